@@ -1,0 +1,1 @@
+//! The ALSA device. Thread: audio (opening: control).

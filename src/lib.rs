@@ -1,0 +1,18 @@
+//! Faultless: a multitrack recorder whose audio thread takes no page fault.
+//!
+//! # Threads
+//!
+//! | thread | owns | may wait for |
+//! |---|---|---|
+//! | audio | the device, the engine, the windows it was handed | the sound card, nothing else |
+//! | butler | supply and collection of capture windows | tmpfs (in `direct`: the disk) |
+//! | read-ahead | supply and collection of playback windows | disk reads |
+//! | committer | open takes: data, headers, durability, reserve | disk writes |
+//! | control | the session, the snapshot that a face draws | nothing |
+//!
+//! Modules stand in reading order.
+
+pub mod limits;
+pub mod time;
+pub mod format;
+pub mod device;

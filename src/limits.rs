@@ -1,0 +1,111 @@
+//! Every capacity of the program, and the relations between them. Thread: any.
+//!
+//! A queue without a number here does not exist. The `const` assertions at the end are the
+//! derivations: change a number and the build says which promise it breaks.
+
+/// Bytes of a memory page. Checked against the kernel's at start ([`crate::window::page_bytes_check`]).
+pub const PAGE_BYTES: usize = 4096;
+
+/// Byte of a WAV file at which its sound starts: one page, so that windows, pages and `O_DIRECT`
+/// writes share their boundaries, and a header rewrite never touches a page of sound.
+pub const DATA_OFFSET: u64 = PAGE_BYTES as u64;
+
+/// Bytes of a window before rounding to whole frames: 64 KiB, the read-ahead of the scheme of 2000.
+pub const WINDOW_BYTES_DEFAULT: usize = 64 * 1024;
+
+/// Bytes of the smallest window: below this the supply costs more than the sound.
+pub const WINDOW_BYTES_MIN: usize = 12 * 1024;
+
+/// Bytes of the largest window.
+pub const WINDOW_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Windows that one direction of one track's ring can hold.
+pub const RING_WINDOWS: usize = 64;
+
+/// Windows a recording track must find ahead before a pass may begin: one to fill, one to go on with.
+pub const LEAD_WINDOWS_MIN: usize = 2;
+
+/// Milliseconds of lead that are asked for where nothing limits it.
+pub const LEAD_MS_DEFAULT: u64 = 2000;
+
+/// Tracks of a session, and takes of a pass.
+pub const TRACK_COUNT_MAX: usize = 1024;
+
+/// Channels of a device in one direction.
+pub const CHANNEL_COUNT_MAX: usize = 1024;
+
+/// Channels of one take: mono or stereo.
+pub const TAKE_CHANNEL_COUNT_MAX: usize = 2;
+
+/// Frames that the engine takes in one call. A larger period is handed over in pieces.
+pub const BLOCK_FRAMES_MAX: usize = 1024;
+
+/// Frames of the largest period a device may have.
+pub const PERIOD_FRAMES_MAX: usize = 8192;
+
+/// Frames of the smallest period a device may have.
+pub const PERIOD_FRAMES_MIN: usize = 16;
+
+/// Hertz of the lowest and of the highest sample rate.
+pub const RATE_HZ_MIN: u32 = 8_000;
+/// See [`RATE_HZ_MIN`].
+pub const RATE_HZ_MAX: u32 = 384_000;
+
+/// Commands that may wait for the audio thread. It drains them all at the head of every period.
+pub const AUDIO_COMMANDS: usize = 4096;
+
+/// Events of the audio thread that may wait for the control side. When full, the counts in
+/// [`crate::message::Accounts`] still grow: an event can be late, a loss cannot be silent.
+pub const AUDIO_EVENTS: usize = 4096;
+
+/// Messages that may wait on an edge between two threads other than the audio thread.
+pub const CHANNEL_MESSAGES: usize = 16 * 1024;
+
+/// Captured windows that keep their mapping while they wait for the disk. Beyond it they are
+/// unmapped and the committer maps them again: the kernel allows 65,530 mappings a process.
+pub const MAPPED_BACKLOG_MAX: usize = 16 * 1024;
+
+/// Bytes that the committer hands the disk in one write when a backlog lets it choose.
+pub const COMMIT_RUN_BYTES_MAX: usize = 1024 * 1024;
+
+/// Milliseconds between two durable headers of a take that is being recorded.
+pub const BEAT_MS_DEFAULT: u64 = 1000;
+
+/// Seconds of sound for which blocks are reserved on the disk ahead of a take.
+pub const RESERVE_SECONDS: u64 = 30;
+
+/// Bytes of locked memory that the program asks for where nothing limits it.
+pub const LOCKED_BYTES_DEFAULT: u64 = 64 * 1024 * 1024;
+
+/// Part of the machine's memory that the spool may hold: one in this many bytes.
+pub const SPOOL_RAM_DIVISOR: u64 = 4;
+
+/// Playback windows that can be registered with the SIGBUS handler at once.
+pub const GUARDED_MAPPINGS_MAX: usize = 64 * 1024;
+
+/// Bytes of stack given to, and touched and locked on, the audio thread.
+pub const AUDIO_STACK_BYTES: usize = 256 * 1024;
+
+/// Frames of the ramp that keeps a start, a stop, a locate and a region's edge from clicking.
+pub const DECLICK_FRAMES: u32 = 256;
+
+/// Bytes after which a RIFF file must carry 64-bit sizes (RF64, EBU Tech 3306).
+pub const RIFF_BYTES_MAX: u64 = u32::MAX as u64;
+
+const _: () = assert!(PAGE_BYTES.is_power_of_two());
+const _: () = assert!(
+    WINDOW_BYTES_DEFAULT.is_multiple_of(PAGE_BYTES) && WINDOW_BYTES_MIN.is_multiple_of(PAGE_BYTES),
+    "windows are made of whole pages"
+);
+const _: () = assert!(WINDOW_BYTES_MIN <= WINDOW_BYTES_DEFAULT && WINDOW_BYTES_DEFAULT <= WINDOW_BYTES_MAX);
+const _: () = assert!(
+    WINDOW_BYTES_MIN / (4 * TAKE_CHANNEL_COUNT_MAX) >= BLOCK_FRAMES_MAX,
+    "one block of the engine never spans more than two windows"
+);
+const _: () = assert!(LEAD_WINDOWS_MIN + 2 <= RING_WINDOWS, "the ring holds the lead");
+const _: () = assert!(
+    MAPPED_BACKLOG_MAX + 4 * TRACK_COUNT_MAX < 65_530,
+    "backlog and live windows fit into vm.max_map_count"
+);
+const _: () = assert!(PERIOD_FRAMES_MIN <= BLOCK_FRAMES_MAX && BLOCK_FRAMES_MAX <= PERIOD_FRAMES_MAX);
+const _: () = assert!(DECLICK_FRAMES as u64 * 1000 / (RATE_HZ_MIN as u64) < 50, "a declick is short");
