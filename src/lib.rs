@@ -12,7 +12,8 @@
 //!
 //! Modules stand in reading order.
 
+pub mod device;
+pub mod format;
 pub mod limits;
 pub mod time;
-pub mod format;
-pub mod device;
+pub mod window;

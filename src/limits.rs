@@ -81,7 +81,7 @@ pub const LOCKED_BYTES_DEFAULT: u64 = 64 * 1024 * 1024;
 pub const SPOOL_RAM_DIVISOR: u64 = 4;
 
 /// Playback windows that can be registered with the SIGBUS handler at once.
-pub const GUARDED_MAPPINGS_MAX: usize = 64 * 1024;
+pub const GUARDED_MAPPINGS_MAX: usize = 16 * 1024;
 
 /// Bytes of stack given to, and touched and locked on, the audio thread.
 pub const AUDIO_STACK_BYTES: usize = 256 * 1024;
@@ -103,9 +103,7 @@ const _: () = assert!(
     "one block of the engine never spans more than two windows"
 );
 const _: () = assert!(LEAD_WINDOWS_MIN + 2 <= RING_WINDOWS, "the ring holds the lead");
-const _: () = assert!(
-    MAPPED_BACKLOG_MAX + 4 * TRACK_COUNT_MAX < 65_530,
-    "backlog and live windows fit into vm.max_map_count"
-);
+const _: () =
+    assert!(MAPPED_BACKLOG_MAX + 4 * TRACK_COUNT_MAX < 65_530, "backlog and live windows fit into vm.max_map_count");
 const _: () = assert!(PERIOD_FRAMES_MIN <= BLOCK_FRAMES_MAX && BLOCK_FRAMES_MAX <= PERIOD_FRAMES_MAX);
 const _: () = assert!(DECLICK_FRAMES as u64 * 1000 / (RATE_HZ_MIN as u64) < 50, "a declick is short");

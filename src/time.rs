@@ -25,7 +25,9 @@ impl Frames {
     pub fn duration(self, rate: SampleRate) -> Duration {
         let rate = u64::from(rate.0.max(1));
         Duration::from_secs(self.0 / rate)
-            + Duration::from_nanos(u64::try_from(u128::from(self.0 % rate) * 1_000_000_000 / u128::from(rate)).unwrap_or(0))
+            + Duration::from_nanos(
+                u64::try_from(u128::from(self.0 % rate) * 1_000_000_000 / u128::from(rate)).unwrap_or(0),
+            )
     }
 
     /// The same in seconds, for display.

@@ -1,0 +1,132 @@
+//! The budget of locked memory: who holds how much of it. Thread: butler and read-ahead take and give
+//! back, any thread reads.
+
+use nix::sys::resource::{Resource, getrlimit};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Bytes of memory that the program may lock, and those it holds now.
+///
+/// The kernel counts whole mappings against `RLIMIT_MEMLOCK`, and so does this.
+#[derive(Debug)]
+pub struct LockBudget {
+    limit: u64,
+    used: AtomicU64,
+    peak: AtomicU64,
+    refused: AtomicU64,
+}
+
+/// A part of the budget. Giving it back is dropping it.
+#[derive(Debug)]
+pub struct LockGrant {
+    bytes: u64,
+    budget: Arc<LockBudget>,
+}
+
+impl LockBudget {
+    /// A budget of `limit` bytes.
+    pub fn new(limit: u64) -> Arc<LockBudget> {
+        Arc::new(LockBudget { limit, used: AtomicU64::new(0), peak: AtomicU64::new(0), refused: AtomicU64::new(0) })
+    }
+
+    /// Takes `bytes`, or says that they are not there and counts that.
+    pub fn take(self: &Arc<Self>, bytes: u64) -> Option<LockGrant> {
+        let taken = self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
+            used.checked_add(bytes).filter(|sum| *sum <= self.limit)
+        });
+        match taken {
+            Ok(before) => {
+                self.peak.fetch_max(before + bytes, Ordering::Relaxed);
+                Some(LockGrant { bytes, budget: Arc::clone(self) })
+            }
+            Err(_) => {
+                self.refused.fetch_add(1, Ordering::Relaxed);
+                None
+            }
+        }
+    }
+
+    /// Bytes that may be locked at once.
+    pub fn limit(&self) -> u64 {
+        self.limit
+    }
+
+    /// Bytes locked now.
+    pub fn used(&self) -> u64 {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    /// The most that was ever locked at once.
+    pub fn peak(&self) -> u64 {
+        self.peak.load(Ordering::Relaxed)
+    }
+
+    /// Windows that went out unlocked because the budget was used up.
+    pub fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
+    }
+
+    /// Counts a lock that the kernel refused although the budget allowed it.
+    pub fn count_refused(&self) {
+        self.refused.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Drop for LockGrant {
+    fn drop(&mut self) {
+        let before = self.budget.used.fetch_sub(self.bytes, Ordering::Relaxed);
+        debug_assert!(self.bytes <= before, "more given back than taken");
+    }
+}
+
+/// What the kernel lets this process lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LockLimit {
+    /// `CAP_IPC_LOCK` or an infinite `RLIMIT_MEMLOCK`.
+    Unlimited,
+    /// Bytes of `RLIMIT_MEMLOCK`.
+    Bytes(u64),
+}
+
+/// Asks the kernel. `CAP_IPC_LOCK` is read from `/proc/self/status` (bit 14 of `CapEff`).
+pub fn lock_limit() -> LockLimit {
+    let capable = std::fs::read_to_string("/proc/self/status").ok().and_then(|status| {
+        let mask = status.lines().find_map(|line| line.strip_prefix("CapEff:"))?;
+        u64::from_str_radix(mask.trim(), 16).ok()
+    });
+    if capable.is_some_and(|mask| mask & (1 << 14) != 0) {
+        return LockLimit::Unlimited;
+    }
+    match getrlimit(Resource::RLIMIT_MEMLOCK) {
+        Ok((soft, _)) if soft == nix::libc::RLIM_INFINITY => LockLimit::Unlimited,
+        Ok((soft, _)) => LockLimit::Bytes(soft),
+        Err(_) => LockLimit::Bytes(0),
+    }
+}
+
+/// Bytes of locked memory that this process holds, as the kernel counts them (`VmLck`).
+pub fn locked_bytes_now() -> u64 {
+    std::fs::read_to_string("/proc/self/status")
+        .ok()
+        .and_then(|status| {
+            let kib = status.lines().find_map(|line| line.strip_prefix("VmLck:"))?;
+            kib.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()
+        })
+        .map_or(0, |kib| kib * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_grant_comes_back_when_it_is_dropped() {
+        let budget = LockBudget::new(100);
+        let first = budget.take(60).unwrap();
+        assert!(budget.take(41).is_none());
+        assert_eq!((budget.used(), budget.refused()), (60, 1));
+        drop(first);
+        assert!(budget.take(100).is_some());
+        assert_eq!((budget.used(), budget.peak()), (0, 100));
+    }
+}

@@ -1,0 +1,258 @@
+//! One mapping of a file: made, populated, locked, asked about, and undone. Thread: butler, read-ahead,
+//! committer; the audio thread reads and writes through it but never makes or drops one.
+#![expect(unsafe_code, reason = "mapped memory is reached through raw pointers")]
+
+use super::budget::{LockBudget, LockGrant};
+use super::guard::Guard;
+use crate::limits::PAGE_BYTES;
+use memmap2::{Advice, MmapOptions, MmapRaw};
+use std::fs::File;
+use std::io;
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
+
+/// How pages are brought in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Populate {
+    /// `MADV_POPULATE_READ` / `MADV_POPULATE_WRITE`, Linux 5.14: errors come back as errors.
+    Advise,
+    /// One access a page, as in 2000, for kernels without them.
+    Touch,
+}
+
+/// A shared mapping of a span of a file, page-aligned.
+///
+/// Holding one tells you: the memory is mapped for as long as you hold it, nobody else in this program
+/// has a mapping of the same span with a right to write it, and, if [`Mapping::is_locked`], the kernel
+/// keeps its pages in memory. It does *not* tell you that a store takes no fault: see DESIGN 2 on
+/// write-protection of files that are written back.
+///
+/// # Other processes
+///
+/// A file can be changed or cut short by another process while it is mapped. Capture maps only files
+/// that this program made with mode 0600 (spool) or preallocated (direct). For playback no reference
+/// into the memory is ever handed out: [`Mapping::copy_out`] copies, and [`Guard`] turns the SIGBUS of a
+/// file cut short into zeros.
+#[derive(Debug)]
+pub struct Mapping {
+    // Field order is drop order: the guard forgets the address before it is unmapped, the grant is
+    // given back after the kernel has unlocked.
+    guard: Option<Guard>,
+    raw: MmapRaw,
+    grant: Option<LockGrant>,
+    writable: bool,
+}
+
+impl Mapping {
+    /// Maps `bytes` of `file` from byte `offset`, to be written. Both must be multiples of a page.
+    pub fn writable(file: &File, offset: u64, bytes: usize) -> io::Result<Mapping> {
+        check_span(offset, bytes)?;
+        let raw = MmapOptions::new().offset(offset).len(bytes).map_raw(file)?;
+        Ok(Mapping { guard: None, raw, grant: None, writable: true })
+    }
+
+    /// The same, to be read only. A page of it that turns out to be missing reads as zeros
+    /// and is reported by [`Mapping::is_broken`].
+    pub fn readable(file: &File, offset: u64, bytes: usize) -> io::Result<Mapping> {
+        check_span(offset, bytes)?;
+        let raw = MmapOptions::new().offset(offset).len(bytes).map_raw_read_only(file)?;
+        let guard = Guard::new(raw.as_ptr() as usize, bytes)
+            .ok_or_else(|| io::Error::other("more playback windows than the program has room for"))?;
+        Ok(Mapping { guard: Some(guard), raw, grant: None, writable: false })
+    }
+
+    /// Brings every page in, for the kind of access that the mapping is for. When it returns `Ok`, the
+    /// next access to any page of it takes no fault unless the kernel has taken the page back since.
+    pub fn populate(&self, how: Populate) -> io::Result<()> {
+        match (how, self.writable) {
+            (Populate::Advise, true) => self.raw.advise(Advice::PopulateWrite),
+            (Populate::Advise, false) => self.raw.advise(Advice::PopulateRead),
+            (Populate::Touch, _) => {
+                self.touch();
+                Ok(())
+            }
+        }
+    }
+
+    /// Starts to read the span from the disk and does not wait for it.
+    pub fn will_need(&self) -> io::Result<()> {
+        self.raw.advise(Advice::WillNeed)
+    }
+
+    /// One access a page. For a writable mapping a store that changes nothing.
+    fn touch(&self) {
+        for at in (0..self.raw.len()).step_by(PAGE_BYTES) {
+            if self.writable {
+                // SAFETY: `at` lies inside the mapping, which is writable and which only we hold.
+                unsafe {
+                    let page = self.raw.as_mut_ptr().add(at);
+                    page.write_volatile(page.read_volatile());
+                }
+            } else {
+                // SAFETY: `at` lies inside the mapping; a missing page is the guard's.
+                std::hint::black_box(unsafe { self.raw.as_ptr().add(at).read_volatile() });
+            }
+        }
+    }
+
+    /// Locks the pages if the budget and the kernel allow it; says whether they are locked now.
+    pub fn lock(&mut self, budget: &Arc<LockBudget>) -> bool {
+        if self.grant.is_some() {
+            return true;
+        }
+        let Some(grant) = budget.take(self.raw.len() as u64) else { return false };
+        if self.raw.lock().is_ok() {
+            self.grant = Some(grant);
+        } else {
+            budget.count_refused();
+        }
+        self.grant.is_some()
+    }
+
+    /// Gives the pages and their part of the budget back.
+    pub fn unlock(&mut self) {
+        if let Some(grant) = self.grant.take() {
+            // A failure leaves the pages locked until they are unmapped, which is not long after.
+            self.raw.unlock().ok();
+            drop(grant);
+        }
+    }
+
+    /// Whether the kernel was made to keep the pages.
+    pub fn is_locked(&self) -> bool {
+        self.grant.is_some()
+    }
+
+    /// Bytes of the mapping.
+    pub fn len(&self) -> usize {
+        self.raw.len()
+    }
+
+    /// Never: a mapping has at least a page.
+    pub fn is_empty(&self) -> bool {
+        false
+    }
+
+    /// Whether a page was missing when it was read (the file was cut short).
+    /// This is realtime-safe.
+    pub fn is_broken(&self) -> bool {
+        self.guard.as_ref().is_some_and(Guard::was_hit)
+    }
+
+    /// The memory of a writable mapping, to be filled. This is realtime-safe.
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
+        assert!(self.writable, "a playback window is never written");
+        // SAFETY: the mapping is alive, writable, `len` bytes long, any bytes are a valid `u8`, and `&mut self` is
+        // the only way to it in this program; the file is ours alone (type docs).
+        unsafe { std::slice::from_raw_parts_mut(self.raw.as_mut_ptr(), self.raw.len()) }
+    }
+
+    /// The memory of a writable mapping, to be written to the disk from where it lies.
+    pub fn bytes(&self) -> &[u8] {
+        assert!(self.writable, "bytes of a playback window are copied out");
+        // SAFETY: as in `bytes_mut`; `&self` excludes a writer.
+        unsafe { std::slice::from_raw_parts(self.raw.as_ptr(), self.raw.len()) }
+    }
+
+    /// Copies the bytes from `at` on into `out`. This is realtime-safe if the pages are resident.
+    pub fn copy_out(&self, at: usize, out: &mut [u8]) {
+        assert!(at <= self.raw.len() && out.len() <= self.raw.len() - at, "inside the mapping");
+        // SAFETY: source in bounds by the assertion, `out` is a distinct allocation. The file may change while it is
+        // read; bytes of any value are fine, and a missing page reads as zero through the guard.
+        unsafe { std::ptr::copy_nonoverlapping(self.raw.as_ptr().add(at), out.as_mut_ptr(), out.len()) }
+    }
+
+    /// Whether every page is in the page cache, so that [`Mapping::populate`] would not wait for the disk.
+    pub fn is_cached(&self) -> io::Result<bool> {
+        let mut pages = [0_u8; 64];
+        for at in (0..self.raw.len()).step_by(pages.len() * PAGE_BYTES) {
+            let bytes = (self.raw.len() - at).min(pages.len() * PAGE_BYTES);
+            // SAFETY: the span lies inside the mapping and `pages` has a byte for each of its pages.
+            let done = unsafe { libc::mincore(self.raw.as_mut_ptr().add(at).cast(), bytes, pages.as_mut_ptr()) };
+            if done != 0 {
+                return Err(io::Error::last_os_error());
+            }
+            if pages[..bytes.div_ceil(PAGE_BYTES)].iter().any(|page| page & 1 == 0) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
+fn check_span(offset: u64, bytes: usize) -> io::Result<()> {
+    let page = PAGE_BYTES as u64;
+    if offset.is_multiple_of(page) && bytes.is_multiple_of(PAGE_BYTES) && bytes > 0 {
+        return Ok(());
+    }
+    Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{bytes} bytes from byte {offset} are not whole pages")))
+}
+
+/// Starts to write a span of a file to the disk and does not wait for it (`sync_file_range`,
+/// `SYNC_FILE_RANGE_WRITE`): the write-behind of the `direct` capture path.
+pub fn write_behind(file: &File, offset: u64, bytes: u64) -> io::Result<()> {
+    // SAFETY: a system call on an open descriptor with plain numbers.
+    let done =
+        unsafe { libc::sync_file_range(file.as_raw_fd(), offset as i64, bytes as i64, libc::SYNC_FILE_RANGE_WRITE) };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(bytes: u64) -> File {
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(bytes).unwrap();
+        file
+    }
+
+    #[test]
+    fn a_span_that_is_not_whole_pages_is_refused() {
+        let file = file(8192);
+        assert!(Mapping::writable(&file, 1, 4096).is_err());
+        assert!(Mapping::writable(&file, 0, 100).is_err());
+        assert!(Mapping::writable(&file, 0, 0).is_err());
+    }
+
+    #[test]
+    fn what_was_written_through_a_mapping_is_read_back_through_another() {
+        let file = file(16384);
+        for how in [Populate::Advise, Populate::Touch] {
+            let mut map = Mapping::writable(&file, 4096, 8192).unwrap();
+            map.populate(how).unwrap();
+            map.bytes_mut()[4096] = 7;
+            drop(map);
+            let map = Mapping::readable(&file, 8192, 4096).unwrap();
+            map.populate(how).unwrap();
+            let mut out = [0; 2];
+            map.copy_out(0, &mut out);
+            assert_eq!(out, [7, 0]);
+            assert!(map.is_cached().unwrap());
+        }
+    }
+
+    #[test]
+    fn a_lock_is_counted_and_given_back() {
+        let (file, budget) = (file(8192), LockBudget::new(8192));
+        let mut map = Mapping::writable(&file, 0, 8192).unwrap();
+        assert!(map.lock(&budget) && map.is_locked());
+        assert_eq!(budget.used(), 8192);
+        map.unlock();
+        assert_eq!(budget.used(), 0);
+        assert!(!map.is_locked());
+    }
+
+    #[test]
+    fn a_file_cut_short_reads_as_zeros_and_says_so() {
+        let file = file(8192);
+        std::os::unix::fs::FileExt::write_all_at(&file, &[9; 8192], 0).unwrap();
+        let map = Mapping::readable(&file, 0, 8192).unwrap();
+        map.populate(Populate::Advise).unwrap();
+        file.set_len(4096).unwrap();
+        let mut out = [1; 8192];
+        map.copy_out(0, &mut out);
+        assert_eq!((out[0], out[4095], out[4096], out[8191]), (9, 9, 0, 0));
+        assert!(map.is_broken());
+    }
+}

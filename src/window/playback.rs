@@ -1,0 +1,261 @@
+//! Playback windows and the two ends of their ring. Thread: each end says its own.
+//!
+//! A window's place is given in *stream frames*: frames played since the last locate. That number only
+//! grows, also where the timeline loops, so "late" and "early" need no special cases. A locate opens a
+//! new *epoch*; windows of an older one are given back unheard.
+
+use super::map::Mapping;
+use crate::format::TakeFormat;
+use crate::limits;
+use rtrb::{Consumer, Producer, RingBuffer};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+const DONE_SLOTS: usize = 2 * limits::RING_WINDOWS;
+
+/// A span of one take, mapped for reading, populated, and locked if the budget allowed it.
+#[derive(Debug)]
+pub struct PlaybackWindow {
+    /// The memory.
+    pub map: Mapping,
+    /// The locate it belongs to.
+    pub epoch: u32,
+    /// Stream frame of the first frame to be heard.
+    pub start: u64,
+    /// Frames to be heard.
+    pub frames: u64,
+    /// Bytes from the start of the mapping to the first frame to be heard.
+    pub skip_bytes: usize,
+    /// How samples are stored.
+    pub format: TakeFormat,
+    /// Channels of the take.
+    pub channels: usize,
+}
+
+/// What the audio thread finds at a stream position.
+pub enum Heard<'a> {
+    /// `frames` frames of sound, from byte `at` of the window on.
+    Sound {
+        /// Where it lies.
+        window: &'a PlaybackWindow,
+        /// Byte of the first frame in the window's memory.
+        at: usize,
+        /// How many frames of it.
+        frames: usize,
+    },
+    /// Nothing is placed here for `frames` frames.
+    Silence {
+        /// How many.
+        frames: usize,
+    },
+    /// Sound may be placed here, but the window has not come: a dropout.
+    Missing {
+        /// How many frames are asked for in vain.
+        frames: usize,
+    },
+}
+
+/// The audio thread's end.
+#[derive(Debug)]
+pub struct AudioPlaybackWindows {
+    current: Option<PlaybackWindow>,
+    ready: Consumer<PlaybackWindow>,
+    done: Producer<PlaybackWindow>,
+    supplied: Arc<AtomicU64>,
+}
+
+/// The read-ahead's end.
+#[derive(Debug)]
+pub struct ReaderPlaybackWindows {
+    ready: Producer<PlaybackWindow>,
+    done: Consumer<PlaybackWindow>,
+    supplied: Arc<AtomicU64>,
+    out: usize,
+}
+
+/// Packs an epoch and the stream frame up to which everything is supplied into one atomic word.
+/// 40 bits of frames: 66 days at 192 kHz after a locate.
+const FRAME_BITS: u32 = 40;
+const FRAME_MASK: u64 = (1 << FRAME_BITS) - 1;
+
+fn pack(epoch: u32, until: u64) -> u64 {
+    (u64::from(epoch) << FRAME_BITS) | until.min(FRAME_MASK)
+}
+
+/// Makes the two ends for one track.
+pub fn playback_windows() -> (AudioPlaybackWindows, ReaderPlaybackWindows) {
+    let (ready_in, ready_out) = RingBuffer::new(limits::RING_WINDOWS);
+    let (done_in, done_out) = RingBuffer::new(DONE_SLOTS);
+    let supplied = Arc::new(AtomicU64::new(0));
+    (
+        AudioPlaybackWindows { current: None, ready: ready_out, done: done_in, supplied: Arc::clone(&supplied) },
+        ReaderPlaybackWindows { ready: ready_in, done: done_out, supplied, out: 0 },
+    )
+}
+
+impl AudioPlaybackWindows {
+    /// What is to be heard from stream frame `at` of `epoch` on, for at most `frames` frames.
+    /// This is realtime-safe.
+    pub fn at(&mut self, epoch: u32, at: u64, frames: usize) -> Heard<'_> {
+        // Read before the ring: a window pushed before this value was stored is in the ring now.
+        let supplied = self.supplied.load(Ordering::Acquire);
+        self.pass(epoch, at);
+        let until = if supplied >> FRAME_BITS == u64::from(epoch) & (u64::MAX >> FRAME_BITS) {
+            supplied & FRAME_MASK
+        } else {
+            0
+        };
+        let next = self.current.as_ref().filter(|window| window.epoch == epoch);
+        match next {
+            Some(window) if window.start <= at => {
+                let from = at - window.start;
+                let count = (window.frames - from).min(frames as u64) as usize;
+                let frame_bytes = window.format.bytes() * window.channels;
+                Heard::Sound { window, at: window.skip_bytes + from as usize * frame_bytes, frames: count }
+            }
+            Some(window) => Heard::Silence { frames: (window.start - at).min(frames as u64) as usize },
+            None if at < until => Heard::Silence { frames: (until - at).min(frames as u64) as usize },
+            None => Heard::Missing { frames },
+        }
+    }
+
+    /// Gives back every window that ends at or before `at`, or belongs to an earlier epoch.
+    /// This is realtime-safe.
+    pub fn pass(&mut self, epoch: u32, at: u64) {
+        loop {
+            match self.current.take() {
+                Some(window)
+                    if window.epoch < epoch || (window.epoch == epoch && window.start + window.frames <= at) =>
+                {
+                    self.give_back(window);
+                }
+                Some(window) => {
+                    self.current = Some(window);
+                    return;
+                }
+                None => match self.ready.pop() {
+                    Ok(window) => self.current = Some(window),
+                    Err(_) => return,
+                },
+            }
+        }
+    }
+
+    /// Gives everything back. This is realtime-safe.
+    pub fn end(&mut self) {
+        while let Some(window) = self.current.take().or_else(|| self.ready.pop().ok()) {
+            self.give_back(window);
+        }
+    }
+
+    fn give_back(&mut self, window: PlaybackWindow) {
+        if let Err(rtrb::PushError::Full(window)) = self.done.push(window) {
+            debug_assert!(false, "the done ring holds every window there is");
+            std::mem::forget(window);
+        }
+    }
+}
+
+impl ReaderPlaybackWindows {
+    /// Windows that may still be handed over now.
+    pub fn room(&self) -> usize {
+        self.ready.slots().min(limits::RING_WINDOWS.saturating_sub(self.out))
+    }
+
+    /// Windows that wait in the ring and are not yet taken by the audio thread.
+    pub fn waiting(&self) -> usize {
+        limits::RING_WINDOWS - self.ready.slots()
+    }
+
+    /// Moves a window to the audio thread. Gives it back when there is no room.
+    pub fn supply(&mut self, window: PlaybackWindow) -> Result<(), PlaybackWindow> {
+        if self.room() == 0 {
+            return Err(window);
+        }
+        match self.ready.push(window) {
+            Ok(()) => {
+                self.out += 1;
+                Ok(())
+            }
+            Err(rtrb::PushError::Full(window)) => Err(window),
+        }
+    }
+
+    /// Says that everything placed before stream frame `until` of `epoch` has been supplied, so that
+    /// what is not there is silence and no dropout.
+    pub fn supplied_until(&mut self, epoch: u32, until: u64) {
+        self.supplied.store(pack(epoch, until), Ordering::Release);
+    }
+
+    /// The next window that the audio thread has given back.
+    pub fn collect(&mut self) -> Option<PlaybackWindow> {
+        let window = self.done.pop().ok()?;
+        self.out -= 1;
+        Some(window)
+    }
+
+    /// Windows that are out.
+    pub fn out(&self) -> usize {
+        self.out
+    }
+
+    /// Whether the audio thread's end is gone.
+    pub fn is_abandoned(&self) -> bool {
+        self.done.is_abandoned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn window(epoch: u32, start: u64, frames: u64) -> PlaybackWindow {
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(8192).unwrap();
+        let map = Mapping::readable(&file, 0, 8192).unwrap();
+        PlaybackWindow { map, epoch, start, frames, skip_bytes: 6, format: TakeFormat::S24, channels: 1 }
+    }
+
+    fn told(heard: &Heard<'_>) -> (&'static str, usize) {
+        match heard {
+            Heard::Sound { frames, .. } => ("sound", *frames),
+            Heard::Silence { frames } => ("silence", *frames),
+            Heard::Missing { frames } => ("missing", *frames),
+        }
+    }
+
+    #[test]
+    fn silence_sound_and_dropout_are_told_apart() {
+        let (mut audio, mut reader) = playback_windows();
+        assert_eq!(told(&audio.at(1, 0, 64)), ("missing", 64));
+        reader.supply(window(1, 100, 50)).unwrap();
+        reader.supplied_until(1, 150);
+        assert_eq!(told(&audio.at(1, 64, 64)), ("silence", 36));
+        assert_eq!(told(&audio.at(1, 100, 64)), ("sound", 50));
+        assert_eq!(told(&audio.at(1, 150, 64)), ("missing", 64));
+        reader.supplied_until(1, 200);
+        assert_eq!(told(&audio.at(1, 150, 64)), ("silence", 50));
+    }
+
+    #[test]
+    fn a_window_starts_where_its_first_frame_lies() {
+        let (mut audio, mut reader) = playback_windows();
+        reader.supply(window(0, 10, 50)).unwrap();
+        let Heard::Sound { at, frames, .. } = audio.at(0, 12, 8) else { panic!("sound is there") };
+        assert_eq!((at, frames), (6 + 2 * 3, 8));
+    }
+
+    #[test]
+    fn after_a_locate_old_windows_come_back_and_new_ones_wait_their_turn() {
+        let (mut audio, mut reader) = playback_windows();
+        reader.supply(window(1, 0, 50)).unwrap();
+        reader.supply(window(2, 0, 50)).unwrap();
+        reader.supplied_until(2, 50);
+        assert_eq!(told(&audio.at(1, 0, 8)), ("sound", 8), "the declick still plays the old place");
+        assert_eq!(told(&audio.at(1, 50, 8)), ("missing", 8), "the new place is not heard before the locate");
+        assert_eq!(told(&audio.at(2, 0, 8)), ("sound", 8));
+        assert_eq!(reader.collect().unwrap().epoch, 1);
+        assert!(reader.collect().is_none());
+        assert_eq!(reader.out(), 1);
+    }
+}

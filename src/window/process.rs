@@ -1,0 +1,57 @@
+//! Brings the program's own memory in before the first period: code, data, heap and the audio thread's
+//! stack. Thread: control (memory), audio (its stack, once, before the device starts).
+#![expect(unsafe_code, reason = "advice on address ranges that the program owns")]
+
+use crate::limits::{AUDIO_STACK_BYTES, PAGE_BYTES};
+use std::sync::Arc;
+
+/// Mappings larger than this are not populated: they are reserved address space, not working memory.
+const MAPPING_BYTES_MAX: usize = 24 * 1024 * 1024;
+
+/// Brings in every page of code and private data that the program has mapped, so that running a path for
+/// the first time takes no fault. Pages that cannot be brought in are left alone. Returns bytes visited.
+///
+/// Call it when everything that the audio thread will use exists, before the device starts.
+pub fn populate() -> u64 {
+    let Ok(maps) = std::fs::read_to_string("/proc/self/maps") else { return 0 };
+    maps.lines().filter_map(populate_line).sum()
+}
+
+fn populate_line(line: &str) -> Option<u64> {
+    let mut fields = line.split_ascii_whitespace();
+    let (start, end) = fields.next()?.split_once('-')?;
+    let rights = fields.next()?;
+    let name = fields.nth(3).unwrap_or("");
+    let (start, end) = (usize::from_str_radix(start, 16).ok()?, usize::from_str_radix(end, 16).ok()?);
+    let bytes = end.checked_sub(start)?;
+    let private = rights.ends_with('p');
+    // The main thread's stack grows by itself and no other thread uses it.
+    if !private || !rights.starts_with('r') || bytes > MAPPING_BYTES_MAX || name.starts_with("[v") || name == "[stack]"
+    {
+        return None;
+    }
+    let advice = if rights.starts_with("rw") { libc::MADV_POPULATE_WRITE } else { libc::MADV_POPULATE_READ };
+    // SAFETY: populating changes no byte; a range that has been unmapped meanwhile is refused with ENOMEM.
+    let done = unsafe { libc::madvise(start as *mut libc::c_void, bytes, advice) };
+    (done == 0).then_some(bytes as u64)
+}
+
+/// Touches and locks the part of the calling thread's stack that it will use. Returns whether it is locked.
+#[inline(never)]
+#[expect(clippy::large_stack_frames, reason = "the frame is the stack that is brought in")]
+pub fn prepare_stack(budget: &Arc<super::budget::LockBudget>) -> bool {
+    const BYTES: usize = AUDIO_STACK_BYTES / 2;
+    let mut depth = [0_u8; BYTES];
+    for at in (0..BYTES).step_by(PAGE_BYTES) {
+        depth[at] = std::hint::black_box(1);
+    }
+    std::hint::black_box(&mut depth);
+    let Some(grant) = budget.take(BYTES as u64) else { return false };
+    // SAFETY: locks pages of the stack this function stands on; they stay mapped as long as the thread lives.
+    let locked = unsafe { libc::mlock(depth.as_ptr().cast(), BYTES) } == 0;
+    if locked {
+        // The pages stay locked until the thread ends, and so does their part of the budget.
+        std::mem::forget(grant);
+    }
+    locked
+}
