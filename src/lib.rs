@@ -13,7 +13,10 @@
 //! Modules stand in reading order.
 
 pub mod device;
+pub mod engine;
 pub mod format;
+pub mod histogram;
 pub mod limits;
+pub mod message;
 pub mod time;
 pub mod window;

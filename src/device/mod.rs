@@ -6,6 +6,7 @@
 //! deliver come back as [`Wake::Lost`], with their number.
 
 pub mod alsa;
+pub mod signal;
 pub mod virtual_device;
 
 use crate::format::DeviceFormat;
@@ -222,8 +223,8 @@ pub struct DeviceSpec {
     pub outputs: Option<usize>,
     /// Format to prefer where the device offers a choice.
     pub format: Option<DeviceFormat>,
-    /// What a virtual device hears; see [`virtual_device::Signal`].
-    pub signal: virtual_device::Signal,
+    /// What a virtual device hears; see [`signal::Signal`].
+    pub signal: signal::Signal,
 }
 
 /// Why a device could not be opened or started. Names the device first, then the reason, then what to do.
@@ -292,7 +293,7 @@ impl std::error::Error for DeviceError {}
 /// Opens the device that `spec` names. Not on the audio thread: it allocates and may wait for the driver.
 pub fn open(spec: &DeviceSpec) -> Result<Box<dyn Device>, DeviceError> {
     match spec.name.split_once(':').map_or((spec.name.as_str(), ""), |(kind, rest)| (kind, rest)) {
-        ("virtual", _) => todo!(),
+        ("virtual", options) => Ok(Box::new(virtual_device::VirtualDevice::open(spec, options)?)),
         ("alsa", _) => todo!(),
         _ => Err(DeviceError::Malformed {
             name: spec.name.clone(),

@@ -1,16 +1,410 @@
-//! The built-in device: clocked or free-running, scripted, with faults on demand. Thread: audio.
+//! The built-in device: any number of channels, a clock or none, and every fault on demand. Thread: audio
+//! (opening: control).
+//!
+//! Its options stand in its name, after `virtual:`, separated by commas:
+//!
+//! | option | meaning |
+//! |---|---|
+//! | `free` | no clock: as fast as windows come |
+//! | `loop=DELAY` | input c hears what output c played DELAY frames earlier |
+//! | `xrun=FRAME+LOST` | at the first period from FRAME on, LOST frames are never delivered |
+//! | `unplug=FRAME+AWAY` | from FRAME on the device is away for AWAY frames, and comes back by itself |
+//! | `gone=FRAME` | from FRAME on the device is gone for good |
+//! | `slow=FRAME+MICROS` | the period at FRAME comes MICROS late |
 
-use std::path::PathBuf;
+use super::signal::{Signal, Source};
+use super::{Access, Device, DeviceError, DeviceFacts, DeviceSpec, Input, LossCause, Output, Pace, Wake};
+use crate::format::DeviceFormat;
+use crate::limits::{
+    BLOCK_FRAMES_MAX, CHANNEL_COUNT_MAX, PERIOD_FRAMES_MAX, PERIOD_FRAMES_MIN, RATE_HZ_MAX, RATE_HZ_MIN,
+};
+use crate::time::{Frames, SampleRate};
+use nix::sys::time::TimeSpec;
+use nix::time::{ClockId, ClockNanosleepFlags, clock_gettime, clock_nanosleep};
+use std::time::Duration;
 
-/// What a virtual device hears.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Signal {
-    /// Sample at device frame n on channel c: `((n + c * 1000003) mod 2^24) - 2^23` as a 24-bit integer.
-    Ramp,
-    /// A different pitch and level per channel.
-    Tones,
-    /// Nothing.
-    Silence,
-    /// A WAV file's channels as inputs, repeated.
-    File(PathBuf),
+/// Buffer where none is asked for: a third of a second, so that a busy machine does not make xruns that a
+/// test did not order.
+const BUFFER_PER_SECOND: usize = 3;
+
+/// The loopback is no longer than this many frames.
+const LOOP_FRAMES_MAX: usize = 1 << 16;
+
+/// What was ordered, from the device's name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Script {
+    free: bool,
+    loop_delay: Option<usize>,
+    xruns: Vec<(u64, u64)>,
+    unplugs: Vec<(u64, u64)>,
+    slow: Vec<(u64, u64)>,
+    gone: Option<u64>,
+}
+
+impl Script {
+    fn parse(options: &str) -> Result<Script, String> {
+        let mut script = Script::default();
+        for option in options.split(',').filter(|option| !option.is_empty()) {
+            let (key, value) = option.split_once('=').unwrap_or((option, ""));
+            let number = |text: &str| text.parse::<u64>().map_err(|_| format!("{option}: '{text}' is not a number"));
+            let pair = || {
+                let (a, b) = value
+                    .split_once('+')
+                    .ok_or_else(|| format!("{option}: two numbers are meant, as in {key}=48000+512"))?;
+                Ok::<_, String>((number(a)?, number(b)?))
+            };
+            match key {
+                "free" => script.free = true,
+                "loop" => {
+                    let delay = number(value)?;
+                    let delay = usize::try_from(delay).ok().filter(|delay| *delay <= LOOP_FRAMES_MAX);
+                    script.loop_delay =
+                        Some(delay.ok_or_else(|| format!("{option}: the loop has at most {LOOP_FRAMES_MAX} frames"))?);
+                }
+                "xrun" => script.xruns.push(pair()?),
+                "unplug" => script.unplugs.push(pair()?),
+                "slow" => script.slow.push(pair()?),
+                "gone" => script.gone = Some(number(value)?),
+                _ => return Err(format!("unknown option '{option}'; there are free, loop, xrun, unplug, gone, slow")),
+            }
+        }
+        for list in [&mut script.xruns, &mut script.unplugs, &mut script.slow] {
+            // The next one is popped from the end.
+            list.sort_unstable_by(|a, b| b.cmp(a));
+        }
+        Ok(script)
+    }
+}
+
+/// What outputs played, kept for the inputs to hear.
+struct Loop {
+    bytes: Box<[u8]>,
+    delay: usize,
+    frames: usize,
+}
+
+/// See the module.
+pub struct VirtualDevice {
+    facts: DeviceFacts,
+    script: Script,
+    source: Source,
+    input: Box<[u8]>,
+    output: Box<[u8]>,
+    looped: Option<Loop>,
+    /// The device's clock when it was started.
+    started: Duration,
+    /// Frames of the device's clock that were delivered or lost.
+    frame: u64,
+    sleeps: u64,
+}
+
+impl VirtualDevice {
+    /// Opens it. `options`: what stands after `virtual:`.
+    pub fn open(spec: &DeviceSpec, options: &str) -> Result<VirtualDevice, DeviceError> {
+        let name = spec.name.clone();
+        let malformed = |reason: String| DeviceError::Malformed { name: name.clone(), reason };
+        let script = Script::parse(options).map_err(malformed)?;
+        let unsupported = |what: String, offers: String| DeviceError::Unsupported { name: name.clone(), what, offers };
+        if !(RATE_HZ_MIN..=RATE_HZ_MAX).contains(&spec.rate.0) {
+            return Err(unsupported(spec.rate.to_string(), format!("it takes {RATE_HZ_MIN} to {RATE_HZ_MAX} Hz")));
+        }
+        if !(PERIOD_FRAMES_MIN..=PERIOD_FRAMES_MAX).contains(&spec.period_frames) {
+            let offers = format!("it takes {PERIOD_FRAMES_MIN} to {PERIOD_FRAMES_MAX} frames");
+            return Err(unsupported(format!("a period of {} frames", spec.period_frames), offers));
+        }
+        let source = Source::open(&spec.signal, spec.rate).map_err(malformed)?;
+        let inputs = spec.inputs.unwrap_or_else(|| source.channels().unwrap_or(2));
+        let outputs = spec.outputs.unwrap_or(2);
+        for (count, what) in [(inputs, "inputs"), (outputs, "outputs")] {
+            if CHANNEL_COUNT_MAX < count {
+                return Err(unsupported(format!("{count} {what}"), format!("it has at most {CHANNEL_COUNT_MAX}")));
+            }
+        }
+        if let Some(channels) = source.channels().filter(|channels| *channels < inputs) {
+            return Err(unsupported(format!("{inputs} inputs"), format!("the file has {channels} channels")));
+        }
+        let format = spec.format.unwrap_or(DeviceFormat::S32);
+        let buffer = spec.buffer_frames.unwrap_or(spec.rate.0 as usize / BUFFER_PER_SECOND).max(2 * spec.period_frames);
+        let memory = |channels: usize, frames: usize| vec![0; channels * frames * format.bytes()].into_boxed_slice();
+        let block = spec.period_frames.min(BLOCK_FRAMES_MAX);
+        let looped = script.loop_delay.map(|delay| {
+            let frames = (delay + 2 * BLOCK_FRAMES_MAX).next_power_of_two();
+            Loop { bytes: memory(outputs, frames), delay, frames }
+        });
+        let facts = DeviceFacts {
+            name,
+            rate: spec.rate,
+            period_frames: spec.period_frames,
+            buffer_frames: buffer,
+            inputs,
+            outputs,
+            input_format: format,
+            output_format: format,
+            access: Access::Mapped,
+            pace: if script.free { Pace::Free } else { Pace::RealTime },
+            linked: true,
+            notes: Vec::new(),
+        };
+        Ok(VirtualDevice {
+            source: source.for_inputs(inputs, spec.rate),
+            input: memory(inputs, block),
+            output: memory(outputs, block),
+            looped,
+            facts,
+            script,
+            started: Duration::ZERO,
+            frame: 0,
+            sleeps: 0,
+        })
+    }
+
+    /// When frame `frame` has been played, on the monotonic clock.
+    fn due(&self, frame: u64) -> Duration {
+        self.started + Frames(frame).duration(self.facts.rate)
+    }
+
+    /// Sleeps until `moment` or for `timeout`; says whether the moment has come.
+    fn sleep_until(&mut self, moment: Duration, timeout: Duration) -> bool {
+        let now = monotonic();
+        if moment <= now {
+            return true;
+        }
+        let end = moment.min(now + timeout);
+        self.sleeps += 1;
+        // Interrupted by a signal it wakes early; the next wait sleeps on.
+        clock_nanosleep(ClockId::CLOCK_MONOTONIC, ClockNanosleepFlags::TIMER_ABSTIME, &TimeSpec::from_duration(end))
+            .ok();
+        moment <= monotonic()
+    }
+
+    fn fill_input(&mut self, frames: usize) {
+        let width = self.facts.input_format.bytes();
+        let bytes = &mut self.input[..frames * self.facts.inputs * width];
+        match &self.looped {
+            Some(looped) => looped.hear(bytes, self.facts.inputs, self.facts.outputs, width, self.frame),
+            None => self.source.fill(bytes, self.facts.input_format, self.frame),
+        }
+    }
+}
+
+/// Takes the first order whose frame has come.
+fn due_order(orders: &mut Vec<(u64, u64)>, frame: u64) -> Option<u64> {
+    if orders.last().is_some_and(|(at, _)| *at <= frame) { orders.pop().map(|(_, amount)| amount) } else { None }
+}
+
+fn monotonic() -> Duration {
+    clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Duration::ZERO, Duration::from)
+}
+
+impl Device for VirtualDevice {
+    fn facts(&self) -> &DeviceFacts {
+        &self.facts
+    }
+
+    fn start(&mut self) -> Result<(), DeviceError> {
+        self.started = monotonic();
+        self.frame = 0;
+        Ok(())
+    }
+
+    fn wait(&mut self, timeout: Duration) -> Wake {
+        let period = self.facts.period_frames as u64;
+        if self.script.gone.is_some_and(|frame| frame <= self.frame) {
+            self.sleep_until(monotonic() + Frames(period).duration(self.facts.rate), timeout);
+            return Wake::Gone;
+        }
+        if let Some(lost) = due_order(&mut self.script.xruns, self.frame) {
+            self.frame += lost;
+            return Wake::Lost { frames: lost, cause: LossCause::Xrun };
+        }
+        let away = match self.script.unplugs.last() {
+            Some((at, away)) if *at <= self.frame => (at + away).saturating_sub(self.frame),
+            _ => 0,
+        };
+        let step = if away > 0 { period.min(away) } else { period };
+        if self.facts.pace == Pace::RealTime {
+            let mut due = self.due(self.frame + step);
+            if let Some((at, micros)) = self.script.slow.last()
+                && *at <= self.frame
+            {
+                due += Duration::from_micros(*micros);
+            }
+            if !self.sleep_until(due, timeout) {
+                return Wake::Timeout;
+            }
+            due_order(&mut self.script.slow, self.frame);
+            let clock = self.facts.rate.frames(monotonic().saturating_sub(self.started)).0;
+            if away == 0 && self.frame + (self.facts.buffer_frames as u64) < clock {
+                let frames = clock - self.frame;
+                self.frame = clock;
+                return Wake::Lost { frames, cause: LossCause::Xrun };
+            }
+        }
+        if away > 0 {
+            self.frame += step;
+            if away == step {
+                self.script.unplugs.pop();
+            }
+            return Wake::Lost { frames: step, cause: LossCause::Unplug };
+        }
+        Wake::Ready
+    }
+
+    fn cycle(&mut self, process: &mut dyn FnMut(Input<'_>, Output<'_>)) -> usize {
+        let (format, inputs, outputs) = (self.facts.input_format, self.facts.inputs, self.facts.outputs);
+        let mut done = 0;
+        while done < self.facts.period_frames {
+            let frames = (self.facts.period_frames - done).min(BLOCK_FRAMES_MAX);
+            self.fill_input(frames);
+            let input =
+                Input { frames, ..Input::interleaved(&self.input[..frames * inputs * format.bytes()], format, inputs) };
+            let bytes = &mut self.output[..frames * outputs * format.bytes()];
+            process(input, Output { frames, ..Output::interleaved(bytes, format, outputs) });
+            if let Some(looped) = &mut self.looped {
+                looped.keep(&self.output, outputs * format.bytes(), self.frame, frames);
+            }
+            self.frame += frames as u64;
+            done += frames;
+        }
+        done
+    }
+
+    fn sleeps(&self) -> u64 {
+        self.sleeps
+    }
+
+    fn stop(&mut self) {}
+}
+
+impl Loop {
+    fn keep(&mut self, output: &[u8], frame_bytes: usize, frame: u64, frames: usize) {
+        for (at, bytes) in output.chunks_exact(frame_bytes.max(1)).take(frames).enumerate() {
+            let place = (frame as usize + at) % self.frames * frame_bytes;
+            self.bytes[place..place + frame_bytes].copy_from_slice(bytes);
+        }
+    }
+
+    /// What output c played `delay` frames ago, to input c; input channels beyond the outputs start over.
+    /// A delay shorter than the stretch that is asked for hears silence where nothing was played yet.
+    fn hear(&self, input: &mut [u8], inputs: usize, outputs: usize, width: usize, frame: u64) {
+        for (at, bytes) in input.chunks_exact_mut((inputs * width).max(1)).enumerate() {
+            let heard = (frame + at as u64).checked_sub(self.delay as u64).filter(|heard| *heard < frame);
+            match heard {
+                Some(heard) if outputs > 0 => {
+                    let place = heard as usize % self.frames * outputs * width;
+                    for (channel, sample) in bytes.chunks_exact_mut(width).enumerate() {
+                        let from = place + channel % outputs * width;
+                        sample.copy_from_slice(&self.bytes[from..from + width]);
+                    }
+                }
+                _ => bytes.fill(0),
+            }
+        }
+    }
+}
+
+/// A spec for a virtual device, to start from.
+pub fn spec(options: &str, inputs: usize, signal: Signal) -> DeviceSpec {
+    DeviceSpec {
+        name: if options.is_empty() { "virtual".to_owned() } else { format!("virtual:{options}") },
+        rate: SampleRate(48_000),
+        period_frames: 64,
+        buffer_frames: None,
+        inputs: Some(inputs),
+        outputs: Some(2),
+        format: None,
+        signal,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::signal::ramp;
+
+    fn open(options: &str, inputs: usize) -> VirtualDevice {
+        let mut device = VirtualDevice::open(&spec(options, inputs, Signal::Ramp), options).unwrap();
+        device.start().unwrap();
+        device
+    }
+
+    /// First sample of channel 0 of the next period, or the loss that came in its place.
+    fn next(device: &mut VirtualDevice) -> Result<i32, (u64, LossCause)> {
+        match device.wait(Duration::from_secs(1)) {
+            Wake::Ready => {
+                let mut first = 0;
+                device.cycle(&mut |input, _| first = i32::from_le_bytes(input.bytes[..4].try_into().unwrap()) >> 8);
+                Ok(first)
+            }
+            Wake::Lost { frames, cause } => Err((frames, cause)),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_ramp_runs_on_by_the_devices_clock_over_ordered_losses() {
+        let mut device = open("free,xrun=100+7,unplug=200+100", 2);
+        let told: Vec<_> = (0..8).map(|_| next(&mut device)).collect();
+        let at = |frame: u64| Ok(ramp(frame, 0));
+        let away = |frames| Err((frames, LossCause::Unplug));
+        let want = [at(0), at(64), Err((7, LossCause::Xrun)), at(135), at(199), away(37), at(300), at(364)];
+        assert_eq!(told[..5], want[..5]);
+        assert_eq!(told[5..], [away(37), at(300), at(364)]);
+    }
+
+    #[test]
+    fn a_program_that_is_later_than_the_buffer_loses_what_the_clock_went_on() {
+        let mut device =
+            VirtualDevice::open(&DeviceSpec { buffer_frames: Some(128), ..spec("", 1, Signal::Ramp) }, "").unwrap();
+        device.start().unwrap();
+        std::thread::sleep(Duration::from_millis(20));
+        let Err((frames, LossCause::Xrun)) = next(&mut device) else { panic!("an xrun") };
+        assert!(960 <= frames, "{frames}");
+        assert_eq!(next(&mut device), Ok(ramp(frames, 0)));
+    }
+
+    #[test]
+    fn real_time_passes_between_two_periods() {
+        let mut device = open("", 1);
+        let from = std::time::Instant::now();
+        for _ in 0..75 {
+            next(&mut device).unwrap();
+        }
+        assert!(Duration::from_millis(99) <= from.elapsed());
+        assert!(device.sleeps() > 0);
+    }
+
+    #[test]
+    fn a_looped_device_hears_what_it_played() {
+        let mut device = open("free,loop=100", 2);
+        let (mut played, mut heard) = (0_i32, Vec::new());
+        for _ in 0..10 {
+            device.cycle(&mut |input, output| {
+                heard.extend(input.bytes.chunks(8).map(|frame| i32::from_le_bytes(frame[4..8].try_into().unwrap())));
+                for frame in output.bytes.chunks_mut(8) {
+                    played += 1;
+                    frame[4..8].copy_from_slice(&played.to_le_bytes());
+                }
+            });
+        }
+        assert_eq!(heard[..100], [0; 100]);
+        assert_eq!(heard[100..], (1..=540).collect::<Vec<i32>>());
+    }
+
+    #[test]
+    fn a_device_that_is_gone_says_so_and_does_not_spin() {
+        let mut device = open("gone=64", 1);
+        assert!(next(&mut device).is_ok());
+        let from = std::time::Instant::now();
+        assert_eq!(device.wait(Duration::from_millis(20)), Wake::Gone);
+        assert!(Duration::from_millis(1) <= from.elapsed());
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_named() {
+        let told =
+            |options: &str| VirtualDevice::open(&spec(options, 1, Signal::Ramp), options).err().unwrap().to_string();
+        assert_eq!(told("xrun=5"), "virtual:xrun=5: xrun=5: two numbers are meant, as in xrun=48000+512");
+        assert!(told("fast").contains("unknown option 'fast'"));
+    }
 }

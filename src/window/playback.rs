@@ -82,6 +82,10 @@ fn pack(epoch: u32, until: u64) -> u64 {
     (u64::from(epoch) << FRAME_BITS) | until.min(FRAME_MASK)
 }
 
+fn until(packed: u64, epoch: u32) -> u64 {
+    if packed >> FRAME_BITS == u64::from(epoch) & (u64::MAX >> FRAME_BITS) { packed & FRAME_MASK } else { 0 }
+}
+
 /// Makes the two ends for one track.
 pub fn playback_windows() -> (AudioPlaybackWindows, ReaderPlaybackWindows) {
     let (ready_in, ready_out) = RingBuffer::new(limits::RING_WINDOWS);
@@ -117,6 +121,13 @@ impl AudioPlaybackWindows {
             None if at < until => Heard::Silence { frames: (until - at).min(frames as u64) as usize },
             None => Heard::Missing { frames },
         }
+    }
+
+    /// Whether the next `frames` frames from stream frame `at` on are there or silent. This is realtime-safe.
+    pub fn covers(&mut self, epoch: u32, at: u64, frames: u64) -> bool {
+        let supplied = self.supplied.load(Ordering::Acquire);
+        self.pass(epoch, at);
+        at + frames <= until(supplied, epoch)
     }
 
     /// Gives back every window that ends at or before `at`, or belongs to an earlier epoch.

@@ -1,0 +1,283 @@
+//! What a virtual device hears. Thread: audio (opening: control).
+
+use crate::format::DeviceFormat;
+use crate::limits::CHANNEL_COUNT_MAX;
+use crate::time::SampleRate;
+use std::path::PathBuf;
+
+/// What a virtual device hears.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// Sample at device frame n on channel c: see [`ramp`]. Exact in s24 and f32, so any gap, repeat or
+    /// shift can be seen.
+    Ramp,
+    /// A different pitch and level per channel, for people.
+    Tones,
+    /// Nothing.
+    Silence,
+    /// A WAV file's channels as inputs, over and over.
+    File(PathBuf),
+}
+
+/// Steps from one channel's ramp to the next one's.
+pub const RAMP_CHANNEL_STEP: u64 = 1_000_003;
+
+/// The ramp: `((frame + channel * 1000003) mod 2^24) - 2^23`, a 24-bit integer.
+pub const fn ramp(frame: u64, channel: u64) -> i32 {
+    (frame.wrapping_add(channel.wrapping_mul(RAMP_CHANNEL_STEP)) & 0x00FF_FFFF) as i32 - 0x0080_0000
+}
+
+/// Entries of the sine that tones are read from.
+const SINE_STEPS: usize = 4096;
+
+/// Samples of a file that are kept in memory: 512 MiB of them.
+const FILE_SAMPLES_MAX: usize = 1 << 27;
+
+/// A signal, ready to be heard.
+pub enum Source {
+    /// The ramp; what each channel adds to the frame number.
+    Ramp(Box<[u32]>),
+    /// Tones.
+    Tones {
+        /// One period of a sine.
+        sine: Box<[f32]>,
+        /// Per channel: how it sounds.
+        voices: Box<[Tone]>,
+    },
+    /// Silence.
+    Silence,
+    /// A file: interleaved samples.
+    File {
+        /// Full scale 1.0.
+        samples: Box<[f32]>,
+        /// Channels of the file.
+        channels: usize,
+        /// Channels that are heard.
+        inputs: usize,
+    },
+}
+
+/// One channel of [`Source::Tones`]: phases and their steps in 2^32 a turn.
+pub struct Tone {
+    phase: u32,
+    step: u32,
+    beat: u32,
+    beat_step: u32,
+    level: f32,
+}
+
+impl Source {
+    /// Reads what `signal` needs. Says in words what is wrong with a file.
+    pub fn open(signal: &Signal, rate: SampleRate) -> Result<Source, String> {
+        Ok(match signal {
+            Signal::Ramp => Source::Ramp(Box::default()),
+            Signal::Tones => Source::Tones { sine: sine(), voices: Box::default() },
+            Signal::Silence => Source::Silence,
+            Signal::File(path) => read_file(path, rate)?,
+        })
+    }
+
+    /// Channels it has by itself; `None` when it can have any number.
+    pub fn channels(&self) -> Option<usize> {
+        match self {
+            Source::File { channels, .. } => Some(*channels),
+            _ => None,
+        }
+    }
+
+    /// Gets ready for `inputs` channels.
+    #[must_use]
+    pub fn for_inputs(self, inputs: usize, rate: SampleRate) -> Source {
+        match self {
+            Source::Ramp(_) => {
+                let step = |channel: u64| (channel * RAMP_CHANNEL_STEP) as u32;
+                Source::Ramp((0..inputs as u64).map(step).collect())
+            }
+            Source::Tones { sine, .. } => {
+                Source::Tones { sine, voices: (0..inputs).map(|c| Tone::new(c, rate)).collect() }
+            }
+            Source::File { samples, channels, .. } => Source::File { samples, channels, inputs },
+            Source::Silence => Source::Silence,
+        }
+    }
+
+    /// Fills interleaved memory with the frames from `frame` on. This is realtime-safe.
+    pub fn fill(&mut self, bytes: &mut [u8], format: DeviceFormat, frame: u64) {
+        match self {
+            Source::Silence => bytes.fill(0),
+            Source::Ramp(steps) => {
+                let frames = bytes.chunks_exact_mut((steps.len() * format.bytes()).max(1));
+                for (at, out) in frames.enumerate() {
+                    fill_ramp(out, format, steps, (frame + at as u64) as u32);
+                }
+            }
+            Source::Tones { sine, voices } => {
+                for out in bytes.chunks_exact_mut((voices.len() * format.bytes()).max(1)) {
+                    for (sample, voice) in out.chunks_exact_mut(format.bytes()).zip(voices.iter_mut()) {
+                        put(sample, format, voice.next(sine));
+                    }
+                }
+            }
+            Source::File { samples, channels, inputs } => {
+                let length = samples.len() / *channels;
+                for (at, out) in bytes.chunks_exact_mut((*inputs * format.bytes()).max(1)).enumerate() {
+                    let from = ((frame + at as u64) % length as u64) as usize * *channels;
+                    for (sample, value) in out.chunks_exact_mut(format.bytes()).zip(&samples[from..]) {
+                        put(sample, format, *value);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// One frame of ramps.
+fn fill_ramp(out: &mut [u8], format: DeviceFormat, steps: &[u32], frame: u32) {
+    let value = |step: &u32| (frame.wrapping_add(*step) & 0x00FF_FFFF) as i32 - 0x0080_0000;
+    match format {
+        DeviceFormat::S32 => {
+            for (sample, step) in out.chunks_exact_mut(4).zip(steps) {
+                sample.copy_from_slice(&(value(step) << 8).to_le_bytes());
+            }
+        }
+        DeviceFormat::F32 => {
+            for (sample, step) in out.chunks_exact_mut(4).zip(steps) {
+                sample.copy_from_slice(&(value(step) as f32 * (1.0 / 8_388_608.0)).to_le_bytes());
+            }
+        }
+        DeviceFormat::S24 => {
+            for (sample, step) in out.chunks_exact_mut(4).zip(steps) {
+                sample.copy_from_slice(&value(step).to_le_bytes());
+            }
+        }
+        DeviceFormat::S24In3 => {
+            for (sample, step) in out.chunks_exact_mut(3).zip(steps) {
+                sample.copy_from_slice(&value(step).to_le_bytes()[..3]);
+            }
+        }
+        DeviceFormat::S16 => {
+            for (sample, step) in out.chunks_exact_mut(2).zip(steps) {
+                sample.copy_from_slice(&((value(step) >> 8) as i16).to_le_bytes());
+            }
+        }
+    }
+}
+
+/// One float into device memory.
+fn put(sample: &mut [u8], format: DeviceFormat, value: f32) {
+    let wide = ((f64::from(value) * 2_147_483_648.0) as i32).to_le_bytes();
+    match format {
+        DeviceFormat::S32 => sample.copy_from_slice(&wide),
+        DeviceFormat::F32 => sample.copy_from_slice(&value.to_le_bytes()),
+        DeviceFormat::S24In3 => sample.copy_from_slice(&wide[1..]),
+        DeviceFormat::S24 => sample.copy_from_slice(&(i32::from_le_bytes(wide) >> 8).to_le_bytes()),
+        DeviceFormat::S16 => sample.copy_from_slice(&wide[2..]),
+    }
+}
+
+impl Tone {
+    /// Channel 0 is a low A; each channel is a fifth or a fourth above, folded into four octaves, and beats in
+    /// its own time, so that meters and waveforms can be told apart at a glance.
+    fn new(channel: usize, rate: SampleRate) -> Tone {
+        let turn = f64::from(u32::MAX) + 1.0;
+        let hertz = 110.0 * 2_f64.powf((channel * 7 % 48) as f64 / 12.0);
+        let beats = 0.9 + 0.13 * (channel % 9) as f64;
+        Tone {
+            phase: 0,
+            step: (hertz / f64::from(rate.0) * turn) as u32,
+            beat: (channel as u32).wrapping_mul(0x2545_F491),
+            beat_step: (beats / f64::from(rate.0) * turn) as u32,
+            level: 10_f32.powf((-6.0 - 2.0 * (channel % 7) as f32) / 20.0),
+        }
+    }
+
+    fn next(&mut self, sine: &[f32]) -> f32 {
+        self.phase = self.phase.wrapping_add(self.step);
+        self.beat = self.beat.wrapping_add(self.beat_step);
+        // A quick rise and a long fall, twice squared.
+        let fall = 1.0 - (self.beat >> 8) as f32 / (1 << 24) as f32;
+        sine[(self.phase >> 20) as usize % SINE_STEPS] * self.level * (fall * fall).max(0.02)
+    }
+}
+
+fn sine() -> Box<[f32]> {
+    (0..SINE_STEPS).map(|at| (at as f64 / SINE_STEPS as f64 * std::f64::consts::TAU).sin() as f32).collect()
+}
+
+fn read_file(path: &PathBuf, rate: SampleRate) -> Result<Source, String> {
+    let told = |reason: &dyn std::fmt::Display| format!("{}: {reason}", path.display());
+    let mut reader = hound::WavReader::open(path).map_err(|error| told(&error))?;
+    let spec = reader.spec();
+    let channels = usize::from(spec.channels);
+    if spec.sample_rate != rate.0 {
+        return Err(told(&format_args!("the file has {} Hz and {rate} were asked for", spec.sample_rate)));
+    }
+    if !(1..=CHANNEL_COUNT_MAX).contains(&channels) || reader.duration() == 0 {
+        return Err(told(&"the file holds no sound"));
+    }
+    if FILE_SAMPLES_MAX < reader.duration() as usize * channels {
+        return Err(told(&"the file is too long to be a test signal"));
+    }
+    let samples: Result<Vec<f32>, hound::Error> = match spec.sample_format {
+        hound::SampleFormat::Float => reader.samples::<f32>().collect(),
+        hound::SampleFormat::Int => {
+            let full = 2_f64.powi(i32::from(spec.bits_per_sample) - 1);
+            reader.samples::<i32>().map(|sample| sample.map(|value| (f64::from(value) / full) as f32)).collect()
+        }
+    };
+    let mut samples = samples.map_err(|error| told(&error))?;
+    samples.truncate(samples.len() / channels * channels);
+    Ok(Source::File { samples: samples.into_boxed_slice(), channels, inputs: channels })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ramp_is_the_same_number_in_every_format_that_can_hold_it() {
+        let mut source = Source::open(&Signal::Ramp, SampleRate(48_000)).unwrap().for_inputs(3, SampleRate(48_000));
+        let mut wide = [0; 24];
+        source.fill(&mut wide, DeviceFormat::S32, 16_777_214);
+        let mut floats = [0; 24];
+        source.fill(&mut floats, DeviceFormat::F32, 16_777_214);
+        for at in 0..6 {
+            let want = ramp(16_777_214 + at as u64 / 3, at as u64 % 3);
+            assert_eq!(i32::from_le_bytes(wide[at * 4..][..4].try_into().unwrap()) >> 8, want);
+            assert_eq!((f32::from_le_bytes(floats[at * 4..][..4].try_into().unwrap()) * 8_388_608.0) as i32, want);
+        }
+    }
+
+    #[test]
+    fn a_file_is_heard_over_and_over() {
+        let path = tempfile::NamedTempFile::new().unwrap().into_temp_path();
+        let spec = hound::WavSpec {
+            channels: 2,
+            sample_rate: 48_000,
+            bits_per_sample: 16,
+            sample_format: hound::SampleFormat::Int,
+        };
+        let mut writer = hound::WavWriter::create(&path, spec).unwrap();
+        for value in [1_i16, 2, 3, 4, 5, 6] {
+            writer.write_sample(value).unwrap();
+        }
+        writer.finalize().unwrap();
+        let signal = Signal::File(path.to_path_buf());
+        let mut source = Source::open(&signal, SampleRate(48_000)).unwrap().for_inputs(1, SampleRate(48_000));
+        let mut out = [0; 8];
+        source.fill(&mut out, DeviceFormat::S16, 2);
+        assert_eq!(out, [5, 0, 1, 0, 3, 0, 5, 0]);
+        let wrong = Source::open(&signal, SampleRate(44_100)).err().unwrap();
+        assert!(wrong.contains("48000 Hz"), "{wrong}");
+    }
+
+    #[test]
+    fn tones_differ_and_stay_below_full_scale() {
+        let mut source = Source::open(&Signal::Tones, SampleRate(48_000)).unwrap().for_inputs(2, SampleRate(48_000));
+        let mut out = vec![0; 4800 * 8];
+        source.fill(&mut out, DeviceFormat::F32, 0);
+        let values: Vec<f32> = out.chunks(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect();
+        assert!(values.iter().all(|v| v.abs() < 0.6) && values.iter().any(|v| v.abs() > 0.01));
+        assert!(values.chunks(2).any(|f| (f[0] - f[1]).abs() > 0.01));
+    }
+}

@@ -1,0 +1,442 @@
+//! The sample loops: device memory to take, device memory to float, take to float, float to device. Thread:
+//! audio.
+//!
+//! Full scale is 1.0 in float and 2^31 in the integers that all integer formats are widened to. A conversion
+//! that loses nothing is exact (24 bits and less to float and back); one that must lose rounds to the nearest
+//! and clamps. Denormals and NaN are stored as they come and measured as silence.
+#![forbid(unsafe_code)]
+#![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::disallowed_macros)]
+
+use crate::device::{Input, Output};
+use crate::format::{DeviceFormat, TakeFormat};
+
+/// What a loop has seen of a channel. Full scale is 1.0.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Level {
+    /// Largest magnitude.
+    pub peak: f32,
+    /// Sum of squares.
+    pub square_sum: f32,
+    /// Samples seen.
+    pub frames: u32,
+}
+
+impl Level {
+    /// Both together.
+    #[must_use]
+    pub fn plus(self, other: Level) -> Level {
+        Level {
+            peak: self.peak.max(other.peak),
+            square_sum: self.square_sum + other.square_sum,
+            frames: self.frames + other.frames,
+        }
+    }
+
+    #[inline(always)]
+    fn see(&mut self, value: f32) {
+        let size = value.abs();
+        if self.peak < size {
+            self.peak = size;
+        }
+        self.square_sum += value * value;
+    }
+}
+
+const FULL: f32 = 2_147_483_648.0;
+
+/// A sample on its way: integers stay integers until a format asks for a float.
+trait Sample: Copy {
+    fn float(self) -> f32;
+    fn s16(self) -> i16;
+    fn s24(self) -> i32;
+}
+
+impl Sample for i32 {
+    #[inline(always)]
+    fn float(self) -> f32 {
+        self as f32 * (1.0 / FULL)
+    }
+    #[inline(always)]
+    fn s16(self) -> i16 {
+        (self.saturating_add(1 << 15) >> 16) as i16
+    }
+    #[inline(always)]
+    fn s24(self) -> i32 {
+        self.saturating_add(1 << 7) >> 8
+    }
+}
+
+/// Nearest integer, ties away from zero, clamped; 0 for NaN.
+#[inline(always)]
+fn nearest(value: f32, min: i32, max: i32) -> i32 {
+    // `as` truncates and saturates; `f32::round` is a library call on plain x86-64.
+    ((value + 0.5_f32.copysign(value)) as i32).clamp(min, max)
+}
+
+impl Sample for f32 {
+    #[inline(always)]
+    fn float(self) -> f32 {
+        self
+    }
+    #[inline(always)]
+    fn s16(self) -> i16 {
+        nearest(self * 32_768.0, -32_768, 32_767) as i16
+    }
+    #[inline(always)]
+    fn s24(self) -> i32 {
+        nearest(self * 8_388_608.0, -8_388_608, 8_388_607)
+    }
+}
+
+/// How one sample is read from `N` bytes.
+trait Read<const N: usize> {
+    type Sample: Sample;
+    fn read(bytes: [u8; N]) -> Self::Sample;
+}
+
+/// How one sample is written to `N` bytes.
+trait Write<const N: usize> {
+    fn write<S: Sample>(sample: S) -> [u8; N];
+}
+
+struct S16;
+struct S24;
+struct S24In3;
+struct S32;
+struct F32;
+
+impl Read<2> for S16 {
+    type Sample = i32;
+    #[inline(always)]
+    fn read(b: [u8; 2]) -> i32 {
+        i32::from(i16::from_le_bytes(b)) << 16
+    }
+}
+
+impl Read<4> for S24 {
+    type Sample = i32;
+    #[inline(always)]
+    fn read(b: [u8; 4]) -> i32 {
+        i32::from_le_bytes(b) << 8
+    }
+}
+
+impl Read<3> for S24In3 {
+    type Sample = i32;
+    #[inline(always)]
+    fn read(b: [u8; 3]) -> i32 {
+        i32::from_le_bytes([0, b[0], b[1], b[2]])
+    }
+}
+
+impl Read<4> for S32 {
+    type Sample = i32;
+    #[inline(always)]
+    fn read(b: [u8; 4]) -> i32 {
+        i32::from_le_bytes(b)
+    }
+}
+
+impl Read<4> for F32 {
+    type Sample = f32;
+    #[inline(always)]
+    fn read(b: [u8; 4]) -> f32 {
+        f32::from_le_bytes(b)
+    }
+}
+
+impl Write<2> for S16 {
+    #[inline(always)]
+    fn write<S: Sample>(sample: S) -> [u8; 2] {
+        sample.s16().to_le_bytes()
+    }
+}
+
+impl Write<3> for S24In3 {
+    #[inline(always)]
+    fn write<S: Sample>(sample: S) -> [u8; 3] {
+        let [a, b, c, _] = sample.s24().to_le_bytes();
+        [a, b, c]
+    }
+}
+
+impl Write<4> for S24 {
+    #[inline(always)]
+    fn write<S: Sample>(sample: S) -> [u8; 4] {
+        sample.s24().to_le_bytes()
+    }
+}
+
+impl Write<4> for S32 {
+    #[inline(always)]
+    fn write<S: Sample>(sample: S) -> [u8; 4] {
+        // From a float: 2^31 - 128 is the largest below full scale; `as` saturates.
+        ((sample.float() * FULL) as i32).to_le_bytes()
+    }
+}
+
+impl Write<4> for F32 {
+    #[inline(always)]
+    fn write<S: Sample>(sample: S) -> [u8; 4] {
+        sample.float().to_le_bytes()
+    }
+}
+
+/// Which samples of a take's memory belong to one channel.
+#[derive(Clone, Copy, Debug)]
+pub struct Lane {
+    /// 0-based channel of the take.
+    pub channel: usize,
+    /// Channels of the take.
+    pub channels: usize,
+}
+
+#[inline(always)]
+fn copy<const N: usize, const M: usize, R: Read<N>, W: Write<M>>(
+    from: &[u8],
+    step: usize,
+    to: &mut [u8],
+    lane: Lane,
+) -> Level {
+    let mut level = Level::default();
+    for (source, frame) in from.chunks(step).zip(to.chunks_exact_mut(M * lane.channels)) {
+        let Some(source) = source.first_chunk::<N>() else { break };
+        let sample = R::read(*source);
+        level.see(sample.float());
+        frame[lane.channel * M..][..M].copy_from_slice(&W::write(sample));
+        level.frames += 1;
+    }
+    if !level.square_sum.is_finite() {
+        level.square_sum = 0.0;
+    }
+    level
+}
+
+#[inline(always)]
+fn copy_as<const N: usize, R: Read<N>>(
+    from: &[u8],
+    step: usize,
+    format: TakeFormat,
+    to: &mut [u8],
+    lane: Lane,
+) -> Level {
+    match format {
+        TakeFormat::S16 => copy::<N, 2, R, S16>(from, step, to, lane),
+        TakeFormat::S24 => copy::<N, 3, R, S24In3>(from, step, to, lane),
+        TakeFormat::F32 => copy::<N, 4, R, F32>(from, step, to, lane),
+    }
+}
+
+/// De-interleaves, converts, measures and copies in one pass: the frames of `input` from `from` on, as many as
+/// `to` has room for, of device channel `channel` into lane `lane`. This is realtime-safe.
+pub fn record(input: &Input<'_>, from: usize, channel: usize, format: TakeFormat, to: &mut [u8], lane: Lane) -> Level {
+    let start = channel * input.channel_step + from * input.frame_step;
+    if channel >= input.channels || input.bytes.len() <= start {
+        return Level::default();
+    }
+    let (bytes, step) = (&input.bytes[start..], input.frame_step);
+    match input.format {
+        DeviceFormat::S16 => copy_as::<2, S16>(bytes, step, format, to, lane),
+        DeviceFormat::S24 => copy_as::<4, S24>(bytes, step, format, to, lane),
+        DeviceFormat::S24In3 => copy_as::<3, S24In3>(bytes, step, format, to, lane),
+        DeviceFormat::S32 => copy_as::<4, S32>(bytes, step, format, to, lane),
+        DeviceFormat::F32 => copy_as::<4, F32>(bytes, step, format, to, lane),
+    }
+}
+
+#[inline(always)]
+fn each<const N: usize, R: Read<N>>(from: &[u8], step: usize, frames: usize, mut take: impl FnMut(usize, f32)) {
+    for (at, source) in from.chunks(step).take(frames).enumerate() {
+        let Some(source) = source.first_chunk::<N>() else { break };
+        take(at, R::read(*source).float());
+    }
+}
+
+#[inline(always)]
+fn each_of(input: &Input<'_>, from: usize, channel: usize, frames: usize, take: impl FnMut(usize, f32)) {
+    let start = channel * input.channel_step + from * input.frame_step;
+    if channel >= input.channels || input.bytes.len() <= start {
+        return;
+    }
+    let (bytes, step) = (&input.bytes[start..], input.frame_step);
+    match input.format {
+        DeviceFormat::S16 => each::<2, S16>(bytes, step, frames, take),
+        DeviceFormat::S24 => each::<4, S24>(bytes, step, frames, take),
+        DeviceFormat::S24In3 => each::<3, S24In3>(bytes, step, frames, take),
+        DeviceFormat::S32 => each::<4, S32>(bytes, step, frames, take),
+        DeviceFormat::F32 => each::<4, F32>(bytes, step, frames, take),
+    }
+}
+
+/// The level of one device channel over the whole of `input`. This is realtime-safe.
+pub fn measure(input: &Input<'_>, channel: usize) -> Level {
+    let mut level = Level::default();
+    each_of(input, 0, channel, input.frames, |_, value| {
+        level.see(value);
+        level.frames += 1;
+    });
+    if !level.square_sum.is_finite() {
+        level.square_sum = 0.0;
+    }
+    level
+}
+
+/// One device channel as floats: the frames of `input` from `from` on that `to` has room for.
+/// This is realtime-safe.
+pub fn hear(input: &Input<'_>, from: usize, channel: usize, to: &mut [f32]) {
+    to.fill(0.0);
+    each_of(input, from, channel, to.len(), |at, value| {
+        if let Some(out) = to.get_mut(at) {
+            *out = value;
+        }
+    });
+}
+
+/// A take's bytes as floats, one lane of them. `bytes` holds whole frames. This is realtime-safe.
+pub fn decode(bytes: &[u8], format: TakeFormat, lane: Lane, to: &mut [f32]) {
+    let step = format.bytes() * lane.channels;
+    let bytes = bytes.get(lane.channel * format.bytes()..).unwrap_or(&[]);
+    let frames = to.len();
+    let put = |at: usize, value: f32| to[at] = value;
+    match format {
+        TakeFormat::S16 => each::<2, S16>(bytes, step, frames, put),
+        TakeFormat::S24 => each::<3, S24In3>(bytes, step, frames, put),
+        TakeFormat::F32 => each::<4, F32>(bytes, step, frames, put),
+    }
+}
+
+#[inline(always)]
+fn spread<const M: usize, W: Write<M>>(from: &[f32], to: &mut [u8], step: usize) {
+    for (value, frame) in from.iter().zip(to.chunks_mut(step)) {
+        if let Some(out) = frame.first_chunk_mut::<M>() {
+            *out = W::write(*value);
+        }
+    }
+}
+
+/// Writes one channel of an output: frames from `at` on. This is realtime-safe.
+pub fn play_out(from: &[f32], output: &mut Output<'_>, at: usize, channel: usize) {
+    let start = channel * output.channel_step + at * output.frame_step;
+    let (step, format) = (output.frame_step, output.format);
+    let Some(to) = output.bytes.get_mut(start..).filter(|_| channel < output.channels) else { return };
+    match format {
+        DeviceFormat::S16 => spread::<2, S16>(from, to, step),
+        DeviceFormat::S24 => spread::<4, S24>(from, to, step),
+        DeviceFormat::S24In3 => spread::<3, S24In3>(from, to, step),
+        DeviceFormat::S32 => spread::<4, S32>(from, to, step),
+        DeviceFormat::F32 => spread::<4, F32>(from, to, step),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const MONO: Lane = Lane { channel: 0, channels: 1 };
+    const DEVICES: [DeviceFormat; 5] =
+        [DeviceFormat::S16, DeviceFormat::S24, DeviceFormat::S24In3, DeviceFormat::S32, DeviceFormat::F32];
+
+    /// 24-bit integers laid out as a device of `format` would.
+    fn device_bytes(format: DeviceFormat, values: &[i32]) -> Vec<u8> {
+        let lay = |v: &i32| match format {
+            DeviceFormat::S16 => ((v >> 8) as i16).to_le_bytes().to_vec(),
+            DeviceFormat::S24 => (v & 0x00FF_FFFF).to_le_bytes().to_vec(),
+            DeviceFormat::S24In3 => v.to_le_bytes()[..3].to_vec(),
+            DeviceFormat::S32 => (v << 8).to_le_bytes().to_vec(),
+            DeviceFormat::F32 => (*v as f32 / 8_388_608.0).to_le_bytes().to_vec(),
+        };
+        values.iter().flat_map(lay).collect()
+    }
+
+    fn s24(bytes: &[u8]) -> Vec<i32> {
+        bytes.chunks(3).map(|b| i32::from_le_bytes([0, b[0], b[1], b[2]]) >> 8).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn twenty_four_bits_pass_every_device_and_take_format_unchanged(
+            values in prop::collection::vec(-8_388_608..=8_388_607_i32, 1..50),
+        ) {
+            for device in DEVICES {
+                let values: Vec<i32> = match device {
+                    DeviceFormat::S16 => values.iter().map(|v| v & !0xFF).collect(),
+                    _ => values.clone(),
+                };
+                let bytes = device_bytes(device, &values);
+                let input = Input::interleaved(&bytes, device, 1);
+                let mut out = vec![0; values.len() * 3];
+                record(&input, 0, 0, TakeFormat::S24, &mut out, MONO);
+                prop_assert_eq!(&s24(&out), &values);
+                let mut out = vec![0; values.len() * 4];
+                let level = record(&input, 0, 0, TakeFormat::F32, &mut out, MONO);
+                let mut floats = vec![0.0; values.len()];
+                decode(&out, TakeFormat::F32, MONO, &mut floats);
+                let back: Vec<i32> = floats.iter().map(|f| (f * 8_388_608.0) as i32).collect();
+                prop_assert_eq!(&back, &values);
+                prop_assert_eq!(level.peak, floats.iter().fold(0.0, |a: f32, f| a.max(f.abs())));
+                prop_assert_eq!(level, measure(&input, 0));
+            }
+        }
+
+        #[test]
+        fn what_a_take_holds_is_played_out_unchanged(
+            values in prop::collection::vec(-8_388_608..=8_388_607_i32, 1..50),
+        ) {
+            let bytes = device_bytes(DeviceFormat::S24In3, &values);
+            let mut floats = vec![0.0; values.len()];
+            decode(&bytes, TakeFormat::S24, MONO, &mut floats);
+            for device in DEVICES.into_iter().filter(|d| *d != DeviceFormat::S16) {
+                let mut out = vec![0xAA; values.len() * device.bytes()];
+                play_out(&floats, &mut Output::interleaved(&mut out, device, 1), 0, 0);
+                let input = Input::interleaved(&out, device, 1);
+                let mut back = vec![0; values.len() * 3];
+                record(&input, 0, 0, TakeFormat::S24, &mut back, MONO);
+                prop_assert_eq!(&s24(&back), &values);
+            }
+        }
+
+        #[test]
+        fn any_float_is_stored_clamped_and_never_wraps(value in any::<f32>()) {
+            let bytes = value.to_le_bytes();
+            let input = Input::interleaved(&bytes, DeviceFormat::F32, 1);
+            let mut out = [0; 3];
+            let level = record(&input, 0, 0, TakeFormat::S24, &mut out, MONO);
+            let stored = s24(&out)[0];
+            if value >= 1.0 { prop_assert_eq!(stored, 8_388_607) }
+            if value <= -1.0 { prop_assert_eq!(stored, -8_388_608) }
+            if value.is_nan() { prop_assert_eq!(stored, 0) }
+            prop_assert!(level.square_sum.is_finite());
+        }
+    }
+
+    #[test]
+    fn each_channel_of_planar_and_interleaved_memory_reaches_its_own_lane() {
+        let values: Vec<i32> = (0..12).map(|v| v * 1000).collect();
+        let bytes = device_bytes(DeviceFormat::S32, &values);
+        let interleaved = Input::interleaved(&bytes, DeviceFormat::S32, 3);
+        let planar = Input { frame_step: 4, channel_step: 16, ..interleaved };
+        for (input, want) in [(interleaved, [2, 5, 8, 11]), (planar, [8, 9, 10, 11])] {
+            let mut out = vec![0; 4 * 6];
+            record(&input, 0, 2, TakeFormat::S24, &mut out, Lane { channel: 1, channels: 2 });
+            let right: Vec<i32> = s24(&out).chunks(2).map(|f| f[1] / 1000).collect();
+            assert_eq!(right, want);
+            assert!(s24(&out).chunks(2).all(|f| f[0] == 0), "the other lane is untouched");
+        }
+    }
+
+    #[test]
+    fn thirty_two_bits_round_to_the_nearest_of_fewer() {
+        let bytes: Vec<u8> = [0x17F, 0x180, -0x180, i32::MAX].iter().flat_map(|v: &i32| v.to_le_bytes()).collect();
+        let mut out = [0; 12];
+        record(&Input::interleaved(&bytes, DeviceFormat::S32, 1), 0, 0, TakeFormat::S24, &mut out, MONO);
+        assert_eq!(s24(&out), [1, 2, -1, 8_388_607]);
+    }
+
+    #[test]
+    fn an_input_that_the_device_does_not_have_is_left_alone() {
+        let mut out = [7; 6];
+        let level = record(&Input::none(2), 0, 0, TakeFormat::S24, &mut out, MONO);
+        assert_eq!((level, out), (Level::default(), [7; 6]));
+    }
+}

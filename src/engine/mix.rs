@@ -1,0 +1,226 @@
+//! Adding tracks up: levels from gain and pan, ramps between them, the two buses and the way to the outputs.
+//! Thread: audio; [`levels`] and [`Buses`] serve the export too, so that a mixdown is what was heard.
+#![forbid(unsafe_code)]
+#![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::disallowed_macros)]
+
+use super::convert::{self, Level};
+use super::transport::Ramp;
+use crate::device::Output;
+use crate::limits::{BLOCK_FRAMES_MAX, DECLICK_FRAMES};
+use crate::message::{Levels, MeterCell};
+
+/// Channels of the mix: left and right.
+pub const BUS_COUNT: usize = 2;
+
+/// What a track of `channels` channels gives to left and right.
+///
+/// Mono is panned with constant power (-3 dB in the middle, 0 dB at the ends), stereo is balanced: the side
+/// that is turned away from gets less, the other stays. `gain_db` at -120 or less is silence.
+pub fn levels(gain_db: f32, pan: f32, channels: usize) -> Levels {
+    let gain = if gain_db <= -120.0 { 0.0 } else { 10_f32.powf(gain_db / 20.0) };
+    let pan = if pan.is_nan() { 0.0 } else { pan.clamp(-1.0, 1.0) };
+    if channels == 1 {
+        let angle = (f64::from(pan) + 1.0) * std::f64::consts::FRAC_PI_4;
+        // The ends are exact: a track panned hard is passed on unchanged.
+        let (left, right) = match pan {
+            -1.0 => (1.0, 0.0),
+            1.0 => (0.0, 1.0),
+            _ => (angle.cos() as f32, angle.sin() as f32),
+        };
+        [[gain * left, gain * right], [0.0; 2]]
+    } else {
+        [[gain * (1.0 - pan).min(1.0), 0.0], [0.0, gain * (1.0 + pan).min(1.0)]]
+    }
+}
+
+/// The two sums, planar, for one stretch of at most [`BLOCK_FRAMES_MAX`] frames.
+pub struct Buses {
+    sums: [[f32; BLOCK_FRAMES_MAX]; BUS_COUNT],
+    /// One channel of one track, before it is added.
+    lane: [f32; BLOCK_FRAMES_MAX],
+    /// A take's bytes, copied out of the window.
+    bytes: [u8; BLOCK_FRAMES_MAX * 8],
+}
+
+impl Default for Buses {
+    fn default() -> Self {
+        Buses {
+            sums: [[0.0; BLOCK_FRAMES_MAX]; BUS_COUNT],
+            lane: [0.0; BLOCK_FRAMES_MAX],
+            bytes: [0; BLOCK_FRAMES_MAX * 8],
+        }
+    }
+}
+
+impl Buses {
+    /// Silence for `frames` frames.
+    pub fn clear(&mut self, frames: usize) {
+        for sum in &mut self.sums {
+            sum[..frames].fill(0.0);
+        }
+    }
+
+    /// Room for the bytes of a take, to be decoded by [`Buses::add_bytes`].
+    pub fn bytes_mut(&mut self, bytes: usize) -> &mut [u8] {
+        &mut self.bytes[..bytes]
+    }
+
+    /// Decodes what [`Buses::bytes_mut`] was filled with and adds it from frame `at` on. `now` moves
+    /// towards `to`, one step a frame, so that a moved fader does not click. Returns what it measured.
+    pub fn add_bytes(
+        &mut self,
+        format: crate::format::TakeFormat,
+        channels: usize,
+        at: usize,
+        frames: usize,
+        now: &mut Levels,
+        to: &Levels,
+    ) -> Level {
+        let mut level = Level::default();
+        let bytes = frames * channels * format.bytes();
+        for channel in 0..channels {
+            let lane = convert::Lane { channel, channels };
+            convert::decode(&self.bytes[..bytes], format, lane, &mut self.lane[..frames]);
+            level = level.plus(self.add_lane(at, frames, &mut now[channel], &to[channel]));
+        }
+        level
+    }
+
+    /// Lets `fill` write one channel and adds it.
+    pub fn add_with(
+        &mut self,
+        frames: usize,
+        now: &mut [f32; 2],
+        to: &[f32; 2],
+        fill: impl FnOnce(&mut [f32]),
+    ) -> Level {
+        fill(&mut self.lane[..frames]);
+        self.add_lane(0, frames, now, to)
+    }
+
+    fn add_lane(&mut self, at: usize, frames: usize, now: &mut [f32; 2], to: &[f32; 2]) -> Level {
+        let mut level = Level { frames: frames as u32, ..Level::default() };
+        let lane = &self.lane[..frames];
+        for (sum, (now, to)) in self.sums.iter_mut().zip(now.iter_mut().zip(to)) {
+            if *now == 0.0 && *to == 0.0 {
+                continue;
+            }
+            let mut seen = Level::default();
+            for (out, value) in sum[at..at + frames].iter_mut().zip(lane) {
+                let given = value * *now;
+                *out += given;
+                seen.peak = seen.peak.max(given.abs());
+                seen.square_sum += given * given;
+                *now = step_towards(*now, *to);
+            }
+            level.peak = level.peak.max(seen.peak);
+            level.square_sum += seen.square_sum;
+        }
+        level
+    }
+
+    /// Fades what is there in or out.
+    pub fn declick(&mut self, ramp: Ramp, frames: usize) {
+        if ramp.step == 0.0 && ramp.gain == 1.0 {
+            return;
+        }
+        for sum in &mut self.sums {
+            let mut gain = ramp.gain;
+            for value in &mut sum[..frames] {
+                *value *= gain;
+                gain = (gain + ramp.step).clamp(0.0, 1.0);
+            }
+        }
+    }
+
+    /// Publishes the level of both sums.
+    pub fn publish(&self, frames: usize, cells: &[MeterCell; BUS_COUNT]) {
+        for (sum, cell) in self.sums.iter().zip(cells) {
+            let (mut peak, mut square_sum) = (0.0_f32, 0.0);
+            for value in &sum[..frames] {
+                peak = peak.max(value.abs());
+                square_sum += value * value;
+            }
+            let level = Level { peak, square_sum, frames: frames as u32 };
+            cell.publish(peak, super::levels::mean(cell.mean_square(), level, 1.0 / 14_400.0));
+        }
+    }
+
+    /// One of the sums.
+    pub fn sum(&self, bus: usize, frames: usize) -> &[f32] {
+        &self.sums[bus][..frames]
+    }
+
+    /// To the device: left and right to its first two channels, both to a single one, silence to the rest.
+    pub fn play_out(&mut self, output: &mut Output<'_>, at: usize, frames: usize) {
+        if output.channels == 1 {
+            let [left, right] = &mut self.sums;
+            for (left, right) in left[..frames].iter_mut().zip(&right[..frames]) {
+                *left = (*left + right) * std::f32::consts::FRAC_1_SQRT_2;
+            }
+        }
+        self.lane[..frames].fill(0.0);
+        for channel in 0..output.channels {
+            let from = self.sums.get(channel).unwrap_or(&self.lane);
+            convert::play_out(&from[..frames], output, at, channel);
+        }
+    }
+}
+
+fn step_towards(now: f32, to: f32) -> f32 {
+    const STEP: f32 = 1.0 / DECLICK_FRAMES as f32;
+    if now < to { (now + STEP).min(to) } else { (now - STEP).max(to) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::TakeFormat;
+
+    #[test]
+    fn a_mono_track_keeps_its_power_at_every_pan_and_is_exact_at_the_ends() {
+        for pan in [-0.9, -0.3, 0.0, 0.5, 0.99] {
+            let [[left, right], _] = levels(0.0, pan, 1);
+            assert!((left * left + right * right - 1.0).abs() < 1e-6);
+        }
+        assert_eq!(levels(0.0, -1.0, 1)[0], [1.0, 0.0]);
+        assert_eq!(levels(0.0, 1.0, 1)[0], [0.0, 1.0]);
+        assert_eq!(levels(-120.0, 0.0, 1)[0], [0.0, 0.0]);
+    }
+
+    #[test]
+    fn a_stereo_track_in_the_middle_passes_unchanged() {
+        assert_eq!(levels(0.0, 0.0, 2), [[1.0, 0.0], [0.0, 1.0]]);
+        assert_eq!(levels(0.0, 1.0, 2), [[0.0, 0.0], [0.0, 1.0]]);
+    }
+
+    #[test]
+    fn a_level_that_moves_sounds_the_same_however_the_stretches_fall() {
+        let whole = moved(&[512]);
+        assert_eq!(whole, moved(&[64; 8]));
+        assert_eq!(whole, moved(&[1, 300, 211]));
+        assert!((whole[511] - 1.0).abs() < f32::EPSILON);
+    }
+
+    fn moved(stretches: &[usize]) -> Vec<f32> {
+        let (mut buses, mut now, mut out) = (Buses::default(), [0.0, 0.0], Vec::new());
+        for frames in stretches {
+            buses.clear(*frames);
+            buses.add_with(*frames, &mut now, &[1.0, 0.0], |lane| lane.fill(1.0));
+            out.extend_from_slice(buses.sum(0, *frames));
+        }
+        out
+    }
+
+    #[test]
+    fn bytes_of_a_take_are_added_where_they_belong() {
+        let (mut buses, mut now) = (Buses::default(), levels(0.0, -1.0, 1));
+        let to = now;
+        buses.clear(8);
+        buses.bytes_mut(4).copy_from_slice(&[0, 64, 0, 192]);
+        let level = buses.add_bytes(TakeFormat::S16, 1, 3, 2, &mut now, &to);
+        assert_eq!(buses.sum(0, 8), [0.0, 0.0, 0.0, 0.5, -0.5, 0.0, 0.0, 0.0]);
+        assert_eq!(buses.sum(1, 8), [0.0; 8]);
+        assert!((level.peak - 0.5).abs() < f32::EPSILON);
+    }
+}

@@ -1,0 +1,287 @@
+//! The engine: one period in, one period out. Thread: audio.
+//!
+//! Nothing in here allocates, frees, locks, logs, faults or calls the system: [`drive`] asks the device for
+//! periods, [`Engine::process`] turns one into sound in windows and sound on outputs. Files, sessions and
+//! the disk are unknown here. What is heard and what is recorded are both a function of the device's frame
+//! count; a frame that did not come is silence in its place.
+#![forbid(unsafe_code)]
+#![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::disallowed_macros)]
+
+pub mod convert;
+pub mod drive;
+pub mod levels;
+pub mod mix;
+pub mod outbox;
+pub mod recorder;
+pub mod transport;
+pub mod voices;
+
+use crate::device::{Device, Input, LossCause, Output};
+use crate::limits;
+use crate::message::{AudioCommand, AudioEvent, Course, Motion, Published};
+use crate::time::{FramePos, Frames, SampleRate};
+use levels::InputLevels;
+use mix::Buses;
+use outbox::Outbox;
+use recorder::Recorder;
+use rtrb::{Consumer, Producer};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::time::Instant;
+use transport::{Action, Event, Transport};
+use voices::Voices;
+
+/// What the caller does after the commands of a period.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Go on.
+    Continue,
+    /// Everything was given back: leave.
+    Leave,
+}
+
+/// All that one period needs, taken when the engine is made.
+pub struct Engine {
+    commands: Consumer<AudioCommand>,
+    outbox: Outbox,
+    published: Arc<Published>,
+    transport: Transport,
+    place: Place,
+    recorder: Recorder,
+    voices: Voices,
+    levels: InputLevels,
+    buses: Box<Buses>,
+    device_frames: u64,
+    next_device: Option<(Box<dyn Device>, Instant)>,
+    loss: Option<(FramePos, Frames, LossCause)>,
+}
+
+/// Where the playhead is: a locate, and the frames played since.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Place {
+    /// What plays.
+    pub course: Course,
+    /// The locate's number.
+    pub epoch: u32,
+    /// Frames played since.
+    pub stream: u64,
+}
+
+impl Place {
+    /// The same on the timeline.
+    pub fn position(&self) -> FramePos {
+        self.course.at(self.stream)
+    }
+}
+
+impl Engine {
+    /// An engine for a device with `inputs` channels at `rate`. Not realtime-safe.
+    pub fn new(
+        commands: Consumer<AudioCommand>,
+        events: Producer<AudioEvent>,
+        published: Arc<Published>,
+        inputs: usize,
+        rate: SampleRate,
+    ) -> Engine {
+        Engine {
+            commands,
+            outbox: Outbox::new(events, Arc::clone(&published)),
+            published,
+            transport: Transport::default(),
+            place: Place::default(),
+            recorder: Recorder::default(),
+            voices: Voices::new(),
+            levels: InputLevels::new(inputs, rate),
+            buses: Box::default(),
+            device_frames: 0,
+            next_device: None,
+            loss: None,
+        }
+    }
+
+    /// Whether a period of `frames` could be moved now without an overrun or a dropout: the clock of
+    /// a device that has none. This is realtime-safe.
+    pub fn is_ready(&mut self, frames: Frames) -> bool {
+        self.transport.is_rolling() && self.recorder.is_ready(frames) && self.voices.are_ready(&self.place, frames)
+    }
+
+    /// Takes what the control side asks for. Once per period, before it. This is realtime-safe.
+    pub fn obey(&mut self) -> Next {
+        self.outbox.retry();
+        while let Ok(command) = self.commands.pop() {
+            match command {
+                AudioCommand::Roll => self.apply(Event::Roll),
+                AudioCommand::Stop => {
+                    self.end_pass();
+                    self.apply(Event::Stop);
+                }
+                AudioCommand::PunchOut => self.end_pass(),
+                AudioCommand::Locate { course, epoch } => self.apply(Event::Locate { course, epoch }),
+                AudioCommand::Record(pass) => {
+                    self.recorder.load(pass, &mut self.outbox);
+                    self.apply(Event::Roll);
+                }
+                AudioCommand::Install { slot, voice } => self.voices.replace(slot, Some(voice), &mut self.outbox),
+                AudioCommand::Remove { slot } => self.voices.replace(slot, None, &mut self.outbox),
+                AudioCommand::Mix { slot, mix } => self.voices.set_mix(slot, mix),
+                AudioCommand::Device { device, started } => {
+                    if let Some((unused, _)) = self.next_device.replace((device, started)) {
+                        self.send_home(unused);
+                    }
+                }
+                AudioCommand::Quit => {
+                    self.give_everything_back();
+                    return Next::Leave;
+                }
+            }
+        }
+        if self.transport.motion() == Motion::Arriving && self.published.ready_epoch.load(Acquire) == self.place.epoch {
+            self.apply(Event::Arrived);
+        }
+        Next::Continue
+    }
+
+    /// A running device that was sent to take over, and when it was started. This is realtime-safe.
+    pub fn take_device(&mut self) -> Option<(Box<dyn Device>, Instant)> {
+        self.next_device.take()
+    }
+
+    /// Sends a device home, to be closed there. This is realtime-safe.
+    pub fn send_home(&mut self, device: Box<dyn Device>) {
+        self.outbox.hand_over(AudioEvent::Replaced(device));
+    }
+
+    /// Tells the control side. This is realtime-safe.
+    pub fn tell(&mut self, event: AudioEvent) {
+        self.outbox.tell(event);
+    }
+
+    /// Ends the pass and gives every window back: the way out, also after a panic. This is realtime-safe.
+    pub fn give_everything_back(&mut self) {
+        self.tell_loss();
+        self.recorder.end(&mut self.outbox);
+        self.voices.clear(&mut self.outbox);
+        self.apply(Event::Halt);
+        self.publish();
+    }
+
+    /// One stretch of the device's memory, at most [`limits::BLOCK_FRAMES_MAX`] frames.
+    /// This is realtime-safe.
+    pub fn process(&mut self, input: &Input<'_>, output: &mut Output<'_>) {
+        debug_assert!(input.frames == output.frames && input.frames <= limits::BLOCK_FRAMES_MAX);
+        self.tell_loss();
+        self.levels.begin();
+        let mut from = 0;
+        while from < input.frames {
+            let frames = self.frames_alike(input.frames - from);
+            self.stretch(input, from, frames);
+            self.buses.play_out(output, from, frames);
+            self.device_frames += frames as u64;
+            from += frames;
+        }
+        self.levels.end(input, &self.published.inputs);
+        self.publish();
+    }
+
+    /// `frames` of the device's clock were not delivered: everything goes on as if they had been silent.
+    /// This is realtime-safe.
+    pub fn lose(&mut self, frames: u64, cause: LossCause) {
+        let (frames, at) = (Frames(frames), self.place.position());
+        self.published.frames_lost.fetch_add(frames.0, Relaxed);
+        match &mut self.loss {
+            Some((_, lost, because)) if *because == cause && cause != LossCause::Xrun => *lost += frames,
+            _ => {
+                self.tell_loss();
+                self.loss = Some((at, frames, cause));
+                self.published.xruns.fetch_add(u64::from(cause == LossCause::Xrun), Relaxed);
+            }
+        }
+        self.device_frames += frames.0;
+        if self.transport.is_rolling() {
+            self.recorder.skip(frames, cause);
+            self.place.stream += frames.0;
+            self.transport.mute();
+            self.end_pass_if_over();
+        }
+        self.publish();
+    }
+
+    /// Frames, at most `most`, in which nothing begins, ends or turns.
+    fn frames_alike(&self, most: usize) -> usize {
+        if !self.transport.is_rolling() {
+            return most;
+        }
+        let turn = self
+            .recorder
+            .frames_to_turn(self.place.position())
+            .min(self.place.course.straight(self.place.stream))
+            .min(self.transport.frames_to_turn());
+        most.min(usize::try_from(turn).unwrap_or(usize::MAX)).max(1)
+    }
+
+    /// `frames` frames from frame `from` of the input on: recorded, played, counted.
+    fn stretch(&mut self, input: &Input<'_>, from: usize, frames: usize) {
+        let rolling = self.transport.is_rolling();
+        self.buses.clear(frames);
+        if rolling {
+            self.recorder.begin_if_due(self.place.position(), self.device_frames, &mut self.outbox);
+            self.recorder.record(input, from, frames, &mut self.levels, &mut self.outbox, &self.published);
+            self.voices.play_disk(&self.place, frames, &mut self.buses, &mut self.outbox, &self.published);
+            self.buses.declick(self.transport.ramp(), frames);
+        }
+        self.voices.play_inputs(input, from, frames, &mut self.buses);
+        self.buses.publish(frames, &self.published.master);
+        if rolling {
+            self.place.stream += frames as u64;
+            if let Some(action) = self.transport.advance(frames as u32) {
+                self.act(action);
+            }
+            self.end_pass_if_over();
+        }
+    }
+
+    fn end_pass_if_over(&mut self) {
+        if self.recorder.is_over() && self.recorder.end(&mut self.outbox) {
+            self.apply(Event::Stop);
+        }
+    }
+
+    fn end_pass(&mut self) {
+        self.recorder.end(&mut self.outbox);
+    }
+
+    fn apply(&mut self, event: Event) {
+        if let Some(action) = self.transport.apply(event) {
+            self.act(action);
+        }
+    }
+
+    fn act(&mut self, action: Action) {
+        match action {
+            Action::Rolled => self.outbox.tell(AudioEvent::Rolling { at: self.place.position() }),
+            Action::Stopped => self.outbox.tell(AudioEvent::Stopped { at: self.place.position() }),
+            Action::Go { course, epoch } => {
+                self.recorder.end(&mut self.outbox);
+                self.place = Place { course, epoch, stream: 0 };
+                self.voices.pass(&self.place);
+                // The read-ahead watches for it: windows of the locate before are on their way back.
+                self.published.epoch.store(epoch, Release);
+            }
+        }
+    }
+
+    fn tell_loss(&mut self) {
+        if let Some((at, frames, cause)) = self.loss.take() {
+            self.outbox.tell(AudioEvent::Lost { at, frames, cause });
+        }
+    }
+
+    fn publish(&self) {
+        let published = &self.published;
+        published.motion.store(self.transport.motion() as u8, Relaxed);
+        published.position.store(self.place.position().0, Relaxed);
+        published.stream.store(self.place.stream, Relaxed);
+        published.device_frames.store(self.device_frames, Relaxed);
+        published.pass_frames.store(self.recorder.frames(), Relaxed);
+    }
+}

@@ -1,0 +1,56 @@
+//! The way out of the audio thread. Thread: audio.
+#![forbid(unsafe_code)]
+#![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::disallowed_macros)]
+
+use crate::message::{AudioEvent, Published};
+use rtrb::{Producer, PushError};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// Events in order, and a place for boxes that found the ring full.
+pub struct Outbox {
+    events: Producer<AudioEvent>,
+    kept: [Option<AudioEvent>; Outbox::KEPT],
+    published: Arc<Published>,
+}
+
+impl Outbox {
+    const KEPT: usize = 16;
+
+    /// Not realtime-safe.
+    pub fn new(events: Producer<AudioEvent>, published: Arc<Published>) -> Outbox {
+        Outbox { events, kept: [const { None }; Outbox::KEPT], published }
+    }
+
+    /// Tells something whose numbers stand in [`Published`] too: when the ring is full it is counted and
+    /// dropped. Not for events that own memory. This is realtime-safe.
+    pub fn tell(&mut self, event: AudioEvent) {
+        if let Err(PushError::Full(event)) = self.events.push(event) {
+            std::mem::forget(event);
+            self.published.events_missed.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// Sends something that owns memory: never dropped, kept until there is room. This is realtime-safe.
+    pub fn hand_over(&mut self, event: AudioEvent) {
+        if let Err(PushError::Full(event)) = self.events.push(event) {
+            match self.kept.iter_mut().find(|place| place.is_none()) {
+                Some(place) => *place = Some(event),
+                // Nobody has read thousands of events: leaked here rather than freed here.
+                None => std::mem::forget(event),
+            }
+        }
+    }
+
+    /// Tries again what was kept. This is realtime-safe.
+    pub fn retry(&mut self) {
+        for place in &mut self.kept {
+            if let Some(event) = place.take()
+                && let Err(PushError::Full(event)) = self.events.push(event)
+            {
+                *place = Some(event);
+                return;
+            }
+        }
+    }
+}

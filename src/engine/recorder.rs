@@ -1,0 +1,172 @@
+//! Recording: the pass that is on or waits to begin. Thread: audio.
+#![forbid(unsafe_code)]
+#![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::disallowed_macros)]
+
+use super::convert::{self, Lane};
+use super::levels::InputLevels;
+use super::outbox::Outbox;
+use crate::device::{Input, LossCause};
+use crate::message::{AudioEvent, Capture, LossMark, NO_PASS, Pass, Published};
+use crate::time::{FramePos, Frames};
+use std::sync::atomic::Ordering::Relaxed;
+
+/// At most one pass: none, waiting for its first frame, or recording.
+#[derive(Default)]
+pub struct Recorder {
+    pass: Option<Box<Pass>>,
+    begun: bool,
+}
+
+impl Recorder {
+    /// Takes a pass to be begun when its place comes. One that is on is ended first.
+    pub fn load(&mut self, pass: Box<Pass>, outbox: &mut Outbox) {
+        self.end(outbox);
+        self.pass = Some(pass);
+        self.begun = false;
+    }
+
+    /// Frames recorded, or [`NO_PASS`].
+    pub fn frames(&self) -> u64 {
+        self.recording().map_or(NO_PASS, |pass| pass.frames.0)
+    }
+
+    /// Whether every take has windows for the next `frames`.
+    pub fn is_ready(&mut self, frames: Frames) -> bool {
+        let Some(pass) = self.pass.as_mut().filter(|_| self.begun) else { return true };
+        let (at, frames) = (FramePos(pass.frames.0), frames.min(pass.length - pass.frames));
+        pass.captures.iter_mut().all(|capture| capture.windows.covers(at, frames))
+    }
+
+    /// Frames from `position` on until the pass begins or ends.
+    pub fn frames_to_turn(&self, position: FramePos) -> u64 {
+        match &self.pass {
+            Some(pass) if self.begun => (pass.length - pass.frames).0,
+            Some(pass) => match pass.begin {
+                Some(begin) if position < begin => begin.since(position).0,
+                _ => u64::MAX,
+            },
+            None => u64::MAX,
+        }
+    }
+
+    /// Begins a waiting pass whose place has come. A place that was jumped over has come too.
+    pub fn begin_if_due(&mut self, position: FramePos, device_frame: u64, outbox: &mut Outbox) {
+        let Some(pass) = self.pass.as_mut().filter(|_| !self.begun) else { return };
+        if pass.begin.is_none_or(|begin| begin <= position) {
+            pass.began = position;
+            self.begun = true;
+            outbox.tell(AudioEvent::PassBegan { at: position, device_frame });
+        }
+    }
+
+    /// Records `frames` frames of `input` from frame `from` on, in every take.
+    pub fn record(
+        &mut self,
+        input: &Input<'_>,
+        from: usize,
+        frames: usize,
+        levels: &mut InputLevels,
+        outbox: &mut Outbox,
+        published: &Published,
+    ) {
+        let Some(pass) = self.pass.as_mut().filter(|_| self.begun) else { return };
+        let at = FramePos(pass.frames.0);
+        for (index, capture) in pass.captures.iter_mut().enumerate() {
+            let missed = capture.record(input, from, frames, at, levels);
+            if missed.0 > 0 {
+                published.frames_overrun.fetch_add(missed.0, Relaxed);
+            } else {
+                capture.tell_overrun(index, outbox);
+            }
+        }
+        pass.frames += Frames(frames as u64);
+    }
+
+    /// `frames` frames did not come: silence in every take, up to the end of the pass.
+    pub fn skip(&mut self, frames: Frames, cause: LossCause) {
+        let Some(pass) = self.pass.as_mut().filter(|_| self.begun) else { return };
+        let frames = frames.min(pass.length - pass.frames);
+        let at = FramePos(pass.frames.0);
+        pass.losses.add(LossMark { at, frames, cause: Some(cause) });
+        pass.xruns += u32::from(cause == LossCause::Xrun);
+        pass.lost += frames;
+        pass.frames += frames;
+        for capture in &mut pass.captures {
+            capture.windows.pass(at + frames);
+        }
+    }
+
+    /// Whether the pass has reached its length.
+    pub fn is_over(&self) -> bool {
+        self.recording().is_some_and(|pass| pass.length <= pass.frames)
+    }
+
+    /// Ends the pass, if there is one: its windows and itself go home. Says whether the transport is to
+    /// stop with it.
+    pub fn end(&mut self, outbox: &mut Outbox) -> bool {
+        let Some(mut pass) = self.pass.take() else { return false };
+        if !self.begun {
+            pass.frames = Frames(0);
+        }
+        let at = FramePos(pass.frames.0);
+        for (index, capture) in pass.captures.iter_mut().enumerate() {
+            capture.tell_overrun(index, outbox);
+            capture.windows.end(at);
+        }
+        let stop = pass.stop_with_it;
+        self.begun = false;
+        outbox.hand_over(AudioEvent::PassEnded(pass));
+        stop
+    }
+
+    fn recording(&self) -> Option<&Pass> {
+        self.pass.as_deref().filter(|_| self.begun)
+    }
+}
+
+impl Capture {
+    /// Copies each of its channels into the windows. Returns the frames for which there was none.
+    fn record(
+        &mut self,
+        input: &Input<'_>,
+        from: usize,
+        frames: usize,
+        at: FramePos,
+        levels: &mut InputLevels,
+    ) -> Frames {
+        let frame_bytes = self.format.bytes() * self.channels;
+        let mut done = 0;
+        while done < frames {
+            let place = at + Frames(done as u64);
+            let Some(memory) = self.windows.span(place, Frames((frames - done) as u64)) else {
+                let missed = Frames((frames - done) as u64);
+                self.miss(place, missed);
+                return missed;
+            };
+            for (channel, input_channel) in self.inputs[..self.channels].iter().enumerate() {
+                let lane = Lane { channel, channels: self.channels };
+                let level = convert::record(input, from + done, *input_channel, self.format, memory, lane);
+                levels.add(*input_channel, level);
+            }
+            done += memory.len() / frame_bytes;
+        }
+        Frames(0)
+    }
+
+    /// Notes that there was no window at `at`.
+    fn miss(&mut self, at: FramePos, frames: Frames) {
+        self.overrun += frames;
+        self.losses.add(LossMark { at, frames, cause: None });
+        match &mut self.open {
+            Some((_, missed)) => *missed += frames,
+            None => self.open = Some((at, frames)),
+        }
+    }
+
+    /// Tells an overrun that is over.
+    fn tell_overrun(&mut self, capture: usize, outbox: &mut Outbox) {
+        if let Some((at, frames)) = self.open.take() {
+            outbox.tell(AudioEvent::Overrun { capture, at, frames });
+        }
+    }
+}

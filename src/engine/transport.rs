@@ -1,0 +1,267 @@
+//! The transport: what rolls, what waits, and the ramp that keeps each turn from clicking. Thread: audio. Pure.
+#![forbid(unsafe_code)]
+#![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::disallowed_macros)]
+
+use crate::limits::DECLICK_FRAMES;
+use crate::message::{Course, Motion};
+
+/// What happens to the transport.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Event {
+    /// Play was asked for.
+    Roll,
+    /// Stop was asked for.
+    Stop,
+    /// A locate was asked for.
+    Locate {
+        /// Where to, and what then.
+        course: Course,
+        /// Its number.
+        epoch: u32,
+    },
+    /// The windows of the last locate are in place.
+    Arrived,
+    /// Stand still at once: the thread leaves.
+    Halt,
+}
+
+/// What the engine does about it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Action {
+    /// It rolls from here on.
+    Rolled,
+    /// It stands from here on.
+    Stopped,
+    /// The playhead jumps.
+    Go {
+        /// Where to, and what then.
+        course: Course,
+        /// The locate's number.
+        epoch: u32,
+    },
+}
+
+/// A gain at the head of a stretch, and how it changes with every frame.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Ramp {
+    /// Gain of the first frame.
+    pub gain: f32,
+    /// Added per frame, the gain staying in 0..=1.
+    pub step: f32,
+}
+
+/// Motion, and the declick that goes with it.
+#[derive(Clone, Copy, Debug)]
+pub struct Transport {
+    motion: Motion,
+    // In 1/DECLICK_FRAMES, so that ramps begin and end on whole frames.
+    gain: u32,
+    target: Option<(Course, u32)>,
+    roll_on: bool,
+}
+
+impl Default for Transport {
+    fn default() -> Self {
+        Transport { motion: Motion::Stopped, gain: 0, target: None, roll_on: false }
+    }
+}
+
+impl Transport {
+    /// What it does.
+    pub fn motion(&self) -> Motion {
+        self.motion
+    }
+
+    /// Whether frames pass under the playhead.
+    pub fn is_rolling(&self) -> bool {
+        matches!(self.motion, Motion::Rolling | Motion::Stopping | Motion::Leaving)
+    }
+
+    /// The gain of what is played, from this frame on.
+    pub fn ramp(&self) -> Ramp {
+        let unit = 1.0 / DECLICK_FRAMES as f32;
+        let step = match self.motion {
+            Motion::Stopping | Motion::Leaving if self.gain > 0 => -unit,
+            Motion::Rolling if self.gain < DECLICK_FRAMES => unit,
+            _ => 0.0,
+        };
+        Ramp { gain: self.gain as f32 * unit, step }
+    }
+
+    /// Frames until the ramp ends; `u64::MAX` when none is on.
+    pub fn frames_to_turn(&self) -> u64 {
+        match self.motion {
+            Motion::Rolling if self.gain < DECLICK_FRAMES => u64::from(DECLICK_FRAMES - self.gain),
+            Motion::Stopping | Motion::Leaving => u64::from(self.gain.max(1)),
+            _ => u64::MAX,
+        }
+    }
+
+    /// What is played jumped without being asked (frames were lost): fade it in again.
+    pub fn mute(&mut self) {
+        self.gain = 0;
+    }
+
+    /// `frames` frames went by, no more than [`Transport::frames_to_turn`].
+    pub fn advance(&mut self, frames: u32) -> Option<Action> {
+        match self.motion {
+            Motion::Rolling => self.gain = (self.gain + frames).min(DECLICK_FRAMES),
+            Motion::Stopping | Motion::Leaving => {
+                self.gain = self.gain.saturating_sub(frames);
+                if self.gain == 0 {
+                    return self.turn();
+                }
+            }
+            Motion::Stopped | Motion::Arriving => {}
+        }
+        None
+    }
+
+    /// The one place where motion changes by request.
+    pub fn apply(&mut self, event: Event) -> Option<Action> {
+        match (event, self.motion) {
+            (Event::Halt, _) => {
+                *self = Transport::default();
+                Some(Action::Stopped)
+            }
+            (Event::Roll, Motion::Stopped | Motion::Stopping) => {
+                let stood = self.motion == Motion::Stopped;
+                self.motion = Motion::Rolling;
+                stood.then_some(Action::Rolled)
+            }
+            (Event::Roll, Motion::Leaving | Motion::Arriving) => {
+                self.roll_on = true;
+                None
+            }
+            (Event::Stop, Motion::Rolling) => {
+                self.motion = Motion::Stopping;
+                if self.gain == 0 { self.turn() } else { None }
+            }
+            (Event::Stop, Motion::Leaving | Motion::Arriving) => {
+                self.roll_on = false;
+                None
+            }
+            (Event::Locate { course, epoch }, Motion::Stopped | Motion::Arriving) => {
+                self.roll_on &= self.motion == Motion::Arriving;
+                self.motion = Motion::Arriving;
+                Some(Action::Go { course, epoch })
+            }
+            (Event::Locate { course, epoch }, Motion::Rolling | Motion::Stopping | Motion::Leaving) => {
+                self.roll_on = match self.motion {
+                    Motion::Leaving => self.roll_on,
+                    motion => motion == Motion::Rolling,
+                };
+                self.motion = Motion::Leaving;
+                self.target = Some((course, epoch));
+                if self.gain == 0 { self.turn() } else { None }
+            }
+            (Event::Arrived, Motion::Arriving) => {
+                self.motion = if self.roll_on { Motion::Rolling } else { Motion::Stopped };
+                self.gain = 0;
+                Some(if self.roll_on { Action::Rolled } else { Action::Stopped })
+            }
+            (Event::Roll, Motion::Rolling)
+            | (Event::Stop, Motion::Stopped | Motion::Stopping)
+            | (Event::Arrived, _) => None,
+        }
+    }
+
+    /// The way out is silent: stop, or go where it was meant to go.
+    fn turn(&mut self) -> Option<Action> {
+        match (self.motion, self.target.take()) {
+            (Motion::Leaving, Some((course, epoch))) => {
+                self.motion = Motion::Arriving;
+                Some(Action::Go { course, epoch })
+            }
+            _ => {
+                self.motion = Motion::Stopped;
+                Some(Action::Stopped)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::FramePos;
+
+    fn locate(to: u64, epoch: u32) -> Event {
+        Event::Locate { course: Course { start: FramePos(to), repeat: None }, epoch }
+    }
+
+    fn rolling() -> Transport {
+        let mut transport = Transport::default();
+        assert_eq!(transport.apply(Event::Roll), Some(Action::Rolled));
+        transport.advance(DECLICK_FRAMES);
+        transport
+    }
+
+    #[test]
+    fn a_stop_declicks_and_then_stands() {
+        let mut transport = rolling();
+        assert_eq!(transport.apply(Event::Stop), None);
+        assert!(transport.is_rolling() && transport.ramp().step < 0.0);
+        assert_eq!(transport.advance(DECLICK_FRAMES - 1), None);
+        assert_eq!(transport.advance(1), Some(Action::Stopped));
+        assert!(!transport.is_rolling());
+    }
+
+    #[test]
+    fn a_locate_while_rolling_fades_out_jumps_waits_and_fades_in() {
+        let mut transport = rolling();
+        assert_eq!(transport.apply(locate(5, 1)), None);
+        let Some(Action::Go { epoch, .. }) = transport.advance(DECLICK_FRAMES) else { panic!("it goes") };
+        assert_eq!((epoch, transport.motion(), transport.is_rolling()), (1, Motion::Arriving, false));
+        assert_eq!(transport.apply(Event::Arrived), Some(Action::Rolled));
+        assert_eq!(transport.ramp().gain, 0.0);
+        assert!(transport.ramp().step > 0.0);
+    }
+
+    #[test]
+    fn the_last_of_several_locates_wins_and_a_stop_on_the_way_is_kept() {
+        let mut transport = rolling();
+        transport.apply(locate(5, 1));
+        transport.apply(locate(9, 2));
+        transport.apply(Event::Stop);
+        assert!(matches!(transport.advance(DECLICK_FRAMES), Some(Action::Go { epoch: 2, .. })));
+        assert_eq!(transport.apply(Event::Arrived), Some(Action::Stopped));
+    }
+
+    #[test]
+    fn play_pressed_while_it_arrives_is_not_forgotten() {
+        let mut transport = Transport::default();
+        assert!(matches!(transport.apply(locate(5, 1)), Some(Action::Go { .. })));
+        assert_eq!(transport.apply(Event::Roll), None);
+        assert!(matches!(transport.apply(locate(6, 2)), Some(Action::Go { .. })));
+        assert_eq!(transport.apply(Event::Arrived), Some(Action::Rolled));
+    }
+
+    #[test]
+    fn play_during_the_fade_of_a_stop_rolls_on_without_a_break() {
+        let mut transport = rolling();
+        transport.apply(Event::Stop);
+        transport.advance(100);
+        assert_eq!(transport.apply(Event::Roll), None);
+        assert_eq!(transport.motion(), Motion::Rolling);
+        assert!(transport.ramp().step > 0.0);
+    }
+
+    #[test]
+    fn no_event_in_any_motion_leaves_the_gain_outside_its_range() {
+        let events = [Event::Roll, Event::Stop, locate(1, 1), Event::Arrived, Event::Halt];
+        for first in events {
+            for second in events {
+                for third in events {
+                    let mut transport = rolling();
+                    for event in [first, second, third] {
+                        transport.apply(event);
+                        transport.advance(transport.frames_to_turn().min(100) as u32);
+                        let gain = transport.ramp().gain;
+                        assert!((0.0..=1.0).contains(&gain));
+                    }
+                }
+            }
+        }
+    }
+}

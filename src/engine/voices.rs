@@ -1,0 +1,166 @@
+//! Playing: every track's windows and inputs into the mix. Thread: audio.
+#![forbid(unsafe_code)]
+#![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::disallowed_macros)]
+
+use super::Place;
+use super::convert;
+use super::convert::Level;
+use super::levels::mean;
+use super::mix::Buses;
+use super::outbox::Outbox;
+use crate::device::Input;
+use crate::limits::TRACK_COUNT_MAX;
+use crate::message::{AudioEvent, Mix, Published, Voice};
+use crate::time::Frames;
+use crate::window::playback::Heard;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// The tracks that can be heard, by slot.
+pub struct Voices {
+    slots: Box<[Option<Box<Voice>>]>,
+    /// No slot at or above it is in use.
+    end: usize,
+}
+
+impl Voices {
+    /// No track. Not realtime-safe.
+    pub fn new() -> Voices {
+        Voices { slots: (0..TRACK_COUNT_MAX).map(|_| None).collect(), end: 0 }
+    }
+
+    /// Puts a track in, or takes it out; what was there goes home with its windows.
+    pub fn replace(&mut self, slot: usize, voice: Option<Box<Voice>>, outbox: &mut Outbox) {
+        let Some(place) = self.slots.get_mut(slot) else {
+            if let Some(voice) = voice {
+                outbox.hand_over(AudioEvent::Removed(voice));
+            }
+            return;
+        };
+        let before = std::mem::replace(place, voice);
+        if place.is_some() {
+            self.end = self.end.max(slot + 1);
+        }
+        if let Some(mut voice) = before {
+            voice.windows.end();
+            outbox.hand_over(AudioEvent::Removed(voice));
+        }
+    }
+
+    /// Takes all of them out.
+    pub fn clear(&mut self, outbox: &mut Outbox) {
+        for slot in 0..self.end {
+            self.replace(slot, None, outbox);
+        }
+        self.end = 0;
+    }
+
+    /// Changes what a track sounds like.
+    pub fn set_mix(&mut self, slot: usize, mix: Mix) {
+        if let Some(Some(voice)) = self.slots.get_mut(slot) {
+            voice.mix = mix;
+        }
+    }
+
+    /// Whether no track would drop out within `frames`.
+    pub fn are_ready(&mut self, place: &Place, frames: Frames) -> bool {
+        let all = &mut self.slots[..self.end];
+        all.iter_mut().flatten().all(|voice| voice.windows.covers(place.epoch, place.stream, frames.0))
+    }
+
+    /// The playhead is somewhere else: what was meant for the place before goes back.
+    pub fn pass(&mut self, place: &Place) {
+        for voice in self.slots[..self.end].iter_mut().flatten() {
+            voice.windows.pass(place.epoch, place.stream);
+        }
+    }
+
+    /// Adds what the takes hold for the next `frames` frames.
+    pub fn play_disk(
+        &mut self,
+        place: &Place,
+        frames: usize,
+        buses: &mut Buses,
+        outbox: &mut Outbox,
+        published: &Published,
+    ) {
+        for (slot, voice) in self.slots[..self.end].iter_mut().enumerate() {
+            let Some(voice) = voice else { continue };
+            let level = voice.play(place, frames, buses, published);
+            if !voice.missing {
+                voice.tell_dropout(slot, outbox);
+            }
+            if voice.cut && !voice.cut_told {
+                voice.cut_told = true;
+                outbox.tell(AudioEvent::CutShort { slot, at: place.position() });
+            }
+            if let Some(cell) = published.tracks.get(slot) {
+                cell.publish(level.peak, mean(cell.mean_square(), level, 1.0 / 14_400.0));
+            }
+        }
+    }
+
+    /// Adds the inputs that are monitored.
+    pub fn play_inputs(&mut self, input: &Input<'_>, from: usize, frames: usize, buses: &mut Buses) {
+        for voice in self.slots[..self.end].iter_mut().flatten() {
+            let silent = voice.input_levels == [[0.0; 2]; 2];
+            if !voice.mix.input && silent {
+                continue;
+            }
+            let to = if voice.mix.input { voice.mix.levels } else { [[0.0; 2]; 2] };
+            for channel in 0..voice.mix.channels {
+                let device_channel = voice.mix.inputs[channel];
+                buses.add_with(frames, &mut voice.input_levels[channel], &to[channel], |lane| {
+                    convert::hear(input, from, device_channel, lane);
+                });
+            }
+        }
+    }
+}
+
+impl Voice {
+    fn play(&mut self, place: &Place, frames: usize, buses: &mut Buses, published: &Published) -> Level {
+        let mut sum = Level { frames: frames as u32, ..Level::default() };
+        self.missing = false;
+        let to = if self.mix.disk { self.mix.levels } else { [[0.0; 2]; 2] };
+        let mut done = 0;
+        while done < frames {
+            match self.windows.at(place.epoch, place.stream + done as u64, frames - done) {
+                Heard::Sound { window, at, frames } => {
+                    let (format, channels) = (window.format, window.channels);
+                    window.map.copy_out(at, buses.bytes_mut(frames * channels * format.bytes()));
+                    self.cut |= window.map.is_broken();
+                    let level = buses.add_bytes(format, channels, done, frames, &mut self.levels, &to);
+                    sum.peak = sum.peak.max(level.peak);
+                    sum.square_sum += level.square_sum;
+                    done += frames;
+                }
+                Heard::Silence { frames } => {
+                    // Nothing sounds, so nothing can click.
+                    self.levels = to;
+                    done += frames;
+                }
+                Heard::Missing { frames } => {
+                    self.missing = true;
+                    self.dropped += Frames(frames as u64);
+                    published.frames_dropped.fetch_add(frames as u64, Relaxed);
+                    let at = place.course.at(place.stream + done as u64);
+                    match &mut self.open {
+                        Some((_, dropped)) => *dropped += Frames(frames as u64),
+                        None => {
+                            self.open = Some((at, Frames(frames as u64)));
+                            published.dropouts.fetch_add(1, Relaxed);
+                        }
+                    }
+                    done += frames;
+                }
+            }
+        }
+        sum
+    }
+
+    fn tell_dropout(&mut self, slot: usize, outbox: &mut Outbox) {
+        if let Some((at, frames)) = self.open.take() {
+            outbox.tell(AudioEvent::Dropout { slot, at, frames });
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! A histogram of cycle times with one writer. Thread: audio writes, any reads.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// Buckets an octave: the value read back is at most 1/32 above the one counted.
+const STEPS: u64 = 32;
+const STEP_BITS: u32 = STEPS.trailing_zeros();
+/// Up to 2^36 ns, 68 s.
+const BUCKETS: usize = (STEPS * (36 - STEP_BITS as u64 + 1)) as usize;
+
+/// Counts nanoseconds.
+#[derive(Debug)]
+pub struct Histogram {
+    counts: Box<[AtomicU64]>,
+    sum: AtomicU64,
+    max: AtomicU64,
+}
+
+/// What a [`Histogram`] held at a moment, or between two.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Counts {
+    counts: Vec<u64>,
+    sum: u64,
+    /// The longest since the last [`Histogram::take_max`], in nanoseconds.
+    pub max: u64,
+}
+
+fn bucket(nanos: u64) -> usize {
+    let octave = (63 - (nanos | STEPS).leading_zeros()) - STEP_BITS;
+    let index = u64::from(octave) * STEPS
+        + ((nanos >> octave) & (STEPS - 1))
+        + if octave == 0 && nanos < STEPS { 0 } else { STEPS };
+    (index as usize).min(BUCKETS - 1)
+}
+
+/// The largest value that falls into `bucket`.
+fn ceiling(bucket: usize) -> u64 {
+    let bucket = bucket as u64;
+    if bucket < STEPS {
+        return bucket;
+    }
+    let octave = bucket / STEPS - 1;
+    (((bucket % STEPS) + STEPS + 1) << octave) - 1
+}
+
+impl Default for Histogram {
+    fn default() -> Self {
+        Histogram {
+            counts: (0..BUCKETS).map(|_| AtomicU64::new(0)).collect(),
+            sum: AtomicU64::new(0),
+            max: AtomicU64::new(0),
+        }
+    }
+}
+
+impl Histogram {
+    /// Counts one value. One thread only. This is realtime-safe.
+    pub fn count(&self, nanos: u64) {
+        // One writer: a load and a store lose nothing.
+        let cell = &self.counts[bucket(nanos)];
+        cell.store(cell.load(Relaxed) + 1, Relaxed);
+        self.sum.store(self.sum.load(Relaxed) + nanos, Relaxed);
+        self.max.fetch_max(nanos, Relaxed);
+    }
+
+    /// What it holds now.
+    pub fn counts(&self) -> Counts {
+        Counts {
+            counts: self.counts.iter().map(|cell| cell.load(Relaxed)).collect(),
+            sum: self.sum.load(Relaxed),
+            max: self.max.load(Relaxed),
+        }
+    }
+
+    /// The longest so far, forgotten with this call.
+    pub fn take_max(&self) -> u64 {
+        self.max.swap(0, Relaxed)
+    }
+}
+
+impl Counts {
+    /// What was counted after `earlier`.
+    #[must_use]
+    pub fn since(&self, earlier: &Counts) -> Counts {
+        Counts {
+            counts: self.counts.iter().zip(&earlier.counts).map(|(now, then)| now - then).collect(),
+            sum: self.sum - earlier.sum,
+            max: self.max,
+        }
+    }
+
+    /// Values counted.
+    pub fn total(&self) -> u64 {
+        self.counts.iter().sum()
+    }
+
+    /// Their mean in microseconds; 0 when there are none.
+    pub fn mean_us(&self) -> f64 {
+        let total = self.total();
+        if total == 0 { 0.0 } else { self.sum as f64 / total as f64 / 1e3 }
+    }
+
+    /// The longest in microseconds.
+    pub fn max_us(&self) -> f64 {
+        self.max as f64 / 1e3
+    }
+
+    /// The value in microseconds that `part` (0 to 1) of all values do not exceed, to within 1/32.
+    pub fn quantile_us(&self, part: f64) -> f64 {
+        let total = self.total();
+        let rank = ((total as f64 * part).ceil() as u64).clamp(1, total.max(1));
+        let mut seen = 0;
+        for (index, count) in self.counts.iter().enumerate() {
+            seen += count;
+            if rank <= seen {
+                return (ceiling(index).min(self.max.max(1))) as f64 / 1e3;
+            }
+        }
+        0.0
+    }
+
+    /// (upper bound in microseconds, count) of every bucket that is not empty.
+    pub fn bars(&self) -> impl Iterator<Item = (f64, u64)> + '_ {
+        self.counts
+            .iter()
+            .enumerate()
+            .filter(|(_, count)| **count > 0)
+            .map(|(index, count)| (ceiling(index) as f64 / 1e3, *count))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_value_falls_into_a_bucket_whose_ceiling_is_at_most_one_part_in_32_above() {
+        for nanos in (0..100_000).chain((17..36).map(|bits| 1_u64 << bits)).chain([999_999_999]) {
+            let top = ceiling(bucket(nanos));
+            assert!(nanos <= top && top - nanos <= nanos / STEPS + 1, "{nanos} {top}");
+            assert!(bucket(nanos) <= bucket(nanos + 1));
+        }
+    }
+
+    #[test]
+    fn quantiles_mean_and_maximum_are_those_of_what_was_counted_in_between() {
+        let histogram = Histogram::default();
+        histogram.count(5_000_000);
+        let before = histogram.counts();
+        histogram.take_max();
+        for _ in 0..9_999 {
+            histogram.count(10_000);
+        }
+        histogram.count(400_000);
+        let counts = histogram.counts().since(&before);
+        assert_eq!(counts.total(), 10_000);
+        assert!((counts.quantile_us(0.5) - 10.0).abs() < 0.4);
+        assert!((counts.quantile_us(1.0) - 400.0).abs() < 0.001);
+        assert!((counts.max_us() - 400.0).abs() < 0.001);
+    }
+}

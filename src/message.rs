@@ -1,0 +1,526 @@
+//! Everything that the audio thread and the control side can say to each other, and what the audio thread
+//! publishes for all to read. Thread: any; each type says who writes it.
+//!
+//! ```text
+//!   control --- AudioCommand (ring) --> audio
+//!   control <-- AudioEvent   (ring) --- audio
+//!   anyone  <-- Published  (atomics) -- audio
+//!   butler, read-ahead <-> audio: rings of windows, see `window`
+//! ```
+//!
+//! Nothing here is freed on the audio thread: what it was given in a box goes back in an event.
+
+use crate::device::{Device, LossCause};
+use crate::format::TakeFormat;
+use crate::histogram::Histogram;
+use crate::limits;
+use crate::time::{FramePos, Frames};
+use crate::window::capture::AudioCaptureWindows;
+use crate::window::playback::AudioPlaybackWindows;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::time::Instant;
+
+/// What the control side asks of the audio thread. Drained at the head of every period.
+pub enum AudioCommand {
+    /// Start to play from where the playhead stands.
+    Roll,
+    /// End the pass, if one is on, with the frame before this one; declick and stop.
+    Stop,
+    /// End the pass with the frame before this one and keep rolling.
+    PunchOut,
+    /// Go elsewhere. The read-ahead was told the same `epoch` before.
+    Locate {
+        /// What to play from there.
+        course: Course,
+        /// The locate's number, greater than all before.
+        epoch: u32,
+    },
+    /// Record. Rolls if the transport stands.
+    Record(Box<Pass>),
+    /// Put a track's playback into `slot`, in place of what is there.
+    Install {
+        /// Index below [`limits::TRACK_COUNT_MAX`].
+        slot: usize,
+        /// The track.
+        voice: Box<Voice>,
+    },
+    /// Take what plays in `slot` out.
+    Remove {
+        /// Index below [`limits::TRACK_COUNT_MAX`].
+        slot: usize,
+    },
+    /// Change what a track sounds like.
+    Mix {
+        /// Index below [`limits::TRACK_COUNT_MAX`].
+        slot: usize,
+        /// Its new levels and monitoring.
+        mix: Mix,
+    },
+    /// Go on with another device, which runs already; the frames in between count as lost.
+    Device {
+        /// The device.
+        device: Box<dyn Device>,
+        /// When it was started.
+        started: Instant,
+    },
+    /// End the pass, give everything back, leave.
+    Quit,
+}
+
+/// What the audio thread tells the control side.
+pub enum AudioEvent {
+    /// A pass records its first frame.
+    PassBegan {
+        /// Where on the timeline.
+        at: FramePos,
+        /// Which frame of the device's clock that is.
+        device_frame: u64,
+    },
+    /// A pass is over; every window is on its way back.
+    PassEnded(Box<Pass>),
+    /// Frames of the device's clock were never delivered. They are silence in every take.
+    Lost {
+        /// Where on the timeline.
+        at: FramePos,
+        /// How many.
+        frames: Frames,
+        /// Why.
+        cause: LossCause,
+    },
+    /// A capture had no window: frames of one take were not recorded. They are silence.
+    Overrun {
+        /// Index of the capture in its pass.
+        capture: usize,
+        /// Where in the take.
+        at: FramePos,
+        /// How many.
+        frames: Frames,
+    },
+    /// A track's window was late: frames were not heard.
+    Dropout {
+        /// The track's slot.
+        slot: usize,
+        /// Where on the timeline.
+        at: FramePos,
+        /// How many.
+        frames: Frames,
+    },
+    /// A file was cut short under a playback window; what is missing is silent.
+    CutShort {
+        /// The track's slot.
+        slot: usize,
+        /// Where on the timeline.
+        at: FramePos,
+    },
+    /// The transport rolls.
+    Rolling {
+        /// From where.
+        at: FramePos,
+    },
+    /// The transport stands.
+    Stopped {
+        /// Where.
+        at: FramePos,
+    },
+    /// The device is gone for good; send another, or quit. The timeline counts on.
+    DeviceGone,
+    /// A device works (again).
+    DeviceBack,
+    /// A track's playback, taken out.
+    Removed(Box<Voice>),
+    /// A device that was replaced, to be closed elsewhere.
+    Replaced(Box<dyn Device>),
+    /// The audio thread panicked; its windows are on their way back.
+    EngineLost,
+}
+
+/// What plays from a locate on: a place, and perhaps a stretch that repeats.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Course {
+    /// Where it begins.
+    pub start: FramePos,
+    /// From its end back to its start, over and over. Never empty.
+    pub repeat: Option<(FramePos, FramePos)>,
+}
+
+impl Course {
+    /// The timeline place of stream frame `stream` (frames played since the locate).
+    pub fn at(&self, stream: u64) -> FramePos {
+        let plain = self.start + Frames(stream);
+        match self.repeat {
+            Some((from, to)) if from < to && self.start < to && to <= plain => {
+                from + Frames((plain.0 - to.0) % (to.0 - from.0))
+            }
+            _ => plain,
+        }
+    }
+
+    /// Frames from stream frame `stream` on that lie side by side on the timeline too.
+    pub fn straight(&self, stream: u64) -> u64 {
+        match self.repeat {
+            Some((from, to)) if from < to && self.start < to => to.0 - self.at(stream).0,
+            _ => u64::MAX,
+        }
+    }
+}
+
+/// One stretch of recording: takes that begin and end with the same frame.
+pub struct Pass {
+    /// One per take.
+    pub captures: Vec<Capture>,
+    /// Where on the timeline to begin; `None`: with the next frame.
+    pub begin: Option<FramePos>,
+    /// Frames after which it ends by itself; [`Frames`] of `u64::MAX` for never.
+    pub length: Frames,
+    /// Whether the transport stops with it.
+    pub stop_with_it: bool,
+    /// Frames recorded so far, lost ones included: the length of every take.
+    pub frames: Frames,
+    /// Frames the device did not deliver.
+    pub lost: Frames,
+    /// Losses of the device, the first ones with their place.
+    pub losses: LossLog,
+    /// Xruns of the device.
+    pub xruns: u32,
+    /// Where on the timeline it began.
+    pub began: FramePos,
+}
+
+/// One take being recorded.
+pub struct Capture {
+    /// Where its samples go.
+    pub windows: AudioCaptureWindows,
+    /// Device channels, 0-based; the first `channels` count.
+    pub inputs: [usize; limits::TAKE_CHANNEL_COUNT_MAX],
+    /// Channels of the take.
+    pub channels: usize,
+    /// How samples are stored.
+    pub format: TakeFormat,
+    /// Frames for which there was no window.
+    pub overrun: Frames,
+    /// Overruns, the first ones with their place.
+    pub losses: LossLog,
+    /// The overrun that is going on: where in the take, how long.
+    pub open: Option<(FramePos, Frames)>,
+}
+
+impl Capture {
+    /// A take of `channels` channels that records `inputs`.
+    pub fn new(windows: AudioCaptureWindows, inputs: [usize; 2], channels: usize, format: TakeFormat) -> Capture {
+        assert!((1..=limits::TAKE_CHANNEL_COUNT_MAX).contains(&channels), "mono or stereo");
+        Capture { windows, inputs, channels, format, overrun: Frames(0), losses: LossLog::default(), open: None }
+    }
+}
+
+impl Pass {
+    /// A pass over `captures`, to begin at `begin` or at once and to end after `length`.
+    pub fn new(captures: Vec<Capture>, begin: Option<FramePos>, length: Frames, stop_with_it: bool) -> Pass {
+        Pass {
+            captures,
+            begin,
+            length,
+            stop_with_it,
+            frames: Frames(0),
+            lost: Frames(0),
+            losses: LossLog::default(),
+            xruns: 0,
+            began: FramePos(0),
+        }
+    }
+}
+
+/// A stretch of silence where sound was lost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LossMark {
+    /// First lost frame, counted from the start of the pass.
+    pub at: FramePos,
+    /// How many.
+    pub frames: Frames,
+    /// Why; `None`: no window was there.
+    pub cause: Option<LossCause>,
+}
+
+/// The first losses of a pass with their places; all of them by number.
+#[derive(Clone, Debug)]
+pub struct LossLog {
+    marks: [LossMark; LossLog::MARKS],
+    count: usize,
+}
+
+impl Default for LossLog {
+    fn default() -> Self {
+        LossLog { marks: [LossMark::default(); LossLog::MARKS], count: 0 }
+    }
+}
+
+impl LossLog {
+    const MARKS: usize = 64;
+
+    /// Adds a mark; past the first 64 only the number grows. A mark that goes on where the last one ended,
+    /// for the same reason, makes that one longer. This is realtime-safe.
+    pub fn add(&mut self, mark: LossMark) {
+        if let Some(last) = self.count.checked_sub(1).and_then(|index| self.marks.get_mut(index))
+            && last.at + last.frames == mark.at
+            && last.cause == mark.cause
+        {
+            last.frames += mark.frames;
+            return;
+        }
+        if let Some(slot) = self.marks.get_mut(self.count) {
+            *slot = mark;
+        }
+        self.count += 1;
+    }
+
+    /// The marks that were kept.
+    pub fn marks(&self) -> &[LossMark] {
+        &self.marks[..self.count.min(LossLog::MARKS)]
+    }
+
+    /// All losses.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+}
+
+/// One track's playback.
+pub struct Voice {
+    /// Where its samples come from.
+    pub windows: AudioPlaybackWindows,
+    /// What it should sound like.
+    pub mix: Mix,
+    /// Levels now, on their way to those of `mix`: what a channel gives to left and right.
+    pub levels: Levels,
+    /// Frames that were not heard since the voice was made.
+    pub dropped: Frames,
+    /// The dropout that is going on: where on the timeline, how long.
+    pub open: Option<(FramePos, Frames)>,
+    /// Whether the last stretch had no window.
+    pub missing: bool,
+    /// Whether a file was found cut short.
+    pub cut: bool,
+    /// Whether that has been told.
+    pub cut_told: bool,
+    /// Levels of the inputs, when they are heard, on their way to those of `mix`.
+    pub input_levels: Levels,
+}
+
+impl Voice {
+    /// A track that is heard as `mix` says.
+    pub fn new(windows: AudioPlaybackWindows, mix: Mix) -> Voice {
+        Voice {
+            windows,
+            mix,
+            levels: if mix.disk { mix.levels } else { Levels::default() },
+            dropped: Frames(0),
+            open: None,
+            missing: false,
+            cut: false,
+            cut_told: false,
+            input_levels: Levels::default(),
+        }
+    }
+}
+
+/// What channel 0 and channel 1 of a track give to the left and to the right.
+pub type Levels = [[f32; 2]; limits::TAKE_CHANNEL_COUNT_MAX];
+
+/// What a track sounds like. The control side works it out from gain, pan, mute and solo of all tracks.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Mix {
+    /// Levels to reach.
+    pub levels: Levels,
+    /// Whether its takes are heard.
+    pub disk: bool,
+    /// Whether its inputs are heard.
+    pub input: bool,
+    /// Device channels, 0-based; the first `channels` count.
+    pub inputs: [usize; limits::TAKE_CHANNEL_COUNT_MAX],
+    /// Channels of the track.
+    pub channels: usize,
+}
+
+/// What the transport does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Motion {
+    /// It stands.
+    Stopped = 0,
+    /// It rolls.
+    Rolling = 1,
+    /// It rolls out, to stop.
+    Stopping = 2,
+    /// It rolls out, to go elsewhere.
+    Leaving = 3,
+    /// It is there and waits for windows.
+    Arriving = 4,
+}
+
+/// A level that the audio thread writes and a face reads.
+#[derive(Debug, Default)]
+pub struct MeterCell {
+    peak: AtomicU32,
+    square: AtomicU32,
+}
+
+impl MeterCell {
+    /// Raises the peak and replaces the mean square. This is realtime-safe.
+    pub fn publish(&self, peak: f32, mean_square: f32) {
+        // The bits of floats that are not negative are in the order of their values.
+        self.peak.fetch_max(peak.max(0.0).to_bits(), Relaxed);
+        self.square.store(mean_square.to_bits(), Relaxed);
+    }
+
+    /// The highest peak since the last call, full scale 1.0.
+    pub fn take_peak(&self) -> f32 {
+        f32::from_bits(self.peak.swap(0, Relaxed))
+    }
+
+    /// Root of the mean square over some 300 ms, full scale 1.0.
+    pub fn rms(&self) -> f32 {
+        f32::from_bits(self.square.load(Relaxed)).max(0.0).sqrt()
+    }
+
+    /// The mean square, for its one writer to go on from.
+    pub fn mean_square(&self) -> f32 {
+        f32::from_bits(self.square.load(Relaxed))
+    }
+}
+
+/// What the audio thread lets everybody see. It is the only writer, but for [`Published::ready_epoch`]
+/// (read-ahead) and the fields a start fills in.
+#[derive(Debug)]
+pub struct Published {
+    /// Kernel thread id of the audio thread; 0 before it runs.
+    pub thread_id: AtomicI32,
+    /// Whether its stack is locked.
+    pub stack_locked: AtomicBool,
+    /// A [`Motion`].
+    pub motion: AtomicU8,
+    /// The playhead, a timeline frame.
+    pub position: AtomicU64,
+    /// Frames played since the last locate.
+    pub stream: AtomicU64,
+    /// The locate that the audio thread has carried out.
+    pub epoch: AtomicU32,
+    /// The locate for which the read-ahead has windows in place.
+    pub ready_epoch: AtomicU32,
+    /// Frames of the pass so far; `u64::MAX` while none is on.
+    pub pass_frames: AtomicU64,
+    /// Frames of the device's clock, lost ones included.
+    pub device_frames: AtomicU64,
+    /// Times of whole cycles, in nanoseconds, the device's wait aside.
+    pub cycles: Histogram,
+    /// Waits in which the device made the thread sleep.
+    pub device_sleeps: AtomicU64,
+    /// Xruns of the device since the start.
+    pub xruns: AtomicU64,
+    /// Frames of the device's clock that were not delivered.
+    pub frames_lost: AtomicU64,
+    /// Frames of takes for which there was no window, summed over takes.
+    pub frames_overrun: AtomicU64,
+    /// Frames of tracks that were not heard in time, summed over tracks.
+    pub frames_dropped: AtomicU64,
+    /// Dropouts told or not.
+    pub dropouts: AtomicU64,
+    /// Events that found the ring full.
+    pub events_missed: AtomicU64,
+    /// A level per device input.
+    pub inputs: Box<[MeterCell]>,
+    /// A level per track slot, after gain and pan.
+    pub tracks: Box<[MeterCell]>,
+    /// Left and right of the mix.
+    pub master: [MeterCell; 2],
+}
+
+/// [`Published::pass_frames`] while no pass is on.
+pub const NO_PASS: u64 = u64::MAX;
+
+impl Published {
+    /// For a device with `inputs` channels.
+    pub fn new(inputs: usize) -> Published {
+        let cells = |count: usize| (0..count).map(|_| MeterCell::default()).collect();
+        Published {
+            thread_id: AtomicI32::new(0),
+            stack_locked: AtomicBool::new(false),
+            motion: AtomicU8::new(Motion::Stopped as u8),
+            position: AtomicU64::new(0),
+            stream: AtomicU64::new(0),
+            epoch: AtomicU32::new(0),
+            ready_epoch: AtomicU32::new(0),
+            pass_frames: AtomicU64::new(NO_PASS),
+            device_frames: AtomicU64::new(0),
+            cycles: Histogram::default(),
+            device_sleeps: AtomicU64::new(0),
+            xruns: AtomicU64::new(0),
+            frames_lost: AtomicU64::new(0),
+            frames_overrun: AtomicU64::new(0),
+            frames_dropped: AtomicU64::new(0),
+            dropouts: AtomicU64::new(0),
+            events_missed: AtomicU64::new(0),
+            inputs: cells(inputs),
+            tracks: cells(limits::TRACK_COUNT_MAX),
+            master: [MeterCell::default(), MeterCell::default()],
+        }
+    }
+
+    /// What the transport does.
+    pub fn motion(&self) -> Motion {
+        match self.motion.load(Relaxed) {
+            1 => Motion::Rolling,
+            2 => Motion::Stopping,
+            3 => Motion::Leaving,
+            4 => Motion::Arriving,
+            _ => Motion::Stopped,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_course_without_repeat_is_a_straight_line() {
+        let course = Course { start: FramePos(100), repeat: None };
+        assert_eq!(course.at(0), FramePos(100));
+        assert_eq!(course.at(1 << 40), FramePos(100 + (1 << 40)));
+        assert_eq!(course.straight(7), u64::MAX);
+    }
+
+    #[test]
+    fn a_course_repeats_from_the_end_of_its_stretch_to_its_start() {
+        let course = Course { start: FramePos(95), repeat: Some((FramePos(90), FramePos(100))) };
+        let places: Vec<u64> = (0..16).map(|stream| course.at(stream).0).collect();
+        assert_eq!(places, [95, 96, 97, 98, 99, 90, 91, 92, 93, 94, 95, 96, 97, 98, 99, 90]);
+        assert_eq!((course.straight(0), course.straight(5), course.straight(14)), (5, 10, 1));
+    }
+
+    #[test]
+    fn a_course_that_begins_behind_its_stretch_never_repeats() {
+        let course = Course { start: FramePos(100), repeat: Some((FramePos(90), FramePos(100))) };
+        assert_eq!(course.at(50), FramePos(150));
+    }
+
+    #[test]
+    fn losses_side_by_side_are_one_mark_and_the_number_grows_past_the_marks() {
+        let mut log = LossLog::default();
+        for at in [0, 64] {
+            log.add(LossMark { at: FramePos(at), frames: Frames(64), cause: None });
+        }
+        assert_eq!(log.marks(), [LossMark { at: FramePos(0), frames: Frames(128), cause: None }]);
+        for at in 1..100 {
+            log.add(LossMark { at: FramePos(at * 1000), frames: Frames(1), cause: Some(LossCause::Xrun) });
+        }
+        assert_eq!((log.count(), log.marks().len()), (100, 64));
+    }
+
+    #[test]
+    fn a_peak_is_forgotten_when_it_was_read() {
+        let cell = MeterCell::default();
+        cell.publish(0.5, 0.25);
+        cell.publish(0.1, 0.04);
+        assert!((cell.take_peak() - 0.5).abs() < f32::EPSILON && cell.take_peak() == 0.0);
+        assert!((cell.rms() - 0.2).abs() < 1e-6);
+    }
+}
