@@ -5,7 +5,9 @@
 #![forbid(unsafe_code)]
 
 pub mod bext;
+pub mod header;
 pub mod ixml;
+pub mod parse;
 
 use std::fmt;
 use std::io;
