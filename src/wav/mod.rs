@@ -8,6 +8,7 @@ pub mod bext;
 pub mod header;
 pub mod ixml;
 pub mod parse;
+pub mod read;
 pub mod sample;
 
 use std::fmt;
