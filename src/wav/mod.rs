@@ -10,6 +10,7 @@ pub mod ixml;
 pub mod parse;
 pub mod read;
 pub mod sample;
+pub mod write;
 
 use std::fmt;
 use std::io;
