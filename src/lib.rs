@@ -12,11 +12,13 @@
 //!
 //! Modules stand in reading order.
 
-pub mod device;
-pub mod engine;
+pub mod limits;
+pub mod time;
 pub mod format;
 pub mod histogram;
-pub mod limits;
-pub mod message;
-pub mod time;
+pub mod wav;
+pub mod device;
 pub mod window;
+pub mod message;
+pub mod engine;
+pub mod butler;

@@ -26,7 +26,7 @@ pub const RING_WINDOWS: usize = 64;
 pub const LEAD_WINDOWS_MIN: usize = 2;
 
 /// Milliseconds of lead that are asked for where nothing limits it.
-pub const LEAD_MS_DEFAULT: u64 = 2000;
+pub const LEAD_MS_DEFAULT: u64 = 1000;
 
 /// Tracks of a session, and takes of a pass.
 pub const TRACK_COUNT_MAX: usize = 1024;
@@ -55,7 +55,7 @@ pub const RATE_HZ_MAX: u32 = 384_000;
 pub const AUDIO_COMMANDS: usize = 4096;
 
 /// Events of the audio thread that may wait for the control side. When full, the counts in
-/// [`crate::message::Accounts`] still grow: an event can be late, a loss cannot be silent.
+/// [`crate::message::published::Published`] still grow: an event can be late, a loss cannot be silent.
 pub const AUDIO_EVENTS: usize = 4096;
 
 /// Messages that may wait on an edge between two threads other than the audio thread.

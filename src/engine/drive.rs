@@ -4,7 +4,8 @@
 
 use super::{Engine, Next};
 use crate::device::{Device, LossCause, Pace, Wake};
-use crate::message::{AudioEvent, Published};
+use crate::message::AudioEvent;
+use crate::message::published::Published;
 use crate::time::{Frames, SampleRate};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;

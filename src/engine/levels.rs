@@ -4,7 +4,7 @@
 
 use super::convert::{self, Level};
 use crate::device::Input;
-use crate::message::MeterCell;
+use crate::message::published::MeterCell;
 use crate::time::SampleRate;
 
 /// What one period's inputs measured. An input that is recorded is measured by the loop that copies it;

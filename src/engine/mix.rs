@@ -7,7 +7,8 @@ use super::convert::{self, Level};
 use super::transport::Ramp;
 use crate::device::Output;
 use crate::limits::{BLOCK_FRAMES_MAX, DECLICK_FRAMES};
-use crate::message::{Levels, MeterCell};
+use crate::message::Levels;
+use crate::message::published::MeterCell;
 
 /// Channels of the mix: left and right.
 pub const BUS_COUNT: usize = 2;

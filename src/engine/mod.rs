@@ -18,7 +18,8 @@ pub mod voices;
 
 use crate::device::{Device, Input, LossCause, Output};
 use crate::limits;
-use crate::message::{AudioCommand, AudioEvent, Course, Motion, Published};
+use crate::message::published::Published;
+use crate::message::{AudioCommand, AudioEvent, Course, Motion};
 use crate::time::{FramePos, Frames, SampleRate};
 use levels::InputLevels;
 use mix::Buses;

@@ -2,7 +2,8 @@
 #![forbid(unsafe_code)]
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::disallowed_macros)]
 
-use crate::message::{AudioEvent, Published};
+use crate::message::AudioEvent;
+use crate::message::published::Published;
 use rtrb::{Producer, PushError};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;

@@ -6,7 +6,8 @@ use super::convert::{self, Lane};
 use super::levels::InputLevels;
 use super::outbox::Outbox;
 use crate::device::{Input, LossCause};
-use crate::message::{AudioEvent, Capture, LossMark, NO_PASS, Pass, Published};
+use crate::message::published::{NO_PASS, Published};
+use crate::message::{AudioEvent, Capture, LossMark, Pass};
 use crate::time::{FramePos, Frames};
 use std::sync::atomic::Ordering::Relaxed;
 

@@ -1,0 +1,250 @@
+//! Which windows are wanted: sizes, leads, spans. Thread: any. Pure.
+
+use crate::limits;
+use crate::message::Course;
+use crate::message::disk::PlayRegion;
+use crate::time::{FramePos, Frames};
+
+/// Bytes that are whole pages and whole frames of `frame_bytes` bytes: the least common multiple.
+/// 4,096 for 2 and 4 bytes, 12,288 for 3 and 6.
+pub const fn granule_bytes(frame_bytes: usize) -> usize {
+    let (mut a, mut b) = (limits::PAGE_BYTES, frame_bytes);
+    while b != 0 {
+        (a, b) = (b, a % b);
+    }
+    limits::PAGE_BYTES / a * frame_bytes
+}
+
+/// Bytes of a window of about `wanted` bytes: whole pages, whole frames, at least one granule.
+pub fn window_bytes(frame_bytes: usize, wanted: usize) -> usize {
+    let granule = granule_bytes(frame_bytes);
+    let wanted = wanted.clamp(limits::WINDOW_BYTES_MIN, limits::WINDOW_BYTES_MAX);
+    (wanted / granule).max(1) * granule
+}
+
+/// How windows of a number of streams share a budget of locked memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lead {
+    /// Bytes to aim at for one window.
+    pub window_bytes: usize,
+    /// Windows ahead of the one in use.
+    pub windows: usize,
+    /// Whether the budget holds all of them, the one in use included.
+    pub fits: bool,
+}
+
+/// Divides `budget` bytes among `streams` streams of `bytes_per_second` each, so that each has `lead_ms`
+/// ahead, or as much as the budget buys; never less than [`limits::LEAD_WINDOWS_MIN`] windows, which then
+/// go out unlocked.
+pub fn lead(budget: u64, streams: usize, frame_bytes: usize, bytes_per_second: u64, lead_ms: u64) -> Lead {
+    let streams = streams.max(1) as u64;
+    let least = limits::LEAD_WINDOWS_MIN as u64 + 1;
+    let share = usize::try_from(budget / streams / least).unwrap_or(usize::MAX);
+    let bytes = window_bytes(frame_bytes, share.min(limits::WINDOW_BYTES_DEFAULT));
+    let wanted = (bytes_per_second * lead_ms).div_ceil(bytes as u64 * 1000) + 1;
+    let affordable = (budget / streams / bytes as u64).saturating_sub(1);
+    let windows = wanted.min(affordable).clamp(limits::LEAD_WINDOWS_MIN as u64, limits::RING_WINDOWS as u64 - 2);
+    let fits = (windows + 1) * bytes as u64 * streams <= budget;
+    Lead { window_bytes: bytes, windows: windows as usize, fits }
+}
+
+/// A span of a take for a capture window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CaptureSpan {
+    /// First frame in the take.
+    pub start: FramePos,
+    /// Frames.
+    pub frames: Frames,
+    /// Byte of the file.
+    pub offset: u64,
+    /// Bytes.
+    pub bytes: usize,
+}
+
+/// The window that begins at frame `start` of a take, which is where another one ended.
+///
+/// Every window ends on a multiple of `window_bytes`, moved by `phase` granules: takes of one pass get
+/// different phases, so that they do not all change windows in the same period.
+pub fn capture_span(start: FramePos, frame_bytes: usize, window_bytes: usize, phase: usize) -> CaptureSpan {
+    let granule = granule_bytes(frame_bytes) as u64;
+    let (window, frame) = (window_bytes as u64, frame_bytes as u64);
+    debug_assert!(window.is_multiple_of(granule));
+    let at = start.0 * frame;
+    debug_assert!(at.is_multiple_of(granule), "a window begins on a page and a frame");
+    let shift = phase as u64 * granule % window;
+    let end = (at + shift) / window * window + window - shift;
+    CaptureSpan {
+        start,
+        frames: Frames((end - at) / frame),
+        offset: limits::DATA_OFFSET + at,
+        bytes: (end - at) as usize,
+    }
+}
+
+/// The last place at or before `frame` where a window can begin.
+pub fn window_start(frame: FramePos, frame_bytes: usize) -> FramePos {
+    let frames = (granule_bytes(frame_bytes) / frame_bytes) as u64;
+    FramePos(frame.0 / frames * frames)
+}
+
+/// What lies at a stream frame of a track.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PlaySpan {
+    /// Sound: `frames` frames of region `region`, from frame `take_frame` of its take on.
+    Sound {
+        /// Index into the regions.
+        region: usize,
+        /// Frame of the take.
+        take_frame: u64,
+        /// Frames up to the end of the region or of the stretch that repeats.
+        frames: u64,
+    },
+    /// Nothing for so many frames.
+    Gap {
+        /// How many; `u64::MAX` for good.
+        frames: u64,
+    },
+}
+
+/// What is placed at stream frame `stream`. `regions` are in order and do not overlap.
+pub fn play_span(regions: &[PlayRegion], course: &Course, stream: u64) -> PlaySpan {
+    let at = course.at(stream);
+    let straight = course.straight(stream);
+    let next = regions.partition_point(|region| region.start + region.length <= at);
+    match regions.get(next) {
+        Some(region) if region.start <= at => PlaySpan::Sound {
+            region: next,
+            take_frame: region.take_start.0 + (at.0 - region.start.0),
+            frames: (region.start + region.length).since(at).0.min(straight),
+        },
+        Some(region) => PlaySpan::Gap { frames: region.start.since(at).0.min(straight) },
+        None => PlaySpan::Gap { frames: straight },
+    }
+}
+
+/// Bytes of a file to map for a playback window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MapSpan {
+    /// Byte of the file where the mapping begins; a whole page.
+    pub offset: u64,
+    /// Bytes to map; whole pages.
+    pub bytes: usize,
+    /// Bytes from there to the first frame.
+    pub skip_bytes: usize,
+    /// Frames in it.
+    pub frames: u64,
+}
+
+/// The window for frame `take_frame` of a file whose sound begins at `data_offset`, at most `frames` frames and
+/// about `window_bytes` bytes.
+pub fn map_span(take_frame: u64, frames: u64, frame_bytes: usize, data_offset: u64, window_bytes: usize) -> MapSpan {
+    let page = limits::PAGE_BYTES as u64;
+    let first = data_offset + take_frame * frame_bytes as u64;
+    let offset = first / page * page;
+    let skip = first - offset;
+    let room = (window_bytes as u64 - skip) / frame_bytes as u64;
+    let frames = frames.min(room.max(1));
+    let bytes = (skip + frames * frame_bytes as u64).next_multiple_of(page);
+    MapSpan { offset, bytes: bytes as usize, skip_bytes: skip as usize, frames }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::path::PathBuf;
+    use std::sync::Arc;
+
+    #[test]
+    fn a_granule_is_whole_pages_and_whole_frames() {
+        assert_eq!([2, 3, 4, 6, 8].map(granule_bytes), [4096, 12_288, 4096, 12_288, 4096]);
+        assert_eq!(window_bytes(3, limits::WINDOW_BYTES_DEFAULT), 61_440);
+        assert_eq!(window_bytes(4, limits::WINDOW_BYTES_DEFAULT), 65_536);
+    }
+
+    #[test]
+    fn eight_mebibytes_hold_24_tracks_both_ways() {
+        let limit = 8 << 20;
+        let record = lead(limit * 5 / 8, 24, 3, 144_000, 1000);
+        let play = lead(limit * 3 / 8, 24, 3, 144_000, 1000);
+        assert!(record.fits && play.fits, "{record:?} {play:?}");
+        assert!(limits::LEAD_WINDOWS_MIN <= record.windows);
+    }
+
+    #[test]
+    fn what_the_budget_does_not_hold_is_said() {
+        assert!(!lead(0, 24, 3, 144_000, 1000).fits);
+        assert_eq!(lead(0, 24, 3, 144_000, 1000).windows, limits::LEAD_WINDOWS_MIN);
+    }
+
+    fn region(start: u64, length: u64, take_start: u64) -> PlayRegion {
+        PlayRegion {
+            start: FramePos(start),
+            length: Frames(length),
+            take_start: FramePos(take_start),
+            path: Arc::new(PathBuf::new()),
+        }
+    }
+
+    #[test]
+    fn regions_gaps_and_the_end_follow_each_other() {
+        let regions = [region(10, 20, 5), region(40, 10, 0)];
+        let course = Course::default();
+        assert_eq!(play_span(&regions, &course, 0), PlaySpan::Gap { frames: 10 });
+        assert_eq!(play_span(&regions, &course, 12), PlaySpan::Sound { region: 0, take_frame: 7, frames: 18 });
+        assert_eq!(play_span(&regions, &course, 30), PlaySpan::Gap { frames: 10 });
+        assert_eq!(play_span(&regions, &course, 50), PlaySpan::Gap { frames: u64::MAX });
+    }
+
+    #[test]
+    fn a_stretch_that_repeats_ends_its_spans() {
+        let regions = [region(0, 100, 0)];
+        let course = Course { start: FramePos(0), repeat: Some((FramePos(20), FramePos(30))) };
+        assert_eq!(play_span(&regions, &course, 0), PlaySpan::Sound { region: 0, take_frame: 0, frames: 30 });
+        assert_eq!(play_span(&regions, &course, 30), PlaySpan::Sound { region: 0, take_frame: 20, frames: 10 });
+    }
+
+    proptest! {
+        #[test]
+        fn capture_windows_tile_the_take_whatever_the_phase(
+            frame_bytes in prop::sample::select(vec![2_usize, 3, 4, 6, 8]),
+            wanted in 4096_usize..200_000,
+            phase in 0_usize..100,
+        ) {
+            let window = window_bytes(frame_bytes, wanted);
+            let mut start = FramePos(0);
+            for index in 0..50 {
+                let span = capture_span(start, frame_bytes, window, phase);
+                prop_assert!(span.frames.0 > 0 && span.bytes <= window);
+                prop_assert!(span.offset.is_multiple_of(4096) && span.bytes.is_multiple_of(4096));
+                prop_assert_eq!(span.bytes as u64, span.frames.0 * frame_bytes as u64);
+                prop_assert!(index == 0 || span.bytes == window);
+                start += span.frames;
+                prop_assert_eq!(window_start(start, frame_bytes), start);
+            }
+        }
+
+        #[test]
+        fn a_playback_window_holds_the_frames_it_says_inside_whole_pages(
+            frame_bytes in prop::sample::select(vec![2_usize, 3, 4, 6, 8]),
+            take_frame in 0_u64..1 << 40,
+            frames in 1_u64..1 << 30,
+            data_offset in 44_u64..100_000,
+        ) {
+            let span = map_span(take_frame, frames, frame_bytes, data_offset, 61_440);
+            prop_assert!(1 <= span.frames && span.frames <= frames);
+            prop_assert!(span.offset.is_multiple_of(4096) && span.bytes.is_multiple_of(4096));
+            prop_assert_eq!(span.offset + span.skip_bytes as u64, data_offset + take_frame * frame_bytes as u64);
+            prop_assert!(span.skip_bytes + span.frames as usize * frame_bytes <= span.bytes);
+        }
+
+        #[test]
+        fn a_lead_that_fits_stays_inside_its_budget(
+            budget in 0_u64..1 << 30, streams in 1_usize..1024, lead_ms in 0_u64..20_000,
+        ) {
+            let lead = lead(budget, streams, 3, 144_000, lead_ms);
+            prop_assert!(limits::LEAD_WINDOWS_MIN <= lead.windows && lead.windows <= limits::RING_WINDOWS - 2);
+            prop_assert_eq!(lead.fits, (lead.windows + 1) * lead.window_bytes * streams <= budget as usize);
+        }
+    }
+}

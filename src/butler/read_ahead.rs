@@ -1,0 +1,301 @@
+//! The read-ahead: keeps playback windows ahead of the playhead and takes them up behind. Thread: read-ahead.
+//! It alone waits for disk reads.
+//!
+//! A window is mapped and asked for some way ahead ([`COMING_WINDOWS`]), and brought in, locked and handed
+//! over when its pages have come, so that one slow track does not hold up the others. `mlock` on a read-only
+//! mapping is the whole answer for playback: the kernel neither takes the pages back nor protects them.
+
+use super::means::Means;
+use super::plan::{self, Lead, PlaySpan};
+use crate::limits;
+use crate::message::Course;
+use crate::message::disk::{DiskEvent, DiskPublished, PlayRegion, ReaderCommand};
+use crate::message::published::Published;
+use crate::time::SampleRate;
+use crate::wav::parse::{Layout, parse};
+use crate::window::budget::LockBudget;
+use crate::window::map::Mapping;
+use crate::window::playback::{PlaybackWindow, ReaderPlaybackWindows};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use std::collections::{HashMap, VecDeque};
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::time::Duration;
+
+/// How often rings are looked at.
+const TICK: Duration = Duration::from_millis(10);
+
+/// Windows a track that are asked for beyond those that are handed over.
+const COMING_WINDOWS: usize = 3;
+
+/// Ticks after which a window is brought in even if the disk has not delivered it by itself.
+const PATIENCE_TICKS: u32 = 3;
+
+/// What the read-ahead is told once.
+pub struct ReaderSetup {
+    /// What it may use.
+    pub means: Means,
+    /// Locked memory.
+    pub budget: Arc<LockBudget>,
+    /// Bytes of the budget that playback may count on.
+    pub playback_share: u64,
+    /// Milliseconds of lead to aim at.
+    pub lead_ms: u64,
+    /// Frames a second.
+    pub rate: SampleRate,
+    /// The audio thread's numbers.
+    pub published: Arc<Published>,
+    /// The disk side's numbers.
+    pub disk: Arc<DiskPublished>,
+    /// Commands.
+    pub commands: Receiver<ReaderCommand>,
+    /// To control.
+    pub events: Sender<DiskEvent>,
+}
+
+/// See the module.
+pub struct Reader {
+    setup: ReaderSetup,
+    tracks: Vec<Track>,
+    files: HashMap<Arc<PathBuf>, Option<Arc<OpenTake>>>,
+    course: Course,
+    epoch: u32,
+}
+
+struct OpenTake {
+    file: File,
+    layout: Layout,
+    format: crate::format::TakeFormat,
+}
+
+struct Track {
+    slot: usize,
+    windows: ReaderPlaybackWindows,
+    regions: Vec<PlayRegion>,
+    coming: VecDeque<Coming>,
+    /// Stream frame from which on nothing is mapped yet.
+    next: u64,
+    /// Stream frame up to which everything is handed over.
+    supplied: u64,
+}
+
+/// A window on its way: sound, or a stretch of silence that only moves the end of what is supplied.
+struct Coming {
+    window: Option<PlaybackWindow>,
+    end: u64,
+    ticks: u32,
+}
+
+impl Reader {
+    /// A read-ahead with nothing to play.
+    pub fn new(setup: ReaderSetup) -> Reader {
+        Reader { setup, tracks: Vec::new(), files: HashMap::new(), course: Course::default(), epoch: 0 }
+    }
+
+    /// Works until it is told to quit.
+    pub fn run(mut self) {
+        loop {
+            let command = if self.tracks.is_empty() {
+                self.setup.commands.recv().map_err(|_| RecvTimeoutError::Disconnected)
+            } else {
+                self.setup.commands.recv_timeout(TICK)
+            };
+            match command {
+                Ok(ReaderCommand::Quit) | Err(RecvTimeoutError::Disconnected) => return,
+                Ok(command) => self.obey(command),
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            while let Ok(command) = self.setup.commands.try_recv() {
+                if matches!(command, ReaderCommand::Quit) {
+                    return;
+                }
+                self.obey(command);
+            }
+            self.tick();
+        }
+    }
+
+    fn obey(&mut self, command: ReaderCommand) {
+        match command {
+            ReaderCommand::Install { slot, windows, regions } => {
+                self.tracks.retain(|track| track.slot != slot);
+                let track = Track { slot, windows, regions, coming: VecDeque::new(), next: 0, supplied: 0 };
+                self.open_files(&track);
+                self.tracks.push(track);
+                let streams = self.stream();
+                if let Some(track) = self.tracks.last_mut() {
+                    track.next = streams;
+                }
+            }
+            ReaderCommand::Remove { slot } => self.tracks.retain(|track| track.slot != slot),
+            ReaderCommand::Locate { course, epoch } => {
+                (self.course, self.epoch) = (course, epoch);
+                for track in &mut self.tracks {
+                    track.coming.clear();
+                    (track.next, track.supplied) = (0, 0);
+                }
+            }
+            ReaderCommand::Quit => {}
+        }
+    }
+
+    /// Frames the audio thread has played of the present epoch.
+    fn stream(&self) -> u64 {
+        let published = &self.setup.published;
+        if published.epoch.load(Acquire) == self.epoch { published.stream.load(Relaxed) } else { 0 }
+    }
+
+    fn open_files(&mut self, track: &Track) {
+        for region in &track.regions {
+            if self.files.contains_key(&region.path) {
+                continue;
+            }
+            let opened = open_take(&region.path);
+            if let Err(reason) = &opened {
+                let event = DiskEvent::PlaybackTrouble { slot: track.slot, reason: reason.clone() };
+                self.setup.events.send(event).ok();
+            }
+            self.files.insert(Arc::clone(&region.path), opened.ok().map(Arc::new));
+        }
+    }
+
+    fn tick(&mut self) {
+        let stream = self.stream();
+        let lead = self.lead();
+        let lead_frames = self.setup.rate.frames(Duration::from_millis(self.setup.lead_ms)).0;
+        let (mut least, mut ready) = (u64::MAX, true);
+        for track in &mut self.tracks {
+            while let Some(window) = track.windows.collect() {
+                drop(window);
+            }
+            track.next = track.next.max(stream);
+            track.ask(&self.files, &self.course, self.epoch, lead.window_bytes, stream + 8 * lead_frames.max(1));
+            track.hand_over(&self.setup, self.epoch, lead.windows);
+            let ahead = track.supplied.saturating_sub(stream);
+            least = least.min(ahead);
+            ready &=
+                limits::LEAD_WINDOWS_MIN <= track.windows.waiting() || lead_frames <= ahead || track.is_all_there();
+        }
+        self.setup.disk.play_lead_frames.store(least, Relaxed);
+        if ready {
+            self.setup.published.ready_epoch.store(self.epoch, Release);
+        }
+    }
+
+    /// The lead that the budget buys for the tracks there are.
+    fn lead(&self) -> Lead {
+        let widest = self.files.values().flatten().map(|take| take.layout.frame_bytes()).max().unwrap_or(4);
+        let speed = u64::from(self.setup.rate.0) * widest as u64;
+        plan::lead(self.setup.playback_share, self.tracks.len(), widest, speed, self.setup.lead_ms)
+    }
+}
+
+impl Track {
+    /// Maps what comes next and asks the disk for it, up to [`COMING_WINDOWS`].
+    fn ask(
+        &mut self,
+        files: &HashMap<Arc<PathBuf>, Option<Arc<OpenTake>>>,
+        course: &Course,
+        epoch: u32,
+        window_bytes: usize,
+        horizon: u64,
+    ) {
+        while self.coming.len() < COMING_WINDOWS && self.next < horizon {
+            let coming = match plan::play_span(&self.regions, course, self.next) {
+                PlaySpan::Gap { frames } => Coming { window: None, end: self.next.saturating_add(frames), ticks: 0 },
+                PlaySpan::Sound { region, take_frame, frames } => {
+                    let take = files.get(&self.regions[region].path).and_then(Option::as_ref);
+                    let heard = take.and_then(|take| take.window(take_frame, frames, window_bytes, epoch, self.next));
+                    match heard {
+                        Some(window) => Coming { end: self.next + window.frames, window: Some(window), ticks: 0 },
+                        // The file does not have these frames: silence, told when it was opened.
+                        None => Coming { window: None, end: self.next + frames.min(window_bytes as u64), ticks: 0 },
+                    }
+                }
+            };
+            if let Some(window) = &coming.window {
+                window.map.will_need().ok();
+            }
+            self.next = coming.end;
+            self.coming.push_back(coming);
+        }
+    }
+
+    /// Hands over, in order, what the disk has delivered.
+    fn hand_over(&mut self, setup: &ReaderSetup, epoch: u32, lead_windows: usize) {
+        while let Some(coming) = self.coming.front_mut() {
+            if let Some(window) = &mut coming.window {
+                if lead_windows <= self.windows.waiting() || self.windows.room() == 0 {
+                    return;
+                }
+                coming.ticks += 1;
+                if coming.ticks <= PATIENCE_TICKS && !window.map.is_cached().unwrap_or(true) {
+                    return;
+                }
+                // Locked first, so that no page is taken back between the two.
+                if !window.map.lock(&setup.budget) {
+                    setup.disk.windows_unlocked.fetch_add(1, Relaxed);
+                }
+                if window.map.populate(setup.means.populate).is_err() {
+                    // Past the end of a file cut short: the pages that are missing will read as zeros.
+                    window.map.populate(crate::window::map::Populate::Touch).ok();
+                }
+            }
+            let Some(Coming { window, end, .. }) = self.coming.pop_front() else { return };
+            if let Some(window) = window
+                && self.windows.supply(window).is_err()
+            {
+                debug_assert!(false, "room was asked for before");
+            }
+            self.supplied = end;
+            self.windows.supplied_until(epoch, end);
+        }
+    }
+
+    /// Whether nothing more will come.
+    fn is_all_there(&self) -> bool {
+        self.coming.is_empty() && self.supplied == self.next && self.next == u64::MAX
+    }
+}
+
+impl OpenTake {
+    /// The window for up to `frames` frames from `take_frame` on.
+    fn window(
+        &self,
+        take_frame: u64,
+        frames: u64,
+        window_bytes: usize,
+        epoch: u32,
+        start: u64,
+    ) -> Option<PlaybackWindow> {
+        let frames = frames.min(self.layout.frames.checked_sub(take_frame)?);
+        if frames == 0 {
+            return None;
+        }
+        let span = plan::map_span(take_frame, frames, self.layout.frame_bytes(), self.layout.data_offset, window_bytes);
+        let map = Mapping::readable(&self.file, span.offset, span.bytes).ok()?;
+        Some(PlaybackWindow {
+            map,
+            epoch,
+            start,
+            frames: span.frames,
+            skip_bytes: span.skip_bytes,
+            format: self.format,
+            channels: usize::from(self.layout.channels),
+        })
+    }
+}
+
+fn open_take(path: &PathBuf) -> Result<OpenTake, String> {
+    let told = |reason: &dyn std::fmt::Display| format!("{}: {reason}; the track is silent there", path.display());
+    let mut file = File::open(path).map_err(|error| told(&error))?;
+    let bytes = file.metadata().map_err(|error| told(&error))?.len();
+    let layout = parse(&mut file, bytes).map_err(|error| told(&error))?;
+    let format = layout.encoding.take_format().ok_or_else(|| told(&"32-bit integer samples cannot be played yet"))?;
+    if limits::TAKE_CHANNEL_COUNT_MAX < usize::from(layout.channels) {
+        return Err(told(&format_args!("{} channels; a take is mono or stereo", layout.channels)));
+    }
+    Ok(OpenTake { file, layout, format })
+}

@@ -1,0 +1,247 @@
+//! One take's WAV file while it is recorded: reserve, runs of sound, header, end. Thread: committer.
+
+use super::means::Means;
+use crate::limits;
+use crate::message::disk::TakePlan;
+use crate::wav::header::Header;
+use memmap2::MmapMut;
+use nix::fcntl::{FallocateFlags, PosixFadviseAdvice, fallocate, posix_fadvise};
+use nix::sys::uio::pwritev;
+use std::fs::{File, OpenOptions};
+use std::io::{self, IoSlice};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// The file of a take that is open.
+pub struct TakeFile {
+    /// Where it is.
+    pub path: PathBuf,
+    header: Header,
+    file: Arc<File>,
+    direct_io: bool,
+    reserve: bool,
+    page: MmapMut,
+    /// Bytes of the file for which there are blocks.
+    reserved: u64,
+    /// End of the sound that was written, a byte of the file.
+    written: u64,
+    /// The same when the header on the disk was last made durable.
+    durable: u64,
+}
+
+impl TakeFile {
+    /// Makes the file, its reserve and its first header. Nothing that was there is touched. Says in
+    /// `notes` what could not be had.
+    pub fn create(plan: &TakePlan, means: &Means, direct_io: bool, notes: &mut Vec<String>) -> io::Result<TakeFile> {
+        let open = |flags: i32| {
+            let mut options = OpenOptions::new();
+            options.read(true).write(true).custom_flags(flags);
+            options
+        };
+        let file = open(0).create_new(true).mode(0o644).open(&plan.path)?;
+        let mut take = TakeFile {
+            path: plan.path.clone(),
+            header: plan.header.clone(),
+            file: Arc::new(file),
+            direct_io: false,
+            reserve: means.reserve,
+            page: MmapMut::map_anon(limits::PAGE_BYTES)?,
+            reserved: limits::DATA_OFFSET,
+            written: limits::DATA_OFFSET,
+            durable: 0,
+        };
+        take.reserve_ahead(notes)?;
+        take.write_header()?;
+        if direct_io && means.direct_io {
+            // Tried with the header, since some file systems accept the flag and refuse the write.
+            let buffered = Arc::clone(&take.file);
+            take.file.sync_data()?;
+            if let Ok(file) = open(libc::O_DIRECT).open(&plan.path) {
+                take.file = Arc::new(file);
+                take.direct_io = take.write_header().is_ok();
+            }
+            if !take.direct_io {
+                take.file = buffered;
+                take.write_header()?;
+            }
+        }
+        if direct_io && !take.direct_io {
+            notes.push("no O_DIRECT here: takes are written through the page cache".to_owned());
+        }
+        take.file.sync_all()?;
+        Ok(take)
+    }
+
+    /// The open file, for `direct` windows.
+    pub fn file(&self) -> &Arc<File> {
+        &self.file
+    }
+
+    /// Bytes of one frame.
+    pub fn frame_bytes(&self) -> usize {
+        self.header.frame_bytes()
+    }
+
+    /// Bytes of sound that are in the file.
+    pub fn data_bytes(&self) -> u64 {
+        self.written - limits::DATA_OFFSET
+    }
+
+    /// Whether the header on the disk is behind the sound.
+    pub fn is_behind(&self) -> bool {
+        self.durable < self.written
+    }
+
+    /// Sees to it that there are blocks for the next [`limits::RESERVE_SECONDS`]. Returns whether anything was done.
+    pub fn reserve_ahead(&mut self, notes: &mut Vec<String>) -> io::Result<bool> {
+        let ahead = u64::from(self.header.rate) * self.frame_bytes() as u64 * limits::RESERVE_SECONDS;
+        if self.written + ahead / 2 < self.reserved {
+            return Ok(false);
+        }
+        let end = (self.written + ahead).next_multiple_of(limits::PAGE_BYTES as u64);
+        if self.reserve {
+            let (from, bytes) = (self.reserved as i64, (end - self.reserved) as i64);
+            match fallocate(&*self.file, FallocateFlags::empty(), from, bytes) {
+                Ok(()) => {}
+                Err(nix::errno::Errno::EOPNOTSUPP | nix::errno::Errno::ENOSYS) => {
+                    self.reserve = false;
+                    notes.push("no fallocate here: blocks are not reserved, a full disk is noticed late".to_owned());
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        if !self.reserve {
+            self.file.set_len(end)?;
+        }
+        self.reserved = end;
+        Ok(true)
+    }
+
+    /// Writes spans that lie side by side from byte `offset` on.
+    pub fn write_run(&mut self, offset: u64, spans: &[&[u8]]) -> io::Result<()> {
+        debug_assert!(offset.is_multiple_of(limits::PAGE_BYTES as u64));
+        let mut done = 0;
+        let total: usize = spans.iter().map(|span| span.len()).sum();
+        while done < total {
+            let slices = rest(spans, done);
+            match pwritev(&*self.file, &slices, (offset + done as u64) as i64) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                // Whole pages only: what O_DIRECT has cut short goes again from a page's start.
+                Ok(bytes) if self.direct_io => done += bytes / limits::PAGE_BYTES * limits::PAGE_BYTES,
+                Ok(bytes) => done += bytes,
+                Err(nix::errno::Errno::EINTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        if !self.direct_io {
+            // The page cache is for those who will read it soon: start to write, keep nothing for long.
+            crate::window::map::write_behind(&self.file, offset, total as u64).ok();
+        }
+        Ok(())
+    }
+
+    /// Sound up to byte `end` of the file is in it.
+    pub fn note_written(&mut self, end: u64) {
+        self.written = self.written.max(end);
+    }
+
+    /// Brings the header up to date, so that other programs see the sound that is there.
+    pub fn write_header(&mut self) -> io::Result<()> {
+        let frame_bytes = self.frame_bytes() as u64;
+        self.header.data_bytes = self.data_bytes() / frame_bytes * frame_bytes;
+        self.page.copy_from_slice(&*self.header.build());
+        self.file.write_all_at(&self.page, 0)
+    }
+
+    /// Makes sound and header durable.
+    pub fn sync(&mut self) -> io::Result<()> {
+        let written = self.written;
+        self.file.sync_data()?;
+        self.durable = written;
+        if !self.direct_io {
+            posix_fadvise(&*self.file, 0, written as i64, PosixFadviseAdvice::POSIX_FADV_DONTNEED).ok();
+        }
+        Ok(())
+    }
+
+    /// The take ends after `frames` frames: exact length, final header, durable.
+    pub fn finish(&mut self, frames: u64, history: &str) -> io::Result<()> {
+        self.header.data_bytes = frames * self.frame_bytes() as u64;
+        if !history.is_empty() {
+            history.clone_into(&mut self.header.bext.coding_history);
+        }
+        let end = self.header.file_bytes();
+        // Longer only when the last stretch was lost and never written: silence.
+        self.file.set_len(end)?;
+        self.page.copy_from_slice(&*self.header.build());
+        self.file.write_all_at(&self.page, 0)?;
+        self.file.sync_all()
+    }
+}
+
+/// What is left of `spans` after `done` bytes.
+fn rest<'a>(spans: &[&'a [u8]], mut done: usize) -> Vec<IoSlice<'a>> {
+    let mut slices = Vec::with_capacity(spans.len());
+    for span in spans {
+        let skip = done.min(span.len());
+        done -= skip;
+        if skip < span.len() {
+            slices.push(IoSlice::new(&span[skip..]));
+        }
+    }
+    slices
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::TakeFormat;
+    use crate::message::disk::TakeKey;
+    use uuid::Uuid;
+
+    fn plan(folder: &std::path::Path) -> TakePlan {
+        TakePlan {
+            key: TakeKey(1),
+            identity: Uuid::new_v4(),
+            session: Uuid::new_v4(),
+            path: folder.join("t-1.wav"),
+            header: Header::new(1, 48_000, TakeFormat::S24),
+        }
+    }
+
+    #[test]
+    fn a_take_is_readable_while_it_grows_and_exact_at_its_end_with_every_means() {
+        for without in [vec![], vec!["o_direct".to_owned()], vec!["o_direct".to_owned(), "fallocate".to_owned()]] {
+            let folder = tempfile::tempdir().unwrap();
+            let (means, mut notes) = (Means::probe(&without), Vec::new());
+            let mut take = TakeFile::create(&plan(folder.path()), &means, true, &mut notes).unwrap();
+            assert_eq!(notes.is_empty(), without.is_empty(), "{notes:?}");
+            let memory = MmapMut::map_anon(12_288).unwrap();
+            take.write_run(4096, &[&memory[..4096], &memory[4096..]]).unwrap();
+            take.note_written(4096 + 12_288);
+            take.write_header().unwrap();
+            take.sync().unwrap();
+            assert!(!take.is_behind());
+            assert_eq!(hound::WavReader::open(&take.path).unwrap().duration(), 4096);
+            take.finish(4095, "A=PCM").unwrap();
+            let reader = hound::WavReader::open(&take.path).unwrap();
+            assert_eq!((reader.duration(), reader.spec().bits_per_sample), (4095, 24));
+            assert_eq!(
+                std::fs::metadata(&take.path).unwrap().len(),
+                4096 + 4095 * 3 + 1,
+                "a pad byte after an odd size"
+            );
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_there_is_never_touched() {
+        let folder = tempfile::tempdir().unwrap();
+        let plan = plan(folder.path());
+        std::fs::write(&plan.path, "mine").unwrap();
+        let error = TakeFile::create(&plan, &Means::probe(&[]), true, &mut Vec::new()).err().unwrap();
+        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(std::fs::read(&plan.path).unwrap(), b"mine");
+    }
+}

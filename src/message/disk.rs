@@ -1,0 +1,267 @@
+//! Everything that the control side, the butler, the read-ahead and the committer can say to each other.
+//! Thread: any but audio.
+//!
+//! ```text
+//!   control --- ButlerCommand -----> butler      --- CommitCommand --> committer
+//!   control --- CommitCommand -----> committer
+//!   control --- ReaderCommand -----> read-ahead
+//!   control <-- DiskEvent ---------- all three
+//!   anyone  <-- DiskPublished (atomics) -- all three
+//! ```
+
+use crate::format::TakeFormat;
+use crate::message::Course;
+use crate::time::{FramePos, Frames};
+use crate::wav::header::Header;
+use crate::window::capture::AudioCaptureWindows;
+use crate::window::map::Mapping;
+use crate::window::playback::ReaderPlaybackWindows;
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// A take, among those that are open. Never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TakeKey(pub u64);
+
+/// A pass, likewise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct PassKey(pub u64);
+
+/// A take that is about to be recorded.
+#[derive(Clone, Debug)]
+pub struct TakePlan {
+    /// Its key.
+    pub key: TakeKey,
+    /// Its identity and its session's, kept in session and spool alike: a spool is believed only by them.
+    pub identity: uuid::Uuid,
+    /// See [`TakePlan::identity`].
+    pub session: uuid::Uuid,
+    /// The WAV file, which must not exist.
+    pub path: PathBuf,
+    /// Its header, without sound.
+    pub header: Header,
+}
+
+impl TakePlan {
+    /// Bytes of one frame.
+    pub fn frame_bytes(&self) -> usize {
+        self.header.frame_bytes()
+    }
+
+    /// How its samples are stored.
+    pub fn format(&self) -> TakeFormat {
+        self.header.format
+    }
+}
+
+/// Where captured sound lies on its way to the disk.
+#[derive(Debug)]
+pub struct CapturedSpan {
+    /// Byte of the WAV file (and of the spool file) where it begins; whole pages.
+    pub offset: u64,
+    /// Its bytes; whole pages.
+    pub bytes: usize,
+    /// Bytes of it that the record position has passed.
+    pub passed_bytes: usize,
+    /// Whether anything was written; if not, it is silence that the file has already.
+    pub touched: bool,
+    /// The memory, unless so much waits that it had to be given up: then it is mapped again.
+    pub map: Option<Mapping>,
+}
+
+/// What the butler is asked to do.
+pub enum ButlerCommand {
+    /// Make the windows of a pass: spool files, rings, lead. Answered by [`DiskEvent::PassReady`].
+    Prepare {
+        /// The pass.
+        pass: PassKey,
+        /// Its takes.
+        takes: Vec<TakePlan>,
+        /// In `direct`: the WAV files, open for reading and writing, reserved.
+        files: Vec<Arc<File>>,
+        /// Frames a second.
+        rate: u32,
+    },
+    /// The audio thread has given everything back, after `frames` frames. What is left goes to the committer.
+    Finish {
+        /// The pass.
+        pass: PassKey,
+        /// The length of each of its takes.
+        frames: Frames,
+        /// A line about each take for the history in its header.
+        histories: Vec<String>,
+    },
+    /// Leave, when every pass is finished.
+    Quit,
+}
+
+/// What the committer is asked to do.
+pub enum CommitCommand {
+    /// Make the WAV files of a pass. Answered by [`DiskEvent::TakesOpened`].
+    Open {
+        /// The pass.
+        pass: PassKey,
+        /// Its takes.
+        takes: Vec<TakePlan>,
+    },
+    /// The spool files of takes that were opened.
+    Spooled {
+        /// The take.
+        take: TakeKey,
+        /// Its spool.
+        spool: Arc<SpoolFile>,
+    },
+    /// Sound for the disk.
+    Captured {
+        /// The take.
+        take: TakeKey,
+        /// The sound.
+        span: CapturedSpan,
+    },
+    /// No more sound comes for this take.
+    Finish {
+        /// The take.
+        take: TakeKey,
+        /// Its length.
+        frames: Frames,
+        /// A line for the history in its header.
+        history: String,
+    },
+    /// Leave, when every take is finished.
+    Quit,
+}
+
+/// What the read-ahead is asked to do.
+pub enum ReaderCommand {
+    /// Play a track.
+    Install {
+        /// Its slot.
+        slot: usize,
+        /// Its ring.
+        windows: ReaderPlaybackWindows,
+        /// What is placed on it, in order, nothing twice.
+        regions: Vec<PlayRegion>,
+    },
+    /// Play it no more.
+    Remove {
+        /// Its slot.
+        slot: usize,
+    },
+    /// Be ready elsewhere. Sent before the audio thread is told.
+    Locate {
+        /// What to play from there.
+        course: Course,
+        /// The locate's number.
+        epoch: u32,
+    },
+    /// Leave.
+    Quit,
+}
+
+/// A span of a take, placed on the timeline.
+#[derive(Clone, Debug)]
+pub struct PlayRegion {
+    /// Where it begins.
+    pub start: FramePos,
+    /// How long it is.
+    pub length: Frames,
+    /// Frame of the take that is heard first.
+    pub take_start: FramePos,
+    /// The take's file.
+    pub path: Arc<PathBuf>,
+}
+
+/// What the disk side tells the control side.
+pub enum DiskEvent {
+    /// The files of a pass are made, or cannot be.
+    TakesOpened {
+        /// The pass.
+        pass: PassKey,
+        /// The files, in the order of the takes; or what is wrong, path first.
+        files: Result<Vec<Arc<File>>, String>,
+        /// What could not be had, in words: no `O_DIRECT`, no reserve.
+        notes: Vec<String>,
+    },
+    /// The windows of a pass are ready, or cannot be made.
+    PassReady {
+        /// The pass.
+        pass: PassKey,
+        /// The audio thread's ends, in the order of the takes; or what is wrong.
+        windows: Result<Vec<AudioCaptureWindows>, String>,
+        /// What could not be had, in words.
+        notes: Vec<String>,
+    },
+    /// A take is on the disk, whole and final.
+    TakeFinished {
+        /// The take.
+        take: TakeKey,
+        /// Its length.
+        frames: Frames,
+        /// What is wrong with it, if something is: its sound is in the spool then.
+        trouble: Option<String>,
+    },
+    /// A track cannot be played, or not wholly.
+    PlaybackTrouble {
+        /// The track's slot.
+        slot: usize,
+        /// What is wrong, path first.
+        reason: String,
+    },
+    /// Something is wrong that is going on: a full disk, a failed write, a spool at its limit.
+    Trouble {
+        /// In words, path first.
+        reason: String,
+    },
+    /// What was told by `Trouble` is over.
+    TroubleOver {
+        /// In words.
+        reason: String,
+    },
+}
+
+/// A spool file: the same layout as the WAV, in memory that no disk can hold up.
+#[derive(Debug)]
+pub struct SpoolFile {
+    /// The open file.
+    pub file: File,
+    /// Its name; `None` for memory without a name, which does not outlive the program.
+    pub path: Option<PathBuf>,
+}
+
+/// Numbers of the disk side. Each has one writer, but [`DiskPublished::spool_bytes`].
+#[derive(Debug, Default)]
+pub struct DiskPublished {
+    /// Frames of lead of the take that has least, now. `u64::MAX` while none is recorded.
+    pub lead_frames: AtomicU64,
+    /// The least that ever was in this pass.
+    pub lead_frames_min: AtomicU64,
+    /// Bytes that windows and what waits for the disk hold in the spool.
+    pub spool_bytes: AtomicU64,
+    /// The most that it ever was.
+    pub spool_bytes_peak: AtomicU64,
+    /// Bytes that wait for the disk.
+    pub backlog_bytes: AtomicU64,
+    /// Bytes written to takes.
+    pub committed_bytes: AtomicU64,
+    /// The longest write of one run, in microseconds.
+    pub commit_us_max: AtomicU64,
+    /// The longest durable header, in microseconds.
+    pub beat_us_max: AtomicU64,
+    /// Takes whose sound up to now is durable as of this many milliseconds after the program's start.
+    pub durable_ms: AtomicU64,
+    /// The longest that the butler needed to make one window, in microseconds.
+    pub supply_us_max: AtomicU64,
+    /// Capture windows that went out unlocked.
+    pub windows_unlocked: AtomicU64,
+    /// Frames that are ready for the track that has least, in playback. `u64::MAX` while none plays.
+    pub play_lead_frames: AtomicU64,
+}
+
+impl DiskPublished {
+    /// Raises a maximum.
+    pub fn raise(cell: &AtomicU64, value: u64) {
+        cell.fetch_max(value, Relaxed);
+    }
+}

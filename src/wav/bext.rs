@@ -1,0 +1,270 @@
+//! The Broadcast Audio Extension chunk (EBU Tech 3285 version 2): who recorded what, when. Thread: any.
+
+use crate::format::TakeFormat;
+
+/// Bytes of the chunk's fixed part; the coding history follows.
+pub const FIXED_BYTES: usize = 602;
+
+/// Bytes of coding history that are written: more is cut at the end of a line. With this bound the
+/// chunk always fits into the header page, whatever else is in it.
+pub const CODING_HISTORY_BYTES_MAX: usize = 2048;
+
+/// Bytes of a foreign file's coding history that are read.
+pub const CODING_HISTORY_READ_BYTES_MAX: usize = 16 * 1024;
+
+const DESCRIPTION: Field = Field { at: 0, bytes: 256 };
+const ORIGINATOR: Field = Field { at: 256, bytes: 32 };
+const ORIGINATOR_REFERENCE: Field = Field { at: 288, bytes: 32 };
+const DATE: Field = Field { at: 320, bytes: 10 };
+const TIME: Field = Field { at: 330, bytes: 8 };
+const TIME_REFERENCE: Field = Field { at: 338, bytes: 8 };
+const VERSION: Field = Field { at: 346, bytes: 2 };
+const UMID: Field = Field { at: 348, bytes: 64 };
+const LOUDNESS: Field = Field { at: 412, bytes: 10 };
+const RESERVED: Field = Field { at: 422, bytes: 180 };
+const _: () = assert!(RESERVED.at + RESERVED.bytes == FIXED_BYTES);
+const _: () = assert!((FIXED_BYTES + CODING_HISTORY_BYTES_MAX).is_multiple_of(2));
+const _: () = assert!(FIXED_BYTES + CODING_HISTORY_READ_BYTES_MAX <= 64 * 1024);
+
+/// The value that says "not measured" in each of the five loudness fields.
+const LOUDNESS_UNSET: i16 = 0x7fff;
+
+#[derive(Clone, Copy)]
+struct Field {
+    at: usize,
+    bytes: usize,
+}
+
+/// What the chunk says. Texts may hold any character here; the file gets ASCII, with a base letter for
+/// an accented one and `?` for the rest, cut to the field's length.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bext {
+    /// What was recorded; 256 bytes.
+    pub description: String,
+    /// Who or what recorded it; 32 bytes.
+    pub originator: String,
+    /// The originator's own identity for the file; 32 bytes.
+    pub originator_reference: String,
+    /// Local date of the first frame, `yyyy-mm-dd`. Empty: unknown.
+    pub date: String,
+    /// Local time of the first frame, `hh:mm:ss`. Empty: unknown.
+    pub time: String,
+    /// The first frame's place in frames since midnight, or since the start of the timeline.
+    pub time_reference: u64,
+    /// SMPTE 330M identity; all zero: none.
+    pub umid: [u8; 64],
+    /// One line for each process the sound went through, separated by `\n` (EBU R98; `\r\n` in the file).
+    pub coding_history: String,
+}
+
+impl Default for Bext {
+    fn default() -> Self {
+        Bext {
+            description: String::new(),
+            originator: String::new(),
+            originator_reference: String::new(),
+            date: String::new(),
+            time: String::new(),
+            time_reference: 0,
+            umid: [0; 64],
+            coding_history: String::new(),
+        }
+    }
+}
+
+impl Bext {
+    /// The chunk's payload: [`FIXED_BYTES`] and at most [`CODING_HISTORY_BYTES_MAX`] of coding history.
+    /// Its length is even: not every reader skips the pad byte of an odd one (`hound` does not).
+    pub fn build(&self) -> Vec<u8> {
+        let mut bytes = vec![0; FIXED_BYTES];
+        put_text(&mut bytes, DESCRIPTION, &self.description);
+        put_text(&mut bytes, ORIGINATOR, &self.originator);
+        put_text(&mut bytes, ORIGINATOR_REFERENCE, &self.originator_reference);
+        put_text(&mut bytes, DATE, &self.date);
+        put_text(&mut bytes, TIME, &self.time);
+        put(&mut bytes, TIME_REFERENCE, &self.time_reference.to_le_bytes());
+        put(&mut bytes, VERSION, &2u16.to_le_bytes());
+        put(&mut bytes, UMID, &self.umid);
+        for value in 0..LOUDNESS.bytes / 2 {
+            put(&mut bytes, Field { at: LOUDNESS.at + 2 * value, bytes: 2 }, &LOUDNESS_UNSET.to_le_bytes());
+        }
+        bytes.extend_from_slice(history_lines(&self.coding_history).as_bytes());
+        bytes.resize(bytes.len().next_multiple_of(2), 0);
+        bytes
+    }
+
+    /// Reads a payload of any version; nothing when it is shorter than [`FIXED_BYTES`].
+    pub fn parse(payload: &[u8]) -> Option<Bext> {
+        let (fixed, history) = payload.split_at_checked(FIXED_BYTES)?;
+        let version = u16::from_le_bytes(get(fixed, VERSION).try_into().ok()?);
+        // Version 0 had no UMID: whatever stands there is not one.
+        let umid = if version == 0 { [0; 64] } else { get(fixed, UMID).try_into().ok()? };
+        Some(Bext {
+            description: text(get(fixed, DESCRIPTION)),
+            originator: text(get(fixed, ORIGINATOR)),
+            originator_reference: text(get(fixed, ORIGINATOR_REFERENCE)),
+            date: text(get(fixed, DATE)),
+            time: text(get(fixed, TIME)),
+            time_reference: u64::from_le_bytes(get(fixed, TIME_REFERENCE).try_into().ok()?),
+            umid,
+            coding_history: text(history).replace("\r\n", "\n").trim_end_matches('\n').to_owned(),
+        })
+    }
+}
+
+/// One line of coding history in the form of EBU R98. `remark` becomes the text field; commas, which
+/// separate fields, become semicolons.
+pub fn coding_history_line(format: TakeFormat, rate: u32, channels: u16, remark: &str) -> String {
+    let mode = match channels {
+        1 => "mono",
+        2 => "stereo",
+        _ => "multi",
+    };
+    format!("A=PCM,F={rate},W={},M={mode},T={}", format.bits(), remark.replace(',', ";"))
+}
+
+/// ASCII that reads like `text`: letters lose their accents, typographic signs become plain ones,
+/// control characters spaces, and what is left `?`.
+pub fn ascii(text: &str) -> String {
+    /// U+00C0 to U+00FF.
+    const LATIN: &[u8; 64] = b"AAAAAAACEEEEIIIIDNOOOOOxOUUUUYTsaaaaaaaceeeeiiiidnooooo/ouuuuyty";
+    let mut plain = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            ' '..='~' => plain.push(c),
+            '\u{df}' => plain.push_str("ss"),
+            '\u{c6}' => plain.push_str("AE"),
+            '\u{e6}' => plain.push_str("ae"),
+            '\u{152}' => plain.push_str("OE"),
+            '\u{153}' => plain.push_str("oe"),
+            '\u{c0}'..='\u{ff}' => plain.push(LATIN[c as usize - 0xc0] as char),
+            '\u{2018}' | '\u{2019}' | '\u{201a}' => plain.push('\''),
+            '\u{201c}' | '\u{201d}' | '\u{201e}' => plain.push('"'),
+            '\u{2010}'..='\u{2015}' => plain.push('-'),
+            '\u{2026}' => plain.push_str("..."),
+            c if c.is_control() || c.is_whitespace() => plain.push(' '),
+            _ => plain.push('?'),
+        }
+    }
+    plain
+}
+
+/// The lines that fit into [`CODING_HISTORY_BYTES_MAX`], each ended by CR LF. A first line that alone is
+/// too long is cut.
+fn history_lines(history: &str) -> String {
+    let mut lines = String::new();
+    for line in history.lines() {
+        let line = ascii(line);
+        let room = CODING_HISTORY_BYTES_MAX - lines.len();
+        let kept = if line.len() + 2 <= room { &line } else { &line[..line.len().min(room.saturating_sub(2))] };
+        if kept.len() < line.len() && !lines.is_empty() || room < 2 {
+            break;
+        }
+        lines.push_str(kept);
+        lines.push_str("\r\n");
+    }
+    assert!(lines.len() <= CODING_HISTORY_BYTES_MAX);
+    lines
+}
+
+fn put_text(bytes: &mut [u8], field: Field, text: &str) {
+    let text = ascii(text);
+    put(bytes, field, &text.as_bytes()[..text.len().min(field.bytes)]);
+}
+
+fn put(bytes: &mut [u8], field: Field, value: &[u8]) {
+    bytes[field.at..field.at + field.bytes][..value.len()].copy_from_slice(value);
+}
+
+fn get(bytes: &[u8], field: Field) -> &[u8] {
+    &bytes[field.at..field.at + field.bytes]
+}
+
+/// Text up to the first NUL. Foreign files hold UTF-8 here although the standard says ASCII.
+fn text(bytes: &[u8]) -> String {
+    let end = bytes.iter().position(|&b| b == 0).unwrap_or(bytes.len());
+    String::from_utf8_lossy(&bytes[..end]).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn accents_are_dropped_and_the_rest_is_asked_about() {
+        assert_eq!(ascii("Flügel – „Größe“ Ærø 声\t√"), "Flugel - \"Grosse\" AEro ? ?");
+        assert!((0..=0x2fff).filter_map(char::from_u32).all(|c| ascii(&c.to_string()).is_ascii()));
+    }
+
+    #[test]
+    fn fields_lie_where_tech_3285_puts_them() {
+        let bext = Bext {
+            description: "Nagra".into(),
+            originator: "Faultless".into(),
+            date: "2000-04-01".into(),
+            time: "12:34:56".into(),
+            time_reference: 0x0102_0304_0506_0708,
+            umid: [7; 64],
+            coding_history: "A=PCM".into(),
+            ..Bext::default()
+        };
+        let bytes = bext.build();
+        assert_eq!(&bytes[0..6], b"Nagra\0");
+        assert_eq!(&bytes[256..266], b"Faultless\0");
+        assert_eq!(&bytes[320..338], b"2000-04-0112:34:56");
+        assert_eq!(&bytes[338..346], &[8, 7, 6, 5, 4, 3, 2, 1]);
+        assert_eq!(&bytes[346..348], &[2, 0]);
+        assert_eq!(&bytes[348..412], &[7; 64]);
+        assert_eq!(&bytes[412..422], &[0xff, 0x7f].repeat(5)[..]);
+        assert!(bytes[422..602].iter().all(|&b| b == 0));
+        assert_eq!(&bytes[602..], b"A=PCM\r\n\0");
+    }
+
+    #[test]
+    fn a_payload_too_short_for_its_fields_is_no_bext() {
+        assert_eq!(Bext::parse(&[0; FIXED_BYTES - 1]), None);
+        assert_eq!(Bext::parse(&[0; FIXED_BYTES]), Some(Bext::default()));
+    }
+
+    #[test]
+    fn a_long_history_ends_at_the_end_of_a_line() {
+        let history = "A=PCM,F=48000,W=24,M=mono,T=a line of history\n".repeat(1000);
+        let bytes = Bext { coding_history: history, ..Bext::default() }.build();
+        assert!(bytes.len() <= FIXED_BYTES + CODING_HISTORY_BYTES_MAX);
+        assert!(bytes.ends_with(b"T=a line of history\r\n") || bytes.ends_with(b"T=a line of history\r\n\0"));
+
+        let bytes = Bext { coding_history: "x".repeat(100_000), ..Bext::default() }.build();
+        assert_eq!(bytes.len(), FIXED_BYTES + CODING_HISTORY_BYTES_MAX);
+        assert!(bytes.ends_with(b"xx\r\n"));
+    }
+
+    #[test]
+    fn a_remark_stays_one_field_of_its_line() {
+        let line = coding_history_line(TakeFormat::S24, 48_000, 1, "faults=0, xruns=0");
+        assert_eq!(line, "A=PCM,F=48000,W=24,M=mono,T=faults=0; xruns=0");
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_ascii_and_fits_comes_back_unchanged(
+            description in "[ -~]{0,256}", originator in "[ -~]{0,32}", originator_reference in "[ -~]{0,32}",
+            date in "[0-9]{4}-[0-9]{2}-[0-9]{2}", time in "[0-9]{2}:[0-9]{2}:[0-9]{2}",
+            time_reference: u64, id: u8, lines in prop::collection::vec("[ -~]{1,60}", 0..20),
+        ) {
+            let bext = Bext {
+                description, originator, originator_reference, date, time, time_reference,
+                umid: [id; 64], coding_history: lines.join("\n"),
+            };
+            prop_assert_eq!(Bext::parse(&bext.build()), Some(bext));
+        }
+
+        #[test]
+        fn any_text_gives_a_bounded_chunk(description: String, history in "(?s).{0,5000}") {
+            let bytes = Bext { description, coding_history: history, ..Bext::default() }.build();
+            prop_assert!(bytes.is_ascii() || bytes[412..422].contains(&0xff));
+            prop_assert!(bytes.len() <= FIXED_BYTES + CODING_HISTORY_BYTES_MAX && bytes.len().is_multiple_of(2));
+            prop_assert!(Bext::parse(&bytes).is_some());
+        }
+    }
+}

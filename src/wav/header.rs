@@ -1,0 +1,296 @@
+//! The first page of a WAV file that we write: every chunk up to the sound. Thread: any.
+//!
+//! | byte | chunk | payload |
+//! |---|---|---|
+//! | 0 | `RIFF` or `RF64` | form `WAVE` |
+//! | 12 | `JUNK` or `ds64` | 28: room for 64-bit sizes (EBU Tech 3306) |
+//! | 48 | `bext` | 602 and the coding history (EBU Tech 3285) |
+//! | | `fmt ` | 16 or 40, as `hound` writes it |
+//! | | `fact` | 4: frames; float only |
+//! | | `iXML` | the track's name, when it has one that fits |
+//! | | `JUNK` | zeros |
+//! | 4088 | `data` | the sound, from byte 4096 |
+//!
+//! RIFF and RF64 have the same layout, so a take passes 4 GiB by a rewrite of this one page.
+
+use crate::format::TakeFormat;
+use crate::limits::{CHANNEL_COUNT_MAX, DATA_OFFSET, RATE_HZ_MAX, RIFF_BYTES_MAX};
+use crate::wav::bext::{self, Bext};
+use crate::wav::ixml;
+
+/// Bytes of the page.
+pub const HEADER_BYTES: usize = DATA_OFFSET as usize;
+
+/// Bytes of a chunk's identity and size.
+const CHUNK_HEAD_BYTES: usize = 8;
+/// Bytes of `RIFF`, its size and `WAVE`.
+const RIFF_HEAD_BYTES: usize = 12;
+/// Bytes of the 64-bit sizes without a table.
+const DS64_BYTES: usize = 28;
+/// Bytes of the longest `fmt ` payload: WAVEFORMATEXTENSIBLE.
+const FMT_BYTES_MAX: usize = 40;
+/// Bytes of the `fact` payload.
+const FACT_BYTES: usize = 4;
+/// What a 32-bit size says when the real one stands in `ds64`.
+const SIZE_IN_DS64: u32 = u32::MAX;
+
+/// Bytes that are left for the iXML chunk when everything else is at its longest. The coding history
+/// has its own bound, so that the accounts written at a take's end never push its name out.
+const IXML_BYTES_MAX: usize = HEADER_BYTES
+    - RIFF_HEAD_BYTES
+    - (CHUNK_HEAD_BYTES + DS64_BYTES)
+    - (CHUNK_HEAD_BYTES + bext::FIXED_BYTES + bext::CODING_HISTORY_BYTES_MAX)
+    - (CHUNK_HEAD_BYTES + FMT_BYTES_MAX)
+    - (CHUNK_HEAD_BYTES + FACT_BYTES)
+    - CHUNK_HEAD_BYTES // of iXML itself
+    - CHUNK_HEAD_BYTES // of the padding
+    - CHUNK_HEAD_BYTES; // of the sound
+const _: () = assert!(IXML_BYTES_MAX >= 1024, "a track's name has room");
+const _: () = assert!(
+    RATE_HZ_MAX as u64 * CHANNEL_COUNT_MAX as u64 * 4 <= u32::MAX as u64,
+    "bytes a second fit into their field"
+);
+
+/// What a header says. Every value may be changed and the page built again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// Channels of the file, 1 to [`CHANNEL_COUNT_MAX`].
+    pub channels: u16,
+    /// Frames a second, 1 to [`RATE_HZ_MAX`].
+    pub rate: u32,
+    /// How samples are stored.
+    pub format: TakeFormat,
+    /// Bytes of sound, without the pad byte that follows an odd number of them.
+    pub data_bytes: u64,
+    /// Origin, time and coding history.
+    pub bext: Bext,
+    /// The track's name for the iXML chunk; empty: no chunk. A name too long for the page is left out.
+    pub track_name: String,
+}
+
+impl Header {
+    /// A header without sound, origin or name yet.
+    pub fn new(channels: u16, rate: u32, format: TakeFormat) -> Header {
+        Header { channels, rate, format, data_bytes: 0, bext: Bext::default(), track_name: String::new() }
+    }
+
+    /// Bytes of one frame.
+    pub fn frame_bytes(&self) -> usize {
+        usize::from(self.channels) * self.format.bytes()
+    }
+
+    /// Bytes of the whole file: header, sound and the pad byte of an odd number of bytes.
+    pub fn file_bytes(&self) -> u64 {
+        DATA_OFFSET + self.data_bytes + self.data_bytes % 2
+    }
+
+    /// Whether the file is too large for RIFF's 32-bit sizes.
+    pub fn is_rf64(&self) -> bool {
+        self.riff_bytes() > RIFF_BYTES_MAX
+    }
+
+    /// The page, byte for byte as it stands at the start of the file.
+    pub fn build(&self) -> Box<[u8; HEADER_BYTES]> {
+        assert!(1 <= self.channels && usize::from(self.channels) <= CHANNEL_COUNT_MAX);
+        assert!(1 <= self.rate && self.rate <= RATE_HZ_MAX);
+        let frames = self.data_bytes / self.frame_bytes() as u64;
+        let short = |size: u64| if self.is_rf64() { SIZE_IN_DS64 } else { size as u32 };
+
+        let mut page = Page { bytes: Box::new([0; HEADER_BYTES]), at: 0 };
+        page.put(if self.is_rf64() { b"RF64" } else { b"RIFF" });
+        page.put(&short(self.riff_bytes()).to_le_bytes());
+        page.put(b"WAVE");
+        if self.is_rf64() {
+            page.chunk(*b"ds64", &self.ds64(frames));
+        } else {
+            page.chunk(*b"JUNK", &[0; DS64_BYTES]);
+        }
+        page.chunk(*b"bext", &self.bext.build());
+        page.chunk(*b"fmt ", &self.fmt());
+        if self.format == TakeFormat::F32 {
+            page.chunk(*b"fact", &short(frames).to_le_bytes());
+        }
+        if !self.track_name.is_empty() {
+            let xml = ixml::build(&self.track_name, self.channels);
+            if xml.len() <= IXML_BYTES_MAX {
+                page.chunk(*b"iXML", &xml);
+            }
+        }
+        page.pad_to(HEADER_BYTES - CHUNK_HEAD_BYTES);
+        page.put(b"data");
+        page.put(&short(self.data_bytes).to_le_bytes());
+        assert!(page.at == HEADER_BYTES);
+        page.bytes
+    }
+
+    /// The size field of `RIFF`: everything after it.
+    fn riff_bytes(&self) -> u64 {
+        self.file_bytes() - CHUNK_HEAD_BYTES as u64
+    }
+
+    /// `riffSize`, `dataSize`, `sampleCount` (frames) and an empty table.
+    fn ds64(&self, frames: u64) -> [u8; DS64_BYTES] {
+        let mut payload = [0; DS64_BYTES];
+        payload[0..8].copy_from_slice(&self.riff_bytes().to_le_bytes());
+        payload[8..16].copy_from_slice(&self.data_bytes.to_le_bytes());
+        payload[16..24].copy_from_slice(&frames.to_le_bytes());
+        payload
+    }
+
+    /// The payload that `hound` writes: PCMWAVEFORMAT up to 16 bits and two channels, else
+    /// WAVEFORMATEXTENSIBLE.
+    fn fmt(&self) -> Vec<u8> {
+        let sample_format = match self.format {
+            TakeFormat::S16 | TakeFormat::S24 => hound::SampleFormat::Int,
+            TakeFormat::F32 => hound::SampleFormat::Float,
+        };
+        let spec = hound::WavSpec {
+            channels: self.channels,
+            sample_rate: self.rate,
+            bits_per_sample: self.format.bits(),
+            sample_format,
+        };
+        let header = spec.into_header_for_infinite_file();
+        assert!(&header[12..16] == b"fmt " && header[17..20] == [0, 0, 0]);
+        let mut fmt = header[20..20 + usize::from(header[16])].to_vec();
+        assert!(fmt.len() <= FMT_BYTES_MAX);
+        if self.channels == 1 && fmt.len() == FMT_BYTES_MAX {
+            // hound counts speakers from the left, and a player that believes it plays mono on one side:
+            // the speaker of a single channel is the centre (SPEAKER_FRONT_CENTER).
+            fmt[20..24].copy_from_slice(&4u32.to_le_bytes());
+        }
+        fmt
+    }
+}
+
+/// The page while it is being filled.
+struct Page {
+    bytes: Box<[u8; HEADER_BYTES]>,
+    at: usize,
+}
+
+impl Page {
+    fn put(&mut self, bytes: &[u8]) {
+        self.bytes[self.at..self.at + bytes.len()].copy_from_slice(bytes);
+        self.at += bytes.len();
+    }
+
+    /// A whole chunk. Its payload is even, so that no pad byte follows.
+    fn chunk(&mut self, id: [u8; 4], payload: &[u8]) {
+        assert!(payload.len().is_multiple_of(2));
+        self.put(&id);
+        self.put(&(payload.len() as u32).to_le_bytes());
+        self.put(payload);
+    }
+
+    /// A `JUNK` chunk of zeros that ends at `end`.
+    fn pad_to(&mut self, end: usize) {
+        assert!(self.at + CHUNK_HEAD_BYTES <= end);
+        self.put(b"JUNK");
+        self.put(&((end - self.at - 4) as u32).to_le_bytes());
+        self.at = end;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wav::parse::{Encoding, parse};
+    use proptest::prelude::*;
+    use std::io::Cursor;
+
+    fn formats() -> impl Strategy<Value = TakeFormat> {
+        prop_oneof![Just(TakeFormat::S16), Just(TakeFormat::S24), Just(TakeFormat::F32)]
+    }
+
+    fn headers() -> impl Strategy<Value = Header> {
+        let bext = ("[ -~]{0,256}", "[ -~]{1,3000}", any::<u64>()).prop_map(|(description, coding_history, time)| {
+            Bext { description, coding_history, time_reference: time, ..Bext::default() }
+        });
+        (1u16..=2, 8_000u32..=384_000, formats(), bext, "\\PC{0,400}").prop_map(
+            |(channels, rate, format, bext, track_name)| Header {
+                bext,
+                track_name,
+                ..Header::new(channels, rate, format)
+            },
+        )
+    }
+
+    #[test]
+    fn the_placeholder_becomes_ds64_and_nothing_else_moves() {
+        let small = Header::new(1, 48_000, TakeFormat::S24);
+        let large = Header { data_bytes: 3 * (1 << 31), ..small.clone() };
+        let (small, large) = (small.build(), large.build());
+        assert_eq!((&small[0..4], &small[12..16], &small[16..20]), (&b"RIFF"[..], &b"JUNK"[..], &[28, 0, 0, 0][..]));
+        assert_eq!((&large[0..8], &large[12..16]), (&b"RF64\xff\xff\xff\xff"[..], &b"ds64"[..]));
+        assert_eq!(small[48..4092], large[48..4092]);
+        assert_eq!(&large[4088..], b"data\xff\xff\xff\xff");
+    }
+
+    #[test]
+    fn the_last_riff_and_the_first_rf64_are_neighbours() {
+        let mut header = Header::new(2, 48_000, TakeFormat::S16);
+        header.data_bytes = RIFF_BYTES_MAX - 1 - 4088;
+        assert!(!header.is_rf64());
+        assert_eq!(&header.build()[..8], b"RIFF\xfe\xff\xff\xff");
+        header.data_bytes += 1;
+        assert!(header.is_rf64(), "its pad byte no longer fits");
+        header.data_bytes += 1;
+        assert!(header.is_rf64());
+    }
+
+    #[test]
+    fn a_name_that_does_not_fit_is_left_out_and_the_history_stays() {
+        let mut header = Header::new(1, 48_000, TakeFormat::F32);
+        header.bext.coding_history = "h".repeat(10_000);
+        header.track_name = "n".repeat(700);
+        let page = header.build();
+        assert!(page.windows(4).any(|w| w == b"iXML"));
+        header.track_name = "n".repeat(4_000);
+        let page = header.build();
+        assert!(!page.windows(4).any(|w| w == b"iXML"));
+        assert!(page.windows(2_000).any(|w| w.iter().all(|&b| b == b'h')));
+    }
+
+    #[test]
+    fn a_mono_take_sounds_from_the_centre() {
+        let page = Header::new(1, 48_000, TakeFormat::S24).build();
+        let fmt = page.windows(4).position(|w| w == b"fmt ").unwrap();
+        assert_eq!(page[fmt + 28..fmt + 32], [4, 0, 0, 0]);
+    }
+
+    proptest! {
+        #[test]
+        fn a_header_comes_back_from_our_parser_and_from_hound(mut header in headers(), frames in 0u64..1000) {
+            header.data_bytes = frames * header.frame_bytes() as u64;
+            let mut file = header.build().to_vec();
+            file.resize(header.file_bytes() as usize, 0);
+
+            let layout = parse(&mut Cursor::new(&file), file.len() as u64).unwrap();
+            prop_assert_eq!((layout.channels, layout.rate), (header.channels, header.rate));
+            prop_assert_eq!(layout.encoding, Encoding::from(header.format));
+            prop_assert_eq!((layout.data_offset, layout.data_bytes), (DATA_OFFSET, header.data_bytes));
+            prop_assert_eq!((layout.frames, layout.truncated), (frames, false));
+            let bext = layout.bext.unwrap();
+            prop_assert_eq!(&bext.description, &header.bext.description);
+            prop_assert!(header.bext.coding_history.starts_with(&bext.coding_history));
+
+            let hound = hound::WavReader::new(Cursor::new(&file)).unwrap();
+            prop_assert_eq!(u64::from(hound.duration()), frames);
+            prop_assert_eq!(hound.spec().channels, header.channels);
+            prop_assert_eq!(hound.spec().sample_rate, header.rate);
+            prop_assert_eq!(hound.spec().bits_per_sample, header.format.bits());
+            prop_assert_eq!(hound.spec().sample_format == hound::SampleFormat::Float, header.format == TakeFormat::F32);
+        }
+
+        #[test]
+        fn a_header_beyond_4_gib_comes_back_from_our_parser(mut header in headers(), frames in (1u64 << 32)..(1 << 45)) {
+            header.data_bytes = frames * header.frame_bytes() as u64;
+            prop_assert!(header.is_rf64());
+            let page = header.build();
+            let layout = parse(&mut Cursor::new(&page[..]), header.file_bytes()).unwrap();
+            prop_assert_eq!((layout.data_offset, layout.data_bytes), (DATA_OFFSET, header.data_bytes));
+            prop_assert_eq!((layout.frames, layout.truncated), (frames, false));
+        }
+    }
+}

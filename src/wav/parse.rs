@@ -1,0 +1,321 @@
+//! What lies where in a WAV file, whoever wrote it and however it ended. Thread: any.
+//!
+//! The file is not trusted: chunks are counted, sizes are compared with the bytes there are, and no
+//! size in it decides how much memory is taken.
+
+use crate::format::TakeFormat;
+use crate::limits::CHANNEL_COUNT_MAX;
+use crate::wav::WavError;
+use crate::wav::bext::{self, Bext};
+use std::io::{Read, Seek, SeekFrom};
+
+/// Chunks that are looked at. Honest files have fewer than twenty.
+pub const CHUNK_COUNT_MAX: usize = 1024;
+
+/// Bytes of a chunk's identity and size.
+const CHUNK_HEAD_BYTES: u64 = 8;
+/// Bytes of `RIFF`, its size and `WAVE`.
+const RIFF_HEAD_BYTES: u64 = 12;
+/// A size that says "see ds64", or that nobody came back to fill in.
+const SIZE_UNKNOWN: u32 = u32::MAX;
+/// `wFormatTag` of WAVEFORMATEXTENSIBLE: the sub-format says what the samples are.
+const TAG_EXTENSIBLE: u16 = 0xfffe;
+/// What follows the tag in the sub-formats that stand for one.
+const SUBFORMAT_TAIL: [u8; 14] = [0, 0, 0, 0, 0x10, 0, 0x80, 0, 0, 0xaa, 0, 0x38, 0x9b, 0x71];
+
+/// How a file stores its samples: little endian, without padding between them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoding {
+    /// 16-bit integers, or 9 to 15 bits left-justified in them.
+    Pcm16,
+    /// 24-bit integers, or 17 to 23 bits left-justified in them.
+    Pcm24,
+    /// 32-bit integers, or fewer bits left-justified in them.
+    Pcm32,
+    /// 32-bit IEEE floats, full scale at 1.0.
+    Float32,
+}
+
+impl Encoding {
+    /// Bytes of one sample.
+    pub const fn bytes(self) -> usize {
+        match self {
+            Encoding::Pcm16 => 2,
+            Encoding::Pcm24 => 3,
+            Encoding::Pcm32 | Encoding::Float32 => 4,
+        }
+    }
+
+    /// The format of a take that holds the very same bytes, if there is one.
+    pub const fn take_format(self) -> Option<TakeFormat> {
+        match self {
+            Encoding::Pcm16 => Some(TakeFormat::S16),
+            Encoding::Pcm24 => Some(TakeFormat::S24),
+            Encoding::Pcm32 => None,
+            Encoding::Float32 => Some(TakeFormat::F32),
+        }
+    }
+}
+
+impl From<TakeFormat> for Encoding {
+    fn from(format: TakeFormat) -> Encoding {
+        match format {
+            TakeFormat::S16 => Encoding::Pcm16,
+            TakeFormat::S24 => Encoding::Pcm24,
+            TakeFormat::F32 => Encoding::Float32,
+        }
+    }
+}
+
+/// What a file holds and where its sound lies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layout {
+    /// Channels, 1 to [`CHANNEL_COUNT_MAX`].
+    pub channels: u16,
+    /// Frames a second, at least 1.
+    pub rate: u32,
+    /// How samples are stored.
+    pub encoding: Encoding,
+    /// Byte of the file at which the sound starts.
+    pub data_offset: u64,
+    /// Bytes of sound that the file really has. May end in a part of a frame.
+    pub data_bytes: u64,
+    /// Whole frames in `data_bytes`.
+    pub frames: u64,
+    /// Origin, time and coding history, where the file tells them.
+    pub bext: Option<Bext>,
+    /// The header promises more sound than there is, or never learnt how much there would be: whoever
+    /// wrote the file did not finish it.
+    pub truncated: bool,
+}
+
+impl Layout {
+    /// Bytes of one frame.
+    pub fn frame_bytes(&self) -> usize {
+        usize::from(self.channels) * self.encoding.bytes()
+    }
+}
+
+/// Reads the chunks of a RIFF, RF64 or BW64 file of `file_bytes` bytes. No sound is read.
+pub fn parse(read: &mut (impl Read + Seek), file_bytes: u64) -> Result<Layout, WavError> {
+    let riff = Riff::read(read, file_bytes)?;
+    let mut found = Found::default();
+    let mut at = RIFF_HEAD_BYTES;
+    for _ in 0..CHUNK_COUNT_MAX {
+        let payload_at = at + CHUNK_HEAD_BYTES;
+        if payload_at > file_bytes {
+            return found.layout();
+        }
+        let mut head = [0; CHUNK_HEAD_BYTES as usize];
+        read_at(read, at, &mut head)?;
+        let chunk = Chunk {
+            id: [head[0], head[1], head[2], head[3]],
+            size: le_u32(&head, 4),
+            payload_at,
+            present: file_bytes - payload_at,
+        };
+        let payload_bytes = found.take(read, &riff, &chunk)?;
+        // A size past the end of the file ends the walk at the next turn.
+        at = payload_at.saturating_add(payload_bytes).saturating_add(payload_bytes % 2).min(file_bytes);
+    }
+    if found.data.is_none() { Err(WavError::TooManyChunks) } else { found.layout() }
+}
+
+/// The file's own idea of its length.
+struct Riff {
+    /// RF64 or BW64: 64-bit sizes may follow in `ds64`.
+    long: bool,
+    /// The size field of `RIFF`: bytes after it.
+    size: u32,
+    file_bytes: u64,
+}
+
+impl Riff {
+    fn read(read: &mut (impl Read + Seek), file_bytes: u64) -> Result<Riff, WavError> {
+        if file_bytes < RIFF_HEAD_BYTES {
+            return Err(WavError::NotWav);
+        }
+        let mut head = [0; RIFF_HEAD_BYTES as usize];
+        read_at(read, 0, &mut head)?;
+        let long = match &head[0..4] {
+            b"RIFF" => false,
+            b"RF64" | b"BW64" => true,
+            _ => return Err(WavError::NotWav),
+        };
+        if &head[8..12] != b"WAVE" {
+            return Err(WavError::NotWav);
+        }
+        Ok(Riff { long, size: le_u32(&head, 4), file_bytes })
+    }
+
+    /// Whether the header's length is that of the file, so that whoever wrote it did finish.
+    fn is_finished(&self, ds64: Option<&Ds64>) -> bool {
+        let size = match ds64 {
+            Some(ds64) if self.size == SIZE_UNKNOWN => ds64.riff_bytes,
+            _ => u64::from(self.size),
+        };
+        // Some programs forget to count the last pad byte, some to write it.
+        size.checked_add(CHUNK_HEAD_BYTES).is_some_and(|bytes| bytes.abs_diff(self.file_bytes) <= 1)
+    }
+}
+
+/// One chunk as its head tells it.
+struct Chunk {
+    id: [u8; 4],
+    size: u32,
+    payload_at: u64,
+    /// Bytes from `payload_at` to the end of the file.
+    present: u64,
+}
+
+impl Chunk {
+    /// Bytes of the payload that can be read, at most `max`.
+    fn readable(&self, max: usize) -> usize {
+        u64::from(self.size).min(self.present).min(max as u64) as usize
+    }
+}
+
+/// The 64-bit sizes of EBU Tech 3306. Its table of other chunks is not needed: none of those that we
+/// read is that long.
+struct Ds64 {
+    riff_bytes: u64,
+    data_bytes: u64,
+}
+
+struct Format {
+    channels: u16,
+    rate: u32,
+    encoding: Encoding,
+}
+
+struct Data {
+    at: u64,
+    bytes: u64,
+    truncated: bool,
+}
+
+/// The chunks that matter; of several of a kind the first.
+#[derive(Default)]
+struct Found {
+    ds64: Option<Ds64>,
+    format: Option<Format>,
+    bext: Option<Bext>,
+    data: Option<Data>,
+}
+
+impl Found {
+    /// Takes what the chunk tells. Returns the bytes of its payload, which may lie past the file's end.
+    fn take(&mut self, read: &mut (impl Read + Seek), riff: &Riff, chunk: &Chunk) -> Result<u64, WavError> {
+        match &chunk.id {
+            b"ds64" if riff.long && self.ds64.is_none() => {
+                let mut payload = [0; 24];
+                if chunk.readable(payload.len()) == payload.len() {
+                    read_at(read, chunk.payload_at, &mut payload)?;
+                    self.ds64 = Some(Ds64 { riff_bytes: le_u64(&payload, 0), data_bytes: le_u64(&payload, 8) });
+                }
+            }
+            b"fmt " if self.format.is_none() => {
+                let mut payload = [0; 40];
+                let bytes = chunk.readable(payload.len());
+                read_at(read, chunk.payload_at, &mut payload[..bytes])?;
+                self.format = Some(parse_format(&payload[..bytes])?);
+            }
+            b"bext" if self.bext.is_none() => {
+                let bytes = chunk.readable(bext::FIXED_BYTES + bext::CODING_HISTORY_READ_BYTES_MAX);
+                let mut payload = vec![0; bytes];
+                read_at(read, chunk.payload_at, &mut payload)?;
+                self.bext = Bext::parse(&payload);
+            }
+            b"data" if self.data.is_none() => {
+                let data = self.measure(riff, chunk);
+                let bytes = data.bytes;
+                self.data = Some(data);
+                return Ok(bytes);
+            }
+            _ => {}
+        }
+        Ok(u64::from(chunk.size))
+    }
+
+    /// How much sound there is: what the header says, at most what the file has, and all the file has
+    /// where the header was never filled in.
+    fn measure(&self, riff: &Riff, chunk: &Chunk) -> Data {
+        let promised = match (&self.ds64, chunk.size) {
+            (Some(ds64), 0 | SIZE_UNKNOWN) => ds64.data_bytes,
+            (_, SIZE_UNKNOWN) => u64::MAX,
+            (_, size) => u64::from(size),
+        };
+        // A wav without sound is one that says so and is otherwise complete.
+        let unknown = promised == u64::MAX || promised == 0 && !riff.is_finished(self.ds64.as_ref());
+        let bytes = if unknown { chunk.present } else { promised.min(chunk.present) };
+        Data { at: chunk.payload_at, bytes, truncated: unknown || bytes < promised }
+    }
+
+    fn layout(self) -> Result<Layout, WavError> {
+        let data = self.data.ok_or(WavError::NoData)?;
+        let format = self.format.ok_or(WavError::NoFormat)?;
+        let mut layout = Layout {
+            channels: format.channels,
+            rate: format.rate,
+            encoding: format.encoding,
+            data_offset: data.at,
+            data_bytes: data.bytes,
+            frames: 0,
+            bext: self.bext,
+            truncated: data.truncated,
+        };
+        layout.frames = layout.data_bytes / layout.frame_bytes() as u64;
+        Ok(layout)
+    }
+}
+
+/// WAVEFORMAT, WAVEFORMATEX or WAVEFORMATEXTENSIBLE, as far as the payload goes.
+fn parse_format(payload: &[u8]) -> Result<Format, WavError> {
+    if payload.len() < 16 {
+        return Err(WavError::NoFormat);
+    }
+    let (channels, rate) = (le_u16(payload, 2), le_u32(payload, 4));
+    let (frame_bytes, bits) = (le_u16(payload, 12), le_u16(payload, 14));
+    let tag = match le_u16(payload, 0) {
+        TAG_EXTENSIBLE if payload.len() >= 40 && payload[26..40] == SUBFORMAT_TAIL => le_u16(payload, 24),
+        tag => tag,
+    };
+    let encoding = match (tag, bits) {
+        (1, 9..=16) => Encoding::Pcm16,
+        (1, 17..=24) => Encoding::Pcm24,
+        (1, 25..=32) => Encoding::Pcm32,
+        (3, 32) => Encoding::Float32,
+        _ => return Err(WavError::Unsupported { tag, bits }),
+    };
+    let bad = |field, value| Err(WavError::BadFormat { field, value });
+    if channels == 0 || usize::from(channels) > CHANNEL_COUNT_MAX {
+        return bad("channels", u64::from(channels));
+    }
+    if rate == 0 {
+        return bad("frames a second", 0);
+    }
+    if usize::from(frame_bytes) != usize::from(channels) * encoding.bytes() {
+        return bad("bytes a frame", u64::from(frame_bytes));
+    }
+    Ok(Format { channels, rate, encoding })
+}
+
+fn read_at(read: &mut (impl Read + Seek), at: u64, bytes: &mut [u8]) -> Result<(), WavError> {
+    read.seek(SeekFrom::Start(at)).map_err(WavError::io("read the header"))?;
+    read.read_exact(bytes).map_err(WavError::io("read the header"))
+}
+
+fn le_u16(bytes: &[u8], at: usize) -> u16 {
+    u16::from_le_bytes([bytes[at], bytes[at + 1]])
+}
+
+fn le_u32(bytes: &[u8], at: usize) -> u32 {
+    u32::from(le_u16(bytes, at)) | u32::from(le_u16(bytes, at + 2)) << 16
+}
+
+fn le_u64(bytes: &[u8], at: usize) -> u64 {
+    u64::from(le_u32(bytes, at)) | u64::from(le_u32(bytes, at + 4)) << 32
+}
+
+#[cfg(test)]
+mod tests;

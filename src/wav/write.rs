@@ -1,0 +1,323 @@
+//! Writes a WAV file from start to end, for exports: nobody sees it before it is whole. Thread: workers.
+
+use crate::limits::DATA_OFFSET;
+use crate::wav::WavError;
+use crate::wav::header::Header;
+use crate::wav::sample::{self, Dither};
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufWriter, Seek, SeekFrom, Write};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Bytes that are handed to the system at once.
+const BUFFER_BYTES: usize = 256 * 1024;
+/// Samples that are converted at once.
+const PIECE_SAMPLES: usize = 16 * 1024;
+/// Temporary names that are tried before giving up.
+const TEMP_NAMES: usize = 100;
+
+/// What becomes of a file that already has the name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Existing {
+    /// It stays, and writing fails with [`WavError::Exists`].
+    Keep,
+    /// It is replaced in one step at [`Writer::finish`], and not before.
+    Replace,
+}
+
+/// A WAV file that is being written under a temporary name in its own folder. Dropped without
+/// [`Writer::finish`], it vanishes.
+#[derive(Debug)]
+pub struct Writer {
+    file: BufWriter<File>,
+    temp: TempFile,
+    path: PathBuf,
+    existing: Existing,
+    header: Header,
+    piece: Vec<u8>,
+}
+
+impl Writer {
+    /// Begins the file that will be `path`. `header.data_bytes` is not looked at.
+    pub fn create_new(path: &Path, header: Header, existing: Existing) -> Result<Writer, WavError> {
+        begin(path, header, existing).map_err(|reason| reason.at(path))
+    }
+
+    /// Frames written so far.
+    pub fn frames(&self) -> u64 {
+        self.header.data_bytes / self.header.frame_bytes() as u64
+    }
+
+    /// Appends whole frames, interleaved, full scale at 1.0: rounded to the nearest value and clamped.
+    pub fn write_frames(&mut self, samples: &[f32]) -> Result<(), WavError> {
+        self.convert(samples, sample::encode_f32_to)
+    }
+
+    /// Like [`Writer::write_frames`], with dither before rounding.
+    pub fn write_frames_dithered(&mut self, samples: &[f32], dither: &mut Dither) -> Result<(), WavError> {
+        self.convert(samples, |format, samples, bytes| sample::encode_f32_dithered(format, samples, bytes, dither))
+    }
+
+    /// Appends whole frames that are stored in the header's format already.
+    pub fn write_bytes(&mut self, bytes: &[u8]) -> Result<(), WavError> {
+        assert!(bytes.len().is_multiple_of(self.header.frame_bytes()), "frames are written whole");
+        self.append(bytes)
+    }
+
+    /// Completes the header, makes the file durable and gives it its name. Returns the frames written.
+    /// On an error the temporary file is gone and the name leads where it led before, except when only
+    /// the folder could not be made durable: then the whole file has its name, but a power cut may take it.
+    pub fn finish(mut self) -> Result<u64, WavError> {
+        self.complete().map_err(|reason| reason.at(&self.path))?;
+        Ok(self.frames())
+    }
+
+    fn convert(
+        &mut self,
+        samples: &[f32],
+        mut encode: impl FnMut(crate::format::TakeFormat, &[f32], &mut [u8]),
+    ) -> Result<(), WavError> {
+        assert!(samples.len().is_multiple_of(usize::from(self.header.channels)), "frames are written whole");
+        let mut piece = std::mem::take(&mut self.piece);
+        for samples in samples.chunks(PIECE_SAMPLES) {
+            piece.resize(samples.len() * self.header.format.bytes(), 0);
+            encode(self.header.format, samples, &mut piece);
+            self.append(&piece)?;
+        }
+        self.piece = piece;
+        Ok(())
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> Result<(), WavError> {
+        self.file.write_all(bytes).map_err(|error| WavError::io("write the sound")(error).at(&self.path))?;
+        self.header.data_bytes += bytes.len() as u64;
+        Ok(())
+    }
+
+    fn complete(&mut self) -> Result<(), WavError> {
+        if !self.header.data_bytes.is_multiple_of(2) {
+            self.file.write_all(&[0]).map_err(WavError::io("write the sound"))?;
+        }
+        self.file.flush().map_err(WavError::io("write the sound"))?;
+        let file = self.file.get_ref();
+        file.write_all_at(&self.header.build()[..], 0).map_err(WavError::io("write the header"))?;
+        file.sync_all().map_err(WavError::io("make the file durable"))?;
+        self.temp.rename(&self.path, self.existing)?;
+        let folder = File::open(folder_of(&self.path)).map_err(WavError::io("open its folder"))?;
+        folder.sync_all().map_err(WavError::io("make its name durable"))
+    }
+}
+
+fn begin(path: &Path, header: Header, existing: Existing) -> Result<Writer, WavError> {
+    if existing == Existing::Keep && path.symlink_metadata().is_ok() {
+        return Err(WavError::Exists);
+    }
+    let header = Header { data_bytes: 0, ..header };
+    let (mut file, temp) = TempFile::create(folder_of(path)).map_err(WavError::io("create it"))?;
+    // Room for the header, which is written last: until then nobody can take the file for a whole one.
+    file.seek(SeekFrom::Start(DATA_OFFSET)).map_err(WavError::io("create it"))?;
+    let file = BufWriter::with_capacity(BUFFER_BYTES, file);
+    Ok(Writer { file, temp, path: path.to_owned(), existing, header, piece: Vec::new() })
+}
+
+/// A file's temporary name; holding this means that the file is there and is removed on drop.
+#[derive(Debug)]
+struct TempFile {
+    path: PathBuf,
+    /// The name leads to our file no longer.
+    gone: bool,
+}
+
+impl TempFile {
+    fn create(folder: &Path) -> io::Result<(File, TempFile)> {
+        static NAMES: AtomicU64 = AtomicU64::new(0);
+        let mut refusal = io::Error::from(io::ErrorKind::AlreadyExists);
+        for _ in 0..TEMP_NAMES {
+            let number = NAMES.fetch_add(1, Ordering::Relaxed);
+            let path = folder.join(format!(".faultless-{}-{number}.part", std::process::id()));
+            match OpenOptions::new().write(true).create_new(true).open(&path) {
+                Ok(file) => return Ok((file, TempFile { path, gone: false })),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => refusal = error,
+                Err(error) => return Err(error),
+            }
+        }
+        Err(refusal)
+    }
+
+    /// Gives the file the name `target`. It keeps its temporary one only on an error.
+    fn rename(&mut self, target: &Path, existing: Existing) -> Result<(), WavError> {
+        match existing {
+            Existing::Replace => fs::rename(&self.path, target).map_err(WavError::io("give the file its name"))?,
+            Existing::Keep => {
+                match renameat2(AT_FDCWD, &self.path, AT_FDCWD, target, RenameFlags::RENAME_NOREPLACE) {
+                    Ok(()) => {}
+                    Err(Errno::EEXIST) => return Err(WavError::Exists),
+                    // File systems without the flag. A second name refuses to replace just the same.
+                    Err(Errno::EINVAL | Errno::ENOSYS | Errno::ENOTSUP) => return self.link(target),
+                    Err(errno) => return Err(WavError::io("give the file its name")(errno.into())),
+                }
+            }
+        }
+        self.gone = true;
+        Ok(())
+    }
+
+    /// Names the file `target` beside its temporary name, which goes with the drop.
+    fn link(&self, target: &Path) -> Result<(), WavError> {
+        fs::hard_link(&self.path, target).map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => WavError::Exists,
+            _ => WavError::io("give the file its name")(error),
+        })
+    }
+}
+
+impl Drop for TempFile {
+    fn drop(&mut self) {
+        if !self.gone {
+            // Nobody is left to tell, and a hidden leftover does no harm.
+            drop(fs::remove_file(&self.path));
+        }
+    }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::TakeFormat;
+    use crate::wav::read::Reader;
+
+    fn names(folder: &Path) -> Vec<String> {
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    }
+
+    fn write(path: &Path, existing: Existing, samples: &[f32]) -> Result<u64, WavError> {
+        let mut writer = Writer::create_new(path, Header::new(1, 48_000, TakeFormat::S24), existing)?;
+        writer.write_frames(samples)?;
+        writer.finish()
+    }
+
+    #[test]
+    fn hound_and_our_reader_find_what_was_written() {
+        let folder = tempfile::tempdir().unwrap();
+        for (format, frames) in [(TakeFormat::S16, 40_001), (TakeFormat::S24, 40_001), (TakeFormat::F32, 3)] {
+            let path = folder.path().join(format!("{format}.wav"));
+            let samples: Vec<f32> = (0..frames).map(|n| (n - 20_000) as f32 / 32_768.0).collect();
+            let header = Header { track_name: "Cello".into(), ..Header::new(1, 44_100, format) };
+            let mut writer = Writer::create_new(&path, header.clone(), Existing::Keep).unwrap();
+            for part in samples.chunks(17_001) {
+                writer.write_frames(part).unwrap();
+            }
+            assert_eq!(writer.finish().unwrap(), frames as u64);
+
+            let mut back = vec![0.0; samples.len()];
+            let mut reader = Reader::open(&path).unwrap();
+            assert_eq!((reader.layout().frames, reader.layout().truncated), (frames as u64, false));
+            assert_eq!(reader.read_frames(0, &mut back).unwrap(), samples.len());
+            assert_eq!(back, samples);
+            let bytes = fs::metadata(&path).unwrap().len();
+            assert_eq!(bytes % 2, 0);
+
+            let mut hound = hound::WavReader::open(&path).unwrap();
+            let scale = f64::from(1u32 << (format.bits() - 1));
+            let heard: Vec<f32> = if format == TakeFormat::F32 {
+                hound.samples::<f32>().map(Result::unwrap).collect()
+            } else {
+                hound.samples::<i32>().map(|s| (f64::from(s.unwrap()) / scale) as f32).collect()
+            };
+            assert_eq!(heard, samples);
+        }
+        assert_eq!(names(folder.path()).len(), 3);
+    }
+
+    #[test]
+    fn bytes_and_frames_give_the_same_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let (a, b) = (folder.path().join("a.wav"), folder.path().join("b.wav"));
+        write(&a, Existing::Keep, &[0.25, -0.25, 0.5]).unwrap();
+        let mut bytes = [0; 9];
+        Reader::open(&a).unwrap().read_bytes(0, &mut bytes).unwrap();
+        let mut writer = Writer::create_new(&b, Header::new(1, 48_000, TakeFormat::S24), Existing::Keep).unwrap();
+        writer.write_bytes(&bytes).unwrap();
+        writer.finish().unwrap();
+        assert_eq!(fs::read(a).unwrap(), fs::read(b).unwrap());
+    }
+
+    #[test]
+    fn an_export_of_more_than_4_gib_is_rf64() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("long.wav");
+        let mut writer = Writer::create_new(&path, Header::new(1, 48_000, TakeFormat::S24), Existing::Keep).unwrap();
+        // A hole stands for the first 4.5 GiB of silence.
+        writer.header.data_bytes = 3 * (3 << 29);
+        writer.file.seek(SeekFrom::Start(DATA_OFFSET + writer.header.data_bytes)).unwrap();
+        writer.write_frames(&[0.5]).unwrap();
+        assert_eq!(writer.finish().unwrap(), (3 << 29) + 1);
+        let mut reader = Reader::open(&path).unwrap();
+        assert_eq!((reader.layout().frames, reader.layout().truncated), ((3 << 29) + 1, false));
+        let mut out = [1.0; 4];
+        assert_eq!(reader.read_frames((3 << 29) - 1, &mut out).unwrap(), 2);
+        assert_eq!(out.map(f32::to_bits), [0.0f32, 0.5, 1.0, 1.0].map(f32::to_bits));
+    }
+
+    #[test]
+    fn an_abandoned_export_leaves_nothing_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("mix.wav");
+        let mut writer = Writer::create_new(&path, Header::new(2, 48_000, TakeFormat::F32), Existing::Keep).unwrap();
+        writer.write_frames(&vec![0.0; 200_000]).unwrap();
+        assert_eq!(names(folder.path()).len(), 1);
+        drop(writer);
+        assert!(names(folder.path()).is_empty());
+    }
+
+    #[test]
+    fn a_file_that_is_there_is_kept_unless_it_may_be_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("mix.wav");
+        write(&path, Existing::Keep, &[0.5]).unwrap();
+        assert!(matches!(write(&path, Existing::Keep, &[]).unwrap_err().reason(), WavError::Exists));
+        assert_eq!(Reader::open(&path).unwrap().layout().frames, 1);
+        write(&path, Existing::Replace, &[0.5, 0.5]).unwrap();
+        assert_eq!(Reader::open(&path).unwrap().layout().frames, 2);
+    }
+
+    #[test]
+    fn a_file_that_appears_while_we_write_is_kept_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("mix.wav");
+        let writer = Writer::create_new(&path, Header::new(1, 48_000, TakeFormat::S16), Existing::Keep).unwrap();
+        fs::write(&path, "mine").unwrap();
+        assert!(matches!(writer.finish().unwrap_err().reason(), WavError::Exists));
+        assert_eq!(fs::read(&path).unwrap(), b"mine");
+        assert_eq!(names(folder.path()), ["mix.wav"]);
+    }
+
+    #[test]
+    fn where_renaming_cannot_refuse_a_second_name_does() {
+        let folder = tempfile::tempdir().unwrap();
+        let (taken, free) = (folder.path().join("taken.wav"), folder.path().join("free.wav"));
+        fs::write(&taken, "mine").unwrap();
+        let (_, temp) = TempFile::create(folder.path()).unwrap();
+        assert!(matches!(temp.link(&taken), Err(WavError::Exists)));
+        temp.link(&free).unwrap();
+        drop(temp);
+        assert!(free.exists());
+        assert_eq!(names(folder.path()).len(), 2);
+    }
+
+    #[test]
+    fn a_folder_that_is_not_there_is_named() {
+        let text = write(Path::new("/nonexistent/mix.wav"), Existing::Keep, &[]).unwrap_err().to_string();
+        assert!(text.starts_with("/nonexistent/mix.wav: cannot create it: "), "{text}");
+    }
+}
