@@ -9,8 +9,9 @@ use super::spool;
 use super::take_file::TakeFile;
 use crate::limits;
 use crate::message::disk::{
-    CapturedSpan, CommitCommand, DiskEvent, DiskPublished, PassKey, SpoolFile, TakeKey, TakePlan,
+    CapturedSpan, CommitCommand, DiskEvent, DiskPublished, PassKey, SpoolFile, TakeEnd, TakeKey, TakePlan,
 };
+use crate::time::Frames;
 use crate::window::map::{Mapping, write_behind};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use std::collections::VecDeque;
@@ -62,8 +63,8 @@ struct Take {
     file: TakeFile,
     spool: Option<Arc<SpoolFile>>,
     pending: VecDeque<CapturedSpan>,
-    /// Length and history, once no more sound comes.
-    end: Option<(u64, String)>,
+    /// How it ends, once no more sound comes.
+    end: Option<TakeEnd>,
     failures: u32,
     trouble: Option<String>,
     behind: Behind,
@@ -132,9 +133,9 @@ impl Committer {
                     take.pending.push_back(span);
                 }
             }
-            CommitCommand::Finish { take, frames, history } => {
+            CommitCommand::Finish { take, end } => {
                 if let Some(take) = self.take(take) {
-                    take.end = Some((frames.0, history));
+                    take.end = Some(end);
                     take.failures = 0;
                 }
             }
@@ -257,11 +258,11 @@ impl Committer {
         while at < self.takes.len() {
             let take = &mut self.takes[at];
             let done = take.pending.is_empty() || RETRIES_AT_END < take.failures;
-            let Some((frames, history)) = take.end.clone().filter(|_| done && self.resting.is_none()) else {
+            let Some(end) = take.end.clone().filter(|_| done && self.resting.is_none()) else {
                 at += 1;
                 continue;
             };
-            match take.end_with(frames, &history) {
+            match take.end_with(&end) {
                 Err(_) if take.failures < RETRIES_AT_END => {
                     take.failures += 1;
                     self.resting = Some(Instant::now() + RETRY);
@@ -269,7 +270,7 @@ impl Committer {
                 }
                 result => {
                     let take = self.takes.remove(at);
-                    let event = take.farewell(frames, result, &self.setup.disk);
+                    let event = take.farewell(end.frames, result, &self.setup.disk);
                     self.tell(event);
                 }
             }
@@ -331,16 +332,16 @@ impl Take {
         count
     }
 
-    fn end_with(&mut self, frames: u64, history: &str) -> io::Result<()> {
+    fn end_with(&mut self, end: &TakeEnd) -> io::Result<()> {
         if self.pending.is_empty() {
-            self.file.finish(frames, history)
+            self.file.finish(end)
         } else {
             Err(io::Error::other("sound is left in the spool"))
         }
     }
 
     /// Removes the spool of a take that is whole; keeps it, and says where, otherwise.
-    fn farewell(self, frames: u64, result: io::Result<()>, disk: &DiskPublished) -> DiskEvent {
+    fn farewell(self, frames: Frames, result: io::Result<()>, disk: &DiskPublished) -> DiskEvent {
         let held: usize = self.pending.iter().map(|span| span.bytes).sum();
         disk.backlog_bytes.fetch_sub(held as u64, Relaxed);
         disk.spool_bytes.fetch_sub(held as u64, Relaxed);
@@ -360,7 +361,7 @@ impl Take {
                 })
             }
         };
-        DiskEvent::TakeFinished { take: self.key, frames: crate::time::Frames(frames), trouble }
+        DiskEvent::TakeFinished { take: self.key, frames, trouble }
     }
 }
 

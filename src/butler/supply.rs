@@ -7,7 +7,7 @@ use super::plan::{self, Lead};
 use super::spool;
 use crate::limits;
 use crate::message::disk::{
-    ButlerCommand, CapturedSpan, CommitCommand, DiskEvent, DiskPublished, PassKey, SpoolFile, TakeKey, TakePlan,
+    ButlerCommand, CapturedSpan, CommitCommand, DiskEvent, DiskPublished, PassKey, SpoolFile, TakeEnd, TakeKey, TakePlan,
 };
 use crate::message::published::{NO_PASS, Published};
 use crate::time::{FramePos, Frames};
@@ -128,7 +128,7 @@ impl Butler {
                     self.prepare(pass, &takes, files, rate, &mut notes).map_err(|error| format!("spool: {error}"));
                 self.tell(DiskEvent::PassReady { pass, windows, notes });
             }
-            ButlerCommand::Finish { pass, frames, histories } => self.finish(pass, frames, histories),
+            ButlerCommand::Finish { pass, ends } => self.finish(pass, ends),
             ButlerCommand::Quit => self.quitting = true,
         }
     }
@@ -284,15 +284,15 @@ impl Butler {
         disk.lead_frames_min.fetch_min(lead, Relaxed);
     }
 
-    fn finish(&mut self, key: PassKey, frames: Frames, histories: Vec<String>) {
+    fn finish(&mut self, key: PassKey, ends: Vec<TakeEnd>) {
         if self.pass.as_ref().is_none_or(|pass| pass.key != key) {
             return;
         }
         self.collect();
         let Some(pass) = self.pass.take() else { return };
-        for (take, history) in pass.takes.iter().zip(histories) {
+        for (take, end) in pass.takes.iter().zip(ends) {
             debug_assert!(take.windows.out() == 0, "the audio thread gave everything back");
-            self.waiting.push_back(CommitCommand::Finish { take: take.key, frames, history });
+            self.waiting.push_back(CommitCommand::Finish { take: take.key, end });
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::means::Means;
 use crate::limits;
-use crate::message::disk::TakePlan;
+use crate::message::disk::{TakeEnd, TakePlan};
 use crate::wav::header::Header;
 use memmap2::MmapMut;
 use nix::fcntl::{FallocateFlags, PosixFadviseAdvice, fallocate, posix_fadvise};
@@ -165,12 +165,11 @@ impl TakeFile {
         Ok(())
     }
 
-    /// The take ends after `frames` frames: exact length, final header, durable.
-    pub fn finish(&mut self, frames: u64, history: &str) -> io::Result<()> {
-        self.header.data_bytes = frames * self.frame_bytes() as u64;
-        if !history.is_empty() {
-            history.clone_into(&mut self.header.bext.coding_history);
-        }
+    /// The take ends: exact length, final header, durable.
+    pub fn finish(&mut self, end: &TakeEnd) -> io::Result<()> {
+        self.header.data_bytes = end.frames.0 * self.frame_bytes() as u64;
+        self.header.bext.time_reference = end.began.0;
+        end.history.clone_into(&mut self.header.bext.coding_history);
         let end = self.header.file_bytes();
         // Longer only when the last stretch was lost and never written: silence.
         self.file.set_len(end)?;
@@ -198,6 +197,7 @@ mod tests {
     use super::*;
     use crate::format::TakeFormat;
     use crate::message::disk::TakeKey;
+    use crate::time::{FramePos, Frames};
     use uuid::Uuid;
 
     fn plan(folder: &std::path::Path) -> TakePlan {
@@ -224,7 +224,8 @@ mod tests {
             take.sync().unwrap();
             assert!(!take.is_behind());
             assert_eq!(hound::WavReader::open(&take.path).unwrap().duration(), 4096);
-            take.finish(4095, "A=PCM").unwrap();
+            let end = TakeEnd { frames: Frames(4095), began: FramePos(7), history: "A=PCM".to_owned() };
+            take.finish(&end).unwrap();
             let reader = hound::WavReader::open(&take.path).unwrap();
             assert_eq!((reader.duration(), reader.spec().bits_per_sample), (4095, 24));
             assert_eq!(

@@ -71,6 +71,17 @@ pub struct CapturedSpan {
     pub map: Option<Mapping>,
 }
 
+/// How a take ends.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TakeEnd {
+    /// Its length.
+    pub frames: Frames,
+    /// Where on the timeline it began.
+    pub began: FramePos,
+    /// The history in its header: what it went through and what it cost.
+    pub history: String,
+}
+
 /// What the butler is asked to do.
 pub enum ButlerCommand {
     /// Make the windows of a pass: spool files, rings, lead. Answered by [`DiskEvent::PassReady`].
@@ -84,14 +95,12 @@ pub enum ButlerCommand {
         /// Frames a second.
         rate: u32,
     },
-    /// The audio thread has given everything back, after `frames` frames. What is left goes to the committer.
+    /// The audio thread has given everything back. What is left goes to the committer.
     Finish {
         /// The pass.
         pass: PassKey,
-        /// The length of each of its takes.
-        frames: Frames,
-        /// A line about each take for the history in its header.
-        histories: Vec<String>,
+        /// How each of its takes ends, in their order.
+        ends: Vec<TakeEnd>,
     },
     /// Leave, when every pass is finished.
     Quit,
@@ -124,10 +133,8 @@ pub enum CommitCommand {
     Finish {
         /// The take.
         take: TakeKey,
-        /// Its length.
-        frames: Frames,
-        /// A line for the history in its header.
-        history: String,
+        /// How it ends.
+        end: TakeEnd,
     },
     /// Leave, when every take is finished.
     Quit,

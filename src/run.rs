@@ -1,0 +1,273 @@
+//! Builds the pairs, starts the threads, joins them. Thread: control.
+//!
+//! Everything that two threads share is born here, and each thread is given its own ends by value.
+
+use crate::butler::commit::{Committer, CommitterSetup};
+use crate::butler::means::{CapturePath, Means};
+use crate::butler::read_ahead::{Reader, ReaderSetup};
+use crate::butler::supply::{Butler, ButlerSetup};
+use crate::device::{Device, DeviceError, DeviceFacts};
+use crate::engine::{Engine, drive};
+use crate::limits;
+use crate::message::disk::{ButlerCommand, CommitCommand, DiskEvent, DiskPublished, ReaderCommand};
+use crate::message::published::Published;
+use crate::message::{AudioCommand, AudioEvent};
+use crate::rt::counters;
+use crate::rt::schedule::{self, Scheduling};
+use crate::window::budget::LockBudget;
+use crate::window::process;
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+use rtrb::{Consumer, Producer, RingBuffer};
+use std::fmt;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// Stack of the threads that are not the audio thread. Small: it is brought in whole.
+const HELPER_STACK_BYTES: usize = 512 * 1024;
+
+/// What the machine is built from.
+#[derive(Clone, Debug)]
+pub struct RunSetup {
+    /// What kernel and file systems offer.
+    pub means: Means,
+    /// Where captured sound goes first.
+    pub capture_path: CapturePath,
+    /// Bytes of memory that may be locked.
+    pub lock_bytes_max: u64,
+    /// Bytes that the spool may hold.
+    pub spool_bytes_max: u64,
+    /// Milliseconds of lead to aim at.
+    pub lead_ms: u64,
+    /// Between two durable headers.
+    pub beat: Duration,
+}
+
+/// Why the threads could not be started.
+#[derive(Debug)]
+pub enum RunError {
+    /// The system gave no thread.
+    Thread {
+        /// Which.
+        name: &'static str,
+        /// Why.
+        error: io::Error,
+    },
+    /// The device did not start.
+    Device(DeviceError),
+    /// The audio thread ended before it began.
+    AudioLost,
+}
+
+impl fmt::Display for RunError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RunError::Thread { name, error } => write!(f, "{name} thread: cannot be started: {error}"),
+            RunError::Device(error) => error.fmt(f),
+            RunError::AudioLost => f.write_str("audio thread: ended before the device was started"),
+        }
+    }
+}
+
+impl std::error::Error for RunError {}
+
+/// The running threads, seen from control.
+pub struct Running {
+    /// To the audio thread.
+    pub audio: Producer<AudioCommand>,
+    /// From the audio thread.
+    pub audio_events: Consumer<AudioEvent>,
+    /// To the butler.
+    pub butler: Sender<ButlerCommand>,
+    /// To the committer.
+    pub commit: Sender<CommitCommand>,
+    /// To the read-ahead.
+    pub reader: Sender<ReaderCommand>,
+    /// From all three.
+    pub disk_events: Receiver<DiskEvent>,
+    /// The audio thread's numbers.
+    pub published: Arc<Published>,
+    /// The disk side's numbers.
+    pub disk: Arc<DiskPublished>,
+    /// Locked memory.
+    pub budget: Arc<LockBudget>,
+    /// What the device settled on.
+    pub device: DeviceFacts,
+    /// What the audio thread was granted.
+    pub scheduling: Scheduling,
+    /// What the machine was built from.
+    pub setup: RunSetup,
+    audio_thread: Option<JoinHandle<()>>,
+    disk_threads: Vec<JoinHandle<()>>,
+}
+
+/// Starts everything; when it returns, the device runs and the transport stands at 0.
+pub fn start(device: Box<dyn Device>, setup: RunSetup) -> Result<Running, RunError> {
+    let facts = device.facts().clone();
+    let (audio, commands) = RingBuffer::new(limits::AUDIO_COMMANDS);
+    let (events, audio_events) = RingBuffer::new(limits::AUDIO_EVENTS);
+    let published = Arc::new(Published::new(facts.inputs));
+    let disk = Arc::new(DiskPublished::default());
+    let budget = LockBudget::new(setup.lock_bytes_max);
+    let engine = Engine::new(commands, events, Arc::clone(&published), facts.inputs, facts.rate);
+
+    let (butler, butler_commands) = bounded(limits::CHANNEL_MESSAGES);
+    let (commit, commit_commands) = bounded(limits::CHANNEL_MESSAGES);
+    let (reader, reader_commands) = bounded(limits::CHANNEL_MESSAGES);
+    // Told and drained in the same loop that draws; bounded by what can happen to open takes and tracks.
+    let (disk_tell, disk_events) = unbounded();
+
+    let mut disk_threads = vec![
+        spawn("butler", HELPER_STACK_BYTES, {
+            let setup = ButlerSetup {
+                means: setup.means.clone(),
+                capture_path: setup.capture_path,
+                budget: Arc::clone(&budget),
+                // Recording comes first, and a player still gets its two windows a track.
+                capture_share: setup.lock_bytes_max / 8 * 5,
+                lead_ms: setup.lead_ms,
+                spool_bytes_max: setup.spool_bytes_max,
+                published: Arc::clone(&published),
+                disk: Arc::clone(&disk),
+                commands: butler_commands,
+                commit: commit.clone(),
+                events: disk_tell.clone(),
+            };
+            move || Butler::new(setup).run()
+        })?,
+        spawn("committer", HELPER_STACK_BYTES, {
+            let setup = CommitterSetup {
+                means: setup.means.clone(),
+                capture_path: setup.capture_path,
+                beat: setup.beat,
+                disk: Arc::clone(&disk),
+                commands: commit_commands,
+                events: disk_tell.clone(),
+            };
+            move || Committer::new(setup).run()
+        })?,
+    ];
+    disk_threads.push(spawn("read-ahead", HELPER_STACK_BYTES, {
+        let setup = ReaderSetup {
+            means: setup.means.clone(),
+            budget: Arc::clone(&budget),
+            playback_share: setup.lock_bytes_max / 8 * 3,
+            lead_ms: setup.lead_ms,
+            rate: facts.rate,
+            published: Arc::clone(&published),
+            disk: Arc::clone(&disk),
+            commands: reader_commands,
+            events: disk_tell,
+        };
+        move || Reader::new(setup).run()
+    })?);
+
+    let (granted, grant) = bounded(1);
+    let (go, wait_for_go) = bounded(1);
+    let (started, start_result) = bounded(1);
+    let audio_thread = spawn("audio", limits::AUDIO_STACK_BYTES, {
+        let (published, budget) = (Arc::clone(&published), Arc::clone(&budget));
+        move || audio_thread(engine, device, &published, &budget, &granted, &wait_for_go, &started)
+    })?;
+    let scheduling = grant.recv().map_err(|_| RunError::AudioLost)?;
+    // Everything that the audio thread will touch exists now: code, rings, engine, stacks.
+    process::populate();
+    go.send(()).map_err(|_| RunError::AudioLost)?;
+    start_result.recv().map_err(|_| RunError::AudioLost)?.map_err(RunError::Device)?;
+    Ok(Running {
+        audio,
+        audio_events,
+        butler,
+        commit,
+        reader,
+        disk_events,
+        published,
+        disk,
+        budget,
+        device: facts,
+        scheduling,
+        setup,
+        audio_thread: Some(audio_thread),
+        disk_threads,
+    })
+}
+
+/// The audio thread's life. Before the device starts and after it has stopped, it is a thread like any other.
+fn audio_thread(
+    mut engine: Engine,
+    mut device: Box<dyn Device>,
+    published: &Arc<Published>,
+    budget: &Arc<LockBudget>,
+    granted: &Sender<Scheduling>,
+    go: &Receiver<()>,
+    started: &Sender<Result<(), DeviceError>>,
+) {
+    published.thread_id.store(counters::this_thread_id(), Relaxed);
+    let scheduling = schedule::obtain();
+    published.stack_locked.store(process::prepare_stack(budget), Relaxed);
+    if granted.send(scheduling).is_err() || go.recv().is_err() {
+        return;
+    }
+    let result = device.start();
+    let failed = result.is_err();
+    if started.send(result).is_err() || failed {
+        return;
+    }
+    // A panic in the engine must not lose takes: what it was handed goes home, and control is told.
+    let driven = catch_unwind(AssertUnwindSafe(|| drive::drive(&mut engine, device, published)));
+    if driven.is_err() {
+        engine.tell(AudioEvent::EngineLost);
+        catch_unwind(AssertUnwindSafe(|| engine.give_everything_back())).ok();
+    }
+}
+
+fn spawn(name: &'static str, stack: usize, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, RunError> {
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .stack_size(stack)
+        .spawn(body)
+        .map_err(|error| RunError::Thread { name, error })
+}
+
+impl Running {
+    /// Whether the audio thread still runs.
+    pub fn is_alive(&self) -> bool {
+        self.audio_thread.as_ref().is_some_and(|thread| !thread.is_finished())
+    }
+
+    /// Ends the audio thread; its last events can be read afterwards.
+    pub fn end_audio(&mut self) {
+        // A full ring means that nobody drains it: dropping our end would not stop it, so try again.
+        while self.is_alive() && self.audio.push(AudioCommand::Quit).is_err() {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        if let Some(thread) = self.audio_thread.take() {
+            // It has told why, if it panicked.
+            thread.join().ok();
+        }
+    }
+
+    /// Lets the disk side finish what it has, and joins it. Waits as long as the disk does.
+    pub fn end_disk(&mut self) {
+        self.butler.send(ButlerCommand::Quit).ok();
+        self.reader.send(ReaderCommand::Quit).ok();
+        let mut threads = self.disk_threads.drain(..);
+        if let Some(butler) = threads.next() {
+            butler.join().ok();
+        }
+        self.commit.send(CommitCommand::Quit).ok();
+        for thread in threads {
+            thread.join().ok();
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.end_audio();
+        self.end_disk();
+    }
+}
