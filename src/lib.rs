@@ -15,4 +15,5 @@
 pub mod limits;
 pub mod time;
 pub mod format;
+pub mod session;
 pub mod device;
