@@ -247,13 +247,13 @@ impl Session {
     }
 
     /// Notes a lost stretch of a take: in the list while that has room, in its count always.
-    pub fn add_loss(&mut self, id: TakeId, loss: Loss) -> Result<(), EditError> {
-        if loss.at.0.checked_add(loss.frames.0).is_none_or(|end| POSITION_MAX < end) {
+    pub fn add_loss(&mut self, id: TakeId, at: FramePos, frames: Frames, cause: &str) -> Result<(), EditError> {
+        if at.0.checked_add(frames.0).is_none_or(|end| POSITION_MAX < end) {
             return Err(EditError::BeyondTimeline);
         }
         let take = self.take_mut(id)?;
         if take.losses.len() < LOSS_COUNT_MAX {
-            take.losses.push(Loss { cause: clean_name(&loss.cause), ..loss });
+            take.losses.push(Loss { at, frames, cause: clean_name(cause) });
         } else {
             take.losses_unlisted = take.losses_unlisted.saturating_add(1);
         }

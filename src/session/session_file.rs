@@ -202,6 +202,7 @@ pub fn restore(path: &Path, number: u32) -> Result<(), SessionError> {
 }
 
 /// What becomes of the file that is replaced.
+#[derive(Clone, Copy)]
 enum Previous {
     /// It is kept as a version.
     Version,
