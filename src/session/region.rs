@@ -1,0 +1,168 @@
+//! Where takes lie on the timeline: placing, moving, trimming, splitting. Thread: any; a face edits it.
+//!
+//! Regions of a track never overlap: what is placed last is heard, and what it covers is trimmed, split
+//! or lifted off the timeline. The takes underneath keep every frame.
+
+use super::{EditError, Other, POSITION_MAX, REGION_COUNT_MAX, Region, RegionId, Session, TakeId, Track, TrackId};
+use crate::time::{FramePos, Frames};
+
+impl Session {
+    /// Places a span of a take on a track, over whatever lies there.
+    pub fn place_region(
+        &mut self,
+        track: TrackId,
+        take: TakeId,
+        start: FramePos,
+        take_start: FramePos,
+        length: Frames,
+    ) -> Result<RegionId, EditError> {
+        self.span_check(take, start, take_start, length)?;
+        let index = self.room_check(track)?;
+        let id = RegionId(self.fresh_id()?);
+        let region = Region { id, take, start, take_start, length, muted: false, other: Other::new() };
+        self.lay(index, region);
+        Ok(id)
+    }
+
+    /// Lets a take be heard between two places, as far as it has sound there: one cell of the grid.
+    pub fn choose_take(
+        &mut self,
+        track: TrackId,
+        take: TakeId,
+        from: FramePos,
+        to: FramePos,
+    ) -> Result<RegionId, EditError> {
+        let chosen = self.take(take).ok_or(EditError::NoSuchTake(take))?;
+        let start = from.max(chosen.start);
+        let length = to.min(chosen.end()).since(start);
+        let take_start = FramePos(start.since(chosen.start).0);
+        self.place_region(track, take, start, take_start, length)
+    }
+
+    /// Moves a region to a place on a track, its own or another, over whatever lies there.
+    pub fn move_region(&mut self, id: RegionId, track: TrackId, start: FramePos) -> Result<(), EditError> {
+        let (from, at) = self.region_index(id)?;
+        let region = self.tracks[from].regions[at].clone();
+        self.span_check(region.take, start, region.take_start, region.length)?;
+        let to = self.room_check(track)?;
+        self.tracks[from].regions.remove(at);
+        self.lay(to, Region { start, ..region });
+        Ok(())
+    }
+
+    /// Moves the edges of a region to two places; its sound stays where it is, as far as its take has any.
+    pub fn trim_region(&mut self, id: RegionId, start: FramePos, end: FramePos) -> Result<(), EditError> {
+        let (track, at) = self.region_index(id)?;
+        let region = self.tracks[track].regions[at].clone();
+        let outside = EditError::OutsideTake(region.take);
+        let take_start = region.take_start.0.checked_add(start.0).ok_or(outside)?;
+        let take_start = FramePos(take_start.checked_sub(region.start.0).ok_or(outside)?);
+        let length = end.since(start);
+        self.span_check(region.take, start, take_start, length)?;
+        self.room_check(self.tracks[track].id)?;
+        self.tracks[track].regions.remove(at);
+        self.lay(track, Region { start, take_start, length, ..region });
+        Ok(())
+    }
+
+    /// Cuts a region in two; the left part keeps its identity, the right one's is returned.
+    pub fn split_region(&mut self, id: RegionId, at: FramePos) -> Result<RegionId, EditError> {
+        let (track, index) = self.region_index(id)?;
+        let region = &self.tracks[track].regions[index];
+        if at <= region.start || region.end() <= at {
+            return Err(EditError::OutsideTake(region.take));
+        }
+        self.room_check(self.tracks[track].id)?;
+        let right_id = RegionId(self.fresh_id()?);
+        let regions = &mut self.tracks[track].regions;
+        let right = Region { id: right_id, ..cut_before(&regions[index], at) };
+        regions[index].length = at.since(regions[index].start);
+        regions.insert(index + 1, right);
+        Ok(right_id)
+    }
+
+    /// Lifts a region off the timeline. Its take stays.
+    pub fn remove_region(&mut self, id: RegionId) -> Result<Region, EditError> {
+        let (track, at) = self.region_index(id)?;
+        Ok(self.tracks[track].regions.remove(at))
+    }
+
+    /// Mutes a region, or lets it be heard again.
+    pub fn mute_region(&mut self, id: RegionId, muted: bool) -> Result<(), EditError> {
+        let (track, at) = self.region_index(id)?;
+        self.tracks[track].regions[at].muted = muted;
+        Ok(())
+    }
+
+    /// Puts `region` on a track after making room for it. Never fails: checks come before.
+    fn lay(&mut self, track: usize, region: Region) {
+        let next_id = &mut self.next_id;
+        let mut fresh_id = || {
+            *next_id += 1;
+            RegionId(*next_id - 1)
+        };
+        clear(&mut self.tracks[track], region.start, region.end(), &mut fresh_id);
+        let regions = &mut self.tracks[track].regions;
+        let index = regions.partition_point(|other| other.start < region.start);
+        regions.insert(index, region);
+    }
+
+    fn span_check(&self, take: TakeId, start: FramePos, take_start: FramePos, length: Frames) -> Result<(), EditError> {
+        let found = self.take(take).ok_or(EditError::NoSuchTake(take))?;
+        if found.trashed {
+            return Err(EditError::Trashed(take));
+        }
+        let take_end = take_start.0.checked_add(length.0).ok_or(EditError::OutsideTake(take))?;
+        if length == Frames(0) || found.frames.0 < take_end {
+            return Err(EditError::OutsideTake(take));
+        }
+        let end = start.0.checked_add(length.0).ok_or(EditError::BeyondTimeline)?;
+        if POSITION_MAX < end { Err(EditError::BeyondTimeline) } else { Ok(()) }
+    }
+
+    /// Refuses what could not be laid: one region adds itself and may split one other.
+    fn room_check(&self, track: TrackId) -> Result<usize, EditError> {
+        let index = self.track_index(track)?;
+        if REGION_COUNT_MAX < self.tracks[index].regions.len() + 2 {
+            return Err(EditError::TooMany("regions on this track"));
+        }
+        if super::ID_MAX < self.next_id + 2 {
+            return Err(EditError::TooMany("identities"));
+        }
+        Ok(index)
+    }
+
+    fn region_index(&self, id: RegionId) -> Result<(usize, usize), EditError> {
+        for (index, track) in self.tracks.iter().enumerate() {
+            if let Some(at) = track.regions.iter().position(|region| region.id == id) {
+                return Ok((index, at));
+            }
+        }
+        Err(EditError::NoSuchRegion(id))
+    }
+}
+
+/// Frees the span from `start` up to `end`: regions in it are trimmed, split, or lifted off.
+fn clear(track: &mut Track, start: FramePos, end: FramePos, fresh_id: &mut impl FnMut() -> RegionId) {
+    let first = track.regions.partition_point(|region| region.end() <= start);
+    let after = track.regions.partition_point(|region| region.start < end);
+    if after <= first {
+        return;
+    }
+    let mut kept = Vec::with_capacity(2);
+    for region in track.regions.drain(first..after) {
+        let left = (region.start < start).then(|| Region { length: start.since(region.start), ..region.clone() });
+        let right = (end < region.end()).then(|| cut_before(&region, end));
+        match (left, right) {
+            (Some(left), Some(right)) => kept.extend([left, Region { id: fresh_id(), ..right }]),
+            (left, right) => kept.extend(left.or(right)),
+        }
+    }
+    track.regions.splice(first..first, kept);
+}
+
+/// The part of a region from `at` on.
+fn cut_before(region: &Region, at: FramePos) -> Region {
+    let skipped = at.since(region.start);
+    Region { start: at, take_start: region.take_start + skipped, length: region.length - skipped, ..region.clone() }
+}

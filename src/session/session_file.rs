@@ -1,0 +1,393 @@
+//! The folder of a session: opening, locking, saving, kept versions, the trash. Thread: any that may wait for the disk.
+//!
+//! `session.json` is replaced as a whole or not at all, and what it held before is kept. A session that
+//! came from elsewhere can't lead out of its folder, hang the program or make it read without bound.
+
+mod error;
+mod folder;
+#[cfg(test)]
+mod tests;
+
+pub use error::SessionError;
+
+use super::{Session, Take};
+use crate::format::TakeFormat;
+use crate::time::SampleRate;
+use folder::Folder;
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
+use serde::{Deserialize, Serialize};
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+use uuid::Uuid;
+
+/// The version of the file that is written here, and the newest that is read.
+pub const FILE_VERSION: u64 = 1;
+
+/// Bytes of the largest `session.json`.
+pub const SESSION_BYTES_MAX: u64 = 256 * 1024 * 1024;
+
+/// Previous versions that are kept.
+pub const VERSION_COUNT_MAX: usize = 10;
+
+/// The session's file.
+pub const SESSION_FILE: &str = "session.json";
+
+const LOCK_FILE: &str = "session.lock";
+const NEW_FILE: &str = ".session.json.new";
+const FOLDERS: [&str; 5] = ["audio", "peaks", "export", "history", "trash"];
+
+/// The highest number of a kept version that is looked at; numbers above it are somebody else's.
+const VERSION_NUMBER_MAX: u32 = 1_000_000_000;
+
+/// A session's folder, open for recording. Holding this tells you: no other program has it open so.
+/// Dropping it gives it up; if the program dies, the system does.
+#[derive(Debug)]
+pub struct OpenSession {
+    folder: Folder,
+    /// Held, never read: closing it ends the lock.
+    _lock: Flock<File>,
+}
+
+/// A previous version of a session's file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptVersion {
+    /// Its number; higher is newer.
+    pub number: u32,
+    /// Its size.
+    pub bytes: u64,
+    /// When it was saved, if the file system knows.
+    pub saved: Option<SystemTime>,
+}
+
+impl OpenSession {
+    /// Makes a session in a folder that does not exist yet, or is empty.
+    pub fn create(
+        path: &Path,
+        name: &str,
+        rate: SampleRate,
+        format: TakeFormat,
+    ) -> Result<(OpenSession, Session), SessionError> {
+        fs::create_dir_all(path).map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => SessionError::Exists { path: path.into() },
+            io::ErrorKind::ReadOnlyFilesystem => SessionError::ReadOnly { path: path.into() },
+            _ => SessionError::Io { path: path.into(), call: "mkdir", error },
+        })?;
+        let folder = Folder::open(path)?;
+        unused_check(&folder)?;
+        let lock = lock(&folder)?;
+        unused_check(&folder)?;
+        for name in FOLDERS {
+            folder.sub_made(name)?;
+        }
+        let created = jiff::Zoned::now().strftime("%Y-%m-%dT%H:%M:%S%:z").to_string();
+        let session = Session::new(Uuid::new_v4(), name, &created, rate, format);
+        let mut open = OpenSession { folder, _lock: lock };
+        open.save(&session)?;
+        // The folder's own name. Where the folder above can't be opened, its owner syncs it in time.
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        Folder::open(parent).and_then(|parent| parent.sync()).ok();
+        Ok((open, session))
+    }
+
+    /// Opens a session to record into it. `path` is its folder, or the `session.json` in it.
+    pub fn open(path: &Path) -> Result<(OpenSession, Session), SessionError> {
+        let folder = Folder::open(folder_of(path))?;
+        // Looked for first: a folder that is no session gets no lock file from us.
+        if folder.kind(SESSION_FILE)?.is_none() && numbers(&folder)?.is_empty() {
+            return Err(folder.refuse(format!("it holds no {SESSION_FILE}")));
+        }
+        let lock = lock(&folder)?;
+        for name in FOLDERS {
+            folder.sub_made(name)?;
+        }
+        let session = load(&folder)?;
+        Ok((OpenSession { folder, _lock: lock }, session))
+    }
+
+    /// The session's folder.
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Saves the session: afterwards the new version is durable and the previous one is kept. On an
+    /// error the file is as it was. What has not changed is not saved again.
+    pub fn save(&mut self, session: &Session) -> Result<(), SessionError> {
+        let path = || self.folder.path().join(SESSION_FILE);
+        session.validate().map_err(|reason| SessionError::Invalid { path: path(), reason })?;
+        let bytes = to_bytes(session).map_err(|error| SessionError::Io { path: path(), call: "encode", error })?;
+        if SESSION_BYTES_MAX < bytes.len() as u64 {
+            let (bytes, bytes_max) = (bytes.len() as u64, SESSION_BYTES_MAX);
+            return Err(SessionError::TooLarge { path: path(), bytes, bytes_max });
+        }
+        if matches!(self.folder.read(SESSION_FILE, SESSION_BYTES_MAX), Ok(Some(current)) if current == bytes) {
+            return Ok(());
+        }
+        put(&self.folder, &bytes, Previous::Version)
+    }
+
+    /// Names of the files in `audio/` and `trash/`, which no new take may get.
+    pub fn file_names(&self) -> Result<Vec<String>, SessionError> {
+        let mut names = self.folder.sub_made("audio")?.names()?;
+        names.extend(self.folder.sub_made("trash")?.names()?);
+        Ok(names)
+    }
+
+    /// Moves the files of takes to where the session says they are: into the trash or back. To be done
+    /// after a save and after opening; doing it twice does nothing. Each file that can't be moved is an error.
+    pub fn settle_trash(&mut self, session: &Session) -> Result<(), Vec<SessionError>> {
+        let folders = || Ok((self.folder.sub_made("audio")?, self.folder.sub_made("trash")?));
+        let (audio, trash) = folders().map_err(|error| vec![error])?;
+        let mut moved = false;
+        let mut errors = Vec::new();
+        for take in session.takes() {
+            let (from, to) = if take.trashed { (&audio, &trash) } else { (&trash, &audio) };
+            match from.move_to(to, take.file_name()) {
+                Ok(one) => moved |= one,
+                Err(error) => errors.push(error),
+            }
+        }
+        if moved {
+            errors.extend([audio.sync(), trash.sync()].into_iter().filter_map(Result::err));
+        }
+        if errors.is_empty() { Ok(()) } else { Err(errors) }
+    }
+}
+
+/// Reads a session to play or export it. Writes nothing and takes no lock, so it works on a folder
+/// that can't be written and beside a program that records into it.
+pub fn open_read_only(path: &Path) -> Result<Session, SessionError> {
+    let folder = Folder::open(folder_of(path))?;
+    folder.sub("audio")?;
+    load(&folder)
+}
+
+/// Opens the file of a take to read it: a regular file inside the session's folder, or an error.
+pub fn open_take(path: &Path, take: &Take) -> Result<File, SessionError> {
+    let folder = Folder::open(folder_of(path))?;
+    let missing = || SessionError::Missing { path: folder.path().join(take.path()) };
+    let sub = folder.sub(if take.trashed { "trash" } else { "audio" })?.ok_or_else(missing)?;
+    sub.open_file(take.file_name())?.ok_or_else(missing)
+}
+
+/// The previous versions of a session's file, oldest first.
+pub fn kept_versions(path: &Path) -> Result<Vec<KeptVersion>, SessionError> {
+    let folder = Folder::open(folder_of(path))?;
+    let Some(history) = folder.sub("history")? else { return Ok(Vec::new()) };
+    let mut versions = Vec::new();
+    for number in numbers(&folder)? {
+        let Some(file) = history.open_file(&version_name(number))? else { continue };
+        let stat = file.metadata().map_err(|error| history.io_error(&version_name(number), "stat", error))?;
+        versions.push(KeptVersion { number, bytes: stat.len(), saved: stat.modified().ok() });
+    }
+    Ok(versions)
+}
+
+/// Makes a kept version the session's file again. The present file becomes a kept version in turn, or,
+/// if it is damaged, goes to the trash. The session must not be open.
+pub fn restore(path: &Path, number: u32) -> Result<(), SessionError> {
+    let folder = Folder::open(folder_of(path))?;
+    let _lock = lock(&folder)?;
+    let history = folder.sub_made("history")?;
+    let name = version_name(number);
+    let bytes = history
+        .read(&name, SESSION_BYTES_MAX)?
+        .ok_or_else(|| SessionError::Missing { path: history.path().join(&name) })?;
+    parse(&bytes).map_err(|fault| fault.at(history.path().join(&name), &folder))?;
+    let present = folder.read(SESSION_FILE, SESSION_BYTES_MAX);
+    let sound = matches!(present, Ok(Some(present)) if parse(&present).is_ok());
+    put(&folder, &bytes, if sound { Previous::Version } else { Previous::Trash })
+}
+
+/// What becomes of the file that is replaced.
+#[derive(Clone, Copy)]
+enum Previous {
+    /// It is kept as a version.
+    Version,
+    /// It is damaged: it would only push good versions out.
+    Trash,
+}
+
+/// Replaces the session's file. On an error it is as it was.
+fn put(folder: &Folder, bytes: &[u8], previous: Previous) -> Result<(), SessionError> {
+    let put = || {
+        folder.write(NEW_FILE, bytes)?;
+        let history = folder.sub_made("history")?;
+        if folder.kind(SESSION_FILE)?.is_some() {
+            let (keeper, first, name): (_, _, fn(u32) -> String) = match previous {
+                Previous::Version => (&history, numbers(folder)?.last().map_or(1, |last| last + 1), version_name),
+                Previous::Trash => (&folder.sub_made("trash")?, 1, |number| format!("session-damaged-{number}.json")),
+            };
+            let mut number = first;
+            while !folder.link(SESSION_FILE, keeper, &name(number), SESSION_BYTES_MAX)? {
+                number += 1;
+            }
+            keeper.sync()?;
+        }
+        folder.replace(NEW_FILE, SESSION_FILE)?;
+        folder.sync()?;
+        Ok(history)
+    };
+    match put() {
+        Ok(history) => {
+            // The save has happened. A version too many does no harm and goes next time.
+            if let Ok(numbers) = numbers(folder) {
+                let gone = numbers.len().saturating_sub(VERSION_COUNT_MAX);
+                for number in &numbers[..gone] {
+                    history.remove(&version_name(*number)).ok();
+                }
+            }
+            Ok(())
+        }
+        Err(error) => {
+            // A disk that is full shall not hold half a session as well; the first error is the one to tell.
+            folder.remove(NEW_FILE).ok();
+            Err(error)
+        }
+    }
+}
+
+/// Numbers of the kept versions, oldest first.
+fn numbers(folder: &Folder) -> Result<Vec<u32>, SessionError> {
+    let Some(history) = folder.sub("history")? else { return Ok(Vec::new()) };
+    let mut numbers: Vec<u32> = history.names()?.iter().filter_map(|name| version_number(name)).collect();
+    numbers.sort_unstable();
+    Ok(numbers)
+}
+
+fn version_name(number: u32) -> String {
+    format!("session-{number}.json")
+}
+
+fn version_number(name: &str) -> Option<u32> {
+    let number = name.strip_prefix("session-")?.strip_suffix(".json")?.parse().ok()?;
+    (number < VERSION_NUMBER_MAX && version_name(number) == name).then_some(number)
+}
+
+/// The folder meant by the path of a folder or of the `session.json` in it.
+fn folder_of(path: &Path) -> &Path {
+    if path.file_name().is_some_and(|name| name == SESSION_FILE) && !path.is_dir() {
+        match path.parent() {
+            Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+            Some(parent) => parent,
+            None => path,
+        }
+    } else {
+        path
+    }
+}
+
+/// Refuses a folder in which anything would be in the way of a new session.
+fn unused_check(folder: &Folder) -> Result<(), SessionError> {
+    for name in folder.names()? {
+        let ours = match name.as_str() {
+            LOCK_FILE | NEW_FILE => true,
+            name if FOLDERS.contains(&name) => match folder.sub(name)? {
+                Some(sub) => sub.names()?.is_empty(),
+                None => true,
+            },
+            _ => false,
+        };
+        if !ours {
+            return Err(SessionError::Exists { path: folder.path().into() });
+        }
+    }
+    Ok(())
+}
+
+/// Takes the lock that keeps a second program out, and says in it who has it.
+fn lock(folder: &Folder) -> Result<Flock<File>, SessionError> {
+    let file = folder.open_lock_file(LOCK_FILE).map_err(|error| match error {
+        SessionError::Io { error, .. }
+            if matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem) =>
+        {
+            SessionError::ReadOnly { path: folder.path().into() }
+        }
+        other => other,
+    })?;
+    let mut lock = Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(file, errno)| {
+        if errno != Errno::EWOULDBLOCK {
+            return folder.io(LOCK_FILE, "flock", errno);
+        }
+        let mut text = String::new();
+        let read = file.take(32).read_to_string(&mut text);
+        let pid = read.ok().and_then(|_| text.trim().parse().ok());
+        SessionError::Locked { path: folder.path().into(), pid }
+    })?;
+    let write = lock.set_len(0).and_then(|()| writeln!(lock, "{}", std::process::id()));
+    // A full disk can't take the number; the lock holds all the same.
+    write.ok();
+    Ok(lock)
+}
+
+fn load(folder: &Folder) -> Result<Session, SessionError> {
+    let path = folder.path().join(SESSION_FILE);
+    match folder.read(SESSION_FILE, SESSION_BYTES_MAX)? {
+        Some(bytes) => parse(&bytes).map_err(|fault| fault.at(path, folder)),
+        None if numbers(folder)?.is_empty() => Err(folder.refuse(format!("it holds no {SESSION_FILE}"))),
+        None => Err(Fault::Damaged { place: None, reason: "it is missing".into() }.at(path, folder)),
+    }
+}
+
+/// What is wrong with the bytes of a session's file.
+#[derive(Debug)]
+enum Fault {
+    Damaged { place: Option<(usize, usize)>, reason: String },
+    Newer(u64),
+}
+
+impl Fault {
+    /// The error for a file of this folder.
+    fn at(self, path: PathBuf, folder: &Folder) -> SessionError {
+        match self {
+            Fault::Damaged { place, reason } => {
+                // Versions that can't be listed can't be restored either; the damage is what to tell.
+                let kept = numbers(folder).unwrap_or_default();
+                SessionError::Damaged { path, place, reason, kept }
+            }
+            Fault::Newer(found) => SessionError::NewerVersion { path, found, known: FILE_VERSION },
+        }
+    }
+}
+
+impl From<serde_json::Error> for Fault {
+    fn from(error: serde_json::Error) -> Fault {
+        let place = (error.line() != 0).then(|| (error.line(), error.column()));
+        let text = error.to_string();
+        let reason = text.split(" at line ").next().unwrap_or(&text).to_owned();
+        Fault::Damaged { place, reason }
+    }
+}
+
+fn parse(bytes: &[u8]) -> Result<Session, Fault> {
+    #[derive(Deserialize)]
+    struct Head {
+        version: u64,
+    }
+    // The version first: what a newer program wrote is not damaged because it can't be read here.
+    let head: Head = serde_json::from_slice(bytes)?;
+    if FILE_VERSION < head.version {
+        return Err(Fault::Newer(head.version));
+    }
+    if head.version == 0 {
+        return Err(Fault::Damaged { place: None, reason: "there is no version 0".into() });
+    }
+    let mut session: Session = serde_json::from_slice(bytes)?;
+    session.other.remove("version");
+    session.validate().map_err(|reason| Fault::Damaged { place: None, reason })?;
+    Ok(session)
+}
+
+fn to_bytes(session: &Session) -> io::Result<Vec<u8>> {
+    #[derive(Serialize)]
+    struct Written<'a> {
+        version: u64,
+        #[serde(flatten)]
+        session: &'a Session,
+    }
+    let mut bytes = serde_json::to_vec_pretty(&Written { version: FILE_VERSION, session })?;
+    bytes.push(b'\n');
+    Ok(bytes)
+}

@@ -1,0 +1,200 @@
+//! A folder held open, and what is done in it. Thread: any that may wait for the disk.
+//!
+//! Every name is one component relative to the open folder and no link is followed, so nothing in a
+//! session that came from elsewhere can lead out of it; special files are looked at before they are
+//! opened and opened without waiting, so none can hang the program.
+
+use super::SessionError;
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, OFlag, RenameFlags, open, openat, renameat, renameat2};
+use nix::sys::stat::{Mode, SFlag, fstatat, mkdirat};
+use nix::unistd::{UnlinkatFlags, linkat, unlinkat};
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+/// Holding this tells you: it was a folder when it was opened, and stays the same one.
+#[derive(Debug)]
+pub(super) struct Folder {
+    path: PathBuf,
+    dir: OwnedFd,
+}
+
+impl Folder {
+    /// Opens the folder of a session; its own path may go through links.
+    pub(super) fn open(path: &Path) -> Result<Folder, SessionError> {
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        match open(path, flags, Mode::empty()) {
+            Ok(dir) => Ok(Folder { path: path.into(), dir }),
+            Err(Errno::ENOENT) => Err(SessionError::Missing { path: path.into() }),
+            Err(Errno::ENOTDIR) => {
+                Err(SessionError::NotASession { path: path.into(), reason: "it is not a folder".into() })
+            }
+            Err(errno) => Err(SessionError::Io { path: path.into(), call: "open", error: errno.into() }),
+        }
+    }
+
+    /// Opens a folder in this one; a link is not one.
+    pub(super) fn sub(&self, name: &str) -> Result<Option<Folder>, SessionError> {
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        match openat(&self.dir, name, flags, Mode::empty()) {
+            Ok(dir) => Ok(Some(Folder { path: self.path.join(name), dir })),
+            Err(Errno::ENOENT) => Ok(None),
+            Err(Errno::ENOTDIR | Errno::ELOOP) => Err(self.refuse(format!("{name} is a link or a file, not a folder"))),
+            Err(errno) => Err(self.io(name, "open", errno)),
+        }
+    }
+
+    /// The same, made if it is not there.
+    pub(super) fn sub_made(&self, name: &str) -> Result<Folder, SessionError> {
+        match mkdirat(&self.dir, name, Mode::from_bits_truncate(0o777)) {
+            Ok(()) | Err(Errno::EEXIST) => {}
+            Err(errno) => return Err(self.io(name, "mkdir", errno)),
+        }
+        self.sub(name)?.ok_or_else(|| self.io(name, "open", Errno::ENOENT))
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What a name stands for, if anything.
+    pub(super) fn kind(&self, name: &str) -> Result<Option<SFlag>, SessionError> {
+        match fstatat(&self.dir, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
+            Ok(stat) => Ok(Some(SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT)),
+            Err(Errno::ENOENT) => Ok(None),
+            Err(errno) => Err(self.io(name, "stat", errno)),
+        }
+    }
+
+    /// The names in this folder.
+    pub(super) fn names(&self) -> Result<Vec<String>, SessionError> {
+        let io = |error| SessionError::Io { path: self.path.clone(), call: "read folder", error };
+        let entries = fs::read_dir(&self.path).map_err(io)?;
+        entries.map(|entry| Ok(entry.map_err(io)?.file_name().to_string_lossy().into_owned())).collect()
+    }
+
+    /// Opens a regular file to read; None if there is none of that name.
+    pub(super) fn open_file(&self, name: &str) -> Result<Option<File>, SessionError> {
+        match self.kind(name)? {
+            None => return Ok(None),
+            Some(SFlag::S_IFREG) => {}
+            Some(_) => return Err(self.refuse(format!("{name} is a link or a special file"))),
+        }
+        let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+        self.open_regular(name, flags).map(Some)
+    }
+
+    /// Opens a file to lock, made if it is not there.
+    pub(super) fn open_lock_file(&self, name: &str) -> Result<File, SessionError> {
+        if self.kind(name)?.is_some_and(|kind| kind != SFlag::S_IFREG) {
+            return Err(self.refuse(format!("{name} is a link or a special file")));
+        }
+        let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+        self.open_regular(name, flags)
+    }
+
+    fn open_regular(&self, name: &str, flags: OFlag) -> Result<File, SessionError> {
+        let file = match openat(&self.dir, name, flags, Mode::from_bits_truncate(0o666)) {
+            Ok(fd) => File::from(fd),
+            Err(Errno::ELOOP) => return Err(self.refuse(format!("{name} is a link"))),
+            Err(errno) => return Err(self.io(name, "open", errno)),
+        };
+        let stat = file.metadata().map_err(|error| self.io_error(name, "stat", error))?;
+        // Looked at once more: the name may stand for something else by now.
+        if stat.is_file() { Ok(file) } else { Err(self.refuse(format!("{name} is a link or a special file"))) }
+    }
+
+    /// A whole file of at most `bytes_max` bytes; None if there is none of that name.
+    pub(super) fn read(&self, name: &str, bytes_max: u64) -> Result<Option<Vec<u8>>, SessionError> {
+        let Some(file) = self.open_file(name)? else { return Ok(None) };
+        let size = file.metadata().map_err(|error| self.io_error(name, "stat", error))?.len();
+        let too_large = |bytes| SessionError::TooLarge { path: self.path.join(name), bytes, bytes_max };
+        if bytes_max < size {
+            return Err(too_large(size));
+        }
+        let mut bytes = Vec::with_capacity(size as usize);
+        file.take(bytes_max + 1).read_to_end(&mut bytes).map_err(|error| self.io_error(name, "read", error))?;
+        if bytes_max < bytes.len() as u64 { Err(too_large(bytes.len() as u64)) } else { Ok(Some(bytes)) }
+    }
+
+    /// Writes a new file and waits until it is durable. What a killed program left of that name goes.
+    pub(super) fn write(&self, name: &str, bytes: &[u8]) -> Result<(), SessionError> {
+        self.remove(name)?;
+        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let fd = openat(&self.dir, name, flags, Mode::from_bits_truncate(0o666))
+            .map_err(|errno| self.io(name, "create", errno))?;
+        let mut file = File::from(fd);
+        file.write_all(bytes).map_err(|error| self.io_error(name, "write", error))?;
+        file.sync_all().map_err(|error| self.io_error(name, "fsync", error))
+    }
+
+    /// Removes a file that may be there.
+    pub(super) fn remove(&self, name: &str) -> Result<(), SessionError> {
+        match unlinkat(&self.dir, name, UnlinkatFlags::NoRemoveDir) {
+            Ok(()) | Err(Errno::ENOENT) => Ok(()),
+            Err(errno) => Err(self.io(name, "unlink", errno)),
+        }
+    }
+
+    /// Gives a file another name in this folder, in place of what had it.
+    pub(super) fn replace(&self, from: &str, to: &str) -> Result<(), SessionError> {
+        renameat(&self.dir, from, &self.dir, to).map_err(|errno| self.io(to, "rename", errno))
+    }
+
+    /// Gives a file a second name in another folder. False if that name is taken.
+    pub(super) fn link(&self, from: &str, to: &Folder, name: &str, bytes_max: u64) -> Result<bool, SessionError> {
+        match linkat(&self.dir, from, &to.dir, name, AtFlags::empty()) {
+            Ok(()) => Ok(true),
+            Err(Errno::EEXIST) => Ok(false),
+            Err(Errno::EPERM | Errno::EOPNOTSUPP | Errno::EMLINK | Errno::EXDEV | Errno::ENOSYS) => {
+                // A file system without links: a copy does, as the name is only given once it is whole.
+                if to.kind(name)?.is_some() {
+                    return Ok(false);
+                }
+                let bytes = self.read(from, bytes_max)?.unwrap_or_default();
+                let part = ".part";
+                to.write(part, &bytes)?;
+                to.replace(part, name)?;
+                Ok(true)
+            }
+            Err(errno) => Err(to.io(name, "link", errno)),
+        }
+    }
+
+    /// Moves a file to another folder, never over another. False if it is not here.
+    pub(super) fn move_to(&self, to: &Folder, name: &str) -> Result<bool, SessionError> {
+        let moved = match renameat2(&self.dir, name, &to.dir, name, RenameFlags::RENAME_NOREPLACE) {
+            Err(Errno::EINVAL | Errno::ENOSYS) if to.kind(name)?.is_none() => renameat(&self.dir, name, &to.dir, name),
+            other => other,
+        };
+        match moved {
+            Ok(()) => Ok(true),
+            Err(Errno::ENOENT) => Ok(false),
+            Err(errno) => Err(to.io(name, "rename", errno)),
+        }
+    }
+
+    /// Waits until the names in this folder are durable.
+    pub(super) fn sync(&self) -> Result<(), SessionError> {
+        nix::unistd::fsync(&self.dir).map_err(|errno| SessionError::Io {
+            path: self.path.clone(),
+            call: "fsync",
+            error: errno.into(),
+        })
+    }
+
+    /// The error for a trap or a folder that is no session's.
+    pub(super) fn refuse(&self, reason: String) -> SessionError {
+        SessionError::NotASession { path: self.path.clone(), reason }
+    }
+
+    pub(super) fn io(&self, name: &str, call: &'static str, errno: Errno) -> SessionError {
+        self.io_error(name, call, errno.into())
+    }
+
+    pub(super) fn io_error(&self, name: &str, call: &'static str, error: std::io::Error) -> SessionError {
+        SessionError::Io { path: self.path.join(name), call, error }
+    }
+}

@@ -1,0 +1,346 @@
+//! The folder of a session against crashes, traps and hostile files. Thread: tests.
+
+use super::*;
+use crate::session::tests::{any_session, any_steps, apply, empty_session, recorded};
+use crate::time::{FramePos, Frames};
+use nix::sys::stat::Mode;
+use proptest::prelude::*;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::time::Instant;
+
+fn made() -> (tempfile::TempDir, PathBuf, OpenSession, Session) {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("Gig");
+    let (open, session) = OpenSession::create(&path, "Gig", SampleRate(48_000), TakeFormat::S24).expect("made");
+    (dir, path, open, session)
+}
+
+fn written(text: &[u8]) -> (tempfile::TempDir, PathBuf) {
+    let (dir, path, open, _) = made();
+    drop(open);
+    fs::write(path.join(SESSION_FILE), text).expect("written");
+    (dir, path)
+}
+
+#[test]
+fn a_session_is_a_folder_with_its_folders() {
+    let (_dir, path, open, session) = made();
+    for name in FOLDERS {
+        assert!(path.join(name).is_dir(), "{name}");
+    }
+    assert_eq!(session.name(), "Gig");
+    assert_eq!(session.created().len(), "2026-01-02T03:04:05+00:00".len());
+    drop(open);
+    let (open, again) = OpenSession::open(&path.join(SESSION_FILE)).expect("opened by its file");
+    assert_eq!((again, open.path()), (session, path.as_path()));
+}
+
+#[test]
+fn a_session_is_made_only_where_nothing_is() {
+    let (_dir, path, _open, _) = made();
+    let again = |path: &Path| OpenSession::create(path, "x", SampleRate(48_000), TakeFormat::S16);
+    assert!(matches!(again(&path), Err(SessionError::Exists { .. })));
+    assert!(matches!(again(&path.join(SESSION_FILE)), Err(SessionError::Exists { .. })));
+    let empty = path.join("export/inner");
+    fs::create_dir_all(empty.join("audio")).expect("made");
+    assert!(again(&empty).is_ok(), "what a killed creation left is in nobody's way");
+}
+
+#[test]
+fn a_second_program_is_told_who_has_the_session() {
+    let (_dir, path, open, session) = made();
+    let pid = match OpenSession::open(&path) {
+        Err(SessionError::Locked { pid, .. }) => pid,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(pid, Some(std::process::id()));
+    assert!(matches!(restore(&path, 1), Err(SessionError::Locked { .. })));
+    assert_eq!(open_read_only(&path).expect("reading needs no lock"), session);
+    drop(open);
+    OpenSession::open(&path).expect("the lock ended with its holder");
+}
+
+#[test]
+fn the_last_versions_are_kept_and_come_back() {
+    let (_dir, path, mut open, mut session) = made();
+    for index in 1..=15 {
+        session.add_track(&format!("Track {index}"), &[0]).expect("room");
+        open.save(&session).expect("saved");
+        open.save(&session).expect("nothing new, nothing kept");
+    }
+    drop(open);
+    let numbers: Vec<_> = kept_versions(&path).expect("listed").iter().map(|version| version.number).collect();
+    assert_eq!(numbers, (6..=15).collect::<Vec<_>>());
+    restore(&path, 10).expect("restored");
+    assert_eq!(open_read_only(&path).expect("read").tracks().len(), 9);
+    restore(&path, 16).expect("what was replaced was kept in turn");
+    assert_eq!(open_read_only(&path).expect("read"), session);
+    assert!(matches!(restore(&path, 1), Err(SessionError::Missing { .. })));
+}
+
+#[test]
+fn a_damaged_file_says_where_and_what_can_be_restored() {
+    let (_dir, path, mut open, mut session) = made();
+    session.add_track("Kick", &[0]).expect("room");
+    open.save(&session).expect("saved");
+    drop(open);
+    let file = path.join(SESSION_FILE);
+    let text = fs::read_to_string(&file).expect("read");
+    fs::write(&file, &text[..text.len() / 2]).expect("torn");
+    let error = OpenSession::open(&path).expect_err("torn");
+    assert!(matches!(&error, SessionError::Damaged { place: Some((line, _)), kept, .. } if *line > 1 && kept == &[1]));
+    assert!(error.to_string().starts_with(file.to_str().expect("utf-8")), "{error}");
+    restore(&path, 1).expect("restored");
+    assert_eq!(open_read_only(&path).expect("read").tracks().len(), 0);
+    assert_eq!(fs::read(path.join("trash/session-damaged-1.json")).expect("kept"), &text.as_bytes()[..text.len() / 2]);
+    fs::remove_file(&file).expect("removed");
+    assert!(matches!(OpenSession::open(&path), Err(SessionError::Damaged { place: None, .. })));
+}
+
+#[test]
+fn what_a_save_killed_at_any_point_left_does_not_matter() {
+    let (_dir, path, mut open, mut session) = made();
+    // Killed while writing, or after it: half a file of the temporary name.
+    fs::write(path.join(NEW_FILE), b"{\"version\": 1, \"half").expect("left over");
+    // Killed between keeping the previous version and replacing it.
+    fs::hard_link(path.join(SESSION_FILE), path.join("history/session-1.json")).expect("left over");
+    drop(open);
+    let (reopened, again) = OpenSession::open(&path).expect("opened");
+    assert_eq!(again, session);
+    open = reopened;
+    session.add_track("Kick", &[0]).expect("room");
+    open.save(&session).expect("saved");
+    assert!(!path.join(NEW_FILE).exists());
+    assert_eq!(open_read_only(&path).expect("read"), session);
+    let kept = fs::read_to_string(path.join("history/session-1.json")).expect("kept");
+    assert!(!kept.contains("Kick"), "the kept version is the old one");
+}
+
+#[test]
+fn a_save_that_fails_leaves_the_file_as_it_was() {
+    let (_dir, path, mut open, mut session) = made();
+    let before = fs::read(path.join(SESSION_FILE)).expect("read");
+    fs::remove_dir(path.join("history")).expect("removed");
+    fs::write(path.join("history"), b"in the way").expect("written");
+    session.add_track("Kick", &[0]).expect("room");
+    open.save(&session).expect_err("no place for the previous version");
+    assert_eq!(fs::read(path.join(SESSION_FILE)).expect("read"), before);
+    assert!(!path.join(NEW_FILE).exists());
+}
+
+#[test]
+fn the_file_of_a_newer_program_is_not_called_damaged() {
+    let (_dir, path) = written(b"{\"version\": 7, \"tracks\": \"something else entirely\"}");
+    assert!(matches!(OpenSession::open(&path), Err(SessionError::NewerVersion { found: 7, known: 1, .. })));
+}
+
+#[test]
+fn fields_of_a_newer_program_of_the_same_version_are_not_lost() {
+    let (_dir, path, mut open, mut session) = made();
+    let track = session.add_track("Kick", &[0]).expect("room");
+    let take = recorded(&mut session, track, FramePos(0), Frames(10));
+    session.choose_take(track, take, FramePos(0), FramePos(10)).expect("placed");
+    open.save(&session).expect("saved");
+    let file = path.join(SESSION_FILE);
+    let text = fs::read_to_string(&file).expect("read");
+    let fields = [
+        ("\"created\"", "\"tempo\": {\"bpm\": 93.5}, "),
+        ("\"mute\"", "\"group\": 3, "),
+        ("\"take\"", "\"fade\": [1], "),
+    ];
+    let text = fields.iter().fold(text, |text, (at, field)| text.replace(at, &format!("{field}{at}")));
+    fs::write(&file, text).expect("written");
+    drop(open);
+    let (mut open, mut session) = OpenSession::open(&path).expect("opened");
+    session.rename("Other");
+    open.save(&session).expect("saved");
+    let value: serde_json::Value = serde_json::from_slice(&fs::read(&file).expect("read")).expect("JSON");
+    assert_eq!(value["tempo"]["bpm"], 93.5);
+    assert_eq!(value["tracks"][0]["group"], 3);
+    assert_eq!(value["tracks"][0]["regions"][0]["fade"][0], 1);
+    assert_eq!(value["version"], 1);
+}
+
+#[test]
+fn links_out_of_the_folder_are_refused() {
+    for name in [SESSION_FILE, LOCK_FILE, "audio", "history", "trash"] {
+        let (dir, path, open, _) = made();
+        drop(open);
+        let (own, elsewhere) = (path.join(name), dir.path().join("elsewhere"));
+        fs::rename(&own, &elsewhere).expect("moved");
+        symlink(&elsewhere, &own).expect("linked");
+        assert!(matches!(OpenSession::open(&path), Err(SessionError::NotASession { .. })), "{name}");
+        if matches!(name, SESSION_FILE | "audio") {
+            assert!(matches!(open_read_only(&path), Err(SessionError::NotASession { .. })), "{name}");
+        }
+    }
+}
+
+#[test]
+fn special_files_are_refused_without_waiting() {
+    let begun = Instant::now();
+    for name in [SESSION_FILE, LOCK_FILE] {
+        let (_dir, path, open, _) = made();
+        drop(open);
+        fs::remove_file(path.join(name)).expect("removed");
+        nix::unistd::mkfifo(&path.join(name), Mode::S_IRWXU).expect("made");
+        assert!(matches!(OpenSession::open(&path), Err(SessionError::NotASession { .. })), "{name}");
+    }
+    let (_dir, path, open, mut session) = made();
+    let track = session.add_track("Kick", &[0]).expect("room");
+    let id = recorded(&mut session, track, FramePos(0), Frames(10));
+    let take = session.take(id).expect("made");
+    assert!(matches!(open_take(&path, take), Err(SessionError::Missing { .. })));
+    nix::unistd::mkfifo(&path.join(&take.file), Mode::S_IRWXU).expect("made");
+    assert!(matches!(open_take(&path, take), Err(SessionError::NotASession { .. })));
+    drop(open);
+    assert!(matches!(OpenSession::open(Path::new("/dev/null")), Err(SessionError::NotASession { .. })));
+    assert!(begun.elapsed().as_secs() < 5);
+}
+
+#[test]
+fn a_file_without_bound_is_not_read() {
+    let (_dir, path) = written(b"");
+    File::options().write(true).open(path.join(SESSION_FILE)).and_then(|file| file.set_len(1 << 40)).expect("sparse");
+    assert!(matches!(open_read_only(&path), Err(SessionError::TooLarge { .. })));
+}
+
+#[test]
+fn a_folder_that_is_no_session_is_left_alone() {
+    let dir = tempfile::tempdir().expect("a folder");
+    assert!(matches!(OpenSession::open(dir.path()), Err(SessionError::NotASession { .. })));
+    assert_eq!(fs::read_dir(dir.path()).expect("listed").count(), 0);
+    assert!(matches!(OpenSession::open(&dir.path().join("none")), Err(SessionError::Missing { .. })));
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_opens_for_playback() {
+    let (_dir, path, open, session) = made();
+    drop(open);
+    fs::remove_file(path.join(LOCK_FILE)).expect("removed");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o555)).expect("set");
+    assert_eq!(open_read_only(&path).expect("read"), session);
+    match OpenSession::open(&path) {
+        Err(SessionError::ReadOnly { .. }) => {}
+        Ok(_) => assert!(nix::unistd::geteuid().is_root(), "only root writes where it may not"),
+        Err(other) => panic!("{other}"),
+    }
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("set back");
+}
+
+#[test]
+fn a_trashed_take_moves_to_the_trash_and_back_and_over_nothing() {
+    let (_dir, path, mut open, mut session) = made();
+    let track = session.add_track("Kick", &[0]).expect("room");
+    let id = recorded(&mut session, track, FramePos(0), Frames(10));
+    fs::write(path.join("audio/Kick-1.wav"), b"sound").expect("written");
+    session.trash_take(id).expect("complete");
+    open.settle_trash(&session).expect("moved");
+    open.settle_trash(&session).expect("nothing left to do");
+    assert_eq!(fs::read(path.join("trash/Kick-1.wav")).expect("there"), b"sound");
+    assert!(open.file_names().expect("listed").contains(&"Kick-1.wav".to_owned()));
+    fs::write(path.join("audio/Kick-1.wav"), b"another").expect("written");
+    session.untrash_take(id).expect("there");
+    assert_eq!(open.settle_trash(&session).expect_err("in the way").len(), 1);
+    assert_eq!(fs::read(path.join("audio/Kick-1.wav")).expect("there"), b"another");
+}
+
+#[test]
+fn hostile_values_are_refused_by_name() {
+    let mut session = empty_session();
+    let track = session.add_track("Kick", &[0]).expect("room");
+    let take = recorded(&mut session, track, FramePos(5), Frames(10));
+    session.choose_take(track, take, FramePos(5), FramePos(15)).expect("placed");
+    let sound = serde_json::to_value(&session).expect("JSON");
+    let far = serde_json::json!(u64::MAX);
+    let hostile = [
+        ("/takes/0/file", serde_json::json!("/etc/passwd")),
+        ("/takes/0/file", serde_json::json!("audio/../../x.wav")),
+        ("/takes/0/file", serde_json::json!("audio/..")),
+        ("/takes/0/file", serde_json::json!("audio/")),
+        ("/takes/0/file", serde_json::json!("audio/a/b.wav")),
+        ("/takes/0/file", serde_json::json!("audio/a\u{0}.wav")),
+        ("/takes/0/file", serde_json::json!("audio/a\n.wav")),
+        ("/takes/0/file", serde_json::json!("peaks/a.wav")),
+        ("/takes/0/channels", serde_json::json!(0)),
+        ("/takes/0/channels", serde_json::json!(3)),
+        ("/takes/0/start", far.clone()),
+        ("/takes/0/frames", far.clone()),
+        ("/takes/0/frames", serde_json::json!(9)),
+        ("/takes/0/rate", serde_json::json!(0)),
+        ("/takes/0/trashed", serde_json::json!(true)),
+        ("/takes/0/id", serde_json::json!(1)),
+        ("/tracks/0/inputs", serde_json::json!([])),
+        ("/tracks/0/inputs", serde_json::json!([0, 1, 2])),
+        ("/tracks/0/inputs", serde_json::json!([100_000])),
+        ("/tracks/0/gain_db", serde_json::json!(1e39)),
+        ("/tracks/0/pan", serde_json::json!(1.5)),
+        ("/tracks/0/name", serde_json::json!("x".repeat(1000))),
+        ("/tracks/0/regions/0/start", far.clone()),
+        ("/tracks/0/regions/0/take_start", far.clone()),
+        ("/tracks/0/regions/0/length", far.clone()),
+        ("/tracks/0/regions/0/length", serde_json::json!(0)),
+        ("/tracks/0/regions/0/take", serde_json::json!(77)),
+        ("/next_id", serde_json::json!(1)),
+        ("/next_id", far),
+        ("/rate", serde_json::json!(0)),
+    ];
+    for (place, value) in hostile {
+        let mut copy = sound.clone();
+        copy["version"] = serde_json::json!(1);
+        *copy.pointer_mut(place).unwrap_or_else(|| panic!("{place}")) = value.clone();
+        let fault = parse(copy.to_string().as_bytes());
+        assert!(matches!(fault, Err(Fault::Damaged { .. })), "{place} = {value}: {fault:?}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    #[test]
+    fn any_session_survives_being_saved_and_opened(session in any_session()) {
+        let (_dir, path, mut open, _) = made();
+        open.save(&session).expect("saved");
+        drop(open);
+        let (_open, again) = OpenSession::open(&path).expect("opened");
+        prop_assert_eq!(&again, &session);
+        prop_assert_eq!(to_bytes(&again).expect("JSON"), to_bytes(&session).expect("JSON"));
+    }
+
+    #[test]
+    fn bytes_that_are_no_session_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        parse(&bytes).ok();
+    }
+
+    #[test]
+    fn a_damaged_session_is_refused_or_valid_and_can_then_be_edited(
+        session in any_session(),
+        cuts in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..8usize), 1..4),
+        steps in any_steps(),
+    ) {
+        let mut bytes = to_bytes(&session).expect("JSON");
+        for (at, byte, cut) in cuts {
+            let at = at.index(bytes.len());
+            let end = (at + cut).min(bytes.len());
+            bytes.splice(at..end, [byte]);
+        }
+        if let Ok(mut session) = parse(&bytes) {
+            for step in steps {
+                apply(&mut session, step).ok();
+            }
+            prop_assert_eq!(session.validate(), Ok(()));
+        }
+    }
+
+    #[test]
+    fn hostile_numbers_never_panic(session in any_session(), which in any::<prop::sample::Index>(), number in any::<i64>()) {
+        let text = String::from_utf8(to_bytes(&session).expect("JSON")).expect("UTF-8");
+        let starts: Vec<usize> = text.match_indices(": ").map(|(at, _)| at + 2).collect();
+        let at = starts[which.index(starts.len())];
+        let end = text[at..].find([',', '\n']).map_or(text.len(), |end| at + end);
+        let text = format!("{}{number}{}", &text[..at], &text[end..]);
+        if let Ok(session) = parse(text.as_bytes()) {
+            prop_assert_eq!(session.validate(), Ok(()));
+        }
+    }
+}
