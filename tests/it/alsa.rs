@@ -398,7 +398,7 @@ fn a_playback_xrun_loses_no_captured_frame_and_shifts_nothing() {
                             }
                             let heard = sample(&input, frame, 0);
                             if 0 < heard && shift <= now {
-                                lags.push((now, now + 1 - heard as u64 - shift));
+                                lags.push((now, now as i64 + 1 - i64::from(heard) - shift as i64));
                             }
                         }
                         position += input.frames as u64;

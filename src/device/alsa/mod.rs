@@ -316,9 +316,9 @@ impl AlsaDevice {
             return Some(Look::Say(Wake::Lost { frames: 0, cause: LossCause::Unplug }));
         }
         self.deaf = start_playback(side, self.prefill_frames).is_err();
-        // What is captured and not yet fetched belongs to frames whose output would now come late.
-        let behind = self.capture.as_ref().and_then(|side| side.pcm.avail().ok()).unwrap_or(0);
-        self.skip_frames = behind.max(0) as usize;
+        // What was captured before and is not yet fetched belongs to frames whose output would now come late.
+        self.skip_frames =
+            self.capture.as_ref().map_or(0, |capture| captured_before(capture, side, self.prefill_frames));
         Some(Look::Say(Wake::Lost { frames: 0, cause: LossCause::Xrun }))
     }
 
@@ -554,6 +554,24 @@ impl Device for AlsaDevice {
             _ => None,
         }
     }
+}
+
+/// Frames that `capture` held when `playback`, which was just started with `prefill` frames, began. Both counters
+/// are read now and the time since cancels out, so it does not matter when this thread comes to ask.
+fn captured_before(capture: &Side, playback: &Side, prefill: usize) -> usize {
+    let (mut before, mut narrowest) = (0, i64::MAX);
+    for _ in 0..4 {
+        let (first, room, second) = (capture.pcm.avail(), playback.pcm.avail(), capture.pcm.avail());
+        let (Ok(first), Ok(room), Ok(second)) = (first, room, second) else { break };
+        if second - first < narrowest {
+            let played = prefill as i64 - (playback.buffer_frames as i64 - room);
+            (before, narrowest) = (i64::midpoint(first, second) - played, second - first);
+        }
+        if narrowest <= 1 {
+            break;
+        }
+    }
+    before.max(0) as usize
 }
 
 /// What became of one direction at opening.
