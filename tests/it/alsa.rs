@@ -3,12 +3,15 @@
 //! alsa-lib reads its configuration once per process: each test runs itself again with its own
 //! `ALSA_CONFIG_PATH`, so it works under `cargo test` and `cargo nextest` alike.
 
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+
 use faultless::device::alsa::{AlsaDevice, Gone, Listing, list};
 use faultless::device::virtual_device::Signal;
 use faultless::device::{Access, Device, DeviceError, DeviceSpec, Input, LossCause, Output, Wake};
 use faultless::format::DeviceFormat;
 use faultless::time::SampleRate;
 use nix::sys::resource::{UsageWho, getrusage};
+use std::fmt::Write;
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -120,7 +123,7 @@ fn configuration(plugin: &Path, folder: &Path) -> String {
     let mut card = |name: &str, bus: &str, fields: &str| {
         let bus = folder.join(bus);
         let hint = format!("hint {{ show on description \"Test card {name}\" }}");
-        text += &format!("pcm.{name} {{ type clk bus \"{}\" {fields} {hint} }}\n", bus.display());
+        writeln!(text, "pcm.{name} {{ type clk bus \"{}\" {fields} {hint} }}", bus.display()).unwrap();
     };
     for access in ["m", "r", "n"] {
         card(&format!("ramp_{access}"), "ramp", &format!("channels 6 rate 48000 ramp 1 access \"{access}\""));

@@ -289,6 +289,7 @@ fn hardware_address(pcm: &str) -> Option<(&str, &str)> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may fail")]
 mod tests {
     use super::*;
     use std::fs::{create_dir_all, write};

@@ -6,6 +6,7 @@
 
 use crate::limits::PAGE_BYTES;
 use ::alsa::PCM;
+use nix::errno::Errno;
 use nix::sys::mman::{MmapAdvise, madvise};
 use std::ffi::c_void;
 use std::ptr::NonNull;
@@ -32,9 +33,10 @@ fn populate(from: usize, bytes: usize) -> bool {
     let Some(address) = NonNull::new(std::ptr::with_exposed_provenance_mut::<c_void>(first)) else { return false };
     // SAFETY: populating changes no byte, is harmless whatever the pages are, and an address range that is not
     // mapped is refused with ENOMEM.
-    unsafe {
+    let populated = unsafe {
         madvise(address, length, MmapAdvise::MADV_POPULATE_WRITE)
             .or_else(|_| madvise(address, length, MmapAdvise::MADV_POPULATE_READ))
-            .is_ok()
-    }
+    };
+    // EINVAL is how the kernel refuses a card's DMA memory: that was mapped whole, there is nothing to populate.
+    matches!(populated, Ok(()) | Err(Errno::EINVAL))
 }
