@@ -66,7 +66,7 @@ static uint64_t device_frame(struct card *card)
 		if (!bus->stopped_ns)
 			bus->stopped_ns = now;
 		now = bus->stopped_ns;
-	} else {
+	} else if (bus->stopped_ns) {
 		bus->stopped_ns = 0;
 	}
 	return (uint64_t)((double)(now - bus->epoch_ns) * 1e-9 * card->io.rate * (1.0 + bus->ppm * 1e-6));
