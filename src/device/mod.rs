@@ -172,7 +172,7 @@ pub struct DeviceFacts {
     pub access: Access,
     /// Whether it keeps time.
     pub pace: Pace,
-    /// Whether both directions start and stop as one in the driver.
+    /// Whether the driver starts both directions as one.
     pub linked: bool,
     /// What the user should know that is not an error: fallbacks taken, in plain words.
     pub notes: Vec<String>,
@@ -204,6 +204,11 @@ pub trait Device: Send {
 
     /// Stops the clock. A stopped device may be started again.
     fn stop(&mut self);
+
+    /// Why the device is gone, wholly or in part, in plain words; `None` while nothing is wrong.
+    fn failure(&self) -> Option<&'static str> {
+        None
+    }
 }
 
 /// What a user asked for. `None` leaves the choice to the device.
@@ -294,7 +299,7 @@ impl std::error::Error for DeviceError {}
 pub fn open(spec: &DeviceSpec) -> Result<Box<dyn Device>, DeviceError> {
     match spec.name.split_once(':').map_or((spec.name.as_str(), ""), |(kind, rest)| (kind, rest)) {
         ("virtual", options) => Ok(Box::new(virtual_device::VirtualDevice::open(spec, options)?)),
-        ("alsa", _) => todo!(),
+        ("alsa", pcm) => Ok(Box::new(alsa::AlsaDevice::open(spec, pcm)?)),
         _ => Err(DeviceError::Malformed {
             name: spec.name.clone(),
             reason: "a device is 'virtual' or 'alsa:NAME'; 'faultless devices' lists what is here".to_owned(),

@@ -6,6 +6,7 @@ use super::{Engine, Next};
 use crate::device::{Device, LossCause, Pace, Wake};
 use crate::message::AudioEvent;
 use crate::message::published::Published;
+use crate::rt::overrun;
 use crate::time::{Frames, SampleRate};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -39,6 +40,8 @@ pub fn drive(engine: &mut Engine, mut device: Box<dyn Device>, published: &Arc<P
             published.device_sleeps.store(device.sleeps() + pauses, Relaxed);
             continue;
         }
+        // Under rtkit a thread that never rests is killed: rest when the kernel has warned.
+        overrun::breathe();
         match device.wait(WAIT) {
             Wake::Ready => {
                 let from = Instant::now();

@@ -213,6 +213,15 @@ impl Session {
         Ok(id)
     }
 
+    /// Sets where a take that is being recorded really began.
+    pub fn set_take_start(&mut self, id: TakeId, start: FramePos) -> Result<(), EditError> {
+        if POSITION_MAX < start.0 {
+            return Err(EditError::BeyondTimeline);
+        }
+        self.take_mut(id)?.start = start;
+        Ok(())
+    }
+
     /// Sets the length that a take is known to have. Regions that would reach beyond it are shortened.
     pub fn set_take_frames(&mut self, id: TakeId, frames: Frames) -> Result<(), EditError> {
         let take = self.take_mut(id)?;

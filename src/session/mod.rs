@@ -272,7 +272,7 @@ pub struct TakeAccounts {
     /// The device's name.
     pub device: String,
     #[serde(flatten)]
-    other: Other,
+    pub(crate) other: Other,
 }
 
 /// A named place. Only the session changes markers; they are sorted by place.

@@ -1,0 +1,351 @@
+//! The faces' end of everything: sends commands, drains events, keeps the session. Thread: control.
+//!
+//! A face calls [`Control::poll`] in its loop and shows the [`Notice`]s; nothing here waits for the disk but
+//! [`Control::open`] and [`Control::close`].
+
+pub mod keeper;
+pub mod pass;
+pub mod playback;
+pub mod report;
+
+use crate::butler::means::CapturePath;
+use crate::device::{self, DeviceError, DeviceSpec};
+use crate::format::TakeFormat;
+use crate::message::published::Published;
+use crate::message::{AudioCommand, AudioEvent};
+use crate::message::disk::DiskEvent;
+use crate::run::{self, RunError, RunSetup, Running};
+use crate::session::session_file::{OpenSession, SessionError};
+use crate::session::{Session, TrackId};
+use crate::time::{Clock, FramePos, Frames, SampleRate};
+use keeper::Keeper;
+use pass::{PassReport, PassRun};
+use playback::Players;
+use report::Reading;
+use std::collections::VecDeque;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering::Relaxed;
+
+/// How bad something is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// Good to know.
+    Info,
+    /// Something is not as it should be; nothing is lost.
+    Caution,
+    /// Sound was lost, or will be.
+    Loss,
+}
+
+/// Something that a face shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// How bad it is.
+    pub severity: Severity,
+    /// In words: the thing, the reason, what to do.
+    pub text: String,
+}
+
+/// Why something could not be begun.
+#[derive(Debug)]
+pub enum ControlError {
+    /// The session.
+    Session(SessionError),
+    /// The device.
+    Device(DeviceError),
+    /// The threads.
+    Run(RunError),
+    /// The kernel's pages.
+    Kernel(io::Error),
+    /// It makes no sense now.
+    State(String),
+}
+
+impl fmt::Display for ControlError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ControlError::Session(error) => error.fmt(f),
+            ControlError::Device(error) => error.fmt(f),
+            ControlError::Run(error) => error.fmt(f),
+            ControlError::Kernel(error) => error.fmt(f),
+            ControlError::State(reason) => f.write_str(reason),
+        }
+    }
+}
+
+impl std::error::Error for ControlError {}
+
+/// What a session is opened with.
+pub struct Setup {
+    /// The session's folder.
+    pub folder: PathBuf,
+    /// Make it if it is not there.
+    pub create: bool,
+    /// The device.
+    pub device: DeviceSpec,
+    /// How new takes are stored.
+    pub format: TakeFormat,
+    /// Memory, paths, beats.
+    pub run: RunSetup,
+}
+
+/// See the module.
+pub struct Control {
+    running: Running,
+    session: Session,
+    folder: PathBuf,
+    keeper: Keeper,
+    players: Players,
+    pass: Option<PassRun>,
+    reports: VecDeque<PassReport>,
+    notices: VecDeque<Notice>,
+    format: TakeFormat,
+    next_key: u64,
+}
+
+impl Control {
+    /// Opens or makes the session, opens the device, starts the threads.
+    pub fn open(setup: Setup) -> Result<Control, ControlError> {
+        crate::window::page_bytes_check().map_err(ControlError::Kernel)?;
+        // A device that is not there must not leave an empty session behind.
+        let device = device::open(&setup.device).map_err(ControlError::Device)?;
+        let rate = device.facts().rate;
+        let (store, session) = open_session(&setup, rate)?;
+        if session.rate() != rate {
+            return Err(ControlError::State(format!(
+                "{}: the session has {} and the device {rate}; open the device with the session's rate",
+                setup.folder.display(),
+                session.rate()
+            )));
+        }
+        let mut notices: VecDeque<Notice> = VecDeque::new();
+        let means = setup.run.means.notes.iter().chain(&device.facts().notes);
+        notices.extend(means.map(|text| Notice { severity: Severity::Caution, text: text.clone() }));
+        let folder = store.path().to_owned();
+        let keeper = Keeper::start(store).map_err(ControlError::Kernel)?;
+        let running = run::start(device, setup.run).map_err(ControlError::Run)?;
+        Ok(Control {
+            running,
+            session,
+            folder,
+            keeper,
+            players: Players::default(),
+            pass: None,
+            reports: VecDeque::new(),
+            notices,
+            format: setup.format,
+            next_key: 1,
+        })
+    }
+
+    /// The session as it is now.
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// The session's folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The threads, their numbers and what they were granted.
+    pub fn running(&self) -> &Running {
+        &self.running
+    }
+
+    /// The audio thread's numbers.
+    pub fn published(&self) -> &Published {
+        &self.running.published
+    }
+
+    /// Sees to it that there is a track for each of the device channels below `inputs`, and arms those
+    /// tracks and no others.
+    pub fn arm_inputs(&mut self, inputs: usize) -> Result<(), ControlError> {
+        for input in 0..inputs as u32 {
+            let has = self.session.tracks().iter().any(|track| track.inputs() == [input]);
+            if !has {
+                let name = format!("In {}", input + 1);
+                self.session.add_track(&name, &[input]).map_err(|error| ControlError::State(error.to_string()))?;
+            }
+        }
+        let ids: Vec<TrackId> = self.session.track_ids().collect();
+        let mut wanted: Vec<u32> = (0..inputs as u32).collect();
+        for id in ids {
+            if let Some(track) = self.session.track_mut(id) {
+                let at = wanted.iter().position(|input| track.inputs() == [*input]);
+                track.armed = at.is_some();
+                if let Some(at) = at {
+                    wanted.swap_remove(at);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Rolls from where the playhead stands.
+    pub fn roll(&mut self) {
+        self.send(AudioCommand::Roll);
+    }
+
+    /// Ends the pass, if one is on, and stands.
+    pub fn stop(&mut self) {
+        self.send(AudioCommand::Stop);
+    }
+
+    /// Goes to a place; a rolling transport rolls on there. Refused while recording.
+    pub fn locate(&mut self, to: FramePos) -> Result<(), ControlError> {
+        if self.is_recording() {
+            return Err(ControlError::State("locate: a pass is being recorded; stop it first".to_owned()));
+        }
+        self.players.locate(&mut self.running, to);
+        Ok(())
+    }
+
+    /// Makes every track heard that has something placed on it.
+    pub fn load_players(&mut self) {
+        self.players.load(&self.session, &self.folder, &mut self.running);
+    }
+
+    /// Whether the windows of the last locate are in place.
+    pub fn is_ready_to_roll(&self) -> bool {
+        self.players.epoch() == self.published().epoch.load(Relaxed)
+            && self.players.epoch() == self.published().ready_epoch.load(Relaxed)
+    }
+
+    /// Whether a pass is being prepared, recorded or finished.
+    pub fn is_recording(&self) -> bool {
+        self.pass.is_some()
+    }
+
+    /// Numbers since a pass began recording; `None` while none records.
+    pub fn pass_reading(&self) -> Option<&Reading> {
+        self.pass.as_ref().and_then(PassRun::base)
+    }
+
+    /// The next finished pass.
+    pub fn take_report(&mut self) -> Option<PassReport> {
+        self.reports.pop_front()
+    }
+
+    /// The next thing to show.
+    pub fn take_notice(&mut self) -> Option<Notice> {
+        self.notices.pop_front()
+    }
+
+    /// Drains what the threads told. Call it often; it does not wait.
+    pub fn poll(&mut self) {
+        while let Ok(event) = self.running.audio_events.pop() {
+            self.hear_audio(event);
+        }
+        while let Ok(event) = self.running.disk_events.try_recv() {
+            self.hear_disk(event);
+        }
+        let problems: Vec<String> = self.keeper.problems().collect();
+        for text in problems {
+            self.notices.push_back(Notice { severity: Severity::Caution, text });
+        }
+    }
+
+    fn hear_audio(&mut self, event: AudioEvent) {
+        let rate = self.running.device.rate;
+        let clock = |at: FramePos| Clock(Frames(at.0).duration(rate));
+        match event {
+            AudioEvent::PassBegan { at, .. } => self.pass_began(at),
+            AudioEvent::PassEnded(pass) => self.pass_ended(&pass),
+            AudioEvent::Lost { at, frames, cause } => {
+                self.loss(format!("{}: {} frames lost ({cause}); they are silence in every take", clock(at), frames.0));
+            }
+            AudioEvent::Overrun { capture, at, frames } => {
+                let name = self.pass.as_ref().map_or_else(String::new, |pass| pass.take_name(capture, &self.session));
+                self.loss(format!("{name} {}: {} frames not recorded (no window); they are silence", clock(at), frames.0));
+            }
+            AudioEvent::Dropout { slot, at, frames } => {
+                let name = self.players.name(slot, &self.session);
+                self.caution(format!("{name} {}: {} frames not heard, the disk was late", clock(at), frames.0));
+            }
+            AudioEvent::CutShort { slot, at } => {
+                let name = self.players.name(slot, &self.session);
+                self.loss(format!("{name} {}: its file was cut short by another program; the rest is silent", clock(at)));
+            }
+            AudioEvent::DeviceGone => {
+                let name = &self.running.device.name;
+                let text = format!("{name}: the device is gone; the timeline counts on, connect it again or stop");
+                self.loss(text);
+            }
+            AudioEvent::DeviceBack => self.info("the device is back".to_owned()),
+            AudioEvent::EngineLost => {
+                self.loss("audio thread: it failed; what was recorded is being saved, start again".to_owned());
+            }
+            AudioEvent::Removed(voice) => drop(voice),
+            AudioEvent::Replaced(device) => drop(device),
+            AudioEvent::Rolling { .. } | AudioEvent::Stopped { .. } => {}
+        }
+    }
+
+    fn hear_disk(&mut self, event: DiskEvent) {
+        match event {
+            DiskEvent::TakesOpened { pass, files, notes } => self.takes_opened(pass, files, notes),
+            DiskEvent::PassReady { pass, windows, notes } => self.pass_ready(pass, windows, notes),
+            DiskEvent::TakeFinished { take, frames, trouble } => self.take_finished(take, frames, trouble),
+            DiskEvent::PlaybackTrouble { reason, .. } => self.caution(reason),
+            DiskEvent::Trouble { reason } => self.caution(reason),
+            DiskEvent::TroubleOver { reason } => self.info(reason),
+        }
+    }
+
+    /// Ends everything: the pass is finished, takes are final, the session is saved. Waits as long as the
+    /// disk does. What is left to tell comes back.
+    pub fn close(mut self) -> (Vec<PassReport>, Vec<Notice>) {
+        self.running.end_audio();
+        while self.pass.is_some() {
+            self.poll();
+            std::thread::sleep(std::time::Duration::from_millis(2));
+        }
+        self.running.end_disk();
+        self.poll();
+        self.keeper.save(&self.session);
+        for text in self.keeper.finish() {
+            self.notices.push_back(Notice { severity: Severity::Caution, text });
+        }
+        (self.reports.drain(..).collect(), self.notices.drain(..).collect())
+    }
+
+    fn send(&mut self, command: AudioCommand) {
+        if self.running.audio.push(command).is_err() {
+            self.caution("audio thread: it does not answer".to_owned());
+        }
+    }
+
+    fn info(&mut self, text: String) {
+        self.notices.push_back(Notice { severity: Severity::Info, text });
+    }
+
+    fn caution(&mut self, text: String) {
+        self.notices.push_back(Notice { severity: Severity::Caution, text });
+    }
+
+    fn loss(&mut self, text: String) {
+        self.notices.push_back(Notice { severity: Severity::Loss, text });
+    }
+}
+
+fn open_session(setup: &Setup, rate: SampleRate) -> Result<(OpenSession, Session), ControlError> {
+    match OpenSession::open(&setup.folder) {
+        Err(SessionError::Missing { .. } | SessionError::NotASession { .. }) if setup.create => {
+            let name = setup.folder.file_name().map_or_else(|| "Session".to_owned(), |name| name.to_string_lossy().into_owned());
+            OpenSession::create(&setup.folder, &name, rate, setup.format)
+        }
+        other => other,
+    }
+    .map_err(ControlError::Session)
+}
+
+/// The words for a capture path, for a face.
+pub fn capture_path_words(path: CapturePath) -> &'static str {
+    match path {
+        CapturePath::Spool => "spool: locked windows in memory, committed to the disk behind",
+        CapturePath::Direct => "direct: locked windows of the files themselves",
+    }
+}

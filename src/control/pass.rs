@@ -1,0 +1,355 @@
+//! One pass of recording from the wish to the finished takes. Thread: control.
+//!
+//! ```text
+//!   record() -> committer makes files -> butler makes windows -> audio records
+//!            -> audio gives back -> butler hands over -> committer ends files -> report
+//! ```
+
+use super::report::{AudioReport, Reading};
+use super::{Control, ControlError};
+use crate::butler::means::CapturePath;
+use crate::message::disk::{ButlerCommand, CommitCommand, PassKey, TakeEnd, TakeKey, TakePlan};
+use crate::message::{AudioCommand, Capture, LossLog, Pass};
+use crate::session::{NewTake, Session, TakeAccounts, TakeId, TakeState};
+use crate::time::{FramePos, Frames};
+use crate::wav::bext::{Bext, coding_history_line};
+use crate::wav::header::Header;
+use crate::window::capture::AudioCaptureWindows;
+use serde::Serialize;
+use std::fs::File;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use uuid::Uuid;
+
+/// A pass on its way.
+pub struct PassRun {
+    key: PassKey,
+    takes: Vec<PassTake>,
+    length: Frames,
+    /// Where the playhead stood when it was asked for.
+    asked_at: FramePos,
+    base: Option<Reading>,
+    /// The session before, should the files not come to be.
+    before: Box<Session>,
+    cost: Option<AudioReport>,
+    ended: Option<Ended>,
+}
+
+struct PassTake {
+    id: TakeId,
+    plan: TakePlan,
+    inputs: Vec<usize>,
+    lost: Frames,
+    finished: bool,
+    trouble: Option<String>,
+}
+
+struct Ended {
+    frames: Frames,
+    lost: Frames,
+    xruns: u32,
+    began: FramePos,
+}
+
+/// What a finished pass was.
+#[derive(Clone, Debug, Serialize)]
+pub struct PassReport {
+    /// Frames of every take.
+    pub frames: u64,
+    /// Xruns of the device.
+    pub xruns: u64,
+    /// Frames of silence that stand for sound that did not come: the device's, and the worst take's own.
+    pub frames_lost: u64,
+    /// The audio thread's cost.
+    pub audio_thread: AudioReport,
+    /// Its takes.
+    pub takes: Vec<TakeReport>,
+    /// The least lead there was.
+    pub lead_frames_min: u64,
+    /// The longest commit.
+    pub commit_us_max: u64,
+}
+
+/// What a finished take is.
+#[derive(Clone, Debug, Serialize)]
+pub struct TakeReport {
+    /// The track's name.
+    pub track: String,
+    /// 0-based device channel of its first input.
+    pub input: u32,
+    /// The file, relative to the session.
+    pub file: String,
+    /// Its frames.
+    pub frames: u64,
+    /// Frames of it that are silence for sound that was lost.
+    pub frames_lost: u64,
+    /// Xruns in it.
+    pub xruns: u64,
+    /// What is wrong with it, if something is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
+}
+
+impl PassRun {
+    /// The numbers at its first frame.
+    pub fn base(&self) -> Option<&Reading> {
+        self.base.as_ref()
+    }
+
+    /// The name of the track that a capture belongs to.
+    pub fn take_name(&self, capture: usize, session: &Session) -> String {
+        self.takes.get(capture).map_or_else(String::new, |take| track_name(session, take.id))
+    }
+}
+
+fn track_name(session: &Session, take: TakeId) -> String {
+    let track = session.take(take).and_then(|take| session.track(take.track));
+    track.map_or_else(|| "a track that was removed".to_owned(), |track| track.name().to_owned())
+}
+
+impl Control {
+    /// Begins to record every armed track, for `length` frames (`u64::MAX`: until told to stop).
+    pub fn record(&mut self, length: Frames) -> Result<(), ControlError> {
+        if self.pass.is_some() {
+            return Err(ControlError::State("record: a pass is on already".to_owned()));
+        }
+        let before = Box::new(self.session.clone());
+        let takes = self.plan_takes().inspect_err(|_| self.session = (*before).clone())?;
+        if takes.is_empty() {
+            return Err(ControlError::State("record: no track is armed".to_owned()));
+        }
+        let key = PassKey(self.fresh_key());
+        let plans = takes.iter().map(|take| take.plan.clone()).collect();
+        let asked_at = FramePos(self.published().position.load(Relaxed));
+        self.pass = Some(PassRun { key, takes, length, asked_at, base: None, before, cost: None, ended: None });
+        self.running.commit.send(CommitCommand::Open { pass: key, takes: plans }).ok();
+        Ok(())
+    }
+
+    fn plan_takes(&mut self) -> Result<Vec<PassTake>, ControlError> {
+        let state = |reason: String| ControlError::State(format!("record: {reason}"));
+        let inputs_there = self.running.device.inputs;
+        let now = jiff::Zoned::now();
+        let (pass, rate, format) = (self.session.next_pass(), self.session.rate(), self.format);
+        let start = FramePos(self.published().position.load(Relaxed));
+        let mut names = self.session.taken_names();
+        for name in std::fs::read_dir(self.folder.join("audio")).into_iter().flatten().flatten() {
+            names.insert(&name.file_name().to_string_lossy());
+        }
+        let armed: Vec<_> = self.session.tracks().iter().filter(|track| track.armed).map(|t| (t.id(), t.inputs().to_vec())).collect();
+        let mut takes = Vec::with_capacity(armed.len());
+        for (track, inputs) in armed {
+            if let Some(missing) = inputs.iter().find(|input| inputs_there <= **input as usize) {
+                return Err(state(format!("{} has {inputs_there} inputs and a track wants input {}", self.running.device.name, missing + 1)));
+            }
+            let channels = inputs.len() as u32;
+            let new = NewTake {
+                uuid: Uuid::new_v4(),
+                track,
+                pass,
+                inputs: inputs.clone(),
+                channels,
+                rate,
+                format,
+                start,
+                started: now.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string(),
+            };
+            let identity = new.uuid;
+            let id = self.session.add_take(new, &mut names).map_err(|error| state(error.to_string()))?;
+            let Some(take) = self.session.take(id) else { continue };
+            let header = Header {
+                bext: Bext {
+                    description: format!("{} take {}", track_name(&self.session, id), take.number),
+                    originator: "Faultless".to_owned(),
+                    originator_reference: identity.simple().to_string(),
+                    date: now.strftime("%Y-%m-%d").to_string(),
+                    time: now.strftime("%H:%M:%S").to_string(),
+                    time_reference: start.0,
+                    coding_history: coding_history_line(format, rate.0, channels as u16, "Faultless; being recorded"),
+                    ..Bext::default()
+                },
+                track_name: track_name(&self.session, id),
+                ..Header::new(channels as u16, rate.0, format)
+            };
+            let key = TakeKey(self.next_key);
+            self.next_key += 1;
+            let plan = TakePlan { key, identity, session: self.session.id, path: self.folder.join(&take.file), header };
+            let inputs = inputs.iter().map(|input| *input as usize).collect();
+            takes.push(PassTake { id, plan, inputs, lost: Frames(0), finished: false, trouble: None });
+        }
+        Ok(takes)
+    }
+
+    fn fresh_key(&mut self) -> u64 {
+        self.next_key += 1;
+        self.next_key - 1
+    }
+
+    pub(super) fn takes_opened(&mut self, key: PassKey, files: Result<Vec<Arc<File>>, String>, notes: Vec<String>) {
+        for note in notes {
+            self.caution(note);
+        }
+        let Some(pass) = self.pass.as_ref().filter(|pass| pass.key == key) else { return };
+        match files {
+            Err(reason) => {
+                self.session = (*pass.before).clone();
+                self.pass = None;
+                self.loss(reason);
+            }
+            Ok(files) => {
+                self.keeper.save(&self.session);
+                let takes = pass.takes.iter().map(|take| take.plan.clone()).collect();
+                let files = if self.running.setup.capture_path == CapturePath::Direct { files } else { Vec::new() };
+                let rate = self.session.rate().0;
+                self.running.butler.send(ButlerCommand::Prepare { pass: key, takes, files, rate }).ok();
+            }
+        }
+    }
+
+    pub(super) fn pass_ready(&mut self, key: PassKey, windows: Result<Vec<AudioCaptureWindows>, String>, notes: Vec<String>) {
+        for note in notes {
+            self.caution(note);
+        }
+        let Some(run) = self.pass.as_mut().filter(|pass| pass.key == key) else { return };
+        match windows {
+            Err(reason) => {
+                // The files are there and empty; they end as takes of no frames.
+                self.loss(reason);
+                self.finish_takes(&Ended { frames: Frames(0), lost: Frames(0), xruns: 0, began: FramePos(0) }, &[]);
+            }
+            Ok(windows) => {
+                let captures = windows.into_iter().zip(&run.takes).map(|(windows, take)| {
+                    let inputs = [take.inputs[0], take.inputs.get(1).copied().unwrap_or(0)];
+                    Capture::new(windows, inputs, take.inputs.len(), take.plan.format())
+                });
+                let pass = Box::new(Pass::new(captures.collect(), None, run.length, true));
+                // Rings and pass were made a moment ago: brought in before the audio thread meets them.
+                crate::window::process::populate();
+                let disk = &self.running.disk;
+                disk.commit_us_max.store(0, Relaxed);
+                run.base = Some(Reading::take(&self.running.published, true));
+                self.send(AudioCommand::Record(pass));
+            }
+        }
+    }
+
+    pub(super) fn pass_began(&mut self, at: FramePos) {
+        if let Some(pass) = &self.pass
+            && pass.asked_at != at
+        {
+            let ids: Vec<TakeId> = pass.takes.iter().map(|take| take.id).collect();
+            for id in ids {
+                self.session.set_take_start(id, at).ok();
+            }
+            self.keeper.save(&self.session);
+        }
+    }
+
+    pub(super) fn pass_ended(&mut self, pass: &Pass) {
+        let Some(run) = &mut self.pass else { return };
+        if let Some(base) = &run.base {
+            run.cost = Some(Reading::take(&self.running.published, false).since(base, &self.running.scheduling));
+        }
+        for (take, capture) in run.takes.iter_mut().zip(&pass.captures) {
+            take.lost = pass.lost + capture.overrun;
+        }
+        let logs: Vec<[&LossLog; 2]> = pass.captures.iter().map(|capture| [&pass.losses, &capture.losses]).collect();
+        let ended = Ended { frames: pass.frames, lost: pass.lost, xruns: pass.xruns, began: pass.began };
+        self.finish_takes(&ended, &logs);
+    }
+
+    /// Tells the butler how the takes end, and the session what was lost in them.
+    fn finish_takes(&mut self, ended: &Ended, losses: &[[&LossLog; 2]]) {
+        let Some(run) = &mut self.pass else { return };
+        let cost = run.cost.as_ref();
+        let mut ends = Vec::with_capacity(run.takes.len());
+        for (index, take) in run.takes.iter().enumerate() {
+            for log in losses.get(index).into_iter().flatten() {
+                for mark in log.marks() {
+                    let cause = mark.cause.map_or_else(|| "overrun".to_owned(), |cause| cause.to_string());
+                    self.session.add_loss(take.id, mark.at, mark.frames, &cause).ok();
+                }
+            }
+            let remark = format!(
+                "Faultless; faults={} xruns={} frames_lost={} cycle_us_max={} path={}",
+                cost.map_or(0, |cost| cost.minor_faults + cost.major_faults),
+                ended.xruns,
+                take.lost.0,
+                cost.map_or(0.0, |cost| cost.cycle_us_max),
+                self.running.setup.capture_path,
+            );
+            let header = &take.plan.header;
+            ends.push(TakeEnd {
+                frames: ended.frames,
+                began: ended.began,
+                history: coding_history_line(header.format, header.rate, header.channels, &remark),
+            });
+        }
+        run.ended = Some(Ended { ..*ended });
+        let key = run.key;
+        if self.running.butler.send(ButlerCommand::Finish { pass: key, ends }).is_err() {
+            self.loss("butler: it is gone; what is in the spool is recovered at the next start".to_owned());
+        }
+    }
+
+    pub(super) fn take_finished(&mut self, key: TakeKey, frames: Frames, trouble: Option<String>) {
+        let Some(run) = &mut self.pass else { return };
+        let Some(take) = run.takes.iter_mut().find(|take| take.plan.key == key) else { return };
+        take.finished = true;
+        take.trouble.clone_from(&trouble);
+        let (id, lost) = (take.id, take.lost);
+        let accounts = run.cost.as_ref().zip(run.ended.as_ref()).map(|(cost, ended)| TakeAccounts {
+            xruns: u64::from(ended.xruns),
+            frames_lost: lost.0,
+            minor_faults: cost.minor_faults,
+            major_faults: cost.major_faults,
+            cycle_us_max: cost.cycle_us_max.ceil() as u64,
+            capture_path: self.running.setup.capture_path.to_string(),
+            device: self.running.device.name.clone(),
+            ..TakeAccounts::default()
+        });
+        // Trouble leaves it as it is in the file: being recorded, to be recovered.
+        let state = if trouble.is_none() { TakeState::Complete } else { TakeState::Recording };
+        self.session.finish_take(id, frames, state, accounts).ok();
+        if let Some((track, start)) = self.session.take(id).map(|take| (take.track, take.start))
+            && frames.0 > 0
+        {
+            self.session.place_region(track, id, start, FramePos(0), frames).ok();
+        }
+        if let Some(reason) = trouble {
+            self.loss(reason);
+        }
+        self.finish_pass_if_done();
+    }
+
+    fn finish_pass_if_done(&mut self) {
+        let Some(run) = self.pass.take_if(|run| run.takes.iter().all(|take| take.finished)) else { return };
+        self.keeper.save(&self.session);
+        let (Some(ended), Some(audio_thread)) = (run.ended, run.cost) else { return };
+        let takes: Vec<TakeReport> = run
+            .takes
+            .iter()
+            .map(|take| TakeReport {
+                track: track_name(&self.session, take.id),
+                input: take.inputs[0] as u32,
+                file: self.session.take(take.id).map_or_else(String::new, |take| take.file.clone()),
+                frames: ended.frames.0,
+                frames_lost: take.lost.0,
+                xruns: u64::from(ended.xruns),
+                trouble: take.trouble.clone(),
+            })
+            .collect();
+        let worst = takes.iter().map(|take| take.frames_lost).max().unwrap_or(0);
+        let disk = &self.running.disk;
+        let lead = disk.lead_frames_min.load(Relaxed);
+        self.reports.push_back(PassReport {
+            frames: ended.frames.0,
+            xruns: u64::from(ended.xruns),
+            frames_lost: worst.max(ended.lost.0),
+            audio_thread,
+            takes,
+            lead_frames_min: if lead == u64::MAX { 0 } else { lead },
+            commit_us_max: disk.commit_us_max.load(Relaxed),
+        });
+    }
+}

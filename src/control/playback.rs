@@ -1,0 +1,95 @@
+//! The tracks that are heard: what each plays, how loud, from where. Thread: control.
+
+use crate::engine::mix;
+use crate::message::disk::{PlayRegion, ReaderCommand};
+use crate::message::{AudioCommand, Course, Mix, Voice};
+use crate::run::Running;
+use crate::session::{Monitor, Session, Track, TrackId};
+use crate::time::FramePos;
+use crate::window::playback::playback_windows;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Which track plays in which slot, and the last locate.
+#[derive(Default)]
+pub struct Players {
+    slots: Vec<TrackId>,
+    epoch: u32,
+}
+
+impl Players {
+    /// The number of the last locate.
+    pub fn epoch(&self) -> u32 {
+        self.epoch
+    }
+
+    /// The name of the track in a slot.
+    pub fn name(&self, slot: usize, session: &Session) -> String {
+        let track = self.slots.get(slot).and_then(|id| session.track(*id));
+        track.map_or_else(|| format!("track {}", slot + 1), |track| track.name().to_owned())
+    }
+
+    /// Puts every track of the session in its slot, and goes back to where the playhead stands.
+    pub fn load(&mut self, session: &Session, folder: &Path, running: &mut Running) {
+        let mut paths: HashMap<PathBuf, Arc<PathBuf>> = HashMap::new();
+        for slot in session.tracks().len()..self.slots.len() {
+            running.reader.send(ReaderCommand::Remove { slot }).ok();
+            running.audio.push(AudioCommand::Remove { slot }).ok();
+        }
+        self.slots = session.track_ids().collect();
+        for (slot, track) in session.tracks().iter().enumerate() {
+            let regions = play_regions(track, session, folder, &mut paths);
+            let (audio, reader) = playback_windows();
+            let voice = Box::new(Voice::new(audio, mix_of(track, session)));
+            running.reader.send(ReaderCommand::Install { slot, windows: reader, regions }).ok();
+            running.audio.push(AudioCommand::Install { slot, voice }).ok();
+        }
+        // Rings and voices were made a moment ago: brought in before the audio thread meets them.
+        crate::window::process::populate();
+        let at = FramePos(running.published.position.load(std::sync::atomic::Ordering::Relaxed));
+        self.locate(running, at);
+    }
+
+    /// Sends both threads elsewhere: the read-ahead first, so that windows are on their way when the
+    /// audio thread asks for them.
+    pub fn locate(&mut self, running: &mut Running, to: FramePos) {
+        self.epoch += 1;
+        let course = Course { start: to, repeat: None };
+        running.reader.send(ReaderCommand::Locate { course, epoch: self.epoch }).ok();
+        if self.slots.is_empty() {
+            // The read-ahead sleeps while there are no tracks, and nothing has to be in place for none.
+            running.published.ready_epoch.store(self.epoch, std::sync::atomic::Ordering::Release);
+        }
+        running.audio.push(AudioCommand::Locate { course, epoch: self.epoch }).ok();
+    }
+}
+
+fn play_regions(
+    track: &Track,
+    session: &Session,
+    folder: &Path,
+    paths: &mut HashMap<PathBuf, Arc<PathBuf>>,
+) -> Vec<PlayRegion> {
+    let heard = track.regions().iter().filter(|region| !region.muted);
+    heard
+        .filter_map(|region| {
+            let path = folder.join(session.take(region.take)?.path());
+            let path = Arc::clone(paths.entry(path.clone()).or_insert_with(|| Arc::new(path)));
+            Some(PlayRegion { start: region.start, length: region.length, take_start: region.take_start, path })
+        })
+        .collect()
+}
+
+/// What a track sounds like among the others: its own gain and pan, its mute, everybody's solo.
+pub fn mix_of(track: &Track, session: &Session) -> Mix {
+    let soloed = session.tracks().iter().any(|track| track.solo);
+    let silent = track.mute || (soloed && !track.solo);
+    let channels = track.inputs().len();
+    let levels = if silent { [[0.0; 2]; 2] } else { mix::levels(track.gain_db(), track.pan(), channels) };
+    let mut inputs = [0; crate::limits::TAKE_CHANNEL_COUNT_MAX];
+    for (slot, input) in inputs.iter_mut().zip(track.inputs()) {
+        *slot = *input as usize;
+    }
+    Mix { levels, disk: track.monitor != Monitor::Input, input: track.monitor == Monitor::Input, inputs, channels }
+}

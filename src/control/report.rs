@@ -1,0 +1,119 @@
+//! Accounts: what a pass or a playback cost the audio thread, from the kernel's own counters. Thread: control.
+
+use crate::histogram::Counts;
+use crate::message::published::Published;
+use crate::rt::counters::ThreadCounters;
+use crate::rt::schedule::Scheduling;
+use crate::run::Running;
+use serde::Serialize;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+/// Everything that is counted, at a moment.
+#[derive(Clone, Debug)]
+pub struct Reading {
+    counters: ThreadCounters,
+    /// Voluntary switches less the device's own sleeps, at a moment when it slept.
+    beyond: i64,
+    cycles: Counts,
+    /// Xruns of the device.
+    pub xruns: u64,
+    /// Frames of the device's clock that were not delivered.
+    pub frames_lost: u64,
+    /// Frames of tracks that were not heard in time.
+    pub frames_dropped: u64,
+    /// Times that happened.
+    pub dropouts: u64,
+}
+
+/// What the audio thread did between two readings.
+#[derive(Clone, Debug, Serialize)]
+pub struct AudioReport {
+    /// Class and priority, and who granted it.
+    pub scheduling: String,
+    /// Periods moved.
+    pub cycles: u64,
+    /// Page faults that needed no disk.
+    pub minor_faults: u64,
+    /// Page faults that waited for the disk.
+    pub major_faults: u64,
+    /// Times it gave up the processor beyond waiting for the device.
+    pub voluntary_switches: u64,
+    /// Microseconds of a cycle, the wait aside: mean.
+    pub cycle_us_mean: f64,
+    /// 99.99 % of cycles took no longer.
+    pub cycle_us_p9999: f64,
+    /// The longest.
+    pub cycle_us_max: f64,
+    /// Processor time of the thread, in seconds.
+    pub cpu_seconds: f64,
+}
+
+impl Reading {
+    /// Reads everything. With `fresh`, the longest cycle is counted from here on.
+    pub fn take(published: &Published, fresh: bool) -> Reading {
+        let (counters, beyond) = counters_and_excess(published);
+        if fresh {
+            published.cycles.take_max();
+        }
+        Reading {
+            counters,
+            beyond,
+            cycles: published.cycles.counts(),
+            xruns: published.xruns.load(Relaxed),
+            frames_lost: published.frames_lost.load(Relaxed),
+            frames_dropped: published.frames_dropped.load(Relaxed),
+            dropouts: published.dropouts.load(Relaxed),
+        }
+    }
+
+    /// What happened since `earlier`.
+    pub fn since(&self, earlier: &Reading, scheduling: &Scheduling) -> AudioReport {
+        let counters = self.counters.since(&earlier.counters);
+        let cycles = self.cycles.since(&earlier.cycles);
+        AudioReport {
+            scheduling: scheduling.to_string(),
+            cycles: cycles.total(),
+            minor_faults: counters.minor_faults,
+            major_faults: counters.major_faults,
+            voluntary_switches: u64::try_from(self.beyond - earlier.beyond).unwrap_or(0),
+            cycle_us_mean: round(cycles.mean_us()),
+            cycle_us_p9999: round(cycles.quantile_us(0.9999)),
+            cycle_us_max: round(cycles.max_us()),
+            cpu_seconds: counters.cpu_ns as f64 / 1e9,
+        }
+    }
+}
+
+/// Faults since `earlier`, live.
+pub fn faults_since(running: &Running, earlier: &Reading) -> u64 {
+    let now = counters(&running.published);
+    let counters = now.since(&earlier.counters);
+    counters.minor_faults + counters.major_faults
+}
+
+fn counters(published: &Published) -> ThreadCounters {
+    ThreadCounters::of(published.thread_id.load(Relaxed)).unwrap_or_default()
+}
+
+/// The counters, and voluntary switches less sleeps. The kernel counts a switch when the thread goes to sleep,
+/// the thread counts the sleep when it wakes: while it sleeps the difference is one more. It nearly always
+/// does, so the largest of a few readings is one taken in its sleep, and the same one apart both times.
+fn counters_and_excess(published: &Published) -> (ThreadCounters, i64) {
+    const READINGS: usize = 8;
+    let mut best = (counters(published), i64::MIN);
+    for _ in 0..READINGS {
+        let before = published.device_sleeps.load(Relaxed);
+        let now = counters(published);
+        if before == published.device_sleeps.load(Relaxed) {
+            let excess = now.voluntary_switches as i64 - before as i64;
+            best = if best.1 < excess { (now, excess) } else { (now, best.1) };
+        }
+        std::thread::sleep(Duration::from_micros(150));
+    }
+    best
+}
+
+fn round(us: f64) -> f64 {
+    (us * 100.0).round() / 100.0
+}

@@ -1,1 +1,0 @@
-//! The ALSA device. Thread: audio (opening: control).

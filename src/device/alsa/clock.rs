@@ -1,0 +1,308 @@
+//! Where a device's frame counter stands, told by the monotonic clock. Pure. Thread: audio.
+//!
+//! A device that overran, slept or was starved by its server does not say how many frames it lost.
+//! This clock does. It is shown the device's frame count at known times (sightings) and answers where the
+//! count stands at any other time. A count may be read late, never early: a late reading makes
+//! the count look too small for its time. So of many sightings the one furthest ahead is the truest, and
+//! each window of half a second keeps just that one.
+
+use std::time::Duration;
+
+/// Nanoseconds over which the furthest sighting is kept.
+const WINDOW_NS: u64 = 500_000_000;
+
+/// Nanoseconds of sightings before the measured rate is trusted above the nominal one.
+const LEARN_NS: u64 = 5_000_000_000;
+
+/// Nanoseconds for which a deficit must hold still before it is called a loss.
+const DOUBT_NS: u64 = 250_000_000;
+
+/// Sightings that must agree on a loss.
+const DOUBT_SIGHTINGS: u32 = 4;
+
+/// How far a real crystal may be off its nominal rate: anything beyond is a misreading.
+const RATE_ERROR_MAX: f64 = 0.02;
+
+/// The device's frame count `count` as read `at_ns` after the origin.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Sighting {
+    at_ns: u64,
+    count: u64,
+}
+
+/// A deficit under suspicion of being a loss.
+#[derive(Clone, Copy, Debug)]
+struct Doubt {
+    since_ns: u64,
+    sightings: u32,
+    least: f64,
+    most: f64,
+    /// The least of the second half, when a loss that came in pieces is complete.
+    least_late: f64,
+}
+
+/// The estimate of a device's frame count. Holds no heap.
+#[derive(Clone, Debug)]
+pub(super) struct FrameClock {
+    nominal_per_ns: f64,
+    per_ns: f64,
+    /// Deficits up to this many frames are jitter.
+    jitter_frames: f64,
+    /// Where the rate is measured from: the best sighting of the second window.
+    origin: Option<Sighting>,
+    /// Windows closed since [`FrameClock::begin`].
+    windows: u32,
+    window_from_ns: u64,
+    best: Sighting,
+    best_before: Option<Sighting>,
+    /// Until the first real sighting, `best` is the time of the start call.
+    seen: bool,
+    doubt: Option<Doubt>,
+}
+
+impl FrameClock {
+    /// A clock for a device of `rate_hz` that moves `period_frames` at a time.
+    pub(super) fn new(rate_hz: u32, period_frames: usize) -> Self {
+        let per_ns = f64::from(rate_hz) / 1e9;
+        let jitter_frames = (period_frames as f64 * 1.5).max(f64::from(rate_hz) * 0.005);
+        let best = Sighting { at_ns: 0, count: 0 };
+        FrameClock {
+            nominal_per_ns: per_ns,
+            per_ns,
+            jitter_frames,
+            origin: None,
+            windows: 0,
+            window_from_ns: 0,
+            best,
+            best_before: None,
+            seen: false,
+            doubt: None,
+        }
+    }
+
+    /// The device was started, its count is 0.
+    pub(super) fn begin(&mut self, at_ns: u64) {
+        (self.per_ns, self.origin, self.windows) = (self.nominal_per_ns, None, 0);
+        self.restart_windows(Sighting { at_ns, count: 0 });
+        self.seen = false;
+    }
+
+    /// The device was started again and its count was measured anew; the rate learned so far stays.
+    pub(super) fn resume(&mut self, at_ns: u64, count: u64) {
+        self.restart_windows(Sighting { at_ns, count });
+        self.seen = true;
+    }
+
+    /// Where the count stands at `at_ns`, which is not before the last sighting's window.
+    pub(super) fn estimate(&self, at_ns: u64) -> u64 {
+        let count = self.expect(at_ns);
+        if count <= 0.0 { 0 } else { count.round() as u64 }
+    }
+
+    /// Takes a sighting. Returns the frames that the device lost without a word, once that is beyond doubt.
+    /// The caller adds them to its count, so the next sighting is back in line.
+    pub(super) fn observe(&mut self, at_ns: u64, count: u64) -> Option<u64> {
+        let sighting = Sighting { at_ns, count };
+        if !self.seen {
+            // Some servers begin a good while after the start call: the line begins where frames do.
+            self.restart_windows(sighting);
+            self.seen = true;
+            return None;
+        }
+        let deficit = self.expect(at_ns) - count as f64;
+        if self.jitter_frames < deficit {
+            // The windows stand still meanwhile: what is in doubt must not become the measure.
+            return self.weigh(sighting, deficit);
+        }
+        self.doubt = None;
+        if self.lead(self.best) < self.lead(sighting) {
+            self.best = sighting;
+        }
+        if WINDOW_NS <= at_ns.saturating_sub(self.window_from_ns) {
+            self.close_window(sighting);
+        }
+        None
+    }
+
+    /// Frames a second, as measured; the nominal rate until enough was seen.
+    #[cfg(test)]
+    fn rate_hz(&self) -> f64 {
+        self.per_ns * 1e9
+    }
+
+    fn expect(&self, at_ns: u64) -> f64 {
+        let ahead = self.ahead();
+        // The time may lie before the sighting by a few microseconds: signed arithmetic.
+        ahead.count as f64 + (at_ns as f64 - ahead.at_ns as f64) * self.per_ns
+    }
+
+    /// The sighting furthest ahead of the two windows.
+    fn ahead(&self) -> Sighting {
+        match self.best_before {
+            Some(before) if self.lead(self.best) < self.lead(before) => before,
+            _ => self.best,
+        }
+    }
+
+    fn lead(&self, sighting: Sighting) -> f64 {
+        sighting.count as f64 - sighting.at_ns as f64 * self.per_ns
+    }
+
+    fn restart_windows(&mut self, sighting: Sighting) {
+        (self.best, self.best_before, self.window_from_ns) = (sighting, None, sighting.at_ns);
+        self.doubt = None;
+    }
+
+    fn close_window(&mut self, newest: Sighting) {
+        let best = self.ahead();
+        self.windows = self.windows.saturating_add(1);
+        match self.origin {
+            None if 2 <= self.windows => self.origin = Some(best),
+            Some(origin) if LEARN_NS <= best.at_ns.saturating_sub(origin.at_ns) => {
+                let measured = (best.count - origin.count) as f64 / (best.at_ns - origin.at_ns) as f64;
+                let bound = self.nominal_per_ns * RATE_ERROR_MAX;
+                self.per_ns = measured.clamp(self.nominal_per_ns - bound, self.nominal_per_ns + bound);
+            }
+            _ => {}
+        }
+        (self.best_before, self.best, self.window_from_ns) = (Some(self.best), newest, newest.at_ns);
+    }
+
+    fn weigh(&mut self, sighting: Sighting, deficit: f64) -> Option<u64> {
+        let fresh =
+            Doubt { since_ns: sighting.at_ns, sightings: 1, least: deficit, most: deficit, least_late: deficit };
+        let mut doubt = self.doubt.unwrap_or(fresh);
+        (doubt.least, doubt.most) = (doubt.least.min(deficit), doubt.most.max(deficit));
+        doubt.sightings += 1;
+        if doubt.least + self.jitter_frames < doubt.most {
+            // Still growing: the device stands, or the loss goes on. Judge when it is over.
+            doubt = fresh;
+        }
+        let held_ns = sighting.at_ns.saturating_sub(doubt.since_ns);
+        doubt.least_late = if held_ns < DOUBT_NS / 2 { f64::MAX } else { doubt.least_late.min(deficit) };
+        if held_ns < DOUBT_NS || doubt.sightings < DOUBT_SIGHTINGS {
+            self.doubt = Some(doubt);
+            return None;
+        }
+        let lost = doubt.least_late.round() as u64;
+        self.resume(sighting.at_ns, sighting.count + lost);
+        Some(lost)
+    }
+}
+
+/// Nanoseconds of `time`, as this module counts them.
+pub(super) fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const RATE: u32 = 48_000;
+    const PERIOD: usize = 64;
+
+    /// A device that is `ppm` off and whose count is read `lag_ns` late.
+    struct Device {
+        ppm: f64,
+        lost: u64,
+    }
+
+    impl Device {
+        fn true_count(&self, at_ns: u64) -> u64 {
+            (at_ns as f64 / 1e9 * f64::from(RATE) * (1.0 + self.ppm / 1e6)) as u64
+        }
+
+        /// Without the frames it lost silently.
+        fn count(&self, at_ns: u64, lag_ns: u64) -> u64 {
+            self.true_count(at_ns.saturating_sub(lag_ns)) - self.lost
+        }
+    }
+
+    #[test]
+    fn a_start_that_takes_the_server_a_while_is_no_loss() {
+        let mut clock = FrameClock::new(RATE, PERIOD);
+        clock.begin(0);
+        for ms in 140..2000_u64 {
+            assert_eq!(clock.observe(ms * 1_000_000, (ms - 140) * 48 + 1), None, "at {ms} ms");
+        }
+        assert_eq!(clock.estimate(2_000_000_000), 1860 * 48 + 1);
+    }
+
+    #[test]
+    fn a_device_that_stands_and_goes_on_lost_the_time_it_stood() {
+        let mut clock = FrameClock::new(RATE, PERIOD);
+        clock.begin(0);
+        let (mut lost, mut count) = (0, 0);
+        for ms in 0..4000_u64 {
+            count += if (1000..1800).contains(&ms) { 0 } else { 48 };
+            if let Some(frames) = clock.observe(ms * 1_000_000, count + lost) {
+                lost += frames;
+            }
+        }
+        assert!((lost as i64 - 800 * 48).abs() <= 48, "{lost}");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn the_count_after_a_gap_is_known(
+            ppm in -300.0..300.0_f64,
+            lags in prop::collection::vec(0_u64..1_300_000, 64),
+            seconds in 1_u64..40,
+            gap_ms in 1_u64..2000,
+        ) {
+            let device = Device { ppm, lost: 0 };
+            let mut clock = FrameClock::new(RATE, PERIOD);
+            clock.begin(0);
+            let mut at_ns = 0;
+            for n in 0.. {
+                at_ns = n * 1_333_333;
+                if seconds * 1_000_000_000 < at_ns { break }
+                prop_assert_eq!(clock.observe(at_ns, device.count(at_ns, lags[n as usize % lags.len()])), None);
+            }
+            let then_ns = at_ns + gap_ms * 1_000_000;
+            let error = clock.estimate(then_ns) as f64 - device.true_count(then_ns) as f64;
+            // A period, and until the rate is learned its error over the gap and the windows.
+            let unlearned = if seconds < 8 { ppm.abs() } else { 60.0 } / 1e6 * f64::from(RATE) * (gap_ms as f64 / 1e3 + 1.5);
+            prop_assert!(error.abs() <= 3.0 + unlearned, "{} frames off after {} s", error, seconds);
+        }
+
+        #[test]
+        fn a_silent_loss_is_found_and_counted(
+            ppm in -200.0..200.0_f64,
+            lags in prop::collection::vec(0_u64..1_300_000, 64),
+            loss in 400_u64..100_000,
+        ) {
+            let mut device = Device { ppm, lost: 0 };
+            let mut clock = FrameClock::new(RATE, PERIOD);
+            clock.begin(0);
+            let mut told = 0;
+            for n in 0..6000_u64 {
+                let at_ns = n * 1_333_333;
+                // The loss takes as long as its frames: the count stands still, it does not step back.
+                let stopped = device.true_count(2_000_000_000);
+                let lag_ns = lags[n as usize % lags.len()];
+                device.lost = device.true_count(at_ns.saturating_sub(lag_ns)).saturating_sub(stopped).min(loss);
+                if let Some(frames) = clock.observe(at_ns, device.count(at_ns, lag_ns) + told) {
+                    told += frames;
+                }
+            }
+            prop_assert!((told as f64 - loss as f64).abs() <= 70.0, "told {} of {}", told, loss);
+        }
+
+        #[test]
+        fn drift_is_learned(ppm in -1000.0..1000.0_f64) {
+            let device = Device { ppm, lost: 0 };
+            let mut clock = FrameClock::new(RATE, PERIOD);
+            clock.begin(0);
+            for n in 0..20_000_u64 {
+                prop_assert_eq!(clock.observe(n * 1_333_333, device.count(n * 1_333_333, 0)), None);
+            }
+            let error_ppm = (clock.rate_hz() / f64::from(RATE) - 1.0) * 1e6 - ppm;
+            prop_assert!(error_ppm.abs() < 10.0, "{}", error_ppm);
+        }
+    }
+}

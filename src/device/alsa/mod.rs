@@ -1,0 +1,699 @@
+//! The ALSA device: one or two PCMs, paced by capture where there is one. Thread: audio (opening: control).
+//!
+//! Frame 0 is the first frame after [`Device::start`]. Output that the engine makes for frame n is heard at
+//! frame n + [`AlsaDevice::prefill_frames`] of the same clock, also after any recovery: where playback ran dry
+//! alone, capture goes on, and output that would come late is dropped instead of being played late.
+
+mod clock;
+mod list;
+mod planar;
+mod recover;
+mod ring;
+mod side;
+mod transfer;
+
+pub use list::{Abilities, Cards, Listed, Listing, cards, list};
+pub use recover::Gone;
+
+use super::{Access, Device, DeviceError, DeviceFacts, DeviceSpec, LossCause, Pace, Wake};
+use super::{Input, Output};
+use crate::format::DeviceFormat;
+use crate::limits::PERIOD_FRAMES_MIN;
+use ::alsa::Direction;
+use ::alsa::poll::{Descriptors, Flags, poll, pollfd};
+use clock::{FrameClock, nanos};
+use recover::{Fault, Patience, diagnose, start_pair, start_playback};
+use side::{Side, Want, errno, state, system_says};
+use std::time::{Duration, Instant};
+use transfer::Sink;
+
+/// Frames of the buffer where none are asked for: at 48 kHz the program may be a third of a second late.
+const BUFFER_FRAMES_DEFAULT: usize = 16_384;
+
+/// Periods of silence that playback starts with: what it may be late, and how late output is heard.
+const PREFILL_PERIODS: usize = 2;
+
+/// Nanoseconds without a frame, beyond four periods, after which a device counts as stuck. Sound servers
+/// may take 140 ms to connect a stream.
+const STUCK_NS: u64 = 1_000_000_000;
+
+/// Polls in a row that may find nothing before a nap is taken: a descriptor that is always ready must not spin.
+const EMPTY_WAKE_COUNT_MAX: u32 = 4;
+
+/// An open ALSA device.
+#[expect(clippy::struct_excessive_bools, reason = "each is a finding of its own, and any set of them can hold")]
+pub struct AlsaDevice {
+    facts: DeviceFacts,
+    capture: Option<Side>,
+    playback: Option<Side>,
+    /// The pacing side's descriptors.
+    fds: Vec<pollfd>,
+    prefill_frames: usize,
+    /// Facts' notes with one more, exchanged when the device turns out to have no clock.
+    notes_unclocked: Vec<String>,
+    origin: Instant,
+    clock: FrameClock,
+    phase: Phase,
+    /// Frames of the device's clock that were lent or reported lost: the number of the next frame.
+    position: u64,
+    /// A restart whose lost frames are counted when the first frame after it arrives.
+    unmeasured: Option<LossCause>,
+    /// Output frames that would be heard too late.
+    skip_frames: usize,
+    /// Playback failed in the last cycle.
+    deaf: bool,
+    /// Playback is gone while capture goes on.
+    playback_away: bool,
+    /// A call failed or a descriptor showed an error: ask the driver.
+    alarm: bool,
+    patience: Patience,
+    playback_patience: Patience,
+    started_ns: u64,
+    progress_ns: u64,
+    progress_count: u64,
+    unclocked: bool,
+    empty_wakes: u32,
+    sleeps: u64,
+}
+
+/// What the device is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Stopped,
+    Running,
+    /// To be started again.
+    Broken(LossCause),
+    Gone(Gone),
+}
+
+/// What a look at the device found.
+enum Look {
+    Say(Wake),
+    /// Nothing yet; nothing can come before this time on the device's own scale, if one is given.
+    Nothing(Option<u64>),
+}
+
+impl AlsaDevice {
+    /// Opens the PCM or the pair of PCMs that `pcm` names, see [`DeviceSpec::name`].
+    pub fn open(spec: &DeviceSpec, pcm: &str) -> Result<Self, DeviceError> {
+        let _quiet = list::quiet();
+        let (capture_name, playback_name) = names(spec, pcm)?;
+        let mut notes = Vec::new();
+        let one_name = capture_name == playback_name;
+        let capture = open_side(spec, capture_name, Direction::Capture, spec.inputs, one_name, &mut notes)?;
+        let playback = open_side(spec, playback_name, Direction::Playback, spec.outputs, one_name, &mut notes)?;
+        let (capture, playback) = match (capture, playback) {
+            (Opened::Absent(error), Opened::Absent(_) | Opened::Unwanted)
+            | (Opened::Unwanted, Opened::Absent(error)) => return Err(error),
+            (Opened::Unwanted, Opened::Unwanted) => {
+                let reason = "neither inputs nor outputs are wanted".to_owned();
+                return Err(DeviceError::Malformed { name: spec.name.clone(), reason });
+            }
+            (capture, playback) => {
+                note_absent(&capture, Direction::Capture, &mut notes);
+                note_absent(&playback, Direction::Playback, &mut notes);
+                (capture.side(), playback.side())
+            }
+        };
+        Self::build(spec, capture, playback, notes)
+    }
+
+    /// Frames from the engine's output to the device's: how much later than its frame a sample is heard.
+    pub fn prefill_frames(&self) -> usize {
+        if self.playback.is_some() { self.prefill_frames } else { 0 }
+    }
+
+    /// Why the device is gone, once [`Wake::Gone`] was said.
+    pub fn gone(&self) -> Option<Gone> {
+        match self.phase {
+            Phase::Gone(reason) => Some(reason),
+            _ => None,
+        }
+    }
+
+    fn build(
+        spec: &DeviceSpec,
+        capture: Option<Side>,
+        playback: Option<Side>,
+        mut notes: Vec<String>,
+    ) -> Result<Self, DeviceError> {
+        let Some(pacing) = capture.as_ref().or(playback.as_ref()) else {
+            return Err(DeviceError::Malformed { name: spec.name.clone(), reason: "no direction is left".to_owned() });
+        };
+        let period = pacing.period_frames;
+        let room = playback.as_ref().map_or(usize::MAX, |side| side.buffer_frames);
+        let prefill_frames = (PREFILL_PERIODS * period).min(room / period * period);
+        // Playback alone is paced by the prefill, not by the depth of its buffer, or it would run far ahead.
+        let avail_min = if capture.is_some() { period } else { pacing.buffer_frames - prefill_frames + period };
+        pacing.set_wake(&spec.name, avail_min)?;
+        if let (Some(_), Some(side)) = (&capture, &playback) {
+            side.set_wake(&spec.name, period)?;
+        }
+        let linked = link_is_possible(capture.as_ref(), playback.as_ref());
+        if capture.is_some() && playback.is_some() && !linked {
+            notes.push("capture and playback are started one after the other, not as one".to_owned());
+        }
+        let mapped = capture.iter().chain(&playback).all(|side| matches!(side.way, side::Way::Mapped));
+        let format = |side: &Option<Side>| side.as_ref().map_or(DeviceFormat::S32, |side| side.format);
+        let channels = |side: &Option<Side>| side.as_ref().map_or(0, |side| side.channels);
+        let facts = DeviceFacts {
+            name: spec.name.clone(),
+            rate: spec.rate,
+            period_frames: period,
+            buffer_frames: pacing.buffer_frames,
+            inputs: channels(&capture),
+            outputs: channels(&playback),
+            input_format: format(&capture),
+            output_format: format(&playback),
+            access: if mapped { Access::Mapped } else { Access::Copied },
+            pace: Pace::RealTime,
+            linked,
+            notes: notes.clone(),
+        };
+        notes.push("the device has no clock of its own; it is paced by the system's".to_owned());
+        Ok(AlsaDevice {
+            fds: vec![pollfd { fd: -1, events: 0, revents: 0 }; pacing.pcm.count()],
+            clock: FrameClock::new(spec.rate.0, period),
+            notes_unclocked: notes,
+            facts,
+            capture,
+            playback,
+            prefill_frames,
+            origin: Instant::now(),
+            phase: Phase::Stopped,
+            position: 0,
+            unmeasured: None,
+            skip_frames: 0,
+            deaf: false,
+            playback_away: false,
+            alarm: false,
+            patience: Patience::default(),
+            playback_patience: Patience::default(),
+            started_ns: 0,
+            progress_ns: 0,
+            progress_count: 0,
+            unclocked: false,
+            empty_wakes: 0,
+            sleeps: 0,
+        })
+    }
+
+    fn now_ns(&self) -> u64 {
+        nanos(self.origin.elapsed())
+    }
+
+    /// The side that the device's clock is read from.
+    fn pacing(&self) -> Option<&Side> {
+        self.capture.as_ref().or(self.playback.as_ref())
+    }
+
+    /// Frames that the device moved beyond [`AlsaDevice::position`]; `exact` asks the driver.
+    fn moved(&self, exact: bool) -> Result<u64, i32> {
+        let Some(side) = self.pacing() else { return Err(libc::ENODEV) };
+        let avail = if exact { side.pcm.avail() } else { side.pcm.avail_update() };
+        let avail = avail.map_err(|e| errno(&e))?;
+        let moved = match side.direction {
+            Direction::Capture => avail,
+            Direction::Playback => (self.prefill_frames as i64 - side.buffer_frames as i64).saturating_add(avail),
+        };
+        Ok(moved.max(0) as u64)
+    }
+
+    /// Looks once, without waiting.
+    fn look(&mut self) -> Look {
+        match self.phase {
+            Phase::Stopped | Phase::Gone(_) => return Look::Nothing(None),
+            Phase::Broken(cause) => return self.restart(cause),
+            Phase::Running => {}
+        }
+        let period = self.facts.period_frames as u64;
+        let moved = self.moved(false);
+        // A device that was unplugged may answer "0 frames" for ever; one that is ready needs no question.
+        let quiet = moved.is_ok_and(|moved| moved < period);
+        let suspect = moved.is_err() || self.alarm || (quiet && self.pacing_state() != state::RUNNING);
+        if suspect {
+            self.alarm = false;
+            if let Some(fault) = self.pacing().and_then(|side| diagnose(&side.pcm)) {
+                return self.fail(fault);
+            }
+        }
+        let Ok(moved) = moved else { return Look::Nothing(None) };
+        let now_ns = self.now_ns();
+        if self.progress_count < self.position + moved {
+            (self.progress_ns, self.progress_count) = (now_ns, self.position + moved);
+        } else if !self.unclocked && self.stuck_after_ns() < now_ns.saturating_sub(self.progress_ns) {
+            return self.give_up(Gone::Stuck);
+        }
+        if let Some(cause) = self.unmeasured {
+            return if moved == 0 { Look::Nothing(None) } else { self.measure(cause) };
+        }
+        if let Some(look) = self.look_at_playback(period) {
+            return look;
+        }
+        self.judge(moved, period, now_ns)
+    }
+
+    /// Whether `moved` frames make a period, or betray a loss or a device without a clock.
+    fn judge(&mut self, moved: u64, period: u64, now_ns: u64) -> Look {
+        if !self.unclocked
+            && self.frames_since_start(now_ns) * 1.02 + self.burst_frames() < (self.position + moved) as f64
+        {
+            self.unclocked = true;
+            std::mem::swap(&mut self.facts.notes, &mut self.notes_unclocked);
+        }
+        if self.unclocked {
+            let due_ns =
+                self.started_ns + ((self.position + period) as f64 * 1e9 / f64::from(self.facts.rate.0)) as u64;
+            return if due_ns <= now_ns && period <= moved {
+                Look::Say(Wake::Ready)
+            } else {
+                Look::Nothing(Some(due_ns))
+            };
+        }
+        if let Some(frames) = self.clock.observe(now_ns, self.position + moved) {
+            self.position += frames;
+            // What was to be heard meanwhile is over: put playback back in line.
+            self.deaf = self.playback.is_some();
+            return Look::Say(Wake::Lost { frames, cause: LossCause::Silent });
+        }
+        if period <= moved { Look::Say(Wake::Ready) } else { Look::Nothing(None) }
+    }
+
+    /// Sees to the playback side of a pair. `Some`: it failed, and was started again or given up.
+    fn look_at_playback(&mut self, period: u64) -> Option<Look> {
+        if self.playback_away || self.capture.is_none() {
+            return None;
+        }
+        let side = self.playback.as_mut()?;
+        let room = side.pcm.avail_update().map_err(|e| errno(&e));
+        if let (Ok(room), false) = (room, self.deaf) {
+            if (period as i64) <= room || 0 < self.skip_frames {
+                return None;
+            }
+            let filled = (side.buffer_frames as i64 - room).max(0) as usize;
+            if filled <= self.prefill_frames + period as usize {
+                // A buffer of two or three periods is full between two interrupts.
+                let short_ns = (period as i64 - room).max(0) as u64 * 1_000_000_000 / u64::from(self.facts.rate.0);
+                return Some(Look::Nothing(Some(nanos(self.origin.elapsed()) + short_ns)));
+            }
+            // Its clock is the slower one and its buffer is full: drop output until it is as at the start.
+            self.skip_frames = filled - self.prefill_frames;
+            return Some(Look::Say(Wake::Lost { frames: 0, cause: LossCause::Xrun }));
+        }
+        let fault = diagnose(&side.pcm).unwrap_or(Fault::Xrun);
+        if fault == Fault::Suspend {
+            self.phase = Phase::Broken(LossCause::Suspend);
+            return None;
+        }
+        let now_ns = nanos(self.origin.elapsed());
+        if fault == Fault::Xrun && now_ns < self.playback_patience.next_ns() {
+            self.deaf = true; // capture goes on until the next attempt is due
+            return None;
+        }
+        if matches!(fault, Fault::Gone(_)) || !self.playback_patience.attempt(now_ns) {
+            self.playback_away = true;
+            self.deaf = true;
+            return Some(Look::Say(Wake::Lost { frames: 0, cause: LossCause::Unplug }));
+        }
+        self.deaf = start_playback(side, self.prefill_frames).is_err();
+        // What was captured before and is not yet fetched belongs to frames whose output would now come late.
+        self.skip_frames =
+            self.capture.as_ref().map_or(0, |capture| captured_before(capture, side, self.prefill_frames));
+        Some(Look::Say(Wake::Lost { frames: 0, cause: LossCause::Xrun }))
+    }
+
+    fn fail(&mut self, fault: Fault) -> Look {
+        self.phase = match fault {
+            Fault::Xrun => Phase::Broken(LossCause::Xrun),
+            Fault::Suspend => Phase::Broken(LossCause::Suspend),
+            Fault::Gone(reason) => return self.give_up(reason),
+        };
+        self.look_again()
+    }
+
+    fn look_again(&mut self) -> Look {
+        match self.phase {
+            Phase::Broken(cause) => self.restart(cause),
+            _ => Look::Nothing(None),
+        }
+    }
+
+    fn give_up(&mut self, reason: Gone) -> Look {
+        self.phase = Phase::Gone(reason);
+        for side in self.capture.iter().chain(&self.playback) {
+            side.pcm.drop().ok();
+        }
+        Look::Say(Wake::Gone)
+    }
+
+    /// Starts the device again, if that is due.
+    fn restart(&mut self, cause: LossCause) -> Look {
+        let now_ns = self.now_ns();
+        if now_ns < self.patience.next_ns() {
+            return Look::Nothing(Some(self.patience.next_ns()));
+        }
+        if !self.patience.attempt(now_ns) {
+            return self.give_up(Gone::Hopeless);
+        }
+        let playback = if self.playback_away { None } else { self.playback.as_mut() };
+        match start_pair(self.capture.as_mut(), playback, self.prefill_frames, self.facts.linked) {
+            Ok(()) => {
+                self.phase = Phase::Running;
+                self.unmeasured = Some(self.unmeasured.unwrap_or(cause));
+                (self.skip_frames, self.deaf) = (0, self.playback_away);
+                self.progress_ns = self.now_ns();
+                self.progress_count = self.position;
+                Look::Nothing(None)
+            }
+            Err((_, libc::ENODEV | libc::ENXIO | libc::EBADF)) => self.give_up(Gone::Unplugged),
+            Err((_, libc::EIO)) => self.give_up(Gone::Failed(libc::EIO)),
+            Err(_) => Look::Nothing(Some(self.patience.next_ns())),
+        }
+    }
+
+    /// Counts what was lost between the last frame lent and the first frame after a restart.
+    fn measure(&mut self, cause: LossCause) -> Look {
+        let Some((at_ns, moved)) = self.sight() else {
+            self.alarm = true;
+            return Look::Nothing(None);
+        };
+        let count = self.clock.estimate(at_ns).max(self.position + moved);
+        let frames = count - moved - self.position;
+        self.position += frames;
+        self.clock.resume(at_ns, count);
+        self.unmeasured = None;
+        self.progress_count = count;
+        Look::Say(Wake::Lost { frames, cause })
+    }
+
+    /// The device's frame count, exactly, and when it stood there: the best of a few tries, since the thread
+    /// may be interrupted between the two readings.
+    fn sight(&self) -> Option<(u64, u64)> {
+        let mut best = None;
+        let mut best_width_ns = u64::MAX;
+        for _ in 0..4 {
+            let before_ns = self.now_ns();
+            let moved = self.moved(true).ok()?;
+            let width_ns = self.now_ns() - before_ns;
+            if width_ns < best_width_ns {
+                (best, best_width_ns) = (Some((before_ns + width_ns / 2, moved)), width_ns);
+            }
+            if width_ns < 20_000 {
+                break;
+            }
+        }
+        best
+    }
+
+    fn pacing_state(&self) -> i32 {
+        self.pacing().map_or(state::DISCONNECTED, |side| side.pcm.state_raw())
+    }
+
+    fn frames_since_start(&self, now_ns: u64) -> f64 {
+        now_ns.saturating_sub(self.started_ns) as f64 * f64::from(self.facts.rate.0) / 1e9
+    }
+
+    /// Frames that a real clock may seem to be ahead: stale frames of a server, and what playback took in advance.
+    fn burst_frames(&self) -> f64 {
+        (self.prefill_frames + 2 * self.facts.period_frames) as f64 + f64::from(self.facts.rate.0) * 0.1
+    }
+
+    fn stuck_after_ns(&self) -> u64 {
+        STUCK_NS + self.period_ns() * 4
+    }
+
+    fn period_ns(&self) -> u64 {
+        self.facts.period_frames as u64 * 1_000_000_000 / u64::from(self.facts.rate.0.max(1))
+    }
+
+    /// Sleeps until the device's descriptors stir, or until `until_ns`.
+    fn sleep(&mut self, until_ns: u64, on_device: bool) {
+        let left_ns = until_ns.saturating_sub(self.now_ns());
+        // Rounded up, or the last millisecond would be spent spinning.
+        let ms = i32::try_from(left_ns.div_ceil(1_000_000)).unwrap_or(i32::MAX);
+        self.sleeps += 1;
+        if !on_device || EMPTY_WAKE_COUNT_MAX <= self.empty_wakes {
+            self.empty_wakes = 0;
+            let nap_ms = if on_device { ms.min(self.nap_ms()) } else { ms };
+            poll(&mut [], nap_ms).ok();
+            return;
+        }
+        let Some(side) = self.capture.as_ref().or(self.playback.as_ref()) else { return };
+        if side.pcm.fill(&mut self.fds).is_err() {
+            self.alarm = true;
+            self.empty_wakes = EMPTY_WAKE_COUNT_MAX;
+            return;
+        }
+        match poll(&mut self.fds, ms) {
+            Ok(0) => {}
+            Ok(_) => {
+                self.empty_wakes += 1;
+                // Must be called whatever came: plugins take their event back in it.
+                let flags = side.pcm.revents(&self.fds);
+                self.alarm |= flags.map_or(true, |flags| flags.intersects(Flags::ERR | Flags::HUP | Flags::NVAL));
+            }
+            Err(e) => self.alarm |= errno(&e) != libc::EINTR,
+        }
+    }
+
+    /// A nap that costs at most a quarter of a period.
+    fn nap_ms(&self) -> i32 {
+        (self.period_ns() / 4_000_000).clamp(1, 5) as i32
+    }
+
+    fn error(&self, (call, errno): recover::CallError) -> DeviceError {
+        DeviceError::Failed { name: self.facts.name.clone(), call, reason: system_says(errno) }
+    }
+}
+
+impl Device for AlsaDevice {
+    fn facts(&self) -> &DeviceFacts {
+        &self.facts
+    }
+
+    fn start(&mut self) -> Result<(), DeviceError> {
+        if let Phase::Gone(reason) = self.phase {
+            let reason = reason.text().to_owned();
+            return Err(DeviceError::Failed { name: self.facts.name.clone(), call: "start", reason });
+        }
+        let started = start_pair(self.capture.as_mut(), self.playback.as_mut(), self.prefill_frames, self.facts.linked);
+        started.map_err(|e| self.error(e))?;
+        self.started_ns = self.now_ns();
+        self.clock.begin(self.started_ns);
+        (self.position, self.progress_count, self.progress_ns) = (0, 0, self.started_ns);
+        (self.unmeasured, self.skip_frames, self.deaf, self.alarm) = (None, 0, false, false);
+        self.playback_away = false;
+        self.patience.reset();
+        self.playback_patience.reset();
+        self.phase = Phase::Running;
+        Ok(())
+    }
+
+    fn wait(&mut self, timeout: Duration) -> Wake {
+        let deadline_ns = self.now_ns().saturating_add(nanos(timeout));
+        self.empty_wakes = 0;
+        loop {
+            let idle = matches!(self.phase, Phase::Stopped | Phase::Gone(_));
+            if idle {
+                let nap_ns = self.period_ns().clamp(1_000_000, 100_000_000);
+                self.sleep(deadline_ns.min(self.now_ns() + nap_ns), false);
+                return if self.gone().is_some() { Wake::Gone } else { Wake::Timeout };
+            }
+            let until_ns = match self.look() {
+                Look::Say(wake) => return wake,
+                Look::Nothing(until_ns) => until_ns,
+            };
+            let now_ns = self.now_ns();
+            if deadline_ns <= now_ns {
+                return Wake::Timeout;
+            }
+            let stuck_ns = (self.progress_ns + self.stuck_after_ns()).max(now_ns + 1_000_000);
+            let on_device = until_ns.is_none();
+            self.sleep(deadline_ns.min(until_ns.unwrap_or(stuck_ns)), on_device);
+        }
+    }
+
+    fn cycle(&mut self, process: &mut dyn FnMut(Input<'_>, Output<'_>)) -> usize {
+        let period = self.facts.period_frames;
+        let mut sink = Sink {
+            alone: self.capture.is_none(),
+            playback: self.playback.as_mut(),
+            skip_frames: &mut self.skip_frames,
+            deaf: &mut self.deaf,
+        };
+        let lent = transfer::lend(self.capture.as_mut(), &mut sink, period, process);
+        self.position += lent as u64;
+        if lent == period {
+            self.patience.reset();
+        } else {
+            self.alarm = true;
+        }
+        if !self.deaf && self.skip_frames == 0 {
+            self.playback_patience.reset();
+        }
+        lent
+    }
+
+    fn sleeps(&self) -> u64 {
+        self.sleeps
+    }
+
+    fn stop(&mut self) {
+        if matches!(self.phase, Phase::Running | Phase::Broken(_)) {
+            self.phase = Phase::Stopped;
+            for side in self.capture.iter().chain(&self.playback) {
+                side.pcm.drop().ok();
+            }
+        }
+    }
+
+    fn failure(&self) -> Option<&'static str> {
+        match self.phase {
+            Phase::Gone(reason) => Some(reason.text()),
+            _ if self.playback_away => Some("the playback device is gone; capture goes on"),
+            _ => None,
+        }
+    }
+}
+
+/// Frames that `capture` held when `playback`, which was just started with `prefill` frames, began. Both counters
+/// are read now and the time since cancels out, so it does not matter when this thread comes to ask.
+fn captured_before(capture: &Side, playback: &Side, prefill: usize) -> usize {
+    let (mut before, mut narrowest) = (0, i64::MAX);
+    for _ in 0..4 {
+        let (first, room, second) = (capture.pcm.avail(), playback.pcm.avail(), capture.pcm.avail());
+        let (Ok(first), Ok(room), Ok(second)) = (first, room, second) else { break };
+        if second - first < narrowest {
+            let played = prefill as i64 - (playback.buffer_frames as i64 - room);
+            (before, narrowest) = (i64::midpoint(first, second) - played, second - first);
+        }
+        if narrowest <= 1 {
+            break;
+        }
+    }
+    before.max(0) as usize
+}
+
+/// What became of one direction at opening.
+enum Opened {
+    Side(Box<Side>),
+    /// Not asked for.
+    Unwanted,
+    /// The name has no such direction.
+    Absent(DeviceError),
+}
+
+impl Opened {
+    fn side(self) -> Option<Side> {
+        match self {
+            Opened::Side(side) => Some(*side),
+            _ => None,
+        }
+    }
+}
+
+fn open_side(
+    spec: &DeviceSpec,
+    pcm: Option<&str>,
+    direction: Direction,
+    channels: Option<usize>,
+    one_name: bool,
+    notes: &mut Vec<String>,
+) -> Result<Opened, DeviceError> {
+    let (Some(pcm), false) = (pcm, channels == Some(0)) else { return Ok(Opened::Unwanted) };
+    let want = Want {
+        device: &spec.name,
+        pcm,
+        direction,
+        rate: spec.rate,
+        period_frames: spec.period_frames.max(PERIOD_FRAMES_MIN),
+        buffer_frames: spec.buffer_frames.unwrap_or(BUFFER_FRAMES_DEFAULT).max(4 * spec.period_frames),
+        channels,
+        format: spec.format,
+    };
+    match Side::open(&want, notes) {
+        Ok(side) => Ok(Opened::Side(Box::new(side))),
+        // One name for both: the other direction may be all there is to it.
+        Err(error @ DeviceError::Unknown { .. }) if one_name && channels.is_none() => Ok(Opened::Absent(error)),
+        Err(error) => Err(error),
+    }
+}
+
+fn note_absent(opened: &Opened, direction: Direction, notes: &mut Vec<String>) {
+    if matches!(opened, Opened::Absent(_)) {
+        notes.push(format!("the device has no {}", side::direction_name(direction)));
+    }
+}
+
+/// Tries the link that each start makes.
+fn link_is_possible(capture: Option<&Side>, playback: Option<&Side>) -> bool {
+    let (Some(capture), Some(playback)) = (capture, playback) else { return false };
+    let linked = capture.pcm.link(&playback.pcm).is_ok();
+    if linked {
+        capture.pcm.unlink().ok();
+    }
+    linked
+}
+
+/// The PCM names of capture and playback.
+fn names<'n>(spec: &DeviceSpec, pcm: &'n str) -> Result<(Option<&'n str>, Option<&'n str>), DeviceError> {
+    let malformed = |reason: &str| DeviceError::Malformed { name: spec.name.clone(), reason: reason.to_owned() };
+    if pcm.contains('\0') {
+        return Err(malformed("a device name has no zero byte"));
+    }
+    let (capture, playback) = split_names(pcm);
+    if capture.is_empty() || playback.is_empty() {
+        return Err(malformed("a PCM name is missing; use alsa:NAME or alsa:CAPTURE,PLAYBACK with - for none"));
+    }
+    let some = |name: &'n str| (name != "-").then_some(name);
+    match (some(capture), some(playback)) {
+        (None, None) => Err(malformed("neither capture nor playback is named")),
+        names => Ok(names),
+    }
+}
+
+/// Splits `CAPTURE,PLAYBACK`. Commas are part of many names (`hw:0,1`, `hw:CARD=UMC,DEV=0`): the one that counts
+/// is followed by `-` or by what can begin a name, and lies outside of quotes and braces.
+fn split_names(pcm: &str) -> (&str, &str) {
+    let (mut quote, mut depth) = (None, 0_u32);
+    for (at, c) in pcm.char_indices() {
+        match (c, quote) {
+            (_, Some(open)) => quote = (c != open).then_some(open),
+            ('\'' | '"', None) => quote = Some(c),
+            ('{', None) => depth += 1,
+            ('}', None) => depth = depth.saturating_sub(1),
+            (',', None) if depth == 0 && begins_a_name(&pcm[at + 1..]) => return (&pcm[..at], &pcm[at + 1..]),
+            _ => {}
+        }
+    }
+    (pcm, pcm)
+}
+
+fn begins_a_name(rest: &str) -> bool {
+    let head = rest.split([',', ':']).next().unwrap_or("");
+    rest.is_empty() || rest == "-" || (head.starts_with(|c: char| c.is_alphabetic() || c == '_') && !head.contains('='))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pair_is_told_from_the_commas_of_a_name() {
+        for (text, capture, playback) in [
+            ("default", "default", "default"),
+            ("hw:0,0", "hw:0,0", "hw:0,0"),
+            ("hw:CARD=UMC,DEV=0", "hw:CARD=UMC,DEV=0", "hw:CARD=UMC,DEV=0"),
+            ("hw:0,0,hw:1,0", "hw:0,0", "hw:1,0"),
+            ("hw:CARD=A,DEV=0,hw:CARD=B,DEV=1", "hw:CARD=A,DEV=0", "hw:CARD=B,DEV=1"),
+            ("mic,speaker", "mic", "speaker"),
+            ("-,hw:0,1", "-", "hw:0,1"),
+            ("hw:0,1,-", "hw:0,1", "-"),
+            ("plug:'hw:0,dev',speaker", "plug:'hw:0,dev'", "speaker"),
+            ("plug:{SLAVE=\"a,b\"}", "plug:{SLAVE=\"a,b\"}", "plug:{SLAVE=\"a,b\"}"),
+            ("mic,", "mic", ""),
+        ] {
+            assert_eq!(split_names(text), (capture, playback), "{text}");
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Transfer of non-interleaved frames, which the `alsa` crate offers through raw pointers only. Thread: audio.
+#![expect(unsafe_code, reason = "readn and writen take one raw pointer per channel")]
+
+use super::side::Touched;
+use ::alsa::pcm::IO;
+
+/// One block of planar sound: channel `c` starts at byte `c * channel_step` of `bytes`.
+///
+/// Holding a `Planar` tells you: `bytes` has at least `channels * channel_step` bytes.
+pub(super) struct Planar {
+    bytes: Touched,
+    channel_step: usize,
+    frame_bytes: usize,
+    pointers: Vec<*mut u8>,
+}
+
+// SAFETY: the pointers are scratch space, written anew from `bytes` at the head of each transfer and read only there.
+unsafe impl Send for Planar {}
+
+impl Planar {
+    /// Room for `frames` frames of `channels` channels of `sample_bytes` each.
+    pub(super) fn new(channels: usize, sample_bytes: usize, frames: usize) -> Result<Self, std::io::Error> {
+        let channel_step = frames * sample_bytes;
+        let bytes = Touched::new(channels * channel_step)?;
+        Ok(Planar { bytes, channel_step, frame_bytes: sample_bytes, pointers: vec![std::ptr::null_mut(); channels] })
+    }
+
+    /// Bytes from one channel to the next.
+    pub(super) fn channel_step(&self) -> usize {
+        self.channel_step
+    }
+
+    /// The block's memory.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The block's memory, to be filled.
+    pub(super) fn bytes_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes
+    }
+
+    /// Reads up to `frames` frames to the head of the block.
+    pub(super) fn read(&mut self, io: &IO<'_, u8>, frames: usize) -> ::alsa::Result<usize> {
+        let frames = frames.min(self.channel_step / self.frame_bytes);
+        self.aim(0);
+        // SAFETY: `aim` set one pointer per channel, each to `channel_step` bytes of its own in `bytes`,
+        // and `frames` samples fit into those.
+        unsafe { io.readn(&mut self.pointers, frames) }
+    }
+
+    /// Writes `frames` frames from frame `from` of the block on.
+    pub(super) fn write(&mut self, io: &IO<'_, u8>, from: usize, frames: usize) -> ::alsa::Result<usize> {
+        let capacity = self.channel_step / self.frame_bytes;
+        let from = from.min(capacity);
+        let frames = frames.min(capacity - from);
+        self.aim(from);
+        // SAFETY: a `*mut u8` and a `*const u8` have one layout; `aim` set one pointer per channel, and from
+        // each of them `frames` samples lie within that channel's bytes.
+        unsafe {
+            let pointers = std::slice::from_raw_parts(self.pointers.as_ptr().cast::<*const u8>(), self.pointers.len());
+            io.writen(pointers, frames)
+        }
+    }
+
+    /// Points at frame `from` of each channel; `from` is at most the block's capacity.
+    fn aim(&mut self, from: usize) {
+        let step = self.channel_step;
+        debug_assert!(from * self.frame_bytes <= step);
+        debug_assert!(self.pointers.len() * step <= self.bytes.len());
+        let base = self.bytes.as_mut_ptr();
+        for (channel, pointer) in self.pointers.iter_mut().enumerate() {
+            *pointer = base.wrapping_add(channel * step + from * self.frame_bytes);
+        }
+    }
+}

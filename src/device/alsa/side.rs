@@ -1,0 +1,406 @@
+//! One direction of an ALSA device: how it is opened and set, and how its samples are reached. Thread: audio
+//! (opening: control).
+
+use super::list;
+use super::planar::Planar;
+use super::ring;
+use crate::device::DeviceError;
+use crate::format::DeviceFormat;
+use crate::limits::{BLOCK_FRAMES_MAX, CHANNEL_COUNT_MAX, PERIOD_FRAMES_MAX, PERIOD_FRAMES_MIN};
+use crate::time::SampleRate;
+use ::alsa::pcm::{Access as PcmAccess, Format, Frames, HwParams, PCM};
+use ::alsa::{Direction, ValueOr};
+use memmap2::{MmapMut, MmapOptions};
+use std::ops::{Deref, DerefMut};
+
+/// Formats in order of preference: what cards speak by themselves first.
+pub(super) const FORMATS: [DeviceFormat; 5] =
+    [DeviceFormat::S32, DeviceFormat::S24In3, DeviceFormat::S24, DeviceFormat::F32, DeviceFormat::S16];
+
+/// Ways to the samples in order of preference.
+const WAYS: [PcmAccess; 3] = [PcmAccess::MMapInterleaved, PcmAccess::RWInterleaved, PcmAccess::RWNonInterleaved];
+
+/// Rates that an error or a list names.
+pub(super) const RATES: [u32; 14] =
+    [8_000, 11_025, 16_000, 22_050, 32_000, 44_100, 48_000, 64_000, 88_200, 96_000, 176_400, 192_000, 352_800, 384_000];
+
+/// A device that takes any channel count up to more than this has no count of its own: it gets two.
+const ELASTIC_CHANNEL_COUNT: u32 = 32;
+
+/// The numbers of `snd_pcm_state_t`. The crate's `state()` panics on one it doesn't know.
+pub(super) mod state {
+    pub(crate) const PREPARED: i32 = 2;
+    pub(crate) const RUNNING: i32 = 3;
+    pub(crate) const XRUN: i32 = 4;
+    pub(crate) const SUSPENDED: i32 = 7;
+    pub(crate) const DISCONNECTED: i32 = 8;
+}
+
+/// Memory whose pages are all there before the audio thread comes.
+pub(super) struct Touched(Option<MmapMut>);
+
+impl Touched {
+    /// `bytes` zero bytes.
+    pub(super) fn new(bytes: usize) -> Result<Self, std::io::Error> {
+        if bytes == 0 {
+            return Ok(Touched(None));
+        }
+        MmapOptions::new().len(bytes).populate().map_anon().map(|map| {
+            let mut map = map;
+            map.fill(0);
+            Touched(Some(map))
+        })
+    }
+}
+
+impl Deref for Touched {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        self.0.as_deref().unwrap_or(&[])
+    }
+}
+
+impl DerefMut for Touched {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        self.0.as_deref_mut().unwrap_or(&mut [])
+    }
+}
+
+/// What is asked of one side.
+pub(super) struct Want<'a> {
+    /// The device's full name, for errors.
+    pub(super) device: &'a str,
+    pub(super) pcm: &'a str,
+    pub(super) direction: Direction,
+    pub(super) rate: SampleRate,
+    pub(super) period_frames: usize,
+    pub(super) buffer_frames: usize,
+    pub(super) channels: Option<usize>,
+    pub(super) format: Option<DeviceFormat>,
+}
+
+/// How samples are reached.
+pub(super) enum Way {
+    /// In the mapped ring.
+    Mapped,
+    /// `readi` / `writei` through [`Side::block`].
+    Interleaved,
+    /// `readn` / `writen`.
+    Planar(Planar),
+}
+
+/// One open direction.
+pub(super) struct Side {
+    pub(super) pcm: PCM,
+    pub(super) direction: Direction,
+    pub(super) channels: usize,
+    pub(super) format: DeviceFormat,
+    pub(super) period_frames: usize,
+    pub(super) buffer_frames: usize,
+    pub(super) way: Way,
+    /// One block of interleaved sound: the transfer's in [`Way::Interleaved`], and where output goes that
+    /// nobody will hear.
+    pub(super) block: Touched,
+}
+
+/// One possible setting.
+#[derive(Clone, Copy)]
+struct Choice {
+    access: PcmAccess,
+    format: DeviceFormat,
+    channels: u32,
+    resample: bool,
+}
+
+impl Side {
+    /// Opens and sets one direction, and says what was settled for in `notes`.
+    pub(super) fn open(want: &Want<'_>, notes: &mut Vec<String>) -> Result<Side, DeviceError> {
+        let pcm = PCM::new(want.pcm, want.direction, true).map_err(|e| list::open_error(want, errno(&e)))?;
+        let choice = choose(&pcm, want, notes)?;
+        apply(&pcm, want, choice)?;
+        let (period_frames, buffer_frames) = settled(&pcm, want)?;
+        note_buffer(want, period_frames, buffer_frames, notes);
+        let channels = choice.channels as usize;
+        let frame_bytes = channels * choice.format.bytes();
+        let no_memory = |e: std::io::Error| failed(want, "mmap", e.to_string());
+        let way = match choice.access {
+            PcmAccess::MMapInterleaved => Way::Mapped,
+            PcmAccess::RWNonInterleaved => {
+                Way::Planar(Planar::new(channels, choice.format.bytes(), BLOCK_FRAMES_MAX).map_err(no_memory)?)
+            }
+            _ => Way::Interleaved,
+        };
+        let block = Touched::new(BLOCK_FRAMES_MAX * frame_bytes).map_err(no_memory)?;
+        if matches!(way, Way::Mapped) && !ring::make_resident(&pcm, buffer_frames * frame_bytes) {
+            notes.push(format!("{}: the first round of its buffer may fault", label(want)));
+        }
+        let format = choice.format;
+        Ok(Side { pcm, direction: want.direction, channels, format, period_frames, buffer_frames, way, block })
+    }
+
+    /// Sets when the device wakes us, and that it starts when told and stops when its buffer is used up.
+    pub(super) fn set_wake(&self, device: &str, avail_min: usize) -> Result<(), DeviceError> {
+        let set = || -> ::alsa::Result<()> {
+            let params = self.pcm.sw_params_current()?;
+            params.set_avail_min(avail_min as Frames)?;
+            params.set_start_threshold(params.get_boundary()?)?;
+            params.set_stop_threshold(self.buffer_frames as Frames)?;
+            self.pcm.sw_params(&params)
+        };
+        set().map_err(|e| DeviceError::Failed {
+            name: device.to_owned(),
+            call: "snd_pcm_sw_params",
+            reason: system_says(errno(&e)),
+        })
+    }
+
+    /// Bytes of one frame.
+    pub(super) fn frame_bytes(&self) -> usize {
+        self.channels * self.format.bytes()
+    }
+
+    /// Gives the device `frames` frames of silence. Returns how many it took.
+    pub(super) fn write_silence(&mut self, frames: usize) -> Result<usize, i32> {
+        let mut written = 0;
+        self.pcm.avail_update().map_err(|e| errno(&e))?;
+        let frame_bytes = self.frame_bytes();
+        if let Way::Planar(planar) = &mut self.way {
+            planar.bytes_mut().fill(0);
+        }
+        self.block.fill(0);
+        while written < frames {
+            let piece = (frames - written).min(BLOCK_FRAMES_MAX);
+            let io = self.pcm.io_bytes();
+            let moved = match &mut self.way {
+                Way::Mapped => io.mmap(piece, |ring| {
+                    ring.fill(0);
+                    ring.len() / frame_bytes
+                }),
+                Way::Interleaved => io.writei(&self.block[..piece * frame_bytes]),
+                Way::Planar(planar) => planar.write(&io, 0, piece),
+            };
+            match moved.map_err(|e| errno(&e)) {
+                Ok(0) | Err(libc::EAGAIN) => break,
+                Ok(moved) => written += moved,
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(written)
+    }
+
+    /// Reads the next frames, at most `frames` and a block, into this side's own memory. Not for mapped sides.
+    pub(super) fn read_block(&mut self, frames: usize) -> Result<usize, i32> {
+        let frame_bytes = self.frame_bytes();
+        let piece = frames.min(BLOCK_FRAMES_MAX);
+        let io = self.pcm.io_bytes();
+        match &mut self.way {
+            Way::Mapped => Ok(0),
+            Way::Interleaved => io.readi(&mut self.block[..piece * frame_bytes]),
+            Way::Planar(planar) => planar.read(&io, piece),
+        }
+        .map_err(|e| errno(&e))
+    }
+
+    /// Writes the first `frames` frames of this side's own memory. Not for mapped sides.
+    pub(super) fn write_block(&mut self, frames: usize) -> Result<(), i32> {
+        let frame_bytes = self.frame_bytes();
+        let mut written = 0;
+        while written < frames {
+            let io = self.pcm.io_bytes();
+            let moved = match &mut self.way {
+                Way::Mapped => return Ok(()),
+                Way::Interleaved => io.writei(&self.block[written * frame_bytes..frames * frame_bytes]),
+                Way::Planar(planar) => planar.write(&io, written, frames - written),
+            };
+            match moved.map_err(|e| errno(&e)) {
+                Ok(0) => return Err(libc::EAGAIN),
+                Ok(moved) => written += moved,
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The positive number of an error, whichever call it comes from: `poll` and `revents` carry it negated.
+pub(super) fn errno(e: &::alsa::Error) -> i32 {
+    e.errno().abs()
+}
+
+/// The system's text for an error number.
+pub(super) fn system_says(errno: i32) -> String {
+    std::io::Error::from_raw_os_error(errno).to_string()
+}
+
+/// The crate's name of a format.
+pub(super) fn pcm_format(format: DeviceFormat) -> Format {
+    match format {
+        DeviceFormat::S16 => Format::S16LE,
+        DeviceFormat::S24 => Format::S24LE,
+        DeviceFormat::S24In3 => Format::S243LE,
+        DeviceFormat::S32 => Format::S32LE,
+        DeviceFormat::F32 => Format::FloatLE,
+    }
+}
+
+/// "capture" or "playback", for sentences.
+pub(super) fn direction_name(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Capture => "capture",
+        Direction::Playback => "playback",
+    }
+}
+
+/// Rates of [`RATES`] that `params` allows, as text.
+pub(super) fn rates_offered(params: &HwParams<'_>) -> String {
+    let offered: Vec<String> =
+        RATES.iter().filter(|rate| params.test_rate(**rate).is_ok()).map(ToString::to_string).collect();
+    match (offered.is_empty(), params.get_rate_min(), params.get_rate_max()) {
+        (false, ..) => format!("it offers {} Hz", offered.join(", ")),
+        (true, Ok(min), Ok(max)) if min == max => format!("it offers {min} Hz"),
+        (true, Ok(min), Ok(max)) => format!("it offers {min} to {max} Hz"),
+        _ => "it offers no rate at all".to_owned(),
+    }
+}
+
+fn failed(want: &Want<'_>, call: &'static str, reason: String) -> DeviceError {
+    DeviceError::Failed { name: want.device.to_owned(), call, reason }
+}
+
+fn unsupported(want: &Want<'_>, what: String, offers: String) -> DeviceError {
+    DeviceError::Unsupported { name: want.device.to_owned(), what, offers }
+}
+
+fn label(want: &Want<'_>) -> &'static str {
+    direction_name(want.direction)
+}
+
+fn any_params<'p>(pcm: &'p PCM, want: &Want<'_>, resample: bool) -> Result<HwParams<'p>, DeviceError> {
+    let params = HwParams::any(pcm).map_err(|e| failed(want, "snd_pcm_hw_params_any", system_says(errno(&e))))?;
+    // Refused by what cannot convert anyway.
+    params.set_rate_resample(resample).ok();
+    Ok(params)
+}
+
+/// The first setting, in order of preference, that the device takes.
+fn choose(pcm: &PCM, want: &Want<'_>, notes: &mut Vec<String>) -> Result<Choice, DeviceError> {
+    let mut resample = false;
+    if any_params(pcm, want, false)?.test_rate(want.rate.0).is_err() {
+        // A device with a converter: better the wanted rate than none, and it is said.
+        resample = any_params(pcm, want, true)?.test_rate(want.rate.0).is_ok();
+        if !resample {
+            return Err(unsupported(want, want.rate.to_string(), rates_offered(&any_params(pcm, want, false)?)));
+        }
+        notes.push(format!("{}: {} is not the device's own rate; ALSA converts it", label(want), want.rate));
+    }
+    let channels = choose_channels(pcm, want, resample, notes)?;
+    let preferred = want.format.into_iter().chain(FORMATS);
+    for access in WAYS {
+        for format in preferred.clone() {
+            let choice = Choice { access, format, channels, resample };
+            if restricted(pcm, want, choice)?.is_some() {
+                note_choice(want, choice, notes);
+                return Ok(choice);
+            }
+        }
+    }
+    let what = format!("{channels} channels at {} in a known format for {}", want.rate, label(want));
+    let names = FORMATS.map(DeviceFormat::name).join(", ");
+    Err(unsupported(want, what, format!("one of {names} is needed")))
+}
+
+fn note_choice(want: &Want<'_>, choice: Choice, notes: &mut Vec<String>) {
+    if want.format.is_some_and(|format| format != choice.format) {
+        notes.push(format!(
+            "{}: the format is {}, the device does not offer the wanted one",
+            label(want),
+            choice.format
+        ));
+    }
+    if choice.access != PcmAccess::MMapInterleaved {
+        notes.push(format!("{}: no mapped interleaved access; each sample is copied once more", label(want)));
+    }
+}
+
+fn choose_channels(pcm: &PCM, want: &Want<'_>, resample: bool, notes: &mut Vec<String>) -> Result<u32, DeviceError> {
+    let params = any_params(pcm, want, resample)?;
+    // Many cards have fewer channels at higher rates.
+    params.set_rate(want.rate.0, ValueOr::Nearest).ok();
+    let read = |e: ::alsa::Error| failed(want, "snd_pcm_hw_params_get_channels", system_says(errno(&e)));
+    let min = params.get_channels_min().map_err(read)?;
+    let max = params.get_channels_max().map_err(read)?;
+    let limit = max.min(CHANNEL_COUNT_MAX as u32);
+    let Some(wanted) = want.channels else {
+        if min < max && ELASTIC_CHANNEL_COUNT < max {
+            let channels = min.max(2);
+            notes.push(format!("{}: it takes any number of channels; {channels} are opened", label(want)));
+            return Ok(channels);
+        }
+        return Ok(limit);
+    };
+    let wanted = u32::try_from(wanted).unwrap_or(u32::MAX);
+    match (wanted.max(min)..=limit).find(|count| params.test_channels(*count).is_ok()) {
+        Some(channels) => Ok(channels),
+        None => Err(unsupported(
+            want,
+            format!("{wanted} {} channels at {}", label(want), want.rate),
+            format!("it has {limit}"),
+        )),
+    }
+}
+
+/// The space of settings that `choice` leaves, `None` if it is empty.
+fn restricted<'p>(pcm: &'p PCM, want: &Want<'_>, choice: Choice) -> Result<Option<HwParams<'p>>, DeviceError> {
+    let params = any_params(pcm, want, choice.resample)?;
+    let taken = params.set_access(choice.access).is_ok()
+        && params.set_format(pcm_format(choice.format)).is_ok()
+        && params.set_rate(want.rate.0, ValueOr::Nearest).is_ok()
+        && params.set_channels(choice.channels).is_ok();
+    Ok(taken.then_some(params))
+}
+
+fn apply(pcm: &PCM, want: &Want<'_>, choice: Choice) -> Result<(), DeviceError> {
+    let Some(params) = restricted(pcm, want, choice)? else {
+        return Err(failed(want, "snd_pcm_hw_params", "the device changed its mind".to_owned()));
+    };
+    let set = || -> ::alsa::Result<()> {
+        let period = params.set_period_size_near(want.period_frames as Frames, ValueOr::Nearest)?;
+        params.set_buffer_size_near((want.buffer_frames as Frames).max(4 * period))?;
+        pcm.hw_params(&params)
+    };
+    set().map_err(|e| match errno(&e) {
+        // Some drivers are opened by anyone and refuse here.
+        libc::EBUSY => list::open_error(want, libc::EBUSY),
+        other => failed(want, "snd_pcm_hw_params", system_says(other)),
+    })
+}
+
+/// Period and buffer as the device has them now.
+fn settled(pcm: &PCM, want: &Want<'_>) -> Result<(usize, usize), DeviceError> {
+    let read = || -> ::alsa::Result<(Frames, Frames, u32)> {
+        let params = pcm.hw_params_current()?;
+        Ok((params.get_period_size()?, params.get_buffer_size()?, params.get_rate()?))
+    };
+    let (period, buffer, rate) =
+        read().map_err(|e| failed(want, "snd_pcm_hw_params_current", system_says(errno(&e))))?;
+    if rate != want.rate.0 {
+        return Err(unsupported(want, want.rate.to_string(), format!("it offers {rate} Hz")));
+    }
+    let (period, buffer) = (period as usize, buffer as usize);
+    if !(PERIOD_FRAMES_MIN..=PERIOD_FRAMES_MAX).contains(&period) || buffer < 2 * period {
+        let what = format!("a period of {} frames for {}", want.period_frames, label(want));
+        return Err(unsupported(want, what, format!("it settled on {period} in a buffer of {buffer}")));
+    }
+    Ok((period, buffer))
+}
+
+fn note_buffer(want: &Want<'_>, period: usize, buffer: usize, notes: &mut Vec<String>) {
+    if period != want.period_frames {
+        notes.push(format!("{}: the period is {period} frames, not {}", label(want), want.period_frames));
+    }
+    if buffer < 4 * period {
+        notes.push(format!("{}: the buffer holds only {} periods", label(want), buffer / period));
+    } else if buffer < want.buffer_frames {
+        notes.push(format!("{}: the buffer is {buffer} frames, not {}", label(want), want.buffer_frames));
+    }
+}

@@ -1,0 +1,617 @@
+//! The ALSA device, against a sound card that lives in a file (tests/alsa/pcm_clk.c). Thread: test.
+//!
+//! alsa-lib reads its configuration once per process: each test runs itself again with its own
+//! `ALSA_CONFIG_PATH`, so it works under `cargo test` and `cargo nextest` alike.
+
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+
+use faultless::device::alsa::{AlsaDevice, Gone, Listing, list};
+use faultless::device::virtual_device::Signal;
+use faultless::device::{Access, Device, DeviceError, DeviceSpec, Input, LossCause, Output, Wake};
+use faultless::format::DeviceFormat;
+use faultless::time::SampleRate;
+use nix::sys::resource::{UsageWho, getrusage};
+use std::fmt::Write;
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+const CHILD: &str = "FAULTLESS_TEST_CARD";
+const RATE: u32 = 48_000;
+/// Deep enough for the late wakes of a busy machine.
+const BUFFER: usize = 16_384;
+const FORMATS: [DeviceFormat; 5] =
+    [DeviceFormat::S32, DeviceFormat::S24In3, DeviceFormat::S24, DeviceFormat::F32, DeviceFormat::S16];
+
+/// Faults of the card, as in pcm_clk.c.
+#[derive(Clone, Copy)]
+enum Fault {
+    None = 0,
+    Unplugged = 1,
+    Stuck = 2,
+    CaptureXrun = 3,
+    PlaybackXrun = 4,
+    SilentLoss = 6,
+    Busy = 7,
+}
+
+/// The card's shared file.
+struct Bus(File);
+
+impl Bus {
+    fn of(name: &str) -> Bus {
+        let path = card_folder().join(name);
+        Bus(File::options().read(true).write(true).create(true).truncate(false).open(path).unwrap())
+    }
+
+    fn inject(&self, fault: Fault, argument: u32) {
+        self.0.write_at(&argument.to_ne_bytes(), 12).unwrap();
+        self.0.write_at(&(fault as u32).to_ne_bytes(), 4).unwrap();
+    }
+
+    fn number(&self, at: u64) -> u64 {
+        let mut bytes = [0; 8];
+        self.0.read_exact_at(&mut bytes, at).unwrap();
+        u64::from_ne_bytes(bytes)
+    }
+
+    fn lost(&self) -> u64 {
+        self.number(24)
+    }
+
+    fn xruns(&self) -> u64 {
+        self.number(32)
+    }
+}
+
+fn card_folder() -> PathBuf {
+    PathBuf::from(std::env::var_os(CHILD).unwrap())
+}
+
+/// Runs `body` in a process of its own, whose ALSA knows the test cards.
+fn on_a_test_card(test: &str, body: fn()) {
+    if std::env::var_os(CHILD).is_some() {
+        return body();
+    }
+    let plugin = match plugin() {
+        Ok(plugin) => plugin,
+        Err(reason) => return eprintln!("SKIPPED {test}: {reason}"),
+    };
+    // On tmpfs: elsewhere the kernel would write-protect the card's page at each writeback, and the store
+    // after it would be a fault of the audio thread that is the test's, not the device's.
+    let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+    let config = folder.path().join("asound.conf");
+    fs::write(&config, configuration(&plugin, folder.path())).unwrap();
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--nocapture", "--test-threads=1"])
+        .env(CHILD, folder.path())
+        .env("ALSA_CONFIG_PATH", &config)
+        .output()
+        .unwrap();
+    let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+    assert!(output.status.success() && text.contains("1 passed"), "{text}");
+    println!("{text}");
+}
+
+/// Builds the card, unless that was done.
+fn plugin() -> Result<PathBuf, String> {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/alsa/pcm_clk.c");
+    let library = Path::new(env!("CARGO_TARGET_TMPDIR")).join("libasound_module_pcm_clk.so");
+    let changed = |path: &Path| path.metadata().and_then(|data| data.modified()).ok();
+    if changed(&source) < changed(&library) {
+        return Ok(library);
+    }
+    // Under a name of its own first: tests run side by side.
+    let built = library.with_extension(format!("{}.so", std::process::id()));
+    let gcc = Command::new("gcc")
+        .args(["-O2", "-Wall", "-shared", "-fPIC", "-DPIC", "-o"])
+        .args([&built, &source])
+        .arg("-lasound")
+        .output()
+        .map_err(|e| format!("gcc: {e}"))?;
+    if !gcc.status.success() {
+        let text = String::from_utf8_lossy(&gcc.stderr).into_owned();
+        assert!(text.contains("asoundlib.h") || text.contains("-lasound"), "{text}");
+        return Err("libasound's headers are missing".to_owned());
+    }
+    fs::rename(&built, &library).unwrap();
+    Ok(library)
+}
+
+fn configuration(plugin: &Path, folder: &Path) -> String {
+    let mut text = format!("</usr/share/alsa/alsa.conf>\npcm_type.clk {{ lib \"{}\" }}\n", plugin.display());
+    let mut card = |name: &str, bus: &str, fields: &str| {
+        let bus = folder.join(bus);
+        let hint = format!("hint {{ show on description \"Test card {name}\" }}");
+        writeln!(text, "pcm.{name} {{ type clk bus \"{}\" {fields} {hint} }}", bus.display()).unwrap();
+    };
+    for access in ["m", "r", "n"] {
+        card(&format!("ramp_{access}"), "ramp", &format!("channels 6 rate 48000 ramp 1 access \"{access}\""));
+        card(&format!("loop_{access}"), "loop", &format!("channels 4 rate 8000 access \"{access}\""));
+    }
+    card("wide", "wide", "channels 24 rate 48000 ramp 1");
+    text + "pcm.mic { type asym capture.pcm \"ramp_m\" }\npcm.speaker { type asym playback.pcm \"loop_m\" }\n"
+}
+
+fn spec(name: &str) -> DeviceSpec {
+    DeviceSpec {
+        name: format!("alsa:{name}"),
+        rate: SampleRate(RATE),
+        period_frames: 256,
+        buffer_frames: Some(BUFFER),
+        inputs: None,
+        outputs: None,
+        format: None,
+        signal: Signal::Silence,
+    }
+}
+
+fn capture_spec(name: &str) -> DeviceSpec {
+    DeviceSpec { outputs: Some(0), ..spec(name) }
+}
+
+/// Slow enough that two periods of playback outlast any late wake.
+fn loop_spec(name: &str) -> DeviceSpec {
+    DeviceSpec { rate: SampleRate(8_000), period_frames: 2048, ..spec(name) }
+}
+
+fn open(spec: &DeviceSpec) -> AlsaDevice {
+    AlsaDevice::open(spec, spec.name.strip_prefix("alsa:").unwrap()).unwrap()
+}
+
+fn error(spec: &DeviceSpec) -> DeviceError {
+    match AlsaDevice::open(spec, spec.name.strip_prefix("alsa:").unwrap()) {
+        Ok(_) => panic!("{} was opened", spec.name),
+        Err(error) => error,
+    }
+}
+
+/// The sample of frame `frame` of channel `channel`, as its top 24 bits.
+fn sample(input: &Input<'_>, frame: usize, channel: usize) -> i32 {
+    let at = frame * input.frame_step + channel * input.channel_step;
+    let b = &input.bytes[at..at + input.format.bytes()];
+    match input.format {
+        DeviceFormat::S16 => i32::from(i16::from_le_bytes([b[0], b[1]])) << 8,
+        DeviceFormat::S24 | DeviceFormat::S24In3 => i32::from_le_bytes([0, b[0], b[1], b[2]]) >> 8,
+        DeviceFormat::S32 => i32::from_le_bytes([b[0], b[1], b[2], b[3]]) >> 8,
+        DeviceFormat::F32 => (f32::from_le_bytes([b[0], b[1], b[2], b[3]]) * 8_388_608.0) as i32,
+    }
+}
+
+fn put(output: &mut Output<'_>, frame: usize, channel: usize, value: i32) {
+    let at = frame * output.frame_step + channel * output.channel_step;
+    let bytes = &mut output.bytes[at..at + output.format.bytes()];
+    let full = value << 8;
+    match output.format {
+        DeviceFormat::S16 => bytes.copy_from_slice(&full.to_le_bytes()[2..]),
+        DeviceFormat::S24In3 => bytes.copy_from_slice(&full.to_le_bytes()[1..]),
+        DeviceFormat::S24 => bytes.copy_from_slice(&value.to_le_bytes()),
+        DeviceFormat::S32 => bytes.copy_from_slice(&full.to_le_bytes()),
+        DeviceFormat::F32 => bytes.copy_from_slice(&(value as f32 / 8_388_608.0).to_le_bytes()),
+    }
+}
+
+fn ramp(frame: u64, channel: usize) -> i32 {
+    ((frame + channel as u64 * 1_000_003) & 0xff_ffff) as i32 - 0x80_0000
+}
+
+/// As many bits of a 24-bit sample as `format` keeps.
+fn kept(value: i32, format: DeviceFormat) -> i32 {
+    if format == DeviceFormat::S16 { value >> 8 << 8 } else { value }
+}
+
+/// Reads the card's ramp. Knows which device frame comes next, and so whether any was lost or repeated.
+#[derive(Default)]
+struct Listener {
+    /// The card's number of the next frame, modulo 2^24.
+    next: Option<u64>,
+    frames: u64,
+    wrong: u64,
+    /// Frames that were jumped over at each discontinuity.
+    jumps: Vec<u64>,
+}
+
+impl Listener {
+    fn hear(&mut self, input: &Input<'_>) {
+        for frame in 0..if input.channels == 0 { 0 } else { input.frames } {
+            if input.format != DeviceFormat::S16 {
+                let heard = (sample(input, frame, 0) + 0x80_0000) as u64;
+                let next = self.next.unwrap_or(heard);
+                if heard != next {
+                    self.jumps.push((heard + 0x100_0000 - next) & 0xff_ffff);
+                }
+                self.next = Some(heard);
+            } else if self.next.is_none() {
+                // 16 bits show 256 frames as one value: wait for the next value to begin.
+                let heard = (sample(input, frame, 0) + 0x80_0000) as u64;
+                if frame == 0 || heard == (sample(input, frame - 1, 0) + 0x80_0000) as u64 {
+                    continue;
+                }
+                self.next = Some(heard);
+            }
+            let next = self.next.unwrap();
+            for channel in 0..input.channels {
+                let expected = kept(ramp(next, channel), input.format);
+                self.wrong += u64::from(sample(input, frame, channel) != expected);
+            }
+            self.next = Some((next + 1) & 0xff_ffff);
+            self.frames += 1;
+        }
+    }
+}
+
+/// Captures until `frames` were heard, and returns what was said besides [`Wake::Ready`].
+fn listen(device: &mut AlsaDevice, listener: &mut Listener, frames: u64) -> Vec<Wake> {
+    let until = Instant::now() + Duration::from_secs(20);
+    let (mut told, mut heard) = (Vec::new(), 0);
+    while heard < frames && Instant::now() < until {
+        match device.wait(Duration::from_millis(100)) {
+            Wake::Ready => {
+                heard += device.cycle(&mut |input, mut output| {
+                    assert!(input.frames <= 1024 && (output.channels == 0 || output.frames == input.frames));
+                    output.bytes.fill(0);
+                    output.bytes = &mut [];
+                    listener.hear(&input);
+                }) as u64;
+            }
+            Wake::Timeout => {}
+            wake @ Wake::Lost { .. } => told.push(wake),
+            Wake::Gone => {
+                told.push(Wake::Gone);
+                return told;
+            }
+        }
+    }
+    assert!(frames <= heard, "only {heard} frames came");
+    told
+}
+
+#[test]
+fn every_format_and_access_captures_the_ramp_exactly() {
+    on_a_test_card("alsa::every_format_and_access_captures_the_ramp_exactly", || {
+        for (name, access) in [("ramp_m", Access::Mapped), ("ramp_r", Access::Copied), ("ramp_n", Access::Copied)] {
+            for format in FORMATS {
+                let mut device = open(&DeviceSpec { format: Some(format), ..capture_spec(name) });
+                let facts = device.facts().clone();
+                assert_eq!((facts.input_format, facts.inputs, facts.outputs, facts.access), (format, 6, 0, access));
+                assert_eq!((facts.period_frames, facts.buffer_frames), (256, BUFFER));
+                device.start().unwrap();
+                let mut listener = Listener::default();
+                // More than once round the buffer.
+                assert_eq!(listen(&mut device, &mut listener, 20_000), [], "{name} {format}");
+                assert_eq!((listener.wrong, listener.jumps), (0, vec![]), "{name} {format}");
+                assert!(19_000 < listener.frames);
+            }
+        }
+    });
+}
+
+#[test]
+fn an_odd_period_wraps_and_is_lent_in_blocks() {
+    on_a_test_card("alsa::an_odd_period_wraps_and_is_lent_in_blocks", || {
+        let mut device = open(&DeviceSpec { period_frames: 3000, ..capture_spec("ramp_m") });
+        device.start().unwrap();
+        let mut listener = Listener::default();
+        assert_eq!(listen(&mut device, &mut listener, 60_000), []);
+        assert_eq!((listener.wrong, listener.jumps), (0, vec![]));
+    });
+}
+
+#[test]
+fn what_is_played_is_captured_a_prefill_later() {
+    on_a_test_card("alsa::what_is_played_is_captured_a_prefill_later", || {
+        for (name, format) in [
+            ("loop_m", DeviceFormat::S32),
+            ("loop_m,loop_r", DeviceFormat::S24In3),
+            ("loop_n,loop_m", DeviceFormat::F32),
+            ("loop_r,loop_n", DeviceFormat::S24),
+        ] {
+            let mut device = open(&DeviceSpec { format: Some(format), ..loop_spec(name) });
+            assert_eq!((device.facts().inputs, device.facts().outputs, device.facts().linked), (4, 4, false));
+            let shift = device.prefill_frames() as u64 + 64;
+            device.start().unwrap();
+            let (mut position, mut right, mut wrong, mut skew) = (0_u64, 0_u64, 0_u64, None);
+            while position < 4 * 8_000 {
+                match device.wait(Duration::from_millis(200)) {
+                    Wake::Timeout => continue,
+                    Wake::Ready => {}
+                    other => panic!("{other:?} after {position} frames"),
+                }
+                device.cycle(&mut |input, mut output| {
+                    for frame in 0..input.frames {
+                        let now = position + frame as u64;
+                        for channel in 0..4 {
+                            put(&mut output, frame, channel, ramp(now + 0x80_0001, channel));
+                        }
+                        let heard = sample(&input, frame, 0);
+                        if skew.is_none() && shift <= now && heard != 0 {
+                            // Before that, it is the end of what the last device played. Two starts one after the other are a frame or a few apart.
+                            skew = Some(now - shift);
+                        }
+                        let Some(skew) = skew else { continue };
+                        for channel in 0..4 {
+                            let expected = ramp(now - shift - skew + 0x80_0001, channel);
+                            if sample(&input, frame, channel) == expected { right += 1 } else { wrong += 1 }
+                        }
+                    }
+                    position += input.frames as u64;
+                });
+            }
+            println!("{name}: right {right}, wrong {wrong}, started {skew:?} frames apart");
+            assert_eq!(wrong, 0, "{name}");
+            assert!(80_000 < right && skew.unwrap() < 400, "{name}: {right} {skew:?}");
+        }
+    });
+}
+
+#[test]
+fn a_capture_xrun_is_counted_to_the_period() {
+    on_a_test_card("alsa::a_capture_xrun_is_counted_to_the_period", || {
+        let bus = Bus::of("ramp");
+        for name in ["ramp_m", "ramp_r", "ramp_n"] {
+            let mut device = open(&capture_spec(name));
+            device.start().unwrap();
+            let mut listener = Listener::default();
+            assert_eq!(listen(&mut device, &mut listener, 30_000), []);
+            for round in 0..4 {
+                let lost_before = bus.lost();
+                if round == 3 {
+                    // A real one: later than the buffer is deep.
+                    std::thread::sleep(Duration::from_millis(450));
+                } else {
+                    std::thread::sleep(Duration::from_millis(40));
+                    bus.inject(Fault::CaptureXrun, 0);
+                }
+                let told = listen(&mut device, &mut listener, 10_000);
+                let lost = bus.lost() - lost_before;
+                let [Wake::Lost { frames, cause: LossCause::Xrun }] = told[..] else { panic!("{name}: {told:?}") };
+                let jump = listener.jumps.pop();
+                println!("{name}: said {frames}, the card lost {lost}, the ramp jumped {jump:?}");
+                assert_eq!(jump, Some(lost));
+                assert!(frames.abs_diff(lost) <= 256, "{name}: said {frames}, the card lost {lost}");
+            }
+            assert_eq!((listener.wrong, listener.jumps), (0, vec![]));
+        }
+    });
+}
+
+#[test]
+fn a_playback_xrun_loses_no_captured_frame_and_shifts_nothing() {
+    on_a_test_card("alsa::a_playback_xrun_loses_no_captured_frame_and_shifts_nothing", || {
+        let bus = Bus::of("loop");
+        let mut device = open(&loop_spec("loop_m"));
+        let shift = device.prefill_frames() as u64 + 64;
+        device.start().unwrap();
+        let (mut position, mut lags, mut told) = (0_u64, Vec::new(), Vec::new());
+        let mut injected = false;
+        while position < 80_000 {
+            if !injected && 30_000 < position {
+                injected = true;
+                std::thread::sleep(Duration::from_millis(50));
+                bus.inject(Fault::PlaybackXrun, 0);
+            }
+            match device.wait(Duration::from_millis(200)) {
+                Wake::Timeout => {}
+                Wake::Ready => {
+                    device.cycle(&mut |input, mut output| {
+                        for frame in 0..input.frames {
+                            let now = position + frame as u64;
+                            for channel in 0..4 {
+                                put(&mut output, frame, channel, now as i32 + 1);
+                            }
+                            let heard = sample(&input, frame, 0);
+                            if 0 < heard && shift <= now {
+                                lags.push((now, now as i64 + 1 - i64::from(heard) - shift as i64));
+                            }
+                        }
+                        position += input.frames as u64;
+                    });
+                }
+                other => told.push(other),
+            }
+        }
+        assert_eq!(told, [Wake::Lost { frames: 0, cause: LossCause::Xrun }]);
+        assert_eq!((bus.xruns(), bus.lost()), (1, 0));
+        let (first, last) = (lags[0].1, lags[lags.len() - 1].1);
+        let gap = lags.windows(2).map(|pair| pair[1].0 - pair[0].0).max().unwrap();
+        println!("output came {first} frames after its due place before the xrun, {last} after it; silent for {gap}");
+        assert!(first.abs_diff(last) <= 40, "{first} {last}");
+    });
+}
+
+#[test]
+fn a_loss_that_no_call_reports_is_found() {
+    on_a_test_card("alsa::a_loss_that_no_call_reports_is_found", || {
+        let bus = Bus::of("ramp");
+        let mut device = open(&capture_spec("ramp_m"));
+        device.start().unwrap();
+        let mut listener = Listener::default();
+        assert_eq!(listen(&mut device, &mut listener, 60_000), []);
+        bus.inject(Fault::SilentLoss, 9_600);
+        let told = listen(&mut device, &mut listener, 40_000);
+        assert_eq!(listener.jumps, [9_600]);
+        let [Wake::Lost { frames, cause: LossCause::Silent }] = told[..] else { panic!("{told:?}") };
+        println!("said {frames} of 9600");
+        assert!(frames.abs_diff(9_600) <= 256, "{frames}");
+    });
+}
+
+#[test]
+fn an_unplugged_card_is_gone_within_a_second_and_nothing_spins() {
+    on_a_test_card("alsa::an_unplugged_card_is_gone_within_a_second_and_nothing_spins", || {
+        for name in ["ramp_m", "ramp_r", "ramp_n", "-,loop_m", "loop_m"] {
+            let bus = Bus::of(if name.contains("ramp") { "ramp" } else { "loop" });
+            bus.inject(Fault::None, 0);
+            let spec = if name.contains("ramp") { capture_spec(name) } else { loop_spec(name) };
+            let mut device = open(&spec);
+            device.start().unwrap();
+            listen(&mut device, &mut Listener::default(), 4_000);
+            bus.inject(Fault::Unplugged, 0);
+            let since = Instant::now();
+            let said = loop {
+                match device.wait(Duration::from_millis(100)) {
+                    Wake::Gone => break Wake::Gone,
+                    Wake::Ready => assert!(device.cycle(&mut |_, _| {}) <= spec.period_frames),
+                    _ if Duration::from_secs(2) < since.elapsed() => break Wake::Timeout,
+                    _ => {}
+                }
+            };
+            assert_eq!(said, Wake::Gone, "{name}");
+            assert!(since.elapsed() < Duration::from_secs(1), "{name}: {:?}", since.elapsed());
+            assert_eq!(device.gone(), Some(Gone::Unplugged), "{name}");
+            let mut waits = 0;
+            let since = Instant::now();
+            while since.elapsed() < Duration::from_millis(300) {
+                assert_eq!(device.wait(Duration::from_millis(100)), Wake::Gone);
+                waits += 1;
+            }
+            assert!(waits <= 60, "{name}: {waits} waits in 300 ms");
+            device.stop();
+        }
+    });
+}
+
+#[test]
+fn a_card_that_stands_still_is_gone() {
+    on_a_test_card("alsa::a_card_that_stands_still_is_gone", || {
+        let bus = Bus::of("ramp");
+        let mut device = open(&capture_spec("ramp_m"));
+        device.start().unwrap();
+        listen(&mut device, &mut Listener::default(), 4_000);
+        bus.inject(Fault::Stuck, 0);
+        let (since, sleeps) = (Instant::now(), device.sleeps());
+        let told = listen(&mut device, &mut Listener::default(), 1_000_000);
+        assert_eq!((told, device.gone()), (vec![Wake::Gone], Some(Gone::Stuck)));
+        assert_eq!(device.failure(), Some(Gone::Stuck.text()));
+        assert!(since.elapsed() < Duration::from_secs(3), "{:?}", since.elapsed());
+        assert!(device.sleeps() - sleeps < 100);
+    });
+}
+
+#[test]
+fn a_playback_only_device_keeps_its_pace_and_survives_an_xrun() {
+    on_a_test_card("alsa::a_playback_only_device_keeps_its_pace_and_survives_an_xrun", || {
+        let bus = Bus::of("loop");
+        let mut device = open(&loop_spec("-,loop_m"));
+        assert_eq!((device.facts().inputs, device.facts().outputs), (0, 4));
+        device.start().unwrap();
+        let since = Instant::now();
+        assert_eq!(listen(&mut device, &mut Listener::default(), 12 * 1024), []);
+        // A period is asked for when there is room for it below the prefill: after 6 periods, 6 have passed.
+        assert!(Duration::from_millis(1400) < since.elapsed(), "{:?}", since.elapsed());
+        bus.inject(Fault::PlaybackXrun, 0);
+        let told = listen(&mut device, &mut Listener::default(), 4 * 1024);
+        assert!(matches!(told[..], [Wake::Lost { cause: LossCause::Xrun, .. }]), "{told:?}");
+    });
+}
+
+#[test]
+fn a_device_without_a_clock_is_paced_by_the_systems() {
+    on_a_test_card("alsa::a_device_without_a_clock_is_paced_by_the_systems", || {
+        for name in ["null", "null,-", "-,null"] {
+            let spec = DeviceSpec { inputs: Some(2), outputs: Some(2), ..spec(name) };
+            let mut device = open(&spec);
+            device.start().unwrap();
+            let since = Instant::now();
+            assert_eq!(listen(&mut device, &mut Listener::default(), 24_000), []);
+            let took = since.elapsed();
+            assert!(Duration::from_millis(480) < took && took < Duration::from_millis(900), "{name}: {took:?}");
+            assert!(device.facts().notes.iter().any(|note| note.contains("no clock")), "{:?}", device.facts().notes);
+        }
+    });
+}
+
+#[test]
+fn the_audio_thread_takes_no_fault_in_the_cards_memory() {
+    on_a_test_card("alsa::the_audio_thread_takes_no_fault_in_the_cards_memory", || {
+        for name in ["ramp_m", "ramp_r", "ramp_n", "wide"] {
+            let mut device = open(&DeviceSpec { period_frames: 64, ..capture_spec(name) });
+            device.start().unwrap();
+            // Once through every call.
+            listen(&mut device, &mut Listener::default(), 640);
+            let mut seen = 0_u64;
+            let before = getrusage(UsageWho::RUSAGE_THREAD).unwrap();
+            let mut cycles = 0;
+            // Twice round the buffer.
+            while cycles < 600 {
+                if device.wait(Duration::from_millis(100)) == Wake::Ready {
+                    cycles += 1;
+                    device.cycle(&mut |input, _| seen += input.bytes.iter().map(|b| u64::from(*b)).sum::<u64>());
+                }
+            }
+            let after = getrusage(UsageWho::RUSAGE_THREAD).unwrap();
+            let faults = after.minor_page_faults() - before.minor_page_faults() + after.major_page_faults()
+                - before.major_page_faults();
+            assert_eq!(faults, 0, "{name}");
+            assert!(0 < seen);
+        }
+    });
+}
+
+#[test]
+fn a_device_with_more_channels_than_wanted_opens_them_all() {
+    on_a_test_card("alsa::a_device_with_more_channels_than_wanted_opens_them_all", || {
+        let device = open(&DeviceSpec { inputs: Some(2), ..capture_spec("wide") });
+        assert_eq!(device.facts().inputs, 24);
+    });
+}
+
+#[test]
+fn a_name_with_one_direction_opens_that_one() {
+    on_a_test_card("alsa::a_name_with_one_direction_opens_that_one", || {
+        let device = open(&spec("mic"));
+        assert_eq!((device.facts().inputs, device.facts().outputs), (6, 0));
+        assert!(device.facts().notes.contains(&"the device has no playback".to_owned()), "{:?}", device.facts().notes);
+        let device = open(&loop_spec("speaker"));
+        assert_eq!((device.facts().inputs, device.facts().outputs), (0, 4));
+        let error = error(&DeviceSpec { inputs: Some(2), ..loop_spec("speaker") });
+        assert!(matches!(error, DeviceError::Unknown { .. }), "{error}");
+    });
+}
+
+#[test]
+fn what_cannot_be_opened_says_why() {
+    on_a_test_card("alsa::what_cannot_be_opened_says_why", || {
+        let text = |spec: DeviceSpec| error(&spec).to_string();
+        assert_eq!(
+            text(DeviceSpec { rate: SampleRate(44_100), ..capture_spec("ramp_m") }),
+            "alsa:ramp_m: 44100 Hz is not offered; it offers 48000 Hz"
+        );
+        assert_eq!(
+            text(DeviceSpec { inputs: Some(32), ..capture_spec("wide") }),
+            "alsa:wide: 32 capture channels at 48000 Hz is not offered; it has 24"
+        );
+        let unknown = text(capture_spec("nosuch"));
+        assert!(unknown.starts_with("alsa:nosuch: no such device; "), "{unknown}");
+        Bus::of("ramp").inject(Fault::Busy, 0);
+        assert_eq!(
+            text(capture_spec("ramp_m")),
+            "alsa:ramp_m: the device is in use by another program; close it there and try again"
+        );
+        assert!(text(spec("-,-")).contains("neither capture nor playback"));
+        assert!(text(spec("a\0b")).contains("zero byte"));
+    });
+}
+
+#[test]
+fn the_list_has_every_device_with_its_channels() {
+    on_a_test_card("alsa::the_list_has_every_device_with_its_channels", || {
+        Bus::of("ramp").inject(Fault::Busy, 0);
+        let listed = list();
+        let of = |name: &str| listed.iter().find(|device| device.name == name).unwrap();
+        let wide = of("alsa:wide");
+        assert_eq!(wide.title, "Test card wide");
+        for side in [&wide.capture, &wide.playback] {
+            let Some(Listing::Free(abilities)) = side else { panic!("{side:?}") };
+            assert_eq!((abilities.channels_min, abilities.channels_max), (24, 24));
+            assert_eq!(
+                (&abilities.rates[..], &abilities.formats[..], abilities.mapped),
+                (&[48_000][..], &FORMATS[..], true)
+            );
+            assert_eq!(abilities.to_string(), "24 channels, 48000 Hz, S32_LE/S24_3LE/S24_LE/FLOAT_LE/S16_LE, mmap");
+        }
+        assert!(matches!(of("alsa:ramp_m").capture, Some(Listing::Busy { holder: None })));
+    });
+}
