@@ -26,3 +26,4 @@ pub mod engine;
 pub mod butler;
 pub mod run;
 pub mod control;
+pub mod cli;

@@ -7,7 +7,8 @@ use super::plan::{self, Lead};
 use super::spool;
 use crate::limits;
 use crate::message::disk::{
-    ButlerCommand, CapturedSpan, CommitCommand, DiskEvent, DiskPublished, PassKey, SpoolFile, TakeEnd, TakeKey, TakePlan,
+    ButlerCommand, CapturedSpan, CommitCommand, DiskEvent, DiskPublished, PassKey, SpoolFile, TakeEnd, TakeKey,
+    TakePlan,
 };
 use crate::message::published::{NO_PASS, Published};
 use crate::time::{FramePos, Frames};

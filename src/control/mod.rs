@@ -11,9 +11,9 @@ pub mod report;
 use crate::butler::means::CapturePath;
 use crate::device::{self, DeviceError, DeviceSpec};
 use crate::format::TakeFormat;
+use crate::message::disk::DiskEvent;
 use crate::message::published::Published;
 use crate::message::{AudioCommand, AudioEvent};
-use crate::message::disk::DiskEvent;
 use crate::run::{self, RunError, RunSetup, Running};
 use crate::session::session_file::{OpenSession, SessionError};
 use crate::session::{Session, TrackId};
@@ -259,7 +259,11 @@ impl Control {
             }
             AudioEvent::Overrun { capture, at, frames } => {
                 let name = self.pass.as_ref().map_or_else(String::new, |pass| pass.take_name(capture, &self.session));
-                self.loss(format!("{name} {}: {} frames not recorded (no window); they are silence", clock(at), frames.0));
+                self.loss(format!(
+                    "{name} {}: {} frames not recorded (no window); they are silence",
+                    clock(at),
+                    frames.0
+                ));
             }
             AudioEvent::Dropout { slot, at, frames } => {
                 let name = self.players.name(slot, &self.session);
@@ -267,7 +271,10 @@ impl Control {
             }
             AudioEvent::CutShort { slot, at } => {
                 let name = self.players.name(slot, &self.session);
-                self.loss(format!("{name} {}: its file was cut short by another program; the rest is silent", clock(at)));
+                self.loss(format!(
+                    "{name} {}: its file was cut short by another program; the rest is silent",
+                    clock(at)
+                ));
             }
             AudioEvent::DeviceGone => {
                 let name = &self.running.device.name;
@@ -334,7 +341,10 @@ impl Control {
 fn open_session(setup: &Setup, rate: SampleRate) -> Result<(OpenSession, Session), ControlError> {
     match OpenSession::open(&setup.folder) {
         Err(SessionError::Missing { .. } | SessionError::NotASession { .. }) if setup.create => {
-            let name = setup.folder.file_name().map_or_else(|| "Session".to_owned(), |name| name.to_string_lossy().into_owned());
+            let name = setup
+                .folder
+                .file_name()
+                .map_or_else(|| "Session".to_owned(), |name| name.to_string_lossy().into_owned());
             OpenSession::create(&setup.folder, &name, rate, setup.format)
         }
         other => other,

@@ -136,11 +136,16 @@ impl Control {
         for name in std::fs::read_dir(self.folder.join("audio")).into_iter().flatten().flatten() {
             names.insert(&name.file_name().to_string_lossy());
         }
-        let armed: Vec<_> = self.session.tracks().iter().filter(|track| track.armed).map(|t| (t.id(), t.inputs().to_vec())).collect();
+        let armed: Vec<_> =
+            self.session.tracks().iter().filter(|track| track.armed).map(|t| (t.id(), t.inputs().to_vec())).collect();
         let mut takes = Vec::with_capacity(armed.len());
         for (track, inputs) in armed {
             if let Some(missing) = inputs.iter().find(|input| inputs_there <= **input as usize) {
-                return Err(state(format!("{} has {inputs_there} inputs and a track wants input {}", self.running.device.name, missing + 1)));
+                return Err(state(format!(
+                    "{} has {inputs_there} inputs and a track wants input {}",
+                    self.running.device.name,
+                    missing + 1
+                )));
             }
             let channels = inputs.len() as u32;
             let new = NewTake {
@@ -206,7 +211,12 @@ impl Control {
         }
     }
 
-    pub(super) fn pass_ready(&mut self, key: PassKey, windows: Result<Vec<AudioCaptureWindows>, String>, notes: Vec<String>) {
+    pub(super) fn pass_ready(
+        &mut self,
+        key: PassKey,
+        windows: Result<Vec<AudioCaptureWindows>, String>,
+        notes: Vec<String>,
+    ) {
         for note in notes {
             self.caution(note);
         }

@@ -1,0 +1,219 @@
+//! What the command line accepts, and what its help teaches. Thread: control.
+
+use crate::butler::means::CapturePath;
+use crate::format::TakeFormat;
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// A multitrack recorder whose audio thread takes no page fault.
+#[derive(Parser)]
+#[command(name = "faultless", version, max_term_width = 100, propagate_version = true, subcommand_required = true)]
+#[command(after_help = "\
+Examples:
+  faultless record demo --device virtual --inputs 24 --seconds 10   24 tracks from the built-in device
+  faultless record gig --device alsa:hw:CARD=USB                    every input of a sound card, until Ctrl-C
+  faultless play demo                                               listen to it
+  faultless export demo --to mixes --mix                            a stereo mix, as it was heard
+  faultless doctor gig                                              what recording here will be like
+
+Takes are ordinary WAV files, one per track, in SESSION/audio; other programs can open them while they
+are being recorded.")]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub mode: Mode,
+}
+
+/// The modes.
+#[derive(Subcommand)]
+pub enum Mode {
+    /// Record every wanted input of a device, one WAV file per track, until Ctrl-C
+    Record(RecordArgs),
+    /// Play a session
+    Play(PlayArgs),
+    /// Write tracks or the mix of a session as WAV files
+    Export(ExportArgs),
+    /// List the sound devices that are here, and what they can do
+    Devices(DevicesArgs),
+    /// Measure what recording will be like here, and say what to change
+    Doctor(DoctorArgs),
+    /// Measure how the program works on this machine, and why
+    Bench(BenchArgs),
+}
+
+/// Arguments of everything that opens a device.
+#[derive(Args)]
+pub struct DeviceArgs {
+    /// 'virtual', 'virtual:OPTIONS', 'alsa:NAME' or 'alsa:CAPTURE,PLAYBACK' ('-': none).
+    /// Without it: ALSA's default where a card is, else virtual
+    ///
+    /// Options of the virtual device, separated by commas: free (no clock), loop=DELAY, xrun=FRAME+LOST,
+    /// unplug=FRAME+AWAY, gone=FRAME, slow=FRAME+MICROSECONDS.
+    #[arg(long, value_name = "DEVICE", verbatim_doc_comment)]
+    pub device: Option<String>,
+    /// Frames a second; the session's own where it has one, else 48000
+    #[arg(long, value_name = "HZ")]
+    pub rate: Option<u32>,
+    /// Frames of a period
+    #[arg(long, default_value_t = 64, value_name = "FRAMES")]
+    pub period: usize,
+    /// Frames of the device's buffer: how late the program may be
+    #[arg(long, value_name = "FRAMES")]
+    pub buffer: Option<usize>,
+    /// Milliseconds of sound for which windows are kept ready ahead, if locked memory allows
+    #[arg(long, default_value_t = crate::limits::LEAD_MS_DEFAULT, value_name = "MS")]
+    pub lead: u64,
+    /// Memory that may be locked, in KiB; the system's limit if that is lower
+    #[arg(long, value_name = "KIB")]
+    pub lock_limit: Option<u64>,
+    /// Memory that sound may wait in for a slow disk, in MiB; a quarter of the machine's if not given
+    #[arg(long, value_name = "MIB")]
+    pub spool_limit: Option<u64>,
+}
+
+/// `faultless record`.
+#[derive(Args)]
+pub struct RecordArgs {
+    /// The session's folder; it is made if it is not there
+    pub session: PathBuf,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "flattened")]
+    pub device: DeviceArgs,
+    /// Inputs to record, from the first on; all that the device has if not given
+    #[arg(long, value_name = "N")]
+    pub inputs: Option<usize>,
+    /// Sample format of new takes: s16, s24 or f32; the session's own if not given (s24 for a new one)
+    #[arg(long, value_name = "FORMAT")]
+    pub format: Option<TakeFormat>,
+    /// Stop by itself after so many seconds, to the frame
+    #[arg(long, value_name = "S")]
+    pub seconds: Option<f64>,
+    /// Where captured sound goes first: 'spool' (nothing can hold it up) or 'direct' (the file itself)
+    #[arg(long, default_value = "spool", value_name = "PATH")]
+    pub capture_path: CapturePath,
+    /// What a virtual device hears: ramp, tones, silence or file=WAV
+    #[arg(long, default_value = "tones", value_name = "SIGNAL")]
+    pub signal: String,
+    /// Play what the session holds while recording
+    #[arg(long)]
+    pub play_along: bool,
+    /// End with one line of JSON on standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `faultless play`.
+#[derive(Args)]
+pub struct PlayArgs {
+    /// The session's folder
+    pub session: PathBuf,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "flattened")]
+    pub device: DeviceArgs,
+    /// Where to begin: seconds, m:s or h:m:s.ms
+    #[arg(long, value_name = "TIME")]
+    pub from: Option<String>,
+    /// Stop after so many seconds; at the end of the session if not given
+    #[arg(long, value_name = "S")]
+    pub seconds: Option<f64>,
+    /// End with one line of JSON on standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `faultless export`.
+#[derive(Args)]
+pub struct ExportArgs {
+    /// The session's folder
+    pub session: PathBuf,
+    /// The folder for the files; it is made if it is not there
+    #[arg(long, value_name = "DIR")]
+    pub to: PathBuf,
+    /// Numbers of the tracks, separated by commas; all if not given
+    #[arg(long, value_delimiter = ',', value_name = "N,N,...")]
+    pub tracks: Option<Vec<usize>>,
+    /// Where to begin: seconds, m:s, h:m:s.ms, or frames as in 48000f
+    #[arg(long, value_name = "TIME")]
+    pub from: Option<String>,
+    /// Where to end, likewise
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<String>,
+    /// Sample format: s16, s24 or f32; each take's own if not given
+    #[arg(long, value_name = "FORMAT")]
+    pub format: Option<TakeFormat>,
+    /// The stereo mix in place of the tracks
+    #[arg(long)]
+    pub mix: bool,
+    /// Replace files that are there
+    #[arg(long)]
+    pub force: bool,
+    /// End with one line of JSON on standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `faultless devices`.
+#[derive(Args)]
+pub struct DevicesArgs {
+    /// One line of JSON in place of the table
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `faultless doctor`.
+#[derive(Args)]
+pub struct DoctorArgs {
+    /// Where sessions are kept
+    #[arg(default_value = ".")]
+    pub folder: PathBuf,
+    /// Tracks to be recorded
+    #[arg(long, default_value_t = 24, value_name = "N")]
+    pub tracks: usize,
+    /// Frames a second
+    #[arg(long, default_value_t = 48_000, value_name = "HZ")]
+    pub rate: u32,
+    /// Sample format: s16, s24 or f32
+    #[arg(long, default_value = "s24", value_name = "FORMAT")]
+    pub format: TakeFormat,
+    /// One line of JSON in place of the table
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `faultless bench`.
+#[derive(Args)]
+pub struct BenchArgs {
+    /// What to measure.
+    #[command(subcommand)]
+    pub what: BenchMode,
+}
+
+/// What can be measured.
+#[derive(Subcommand)]
+pub enum BenchMode {
+    /// The ways to stream through mapped files, from the scheme of 2000 to this program's, side by side
+    Residency(ResidencyArgs),
+}
+
+/// `faultless bench residency`.
+#[derive(Args)]
+pub struct ResidencyArgs {
+    /// A folder on the file system to measure on; a real one, not tmpfs
+    #[arg(long, value_name = "DIR")]
+    pub dir: PathBuf,
+    /// Tracks
+    #[arg(long, default_value_t = 24, value_name = "N")]
+    pub tracks: usize,
+    /// Frames of a period
+    #[arg(long, default_value_t = 64, value_name = "FRAMES")]
+    pub period: usize,
+    /// Seconds for each row
+    #[arg(long, default_value_t = 10.0, value_name = "S")]
+    pub seconds: f64,
+    /// What runs beside it: none, sync, disk or memory
+    #[arg(long, default_value = "none", value_name = "STRESS")]
+    pub stress: String,
+    /// One line of JSON in place of the table
+    #[arg(long)]
+    pub json: bool,
+}

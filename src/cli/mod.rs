@@ -1,0 +1,74 @@
+//! The command line: arguments to one mode. Thread: control.
+//!
+//! Results go to standard output, everything else to standard error. An error is one line that names the
+//! thing first, then the reason; the exit status is 1, or 2 for arguments that cannot be read.
+
+pub mod args;
+pub mod choose;
+pub mod inspect;
+pub mod play;
+pub mod record;
+pub mod status;
+
+use args::{Cli, Mode};
+use clap::Parser;
+use std::fmt::Display;
+use std::io::Write;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Why a mode ended without doing its work: one line.
+pub struct Failure(pub String);
+
+impl<E: Display> From<E> for Failure {
+    fn from(error: E) -> Failure {
+        Failure(error.to_string())
+    }
+}
+
+/// Runs the mode that the arguments name.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let done = match cli.mode {
+        Mode::Record(args) => record::run(&args),
+        Mode::Play(args) => play::run(&args),
+        Mode::Export(args) => inspect::export(&args),
+        Mode::Devices(args) => inspect::devices(&args),
+        Mode::Doctor(args) => inspect::doctor(&args),
+        Mode::Bench(args) => inspect::bench(&args),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure(reason)) => {
+            say(&format!("faultless: {reason}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A line on standard error. That it cannot be written changes nothing.
+pub fn say(line: &str) {
+    writeln!(std::io::stderr().lock(), "{line}").ok();
+}
+
+/// A line on standard output. A reader that went away ends nothing: the takes matter more.
+pub fn print(line: &str) {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{line}").and_then(|()| out.flush()).ok();
+}
+
+/// A flag that Ctrl-C, SIGTERM and a closed terminal raise: end what is on, cleanly.
+pub fn end_flag() -> Arc<AtomicBool> {
+    let flag = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP] {
+        // Without it the signal ends the program, and the next start recovers the takes.
+        signal_hook::flag::register(signal, Arc::clone(&flag)).ok();
+    }
+    flag
+}
+
+/// Whether the end was asked for.
+pub fn is_raised(flag: &AtomicBool) -> bool {
+    flag.load(Ordering::Relaxed)
+}

@@ -1,0 +1,185 @@
+//! `faultless record`. Thread: control.
+
+use super::args::RecordArgs;
+use super::status::StatusLine;
+use super::{Failure, choose, end_flag, is_raised, print, say};
+use crate::control::pass::PassReport;
+use crate::control::{Control, Notice, Setup, Severity};
+use crate::format::TakeFormat;
+use crate::session::session_file::{SessionError, open_read_only};
+use crate::time::{Clock, Frames};
+use serde_json::json;
+use std::time::{Duration, Instant};
+
+/// How long the windows of a playback that goes along may take to come.
+const ROLL_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Records until told to stop.
+pub fn run(args: &RecordArgs) -> Result<(), Failure> {
+    let ended = end_flag();
+    let (name, told) = choose::device_name(&args.device);
+    if let Some(text) = told {
+        say(&text);
+    }
+    let before = match open_read_only(&args.session) {
+        Ok(session) => Some(session),
+        Err(SessionError::Missing { .. } | SessionError::NotASession { .. }) => None,
+        Err(error) => return Err(error.into()),
+    };
+    let format = args.format.or(before.as_ref().map(|session| session.format)).unwrap_or(TakeFormat::S24);
+    let rate = before.as_ref().map(crate::session::Session::rate);
+    if args.inputs == Some(0) {
+        return Err(Failure("--inputs 0: at least one is meant".to_owned()));
+    }
+    let outputs = if args.play_along { None } else { Some(0) };
+    let signal = choose::signal(&args.signal)?;
+    let device = choose::device_spec(&args.device, name, rate, (args.inputs, outputs), format, signal)?;
+    let setup = Setup {
+        folder: args.session.clone(),
+        create: true,
+        device,
+        format,
+        run: choose::run_setup(&args.device, args.capture_path),
+    };
+    let mut control = Control::open(setup)?;
+    let facts = control.running().device.clone();
+    let length = args.seconds.map(|seconds| choose::frames(seconds, facts.rate)).transpose()?.unwrap_or(u64::MAX);
+    let inputs = args.inputs.unwrap_or(facts.inputs);
+    if inputs == 0 || facts.inputs < inputs {
+        return Err(Failure(format!("{}: it has {} inputs", facts.name, facts.inputs)));
+    }
+    control.arm_inputs(inputs)?;
+    if !args.json {
+        say(&introduction(&control, inputs, format));
+    }
+    let mut line = StatusLine::new(!args.json);
+    if args.play_along {
+        control.load_players();
+        await_windows(&mut control, &mut line);
+    }
+    control.record(Frames(length))?;
+    let mut stopped = false;
+    while control.is_recording() {
+        control.poll();
+        show_notices(&mut control, &mut line);
+        line.draw(&control, true);
+        if is_raised(&ended) && !stopped && control.pass_reading().is_some() {
+            control.stop();
+            stopped = true;
+        }
+        std::thread::sleep(line.pace());
+    }
+    line.clear();
+    let running = control.running();
+    let locked = running.budget.peak();
+    let facts = (running.device.clone(), running.setup.capture_path, control.folder().to_owned());
+    let (mut reports, notices) = {
+        let mut all = Vec::new();
+        all.extend(control.take_report());
+        let (more, notices) = control.close();
+        all.extend(more);
+        (all, notices)
+    };
+    for notice in notices {
+        say_notice(&notice);
+    }
+    let Some(report) = reports.pop() else {
+        return Err(Failure(format!("{}: nothing was recorded", args.session.display())));
+    };
+    let (device, capture_path, folder) = facts;
+    if args.json {
+        let mut object = json!({
+            "session": folder,
+            "device": device.name,
+            "rate": device.rate,
+            "period": device.period_frames,
+            "format": format,
+            "capture_path": capture_path,
+            "seconds": Frames(report.frames).seconds(device.rate),
+            "frames": report.frames,
+            "xruns": report.xruns,
+            "frames_lost": report.frames_lost,
+            "locked_bytes_peak": locked,
+        });
+        if let (Some(object), Ok(serde_json::Value::Object(rest))) =
+            (object.as_object_mut(), serde_json::to_value(&report))
+        {
+            object.extend(rest);
+        }
+        print(&object.to_string());
+    } else {
+        print(&summary(&report, &folder.join("audio").display().to_string(), device.rate));
+    }
+    let troubled = report.takes.iter().filter(|take| take.trouble.is_some()).count();
+    if troubled > 0 {
+        return Err(Failure(format!("{troubled} takes are not whole on the disk; see above")));
+    }
+    Ok(())
+}
+
+fn await_windows(control: &mut Control, line: &mut StatusLine) {
+    let until = Instant::now() + ROLL_PATIENCE;
+    while !control.is_ready_to_roll() && Instant::now() < until {
+        control.poll();
+        show_notices(control, line);
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Shows what there is to show.
+pub fn show_notices(control: &mut Control, line: &mut StatusLine) {
+    while let Some(notice) = control.take_notice() {
+        line.clear();
+        say_notice(&notice);
+    }
+}
+
+/// One notice, its weight in front.
+pub fn say_notice(notice: &Notice) {
+    let weight = match notice.severity {
+        Severity::Info => "note",
+        Severity::Caution => "caution",
+        Severity::Loss => "LOSS",
+    };
+    say(&format!("{weight}: {}", notice.text));
+}
+
+/// What recording will be like, before it begins.
+fn introduction(control: &Control, inputs: usize, format: TakeFormat) -> String {
+    let running = control.running();
+    let (device, setup) = (&running.device, &running.setup);
+    let mut text = format!(
+        "{}: {inputs} inputs, {}, {} frames a period, {} ({})\ncapture: {} {format}\nscheduling: {}",
+        device.name,
+        device.rate,
+        device.period_frames,
+        device.input_format,
+        device.access,
+        crate::control::capture_path_words(setup.capture_path),
+        running.scheduling,
+    );
+    if let Some(reason) = running.scheduling.reason() {
+        text.push_str(&format!(" ({reason}); a busy machine can make it late"));
+        if let Some(fix) = running.scheduling.fix() {
+            text.push_str(&format!("\n  to change that: {fix}"));
+        }
+    }
+    text.push_str(&format!("\nlocked memory: up to {} MiB", setup.lock_bytes_max >> 20));
+    text
+}
+
+fn summary(report: &PassReport, folder: &str, rate: crate::time::SampleRate) -> String {
+    let audio = &report.audio_thread;
+    format!(
+        "{} takes of {} in {folder}\n{} frames lost, {} xruns, {} page faults, {} voluntary switches; cycle {:.1} us mean, {:.1} us worst; {}",
+        report.takes.len(),
+        Clock(Frames(report.frames).duration(rate)),
+        report.frames_lost,
+        report.xruns,
+        audio.minor_faults + audio.major_faults,
+        audio.voluntary_switches,
+        audio.cycle_us_mean,
+        audio.cycle_us_max,
+        audio.scheduling,
+    )
+}
