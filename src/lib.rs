@@ -12,6 +12,7 @@
 //!
 //! Modules stand in reading order.
 
+pub mod bench;
 pub mod device;
 pub mod format;
 pub mod limits;
