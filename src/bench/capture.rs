@@ -1,9 +1,9 @@
 //! Capture in each scheme: who maps what, who writes it to the disk, and what the files hold afterwards.
 //! Thread: audio (`Cycle`), butler, committer (`commit`), bench (`row`).
 
+use super::paced::{Cycle, Gate, Ground, Tally, perform};
 use super::scheme::{
-    BUTLER_PAUSE, Card, Cycle, Gate, Ground, LEAD_WINDOWS, OwnMaps, SAMPLE_BYTES, Scheme, Shape, Tally, WINDOW_BYTES,
-    WINDOW_FRAMES, perform, wrong_frames,
+    BUTLER_PAUSE, Card, LEAD_WINDOWS, OwnMaps, SAMPLE_BYTES, Scheme, Shape, WINDOW_BYTES, WINDOW_FRAMES, wrong_frames,
 };
 use super::{BenchError, at_path};
 use crate::limits::{self, DATA_OFFSET};

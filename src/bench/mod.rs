@@ -1,10 +1,11 @@
 //! `faultless bench residency`: every way to make a file resident, side by side on this machine and file
 //! system. Thread: whoever calls `run`; it starts and joins the others.
 //!
-//! [`scheme`] has the paced thread and what is compared, [`capture`] and [`playback`] do it, [`stress`]
+//! [`scheme`] has what is compared, [`capture`] and [`playback`] do it on the thread of [`paced`], [`stress`]
 //! disturbs it, [`report`] says what was found.
 
 mod capture;
+mod paced;
 mod playback;
 pub mod report;
 pub mod scheme;
@@ -13,8 +14,9 @@ pub mod stress;
 use crate::limits;
 use crate::window::budget::{LockBudget, LockLimit, lock_limit, locked_bytes_now};
 use nix::sys::statfs::{self, FsType, statfs};
+use paced::Ground;
 use report::{Report, Row};
-use scheme::{Ground, LEAD_WINDOWS, Scheme, Shape, Side, WINDOW_BYTES};
+use scheme::{LEAD_WINDOWS, Scheme, Shape, Side, WINDOW_BYTES};
 use std::fmt;
 use std::fs;
 use std::io;

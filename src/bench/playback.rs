@@ -1,8 +1,8 @@
 //! Playback in each scheme: who maps what and who brings it in. Thread: audio (`Cycle`), butler, bench (`row`).
 
+use super::paced::{Cycle, Gate, Ground, Tally, perform};
 use super::scheme::{
-    BUTLER_PAUSE, Card, Cycle, Gate, Ground, LEAD_WINDOWS, OwnMaps, SAMPLE_BYTES, Scheme, Tally, WINDOW_BYTES,
-    WINDOW_FRAMES, fill_ramp, perform,
+    BUTLER_PAUSE, Card, LEAD_WINDOWS, OwnMaps, SAMPLE_BYTES, Scheme, WINDOW_BYTES, WINDOW_FRAMES, fill_ramp,
 };
 use super::{BenchError, at_path};
 use crate::format::TakeFormat;

@@ -1,6 +1,7 @@
 //! What a run found, as JSON and as a table with a sentence per finding. Thread: any.
 
-use super::scheme::{Scheme, Side, Tally};
+use super::paced::Tally;
+use super::scheme::{Scheme, Side};
 use super::stress::StressKind;
 use serde::Serialize;
 use std::fmt;
@@ -52,7 +53,8 @@ pub struct Row {
     pub cycle_us_max: f64,
     /// Cycles that ended after their deadline, for whatever reason: with these a card would have lost sound.
     pub misses: u64,
-    /// Of them, those in which the thread slept and was woken more than a period late: the scheduler's.
+    /// Of them, those whose lag began with the sleeping thread being woken more than a period late: the
+    /// machine's and the scheduler's, not the scheme's.
     pub woken_late: u64,
     /// Spans of one track and period for which no window was there.
     pub windows_missing: u64,
@@ -98,12 +100,18 @@ impl Row {
         let faults = match (self.faults(), side, scheme) {
             (0, _, _) => format!("{side} {scheme}: 0 faults of the audio thread"),
             (_, _, Scheme::Touch) => format!(
-                "{side} {scheme}: {} faults, {major_faults} of them waiting for the disk: the audio thread maps for itself",
-                grouped(self.faults())
+                "{side} {scheme}: {} faults, {} of them major: the audio thread maps for itself",
+                grouped(self.faults()),
+                grouped(*major_faults)
             ),
             (_, Side::Capture, Scheme::Spool) => {
                 format!("{side} {scheme}: {minor_faults} minor and {major_faults} major faults, where none may be")
             }
+            (_, Side::Capture, Scheme::Populate) if 0 < *major_faults => format!(
+                "{side} {scheme}: {} minor and {} major faults: pages were taken back before they were filled",
+                grouped(*minor_faults),
+                grouped(*major_faults)
+            ),
             (_, Side::Capture, _) => format!(
                 "{side} {scheme}: {} faults: the kernel write-protects the pages of a file that it writes back",
                 grouped(self.faults())
@@ -116,9 +124,9 @@ impl Row {
         };
         let misses = match (self.misses, self.woken_late) {
             (0, _) => String::new(),
-            (misses, 0) => format!("; {} deadlines missed", grouped(misses)),
+            (misses, 0) => format!("; deadlines missed: {}", grouped(misses)),
             (misses, late) => {
-                format!("; {} deadlines missed, the thread woken late for {} of them", grouped(misses), grouped(late))
+                format!("; deadlines missed: {}, {} of them by a late wake-up", grouped(misses), grouped(late))
             }
         };
         let frames = match (self.frames_wrong, side) {
