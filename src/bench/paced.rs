@@ -143,7 +143,10 @@ fn prepare(ground: &Ground<'_>) -> Tally {
     let priority = ThreadPriority::try_from(PRIORITY).unwrap_or(ThreadPriority::Min);
     let scheduling = match set_thread_priority_and_policy(thread_native_id(), priority, policy) {
         Ok(()) => format!("SCHED_FIFO {PRIORITY}"),
-        Err(error) => format!("ordinary: SCHED_FIFO was refused ({error:?})"),
+        Err(thread_priority::Error::OS(code)) => {
+            format!("ordinary: SCHED_FIFO was refused: {}", io::Error::from_raw_os_error(code))
+        }
+        Err(error) => format!("ordinary: SCHED_FIFO was refused: {error:?}"),
     };
     process::prepare_stack(ground.budget);
     // Not zeros: those would be one shared page until the first store.

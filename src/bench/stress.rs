@@ -121,7 +121,7 @@ impl Stress {
         let weaker = self.kind == StressKind::Memory && self.cgroup.is_none();
         weaker.then(|| {
             "memory limit skipped: needs root or a delegated memory cgroup; the page cache is dropped over and over \
-             instead, which spares mapped pages"
+             instead, which writes mapped pages back but does not take them away"
                 .to_owned()
         })
     }
@@ -212,7 +212,9 @@ impl Running<'_> {
             (StressKind::Memory, Some((cgroup, limit))) => {
                 format!("limit {} MB hit {} times", limit / 1_000_000, cgroup.hits())
             }
-            (StressKind::Memory, None) => format!("cache dropped {rounds} times"),
+            (StressKind::Memory, None) => {
+                format!("limit skipped: needs root or a delegated memory cgroup; cache dropped {rounds} times")
+            }
         };
         if let Some(error) = failed {
             told = format!("{told}; the stress failed: {error}");
