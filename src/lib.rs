@@ -26,4 +26,5 @@ pub mod engine;
 pub mod butler;
 pub mod run;
 pub mod control;
+pub mod bench;
 pub mod cli;

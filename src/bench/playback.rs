@@ -1,0 +1,238 @@
+//! Playback in each scheme: who maps what and who brings it in. Thread: audio (`Cycle`), butler, bench (`row`).
+
+use super::paced::{Cycle, Gate, Ground, Tally, perform};
+use super::scheme::{
+    BUTLER_PAUSE, Card, LEAD_WINDOWS, OwnMaps, SAMPLE_BYTES, Scheme, WINDOW_BYTES, WINDOW_FRAMES, fill_ramp,
+};
+use super::{BenchError, at_path};
+use crate::format::TakeFormat;
+use crate::limits::DATA_OFFSET;
+use crate::window::map::{Mapping, Populate};
+use crate::window::playback::{AudioPlaybackWindows, Heard, PlaybackWindow, ReaderPlaybackWindows, playback_windows};
+use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
+use rtrb::RingBuffer;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+use std::thread;
+
+/// Frames that the butler of 2000 keeps touched ahead of the play position.
+const AHEAD_FRAMES: u64 = WINDOW_FRAMES;
+
+/// Writes the files that every playback scheme reads.
+pub(super) fn prepare(ground: &Ground<'_>) -> Result<Vec<PathBuf>, BenchError> {
+    let mut bytes = vec![0; WINDOW_BYTES];
+    let mut paths = Vec::with_capacity(ground.shape.tracks);
+    for track in 0..ground.shape.tracks {
+        if ground.cancel.load(Ordering::Relaxed) {
+            return Err(BenchError::Cancelled);
+        }
+        let path = ground.folder.join(format!("playback-{track:04}.wav"));
+        let written = (|| -> io::Result<()> {
+            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+            file.write_all(&[0; DATA_OFFSET as usize])?;
+            for window in 0..ground.shape.windows() {
+                fill_ramp(track, window * WINDOW_FRAMES, &mut bytes);
+                file.write_all(&bytes)?;
+            }
+            file.sync_all()
+        })();
+        written.map_err(at_path(&path, "cannot write"))?;
+        paths.push(path);
+    }
+    Ok(paths)
+}
+
+/// Measures one scheme on the prepared files, from a cold cache.
+pub(super) fn row(ground: &Ground<'_>, scheme: Scheme, paths: &[PathBuf]) -> Result<(Tally, String), BenchError> {
+    let mut files = Vec::with_capacity(paths.len());
+    for path in paths {
+        let file = File::open(path).map_err(at_path(path, "cannot open"))?;
+        posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED)
+            .map_err(|error| at_path(path, "cannot drop from the cache")(error.into()))?;
+        files.push((path.clone(), file));
+    }
+    match scheme {
+        Scheme::Touch => touch(ground, files),
+        _ => given(ground, scheme, files),
+    }
+}
+
+/// The scheme of 2000: a butler touches the pages through its own mapping, the audio thread maps again.
+struct Toucher {
+    card: Card,
+    files: Vec<File>,
+    maps: OwnMaps,
+}
+
+impl Cycle for Toucher {
+    fn before(&mut self, _at: u64) {
+        self.card.bytes.fill(0);
+    }
+
+    fn cycle(&mut self, at: u64) -> u64 {
+        let mut missing = 0;
+        for (track, out) in self.card.tracks().enumerate() {
+            let mut copied = 0;
+            while copied < out.len() {
+                let frame = at + (copied / SAMPLE_BYTES) as u64;
+                let file = &self.files[track];
+                let mapped = self.maps.at(track, frame, |offset, bytes| Mapping::readable(file, offset, bytes));
+                let Some((map, from)) = mapped else {
+                    missing += 1;
+                    break;
+                };
+                let count = (map.len() - from).min(out.len() - copied);
+                map.copy_out(from, &mut out[copied..copied + count]);
+                copied += count;
+            }
+        }
+        missing
+    }
+
+    fn after(&mut self, at: u64) -> u64 {
+        self.card.wrong(at)
+    }
+
+    fn end(&mut self, _at: u64) {
+        self.maps.end();
+    }
+}
+
+fn touch(ground: &Ground<'_>, files: Vec<(PathBuf, File)>) -> Result<(Tally, String), BenchError> {
+    let (done, mut collected) = RingBuffer::new(4 * files.len());
+    let opened = files.iter().map(|(path, _)| File::open(path));
+    let opened = opened.collect::<io::Result<Vec<_>>>().map_err(at_path(ground.folder, "cannot open its files"))?;
+    let current = files.iter().map(|_| None).collect();
+    let maps = OwnMaps { current, done, bytes: WINDOW_BYTES };
+    let mut audio = Toucher { card: Card::new(ground.shape), files: opened, maps };
+    let windows = ground.shape.windows();
+    let (tally, ()) = perform(ground, &mut audio, move |gate| {
+        // The butler's own mappings: (window, mapping), oldest first.
+        let mut touched: Vec<Vec<(u64, Mapping)>> = files.iter().map(|_| Vec::new()).collect();
+        let mut next = 0;
+        loop {
+            let over = gate.is_over();
+            while collected.pop().is_ok() {}
+            let position = gate.position();
+            while next < windows && next * WINDOW_FRAMES <= position + AHEAD_FRAMES {
+                for ((path, file), touched) in files.iter().zip(&mut touched) {
+                    let offset = DATA_OFFSET + next * WINDOW_BYTES as u64;
+                    let map = Mapping::readable(file, offset, WINDOW_BYTES).map_err(at_path(path, "cannot map"))?;
+                    map.populate(Populate::Touch).map_err(at_path(path, "cannot touch"))?;
+                    touched.push((next, map));
+                }
+                next += 1;
+            }
+            for touched in &mut touched {
+                touched.retain(|(window, _)| position < (window + 1) * WINDOW_FRAMES);
+            }
+            gate.primed();
+            if over {
+                return Ok(());
+            }
+            thread::sleep(BUTLER_PAUSE);
+        }
+    })?;
+    Ok((tally, format!("butler touches {} KiB ahead, audio maps again", WINDOW_BYTES / 1024)))
+}
+
+/// The audio thread is given windows and copies out of them.
+struct Player {
+    card: Card,
+    windows: Vec<AudioPlaybackWindows>,
+}
+
+impl Cycle for Player {
+    fn before(&mut self, _at: u64) {
+        self.card.bytes.fill(0);
+    }
+
+    fn cycle(&mut self, at: u64) -> u64 {
+        let mut missing = 0;
+        for (windows, out) in self.windows.iter_mut().zip(self.card.tracks()) {
+            let mut copied = 0;
+            while copied < out.len() {
+                let frame = at + (copied / SAMPLE_BYTES) as u64;
+                let Heard::Sound { window, at, frames } = windows.at(0, frame, (out.len() - copied) / SAMPLE_BYTES)
+                else {
+                    missing += 1;
+                    break;
+                };
+                let count = frames * SAMPLE_BYTES;
+                window.map.copy_out(at, &mut out[copied..copied + count]);
+                copied += count;
+            }
+        }
+        missing
+    }
+
+    fn after(&mut self, at: u64) -> u64 {
+        self.card.wrong(at)
+    }
+
+    fn end(&mut self, _at: u64) {
+        for windows in &mut self.windows {
+            windows.end();
+        }
+    }
+}
+
+struct Track {
+    path: PathBuf,
+    file: File,
+    ring: ReaderPlaybackWindows,
+    next: u64,
+}
+
+fn given(ground: &Ground<'_>, scheme: Scheme, files: Vec<(PathBuf, File)>) -> Result<(Tally, String), BenchError> {
+    let (windows, rings): (Vec<_>, Vec<_>) = files.iter().map(|_| playback_windows()).unzip();
+    let mut audio = Player { card: Card::new(ground.shape), windows };
+    let tracks = files.into_iter().zip(rings);
+    let mut tracks: Vec<_> = tracks.map(|((path, file), ring)| Track { path, file, ring, next: 0 }).collect();
+    let refused = ground.budget.refused();
+    let (tally, ()) = perform(ground, &mut audio, |gate| read_ahead(ground, scheme, &mut tracks, gate))?;
+    let note = match ground.budget.refused() - refused {
+        0 => String::new(),
+        count => format!("{count} windows went out unlocked: RLIMIT_MEMLOCK"),
+    };
+    Ok((tally, note))
+}
+
+fn read_ahead(ground: &Ground<'_>, scheme: Scheme, tracks: &mut [Track], gate: &Gate) -> Result<(), BenchError> {
+    loop {
+        let over = gate.is_over();
+        for track in tracks.iter_mut() {
+            while track.ring.collect().is_some() {}
+        }
+        for lead in 1..=LEAD_WINDOWS {
+            for track in tracks.iter_mut() {
+                if !over && track.next < ground.shape.windows() && track.ring.waiting() < lead {
+                    supply(ground, scheme, track).map_err(at_path(&track.path, "cannot supply a window"))?;
+                }
+            }
+        }
+        gate.primed();
+        if over {
+            return Ok(());
+        }
+        thread::sleep(BUTLER_PAUSE);
+    }
+}
+
+fn supply(ground: &Ground<'_>, scheme: Scheme, track: &mut Track) -> io::Result<()> {
+    let mut map = Mapping::readable(&track.file, DATA_OFFSET + track.next * WINDOW_BYTES as u64, WINDOW_BYTES)?;
+    map.populate(Populate::Advise)?;
+    if scheme.locks() {
+        map.lock(ground.budget);
+    }
+    let start = track.next * WINDOW_FRAMES;
+    let format = TakeFormat::F32;
+    let window = PlaybackWindow { map, epoch: 0, start, frames: WINDOW_FRAMES, skip_bytes: 0, format, channels: 1 };
+    if track.ring.supply(window).is_ok() {
+        track.next += 1;
+    }
+    Ok(())
+}

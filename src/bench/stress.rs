@@ -1,0 +1,361 @@
+//! What happens to the machine while a scheme is measured. Thread: its own.
+
+use super::{BenchError, at_path};
+use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
+use serde::Serialize;
+use std::fmt;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+/// Which one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StressKind {
+    /// Nothing beside the measurement.
+    #[default]
+    None,
+    /// `syncfs` of the file system, again as soon as it returns: what any program that calls `sync` does.
+    /// Each one starts writing every dirty page and write-protects it for that.
+    Sync,
+    /// Two threads write random blocks of their own files and make each durable.
+    Disk,
+    /// A memory cgroup 30 MB larger than the windows, and a reader of a file that does not fit into it.
+    Memory,
+}
+
+impl fmt::Display for StressKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            StressKind::None => "none",
+            StressKind::Sync => "sync",
+            StressKind::Disk => "disk",
+            StressKind::Memory => "memory",
+        })
+    }
+}
+
+impl FromStr for StressKind {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let kinds = [StressKind::None, StressKind::Sync, StressKind::Disk, StressKind::Memory];
+        kinds
+            .into_iter()
+            .find(|kind| kind.to_string() == text)
+            .ok_or_else(|| format!("{text}: unknown stress; use none, sync, disk or memory"))
+    }
+}
+
+const DISK_WRITERS: usize = 2;
+const DISK_FILE_BYTES: u64 = 128 * 1024 * 1024;
+const DISK_BLOCK_BYTES: usize = 64 * 1024;
+/// Bytes that a memory cgroup leaves beside the windows and the program itself.
+const MEMORY_SLACK_BYTES: u64 = 30_000_000;
+const THRASH_BYTES_MIN: u64 = 128 * 1024 * 1024;
+const THRASH_BYTES_MAX: u64 = 512 * 1024 * 1024;
+/// Pause between two rounds of cache dropping: each takes locks that a reader wants too.
+const DROP_PAUSE: Duration = Duration::from_millis(20);
+
+/// A stress that is ready to run, with its files and, for memory, its cgroup.
+pub(super) struct Stress {
+    kind: StressKind,
+    folder: PathBuf,
+    files: Vec<PathBuf>,
+    cgroup: Option<(MemoryCgroup, u64)>,
+}
+
+impl Stress {
+    /// Bytes of files that a stress needs in the folder.
+    pub(super) fn file_bytes(kind: StressKind) -> u64 {
+        match kind {
+            StressKind::None | StressKind::Sync => 0,
+            StressKind::Disk => DISK_WRITERS as u64 * DISK_FILE_BYTES,
+            StressKind::Memory => THRASH_BYTES_MAX,
+        }
+    }
+
+    /// Makes its files in `folder`. `window_bytes` is what the windows of a scheme hold at once.
+    pub(super) fn prepare(kind: StressKind, folder: &Path, window_bytes: u64) -> Result<Stress, BenchError> {
+        let mut stress = Stress { kind, folder: folder.to_owned(), files: Vec::new(), cgroup: None };
+        match kind {
+            StressKind::None | StressKind::Sync => {}
+            StressKind::Disk => {
+                for index in 0..DISK_WRITERS {
+                    stress.make_file(&format!("stress-{index}"), DISK_FILE_BYTES)?;
+                }
+            }
+            StressKind::Memory => {
+                if let Some(cgroup) = MemoryCgroup::enter() {
+                    let limit = resident_bytes() + window_bytes + MEMORY_SLACK_BYTES;
+                    stress.make_file("stress", (2 * limit).clamp(THRASH_BYTES_MIN, THRASH_BYTES_MAX))?;
+                    stress.cgroup = Some((cgroup, limit));
+                }
+            }
+        }
+        Ok(stress)
+    }
+
+    fn make_file(&mut self, name: &str, bytes: u64) -> Result<(), BenchError> {
+        let path = self.folder.join(name);
+        let written = (|| -> io::Result<()> {
+            let file = OpenOptions::new().write(true).create_new(true).open(&path)?;
+            let block = vec![0x5A; 1 << 20];
+            for at in (0..bytes).step_by(block.len()) {
+                file.write_all_at(&block, at)?;
+            }
+            file.sync_all()
+        })();
+        written.map_err(at_path(&path, "cannot write"))?;
+        self.files.push(path);
+        Ok(())
+    }
+
+    /// What the reader of the report must know about it.
+    pub(super) fn caveat(&self) -> Option<String> {
+        let weaker = self.kind == StressKind::Memory && self.cgroup.is_none();
+        weaker.then(|| {
+            "memory limit skipped: needs root or a delegated memory cgroup; the page cache is dropped over and over \
+             instead, which writes mapped pages back but does not take them away"
+                .to_owned()
+        })
+    }
+
+    /// Starts it. It runs until the value is stopped or dropped.
+    pub(super) fn start(&self) -> Result<Running<'_>, BenchError> {
+        let mut running = Running { stress: self, stop: Arc::default(), rounds: Arc::default(), threads: Vec::new() };
+        match (self.kind, &self.cgroup) {
+            (StressKind::None, _) => {}
+            (StressKind::Sync, _) => {
+                let folder = File::open(&self.folder).map_err(at_path(&self.folder, "cannot open"))?;
+                running.repeat(move |_| Ok(nix::unistd::syncfs(&folder)?))?;
+            }
+            (StressKind::Disk, _) => {
+                for (index, path) in self.files.iter().enumerate() {
+                    let file = OpenOptions::new().write(true).open(path).map_err(at_path(path, "cannot open"))?;
+                    let block = vec![0xA5; DISK_BLOCK_BYTES];
+                    let mut random = 0x9E37_79B9_7F4A_7C15 ^ (index as u64 + 1);
+                    running.repeat(move |_| {
+                        random = next_random(random);
+                        let at = random % (DISK_FILE_BYTES / DISK_BLOCK_BYTES as u64) * DISK_BLOCK_BYTES as u64;
+                        file.write_all_at(&block, at)?;
+                        file.sync_data()
+                    })?;
+                }
+            }
+            (StressKind::Memory, Some((cgroup, limit))) => {
+                cgroup.limit(Some(*limit)).map_err(at_path(&cgroup.folder, "cannot set its limit"))?;
+                for path in &self.files {
+                    let mut file = File::open(path).map_err(at_path(path, "cannot open"))?;
+                    let mut block = vec![0; 1 << 20];
+                    running.repeat(move |stop| {
+                        file.seek(SeekFrom::Start(0))?;
+                        while !stop.load(Ordering::Relaxed) && file.read(&mut block)? > 0 {}
+                        Ok(())
+                    })?;
+                }
+            }
+            (StressKind::Memory, None) => {
+                let files = files_of(&self.folder).map_err(at_path(&self.folder, "cannot list"))?;
+                running.repeat(move |_| {
+                    for file in &files {
+                        posix_fadvise(file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED)?;
+                    }
+                    thread::sleep(DROP_PAUSE);
+                    Ok(())
+                })?;
+            }
+        }
+        Ok(running)
+    }
+}
+
+/// A stress while it runs.
+pub(super) struct Running<'a> {
+    stress: &'a Stress,
+    stop: Arc<AtomicBool>,
+    rounds: Arc<AtomicU64>,
+    threads: Vec<JoinHandle<io::Result<()>>>,
+}
+
+impl Running<'_> {
+    /// A thread that does `work` until it is told to stop or fails.
+    fn repeat(
+        &mut self,
+        mut work: impl FnMut(&AtomicBool) -> io::Result<()> + Send + 'static,
+    ) -> Result<(), BenchError> {
+        let (stop, rounds) = (Arc::clone(&self.stop), Arc::clone(&self.rounds));
+        let thread = thread::Builder::new().name("bench-stress".into()).spawn(move || {
+            while !stop.load(Ordering::Relaxed) {
+                work(&stop)?;
+                rounds.fetch_add(1, Ordering::Relaxed);
+            }
+            Ok(())
+        });
+        self.threads.push(thread.map_err(BenchError::Thread)?);
+        Ok(())
+    }
+
+    /// Ends it and says how much it did.
+    pub(super) fn stop(mut self) -> String {
+        let failed = self.end();
+        let rounds = self.rounds.load(Ordering::Relaxed);
+        let mut told = match (self.stress.kind, &self.stress.cgroup) {
+            (StressKind::None, _) => String::new(),
+            (StressKind::Sync, _) => format!("{rounds} syncs"),
+            (StressKind::Disk, _) => format!("{rounds} blocks of 64 KiB made durable"),
+            (StressKind::Memory, Some((cgroup, limit))) => {
+                format!("limit {} MB hit {} times", limit / 1_000_000, cgroup.hits())
+            }
+            (StressKind::Memory, None) => {
+                format!("limit skipped: needs root or a delegated memory cgroup; cache dropped {rounds} times")
+            }
+        };
+        if let Some(error) = failed {
+            told = format!("{told}; the stress failed: {error}");
+        }
+        told
+    }
+
+    fn end(&mut self) -> Option<io::Error> {
+        self.stop.store(true, Ordering::Relaxed);
+        // All of them are joined before the first failure is looked for.
+        let ended: Vec<_> = self.threads.drain(..).map(JoinHandle::join).collect();
+        let failed = ended.into_iter().find_map(|ended| ended.ok()?.err());
+        if let Some((cgroup, _)) = &self.stress.cgroup
+            && let Err(error) = cgroup.limit(None)
+        {
+            return Some(error);
+        }
+        failed
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+fn next_random(mut state: u64) -> u64 {
+    state ^= state << 13;
+    state ^= state >> 7;
+    state ^ (state << 17)
+}
+
+fn files_of(folder: &Path) -> io::Result<Vec<File>> {
+    fs::read_dir(folder)?.map(|entry| File::open(entry?.path())).collect()
+}
+
+/// Bytes that the program has in memory. What was there before the move into a cgroup is charged elsewhere,
+/// so this errs on the roomy side.
+fn resident_bytes() -> u64 {
+    fs::read_to_string("/proc/self/statm")
+        .ok()
+        .and_then(|statm| statm.split(' ').nth(1)?.parse::<u64>().ok())
+        .map_or(0, |pages| pages * crate::limits::PAGE_BYTES as u64)
+}
+
+/// A memory cgroup that this process has moved into; dropping it moves back out and removes it.
+struct MemoryCgroup {
+    folder: PathBuf,
+    home: PathBuf,
+    limit_file: &'static str,
+    hits_before: AtomicU64,
+}
+
+impl MemoryCgroup {
+    /// Makes one and moves in, wherever this process is permitted to.
+    fn enter() -> Option<MemoryCgroup> {
+        let own = fs::read_to_string("/proc/self/cgroup").ok()?;
+        cgroup_places(&own).into_iter().find_map(|(home, parent, limit_file)| {
+            let folder = parent.join(format!("faultless-bench-{}", std::process::id()));
+            fs::create_dir(&folder).ok()?;
+            // From here on dropping it cleans up.
+            let cgroup = MemoryCgroup { folder, home, limit_file, hits_before: AtomicU64::new(0) };
+            let usable = cgroup.folder.join(limit_file).exists();
+            (usable && fs::write(cgroup.folder.join("cgroup.procs"), std::process::id().to_string()).is_ok())
+                .then_some(cgroup)
+        })
+    }
+
+    fn limit(&self, bytes: Option<u64>) -> io::Result<()> {
+        let none = if self.limit_file == "memory.max" { "max" } else { "-1" };
+        if bytes.is_some() {
+            self.hits_before.store(self.hits_ever(), Ordering::Relaxed);
+        }
+        let path = self.folder.join(self.limit_file);
+        fs::write(path, bytes.map_or_else(|| none.to_owned(), |bytes| bytes.to_string()))
+    }
+
+    /// How often the limit was hit since it was set.
+    fn hits(&self) -> u64 {
+        self.hits_ever() - self.hits_before.load(Ordering::Relaxed)
+    }
+
+    fn hits_ever(&self) -> u64 {
+        let failcnt = fs::read_to_string(self.folder.join("memory.failcnt")).ok();
+        let events = fs::read_to_string(self.folder.join("memory.events")).ok();
+        let from_events = events.and_then(|text| text.lines().find_map(|line| line.strip_prefix("max ")?.parse().ok()));
+        failcnt.and_then(|text| text.trim().parse().ok()).or(from_events).unwrap_or(0)
+    }
+}
+
+impl Drop for MemoryCgroup {
+    fn drop(&mut self) {
+        // Nothing can be done about a failure, and an empty cgroup harms nobody.
+        fs::write(self.home.join("cgroup.procs"), std::process::id().to_string()).ok();
+        fs::remove_dir(&self.folder).ok();
+    }
+}
+
+/// From `/proc/self/cgroup`: where this process is, where a memory cgroup might be made, and the file that
+/// limits it. Version 1 first: where both are mounted, memory is there.
+fn cgroup_places(own: &str) -> Vec<(PathBuf, PathBuf, &'static str)> {
+    let mut places = Vec::new();
+    for line in own.lines() {
+        let mut fields = line.splitn(3, ':').skip(1);
+        let (Some(controllers), Some(path)) = (fields.next(), fields.next()) else { continue };
+        let path = path.trim_start_matches('/');
+        if controllers.split(',').any(|name| name == "memory") {
+            let home = Path::new("/sys/fs/cgroup/memory").join(path);
+            places.insert(0, (home.clone(), home, "memory.limit_in_bytes"));
+        } else if controllers.is_empty() {
+            let home = Path::new("/sys/fs/cgroup").join(path);
+            // A cgroup with processes in it cannot share memory out to children: beside it, then inside.
+            if let Some(parent) = home.parent().filter(|_| !path.is_empty()) {
+                places.push((home.clone(), parent.to_owned(), "memory.max"));
+            }
+            places.push((home.clone(), home, "memory.max"));
+        }
+    }
+    places
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_stress_is_known_by_its_name() {
+        for kind in [StressKind::None, StressKind::Sync, StressKind::Disk, StressKind::Memory] {
+            assert_eq!(kind.to_string().parse(), Ok(kind));
+        }
+        assert!("heat".parse::<StressKind>().is_err());
+    }
+
+    #[test]
+    fn a_cgroup_is_sought_where_the_process_is() {
+        let places = cgroup_places("3:cpu:/a\n2:memory:/a/b\n0::/\n");
+        let home = PathBuf::from("/sys/fs/cgroup/memory/a/b");
+        assert_eq!(places[0], (home.clone(), home, "memory.limit_in_bytes"));
+        let unified = cgroup_places("0::/user.slice/app\n");
+        let parents: Vec<_> = unified.iter().map(|place| place.1.to_str().unwrap()).collect();
+        assert_eq!(parents, ["/sys/fs/cgroup/user.slice", "/sys/fs/cgroup/user.slice/app"]);
+    }
+}
