@@ -1,3 +1,6 @@
-//! One integration binary.
+//! One integration binary; each module says what it is for.
 
-mod alsa; // the ALSA device, against a sound card that lives in a file
+// The ALSA device, against a sound card that lives in a file.
+mod alsa;
+// The house rules, read off the sources: imports, headers, unsafe, lengths, leftovers, dead files.
+mod tidy;

@@ -1,0 +1,50 @@
+# What the stress scripts share. Sourced, not run.
+# A script that is not permitted here prints one line "skip: NAME: reason" and exits 77.
+
+PATH=$PATH:/usr/sbin:/sbin
+name=$(basename "$0" .sh)
+
+skip() { echo "skip: $name: $*"; exit 77; }
+fail() { echo "$name: $*" >&2; exit 1; }
+
+need_root() { [ "$(id -u)" = 0 ] || skip "needs root"; }
+
+need_tools() {
+    local tool
+    for tool in "$@"; do
+        command -v "$tool" >/dev/null 2>&1 || skip "needs $tool, which is not installed"
+    done
+}
+
+# Sleeps so that a signal ends it at once: bash runs a trap only when no foreground child is left. A trap at exit
+# calls end_pause, so that no sleep outlives its script.
+sleeper=
+pause() {
+    sleep "$1" &
+    sleeper=$!
+    wait "$sleeper" || true
+    sleeper=
+}
+end_pause() { [ -z "$sleeper" ] || kill "$sleeper" 2>/dev/null || true; }
+
+# The loop device under directory $1. Anything that is not a loop image is refused: these scripts slow and freeze
+# whole file systems, and must never be let near the one the machine runs on.
+loop_of() {
+    local source
+    source=$(findmnt -no SOURCE -T "$1" 2>/dev/null) || fail "$1: not on a mounted file system"
+    source=${source%%\[*}
+    case $source in
+        /dev/loop[0-9]*) echo "$source" ;;
+        *) fail "$1: lies on $source; only loop images (image.sh up) are put under stress" ;;
+    esac
+}
+
+# Where a cgroup v1 controller is mounted; fails where there is none.
+v1_of() { findmnt -rno TARGET,OPTIONS -t cgroup | awk -v c="$1" '{n=split($2,o,","); for(i=1;i<=n;i++) if(o[i]==c){print $1; exit f=1}} END{exit !f}'; }
+
+# Where cgroup v2 is mounted with controller $1; fails where it is not.
+v2_of() {
+    local at
+    at=$(findmnt -rno TARGET -t cgroup2 | head -n 1)
+    [ -n "$at" ] && grep -qw "$1" "$at/cgroup.controllers" && echo "$at"
+}

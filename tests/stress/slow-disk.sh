@@ -1,0 +1,92 @@
+#!/usr/bin/env bash
+# Holds the loop device under DIR to 20 MB/s for SECONDS, reading and writing, with a writer beside the recorder
+# that calls fsync after every 16 blocks. Needs root. The throttle is lifted at exit, however it comes.
+#
+#   slow-disk.sh DIR SECONDS
+#   slow-disk.sh lift DIR      lifts what a killed run left behind
+#   slow-disk.sh probe         says whether this machine permits it: exit 0, or 77 and the reason
+#
+# BYTES_PER_SECOND (20000000) and NEIGHBOUR_BYTES (400m; of fio's file) may be set.
+set -eu
+. "$(dirname "$(readlink -f "$0")")/common.sh"
+rate=${BYTES_PER_SECOND:-20000000}
+
+# Prints the groups whose throttle holds for this process: in v1, where it does not inherit, the root's (which the
+# kernel's own writers are in) and our own; in v2 the topmost of our path that has one, for all below it.
+groups() {
+    local at own step
+    if at=$(v1_of blkio); then
+        own=$(sed -n 's/^[0-9]*:\([^:]*,\)\?blkio\(,[^:]*\)\?://p' /proc/self/cgroup)
+        printf '%s\n' "$at" "$at$own" | sed 's,/*$,,' | sort -u
+    elif at=$(v2_of io); then
+        own=$(sed -n 's/^0:://p' /proc/self/cgroup)
+        step=$at
+        for part in ${own//\// }; do
+            step=$step/$part
+            if [ -e "$step/io.max" ]; then echo "$step"; return; fi
+        done
+    fi
+}
+
+# throttle MAJ:MIN RATE: a rate of 0 lifts it.
+throttle() {
+    local group how limit
+    while read -r group; do
+        if [ -e "$group/blkio.throttle.write_bps_device" ]; then
+            for how in write read; do
+                echo "$1 $2" >"$group/blkio.throttle.${how}_bps_device" || return 1
+            done
+        else
+            limit=$2
+            [ "$limit" != 0 ] || limit=max
+            echo "$1 rbps=$limit wbps=$limit" >"$group/io.max" || return 1
+        fi
+    done < <(groups)
+}
+
+# The device number of the loop device under directory $1.
+device_of() {
+    local loop
+    loop=$(loop_of "$1") || return 1
+    losetup -nO MAJ:MIN "$loop" | tr -d ' '
+}
+
+need_root
+need_tools findmnt losetup
+[ -n "$(groups)" ] || skip "no cgroup with a block throttle (blkio of v1, io.max of v2) around this process"
+case ${1-} in
+    probe) need_tools fio; exit 0 ;;
+    lift)
+        device=$(device_of "$2") || exit 1
+        throttle "$device" 0
+        exit
+        ;;
+esac
+[ $# = 2 ] || { sed -n '5,7s/^#   //p' "$0" >&2; exit 2; }
+need_tools fio
+dir=$1 seconds=$2
+device=$(device_of "$dir") || exit 1
+writer=
+
+finish() {
+    trap '' TERM INT HUP
+    # First the throttle: a writer that waits for the slow disk can't be ended.
+    throttle "$device" 0 || echo "slow-disk: $device: the throttle could not be lifted" >&2
+    if [ -n "$writer" ]; then
+        kill "$writer" 2>/dev/null || true
+        wait "$writer" 2>/dev/null || true
+    fi
+    rm -f "$dir"/slow-disk-neighbour.*
+}
+trap finish EXIT
+trap 'exit 143' TERM
+trap 'exit 130' INT HUP
+
+throttle "$device" "$rate" || skip "the throttle of $device can't be set"
+# fio would leave its processes behind if it were killed; --runtime ends them, and --thread keeps it to one process.
+fio --name=slow-disk-neighbour --directory="$dir" --thread --rw=randwrite --bs=64k --size="${NEIGHBOUR_BYTES:-400m}" \
+    --fsync=16 --time_based --runtime="$seconds" --ioengine=psync --output-format=terse >/dev/null 2>&1 &
+writer=$!
+echo "slow-disk: $device at $rate bytes a second for $seconds s, fio beside"
+wait "$writer" || { writer=; fail "fio ended with an error on $dir"; }
+writer=
