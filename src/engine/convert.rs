@@ -31,15 +31,6 @@ impl Level {
             frames: self.frames + other.frames,
         }
     }
-
-    #[inline(always)]
-    fn see(&mut self, value: f32) {
-        let size = value.abs();
-        if self.peak < size {
-            self.peak = size;
-        }
-        self.square_sum += value * value;
-    }
 }
 
 const FULL: f32 = 2_147_483_648.0;
@@ -191,25 +182,74 @@ pub struct Lane {
     pub channels: usize,
 }
 
+/// Frames that a sample loop takes at a time, so that one level does not wait for the one before.
+const ABREAST: usize = 4;
+
+/// [`ABREAST`] levels side by side.
+#[derive(Default)]
+struct Levels {
+    peak: [f32; ABREAST],
+    square_sum: [f32; ABREAST],
+}
+
+impl Levels {
+    #[inline(always)]
+    fn see(&mut self, at: usize, value: f32) {
+        let size = value.abs();
+        self.peak[at] = if self.peak[at] < size { size } else { self.peak[at] };
+        self.square_sum[at] += value * value;
+    }
+
+    #[inline(always)]
+    fn sum(&self, frames: usize) -> Level {
+        let peak = self.peak.iter().fold(0.0, |max, peak| if max < *peak { *peak } else { max });
+        let square_sum: f32 = self.square_sum.iter().sum();
+        let square_sum = if square_sum.is_finite() { square_sum } else { 0.0 };
+        Level { peak, square_sum, frames: frames as u32 }
+    }
+}
+
+/// Hands the samples that lie `step` bytes apart to `take`, with their index, at most `frames` of them.
+/// Returns how many there were.
 #[inline(always)]
-fn copy<const N: usize, const M: usize, R: Read<N>, W: Write<M>>(
-    from: &[u8],
-    step: usize,
-    to: &mut [u8],
-    lane: Lane,
-) -> Level {
-    let mut level = Level::default();
-    for (source, frame) in from.chunks(step).zip(to.chunks_exact_mut(M * lane.channels)) {
-        let Some(source) = source.first_chunk::<N>() else { break };
-        let sample = R::read(*source);
-        level.see(sample.float());
-        frame[lane.channel * M..][..M].copy_from_slice(&W::write(sample));
-        level.frames += 1;
+fn stride<const N: usize, R: Read<N>>(from: &[u8], step: usize, frames: usize, mut take: impl FnMut(usize, R::Sample)) -> usize {
+    let mut at = 0;
+    let groups = from.chunks_exact(step * ABREAST).take(frames / ABREAST);
+    for group in groups {
+        for lane in 0..ABREAST {
+            if let Some(bytes) = group[lane * step..].first_chunk::<N>() {
+                take(at + lane, R::read(*bytes));
+            }
+        }
+        at += ABREAST;
     }
-    if !level.square_sum.is_finite() {
-        level.square_sum = 0.0;
+    while at < frames
+        && let Some(bytes) = from.get(at * step..).and_then(|rest| rest.first_chunk::<N>())
+    {
+        take(at, R::read(*bytes));
+        at += 1;
     }
-    level
+    at
+}
+
+#[inline(always)]
+fn copy<const N: usize, const M: usize, R: Read<N>, W: Write<M>>(from: &[u8], step: usize, to: &mut [u8], lane: Lane) -> Level {
+    let mut levels = Levels::default();
+    let (frame, first) = (M * lane.channels, M * lane.channel);
+    let room = to.len() / frame;
+    let frames = if lane.channels == 1 {
+        let (out, _) = to.as_chunks_mut::<M>();
+        stride::<N, R>(from, step, room, |at, sample| {
+            levels.see(at % ABREAST, sample.float());
+            out[at] = W::write(sample);
+        })
+    } else {
+        stride::<N, R>(from, step, room, |at, sample| {
+            levels.see(at % ABREAST, sample.float());
+            to[at * frame + first..][..M].copy_from_slice(&W::write(sample));
+        })
+    };
+    levels.sum(frames)
 }
 
 #[inline(always)]
@@ -246,10 +286,7 @@ pub fn record(input: &Input<'_>, from: usize, channel: usize, format: TakeFormat
 
 #[inline(always)]
 fn each<const N: usize, R: Read<N>>(from: &[u8], step: usize, frames: usize, mut take: impl FnMut(usize, f32)) {
-    for (at, source) in from.chunks(step).take(frames).enumerate() {
-        let Some(source) = source.first_chunk::<N>() else { break };
-        take(at, R::read(*source).float());
-    }
+    stride::<N, R>(from, step, frames, |at, sample| take(at, sample.float()));
 }
 
 #[inline(always)]
@@ -270,15 +307,12 @@ fn each_of(input: &Input<'_>, from: usize, channel: usize, frames: usize, take: 
 
 /// The level of one device channel over the whole of `input`. This is realtime-safe.
 pub fn measure(input: &Input<'_>, channel: usize) -> Level {
-    let mut level = Level::default();
-    each_of(input, 0, channel, input.frames, |_, value| {
-        level.see(value);
-        level.frames += 1;
+    let (mut levels, mut frames) = (Levels::default(), 0);
+    each_of(input, 0, channel, input.frames, |at, value| {
+        levels.see(at % ABREAST, value);
+        frames += 1;
     });
-    if !level.square_sum.is_finite() {
-        level.square_sum = 0.0;
-    }
-    level
+    levels.sum(frames)
 }
 
 /// One device channel as floats: the frames of `input` from `from` on that `to` has room for.
