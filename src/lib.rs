@@ -18,5 +18,6 @@ pub mod format;
 pub mod histogram;
 pub mod limits;
 pub mod message;
+pub mod rt;
 pub mod time;
 pub mod window;

@@ -1,0 +1,142 @@
+//! Faults, context switches and processor time of one thread, from the kernel's own books. Thread: any
+//! but audio, which is only counted.
+
+use std::fs;
+use std::io;
+
+/// What a thread cost since it was started, or between two readings.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ThreadCounters {
+    /// Page faults that were served without the disk.
+    pub minor_faults: u64,
+    /// Page faults that waited for the disk.
+    pub major_faults: u64,
+    /// Times the thread gave the processor up: it waited for something.
+    pub voluntary_switches: u64,
+    /// Times the processor was taken from it.
+    pub involuntary_switches: u64,
+    /// Nanoseconds on a processor. While the thread runs, the kernel brings this up to date at every tick
+    /// (1 to 10 ms), so it may lag by one.
+    pub cpu_ns: u64,
+}
+
+impl ThreadCounters {
+    /// Reads the books of a thread of this process: `/proc/self/task/TID/{stat,status,schedstat}`.
+    ///
+    /// Three files are read one after the other, so a thread that runs meanwhile may have been counted a
+    /// little further in the last. An error is `NotFound` when there is no such thread any more.
+    pub fn of(tid: i32) -> io::Result<ThreadCounters> {
+        let read = |name: &str| fs::read_to_string(format!("/proc/self/task/{tid}/{name}"));
+        // Not compiled into every kernel; `stat` has the time in ticks.
+        let schedstat = read("schedstat").unwrap_or_default();
+        parse(&read("stat")?, &read("status")?, &schedstat)
+            .ok_or_else(|| io::Error::other(format!("/proc/self/task/{tid}: not the fields that proc(5) lists")))
+    }
+
+    /// The difference to an earlier reading of the same thread.
+    #[must_use]
+    pub fn since(&self, earlier: &ThreadCounters) -> ThreadCounters {
+        ThreadCounters {
+            minor_faults: self.minor_faults.saturating_sub(earlier.minor_faults),
+            major_faults: self.major_faults.saturating_sub(earlier.major_faults),
+            voluntary_switches: self.voluntary_switches.saturating_sub(earlier.voluntary_switches),
+            involuntary_switches: self.involuntary_switches.saturating_sub(earlier.involuntary_switches),
+            cpu_ns: self.cpu_ns.saturating_sub(earlier.cpu_ns),
+        }
+    }
+}
+
+/// The kernel's number of the calling thread, which names it in `/proc/self/task`.
+pub fn this_thread_id() -> i32 {
+    nix::unistd::gettid().as_raw()
+}
+
+/// Class (`SCHED_*` of sched(7)) and static priority that a thread of this process has now.
+pub(super) fn class_of(tid: i32) -> io::Result<(u32, u32)> {
+    let stat = fs::read_to_string(format!("/proc/self/task/{tid}/stat"))?;
+    class(&stat).ok_or_else(|| io::Error::other(format!("/proc/self/task/{tid}/stat: no scheduling class in it")))
+}
+
+fn class(stat: &str) -> Option<(u32, u32)> {
+    Some((stat_field(stat, 41)?.try_into().ok()?, stat_field(stat, 40)?.try_into().ok()?))
+}
+
+fn parse(stat: &str, status: &str, schedstat: &str) -> Option<ThreadCounters> {
+    let on_cpu = schedstat.split_ascii_whitespace().next().and_then(|ns| ns.parse().ok());
+    let ticks = || Some(stat_field(stat, 14)? + stat_field(stat, 15)?);
+    Some(ThreadCounters {
+        minor_faults: stat_field(stat, 10)?,
+        major_faults: stat_field(stat, 12)?,
+        voluntary_switches: status_field(status, "voluntary_ctxt_switches:")?,
+        involuntary_switches: status_field(status, "nonvoluntary_ctxt_switches:")?,
+        // USER_HZ is 100 on every architecture that has a desktop.
+        cpu_ns: on_cpu.or_else(|| ticks().map(|ticks| ticks * 10_000_000))?,
+    })
+}
+
+/// Field `number` of a `stat` line, counted from 1 as in proc(5). The name in parentheses, field 2, may
+/// hold spaces and parentheses of its own.
+fn stat_field(stat: &str, number: usize) -> Option<u64> {
+    let (_, rest) = stat.rsplit_once(')')?;
+    rest.split_ascii_whitespace().nth(number.checked_sub(3)?)?.parse().ok()
+}
+
+fn status_field(status: &str, name: &str) -> Option<u64> {
+    status.lines().find_map(|line| line.strip_prefix(name))?.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STAT: &str = "71 (au) dio 1 (x)) S 1 2 3 4 5 6 1001 8 1202 10 14 15 16 17 -61 19 20 21 22 23 24 25 26 27 \
+                        28 29 30 31 32 33 34 35 36 37 38 39 60 2 42";
+    const STATUS: &str = "Name:\tau\nvoluntary_ctxt_switches:\t31\nnonvoluntary_ctxt_switches:\t32\n";
+
+    #[test]
+    fn a_name_with_spaces_and_parentheses_moves_no_field() {
+        let read = parse(STAT, STATUS, "987654321 5 6\n").unwrap();
+        assert_eq!((read.minor_faults, read.major_faults), (1001, 1202));
+        assert_eq!((read.voluntary_switches, read.involuntary_switches), (31, 32));
+        assert_eq!(read.cpu_ns, 987_654_321);
+        assert_eq!(class(STAT), Some((2, 60)));
+    }
+
+    #[test]
+    fn without_schedstat_the_time_is_counted_in_ticks() {
+        assert_eq!(parse(STAT, STATUS, "").unwrap().cpu_ns, 290_000_000);
+    }
+
+    #[test]
+    fn a_line_that_is_cut_short_is_no_reading() {
+        assert!(parse("71 (a) S 1 2", STATUS, "").is_none());
+        assert!(parse("", "", "").is_none());
+    }
+
+    #[test]
+    fn a_touched_page_is_one_minor_fault_of_the_thread_that_touched_it() {
+        let tid = this_thread_id();
+        let before = ThreadCounters::of(tid).unwrap();
+        let pages = memmap2::MmapMut::map_anon(64 * 4096).map(|mut map| {
+            (0..64).for_each(|page| map[page * 4096] = 1);
+            map
+        });
+        let spent = ThreadCounters::of(tid).unwrap().since(&before);
+        assert!(pages.is_ok() && spent.minor_faults > 0, "{spent:?}");
+        std::thread::sleep(std::time::Duration::from_millis(2));
+        assert!(ThreadCounters::of(tid).unwrap().since(&before).voluntary_switches > 0);
+    }
+
+    #[test]
+    fn a_thread_that_is_gone_is_an_error() {
+        let tid = std::thread::spawn(this_thread_id).join().unwrap();
+        // The kernel takes a moment to forget it after `join`.
+        for _ in 0..200 {
+            if ThreadCounters::of(tid).is_err() {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        panic!("still there");
+    }
+}

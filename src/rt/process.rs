@@ -1,0 +1,148 @@
+//! Limits and memory of the process and of the machine. Thread: control.
+//!
+//! Functions that end in `_under` read below a given root in place of `/`.
+
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Open files asked for at most: a take holds two, and the session may have 1,024 of them both ways.
+const OPEN_FILES_MAX: u64 = 524_288;
+
+/// Raises the soft limit of open files to the hard one. Returns what it is now.
+pub fn raise_open_files() -> io::Result<u64> {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    let wanted = hard.min(OPEN_FILES_MAX).max(soft);
+    if soft < wanted {
+        setrlimit(Resource::RLIMIT_NOFILE, wanted, hard)?;
+    }
+    Ok(wanted)
+}
+
+/// Bytes of memory in the machine.
+pub fn memory_total() -> io::Result<u64> {
+    kib_field(Path::new("/proc/meminfo"), "MemTotal:")
+}
+
+/// Bytes of memory that could be taken now without swapping, as the kernel estimates it.
+pub fn memory_available() -> io::Result<u64> {
+    kib_field(Path::new("/proc/meminfo"), "MemAvailable:")
+}
+
+/// Bytes of memory that this process may ever have: the machine's, or its control group's if less.
+pub fn memory_bound() -> io::Result<u64> {
+    let total = memory_total()?;
+    Ok(cgroup_memory_limit().map_or(total, |limit| limit.min(total)))
+}
+
+/// Resident memory of a process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Resident {
+    /// Bytes now (`VmRSS`).
+    pub now: u64,
+    /// Bytes at the most (`VmHWM`).
+    pub peak: u64,
+}
+
+/// Resident memory of this process.
+pub fn resident_bytes() -> io::Result<Resident> {
+    let status = Path::new("/proc/self/status");
+    Ok(Resident { now: kib_field(status, "VmRSS:")?, peak: kib_field(status, "VmHWM:")? })
+}
+
+/// Bytes that the control groups of this process allow it and its siblings together, if they say so.
+pub fn cgroup_memory_limit() -> Option<u64> {
+    cgroup_memory_limit_under(Path::new("/"))
+}
+
+/// The same below another root. The tightest limit on the way up counts, of either version of the interface.
+pub fn cgroup_memory_limit_under(root: &Path) -> Option<u64> {
+    let groups = fs::read_to_string(root.join("proc/self/cgroup")).ok()?;
+    let mounts = root.join("sys/fs/cgroup");
+    groups.lines().filter_map(|line| tightest(&mounts, line)).min()
+}
+
+/// The tightest limit on the path that a line of `/proc/self/cgroup` names: `ID:CONTROLLERS:PATH`.
+fn tightest(mounts: &Path, line: &str) -> Option<u64> {
+    /// Version 1 has no word for "unlimited" but a number that no machine has.
+    const NO_LIMIT: u64 = 1 << 60;
+    let mut parts = line.splitn(3, ':').skip(1);
+    let (controllers, path) = (parts.next()?, parts.next()?);
+    let (mount, file) = if controllers.is_empty() {
+        (mounts.to_path_buf(), "memory.max")
+    } else if controllers.split(',').any(|controller| controller == "memory") {
+        (mounts.join("memory"), "memory.limit_in_bytes")
+    } else {
+        return None;
+    };
+    let own: PathBuf = mount.join(path.trim_start_matches('/'));
+    own.ancestors()
+        .take_while(|folder| folder.starts_with(&mount))
+        .filter_map(|folder| fs::read_to_string(folder.join(file)).ok()?.trim().parse().ok())
+        .filter(|limit| *limit < NO_LIMIT)
+        .min()
+}
+
+/// A line `NAME   123 kB` of a file in `/proc`, in bytes.
+fn kib_field(path: &Path, name: &str) -> io::Result<u64> {
+    let text = fs::read_to_string(path)?;
+    text.lines()
+        .find_map(|line| line.strip_prefix(name)?.trim().strip_suffix("kB")?.trim().parse::<u64>().ok())
+        .map(|kib| kib * 1024)
+        .ok_or_else(|| io::Error::other(format!("{}: no {name} in it", path.display())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write(root: &Path, path: &str, text: &str) {
+        let path = root.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    #[test]
+    fn the_tightest_control_group_on_the_way_up_counts() {
+        let root = tempfile::tempdir().unwrap();
+        write(root.path(), "proc/self/cgroup", "0::/user.slice/app.scope\n");
+        write(root.path(), "sys/fs/cgroup/user.slice/app.scope/memory.max", "max\n");
+        assert_eq!(cgroup_memory_limit_under(root.path()), None);
+        write(root.path(), "sys/fs/cgroup/user.slice/memory.max", "1000000\n");
+        assert_eq!(cgroup_memory_limit_under(root.path()), Some(1_000_000));
+        write(root.path(), "sys/fs/cgroup/user.slice/app.scope/memory.max", "999\n");
+        assert_eq!(cgroup_memory_limit_under(root.path()), Some(999));
+    }
+
+    #[test]
+    fn both_versions_of_control_groups_are_read() {
+        let root = tempfile::tempdir().unwrap();
+        write(root.path(), "proc/self/cgroup", "8:pids:/a\n4:memory:/a:b\n0::/\n");
+        write(root.path(), "sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n");
+        assert_eq!(cgroup_memory_limit_under(root.path()), None);
+        write(root.path(), "sys/fs/cgroup/memory/a:b/memory.limit_in_bytes", "62914560\n");
+        assert_eq!(cgroup_memory_limit_under(root.path()), Some(62_914_560));
+    }
+
+    #[test]
+    fn without_control_groups_there_is_no_limit() {
+        assert_eq!(cgroup_memory_limit_under(tempfile::tempdir().unwrap().path()), None);
+    }
+
+    #[test]
+    fn the_soft_limit_of_open_files_becomes_the_hard_one() {
+        let now = raise_open_files().unwrap();
+        let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+        assert_eq!(now, soft);
+        assert!(soft == hard || OPEN_FILES_MAX <= soft);
+    }
+
+    #[test]
+    fn memory_figures_are_in_bytes_and_in_order() {
+        let (total, available) = (memory_total().unwrap(), memory_available().unwrap());
+        let resident = resident_bytes().unwrap();
+        assert!(available < total && memory_bound().unwrap() <= total);
+        assert!(0 < resident.now && resident.now <= resident.peak && resident.peak < total);
+    }
+}

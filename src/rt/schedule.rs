@@ -1,0 +1,159 @@
+//! Obtains a real-time class for the calling thread, or the reason why there is none. Thread: audio, at
+//! its very start, before the device runs.
+
+use super::{counters, overrun, rtkit};
+use nix::sys::resource::{Resource, getrlimit};
+use std::fmt;
+use std::time::Duration;
+use thread_priority::{RealtimeThreadSchedulePolicy, ThreadPriority, ThreadPriorityValue, ThreadSchedulePolicy};
+
+/// The priority asked for: above the interrupt threads of a real-time kernel (50), below a sound server (PipeWire: 88),
+/// whose client this program may be.
+pub const FIFO_PRIORITY: u8 = 70;
+
+/// How long a start may wait for D-Bus.
+pub const RTKIT_PATIENCE: Duration = Duration::from_secs(1);
+
+/// How the kernel schedules the audio thread.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scheduling {
+    /// `SCHED_FIFO`, taken directly.
+    Fifo {
+        /// 1 to 99.
+        priority: u8,
+    },
+    /// `SCHED_RR`, granted by rtkit.
+    RoundRobin {
+        /// 1 to 99; rtkit's default is 20.
+        priority: u8,
+    },
+    /// `SCHED_OTHER`: like every other program.
+    Normal {
+        /// Why it is nothing better, in words.
+        reason: String,
+    },
+}
+
+impl Scheduling {
+    /// Whether other programs cannot keep the thread from running.
+    pub fn is_real_time(&self) -> bool {
+        !matches!(self, Scheduling::Normal { .. })
+    }
+
+    /// Why the class is not a real-time one.
+    pub fn reason(&self) -> Option<&str> {
+        match self {
+            Scheduling::Normal { reason } => Some(reason),
+            Scheduling::Fifo { .. } | Scheduling::RoundRobin { .. } => None,
+        }
+    }
+
+    /// What a person can do about it: one line to copy into a terminal. The limits count from the next login.
+    pub fn fix(&self) -> Option<&'static str> {
+        self.reason().map(|_| {
+            "printf '@audio - rtprio 95\\n@audio - memlock unlimited\\n' | sudo tee /etc/security/limits.d/95-audio.conf \
+             && sudo usermod -aG audio \"$USER\""
+        })
+    }
+}
+
+impl fmt::Display for Scheduling {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Scheduling::Fifo { priority } => write!(f, "SCHED_FIFO {priority}"),
+            Scheduling::RoundRobin { priority } => write!(f, "SCHED_RR {priority} by rtkit"),
+            Scheduling::Normal { .. } => f.write_str("SCHED_OTHER"),
+        }
+    }
+}
+
+/// Takes the best class there is for the calling thread: `SCHED_FIFO` directly, else `SCHED_RR` by
+/// rtkit, else none. Never fails and never waits longer than [`RTKIT_PATIENCE`].
+///
+/// Call it before the thread is counted: it allocates, and may start a helper for D-Bus. Threads that
+/// the caller starts after a direct grant inherit the class; the audio thread starts none.
+pub fn obtain() -> Scheduling {
+    let refused = match fifo(rtprio_limit()) {
+        Ok(priority) => {
+            // A desktop may have handed a limit down that kills: see `overrun`.
+            overrun::arm(None).ok();
+            return Scheduling::Fifo { priority };
+        }
+        Err(refused) => refused,
+    };
+    match rtkit::make_realtime(counters::this_thread_id(), RTKIT_PATIENCE) {
+        Ok(priority) => Scheduling::RoundRobin { priority },
+        Err(reason) => settled(format!("{refused}; {reason}")),
+    }
+}
+
+/// What was granted in the end: an answer that came too late may still have been a grant.
+fn settled(reason: String) -> Scheduling {
+    const SCHED_RR: u32 = 2;
+    match counters::class_of(counters::this_thread_id()) {
+        Ok((SCHED_RR, priority)) => Scheduling::RoundRobin { priority: priority as u8 },
+        _ => Scheduling::Normal { reason },
+    }
+}
+
+/// Tries [`FIFO_PRIORITY`], then the most that the limit allows. Returns the priority, or the reason in words.
+fn fifo(limit: u64) -> Result<u8, String> {
+    let Err(error) = set_fifo(FIFO_PRIORITY) else { return Ok(FIFO_PRIORITY) };
+    let within = limit.min(u64::from(FIFO_PRIORITY)) as u8;
+    if within == 0 {
+        return Err("RLIMIT_RTPRIO is 0".to_owned());
+    }
+    if within < FIFO_PRIORITY && set_fifo(within).is_ok() {
+        return Ok(within);
+    }
+    Err(format!("the kernel refused SCHED_FIFO although RLIMIT_RTPRIO is {limit} ({error})"))
+}
+
+fn set_fifo(priority: u8) -> Result<(), String> {
+    let value = ThreadPriorityValue::try_from(priority)?;
+    let policy = ThreadSchedulePolicy::Realtime(RealtimeThreadSchedulePolicy::Fifo);
+    let thread = thread_priority::thread_native_id();
+    thread_priority::set_thread_priority_and_policy(thread, ThreadPriority::Crossplatform(value), policy).map_err(
+        |error| match error {
+            thread_priority::Error::OS(errno) => std::io::Error::from_raw_os_error(errno).to_string(),
+            other => other.to_string(),
+        },
+    )
+}
+
+/// The highest real-time priority that this process may take without a capability; 0 is none.
+pub fn rtprio_limit() -> u64 {
+    getrlimit(Resource::RLIMIT_RTPRIO).map_or(0, |(soft, _)| soft)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Instant;
+
+    #[test]
+    fn a_class_is_written_as_the_kernel_names_it() {
+        assert_eq!(Scheduling::Fifo { priority: 70 }.to_string(), "SCHED_FIFO 70");
+        assert_eq!(Scheduling::RoundRobin { priority: 20 }.to_string(), "SCHED_RR 20 by rtkit");
+        let normal = Scheduling::Normal { reason: "why".to_owned() };
+        assert_eq!((normal.to_string().as_str(), normal.reason()), ("SCHED_OTHER", Some("why")));
+        assert!(normal.fix().is_some() && Scheduling::Fifo { priority: 1 }.fix().is_none());
+    }
+
+    #[test]
+    fn what_is_claimed_is_what_the_kernel_says_and_it_takes_no_longer_than_promised() {
+        let (claimed, class, took) = std::thread::spawn(|| {
+            let begin = Instant::now();
+            let claimed = obtain();
+            (claimed, counters::class_of(counters::this_thread_id()).unwrap(), begin.elapsed())
+        })
+        .join()
+        .unwrap();
+        match claimed {
+            Scheduling::Fifo { priority } => assert_eq!(class, (1, u32::from(priority))),
+            Scheduling::RoundRobin { priority } => assert_eq!(class, (2, u32::from(priority))),
+            Scheduling::Normal { reason } => assert!(class == (0, 0) && !reason.is_empty()),
+        }
+        assert!(took < RTKIT_PATIENCE * 3, "{took:?}");
+    }
+}
