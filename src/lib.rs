@@ -13,6 +13,7 @@
 //! Modules stand in reading order.
 
 pub mod device;
+pub mod doctor;
 pub mod engine;
 pub mod format;
 pub mod histogram;
