@@ -27,4 +27,5 @@ pub mod butler;
 pub mod run;
 pub mod control;
 pub mod bench;
+pub mod doctor;
 pub mod cli;

@@ -7,8 +7,8 @@ use std::fmt;
 use std::time::Duration;
 use thread_priority::{RealtimeThreadSchedulePolicy, ThreadPriority, ThreadPriorityValue, ThreadSchedulePolicy};
 
-/// The priority asked for. Below the kernel's own threads for interrupts on real-time kernels are 50, so the card's
-/// interrupt is served first only if someone raised it; JACK and PipeWire sit at 70 to 88 for the same reason.
+/// The priority asked for: above the interrupt threads of a real-time kernel (50), below a sound server (PipeWire: 88),
+/// whose client this program may be.
 pub const FIFO_PRIORITY: u8 = 70;
 
 /// How long a start may wait for D-Bus.

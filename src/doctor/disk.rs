@@ -1,0 +1,154 @@
+//! How fast and how evenly the folder takes what the committer will write. Thread: control, which starts
+//! a helper and leaves it behind if the disk hangs.
+
+use super::scratch::Scratch;
+use super::{Finding, Needs, Verdict, duration};
+use crate::limits::{COMMIT_RUN_BYTES_MAX, WINDOW_BYTES_DEFAULT};
+use nix::fcntl::{FallocateFlags, fallocate};
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+/// Windows that are written and made durable one by one, at most.
+const WRITES: usize = 100;
+/// Bytes of the whole trial, and the time for each of its two halves.
+const TRIAL_BYTES: u64 = 64 << 20;
+const HALF: Duration = Duration::from_millis(750);
+/// After this a disk counts as hung.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What was measured.
+#[derive(Clone, Copy, Debug)]
+struct Speed {
+    writes: usize,
+    median: Duration,
+    worst: Duration,
+    /// Bytes a second of long writes, made durable at the end.
+    sustained: f64,
+    direct: bool,
+}
+
+pub(super) fn examine(folder: &Path, needs: Needs) -> Finding {
+    let (answer, answered) = mpsc::sync_channel(1);
+    let path = folder.to_path_buf();
+    let started = std::thread::Builder::new().name("disk trial".to_owned()).spawn(move || {
+        // Nobody listens any more when it comes too late.
+        answer.send(measure(&path)).ok();
+    });
+    let speed = match started {
+        Ok(_) => answered.recv_timeout(PATIENCE).unwrap_or_else(|_| {
+            Err(io::Error::other(format!("it did not answer within {}", duration(PATIENCE.as_secs_f64()))))
+        }),
+        Err(error) => Err(error),
+    };
+    judge(speed, needs)
+}
+
+fn measure(folder: &Path) -> io::Result<Speed> {
+    let scratch = Scratch::new(folder)?;
+    let (file, direct) = match scratch.direct() {
+        Ok(file) => (file, true),
+        Err(_) => (scratch.file.try_clone()?, false),
+    };
+    // As takes are: reserved ahead where the file system can.
+    fallocate(&file, FallocateFlags::empty(), 0, TRIAL_BYTES as i64).ok();
+    file.sync_all()?;
+    let mut buffer = memmap2::MmapMut::map_anon(COMMIT_RUN_BYTES_MAX)?;
+    // Not zeros, which some disks do not store.
+    buffer.iter_mut().enumerate().for_each(|(at, byte)| *byte = (at * 31 + at / 251) as u8);
+    let mut times = windows(&file, &buffer[..WINDOW_BYTES_DEFAULT])?;
+    times.sort_unstable();
+    let begin = (times.len() * WINDOW_BYTES_DEFAULT).next_multiple_of(COMMIT_RUN_BYTES_MAX) as u64;
+    let sustained = runs(&file, &buffer, begin)?;
+    let (median, worst) = (times[times.len() / 2], times[times.len() - 1]);
+    Ok(Speed { writes: times.len(), median, worst, sustained, direct })
+}
+
+/// The time that each window took to be on the disk. There is at least one.
+fn windows(file: &File, window: &[u8]) -> io::Result<Vec<Duration>> {
+    let (begin, mut times) = (Instant::now(), Vec::with_capacity(WRITES));
+    while times.is_empty() || times.len() < WRITES && begin.elapsed() < HALF {
+        let before = Instant::now();
+        file.write_all_at(window, (times.len() * window.len()) as u64)?;
+        file.sync_data()?;
+        times.push(before.elapsed());
+    }
+    Ok(times)
+}
+
+/// Bytes a second of long writes from `offset` on.
+fn runs(file: &File, run: &[u8], offset: u64) -> io::Result<f64> {
+    let (begin, mut at) = (Instant::now(), offset);
+    while at == offset || at + run.len() as u64 <= TRIAL_BYTES && begin.elapsed() < HALF {
+        file.write_all_at(run, at)?;
+        at += run.len() as u64;
+    }
+    file.sync_data()?;
+    Ok((at - offset) as f64 / begin.elapsed().as_secs_f64())
+}
+
+fn judge(speed: io::Result<Speed>, needs: Needs) -> Finding {
+    const TOPIC: &str = "disk";
+    let speed = match speed {
+        Ok(speed) => speed,
+        Err(error) => {
+            return Finding::new(TOPIC, "no answer", Verdict::Poor, format!("It could not be measured: {error}."));
+        }
+    };
+    let times = speed.sustained / needs.bytes_per_second();
+    let ms = |time: Duration| time.as_secs_f64() * 1000.0;
+    let measured = format!(
+        "{:.0} MB/s; a window {:.1} ms, {:.1} ms at worst",
+        speed.sustained / 1e6,
+        ms(speed.median),
+        ms(speed.worst)
+    );
+    let (verdict, words) = match times {
+        t if t < 1.2 => (Verdict::Poor, "it cannot keep up: record fewer tracks or to another disk"),
+        t if t < 4.0 => (Verdict::Fair, "it keeps up as long as nothing else writes to it"),
+        _ if Duration::from_millis(250) < speed.worst => {
+            (Verdict::Fair, "it keeps up, and the spool bridges its pauses")
+        }
+        _ => (Verdict::Good, "it keeps up with ease"),
+    };
+    let sentence = format!(
+        "{} need {:.1} MB/s and it takes {times:.1} times that: {words}. Measured with {} durable writes of 64 KiB, then \
+         long ones, {} the page cache.",
+        needs.tracks(),
+        needs.bytes_per_second() / 1e6,
+        speed.writes,
+        if speed.direct { "past" } else { "through" },
+    );
+    Finding::new(TOPIC, measured, verdict, sentence)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::TakeFormat;
+
+    const NEEDS: Needs = Needs { tracks: 24, rate: 48_000, format: TakeFormat::S24 };
+
+    fn speed(sustained: f64, worst_ms: u64) -> io::Result<Speed> {
+        let (median, worst) = (Duration::from_millis(1), Duration::from_millis(worst_ms));
+        Ok(Speed { writes: 100, median, worst, sustained, direct: true })
+    }
+
+    #[test]
+    fn a_disk_is_judged_by_what_the_tracks_need() {
+        let verdict = |sustained, worst| judge(speed(sustained, worst), NEEDS).verdict;
+        assert_eq!(verdict(100e6, 20), Verdict::Good);
+        assert_eq!(verdict(100e6, 900), Verdict::Fair);
+        assert_eq!(verdict(6e6, 20), Verdict::Fair);
+        assert_eq!(verdict(3.5e6, 20), Verdict::Poor);
+    }
+
+    #[test]
+    fn a_disk_that_fails_is_a_finding_and_not_an_end() {
+        let finding = judge(Err(io::Error::other("input/output error")), NEEDS);
+        assert!(finding.verdict == Verdict::Poor && finding.sentence.contains("input/output error"));
+    }
+}

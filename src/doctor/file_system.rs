@@ -1,0 +1,223 @@
+//! The file system that takes go to: its name, what it refuses, how long it lasts. Thread: control.
+
+use super::scratch::Scratch;
+use super::{Finding, Needs, Verdict, duration, read};
+use crate::limits::PAGE_BYTES;
+use nix::fcntl::{FallocateFlags, fallocate};
+use nix::sys::statvfs::statvfs;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+pub(super) fn examine(root: &Path, folder: &Path, needs: Needs) -> Vec<Finding> {
+    let mounts = read(root, "proc/self/mountinfo").unwrap_or_default();
+    let name = mounted_as(&mounts, folder).or_else(|| by_magic(folder)).unwrap_or_else(|| "unknown".to_owned());
+    let tried = try_out(folder);
+    let mut findings = vec![judge(&name, folder, tried, needs)];
+    if let Ok(stat) = statvfs(folder) {
+        // The field's width differs between architectures.
+        #[allow(clippy::useless_conversion, clippy::unnecessary_cast)]
+        let free = stat.blocks_available() as u64 * stat.fragment_size() as u64;
+        findings.push(judge_room(free, needs));
+    }
+    findings
+}
+
+/// What a file system does beyond the ordinary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Abilities {
+    direct: bool,
+    reserve: bool,
+}
+
+fn try_out(folder: &Path) -> io::Result<Abilities> {
+    let scratch = Scratch::new(folder)?;
+    let reserve = fallocate(&scratch.file, FallocateFlags::empty(), 0, 1 << 20).is_ok();
+    let page = memmap2::MmapMut::map_anon(PAGE_BYTES)?;
+    let direct = scratch.direct().and_then(|file| file.write_all_at(&page, PAGE_BYTES as u64)).is_ok();
+    Ok(Abilities { direct, reserve })
+}
+
+fn judge(name: &str, folder: &Path, tried: io::Result<Abilities>, needs: Needs) -> Finding {
+    const TOPIC: &str = "file system";
+    let tried = match tried {
+        Ok(tried) => tried,
+        Err(error) => {
+            let sentence = format!("No file can be made in {}: {error}.", folder.display());
+            let measured = format!("{name}, not writable");
+            return Finding::new(TOPIC, measured, Verdict::Poor, sentence);
+        }
+    };
+    let mut sentences = vec![
+        match tried.direct {
+            true => "Takes are written past the page cache (O_DIRECT).",
+            false => "It refuses O_DIRECT, so takes are written through the page cache and flushed behind.",
+        }
+        .to_owned(),
+    ];
+    sentences.push(match tried.reserve {
+        true => "Their space is reserved ahead (fallocate).".to_owned(),
+        false => "It reserves no space (fallocate), so a full disk shows only when it is full.".to_owned(),
+    });
+    let (mut verdict, warning) = judge_name(name, needs);
+    sentences.extend(warning);
+    if verdict == Verdict::Good && !(tried.direct && tried.reserve) {
+        verdict = Verdict::Fair;
+    }
+    Finding::new(TOPIC, format!("{name} at {}", folder.display()), verdict, sentences.join(" "))
+}
+
+fn judge_name(name: &str, needs: Needs) -> (Verdict, Option<String>) {
+    let (verdict, warning) = match name {
+        "tmpfs" | "ramfs" => (Verdict::Poor, "It is memory: everything is gone when the machine stops.".to_owned()),
+        "vfat" | "msdos" => {
+            let length = duration((1_u64 << 32) as f64 / needs.track_bytes_per_second());
+            (
+                Verdict::Poor,
+                format!("No file can pass 4 GiB, {length} of one mono track, and a power cut may cost the folder."),
+            )
+        }
+        "exfat" => (
+            Verdict::Fair,
+            "It keeps no journal: a power cut may cost the folder. Copy takes to it afterwards.".to_owned(),
+        ),
+        "nfs" | "nfs4" | "cifs" | "smb3" | "9p" | "ceph" | "afs" => (
+            Verdict::Poor,
+            "It is across the network, and waits when that does. Record to a local disk and copy.".to_owned(),
+        ),
+        "virtiofs" | "overlay" => (
+            Verdict::Fair,
+            "It stands before another file system; recording onto that one directly is surer.".to_owned(),
+        ),
+        name if name == "fuse" || name == "fuseblk" || name.starts_with("fuse.") => {
+            (Verdict::Fair, "It is served by another program, which can be slow or end.".to_owned())
+        }
+        "btrfs" | "zfs" | "bcachefs" => {
+            return (
+                Verdict::Good,
+                Some("It writes copies, so `direct` capture takes faults here; `spool` does not.".to_owned()),
+            );
+        }
+        _ => return (Verdict::Good, None),
+    };
+    (verdict, Some(warning))
+}
+
+fn judge_room(free: u64, needs: Needs) -> Finding {
+    let seconds = free as f64 / needs.bytes_per_second();
+    let verdict = match seconds {
+        s if 7_200.0 <= s => Verdict::Good,
+        s if 900.0 <= s => Verdict::Fair,
+        _ => Verdict::Poor,
+    };
+    let sentence = format!(
+        "{} of {} at {} Hz fill what is free, {:.1} GB an hour.",
+        needs.tracks(),
+        needs.format,
+        needs.rate,
+        needs.bytes_per_second() * 3600.0 / 1e9
+    );
+    Finding::new("free space", duration(seconds), verdict, sentence)
+}
+
+/// The type of the mount that a folder lies on: the longest mount point above it, the last if there are several.
+/// A line: `ID PARENT MAJ:MIN ROOT POINT OPTIONS [TAGS..] - TYPE SOURCE OPTIONS` (proc(5)).
+fn mounted_as(mountinfo: &str, folder: &Path) -> Option<String> {
+    mountinfo
+        .lines()
+        .filter_map(|line| {
+            let (before, after) = line.split_once(" - ")?;
+            let point = PathBuf::from(unescaped(before.split(' ').nth(4)?));
+            let name = after.split(' ').next()?;
+            folder.starts_with(&point).then(|| (point.components().count(), name.to_owned()))
+        })
+        .max_by_key(|(depth, _)| *depth)
+        .map(|(_, name)| name)
+}
+
+/// Undoes the `\040` for a space and its like.
+fn unescaped(text: &str) -> String {
+    [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")]
+        .iter()
+        .fold(text.to_owned(), |text, (code, sign)| text.replace(code, sign))
+}
+
+/// Where `/proc` does not say: the number that statfs(2) lists.
+fn by_magic(folder: &Path) -> Option<String> {
+    const NAMES: [(i64, &str); 14] = [
+        (0xEF53, "ext4"),
+        (0x5846_5342, "xfs"),
+        (0x9123_683E, "btrfs"),
+        (0xF2F5_2010, "f2fs"),
+        (0x0102_1994, "tmpfs"),
+        (0x794C_7630, "overlay"),
+        (0x6969, "nfs"),
+        (0x6573_5546, "fuse"),
+        (0x4D44, "vfat"),
+        (0x2011_BAB0, "exfat"),
+        (0x7366_746E, "ntfs3"),
+        (0x2FC1_2FC1, "zfs"),
+        (0xCA45_1A4E, "bcachefs"),
+        (0xFF53_4D42, "cifs"),
+    ];
+    #[allow(clippy::unnecessary_cast)]
+    let magic = nix::sys::statfs::statfs(folder).ok()?.filesystem_type().0 as i64;
+    NAMES.iter().find(|(number, _)| *number == magic).map(|(_, name)| (*name).to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::TakeFormat;
+
+    const NEEDS: Needs = Needs { tracks: 24, rate: 48_000, format: TakeFormat::S24 };
+    const BOTH: Abilities = Abilities { direct: true, reserve: true };
+    const MOUNTS: &str = "22 1 8:1 / / rw - ext4 /dev/sda1 rw\n\
+                          30 22 0:5 / /home rw shared:3 - btrfs /dev/sdb rw\n\
+                          31 30 0:6 / /home/My\\040Stick rw - vfat /dev/sdc1 rw\n\
+                          32 22 0:7 / /home rw - xfs /dev/sdd rw\n";
+
+    #[test]
+    fn a_folder_is_on_the_longest_and_last_mount_above_it() {
+        let name = |path: &str| mounted_as(MOUNTS, Path::new(path)).unwrap();
+        assert_eq!(name("/var/x"), "ext4");
+        assert_eq!(name("/homework"), "ext4");
+        assert_eq!(name("/home/me"), "xfs");
+        assert_eq!(name("/home/My Stick/a"), "vfat");
+        assert_eq!(mounted_as("", Path::new("/")), None);
+    }
+
+    #[test]
+    fn a_plain_local_disk_is_good_and_the_others_say_why_not() {
+        let judge = |name: &str| judge(name, Path::new("/x"), Ok(BOTH), NEEDS);
+        for name in ["ext4", "xfs", "btrfs", "f2fs", "ntfs3"] {
+            assert_eq!(judge(name).verdict, Verdict::Good, "{name}");
+        }
+        for name in ["nfs4", "fuse.sshfs", "vfat", "exfat", "tmpfs", "overlay"] {
+            assert_ne!(judge(name).verdict, Verdict::Good, "{name}");
+        }
+        // 4 GiB / 144,000 bytes a second
+        assert!(judge("vfat").sentence.contains("8.3 h"));
+    }
+
+    #[test]
+    fn what_a_file_system_refuses_is_named_with_what_is_done_instead() {
+        let none = Abilities { direct: false, reserve: false };
+        let finding = judge("ext4", Path::new("/x"), Ok(none), NEEDS);
+        assert_eq!(finding.verdict, Verdict::Fair);
+        assert!(finding.sentence.contains("through the page cache") && finding.sentence.contains("full disk"));
+    }
+
+    #[test]
+    fn a_folder_that_takes_no_file_is_poor_and_named() {
+        let finding = judge("ext4", Path::new("/x"), Err(io::ErrorKind::PermissionDenied.into()), NEEDS);
+        assert!(finding.verdict == Verdict::Poor && finding.sentence.contains("/x: permission denied"));
+    }
+
+    #[test]
+    fn room_is_counted_in_time() {
+        let finding = judge_room(3_456_000 * 3600 * 5, NEEDS);
+        assert_eq!((finding.measured.as_str(), finding.verdict), ("5.0 h", Verdict::Good));
+        assert_eq!(judge_room(3_456_000 * 60, NEEDS).verdict, Verdict::Poor);
+    }
+}

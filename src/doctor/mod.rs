@@ -1,0 +1,169 @@
+//! Measures what recording on this machine, into this folder, will be like. Thread: control.
+//!
+//! Each finding has a figure, a verdict, a plain sentence and, where it falls short, a command that
+//! mends it. Nothing is changed, but for a scratch file of 64 MiB at most that is gone afterwards. What is
+//! asked of `/proc` and `/sys` is read below a root that tests replace.
+
+mod card;
+mod disk;
+mod file_system;
+mod kernel;
+mod memory;
+mod mover;
+mod power;
+mod render;
+mod scheduling;
+mod scratch;
+pub mod spool;
+
+pub use render::render;
+
+use crate::format::TakeFormat;
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+
+/// How good a measured thing is for recording.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// As it should be.
+    Good,
+    /// Recording works, with less margin than there could be.
+    Fair,
+    /// Expect trouble.
+    Poor,
+}
+
+/// One thing that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// What was looked at, in a word or three.
+    pub topic: &'static str,
+    /// What was found: a figure where there is one.
+    pub measured: String,
+    /// What it means for recording, as a word.
+    pub verdict: Verdict,
+    /// What it means for recording, as a sentence.
+    pub sentence: String,
+    /// A command that makes it better, to be copied.
+    pub fix: Option<String>,
+}
+
+impl Finding {
+    fn new(topic: &'static str, measured: impl Into<String>, verdict: Verdict, sentence: impl Into<String>) -> Finding {
+        Finding { topic, measured: measured.into(), verdict, sentence: sentence.into(), fix: None }
+    }
+
+    fn fix(self, command: impl Into<String>) -> Finding {
+        Finding { fix: Some(command.into()), ..self }
+    }
+}
+
+/// What is going to be recorded.
+#[derive(Clone, Copy, Debug)]
+struct Needs {
+    tracks: usize,
+    rate: u32,
+    format: TakeFormat,
+}
+
+impl Needs {
+    /// Bytes of sound a second, all tracks in one direction.
+    fn bytes_per_second(&self) -> f64 {
+        self.tracks as f64 * self.track_bytes_per_second()
+    }
+
+    fn track_bytes_per_second(&self) -> f64 {
+        f64::from(self.rate) * self.format.bytes() as f64
+    }
+
+    /// "24 tracks", "1 track".
+    fn tracks(&self) -> String {
+        format!("{} {}", self.tracks, if self.tracks == 1 { "track" } else { "tracks" })
+    }
+}
+
+/// Measures everything for `tracks` mono tracks at `rate` Hz that go into `folder`, which need not exist yet.
+///
+/// Takes about two seconds, ten more at most if the disk hangs. Whatever can't be measured is a finding that says so.
+pub fn examine(folder: &Path, tracks: usize, rate: u32, format: TakeFormat) -> Vec<Finding> {
+    let root = Path::new("/");
+    let needs = Needs { tracks: tracks.max(1), rate: rate.max(1), format };
+    let folder = existing(folder);
+    let mut findings = scheduling::examine();
+    findings.extend(memory::examine(needs));
+    findings.push(spool::examine(needs));
+    findings.extend(file_system::examine(root, &folder, needs));
+    findings.push(disk::examine(&folder, needs));
+    findings.extend(kernel::examine(root, &folder));
+    findings.extend(mover::examine(root));
+    findings.extend(power::examine(root));
+    findings.extend(card::examine(root));
+    findings
+}
+
+/// The folder itself, or the nearest one above it that is there.
+fn existing(folder: &Path) -> PathBuf {
+    let absolute = std::path::absolute(folder).unwrap_or_else(|_| folder.to_path_buf());
+    let found = absolute.ancestors().find(|above| above.is_dir()).unwrap_or(Path::new("/"));
+    found.canonicalize().unwrap_or_else(|_| found.to_path_buf())
+}
+
+/// A small file of `/proc` or `/sys`, without white space around it.
+fn read(root: &Path, path: &str) -> Option<String> {
+    std::fs::read_to_string(root.join(path)).ok().map(|text| text.trim().to_owned())
+}
+
+/// "8.0 MiB".
+fn binary(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["bytes", "KiB", "MiB", "GiB", "TiB"];
+    let (mut value, mut unit) = (bytes as f64, 0);
+    while 1024.0 <= value && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    if unit == 0 { format!("{bytes} bytes") } else { format!("{value:.1} {}", UNITS[unit]) }
+}
+
+/// "3.5 h", "12 min", "2.4 s", whichever reads best.
+fn duration(seconds: f64) -> String {
+    match seconds {
+        s if s < 90.0 => format!("{s:.1} s"),
+        s if s < 5_400.0 => format!("{:.0} min", s / 60.0),
+        s if s < 360_000.0 => format!("{:.1} h", s / 3_600.0),
+        s => format!("{:.0} days", s / 86_400.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_are_written_in_the_unit_that_reads_best() {
+        assert_eq!([binary(512), binary(8 << 20), binary(3 << 39)], ["512 bytes", "8.0 MiB", "1.5 TiB"]);
+        assert_eq!([duration(2.41), duration(720.0), duration(12_600.0)], ["2.4 s", "12 min", "3.5 h"]);
+    }
+
+    #[test]
+    fn a_folder_that_is_yet_to_be_made_is_judged_by_the_one_above() {
+        let root = tempfile::tempdir().unwrap();
+        let above = root.path().canonicalize().unwrap();
+        assert_eq!(existing(&root.path().join("new/session")), above);
+        assert_eq!(existing(&above), above);
+    }
+
+    #[test]
+    fn every_finding_of_this_machine_says_something_and_nothing_is_left_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let findings = examine(folder.path(), 24, 48_000, TakeFormat::S24);
+        assert!(15 <= findings.len());
+        for finding in &findings {
+            assert!(!finding.topic.is_empty() && !finding.measured.is_empty(), "{finding:?}");
+            assert!(finding.sentence.ends_with('.'), "{finding:?}");
+        }
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+        let json = serde_json::to_string(&findings).unwrap();
+        assert!(json.contains("\"verdict\":\"good\"") && json.contains("\"topic\":\"scheduling\""));
+    }
+}

@@ -1,0 +1,83 @@
+//! What the kernel may do to memory behind a program's back: swap it, move it. Thread: control.
+
+use super::{Finding, Verdict, read};
+use std::path::Path;
+
+pub(super) fn examine(root: &Path) -> Vec<Finding> {
+    let balancing = read(root, "proc/sys/kernel/numa_balancing").is_some_and(|value| value != "0");
+    let compaction = read(root, "proc/sys/vm/compact_unevictable_allowed").is_some_and(|value| value != "0");
+    vec![judge_swap(&read(root, "proc/swaps").unwrap_or_default()), judge_moving(balancing, compaction)]
+}
+
+fn judge_swap(swaps: &str) -> Finding {
+    const TOPIC: &str = "swap";
+    // The first line names the columns.
+    let places: Vec<&str> = swaps.lines().skip(1).filter_map(|line| line.split_ascii_whitespace().next()).collect();
+    if places.is_empty() {
+        return Finding::new(TOPIC, "none", Verdict::Good, "Nothing of the spool can be swapped out.");
+    }
+    let measured = places.join(", ");
+    if places.iter().all(|place| place.starts_with("/dev/zram")) {
+        let sentence = "Swapped memory is kept compressed in memory. Locked windows stay where they are; the rest of the \
+                        spool may be compressed when memory is short.";
+        return Finding::new(TOPIC, measured, Verdict::Good, sentence);
+    }
+    let sentence = "Locked windows stay in memory. Those beyond the limit, and recorded sound that waits for the disk, may be \
+                    swapped to a disk when memory is short.";
+    Finding::new(TOPIC, measured, Verdict::Fair, sentence).fix("sudo sysctl vm.swappiness=10")
+}
+
+/// Both take a page from the page tables for a moment, locked or not (Documentation/admin-guide/sysctl, kernel.rst and
+/// vm.rst): an access at that moment is a minor fault.
+fn judge_moving(balancing: bool, compaction: bool) -> Finding {
+    const TOPIC: &str = "page moving";
+    let named: Vec<&str> =
+        [(balancing, "NUMA balancing"), (compaction, "compaction")].iter().filter(|on| on.0).map(|on| on.1).collect();
+    if named.is_empty() {
+        return Finding::new(TOPIC, "off", Verdict::Good, "Locked pages stay mapped where they are.");
+    }
+    let mut fix = Vec::new();
+    let mut sentences = Vec::new();
+    if balancing {
+        sentences.push(
+            "The kernel unmaps pages to see who uses them, locked ones too, which costs the audio thread minor faults.",
+        );
+        fix.push("kernel.numa_balancing=0");
+    }
+    if compaction {
+        sentences.push(
+            "When memory is fragmented the kernel may move locked pages; the audio thread would see it as a rare minor fault.",
+        );
+        fix.push("vm.compact_unevictable_allowed=0");
+    }
+    // Compaction is on nearly everywhere, and rare: it is no reason to warn by itself.
+    let verdict = if balancing { Verdict::Fair } else { Verdict::Good };
+    Finding::new(TOPIC, named.join(", "), verdict, sentences.join(" ")).fix(format!("sudo sysctl {}", fix.join(" ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEAD: &str = "Filename\tType\tSize\tUsed\tPriority\n";
+
+    #[test]
+    fn swap_in_memory_and_swap_on_a_disk_are_told_apart() {
+        assert_eq!(judge_swap(HEAD).measured, "none");
+        let zram = judge_swap(&format!("{HEAD}/dev/zram0 partition 8 0 100\n"));
+        assert_eq!((zram.measured.as_str(), zram.verdict), ("/dev/zram0", Verdict::Good));
+        let both = judge_swap(&format!("{HEAD}/dev/zram0 partition 8 0 100\n/swap.img file 8 0 -2\n"));
+        assert_eq!((both.measured.as_str(), both.verdict), ("/dev/zram0, /swap.img", Verdict::Fair));
+    }
+
+    #[test]
+    fn only_what_moves_pages_is_in_the_fix() {
+        assert_eq!(judge_moving(false, false).fix, None);
+        let compaction = judge_moving(false, true);
+        assert_eq!(compaction.fix.as_deref(), Some("sudo sysctl vm.compact_unevictable_allowed=0"));
+        assert_eq!(compaction.verdict, Verdict::Good);
+        let both = judge_moving(true, true);
+        assert_eq!(both.verdict, Verdict::Fair);
+        assert!(both.fix.unwrap().starts_with("sudo sysctl kernel.numa_balancing=0 vm."));
+    }
+}

@@ -1,0 +1,136 @@
+//! Whether the machine slows its processor down or goes to sleep in mid-take. Thread: control, which
+//! starts a helper for D-Bus and leaves it behind if the bus hangs.
+
+use super::{Finding, Verdict, read};
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::sync::mpsc;
+use std::time::Duration;
+
+const PATIENCE: Duration = Duration::from_secs(1);
+
+pub(super) fn examine(root: &Path) -> Vec<Finding> {
+    let driver = read(root, "sys/devices/system/cpu/cpu0/cpufreq/scaling_driver").unwrap_or_default();
+    let sleeps = read(root, "sys/power/state").is_some_and(|states| !states.is_empty());
+    vec![judge_governor(&governors(root), &driver), judge_sleep(sleeps, login_manager())]
+}
+
+/// The distinct governors of all processors.
+fn governors(root: &Path) -> BTreeSet<String> {
+    let Ok(folder) = fs::read_dir(root.join("sys/devices/system/cpu")) else { return BTreeSet::new() };
+    folder
+        .flatten()
+        .filter_map(|entry| read(&entry.path(), "cpufreq/scaling_governor"))
+        .filter(|governor| !governor.is_empty())
+        .collect()
+}
+
+fn judge_governor(governors: &BTreeSet<String>, driver: &str) -> Finding {
+    const TOPIC: &str = "cpu governor";
+    if governors.is_empty() {
+        let sentence = "The kernel does not set the processor's speed here (a virtual machine, or the firmware does).";
+        return Finding::new(TOPIC, "absent", Verdict::Good, sentence);
+    }
+    let measured = governors.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+    // With these drivers `powersave` is not the lowest speed but the one that the hardware chooses.
+    let hardware = matches!(driver, "intel_pstate" | "amd-pstate-epp");
+    let (verdict, sentence) = if governors.iter().all(|governor| governor == "performance") {
+        (Verdict::Good, "The processor keeps its speed.")
+    } else if governors.iter().all(|governor| governor == "performance" || governor == "schedutil")
+        || hardware && !governors.contains("conservative")
+    {
+        (Verdict::Good, "The processor speeds up with the work within a period or two.")
+    } else {
+        (Verdict::Fair, "The processor is slow to speed up, so a sudden load can make a period late.")
+    };
+    let finding = Finding::new(TOPIC, measured, verdict, sentence);
+    if verdict == Verdict::Good {
+        return finding;
+    }
+    finding.fix("echo performance | sudo tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor")
+}
+
+/// What stops the machine from sleeping now (logind's `BlockInhibited`), or why that can't be asked.
+fn login_manager() -> Result<String, String> {
+    let (answer, answered) = mpsc::sync_channel(1);
+    std::thread::Builder::new()
+        .name("logind".to_owned())
+        .spawn(move || {
+            // Nobody listens any more when it comes too late.
+            answer.send(block_inhibited().map_err(|_| "no login manager answers on the system bus".to_owned())).ok();
+        })
+        .map_err(|error| format!("no thread to ask with: {error}"))?;
+    answered.recv_timeout(PATIENCE).unwrap_or_else(|_| Err("the login manager did not answer".to_owned()))
+}
+
+fn block_inhibited() -> zbus::Result<String> {
+    const NAME: &str = "org.freedesktop.login1";
+    let bus = zbus::blocking::connection::Builder::system()?.method_timeout(PATIENCE).build()?;
+    let asked = ("org.freedesktop.login1.Manager", "BlockInhibited");
+    let properties = Some("org.freedesktop.DBus.Properties");
+    let reply = bus.call_method(Some(NAME), "/org/freedesktop/login1", properties, "Get", &asked)?;
+    let value: zbus::zvariant::OwnedValue = reply.body().deserialize()?;
+    Ok(String::try_from(value)?)
+}
+
+fn judge_sleep(sleeps: bool, manager: Result<String, String>) -> Finding {
+    const TOPIC: &str = "sleep";
+    if !sleeps {
+        return Finding::new(TOPIC, "none", Verdict::Good, "This machine has no sleep to fall into.");
+    }
+    match manager {
+        Ok(held) if held.split(':').any(|what| what == "sleep") => {
+            Finding::new(TOPIC, "held off", Verdict::Good, "A program keeps the machine awake at the moment.")
+        }
+        Ok(_) => {
+            let sentence = "The login manager can be asked to keep the machine awake; a closed lid or an idle hour ends a take \
+                            unless something does. The fix wraps any command.";
+            Finding::new(TOPIC, "can be held off", Verdict::Good, sentence)
+                .fix("systemd-inhibit --what=sleep:idle:handle-lid-switch --who=Faultless --why=recording faultless")
+        }
+        Err(reason) => {
+            let sentence =
+                format!("Nothing here can be asked to keep the machine awake ({reason}): switch automatic sleep off.");
+            Finding::new(TOPIC, "cannot be held off", Verdict::Fair, sentence)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(names: &[&str]) -> BTreeSet<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    #[test]
+    fn powersave_is_judged_by_the_driver_under_it() {
+        assert_eq!(judge_governor(&set(&["powersave"]), "intel_pstate").verdict, Verdict::Good);
+        assert_eq!(judge_governor(&set(&["powersave"]), "acpi-cpufreq").verdict, Verdict::Fair);
+        assert_eq!(judge_governor(&set(&["performance"]), "acpi-cpufreq").verdict, Verdict::Good);
+        assert_eq!(judge_governor(&set(&["ondemand", "performance"]), "").measured, "ondemand, performance");
+        assert_eq!(judge_governor(&set(&[]), "").measured, "absent");
+    }
+
+    #[test]
+    fn the_governors_of_all_processors_are_read() {
+        let root = tempfile::tempdir().unwrap();
+        for (cpu, governor) in [("cpu0", "schedutil\n"), ("cpu1", "performance\n"), ("cpu2", "schedutil\n")] {
+            let folder = root.path().join("sys/devices/system/cpu").join(cpu).join("cpufreq");
+            fs::create_dir_all(&folder).unwrap();
+            fs::write(folder.join("scaling_governor"), governor).unwrap();
+        }
+        assert_eq!(governors(root.path()), set(&["performance", "schedutil"]));
+        assert!(governors(Path::new("/nowhere")).is_empty());
+    }
+
+    #[test]
+    fn sleep_matters_only_where_there_is_one() {
+        assert_eq!(judge_sleep(false, Err("no bus".to_owned())).verdict, Verdict::Good);
+        assert_eq!(judge_sleep(true, Err("no bus".to_owned())).verdict, Verdict::Fair);
+        assert_eq!(judge_sleep(true, Ok("shutdown:sleep".to_owned())).measured, "held off");
+        assert!(judge_sleep(true, Ok("shutdown".to_owned())).fix.is_some());
+    }
+}

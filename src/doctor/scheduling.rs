@@ -1,0 +1,102 @@
+//! Which scheduling class the audio thread will get, and how late it wakes in it. Thread: control, which
+//! starts a scratch thread.
+
+use super::{Finding, Verdict, duration};
+use crate::rt::{Scheduling, obtain, overrun};
+use std::time::{Duration, Instant};
+
+const SLEEPS: u32 = 200;
+const SLEEP: Duration = Duration::from_millis(1);
+
+pub(super) fn examine() -> Vec<Finding> {
+    // A thread of its own: the class goes with it.
+    match std::thread::Builder::new().name("audio trial".to_owned()).spawn(|| (obtain(), worst_lateness())) {
+        Ok(thread) => match thread.join() {
+            Ok((class, late)) => vec![judge_class(&class, overrun::hard_limit_us()), judge_lateness(&class, late)],
+            Err(_) => vec![failed("the trial thread panicked".to_owned())],
+        },
+        Err(error) => vec![failed(format!("cannot start a thread: {error}"))],
+    }
+}
+
+fn failed(reason: String) -> Finding {
+    Finding::new("scheduling", "nothing", Verdict::Poor, format!("It could not be tried: {reason}."))
+}
+
+/// The latest of many wake-ups from short sleeps, as an audio thread has them.
+fn worst_lateness() -> Duration {
+    (0..SLEEPS)
+        .map(|_| {
+            let begin = Instant::now();
+            std::thread::sleep(SLEEP);
+            begin.elapsed().saturating_sub(SLEEP)
+        })
+        .max()
+        .unwrap_or_default()
+}
+
+fn judge_class(class: &Scheduling, hard_limit_us: Option<u64>) -> Finding {
+    let Some(reason) = class.reason() else {
+        let mut sentence = "The audio thread goes before all ordinary programs.".to_owned();
+        if let Some(limit) = hard_limit_us {
+            let limit = duration(limit as f64 / 1e6);
+            sentence = format!(
+                "{sentence} The kernel ends a program that uses {limit} of processor time in one go; ours \
+                                pauses before that."
+            );
+        }
+        return Finding::new("scheduling", class.to_string(), Verdict::Good, sentence);
+    };
+    let sentence = format!(
+        "The audio thread waits in line with all other programs, so a busy machine can cost sound ({reason}). \
+         The fix counts from the next login; a desktop with rtkit needs none."
+    );
+    let finding = Finding::new("scheduling", class.to_string(), Verdict::Poor, sentence);
+    match class.fix() {
+        Some(command) => finding.fix(command),
+        None => finding,
+    }
+}
+
+fn judge_lateness(class: &Scheduling, late: Duration) -> Finding {
+    let us = late.as_micros();
+    // Half a period of 64 and of 256 frames at 48 kHz.
+    let (verdict, advice) = match us {
+        0..=666 => (Verdict::Good, "short periods (64 frames) are within reach"),
+        667..=2666 => (Verdict::Fair, "choose periods of 256 frames or more"),
+        _ => (Verdict::Poor, "choose periods of 1024 frames or more, and close what keeps the machine busy"),
+    };
+    let measured = format!("{us} us late at worst");
+    let sentence = format!(
+        "Of {SLEEPS} sleeps of 1 ms as {class}, the worst ended {:.2} ms late: {advice}. Measured for a fifth of a second; \
+         a busy hour is worse.",
+        us as f64 / 1000.0
+    );
+    Finding::new("wake-up", measured, verdict, sentence)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_in_line_with_the_others_is_poor_and_can_be_helped() {
+        let finding = judge_class(&Scheduling::Normal { reason: "RLIMIT_RTPRIO is 0".to_owned() }, None);
+        assert_eq!(finding.verdict, Verdict::Poor);
+        assert!(finding.sentence.contains("RLIMIT_RTPRIO is 0") && finding.fix.unwrap().contains("rtprio"));
+    }
+
+    #[test]
+    fn a_limit_that_kills_is_named() {
+        let class = Scheduling::RoundRobin { priority: 20 };
+        assert!(judge_class(&class, Some(200_000)).sentence.contains("0.2 s"));
+        assert!(!judge_class(&class, None).sentence.contains("ends a program"));
+    }
+
+    #[test]
+    fn lateness_is_judged_by_the_period_that_it_leaves() {
+        let class = Scheduling::Fifo { priority: 70 };
+        let verdict = |us| judge_lateness(&class, Duration::from_micros(us)).verdict;
+        assert_eq!([verdict(20), verdict(2_000), verdict(9_000)], [Verdict::Good, Verdict::Fair, Verdict::Poor]);
+    }
+}

@@ -1,0 +1,100 @@
+//! Where the spool will be and how long a stalled disk it outlasts. Thread: control.
+
+use super::scratch::Scratch;
+use super::{Finding, Needs, Verdict, binary, duration};
+use crate::limits::SPOOL_RAM_DIVISOR;
+use crate::rt::process;
+use nix::sys::statfs::{TMPFS_MAGIC, statfs};
+use std::path::{Path, PathBuf};
+
+/// The tmpfs that the spool goes to, and the bytes free there: of `$XDG_RUNTIME_DIR` and `/dev/shm` the one
+/// with more room that is tmpfs and takes a file from us. None if neither does.
+pub fn spool_folder() -> Option<(PathBuf, u64)> {
+    let own = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_absolute());
+    let candidates: Vec<PathBuf> = own.into_iter().chain([PathBuf::from("/dev/shm")]).collect();
+    roomiest(&candidates)
+}
+
+fn roomiest(candidates: &[PathBuf]) -> Option<(PathBuf, u64)> {
+    candidates
+        .iter()
+        .filter_map(|folder| Some((folder.clone(), tmpfs_room(folder)?)))
+        .filter(|(folder, _)| Scratch::new(folder).is_ok())
+        .max_by_key(|(_, free)| *free)
+}
+
+/// Bytes free for us on a tmpfs; nothing if it is another file system.
+fn tmpfs_room(folder: &Path) -> Option<u64> {
+    let stat = statfs(folder).ok()?;
+    if stat.filesystem_type() != TMPFS_MAGIC {
+        return None;
+    }
+    let block = u64::try_from(stat.block_size()).ok()?;
+    if stat.blocks() == 0 {
+        // Mounted without a limit: memory is the limit.
+        return process::memory_available().ok();
+    }
+    Some(stat.blocks_available() * block)
+}
+
+pub(super) fn examine(needs: Needs) -> Finding {
+    let memory = process::memory_bound().and_then(|bound| Ok((bound, process::memory_available()?)));
+    judge(spool_folder(), memory.ok(), needs)
+}
+
+/// `memory`: bytes that there are and bytes that are free now.
+fn judge(folder: Option<(PathBuf, u64)>, memory: Option<(u64, u64)>, needs: Needs) -> Finding {
+    const TOPIC: &str = "spool";
+    let Some((folder, free)) = folder else {
+        let sentence = "Neither $XDG_RUNTIME_DIR nor /dev/shm is a tmpfs that we can write to, so takes are mapped \
+                        directly (`direct`) and a stalled disk can stop the audio thread.";
+        return Finding::new(TOPIC, "none", Verdict::Poor, sentence)
+            .fix("sudo mount -t tmpfs -o mode=1777,nosuid,nodev tmpfs /dev/shm");
+    };
+    let (bound, available) = memory.unwrap_or((free, free));
+    let room = free.min(bound / SPOOL_RAM_DIVISOR).min(available);
+    let seconds = room as f64 / needs.bytes_per_second();
+    let measured = format!("{} on {}", binary(room), folder.display());
+    let outlasts = format!("{} go on for {} while the disk stands still", needs.tracks(), duration(seconds));
+    let (verdict, sentence) = match seconds {
+        s if 30.0 <= s => (Verdict::Good, format!("{outlasts}.")),
+        s if 5.0 <= s => (Verdict::Fair, format!("{outlasts}; that outlasts a busy disk, not a sleeping one.")),
+        _ => (Verdict::Poor, format!("{outlasts}: free some memory before recording.")),
+    };
+    Finding::new(TOPIC, measured, verdict, sentence)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::TakeFormat;
+
+    const NEEDS: Needs = Needs { tracks: 24, rate: 48_000, format: TakeFormat::S24 };
+
+    #[test]
+    fn the_spool_is_bounded_by_room_by_a_quarter_of_memory_and_by_what_is_free() {
+        let measured = |free, memory| judge(Some((PathBuf::from("/s"), free)), Some(memory), NEEDS).measured;
+        assert_eq!(measured(8 << 30, (16 << 30, 12 << 30)), "4.0 GiB on /s");
+        assert_eq!(measured(1 << 30, (16 << 30, 12 << 30)), "1.0 GiB on /s");
+        assert_eq!(measured(8 << 30, (16 << 30, 2 << 30)), "2.0 GiB on /s");
+    }
+
+    #[test]
+    fn a_stall_is_told_in_the_time_that_it_may_last() {
+        let finding = judge(Some((PathBuf::from("/s"), 1 << 30)), None, NEEDS);
+        // a quarter of 1 GiB / 3,456,000 bytes a second
+        assert!(finding.sentence.contains("for 77.7 s"), "{finding:?}");
+        assert_eq!(finding.verdict, Verdict::Good);
+    }
+
+    #[test]
+    fn no_tmpfs_is_poor_and_the_fix_mounts_one() {
+        let finding = judge(None, None, NEEDS);
+        assert!(finding.verdict == Verdict::Poor && finding.fix.unwrap().contains("mount -t tmpfs"));
+    }
+
+    #[test]
+    fn a_folder_that_is_not_tmpfs_or_not_there_is_no_spool() {
+        assert_eq!(roomiest(&[PathBuf::from("/proc"), PathBuf::from("/nowhere")]), None);
+    }
+}
