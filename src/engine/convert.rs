@@ -9,6 +9,7 @@
 
 use crate::device::{Input, Output};
 use crate::format::{DeviceFormat, TakeFormat};
+use std::marker::PhantomData;
 
 /// What a loop has seen of a channel. Full scale is 1.0.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -82,6 +83,7 @@ impl Sample for f32 {
 /// How one sample is read from `N` bytes.
 trait Read<const N: usize> {
     type Sample: Sample;
+    const ZERO: Self::Sample;
     fn read(bytes: [u8; N]) -> Self::Sample;
 }
 
@@ -98,6 +100,7 @@ struct F32;
 
 impl Read<2> for S16 {
     type Sample = i32;
+    const ZERO: i32 = 0;
     #[inline(always)]
     fn read(b: [u8; 2]) -> i32 {
         i32::from(i16::from_le_bytes(b)) << 16
@@ -106,6 +109,7 @@ impl Read<2> for S16 {
 
 impl Read<4> for S24 {
     type Sample = i32;
+    const ZERO: i32 = 0;
     #[inline(always)]
     fn read(b: [u8; 4]) -> i32 {
         i32::from_le_bytes(b) << 8
@@ -114,6 +118,7 @@ impl Read<4> for S24 {
 
 impl Read<3> for S24In3 {
     type Sample = i32;
+    const ZERO: i32 = 0;
     #[inline(always)]
     fn read(b: [u8; 3]) -> i32 {
         i32::from_le_bytes([0, b[0], b[1], b[2]])
@@ -122,6 +127,7 @@ impl Read<3> for S24In3 {
 
 impl Read<4> for S32 {
     type Sample = i32;
+    const ZERO: i32 = 0;
     #[inline(always)]
     fn read(b: [u8; 4]) -> i32 {
         i32::from_le_bytes(b)
@@ -130,6 +136,7 @@ impl Read<4> for S32 {
 
 impl Read<4> for F32 {
     type Sample = f32;
+    const ZERO: f32 = 0.0;
     #[inline(always)]
     fn read(b: [u8; 4]) -> f32 {
         f32::from_le_bytes(b)
@@ -182,22 +189,33 @@ pub struct Lane {
     pub channels: usize,
 }
 
-/// Frames that a sample loop takes at a time, so that one level does not wait for the one before.
-const ABREAST: usize = 4;
+/// Frames that a sample loop takes at a time: read one by one from where they lie, measured and written
+/// side by side.
+const ABREAST: usize = 8;
 
 /// [`ABREAST`] levels side by side.
-#[derive(Default)]
 struct Levels {
     peak: [f32; ABREAST],
     square_sum: [f32; ABREAST],
 }
 
 impl Levels {
+    const NONE: Levels = Levels { peak: [0.0; ABREAST], square_sum: [0.0; ABREAST] };
+
     #[inline(always)]
-    fn see(&mut self, at: usize, value: f32) {
+    fn see(&mut self, values: &[f32; ABREAST]) {
+        for ((peak, sum), value) in self.peak.iter_mut().zip(&mut self.square_sum).zip(values) {
+            let size = value.abs();
+            *peak = if *peak < size { size } else { *peak };
+            *sum += value * value;
+        }
+    }
+
+    #[inline(always)]
+    fn see_one(&mut self, value: f32) {
         let size = value.abs();
-        self.peak[at] = if self.peak[at] < size { size } else { self.peak[at] };
-        self.square_sum[at] += value * value;
+        self.peak[0] = if self.peak[0] < size { size } else { self.peak[0] };
+        self.square_sum[0] += value * value;
     }
 
     #[inline(always)]
@@ -209,47 +227,111 @@ impl Levels {
     }
 }
 
-/// Hands the samples that lie `step` bytes apart to `take`, with their index, at most `frames` of them.
-/// Returns how many there were.
+/// What becomes of samples that were read. A trait and not a closure, so that it is inlined into the loop that
+/// reads: a group stays in registers.
+trait Take<S: Sample> {
+    /// A whole group, the first sample being number `at`.
+    fn group(&mut self, at: usize, samples: [S; ABREAST]);
+    /// One sample.
+    fn one(&mut self, at: usize, sample: S);
+}
+
+/// Reads samples that lie `step` bytes apart. Returns how many there were, at most `frames`.
 #[inline(always)]
-fn stride<const N: usize, R: Read<N>>(from: &[u8], step: usize, frames: usize, mut take: impl FnMut(usize, R::Sample)) -> usize {
+fn read_all<const N: usize, R: Read<N>>(
+    from: &[u8],
+    step: usize,
+    frames: usize,
+    take: &mut impl Take<R::Sample>,
+) -> usize {
     let mut at = 0;
-    let groups = from.chunks_exact(step * ABREAST).take(frames / ABREAST);
-    for group in groups {
-        for lane in 0..ABREAST {
-            if let Some(bytes) = group[lane * step..].first_chunk::<N>() {
-                take(at + lane, R::read(*bytes));
-            }
-        }
+    for group in from.chunks_exact(step * ABREAST).take(frames / ABREAST) {
+        let read = |lane: usize| group[lane * step..].first_chunk::<N>().map_or(R::ZERO, |bytes| R::read(*bytes));
+        take.group(at, [read(0), read(1), read(2), read(3), read(4), read(5), read(6), read(7)]);
         at += ABREAST;
     }
     while at < frames
         && let Some(bytes) = from.get(at * step..).and_then(|rest| rest.first_chunk::<N>())
     {
-        take(at, R::read(*bytes));
+        take.one(at, R::read(*bytes));
         at += 1;
     }
     at
 }
 
+/// Measures, and writes every `channels`th sample of a take.
+struct Record<'a, const M: usize, W> {
+    levels: Levels,
+    out: &'a mut [[u8; M]],
+    lane: Lane,
+    write: PhantomData<W>,
+}
+
+impl<const M: usize, W: Write<M>, S: Sample> Take<S> for Record<'_, M, W> {
+    #[inline(always)]
+    fn group(&mut self, at: usize, samples: [S; ABREAST]) {
+        self.levels.see(&samples.map(Sample::float));
+        if self.lane.channels == 1 {
+            for (out, sample) in self.out[at..at + ABREAST].iter_mut().zip(samples) {
+                *out = W::write(sample);
+            }
+        } else {
+            let from = at * self.lane.channels + self.lane.channel;
+            for (out, sample) in self.out[from..].iter_mut().step_by(self.lane.channels).zip(samples) {
+                *out = W::write(sample);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn one(&mut self, at: usize, sample: S) {
+        self.levels.see_one(sample.float());
+        self.out[at * self.lane.channels + self.lane.channel] = W::write(sample);
+    }
+}
+
+/// Measures only.
+struct Measure(Levels);
+
+impl<S: Sample> Take<S> for Measure {
+    #[inline(always)]
+    fn group(&mut self, _: usize, samples: [S; ABREAST]) {
+        self.0.see(&samples.map(Sample::float));
+    }
+
+    #[inline(always)]
+    fn one(&mut self, _: usize, sample: S) {
+        self.0.see_one(sample.float());
+    }
+}
+
+/// Widens to float.
+struct Floats<'a>(&'a mut [f32]);
+
+impl<S: Sample> Take<S> for Floats<'_> {
+    #[inline(always)]
+    fn group(&mut self, at: usize, samples: [S; ABREAST]) {
+        self.0[at..at + ABREAST].copy_from_slice(&samples.map(Sample::float));
+    }
+
+    #[inline(always)]
+    fn one(&mut self, at: usize, sample: S) {
+        self.0[at] = sample.float();
+    }
+}
+
 #[inline(always)]
-fn copy<const N: usize, const M: usize, R: Read<N>, W: Write<M>>(from: &[u8], step: usize, to: &mut [u8], lane: Lane) -> Level {
-    let mut levels = Levels::default();
-    let (frame, first) = (M * lane.channels, M * lane.channel);
-    let room = to.len() / frame;
-    let frames = if lane.channels == 1 {
-        let (out, _) = to.as_chunks_mut::<M>();
-        stride::<N, R>(from, step, room, |at, sample| {
-            levels.see(at % ABREAST, sample.float());
-            out[at] = W::write(sample);
-        })
-    } else {
-        stride::<N, R>(from, step, room, |at, sample| {
-            levels.see(at % ABREAST, sample.float());
-            to[at * frame + first..][..M].copy_from_slice(&W::write(sample));
-        })
-    };
-    levels.sum(frames)
+fn copy<const N: usize, const M: usize, R: Read<N>, W: Write<M>>(
+    from: &[u8],
+    step: usize,
+    to: &mut [u8],
+    lane: Lane,
+) -> Level {
+    let (out, _) = to.as_chunks_mut::<M>();
+    let room = out.len() / lane.channels;
+    let mut record = Record::<M, W> { levels: Levels::NONE, out, lane, write: PhantomData };
+    let frames = read_all::<N, R>(from, step, room, &mut record);
+    record.levels.sum(frames)
 }
 
 #[inline(always)]
@@ -285,58 +367,52 @@ pub fn record(input: &Input<'_>, from: usize, channel: usize, format: TakeFormat
 }
 
 #[inline(always)]
-fn each<const N: usize, R: Read<N>>(from: &[u8], step: usize, frames: usize, mut take: impl FnMut(usize, f32)) {
-    stride::<N, R>(from, step, frames, |at, sample| take(at, sample.float()));
-}
-
-#[inline(always)]
-fn each_of(input: &Input<'_>, from: usize, channel: usize, frames: usize, take: impl FnMut(usize, f32)) {
+fn read_channel<T: Take<i32> + Take<f32>>(
+    input: &Input<'_>,
+    from: usize,
+    channel: usize,
+    frames: usize,
+    take: &mut T,
+) -> usize {
     let start = channel * input.channel_step + from * input.frame_step;
     if channel >= input.channels || input.bytes.len() <= start {
-        return;
+        return 0;
     }
     let (bytes, step) = (&input.bytes[start..], input.frame_step);
     match input.format {
-        DeviceFormat::S16 => each::<2, S16>(bytes, step, frames, take),
-        DeviceFormat::S24 => each::<4, S24>(bytes, step, frames, take),
-        DeviceFormat::S24In3 => each::<3, S24In3>(bytes, step, frames, take),
-        DeviceFormat::S32 => each::<4, S32>(bytes, step, frames, take),
-        DeviceFormat::F32 => each::<4, F32>(bytes, step, frames, take),
+        DeviceFormat::S16 => read_all::<2, S16>(bytes, step, frames, take),
+        DeviceFormat::S24 => read_all::<4, S24>(bytes, step, frames, take),
+        DeviceFormat::S24In3 => read_all::<3, S24In3>(bytes, step, frames, take),
+        DeviceFormat::S32 => read_all::<4, S32>(bytes, step, frames, take),
+        DeviceFormat::F32 => read_all::<4, F32>(bytes, step, frames, take),
     }
 }
 
 /// The level of one device channel over the whole of `input`. This is realtime-safe.
 pub fn measure(input: &Input<'_>, channel: usize) -> Level {
-    let (mut levels, mut frames) = (Levels::default(), 0);
-    each_of(input, 0, channel, input.frames, |at, value| {
-        levels.see(at % ABREAST, value);
-        frames += 1;
-    });
-    levels.sum(frames)
+    let mut measure = Measure(Levels::NONE);
+    let frames = read_channel(input, 0, channel, input.frames, &mut measure);
+    measure.0.sum(frames)
 }
 
 /// One device channel as floats: the frames of `input` from `from` on that `to` has room for.
 /// This is realtime-safe.
 pub fn hear(input: &Input<'_>, from: usize, channel: usize, to: &mut [f32]) {
-    to.fill(0.0);
-    each_of(input, from, channel, to.len(), |at, value| {
-        if let Some(out) = to.get_mut(at) {
-            *out = value;
-        }
-    });
+    let frames = to.len();
+    let heard = read_channel(input, from, channel, frames, &mut Floats(to));
+    to[heard..].fill(0.0);
 }
 
 /// A take's bytes as floats, one lane of them. `bytes` holds whole frames. This is realtime-safe.
 pub fn decode(bytes: &[u8], format: TakeFormat, lane: Lane, to: &mut [f32]) {
     let step = format.bytes() * lane.channels;
     let bytes = bytes.get(lane.channel * format.bytes()..).unwrap_or(&[]);
-    let frames = to.len();
-    let put = |at: usize, value: f32| to[at] = value;
+    let (frames, mut floats) = (to.len(), Floats(to));
     match format {
-        TakeFormat::S16 => each::<2, S16>(bytes, step, frames, put),
-        TakeFormat::S24 => each::<3, S24In3>(bytes, step, frames, put),
-        TakeFormat::F32 => each::<4, F32>(bytes, step, frames, put),
-    }
+        TakeFormat::S16 => read_all::<2, S16>(bytes, step, frames, &mut floats),
+        TakeFormat::S24 => read_all::<3, S24In3>(bytes, step, frames, &mut floats),
+        TakeFormat::F32 => read_all::<4, F32>(bytes, step, frames, &mut floats),
+    };
 }
 
 #[inline(always)]
