@@ -13,7 +13,7 @@
 //! | `slow=FRAME+MICROS` | the period at FRAME comes MICROS late |
 
 use super::signal::{Signal, Source};
-use super::{Access, Device, DeviceError, DeviceFacts, DeviceSpec, Input, LossCause, Output, Pace, Wake};
+use super::{Access, Device, DeviceError, DeviceFacts, DeviceSpec, Input, LossCause, Output, Pace, Wake, rest_frames};
 use crate::format::DeviceFormat;
 use crate::limits::{
     BLOCK_FRAMES_MAX, CHANNEL_COUNT_MAX, PERIOD_FRAMES_MAX, PERIOD_FRAMES_MIN, RATE_HZ_MAX, RATE_HZ_MIN,
@@ -95,6 +95,10 @@ pub struct VirtualDevice {
     started: Duration,
     /// Frames of the device's clock that were delivered or lost.
     frame: u64,
+    /// Frames that the clock is known to have reached: below it nothing is waited for.
+    reached: u64,
+    /// Frames to sleep for when nothing is there.
+    rest: u64,
     sleeps: u64,
 }
 
@@ -154,6 +158,9 @@ impl VirtualDevice {
             script,
             started: Duration::ZERO,
             frame: 0,
+            reached: 0,
+            rest: if outputs == 0 { rest_frames(spec.period_frames, buffer, spec.rate) } else { spec.period_frames }
+                as u64,
             sleeps: 0,
         })
     }
@@ -204,6 +211,7 @@ impl Device for VirtualDevice {
     fn start(&mut self) -> Result<(), DeviceError> {
         self.started = monotonic();
         self.frame = 0;
+        self.reached = 0;
         Ok(())
     }
 
@@ -222,21 +230,20 @@ impl Device for VirtualDevice {
             _ => 0,
         };
         let step = if away > 0 { period.min(away) } else { period };
-        if self.facts.pace == Pace::RealTime {
-            let mut due = self.due(self.frame + step);
-            if let Some((at, micros)) = self.script.slow.last()
-                && *at <= self.frame
-            {
-                due += Duration::from_micros(*micros);
-            }
-            if !self.sleep_until(due, timeout) {
+        if self.facts.pace == Pace::RealTime && self.reached < self.frame + step {
+            let (rest, slow) = match self.script.slow.last() {
+                Some((at, micros)) if *at <= self.frame => (step, Duration::from_micros(*micros)),
+                _ if away > 0 => (step, Duration::ZERO),
+                _ => (self.rest, Duration::ZERO),
+            };
+            if !self.sleep_until(self.due(self.frame + rest) + slow, timeout) {
                 return Wake::Timeout;
             }
             due_order(&mut self.script.slow, self.frame);
-            let clock = self.facts.rate.frames(monotonic().saturating_sub(self.started)).0;
-            if away == 0 && self.frame + (self.facts.buffer_frames as u64) < clock {
-                let frames = clock - self.frame;
-                self.frame = clock;
+            self.reached = self.facts.rate.frames(monotonic().saturating_sub(self.started)).0.max(self.frame + step);
+            if away == 0 && self.frame + (self.facts.buffer_frames as u64) < self.reached {
+                let frames = self.reached - self.frame;
+                self.frame = self.reached;
                 return Wake::Lost { frames, cause: LossCause::Xrun };
             }
         }

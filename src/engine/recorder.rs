@@ -6,10 +6,17 @@ use super::convert::{self, Lane};
 use super::levels::InputLevels;
 use super::outbox::Outbox;
 use crate::device::{Input, LossCause};
+use crate::limits::TAKE_CHANNEL_COUNT_MAX;
 use crate::message::published::{NO_PASS, Published};
 use crate::message::{AudioEvent, Capture, LossMark, Pass};
 use crate::time::{FramePos, Frames};
 use std::sync::atomic::Ordering::Relaxed;
+
+/// Frames that are put together before they are stored to a window.
+const ASSEMBLED_FRAMES: usize = 128;
+
+/// Bytes of the largest frame: float, stereo.
+const FRAME_BYTES_MAX: usize = 4 * TAKE_CHANNEL_COUNT_MAX;
 
 /// At most one pass: none, waiting for its first frame, or recording.
 #[derive(Default)]
@@ -144,12 +151,19 @@ impl Capture {
                 self.miss(place, missed);
                 return missed;
             };
-            for (channel, input_channel) in self.inputs[..self.channels].iter().enumerate() {
-                let lane = Lane { channel, channels: self.channels };
-                let level = convert::record(input, from + done, *input_channel, self.format, memory, lane);
-                levels.add(*input_channel, level);
+            // Assembled in the first-level cache and stored in one go: a window's next lines are in no cache yet, and
+            // stores of single samples would wait for them one by one (measured: 18 against 8 us for 24 tracks).
+            for piece in memory.chunks_mut(ASSEMBLED_FRAMES * frame_bytes) {
+                let mut assembled = [0; ASSEMBLED_FRAMES * FRAME_BYTES_MAX];
+                let assembled = &mut assembled[..piece.len()];
+                for (channel, input_channel) in self.inputs[..self.channels].iter().enumerate() {
+                    let lane = Lane { channel, channels: self.channels };
+                    let level = convert::record(input, from + done, *input_channel, self.format, assembled, lane);
+                    levels.add(*input_channel, level);
+                }
+                piece.copy_from_slice(assembled);
+                done += piece.len() / frame_bytes;
             }
-            done += memory.len() / frame_bytes;
         }
         Frames(0)
     }

@@ -144,7 +144,14 @@ impl AlsaDevice {
         let room = playback.as_ref().map_or(usize::MAX, |side| side.buffer_frames);
         let prefill_frames = (PREFILL_PERIODS * period).min(room / period * period);
         // Playback alone is paced by the prefill, not by the depth of its buffer, or it would run far ahead.
-        let avail_min = if capture.is_some() { period } else { pacing.buffer_frames - prefill_frames + period };
+        let rest = super::rest_frames(period, pacing.buffer_frames, spec.rate);
+        let avail_min = if capture.is_some() && playback.is_none() {
+            rest
+        } else if capture.is_some() {
+            period
+        } else {
+            pacing.buffer_frames - prefill_frames + period
+        };
         pacing.set_wake(&spec.name, avail_min)?;
         if let (Some(_), Some(side)) = (&capture, &playback) {
             side.set_wake(&spec.name, period)?;
