@@ -24,5 +24,6 @@ pub mod window;
 pub mod message;
 pub mod engine;
 pub mod butler;
+pub mod export;
 pub mod run;
 pub mod control;
