@@ -52,7 +52,7 @@ impl Source {
         let wanted = bytes.len() / self.frame_bytes();
         let frames = self.reader.read_bytes(at, bytes)? / self.frame_bytes();
         if frames < wanted {
-            self.reach_check(at + wanted as u64)?
+            self.reach_check(at + wanted as u64)?;
         }
         Ok(frames)
     }

@@ -1,5 +1,6 @@
 //! Exports of small sessions in temporary folders. Thread: any.
 
+mod engine;
 mod files;
 mod mix;
 mod stems;

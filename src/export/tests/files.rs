@@ -208,6 +208,17 @@ fn nothing_is_exported_among_the_sessions_own_files() {
 }
 
 #[test]
+fn a_session_may_be_named_by_its_file() {
+    let studio = studio();
+    let file = studio.folder().join("session.json");
+    fs::write(&file, "").unwrap();
+    let options = ExportOptions { folder: file, ..studio.options() };
+    assert_eq!(studio.export(&options).unwrap().len(), 2);
+    let error = studio.export(&ExportOptions { to: studio.folder().join("audio"), ..options }).unwrap_err();
+    assert!(matches!(error, ExportError::OwnFolder { .. }), "{error}");
+}
+
+#[test]
 fn a_place_that_is_no_folder_is_named() {
     let studio = studio();
     fs::write(studio.to(), "mine").unwrap();

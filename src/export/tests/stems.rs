@@ -105,7 +105,7 @@ fn a_shallower_format_is_dithered_where_there_is_sound_and_only_there() {
     {
         let mut studio = Studio::new(from);
         // A recorded silence has the noise of its converter: only what is between regions has none.
-        studio.mono("A", from, 10_000, &[0.0; 10_000]);
+        studio.mono("A", from, 10_000, &vec![0.0; 10_000]);
         let options = ExportOptions { format: Some(to), ..studio.range(0, 30_000) };
         let exported = studio.export(&options).unwrap();
         assert!(exported[0].dithered);
@@ -169,8 +169,6 @@ fn a_take_that_is_not_finished_is_read_as_far_as_it_goes() {
     let sound = noise(TakeFormat::S24, 30_000, 9);
     let take = studio.take(track, TakeFormat::S24, 1, &sound);
     studio.session.finish_take(take, Frames(50_000), TakeState::Recording, None).unwrap();
-    let text = studio.plan(&ExportOptions { tracks: Some(vec![1]), ..studio.range(0, 9) });
-    assert!(matches!(text, Err(ExportError::NoSound { .. })));
     studio.place(track, take, 0, 0, 50_000);
     let exported = studio.export(&studio.options()).unwrap();
     let out = heard(&exported[0].file);
