@@ -24,6 +24,7 @@ pub mod window;
 pub mod message;
 pub mod engine;
 pub mod butler;
+pub mod export;
 pub mod run;
 pub mod control;
 pub mod bench;

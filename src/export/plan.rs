@@ -1,0 +1,322 @@
+//! What an export would write: names, lengths, which sound goes where. Thread: any. Pure.
+
+use super::ExportOptions;
+use super::error::ExportError;
+use crate::control::playback::mix_of;
+use crate::engine::mix::BUS_COUNT;
+use crate::format::TakeFormat;
+use crate::message::Levels;
+use crate::session::file_name::{FILE_NAME_BYTES_MAX, file_stem};
+use crate::session::{Monitor, POSITION_MAX, Session, Take, TakeId, TakeState, Track};
+use crate::time::{FramePos, Frames, SampleRate};
+use crate::wav::bext::{Bext, coding_history_line};
+use crate::wav::header::Header;
+use crate::wav::write::Existing;
+use std::collections::{BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Digits of the shortest track number in a file's name.
+const NUMBER_DIGITS_MIN: usize = 2;
+
+/// What an export would write.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// The files, in the order in which they will be written. No two have one name.
+    pub jobs: Vec<Job>,
+    /// What was left out and why, in sentences.
+    pub notes: Vec<String>,
+}
+
+/// One file to be written.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Job {
+    pub(super) folder: PathBuf,
+    pub(super) file: PathBuf,
+    pub(super) existing: Existing,
+    pub(super) content: Content,
+    pub(super) frames: u64,
+    pub(super) header: Header,
+}
+
+/// What goes into a file.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Content {
+    /// A track as it was recorded, without gain, pan and mute.
+    Stem { track: usize, spans: Vec<Span> },
+    /// What is heard.
+    Mix(Vec<Lane>),
+}
+
+/// A track of the mix.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Lane {
+    pub(super) levels: Levels,
+    pub(super) spans: Vec<Span>,
+}
+
+/// A stretch of the output that is a stretch of a take. Spans of one track are in order and never overlap.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Span {
+    /// Frame of the output.
+    pub(super) at: u64,
+    /// Frames, never zero.
+    pub(super) frames: u64,
+    /// Whose sound it is.
+    pub(super) take: Arc<Take>,
+    /// Frame of the take at `at`.
+    pub(super) take_frame: u64,
+}
+
+impl Span {
+    /// The first frame of the output behind it.
+    pub(super) fn end(&self) -> u64 {
+        self.at + self.frames
+    }
+}
+
+impl Job {
+    /// The file.
+    pub fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// The number of its track, from 1; none for the mix.
+    pub fn track(&self) -> Option<usize> {
+        match self.content {
+            Content::Stem { track, .. } => Some(track),
+            Content::Mix(_) => None,
+        }
+    }
+
+    /// Its length.
+    pub fn frames(&self) -> Frames {
+        Frames(self.frames)
+    }
+
+    /// How samples will be stored.
+    pub fn format(&self) -> TakeFormat {
+        self.header.format
+    }
+
+    /// Channels, 1 or 2.
+    pub fn channels(&self) -> u16 {
+        self.header.channels
+    }
+
+    /// Bytes of sound there will be.
+    pub fn sound_bytes(&self) -> u64 {
+        self.frames.saturating_mul(self.header.frame_bytes() as u64)
+    }
+
+    /// Every stretch of a take it needs.
+    pub(super) fn spans(&self) -> impl Iterator<Item = &Span> {
+        let (stem, lanes) = match &self.content {
+            Content::Stem { spans, .. } => (spans.as_slice(), [].as_slice()),
+            Content::Mix(lanes) => ([].as_slice(), lanes.as_slice()),
+        };
+        stem.iter().chain(lanes.iter().flat_map(|lane| &lane.spans))
+    }
+}
+
+/// Says what would be written. Touches no file.
+///
+/// Every stem has the length of the whole range, so that stems line up. Tracks without sound in it are left
+/// out, and a note says so. With [`ExportOptions::mix`], the chosen tracks are mixed as they are heard: with
+/// gain and pan, and silent where mute or anybody's solo silences them.
+pub fn plan(session: &Session, options: &ExportOptions) -> Result<Plan, ExportError> {
+    let mut planner = Planner { session, options, range: range(session, options)?, takes: HashMap::new() };
+    let numbers = numbers(session, options)?;
+    let mut notes = unplaced(session, &numbers);
+    let jobs = if options.mix {
+        planner.mix(&numbers, &mut notes)?.into_iter().collect()
+    } else {
+        planner.stems(&numbers, &mut notes)?
+    };
+    if jobs.is_empty() {
+        return Err(ExportError::NoSound { session: options.folder.clone(), mix: options.mix });
+    }
+    Ok(Plan { jobs, notes })
+}
+
+/// From the first frame up to, not including, the last.
+#[derive(Clone, Copy)]
+struct Range {
+    from: FramePos,
+    until: FramePos,
+}
+
+fn range(session: &Session, options: &ExportOptions) -> Result<Range, ExportError> {
+    let folder = || options.folder.clone();
+    let range = Range { from: options.from.unwrap_or_default(), until: options.until.unwrap_or_else(|| session.end()) };
+    if POSITION_MAX < range.until.0 {
+        return Err(ExportError::BeyondTimeline { session: folder(), until: range.until });
+    }
+    if session.end() == FramePos(0) {
+        return Err(ExportError::NoSound { session: folder(), mix: options.mix });
+    }
+    if range.until <= range.from {
+        return Err(ExportError::EmptyRange { session: folder(), from: range.from, until: range.until });
+    }
+    Ok(range)
+}
+
+/// The chosen tracks' numbers, each once, in the order of the screen.
+fn numbers(session: &Session, options: &ExportOptions) -> Result<BTreeSet<usize>, ExportError> {
+    let count = session.tracks().len();
+    let Some(chosen) = &options.tracks else { return Ok((1..=count).collect()) };
+    match chosen.iter().find(|number| !(1..=count).contains(*number)) {
+        Some(&number) => Err(ExportError::UnknownTrack { session: options.folder.clone(), number, count }),
+        None => Ok(chosen.iter().copied().collect()),
+    }
+}
+
+/// Takes that are not finished and not on the timeline: their sound would be missed.
+fn unplaced(session: &Session, numbers: &BTreeSet<usize>) -> Vec<String> {
+    let mut notes = Vec::new();
+    for &number in numbers {
+        let track = &session.tracks()[number - 1];
+        let open = session.takes_of(track.id()).filter(|take| take.state == TakeState::Recording);
+        for take in open.filter(|take| track.regions().iter().all(|region| region.take != take.id)) {
+            let title = title(number, track);
+            notes.push(format!("{title}: {} is not finished and not on the timeline, left out", take.path()));
+        }
+    }
+    notes
+}
+
+struct Planner<'a> {
+    session: &'a Session,
+    options: &'a ExportOptions,
+    range: Range,
+    takes: HashMap<TakeId, Arc<Take>>,
+}
+
+impl Planner<'_> {
+    fn stems(&mut self, numbers: &BTreeSet<usize>, notes: &mut Vec<String>) -> Result<Vec<Job>, ExportError> {
+        let mut jobs = Vec::new();
+        for &number in numbers {
+            let track = &self.session.tracks()[number - 1];
+            let spans = self.spans(track)?;
+            if spans.is_empty() {
+                notes.push(format!("{}: no sound there, left out", title(number, track)));
+                continue;
+            }
+            // A take may be wider than its track, which may have been made mono since.
+            let channels = spans.iter().map(|span| span.take.channels as usize).max().unwrap_or(1);
+            let channels = channels.max(track.inputs().len()) as u16;
+            let widest = spans.iter().map(|span| span.take.format).max_by_key(|format| format.bytes());
+            let format = self.options.format.or(widest).unwrap_or(self.session.format);
+            let shrinks = spans.iter().any(|span| format.bytes() < span.take.format.bytes());
+            let name = self.stem_name(number, track);
+            let header = Header {
+                bext: self.bext(&title(number, track)),
+                track_name: track.name().to_owned(),
+                ..Header::new(channels, self.rate().0, format)
+            };
+            jobs.push(self.job(&name, Content::Stem { track: number, spans }, header, shrinks));
+        }
+        Ok(jobs)
+    }
+
+    fn mix(&mut self, numbers: &BTreeSet<usize>, notes: &mut Vec<String>) -> Result<Option<Job>, ExportError> {
+        let mut lanes = Vec::new();
+        for &number in numbers {
+            let track = &self.session.tracks()[number - 1];
+            let mix = mix_of(track, self.session);
+            if track.monitor == Monitor::Input {
+                notes.push(format!("{}: its input is monitored, so its takes are not heard", title(number, track)));
+            }
+            if !mix.disk || mix.levels == Levels::default() {
+                continue;
+            }
+            let spans = self.spans(track)?;
+            if !spans.is_empty() {
+                lanes.push(Lane { levels: mix.levels, spans });
+            }
+        }
+        if lanes.is_empty() {
+            return Ok(None);
+        }
+        let format = self.options.format.unwrap_or(self.session.format);
+        let name = if self.session.name().trim().is_empty() { "Session" } else { self.session.name() };
+        let header = Header {
+            bext: self.bext(&format!("mix of {} tracks", lanes.len())),
+            track_name: format!("{name} mix"),
+            ..Header::new(BUS_COUNT as u16, self.rate().0, format)
+        };
+        let tail = " mix.wav";
+        let file_name = format!("{}{tail}", file_stem(name, FILE_NAME_BYTES_MAX - tail.len()));
+        Ok(Some(self.job(&file_name, Content::Mix(lanes), header, format != TakeFormat::F32)))
+    }
+
+    fn job(&self, name: &str, content: Content, mut header: Header, shrinks: bool) -> Job {
+        let remark = if shrinks { "Faultless export; dithered" } else { "Faultless export" };
+        header.bext.coding_history = coding_history_line(header.format, header.rate, header.channels, remark);
+        Job {
+            folder: self.options.folder.clone(),
+            file: self.options.to.join(name),
+            existing: if self.options.force { Existing::Replace } else { Existing::Keep },
+            content,
+            frames: self.range.until.since(self.range.from).0,
+            header,
+        }
+    }
+
+    /// What is heard of a track within the range.
+    fn spans(&mut self, track: &Track) -> Result<Vec<Span>, ExportError> {
+        let Range { from, until } = self.range;
+        let mut spans = Vec::new();
+        for region in track.regions_in(from, until).iter().filter(|region| !region.muted) {
+            let Some(take) = self.take(region.take)? else { continue };
+            let (start, end) = (region.start.max(from), region.end().min(until));
+            spans.push(Span {
+                at: start.since(from).0,
+                frames: end.since(start).0,
+                take,
+                take_frame: (region.take_start + start.since(region.start)).0,
+            });
+        }
+        Ok(spans)
+    }
+
+    fn take(&mut self, id: TakeId) -> Result<Option<Arc<Take>>, ExportError> {
+        if let Some(take) = self.takes.get(&id) {
+            return Ok(Some(Arc::clone(take)));
+        }
+        let Some(take) = self.session.take(id) else { return Ok(None) };
+        if take.rate != self.rate() {
+            let reason = format!("a take of {} in a session of {}", take.rate, self.rate());
+            return Err(ExportError::Foreign { path: self.options.folder.join(take.path()), reason });
+        }
+        let take = Arc::new(take.clone());
+        self.takes.insert(id, Arc::clone(&take));
+        Ok(Some(take))
+    }
+
+    /// `01 Kick in.wav`: the number keeps names apart, and in the order of the screen.
+    fn stem_name(&self, number: usize, track: &Track) -> String {
+        let digits = self.session.tracks().len().to_string().len().max(NUMBER_DIGITS_MIN);
+        let (head, tail) = (format!("{number:0digits$} "), ".wav");
+        format!("{head}{}{tail}", file_stem(track.name(), FILE_NAME_BYTES_MAX - head.len() - tail.len()))
+    }
+
+    fn bext(&self, what: &str) -> Bext {
+        let name = self.session.name();
+        Bext {
+            description: if name.is_empty() { what.to_owned() } else { format!("{name}, {what}") },
+            originator: "Faultless".to_owned(),
+            time_reference: self.range.from.0,
+            ..Bext::default()
+        }
+    }
+
+    fn rate(&self) -> SampleRate {
+        self.session.rate()
+    }
+}
+
+/// A track as it is spoken of: `track 3 (Snare)`.
+fn title(number: usize, track: &Track) -> String {
+    if track.name().is_empty() { format!("track {number}") } else { format!("track {number} ({})", track.name()) }
+}

@@ -1,0 +1,161 @@
+//! Writes what was planned: every file, or none that was not there before. Thread: workers.
+
+use super::error::ExportError;
+use super::plan::{Content, Job};
+use super::sink::{Sink, Watch};
+use super::source;
+use super::{Exported, Progress, mixdown, stem};
+use crate::wav::write::Existing;
+use std::fs::{self, Metadata};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+
+/// Folders of a session in which nothing of an export may lie.
+const OWN_FOLDERS: [&str; 4] = ["audio", "trash", "peaks", "history"];
+
+/// Writes the files of a plan, one after the other, each under a temporary name until it is whole.
+/// `progress` is called about three times a second of sound; `cancel` is looked at as often.
+///
+/// On an error or when called off, files made so far are removed again, and so are folders made for them;
+/// files that were replaced stay.
+pub fn run(
+    jobs: &[Job],
+    progress: &mut dyn FnMut(Progress<'_>),
+    cancel: &AtomicBool,
+) -> Result<Vec<Exported>, ExportError> {
+    let notes = source::check(jobs)?;
+    let mut made = Made::default();
+    for job in jobs {
+        made.folder(folder_of(&job.file))?;
+        own_folder_check(job)?;
+        if job.existing == Existing::Keep && job.file.symlink_metadata().is_ok() {
+            return Err(ExportError::Exists { path: job.file.clone() });
+        }
+    }
+    let frames_total = jobs.iter().map(|job| job.frames).sum();
+    let mut watch = Watch { progress, cancel, file_index: 0, file_count: jobs.len(), frames: 0, frames_total };
+    let mut exported = Vec::with_capacity(jobs.len());
+    for (file_index, (job, notes)) in jobs.iter().zip(notes).enumerate() {
+        watch.file_index = file_index;
+        exported.push(write(job, notes, &mut watch, &mut made)?);
+    }
+    made.keep();
+    Ok(exported)
+}
+
+fn write(job: &Job, notes: Vec<String>, watch: &mut Watch<'_>, made: &mut Made) -> Result<Exported, ExportError> {
+    let mut sink = Sink::open(job, watch)?;
+    match &job.content {
+        Content::Stem { spans, .. } => stem::write(&job.folder, spans, job.frames, &mut sink)?,
+        Content::Mix(lanes) => mixdown::write(&job.folder, lanes, job.frames, &mut sink)?,
+    }
+    let replaced = job.file.symlink_metadata().is_ok();
+    let measured = sink.finish()?;
+    let file = fs::symlink_metadata(&job.file).map_err(io(&job.file, "look at it"))?;
+    if !replaced {
+        made.files.push((job.file.clone(), Made::mark(&file)));
+    }
+    Ok(Exported {
+        file: job.file.clone(),
+        track: job.track(),
+        channels: job.channels(),
+        frames: job.frames,
+        format: job.format(),
+        bytes: file.len(),
+        dithered: measured.dithered,
+        over_full_scale: measured.over_full_scale,
+        peak_dbfs: measured.peak_dbfs(),
+        notes,
+    })
+}
+
+/// What a file is, when it last changed, and its size: inodes are used again.
+type Mark = (Identity, i64, i64, u64);
+
+/// What was made so far. Unless it is kept, it goes with the drop.
+#[derive(Default)]
+struct Made {
+    files: Vec<(PathBuf, Mark)>,
+    /// Outermost first.
+    folders: Vec<PathBuf>,
+}
+
+impl Made {
+    /// Makes a folder and those above it, unless they are there.
+    fn folder(&mut self, path: &Path) -> Result<(), ExportError> {
+        let missing: Vec<&Path> = path.ancestors().take_while(|path| !is_there(path)).collect();
+        for path in missing.into_iter().rev() {
+            match fs::create_dir(path) {
+                Ok(()) => self.folders.push(path.to_owned()),
+                // Somebody else was faster, or the name says `..`: there it is.
+                Err(_) if path.is_dir() => {}
+                Err(error) => return Err(io(path, "make this folder")(error)),
+            }
+        }
+        if path.is_dir() {
+            return Ok(());
+        }
+        Err(io(path, "write here")(std::io::ErrorKind::NotADirectory.into()))
+    }
+
+    fn mark(file: &Metadata) -> Mark {
+        (identity(file), file.ctime(), file.ctime_nsec(), file.len())
+    }
+
+    fn keep(mut self) {
+        self.files.clear();
+        self.folders.clear();
+    }
+}
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        for (path, made) in &self.files {
+            // Only what we made: the name may stand for something else by now.
+            if fs::symlink_metadata(path).is_ok_and(|file| Made::mark(&file) == *made) {
+                fs::remove_file(path).ok();
+            }
+        }
+        for path in self.folders.iter().rev() {
+            // Refused where somebody else has put something: then it stays.
+            fs::remove_dir(path).ok();
+        }
+    }
+}
+
+/// Refuses a folder that is, or lies in, one that the session keeps its own files in.
+fn own_folder_check(job: &Job) -> Result<(), ExportError> {
+    let to = folder_of(&job.file);
+    let session = source::folder_of(&job.folder);
+    let own: Vec<Identity> =
+        OWN_FOLDERS.iter().filter_map(|name| Some(identity(&fs::metadata(session.join(name)).ok()?))).collect();
+    let whole = fs::canonicalize(to).map_err(io(to, "find it"))?;
+    let is_own = |path: &Path| fs::metadata(path).is_ok_and(|folder| own.contains(&identity(&folder)));
+    if whole.ancestors().any(is_own) {
+        return Err(ExportError::OwnFolder { path: to.to_owned() });
+    }
+    Ok(())
+}
+
+/// Device and inode: what a file is, whatever it is called.
+type Identity = (u64, u64);
+
+fn identity(file: &Metadata) -> Identity {
+    (file.dev(), file.ino())
+}
+
+fn is_there(path: &Path) -> bool {
+    path.as_os_str().is_empty() || path.symlink_metadata().is_ok()
+}
+
+fn folder_of(file: &Path) -> &Path {
+    match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+fn io<'a>(path: &'a Path, doing: &'static str) -> impl Fn(std::io::Error) -> ExportError + use<'a> {
+    move |error| ExportError::Io { path: path.to_owned(), doing, error }
+}
