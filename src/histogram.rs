@@ -19,14 +19,14 @@ pub struct Histogram {
 /// What a [`Histogram`] held at a moment, or between two.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Counts {
-    counts: Vec<u64>,
+    buckets: Vec<u64>,
     sum: u64,
     /// The longest since the last [`Histogram::take_max`], in nanoseconds.
     pub max: u64,
 }
 
 fn bucket(nanos: u64) -> usize {
-    let octave = (63 - (nanos | STEPS).leading_zeros()) - STEP_BITS;
+    let octave = (nanos | STEPS).ilog2() - STEP_BITS;
     let index = u64::from(octave) * STEPS
         + ((nanos >> octave) & (STEPS - 1))
         + if octave == 0 && nanos < STEPS { 0 } else { STEPS };
@@ -66,7 +66,7 @@ impl Histogram {
     /// What it holds now.
     pub fn counts(&self) -> Counts {
         Counts {
-            counts: self.counts.iter().map(|cell| cell.load(Relaxed)).collect(),
+            buckets: self.counts.iter().map(|cell| cell.load(Relaxed)).collect(),
             sum: self.sum.load(Relaxed),
             max: self.max.load(Relaxed),
         }
@@ -83,7 +83,7 @@ impl Counts {
     #[must_use]
     pub fn since(&self, earlier: &Counts) -> Counts {
         Counts {
-            counts: self.counts.iter().zip(&earlier.counts).map(|(now, then)| now - then).collect(),
+            buckets: self.buckets.iter().zip(&earlier.buckets).map(|(now, then)| now - then).collect(),
             sum: self.sum - earlier.sum,
             max: self.max,
         }
@@ -91,7 +91,7 @@ impl Counts {
 
     /// Values counted.
     pub fn total(&self) -> u64 {
-        self.counts.iter().sum()
+        self.buckets.iter().sum()
     }
 
     /// Their mean in microseconds; 0 when there are none.
@@ -110,7 +110,7 @@ impl Counts {
         let total = self.total();
         let rank = ((total as f64 * part).ceil() as u64).clamp(1, total.max(1));
         let mut seen = 0;
-        for (index, count) in self.counts.iter().enumerate() {
+        for (index, count) in self.buckets.iter().enumerate() {
             seen += count;
             if rank <= seen {
                 return (ceiling(index).min(self.max.max(1))) as f64 / 1e3;
@@ -121,7 +121,7 @@ impl Counts {
 
     /// (upper bound in microseconds, count) of every bucket that is not empty.
     pub fn bars(&self) -> impl Iterator<Item = (f64, u64)> + '_ {
-        self.counts
+        self.buckets
             .iter()
             .enumerate()
             .filter(|(_, count)| **count > 0)

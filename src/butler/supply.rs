@@ -126,7 +126,7 @@ impl Butler {
             ButlerCommand::Prepare { pass, takes, files, rate } => {
                 let mut notes = Vec::new();
                 let windows =
-                    self.prepare(pass, &takes, files, rate, &mut notes).map_err(|error| format!("spool: {error}"));
+                    self.prepare(pass, &takes, &files, rate, &mut notes).map_err(|error| format!("spool: {error}"));
                 self.tell(DiskEvent::PassReady { pass, windows, notes });
             }
             ButlerCommand::Finish { pass, ends } => self.finish(pass, ends),
@@ -138,7 +138,7 @@ impl Butler {
         &mut self,
         key: PassKey,
         takes: &[TakePlan],
-        files: Vec<Arc<File>>,
+        files: &[Arc<File>],
         rate: u32,
         notes: &mut Vec<String>,
     ) -> io::Result<Vec<AudioCaptureWindows>> {

@@ -118,17 +118,3 @@ pub fn frames(seconds: f64, rate: SampleRate) -> Result<u64, Failure> {
     }
     Ok((seconds * f64::from(rate.0)).round() as u64)
 }
-
-/// Seconds as people write them: `90`, `1:30`, `0:01:30.250`.
-pub fn place(text: &str, rate: SampleRate) -> Result<u64, Failure> {
-    let wrong = || Failure(format!("{text}: a time is meant, as in 90, 1:30 or 0:01:30.250"));
-    let mut seconds = 0.0;
-    for part in text.split(':') {
-        let value: f64 = part.parse().map_err(|_| wrong())?;
-        if !(0.0..1e9).contains(&value) {
-            return Err(wrong());
-        }
-        seconds = seconds * 60.0 + value;
-    }
-    Ok((seconds * f64::from(rate.0)).round() as u64)
-}

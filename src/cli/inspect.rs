@@ -1,24 +1,172 @@
 //! `faultless export`, `devices`, `doctor` and `bench`: what needs no running engine. Thread: control.
 
-use super::Failure;
-use super::args::{BenchArgs, DevicesArgs, DoctorArgs, ExportArgs};
+use super::args::{BenchArgs, BenchMode, DevicesArgs, DoctorArgs, ExportArgs, ResidencyArgs};
+use super::{Failure, end_flag, print, say};
+use crate::bench;
+use crate::butler::spool;
+use crate::device::alsa::{Listed, Listing, cards, list};
+use crate::doctor::{self, render};
+use crate::export::plan::plan;
+use crate::export::run::run as write_files;
+use crate::export::time_text::parse_time;
+use crate::export::{ExportOptions, Exported, Progress};
+use crate::session::session_file::open_read_only;
+use serde_json::{Value, json};
+use std::io::{IsTerminal, Write};
 
 /// Exports.
-pub fn export(_: &ExportArgs) -> Result<(), Failure> {
-    Err(Failure("export: not built in yet".to_owned()))
+pub fn export(args: &ExportArgs) -> Result<(), Failure> {
+    let ended = end_flag();
+    let session = open_read_only(&args.session)?;
+    let time = |text: &Option<String>| text.as_ref().map(|text| parse_time(text, session.rate())).transpose();
+    let options = ExportOptions {
+        folder: args.session.clone(),
+        to: args.to.clone(),
+        tracks: args.tracks.clone(),
+        from: time(&args.from)?,
+        until: time(&args.until)?,
+        format: args.format,
+        mix: args.mix,
+        force: args.force,
+    };
+    let plan = plan(&session, &options)?;
+    for note in &plan.notes {
+        say(&format!("note: {note}"));
+    }
+    let live = !args.json && std::io::stderr().is_terminal();
+    let files = write_files(&plan.jobs, &mut |progress| show(live, &progress), &ended)?;
+    if live {
+        write!(std::io::stderr().lock(), "\r\x1b[K").ok();
+    }
+    if args.json {
+        print(&json!({ "session": args.session, "files": files }).to_string());
+        return Ok(());
+    }
+    for file in &files {
+        print(&line(file));
+    }
+    Ok(())
+}
+
+fn show(live: bool, progress: &Progress<'_>) {
+    if live {
+        let part = progress.frames.0 * 100 / progress.frames_total.0.max(1);
+        let name = progress.file.file_name().unwrap_or_default().to_string_lossy();
+        let (at, of) = (progress.file_index + 1, progress.file_count);
+        write!(std::io::stderr().lock(), "\r{part:3} %  {at} of {of}: {name}\x1b[K").ok();
+    }
+}
+
+fn line(file: &Exported) -> String {
+    let mut line = format!("{} ({} frames, {}", file.file.display(), file.frames, file.format);
+    if file.dithered {
+        line.push_str(", dithered");
+    }
+    if file.over_full_scale > 0 {
+        line.push_str(&format!(
+            ", CLIPPED: {} samples over full scale; lower the gain or export f32",
+            file.over_full_scale
+        ));
+    }
+    line.push(')');
+    for note in &file.notes {
+        line.push_str(&format!("\n  {note}"));
+    }
+    line
 }
 
 /// Lists devices.
-pub fn devices(_: &DevicesArgs) -> Result<(), Failure> {
-    Err(Failure("devices: not built in yet".to_owned()))
+pub fn devices(args: &DevicesArgs) -> Result<(), Failure> {
+    let (cards, devices) = (cards(), list());
+    if args.json {
+        let alsa: Vec<Value> = devices.iter().map(as_json).collect();
+        print(
+            &json!({ "cards": cards.to_string(), "devices": alsa, "virtual": "any number of inputs and outputs" })
+                .to_string(),
+        );
+        return Ok(());
+    }
+    print(&cards.to_string());
+    for device in &devices {
+        print(&format!("\n{}  {}", device.name, device.title.replace('\n', ", ")));
+        for (direction, listing) in [("inputs ", &device.capture), ("outputs", &device.playback)] {
+            if let Some(listing) = listing {
+                print(&format!("  {direction}  {listing}"));
+            }
+        }
+    }
+    print("\nvirtual  built in: any number of inputs and outputs, keeps time without a card");
+    Ok(())
+}
+
+fn as_json(device: &Listed) -> Value {
+    let direction = |listing: &Option<Listing>| match listing {
+        None => Value::Null,
+        Some(Listing::Free(able)) => json!({
+            "channels_min": able.channels_min,
+            "channels_max": able.channels_max,
+            "rates": able.rates,
+            "formats": able.formats.iter().map(|format| format.name()).collect::<Vec<_>>(),
+            "mapped": able.mapped,
+        }),
+        Some(other) => json!({ "problem": other.to_string() }),
+    };
+    json!({
+        "name": device.name,
+        "title": device.title,
+        "hardware": device.hardware,
+        "capture": direction(&device.capture),
+        "playback": direction(&device.playback),
+    })
 }
 
 /// Examines the machine.
-pub fn doctor(_: &DoctorArgs) -> Result<(), Failure> {
-    Err(Failure("doctor: not built in yet".to_owned()))
+pub fn doctor(args: &DoctorArgs) -> Result<(), Failure> {
+    if !args.folder.is_dir() {
+        return Err(Failure(format!(
+            "{}: there is no such folder; make it, or name the one that sessions go to",
+            args.folder.display()
+        )));
+    }
+    let findings = doctor::examine(&args.folder, args.tracks, args.rate, args.format);
+    if args.json {
+        print(&json!({ "folder": args.folder, "tracks": args.tracks, "findings": findings }).to_string());
+    } else {
+        print(&render(&findings));
+    }
+    Ok(())
 }
 
 /// Measures.
-pub fn bench(_: &BenchArgs) -> Result<(), Failure> {
-    Err(Failure("bench: not built in yet".to_owned()))
+pub fn bench(args: &BenchArgs) -> Result<(), Failure> {
+    match &args.what {
+        BenchMode::Residency(args) => residency(args),
+    }
+}
+
+fn residency(args: &ResidencyArgs) -> Result<(), Failure> {
+    let ended = end_flag();
+    let mut options = bench::Options::new(args.dir.clone());
+    if let Some((folder, _)) = spool::folder() {
+        options.spool_dir = folder;
+    }
+    options.tracks = args.tracks;
+    options.period = args.period;
+    options.seconds = args.seconds;
+    options.stress = args.stress.parse()?;
+    let live = !args.json && std::io::stderr().is_terminal();
+    let report = bench::run(
+        &options,
+        &mut |step| {
+            if live {
+                write!(std::io::stderr().lock(), "\r{step}\x1b[K").ok();
+            }
+        },
+        &ended,
+    )?;
+    if live {
+        write!(std::io::stderr().lock(), "\r\x1b[K").ok();
+    }
+    print(&if args.json { serde_json::to_string(&report)? } else { report.to_string() });
+    Ok(())
 }

@@ -8,6 +8,7 @@ use crate::butler::means::CapturePath;
 use crate::control::report::Reading;
 use crate::control::{Control, Setup};
 use crate::device::signal::Signal;
+use crate::export::time_text::parse_time;
 use crate::message::Motion;
 use crate::session::session_file::open_read_only;
 use crate::time::{Clock, FramePos, Frames};
@@ -23,7 +24,7 @@ pub fn run(args: &PlayArgs) -> Result<(), Failure> {
     let ended = end_flag();
     let session = open_read_only(&args.session)?;
     let rate = session.rate();
-    let from = args.from.as_ref().map(|text| choose::place(text, rate)).transpose()?.unwrap_or(0);
+    let from = args.from.as_ref().map(|text| parse_time(text, rate)).transpose()?.unwrap_or_default().0;
     let end = match args.seconds {
         Some(seconds) => from + choose::frames(seconds, rate)?,
         None => session.end().0,

@@ -73,17 +73,12 @@ pub fn run(args: &RecordArgs) -> Result<(), Failure> {
     let running = control.running();
     let locked = running.budget.peak();
     let facts = (running.device.clone(), running.setup.capture_path, control.folder().to_owned());
-    let (mut reports, notices) = {
-        let mut all = Vec::new();
-        all.extend(control.take_report());
-        let (more, notices) = control.close();
-        all.extend(more);
-        (all, notices)
-    };
+    let finished = control.take_report();
+    let (reports, notices) = control.close();
     for notice in notices {
         say_notice(&notice);
     }
-    let Some(report) = reports.pop() else {
+    let Some(report) = finished.or_else(|| reports.into_iter().next()) else {
         return Err(Failure(format!("{}: nothing was recorded", args.session.display())));
     };
     let (device, capture_path, folder) = facts;
@@ -171,7 +166,7 @@ fn introduction(control: &Control, inputs: usize, format: TakeFormat) -> String 
 fn summary(report: &PassReport, folder: &str, rate: crate::time::SampleRate) -> String {
     let audio = &report.audio_thread;
     format!(
-        "{} takes of {} in {folder}\n{} frames lost, {} xruns, {} page faults, {} voluntary switches; cycle {:.1} us mean, {:.1} us worst; {}",
+        "{} takes of {} in {folder}\n{} frames lost, {} xruns, {} page faults, {} voluntary switches; cycle {:.1} us mean ({} bare copies), {:.1} us worst; {}",
         report.takes.len(),
         Clock(Frames(report.frames).duration(rate)),
         report.frames_lost,
@@ -179,6 +174,7 @@ fn summary(report: &PassReport, folder: &str, rate: crate::time::SampleRate) -> 
         audio.minor_faults + audio.major_faults,
         audio.voluntary_switches,
         audio.cycle_us_mean,
+        report.bare_copy_ratio,
         audio.cycle_us_max,
         audio.scheduling,
     )

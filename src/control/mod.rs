@@ -296,8 +296,7 @@ impl Control {
             DiskEvent::TakesOpened { pass, files, notes } => self.takes_opened(pass, files, notes),
             DiskEvent::PassReady { pass, windows, notes } => self.pass_ready(pass, windows, notes),
             DiskEvent::TakeFinished { take, frames, trouble } => self.take_finished(take, frames, trouble),
-            DiskEvent::PlaybackTrouble { reason, .. } => self.caution(reason),
-            DiskEvent::Trouble { reason } => self.caution(reason),
+            DiskEvent::PlaybackTrouble { reason, .. } | DiskEvent::Trouble { reason } => self.caution(reason),
             DiskEvent::TroubleOver { reason } => self.info(reason),
         }
     }

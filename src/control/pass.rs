@@ -5,7 +5,7 @@
 //!            -> audio gives back -> butler hands over -> committer ends files -> report
 //! ```
 
-use super::report::{AudioReport, Reading};
+use super::report::{AudioReport, Reading, bare_copy_us};
 use super::{Control, ControlError};
 use crate::butler::means::CapturePath;
 use crate::message::disk::{ButlerCommand, CommitCommand, PassKey, TakeEnd, TakeKey, TakePlan};
@@ -68,6 +68,10 @@ pub struct PassReport {
     pub lead_frames_min: u64,
     /// The longest commit.
     pub commit_us_max: u64,
+    /// What a bare copy of a period's bytes to as many places takes here, in microseconds.
+    pub bare_copy_us: f64,
+    /// The mean cycle in bare copies.
+    pub bare_copy_ratio: f64,
 }
 
 /// What a finished take is.
@@ -351,6 +355,9 @@ impl Control {
             .collect();
         let worst = takes.iter().map(|take| take.frames_lost).max().unwrap_or(0);
         let disk = &self.running.disk;
+        let frame_bytes = run.takes.first().map_or(1, |take| take.plan.frame_bytes());
+        let bare_copy_us = bare_copy_us(run.takes.len(), self.running.device.period_frames * frame_bytes);
+        let bare_copy_ratio = (audio_thread.cycle_us_mean / bare_copy_us.max(0.001) * 10.0).round() / 10.0;
         let lead = disk.lead_frames_min.load(Relaxed);
         self.reports.push_back(PassReport {
             frames: ended.frames.0,
@@ -360,6 +367,8 @@ impl Control {
             takes,
             lead_frames_min: if lead == u64::MAX { 0 } else { lead },
             commit_us_max: disk.commit_us_max.load(Relaxed),
+            bare_copy_us,
+            bare_copy_ratio,
         });
     }
 }

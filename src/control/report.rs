@@ -117,3 +117,23 @@ fn counters_and_excess(published: &Published) -> (ThreadCounters, i64) {
 fn round(us: f64) -> f64 {
     (us * 100.0).round() / 100.0
 }
+
+/// Microseconds that a bare copy of one period takes: `bytes` a track from one buffer to `tracks` places that lie
+/// a window apart, going on by a period each time. The floor under a cycle.
+pub fn bare_copy_us(tracks: usize, bytes: usize) -> f64 {
+    const ROUNDS: usize = 400;
+    let stride = crate::limits::WINDOW_BYTES_DEFAULT;
+    let (from, mut to) = (vec![1_u8; tracks * bytes], vec![0_u8; tracks * stride]);
+    let mut times = Vec::with_capacity(ROUNDS);
+    for round in 0..ROUNDS {
+        let at = round * bytes % (stride - bytes.min(stride - 1));
+        let started = std::time::Instant::now();
+        for (from, window) in from.chunks_exact(bytes.max(1)).zip(to.chunks_exact_mut(stride)) {
+            window[at..at + bytes].copy_from_slice(from);
+        }
+        std::hint::black_box(&mut to);
+        times.push(started.elapsed().as_nanos() as u64);
+    }
+    times.sort_unstable();
+    times[ROUNDS / 2] as f64 / 1e3
+}

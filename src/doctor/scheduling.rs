@@ -19,7 +19,7 @@ pub(super) fn examine() -> Vec<Finding> {
     }
 }
 
-fn failed(reason: String) -> Finding {
+fn failed(reason: &str) -> Finding {
     Finding::new("scheduling", "nothing", Verdict::Poor, format!("It could not be tried: {reason}."))
 }
 

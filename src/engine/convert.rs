@@ -5,6 +5,7 @@
 //! that loses nothing is exact (24 bits and less to float and back); one that must lose rounds to the nearest
 //! and clamps. Denormals and NaN are stored as they come and measured as silence.
 #![forbid(unsafe_code)]
+#![expect(clippy::inline_always, reason = "a sample loop that calls per sample is three times as slow")]
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::disallowed_macros)]
 
 use crate::device::{Input, Output};
@@ -439,6 +440,7 @@ pub fn play_out(from: &[f32], output: &mut Output<'_>, at: usize, channel: usize
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, clippy::disallowed_macros, reason = "tests run on a thread of their own")]
 mod tests {
     use super::*;
     use proptest::prelude::*;

@@ -31,6 +31,7 @@ pub fn mean(before: f32, level: Level, weight: f32) -> f32 {
 
 impl InputLevels {
     /// For `inputs` channels. Not realtime-safe.
+    #[expect(clippy::disallowed_methods, reason = "made before the audio thread runs")]
     pub fn new(inputs: usize, rate: SampleRate) -> InputLevels {
         InputLevels {
             levels: std::iter::repeat_n(Level::default(), inputs).collect(),

@@ -82,7 +82,7 @@ impl Buses {
         for channel in 0..channels {
             let lane = convert::Lane { channel, channels };
             convert::decode(&self.bytes[..bytes], format, lane, &mut self.lane[..frames]);
-            level = level.plus(self.add_lane(at, frames, &mut now[channel], &to[channel]));
+            level = level.plus(self.add_lane(at, frames, &mut now[channel], to[channel]));
         }
         level
     }
@@ -92,17 +92,17 @@ impl Buses {
         &mut self,
         frames: usize,
         now: &mut [f32; 2],
-        to: &[f32; 2],
+        to: [f32; 2],
         fill: impl FnOnce(&mut [f32]),
     ) -> Level {
         fill(&mut self.lane[..frames]);
         self.add_lane(0, frames, now, to)
     }
 
-    fn add_lane(&mut self, at: usize, frames: usize, now: &mut [f32; 2], to: &[f32; 2]) -> Level {
+    fn add_lane(&mut self, at: usize, frames: usize, now: &mut [f32; 2], to: [f32; 2]) -> Level {
         let mut level = Level { frames: frames as u32, ..Level::default() };
         let lane = &self.lane[..frames];
-        for (sum, (now, to)) in self.sums.iter_mut().zip(now.iter_mut().zip(to)) {
+        for (sum, (now, to)) in self.sums.iter_mut().zip(now.iter_mut().zip(&to)) {
             if *now == 0.0 && *to == 0.0 {
                 continue;
             }
@@ -174,6 +174,7 @@ fn step_towards(now: f32, to: f32) -> f32 {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, clippy::disallowed_macros, reason = "tests run on a thread of their own")]
 mod tests {
     use super::*;
     use crate::format::TakeFormat;
@@ -207,7 +208,7 @@ mod tests {
         let (mut buses, mut now, mut out) = (Buses::default(), [0.0, 0.0], Vec::new());
         for frames in stretches {
             buses.clear(*frames);
-            buses.add_with(*frames, &mut now, &[1.0, 0.0], |lane| lane.fill(1.0));
+            buses.add_with(*frames, &mut now, [1.0, 0.0], |lane| lane.fill(1.0));
             out.extend_from_slice(buses.sum(0, *frames));
         }
         out

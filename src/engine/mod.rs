@@ -91,7 +91,7 @@ impl Engine {
             transport: Transport::default(),
             place: Place::default(),
             recorder: Recorder::default(),
-            voices: Voices::new(),
+            voices: Voices::default(),
             levels: InputLevels::new(inputs, rate),
             buses: Box::default(),
             device_frames: 0,

@@ -109,7 +109,7 @@ impl Transport {
             Motion::Stopping | Motion::Leaving => {
                 self.gain = self.gain.saturating_sub(frames);
                 if self.gain == 0 {
-                    return self.turn();
+                    return Some(self.turn());
                 }
             }
             Motion::Stopped | Motion::Arriving => {}
@@ -135,7 +135,7 @@ impl Transport {
             }
             (Event::Stop, Motion::Rolling) => {
                 self.motion = Motion::Stopping;
-                if self.gain == 0 { self.turn() } else { None }
+                (self.gain == 0).then(|| self.turn())
             }
             (Event::Stop, Motion::Leaving | Motion::Arriving) => {
                 self.roll_on = false;
@@ -153,7 +153,7 @@ impl Transport {
                 };
                 self.motion = Motion::Leaving;
                 self.target = Some((course, epoch));
-                if self.gain == 0 { self.turn() } else { None }
+                (self.gain == 0).then(|| self.turn())
             }
             (Event::Arrived, Motion::Arriving) => {
                 self.motion = if self.roll_on { Motion::Rolling } else { Motion::Stopped };
@@ -167,21 +167,22 @@ impl Transport {
     }
 
     /// The way out is silent: stop, or go where it was meant to go.
-    fn turn(&mut self) -> Option<Action> {
+    fn turn(&mut self) -> Action {
         match (self.motion, self.target.take()) {
             (Motion::Leaving, Some((course, epoch))) => {
                 self.motion = Motion::Arriving;
-                Some(Action::Go { course, epoch })
+                Action::Go { course, epoch }
             }
             _ => {
                 self.motion = Motion::Stopped;
-                Some(Action::Stopped)
+                Action::Stopped
             }
         }
     }
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, clippy::disallowed_macros, reason = "tests run on a thread of their own")]
 mod tests {
     use super::*;
     use crate::time::FramePos;

@@ -23,12 +23,15 @@ pub struct Voices {
     end: usize,
 }
 
-impl Voices {
+impl Default for Voices {
     /// No track. Not realtime-safe.
-    pub fn new() -> Voices {
+    #[expect(clippy::disallowed_methods, reason = "made before the audio thread runs")]
+    fn default() -> Voices {
         Voices { slots: (0..TRACK_COUNT_MAX).map(|_| None).collect(), end: 0 }
     }
+}
 
+impl Voices {
     /// Puts a track in, or takes it out; what was there goes home with its windows.
     pub fn replace(&mut self, slot: usize, voice: Option<Box<Voice>>, outbox: &mut Outbox) {
         let Some(place) = self.slots.get_mut(slot) else {
@@ -108,9 +111,9 @@ impl Voices {
                 continue;
             }
             let to = if voice.mix.input { voice.mix.levels } else { [[0.0; 2]; 2] };
-            for channel in 0..voice.mix.channels {
-                let device_channel = voice.mix.inputs[channel];
-                buses.add_with(frames, &mut voice.input_levels[channel], &to[channel], |lane| {
+            let channels = voice.mix.inputs[..voice.mix.channels].iter().copied();
+            for ((device_channel, now), to) in channels.zip(&mut voice.input_levels).zip(to) {
+                buses.add_with(frames, now, to, |lane| {
                     convert::hear(input, from, device_channel, lane);
                 });
             }

@@ -34,16 +34,12 @@ impl LockBudget {
         let taken = self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
             used.checked_add(bytes).filter(|sum| *sum <= self.limit)
         });
-        match taken {
-            Ok(before) => {
-                self.peak.fetch_max(before + bytes, Ordering::Relaxed);
-                Some(LockGrant { bytes, budget: Arc::clone(self) })
-            }
-            Err(_) => {
-                self.refused.fetch_add(1, Ordering::Relaxed);
-                None
-            }
-        }
+        let Ok(before) = taken else {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+            return None;
+        };
+        self.peak.fetch_max(before + bytes, Ordering::Relaxed);
+        Some(LockGrant { bytes, budget: Arc::clone(self) })
     }
 
     /// Bytes that may be locked at once.

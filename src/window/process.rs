@@ -38,7 +38,7 @@ fn populate_line(line: &str) -> Option<u64> {
 
 /// Touches and locks the part of the calling thread's stack that it will use. Returns whether it is locked.
 #[inline(never)]
-#[expect(clippy::large_stack_frames, reason = "the frame is the stack that is brought in")]
+#[expect(clippy::large_stack_frames, clippy::large_stack_arrays, reason = "the frame is the stack that is brought in")]
 pub fn prepare_stack(budget: &Arc<super::budget::LockBudget>) -> bool {
     const BYTES: usize = AUDIO_STACK_BYTES / 2;
     let mut depth = [0_u8; BYTES];

@@ -45,7 +45,7 @@ impl Studio {
         let (events, _kept) = rtrb::RingBuffer::new(64);
         let published = Arc::new(Published::new(0));
         let mut outbox = Outbox::new(events, Arc::clone(&published));
-        let (mut voices, mut buses, mut out) = (Voices::new(), Box::<Buses>::default(), Vec::new());
+        let (mut voices, mut buses, mut out) = (Voices::default(), Box::<Buses>::default(), Vec::new());
         for (slot, track) in self.session.tracks().iter().enumerate() {
             voices.replace(slot, Some(self.voice(track)), &mut outbox);
         }
