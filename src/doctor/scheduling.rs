@@ -13,9 +13,9 @@ pub(super) fn examine() -> Vec<Finding> {
     match std::thread::Builder::new().name("audio trial".to_owned()).spawn(|| (obtain(), worst_lateness())) {
         Ok(thread) => match thread.join() {
             Ok((class, late)) => vec![judge_class(&class, overrun::hard_limit_us()), judge_lateness(&class, late)],
-            Err(_) => vec![failed("the trial thread panicked".to_owned())],
+            Err(_) => vec![failed("the trial thread panicked")],
         },
-        Err(error) => vec![failed(format!("cannot start a thread: {error}"))],
+        Err(error) => vec![failed(&format!("cannot start a thread: {error}"))],
     }
 }
 
