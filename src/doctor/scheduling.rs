@@ -13,13 +13,13 @@ pub(super) fn examine() -> Vec<Finding> {
     match std::thread::Builder::new().name("audio trial".to_owned()).spawn(|| (obtain(), worst_lateness())) {
         Ok(thread) => match thread.join() {
             Ok((class, late)) => vec![judge_class(&class, overrun::hard_limit_us()), judge_lateness(&class, late)],
-            Err(_) => vec![failed("the trial thread panicked".to_owned())],
+            Err(_) => vec![failed("the trial thread panicked")],
         },
-        Err(error) => vec![failed(format!("cannot start a thread: {error}"))],
+        Err(error) => vec![failed(&format!("cannot start a thread: {error}"))],
     }
 }
 
-fn failed(reason: String) -> Finding {
+fn failed(reason: &str) -> Finding {
     Finding::new("scheduling", "nothing", Verdict::Poor, format!("It could not be tried: {reason}."))
 }
 
@@ -89,7 +89,7 @@ mod tests {
     #[test]
     fn a_limit_that_kills_is_named() {
         let class = Scheduling::RoundRobin { priority: 20 };
-        assert!(judge_class(&class, Some(200_000)).sentence.contains("0.2 s"));
+        assert!(judge_class(&class, Some(200_000)).sentence.contains("200 ms"));
         assert!(!judge_class(&class, None).sentence.contains("ends a program"));
     }
 
