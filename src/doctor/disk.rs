@@ -1,15 +1,14 @@
 //! How fast and how evenly the folder takes what the committer will write. Thread: control, which starts
 //! a helper and leaves it behind if the disk hangs.
 
-use super::scratch::Scratch;
-use super::{Finding, Needs, Verdict, duration};
+use super::scratch::{Scratch, patiently};
+use super::{Finding, Needs, Verdict};
 use crate::limits::{COMMIT_RUN_BYTES_MAX, WINDOW_BYTES_DEFAULT};
 use nix::fcntl::{FallocateFlags, fallocate};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 /// Windows that are written and made durable one by one, at most.
@@ -32,19 +31,8 @@ struct Speed {
 }
 
 pub(super) fn examine(folder: &Path, needs: Needs) -> Finding {
-    let (answer, answered) = mpsc::sync_channel(1);
     let path = folder.to_path_buf();
-    let started = std::thread::Builder::new().name("disk trial".to_owned()).spawn(move || {
-        // Nobody listens any more when it comes too late.
-        answer.send(measure(&path)).ok();
-    });
-    let speed = match started {
-        Ok(_) => answered.recv_timeout(PATIENCE).unwrap_or_else(|_| {
-            Err(io::Error::other(format!("it did not answer within {}", duration(PATIENCE.as_secs_f64()))))
-        }),
-        Err(error) => Err(error),
-    };
-    judge(speed, needs)
+    judge(patiently(PATIENCE, move || measure(&path)), needs)
 }
 
 fn measure(folder: &Path) -> io::Result<Speed> {
@@ -95,7 +83,7 @@ fn judge(speed: io::Result<Speed>, needs: Needs) -> Finding {
     let speed = match speed {
         Ok(speed) => speed,
         Err(error) => {
-            return Finding::new(TOPIC, "no answer", Verdict::Poor, format!("It could not be measured: {error}."));
+            return Finding::new(TOPIC, "not measured", Verdict::Poor, format!("It could not be measured: {error}."));
         }
     };
     let times = speed.sustained / needs.bytes_per_second();
@@ -132,14 +120,14 @@ mod tests {
 
     const NEEDS: Needs = Needs { tracks: 24, rate: 48_000, format: TakeFormat::S24 };
 
-    fn speed(sustained: f64, worst_ms: u64) -> io::Result<Speed> {
+    fn speed(sustained: f64, worst_ms: u64) -> Speed {
         let (median, worst) = (Duration::from_millis(1), Duration::from_millis(worst_ms));
-        Ok(Speed { writes: 100, median, worst, sustained, direct: true })
+        Speed { writes: 100, median, worst, sustained, direct: true }
     }
 
     #[test]
     fn a_disk_is_judged_by_what_the_tracks_need() {
-        let verdict = |sustained, worst| judge(speed(sustained, worst), NEEDS).verdict;
+        let verdict = |sustained, worst| judge(Ok(speed(sustained, worst)), NEEDS).verdict;
         assert_eq!(verdict(100e6, 20), Verdict::Good);
         assert_eq!(verdict(100e6, 900), Verdict::Fair);
         assert_eq!(verdict(6e6, 20), Verdict::Fair);

@@ -1,6 +1,6 @@
 //! The file system that takes go to: its name, what it refuses, how long it lasts. Thread: control.
 
-use super::scratch::Scratch;
+use super::scratch::{Scratch, patiently};
 use super::{Finding, Needs, Verdict, duration, read};
 use crate::limits::PAGE_BYTES;
 use nix::fcntl::{FallocateFlags, fallocate};
@@ -8,11 +8,16 @@ use nix::sys::statvfs::statvfs;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// After this a file system counts as hung.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 pub(super) fn examine(root: &Path, folder: &Path, needs: Needs) -> Vec<Finding> {
     let mounts = read(root, "proc/self/mountinfo").unwrap_or_default();
     let name = mounted_as(&mounts, folder).or_else(|| by_magic(folder)).unwrap_or_else(|| "unknown".to_owned());
-    let tried = try_out(folder);
+    let path = folder.to_path_buf();
+    let tried = patiently(PATIENCE, move || try_out(&path));
     let mut findings = vec![judge(&name, folder, tried, needs)];
     if let Ok(stat) = statvfs(folder) {
         // The field's width differs between architectures.
@@ -43,22 +48,22 @@ fn judge(name: &str, folder: &Path, tried: io::Result<Abilities>, needs: Needs) 
     let tried = match tried {
         Ok(tried) => tried,
         Err(error) => {
-            let sentence = format!("No file can be made in {}: {error}.", folder.display());
-            let measured = format!("{name}, not writable");
+            let sentence = format!("No file can be tried out in {}: {error}.", folder.display());
+            let measured = format!("{name}, no file made");
             return Finding::new(TOPIC, measured, Verdict::Poor, sentence);
         }
     };
-    let mut sentences = vec![
-        match tried.direct {
-            true => "Takes are written past the page cache (O_DIRECT).",
-            false => "It refuses O_DIRECT, so takes are written through the page cache and flushed behind.",
-        }
-        .to_owned(),
-    ];
-    sentences.push(match tried.reserve {
-        true => "Their space is reserved ahead (fallocate).".to_owned(),
-        false => "It reserves no space (fallocate), so a full disk shows only when it is full.".to_owned(),
-    });
+    let written = if tried.direct {
+        "Takes are written past the page cache (O_DIRECT)."
+    } else {
+        "It refuses O_DIRECT, so takes are written through the page cache and flushed behind."
+    };
+    let reserved = if tried.reserve {
+        "Their space is reserved ahead (fallocate)."
+    } else {
+        "It reserves no space (fallocate), so a full disk shows only when it is full."
+    };
+    let mut sentences = vec![written.to_owned(), reserved.to_owned()];
     let (mut verdict, warning) = judge_name(name, needs);
     sentences.extend(warning);
     if verdict == Verdict::Good && !(tried.direct && tried.reserve) {

@@ -1,11 +1,15 @@
 //! What the kernel can do for windows and for punctual threads. Thread: control.
 
-use super::scratch::Scratch;
+use super::scratch::{Scratch, patiently};
 use super::{Finding, Verdict, read};
 use crate::limits::WINDOW_BYTES_DEFAULT;
 use crate::window::map::{Mapping, Populate};
 use std::io;
 use std::path::Path;
+use std::time::Duration;
+
+/// After this a file system counts as hung.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 pub(super) fn examine(root: &Path, folder: &Path) -> Vec<Finding> {
     let release = read(root, "proc/sys/kernel/osrelease").unwrap_or_else(|| "unknown".to_owned());
@@ -13,22 +17,27 @@ pub(super) fn examine(root: &Path, folder: &Path) -> Vec<Finding> {
     let real_time = read(root, "sys/kernel/realtime").is_some_and(|text| text == "1");
     let arguments = read(root, "proc/cmdline").unwrap_or_default();
     let clock = read(root, "sys/devices/system/clocksource/clocksource0/current_clocksource");
+    let path = folder.to_path_buf();
     vec![
-        judge_features(&release, populates(folder)),
+        judge_features(&release, patiently(PATIENCE, move || populates(&path))),
         judge_preemption(&build, &arguments, real_time),
         judge_clock(clock.as_deref()),
     ]
 }
 
-/// Brings windows of a scratch file in as the butler does, for writing and for reading.
-fn populates(folder: &Path) -> io::Result<()> {
+/// Brings windows of a scratch file in as the butler does, for writing and for reading. The outer error: there
+/// was no file to try it with.
+fn populates(folder: &Path) -> io::Result<io::Result<()>> {
     let scratch = Scratch::new(folder)?;
     scratch.file.set_len(WINDOW_BYTES_DEFAULT as u64)?;
-    Mapping::writable(&scratch.file, 0, WINDOW_BYTES_DEFAULT)?.populate(Populate::Advise)?;
-    Mapping::readable(&scratch.file, 0, WINDOW_BYTES_DEFAULT)?.populate(Populate::Advise)
+    let populate = || {
+        Mapping::writable(&scratch.file, 0, WINDOW_BYTES_DEFAULT)?.populate(Populate::Advise)?;
+        Mapping::readable(&scratch.file, 0, WINDOW_BYTES_DEFAULT)?.populate(Populate::Advise)
+    };
+    Ok(populate())
 }
 
-fn judge_features(release: &str, populates: io::Result<()>) -> Finding {
+fn judge_features(release: &str, populates: io::Result<io::Result<()>>) -> Finding {
     const TOPIC: &str = "kernel";
     let cachestat = match version(release) {
         // Not tried: there is no way to it without `unsafe` here, and the map does without.
@@ -36,12 +45,17 @@ fn judge_features(release: &str, populates: io::Result<()>) -> Finding {
         _ => "The map cannot tell dirty pages by cachestat (since 6.5).",
     };
     match populates {
-        Ok(()) => {
+        Ok(Ok(())) => {
             let sentence =
                 format!("It brings windows in ahead of the audio thread (MADV_POPULATE, tried). {cachestat}");
             Finding::new(TOPIC, release, Verdict::Good, sentence)
         }
         Err(error) => {
+            let sentence =
+                format!("Whether it brings windows in ahead could not be tried in that folder: {error}. {cachestat}");
+            Finding::new(TOPIC, release, Verdict::Fair, sentence)
+        }
+        Ok(Err(error)) => {
             let sentence = format!(
                 "MADV_POPULATE (since 5.14) did not work here ({error}), so the butler touches every page instead. {cachestat}"
             );
@@ -134,10 +148,12 @@ mod tests {
 
     #[test]
     fn without_populate_the_fallback_is_named() {
-        let finding = judge_features("5.4.0", Err(io::Error::from_raw_os_error(22)));
+        let finding = judge_features("5.4.0", Ok(Err(io::Error::from_raw_os_error(22))));
         assert_eq!(finding.verdict, Verdict::Fair);
         assert!(finding.sentence.contains("touches every page") && finding.sentence.contains("cannot tell dirty"));
-        assert!(judge_features("6.5.1", Ok(())).sentence.contains("since 6.5)."));
+        let untried = judge_features("6.5.1", Err(io::ErrorKind::PermissionDenied.into()));
+        assert!(untried.sentence.contains("could not be tried") && !untried.sentence.contains("touches"));
+        assert!(judge_features("6.5.1", Ok(Ok(()))).sentence.contains("since 6.5)."));
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! Whether the machine slows its processor down or goes to sleep in mid-take. Thread: control, which
 //! starts a helper for D-Bus and leaves it behind if the bus hangs.
 
+use super::scratch::patiently;
 use super::{Finding, Verdict, read};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
-use std::sync::mpsc;
 use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -53,15 +53,9 @@ fn judge_governor(governors: &BTreeSet<String>, driver: &str) -> Finding {
 
 /// What stops the machine from sleeping now (logind's `BlockInhibited`), or why that can't be asked.
 fn login_manager() -> Result<String, String> {
-    let (answer, answered) = mpsc::sync_channel(1);
-    std::thread::Builder::new()
-        .name("logind".to_owned())
-        .spawn(move || {
-            // Nobody listens any more when it comes too late.
-            answer.send(block_inhibited().map_err(|_| "no login manager answers on the system bus".to_owned())).ok();
-        })
-        .map_err(|error| format!("no thread to ask with: {error}"))?;
-    answered.recv_timeout(PATIENCE).unwrap_or_else(|_| Err("the login manager did not answer".to_owned()))
+    patiently(PATIENCE, || Ok(block_inhibited()))
+        .map_err(|error| format!("the login manager: {error}"))?
+        .map_err(|_| "no login manager answers on the system bus".to_owned())
 }
 
 fn block_inhibited() -> zbus::Result<String> {

@@ -89,7 +89,7 @@ mod tests {
     #[test]
     fn a_limit_that_kills_is_named() {
         let class = Scheduling::RoundRobin { priority: 20 };
-        assert!(judge_class(&class, Some(200_000)).sentence.contains("0.2 s"));
+        assert!(judge_class(&class, Some(200_000)).sentence.contains("200 ms"));
         assert!(!judge_class(&class, None).sentence.contains("ends a program"));
     }
 

@@ -1,34 +1,95 @@
-//! A file that is tried out and removed. Thread: control, and the disk probe's helper.
+//! What probes share: a file that is tried out and removed, and a wait that ends. Thread: control, and the
+//! helpers that it starts for whatever may hang.
 
 use std::fs::{File, OpenOptions};
 use std::io;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::time::Duration;
 
 /// A new, empty file of our own in a folder. Dropping it removes it.
 #[derive(Debug)]
 pub(super) struct Scratch {
     pub(super) file: File,
-    path: PathBuf,
+    /// Its name, where the file system makes no file without one.
+    name: Option<PathBuf>,
 }
 
 impl Scratch {
-    /// Makes it: for us alone, never over or through something that is there.
+    /// Makes it: for us alone, never over or through something that is there. If it can be, it has no name, so that
+    /// it is gone however the program ends.
     pub(super) fn new(folder: &Path) -> io::Result<Scratch> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).mode(0o600);
+        if let Ok(file) = options.clone().custom_flags(nix::libc::O_TMPFILE).open(folder) {
+            return Ok(Scratch { file, name: None });
+        }
         let path = folder.join(format!(".faultless-doctor-{}", uuid::Uuid::new_v4()));
-        let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path)?;
-        Ok(Scratch { file, path })
+        let file = options.create_new(true).open(&path)?;
+        Ok(Scratch { file, name: Some(path) })
     }
 
     /// Opens the same file again, past the page cache.
     pub(super) fn direct(&self) -> io::Result<File> {
-        OpenOptions::new().write(true).custom_flags(nix::libc::O_DIRECT).open(&self.path)
+        let path = format!("/proc/self/fd/{}", self.file.as_raw_fd());
+        OpenOptions::new().write(true).custom_flags(nix::libc::O_DIRECT).open(path)
     }
 }
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // Nothing can be done about a file that does not go, and its name says whose it is.
-        std::fs::remove_file(&self.path).ok();
+        if let Some(path) = &self.name {
+            // Nothing can be done about a file that does not go, and its name says whose it is.
+            std::fs::remove_file(path).ok();
+        }
+    }
+}
+
+/// Runs `probe` on a thread of its own and waits for it no longer than `patience`. What hangs in the kernel
+/// cannot be ended, so then it is left behind.
+pub(super) fn patiently<T: Send + 'static>(
+    patience: Duration,
+    probe: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    let (answer, answered) = mpsc::sync_channel(1);
+    std::thread::Builder::new().name("doctor".to_owned()).spawn(move || {
+        // Nobody listens any more when it comes too late.
+        answer.send(probe()).ok();
+    })?;
+    match answered.recv_timeout(patience) {
+        Ok(found) => found,
+        Err(mpsc::RecvTimeoutError::Timeout) => {
+            Err(io::Error::other(format!("it did not answer within {} s", patience.as_secs_f64())))
+        }
+        Err(mpsc::RecvTimeoutError::Disconnected) => Err(io::Error::other("the trial panicked")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_probe_that_hangs_or_panics_is_an_error_and_one_that_answers_is_not() {
+        let short = Duration::from_millis(20);
+        let hang = patiently(short, || {
+            std::thread::sleep(Duration::from_secs(2));
+            Ok(())
+        });
+        assert_eq!(hang.unwrap_err().to_string(), "it did not answer within 0.02 s");
+        assert!(patiently(Duration::from_secs(5), || -> io::Result<()> { panic!("planted") }).is_err());
+        assert_eq!(patiently(Duration::from_secs(5), || Ok(7)).unwrap(), 7);
+    }
+
+    #[test]
+    fn a_scratch_file_is_ours_alone_and_goes() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let scratch = Scratch::new(folder.path()).unwrap();
+        assert_eq!(scratch.file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        drop(scratch);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 }

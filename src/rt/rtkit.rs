@@ -73,7 +73,8 @@ fn property(bus: &Connection, name: &str) -> Result<i64, String> {
 fn words(error: &zbus::Error) -> String {
     match error {
         zbus::Error::MethodError(name, detail, _) => match detail {
-            Some(detail) if !detail.is_empty() => detail.clone(),
+            // A bus that refuses adds who, what and where.
+            Some(detail) if !detail.is_empty() => detail.split("; ").next().unwrap_or(detail).to_owned(),
             _ => name.to_string(),
         },
         other => other.to_string(),
