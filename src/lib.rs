@@ -24,6 +24,7 @@ pub mod window;
 pub mod message;
 pub mod engine;
 pub mod butler;
+pub mod heard;
 pub mod run;
 pub mod control;
 pub mod export;

@@ -4,6 +4,7 @@
 use super::means::SpoolPlace;
 use crate::limits;
 use crate::message::disk::{SpoolFile, TakePlan};
+use crate::rt::process;
 use nix::fcntl::{FallocateFlags, fallocate};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::statfs::{TMPFS_MAGIC, statfs};
@@ -57,6 +58,10 @@ fn folder_in(place: &Path) -> Option<PathBuf> {
 /// Bytes that an ordinary user can still write on the file system of `path`.
 pub fn free_bytes(path: &Path) -> Option<u64> {
     let stat = statvfs(path).ok()?;
+    if stat.blocks() == 0 {
+        // A tmpfs mounted without a limit: memory is the limit.
+        return process::memory_available().ok();
+    }
     Some(stat.blocks_available() * stat.fragment_size())
 }
 
@@ -131,6 +136,12 @@ mod tests {
         assert_eq!((identity.take, identity.session, &identity.wav), (plan.identity, plan.session, &plan.path));
         assert_eq!(create(&place, &plan).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
         std::fs::remove_file(spool.path.unwrap()).unwrap();
+    }
+
+    #[test]
+    fn a_folder_that_is_no_tmpfs_is_no_place_for_a_spool() {
+        assert_eq!(folder_in(Path::new("/proc")), None);
+        assert_eq!(folder_in(Path::new("/nowhere")), None);
     }
 
     #[test]

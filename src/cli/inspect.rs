@@ -5,7 +5,7 @@ use super::{Failure, end_flag, print, say};
 use crate::bench;
 use crate::butler::spool;
 use crate::device::alsa::{Listed, Listing, cards, list};
-use crate::doctor::{self, render};
+use crate::doctor;
 use crate::export::plan::plan;
 use crate::export::run::run as write_files;
 use crate::export::time_text::parse_time;
@@ -132,7 +132,7 @@ pub fn doctor(args: &DoctorArgs) -> Result<(), Failure> {
     if args.json {
         print(&json!({ "folder": args.folder, "tracks": args.tracks, "findings": findings }).to_string());
     } else {
-        print(&render(&findings));
+        print(&doctor::render(&findings));
     }
     Ok(())
 }

@@ -5,8 +5,9 @@ use super::record::show_notices;
 use super::status::StatusLine;
 use super::{Failure, choose, end_flag, is_raised, print, say};
 use crate::butler::means::CapturePath;
-use crate::control::report::Reading;
+use crate::control::report::{AudioReport, Reading};
 use crate::control::{Control, Setup};
+use crate::device::DeviceFacts;
 use crate::device::signal::Signal;
 use crate::export::time_text::parse_time;
 use crate::message::Motion;
@@ -74,45 +75,75 @@ pub fn run(args: &PlayArgs) -> Result<(), Failure> {
         std::thread::sleep(line.pace().min(Duration::from_millis(20)));
     }
     let played = control.published().position.load(Relaxed).min(end).saturating_sub(from);
-    let running = control.running();
-    let now = Reading::take(control.published(), false);
-    let audio_thread = now.since(&base, &running.scheduling);
-    let (xruns, dropouts, lost) =
-        (now.xruns - base.xruns, now.dropouts - base.dropouts, now.frames_dropped - base.frames_dropped);
-    let (device, locked) = (running.device.clone(), running.budget.peak());
-    let tracks = control.session().tracks().len();
-    let folder = control.folder().to_owned();
+    let outcome = Outcome::of(&control, &base, played);
     control.stop();
     line.clear();
     let (_, notices) = control.close();
     for notice in notices {
         super::record::say_notice(&notice);
     }
-    if args.json {
-        let object: Value = json!({
-            "session": folder,
-            "device": device.name,
-            "rate": device.rate,
-            "period": device.period_frames,
-            "tracks": tracks,
-            "seconds": Frames(played).seconds(rate),
-            "frames": played,
-            "xruns": xruns,
-            "dropouts": dropouts,
-            "frames_dropped": lost,
-            "locked_bytes_peak": locked,
-            "audio_thread": audio_thread,
-        });
-        print(&object.to_string());
-    } else {
-        print(&format!(
-            "played {} of {tracks} tracks: {dropouts} dropouts, {xruns} xruns, {} page faults; cycle {:.1} us mean, {:.1} us worst; {}",
-            Clock(Frames(played).duration(rate)),
-            audio_thread.minor_faults + audio_thread.major_faults,
-            audio_thread.cycle_us_mean,
-            audio_thread.cycle_us_max,
-            audio_thread.scheduling,
-        ));
-    }
+    print(&if args.json { outcome.json().to_string() } else { outcome.words() });
     Ok(())
+}
+
+/// What a playback was.
+struct Outcome {
+    folder: std::path::PathBuf,
+    device: DeviceFacts,
+    tracks: usize,
+    frames: u64,
+    xruns: u64,
+    dropouts: u64,
+    frames_dropped: u64,
+    locked_bytes_peak: u64,
+    audio_thread: AudioReport,
+}
+
+impl Outcome {
+    fn of(control: &Control, base: &Reading, frames: u64) -> Outcome {
+        let (running, now) = (control.running(), Reading::take(control.published(), false));
+        Outcome {
+            folder: control.folder().to_owned(),
+            device: running.device.clone(),
+            tracks: control.session().tracks().len(),
+            frames,
+            xruns: now.xruns - base.xruns,
+            dropouts: now.dropouts - base.dropouts,
+            frames_dropped: now.frames_dropped - base.frames_dropped,
+            locked_bytes_peak: running.budget.peak(),
+            audio_thread: now.since(base, &running.scheduling),
+        }
+    }
+
+    fn json(&self) -> Value {
+        json!({
+            "session": self.folder,
+            "device": self.device.name,
+            "rate": self.device.rate,
+            "period": self.device.period_frames,
+            "tracks": self.tracks,
+            "seconds": Frames(self.frames).seconds(self.device.rate),
+            "frames": self.frames,
+            "xruns": self.xruns,
+            "dropouts": self.dropouts,
+            "frames_dropped": self.frames_dropped,
+            "locked_bytes_peak": self.locked_bytes_peak,
+            "audio_thread": self.audio_thread,
+        })
+    }
+
+    fn words(&self) -> String {
+        let audio = &self.audio_thread;
+        format!(
+            "played {} of {} tracks: {} dropouts, {} xruns, {} page faults; cycle {:.1} us mean, {:.1} us worst; {}",
+            Clock(Frames(self.frames).duration(self.device.rate)),
+            self.tracks,
+            self.dropouts,
+            self.xruns,
+            audio.minor_faults + audio.major_faults,
+            audio.cycle_us_mean,
+            audio.cycle_us_max,
+            audio.scheduling,
+        )
+    }
 }

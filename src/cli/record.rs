@@ -8,7 +8,7 @@ use crate::control::{Control, Notice, Setup, Severity};
 use crate::format::TakeFormat;
 use crate::session::session_file::{SessionError, open_read_only};
 use crate::time::{Clock, Frames};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
 /// How long the windows of a playback that goes along may take to come.
@@ -83,7 +83,7 @@ pub fn run(args: &RecordArgs) -> Result<(), Failure> {
     };
     let (device, capture_path, folder) = facts;
     if args.json {
-        let mut object = json!({
+        let head = json!({
             "session": folder,
             "device": device.name,
             "rate": device.rate,
@@ -91,17 +91,9 @@ pub fn run(args: &RecordArgs) -> Result<(), Failure> {
             "format": format,
             "capture_path": capture_path,
             "seconds": Frames(report.frames).seconds(device.rate),
-            "frames": report.frames,
-            "xruns": report.xruns,
-            "frames_lost": report.frames_lost,
             "locked_bytes_peak": locked,
         });
-        if let (Some(object), Ok(serde_json::Value::Object(rest))) =
-            (object.as_object_mut(), serde_json::to_value(&report))
-        {
-            object.extend(rest);
-        }
-        print(&object.to_string());
+        print(&one_object(head, serde_json::to_value(&report)?).to_string());
     } else {
         print(&summary(&report, &folder.join("audio").display().to_string(), device.rate));
     }
@@ -110,6 +102,14 @@ pub fn run(args: &RecordArgs) -> Result<(), Failure> {
         return Err(Failure(format!("{troubled} takes are not whole on the disk; see above")));
     }
     Ok(())
+}
+
+/// The members of both.
+fn one_object(mut head: Value, tail: Value) -> Value {
+    if let (Value::Object(head), Value::Object(tail)) = (&mut head, tail) {
+        head.extend(tail);
+    }
+    head
 }
 
 fn await_windows(control: &mut Control, line: &mut StatusLine) {

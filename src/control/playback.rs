@@ -1,10 +1,10 @@
 //! The tracks that are heard: what each plays, how loud, from where. Thread: control.
 
-use crate::engine::mix;
+use crate::heard::mix_of;
 use crate::message::disk::{PlayRegion, ReaderCommand};
-use crate::message::{AudioCommand, Course, Mix, Voice};
+use crate::message::{AudioCommand, Course, Voice};
 use crate::run::Running;
-use crate::session::{Monitor, Session, Track, TrackId};
+use crate::session::{Session, Track, TrackId};
 use crate::time::FramePos;
 use crate::window::playback::playback_windows;
 use std::collections::HashMap;
@@ -79,17 +79,4 @@ fn play_regions(
             Some(PlayRegion { start: region.start, length: region.length, take_start: region.take_start, path })
         })
         .collect()
-}
-
-/// What a track sounds like among the others: its own gain and pan, its mute, everybody's solo.
-pub fn mix_of(track: &Track, session: &Session) -> Mix {
-    let soloed = session.tracks().iter().any(|track| track.solo);
-    let silent = track.mute || (soloed && !track.solo);
-    let channels = track.inputs().len();
-    let levels = if silent { [[0.0; 2]; 2] } else { mix::levels(track.gain_db(), track.pan(), channels) };
-    let mut inputs = [0; crate::limits::TAKE_CHANNEL_COUNT_MAX];
-    for (slot, input) in inputs.iter_mut().zip(track.inputs()) {
-        *slot = *input as usize;
-    }
-    Mix { levels, disk: track.monitor != Monitor::Input, input: track.monitor == Monitor::Input, inputs, channels }
 }

@@ -1,53 +1,22 @@
 //! Where the spool will be and how long a stalled disk it outlasts. Thread: control.
 
-use super::scratch::Scratch;
 use super::{Finding, Needs, Verdict, binary, duration};
+use crate::butler::spool;
 use crate::limits::SPOOL_RAM_DIVISOR;
 use crate::rt::process;
-use nix::sys::statfs::{TMPFS_MAGIC, statfs};
-use std::path::{Path, PathBuf};
-
-/// The tmpfs that the spool goes to, and the bytes free there: of `$XDG_RUNTIME_DIR` and `/dev/shm` the one
-/// with more room that is tmpfs and takes a file from us. None if neither does.
-pub fn spool_folder() -> Option<(PathBuf, u64)> {
-    let own = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_absolute());
-    let candidates: Vec<PathBuf> = own.into_iter().chain([PathBuf::from("/dev/shm")]).collect();
-    roomiest(&candidates)
-}
-
-fn roomiest(candidates: &[PathBuf]) -> Option<(PathBuf, u64)> {
-    candidates
-        .iter()
-        .filter_map(|folder| Some((folder.clone(), tmpfs_room(folder)?)))
-        .filter(|(folder, _)| Scratch::new(folder).is_ok())
-        .max_by_key(|(_, free)| *free)
-}
-
-/// Bytes free for us on a tmpfs; nothing if it is another file system.
-fn tmpfs_room(folder: &Path) -> Option<u64> {
-    let stat = statfs(folder).ok()?;
-    if stat.filesystem_type() != TMPFS_MAGIC {
-        return None;
-    }
-    let block = u64::try_from(stat.block_size()).ok()?;
-    if stat.blocks() == 0 {
-        // Mounted without a limit: memory is the limit.
-        return process::memory_available().ok();
-    }
-    Some(stat.blocks_available() * block)
-}
+use std::path::PathBuf;
 
 pub(super) fn examine(needs: Needs) -> Finding {
     let memory = process::memory_bound().and_then(|bound| Ok((bound, process::memory_available()?)));
-    judge(spool_folder(), memory.ok(), needs)
+    judge(spool::folder(), memory.ok(), needs)
 }
 
 /// `memory`: bytes that there are and bytes that are free now.
 fn judge(folder: Option<(PathBuf, u64)>, memory: Option<(u64, u64)>, needs: Needs) -> Finding {
     const TOPIC: &str = "spool";
     let Some((folder, free)) = folder else {
-        let sentence = "Neither $XDG_RUNTIME_DIR nor /dev/shm is a tmpfs that we can write to, so takes are mapped \
-                        directly (`direct`) and a stalled disk can stop the audio thread.";
+        let sentence = "Neither $XDG_RUNTIME_DIR nor /dev/shm is a tmpfs that we can write to: the spool is nameless memory, and what \
+                        is not yet on the disk is lost if the program is killed.";
         return Finding::new(TOPIC, "none", Verdict::Poor, sentence)
             .fix("sudo mount -t tmpfs -o mode=1777,nosuid,nodev tmpfs /dev/shm");
     };
@@ -91,10 +60,5 @@ mod tests {
     fn no_tmpfs_is_poor_and_the_fix_mounts_one() {
         let finding = judge(None, None, NEEDS);
         assert!(finding.verdict == Verdict::Poor && finding.fix.unwrap().contains("mount -t tmpfs"));
-    }
-
-    #[test]
-    fn a_folder_that_is_not_tmpfs_or_not_there_is_no_spool() {
-        assert_eq!(roomiest(&[PathBuf::from("/proc"), PathBuf::from("/nowhere")]), None);
     }
 }

@@ -2,9 +2,9 @@
 
 use super::ExportOptions;
 use super::error::ExportError;
-use crate::control::playback::mix_of;
 use crate::engine::mix::BUS_COUNT;
 use crate::format::TakeFormat;
+use crate::heard::mix_of;
 use crate::message::Levels;
 use crate::session::file_name::{FILE_NAME_BYTES_MAX, file_stem};
 use crate::session::{Monitor, POSITION_MAX, Session, Take, TakeId, TakeState, Track};

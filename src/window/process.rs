@@ -17,6 +17,18 @@ pub fn populate() -> u64 {
     maps.lines().filter_map(populate_line).sum()
 }
 
+/// Brings in the pages that hold the bytes from address `start` on. A kernel that has nothing to bring in there (a
+/// card's DMA memory is mapped whole) says `EINVAL`, which is as good. Says whether the pages are there now.
+pub fn populate_range(start: usize, bytes: usize) -> bool {
+    let first = start & !(PAGE_BYTES - 1);
+    let length = (start + bytes).next_multiple_of(PAGE_BYTES) - first;
+    [libc::MADV_POPULATE_WRITE, libc::MADV_POPULATE_READ].into_iter().any(|advice| {
+        // SAFETY: populating changes no byte, whatever the pages are; a range that is not mapped is refused with ENOMEM.
+        let done = unsafe { libc::madvise(first as *mut libc::c_void, length, advice) };
+        done == 0 || std::io::Error::last_os_error().raw_os_error() == Some(libc::EINVAL)
+    })
+}
+
 fn populate_line(line: &str) -> Option<u64> {
     let mut fields = line.split_ascii_whitespace();
     let (start, end) = fields.next()?.split_once('-')?;

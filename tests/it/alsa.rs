@@ -6,7 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 use faultless::device::alsa::{AlsaDevice, Gone, Listing, list};
-use faultless::device::virtual_device::Signal;
+use faultless::device::signal::Signal;
 use faultless::device::{Access, Device, DeviceError, DeviceSpec, Input, LossCause, Output, Wake};
 use faultless::format::DeviceFormat;
 use faultless::time::SampleRate;

@@ -1,11 +1,11 @@
 //! The engine's own voices play the session, and the exported mix is held against them. Thread: any.
 
 use super::*;
-use crate::control::playback::mix_of;
 use crate::engine::Place;
 use crate::engine::mix::Buses;
 use crate::engine::outbox::Outbox;
 use crate::engine::voices::Voices;
+use crate::heard::mix_of;
 use crate::message::published::Published;
 use crate::message::{Course, Voice};
 use crate::session::Track;
