@@ -15,7 +15,7 @@ use crate::time::{FramePos, Frames};
 use crate::window::budget::LockBudget;
 use crate::window::capture::{AudioCaptureWindows, ButlerCaptureWindows, CaptureWindow, capture_windows};
 use crate::window::map::{Mapping, Populate};
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
+use crossbeam_channel::{Receiver, Sender, TryRecvError, TrySendError};
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
@@ -23,8 +23,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-/// How often rings are looked at while a pass is on. The lead is many times as long.
-const TICK: Duration = Duration::from_millis(10);
+/// Rings are looked at so many times while a window fills: the lead is at least two windows.
+const TICKS_PER_WINDOW: u32 = 4;
+
+/// The shortest and the longest time between two looks.
+const TICK_MIN: Duration = Duration::from_millis(4);
+/// See [`TICK_MIN`].
+const TICK_MAX: Duration = Duration::from_millis(80);
 
 /// What the butler is told once.
 pub struct ButlerSetup {
@@ -67,6 +72,7 @@ struct Supply {
     key: PassKey,
     takes: Vec<TakeSupply>,
     lead: Lead,
+    tick: Duration,
 }
 
 /// One take's windows.
@@ -104,15 +110,24 @@ impl Butler {
     /// Works until it is told to quit and every pass is finished.
     pub fn run(mut self) {
         loop {
-            let command = if self.pass.is_some() || !self.waiting.is_empty() {
-                self.setup.commands.recv_timeout(TICK)
+            if self.pass.is_none() && self.waiting.is_empty() && !self.quitting {
+                match self.setup.commands.recv() {
+                    Ok(command) => self.obey(command),
+                    Err(_) => self.quitting = true,
+                }
             } else {
-                self.setup.commands.recv().map_err(|_| RecvTimeoutError::Disconnected)
-            };
-            match command {
-                Ok(command) => self.obey(command),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => self.quitting = true,
+                // A sleep and not a timed receive: that would spin first, at every tick.
+                std::thread::sleep(self.pass.as_ref().map_or(TICK_MIN, |pass| pass.tick));
+            }
+            loop {
+                match self.setup.commands.try_recv() {
+                    Ok(command) => self.obey(command),
+                    Err(TryRecvError::Empty) => break,
+                    Err(TryRecvError::Disconnected) => {
+                        self.quitting = true;
+                        break;
+                    }
+                }
             }
             self.tick();
             if self.quitting && self.pass.is_none() && self.waiting.is_empty() {
@@ -169,7 +184,9 @@ impl Butler {
             });
         }
         let before = self.setup.budget.refused();
-        self.pass = Some(Supply { key, takes: supplies, lead });
+        let window = Duration::from_micros(lead.window_bytes as u64 * 1_000_000 / speed.max(1));
+        let tick = (window / TICKS_PER_WINDOW).clamp(TICK_MIN, TICK_MAX);
+        self.pass = Some(Supply { key, takes: supplies, lead, tick });
         self.setup.disk.lead_frames_min.store(u64::MAX, Relaxed);
         self.supply();
         if self

@@ -18,8 +18,10 @@ pub struct TakeFile {
     /// Where it is.
     pub path: PathBuf,
     header: Header,
+    /// For the header, which goes through the page cache: readers see it at once and the beat's sync writes it.
     file: Arc<File>,
-    direct_io: bool,
+    /// For sound, opened with `O_DIRECT`.
+    past_cache: Option<File>,
     reserve: bool,
     page: MmapMut,
     /// Bytes of the file for which there are blocks.
@@ -44,7 +46,7 @@ impl TakeFile {
             path: plan.path.clone(),
             header: plan.header.clone(),
             file: Arc::new(file),
-            direct_io: false,
+            past_cache: None,
             reserve: means.reserve,
             page: MmapMut::map_anon(limits::PAGE_BYTES)?,
             reserved: limits::DATA_OFFSET,
@@ -53,23 +55,15 @@ impl TakeFile {
         };
         take.reserve_ahead(notes)?;
         take.write_header()?;
+        take.file.sync_all()?;
         if direct_io && means.direct_io {
             // Tried with the header, since some file systems accept the flag and refuse the write.
-            let buffered = Arc::clone(&take.file);
-            take.file.sync_data()?;
-            if let Ok(file) = open(libc::O_DIRECT).open(&plan.path) {
-                take.file = Arc::new(file);
-                take.direct_io = take.write_header().is_ok();
-            }
-            if !take.direct_io {
-                take.file = buffered;
-                take.write_header()?;
-            }
+            let file = open(libc::O_DIRECT).open(&plan.path);
+            take.past_cache = file.ok().filter(|file| file.write_all_at(&take.page, 0).is_ok());
         }
-        if direct_io && !take.direct_io {
+        if direct_io && take.past_cache.is_none() {
             notes.push("no O_DIRECT here: takes are written through the page cache".to_owned());
         }
-        take.file.sync_all()?;
         Ok(take)
     }
 
@@ -125,16 +119,17 @@ impl TakeFile {
         let total: usize = spans.iter().map(|span| span.len()).sum();
         while done < total {
             let slices = rest(spans, done);
-            match pwritev(&*self.file, &slices, (offset + done as u64) as i64) {
+            let file = self.past_cache.as_ref().unwrap_or(&self.file);
+            match pwritev(file, &slices, (offset + done as u64) as i64) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 // Whole pages only: what O_DIRECT has cut short goes again from a page's start.
-                Ok(bytes) if self.direct_io => done += bytes / limits::PAGE_BYTES * limits::PAGE_BYTES,
+                Ok(bytes) if self.past_cache.is_some() => done += bytes / limits::PAGE_BYTES * limits::PAGE_BYTES,
                 Ok(bytes) => done += bytes,
                 Err(nix::errno::Errno::EINTR) => {}
                 Err(error) => return Err(error.into()),
             }
         }
-        if !self.direct_io {
+        if self.past_cache.is_none() {
             // The page cache is for those who will read it soon: start to write, keep nothing for long.
             crate::window::map::write_behind(&self.file, offset, total as u64).ok();
         }
@@ -151,7 +146,12 @@ impl TakeFile {
         let frame_bytes = self.frame_bytes() as u64;
         self.header.data_bytes = self.data_bytes() / frame_bytes * frame_bytes;
         self.page.copy_from_slice(&*self.header.build());
-        self.file.write_all_at(&self.page, 0)
+        self.file.write_all_at(&self.page, 0)?;
+        if self.past_cache.is_some() {
+            // Only the header goes through the page cache, and its page holds no sound.
+            crate::window::map::write_behind(&self.file, 0, limits::DATA_OFFSET).ok();
+        }
+        Ok(())
     }
 
     /// Makes sound and header durable.
@@ -159,7 +159,7 @@ impl TakeFile {
         let written = self.written;
         self.file.sync_data()?;
         self.durable = written;
-        if !self.direct_io {
+        if self.past_cache.is_none() {
             posix_fadvise(&*self.file, 0, written as i64, PosixFadviseAdvice::POSIX_FADV_DONTNEED).ok();
         }
         Ok(())

@@ -26,7 +26,7 @@ impl StatusLine {
 
     /// How often it should be drawn.
     pub fn pace(&self) -> Duration {
-        if self.shown { Duration::from_millis(100) } else { Duration::from_millis(50) }
+        Duration::from_millis(100)
     }
 
     /// Draws it.

@@ -102,7 +102,7 @@ impl fmt::Display for LossCause {
     }
 }
 
-/// Frames for which a device without outputs lets the thread sleep: whole periods, some 10 ms of them. Nobody hears
+/// Frames for which a device without outputs lets the thread sleep: whole periods, some 20 ms of them. Nobody hears
 /// what is only recorded, so there is no latency to keep, and every wake that is spared is a context switch
 /// and cold caches less. Each period is still moved as one. Never more than a quarter of the buffer.
 pub fn rest_frames(period_frames: usize, buffer_frames: usize, rate: SampleRate) -> usize {
@@ -111,7 +111,7 @@ pub fn rest_frames(period_frames: usize, buffer_frames: usize, rate: SampleRate)
 }
 
 /// See [`rest_frames`].
-const REST_PER_SECOND: usize = 100;
+const REST_PER_SECOND: usize = 50;
 
 /// What a wait ended with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

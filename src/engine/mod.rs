@@ -24,7 +24,7 @@ use crate::time::{FramePos, Frames, SampleRate};
 use levels::InputLevels;
 use mix::Buses;
 use outbox::Outbox;
-use recorder::Recorder;
+use recorder::{Recorder, Stretch};
 use rtrb::{Consumer, Producer};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
@@ -172,11 +172,14 @@ impl Engine {
         debug_assert!(input.frames == output.frames && input.frames <= limits::BLOCK_FRAMES_MAX);
         self.tell_loss();
         self.levels.begin();
+        let quiet = output.channels == 0 && self.voices.is_empty();
         let mut from = 0;
         while from < input.frames {
             let frames = self.frames_alike(input.frames - from);
-            self.stretch(input, from, frames);
-            self.buses.play_out(output, from, frames);
+            self.stretch(&Stretch { input, from, frames }, quiet);
+            if !quiet {
+                self.buses.play_out(output, from, frames);
+            }
             self.device_frames += frames as u64;
             from += frames;
         }
@@ -220,18 +223,16 @@ impl Engine {
         most.min(usize::try_from(turn).unwrap_or(usize::MAX)).max(1)
     }
 
-    /// `frames` frames from frame `from` of the input on: recorded, played, counted.
-    fn stretch(&mut self, input: &Input<'_>, from: usize, frames: usize) {
-        let rolling = self.transport.is_rolling();
-        self.buses.clear(frames);
+    /// One stretch recorded, played, counted. With `quiet` nobody would hear the mix, and none is made.
+    fn stretch(&mut self, heard: &Stretch<'_>, quiet: bool) {
+        let (rolling, frames) = (self.transport.is_rolling(), heard.frames);
         if rolling {
             self.recorder.begin_if_due(self.place.position(), self.device_frames, &mut self.outbox);
-            self.recorder.record(input, from, frames, &mut self.levels, &mut self.outbox, &self.published);
-            self.voices.play_disk(&self.place, frames, &mut self.buses, &mut self.outbox, &self.published);
-            self.buses.declick(self.transport.ramp(), frames);
+            self.recorder.record(heard, &mut self.levels, &mut self.outbox, &self.published);
         }
-        self.voices.play_inputs(input, from, frames, &mut self.buses);
-        self.buses.publish(frames, &self.published.master);
+        if !quiet {
+            self.mix(heard, rolling);
+        }
         if rolling {
             self.place.stream += frames as u64;
             if let Some(action) = self.transport.advance(frames as u32) {
@@ -239,6 +240,17 @@ impl Engine {
             }
             self.end_pass_if_over();
         }
+    }
+
+    fn mix(&mut self, heard: &Stretch<'_>, rolling: bool) {
+        let Stretch { input, from, frames } = *heard;
+        self.buses.clear(frames);
+        if rolling {
+            self.voices.play_disk(&self.place, frames, &mut self.buses, &mut self.outbox, &self.published);
+            self.buses.declick(self.transport.ramp(), frames);
+        }
+        self.voices.play_inputs(input, from, frames, &mut self.buses);
+        self.buses.publish(frames, &self.published.master);
     }
 
     fn end_pass_if_over(&mut self) {

@@ -12,6 +12,17 @@ use crate::message::{AudioEvent, Capture, LossMark, Pass};
 use crate::time::{FramePos, Frames};
 use std::sync::atomic::Ordering::Relaxed;
 
+/// Frames of a period in which nothing begins or ends.
+#[derive(Clone, Copy)]
+pub struct Stretch<'a> {
+    /// The period, as the device lends it.
+    pub input: &'a Input<'a>,
+    /// The first frame of it.
+    pub from: usize,
+    /// How many.
+    pub frames: usize,
+}
+
 /// Frames that are put together before they are stored to a window.
 const ASSEMBLED_FRAMES: usize = 128;
 
@@ -19,10 +30,21 @@ const ASSEMBLED_FRAMES: usize = 128;
 const FRAME_BYTES_MAX: usize = 4 * TAKE_CHANNEL_COUNT_MAX;
 
 /// At most one pass: none, waiting for its first frame, or recording.
-#[derive(Default)]
 pub struct Recorder {
     pass: Option<Box<Pass>>,
     begun: bool,
+    assembled: Box<Assembled>,
+}
+
+/// Room for the frames of one take that are put together before they are stored.
+type Assembled = [u8; ASSEMBLED_FRAMES * FRAME_BYTES_MAX];
+
+impl Default for Recorder {
+    /// Nothing to record. Not realtime-safe.
+    #[expect(clippy::disallowed_methods, reason = "made before the audio thread runs")]
+    fn default() -> Recorder {
+        Recorder { pass: None, begun: false, assembled: Box::new([0; ASSEMBLED_FRAMES * FRAME_BYTES_MAX]) }
+    }
 }
 
 impl Recorder {
@@ -67,12 +89,10 @@ impl Recorder {
         }
     }
 
-    /// Records `frames` frames of `input` from frame `from` on, in every take.
+    /// Records what the device heard, in every take.
     pub fn record(
         &mut self,
-        input: &Input<'_>,
-        from: usize,
-        frames: usize,
+        heard: &Stretch<'_>,
         levels: &mut InputLevels,
         outbox: &mut Outbox,
         published: &Published,
@@ -80,14 +100,14 @@ impl Recorder {
         let Some(pass) = self.pass.as_mut().filter(|_| self.begun) else { return };
         let at = FramePos(pass.frames.0);
         for (index, capture) in pass.captures.iter_mut().enumerate() {
-            let missed = capture.record(input, from, frames, at, levels);
+            let missed = capture.record(heard, at, &mut self.assembled, levels);
             if missed.0 > 0 {
                 published.frames_overrun.fetch_add(missed.0, Relaxed);
             } else {
                 capture.tell_overrun(index, outbox);
             }
         }
-        pass.frames += Frames(frames as u64);
+        pass.frames += Frames(heard.frames as u64);
     }
 
     /// `frames` frames did not come: silence in every take, up to the end of the pass.
@@ -134,14 +154,8 @@ impl Recorder {
 
 impl Capture {
     /// Copies each of its channels into the windows. Returns the frames for which there was none.
-    fn record(
-        &mut self,
-        input: &Input<'_>,
-        from: usize,
-        frames: usize,
-        at: FramePos,
-        levels: &mut InputLevels,
-    ) -> Frames {
+    fn record(&mut self, heard: &Stretch<'_>, at: FramePos, room: &mut Assembled, levels: &mut InputLevels) -> Frames {
+        let Stretch { input, from, frames } = *heard;
         let frame_bytes = self.format.bytes() * self.channels;
         let mut done = 0;
         while done < frames {
@@ -154,8 +168,7 @@ impl Capture {
             // Assembled in the first-level cache and stored in one go: a window's next lines are in no cache yet, and
             // stores of single samples would wait for them one by one (measured: 18 against 8 us for 24 tracks).
             for piece in memory.chunks_mut(ASSEMBLED_FRAMES * frame_bytes) {
-                let mut assembled = [0; ASSEMBLED_FRAMES * FRAME_BYTES_MAX];
-                let assembled = &mut assembled[..piece.len()];
+                let assembled = &mut room[..piece.len()];
                 for (channel, input_channel) in self.inputs[..self.channels].iter().enumerate() {
                     let lane = Lane { channel, channels: self.channels };
                     let level = convert::record(input, from + done, *input_channel, self.format, assembled, lane);

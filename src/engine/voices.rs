@@ -58,6 +58,11 @@ impl Voices {
         self.end = 0;
     }
 
+    /// Whether there is no track to hear.
+    pub fn is_empty(&self) -> bool {
+        self.end == 0
+    }
+
     /// Changes what a track sounds like.
     pub fn set_mix(&mut self, slot: usize, mix: Mix) {
         if let Some(Some(voice)) = self.slots.get_mut(slot) {
