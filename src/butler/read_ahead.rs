@@ -79,6 +79,8 @@ struct Track {
     next: u64,
     /// Stream frame up to which everything is handed over.
     supplied: u64,
+    /// Windows handed over since the last locate. Those of the locate before may still stand in the ring.
+    handed: usize,
 }
 
 /// A window on its way: sound, or a stretch of silence that only moves the end of what is supplied.
@@ -121,7 +123,7 @@ impl Reader {
         match command {
             ReaderCommand::Install { slot, windows, regions } => {
                 self.tracks.retain(|track| track.slot != slot);
-                let track = Track { slot, windows, regions, coming: VecDeque::new(), next: 0, supplied: 0 };
+                let track = Track { slot, windows, regions, coming: VecDeque::new(), next: 0, supplied: 0, handed: 0 };
                 self.open_files(&track);
                 self.tracks.push(track);
                 let streams = self.stream();
@@ -134,7 +136,7 @@ impl Reader {
                 (self.course, self.epoch) = (course, epoch);
                 for track in &mut self.tracks {
                     track.coming.clear();
-                    (track.next, track.supplied) = (0, 0);
+                    (track.next, track.supplied, track.handed) = (0, 0, 0);
                 }
             }
             ReaderCommand::Quit => {}
