@@ -4,6 +4,7 @@
 
 use crate::butler::commit::{Committer, CommitterSetup};
 use crate::butler::means::{CapturePath, Means};
+use crate::butler::plan;
 use crate::butler::read_ahead::{Reader, ReaderSetup};
 use crate::butler::supply::{Butler, ButlerSetup};
 use crate::device::{Device, DeviceError, DeviceFacts};
@@ -126,8 +127,7 @@ pub fn start(device: Box<dyn Device>, setup: RunSetup) -> Result<Running, RunErr
                 means: setup.means.clone(),
                 capture_path: setup.capture_path,
                 budget: Arc::clone(&budget),
-                // Recording comes first, and a player still gets its two windows a track.
-                capture_share: setup.lock_bytes_max / 8 * 5,
+                capture_share: plan::capture_share(setup.lock_bytes_max),
                 lead_ms: setup.lead_ms,
                 spool_bytes_max: setup.spool_bytes_max,
                 published: Arc::clone(&published),
@@ -154,7 +154,7 @@ pub fn start(device: Box<dyn Device>, setup: RunSetup) -> Result<Running, RunErr
         let setup = ReaderSetup {
             means: setup.means.clone(),
             budget: Arc::clone(&budget),
-            playback_share: setup.lock_bytes_max / 8 * 3,
+            playback_share: plan::playback_share(setup.lock_bytes_max),
             lead_ms: setup.lead_ms,
             rate: facts.rate,
             published: Arc::clone(&published),

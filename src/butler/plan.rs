@@ -33,6 +33,16 @@ pub struct Lead {
     pub fits: bool,
 }
 
+/// Bytes of a lock budget that capture may count on: recording comes first.
+pub const fn capture_share(budget: u64) -> u64 {
+    budget / 8 * 5
+}
+
+/// Bytes of a lock budget that playback may count on.
+pub const fn playback_share(budget: u64) -> u64 {
+    budget / 8 * 3
+}
+
 /// Divides `budget` bytes among `streams` streams of `bytes_per_second` each, so that each has `lead_ms`
 /// ahead, or as much as the budget buys; never less than [`limits::LEAD_WINDOWS_MIN`] windows, which then
 /// go out unlocked.
@@ -165,8 +175,8 @@ mod tests {
     #[test]
     fn eight_mebibytes_hold_24_tracks_both_ways() {
         let limit = 8 << 20;
-        let record = lead(limit * 5 / 8, 24, 3, 144_000, 1000);
-        let play = lead(limit * 3 / 8, 24, 3, 144_000, 1000);
+        let record = lead(capture_share(limit), 24, 3, 144_000, 1000);
+        let play = lead(playback_share(limit), 24, 3, 144_000, 1000);
         assert!(record.fits && play.fits, "{record:?} {play:?}");
         assert!(limits::LEAD_WINDOWS_MIN <= record.windows);
     }

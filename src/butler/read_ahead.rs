@@ -177,8 +177,7 @@ impl Reader {
             track.hand_over(&self.setup, self.epoch, lead.windows);
             let ahead = track.supplied.saturating_sub(stream);
             least = least.min(ahead);
-            ready &=
-                limits::LEAD_WINDOWS_MIN <= track.windows.waiting() || lead_frames <= ahead || track.is_all_there();
+            ready &= limits::LEAD_WINDOWS_MIN <= track.handed || lead_frames <= ahead || track.is_all_there();
         }
         self.setup.disk.play_lead_frames.store(least, Relaxed);
         if ready {
@@ -246,10 +245,11 @@ impl Track {
                 }
             }
             let Some(Coming { window, end, .. }) = self.coming.pop_front() else { return };
-            if let Some(window) = window
-                && self.windows.supply(window).is_err()
-            {
-                debug_assert!(false, "room was asked for before");
+            if let Some(window) = window {
+                self.handed += 1;
+                if self.windows.supply(window).is_err() {
+                    debug_assert!(false, "room was asked for before");
+                }
             }
             self.supplied = end;
             self.windows.supplied_until(epoch, end);
@@ -300,4 +300,73 @@ fn open_take(path: &PathBuf) -> Result<OpenTake, String> {
         return Err(told(&format_args!("{} channels; a take is mono or stereo", layout.channels)));
     }
     Ok(OpenTake { file, layout, format })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::TakeFormat;
+    use crate::time::{FramePos, Frames};
+    use crate::wav::header::Header;
+    use crate::wav::write::{Existing, Writer};
+    use crate::window::playback::{Heard, playback_windows};
+    use crossbeam_channel::unbounded;
+    use std::time::Instant;
+
+    const FRAMES: usize = 480_000;
+
+    fn reader(published: &Arc<Published>) -> (Sender<ReaderCommand>, std::thread::JoinHandle<()>) {
+        let (commands, receiver) = unbounded();
+        let setup = ReaderSetup {
+            means: Means::probe(&[]),
+            budget: LockBudget::new(1 << 20),
+            playback_share: 1 << 20,
+            lead_ms: 1000,
+            rate: SampleRate(48_000),
+            published: Arc::clone(published),
+            disk: Arc::new(DiskPublished::default()),
+            commands: receiver,
+            events: unbounded().0,
+        };
+        (commands, std::thread::spawn(move || Reader::new(setup).run()))
+    }
+
+    fn becomes(published: &Published, epoch: u32) -> bool {
+        let until = Instant::now() + Duration::from_secs(10);
+        while Instant::now() < until {
+            if published.ready_epoch.load(Acquire) == epoch {
+                return true;
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        false
+    }
+
+    #[test]
+    fn a_locate_is_not_ready_before_its_own_windows_are_in_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("t-1.wav");
+        let mut writer = Writer::create_new(&path, Header::new(1, 48_000, TakeFormat::S24), Existing::Keep).unwrap();
+        writer.write_frames(&vec![0.25; FRAMES]).unwrap();
+        writer.finish().unwrap();
+        let published = Arc::new(Published::new(0));
+        let (commands, thread) = reader(&published);
+        let (mut audio, windows) = playback_windows();
+        let length = Frames(FRAMES as u64);
+        let region = PlayRegion { start: FramePos(0), length, take_start: FramePos(0), path: Arc::new(path) };
+        commands.send(ReaderCommand::Install { slot: 0, windows, regions: vec![region] }).unwrap();
+        commands.send(ReaderCommand::Locate { course: Course::default(), epoch: 1 }).unwrap();
+        assert!(becomes(&published, 1));
+        // The ring holds the windows of the first locate until the audio thread has moved on.
+        std::thread::sleep(Duration::from_millis(100));
+        commands.send(ReaderCommand::Locate { course: Course::default(), epoch: 2 }).unwrap();
+        std::thread::sleep(Duration::from_millis(100));
+        assert_eq!(published.ready_epoch.load(Acquire), 1);
+        published.epoch.store(2, Release);
+        audio.pass(2, 0);
+        assert!(becomes(&published, 2));
+        assert!(matches!(audio.at(2, 0, 64), Heard::Sound { frames: 64, .. }));
+        commands.send(ReaderCommand::Quit).unwrap();
+        thread.join().unwrap();
+    }
 }

@@ -197,11 +197,18 @@ impl Butler {
             self.pass = None;
             return Err(io::Error::other("no memory for windows; close programs or lower the track count"));
         }
+        let limit = self.setup.budget.limit() / 1024;
+        let ahead = lead.windows as u64 * lead.window_bytes as u64 * 1000 / speed.max(1);
         if !lead.fits || before < self.setup.budget.refused() {
             notes.push(format!(
-                "locked memory: the limit of {} KiB does not hold {} tracks; windows beyond it are resident but not locked",
-                self.setup.budget.limit() / 1024,
+                "locked memory: {limit} KiB do not hold {} tracks; windows beyond them are resident but not locked (ulimit -l raises the limit)",
                 takes.len()
+            ));
+        } else if ahead < self.setup.lead_ms {
+            notes.push(format!(
+                "locked memory: {limit} KiB buy {ahead} ms of lead for {} tracks, {} were asked for (ulimit -l raises the limit)",
+                takes.len(),
+                self.setup.lead_ms
             ));
         }
         Ok(ends)

@@ -153,12 +153,6 @@ fn introduction(control: &Control, inputs: usize, format: TakeFormat) -> String 
         crate::control::capture_path_words(setup.capture_path),
         running.scheduling,
     );
-    if let Some(reason) = running.scheduling.reason() {
-        text.push_str(&format!(" ({reason}); a busy machine can make it late"));
-        if let Some(fix) = running.scheduling.fix() {
-            text.push_str(&format!("\n  to change that: {fix}"));
-        }
-    }
     text.push_str(&format!("\nlocked memory: up to {} MiB", setup.lock_bytes_max >> 20));
     text
 }

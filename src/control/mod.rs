@@ -126,6 +126,12 @@ impl Control {
         let folder = store.path().to_owned();
         let keeper = Keeper::start(store).map_err(ControlError::Kernel)?;
         let running = run::start(device, setup.run).map_err(ControlError::Run)?;
+        if let Some(reason) = running.scheduling.reason() {
+            let fix = running.scheduling.fix().map_or_else(String::new, |fix| format!("; to change that: {fix}"));
+            let text =
+                format!("audio thread: no real-time scheduling ({reason}), a busy machine can make it late{fix}");
+            notices.push_back(Notice { severity: Severity::Caution, text });
+        }
         Ok(Control {
             running,
             session,

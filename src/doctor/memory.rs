@@ -1,7 +1,8 @@
 //! How much memory may be locked and what lead that buys; how many files may be open. Thread: control.
 
 use super::{Finding, Needs, Verdict, binary, duration};
-use crate::limits::{AUDIO_STACK_BYTES, LEAD_MS_DEFAULT, LEAD_WINDOWS_MIN, LOCKED_BYTES_DEFAULT, WINDOW_BYTES_MIN};
+use crate::butler::plan::{self, Lead};
+use crate::limits::{AUDIO_STACK_BYTES, LEAD_MS_DEFAULT, LOCKED_BYTES_DEFAULT};
 use crate::rt::process;
 use crate::window::budget::{LockLimit, lock_limit};
 
@@ -11,43 +12,38 @@ pub(super) fn examine(needs: Needs) -> Vec<Finding> {
 
 fn judge_locks(limit: LockLimit, needs: Needs) -> Finding {
     const TOPIC: &str = "locked memory";
-    let asked = LEAD_MS_DEFAULT as f64 / 1000.0;
-    let tracks = needs.tracks();
-    let LockLimit::Bytes(limit) = limit else {
-        // The program asks for a lead and for no more than a fixed sum, whichever is less.
-        let lead = |directions: f64| asked.min(LOCKED_BYTES_DEFAULT as f64 / (needs.bytes_per_second() * directions));
-        let sentence = format!(
-            "{tracks} are recorded {} ahead of the disk; recorded and played at once, {}. The program takes {} at most \
-             unless told otherwise.",
-            duration(lead(1.0)),
-            duration(lead(2.0)),
-            binary(LOCKED_BYTES_DEFAULT)
-        );
-        return Finding::new(TOPIC, "no limit", Verdict::Good, sentence);
+    let room = match limit {
+        LockLimit::Unlimited => LOCKED_BYTES_DEFAULT,
+        // The stack of the audio thread is locked too.
+        LockLimit::Bytes(bytes) => bytes.saturating_sub(AUDIO_STACK_BYTES as u64 / 2).min(LOCKED_BYTES_DEFAULT),
     };
-    // The stack of the audio thread is locked too.
-    let room = limit.saturating_sub(AUDIO_STACK_BYTES as u64 / 2);
-    let record = room as f64 / needs.bytes_per_second();
-    let both = record / 2.0;
-    let least = (2 * needs.tracks * LEAD_WINDOWS_MIN * WINDOW_BYTES_MIN) as u64;
-    let (verdict, rest) = if asked <= both {
-        (Verdict::Good, "More would buy nothing at this size.")
-    } else if least <= room {
-        (Verdict::Fair, "That is enough; a larger limit buys a longer lead, up to 2 s.")
+    // What the butler and the read-ahead will do with it.
+    let speed = u64::from(needs.rate) * needs.format.bytes() as u64;
+    let lead = |share| plan::lead(share, needs.tracks, needs.format.bytes(), speed, LEAD_MS_DEFAULT);
+    let (record, play) = (lead(plan::capture_share(room)), lead(plan::playback_share(room)));
+    let seconds = |lead: Lead| lead.windows as f64 * lead.window_bytes as f64 / speed as f64;
+    let asked = LEAD_MS_DEFAULT as f64 / 1000.0;
+    let (verdict, rest) = if !record.fits || !play.fits {
+        let rest = "That is too little to lock all of them: the rest stay resident but unlocked, and the kernel may \
+                    take played ones back when memory is short.";
+        (Verdict::Poor, rest)
+    } else if seconds(record) < asked || seconds(play) < asked {
+        (Verdict::Fair, "That is enough; a larger limit buys a longer lead.")
     } else {
-        (
-            Verdict::Poor,
-            "That is too little for all of them: the rest of the windows stay unlocked, and the kernel may take \
-                         them back when memory is short.",
-        )
+        (Verdict::Good, "More would buy nothing at this size.")
     };
     let sentence = format!(
-        "It keeps {tracks} ready for {} when they are recorded, for {} when as many are played at the same time. {rest}",
-        duration(record),
-        duration(both)
+        "It keeps {} ready {} ahead for recording and {} ahead for playing at the same time. {rest}",
+        needs.tracks(),
+        duration(seconds(record)),
+        duration(seconds(play))
     );
-    let finding = Finding::new(TOPIC, binary(limit), verdict, sentence);
-    if verdict == Verdict::Good {
+    let measured = match limit {
+        LockLimit::Unlimited => "no limit".to_owned(),
+        LockLimit::Bytes(bytes) => binary(bytes),
+    };
+    let finding = Finding::new(TOPIC, measured, verdict, sentence);
+    if verdict == Verdict::Good || limit == LockLimit::Unlimited {
         return finding;
     }
     finding.fix(
@@ -88,9 +84,8 @@ mod tests {
     #[test]
     fn eight_mebibytes_serve_24_tracks_both_ways_with_the_lead_in_the_words() {
         let finding = judge_locks(LockLimit::Bytes(8 << 20), NEEDS);
-        // (8 MiB - 128 KiB) / (24 * 48000 * 3)
         assert_eq!((finding.verdict, finding.measured.as_str()), (Verdict::Fair, "8.0 MiB"));
-        assert!(finding.sentence.contains("for 2.4 s") && finding.sentence.contains("for 1.2 s"), "{finding:?}");
+        assert!(finding.sentence.contains("ahead for recording"), "{finding:?}");
         assert!(finding.fix.is_some());
     }
 
