@@ -41,7 +41,7 @@ extern "C" fn on_sigsys(_: i32, info: *mut libc::siginfo_t, _: *mut libc::c_void
     let Some(trap) = TRAP.get() else { return };
     trap.selector.store(ALLOW, SeqCst);
     // SAFETY: for SIGSYS the kernel fills si_syscall, at byte 24 of siginfo on 64-bit Linux.
-    let number = unsafe { info.cast::<u8>().add(24).cast::<i32>().read() };
+    let number = unsafe { info.cast::<u8>().add(24).cast::<i32>().read_unaligned() };
     trap.caught.store(number, SeqCst);
 }
 

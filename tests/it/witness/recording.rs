@@ -1,6 +1,7 @@
 //! Recording under the witnesses: formats, memory layouts, window change-over, overruns, losses. Thread: test.
 
-use super::reel::Reel;
+use super::account::assert_rt;
+use super::reel::{Reel, tend_all};
 use super::rig::{Rig, ended, input_24, interleaved, planar};
 use faultless::device::{Device, LossCause};
 use faultless::engine::Next;
@@ -25,11 +26,11 @@ fn record_all(device: Box<dyn Device>, turns: usize) {
     let (format, period) = (device.facts().input_format, device.facts().period_frames as u64);
     let mut rig = Rig::on(device);
     let (mut reels, captures) = takes();
-    reels.iter_mut().for_each(|reel| reel.tend(3));
+    tend_all(&mut reels, 3);
     rig.record(Pass::new(captures, None, FOR_EVER, false));
     for _ in 0..turns {
         rig.turns(1);
-        reels.iter_mut().for_each(|reel| reel.tend(3));
+        tend_all(&mut reels, 3);
     }
     rig.send(AudioCommand::Stop);
     rig.turns(1);
@@ -148,11 +149,11 @@ fn an_overrun_that_lasts_to_the_end_of_the_pass_is_told() {
 fn record_with_loss(options: &str, turns: usize, at: u64, lost: u64, cause: LossCause) {
     let mut rig = Rig::on(interleaved(options, 6, DeviceFormat::S24, 64));
     let (mut reels, captures) = takes();
-    reels.iter_mut().for_each(|reel| reel.tend(12));
+    tend_all(&mut reels, 12);
     rig.record(Pass::new(captures, None, FOR_EVER, false));
     for _ in 0..turns {
         rig.turns(1);
-        reels.iter_mut().for_each(|reel| reel.tend(12));
+        tend_all(&mut reels, 12);
     }
     rig.send(AudioCommand::Stop);
     rig.turns(1);
@@ -218,7 +219,7 @@ fn a_loss_that_reaches_past_the_end_of_the_pass_ends_it_there() {
 fn quitting_amid_a_pass_gives_everything_back() {
     let mut rig = Rig::on(interleaved("", 6, DeviceFormat::F32, 64));
     let (mut reels, captures) = takes();
-    reels.iter_mut().for_each(|reel| reel.tend(5));
+    tend_all(&mut reels, 5);
     rig.record(Pass::new(captures, None, FOR_EVER, false));
     rig.turns(33);
     rig.send(AudioCommand::Quit);
@@ -227,5 +228,20 @@ fn quitting_amid_a_pass_gives_everything_back() {
     for reel in &mut reels {
         reel.assert_returned(33 * 64);
         reel.assert_ramp(0..33 * 64, 0, DeviceFormat::F32);
+    }
+}
+
+#[test]
+fn the_slots_of_a_ring_are_in_memory_before_its_first_window() {
+    // Nothing is populated beforehand but the rings themselves, by their makers.
+    let (reels, captures): (Vec<_>, Vec<_>) = (0..200).map(|phase| Reel::new(TakeFormat::S24, &[0], phase)).unzip();
+    for (mut reel, mut capture) in reels.into_iter().zip(captures) {
+        let end = reel.supply(60);
+        assert_rt(|| capture.windows.end(FramePos(end)));
+        reel.collect();
+        reel.supply(60);
+        assert_rt(|| capture.windows.end(FramePos(end * 3)));
+        reel.collect();
+        assert_eq!(reel.back.len(), 120);
     }
 }

@@ -124,6 +124,13 @@ impl Reel {
     }
 }
 
+/// Keeps at least `ahead` windows in every ring, and takes up what came back.
+pub(super) fn tend_all(reels: &mut [Reel], ahead: usize) {
+    for reel in reels {
+        reel.tend(ahead);
+    }
+}
+
 /// A 24-bit sample that came from `device`, as a take stores it.
 fn stored(heard: i32, take: TakeFormat, device: DeviceFormat) -> [u8; 4] {
     match take {
