@@ -18,7 +18,7 @@ use crate::rt::schedule::{self, Scheduling};
 use crate::window::budget::LockBudget;
 use crate::window::process;
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
-use rtrb::{Consumer, Producer, RingBuffer};
+use rtrb::{Consumer, Producer};
 use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -108,8 +108,8 @@ pub struct Running {
 /// Starts everything; when it returns, the device runs and the transport stands at 0.
 pub fn start(device: Box<dyn Device>, setup: RunSetup) -> Result<Running, RunError> {
     let facts = device.facts().clone();
-    let (audio, commands) = RingBuffer::new(limits::AUDIO_COMMANDS);
-    let (events, audio_events) = RingBuffer::new(limits::AUDIO_EVENTS);
+    let (audio, commands) = process::ring(limits::AUDIO_COMMANDS);
+    let (events, audio_events) = process::ring(limits::AUDIO_EVENTS);
     let published = Arc::new(Published::new(facts.inputs));
     let disk = Arc::new(DiskPublished::default());
     let budget = LockBudget::new(setup.lock_bytes_max);

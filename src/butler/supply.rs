@@ -84,6 +84,8 @@ struct TakeSupply {
     window_bytes: usize,
     phase: usize,
     next: FramePos,
+    /// Bytes of windows that are out.
+    out_bytes: u64,
 }
 
 /// What windows are cut from.
@@ -181,6 +183,7 @@ impl Butler {
                 window_bytes: plan::window_bytes(take.frame_bytes(), lead.window_bytes),
                 phase: index,
                 next: FramePos(0),
+                out_bytes: 0,
             });
         }
         let before = self.setup.budget.refused();
@@ -194,7 +197,9 @@ impl Butler {
             .as_ref()
             .is_some_and(|pass| pass.takes.iter().any(|take| take.windows.waiting() < limits::LEAD_WINDOWS_MIN))
         {
-            self.pass = None;
+            for take in self.pass.take().iter().flat_map(|pass| &pass.takes) {
+                self.setup.disk.spool_bytes.fetch_sub(take.out_bytes, Relaxed);
+            }
             return Err(io::Error::other("no memory for windows; close programs or lower the track count"));
         }
         let limit = self.setup.budget.limit() / 1024;
@@ -275,6 +280,7 @@ impl Butler {
                 let held = setup.disk.spool_bytes.fetch_add(span.bytes as u64, Relaxed) + span.bytes as u64;
                 DiskPublished::raise(&setup.disk.spool_bytes_peak, held);
                 take.next += span.frames;
+                take.out_bytes += span.bytes as u64;
                 if take.windows.supply(window).is_err() {
                     debug_assert!(false, "room was asked for before");
                 }
@@ -316,7 +322,9 @@ impl Butler {
         self.collect();
         let Some(pass) = self.pass.take() else { return };
         for (take, end) in pass.takes.iter().zip(ends) {
-            debug_assert!(take.windows.out() == 0, "the audio thread gave everything back");
+            // The audio thread gave everything back; what is still out was supplied after that, before word of the
+            // end came, and is unmapped with its ring. The take has no sound there.
+            self.setup.disk.spool_bytes.fetch_sub(take.out_bytes, Relaxed);
             self.waiting.push_back(CommitCommand::Finish { take: take.key, end });
         }
     }
@@ -341,9 +349,10 @@ impl TakeSupply {
 
     /// A window that comes back: unlocked at once, unmapped at once in `direct` (so that the kernel need not
     /// write-protect its pages) or when very much waits for the disk.
-    fn take_up(&self, mut window: CaptureWindow, unmap: bool) -> CapturedSpan {
+    fn take_up(&mut self, mut window: CaptureWindow, unmap: bool) -> CapturedSpan {
         window.map.unlock();
         let bytes = window.map.len();
+        self.out_bytes -= bytes as u64;
         let keep = matches!(self.memory, Memory::Spool(_)) && !unmap;
         CapturedSpan {
             offset: limits::DATA_OFFSET + window.start.0 * self.frame_bytes as u64,

@@ -38,15 +38,18 @@ impl Players {
             running.audio.push(AudioCommand::Remove { slot }).ok();
         }
         self.slots = session.track_ids().collect();
+        let mut voices = Vec::with_capacity(self.slots.len());
         for (slot, track) in session.tracks().iter().enumerate() {
             let regions = play_regions(track, session, folder, &mut paths);
             let (audio, reader) = playback_windows();
-            let voice = Box::new(Voice::new(audio, mix_of(track, session)));
+            voices.push(Box::new(Voice::new(audio, mix_of(track, session))));
             running.reader.send(ReaderCommand::Install { slot, windows: reader, regions }).ok();
-            running.audio.push(AudioCommand::Install { slot, voice }).ok();
         }
         // Rings and voices were made a moment ago: brought in before the audio thread meets them.
         crate::window::process::populate();
+        for (slot, voice) in voices.into_iter().enumerate() {
+            running.audio.push(AudioCommand::Install { slot, voice }).ok();
+        }
         let at = FramePos(running.published.position.load(std::sync::atomic::Ordering::Relaxed));
         self.locate(running, at);
     }

@@ -9,9 +9,10 @@
 //! a time, so the done ring, which is larger, always has room: giving back cannot fail.
 
 use super::map::Mapping;
+use super::process;
 use crate::limits;
 use crate::time::{FramePos, Frames};
-use rtrb::{Consumer, Producer, RingBuffer};
+use rtrb::{Consumer, Producer};
 
 /// Slots of the done ring: every window there can be.
 const DONE_SLOTS: usize = 2 * limits::RING_WINDOWS;
@@ -60,8 +61,8 @@ pub struct ButlerCaptureWindows {
 /// Makes the two ends for one take whose frames have `frame_bytes` bytes.
 pub fn capture_windows(frame_bytes: usize) -> (AudioCaptureWindows, ButlerCaptureWindows) {
     assert!(frame_bytes > 0, "a frame has bytes");
-    let (ready_in, ready_out) = RingBuffer::new(limits::RING_WINDOWS);
-    let (done_in, done_out) = RingBuffer::new(DONE_SLOTS);
+    let (ready_in, ready_out) = process::ring(limits::RING_WINDOWS);
+    let (done_in, done_out) = process::ring(DONE_SLOTS);
     (
         AudioCaptureWindows { frame_bytes, current: None, ready: ready_out, done: done_in },
         ButlerCaptureWindows { ready: ready_in, done: done_out, out: 0 },

@@ -5,9 +5,10 @@
 //! new *epoch*; windows of an older one are given back unheard.
 
 use super::map::Mapping;
+use super::process;
 use crate::format::TakeFormat;
 use crate::limits;
-use rtrb::{Consumer, Producer, RingBuffer};
+use rtrb::{Consumer, Producer};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -88,8 +89,8 @@ fn until(packed: u64, epoch: u32) -> u64 {
 
 /// Makes the two ends for one track.
 pub fn playback_windows() -> (AudioPlaybackWindows, ReaderPlaybackWindows) {
-    let (ready_in, ready_out) = RingBuffer::new(limits::RING_WINDOWS);
-    let (done_in, done_out) = RingBuffer::new(DONE_SLOTS);
+    let (ready_in, ready_out) = process::ring(limits::RING_WINDOWS);
+    let (done_in, done_out) = process::ring(DONE_SLOTS);
     let supplied = Arc::new(AtomicU64::new(0));
     (
         AudioPlaybackWindows { current: None, ready: ready_out, done: done_in, supplied: Arc::clone(&supplied) },

@@ -3,10 +3,23 @@
 #![expect(unsafe_code, reason = "advice on address ranges that the program owns")]
 
 use crate::limits::{AUDIO_STACK_BYTES, PAGE_BYTES};
+use rtrb::{Consumer, Producer, RingBuffer};
 use std::sync::Arc;
 
-/// Mappings larger than this are not populated: they are reserved address space, not working memory.
-const MAPPING_BYTES_MAX: usize = 24 * 1024 * 1024;
+/// Mappings larger than this are not populated: they are reserved address space, not working memory. A heap that
+/// glibc gives to threads grows to this size and no further; the main heap is populated whatever its size.
+const MAPPING_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// A ring whose slots are in memory: the thread at either end takes no fault when it gets to one for the first time.
+/// The allocator hands out pages that nobody has touched, and a ring does not write to a slot before its turn.
+pub fn ring<T>(slots: usize) -> (Producer<T>, Consumer<T>) {
+    let (mut producer, consumer) = RingBuffer::new(slots);
+    if let Ok(mut all) = producer.write_chunk_uninit(slots) {
+        let (slots, _) = all.as_mut_slices();
+        populate_range(slots.as_ptr() as usize, size_of_val(slots));
+    }
+    (producer, consumer)
+}
 
 /// Brings in every page of code and private data that the program has mapped, so that running a path for
 /// the first time takes no fault. Pages that cannot be brought in are left alone. Returns bytes visited.
@@ -37,9 +50,9 @@ fn populate_line(line: &str) -> Option<u64> {
     let (start, end) = (usize::from_str_radix(start, 16).ok()?, usize::from_str_radix(end, 16).ok()?);
     let bytes = end.checked_sub(start)?;
     let private = rights.ends_with('p');
+    let large = MAPPING_BYTES_MAX < bytes && name != "[heap]";
     // The main thread's stack grows by itself and no other thread uses it.
-    if !private || !rights.starts_with('r') || bytes > MAPPING_BYTES_MAX || name.starts_with("[v") || name == "[stack]"
-    {
+    if !private || !rights.starts_with('r') || large || name.starts_with("[v") || name == "[stack]" {
         return None;
     }
     let advice = if rights.starts_with("rw") { libc::MADV_POPULATE_WRITE } else { libc::MADV_POPULATE_READ };

@@ -1,0 +1,86 @@
+//! The ALSA device under the witnesses: wait, cycle and recovery. Thread: test.
+
+use super::{Bus, Fault, capture_spec, loop_spec, on_a_test_card, open};
+use crate::witness::account::{Account, Calls, account, prepare};
+use faultless::device::alsa::AlsaDevice;
+use faultless::device::{Device, DeviceSpec, Input, LossCause, Output, Wake};
+use std::time::Duration;
+
+/// Hundreds of periods of every access under the witnesses. System calls and waits are the device's own.
+#[test]
+fn the_device_allocates_nothing_and_takes_no_fault() {
+    on_a_test_card("alsa::witnessed::the_device_allocates_nothing_and_takes_no_fault", || {
+        for name in ["ramp_m", "ramp_r", "ramp_n", "wide"] {
+            let mut device = open(&DeviceSpec { period_frames: 64, ..capture_spec(name) });
+            device.start().unwrap();
+            prepare();
+            let mut seen = 0_u64;
+            // Twice round the buffer.
+            let cost = cycles(&mut device, 600, &mut |input, _| {
+                seen += input.bytes.iter().map(|b| u64::from(*b)).sum::<u64>();
+            });
+            assert_eq!((cost.allocations, cost.minor_faults, cost.major_faults), (0, 0, 0), "{name}: {cost:?}");
+            assert!(0 < seen);
+        }
+        for name in ["loop_m", "loop_r", "loop_n", "-,loop_m"] {
+            let mut device = open(&DeviceSpec { period_frames: 128, ..loop_spec(name) });
+            device.start().unwrap();
+            prepare();
+            let cost = cycles(&mut device, 200, &mut |_, output| output.bytes.fill(3));
+            assert_eq!((cost.allocations, cost.minor_faults, cost.major_faults), (0, 0, 0), "{name}: {cost:?}");
+        }
+    });
+}
+
+#[test]
+fn recovery_from_an_xrun_allocates_nothing_and_takes_no_fault() {
+    on_a_test_card("alsa::witnessed::recovery_from_an_xrun_allocates_nothing_and_takes_no_fault", || {
+        let bus = Bus::of("ramp");
+        for name in ["ramp_m", "ramp_r", "ramp_n"] {
+            let mut device = open(&capture_spec(name));
+            device.start().unwrap();
+            prepare();
+            let mut told = [0_u64; 2];
+            for round in 0..4 {
+                let cost = cycles(&mut device, 40, &mut |_, _| {});
+                assert_eq!((cost.allocations, cost.minor_faults, cost.major_faults), (0, 0, 0), "{name}: {cost:?}");
+                bus.inject(if round % 2 == 0 { Fault::CaptureXrun } else { Fault::SilentLoss }, 9_600);
+                let (wake, cost) = account(Calls::LetThrough, || {
+                    let mut ignored = 0;
+                    loop {
+                        match device.wait(Duration::from_millis(100)) {
+                            Wake::Ready => ignored += device.cycle(&mut |_, _| {}),
+                            Wake::Timeout => {}
+                            wake => return wake,
+                        }
+                        assert!(ignored < 100_000, "nothing was said");
+                    }
+                });
+                let Wake::Lost { cause, .. } = wake else { panic!("{name}: {wake:?}") };
+                told[usize::from(cause == LossCause::Silent)] += 1;
+                assert_eq!((cost.allocations, cost.minor_faults, cost.major_faults), (0, 0, 0), "{name}: {cost:?}");
+            }
+            assert_eq!(told, [2, 2], "{name}: xruns and silent losses");
+        }
+    });
+}
+
+/// Moves `count` periods, witnessed, and says what all of it cost.
+fn cycles(device: &mut AlsaDevice, count: usize, process: &mut dyn FnMut(Input<'_>, Output<'_>)) -> Account {
+    let (lost, cost) = account(Calls::LetThrough, || {
+        let (mut done, mut lost) = (0, 0);
+        while done < count {
+            match device.wait(Duration::from_millis(100)) {
+                Wake::Ready => {
+                    device.cycle(process);
+                    done += 1;
+                }
+                Wake::Timeout => {}
+                Wake::Lost { .. } | Wake::Gone => lost += 1,
+            }
+        }
+        lost
+    });
+    assert!(lost <= 1, "{lost} losses");
+    cost
+}

@@ -1,0 +1,134 @@
+//! The audio thread's own loop under the witnesses: what a device can say, a device that is gone, another that takes
+//! over. Thread: test.
+
+use super::account::{Calls, account, assert_rt, can_trap, prepare, skip};
+use super::reel::Reel;
+use super::rig::{RATE, interleaved};
+use faultless::device::{Device, DeviceError, DeviceFacts, Input, LossCause, Output, Pace, Wake};
+use faultless::engine::{Engine, drive};
+use faultless::format::{DeviceFormat, TakeFormat};
+use faultless::limits;
+use faultless::message::published::Published;
+use faultless::message::{AudioCommand, AudioEvent, Pass};
+use faultless::time::Frames;
+use rtrb::{Producer, RingBuffer};
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+type Control = Arc<Mutex<Producer<AudioCommand>>>;
+
+/// A device that says what stands in its script, and with the last word sends the engine a command.
+struct Scripted {
+    facts: DeviceFacts,
+    /// From the last to the first.
+    script: Vec<Wake>,
+    memory: Box<dyn Device>,
+    control: Control,
+    command: Option<AudioCommand>,
+}
+
+impl Scripted {
+    fn new(mut script: Vec<Wake>, control: &Control, command: AudioCommand) -> Box<Scripted> {
+        let memory = interleaved("", 2, DeviceFormat::S32, 64);
+        // To the loop it has a clock: there is no pause.
+        let facts = DeviceFacts { pace: Pace::RealTime, ..memory.facts().clone() };
+        script.reverse();
+        Box::new(Scripted { facts, script, memory, control: Arc::clone(control), command: Some(command) })
+    }
+}
+
+impl Device for Scripted {
+    fn facts(&self) -> &DeviceFacts {
+        &self.facts
+    }
+
+    fn start(&mut self) -> Result<(), DeviceError> {
+        Ok(())
+    }
+
+    fn wait(&mut self, _: Duration) -> Wake {
+        let wake = self.script.pop().unwrap_or(Wake::Timeout);
+        if self.script.is_empty()
+            && let Some(command) = self.command.take()
+        {
+            assert!(self.control.lock().unwrap().push(command).is_ok());
+        }
+        wake
+    }
+
+    fn cycle(&mut self, process: &mut dyn FnMut(Input<'_>, Output<'_>)) -> usize {
+        self.memory.cycle(process)
+    }
+
+    fn sleeps(&self) -> u64 {
+        0
+    }
+
+    fn stop(&mut self) {}
+}
+
+/// Whether this kernel tells the time without a system call.
+fn clock_is_free(test: &str) -> bool {
+    if !can_trap(test) {
+        return false;
+    }
+    let (_, cost) = account(Calls::Trapped, Instant::now);
+    if cost.call.is_some() {
+        skip(test, "the clock costs a system call here");
+    }
+    cost.call.is_none()
+}
+
+#[test]
+fn the_loop_takes_every_word_of_a_device_and_another_device_too() {
+    if !clock_is_free("witness::driving::the_loop_takes_every_word_of_a_device_and_another_device_too") {
+        return;
+    }
+    let (control, commands) = RingBuffer::new(16);
+    let control = Arc::new(Mutex::new(control));
+    let (events, mut told) = RingBuffer::new(limits::AUDIO_EVENTS);
+    let published = Arc::new(Published::new(2));
+    let mut engine = Engine::new(commands, events, Arc::clone(&published), 2, RATE);
+    let (mut reel, capture) = Reel::new(TakeFormat::S24, &[0], 0);
+    reel.supply(20);
+    let xrun = vec![Wake::Lost { frames: 300, cause: LossCause::Xrun }];
+    let (ready, quiet) = (|count: usize| vec![Wake::Ready; count], vec![Wake::Timeout; 2]);
+    // The second device takes over when the first has been gone for a while, and with it everything ends.
+    let after = [ready(10), xrun.clone(), ready(10)].concat();
+    let second = Scripted::new(after, &control, AudioCommand::Quit);
+    let before = [ready(20), quiet, xrun, ready(20), vec![Wake::Gone; 3]].concat();
+    let take_over = AudioCommand::Device { device: second, started: Instant::now() };
+    let first = Scripted::new(before, &control, take_over);
+    let pass = Box::new(Pass::new(vec![capture], None, Frames(u64::MAX), false));
+    assert!(control.lock().unwrap().push(AudioCommand::Record(pass)).is_ok());
+    prepare();
+    let device = assert_rt(|| drive::drive(&mut engine, first, &published));
+    assert_eq!(device.facts().inputs, 2);
+
+    let (mut ended, mut gone, mut back, mut replaced) = (None, 0, 0, 0);
+    while let Ok(event) = told.pop() {
+        match event {
+            AudioEvent::PassEnded(pass) => ended = Some(pass),
+            AudioEvent::DeviceGone => gone += 1,
+            AudioEvent::DeviceBack => back += 1,
+            AudioEvent::Replaced(_) => replaced += 1,
+            _ => {}
+        }
+    }
+    assert_eq!((gone, back, replaced), (1, 1, 1));
+    // Without a device the timeline counts on by the clock: some microseconds here.
+    let away = published.frames_lost.load(Relaxed) - 600;
+    let frames = 60 * 64 + 600 + away;
+    let pass = ended.expect("a pass ended");
+    assert_eq!((pass.frames, pass.lost, pass.xruns), (Frames(frames), Frames(600 + away), 2));
+    assert_eq!(published.cycles.counts().total(), 60);
+    reel.assert_ramp(0..1_280, 0, DeviceFormat::S32);
+    reel.assert_silent(1_280..1_580);
+    reel.assert_ramp(1_580..2_860, 1_280, DeviceFormat::S32);
+    let second = 2_860 + away;
+    reel.assert_ramp(second..second + 640, 0, DeviceFormat::S32);
+    reel.assert_silent(second + 640..second + 940);
+    reel.assert_ramp(second + 940..frames, 640, DeviceFormat::S32);
+    reel.assert_returned(frames);
+}

@@ -1,0 +1,165 @@
+//! The playhead under the witnesses: locates, stretches that repeat, starts and stops, everything at once. Thread: test.
+
+use super::disc::{Disc, sound};
+use super::reel::{Reel, tend_all};
+use super::rig::{Rig, ended, interleaved};
+use faultless::engine::Next;
+use faultless::format::{DeviceFormat, TakeFormat};
+use faultless::message::{AudioCommand, AudioEvent, Course, Motion, Pass};
+use faultless::time::{FramePos, Frames};
+use std::sync::atomic::Ordering::Relaxed;
+
+const FADE: u64 = 256;
+
+fn playing(disc: &mut Disc, frames: u64) {
+    disc.supply(0, 0, 0, frames);
+}
+
+fn to(start: u64) -> Course {
+    Course { start: FramePos(start), repeat: None }
+}
+
+#[test]
+fn a_locate_while_standing_waits_for_its_windows_and_stands_there() {
+    let mut rig = Rig::on(interleaved("", 0, DeviceFormat::S32, 64));
+    let (mut disc, voice) = Disc::new(TakeFormat::S24, 1, 20_000);
+    playing(&mut disc, 10_000);
+    rig.send(AudioCommand::Install { slot: 0, voice });
+    rig.send(AudioCommand::Locate { course: to(7_000), epoch: 1 });
+    rig.turns(5);
+    assert_eq!((rig.motion(), rig.published.epoch.load(Relaxed)), (Motion::Arriving, 1));
+    assert!(0 < disc.collect(), "windows of the place before came back");
+    assert_eq!(disc.out(), 0);
+    disc.supply(1, 0, 7_000, 5_000);
+    rig.arrive(1);
+    rig.turns(2);
+    assert_eq!((rig.motion(), rig.position()), (Motion::Stopped, 7_000));
+    rig.send(AudioCommand::Roll);
+    rig.turns(20);
+    assert!((7 * 64 + FADE..27 * 64).all(|frame| rig.heard.at(frame) == [sound(7_000 + frame - 7 * 64, 0), 0]));
+    assert!((0..7 * 64).all(|frame| rig.heard.at(frame) == [0, 0]));
+}
+
+#[test]
+fn a_locate_while_rolling_declicks_and_rolls_on_there() {
+    let mut rig = Rig::on(interleaved("", 0, DeviceFormat::S32, 64));
+    let (mut disc, voice) = Disc::new(TakeFormat::F32, 2, 20_000);
+    playing(&mut disc, 10_000);
+    rig.send(AudioCommand::Install { slot: 0, voice });
+    rig.send(AudioCommand::Roll);
+    rig.turns(10);
+    disc.supply(1, 0, 15_000, 5_000);
+    rig.send(AudioCommand::Locate { course: to(15_000), epoch: 1 });
+    // Over the first before it has left: the last one counts.
+    rig.turns(2);
+    disc.supply(2, 0, 500, 5_000);
+    rig.send(AudioCommand::Locate { course: to(500), epoch: 2 });
+    rig.arrive(2);
+    rig.turns(30);
+    let arrived = rig.told().into_iter().filter_map(|event| match event {
+        AudioEvent::Rolling { at } => Some(at.0),
+        _ => None,
+    });
+    assert_eq!(arrived.collect::<Vec<_>>(), [0, 500]);
+    // Ten periods, four to declick, and on from the head of the next.
+    let from = 14 * 64;
+    let played = |frame: u64| [sound(frame, 0), sound(frame, 1)];
+    assert!((FADE..640).all(|frame| rig.heard.at(frame) == played(frame)));
+    assert!((from + FADE..42 * 64).all(|frame| rig.heard.at(frame) == played(500 + frame - from)));
+    assert_eq!(rig.position(), 500 + 42 * 64 - from);
+    assert_eq!(rig.published.frames_dropped.load(Relaxed), 0);
+    rig.send(AudioCommand::Quit);
+    assert_eq!(rig.turn(), Next::Leave);
+    disc.collect();
+    assert_eq!(disc.out(), 0);
+}
+
+#[test]
+fn a_stretch_repeats_in_step_with_its_windows() {
+    let mut rig = Rig::on(interleaved("", 0, DeviceFormat::S32, 64));
+    let (mut disc, voice) = Disc::new(TakeFormat::S16, 1, 10_000);
+    let course = Course { start: FramePos(2_000), repeat: Some((FramePos(1_500), FramePos(2_333))) };
+    rig.send(AudioCommand::Install { slot: 0, voice });
+    rig.send(AudioCommand::Locate { course, epoch: 1 });
+    rig.turns(1);
+    // First up to the end of the stretch, then round and round.
+    disc.supply(1, 0, 2_000, 333);
+    for round in 0..5 {
+        disc.supply(1, 333 + round * 833, 1_500, 833);
+    }
+    rig.arrive(1);
+    rig.send(AudioCommand::Roll);
+    rig.turns(1);
+    let first = 64;
+    assert_eq!(rig.position(), 2_064);
+    rig.turns(65);
+    for frame in first + FADE..66 * 64 {
+        let place = course.at(frame - first).0;
+        assert_eq!(rig.heard.at(frame), [sound(place, 0), 0], "frame {frame}, place {place}");
+    }
+    assert_eq!(rig.published.frames_dropped.load(Relaxed), 0);
+}
+
+#[test]
+fn start_and_stop_over_and_over() {
+    let mut rig = Rig::on(interleaved("", 0, DeviceFormat::S32, 64));
+    let (mut disc, voice) = Disc::new(TakeFormat::S24, 1, 20_000);
+    playing(&mut disc, 20_000);
+    rig.send(AudioCommand::Install { slot: 0, voice });
+    for round in 0..40_usize {
+        rig.send(AudioCommand::Roll);
+        rig.turns(round % 7);
+        rig.send(AudioCommand::Stop);
+        rig.turns(round % 5);
+        rig.send(AudioCommand::PunchOut);
+    }
+    rig.turns(5);
+    assert_eq!(rig.motion(), Motion::Stopped);
+    assert!(1_000 < rig.position());
+    assert!((0..rig.heard.frames()).any(|frame| rig.heard.at(frame) != [0, 0]));
+}
+
+#[test]
+fn everything_at_once_is_recorded_exactly() {
+    let mut rig = Rig::on(interleaved("xrun=9600+1000,unplug=4800+640", 24, DeviceFormat::S24In3, 64));
+    let (mut reels, captures): (Vec<_>, Vec<_>) =
+        (0..24).map(|input| Reel::new(TakeFormat::S24, &[input], input)).unzip();
+    let mut discs = Vec::new();
+    for slot in 0..24 {
+        let (mut disc, mut voice) = Disc::new(TakeFormat::S24, 1, 20_000);
+        voice.mix.input = slot % 4 == 0;
+        disc.supply(0, 0, 0, 20_000);
+        disc.supplied_until(0, u64::MAX);
+        rig.send(AudioCommand::Install { slot, voice });
+        discs.push(disc);
+    }
+    tend_all(&mut reels, 3);
+    rig.record(Pass::new(captures, Some(FramePos(130)), Frames(14_000), true));
+    let mix = super::rig::plain(1);
+    for round in 0..260_usize {
+        if round % 50 == 0 {
+            rig.send(AudioCommand::Mix { slot: round % 24, mix });
+        }
+        rig.turns(1);
+        // Nothing is supplied once the pass is over.
+        if rig.position() < 14_000 {
+            tend_all(&mut reels, 3);
+        }
+        for disc in &mut discs {
+            disc.collect();
+        }
+    }
+    let pass = ended(rig.told());
+    assert_eq!((pass.frames, pass.lost, pass.xruns), (Frames(14_000), Frames(1_640), 1));
+    for (reel, capture) in reels.iter_mut().zip(&pass.captures) {
+        assert_eq!(capture.overrun, Frames(0));
+        let (away, xrun) = (4_800 - 130, 9_600 - 130);
+        reel.assert_ramp(0..away, 130, DeviceFormat::S24In3);
+        reel.assert_silent(away..away + 640);
+        reel.assert_ramp(away + 640..xrun, away + 640 + 130, DeviceFormat::S24In3);
+        reel.assert_silent(xrun..xrun + 1_000);
+        reel.assert_ramp(xrun + 1_000..14_000, xrun + 1_000 + 130, DeviceFormat::S24In3);
+        reel.assert_returned(14_000);
+    }
+    assert_eq!(rig.motion(), Motion::Stopped);
+}

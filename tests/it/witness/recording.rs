@@ -1,0 +1,247 @@
+//! Recording under the witnesses: formats, memory layouts, window change-over, overruns, losses. Thread: test.
+
+use super::account::assert_rt;
+use super::reel::{Reel, tend_all};
+use super::rig::{Rig, ended, input_24, interleaved, planar};
+use faultless::device::{Device, LossCause};
+use faultless::engine::Next;
+use faultless::format::{DeviceFormat, TakeFormat};
+use faultless::message::{AudioCommand, AudioEvent, Capture, LossMark, Pass};
+use faultless::time::{FramePos, Frames};
+use std::sync::atomic::Ordering::Relaxed;
+
+const DEVICE_FORMATS: [DeviceFormat; 5] =
+    [DeviceFormat::S16, DeviceFormat::S24, DeviceFormat::S24In3, DeviceFormat::S32, DeviceFormat::F32];
+const TAKE_FORMATS: [TakeFormat; 3] = [TakeFormat::S16, TakeFormat::S24, TakeFormat::F32];
+const FOR_EVER: Frames = Frames(u64::MAX);
+
+/// A mono and a stereo take of each format, their windows out of step.
+fn takes() -> (Vec<Reel>, Vec<Capture>) {
+    let inputs: [&[usize]; 6] = [&[0], &[1], &[2], &[3, 4], &[5, 0], &[2, 1]];
+    (0..6).map(|index| Reel::new(TAKE_FORMATS[index % 3], inputs[index], index)).unzip()
+}
+
+/// Records `turns` periods in every take format, with windows always there.
+fn record_all(device: Box<dyn Device>, turns: usize) {
+    let (format, period) = (device.facts().input_format, device.facts().period_frames as u64);
+    let mut rig = Rig::on(device);
+    let (mut reels, captures) = takes();
+    tend_all(&mut reels, 3);
+    rig.record(Pass::new(captures, None, FOR_EVER, false));
+    for _ in 0..turns {
+        rig.turns(1);
+        tend_all(&mut reels, 3);
+    }
+    rig.send(AudioCommand::Stop);
+    rig.turns(1);
+    let pass = ended(rig.told());
+    let frames = turns as u64 * period;
+    assert_eq!((pass.frames, pass.lost, pass.captures.len()), (Frames(frames), Frames(0), 6));
+    assert_eq!(rig.published.frames_overrun.load(Relaxed), 0);
+    for (reel, capture) in reels.iter_mut().zip(&pass.captures) {
+        assert_eq!((capture.overrun, capture.losses.count()), (Frames(0), 0));
+        reel.assert_ramp(0..frames, 0, format);
+        reel.assert_silent(frames..frames + 500);
+        reel.assert_returned(frames);
+        assert!(2 < reel.back.len(), "windows changed: {:?}", reel.back);
+    }
+    for channel in 0..6 {
+        let loudest = (0..frames).map(|frame| input_24(frame, channel, format).unsigned_abs()).max().unwrap();
+        let peak = rig.published.inputs[channel].take_peak();
+        assert!((peak - loudest as f32 / 8_388_608.0).abs() < 1e-6, "input {channel}: {peak}");
+    }
+}
+
+#[test]
+fn every_device_format_is_recorded_in_every_take_format_from_interleaved_memory() {
+    for format in DEVICE_FORMATS {
+        record_all(interleaved("", 6, format, 64), 200);
+    }
+}
+
+#[test]
+fn every_device_format_is_recorded_in_every_take_format_from_planar_memory() {
+    for format in DEVICE_FORMATS {
+        record_all(planar(6, format, 64), 200);
+    }
+}
+
+#[test]
+fn periods_that_fit_no_window_are_recorded_across_its_end() {
+    for (period, turns) in [(16, 700), (100, 130), (1000, 14), (3000, 5)] {
+        record_all(interleaved("", 6, DeviceFormat::S32, period), turns);
+    }
+    record_all(planar(6, DeviceFormat::S24In3, 441), 31);
+}
+
+#[test]
+fn without_a_window_sound_is_lost_and_counted_and_goes_on_in_its_place() {
+    let mut rig = Rig::on(interleaved("", 2, DeviceFormat::S32, 64));
+    let ((mut reel, capture), (mut fed, fed_capture)) =
+        (Reel::new(TakeFormat::S24, &[0], 0), Reel::new(TakeFormat::S16, &[1], 0));
+    let end = reel.supply(1);
+    fed.tend(3);
+    rig.record(Pass::new(vec![capture, fed_capture], None, FOR_EVER, false));
+    let turns = |rig: &mut Rig, fed: &mut Reel, count: usize| {
+        for _ in 0..count {
+            rig.turns(1);
+            fed.tend(3);
+        }
+    };
+    turns(&mut rig, &mut fed, 100);
+    assert!(end < 6400);
+    assert_eq!(rig.published.frames_overrun.load(Relaxed), 6400 - end);
+    // The butler goes on where the record position is.
+    reel.skip_to(6400);
+    reel.supply(1);
+    turns(&mut rig, &mut fed, 50);
+    reel.supply(2);
+    turns(&mut rig, &mut fed, 50);
+    rig.send(AudioCommand::Stop);
+    rig.turns(1);
+    let told = rig.told();
+    let overruns: Vec<_> = told
+        .iter()
+        .filter_map(|event| match event {
+            AudioEvent::Overrun { capture, at, frames } => Some((*capture, at.0, frames.0)),
+            _ => None,
+        })
+        .collect();
+    let pass = ended(told);
+    reel.assert_returned(12_800);
+    fed.assert_returned(12_800);
+    fed.assert_ramp(0..12_800, 0, DeviceFormat::S32);
+    // A window that came too late for its first frames is used from where the record position is.
+    let resumed = 6400;
+    reel.assert_ramp(0..end, 0, DeviceFormat::S32);
+    reel.assert_silent(end..resumed);
+    let third = reel.back[1].0 + reel.back[1].1;
+    let second_gap = 50 * 64 + 6400;
+    assert!(third < second_gap, "the second window ran out as well: {third}");
+    reel.assert_ramp(resumed..third, resumed, DeviceFormat::S32);
+    reel.assert_silent(third..second_gap);
+    reel.assert_ramp(second_gap..12_800, second_gap, DeviceFormat::S32);
+    assert_eq!(overruns, [(0, end, resumed - end), (0, third, second_gap - third)]);
+    let marks = pass.captures[0].losses.marks();
+    let mark = |at: u64, end: u64| LossMark { at: FramePos(at), frames: Frames(end - at), cause: None };
+    assert_eq!(marks, [mark(end, resumed), mark(third, second_gap)]);
+    assert_eq!((pass.captures[1].overrun, pass.frames), (Frames(0), Frames(12_800)));
+}
+
+#[test]
+fn an_overrun_that_lasts_to_the_end_of_the_pass_is_told() {
+    let mut rig = Rig::on(interleaved("", 1, DeviceFormat::S16, 64));
+    let (mut reel, capture) = Reel::new(TakeFormat::F32, &[0], 0);
+    rig.record(Pass::new(vec![capture], None, Frames(640), true));
+    rig.turns(20);
+    let told = rig.told();
+    assert!(
+        told.iter()
+            .any(|event| matches!(event, AudioEvent::Overrun { capture: 0, at: FramePos(0), frames: Frames(640) }))
+    );
+    assert_eq!(ended(told).captures[0].overrun, Frames(640));
+    reel.assert_returned(640);
+    reel.assert_silent(0..640);
+}
+
+/// Records `turns` turns on a device with orders, and checks that `lost` frames from `at` on are silent in every
+/// take while everything else is in its place.
+fn record_with_loss(options: &str, turns: usize, at: u64, lost: u64, cause: LossCause) {
+    let mut rig = Rig::on(interleaved(options, 6, DeviceFormat::S24, 64));
+    let (mut reels, captures) = takes();
+    tend_all(&mut reels, 12);
+    rig.record(Pass::new(captures, None, FOR_EVER, false));
+    for _ in 0..turns {
+        rig.turns(1);
+        tend_all(&mut reels, 12);
+    }
+    rig.send(AudioCommand::Stop);
+    rig.turns(1);
+    let told = rig.told();
+    let losses: Vec<_> = told
+        .iter()
+        .filter_map(|event| match event {
+            AudioEvent::Lost { at, frames, cause } => Some((at.0, frames.0, *cause)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(losses, [(at, lost, cause)]);
+    let pass = ended(told);
+    let xruns = u32::from(cause == LossCause::Xrun);
+    assert_eq!((pass.lost, pass.xruns), (Frames(lost), xruns));
+    assert_eq!(pass.losses.marks(), [LossMark { at: FramePos(at), frames: Frames(lost), cause: Some(cause) }]);
+    let end = pass.frames.0;
+    assert!(at + lost + 1000 < end);
+    assert_eq!(rig.published.device_frames.load(Relaxed), end + 64, "the clock counts on, by the period of the stop");
+    assert_eq!(rig.published.frames_lost.load(Relaxed), lost);
+    for reel in &mut reels {
+        reel.assert_ramp(0..at, 0, DeviceFormat::S24);
+        reel.assert_silent(at..at + lost);
+        reel.assert_ramp(at + lost..end, at + lost, DeviceFormat::S24);
+        reel.assert_returned(end);
+        let inside = reel.back.iter().filter(|(start, frames, ..)| at <= *start && start + frames <= at + lost);
+        let untouched = inside.filter(|(.., touched)| !touched).count() as u64;
+        assert!((lost / reel.window_frames()).saturating_sub(1) <= untouched, "jumped over: {untouched}");
+    }
+}
+
+#[test]
+fn an_xrun_is_silence_in_its_place() {
+    record_with_loss("xrun=640+100", 100, 640, 100, LossCause::Xrun);
+}
+
+#[test]
+fn an_xrun_jumps_over_whole_windows() {
+    record_with_loss("xrun=1920+9001", 150, 1920, 9001, LossCause::Xrun);
+}
+
+#[test]
+fn a_device_that_was_away_leaves_silence_over_many_windows() {
+    record_with_loss("unplug=1280+8000", 300, 1280, 8000, LossCause::Unplug);
+}
+
+#[test]
+fn a_loss_that_reaches_past_the_end_of_the_pass_ends_it_there() {
+    let mut rig = Rig::on(interleaved("xrun=640+50000", 1, DeviceFormat::S32, 64));
+    let (mut reel, capture) = Reel::new(TakeFormat::S24, &[0], 0);
+    reel.supply(4);
+    rig.record(Pass::new(vec![capture], None, Frames(9_000), true));
+    rig.turns(40);
+    let pass = ended(rig.told());
+    assert_eq!((pass.frames, pass.lost), (Frames(9_000), Frames(9_000 - 640)));
+    reel.assert_ramp(0..640, 0, DeviceFormat::S32);
+    reel.assert_silent(640..9_000);
+    reel.assert_returned(9_000);
+    assert_eq!(rig.published.frames_lost.load(Relaxed), 50_000, "the device lost them all");
+}
+
+#[test]
+fn quitting_amid_a_pass_gives_everything_back() {
+    let mut rig = Rig::on(interleaved("", 6, DeviceFormat::F32, 64));
+    let (mut reels, captures) = takes();
+    tend_all(&mut reels, 5);
+    rig.record(Pass::new(captures, None, FOR_EVER, false));
+    rig.turns(33);
+    rig.send(AudioCommand::Quit);
+    assert_eq!(rig.turn(), Next::Leave);
+    assert_eq!(ended(rig.told()).frames, Frames(33 * 64));
+    for reel in &mut reels {
+        reel.assert_returned(33 * 64);
+        reel.assert_ramp(0..33 * 64, 0, DeviceFormat::F32);
+    }
+}
+
+#[test]
+fn the_slots_of_a_ring_are_in_memory_before_its_first_window() {
+    // Nothing is populated beforehand but the rings themselves, by their makers.
+    let (reels, captures): (Vec<_>, Vec<_>) = (0..200).map(|phase| Reel::new(TakeFormat::S24, &[0], phase)).unzip();
+    for (mut reel, mut capture) in reels.into_iter().zip(captures) {
+        let end = reel.supply(60);
+        assert_rt(|| capture.windows.end(FramePos(end)));
+        reel.collect();
+        reel.supply(60);
+        assert_rt(|| capture.windows.end(FramePos(end * 3)));
+        reel.collect();
+        assert_eq!(reel.back.len(), 120);
+    }
+}

@@ -1,0 +1,243 @@
+//! The engine by hand: a device without a clock, the real engine, and what came out of it. Thread: test.
+
+use super::account::{assert_rt, prepare};
+use faultless::device::signal::{Signal, Source, ramp};
+use faultless::device::virtual_device::{VirtualDevice, spec};
+use faultless::device::{Access, Device, DeviceError, DeviceFacts, DeviceSpec, Input, Output, Pace, Wake};
+use faultless::engine::{Engine, Next};
+use faultless::format::DeviceFormat;
+use faultless::limits;
+use faultless::message::published::Published;
+use faultless::message::{AudioCommand, AudioEvent, Mix, Motion, Pass};
+use faultless::time::SampleRate;
+use rtrb::{Consumer, Producer, RingBuffer};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::{Relaxed, Release};
+use std::time::Duration;
+
+pub(super) const RATE: SampleRate = SampleRate(48_000);
+
+/// Frames of output that a rig keeps.
+const HEARD_FRAMES: usize = 64 * 1024;
+
+/// See the module.
+pub(super) struct Rig {
+    pub(super) engine: Engine,
+    pub(super) device: Box<dyn Device>,
+    pub(super) published: Arc<Published>,
+    pub(super) heard: Heard,
+    commands: Producer<AudioCommand>,
+    events: Consumer<AudioEvent>,
+}
+
+/// What was played: left and right of every frame that the device lent, as 24-bit integers.
+pub(super) struct Heard {
+    samples: Box<[[i32; 2]]>,
+    frames: usize,
+}
+
+impl Heard {
+    fn keep(&mut self, output: &Output<'_>) {
+        let mut frames = 0;
+        for (frame, kept) in self.samples[self.frames..].iter_mut().take(output.frames).enumerate() {
+            for (channel, sample) in kept.iter_mut().enumerate().take(output.channels) {
+                let at = frame * output.frame_step + channel * output.channel_step;
+                *sample = sample_24(&output.bytes[at..], output.format);
+            }
+            frames += 1;
+        }
+        self.frames += frames;
+    }
+
+    /// Left and right of device frame `frame`, lost frames not counted.
+    pub(super) fn at(&self, frame: u64) -> [i32; 2] {
+        assert!((frame as usize) < self.frames, "only {} frames were kept", self.frames);
+        self.samples[frame as usize]
+    }
+
+    pub(super) fn frames(&self) -> u64 {
+        self.frames as u64
+    }
+}
+
+/// The sample at the start of `bytes`, in 24 bits.
+pub(super) fn sample_24(bytes: &[u8], format: DeviceFormat) -> i32 {
+    match format {
+        DeviceFormat::S16 => i32::from(i16::from_le_bytes([bytes[0], bytes[1]])) << 8,
+        DeviceFormat::S24 | DeviceFormat::S24In3 => i32::from_le_bytes([0, bytes[0], bytes[1], bytes[2]]) >> 8,
+        DeviceFormat::S32 => i32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]) >> 8,
+        DeviceFormat::F32 => (f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]) * 8_388_608.0) as i32,
+    }
+}
+
+/// The ramp as the inputs deliver it in `format`, in 24 bits.
+pub(super) fn input_24(frame: u64, channel: usize, format: DeviceFormat) -> i32 {
+    let value = ramp(frame, channel as u64);
+    if format == DeviceFormat::S16 { value >> 8 << 8 } else { value }
+}
+
+/// A virtual device that runs free and hears ramps: interleaved memory.
+pub(super) fn interleaved(options: &str, inputs: usize, format: DeviceFormat, period: usize) -> Box<dyn Device> {
+    let options = if options.is_empty() { "free".to_owned() } else { format!("free,{options}") };
+    let spec = DeviceSpec { format: Some(format), period_frames: period, ..spec(&options, inputs, Signal::Ramp) };
+    Box::new(VirtualDevice::open(&spec, &options).unwrap())
+}
+
+/// The same with planar memory, which the virtual device does not have.
+pub(super) fn planar(inputs: usize, format: DeviceFormat, period: usize) -> Box<dyn Device> {
+    assert!(period <= limits::BLOCK_FRAMES_MAX);
+    let facts = interleaved("", inputs, format, period).facts().clone();
+    assert_eq!((facts.access, facts.pace, facts.outputs), (Access::Mapped, Pace::Free, 2));
+    let memory = |channels: usize| vec![0; channels * period * format.bytes()].into_boxed_slice();
+    Box::new(PlanarDevice {
+        source: Source::open(&Signal::Ramp, RATE).unwrap().for_inputs(inputs, RATE),
+        woven: memory(inputs),
+        input: memory(inputs),
+        output: memory(2),
+        facts,
+        frame: 0,
+    })
+}
+
+struct PlanarDevice {
+    facts: DeviceFacts,
+    source: Source,
+    woven: Box<[u8]>,
+    input: Box<[u8]>,
+    output: Box<[u8]>,
+    frame: u64,
+}
+
+impl Device for PlanarDevice {
+    fn facts(&self) -> &DeviceFacts {
+        &self.facts
+    }
+
+    fn start(&mut self) -> Result<(), DeviceError> {
+        Ok(())
+    }
+
+    fn wait(&mut self, _: Duration) -> Wake {
+        Wake::Ready
+    }
+
+    fn cycle(&mut self, process: &mut dyn FnMut(Input<'_>, Output<'_>)) -> usize {
+        let (format, frames, channels) = (self.facts.input_format, self.facts.period_frames, self.facts.inputs);
+        let width = format.bytes();
+        self.source.fill(&mut self.woven, format, self.frame);
+        for (at, sample) in self.woven.chunks_exact(width).enumerate() {
+            let to = (at % channels * frames + at / channels) * width;
+            self.input[to..to + width].copy_from_slice(sample);
+        }
+        let (frame_step, channel_step) = (width, frames * width);
+        process(
+            Input { bytes: &self.input, format, channels, frames, frame_step, channel_step },
+            Output { bytes: &mut self.output, format, channels: 2, frames, frame_step, channel_step },
+        );
+        self.frame += frames as u64;
+        frames
+    }
+
+    fn sleeps(&self) -> u64 {
+        0
+    }
+
+    fn stop(&mut self) {}
+}
+
+impl Rig {
+    /// An engine on `device`, with room for many events.
+    pub(super) fn on(device: Box<dyn Device>) -> Rig {
+        Rig::with_events(device, limits::AUDIO_EVENTS)
+    }
+
+    /// An engine on `device`, with room for `events` events.
+    pub(super) fn with_events(mut device: Box<dyn Device>, events: usize) -> Rig {
+        let (commands, from_control) = RingBuffer::new(limits::AUDIO_COMMANDS);
+        let (to_control, events) = RingBuffer::new(events);
+        let inputs = device.facts().inputs;
+        let published = Arc::new(Published::new(inputs));
+        let engine = Engine::new(from_control, to_control, Arc::clone(&published), inputs, RATE);
+        device.start().unwrap();
+        let heard = Heard { samples: vec![[i32::MIN; 2]; HEARD_FRAMES].into_boxed_slice(), frames: 0 };
+        Rig { engine, device, published, heard, commands, events }
+    }
+
+    /// Asks the engine for something. What was made for it is brought in first, as control does.
+    pub(super) fn send(&mut self, command: AudioCommand) {
+        prepare();
+        assert!(self.commands.push(command).is_ok(), "there is room for a command");
+    }
+
+    /// Records `pass` from where the playhead stands.
+    pub(super) fn record(&mut self, pass: Pass) {
+        self.send(AudioCommand::Record(Box::new(pass)));
+    }
+
+    /// One turn of the audio thread's loop, witnessed: commands, the device's word, one period.
+    #[track_caller]
+    pub(super) fn turn(&mut self) -> Next {
+        let Rig { engine, device, heard, .. } = self;
+        assert_rt(|| turn(engine, device.as_mut(), heard))
+    }
+
+    /// So many turns, none of which is the last.
+    #[track_caller]
+    pub(super) fn turns(&mut self, count: usize) {
+        for _ in 0..count {
+            assert_eq!(self.turn(), Next::Continue);
+        }
+    }
+
+    /// Says that the read-ahead has the windows of a locate in place.
+    pub(super) fn arrive(&self, epoch: u32) {
+        self.published.ready_epoch.store(epoch, Release);
+    }
+
+    /// What the engine has told since the last call.
+    pub(super) fn told(&mut self) -> Vec<AudioEvent> {
+        std::iter::from_fn(|| self.events.pop().ok()).collect()
+    }
+
+    pub(super) fn motion(&self) -> Motion {
+        self.published.motion()
+    }
+
+    pub(super) fn position(&self) -> u64 {
+        self.published.position.load(Relaxed)
+    }
+}
+
+/// The body of the audio thread's loop, its wait and its clock aside.
+pub(super) fn turn(engine: &mut Engine, device: &mut dyn Device, heard: &mut Heard) -> Next {
+    if engine.obey() == Next::Leave {
+        return Next::Leave;
+    }
+    match device.wait(Duration::ZERO) {
+        Wake::Ready => {
+            device.cycle(&mut |input, mut output| {
+                engine.process(&input, &mut output);
+                heard.keep(&output);
+            });
+        }
+        Wake::Lost { frames, cause } => engine.lose(frames, cause),
+        Wake::Timeout | Wake::Gone => {}
+    }
+    Next::Continue
+}
+
+/// The only pass that ended.
+pub(super) fn ended(events: Vec<AudioEvent>) -> Box<Pass> {
+    let mut passes = events.into_iter().filter_map(|event| match event {
+        AudioEvent::PassEnded(pass) => Some(pass),
+        _ => None,
+    });
+    let pass = passes.next().expect("a pass ended");
+    assert!(passes.next().is_none(), "one pass ended");
+    pass
+}
+
+/// Channel 0 to the left, channel 1 to the right, both as they are.
+pub(super) fn plain(channels: usize) -> Mix {
+    Mix { levels: [[1.0, 0.0], [0.0, 1.0]], disk: true, input: false, inputs: [0, 1], channels }
+}
