@@ -83,7 +83,7 @@ pub const SPOOL_RAM_DIVISOR: u64 = 4;
 /// Playback windows that can be registered with the SIGBUS handler at once.
 pub const GUARDED_MAPPINGS_MAX: usize = 16 * 1024;
 
-/// Bytes of stack given to, and touched and locked on, the audio thread.
+/// Bytes of stack given to the audio thread; the half that it uses is touched and locked.
 pub const AUDIO_STACK_BYTES: usize = 256 * 1024;
 
 /// Frames of the ramp that keeps a start, a stop, a locate and a region's edge from clicking.

@@ -245,12 +245,13 @@ pub struct LossMark {
 #[derive(Clone, Debug)]
 pub struct LossLog {
     marks: [LossMark; LossLog::MARKS],
+    last: LossMark,
     count: usize,
 }
 
 impl Default for LossLog {
     fn default() -> Self {
-        LossLog { marks: [LossMark::default(); LossLog::MARKS], count: 0 }
+        LossLog { marks: [LossMark::default(); LossLog::MARKS], last: LossMark::default(), count: 0 }
     }
 }
 
@@ -260,17 +261,16 @@ impl LossLog {
     /// Adds a mark; past the first 64 only the number grows. A mark that goes on where the last one ended,
     /// for the same reason, makes that one longer. This is realtime-safe.
     pub fn add(&mut self, mark: LossMark) {
-        if let Some(last) = self.count.checked_sub(1).and_then(|index| self.marks.get_mut(index))
-            && last.at + last.frames == mark.at
-            && last.cause == mark.cause
-        {
-            last.frames += mark.frames;
-            return;
+        let goes_on = self.count > 0 && self.last.at + self.last.frames == mark.at && self.last.cause == mark.cause;
+        if goes_on {
+            self.last.frames += mark.frames;
+        } else {
+            self.last = mark;
+            self.count += 1;
         }
-        if let Some(slot) = self.marks.get_mut(self.count) {
-            *slot = mark;
+        if let Some(place) = self.marks.get_mut(self.count - 1) {
+            *place = self.last;
         }
-        self.count += 1;
     }
 
     /// The marks that were kept.
@@ -394,5 +394,7 @@ mod tests {
             log.add(LossMark { at: FramePos(at * 1000), frames: Frames(1), cause: Some(LossCause::Xrun) });
         }
         assert_eq!((log.count(), log.marks().len()), (100, 64));
+        log.add(LossMark { at: FramePos(99_001), frames: Frames(1), cause: Some(LossCause::Xrun) });
+        assert_eq!(log.count(), 100, "a loss that goes on is one loss, past the marks too");
     }
 }

@@ -19,6 +19,7 @@ use crate::window::budget::LockBudget;
 use crate::window::process;
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use rtrb::{Consumer, Producer};
+use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -79,8 +80,8 @@ impl std::error::Error for RunError {}
 pub struct Running {
     /// To the audio thread.
     pub audio: Producer<AudioCommand>,
-    /// From the audio thread.
-    pub audio_events: Consumer<AudioEvent>,
+    /// From the audio thread; see [`Running::next_audio_event`].
+    audio_events: Consumer<AudioEvent>,
     /// To the butler.
     pub butler: Sender<ButlerCommand>,
     /// To the committer.
@@ -101,6 +102,8 @@ pub struct Running {
     pub scheduling: Scheduling,
     /// What the machine was built from.
     pub setup: RunSetup,
+    /// What was told while the audio thread was being ended.
+    late_events: VecDeque<AudioEvent>,
     audio_thread: Option<JoinHandle<()>>,
     disk_threads: Vec<JoinHandle<()>>,
 }
@@ -129,6 +132,7 @@ pub fn start(device: Box<dyn Device>, setup: RunSetup) -> Result<Running, RunErr
                 budget: Arc::clone(&budget),
                 capture_share: plan::capture_share(setup.lock_bytes_max),
                 lead_ms: setup.lead_ms,
+                period_frames: facts.period_frames,
                 spool_bytes_max: setup.spool_bytes_max,
                 published: Arc::clone(&published),
                 disk: Arc::clone(&disk),
@@ -156,6 +160,7 @@ pub fn start(device: Box<dyn Device>, setup: RunSetup) -> Result<Running, RunErr
             budget: Arc::clone(&budget),
             playback_share: plan::playback_share(setup.lock_bytes_max),
             lead_ms: setup.lead_ms,
+            period_frames: facts.period_frames,
             rate: facts.rate,
             published: Arc::clone(&published),
             disk: Arc::clone(&disk),
@@ -190,6 +195,7 @@ pub fn start(device: Box<dyn Device>, setup: RunSetup) -> Result<Running, RunErr
         device: facts,
         scheduling,
         setup,
+        late_events: VecDeque::new(),
         audio_thread: Some(audio_thread),
         disk_threads,
     })
@@ -238,11 +244,23 @@ impl Running {
         self.audio_thread.as_ref().is_some_and(|thread| !thread.is_finished())
     }
 
+    /// The next thing that the audio thread has told.
+    pub fn next_audio_event(&mut self) -> Option<AudioEvent> {
+        self.late_events.pop_front().or_else(|| self.audio_events.pop().ok())
+    }
+
     /// Ends the audio thread; its last events can be read afterwards.
     pub fn end_audio(&mut self) {
-        // A full ring means that nobody drains it: dropping our end would not stop it, so try again.
+        // A full ring means that it does not drain it: dropping our end would not stop it, so try again.
         while self.is_alive() && self.audio.push(AudioCommand::Quit).is_err() {
             std::thread::sleep(Duration::from_millis(5));
+        }
+        // It leaves when everything it had has found room among its events.
+        while self.is_alive() {
+            while let Ok(event) = self.audio_events.pop() {
+                self.late_events.push_back(event);
+            }
+            std::thread::sleep(Duration::from_millis(2));
         }
         if let Some(thread) = self.audio_thread.take() {
             // It has told why, if it panicked.

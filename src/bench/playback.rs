@@ -120,7 +120,7 @@ fn touch(ground: &Ground<'_>, files: Vec<(PathBuf, File)>) -> Result<(Tally, Str
             while next < windows && next * WINDOW_FRAMES <= position + AHEAD_FRAMES {
                 for ((path, file), touched) in files.iter().zip(&mut touched) {
                     let offset = DATA_OFFSET + next * WINDOW_BYTES as u64;
-                    let map = Mapping::readable(file, offset, WINDOW_BYTES).map_err(at_path(path, "cannot map"))?;
+                    let mut map = Mapping::readable(file, offset, WINDOW_BYTES).map_err(at_path(path, "cannot map"))?;
                     map.populate(Populate::Touch).map_err(at_path(path, "cannot touch"))?;
                     touched.push((next, map));
                 }

@@ -254,6 +254,7 @@ impl Committer {
         let started = Instant::now();
         let mut notes = Vec::new();
         let mut told = Vec::new();
+        let mut all_durable = true;
         let durable = self.setup.capture_path == CapturePath::Spool;
         let behind = |take: &&mut Take| take.file.is_behind();
         // All headers first, on their way to the disk together: the syncs then find them there.
@@ -262,6 +263,7 @@ impl Committer {
         for (take, header) in self.takes.iter_mut().filter(behind).zip(headers) {
             // In `direct` a durable beat would write the record position back: the header is current, the sync waits.
             let done = header.and_then(|()| if durable { take.file.sync() } else { Ok(()) });
+            all_durable &= done.is_ok();
             let reserved = if take.end.is_some() { Ok(false) } else { take.file.reserve_ahead(&mut notes) };
             if let Err(error) = done.and(reserved.map(|_| ()))
                 && take.trouble.is_none()
@@ -275,7 +277,9 @@ impl Committer {
             self.tell(DiskEvent::Trouble { reason });
         }
         DiskPublished::raise(&self.setup.disk.beat_us_max, started.elapsed().as_micros() as u64);
-        self.setup.disk.durable_ms.store(self.started.elapsed().as_millis() as u64, Relaxed);
+        if durable && all_durable {
+            self.setup.disk.durable_ms.store(self.started.elapsed().as_millis() as u64, Relaxed);
+        }
     }
 
     /// Ends the takes that have everything in their file; gives up, in words, those whose disk stays dead.
@@ -316,7 +320,7 @@ impl Take {
         let run = self.run_length();
         if first.touched {
             if let Some(spool) = &self.spool {
-                let maps = map_again(&mut self.pending, run, &spool.file)?;
+                let maps = map_again(&mut self.pending, run, &spool.file, disk)?;
                 let spans: Vec<&[u8]> =
                     self.pending.iter().take(run).filter_map(|span| span.map.as_ref()).map(Mapping::bytes).collect();
                 debug_assert_eq!((spans.len(), maps), (run, run));
@@ -328,6 +332,7 @@ impl Take {
         for span in self.pending.drain(..run) {
             self.file.note_written(span.offset + span.passed_bytes as u64);
             let (offset, bytes) = (span.offset, span.bytes);
+            disk.spans_mapped.fetch_sub(u64::from(span.map.is_some()), Relaxed);
             drop(span);
             if let Some(spool) = &self.spool {
                 // Holes are memory given back; a failure costs memory until the take ends.
@@ -368,11 +373,18 @@ impl Take {
 
     /// Removes the spool of a take that is whole; keeps it, and says where, otherwise.
     fn farewell(self, frames: Frames, result: io::Result<()>, disk: &DiskPublished) -> DiskEvent {
+        let mapped = self.pending.iter().filter(|span| span.map.is_some()).count();
+        disk.spans_mapped.fetch_sub(mapped as u64, Relaxed);
         let held: usize = self.pending.iter().map(|span| span.bytes).sum();
         disk.backlog_bytes.fetch_sub(held as u64, Relaxed);
         disk.spool_bytes.fetch_sub(held as u64, Relaxed);
         let spool = self.spool.as_ref().and_then(|spool| spool.path.clone());
         let trouble = match result {
+            // The spool is gone by now: this much can be said, and no more.
+            Ok(()) if self.file.is_damaged() => Some(format!(
+                "{}: the disk failed while sound was made durable; parts of the take may be missing, listen to it and replace the disk",
+                self.file.path.display()
+            )),
             Ok(()) => {
                 if let Some(path) = &spool {
                     std::fs::remove_file(path).ok();
@@ -405,10 +417,11 @@ impl Behind {
 }
 
 /// Maps spans again whose mapping had to be given up. Returns how many of the run are mapped.
-fn map_again(spans: &mut VecDeque<CapturedSpan>, run: usize, spool: &File) -> io::Result<usize> {
+fn map_again(spans: &mut VecDeque<CapturedSpan>, run: usize, spool: &File, disk: &DiskPublished) -> io::Result<usize> {
     for span in spans.iter_mut().take(run) {
         if span.map.is_none() {
             span.map = Some(Mapping::writable(spool, span.offset, span.bytes)?);
+            disk.spans_mapped.fetch_add(1, Relaxed);
         }
     }
     Ok(run)

@@ -104,7 +104,9 @@ impl Means {
 fn populate_works() -> bool {
     let Ok(file) = memfd_create(c"faultless-probe", MFdFlags::MFD_CLOEXEC).map(File::from) else { return false };
     file.set_len(crate::limits::PAGE_BYTES as u64).is_ok()
-        && Mapping::writable(&file, 0, crate::limits::PAGE_BYTES).and_then(|map| map.populate(Populate::Advise)).is_ok()
+        && Mapping::writable(&file, 0, crate::limits::PAGE_BYTES)
+            .and_then(|mut map| map.populate(Populate::Advise))
+            .is_ok()
 }
 
 #[cfg(test)]

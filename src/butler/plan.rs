@@ -45,13 +45,21 @@ pub const fn playback_share(budget: u64) -> u64 {
 
 /// Divides `budget` bytes among `streams` streams of `bytes_per_second` each, so that each has `lead_ms`
 /// ahead, or as much as the budget buys; never less than [`limits::LEAD_WINDOWS_MIN`] windows, which then
-/// go out unlocked.
-pub fn lead(budget: u64, streams: usize, frame_bytes: usize, bytes_per_second: u64, lead_ms: u64) -> Lead {
+/// go out unlocked. A window holds at least `period_bytes`, so that two of them always hold a period.
+pub fn lead(
+    budget: u64,
+    streams: usize,
+    frame_bytes: usize,
+    bytes_per_second: u64,
+    lead_ms: u64,
+    period_bytes: usize,
+) -> Lead {
     let streams = streams.max(1) as u64;
     let least = limits::LEAD_WINDOWS_MIN as u64 + 1;
     let share = usize::try_from(budget / streams / least).unwrap_or(usize::MAX);
-    let bytes = window_bytes(frame_bytes, share.min(limits::WINDOW_BYTES_DEFAULT));
-    let wanted = (bytes_per_second * lead_ms).div_ceil(bytes as u64 * 1000) + 1;
+    let wanted_bytes = share.min(limits::WINDOW_BYTES_DEFAULT).max(period_bytes + granule_bytes(frame_bytes));
+    let bytes = window_bytes(frame_bytes, wanted_bytes);
+    let wanted = bytes_per_second.saturating_mul(lead_ms).div_ceil(bytes as u64 * 1000) + 1;
     let affordable = (budget / streams / bytes as u64).saturating_sub(1);
     let windows = wanted.min(affordable).clamp(limits::LEAD_WINDOWS_MIN as u64, limits::RING_WINDOWS as u64 - 2);
     let fits = (windows + 1) * bytes as u64 * streams <= budget;
@@ -175,16 +183,25 @@ mod tests {
     #[test]
     fn eight_mebibytes_hold_24_tracks_both_ways() {
         let limit = 8 << 20;
-        let record = lead(capture_share(limit), 24, 3, 144_000, 1000);
-        let play = lead(playback_share(limit), 24, 3, 144_000, 1000);
+        let record = lead(capture_share(limit), 24, 3, 144_000, 1000, 192);
+        let play = lead(playback_share(limit), 24, 3, 144_000, 1000, 192);
         assert!(record.fits && play.fits, "{record:?} {play:?}");
         assert!(limits::LEAD_WINDOWS_MIN <= record.windows);
     }
 
     #[test]
+    fn two_windows_hold_a_period_however_long_it_is() {
+        for frame_bytes in [2, 3, 4, 6, 8] {
+            let period_bytes = limits::PERIOD_FRAMES_MAX * frame_bytes;
+            let lead = lead(0, 200, frame_bytes, 48_000 * frame_bytes as u64, 1000, period_bytes);
+            assert!(period_bytes <= lead.window_bytes, "{lead:?}");
+        }
+    }
+
+    #[test]
     fn what_the_budget_does_not_hold_is_said() {
-        assert!(!lead(0, 24, 3, 144_000, 1000).fits);
-        assert_eq!(lead(0, 24, 3, 144_000, 1000).windows, limits::LEAD_WINDOWS_MIN);
+        assert!(!lead(0, 24, 3, 144_000, 1000, 192).fits);
+        assert_eq!(lead(0, 24, 3, 144_000, 1000, 192).windows, limits::LEAD_WINDOWS_MIN);
     }
 
     fn region(start: u64, length: u64, take_start: u64) -> PlayRegion {
@@ -252,7 +269,7 @@ mod tests {
         fn a_lead_that_fits_stays_inside_its_budget(
             budget in 0_u64..1 << 30, streams in 1_usize..1024, lead_ms in 0_u64..20_000,
         ) {
-            let lead = lead(budget, streams, 3, 144_000, lead_ms);
+            let lead = lead(budget, streams, 3, 144_000, lead_ms, 192);
             prop_assert!(limits::LEAD_WINDOWS_MIN <= lead.windows && lead.windows <= limits::RING_WINDOWS - 2);
             prop_assert_eq!(lead.fits, (lead.windows + 1) * lead.window_bytes * streams <= budget as usize);
         }

@@ -19,6 +19,7 @@ use crate::window::playback::{PlaybackWindow, ReaderPlaybackWindows};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use std::collections::{HashMap, VecDeque};
 use std::fs::File;
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
@@ -43,6 +44,8 @@ pub struct ReaderSetup {
     pub playback_share: u64,
     /// Milliseconds of lead to aim at.
     pub lead_ms: u64,
+    /// Frames of the device's period.
+    pub period_frames: usize,
     /// Frames a second.
     pub rate: SampleRate,
     /// The audio thread's numbers.
@@ -81,6 +84,9 @@ struct Track {
     supplied: u64,
     /// Windows handed over since the last locate. Those of the locate before may still stand in the ring.
     handed: usize,
+    /// What could not be mapped, to be told; and whether that was told.
+    trouble: Option<String>,
+    trouble_told: bool,
 }
 
 /// A window on its way: sound, or a stretch of silence that only moves the end of what is supplied.
@@ -123,7 +129,22 @@ impl Reader {
         match command {
             ReaderCommand::Install { slot, windows, regions } => {
                 self.tracks.retain(|track| track.slot != slot);
-                let track = Track { slot, windows, regions, coming: VecDeque::new(), next: 0, supplied: 0, handed: 0 };
+                // Files that nobody plays any more are closed; one that could not be opened gets another chance.
+                let (tracks, files) = (&self.tracks, &mut self.files);
+                let plays =
+                    |track: &Track, path: &Arc<PathBuf>| track.regions.iter().any(|region| region.path == *path);
+                files.retain(|path, take| take.is_some() && tracks.iter().any(|track| plays(track, path)));
+                let track = Track {
+                    slot,
+                    windows,
+                    regions,
+                    coming: VecDeque::new(),
+                    next: 0,
+                    supplied: 0,
+                    handed: 0,
+                    trouble: None,
+                    trouble_told: false,
+                };
                 self.open_files(&track);
                 self.tracks.push(track);
                 let streams = self.stream();
@@ -173,7 +194,16 @@ impl Reader {
                 drop(window);
             }
             track.next = track.next.max(stream);
-            track.ask(&self.files, &self.course, self.epoch, lead.window_bytes, stream + 8 * lead_frames.max(1));
+            track.ask(
+                &self.files,
+                &self.course,
+                self.epoch,
+                lead.window_bytes,
+                stream + (8 * lead_frames).max(u64::from(self.setup.rate.0)),
+            );
+            if let Some(reason) = track.trouble.take().filter(|_| !std::mem::replace(&mut track.trouble_told, true)) {
+                self.setup.events.send(DiskEvent::PlaybackTrouble { slot: track.slot, reason }).ok();
+            }
             track.hand_over(&self.setup, self.epoch, lead.windows);
             let ahead = track.supplied.saturating_sub(stream);
             least = least.min(ahead);
@@ -189,7 +219,8 @@ impl Reader {
     fn lead(&self) -> Lead {
         let widest = self.files.values().flatten().map(|take| take.layout.frame_bytes()).max().unwrap_or(4);
         let speed = u64::from(self.setup.rate.0) * widest as u64;
-        plan::lead(self.setup.playback_share, self.tracks.len(), widest, speed, self.setup.lead_ms)
+        let period_bytes = self.setup.period_frames * widest;
+        plan::lead(self.setup.playback_share, self.tracks.len(), widest, speed, self.setup.lead_ms, period_bytes)
     }
 }
 
@@ -208,7 +239,17 @@ impl Track {
                 PlaySpan::Gap { frames } => Coming { window: None, end: self.next.saturating_add(frames), ticks: 0 },
                 PlaySpan::Sound { region, take_frame, frames } => {
                     let take = files.get(&self.regions[region].path).and_then(Option::as_ref);
-                    let heard = take.and_then(|take| take.window(take_frame, frames, window_bytes, epoch, self.next));
+                    let heard =
+                        take.and_then(|take| match take.window(take_frame, frames, window_bytes, epoch, self.next) {
+                            Ok(window) => window,
+                            Err(error) => {
+                                let path = self.regions[region].path.display();
+                                self.trouble = Some(format!(
+                                    "{path}: cannot map a window of it: {error}; the track is silent there"
+                                ));
+                                None
+                            }
+                        });
                     match heard {
                         Some(window) => Coming { end: self.next + window.frames, window: Some(window), ticks: 0 },
                         // The file does not have these frames: silence, told when it was opened.
@@ -271,14 +312,14 @@ impl OpenTake {
         window_bytes: usize,
         epoch: u32,
         start: u64,
-    ) -> Option<PlaybackWindow> {
-        let frames = frames.min(self.layout.frames.checked_sub(take_frame)?);
+    ) -> io::Result<Option<PlaybackWindow>> {
+        let frames = frames.min(self.layout.frames.saturating_sub(take_frame));
         if frames == 0 {
-            return None;
+            return Ok(None);
         }
         let span = plan::map_span(take_frame, frames, self.layout.frame_bytes(), self.layout.data_offset, window_bytes);
-        let map = Mapping::readable(&self.file, span.offset, span.bytes).ok()?;
-        Some(PlaybackWindow {
+        let map = Mapping::readable(&self.file, span.offset, span.bytes)?;
+        Ok(Some(PlaybackWindow {
             map,
             epoch,
             start,
@@ -286,7 +327,7 @@ impl OpenTake {
             skip_bytes: span.skip_bytes,
             format: self.format,
             channels: usize::from(self.layout.channels),
-        })
+        }))
     }
 }
 
@@ -322,6 +363,7 @@ mod tests {
             budget: LockBudget::new(1 << 20),
             playback_share: 1 << 20,
             lead_ms: 1000,
+            period_frames: 64,
             rate: SampleRate(48_000),
             published: Arc::clone(published),
             disk: Arc::new(DiskPublished::default()),

@@ -87,7 +87,7 @@ pub fn create(place: &SpoolPlace, plan: &TakePlan) -> io::Result<SpoolFile> {
         frame_bytes: plan.frame_bytes(),
     };
     let mut page = serde_json::to_vec(&identity)?;
-    if limits::PAGE_BYTES < page.len() {
+    if limits::PAGE_BYTES <= page.len() {
         return Err(io::Error::other("the path of the take is too long"));
     }
     page.push(b'\n');

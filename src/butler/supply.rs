@@ -43,6 +43,8 @@ pub struct ButlerSetup {
     pub capture_share: u64,
     /// Milliseconds of lead to aim at.
     pub lead_ms: u64,
+    /// Frames of the device's period.
+    pub period_frames: usize,
     /// Bytes that the spool may hold.
     pub spool_bytes_max: u64,
     /// The audio thread's numbers.
@@ -73,6 +75,8 @@ struct Supply {
     takes: Vec<TakeSupply>,
     lead: Lead,
     tick: Duration,
+    /// The record position when it was last looked at.
+    recorded: FramePos,
 }
 
 /// One take's windows.
@@ -84,8 +88,10 @@ struct TakeSupply {
     window_bytes: usize,
     phase: usize,
     next: FramePos,
-    /// Bytes of windows that are out.
-    out_bytes: u64,
+    /// The spans of the windows that are out, in order.
+    out: VecDeque<plan::CaptureSpan>,
+    /// Where the last window that came back ended.
+    collected: FramePos,
 }
 
 /// What windows are cut from.
@@ -132,6 +138,9 @@ impl Butler {
                 }
             }
             self.tick();
+            if self.quitting {
+                self.finish_orphan();
+            }
             if self.quitting && self.pass.is_none() && self.waiting.is_empty() {
                 return;
             }
@@ -162,7 +171,8 @@ impl Butler {
         let widest = takes.iter().map(TakePlan::frame_bytes).max().unwrap_or(1);
         let setup = &self.setup;
         let speed = u64::from(rate) * widest as u64;
-        let lead = plan::lead(setup.capture_share, takes.len(), widest, speed, setup.lead_ms);
+        let period_bytes = setup.period_frames * widest;
+        let lead = plan::lead(setup.capture_share, takes.len(), widest, speed, setup.lead_ms, period_bytes);
         let (mut ends, mut supplies) = (Vec::with_capacity(takes.len()), Vec::with_capacity(takes.len()));
         for (index, take) in takes.iter().enumerate() {
             let memory = match (setup.capture_path, files.get(index)) {
@@ -183,13 +193,14 @@ impl Butler {
                 window_bytes: plan::window_bytes(take.frame_bytes(), lead.window_bytes),
                 phase: index,
                 next: FramePos(0),
-                out_bytes: 0,
+                collected: FramePos(0),
+                out: VecDeque::new(),
             });
         }
         let before = self.setup.budget.refused();
         let window = Duration::from_micros(lead.window_bytes as u64 * 1_000_000 / speed.max(1));
         let tick = (window / TICKS_PER_WINDOW).clamp(TICK_MIN, TICK_MAX);
-        self.pass = Some(Supply { key, takes: supplies, lead, tick });
+        self.pass = Some(Supply { key, takes: supplies, lead, tick, recorded: FramePos(0) });
         self.setup.disk.lead_frames_min.store(u64::MAX, Relaxed);
         self.supply();
         if self
@@ -198,7 +209,8 @@ impl Butler {
             .is_some_and(|pass| pass.takes.iter().any(|take| take.windows.waiting() < limits::LEAD_WINDOWS_MIN))
         {
             for take in self.pass.take().iter().flat_map(|pass| &pass.takes) {
-                self.setup.disk.spool_bytes.fetch_sub(take.out_bytes, Relaxed);
+                let held: usize = take.out.iter().map(|span| span.bytes).sum();
+                self.setup.disk.spool_bytes.fetch_sub(held as u64, Relaxed);
             }
             return Err(io::Error::other("no memory for windows; close programs or lower the track count"));
         }
@@ -221,8 +233,9 @@ impl Butler {
 
     fn tick(&mut self) {
         self.collect();
-        self.supply();
+        // Before the refill: what was left is what counts.
         self.measure_lead();
+        self.supply();
         while let Some(command) = self.waiting.pop_front() {
             match self.setup.commit.try_send(command) {
                 Ok(()) => {}
@@ -239,10 +252,13 @@ impl Butler {
     /// Sends what the audio thread has given back to the disk.
     fn collect(&mut self) {
         let Some(pass) = &mut self.pass else { return };
-        let mapped = self.setup.disk.backlog_bytes.load(Relaxed) / limits::WINDOW_BYTES_DEFAULT as u64;
         for take in &mut pass.takes {
             while let Some(window) = take.windows.collect() {
+                take.collected = window.start + window.frames;
+                take.out.pop_front();
+                let mapped = self.setup.disk.spans_mapped.load(Relaxed);
                 let span = take.take_up(window, limits::MAPPED_BACKLOG_MAX as u64 <= mapped);
+                self.setup.disk.spans_mapped.fetch_add(u64::from(span.map.is_some()), Relaxed);
                 self.setup.disk.backlog_bytes.fetch_add(span.bytes as u64, Relaxed);
                 self.waiting.push_back(CommitCommand::Captured { take: take.key, span });
             }
@@ -280,7 +296,7 @@ impl Butler {
                 let held = setup.disk.spool_bytes.fetch_add(span.bytes as u64, Relaxed) + span.bytes as u64;
                 DiskPublished::raise(&setup.disk.spool_bytes_peak, held);
                 take.next += span.frames;
-                take.out_bytes += span.bytes as u64;
+                take.out.push_back(span);
                 if take.windows.supply(window).is_err() {
                     debug_assert!(false, "room was asked for before");
                 }
@@ -301,8 +317,8 @@ impl Butler {
         }
     }
 
-    fn measure_lead(&self) {
-        let (Some(pass), disk) = (&self.pass, &self.setup.disk) else {
+    fn measure_lead(&mut self) {
+        let (Some(pass), disk) = (&mut self.pass, &self.setup.disk) else {
             self.setup.disk.lead_frames.store(u64::MAX, Relaxed);
             return;
         };
@@ -310,23 +326,56 @@ impl Butler {
         if recorded == NO_PASS {
             return;
         }
+        pass.recorded = FramePos(recorded);
         let lead = pass.takes.iter().map(|take| take.next.since(FramePos(recorded)).0).min().unwrap_or(0);
         disk.lead_frames.store(lead, Relaxed);
         disk.lead_frames_min.fetch_min(lead, Relaxed);
     }
 
-    fn finish(&mut self, key: PassKey, ends: Vec<TakeEnd>) {
-        if self.pass.as_ref().is_none_or(|pass| pass.key != key) {
-            return;
-        }
+    /// Every take of the pass ends, whether it had windows or not; the committer waits for each of them.
+    fn finish(&mut self, key: PassKey, ends: Vec<(TakeKey, TakeEnd)>) {
         self.collect();
-        let Some(pass) = self.pass.take() else { return };
-        for (take, end) in pass.takes.iter().zip(ends) {
-            // The audio thread gave everything back; what is still out was supplied after that, before word of the
-            // end came, and is unmapped with its ring. The take has no sound there.
-            self.setup.disk.spool_bytes.fetch_sub(take.out_bytes, Relaxed);
-            self.waiting.push_back(CommitCommand::Finish { take: take.key, end });
+        if let Some(pass) = self.pass.take_if(|pass| pass.key == key) {
+            let frames = ends.iter().map(|(_, end)| end.frames).max().unwrap_or_default();
+            self.let_go(pass, frames);
         }
+        self.waiting.extend(ends.into_iter().map(|(take, end)| CommitCommand::Finish { take, end }));
+    }
+
+    /// Takes leave of a pass that is over after `frames` frames. Windows that did not come back (the audio thread
+    /// is gone) are written from the spool, where the sound in them is.
+    fn let_go(&mut self, pass: Supply, frames: Frames) {
+        for take in pass.takes {
+            for span in take.out {
+                // Supplied after the last frame, or lost with its ring: what lies before the end was recorded.
+                let passed = FramePos(frames.0).since(span.start).min(span.frames);
+                let captured = CapturedSpan {
+                    offset: span.offset,
+                    bytes: span.bytes,
+                    passed_bytes: passed.0 as usize * take.frame_bytes,
+                    touched: passed.0 > 0,
+                    map: None,
+                };
+                self.setup.disk.backlog_bytes.fetch_add(span.bytes as u64, Relaxed);
+                self.waiting.push_back(CommitCommand::Captured { take: take.key, span: captured });
+            }
+        }
+        if std::mem::take(&mut self.spool_full_told) {
+            self.tell(DiskEvent::TroubleOver { reason: "spool: the pass is over".to_owned() });
+        }
+    }
+
+    /// Told to quit with a pass on whose other end is gone: nobody will say how it ends.
+    fn finish_orphan(&mut self) {
+        let orphan = |pass: &mut Supply| pass.takes.iter().all(|take| take.windows.is_abandoned());
+        self.collect();
+        let Some(pass) = self.pass.take_if(orphan) else { return };
+        let frames = pass.takes.iter().map(|take| take.collected).max().unwrap_or_default().max(pass.recorded);
+        let frames = Frames(frames.0);
+        let keys: Vec<TakeKey> = pass.takes.iter().map(|take| take.key).collect();
+        self.let_go(pass, frames);
+        let end = TakeEnd { frames, ..TakeEnd::default() };
+        self.waiting.extend(keys.into_iter().map(|take| CommitCommand::Finish { take, end: end.clone() }));
     }
 
     fn tell(&self, event: DiskEvent) {
@@ -341,6 +390,10 @@ impl TakeSupply {
         if setup.means.populate == Populate::Touch && matches!(self.memory, Memory::Spool(_)) {
             spool::reserve(file, span.offset, span.bytes)?;
         }
+        if setup.means.populate == Populate::Touch && file.metadata()?.len() < span.offset + span.bytes as u64 {
+            // A page past the end of the file cannot be touched; the reserve is on its way.
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
         let mut map = Mapping::writable(file, span.offset, span.bytes)?;
         map.populate(setup.means.populate)?;
         map.lock(&setup.budget);
@@ -352,7 +405,6 @@ impl TakeSupply {
     fn take_up(&mut self, mut window: CaptureWindow, unmap: bool) -> CapturedSpan {
         window.map.unlock();
         let bytes = window.map.len();
-        self.out_bytes -= bytes as u64;
         let keep = matches!(self.memory, Memory::Spool(_)) && !unmap;
         CapturedSpan {
             offset: limits::DATA_OFFSET + window.start.0 * self.frame_bytes as u64,

@@ -30,18 +30,28 @@ pub struct TakeFile {
     written: u64,
     /// The same when the header on the disk was last made durable.
     durable: u64,
+    /// A sync has failed. The kernel tells that once and forgets the pages: a later sync that succeeds proves nothing.
+    damaged: bool,
 }
 
 impl TakeFile {
     /// Makes the file, its reserve and its first header. Nothing that was there is touched. Says in
     /// `notes` what could not be had.
     pub fn create(plan: &TakePlan, means: &Means, direct_io: bool, notes: &mut Vec<String>) -> io::Result<TakeFile> {
-        let open = |flags: i32| {
-            let mut options = OpenOptions::new();
-            options.read(true).write(true).custom_flags(flags);
-            options
-        };
-        let file = open(0).create_new(true).mode(0o644).open(&plan.path)?;
+        let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o644).open(&plan.path)?;
+        TakeFile::prepare(file, plan, means, direct_io, notes).inspect_err(|_| {
+            // Made a moment ago, exclusively, and without a sample in it: what it holds of the disk goes back.
+            std::fs::remove_file(&plan.path).ok();
+        })
+    }
+
+    fn prepare(
+        file: File,
+        plan: &TakePlan,
+        means: &Means,
+        direct_io: bool,
+        notes: &mut Vec<String>,
+    ) -> io::Result<TakeFile> {
         let mut take = TakeFile {
             path: plan.path.clone(),
             header: plan.header.clone(),
@@ -52,13 +62,14 @@ impl TakeFile {
             reserved: limits::DATA_OFFSET,
             written: limits::DATA_OFFSET,
             durable: 0,
+            damaged: false,
         };
         take.reserve_ahead(notes)?;
         take.write_header()?;
         take.file.sync_all()?;
         if direct_io && means.direct_io {
             // Tried with the header, since some file systems accept the flag and refuse the write.
-            let file = open(libc::O_DIRECT).open(&plan.path);
+            let file = OpenOptions::new().read(true).write(true).custom_flags(libc::O_DIRECT).open(&plan.path);
             take.past_cache = file.ok().filter(|file| file.write_all_at(&take.page, 0).is_ok());
         }
         if direct_io && take.past_cache.is_none() {
@@ -85,6 +96,11 @@ impl TakeFile {
     /// Whether the header on the disk is behind the sound.
     pub fn is_behind(&self) -> bool {
         self.durable < self.written
+    }
+
+    /// Whether sound that was written may not be on the disk, whatever later calls said.
+    pub fn is_damaged(&self) -> bool {
+        self.damaged
     }
 
     /// Sees to it that there are blocks for the next [`limits::RESERVE_SECONDS`]. Returns whether anything was done.
@@ -123,7 +139,13 @@ impl TakeFile {
             match pwritev(file, &slices, (offset + done as u64) as i64) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 // Whole pages only: what O_DIRECT has cut short goes again from a page's start.
-                Ok(bytes) if self.past_cache.is_some() => done += bytes / limits::PAGE_BYTES * limits::PAGE_BYTES,
+                Ok(bytes) if self.past_cache.is_some() => {
+                    let pages = bytes / limits::PAGE_BYTES * limits::PAGE_BYTES;
+                    if pages == 0 {
+                        return Err(io::ErrorKind::WriteZero.into());
+                    }
+                    done += pages;
+                }
                 Ok(bytes) => done += bytes,
                 Err(nix::errno::Errno::EINTR) => {}
                 Err(error) => return Err(error.into()),
@@ -157,7 +179,7 @@ impl TakeFile {
     /// Makes sound and header durable.
     pub fn sync(&mut self) -> io::Result<()> {
         let written = self.written;
-        self.file.sync_data()?;
+        self.file.sync_data().inspect_err(|_| self.damaged = true)?;
         self.durable = written;
         if self.past_cache.is_none() {
             posix_fadvise(&*self.file, 0, written as i64, PosixFadviseAdvice::POSIX_FADV_DONTNEED).ok();
@@ -169,13 +191,15 @@ impl TakeFile {
     pub fn finish(&mut self, end: &TakeEnd) -> io::Result<()> {
         self.header.data_bytes = end.frames.0 * self.frame_bytes() as u64;
         self.header.bext.time_reference = end.began.0;
-        end.history.clone_into(&mut self.header.bext.coding_history);
+        if !end.history.is_empty() {
+            end.history.clone_into(&mut self.header.bext.coding_history);
+        }
         let end = self.header.file_bytes();
         // Longer only when the last stretch was lost and never written: silence.
         self.file.set_len(end)?;
         self.page.copy_from_slice(&*self.header.build());
         self.file.write_all_at(&self.page, 0)?;
-        self.file.sync_all()
+        self.file.sync_all().inspect_err(|_| self.damaged = true)
     }
 }
 

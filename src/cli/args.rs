@@ -61,7 +61,7 @@ pub struct DeviceArgs {
     #[arg(long, value_name = "FRAMES")]
     pub buffer: Option<usize>,
     /// Milliseconds of sound for which windows are kept ready ahead, if locked memory allows
-    #[arg(long, default_value_t = crate::limits::LEAD_MS_DEFAULT, value_name = "MS")]
+    #[arg(long, default_value_t = crate::limits::LEAD_MS_DEFAULT, value_name = "MS", value_parser = clap::value_parser!(u64).range(20..=60_000))]
     pub lead: u64,
     /// Memory that may be locked, in KiB; the system's limit if that is lower
     #[arg(long, value_name = "KIB")]

@@ -140,7 +140,7 @@ impl Outcome {
             self.tracks,
             self.dropouts,
             self.xruns,
-            audio.minor_faults + audio.major_faults,
+            audio.faults_in_words(),
             audio.cycle_us_mean,
             audio.cycle_us_max,
             audio.scheduling,

@@ -27,6 +27,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 /// How bad something is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -123,7 +124,8 @@ impl Control {
         let mut notices: VecDeque<Notice> = VecDeque::new();
         let means = setup.run.means.notes.iter().chain(&device.facts().notes);
         notices.extend(means.map(|text| Notice { severity: Severity::Caution, text: text.clone() }));
-        let folder = store.path().to_owned();
+        // The spool keeps the path of its take, for a recovery that may start elsewhere.
+        let folder = std::path::absolute(store.path()).map_err(ControlError::Kernel)?;
         let keeper = Keeper::start(store).map_err(ControlError::Kernel)?;
         let running = run::start(device, setup.run).map_err(ControlError::Run)?;
         if let Some(reason) = running.scheduling.reason() {
@@ -211,6 +213,10 @@ impl Control {
 
     /// Makes every track heard that has something placed on it.
     pub fn load_players(&mut self) {
+        if self.is_recording() {
+            // It goes to where the playhead stands, and that would end the pass.
+            return;
+        }
         self.players.load(&self.session, &self.folder, &mut self.running);
     }
 
@@ -242,12 +248,13 @@ impl Control {
 
     /// Drains what the threads told. Call it often; it does not wait.
     pub fn poll(&mut self) {
-        while let Ok(event) = self.running.audio_events.pop() {
+        while let Some(event) = self.running.next_audio_event() {
             self.hear_audio(event);
         }
         while let Ok(event) = self.running.disk_events.try_recv() {
             self.hear_disk(event);
         }
+        self.rescue_pass();
         let problems: Vec<String> = self.keeper.problems().collect();
         for text in problems {
             self.notices.push_back(Notice { severity: Severity::Caution, text });
@@ -310,11 +317,14 @@ impl Control {
     /// Ends everything: the pass is finished, takes are final, the session is saved. Waits as long as the
     /// disk does. What is left to tell comes back.
     pub fn close(mut self) -> (Vec<PassReport>, Vec<Notice>) {
-        self.running.end_audio();
+        // The pass first, while there is somebody to end it: one that is still being made ends at its first frame.
         while self.pass.is_some() {
+            self.stop_pass_once();
             self.poll();
-            std::thread::sleep(std::time::Duration::from_millis(2));
+            std::thread::sleep(Duration::from_millis(5));
         }
+        self.running.end_audio();
+        self.poll();
         self.running.end_disk();
         self.poll();
         self.keeper.save(&self.session);

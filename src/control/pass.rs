@@ -9,6 +9,7 @@ use super::report::{AudioReport, Reading, bare_copy_us};
 use super::{Control, ControlError};
 use crate::butler::means::CapturePath;
 use crate::message::disk::{ButlerCommand, CommitCommand, PassKey, TakeEnd, TakeKey, TakePlan};
+use crate::message::published::NO_PASS;
 use crate::message::{AudioCommand, Capture, LossLog, Pass};
 use crate::session::{NewTake, Session, TakeAccounts, TakeId, TakeState};
 use crate::time::{FramePos, Frames};
@@ -33,6 +34,7 @@ pub struct PassRun {
     before: Box<Session>,
     cost: Option<AudioReport>,
     ended: Option<Ended>,
+    told_to_stop: bool,
 }
 
 struct PassTake {
@@ -64,8 +66,8 @@ pub struct PassReport {
     pub audio_thread: AudioReport,
     /// Its takes.
     pub takes: Vec<TakeReport>,
-    /// The least lead there was.
-    pub lead_frames_min: u64,
+    /// The least lead there was; `None` (`null`) if the pass was over before it was looked at.
+    pub lead_frames_min: Option<u64>,
     /// The longest commit.
     pub commit_us_max: u64,
     /// What a bare copy of a period's bytes to as many places takes here, in microseconds.
@@ -125,7 +127,17 @@ impl Control {
         let key = PassKey(self.fresh_key());
         let plans = takes.iter().map(|take| take.plan.clone()).collect();
         let asked_at = FramePos(self.published().position.load(Relaxed));
-        self.pass = Some(PassRun { key, takes, length, asked_at, base: None, before, cost: None, ended: None });
+        self.pass = Some(PassRun {
+            key,
+            takes,
+            length,
+            asked_at,
+            base: None,
+            before,
+            cost: None,
+            ended: None,
+            told_to_stop: false,
+        });
         self.running.commit.send(CommitCommand::Open { pass: key, takes: plans }).ok();
         Ok(())
     }
@@ -247,6 +259,28 @@ impl Control {
         }
     }
 
+    /// Asks the audio thread to end the pass, when it has it; not twice.
+    pub(super) fn stop_pass_once(&mut self) {
+        if let Some(run) = &mut self.pass
+            && run.base.is_some()
+            && !std::mem::replace(&mut run.told_to_stop, true)
+        {
+            self.send(AudioCommand::Stop);
+        }
+    }
+
+    /// An audio thread that is gone ends no pass: what it had recorded when it was last heard of is finished.
+    pub(super) fn rescue_pass(&mut self) {
+        let recorded = self.published().pass_frames.load(Relaxed);
+        if !self.running.is_alive()
+            && let Some(run) = self.pass.as_ref().filter(|run| run.base.is_some() && run.ended.is_none())
+        {
+            let frames = Frames(if recorded == NO_PASS { 0 } else { recorded });
+            let began = run.asked_at;
+            self.finish_takes(&Ended { frames, lost: Frames(0), xruns: 0, began }, &[]);
+        }
+    }
+
     pub(super) fn pass_began(&mut self, at: FramePos) {
         if let Some(pass) = &self.pass
             && pass.asked_at != at
@@ -260,6 +294,10 @@ impl Control {
     }
 
     pub(super) fn pass_ended(&mut self, pass: &Pass) {
+        if pass.frames.0 > 0 {
+            // The word that it began may have been lost; where it began is not.
+            self.pass_began(pass.began);
+        }
         let Some(run) = &mut self.pass else { return };
         if let Some(base) = &run.base {
             run.cost = Some(Reading::take(&self.running.published, false).since(base, &self.running.scheduling));
@@ -284,20 +322,21 @@ impl Control {
                     self.session.add_loss(take.id, mark.at, mark.frames, &cause).ok();
                 }
             }
+            for log in losses.get(index).into_iter().flatten() {
+                self.session.add_unlisted_losses(take.id, (log.count() - log.marks().len()) as u64).ok();
+            }
             let remark = format!(
                 "Faultless; faults={} xruns={} frames_lost={} cycle_us_max={} path={}",
-                cost.map_or(0, |cost| cost.minor_faults + cost.major_faults),
+                cost.and_then(AudioReport::faults).map_or_else(|| "unknown".to_owned(), |faults| faults.to_string()),
                 ended.xruns,
                 take.lost.0,
                 cost.map_or(0.0, |cost| cost.cycle_us_max),
                 self.running.setup.capture_path,
             );
             let header = &take.plan.header;
-            ends.push(TakeEnd {
-                frames: ended.frames,
-                began: ended.began,
-                history: coding_history_line(header.format, header.rate, header.channels, &remark),
-            });
+            let history = coding_history_line(header.format, header.rate, header.channels, &remark);
+            let end = TakeEnd { frames: ended.frames, began: ended.began, history };
+            ends.push((take.plan.key, end));
         }
         run.ended = Some(Ended { ..*ended });
         let key = run.key;
@@ -312,11 +351,13 @@ impl Control {
         take.finished = true;
         take.trouble.clone_from(&trouble);
         let (id, lost) = (take.id, take.lost);
-        let accounts = run.cost.as_ref().zip(run.ended.as_ref()).map(|(cost, ended)| TakeAccounts {
+        // Without the kernel's figures there is no account: nought would be a claim.
+        let known = run.cost.as_ref().filter(|cost| cost.faults().is_some());
+        let accounts = known.zip(run.ended.as_ref()).map(|(cost, ended)| TakeAccounts {
             xruns: u64::from(ended.xruns),
             frames_lost: lost.0,
-            minor_faults: cost.minor_faults,
-            major_faults: cost.major_faults,
+            minor_faults: cost.minor_faults.unwrap_or(0),
+            major_faults: cost.major_faults.unwrap_or(0),
             cycle_us_max: cost.cycle_us_max.ceil() as u64,
             capture_path: self.running.setup.capture_path.to_string(),
             device: self.running.device.name.clone(),
@@ -365,7 +406,7 @@ impl Control {
             frames_lost: worst.max(ended.lost.0),
             audio_thread,
             takes,
-            lead_frames_min: if lead == u64::MAX { 0 } else { lead },
+            lead_frames_min: (lead != u64::MAX).then_some(lead),
             commit_us_max: disk.commit_us_max.load(Relaxed),
             bare_copy_us,
             bare_copy_ratio,

@@ -12,7 +12,8 @@ use std::time::Duration;
 /// Everything that is counted, at a moment.
 #[derive(Clone, Debug)]
 pub struct Reading {
-    counters: ThreadCounters,
+    /// `None`: the thread was gone.
+    counters: Option<ThreadCounters>,
     /// Voluntary switches less the device's own sleeps, at a moment when it slept.
     beyond: i64,
     cycles: Counts,
@@ -33,12 +34,12 @@ pub struct AudioReport {
     pub scheduling: String,
     /// Periods moved.
     pub cycles: u64,
-    /// Page faults that needed no disk.
-    pub minor_faults: u64,
-    /// Page faults that waited for the disk.
-    pub major_faults: u64,
-    /// Times it gave up the processor beyond waiting for the device.
-    pub voluntary_switches: u64,
+    /// Page faults that needed no disk; `None` (`null`) where the kernel's books were closed before they were read.
+    pub minor_faults: Option<u64>,
+    /// Page faults that waited for the disk, likewise.
+    pub major_faults: Option<u64>,
+    /// Times it gave up the processor beyond waiting for the device, likewise.
+    pub voluntary_switches: Option<u64>,
     /// Microseconds of a cycle, the wait aside: mean.
     pub cycle_us_mean: f64,
     /// 99.99 % of cycles took no longer.
@@ -47,6 +48,18 @@ pub struct AudioReport {
     pub cycle_us_max: f64,
     /// Processor time of the thread, in seconds.
     pub cpu_seconds: f64,
+}
+
+impl AudioReport {
+    /// All page faults; `None` where they are not known.
+    pub fn faults(&self) -> Option<u64> {
+        self.minor_faults.zip(self.major_faults).map(|(minor, major)| minor + major)
+    }
+
+    /// The same in words.
+    pub fn faults_in_words(&self) -> String {
+        self.faults().map_or_else(|| "an unknown number of".to_owned(), |faults| faults.to_string())
+    }
 }
 
 impl Reading {
@@ -69,44 +82,43 @@ impl Reading {
 
     /// What happened since `earlier`.
     pub fn since(&self, earlier: &Reading, scheduling: &Scheduling) -> AudioReport {
-        let counters = self.counters.since(&earlier.counters);
+        let counters = self.counters.zip(earlier.counters).map(|(now, then)| now.since(&then));
         let cycles = self.cycles.since(&earlier.cycles);
         AudioReport {
             scheduling: scheduling.to_string(),
             cycles: cycles.total(),
-            minor_faults: counters.minor_faults,
-            major_faults: counters.major_faults,
-            voluntary_switches: u64::try_from(self.beyond - earlier.beyond).unwrap_or(0),
+            minor_faults: counters.map(|counters| counters.minor_faults),
+            major_faults: counters.map(|counters| counters.major_faults),
+            voluntary_switches: counters.map(|_| u64::try_from(self.beyond - earlier.beyond).unwrap_or(0)),
             cycle_us_mean: round(cycles.mean_us()),
             cycle_us_p9999: round(cycles.quantile_us(0.9999)),
             cycle_us_max: round(cycles.max_us()),
-            cpu_seconds: counters.cpu_ns as f64 / 1e9,
+            cpu_seconds: counters.map_or(0.0, |counters| counters.cpu_ns as f64 / 1e9),
         }
     }
 }
 
 /// Faults since `earlier`, live.
 pub fn faults_since(running: &Running, earlier: &Reading) -> u64 {
-    let now = counters(&running.published);
-    let counters = now.since(&earlier.counters);
-    counters.minor_faults + counters.major_faults
+    let counters = counters(&running.published).zip(earlier.counters).map(|(now, then)| now.since(&then));
+    counters.map_or(0, |counters| counters.minor_faults + counters.major_faults)
 }
 
-fn counters(published: &Published) -> ThreadCounters {
-    ThreadCounters::of(published.thread_id.load(Relaxed)).unwrap_or_default()
+fn counters(published: &Published) -> Option<ThreadCounters> {
+    ThreadCounters::of(published.thread_id.load(Relaxed)).ok()
 }
 
 /// The counters, and voluntary switches less sleeps. The kernel counts a switch when the thread goes to sleep,
 /// the thread counts the sleep when it wakes: while it sleeps the difference is one more. It nearly always
 /// does, so the largest of a few readings is one taken in its sleep, and the same one apart both times.
-fn counters_and_excess(published: &Published) -> (ThreadCounters, i64) {
+fn counters_and_excess(published: &Published) -> (Option<ThreadCounters>, i64) {
     const READINGS: usize = 8;
     let mut best = (counters(published), i64::MIN);
     for _ in 0..READINGS {
         let before = published.device_sleeps.load(Relaxed);
         let now = counters(published);
         if before == published.device_sleeps.load(Relaxed) {
-            let excess = now.voluntary_switches as i64 - before as i64;
+            let excess = now.map_or(0, |now| now.voluntary_switches as i64 - before as i64);
             best = if best.1 < excess { (now, excess) } else { (now, best.1) };
         }
         std::thread::sleep(Duration::from_micros(150));

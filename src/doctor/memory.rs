@@ -19,7 +19,7 @@ fn judge_locks(limit: LockLimit, needs: Needs) -> Finding {
     };
     // What the butler and the read-ahead will do with it.
     let speed = u64::from(needs.rate) * needs.format.bytes() as u64;
-    let lead = |share| plan::lead(share, needs.tracks, needs.format.bytes(), speed, LEAD_MS_DEFAULT);
+    let lead = |share| plan::lead(share, needs.tracks, needs.format.bytes(), speed, LEAD_MS_DEFAULT, 0);
     let (record, play) = (lead(plan::capture_share(room)), lead(plan::playback_share(room)));
     let seconds = |lead: Lead| lead.windows as f64 * lead.window_bytes as f64 / speed as f64;
     let asked = LEAD_MS_DEFAULT as f64 / 1000.0;

@@ -53,6 +53,8 @@ pub struct Engine {
     levels: InputLevels,
     buses: Box<Buses>,
     device_frames: u64,
+    /// It was told to quit; it leaves when everything it had is handed over.
+    leaving: bool,
     next_device: Option<(Box<dyn Device>, Instant)>,
     loss: Option<(FramePos, Frames, LossCause)>,
 }
@@ -95,6 +97,7 @@ impl Engine {
             levels: InputLevels::new(inputs, rate),
             buses: Box::default(),
             device_frames: 0,
+            leaving: false,
             next_device: None,
             loss: None,
         }
@@ -132,9 +135,12 @@ impl Engine {
                 }
                 AudioCommand::Quit => {
                     self.give_everything_back();
-                    return Next::Leave;
+                    self.leaving = true;
                 }
             }
+        }
+        if self.leaving && self.outbox.is_empty() {
+            return Next::Leave;
         }
         if self.transport.motion() == Motion::Arriving && self.published.ready_epoch.load(Acquire) == self.place.epoch {
             self.apply(Event::Arrived);
@@ -277,7 +283,10 @@ impl Engine {
                 self.recorder.end(&mut self.outbox);
                 self.place = Place { course, epoch, stream: 0 };
                 self.voices.pass(&self.place);
-                // The read-ahead watches for it: windows of the locate before are on their way back.
+                // The read-ahead watches the epoch: it must never see the new one with the old stream frame, nor before windows
+                // of the locate before are on their way back.
+                self.published.stream.store(0, Relaxed);
+                self.published.position.store(self.place.position().0, Relaxed);
                 self.published.epoch.store(epoch, Release);
             }
         }

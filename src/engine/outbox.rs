@@ -3,7 +3,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::disallowed_macros)]
 
 use crate::message::AudioEvent;
-use crate::message::published::Published;
+use crate::message::published::{NO_PASS, Published};
 use rtrb::{Producer, PushError};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -41,6 +41,17 @@ impl Outbox {
                 None => std::mem::forget(event),
             }
         }
+    }
+
+    /// Whether nothing is kept. This is realtime-safe.
+    pub fn is_empty(&self) -> bool {
+        self.kept.iter().all(Option::is_none)
+    }
+
+    /// No pass is on any more. Told before the pass is handed over, so that whoever gets it sees that too.
+    /// This is realtime-safe.
+    pub fn publish_no_pass(&self) {
+        self.published.pass_frames.store(NO_PASS, Relaxed);
     }
 
     /// Tries again what was kept. This is realtime-safe.

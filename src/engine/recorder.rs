@@ -143,6 +143,7 @@ impl Recorder {
         }
         let stop = pass.stop_with_it;
         self.begun = false;
+        outbox.publish_no_pass();
         outbox.hand_over(AudioEvent::PassEnded(pass));
         stop
     }
@@ -169,6 +170,10 @@ impl Capture {
             // stores of single samples would wait for them one by one (measured: 18 against 8 us for 24 tracks).
             for piece in memory.chunks_mut(ASSEMBLED_FRAMES * frame_bytes) {
                 let assembled = &mut room[..piece.len()];
+                if self.inputs[..self.channels].iter().any(|channel| input.channels <= *channel) {
+                    // A device that came back with fewer inputs: silence, not what the take before left here.
+                    assembled.fill(0);
+                }
                 for (channel, input_channel) in self.inputs[..self.channels].iter().enumerate() {
                     let lane = Lane { channel, channels: self.channels };
                     let level = convert::record(input, from + done, *input_channel, self.format, assembled, lane);

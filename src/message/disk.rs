@@ -99,8 +99,8 @@ pub enum ButlerCommand {
     Finish {
         /// The pass.
         pass: PassKey,
-        /// How each of its takes ends, in their order.
-        ends: Vec<TakeEnd>,
+        /// How each of its takes ends.
+        ends: Vec<(TakeKey, TakeEnd)>,
     },
     /// Leave, when every pass is finished.
     Quit,
@@ -237,7 +237,7 @@ pub struct SpoolFile {
     pub path: Option<PathBuf>,
 }
 
-/// Numbers of the disk side. Each has one writer, but [`DiskPublished::spool_bytes`].
+/// Numbers of the disk side.
 #[derive(Debug, Default)]
 pub struct DiskPublished {
     /// Frames of lead of the take that has least, now. `u64::MAX` while none is recorded.
@@ -250,7 +250,9 @@ pub struct DiskPublished {
     pub spool_bytes_peak: AtomicU64,
     /// Bytes that wait for the disk.
     pub backlog_bytes: AtomicU64,
-    /// Bytes written to takes.
+    /// Spans among them that are mapped: the kernel allows only so many mappings.
+    pub spans_mapped: AtomicU64,
+    /// Bytes of takes that went the way to the disk, silence included.
     pub committed_bytes: AtomicU64,
     /// The longest write of one run, in microseconds.
     pub commit_us_max: AtomicU64,

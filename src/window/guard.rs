@@ -78,7 +78,9 @@ extern "C" fn on_sigbus(_: i32, info: *mut libc::siginfo_t, _: *mut libc::c_void
     let slots = SLOTS.iter().take(USED.load(Ordering::Relaxed));
     let hit = slots.into_iter().find(|slot| {
         let start = slot.start.load(Ordering::Acquire);
-        start > CLAIMED && start <= address && address < slot.end.load(Ordering::Relaxed)
+        let inside = start > CLAIMED && start <= address && address < slot.end.load(Ordering::Acquire);
+        // The slot may have been given to another mapping between the two: then its start is another one too.
+        inside && slot.start.load(Ordering::Relaxed) == start
     });
     if let Some(slot) = hit {
         slot.hit.store(true, Ordering::Relaxed);

@@ -44,7 +44,8 @@ pub struct Mapping {
 }
 
 impl Mapping {
-    /// Maps `bytes` of `file` from byte `offset`, to be written. Both must be multiples of a page.
+    /// Maps `bytes` of `file` from byte `offset`, to be written. Both must be multiples of a page. That nobody else in this
+    /// program maps the same span to write it is the caller's promise: the butler cuts each take into spans once.
     pub fn writable(file: &File, offset: u64, bytes: usize) -> io::Result<Mapping> {
         check_span(offset, bytes)?;
         let raw = MmapOptions::new().offset(offset).len(bytes).map_raw(file)?;
@@ -63,7 +64,7 @@ impl Mapping {
 
     /// Brings every page in, for the kind of access that the mapping is for. When it returns `Ok`, the
     /// next access to any page of it takes no fault unless the kernel has taken the page back since.
-    pub fn populate(&self, how: Populate) -> io::Result<()> {
+    pub fn populate(&mut self, how: Populate) -> io::Result<()> {
         match (how, self.writable) {
             (Populate::Advise, true) => self.raw.advise(Advice::PopulateWrite),
             (Populate::Advise, false) => self.raw.advise(Advice::PopulateRead),
@@ -80,7 +81,7 @@ impl Mapping {
     }
 
     /// One access a page. For a writable mapping a store that changes nothing.
-    fn touch(&self) {
+    fn touch(&mut self) {
         for at in (0..self.raw.len()).step_by(PAGE_BYTES) {
             if self.writable {
                 // SAFETY: `at` lies inside the mapping, which is writable and which only we hold.
@@ -104,6 +105,8 @@ impl Mapping {
         if self.raw.lock().is_ok() {
             self.grant = Some(grant);
         } else {
+            // The kernel may have locked a part of it: nothing stays locked that is not in the budget.
+            self.raw.unlock().ok();
             budget.count_refused();
         }
         self.grant.is_some()
@@ -223,7 +226,7 @@ mod tests {
             map.populate(how).unwrap();
             map.bytes_mut()[4096] = 7;
             drop(map);
-            let map = Mapping::readable(&file, 8192, 4096).unwrap();
+            let mut map = Mapping::readable(&file, 8192, 4096).unwrap();
             map.populate(how).unwrap();
             let mut out = [0; 2];
             map.copy_out(0, &mut out);
@@ -247,7 +250,7 @@ mod tests {
     fn a_file_cut_short_reads_as_zeros_and_says_so() {
         let file = file(8192);
         std::os::unix::fs::FileExt::write_all_at(&file, &[9; 8192], 0).unwrap();
-        let map = Mapping::readable(&file, 0, 8192).unwrap();
+        let mut map = Mapping::readable(&file, 0, 8192).unwrap();
         map.populate(Populate::Advise).unwrap();
         file.set_len(4096).unwrap();
         let mut out = [1; 8192];
