@@ -13,6 +13,7 @@ use nix::sys::resource::{Usage, UsageWho, getrusage};
 use std::cell::Cell;
 use std::fmt::Write as _;
 use std::io::Write as _;
+use std::process::Command;
 use std::sync::atomic::{AtomicI32, AtomicU8, Ordering::SeqCst};
 
 #[global_allocator]
@@ -187,4 +188,19 @@ pub(crate) fn assert_rt<T>(body: impl FnOnce() -> T) -> T {
     let (out, account) = account(Calls::Trapped, body);
     assert!(account == Account::default(), "{}", account.offences());
     out
+}
+
+/// Runs `body` in a process of its own, where no other test brings memory in.
+pub(crate) fn alone(test: &str, body: fn()) {
+    const ALONE: &str = "FAULTLESS_TEST_ALONE";
+    if std::env::var_os(ALONE).is_some() {
+        return body();
+    }
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--nocapture", "--test-threads=1"])
+        .env(ALONE, "1")
+        .output()
+        .unwrap();
+    let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+    assert!(output.status.success() && text.contains("1 passed"), "{text}");
 }

@@ -3,9 +3,19 @@
 
 use super::account::{Account, Calls, account, assert_rt, can_trap, prepare};
 use memmap2::MmapMut;
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use std::fs::File;
 use std::hint::black_box;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
+
+/// Pages that nobody has touched. Shared ones: a test beside this one brings in all private memory there is.
+fn fresh(pages: usize) -> MmapMut {
+    let file = File::from(memfd_create(c"faultless-planted", MFdFlags::MFD_CLOEXEC).unwrap());
+    file.set_len(pages as u64 * 4096).unwrap();
+    // SAFETY: nobody else has the file.
+    unsafe { MmapMut::map_mut(&file) }.unwrap()
+}
 
 #[test]
 fn nothing_is_held_against_code_that_does_nothing() {
@@ -41,7 +51,7 @@ fn a_grown_vector_is_seen() {
 #[test]
 fn a_fault_on_a_fresh_page_is_seen() {
     prepare();
-    let mut fresh = MmapMut::map_anon(16 * 4096).unwrap();
+    let mut fresh = fresh(16);
     let ((), cost) = account(Calls::Trapped, || (0..16).for_each(|page| fresh[page * 4096] = 1));
     assert!(1 <= cost.minor_faults, "{cost:?}");
     assert_eq!(cost, Account { minor_faults: cost.minor_faults, ..Account::default() }, "a fault is no system call");
@@ -104,7 +114,7 @@ fn a_panic_opens_the_trap_and_assert_rt_says_what_it_saw() {
     };
     let mut doomed = Some(Box::new([1_u8; 100]));
     assert_eq!(told(&mut || drop(doomed.take())), "allocated or freed 1 times; ");
-    let mut page = MmapMut::map_anon(4096).unwrap();
+    let mut page = fresh(1);
     assert_eq!(told(&mut || page[0] = 1), "faulted 1 times; ");
     told(&mut || panic!("planted"));
     // SAFETY: it takes nothing and changes nothing.
