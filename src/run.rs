@@ -170,18 +170,7 @@ pub fn start(device: Box<dyn Device>, setup: RunSetup) -> Result<Running, RunErr
         move || Reader::new(setup).run()
     })?);
 
-    let (granted, grant) = bounded(1);
-    let (go, wait_for_go) = bounded(1);
-    let (started, start_result) = bounded(1);
-    let audio_thread = spawn("audio", limits::AUDIO_STACK_BYTES, {
-        let (published, budget) = (Arc::clone(&published), Arc::clone(&budget));
-        move || audio_thread(engine, device, &published, &budget, &granted, &wait_for_go, &started)
-    })?;
-    let scheduling = grant.recv().map_err(|_| RunError::AudioLost)?;
-    // Everything that the audio thread will touch exists now: code, rings, engine, stacks.
-    process::populate();
-    go.send(()).map_err(|_| RunError::AudioLost)?;
-    start_result.recv().map_err(|_| RunError::AudioLost)?.map_err(RunError::Device)?;
+    let (audio_thread, scheduling) = start_audio(engine, device, &published, &budget)?;
     Ok(Running {
         audio,
         audio_events,
@@ -199,6 +188,28 @@ pub fn start(device: Box<dyn Device>, setup: RunSetup) -> Result<Running, RunErr
         audio_thread: Some(audio_thread),
         disk_threads,
     })
+}
+
+/// Starts the audio thread, brings the program's memory in, and lets it start the device.
+fn start_audio(
+    engine: Engine,
+    device: Box<dyn Device>,
+    published: &Arc<Published>,
+    budget: &Arc<LockBudget>,
+) -> Result<(JoinHandle<()>, Scheduling), RunError> {
+    let (granted, grant) = bounded(1);
+    let (go, wait_for_go) = bounded(1);
+    let (started, start_result) = bounded(1);
+    let audio_thread = spawn("audio", limits::AUDIO_STACK_BYTES, {
+        let (published, budget) = (Arc::clone(published), Arc::clone(budget));
+        move || audio_thread(engine, device, &published, &budget, &granted, &wait_for_go, &started)
+    })?;
+    let scheduling = grant.recv().map_err(|_| RunError::AudioLost)?;
+    // Everything that the audio thread will touch exists now: code, rings, engine, stacks.
+    process::populate();
+    go.send(()).map_err(|_| RunError::AudioLost)?;
+    start_result.recv().map_err(|_| RunError::AudioLost)?.map_err(RunError::Device)?;
+    Ok((audio_thread, scheduling))
 }
 
 /// The audio thread's life. Before the device starts and after it has stopped, it is a thread like any other.

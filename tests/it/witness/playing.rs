@@ -263,8 +263,15 @@ fn with_nobody_to_take_them_boxes_are_kept_and_then_leaked_but_never_freed() {
     }
     rig.turns(3);
     rig.send(AudioCommand::Quit);
-    assert_eq!(rig.turn(), Next::Leave);
-    assert_eq!(removed(rig.told()), 1);
+    // It leaves when what it kept has found room.
+    assert_eq!(rig.turn(), Next::Continue);
+    let (mut home, mut turns) = (0, 0);
+    while rig.turn() == Next::Continue {
+        home += removed(rig.told());
+        turns += 1;
+        assert!(turns < 100, "what is kept goes out, one a turn");
+    }
+    assert!(10 < home, "{home}");
 }
 
 #[test]

@@ -50,7 +50,11 @@ fn record(control: &mut Control, frames: u64) -> PassReport {
 /// What the pass cost and what it holds.
 fn check(control: &Control, report: &PassReport, frames: u64) {
     let audio = &report.audio_thread;
-    assert_eq!((audio.minor_faults, audio.major_faults, audio.voluntary_switches), (Some(0), Some(0), Some(0)), "{audio:?}");
+    assert_eq!(
+        (audio.minor_faults, audio.major_faults, audio.voluntary_switches),
+        (Some(0), Some(0), Some(0)),
+        "{audio:?}"
+    );
     assert_eq!((report.frames, report.takes.len()), (frames, INPUTS));
     assert!(frames / 64 <= audio.cycles + report.frames_lost / 64, "{audio:?}");
     if 0 < report.frames_lost {
