@@ -59,6 +59,8 @@ pub struct Butler {
     /// What the committer's channel had no room for, in order.
     waiting: VecDeque<CommitCommand>,
     spool_full_told: bool,
+    /// A pass for which there were no windows: its takes are open and wait for their end.
+    stillborn: Option<(PassKey, Vec<TakeKey>)>,
     quitting: bool,
 }
 
@@ -98,7 +100,7 @@ impl Memory {
 impl Butler {
     /// A butler with nothing to do.
     pub fn new(setup: ButlerSetup) -> Butler {
-        Butler { setup, pass: None, waiting: VecDeque::new(), spool_full_told: false, quitting: false }
+        Butler { setup, pass: None, waiting: VecDeque::new(), spool_full_told: false, stillborn: None, quitting: false }
     }
 
     /// Works until it is told to quit and every pass is finished.
@@ -127,6 +129,9 @@ impl Butler {
                 let mut notes = Vec::new();
                 let windows =
                     self.prepare(pass, &takes, &files, rate, &mut notes).map_err(|error| format!("spool: {error}"));
+                if windows.is_err() {
+                    self.stillborn = Some((pass, takes.iter().map(|take| take.key).collect()));
+                }
                 self.tell(DiskEvent::PassReady { pass, windows, notes });
             }
             ButlerCommand::Finish { pass, ends } => self.finish(pass, ends),
@@ -172,12 +177,11 @@ impl Butler {
         self.pass = Some(Supply { key, takes: supplies, lead });
         self.setup.disk.lead_frames_min.store(u64::MAX, Relaxed);
         self.supply();
-        if self
-            .pass
-            .as_ref()
-            .is_some_and(|pass| pass.takes.iter().any(|take| take.windows.waiting() < limits::LEAD_WINDOWS_MIN))
-        {
-            self.pass = None;
+        let scarce =
+            |pass: &mut Supply| pass.takes.iter().any(|take| take.windows.waiting() < limits::LEAD_WINDOWS_MIN);
+        if let Some(pass) = self.pass.take_if(scarce) {
+            let held = pass.takes.iter().map(|take| take.next.0 * take.frame_bytes as u64).sum();
+            self.setup.disk.spool_bytes.fetch_sub(held, Relaxed);
             return Err(io::Error::other("no memory for windows; close programs or lower the track count"));
         }
         if !lead.fits || before < self.setup.budget.refused() {
@@ -286,6 +290,11 @@ impl Butler {
     }
 
     fn finish(&mut self, key: PassKey, ends: Vec<TakeEnd>) {
+        if let Some((_, takes)) = self.stillborn.take_if(|(pass, _)| *pass == key) {
+            let ends = takes.into_iter().zip(ends).map(|(take, end)| CommitCommand::Finish { take, end });
+            self.waiting.extend(ends);
+            return;
+        }
         if self.pass.as_ref().is_none_or(|pass| pass.key != key) {
             return;
         }
