@@ -269,6 +269,13 @@ impl Session {
         Ok(())
     }
 
+    /// Counts losses of a take whose places are not known.
+    pub fn add_unlisted_losses(&mut self, id: TakeId, count: u64) -> Result<(), EditError> {
+        let take = self.take_mut(id)?;
+        take.losses_unlisted = take.losses_unlisted.saturating_add(count);
+        Ok(())
+    }
+
     /// Sends a take to the trash and removes its regions.
     pub fn trash_take(&mut self, id: TakeId) -> Result<(), EditError> {
         let take = self.take_mut(id)?;
