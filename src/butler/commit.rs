@@ -288,7 +288,9 @@ impl Committer {
         while at < self.takes.len() {
             let take = &mut self.takes[at];
             let done = take.pending.is_empty() || RETRIES_AT_END < take.failures;
-            let Some(end) = take.end.clone().filter(|_| done && self.resting.is_none()) else {
+            // What is given up does not wait for the rest that the last failure brought about.
+            let due = self.resting.is_none() || RETRIES_AT_END < take.failures;
+            let Some(end) = take.end.clone().filter(|_| done && due) else {
                 at += 1;
                 continue;
             };
@@ -434,6 +436,7 @@ fn words(error: &io::Error) -> String {
         Some(libc::EDQUOT) => "the quota is used up; delete or move files".to_owned(),
         Some(libc::EROFS) => "the file system is read-only; mount it for writing or record elsewhere".to_owned(),
         Some(libc::EACCES | libc::EPERM) => "no right to write here; choose a folder that is yours".to_owned(),
+        Some(libc::EFBIG) => "no file may become that large here; record to another disk".to_owned(),
         Some(libc::EIO) => "the disk reports an error; record to another one".to_owned(),
         Some(libc::EEXIST) => "there is a file of that name already".to_owned(),
         _ => error.to_string(),

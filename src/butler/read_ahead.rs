@@ -18,8 +18,9 @@ use crate::window::map::Mapping;
 use crate::window::playback::{PlaybackWindow, ReaderPlaybackWindows};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use std::collections::{HashMap, VecDeque};
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
@@ -333,8 +334,18 @@ impl OpenTake {
 
 fn open_take(path: &PathBuf) -> Result<OpenTake, String> {
     let told = |reason: &dyn std::fmt::Display| format!("{}: {reason}; the track is silent there", path.display());
-    let mut file = File::open(path).map_err(|error| told(&error))?;
-    let bytes = file.metadata().map_err(|error| told(&error))?.len();
+    // A session may come from elsewhere: a pipe would hold this thread up for ever, a link leads out of the folder.
+    let flags = libc::O_NONBLOCK | libc::O_NOFOLLOW;
+    let mut file =
+        OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(|error| match error.raw_os_error() {
+            Some(libc::ELOOP) => told(&"it is a link"),
+            _ => told(&error),
+        })?;
+    let stat = file.metadata().map_err(|error| told(&error))?;
+    if !stat.is_file() {
+        return Err(told(&"it is not a regular file"));
+    }
+    let bytes = stat.len();
     let layout = parse(&mut file, bytes).map_err(|error| told(&error))?;
     let format = layout.encoding.take_format().ok_or_else(|| told(&"32-bit integer samples cannot be played yet"))?;
     if limits::TAKE_CHANNEL_COUNT_MAX < usize::from(layout.channels) {

@@ -90,8 +90,8 @@ struct TakeSupply {
     next: FramePos,
     /// The spans of the windows that are out, in order.
     out: VecDeque<plan::CaptureSpan>,
-    /// Where the last window that came back ended.
-    collected: FramePos,
+    /// How far the record position is known to have come: by the windows that came back.
+    passed: FramePos,
 }
 
 /// What windows are cut from.
@@ -193,7 +193,7 @@ impl Butler {
                 window_bytes: plan::window_bytes(take.frame_bytes(), lead.window_bytes),
                 phase: index,
                 next: FramePos(0),
-                collected: FramePos(0),
+                passed: FramePos(0),
                 out: VecDeque::new(),
             });
         }
@@ -254,7 +254,7 @@ impl Butler {
         let Some(pass) = &mut self.pass else { return };
         for take in &mut pass.takes {
             while let Some(window) = take.windows.collect() {
-                take.collected = window.start + window.frames;
+                take.passed = take.passed.max(window.start + window.passed);
                 take.out.pop_front();
                 let mapped = self.setup.disk.spans_mapped.load(Relaxed);
                 let span = take.take_up(window, limits::MAPPED_BACKLOG_MAX as u64 <= mapped);
@@ -370,7 +370,7 @@ impl Butler {
         let orphan = |pass: &mut Supply| pass.takes.iter().all(|take| take.windows.is_abandoned());
         self.collect();
         let Some(pass) = self.pass.take_if(orphan) else { return };
-        let frames = pass.takes.iter().map(|take| take.collected).max().unwrap_or_default().max(pass.recorded);
+        let frames = pass.takes.iter().map(|take| take.passed).max().unwrap_or_default().max(pass.recorded);
         let frames = Frames(frames.0);
         let keys: Vec<TakeKey> = pass.takes.iter().map(|take| take.key).collect();
         self.let_go(pass, frames);

@@ -13,6 +13,9 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+/// What is said where blocks cannot be had ahead.
+const NO_RESERVE: &str = "no fallocate here: blocks are not reserved, a full disk is noticed late";
+
 /// The file of a take that is open.
 pub struct TakeFile {
     /// Where it is.
@@ -64,6 +67,9 @@ impl TakeFile {
             durable: 0,
             damaged: false,
         };
+        if !means.reserve {
+            notes.push(NO_RESERVE.to_owned());
+        }
         take.reserve_ahead(notes)?;
         take.write_header()?;
         take.file.sync_all()?;
@@ -116,7 +122,7 @@ impl TakeFile {
                 Ok(()) => {}
                 Err(nix::errno::Errno::EOPNOTSUPP | nix::errno::Errno::ENOSYS) => {
                     self.reserve = false;
-                    notes.push("no fallocate here: blocks are not reserved, a full disk is noticed late".to_owned());
+                    notes.push(NO_RESERVE.to_owned());
                 }
                 Err(error) => return Err(error.into()),
             }

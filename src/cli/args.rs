@@ -86,7 +86,7 @@ pub struct RecordArgs {
     #[arg(long, value_name = "FORMAT")]
     pub format: Option<TakeFormat>,
     /// Stop by itself after so many seconds, to the frame
-    #[arg(long, value_name = "S")]
+    #[arg(long, value_name = "S", allow_negative_numbers = true)]
     pub seconds: Option<f64>,
     /// Where captured sound goes first: 'spool' (nothing can hold it up) or 'direct' (the file itself)
     #[arg(long, default_value = "spool", value_name = "PATH")]
@@ -114,7 +114,7 @@ pub struct PlayArgs {
     #[arg(long, value_name = "TIME")]
     pub from: Option<String>,
     /// Stop after so many seconds; at the end of the session if not given
-    #[arg(long, value_name = "S")]
+    #[arg(long, value_name = "S", allow_negative_numbers = true)]
     pub seconds: Option<f64>,
     /// End with one line of JSON on standard output
     #[arg(long)]

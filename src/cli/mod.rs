@@ -29,7 +29,15 @@ impl<E: Display> From<E> for Failure {
 
 /// Runs the mode that the arguments name.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) if error.use_stderr() => {
+            say(&format!("faultless: {}", one_line(&error.to_string())));
+            return ExitCode::from(ARGUMENTS_UNREADABLE);
+        }
+        // Help and version: printed where they belong.
+        Err(error) => error.exit(),
+    };
     let done = match cli.mode {
         Mode::Record(args) => record::run(&args),
         Mode::Play(args) => play::run(&args),
@@ -45,6 +53,16 @@ pub fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The exit status for arguments that cannot be read.
+const ARGUMENTS_UNREADABLE: u8 = 2;
+
+/// What the argument parser says before it goes on about usage.
+fn one_line(text: &str) -> String {
+    let said: Vec<&str> = text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
+    let said = said.join(" ");
+    format!("{}; 'faultless --help' tells more", said.strip_prefix("error: ").unwrap_or(&said))
 }
 
 /// A line on standard error. That it cannot be written changes nothing.

@@ -7,7 +7,7 @@ use crate::control::pass::PassReport;
 use crate::control::{Control, Notice, Setup, Severity};
 use crate::format::TakeFormat;
 use crate::session::session_file::{SessionError, open_read_only};
-use crate::time::{Clock, Frames};
+use crate::time::{Clock, Frames, SampleRate};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
@@ -30,6 +30,10 @@ pub fn run(args: &RecordArgs) -> Result<(), Failure> {
     let rate = before.as_ref().map(crate::session::Session::rate);
     if args.inputs == Some(0) {
         return Err(Failure("--inputs 0: at least one is meant".to_owned()));
+    }
+    // Whatever is wrong with the arguments is said before anything is made.
+    if let Some(seconds) = args.seconds {
+        choose::frames(seconds, SampleRate(1))?;
     }
     let outputs = if args.play_along { None } else { Some(0) };
     let signal = choose::signal(&args.signal)?;
@@ -59,9 +63,10 @@ pub fn run(args: &RecordArgs) -> Result<(), Failure> {
     }
     control.record(Frames(length))?;
     let mut stopped = false;
+    let mut reason = None;
     while control.is_recording() {
         control.poll();
-        show_notices(&mut control, &mut line);
+        reason = show_notices(&mut control, &mut line).or(reason);
         line.draw(&control, true);
         if is_raised(&ended) && !stopped && control.pass_reading().is_some() {
             control.stop();
@@ -79,7 +84,8 @@ pub fn run(args: &RecordArgs) -> Result<(), Failure> {
         say_notice(&notice);
     }
     let Some(report) = finished.or_else(|| reports.into_iter().next()) else {
-        return Err(Failure(format!("{}: nothing was recorded", args.session.display())));
+        let reason = reason.map_or_else(String::new, |reason| format!(": {reason}"));
+        return Err(Failure(format!("{}: nothing was recorded{reason}", args.session.display())));
     };
     let (device, capture_path, folder) = facts;
     if args.json {
@@ -121,12 +127,17 @@ fn await_windows(control: &mut Control, line: &mut StatusLine) {
     }
 }
 
-/// Shows what there is to show.
-pub fn show_notices(control: &mut Control, line: &mut StatusLine) {
+/// Shows what there is to show. Returns the last loss among it.
+pub fn show_notices(control: &mut Control, line: &mut StatusLine) -> Option<String> {
+    let mut loss = None;
     while let Some(notice) = control.take_notice() {
         line.clear();
         say_notice(&notice);
+        if notice.severity == Severity::Loss {
+            loss = Some(notice.text);
+        }
     }
+    loss
 }
 
 /// One notice, its weight in front.
@@ -157,7 +168,7 @@ fn introduction(control: &Control, inputs: usize, format: TakeFormat) -> String 
     text
 }
 
-fn summary(report: &PassReport, folder: &str, rate: crate::time::SampleRate) -> String {
+fn summary(report: &PassReport, folder: &str, rate: SampleRate) -> String {
     let audio = &report.audio_thread;
     format!(
         "{} takes of {} in {folder}\n{} frames lost, {} xruns, {} page faults, {} voluntary switches; cycle {:.1} us mean ({} bare copies), {:.1} us worst; {}",

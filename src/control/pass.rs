@@ -321,9 +321,8 @@ impl Control {
                     let cause = mark.cause.map_or_else(|| "overrun".to_owned(), |cause| cause.to_string());
                     self.session.add_loss(take.id, mark.at, mark.frames, &cause).ok();
                 }
-            }
-            for log in losses.get(index).into_iter().flatten() {
-                self.session.add_unlisted_losses(take.id, (log.count() - log.marks().len()) as u64).ok();
+                let unlisted = log.count() - log.marks().len();
+                self.session.add_unlisted_losses(take.id, unlisted as u64).ok();
             }
             let remark = format!(
                 "Faultless; faults={} xruns={} frames_lost={} cycle_us_max={} path={}",

@@ -255,13 +255,6 @@ impl Session {
         Ok(())
     }
 
-    /// Notes losses of which only the number is known.
-    pub fn add_unlisted_losses(&mut self, id: TakeId, count: u64) -> Result<(), EditError> {
-        let take = self.take_mut(id)?;
-        take.losses_unlisted = take.losses_unlisted.saturating_add(count);
-        Ok(())
-    }
-
     /// Notes a lost stretch of a take: in the list while that has room, in its count always.
     pub fn add_loss(&mut self, id: TakeId, at: FramePos, frames: Frames, cause: &str) -> Result<(), EditError> {
         if at.0.checked_add(frames.0).is_none_or(|end| POSITION_MAX < end) {
@@ -273,6 +266,13 @@ impl Session {
         } else {
             take.losses_unlisted = take.losses_unlisted.saturating_add(1);
         }
+        Ok(())
+    }
+
+    /// Counts losses of a take whose places are not known.
+    pub fn add_unlisted_losses(&mut self, id: TakeId, count: u64) -> Result<(), EditError> {
+        let take = self.take_mut(id)?;
+        take.losses_unlisted = take.losses_unlisted.saturating_add(count);
         Ok(())
     }
 

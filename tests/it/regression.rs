@@ -1,0 +1,99 @@
+//! Defects that were found once, each with the test that found it. Thread: test.
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+
+use crate::record::{await_sound, on_a_disk_that_refuses, refuse_above};
+use crate::util::{DEEP, PATIENCE, faultless, place, read_wav, record, run, spools};
+use faultless::device::signal::ramp;
+use faultless::session::TakeState;
+use faultless::session::session_file::open_read_only;
+use serde_json::json;
+use std::fs;
+use std::process::Command;
+
+#[test]
+fn more_losses_than_a_take_lists_are_counted() {
+    let place = place();
+    let folder = place.path().join("session");
+    let orders: Vec<String> = (1..=200).map(|at| format!("xrun={}+7", at * 400)).collect();
+    let arguments = format!("--device virtual:free,{} --inputs 1 --seconds 2", orders.join(","));
+    let found = run(record(&folder, &arguments)).done().json();
+    assert_eq!((&found["xruns"], &found["frames_lost"]), (&json!(200), &json!(1400)));
+    let session = open_read_only(&folder).unwrap();
+    let take = &session.takes()[0];
+    assert_eq!(take.losses.len() as u64 + take.losses_unlisted, 200, "no loss is silent");
+    assert_eq!(take.accounts.as_ref().unwrap().frames_lost, 1400);
+}
+
+#[test]
+fn a_disk_that_refuses_to_the_end_is_told_and_the_spool_is_kept() {
+    let place = place();
+    let folder = place.path().join("session");
+    let program = on_a_disk_that_refuses(&folder, &format!("--device virtual --inputs 2 --seconds 2.5 {DEEP}"));
+    await_sound(&folder.join("audio/In 1-1.wav"));
+    refuse_above(&program, "100000");
+    let run = program.wait(PATIENCE);
+    assert_eq!(run.code, Some(1), "{}", run.err);
+    assert!(run.err.contains("what is missing is kept in"), "{}", run.err);
+    let session = open_read_only(&folder).unwrap();
+    for take in session.takes() {
+        assert_eq!(take.state, TakeState::Recording, "to be recovered");
+        let kept: Vec<_> = spools(take).into_iter().filter(|path| path.exists()).collect();
+        assert_eq!(kept.len(), 1, "{}", run.err);
+        fs::remove_file(&kept[0]).unwrap();
+        // What is in the file is the ramp, and its header promises no more.
+        let (_, samples) = read_wav(&folder.join(take.path()));
+        let first = (samples[0] + (1 << 23)) as u64;
+        assert!(samples.iter().zip(first..).all(|(value, frame)| *value == ramp(frame, 0)));
+    }
+}
+
+#[test]
+fn more_tracks_than_the_spool_has_windows_for_are_refused_in_words() {
+    let place = place();
+    let folder = place.path().join("session");
+    let run = run(record(&folder, "--device virtual:free --inputs 24 --seconds 1 --spool-limit 1"));
+    run.refused(&["no memory for windows"]);
+    let session = open_read_only(&folder).unwrap();
+    assert!(session.takes().iter().flat_map(spools).all(|spool| !spool.exists()));
+}
+
+#[test]
+fn a_pipe_or_a_link_in_place_of_a_take_holds_nothing_up() {
+    let place = place();
+    let folder = place.path().join("session");
+    run(record(&folder, "--device virtual:free --inputs 3 --seconds 0.5")).done();
+    let take = |number: u32| folder.join(format!("audio/In {number}-1.wav"));
+    fs::rename(take(2), place.path().join("elsewhere.wav")).unwrap();
+    std::os::unix::fs::symlink(place.path().join("elsewhere.wav"), take(2)).unwrap();
+    fs::remove_file(take(3)).unwrap();
+    assert!(Command::new("mkfifo").arg(take(3)).status().unwrap().success());
+    let run = run(faultless("play", &folder, "--device virtual:free --json")).done();
+    assert_eq!((&run.json()["frames"], &run.json()["dropouts"]), (&json!(24_000), &json!(0)));
+    let told: Vec<&str> = run.err.lines().filter(|line| line.contains("the track is silent there")).collect();
+    assert_eq!(told.len(), 2, "{}", run.err);
+    assert!(told[0].contains("it is a link") && told[1].contains("not a regular file"), "{}", run.err);
+}
+
+#[test]
+fn wrong_arguments_are_one_line_and_make_nothing() {
+    let place = place();
+    let folder = place.path().join("session");
+    let cases = [
+        ("--seconds NaN", "--seconds NaN"),
+        ("--seconds -3", "--seconds -3"),
+        ("--seconds 0", "--seconds 0"),
+        ("--seconds inf", "--seconds inf"),
+        ("--seconds soon", "--seconds"),
+        ("--format s20", "s20"),
+        ("--capture-path tape", "tape"),
+        ("--inputs 0", "--inputs 0"),
+        ("--inputs -1", "-1"),
+        ("--period 0", "--period 0"),
+        ("--frequency 5", "--frequency"),
+        ("--signal noise", "noise"),
+    ];
+    for (arguments, word) in cases {
+        run(faultless("record", &folder, &format!("--device virtual:free {arguments}"))).refused(&[word]);
+        assert!(!folder.exists(), "{arguments}");
+    }
+}

@@ -1,0 +1,346 @@
+//! What the end-to-end tests share: the program and what it said, sessions, takes held against the ramp. Thread: test.
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+
+use faultless::device::signal::ramp;
+use faultless::format::TakeFormat;
+use faultless::session::session_file::{OpenSession, open_read_only};
+use faultless::session::{Session, Take};
+use faultless::time::SampleRate;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// How long the program may take for what these tests ask of it, on a machine with much else to do.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
+
+/// A buffer so deep that a busy machine makes no xrun that a test did not order.
+pub(crate) const DEEP: &str = "--buffer 960000";
+
+/// A folder beside what was built, on the same disk; gone with the value.
+pub(crate) fn place() -> TempDir {
+    tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap()
+}
+
+/// Whether the tests run as root.
+pub(crate) fn is_root() -> bool {
+    nix::unistd::geteuid().is_root()
+}
+
+/// Says that a test, or a part of it, cannot be had here.
+pub(crate) fn skip(what: &str, reason: &str) {
+    eprintln!("SKIPPED {what}: {reason}");
+}
+
+/// The program, in a mode, on a path, with further arguments separated by blanks.
+pub(crate) fn faultless(mode: &str, path: &Path, arguments: &str) -> Command {
+    with_program(Command::new(env!("CARGO_BIN_EXE_faultless")), mode, path, arguments)
+}
+
+/// `record`, with the ramp.
+pub(crate) fn record(path: &Path, arguments: &str) -> Command {
+    faultless("record", path, &format!("--signal ramp --json {arguments}"))
+}
+
+/// The same arguments for a program that `command` names already.
+pub(crate) fn with_program(mut command: Command, mode: &str, path: &Path, arguments: &str) -> Command {
+    command.env_remove("FAULTLESS_WITHOUT").arg(mode).arg(path).args(arguments.split_whitespace());
+    command
+}
+
+/// A command that starts another one.
+pub(crate) fn before(words: &str, command: &Command) -> Command {
+    let mut words = words.split_whitespace();
+    let mut outer = Command::new(words.next().unwrap());
+    outer.args(words).arg(command.get_program()).args(command.get_args()).env_remove("FAULTLESS_WITHOUT");
+    for (key, value) in command.get_envs() {
+        if let Some(value) = value {
+            outer.env(key, value);
+        }
+    }
+    outer
+}
+
+/// A program that runs. Dropping it ends it.
+pub(crate) struct Started {
+    child: Child,
+    out: File,
+    err: File,
+    shown: String,
+}
+
+/// What a program left.
+pub(crate) struct Run {
+    /// Exit status; `None`: killed by a signal.
+    pub(crate) code: Option<i32>,
+    /// Standard output.
+    pub(crate) out: String,
+    /// Standard error.
+    pub(crate) err: String,
+    shown: String,
+}
+
+/// Starts a program with its output in files, so that it never waits for us.
+pub(crate) fn start(mut command: Command) -> Started {
+    let (out, err) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
+    let shown = format!("{command:?}");
+    let child = command
+        .stdin(Stdio::null())
+        .stdout(out.try_clone().unwrap())
+        .stderr(err.try_clone().unwrap())
+        .spawn()
+        .unwrap_or_else(|error| panic!("{shown}: {error}"));
+    Started { child, out, err, shown }
+}
+
+/// Runs a program to its end.
+pub(crate) fn run(command: Command) -> Run {
+    start(command).wait(PATIENCE)
+}
+
+impl Started {
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends it a signal, by its name.
+    pub(crate) fn signal(&self, name: &str) {
+        let done = Command::new("kill").args(["-s", name, &self.pid().to_string()]).status().unwrap();
+        assert!(done.success());
+    }
+
+    /// Whether it is still there.
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// Waits for its end.
+    pub(crate) fn wait(mut self, patience: Duration) -> Run {
+        let until = Instant::now() + patience;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                let (out, err) = (text(&mut self.out), text(&mut self.err));
+                return Run { code: status.code(), out, err, shown: std::mem::take(&mut self.shown) };
+            }
+            if until < Instant::now() {
+                self.child.kill().unwrap();
+                self.child.wait().unwrap();
+                panic!("{}: not done after {patience:?}\n{}{}", self.shown, text(&mut self.out), text(&mut self.err));
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        // Gone already in the usual case.
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+fn text(file: &mut File) -> String {
+    let mut bytes = Vec::new();
+    file.seek(SeekFrom::Start(0)).unwrap();
+    file.read_to_end(&mut bytes).unwrap();
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+impl Run {
+    /// It did its work.
+    #[track_caller]
+    pub(crate) fn done(self) -> Run {
+        assert_eq!(self.code, Some(0), "{}\n{}{}", self.shown, self.out, self.err);
+        self
+    }
+
+    /// The last line of standard output.
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        assert!(self.out.ends_with('\n'), "{}\n{}{}", self.shown, self.out, self.err);
+        let last = self.out.lines().last().unwrap();
+        let value: Value = serde_json::from_str(last).unwrap_or_else(|error| panic!("{error}: {last}"));
+        assert!(value.is_object(), "{last}");
+        value
+    }
+
+    /// It refused: no success, and one line `faultless: ` that holds each of `words`.
+    #[track_caller]
+    pub(crate) fn refused(&self, words: &[&str]) {
+        let told = format!("{}\nstatus {:?}\n{}{}", self.shown, self.code, self.out, self.err);
+        assert!(matches!(self.code, Some(1..=2)), "{told}");
+        let lines: Vec<&str> = self.err.lines().filter(|line| line.starts_with("faultless: ")).collect();
+        assert_eq!(lines.len(), 1, "{told}");
+        assert_eq!(self.err.lines().last(), Some(lines[0]), "{told}");
+        for word in words {
+            assert!(lines[0].contains(word), "'{word}' is not in it\n{told}");
+        }
+        assert!(self.out.is_empty(), "{told}");
+    }
+}
+
+/// Opens a session, has it changed, saves it.
+pub(crate) fn edit(folder: &Path, change: impl FnOnce(&mut Session)) {
+    let (mut store, mut session) = OpenSession::open(folder).unwrap();
+    change(&mut session);
+    store.save(&session).unwrap();
+}
+
+/// A new session with a track for each list of inputs, all armed.
+pub(crate) fn new_session(folder: &Path, rate: u32, format: TakeFormat, tracks: &[&[u32]]) {
+    let (mut store, mut session) = OpenSession::create(folder, "test", SampleRate(rate), format).unwrap();
+    for (index, inputs) in tracks.iter().enumerate() {
+        let id = session.add_track(&format!("Track {}", index + 1), inputs).unwrap();
+        session.track_mut(id).unwrap().armed = true;
+    }
+    store.save(&session).unwrap();
+}
+
+/// Every file below a folder with its bytes: what must not have changed.
+pub(crate) fn contents(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(contents(&path));
+        } else {
+            // A lock says who has the session open, and is none of its contents.
+            if path.file_name() != Some(OsStr::new("session.lock")) {
+                found.insert(path.clone(), fs::read(&path).unwrap());
+            }
+        }
+    }
+    found
+}
+
+/// What all takes of a pass were found to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Checked {
+    /// Takes.
+    pub(crate) takes: usize,
+    /// Frames of each.
+    pub(crate) frames: u64,
+    /// Frames lost, of the take that lost most.
+    pub(crate) lost: u64,
+    /// The device's frame that is frame 0 of each, modulo 2^24; 0 if all is silent.
+    pub(crate) began: u64,
+}
+
+/// Holds every take of a session against the ramp, sample by sample. A frame that the session lists as lost must be
+/// silent, every other one the ramp. Takes of a pass have one length and one start. No take leaves a spool behind.
+#[track_caller]
+pub(crate) fn check(folder: &Path) -> Vec<Checked> {
+    let session = open_read_only(folder).unwrap();
+    let mut passes: BTreeMap<u32, Checked> = BTreeMap::new();
+    for take in session.takes() {
+        let (lost, began) = check_take(folder, take);
+        let found = Checked { takes: 1, frames: take.frames.0, lost, began: began.unwrap_or(0) };
+        passes
+            .entry(take.pass)
+            .and_modify(|pass| {
+                assert_eq!((pass.frames, pass.began), (found.frames, found.began), "{}", take.file);
+                pass.takes += 1;
+                pass.lost = pass.lost.max(lost);
+            })
+            .or_insert(found);
+        for spool in spools(take) {
+            assert!(!spool.exists(), "{} was left behind", spool.display());
+        }
+    }
+    assert!(!passes.is_empty(), "{}: no takes", folder.display());
+    passes.into_values().collect()
+}
+
+/// Where the spool of a take may lie.
+pub(crate) fn spools(take: &Take) -> Vec<PathBuf> {
+    let name = format!("{}.spool", take.uuid);
+    let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
+    let places = runtime.into_iter().chain([PathBuf::from("/dev/shm")]);
+    places
+        .flat_map(|place| fs::read_dir(place).into_iter().flatten().flatten())
+        .filter(|entry| entry.file_name().to_string_lossy().starts_with("faultless-"))
+        .map(|entry| entry.path().join(&name))
+        .collect()
+}
+
+/// One take, as an ordinary reader of WAV files finds it. Returns frames lost and the device's first frame.
+#[track_caller]
+fn check_take(folder: &Path, take: &Take) -> (u64, Option<u64>) {
+    let path = folder.join(take.path());
+    let (spec, samples) = read_wav(&path);
+    assert_eq!(u32::from(spec.channels), take.channels, "{}", take.file);
+    assert_eq!(spec.sample_rate, take.rate.0, "{}", take.file);
+    let channels = take.channels as usize;
+    assert_eq!((samples.len() / channels) as u64, take.frames.0, "{}: length", take.file);
+    let bytes = take.frames.0 * (take.format.bytes() * channels) as u64;
+    assert_eq!(fs::metadata(&path).unwrap().len(), 4096 + bytes + bytes % 2, "{}: bytes of the file", take.file);
+    let (mut lost, mut silent) = (0, vec![false; take.frames.0 as usize]);
+    for loss in &take.losses {
+        lost += loss.frames.0;
+        silent[loss.at.0 as usize..][..loss.frames.0 as usize].fill(true);
+    }
+    assert_eq!(take.accounts.as_ref().map(|accounts| accounts.frames_lost), Some(lost), "{}", take.file);
+    let began = first_frame(take, &samples, &silent);
+    for (frame, values) in samples.chunks_exact(channels).enumerate() {
+        for (value, input) in values.iter().zip(&take.inputs) {
+            let want = match began {
+                Some(began) if !silent[frame] => {
+                    stored(ramp(began + frame as u64, u64::from(*input)), spec.bits_per_sample)
+                }
+                _ => 0,
+            };
+            assert_eq!(*value, want, "{}: frame {frame} of {}, input {input}", take.file, take.frames.0);
+        }
+    }
+    (lost, began)
+}
+
+/// The device's frame that frame 0 of a take is, from its first frames that were not lost. A 16-bit take has lost
+/// the ramp's low bits: it is looked for where they turn.
+fn first_frame(take: &Take, samples: &[i32], silent: &[bool]) -> Option<u64> {
+    const ROUND: u64 = 1 << 24;
+    let first = silent.iter().position(|silent| !silent)?;
+    let input = u64::from(take.inputs[0]);
+    let value = |frame: usize| samples[frame * take.channels as usize];
+    let from_value = |frame: usize, value: i32| {
+        let step = input * faultless::device::signal::RAMP_CHANNEL_STEP;
+        ((i64::from(value) + (1 << 23)) as u64 + 2 * ROUND - frame as u64 % ROUND - step % ROUND) % ROUND
+    };
+    if take.format != TakeFormat::S16 {
+        return Some(from_value(first, value(first)));
+    }
+    let turn = (first + 1..silent.len()).find(|frame| !silent[*frame] && value(*frame) != value(frame - 1))?;
+    // The first value that rounds to it.
+    Some(from_value(turn, (value(turn) << 8) - 128))
+}
+
+/// A sample of the ramp as a take of so many bits stores it: rounded, at the top clamped.
+pub(crate) fn stored(value: i32, bits: u16) -> i32 {
+    if bits == 16 { ((value + 128) >> 8).min(32_767) } else { value }
+}
+
+/// A WAV file by `hound`: integers as they are, floats as the 24-bit integers that they must be.
+#[track_caller]
+pub(crate) fn read_wav(path: &Path) -> (hound::WavSpec, Vec<i32>) {
+    let reader = hound::WavReader::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let spec = reader.spec();
+    let samples = match spec.sample_format {
+        hound::SampleFormat::Int => reader.into_samples::<i32>().map(Result::unwrap).collect(),
+        hound::SampleFormat::Float => reader
+            .into_samples::<f32>()
+            .map(|sample| {
+                let wide = sample.unwrap() * 8_388_608.0;
+                assert_eq!(wide.fract(), 0.0, "{}: {wide} is no 24-bit integer", path.display());
+                wide as i32
+            })
+            .collect(),
+    };
+    (spec, samples)
+}
