@@ -6,6 +6,7 @@ use super::{Failure, choose, end_flag, is_raised, print, say};
 use crate::control::pass::PassReport;
 use crate::control::{Control, Notice, Setup, Severity};
 use crate::format::TakeFormat;
+use crate::session::Session;
 use crate::session::session_file::{SessionError, open_read_only};
 use crate::time::{Clock, Frames, SampleRate};
 use serde_json::{Value, json};
@@ -17,45 +18,7 @@ const ROLL_PATIENCE: Duration = Duration::from_secs(10);
 /// Records until told to stop.
 pub fn run(args: &RecordArgs) -> Result<(), Failure> {
     let ended = end_flag();
-    let (name, told) = choose::device_name(&args.device);
-    if let Some(text) = told {
-        say(&text);
-    }
-    let before = match open_read_only(&args.session) {
-        Ok(session) => Some(session),
-        Err(SessionError::Missing { .. } | SessionError::NotASession { .. }) => None,
-        Err(error) => return Err(error.into()),
-    };
-    let format = args.format.or(before.as_ref().map(|session| session.format)).unwrap_or(TakeFormat::S24);
-    let rate = before.as_ref().map(crate::session::Session::rate);
-    if args.inputs == Some(0) {
-        return Err(Failure("--inputs 0: at least one is meant".to_owned()));
-    }
-    // Whatever is wrong with the arguments is said before anything is made.
-    if let Some(seconds) = args.seconds {
-        choose::frames(seconds, SampleRate(1))?;
-    }
-    let outputs = if args.play_along { None } else { Some(0) };
-    let signal = choose::signal(&args.signal)?;
-    let device = choose::device_spec(&args.device, name, rate, (args.inputs, outputs), format, signal)?;
-    let setup = Setup {
-        folder: args.session.clone(),
-        create: true,
-        device,
-        format,
-        run: choose::run_setup(&args.device, args.capture_path),
-    };
-    let mut control = Control::open(setup)?;
-    let facts = control.running().device.clone();
-    let length = args.seconds.map(|seconds| choose::frames(seconds, facts.rate)).transpose()?.unwrap_or(u64::MAX);
-    let inputs = args.inputs.unwrap_or(facts.inputs);
-    if inputs == 0 || facts.inputs < inputs {
-        return Err(Failure(format!("{}: it has {} inputs", facts.name, facts.inputs)));
-    }
-    control.arm_inputs(inputs)?;
-    if !args.json {
-        say(&introduction(&control, inputs, format));
-    }
+    let (mut control, length) = open(args)?;
     let mut line = StatusLine::new(!args.json);
     if args.play_along {
         control.load_players();
@@ -76,8 +39,16 @@ pub fn run(args: &RecordArgs) -> Result<(), Failure> {
     }
     line.clear();
     let running = control.running();
-    let locked = running.budget.peak();
-    let facts = (running.device.clone(), running.setup.capture_path, control.folder().to_owned());
+    let head = json!({
+        "session": control.folder(),
+        "device": running.device.name,
+        "rate": running.device.rate,
+        "period": running.device.period_frames,
+        "format": control.format(),
+        "capture_path": running.setup.capture_path,
+        "locked_bytes_peak": running.budget.peak(),
+    });
+    let (rate, folder) = (running.device.rate, control.folder().join("audio"));
     let finished = control.take_report();
     let (reports, notices) = control.close();
     for notice in notices {
@@ -87,27 +58,55 @@ pub fn run(args: &RecordArgs) -> Result<(), Failure> {
         let reason = reason.map_or_else(String::new, |reason| format!(": {reason}"));
         return Err(Failure(format!("{}: nothing was recorded{reason}", args.session.display())));
     };
-    let (device, capture_path, folder) = facts;
     if args.json {
-        let head = json!({
-            "session": folder,
-            "device": device.name,
-            "rate": device.rate,
-            "period": device.period_frames,
-            "format": format,
-            "capture_path": capture_path,
-            "seconds": Frames(report.frames).seconds(device.rate),
-            "locked_bytes_peak": locked,
-        });
-        print(&one_object(head, serde_json::to_value(&report)?).to_string());
+        let seconds = json!({ "seconds": Frames(report.frames).seconds(rate) });
+        print(&one_object(one_object(head, seconds), serde_json::to_value(&report)?).to_string());
     } else {
-        print(&summary(&report, &folder.join("audio").display().to_string(), device.rate));
+        print(&summary(&report, &folder.display().to_string(), rate));
     }
     let troubled = report.takes.iter().filter(|take| take.trouble.is_some()).count();
     if troubled > 0 {
         return Err(Failure(format!("{troubled} takes are not whole on the disk; see above")));
     }
     Ok(())
+}
+
+/// Opens device and session and arms the tracks. Returns the frames to record, too.
+fn open(args: &RecordArgs) -> Result<(Control, u64), Failure> {
+    let (name, told) = choose::device_name(&args.device);
+    if let Some(text) = told {
+        say(&text);
+    }
+    let before = match open_read_only(&args.session) {
+        Ok(session) => Some(session),
+        Err(SessionError::Missing { .. } | SessionError::NotASession { .. }) => None,
+        Err(error) => return Err(error.into()),
+    };
+    let format = args.format.or(before.as_ref().map(|session| session.format)).unwrap_or(TakeFormat::S24);
+    let rate = before.as_ref().map(Session::rate);
+    if args.inputs == Some(0) {
+        return Err(Failure("--inputs 0: at least one is meant".to_owned()));
+    }
+    // Whatever is wrong with the arguments is said before anything is made.
+    if let Some(seconds) = args.seconds {
+        choose::frames(seconds, SampleRate(1))?;
+    }
+    let outputs = if args.play_along { None } else { Some(0) };
+    let signal = choose::signal(&args.signal)?;
+    let device = choose::device_spec(&args.device, name, rate, (args.inputs, outputs), format, signal)?;
+    let run = choose::run_setup(&args.device, args.capture_path);
+    let mut control = Control::open(Setup { folder: args.session.clone(), create: true, device, format, run })?;
+    let facts = &control.running().device;
+    let length = args.seconds.map(|seconds| choose::frames(seconds, facts.rate)).transpose()?.unwrap_or(u64::MAX);
+    let inputs = args.inputs.unwrap_or(facts.inputs);
+    if inputs == 0 || facts.inputs < inputs {
+        return Err(Failure(format!("{}: it has {} inputs", facts.name, facts.inputs)));
+    }
+    control.arm_inputs(inputs)?;
+    if !args.json {
+        say(&introduction(&control, inputs, format));
+    }
+    Ok((control, length))
 }
 
 /// The members of both.

@@ -158,6 +158,11 @@ impl Control {
         &self.folder
     }
 
+    /// How new takes are stored.
+    pub fn format(&self) -> TakeFormat {
+        self.format
+    }
+
     /// The threads, their numbers and what they were granted.
     pub fn running(&self) -> &Running {
         &self.running

@@ -97,7 +97,7 @@ impl Track {
         &self.inputs
     }
 
-    /// Its gain, [`GAIN_DB_MIN`] to [`GAIN_DB_MAX`].
+    /// Its gain, [`GAIN_DB_MIN`](super::GAIN_DB_MIN) to [`GAIN_DB_MAX`](super::GAIN_DB_MAX).
     pub fn gain_db(&self) -> f32 {
         self.gain_db
     }
