@@ -4,6 +4,8 @@
 mod alsa;
 // Recording end to end: every sample against the ramp, both paths, every fallback, losses, refusing disks.
 mod record;
+// Playing end to end: what reaches the outputs, and bad takes.
+mod play;
 // Defects that were found once.
 mod regression;
 // The house rules, read off the sources: imports, headers, unsafe, lengths, leftovers, dead files.
