@@ -37,12 +37,22 @@ impl TakeFile {
     /// Makes the file, its reserve and its first header. Nothing that was there is touched. Says in
     /// `notes` what could not be had.
     pub fn create(plan: &TakePlan, means: &Means, direct_io: bool, notes: &mut Vec<String>) -> io::Result<TakeFile> {
-        let open = |flags: i32| {
-            let mut options = OpenOptions::new();
-            options.read(true).write(true).custom_flags(flags);
-            options
-        };
         let file = open(0).create_new(true).mode(0o644).open(&plan.path)?;
+        let made = TakeFile::begin(file, plan, means, direct_io, notes);
+        if made.is_err() {
+            // Made a moment ago, exclusively, and without a sample in it.
+            std::fs::remove_file(&plan.path).ok();
+        }
+        made
+    }
+
+    fn begin(
+        file: File,
+        plan: &TakePlan,
+        means: &Means,
+        direct_io: bool,
+        notes: &mut Vec<String>,
+    ) -> io::Result<TakeFile> {
         let mut take = TakeFile {
             path: plan.path.clone(),
             header: plan.header.clone(),
@@ -183,6 +193,12 @@ impl TakeFile {
         self.file.write_all_at(&self.page, 0)?;
         self.file.sync_all()
     }
+}
+
+fn open(flags: i32) -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).custom_flags(flags);
+    options
 }
 
 /// What is left of `spans` after `done` bytes.
