@@ -305,17 +305,15 @@ fn a_locate_while_rolling_lands_on_the_frame() {
         let played = player.play_to(from + 10_048);
         // The way out fades; the rest of its period is silent; the next period begins at the place.
         let lands = landing(&played, from, to as usize);
-        let until = played.len();
-        for at in lands..until {
-            let want = wave(to as usize + at - lands, 0);
-            let found = played[at][0];
-            if at - lands < DECLICK {
-                is_near(found, want * declick(at - lands), &format!("to {to}, {} after", at - lands));
+        for (at, [found, _]) in played[lands..].iter().enumerate() {
+            let want = wave(to as usize + at, 0);
+            if at < DECLICK {
+                is_near(*found, want * declick(at), &format!("to {to}, {at} after"));
             } else {
-                assert_eq!(found, want, "to {to}, {} after", at - lands);
+                assert_eq!(*found, want, "to {to}, {at} after");
             }
         }
-        from = until;
+        from = played.len();
     }
     assert_eq!(player.told, Vec::<String>::new());
 }
