@@ -87,6 +87,14 @@ fn until(packed: u64, epoch: u32) -> u64 {
     if packed >> FRAME_BITS == u64::from(epoch) & (u64::MAX >> FRAME_BITS) { packed & FRAME_MASK } else { 0 }
 }
 
+/// Whether the read-ahead supplies a later epoch by now: what is not there for this one will not come, and nobody
+/// was late.
+fn is_left(packed: u64, epoch: u32) -> bool {
+    const EPOCHS: u64 = 1 << (u64::BITS - FRAME_BITS);
+    let ahead = (packed >> FRAME_BITS).wrapping_sub(u64::from(epoch)) % EPOCHS;
+    0 < ahead && ahead < EPOCHS / 2
+}
+
 /// Makes the two ends for one track.
 pub fn playback_windows() -> (AudioPlaybackWindows, ReaderPlaybackWindows) {
     let (ready_in, ready_out) = process::ring(limits::RING_WINDOWS);
@@ -105,11 +113,7 @@ impl AudioPlaybackWindows {
         // Read before the ring: a window pushed before this value was stored is in the ring now.
         let supplied = self.supplied.load(Ordering::Acquire);
         self.pass(epoch, at);
-        let until = if supplied >> FRAME_BITS == u64::from(epoch) & (u64::MAX >> FRAME_BITS) {
-            supplied & FRAME_MASK
-        } else {
-            0
-        };
+        let (until, left) = (until(supplied, epoch), is_left(supplied, epoch));
         let next = self.current.as_ref().filter(|window| window.epoch == epoch);
         match next {
             Some(window) if window.start <= at => {
@@ -120,15 +124,17 @@ impl AudioPlaybackWindows {
             }
             Some(window) => Heard::Silence { frames: (window.start - at).min(frames as u64) as usize },
             None if at < until => Heard::Silence { frames: (until - at).min(frames as u64) as usize },
+            None if left => Heard::Silence { frames },
             None => Heard::Missing { frames },
         }
     }
 
-    /// Whether the next `frames` frames from stream frame `at` on are there or silent. This is realtime-safe.
+    /// Whether the next `frames` frames from stream frame `at` on are there or silent, or nothing more will come
+    /// since the next locate is on its way. This is realtime-safe.
     pub fn covers(&mut self, epoch: u32, at: u64, frames: u64) -> bool {
         let supplied = self.supplied.load(Ordering::Acquire);
         self.pass(epoch, at);
-        at + frames <= until(supplied, epoch)
+        at + frames <= until(supplied, epoch) || is_left(supplied, epoch)
     }
 
     /// Gives back every window that ends at or before `at`, or belongs to an earlier epoch.
@@ -247,6 +253,20 @@ mod tests {
         assert_eq!(told(&audio.at(1, 150, 64)), ("missing", 64));
         reader.supplied_until(1, 200);
         assert_eq!(told(&audio.at(1, 150, 64)), ("silence", 50));
+    }
+
+    #[test]
+    fn a_gap_that_is_left_for_a_later_locate_is_no_dropout() {
+        let (mut audio, mut reader) = playback_windows();
+        reader.supplied_until(1, 1000);
+        assert_eq!(told(&audio.at(1, 500, 64)), ("silence", 64));
+        reader.supply(window(2, 0, 50)).unwrap();
+        reader.supplied_until(2, 50);
+        assert_eq!(told(&audio.at(1, 564, 64)), ("silence", 64), "it fades out where it was");
+        assert!(audio.covers(1, 564, 64));
+        assert_eq!(told(&audio.at(2, 0, 64)), ("sound", 50));
+        assert_eq!(told(&audio.at(3, 0, 64)), ("missing", 64), "windows of a locate to come are still missing");
+        assert!(!audio.covers(3, 0, 64));
     }
 
     #[test]

@@ -2,10 +2,16 @@
 
 // The ALSA device, against a sound card that lives in a file.
 mod alsa;
+// Bad input and bad days: one line each, and nothing is lost.
+mod bad_days;
 // Recording end to end: every sample against the ramp, both paths, every fallback, losses, refusing disks.
 mod record;
+// Playing end to end: what reaches the outputs, and bad takes.
+mod play;
 // Defects that were found once.
 mod regression;
+// The stresses of tests/stress, short, on a file system of their own.
+mod stress;
 // The house rules, read off the sources: imports, headers, unsafe, lengths, leftovers, dead files.
 mod tidy;
 // What the end-to-end tests share: the program, sessions, the ramp.

@@ -1,6 +1,7 @@
 //! Defects that were found once, each with the test that found it. Thread: test.
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
+use crate::play::{Player, landing, recorded, wave};
 use crate::record::{await_sound, on_a_disk_that_refuses, refuse_above};
 use crate::util::{DEEP, PATIENCE, faultless, place, read_wav, record, run, spools};
 use faultless::device::signal::ramp;
@@ -96,4 +97,27 @@ fn wrong_arguments_are_one_line_and_make_nothing() {
         run(faultless("record", &folder, &format!("--device virtual:free {arguments}"))).refused(&[word]);
         assert!(!folder.exists(), "{arguments}");
     }
+}
+
+#[test]
+fn a_locate_out_of_a_gap_is_no_dropout_and_holds_nothing_up() {
+    let place = place();
+    let folder = place.path().join("session");
+    recorded(&folder, 1, 48_000, "s24");
+    crate::util::edit(&folder, |session| {
+        let track = session.track_ids().next().unwrap();
+        session.track_mut(track).unwrap().set_pan(-1.0);
+    });
+    let mut player = Player::open(&folder);
+    player.roll();
+    // Past the end, where nothing is placed.
+    player.play_to(64_000);
+    player.locate(1000);
+    let played = player.play_to(66_560);
+    let lands = landing(&played, 64_000, 1000);
+    for (at, [left, _]) in played.iter().enumerate().skip(lands + 256) {
+        assert_eq!(*left, wave(1000 + at - lands, 0), "frame {at}");
+    }
+    assert_eq!(player.told, Vec::<String>::new());
+    assert_eq!(player.running.published.dropouts.load(std::sync::atomic::Ordering::Relaxed), 0);
 }

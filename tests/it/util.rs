@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom};
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -111,7 +112,7 @@ impl Started {
 
     /// Sends it a signal, by its name.
     pub(crate) fn signal(&self, name: &str) {
-        let done = Command::new("kill").args(["-s", name, &self.pid().to_string()]).status().unwrap();
+        let done = Command::new("sh").args(["-c", &format!("kill -s {name} {}", self.pid())]).status().unwrap();
         assert!(done.success());
     }
 
@@ -343,4 +344,94 @@ pub(crate) fn read_wav(path: &Path) -> (hound::WavSpec, Vec<i32>) {
             .collect(),
     };
     (spec, samples)
+}
+
+/// The program in the hands of somebody without rights: no real-time class, no capability, `memlock` KiB of locked
+/// memory, and a folder that is theirs. `None` where that cannot be had.
+pub(crate) fn stranger(memlock_kib: u64) -> Option<Stranger> {
+    const NOBODY: u32 = 65_534;
+    // Everybody must get at it: not in the folder that was built in.
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("faultless");
+    fs::copy(env!("CARGO_BIN_EXE_faultless"), &program).unwrap();
+    for path in [folder.path(), &program] {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let bytes = memlock_kib * 1024;
+    let limits = format!("prlimit --memlock={bytes}:{bytes} --rtprio=0:0 --");
+    let words = if is_root() {
+        chown(folder.path(), Some(NOBODY), Some(NOBODY)).unwrap();
+        format!(
+            "setpriv --reuid {NOBODY} --regid {NOBODY} --clear-groups --bounding-set=-all --inh-caps=-all --reset-env \
+             {limits}"
+        )
+    } else {
+        limits
+    };
+    let stranger = Stranger { folder, program, words };
+    let mut version = Command::new(&stranger.program);
+    version.arg("--version");
+    let able = before(&stranger.words, &version).output().is_ok_and(|output| output.status.success());
+    able.then_some(stranger)
+}
+
+/// See [`stranger`].
+pub(crate) struct Stranger {
+    folder: TempDir,
+    program: PathBuf,
+    words: String,
+}
+
+impl Stranger {
+    /// A folder that is theirs.
+    pub(crate) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The program, started by them.
+    pub(crate) fn program(&self, mode: &str, path: &Path, arguments: &str) -> Command {
+        before(&self.words, &with_program(Command::new(&self.program), mode, path, arguments))
+    }
+}
+
+/// A script of tests/stress.
+pub(crate) fn stress_script(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/stress").join(name)
+}
+
+/// A file system of one's own; unmounted and removed with the value. Needs root.
+pub(crate) struct Image {
+    at: PathBuf,
+    _place: TempDir,
+}
+
+impl Image {
+    /// Makes and mounts one.
+    pub(crate) fn up(fs: &str, size: &str) -> Image {
+        let place = place();
+        let at = place.path().join("disk");
+        let up = Command::new(stress_script("image.sh")).args(["up", fs, size]).arg(&at).output().unwrap();
+        assert!(up.status.success(), "{fs}: {up:?}");
+        Image { at, _place: place }
+    }
+
+    /// Where it is mounted.
+    pub(crate) fn path(&self) -> &Path {
+        &self.at
+    }
+
+    /// Mounts it again, with other options.
+    pub(crate) fn remount(&self, options: &str) {
+        let done = Command::new("mount").args(["-o", &format!("remount,{options}")]).arg(&self.at).status().unwrap();
+        assert!(done.success());
+    }
+}
+
+impl Drop for Image {
+    fn drop(&mut self) {
+        let down = Command::new(stress_script("image.sh")).arg("down").arg(&self.at).status();
+        if !down.is_ok_and(|status| status.success()) {
+            eprintln!("{}: was not unmounted", self.at.display());
+        }
+    }
 }

@@ -1,0 +1,514 @@
+//! Playing, end to end: what reaches the outputs, sample by sample, and what becomes of bad takes. Thread: test.
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+
+use crate::record::run_setup;
+use crate::util::{DEEP, PATIENCE, edit, faultless, new_session, place, read_wav, record, run, start};
+use faultless::control::Control;
+use faultless::control::playback::Players;
+use faultless::device::signal::ramp;
+use faultless::device::{Access, Device, DeviceError, DeviceFacts, Input, Output, Pace, Wake};
+use faultless::format::{DeviceFormat, TakeFormat};
+use faultless::heard::mix_of;
+use faultless::limits::DECLICK_FRAMES;
+use faultless::message::disk::DiskEvent;
+use faultless::message::{AudioCommand, AudioEvent, Levels};
+use faultless::run::{self, Running};
+use faultless::session::session_file::open_read_only;
+use faultless::session::{Session, TrackId};
+use faultless::time::{FramePos, Frames, SampleRate};
+use serde_json::json;
+use std::fs::{self, File};
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+const PERIOD: usize = 64;
+const DECLICK: usize = DECLICK_FRAMES as usize;
+const FULL: f32 = 8_388_608.0;
+
+/// An output that keeps what it is given, as fast as it comes, up to a frame that the test allows.
+struct Tap {
+    facts: DeviceFacts,
+    bytes: Vec<u8>,
+    played: Arc<Mutex<Vec<[f32; 2]>>>,
+    allowed: Arc<AtomicU64>,
+    frame: u64,
+}
+
+impl Device for Tap {
+    fn facts(&self) -> &DeviceFacts {
+        &self.facts
+    }
+
+    fn start(&mut self) -> Result<(), DeviceError> {
+        Ok(())
+    }
+
+    fn wait(&mut self, _: Duration) -> Wake {
+        if self.frame < self.allowed.load(Relaxed) {
+            return Wake::Ready;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+        Wake::Timeout
+    }
+
+    fn cycle(&mut self, process: &mut dyn FnMut(Input<'_>, Output<'_>)) -> usize {
+        process(Input::none(PERIOD), Output::interleaved(&mut self.bytes, DeviceFormat::F32, 2));
+        let sample = |bytes: &[u8]| f32::from_le_bytes(bytes.try_into().unwrap());
+        let frames = self.bytes.chunks_exact(8).map(|frame| [sample(&frame[..4]), sample(&frame[4..])]);
+        self.played.lock().unwrap().extend(frames);
+        self.frame += PERIOD as u64;
+        PERIOD
+    }
+
+    fn sleeps(&self) -> u64 {
+        0
+    }
+
+    fn stop(&mut self) {}
+}
+
+/// A session that plays into memory.
+pub(crate) struct Player {
+    pub(crate) running: Running,
+    players: Players,
+    played: Arc<Mutex<Vec<[f32; 2]>>>,
+    allowed: Arc<AtomicU64>,
+    pub(crate) told: Vec<String>,
+}
+
+impl Player {
+    pub(crate) fn open(folder: &Path) -> Player {
+        let session = open_read_only(folder).unwrap();
+        let (played, allowed) = (Arc::default(), Arc::new(AtomicU64::new(0)));
+        let tap = Tap {
+            facts: DeviceFacts {
+                name: "tap".to_owned(),
+                rate: SampleRate(48_000),
+                period_frames: PERIOD,
+                buffer_frames: 4 * PERIOD,
+                inputs: 0,
+                outputs: 2,
+                input_format: DeviceFormat::F32,
+                output_format: DeviceFormat::F32,
+                access: Access::Mapped,
+                pace: Pace::Free,
+                linked: true,
+                notes: Vec::new(),
+            },
+            bytes: vec![0; PERIOD * 8],
+            played: Arc::clone(&played),
+            allowed: Arc::clone(&allowed),
+            frame: 0,
+        };
+        let running = run::start(Box::new(tap), run_setup(64 << 20)).unwrap();
+        let mut player = Player { running, players: Players::default(), played, allowed, told: Vec::new() };
+        player.players.load(&session, folder, &mut player.running);
+        player
+    }
+
+    pub(crate) fn locate(&mut self, to: u64) {
+        self.players.locate(&mut self.running, FramePos(to));
+    }
+
+    pub(crate) fn roll(&mut self) {
+        self.running.audio.push(AudioCommand::Roll).unwrap();
+    }
+
+    /// Plays until so many frames came out since the start, and returns all of them.
+    pub(crate) fn play_to(&mut self, frames: usize) -> Vec<[f32; 2]> {
+        self.allowed.store(frames as u64, Relaxed);
+        let until = Instant::now() + PATIENCE;
+        while self.played.lock().unwrap().len() < frames {
+            assert!(Instant::now() < until, "nothing comes");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        self.listen();
+        self.played.lock().unwrap().clone()
+    }
+
+    fn listen(&mut self) {
+        while let Ok(event) = self.running.audio_events.pop() {
+            match event {
+                AudioEvent::CutShort { slot, .. } => self.told.push(format!("cut {slot}")),
+                AudioEvent::Dropout { slot, .. } => self.told.push(format!("dropout {slot}")),
+                _ => {}
+            }
+        }
+        while let Ok(event) = self.running.disk_events.try_recv() {
+            if let DiskEvent::PlaybackTrouble { reason, .. } = event {
+                self.told.push(reason);
+            }
+        }
+    }
+}
+
+/// A session with tracks of one input each, recorded from the device's frame 0 on.
+pub(crate) fn recorded(folder: &Path, inputs: usize, frames: u64, format: &str) {
+    let seconds = frames as f64 / 48_000.0;
+    let arguments = format!("--device virtual:free --inputs {inputs} --format {format} --seconds {seconds}");
+    assert_eq!(run(record(folder, &arguments)).done().json()["frames"], frames);
+}
+
+fn ids(session: &Session) -> Vec<TrackId> {
+    session.track_ids().collect()
+}
+
+/// The ramp as a float.
+pub(crate) fn wave(frame: usize, input: u64) -> f32 {
+    ramp(frame as u64, input) as f32 / FULL
+}
+
+/// The gain of frame `at` after a start.
+fn declick(at: usize) -> f32 {
+    (at as f32 / DECLICK as f32).min(1.0)
+}
+
+#[track_caller]
+fn is_near(found: f32, want: f32, place: &str) {
+    assert!((found - want).abs() <= 2.0 / FULL, "{place}: {found} for {want}");
+}
+
+#[test]
+fn what_was_recorded_is_what_is_played() {
+    let place = place();
+    for format in ["s24", "f32"] {
+        let folder = place.path().join(format);
+        recorded(&folder, 2, 100_000, format);
+        edit(&folder, |session| {
+            let tracks = ids(session);
+            session.track_mut(tracks[0]).unwrap().set_pan(-1.0);
+            session.track_mut(tracks[1]).unwrap().set_pan(1.0);
+        });
+        let mut player = Player::open(&folder);
+        player.roll();
+        let played = player.play_to(102_400);
+        for (at, [left, right]) in played.iter().enumerate() {
+            let want = if at < 100_000 { [wave(at, 0), wave(at, 1)] } else { [0.0; 2] };
+            if at < DECLICK {
+                is_near(*left, want[0] * declick(at), format);
+                is_near(*right, want[1] * declick(at), format);
+            } else {
+                assert_eq!([*left, *right], want, "{format}: frame {at}");
+            }
+        }
+        assert_eq!(player.told, Vec::<String>::new());
+        assert_eq!(player.running.published.dropouts.load(Relaxed), 0);
+    }
+}
+
+#[test]
+fn a_stereo_take_is_played_unchanged() {
+    let place = place();
+    let folder = place.path().join("session");
+    new_session(&folder, 48_000, TakeFormat::S24, &[&[1, 0]]);
+    let device = faultless::device::virtual_device::spec("free", 2, faultless::device::signal::Signal::Ramp);
+    let run = run_setup(64 << 20);
+    let format = TakeFormat::S24;
+    let mut control =
+        Control::open(faultless::control::Setup { folder: folder.clone(), create: false, device, format, run })
+            .unwrap();
+    control.record(Frames(30_000)).unwrap();
+    while control.is_recording() {
+        control.poll();
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    control.close();
+    let mut player = Player::open(&folder);
+    player.roll();
+    let played = player.play_to(30_016);
+    for (at, frame) in played.iter().enumerate().take(30_000).skip(DECLICK) {
+        assert_eq!(*frame, [wave(at, 1), wave(at, 0)], "frame {at}");
+    }
+}
+
+#[test]
+fn gain_pan_mute_and_solo_are_what_heard_says() {
+    type Change = fn(&mut Session, &[TrackId]);
+    let cases: [(&str, Change); 5] = [
+        ("as it is", |_, _| ()),
+        ("gain and pan", |session, ids| {
+            session.track_mut(ids[0]).unwrap().set_gain_db(-7.5);
+            session.track_mut(ids[1]).unwrap().set_pan(0.3);
+        }),
+        ("mute", |session, ids| session.track_mut(ids[1]).unwrap().mute = true),
+        ("solo", |session, ids| session.track_mut(ids[2]).unwrap().solo = true),
+        ("solo and mute", |session, ids| {
+            session.track_mut(ids[0]).unwrap().solo = true;
+            session.track_mut(ids[2]).unwrap().solo = true;
+            session.track_mut(ids[2]).unwrap().mute = true;
+        }),
+    ];
+    let place = place();
+    let folder = place.path().join("session");
+    recorded(&folder, 3, 20_000, "s24");
+    for (name, change) in cases {
+        edit(&folder, |session| {
+            for id in ids(session) {
+                let track = session.track_mut(id).unwrap();
+                (track.mute, track.solo) = (false, false);
+                track.set_pan(0.0);
+                // Three of them stay below full scale.
+                track.set_gain_db(-12.0);
+            }
+            change(session, &ids(session));
+        });
+        let session = open_read_only(&folder).unwrap();
+        let levels: Vec<Levels> = session.tracks().iter().map(|track| mix_of(track, &session).levels).collect();
+        let silent = levels.iter().filter(|levels| **levels == [[0.0; 2]; 2]).count();
+        assert_eq!(silent, [("mute", 1), ("solo", 2), ("solo and mute", 2)].map_or_none(name));
+        let mut player = Player::open(&folder);
+        player.roll();
+        let played = player.play_to(19_968);
+        for (at, frame) in played.iter().enumerate() {
+            for (side, found) in frame.iter().enumerate() {
+                let sum: f32 =
+                    levels.iter().enumerate().map(|(track, levels)| wave(at, track as u64) * levels[0][side]).sum();
+                is_near(*found, sum * declick(at), &format!("{name}, frame {at}"));
+            }
+        }
+    }
+}
+
+/// How many tracks a case silences.
+trait Named {
+    fn map_or_none(&self, name: &str) -> usize;
+}
+
+impl<const N: usize> Named for [(&str, usize); N] {
+    fn map_or_none(&self, name: &str) -> usize {
+        self.iter().find(|(key, _)| *key == name).map_or(0, |(_, count)| *count)
+    }
+}
+
+/// The first frame after a locate to `to` that was asked for when `from` frames had come out. The audio thread takes
+/// the command at the head of the next period, or of the one after it.
+#[track_caller]
+pub(crate) fn landing(played: &[[f32; 2]], from: usize, to: usize) -> usize {
+    let lands = [from + DECLICK, from + DECLICK + PERIOD];
+    let found = lands.into_iter().find(|lands| played[lands + DECLICK][0] == wave(to + DECLICK, 0));
+    found.unwrap_or_else(|| panic!("to {to}: it does not land"))
+}
+
+#[test]
+fn a_locate_while_rolling_lands_on_the_frame() {
+    let place = place();
+    let folder = place.path().join("session");
+    recorded(&folder, 1, 400_000, "s24");
+    edit(&folder, |session| session.track_mut(ids(session)[0]).unwrap().set_pan(-1.0));
+    let mut player = Player::open(&folder);
+    player.roll();
+    let mut from = player.play_to(20_032).len();
+    for to in [300_001_u64, 17, 399_000 - 20_000, 123_457] {
+        player.locate(to);
+        let played = player.play_to(from + 10_048);
+        // The way out fades; the rest of its period is silent; the next period begins at the place.
+        let lands = landing(&played, from, to as usize);
+        for (at, [found, _]) in played[lands..].iter().enumerate() {
+            let want = wave(to as usize + at, 0);
+            if at < DECLICK {
+                is_near(*found, want * declick(at), &format!("to {to}, {at} after"));
+            } else {
+                assert_eq!(*found, want, "to {to}, {at} after");
+            }
+        }
+        from = played.len();
+    }
+    assert_eq!(player.told, Vec::<String>::new());
+}
+
+#[test]
+fn a_gap_between_regions_is_silence_and_regions_are_exact() {
+    let place = place();
+    let folder = place.path().join("session");
+    recorded(&folder, 1, 50_000, "s24");
+    let regions = [(100, 7, 900), (1000, 5, 1), (5003, 20_000, 12_345), (40_000, 49_000, 1000)];
+    edit(&folder, |session| {
+        let track = ids(session)[0];
+        session.track_mut(track).unwrap().set_pan(-1.0);
+        let (region, take) = (session.track(track).unwrap().regions()[0].id, session.takes()[0].id);
+        session.remove_region(region).unwrap();
+        for (start, take_start, length) in regions {
+            session.place_region(track, take, FramePos(start), FramePos(take_start), Frames(length)).unwrap();
+        }
+    });
+    let mut player = Player::open(&folder);
+    player.roll();
+    let played = player.play_to(50_048);
+    for (at, [left, right]) in played.iter().enumerate() {
+        let region = regions.iter().find(|(start, _, length)| (*start..start + length).contains(&(at as u64)));
+        let want = region.map_or(0.0, |(start, take_start, _)| wave(at - *start as usize + *take_start as usize, 0));
+        if at < DECLICK {
+            is_near(*left, want * declick(at), "start");
+        } else {
+            assert_eq!((*left, *right), (want, 0.0), "frame {at}");
+        }
+    }
+    assert_eq!(player.told, Vec::<String>::new());
+}
+
+#[test]
+fn what_is_played_can_be_recorded_along_and_is_the_same() {
+    const DELAY: usize = 300;
+    let place = place();
+    let folder = place.path().join("session");
+    recorded(&folder, 2, 48_000, "s24");
+    edit(&folder, |session| {
+        let tracks = ids(session);
+        session.track_mut(tracks[0]).unwrap().set_pan(-1.0);
+        session.track_mut(tracks[1]).unwrap().set_pan(1.0);
+    });
+    let arguments = format!("--device virtual:free,loop={DELAY} --inputs 2 --seconds 0.9 --play-along");
+    run(record(&folder, &arguments)).done();
+    for (input, name) in ["In 1", "In 2"].into_iter().enumerate() {
+        let (_, first) = read_wav(&folder.join(format!("audio/{name}-1.wav")));
+        let (_, second) = read_wav(&folder.join(format!("audio/{name}-2.wav")));
+        assert_eq!(second.len(), 43_200);
+        assert!(second[..DELAY].iter().all(|sample| *sample == 0));
+        let exact = DELAY + DECLICK;
+        assert_eq!(second[exact..], first[DECLICK..43_200 - DELAY], "input {input}");
+    }
+}
+
+#[test]
+fn the_program_plays_24_tracks_without_a_dropout_and_says_so() {
+    let place = place();
+    let folder = place.path().join("session");
+    recorded(&folder, 24, 96_000, "s24");
+    let found = run(faultless("play", &folder, "--device virtual:free --json")).done().json();
+    let members = "audio_thread device dropouts frames frames_dropped locked_bytes_peak period rate seconds session \
+                   tracks xruns";
+    let keys: Vec<&str> = found.as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(keys, members.split_whitespace().collect::<Vec<_>>());
+    let numbers = ["frames", "dropouts", "frames_dropped", "xruns", "tracks"].map(|key| found[key].clone());
+    assert_eq!(json!(numbers), json!([96_000, 0, 0, 0, 24]));
+    let part = run(faultless("play", &folder, "--device virtual:free --from 0:01 --seconds 0.25 --json")).done();
+    assert_eq!((&part.json()["frames"], &part.json()["seconds"]), (&json!(12_000), &json!(0.25)));
+    let real = run(faultless("play", &folder, &format!("--device virtual --seconds 1 --json {DEEP}"))).done().json();
+    assert_eq!((&real["frames"], &real["xruns"]), (&json!(48_000), &json!(0)));
+    run(faultless("play", &folder, "--device virtual:free --from 2")).refused(&["nothing to play"]);
+}
+
+#[test]
+fn a_take_cut_short_under_the_playhead_falls_silent_and_the_other_goes_on() {
+    let place = place();
+    let folder = place.path().join("session");
+    recorded(&folder, 2, 400_000, "s24");
+    edit(&folder, |session| {
+        let tracks = ids(session);
+        session.track_mut(tracks[0]).unwrap().set_pan(-1.0);
+        session.track_mut(tracks[1]).unwrap().set_pan(1.0);
+    });
+    let mut player = Player::open(&folder);
+    player.roll();
+    player.play_to(48_000);
+    File::options().write(true).open(folder.join("audio/In 1-1.wav")).unwrap().set_len(4096 + 3 * 1000).unwrap();
+    let played = player.play_to(400_000);
+    for (at, [left, right]) in played.iter().enumerate().skip(48_000) {
+        assert_eq!((*left, *right), (0.0, wave(at, 1)), "frame {at}");
+    }
+    assert_eq!(player.told, ["cut 0"]);
+}
+
+#[test]
+fn the_program_survives_a_take_cut_short_and_says_why_it_is_silent() {
+    let place = place();
+    let folder = place.path().join("session");
+    recorded(&folder, 2, 480_000, "s24");
+    let program = start(faultless("play", &folder, &format!("--device virtual --seconds 3 --json {DEEP}")));
+    std::thread::sleep(Duration::from_millis(800));
+    File::options().write(true).open(folder.join("audio/In 1-1.wav")).unwrap().set_len(5000).unwrap();
+    let run = program.wait(PATIENCE).done();
+    assert!(run.err.contains("In 1") && run.err.contains("cut short by another program"), "{}", run.err);
+    assert_eq!(run.json()["frames"], 144_000);
+}
+
+/// A WAV header of plain fields, for sound that never comes.
+fn header(tag: u16, channels: u16, bits: u16, data_bytes: u32) -> Vec<u8> {
+    let align = channels * bits.div_ceil(8);
+    let mut bytes = b"RIFF\xff\xff\xff\x7fWAVEfmt \x10\0\0\0".to_vec();
+    bytes.extend(tag.to_le_bytes());
+    bytes.extend(channels.to_le_bytes());
+    bytes.extend(48_000_u32.to_le_bytes());
+    bytes.extend((48_000 * u32::from(align)).to_le_bytes());
+    bytes.extend(align.to_le_bytes());
+    bytes.extend(bits.to_le_bytes());
+    bytes.extend(b"data");
+    bytes.extend(data_bytes.to_le_bytes());
+    bytes
+}
+
+#[test]
+fn foreign_hostile_and_missing_takes_are_silent_with_one_line() {
+    let place = place();
+    let sound = vec![1_u8; 3000];
+    let with_sound = |mut head: Vec<u8>| {
+        head.extend(&sound);
+        head
+    };
+    let cases: Vec<(&str, Option<Vec<u8>>)> = vec![
+        ("missing", None),
+        ("empty", Some(Vec::new())),
+        ("text", Some(b"this is no sound at all, whatever its name says".to_vec())),
+        ("zeros", Some(vec![0; 10_000])),
+        ("ones", Some(vec![0xff; 10_000])),
+        ("half a header", Some(header(1, 1, 24, 300)[..30].to_vec())),
+        ("a-law", Some(with_sound(header(6, 1, 8, 3000)))),
+        ("float of 64 bits", Some(with_sound(header(3, 1, 64, 3000)))),
+        ("32-bit integers", Some(with_sound(header(1, 1, 32, 3000)))),
+        ("no channels", Some(with_sound(header(1, 0, 24, 3000)))),
+        ("four channels", Some(with_sound(header(1, 4, 24, 3000)))),
+        ("65535 channels", Some(with_sound(header(1, 65_535, 24, 3000)))),
+        ("no bits", Some(with_sound(header(1, 1, 0, 3000)))),
+    ];
+    let folder = place.path().join("session");
+    recorded(&folder, 2, 20_000, "s24");
+    edit(&folder, |session| session.track_mut(ids(session)[1]).unwrap().set_pan(1.0));
+    let file = folder.join("audio/In 1-1.wav");
+    for (name, bytes) in cases {
+        fs::remove_file(&file).ok();
+        if let Some(bytes) = &bytes {
+            fs::write(&file, bytes).unwrap();
+        }
+        let mut player = Player::open(&folder);
+        player.roll();
+        let played = player.play_to(19_968);
+        for (at, frame) in played.iter().enumerate().skip(DECLICK) {
+            assert_eq!(*frame, [0.0, wave(at, 1)], "{name}: frame {at}");
+        }
+        assert_eq!(player.told.len(), 1, "{name}: {:?}", player.told);
+        let told = &player.told[0];
+        assert!(told.contains("In 1-1.wav") && told.ends_with("the track is silent there"), "{name}: {told}");
+    }
+    let run = run(faultless("play", &folder, "--device virtual:free --json")).done();
+    let lines: Vec<&str> = run.err.lines().filter(|line| line.contains("In 1-1.wav")).collect();
+    assert_eq!((lines.len(), &run.json()["frames"]), (1, &json!(20_000)), "{}", run.err);
+}
+
+#[test]
+fn takes_that_promise_too_much_play_what_they_have() {
+    let place = place();
+    let folder = place.path().join("session");
+    recorded(&folder, 1, 20_000, "s24");
+    edit(&folder, |session| session.track_mut(ids(session)[0]).unwrap().set_pan(-1.0));
+    let file = folder.join("audio/In 1-1.wav");
+    // Its header says 20,000 frames, its bytes end after 5,000 and a bit.
+    File::options().write(true).open(&file).unwrap().set_len(4096 + 15_001).unwrap();
+    let mut player = Player::open(&folder);
+    player.roll();
+    let played = player.play_to(19_968);
+    for (at, [left, _]) in played.iter().enumerate().skip(DECLICK) {
+        assert_eq!(*left, if at < 5000 { wave(at, 0) } else { 0.0 }, "frame {at}");
+    }
+    // A header that was not written by us: the sound begins where it says, not at a page.
+    let mut foreign = header(1, 1, 24, 9000);
+    foreign.extend((0..3000_u64).flat_map(|frame| ramp(frame + 50, 0).to_le_bytes()[..3].to_vec()));
+    fs::write(&file, foreign).unwrap();
+    let mut player = Player::open(&folder);
+    player.roll();
+    let played = player.play_to(19_968);
+    for (at, [left, _]) in played.iter().enumerate().skip(DECLICK) {
+        assert_eq!(*left, if at < 3000 { wave(at + 50, 0) } else { 0.0 }, "frame {at}");
+    }
+}
