@@ -209,12 +209,6 @@ impl TakeFile {
     }
 }
 
-fn open(flags: i32) -> OpenOptions {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).custom_flags(flags);
-    options
-}
-
 /// What is left of `spans` after `done` bytes.
 fn rest<'a>(spans: &[&'a [u8]], mut done: usize) -> Vec<IoSlice<'a>> {
     let mut slices = Vec::with_capacity(spans.len());

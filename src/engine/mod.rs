@@ -142,8 +142,12 @@ impl Engine {
         if self.leaving && self.outbox.is_empty() {
             return Next::Leave;
         }
-        if self.transport.motion() == Motion::Arriving && self.published.ready_epoch.load(Acquire) == self.place.epoch {
-            self.apply(Event::Arrived);
+        if self.transport.motion() == Motion::Arriving {
+            // The read-ahead may have sent windows of the locate before after the jump: they make room.
+            self.voices.pass(&self.place);
+            if self.published.ready_epoch.load(Acquire) == self.place.epoch {
+                self.apply(Event::Arrived);
+            }
         }
         Next::Continue
     }

@@ -188,7 +188,7 @@ fn limits_that_deny_everything_are_said_and_cost_no_frame() {
     let folder = stranger.path().join("session");
     let arguments = "--device virtual:free --inputs 24 --seconds 1 --signal ramp";
     let told = run(stranger.program("record", &folder, arguments)).done();
-    assert!(told.err.contains("locked memory: the limit of 0 KiB"), "{}", told.err);
+    assert!(told.err.contains("locked memory: 0 KiB do not hold"), "{}", told.err);
     assert!(told.err.contains("SCHED_OTHER") && told.err.contains("to change that:"), "{}", told.err);
     let found = check(&folder)[0];
     assert_eq!((found.takes, found.frames, found.lost), (24, 48_000, 0));

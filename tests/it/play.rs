@@ -129,7 +129,7 @@ impl Player {
     }
 
     fn listen(&mut self) {
-        while let Ok(event) = self.running.audio_events.pop() {
+        while let Some(event) = self.running.next_audio_event() {
             match event {
                 AudioEvent::CutShort { slot, .. } => self.told.push(format!("cut {slot}")),
                 AudioEvent::Dropout { slot, .. } => self.told.push(format!("dropout {slot}")),

@@ -443,11 +443,13 @@ fn minute_a_take_that_passes_4_gib_becomes_rf64_while_it_rolls() {
     new_session(&folder, 192_000, TakeFormat::F32, &[&[0, 1]]);
     let mut setup = setup(&folder, "free", 2, 192_000, TakeFormat::F32);
     setup.device.period_frames = 1024;
+    // Headers come often enough to be seen between the crossing and the end.
+    setup.run.beat = Duration::from_millis(100);
     let file = folder.join("audio/Track 1-1.wav");
     let (frames, mut long_while_rolling, mut next) = (BYTES / 8, false, Instant::now());
     let told = record_through(Control::open(setup).unwrap(), frames, |_| {
         if next < Instant::now() {
-            next = Instant::now() + Duration::from_millis(250);
+            next = Instant::now() + Duration::from_millis(20);
             let mut head = [0; 4];
             let read = File::open(&file).and_then(|mut file| std::io::Read::read_exact(&mut file, &mut head));
             long_while_rolling |= read.is_ok() && &head == b"RF64";
