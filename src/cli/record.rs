@@ -9,6 +9,7 @@ use crate::format::TakeFormat;
 use crate::session::session_file::{SessionError, open_read_only};
 use crate::time::{Clock, Frames, SampleRate};
 use serde_json::{Value, json};
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 /// How long the windows of a playback that goes along may take to come.
@@ -31,13 +32,13 @@ pub fn run(args: &RecordArgs) -> Result<(), Failure> {
     if args.inputs == Some(0) {
         return Err(Failure("--inputs 0: at least one is meant".to_owned()));
     }
-    // Whatever is wrong with the arguments is said before anything is made.
-    if let Some(seconds) = args.seconds {
-        choose::frames(seconds, SampleRate(1))?;
-    }
     let outputs = if args.play_along { None } else { Some(0) };
     let signal = choose::signal(&args.signal)?;
     let device = choose::device_spec(&args.device, name, rate, (args.inputs, outputs), format, signal)?;
+    // Whatever is wrong with the arguments is said before anything is made.
+    if let Some(seconds) = args.seconds {
+        choose::frames(seconds, device.rate)?;
+    }
     let setup = Setup {
         folder: args.session.clone(),
         create: true,
@@ -62,18 +63,7 @@ pub fn run(args: &RecordArgs) -> Result<(), Failure> {
         await_windows(&mut control, &mut line);
     }
     control.record(Frames(length))?;
-    let mut stopped = false;
-    let mut reason = None;
-    while control.is_recording() {
-        control.poll();
-        reason = show_notices(&mut control, &mut line).or(reason);
-        line.draw(&control, true);
-        if is_raised(&ended) && !stopped && control.pass_reading().is_some() {
-            control.stop();
-            stopped = true;
-        }
-        std::thread::sleep(line.pace());
-    }
+    let reason = see_through(&mut control, &mut line, &ended);
     line.clear();
     let running = control.running();
     let locked = running.budget.peak();
@@ -108,6 +98,22 @@ pub fn run(args: &RecordArgs) -> Result<(), Failure> {
         return Err(Failure(format!("{troubled} takes are not whole on the disk; see above")));
     }
     Ok(())
+}
+
+/// Waits for the end of the pass, and ends it when that is asked for. Returns the last loss that was told.
+fn see_through(control: &mut Control, line: &mut StatusLine, ended: &AtomicBool) -> Option<String> {
+    let (mut stopped, mut reason) = (false, None);
+    while control.is_recording() {
+        control.poll();
+        reason = show_notices(control, line).or(reason);
+        line.draw(control, true);
+        if is_raised(ended) && !stopped && control.pass_reading().is_some() {
+            control.stop();
+            stopped = true;
+        }
+        std::thread::sleep(line.pace());
+    }
+    reason
 }
 
 /// The members of both.
