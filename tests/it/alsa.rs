@@ -16,6 +16,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 const CHILD: &str = "FAULTLESS_TEST_CARD";
@@ -97,6 +98,9 @@ fn on_a_test_card(test: &str, body: fn()) {
 
 /// Builds the card, unless that was done.
 fn plugin() -> Result<PathBuf, String> {
+    // Tests of one process share a name for what is being built.
+    static BUILDING: Mutex<()> = Mutex::new(());
+    let _building = BUILDING.lock().unwrap_or_else(PoisonError::into_inner);
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/alsa/pcm_clk.c");
     let library = Path::new(env!("CARGO_TARGET_TMPDIR")).join("libasound_module_pcm_clk.so");
     let changed = |path: &Path| path.metadata().and_then(|data| data.modified()).ok();
