@@ -7,7 +7,7 @@ use crate::butler::means::{CapturePath, Means};
 use crate::butler::plan;
 use crate::butler::read_ahead::{Reader, ReaderSetup};
 use crate::butler::supply::{Butler, ButlerSetup};
-use crate::device::{Device, DeviceError, DeviceFacts};
+use crate::device::{Device, DeviceError, DeviceFacts, Pace};
 use crate::engine::{Engine, drive};
 use crate::limits;
 use crate::message::disk::{ButlerCommand, CommitCommand, DiskEvent, DiskPublished, ReaderCommand};
@@ -133,6 +133,7 @@ pub fn start(device: Box<dyn Device>, setup: RunSetup) -> Result<Running, RunErr
                 capture_share: plan::capture_share(setup.lock_bytes_max),
                 lead_ms: setup.lead_ms,
                 period_frames: facts.period_frames,
+                keeps_time: facts.pace == Pace::RealTime,
                 spool_bytes_max: setup.spool_bytes_max,
                 published: Arc::clone(&published),
                 disk: Arc::clone(&disk),

@@ -45,6 +45,8 @@ pub struct ButlerSetup {
     pub lead_ms: u64,
     /// Frames of the device's period.
     pub period_frames: usize,
+    /// Whether the device keeps time. One that does not waits for the spool, and a full one is nothing to tell.
+    pub keeps_time: bool,
     /// Bytes that the spool may hold.
     pub spool_bytes_max: u64,
     /// The audio thread's numbers.
@@ -302,7 +304,7 @@ impl Butler {
                 }
             }
         }
-        if full != self.spool_full_told {
+        if full != self.spool_full_told && setup.keeps_time {
             self.spool_full_told = full;
             let held = setup.disk.spool_bytes.load(Relaxed) >> 20;
             self.tell(if full {

@@ -116,5 +116,8 @@ pub fn frames(seconds: f64, rate: SampleRate) -> Result<u64, Failure> {
     if !seconds.is_finite() || seconds <= 0.0 || 1e9 < seconds {
         return Err(Failure(format!("--seconds {seconds}: a time above 0 is meant")));
     }
-    Ok((seconds * f64::from(rate.0)).round() as u64)
+    match (seconds * f64::from(rate.0)).round() as u64 {
+        0 => Err(Failure(format!("--seconds {seconds}: less than one frame"))),
+        frames => Ok(frames),
+    }
 }

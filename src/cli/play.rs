@@ -6,7 +6,7 @@ use super::status::StatusLine;
 use super::{Failure, choose, end_flag, is_raised, print, say};
 use crate::butler::means::CapturePath;
 use crate::control::report::{AudioReport, Reading};
-use crate::control::{Control, Setup};
+use crate::control::{Control, Purpose, Setup};
 use crate::device::DeviceFacts;
 use crate::device::signal::Signal;
 use crate::export::time_text::parse_time;
@@ -40,7 +40,7 @@ pub fn run(args: &PlayArgs) -> Result<(), Failure> {
     let device = choose::device_spec(&args.device, name, Some(rate), (Some(0), None), session.format, Signal::Silence)?;
     let setup = Setup {
         folder: args.session.clone(),
-        create: false,
+        purpose: Purpose::Play,
         device,
         format: session.format,
         run: choose::run_setup(&args.device, CapturePath::Spool),

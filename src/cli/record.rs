@@ -4,12 +4,13 @@ use super::args::RecordArgs;
 use super::status::StatusLine;
 use super::{Failure, choose, end_flag, is_raised, print, say};
 use crate::control::pass::PassReport;
-use crate::control::{Control, Notice, Setup, Severity};
+use crate::control::{Control, Notice, Purpose, Setup, Severity};
 use crate::format::TakeFormat;
 use crate::session::Session;
 use crate::session::session_file::{SessionError, open_read_only};
 use crate::time::{Clock, Frames, SampleRate};
 use serde_json::{Value, json};
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 /// How long the windows of a playback that goes along may take to come.
@@ -25,18 +26,7 @@ pub fn run(args: &RecordArgs) -> Result<(), Failure> {
         await_windows(&mut control, &mut line);
     }
     control.record(Frames(length))?;
-    let mut stopped = false;
-    let mut reason = None;
-    while control.is_recording() {
-        control.poll();
-        reason = show_notices(&mut control, &mut line).or(reason);
-        line.draw(&control, true);
-        if is_raised(&ended) && !stopped && control.pass_reading().is_some() {
-            control.stop();
-            stopped = true;
-        }
-        std::thread::sleep(line.pace());
-    }
+    let reason = see_through(&mut control, &mut line, &ended);
     line.clear();
     let running = control.running();
     let head = json!({
@@ -87,15 +77,16 @@ fn open(args: &RecordArgs) -> Result<(Control, u64), Failure> {
     if args.inputs == Some(0) {
         return Err(Failure("--inputs 0: at least one is meant".to_owned()));
     }
-    // Whatever is wrong with the arguments is said before anything is made.
-    if let Some(seconds) = args.seconds {
-        choose::frames(seconds, SampleRate(1))?;
-    }
     let outputs = if args.play_along { None } else { Some(0) };
     let signal = choose::signal(&args.signal)?;
     let device = choose::device_spec(&args.device, name, rate, (args.inputs, outputs), format, signal)?;
+    // Whatever is wrong with the arguments is said before anything is made.
+    if let Some(seconds) = args.seconds {
+        choose::frames(seconds, device.rate)?;
+    }
     let run = choose::run_setup(&args.device, args.capture_path);
-    let mut control = Control::open(Setup { folder: args.session.clone(), create: true, device, format, run })?;
+    let mut control =
+        Control::open(Setup { folder: args.session.clone(), purpose: Purpose::Record, device, format, run })?;
     let facts = &control.running().device;
     let length = args.seconds.map(|seconds| choose::frames(seconds, facts.rate)).transpose()?.unwrap_or(u64::MAX);
     let inputs = args.inputs.unwrap_or(facts.inputs);
@@ -107,6 +98,22 @@ fn open(args: &RecordArgs) -> Result<(Control, u64), Failure> {
         say(&introduction(&control, inputs, format));
     }
     Ok((control, length))
+}
+
+/// Waits for the end of the pass, and ends it when that is asked for. Returns the last loss that was told.
+fn see_through(control: &mut Control, line: &mut StatusLine, ended: &AtomicBool) -> Option<String> {
+    let (mut stopped, mut reason) = (false, None);
+    while control.is_recording() {
+        control.poll();
+        reason = show_notices(control, line).or(reason);
+        line.draw(control, true);
+        if is_raised(ended) && !stopped && control.pass_reading().is_some() {
+            control.stop();
+            stopped = true;
+        }
+        std::thread::sleep(line.pace());
+    }
+    reason
 }
 
 /// The members of both.

@@ -15,7 +15,7 @@ use crate::message::disk::DiskEvent;
 use crate::message::published::Published;
 use crate::message::{AudioCommand, AudioEvent};
 use crate::run::{self, RunError, RunSetup, Running};
-use crate::session::session_file::{OpenSession, SessionError};
+use crate::session::session_file::{OpenSession, SessionError, folder_of, open_read_only};
 use crate::session::{Session, TrackId};
 use crate::time::{Clock, FramePos, Frames, SampleRate};
 use keeper::Keeper;
@@ -78,12 +78,21 @@ impl fmt::Display for ControlError {
 
 impl std::error::Error for ControlError {}
 
+/// What a session is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// To record, and to play along. It is made if it is not there, locked against others, and saved.
+    Record,
+    /// To play. Nothing of it is written, so it may be read-only, or another program may be recording into it.
+    Play,
+}
+
 /// What a session is opened with.
 pub struct Setup {
     /// The session's folder.
     pub folder: PathBuf,
-    /// Make it if it is not there.
-    pub create: bool,
+    /// What it is opened for.
+    pub purpose: Purpose,
     /// The device.
     pub device: DeviceSpec,
     /// How new takes are stored.
@@ -97,7 +106,8 @@ pub struct Control {
     running: Running,
     session: Session,
     folder: PathBuf,
-    keeper: Keeper,
+    /// `None`: the session was opened to be played.
+    keeper: Option<Keeper>,
     players: Players,
     pass: Option<PassRun>,
     reports: VecDeque<PassReport>,
@@ -113,7 +123,10 @@ impl Control {
         // A device that is not there must not leave an empty session behind.
         let device = device::open(&setup.device).map_err(ControlError::Device)?;
         let rate = device.facts().rate;
-        let (store, session) = open_session(&setup, rate)?;
+        let (store, session) = match setup.purpose {
+            Purpose::Record => open_session(&setup, rate).map(|(store, session)| (Some(store), session))?,
+            Purpose::Play => (None, open_read_only(&setup.folder).map_err(ControlError::Session)?),
+        };
         if session.rate() != rate {
             return Err(ControlError::State(format!(
                 "{}: the session has {} and the device {rate}; open the device with the session's rate",
@@ -125,8 +138,9 @@ impl Control {
         let means = setup.run.means.notes.iter().chain(&device.facts().notes);
         notices.extend(means.map(|text| Notice { severity: Severity::Caution, text: text.clone() }));
         // The spool keeps the path of its take, for a recovery that may start elsewhere.
-        let folder = std::path::absolute(store.path()).map_err(ControlError::Kernel)?;
-        let keeper = Keeper::start(store).map_err(ControlError::Kernel)?;
+        let folder = store.as_ref().map_or(folder_of(&setup.folder), OpenSession::path);
+        let folder = std::path::absolute(folder).map_err(ControlError::Kernel)?;
+        let keeper = store.map(Keeper::start).transpose().map_err(ControlError::Kernel)?;
         let running = run::start(device, setup.run).map_err(ControlError::Run)?;
         if let Some(reason) = running.scheduling.reason() {
             let fix = running.scheduling.fix().map_or_else(String::new, |fix| format!("; to change that: {fix}"));
@@ -260,7 +274,7 @@ impl Control {
             self.hear_disk(event);
         }
         self.rescue_pass();
-        let problems: Vec<String> = self.keeper.problems().collect();
+        let problems: Vec<String> = self.keeper.iter().flat_map(Keeper::problems).collect();
         for text in problems {
             self.notices.push_back(Notice { severity: Severity::Caution, text });
         }
@@ -332,11 +346,17 @@ impl Control {
         self.poll();
         self.running.end_disk();
         self.poll();
-        self.keeper.save(&self.session);
-        for text in self.keeper.finish() {
+        self.save();
+        for text in self.keeper.as_mut().map(Keeper::finish).unwrap_or_default() {
             self.notices.push_back(Notice { severity: Severity::Caution, text });
         }
         (self.reports.drain(..).collect(), self.notices.drain(..).collect())
+    }
+
+    fn save(&self) {
+        if let Some(keeper) = &self.keeper {
+            keeper.save(&self.session);
+        }
     }
 
     fn send(&mut self, command: AudioCommand) {
@@ -360,7 +380,7 @@ impl Control {
 
 fn open_session(setup: &Setup, rate: SampleRate) -> Result<(OpenSession, Session), ControlError> {
     match OpenSession::open(&setup.folder) {
-        Err(SessionError::Missing { .. } | SessionError::NotASession { .. }) if setup.create => {
+        Err(SessionError::Missing { .. } | SessionError::NotASession { .. }) => {
             let name = setup
                 .folder
                 .file_name()

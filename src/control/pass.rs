@@ -119,6 +119,9 @@ impl Control {
         if self.pass.is_some() {
             return Err(ControlError::State("record: a pass is on already".to_owned()));
         }
+        if self.keeper.is_none() {
+            return Err(ControlError::State("record: the session was opened to be played only".to_owned()));
+        }
         let before = Box::new(self.session.clone());
         let takes = self.plan_takes().inspect_err(|_| self.session = (*before).clone())?;
         if takes.is_empty() {
@@ -218,7 +221,7 @@ impl Control {
                 self.loss(reason);
             }
             Ok(files) => {
-                self.keeper.save(&self.session);
+                self.save();
                 let takes = pass.takes.iter().map(|take| take.plan.clone()).collect();
                 let files = if self.running.setup.capture_path == CapturePath::Direct { files } else { Vec::new() };
                 let rate = self.session.rate().0;
@@ -289,7 +292,7 @@ impl Control {
             for id in ids {
                 self.session.set_take_start(id, at).ok();
             }
-            self.keeper.save(&self.session);
+            self.save();
         }
     }
 
@@ -378,7 +381,7 @@ impl Control {
 
     fn finish_pass_if_done(&mut self) {
         let Some(run) = self.pass.take_if(|run| run.takes.iter().all(|take| take.finished)) else { return };
-        self.keeper.save(&self.session);
+        self.save();
         let (Some(ended), Some(audio_thread)) = (run.ended, run.cost) else { return };
         let takes: Vec<TakeReport> = run
             .takes

@@ -73,7 +73,8 @@ impl Recorder {
             Some(pass) if self.begun => (pass.length - pass.frames).0,
             Some(pass) => match pass.begin {
                 Some(begin) if position < begin => begin.since(position).0,
-                _ => u64::MAX,
+                // It begins with the stretch that is being cut, which must not be longer than it.
+                _ => pass.length.0,
             },
             None => u64::MAX,
         }

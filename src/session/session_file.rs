@@ -267,7 +267,7 @@ fn version_number(name: &str) -> Option<u32> {
 }
 
 /// The folder meant by the path of a folder or of the `session.json` in it.
-fn folder_of(path: &Path) -> &Path {
+pub(crate) fn folder_of(path: &Path) -> &Path {
     if path.file_name().is_some_and(|name| name == SESSION_FILE) && !path.is_dir() {
         match path.parent() {
             Some(parent) if parent.as_os_str().is_empty() => Path::new("."),

@@ -284,7 +284,7 @@ mod tests {
         reader.supply(window(2, 0, 50)).unwrap();
         reader.supplied_until(2, 50);
         assert_eq!(told(&audio.at(1, 0, 8)), ("sound", 8), "the declick still plays the old place");
-        assert_eq!(told(&audio.at(1, 50, 8)), ("missing", 8), "the new place is not heard before the locate");
+        assert_eq!(told(&audio.at(1, 50, 8)), ("silence", 8), "the new place is not heard before the locate");
         assert_eq!(told(&audio.at(2, 0, 8)), ("sound", 8));
         assert_eq!(reader.collect().unwrap().epoch, 1);
         assert!(reader.collect().is_none());

@@ -206,9 +206,14 @@ fn a_stereo_take_is_played_unchanged() {
     let device = faultless::device::virtual_device::spec("free", 2, faultless::device::signal::Signal::Ramp);
     let run = run_setup(64 << 20);
     let format = TakeFormat::S24;
-    let mut control =
-        Control::open(faultless::control::Setup { folder: folder.clone(), create: false, device, format, run })
-            .unwrap();
+    let mut control = Control::open(faultless::control::Setup {
+        folder: folder.clone(),
+        purpose: faultless::control::Purpose::Record,
+        device,
+        format,
+        run,
+    })
+    .unwrap();
     control.record(Frames(30_000)).unwrap();
     while control.is_recording() {
         control.poll();

@@ -37,7 +37,13 @@ pub(crate) fn setup(folder: &Path, device: &str, inputs: usize, rate: u32, forma
     device.rate = SampleRate(rate);
     device.outputs = Some(0);
     device.format = (format == TakeFormat::F32).then_some(DeviceFormat::F32);
-    Setup { folder: folder.to_owned(), create: false, device, format, run: run_setup(256 << 20) }
+    Setup {
+        folder: folder.to_owned(),
+        purpose: faultless::control::Purpose::Record,
+        device,
+        format,
+        run: run_setup(256 << 20),
+    }
 }
 
 pub(crate) fn run_setup(spool_bytes_max: u64) -> RunSetup {

@@ -84,6 +84,7 @@ fn wrong_arguments_are_one_line_and_make_nothing() {
         ("--seconds -3", "--seconds -3"),
         ("--seconds 0", "--seconds 0"),
         ("--seconds inf", "--seconds inf"),
+        ("--seconds 0.000001", "less than one frame"),
         ("--seconds soon", "--seconds"),
         ("--format s20", "s20"),
         ("--capture-path tape", "tape"),
@@ -120,4 +121,17 @@ fn a_locate_out_of_a_gap_is_no_dropout_and_holds_nothing_up() {
     }
     assert_eq!(player.told, Vec::<String>::new());
     assert_eq!(player.running.published.dropouts.load(std::sync::atomic::Ordering::Relaxed), 0);
+}
+
+#[test]
+fn a_take_shorter_than_a_period_is_as_long_as_was_asked_for() {
+    let place = place();
+    for (frames, period) in [(1_u64, 64), (24, 64), (63, 64), (65, 64), (480, 8192), (1025, 8192), (17, 16)] {
+        let folder = place.path().join(format!("{frames}-{period}"));
+        // A quarter more is still nearest to it.
+        let seconds = (frames as f64 + 0.25) / 48_000.0;
+        let arguments = format!("--device virtual:free --inputs 2 --period {period} --seconds {seconds}");
+        assert_eq!(run(record(&folder, &arguments)).done().json()["frames"], frames, "{period}");
+        assert_eq!(crate::util::check(&folder)[0].frames, frames);
+    }
 }

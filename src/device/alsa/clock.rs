@@ -267,7 +267,10 @@ mod tests {
             let error = clock.estimate(then_ns) as f64 - device.true_count(then_ns) as f64;
             // A period, and until the rate is learned its error over the gap and the windows.
             let unlearned = if seconds < 8 { ppm.abs() } else { 60.0 } / 1e6 * f64::from(RATE) * (gap_ms as f64 / 1e3 + 1.5);
-            prop_assert!(error.abs() <= 3.0 + unlearned, "{} frames off after {} s", error, seconds);
+            // No wake came nearer to its frame than this; and a rate learned in a few seconds carries their jitter.
+            let least_lag = lags.iter().min().map_or(0.0, |lag| *lag as f64 * f64::from(RATE) / 1e9);
+            let jitter = if seconds < 8 { PERIOD as f64 / 4.0 } else { 0.0 };
+            prop_assert!(error.abs() <= 3.0 + least_lag + jitter + unlearned, "{} frames off after {} s", error, seconds);
         }
 
         #[test]

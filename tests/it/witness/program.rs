@@ -29,7 +29,14 @@ fn open(folder: &Path) -> Control {
         beat: Duration::from_millis(200),
     };
     let (device, format) = (spec("", INPUTS, Signal::Ramp), TakeFormat::S24);
-    Control::open(Setup { folder: folder.to_owned(), create: true, device, format, run }).unwrap()
+    Control::open(Setup {
+        folder: folder.to_owned(),
+        purpose: faultless::control::Purpose::Record,
+        device,
+        format,
+        run,
+    })
+    .unwrap()
 }
 
 fn until(control: &mut Control, what: &str, mut is_so: impl FnMut(&mut Control) -> bool) {
