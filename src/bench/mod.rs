@@ -42,7 +42,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// 24 tracks at periods of 64 frames for 10 seconds a row, as DESIGN measured.
+    /// 24 tracks at periods of 64 frames for 10 seconds a row.
     pub fn new(dir: PathBuf) -> Options {
         let spool_dir = PathBuf::from("/dev/shm");
         Options { dir, spool_dir, tracks: 24, period: 64, seconds: 10.0, stress: StressKind::None }

@@ -24,8 +24,8 @@ pub enum Populate {
 ///
 /// Holding one tells you: the memory is mapped for as long as you hold it, nobody else in this program
 /// has a mapping of the same span with a right to write it, and, if [`Mapping::is_locked`], the kernel
-/// keeps its pages in memory. It does *not* tell you that a store takes no fault: see DESIGN 2 on
-/// write-protection of files that are written back.
+/// keeps its pages in memory. It does *not* tell you that a store takes no fault: the kernel
+/// write-protects pages of a disk's file whenever it writes them back. Those of tmpfs it never does.
 ///
 /// # Other processes
 ///
