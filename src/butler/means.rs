@@ -1,11 +1,11 @@
 //! What kernel and file systems offer here, and what stands in where they do not. Thread: control, at start.
 
+use super::spool::SpoolPlace;
 use crate::window::map::{Mapping, Populate};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::fs::File;
-use std::path::PathBuf;
 use std::str::FromStr;
 
 /// Where captured sound goes first.
@@ -39,15 +39,6 @@ impl FromStr for CapturePath {
             other => Err(format!("{other}: unknown capture path; use spool or direct")),
         }
     }
-}
-
-/// Where spool files live.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SpoolPlace {
-    /// A folder of ours on a tmpfs: what is in it outlives the program.
-    Folder(PathBuf),
-    /// Memory without a name (`memfd`): it does not.
-    Memory,
 }
 
 /// What the disk side may use.

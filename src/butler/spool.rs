@@ -1,7 +1,6 @@
 //! Spool files: where they live, whose they are, and how their memory comes back. Thread: butler (make),
 //! committer (punch, remove).
 
-use super::means::SpoolPlace;
 use crate::limits;
 use crate::message::disk::{SpoolFile, TakePlan};
 use crate::rt::process;
@@ -16,6 +15,15 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use uuid::Uuid;
+
+/// Where spool files live.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SpoolPlace {
+    /// A folder of ours on a tmpfs: what is in it outlives the program.
+    Folder(PathBuf),
+    /// Memory without a name (`memfd`): it does not.
+    Memory,
+}
 
 /// Bytes that a spool file may cover: a file of that size holds no memory, only its windows do.
 const SPOOL_FILE_BYTES: u64 = 1 << 42;

@@ -2,8 +2,8 @@
 
 use super::Failure;
 use super::args::DeviceArgs;
-use crate::butler::means::{CapturePath, Means, SpoolPlace};
-use crate::butler::spool;
+use crate::butler::means::{CapturePath, Means};
+use crate::butler::spool::{self, SpoolPlace};
 use crate::device::DeviceSpec;
 use crate::device::alsa::{Cards, cards};
 use crate::device::signal::Signal;

@@ -161,7 +161,7 @@ fn introduction(control: &Control, inputs: usize, format: TakeFormat) -> String 
     let running = control.running();
     let (device, setup) = (&running.device, &running.setup);
     let mut text = format!(
-        "{}: {inputs} inputs, {}, {} frames a period, {} ({})\ncapture: {} {format}\nscheduling: {}",
+        "{}: {inputs} inputs, {}, {} frames a period, {} ({})\ntakes: {format}\ncapture: {}\nscheduling: {}",
         device.name,
         device.rate,
         device.period_frames,
