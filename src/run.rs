@@ -256,6 +256,11 @@ impl Running {
         self.audio_thread.as_ref().is_some_and(|thread| !thread.is_finished())
     }
 
+    /// Whether butler, committer and read-ahead still run. They leave only when they are told to, or fail.
+    pub fn disk_is_alive(&self) -> bool {
+        self.disk_threads.iter().all(|thread| !thread.is_finished())
+    }
+
     /// The next thing that the audio thread has told.
     pub fn next_audio_event(&mut self) -> Option<AudioEvent> {
         self.late_events.pop_front().or_else(|| self.audio_events.pop().ok())

@@ -274,6 +274,12 @@ impl Control {
 
     /// An audio thread that is gone ends no pass: what it had recorded when it was last heard of is finished.
     pub(super) fn rescue_pass(&mut self) {
+        if self.pass.is_some() && !self.running.disk_is_alive() {
+            // Nobody is left to finish it. The spool outlives the program and says whose it is.
+            self.pass = None;
+            self.loss("committer: it failed; what is not in the takes is in the spool, start again".to_owned());
+            return;
+        }
         let recorded = self.published().pass_frames.load(Relaxed);
         if !self.running.is_alive()
             && let Some(run) = self.pass.as_ref().filter(|run| run.base.is_some() && run.ended.is_none())

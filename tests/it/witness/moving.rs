@@ -41,6 +41,35 @@ fn a_locate_while_standing_waits_for_its_windows_and_stands_there() {
 }
 
 #[test]
+fn windows_sent_between_a_locate_and_the_next_make_room_while_it_arrives() {
+    let mut rig = Rig::on(interleaved("", 0, DeviceFormat::S32, 64));
+    let (mut disc, voice) = Disc::new(TakeFormat::S24, 1, 20_000);
+    rig.send(AudioCommand::Install { slot: 0, voice });
+    rig.send(AudioCommand::Locate { course: to(100), epoch: 1 });
+    rig.send(AudioCommand::Locate { course: to(7_000), epoch: 2 });
+    rig.turns(1);
+    // The read-ahead had not heard of the second when it supplied the first.
+    disc.supply(1, 0, 100, 5_000);
+    rig.turns(1);
+    assert!(0 < disc.collect(), "nobody plays them, so they come back");
+    assert_eq!(disc.out(), 0);
+}
+
+#[test]
+fn whoever_sees_a_locate_sees_that_nothing_of_it_was_played() {
+    let mut rig = Rig::on(interleaved("", 0, DeviceFormat::S32, 64));
+    rig.send(AudioCommand::Roll);
+    rig.turns(20);
+    rig.send(AudioCommand::Stop);
+    rig.turns(20);
+    assert!(1_000 < rig.published.stream.load(Relaxed));
+    rig.send(AudioCommand::Locate { course: to(7_000), epoch: 1 });
+    assert_eq!(rig.engine.obey(), Next::Continue);
+    let seen = (rig.published.epoch.load(Relaxed), rig.published.stream.load(Relaxed), rig.position());
+    assert_eq!(seen, (1, 0, 7_000), "before any period was moved");
+}
+
+#[test]
 fn a_locate_while_rolling_declicks_and_rolls_on_there() {
     let mut rig = Rig::on(interleaved("", 0, DeviceFormat::S32, 64));
     let (mut disc, voice) = Disc::new(TakeFormat::F32, 2, 20_000);
