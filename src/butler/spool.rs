@@ -73,6 +73,11 @@ pub fn free_bytes(path: &Path) -> Option<u64> {
     Some(stat.blocks_available() * stat.fragment_size())
 }
 
+/// The spool file of a take, in a spool folder.
+pub fn path_of(folder: &Path, take: Uuid) -> PathBuf {
+    folder.join(format!("{take}.spool"))
+}
+
 /// Makes the spool of a take. Fails if a file of that name is there.
 pub fn create(place: &SpoolPlace, plan: &TakePlan) -> io::Result<SpoolFile> {
     let spool = match place {
@@ -81,7 +86,7 @@ pub fn create(place: &SpoolPlace, plan: &TakePlan) -> io::Result<SpoolFile> {
             SpoolFile { file, path: None }
         }
         SpoolPlace::Folder(folder) => {
-            let path = folder.join(format!("{}.spool", plan.identity));
+            let path = path_of(folder, plan.identity);
             let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path)?;
             SpoolFile { file, path: Some(path) }
         }

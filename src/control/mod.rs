@@ -9,6 +9,7 @@ pub mod playback;
 pub mod report;
 
 use crate::butler::means::CapturePath;
+use crate::butler::spool::{self, SpoolPlace};
 use crate::device::{self, DeviceError, DeviceSpec};
 use crate::format::TakeFormat;
 use crate::message::disk::DiskEvent;
@@ -16,7 +17,7 @@ use crate::message::published::Published;
 use crate::message::{AudioCommand, AudioEvent};
 use crate::run::{self, RunError, RunSetup, Running};
 use crate::session::session_file::{OpenSession, SessionError, folder_of, open_read_only};
-use crate::session::{Session, TrackId};
+use crate::session::{Session, TakeState, TrackId};
 use crate::time::{Clock, FramePos, Frames, SampleRate};
 use keeper::Keeper;
 use pass::{PassReport, PassRun};
@@ -142,6 +143,7 @@ impl Control {
         let folder = std::path::absolute(folder).map_err(ControlError::Kernel)?;
         let keeper = store.map(Keeper::start).transpose().map_err(ControlError::Kernel)?;
         let running = run::start(device, setup.run).map_err(ControlError::Run)?;
+        notices.extend(cut_off(&session, &running.setup.means.spool));
         if let Some(reason) = running.scheduling.reason() {
             let fix = running.scheduling.fix().map_or_else(String::new, |fix| format!("; to change that: {fix}"));
             let text =
@@ -376,6 +378,24 @@ impl Control {
     fn loss(&mut self, text: String) {
         self.notices.push_back(Notice { severity: Severity::Loss, text });
     }
+}
+
+/// Takes that were being recorded when the program was killed, and where their last seconds are.
+fn cut_off(session: &Session, spool: &SpoolPlace) -> Vec<Notice> {
+    let SpoolPlace::Folder(folder) = spool else { return Vec::new() };
+    let unfinished = session.takes().iter().filter(|take| take.state == TakeState::Recording);
+    let kept = unfinished.filter_map(|take| {
+        let path = spool::path_of(folder, take.uuid);
+        path.exists().then(|| Notice {
+            severity: Severity::Caution,
+            text: format!(
+                "{}: the program ended while it was recorded; its last seconds are kept in {}",
+                take.file,
+                path.display()
+            ),
+        })
+    });
+    kept.collect()
 }
 
 fn open_session(setup: &Setup, rate: SampleRate) -> Result<(OpenSession, Session), ControlError> {
