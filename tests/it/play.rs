@@ -431,7 +431,7 @@ fn the_program_survives_a_take_cut_short_and_says_why_it_is_silent() {
 
 /// A WAV header of plain fields, for sound that never comes.
 fn header(tag: u16, channels: u16, bits: u16, data_bytes: u32) -> Vec<u8> {
-    let align = channels * bits.div_ceil(8);
+    let align = channels.wrapping_mul(bits.div_ceil(8));
     let mut bytes = b"RIFF\xff\xff\xff\x7fWAVEfmt \x10\0\0\0".to_vec();
     bytes.extend(tag.to_le_bytes());
     bytes.extend(channels.to_le_bytes());
