@@ -30,4 +30,5 @@ pub mod control;
 pub mod export;
 pub mod bench;
 pub mod doctor;
+pub mod studio;
 pub mod cli;

@@ -3,6 +3,7 @@
 //! A face calls [`Control::poll`] in its loop and shows the [`Notice`]s; nothing here waits for the disk but
 //! [`Control::open`] and [`Control::close`].
 
+pub mod edit;
 pub mod keeper;
 pub mod pass;
 pub mod playback;
