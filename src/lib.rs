@@ -31,4 +31,5 @@ pub mod export;
 pub mod bench;
 pub mod doctor;
 pub mod studio;
+pub mod ui;
 pub mod cli;

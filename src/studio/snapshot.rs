@@ -263,3 +263,41 @@ pub struct Told {
     /// Whether it was acknowledged.
     pub seen: bool,
 }
+
+impl Snapshot {
+    /// Nothing is open yet.
+    pub fn empty() -> Snapshot {
+        let rate = SampleRate(48_000);
+        let session = Session::new(uuid::Uuid::nil(), "", "", rate, crate::format::TakeFormat::S24);
+        Snapshot {
+            stage: Stage::Opening,
+            session: Arc::new(session),
+            revision: 0,
+            folder: PathBuf::new(),
+            undo: None,
+            redo: None,
+            transport: Transport {
+                motion: Motion::Stopped,
+                position: FramePos(0),
+                rate,
+                pass: None,
+                range: None,
+                repeats: false,
+                punches: false,
+            },
+            inputs: Vec::new(),
+            tracks: Vec::new(),
+            master: [Meter::default(); 2],
+            device: DeviceView::default(),
+            health: Health::default(),
+            figures: Figures::default(),
+            room: None,
+            notices: Arc::default(),
+            devices: Arc::default(),
+            settings: Arc::default(),
+            doctor: None,
+            export: ExportView::default(),
+            stress: StressView::default(),
+        }
+    }
+}

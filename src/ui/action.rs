@@ -1,0 +1,318 @@
+//! Every action by name, with its keys: the menu, the palette, the sheet of keys and the tooltips all read this list.
+//! Thread: ui.
+
+use egui::{Key, KeyboardShortcut, Modifiers};
+use std::collections::BTreeMap;
+
+/// Something that a user can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "each one's name says it, see `ACTIONS`")]
+pub enum Action {
+    Record,
+    Stop,
+    PlayOrStop,
+    ToStart,
+    ToEnd,
+    Loop,
+    Punch,
+    NudgeBack,
+    NudgeForward,
+    NudgeBackFar,
+    NudgeForwardFar,
+    Marker,
+    MarkerBefore,
+    MarkerAfter,
+    RangeStart,
+    RangeEnd,
+    RangeClear,
+    ZoomIn,
+    ZoomOut,
+    ZoomAll,
+    ZoomRange,
+    Follow,
+    Tall,
+    Undo,
+    Redo,
+    Save,
+    NewSession,
+    OpenSession,
+    RenameSession,
+    OpenFolder,
+    AddTrack,
+    DuplicateTracks,
+    RemoveSelected,
+    SelectAll,
+    SelectNone,
+    SelectAbove,
+    SelectBelow,
+    RenameTrack,
+    ArmAll,
+    ArmNone,
+    ArmSelected,
+    MuteSelected,
+    SoloSelected,
+    Unsolo,
+    Split,
+    Residency,
+    StressLab,
+    Doctor,
+    Events,
+    Takes,
+    Export,
+    Lower,
+    Freeze,
+    Device,
+    Settings,
+    Theme,
+    Larger,
+    Smaller,
+    FullScreen,
+    Acknowledge,
+    Palette,
+    Keys,
+    Quit,
+}
+
+/// One line of the list.
+pub struct Entry {
+    /// The action.
+    pub action: Action,
+    /// What it is called on the screen.
+    pub name: &'static str,
+    /// Where it stands on the sheet.
+    pub group: &'static str,
+    /// Its keys where nobody changed them; a second one works too.
+    pub keys: &'static [&'static str],
+}
+
+const fn entry(action: Action, group: &'static str, name: &'static str, keys: &'static [&'static str]) -> Entry {
+    Entry { action, name, group, keys }
+}
+
+/// All of them, in the order of the sheet.
+pub const ACTIONS: &[Entry] = &[
+    entry(Action::Record, "Transport", "Record", &["R", "Shift+Space"]),
+    entry(Action::Stop, "Transport", "Stop (hold while recording)", &["Escape"]),
+    entry(Action::PlayOrStop, "Transport", "Play or stop", &["Space"]),
+    entry(Action::ToStart, "Transport", "Go to the start", &["Home"]),
+    entry(Action::ToEnd, "Transport", "Go to the end", &["End"]),
+    entry(Action::NudgeBack, "Transport", "Back 1 second", &["ArrowLeft"]),
+    entry(Action::NudgeForward, "Transport", "Forward 1 second", &["ArrowRight"]),
+    entry(Action::NudgeBackFar, "Transport", "Back 10 seconds", &["Shift+ArrowLeft"]),
+    entry(Action::NudgeForwardFar, "Transport", "Forward 10 seconds", &["Shift+ArrowRight"]),
+    entry(Action::Loop, "Transport", "Loop the range", &["L"]),
+    entry(Action::Punch, "Transport", "Punch in and out at the range", &["P"]),
+    entry(Action::Marker, "Timeline", "Drop a marker", &["M"]),
+    entry(Action::MarkerBefore, "Timeline", "Go to the marker before", &["Ctrl+ArrowLeft"]),
+    entry(Action::MarkerAfter, "Timeline", "Go to the next marker", &["Ctrl+ArrowRight"]),
+    entry(Action::RangeStart, "Timeline", "Start the range here", &["OpenBracket"]),
+    entry(Action::RangeEnd, "Timeline", "End the range here", &["CloseBracket"]),
+    entry(Action::RangeClear, "Timeline", "Clear the range", &["Shift+Escape"]),
+    entry(Action::ZoomIn, "Timeline", "Zoom in", &["Plus", "Equals"]),
+    entry(Action::ZoomOut, "Timeline", "Zoom out", &["Minus"]),
+    entry(Action::ZoomAll, "Timeline", "Show the whole session", &["F"]),
+    entry(Action::ZoomRange, "Timeline", "Show the range", &["Z"]),
+    entry(Action::Follow, "Timeline", "Follow the playhead", &["Shift+F"]),
+    entry(Action::Split, "Timeline", "Split regions at the playhead", &["X"]),
+    entry(Action::AddTrack, "Tracks", "Add a track", &["Ctrl+T"]),
+    entry(Action::DuplicateTracks, "Tracks", "Duplicate the selected tracks", &["Ctrl+D"]),
+    entry(Action::RemoveSelected, "Tracks", "Remove what is selected (takes go to the trash)", &["Delete"]),
+    entry(Action::RenameTrack, "Tracks", "Name the selected track", &["Enter"]),
+    entry(Action::SelectAll, "Tracks", "Select all tracks", &["Ctrl+A"]),
+    entry(Action::SelectNone, "Tracks", "Select nothing", &["Ctrl+Shift+A"]),
+    entry(Action::SelectAbove, "Tracks", "Select the track above", &["ArrowUp"]),
+    entry(Action::SelectBelow, "Tracks", "Select the track below", &["ArrowDown"]),
+    entry(Action::ArmAll, "Tracks", "Arm all tracks", &["A"]),
+    entry(Action::ArmNone, "Tracks", "Arm no track", &["Shift+A"]),
+    entry(Action::ArmSelected, "Tracks", "Arm the selected tracks", &["Shift+R"]),
+    entry(Action::MuteSelected, "Tracks", "Mute the selected tracks", &["Shift+M"]),
+    entry(Action::SoloSelected, "Tracks", "Solo the selected tracks", &["Shift+S"]),
+    entry(Action::Unsolo, "Tracks", "Solo no track", &["Alt+S"]),
+    entry(Action::Tall, "Tracks", "Tall or compact rows", &["T"]),
+    entry(Action::Undo, "Session", "Undo", &["Ctrl+Z"]),
+    entry(Action::Redo, "Session", "Redo", &["Ctrl+Shift+Z", "Ctrl+Y"]),
+    entry(Action::Save, "Session", "Save now", &["Ctrl+S"]),
+    entry(Action::NewSession, "Session", "New session", &["Ctrl+N"]),
+    entry(Action::OpenSession, "Session", "Open a session", &["Ctrl+O"]),
+    entry(Action::RenameSession, "Session", "Rename the session", &["F2"]),
+    entry(Action::OpenFolder, "Session", "Open the folder of the takes", &["Ctrl+Shift+O"]),
+    entry(Action::Export, "Session", "Export", &["Ctrl+E"]),
+    entry(Action::Residency, "Panels", "Residency", &["Ctrl+1"]),
+    entry(Action::StressLab, "Panels", "Stress lab", &["Ctrl+2"]),
+    entry(Action::Doctor, "Panels", "Doctor", &["Ctrl+3"]),
+    entry(Action::Events, "Panels", "Events", &["Ctrl+4"]),
+    entry(Action::Takes, "Panels", "Takes", &["Ctrl+5"]),
+    entry(Action::Lower, "Panels", "Show or hide the lower panel", &["B"]),
+    entry(Action::Freeze, "Panels", "Freeze the residency map", &["Ctrl+F"]),
+    entry(Action::Device, "Window", "Device", &["Ctrl+Shift+D"]),
+    entry(Action::Settings, "Window", "Settings", &["Ctrl+Comma"]),
+    entry(Action::Theme, "Window", "Dark or light", &["Ctrl+Shift+L"]),
+    entry(Action::Larger, "Window", "Larger", &["Ctrl+Plus", "Ctrl+Equals"]),
+    entry(Action::Smaller, "Window", "Smaller", &["Ctrl+Minus"]),
+    entry(Action::FullScreen, "Window", "Full screen", &["F11"]),
+    entry(Action::Acknowledge, "Window", "Acknowledge alarms and clip lamps", &["Ctrl+K"]),
+    entry(Action::Palette, "Window", "Find an action", &["Ctrl+Shift+P", "Ctrl+P"]),
+    entry(Action::Keys, "Window", "Keys", &["F1", "Questionmark"]),
+    entry(Action::Quit, "Window", "Quit", &["Ctrl+Q"]),
+];
+
+/// Which keys mean which action.
+#[derive(Clone, Debug, Default)]
+pub struct KeyMap {
+    bound: Vec<(KeyboardShortcut, Action)>,
+}
+
+impl KeyMap {
+    /// The defaults, and what a user changed: an action's identifier to its keys, none for an empty text.
+    pub fn new(changed: &BTreeMap<String, String>) -> KeyMap {
+        let mut bound = Vec::new();
+        for entry in ACTIONS {
+            let own = changed.get(&entry.action.id()).map(String::as_str);
+            let keys: Vec<&str> = own.map_or_else(|| entry.keys.to_vec(), |own| own.split(' ').collect());
+            bound.extend(keys.into_iter().filter_map(parse).map(|keys| (keys, entry.action)));
+        }
+        // Ctrl+Shift+Z must not be taken for Ctrl+Z.
+        bound.sort_by_key(|(keys, _)| std::cmp::Reverse(weight(keys.modifiers)));
+        KeyMap { bound }
+    }
+
+    /// The actions whose keys were pressed, taken out of the input. Empty while text is being typed.
+    pub fn pressed(&self, ctx: &egui::Context) -> Vec<Action> {
+        if ctx.egui_wants_keyboard_input() {
+            return Vec::new();
+        }
+        ctx.input_mut(|input| {
+            let hit = |(keys, action): &(KeyboardShortcut, Action)| consume(input, *keys).then_some(*action);
+            self.bound.iter().filter_map(hit).collect()
+        })
+    }
+
+    /// Its first keys, for people; empty if it has none.
+    pub fn text(&self, action: Action) -> String {
+        let of = |entry: &&Entry| entry.action == action;
+        let first = ACTIONS.iter().find(of).and_then(|entry| entry.keys.first()).and_then(|keys| parse(keys));
+        let own: Vec<_> = self.bound.iter().filter(|(_, bound)| *bound == action).map(|(keys, _)| *keys).collect();
+        let shown = first.filter(|keys| own.contains(keys)).or(own.first().copied());
+        shown.map_or_else(String::new, |keys| written(&keys))
+    }
+}
+
+fn consume(input: &mut egui::InputState, keys: KeyboardShortcut) -> bool {
+    // Exact modifiers, but for Shift where a layout needs it to reach the sign: a plus, a question mark.
+    let signs = matches!(keys.logical_key, Key::Plus | Key::Questionmark | Key::Equals);
+    let mut hit = false;
+    input.events.retain(|event| {
+        let egui::Event::Key { key, modifiers, pressed: true, repeat, .. } = event else { return true };
+        let mut given = *modifiers;
+        if signs {
+            given.shift = keys.modifiers.shift;
+        }
+        let same = *key == keys.logical_key
+            && given.ctrl == (keys.modifiers.ctrl || keys.modifiers.command)
+            && given.shift == keys.modifiers.shift
+            && given.alt == keys.modifiers.alt;
+        // A held key repeats a nudge, never a record.
+        let repeats = matches!(
+            key,
+            Key::ArrowLeft | Key::ArrowRight | Key::ArrowUp | Key::ArrowDown | Key::Plus | Key::Minus | Key::Equals
+        );
+        if same && (!repeat || repeats) {
+            hit = true;
+        }
+        !same
+    });
+    hit
+}
+
+fn weight(modifiers: Modifiers) -> u32 {
+    u32::from(modifiers.ctrl || modifiers.command) + u32::from(modifiers.shift) + u32::from(modifiers.alt)
+}
+
+/// `Ctrl+Shift+Z`: modifiers, then the name of a key.
+pub fn parse(text: &str) -> Option<KeyboardShortcut> {
+    let mut modifiers = Modifiers::NONE;
+    let mut key = None;
+    for part in text.split('+') {
+        match part {
+            "Ctrl" => modifiers.ctrl = true,
+            "Shift" => modifiers.shift = true,
+            "Alt" => modifiers.alt = true,
+            name => key = Key::from_name(name),
+        }
+    }
+    key.map(|key| KeyboardShortcut::new(modifiers, key))
+}
+
+/// The same for people: "Ctrl+Shift+Z", "Left", "+".
+fn written(keys: &KeyboardShortcut) -> String {
+    let mut text = String::new();
+    for (on, name) in [(keys.modifiers.ctrl, "Ctrl+"), (keys.modifiers.shift, "Shift+"), (keys.modifiers.alt, "Alt+")] {
+        if on {
+            text.push_str(name);
+        }
+    }
+    text + match keys.logical_key {
+        Key::ArrowLeft => "Left",
+        Key::ArrowRight => "Right",
+        Key::ArrowUp => "Up",
+        Key::ArrowDown => "Down",
+        Key::Plus => "+",
+        Key::Minus => "\u{2212}",
+        Key::Equals => "=",
+        Key::Comma => ",",
+        Key::Questionmark => "?",
+        Key::OpenBracket => "[",
+        Key::CloseBracket => "]",
+        Key::Escape => "Esc",
+        key => key.name(),
+    }
+}
+
+impl Action {
+    /// What it is called on the screen.
+    pub fn name(self) -> &'static str {
+        ACTIONS.iter().find(|entry| entry.action == self).map_or("", |entry| entry.name)
+    }
+
+    /// What it is called in the settings.
+    pub fn id(self) -> String {
+        format!("{self:?}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_action_has_one_line_and_every_default_key_can_be_read() {
+        let mut seen = BTreeSet::new();
+        for entry in ACTIONS {
+            assert!(seen.insert(entry.action), "{:?} stands twice", entry.action);
+            assert!(!entry.keys.is_empty(), "{:?} has no key", entry.action);
+            for keys in entry.keys {
+                assert!(parse(keys).is_some(), "{keys}: no such key");
+            }
+        }
+        assert_eq!(seen.len(), Action::Quit as usize + 1, "an action is missing");
+    }
+
+    #[test]
+    fn no_two_actions_share_a_key() {
+        let mut seen = BTreeSet::new();
+        for keys in ACTIONS.iter().flat_map(|entry| entry.keys) {
+            assert!(seen.insert(keys), "{keys} means two things");
+        }
+    }
+
+    #[test]
+    fn a_user_gives_an_action_other_keys_or_none() {
+        let changed = [("Record".to_owned(), "F9".to_owned()), ("Marker".to_owned(), String::new())].into();
+        let map = KeyMap::new(&changed);
+        assert_eq!(
+            (map.text(Action::Record), map.text(Action::Marker), map.text(Action::Undo)),
+            ("F9".to_owned(), String::new(), "Ctrl+Z".to_owned())
+        );
+    }
+}

@@ -1,0 +1,167 @@
+//! Snapshots made by hand, for tests of panels without an engine. Thread: ui.
+
+use crate::control::edit::Edit;
+use crate::format::TakeFormat;
+use crate::message::Motion;
+use crate::session::{NewTake, Session, TakeState, TrackId};
+use crate::studio::snapshot::{DeviceView, Health, Level, Meter, PassPhase, PassView, Room, Snapshot, Stage};
+use crate::time::{FramePos, Frames, SampleRate};
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// Names of a band.
+pub const NAMES: [&str; 24] = [
+    "Kick in",
+    "Kick out",
+    "Snare top",
+    "Snare btm",
+    "Hi-hat",
+    "Tom 1",
+    "Tom 2",
+    "Floor tom",
+    "OH left",
+    "OH right",
+    "Bass DI",
+    "Bass amp",
+    "Gtr L",
+    "Gtr R",
+    "Keys L",
+    "Keys R",
+    "Sax",
+    "Trumpet",
+    "Vox lead",
+    "Vox 2",
+    "Vox 3",
+    "Talkback",
+    "Room L",
+    "Room R",
+];
+
+/// A session of `tracks` tracks; with `seconds`, each has a take of that length.
+pub fn session(tracks: usize, seconds: u64) -> Session {
+    let rate = SampleRate(48_000);
+    let mut session =
+        Session::new(Uuid::from_u128(7), "Rehearsal, 22 Nov", "2026-11-22T20:00:00+01:00", rate, TakeFormat::S24);
+    let mut names = session.taken_names();
+    for at in 0..tracks {
+        let name = NAMES.get(at).map_or_else(|| format!("In {}", at + 1), ToString::to_string);
+        let track = session.add_track(&name, &[at as u32]).unwrap();
+        session.track_mut(track).unwrap().colour = (at / 2) as u8;
+        if seconds > 0 {
+            let take = NewTake {
+                uuid: Uuid::from_u128(at as u128 + 100),
+                track,
+                pass: 1,
+                inputs: vec![at as u32],
+                channels: 1,
+                rate,
+                format: TakeFormat::S24,
+                start: FramePos(0),
+                started: "2026-11-22T20:00:00+01:00".to_owned(),
+            };
+            let take = session.add_take(take, &mut names).unwrap();
+            let frames = Frames(seconds * 48_000);
+            session.finish_take(take, frames, TakeState::Complete, None).unwrap();
+            session.place_region(track, take, FramePos(0), FramePos(0), frames).unwrap();
+        }
+    }
+    session
+}
+
+/// Stopped, all well.
+pub fn stopped(tracks: usize, seconds: u64) -> Snapshot {
+    let mut snapshot = Snapshot::empty();
+    snapshot.stage = Stage::Open;
+    snapshot.session = Arc::new(session(tracks, seconds));
+    snapshot.tracks = (0..tracks)
+        .map(|at| Meter { peak: 0.1 + 0.03 * at as f32 % 0.9, rms: 0.05 + 0.02 * at as f32 % 0.6 })
+        .collect();
+    snapshot.inputs.clone_from(&snapshot.tracks);
+    snapshot.device = DeviceView {
+        name: "alsa:hw:CARD=Scarlett".to_owned(),
+        title: "Scarlett 18i20".to_owned(),
+        rate: 48_000,
+        inputs: tracks,
+        outputs: 2,
+        period: 64,
+        latency_ms: 3.1,
+        is_virtual: false,
+        gone: false,
+    };
+    snapshot.room = Some(Room { free_bytes: 412_000_000_000, seconds: 33_120.0, place: "Music".to_owned() });
+    snapshot.health = Health {
+        level: Level::Good,
+        head: "All is well.".to_owned(),
+        parts: vec![format!("{tracks} tracks"), "0 page faults".to_owned(), "0 xruns".to_owned()],
+        advice: None,
+        safety: Vec::new(),
+    };
+    snapshot.transport.motion = Motion::Stopped;
+    snapshot
+}
+
+/// Recording since `seconds`, all well.
+pub fn recording(tracks: usize, seconds: u64) -> Snapshot {
+    let mut snapshot = stopped(tracks, 0);
+    let frames = Frames(seconds * 48_000 + 18_432);
+    let session = Arc::make_mut(&mut snapshot.session);
+    let ids: Vec<TrackId> = session.track_ids().collect();
+    for id in &ids {
+        session.track_mut(*id).unwrap().armed = true;
+    }
+    session.add_marker(FramePos(seconds * 48_000 / 3), "Verse 2").unwrap();
+    snapshot.transport.motion = Motion::Rolling;
+    snapshot.transport.position = FramePos(frames.0);
+    snapshot.transport.pass = Some(PassView {
+        phase: PassPhase::Recording,
+        start: FramePos(0),
+        frames,
+        takes: Arc::new(Vec::new()),
+        losses: Arc::new(Vec::new()),
+    });
+    let parts = [
+        format!("{tracks} tracks"),
+        "1.8 s lead".to_owned(),
+        "0 frames lost".to_owned(),
+        "0 page faults".to_owned(),
+        "0 xruns".to_owned(),
+    ];
+    snapshot.health.parts = parts.into();
+    snapshot.health.safety =
+        vec!["safe against a crash: now".to_owned(), "safe against power loss: 0.6 s ago".to_owned()];
+    snapshot
+}
+
+/// What a panel may ask for, to be compared.
+pub fn mute(track: TrackId) -> Edit {
+    Edit::Mute(vec![track], true)
+}
+
+/// Draws something as the window would, and keeps the picture in `target/pictures`, to be looked at.
+pub fn picture(name: &str, size: [f32; 2], mut draw: impl FnMut(&mut egui::Ui)) {
+    let mut fonts = false;
+    let mut harness = egui_kittest::Harness::builder().with_size(size).wgpu().build_ui(move |ui| {
+        if !std::mem::replace(&mut fonts, true) {
+            super::theme::install_fonts(ui.ctx());
+            ui.request_repaint();
+            return;
+        }
+        draw(ui);
+    });
+    harness.run_steps(4);
+    let image = harness.render().unwrap();
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("target/pictures");
+    std::fs::create_dir_all(&folder).unwrap();
+    image.save(folder.join(format!("{name}.png"))).unwrap();
+}
+
+/// The whole window over a snapshot.
+pub fn window_picture(name: &str, size: [f32; 2], snapshot: &Snapshot, prepare: impl Fn(&mut super::window::Window)) {
+    let mut window = super::window::Window::default();
+    prepare(&mut window);
+    picture(name, size, |ui| {
+        let background = window.theme.as_ref().map_or(egui::Color32::BLACK, |theme| theme.background);
+        ui.painter().rect_filled(ui.max_rect(), 0, background);
+        window.show(ui, snapshot);
+    });
+}

@@ -1,0 +1,98 @@
+//! The line under the transport: in one sentence, whether all is well; on its right, what a crash and a power cut would
+//! cost now. Thread: ui.
+
+use super::action::Action;
+use super::cx::Cx;
+use super::theme::{Theme, Tint};
+use super::widget::text_at;
+use crate::studio::snapshot::{Health, Level};
+use egui::{Align2, CursorIcon, Rect, Role, Sense, Ui, WidgetInfo, pos2};
+
+/// The whole sentence, as a screen reader says it.
+pub fn sentence(health: &Health) -> String {
+    let mut text = health.head.clone();
+    if !health.parts.is_empty() {
+        text.push(' ');
+        text.push_str(&health.parts.join(", "));
+    }
+    if let Some(advice) = &health.advice {
+        text.push_str(". ");
+        text.push_str(advice);
+    }
+    text
+}
+
+/// Its colours.
+pub fn tint(level: Level, theme: &Theme) -> Tint {
+    theme.tint(match level {
+        Level::Good => theme.good,
+        Level::Caution => theme.caution,
+        Level::Loss => theme.record,
+    })
+}
+
+/// Draws it into `rect`.
+pub fn show(ui: &mut Ui, rect: Rect, cx: &mut Cx<'_>) {
+    let health = &cx.snapshot.health;
+    let tint = tint(health.level, cx.theme);
+    ui.painter().rect_filled(rect, 0, tint.fill);
+    ui.painter().hline(rect.x_range(), rect.bottom() - 0.5, (1.0, tint.line));
+    let response = ui.interact(rect, ui.scope_id().with("health"), Sense::click());
+    let said = sentence(health);
+    response.widget_info(|| {
+        let mut info = WidgetInfo::labeled(Role::Status, true, "Health");
+        info.current_text_value = Some(said.clone());
+        info
+    });
+    let y = rect.center().y;
+    sign(ui, health.level, pos2(rect.left() + 20.0, y), tint);
+    let right = if health.advice.is_none() { health.safety.join("   ·   ") } else { String::new() };
+    let right_width = if right.is_empty() {
+        0.0
+    } else {
+        let at = pos2(rect.right() - 16.0, y);
+        let wide = rect.width() > 900.0;
+        if wide {
+            text_at(ui, at, Align2::RIGHT_CENTER, &right, Theme::font(12.0), tint.text.gamma_multiply(0.75), 480.0)
+                .width()
+        } else {
+            0.0
+        }
+    };
+    let left = rect.left() + 34.0;
+    let room = rect.width() - 34.0 - right_width - 40.0;
+    let head = text_at(ui, pos2(left, y), Align2::LEFT_CENTER, &health.head, Theme::semi(12.5), tint.text, room);
+    let mut rest = health.parts.join("  ·  ");
+    if let Some(advice) = &health.advice {
+        if !rest.is_empty() {
+            rest.push_str("  ·  ");
+        }
+        rest.push_str(advice);
+    }
+    let x = head.right() + 10.0;
+    text_at(ui, pos2(x, y), Align2::LEFT_CENTER, &rest, Theme::font(12.5), tint.text, (left + room - x).max(20.0));
+    let tip = cx.tip("What happened, with times", Action::Events);
+    let response = response.on_hover_cursor(CursorIcon::PointingHand).on_hover_ui(|ui| {
+        ui.label(&said);
+        ui.label(egui::RichText::new(tip).weak());
+    });
+    if response.clicked() {
+        cx.act(Action::Events);
+    }
+}
+
+/// A disc, a triangle, a square: not told by colour alone.
+fn sign(ui: &Ui, level: Level, at: egui::Pos2, tint: Tint) {
+    match level {
+        Level::Good => {
+            ui.painter().circle_filled(at, 4.0, tint.sign);
+        }
+        Level::Caution => {
+            let points = vec![pos2(at.x, at.y - 5.5), pos2(at.x + 6.0, at.y + 5.0), pos2(at.x - 6.0, at.y + 5.0)];
+            ui.painter().add(egui::Shape::convex_polygon(points, tint.sign, egui::Stroke::NONE));
+        }
+        Level::Loss => {
+            ui.painter().rect_filled(Rect::from_center_size(at, egui::vec2(10.0, 10.0)), 1, tint.sign);
+        }
+    }
+}

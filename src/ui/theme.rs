@@ -1,0 +1,345 @@
+//! Colours, sizes and fonts: the one place where they stand. Thread: ui.
+
+use egui::{
+    Color32, CornerRadius, FontData, FontDefinitions, FontFamily, FontId, Margin, Shadow, Stroke, Visuals, vec2,
+};
+use std::sync::Arc;
+
+/// Points of the grid that everything stands on.
+pub const GRID: f32 = 8.0;
+/// Radius of buttons and cards.
+pub const RADIUS: u8 = 8;
+/// Height of a track row, tall and compact.
+pub const ROW_TALL: f32 = 41.0;
+/// See [`ROW_TALL`].
+pub const ROW_COMPACT: f32 = 25.0;
+/// Height of the transport bar.
+pub const BAR: f32 = 68.0;
+/// Height of the health line.
+pub const HEALTH: f32 = 30.0;
+/// Height of the ruler and of the track list's head.
+pub const RULER: f32 = 26.0;
+/// Width of the track list.
+pub const TRACKS: f32 = 318.0;
+
+const fn rgb(hex: u32) -> Color32 {
+    Color32::from_rgb((hex >> 16) as u8, (hex >> 8) as u8, hex as u8)
+}
+
+/// The colours of one theme.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Theme {
+    /// Whether it is dark.
+    pub dark: bool,
+    /// Behind everything.
+    pub background: Color32,
+    /// Bars and panels.
+    pub panel: Color32,
+    /// Cards and chips on a panel.
+    pub card: Color32,
+    /// Buttons.
+    pub button: Color32,
+    /// Buttons under the pointer.
+    pub button_hover: Color32,
+    /// Lines between panels.
+    pub line: Color32,
+    /// Lines within a panel.
+    pub line_soft: Color32,
+    /// Wells: meters, text fields, tracks of faders.
+    pub well: Color32,
+    /// What matters most.
+    pub strong: Color32,
+    /// Text.
+    pub text: Color32,
+    /// Text that is there when it is looked for.
+    pub quiet: Color32,
+    /// Text that must not be mistaken for something that can be used.
+    pub faint: Color32,
+    /// Recording, and loss. Nothing else is red.
+    pub record: Color32,
+    /// As it should be.
+    pub good: Color32,
+    /// Less margin than there should be.
+    pub caution: Color32,
+    /// What can be used, what is selected.
+    pub accent: Color32,
+    /// Muted.
+    pub mute: Color32,
+    /// Soloed.
+    pub solo: Color32,
+    /// Markers.
+    pub marker: Color32,
+    /// On top of a filled colour.
+    pub on_colour: Color32,
+    /// Tracks, by their colour number modulo the length.
+    pub tracks: [Color32; 12],
+    /// The residency map.
+    pub heat: Heat,
+    /// Meters from low to high.
+    pub meter: [Color32; 3],
+}
+
+/// Colours of page states.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Heat {
+    /// Not in memory.
+    pub on_disk: Color32,
+    /// In the page cache.
+    pub cached: Color32,
+    /// Mapped and resident.
+    pub ready: Color32,
+    /// Locked.
+    pub locked: Color32,
+    /// The play or record head.
+    pub head: Color32,
+    /// Recorded, not yet on the disk.
+    pub recorded: Color32,
+    /// Being written.
+    pub writeback: Color32,
+    /// In the file.
+    pub committed: Color32,
+    /// In the file, and safe against a power cut.
+    pub durable: Color32,
+    /// The next store would fault; or belief and kernel disagree.
+    pub write_protected: Color32,
+}
+
+/// How bad something is, as a colour.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Tint {
+    /// The sign.
+    pub sign: Color32,
+    /// Text.
+    pub text: Color32,
+    /// Behind it.
+    pub fill: Color32,
+    /// Around it.
+    pub line: Color32,
+}
+
+impl Theme {
+    /// Dark.
+    pub fn dark() -> Theme {
+        Theme {
+            dark: true,
+            background: rgb(0x13_1518),
+            panel: rgb(0x18_1b1f),
+            card: rgb(0x1d_2126),
+            button: rgb(0x24_292f),
+            button_hover: rgb(0x2e_343b),
+            line: rgb(0x26_2a30),
+            line_soft: rgb(0x1f_2226),
+            well: rgb(0x0e_1012),
+            strong: rgb(0xee_f1f4),
+            text: rgb(0xd6_dae0),
+            quiet: rgb(0x8a_929d),
+            faint: rgb(0x5c_646e),
+            record: rgb(0xe5_484d),
+            good: rgb(0x3f_b27f),
+            caution: rgb(0xe0_a63a),
+            accent: rgb(0x55_b3e6),
+            mute: rgb(0x4d_6fb3),
+            solo: rgb(0xd9_a326),
+            marker: rgb(0x8f_7ae6),
+            on_colour: Color32::WHITE,
+            tracks: [
+                0xe0_6c75, 0xe5_936b, 0xd9_b85b, 0xc9_c162, 0x7f_c27a, 0x4f_b6a5, 0x58_a6d9, 0x7f_8fe0, 0xa8_83dd,
+                0xd0_7fc0, 0xb5_9a86, 0x8a_929d,
+            ]
+            .map(rgb),
+            heat: Heat {
+                on_disk: rgb(0x22_262b),
+                cached: rgb(0x2f_4858),
+                ready: rgb(0x2f_7fae),
+                locked: rgb(0x55_b3e6),
+                head: rgb(0xf2_f4f7),
+                recorded: rgb(0xe0_a63a),
+                writeback: rgb(0xb0_7a4a),
+                committed: rgb(0x3f_a678),
+                durable: rgb(0x2c_6b52),
+                write_protected: rgb(0xe5_484d),
+            },
+            meter: [0x2f_9e6a, 0xd9_c24b, 0xe5_484d].map(rgb),
+        }
+    }
+
+    /// Light: its own colours, not the dark ones turned round.
+    pub fn light() -> Theme {
+        Theme {
+            dark: false,
+            background: rgb(0xf3_f4f6),
+            panel: rgb(0xfc_fcfd),
+            card: rgb(0xff_ffff),
+            button: rgb(0xe8_eaee),
+            button_hover: rgb(0xdb_dfe5),
+            line: rgb(0xd5_d9df),
+            line_soft: rgb(0xe4_e7eb),
+            well: rgb(0xdf_e3e8),
+            strong: rgb(0x12_161b),
+            text: rgb(0x2a_3038),
+            quiet: rgb(0x5d_6672),
+            faint: rgb(0x94_9ca7),
+            record: rgb(0xd4_2f36),
+            good: rgb(0x1b_8a58),
+            caution: rgb(0xa8_6d00),
+            accent: rgb(0x17_7db5),
+            mute: rgb(0x41_62a8),
+            solo: rgb(0xc4_8a0a),
+            marker: rgb(0x6d_55d6),
+            on_colour: Color32::WHITE,
+            tracks: [
+                0xc8_4a55, 0xc9_6f3f, 0xb0_8a1e, 0x95_8d20, 0x49_9644, 0x1f_8f7d, 0x2c_80b8, 0x56_68c8, 0x84_5bc0,
+                0xaf_559c, 0x8d_6f58, 0x6a_737f,
+            ]
+            .map(rgb),
+            heat: Heat {
+                on_disk: rgb(0xe3_e6ea),
+                cached: rgb(0xb9_cfdc),
+                ready: rgb(0x6f_b4dc),
+                locked: rgb(0x1f_86c4),
+                head: rgb(0x12_161b),
+                recorded: rgb(0xd9_9416),
+                writeback: rgb(0xb8_7c3c),
+                committed: rgb(0x2e_9d6a),
+                durable: rgb(0x8c_cbac),
+                write_protected: rgb(0xd4_2f36),
+            },
+            meter: [0x22_8f5c, 0xc7_a41d, 0xd4_2f36].map(rgb),
+        }
+    }
+
+    /// The colour of a track.
+    pub fn track(&self, colour: u8) -> Color32 {
+        self.tracks[colour as usize % self.tracks.len()]
+    }
+
+    /// Good, caution and loss in colour.
+    pub fn tint(&self, sign: Color32) -> Tint {
+        let (fill, line) = if self.dark { (0.12, 0.24) } else { (0.10, 0.30) };
+        Tint {
+            sign,
+            text: if self.dark { mixed(sign, Color32::WHITE, 0.42) } else { mixed(sign, Color32::BLACK, 0.25) },
+            fill: mixed(self.background, sign, fill),
+            line: mixed(self.background, sign, line),
+        }
+    }
+
+    /// Regular text of a size.
+    pub fn font(size: f32) -> FontId {
+        FontId::new(size, FontFamily::Proportional)
+    }
+
+    /// Medium weight.
+    pub fn medium(size: f32) -> FontId {
+        FontId::new(size, FontFamily::Name("medium".into()))
+    }
+
+    /// Semi-bold.
+    pub fn semi(size: f32) -> FontId {
+        FontId::new(size, FontFamily::Name("semibold".into()))
+    }
+
+    /// Figures that stand in columns.
+    pub fn mono(size: f32) -> FontId {
+        FontId::new(size, FontFamily::Monospace)
+    }
+
+    /// Puts it into egui: both colours and sizes.
+    pub fn install(&self, ctx: &egui::Context) {
+        let mut visuals = if self.dark { Visuals::dark() } else { Visuals::light() };
+        visuals.panel_fill = self.panel;
+        visuals.window_fill = self.card;
+        visuals.window_stroke = Stroke::new(1.0, self.line);
+        visuals.window_corner_radius = CornerRadius::same(RADIUS + 2);
+        visuals.menu_corner_radius = CornerRadius::same(RADIUS);
+        visuals.extreme_bg_color = self.well;
+        visuals.faint_bg_color = self.line_soft;
+        visuals.hyperlink_color = self.accent;
+        visuals.selection.bg_fill = mixed(self.background, self.accent, 0.40);
+        visuals.selection.stroke = Stroke::new(1.0, self.strong);
+        visuals.warn_fg_color = self.caution;
+        visuals.error_fg_color = self.record;
+        let shadow = Shadow {
+            offset: [0, 6],
+            blur: 24,
+            spread: 0,
+            color: Color32::from_black_alpha(if self.dark { 110 } else { 40 }),
+        };
+        visuals.window_shadow = shadow;
+        visuals.popup_shadow = shadow;
+        let radius = CornerRadius::same(6);
+        let states = [
+            (&mut visuals.widgets.noninteractive, self.panel, self.line, self.text),
+            (&mut visuals.widgets.inactive, self.button, self.button, self.text),
+            (&mut visuals.widgets.hovered, self.button_hover, self.button_hover, self.strong),
+            (&mut visuals.widgets.active, self.button_hover, self.accent, self.strong),
+            (&mut visuals.widgets.open, self.button_hover, self.line, self.strong),
+        ];
+        for (state, fill, line, text) in states {
+            state.bg_fill = fill;
+            state.weak_bg_fill = fill;
+            state.bg_stroke = Stroke::new(1.0, line);
+            state.fg_stroke = Stroke::new(1.0, text);
+            state.corner_radius = radius;
+            state.expansion = 0.0;
+        }
+        ctx.set_theme(if self.dark { egui::Theme::Dark } else { egui::Theme::Light });
+        ctx.all_styles_mut(|style| {
+            style.visuals = visuals.clone();
+            style.spacing.item_spacing = vec2(GRID, GRID * 0.75);
+            style.spacing.button_padding = vec2(10.0, 5.0);
+            style.spacing.interact_size = vec2(32.0, 26.0);
+            style.spacing.window_margin = Margin::same(16);
+            style.spacing.menu_margin = Margin::same(8);
+            style.spacing.scroll = egui::style::ScrollStyle { bar_width: 8.0, ..egui::style::ScrollStyle::thin() };
+            style.animation_time = 0.12;
+            style.interaction.tooltip_delay = 0.35;
+            style.text_styles = [
+                (egui::TextStyle::Small, Theme::font(11.0)),
+                (egui::TextStyle::Body, Theme::font(12.5)),
+                (egui::TextStyle::Button, Theme::medium(12.5)),
+                (egui::TextStyle::Heading, Theme::semi(15.0)),
+                (egui::TextStyle::Monospace, Theme::mono(12.0)),
+            ]
+            .into();
+        });
+    }
+}
+
+/// Fonts: once, at the start.
+pub fn install_fonts(ctx: &egui::Context) {
+    let mut fonts = FontDefinitions::default();
+    let ours: [(&str, &'static [u8]); 4] = [
+        ("inter", include_bytes!("../../assets/fonts/InterTab-Regular.otf")),
+        ("inter-medium", include_bytes!("../../assets/fonts/InterTab-Medium.otf")),
+        ("inter-semibold", include_bytes!("../../assets/fonts/InterTab-SemiBold.otf")),
+        ("jetbrains", include_bytes!("../../assets/fonts/JetBrainsMono-Medium.ttf")),
+    ];
+    for (name, bytes) in ours {
+        fonts.font_data.insert(name.to_owned(), Arc::new(FontData::from_static(bytes)));
+    }
+    let fallbacks = fonts.families.get(&FontFamily::Proportional).cloned().unwrap_or_default();
+    for (family, name) in [
+        (FontFamily::Proportional, "inter"),
+        (FontFamily::Name("medium".into()), "inter-medium"),
+        (FontFamily::Name("semibold".into()), "inter-semibold"),
+    ] {
+        let list = std::iter::once(name.to_owned()).chain(fallbacks.iter().cloned()).collect();
+        fonts.families.insert(family, list);
+    }
+    if let Some(list) = fonts.families.get_mut(&FontFamily::Monospace) {
+        list.insert(0, "jetbrains".to_owned());
+    }
+    ctx.set_fonts(fonts);
+}
+
+/// `part` of `b` in `a`, 0 to 1.
+pub fn mixed(a: Color32, b: Color32, part: f32) -> Color32 {
+    let channel = |a: u8, b: u8| (f32::from(a) + (f32::from(b) - f32::from(a)) * part).round() as u8;
+    Color32::from_rgba_premultiplied(
+        channel(a.r(), b.r()),
+        channel(a.g(), b.g()),
+        channel(a.b(), b.b()),
+        channel(a.a(), b.a()),
+    )
+}

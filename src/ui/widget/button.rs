@@ -1,0 +1,161 @@
+//! Buttons. Thread: ui.
+
+use super::focus_ring;
+use crate::ui::icon::Icon;
+use crate::ui::theme::{Theme, mixed};
+use egui::{Align2, Color32, CursorIcon, Rect, Response, Role, Sense, Ui, Vec2, WidgetInfo, vec2};
+
+/// What a button looks like.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Look {
+    /// A box.
+    Plain,
+    /// Nothing until the pointer is over it.
+    Quiet,
+    /// Filled with a colour: on, or the one thing to do.
+    Filled(Color32),
+}
+
+/// A button with an icon, a text or both.
+pub struct Button<'a> {
+    name: &'a str,
+    icon: Option<Icon>,
+    text: &'a str,
+    look: Look,
+    size: Vec2,
+    on: Option<bool>,
+    enabled: bool,
+    tip: String,
+}
+
+impl<'a> Button<'a> {
+    /// With an icon; `name` is what a screen reader says.
+    pub fn icon(name: &'a str, icon: Icon) -> Button<'a> {
+        Button { icon: Some(icon), ..Button::text(name, "") }
+    }
+
+    /// With a text.
+    pub fn text(name: &'a str, text: &'a str) -> Button<'a> {
+        Button {
+            name,
+            icon: None,
+            text,
+            look: Look::Plain,
+            size: vec2(38.0, 36.0),
+            on: None,
+            enabled: true,
+            tip: String::new(),
+        }
+    }
+
+    /// An icon beside the text.
+    pub fn with_icon(mut self, icon: Icon) -> Self {
+        self.icon = Some(icon);
+        self
+    }
+
+    /// How it looks.
+    pub fn look(mut self, look: Look) -> Self {
+        self.look = look;
+        self
+    }
+
+    /// Its least size; a text makes it wider.
+    pub fn size(mut self, width: f32, height: f32) -> Self {
+        self.size = vec2(width, height);
+        self
+    }
+
+    /// It can be on.
+    pub fn on(mut self, on: bool) -> Self {
+        self.on = Some(on);
+        self
+    }
+
+    /// Whether it can be used.
+    pub fn enabled(mut self, enabled: bool) -> Self {
+        self.enabled = enabled;
+        self
+    }
+
+    /// What it does, in a tooltip.
+    pub fn tip(mut self, tip: impl Into<String>) -> Self {
+        self.tip = tip.into();
+        self
+    }
+
+    /// Shows it.
+    pub fn show(self, ui: &mut Ui, theme: &Theme) -> Response {
+        let font = Theme::medium(12.5);
+        let text_width = if self.text.is_empty() {
+            0.0
+        } else {
+            ui.painter().layout_no_wrap(self.text.to_owned(), font.clone(), theme.text).rect.width()
+        };
+        let icon_width = if self.icon.is_some() { 14.0 } else { 0.0 };
+        let gap = if self.icon.is_some() && text_width > 0.0 { 8.0 } else { 0.0 };
+        let content = icon_width + gap + text_width;
+        let padding = if text_width > 0.0 { 26.0 } else { 12.0 };
+        let width = self.size.x.max(content + padding);
+        let sense = if self.enabled { Sense::click() } else { Sense::hover() };
+        let (rect, response) = ui.allocate_exact_size(vec2(width, self.size.y), sense);
+        let (name, on, enabled) = (self.name.to_owned(), self.on, self.enabled);
+        response.widget_info(|| match on {
+            Some(on) => WidgetInfo::selected(Role::Button, enabled, on, &name),
+            None => WidgetInfo::labeled(Role::Button, enabled, &name),
+        });
+        if ui.is_rect_visible(rect) {
+            self.paint(ui, theme, rect, &response, content, icon_width + gap);
+        }
+        let response = if enabled { response.on_hover_cursor(CursorIcon::PointingHand) } else { response };
+        if self.tip.is_empty() { response } else { response.on_hover_text(&self.tip) }
+    }
+
+    fn paint(&self, ui: &Ui, theme: &Theme, rect: Rect, response: &Response, content: f32, text_from: f32) {
+        let hot = self.enabled && response.hovered();
+        let (fill, mut colour) = match self.look {
+            Look::Plain if self.on == Some(true) => (mixed(theme.button, theme.accent, 0.30), theme.strong),
+            Look::Plain => (if hot { theme.button_hover } else { theme.button }, theme.text),
+            Look::Quiet => (if hot { theme.button_hover } else { Color32::TRANSPARENT }, theme.quiet),
+            Look::Filled(colour) => (if hot { mixed(colour, Color32::WHITE, 0.10) } else { colour }, theme.on_colour),
+        };
+        if self.look == Look::Quiet && hot {
+            colour = theme.strong;
+        }
+        if !self.enabled {
+            colour = theme.faint;
+        }
+        let radius = if rect.height() > 28.0 { 8 } else { 6 };
+        ui.painter().rect_filled(rect, radius, fill);
+        let left = rect.center().x - content / 2.0;
+        if let Some(icon) = self.icon {
+            let size = (rect.height() * 0.36).clamp(8.0, 14.0);
+            let centre = if text_from > 14.0 { egui::pos2(left + 7.0, rect.center().y) } else { rect.center() };
+            icon.paint(ui.painter(), centre, size, colour);
+        }
+        if !self.text.is_empty() {
+            let at = egui::pos2(left + text_from, rect.center().y);
+            ui.painter().text(at, Align2::LEFT_CENTER, self.text, Theme::medium(12.5), colour);
+        }
+        focus_ring(ui, response, rect, theme);
+    }
+}
+
+/// A small square with a letter that is on or off, in its own colour when it is on.
+pub fn toggle(ui: &mut Ui, theme: &Theme, rect: Rect, name: &str, letter: &str, on: bool, colour: Color32) -> Response {
+    let response = ui.interact(rect, ui.scope_id().with(("toggle", name)), Sense::click());
+    response.widget_info(|| WidgetInfo::selected(Role::Button, true, on, name));
+    if ui.is_rect_visible(rect) {
+        let fill = match (on, response.hovered()) {
+            (true, false) => colour,
+            (true, true) => mixed(colour, Color32::WHITE, 0.12),
+            (false, true) => theme.button_hover,
+            (false, false) => theme.button,
+        };
+        ui.painter().rect_filled(rect, 5, fill);
+        let colour = if on { theme.on_colour } else { theme.quiet };
+        ui.painter().text(rect.center(), Align2::CENTER_CENTER, letter, Theme::semi(10.5), colour);
+        focus_ring(ui, &response, rect, theme);
+    }
+    response.on_hover_cursor(CursorIcon::PointingHand)
+}

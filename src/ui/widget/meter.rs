@@ -1,0 +1,142 @@
+//! Meters: how they fall, hold and latch, and one mesh for all of them. Thread: ui.
+
+use crate::studio::snapshot::Meter;
+use crate::ui::theme::{Theme, mixed};
+use egui::epaint::{Mesh, Vertex, WHITE_UV};
+use egui::{Color32, Painter, Pos2, Rect, Shape, pos2};
+
+/// Decibels a second that a peak falls.
+const FALL_DB: f32 = 24.0;
+
+/// Seconds that the highest peak stays.
+const HOLD_SECONDS: f64 = 1.5;
+
+/// Decibels at the foot of a meter.
+const FOOT_DB: f32 = -60.0;
+
+/// What one meter shows, between two snapshots too.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Ballistics {
+    /// The peak as it falls, full scale 1.0.
+    pub peak: f32,
+    /// The mean.
+    pub rms: f32,
+    /// The highest of late.
+    pub hold: f32,
+    held: f64,
+    /// Full scale was reached, and nobody has acknowledged it.
+    pub clipped: bool,
+    seen: f64,
+}
+
+impl Ballistics {
+    /// Takes a new level at `now` seconds.
+    pub fn take(&mut self, level: Meter, now: f64) {
+        let elapsed = (now - self.seen).clamp(0.0, 1.0) as f32;
+        self.seen = now;
+        let fallen = self.peak * 10.0_f32.powf(-FALL_DB * elapsed / 20.0);
+        self.peak = level.peak.max(if fallen < 1e-4 { 0.0 } else { fallen });
+        self.rms = if level.rms < 1e-4 { 0.0 } else { level.rms };
+        if level.peak >= self.hold || now - self.held > HOLD_SECONDS {
+            self.hold = level.peak.max(self.peak);
+            self.held = now;
+        }
+        self.clipped |= level.peak >= 1.0;
+    }
+
+    /// Whether it would look the same a moment later, were the level the same.
+    pub fn rests(&self) -> bool {
+        self.peak == 0.0 && self.hold == 0.0 && self.rms == 0.0
+    }
+}
+
+/// Part of a meter's height, 0 to 1, at which a level stands.
+pub fn part_of(level: f32) -> f32 {
+    if level <= 0.0 { 0.0 } else { (1.0 - 20.0 * level.log10() / FOOT_DB).clamp(0.0, 1.0) }
+}
+
+/// Collects the rectangles of all meters of a panel; painted in one go.
+#[derive(Default)]
+pub struct Meters {
+    mesh: Mesh,
+}
+
+impl Meters {
+    /// A plain rectangle.
+    pub fn rect(&mut self, rect: Rect, colour: Color32) {
+        self.quad(rect, colour, colour);
+    }
+
+    fn quad(&mut self, rect: Rect, top: Color32, bottom: Color32) {
+        let first = self.mesh.vertices.len() as u32;
+        let vertex = |pos: Pos2, color: Color32| Vertex { pos, uv: WHITE_UV, color };
+        self.mesh.vertices.extend([
+            vertex(rect.left_top(), top),
+            vertex(rect.right_top(), top),
+            vertex(rect.left_bottom(), bottom),
+            vertex(rect.right_bottom(), bottom),
+        ]);
+        self.mesh.indices.extend([first, first + 1, first + 2, first + 2, first + 1, first + 3]);
+    }
+
+    /// An upright meter: mean bright, peak dim, hold a line, the clip lamp above.
+    pub fn upright(&mut self, rect: Rect, of: &Ballistics, theme: &Theme) {
+        let lamp = Rect::from_min_max(rect.min, pos2(rect.right(), rect.top() + 4.0));
+        self.rect(lamp, if of.clipped { theme.record } else { theme.well });
+        let well = Rect::from_min_max(pos2(rect.left(), rect.top() + 5.0), rect.max);
+        self.rect(well, theme.well);
+        let height = |level: f32| well.bottom() - part_of(level) * well.height();
+        self.column(well, height(of.peak), 0.45, theme);
+        self.column(well, height(of.rms), 1.0, theme);
+        if of.hold > 0.002 {
+            let y = height(of.hold).max(well.top());
+            let hold = if of.hold >= 1.0 { theme.record } else { theme.solo };
+            self.rect(Rect::from_min_max(pos2(well.left(), y), pos2(well.right(), y + 1.5)), hold);
+        }
+    }
+
+    /// From the foot to `top`, in the colours that stand at those heights.
+    fn column(&mut self, well: Rect, top: f32, strength: f32, theme: &Theme) {
+        let [low, middle, high] = theme.meter.map(|colour| mixed(theme.well, colour, strength));
+        let at = |part: f32| well.bottom() - part * well.height();
+        // -12 dB and -3 dB: green below, yellow between, red above.
+        for (from, to, lower, upper) in [(0.0, 0.75, low, low), (0.75, 0.95, low, middle), (0.95, 1.0, high, high)] {
+            let (bottom, up) = (at(from), at(to).max(top));
+            if up < bottom {
+                self.quad(Rect::from_min_max(pos2(well.left(), up), pos2(well.right(), bottom)), upper, lower);
+            }
+        }
+    }
+
+    /// Paints them all.
+    pub fn paint(self, painter: &Painter) {
+        if !self.mesh.is_empty() {
+            painter.add(Shape::mesh(self.mesh));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peak_is_held_falls_and_leaves_the_clip_lamp_on() {
+        let mut meter = Ballistics::default();
+        meter.take(Meter { peak: 1.0, rms: 0.5 }, 1.0);
+        for frame in 1..30 {
+            meter.take(Meter::default(), 1.0 + f64::from(frame) / 30.0);
+        }
+        assert!(meter.clipped && meter.hold == 1.0 && meter.peak < 0.1 && meter.peak > 0.01, "{meter:?}");
+        for frame in 30..300 {
+            meter.take(Meter::default(), 1.0 + f64::from(frame) / 30.0);
+        }
+        assert!(meter.clipped && meter.rests(), "{meter:?}");
+    }
+
+    #[test]
+    fn full_scale_is_the_top_and_silence_the_foot() {
+        assert!(part_of(1.0) == 1.0 && part_of(0.0) == 0.0 && part_of(0.0009) == 0.0);
+        assert!((part_of(0.5) - 0.8997).abs() < 0.001);
+    }
+}

@@ -1,0 +1,80 @@
+//! Text that fits its place, and names that are edited in place. Thread: ui.
+
+use crate::ui::theme::Theme;
+use egui::{Align2, Color32, FontId, Galley, Key, Pos2, Rect, Response, Sense, TextEdit, Ui, text::LayoutJob};
+use std::sync::Arc;
+
+/// One line that is cut with an ellipsis where it does not fit.
+pub fn elided(ui: &Ui, text: &str, font: FontId, colour: Color32, width: f32) -> Arc<Galley> {
+    let mut job = LayoutJob::simple_singleline(text.to_owned(), font, colour);
+    job.wrap.max_width = width.max(8.0);
+    job.wrap.max_rows = 1;
+    job.wrap.break_anywhere = true;
+    ui.painter().layout_job(job)
+}
+
+/// A line of text at a place, cut to `width`; the place is where `align` says.
+pub fn text_at(ui: &Ui, at: Pos2, align: Align2, text: &str, font: FontId, colour: Color32, width: f32) -> Rect {
+    let galley = elided(ui, text, font, colour, width);
+    let rect = align.anchor_size(at, galley.size());
+    ui.painter().galley(rect.min, galley, colour);
+    rect
+}
+
+/// A name that is shown as text and edited where it stands, after a double click or when `begin` says so. Returns the
+/// response and, when it was changed, the new name.
+pub fn name_field(
+    ui: &mut Ui,
+    theme: &Theme,
+    rect: Rect,
+    label: &str,
+    name: &str,
+    font: FontId,
+    begin: bool,
+) -> (Response, Option<String>) {
+    let id = ui.scope_id().with(("name", label));
+    let editing: Option<String> = ui.data(|data| data.get_temp(id));
+    if let Some(mut text) = editing {
+        let field = TextEdit::singleline(&mut text)
+            .id(id.with("field"))
+            .font(font)
+            .margin(egui::Margin::symmetric(3, 1))
+            .char_limit(200)
+            .desired_width(rect.width());
+        let response = ui.put(rect.expand2(egui::vec2(4.0, 2.0)), field).accessible_name(label);
+        let first = !ui.data(|data| data.get_temp::<bool>(id.with("focused")).unwrap_or(false));
+        if first {
+            response.request_focus();
+            ui.data_mut(|data| data.insert_temp(id.with("focused"), true));
+        }
+        let escaped = ui.input(|input| input.key_pressed(Key::Escape));
+        let done = !first && response.lost_focus();
+        if done || escaped {
+            ui.data_mut(|data| {
+                data.remove::<String>(id);
+                data.remove::<bool>(id.with("focused"));
+            });
+            let changed = !escaped && text.trim() != name && !text.trim().is_empty();
+            return (response, changed.then(|| text.trim().to_owned()));
+        }
+        ui.data_mut(|data| data.insert_temp(id, text));
+        return (response, None);
+    }
+    let response = ui.interact(rect, id.with("shown"), Sense::click());
+    response.widget_info(|| {
+        let mut info = egui::WidgetInfo::labeled(egui::Role::Button, true, label);
+        info.current_text_value = Some(name.to_owned());
+        info
+    });
+    if ui.is_rect_visible(rect) {
+        let colour = if response.hovered() { theme.strong } else { theme.text };
+        text_at(ui, rect.left_center(), Align2::LEFT_CENTER, name, font, colour, rect.width());
+        super::focus_ring(ui, &response, rect, theme);
+    }
+    let typed = response.has_focus() && ui.input(|input| input.key_pressed(Key::Enter));
+    if begin || response.double_clicked() || typed {
+        ui.data_mut(|data| data.insert_temp(id, name.to_owned()));
+        ui.request_repaint();
+    }
+    (response.on_hover_text("Double-click to rename"), None)
+}
