@@ -17,8 +17,9 @@ pub enum Edit {
     Monitor(Vec<TrackId>, Monitor),
     /// Device channels, counted from 0: one or two.
     Inputs(TrackId, Vec<u32>),
-    /// Gain in decibels. Changes of one drag are one step.
-    Gain(Vec<TrackId>, f32),
+    /// Gain in decibels, track by track. Changes of one drag are one step.
+    /// Gain in decibels, track by track. Changes of one drag are one step.
+    Gain(Vec<(TrackId, f32)>),
     /// Pan, -1 to 1. Changes of one drag are one step.
     Pan(Vec<TrackId>, f32),
     /// Name.

@@ -20,6 +20,8 @@ pub fn act(window: &mut Window, action: Action, snapshot: &Snapshot, commands: &
         return;
     }
     match action {
+        // A pass is locked: its end is held for, see `bar::hold`.
+        Action::Stop if snapshot.transport.pass.is_none() => commands.push(Command::Stop),
         Action::NudgeBack => commands.push(nudge(snapshot, -1)),
         Action::NudgeForward => commands.push(nudge(snapshot, 1)),
         Action::NudgeBackFar => commands.push(nudge(snapshot, -10)),

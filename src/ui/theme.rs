@@ -20,7 +20,7 @@ pub const HEALTH: f32 = 30.0;
 /// Height of the ruler and of the track list's head.
 pub const RULER: f32 = 26.0;
 /// Width of the track list.
-pub const TRACKS: f32 = 318.0;
+pub const TRACKS: f32 = 344.0;
 
 const fn rgb(hex: u32) -> Color32 {
     Color32::from_rgb((hex >> 16) as u8, (hex >> 8) as u8, hex as u8)

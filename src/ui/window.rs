@@ -77,7 +77,7 @@ impl Window {
         let line = Rect::from_min_size(bar.left_bottom(), vec2(whole.width(), theme::HEALTH));
         let low = Rect::from_min_max(pos2(whole.left(), whole.bottom() - lower_height), whole.max);
         let middle = Rect::from_min_max(line.left_bottom(), low.right_top());
-        let split = middle.left() + theme::TRACKS.min(whole.width() * 0.42);
+        let split = middle.left() + theme::TRACKS;
         let head = Rect::from_min_max(middle.min, pos2(split, middle.top() + theme::RULER));
         let list = Rect::from_min_max(head.left_bottom(), pos2(split, middle.bottom()));
         let ruler = Rect::from_min_max(pos2(split, middle.top()), pos2(middle.right(), head.bottom()));

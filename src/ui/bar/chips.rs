@@ -1,0 +1,115 @@
+//! Room on the disk, the device, settings and the menu, at the right of the bar. Thread: ui.
+
+use super::menu;
+use crate::studio::snapshot::Stage;
+use crate::ui::action::Action;
+use crate::ui::cx::Cx;
+use crate::ui::icon::Icon;
+use crate::ui::theme::Theme;
+use crate::ui::widget::{Button, focus_ring, text_at};
+use crate::ui::words;
+use egui::{
+    Align2, Color32, CursorIcon, Rect, Response, Role, Sense, Stroke, StrokeKind, Ui, UiBuilder, WidgetInfo, pos2, vec2,
+};
+
+/// Seconds of room below which its colour changes, and changes again.
+const ROOM_SECONDS: (f64, f64) = (600.0, 120.0);
+
+/// Draws them at the right of `inner`; returns where they begin.
+pub(super) fn show(ui: &mut Ui, inner: Rect, narrow: bool, cx: &mut Cx<'_>) -> f32 {
+    let y = inner.center().y;
+    let mut right = inner.right();
+    let mut square = |ui: &mut Ui| {
+        let rect = Rect::from_min_size(pos2(right - 38.0, y - 18.0), vec2(38.0, 36.0));
+        right = rect.left() - 6.0;
+        ui.new_child(UiBuilder::new().max_rect(rect).id_salt(("square", right as i32)))
+    };
+    let mut place = square(ui);
+    let response = Button::icon("Menu", Icon::Menu).tip("Everything else").show(&mut place, cx.theme);
+    menu::show(&response, cx);
+    let mut place = square(ui);
+    let tip = cx.tip("Settings", Action::Settings);
+    if Button::icon("Settings", Icon::Settings).tip(tip).show(&mut place, cx.theme).clicked() {
+        cx.act(Action::Settings);
+    }
+    right -= 4.0;
+    let width = if narrow { 132.0 } else { 168.0 };
+    let rect = Rect::from_min_size(pos2(right - width, y - 22.0), vec2(width, 44.0));
+    device(ui, rect, cx);
+    right = rect.left() - 8.0;
+    let width = if narrow { 104.0 } else { 138.0 };
+    let rect = Rect::from_min_size(pos2(right - width, y - 22.0), vec2(width, 44.0));
+    room(ui, rect, cx);
+    rect.left()
+}
+
+fn chip(ui: &Ui, rect: Rect, name: &str, said: &str, theme: &Theme, line: Color32) -> Response {
+    let response = ui.interact(rect, ui.scope_id().with(name), Sense::click());
+    response.widget_info(|| {
+        let mut info = WidgetInfo::labeled(Role::Button, true, name);
+        info.current_text_value = Some(said.to_owned());
+        info
+    });
+    let fill = if response.hovered() { theme.button } else { theme.card };
+    ui.painter().rect(rect, 8, fill, Stroke::new(1.0, line), StrokeKind::Inside);
+    focus_ring(ui, &response, rect, theme);
+    response.on_hover_cursor(CursorIcon::PointingHand)
+}
+
+fn lines(ui: &Ui, rect: Rect, above: (&str, Color32), below: (&str, Color32)) {
+    let width = rect.width() - 22.0;
+    let at = pos2(rect.left() + 11.0, rect.top() + 15.0);
+    text_at(ui, at, Align2::LEFT_CENTER, above.0, Theme::medium(12.5), above.1, width);
+    let at = pos2(rect.left() + 11.0, rect.top() + 31.0);
+    text_at(ui, at, Align2::LEFT_CENTER, below.0, Theme::font(11.0), below.1, width);
+}
+
+fn device(ui: &Ui, rect: Rect, cx: &mut Cx<'_>) {
+    let (device, theme) = (&cx.snapshot.device, cx.theme);
+    let (title, below, bad) = match &cx.snapshot.stage {
+        Stage::NoDevice { .. } => ("No device".to_owned(), "click to choose one".to_owned(), true),
+        Stage::Opening => ("Opening".to_owned(), String::new(), false),
+        _ if device.gone => (device.title.clone(), "gone, waiting for it".to_owned(), true),
+        _ => {
+            let what = format!("{} in · {} frames · {:.1} ms", device.inputs, device.period, device.latency_ms);
+            (device.title.clone(), what, false)
+        }
+    };
+    let colour = if bad { theme.record } else { theme.quiet };
+    let response =
+        chip(ui, rect, "Device", &format!("{title}, {below}"), theme, if bad { theme.record } else { theme.line });
+    lines(
+        ui,
+        Rect::from_min_max(rect.min, pos2(rect.right() - 14.0, rect.bottom())),
+        (&title, theme.text),
+        (&below, colour),
+    );
+    Icon::Down.paint(ui.painter(), pos2(rect.right() - 14.0, rect.top() + 15.0), 8.0, theme.quiet);
+    let what =
+        format!("{}\n{}, {} Hz\n{}", device.name, below, device.rate, cx.tip("Choose another device", Action::Device));
+    if response.on_hover_text(what).clicked() {
+        cx.act(Action::Device);
+    }
+}
+
+fn room(ui: &Ui, rect: Rect, cx: &mut Cx<'_>) {
+    let theme = cx.theme;
+    let Some(room) = &cx.snapshot.room else {
+        chip(ui, rect, "Room", "not known yet", theme, theme.line);
+        return;
+    };
+    let colour = match room.seconds {
+        s if s < ROOM_SECONDS.1 => theme.record,
+        s if s < ROOM_SECONDS.0 => theme.caution,
+        _ => theme.text,
+    };
+    let left = format!("{} left", words::span(room.seconds));
+    let free = format!("{} free on {}", words::room(room.free_bytes), room.place);
+    let line = if colour == theme.text { theme.line } else { colour };
+    let response = chip(ui, rect, "Room", &format!("{left}, {free}"), theme, line);
+    lines(ui, rect, (&left, colour), (&free, theme.quiet));
+    let tip = cx.tip("Recording time for the armed tracks. Opens the folder of the takes", Action::OpenFolder);
+    if response.on_hover_text(tip).clicked() {
+        cx.act(Action::OpenFolder);
+    }
+}

@@ -1,0 +1,118 @@
+//! Stop: a click, or while a pass is locked a long press of it or of Esc, shown by a ring that fills. Thread: ui.
+
+use crate::studio::command::Command;
+use crate::studio::snapshot::PassPhase;
+use crate::ui::action::Action;
+use crate::ui::cx::Cx;
+use crate::ui::icon::Icon;
+use crate::ui::theme::Theme;
+use crate::ui::widget::focus_ring;
+use egui::{Align2, CursorIcon, Key, Pos2, Role, Sense, Shape, Stroke, Ui, WidgetInfo, pos2, vec2};
+use std::f32::consts::TAU;
+
+/// Seconds of a long press.
+const HOLD_SECONDS: f64 = 0.8;
+
+/// How long it is held.
+#[derive(Default)]
+pub(super) struct Hold {
+    since: Option<f64>,
+    /// It did its work; it does nothing more before it is let go.
+    spent: bool,
+}
+
+impl Hold {
+    /// Whether it is held now.
+    pub(super) fn is_on(&self) -> bool {
+        self.since.is_some()
+    }
+
+    /// The part of the press that is done, at `now`. Whether it is held, and whether that has been long enough.
+    fn press(&mut self, held: bool, now: f64) -> (f32, bool) {
+        if !held {
+            *self = Hold::default();
+            return (0.0, false);
+        }
+        if self.spent {
+            return (0.0, false);
+        }
+        let since = *self.since.get_or_insert(now);
+        let part = ((now - since) / HOLD_SECONDS).min(1.0) as f32;
+        if part >= 1.0 {
+            self.spent = true;
+            self.since = None;
+        }
+        (part, part >= 1.0)
+    }
+}
+
+/// Draws it; asks for a stop when it is due.
+pub(super) fn show(ui: &mut Ui, hold: &mut Hold, narrow: bool, rolls: bool, cx: &mut Cx<'_>) {
+    let theme = cx.theme;
+    let locked = cx.snapshot.transport.pass.as_ref().is_some_and(|pass| pass.phase != PassPhase::Finishing);
+    let text = match (locked, narrow) {
+        (_, true) => "",
+        (true, false) => "Hold to stop",
+        (false, false) => "Stop",
+    };
+    let width = if narrow { 38.0 } else { 122.0 };
+    let (rect, response) = ui.allocate_exact_size(vec2(width, 36.0), Sense::click_and_drag());
+    response.widget_info(|| WidgetInfo::labeled(Role::Button, locked || rolls, "Stop"));
+    let typing = ui.ctx().egui_wants_keyboard_input();
+    let by_key = !typing && ui.input(|input| input.key_down(Key::Escape));
+    let (part, due) = hold.press(locked && (response.is_pointer_button_down_on() || by_key), cx.now);
+    if due || (!locked && response.clicked()) {
+        cx.ask(Command::Stop);
+    }
+    if hold.is_on() {
+        ui.request_repaint();
+    }
+    let fill = if response.hovered() { theme.button_hover } else { theme.button };
+    ui.painter().rect_filled(rect, 8, fill);
+    let colour = if locked || rolls { theme.text } else { theme.quiet };
+    let centre = if narrow { rect.center() } else { pos2(rect.left() + 20.0, rect.center().y) };
+    if locked {
+        ring(ui, centre, part, theme);
+        Icon::Stop.paint(ui.painter(), centre, 8.0, colour);
+    } else {
+        Icon::Stop.paint(ui.painter(), centre, 12.0, colour);
+    }
+    let at = pos2(rect.left() + 36.0, rect.center().y);
+    ui.painter().text(at, Align2::LEFT_CENTER, text, Theme::medium(12.5), colour);
+    focus_ring(ui, &response, rect, theme);
+    let what = if locked { "Recording is locked: hold Stop or Esc to end it" } else { "Stop" };
+    response.on_hover_cursor(CursorIcon::PointingHand).on_hover_text(cx.tip(what, Action::Stop));
+}
+
+/// A ring of which a part is filled, from the top clockwise.
+fn ring(ui: &Ui, centre: Pos2, part: f32, theme: &Theme) {
+    const RADIUS: f32 = 9.5;
+    ui.painter().circle_stroke(centre, RADIUS, Stroke::new(2.5, theme.line));
+    if part > 0.0 {
+        let steps = (48.0 * part).ceil().max(2.0) as usize;
+        let points = (0..=steps).map(|step| {
+            let angle = TAU * part * step as f32 / steps as f32;
+            centre + RADIUS * vec2(angle.sin(), -angle.cos())
+        });
+        ui.painter().add(Shape::line(points.collect(), Stroke::new(2.5, theme.record)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_press_stops_once_and_a_short_one_never() {
+        let mut hold = Hold::default();
+        assert_eq!(hold.press(true, 1.0), (0.0, false));
+        assert!(!hold.press(true, 1.5).1);
+        assert!(!hold.press(false, 1.6).1, "let go too early");
+        hold.press(true, 2.0);
+        assert!(hold.press(true, 2.9).1);
+        assert!(!hold.press(true, 3.0).1 && !hold.press(true, 9.0).1, "held on: once is enough");
+        hold.press(false, 9.1);
+        hold.press(true, 10.0);
+        assert!(hold.press(true, 10.8).1);
+    }
+}

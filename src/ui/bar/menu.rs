@@ -1,0 +1,49 @@
+//! The menu: what has no button. Thread: ui.
+
+use crate::ui::action::Action;
+use crate::ui::cx::Cx;
+use egui::{Button, Popup, Response, Ui};
+
+/// Its groups.
+const GROUPS: &[&[Action]] = &[
+    &[Action::NewSession, Action::OpenSession, Action::RenameSession, Action::Save, Action::OpenFolder, Action::Export],
+    &[Action::Undo, Action::Redo],
+    &[Action::AddTrack, Action::ArmAll, Action::ArmNone, Action::Unsolo, Action::Tall],
+    &[Action::ZoomAll, Action::ZoomRange, Action::Follow, Action::Marker],
+    &[Action::Residency, Action::StressLab, Action::Doctor, Action::Events, Action::Takes],
+    &[Action::Theme, Action::Larger, Action::Smaller, Action::FullScreen],
+    &[Action::Device, Action::Settings, Action::Keys, Action::Palette, Action::Acknowledge, Action::Quit],
+];
+
+/// Opens below the button when it is clicked.
+pub(super) fn show(button: &Response, cx: &mut Cx<'_>) {
+    Popup::menu(button).width(300.0).show(|ui| {
+        egui::ScrollArea::vertical().max_height(640.0).show(ui, |ui| {
+            for (at, group) in GROUPS.iter().enumerate() {
+                if at > 0 {
+                    ui.separator();
+                }
+                for action in *group {
+                    line(ui, *action, cx);
+                }
+            }
+        });
+    });
+}
+
+fn line(ui: &mut Ui, action: Action, cx: &mut Cx<'_>) {
+    let (name, enabled) = match action {
+        Action::Undo => named("Undo", cx.snapshot.undo.as_deref()),
+        Action::Redo => named("Redo", cx.snapshot.redo.as_deref()),
+        _ => (action.name().to_owned(), true),
+    };
+    let button = Button::new(name).shortcut_text(cx.keys.text(action)).frame(false).min_size(egui::vec2(284.0, 24.0));
+    if ui.add_enabled(enabled, button).clicked() {
+        cx.act(action);
+        ui.close();
+    }
+}
+
+fn named(verb: &str, step: Option<&str>) -> (String, bool) {
+    (step.map_or_else(|| verb.to_owned(), |step| format!("{verb}: {step}")), step.is_some())
+}

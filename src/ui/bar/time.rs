@@ -1,0 +1,90 @@
+//! The time: where the playhead is, to be read across a room; typed into to locate. Thread: ui.
+
+use crate::export::time_text::parse_time;
+use crate::studio::command::Command;
+use crate::studio::settings::TimeFormat;
+use crate::ui::cx::Cx;
+use crate::ui::theme::Theme;
+use crate::ui::words;
+use egui::{Align2, CursorIcon, Key, Rect, Role, Sense, TextEdit, Ui, WidgetInfo, pos2, vec2};
+
+/// What it keeps between frames.
+#[derive(Default)]
+pub(super) struct State {
+    typed: Option<String>,
+    fresh: bool,
+}
+
+/// Draws it in the middle of `rest`.
+pub(super) fn show(ui: &mut Ui, state: &mut State, rest: Rect, narrow: bool, cx: &mut Cx<'_>) {
+    let (transport, settings) = (&cx.snapshot.transport, &cx.snapshot.settings);
+    let (at, rate, tempo) = (transport.position, transport.rate, settings.tempo);
+    let (seconds, ms) = words::clock(at, rate);
+    let samples = format!("{} samples", words::grouped(at.0));
+    let bar = format!("bar {}", words::bars(at, rate, tempo));
+    let (large, small, below) = match settings.time {
+        TimeFormat::Clock => (seconds, ms, format!("{bar}  ·  {samples}")),
+        TimeFormat::Samples => (words::grouped(at.0), String::new(), format!("{seconds}{ms}  ·  {bar}")),
+        TimeFormat::Bars => (words::bars(at, rate, tempo), String::new(), format!("{seconds}{ms}  ·  {samples}")),
+    };
+    let size = if narrow { 24.0 } else { 34.0 };
+    let font = Theme::mono(size);
+    let cell = ui.painter().layout_no_wrap("0".to_owned(), font.clone(), cx.theme.text).rect.width();
+    // As wide as the longest: nothing jumps when a digit is added.
+    let width = cell * 12.0;
+    let centre = (rest.center().x - 10.0).max(rest.left() + width / 2.0);
+    let main = Rect::from_center_size(pos2(centre, rest.top() + 27.0), vec2(width + 8.0, size * 1.16));
+    if state.typed.is_some() {
+        type_in(ui, state, main, cx);
+    } else {
+        let response = ui.interact(main, ui.scope_id().with("time"), Sense::click());
+        let said = format!("{large}{small}");
+        response.widget_info(|| {
+            let mut info = WidgetInfo::labeled(Role::Button, true, "Time");
+            info.current_text_value = Some(said.clone());
+            info
+        });
+        let left =
+            if small.is_empty() { main.right() - 4.0 - cell * large.chars().count() as f32 } else { main.left() + 4.0 };
+        let head =
+            ui.painter().text(pos2(left, main.center().y), Align2::LEFT_CENTER, &large, font.clone(), cx.theme.strong);
+        ui.painter().text(pos2(head.right(), main.center().y), Align2::LEFT_CENTER, &small, font, cx.theme.faint);
+        if response.on_hover_cursor(CursorIcon::Text).on_hover_text("Click to type a place to go to").clicked() {
+            state.typed = Some(String::new());
+            state.fresh = true;
+        }
+    }
+    let line = Rect::from_center_size(pos2(centre, rest.top() + 54.0), vec2(width + 24.0, 14.0));
+    let response = ui.interact(line, ui.scope_id().with("format"), Sense::click());
+    response.widget_info(|| WidgetInfo::labeled(Role::Button, true, "Time format"));
+    let colour = if response.hovered() { cx.theme.text } else { cx.theme.quiet };
+    let font = Theme::font(if narrow { 10.0 } else { 11.0 });
+    ui.painter().text(line.center(), Align2::CENTER_CENTER, &below, font, colour);
+    let tip = "Click for hours, samples, or bars";
+    if response.on_hover_cursor(CursorIcon::PointingHand).on_hover_text(tip).clicked() {
+        let mut settings = (*cx.snapshot.settings).clone();
+        settings.time = match settings.time {
+            TimeFormat::Clock => TimeFormat::Samples,
+            TimeFormat::Samples => TimeFormat::Bars,
+            TimeFormat::Bars => TimeFormat::Clock,
+        };
+        cx.ask(Command::Settings(Box::new(settings)));
+    }
+}
+
+fn type_in(ui: &mut Ui, state: &mut State, rect: Rect, cx: &mut Cx<'_>) {
+    let Some(text) = state.typed.as_mut() else { return };
+    let field = TextEdit::singleline(text).font(Theme::mono(18.0)).hint_text("1:23.5").char_limit(40);
+    let response = ui.put(rect, field).accessible_name("Go to a time");
+    if std::mem::take(&mut state.fresh) {
+        response.request_focus();
+        return;
+    }
+    if response.lost_focus() {
+        let entered = ui.input(|input| input.key_pressed(Key::Enter));
+        if entered && let Ok(at) = parse_time(text.trim(), cx.snapshot.transport.rate) {
+            cx.ask(Command::Locate(at));
+        }
+        state.typed = None;
+    }
+}

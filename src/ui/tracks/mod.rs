@@ -1,0 +1,167 @@
+//! The track list: a row for each track, level with its lane. Thread: ui.
+
+mod input;
+mod layout;
+mod order;
+mod row;
+
+use super::action::Action;
+use super::cx::Cx;
+use super::icon::Icon;
+use super::theme::Theme;
+use super::widget::{Ballistics, Meters};
+use super::words;
+use crate::control::edit::Edit;
+use crate::session::{Track, TrackId};
+use crate::studio::command::Command;
+use egui::{Align2, CursorIcon, Rect, Role, Sense, Ui, WidgetInfo, pos2, vec2};
+use std::collections::HashMap;
+
+/// What it keeps between frames.
+#[derive(Default)]
+pub struct State {
+    /// Begin to edit the name of the selected track.
+    pub rename: bool,
+    meters: HashMap<TrackId, Ballistics>,
+    drag: order::Drag,
+}
+
+impl State {
+    /// Whether a meter still falls.
+    pub fn moves(&self) -> bool {
+        self.meters.values().any(|meter| !meter.rests())
+    }
+
+    /// Puts the clip lamps out.
+    pub fn acknowledge(&mut self) {
+        for meter in self.meters.values_mut() {
+            meter.clipped = false;
+        }
+    }
+}
+
+/// Draws the head into `head` and the rows into `list`.
+pub fn show(ui: &mut Ui, state: &mut State, head: Rect, list: Rect, cx: &mut Cx<'_>) {
+    ui.painter().rect_filled(head.union(list), 0, cx.theme.panel);
+    let session = std::sync::Arc::clone(&cx.snapshot.session);
+    let tracks = session.tracks();
+    take_levels(state, tracks, cx);
+    let row = cx.view.row();
+    scroll(ui, list, tracks.len(), cx);
+    let first = (cx.view.scroll / row) as usize;
+    let count = (list.height() / row) as usize + 2;
+    let rename = std::mem::take(&mut state.rename);
+    let mut meters = Meters::default();
+    let mut lanes = ui.new_child(egui::UiBuilder::new().max_rect(list).id_salt("rows"));
+    lanes.shrink_clip_rect(list);
+    for (at, track) in tracks.iter().enumerate().skip(first).take(count) {
+        let y = list.top() + at as f32 * row - cx.view.scroll;
+        let rect = Rect::from_min_size(pos2(list.left(), y), vec2(list.width(), row));
+        let begin = rename && cx.view.tracks.first() == Some(&track.id());
+        let shown = state.meters.get(&track.id()).copied().unwrap_or_default();
+        row::show(&mut lanes, rect, at, track, begin, cx);
+        let place = layout::row(rect, cx.view.tall).meter;
+        meters.upright(place, &shown, cx.theme);
+        meter(&mut lanes, place, at, track.id(), shown, state);
+    }
+    meters.paint(lanes.painter());
+    order::show(&lanes, &mut state.drag, list, tracks, cx);
+    let below = list.top() + tracks.len() as f32 * row - cx.view.scroll;
+    empty_below(&lanes, Rect::from_min_max(pos2(list.left(), below.max(list.top())), list.max), cx);
+    ui.painter().vline(list.right() - 0.5, head.top()..=list.bottom(), (1.0, cx.theme.line));
+    heading(ui, head, tracks, cx);
+}
+
+fn take_levels(state: &mut State, tracks: &[Track], cx: &Cx<'_>) {
+    for (track, level) in tracks.iter().zip(&cx.snapshot.tracks) {
+        state.meters.entry(track.id()).or_default().take(*level, cx.now);
+    }
+    if state.meters.len() > tracks.len() {
+        state.meters.retain(|id, _| tracks.iter().any(|track| track.id() == *id));
+    }
+}
+
+/// The wheel over the list scrolls the rows; they never leave the panel empty.
+fn scroll(ui: &Ui, list: Rect, rows: usize, cx: &mut Cx<'_>) {
+    let over = ui.rect_contains_pointer(list);
+    let wheel = ui.input(|input| if input.modifiers.any() { 0.0 } else { input.smooth_scroll_delta().y });
+    if over && wheel != 0.0 {
+        cx.view.scroll -= wheel;
+    }
+    // Room for one row more: where a new one would go.
+    let most = (rows as f32 * cx.view.row() + cx.view.row() - list.height()).max(0.0);
+    cx.view.scroll = cx.view.scroll.clamp(0.0, most);
+}
+
+fn meter(ui: &mut Ui, rect: Rect, at: usize, track: TrackId, shown: Ballistics, state: &mut State) {
+    let response = ui.interact(rect, ui.scope_id().with(("meter", at)), Sense::click());
+    response.widget_info(|| {
+        let mut info = WidgetInfo::labeled(Role::Meter, true, format!("Meter {}", at + 1));
+        info.value = Some(f64::from(shown.peak));
+        info
+    });
+    let db = |level: f32| {
+        if level < 1e-3 { "\u{2212}\u{221e}".to_owned() } else { super::widget::db_text(20.0 * level.log10()) }
+    };
+    let clipped = if shown.clipped { ". Clipped: click to put the lamp out" } else { "" };
+    let response = response.on_hover_text(format!("Peak {} dB, mean {} dB{clipped}", db(shown.hold), db(shown.rms)));
+    if response.clicked()
+        && let Some(meter) = state.meters.get_mut(&track)
+    {
+        meter.clipped = false;
+    }
+}
+
+/// How many there are, and what acts on all of them.
+fn heading(ui: &mut Ui, head: Rect, tracks: &[Track], cx: &mut Cx<'_>) {
+    let theme = cx.theme;
+    ui.painter().rect_filled(head, 0, theme.background);
+    ui.painter().hline(head.x_range(), head.bottom() - 0.5, (1.0, theme.line));
+    let text = words::count(tracks.len(), "track");
+    let y = head.center().y;
+    ui.painter().text(pos2(head.left() + 12.0, y), Align2::LEFT_CENTER, text, Theme::font(11.0), theme.quiet);
+    let places = layout::row(Rect::from_min_size(head.min, vec2(head.width(), head.height())), cx.view.tall);
+    let ids: Vec<TrackId> = tracks.iter().map(Track::id).collect();
+    let some = |of: fn(&Track) -> bool| tracks.iter().any(of);
+    let every = tracks.iter().all(|track| track.armed);
+    let columns: [(Rect, &str, &str, bool, Edit); 3] = [
+        (
+            places.arm,
+            "R",
+            if every { "Arm none" } else { "Arm all" },
+            every && !tracks.is_empty(),
+            Edit::Arm(ids.clone(), !every),
+        ),
+        (places.mute, "M", "Unmute all", some(|track| track.mute), Edit::Mute(ids.clone(), false)),
+        (places.solo, "S", "Solo none", some(|track| track.solo), Edit::Solo(ids.clone(), false)),
+    ];
+    for (place, letter, name, on, edit) in columns {
+        let rect = Rect::from_center_size(pos2(place.center().x, y), vec2(place.width(), 18.0));
+        let response = ui.interact(rect, ui.scope_id().with(("all", letter)), Sense::click());
+        response.widget_info(|| WidgetInfo::selected(Role::Button, true, on, name));
+        let colour = if on || response.hovered() { theme.text } else { theme.quiet };
+        ui.painter().text(rect.center(), Align2::CENTER_CENTER, letter, Theme::medium(11.0), colour);
+        if response.on_hover_cursor(CursorIcon::PointingHand).on_hover_text(name).clicked() {
+            cx.ask(Command::Edit(edit));
+        }
+    }
+    let plus = Rect::from_center_size(pos2(head.right() - 16.0, y), vec2(20.0, 20.0));
+    let response = ui.interact(plus, ui.scope_id().with("add"), Sense::click());
+    response.widget_info(|| WidgetInfo::labeled(Role::Button, true, "Add track"));
+    let colour = if response.hovered() { theme.strong } else { theme.quiet };
+    Icon::Plus.paint(ui.painter(), plus.center(), 11.0, colour);
+    let tip = cx.tip("Add a track", Action::AddTrack);
+    if response.on_hover_cursor(CursorIcon::PointingHand).on_hover_text(tip).clicked() {
+        cx.act(Action::AddTrack);
+    }
+}
+
+/// Below the last row: a click selects nothing.
+fn empty_below(ui: &Ui, rect: Rect, cx: &mut Cx<'_>) {
+    if rect.height() < 1.0 {
+        return;
+    }
+    if ui.interact(rect, ui.scope_id().with("below"), Sense::click()).clicked() {
+        cx.act(Action::SelectNone);
+    }
+}

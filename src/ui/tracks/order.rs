@@ -1,0 +1,61 @@
+//! Tracks are put in another order by dragging their numbers. Thread: ui.
+
+use crate::control::edit::Edit;
+use crate::session::{Track, TrackId};
+use crate::studio::command::Command;
+use crate::ui::cx::Cx;
+use egui::{DragAndDrop, Rect, Ui, pos2, vec2};
+
+/// What is dragged.
+#[derive(Default)]
+pub(super) struct Drag {
+    track: Option<TrackId>,
+}
+
+/// The place among `count` rows that the pointer is nearest to: before the first, between two, behind the last.
+fn gap(y: f32, top: f32, row: f32, count: usize) -> usize {
+    (((y - top) / row).round().max(0.0) as usize).min(count)
+}
+
+/// Shows where the dragged track would go, and puts it there when it is let go.
+pub(super) fn show(ui: &Ui, drag: &mut Drag, list: Rect, tracks: &[Track], cx: &mut Cx<'_>) {
+    if let Some(id) = DragAndDrop::payload::<TrackId>(ui.ctx()) {
+        drag.track = Some(*id);
+    }
+    let Some(id) = drag.track else { return };
+    let Some(from) = tracks.iter().position(|track| track.id() == id) else {
+        drag.track = None;
+        return;
+    };
+    let row = cx.view.row();
+    let top = list.top() - cx.view.scroll;
+    let pointer = ui.input(|input| input.pointer.latest_pos());
+    let to = pointer.map_or(from, |at| gap(at.y, top, row, tracks.len()));
+    if ui.input(|input| input.pointer.any_released()) {
+        drag.track = None;
+        // Taken out first, so what stood below it moves up.
+        let place = if from < to { to - 1 } else { to };
+        if place != from && pointer.is_some_and(|at| list.expand(40.0).contains(at)) {
+            cx.ask(Command::Edit(Edit::MoveTrack(id, place)));
+        }
+        return;
+    }
+    let y = top + to as f32 * row;
+    let line = Rect::from_min_size(pos2(list.left(), y - 1.5), vec2(list.width(), 3.0));
+    ui.painter().rect_filled(line, 1, cx.theme.accent);
+    let own = Rect::from_min_size(pos2(list.left(), top + from as f32 * row), vec2(list.width(), row));
+    ui.painter().rect_filled(own, 0, cx.theme.background.gamma_multiply(0.5));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_gap_is_meant() {
+        assert_eq!(
+            [gap(-5.0, 0.0, 40.0, 3), gap(19.0, 0.0, 40.0, 3), gap(21.0, 0.0, 40.0, 3), gap(500.0, 0.0, 40.0, 3)],
+            [0, 0, 1, 3]
+        );
+    }
+}
