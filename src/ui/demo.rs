@@ -146,7 +146,11 @@ pub fn picture(name: &str, size: [f32; 2], mut draw: impl FnMut(&mut egui::Ui)) 
             ui.request_repaint();
             return;
         }
-        draw(ui);
+        // The harness leaves a margin, the window has none.
+        let whole = ui.ctx().content_rect();
+        let mut ui = ui.new_child(egui::UiBuilder::new().max_rect(whole));
+        ui.set_clip_rect(whole);
+        draw(&mut ui);
     });
     harness.run_steps(4);
     let image = harness.render().unwrap();

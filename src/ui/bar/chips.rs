@@ -33,13 +33,13 @@ pub(super) fn show(ui: &mut Ui, inner: Rect, narrow: bool, cx: &mut Cx<'_>) -> f
         cx.act(Action::Settings);
     }
     right -= 4.0;
-    let width = if narrow { 132.0 } else { 168.0 };
+    let width = if narrow { 122.0 } else { 182.0 };
     let rect = Rect::from_min_size(pos2(right - width, y - 22.0), vec2(width, 44.0));
-    device(ui, rect, cx);
+    device(ui, rect, narrow, cx);
     right = rect.left() - 8.0;
-    let width = if narrow { 104.0 } else { 138.0 };
+    let width = if narrow { 100.0 } else { 138.0 };
     let rect = Rect::from_min_size(pos2(right - width, y - 22.0), vec2(width, 44.0));
-    room(ui, rect, cx);
+    room(ui, rect, narrow, cx);
     rect.left()
 }
 
@@ -64,14 +64,18 @@ fn lines(ui: &Ui, rect: Rect, above: (&str, Color32), below: (&str, Color32)) {
     text_at(ui, at, Align2::LEFT_CENTER, below.0, Theme::font(11.0), below.1, width);
 }
 
-fn device(ui: &Ui, rect: Rect, cx: &mut Cx<'_>) {
+fn device(ui: &Ui, rect: Rect, narrow: bool, cx: &mut Cx<'_>) {
     let (device, theme) = (&cx.snapshot.device, cx.theme);
     let (title, below, bad) = match &cx.snapshot.stage {
         Stage::NoDevice { .. } => ("No device".to_owned(), "click to choose one".to_owned(), true),
         Stage::Opening => ("Opening".to_owned(), String::new(), false),
         _ if device.gone => (device.title.clone(), "gone, waiting for it".to_owned(), true),
         _ => {
-            let what = format!("{} in · {} frames · {:.1} ms", device.inputs, device.period, device.latency_ms);
+            let what = if narrow {
+                format!("{} in · {:.1} ms", device.inputs, device.latency_ms)
+            } else {
+                format!("{} in · {} frames · {:.1} ms", device.inputs, device.period, device.latency_ms)
+            };
             (device.title.clone(), what, false)
         }
     };
@@ -92,7 +96,7 @@ fn device(ui: &Ui, rect: Rect, cx: &mut Cx<'_>) {
     }
 }
 
-fn room(ui: &Ui, rect: Rect, cx: &mut Cx<'_>) {
+fn room(ui: &Ui, rect: Rect, narrow: bool, cx: &mut Cx<'_>) {
     let theme = cx.theme;
     let Some(room) = &cx.snapshot.room else {
         chip(ui, rect, "Room", "not known yet", theme, theme.line);
@@ -103,8 +107,10 @@ fn room(ui: &Ui, rect: Rect, cx: &mut Cx<'_>) {
         s if s < ROOM_SECONDS.0 => theme.caution,
         _ => theme.text,
     };
-    let left = format!("{} left", words::span(room.seconds));
-    let free = format!("{} free on {}", words::room(room.free_bytes), room.place);
+    let left = words::span(room.seconds);
+    let left = if narrow { left } else { format!("{left} left") };
+    let free = words::room(room.free_bytes);
+    let free = if narrow { format!("{free} free") } else { format!("{free} free on {}", room.place) };
     let line = if colour == theme.text { theme.line } else { colour };
     let response = chip(ui, rect, "Room", &format!("{left}, {free}"), theme, line);
     lines(ui, rect, (&left, colour), (&free, theme.quiet));

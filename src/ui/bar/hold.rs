@@ -5,7 +5,7 @@ use crate::studio::snapshot::PassPhase;
 use crate::ui::action::Action;
 use crate::ui::cx::Cx;
 use crate::ui::icon::Icon;
-use crate::ui::theme::Theme;
+use crate::ui::theme::{Theme, mixed};
 use crate::ui::widget::focus_ring;
 use egui::{Align2, CursorIcon, Key, Pos2, Role, Sense, Shape, Stroke, Ui, WidgetInfo, pos2, vec2};
 use std::f32::consts::TAU;
@@ -87,7 +87,7 @@ pub(super) fn show(ui: &mut Ui, hold: &mut Hold, narrow: bool, rolls: bool, cx: 
 /// A ring of which a part is filled, from the top clockwise.
 fn ring(ui: &Ui, centre: Pos2, part: f32, theme: &Theme) {
     const RADIUS: f32 = 9.5;
-    ui.painter().circle_stroke(centre, RADIUS, Stroke::new(2.5, theme.line));
+    ui.painter().circle_stroke(centre, RADIUS, Stroke::new(2.5, mixed(theme.button, theme.text, 0.28)));
     if part > 0.0 {
         let steps = (48.0 * part).ceil().max(2.0) as usize;
         let points = (0..=steps).map(|step| {

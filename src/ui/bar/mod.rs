@@ -50,7 +50,7 @@ pub fn show(ui: &mut Ui, state: &mut State, rect: Rect, cx: &mut Cx<'_>) {
     ui.painter().rect_filled(rect, 0, cx.theme.panel);
     ui.painter().hline(rect.x_range(), rect.bottom() - 0.5, (1.0, cx.theme.line));
     let narrow = rect.width() < NARROW;
-    let name_width = if narrow { 148.0 } else { 226.0 };
+    let name_width = if narrow { 136.0 } else { 206.0 };
     let inner = rect.shrink2(vec2(16.0, 0.0));
     let name = Rect::from_min_size(inner.min, vec2(name_width, rect.height()));
     session(ui, state, name, cx);
@@ -122,18 +122,21 @@ fn transport(ui: &mut Ui, state: &mut State, narrow: bool, cx: &mut Cx<'_>) -> f
     step(ui, cx, "To start", Icon::ToStart, Action::ToStart, usable && free, None);
     hold::show(ui, &mut state.hold, narrow, rolls, cx);
     step(ui, cx, "Play", Icon::Play, Action::PlayOrStop, usable && free, Some(rolls && free));
-    record(ui, phase, cx);
+    record(ui, phase, narrow, cx);
     if !narrow {
         step(ui, cx, "To end", Icon::ToEnd, Action::ToEnd, usable && free, None);
     }
     let ranged = transport.range.is_some();
     step(ui, cx, "Loop", Icon::Loop, Action::Loop, usable && (ranged || transport.repeats), Some(transport.repeats));
+    if narrow {
+        return ui.min_rect().right();
+    }
     step(ui, cx, "Punch", Icon::Punch, Action::Punch, usable && (ranged || transport.punches), Some(transport.punches));
     ui.min_rect().right()
 }
 
 /// The largest thing in the window.
-fn record(ui: &mut Ui, phase: Option<PassPhase>, cx: &mut Cx<'_>) {
+fn record(ui: &mut Ui, phase: Option<PassPhase>, narrow: bool, cx: &mut Cx<'_>) {
     let theme = cx.theme;
     let enabled = cx.snapshot.stage == Stage::Open && phase.is_none();
     let text = match phase {
@@ -156,7 +159,7 @@ fn record(ui: &mut Ui, phase: Option<PassPhase>, cx: &mut Cx<'_>) {
     let button = Button::text("Record", text)
         .with_icon(Icon::Record)
         .look(Look::Filled(fill))
-        .size(132.0, 44.0)
+        .size(if narrow { 118.0 } else { 132.0 }, 44.0)
         .on(on)
         .enabled(enabled)
         .tip(cx.tip(&what, Action::Record));

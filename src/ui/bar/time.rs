@@ -23,11 +23,12 @@ pub(super) fn show(ui: &mut Ui, state: &mut State, rest: Rect, narrow: bool, cx:
     let samples = format!("{} samples", words::grouped(at.0));
     let bar = format!("bar {}", words::bars(at, rate, tempo));
     let (large, small, below) = match settings.time {
+        TimeFormat::Clock if narrow => (seconds, ms, samples),
         TimeFormat::Clock => (seconds, ms, format!("{bar}  ·  {samples}")),
         TimeFormat::Samples => (words::grouped(at.0), String::new(), format!("{seconds}{ms}  ·  {bar}")),
         TimeFormat::Bars => (words::bars(at, rate, tempo), String::new(), format!("{seconds}{ms}  ·  {samples}")),
     };
-    let size = if narrow { 24.0 } else { 34.0 };
+    let size = if narrow { 21.0 } else { 32.0 };
     let font = Theme::mono(size);
     let cell = ui.painter().layout_no_wrap("0".to_owned(), font.clone(), cx.theme.text).rect.width();
     // As wide as the longest: nothing jumps when a digit is added.
@@ -54,7 +55,7 @@ pub(super) fn show(ui: &mut Ui, state: &mut State, rest: Rect, narrow: bool, cx:
             state.fresh = true;
         }
     }
-    let line = Rect::from_center_size(pos2(centre, rest.top() + 54.0), vec2(width + 24.0, 14.0));
+    let line = Rect::from_center_size(pos2(centre, rest.top() + 54.0), vec2(width + 8.0, 14.0));
     let response = ui.interact(line, ui.scope_id().with("format"), Sense::click());
     response.widget_info(|| WidgetInfo::labeled(Role::Button, true, "Time format"));
     let colour = if response.hovered() { cx.theme.text } else { cx.theme.quiet };

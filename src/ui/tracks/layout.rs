@@ -49,7 +49,7 @@ pub(super) fn row(rect: Rect, tall: bool) -> Row {
         let line = |top: f32, height: f32, from: f32, to: f32| {
             Rect::from_min_max(pos2(from, rect.top() + top), pos2(to, rect.top() + top + height))
         };
-        let split = left + (edge - left) * 0.56;
+        let split = left + 48.0;
         let (name, input, monitor) =
             (line(4.0, 17.0, left, edge), line(22.0, 14.0, left, split), line(22.0, 14.0, split + 2.0, edge));
         return Row { strip, number, name, input, monitor, arm, mute, solo, gain, pan, meter };

@@ -122,7 +122,7 @@ impl<'a> Button<'a> {
         if self.look == Look::Quiet && hot {
             colour = theme.strong;
         }
-        if !self.enabled {
+        if !self.enabled && self.on != Some(true) {
             colour = theme.faint;
         }
         let radius = if rect.height() > 28.0 { 8 } else { 6 };
