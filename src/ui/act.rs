@@ -51,6 +51,11 @@ pub fn act(window: &mut Window, action: Action, snapshot: &Snapshot, commands: &
         }),
         Action::Larger => settle(snapshot, commands, |settings| settings.zoom = (settings.zoom * 1.1).min(3.0)),
         Action::Smaller => settle(snapshot, commands, |settings| settings.zoom = (settings.zoom / 1.1).max(0.6)),
+        Action::Acknowledge => {
+            window.bar.acknowledge();
+            window.tracks.acknowledge();
+            commands.push(Command::Acknowledge);
+        }
         Action::OpenSession | Action::FullScreen | Action::Quit => window.wishes.push(action),
         _ => zoom(window, action, snapshot, commands),
     }
@@ -71,7 +76,6 @@ fn plain(action: Action) -> Option<Command> {
         Action::NewSession => Command::NewSession,
         Action::OpenFolder => Command::OpenFolder,
         Action::AddTrack => Command::Edit(Edit::AddTrack(None)),
-        Action::Acknowledge => Command::Acknowledge,
         _ => return None,
     })
 }

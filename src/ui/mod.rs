@@ -28,5 +28,7 @@ pub mod palette;
 pub mod lower;
 pub mod act;
 pub mod window;
+pub mod pace;
+pub mod dialog;
 #[cfg(test)]
 pub mod demo;

@@ -107,6 +107,11 @@ impl Window {
         commands
     }
 
+    /// Whether something in it moves by itself, snapshot or not.
+    pub fn moves(&self) -> bool {
+        self.bar.moves() || self.tracks.moves()
+    }
+
     /// Takes what the settings say: colours, keys, and the view at the start.
     fn settle(&mut self, ui: &Ui, snapshot: &Snapshot) {
         let settings = &snapshot.settings;

@@ -1,0 +1,123 @@
+#!/usr/bin/env bash
+# Opens the release build in a real window on a screen of its own, and uses it as a person would: first start, record,
+# stop, play, residency. Checks the WAV files and that the audio thread took no fault.
+#
+#   tests/window/see.sh [FOLDER]     screenshots go to FOLDER (target/pictures/window where none is named)
+#
+# Needs Xvfb, xdotool, openbox and ImageMagick's import; says which is missing. PROGRAM names another build.
+set -euo pipefail
+cd "$(dirname "$(dirname "$(dirname "$(readlink -f "$0")")")")"
+for tool in Xvfb xdotool openbox import python3; do
+    command -v $tool >/dev/null || { echo "skip: $tool is not here"; exit 77; }
+done
+program=${PROGRAM:-target/release/faultless}
+pictures=${1:-target/pictures/window}
+mkdir -p "$pictures"
+work=$(mktemp -d "${WORK:-target}/see.XXXXXX")
+work=$(readlink -f "$work")
+export XDG_CONFIG_HOME=$work/config XDG_DATA_HOME=$work/data HOME=$work/home
+mkdir -p "$HOME/Music" "$XDG_CONFIG_HOME"
+pids=()
+end() {
+    for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done
+    rm -rf "$work"
+}
+trap end EXIT
+fail() { echo "FAILED: $*"; shot failed; tail -n 20 "$work/told" || true; exit 1; }
+shot() { import -window root -silent "$pictures/$1.png" 2>/dev/null || true; }
+
+exec 3<>"$work/number"
+Xvfb -displayfd 3 -screen 0 1440x900x24 -nolisten tcp >/dev/null 2>&1 &
+pids+=($!)
+for _ in $(seq 100); do [ -s "$work/number" ] && break; sleep 0.1; done
+DISPLAY=:$(head -n1 "$work/number")
+export DISPLAY
+openbox >/dev/null 2>&1 &
+pids+=($!)
+sleep 0.5
+
+started=$(date +%s%N)
+"$program" >"$work/told" 2>&1 &
+app=$!
+pids+=("$app")
+window=
+for _ in $(seq 200); do
+    window=$(xdotool search --onlyvisible --pid "$app" 2>/dev/null | tail -n1) && [ -n "$window" ] && break
+    kill -0 "$app" 2>/dev/null || fail "the program ended"
+    sleep 0.05
+done
+[ -n "$window" ] || fail "no window"
+echo "window after $((($(date +%s%N) - started) / 1000000)) ms"
+xdotool windowmove "$window" 0 0 windowsize "$window" 1440 900
+sleep 1.5
+shot 1-first-start
+
+# Where things stand in a window of 1440 x 900, see src/ui/bar.
+click() { xdotool mousemove --window "$window" "$1" "$2"; sleep 0.1; xdotool click 1; }
+record="516 34" stop="338 34" play="425 34"
+click $record
+sleep 6
+shot 2-recording
+xdotool mousemove --window "$window" 700 500 click 1 key --window "$window" space
+sleep 0.5
+takes() { find "$HOME/Music" -path '*/audio/*.wav' | sort; }
+[ "$(takes | wc -l)" -gt 0 ] || fail "nothing is being recorded"
+xdotool mousemove --window "$window" $stop mousedown 1
+sleep 0.4
+shot 3-holding
+sleep 0.9
+xdotool mouseup 1
+sleep 1.5
+shot 4-stopped
+key() { xdotool windowfocus "$window" 2>/dev/null || true; xdotool key "$1"; }
+key Home
+sleep 0.3
+click $play
+sleep 1.5
+shot 5-playing
+key ctrl+1
+sleep 1.5
+shot 6-residency
+key space
+sleep 0.5
+key ctrl+3
+sleep 4
+shot 7-doctor
+key ctrl+4
+sleep 0.5
+shot 8-events
+key ctrl+5
+sleep 0.5
+shot 9-takes
+key F1
+sleep 0.5
+shot 10-keys
+key Escape
+sleep 0.3
+key alt+F4
+for _ in $(seq 100); do kill -0 "$app" 2>/dev/null || break; sleep 0.1; done
+kill -0 "$app" 2>/dev/null && fail "the window does not close"
+
+python3 - "$HOME/Music" <<'P' || fail "the takes are not as they should be"
+import glob, json, sys, wave
+folder = sys.argv[1]
+takes = sorted(glob.glob(folder + "/**/audio/*.wav", recursive=True))
+lengths = set()
+for path in takes:
+    with wave.open(path) as take:
+        frames = take.readframes(take.getnframes())
+        lengths.add(take.getnframes())
+        assert take.getframerate() == 48000 and take.getnchannels() == 1, path
+        assert any(frames), f"{path}: silent"
+assert len(takes) >= 2, f"{len(takes)} takes"
+assert len(lengths) == 1, f"takes of different lengths: {lengths}"
+seconds = lengths.pop() / 48000
+assert 5 < seconds < 12, f"{seconds} s"
+session = json.load(open(glob.glob(folder + "/**/session.json", recursive=True)[0]))
+for take in session["takes"]:
+    accounts = take["accounts"]
+    assert accounts["minor_faults"] + accounts["major_faults"] == 0, accounts
+    assert accounts["xruns"] == 0 and accounts["frames_lost"] == 0, accounts
+print(f"{len(takes)} takes of {seconds:.2f} s, 0 faults, 0 xruns, 0 frames lost")
+P
+echo "passed; pictures in $pictures"
