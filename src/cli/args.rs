@@ -7,9 +7,12 @@ use std::path::PathBuf;
 
 /// A multitrack recorder whose audio thread takes no page fault.
 #[derive(Parser)]
-#[command(name = "faultless", version, max_term_width = 100, propagate_version = true, subcommand_required = true)]
+#[command(name = "faultless", version, max_term_width = 100, propagate_version = true)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 #[command(after_help = "\
 Examples:
+  faultless                                                         the window: the last session, or a new one
+  faultless gig                                                     the window, over the session in folder gig
   faultless record demo --device virtual --inputs 24 --seconds 10   24 tracks from the built-in device
   faultless record gig --device alsa:hw:CARD=USB                    every input of a sound card, until Ctrl-C
   faultless play demo                                               listen to it
@@ -19,9 +22,37 @@ Examples:
 Takes are ordinary WAV files, one per track, in SESSION/audio; other programs can open them while they
 are being recorded.")]
 pub struct Cli {
-    /// What to do.
+    /// What to do; nothing: open the window.
     #[command(subcommand)]
-    pub mode: Mode,
+    pub mode: Option<Mode>,
+    /// For the window.
+    #[command(flatten)]
+    pub window: WindowArgs,
+}
+
+/// Arguments of the window. What is not given is as the settings say.
+#[derive(Args)]
+pub struct WindowArgs {
+    /// Folder of the session to open; without it the last one, or a new one named by date
+    pub session: Option<PathBuf>,
+    /// The device, as for 'record'; without it the one that was used last, or the best there is
+    #[arg(long, value_name = "DEVICE")]
+    pub device: Option<String>,
+    /// Frames a second of a new session
+    #[arg(long, value_name = "HZ")]
+    pub rate: Option<u32>,
+    /// Frames of a period
+    #[arg(long, value_name = "FRAMES")]
+    pub period: Option<usize>,
+    /// Inputs to open; all of them without it
+    #[arg(long, value_name = "N")]
+    pub inputs: Option<usize>,
+    /// Where captured sound goes first: 'spool' or 'direct'
+    #[arg(long, value_name = "PATH")]
+    pub capture_path: Option<CapturePath>,
+    /// What the built-in device hears: tones, ramp, silence or file=PATH
+    #[arg(long, value_name = "SIGNAL")]
+    pub signal: Option<String>,
 }
 
 /// The modes.

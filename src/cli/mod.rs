@@ -9,6 +9,7 @@ pub mod inspect;
 pub mod play;
 pub mod record;
 pub mod status;
+pub mod window;
 
 use args::{Cli, Mode};
 use clap::Parser;
@@ -39,12 +40,13 @@ pub fn main() -> ExitCode {
         Err(error) => error.exit(),
     };
     let done = match cli.mode {
-        Mode::Record(args) => record::run(&args),
-        Mode::Play(args) => play::run(&args),
-        Mode::Export(args) => inspect::export(&args),
-        Mode::Devices(args) => inspect::devices(&args),
-        Mode::Doctor(args) => inspect::doctor(&args),
-        Mode::Bench(args) => inspect::bench(&args),
+        None => window::run(&cli.window),
+        Some(Mode::Record(args)) => record::run(&args),
+        Some(Mode::Play(args)) => play::run(&args),
+        Some(Mode::Export(args)) => inspect::export(&args),
+        Some(Mode::Devices(args)) => inspect::devices(&args),
+        Some(Mode::Doctor(args)) => inspect::doctor(&args),
+        Some(Mode::Bench(args)) => inspect::bench(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,8 +1,12 @@
 //! Changes of the session that a face can ask for, each of which can be undone. Thread: control.
 
+use super::{Control, ControlError};
 use crate::format::TakeFormat;
-use crate::session::{MarkerId, Monitor, RegionId, TakeId, TrackId};
+use crate::session::history::History;
+use crate::session::{EditError, MarkerId, Monitor, RegionId, Session, TakeId, Track, TrackId};
 use crate::time::FramePos;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// A change of the session. Those that name a list of tracks change all of them in one step.
 #[derive(Clone, Debug, PartialEq)]
@@ -62,4 +66,227 @@ pub enum Edit {
     RemoveRegions(Vec<RegionId>),
     /// Placed, but not heard.
     MuteRegions(Vec<RegionId>, bool),
+}
+
+impl Edit {
+    /// What undo calls it, and whether another of its kind soon after goes on where it ended.
+    fn label(&self) -> (&'static str, bool) {
+        match self {
+            Edit::Arm(_, true) => ("arm", false),
+            Edit::Arm(_, false) => ("disarm", false),
+            Edit::Mute(_, true) => ("mute", false),
+            Edit::Mute(_, false) => ("unmute", false),
+            Edit::Solo(_, true) => ("solo", false),
+            Edit::Solo(_, false) => ("unsolo", false),
+            Edit::Monitor(..) => ("monitoring", false),
+            Edit::Inputs(..) => ("choose inputs", false),
+            Edit::Gain(_) => ("gain", true),
+            Edit::Pan(..) => ("pan", true),
+            Edit::Name(..) => ("name a track", false),
+            Edit::Colour(..) => ("colour", false),
+            Edit::MoveTrack(..) => ("move a track", false),
+            Edit::AddTrack(_) => ("add a track", false),
+            Edit::DuplicateTrack(_) => ("duplicate a track", false),
+            Edit::RemoveTracks(_) => ("remove tracks", false),
+            Edit::AddMarker(..) => ("add a marker", false),
+            Edit::RenameMarker(..) => ("name a marker", false),
+            Edit::MoveMarker(..) => ("move a marker", true),
+            Edit::RemoveMarker(_) => ("remove a marker", false),
+            Edit::RenameSession(_) => ("rename the session", false),
+            Edit::Format(_) => ("format of takes", false),
+            Edit::ChooseTake(_) => ("choose a take", false),
+            Edit::TrashTake(_) => ("take to the trash", false),
+            Edit::UntrashTake(_) => ("take out of the trash", false),
+            Edit::MoveRegion(..) => ("move a region", true),
+            Edit::TrimRegion(..) => ("trim a region", true),
+            Edit::SplitRegion(..) => ("split a region", false),
+            Edit::RemoveRegions(_) => ("remove regions", false),
+            Edit::MuteRegions(..) => ("mute regions", false),
+        }
+    }
+}
+
+/// Carries it out. What is refused may have been half done: the caller puts the session back.
+fn carry_out(session: &mut Session, edit: Edit) -> Result<(), EditError> {
+    match edit {
+        Edit::Arm(ids, on) => each(session, &ids, |track| track.armed = on),
+        Edit::Mute(ids, on) => each(session, &ids, |track| track.mute = on),
+        Edit::Solo(ids, on) => each(session, &ids, |track| track.solo = on),
+        Edit::Monitor(ids, monitor) => each(session, &ids, |track| track.monitor = monitor),
+        Edit::Inputs(id, inputs) => session.track_mut(id).ok_or(EditError::NoSuchTrack(id))?.set_inputs(&inputs),
+        Edit::Gain(gains) => {
+            gains.iter().try_for_each(|(id, db)| each(session, &[*id], |track| track.set_gain_db(*db)))
+        }
+        Edit::Pan(ids, pan) => each(session, &ids, |track| track.set_pan(pan)),
+        Edit::Name(id, name) => each(session, &[id], |track| track.rename(&name)),
+        Edit::Colour(ids, colour) => each(session, &ids, |track| track.colour = colour),
+        Edit::MoveTrack(id, to) => session.move_track(id, to),
+        Edit::AddTrack(inputs) => add_track(session, inputs),
+        Edit::DuplicateTrack(id) => duplicate(session, id),
+        Edit::RemoveTracks(ids) => ids.iter().try_for_each(|id| remove(session, *id)),
+        Edit::AddMarker(at, name) => session.add_marker(at, &name).map(drop),
+        Edit::RenameMarker(id, name) => session.rename_marker(id, &name),
+        Edit::MoveMarker(id, at) => session.move_marker(id, at),
+        Edit::RemoveMarker(id) => session.remove_marker(id).map(drop),
+        Edit::RenameSession(name) => {
+            session.rename(&name);
+            Ok(())
+        }
+        Edit::Format(format) => {
+            session.format = format;
+            Ok(())
+        }
+        Edit::ChooseTake(id) => choose(session, id),
+        Edit::TrashTake(id) => session.trash_take(id),
+        Edit::UntrashTake(id) => session.untrash_take(id),
+        Edit::MoveRegion(id, track, start) => session.move_region(id, track, start),
+        Edit::TrimRegion(id, start, end) => session.trim_region(id, start, end),
+        Edit::SplitRegion(id, at) => session.split_region(id, at).map(drop),
+        Edit::RemoveRegions(ids) => ids.iter().try_for_each(|id| session.remove_region(*id).map(drop)),
+        Edit::MuteRegions(ids, on) => ids.iter().try_for_each(|id| session.mute_region(*id, on)),
+    }
+}
+
+fn each(session: &mut Session, ids: &[TrackId], mut change: impl FnMut(&mut Track)) -> Result<(), EditError> {
+    for id in ids {
+        change(session.track_mut(*id).ok_or(EditError::NoSuchTrack(*id))?);
+    }
+    Ok(())
+}
+
+/// Without inputs: the first that no track has.
+fn add_track(session: &mut Session, inputs: Option<Vec<u32>>) -> Result<(), EditError> {
+    let inputs = inputs.unwrap_or_else(|| {
+        let used: Vec<u32> = session.tracks().iter().flat_map(|track| track.inputs().to_vec()).collect();
+        vec![(0..).find(|input| !used.contains(input)).unwrap_or(0)]
+    });
+    let first = inputs.first().map_or(1, |input| input + 1);
+    session.add_track(&format!("In {first}"), &inputs).map(drop)
+}
+
+fn duplicate(session: &mut Session, id: TrackId) -> Result<(), EditError> {
+    let like = session.track(id).ok_or(EditError::NoSuchTrack(id))?.clone();
+    let at = session.tracks().iter().position(|track| track.id() == id).unwrap_or(0);
+    let new = session.add_track(like.name(), like.inputs())?;
+    each(session, &[new], |track| {
+        track.set_gain_db(like.gain_db());
+        track.set_pan(like.pan());
+        (track.mute, track.solo, track.armed) = (like.mute, like.solo, like.armed);
+        (track.monitor, track.colour) = (like.monitor, like.colour);
+    })?;
+    session.move_track(new, at + 1)
+}
+
+/// Its takes go to the trash; one that is being recorded keeps its track.
+fn remove(session: &mut Session, id: TrackId) -> Result<(), EditError> {
+    let takes: Vec<TakeId> = session.takes_of(id).map(|take| take.id).collect();
+    takes.into_iter().try_for_each(|take| session.trash_take(take))?;
+    session.remove_track(id).map(drop)
+}
+
+/// The whole take is heard where it was recorded.
+fn choose(session: &mut Session, id: TakeId) -> Result<(), EditError> {
+    let take = session.take(id).ok_or(EditError::NoSuchTake(id))?;
+    let (track, start, end) = (take.track, take.start, take.end());
+    session.choose_take(track, id, start, end).map(drop)
+}
+
+/// Steps behind and ahead, and what was done last.
+#[derive(Default)]
+pub struct Steps {
+    history: History,
+    /// The label of the step that may go on, the tracks or things it names, and when it was last added to.
+    open: Option<(&'static str, Instant)>,
+}
+
+/// Changes of one drag come closer together than this.
+const ONE_DRAG: Duration = Duration::from_millis(800);
+
+impl Steps {
+    /// Notes the session as it was before a step, unless the step goes on with the one before.
+    pub(super) fn note(&mut self, label: &'static str, goes_on: bool, before: Arc<Session>) {
+        let now = Instant::now();
+        let same = goes_on && self.open.is_some_and(|(open, at)| open == label && now.duration_since(at) < ONE_DRAG);
+        if !same {
+            self.history.record(label, before);
+        }
+        self.open = goes_on.then_some((label, now));
+    }
+}
+
+impl Control {
+    /// Changes the session, so that it can be undone; sound follows at once. A change that is refused has changed
+    /// nothing.
+    pub fn edit(&mut self, edit: Edit) -> Result<(), ControlError> {
+        self.writable_check()?;
+        let before = self.shared();
+        let (label, goes_on) = edit.label();
+        if let Edit::Format(format) = &edit {
+            self.format = *format;
+        }
+        if let Err(error) = carry_out(&mut self.session, edit) {
+            self.session = (*before).clone();
+            return Err(ControlError::State(error.to_string()));
+        }
+        if self.session != *before {
+            self.steps.note(label, goes_on, Arc::clone(&before));
+            self.changed(&before);
+        }
+        Ok(())
+    }
+
+    /// Takes the last change back. What was recorded since stays.
+    pub fn undo(&mut self) -> Result<(), ControlError> {
+        self.step(History::undo, "nothing to undo")
+    }
+
+    /// Does it again.
+    pub fn redo(&mut self) -> Result<(), ControlError> {
+        self.step(History::redo, "nothing to do again")
+    }
+
+    fn step(
+        &mut self,
+        of: fn(&mut History, &Arc<Session>) -> Option<Arc<Session>>,
+        nothing: &str,
+    ) -> Result<(), ControlError> {
+        self.writable_check()?;
+        let before = self.shared();
+        self.steps.open = None;
+        let Some(session) = of(&mut self.steps.history, &before) else {
+            return Err(ControlError::State(nothing.to_owned()));
+        };
+        self.session = Arc::unwrap_or_clone(session);
+        self.format = self.session.format;
+        self.changed(&before);
+        Ok(())
+    }
+
+    /// What undo would take back, and redo do again.
+    pub fn steps(&self) -> (Option<&str>, Option<&str>) {
+        (self.steps.history.undo_label(), self.steps.history.redo_label())
+    }
+
+    fn writable_check(&self) -> Result<(), ControlError> {
+        if self.keeper.is_none() {
+            return Err(ControlError::State(
+                "session: it is open to be played only; nothing of it is changed".to_owned(),
+            ));
+        }
+        Ok(())
+    }
+
+    /// The session was changed: it is saved, and what is heard follows.
+    fn changed(&mut self, before: &Session) {
+        self.save();
+        let same_places =
+            before.tracks().len() == self.session.tracks().len()
+                && before.tracks().iter().zip(self.session.tracks()).all(|(a, b)| {
+                    a.id() == b.id() && a.regions() == b.regions() && a.inputs().len() == b.inputs().len()
+                });
+        if !same_places {
+            self.players_due = self.hears;
+        }
+        self.hear_changes();
+    }
 }

@@ -5,6 +5,8 @@ use crate::session::Session;
 use crate::session::session_file::OpenSession;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread::JoinHandle;
 
 /// Versions that may wait. More are not needed: only the last one counts.
@@ -12,21 +14,25 @@ const WAITING: usize = 64;
 
 /// Control's end.
 pub struct Keeper {
-    saves: Option<Sender<Session>>,
+    saves: Option<Sender<(Session, u64)>>,
     problems: Receiver<String>,
+    /// The revision that was saved last, whether or not that went well.
+    saved: Arc<AtomicU64>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Keeper {
     /// Starts it on an open session.
     pub fn start(mut store: OpenSession) -> io::Result<Keeper> {
-        let (saves, versions) = bounded::<Session>(WAITING);
+        let (saves, versions) = bounded::<(Session, u64)>(WAITING);
         let (tell, problems) = bounded(WAITING);
+        let saved = Arc::new(AtomicU64::new(0));
+        let done = Arc::clone(&saved);
         let thread = std::thread::Builder::new().name("keeper".to_owned()).stack_size(512 * 1024).spawn(move || {
-            while let Ok(mut session) = versions.recv() {
+            while let Ok((mut session, mut revision)) = versions.recv() {
                 // What came meanwhile replaces it.
                 while let Ok(newer) = versions.try_recv() {
-                    session = newer;
+                    (session, revision) = newer;
                 }
                 if let Err(error) = store.save(&session) {
                     tell.try_send(error.to_string()).ok();
@@ -34,17 +40,20 @@ impl Keeper {
                 for error in store.settle_trash(&session).err().into_iter().flatten() {
                     tell.try_send(error.to_string()).ok();
                 }
+                done.store(revision, Relaxed);
             }
         })?;
-        Ok(Keeper { saves: Some(saves), problems, thread: Some(thread) })
+        Ok(Keeper { saves: Some(saves), problems, saved, thread: Some(thread) })
     }
 
-    /// Has a version saved, soon.
-    pub fn save(&self, session: &Session) {
-        if let Some(saves) = &self.saves {
-            // Full only if the disk has stood still for many versions; then waiting is all that is left.
-            saves.send(session.clone()).ok();
-        }
+    /// Has a version saved, soon. `false` if so many wait (the disk stands still) that it was not taken: offer it again.
+    pub fn save(&self, session: &Session, revision: u64) -> bool {
+        self.saves.as_ref().is_none_or(|saves| !saves.is_full() && saves.try_send((session.clone(), revision)).is_ok())
+    }
+
+    /// The revision that was saved last.
+    pub fn saved(&self) -> u64 {
+        self.saved.load(Relaxed)
     }
 
     /// What went wrong since the last call, path first.

@@ -4,10 +4,12 @@
 //! [`Control::open`] and [`Control::close`].
 
 pub mod edit;
+mod comeback;
 pub mod keeper;
 pub mod pass;
 pub mod playback;
 pub mod report;
+pub mod setup;
 
 use crate::butler::means::CapturePath;
 use crate::butler::spool::{self, SpoolPlace};
@@ -15,7 +17,7 @@ use crate::device::{self, DeviceError, DeviceSpec};
 use crate::format::TakeFormat;
 use crate::message::disk::DiskEvent;
 use crate::message::published::Published;
-use crate::message::{AudioCommand, AudioEvent};
+use crate::message::{AudioCommand, AudioEvent, Motion};
 use crate::run::{self, RunError, RunSetup, Running};
 use crate::session::session_file::{OpenSession, SessionError, folder_of, open_read_only};
 use crate::session::{Session, TakeState, TrackId};
@@ -28,6 +30,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
@@ -116,6 +119,24 @@ pub struct Control {
     notices: VecDeque<Notice>,
     format: TakeFormat,
     next_key: u64,
+    steps: edit::Steps,
+    /// Changes whenever the session may have.
+    revision: u64,
+    /// The session for those who draw, of a revision.
+    shared: Option<(u64, Arc<Session>)>,
+    /// Whether the keeper has yet to be given the session as it is.
+    save_due: bool,
+    /// Whether tracks are heard, and their players follow the session.
+    hears: bool,
+    /// Whether inputs of armed tracks are heard where that is left to the program.
+    monitors: bool,
+    /// Whether places of the session changed that the players do not know yet.
+    players_due: bool,
+    returning: Option<comeback::Comeback>,
+    spec: DeviceSpec,
+    trouble: Option<String>,
+    /// Files that lay in the session's folder when it was opened: no take gets a name of theirs.
+    names_found: Vec<String>,
 }
 
 impl Control {
@@ -123,7 +144,8 @@ impl Control {
     pub fn open(setup: Setup) -> Result<Control, ControlError> {
         crate::window::page_bytes_check().map_err(ControlError::Kernel)?;
         // A device that is not there must not leave an empty session behind.
-        let device = device::open(&setup.device).map_err(ControlError::Device)?;
+        let spec = setup.device.clone();
+        let device = device::open(&spec).map_err(ControlError::Device)?;
         let rate = device.facts().rate;
         let (store, session) = match setup.purpose {
             Purpose::Record => open_session(&setup, rate).map(|(store, session)| (Some(store), session))?,
@@ -142,6 +164,7 @@ impl Control {
         // The spool keeps the path of its take, for a recovery that may start elsewhere.
         let folder = store.as_ref().map_or(folder_of(&setup.folder), OpenSession::path);
         let folder = std::path::absolute(folder).map_err(ControlError::Kernel)?;
+        let names_found = store.as_ref().and_then(|store| store.file_names().ok()).unwrap_or_default();
         let keeper = store.map(Keeper::start).transpose().map_err(ControlError::Kernel)?;
         let running = run::start(device, setup.run).map_err(ControlError::Run)?;
         notices.extend(cut_off(&session, &running.setup.means.spool));
@@ -162,12 +185,45 @@ impl Control {
             notices,
             format: setup.format,
             next_key: 1,
+            steps: edit::Steps::default(),
+            revision: 1,
+            shared: None,
+            save_due: false,
+            hears: false,
+            monitors: true,
+            players_due: false,
+            returning: None,
+            spec,
+            trouble: None,
+            names_found,
         })
     }
 
     /// The session as it is now.
     pub fn session(&self) -> &Session {
         &self.session
+    }
+
+    /// The session as it is now, to be kept while it changes.
+    pub fn shared(&mut self) -> Arc<Session> {
+        match &self.shared {
+            Some((revision, session)) if *revision == self.revision => Arc::clone(session),
+            _ => {
+                let session = Arc::new(self.session.clone());
+                self.shared = Some((self.revision, Arc::clone(&session)));
+                session
+            }
+        }
+    }
+
+    /// Changes whenever the session may have.
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// Whether nothing of the session is written.
+    pub fn is_read_only(&self) -> bool {
+        self.keeper.is_none()
     }
 
     /// The session's folder.
@@ -214,6 +270,16 @@ impl Control {
         Ok(())
     }
 
+    /// Makes a track for each of the device channels below `inputs`, in a session that has none. None is armed.
+    pub fn make_tracks(&mut self, inputs: usize) -> Result<(), ControlError> {
+        for input in 0..inputs.min(crate::limits::TRACK_COUNT_MAX) as u32 {
+            let made = self.session.add_track(&format!("In {}", input + 1), &[input]);
+            made.map_err(|error| ControlError::State(error.to_string()))?;
+        }
+        self.save();
+        Ok(())
+    }
+
     /// Rolls from where the playhead stands.
     pub fn roll(&mut self) {
         self.send(AudioCommand::Roll);
@@ -239,7 +305,46 @@ impl Control {
             // It goes to where the playhead stands, and that would end the pass.
             return;
         }
+        self.players_due = false;
         self.players.load(&self.session, &self.folder, &mut self.running);
+    }
+
+    /// Has every track heard from now on, and their players follow the session. They wait while a pass is on.
+    pub fn hear(&mut self) {
+        self.hears = true;
+        self.players_due = true;
+        self.follow_session();
+    }
+
+    /// Has the stretch from the first place up to the second repeated by whoever plays into it; `None`: nothing.
+    pub fn set_repeat(&mut self, repeat: Option<(FramePos, FramePos)>) {
+        self.players.set_repeat(repeat.filter(|(from, to)| from < to));
+        if !self.is_recording() {
+            let at = FramePos(self.published().position.load(Relaxed));
+            self.players.locate(&mut self.running, at);
+        }
+    }
+
+    /// What is heard follows the session: players that are due, monitoring that depends on what rolls.
+    fn follow_session(&mut self) {
+        if self.players_due && !self.is_recording() {
+            self.load_players();
+        }
+        self.hear_changes();
+    }
+
+    /// Whether inputs of armed tracks are heard where that is left to the program.
+    pub fn set_monitoring(&mut self, on: bool) {
+        self.monitors = on;
+        self.hear_changes();
+    }
+
+    fn hear_changes(&mut self) {
+        if self.hears {
+            let rolls = self.published().motion() != Motion::Stopped;
+            let live = self.monitors && (self.is_recording() || !rolls);
+            self.players.mix(&self.session, live, &mut self.running);
+        }
     }
 
     /// Whether the windows of the last locate are in place.
@@ -277,6 +382,11 @@ impl Control {
             self.hear_disk(event);
         }
         self.rescue_pass();
+        self.take_back();
+        self.follow_session();
+        if self.save_due {
+            self.hand_to_keeper();
+        }
         let problems: Vec<String> = self.keeper.iter().flat_map(Keeper::problems).collect();
         for text in problems {
             self.notices.push_back(Notice { severity: Severity::Caution, text });
@@ -290,9 +400,16 @@ impl Control {
             AudioEvent::PassBegan { at, .. } => self.pass_began(at),
             AudioEvent::PassEnded(pass) => self.pass_ended(&pass),
             AudioEvent::Lost { at, frames, cause } => {
+                if let Some(pass) = &mut self.pass {
+                    pass.note_loss(at, frames);
+                }
                 self.loss(format!("{}: {} frames lost ({cause}); they are silence in every take", clock(at), frames.0));
             }
             AudioEvent::Overrun { capture, at, frames } => {
+                let start = self.pass_now().map_or(FramePos(0), |pass| pass.start);
+                if let Some(pass) = &mut self.pass {
+                    pass.note_loss(start + Frames(at.0), frames);
+                }
                 let name = self.pass.as_ref().map_or_else(String::new, |pass| pass.take_name(capture, &self.session));
                 self.loss(format!(
                     "{name} {}: {} frames not recorded (no window); they are silence",
@@ -312,6 +429,7 @@ impl Control {
                 ));
             }
             AudioEvent::DeviceGone => {
+                self.returning = comeback::Comeback::start(self.spec.clone());
                 let name = &self.running.device.name;
                 let text = format!("{name}: the device is gone; the timeline counts on, connect it again or stop");
                 self.loss(text);
@@ -331,8 +449,15 @@ impl Control {
             DiskEvent::TakesOpened { pass, files, notes } => self.takes_opened(pass, files, notes),
             DiskEvent::PassReady { pass, windows, notes } => self.pass_ready(pass, windows, notes),
             DiskEvent::TakeFinished { take, frames, trouble } => self.take_finished(take, frames, trouble),
-            DiskEvent::PlaybackTrouble { reason, .. } | DiskEvent::Trouble { reason } => self.caution(reason),
-            DiskEvent::TroubleOver { reason } => self.info(reason),
+            DiskEvent::PlaybackTrouble { reason, .. } => self.caution(reason),
+            DiskEvent::Trouble { reason } => {
+                self.trouble = Some(reason.clone());
+                self.caution(reason);
+            }
+            DiskEvent::TroubleOver { reason } => {
+                self.trouble = None;
+                self.info(reason);
+            }
         }
     }
 
@@ -350,16 +475,55 @@ impl Control {
         self.running.end_disk();
         self.poll();
         self.save();
+        while self.save_due {
+            std::thread::sleep(Duration::from_millis(5));
+            self.hand_to_keeper();
+        }
         for text in self.keeper.as_mut().map(Keeper::finish).unwrap_or_default() {
             self.notices.push_back(Notice { severity: Severity::Caution, text });
         }
         (self.reports.drain(..).collect(), self.notices.drain(..).collect())
     }
 
-    fn save(&self) {
-        if let Some(keeper) = &self.keeper {
-            keeper.save(&self.session);
+    fn save(&mut self) {
+        self.revision += 1;
+        self.hand_to_keeper();
+    }
+
+    /// Has the session saved now. It is saved after every change anyway.
+    pub fn save_now(&mut self) {
+        self.save();
+    }
+
+    /// The revision that is durable.
+    pub fn saved_revision(&self) -> u64 {
+        self.keeper.as_ref().map_or(self.revision, |keeper| keeper.saved())
+    }
+
+    /// Never waits: a keeper that has too much to do is tried again at the next poll.
+    fn hand_to_keeper(&mut self) {
+        self.save_due = self.keeper.as_ref().is_some_and(|keeper| !keeper.save(&self.session, self.revision));
+    }
+
+    /// What is wrong with the disk now, in words.
+    pub fn trouble(&self) -> Option<&str> {
+        self.trouble.as_deref()
+    }
+
+    /// Whether the device is gone and awaited.
+    pub fn is_device_gone(&self) -> bool {
+        self.returning.is_some()
+    }
+
+    /// A device that came back goes to the audio thread.
+    fn take_back(&mut self) {
+        let Some((device, started)) = self.returning.as_ref().and_then(comeback::Comeback::found) else { return };
+        self.returning = None;
+        let inputs = device.facts().inputs;
+        if inputs < self.running.device.inputs {
+            self.loss(format!("{}: it came back with {inputs} inputs; the others are silent", device.facts().name));
         }
+        self.send(AudioCommand::Device { device, started });
     }
 
     fn send(&mut self, command: AudioCommand) {

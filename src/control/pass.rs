@@ -11,7 +11,7 @@ use crate::butler::means::CapturePath;
 use crate::message::disk::{ButlerCommand, CommitCommand, PassKey, TakeEnd, TakeKey, TakePlan};
 use crate::message::published::NO_PASS;
 use crate::message::{AudioCommand, Capture, LossLog, Pass};
-use crate::session::{NewTake, Session, TakeAccounts, TakeId, TakeState};
+use crate::session::{NewTake, Session, TakeAccounts, TakeId, TakeState, TrackId};
 use crate::time::{FramePos, Frames};
 use crate::wav::bext::{Bext, coding_history_line};
 use crate::wav::header::Header;
@@ -27,7 +27,9 @@ pub struct PassRun {
     key: PassKey,
     takes: Vec<PassTake>,
     length: Frames,
-    /// Where the playhead stood when it was asked for.
+    /// Where it is to begin: a place that is rolled to; `None`: with its first frame.
+    begin: Option<FramePos>,
+    /// Where it was to begin when it was asked for.
     asked_at: FramePos,
     base: Option<Reading>,
     /// The session before, should the files not come to be.
@@ -35,6 +37,29 @@ pub struct PassRun {
     cost: Option<AudioReport>,
     ended: Option<Ended>,
     told_to_stop: bool,
+    /// Stretches of the timeline that were lost, the first ones.
+    losses: Vec<(FramePos, Frames)>,
+}
+
+/// Losses of a pass that are kept for those who look at it.
+const LOSSES_SHOWN: usize = 1000;
+
+/// A pass as it stands.
+pub struct PassNow {
+    /// Whether its windows are ready, and the audio thread has it.
+    pub is_ready: bool,
+    /// Whether its first frame was recorded.
+    pub has_begun: bool,
+    /// Whether its last frame was.
+    pub has_ended: bool,
+    /// Where on the timeline it begins.
+    pub start: FramePos,
+    /// Frames recorded.
+    pub frames: Frames,
+    /// Its takes and their tracks.
+    pub takes: Vec<(TrackId, TakeId)>,
+    /// Stretches of the timeline that were lost.
+    pub losses: Vec<(FramePos, Frames)>,
 }
 
 struct PassTake {
@@ -102,6 +127,13 @@ impl PassRun {
         self.base.as_ref()
     }
 
+    /// Notes a lost stretch for those who look at the pass.
+    pub(super) fn note_loss(&mut self, at: FramePos, frames: Frames) {
+        if self.losses.len() < LOSSES_SHOWN {
+            self.losses.push((at, frames));
+        }
+    }
+
     /// The name of the track that a capture belongs to.
     pub fn take_name(&self, capture: usize, session: &Session) -> String {
         self.takes.get(capture).map_or_else(String::new, |take| track_name(session, take.id))
@@ -116,44 +148,82 @@ fn track_name(session: &Session, take: TakeId) -> String {
 impl Control {
     /// Begins to record every armed track, for `length` frames (`u64::MAX`: until told to stop).
     pub fn record(&mut self, length: Frames) -> Result<(), ControlError> {
+        self.begin_pass(length, None)
+    }
+
+    /// The pass as it stands.
+    pub fn pass_now(&self) -> Option<PassNow> {
+        let run = self.pass.as_ref()?;
+        let recorded = Some(self.published().pass_frames.load(Relaxed)).filter(|frames| *frames != NO_PASS);
+        let take = run.takes.first().and_then(|take| self.session.take(take.id));
+        let tracks = run.takes.iter().filter_map(|take| Some((self.session.take(take.id)?.track, take.id)));
+        let ended = run.ended.as_ref().map(|ended| ended.frames);
+        Some(PassNow {
+            is_ready: run.base.is_some(),
+            has_begun: recorded.is_some() || ended.is_some(),
+            has_ended: ended.is_some(),
+            start: take.map_or(run.asked_at, |take| take.start),
+            frames: ended.or(recorded.map(Frames)).unwrap_or_default(),
+            takes: tracks.collect(),
+            losses: run.losses.clone(),
+        })
+    }
+
+    /// Records every armed track from one place of the timeline up to another, rolling in from `pre_roll` before it.
+    pub fn punch(&mut self, from: FramePos, to: FramePos, pre_roll: Frames) -> Result<(), ControlError> {
+        if to <= from {
+            return Err(ControlError::State("punch: the range is empty".to_owned()));
+        }
+        self.writable()?;
+        self.locate(FramePos(from.0.saturating_sub(pre_roll.0)))?;
+        self.begin_pass(Frames(to.0 - from.0), Some(from))
+    }
+
+    fn writable(&self) -> Result<(), ControlError> {
         if self.pass.is_some() {
             return Err(ControlError::State("record: a pass is on already".to_owned()));
         }
         if self.keeper.is_none() {
             return Err(ControlError::State("record: the session was opened to be played only".to_owned()));
         }
+        Ok(())
+    }
+
+    fn begin_pass(&mut self, length: Frames, begin: Option<FramePos>) -> Result<(), ControlError> {
+        self.writable()?;
         let before = Box::new(self.session.clone());
-        let takes = self.plan_takes().inspect_err(|_| self.session = (*before).clone())?;
+        let asked_at = begin.unwrap_or(FramePos(self.published().position.load(Relaxed)));
+        let takes = self.plan_takes(asked_at).inspect_err(|_| self.session = (*before).clone())?;
         if takes.is_empty() {
             return Err(ControlError::State("record: no track is armed".to_owned()));
         }
         let key = PassKey(self.fresh_key());
         let plans = takes.iter().map(|take| take.plan.clone()).collect();
-        let asked_at = FramePos(self.published().position.load(Relaxed));
         self.pass = Some(PassRun {
             key,
             takes,
             length,
+            begin,
             asked_at,
             base: None,
             before,
             cost: None,
             ended: None,
             told_to_stop: false,
+            losses: Vec::new(),
         });
         self.running.commit.send(CommitCommand::Open { pass: key, takes: plans }).ok();
         Ok(())
     }
 
-    fn plan_takes(&mut self) -> Result<Vec<PassTake>, ControlError> {
+    fn plan_takes(&mut self, start: FramePos) -> Result<Vec<PassTake>, ControlError> {
         let state = |reason: String| ControlError::State(format!("record: {reason}"));
         let inputs_there = self.running.device.inputs;
         let now = jiff::Zoned::now();
         let (pass, rate, format) = (self.session.next_pass(), self.session.rate(), self.format);
-        let start = FramePos(self.published().position.load(Relaxed));
         let mut names = self.session.taken_names();
-        for name in std::fs::read_dir(self.folder.join("audio")).into_iter().flatten().flatten() {
-            names.insert(&name.file_name().to_string_lossy());
+        for name in &self.names_found {
+            names.insert(name);
         }
         let armed: Vec<_> =
             self.session.tracks().iter().filter(|track| track.armed).map(|t| (t.id(), t.inputs().to_vec())).collect();
@@ -221,8 +291,8 @@ impl Control {
                 self.loss(reason);
             }
             Ok(files) => {
-                self.save();
                 let takes = pass.takes.iter().map(|take| take.plan.clone()).collect();
+                self.save();
                 let files = if self.running.setup.capture_path == CapturePath::Direct { files } else { Vec::new() };
                 let rate = self.session.rate().0;
                 self.running.butler.send(ButlerCommand::Prepare { pass: key, takes, files, rate }).ok();
@@ -251,7 +321,7 @@ impl Control {
                     let inputs = [take.inputs[0], take.inputs.get(1).copied().unwrap_or(0)];
                     Capture::new(windows, inputs, take.inputs.len(), take.plan.format())
                 });
-                let pass = Box::new(Pass::new(captures.collect(), None, run.length, true));
+                let pass = Box::new(Pass::new(captures.collect(), run.begin, run.length, true));
                 // Rings and pass were made a moment ago: brought in before the audio thread meets them.
                 crate::window::process::populate();
                 let disk = &self.running.disk;
@@ -321,6 +391,11 @@ impl Control {
 
     /// Tells the butler how the takes end, and the session what was lost in them.
     fn finish_takes(&mut self, ended: &Ended, losses: &[[&LossLog; 2]]) {
+        if ended.frames.0 > 0 {
+            // Takes stay, whatever is undone; what undo takes back is that they are placed, which comes next.
+            let before = self.shared();
+            self.steps.note("record", false, before);
+        }
         let Some(run) = &mut self.pass else { return };
         let cost = run.cost.as_ref();
         let mut ends = Vec::with_capacity(run.takes.len());
@@ -387,6 +462,7 @@ impl Control {
 
     fn finish_pass_if_done(&mut self) {
         let Some(run) = self.pass.take_if(|run| run.takes.iter().all(|take| take.finished)) else { return };
+        self.players_due = self.hears;
         self.save();
         let (Some(ended), Some(audio_thread)) = (run.ended, run.cost) else { return };
         let takes: Vec<TakeReport> = run

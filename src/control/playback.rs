@@ -2,9 +2,9 @@
 
 use crate::heard::mix_of;
 use crate::message::disk::{PlayRegion, ReaderCommand};
-use crate::message::{AudioCommand, Course, Voice};
+use crate::message::{AudioCommand, Course, Mix, Voice};
 use crate::run::Running;
-use crate::session::{Session, Track, TrackId};
+use crate::session::{Monitor, Session, Track, TrackId};
 use crate::time::FramePos;
 use crate::window::playback::playback_windows;
 use std::collections::HashMap;
@@ -15,6 +15,9 @@ use std::sync::Arc;
 #[derive(Default)]
 pub struct Players {
     slots: Vec<TrackId>,
+    /// What each slot was last told to sound like.
+    mixes: Vec<Mix>,
+    repeat: Option<(FramePos, FramePos)>,
     epoch: u32,
 }
 
@@ -38,6 +41,7 @@ impl Players {
             running.audio.push(AudioCommand::Remove { slot }).ok();
         }
         self.slots = session.track_ids().collect();
+        self.mixes = session.tracks().iter().map(|track| mix_of(track, session)).collect();
         let mut voices = Vec::with_capacity(self.slots.len());
         for (slot, track) in session.tracks().iter().enumerate() {
             let regions = play_regions(track, session, folder, &mut paths);
@@ -54,11 +58,31 @@ impl Players {
         self.locate(running, at);
     }
 
+    /// Has the stretch repeated from the next locate on.
+    pub fn set_repeat(&mut self, repeat: Option<(FramePos, FramePos)>) {
+        self.repeat = repeat;
+    }
+
+    /// Tells the audio thread what has changed in how tracks sound. `live`: inputs of armed tracks are heard where that is
+    /// left to the program.
+    pub fn mix(&mut self, session: &Session, live: bool, running: &mut Running) {
+        for (slot, (id, told)) in self.slots.iter().zip(&mut self.mixes).enumerate() {
+            let Some(track) = session.track(*id) else { continue };
+            let mut mix = mix_of(track, session);
+            if live && track.armed && track.monitor == Monitor::Auto {
+                (mix.disk, mix.input) = (false, true);
+            }
+            if mix != *told && running.audio.push(AudioCommand::Mix { slot, mix }).is_ok() {
+                *told = mix;
+            }
+        }
+    }
+
     /// Sends both threads elsewhere: the read-ahead first, so that windows are on their way when the
     /// audio thread asks for them.
     pub fn locate(&mut self, running: &mut Running, to: FramePos) {
         self.epoch += 1;
-        let course = Course { start: to, repeat: None };
+        let course = Course { start: to, repeat: self.repeat };
         running.reader.send(ReaderCommand::Locate { course, epoch: self.epoch }).ok();
         if self.slots.is_empty() {
             // The read-ahead sleeps while there are no tracks, and nothing has to be in place for none.

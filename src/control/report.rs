@@ -80,6 +80,11 @@ impl Reading {
         }
     }
 
+    /// Cycle times since this reading.
+    pub fn cycles_since(&self, published: &Published) -> Counts {
+        published.cycles.counts().since(&self.cycles)
+    }
+
     /// What happened since `earlier`.
     pub fn since(&self, earlier: &Reading, scheduling: &Scheduling) -> AudioReport {
         let counters = self.counters.zip(earlier.counters).map(|(now, then)| now.since(&then));
@@ -96,6 +101,12 @@ impl Reading {
             cpu_seconds: counters.map_or(0.0, |counters| counters.cpu_ns as f64 / 1e9),
         }
     }
+}
+
+/// Minor and major faults since `earlier`, live; `None`: the kernel does not say.
+pub fn faults_by_kind(running: &Running, earlier: &Reading) -> Option<(u64, u64)> {
+    let counters = counters(&running.published).zip(earlier.counters).map(|(now, then)| now.since(&then));
+    counters.map(|counters| (counters.minor_faults, counters.major_faults))
 }
 
 /// Faults since `earlier`, live.

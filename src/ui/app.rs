@@ -123,7 +123,7 @@ impl App {
     }
 
     /// In the window, over the health line: nothing stops while it asks.
-    fn ask(&mut self, ui: &mut Ui, theme: &Theme) {
+    fn question(&mut self, ui: &mut Ui, theme: &Theme) {
         let whole = ui.max_rect();
         let top = whole.top() + super::theme::BAR;
         let rect = Rect::from_min_size(egui::pos2(whole.left(), top), vec2(whole.width(), 48.0));
@@ -131,7 +131,8 @@ impl App {
         ui.painter().rect_filled(rect, 0, tint.fill);
         ui.painter().hline(rect.x_range(), rect.bottom(), (1.0, tint.line));
         let inner = rect.shrink2(vec2(16.0, 6.0));
-        let mut row = ui.new_child(UiBuilder::new().max_rect(inner).layout(Layout::left_to_right(Align::Center)).id_salt("ask"));
+        let mut row =
+            ui.new_child(UiBuilder::new().max_rect(inner).layout(Layout::left_to_right(Align::Center)).id_salt("ask"));
         let text = if self.leaving == Leaving::Asking {
             "Still recording. Nothing is lost while you decide."
         } else {
@@ -197,7 +198,7 @@ impl eframe::App for App {
         let commands = self.window.show(ui, &snapshot);
         if self.leaving != Leaving::No {
             let theme = self.window.theme.clone().unwrap_or_else(Theme::dark);
-            self.ask(ui, &theme);
+            self.question(ui, &theme);
         }
         for command in commands {
             self.studio.apply(command);

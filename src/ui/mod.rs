@@ -30,5 +30,6 @@ pub mod act;
 pub mod window;
 pub mod pace;
 pub mod dialog;
+pub mod app;
 #[cfg(test)]
 pub mod demo;

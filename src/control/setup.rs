@@ -1,0 +1,189 @@
+//! From wishes to decided values: device, rate, memory. Every face decides here. Thread: control.
+
+use crate::butler::means::{CapturePath, Means};
+use crate::butler::spool::{self, SpoolPlace};
+use crate::device::DeviceSpec;
+use crate::device::alsa::{Cards, Listed, Listing, cards, list};
+use crate::device::signal::Signal;
+use crate::format::{DeviceFormat, TakeFormat};
+use crate::limits;
+use crate::rt::process;
+use crate::run::RunSetup;
+use crate::time::SampleRate;
+use crate::window::budget::{LockLimit, lock_limit};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Rate where neither the user nor a session names one.
+pub const RATE_DEFAULT: u32 = 48_000;
+
+/// Locked memory that is left to others of the same limit.
+const LOCKED_BYTES_SPARE: u64 = 128 * 1024;
+
+/// Inputs of the built-in device where there is no card and nobody names a number.
+pub const BUILT_IN_INPUTS: usize = 8;
+
+/// What is meant when no device is named: ALSA's default where a card is, else the built-in one; and why, in words.
+pub fn default_device() -> (String, String) {
+    match cards() {
+        Cards::Present { .. } => (
+            "alsa:default".to_owned(),
+            "device: alsa:default, since there is a sound card (--device names another)".to_owned(),
+        ),
+        Cards::Forbidden { .. } => {
+            let text = "device: virtual, since this user may not open the sound card; add it to group 'audio' and log in again";
+            ("virtual".to_owned(), text.to_owned())
+        }
+        Cards::Absent => ("virtual".to_owned(), "device: virtual, since there is no sound card".to_owned()),
+    }
+}
+
+/// The device that records most inputs at once, and why, in words: a card's own one before the configuration's.
+/// Asks every card, which can take its time.
+pub fn best_device() -> (String, Option<String>) {
+    match cards() {
+        Cards::Absent => {
+            ("virtual".to_owned(), Some("No sound card here: the built-in device plays test tones".to_owned()))
+        }
+        Cards::Forbidden { .. } => (
+            "virtual".to_owned(),
+            Some(
+                "This user may not open the sound card, so the built-in device plays test tones; \
+                 add yourself to group 'audio' and log in again"
+                    .to_owned(),
+            ),
+        ),
+        Cards::Present { .. } => {
+            best_of(&list()).map_or_else(|| ("alsa:default".to_owned(), None), |listed| (listed.name.clone(), None))
+        }
+    }
+}
+
+/// The one with most inputs of those that are free: of two alike the first, which is the card's own.
+fn best_of(listed: &[Listed]) -> Option<&Listed> {
+    let inputs = |listed: &&Listed| match &listed.capture {
+        Some(Listing::Free(abilities)) if listed.hardware => {
+            abilities.channels_max.min(limits::CHANNEL_COUNT_MAX as u32)
+        }
+        _ => 0,
+    };
+    listed.iter().rev().filter(|listed| inputs(listed) > 0).max_by_key(inputs)
+}
+
+/// What is to be opened. `inputs`, `outputs`: see [`DeviceSpec`].
+pub struct Wanted {
+    /// The device's name.
+    pub name: String,
+    /// Frames a second.
+    pub rate: SampleRate,
+    /// Frames of a period.
+    pub period: usize,
+    /// Frames of the buffer.
+    pub buffer: Option<usize>,
+    /// Inputs and outputs.
+    pub channels: (Option<usize>, Option<usize>),
+    /// How takes will store what comes.
+    pub take_format: TakeFormat,
+    /// What the built-in device hears.
+    pub signal: Signal,
+}
+
+/// Whether a name means the built-in device.
+pub fn is_virtual(name: &str) -> bool {
+    name == "virtual" || name.starts_with("virtual:")
+}
+
+/// The same for the device itself.
+pub fn device_spec(wanted: Wanted) -> DeviceSpec {
+    // A card offers what it offers; the built-in device speaks what the takes want.
+    let format = (is_virtual(&wanted.name) && wanted.take_format == TakeFormat::F32).then_some(DeviceFormat::F32);
+    DeviceSpec {
+        name: wanted.name,
+        rate: wanted.rate,
+        period_frames: wanted.period,
+        buffer_frames: wanted.buffer,
+        inputs: wanted.channels.0,
+        outputs: wanted.channels.1,
+        format,
+        signal: wanted.signal,
+    }
+}
+
+/// The signal that a name stands for; `None` for a name that stands for none.
+pub fn signal(name: &str) -> Option<Signal> {
+    match name {
+        "ramp" => Some(Signal::Ramp),
+        "tones" => Some(Signal::Tones),
+        "silence" => Some(Signal::Silence),
+        _ => name.strip_prefix("file=").map(|path| Signal::File(PathBuf::from(path))),
+    }
+}
+
+/// What a user allows.
+#[derive(Clone, Copy, Debug)]
+pub struct Allowed {
+    /// KiB that may be locked; `None`: what the system allows, up to the default.
+    pub lock_kib: Option<u64>,
+    /// MiB that the spool may hold; `None`: a part of memory.
+    pub spool_mib: Option<u64>,
+    /// Milliseconds of lead to aim at.
+    pub lead_ms: u64,
+}
+
+/// What the machine gives and the user allows.
+pub fn run_setup(allowed: Allowed, capture_path: CapturePath) -> RunSetup {
+    // More tracks than the usual 1,024 descriptors: a session of 512 tracks opens 1,024 files.
+    process::raise_open_files().ok();
+    let means = Means::probe(&Means::without_from_environment());
+    let asked = allowed.lock_kib.map_or(limits::LOCKED_BYTES_DEFAULT, |kib| kib.saturating_mul(1024));
+    let lock_bytes_max = match lock_limit() {
+        LockLimit::Unlimited => asked,
+        LockLimit::Bytes(bytes) => asked.min(bytes.saturating_sub(LOCKED_BYTES_SPARE.min(bytes / 4))),
+    };
+    let memory = process::memory_bound().unwrap_or(1 << 30) / limits::SPOOL_RAM_DIVISOR;
+    let room = match &means.spool {
+        SpoolPlace::Folder(folder) => spool::free_bytes(folder).unwrap_or(memory) / 10 * 9,
+        SpoolPlace::Memory => memory,
+    };
+    let spool_bytes_max = allowed.spool_mib.map_or(memory, |mib| mib.saturating_mul(1 << 20)).min(room);
+    RunSetup {
+        means,
+        capture_path,
+        lock_bytes_max,
+        spool_bytes_max,
+        lead_ms: allowed.lead_ms,
+        beat: Duration::from_millis(limits::BEAT_MS_DEFAULT),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::alsa::Abilities;
+
+    fn listed(name: &str, hardware: bool, inputs: u32) -> Listed {
+        let abilities =
+            Abilities { channels_min: 1, channels_max: inputs, rates: vec![48_000], formats: Vec::new(), mapped: true };
+        Listed {
+            name: name.to_owned(),
+            title: name.to_owned(),
+            hardware,
+            capture: Some(Listing::Free(abilities)),
+            playback: None,
+        }
+    }
+
+    #[test]
+    fn the_card_with_most_inputs_is_chosen_and_never_one_that_is_in_use() {
+        let mut all = vec![
+            listed("alsa:hw:CARD=PCH", true, 2),
+            listed("alsa:hw:CARD=USB", true, 18),
+            listed("alsa:default", false, 32),
+            listed("alsa:hw:CARD=Other", true, 18),
+        ];
+        assert_eq!(best_of(&all).map(|best| best.name.as_str()), Some("alsa:hw:CARD=USB"));
+        all[1].capture = Some(Listing::Busy { holder: None });
+        assert_eq!(best_of(&all).map(|best| best.name.as_str()), Some("alsa:hw:CARD=Other"));
+        assert!(best_of(&[]).is_none());
+    }
+}

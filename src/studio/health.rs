@@ -1,0 +1,255 @@
+//! How things stand, in one sentence. Thread: control. Pure.
+
+use super::snapshot::{Figures, Health, Level, PassPhase, Room, Stage};
+
+/// What the sentence is made of.
+pub(super) struct State<'a> {
+    pub(super) stage: &'a Stage,
+    /// The pass that is on.
+    pub(super) phase: Option<PassPhase>,
+    pub(super) rolls: bool,
+    /// Tracks, and those of them that are armed or recorded.
+    pub(super) tracks: (usize, usize),
+    pub(super) device: &'a str,
+    pub(super) device_gone: bool,
+    pub(super) built_in: bool,
+    pub(super) figures: &'a Figures,
+    pub(super) room: Option<&'a Room>,
+    /// A loss or a trouble that nobody has acknowledged.
+    pub(super) alarm: Option<&'a str>,
+    /// Why the audio thread has no real-time right, and what to do.
+    pub(super) no_real_time: Option<(&'a str, Option<&'a str>)>,
+    pub(super) windows_unlocked: u64,
+    /// What is wrong with the disk now.
+    pub(super) disk: Option<&'a str>,
+    pub(super) lost_before: u64,
+}
+
+/// Seconds of room below which it is said, and said aloud.
+const ROOM_SECONDS: (f64, f64) = (600.0, 120.0);
+
+/// Part of the spool from which on a slow disk is said.
+const BACKLOG_PART: u64 = 8;
+
+/// The sentence, its parts, and what to do.
+pub(super) fn health(state: &State<'_>) -> Health {
+    let parts = parts(state);
+    let safety = safety(state);
+    let of = |level: Level, head: &str, advice: Option<String>| Health {
+        level,
+        head: head.to_owned(),
+        parts: parts.clone(),
+        advice,
+        safety: safety.clone(),
+    };
+    let alone = |level: Level, head: &str, advice: &str| Health {
+        level,
+        head: head.to_owned(),
+        parts: Vec::new(),
+        advice: Some(advice.to_owned()),
+        safety: Vec::new(),
+    };
+    match state.stage {
+        Stage::Opening => return Health { head: "Opening.".to_owned(), ..Health::default() },
+        Stage::Closing => return Health { head: "Saving.".to_owned(), ..Health::default() },
+        Stage::NoSession { reason, versions } => {
+            let advice = if versions.is_empty() {
+                "Open another session or begin a new one"
+            } else {
+                "Restore an earlier version below"
+            };
+            return alone(Level::Loss, "The session cannot be opened.", &format!("{reason}. {advice}"));
+        }
+        Stage::NoDevice { reason } => return alone(Level::Loss, "No device.", reason),
+        Stage::ReadOnly(reason) => return alone(Level::Caution, "Only to be played.", reason),
+        Stage::Open => {}
+    }
+    loss(state, &of).or_else(|| caution(state, &of)).unwrap_or_else(|| {
+        let head = match (state.phase, state.built_in) {
+            (None, true) => "Built-in test tones.",
+            _ => "All is well.",
+        };
+        of(Level::Good, head, None)
+    })
+}
+
+type Of<'a> = dyn Fn(Level, &str, Option<String>) -> Health + 'a;
+
+/// Sound that was lost, or is being lost.
+fn loss(state: &State<'_>, of: &Of<'_>) -> Option<Health> {
+    let figures = state.figures;
+    if state.device_gone {
+        let head = format!("{} is gone.", state.device);
+        return Some(of(Level::Loss, &head, Some("The timeline counts on; plug it in again, or stop".to_owned())));
+    }
+    if figures.frames_lost > state.lost_before {
+        let lost = figures.frames_lost - state.lost_before;
+        let head = format!("{lost} frames lost.");
+        return Some(of(
+            Level::Loss,
+            &head,
+            Some("They are silence in their place, marked on the timeline".to_owned()),
+        ));
+    }
+    if let Some(room) = state.room.filter(|room| room.seconds < ROOM_SECONDS.1) {
+        let head = format!("The disk is full in {} s.", room.seconds as u64);
+        return Some(of(Level::Loss, &head, Some(format!("Make room on {}", room.place))));
+    }
+    state.alarm.map(|alarm| of(Level::Loss, "Trouble.", Some(alarm.to_owned())))
+}
+
+/// Less margin than there should be.
+fn caution(state: &State<'_>, of: &Of<'_>) -> Option<Health> {
+    let figures = state.figures;
+    let faults = figures.minor_faults.unwrap_or(0) + figures.major_faults.unwrap_or(0);
+    if state.phase.is_some() && faults > 0 {
+        let advice = if figures.capture_path == "direct" {
+            "direct: the kernel write-protected pages under the audio thread; use the spool path".to_owned()
+        } else {
+            "The audio thread had to wait for the kernel; the doctor may know why".to_owned()
+        };
+        return Some(of(Level::Caution, &format!("{faults} page faults."), Some(advice)));
+    }
+    if state.phase.is_some()
+        && figures.backlog_bytes > figures.spool_bytes_max / BACKLOG_PART
+        && figures.spool_bytes_max > 0
+    {
+        let used = 100 * figures.spool_bytes / figures.spool_bytes_max;
+        let advice = format!("Recording goes on in memory, {used} % of it used; nothing is lost");
+        return Some(of(Level::Caution, "The disk is behind.", Some(advice)));
+    }
+    if let Some(trouble) = state.disk {
+        let advice = format!("{trouble}. What is recorded waits in memory; make room or mend the disk");
+        return Some(of(Level::Loss, "The disk takes nothing.", Some(advice)));
+    }
+    if let Some(room) = state.room.filter(|room| room.seconds < ROOM_SECONDS.0) {
+        let head = format!("{} min of room left.", (room.seconds / 60.0) as u64);
+        return Some(of(Level::Caution, &head, Some(format!("Make room on {}", room.place))));
+    }
+    if state.windows_unlocked > 0 && state.phase.is_some() {
+        let limit = figures.locked_limit / 1024;
+        let advice = format!("{limit} KiB may be locked, too little for all tracks; raise it with ulimit -l");
+        return Some(of(Level::Caution, "Recording without locked memory.", Some(advice)));
+    }
+    if let Some((reason, fix)) = state.no_real_time {
+        let advice = fix.map_or_else(|| reason.to_owned(), |fix| format!("{reason}; to change that: {fix}"));
+        return Some(of(Level::Caution, "No real-time right.", Some(advice)));
+    }
+    None
+}
+
+fn parts(state: &State<'_>) -> Vec<String> {
+    let figures = state.figures;
+    let count = |n: u64, thing: &str| if n == 1 { format!("1 {thing}") } else { format!("{n} {thing}s") };
+    let (all, armed) = state.tracks;
+    let mut parts = vec![if armed > 0 && armed < all && state.phase.is_none() {
+        format!("{armed} of {all} tracks armed")
+    } else {
+        count(if state.phase.is_some() { armed as u64 } else { all as u64 }, "track")
+    }];
+    if let Some(lead) = figures.lead_s.filter(|_| state.phase.is_some() || state.rolls) {
+        parts.push(format!("{lead:.1} s lead"));
+    }
+    parts.push(format!("{} lost", count(figures.frames_lost, "frame")));
+    match figures.minor_faults.zip(figures.major_faults) {
+        Some((minor, major)) => parts.push(count(minor + major, "page fault")),
+        None => parts.push("page faults not known yet".to_owned()),
+    }
+    parts.push(count(figures.xruns, "xrun"));
+    if figures.frames_dropped > 0 {
+        parts.push(format!("{} not heard in time", count(figures.frames_dropped, "frame")));
+    }
+    parts
+}
+
+/// What a crash and a power cut would cost now.
+fn safety(state: &State<'_>) -> Vec<String> {
+    if state.phase != Some(PassPhase::Recording) {
+        return Vec::new();
+    }
+    let mut safety = vec!["safe against a crash: now".to_owned()];
+    if let Some(age) = state.figures.durable_age {
+        safety.push(format!("safe against power loss: {:.1} s ago", age.as_secs_f64()));
+    }
+    safety
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(change: impl FnOnce(&mut State<'_>)) -> Health {
+        let figures = Figures {
+            minor_faults: Some(0),
+            major_faults: Some(0),
+            lead_s: Some(1.84),
+            spool_bytes_max: 1 << 30,
+            ..Figures::default()
+        };
+        let mut state = State {
+            stage: &Stage::Open,
+            phase: Some(PassPhase::Recording),
+            rolls: true,
+            tracks: (24, 24),
+            device: "Scarlett 18i20",
+            device_gone: false,
+            built_in: false,
+            figures: &figures,
+            room: None,
+            alarm: None,
+            no_real_time: None,
+            windows_unlocked: 0,
+            disk: None,
+            lost_before: 0,
+        };
+        change(&mut state);
+        health(&state)
+    }
+
+    #[test]
+    fn a_recording_without_trouble_is_said_in_one_sentence() {
+        let health = with(|_| {});
+        assert_eq!((health.level, health.head.as_str()), (Level::Good, "All is well."));
+        assert_eq!(health.parts, ["24 tracks", "1.8 s lead", "0 frames lost", "0 page faults", "0 xruns"]);
+    }
+
+    #[test]
+    fn the_worst_is_said_first_and_each_says_what_to_do() {
+        let room = Room { free_bytes: 1, seconds: 60.0, place: "Music".to_owned() };
+        let gone = with(|state| {
+            state.device_gone = true;
+            state.room = Some(&room);
+        });
+        assert!(gone.level == Level::Loss && gone.head == "Scarlett 18i20 is gone." && gone.advice.is_some());
+        let full = with(|state| state.room = Some(&room));
+        assert!(full.level == Level::Loss && full.head.contains("60 s") && full.advice.unwrap().contains("Music"));
+        let few = with(|state| {
+            state.no_real_time = Some(("refused", Some("add yourself to group audio")));
+            state.windows_unlocked = 3;
+        });
+        assert!(few.level == Level::Caution && few.head == "Recording without locked memory.");
+    }
+
+    #[test]
+    fn faults_in_direct_are_told_as_what_they_are() {
+        let figures = Figures {
+            minor_faults: Some(7),
+            major_faults: Some(0),
+            capture_path: "direct".to_owned(),
+            ..Figures::default()
+        };
+        let health = with(|state| state.figures = &figures);
+        assert!(
+            health.level == Level::Caution
+                && health.head == "7 page faults."
+                && health.advice.unwrap().contains("write-protected")
+        );
+    }
+
+    #[test]
+    fn a_session_that_cannot_be_opened_says_why_and_offers_what_there_is() {
+        let stage = Stage::NoSession { reason: "session.json: damaged".to_owned(), versions: Vec::new() };
+        let health = with(|state| state.stage = &stage);
+        assert!(health.level == Level::Loss && health.advice.unwrap().contains("new one"));
+    }
+}

@@ -1,0 +1,340 @@
+//! The snapshot, put together from what is open. Thread: control.
+
+use super::health::{self, State};
+use super::snapshot::{DeviceView, Figures, Meter, PassPhase, PassView, Room, Snapshot, Stage, Transport};
+use super::{Desk, Studio};
+use crate::control::pass::{PassNow, PassReport};
+use crate::control::report::{Reading, faults_by_kind};
+use crate::control::setup;
+use crate::control::{Control, ControlError, Notice, Severity};
+use crate::limits::DATA_OFFSET;
+use crate::message::Motion;
+use crate::session::{Monitor, Session};
+use crate::time::{Clock, FramePos, Frames, SampleRate};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+/// Between two readings of what the kernel counts.
+const READING: Duration = Duration::from_millis(100);
+
+/// What a user has asked of the transport.
+#[derive(Default)]
+pub(super) struct Wishes {
+    pub(super) range: Option<(FramePos, FramePos)>,
+    pub(super) repeats: bool,
+    pub(super) punches: bool,
+    /// When notices were acknowledged last, since the start.
+    pub(super) acknowledged: Duration,
+    /// Frames lost up to then.
+    pub(super) lost_seen: u64,
+}
+
+/// What is known of the session and the device beside what control knows; kept while they are being reopened.
+pub(super) struct Place {
+    pub(super) folder: PathBuf,
+    pub(super) session: Arc<Session>,
+    pub(super) title: String,
+    pub(super) read_only: Option<String>,
+    /// Made by us, and never saved by anybody's wish: the revision it had then.
+    made: Option<u64>,
+    base: Option<Reading>,
+    figures: Figures,
+    read_at: Option<Instant>,
+    /// The beat that was seen last, and when.
+    durable: Option<(u64, Instant)>,
+}
+
+impl Default for Place {
+    fn default() -> Place {
+        Place {
+            folder: PathBuf::new(),
+            session: Snapshot::empty().session,
+            title: String::new(),
+            read_only: None,
+            made: None,
+            base: None,
+            figures: Figures::default(),
+            read_at: None,
+            durable: None,
+        }
+    }
+}
+
+impl Place {
+    /// A session and a device that were opened a moment ago.
+    pub(super) fn new(
+        control: &mut Control,
+        title: String,
+        read_only: Option<String>,
+        made: bool,
+        base: Reading,
+    ) -> Place {
+        Place {
+            folder: control.folder().to_path_buf(),
+            session: control.shared(),
+            title,
+            read_only,
+            made: made.then(|| control.revision()),
+            base: Some(base),
+            ..Place::default()
+        }
+    }
+
+    /// Keeps the session's last state while it is being closed.
+    pub(super) fn hold(&mut self, control: &Control) {
+        self.session = Arc::new(control.session().clone());
+    }
+
+    /// Whether the session was made by us and nobody has done anything in it.
+    pub(super) fn is_untouched(&self, control: &Control) -> bool {
+        self.made == Some(control.revision()) && control.session().takes().is_empty()
+    }
+}
+
+/// The refusal of what must wait for a pass to end.
+pub(super) fn busy(what: &str) -> ControlError {
+    ControlError::State(format!("{what}: a pass is being recorded; stop it first"))
+}
+
+/// A finished pass in words.
+pub(super) fn told_of(report: &PassReport, rate: SampleRate) -> Notice {
+    let audio = &report.audio_thread;
+    let troubled = report.takes.iter().filter(|take| take.trouble.is_some()).count();
+    let mut text = format!(
+        "{} takes of {}: {} frames lost, {} xruns, {} page faults, worst cycle {:.0} µs",
+        report.takes.len(),
+        Clock(Frames(report.frames).duration(rate)),
+        report.frames_lost,
+        report.xruns,
+        audio.faults_in_words(),
+        audio.cycle_us_max,
+    );
+    if troubled > 0 {
+        text.push_str(&format!("; {troubled} are not whole on the disk, see above"));
+    }
+    let bad = report.frames_lost > 0 || troubled > 0;
+    Notice { severity: if bad { Severity::Loss } else { Severity::Info }, text }
+}
+
+impl Studio {
+    pub(super) fn look(&mut self) -> Snapshot {
+        let mut snapshot = Snapshot::empty();
+        snapshot.settings = Arc::clone(&self.settings);
+        snapshot.notices = Arc::clone(&self.told);
+        snapshot.devices = Arc::clone(&self.devices);
+        snapshot.doctor = self.jobs.doctor_view();
+        snapshot.export = self.jobs.export_view();
+        snapshot.stress = self.jobs.stress_view();
+        snapshot.folder.clone_from(&self.place.folder);
+        match &mut self.desk {
+            Desk::Empty(stage) => {
+                snapshot.stage = stage.clone();
+                snapshot.session = Arc::clone(&self.place.session);
+                snapshot.transport.rate = snapshot.session.rate();
+            }
+            Desk::Open(control) => {
+                snapshot.stage = self.place.read_only.clone().map_or(Stage::Open, Stage::ReadOnly);
+                snapshot.session = control.shared();
+                snapshot.revision = control.revision();
+                let (undo, redo) = control.steps();
+                (snapshot.undo, snapshot.redo) = (undo.map(str::to_owned), redo.map(str::to_owned));
+                let pass = control.pass_now();
+                snapshot.transport = transport(control, pass, &self.transport);
+                levels(control, &mut snapshot);
+                snapshot.device = device(control, &self.place.title);
+                read_figures(control, &mut self.place);
+                snapshot.figures = self.place.figures.clone();
+            }
+        }
+        snapshot.room = self.room_left(&snapshot);
+        snapshot.health = self.sentence(&snapshot);
+        snapshot
+    }
+
+    fn room_left(&self, snapshot: &Snapshot) -> Option<Room> {
+        let (free_bytes, place) = self.room.found()?;
+        let session = &snapshot.session;
+        let armed = session.tracks().iter().filter(|track| track.armed);
+        let channels = |count: usize| {
+            if count == 0 { session.tracks().iter().map(|track| track.inputs().len()).sum() } else { count }
+        };
+        let channels: usize = channels(armed.map(|track| track.inputs().len()).sum());
+        let speed = (channels.max(1) * session.format.bytes()) as f64 * f64::from(session.rate().0);
+        let kept = DATA_OFFSET * session.tracks().len() as u64;
+        Some(Room { free_bytes, seconds: free_bytes.saturating_sub(kept) as f64 / speed, place })
+    }
+
+    fn sentence(&mut self, snapshot: &Snapshot) -> super::snapshot::Health {
+        let Desk::Open(control) = &self.desk else {
+            return health::health(&closed(snapshot));
+        };
+        let lost = control.published().frames_lost.load(Relaxed) + control.published().frames_overrun.load(Relaxed);
+        let unseen = lost.saturating_sub(self.transport.lost_seen);
+        let figures = &snapshot.figures;
+        let gone = control.is_device_gone();
+        let alarm = self.told.iter().rev().find(|told| told.severity == Severity::Loss && !told.seen);
+        let scheduling = &control.running().scheduling;
+        let session = &snapshot.session;
+        let armed = session.tracks().iter().filter(|track| track.armed).count();
+        let pass = snapshot.transport.pass.as_ref();
+        health::health(&State {
+            stage: &snapshot.stage,
+            phase: pass.map(|pass| pass.phase),
+            rolls: snapshot.transport.motion != Motion::Stopped,
+            tracks: (session.tracks().len(), pass.map_or(armed, |pass| pass.takes.len())),
+            device: &snapshot.device.title,
+            device_gone: gone,
+            built_in: snapshot.device.is_virtual,
+            figures,
+            room: snapshot.room.as_ref(),
+            alarm: alarm.filter(|_| unseen == 0).map(|told| told.text.as_str()),
+            no_real_time: scheduling.reason().map(|reason| (reason, scheduling.fix())),
+            windows_unlocked: control.running().disk.windows_unlocked.load(Relaxed),
+            disk: control.trouble(),
+            lost_before: figures.frames_lost - unseen.min(figures.frames_lost),
+        })
+    }
+
+    /// The losses up to now are known.
+    pub(super) fn acknowledge_losses(&mut self) {
+        self.transport.acknowledged = self.started.elapsed();
+        if let Desk::Open(control) = &self.desk {
+            let published = control.published();
+            self.transport.lost_seen = published.frames_lost.load(Relaxed) + published.frames_overrun.load(Relaxed);
+        }
+    }
+}
+
+fn closed(snapshot: &Snapshot) -> State<'_> {
+    State {
+        stage: &snapshot.stage,
+        phase: None,
+        rolls: false,
+        tracks: (snapshot.session.tracks().len(), 0),
+        device: "",
+        device_gone: false,
+        built_in: false,
+        figures: &snapshot.figures,
+        room: None,
+        alarm: None,
+        no_real_time: None,
+        windows_unlocked: 0,
+        disk: None,
+        lost_before: 0,
+    }
+}
+
+fn transport(control: &Control, pass: Option<PassNow>, wishes: &Wishes) -> Transport {
+    let published = control.published();
+    let pass = pass.map(|pass| PassView {
+        phase: match (pass.is_ready, pass.has_begun, pass.has_ended) {
+            (_, _, true) => PassPhase::Finishing,
+            (true, true, false) => PassPhase::Recording,
+            (true, false, false) => PassPhase::Waiting,
+            (false, _, _) => PassPhase::Preparing,
+        },
+        start: pass.start,
+        frames: pass.frames,
+        takes: Arc::new(pass.takes),
+        losses: Arc::new(pass.losses),
+    });
+    Transport {
+        motion: published.motion(),
+        position: FramePos(published.position.load(Relaxed)),
+        rate: control.session().rate(),
+        pass,
+        range: wishes.range,
+        repeats: wishes.repeats,
+        punches: wishes.punches,
+    }
+}
+
+/// Peaks are forgotten when they are read: once a snapshot.
+fn levels(control: &Control, snapshot: &mut Snapshot) {
+    let published = control.published();
+    let meter = |cell: &crate::message::published::MeterCell| Meter { peak: cell.take_peak(), rms: cell.rms() };
+    snapshot.inputs = published.inputs.iter().map(meter).collect();
+    let rolls = published.motion() != Motion::Stopped;
+    let recording = snapshot.transport.pass.is_some();
+    for (slot, track) in snapshot.session.tracks().iter().enumerate() {
+        let played = published.tracks.get(slot).map(meter).unwrap_or_default();
+        let input = match track.monitor {
+            Monitor::Input => true,
+            Monitor::Disk => !rolls,
+            Monitor::Auto => !rolls || (recording && track.armed),
+        };
+        let heard = track.inputs().iter().filter_map(|input| snapshot.inputs.get(*input as usize));
+        let loudest = heard.fold(Meter::default(), |a, b| Meter { peak: a.peak.max(b.peak), rms: a.rms.max(b.rms) });
+        snapshot.tracks.push(if input { loudest } else { played });
+    }
+    snapshot.master = [meter(&published.master[0]), meter(&published.master[1])];
+    if !rolls {
+        // Nobody writes it then: what was heard last is over.
+        let monitored = snapshot.session.tracks().iter().any(|track| track.monitor == Monitor::Input || track.armed);
+        if !monitored {
+            snapshot.master = [Meter::default(); 2];
+        }
+    }
+}
+
+fn device(control: &Control, title: &str) -> DeviceView {
+    let facts = &control.running().device;
+    DeviceView {
+        name: facts.name.clone(),
+        title: title.to_owned(),
+        rate: facts.rate.0,
+        inputs: facts.inputs,
+        outputs: facts.outputs,
+        period: facts.period_frames,
+        // In and out: a period each.
+        latency_ms: 2000.0 * facts.period_frames as f32 / facts.rate.0.max(1) as f32,
+        is_virtual: setup::is_virtual(&facts.name),
+        gone: control.is_device_gone(),
+    }
+}
+
+fn read_figures(control: &Control, place: &mut Place) {
+    let now = Instant::now();
+    if place.read_at.is_some_and(|at| now.duration_since(at) < READING) {
+        return;
+    }
+    place.read_at = Some(now);
+    let running = control.running();
+    let (published, disk, rate) = (&running.published, &running.disk, running.device.rate);
+    let base = control.pass_reading().or(place.base.as_ref());
+    let faults = base.and_then(|base| faults_by_kind(running, base));
+    let since = |now: u64, of: fn(&Reading) -> u64| now - base.map_or(0, of).min(now);
+    let seconds = |frames: u64| (frames != u64::MAX).then(|| Frames(frames).seconds(rate));
+    let recording = control.is_recording();
+    let lead = if recording { disk.lead_frames.load(Relaxed) } else { disk.play_lead_frames.load(Relaxed) };
+    let beat = disk.durable_ms.load(Relaxed);
+    if place.durable.is_none_or(|(seen, _)| seen != beat) {
+        place.durable = Some((beat, now));
+    }
+    place.figures = Figures {
+        minor_faults: faults.map(|(minor, _)| minor),
+        major_faults: faults.map(|(_, major)| major),
+        xruns: since(published.xruns.load(Relaxed), |base| base.xruns),
+        frames_lost: since(published.frames_lost.load(Relaxed), |base| base.frames_lost)
+            + published.frames_overrun.load(Relaxed),
+        frames_dropped: since(published.frames_dropped.load(Relaxed), |base| base.frames_dropped),
+        lead_s: seconds(lead),
+        lead_min_s: seconds(disk.lead_frames_min.load(Relaxed)).filter(|_| recording),
+        lead_aim_s: running.setup.lead_ms as f64 / 1000.0,
+        cycles: base.map(|base| base.cycles_since(published)),
+        deadline_us: running.device.period_frames as f64 / f64::from(rate.0.max(1)) * 1e6,
+        locked_bytes: running.budget.used(),
+        locked_limit: running.budget.limit(),
+        commit_us_max: disk.commit_us_max.load(Relaxed),
+        beat_us_max: disk.beat_us_max.load(Relaxed),
+        supply_us_max: disk.supply_us_max.load(Relaxed),
+        backlog_bytes: disk.backlog_bytes.load(Relaxed),
+        spool_bytes: disk.spool_bytes.load(Relaxed),
+        spool_bytes_max: running.setup.spool_bytes_max,
+        durable_age: place.durable.filter(|_| recording && beat > 0).map(|(_, at)| now.duration_since(at)),
+        scheduling: running.scheduling.to_string(),
+        capture_path: running.setup.capture_path.to_string(),
+    };
+}

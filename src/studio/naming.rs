@@ -1,0 +1,86 @@
+//! Where new sessions are made and what they are called. Thread: opener.
+
+use std::path::{Path, PathBuf};
+
+/// The folder for sessions where none was chosen: `Faultless` in the user's music folder, or in the home.
+pub fn default_folder() -> PathBuf {
+    let base = dirs::audio_dir().or_else(|| dirs::home_dir().map(|home| home.join("Music")));
+    base.unwrap_or_else(std::env::temp_dir).join("Faultless")
+}
+
+/// A folder that is not there yet, named by date and minute, in `sessions` or the default.
+pub(super) fn new_session(sessions: Option<&Path>) -> PathBuf {
+    let base = sessions.map_or_else(default_folder, Path::to_path_buf);
+    let name = jiff::Zoned::now().strftime("%Y-%m-%d %H.%M").to_string();
+    unused(&base, &name)
+}
+
+fn unused(base: &Path, name: &str) -> PathBuf {
+    let numbered = (2..).map(|number| format!("{name} ({number})"));
+    std::iter::once(name.to_owned())
+        .chain(numbered)
+        .map(|name| base.join(name))
+        .find(|path| path.symlink_metadata().is_err())
+        .unwrap_or_else(|| base.join(name))
+}
+
+/// Removes a session in which nobody has done anything: only what we made, and only if nothing else is there. Whatever
+/// cannot be removed stays.
+pub(super) fn remove_untouched(folder: &Path) {
+    let ours = |name: &str| {
+        matches!(name, "session.json" | "lock" | ".lock" | "history" | "audio" | "trash" | "peaks" | "events.jsonl")
+    };
+    let names = |path: &Path| -> Option<Vec<String>> {
+        let entries = std::fs::read_dir(path).ok()?;
+        Some(entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect())
+    };
+    let Some(top) = names(folder) else { return };
+    let is_lock = |name: &str| name.contains("lock");
+    let sound =
+        ["audio", "trash", "peaks"].iter().any(|sub| names(&folder.join(sub)).is_some_and(|names| !names.is_empty()));
+    if sound || !top.iter().all(|name| ours(name) || is_lock(name)) {
+        return;
+    }
+    for sub in ["audio", "trash", "peaks"] {
+        std::fs::remove_dir(folder.join(sub)).ok();
+    }
+    for name in names(&folder.join("history")).into_iter().flatten() {
+        std::fs::remove_file(folder.join("history").join(name)).ok();
+    }
+    std::fs::remove_dir(folder.join("history")).ok();
+    for name in top {
+        std::fs::remove_file(folder.join(name)).ok();
+    }
+    std::fs::remove_dir(folder).ok();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_is_taken_gets_a_number() {
+        let base = tempfile::tempdir().unwrap();
+        let first = unused(base.path(), "2026-11-23 14.05");
+        std::fs::create_dir(&first).unwrap();
+        assert_eq!(unused(base.path(), "2026-11-23 14.05").file_name().unwrap(), "2026-11-23 14.05 (2)");
+    }
+
+    #[test]
+    fn a_folder_that_holds_anything_else_is_left_alone() {
+        let base = tempfile::tempdir().unwrap();
+        let folder = base.path().join("session");
+        std::fs::create_dir_all(folder.join("audio")).unwrap();
+        std::fs::write(folder.join("session.json"), "{}").unwrap();
+        std::fs::write(folder.join("notes.txt"), "mine").unwrap();
+        remove_untouched(&folder);
+        assert!(folder.join("session.json").exists() && folder.join("notes.txt").exists());
+        std::fs::remove_file(folder.join("notes.txt")).unwrap();
+        std::fs::write(folder.join("audio/In 1-1.wav"), "sound").unwrap();
+        remove_untouched(&folder);
+        assert!(folder.join("audio/In 1-1.wav").exists() && folder.join("session.json").exists());
+        std::fs::remove_file(folder.join("audio/In 1-1.wav")).unwrap();
+        remove_untouched(&folder);
+        assert!(!folder.exists());
+    }
+}

@@ -1,0 +1,1 @@
+//! The studio over the built-in device. Thread: test.
