@@ -19,6 +19,8 @@ use crate::run::{self, RunError, RunSetup, Running};
 use crate::session::session_file::{OpenSession, SessionError, folder_of, open_read_only};
 use crate::session::{Session, TakeState, TrackId};
 use crate::time::{Clock, FramePos, Frames, SampleRate};
+use crate::watch::sample::Sources;
+use crate::watch::watcher::Watcher;
 use keeper::Keeper;
 use pass::{PassReport, PassRun};
 use playback::Players;
@@ -27,6 +29,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
@@ -115,6 +118,7 @@ pub struct Control {
     notices: VecDeque<Notice>,
     format: TakeFormat,
     next_key: u64,
+    watcher: Option<Watcher>,
 }
 
 impl Control {
@@ -161,6 +165,7 @@ impl Control {
             notices,
             format: setup.format,
             next_key: 1,
+            watcher: None,
         })
     }
 
@@ -182,6 +187,20 @@ impl Control {
     /// The threads, their numbers and what they were granted.
     pub fn running(&self) -> &Running {
         &self.running
+    }
+
+    /// The residency of windows, sampled while something shows it. Its thread is started by the first call.
+    pub fn watcher(&mut self) -> io::Result<&Watcher> {
+        let watcher = match self.watcher.take() {
+            Some(watcher) => watcher,
+            None => Watcher::start(Sources {
+                beliefs: Arc::clone(&self.running.beliefs),
+                published: Arc::clone(&self.running.published),
+                disk: Arc::clone(&self.running.disk),
+                budget: Arc::clone(&self.running.budget),
+            })?,
+        };
+        Ok(self.watcher.insert(watcher))
     }
 
     /// The audio thread's numbers.
