@@ -206,6 +206,8 @@ pub struct Sampler {
     sources: Sources,
     pagemap: Option<Pagemap>,
     suspects: HashMap<RowKey, Suspects>,
+    /// Where each take's position was last seen: between a pass's end and the last window's return nobody else says it.
+    heads: HashMap<TakeKey, u64>,
     slow: Figures,
     slow_at: Option<Stamp>,
     lock_suspicious: bool,
@@ -264,6 +266,7 @@ impl Sampler {
             sources,
             pagemap: Pagemap::open().ok(),
             suspects: HashMap::new(),
+            heads: HashMap::new(),
             slow: Figures::default(),
             slow_at: None,
             lock_suspicious: false,
@@ -281,6 +284,7 @@ impl Sampler {
     pub fn sample(&mut self, view: &View) -> Sample {
         let (started, at) = (Instant::now(), self.sources.beliefs.now());
         let (takes, slots) = (self.sources.beliefs.takes(), self.sources.beliefs.slots());
+        self.heads.retain(|key, _| takes.iter().any(|take| take.key == *key));
         let mut rows = Vec::with_capacity(takes.len() + slots.len());
         rows.extend(takes.iter().map(|take| self.take_row(take, view)));
         rows.extend(slots.iter().filter_map(|slot| self.slot_row(slot, view)));
@@ -301,11 +305,11 @@ impl Sampler {
         loop {
             tries += 1;
             let marks = take.marks();
-            // A pass that is over has no position any more: what came back says where it ended.
             let head = match self.sources.published.pass_frames.load(Relaxed) {
-                NO_PASS => marks.collected,
+                NO_PASS => marks.collected.max(self.heads.get(&take.key).copied().unwrap_or(0)),
                 frames => DATA_OFFSET + frames * frame,
             };
+            self.heads.insert(take.key, head);
             let end = marks.supplied.max(head);
             let grid = Grid::new(view, DATA_OFFSET, end, head, u64::from(take.rate) * frame);
             let belief = take.view(grid.first, grid.end());
