@@ -200,7 +200,9 @@ impl Committer {
         let files = match failed {
             None => {
                 let files = made.iter().map(|take| Arc::clone(take.file.file())).collect();
-                made.iter().for_each(|take| take.belief.opened(take.file.file()));
+                for take in &made {
+                    take.belief.opened(take.file.file());
+                }
                 self.takes.append(&mut made);
                 Ok(files)
             }

@@ -7,12 +7,13 @@
 //!                                  latest sample, 60 s of history ---> a face
 //! ```
 //!
-//! The watcher runs only while something shows it. [`state`] has the rules and is pure; [`sample`] asks the kernel;
+//! The watcher runs only while something shows it. [`state`] has the rules and is pure; [`sampler`] asks the kernel;
 //! [`story`] says in words what a page went through.
 #![forbid(unsafe_code)]
 
 pub mod state;
 pub mod sample;
+pub mod sampler;
 pub mod history;
 pub mod story;
 pub mod watcher;

@@ -142,7 +142,12 @@ fn report_row(row: &Row) -> ReportRow {
 /// `aaab` as `3a1b`.
 fn runs(cells: &[Cell], letter: impl Fn(Cell) -> char) -> String {
     let letters: Vec<char> = cells.iter().map(|cell| letter(*cell)).collect();
-    letters.chunk_by(|a, b| a == b).map(|run| format!("{}{}", run.len(), run[0])).collect()
+    let mut text = String::new();
+    for run in letters.chunk_by(|a, b| a == b) {
+        text.push_str(&run.len().to_string());
+        text.push(run[0]);
+    }
+    text
 }
 
 #[cfg(test)]

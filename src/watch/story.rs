@@ -41,7 +41,7 @@ fn cell_words(cell: Cell) -> String {
 fn take_story(take: &TakeBelief, byte: u64, now: Stamp) -> Vec<String> {
     let frame = byte.saturating_sub(DATA_OFFSET) / take.frame_bytes.max(1) as u64;
     let at = Clock((Frames(take.start.0) + Frames(frame)).duration(SampleRate(take.rate)));
-    let mut lines = vec![place(byte, &take.path, format!("{at} on the timeline"))];
+    let mut lines = vec![place(byte, &take.path, &format!("{at} on the timeline"))];
     let view = take.view(byte, byte + 1);
     match span_at(&view.spans, byte) {
         Some(span) => lines.extend(span_story(span, byte, &view.marks.last, now)),
@@ -89,7 +89,7 @@ fn slot_story(slot: &SlotBelief, byte: u64, now: Stamp) -> Option<Vec<String>> {
     let any = inside.or(spans.first())?;
     let frame = byte.saturating_sub(any.data_offset) / any.frame_bytes.max(1) as u64;
     let at = Clock(Frames(frame).duration(SampleRate(slot.rate)));
-    let mut lines = vec![place(byte, &any.path, format!("{at} of the file"))];
+    let mut lines = vec![place(byte, &any.path, &format!("{at} of the file"))];
     lines.push(match inside {
         Some(span) => {
             let kind = if span.locked { "locked" } else { "resident, not locked" };
@@ -101,7 +101,7 @@ fn slot_story(slot: &SlotBelief, byte: u64, now: Stamp) -> Option<Vec<String>> {
     Some(lines)
 }
 
-fn place(byte: u64, path: &Path, at: String) -> String {
+fn place(byte: u64, path: &Path, at: &str) -> String {
     let page = byte / PAGE_BYTES as u64;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let first = page * PAGE_BYTES as u64;

@@ -1,7 +1,8 @@
 //! The thread that takes samples while something shows them. Thread: watcher; its handle is a face's.
 
 use super::history::History;
-use super::sample::{RowKey, Sample, Sampler, Sources, View};
+use super::sample::{RowKey, Sample, Sources, View};
+use super::sampler::Sampler;
 use super::story;
 use crate::limits::WATCH_HZ_MAX;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
@@ -121,7 +122,7 @@ fn unpoisoned<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::super::sample::{Pages, Row};
-    use super::super::state::{Kernel, PageState};
+    use super::super::state::{Cell, Kernel, PageState};
     use super::*;
     use crate::format::TakeFormat;
     use crate::limits::{DATA_OFFSET, PAGE_BYTES};
@@ -184,7 +185,7 @@ mod tests {
     }
 
     fn shown(row: &Row, pages: std::ops::Range<u64>) -> Vec<PageState> {
-        pages.map(|page| row.cell_at(page * PAGE).map_or(PageState::None, |cell| cell.shown())).collect()
+        pages.map(|page| row.cell_at(page * PAGE).map_or(PageState::None, Cell::shown)).collect()
     }
 
     #[test]
@@ -217,6 +218,7 @@ mod tests {
 
     #[test]
     fn a_window_of_the_spool_goes_from_locked_to_durable() {
+        use PageState::{Committed, Durable, Locked, Recorded};
         let sources = sources();
         let take = take(&sources.beliefs, 1);
         let spool = File::from(nix::sys::memfd::memfd_create(c"test", nix::sys::memfd::MFdFlags::empty()).unwrap());
@@ -226,7 +228,6 @@ mod tests {
         let mut sampler = Sampler::new(sources.clone());
         sources.published.pass_frames.store(WINDOW as u64 / 2 + 2048, Relaxed);
         let mut look = || shown(&sampler.sample(&VIEW).rows[0], 1..10);
-        use PageState::{Committed, Durable, Locked, Recorded};
         let rest = [Locked, Locked, Locked, PageState::None];
         assert_eq!(look(), [[Recorded; 5].as_slice(), &rest].concat());
         take.collected(DATA_OFFSET, WINDOW, true);
