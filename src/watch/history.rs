@@ -56,6 +56,7 @@ mod tests {
             rate: 48_000,
             frame_bytes: 3,
             data_offset: 4096,
+            start: crate::time::FramePos(0),
             first_byte: 4096,
             bytes_per_cell: 4096,
             cells: vec![Cell::new(PageState::Locked, Kernel::Mapped, false); cells],

@@ -4,6 +4,7 @@ use super::state::Cell;
 use crate::message::belief::{Beliefs, Stamp};
 use crate::message::disk::{DiskPublished, TakeKey};
 use crate::message::published::Published;
+use crate::time::FramePos;
 use crate::window::budget::LockBudget;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -74,6 +75,8 @@ pub struct Row {
     pub frame_bytes: usize,
     /// Byte of the file where its sound begins.
     pub data_offset: u64,
+    /// Where on the timeline its sound begins; for a slot, which may play a file in many places, 0.
+    pub start: FramePos,
     /// Byte of the file where the first cell begins; whole pages.
     pub first_byte: u64,
     /// Bytes that a cell stands for; whole pages.

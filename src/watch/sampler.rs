@@ -10,6 +10,7 @@ use crate::message::belief::{SlotBelief, SlotSpan, Span, Stamp, TakeBelief, Take
 use crate::message::disk::TakeKey;
 use crate::message::published::NO_PASS;
 use crate::rt::counters::ThreadCounters;
+use crate::time::FramePos;
 use crate::window::budget::locked_bytes_now;
 use crate::window::residency::{CacheStat, Pagemap, cachestat, mincore};
 use std::collections::HashMap;
@@ -167,6 +168,7 @@ impl Sampler {
                 rate: take.rate,
                 frame_bytes: take.frame_bytes,
                 data_offset: DATA_OFFSET,
+                start: take.start,
                 first_byte: grid.first,
                 bytes_per_cell: grid.bytes_per_cell,
                 cells: self.facts.iter().enumerate().map(cell).collect(),
@@ -227,6 +229,7 @@ impl Sampler {
                 rate: slot.rate,
                 frame_bytes: current.frame_bytes,
                 data_offset: current.data_offset,
+                start: FramePos(0),
                 first_byte: grid.first,
                 bytes_per_cell: grid.bytes_per_cell,
                 cells: self.facts.iter().enumerate().map(cell).collect(),

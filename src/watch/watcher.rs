@@ -65,11 +65,18 @@ impl Watcher {
         unpoisoned(&self.seen.history).samples()
     }
 
-    /// What the page in which byte `byte` of a row's file lies went through, a line each; line 2 says what is believed
-    /// and what the kernel says, as of the last sample. Empty for a row that is gone.
+    /// What the page in which byte `byte` of a row's file lies went through, a line each: where it is; what is believed
+    /// and what the kernel says, as of the last sample; who did what to it, and when. Empty for a row that is not in
+    /// the last sample.
     pub fn page_story(&self, key: &RowKey, byte: u64) -> Vec<String> {
         let seen = unpoisoned(&self.seen.latest).clone();
-        story::page_story(&self.sources, seen.as_deref(), key, byte)
+        let now = self.sources.beliefs.now();
+        seen.map(|sample| story::page_story(&self.sources.beliefs, &sample, now, key, byte)).unwrap_or_default()
+    }
+
+    /// The same as it was when `sample` was taken: what came later is left out, and ages are counted to then.
+    pub fn page_story_at(&self, sample: &Sample, key: &RowKey, byte: u64) -> Vec<String> {
+        story::page_story(&self.sources.beliefs, sample, sample.at, key, byte)
     }
 }
 
@@ -290,7 +297,10 @@ mod tests {
             assert!(Instant::now() < until, "no samples come");
             std::thread::sleep(Duration::from_millis(5));
         }
-        let story = watcher.page_story(&watcher.history()[0].rows[0].key, DATA_OFFSET + PAGE);
+        let first = Arc::clone(&watcher.history()[0]);
+        let story = watcher.page_story(&first.rows[0].key, DATA_OFFSET + PAGE);
+        let then = watcher.page_story_at(&first, &first.rows[0].key, DATA_OFFSET + PAGE);
+        assert_eq!((&then[0], &then[1]), (&story[0], &story[1]));
         assert!(story[0].starts_with("page 2 of In 1-1.wav, bytes 8192 to 12287, 0:00.128"), "{story:?}");
         assert!(story[1].contains("resident and locked; the kernel: dirty"), "{story:?}");
         assert!(story[2].contains("by the butler, locked"), "{story:?}");
