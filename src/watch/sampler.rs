@@ -93,6 +93,11 @@ impl Grid {
         ((byte.saturating_sub(self.first)) / self.bytes_per_cell).min(self.cells as u64) as usize
     }
 
+    /// Cells that begin before byte `byte`.
+    fn before(self, byte: u64) -> usize {
+        byte.saturating_sub(self.first).div_ceil(self.bytes_per_cell).min(self.cells as u64) as usize
+    }
+
     fn stretch(self, cell: usize) -> Stretch {
         Stretch { from: self.first + cell as u64 * self.bytes_per_cell, bytes: self.bytes_per_cell }
     }
@@ -184,12 +189,12 @@ impl Sampler {
         self.facts.resize(grid.cells, Facts::default());
         let marks = &belief.marks;
         // In `direct` all is in the WAV; with a spool the WAV has what is committed, and the spool what came back since.
-        let in_wav = if direct { grid.cells } else { grid.index(marks.committed.next_multiple_of(PAGE)) };
+        let in_wav = if direct { grid.cells } else { grid.before(marks.committed) };
         if let Some(wav) = take.wav() {
             scan(wav, grid.first, grid.bytes_per_cell, &mut self.facts[..in_wav]).ok();
         }
         if let Some(spool) = take.spool() {
-            let end = grid.index(marks.collected.next_multiple_of(PAGE)).max(in_wav);
+            let end = grid.before(marks.collected).max(in_wav);
             let from = grid.stretch(in_wav).from;
             scan(&spool.file, from, grid.bytes_per_cell, &mut self.facts[in_wav..end]).ok();
         }
@@ -407,6 +412,10 @@ fn scan(file: &File, offset: u64, bytes_per_cell: u64, facts: &mut [Facts]) -> i
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::message::disk::DiskPublished;
+    use crate::message::published::Published;
+    use crate::window::budget::LockBudget;
+    use crate::window::map::{Mapping, Populate};
 
     fn view(cells: usize, pages: Pages) -> View {
         View { cells, pages, hz: 10 }
@@ -451,5 +460,37 @@ mod tests {
         }
         let dirty: Vec<usize> = (0..64).filter(|page| facts[*page].cache.is_some_and(|stat| stat.dirty > 0)).collect();
         assert_eq!(dirty, [3, 4, 40]);
+    }
+
+    #[test]
+    fn without_a_page_table_to_read_the_kernel_is_asked_in_another_way() {
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(8 * PAGE).unwrap();
+        let mut map = Mapping::writable(&file, 2 * PAGE, 4 * PAGE_BYTES).unwrap();
+        map.populate(Populate::Advise).unwrap();
+        let sources = Sources {
+            beliefs: Arc::default(),
+            published: Arc::new(Published::new(0)),
+            disk: Arc::new(DiskPublished::default()),
+            budget: LockBudget::new(0),
+        };
+        // Cells of two pages from page 1 on: the window of pages 2 to 5 begins and ends within one.
+        let grid = Grid { first: PAGE, bytes_per_cell: 2 * PAGE, cells: 4 };
+        let span = MappedSpan { offset: 2 * PAGE, bytes: 4 * PAGE, address: map.address() };
+        let mut sampler = Sampler::new(sources);
+        for with_pagemap in [true, false] {
+            if !with_pagemap {
+                sampler.pagemap = None;
+            }
+            sampler.facts = vec![Facts::default(); grid.cells];
+            sampler.ask_window(grid, &span);
+            let found: Vec<_> = sampler.facts.iter().map(|facts| (facts.asked, facts.present)).collect();
+            assert_eq!(found, [(1, 1), (2, 2), (1, 1), (0, 0)], "pagemap: {with_pagemap}");
+        }
+        // A window that is gone by now: nothing is known, and nobody is harmed.
+        let gone = MappedSpan { address: PAGE_BYTES, ..span };
+        sampler.facts = vec![Facts::default(); grid.cells];
+        sampler.ask_window(grid, &gone);
+        assert!(sampler.facts.iter().all(|facts| *facts == Facts::default()));
     }
 }

@@ -251,13 +251,13 @@ fn is_skipped(spans: &[Span], byte: u64) -> bool {
     0 < at && spans.get(at).is_some_and(|next| byte < next.offset)
 }
 
-/// What is believed of the page of a take that begins at `stretch.from`.
+/// What is believed of a stretch of a take: of its first page.
 fn take_believed(take: &TakeContext, stretch: Stretch) -> PageState {
     let (marks, spans) = (&take.view.marks, &take.view.spans);
     let span = span_at(spans, stretch.from);
     if let Some(span) = span.filter(|span| span.is_out()) {
         return match () {
-            () if stretch.end().min(span.end()) <= take.head => PageState::Recorded,
+            () if stretch.from + PAGE_BYTES as u64 <= take.head => PageState::Recorded,
             () if span.locked => PageState::Locked,
             () => PageState::Resident,
         };
@@ -304,7 +304,7 @@ fn take_kernel(take: &TakeContext, stretch: Stretch, believed: PageState, facts:
     match facts.cache {
         // The spool: memory that nobody maps for a while, or no more.
         Some(stat) if !take.direct && believed == PageState::Recorded => match () {
-            () if stretch.pages() <= stat.cached => Kernel::Cached,
+            () if stat.cached > 0 => Kernel::Cached,
             () if stat.evicted > 0 => Kernel::Swapped,
             () => Kernel::Absent,
         },
@@ -315,11 +315,15 @@ fn take_kernel(take: &TakeContext, stretch: Stretch, believed: PageState, facts:
 /// Whether what is believed and what the kernel says cannot both be true. To be confirmed by a second look: the kernel's
 /// marks are set and cleared a moment before or after what they stand for.
 fn take_is_suspicious(take: &TakeContext, stretch: Stretch, believed: PageState, kernel: Kernel) -> bool {
+    // Of a cell of many pages the first one is believed in: what lies beyond the mark is not accused.
+    let is_before = |mark: u64| stretch.end() <= mark.next_multiple_of(PAGE_BYTES as u64);
+    let marks = &take.view.marks;
     match (believed, kernel) {
-        (PageState::Locked | PageState::Resident | PageState::Recorded, Kernel::Absent)
-        | (PageState::Durable, Kernel::Dirty | Kernel::Writeback) => true,
-        (PageState::Committed, Kernel::Dirty) => {
-            let age = span_at(&take.view.spans, stretch.from).and_then(|span| span.committed.age_ms(take.now));
+        (PageState::Locked | PageState::Resident | PageState::Recorded, Kernel::Absent) => true,
+        (PageState::Durable, Kernel::Dirty | Kernel::Writeback) => is_before(marks.durable),
+        (PageState::Committed, Kernel::Dirty) if is_before(marks.committed) => {
+            let last = span_at(&take.view.spans, stretch.end() - 1);
+            let age = last.and_then(|span| span.committed.age_ms(take.now));
             // Without a note it is older than the notes reach.
             age.is_none_or(|age| DIRTY_MS_MAX < age)
         }
@@ -489,6 +493,24 @@ mod tests {
         let stretch = Stretch { from: 9 * PAGE, bytes: 8 * PAGE };
         assert!(!take_cell(&take, stretch, &Facts { asked: 4, present: 4, cache: None }).disagrees());
         assert!(take_cell(&take, stretch, &Facts { asked: 4, present: 3, cache: None }).disagrees());
+    }
+
+    #[test]
+    fn a_cell_across_a_mark_or_the_head_accuses_nobody() {
+        let view = view(true);
+        let wide = |from: u64, pages: u64, head: u64, facts: Facts| {
+            let take = TakeContext { view: &view, direct: true, head: head * PAGE, now: Stamp(9000) };
+            take_cell(&take, Stretch { from: from * PAGE, bytes: pages * PAGE }, &facts)
+        };
+        let dirty = cache(4, 2, 0);
+        let cell = wide(3, 4, 10, dirty);
+        assert_eq!((cell.believed(), cell.kernel(), cell.disagrees()), (PageState::Durable, Kernel::Dirty, false));
+        assert!(wide(1, 4, 10, dirty).disagrees(), "all of it lies before the mark");
+        assert_eq!((wide(5, 4, 10, dirty).disagrees(), wide(5, 2, 10, dirty).disagrees()), (false, true));
+        // Half of the cell is filled, and written back: nobody stores to it any more.
+        let half = Facts { asked: 4, present: 4, ..cache(4, 2, 0) };
+        assert_eq!(wide(9, 4, 11, half).shown(), PageState::Recorded);
+        assert_eq!(wide(9, 4, 9, half).shown(), PageState::WriteProtected);
     }
 
     #[test]

@@ -11,6 +11,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+/// The thread works at most one part in so many: with very many tracks, samples come less often than was asked for.
+const SHARE: u32 = 20;
+
 /// Stack of the thread.
 const STACK_BYTES: usize = 256 * 1024;
 
@@ -48,7 +51,7 @@ impl Watcher {
         Ok(Watcher { sources, seen, orders, thread: Some(thread) })
     }
 
-    /// What to look at from now on. `None`: nothing; the thread sleeps and costs nothing. Samples that were taken stay.
+    /// What to look at from now on; to be said when it changes. `None`: nothing; the thread sleeps and costs nothing. Samples that were taken stay.
     pub fn set_view(&self, view: Option<View>) {
         // A thread that is gone has nothing to show, and its last sample says when that was.
         self.orders.send(Order::Show(view)).ok();
@@ -110,9 +113,10 @@ fn run(mut sampler: Sampler, seen: &Seen, orders: &Receiver<Order>) {
                 let Some(view) = &view else { continue };
                 let sample = Arc::new(sampler.sample(view));
                 *unpoisoned(&seen.latest) = Some(Arc::clone(&sample));
-                unpoisoned(&seen.history).push(sample);
+                unpoisoned(&seen.history).push(Arc::clone(&sample));
                 // A late sample is not made up for.
-                next = (next + interval(view)).max(Instant::now());
+                let rest = Duration::from_micros(u64::from(sample.took_us)) * (SHARE - 1);
+                next = (next + interval(view)).max(Instant::now() + rest);
             }
         }
     }
@@ -284,8 +288,11 @@ mod tests {
         let _map = window(&take, 0, &sources.budget);
         let before = watcher_threads();
         let watcher = Watcher::start(sources.clone()).unwrap();
+        // It takes its name itself, when it comes to run.
+        let started = || watcher_threads().into_iter().find(|thread| !before.contains(thread));
+        let thread = std::iter::repeat_with(|| (std::thread::sleep(Duration::from_millis(50)), started()).1);
+        let thread = thread.take(100).flatten().next().unwrap();
         std::thread::sleep(Duration::from_millis(50));
-        let thread = watcher_threads().into_iter().find(|thread| !before.contains(thread)).unwrap();
         let waits = |thread| ThreadCounters::of(thread).unwrap().voluntary_switches;
         let (idle, idle_waits) = (cpu(thread), waits(thread));
         std::thread::sleep(Duration::from_millis(300));

@@ -9,7 +9,7 @@ use faultless::device::signal::Signal;
 use faultless::device::virtual_device::spec;
 use faultless::format::TakeFormat;
 use faultless::run::RunSetup;
-use faultless::time::{FramePos, Frames};
+use faultless::time::{FramePos, Frames, SampleRate};
 use faultless::watch::report::report;
 use faultless::watch::sample::{Pages, Row, RowKey, Sample, View};
 use faultless::watch::state::PageState;
@@ -22,6 +22,10 @@ const INPUTS: usize = 4;
 const VIEW: View = View { cells: 112, pages: Pages::AroundHead { back_ms: 1500, ahead_ms: 1000 }, hz: 20 };
 
 fn open(folder: &Path, capture_path: CapturePath) -> Control {
+    open_at(folder, capture_path, 48_000)
+}
+
+fn open_at(folder: &Path, capture_path: CapturePath, rate: u32) -> Control {
     let run = RunSetup {
         means: Means::probe(&[]),
         capture_path,
@@ -31,8 +35,9 @@ fn open(folder: &Path, capture_path: CapturePath) -> Control {
         beat: Duration::from_millis(300),
     };
     let mut device = spec("", INPUTS, Signal::Ramp);
+    device.rate = SampleRate(rate);
     // A busy machine makes no xrun that the test did not order.
-    device.buffer_frames = Some(96_000);
+    device.buffer_frames = Some(2 * rate as usize);
     let format = TakeFormat::S24;
     let mut control =
         Control::open(Setup { folder: folder.to_owned(), purpose: Purpose::Record, device, format, run }).unwrap();
@@ -50,8 +55,13 @@ fn until(control: &mut Control, what: &str, mut is_so: impl FnMut(&mut Control) 
 }
 
 /// Records `frames` frames under the watcher's eyes, `meanwhile` going on.
-fn record(control: &mut Control, frames: u64, mut meanwhile: impl FnMut(&Control)) -> (PassReport, Vec<Arc<Sample>>) {
-    control.watcher().unwrap().set_view(Some(VIEW));
+fn record(
+    control: &mut Control,
+    view: View,
+    frames: u64,
+    mut meanwhile: impl FnMut(&Control),
+) -> (PassReport, Vec<Arc<Sample>>) {
+    control.watcher().unwrap().set_view(Some(view));
     control.record(Frames(frames)).unwrap();
     until(control, "a pass", |control| {
         meanwhile(control);
@@ -99,7 +109,7 @@ fn heads(history: &[Arc<Sample>], key: RowKey) -> Vec<u64> {
 fn a_recording_is_seen_on_its_way_to_the_disk_and_nobody_disagrees() {
     let place = place();
     let mut control = open(&place.path().join("Session"), CapturePath::Spool);
-    let (pass, history) = record(&mut control, 3 * 48_000, |_| ());
+    let (pass, history) = record(&mut control, VIEW, 3 * 48_000, |_| ());
     no_faults(&pass);
     let with_rows: Vec<&Arc<Sample>> = history.iter().filter(|sample| sample.rows.len() == INPUTS).collect();
     assert!(20 < with_rows.len(), "{} of {}", with_rows.len(), history.len());
@@ -154,7 +164,7 @@ fn in_direct_a_sync_of_another_program_is_seen_to_write_protect() {
     let folder = place.path().join("Session");
     let mut control = open(&folder, CapturePath::Direct);
     let path = folder.join("audio/In 1-1.wav");
-    let (_, history) = record(&mut control, 2 * 48_000, |_| {
+    let (_, history) = record(&mut control, VIEW, 2 * 48_000, |_| {
         if let Ok(file) = std::fs::File::open(&path) {
             file.sync_data().unwrap();
         }
@@ -179,10 +189,29 @@ fn in_direct_a_sync_of_another_program_is_seen_to_write_protect() {
 }
 
 #[test]
+fn a_whole_file_in_a_few_cells_accuses_nobody_on_either_path() {
+    let place = place();
+    for (name, path) in [("spool", CapturePath::Spool), ("direct", CapturePath::Direct)] {
+        // Long enough for the write-behind of `direct`, which keeps 2 MiB away from the record position.
+        let mut control = open_at(&place.path().join(name), path, 192_000);
+        let view = View { cells: 12, pages: Pages::WholeFile, ..VIEW };
+        let (_, history) = record(&mut control, view, 6 * 192_000, |_| ());
+        assert_eq!(accused(&history), Vec::<String>::new(), "{name}");
+        let rows: Vec<&Row> = history.iter().flat_map(|sample| &sample.rows).collect();
+        assert!(rows.iter().all(|row| row.first_byte == 4096 && row.cells.len() <= 12), "{name}");
+        assert!(rows.iter().any(|row| row.bytes_per_cell > 4096), "{name}");
+        let seen: BTreeSet<char> = rows.iter().flat_map(|row| shown(row)).collect();
+        let written = if name == "direct" { PageState::Committed } else { PageState::Durable };
+        assert!(seen.contains(&written.letter()), "{name}: {seen:?}");
+        control.close();
+    }
+}
+
+#[test]
 fn windows_that_play_are_seen_locked_and_moving() {
     let place = place();
     let mut control = open(&place.path().join("Session"), CapturePath::Spool);
-    record(&mut control, 2 * 48_000, |_| ());
+    record(&mut control, VIEW, 2 * 48_000, |_| ());
     control.load_players();
     control.locate(FramePos(0)).unwrap();
     until(&mut control, "windows", |control| control.is_ready_to_roll());
