@@ -447,8 +447,8 @@ mod tests {
 
     #[test]
     fn a_boundary_in_a_file_is_found_to_the_page() {
-        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("target");
-        let file = tempfile::tempfile_in(folder).unwrap();
+        let program = std::env::current_exe().unwrap();
+        let file = tempfile::tempfile_in(program.parent().unwrap()).unwrap();
         file.set_len(64 * PAGE).unwrap();
         let page = [1; PAGE_BYTES];
         for at in [3, 4, 40] {

@@ -146,7 +146,7 @@ mod tests {
     use crate::window::map::{Mapping, Populate};
     use crate::window::residency::cachestat;
     use std::fs::File;
-    use std::path::{Path, PathBuf};
+    use std::path::PathBuf;
     use std::sync::atomic::Ordering::Relaxed;
 
     const PAGE: u64 = PAGE_BYTES as u64;
@@ -162,10 +162,10 @@ mod tests {
         }
     }
 
-    /// A file on the disk that the sources are on: tmpfs writes nothing back, so it proves nothing here.
+    /// A file on the disk that the tests are built on: tmpfs writes nothing back, so it proves nothing here.
     fn file() -> Arc<File> {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target");
-        let file = tempfile::tempfile_in(folder).unwrap();
+        let program = std::env::current_exe().unwrap();
+        let file = tempfile::tempfile_in(program.parent().unwrap()).unwrap();
         file.set_len(1 << 20).unwrap();
         Arc::new(file)
     }

@@ -110,12 +110,11 @@ impl Pagemap {
 mod tests {
     use super::*;
     use crate::window::map::{Mapping, Populate};
-    use std::path::Path;
 
-    /// A file on the disk that the sources are on: tmpfs writes nothing back, so it proves nothing here.
+    /// A file on the disk that the tests are built on: tmpfs writes nothing back, so it proves nothing here.
     fn file(pages: u64) -> File {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target");
-        let file = tempfile::tempfile_in(folder).unwrap();
+        let program = std::env::current_exe().unwrap();
+        let file = tempfile::tempfile_in(program.parent().unwrap()).unwrap();
         file.set_len(pages * PAGE_BYTES as u64).unwrap();
         file
     }
