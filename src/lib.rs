@@ -8,6 +8,7 @@
 //! | butler | supply and collection of capture windows | tmpfs (in `direct`: the disk) |
 //! | read-ahead | supply and collection of playback windows | disk reads |
 //! | committer | open takes: data, headers, durability, reserve | disk writes |
+//! | watcher | residency samples, only while something shows them | the kernel's page tables |
 //! | control | the session, the snapshot that a face draws | nothing |
 //!
 //! Modules stand in reading order.
@@ -26,6 +27,7 @@ pub mod engine;
 pub mod butler;
 pub mod heard;
 pub mod run;
+pub mod watch;
 pub mod control;
 pub mod export;
 pub mod bench;

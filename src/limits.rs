@@ -80,6 +80,24 @@ pub const LOCKED_BYTES_DEFAULT: u64 = 64 * 1024 * 1024;
 /// Part of the machine's memory that the spool may hold: one in this many bytes.
 pub const SPOOL_RAM_DIVISOR: u64 = 4;
 
+/// Windows of one take whose history is kept for the residency map: those that are out, and what became of the last ones.
+pub const BELIEF_SPANS_MAX: usize = 512;
+
+/// Milliseconds for which a window's history is kept.
+pub const BELIEF_HISTORY_MS: u64 = 60_000;
+
+/// Milliseconds of residency samples that can be gone back to.
+pub const WATCH_HISTORY_MS: u64 = 60_000;
+
+/// Bytes of cells that those samples may hold; with more tracks they reach less far back.
+pub const WATCH_HISTORY_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Cells of one row of the residency map.
+pub const WATCH_CELLS_MAX: usize = 4096;
+
+/// Residency samples a second at the most.
+pub const WATCH_HZ_MAX: u32 = 60;
+
 /// Playback windows that can be registered with the SIGBUS handler at once.
 pub const GUARDED_MAPPINGS_MAX: usize = 16 * 1024;
 
@@ -105,5 +123,6 @@ const _: () = assert!(
 const _: () = assert!(LEAD_WINDOWS_MIN + 2 <= RING_WINDOWS, "the ring holds the lead");
 const _: () =
     assert!(MAPPED_BACKLOG_MAX + 4 * TRACK_COUNT_MAX < 65_530, "backlog and live windows fit into vm.max_map_count");
+const _: () = assert!(2 * RING_WINDOWS <= BELIEF_SPANS_MAX, "every window that is out is believed in");
 const _: () = assert!(PERIOD_FRAMES_MIN <= BLOCK_FRAMES_MAX && BLOCK_FRAMES_MAX <= PERIOD_FRAMES_MAX);
 const _: () = assert!(DECLICK_FRAMES as u64 * 1000 / (RATE_HZ_MIN as u64) < 50, "a declick is short");

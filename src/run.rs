@@ -10,6 +10,7 @@ use crate::butler::supply::{Butler, ButlerSetup};
 use crate::device::{Device, DeviceError, DeviceFacts, Pace};
 use crate::engine::{Engine, drive};
 use crate::limits;
+use crate::message::belief::Beliefs;
 use crate::message::disk::{ButlerCommand, CommitCommand, DiskEvent, DiskPublished, ReaderCommand};
 use crate::message::published::Published;
 use crate::message::{AudioCommand, AudioEvent};
@@ -94,6 +95,8 @@ pub struct Running {
     pub published: Arc<Published>,
     /// The disk side's numbers.
     pub disk: Arc<DiskPublished>,
+    /// What the disk side believes of its windows.
+    pub beliefs: Arc<Beliefs>,
     /// Locked memory.
     pub budget: Arc<LockBudget>,
     /// What the device settled on.
@@ -115,6 +118,7 @@ pub fn start(device: Box<dyn Device>, setup: RunSetup) -> Result<Running, RunErr
     let (events, audio_events) = process::ring(limits::AUDIO_EVENTS);
     let published = Arc::new(Published::new(facts.inputs));
     let disk = Arc::new(DiskPublished::default());
+    let beliefs = Arc::new(Beliefs::default());
     let budget = LockBudget::new(setup.lock_bytes_max);
     let engine = Engine::new(commands, events, Arc::clone(&published), facts.inputs, facts.rate);
 
@@ -137,6 +141,7 @@ pub fn start(device: Box<dyn Device>, setup: RunSetup) -> Result<Running, RunErr
                 spool_bytes_max: setup.spool_bytes_max,
                 published: Arc::clone(&published),
                 disk: Arc::clone(&disk),
+                beliefs: Arc::clone(&beliefs),
                 commands: butler_commands,
                 commit: commit.clone(),
                 events: disk_tell.clone(),
@@ -149,6 +154,7 @@ pub fn start(device: Box<dyn Device>, setup: RunSetup) -> Result<Running, RunErr
                 capture_path: setup.capture_path,
                 beat: setup.beat,
                 disk: Arc::clone(&disk),
+                beliefs: Arc::clone(&beliefs),
                 commands: commit_commands,
                 events: disk_tell.clone(),
             };
@@ -165,6 +171,7 @@ pub fn start(device: Box<dyn Device>, setup: RunSetup) -> Result<Running, RunErr
             rate: facts.rate,
             published: Arc::clone(&published),
             disk: Arc::clone(&disk),
+            beliefs: Arc::clone(&beliefs),
             commands: reader_commands,
             events: disk_tell,
         };
@@ -181,6 +188,7 @@ pub fn start(device: Box<dyn Device>, setup: RunSetup) -> Result<Running, RunErr
         disk_events,
         published,
         disk,
+        beliefs,
         budget,
         device: facts,
         scheduling,

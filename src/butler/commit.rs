@@ -8,6 +8,7 @@ use super::means::{CapturePath, Means};
 use super::spool;
 use super::take_file::TakeFile;
 use crate::limits;
+use crate::message::belief::{Beliefs, TakeBelief};
 use crate::message::disk::{
     CapturedSpan, CommitCommand, DiskEvent, DiskPublished, PassKey, SpoolFile, TakeEnd, TakeKey, TakePlan,
 };
@@ -47,6 +48,8 @@ pub struct CommitterSetup {
     pub beat: Duration,
     /// The disk side's numbers.
     pub disk: Arc<DiskPublished>,
+    /// What the disk side believes.
+    pub beliefs: Arc<Beliefs>,
     /// Commands.
     pub commands: Receiver<CommitCommand>,
     /// To control.
@@ -66,6 +69,7 @@ pub struct Committer {
 
 struct Take {
     key: TakeKey,
+    belief: Arc<TakeBelief>,
     file: TakeFile,
     spool: Option<Arc<SpoolFile>>,
     pending: VecDeque<CapturedSpan>,
@@ -177,6 +181,7 @@ impl Committer {
             match TakeFile::create(plan, &self.setup.means, direct_io, &mut notes) {
                 Ok(file) => made.push(Take {
                     key: plan.key,
+                    belief: self.setup.beliefs.take(plan),
                     file,
                     spool: None,
                     pending: VecDeque::new(),
@@ -195,6 +200,9 @@ impl Committer {
         let files = match failed {
             None => {
                 let files = made.iter().map(|take| Arc::clone(take.file.file())).collect();
+                for take in &made {
+                    take.belief.opened(take.file.file());
+                }
                 self.takes.append(&mut made);
                 Ok(files)
             }
@@ -262,7 +270,7 @@ impl Committer {
             self.takes.iter_mut().filter(behind).map(|take| take.file.write_header()).collect();
         for (take, header) in self.takes.iter_mut().filter(behind).zip(headers) {
             // In `direct` a durable beat would write the record position back: the header is current, the sync waits.
-            let done = header.and_then(|()| if durable { take.file.sync() } else { Ok(()) });
+            let done = header.and_then(|()| if durable { take.sync() } else { Ok(()) });
             all_durable &= done.is_ok();
             let reserved = if take.end.is_some() { Ok(false) } else { take.file.reserve_ahead(&mut notes) };
             if let Err(error) = done.and(reserved.map(|_| ()))
@@ -318,7 +326,7 @@ impl Take {
     /// Writes the spans at the head of the queue that lie side by side, and gives their memory back.
     fn write_run(&mut self, disk: &DiskPublished) -> io::Result<()> {
         let Some(first) = self.pending.front() else { return Ok(()) };
-        let offset = first.offset;
+        let (offset, started) = (first.offset, Instant::now());
         let run = self.run_length();
         if first.touched {
             if let Some(spool) = &self.spool {
@@ -331,6 +339,8 @@ impl Take {
                 self.behind.start_writing(self.file.file(), &self.pending, run);
             }
         }
+        // Before the spool's pages go: whoever looks meanwhile looks for the sound in the file.
+        self.belief.committed(self.committed_by(run), started.elapsed());
         for span in self.pending.drain(..run) {
             self.file.note_written(span.offset + span.passed_bytes as u64);
             let (offset, bytes) = (span.offset, span.bytes);
@@ -344,6 +354,19 @@ impl Take {
             disk.backlog_bytes.fetch_sub(bytes as u64, Relaxed);
             disk.committed_bytes.fetch_add(bytes as u64, Relaxed);
         }
+        Ok(())
+    }
+
+    /// End of what is in the file with the first `run` spans; in `direct`, of what was sent on its way there.
+    fn committed_by(&self, run: usize) -> u64 {
+        let last = self.pending.get(run.saturating_sub(1)).filter(|_| self.spool.is_some());
+        last.map_or(self.behind.from, |span| span.offset + span.passed_bytes as u64)
+    }
+
+    /// Makes durable what is in the file.
+    fn sync(&mut self) -> io::Result<()> {
+        self.file.sync()?;
+        self.belief.durable(limits::DATA_OFFSET + self.file.data_bytes());
         Ok(())
     }
 

@@ -9,6 +9,7 @@ use super::means::Means;
 use super::plan::{self, Lead, PlaySpan};
 use crate::limits;
 use crate::message::Course;
+use crate::message::belief::{Beliefs, SlotBelief, SlotSpan, Stamp};
 use crate::message::disk::{DiskEvent, DiskPublished, PlayRegion, ReaderCommand};
 use crate::message::published::Published;
 use crate::time::SampleRate;
@@ -53,6 +54,8 @@ pub struct ReaderSetup {
     pub published: Arc<Published>,
     /// The disk side's numbers.
     pub disk: Arc<DiskPublished>,
+    /// What the disk side believes.
+    pub beliefs: Arc<Beliefs>,
     /// Commands.
     pub commands: Receiver<ReaderCommand>,
     /// To control.
@@ -69,13 +72,16 @@ pub struct Reader {
 }
 
 struct OpenTake {
-    file: File,
+    path: Arc<PathBuf>,
+    file: Arc<File>,
+    bytes: u64,
     layout: Layout,
     format: crate::format::TakeFormat,
 }
 
 struct Track {
     slot: usize,
+    belief: Arc<SlotBelief>,
     windows: ReaderPlaybackWindows,
     regions: Vec<PlayRegion>,
     coming: VecDeque<Coming>,
@@ -92,7 +98,7 @@ struct Track {
 
 /// A window on its way: sound, or a stretch of silence that only moves the end of what is supplied.
 struct Coming {
-    window: Option<PlaybackWindow>,
+    window: Option<(PlaybackWindow, SlotSpan)>,
     end: u64,
     ticks: u32,
 }
@@ -137,6 +143,7 @@ impl Reader {
                 files.retain(|path, take| take.is_some() && tracks.iter().any(|track| plays(track, path)));
                 let track = Track {
                     slot,
+                    belief: self.setup.beliefs.slot(slot, self.setup.rate.0),
                     windows,
                     regions,
                     coming: VecDeque::new(),
@@ -192,6 +199,7 @@ impl Reader {
         let (mut least, mut ready) = (u64::MAX, true);
         for track in &mut self.tracks {
             while let Some(window) = track.windows.collect() {
+                track.belief.collected(&window.map);
                 drop(window);
             }
             track.next = track.next.max(stream);
@@ -252,13 +260,13 @@ impl Track {
                             }
                         });
                     match heard {
-                        Some(window) => Coming { end: self.next + window.frames, window: Some(window), ticks: 0 },
+                        Some(window) => Coming { end: self.next + window.0.frames, window: Some(window), ticks: 0 },
                         // The file does not have these frames: silence, told when it was opened.
                         None => Coming { window: None, end: self.next + frames.min(window_bytes as u64), ticks: 0 },
                     }
                 }
             };
-            if let Some(window) = &coming.window {
+            if let Some((window, _)) = &coming.window {
                 window.map.will_need().ok();
             }
             self.next = coming.end;
@@ -269,7 +277,7 @@ impl Track {
     /// Hands over, in order, what the disk has delivered.
     fn hand_over(&mut self, setup: &ReaderSetup, epoch: u32, lead_windows: usize) {
         while let Some(coming) = self.coming.front_mut() {
-            if let Some(window) = &mut coming.window {
+            if let Some((window, _)) = &mut coming.window {
                 if lead_windows <= self.windows.waiting() || self.windows.room() == 0 {
                     return;
                 }
@@ -287,8 +295,9 @@ impl Track {
                 }
             }
             let Some(Coming { window, end, .. }) = self.coming.pop_front() else { return };
-            if let Some(window) = window {
+            if let Some((window, span)) = window {
                 self.handed += 1;
+                self.belief.supplied(span, &window.map);
                 if self.windows.supply(window).is_err() {
                     debug_assert!(false, "room was asked for before");
                 }
@@ -313,14 +322,30 @@ impl OpenTake {
         window_bytes: usize,
         epoch: u32,
         start: u64,
-    ) -> io::Result<Option<PlaybackWindow>> {
+    ) -> io::Result<Option<(PlaybackWindow, SlotSpan)>> {
         let frames = frames.min(self.layout.frames.saturating_sub(take_frame));
         if frames == 0 {
             return Ok(None);
         }
         let span = plan::map_span(take_frame, frames, self.layout.frame_bytes(), self.layout.data_offset, window_bytes);
         let map = Mapping::readable(&self.file, span.offset, span.bytes)?;
-        Ok(Some(PlaybackWindow {
+        let belief = SlotSpan {
+            path: Arc::clone(&self.path),
+            file: Arc::clone(&self.file),
+            file_bytes: self.bytes,
+            data_offset: self.layout.data_offset,
+            frame_bytes: self.layout.frame_bytes(),
+            offset: span.offset,
+            skip_bytes: span.skip_bytes,
+            start,
+            frames: span.frames,
+            epoch,
+            bytes: 0,
+            address: 0,
+            locked: false,
+            supplied: Stamp::NEVER,
+        };
+        let window = PlaybackWindow {
             map,
             epoch,
             start,
@@ -328,18 +353,21 @@ impl OpenTake {
             skip_bytes: span.skip_bytes,
             format: self.format,
             channels: usize::from(self.layout.channels),
-        }))
+        };
+        Ok(Some((window, belief)))
     }
 }
 
-fn open_take(path: &PathBuf) -> Result<OpenTake, String> {
+fn open_take(path: &Arc<PathBuf>) -> Result<OpenTake, String> {
     let told = |reason: &dyn std::fmt::Display| format!("{}: {reason}; the track is silent there", path.display());
     // A session may come from elsewhere: a pipe would hold this thread up for ever, a link leads out of the folder.
     let flags = libc::O_NONBLOCK | libc::O_NOFOLLOW;
     let mut file =
-        OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(|error| match error.raw_os_error() {
-            Some(libc::ELOOP) => told(&"it is a link"),
-            _ => told(&error),
+        OpenOptions::new().read(true).custom_flags(flags).open(path.as_path()).map_err(|error| {
+            match error.raw_os_error() {
+                Some(libc::ELOOP) => told(&"it is a link"),
+                _ => told(&error),
+            }
         })?;
     let stat = file.metadata().map_err(|error| told(&error))?;
     if !stat.is_file() {
@@ -351,7 +379,7 @@ fn open_take(path: &PathBuf) -> Result<OpenTake, String> {
     if limits::TAKE_CHANNEL_COUNT_MAX < usize::from(layout.channels) {
         return Err(told(&format_args!("{} channels; a take is mono or stereo", layout.channels)));
     }
-    Ok(OpenTake { file, layout, format })
+    Ok(OpenTake { path: Arc::clone(path), file: Arc::new(file), bytes, layout, format })
 }
 
 #[cfg(test)]
@@ -378,6 +406,7 @@ mod tests {
             rate: SampleRate(48_000),
             published: Arc::clone(published),
             disk: Arc::new(DiskPublished::default()),
+            beliefs: Arc::new(Beliefs::default()),
             commands: receiver,
             events: unbounded().0,
         };

@@ -6,6 +6,7 @@ use super::means::{CapturePath, Means};
 use super::plan::{self, Lead};
 use super::spool;
 use crate::limits;
+use crate::message::belief::{Beliefs, TakeBelief};
 use crate::message::disk::{
     ButlerCommand, CapturedSpan, CommitCommand, DiskEvent, DiskPublished, PassKey, SpoolFile, TakeEnd, TakeKey,
     TakePlan,
@@ -53,6 +54,8 @@ pub struct ButlerSetup {
     pub published: Arc<Published>,
     /// The disk side's numbers.
     pub disk: Arc<DiskPublished>,
+    /// What the disk side believes.
+    pub beliefs: Arc<Beliefs>,
     /// Commands.
     pub commands: Receiver<ButlerCommand>,
     /// To the committer.
@@ -84,6 +87,7 @@ struct Supply {
 /// One take's windows.
 struct TakeSupply {
     key: TakeKey,
+    belief: Arc<TakeBelief>,
     windows: ButlerCaptureWindows,
     memory: Memory,
     frame_bytes: usize,
@@ -177,10 +181,12 @@ impl Butler {
         let lead = plan::lead(setup.capture_share, takes.len(), widest, speed, setup.lead_ms, period_bytes);
         let (mut ends, mut supplies) = (Vec::with_capacity(takes.len()), Vec::with_capacity(takes.len()));
         for (index, take) in takes.iter().enumerate() {
+            let belief = setup.beliefs.take(take);
             let memory = match (setup.capture_path, files.get(index)) {
                 (CapturePath::Direct, Some(file)) => Memory::Take(Arc::clone(file)),
                 _ => {
                     let spool = Arc::new(spool::create(&setup.means.spool, take)?);
+                    belief.spooled(&spool);
                     self.waiting.push_back(CommitCommand::Spooled { take: take.key, spool: Arc::clone(&spool) });
                     Memory::Spool(spool)
                 }
@@ -189,6 +195,7 @@ impl Butler {
             ends.push(audio);
             supplies.push(TakeSupply {
                 key: take.key,
+                belief,
                 windows,
                 memory,
                 frame_bytes: take.frame_bytes(),
@@ -211,6 +218,7 @@ impl Butler {
             .is_some_and(|pass| pass.takes.iter().any(|take| take.windows.waiting() < limits::LEAD_WINDOWS_MIN))
         {
             for take in self.pass.take().iter().flat_map(|pass| &pass.takes) {
+                take.belief.abandoned();
                 let held: usize = take.out.iter().map(|span| span.bytes).sum();
                 self.setup.disk.spool_bytes.fetch_sub(held as u64, Relaxed);
             }
@@ -299,6 +307,7 @@ impl Butler {
                 DiskPublished::raise(&setup.disk.spool_bytes_peak, held);
                 take.next += span.frames;
                 take.out.push_back(span);
+                take.belief.supplied(span.offset, &window.map);
                 if take.windows.supply(window).is_err() {
                     debug_assert!(false, "room was asked for before");
                 }
@@ -348,6 +357,7 @@ impl Butler {
     /// is gone) are written from the spool, where the sound in them is.
     fn let_go(&mut self, pass: Supply, frames: Frames) {
         for take in pass.takes {
+            take.belief.abandoned();
             for span in take.out {
                 // Supplied after the last frame, or lost with its ring: what lies before the end was recorded.
                 let passed = FramePos(frames.0).since(span.start).min(span.frames);
@@ -405,15 +415,12 @@ impl TakeSupply {
     /// A window that comes back: unlocked at once, unmapped at once in `direct` (so that the kernel need not
     /// write-protect its pages) or when very much waits for the disk.
     fn take_up(&mut self, mut window: CaptureWindow, unmap: bool) -> CapturedSpan {
+        let offset = limits::DATA_OFFSET + window.start.0 * self.frame_bytes as u64;
+        let passed_bytes = window.passed.0 as usize * self.frame_bytes;
+        self.belief.collected(offset, passed_bytes, window.touched);
         window.map.unlock();
         let bytes = window.map.len();
         let keep = matches!(self.memory, Memory::Spool(_)) && !unmap;
-        CapturedSpan {
-            offset: limits::DATA_OFFSET + window.start.0 * self.frame_bytes as u64,
-            bytes,
-            passed_bytes: window.passed.0 as usize * self.frame_bytes,
-            touched: window.touched,
-            map: keep.then_some(window.map),
-        }
+        CapturedSpan { offset, bytes, passed_bytes, touched: window.touched, map: keep.then_some(window.map) }
     }
 }

@@ -22,6 +22,8 @@ use crate::run::{self, RunError, RunSetup, Running};
 use crate::session::session_file::{OpenSession, SessionError, folder_of, open_read_only};
 use crate::session::{Session, TakeState, TrackId};
 use crate::time::{Clock, FramePos, Frames, SampleRate};
+use crate::watch::sample::Sources;
+use crate::watch::watcher::Watcher;
 use keeper::Keeper;
 use pass::{PassReport, PassRun};
 use playback::Players;
@@ -137,6 +139,7 @@ pub struct Control {
     trouble: Option<String>,
     /// Files that lay in the session's folder when it was opened: no take gets a name of theirs.
     names_found: Vec<String>,
+    watcher: Option<Watcher>,
 }
 
 impl Control {
@@ -196,6 +199,7 @@ impl Control {
             spec,
             trouble: None,
             names_found,
+            watcher: None,
         })
     }
 
@@ -239,6 +243,20 @@ impl Control {
     /// The threads, their numbers and what they were granted.
     pub fn running(&self) -> &Running {
         &self.running
+    }
+
+    /// The residency of windows, sampled while something shows it. Its thread is started by the first call.
+    pub fn watcher(&mut self) -> io::Result<&Watcher> {
+        let watcher = match self.watcher.take() {
+            Some(watcher) => watcher,
+            None => Watcher::start(Sources {
+                beliefs: Arc::clone(&self.running.beliefs),
+                published: Arc::clone(&self.running.published),
+                disk: Arc::clone(&self.running.disk),
+                budget: Arc::clone(&self.running.budget),
+            })?,
+        };
+        Ok(self.watcher.insert(watcher))
     }
 
     /// The audio thread's numbers.

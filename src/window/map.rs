@@ -131,6 +131,11 @@ impl Mapping {
         self.raw.len()
     }
 
+    /// Where it is mapped, to ask the kernel about its pages. Good for nothing else.
+    pub fn address(&self) -> usize {
+        self.raw.as_ptr() as usize
+    }
+
     /// Never: a mapping has at least a page.
     pub fn is_empty(&self) -> bool {
         false

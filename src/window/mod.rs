@@ -2,8 +2,8 @@
 //! time. Thread: butler and read-ahead build them, audio fills or plays them, butler takes them back.
 //!
 //! This is the one module that may say `unsafe`: [`map`] maps, populates and locks, [`guard`] catches the
-//! SIGBUS of a file that shrank, [`process`] populates the program's own memory. The two ends of a ring of
-//! windows ([`capture`], [`playback`]) are safe code.
+//! SIGBUS of a file that shrank, [`process`] populates the program's own memory, [`residency`] asks the kernel
+//! about pages. The two ends of a ring of windows ([`capture`], [`playback`]) are safe code.
 
 pub mod budget;
 pub mod capture;
@@ -11,6 +11,7 @@ pub mod guard;
 pub mod map;
 pub mod playback;
 pub mod process;
+pub mod residency;
 
 use crate::limits;
 use std::io;

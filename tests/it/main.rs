@@ -16,5 +16,7 @@ mod stress;
 mod tidy;
 // What the end-to-end tests share: the program, sessions, the ramp.
 mod util;
+// What the watcher makes of real recordings and playback.
+mod watch;
 // The audio thread's rules, one period at a time: no allocation, no page fault, no wait, no system call.
 mod witness;

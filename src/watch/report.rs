@@ -1,0 +1,173 @@
+//! The last minute as a document: what was believed, what the kernel said, figures. Thread: any.
+
+use super::sample::{Row, RowKey, Sample};
+use super::state::Cell;
+use serde::Serialize;
+use std::sync::Arc;
+
+/// Samples of a report at the most: a minute twice a second.
+const SAMPLES_MAX: usize = 120;
+
+/// See [`report`].
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// `faultless-residency`.
+    pub kind: &'static str,
+    /// 1.
+    pub version: u32,
+    /// What the letters of [`ReportRow`] mean.
+    pub legend: &'static str,
+    /// Seconds from the first sample to the last one.
+    pub seconds: f64,
+    /// Samples that were taken in that time.
+    pub samples_taken: usize,
+    /// Cells that disagreed, summed over all samples that were taken.
+    pub disagreements: usize,
+    /// Every so many of them.
+    pub samples: Vec<ReportSample>,
+}
+
+/// One sample.
+#[derive(Clone, Debug, Serialize)]
+pub struct ReportSample {
+    /// Milliseconds since the session was opened.
+    pub at_ms: u64,
+    /// Microseconds that the sample took.
+    pub took_us: u32,
+    /// The playhead, a timeline frame.
+    pub position: u64,
+    /// Faults of the audio thread without the disk, since it was started; `null`: not known.
+    pub minor_faults: Option<u64>,
+    /// Those that waited for the disk.
+    pub major_faults: Option<u64>,
+    /// Bytes that the program believes are locked, and that the kernel says are.
+    pub locked_bytes: [u64; 2],
+    /// Bytes of the takes that are dirty, in writeback, in the page cache.
+    pub cache_bytes: [u64; 3],
+    /// Bytes that wait for the disk.
+    pub backlog_bytes: u64,
+    /// Bytes in the spool.
+    pub spool_bytes: u64,
+    /// Frames of lead in capture and in playback; `null` while there is none.
+    pub lead_frames: [Option<u64>; 2],
+    /// Microseconds of the longest commit, making of a window, and beat.
+    pub longest_us: [u64; 3],
+    /// The rows.
+    pub rows: Vec<ReportRow>,
+}
+
+/// One row.
+#[derive(Clone, Debug, Serialize)]
+pub struct ReportRow {
+    /// `take UUID` or `slot N`.
+    pub row: String,
+    /// The file.
+    pub file: String,
+    /// Byte of the file where the first cell begins.
+    pub first_byte: u64,
+    /// Bytes of a cell.
+    pub bytes_per_cell: u64,
+    /// Byte of the file that the position has come to.
+    pub head_byte: u64,
+    /// Byte of the file up to which windows are out.
+    pub lead_byte: u64,
+    /// What is believed, in runs: `12L3R`.
+    pub believed: String,
+    /// What the kernel says, likewise.
+    pub kernel: String,
+    /// What the map shows, likewise.
+    pub shown: String,
+    /// Cells that disagree.
+    pub disagreements: usize,
+}
+
+const LEGEND: &str = "believed, shown: - nothing, o on disk, c cached, r resident, L locked, R recorded (waits for the \
+     disk), w writeback, P write-protected (inferred), C committed, D durable, s silence. kernel: - does not say, \
+     a absent, c cached, m mapped, d dirty, w writeback, P write-protected (inferred), s swapped";
+
+/// A report of `history`, oldest first, thinned evenly; the last sample is always in it.
+pub fn report(history: &[Arc<Sample>]) -> Report {
+    let step = history.len().div_ceil(SAMPLES_MAX).max(1);
+    let thinned = history.iter().rev().step_by(step).map(|sample| report_sample(sample));
+    let mut samples: Vec<ReportSample> = thinned.collect();
+    samples.reverse();
+    let ends = history.first().zip(history.last());
+    Report {
+        kind: "faultless-residency",
+        version: 1,
+        legend: LEGEND,
+        seconds: ends.map_or(0.0, |(first, last)| (last.at.0 - first.at.0) as f64 / 1000.0),
+        samples_taken: history.len(),
+        disagreements: history.iter().map(|sample| sample.disagreements()).sum(),
+        samples,
+    }
+}
+
+fn report_sample(sample: &Sample) -> ReportSample {
+    let figures = &sample.figures;
+    ReportSample {
+        at_ms: sample.at.0,
+        took_us: sample.took_us,
+        position: sample.position,
+        minor_faults: figures.minor_faults,
+        major_faults: figures.major_faults,
+        locked_bytes: [figures.locked_bytes_believed, figures.locked_bytes_kernel],
+        cache_bytes: [figures.dirty_bytes, figures.writeback_bytes, figures.cached_bytes],
+        backlog_bytes: figures.backlog_bytes,
+        spool_bytes: figures.spool_bytes,
+        lead_frames: [figures.lead_frames, figures.play_lead_frames],
+        longest_us: [figures.commit_us_max, figures.supply_us_max, figures.beat_us_max],
+        rows: sample.rows.iter().map(report_row).collect(),
+    }
+}
+
+fn report_row(row: &Row) -> ReportRow {
+    ReportRow {
+        row: match row.key {
+            RowKey::Take { uuid, .. } => format!("take {uuid}"),
+            RowKey::Slot(slot) => format!("slot {slot}"),
+        },
+        file: row.path.display().to_string(),
+        first_byte: row.first_byte,
+        bytes_per_cell: row.bytes_per_cell,
+        head_byte: row.head_byte,
+        lead_byte: row.lead_byte,
+        believed: runs(&row.cells, |cell| cell.believed().letter()),
+        kernel: runs(&row.cells, |cell| cell.kernel().letter()),
+        shown: runs(&row.cells, |cell| cell.shown().letter()),
+        disagreements: row.cells.iter().filter(|cell| cell.disagrees()).count(),
+    }
+}
+
+/// `aaab` as `3a1b`.
+fn runs(cells: &[Cell], letter: impl Fn(Cell) -> char) -> String {
+    let letters: Vec<char> = cells.iter().map(|cell| letter(*cell)).collect();
+    let mut text = String::new();
+    for run in letters.chunk_by(|a, b| a == b) {
+        text.push_str(&run.len().to_string());
+        text.push(run[0]);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::state::{Kernel, PageState};
+    use super::*;
+
+    #[test]
+    fn cells_are_written_in_runs() {
+        let cell = |state| Cell::new(state, Kernel::Mapped, false);
+        let cells = [PageState::Durable, PageState::Durable, PageState::Recorded, PageState::Locked].map(cell);
+        assert_eq!(runs(&cells, |cell| cell.believed().letter()), "2D1R1L");
+        assert_eq!(runs(&cells, |cell| cell.kernel().letter()), "4m");
+        assert_eq!(runs(&[], |cell| cell.kernel().letter()), "");
+    }
+
+    #[test]
+    fn no_history_is_an_empty_report() {
+        let json = serde_json::to_value(report(&[])).unwrap();
+        assert_eq!((&json["kind"], &json["version"]), (&"faultless-residency".into(), &1.into()));
+        assert_eq!(json["samples"].as_array().map(Vec::len), Some(0));
+    }
+}

@@ -1,0 +1,163 @@
+//! What the kernel says about pages: which are in memory, mapped, dirty, on their way to the disk. Thread: watcher.
+//! Never the audio thread.
+#![expect(unsafe_code, reason = "system calls that fill buffers of ours")]
+
+use crate::limits::PAGE_BYTES;
+use std::fs::File;
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::FileExt;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+/// `cachestat(2)`, Linux 6.5: the same number on every architecture that has a desktop.
+const SYS_CACHESTAT: libc::c_long = 451;
+
+/// The kernel has said that it has no `cachestat`: it is not asked again.
+static NO_CACHESTAT: AtomicBool = AtomicBool::new(false);
+
+/// What the page cache holds of a stretch of a file, in pages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct CacheStat {
+    /// In memory.
+    pub cached: u64,
+    /// In memory and newer than on the disk.
+    pub dirty: u64,
+    /// On their way to the disk.
+    pub writeback: u64,
+    /// No longer in memory; for memory files, swapped out.
+    pub evicted: u64,
+    /// Among them those that were evicted a short while ago.
+    pub recently_evicted: u64,
+}
+
+/// The argument of `cachestat`.
+#[repr(C)]
+struct CacheRange {
+    offset: u64,
+    bytes: u64,
+}
+
+/// What the page cache holds of bytes `offset..offset + bytes` of a file. `Unsupported`: this kernel cannot say.
+/// `PermissionDenied`: it does not say it about files that are neither ours nor writable.
+///
+/// The kernel counts without touching a page or a lock of the file system: some 4 µs per MiB.
+pub fn cachestat(file: &File, offset: u64, bytes: u64) -> io::Result<CacheStat> {
+    if bytes == 0 {
+        // The kernel takes nought for "to the end".
+        return Ok(CacheStat::default());
+    }
+    if NO_CACHESTAT.load(Relaxed) {
+        return Err(io::ErrorKind::Unsupported.into());
+    }
+    let (range, mut stat) = (CacheRange { offset, bytes }, CacheStat::default());
+    // SAFETY: both structures have the layout of the kernel's (5 and 2 words), live for the call, and `stat` is ours.
+    let done = unsafe { libc::syscall(SYS_CACHESTAT, file.as_raw_fd(), &raw const range, &raw mut stat, 0_u32) };
+    if done == 0 {
+        return Ok(stat);
+    }
+    let error = io::Error::last_os_error();
+    if error.raw_os_error() == Some(libc::ENOSYS) {
+        NO_CACHESTAT.store(true, Relaxed);
+        return Err(io::ErrorKind::Unsupported.into());
+    }
+    Err(error)
+}
+
+/// Whether this kernel has [`cachestat`], as far as is known.
+pub fn has_cachestat() -> bool {
+    !NO_CACHESTAT.load(Relaxed)
+}
+
+/// For each page from `address` on, which is a page's, whether it is mapped or in the page cache: bit 0 of a byte of
+/// `pages`. A range that is not mapped is an error and harms nobody.
+pub fn mincore(address: usize, pages: &mut [u8]) -> io::Result<()> {
+    if pages.is_empty() {
+        return Ok(());
+    }
+    let bytes = pages.len() * PAGE_BYTES;
+    // SAFETY: the kernel reads its page tables only, whatever lies at the address, and fills one byte for each page.
+    let done = unsafe { libc::mincore(address as *mut libc::c_void, bytes, pages.as_mut_ptr()) };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// This process's page table, as `/proc/self/pagemap` shows it.
+#[derive(Debug)]
+pub struct Pagemap {
+    file: File,
+    words: Vec<u8>,
+}
+
+impl Pagemap {
+    const WORD: usize = size_of::<u64>();
+
+    /// Opens it.
+    pub fn open() -> io::Result<Pagemap> {
+        Ok(Pagemap { file: File::open("/proc/self/pagemap")?, words: Vec::new() })
+    }
+
+    /// For each of `pages` pages from `address` on, which is a page's, whether it is mapped and in memory: an access to
+    /// it takes no fault but that of a write-protected page. Pages that are not mapped at all are not in memory.
+    pub fn present(&mut self, address: usize, pages: usize) -> io::Result<impl Iterator<Item = bool> + '_> {
+        self.words.resize(pages * Self::WORD, 0);
+        self.file.read_exact_at(&mut self.words, (address / PAGE_BYTES * Self::WORD) as u64)?;
+        // Bit 63 of a little-endian word.
+        Ok(self.words.chunks_exact(Self::WORD).map(|word| word[Self::WORD - 1] & 0x80 != 0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::window::map::{Mapping, Populate};
+
+    /// A file on the disk that the tests are built on: tmpfs writes nothing back, so it proves nothing here.
+    fn file(pages: u64) -> File {
+        let program = std::env::current_exe().unwrap();
+        let file = tempfile::tempfile_in(program.parent().unwrap()).unwrap();
+        file.set_len(pages * PAGE_BYTES as u64).unwrap();
+        file
+    }
+
+    fn present(address: usize, pages: usize) -> Vec<bool> {
+        Pagemap::open().unwrap().present(address, pages).unwrap().collect()
+    }
+
+    #[test]
+    fn a_page_is_present_after_it_was_populated_and_not_before() {
+        let file = file(4);
+        let mut map = Mapping::writable(&file, 0, 4 * PAGE_BYTES).unwrap();
+        assert_eq!(present(map.address(), 4), [false; 4]);
+        let mut pages = [0; 4];
+        mincore(map.address(), &mut pages).unwrap();
+        assert_eq!(pages.map(|page| page & 1), [0; 4]);
+        map.populate(Populate::Advise).unwrap();
+        assert_eq!(present(map.address(), 4), [true; 4]);
+        mincore(map.address(), &mut pages).unwrap();
+        assert_eq!(pages.map(|page| page & 1), [1; 4]);
+    }
+
+    #[test]
+    fn an_armed_page_is_dirty_until_it_is_written_and_again_after_a_store() {
+        let file = file(4);
+        let mut map = Mapping::writable(&file, 0, 4 * PAGE_BYTES).unwrap();
+        map.populate(Populate::Advise).unwrap();
+        let Ok(stat) = cachestat(&file, 0, 4 * PAGE_BYTES as u64) else { return };
+        assert_eq!((stat.cached, stat.dirty, stat.writeback), (4, 4, 0));
+        file.sync_data().unwrap();
+        let stat = cachestat(&file, 0, 4 * PAGE_BYTES as u64).unwrap();
+        assert_eq!((stat.cached, stat.dirty, stat.writeback), (4, 0, 0));
+        map.bytes_mut()[PAGE_BYTES] = 1;
+        let dirty: Vec<u64> =
+            (0..4).map(|page| cachestat(&file, page * PAGE_BYTES as u64, PAGE_BYTES as u64).unwrap().dirty).collect();
+        assert_eq!(dirty, [0, 1, 0, 0]);
+    }
+
+    #[test]
+    fn what_is_not_mapped_is_an_error_and_harms_nobody() {
+        assert!(mincore(PAGE_BYTES, &mut [0; 2]).is_err());
+        assert!(mincore(PAGE_BYTES + 1, &mut [0; 2]).is_err());
+        assert_eq!(present(PAGE_BYTES, 2), [false; 2]);
+        assert_eq!(cachestat(&file(1), 0, 0).unwrap(), CacheStat::default());
+    }
+}
