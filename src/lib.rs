@@ -18,6 +18,7 @@ pub mod format;
 pub mod histogram;
 pub mod wav;
 pub mod session;
+pub mod peaks;
 pub mod rt;
 pub mod device;
 pub mod window;

@@ -22,6 +22,7 @@ const DIRECTION: &[(&str, &[&str])] = &[
     ("histogram", &[]),
     ("wav", &["format", "limits"]),
     ("session", &["time", "format", "limits"]),
+    ("peaks", &["wav", "format", "limits"]),
     ("rt", &["time", "limits"]),
     ("window", &["time", "format", "limits"]),
     ("device", &["format", "time", "limits", "rt", "window"]),
@@ -41,6 +42,7 @@ const DIRECTION: &[(&str, &[&str])] = &[
             "heard",
             "export",
             "watch",
+            "peaks",
             "butler",
             "engine",
             "message",
@@ -62,7 +64,7 @@ const DIRECTION: &[(&str, &[&str])] = &[
             "time", "format", "limits",
         ],
     ),
-    ("ui", &["control", "export", "watch", "message", "device.items", "session", "time", "format", "limits"]),
+    ("ui", &["control", "export", "watch", "peaks", "message", "device.items", "session", "time", "format", "limits"]),
 ];
 
 /// Files that stand above the direction, and whose header names no thread: they name them all.
