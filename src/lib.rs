@@ -8,6 +8,7 @@
 //! | butler | supply and collection of capture windows | tmpfs (in `direct`: the disk) |
 //! | read-ahead | supply and collection of playback windows | disk reads |
 //! | committer | open takes: data, headers, durability, reserve | disk writes |
+//! | peaks-build, -live, -read | waveforms and their caches | the disk |
 //! | control | the session, the snapshot that a face draws | nothing |
 //!
 //! Modules stand in reading order.

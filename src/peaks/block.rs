@@ -51,6 +51,8 @@ pub(super) struct Block {
     stride: usize,
     samples: bool,
     len: AtomicUsize,
+    /// Frames that the last entry was made with, all before it included; no limit where it grows with the take.
+    frames: u64,
 }
 
 impl Block {
@@ -61,14 +63,15 @@ impl Block {
 
     fn new(channels: usize, stride: usize, samples: bool) -> Block {
         let values = (0..channels * stride).map(|_| AtomicU32::new(0)).collect();
-        Block { values, stride, samples, len: AtomicUsize::new(0) }
+        Block { values, stride, samples, len: AtomicUsize::new(0), frames: u64::MAX }
     }
 
     /// Interleaved `samples` as a block of `scale`, as far as they go.
     pub(super) fn from_samples(scale: Scale, channels: usize, samples: &[f32]) -> Block {
         let frames = samples.len() / channels;
         let per = scale.frames() as usize;
-        let block = Block::new(channels, frames.div_ceil(per), scale == Scale::Sample);
+        let mut block = Block::new(channels, frames.div_ceil(per), scale == Scale::Sample);
+        block.frames = frames as u64;
         if scale == Scale::Sample {
             for (at, frame) in samples.chunks_exact(channels).enumerate() {
                 for (channel, sample) in frame.iter().enumerate() {
@@ -92,6 +95,11 @@ impl Block {
     /// Entries of each channel that are there.
     pub(super) fn len(&self) -> usize {
         self.len.load(Acquire)
+    }
+
+    /// Whether entry `end - 1` and all before it are what they are in a take that has `frames` from here on.
+    pub(super) fn has(&self, scale: Scale, end: usize, frames: u64) -> bool {
+        end <= self.len() && (end as u64 * scale.frames()).min(frames) <= self.frames
     }
 
     /// Lets readers see the first `len` entries.

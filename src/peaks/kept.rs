@@ -117,7 +117,8 @@ impl Finer for Finder<'_> {
         over_blocks(scale, first, end, |index, first, end| {
             let channel = self.channel;
             let block = self.block(scale, index)?;
-            if block.len() < end {
+            let frames = self.pyramid.frames().saturating_sub(index * scale.block_frames());
+            if !block.has(scale, end, frames) {
                 // The take has grown since.
                 self.ask(scale, index);
                 return None;
@@ -166,5 +167,26 @@ impl Finder<'_> {
             self.kept.asked.remove(&key);
             self.common.end();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_has_a_bound_and_what_was_used_last_stays() {
+        let mut kept = Kept::default();
+        let key = |index| Key { number: 1, scale: Scale::Fine, index };
+        let count = 2 * PEAK_BLOCK_BYTES_MAX as u64 / (4 * Scale::Fine.block_entries() as u64);
+        for index in 0..count {
+            kept.put(key(index), Arc::new(Block::entries(1, Scale::Fine.block_entries())));
+            assert!(kept.get(key(0)).is_some(), "it is looked at all the time");
+            assert!(kept.bytes() <= PEAK_BLOCK_BYTES_MAX);
+        }
+        assert!(kept.get(key(1)).is_none() && kept.get(key(count - 1)).is_some());
+        assert_eq!(kept.bytes(), kept.blocks.values().map(|slot| cost(&slot.block)).sum::<usize>());
+        kept.forget(1);
+        assert_eq!(kept.bytes(), 0);
     }
 }

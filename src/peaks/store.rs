@@ -45,7 +45,8 @@ pub struct LiveTake {
     pub rate: u32,
     /// Byte of the WAV at which its sound starts.
     pub data_offset: u64,
-    /// Frames of it that are recorded, asked some ten times a second from another thread; `u64::MAX`: not known now.
+    /// Frames of it that are recorded, asked some ten times a second from another thread; `u64::MAX`: not known now. If
+    /// it ever counts frames of another take, the waveform is made anew when the take has ended.
     pub frames: Arc<dyn Fn() -> u64 + Send + Sync>,
 }
 
@@ -82,7 +83,7 @@ pub enum State {
     Live,
     /// It is whole.
     Ready,
-    /// The WAV can't be read, or not to its end. What was read is drawn.
+    /// The WAV can't be read, or not to its end. What was read is drawn; [`PeakStore::forget`] lets it be wanted again.
     Failed {
         /// The file, the reason, what to do.
         reason: String,

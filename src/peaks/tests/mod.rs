@@ -18,7 +18,9 @@ use uuid::Uuid;
 
 /// A session's folder without a session.
 fn folder() -> tempfile::TempDir {
-    let folder = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR").to_owned() + "/target").unwrap();
+    let disk = Path::new(env!("CARGO_MANIFEST_DIR")).join("target");
+    fs::create_dir_all(&disk).unwrap();
+    let folder = tempfile::tempdir_in(disk).unwrap();
     for name in ["audio", "trash", "peaks"] {
         fs::create_dir(folder.path().join(name)).unwrap();
     }
