@@ -96,3 +96,17 @@ fn resident_kib() -> i64 {
     let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap();
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
+
+#[test]
+fn the_builder_runs_when_nobody_else_does() {
+    const SCHED_IDLE: &str = "5";
+    let folder = folder();
+    let _store = PeakStore::start(folder.path()).unwrap();
+    until(|| {
+        let tasks = fs::read_dir("/proc/self/task").unwrap().flatten();
+        let stats = tasks.filter_map(|task| fs::read_to_string(task.path().join("stat")).ok());
+        // The policy is field 41; the name in brackets is field 2.
+        let policy = |stat: &str| stat.rsplit_once(')')?.1.split_whitespace().nth(38).map(str::to_owned);
+        stats.filter(|stat| stat.contains("(peaks-build)")).any(|stat| policy(&stat).as_deref() == Some(SCHED_IDLE))
+    });
+}
