@@ -9,6 +9,7 @@
 //! | read-ahead | supply and collection of playback windows | disk reads |
 //! | committer | open takes: data, headers, durability, reserve | disk writes |
 //! | watcher | residency samples, only while something shows them | the kernel's page tables |
+//! | peaks-build, -live, -read | waveforms and their caches | the disk |
 //! | control | the session, the snapshot that a face draws | nothing |
 //!
 //! Modules stand in reading order.
@@ -19,6 +20,7 @@ pub mod format;
 pub mod histogram;
 pub mod wav;
 pub mod session;
+pub mod peaks;
 pub mod rt;
 pub mod device;
 pub mod window;

@@ -110,6 +110,30 @@ pub const DECLICK_FRAMES: u32 = 256;
 /// Bytes after which a RIFF file must carry 64-bit sizes (RF64, EBU Tech 3306).
 pub const RIFF_BYTES_MAX: u64 = u32::MAX as u64;
 
+/// Frames of one entry of a waveform's base level, the finest that is stored.
+pub const PEAK_BASE_FRAMES: usize = 256;
+
+/// Frames of one entry where a waveform is drawn finer than its base: worked out from the sound when asked for.
+pub const PEAK_FINE_FRAMES: usize = 16;
+
+/// Entries of one block of a waveform's finer levels, the unit in which they are stored, read and kept.
+pub const PEAK_BLOCK_ENTRIES: usize = 4096;
+
+/// Frames of one block of samples that are kept to be drawn one by one.
+pub const PEAK_SAMPLE_FRAMES: usize = 16 * 1024;
+
+/// Bytes of blocks that all waveforms together keep; the coarse levels, 0.9 MB per hour and channel, come on top.
+pub const PEAK_BLOCK_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Blocks that may be asked for and not be there yet. What is not asked for now is asked for at the next drawing.
+pub const PEAK_REQUESTS_MAX: usize = 128;
+
+/// Frames of a take that are drawn, 99 hours at 48 kHz: no header makes anybody allocate for more.
+pub const PEAK_FRAMES_MAX: u64 = 1 << 34;
+
+/// Frames behind the record position that a growing waveform stays: one block of the engine may still be on its way.
+pub const PEAK_LAG_FRAMES: u64 = BLOCK_FRAMES_MAX as u64;
+
 const _: () = assert!(PAGE_BYTES.is_power_of_two());
 const _: () = assert!(
     WINDOW_BYTES_DEFAULT.is_multiple_of(PAGE_BYTES) && WINDOW_BYTES_MIN.is_multiple_of(PAGE_BYTES),
@@ -126,3 +150,15 @@ const _: () =
 const _: () = assert!(2 * RING_WINDOWS <= BELIEF_SPANS_MAX, "every window that is out is believed in");
 const _: () = assert!(PERIOD_FRAMES_MIN <= BLOCK_FRAMES_MAX && BLOCK_FRAMES_MAX <= PERIOD_FRAMES_MAX);
 const _: () = assert!(DECLICK_FRAMES as u64 * 1000 / (RATE_HZ_MIN as u64) < 50, "a declick is short");
+const _: () = assert!(
+    PEAK_BASE_FRAMES.is_power_of_two() && PEAK_FINE_FRAMES.is_power_of_two() && PEAK_FINE_FRAMES < PEAK_BASE_FRAMES
+);
+const _: () = assert!(
+    PEAK_BLOCK_ENTRIES.is_multiple_of(4) && PEAK_SAMPLE_FRAMES.is_multiple_of(PEAK_FINE_FRAMES),
+    "an entry of any level lies in one block of the level below"
+);
+const _: () = assert!(
+    64 * TAKE_CHANNEL_COUNT_MAX * 4 * (4096 * PEAK_BASE_FRAMES / PEAK_FINE_FRAMES) <= 2 * PEAK_BLOCK_BYTES_MAX
+        && 64 * 4 * (4096 * PEAK_FINE_FRAMES + PEAK_SAMPLE_FRAMES) <= PEAK_BLOCK_BYTES_MAX,
+    "64 waveforms, 4096 columns wide, are held at any zoom: what is seen does not push out what is seen"
+);

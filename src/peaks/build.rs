@@ -1,0 +1,158 @@
+//! Builds waveforms from finished WAVs, and writes every cache. Thread: peaks-build, which runs when nobody else does.
+
+use super::block::Scale;
+use super::cache::{Fingerprint, Writer};
+use super::pyramid::{Grower, Pyramid};
+use super::source;
+use super::worker::{Common, Job, Shared, Stage};
+use crate::limits::{PEAK_FRAMES_MAX, TAKE_CHANNEL_COUNT_MAX};
+use crossbeam_channel::Receiver;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Release;
+use thread_priority::{NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy};
+
+/// Frames that are read at once.
+const PIECE_FRAMES: usize = 64 * 1024;
+
+/// Pieces after which a face is told that there is more to draw: some 22 s of sound.
+const PIECES_A_BUMP: usize = 16;
+
+pub(super) struct Builder {
+    common: Arc<Common>,
+    jobs: Receiver<Job>,
+    /// Caches of growing takes.
+    open: Vec<(Arc<Shared>, Option<Writer>)>,
+    samples: Vec<f32>,
+}
+
+impl Builder {
+    pub(super) fn new(common: Arc<Common>, jobs: Receiver<Job>) -> Builder {
+        Builder { common, jobs, open: Vec::new(), samples: Vec::new() }
+    }
+
+    /// Works until nobody can ask for anything. When the store is dropped, what was recorded is still saved.
+    pub(super) fn run(mut self) {
+        let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
+        // A sandbox may refuse; then it is a thread like the others.
+        thread_priority::set_thread_priority_and_policy(thread_priority::thread_native_id(), ThreadPriority::Min, idle)
+            .ok();
+        while let Ok(job) = self.jobs.recv() {
+            self.open.retain(|(take, _)| !take.is_forgotten());
+            match job {
+                Job::Build(take) => {
+                    self.build(&take);
+                    self.common.bump(&take);
+                    self.common.end();
+                }
+                Job::Flush(take) => self.flush(&take),
+                Job::Save(take) => {
+                    self.save(&take);
+                    self.common.end();
+                }
+            }
+        }
+    }
+
+    fn build(&mut self, take: &Shared) {
+        if self.common.is_quitting() || take.is_forgotten() {
+            return;
+        }
+        let mut reader = match source::open(&take.wav()) {
+            Ok(reader) => reader,
+            Err(error) => return take.fail(error.to_string()),
+        };
+        let channels = usize::from(reader.layout().channels);
+        if TAKE_CHANNEL_COUNT_MAX < channels {
+            return take.fail(format!("{}: {channels} channels, takes have one or two", reader.path().display()));
+        }
+        let (rate, frames) = (reader.layout().rate, reader.layout().frames.min(PEAK_FRAMES_MAX));
+        // Taken before the sound is read: what changes the file meanwhile makes the cache one to be built again.
+        let wav = std::fs::metadata(reader.path()).ok().map(|data| Fingerprint::of(&data));
+        let mut grower = Grower::new(channels);
+        take.of.store(frames, Release);
+        take.set_pyramid(grower.pyramid());
+        take.set_stage(Stage::Building);
+        // Without a cache the base is worked out again whenever somebody looks.
+        let mut writer = Writer::create(&self.common.peaks, take.take).ok();
+        let mut at = 0;
+        for piece in 1.. {
+            if self.common.is_quitting() || take.is_forgotten() {
+                return;
+            }
+            self.samples.resize(PIECE_FRAMES.min((frames - at) as usize) * channels, 0.0);
+            let read = match reader.read_frames(at, &mut self.samples) {
+                Ok(read) => read,
+                Err(error) => return take.fail(error.to_string()),
+            };
+            if read == 0 {
+                break;
+            }
+            grower.push(&self.samples[..read * channels]);
+            at += read as u64;
+            write_blocks(take, grower.pyramid(), &mut writer, false);
+            if piece % PIECES_A_BUMP == 0 {
+                self.common.bump(take);
+            }
+        }
+        write_blocks(take, grower.pyramid(), &mut writer, true);
+        if let (Some(writer), Some(wav)) = (writer, wav)
+            && writer.finish(grower.pyramid(), rate, wav).is_ok()
+        {
+            take.saved.store(true, Release);
+        }
+        grower.pyramid().release(u64::MAX);
+        take.set_stage(Stage::Ready);
+    }
+
+    /// The cache of a growing take.
+    fn writer(&mut self, take: &Arc<Shared>) -> &mut Option<Writer> {
+        let at = self.open.iter().position(|(other, _)| Arc::ptr_eq(other, take)).unwrap_or_else(|| {
+            self.open.push((Arc::clone(take), Writer::create(&self.common.peaks, take.take).ok()));
+            self.open.len() - 1
+        });
+        &mut self.open[at].1
+    }
+
+    fn flush(&mut self, take: &Arc<Shared>) {
+        if let Some(pyramid) = take.pyramid().filter(|_| !take.is_forgotten()) {
+            write_blocks(take, &pyramid, self.writer(take), false);
+        }
+    }
+
+    fn save(&mut self, take: &Arc<Shared>) {
+        let (Some(pyramid), Some(live)) = (take.pyramid().filter(|_| !take.is_forgotten()), &take.live) else { return };
+        let mut writer = self.writer(take).take();
+        self.open.retain(|(other, _)| !Arc::ptr_eq(other, take));
+        write_blocks(take, &pyramid, &mut writer, true);
+        let wav = std::fs::metadata(source::found(&take.wav())).ok().map(|data| Fingerprint::of(&data));
+        if let (Some(writer), Some(wav)) = (writer, wav)
+            && writer.finish(&pyramid, live.rate, wav).is_ok()
+        {
+            take.saved.store(true, Release);
+        }
+        pyramid.release(u64::MAX);
+    }
+}
+
+/// Moves the blocks of the base that are whole, or all of them, from memory to the cache. A cache that can't be written
+/// is given up, and its blocks with it: they are worked out from the WAV when somebody looks.
+fn write_blocks(take: &Shared, pyramid: &Pyramid, writer: &mut Option<Writer>, all: bool) {
+    let frames = pyramid.frames();
+    let blocks = if all { frames.div_ceil(Scale::Base.block_frames()) } else { frames / Scale::Base.block_frames() };
+    while let Some(cache) = writer.as_mut().filter(|cache| cache.blocks() < blocks) {
+        let block = pyramid.resident_surely(cache.blocks());
+        let written =
+            block.ok_or(io::ErrorKind::NotFound.into()).and_then(|block| cache.append(pyramid.channels(), &block));
+        if written.is_err() {
+            *writer = None;
+            take.part_blocks.store(0, Release);
+            break;
+        }
+        if !all {
+            take.part_blocks.store(cache.blocks() as u32, Release);
+        }
+    }
+    // The newest whole one is likely to be looked at: it stays for as long as it is followed by less than a block.
+    pyramid.release(blocks.saturating_sub(1));
+}

@@ -1,0 +1,144 @@
+//! Columns of a screen from the levels of a waveform. Thread: any that draws.
+
+use super::block::{SCALES, Scale};
+use super::pyramid::{Extent, LEVELS, Pyramid, level_frames};
+
+/// The lowest and highest sample that fall into one column of the screen.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Column {
+    /// -1.0 to 1.0, not above `max`; above it if the column is empty.
+    pub min: f32,
+    /// See `min`.
+    pub max: f32,
+}
+
+impl Column {
+    /// A column beyond either end of the sound.
+    pub const EMPTY: Column = Column { min: f32::INFINITY, max: f32::NEG_INFINITY };
+
+    /// Whether there is nothing to draw.
+    pub fn is_empty(self) -> bool {
+        self.max < self.min
+    }
+
+    /// Whether the sound reaches full scale, or, stored as float, goes beyond.
+    pub fn is_clipped(self) -> bool {
+        !self.is_empty() && (1.0 <= self.max || self.min <= -1.0)
+    }
+}
+
+impl From<Extent> for Column {
+    fn from(extent: Extent) -> Column {
+        Column { min: extent.min, max: extent.max }
+    }
+}
+
+/// The finer levels, wherever they are kept.
+pub(super) trait Finer {
+    /// Lowest and highest of the entries `first..end` of `scale`, at least one. None if they are not at hand.
+    fn fold(&mut self, scale: Scale, first: u64, end: u64) -> Option<Extent>;
+}
+
+/// Fills `out` with columns of `frames_per_column` from `from` on. Each entry of the level that fits falls into
+/// one column, that in which it starts; a column in which none starts shows the one that goes on there. Returns
+/// whether every column came from the level that fits, or the finest there is below it.
+pub(super) fn draw(
+    pyramid: &Pyramid,
+    channel: usize,
+    (from, frames_per_column): (f64, f64),
+    out: &mut [Column],
+    finer: &mut impl Finer,
+) -> bool {
+    let frames = pyramid.frames();
+    if channel >= pyramid.channels() || !from.is_finite() || !frames_per_column.is_finite() || frames_per_column <= 0.0
+    {
+        out.fill(Column::EMPTY);
+        return true;
+    }
+    let finest = SCALES.iter().rposition(|scale| scale.frames() as f64 <= frames_per_column).unwrap_or(0);
+    let level = (0..LEVELS).rposition(|level| level_frames(level) as f64 <= frames_per_column);
+    let mut exact = true;
+    for (at, column) in out.iter_mut().enumerate() {
+        let span = (from + at as f64 * frames_per_column, from + (at + 1) as f64 * frames_per_column);
+        if span.1 <= 0.0 || frames as f64 <= span.0 {
+            *column = Column::EMPTY;
+            continue;
+        }
+        let mut found = None;
+        if level.is_none() {
+            for scale in &SCALES[finest..] {
+                let (first, end) = entries(span, scale.frames(), frames);
+                found = finer.fold(*scale, first, end);
+                if found.is_some() {
+                    break;
+                }
+                exact = false;
+            }
+        }
+        *column = Column::from(found.unwrap_or_else(|| {
+            let level = level.unwrap_or(0);
+            let (first, end) = entries(span, level_frames(level), frames);
+            pyramid.fold(channel, level, first, end).extent()
+        }));
+    }
+    exact
+}
+
+/// The entries of `per` frames that start within `span`, of a take of `frames`; the one that goes on there if none
+/// does. The span begins before the last frame and ends after the first.
+fn entries((from, to): (f64, f64), per: u64, frames: u64) -> (u64, u64) {
+    let count = frames.div_ceil(per);
+    let first = (from.max(0.0) / per as f64).ceil() as u64;
+    let end = ((to / per as f64).ceil() as u64).min(count);
+    if first < end {
+        return (first, end);
+    }
+    let going_on = ((from.max(0.0) / per as f64) as u64).min(count - 1);
+    (going_on, going_on + 1)
+}
+
+/// Nothing but what is in memory with the pyramid.
+pub(super) struct Resident<'a> {
+    pub(super) pyramid: &'a Pyramid,
+    pub(super) channel: usize,
+}
+
+impl Finer for Resident<'_> {
+    fn fold(&mut self, scale: Scale, first: u64, end: u64) -> Option<Extent> {
+        if scale != Scale::Base {
+            return None;
+        }
+        over_blocks(scale, first, end, |index, first, end| {
+            let block = self.pyramid.resident(index)?;
+            (end <= block.len()).then(|| block.fold(self.channel, first, end))
+        })
+    }
+}
+
+/// Goes through the blocks that hold the entries `first..end`: `fold(block, first, end)` with places in it.
+pub(super) fn over_blocks(
+    scale: Scale,
+    first: u64,
+    end: u64,
+    mut fold: impl FnMut(u64, usize, usize) -> Option<Extent>,
+) -> Option<Extent> {
+    let size = scale.block_entries() as u64;
+    let mut all = Extent::NONE;
+    let mut at = first;
+    while at < end {
+        let (index, from) = (at / size, at % size);
+        let to = (from + end - at).min(size);
+        all.merge(fold(index, from as usize, to as usize)?);
+        at += to - from;
+    }
+    Some(all)
+}
+
+impl Pyramid {
+    /// Fills `out` with columns of `frames_per_column` frames of `channel`, the first from frame `from_frame` on,
+    /// out of what is in memory: entries of 1024 frames and up, and of 256 while the take is growing. Columns
+    /// beyond the sound are [`Column::EMPTY`]. Returns whether there is nothing finer that would look different.
+    pub fn columns(&self, channel: usize, from_frame: f64, frames_per_column: f64, out: &mut [Column]) -> bool {
+        draw(self, channel, (from_frame, frames_per_column), out, &mut Resident { pyramid: self, channel })
+    }
+}

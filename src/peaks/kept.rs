@@ -1,0 +1,192 @@
+//! The blocks that are kept to be drawn, and the asking for those that are not. Thread: the face.
+
+use super::block::{Block, SCALES, Scale};
+use super::columns::{Finer, over_blocks};
+use super::pyramid::{Extent, Pyramid};
+use super::worker::{Ask, Common, Loaded, Shared};
+use crate::limits::{PEAK_BLOCK_BYTES_MAX, PEAK_REQUESTS_MAX};
+use crossbeam_channel::Sender;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long a block that could not be read is not asked for again.
+const RETRY: Duration = Duration::from_secs(2);
+
+/// Bytes that a block costs beside its own: its place here.
+const SLOT_BYTES: usize = 128;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Key {
+    number: u64,
+    scale: Scale,
+    index: u64,
+}
+
+struct Slot {
+    block: Arc<Block>,
+    /// The clock when it was last used.
+    used: u64,
+}
+
+/// Blocks by use.
+#[derive(Default)]
+pub(super) struct Kept {
+    blocks: HashMap<Key, Slot>,
+    bytes: usize,
+    clock: u64,
+    asked: HashSet<Key>,
+    failed: HashMap<Key, Instant>,
+}
+
+impl Kept {
+    /// Takes a block that was asked for.
+    pub(super) fn take(&mut self, loaded: Loaded) {
+        let key = Key { number: loaded.number, scale: loaded.scale, index: loaded.index };
+        self.asked.remove(&key);
+        match loaded.block {
+            Some(block) => {
+                self.failed.remove(&key);
+                self.put(key, block);
+            }
+            None => {
+                if PEAK_REQUESTS_MAX <= self.failed.len() {
+                    self.failed.clear();
+                }
+                self.failed.insert(key, Instant::now());
+            }
+        }
+    }
+
+    /// Gives up what belongs to a take.
+    pub(super) fn forget(&mut self, number: u64) {
+        self.failed.retain(|key, _| key.number != number);
+        let bytes = &mut self.bytes;
+        self.blocks.retain(|key, slot| {
+            let stays = key.number != number;
+            *bytes -= if stays { 0 } else { cost(&slot.block) };
+            stays
+        });
+    }
+
+    /// Bytes of all blocks.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    fn put(&mut self, key: Key, block: Arc<Block>) {
+        self.clock += 1;
+        self.bytes += cost(&block);
+        if let Some(old) = self.blocks.insert(key, Slot { block, used: self.clock }) {
+            self.bytes -= cost(&old.block);
+        }
+        while PEAK_BLOCK_BYTES_MAX < self.bytes {
+            let Some(oldest) = self.blocks.iter().min_by_key(|(_, slot)| slot.used).map(|(key, _)| *key) else { break };
+            if let Some(slot) = self.blocks.remove(&oldest) {
+                self.bytes -= cost(&slot.block);
+            }
+        }
+    }
+
+    fn get(&mut self, key: Key) -> Option<&Arc<Block>> {
+        self.clock += 1;
+        let slot = self.blocks.get_mut(&key)?;
+        slot.used = self.clock;
+        Some(&slot.block)
+    }
+}
+
+fn cost(block: &Block) -> usize {
+    block.bytes() + SLOT_BYTES
+}
+
+/// The finer levels of one channel of one take, for one drawing.
+pub(super) struct Finder<'a> {
+    pub(super) kept: &'a mut Kept,
+    pub(super) common: &'a Common,
+    pub(super) take: &'a Arc<Shared>,
+    pub(super) pyramid: &'a Pyramid,
+    pub(super) channel: usize,
+    pub(super) asks: &'a Sender<Ask>,
+    /// The block of each scale that was looked up last, and what was found.
+    pub(super) last: [Option<(u64, Option<Arc<Block>>)>; SCALES.len()],
+}
+
+impl Finer for Finder<'_> {
+    fn fold(&mut self, scale: Scale, first: u64, end: u64) -> Option<Extent> {
+        over_blocks(scale, first, end, |index, first, end| {
+            let channel = self.channel;
+            let block = self.block(scale, index)?;
+            let frames = self.pyramid.frames().saturating_sub(index * scale.block_frames());
+            if !block.has(scale, end, frames) {
+                // The take has grown since.
+                self.ask(scale, index);
+                return None;
+            }
+            Some(block.fold(channel, first, end))
+        })
+    }
+}
+
+impl Finder<'_> {
+    fn block(&mut self, scale: Scale, index: u64) -> Option<Arc<Block>> {
+        if let Some((last, block)) = &self.last[scale as usize]
+            && *last == index
+        {
+            return block.clone();
+        }
+        let key = Key { number: self.take.number, scale, index };
+        let mut block = None;
+        if scale == Scale::Base {
+            // It still grows, so it is newer than one that was kept.
+            block = self.pyramid.resident(index);
+            if let Some(block) = &block
+                && block.len() == scale.block_entries()
+                && self.kept.get(key).is_none()
+            {
+                // Soon it will be in the cache only, and is being looked at.
+                self.kept.put(key, Arc::clone(block));
+            }
+        }
+        let block = block.or_else(|| self.kept.get(key).cloned());
+        if block.is_none() {
+            self.ask(scale, index);
+        }
+        self.last[scale as usize] = Some((index, block.clone()));
+        block
+    }
+
+    fn ask(&mut self, scale: Scale, index: u64) {
+        let key = Key { number: self.take.number, scale, index };
+        let failed = self.kept.failed.get(&key).is_some_and(|at| at.elapsed() < RETRY);
+        if failed || PEAK_REQUESTS_MAX <= self.kept.asked.len() || !self.kept.asked.insert(key) {
+            return;
+        }
+        self.common.begin();
+        if self.asks.try_send(Ask::Block(Arc::clone(self.take), scale, index)).is_err() {
+            self.kept.asked.remove(&key);
+            self.common.end();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_has_a_bound_and_what_was_used_last_stays() {
+        let mut kept = Kept::default();
+        let key = |index| Key { number: 1, scale: Scale::Fine, index };
+        let count = 2 * PEAK_BLOCK_BYTES_MAX as u64 / (4 * Scale::Fine.block_entries() as u64);
+        for index in 0..count {
+            kept.put(key(index), Arc::new(Block::entries(1, Scale::Fine.block_entries())));
+            assert!(kept.get(key(0)).is_some(), "it is looked at all the time");
+            assert!(kept.bytes() <= PEAK_BLOCK_BYTES_MAX);
+        }
+        assert!(kept.get(key(1)).is_none() && kept.get(key(count - 1)).is_some());
+        assert_eq!(kept.bytes(), kept.blocks.values().map(|slot| cost(&slot.block)).sum::<usize>());
+        kept.forget(1);
+        assert_eq!(kept.bytes(), 0);
+    }
+}

@@ -1,0 +1,207 @@
+//! Waveforms of takes while they are recorded. Thread: peaks-live. In `spool` it waits for no disk, so waveforms go on
+//! while one stands still.
+
+use super::pyramid::Grower;
+use super::source::{self, Tap};
+use super::store::LiveTake;
+use super::worker::{Common, Job, NOT_FINISHED, Shared, Stage};
+use crate::limits::PEAK_LAG_FRAMES;
+use crate::wav::read::Reader;
+use crossbeam_channel::{Receiver, Sender, TryRecvError};
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Acquire;
+use std::time::Duration;
+
+/// Between two looks at the record position.
+const TICK: Duration = Duration::from_millis(80);
+
+/// Frames that are read at once.
+const PIECE_FRAMES: usize = 64 * 1024;
+
+/// Pieces that a take that is behind may read before the next one's turn.
+const PIECES_A_TURN: usize = 8;
+
+pub(super) struct Live {
+    common: Arc<Common>,
+    takes: Receiver<Arc<Shared>>,
+    jobs: Sender<Job>,
+    growing: Vec<Growing>,
+    samples: Vec<f32>,
+}
+
+struct Growing {
+    shared: Arc<Shared>,
+    grower: Grower,
+    tap: Tap,
+    /// The finished file, once there is one.
+    whole: Option<Reader>,
+    flushed: u64,
+}
+
+/// What became of a turn.
+#[derive(PartialEq, Eq)]
+enum Turn {
+    /// Everything there is was read.
+    UpToDate,
+    /// There is more.
+    Behind,
+    /// The take needs no more turns.
+    Over,
+}
+
+impl Live {
+    pub(super) fn new(common: Arc<Common>, takes: Receiver<Arc<Shared>>, jobs: Sender<Job>) -> Live {
+        Live { common, takes, jobs, growing: Vec::new(), samples: Vec::new() }
+    }
+
+    /// Works until the store is dropped; then reads what has been finished to its end.
+    pub(super) fn run(mut self) {
+        let mut behind = false;
+        loop {
+            let quitting = self.receive(behind);
+            if quitting {
+                self.growing.retain(|take| take.shared.finish.load(Acquire) != NOT_FINISHED);
+                if self.growing.is_empty() {
+                    return;
+                }
+            }
+            behind = self.turns();
+        }
+    }
+
+    /// Sleeps, or waits for a first take, and takes what was sent. True: nobody will send anything any more.
+    fn receive(&mut self, behind: bool) -> bool {
+        if self.growing.is_empty() {
+            match self.takes.recv() {
+                Ok(take) => self.add(take),
+                Err(_) => return true,
+            }
+        } else if !behind && !self.common.is_quitting() {
+            std::thread::sleep(TICK);
+        }
+        loop {
+            match self.takes.try_recv() {
+                Ok(take) => self.add(take),
+                Err(TryRecvError::Empty) => return false,
+                Err(TryRecvError::Disconnected) => return true,
+            }
+        }
+    }
+
+    fn add(&mut self, shared: Arc<Shared>) {
+        let Some(live) = &shared.live else { return };
+        let (grower, tap) = (Grower::new(live.channels), Tap::new(live));
+        shared.set_pyramid(grower.pyramid());
+        self.growing.push(Growing { shared, grower, tap, whole: None, flushed: 0 });
+    }
+
+    /// Every take's turn. True: some have more to read.
+    fn turns(&mut self) -> bool {
+        let mut behind = false;
+        let (common, jobs, samples) = (&self.common, &self.jobs, &mut self.samples);
+        self.growing.retain_mut(|take| {
+            if take.shared.is_forgotten() {
+                return false;
+            }
+            let before = take.grower.pyramid().frames();
+            let turn = take.turn(common, jobs, samples);
+            if take.grower.pyramid().frames() != before || turn == Turn::Over {
+                common.bump(&take.shared);
+            }
+            take.flush(jobs);
+            behind |= turn == Turn::Behind;
+            turn != Turn::Over
+        });
+        behind
+    }
+}
+
+impl Growing {
+    fn turn(&mut self, common: &Common, jobs: &Sender<Job>, samples: &mut Vec<f32>) -> Turn {
+        let end = self.shared.finish.load(Acquire);
+        if end != NOT_FINISHED {
+            return match self.read_whole(end, samples) {
+                Ok(Turn::Over) => {
+                    self.shared.set_stage(Stage::Ready);
+                    common.begin();
+                    jobs.send(Job::Save(Arc::clone(&self.shared))).ok();
+                    Turn::Over
+                }
+                Ok(turn) => turn,
+                Err(None) => {
+                    // What was drawn is not what the file holds: all of it is read again.
+                    common.begin();
+                    self.shared.set_stage(Stage::Waiting);
+                    jobs.send(Job::Build(Arc::clone(&self.shared))).ok();
+                    Turn::Over
+                }
+                Err(Some(reason)) => {
+                    self.shared.fail(reason);
+                    Turn::Over
+                }
+            };
+        }
+        let Some(live) = &self.shared.live else { return Turn::Over };
+        let recorded = recorded(live);
+        // Whatever cannot be read now is tried again at the next turn, and from the WAV in the end.
+        self.read_tap(recorded, samples).unwrap_or(Turn::UpToDate)
+    }
+
+    /// Reads what was recorded since, from where it lies now.
+    fn read_tap(&mut self, recorded: u64, samples: &mut Vec<f32>) -> io::Result<Turn> {
+        let channels = self.grower.pyramid().channels();
+        for _ in 0..PIECES_A_TURN {
+            let at = self.grower.pyramid().frames();
+            let frames = recorded.saturating_sub(at).min(PIECE_FRAMES as u64) as usize;
+            samples.resize(frames * channels, 0.0);
+            let read = self.tap.read(at, samples)?;
+            self.grower.push(&samples[..read * channels]);
+            if read < PIECE_FRAMES || self.grower.pyramid().frames() == at {
+                return Ok(Turn::UpToDate);
+            }
+        }
+        Ok(Turn::Behind)
+    }
+
+    /// Reads the rest of a take of `end` frames from its finished file. An error without words: more was drawn than there is.
+    fn read_whole(&mut self, end: u64, samples: &mut Vec<f32>) -> Result<Turn, Option<String>> {
+        let channels = self.grower.pyramid().channels();
+        if self.whole.is_none() {
+            let reader = source::open(&self.shared.wav()).map_err(|error| Some(error.to_string()))?;
+            let frames = end.min(reader.layout().frames);
+            if usize::from(reader.layout().channels) != channels || frames < self.grower.pyramid().frames() {
+                return Err(None);
+            }
+            self.whole = Some(reader);
+        }
+        let Some(reader) = &mut self.whole else { return Ok(Turn::Over) };
+        for _ in 0..PIECES_A_TURN {
+            let at = self.grower.pyramid().frames();
+            let frames = end.saturating_sub(at).min(PIECE_FRAMES as u64) as usize;
+            samples.resize(frames * channels, 0.0);
+            let read = reader.read_frames(at, samples).map_err(|error| Some(error.to_string()))?;
+            self.grower.push(&samples[..read * channels]);
+            if self.grower.pyramid().frames() == at {
+                return Ok(Turn::Over);
+            }
+        }
+        Ok(Turn::Behind)
+    }
+
+    /// Has blocks written that are whole. One that isn't written now is written with a later one.
+    fn flush(&mut self, jobs: &Sender<Job>) {
+        let blocks = self.grower.pyramid().frames() / super::block::Scale::Base.block_frames();
+        if self.flushed < blocks && jobs.try_send(Job::Flush(Arc::clone(&self.shared))).is_ok() {
+            self.flushed = blocks;
+        }
+    }
+}
+
+/// Frames of which all of the sound has arrived.
+fn recorded(live: &LiveTake) -> u64 {
+    match (live.frames)() {
+        u64::MAX => 0,
+        frames => frames.saturating_sub(PEAK_LAG_FRAMES),
+    }
+}

@@ -1,0 +1,162 @@
+//! The sound of a take, wherever it is by now: in its WAV, or still in its spool. Thread: peaks-build, peaks-live,
+//! peaks-read.
+
+use super::store::LiveTake;
+use crate::wav::WavError;
+use crate::wav::parse::Encoding;
+use crate::wav::read::Reader;
+use crate::wav::sample;
+use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
+use nix::unistd::{Whence, lseek64};
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// The place of a take's file, which may have been moved to the trash or back since somebody asked: `audio/NAME`,
+/// `trash/NAME`. The path as it is if the file is in neither.
+pub(super) fn found(path: &Path) -> PathBuf {
+    if path.symlink_metadata().is_err()
+        && let (Some(folder), Some(name)) = (path.parent(), path.file_name())
+    {
+        let other = match folder.file_name().and_then(|name| name.to_str()) {
+            Some("audio") => folder.with_file_name("trash"),
+            Some("trash") => folder.with_file_name("audio"),
+            _ => return path.to_owned(),
+        };
+        if other.join(name).symlink_metadata().is_ok() {
+            return other.join(name);
+        }
+    }
+    path.to_owned()
+}
+
+/// Opens the finished WAV of a take.
+pub(super) fn open(path: &Path) -> Result<Reader, WavError> {
+    Reader::open(&found(path))
+}
+
+/// A take that is being recorded.
+///
+/// Byte n of its spool is byte n of its WAV, and a span of the spool becomes a hole only after it is in the WAV. So what is
+/// read from the spool is the sound if the span is no hole *afterwards*, and a hole's sound is in the WAV. A span that
+/// was lost is a hole in the spool and zeros, or beyond the end, in the WAV: silence.
+pub(super) struct Tap {
+    wav_path: PathBuf,
+    spool_path: Option<PathBuf>,
+    encoding: Encoding,
+    channels: usize,
+    data_offset: u64,
+    wav: Option<File>,
+    spool: Option<File>,
+    bytes: Vec<u8>,
+}
+
+impl Tap {
+    /// Opens nothing yet.
+    pub(super) fn new(take: &LiveTake) -> Tap {
+        Tap {
+            wav_path: take.wav.clone(),
+            spool_path: take.spool.clone(),
+            encoding: take.format.into(),
+            channels: take.channels,
+            data_offset: take.data_offset,
+            wav: None,
+            spool: None,
+            bytes: Vec::new(),
+        }
+    }
+
+    /// Reads interleaved frames from frame `at` on, full scale 1.0. Returns how many are there: as many as `out` holds,
+    /// unless the file that holds them is not there or ends.
+    pub(super) fn read(&mut self, at: u64, out: &mut [f32]) -> io::Result<usize> {
+        let frame_bytes = self.channels * self.encoding.bytes();
+        let wanted = out.len() / self.channels;
+        let offset = self.data_offset + at * frame_bytes as u64;
+        let mut bytes = std::mem::take(&mut self.bytes);
+        bytes.clear();
+        bytes.resize(wanted * frame_bytes, 0);
+        let result = if self.spool_path.is_some() {
+            self.read_spool(offset, &mut bytes).map(|()| wanted)
+        } else {
+            self.read_wav(offset, &mut bytes).map(|there| there / frame_bytes)
+        };
+        if let Ok(frames) = result {
+            let samples = frames * self.channels;
+            sample::decode_to_f32(self.encoding, &bytes[..frames * frame_bytes], &mut out[..samples]);
+        }
+        self.bytes = bytes;
+        result
+    }
+
+    fn read_spool(&mut self, offset: u64, bytes: &mut [u8]) -> io::Result<()> {
+        let (Some(path), end) = (&self.spool_path, offset + bytes.len() as u64) else { return Ok(()) };
+        if self.spool.is_none() {
+            self.spool = Some(open_regular(path)?);
+        }
+        let Some(spool) = &self.spool else { return Ok(()) };
+        read_some(spool, offset, bytes)?;
+        // Only now: a span that is data after it was read was data when it was read.
+        let mut holes = Vec::new();
+        let mut at = offset;
+        while at < end {
+            let hole = seek(spool, at, Whence::SeekHole)?.unwrap_or(end).min(end);
+            let data = if hole < end { seek(spool, hole, Whence::SeekData)?.unwrap_or(end).min(end) } else { end };
+            if hole < data {
+                holes.push(hole..data);
+            }
+            at = data;
+        }
+        for hole in holes {
+            let bytes = &mut bytes[(hole.start - offset) as usize..(hole.end - offset) as usize];
+            // The spool's end may have been read when it was not a hole yet.
+            bytes.fill(0);
+            self.read_wav(hole.start, bytes)?;
+        }
+        Ok(())
+    }
+
+    /// Fills as much as the WAV has, and says how much that is.
+    fn read_wav(&mut self, offset: u64, bytes: &mut [u8]) -> io::Result<usize> {
+        if self.wav.is_none() {
+            let file = open_regular(&self.wav_path)?;
+            // What is read ahead would be in the committer's way.
+            posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_RANDOM).ok();
+            self.wav = Some(file);
+        }
+        match &self.wav {
+            Some(file) => read_some(file, offset, bytes),
+            None => Ok(0),
+        }
+    }
+}
+
+/// Reads until the end of `bytes` or of the file.
+fn read_some(file: &File, offset: u64, bytes: &mut [u8]) -> io::Result<usize> {
+    let mut done = 0;
+    while done < bytes.len() {
+        match file.read_at(&mut bytes[done..], offset + done as u64) {
+            Ok(0) => break,
+            Ok(count) => done += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(done)
+}
+
+/// The next hole or data from byte `at` on. None: there is none up to the end of the file.
+fn seek(file: &File, at: u64, whence: Whence) -> io::Result<Option<u64>> {
+    let holes = matches!(whence, Whence::SeekHole);
+    match lseek64(file, at as i64, whence) {
+        Ok(found) => Ok(Some(found as u64)),
+        // Beyond the last data, or beyond the end: all hole.
+        Err(nix::errno::Errno::ENXIO) => Ok(holes.then_some(at)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn open_regular(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::ErrorKind::InvalidInput.into()) }
+}

@@ -1,0 +1,217 @@
+//! Takes that grow while they are drawn. Thread: tests.
+
+use super::super::cache;
+use super::super::columns::Column;
+use super::super::store::{Answer, LiveTake, PeakStore, State};
+use super::{brute, exact, folder, ready, sound, until, wav};
+use crate::format::TakeFormat;
+use crate::limits::{DATA_OFFSET, PEAK_LAG_FRAMES};
+use nix::fcntl::{FallocateFlags, fallocate};
+use std::fs::{self, File, OpenOptions};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use uuid::Uuid;
+
+/// A take that is recorded into a spool and committed span by span.
+struct Recording {
+    take: LiveTake,
+    frames: Arc<AtomicU64>,
+    wav: File,
+    spool: File,
+    file: Vec<u8>,
+    samples: Vec<f32>,
+    frame_bytes: usize,
+}
+
+impl Recording {
+    fn start(folder: &Path, spools: &Path, format: TakeFormat, channels: usize, frames: usize) -> Recording {
+        let (file, samples) = wav(format, channels, &sound(channels, frames));
+        let id = Uuid::new_v4();
+        let paths: (PathBuf, PathBuf) =
+            (folder.join("audio").join(format!("{id}.wav")), spools.join(format!("{id}.spool")));
+        let open = |path: &Path| OpenOptions::new().read(true).write(true).create_new(true).open(path).unwrap();
+        let (wav, spool) = (open(&paths.0), open(&paths.1));
+        spool.set_len(1 << 42).unwrap_or_else(|_| spool.set_len(1 << 40).unwrap());
+        wav.write_all_at(&file[..DATA_OFFSET as usize], 0).unwrap();
+        let frames = Arc::new(AtomicU64::new(0));
+        let count = Arc::clone(&frames);
+        let take = LiveTake {
+            take: id,
+            wav: paths.0,
+            spool: Some(paths.1),
+            format,
+            channels,
+            rate: 48_000,
+            data_offset: DATA_OFFSET,
+            frames: Arc::new(move || count.load(SeqCst)),
+        };
+        Recording { take, frames, wav, spool, file, samples, frame_bytes: channels * format.bytes() }
+    }
+
+    /// The audio thread stores up to frame `end`.
+    fn record(&self, end: u64) {
+        let bytes = |frame: u64| (DATA_OFFSET + frame * self.frame_bytes as u64) as usize;
+        let from = bytes(self.frames.load(SeqCst));
+        self.spool.write_all_at(&self.file[from..bytes(end)], from as u64).unwrap();
+        self.frames.store(end, SeqCst);
+    }
+
+    /// The committer writes pages `from..end` of the file and punches them.
+    fn commit(&self, from: u64, end: u64) {
+        let (from, end) = (from * 4096, end * 4096);
+        self.wav.write_all_at(&self.file[from as usize..end as usize], from).unwrap();
+        let flags = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
+        fallocate(&self.spool, flags, from as i64, (end - from) as i64).unwrap();
+    }
+
+    /// Everything is in the WAV, and the spool is gone.
+    fn end(&self) {
+        self.wav.write_all_at(&self.file, 0).unwrap();
+        fs::remove_file(self.take.spool.as_ref().unwrap()).unwrap();
+    }
+}
+
+impl Drop for Recording {
+    fn drop(&mut self) {
+        fs::remove_file(self.take.spool.as_ref().unwrap()).ok();
+    }
+}
+
+/// On memory, as it is, and on a disk.
+fn spool_folders(folder: &Path) -> Vec<PathBuf> {
+    vec![PathBuf::from("/dev/shm"), folder.join("trash")]
+}
+
+#[test]
+fn a_take_is_drawn_while_it_grows_wherever_its_sound_lies() {
+    let folder = folder();
+    let all = 2_600_000u64;
+    for (spools, format, channels) in spool_folders(folder.path()).into_iter().flat_map(|spools| {
+        [(spools.clone(), TakeFormat::S24, 1), (spools.clone(), TakeFormat::S16, 2), (spools, TakeFormat::F32, 1)]
+    }) {
+        let take = Recording::start(folder.path(), &spools, format, channels, all as usize);
+        let id = take.take.take;
+        let mut store = PeakStore::start(folder.path()).unwrap();
+        store.watch_live(take.take.clone());
+        let mut out = [Column::EMPTY; 4];
+        store.columns(id, 0, 0.0, 1024.0, &mut out);
+        assert!(out.iter().all(|column| column.is_empty()), "nothing is there yet");
+        let mut committed = 1;
+        for end in [700, 5_000, 100_001, 1_100_000, 1_100_256, 2_400_000] {
+            take.record(end);
+            // Every other time it is committed before anybody has looked.
+            if end % 2 == 0 {
+                let pages = (DATA_OFFSET + end * take.frame_bytes as u64) / 4096 - 1;
+                if committed < pages {
+                    take.commit(committed, pages);
+                    committed = pages;
+                }
+            }
+            let seen = end.saturating_sub(PEAK_LAG_FRAMES);
+            until(|| store.frames_of(id) == seen);
+            let samples = &take.samples[..seen as usize * channels];
+            for per in [1.0, 20.0, 256.0, 1024.0, 50_000.0] {
+                let from = (seen as f64 - 300.0 * per).max(0.0);
+                let expected = brute(samples, channels, channels - 1, from, per, 310);
+                assert_eq!(exact(&mut store, id, channels - 1, from, per, 310), expected, "{per} at {end}");
+            }
+        }
+        assert_eq!(store.state_of(id), Some(State::Live));
+        take.record(all);
+        take.end();
+        store.finish(id, all);
+        ready(&store, id);
+        assert_eq!(store.frames_of(id), all);
+        for per in [1.0, 20.0, 256.0, 1024.0, 50_000.0] {
+            let expected = brute(&take.samples, channels, 0, 1_040_000.0, per, 50);
+            assert_eq!(exact(&mut store, id, 0, 1_040_000.0, per, 50), expected);
+        }
+        // The next opening finds the cache.
+        let wav = cache::Fingerprint::of(&take.wav.metadata().unwrap());
+        assert!(cache::open(&store.cache_path(id), wav).is_some());
+    }
+}
+
+#[test]
+fn a_stretch_that_was_lost_is_silence() {
+    let folder = folder();
+    let take = Recording::start(folder.path(), Path::new("/dev/shm"), TakeFormat::F32, 1, 200_000);
+    let id = take.take.take;
+    take.record(200_000);
+    // Pages 50 to 60 were never touched: nothing in the spool, nothing in the WAV, which ends before them.
+    let flags = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
+    fallocate(&take.spool, flags, 50 * 4096, 10 * 4096).unwrap();
+    let mut samples = take.samples.clone();
+    samples[49 * 1024..59 * 1024].fill(0.0);
+    let mut store = PeakStore::start(folder.path()).unwrap();
+    store.watch_live(take.take.clone());
+    until(|| store.frames_of(id) == 200_000 - PEAK_LAG_FRAMES);
+    let seen = exact(&mut store, id, 0, 0.0, 256.0, 700);
+    assert_eq!(seen, brute(&samples, 1, 0, 0.0, 256.0, 700));
+    assert_eq!(seen[49 * 4], Column { min: 0.0, max: 0.0 });
+}
+
+#[test]
+fn a_take_recorded_straight_into_its_wav_is_drawn_as_far_as_it_goes() {
+    let folder = folder();
+    let take = Recording::start(folder.path(), Path::new("/dev/shm"), TakeFormat::S24, 2, 300_000);
+    let id = take.take.take;
+    let mut store = PeakStore::start(folder.path()).unwrap();
+    store.watch_live(LiveTake { spool: None, ..take.take.clone() });
+    take.wav.write_all_at(&take.file[..4096 + 6 * 100_000], 0).unwrap();
+    take.frames.store(90_000, SeqCst);
+    until(|| store.frames_of(id) == 90_000 - PEAK_LAG_FRAMES);
+    take.frames.store(300_000, SeqCst);
+    until(|| store.frames_of(id) == 100_000);
+    take.frames.store(u64::MAX, SeqCst);
+    take.wav.write_all_at(&take.file, 0).unwrap();
+    store.finish(id, 300_000);
+    // Dropped at once: what has ended is saved all the same.
+    drop(store);
+    let mut store = PeakStore::start(folder.path()).unwrap();
+    let wav = cache::Fingerprint::of(&take.wav.metadata().unwrap());
+    assert!(cache::open(&store.cache_path(id), wav).is_some());
+    store.want(id, &take.take.wav);
+    assert_eq!(exact(&mut store, id, 1, 0.0, 256.0, 1200), brute(&take.samples, 2, 1, 0.0, 256.0, 1200));
+}
+
+#[test]
+fn a_take_that_ends_before_what_was_drawn_is_drawn_again() {
+    let folder = folder();
+    let take = Recording::start(folder.path(), Path::new("/dev/shm"), TakeFormat::S16, 1, 100_000);
+    let id = take.take.take;
+    let mut store = PeakStore::start(folder.path()).unwrap();
+    store.watch_live(take.take.clone());
+    take.record(100_000);
+    until(|| store.frames_of(id) == 100_000 - PEAK_LAG_FRAMES);
+    // Only half of it reached the disk.
+    let (half, _) = wav(TakeFormat::S16, 1, &take.samples[..50_000]);
+    take.wav.write_all_at(&half, 0).unwrap();
+    store.finish(id, 100_000);
+    until(|| store.frames_of(id) == 50_000);
+    ready(&store, id);
+    let expected = brute(&take.samples[..50_000], 1, 0, 0.0, 1024.0, 60);
+    assert_eq!(exact(&mut store, id, 0, 0.0, 1024.0, 60), expected);
+}
+
+#[test]
+fn a_take_whose_file_vanishes_keeps_what_was_drawn_and_says_so() {
+    let folder = folder();
+    let take = Recording::start(folder.path(), Path::new("/dev/shm"), TakeFormat::S16, 1, 100_000);
+    let id = take.take.take;
+    let mut store = PeakStore::start(folder.path()).unwrap();
+    store.watch_live(take.take.clone());
+    take.record(100_000);
+    until(|| store.frames_of(id) > 0);
+    fs::remove_file(&take.take.wav).unwrap();
+    store.finish(id, 100_000);
+    until(|| matches!(store.state_of(id), Some(State::Failed { .. })));
+    let mut out = [Column::EMPTY; 4];
+    assert_eq!(store.columns(id, 0, 0.0, 1024.0, &mut out), Answer::Exact);
+    assert!(out.iter().all(|column| !column.is_empty()));
+    store.forget(id);
+    store.watch_live(take.take.clone());
+    assert_eq!(store.state_of(id), Some(State::Live));
+}
