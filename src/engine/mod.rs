@@ -308,6 +308,6 @@ impl Engine {
         published.position.store(self.place.position().0, Relaxed);
         published.stream.store(self.place.stream, Relaxed);
         published.device_frames.store(self.device_frames, Relaxed);
-        published.pass_frames.store(self.recorder.frames(), Relaxed);
+        published.pass_frames.store(self.recorder.frames(), Release);
     }
 }

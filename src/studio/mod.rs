@@ -15,6 +15,7 @@ mod opener;
 mod room;
 pub mod settings;
 pub mod snapshot;
+mod waves;
 #[cfg(test)]
 mod tests;
 
@@ -22,9 +23,11 @@ use crate::butler::means::CapturePath;
 use crate::control::pass::PassReport;
 use crate::control::{Control, ControlError, Notice, Severity};
 use crate::message::Motion;
+use crate::peaks::PeakStore;
 use crate::session::session_file;
 use crate::studio::snapshot::{Snapshot, Stage, Told};
 use crate::time::{FramePos, Frames};
+use crate::watch::watcher::Watcher;
 use command::Command;
 use inhibit::Inhibitor;
 use jobs::Jobs;
@@ -84,6 +87,15 @@ pub enum Repaint {
     Moving,
 }
 
+/// What a face looks through, beside the snapshot.
+#[derive(Default)]
+pub struct Instruments<'a> {
+    /// Waveforms.
+    pub waves: Option<&'a mut PeakStore>,
+    /// Which pages are where.
+    pub watcher: Option<&'a Watcher>,
+}
+
 /// What is open.
 enum Desk {
     /// Nothing, for this reason; or not yet.
@@ -118,6 +130,9 @@ pub struct Studio {
     closing: bool,
     fresh: bool,
     saving_told: Option<u64>,
+    waves: waves::Waves,
+    /// Whether the watcher was given a view.
+    watched: bool,
 }
 
 impl Studio {
@@ -144,6 +159,8 @@ impl Studio {
             closing: false,
             fresh: true,
             saving_told: None,
+            waves: waves::Waves::default(),
+            watched: false,
             options,
         };
         if let Some(note) = note {
@@ -183,6 +200,8 @@ impl Studio {
             let stage = if self.closing { Stage::Closing } else { Stage::Opening };
             if let Desk::Open(control) = std::mem::replace(&mut self.desk, Desk::Empty(stage)) {
                 self.lookout.look_at(None);
+                self.waves = waves::Waves::default();
+                self.watched = false;
                 self.place.hold(&control);
                 let untouched = self.place.is_untouched(&control);
                 self.opener.close(control, untouched.then(|| self.place.folder.clone()));
@@ -231,6 +250,7 @@ impl Studio {
                 self.last_report = Some(report);
             }
             self.inhibitor.hold(control.is_recording());
+            self.waves.follow(control);
             if self.saving_told.is_some_and(|revision| revision <= control.saved_revision()) {
                 self.saving_told = None;
                 notices.push(Notice { severity: Severity::Info, text: "Saved".to_owned() });
@@ -487,10 +507,25 @@ impl Studio {
                     || control.published().motion() != Motion::Stopped
                     || self.lookout.hears()
                     || control.is_device_gone()
+                    || self.waves.is_busy()
             }
             Desk::Empty(_) => self.opener.is_busy(),
         };
         if std::mem::take(&mut self.fresh) || moves || self.jobs.is_busy() { Repaint::Moving } else { Repaint::Never }
+    }
+
+    /// What to look through now. The watcher works only while `residency` is looked at.
+    pub fn instruments(&mut self, residency: bool) -> Instruments<'_> {
+        let watcher = match &mut self.desk {
+            Desk::Open(control) if residency || self.watched => control.watcher().ok(),
+            _ => None,
+        };
+        self.watched |= watcher.is_some();
+        if let Some(watcher) = watcher.filter(|_| !residency) {
+            watcher.set_view(None);
+            self.watched = false;
+        }
+        Instruments { waves: self.waves.store(), watcher: watcher.filter(|_| residency) }
     }
 
     /// How things stand. Peaks of meters are those since the last call.

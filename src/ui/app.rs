@@ -195,7 +195,8 @@ impl eframe::App for App {
             self.zoom = zoom;
             ui.ctx().set_zoom_factor(zoom);
         }
-        let commands = self.window.show(ui, &snapshot);
+        let residency = self.window.lower.shows_residency();
+        let commands = self.window.show(ui, &snapshot, self.studio.instruments(residency));
         if self.leaving != Leaving::No {
             let theme = self.window.theme.clone().unwrap_or_else(Theme::dark);
             self.question(ui, &theme);

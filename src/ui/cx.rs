@@ -3,8 +3,10 @@
 use super::action::{Action, KeyMap};
 use super::theme::Theme;
 use super::view::View;
+use crate::peaks::PeakStore;
 use crate::studio::command::Command;
 use crate::studio::snapshot::Snapshot;
+use crate::watch::watcher::Watcher;
 
 /// Lent to every panel, every frame.
 pub struct Cx<'a> {
@@ -14,6 +16,10 @@ pub struct Cx<'a> {
     pub theme: &'a Theme,
     /// Seconds since the window opened.
     pub now: f64,
+    /// Waveforms; `None` while no session is open.
+    pub waves: Option<&'a mut PeakStore>,
+    /// Which pages are where; `None` while no device is open.
+    pub watcher: Option<&'a Watcher>,
     /// Which keys mean which action.
     pub keys: &'a KeyMap,
     /// Which part of the timeline is shown, and what is selected.

@@ -166,6 +166,6 @@ pub fn window_picture(name: &str, size: [f32; 2], snapshot: &Snapshot, prepare: 
     picture(name, size, |ui| {
         let background = window.theme.as_ref().map_or(egui::Color32::BLACK, |theme| theme.background);
         ui.painter().rect_filled(ui.max_rect(), 0, background);
-        window.show(ui, snapshot);
+        window.show(ui, snapshot, crate::studio::Instruments::default());
     });
 }

@@ -71,6 +71,11 @@ impl Default for State {
 }
 
 impl State {
+    /// Whether the residency map is looked at.
+    pub fn shows_residency(&self) -> bool {
+        self.open && self.tab == Tab::Residency
+    }
+
     /// Shows a tab; one that is shown already is closed.
     pub fn toggle(&mut self, tab: Tab) {
         self.open = !(self.open && self.tab == tab);

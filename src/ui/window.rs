@@ -5,6 +5,7 @@ use super::cx::Cx;
 use super::theme::{self, Theme};
 use super::view::View;
 use super::{act, bar, device_panel, health, keys_panel, lower, palette, settings_panel, timeline, tracks};
+use crate::studio::Instruments;
 use crate::studio::command::Command;
 use crate::studio::settings::ThemeChoice;
 use crate::studio::snapshot::Snapshot;
@@ -60,7 +61,7 @@ pub struct Window {
 
 impl Window {
     /// Draws everything; returns what was asked of the studio.
-    pub fn show(&mut self, ui: &mut Ui, snapshot: &Snapshot) -> Vec<Command> {
+    pub fn show(&mut self, ui: &mut Ui, snapshot: &Snapshot, instruments: Instruments<'_>) -> Vec<Command> {
         self.settle(ui, snapshot);
         let theme = self.theme.clone().unwrap_or_else(Theme::dark);
         let mut commands = Vec::new();
@@ -87,6 +88,8 @@ impl Window {
             snapshot,
             theme: &theme,
             now: ui.input(|input| input.time),
+            waves: instruments.waves,
+            watcher: instruments.watcher,
             keys: &keys,
             view: &mut self.view,
             commands: &mut commands,
@@ -149,8 +152,17 @@ impl Window {
         if self.over == Over::Nothing {
             return;
         }
-        let mut cx =
-            Cx { snapshot, theme, now: ui.input(|input| input.time), keys, view: &mut self.view, commands, actions };
+        let mut cx = Cx {
+            snapshot,
+            theme,
+            now: ui.input(|input| input.time),
+            waves: None,
+            watcher: None,
+            keys,
+            view: &mut self.view,
+            commands,
+            actions,
+        };
         let over = self.over;
         let width = if over == Over::Palette { 520.0_f32 } else { 760.0 }.min(whole.width() - 32.0);
         // Behind it everything goes on, and a click beside it closes it.

@@ -1,0 +1,171 @@
+//! Lanes: what is placed where, what is being recorded, what was lost. Thread: ui.
+
+use crate::session::{Region, Session, TakeId, Track};
+use crate::studio::snapshot::PassPhase;
+use crate::time::{FramePos, Frames};
+use crate::ui::cx::Cx;
+use crate::ui::theme::{Theme, mixed};
+use egui::{Align2, Color32, Rect, Shape, Stroke, StrokeKind, Ui, pos2, vec2};
+
+/// A stretch of sound in a lane.
+pub(super) struct Stretch<'a> {
+    /// The row.
+    pub(super) row: usize,
+    pub(super) track: &'a Track,
+    /// The region; `None` while it is recorded.
+    pub(super) region: Option<&'a Region>,
+    pub(super) take: TakeId,
+    /// Where it stands on the timeline.
+    pub(super) start: FramePos,
+    pub(super) length: Frames,
+    /// The frame of the take at its start.
+    pub(super) take_start: FramePos,
+}
+
+/// The rows in view.
+pub(super) fn rows(lanes: Rect, cx: &Cx<'_>) -> std::ops::Range<usize> {
+    let row = cx.view.row();
+    let first = (cx.view.scroll / row).max(0.0) as usize;
+    let count = (lanes.height() / row) as usize + 2;
+    first..(first + count).min(cx.snapshot.session.tracks().len()).max(first)
+}
+
+/// The lane of a row.
+pub(super) fn lane(lanes: Rect, row: usize, cx: &Cx<'_>) -> Rect {
+    let height = cx.view.row();
+    let top = lanes.top() + row as f32 * height - cx.view.scroll;
+    Rect::from_min_size(pos2(lanes.left(), top), vec2(lanes.width(), height))
+}
+
+/// Everything in view: regions in their order, then what is being recorded.
+pub(super) fn stretches<'a>(session: &'a Session, rows: std::ops::Range<usize>, cx: &Cx<'_>) -> Vec<Stretch<'a>> {
+    let from = FramePos(cx.view.start as u64);
+    let to = FramePos((cx.view.start + cx.view.frames()) as u64 + 1);
+    let pass = cx.snapshot.transport.pass.as_ref();
+    let mut found = Vec::new();
+    for row in rows {
+        let Some(track) = session.tracks().get(row) else { continue };
+        found.extend(track.regions_in(from, to).iter().map(|region| Stretch {
+            row,
+            track,
+            region: Some(region),
+            take: region.take,
+            start: region.start,
+            length: region.length,
+            take_start: region.take_start,
+        }));
+        let recorded = pass.and_then(|pass| {
+            let (_, take) = pass.takes.iter().find(|(id, _)| *id == track.id())?;
+            // A take that is finished is placed before its pass is over.
+            let placed = track.regions().iter().any(|region| region.take == *take);
+            (!placed && pass.frames.0 > 0).then_some((*take, pass.start, pass.frames))
+        });
+        if let Some((take, start, length)) = recorded {
+            found.push(Stretch { row, track, region: None, take, start, length, take_start: FramePos(0) });
+        }
+    }
+    found
+}
+
+/// Where a stretch stands on the screen.
+pub(super) fn place(stretch: &Stretch<'_>, lanes: Rect, cx: &Cx<'_>) -> Rect {
+    let lane = lane(lanes, stretch.row, cx);
+    let from = lanes.left() + cx.view.x_of(stretch.start).max(-4.0);
+    let to = lanes.left() + cx.view.x_of(stretch.start + stretch.length).min(lanes.width() + 4.0);
+    Rect::from_min_max(pos2(from, lane.top() + 2.0), pos2(to.max(from + 1.0), lane.bottom() - 2.0))
+}
+
+/// Draws lanes and boxes; `moving` is where a dragged region would go.
+pub(super) fn regions(ui: &Ui, lanes: Rect, moving: Option<(crate::session::RegionId, FramePos)>, cx: &Cx<'_>) {
+    let session = std::sync::Arc::clone(&cx.snapshot.session);
+    let rows = rows(lanes, cx);
+    for row in rows.clone() {
+        let lane = lane(lanes, row, cx);
+        ui.painter().hline(lane.x_range(), lane.bottom() - 0.5, (1.0, cx.theme.line_soft));
+    }
+    let soloed = session.tracks().iter().any(|track| track.solo);
+    for stretch in stretches(&session, rows, cx) {
+        let mut rect = place(&stretch, lanes, cx);
+        if let (Some(region), Some((id, to))) = (stretch.region, moving)
+            && region.id == id
+        {
+            rect = rect.translate(vec2(cx.view.x_of(to) - cx.view.x_of(region.start), 0.0));
+        }
+        let colour = cx.theme.track(stretch.track.colour);
+        let silent = stretch.track.mute || (soloed && !stretch.track.solo) || stretch.region.is_some_and(|r| r.muted);
+        let strength = if silent { 0.06 } else { 0.15 };
+        let base = if stretch.region.is_none() {
+            mixed(cx.theme.background, cx.theme.record, 0.12)
+        } else {
+            cx.theme.background
+        };
+        ui.painter().rect_filled(rect, 3, mixed(base, colour, strength));
+        if stretch.region.is_some_and(|region| cx.view.regions.contains(&region.id)) {
+            ui.painter().rect_stroke(rect, 3, Stroke::new(1.5, cx.theme.accent), StrokeKind::Inside);
+        }
+        if stretch.region.is_some_and(|region| region.muted) {
+            let at = rect.left_top() + vec2(5.0, 8.0);
+            ui.painter().text(at, Align2::LEFT_CENTER, "muted", Theme::font(9.5), cx.theme.quiet);
+        }
+    }
+}
+
+/// Stretches that were lost, as they lie on the timeline: hatched, at least two points wide, and what was lost on hover.
+pub(super) fn losses(ui: &Ui, lanes: Rect, cx: &Cx<'_>) {
+    let session = std::sync::Arc::clone(&cx.snapshot.session);
+    let all = rows(lanes, cx);
+    let pointer = ui.input(|input| input.pointer.hover_pos());
+    let mut told = None;
+    for stretch in stretches(&session, all, cx) {
+        let lane = lane(lanes, stretch.row, cx);
+        let mut mark = |at: FramePos, frames: Frames, cause: &str| {
+            let from = lanes.left() + cx.view.x_of(at);
+            let to = (lanes.left() + cx.view.x_of(at + frames)).max(from + 2.0);
+            let rect = Rect::from_x_y_ranges(from..=to, lane.top() + 2.0..=lane.bottom() - 2.0);
+            if rect.intersects(lanes) {
+                hatch(ui, rect.intersect(lanes), cx.theme.record);
+                if pointer.is_some_and(|at| rect.expand(3.0).contains(at)) {
+                    told = Some(format!("{} frames lost ({cause}): silence", frames.0));
+                }
+            }
+        };
+        let Some(take) = session.take(stretch.take) else { continue };
+        for loss in &take.losses {
+            let end = stretch.take_start + stretch.length;
+            if stretch.take_start <= loss.at && loss.at < end {
+                let at = stretch.start + loss.at.since(stretch.take_start);
+                mark(at, loss.frames, &loss.cause);
+            }
+        }
+        if stretch.region.is_none()
+            && let Some(pass) = &cx.snapshot.transport.pass
+            && pass.phase != PassPhase::Preparing
+        {
+            for (at, frames) in pass.losses.iter() {
+                mark(*at, *frames, "while recording");
+            }
+        }
+    }
+    if let (Some(text), Some(at)) = (told, pointer) {
+        let galley = ui.painter().layout_no_wrap(text, Theme::font(11.5), cx.theme.strong);
+        let rect = Rect::from_min_size(at + vec2(12.0, 10.0), galley.size() + vec2(14.0, 8.0));
+        ui.painter().rect(rect, 6, cx.theme.card, Stroke::new(1.0, cx.theme.record), StrokeKind::Inside);
+        ui.painter().galley(rect.min + vec2(7.0, 4.0), galley, cx.theme.strong);
+    }
+}
+
+/// Red, and slanted lines, so that it is not told by colour alone.
+fn hatch(ui: &Ui, rect: Rect, colour: Color32) {
+    ui.painter().rect_filled(rect, 0, super::faded(colour, 0.55));
+    if rect.width() > 6.0 {
+        let painter = ui.painter().with_clip_rect(rect.intersect(ui.clip_rect()));
+        let mut x = rect.left() - rect.height();
+        while x < rect.right() {
+            painter.add(Shape::line_segment(
+                [pos2(x, rect.bottom()), pos2(x + rect.height(), rect.top())],
+                Stroke::new(1.0, colour),
+            ));
+            x += 6.0;
+        }
+    }
+}

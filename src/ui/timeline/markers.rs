@@ -1,0 +1,97 @@
+//! Markers: flags in the ruler that are clicked, dragged and named. Thread: ui.
+
+use crate::control::edit::Edit;
+use crate::session::{Marker, MarkerId};
+use crate::studio::command::Command;
+use crate::ui::cx::Cx;
+use crate::ui::theme::{Theme, mixed};
+use crate::ui::widget::elided;
+use egui::{CursorIcon, Key, Rect, Role, Sense, TextEdit, Ui, WidgetInfo, pos2, vec2};
+use std::sync::Arc;
+
+/// What it keeps between frames.
+#[derive(Default)]
+pub(super) struct State {
+    /// The marker that is being named, what was typed, and whether the field has yet to get the keyboard.
+    naming: Option<(MarkerId, String, bool)>,
+}
+
+/// Points of the widest flag.
+const FLAG: f32 = 140.0;
+
+/// Draws every marker in view.
+pub(super) fn show(ui: &mut Ui, state: &mut State, ruler: Rect, lanes: Rect, cx: &mut Cx<'_>) {
+    let session = Arc::clone(&cx.snapshot.session);
+    for (at, marker) in session.markers().iter().enumerate() {
+        let x = ruler.left() + cx.view.x_of(marker.at);
+        if x < ruler.left() - FLAG || x > ruler.right() {
+            continue;
+        }
+        ui.painter().with_clip_rect(ruler.union(lanes)).vline(
+            x,
+            ruler.top()..=lanes.bottom(),
+            (1.0, cx.theme.marker.gamma_multiply(0.55)),
+        );
+        if state.naming.as_ref().is_some_and(|(id, ..)| *id == marker.id) {
+            name(ui, state, x, ruler, cx);
+        } else {
+            flag(ui, state, at, marker, x, ruler, cx);
+        }
+    }
+}
+
+fn flag(ui: &mut Ui, state: &mut State, at: usize, marker: &Marker, x: f32, ruler: Rect, cx: &mut Cx<'_>) {
+    let theme = cx.theme;
+    let text = if marker.name.is_empty() { format!("{}", at + 1) } else { marker.name.clone() };
+    let galley = elided(ui, &text, Theme::medium(10.5), mixed(theme.marker, theme.strong, 0.45), FLAG - 12.0);
+    let rect = Rect::from_min_size(pos2(x, ruler.top() + 3.0), vec2(galley.size().x + 12.0, 16.0));
+    let response =
+        ui.interact(rect.intersect(ruler), ui.scope_id().with(("marker", marker.id)), Sense::click_and_drag());
+    let label = format!("Marker {}: {}", at + 1, marker.name);
+    response.widget_info(|| WidgetInfo::labeled(Role::Button, true, &label));
+    let painter = ui.painter().with_clip_rect(ruler);
+    let fill = mixed(theme.background, theme.marker, if response.hovered() { 0.45 } else { 0.28 });
+    painter.rect_filled(rect, 3, fill);
+    painter.galley(rect.min + vec2(6.0, (16.0 - galley.size().y) / 2.0), galley, theme.strong);
+    if response.dragged() && response.drag_delta().x != 0.0 {
+        let by = f64::from(response.drag_delta().x) * cx.view.frames_per_point;
+        let to = crate::time::FramePos((marker.at.0 as f64 + by).round().max(0.0) as u64);
+        cx.ask(Command::Edit(Edit::MoveMarker(marker.id, to)));
+    }
+    if response.double_clicked() {
+        state.naming = Some((marker.id, marker.name.clone(), true));
+    } else if response.clicked() {
+        cx.ask(Command::Locate(marker.at));
+    }
+    response.context_menu(|ui| {
+        if ui.button("Rename").clicked() {
+            state.naming = Some((marker.id, marker.name.clone(), true));
+            ui.close();
+        }
+        if ui.button("Remove").clicked() {
+            cx.ask(Command::Edit(Edit::RemoveMarker(marker.id)));
+            ui.close();
+        }
+    });
+    response
+        .on_hover_cursor(CursorIcon::PointingHand)
+        .on_hover_text("Click to go there, drag to move, double-click to name");
+}
+
+fn name(ui: &mut Ui, state: &mut State, x: f32, ruler: Rect, cx: &mut Cx<'_>) {
+    let Some((id, text, fresh)) = &mut state.naming else { return };
+    let rect = Rect::from_min_size(pos2(x, ruler.top() + 1.0), vec2(FLAG, 20.0));
+    let field =
+        TextEdit::singleline(text).font(Theme::font(11.0)).char_limit(100).margin(egui::Margin::symmetric(4, 1));
+    let response = ui.put(rect, field).accessible_name("Marker name");
+    if std::mem::take(fresh) {
+        response.request_focus();
+        return;
+    }
+    if response.lost_focus() {
+        if !ui.input(|input| input.key_pressed(Key::Escape)) {
+            cx.ask(Command::Edit(Edit::RenameMarker(*id, text.trim().to_owned())));
+        }
+        state.naming = None;
+    }
+}

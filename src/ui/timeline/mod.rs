@@ -1,0 +1,125 @@
+//! The timeline: ruler, regions with their waves, markers, the playhead. Thread: ui.
+
+mod lanes;
+mod markers;
+mod pointer;
+mod ruler;
+mod waves;
+
+use super::cx::Cx;
+use super::theme::Theme;
+use crate::message::Motion;
+use crate::studio::snapshot::{PassPhase, Stage};
+use crate::time::FramePos;
+use egui::{Align2, Color32, Rect, Shape, Stroke, Ui, pos2};
+
+/// What it keeps between frames.
+#[derive(Default)]
+pub struct State {
+    waves: waves::Waves,
+    pointer: pointer::Pointer,
+    markers: markers::State,
+    /// The user looks elsewhere: the view does not follow until the transport is used again.
+    elsewhere: bool,
+    rolled: bool,
+}
+
+/// Part of the width that a playhead may reach before the view goes on, and at which it stands then.
+const PAGE: (f64, f64) = (0.92, 0.25);
+
+/// Draws the ruler into `ruler` and the lanes into `lanes`: row `n` of the session stands `n` times
+/// [`super::view::View::row`] below the top of `lanes`, less [`super::view::View::scroll`].
+pub fn show(ui: &mut Ui, state: &mut State, ruler: Rect, lanes: Rect, cx: &mut Cx<'_>) {
+    ui.painter().rect_filled(ruler.union(lanes), 0, cx.theme.background);
+    follow(state, cx);
+    let mut inner = ui.new_child(egui::UiBuilder::new().max_rect(lanes).id_salt("lanes"));
+    inner.shrink_clip_rect(lanes);
+    ruler::grid(&inner, lanes, cx);
+    lanes::regions(&inner, lanes, state.pointer.moving(), cx);
+    state.waves.show(&inner, lanes, cx);
+    lanes::losses(&inner, lanes, cx);
+    if cx.snapshot.session.end() == FramePos(0) && cx.snapshot.transport.pass.is_none() {
+        invitation(&inner, lanes, cx);
+    }
+    state.elsewhere |= pointer::show(&mut inner, &mut state.pointer, lanes, cx);
+    pointer::overview(&mut inner, lanes, cx);
+    ruler::show(ui, ruler, cx);
+    state.elsewhere |= pointer::scrub(ui, ruler, cx);
+    range(ui, ruler, lanes, cx);
+    markers::show(ui, &mut state.markers, ruler, lanes, cx);
+    playhead(ui, ruler, lanes, cx);
+    ui.painter().hline(ruler.x_range(), ruler.bottom() - 0.5, (1.0, cx.theme.line));
+}
+
+/// A playhead that rolls is kept in view, page by page, unless the user looks elsewhere.
+fn follow(state: &mut State, cx: &mut Cx<'_>) {
+    let rolls = cx.snapshot.transport.motion != Motion::Stopped;
+    if rolls && !state.rolled {
+        state.elsewhere = false;
+    }
+    state.rolled = rolls;
+    if rolls && cx.view.follow && !state.elsewhere {
+        let x = f64::from(cx.view.x_of(cx.snapshot.transport.position));
+        let width = f64::from(cx.view.width);
+        if x > width * PAGE.0 || x < 0.0 {
+            cx.view.go_with(cx.snapshot.transport.position, PAGE.1);
+        }
+    }
+}
+
+/// The range: shaded in the lanes, marked in the ruler.
+fn range(ui: &Ui, ruler: Rect, lanes: Rect, cx: &Cx<'_>) {
+    let Some((from, to)) = cx.snapshot.transport.range else { return };
+    let [from, to] =
+        [from, to].map(|at| (lanes.left() + cx.view.x_of(at)).clamp(lanes.left() - 2.0, lanes.right() + 2.0));
+    let transport = &cx.snapshot.transport;
+    let colour = if transport.punches { cx.theme.record } else { cx.theme.accent };
+    let shade = colour.gamma_multiply(if transport.repeats || transport.punches { 0.14 } else { 0.09 });
+    ui.painter().rect_filled(Rect::from_x_y_ranges(from..=to, lanes.y_range()), 0, shade);
+    let bar = Rect::from_x_y_ranges(from..=to, ruler.bottom() - 4.0..=ruler.bottom());
+    ui.painter().rect_filled(bar, 0, colour);
+    for x in [from, to] {
+        ui.painter().vline(x, ruler.bottom() - 4.0..=lanes.bottom(), (1.0, colour.gamma_multiply(0.6)));
+    }
+}
+
+fn playhead(ui: &Ui, ruler: Rect, lanes: Rect, cx: &Cx<'_>) {
+    let x = lanes.left() + cx.view.x_of(cx.snapshot.transport.position);
+    if !(lanes.left() - 6.0..=lanes.right() + 6.0).contains(&x) {
+        return;
+    }
+    let recording = cx.snapshot.transport.pass.as_ref().is_some_and(|pass| pass.phase != PassPhase::Finishing);
+    let colour = if recording { cx.theme.record } else { cx.theme.strong };
+    ui.painter().vline(x, ruler.top()..=lanes.bottom(), (1.5, colour));
+    let top = ruler.top();
+    let head = vec![pos2(x - 6.0, top), pos2(x + 6.0, top), pos2(x, top + 9.0)];
+    ui.painter().add(Shape::convex_polygon(head, colour, Stroke::NONE));
+}
+
+/// Nothing is recorded yet: what to do.
+fn invitation(ui: &Ui, lanes: Rect, cx: &Cx<'_>) {
+    let (large, small) = match &cx.snapshot.stage {
+        Stage::Opening => ("Opening", String::new()),
+        Stage::NoSession { .. } => {
+            ("The session cannot be opened", "Events has the reason, and earlier versions to restore".to_owned())
+        }
+        Stage::NoDevice { .. } => ("No device", "Click the device above to choose another".to_owned()),
+        _ => {
+            let keys = cx.keys.text(super::action::Action::Record);
+            (
+                "Ready to record",
+                format!(
+                    "Press Record ({keys}): every armed input becomes a WAV file of its own. With none armed, all are."
+                ),
+            )
+        }
+    };
+    let at = pos2(lanes.center().x, lanes.top() + (lanes.height() * 0.38).max(40.0));
+    ui.painter().text(at, Align2::CENTER_BOTTOM, large, Theme::semi(17.0), cx.theme.quiet);
+    ui.painter().text(at + egui::vec2(0.0, 10.0), Align2::CENTER_TOP, small, Theme::font(12.5), cx.theme.faint);
+}
+
+/// A colour seen through: `part` of it.
+fn faded(colour: Color32, part: f32) -> Color32 {
+    colour.gamma_multiply(part)
+}

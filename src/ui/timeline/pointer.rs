@@ -1,0 +1,298 @@
+//! What the pointer does in the timeline: locate, select, move, trim, scroll, zoom. Thread: ui.
+
+use crate::control::edit::Edit;
+use crate::session::{Region, RegionId, Session, TrackId};
+use crate::studio::command::Command;
+use crate::time::{FramePos, Frames};
+use crate::ui::action::Action;
+use crate::ui::cx::Cx;
+use egui::{CursorIcon, PointerButton, Pos2, Rect, Response, Role, Sense, Ui, WidgetInfo, pos2, vec2};
+use std::sync::Arc;
+
+/// Points within which an edge is meant.
+const EDGE: f32 = 5.0;
+
+/// What is being dragged.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Drag {
+    /// A new range, from here.
+    Range(FramePos),
+    /// One end of the range; the other stays.
+    RangeEdge(FramePos),
+    /// A region, taken so many frames behind its start.
+    Move { region: RegionId, track: TrackId, grip: u64, to: FramePos },
+    /// The start of a region.
+    TrimStart(RegionId, FramePos),
+    /// Its end.
+    TrimEnd(RegionId, FramePos),
+}
+
+/// See the module.
+#[derive(Default)]
+pub(super) struct Pointer {
+    drag: Option<Drag>,
+    /// The region whose menu is open.
+    menu: Option<RegionId>,
+}
+
+impl Pointer {
+    /// Where a region that is dragged would go.
+    pub(super) fn moving(&self) -> Option<(RegionId, FramePos)> {
+        match self.drag {
+            Some(Drag::Move { region, to, .. }) => Some((region, to)),
+            _ => None,
+        }
+    }
+}
+
+/// The region under a point.
+fn under<'a>(session: &'a Session, at: Pos2, lanes: Rect, cx: &Cx<'_>) -> Option<(TrackId, &'a Region)> {
+    let row = ((at.y - lanes.top() + cx.view.scroll) / cx.view.row()).floor();
+    let track = session.tracks().get(row.max(0.0) as usize)?;
+    let region = track.region_at(cx.view.at_x(at.x - lanes.left()))?;
+    Some((track.id(), region))
+}
+
+/// Takes what the pointer does in the lanes; says whether the user looked elsewhere.
+pub(super) fn show(ui: &mut Ui, state: &mut Pointer, lanes: Rect, cx: &mut Cx<'_>) -> bool {
+    let response = ui.interact(lanes, ui.scope_id().with("timeline"), Sense::click_and_drag());
+    response.widget_info(|| WidgetInfo::labeled(Role::Canvas, true, "Timeline"));
+    let session = Arc::clone(&cx.snapshot.session);
+    let pointer = response.hover_pos().or(response.interact_pointer_pos());
+    if let Some(at) = pointer {
+        cursor(ui, &session, at, lanes, cx);
+    }
+    begin(&response, state, &session, lanes, cx);
+    go_on(ui, &response, state, lanes, cx);
+    if response.clicked()
+        && let Some(at) = response.interact_pointer_pos()
+    {
+        click(ui, &session, at, lanes, cx);
+    }
+    if response.double_clicked()
+        && let Some((_, region)) = response.interact_pointer_pos().and_then(|at| under(&session, at, lanes, cx))
+    {
+        cx.ask(Command::Range(Some((region.start, region.end()))));
+    }
+    if response.secondary_clicked() {
+        let at = response.interact_pointer_pos();
+        state.menu = at.and_then(|at| under(&session, at, lanes, cx)).map(|(_, region)| region.id);
+    }
+    if let Some(region) = state.menu {
+        response.context_menu(|ui| menu(ui, region, &session, cx));
+    }
+    let panned = pan(&response, cx);
+    wheel(ui, lanes, cx) || panned
+}
+
+fn cursor(ui: &Ui, session: &Session, at: Pos2, lanes: Rect, cx: &Cx<'_>) {
+    if range_edge(at.x, lanes, cx).is_some() || region_edge(session, at, lanes, cx).is_some() {
+        ui.set_cursor_icon(CursorIcon::ResizeHorizontal);
+    }
+}
+
+/// The end of the range that stays when the one under `x` is dragged.
+fn range_edge(x: f32, lanes: Rect, cx: &Cx<'_>) -> Option<FramePos> {
+    let (from, to) = cx.snapshot.transport.range?;
+    let near = |at: FramePos| (lanes.left() + cx.view.x_of(at) - x).abs() < EDGE;
+    if near(to) { Some(from) } else { near(from).then_some(to) }
+}
+
+/// A selected region's edge under the pointer: its start or its end.
+fn region_edge(session: &Session, at: Pos2, lanes: Rect, cx: &Cx<'_>) -> Option<(RegionId, bool)> {
+    let near = |dx: f32| under(session, at + vec2(dx, 0.0), lanes, cx);
+    let (_, region) = near(0.0).or_else(|| near(EDGE)).or_else(|| near(-EDGE))?;
+    if !cx.view.regions.contains(&region.id) {
+        return None;
+    }
+    let far = |place: FramePos| (lanes.left() + cx.view.x_of(place) - at.x).abs() >= EDGE;
+    if !far(region.start) { Some((region.id, true)) } else { (!far(region.end())).then_some((region.id, false)) }
+}
+
+fn begin(response: &Response, state: &mut Pointer, session: &Session, lanes: Rect, cx: &Cx<'_>) {
+    if !response.drag_started_by(PointerButton::Primary) {
+        return;
+    }
+    let Some(at) = response.ctx.input(|input| input.pointer.press_origin()) else { return };
+    let place = cx.view.at_x(at.x - lanes.left());
+    let alt = response.ctx.input(|input| input.modifiers.alt);
+    let region = under(session, at, lanes, cx);
+    state.drag = Some(match (range_edge(at.x, lanes, cx), region_edge(session, at, lanes, cx), region) {
+        (Some(stays), _, _) => Drag::RangeEdge(stays),
+        (_, Some((region, true)), _) => Drag::TrimStart(region, place),
+        (_, Some((region, false)), _) => Drag::TrimEnd(region, place),
+        (_, _, Some((track, region))) if alt => {
+            Drag::Move { region: region.id, track, grip: place.0 - region.start.0, to: region.start }
+        }
+        _ => Drag::Range(place),
+    });
+}
+
+fn go_on(ui: &Ui, response: &Response, state: &mut Pointer, lanes: Rect, cx: &mut Cx<'_>) {
+    let Some(drag) = &mut state.drag else { return };
+    let Some(at) = ui.input(|input| input.pointer.latest_pos()) else { return };
+    let place = cx.view.at_x((at.x - lanes.left()).clamp(0.0, lanes.width()));
+    match drag {
+        Drag::Range(from) | Drag::RangeEdge(from) => {
+            let range = (*from.min(&mut place.clone()), place.max(*from));
+            cx.ask(Command::Range(Some(range)));
+        }
+        Drag::Move { grip, to, .. } => *to = FramePos(place.0.saturating_sub(*grip)),
+        Drag::TrimStart(_, to) | Drag::TrimEnd(_, to) => *to = place,
+    }
+    if !response.dragged() {
+        let edit = match *drag {
+            Drag::Move { region, track, to, .. } => Some(Edit::MoveRegion(region, track, to)),
+            Drag::TrimStart(region, to) => trimmed(cx, region, |of| (to, of.end())),
+            Drag::TrimEnd(region, to) => trimmed(cx, region, |of| (of.start, to)),
+            Drag::Range(_) | Drag::RangeEdge(_) => None,
+        };
+        if let Some(edit) = edit {
+            cx.ask(Command::Edit(edit));
+        }
+        state.drag = None;
+    }
+}
+
+/// A trim that stays within what the take has, and leaves something.
+fn trimmed(cx: &Cx<'_>, id: RegionId, to: impl Fn(&Region) -> (FramePos, FramePos)) -> Option<Edit> {
+    let session = &cx.snapshot.session;
+    let (_, region) = session.region(id)?;
+    let take = session.take(region.take)?;
+    let (start, end) = to(region);
+    let first = FramePos(region.start.0.saturating_sub(region.take_start.0));
+    let last = first + take.frames;
+    let (start, end) = (start.max(first), end.min(last));
+    (start + Frames(1) < end).then_some(Edit::TrimRegion(id, start, end))
+}
+
+fn click(ui: &Ui, session: &Session, at: Pos2, lanes: Rect, cx: &mut Cx<'_>) {
+    let add = ui.input(|input| input.modifiers.command || input.modifiers.shift);
+    match under(session, at, lanes, cx) {
+        Some((track, region)) => {
+            if !add {
+                cx.view.regions.clear();
+            }
+            if !cx.view.regions.insert(region.id) {
+                cx.view.regions.remove(&region.id);
+            }
+            cx.view.tracks = std::iter::once(track).collect();
+        }
+        None => cx.view.regions.clear(),
+    }
+    if !add && cx.snapshot.transport.pass.is_none() {
+        if cx.snapshot.transport.range.is_some() && !cx.snapshot.transport.repeats && !cx.snapshot.transport.punches {
+            cx.ask(Command::Range(None));
+        }
+        let place = cx.view.at_x(at.x - lanes.left());
+        cx.ask(Command::Locate(place));
+    }
+}
+
+/// What can be done with a region.
+fn menu(ui: &mut Ui, id: RegionId, session: &Session, cx: &mut Cx<'_>) {
+    let Some((_, region)) = session.region(id) else {
+        ui.label("It is gone");
+        return;
+    };
+    let at = cx.snapshot.transport.position;
+    let lines: [(&str, bool, Edit); 4] = [
+        (if region.muted { "Unmute" } else { "Mute" }, true, Edit::MuteRegions(vec![id], !region.muted)),
+        ("Split at the playhead", region.start < at && at < region.end(), Edit::SplitRegion(id, at)),
+        ("Remove (its take stays)", true, Edit::RemoveRegions(vec![id])),
+        ("Take to the trash", true, Edit::TrashTake(region.take)),
+    ];
+    for (text, enabled, edit) in lines {
+        if ui.add_enabled(enabled, egui::Button::new(text)).clicked() {
+            cx.ask(Command::Edit(edit));
+            ui.close();
+        }
+    }
+}
+
+/// The middle button drags the paper.
+fn pan(response: &Response, cx: &mut Cx<'_>) -> bool {
+    if !response.dragged_by(PointerButton::Middle) {
+        return false;
+    }
+    let by = response.drag_delta();
+    cx.view.start = (cx.view.start - f64::from(by.x) * cx.view.frames_per_point).max(0.0);
+    cx.view.scroll -= by.y;
+    true
+}
+
+/// The wheel scrolls rows, with Shift time; with Ctrl it zooms around the pointer.
+fn wheel(ui: &Ui, lanes: Rect, cx: &mut Cx<'_>) -> bool {
+    if !ui.rect_contains_pointer(lanes) {
+        return false;
+    }
+    let (wheel, zoom, shift, at) = ui.input(|input| {
+        (input.smooth_scroll_delta(), input.zoom_delta(), input.modifiers.shift, input.pointer.hover_pos())
+    });
+    if (zoom - 1.0).abs() > 1e-3 {
+        cx.view.zoom(1.0 / f64::from(zoom), at.map_or(0.0, |at| at.x - lanes.left()));
+        return true;
+    }
+    let (x, y) = if shift { (wheel.x + wheel.y, 0.0) } else { (wheel.x, wheel.y) };
+    if y != 0.0 {
+        let rows = cx.snapshot.session.tracks().len() as f32 + 1.0;
+        let most = (rows * cx.view.row() - lanes.height()).max(0.0);
+        cx.view.scroll = (cx.view.scroll - y).clamp(0.0, most);
+    }
+    if x != 0.0 {
+        cx.view.start = (cx.view.start - f64::from(x) * cx.view.frames_per_point).max(0.0);
+    }
+    x != 0.0
+}
+
+/// A click or a drag in the ruler goes there; a wheel zooms. Says whether the user looked elsewhere.
+pub(super) fn scrub(ui: &Ui, ruler: Rect, cx: &mut Cx<'_>) -> bool {
+    let response = ui.interact(ruler, ui.scope_id().with("ruler"), Sense::click_and_drag());
+    response.widget_info(|| WidgetInfo::labeled(Role::ScrollBar, true, "Ruler"));
+    if (response.clicked() || response.dragged_by(PointerButton::Primary))
+        && cx.snapshot.transport.pass.is_none()
+        && let Some(at) = response.interact_pointer_pos()
+    {
+        let place = cx.view.at_x((at.x - ruler.left()).clamp(0.0, ruler.width()));
+        cx.ask(Command::Locate(place));
+    }
+    if !ui.rect_contains_pointer(ruler) {
+        return false;
+    }
+    let (wheel, at) = ui.input(|input| (input.smooth_scroll_delta().y, input.pointer.hover_pos()));
+    if wheel != 0.0 {
+        cx.view.zoom((-f64::from(wheel) / 200.0).exp(), at.map_or(0.0, |at| at.x - ruler.left()));
+    }
+    wheel != 0.0
+}
+
+/// A strip at the foot that stands for the whole session: its bright part is what is in view.
+pub(super) fn overview(ui: &mut Ui, lanes: Rect, cx: &mut Cx<'_>) {
+    let end = cx.snapshot.session.end().max(cx.snapshot.transport.position).0 as f64;
+    let whole = end.max(cx.view.start + cx.view.frames());
+    if end <= cx.view.frames() && cx.view.start < 1.0 {
+        return;
+    }
+    let strip = Rect::from_min_max(pos2(lanes.left(), lanes.bottom() - 9.0), lanes.max);
+    let response = ui.interact(strip, ui.scope_id().with("overview"), Sense::click_and_drag());
+    response.widget_info(|| WidgetInfo::labeled(Role::ScrollBar, true, "Overview"));
+    let hot = response.hovered() || response.dragged();
+    let x_of = |frame: f64| strip.left() + (frame / whole) as f32 * strip.width();
+    let from = x_of(cx.view.start);
+    let to = x_of(cx.view.start + cx.view.frames()).max(from + 24.0);
+    let bar = Rect::from_x_y_ranges(from..=to, strip.top() + 2.0..=strip.bottom() - 2.0);
+    let colour = if hot { cx.theme.faint } else { cx.theme.button_hover };
+    ui.painter().rect_filled(bar, 3, colour);
+    if let Some(at) = response.interact_pointer_pos().filter(|_| response.dragged() || response.clicked()) {
+        let by = if response.dragged() { f64::from(response.drag_delta().x / strip.width()) * whole } else { 0.0 };
+        let inside = bar.expand(6.0).contains(at);
+        cx.view.start = if inside || response.dragged() {
+            (cx.view.start + by).max(0.0)
+        } else {
+            (f64::from((at.x - strip.left()) / strip.width()) * whole - cx.view.frames() / 2.0).max(0.0)
+        };
+        if response.drag_started() {
+            cx.act(Action::SelectNone);
+        }
+    }
+}

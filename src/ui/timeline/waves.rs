@@ -1,0 +1,274 @@
+//! Waves: one texture for all lanes, drawn anew only where something changed. Thread: ui.
+
+use super::lanes::{self, Stretch};
+use crate::peaks::{Answer, Column};
+use crate::session::Session;
+use crate::ui::cx::Cx;
+use egui::{Color32, ColorImage, Mesh, Rect, Shape, TextureHandle, TextureOptions, Ui, pos2, vec2};
+use std::sync::Arc;
+
+/// Texels of a side at most: what every driver takes.
+const SIDE_MAX: usize = 4096;
+
+/// What a picture of waves depends on.
+#[derive(Clone, Debug, PartialEq)]
+struct Key {
+    first: i64,
+    frames_per_column: f64,
+    size: [usize; 2],
+    scroll: f32,
+    row: f32,
+    revision: u64,
+    dark: bool,
+}
+
+/// See the module.
+#[derive(Default)]
+pub(super) struct Waves {
+    texture: Option<TextureHandle>,
+    image: Option<ColorImage>,
+    key: Option<Key>,
+    generation: u64,
+    /// The column up to which live takes were drawn.
+    live: usize,
+    /// Some of it was drawn coarser than it can be.
+    coarse: bool,
+    columns: Vec<Column>,
+}
+
+impl Waves {
+    /// Brings the texture up to date and puts it over the lanes.
+    pub(super) fn show(&mut self, ui: &Ui, lanes: Rect, cx: &mut Cx<'_>) {
+        let scale = ui.pixels_per_point();
+        let size =
+            [lanes.width() + 1.0, lanes.height()].map(|side| ((side * scale).ceil() as usize).clamp(1, SIDE_MAX));
+        // Columns stand at multiples of their width: nothing shimmers when the view goes on.
+        let frames_per_column = cx.view.frames_per_point / f64::from(scale);
+        let first = (cx.view.start / frames_per_column).floor();
+        let Some(peaks) = cx.waves.as_deref_mut() else { return };
+        let generation = peaks.generation();
+        let key = Key {
+            first: first as i64,
+            frames_per_column,
+            size,
+            scroll: cx.view.scroll,
+            row: cx.view.row(),
+            revision: cx.snapshot.revision,
+            dark: cx.theme.dark,
+        };
+        let live = cx.snapshot.transport.pass.is_some();
+        if self.key.as_ref() != Some(&key) {
+            self.draw_all(lanes, size, scale, cx);
+            self.upload(ui, None);
+        } else if generation != self.generation || live || self.coarse {
+            if live && !self.coarse && !cx.waves.as_deref().is_some_and(crate::peaks::PeakStore::is_busy) {
+                // Only what was recorded since: from a little before where it ended.
+                let from = self.live.saturating_sub(4);
+                if let Some(changed) = self.draw_live(lanes, from, scale, cx) {
+                    self.upload(ui, Some(changed));
+                }
+            } else if generation != self.generation {
+                self.draw_all(lanes, size, scale, cx);
+                self.upload(ui, None);
+            }
+        }
+        self.key = Some(key);
+        self.generation = generation;
+        let Some(texture) = &self.texture else { return };
+        let offset = ((cx.view.start / frames_per_column - first) / f64::from(scale)) as f32;
+        let shown = vec2(size[0] as f32 / scale, size[1] as f32 / scale);
+        let rect = Rect::from_min_size(lanes.min - vec2(offset, 0.0), shown);
+        let mut mesh = Mesh::with_texture(texture.id());
+        mesh.add_rect_with_uv(rect, Rect::from_min_max(pos2(0.0, 0.0), pos2(1.0, 1.0)), Color32::WHITE);
+        ui.painter().add(Shape::mesh(mesh));
+    }
+
+    fn draw_all(&mut self, lanes: Rect, size: [usize; 2], scale: f32, cx: &mut Cx<'_>) {
+        let mut image = match self.image.take() {
+            Some(mut image) if image.size == size => {
+                image.pixels.fill(Color32::TRANSPARENT);
+                image
+            }
+            _ => ColorImage::filled(size, Color32::TRANSPARENT),
+        };
+        self.coarse = false;
+        self.live = 0;
+        let session = Arc::clone(&cx.snapshot.session);
+        let rows = lanes::rows(lanes, cx);
+        for stretch in lanes::stretches(&session, rows, cx) {
+            self.draw(&mut image, &session, &stretch, lanes, (0, usize::MAX), scale, cx);
+        }
+        self.image = Some(image);
+    }
+
+    /// Draws live takes from column `from` on; says which columns changed.
+    fn draw_live(&mut self, lanes: Rect, from: usize, scale: f32, cx: &mut Cx<'_>) -> Option<(usize, usize)> {
+        let mut image = self.image.take()?;
+        let session = Arc::clone(&cx.snapshot.session);
+        let rows = lanes::rows(lanes, cx);
+        let width = image.size[0];
+        for stretch in lanes::stretches(&session, rows, cx) {
+            if stretch.region.is_none() {
+                let band = band(&stretch, lanes, scale, image.size[1], cx);
+                for y in band.from..band.to {
+                    image.pixels[y * width + from.min(width)..(y + 1) * width].fill(Color32::TRANSPARENT);
+                }
+                self.draw(&mut image, &session, &stretch, lanes, (from, usize::MAX), scale, cx);
+            }
+        }
+        self.image = Some(image);
+        (from < self.live.min(width)).then_some((from, self.live.min(width)))
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "what is drawn, and where")]
+    fn draw(
+        &mut self,
+        image: &mut ColorImage,
+        session: &Session,
+        stretch: &Stretch<'_>,
+        lanes: Rect,
+        (from, to): (usize, usize),
+        scale: f32,
+        cx: &mut Cx<'_>,
+    ) {
+        let Some(take) = session.take(stretch.take) else { return };
+        let frames_per_column = cx.view.frames_per_point / f64::from(scale);
+        let first = (cx.view.start / frames_per_column).floor();
+        let column_of = |frame: u64| (frame as f64 / frames_per_column - first).floor();
+        let [width, height] = image.size;
+        let begin = column_of(stretch.start.0).max(from as f64).max(0.0) as usize;
+        let end = (column_of((stretch.start + stretch.length).0) + 1.0).clamp(0.0, width.min(to) as f64) as usize;
+        if end <= begin {
+            return;
+        }
+        if stretch.region.is_none() {
+            self.live = self.live.max(end);
+        }
+        let band = band(stretch, lanes, scale, height, cx);
+        let colour = cx.theme.track(stretch.track.colour);
+        let silent = stretch.track.mute || stretch.region.is_some_and(|region| region.muted);
+        let colour = if silent { colour.gamma_multiply(0.4) } else { colour };
+        let clip = cx.theme.record;
+        let channels = take.channels.max(1) as usize;
+        // The frame of the take in the middle of nothing: where its first column begins, on the timeline's own grid.
+        let take_from =
+            (first + begin as f64) * frames_per_column - stretch.start.0 as f64 + stretch.take_start.0 as f64;
+        for channel in 0..channels {
+            self.columns.clear();
+            self.columns.resize(end - begin, Column::EMPTY);
+            let Some(peaks) = cx.waves.as_deref_mut() else { return };
+            let answer = peaks.columns(take.uuid, channel, take_from, frames_per_column, &mut self.columns);
+            self.coarse |= answer == Answer::Coarse && stretch.region.is_some();
+            join(&mut self.columns, frames_per_column);
+            let share = band.height / channels as f32;
+            let middle = band.top + share * (channel as f32 + 0.5);
+            let half = (share / 2.0 - 1.5 * scale).max(1.0);
+            for (at, column) in self.columns.iter().enumerate() {
+                if !column.is_empty() {
+                    let x = begin + at;
+                    let colour = if column.is_clipped() { clip } else { colour };
+                    let top = middle - column.max.clamp(-1.0, 1.0) * half;
+                    let bottom = middle - column.min.clamp(-1.0, 1.0) * half;
+                    bar(&mut image.pixels, [width, height], x, (top - 0.5, bottom + 0.5), colour);
+                }
+            }
+        }
+    }
+
+    fn upload(&mut self, ui: &Ui, changed: Option<(usize, usize)>) {
+        let Some(image) = &self.image else { return };
+        match (&mut self.texture, changed) {
+            (Some(texture), Some((from, to))) if texture.size() == image.size => {
+                let (width, height) = (image.size[0], image.size[1]);
+                let rows = (0..height).flat_map(|y| &image.pixels[y * width + from..y * width + to]).copied();
+                let part = ColorImage::new([to - from, height], rows.collect());
+                texture.set_partial([from, 0], part, TextureOptions::LINEAR);
+            }
+            (Some(texture), _) => texture.set(image.clone(), TextureOptions::LINEAR),
+            (None, _) => self.texture = Some(ui.ctx().load_texture("waves", image.clone(), TextureOptions::LINEAR)),
+        }
+    }
+}
+
+/// The rows of texels of a lane.
+struct Band {
+    /// The first in view.
+    from: usize,
+    /// The one behind the last in view.
+    to: usize,
+    /// Where the lane begins, in view or not.
+    top: f32,
+    /// All of it.
+    height: f32,
+}
+
+/// Where the lane of a stretch lies in the texture.
+fn band(stretch: &Stretch<'_>, lanes: Rect, scale: f32, height: usize, cx: &Cx<'_>) -> Band {
+    let lane = lanes::lane(lanes, stretch.row, cx);
+    let top = (lane.top() - lanes.top() + 2.0) * scale;
+    let bottom = (lane.bottom() - lanes.top() - 2.0) * scale;
+    let whole = (bottom - top).max(1.0);
+    // A lane that is cut off is as high as the others; what is outside is not painted.
+    let from = top.max(0.0) as usize;
+    let to = ((top + whole).max(0.0) as usize).min(height);
+    Band { from: from.min(to), to, top, height: whole }
+}
+
+/// Where a frame is wider than a column, columns are joined to a line.
+fn join(columns: &mut [Column], frames_per_column: f64) {
+    if frames_per_column > 2.0 {
+        return;
+    }
+    let mut before: Option<Column> = None;
+    for column in columns {
+        if column.is_empty() {
+            before = None;
+            continue;
+        }
+        let own = *column;
+        if let Some(before) = before {
+            column.min = own.min.min(before.max);
+            column.max = own.max.max(before.min);
+        }
+        before = Some(own);
+    }
+}
+
+/// An upright bar of a texel's width, with soft ends.
+fn bar(pixels: &mut [Color32], [width, height]: [usize; 2], x: usize, (top, bottom): (f32, f32), colour: Color32) {
+    if x >= width || bottom <= 0.0 || top >= height as f32 {
+        return;
+    }
+    let first = top.floor().max(0.0) as usize;
+    let last = (bottom.ceil() as usize).min(height);
+    for y in first..last {
+        let covered = (bottom.min(y as f32 + 1.0) - top.max(y as f32)).clamp(0.0, 1.0);
+        let pixel = &mut pixels[y * width + x];
+        *pixel = if covered >= 0.99 { colour } else { colour.gamma_multiply(covered) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bar_covers_what_it_should_and_nothing_beside() {
+        let mut pixels = vec![Color32::TRANSPARENT; 4 * 10];
+        bar(&mut pixels, [4, 10], 2, (2.5, 5.0), Color32::WHITE);
+        assert_eq!(pixels[3 * 4 + 2], Color32::WHITE);
+        assert!(pixels[2 * 4 + 2].a() > 100 && pixels[2 * 4 + 2].a() < 150);
+        assert_eq!(pixels.iter().filter(|pixel| **pixel != Color32::TRANSPARENT).count(), 3);
+        bar(&mut pixels, [4, 10], 1, (-20.0, 40.0), Color32::WHITE);
+        bar(&mut pixels, [4, 10], 9, (0.0, 4.0), Color32::WHITE);
+    }
+
+    #[test]
+    fn neighbouring_samples_are_joined_without_a_gap() {
+        let point = |value: f32| Column { min: value, max: value };
+        let mut columns = [point(0.0), point(0.5), point(-0.5)];
+        join(&mut columns, 0.5);
+        assert_eq!(columns[1], Column { min: 0.0, max: 0.5 });
+        assert_eq!(columns[2], Column { min: -0.5, max: 0.5 });
+    }
+}
