@@ -25,6 +25,8 @@ pub(super) struct Wishes {
     pub(super) range: Option<(FramePos, FramePos)>,
     pub(super) repeats: bool,
     pub(super) punches: bool,
+    /// Whether it was last asked to roll, or to stand.
+    pub(super) rolls: bool,
     /// When notices were acknowledged last, since the start.
     pub(super) acknowledged: Duration,
     /// Frames lost up to then.

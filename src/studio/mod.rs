@@ -249,6 +249,11 @@ impl Studio {
                 notices.push(look::told_of(&report, control.running().device.rate));
                 self.last_report = Some(report);
             }
+            match control.published().motion() {
+                Motion::Rolling => self.transport.rolls = true,
+                Motion::Stopped => self.transport.rolls = false,
+                _ => {}
+            }
             self.inhibitor.hold(control.is_recording());
             self.waves.follow(control);
             if self.saving_told.is_some_and(|revision| revision <= control.saved_revision()) {
@@ -362,14 +367,24 @@ impl Studio {
         let settings = Arc::clone(&self.settings);
         let Desk::Open(control) = &mut self.desk else { return Ok(()) };
         let position = FramePos(control.published().position.load(Relaxed));
-        let rolls = control.published().motion() != Motion::Stopped;
+        let rolls = match control.published().motion() {
+            Motion::Rolling => true,
+            Motion::Stopped | Motion::Stopping => false,
+            // On its way somewhere: as it was asked for last.
+            Motion::Leaving | Motion::Arriving => self.transport.rolls,
+        };
         match command {
             Command::Record => return self.record(),
-            Command::Stop => control.stop(),
-            Command::Play if !control.is_recording() => control.roll(),
             Command::PlayOrStop if control.is_recording() => {}
-            Command::PlayOrStop if rolls => control.stop(),
-            Command::PlayOrStop => control.roll(),
+            Command::Play if control.is_recording() => {}
+            Command::Stop | Command::PlayOrStop if rolls || command == Command::Stop => {
+                self.transport.rolls = false;
+                control.stop();
+            }
+            Command::Play | Command::PlayOrStop => {
+                self.transport.rolls = true;
+                control.roll();
+            }
             Command::Locate(to) => control.locate(to)?,
             Command::ToStart => control.locate(FramePos(0))?,
             Command::ToEnd => control.locate(control.session().end())?,

@@ -156,7 +156,7 @@ impl Pan<'_> {
         let to = moved(ui, &response, part, width, 0.01).map(|part| {
             let pan = part * 2.0 - 1.0;
             // The middle is easy to find again.
-            if pan.abs() < 0.03 { 0.0 } else { pan }
+            if pan.abs() < 0.015 { 0.0 } else { pan }
         });
         let to = if response.double_clicked() { Some(0.0) } else { to };
         let text = format!("Pan {}. Drag, Shift for fine steps, double-click for the middle", pan_text(self.pan));

@@ -45,6 +45,14 @@ pub fn name_field(
         let first = !ui.data(|data| data.get_temp::<bool>(id.with("focused")).unwrap_or(false));
         if first {
             response.request_focus();
+            // What is typed replaces the name.
+            let mut state = egui::text_edit::TextEditState::load(ui, response.id).unwrap_or_default();
+            let all = egui::text::CCursorRange::two(
+                egui::text::CCursor::new(0),
+                egui::text::CCursor::new(text.chars().count()),
+            );
+            state.cursor.set_char_range(Some(all));
+            state.store(ui, response.id);
             ui.data_mut(|data| data.insert_temp(id.with("focused"), true));
         }
         let escaped = ui.input(|input| input.key_pressed(Key::Escape));

@@ -76,7 +76,17 @@ fn the_names_that_others_rely_on_are_there() {
     let numbered = ["Arm", "Mute", "Solo", "Monitor", "Input", "Gain", "Pan", "Name", "Meter"];
     let numbered = numbered.iter().flat_map(|name| [format!("{name} 1"), format!("{name} 2")]);
     let plain = [
-        "Record", "Stop", "Play", "Residency", "Doctor", "Stress lab", "Settings", "Export", "Device", "Time", "Health",
+        "Record",
+        "Stop",
+        "Play",
+        "Residency",
+        "Doctor",
+        "Stress lab",
+        "Settings",
+        "Export",
+        "Device",
+        "Time",
+        "Health",
     ];
     for name in plain.iter().map(ToString::to_string).chain(numbered) {
         rig.harness.get_by_label(&name);

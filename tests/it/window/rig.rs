@@ -72,6 +72,13 @@ impl Rig {
         rig
     }
 
+    /// Puts the window away, and keeps the home.
+    pub fn leave(self) -> Home {
+        let Rig { harness, home, .. } = self;
+        drop(harness);
+        home
+    }
+
     /// Draws some pictures.
     pub fn step(&mut self, pictures: usize) {
         for _ in 0..pictures {
@@ -179,11 +186,12 @@ impl Rig {
 
     /// Gives a named thing another name, as a user does: a double click, the name, Enter.
     pub fn rename(&mut self, label: &str, name: &str) {
+        // Long enough after the last click not to be its second.
+        self.step(20);
         let node = self.harness.get_by_label(label);
         node.click();
         node.click();
         self.step(4);
-        self.press_with(Modifiers::CTRL, Key::A);
         self.type_in(label, name);
         self.press(Key::Enter);
     }
@@ -206,7 +214,12 @@ impl Rig {
     pub fn stop(&mut self) {
         let at = self.harness.get_by_label("Stop").rect().center();
         self.harness.event(Event::PointerMoved(at));
-        let press = |pressed| Event::PointerButton { pos: at, button: PointerButton::Primary, pressed, modifiers: Modifiers::NONE };
+        let press = |pressed| Event::PointerButton {
+            pos: at,
+            button: PointerButton::Primary,
+            pressed,
+            modifiers: Modifiers::NONE,
+        };
         self.harness.event(press(true));
         self.step(40);
         self.harness.event(press(false));

@@ -1,0 +1,1 @@
+//! Pictures of the window's main states. Thread: test.
