@@ -1,0 +1,298 @@
+//! The map: a row a track, a cell a page or some; one texture, made anew when a new sample came. Thread: ui.
+
+use super::{NAMES, State, story};
+use crate::ui::cx::Cx;
+use crate::ui::theme::{Theme, mixed};
+use crate::ui::widget::text_at;
+use crate::watch::sample::{Row, RowKey, Sample};
+use crate::watch::state::{Cell, PageState};
+use egui::{
+    Align2, Color32, ColorImage, Mesh, Rect, Role, Sense, Shape, Stroke, StrokeKind, TextureHandle, TextureOptions, Ui,
+    WidgetInfo, pos2, vec2,
+};
+use std::sync::Arc;
+
+/// Height of the line above the rows.
+const HEAD: f32 = 20.0;
+
+/// The tallest row, in points.
+const ROW_MAX: f32 = 18.0;
+
+/// See the module.
+#[derive(Default)]
+pub(super) struct Map {
+    texture: Option<TextureHandle>,
+    drawn: Option<(usize, bool, [usize; 2], bool)>,
+}
+
+/// Where the map's parts stand.
+struct Places {
+    cells: Rect,
+    row: f32,
+    cell: f32,
+    head_x: f32,
+}
+
+/// The colour of a state.
+fn colour(page: PageState, theme: &Theme) -> Color32 {
+    match page {
+        PageState::None => theme.background,
+        PageState::OnDisk | PageState::Silent => theme.heat.on_disk,
+        PageState::Cached => theme.heat.cached,
+        PageState::Resident => theme.heat.ready,
+        PageState::Locked => theme.heat.locked,
+        PageState::Recorded => theme.heat.recorded,
+        PageState::Writeback => theme.heat.writeback,
+        PageState::WriteProtected => theme.heat.write_protected,
+        PageState::Committed => theme.heat.committed,
+        PageState::Durable => theme.heat.durable,
+    }
+}
+
+/// A texel of a cell of `w` by `h`: the state in colour and, for those who cannot tell colours, in pattern.
+fn texel(page: PageState, disagrees: bool, (x, y): (usize, usize), (w, h): (usize, usize), theme: &Theme) -> Color32 {
+    if x + 1 >= w || y + 1 >= h {
+        return theme.panel;
+    }
+    let base = colour(page, theme);
+    let edge = x == 0 || y == 0 || x + 2 >= w || y + 2 >= h;
+    if disagrees {
+        return if edge || (x + y) % 2 == 0 { theme.heat.write_protected } else { base };
+    }
+    let marked = match page {
+        PageState::Cached => x % 3 == 1 && y % 3 == 1,
+        PageState::Resident => (x + y) % 4 == 0,
+        PageState::Recorded => y * 2 / h.max(1) == 0 && y % 2 == 1,
+        PageState::Writeback => (x + 2 * y) % 4 < 2,
+        PageState::Durable => y + 3 >= h,
+        PageState::Silent => x == w / 2,
+        PageState::WriteProtected => {
+            let across = x * h / w.max(1);
+            across.abs_diff(y) <= 1 || (across + y).abs_diff(h.saturating_sub(2)) <= 1
+        }
+        _ => false,
+    };
+    if marked {
+        let ink = if page == PageState::WriteProtected { Color32::WHITE } else { theme.background };
+        mixed(base, ink, if page == PageState::WriteProtected { 0.85 } else { 0.30 })
+    } else {
+        base
+    }
+}
+
+/// A sample of a state, for the legend.
+pub(super) fn swatch(ui: &Ui, rect: Rect, page: PageState, theme: &Theme) {
+    let (w, h) = (rect.width() as usize + 1, rect.height() as usize + 1);
+    let mut mesh = Mesh::default();
+    for y in 0..h - 1 {
+        for x in 0..w - 1 {
+            let at = Rect::from_min_size(rect.min + vec2(x as f32, y as f32), vec2(1.0, 1.0));
+            mesh.add_colored_rect(at, texel(page, false, (x, y), (w, h), theme));
+        }
+    }
+    ui.painter().add(Shape::mesh(mesh));
+}
+
+/// Draws it into `map`.
+pub(super) fn show(ui: &mut Ui, state: &mut State, map: Rect, sample: &Arc<Sample>, cx: &mut Cx<'_>) {
+    let places = places(map, sample);
+    draw(ui, &mut state.map, sample, &places, cx);
+    names(ui, map, sample, &places, cx);
+    heads(ui, sample, &places, cx);
+    let response = ui.interact(places.cells, ui.scope_id().with("map"), Sense::click());
+    response.widget_info(|| WidgetInfo::labeled(Role::Canvas, true, "Residency map"));
+    let under = response.hover_pos().and_then(|at| under(at, sample, &places));
+    if response.clicked() {
+        state.pinned = under.map(|(row, byte)| (row.key, byte));
+    }
+    if ui.input(|input| input.key_pressed(egui::Key::Escape)) {
+        state.pinned = None;
+    }
+    if let Some((key, byte)) = state.pinned {
+        if let Some((index, row)) = sample.rows.iter().enumerate().find(|(_, row)| row.key == key) {
+            let x = x_of(row, byte, &places);
+            let rect = Rect::from_min_size(
+                pos2(x, places.cells.top() + index as f32 * places.row),
+                vec2(places.cell, places.row),
+            );
+            ui.painter().rect_stroke(rect.expand(1.0), 1, Stroke::new(1.5, cx.theme.strong), StrokeKind::Outside);
+            story::card(ui, rect.center(), map, row, byte, &name_of(row, index, cx), sample, true, cx);
+        } else {
+            state.pinned = None;
+        }
+    } else if let (Some((row, byte)), Some(at)) = (under, response.hover_pos()) {
+        let index = sample.rows.iter().position(|other| other.key == row.key).unwrap_or(0);
+        story::card(ui, at, map, row, byte, &name_of(row, index, cx), sample, false, cx);
+    }
+}
+
+fn places(map: Rect, sample: &Sample) -> Places {
+    let rows = sample.rows.len().max(1) as f32;
+    let cells = Rect::from_min_max(pos2(map.left() + NAMES, map.top() + HEAD), map.max - vec2(12.0, 8.0));
+    let row = (cells.height() / rows).min(ROW_MAX);
+    let widest = sample.rows.iter().map(|row| row.cells.len()).max().unwrap_or(1).max(1);
+    let cell = cells.width() / widest as f32;
+    let part = sample.rows.first().map_or(0.6, |row| {
+        let behind = row.head_byte.saturating_sub(row.first_byte) as f32 / row.bytes_per_cell.max(1) as f32;
+        behind / widest as f32
+    });
+    // The head of whole files moves; around the heads, it stands.
+    let stands = sample.view.pages != crate::watch::sample::Pages::WholeFile;
+    let (back, ahead) = super::AROUND_MS;
+    let part = if stands { back as f32 / (back + ahead) as f32 } else { part };
+    let cells = Rect::from_min_size(cells.min, vec2(cells.width(), row * rows));
+    Places { cells, row, cell, head_x: cells.left() + part * cells.width() }
+}
+
+/// Where a byte of a row stands.
+fn x_of(row: &Row, byte: u64, places: &Places) -> f32 {
+    let cells = (byte as f64 - row.head_byte as f64) / row.bytes_per_cell.max(1) as f64;
+    places.head_x + cells as f32 * places.cell
+}
+
+/// The row and the byte under a point.
+fn under<'a>(at: egui::Pos2, sample: &'a Sample, places: &Places) -> Option<(&'a Row, u64)> {
+    let index = ((at.y - places.cells.top()) / places.row).floor();
+    let row = sample.rows.get(index.max(0.0) as usize)?;
+    let cells = f64::from((at.x - places.head_x) / places.cell);
+    let byte = row.head_byte as f64 + cells * row.bytes_per_cell as f64;
+    let last = row.first_byte + row.cells.len() as u64 * row.bytes_per_cell;
+    (byte >= row.first_byte as f64 && byte < last as f64).then(|| {
+        let byte = byte as u64;
+        (row, byte - byte % crate::limits::PAGE_BYTES as u64)
+    })
+}
+
+fn draw(ui: &Ui, map: &mut Map, sample: &Arc<Sample>, places: &Places, cx: &Cx<'_>) {
+    let scale = ui.pixels_per_point();
+    let widest = sample.rows.iter().map(|row| row.cells.len()).max().unwrap_or(0);
+    let (w, h) = ((places.cell * scale).round().max(2.0) as usize, (places.row * scale).round().max(2.0) as usize);
+    let size = [(widest * w).clamp(1, 8192), (sample.rows.len() * h).clamp(1, 8192)];
+    let drawn = (Arc::as_ptr(sample) as usize, cx.theme.dark, size, false);
+    if map.drawn != Some(drawn) {
+        map.drawn = Some(drawn);
+        let mut image = ColorImage::filled(size, cx.theme.panel);
+        for (index, row) in sample.rows.iter().enumerate() {
+            for (at, cell) in row.cells.iter().enumerate() {
+                paint(&mut image, (at * w, index * h), (w, h), *cell, cx.theme);
+            }
+        }
+        match &mut map.texture {
+            Some(texture) => texture.set(image, TextureOptions::NEAREST),
+            None => map.texture = Some(ui.ctx().load_texture("residency", image, TextureOptions::NEAREST)),
+        }
+    }
+    let Some(texture) = &map.texture else { return };
+    let mut mesh = Mesh::with_texture(texture.id());
+    for (index, row) in sample.rows.iter().enumerate() {
+        let left = x_of(row, row.first_byte, places);
+        let top = places.cells.top() + index as f32 * places.row;
+        let width = row.cells.len() as f32 * places.cell;
+        let rect = Rect::from_min_size(pos2(left, top), vec2(width, places.row));
+        let part = |at: usize| (at * h) as f32 / size[1] as f32;
+        let right = (row.cells.len() * w) as f32 / size[0] as f32;
+        let uv = Rect::from_min_max(pos2(0.0, part(index)), pos2(right, part(index + 1)));
+        mesh.add_rect_with_uv(rect, uv, Color32::WHITE);
+    }
+    ui.painter().with_clip_rect(places.cells).add(Shape::mesh(mesh));
+}
+
+fn paint(image: &mut ColorImage, (left, top): (usize, usize), (w, h): (usize, usize), cell: Cell, theme: &Theme) {
+    let [width, height] = image.size;
+    for y in 0..h {
+        for x in 0..w {
+            if left + x < width && top + y < height {
+                image.pixels[(top + y) * width + left + x] =
+                    texel(cell.shown(), cell.disagrees(), (x, y), (w, h), theme);
+            }
+        }
+    }
+}
+
+/// What a row is called: its track's name.
+fn name_of(row: &Row, index: usize, cx: &Cx<'_>) -> String {
+    let session = &cx.snapshot.session;
+    let name = match row.key {
+        RowKey::Take { uuid, .. } => {
+            let take = session.takes().iter().rev().find(|take| take.uuid == uuid);
+            take.and_then(|take| session.track(take.track)).map(|track| track.name().to_owned())
+        }
+        RowKey::Slot(slot) => session.tracks().get(slot).map(|track| track.name().to_owned()),
+    };
+    name.unwrap_or_else(|| format!("{}", index + 1))
+}
+
+/// Names at the left; where rows are low, every second or third.
+fn names(ui: &Ui, map: Rect, sample: &Sample, places: &Places, cx: &Cx<'_>) {
+    let every = (10.5 / places.row).ceil().max(1.0) as usize;
+    for (index, row) in sample.rows.iter().enumerate().step_by(every) {
+        let y = places.cells.top() + (index as f32 + 0.5) * places.row;
+        let at = pos2(map.left() + NAMES - 8.0, y);
+        let colour = if index % 2 == 0 { cx.theme.quiet } else { cx.theme.faint };
+        text_at(ui, at, Align2::RIGHT_CENTER, &name_of(row, index, cx), Theme::font(10.0), colour, NAMES - 14.0);
+    }
+}
+
+/// The head, the lead and what lies how far away.
+fn heads(ui: &Ui, sample: &Sample, places: &Places, cx: &Cx<'_>) {
+    let theme = cx.theme;
+    let painter = ui.painter();
+    let y = places.cells.top() - 9.0;
+    let Some(first) = sample.rows.first() else { return };
+    let seconds = |row: &Row, bytes: f64| bytes / (row.frame_bytes.max(1) as f64 * f64::from(row.rate.max(1)));
+    let behind = f64::from((places.head_x - places.cells.left()) / places.cell) * first.bytes_per_cell as f64;
+    let back = format!("\u{2212}{:.1} s", seconds(first, behind));
+    painter.text(pos2(places.cells.left(), y), Align2::LEFT_CENTER, back, Theme::font(10.0), theme.quiet);
+    let word = if first.is_recorded() { "record head" } else { "play head" };
+    painter.text(pos2(places.head_x, y), Align2::CENTER_CENTER, word, Theme::font(10.0), theme.quiet);
+    for (index, row) in sample.rows.iter().enumerate() {
+        let top = places.cells.top() + index as f32 * places.row;
+        let x = x_of(row, row.head_byte, places);
+        if places.cells.x_range().contains(x) {
+            let head = Rect::from_min_size(pos2(x, top), vec2(places.cell - 1.0, places.row - 1.0));
+            painter.rect_filled(head, 0, theme.heat.head);
+        }
+        let x = x_of(row, row.lead_byte, places);
+        if places.cells.x_range().contains(x) {
+            painter.vline(x, top..=top + places.row, (1.5, theme.strong));
+        }
+    }
+    let least = sample.rows.iter().min_by_key(|row| row.lead_frames());
+    if let Some(row) = least {
+        let lead = row.lead_frames() as f64 / f64::from(row.rate.max(1));
+        let x = x_of(row, row.lead_byte, places).min(places.cells.right() - 60.0).max(places.head_x + 70.0);
+        painter.text(pos2(x, y), Align2::LEFT_CENTER, format!("+{lead:.2} s lead"), Theme::font(10.0), theme.quiet);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_two_states_differ_in_pattern_or_lightness_and_not_in_colour_alone() {
+        for theme in [Theme::dark(), Theme::light()] {
+            let grey = |page: PageState| -> Vec<u32> {
+                let texels = (0..9).flat_map(|y| (0..9).map(move |x| (x, y)));
+                texels
+                    .map(|at| {
+                        let [r, g, b, _] = texel(page, false, at, (10, 10), &theme).to_array().map(u32::from);
+                        (r * 30 + g * 59 + b * 11) / 100
+                    })
+                    .collect()
+            };
+            for (at, (a, _)) in super::super::LEGEND.iter().enumerate() {
+                for (b, _) in &super::super::LEGEND[at + 1..] {
+                    let apart: u32 = grey(*a).iter().zip(grey(*b)).map(|(a, b)| a.abs_diff(b)).sum();
+                    assert!(apart / 81 >= 6, "{a:?} and {b:?} look alike in grey: {}", apart / 81);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_page_that_belief_and_kernel_disagree_on_is_framed_in_red() {
+        let theme = Theme::dark();
+        assert_eq!(texel(PageState::Locked, true, (0, 0), (9, 9), &theme), theme.heat.write_protected);
+    }
+}

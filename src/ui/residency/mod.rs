@@ -1,0 +1,202 @@
+//! The butler's room: which pages are where, and the figures beside them. Thread: ui.
+
+mod cards;
+mod map;
+mod save;
+mod story;
+
+use super::action::Action;
+use super::cx::Cx;
+use super::icon::Icon;
+use super::theme::Theme;
+use super::widget::{Button, Look};
+use crate::watch::sample::{Pages, RowKey, Sample, View};
+use crate::watch::state::PageState;
+use egui::{Align, Align2, Layout, Rect, Slider, Ui, UiBuilder, pos2, vec2};
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// Samples a second.
+const HZ: u32 = 12;
+
+/// Milliseconds around the heads that are shown.
+const AROUND_MS: (u32, u32) = (2400, 1300);
+
+/// Points of a cell, and of the names beside the map.
+const CELL: f32 = 8.0;
+/// See [`CELL`].
+const NAMES: f32 = 92.0;
+
+/// Width of the cards.
+const CARDS: f32 = 336.0;
+
+/// What it keeps between frames.
+#[derive(Default)]
+pub struct State {
+    /// Stands still: the samples of the last minute, and which one is looked at.
+    frozen: Option<(Vec<Arc<Sample>>, usize)>,
+    whole_file: bool,
+    view: Option<View>,
+    sample: Option<Arc<Sample>>,
+    map: map::Map,
+    /// A page that was clicked: its story stays.
+    pinned: Option<(RowKey, u64)>,
+    /// Faults up to each sample of the last minute, and the longest commits.
+    strip: VecDeque<(u64, u64)>,
+    saver: save::Saver,
+    wish_freeze: bool,
+}
+
+impl State {
+    /// Stands still, to be looked at and scrubbed back over; or goes on.
+    pub fn toggle_freeze(&mut self) {
+        self.wish_freeze = true;
+    }
+
+    /// Whether it stands still.
+    pub fn is_frozen(&self) -> bool {
+        self.frozen.is_some()
+    }
+}
+
+/// Colours of the legend, in the order of a page's life.
+pub(super) const LEGEND: [(PageState, &str); 9] = [
+    (PageState::OnDisk, "on disk"),
+    (PageState::Cached, "cached"),
+    (PageState::Resident, "ready"),
+    (PageState::Locked, "locked"),
+    (PageState::Recorded, "recorded"),
+    (PageState::Writeback, "in writeback"),
+    (PageState::Committed, "committed"),
+    (PageState::Durable, "durable"),
+    (PageState::WriteProtected, "write-protected"),
+];
+
+/// Draws the legend of the map, right-aligned, and what can be chosen about it.
+pub fn legend(ui: &mut Ui, state: &mut State, cx: &mut Cx<'_>) {
+    let whole = ui.max_rect();
+    ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+        ui.spacing_mut().item_spacing.x = 4.0;
+        ui.add_space(8.0);
+        let save = Button::icon("Save report", Icon::Save).look(Look::Quiet).size(28.0, 26.0);
+        let tip = "Save the last minute as a picture and as JSON, in the session's folder 'reports'";
+        if save.tip(tip).show(ui, cx.theme).clicked() {
+            state.saver.ask(ui, cx, state.frozen.as_ref().map(|(samples, _)| samples.clone()));
+        }
+        let tip = cx.tip("Freeze, to look back over the last minute", Action::Freeze);
+        let freeze = Button::icon("Freeze", Icon::Freeze).on(state.is_frozen()).size(28.0, 26.0);
+        let freeze = if state.is_frozen() { freeze } else { freeze.look(Look::Quiet) };
+        if freeze.tip(tip).show(ui, cx.theme).clicked() {
+            state.wish_freeze = true;
+        }
+        let text = if state.whole_file { "Whole files" } else { "Around the heads" };
+        if Button::text("Pages shown", text).look(Look::Quiet).size(60.0, 26.0).show(ui, cx.theme).clicked() {
+            state.whole_file = !state.whole_file;
+        }
+        ui.add_space(6.0);
+        let room = ui.cursor().right() - whole.left();
+        let mut x = ui.cursor().right();
+        let mut used = 0.0;
+        for (page, words) in LEGEND.iter().rev() {
+            let galley = ui.painter().layout_no_wrap((*words).to_owned(), Theme::font(11.0), cx.theme.quiet);
+            let width = galley.size().x + 28.0;
+            used += width;
+            if used > room {
+                break;
+            }
+            x -= width;
+            let sign = Rect::from_min_size(pos2(x, whole.center().y - 5.0), vec2(10.0, 10.0));
+            map::swatch(ui, sign, *page, cx.theme);
+            ui.painter().galley(pos2(x + 15.0, whole.center().y - galley.size().y / 2.0), galley, cx.theme.quiet);
+        }
+    });
+}
+
+/// Draws the map and its cards into what is left of `ui`.
+pub fn show(ui: &mut Ui, state: &mut State, cx: &mut Cx<'_>) {
+    let whole = ui.max_rect();
+    let cards = Rect::from_min_max(pos2(whole.right() - CARDS, whole.top()), whole.max);
+    let map = Rect::from_min_max(whole.min, pos2(cards.left(), whole.bottom()));
+    take(state, map, cx);
+    ui.painter().vline(cards.left() + 0.5, whole.y_range(), (1.0, cx.theme.line_soft));
+    let mut right = ui.new_child(UiBuilder::new().max_rect(cards.shrink2(vec2(12.0, 10.0))).id_salt("cards"));
+    cards::show(&mut right, state, cx);
+    let map = if state.is_frozen() { scrub(ui, state, map, cx) } else { map };
+    match state.sample.clone() {
+        Some(sample) if !sample.rows.is_empty() => map::show(ui, state, map, &sample, cx),
+        _ => {
+            let text = "Record or play, and the pages around the heads show here";
+            ui.painter().text(map.center(), Align2::CENTER_CENTER, text, Theme::font(12.5), cx.theme.quiet);
+        }
+    }
+    if let Some(told) = state.saver.told() {
+        let at = map.left_bottom() + vec2(12.0, -10.0);
+        ui.painter().text(at, Align2::LEFT_BOTTOM, told, Theme::font(11.0), cx.theme.quiet);
+    }
+}
+
+/// Asks for samples as wide as the map, and takes the latest.
+fn take(state: &mut State, map: Rect, cx: &Cx<'_>) {
+    let Some(watcher) = cx.watcher else {
+        state.view = None;
+        return;
+    };
+    let pages = if state.whole_file {
+        Pages::WholeFile
+    } else {
+        Pages::AroundHead { back_ms: AROUND_MS.0, ahead_ms: AROUND_MS.1 }
+    };
+    let cells = ((map.width() - NAMES - 20.0) / CELL).clamp(16.0, 400.0) as usize;
+    let view = View { cells, pages, hz: HZ };
+    if state.view != Some(view) {
+        watcher.set_view(Some(view));
+        state.view = Some(view);
+    }
+    if std::mem::take(&mut state.wish_freeze) {
+        state.frozen = match state.frozen.take() {
+            Some(_) => None,
+            None => {
+                let samples = watcher.history();
+                let last = samples.len().saturating_sub(1);
+                (!samples.is_empty()).then_some((samples, last))
+            }
+        };
+    }
+    if let Some((samples, at)) = &state.frozen {
+        state.sample = samples.get(*at).cloned();
+    } else if let Some(latest) = watcher.latest()
+        && state.sample.as_ref().is_none_or(|shown| !Arc::ptr_eq(shown, &latest))
+    {
+        let faults = latest.figures.minor_faults.unwrap_or(0) + latest.figures.major_faults.unwrap_or(0);
+        state.strip.push_back((faults, latest.figures.commit_us_max));
+        if state.strip.len() > 60 * HZ as usize {
+            state.strip.pop_front();
+        }
+        state.sample = Some(latest);
+    }
+}
+
+/// A slider over the last minute; the map below it.
+fn scrub(ui: &mut Ui, state: &mut State, map: Rect, cx: &mut Cx<'_>) -> Rect {
+    let Some((samples, at)) = &mut state.frozen else { return map };
+    let line = Rect::from_min_size(map.min, vec2(map.width(), 28.0));
+    let mut row = ui.new_child(
+        UiBuilder::new()
+            .max_rect(line.shrink2(vec2(12.0, 2.0)))
+            .layout(Layout::left_to_right(Align::Center))
+            .id_salt("scrub"),
+    );
+    let last = samples.len().saturating_sub(1);
+    let ago = match (samples.get(last), samples.get(*at)) {
+        (Some(last), Some(now)) => last.at.age_ms(now.at).or(now.at.age_ms(last.at)).unwrap_or(0) as f64 / 1000.0,
+        _ => 0.0,
+    };
+    row.label(egui::RichText::new("Frozen").font(Theme::semi(12.0)).color(cx.theme.accent));
+    row.spacing_mut().slider_width = (line.width() - 260.0).max(80.0);
+    row.add(Slider::new(at, 0..=last).show_value(false)).accessible_name("Look back");
+    row.label(egui::RichText::new(format!("{ago:.1} s before")).font(Theme::font(11.5)).color(cx.theme.quiet));
+    if Button::text("Live", "Live").size(48.0, 22.0).show(&mut row, cx.theme).clicked() {
+        state.wish_freeze = true;
+    }
+    Rect::from_min_max(pos2(map.left(), line.bottom()), map.max)
+}
