@@ -27,7 +27,7 @@ fail() { echo "FAILED: $*"; shot failed; tail -n 20 "$work/told" || true; exit 1
 shot() { import -window root -silent "$pictures/$1.png" 2>/dev/null || true; }
 
 exec 3<>"$work/number"
-Xvfb -displayfd 3 -screen 0 1440x900x24 -nolisten tcp >/dev/null 2>&1 &
+Xvfb -displayfd 3 -screen 0 1440x930x24 -nolisten tcp >/dev/null 2>&1 &
 pids+=($!)
 for _ in $(seq 100); do [ -s "$work/number" ] && break; sleep 0.1; done
 DISPLAY=:$(head -n1 "$work/number")
@@ -99,16 +99,29 @@ for _ in $(seq 100); do kill -0 "$app" 2>/dev/null || break; sleep 0.1; done
 kill -0 "$app" 2>/dev/null && fail "the window does not close"
 
 python3 - "$HOME/Music" <<'P' || fail "the takes are not as they should be"
-import glob, json, sys, wave
+import glob, json, struct, sys
 folder = sys.argv[1]
+
+def read(path):
+    """Format and sound of a WAV file, chunk by chunk."""
+    data, at, kind = open(path, "rb").read(), 12, None
+    assert data[:4] == b"RIFF" and data[8:12] == b"WAVE", path
+    while at + 8 <= len(data):
+        name, size = data[at:at + 4], struct.unpack("<I", data[at + 4:at + 8])[0]
+        if name == b"fmt ":
+            kind = struct.unpack("<HHIIHH", data[at + 8:at + 24])
+        if name == b"data":
+            return kind, data[at + 8:at + 8 + size]
+        at += 8 + size + size % 2
+    raise AssertionError(f"{path}: no sound")
+
 takes = sorted(glob.glob(folder + "/**/audio/*.wav", recursive=True))
 lengths = set()
 for path in takes:
-    with wave.open(path) as take:
-        frames = take.readframes(take.getnframes())
-        lengths.add(take.getnframes())
-        assert take.getframerate() == 48000 and take.getnchannels() == 1, path
-        assert any(frames), f"{path}: silent"
+    (_, channels, rate, _, frame_bytes, bits), sound = read(path)
+    lengths.add(len(sound) // frame_bytes)
+    assert (channels, rate, bits) == (1, 48000, 24), path
+    assert any(sound), f"{path}: silent"
 assert len(takes) >= 2, f"{len(takes)} takes"
 assert len(lengths) == 1, f"takes of different lengths: {lengths}"
 seconds = lengths.pop() / 48000

@@ -29,7 +29,7 @@ pub(super) fn show(ui: &mut Ui, state: &State, cx: &Cx<'_>) {
             let rect = figure(
                 ui,
                 half,
-                "Page faults, audio thread",
+                "Audio thread faults",
                 &text,
                 if bad { theme.record } else { theme.good },
                 theme,

@@ -23,7 +23,7 @@ const HZ: u32 = 12;
 const AROUND_MS: (u32, u32) = (2400, 1300);
 
 /// Points of a cell, and of the names beside the map.
-const CELL: f32 = 8.0;
+const CELL: f32 = 7.0;
 /// See [`CELL`].
 const NAMES: f32 = 92.0;
 

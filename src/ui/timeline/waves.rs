@@ -29,8 +29,9 @@ pub(super) struct Waves {
     image: Option<ColorImage>,
     key: Option<Key>,
     generation: u64,
-    /// The column up to which live takes were drawn.
+    /// The column up to which every live take had something to draw, and up to which they reach.
     live: usize,
+    reached: usize,
     /// Some of it was drawn coarser than it can be.
     coarse: bool,
     columns: Vec<Column>,
@@ -63,7 +64,7 @@ impl Waves {
         } else if generation != self.generation || live || self.coarse {
             if live && !self.coarse && !cx.waves.as_deref().is_some_and(crate::peaks::PeakStore::is_busy) {
                 // Only what was recorded since: from a little before where it ended.
-                let from = self.live.saturating_sub(4);
+                let from = self.live.saturating_sub(2);
                 if let Some(changed) = self.draw_live(lanes, from, scale, cx) {
                     self.upload(ui, Some(changed));
                 }
@@ -92,7 +93,7 @@ impl Waves {
             _ => ColorImage::filled(size, Color32::TRANSPARENT),
         };
         self.coarse = false;
-        self.live = 0;
+        (self.live, self.reached) = (usize::MAX, 0);
         let session = Arc::clone(&cx.snapshot.session);
         let rows = lanes::rows(lanes, cx);
         for stretch in lanes::stretches(&session, rows, cx) {
@@ -107,6 +108,7 @@ impl Waves {
         let session = Arc::clone(&cx.snapshot.session);
         let rows = lanes::rows(lanes, cx);
         let width = image.size[0];
+        (self.live, self.reached) = (usize::MAX, 0);
         for stretch in lanes::stretches(&session, rows, cx) {
             if stretch.region.is_none() {
                 let band = band(&stretch, lanes, scale, image.size[1], cx);
@@ -117,7 +119,7 @@ impl Waves {
             }
         }
         self.image = Some(image);
-        (from < self.live.min(width)).then_some((from, self.live.min(width)))
+        (from < self.reached.min(width)).then_some((from, self.reached.min(width)))
     }
 
     #[expect(clippy::too_many_arguments, reason = "what is drawn, and where")]
@@ -142,7 +144,7 @@ impl Waves {
             return;
         }
         if stretch.region.is_none() {
-            self.live = self.live.max(end);
+            self.reached = self.reached.max(end);
         }
         let band = band(stretch, lanes, scale, height, cx);
         let colour = cx.theme.track(stretch.track.colour);
@@ -159,6 +161,11 @@ impl Waves {
             let Some(peaks) = cx.waves.as_deref_mut() else { return };
             let answer = peaks.columns(take.uuid, channel, take_from, frames_per_column, &mut self.columns);
             self.coarse |= answer == Answer::Coarse && stretch.region.is_some();
+            if stretch.region.is_none() {
+                // The waveform is a little behind the sound: what is not known yet is drawn next time.
+                let known = self.columns.iter().rposition(|column| !column.is_empty()).map_or(0, |last| last + 1);
+                self.live = self.live.min(begin + known);
+            }
             join(&mut self.columns, frames_per_column);
             let share = band.height / channels as f32;
             let middle = band.top + share * (channel as f32 + 0.5);
