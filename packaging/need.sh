@@ -5,12 +5,14 @@ PATH=$PATH:/usr/sbin:/sbin
 say() { echo "faultless: $*" >&2; }
 
 # missing TEST:PACKAGE...: prints the packages whose test fails. A test is a command that must exist, or
-# `lib=NAME` for a library that pkg-config must know.
+# `file=NAME` for a file below /usr/lib, or `lib=NAME` for a library that pkg-config must know.
 missing() {
     local entry test
     for entry in "$@"; do
         test=${entry%%:*}
         case $test in
+            # A library that is loaded while the program runs.
+            file=*) find /usr/lib /lib -path "*/${test#file=}" 2>/dev/null | grep -q . ;;
             lib=*) pkg-config --exists "${test#lib=}" 2>/dev/null ;;
             *) command -v "$test" >/dev/null 2>&1 ;;
         esac || echo "${entry#*:}"

@@ -158,7 +158,7 @@ fn each(session: &mut Session, ids: &[TrackId], mut change: impl FnMut(&mut Trac
 fn add_track(session: &mut Session, inputs: Option<Vec<u32>>) -> Result<(), EditError> {
     let inputs = inputs.unwrap_or_else(|| {
         let used: Vec<u32> = session.tracks().iter().flat_map(|track| track.inputs().to_vec()).collect();
-        vec![(0..).find(|input| !used.contains(input)).unwrap_or(0)]
+        vec![(0..=used.len() as u32).find(|input| !used.contains(input)).unwrap_or(0)]
     });
     let first = inputs.first().map_or(1, |input| input + 1);
     session.add_track(&format!("In {first}"), &inputs).map(drop)

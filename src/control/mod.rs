@@ -4,6 +4,7 @@
 //! [`Control::open`] and [`Control::close`].
 
 pub mod edit;
+mod hear;
 mod comeback;
 pub mod keeper;
 pub mod pass;
@@ -17,7 +18,7 @@ use crate::device::{self, DeviceError, DeviceSpec};
 use crate::format::TakeFormat;
 use crate::message::disk::DiskEvent;
 use crate::message::published::Published;
-use crate::message::{AudioCommand, AudioEvent, Motion};
+use crate::message::{AudioCommand, AudioEvent};
 use crate::run::{self, RunError, RunSetup, Running};
 use crate::session::session_file::{OpenSession, SessionError, folder_of, open_read_only};
 use crate::session::{Session, TakeState, TrackId};
@@ -109,6 +110,7 @@ pub struct Setup {
 }
 
 /// See the module.
+#[expect(clippy::struct_excessive_bools, reason = "each is a wish or a debt of its own")]
 pub struct Control {
     running: Running,
     session: Session,
@@ -317,54 +319,6 @@ impl Control {
         Ok(())
     }
 
-    /// Makes every track heard that has something placed on it.
-    pub fn load_players(&mut self) {
-        if self.is_recording() {
-            // It goes to where the playhead stands, and that would end the pass.
-            return;
-        }
-        self.players_due = false;
-        self.players.load(&self.session, &self.folder, &mut self.running);
-    }
-
-    /// Has every track heard from now on, and their players follow the session. They wait while a pass is on.
-    pub fn hear(&mut self) {
-        self.hears = true;
-        self.players_due = true;
-        self.follow_session();
-    }
-
-    /// Has the stretch from the first place up to the second repeated by whoever plays into it; `None`: nothing.
-    pub fn set_repeat(&mut self, repeat: Option<(FramePos, FramePos)>) {
-        self.players.set_repeat(repeat.filter(|(from, to)| from < to));
-        if !self.is_recording() {
-            let at = FramePos(self.published().position.load(Relaxed));
-            self.players.locate(&mut self.running, at);
-        }
-    }
-
-    /// What is heard follows the session: players that are due, monitoring that depends on what rolls.
-    fn follow_session(&mut self) {
-        if self.players_due && !self.is_recording() {
-            self.load_players();
-        }
-        self.hear_changes();
-    }
-
-    /// Whether inputs of armed tracks are heard where that is left to the program.
-    pub fn set_monitoring(&mut self, on: bool) {
-        self.monitors = on;
-        self.hear_changes();
-    }
-
-    fn hear_changes(&mut self) {
-        if self.hears {
-            let rolls = self.published().motion() != Motion::Stopped;
-            let live = self.monitors && (self.is_recording() || !rolls);
-            self.players.mix(&self.session, live, &mut self.running);
-        }
-    }
-
     /// Whether the windows of the last locate are in place.
     pub fn is_ready_to_roll(&self) -> bool {
         self.players.epoch() == self.published().epoch.load(Relaxed)
@@ -515,7 +469,7 @@ impl Control {
 
     /// The revision that is durable.
     pub fn saved_revision(&self) -> u64 {
-        self.keeper.as_ref().map_or(self.revision, |keeper| keeper.saved())
+        self.keeper.as_ref().map_or(self.revision, keeper::Keeper::saved)
     }
 
     /// Never waits: a keeper that has too much to do is tried again at the next poll.

@@ -178,7 +178,11 @@ fn safety(state: &State<'_>) -> Vec<String> {
 mod tests {
     use super::*;
 
-    fn with(change: impl FnOnce(&mut State<'_>)) -> Health {
+    fn kept<T>(value: T) -> &'static T {
+        Box::leak(Box::new(value))
+    }
+
+    fn with(change: impl FnOnce(&mut State<'static>)) -> Health {
         let figures = Figures {
             minor_faults: Some(0),
             major_faults: Some(0),
@@ -194,7 +198,7 @@ mod tests {
             device: "Scarlett 18i20",
             device_gone: false,
             built_in: false,
-            figures: &figures,
+            figures: kept(figures),
             room: None,
             alarm: None,
             no_real_time: None,
@@ -215,13 +219,13 @@ mod tests {
 
     #[test]
     fn the_worst_is_said_first_and_each_says_what_to_do() {
-        let room = Room { free_bytes: 1, seconds: 60.0, place: "Music".to_owned() };
+        let room = kept(Room { free_bytes: 1, seconds: 60.0, place: "Music".to_owned() });
         let gone = with(|state| {
             state.device_gone = true;
-            state.room = Some(&room);
+            state.room = Some(room);
         });
         assert!(gone.level == Level::Loss && gone.head == "Scarlett 18i20 is gone." && gone.advice.is_some());
-        let full = with(|state| state.room = Some(&room));
+        let full = with(|state| state.room = Some(room));
         assert!(full.level == Level::Loss && full.head.contains("60 s") && full.advice.unwrap().contains("Music"));
         let few = with(|state| {
             state.no_real_time = Some(("refused", Some("add yourself to group audio")));
@@ -238,7 +242,7 @@ mod tests {
             capture_path: "direct".to_owned(),
             ..Figures::default()
         };
-        let health = with(|state| state.figures = &figures);
+        let health = with(|state| state.figures = kept(figures));
         assert!(
             health.level == Level::Caution
                 && health.head == "7 page faults."
@@ -249,7 +253,7 @@ mod tests {
     #[test]
     fn a_session_that_cannot_be_opened_says_why_and_offers_what_there_is() {
         let stage = Stage::NoSession { reason: "session.json: damaged".to_owned(), versions: Vec::new() };
-        let health = with(|state| state.stage = &stage);
+        let health = with(|state| state.stage = kept(stage));
         assert!(health.level == Level::Loss && health.advice.unwrap().contains("new one"));
     }
 }

@@ -91,6 +91,9 @@ pub struct StressRow {
     pub finding: String,
 }
 
+/// What the doctor found: not asked, looking, found.
+pub type Looked = Option<Option<Arc<Vec<Finding>>>>;
+
 /// What a job tells.
 enum News {
     Exporting { part: f32, file: String },
@@ -109,7 +112,7 @@ pub(super) struct Jobs {
     news: Receiver<News>,
     export: ExportView,
     stress: StressView,
-    doctor: Option<Option<Arc<Vec<Finding>>>>,
+    doctor: Looked,
     cancel_export: Arc<AtomicBool>,
     cancel_stress: Arc<AtomicBool>,
 }
@@ -144,7 +147,7 @@ impl Jobs {
         self.stress.clone()
     }
 
-    pub(super) fn doctor_view(&self) -> Option<Option<Arc<Vec<Finding>>>> {
+    pub(super) fn doctor_view(&self) -> Looked {
         self.doctor.clone()
     }
 

@@ -375,8 +375,7 @@ impl Studio {
         };
         match command {
             Command::Record => return self.record(),
-            Command::PlayOrStop if control.is_recording() => {}
-            Command::Play if control.is_recording() => {}
+            Command::Play | Command::PlayOrStop if control.is_recording() => {}
             Command::Stop | Command::PlayOrStop if rolls || command == Command::Stop => {
                 self.transport.rolls = false;
                 control.stop();

@@ -136,11 +136,11 @@ fn open(plan: &Plan) -> Result<Opened, Failed> {
         Some(folder) => (folder.clone(), false),
         None => (naming::new_session(plan.sessions.as_deref().or(plan.settings.sessions.as_deref())), true),
     };
-    match open_at(plan, folder.clone(), made) {
+    match open_at(plan, &folder, made) {
         // The last session is not to be had: begin a new one, and say why.
         Err(failed) if !plan.named && !made && matches!(failed.stage, Stage::NoSession { .. }) => {
             let folder = naming::new_session(plan.sessions.as_deref().or(plan.settings.sessions.as_deref()));
-            let mut opened = open_at(plan, folder, true)?;
+            let mut opened = open_at(plan, &folder, true)?;
             opened.notes.insert(0, failed.reason);
             Ok(opened)
         }
@@ -148,12 +148,12 @@ fn open(plan: &Plan) -> Result<Opened, Failed> {
     }
 }
 
-fn open_at(plan: &Plan, folder: PathBuf, made: bool) -> Result<Opened, Failed> {
+fn open_at(plan: &Plan, folder: &Path, made: bool) -> Result<Opened, Failed> {
     let settings = &plan.settings;
-    let session = match open_read_only(&folder) {
+    let session = match open_read_only(folder) {
         Ok(session) => Some(session),
         Err(SessionError::Missing { .. } | SessionError::NotASession { .. }) if made => None,
-        Err(error) => return Err(no_session(&folder, &error.to_string())),
+        Err(error) => return Err(no_session(folder, &error.to_string())),
     };
     let wish = plan.device.clone().unwrap_or_default();
     let rate = session.as_ref().map_or(SampleRate(wish.rate.unwrap_or(settings.rate)), Session::rate);
@@ -177,7 +177,7 @@ fn open_at(plan: &Plan, folder: PathBuf, made: bool) -> Result<Opened, Failed> {
         let wanted = Wanted { name: name.clone(), rate, period, buffer: None, channels, take_format: format, signal };
         let allowed = Allowed { lock_kib: settings.lock_kib, spool_mib: settings.spool_mib, lead_ms: settings.lead_ms };
         let run = setup::run_setup(allowed, plan.capture_path.unwrap_or(settings.capture_path));
-        Control::open(Setup { folder: folder.clone(), purpose, device: setup::device_spec(wanted), format, run })
+        Control::open(Setup { folder: folder.to_path_buf(), purpose, device: setup::device_spec(wanted), format, run })
     };
     let mut read_only = None;
     let control = match open(Purpose::Record) {
@@ -187,10 +187,10 @@ fn open_at(plan: &Plan, folder: PathBuf, made: bool) -> Result<Opened, Failed> {
         }
         other => other,
     };
-    let mut control = control.map_err(|error| refused(&folder, error, session))?;
+    let mut control = control.map_err(|error| refused(folder, error, session))?;
     if read_only.is_none() && control.session().tracks().is_empty() && control.session().takes().is_empty() {
         let there = control.running().device.inputs;
-        control.make_tracks(there).map_err(|error| no_session(&folder, &error.to_string()))?;
+        control.make_tracks(there).map_err(|error| no_session(folder, &error.to_string()))?;
     }
     let title = title_of(&name, control.running().device.inputs);
     let base = Reading::take(control.published(), false);

@@ -1,10 +1,9 @@
 //! What a face draws, taken once a frame. Thread: control makes it; nobody waits for it.
 
-use super::jobs::{ExportView, StressView};
+use super::jobs::{ExportView, Looked, StressView};
 use super::settings::Settings;
 use crate::control::Severity;
 use crate::device::alsa::Listed;
-use crate::doctor::Finding;
 use crate::histogram::Counts;
 use crate::message::Motion;
 use crate::session::session_file::KeptVersion;
@@ -53,7 +52,7 @@ pub struct Snapshot {
     /// The settings.
     pub settings: Arc<Settings>,
     /// The doctor's findings: `None` before it was asked, `Some(None)` while it looks.
-    pub doctor: Option<Option<Arc<Vec<Finding>>>>,
+    pub doctor: Looked,
     /// The export.
     pub export: ExportView,
     /// The stress lab.

@@ -29,7 +29,7 @@ pub fn act(window: &mut Window, action: Action, snapshot: &Snapshot, commands: &
         Action::Loop => commands.push(Command::Loop(!snapshot.transport.repeats)),
         Action::Punch => commands.push(Command::Punch(!snapshot.transport.punches)),
         Action::MarkerBefore | Action::MarkerAfter => {
-            commands.extend(to_marker(snapshot, action == Action::MarkerAfter))
+            commands.extend(to_marker(snapshot, action == Action::MarkerAfter));
         }
         Action::RangeStart | Action::RangeEnd => commands.push(range_edge(snapshot, action == Action::RangeEnd)),
         Action::Residency => window.lower.toggle(Tab::Residency),

@@ -193,7 +193,7 @@ impl KeyMap {
         let first = ACTIONS.iter().find(of).and_then(|entry| entry.keys.first()).and_then(|keys| parse(keys));
         let own: Vec<_> = self.bound.iter().filter(|(_, bound)| *bound == action).map(|(keys, _)| *keys).collect();
         let shown = first.filter(|keys| own.contains(keys)).or(own.first().copied());
-        shown.map_or_else(String::new, |keys| written(&keys))
+        shown.map_or_else(String::new, written)
     }
 }
 
@@ -244,7 +244,7 @@ pub fn parse(text: &str) -> Option<KeyboardShortcut> {
 }
 
 /// The same for people: "Ctrl+Shift+Z", "Left", "+".
-fn written(keys: &KeyboardShortcut) -> String {
+fn written(keys: KeyboardShortcut) -> String {
     let mut text = String::new();
     for (on, name) in [(keys.modifiers.ctrl, "Ctrl+"), (keys.modifiers.shift, "Shift+"), (keys.modifiers.alt, "Alt+")] {
         if on {

@@ -1,5 +1,6 @@
 //! Snapshots made by hand, for tests of panels without an engine. Thread: ui.
 
+use super::window::Window;
 use crate::control::edit::Edit;
 use crate::format::TakeFormat;
 use crate::message::Motion;
@@ -137,9 +138,15 @@ pub fn mute(track: TrackId) -> Edit {
     Edit::Mute(vec![track], true)
 }
 
-/// Draws something as the window would, and keeps the picture in `target/pictures`, to be looked at.
-pub fn picture(name: &str, size: [f32; 2], mut draw: impl FnMut(&mut egui::Ui)) {
+/// Part of the pixels that may differ between two machines, and by how much a channel of theirs.
+const TOLERANCE: (f64, u8) = (0.01, 40);
+
+/// The window over a snapshot, drawn without a screen. `None`, told by name, where nothing can draw here.
+fn drawn(name: &str, size: [f32; 2], snapshot: &Snapshot, prepare: impl Fn(&mut Window)) -> Option<image::RgbaImage> {
+    let mut window = Window::default();
+    prepare(&mut window);
     let mut fonts = false;
+    let snapshot = snapshot.clone();
     let mut harness = egui_kittest::Harness::builder().with_size(size).wgpu().build_ui(move |ui| {
         if !std::mem::replace(&mut fonts, true) {
             super::theme::install_fonts(ui.ctx());
@@ -150,22 +157,39 @@ pub fn picture(name: &str, size: [f32; 2], mut draw: impl FnMut(&mut egui::Ui)) 
         let whole = ui.ctx().content_rect();
         let mut ui = ui.new_child(egui::UiBuilder::new().max_rect(whole));
         ui.set_clip_rect(whole);
-        draw(&mut ui);
+        let background = window.theme.as_ref().map_or(egui::Color32::BLACK, |theme| theme.background);
+        ui.painter().rect_filled(whole, 0, background);
+        window.show(&mut ui, &snapshot, crate::studio::Instruments::default());
     });
     harness.run_steps(4);
-    let image = harness.render().unwrap();
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("target/pictures");
-    std::fs::create_dir_all(&folder).unwrap();
-    image.save(folder.join(format!("{name}.png"))).unwrap();
+    match harness.render() {
+        Ok(image) => Some(image),
+        Err(reason) => {
+            println!("skipped: picture {name}: {reason}");
+            None
+        }
+    }
 }
 
-/// The whole window over a snapshot.
-pub fn window_picture(name: &str, size: [f32; 2], snapshot: &Snapshot, prepare: impl Fn(&mut super::window::Window)) {
-    let mut window = super::window::Window::default();
-    prepare(&mut window);
-    picture(name, size, |ui| {
-        let background = window.theme.as_ref().map_or(egui::Color32::BLACK, |theme| theme.background);
-        ui.painter().rect_filled(ui.max_rect(), 0, background);
-        window.show(ui, snapshot, crate::studio::Instruments::default());
-    });
+/// Draws the window and compares it with the picture in `tests/pictures`; `UPDATE_PICTURES` set, keeps it there instead.
+/// What was drawn lies in `target/pictures` in any case.
+pub fn picture(name: &str, size: [f32; 2], snapshot: &Snapshot, prepare: impl Fn(&mut Window)) {
+    let Some(image) = drawn(name, size, snapshot, prepare) else { return };
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let made = root.join("target/pictures");
+    std::fs::create_dir_all(&made).unwrap();
+    image.save(made.join(format!("{name}.png"))).unwrap();
+    let kept = root.join(format!("tests/pictures/{name}.png"));
+    if std::env::var_os("UPDATE_PICTURES").is_some() {
+        std::fs::create_dir_all(root.join("tests/pictures")).unwrap();
+        image.save(kept).unwrap();
+        return;
+    }
+    let before = image::open(&kept).unwrap_or_else(|error| panic!("{}: {error}", kept.display())).into_rgba8();
+    assert_eq!(before.dimensions(), image.dimensions(), "{name}: another size");
+    let differs =
+        |(a, b): &(&image::Rgba<u8>, &image::Rgba<u8>)| a.0.iter().zip(b.0).any(|(a, b)| a.abs_diff(b) > TOLERANCE.1);
+    let differing = before.pixels().zip(image.pixels()).filter(differs).count();
+    let part = differing as f64 / f64::from(image.width() * image.height());
+    assert!(part < TOLERANCE.0, "{name}: {:.1} % of the pixels differ, see target/pictures/{name}.png", part * 100.0);
 }

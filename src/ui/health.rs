@@ -82,7 +82,7 @@ pub fn show(ui: &mut Ui, rect: Rect, cx: &mut Cx<'_>) {
 }
 
 /// A disc, a triangle, a square: not told by colour alone.
-fn sign(ui: &Ui, level: Level, at: egui::Pos2, tint: Tint) {
+pub fn sign(ui: &Ui, level: Level, at: egui::Pos2, tint: Tint) {
     match level {
         Level::Good => {
             ui.painter().circle_filled(at, 4.0, tint.sign);

@@ -138,14 +138,11 @@ impl Icon {
     }
 }
 
+/// Draws a line through points of the unit square.
+type Line<'a> = dyn Fn(&[(f32, f32)]) + 'a;
+
 /// Three faders: what can be set.
-fn paint_sliders(
-    line: &dyn Fn(&[(f32, f32)]),
-    painter: &Painter,
-    at: &dyn Fn(f32, f32) -> Pos2,
-    r: f32,
-    colour: Color32,
-) {
+fn paint_sliders(line: &Line<'_>, painter: &Painter, at: &dyn Fn(f32, f32) -> Pos2, r: f32, colour: Color32) {
     for (y, knob) in [(-0.6, 0.35), (0.0, -0.35), (0.6, 0.15)] {
         line(&[(-0.9, y), (0.9, y)]);
         painter.circle_filled(at(knob, y), r * 0.26, colour);

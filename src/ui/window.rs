@@ -217,21 +217,30 @@ mod tests {
     use crate::ui::demo;
 
     #[test]
-    #[ignore = "draws pictures to be looked at: target/pictures"]
-    fn pictures_of_the_window() {
-        for (name, size, snapshot) in [
-            ("stopped-24", [1440.0, 900.0], demo::stopped(24, 60)),
-            ("recording-24", [1440.0, 900.0], demo::recording(24, 2537)),
-            ("recording-2-small", [1024.0, 700.0], demo::recording(2, 7)),
-            ("recording-64", [1440.0, 900.0], demo::recording(64, 2537)),
-        ] {
-            demo::window_picture(name, size, &snapshot, |_| {});
-        }
-        demo::window_picture("recording-24-lower", [1440.0, 900.0], &demo::recording(24, 2537), |window| {
+    fn the_window_looks_as_it_did_stopped_recording_empty_and_in_trouble() {
+        let small = [1024.0, 640.0];
+        demo::picture("stopped", small, &demo::stopped(24, 60), |_| {});
+        demo::picture("recording", small, &demo::recording(24, 2537), |window| window.view.start = 2530.0 * 48_000.0);
+        demo::picture("first-start", small, &demo::stopped(2, 0), |_| {});
+        let mut trouble = demo::recording(8, 75);
+        trouble.device.gone = true;
+        trouble.health = crate::studio::snapshot::Health {
+            level: crate::studio::snapshot::Level::Loss,
+            head: "Scarlett 18i20 is gone.".to_owned(),
+            parts: vec!["8 tracks".to_owned(), "48000 frames lost".to_owned()],
+            advice: Some("The timeline counts on; plug it in again, or stop".to_owned()),
+            safety: Vec::new(),
+        };
+        let settings = std::sync::Arc::make_mut(&mut trouble.settings);
+        settings.theme = ThemeChoice::Light;
+        demo::picture("trouble-light", small, &trouble, |_| {});
+    }
+
+    #[test]
+    fn panels_look_as_they_did() {
+        demo::picture("takes", [1024.0, 640.0], &demo::stopped(8, 10), |window| {
             window.lower.open = true;
+            window.lower.tab = lower::Tab::Takes;
         });
-        let mut light = demo::stopped(24, 60);
-        std::sync::Arc::make_mut(&mut light.settings).theme = ThemeChoice::Light;
-        demo::window_picture("stopped-24-light", [1440.0, 900.0], &light, |_| {});
     }
 }

@@ -60,8 +60,8 @@ const DIRECTION: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "bench", "doctor", "control", "run", "export", "butler", "message", "device", "window", "rt", "session",
-            "time", "format", "limits",
+            "ui", "studio", "bench", "doctor", "control", "run", "export", "butler", "message", "device", "window",
+            "rt", "session", "time", "format", "limits",
         ],
     ),
     (
@@ -93,7 +93,7 @@ const DIRECTION: &[(&str, &[&str])] = &[
             "control",
             "export",
             "doctor.items",
-            "bench.items",
+            "bench",
             "peaks",
             "watch",
             "message",

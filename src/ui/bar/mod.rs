@@ -82,8 +82,11 @@ fn session(ui: &mut Ui, state: &mut State, rect: Rect, cx: &mut Cx<'_>) {
         cx.ask(Command::Edit(Edit::RenameSession(name)));
     }
     let rate = session.rate().0;
-    let rate =
-        if rate % 1000 == 0 { format!("{} kHz", rate / 1000) } else { format!("{:.1} kHz", f64::from(rate) / 1e3) };
+    let rate = if rate.is_multiple_of(1000) {
+        format!("{} kHz", rate / 1000)
+    } else {
+        format!("{:.1} kHz", f64::from(rate) / 1e3)
+    };
     let passes = session.next_pass() - 1;
     let takes = match (&cx.snapshot.stage, &cx.snapshot.transport.pass) {
         (Stage::Opening, _) => "Opening".to_owned(),

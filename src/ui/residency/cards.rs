@@ -26,14 +26,8 @@ pub(super) fn show(ui: &mut Ui, state: &State, cx: &Cx<'_>) {
         let lead = figures.lead_s.map_or_else(|| "\u{2013}".to_owned(), |lead| format!("{lead:.2} s"));
         let low = figures.lead_s.is_some_and(|lead| lead < figures.lead_aim_s / 4.0);
         ui.horizontal(|ui| {
-            let rect = figure(
-                ui,
-                half,
-                "Audio thread faults",
-                &text,
-                if bad { theme.record } else { theme.good },
-                theme,
-            );
+            let rect =
+                figure(ui, half, "Audio thread faults", &text, if bad { theme.record } else { theme.good }, theme);
             strip(ui, rect, state, theme);
             figure(ui, half, "Lead, worst track", &lead, if low { theme.caution } else { theme.good }, theme);
         });
@@ -136,6 +130,9 @@ fn commits(ui: &Ui, rect: Rect, state: &State, theme: &Theme) {
     }
 }
 
+/// Bars of the histogram.
+const BARS: usize = 36;
+
 /// How long cycles took, against the time they had.
 fn histogram(ui: &mut Ui, cx: &Cx<'_>) {
     let theme = cx.theme;
@@ -163,7 +160,6 @@ fn histogram(ui: &mut Ui, cx: &Cx<'_>) {
     let plot = Rect::from_min_max(pos2(inner.left(), rect.top() + 28.0), inner.max);
     let Some(cycles) = &figures.cycles else { return };
     // From 1 µs to half beyond the deadline, each bar a factor.
-    const BARS: usize = 36;
     let (low, high) = (1.0_f64, figures.deadline_us.max(10.0) * 1.5);
     let at = |us: f64| (us.max(low) / low).ln() / (high / low).ln();
     let mut bars = [0_u64; BARS];

@@ -106,7 +106,7 @@ fn region_edge(session: &Session, at: Pos2, lanes: Rect, cx: &Cx<'_>) -> Option<
         return None;
     }
     let far = |place: FramePos| (lanes.left() + cx.view.x_of(place) - at.x).abs() >= EDGE;
-    if !far(region.start) { Some((region.id, true)) } else { (!far(region.end())).then_some((region.id, false)) }
+    if far(region.start) { (!far(region.end())).then_some((region.id, false)) } else { Some((region.id, true)) }
 }
 
 fn begin(response: &Response, state: &mut Pointer, session: &Session, lanes: Rect, cx: &Cx<'_>) {

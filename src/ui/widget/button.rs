@@ -49,36 +49,42 @@ impl<'a> Button<'a> {
     }
 
     /// An icon beside the text.
+    #[must_use]
     pub fn with_icon(mut self, icon: Icon) -> Self {
         self.icon = Some(icon);
         self
     }
 
     /// How it looks.
+    #[must_use]
     pub fn look(mut self, look: Look) -> Self {
         self.look = look;
         self
     }
 
     /// Its least size; a text makes it wider.
+    #[must_use]
     pub fn size(mut self, width: f32, height: f32) -> Self {
         self.size = vec2(width, height);
         self
     }
 
     /// It can be on.
+    #[must_use]
     pub fn on(mut self, on: bool) -> Self {
         self.on = Some(on);
         self
     }
 
     /// Whether it can be used.
+    #[must_use]
     pub fn enabled(mut self, enabled: bool) -> Self {
         self.enabled = enabled;
         self
     }
 
     /// What it does, in a tooltip.
+    #[must_use]
     pub fn tip(mut self, tip: impl Into<String>) -> Self {
         self.tip = tip.into();
         self

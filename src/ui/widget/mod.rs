@@ -11,6 +11,7 @@ pub use meter::{Ballistics, Meters, part_of};
 pub use text::{elided, name_field, text_at};
 
 use super::theme::{RADIUS, Theme};
+use crate::studio::snapshot::Level;
 use egui::{Color32, Rect, Response, Stroke, StrokeKind, Ui};
 
 /// A ring around what the keyboard would use.
@@ -28,4 +29,30 @@ pub fn card(ui: &Ui, rect: Rect, theme: &Theme) {
 /// A fill that shows state on a control.
 pub fn fill(ui: &Ui, rect: Rect, radius: u8, colour: Color32) {
     ui.painter().rect_filled(rect, radius, colour);
+}
+
+/// A disc, a triangle or a square in its colour: how good something is, not told by colour alone.
+pub fn sign(ui: &mut Ui, level: Level, theme: &Theme) -> Response {
+    let (rect, response) = ui.allocate_exact_size(egui::vec2(16.0, 18.0), egui::Sense::hover());
+    let at = rect.center();
+    match level {
+        Level::Good => {
+            ui.painter().circle_filled(at, 4.0, theme.good);
+        }
+        Level::Caution => {
+            let points = [(0.0, -5.5), (6.0, 5.0), (-6.0, 5.0)].map(|(x, y)| at + egui::vec2(x, y));
+            ui.painter().add(egui::Shape::convex_polygon(points.to_vec(), theme.caution, Stroke::NONE));
+        }
+        Level::Loss => {
+            ui.painter().rect_filled(Rect::from_center_size(at, egui::vec2(10.0, 10.0)), 1, theme.record);
+        }
+    }
+    response
+}
+
+/// A word at the left of a line, in a column of its own.
+pub fn label(ui: &mut Ui, text: &str, width: f32, colour: Color32) {
+    let (rect, response) = ui.allocate_exact_size(egui::vec2(width, 24.0), egui::Sense::hover());
+    response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Label, true, text));
+    text_at(ui, rect.left_center(), egui::Align2::LEFT_CENTER, text, Theme::font(12.5), colour, width);
 }

@@ -17,36 +17,36 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// See the module.
-pub struct Rig {
-    pub harness: Harness<'static, App>,
-    pub home: Home,
+pub(super) struct Rig {
+    pub(super) harness: Harness<'static, App>,
+    pub(super) home: Home,
     device: (String, usize),
 }
 
 /// A folder that stands for the user's home.
-pub struct Home(Option<tempfile::TempDir>);
+pub(super) struct Home(tempfile::TempDir);
 
 impl Home {
-    pub fn new() -> Home {
+    pub(super) fn new() -> Home {
         let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
-        Home(Some(tempfile::tempdir_in(target).unwrap()))
+        Home(tempfile::tempdir_in(target).expect("a folder for the home"))
     }
 
-    pub fn path(&self) -> &Path {
-        self.0.as_ref().unwrap().path()
+    pub(super) fn path(&self) -> &Path {
+        self.0.path()
     }
 }
 
 impl Rig {
     /// Opens the window, with `inputs` inputs of `device`, and waits until the session is open.
-    pub fn new(device: &str, inputs: usize) -> Rig {
+    pub(super) fn new(device: &str, inputs: usize) -> Rig {
         let mut rig = Rig::at(Home::new(), device, inputs, None);
         rig.until("it is open", |rig| rig.snapshot().stage == Stage::Open);
         rig
     }
 
     /// Opens it in a home that is there; waits for nothing.
-    pub fn at(home: Home, device: &str, inputs: usize, session: Option<PathBuf>) -> Rig {
+    pub(super) fn at(home: Home, device: &str, inputs: usize, session: Option<PathBuf>) -> Rig {
         let options = Options {
             session,
             config: Some(home.path().join("config")),
@@ -62,7 +62,7 @@ impl Rig {
     }
 
     /// Closes the window and opens it again.
-    pub fn again(mut self) -> Rig {
+    pub(super) fn again(mut self) -> Rig {
         self.close();
         self.until("it is closed", |rig| rig.harness.state().studio().is_closed());
         let Rig { harness, home, device } = self;
@@ -73,14 +73,14 @@ impl Rig {
     }
 
     /// Puts the window away, and keeps the home.
-    pub fn leave(self) -> Home {
+    pub(super) fn leave(self) -> Home {
         let Rig { harness, home, .. } = self;
         drop(harness);
         home
     }
 
     /// Draws some pictures.
-    pub fn step(&mut self, pictures: usize) {
+    pub(super) fn step(&mut self, pictures: usize) {
         for _ in 0..pictures {
             self.harness.step();
             std::thread::sleep(Duration::from_millis(2));
@@ -88,7 +88,7 @@ impl Rig {
     }
 
     /// Draws until something is so.
-    pub fn until(&mut self, what: &str, mut so: impl FnMut(&mut Rig) -> bool) {
+    pub(super) fn until(&mut self, what: &str, mut so: impl FnMut(&mut Rig) -> bool) {
         let started = Instant::now();
         loop {
             self.harness.step();
@@ -101,58 +101,58 @@ impl Rig {
     }
 
     /// What was told, and how things stand.
-    pub fn story(&mut self) -> String {
+    pub(super) fn story(&mut self) -> String {
         let snapshot = self.snapshot();
         let told: Vec<&str> = snapshot.notices.iter().map(|told| told.text.as_str()).collect();
         format!("{:?}\n{:?}\n{}", snapshot.stage, snapshot.transport, told.join("\n"))
     }
 
-    pub fn snapshot(&mut self) -> Snapshot {
+    pub(super) fn snapshot(&mut self) -> Snapshot {
         self.harness.state_mut().look()
     }
 
-    pub fn session(&mut self) -> Arc<Session> {
+    pub(super) fn session(&mut self) -> Arc<Session> {
         self.step(2);
         self.snapshot().session
     }
 
-    pub fn settings(&mut self) -> Arc<Settings> {
+    pub(super) fn settings(&mut self) -> Arc<Settings> {
         self.snapshot().settings
     }
 
-    pub fn with_settings(&mut self, change: impl FnOnce(&mut Settings)) {
+    pub(super) fn with_settings(&mut self, change: impl FnOnce(&mut Settings)) {
         let mut settings = (*self.settings()).clone();
         change(&mut settings);
         self.ask(Command::Settings(Box::new(settings)));
     }
 
-    pub fn reopen(&mut self) {
+    pub(super) fn reopen(&mut self) {
         self.ask(Command::Reopen);
     }
 
-    pub fn ask(&mut self, command: Command) {
+    pub(super) fn ask(&mut self, command: Command) {
         self.harness.state_mut().ask(command);
         self.step(1);
     }
 
-    pub fn tracks(&mut self) -> usize {
+    pub(super) fn tracks(&mut self) -> usize {
         self.snapshot().session.tracks().len()
     }
 
-    pub fn position(&mut self) -> u64 {
+    pub(super) fn position(&mut self) -> u64 {
         self.snapshot().transport.position.0
     }
 
-    pub fn is_recording(&mut self) -> bool {
+    pub(super) fn is_recording(&mut self) -> bool {
         self.snapshot().transport.pass.is_some()
     }
 
-    pub fn is_rolling(&mut self) -> bool {
+    pub(super) fn is_rolling(&mut self) -> bool {
         self.snapshot().transport.motion != faultless::message::Motion::Stopped
     }
 
     /// The WAV files of all sessions in the home.
-    pub fn takes(&self) -> Vec<PathBuf> {
+    pub(super) fn takes(&self) -> Vec<PathBuf> {
         let mut takes = Vec::new();
         for session in std::fs::read_dir(self.home.path().join("sessions")).into_iter().flatten().flatten() {
             let audio = std::fs::read_dir(session.path().join("audio")).into_iter().flatten().flatten();
@@ -162,30 +162,30 @@ impl Rig {
         takes
     }
 
-    pub fn click(&mut self, label: &str) {
+    pub(super) fn click(&mut self, label: &str) {
         self.harness.get_by_label(label).click();
         self.step(3);
     }
 
-    pub fn level(&self, label: &str) -> f64 {
+    pub(super) fn level(&self, label: &str) -> f64 {
         self.harness.get_by_label(label).accesskit_node().numeric_value().unwrap_or(0.0)
     }
 
-    pub fn value(&self, label: &str) -> String {
+    pub(super) fn value(&self, label: &str) -> String {
         self.harness.get_by_label(label).value().unwrap_or_default()
     }
 
-    pub fn press(&mut self, key: Key) {
+    pub(super) fn press(&mut self, key: Key) {
         self.press_with(Modifiers::NONE, key);
     }
 
-    pub fn press_with(&mut self, modifiers: Modifiers, key: Key) {
+    pub(super) fn press_with(&mut self, modifiers: Modifiers, key: Key) {
         self.harness.key_press_modifiers(modifiers, key);
         self.step(3);
     }
 
     /// Gives a named thing another name, as a user does: a double click, the name, Enter.
-    pub fn rename(&mut self, label: &str, name: &str) {
+    pub(super) fn rename(&mut self, label: &str, name: &str) {
         // Long enough after the last click not to be its second.
         self.step(20);
         let node = self.harness.get_by_label(label);
@@ -196,13 +196,13 @@ impl Rig {
         self.press(Key::Enter);
     }
 
-    pub fn type_in(&mut self, label: &str, text: &str) {
+    pub(super) fn type_in(&mut self, label: &str, text: &str) {
         self.harness.get_by_label(label).type_text(text);
         self.step(3);
     }
 
     /// Waits until so many seconds more are recorded.
-    pub fn record_for(&mut self, seconds: f64) {
+    pub(super) fn record_for(&mut self, seconds: f64) {
         self.until("it records", |rig| {
             rig.snapshot().transport.pass.is_some_and(|pass| pass.phase == PassPhase::Recording)
         });
@@ -211,7 +211,7 @@ impl Rig {
     }
 
     /// Holds Stop until the take is over and on the disk.
-    pub fn stop(&mut self) {
+    pub(super) fn stop(&mut self) {
         let at = self.harness.get_by_label("Stop").rect().center();
         self.harness.event(Event::PointerMoved(at));
         let press = |pressed| Event::PointerButton {
@@ -227,7 +227,7 @@ impl Rig {
         self.step(3);
     }
 
-    pub fn hold_escape(&mut self) {
+    pub(super) fn hold_escape(&mut self) {
         self.harness.key_down(Key::Escape);
         self.step(40);
         self.harness.key_up(Key::Escape);
@@ -235,7 +235,7 @@ impl Rig {
     }
 
     /// What the desktop says when the window's close button is pressed.
-    pub fn close(&mut self) {
+    pub(super) fn close(&mut self) {
         let input = self.harness.input_mut();
         if let Some(viewport) = input.viewports.get_mut(&ViewportId::ROOT) {
             viewport.events.push(ViewportEvent::Close);
