@@ -56,7 +56,7 @@ pub(super) fn health(state: &State<'_>) -> Health {
             let advice = if versions.is_empty() {
                 "Open another session or begin a new one"
             } else {
-                "Restore an earlier version below"
+                "Earlier versions can be restored: click here"
             };
             return alone(Level::Loss, "The session cannot be opened.", &format!("{reason}. {advice}"));
         }

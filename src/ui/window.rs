@@ -243,4 +243,36 @@ mod tests {
             window.lower.tab = lower::Tab::Takes;
         });
     }
+
+    #[test]
+    fn drawing_the_window_costs_milliseconds_at_most() {
+        for (tracks, most_ms) in [(24, 8.0), (64, 12.0)] {
+            let ctx = egui::Context::default();
+            crate::ui::theme::install_fonts(&ctx);
+            let (snapshot, mut window) = (demo::recording(tracks, 2537), Window::default());
+            window.lower.open = true;
+            let mut times = Vec::new();
+            for frame in 0..120 {
+                let input = egui::RawInput {
+                    screen_rect: Some(Rect::from_min_size(pos2(0.0, 0.0), vec2(1440.0, 900.0))),
+                    time: Some(f64::from(frame) / 30.0),
+                    ..egui::RawInput::default()
+                };
+                let started = std::time::Instant::now();
+                let mut out = ctx.run_ui(input, |ui| {
+                    window.show(ui, &snapshot, Instruments::default());
+                });
+                let shapes = std::mem::take(&mut out.shapes);
+                let meshes = ctx.tessellate(shapes, out.pixels_per_point);
+                times.push(started.elapsed().as_secs_f64() * 1e3);
+                std::hint::black_box(meshes);
+                out.textures_delta.clear();
+            }
+            times.sort_by(f64::total_cmp);
+            let median = times[times.len() / 2];
+            println!("{tracks} tracks: {median:.2} ms a picture, ui and tessellation");
+            // Far above what it takes: machines that test are busy.
+            assert!(median < most_ms, "{tracks} tracks: {median:.2} ms");
+        }
+    }
 }

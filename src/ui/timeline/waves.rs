@@ -64,7 +64,8 @@ impl Waves {
         } else if generation != self.generation || live || self.coarse {
             if live && !self.coarse && !cx.waves.as_deref().is_some_and(crate::peaks::PeakStore::is_busy) {
                 // Only what was recorded since: from a little before where it ended.
-                let from = self.live.saturating_sub(2);
+                // Nothing was recorded yet when it was drawn last: from the left edge.
+                let from = if self.live == usize::MAX { 0 } else { self.live.saturating_sub(2) };
                 if let Some(changed) = self.draw_live(lanes, from, scale, cx) {
                     self.upload(ui, Some(changed));
                 }
@@ -141,6 +142,9 @@ impl Waves {
         let begin = column_of(stretch.start.0).max(from as f64).max(0.0) as usize;
         let end = (column_of((stretch.start + stretch.length).0) + 1.0).clamp(0.0, width.min(to) as f64) as usize;
         if end <= begin {
+            if stretch.region.is_none() {
+                self.live = self.live.min(end);
+            }
             return;
         }
         if stretch.region.is_none() {
