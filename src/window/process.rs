@@ -10,6 +10,9 @@ use std::sync::Arc;
 /// glibc gives to threads grows to this size and no further; the main heap is populated whatever its size.
 const MAPPING_BYTES_MAX: usize = 64 * 1024 * 1024;
 
+/// Libraries that only draw: the audio thread never runs them, and a renderer's compiler alone is over 100 MiB.
+const DRAWING: [&str; 9] = ["LLVM", "/dri/", "gallium", "libGL", "libEGL", "libX", "libxcb", "libwayland", "libz3"];
+
 /// A ring whose slots are in memory: the thread at either end takes no fault when it gets to one for the first time.
 /// The allocator hands out pages that nobody has touched, and a ring does not write to a slot before its turn.
 pub fn ring<T>(slots: usize) -> (Producer<T>, Consumer<T>) {
@@ -52,6 +55,9 @@ fn populate_line(line: &str) -> Option<u64> {
     let private = rights.ends_with('p');
     let large = MAPPING_BYTES_MAX < bytes && name != "[heap]";
     // The main thread's stack grows by itself and no other thread uses it.
+    if DRAWING.iter().any(|part| name.contains(part)) {
+        return None;
+    }
     if !private || !rights.starts_with('r') || large || name.starts_with("[v") || name == "[stack]" {
         return None;
     }
