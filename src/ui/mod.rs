@@ -16,6 +16,7 @@ pub mod health;
 pub mod tracks;
 pub mod timeline;
 pub mod residency;
+pub mod take_facts;
 pub mod takes;
 pub mod events;
 pub mod doctor_panel;
