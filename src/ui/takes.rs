@@ -334,5 +334,4 @@ fn trash_row(ui: &mut Ui, session: &Session, take: &Take, theme: &Theme) -> bool
 }
 
 #[cfg(test)]
-#[path = "takes_tests.rs"]
 mod tests;
