@@ -20,6 +20,7 @@ use crate::limits;
 use crate::time::{FramePos, Frames};
 use crate::window::capture::AudioCaptureWindows;
 use crate::window::playback::AudioPlaybackWindows;
+use crate::window::tally::{Tally, TallyLoss};
 use std::time::Instant;
 
 /// What the control side asks of the audio thread. Drained at the head of every period.
@@ -186,6 +187,8 @@ pub struct Pass {
     pub xruns: u32,
     /// Where on the timeline it began.
     pub began: FramePos,
+    /// Where it is kept how far the pass has come, for the day the program is killed.
+    pub tally: Option<Tally>,
 }
 
 /// One take being recorded.
@@ -227,7 +230,20 @@ impl Pass {
             losses: LossLog::default(),
             xruns: 0,
             began: FramePos(0),
+            tally: None,
         }
+    }
+
+    /// Tells the tally of the loss that was just added to `losses`. This is realtime-safe.
+    pub fn tally_loss(&self, lost: Frames) {
+        let Some(tally) = &self.tally else { return };
+        let count = self.losses.count();
+        let mark = self.losses.marks().get(count.wrapping_sub(1)).map(|mark| TallyLoss {
+            at: mark.at,
+            frames: mark.frames,
+            cause: mark.cause.map_or(0, LossCause::code),
+        });
+        tally.lose(count, mark, lost);
     }
 }
 

@@ -10,7 +10,7 @@ use super::take_file::TakeFile;
 use crate::limits;
 use crate::message::belief::{Beliefs, TakeBelief};
 use crate::message::disk::{
-    CapturedSpan, CommitCommand, DiskEvent, DiskPublished, PassKey, SpoolFile, TakeEnd, TakeKey, TakePlan,
+    CapturedSpan, CommitCommand, DiskEvent, DiskPublished, PassKey, SpoolFile, TakeEnd, TakeKey, TakePlan, TallyFile,
 };
 use crate::time::Frames;
 use crate::window::map::{Mapping, write_behind};
@@ -72,6 +72,7 @@ struct Take {
     belief: Arc<TakeBelief>,
     file: TakeFile,
     spool: Option<Arc<SpoolFile>>,
+    tally: Option<Arc<TallyFile>>,
     pending: VecDeque<CapturedSpan>,
     /// How it ends, once no more sound comes.
     end: Option<TakeEnd>,
@@ -152,6 +153,11 @@ impl Committer {
                     take.spool = Some(spool);
                 }
             }
+            CommitCommand::Tallied { take, tally } => {
+                if let Some(take) = self.take(take) {
+                    take.tally = Some(tally);
+                }
+            }
             CommitCommand::Captured { take, span } => {
                 if let Some(take) = self.take(take) {
                     take.pending.push_back(span);
@@ -184,6 +190,7 @@ impl Committer {
                     belief: self.setup.beliefs.take(plan),
                     file,
                     spool: None,
+                    tally: None,
                     pending: VecDeque::new(),
                     end: None,
                     failures: 0,
@@ -412,6 +419,13 @@ impl Take {
             )),
             Ok(()) => {
                 if let Some(path) = &spool {
+                    std::fs::remove_file(path).ok();
+                }
+                // The length of a pass is known as long as a take of it needs to be told.
+                if let Some(tally) = &self.tally
+                    && tally.unfinished.fetch_sub(1, Relaxed) == 1
+                    && let Some(path) = &tally.path
+                {
                     std::fs::remove_file(path).ok();
                 }
                 None

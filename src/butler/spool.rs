@@ -4,6 +4,7 @@
 use crate::limits;
 use crate::message::disk::{SpoolFile, TakePlan};
 use crate::rt::process;
+use crate::window::tally;
 use nix::fcntl::{FallocateFlags, fallocate};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::statfs::{TMPFS_MAGIC, statfs};
@@ -25,6 +26,9 @@ pub enum SpoolPlace {
     Memory,
 }
 
+/// The number of the format of both kinds of file.
+pub const SPOOL_VERSION: u32 = 1;
+
 /// Bytes that a spool file may cover: a file of that size holds no memory, only its windows do.
 const SPOOL_FILE_BYTES: u64 = 1 << 42;
 
@@ -32,7 +36,7 @@ const SPOOL_FILE_BYTES: u64 = 1 << 42;
 /// written by the committer alone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SpoolIdentity {
-    /// 1.
+    /// [`SPOOL_VERSION`].
     pub faultless_spool: u32,
     /// The take, as the session knows it.
     pub take: Uuid,
@@ -42,25 +46,68 @@ pub struct SpoolIdentity {
     pub wav: PathBuf,
     /// Bytes of one frame.
     pub frame_bytes: usize,
+    /// What the tally of its pass is called by: the first take of the pass.
+    pub pass: Uuid,
+}
+
+/// What the first page of a tally's file says about itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TallyIdentity {
+    /// [`SPOOL_VERSION`].
+    pub faultless_tally: u32,
+    /// The first take of the pass.
+    pub pass: Uuid,
+    /// The session.
+    pub session: Uuid,
+    /// The WAV file of that take, absolute when it was made.
+    pub wav: PathBuf,
+    /// Whether the takes of the pass have spool files. Without, their sound is in the WAV files alone.
+    pub spooled: bool,
 }
 
 /// The folder for spool files and the bytes free in it: on the roomiest tmpfs that this user can write,
 /// mode 0700, ours. `None`: there is none.
 pub fn folder() -> Option<(PathBuf, u64)> {
+    places()
+        .into_iter()
+        .filter_map(|place| Some((folder_in(&place)?, free_bytes(&place)?)))
+        .max_by_key(|(_, free)| *free)
+}
+
+/// Every folder in which a program of this user may have left spool files. None is made.
+pub fn folders() -> Vec<PathBuf> {
+    // Which one is the roomiest was another question when they were made.
+    let of_user = PathBuf::from(format!("/run/user/{}", getuid()));
+    let mut folders: Vec<PathBuf> =
+        places().into_iter().chain([of_user]).map(|place| folder_name(&place)).filter(|it| is_ours(it)).collect();
+    folders.sort();
+    folders.dedup();
+    folders
+}
+
+fn places() -> Vec<PathBuf> {
     let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
-    let places = runtime.into_iter().chain([PathBuf::from("/dev/shm")]);
-    places.filter_map(|place| Some((folder_in(&place)?, free_bytes(&place)?))).max_by_key(|(_, free)| *free)
+    runtime.into_iter().chain([PathBuf::from("/dev/shm")]).collect()
+}
+
+fn folder_name(place: &Path) -> PathBuf {
+    place.join(format!("faultless-{}", getuid()))
+}
+
+/// Whether it is a folder and no link, made by us, and closed to everybody else: otherwise it is not to be trusted with
+/// sound, and what is in it is not to be believed.
+pub fn is_ours(folder: &Path) -> bool {
+    std::fs::symlink_metadata(folder)
+        .is_ok_and(|found| found.is_dir() && found.uid() == getuid().as_raw() && found.mode() & 0o077 == 0)
 }
 
 fn folder_in(place: &Path) -> Option<PathBuf> {
     if !statfs(place).is_ok_and(|stat| stat.filesystem_type() == TMPFS_MAGIC) {
         return None;
     }
-    let folder = place.join(format!("faultless-{}", getuid()));
+    let folder = folder_name(place);
     DirBuilder::new().mode(0o700).create(&folder).ok();
-    // Made by somebody else, or a link to elsewhere: not to be trusted with sound.
-    let found = std::fs::symlink_metadata(&folder).ok()?;
-    (found.is_dir() && found.uid() == getuid().as_raw() && found.mode() & 0o077 == 0).then_some(folder)
+    is_ours(&folder).then_some(folder)
 }
 
 /// Bytes that an ordinary user can still write on the file system of `path`.
@@ -78,32 +125,69 @@ pub fn path_of(folder: &Path, take: Uuid) -> PathBuf {
     folder.join(format!("{take}.spool"))
 }
 
-/// Makes the spool of a take. Fails if a file of that name is there.
-pub fn create(place: &SpoolPlace, plan: &TakePlan) -> io::Result<SpoolFile> {
+/// The file of a pass's tally, in a spool folder.
+pub fn tally_path_of(folder: &Path, pass: Uuid) -> PathBuf {
+    folder.join(format!("{pass}.tally"))
+}
+
+/// What the tally of a pass is called by: its first take, which the session lists first too.
+pub fn pass_of(takes: &[TakePlan]) -> Uuid {
+    takes.first().map(|take| take.identity).unwrap_or_default()
+}
+
+/// Makes the spool of a take of pass `pass`. Fails if a file of that name is there.
+pub fn create(place: &SpoolPlace, plan: &TakePlan, pass: Uuid) -> io::Result<SpoolFile> {
+    let identity = SpoolIdentity {
+        faultless_spool: SPOOL_VERSION,
+        take: plan.identity,
+        session: plan.session,
+        wav: plan.path.clone(),
+        frame_bytes: plan.frame_bytes(),
+        pass,
+    };
+    make(place, |folder| path_of(folder, plan.identity), SPOOL_FILE_BYTES, &identity)
+}
+
+/// Makes the file of the tally of a pass over `takes`, likewise.
+pub fn create_tally(place: &SpoolPlace, takes: &[TakePlan], spooled: bool) -> io::Result<SpoolFile> {
+    let first = takes.first().ok_or_else(|| io::Error::other("a pass without takes"))?;
+    let identity = TallyIdentity {
+        faultless_tally: SPOOL_VERSION,
+        pass: first.identity,
+        session: first.session,
+        wav: first.path.clone(),
+        spooled,
+    };
+    make(place, |folder| tally_path_of(folder, first.identity), tally::FILE_BYTES, &identity)
+}
+
+/// A new file of `bytes` bytes whose first page says whose it is.
+fn make(
+    place: &SpoolPlace,
+    name: impl FnOnce(&Path) -> PathBuf,
+    bytes: u64,
+    identity: &impl Serialize,
+) -> io::Result<SpoolFile> {
+    let mut page = serde_json::to_vec(identity)?;
+    if limits::PAGE_BYTES <= page.len() {
+        return Err(io::Error::other("the path of the take is too long"));
+    }
+    page.push(b'\n');
     let spool = match place {
         SpoolPlace::Memory => {
             let file = File::from(memfd_create(c"faultless-spool", MFdFlags::MFD_CLOEXEC)?);
             SpoolFile { file, path: None }
         }
         SpoolPlace::Folder(folder) => {
-            let path = path_of(folder, plan.identity);
+            let path = name(folder);
             let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path)?;
+            // As long as this program lives nobody recovers it: the kernel gives the lock up when the program dies.
+            // Without one (no flock here) the session's own lock has to do.
+            file.try_lock().ok();
             SpoolFile { file, path: Some(path) }
         }
     };
-    spool.file.set_len(SPOOL_FILE_BYTES)?;
-    let identity = SpoolIdentity {
-        faultless_spool: 1,
-        take: plan.identity,
-        session: plan.session,
-        wav: plan.path.clone(),
-        frame_bytes: plan.frame_bytes(),
-    };
-    let mut page = serde_json::to_vec(&identity)?;
-    if limits::PAGE_BYTES <= page.len() {
-        return Err(io::Error::other("the path of the take is too long"));
-    }
-    page.push(b'\n');
+    spool.file.set_len(bytes)?;
     spool.file.write_all_at(&page, 0)?;
     Ok(spool)
 }
@@ -141,13 +225,13 @@ mod tests {
         let Some((folder, free)) = folder() else { return };
         assert!(free > 0);
         let (place, plan) = (SpoolPlace::Folder(folder), plan());
-        let spool = create(&place, &plan).unwrap();
+        let spool = create(&place, &plan, plan.identity).unwrap();
         let mut page = vec![0; limits::PAGE_BYTES];
         spool.file.read_exact_at(&mut page, 0).unwrap();
         let end = page.iter().position(|byte| *byte == b'\n').unwrap();
         let identity: SpoolIdentity = serde_json::from_slice(&page[..end]).unwrap();
         assert_eq!((identity.take, identity.session, &identity.wav), (plan.identity, plan.session, &plan.path));
-        assert_eq!(create(&place, &plan).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(create(&place, &plan, plan.identity).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
         std::fs::remove_file(spool.path.unwrap()).unwrap();
     }
 
@@ -159,7 +243,7 @@ mod tests {
 
     #[test]
     fn a_punched_span_holds_no_memory() {
-        let spool = create(&SpoolPlace::Memory, &plan()).unwrap();
+        let spool = create(&SpoolPlace::Memory, &plan(), Uuid::nil()).unwrap();
         let blocks = |file: &File| file.metadata().unwrap().blocks();
         let before = blocks(&spool.file);
         spool.file.write_all_at(&[1; 8192], 4096).unwrap();

@@ -8,20 +8,21 @@ use super::spool;
 use crate::limits;
 use crate::message::belief::{Beliefs, TakeBelief};
 use crate::message::disk::{
-    ButlerCommand, CapturedSpan, CommitCommand, DiskEvent, DiskPublished, PassKey, SpoolFile, TakeEnd, TakeKey,
-    TakePlan,
+    ButlerCommand, CapturedSpan, CommitCommand, DiskEvent, DiskPublished, PassKey, PassWindows, SpoolFile, TakeEnd,
+    TakeKey, TakePlan, TallyFile,
 };
 use crate::message::published::{NO_PASS, Published};
 use crate::time::{FramePos, Frames};
 use crate::window::budget::LockBudget;
-use crate::window::capture::{AudioCaptureWindows, ButlerCaptureWindows, CaptureWindow, capture_windows};
+use crate::window::capture::{ButlerCaptureWindows, CaptureWindow, capture_windows};
 use crate::window::map::{Mapping, Populate};
+use crate::window::tally::Tally;
 use crossbeam_channel::{Receiver, Sender, TryRecvError, TrySendError};
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 /// Rings are looked at so many times while a window fills: the lead is at least two windows.
@@ -173,7 +174,9 @@ impl Butler {
         files: &[Arc<File>],
         rate: u32,
         notes: &mut Vec<String>,
-    ) -> io::Result<Vec<AudioCaptureWindows>> {
+    ) -> io::Result<PassWindows> {
+        // First of all: it is one page, and the one that must be locked.
+        let tally = self.make_tally(takes)?;
         let widest = takes.iter().map(TakePlan::frame_bytes).max().unwrap_or(1);
         let setup = &self.setup;
         let speed = u64::from(rate) * widest as u64;
@@ -185,7 +188,7 @@ impl Butler {
             let memory = match (setup.capture_path, files.get(index)) {
                 (CapturePath::Direct, Some(file)) => Memory::Take(Arc::clone(file)),
                 _ => {
-                    let spool = Arc::new(spool::create(&setup.means.spool, take)?);
+                    let spool = Arc::new(spool::create(&setup.means.spool, take, spool::pass_of(takes))?);
                     belief.spooled(&spool);
                     self.waiting.push_back(CommitCommand::Spooled { take: take.key, spool: Arc::clone(&spool) });
                     Memory::Spool(spool)
@@ -238,7 +241,20 @@ impl Butler {
                 self.setup.lead_ms
             ));
         }
-        Ok(ends)
+        Ok(PassWindows { takes: ends, tally })
+    }
+
+    /// The page that outlives the program and says how far the pass has come.
+    fn make_tally(&mut self, takes: &[TakePlan]) -> io::Result<Tally> {
+        let setup = &self.setup;
+        let made = spool::create_tally(&setup.means.spool, takes, setup.capture_path == CapturePath::Spool)?;
+        let tally = Tally::new(&made.file, setup.means.populate, &setup.budget);
+        let unfinished = AtomicUsize::new(takes.len());
+        let file = Arc::new(TallyFile { file: made.file, path: made.path, unfinished });
+        for take in takes {
+            self.waiting.push_back(CommitCommand::Tallied { take: take.key, tally: Arc::clone(&file) });
+        }
+        tally
     }
 
     fn tick(&mut self) {

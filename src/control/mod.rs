@@ -353,6 +353,7 @@ impl Control {
         while let Ok(event) = self.running.disk_events.try_recv() {
             self.hear_disk(event);
         }
+        self.begin_if_saved();
         self.rescue_pass();
         self.take_back();
         self.follow_session();

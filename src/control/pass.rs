@@ -8,14 +8,13 @@
 use super::report::{AudioReport, Reading, bare_copy_us};
 use super::{Control, ControlError};
 use crate::butler::means::CapturePath;
-use crate::message::disk::{ButlerCommand, CommitCommand, PassKey, TakeEnd, TakeKey, TakePlan};
+use crate::message::disk::{ButlerCommand, CommitCommand, PassKey, PassWindows, TakeEnd, TakeKey, TakePlan};
 use crate::message::published::NO_PASS;
 use crate::message::{AudioCommand, Capture, LossLog, Pass};
 use crate::session::{NewTake, Session, TakeAccounts, TakeId, TakeState, TrackId};
 use crate::time::{FramePos, Frames};
 use crate::wav::bext::{Bext, coding_history_line};
 use crate::wav::header::Header;
-use crate::window::capture::AudioCaptureWindows;
 use serde::Serialize;
 use std::fs::File;
 use std::sync::Arc;
@@ -37,6 +36,10 @@ pub struct PassRun {
     cost: Option<AudioReport>,
     ended: Option<Ended>,
     told_to_stop: bool,
+    /// What waits to be sent to the audio thread until the session that lists its takes is on the disk.
+    ready: Option<Box<Pass>>,
+    /// The revision of that session.
+    listed_by: u64,
     /// Stretches of the timeline that were lost, the first ones.
     losses: Vec<(FramePos, Frames)>,
 }
@@ -210,6 +213,8 @@ impl Control {
             cost: None,
             ended: None,
             told_to_stop: false,
+            ready: None,
+            listed_by: 0,
             losses: Vec::new(),
         });
         self.running.commit.send(CommitCommand::Open { pass: key, takes: plans }).ok();
@@ -293,6 +298,10 @@ impl Control {
             Ok(files) => {
                 let takes = pass.takes.iter().map(|take| take.plan.clone()).collect();
                 self.save();
+                let revision = self.revision;
+                if let Some(run) = &mut self.pass {
+                    run.listed_by = revision;
+                }
                 let files = if self.running.setup.capture_path == CapturePath::Direct { files } else { Vec::new() };
                 let rate = self.session.rate().0;
                 self.running.butler.send(ButlerCommand::Prepare { pass: key, takes, files, rate }).ok();
@@ -300,12 +309,7 @@ impl Control {
         }
     }
 
-    pub(super) fn pass_ready(
-        &mut self,
-        key: PassKey,
-        windows: Result<Vec<AudioCaptureWindows>, String>,
-        notes: Vec<String>,
-    ) {
+    pub(super) fn pass_ready(&mut self, key: PassKey, windows: Result<PassWindows, String>, notes: Vec<String>) {
         for note in notes {
             self.caution(note);
         }
@@ -317,19 +321,29 @@ impl Control {
                 self.finish_takes(&Ended { frames: Frames(0), lost: Frames(0), xruns: 0, began: FramePos(0) }, &[]);
             }
             Ok(windows) => {
-                let captures = windows.into_iter().zip(&run.takes).map(|(windows, take)| {
+                let captures = windows.takes.into_iter().zip(&run.takes).map(|(windows, take)| {
                     let inputs = [take.inputs[0], take.inputs.get(1).copied().unwrap_or(0)];
                     Capture::new(windows, inputs, take.inputs.len(), take.plan.format())
                 });
-                let pass = Box::new(Pass::new(captures.collect(), run.begin, run.length, true));
-                // Rings and pass were made a moment ago: brought in before the audio thread meets them.
-                crate::window::process::populate();
-                let disk = &self.running.disk;
-                disk.commit_us_max.store(0, Relaxed);
-                run.base = Some(Reading::take(&self.running.published, true));
-                self.send(AudioCommand::Record(pass));
+                let mut pass = Pass::new(captures.collect(), run.begin, run.length, true);
+                pass.tally = Some(windows.tally);
+                run.ready = Some(Box::new(pass));
+                self.begin_if_saved();
             }
         }
+    }
+
+    /// Has the audio thread begin a pass that is ready, once the session on the disk lists its takes: sound that was
+    /// recorded before could not be found again after a kill.
+    pub(super) fn begin_if_saved(&mut self) {
+        let saved = self.saved_revision();
+        let Some(run) = self.pass.as_mut().filter(|run| run.listed_by <= saved) else { return };
+        let Some(pass) = run.ready.take() else { return };
+        // Rings and pass were made a moment ago: brought in before the audio thread meets them.
+        crate::window::process::populate();
+        self.running.disk.commit_us_max.store(0, Relaxed);
+        run.base = Some(Reading::take(&self.running.published, true));
+        self.send(AudioCommand::Record(pass));
     }
 
     /// Asks the audio thread to end the pass, when it has it; not twice.

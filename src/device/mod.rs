@@ -91,6 +91,25 @@ pub enum LossCause {
     Silent,
 }
 
+impl LossCause {
+    const ALL: [LossCause; 4] = [LossCause::Xrun, LossCause::Suspend, LossCause::Unplug, LossCause::Silent];
+
+    /// A number for it, that stays the same from version to version. This is realtime-safe.
+    pub fn code(self) -> u64 {
+        match self {
+            LossCause::Xrun => 1,
+            LossCause::Suspend => 2,
+            LossCause::Unplug => 3,
+            LossCause::Silent => 4,
+        }
+    }
+
+    /// The cause with that number.
+    pub fn from_code(code: u64) -> Option<LossCause> {
+        LossCause::ALL.into_iter().find(|cause| cause.code() == code)
+    }
+}
+
 impl fmt::Display for LossCause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

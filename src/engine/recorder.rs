@@ -86,6 +86,9 @@ impl Recorder {
         if pass.begin.is_none_or(|begin| begin <= position) {
             pass.began = position;
             self.begun = true;
+            if let Some(tally) = &pass.tally {
+                tally.begin(position);
+            }
             outbox.tell(AudioEvent::PassBegan { at: position, device_frame });
         }
     }
@@ -104,11 +107,18 @@ impl Recorder {
             let missed = capture.record(heard, at, &mut self.assembled, levels);
             if missed.0 > 0 {
                 published.frames_overrun.fetch_add(missed.0, Relaxed);
+                if let Some(tally) = &pass.tally {
+                    tally.overrun(missed);
+                }
             } else {
                 capture.tell_overrun(index, outbox);
             }
         }
         pass.frames += Frames(heard.frames as u64);
+        // Last: it must never claim what a window does not hold yet.
+        if let Some(tally) = &pass.tally {
+            tally.come_to(pass.frames);
+        }
     }
 
     /// `frames` frames did not come: silence in every take, up to the end of the pass.
@@ -122,6 +132,10 @@ impl Recorder {
         pass.frames += frames;
         for capture in &mut pass.captures {
             capture.windows.pass(at + frames);
+        }
+        pass.tally_loss(frames);
+        if let Some(tally) = &pass.tally {
+            tally.come_to(pass.frames);
         }
     }
 

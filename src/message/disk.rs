@@ -16,10 +16,11 @@ use crate::wav::header::Header;
 use crate::window::capture::AudioCaptureWindows;
 use crate::window::map::Mapping;
 use crate::window::playback::ReaderPlaybackWindows;
+use crate::window::tally::Tally;
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 /// A take, among those that are open. Never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -122,6 +123,13 @@ pub enum CommitCommand {
         /// Its spool.
         spool: Arc<SpoolFile>,
     },
+    /// Where it is kept how far the pass of a take has come. It goes when the last take of the pass is whole.
+    Tallied {
+        /// The take.
+        take: TakeKey,
+        /// The tally's file.
+        tally: Arc<TallyFile>,
+    },
     /// Sound for the disk.
     Captured {
         /// The take.
@@ -195,8 +203,8 @@ pub enum DiskEvent {
     PassReady {
         /// The pass.
         pass: PassKey,
-        /// The audio thread's ends, in the order of the takes; or what is wrong.
-        windows: Result<Vec<AudioCaptureWindows>, String>,
+        /// What the audio thread gets; or what is wrong.
+        windows: Result<PassWindows, String>,
         /// What could not be had, in words.
         notes: Vec<String>,
     },
@@ -226,6 +234,26 @@ pub enum DiskEvent {
         /// In words.
         reason: String,
     },
+}
+
+/// What the audio thread gets for a pass.
+#[derive(Debug)]
+pub struct PassWindows {
+    /// Its ends, in the order of the takes.
+    pub takes: Vec<AudioCaptureWindows>,
+    /// Where it keeps how far the pass has come.
+    pub tally: Tally,
+}
+
+/// The file of a pass's tally.
+#[derive(Debug)]
+pub struct TallyFile {
+    /// Open, and locked against a recovery, as long as this program lives.
+    pub file: File,
+    /// Its name; `None` for memory without a name.
+    pub path: Option<PathBuf>,
+    /// Takes of the pass that are not whole on the disk yet.
+    pub unfinished: AtomicUsize,
 }
 
 /// A spool file: the same layout as the WAV, in memory that no disk can hold up.

@@ -17,7 +17,7 @@ use folder::Folder;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -135,6 +135,13 @@ impl OpenSession {
         Ok(names)
     }
 
+    /// Opens the file of a take to mend it: a regular file inside the session's folder, or an error.
+    pub fn open_take_to_write(&self, take: &Take) -> Result<File, SessionError> {
+        let missing = || SessionError::Missing { path: self.folder.path().join(take.path()) };
+        let sub = self.folder.sub(if take.trashed { "trash" } else { "audio" })?.ok_or_else(missing)?;
+        sub.open_file_to_write(take.file_name())?.ok_or_else(missing)
+    }
+
     /// Moves the files of takes to where the session says they are: into the trash or back. To be done
     /// after a save and after opening; doing it twice does nothing. Each file that can't be moved is an error.
     pub fn settle_trash(&mut self, session: &Session) -> Result<(), Vec<SessionError>> {
@@ -162,6 +169,13 @@ pub fn open_read_only(path: &Path) -> Result<Session, SessionError> {
     let folder = Folder::open(folder_of(path))?;
     folder.sub("audio")?;
     load(&folder)
+}
+
+/// Whether a program that lives has the session open to record into it. False where that cannot be known.
+pub fn is_in_use(path: &Path) -> bool {
+    let lock = Folder::open(folder_of(path)).and_then(|folder| folder.open_file(LOCK_FILE));
+    // Shared, so that two who ask at once do not take each other for the recorder. It ends with the file.
+    lock.ok().flatten().is_some_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
 /// Opens the file of a take to read it: a regular file inside the session's folder, or an error.

@@ -163,6 +163,23 @@ impl Header {
     }
 }
 
+/// Bytes of sound that a page built here claims; `None` if it is no such page. Unlike [`crate::wav::parse`] it takes a
+/// size of nought for what it is: a take before its first beat, whose file has blocks for what is to come.
+pub fn claimed_bytes(page: &[u8; HEADER_BYTES]) -> Option<u64> {
+    const DATA_AT: usize = HEADER_BYTES - CHUNK_HEAD_BYTES;
+    const DS64_AT: usize = RIFF_HEAD_BYTES;
+    const DATA_BYTES_AT: usize = DS64_AT + CHUNK_HEAD_BYTES + 8;
+    let riff = &page[..4];
+    if (riff != b"RIFF" && riff != b"RF64") || &page[8..12] != b"WAVE" || &page[DATA_AT..DATA_AT + 4] != b"data" {
+        return None;
+    }
+    if riff == b"RF64" {
+        let long = page[DATA_BYTES_AT..].first_chunk()?;
+        return (&page[DS64_AT..DS64_AT + 4] == b"ds64").then_some(u64::from_le_bytes(*long));
+    }
+    Some(u64::from(u32::from_le_bytes(*page.last_chunk()?)))
+}
+
 /// The page while it is being filled.
 struct Page {
     bytes: Box<[u8; HEADER_BYTES]>,
@@ -214,6 +231,15 @@ mod tests {
                 ..Header::new(channels, rate, format)
             },
         )
+    }
+
+    #[test]
+    fn a_page_claims_what_it_was_built_with() {
+        for bytes in [0, 3, 1 << 31, 3 << 31, 3 << 40] {
+            let header = Header { data_bytes: bytes, ..Header::new(1, 48_000, TakeFormat::S24) };
+            assert_eq!(claimed_bytes(&header.build()), Some(bytes));
+        }
+        assert_eq!(claimed_bytes(&[0; HEADER_BYTES]), None);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 /// How pages are brought in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -160,6 +161,17 @@ impl Mapping {
         assert!(self.writable, "bytes of a playback window are copied out");
         // SAFETY: as in `bytes_mut`; `&self` excludes a writer.
         unsafe { std::slice::from_raw_parts(self.raw.as_ptr(), self.raw.len()) }
+    }
+
+    /// Word `index` of a writable mapping, for whoever stores while others look. This is realtime-safe.
+    pub fn word(&self, index: usize) -> &AtomicU64 {
+        assert!(
+            self.writable && index < self.raw.len() / size_of::<AtomicU64>(),
+            "inside a mapping that can be written"
+        );
+        // SAFETY: in bounds by the assertion, aligned since mappings begin with a page, alive and writable as long as
+        // `self`. Nobody holds bytes of it: `bytes_mut` wants `&mut self`, and a mapping with words is never read as bytes.
+        unsafe { AtomicU64::from_ptr(self.raw.as_mut_ptr().cast::<u64>().add(index)) }
     }
 
     /// Copies the bytes from `at` on into `out`. This is realtime-safe if the pages are resident.

@@ -86,6 +86,15 @@ impl Folder {
         self.open_regular(name, flags).map(Some)
     }
 
+    /// Opens a regular file to read and write what is there; None if there is none of that name.
+    pub(super) fn open_file_to_write(&self, name: &str) -> Result<Option<File>, SessionError> {
+        if self.open_file(name)?.is_none() {
+            return Ok(None);
+        }
+        let flags = OFlag::O_RDWR | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+        self.open_regular(name, flags).map(Some)
+    }
+
     /// Opens a file to lock, made if it is not there.
     pub(super) fn open_lock_file(&self, name: &str) -> Result<File, SessionError> {
         if self.kind(name)?.is_some_and(|kind| kind != SFlag::S_IFREG) {
