@@ -27,6 +27,7 @@ pub mod window;
 pub mod message;
 pub mod engine;
 pub mod butler;
+pub mod recovery;
 pub mod heard;
 pub mod run;
 pub mod watch;

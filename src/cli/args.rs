@@ -18,6 +18,7 @@ Examples:
   faultless play demo                                               listen to it
   faultless export demo --to mixes --mix                            a stereo mix, as it was heard
   faultless doctor gig                                              what recording here will be like
+  faultless recover gig                                             after a crash: every frame into its take
 
 Takes are ordinary WAV files, one per track, in SESSION/audio; other programs can open them while they
 are being recorded.")]
@@ -64,6 +65,8 @@ pub enum Mode {
     Play(PlayArgs),
     /// Write tracks or the mix of a session as WAV files
     Export(ExportArgs),
+    /// Make whole takes of a recording that was cut off, or list what such recordings have left in memory
+    Recover(RecoverArgs),
     /// List the sound devices that are here, and what they can do
     Devices(DevicesArgs),
     /// Measure what recording will be like here, and say what to change
@@ -178,6 +181,20 @@ pub struct ExportArgs {
     /// Replace files that are there
     #[arg(long)]
     pub force: bool,
+    /// End with one line of JSON on standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `faultless recover`.
+#[derive(Args)]
+pub struct RecoverArgs {
+    /// The session's folder; without it, spool files that were left in memory are listed and nothing is changed
+    ///
+    /// Whatever opens a session to record recovers it first, without being asked; this does it without recording. It may
+    /// be stopped at any moment and run again. A spool file goes when its sound is in its take, and not before.
+    #[arg(verbatim_doc_comment)]
+    pub session: Option<PathBuf>,
     /// End with one line of JSON on standard output
     #[arg(long)]
     pub json: bool,

@@ -8,6 +8,7 @@ pub mod choose;
 pub mod inspect;
 pub mod play;
 pub mod record;
+pub mod recover;
 pub mod status;
 pub mod window;
 
@@ -43,6 +44,7 @@ pub fn main() -> ExitCode {
         None => window::run(&cli.window),
         Some(Mode::Record(args)) => record::run(&args),
         Some(Mode::Play(args)) => play::run(&args),
+        Some(Mode::Recover(args)) => recover::run(&args),
         Some(Mode::Export(args)) => inspect::export(&args),
         Some(Mode::Devices(args)) => inspect::devices(&args),
         Some(Mode::Doctor(args)) => inspect::doctor(&args),

@@ -13,15 +13,16 @@ pub mod report;
 pub mod setup;
 
 use crate::butler::means::CapturePath;
-use crate::butler::spool::{self, SpoolPlace};
+use crate::butler::spool;
 use crate::device::{self, DeviceError, DeviceSpec};
 use crate::format::TakeFormat;
 use crate::message::disk::DiskEvent;
 use crate::message::published::Published;
 use crate::message::{AudioCommand, AudioEvent};
+use crate::recovery;
 use crate::run::{self, RunError, RunSetup, Running};
-use crate::session::session_file::{OpenSession, SessionError, folder_of, open_read_only};
-use crate::session::{Session, TakeState, TrackId};
+use crate::session::session_file::{OpenSession, SessionError, folder_of, is_in_use, open_read_only};
+use crate::session::{Session, TrackId};
 use crate::time::{Clock, FramePos, Frames, SampleRate};
 use crate::watch::sample::Sources;
 use crate::watch::watcher::Watcher;
@@ -152,10 +153,11 @@ impl Control {
         let spec = setup.device.clone();
         let device = device::open(&spec).map_err(ControlError::Device)?;
         let rate = device.facts().rate;
-        let (store, session) = match setup.purpose {
+        let (mut store, mut session) = match setup.purpose {
             Purpose::Record => open_session(&setup, rate).map(|(store, session)| (Some(store), session))?,
             Purpose::Play => (None, open_read_only(&setup.folder).map_err(ControlError::Session)?),
         };
+        let mut notices: VecDeque<Notice> = cut_off(&setup.folder, store.as_mut(), &mut session).into();
         if session.rate() != rate {
             return Err(ControlError::State(format!(
                 "{}: the session has {} and the device {rate}; open the device with the session's rate",
@@ -163,7 +165,6 @@ impl Control {
                 session.rate()
             )));
         }
-        let mut notices: VecDeque<Notice> = VecDeque::new();
         let means = setup.run.means.notes.iter().chain(&device.facts().notes);
         notices.extend(means.map(|text| Notice { severity: Severity::Caution, text: text.clone() }));
         // The spool keeps the path of its take, for a recovery that may start elsewhere.
@@ -172,7 +173,6 @@ impl Control {
         let names_found = store.as_ref().and_then(|store| store.file_names().ok()).unwrap_or_default();
         let keeper = store.map(Keeper::start).transpose().map_err(ControlError::Kernel)?;
         let running = run::start(device, setup.run).map_err(ControlError::Run)?;
-        notices.extend(cut_off(&session, &running.setup.means.spool));
         if let Some(reason) = running.scheduling.reason() {
             let fix = running.scheduling.fix().map_or_else(String::new, |fix| format!("; to change that: {fix}"));
             let text =
@@ -518,22 +518,23 @@ impl Control {
     }
 }
 
-/// Takes that were being recorded when the program was killed, and where their last seconds are.
-fn cut_off(session: &Session, spool: &SpoolPlace) -> Vec<Notice> {
-    let SpoolPlace::Folder(folder) = spool else { return Vec::new() };
-    let unfinished = session.takes().iter().filter(|take| take.state == TakeState::Recording);
-    let kept = unfinished.filter_map(|take| {
-        let path = spool::path_of(folder, take.uuid);
-        path.exists().then(|| Notice {
-            severity: Severity::Caution,
-            text: format!(
-                "{}: the program ended while it was recorded; its last seconds are kept in {}",
-                take.file,
-                path.display()
-            ),
-        })
-    });
-    kept.collect()
+/// Recovers what a program that was killed left of a session, and says so; of one that is only played, says that there is
+/// something to recover.
+fn cut_off(folder: &Path, store: Option<&mut OpenSession>, session: &mut Session) -> Vec<Notice> {
+    let notice = |severity, text| Notice { severity, text };
+    let Some(store) = store else {
+        // Beside a program that records, its takes are being recorded and nothing is cut off.
+        let needed = recovery::is_needed(session) && !is_in_use(folder);
+        let name = folder.display();
+        let text = format!("{name}: a pass of it was cut off; open it to record, or: faultless recover {name}");
+        return needed.then(|| notice(Severity::Caution, text)).into_iter().collect();
+    };
+    let report = recovery::recover(store, session, &spool::folders());
+    let passes = report
+        .passes
+        .iter()
+        .map(|pass| notice(if pass.is_short() { Severity::Loss } else { Severity::Info }, pass.to_string()));
+    passes.chain(report.troubles.iter().map(|text| notice(Severity::Caution, text.clone()))).collect()
 }
 
 fn open_session(setup: &Setup, rate: SampleRate) -> Result<(OpenSession, Session), ControlError> {

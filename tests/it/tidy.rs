@@ -29,6 +29,7 @@ const DIRECTION: &[(&str, &[&str])] = &[
     ("message", &["window", "wav", "device.items", "histogram", "time", "format", "limits"]),
     ("engine", &["message", "window", "device.items", "rt", "time", "format", "limits"]),
     ("butler", &["message", "window", "wav", "rt", "time", "format", "limits"]),
+    ("recovery", &["butler", "session", "wav", "window", "device.items", "time", "limits"]),
     ("watch", &["message", "window", "rt", "time", "limits"]),
     ("heard", &["engine", "session", "message", "limits"]),
     ("export", &["heard", "session", "engine", "message", "window", "wav", "device.items", "time", "format", "limits"]),
@@ -39,6 +40,7 @@ const DIRECTION: &[(&str, &[&str])] = &[
         "control",
         &[
             "run",
+            "recovery",
             "heard",
             "export",
             "watch",
@@ -60,8 +62,8 @@ const DIRECTION: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "ui", "studio", "bench", "doctor", "control", "run", "export", "butler", "message", "device", "window",
-            "rt", "session", "time", "format", "limits",
+            "ui", "studio", "bench", "doctor", "control", "recovery", "run", "export", "butler", "message", "device",
+            "window", "rt", "session", "time", "format", "limits",
         ],
     ),
     (

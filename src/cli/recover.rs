@@ -1,0 +1,79 @@
+//! `faultless recover`: a recording that was cut off becomes whole takes. Thread: control.
+
+use super::args::RecoverArgs;
+use super::{Failure, print, say};
+use crate::butler::spool;
+use crate::recovery::{Report, leftover, recover};
+use crate::rt::process;
+use crate::session::session_file::OpenSession;
+use crate::session::{Session, TakeState};
+use serde_json::{Value, json};
+use std::path::Path;
+
+/// Recovers a session, or lists what is left in memory.
+pub fn run(args: &RecoverArgs) -> Result<(), Failure> {
+    match &args.session {
+        Some(session) => one(session, args.json),
+        None => {
+            list(args.json);
+            Ok(())
+        }
+    }
+}
+
+fn one(path: &Path, as_json: bool) -> Result<(), Failure> {
+    crate::window::page_bytes_check()?;
+    // File and spool of every take of a pass are open at once.
+    process::raise_open_files().ok();
+    let (mut store, mut session) = OpenSession::open(path)?;
+    let report = recover(&mut store, &mut session, &spool::folders());
+    for trouble in &report.troubles {
+        say(&format!("caution: {trouble}"));
+    }
+    let left = session.takes().iter().filter(|take| take.state == TakeState::Recording).count();
+    if as_json {
+        print(&json!({ "session": path, "takes": takes(&session, &report) }).to_string());
+    } else {
+        for pass in &report.passes {
+            print(&pass.to_string());
+        }
+        if report.passes.is_empty() && left == 0 {
+            print(&format!("{}: nothing was cut off", path.display()));
+        }
+    }
+    match left {
+        0 => Ok(()),
+        left => Err(Failure(format!("{}: {left} takes are not recovered; see above", path.display()))),
+    }
+}
+
+/// Every take of the session that was recovered, now or before; frames from memory are those of now.
+fn takes(session: &Session, report: &Report) -> Vec<Value> {
+    let now = |file: &str| report.passes.iter().flat_map(|pass| &pass.takes).find(|take| take.file == file);
+    let recovered = session.takes().iter().filter(|take| take.state == TakeState::Recovered);
+    let value = recovered.map(|take| {
+        json!({
+            "track": session.track(take.track).map_or("", |track| track.name()),
+            "input": take.inputs.first().copied().unwrap_or(0),
+            "file": take.path(),
+            "frames": take.frames.0,
+            "recovered_frames": now(&take.file).map_or(0, |take| take.recovered_frames),
+        })
+    });
+    value.collect()
+}
+
+fn list(as_json: bool) {
+    let left = leftover::list(&spool::folders());
+    if as_json {
+        print(&json!({ "spools": left }).to_string());
+        return;
+    }
+    for spool in &left {
+        let wav = spool.wav.as_ref().map_or_else(String::new, |wav| format!(" of {}", wav.display()));
+        print(&format!("{}{wav}: {} KiB; {}", spool.spool.display(), spool.bytes >> 10, spool.state));
+    }
+    if left.is_empty() {
+        print("no spool file was left behind");
+    }
+}

@@ -1,0 +1,204 @@
+//! What a killed program has left of a pass: spool files and its tally, and which of them can be believed. Thread: any
+//! that may wait for the disk.
+//!
+//! A file is believed if it is a regular one, ours, closed to others, in a folder of which the same is true, not held by a
+//! program that lives, and if its first page names the take and the session that are looked at. What it claims beyond that
+//! is bounded by those who use it.
+
+use crate::butler::spool::{SPOOL_VERSION, SpoolIdentity, TallyIdentity, is_ours};
+use crate::limits::{DATA_OFFSET, PAGE_BYTES};
+use crate::window::tally::{self, Tallied};
+use nix::errno::Errno;
+use nix::unistd::{Whence, getuid, lseek};
+use serde::de::DeserializeOwned;
+use std::fmt;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// Bytes that are looked at at once.
+const PIECE_BYTES: usize = 1 << 20;
+
+/// A byte that no file has.
+const FAR: u64 = i64::MAX as u64;
+
+/// Why a file is not believed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Doubt {
+    /// It is not there.
+    Missing,
+    /// It is no regular file of ours in a folder of ours, closed to others.
+    NotOurs(&'static str),
+    /// A program that lives has it.
+    InUse,
+    /// Its first page does not say what it should.
+    Unreadable(String),
+    /// The system refused.
+    Io(String),
+}
+
+impl fmt::Display for Doubt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Doubt::Missing => f.write_str("it is not there"),
+            Doubt::NotOurs(what) => write!(f, "not believed: {what}"),
+            Doubt::InUse => f.write_str("a program that is running holds it"),
+            Doubt::Unreadable(reason) => write!(f, "not believed: its first page cannot be read ({reason})"),
+            Doubt::Io(reason) => f.write_str(reason),
+        }
+    }
+}
+
+/// A file of ours whose first page was read. Holding it keeps other recoveries away.
+#[derive(Debug)]
+pub struct Left<T> {
+    /// Its name.
+    pub path: PathBuf,
+    /// What it says about itself.
+    pub identity: T,
+    file: File,
+}
+
+/// The spool file of a take.
+pub type LeftSpool = Left<SpoolIdentity>;
+
+/// The tally of a pass.
+pub type LeftTally = Left<TallyIdentity>;
+
+/// A stretch of a file that holds data: first byte, and the byte after the last one.
+pub type Extent = (u64, u64);
+
+impl LeftSpool {
+    /// Opens a spool file.
+    pub fn open(path: &Path) -> Result<LeftSpool, Doubt> {
+        let left: LeftSpool = open(path)?;
+        check_version(left.identity.faultless_spool)?;
+        if !(1..=8).contains(&left.identity.frame_bytes) {
+            return Err(Doubt::Unreadable(format!("{} bytes a frame", left.identity.frame_bytes)));
+        }
+        Ok(left)
+    }
+
+    /// The stretches whose memory is there, from the first byte of sound up to byte `end`.
+    pub fn extents(&self, end: u64) -> io::Result<Vec<Extent>> {
+        let (mut extents, mut at) = (Vec::new(), DATA_OFFSET);
+        while at < end {
+            let start = match lseek(&self.file, at as i64, Whence::SeekData) {
+                Ok(start) => start as u64,
+                Err(Errno::ENXIO) => break,
+                Err(errno) => return Err(errno.into()),
+            };
+            let hole = lseek(&self.file, start as i64, Whence::SeekHole)? as u64;
+            if end <= start || hole <= start {
+                break;
+            }
+            extents.push((start, hole.min(end)));
+            at = hole;
+        }
+        Ok(extents)
+    }
+
+    /// Reads bytes that lie in an extent.
+    pub fn read(&self, at: u64, bytes: &mut [u8]) -> io::Result<()> {
+        self.file.read_exact_at(bytes, at)
+    }
+
+    /// The frame after the last one whose memory is there, sound or not.
+    pub fn frames_held(&self) -> io::Result<u64> {
+        let end = self.extents(FAR)?.last().map_or(DATA_OFFSET, |(_, end)| *end);
+        Ok((end - DATA_OFFSET) / self.identity.frame_bytes as u64)
+    }
+
+    /// The frame after the last one that is not silent.
+    pub fn frames_heard(&self) -> io::Result<u64> {
+        let mut piece = vec![0; PIECE_BYTES];
+        for (start, end) in self.extents(FAR)?.into_iter().rev() {
+            let mut until = end;
+            while start < until {
+                let from = until.saturating_sub(PIECE_BYTES as u64).max(start);
+                let bytes = &mut piece[..(until - from) as usize];
+                self.read(from, bytes)?;
+                if let Some(last) = bytes.iter().rposition(|byte| *byte != 0) {
+                    let sound = from + last as u64 + 1 - DATA_OFFSET;
+                    return Ok(sound.div_ceil(self.identity.frame_bytes as u64));
+                }
+                until = from;
+            }
+        }
+        Ok(0)
+    }
+
+    /// Bytes of memory that it holds.
+    pub fn bytes_held(&self) -> u64 {
+        self.file.metadata().map_or(0, |found| found.blocks() * 512)
+    }
+}
+
+impl LeftTally {
+    /// Opens a tally.
+    pub fn open(path: &Path) -> Result<LeftTally, Doubt> {
+        let left: LeftTally = open(path)?;
+        check_version(left.identity.faultless_tally)?;
+        Ok(left)
+    }
+
+    /// What it says.
+    pub fn read(&self) -> Result<Tallied, Doubt> {
+        let mut page = vec![0; PAGE_BYTES];
+        self.file.read_exact_at(&mut page, tally::PAGE_AT).map_err(|error| Doubt::Unreadable(error.to_string()))?;
+        Tallied::read(&page).ok_or_else(|| Doubt::Unreadable("it is cut short".to_owned()))
+    }
+}
+
+/// Files in a spool folder whose names end in `.ending`, in order.
+pub fn names(folder: &Path, ending: &str) -> Vec<PathBuf> {
+    if !is_ours(folder) {
+        return Vec::new();
+    }
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut names: Vec<PathBuf> =
+        entries.filter(|path| path.extension().is_some_and(|extension| extension == ending)).collect();
+    names.sort();
+    names
+}
+
+fn check_version(found: u32) -> Result<(), Doubt> {
+    if found == SPOOL_VERSION { Ok(()) } else { Err(Doubt::Unreadable(format!("version {found}"))) }
+}
+
+fn open<T: DeserializeOwned>(path: &Path) -> Result<Left<T>, Doubt> {
+    if !path.parent().is_some_and(is_ours) {
+        return Err(Doubt::NotOurs("its folder is not a folder of this user, closed to others"));
+    }
+    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
+    let file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Doubt::Missing),
+        Err(error) if error.raw_os_error() == Some(libc::ELOOP) => return Err(Doubt::NotOurs("it is a link")),
+        // A socket.
+        Err(error) if error.raw_os_error() == Some(libc::ENXIO) => return Err(Doubt::NotOurs("it is no regular file")),
+        Err(error) => return Err(Doubt::Io(error.to_string())),
+    };
+    let found = file.metadata().map_err(|error| Doubt::Io(error.to_string()))?;
+    if !found.is_file() {
+        return Err(Doubt::NotOurs("it is no regular file"));
+    }
+    if found.uid() != getuid().as_raw() {
+        return Err(Doubt::NotOurs("it belongs to another user"));
+    }
+    if found.mode() & 0o077 != 0 {
+        return Err(Doubt::NotOurs("others may read or write it"));
+    }
+    if found.nlink() != 1 {
+        return Err(Doubt::NotOurs("it has a second name"));
+    }
+    if let Err(TryLockError::WouldBlock) = file.try_lock() {
+        return Err(Doubt::InUse);
+    }
+    let mut page = vec![0; PAGE_BYTES];
+    file.read_exact_at(&mut page, 0).map_err(|_| Doubt::Unreadable("it is shorter than a page".to_owned()))?;
+    let end = page.iter().position(|byte| *byte == b'\n').unwrap_or(0);
+    let identity = serde_json::from_slice(&page[..end]).map_err(|error| Doubt::Unreadable(error.to_string()))?;
+    Ok(Left { path: path.to_owned(), identity, file })
+}

@@ -1,0 +1,100 @@
+//! Spool files that no recovery of a session has taken: those whose sound is in their takes go, all others are shown.
+//! Thread: any that may wait for the disk.
+
+use super::evidence::{Doubt, LeftSpool, LeftTally, names};
+use super::mend::{TakeWav, is_elsewhere_too};
+use super::rescue::tally_is_needed;
+use super::{GoOn, remove};
+use crate::session::session_file::{OpenSession, is_in_use, open_read_only};
+use crate::session::{Session, TakeState};
+use serde::Serialize;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use uuid::Uuid;
+
+/// A spool file that is there.
+#[derive(Clone, Debug, Serialize)]
+pub struct Leftover {
+    /// The file.
+    pub spool: PathBuf,
+    /// Bytes of memory that it holds.
+    pub bytes: u64,
+    /// The WAV file that it belongs to, where it was then.
+    pub wav: Option<PathBuf>,
+    /// The session's folder, where it was then.
+    pub session: Option<PathBuf>,
+    /// What there is to know and to do.
+    pub state: String,
+}
+
+/// Removes the spool files of a session's finished takes, if all that they hold is in the takes. Nothing else goes.
+/// Returns what could not be done.
+pub(super) fn sweep(store: &OpenSession, session: &Session, folders: &[PathBuf], go_on: GoOn<'_>) -> Vec<String> {
+    let mut troubles = Vec::new();
+    let mut wanted: Vec<Uuid> = Vec::new();
+    for path in folders.iter().flat_map(|folder| names(folder, "spool")) {
+        let Ok(spool) = LeftSpool::open(&path) else { continue };
+        let its = &spool.identity;
+        if its.session != session.id {
+            continue;
+        }
+        let take = session.takes().iter().find(|take| take.uuid == its.take && take.state != TakeState::Recording);
+        let whole = take.is_some_and(|take| {
+            let Ok(wav) = TakeWav::open(store, session, take) else { return false };
+            wav.has_all_of(&spool, take.frames).unwrap_or(false) && !is_elsewhere_too(&its.wav, take, wav.place())
+        });
+        if whole {
+            troubles.extend(remove(&path, go_on).err());
+        } else {
+            // Cut off still, changed since, or wanted by a copy of the session: shown, not removed.
+            wanted.push(its.pass);
+        }
+    }
+    for path in folders.iter().flat_map(|folder| names(folder, "tally")) {
+        let Ok(tally) = LeftTally::open(&path) else { continue };
+        let its = &tally.identity;
+        if its.session == session.id && !wanted.contains(&its.pass) && !tally_is_needed(store, session, &tally) {
+            troubles.extend(remove(&path, go_on).err());
+        }
+    }
+    troubles
+}
+
+/// Every spool file that this user has left somewhere, or records into now.
+pub fn list(folders: &[PathBuf]) -> Vec<Leftover> {
+    folders.iter().flat_map(|folder| names(folder, "spool")).map(|path| look_at(&path)).collect()
+}
+
+fn look_at(path: &Path) -> Leftover {
+    match LeftSpool::open(path) {
+        Ok(spool) => {
+            let wav = spool.identity.wav.clone();
+            let session = wav.parent().and_then(Path::parent).map(Path::to_owned);
+            let state =
+                session.as_ref().map_or_else(|| "its session is not known".to_owned(), |folder| word(folder, &spool));
+            Leftover { spool: path.to_owned(), bytes: spool.bytes_held(), wav: Some(wav), session, state }
+        }
+        Err(doubt) => {
+            let found = std::fs::symlink_metadata(path).ok().filter(|_| doubt != Doubt::Missing);
+            let bytes = found.map_or(0, |found| found.blocks() * 512);
+            Leftover { spool: path.to_owned(), bytes, wav: None, session: None, state: doubt.to_string() }
+        }
+    }
+}
+
+/// What becomes of a spool whose session was in `folder`.
+fn word(folder: &Path, spool: &LeftSpool) -> String {
+    let its = &spool.identity;
+    match open_read_only(folder) {
+        Ok(session) if session.id == its.session => {
+            let state = session.takes().iter().find(|take| take.uuid == its.take).map(|take| take.state);
+            match state {
+                _ if is_in_use(folder) => "its session is open in another program".to_owned(),
+                Some(TakeState::Recording) => format!("to be recovered: faultless recover {}", folder.display()),
+                Some(_) => "its take is finished and differs from it; kept for you to judge".to_owned(),
+                None => "its session does not list its take; kept for you to judge".to_owned(),
+            }
+        }
+        _ => format!("its session is not at {} any more; if it was moved: faultless recover FOLDER", folder.display()),
+    }
+}

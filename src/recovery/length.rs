@@ -1,0 +1,145 @@
+//! How long the takes of a pass that was cut off are. Thread: any. Pure.
+
+use std::fmt;
+
+/// What is known of one take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TakeKnown {
+    /// Frames that its header claims and its file has.
+    pub header: u64,
+    /// Frames up to the end of its spool's memory, sound or not. `None`: it has no spool.
+    pub held: Option<u64>,
+    /// Its length, if it was finished: by its committer, or by a recovery before.
+    pub finished: Option<u64>,
+}
+
+/// What is known of a pass.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PassKnown {
+    /// Its takes.
+    pub takes: Vec<TakeKnown>,
+    /// Frames of every take, says the tally.
+    pub tally: Option<u64>,
+    /// Frames that can have gone by since the pass was begun, by the clock on the wall.
+    pub clock: Option<u64>,
+}
+
+/// What a length rests on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Basis {
+    /// Other takes of the pass are finished.
+    Finished,
+    /// The tally: exact to the frame.
+    Tally,
+    /// The last sound in any spool: there is no tally to be believed.
+    Spool,
+    /// The headers, and so the disk, alone: what was in memory is gone.
+    Disk,
+}
+
+impl fmt::Display for Basis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Basis::Finished => "the takes that were finished",
+            Basis::Tally => "the record position",
+            Basis::Spool => "the last sound in memory",
+            Basis::Disk => "what was on the disk",
+        })
+    }
+}
+
+/// The length of every take of a pass. `heard` says up to where any take of it has sound in memory; it reads much, and is
+/// asked only when nothing better is known.
+pub fn length<E>(known: &PassKnown, heard: impl FnOnce() -> Result<u64, E>) -> Result<(u64, Basis), E> {
+    if let Some(finished) = known.takes.iter().filter_map(|take| take.finished).max() {
+        return Ok((finished, Basis::Finished));
+    }
+    let longest = known.takes.iter().map(|take| take.header).max().unwrap_or(0);
+    let shortest = known.takes.iter().map(|take| take.header).min().unwrap_or(0);
+    let held = known.takes.iter().filter_map(|take| take.held).max();
+    // The record position is never beyond memory that was there for it, but after a long loss, which takes its time.
+    // A tally that claims more than both allow is broken: it shall not make files of petabytes.
+    let most = longest.max(held.unwrap_or(0)).max(known.clock.unwrap_or(0));
+    match known.tally {
+        // A header is never ahead of the record position; if one is, the tally is behind, and what all have stays.
+        Some(tally) if tally <= most => Ok((tally.max(shortest), Basis::Tally)),
+        _ if held.is_some() => Ok((heard()?.max(longest), Basis::Spool)),
+        _ => Ok((shortest, Basis::Disk)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::convert::Infallible;
+
+    fn take(header: u64, held: Option<u64>) -> TakeKnown {
+        TakeKnown { header, held, finished: None }
+    }
+
+    fn of(takes: &[TakeKnown], tally: Option<u64>, clock: Option<u64>, heard: u64) -> (u64, Basis) {
+        length::<Infallible>(&PassKnown { takes: takes.to_vec(), tally, clock }, || Ok(heard)).unwrap()
+    }
+
+    #[test]
+    fn the_tally_counts_where_it_can_be_true() {
+        let takes = [take(4000, Some(9000)), take(4096, Some(8000))];
+        assert_eq!(of(&takes, Some(6400), None, 6500), (6400, Basis::Tally));
+        assert_eq!(of(&takes, Some(9000), None, 6500), (9000, Basis::Tally));
+    }
+
+    #[test]
+    fn a_tally_beyond_all_memory_counts_only_while_time_allows_it() {
+        let takes = [take(4000, Some(9000)), take(4096, Some(8000))];
+        assert_eq!(
+            of(&takes, Some(50_000), Some(60_000), 6500),
+            (50_000, Basis::Tally),
+            "the device was away for long"
+        );
+        assert_eq!(of(&takes, Some(u64::MAX), Some(60_000), 6500), (6500, Basis::Spool));
+        assert_eq!(of(&takes, Some(u64::MAX), None, 100), (4096, Basis::Spool), "never less than a header has");
+    }
+
+    #[test]
+    fn a_tally_behind_the_disk_takes_nothing_from_it() {
+        assert_eq!(of(&[take(4000, None), take(4096, None)], Some(0), None, 0), (4000, Basis::Tally));
+    }
+
+    #[test]
+    fn without_a_tally_the_last_sound_in_any_memory_counts() {
+        assert_eq!(of(&[take(4000, Some(9000)), take(4096, None)], None, None, 6500), (6500, Basis::Spool));
+    }
+
+    #[test]
+    fn after_a_restart_of_the_machine_every_take_has_what_all_have() {
+        assert_eq!(of(&[take(4000, None), take(4096, None)], None, Some(9000), 0), (4000, Basis::Disk));
+        assert_eq!(of(&[], None, None, 0), (0, Basis::Disk));
+    }
+
+    #[test]
+    fn a_take_that_is_finished_knows() {
+        let finished = TakeKnown { header: 7000, held: None, finished: Some(7000) };
+        assert_eq!(of(&[take(4000, Some(9000)), finished], Some(6999), None, 0), (7000, Basis::Finished));
+    }
+
+    #[test]
+    fn an_error_of_the_look_into_memory_is_the_answer() {
+        let known = PassKnown { takes: vec![take(0, Some(1))], ..PassKnown::default() };
+        assert_eq!(length(&known, || Err("eio")), Err("eio"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_claim_makes_takes_longer_than_memory_disk_and_clock_allow(
+            headers in prop::collection::vec(0u64..1 << 40, 1..5), held in prop::option::of(0u64..1 << 40),
+            tally: Option<u64>, clock in prop::option::of(0u64..1 << 40),
+        ) {
+            let takes: Vec<_> = headers.iter().map(|header| take(*header, held)).collect();
+            let most = headers.iter().copied().max().unwrap().max(held.unwrap_or(0));
+            let (frames, basis) = of(&takes, tally, clock, held.unwrap_or(0));
+            prop_assert!(frames <= most.max(clock.unwrap_or(0)));
+            prop_assert!(headers.iter().copied().min().unwrap() <= frames, "{:?}", basis);
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Recovery by hand: sessions, spools and tallies made for the purpose. Thread: test.
