@@ -107,6 +107,8 @@ impl TakeWav {
             *history = coding_history_line(header.format, header.rate, header.channels, remark);
         }
         go_on(Step::Length)?;
+        // In two steps: a pad byte is nought, not the first byte of what was cut off.
+        self.file.set_len(DATA_OFFSET + header.data_bytes)?;
         self.file.set_len(header.file_bytes())?;
         let page = header.build();
         if page != self.page {

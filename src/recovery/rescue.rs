@@ -233,7 +233,8 @@ fn heard(patients: &[Patient]) -> Result<u64, String> {
 fn settle(session: &mut Session, take: &Take, verdict: &Verdict) -> Result<(), EditError> {
     let (frames, start) = (verdict.frames, verdict.began.unwrap_or(take.start));
     session.set_take_start(take.id, start)?;
-    session.finish_take(take.id, frames, TakeState::Recovered, None)?;
+    // What it cost is known only if the pass came to its end and the disk did not take it.
+    session.finish_take(take.id, frames, TakeState::Recovered, take.accounts.clone())?;
     let placed = session.tracks().iter().any(|track| track.regions().iter().any(|region| region.take == take.id));
     if frames > Frames(0) && !placed && session.track(take.track).is_some() {
         // A track that is full of regions keeps the take, unplaced.

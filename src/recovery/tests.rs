@@ -1,1 +1,634 @@
-//! Recovery by hand: sessions, spools and tallies made for the purpose. Thread: test.
+//! Recovery by hand: sessions, spools and tallies made for the purpose, and what comes of each. Thread: test.
+
+use super::evidence::LeftSpool;
+use super::*;
+use crate::butler::spool::{SpoolPlace, create, create_tally, pass_of, path_of, tally_path_of};
+use crate::format::TakeFormat;
+use crate::limits::DATA_OFFSET;
+use crate::message::disk::{TakeKey, TakePlan};
+use crate::session::NewTake;
+use crate::time::FramePos;
+use crate::wav::bext::Bext;
+use crate::wav::header::Header;
+use crate::window::budget::LockBudget;
+use crate::window::map::Populate;
+use crate::window::tally::{Tally, TallyLoss};
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, symlink};
+use tempfile::TempDir;
+use uuid::Uuid;
+
+/// Frames of a window: 12 KiB of 24-bit mono.
+const WINDOW: u64 = 4096;
+const BYTES: u64 = 3;
+
+/// A session whose recording was cut off, and what is left of it.
+struct Scene {
+    folder: TempDir,
+    memory: TempDir,
+    plans: Vec<TakePlan>,
+}
+
+/// What a take holds at a frame: never silence.
+fn sample(take: usize, frame: u64) -> [u8; 3] {
+    let value = (frame + 1 + 1_000_003 * take as u64) % 0x7f_ffff + 1;
+    [value as u8, (value >> 8) as u8, (value >> 16) as u8]
+}
+
+fn sound(take: usize, frames: std::ops::Range<u64>) -> Vec<u8> {
+    frames.flat_map(|frame| sample(take, frame)).collect()
+}
+
+fn at(frame: u64) -> u64 {
+    DATA_OFFSET + frame * BYTES
+}
+
+/// What a take was when it was cut off.
+#[derive(Clone, Copy)]
+struct Cut {
+    /// Windows that were committed and given back.
+    committed: u64,
+    /// Frames that its header claims.
+    claimed: u64,
+}
+
+/// Two takes, with and without a window that the header does not claim yet.
+const TWO: [Cut; 2] = [Cut { committed: 2, claimed: 2 * WINDOW }, Cut { committed: 1, claimed: 0 }];
+
+impl Scene {
+    /// Takes cut off when each had `frames` frames.
+    fn new(cuts: &[Cut], frames: u64) -> Scene {
+        let scene = Scene::bare(cuts.len());
+        for (index, cut) in cuts.iter().enumerate() {
+            scene.write_wav(index, *cut, cut.committed * WINDOW);
+            scene.write_spool(index, cut.committed, frames);
+        }
+        scene.write_tally(frames, true, &[]);
+        scene
+    }
+
+    /// Takes that the session lists, and nothing of them.
+    fn bare(takes: usize) -> Scene {
+        let folder = tempfile::tempdir().unwrap();
+        let memory = tempfile::tempdir().unwrap();
+        fs::set_permissions(memory.path(), fs::Permissions::from_mode(0o700)).unwrap();
+        let root = folder.path().join("session");
+        let rate = SampleRate(48_000);
+        let (mut store, mut session) = OpenSession::create(&root, "scene", rate, TakeFormat::S24).unwrap();
+        let (mut names, mut plans) = (session.taken_names(), Vec::new());
+        for index in 0..takes {
+            let track = session.add_track(&format!("In {}", index + 1), &[index as u32]).unwrap();
+            let new = NewTake {
+                uuid: Uuid::new_v4(),
+                track,
+                pass: 1,
+                inputs: vec![index as u32],
+                channels: 1,
+                rate,
+                format: TakeFormat::S24,
+                start: FramePos(100),
+                started: jiff::Zoned::now().strftime("%Y-%m-%dT%H:%M:%S%:z").to_string(),
+            };
+            let identity = new.uuid;
+            let id = session.add_take(new, &mut names).unwrap();
+            let reference = identity.simple().to_string();
+            let bext = Bext {
+                originator_reference: reference,
+                coding_history: "A=PCM,T=Faultless; being recorded".to_owned(),
+                ..Bext::default()
+            };
+            plans.push(TakePlan {
+                key: TakeKey(index as u64),
+                identity,
+                session: session.id,
+                path: root.join(&session.take(id).unwrap().file),
+                header: Header { bext, ..Header::new(1, rate.0, TakeFormat::S24) },
+            });
+        }
+        store.save(&session).unwrap();
+        Scene { folder, memory, plans }
+    }
+
+    fn root(&self) -> PathBuf {
+        self.folder.path().join("session")
+    }
+
+    fn write_wav(&self, index: usize, cut: Cut, frames: u64) {
+        let plan = &self.plans[index];
+        let header = Header { data_bytes: cut.claimed * BYTES, ..plan.header.clone() };
+        let file = File::create(&plan.path).unwrap();
+        file.write_all_at(&*header.build(), 0).unwrap();
+        file.write_all_at(&sound(index, 0..frames), at(0)).unwrap();
+        // The reserve.
+        file.set_len(at(100 * WINDOW)).unwrap();
+    }
+
+    /// Windows from `first` on up to two beyond `frames`, as the butler makes them: zeros where no sound has come yet.
+    fn write_spool(&self, index: usize, first: u64, frames: u64) {
+        let place = SpoolPlace::Folder(self.memory.path().to_owned());
+        let spool = create(&place, &self.plans[index], pass_of(&self.plans)).unwrap();
+        let (from, end) = (first * WINDOW, (frames / WINDOW + 2) * WINDOW);
+        spool.file.write_all_at(&vec![0; ((end - from) * BYTES) as usize], at(from)).unwrap();
+        if from < frames {
+            spool.file.write_all_at(&sound(index, from..frames), at(from)).unwrap();
+        }
+    }
+
+    fn write_tally(&self, frames: u64, spooled: bool, losses: &[TallyLoss]) {
+        let made = create_tally(&SpoolPlace::Folder(self.memory.path().to_owned()), &self.plans, spooled).unwrap();
+        let tally = Tally::new(&made.file, Populate::Advise, &LockBudget::new(0)).unwrap();
+        tally.begin(FramePos(250));
+        for (index, loss) in losses.iter().enumerate() {
+            tally.lose(index + 1, Some(*loss), loss.frames);
+        }
+        tally.come_to(Frames(frames));
+    }
+
+    fn spool(&self, index: usize) -> PathBuf {
+        path_of(self.memory.path(), self.plans[index].identity)
+    }
+
+    fn tally(&self) -> PathBuf {
+        tally_path_of(self.memory.path(), self.plans[0].identity)
+    }
+
+    fn recover_in_steps(&self, go_on: GoOn<'_>) -> (Report, Session) {
+        let (mut store, mut session) = OpenSession::open(&self.root()).unwrap();
+        let report = recover_in_steps(&mut store, &mut session, &[self.memory.path().to_owned()], go_on);
+        // What is on the disk is what is in memory.
+        drop(store);
+        assert_eq!(OpenSession::open(&self.root()).unwrap().1, session);
+        (report, session)
+    }
+
+    fn recover(&self) -> (Report, Session) {
+        self.recover_in_steps(&mut |_| Ok(()))
+    }
+
+    /// Every take has these frames, all of them sound but those that `silent` holds, in file and session.
+    #[track_caller]
+    fn check(&self, session: &Session, frames: u64, silent: impl Fn(usize, u64) -> bool) {
+        for (index, take) in session.takes().iter().enumerate() {
+            assert_eq!((take.state, take.frames), (TakeState::Recovered, Frames(frames)), "{}", take.file);
+            let path = self.root().join(&take.file);
+            let file = fs::read(&path).unwrap();
+            let want = (0..frames).flat_map(|frame| if silent(index, frame) { [0; 3] } else { sample(index, frame) });
+            assert!(
+                file[at(0) as usize..].iter().copied().eq(want.chain((frames % 2 != 0).then_some(0))),
+                "{}",
+                take.file
+            );
+            assert_eq!(u64::from(hound::WavReader::open(&path).unwrap().duration()), frames);
+            let regions: Vec<_> = session.tracks()[index].regions().iter().map(|region| region.length.0).collect();
+            assert_eq!(regions, if frames == 0 { vec![] } else { vec![frames] });
+        }
+        assert_eq!(fs::read_dir(self.memory.path()).unwrap().count(), 0, "memory is given back");
+    }
+
+    fn files(&self) -> BTreeMap<PathBuf, Vec<u8>> {
+        let mut files = BTreeMap::new();
+        for folder in [self.root(), self.root().join("audio"), self.memory.path().to_owned()] {
+            for entry in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+                if entry.is_file() && !entry.ends_with("session.lock") {
+                    // A spool is as large as a disk and holds little.
+                    let is_spool = entry.extension().is_some_and(|ending| ending == "spool");
+                    let blocks = || fs::metadata(&entry).unwrap().blocks().to_ne_bytes().to_vec();
+                    let bytes = if is_spool { blocks() } else { fs::read(&entry).unwrap() };
+                    files.insert(entry, bytes);
+                }
+            }
+        }
+        files
+    }
+}
+
+fn whole(_: usize, _: u64) -> bool {
+    false
+}
+
+#[test]
+fn what_is_on_the_disk_and_what_is_in_memory_come_together_to_the_frame() {
+    for frames in [0, 1, 5000, 2 * WINDOW, 3 * WINDOW + 77] {
+        let scene =
+            Scene::new(&[Cut { committed: 0, claimed: 0 }, Cut { committed: frames / WINDOW, claimed: 0 }], frames);
+        let (report, session) = scene.recover();
+        assert!(report.troubles.is_empty(), "{:?}", report.troubles);
+        scene.check(&session, frames, whole);
+        let pass = &report.passes[0];
+        assert_eq!((pass.basis, pass.frames, pass.takes.len()), (Basis::Tally, Frames(frames), 2));
+        assert_eq!(pass.takes[0].recovered_frames, frames, "all of it came from memory");
+        assert_eq!(session.takes()[0].start, FramePos(250), "where it really began");
+    }
+}
+
+#[test]
+fn a_second_recovery_changes_nothing() {
+    let scene = Scene::new(&TWO, 3 * WINDOW + 100);
+    scene.recover();
+    let before = scene.files();
+    let (report, _) = scene.recover();
+    assert!(report.passes.is_empty() && report.troubles.is_empty());
+    assert!(before == scene.files());
+}
+
+#[test]
+fn stopped_before_any_step_it_is_finished_by_the_next_and_nothing_is_worse_meanwhile() {
+    const FRAMES: u64 = 3 * WINDOW + 100;
+    let mut steps = Vec::new();
+    Scene::new(&TWO, FRAMES).recover_in_steps(&mut |step| {
+        steps.push(step);
+        Ok(())
+    });
+    for step in [Step::Sound, Step::Length, Step::Header, Step::Durable, Step::Session, Step::Remove] {
+        assert!(steps.contains(&step), "{steps:?}");
+    }
+    for first in 0..steps.len() {
+        for second in 0..steps.len() {
+            let scene = Scene::new(&TWO, FRAMES);
+            for stop in [first, second] {
+                let mut left = stop;
+                scene.recover_in_steps(&mut |_| {
+                    // Killed is killed: nothing more is done.
+                    left = left.checked_sub(1).ok_or_else(|| io::Error::other("killed"))?;
+                    Ok(())
+                });
+                for (index, cut) in TWO.iter().enumerate() {
+                    let file = fs::read(&scene.plans[index].path).unwrap();
+                    let had = sound(index, 0..cut.committed * WINDOW);
+                    assert!(file[at(0) as usize..].starts_with(&had), "what was on the disk stays, {stop}");
+                    assert!(
+                        u64::from(hound::WavReader::open(&scene.plans[index].path).unwrap().duration()) >= cut.claimed
+                    );
+                }
+            }
+            let (report, session) = scene.recover();
+            assert!(report.troubles.is_empty(), "{first} {second}: {:?}", report.troubles);
+            scene.check(&session, FRAMES, whole);
+        }
+    }
+}
+
+#[test]
+fn after_a_restart_of_the_machine_takes_have_what_all_had_on_the_disk_and_it_is_said() {
+    let cuts = [Cut { committed: 3, claimed: 2 * WINDOW }, Cut { committed: 3, claimed: WINDOW + 5 }];
+    let scene = Scene::new(&cuts, 3 * WINDOW + 100);
+    for path in [scene.spool(0), scene.spool(1), scene.tally()] {
+        fs::remove_file(path).unwrap();
+    }
+    let (report, session) = scene.recover();
+    scene.check(&session, WINDOW + 5, whole);
+    assert_eq!(report.passes[0].basis, Basis::Disk);
+    assert!(report.passes[0].is_short() && report.passes[0].to_string().contains("what was in memory only is gone"));
+    assert!(session.takes()[0].losses.is_empty());
+}
+
+#[test]
+fn without_a_tally_the_last_sound_of_any_take_is_the_end_of_all() {
+    let scene = Scene::new(&TWO, 3 * WINDOW + 100);
+    fs::remove_file(scene.tally()).unwrap();
+    let (report, session) = scene.recover();
+    scene.check(&session, 3 * WINDOW + 100, whole);
+    assert_eq!(report.passes[0].basis, Basis::Spool);
+}
+
+#[test]
+fn a_take_whose_spool_is_gone_has_the_length_of_the_others_and_its_loss_is_listed() {
+    let scene = Scene::new(&TWO, 3 * WINDOW);
+    fs::remove_file(scene.spool(0)).unwrap();
+    let (_, session) = scene.recover();
+    scene.check(&session, 3 * WINDOW, |take, frame| take == 0 && 2 * WINDOW <= frame);
+    let losses: Vec<_> = session.takes()[0].losses.iter().map(|loss| (loss.at.0, loss.frames.0)).collect();
+    assert_eq!(losses, [(2 * WINDOW, WINDOW)]);
+    assert!(session.takes()[1].losses.is_empty());
+}
+
+#[test]
+fn a_take_without_a_spool_that_was_recorded_into_directly_is_whole_and_claims_no_loss() {
+    let scene = Scene::bare(1);
+    scene.write_wav(0, Cut { committed: 0, claimed: WINDOW }, 2 * WINDOW + 9);
+    scene.write_tally(2 * WINDOW + 9, false, &[]);
+    let (report, session) = scene.recover();
+    scene.check(&session, 2 * WINDOW + 9, whole);
+    assert!(session.takes()[0].losses.is_empty() && !report.passes[0].is_short());
+}
+
+#[test]
+fn losses_of_the_device_are_listed_where_they_were() {
+    let scene = Scene::bare(1);
+    scene.write_wav(0, Cut { committed: 1, claimed: WINDOW }, WINDOW);
+    scene.write_spool(0, 1, 2 * WINDOW);
+    let loss = TallyLoss { at: FramePos(9), frames: Frames(4), cause: 3 };
+    let beyond = TallyLoss { at: FramePos(2 * WINDOW - 1), frames: Frames(50), cause: 77 };
+    scene.write_tally(2 * WINDOW, true, &[loss, beyond]);
+    let (report, session) = scene.recover();
+    let losses = &session.takes()[0].losses;
+    let found: Vec<_> = losses.iter().map(|loss| (loss.at.0, loss.frames.0, loss.cause.as_str())).collect();
+    assert_eq!(found, [(9, 4, "device away"), (2 * WINDOW - 1, 1, "lost")]);
+    assert_eq!(report.passes[0].lost, Frames(54));
+}
+
+#[test]
+fn a_session_that_was_moved_is_recovered_where_it_is() {
+    let mut scene = Scene::new(&TWO, 3 * WINDOW);
+    let there = scene.folder.path().join("elsewhere");
+    fs::rename(scene.root(), &there).unwrap();
+    symlink(&there, scene.root()).unwrap();
+    for plan in &mut scene.plans {
+        plan.path = there.join(plan.path.strip_prefix(scene.folder.path().join("session")).unwrap());
+    }
+    let (report, session) = scene.recover();
+    assert!(report.troubles.is_empty());
+    scene.check(&session, 3 * WINDOW, whole);
+}
+
+#[test]
+fn a_copy_of_a_session_takes_the_sound_and_leaves_it_for_the_original() {
+    let scene = Scene::new(&TWO, 3 * WINDOW);
+    let copy = scene.folder.path().join("copy");
+    let done = std::process::Command::new("cp").arg("-a").arg(scene.root()).arg(&copy).status().unwrap();
+    assert!(done.success());
+    let (mut store, mut session) = OpenSession::open(&copy).unwrap();
+    let report = recover(&mut store, &mut session, &[scene.memory.path().to_owned()]);
+    assert_eq!((report.passes.len(), session.takes()[1].frames), (1, Frames(3 * WINDOW)));
+    assert!(scene.spool(0).exists() && scene.spool(1).exists() && scene.tally().exists());
+    let (report, session) = scene.recover();
+    assert_eq!(report.passes[0].basis, Basis::Tally);
+    scene.check(&session, 3 * WINDOW, whole);
+}
+
+/// Recovers with one file of memory made bad. It is named, kept as it is, and the takes have at least what the disk had.
+#[track_caller]
+fn hostile(what: &str, bad: impl Fn(&Scene) -> PathBuf) {
+    let scene = Scene::new(&TWO, 3 * WINDOW);
+    let path = bad(&scene);
+    let before = fs::symlink_metadata(&path).unwrap();
+    let (report, session) = scene.recover();
+    assert!(report.troubles.iter().any(|told| told.starts_with(&path.display().to_string())), "{what}: {report:?}");
+    assert_eq!(fs::symlink_metadata(&path).unwrap().len(), before.len(), "{what}: it is kept");
+    for take in session.takes() {
+        assert_eq!(take.state, TakeState::Recovered, "{what}");
+        assert!(take.frames == Frames(3 * WINDOW), "{what}: {take:?}");
+    }
+}
+
+#[test]
+fn a_spool_that_is_not_to_be_believed_is_named_and_left_alone() {
+    let rewrite = |scene: &Scene, from: &str, to: &str| {
+        let path = scene.spool(0);
+        let file = OpenOptions::new().read(true).write(true).open(&path).unwrap();
+        let mut page = vec![0; 4096];
+        file.read_exact_at(&mut page, 0).unwrap();
+        let text = String::from_utf8(page).unwrap();
+        let new = text.replacen(from, to, 1);
+        assert_ne!(text, new);
+        file.write_all_at(&new.as_bytes()[..4096.min(new.len())], 0).unwrap();
+        path
+    };
+    let swap = |scene: &Scene, make: &dyn Fn(&Path)| {
+        fs::remove_file(scene.spool(0)).unwrap();
+        make(&scene.spool(0));
+        scene.spool(0)
+    };
+    let mode = |path: &Path| fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
+    let uuid = Uuid::new_v4().to_string();
+    hostile("another session", |scene| rewrite(scene, &scene.plans[0].session.to_string(), &uuid));
+    hostile("another take", |scene| rewrite(scene, &scene.plans[0].identity.to_string(), &uuid));
+    hostile("another file", |scene| rewrite(scene, "In 1-1.wav", "In 9-1.wav"));
+    hostile("other frames", |scene| rewrite(scene, "\"frame_bytes\":3", "\"frame_bytes\":4"));
+    hostile("frames of nothing", |scene| rewrite(scene, "\"frame_bytes\":3", "\"frame_bytes\":0"));
+    hostile("a newer one", |scene| rewrite(scene, "spool\":1", "spool\":9"));
+    hostile("noise", |scene| {
+        swap(scene, &|path| {
+            fs::write(
+                path,
+                (0..50_000u32).flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()).collect::<Vec<u8>>(),
+            )
+            .unwrap();
+            mode(path);
+        })
+    });
+    hostile("a short one", |scene| {
+        swap(scene, &|path| {
+            fs::write(path, "{}").unwrap();
+            mode(path);
+        })
+    });
+    hostile("a link", |scene| {
+        let to = scene.folder.path().join("to");
+        fs::rename(scene.spool(0), &to).unwrap();
+        symlink(&to, scene.spool(0)).unwrap();
+        scene.spool(0)
+    });
+    hostile("a second name", |scene| {
+        fs::hard_link(scene.spool(0), scene.folder.path().join("name")).unwrap();
+        scene.spool(0)
+    });
+    hostile("open to others", |scene| {
+        fs::set_permissions(scene.spool(0), fs::Permissions::from_mode(0o644)).unwrap();
+        scene.spool(0)
+    });
+    hostile("a folder", |scene| swap(scene, &|path| fs::create_dir(path).unwrap()));
+    hostile("a pipe", |scene| swap(scene, &|path| nix::unistd::mkfifo(path, nix::sys::stat::Mode::S_IRWXU).unwrap()));
+    if nix::unistd::getuid().is_root() {
+        hostile("somebody else's", |scene| {
+            std::os::unix::fs::chown(scene.spool(0), Some(65_534), None).unwrap();
+            scene.spool(0)
+        });
+    }
+}
+
+#[test]
+fn a_tally_that_claims_the_impossible_makes_no_giant() {
+    for claim in [u64::MAX, 1 << 60, 1 << 40] {
+        let scene = Scene::new(&TWO, 3 * WINDOW);
+        let file = OpenOptions::new().write(true).open(scene.tally()).unwrap();
+        file.write_all_at(&claim.to_ne_bytes(), crate::window::tally::PAGE_AT).unwrap();
+        drop(file);
+        let (report, session) = scene.recover();
+        scene.check(&session, 3 * WINDOW, whole);
+        assert_eq!(report.passes[0].basis, Basis::Spool);
+    }
+}
+
+#[test]
+fn a_folder_that_others_may_enter_is_not_believed() {
+    let scene = Scene::new(&TWO, 3 * WINDOW);
+    fs::set_permissions(scene.memory.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let (report, session) = scene.recover();
+    assert!(report.troubles.iter().any(|told| told.contains("closed to others")), "{report:?}");
+    assert_eq!((report.passes[0].basis, session.takes()[0].frames), (Basis::Disk, Frames(0)));
+    assert!(scene.spool(0).exists());
+}
+
+#[test]
+fn what_a_living_program_records_is_left_alone() {
+    for of_tally in [false, true] {
+        let scene = Scene::new(&TWO, 3 * WINDOW);
+        let held = File::open(if of_tally { scene.tally() } else { scene.spool(1) }).unwrap();
+        held.try_lock().unwrap();
+        let before = scene.files();
+        let (report, session) = scene.recover();
+        assert!(report.passes.is_empty() && report.troubles[0].contains("a program that is running holds it"));
+        assert_eq!(session.takes()[0].state, TakeState::Recording);
+        assert!(before == scene.files());
+        drop(held);
+        let (_, session) = scene.recover();
+        scene.check(&session, 3 * WINDOW, whole);
+    }
+}
+
+#[test]
+fn a_take_that_leads_elsewhere_is_refused_by_name_and_the_others_are_recovered() {
+    type Lead = fn(&Path, &Path);
+    let leads: [(Lead, &str); 3] = [
+        (|path, target| symlink(target, path).unwrap(), "link"),
+        (|path, _| fs::write(path, "a letter").unwrap(), "not the file that was recorded"),
+        (|_, _| {}, "In 1-1.wav"),
+    ];
+    for (lead, word) in leads {
+        let scene = Scene::new(&TWO, 3 * WINDOW);
+        let target = scene.folder.path().join("target");
+        fs::rename(&scene.plans[0].path, &target).unwrap();
+        lead(&scene.plans[0].path, &target);
+        let before = fs::read(&target).unwrap();
+        let (report, session) = scene.recover();
+        let states: Vec<_> = session.takes().iter().map(|take| (take.state, take.frames.0)).collect();
+        assert_eq!(states, [(TakeState::Recording, 0), (TakeState::Recovered, 3 * WINDOW)]);
+        assert!(report.troubles.iter().any(|told| told.contains(word) && told.contains("kept in")), "{report:?}");
+        assert!(before == fs::read(&target).unwrap());
+        assert!(scene.spool(0).exists() && !scene.spool(1).exists() && scene.tally().exists());
+        // Put right, it gets all that is its own.
+        fs::rename(&target, &scene.plans[0].path).unwrap();
+        let (_, session) = scene.recover();
+        scene.check(&session, 3 * WINDOW, whole);
+    }
+}
+
+#[test]
+fn a_disk_that_is_full_is_told_and_the_spool_is_kept() {
+    let scene = Scene::new(&TWO, 3 * WINDOW);
+    let mut writes = 0;
+    let (report, session) = scene.recover_in_steps(&mut |step| {
+        writes += u32::from(step == Step::Sound);
+        if writes == 2 { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+    });
+    assert!(report.passes.is_empty());
+    let told = &report.troubles[0];
+    assert!(told.contains("In 2-1.wav: not recovered") && told.contains("make room on the disk"), "{told}");
+    assert!(told.contains(&scene.spool(1).display().to_string()), "{told}");
+    assert!(session.takes().iter().all(|take| take.state == TakeState::Recording));
+    assert!(scene.spool(0).exists() && scene.spool(1).exists() && scene.tally().exists());
+    let (_, session) = scene.recover();
+    scene.check(&session, 3 * WINDOW, whole);
+}
+
+#[test]
+fn a_take_passes_four_gib_in_its_recovery() {
+    let scene = Scene::bare(1);
+    let frames = (5 << 30) / BYTES / WINDOW * WINDOW + 17;
+    let claimed = frames / WINDOW * WINDOW - 2 * WINDOW;
+    scene.write_wav(0, Cut { committed: 0, claimed: 0 }, 10);
+    let header = Header { data_bytes: claimed * BYTES, ..scene.plans[0].header.clone() };
+    let file = OpenOptions::new().write(true).open(&scene.plans[0].path).unwrap();
+    file.set_len(at(claimed)).unwrap();
+    file.write_all_at(&*header.build(), 0).unwrap();
+    scene.write_spool(0, frames / WINDOW, frames);
+    scene.write_tally(frames, true, &[]);
+    let (report, session) = scene.recover();
+    assert_eq!((report.passes[0].frames, session.takes()[0].frames), (Frames(frames), Frames(frames)));
+    let found = crate::wav::read::Reader::open(&scene.plans[0].path).unwrap();
+    assert_eq!((found.layout().frames, found.layout().truncated), (frames, false));
+    let mut last = [0; 3];
+    found.read_bytes(frames - 1, &mut last).unwrap();
+    assert_eq!(last, sample(0, frames - 1));
+}
+
+#[test]
+fn a_header_that_a_power_cut_emptied_is_made_anew() {
+    let scene = Scene::new(&TWO, 3 * WINDOW);
+    OpenOptions::new().write(true).open(&scene.plans[0].path).unwrap().write_all_at(&[0; 4096], 0).unwrap();
+    let (_, session) = scene.recover();
+    scene.check(&session, 3 * WINDOW, whole);
+    let layout = crate::wav::read::Reader::open(&scene.plans[0].path).unwrap().layout().clone();
+    let bext = layout.bext.unwrap();
+    assert_eq!(bext.originator_reference, scene.plans[0].identity.simple().to_string());
+    assert_eq!(bext.time_reference, 250);
+    assert!(bext.coding_history.ends_with("cut off and recovered"), "{}", bext.coding_history);
+}
+
+#[test]
+fn a_take_that_a_finished_pass_left_open_gets_the_length_of_the_others() {
+    let scene = Scene::new(&TWO, 3 * WINDOW);
+    // The first take was finished by its committer, and the second one's disk failed.
+    scene.write_wav(0, Cut { committed: 0, claimed: 3 * WINDOW }, 3 * WINDOW);
+    fs::remove_file(scene.spool(0)).unwrap();
+    let (mut store, mut session) = OpenSession::open(&scene.root()).unwrap();
+    let ids: Vec<_> = session.takes().iter().map(|take| take.id).collect();
+    session.finish_take(ids[0], Frames(3 * WINDOW), TakeState::Complete, None).unwrap();
+    session.finish_take(ids[1], Frames(3 * WINDOW), TakeState::Recording, None).unwrap();
+    store.save(&session).unwrap();
+    drop(store);
+    let before = fs::read(&scene.plans[0].path).unwrap();
+    let (report, session) = scene.recover();
+    assert_eq!((report.passes[0].basis, report.passes[0].takes.len()), (Basis::Finished, 1));
+    assert_eq!(session.takes()[1].frames, Frames(3 * WINDOW));
+    assert!(before == fs::read(&scene.plans[0].path).unwrap(), "a finished take is not touched");
+    let second = fs::read(&scene.plans[1].path).unwrap();
+    assert!(second[4096..] == sound(1, 0..3 * WINDOW));
+}
+
+#[test]
+fn a_spool_of_a_finished_take_goes_only_if_the_take_has_all_of_it() {
+    for differs in [false, true] {
+        let scene = Scene::new(&TWO, 3 * WINDOW);
+        let mut removals = 0;
+        // Killed when the session was saved and nothing removed.
+        scene.recover_in_steps(&mut |step| {
+            removals += u32::from(step == Step::Remove);
+            if removals > 0 { Err(io::Error::other("killed")) } else { Ok(()) }
+        });
+        assert!(scene.spool(0).exists() && scene.spool(1).exists());
+        if differs {
+            let file = OpenOptions::new().write(true).open(&scene.plans[0].path).unwrap();
+            file.write_all_at(&[99], at(3 * WINDOW) - 1).unwrap();
+        }
+        let (report, _) = scene.recover();
+        assert!(report.passes.is_empty() && report.troubles.is_empty());
+        assert_eq!((scene.spool(0).exists(), scene.tally().exists()), (differs, differs));
+        assert!(!scene.spool(1).exists());
+    }
+}
+
+#[test]
+fn spools_are_listed_with_what_is_to_be_done_and_stay() {
+    let scene = Scene::new(&TWO, 3 * WINDOW);
+    let memory = [scene.memory.path().to_owned()];
+    fs::write(scene.memory.path().join("x.spool"), "noise").unwrap();
+    let listed = leftover::list(&memory);
+    assert_eq!(listed.len(), 3);
+    let of = |path: &Path| listed.iter().find(|left| left.spool == path).unwrap();
+    let first = of(&scene.spool(0));
+    assert_eq!(first.state, format!("to be recovered: faultless recover {}", scene.root().display()));
+    assert_eq!((first.session.clone(), first.wav.clone()), (Some(scene.root()), Some(scene.plans[0].path.clone())));
+    assert!(WINDOW * BYTES <= first.bytes, "{first:?}");
+    assert!(of(&scene.memory.path().join("x.spool")).state.contains("not believed"));
+    fs::rename(scene.root(), scene.folder.path().join("moved")).unwrap();
+    let listed = leftover::list(&memory);
+    assert!(
+        listed.iter().any(|left| left.state.contains("not at") && left.state.contains("recover FOLDER")),
+        "{listed:?}"
+    );
+    assert!(scene.spool(0).exists());
+}
+
+#[test]
+fn memory_beyond_the_end_is_not_sound() {
+    let scene = Scene::new(&TWO, 3 * WINDOW + 5);
+    let spool = LeftSpool::open(&scene.spool(1)).unwrap();
+    assert_eq!(spool.frames_heard().unwrap(), 3 * WINDOW + 5);
+    assert!(3 * WINDOW + 5 < spool.frames_held().unwrap());
+    let extents = spool.extents(at(2 * WINDOW)).unwrap();
+    assert_eq!(extents, [(at(WINDOW), at(2 * WINDOW))]);
+    assert!(spool.extents(0).unwrap().is_empty() && spool.extents(u64::MAX >> 1).unwrap().len() == 1);
+}

@@ -8,6 +8,8 @@ mod bad_days;
 mod record;
 // Playing end to end: what reaches the outputs, and bad takes.
 mod play;
+// Killed at any moment: nothing that was recorded is lost.
+mod recovery;
 // Defects that were found once.
 mod regression;
 // The stresses of tests/stress, short, on a file system of their own.

@@ -509,26 +509,3 @@ fn the_checker_sees_a_shift_a_gap_and_a_false_record() {
     assert_eq!(stored(-129, 16), -1);
     assert_eq!(stored(8_388_607, 16), 32_767);
 }
-
-#[test]
-fn a_killed_program_leaves_readable_takes_and_the_next_start_says_where_the_rest_is() {
-    let place = place();
-    let folder = place.path().join("session");
-    let program = start(record(&folder, &format!("--device virtual --inputs 2 --seconds 60 {DEEP}")));
-    await_sound(&folder.join("audio/In 1-1.wav"));
-    program.signal("KILL");
-    program.wait(PATIENCE);
-    let (_, samples) = read_wav(&folder.join("audio/In 1-1.wav"));
-    assert!(
-        !samples.is_empty() && samples.windows(2).all(|pair| pair[1] == pair[0] + 1),
-        "the ramp, up to the last beat"
-    );
-    let again = run(record(&folder, "--device virtual:free --inputs 1 --seconds 1")).done();
-    assert_eq!(again.err.matches("its last seconds are kept in").count(), 2, "{}", again.err);
-    let session = open_read_only(&folder).unwrap();
-    let left: Vec<_> = session.takes().iter().flat_map(crate::util::spools).filter(|spool| spool.exists()).collect();
-    assert_eq!(left.len(), 2, "nothing is deleted");
-    for spool in left {
-        fs::remove_file(spool).unwrap();
-    }
-}

@@ -3,7 +3,7 @@
 
 use crate::play::{Player, landing, recorded, wave};
 use crate::record::{await_sound, on_a_disk_that_refuses, refuse_above};
-use crate::util::{DEEP, PATIENCE, faultless, place, read_wav, record, run, spools};
+use crate::util::{DEEP, PATIENCE, check, faultless, place, read_wav, record, run, spools};
 use faultless::device::signal::ramp;
 use faultless::session::TakeState;
 use faultless::session::session_file::open_read_only;
@@ -40,12 +40,15 @@ fn a_disk_that_refuses_to_the_end_is_told_and_the_spool_is_kept() {
         assert_eq!(take.state, TakeState::Recording, "to be recovered");
         let kept: Vec<_> = spools(take).into_iter().filter(|path| path.exists()).collect();
         assert_eq!(kept.len(), 1, "{}", run.err);
-        fs::remove_file(&kept[0]).unwrap();
         // What is in the file is the ramp, and its header promises no more.
         let (_, samples) = read_wav(&folder.join(take.path()));
         let first = (samples[0] + (1 << 23)) as u64;
         assert!(samples.iter().zip(first..).all(|(value, frame)| *value == ramp(frame, 0)));
     }
+    // On a disk that works again they are whole.
+    crate::util::run(faultless("recover", &folder, "")).done();
+    let found = check(&folder)[0];
+    assert_eq!((found.takes, found.frames, found.lost), (2, 120_000, 0));
 }
 
 #[test]

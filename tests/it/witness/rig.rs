@@ -7,10 +7,16 @@ use faultless::device::{Access, Device, DeviceError, DeviceFacts, DeviceSpec, In
 use faultless::engine::{Engine, Next};
 use faultless::format::DeviceFormat;
 use faultless::limits;
-use faultless::message::published::Published;
+use faultless::message::published::{NO_PASS, Published};
 use faultless::message::{AudioCommand, AudioEvent, Mix, Motion, Pass};
 use faultless::time::SampleRate;
+use faultless::window::budget::LockBudget;
+use faultless::window::map::Populate;
+use faultless::window::tally::{self, Tallied, Tally};
+use nix::sys::memfd::{MFdFlags, memfd_create};
 use rtrb::{Consumer, Producer, RingBuffer};
+use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Relaxed, Release};
 use std::time::Duration;
@@ -28,6 +34,8 @@ pub(super) struct Rig {
     pub(super) heard: Heard,
     commands: Producer<AudioCommand>,
     events: Consumer<AudioEvent>,
+    /// The file of the last pass's tally.
+    tally: Option<File>,
 }
 
 /// What was played: left and right of every frame that the device lent, as 24-bit integers.
@@ -160,7 +168,7 @@ impl Rig {
         let engine = Engine::new(from_control, to_control, Arc::clone(&published), inputs, RATE);
         device.start().unwrap();
         let heard = Heard { samples: vec![[i32::MIN; 2]; HEARD_FRAMES].into_boxed_slice(), frames: 0 };
-        Rig { engine, device, published, heard, commands, events }
+        Rig { engine, device, published, heard, commands, events, tally: None }
     }
 
     /// Asks the engine for something. What was made for it is brought in first, as control does.
@@ -170,15 +178,31 @@ impl Rig {
     }
 
     /// Records `pass` from where the playhead stands.
-    pub(super) fn record(&mut self, pass: Pass) {
+    pub(super) fn record(&mut self, mut pass: Pass) {
+        let file = File::from(memfd_create(c"faultless-tally", MFdFlags::MFD_CLOEXEC).unwrap());
+        file.set_len(tally::FILE_BYTES).unwrap();
+        pass.tally = Some(Tally::new(&file, Populate::Advise, &LockBudget::new(u64::MAX)).unwrap());
+        self.tally = Some(file);
         self.send(AudioCommand::Record(Box::new(pass)));
     }
 
-    /// One turn of the audio thread's loop, witnessed: commands, the device's word, one period.
+    /// What the tally of the last pass says, as a recovery would read it.
+    pub(super) fn tallied(&self) -> Tallied {
+        let mut page = [0; limits::PAGE_BYTES];
+        self.tally.as_ref().unwrap().read_exact_at(&mut page, tally::PAGE_AT).unwrap();
+        Tallied::read(&page).unwrap()
+    }
+
+    /// One turn of the audio thread's loop, witnessed: commands, the device's word, one period. The tally keeps up.
     #[track_caller]
     pub(super) fn turn(&mut self) -> Next {
         let Rig { engine, device, heard, .. } = self;
-        assert_rt(|| turn(engine, device.as_mut(), heard))
+        let next = assert_rt(|| turn(engine, device.as_mut(), heard));
+        let frames = self.published.pass_frames.load(Relaxed);
+        if frames != NO_PASS {
+            assert_eq!(self.tallied().frames.0, frames);
+        }
+        next
     }
 
     /// So many turns, none of which is the last.
