@@ -11,7 +11,8 @@ use crate::device::DeviceFacts;
 use crate::device::signal::Signal;
 use crate::export::time_text::parse_time;
 use crate::message::Motion;
-use crate::session::session_file::open_read_only;
+use crate::recovery::is_needed;
+use crate::session::session_file::{is_in_use, open_read_only};
 use crate::time::{Clock, FramePos, Frames};
 use serde_json::{Value, json};
 use std::sync::atomic::Ordering::Relaxed;
@@ -31,7 +32,13 @@ pub fn run(args: &PlayArgs) -> Result<(), Failure> {
         None => session.end().0,
     };
     if session.end().0 <= from {
-        return Err(Failure(format!("{}: there is nothing to play from there on", args.session.display())));
+        let name = args.session.display();
+        let more = if is_needed(&session) && !is_in_use(&args.session) {
+            format!("; a pass of it was cut off: faultless recover {name}")
+        } else {
+            String::new()
+        };
+        return Err(Failure(format!("{name}: there is nothing to play from there on{more}")));
     }
     let (name, told) = choose::device_name(&args.device);
     if let Some(text) = told {

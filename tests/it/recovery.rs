@@ -97,7 +97,7 @@ fn kill_amid(folder: &Path, arguments: &str, up_to: u64) -> Killed {
 #[track_caller]
 fn whole(folder: &Path, takes: usize, killed: &Killed) {
     let found = *check(folder).last().unwrap();
-    assert_eq!((found.takes, found.frames, found.lost, found.began), (takes, killed.exactly, 0, 0));
+    assert_eq!((found.takes, found.frames, found.lost), (takes, killed.exactly, 0));
     assert!(killed.at_least <= found.frames);
     let pass = last_pass(folder);
     assert!(pass.iter().all(|take| take.state == TakeState::Recovered));
@@ -206,9 +206,9 @@ fn kill_amid_of_any_format(folder: &Path, arguments: &str) -> Killed {
 fn losses_before_a_kill_are_silence_in_their_place_and_listed() {
     let place = place();
     let folder = place.path().join("session");
-    let arguments = format!("--device virtual:xrun=5000+700,xrun=9000+11 --inputs 2 --seconds 600 {DEEP}");
+    let arguments = format!("--device virtual:xrun=60000+700,xrun=70000+11 --inputs 2 --seconds 600 {DEEP}");
     let mut program = start(record(&folder, &arguments));
-    await_frames(&folder, &mut program, 40_000);
+    await_frames(&folder, &mut program, 100_000);
     program.signal("KILL");
     program.wait(PATIENCE);
     let frames = tallied(&folder).unwrap();
@@ -283,7 +283,7 @@ fn a_start_tells_a_recovery_as_good_news_and_a_loss_as_a_loss() {
     let folder = place.path().join("session");
     kill_amid(&folder, "--inputs 2", 20_000);
     let open = || {
-        let mut control = Control::open(setup(&folder, "virtual:free", 2, 48_000, TakeFormat::S24)).unwrap();
+        let mut control = Control::open(setup(&folder, "free", 2, 48_000, TakeFormat::S24)).unwrap();
         let told: Vec<_> = std::iter::from_fn(|| control.take_notice()).collect();
         control.close();
         told
@@ -306,7 +306,7 @@ fn a_start_tells_a_recovery_as_good_news_and_a_loss_as_a_loss() {
     }
     let played = Control::open(faultless::control::Setup {
         purpose: Purpose::Play,
-        ..setup(&folder, "virtual:free", 2, 48_000, TakeFormat::S24)
+        ..setup(&folder, "free", 2, 48_000, TakeFormat::S24)
     });
     let mut played = played.unwrap();
     assert!(std::iter::from_fn(|| played.take_notice()).any(|notice| about(&&notice)));

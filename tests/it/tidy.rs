@@ -29,7 +29,7 @@ const DIRECTION: &[(&str, &[&str])] = &[
     ("message", &["window", "wav", "device.items", "histogram", "time", "format", "limits"]),
     ("engine", &["message", "window", "device.items", "rt", "time", "format", "limits"]),
     ("butler", &["message", "window", "wav", "rt", "time", "format", "limits"]),
-    ("recovery", &["butler", "session", "wav", "window", "device.items", "time", "limits"]),
+    ("recovery", &["butler", "message", "session", "wav", "window", "device.items", "time", "format", "limits"]),
     ("watch", &["message", "window", "rt", "time", "limits"]),
     ("heard", &["engine", "session", "message", "limits"]),
     ("export", &["heard", "session", "engine", "message", "window", "wav", "device.items", "time", "format", "limits"]),

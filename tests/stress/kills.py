@@ -1,0 +1,176 @@
+#!/usr/bin/env python3
+"""The kills of kills.sh: kills.py PROGRAM N FOLDER...
+
+Each kill: record 24 tracks of the ramp in real time, read the pass's tally while the program lives, SIGKILL it, read the
+tally again, look at the takes as they are, recover (by `recover`, by `recover` that is itself killed up to three times, or
+by the next recording), and check: every take has exactly the frames of the tally, which are at least those that it
+had while the program lived; every sample is the ramp from its first frame on; nothing is left in memory.
+"""
+
+import json
+import os
+import random
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import time
+
+import check
+
+TRACKS = 24
+RATE = 48000
+PAGE = 4096
+WAYS = ("recover", "killed", "start")
+
+
+class Miss(Exception):
+    """What is not as promised."""
+
+
+def spool_folders():
+    own = f"faultless-{os.getuid()}"
+    places = [os.environ.get("XDG_RUNTIME_DIR"), f"/run/user/{os.getuid()}", "/dev/shm"]
+    found = {os.path.join(place, own) for place in places if place}
+    return [folder for folder in found if os.path.isdir(folder)]
+
+
+def takes_of(session):
+    try:
+        with open(os.path.join(session, "session.json"), encoding="utf-8") as file:
+            return json.load(file)["takes"]
+    except (OSError, ValueError, KeyError):
+        return []
+
+
+def left(take, ending):
+    """The file of that kind that a take has in memory, if any."""
+    for folder in spool_folders():
+        path = os.path.join(folder, f"{take['uuid']}.{ending}")
+        if os.path.exists(path):
+            return path
+    return None
+
+
+def tallied(session):
+    """Frames that every take of the pass has, as its tally says; None: there is none yet."""
+    takes = takes_of(session)
+    path = left(takes[0], "tally") if takes else None
+    if path is None:
+        return None
+    with open(path, "rb") as file:
+        file.seek(PAGE)
+        return struct.unpack("=Q", file.read(8))[0]
+
+
+def record_and_kill(program, session, seconds):
+    """Returns frames before and after the kill."""
+    command = [program, "record", session, "--device", "virtual", "--inputs", str(TRACKS), "--signal", "ramp"]
+    command += ["--seconds", "600", "--buffer", "960000", "--json"]
+    with open(session + ".err", "w", encoding="utf-8") as errors:
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors)
+        until = time.monotonic() + 60
+        while not tallied(session):
+            if process.poll() is not None or until < time.monotonic():
+                process.kill()
+                with open(session + ".err", encoding="utf-8") as told:
+                    raise Miss(f"it does not record: {told.read()}")
+            time.sleep(0.003)
+        time.sleep(seconds)
+        before = tallied(session)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    return before, tallied(session)
+
+
+def recover(program, session, way):
+    if way == "start":
+        command = [program, "record", session, "--device", "virtual:free", "--inputs", "1", "--seconds", "0.01", "--json"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode != 0 or "Recovered 24 takes" not in done.stderr:
+            raise Miss(f"the next start: {done.returncode}: {done.stderr.strip()}")
+        return
+    command = [program, "recover", session, "--json"]
+    for _ in range(random.randint(1, 3) if way == "killed" else 0):
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(random.uniform(0, 0.06))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0 or done.stderr:
+        raise Miss(f"recover: {done.returncode}: {done.stderr.strip()}")
+    told = json.loads(done.stdout.splitlines()[-1])["takes"]
+    if len(told) != TRACKS:
+        raise Miss(f"recover tells of {len(told)} takes")
+
+
+def one(program, session, way, row):
+    before, after = record_and_kill(program, session, random.uniform(0, row["seconds"]))
+    takes = takes_of(session)
+    unreadable, headers = 0, []
+    for take in takes:
+        try:
+            # Not `check.Wav`: a take that is cut off has a reserve behind its sound.
+            with open(os.path.join(session, take["file"]), "rb") as file:
+                page = file.read(PAGE)
+            if page[:4] != b"RIFF" or page[4088:4092] != b"data":
+                raise check.Bad(take["file"])
+            headers.append(struct.unpack("<I", page[4092:4096])[0] // 3)
+        except (OSError, check.Bad, struct.error):
+            unreadable += 1
+    row["unreadable"] += unreadable
+    recover(program, session, way)
+    now = [take for take in takes_of(session) if take["pass"] == takes[0]["pass"]]
+    lengths = {take["frames"] for take in now}
+    row["unequal"] += len(lengths) != 1
+    row["lost"] += max(0, max(before, after) - min(lengths))
+    row["rescued"] = max(row["rescued"], after - min(headers, default=0))
+    summary = {"takes": [{"file": t["file"], "input": t["inputs"][0], "frames": t["frames"], "frames_lost": 0} for t in now]}
+    found = check.check_session(session, summary)
+    row["wrong"] += found["wrong"] + len(found["errors"])
+    if found["errors"]:
+        raise Miss(f"{found}")
+    if len(now) != TRACKS or lengths != {after} or after < before:
+        raise Miss(f"{len(now)} takes of {lengths}; the tally said {before} before and {after} after the kill")
+    if unreadable:
+        raise Miss(f"{unreadable} takes could not be read before recovery")
+    if any(take["state"] != "recovered" for take in now):
+        raise Miss("a take is not recovered")
+    behind = [path for take in now for path in (left(take, "spool"), left(take, "tally")) if path]
+    if behind:
+        raise Miss(f"left in memory: {behind}")
+
+
+def main():
+    program, count, folders = sys.argv[1], int(sys.argv[2]), sys.argv[3:]
+    seconds = float(os.environ.get("SECONDS_MAX", "2.5"))
+    names = ("kills", "lost", "wrong", "unequal", "unreadable", "rescued")
+    rows = {(folder, way): dict.fromkeys(names, 0) | {"seconds": seconds} for folder in folders for way in WAYS}
+    misses = []
+    for kill in range(count):
+        folder, way = folders[kill % len(folders)], WAYS[kill // len(folders) % len(WAYS)]
+        session, row = os.path.join(folder, f"kill-{kill}"), rows[folder, way]
+        row["kills"] += 1
+        try:
+            one(program, session, way, row)
+            shutil.rmtree(session)
+            os.remove(session + ".err")
+        except (Miss, OSError, ValueError, KeyError) as why:
+            misses.append(f"kill {kill} on {os.path.basename(folder)}, {way}: {type(why).__name__}: {why}")
+            print(misses[-1], file=sys.stderr, flush=True)
+        if sys.stderr.isatty():
+            print(f"\r{kill + 1} of {count}, {len(misses)} missed", end="", file=sys.stderr, flush=True)
+    print("file system | recovered by | kills | frames lost | wrong | unequal | unreadable | rescued from memory, most")
+    print("---|---|---|---|---|---|---|---")
+    for (folder, way), row in rows.items():
+        numbers = " | ".join(str(row[name]) for name in names)
+        print(f"{os.path.basename(folder)} | {way} | {numbers}")
+    for miss in misses:
+        print(f"  {miss}")
+    print(f"{count} kills, {len(misses)} missed")
+    sys.exit(1 if misses else 0)
+
+
+if __name__ == "__main__":
+    main()

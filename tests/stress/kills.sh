@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# Kills the program at random moments while 24 tracks record in real time, recovers, and holds every take against the
+# ramp. Prints a table, a line under it for every miss, and a closing line; the exit status is 0 where nothing was missed.
+#
+#   kills.sh [N]      N kills, 1,000 by default; some two seconds each
+#
+# FS (ext4, xfs, btrfs: an image of its own, needs root; or 'here', the default where root is not: the folder WORK), WORK
+# (a folder on a real disk; one under TMPDIR by default), PROGRAM (target/release/faultless) and SECONDS_MAX (2.5: the
+# longest recording) may be set. As root all three file systems are taken in turn.
+set -eu
+. "$(dirname "$(readlink -f "$0")")/common.sh"
+here=$(dirname "$(readlink -f "$0")")
+count=${1:-1000}
+case $count in '' | *[!0-9]*) sed -n '5s/^#   //p' "$0" >&2; exit 2 ;; esac
+program=$(readlink -f "${PROGRAM:-${CARGO_TARGET_DIR:-$here/../../target}/release/faultless}")
+need_tools python3
+[ -x "$program" ] || fail "$program: build it first: cargo build --release --locked"
+if [ "$(id -u)" = 0 ]; then kinds=${FS:-ext4 xfs btrfs}; else kinds=${FS:-here}; fi
+work=${WORK:-$(mktemp -d)}
+mkdir -p "$work"
+work=$(readlink -f "$work")
+case $(stat -fc %T "$work") in tmpfs | ramfs | overlayfs) fail "$work: a $(stat -fc %T "$work"); set WORK to a folder on a real disk" ;; esac
+
+up=
+finish() {
+    trap '' TERM INT HUP
+    local disk
+    for disk in $up; do "$here/image.sh" down "$work/$disk" || true; done
+    [ -n "${WORK-}" ] || rm -rf "$work"
+}
+trap finish EXIT
+trap 'exit 143' TERM
+trap 'exit 130' INT HUP
+
+places=()
+for kind in $kinds; do
+    case $kind in
+        here) mkdir -p "$work/here" ;;
+        *)
+            need_root
+            "$here/image.sh" up "$kind" 3G "$work/$kind" >/dev/null
+            up="$up $kind"
+            ;;
+    esac
+    places+=("$work/$kind")
+done
+python3 "$here/kills.py" "$program" "$count" "${places[@]}"
