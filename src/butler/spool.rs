@@ -11,10 +11,11 @@ use nix::sys::statfs::{TMPFS_MAGIC, statfs};
 use nix::sys::statvfs::statvfs;
 use nix::unistd::getuid;
 use serde::{Deserialize, Serialize};
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use uuid::Uuid;
 
 /// Where spool files live.
@@ -181,15 +182,25 @@ fn make(
         SpoolPlace::Folder(folder) => {
             let path = name(folder);
             let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path)?;
-            // As long as this program lives nobody recovers it: the kernel gives the lock up when the program dies.
-            // Without one (no flock here) the session's own lock has to do.
-            file.try_lock().ok();
+            hold(&file);
             SpoolFile { file, path: Some(path) }
         }
     };
     spool.file.set_len(bytes)?;
     spool.file.write_all_at(&page, 0)?;
     Ok(spool)
+}
+
+/// Locks a new file, so that nobody recovers it while this program lives; the kernel gives the lock up when it dies. Somebody
+/// who looks through the folder may have it for a moment. Without a lock the session's own has to do.
+fn hold(file: &File) {
+    const TRIES: u32 = 50;
+    for _ in 0..TRIES {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(1)),
+            _ => return,
+        }
+    }
 }
 
 /// Makes sure that storing to a span cannot fail for want of memory, where touching pages is all there is.

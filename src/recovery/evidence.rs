@@ -50,7 +50,7 @@ impl fmt::Display for Doubt {
     }
 }
 
-/// A file of ours whose first page was read. Holding it keeps other recoveries away.
+/// A file of ours whose first page was read.
 #[derive(Debug)]
 pub struct Left<T> {
     /// Its name.
@@ -193,7 +193,8 @@ fn open<T: DeserializeOwned>(path: &Path) -> Result<Left<T>, Doubt> {
     if found.nlink() != 1 {
         return Err(Doubt::NotOurs("it has a second name"));
     }
-    if let Err(TryLockError::WouldBlock) = file.try_lock() {
+    // Shared: those who only look do not take each other for a recorder.
+    if let Err(TryLockError::WouldBlock) = file.try_lock_shared() {
         return Err(Doubt::InUse);
     }
     let mut page = vec![0; PAGE_BYTES];

@@ -5,8 +5,10 @@ use super::evidence::{Doubt, LeftSpool, LeftTally, names};
 use super::mend::{TakeWav, is_elsewhere_too};
 use super::rescue::tally_is_needed;
 use super::{GoOn, remove};
+use crate::butler::spool::tally_path_of;
 use crate::session::session_file::{OpenSession, is_in_use, open_read_only};
 use crate::session::{Session, TakeState};
+use crate::time::Frames;
 use serde::Serialize;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -27,7 +29,8 @@ pub struct Leftover {
     pub state: String,
 }
 
-/// Removes the spool files of a session's finished takes, if all that they hold is in the takes. Nothing else goes.
+/// Removes the spool files of a session's finished takes, if all that they hold is in the takes, and those of a pass that
+/// never began. Nothing else goes.
 /// Returns what could not be done.
 pub(super) fn sweep(store: &OpenSession, session: &Session, folders: &[PathBuf], go_on: GoOn<'_>) -> Vec<String> {
     let mut troubles = Vec::new();
@@ -43,7 +46,10 @@ pub(super) fn sweep(store: &OpenSession, session: &Session, folders: &[PathBuf],
             let Ok(wav) = TakeWav::open(store, session, take) else { return false };
             wav.has_all_of(&spool, take.frames).unwrap_or(false) && !is_elsewhere_too(&its.wav, take, wav.place())
         });
-        if whole {
+        // Killed before the session listed it, and so before the first frame: there is no sound in it.
+        let unborn =
+            || !session.takes().iter().any(|take| take.uuid == its.take) && never_began(&path, its.pass, session);
+        if whole || unborn() {
             troubles.extend(remove(&path, go_on).err());
         } else {
             // Cut off still, changed since, or wanted by a copy of the session: shown, not removed.
@@ -53,11 +59,23 @@ pub(super) fn sweep(store: &OpenSession, session: &Session, folders: &[PathBuf],
     for path in folders.iter().flat_map(|folder| names(folder, "tally")) {
         let Ok(tally) = LeftTally::open(&path) else { continue };
         let its = &tally.identity;
-        if its.session == session.id && !wanted.contains(&its.pass) && !tally_is_needed(store, session, &tally) {
+        let unborn =
+            || !session.takes().iter().any(|take| take.uuid == its.pass) && never_began(&path, its.pass, session);
+        let needless = || !tally_is_needed(store, session, &tally) || unborn();
+        if its.session == session.id && !wanted.contains(&its.pass) && needless() {
             troubles.extend(remove(&path, go_on).err());
         }
     }
     troubles
+}
+
+/// Whether a pass has no frame, as its tally beside `path` says.
+fn never_began(path: &Path, pass: Uuid, session: &Session) -> bool {
+    let tally = path.parent().and_then(|folder| LeftTally::open(&tally_path_of(folder, pass)).ok());
+    tally
+        .filter(|tally| tally.identity.session == session.id)
+        .and_then(|tally| tally.read().ok())
+        .is_some_and(|tallied| tallied.began.is_none() && tallied.frames == Frames(0))
 }
 
 /// Every spool file that this user has left somewhere, or records into now.

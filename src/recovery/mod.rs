@@ -9,8 +9,8 @@
 //!
 //! The order is what makes it safe. A pass's files are written, each byte to the one place where it belongs, and durable,
 //! before the session says that they are whole; the session says so before anything is removed. Stopped anywhere, it is
-//! begun anew and finds at least as much as before. Whoever recovers holds the session's lock, and the lock of each
-//! file that it believes: what a living program records is left alone.
+//! begun anew and finds at least as much as before. Whoever recovers holds the session's lock; a recorder holds that of each
+//! of its files in memory: what a living program records is left alone, whatever copy of the session asks.
 #![forbid(unsafe_code)]
 
 pub mod evidence;

@@ -177,7 +177,7 @@ impl Scene {
             let file = fs::read(&path).unwrap();
             let want = (0..frames).flat_map(|frame| if silent(index, frame) { [0; 3] } else { sample(index, frame) });
             assert!(
-                file[at(0) as usize..].iter().copied().eq(want.chain((frames % 2 != 0).then_some(0))),
+                file[at(0) as usize..].iter().copied().eq(want.chain((!frames.is_multiple_of(2)).then_some(0))),
                 "{}",
                 take.file
             );
@@ -451,6 +451,27 @@ fn a_spool_of_a_finished_take_goes_only_if_the_take_has_all_of_it() {
         assert!(report.passes.is_empty() && report.troubles.is_empty());
         assert_eq!((scene.spool(0).exists(), scene.tally().exists()), (differs, differs));
         assert!(!scene.spool(1).exists());
+    }
+}
+
+#[test]
+fn what_was_made_for_a_pass_that_never_began_goes_and_sound_of_a_take_that_is_not_listed_stays() {
+    for sound in [false, true] {
+        let scene = Scene::bare(2);
+        for index in 0..2 {
+            scene.write_spool(index, 0, if sound { 100 } else { 0 });
+        }
+        let made = create_tally(&SpoolPlace::Folder(scene.memory.path().to_owned()), &scene.plans, true).unwrap();
+        if sound {
+            made.file.write_all_at(&100_u64.to_ne_bytes(), crate::window::tally::PAGE_AT).unwrap();
+        }
+        drop(made);
+        // The session as it was before the takes were added to it.
+        let (mut store, session) = OpenSession::open(&scene.root()).unwrap();
+        let mut before = Session::new(session.id, "scene", "", session.rate(), TakeFormat::S24);
+        let report = recover(&mut store, &mut before, &[scene.memory.path().to_owned()]);
+        assert!(report.passes.is_empty() && report.troubles.is_empty());
+        assert_eq!(fs::read_dir(scene.memory.path()).unwrap().count(), if sound { 3 } else { 0 });
     }
 }
 

@@ -164,6 +164,7 @@ impl Mapping {
     }
 
     /// Word `index` of a writable mapping, for whoever stores while others look. This is realtime-safe.
+    #[expect(clippy::cast_ptr_alignment, reason = "a mapping begins with a page")]
     pub fn word(&self, index: usize) -> &AtomicU64 {
         assert!(
             self.writable && index < self.raw.len() / size_of::<AtomicU64>(),
