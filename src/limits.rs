@@ -68,8 +68,12 @@ pub const MAPPED_BACKLOG_MAX: usize = 16 * 1024;
 /// Bytes that the committer hands the disk in one write when a backlog lets it choose.
 pub const COMMIT_RUN_BYTES_MAX: usize = 1024 * 1024;
 
-/// Milliseconds between two durable headers of a take that is being recorded.
-pub const BEAT_MS_DEFAULT: u64 = 1000;
+/// Bytes that are read from the spool, or from another copy, to be written in one go.
+pub const WRITE_AHEAD_BYTES: usize = 256 * 1024;
+
+/// Milliseconds from one durable header of a take that is being recorded to the next, while the disk keeps up. What a power
+/// cut costs is this and the time that a beat takes: together they shall stay below a second.
+pub const BEAT_MS_DEFAULT: u64 = 700;
 
 /// Seconds of sound for which blocks are reserved on the disk ahead of a take.
 pub const RESERVE_SECONDS: u64 = 30;

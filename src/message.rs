@@ -12,6 +12,7 @@
 
 pub mod disk;
 pub mod belief;
+pub mod captured;
 pub mod published;
 
 use crate::device::{Device, LossCause};

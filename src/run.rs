@@ -11,7 +11,7 @@ use crate::device::{Device, DeviceError, DeviceFacts, Pace};
 use crate::engine::{Engine, drive};
 use crate::limits;
 use crate::message::belief::Beliefs;
-use crate::message::disk::{ButlerCommand, CommitCommand, DiskEvent, DiskPublished, ReaderCommand};
+use crate::message::disk::{ButlerCommand, CommitCommand, Copy, DiskEvent, DiskPublished, ReaderCommand};
 use crate::message::published::Published;
 use crate::message::{AudioCommand, AudioEvent};
 use crate::rt::counters;
@@ -27,7 +27,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Stack of the threads that are not the audio thread. Small: it is brought in whole.
 const HELPER_STACK_BYTES: usize = 512 * 1024;
@@ -87,6 +87,8 @@ pub struct Running {
     pub butler: Sender<ButlerCommand>,
     /// To the committer.
     pub commit: Sender<CommitCommand>,
+    /// To that of the mirror; see [`Running::start_mirror`].
+    pub mirror: Sender<CommitCommand>,
     /// To the read-ahead.
     pub reader: Sender<ReaderCommand>,
     /// From all three.
@@ -109,7 +111,13 @@ pub struct Running {
     late_events: VecDeque<AudioEvent>,
     audio_thread: Option<JoinHandle<()>>,
     disk_threads: Vec<JoinHandle<()>>,
+    /// What the mirror's committer is started with, when there is a mirror.
+    mirror_setup: Option<CommitterSetup>,
+    mirror_thread: Option<JoinHandle<()>>,
 }
+
+/// How long the end of the program waits for a mirror whose disk stands still.
+const MIRROR_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Starts everything; when it returns, the device runs and the transport stands at 0.
 pub fn start(device: Box<dyn Device>, setup: RunSetup) -> Result<Running, RunError> {
@@ -124,10 +132,24 @@ pub fn start(device: Box<dyn Device>, setup: RunSetup) -> Result<Running, RunErr
 
     let (butler, butler_commands) = bounded(limits::CHANNEL_MESSAGES);
     let (commit, commit_commands) = bounded(limits::CHANNEL_MESSAGES);
+    let (mirror, mirror_commands) = bounded(limits::CHANNEL_MESSAGES);
     let (reader, reader_commands) = bounded(limits::CHANNEL_MESSAGES);
     // Told and drained in the same loop that draws; bounded by what can happen to open takes and tracks.
     let (disk_tell, disk_events) = unbounded();
 
+    let committer = |copy, commands, events| CommitterSetup {
+        copy,
+        means: setup.means.clone(),
+        capture_path: setup.capture_path,
+        beat: setup.beat,
+        spool_bytes_max: setup.spool_bytes_max,
+        published: Arc::clone(&published),
+        disk: Arc::clone(&disk),
+        beliefs: Arc::clone(&beliefs),
+        commands,
+        events,
+    };
+    let mirror_setup = committer(Copy::Mirror, mirror_commands, disk_tell.clone());
     let mut disk_threads = vec![
         spawn("butler", HELPER_STACK_BYTES, {
             let setup = ButlerSetup {
@@ -143,21 +165,13 @@ pub fn start(device: Box<dyn Device>, setup: RunSetup) -> Result<Running, RunErr
                 disk: Arc::clone(&disk),
                 beliefs: Arc::clone(&beliefs),
                 commands: butler_commands,
-                commit: commit.clone(),
+                commit: vec![commit.clone(), mirror.clone()],
                 events: disk_tell.clone(),
             };
             move || Butler::new(setup).run()
         })?,
         spawn("committer", HELPER_STACK_BYTES, {
-            let setup = CommitterSetup {
-                means: setup.means.clone(),
-                capture_path: setup.capture_path,
-                beat: setup.beat,
-                disk: Arc::clone(&disk),
-                beliefs: Arc::clone(&beliefs),
-                commands: commit_commands,
-                events: disk_tell.clone(),
-            };
+            let setup = committer(Copy::Session, commit_commands, disk_tell.clone());
             move || Committer::new(setup).run()
         })?,
     ];
@@ -184,6 +198,7 @@ pub fn start(device: Box<dyn Device>, setup: RunSetup) -> Result<Running, RunErr
         audio_events,
         butler,
         commit,
+        mirror,
         reader,
         disk_events,
         published,
@@ -196,6 +211,8 @@ pub fn start(device: Box<dyn Device>, setup: RunSetup) -> Result<Running, RunErr
         late_events: VecDeque::new(),
         audio_thread: Some(audio_thread),
         disk_threads,
+        mirror_setup: Some(mirror_setup),
+        mirror_thread: None,
     })
 }
 
@@ -269,6 +286,14 @@ impl Running {
         self.disk_threads.iter().all(|thread| !thread.is_finished())
     }
 
+    /// Starts the mirror's committer; done once.
+    pub fn start_mirror(&mut self) -> Result<(), RunError> {
+        if let Some(setup) = self.mirror_setup.take() {
+            self.mirror_thread = Some(spawn("mirror", HELPER_STACK_BYTES, move || Committer::new(setup).run())?);
+        }
+        Ok(())
+    }
+
     /// The next thing that the audio thread has told.
     pub fn next_audio_event(&mut self) -> Option<AudioEvent> {
         self.late_events.pop_front().or_else(|| self.audio_events.pop().ok())
@@ -304,6 +329,17 @@ impl Running {
         self.commit.send(CommitCommand::Quit).ok();
         for thread in threads {
             thread.join().ok();
+        }
+        self.mirror.try_send(CommitCommand::Quit).ok();
+        let until = Instant::now() + MIRROR_PATIENCE;
+        if let Some(mirror) = self.mirror_thread.take() {
+            while !mirror.is_finished() && Instant::now() < until {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            // One whose disk stands still holds nobody up; the system ends it with the program.
+            if mirror.is_finished() {
+                mirror.join().ok();
+            }
         }
     }
 }

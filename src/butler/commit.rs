@@ -1,23 +1,28 @@
 //! The committer: writes captured sound to the takes, keeps their headers current and durable, ends them.
-//! Thread: committer. It alone waits for disk writes.
+//! Thread: committer. It alone waits for disk writes; the mirror has one of its own.
 //!
 //! A take's spans come in order and are written in order. One that cannot be written stays where it is, in
-//! the spool, and is tried again; nothing of a take is given up before its sound is in the file.
+//! the spool, and is tried again; nothing of a take is given up before its sound is durable in a file.
+//!
+//! A header never claims what is not durable in *every* take of its pass: whatever the power leaves of a pass, all takes
+//! have as much as the longest claim.
+
+mod open_take;
 
 use super::means::{CapturePath, Means};
 use super::spool;
 use super::take_file::TakeFile;
 use crate::limits;
-use crate::message::belief::{Beliefs, TakeBelief};
-use crate::message::disk::{
-    CapturedSpan, CommitCommand, DiskEvent, DiskPublished, PassKey, SpoolFile, TakeEnd, TakeKey, TakePlan, TallyFile,
-};
+use crate::message::belief::Beliefs;
+use crate::message::disk::{CommitCommand, Copy, DiskEvent, DiskPublished, PassKey, TakeEnd, TakeKey, TakePlan};
+use crate::message::published::{NO_PASS, Published};
 use crate::time::Frames;
-use crate::window::map::{Mapping, write_behind};
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
-use std::collections::VecDeque;
+use memmap2::MmapMut;
+use open_take::OpenTake;
 use std::fs::File;
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
@@ -34,18 +39,20 @@ const RETRY: Duration = Duration::from_millis(500);
 /// How often a failed write is tried again once the take has ended.
 const RETRIES_AT_END: u32 = 6;
 
-/// In `direct`, sound nearer than this to the record position is left alone: writing it back would
-/// write-protect pages that are about to be stored to.
-const WRITE_BEHIND_BYTES: u64 = 2 << 20;
-
 /// What the committer is told once.
 pub struct CommitterSetup {
+    /// Which copy it writes.
+    pub copy: Copy,
     /// What it may use.
     pub means: Means,
     /// Where captured sound goes first.
     pub capture_path: CapturePath,
     /// Between two durable headers.
     pub beat: Duration,
+    /// Bytes that the spool may hold.
+    pub spool_bytes_max: u64,
+    /// The audio thread's numbers.
+    pub published: Arc<Published>,
     /// The disk side's numbers.
     pub disk: Arc<DiskPublished>,
     /// What the disk side believes.
@@ -59,49 +66,62 @@ pub struct CommitterSetup {
 /// See the module.
 pub struct Committer {
     setup: CommitterSetup,
-    takes: Vec<Take>,
+    held: Held,
+    takes: Vec<OpenTake>,
+    /// For sound that is read to be written: page-aligned, as `O_DIRECT` wants it.
+    room: Option<MmapMut>,
     started: Instant,
     next_beat: Instant,
     /// When writing goes on after a failure.
     resting: Option<Instant>,
+    /// Whether it has been told that the disk takes nothing.
+    trouble_told: bool,
     quitting: bool,
 }
 
-struct Take {
-    key: TakeKey,
-    belief: Arc<TakeBelief>,
-    file: TakeFile,
-    spool: Option<Arc<SpoolFile>>,
-    tally: Option<Arc<TallyFile>>,
-    pending: VecDeque<CapturedSpan>,
-    /// How it ends, once no more sound comes.
-    end: Option<TakeEnd>,
-    failures: u32,
-    trouble: Option<String>,
-    behind: Behind,
+/// What sound holds of the spool.
+struct Held {
+    disk: Arc<DiskPublished>,
+    spool_bytes_max: u64,
 }
 
-/// What `direct` has still to start writing.
-#[derive(Default)]
-struct Behind {
-    from: u64,
+impl Held {
+    /// Whether a copy that is behind must get its sound from the other one, since half of the memory is used.
+    fn is_short(&self) -> bool {
+        self.spool_bytes_max / 2 < self.disk.spool_bytes.load(Relaxed)
+    }
 }
 
 impl Committer {
     /// A committer with nothing to do.
     pub fn new(setup: CommitterSetup) -> Committer {
         let now = Instant::now();
-        Committer { setup, takes: Vec::new(), started: now, next_beat: now, resting: None, quitting: false }
+        let held = Held { disk: Arc::clone(&setup.disk), spool_bytes_max: setup.spool_bytes_max };
+        Committer {
+            setup,
+            held,
+            takes: Vec::new(),
+            room: None,
+            started: now,
+            next_beat: now,
+            resting: None,
+            trouble_told: false,
+            quitting: false,
+        }
     }
 
     /// Works until it is told to quit and every take is finished.
     pub fn run(mut self) {
         loop {
             self.receive();
-            let beat = self.next_beat <= Instant::now();
+            let now = Instant::now();
+            let beat = self.next_beat <= now;
             // Sound goes to the disk on the beat, in one run a take: a third of the writes that windows one by one
             // would make. Where more waits, the disk is behind and never rests.
-            let held = self.setup.disk.backlog_bytes.load(Relaxed);
+            let held: u64 = self.takes.iter().map(OpenTake::pending_bytes).sum();
+            if self.setup.copy == Copy::Mirror {
+                self.held.disk.mirror_backlog_bytes.store(held, Relaxed);
+            }
             if beat
                 || WAITING_BYTES_MAX * self.takes.len() as u64 <= held
                 || self.takes.iter().any(|take| take.end.is_some())
@@ -110,9 +130,13 @@ impl Committer {
             }
             if beat {
                 self.beat();
-                self.next_beat = Instant::now() + self.setup.beat;
+                // From its beginning on: a power cut costs what came since then.
+                self.next_beat = (now + self.setup.beat).max(Instant::now() + self.setup.beat / 4);
             }
+            self.heal();
+            self.takes.iter_mut().for_each(|take| take.relieve(&self.held));
             self.end_takes();
+            self.tell_recovery();
             if self.quitting && self.takes.is_empty() {
                 return;
             }
@@ -160,7 +184,7 @@ impl Committer {
             }
             CommitCommand::Captured { take, span } => {
                 if let Some(take) = self.take(take) {
-                    take.pending.push_back(span);
+                    take.take_in(span);
                 }
             }
             CommitCommand::Finish { take, end } => {
@@ -169,46 +193,51 @@ impl Committer {
                     take.failures = 0;
                 }
             }
+            CommitCommand::Continue { take, from, plan } => self.go_on(take, from, &plan),
+            CommitCommand::Forget { pass } => {
+                for take in self.takes.extract_if(.., |take| take.pass == pass) {
+                    // Made a moment ago, exclusively, and without a sample in it.
+                    std::fs::remove_file(&take.file.path).ok();
+                }
+            }
             CommitCommand::Quit => self.quitting = true,
         }
     }
 
-    fn take(&mut self, key: TakeKey) -> Option<&mut Take> {
+    fn take(&mut self, key: TakeKey) -> Option<&mut OpenTake> {
         self.takes.iter_mut().find(|take| take.key == key)
     }
 
     /// All of them, or none: what was made is removed when one cannot be.
     fn open(&mut self, pass: PassKey, plans: &[TakePlan]) {
-        let direct_io = self.setup.capture_path == CapturePath::Spool;
         let mut notes = Vec::new();
-        let mut made: Vec<Take> = Vec::with_capacity(plans.len());
+        let mut made: Vec<OpenTake> = Vec::with_capacity(plans.len());
         let mut failed = None;
+        let ahead =
+            plans.first().map_or(Duration::ZERO, |plan| reserve_ahead(&plan.path, plans.iter().map(TakePlan::speed)));
         for plan in plans {
-            match TakeFile::create(plan, &self.setup.means, direct_io, &mut notes) {
-                Ok(file) => made.push(Take {
-                    key: plan.key,
-                    belief: self.setup.beliefs.take(plan),
-                    file,
-                    spool: None,
-                    tally: None,
-                    pending: VecDeque::new(),
-                    end: None,
-                    failures: 0,
-                    trouble: None,
-                    behind: Behind { from: limits::DATA_OFFSET },
-                }),
-                Err(error) => {
-                    failed = Some(format!("{}: cannot make the take: {}", plan.path.display(), words(&error)));
+            match self.create(plan, ahead, &mut notes) {
+                Ok(file) => {
+                    let belief = (self.setup.copy == Copy::Session).then(|| self.setup.beliefs.take(plan));
+                    made.push(OpenTake::new(pass, plan, self.setup.copy, file, belief));
+                }
+                Err(reason) => {
+                    failed = Some(reason);
                     break;
                 }
             }
+        }
+        if let Some(folder) = plans.first().and_then(|plan| plan.path.parent()) {
+            sync_folder(folder);
         }
         notes.dedup();
         let files = match failed {
             None => {
                 let files = made.iter().map(|take| Arc::clone(take.file.file())).collect();
                 for take in &made {
-                    take.belief.opened(take.file.file());
+                    if let Some(belief) = &take.belief {
+                        belief.opened(take.file.file());
+                    }
                 }
                 self.takes.append(&mut made);
                 Ok(files)
@@ -221,7 +250,44 @@ impl Committer {
                 Err(reason)
             }
         };
-        self.tell(DiskEvent::TakesOpened { pass, files, notes });
+        self.tell(DiskEvent::TakesOpened { copy: self.setup.copy, pass, files, notes });
+    }
+
+    fn create(&self, plan: &TakePlan, ahead: Duration, notes: &mut Vec<String>) -> Result<TakeFile, String> {
+        let direct_io = self.setup.capture_path == CapturePath::Spool;
+        TakeFile::create(plan, &self.setup.means, direct_io, ahead, notes)
+            .map_err(|error| format!("{}: cannot make the take: {}", plan.path.display(), words(&error)))
+    }
+
+    /// A take that is stuck goes on in another file, if it still is.
+    fn go_on(&mut self, key: TakeKey, from: Frames, plan: &TakePlan) {
+        let stuck = |take: &OpenTake| take.trouble.is_some() && take.frame_of(take.stuck_at()) == from;
+        let (refused, mut trouble) = match self.takes.iter().position(|take| take.key == key && stuck(take)) {
+            None => (Some(None), None),
+            Some(at) => {
+                let made = plan.path.parent().map_or(Ok(()), std::fs::create_dir_all);
+                let made = made.map_err(|error| format!("{}: cannot be made: {}", plan.path.display(), words(&error)));
+                match made.and_then(|()| self.create(plan, self.ahead_in(&plan.path), &mut Vec::new())) {
+                    Err(reason) => (Some(Some(reason)), None),
+                    Ok(file) => {
+                        if let Some(folder) = plan.path.parent() {
+                            sync_folder(folder);
+                        }
+                        let (mut before, frames) = self.takes[at].go_on_in(file);
+                        let history = String::new();
+                        let end = TakeEnd { frames, began: plan.began_before(from, frames), history };
+                        let done = before.finish(frames, &end);
+                        (None, done.map_err(|error| format!("{}: {}", before.path.display(), words(&error))).err())
+                    }
+                }
+            }
+        };
+        if refused.is_none() {
+            self.resting = None;
+        } else {
+            trouble = None;
+        }
+        self.tell(DiskEvent::Continued { take: key, refused, trouble });
     }
 
     /// Writes one run of every take that has something to write; says whether there was any. Stops when a beat is
@@ -232,29 +298,17 @@ impl Committer {
         }
         let mut wrote = false;
         for at in 0..self.takes.len() {
-            let take = &mut self.takes[at];
-            if take.pending.is_empty() {
-                continue;
-            }
             let started = Instant::now();
-            match take.write_run(&self.setup.disk) {
-                Ok(()) => {
+            match self.takes[at].write_run(&self.held) {
+                Ok(false) => continue,
+                Ok(true) => {
                     wrote = true;
-                    DiskPublished::raise(&self.setup.disk.commit_us_max, started.elapsed().as_micros() as u64);
-                    if take.trouble.take().is_some() {
-                        let reason = format!("{}: the disk takes sound again", take.file.path.display());
-                        self.tell(DiskEvent::TroubleOver { reason });
+                    if self.setup.copy == Copy::Session {
+                        DiskPublished::raise(&self.held.disk.commit_us_max, started.elapsed().as_micros() as u64);
                     }
+                    (self.takes[at].trouble, self.takes[at].failures) = (None, 0);
                 }
-                Err(error) => {
-                    take.failures += 1;
-                    let reason = format!("{}: cannot write: {}", take.file.path.display(), words(&error));
-                    let first = take.trouble.replace(reason.clone()).is_none();
-                    self.resting = Some(Instant::now() + RETRY);
-                    if first {
-                        self.tell(DiskEvent::Trouble { reason });
-                    }
-                }
+                Err(error) => self.stuck(at, &error),
             }
             if !in_beat && self.next_beat <= Instant::now() {
                 return false;
@@ -264,64 +318,219 @@ impl Committer {
         wrote && !in_beat
     }
 
-    /// Headers and durability of everything that is in the files, and blocks for what comes.
-    fn beat(&mut self) {
-        let started = Instant::now();
-        let mut notes = Vec::new();
-        let mut told = Vec::new();
-        let mut all_durable = true;
-        let durable = self.setup.capture_path == CapturePath::Spool;
-        let behind = |take: &&mut Take| take.file.is_behind();
-        // All headers first, on their way to the disk together: the syncs then find them there.
-        let headers: Vec<io::Result<()>> =
-            self.takes.iter_mut().filter(behind).map(|take| take.file.write_header()).collect();
-        for (take, header) in self.takes.iter_mut().filter(behind).zip(headers) {
-            // In `direct` a durable beat would write the record position back: the header is current, the sync waits.
-            let done = header.and_then(|()| if durable { take.sync() } else { Ok(()) });
-            all_durable &= done.is_ok();
-            let reserved = if take.end.is_some() { Ok(false) } else { take.file.reserve_ahead(&mut notes) };
-            if let Err(error) = done.and(reserved.map(|_| ()))
-                && take.trouble.is_none()
-            {
-                let reason = format!("{}: {}", take.file.path.display(), words(&error));
-                take.trouble = Some(reason.clone());
-                told.push(reason);
-            }
+    /// A take was refused. Told where, whenever that is another place; and in words, once for all takes.
+    fn stuck(&mut self, at: usize, error: &io::Error) {
+        let (code, copy) = (error.raw_os_error(), self.setup.copy);
+        let take = &mut self.takes[at];
+        take.failures += 1;
+        let reason = format!("{}: cannot write: {}", take.file.path.display(), words(error));
+        take.trouble = Some(reason.clone());
+        let place = take.stuck_at();
+        let (key, from) = (take.key, take.frame_of(place));
+        let told = take.stuck_told.replace(place) == Some(place);
+        self.resting = Some(Instant::now() + RETRY);
+        if !std::mem::replace(&mut self.trouble_told, true) {
+            self.tell(DiskEvent::Trouble { copy, reason });
         }
-        for reason in told {
-            self.tell(DiskEvent::Trouble { reason });
-        }
-        DiskPublished::raise(&self.setup.disk.beat_us_max, started.elapsed().as_micros() as u64);
-        if durable && all_durable {
-            self.setup.disk.durable_ms.store(self.started.elapsed().as_millis() as u64, Relaxed);
+        if copy == Copy::Session && self.setup.capture_path == CapturePath::Spool && !told {
+            self.tell(DiskEvent::Stuck { take: key, from, code });
         }
     }
 
-    /// Ends the takes that have everything in their file; gives up, in words, those whose disk stays dead.
+    /// Says that the disk takes sound again, when it does for every take.
+    fn tell_recovery(&mut self) {
+        if self.trouble_told && self.takes.iter().all(|take| take.trouble.is_none() && !take.unreserved) {
+            self.trouble_told = false;
+            self.takes.iter_mut().for_each(|take| take.stuck_told = None);
+            if let Some(take) = self.takes.first() {
+                let reason = format!("{}: the disk takes sound again", take.file.path.display());
+                self.tell(DiskEvent::TroubleOver { copy: self.setup.copy, reason });
+            }
+        }
+    }
+
+    /// Durability of everything that was recorded, headers that say so, and blocks for what comes.
+    fn beat(&mut self) {
+        let started = Instant::now();
+        let in_spool = self.setup.capture_path == CapturePath::Spool;
+        let mut notes = Vec::new();
+        let mut all_durable = true;
+        if in_spool {
+            if self.resting.is_none() {
+                self.write_ahead();
+            }
+            for at in 0..self.takes.len() {
+                if let Err(error) = self.takes[at].sync(&self.held) {
+                    self.stuck(at, &error);
+                }
+            }
+            all_durable = self.takes.iter().all(|take| take.trouble.is_none());
+        }
+        // In `direct` a sync would write the record position back: the header is current, the sync waits.
+        let mut first = true;
+        let ahead = self.takes.first().map_or(Duration::ZERO, |take| self.ahead_in(&take.file.path));
+        self.publish_room();
+        for at in 0..self.takes.len() {
+            let claimable = self.takes[at].claimable();
+            let file = &mut self.takes[at].file;
+            let end = if in_spool { claimable } else { file.written() };
+            let behind = file.claims_less_than(end);
+            let mut done = if behind { file.write_header(end) } else { Ok(()) };
+            // One of them is made durable now, the others on their way: one claim is enough for all.
+            if behind && in_spool && std::mem::take(&mut first) {
+                done = done.and_then(|()| file.sync());
+            }
+            if let Err(error) = done {
+                self.stuck(at, &error);
+                all_durable = false;
+            }
+            self.reserve(at, ahead, &mut notes);
+        }
+        if self.setup.copy == Copy::Session {
+            DiskPublished::raise(&self.held.disk.beat_us_max, started.elapsed().as_micros() as u64);
+            if in_spool && all_durable {
+                self.held.disk.durable_ms.store((started - self.started).as_millis() as u64, Relaxed);
+            }
+        }
+    }
+
+    /// How far ahead blocks are asked for on the disk of `path`.
+    fn ahead_in(&self, path: &Path) -> Duration {
+        reserve_ahead(path, self.takes.iter().map(|take| take.file.speed()))
+    }
+
+    /// How long what is recorded now fits.
+    fn publish_room(&self) {
+        let rolling = || self.takes.iter().filter(|take| take.end.is_none());
+        let folder = rolling().next().and_then(|take| take.file.path.parent());
+        let Some(free) = folder.and_then(spool::free_bytes) else { return };
+        let (reserved, speed) = rolling()
+            .fold((0, 0), |(reserved, speed), take| (reserved + take.file.reserved_bytes(), speed + take.file.speed()));
+        let room = (free + reserved) as f64 * 1000.0 / speed.max(1) as f64;
+        self.held.disk.room_ms[self.setup.copy.index()].store((room as u64).max(1), Relaxed);
+    }
+
+    /// Blocks for what comes. That there are none is told while what was reserved before still takes sound.
+    fn reserve(&mut self, at: usize, ahead: Duration, notes: &mut Vec<String>) {
+        let take = &mut self.takes[at];
+        if take.end.is_some() {
+            take.unreserved = false;
+            return;
+        }
+        let Err(error) = take.file.reserve_ahead(ahead, notes) else {
+            take.unreserved = false;
+            return;
+        };
+        take.unreserved = true;
+        let reason = format!("{}: {}", take.file.path.display(), words(&error));
+        if !std::mem::replace(&mut self.trouble_told, true) {
+            self.tell(DiskEvent::Trouble { copy: self.setup.copy, reason });
+        }
+    }
+
+    /// What the windows that are out have of every take so far.
+    fn write_ahead(&mut self) {
+        let recorded = self.setup.published.pass_frames.load(Relaxed);
+        // One block of the engine may still be on its way to its window.
+        let Some(recorded) = recorded.checked_sub(limits::PEAK_LAG_FRAMES).filter(|_| recorded != NO_PASS) else {
+            return;
+        };
+        let Some(mut room) = self.take_room() else { return };
+        for at in 0..self.takes.len() {
+            let end = limits::DATA_OFFSET + recorded * self.takes[at].file.frame_bytes() as u64;
+            if let Err(error) = self.takes[at].write_ahead(end, &mut room) {
+                self.stuck(at, &error);
+            }
+        }
+        self.room = Some(room);
+    }
+
+    /// Fills gaps of this copy from the other one, when nothing else waits.
+    fn heal(&mut self) {
+        if self.resting.is_some() || self.takes.iter().all(|take| take.missing_bytes() == 0 || take.has_pending()) {
+            return;
+        }
+        let Some(mut room) = self.take_room() else { return };
+        for at in 0..self.takes.len() {
+            if self.takes[at].has_pending() {
+                continue;
+            }
+            if let Err(error) = self.takes[at].heal(&mut room) {
+                self.stuck(at, &error);
+            }
+        }
+        self.room = Some(room);
+    }
+
+    fn take_room(&mut self) -> Option<MmapMut> {
+        self.room.take().or_else(|| MmapMut::map_anon(limits::WRITE_AHEAD_BYTES).ok())
+    }
+
+    /// Ends the takes that have everything in their file, together, since a final header claims its sound for every take;
+    /// gives up, in words, those whose disk stays dead.
     fn end_takes(&mut self) {
+        let given_up = |take: &OpenTake| RETRIES_AT_END < take.failures;
+        let waits = |take: &OpenTake| take.end.is_some() && take.failures == 0 && take.has_pending();
+        if self.takes.iter().all(|take| take.end.is_none()) || self.takes.iter().any(waits) {
+            return;
+        }
+        for at in 0..self.takes.len() {
+            let ends = self.takes[at].end.is_some() && !given_up(&self.takes[at]);
+            if ends && self.resting.is_none() {
+                if let Err(error) = self.takes[at].sync(&self.held) {
+                    self.stuck(at, &error);
+                }
+            }
+        }
         let mut at = 0;
         while at < self.takes.len() {
             let take = &mut self.takes[at];
-            let done = take.pending.is_empty() || RETRIES_AT_END < take.failures;
+            let whole = !take.has_pending() && take.missing_bytes() == 0;
             // What is given up does not wait for the rest that the last failure brought about.
-            let due = self.resting.is_none() || RETRIES_AT_END < take.failures;
-            let Some(end) = take.end.clone().filter(|_| done && due) else {
+            let due = (whole && self.resting.is_none()) || given_up(take);
+            let Some(end) = take.end.clone().filter(|_| due) else {
                 at += 1;
                 continue;
             };
             match take.end_with(&end) {
-                Err(_) if take.failures < RETRIES_AT_END => {
-                    take.failures += 1;
-                    self.resting = Some(Instant::now() + RETRY);
+                Err(error) if take.failures <= RETRIES_AT_END => {
+                    self.stuck(at, &error);
                     at += 1;
                 }
                 result => {
                     let take = self.takes.remove(at);
-                    let event = take.farewell(end.frames, result, &self.setup.disk);
+                    let event = self.farewell(take, end.frames, result);
                     self.tell(event);
                 }
             }
         }
+    }
+
+    /// Removes the spool of a take that is whole; keeps it, and says where, otherwise.
+    fn farewell(&self, mut take: OpenTake, frames: Frames, result: io::Result<()>) -> DiskEvent {
+        let name = take.file.path.display();
+        let spool = take.spool.as_ref().and_then(|spool| spool.path.clone());
+        let trouble = match result {
+            // Nothing is left to write it from: this much can be said, and no more.
+            Ok(()) if take.is_damaged() => Some(format!(
+                "{name}: the disk failed while sound was made durable; parts of the take may be missing, listen to it and replace the disk",
+            )),
+            Ok(()) => {
+                if self.setup.copy == Copy::Session {
+                    clear_away(&take);
+                }
+                None
+            }
+            Err(error) => {
+                let told = take.trouble.clone().unwrap_or_else(|| format!("{name}: {}", words(&error)));
+                Some(match spool.filter(|_| self.setup.copy == Copy::Session) {
+                    Some(path) => format!("{told}; what is missing is kept in {}", path.display()),
+                    None => told,
+                })
+            }
+        };
+        take.abandon(&self.held.disk);
+        DiskEvent::TakeFinished { copy: self.setup.copy, take: take.key, frames, trouble }
     }
 
     fn tell(&self, event: DiskEvent) {
@@ -329,141 +538,33 @@ impl Committer {
     }
 }
 
-impl Take {
-    /// Writes the spans at the head of the queue that lie side by side, and gives their memory back.
-    fn write_run(&mut self, disk: &DiskPublished) -> io::Result<()> {
-        let Some(first) = self.pending.front() else { return Ok(()) };
-        let (offset, started) = (first.offset, Instant::now());
-        let run = self.run_length();
-        if first.touched {
-            if let Some(spool) = &self.spool {
-                let maps = map_again(&mut self.pending, run, &spool.file, disk)?;
-                let spans: Vec<&[u8]> =
-                    self.pending.iter().take(run).filter_map(|span| span.map.as_ref()).map(Mapping::bytes).collect();
-                debug_assert_eq!((spans.len(), maps), (run, run));
-                self.file.write_run(offset, &spans)?;
-            } else {
-                self.behind.start_writing(self.file.file(), &self.pending, run);
-            }
-        }
-        // Before the spool's pages go: whoever looks meanwhile looks for the sound in the file.
-        self.belief.committed(self.committed_by(run), started.elapsed());
-        for span in self.pending.drain(..run) {
-            self.file.note_written(span.offset + span.passed_bytes as u64);
-            let (offset, bytes) = (span.offset, span.bytes);
-            disk.spans_mapped.fetch_sub(u64::from(span.map.is_some()), Relaxed);
-            drop(span);
-            if let Some(spool) = &self.spool {
-                // Holes are memory given back; a failure costs memory until the take ends.
-                spool::punch(&spool.file, offset, bytes).ok();
-            }
-            disk.spool_bytes.fetch_sub(bytes as u64, Relaxed);
-            disk.backlog_bytes.fetch_sub(bytes as u64, Relaxed);
-            disk.committed_bytes.fetch_add(bytes as u64, Relaxed);
-        }
-        Ok(())
-    }
+/// How far ahead blocks are asked for, when takes of these bytes a second are recorded: on a disk that is nearly full, half
+/// of what is left goes to all of them alike.
+fn reserve_ahead(path: &Path, speeds: impl Iterator<Item = u64>) -> Duration {
+    let speed = speeds.sum::<u64>().max(1);
+    let free = path.parent().and_then(spool::free_bytes).unwrap_or(u64::MAX);
+    Duration::from_millis((limits::RESERVE_SECONDS * 1000).min(free / 2 / speed.div_ceil(1000)))
+}
 
-    /// End of what is in the file with the first `run` spans; in `direct`, of what was sent on its way there.
-    fn committed_by(&self, run: usize) -> u64 {
-        let last = self.pending.get(run.saturating_sub(1)).filter(|_| self.spool.is_some());
-        last.map_or(self.behind.from, |span| span.offset + span.passed_bytes as u64)
+/// The session's copy is whole: what a recovery would have needed goes. A mirror that is behind has it open.
+fn clear_away(take: &OpenTake) {
+    if let Some(path) = take.spool.as_ref().and_then(|spool| spool.path.as_ref()) {
+        std::fs::remove_file(path).ok();
     }
-
-    /// Makes durable what is in the file.
-    fn sync(&mut self) -> io::Result<()> {
-        self.file.sync()?;
-        self.belief.durable(limits::DATA_OFFSET + self.file.data_bytes());
-        Ok(())
-    }
-
-    /// Spans from the head on that can go to the disk in one write.
-    fn run_length(&self) -> usize {
-        let Some(first) = self.pending.front() else { return 0 };
-        let (mut end, mut bytes, mut count) = (first.offset, 0, 0);
-        for span in &self.pending {
-            let fits = span.offset == end
-                && span.touched == first.touched
-                && bytes + span.bytes <= limits::COMMIT_RUN_BYTES_MAX;
-            if count > 0 && !fits {
-                break;
-            }
-            end = span.offset + span.bytes as u64;
-            bytes += span.bytes;
-            count += 1;
-        }
-        count
-    }
-
-    fn end_with(&mut self, end: &TakeEnd) -> io::Result<()> {
-        if self.pending.is_empty() {
-            self.file.finish(end)
-        } else {
-            Err(io::Error::other("sound is left in the spool"))
-        }
-    }
-
-    /// Removes the spool of a take that is whole; keeps it, and says where, otherwise.
-    fn farewell(self, frames: Frames, result: io::Result<()>, disk: &DiskPublished) -> DiskEvent {
-        let mapped = self.pending.iter().filter(|span| span.map.is_some()).count();
-        disk.spans_mapped.fetch_sub(mapped as u64, Relaxed);
-        let held: usize = self.pending.iter().map(|span| span.bytes).sum();
-        disk.backlog_bytes.fetch_sub(held as u64, Relaxed);
-        disk.spool_bytes.fetch_sub(held as u64, Relaxed);
-        let spool = self.spool.as_ref().and_then(|spool| spool.path.clone());
-        let trouble = match result {
-            // The spool is gone by now: this much can be said, and no more.
-            Ok(()) if self.file.is_damaged() => Some(format!(
-                "{}: the disk failed while sound was made durable; parts of the take may be missing, listen to it and replace the disk",
-                self.file.path.display()
-            )),
-            Ok(()) => {
-                if let Some(path) = &spool {
-                    std::fs::remove_file(path).ok();
-                }
-                // The length of a pass is known as long as a take of it needs to be told.
-                if let Some(tally) = &self.tally
-                    && tally.unfinished.fetch_sub(1, Relaxed) == 1
-                    && let Some(path) = &tally.path
-                {
-                    std::fs::remove_file(path).ok();
-                }
-                None
-            }
-            Err(error) => {
-                let told = self.trouble.unwrap_or_else(|| format!("{}: {}", self.file.path.display(), words(&error)));
-                Some(match spool {
-                    Some(path) => format!("{told}; what is missing is kept in {}", path.display()),
-                    None => told,
-                })
-            }
-        };
-        DiskEvent::TakeFinished { take: self.key, frames, trouble }
+    // The length of a pass is known as long as a take of it needs to be told.
+    if let Some(tally) = &take.tally
+        && tally.unfinished.fetch_sub(1, Relaxed) == 1
+        && let Some(path) = &tally.path
+    {
+        std::fs::remove_file(path).ok();
     }
 }
 
-impl Behind {
-    /// Starts to write what lies far enough behind the newest of `run` spans.
-    fn start_writing(&mut self, file: &File, spans: &VecDeque<CapturedSpan>, run: usize) {
-        let Some(newest) = spans.get(run.saturating_sub(1)) else { return };
-        let end = (newest.offset + newest.bytes as u64).saturating_sub(WRITE_BEHIND_BYTES);
-        if self.from < end {
-            // A failure is reported by the sync at the take's end.
-            write_behind(file, self.from, end - self.from).ok();
-            self.from = end;
-        }
+/// Makes the names in a folder durable, as far as its file system does.
+fn sync_folder(folder: &Path) {
+    if let Ok(folder) = File::open(folder) {
+        folder.sync_all().ok();
     }
-}
-
-/// Maps spans again whose mapping had to be given up. Returns how many of the run are mapped.
-fn map_again(spans: &mut VecDeque<CapturedSpan>, run: usize, spool: &File, disk: &DiskPublished) -> io::Result<usize> {
-    for span in spans.iter_mut().take(run) {
-        if span.map.is_none() {
-            span.map = Some(Mapping::writable(spool, span.offset, span.bytes)?);
-            disk.spans_mapped.fetch_add(1, Relaxed);
-        }
-    }
-    Ok(run)
 }
 
 /// The reason of an error and what to do about it, without the number.

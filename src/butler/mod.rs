@@ -8,6 +8,7 @@
 pub mod plan;
 pub mod means;
 pub mod spool;
+mod outbox;
 pub mod supply;
 pub mod take_file;
 pub mod commit;

@@ -2,7 +2,7 @@
 //! committer (punch, remove).
 
 use crate::limits;
-use crate::message::disk::{SpoolFile, TakePlan};
+use crate::message::disk::{Copy, SpoolFile, TakePlan};
 use crate::rt::process;
 use crate::window::tally;
 use nix::fcntl::{FallocateFlags, fallocate};
@@ -49,6 +49,9 @@ pub struct SpoolIdentity {
     pub frame_bytes: usize,
     /// What the tally of its pass is called by: the first take of the pass.
     pub pass: Uuid,
+    /// The file of its copy on another disk, absolute.
+    #[serde(default)]
+    pub mirror: Option<PathBuf>,
 }
 
 /// What the first page of a tally's file says about itself.
@@ -145,6 +148,7 @@ pub fn create(place: &SpoolPlace, plan: &TakePlan, pass: Uuid) -> io::Result<Spo
         wav: plan.path.clone(),
         frame_bytes: plan.frame_bytes(),
         pass,
+        mirror: plan.twin.as_ref().and_then(|twin| twin.place(Copy::Mirror, limits::DATA_OFFSET)).map(|(path, _)| path),
     };
     make(place, |folder| path_of(folder, plan.identity), SPOOL_FILE_BYTES, &identity)
 }
@@ -228,6 +232,7 @@ mod tests {
             session: Uuid::new_v4(),
             path: PathBuf::from("/x/audio/Åska-1.wav"),
             header: Header::new(1, 48_000, TakeFormat::S24),
+            twin: None,
         }
     }
 

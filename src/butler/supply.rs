@@ -3,13 +3,15 @@
 //! It waits for its commands and for tmpfs (in `direct`: for the disk), for nothing else.
 
 use super::means::{CapturePath, Means};
+use super::outbox::Outbox;
 use super::plan::{self, Lead};
 use super::spool;
 use crate::limits;
 use crate::message::belief::{Beliefs, TakeBelief};
+use crate::message::captured::CapturedSpan;
 use crate::message::disk::{
-    ButlerCommand, CapturedSpan, CommitCommand, DiskEvent, DiskPublished, PassKey, PassWindows, SpoolFile, TakeEnd,
-    TakeKey, TakePlan, TallyFile,
+    ButlerCommand, CommitCommand, Copy, DiskEvent, DiskPublished, PassKey, PassWindows, SpoolFile, TakeEnd, TakeKey,
+    TakePlan, TallyFile, Twin,
 };
 use crate::message::published::{NO_PASS, Published};
 use crate::time::{FramePos, Frames};
@@ -17,7 +19,7 @@ use crate::window::budget::LockBudget;
 use crate::window::capture::{ButlerCaptureWindows, CaptureWindow, capture_windows};
 use crate::window::map::{Mapping, Populate};
 use crate::window::tally::Tally;
-use crossbeam_channel::{Receiver, Sender, TryRecvError, TrySendError};
+use crossbeam_channel::{Receiver, Sender, TryRecvError};
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
@@ -59,8 +61,8 @@ pub struct ButlerSetup {
     pub beliefs: Arc<Beliefs>,
     /// Commands.
     pub commands: Receiver<ButlerCommand>,
-    /// To the committer.
-    pub commit: Sender<CommitCommand>,
+    /// To the committer of each copy, by [`Copy::index`].
+    pub commit: Vec<Sender<CommitCommand>>,
     /// To control.
     pub events: Sender<DiskEvent>,
 }
@@ -69,8 +71,8 @@ pub struct ButlerSetup {
 pub struct Butler {
     setup: ButlerSetup,
     pass: Option<Supply>,
-    /// What the committer's channel had no room for, in order.
-    waiting: VecDeque<CommitCommand>,
+    /// What is to be sent to the committers, in order.
+    outbox: Outbox,
     spool_full_told: bool,
     quitting: bool,
 }
@@ -88,6 +90,7 @@ struct Supply {
 /// One take's windows.
 struct TakeSupply {
     key: TakeKey,
+    twin: Option<Arc<Twin>>,
     belief: Arc<TakeBelief>,
     windows: ButlerCaptureWindows,
     memory: Memory,
@@ -119,13 +122,14 @@ impl Memory {
 impl Butler {
     /// A butler with nothing to do.
     pub fn new(setup: ButlerSetup) -> Butler {
-        Butler { setup, pass: None, waiting: VecDeque::new(), spool_full_told: false, quitting: false }
+        let outbox = Outbox::new(setup.commit.clone());
+        Butler { setup, pass: None, outbox, spool_full_told: false, quitting: false }
     }
 
     /// Works until it is told to quit and every pass is finished.
     pub fn run(mut self) {
         loop {
-            if self.pass.is_none() && self.waiting.is_empty() && !self.quitting {
+            if self.pass.is_none() && self.outbox.is_empty() && !self.quitting {
                 match self.setup.commands.recv() {
                     Ok(command) => self.obey(command),
                     Err(_) => self.quitting = true,
@@ -148,7 +152,7 @@ impl Butler {
             if self.quitting {
                 self.finish_orphan();
             }
-            if self.quitting && self.pass.is_none() && self.waiting.is_empty() {
+            if self.quitting && self.pass.is_none() && self.outbox.is_done() {
                 return;
             }
         }
@@ -156,8 +160,10 @@ impl Butler {
 
     fn obey(&mut self, command: ButlerCommand) {
         match command {
-            ButlerCommand::Prepare { pass, takes, files, rate } => {
+            ButlerCommand::Prepare { pass, takes, files, rate, mirrored } => {
                 let mut notes = Vec::new();
+                let copies = if mirrored { vec![Copy::Session, Copy::Mirror] } else { vec![Copy::Session] };
+                self.outbox.serve(&copies);
                 let windows =
                     self.prepare(pass, &takes, &files, rate, &mut notes).map_err(|error| format!("spool: {error}"));
                 self.tell(DiskEvent::PassReady { pass, windows, notes });
@@ -190,7 +196,7 @@ impl Butler {
                 _ => {
                     let spool = Arc::new(spool::create(&setup.means.spool, take, spool::pass_of(takes))?);
                     belief.spooled(&spool);
-                    self.waiting.push_back(CommitCommand::Spooled { take: take.key, spool: Arc::clone(&spool) });
+                    self.outbox.send_all(|| CommitCommand::Spooled { take: take.key, spool: Arc::clone(&spool) });
                     Memory::Spool(spool)
                 }
             };
@@ -198,6 +204,7 @@ impl Butler {
             ends.push(audio);
             supplies.push(TakeSupply {
                 key: take.key,
+                twin: take.twin.clone(),
                 belief,
                 windows,
                 memory,
@@ -252,7 +259,8 @@ impl Butler {
         let unfinished = AtomicUsize::new(takes.len());
         let file = Arc::new(TallyFile { file: made.file, path: made.path, unfinished });
         for take in takes {
-            self.waiting.push_back(CommitCommand::Tallied { take: take.key, tally: Arc::clone(&file) });
+            // With the session's copy: a recovery asks for nothing but what that lacks.
+            self.outbox.send(Copy::Session, CommitCommand::Tallied { take: take.key, tally: Arc::clone(&file) });
         }
         tally
     }
@@ -262,17 +270,7 @@ impl Butler {
         // Before the refill: what was left is what counts.
         self.measure_lead();
         self.supply();
-        while let Some(command) = self.waiting.pop_front() {
-            match self.setup.commit.try_send(command) {
-                Ok(()) => {}
-                Err(TrySendError::Full(command)) => {
-                    self.waiting.push_front(command);
-                    return;
-                }
-                // Nobody is left to write: the spool keeps what it has.
-                Err(TrySendError::Disconnected(_)) => self.waiting.clear(),
-            }
-        }
+        self.outbox.flush();
     }
 
     /// Sends what the audio thread has given back to the disk.
@@ -283,10 +281,10 @@ impl Butler {
                 take.passed = take.passed.max(window.start + window.passed);
                 take.out.pop_front();
                 let mapped = self.setup.disk.spans_mapped.load(Relaxed);
-                let span = take.take_up(window, limits::MAPPED_BACKLOG_MAX as u64 <= mapped);
-                self.setup.disk.spans_mapped.fetch_add(u64::from(span.map.is_some()), Relaxed);
-                self.setup.disk.backlog_bytes.fetch_add(span.bytes as u64, Relaxed);
-                self.waiting.push_back(CommitCommand::Captured { take: take.key, span });
+                let unmap = limits::MAPPED_BACKLOG_MAX as u64 <= mapped;
+                let span = take.take_up(window, unmap, self.outbox.copies());
+                self.setup.disk.spans_mapped.fetch_add(u64::from(span.memory().is_some()), Relaxed);
+                self.outbox.captured(take.key, take.twin.as_ref(), span, &self.setup.disk);
             }
         }
     }
@@ -334,12 +332,13 @@ impl Butler {
             let held = setup.disk.spool_bytes.load(Relaxed) >> 20;
             self.tell(if full {
                 DiskEvent::Trouble {
+                    copy: Copy::Session,
                     reason: format!(
                         "spool: {held} MiB are full or memory is short; recording goes on in the windows that are left"
                     ),
                 }
             } else {
-                DiskEvent::TroubleOver { reason: "spool: there is room again".to_owned() }
+                DiskEvent::TroubleOver { copy: Copy::Session, reason: "spool: there is room again".to_owned() }
             });
         }
     }
@@ -366,7 +365,9 @@ impl Butler {
             let frames = ends.iter().map(|(_, end)| end.frames).max().unwrap_or_default();
             self.let_go(pass, frames);
         }
-        self.waiting.extend(ends.into_iter().map(|(take, end)| CommitCommand::Finish { take, end }));
+        for (take, end) in ends {
+            self.outbox.send_all(|| CommitCommand::Finish { take, end: end.clone() });
+        }
     }
 
     /// Takes leave of a pass that is over after `frames` frames. Windows that did not come back (the audio thread
@@ -377,19 +378,15 @@ impl Butler {
             for span in take.out {
                 // Supplied after the last frame, or lost with its ring: what lies before the end was recorded.
                 let passed = FramePos(frames.0).since(span.start).min(span.frames);
-                let captured = CapturedSpan {
-                    offset: span.offset,
-                    bytes: span.bytes,
-                    passed_bytes: passed.0 as usize * take.frame_bytes,
-                    touched: passed.0 > 0,
-                    map: None,
-                };
-                self.setup.disk.backlog_bytes.fetch_add(span.bytes as u64, Relaxed);
-                self.waiting.push_back(CommitCommand::Captured { take: take.key, span: captured });
+                let passed_bytes = passed.0 as usize * take.frame_bytes;
+                let copies = self.outbox.copies();
+                let captured = CapturedSpan::new(span.offset, span.bytes, passed_bytes, passed.0 > 0, copies);
+                self.outbox.captured(take.key, take.twin.as_ref(), captured, &self.setup.disk);
             }
         }
         if std::mem::take(&mut self.spool_full_told) {
-            self.tell(DiskEvent::TroubleOver { reason: "spool: the pass is over".to_owned() });
+            let reason = "spool: the pass is over".to_owned();
+            self.tell(DiskEvent::TroubleOver { copy: Copy::Session, reason });
         }
     }
 
@@ -403,7 +400,9 @@ impl Butler {
         let keys: Vec<TakeKey> = pass.takes.iter().map(|take| take.key).collect();
         self.let_go(pass, frames);
         let end = TakeEnd { frames, ..TakeEnd::default() };
-        self.waiting.extend(keys.into_iter().map(|take| CommitCommand::Finish { take, end: end.clone() }));
+        for take in keys {
+            self.outbox.send_all(|| CommitCommand::Finish { take, end: end.clone() });
+        }
     }
 
     fn tell(&self, event: DiskEvent) {
@@ -430,13 +429,14 @@ impl TakeSupply {
 
     /// A window that comes back: unlocked at once, unmapped at once in `direct` (so that the kernel need not
     /// write-protect its pages) or when very much waits for the disk.
-    fn take_up(&mut self, mut window: CaptureWindow, unmap: bool) -> CapturedSpan {
+    fn take_up(&mut self, mut window: CaptureWindow, unmap: bool, copies: &[Copy]) -> CapturedSpan {
         let offset = limits::DATA_OFFSET + window.start.0 * self.frame_bytes as u64;
         let passed_bytes = window.passed.0 as usize * self.frame_bytes;
         self.belief.collected(offset, passed_bytes, window.touched);
         window.map.unlock();
         let bytes = window.map.len();
         let keep = matches!(self.memory, Memory::Spool(_)) && !unmap;
-        CapturedSpan { offset, bytes, passed_bytes, touched: window.touched, map: keep.then_some(window.map) }
+        let span = CapturedSpan::new(offset, bytes, passed_bytes, window.touched, copies);
+        span.mapped(keep.then_some(window.map))
     }
 }

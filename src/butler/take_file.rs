@@ -3,6 +3,7 @@
 use super::means::Means;
 use crate::limits;
 use crate::message::disk::{TakeEnd, TakePlan};
+use crate::time::Frames;
 use crate::wav::header::Header;
 use memmap2::MmapMut;
 use nix::fcntl::{FallocateFlags, PosixFadviseAdvice, fallocate, posix_fadvise};
@@ -12,6 +13,7 @@ use std::io::{self, IoSlice};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What is said where blocks cannot be had ahead.
 const NO_RESERVE: &str = "no fallocate here: blocks are not reserved, a full disk is noticed late";
@@ -31,18 +33,26 @@ pub struct TakeFile {
     reserved: u64,
     /// End of the sound that was written, a byte of the file.
     written: u64,
-    /// The same when the header on the disk was last made durable.
+    /// The same when it was last made durable.
     durable: u64,
-    /// A sync has failed. The kernel tells that once and forgets the pages: a later sync that succeeds proves nothing.
-    damaged: bool,
+    /// What the header says.
+    claimed: u64,
+    /// Whether anything was written since.
+    unsynced: bool,
 }
 
 impl TakeFile {
     /// Makes the file, its reserve and its first header. Nothing that was there is touched. Says in
     /// `notes` what could not be had.
-    pub fn create(plan: &TakePlan, means: &Means, direct_io: bool, notes: &mut Vec<String>) -> io::Result<TakeFile> {
+    pub fn create(
+        plan: &TakePlan,
+        means: &Means,
+        direct_io: bool,
+        ahead: Duration,
+        notes: &mut Vec<String>,
+    ) -> io::Result<TakeFile> {
         let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o644).open(&plan.path)?;
-        TakeFile::prepare(file, plan, means, direct_io, notes).inspect_err(|_| {
+        TakeFile::prepare(file, plan, means, direct_io, ahead, notes).inspect_err(|_| {
             // Made a moment ago, exclusively, and without a sample in it: what it holds of the disk goes back.
             std::fs::remove_file(&plan.path).ok();
         })
@@ -53,6 +63,7 @@ impl TakeFile {
         plan: &TakePlan,
         means: &Means,
         direct_io: bool,
+        ahead: Duration,
         notes: &mut Vec<String>,
     ) -> io::Result<TakeFile> {
         let mut take = TakeFile {
@@ -64,14 +75,15 @@ impl TakeFile {
             page: MmapMut::map_anon(limits::PAGE_BYTES)?,
             reserved: limits::DATA_OFFSET,
             written: limits::DATA_OFFSET,
-            durable: 0,
-            damaged: false,
+            durable: limits::DATA_OFFSET,
+            claimed: limits::DATA_OFFSET,
+            unsynced: false,
         };
         if !means.reserve {
             notes.push(NO_RESERVE.to_owned());
         }
-        take.reserve_ahead(notes)?;
-        take.write_header()?;
+        take.reserve_ahead(ahead, notes)?;
+        take.write_header(limits::DATA_OFFSET)?;
         take.file.sync_all()?;
         if direct_io && means.direct_io {
             // Tried with the header, since some file systems accept the flag and refuse the write.
@@ -94,28 +106,46 @@ impl TakeFile {
         self.header.frame_bytes()
     }
 
-    /// Bytes of sound that are in the file.
-    pub fn data_bytes(&self) -> u64 {
-        self.written - limits::DATA_OFFSET
+    /// Bytes for which there are blocks and no sound yet.
+    pub fn reserved_bytes(&self) -> u64 {
+        if self.reserve { self.reserved.saturating_sub(self.written) } else { 0 }
     }
 
-    /// Whether the header on the disk is behind the sound.
-    pub fn is_behind(&self) -> bool {
-        self.durable < self.written
+    /// Bytes a second.
+    pub fn speed(&self) -> u64 {
+        u64::from(self.header.rate) * self.frame_bytes() as u64
     }
 
-    /// Whether sound that was written may not be on the disk, whatever later calls said.
-    pub fn is_damaged(&self) -> bool {
-        self.damaged
+    /// End of the sound that is in the file, a byte of it.
+    pub fn written(&self) -> u64 {
+        self.written
     }
 
-    /// Sees to it that there are blocks for the next [`limits::RESERVE_SECONDS`]. Returns whether anything was done.
-    pub fn reserve_ahead(&mut self, notes: &mut Vec<String>) -> io::Result<bool> {
-        let ahead = u64::from(self.header.rate) * self.frame_bytes() as u64 * limits::RESERVE_SECONDS;
+    /// End of the sound that outlives a power cut, a byte of the file.
+    pub fn durable(&self) -> u64 {
+        self.durable
+    }
+
+    /// Whether something of it may not outlive a power cut.
+    pub fn is_unsynced(&self) -> bool {
+        self.unsynced
+    }
+
+    /// Whether the header says less than up to byte `end`.
+    pub fn claims_less_than(&self, end: u64) -> bool {
+        self.claimed < end
+    }
+
+    /// Sees to it that there are blocks for what comes in the next time, at most [`limits::RESERVE_SECONDS`]. Returns
+    /// whether anything was done.
+    pub fn reserve_ahead(&mut self, ahead: Duration, notes: &mut Vec<String>) -> io::Result<bool> {
+        let ahead = ahead.as_millis() as u64 * self.speed() / 1000;
         if self.written + ahead / 2 < self.reserved {
             return Ok(false);
         }
-        let end = (self.written + ahead).next_multiple_of(limits::PAGE_BYTES as u64);
+        let end = (self.written + ahead)
+            .next_multiple_of(limits::PAGE_BYTES as u64)
+            .max(self.reserved + limits::PAGE_BYTES as u64);
         if self.reserve {
             let (from, bytes) = (self.reserved as i64, (end - self.reserved) as i64);
             match fallocate(&*self.file, FallocateFlags::empty(), from, bytes) {
@@ -137,6 +167,7 @@ impl TakeFile {
     /// Writes spans that lie side by side from byte `offset` on.
     pub fn write_run(&mut self, offset: u64, spans: &[&[u8]]) -> io::Result<()> {
         debug_assert!(offset.is_multiple_of(limits::PAGE_BYTES as u64));
+        self.unsynced = true;
         let mut done = 0;
         let total: usize = spans.iter().map(|span| span.len()).sum();
         while done < total {
@@ -169,12 +200,13 @@ impl TakeFile {
         self.written = self.written.max(end);
     }
 
-    /// Brings the header up to date, so that other programs see the sound that is there.
-    pub fn write_header(&mut self) -> io::Result<()> {
+    /// Has the header say that there is sound up to byte `end`, so that other programs see it.
+    pub fn write_header(&mut self, end: u64) -> io::Result<()> {
         let frame_bytes = self.frame_bytes() as u64;
-        self.header.data_bytes = self.data_bytes() / frame_bytes * frame_bytes;
+        self.header.data_bytes = (end - limits::DATA_OFFSET) / frame_bytes * frame_bytes;
         self.page.copy_from_slice(&*self.header.build());
         self.file.write_all_at(&self.page, 0)?;
+        self.claimed = end;
         if self.past_cache.is_some() {
             // Only the header goes through the page cache, and its page holds no sound.
             crate::window::map::write_behind(&self.file, 0, limits::DATA_OFFSET).ok();
@@ -182,30 +214,33 @@ impl TakeFile {
         Ok(())
     }
 
-    /// Makes sound and header durable.
+    /// Makes durable what was written. After an error nothing is known of what was written since the last success: the
+    /// kernel tells of a failure once and forgets the pages.
     pub fn sync(&mut self) -> io::Result<()> {
         let written = self.written;
-        self.file.sync_data().inspect_err(|_| self.damaged = true)?;
-        self.durable = written;
+        self.file.sync_data()?;
+        (self.durable, self.unsynced) = (written, false);
         if self.past_cache.is_none() {
             posix_fadvise(&*self.file, 0, written as i64, PosixFadviseAdvice::POSIX_FADV_DONTNEED).ok();
         }
         Ok(())
     }
 
-    /// The take ends: exact length, final header, durable.
-    pub fn finish(&mut self, end: &TakeEnd) -> io::Result<()> {
-        self.header.data_bytes = end.frames.0 * self.frame_bytes() as u64;
+    /// The take ends: exact length, final header, durable. `frames` are those of this file.
+    pub fn finish(&mut self, frames: Frames, end: &TakeEnd) -> io::Result<()> {
+        self.header.data_bytes = frames.0 * self.frame_bytes() as u64;
         self.header.bext.time_reference = end.began.0;
         if !end.history.is_empty() {
             end.history.clone_into(&mut self.header.bext.coding_history);
         }
         let end = self.header.file_bytes();
-        // Longer only when the last stretch was lost and never written: silence.
+        // Longer only when the last stretch was lost and never written: silence. In two steps: a pad byte is nought, not
+        // the first byte of what was cut off.
+        self.file.set_len(limits::DATA_OFFSET + self.header.data_bytes)?;
         self.file.set_len(end)?;
         self.page.copy_from_slice(&*self.header.build());
         self.file.write_all_at(&self.page, 0)?;
-        self.file.sync_all().inspect_err(|_| self.damaged = true)
+        self.file.sync_all()
     }
 }
 
@@ -227,7 +262,7 @@ mod tests {
     use super::*;
     use crate::format::TakeFormat;
     use crate::message::disk::TakeKey;
-    use crate::time::{FramePos, Frames};
+    use crate::time::FramePos;
     use uuid::Uuid;
 
     fn plan(folder: &std::path::Path) -> TakePlan {
@@ -237,6 +272,7 @@ mod tests {
             session: Uuid::new_v4(),
             path: folder.join("t-1.wav"),
             header: Header::new(1, 48_000, TakeFormat::S24),
+            twin: None,
         }
     }
 
@@ -245,17 +281,18 @@ mod tests {
         for without in [vec![], vec!["o_direct".to_owned()], vec!["o_direct".to_owned(), "fallocate".to_owned()]] {
             let folder = tempfile::tempdir().unwrap();
             let (means, mut notes) = (Means::probe(&without), Vec::new());
-            let mut take = TakeFile::create(&plan(folder.path()), &means, true, &mut notes).unwrap();
+            let mut take =
+                TakeFile::create(&plan(folder.path()), &means, true, Duration::from_secs(30), &mut notes).unwrap();
             assert_eq!(notes.is_empty(), without.is_empty(), "{notes:?}");
             let memory = MmapMut::map_anon(12_288).unwrap();
             take.write_run(4096, &[&memory[..4096], &memory[4096..]]).unwrap();
             take.note_written(4096 + 12_288);
-            take.write_header().unwrap();
             take.sync().unwrap();
-            assert!(!take.is_behind());
+            assert!(!take.is_unsynced() && take.claims_less_than(take.durable()));
+            take.write_header(take.durable()).unwrap();
             assert_eq!(hound::WavReader::open(&take.path).unwrap().duration(), 4096);
             let end = TakeEnd { frames: Frames(4095), began: FramePos(7), history: "A=PCM".to_owned() };
-            take.finish(&end).unwrap();
+            take.finish(end.frames, &end).unwrap();
             let reader = hound::WavReader::open(&take.path).unwrap();
             assert_eq!((reader.duration(), reader.spec().bits_per_sample), (4095, 24));
             assert_eq!(
@@ -271,7 +308,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let plan = plan(folder.path());
         std::fs::write(&plan.path, "mine").unwrap();
-        let error = TakeFile::create(&plan, &Means::probe(&[]), true, &mut Vec::new()).err().unwrap();
+        let error =
+            TakeFile::create(&plan, &Means::probe(&[]), true, Duration::from_secs(30), &mut Vec::new()).err().unwrap();
         assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(std::fs::read(&plan.path).unwrap(), b"mine");
     }

@@ -128,6 +128,12 @@ pub struct RecordArgs {
     /// What a virtual device hears: ramp, tones, silence or file=WAV
     #[arg(long, default_value = "tones", value_name = "SIGNAL")]
     pub signal: String,
+    /// Write the same takes to a second folder in DIR too, better on another disk: either disk may fail, fill or stand still
+    #[arg(long, value_name = "DIR")]
+    pub mirror: Option<PathBuf>,
+    /// Go on in a folder in DIR, without a gap, when the session's disk is full or fails
+    #[arg(long, value_name = "DIR")]
+    pub overflow: Option<PathBuf>,
     /// Play what the session holds while recording
     #[arg(long)]
     pub play_along: bool,

@@ -13,6 +13,9 @@ use serde_json::{Value, json};
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
+/// How long a disk may take to make a folder.
+const ELSEWHERE_PATIENCE: Duration = Duration::from_secs(10);
+
 /// How long the windows of a playback that goes along may take to come.
 const ROLL_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -58,6 +61,9 @@ pub fn run(args: &RecordArgs) -> Result<(), Failure> {
     if troubled > 0 {
         return Err(Failure(format!("{troubled} takes are not whole on the disk; see above")));
     }
+    if report.mirror.is_some_and(|mirror| !mirror.whole) {
+        return Err(Failure("the mirror is not whole; the session's own takes are; see above".to_owned()));
+    }
     Ok(())
 }
 
@@ -94,10 +100,31 @@ fn open(args: &RecordArgs) -> Result<(Control, u64), Failure> {
         return Err(Failure(format!("{}: it has {} inputs", facts.name, facts.inputs)));
     }
     control.arm_inputs(inputs)?;
+    open_elsewhere(&mut control, args)?;
     if !args.json {
         say(&introduction(&control, inputs, format));
     }
     Ok((control, length))
+}
+
+/// The folders beside the session's that were asked for. One that cannot be had is refused before anything is recorded.
+fn open_elsewhere(control: &mut Control, args: &RecordArgs) -> Result<(), Failure> {
+    control.set_mirror(args.mirror.as_deref());
+    control.set_overflow(args.overflow.as_deref());
+    let until = Instant::now() + ELSEWHERE_PATIENCE;
+    while !control.elsewhere_is_known() && Instant::now() < until {
+        control.poll();
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let wanted = [("--mirror", &args.mirror, control.mirror()), ("--overflow", &args.overflow, control.overflow())];
+    for (option, dir, found) in wanted {
+        match (dir, found) {
+            (Some(dir), None) => return Err(Failure(format!("{option} {}: the disk does not answer", dir.display()))),
+            (Some(_), Some(Err(reason))) => return Err(Failure(format!("{option}: {reason}"))),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// Waits for the end of the pass, and ends it when that is asked for. Returns the last loss that was told.

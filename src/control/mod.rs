@@ -7,6 +7,7 @@ pub mod edit;
 mod hear;
 mod comeback;
 pub mod keeper;
+mod elsewhere;
 pub mod pass;
 pub mod playback;
 pub mod report;
@@ -16,7 +17,7 @@ use crate::butler::means::CapturePath;
 use crate::butler::spool;
 use crate::device::{self, DeviceError, DeviceSpec};
 use crate::format::TakeFormat;
-use crate::message::disk::DiskEvent;
+use crate::message::disk::{Copy, DiskEvent};
 use crate::message::published::Published;
 use crate::message::{AudioCommand, AudioEvent};
 use crate::recovery;
@@ -26,6 +27,7 @@ use crate::session::{Session, TrackId};
 use crate::time::{Clock, FramePos, Frames, SampleRate};
 use crate::watch::sample::Sources;
 use crate::watch::watcher::Watcher;
+use elsewhere::Elsewhere;
 use keeper::Keeper;
 use pass::{PassReport, PassRun};
 use playback::Players;
@@ -118,6 +120,7 @@ pub struct Control {
     folder: PathBuf,
     /// `None`: the session was opened to be played.
     keeper: Option<Keeper>,
+    elsewhere: Elsewhere,
     players: Players,
     pass: Option<PassRun>,
     reports: VecDeque<PassReport>,
@@ -184,6 +187,7 @@ impl Control {
             session,
             folder,
             keeper,
+            elsewhere: Elsewhere::default(),
             players: Players::default(),
             pass: None,
             reports: VecDeque::new(),
@@ -353,7 +357,12 @@ impl Control {
         while let Ok(event) = self.running.disk_events.try_recv() {
             self.hear_disk(event);
         }
+        self.tend_elsewhere();
+        self.prepare_if_opened();
         self.begin_if_saved();
+        self.continue_stuck();
+        self.warn_of_room();
+        self.finish_pass_if_done();
         self.rescue_pass();
         self.take_back();
         self.follow_session();
@@ -419,16 +428,25 @@ impl Control {
 
     fn hear_disk(&mut self, event: DiskEvent) {
         match event {
-            DiskEvent::TakesOpened { pass, files, notes } => self.takes_opened(pass, files, notes),
+            DiskEvent::TakesOpened { copy: Copy::Session, pass, files, notes } => self.takes_opened(pass, files, notes),
+            DiskEvent::TakesOpened { copy: Copy::Mirror, pass, files, .. } => self.mirror_opened(pass, files.err()),
             DiskEvent::PassReady { pass, windows, notes } => self.pass_ready(pass, windows, notes),
-            DiskEvent::TakeFinished { take, frames, trouble } => self.take_finished(take, frames, trouble),
+            DiskEvent::TakeFinished { copy: Copy::Session, take, frames, trouble } => {
+                self.take_finished(take, frames, trouble);
+            }
+            DiskEvent::TakeFinished { copy: Copy::Mirror, take, trouble, .. } => self.mirror_finished(take, trouble),
+            DiskEvent::Stuck { take, from, code } => self.take_stuck(take, from, code),
+            DiskEvent::Continued { take, refused, trouble } => self.take_continued(take, refused, trouble),
             DiskEvent::PlaybackTrouble { reason, .. } => self.caution(reason),
-            DiskEvent::Trouble { reason } => {
+            DiskEvent::Trouble { copy: Copy::Mirror, reason } => self.caution(format!("mirror: {reason}")),
+            DiskEvent::TroubleOver { copy: Copy::Mirror, reason } => self.info(format!("mirror: {reason}")),
+            DiskEvent::Trouble { copy: Copy::Session, reason } => {
                 self.trouble = Some(reason.clone());
                 self.caution(reason);
             }
-            DiskEvent::TroubleOver { reason } => {
+            DiskEvent::TroubleOver { copy: Copy::Session, reason } => {
                 self.trouble = None;
+                self.nobody_is_stuck();
                 self.info(reason);
             }
         }
@@ -452,7 +470,8 @@ impl Control {
             std::thread::sleep(Duration::from_millis(5));
             self.hand_to_keeper();
         }
-        for text in self.keeper.as_mut().map(Keeper::finish).unwrap_or_default() {
+        let told = self.keeper.as_mut().map(Keeper::finish).unwrap_or_default();
+        for text in told.into_iter().chain(std::mem::take(&mut self.elsewhere).finish()) {
             self.notices.push_back(Notice { severity: Severity::Caution, text });
         }
         (self.reports.drain(..).collect(), self.notices.drain(..).collect())
@@ -476,6 +495,7 @@ impl Control {
     /// Never waits: a keeper that has too much to do is tried again at the next poll.
     fn hand_to_keeper(&mut self) {
         self.save_due = self.keeper.as_ref().is_some_and(|keeper| !keeper.save(&self.session, self.revision));
+        self.elsewhere.save(&self.folder, &self.session, self.revision);
     }
 
     /// What is wrong with the disk now, in words.

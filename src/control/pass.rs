@@ -5,13 +5,14 @@
 //!            -> audio gives back -> butler hands over -> committer ends files -> report
 //! ```
 
+use super::elsewhere::{MirrorReport, Next, Part, PassMirror};
 use super::report::{AudioReport, Reading, bare_copy_us};
 use super::{Control, ControlError};
 use crate::butler::means::CapturePath;
 use crate::message::disk::{ButlerCommand, CommitCommand, PassKey, PassWindows, TakeEnd, TakeKey, TakePlan};
 use crate::message::published::NO_PASS;
 use crate::message::{AudioCommand, Capture, LossLog, Pass};
-use crate::session::{NewTake, Session, TakeAccounts, TakeId, TakeState, TrackId};
+use crate::session::{NewTake, Session, Take, TakeAccounts, TakeId, TakeState, TrackId};
 use crate::time::{FramePos, Frames};
 use crate::wav::bext::{Bext, coding_history_line};
 use crate::wav::header::Header;
@@ -23,8 +24,15 @@ use uuid::Uuid;
 
 /// A pass on its way.
 pub struct PassRun {
-    key: PassKey,
-    takes: Vec<PassTake>,
+    pub(super) key: PassKey,
+    pub(super) takes: Vec<PassTake>,
+    pub(super) mirror: PassMirror,
+    /// Whether it was told that takes go on in another folder.
+    pub(super) elsewhere_told: bool,
+    /// How often it was told that a disk will be full.
+    pub(super) room_told: [usize; 2],
+    /// The files of the session, made; windows are asked for when it is known whether the mirror's are.
+    opened: Option<Vec<Arc<File>>>,
     length: Frames,
     /// Where it is to begin: a place that is rolled to; `None`: with its first frame.
     begin: Option<FramePos>,
@@ -65,13 +73,20 @@ pub struct PassNow {
     pub losses: Vec<(FramePos, Frames)>,
 }
 
-struct PassTake {
-    id: TakeId,
-    plan: TakePlan,
+pub(super) struct PassTake {
+    /// The take that it is in now.
+    pub(super) id: TakeId,
+    pub(super) plan: TakePlan,
     inputs: Vec<usize>,
     lost: Frames,
     finished: bool,
-    trouble: Option<String>,
+    pub(super) trouble: Option<String>,
+    /// Those that it was in before: their disk had no more room.
+    pub(super) parts: Vec<Part>,
+    /// The frame from which on its disk refuses it, and the system's number for it.
+    pub(super) stuck: Option<(Frames, Option<i32>)>,
+    /// The take that it is about to go on in.
+    pub(super) next: Option<Next>,
 }
 
 struct Ended {
@@ -102,6 +117,9 @@ pub struct PassReport {
     pub bare_copy_us: f64,
     /// The mean cycle in bare copies.
     pub bare_copy_ratio: f64,
+    /// What became of the mirror, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mirror: Option<MirrorReport>,
 }
 
 /// What a finished take is.
@@ -196,15 +214,20 @@ impl Control {
         self.writable()?;
         let before = Box::new(self.session.clone());
         let asked_at = begin.unwrap_or(FramePos(self.published().position.load(Relaxed)));
-        let takes = self.plan_takes(asked_at).inspect_err(|_| self.session = (*before).clone())?;
+        let mut takes = self.plan_takes(asked_at).inspect_err(|_| self.session = (*before).clone())?;
         if takes.is_empty() {
             return Err(ControlError::State("record: no track is armed".to_owned()));
         }
         let key = PassKey(self.fresh_key());
+        let mirror = self.open_mirror(key, &mut takes);
         let plans = takes.iter().map(|take| take.plan.clone()).collect();
         self.pass = Some(PassRun {
             key,
             takes,
+            mirror,
+            elsewhere_told: false,
+            room_told: [0; 2],
+            opened: None,
             length,
             begin,
             asked_at,
@@ -272,9 +295,26 @@ impl Control {
             };
             let key = TakeKey(self.next_key);
             self.next_key += 1;
-            let plan = TakePlan { key, identity, session: self.session.id, path: self.folder.join(&take.file), header };
+            let plan = TakePlan {
+                key,
+                identity,
+                session: self.session.id,
+                path: self.folder.join(&take.file),
+                header,
+                twin: None,
+            };
             let inputs = inputs.iter().map(|input| *input as usize).collect();
-            takes.push(PassTake { id, plan, inputs, lost: Frames(0), finished: false, trouble: None });
+            takes.push(PassTake {
+                id,
+                plan,
+                inputs,
+                lost: Frames(0),
+                finished: false,
+                trouble: None,
+                parts: Vec::new(),
+                stuck: None,
+                next: None,
+            });
         }
         Ok(takes)
     }
@@ -293,20 +333,32 @@ impl Control {
             Err(reason) => {
                 self.session = (*pass.before).clone();
                 self.pass = None;
+                self.running.mirror.try_send(CommitCommand::Forget { pass: key }).ok();
                 self.loss(reason);
             }
             Ok(files) => {
-                let takes = pass.takes.iter().map(|take| take.plan.clone()).collect();
                 self.save();
                 let revision = self.revision;
                 if let Some(run) = &mut self.pass {
                     run.listed_by = revision;
+                    run.opened = Some(files);
                 }
-                let files = if self.running.setup.capture_path == CapturePath::Direct { files } else { Vec::new() };
-                let rate = self.session.rate().0;
-                self.running.butler.send(ButlerCommand::Prepare { pass: key, takes, files, rate }).ok();
+                self.prepare_if_opened();
             }
         }
+    }
+
+    /// Has the windows made, once the files are there and it is known whether the mirror's are too.
+    pub(super) fn prepare_if_opened(&mut self) {
+        if self.pass.as_ref().is_none_or(|run| run.opened.is_none()) || !self.mirror_is_settled() {
+            return;
+        }
+        let direct = self.running.setup.capture_path == CapturePath::Direct;
+        let Some(run) = &mut self.pass else { return };
+        let files = run.opened.take().filter(|_| direct).unwrap_or_default();
+        let takes = run.takes.iter().map(|take| take.plan.clone()).collect();
+        let (rate, mirrored) = (self.session.rate().0, run.mirror.is_on());
+        self.running.butler.send(ButlerCommand::Prepare { pass: run.key, takes, files, rate, mirrored }).ok();
     }
 
     pub(super) fn pass_ready(&mut self, key: PassKey, windows: Result<PassWindows, String>, notes: Vec<String>) {
@@ -342,6 +394,7 @@ impl Control {
         // Rings and pass were made a moment ago: brought in before the audio thread meets them.
         crate::window::process::populate();
         self.running.disk.commit_us_max.store(0, Relaxed);
+        self.running.disk.room_ms.iter().for_each(|room| room.store(0, Relaxed));
         run.base = Some(Reading::take(&self.running.published, true));
         self.send(AudioCommand::Record(pass));
     }
@@ -378,7 +431,8 @@ impl Control {
         if let Some(pass) = &self.pass
             && pass.asked_at != at
         {
-            let ids: Vec<TakeId> = pass.takes.iter().map(|take| take.id).collect();
+            let takes = pass.takes.iter().flat_map(|take| take.spans(Frames(0)));
+            let ids: Vec<TakeId> = takes.map(|(id, ..)| id).collect();
             for id in ids {
                 self.session.set_take_start(id, at).ok();
             }
@@ -417,7 +471,12 @@ impl Control {
             for log in losses.get(index).into_iter().flatten() {
                 for mark in log.marks() {
                     let cause = mark.cause.map_or_else(|| "overrun".to_owned(), |cause| cause.to_string());
-                    self.session.add_loss(take.id, mark.at, mark.frames, &cause).ok();
+                    for (id, from, to) in take.spans(ended.frames) {
+                        let (at, end) = (mark.at.max(from), (mark.at + mark.frames).min(to));
+                        if at < end {
+                            self.session.add_loss(id, FramePos(at.since(from).0), end.since(at), &cause).ok();
+                        }
+                    }
                 }
                 let unlisted = log.count() - log.marks().len();
                 self.session.add_unlisted_losses(take.id, unlisted as u64).ok();
@@ -447,7 +506,10 @@ impl Control {
         let Some(take) = run.takes.iter_mut().find(|take| take.plan.key == key) else { return };
         take.finished = true;
         take.trouble.clone_from(&trouble);
-        let (id, lost) = (take.id, take.lost);
+        let (spans, lost) = (take.spans(frames), take.lost);
+        let troubles: Vec<bool> =
+            take.parts.iter().map(|part| part.trouble.is_some()).chain([trouble.is_some()]).collect();
+        let several = spans.len() > 1;
         // Without the kernel's figures there is no account: nought would be a claim.
         let known = run.cost.as_ref().filter(|cost| cost.faults().is_some());
         let accounts = known.zip(run.ended.as_ref()).map(|(cost, ended)| TakeAccounts {
@@ -460,13 +522,20 @@ impl Control {
             device: self.running.device.name.clone(),
             ..TakeAccounts::default()
         });
-        // Trouble leaves it as it is in the file: being recorded, to be recovered.
-        let state = if trouble.is_none() { TakeState::Complete } else { TakeState::Recording };
-        self.session.finish_take(id, frames, state, accounts).ok();
-        if let Some((track, start)) = self.session.take(id).map(|take| (take.track, take.start))
-            && frames.0 > 0
-        {
-            self.session.place_region(track, id, start, FramePos(0), frames).ok();
+        for ((id, from, to), troubled) in spans.into_iter().zip(troubles) {
+            // Trouble leaves it as it is in the file: being recorded, to be recovered.
+            let state = if troubled { TakeState::Recording } else { TakeState::Complete };
+            let here = self.session.take(id).map_or(0, |take| take.losses.iter().map(|loss| loss.frames.0).sum());
+            let accounts = accounts
+                .clone()
+                .map(|all| TakeAccounts { frames_lost: if several { here } else { all.frames_lost }, ..all });
+            let length = to.since(from);
+            self.session.finish_take(id, length, state, accounts).ok();
+            if let Some((track, start)) = self.session.take(id).map(|take| (take.track, take.start))
+                && length.0 > 0
+            {
+                self.session.place_region(track, id, start, FramePos(0), length).ok();
+            }
         }
         if let Some(reason) = trouble {
             self.loss(reason);
@@ -474,24 +543,26 @@ impl Control {
         self.finish_pass_if_done();
     }
 
-    fn finish_pass_if_done(&mut self) {
-        let Some(run) = self.pass.take_if(|run| run.takes.iter().all(|take| take.finished)) else { return };
+    /// The pass is over when its takes are finished, and the mirror's too if its disk answers.
+    pub(super) fn finish_pass_if_done(&mut self) {
+        let done = |run: &mut PassRun| run.takes.iter().all(|take| take.finished) && run.mirror.is_done();
+        let Some(run) = self.pass.take_if(done) else { return };
         self.players_due = self.hears;
         self.save();
         let (Some(ended), Some(audio_thread)) = (run.ended, run.cost) else { return };
-        let takes: Vec<TakeReport> = run
-            .takes
-            .iter()
-            .map(|take| TakeReport {
-                track: track_name(&self.session, take.id),
-                input: take.inputs[0] as u32,
-                file: self.session.take(take.id).map_or_else(String::new, |take| take.file.clone()),
-                frames: ended.frames.0,
-                frames_lost: take.lost.0,
-                xruns: u64::from(ended.xruns),
-                trouble: take.trouble.clone(),
-            })
-            .collect();
+        let of = |take: &PassTake, (id, from, to): (TakeId, FramePos, FramePos)| TakeReport {
+            track: track_name(&self.session, id),
+            input: take.inputs[0] as u32,
+            file: self.session.take(id).map_or_else(String::new, Take::path),
+            frames: to.since(from).0,
+            frames_lost: take.lost.0,
+            xruns: u64::from(ended.xruns),
+            trouble: take.trouble_of(id),
+        };
+        let spans =
+            run.takes.iter().flat_map(|take| take.spans(ended.frames).into_iter().map(move |span| (take, span)));
+        let takes: Vec<TakeReport> = spans.map(|(take, span)| of(take, span)).collect();
+        let mirror = run.mirror.report();
         let worst = takes.iter().map(|take| take.frames_lost).max().unwrap_or(0);
         let disk = &self.running.disk;
         let frame_bytes = run.takes.first().map_or(1, |take| take.plan.frame_bytes());
@@ -508,6 +579,15 @@ impl Control {
             commit_us_max: disk.commit_us_max.load(Relaxed),
             bare_copy_us,
             bare_copy_ratio,
+            mirror: mirror.clone(),
         });
+        if let Some(mirror) = mirror {
+            match mirror.trouble {
+                None => {
+                    self.info(format!("mirror: whole, {} takes in {}", mirror.takes_whole, mirror.folder.display()))
+                }
+                Some(reason) => self.loss(format!("mirror: not whole: {reason}")),
+            }
+        }
     }
 }

@@ -7,7 +7,7 @@ use super::rescue::tally_is_needed;
 use super::{GoOn, remove};
 use crate::butler::spool::tally_path_of;
 use crate::session::session_file::{OpenSession, is_in_use, open_read_only};
-use crate::session::{Session, TakeState};
+use crate::session::{Session, Take, TakeState};
 use crate::time::Frames;
 use serde::Serialize;
 use std::os::unix::fs::MetadataExt;
@@ -41,10 +41,14 @@ pub(super) fn sweep(store: &OpenSession, session: &Session, folders: &[PathBuf],
         if its.session != session.id {
             continue;
         }
-        let take = session.takes().iter().find(|take| take.uuid == its.take && take.state != TakeState::Recording);
-        let whole = take.is_some_and(|take| {
-            let Ok(wav) = TakeWav::open(store, session, take) else { return false };
-            wav.has_all_of(&spool, take.frames).unwrap_or(false) && !is_elsewhere_too(&its.wav, take, wav.place())
+        let whole = session.takes().iter().find(|take| take.uuid == its.take).is_some_and(|first| {
+            let of_it = |take: &&Take| take.pass == first.pass && take.track == first.track;
+            session.takes().iter().filter(of_it).all(|take| {
+                let Ok(wav) = TakeWav::open(store, session, take) else { return false };
+                take.state != TakeState::Recording
+                    && wav.has_all_of(&spool, take.frames).unwrap_or(false)
+                    && (take.id != first.id || !is_elsewhere_too(&its.wav, take, wav.place()))
+            })
         });
         // Killed before the session listed it, and so before the first frame: there is no sound in it.
         let unborn =

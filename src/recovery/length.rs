@@ -5,7 +5,7 @@ use std::fmt;
 /// What is known of one take.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TakeKnown {
-    /// Frames that its header claims and its file has.
+    /// Frames of the pass up to what its header claims and its file has.
     pub header: u64,
     /// Frames up to the end of its spool's memory, sound or not. `None`: it has no spool.
     pub held: Option<u64>,
@@ -64,7 +64,8 @@ pub fn length<E>(known: &PassKnown, heard: impl FnOnce() -> Result<u64, E>) -> R
         // A header is never ahead of the record position; if one is, the tally is behind, and what all have stays.
         Some(tally) if tally <= most => Ok((tally.max(shortest), Basis::Tally)),
         _ if held.is_some() => Ok((heard()?.max(longest), Basis::Spool)),
-        _ => Ok((shortest, Basis::Disk)),
+        // A header claims nothing before it is durable in every take.
+        _ => Ok((longest, Basis::Disk)),
     }
 }
 
@@ -112,8 +113,8 @@ mod tests {
     }
 
     #[test]
-    fn after_a_restart_of_the_machine_every_take_has_what_all_have() {
-        assert_eq!(of(&[take(4000, None), take(4096, None)], None, Some(9000), 0), (4000, Basis::Disk));
+    fn after_a_restart_of_the_machine_every_take_has_what_one_of_them_claims() {
+        assert_eq!(of(&[take(4000, None), take(4096, None)], None, Some(9000), 0), (4096, Basis::Disk));
         assert_eq!(of(&[], None, None, 0), (0, Basis::Disk));
     }
 

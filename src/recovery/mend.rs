@@ -5,14 +5,16 @@
 //! its header carries the take's identity. Every byte has one place, so mending that was cut off is mended by mending again.
 
 use super::Step;
-use super::evidence::LeftSpool;
+use super::evidence::{Extent, LeftSpool};
 use crate::limits::{DATA_OFFSET, PAGE_BYTES};
-use crate::session::session_file::OpenSession;
+use crate::session::session_file::{OpenSession, open_copy_to_write};
 use crate::session::{Session, Take};
 use crate::time::{FramePos, Frames};
 use crate::wav::bext::{Bext, coding_history_line};
 use crate::wav::header::{HEADER_BYTES, Header, claimed_bytes};
 use crate::wav::parse::{Encoding, Layout, parse};
+use nix::errno::Errno;
+use nix::unistd::{Whence, lseek};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Cursor};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
@@ -31,14 +33,25 @@ pub(super) struct TakeWav {
     header: Header,
     /// Frames that its header claims and that it has.
     pub(super) claimed: Frames,
+    /// Frames of the pass before its first one.
+    offset: Frames,
     page: Box<[u8; HEADER_BYTES]>,
 }
 
 impl TakeWav {
     /// Opens the file of a take. The error says why it is left alone, the file first.
     pub(super) fn open(store: &OpenSession, session: &Session, take: &Take) -> Result<TakeWav, String> {
-        let name = store.path().join(take.path());
-        let file = store.open_take_to_write(take).map_err(|error| error.to_string())?;
+        let file = store.open_take_to_write(session, take).map_err(|error| error.to_string())?;
+        TakeWav::of(file, &store.path().join(take.path()), session, take, take.offset)
+    }
+
+    /// Opens the copy of a take in the mirror that its spool names: it begins with the pass, wherever the take went on.
+    pub(super) fn open_mirror(path: &Path, session: &Session, take: &Take) -> Result<TakeWav, String> {
+        let file = open_copy_to_write(path, session).map_err(|error| error.to_string())?;
+        TakeWav::of(file, path, session, take, Frames(0))
+    }
+
+    fn of(file: File, name: &Path, session: &Session, take: &Take, offset: Frames) -> Result<TakeWav, String> {
         let named = |error: io::Error| format!("{}: cannot be read: {error}", name.display());
         let found = file.metadata().map_err(named)?;
         let mut page = Box::new([0; HEADER_BYTES]);
@@ -47,14 +60,14 @@ impl TakeWav {
         let fresh = blank_header(session, take);
         // A page of nothing is what a power cut can leave; of such a file there must be no second name.
         if page.iter().all(|byte| *byte == 0) && found.nlink() == 1 {
-            return Ok(TakeWav { file, header: fresh, claimed: Frames(0), page });
+            return Ok(TakeWav { file, header: fresh, claimed: Frames(0), offset, page });
         }
         let other = || format!("{}: not the file that was recorded; left as it is", name.display());
         let layout = parse(&mut Cursor::new(&page[..]), HEADER_BYTES as u64).map_err(|_| other())?;
         let bytes = claimed_bytes(&page).ok_or_else(other)?.min(found.len().saturating_sub(DATA_OFFSET));
         let bext = its_own(&layout, take).ok_or_else(other)?;
         let claimed = Frames(bytes / fresh.frame_bytes() as u64);
-        Ok(TakeWav { file, header: Header { bext, ..fresh }, claimed, page })
+        Ok(TakeWav { file, header: Header { bext, ..fresh }, claimed, offset, page })
     }
 
     /// Device and number of the file: two that have the same are the same.
@@ -62,22 +75,21 @@ impl TakeWav {
         self.file.metadata().ok().map(|found| (found.dev(), found.ino()))
     }
 
-    /// Writes what the spool has up to frame `frames` to where it belongs. Returns the frames that came from there.
+    /// Writes what the spool has of its `frames` frames to where it belongs. Returns the frames that came from there.
     pub(super) fn take_over(
         &self,
         spool: &LeftSpool,
         frames: Frames,
         go_on: &mut dyn FnMut(Step) -> io::Result<()>,
     ) -> io::Result<Frames> {
-        let end = self.end_of(frames);
         let (mut piece, mut bytes) = (vec![0; PIECE_BYTES], 0);
-        for (start, hole) in spool.extents(end)? {
+        for (start, hole) in self.extents(spool, frames)? {
             for at in (start..hole).step_by(PIECE_BYTES) {
                 let piece = &mut piece[..(hole - at).min(PIECE_BYTES as u64) as usize];
                 spool.read(at, piece)?;
                 for (from, run) in runs_of_sound(piece) {
                     go_on(Step::Sound)?;
-                    self.file.write_all_at(run, at + from as u64)?;
+                    self.file.write_all_at(run, at - self.before() + from as u64)?;
                 }
             }
             bytes += hole - start;
@@ -90,7 +102,7 @@ impl TakeWav {
         Ok(Frames(bytes.div_ceil(self.header.frame_bytes() as u64)))
     }
 
-    /// The take has `frames` frames and began at `began`: length, header, durable.
+    /// The take has `frames` frames and its pass began at `began`: length, header, durable.
     pub(super) fn finish(
         &mut self,
         frames: Frames,
@@ -99,7 +111,7 @@ impl TakeWav {
     ) -> io::Result<()> {
         let header = &mut self.header;
         header.data_bytes = frames.0 * header.frame_bytes() as u64;
-        header.bext.time_reference = began.0;
+        header.bext.time_reference = (began + self.offset).0;
         let history = &mut header.bext.coding_history;
         // The account of a take that was finished stays: nothing of it is mended.
         if history.is_empty() || history.contains(UNFINISHED) {
@@ -120,14 +132,14 @@ impl TakeWav {
         self.file.sync_all()
     }
 
-    /// Whether everything that the spool has up to frame `frames` is in the file.
+    /// Whether everything that the spool has of its `frames` frames is in the file.
     pub(super) fn has_all_of(&self, spool: &LeftSpool, frames: Frames) -> io::Result<bool> {
         let (mut ours, mut theirs) = (vec![0; PIECE_BYTES], vec![0; PIECE_BYTES]);
-        for (start, hole) in spool.extents(self.end_of(frames))? {
+        for (start, hole) in self.extents(spool, frames)? {
             for at in (start..hole).step_by(PIECE_BYTES) {
                 let bytes = (hole - at).min(PIECE_BYTES as u64) as usize;
                 spool.read(at, &mut theirs[..bytes])?;
-                match self.file.read_exact_at(&mut ours[..bytes], at) {
+                match self.file.read_exact_at(&mut ours[..bytes], at - self.before()) {
                     Ok(()) => {}
                     Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(false),
                     Err(error) => return Err(error),
@@ -140,10 +152,81 @@ impl TakeWav {
         Ok(true)
     }
 
-    /// The byte after the last one of `frames` frames.
-    fn end_of(&self, frames: Frames) -> u64 {
-        DATA_OFFSET.saturating_add(frames.0.saturating_mul(self.header.frame_bytes() as u64))
+    /// Writes what the other copy of a take has where this one has nothing, up to its `frames` frames: a disk that stood
+    /// still was to get it from there.
+    pub(super) fn heal_from(
+        &self,
+        other: &TakeWav,
+        frames: Frames,
+        go_on: &mut dyn FnMut(Step) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let mut piece = vec![0; PIECE_BYTES];
+        let mut healed = false;
+        for (start, hole) in holes(&self.file, DATA_OFFSET, DATA_OFFSET + self.bytes_of(frames))? {
+            for at in (start..hole).step_by(PIECE_BYTES) {
+                let theirs = (at + self.before()).checked_sub(other.before()).filter(|theirs| DATA_OFFSET <= *theirs);
+                let Some(theirs) = theirs else { continue };
+                let piece = &mut piece[..(hole - at).min(PIECE_BYTES as u64) as usize];
+                let read = other.file.read_at(piece, theirs)?;
+                for (from, run) in runs_of_sound(&piece[..read]) {
+                    go_on(Step::Sound)?;
+                    self.file.write_all_at(run, at + from as u64)?;
+                    healed = true;
+                }
+            }
+        }
+        if healed { self.file.sync_data() } else { Ok(()) }
     }
+
+    /// The first of its `frames` frames, from frame `from` on, that was never written to the disk.
+    pub(super) fn first_hole(&self, from: Frames, frames: Frames) -> io::Result<Option<Frames>> {
+        let found = holes(&self.file, DATA_OFFSET + self.bytes_of(from), DATA_OFFSET + self.bytes_of(frames))?;
+        Ok(found.first().map(|(start, _)| Frames((start - DATA_OFFSET) / self.header.frame_bytes() as u64).max(from)))
+    }
+
+    /// What the spool has of its `frames` frames.
+    fn extents(&self, spool: &LeftSpool, frames: Frames) -> io::Result<Vec<Extent>> {
+        let (first, end) = (
+            DATA_OFFSET.saturating_add(self.before()),
+            DATA_OFFSET.saturating_add(self.bytes_of(self.offset + frames)),
+        );
+        let found = spool.extents(end)?.into_iter().map(|(start, hole)| (start.max(first), hole));
+        Ok(found.filter(|(start, hole)| start < hole).collect())
+    }
+
+    /// Bytes of the pass before its first one.
+    fn before(&self) -> u64 {
+        self.bytes_of(self.offset)
+    }
+
+    fn bytes_of(&self, frames: Frames) -> u64 {
+        frames.0.saturating_mul(self.header.frame_bytes() as u64)
+    }
+}
+
+/// Stretches of a file from byte `from` to byte `end` in which nothing was ever written, in whole pages; what lies behind its
+/// end is one. A file system that does not know says that there are none.
+fn holes(file: &File, from: u64, end: u64) -> io::Result<Vec<Extent>> {
+    let (mut found, mut at, page) = (Vec::new(), from, PAGE_BYTES as u64);
+    let there = file.metadata()?.len();
+    while at < end.min(there) {
+        let hole = lseek(file, at as i64, Whence::SeekHole)? as u64;
+        let data = match lseek(file, hole as i64, Whence::SeekData) {
+            Ok(data) => data as u64,
+            Err(Errno::ENXIO) => end,
+            Err(errno) => return Err(errno.into()),
+        };
+        let hole = hole.next_multiple_of(page);
+        if hole < data.min(end) {
+            found.push((hole, data.min(end)));
+        }
+        at = data.max(at + 1);
+    }
+    if there < end && found.last().is_none_or(|(_, until)| *until < end) {
+        found.push((there.max(from).next_multiple_of(page), end));
+    }
+    found.retain(|(start, until)| start < until);
+    Ok(found)
 }
 
 /// The pages of a piece that are not all zeros, side by side ones together, and where they lie in it.

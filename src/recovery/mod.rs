@@ -99,7 +99,14 @@ pub struct RecoveredTake {
 struct Patient {
     take: Take,
     wav: TakeWav,
+    /// That of the first take of its track in the pass: what goes on in another file is in the same spool.
     spool: Option<LeftSpool>,
+    /// Its copy in the mirror that the spool names.
+    mirror: Option<TakeWav>,
+    /// Why that is not mended.
+    mirror_trouble: Option<String>,
+    /// The frame of the pass at which it goes on in another file.
+    until: Option<Frames>,
     from_memory: Frames,
 }
 

@@ -7,10 +7,11 @@ use super::mend::{TakeWav, is_elsewhere_too};
 use super::{GoOn, Patient, RecoveredPass, RecoveredTake, Step, remove, words};
 use crate::butler::spool::{path_of, tally_path_of};
 use crate::device::LossCause;
-use crate::session::session_file::OpenSession;
+use crate::session::session_file::{OpenSession, SessionError};
 use crate::session::{EditError, Session, Take, TakeState};
 use crate::time::{FramePos, Frames};
 use crate::window::tally::Tallied;
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use uuid::Uuid;
@@ -48,9 +49,20 @@ impl Rescue<'_> {
         });
         let mut patients = Vec::new();
         for take in takes.iter().filter(|take| take.state == TakeState::Recording) {
-            let spool = self.spool_of(take)?;
+            let spool = self.spool_of(first_part(&takes, take))?;
+            let until = self.session.continued_in(take).map(|next| next.offset);
             match TakeWav::open(self.store, self.session, take) {
-                Ok(wav) => patients.push(Patient { take: take.clone(), wav, spool, from_memory: Frames(0) }),
+                Ok(wav) => {
+                    let mirror = self.mirror_of(spool.as_ref(), first_part(&takes, take));
+                    let from_memory = Frames(0);
+                    let (take, mirror_trouble) = (take.clone(), None);
+                    patients.push(Patient { take, wav, spool, mirror, mirror_trouble, until, from_memory });
+                }
+                // Its disk had no more room, and it was killed before the file was made in which it was to go on.
+                Err(_) if take.offset > Frames(0) && self.is_unmade(take) => {
+                    self.session.forget_take(take.id).ok();
+                    return self.pass(pass);
+                }
                 Err(reason) => self.troubles.push(words::left_alone(&reason, spool.as_ref())),
             }
         }
@@ -68,11 +80,12 @@ impl Rescue<'_> {
             tallied: tallied.unwrap_or_default(),
         };
         for patient in &mut patients {
-            let began = verdict.began.unwrap_or(patient.take.start);
+            let began = verdict.began.unwrap_or(FramePos(patient.take.start.0 - patient.take.offset.0));
             let mended = patient.mend(verdict.frames, began, self.go_on);
             mended.map_err(|error| words::not_mended(self.store.path(), patient, &error))?;
         }
         self.save(&patients, &verdict)?;
+        self.save_mirror(&patients);
         let recovered = RecoveredPass {
             frames: verdict.frames,
             rate: first.rate,
@@ -93,7 +106,7 @@ impl Rescue<'_> {
         let before = self.session.clone();
         let mut save = || {
             for patient in patients {
-                settle(self.session, &patient.take, verdict).map_err(|error| error.to_string())?;
+                settle(self.session, patient, verdict).map_err(|error| error.to_string())?;
                 note_losses(self.session, patient, verdict);
             }
             (self.go_on)(Step::Session).map_err(|error| words::at(self.store.path(), &error))?;
@@ -102,14 +115,43 @@ impl Rescue<'_> {
         save().inspect_err(|_| *self.session = before)
     }
 
+    /// The mirror's copy of the session says so too.
+    fn save_mirror(&mut self, patients: &[Patient]) {
+        for (patient, reason) in patients.iter().filter_map(|it| Some((it, it.mirror_trouble.as_ref()?))) {
+            self.troubles.push(format!("mirror: {}: {reason}; it is not recovered", patient.take.file));
+        }
+        let mirrored = patients.iter().filter(|patient| patient.mirror.is_some() && patient.mirror_trouble.is_none());
+        let folders: BTreeSet<&Path> = mirrored
+            .filter_map(|patient| patient.spool.as_ref()?.identity.mirror.as_ref()?.parent()?.parent())
+            .collect();
+        for folder in folders {
+            if let Err(error) = OpenSession::companion(folder, self.session) {
+                self.troubles.push(format!("mirror: {error}"));
+            }
+        }
+    }
+
+    /// The copy of a take in the mirror that its spool names; told if it is not there.
+    fn mirror_of(&mut self, spool: Option<&LeftSpool>, first: &Take) -> Option<TakeWav> {
+        let path = spool?.identity.mirror.as_ref()?;
+        let told = |reason: &String| self.troubles.push(format!("mirror: {reason}; it is not recovered"));
+        TakeWav::open_mirror(path, self.session, first).inspect_err(told).ok()
+    }
+
+    /// Whether the file of a take is not there although its folder is.
+    fn is_unmade(&self, take: &Take) -> bool {
+        matches!(self.store.open_take_to_write(self.session, take), Err(SessionError::Missing { path }) if path.ends_with(&take.file))
+    }
+
     /// Removes the files whose sound is in the takes. What a copy of the session may still want stays.
     fn clear_away(&mut self, patients: Vec<Patient>, tally: Option<LeftTally>) -> Result<(), String> {
         let mut wanted = false;
         for patient in patients {
             let Some(spool) = patient.spool else { continue };
-            if is_elsewhere_too(&spool.identity.wav, &patient.take, patient.wav.place()) {
+            let own = patient.take.offset > Frames(0) || patient.until.is_some();
+            if !own && is_elsewhere_too(&spool.identity.wav, &patient.take, patient.wav.place()) {
                 wanted = true;
-            } else {
+            } else if patient.until.is_none() {
                 remove(&spool.path, self.go_on)?;
             }
         }
@@ -168,9 +210,27 @@ impl Rescue<'_> {
 }
 
 impl Patient {
-    fn mend(&mut self, frames: Frames, began: FramePos, go_on: GoOn<'_>) -> io::Result<()> {
+    /// Frames of its file, if the pass has `frames`.
+    fn frames(&self, frames: Frames) -> Frames {
+        self.until.unwrap_or(frames) - self.take.offset
+    }
+
+    fn mend(&mut self, pass_frames: Frames, began: FramePos, go_on: GoOn<'_>) -> io::Result<()> {
+        let frames = self.frames(pass_frames);
         if let Some(spool) = &self.spool {
             self.from_memory = self.wav.take_over(spool, frames, go_on)?;
+        }
+        if let Some(mirror) = &mut self.mirror {
+            self.wav.heal_from(mirror, frames, go_on)?;
+            // The mirror's disk may be gone by now: the session's takes do not wait for it.
+            let mend = |mirror: &mut TakeWav, go_on: GoOn<'_>| {
+                if let Some(spool) = &self.spool {
+                    mirror.take_over(spool, pass_frames, go_on)?;
+                }
+                mirror.heal_from(&self.wav, pass_frames, go_on)?;
+                mirror.finish(pass_frames, began, go_on)
+            };
+            self.mirror_trouble = mend(mirror, go_on).err().map(|error| error.to_string());
         }
         self.wav.finish(frames, began, go_on)
     }
@@ -180,7 +240,7 @@ impl Patient {
             track: session.track(self.take.track).map_or_else(String::new, |track| track.name().to_owned()),
             input: self.take.inputs.first().copied().unwrap_or(0),
             file: self.take.file.clone(),
-            frames: frames.0,
+            frames: self.frames(frames).0,
             recovered_frames: self.from_memory.0,
         }
     }
@@ -195,13 +255,27 @@ pub(super) fn tally_is_needed(store: &OpenSession, session: &Session, tally: &Le
     session.takes().iter().any(cut_off) || is_elsewhere_too(&tally.identity.wav, first, place())
 }
 
+/// The take that the track of a take began the pass in.
+fn first_part<'a>(takes: &'a [Take], take: &'a Take) -> &'a Take {
+    takes.iter().find(|first| first.track == take.track && first.offset == Frames(0)).unwrap_or(take)
+}
+
+/// Whether there is a take in which another one goes on.
+fn first_part_after(takes: &[Take], take: &Take) -> bool {
+    takes.iter().any(|next| next.track == take.track && next.id > take.id && next.offset > Frames(0))
+}
+
 /// Everything that is known about the length of a pass.
 fn known(takes: &[Take], patients: &[Patient], tallied: Option<&Tallied>) -> Result<PassKnown, String> {
     let mut known = Vec::with_capacity(takes.len());
     for take in takes {
         let patient = patients.iter().find(|patient| patient.take.id == take.id);
+        // What goes on in another file says nothing of the pass's end.
+        if first_part_after(takes, take) {
+            continue;
+        }
         let is_finished = take.state != TakeState::Recording || take.frames > Frames(0);
-        let finished = is_finished.then_some(take.frames.0);
+        let finished = is_finished.then_some((take.offset + take.frames).0);
         // A take that cannot be looked at and was not finished says nothing.
         if patient.is_none() && finished.is_none() {
             continue;
@@ -209,7 +283,7 @@ fn known(takes: &[Take], patients: &[Patient], tallied: Option<&Tallied>) -> Res
         let spool = patient.and_then(|patient| patient.spool.as_ref());
         let held =
             spool.map(|spool| spool.frames_held().map_err(|error| words::at(&spool.path, &error))).transpose()?;
-        let header = patient.map_or(0, |patient| patient.wav.claimed.0);
+        let header = patient.map_or(0, |patient| (take.offset + patient.wav.claimed).0);
         known.push(TakeKnown { header, held, finished });
     }
     let clock = takes.first().and_then(|take| {
@@ -230,31 +304,37 @@ fn heard(patients: &[Patient]) -> Result<u64, String> {
 }
 
 /// The take is whole: its place, its length, its region.
-fn settle(session: &mut Session, take: &Take, verdict: &Verdict) -> Result<(), EditError> {
-    let (frames, start) = (verdict.frames, verdict.began.unwrap_or(take.start));
-    session.set_take_start(take.id, start)?;
+fn settle(session: &mut Session, patient: &Patient, verdict: &Verdict) -> Result<(), EditError> {
+    let take = &patient.take;
+    let frames = patient.frames(verdict.frames);
+    let began = verdict.began.unwrap_or(FramePos(take.start.0 - take.offset.0));
+    session.set_take_start(take.id, began)?;
     // What it cost is known only if the pass came to its end and the disk did not take it.
     session.finish_take(take.id, frames, TakeState::Recovered, take.accounts.clone())?;
     let placed = session.tracks().iter().any(|track| track.regions().iter().any(|region| region.take == take.id));
     if frames > Frames(0) && !placed && session.track(take.track).is_some() {
         // A track that is full of regions keeps the take, unplaced.
-        session.place_region(take.track, take.id, start, FramePos(0), frames).ok();
+        session.place_region(take.track, take.id, began + take.offset, FramePos(0), frames).ok();
     }
     Ok(())
 }
 
 /// What is silence in a take because it was lost.
 fn note_losses(session: &mut Session, patient: &Patient, verdict: &Verdict) {
-    let (id, claimed, frames, tallied) = (patient.take.id, patient.wav.claimed, verdict.frames, &verdict.tallied);
+    let (id, claimed, tallied) = (patient.take.id, patient.wav.claimed, &verdict.tallied);
+    let (first, frames) = (FramePos(patient.take.offset.0), patient.frames(verdict.frames));
     for mark in &tallied.marks {
-        let within = mark.frames.min(Frames(frames.0.saturating_sub(mark.at.0)));
-        if within > Frames(0) {
+        let (at, end) = (mark.at.max(first), (mark.at + mark.frames).min(first + frames));
+        if at < end {
             let cause = LossCause::from_code(mark.cause).map_or_else(|| "lost".to_owned(), |cause| cause.to_string());
-            session.add_loss(id, mark.at, within, &cause).ok();
+            session.add_loss(id, FramePos(at.since(first).0), end.since(at), &cause).ok();
         }
     }
     session.add_unlisted_losses(id, tallied.losses.saturating_sub(tallied.marks.len() as u64)).ok();
     if patient.spool.is_none() && claimed < frames && !verdict.all_on_disk {
-        session.add_loss(id, FramePos(claimed.0), frames - claimed, "what was in memory is gone").ok();
+        // The header may have been late: what was written is there.
+        if let Ok(Some(hole)) = patient.wav.first_hole(claimed, frames) {
+            session.add_loss(id, FramePos(hole.0), frames - hole, "what was in memory is gone").ok();
+        }
     }
 }

@@ -201,6 +201,8 @@ impl Session {
             rate: new.rate,
             format: new.format,
             start: new.start,
+            offset: Frames(0),
+            folder: None,
             frames: Frames(0),
             state: TakeState::Recording,
             trashed: false,
@@ -213,12 +215,54 @@ impl Session {
         Ok(id)
     }
 
-    /// Sets where a take that is being recorded really began.
-    pub fn set_take_start(&mut self, id: TakeId, start: FramePos) -> Result<(), EditError> {
-        if POSITION_MAX < start.0 {
+    /// Adds the take in which another one, that is being recorded, goes on from frame `from` of their pass, in a file in
+    /// `folder` (absolute; `None`: the session's own). The other one ends there. Nothing is placed on the timeline.
+    pub fn continue_take(
+        &mut self,
+        id: TakeId,
+        uuid: Uuid,
+        from: Frames,
+        folder: Option<String>,
+        names: &mut TakenNames,
+    ) -> Result<TakeId, EditError> {
+        let of = self.take(id).ok_or(EditError::NoSuchTake(id))?.clone();
+        let start = FramePos(of.start.0.saturating_sub(of.offset.0)) + from;
+        if from < of.offset || POSITION_MAX < start.0 {
             return Err(EditError::BeyondTimeline);
         }
-        self.take_mut(id)?.start = start;
+        let new = NewTake {
+            uuid,
+            track: of.track,
+            pass: of.pass,
+            inputs: of.inputs,
+            channels: of.channels,
+            rate: of.rate,
+            format: of.format,
+            start,
+            started: of.started,
+        };
+        let next = self.add_take(new, names)?;
+        let take = self.take_mut(next)?;
+        (take.offset, take.folder) = (from, folder);
+        Ok(next)
+    }
+
+    /// Forgets a take that never began: its file was not made, nothing plays it.
+    pub fn forget_take(&mut self, id: TakeId) -> Result<(), EditError> {
+        if self.take_mut(id)?.frames > Frames(0) {
+            return Err(EditError::OutsideTake(id));
+        }
+        self.takes.retain(|take| take.id != id);
+        Ok(())
+    }
+
+    /// Sets where the pass of a take that is being recorded really began.
+    pub fn set_take_start(&mut self, id: TakeId, start: FramePos) -> Result<(), EditError> {
+        let take = self.take_mut(id)?;
+        if start.0.checked_add(take.offset.0).is_none_or(|start| POSITION_MAX < start) {
+            return Err(EditError::BeyondTimeline);
+        }
+        take.start = start + take.offset;
         Ok(())
     }
 

@@ -45,6 +45,9 @@ pub const MARKER_COUNT_MAX: usize = 64 * 1024;
 /// Losses that a take lists one by one; the others are counted.
 pub const LOSS_COUNT_MAX: usize = 1000;
 
+/// Bytes of the path of a folder: what the kernel takes.
+pub const FOLDER_BYTES_MAX: usize = 4096;
+
 /// Bytes of a name, a cause or a device's name.
 pub const NAME_BYTES_MAX: usize = 256;
 
@@ -201,7 +204,7 @@ pub struct Take {
     pub uuid: Uuid,
     /// The track it was recorded on, which may since have been removed.
     pub track: TrackId,
-    /// The pass it was recorded in; takes of one pass have one start and one length.
+    /// The pass it was recorded in; what its tracks recorded in it has one start and one length.
     pub pass: u32,
     /// Its number on its track, as in the file's name.
     pub number: u32,
@@ -218,6 +221,13 @@ pub struct Take {
     pub format: TakeFormat,
     /// Where it was recorded on the timeline.
     pub start: FramePos,
+    /// Frames of its pass before its first one. Not 0: the take before it on its track goes on here, since its disk had no
+    /// more room.
+    #[serde(default, skip_serializing_if = "is_nought")]
+    pub offset: Frames,
+    /// The folder that `file` is in, absolute: another disk. `None`: the session's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folder: Option<String>,
     /// Frames of its file, as far as known.
     pub frames: Frames,
     /// What became of it.
@@ -306,6 +316,10 @@ impl Session {
             other: Other::new(),
         }
     }
+}
+
+fn is_nought(frames: &Frames) -> bool {
+    *frames == Frames(0)
 }
 
 /// A name as the session keeps it: without control characters, at most [`NAME_BYTES_MAX`] bytes.

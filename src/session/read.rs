@@ -1,7 +1,7 @@
 //! What can be asked of a session. Thread: any.
 
 use super::{Marker, Region, RegionId, Session, Take, TakeId, Track, TrackId};
-use crate::time::{FramePos, SampleRate};
+use crate::time::{FramePos, Frames, SampleRate};
 
 impl Session {
     /// Its name.
@@ -75,6 +75,28 @@ impl Session {
         self.tracks.iter().filter_map(|track| track.regions.last()).map(Region::end).max().unwrap_or_default()
     }
 
+    /// The session as it is kept beside takes in another folder, `there`, when its own is `own`: each take is found from there.
+    pub fn seen_from(&self, there: &str, own: &str) -> Session {
+        let mut seen = self.clone();
+        for take in &mut seen.takes {
+            take.folder = match take.folder.take() {
+                None => Some(own.to_owned()),
+                Some(folder) => Some(folder).filter(|folder| folder != there),
+            };
+        }
+        seen
+    }
+
+    /// The take that a take goes on in, if it does.
+    pub fn continued_in(&self, take: &Take) -> Option<&Take> {
+        let later = self.takes.iter().filter(|other| {
+            other.pass == take.pass && other.track == take.track && take.id != other.id && take.offset <= other.offset
+        });
+        later
+            .filter(|other| other.id > take.id && other.offset > Frames(0))
+            .min_by_key(|other| (other.offset, other.id))
+    }
+
     /// The number of the next pass: one more than that of any take.
     pub fn next_pass(&self) -> u32 {
         self.takes.iter().map(|take| take.pass).max().unwrap_or(0).saturating_add(1)
@@ -134,9 +156,10 @@ impl Region {
 }
 
 impl Take {
-    /// Its file relative to the session's folder: in `trash/` when it is there.
+    /// Its file: in `trash/` when it is there; relative to the session's folder, unless it is on another disk.
     pub fn path(&self) -> String {
-        if self.trashed { format!("trash/{}", self.file_name()) } else { self.file.clone() }
+        let file = if self.trashed { format!("trash/{}", self.file_name()) } else { self.file.clone() };
+        self.folder.as_ref().map_or(file.clone(), |folder| format!("{folder}/{file}"))
     }
 
     /// Its file's name without a folder.

@@ -37,6 +37,9 @@ pub const SESSION_FILE: &str = "session.json";
 
 const LOCK_FILE: &str = "session.lock";
 const NEW_FILE: &str = ".session.json.new";
+/// Blocks that are there for the session's file on the day the disk is full.
+const RESERVE_FILE: &str = ".session.reserve";
+const RESERVE_BYTES_MIN: u64 = 1024 * 1024;
 const FOLDERS: [&str; 5] = ["audio", "peaks", "export", "history", "trash"];
 
 /// The highest number of a kept version that is looked at; numbers above it are somebody else's.
@@ -92,6 +95,26 @@ impl OpenSession {
         Ok((open, session))
     }
 
+    /// Opens the folder that holds takes of a session on another disk, or makes it: there is a copy of the session's file in
+    /// it, by which it is known. A folder that is in use otherwise is refused.
+    pub fn companion(path: &Path, session: &Session) -> Result<OpenSession, SessionError> {
+        let io = |error| SessionError::Io { path: path.into(), call: "mkdir", error };
+        fs::create_dir_all(path).map_err(io)?;
+        let folder = Folder::open(path)?;
+        if folder.kind(SESSION_FILE)?.is_none() {
+            unused_check(&folder)?;
+        } else if id_in(&folder)? != Some(session.id) {
+            return Err(SessionError::Exists { path: path.into() });
+        }
+        let lock = lock(&folder)?;
+        for name in FOLDERS {
+            folder.sub_made(name)?;
+        }
+        let mut open = OpenSession { folder, _lock: lock };
+        open.save(session)?;
+        Ok(open)
+    }
+
     /// Opens a session to record into it. `path` is its folder, or the `session.json` in it.
     pub fn open(path: &Path) -> Result<(OpenSession, Session), SessionError> {
         let folder = Folder::open(folder_of(path))?;
@@ -125,7 +148,13 @@ impl OpenSession {
         if matches!(self.folder.read(SESSION_FILE, SESSION_BYTES_MAX), Ok(Some(current)) if current == bytes) {
             return Ok(());
         }
-        put(&self.folder, &bytes, Previous::Version)
+        let mut saved = put(&self.folder, &bytes, Previous::Version);
+        while matches!(&saved, Err(error) if error.is_no_room()) && make_room(&self.folder, bytes.len() as u64)? {
+            saved = put(&self.folder, &bytes, Previous::Version);
+        }
+        // Without it a full disk is worse, and that is all.
+        self.folder.reserve(RESERVE_FILE, RESERVE_BYTES_MIN.max(2 * bytes.len() as u64)).ok();
+        saved
     }
 
     /// Names of the files in `audio/` and `trash/`, which no new take may get.
@@ -135,10 +164,13 @@ impl OpenSession {
         Ok(names)
     }
 
-    /// Opens the file of a take to mend it: a regular file inside the session's folder, or an error.
-    pub fn open_take_to_write(&self, take: &Take) -> Result<File, SessionError> {
+    /// Opens the file of a take to mend it: a regular file inside the session's folder, or inside one on another disk that
+    /// holds a copy of this session; or an error.
+    pub fn open_take_to_write(&self, session: &Session, take: &Take) -> Result<File, SessionError> {
         let missing = || SessionError::Missing { path: self.folder.path().join(take.path()) };
-        let sub = self.folder.sub(if take.trashed { "trash" } else { "audio" })?.ok_or_else(missing)?;
+        let other = other_disk(session, take)?;
+        let folder = other.as_ref().unwrap_or(&self.folder);
+        let sub = folder.sub(if take.trashed { "trash" } else { "audio" })?.ok_or_else(missing)?;
         sub.open_file_to_write(take.file_name())?.ok_or_else(missing)
     }
 
@@ -151,7 +183,14 @@ impl OpenSession {
         let mut errors = Vec::new();
         for take in session.takes() {
             let (from, to) = if take.trashed { (&audio, &trash) } else { (&trash, &audio) };
-            match from.move_to(to, take.file_name()) {
+            let done = match other_disk(session, take) {
+                Ok(None) => from.move_to(to, take.file_name()),
+                Ok(Some(other)) => settle_elsewhere(&other, take),
+                // A disk that is not here is looked at again when it is.
+                Err(SessionError::Missing { .. }) => Ok(false),
+                Err(error) => Err(error),
+            };
+            match done {
                 Ok(one) => moved |= one,
                 Err(error) => errors.push(error),
             }
@@ -161,6 +200,34 @@ impl OpenSession {
         }
         if errors.is_empty() { Ok(()) } else { Err(errors) }
     }
+}
+
+/// The folder on another disk that holds the file of a take: believed only if it holds a copy of the session, so that a
+/// session that came from elsewhere leads nowhere.
+fn other_disk(session: &Session, take: &Take) -> Result<Option<Folder>, SessionError> {
+    let Some(path) = &take.folder else { return Ok(None) };
+    let folder = Folder::open(Path::new(path))?;
+    if id_in(&folder)? == Some(session.id) {
+        return Ok(Some(folder));
+    }
+    Err(folder.refuse("it holds no copy of this session".into()))
+}
+
+/// The session whose file is in a folder.
+fn id_in(folder: &Folder) -> Result<Option<Uuid>, SessionError> {
+    #[derive(Deserialize)]
+    struct Head {
+        id: Uuid,
+    }
+    let bytes = folder.read(SESSION_FILE, SESSION_BYTES_MAX)?;
+    Ok(bytes.and_then(|bytes| serde_json::from_slice::<Head>(&bytes).ok()).map(|head| head.id))
+}
+
+/// Moves a file that is on another disk into that disk's trash, or back.
+fn settle_elsewhere(other: &Folder, take: &Take) -> Result<bool, SessionError> {
+    let (audio, trash) = (other.sub_made("audio")?, other.sub_made("trash")?);
+    let (from, to) = if take.trashed { (&audio, &trash) } else { (&trash, &audio) };
+    from.move_to(to, take.file_name())
 }
 
 /// Reads a session to play or export it. Writes nothing and takes no lock, so it works on a folder
@@ -178,12 +245,26 @@ pub fn is_in_use(path: &Path) -> bool {
     lock.ok().flatten().is_some_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
-/// Opens the file of a take to read it: a regular file inside the session's folder, or an error.
+/// Opens the file of a take to read it: a regular file inside the session's folder, or where the session says that it is
+/// on another disk; or an error.
 pub fn open_take(path: &Path, take: &Take) -> Result<File, SessionError> {
-    let folder = Folder::open(folder_of(path))?;
-    let missing = || SessionError::Missing { path: folder.path().join(take.path()) };
+    let folder = Folder::open(take.folder.as_ref().map_or(folder_of(path), Path::new))?;
+    let missing = || SessionError::Missing { path: folder_of(path).join(take.path()) };
     let sub = folder.sub(if take.trashed { "trash" } else { "audio" })?.ok_or_else(missing)?;
     sub.open_file(take.file_name())?.ok_or_else(missing)
+}
+
+/// Opens a file of the folder `audio` that `path` names to mend it, if a copy of the session is beside that folder: a mirror.
+pub fn open_copy_to_write(path: &Path, session: &Session) -> Result<File, SessionError> {
+    let missing = || SessionError::Missing { path: path.into() };
+    let audio = path.parent().ok_or_else(missing)?;
+    let folder = Folder::open(audio.parent().ok_or_else(missing)?)?;
+    if id_in(&folder)? != Some(session.id) {
+        return Err(folder.refuse("it holds no copy of this session".into()));
+    }
+    let name = path.file_name().and_then(|name| name.to_str()).ok_or_else(missing)?;
+    let sub = folder.sub("audio")?.ok_or_else(missing)?;
+    sub.open_file_to_write(name)?.ok_or_else(missing)
 }
 
 /// The previous versions of a session's file, oldest first.
@@ -263,6 +344,19 @@ fn put(folder: &Folder, bytes: &[u8], previous: Previous) -> Result<(), SessionE
     }
 }
 
+/// Gives up what a full disk leaves for the session's own file: a part of what was kept for this day, and no more than it
+/// needs, since the takes want it too; and then versions, from the oldest on. Whether there was anything.
+fn make_room(folder: &Folder, bytes: u64) -> Result<bool, SessionError> {
+    if folder.give_up(RESERVE_FILE, 2 * bytes + RESERVE_BYTES_MIN / 16)? {
+        return Ok(true);
+    }
+    let (Some(history), Some(oldest)) = (folder.sub("history")?, numbers(folder)?.first().copied()) else {
+        return Ok(false);
+    };
+    history.remove(&version_name(oldest))?;
+    Ok(true)
+}
+
 /// Numbers of the kept versions, oldest first.
 fn numbers(folder: &Folder) -> Result<Vec<u32>, SessionError> {
     let Some(history) = folder.sub("history")? else { return Ok(Vec::new()) };
@@ -297,7 +391,7 @@ pub(crate) fn folder_of(path: &Path) -> &Path {
 fn unused_check(folder: &Folder) -> Result<(), SessionError> {
     for name in folder.names()? {
         let ours = match name.as_str() {
-            LOCK_FILE | NEW_FILE => true,
+            LOCK_FILE | NEW_FILE | RESERVE_FILE => true,
             name if FOLDERS.contains(&name) => match folder.sub(name)? {
                 Some(sub) => sub.names()?.is_empty(),
                 None => true,

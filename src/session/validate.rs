@@ -6,12 +6,13 @@
 
 use super::file_name::is_file_name;
 use super::{
-    GAIN_DB_MAX, GAIN_DB_MIN, ID_MAX, LOSS_COUNT_MAX, MARKER_COUNT_MAX, NAME_BYTES_MAX, POSITION_MAX, REGION_COUNT_MAX,
-    Session, TAKE_COUNT_MAX, TAKE_NUMBER_MAX, Take, Track,
+    FOLDER_BYTES_MAX, GAIN_DB_MAX, GAIN_DB_MIN, ID_MAX, LOSS_COUNT_MAX, MARKER_COUNT_MAX, NAME_BYTES_MAX, POSITION_MAX,
+    REGION_COUNT_MAX, Session, TAKE_COUNT_MAX, TAKE_NUMBER_MAX, Take, Track,
 };
 use crate::limits::{CHANNEL_COUNT_MAX, RATE_HZ_MAX, RATE_HZ_MIN, TAKE_CHANNEL_COUNT_MAX, TRACK_COUNT_MAX};
 use crate::time::{FramePos, Frames, SampleRate};
 use std::collections::HashSet;
+use std::path::{Component, Path};
 
 impl Session {
     /// Checks everything that the methods of a session keep. The error names the offender.
@@ -125,6 +126,10 @@ fn take_check(take: &Take) -> Result<(), String> {
     inputs_check(&take.inputs, 0)?;
     rate_check("its file", take.rate)?;
     end_check(take.start, take.frames)?;
+    if take.start.0 < take.offset.0 {
+        return Err("it begins before its pass".into());
+    }
+    take.folder.as_deref().map_or(Ok(()), folder_check)?;
     if TAKE_NUMBER_MAX < take.number {
         return Err(format!("number {} is above {TAKE_NUMBER_MAX}", take.number));
     }
@@ -156,6 +161,16 @@ fn end_check(start: FramePos, length: Frames) -> Result<u64, String> {
         Some(end) if end <= POSITION_MAX => Ok(end),
         _ => Err(format!("{} frames from {} on reach beyond the timeline", length.0, start.0)),
     }
+}
+
+fn folder_check(folder: &str) -> Result<(), String> {
+    let path = Path::new(folder);
+    let plain = |part: Component<'_>| matches!(part, Component::RootDir | Component::Normal(_));
+    if FOLDER_BYTES_MAX < folder.len() || folder.contains('\0') || !path.is_absolute() || !path.components().all(plain)
+    {
+        return Err(format!("folder {folder:?} is not a whole path from the root on"));
+    }
+    Ok(())
 }
 
 fn rate_check(what: &str, rate: SampleRate) -> Result<(), String> {

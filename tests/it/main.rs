@@ -4,6 +4,8 @@
 mod alsa;
 // Bad input and bad days: one line each, and nothing is lost.
 mod bad_days;
+// Disks that are full, stand still, fail: nothing is lost, takes go on elsewhere, a mirror is whole.
+mod disks;
 // Recording end to end: every sample against the ramp, both paths, every fallback, losses, refusing disks.
 mod record;
 // Playing end to end: what reaches the outputs, and bad takes.

@@ -43,7 +43,7 @@ fn tallied(folder: &Path) -> Option<u64> {
 }
 
 /// Waits until a program that records has come to frame `frames`. Returns where it is.
-fn await_frames(folder: &Path, program: &mut Started, frames: u64) -> u64 {
+pub(crate) fn await_frames(folder: &Path, program: &mut Started, frames: u64) -> u64 {
     let until = Instant::now() + PATIENCE;
     loop {
         let now = tallied(folder).filter(|_| last_pass(folder)[0].state == TakeState::Recording);

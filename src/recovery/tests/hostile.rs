@@ -102,7 +102,7 @@ fn a_folder_that_others_may_enter_is_not_believed() {
     fs::set_permissions(scene.memory.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let (report, session) = scene.recover();
     assert!(report.troubles.iter().any(|told| told.contains("closed to others")), "{report:?}");
-    assert_eq!((report.passes[0].basis, session.takes()[0].frames), (Basis::Disk, Frames(0)));
+    assert_eq!((report.passes[0].basis, session.takes()[0].frames), (Basis::Disk, Frames(2 * WINDOW)));
     assert!(scene.spool(0).exists());
 }
 

@@ -83,6 +83,14 @@ pub enum SessionError {
     },
 }
 
+impl SessionError {
+    /// Whether the disk, or the user's part of it, is full.
+    pub(super) fn is_no_room(&self) -> bool {
+        let SessionError::Io { error, .. } = self else { return false };
+        matches!(error.raw_os_error(), Some(libc::ENOSPC | libc::EDQUOT))
+    }
+}
+
 impl fmt::Display for SessionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

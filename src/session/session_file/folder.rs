@@ -6,7 +6,7 @@
 
 use super::SessionError;
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, RenameFlags, open, openat, renameat, renameat2};
+use nix::fcntl::{AtFlags, FallocateFlags, OFlag, RenameFlags, fallocate, open, openat, renameat, renameat2};
 use nix::sys::stat::{Mode, SFlag, fstatat, mkdirat};
 use nix::unistd::{UnlinkatFlags, linkat, unlinkat};
 use std::fs::{self, File};
@@ -137,6 +137,29 @@ impl Folder {
         let mut file = File::from(fd);
         file.write_all(bytes).map_err(|error| self.io_error(name, "write", error))?;
         file.sync_all().map_err(|error| self.io_error(name, "fsync", error))
+    }
+
+    /// Sees to it that a file has blocks for so many bytes, where the file system can say so beforehand.
+    pub(super) fn reserve(&self, name: &str, bytes: u64) -> Result<(), SessionError> {
+        let file = self.open_lock_file(name)?;
+        let there = file.metadata().map_err(|error| self.io_error(name, "stat", error))?;
+        if there.len() < bytes {
+            fallocate(&file, FallocateFlags::empty(), 0, bytes as i64)
+                .map_err(|errno| self.io(name, "fallocate", errno))?;
+        }
+        Ok(())
+    }
+
+    /// Gives so many bytes of a reserve back to the disk. Whether there were any.
+    pub(super) fn give_up(&self, name: &str, bytes: u64) -> Result<bool, SessionError> {
+        let Some(file) = self.open_file_to_write(name)? else { return Ok(false) };
+        let there = file.metadata().map_err(|error| self.io_error(name, "stat", error))?.len();
+        if there <= bytes {
+            self.remove(name)?;
+        } else {
+            file.set_len(there - bytes).map_err(|error| self.io_error(name, "truncate", error))?;
+        }
+        Ok(there > 0)
     }
 
     /// Removes a file that may be there.

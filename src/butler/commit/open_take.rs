@@ -1,0 +1,391 @@
+//! One take that is open: what waits for its file, what is in it, what is durable. Thread: committer.
+//!
+//! ```text
+//!   pending --write--> written --sync--> given back, or lent to the other copy until that has it too
+//! ```
+//!
+//! Sound is kept in memory until the disk has said that it is durable: a disk that fails a sync gets it again.
+
+use super::Held;
+use crate::butler::spool;
+use crate::butler::take_file::TakeFile;
+use crate::limits;
+use crate::message::belief::TakeBelief;
+use crate::message::captured::CapturedSpan;
+use crate::message::disk::{Copy, DiskPublished, PassKey, SpoolFile, TakeEnd, TakeKey, TakePlan, TallyFile, Twin};
+use crate::time::Frames;
+use crate::window::map::{Mapping, write_behind};
+use memmap2::MmapMut;
+use std::collections::VecDeque;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Instant;
+
+/// In `direct`, sound nearer than this to the record position is left alone: writing it back would
+/// write-protect pages that are about to be stored to.
+const WRITE_BEHIND_BYTES: u64 = 2 << 20;
+
+/// See the module. Bytes are those of the spool, but where a file is named.
+pub(super) struct OpenTake {
+    pub(super) key: TakeKey,
+    pub(super) pass: PassKey,
+    copy: Copy,
+    /// For the residency map, which shows the session's copy.
+    pub(super) belief: Option<Arc<TakeBelief>>,
+    pub(super) file: TakeFile,
+    /// Bytes of sound before the first one in the file: not 0 if it went on from another one.
+    shift: u64,
+    pub(super) spool: Option<Arc<SpoolFile>>,
+    pub(super) tally: Option<Arc<TallyFile>>,
+    twin: Option<Arc<Twin>>,
+    pending: VecDeque<Arc<CapturedSpan>>,
+    written: VecDeque<Arc<CapturedSpan>>,
+    /// Durable here, and wanted by the other copy still.
+    lent: VecDeque<Arc<CapturedSpan>>,
+    /// End of the spans that came.
+    collected: u64,
+    /// End of what was written of the window that is being filled.
+    ahead: u64,
+    /// How it ends, once no more sound comes.
+    pub(super) end: Option<TakeEnd>,
+    pub(super) failures: u32,
+    /// What its disk last refused, while that goes on.
+    pub(super) trouble: Option<String>,
+    /// Where that was last told.
+    pub(super) stuck_told: Option<u64>,
+    /// Whether blocks for what comes are refused.
+    pub(super) unreserved: bool,
+    /// A sync of sound without a spool has failed: a later one that succeeds proves nothing.
+    damaged: bool,
+    behind: Behind,
+}
+
+/// What `direct` has still to start writing.
+#[derive(Default)]
+struct Behind {
+    from: u64,
+}
+
+impl OpenTake {
+    pub(super) fn new(
+        pass: PassKey,
+        plan: &TakePlan,
+        copy: Copy,
+        file: TakeFile,
+        belief: Option<Arc<TakeBelief>>,
+    ) -> OpenTake {
+        OpenTake {
+            key: plan.key,
+            pass,
+            copy,
+            belief,
+            file,
+            shift: 0,
+            spool: None,
+            tally: None,
+            twin: plan.twin.clone(),
+            pending: VecDeque::new(),
+            written: VecDeque::new(),
+            lent: VecDeque::new(),
+            collected: limits::DATA_OFFSET,
+            ahead: limits::DATA_OFFSET,
+            end: None,
+            failures: 0,
+            trouble: None,
+            stuck_told: None,
+            unreserved: false,
+            damaged: false,
+            behind: Behind { from: limits::DATA_OFFSET },
+        }
+    }
+
+    pub(super) fn take_in(&mut self, span: Arc<CapturedSpan>) {
+        self.collected = self.collected.max(span.end());
+        self.pending.push_back(span);
+    }
+
+    pub(super) fn pending_bytes(&self) -> u64 {
+        self.pending.iter().map(|span| span.bytes as u64).sum()
+    }
+
+    pub(super) fn has_pending(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
+    /// Bytes that are not in its file and have to come from the other copy.
+    pub(super) fn missing_bytes(&self) -> u64 {
+        self.twin.as_ref().map_or(0, |twin| twin.missing(self.copy))
+    }
+
+    /// Writes the spans at the head of the queue that lie side by side. Whether there was anything to do.
+    pub(super) fn write_run(&mut self, held: &Held) -> io::Result<bool> {
+        // What was given up meanwhile is a gap of ours now.
+        while self.pending.front().is_some_and(|span| !span.is_wanted(self.copy)) {
+            self.pending.pop_front();
+        }
+        let Some(first) = self.pending.front() else { return Ok(false) };
+        let (offset, started) = (first.offset, Instant::now());
+        let run = self.run_length();
+        if first.touched {
+            if let Some(spool) = &self.spool {
+                let again = map_again(&self.pending, run, &spool.file)?;
+                let mut mapped = again.iter();
+                let spans: Vec<&[u8]> = (self.pending.iter().take(run))
+                    .filter_map(|span| span.memory().or_else(|| mapped.next().map(Mapping::bytes)))
+                    .collect();
+                debug_assert_eq!(spans.len(), run);
+                self.file.write_run(offset - self.shift, &spans)?;
+            } else {
+                self.behind.start_writing(self.file.file(), &self.pending, run);
+            }
+        }
+        if let Some(belief) = &self.belief {
+            // Before the spool's pages go: whoever looks meanwhile looks for the sound in the file.
+            belief.committed(self.committed_by(run), started.elapsed());
+        }
+        for span in self.pending.drain(..run) {
+            // Given up while it was being written: the memory may have been nought by then.
+            if !span.is_wanted(self.copy) {
+                continue;
+            }
+            self.file.note_written(span.passed() - self.shift);
+            held.disk.committed_bytes.fetch_add(span.bytes as u64, Relaxed);
+            self.written.push_back(span);
+        }
+        if self.spool.is_none() {
+            // There is no memory to keep until it is durable: it is the file's own.
+            while let Some(span) = self.written.pop_front() {
+                self.settle(span, held);
+            }
+        }
+        Ok(true)
+    }
+
+    /// End of what is in the file with the first `run` spans; in `direct`, of what was sent on its way there.
+    fn committed_by(&self, run: usize) -> u64 {
+        let last = self.pending.get(run.saturating_sub(1)).filter(|_| self.spool.is_some());
+        last.map_or(self.behind.from, |span| span.passed())
+    }
+
+    /// Writes whole pages of the window that is being filled, up to byte `recorded`: a power cut shall not cost a
+    /// window's fill.
+    pub(super) fn write_ahead(&mut self, recorded: u64, room: &mut MmapMut) -> io::Result<()> {
+        let Some(spool) = self.spool.as_ref().filter(|_| self.pending.is_empty() && self.end.is_none()) else {
+            return Ok(());
+        };
+        let page = limits::PAGE_BYTES as u64;
+        let end = recorded / page * page;
+        let mut at = self.ahead.max(self.collected);
+        while at < end {
+            let bytes = &mut room[..(end - at).min(limits::WRITE_AHEAD_BYTES as u64) as usize];
+            spool.file.read_exact_at(bytes, at)?;
+            self.file.write_run(at - self.shift, &[bytes])?;
+            at += bytes.len() as u64;
+            self.file.note_written(at - self.shift);
+            self.ahead = at;
+        }
+        Ok(())
+    }
+
+    /// Makes durable what is in the file, and gives the memory of it back.
+    pub(super) fn sync(&mut self, held: &Held) -> io::Result<()> {
+        if self.file.is_unsynced() {
+            if let Err(error) = self.file.sync() {
+                self.damaged |= self.spool.is_none();
+                self.write_again();
+                return Err(error);
+            }
+            if let Some(belief) = &self.belief {
+                belief.durable(self.file.durable() + self.shift);
+            }
+        }
+        if let Some(twin) = &self.twin {
+            let end = self.written.back().map_or(0, |span| span.end());
+            twin.durable(self.copy, end.max(self.ahead.min(self.file.durable() + self.shift)));
+        }
+        while let Some(span) = self.written.pop_front() {
+            self.settle(span, held);
+        }
+        Ok(())
+    }
+
+    /// What is not known to be durable waits once more, and what of it was written of a window that is out counts no more.
+    fn write_again(&mut self) {
+        while let Some(span) = self.written.pop_back() {
+            self.pending.push_front(span);
+        }
+        self.ahead = limits::DATA_OFFSET;
+    }
+
+    /// This copy has a span.
+    fn settle(&mut self, span: Arc<CapturedSpan>, held: &Held) {
+        if !span.is_wanted(self.copy) {
+            return;
+        }
+        if span.release(self.copy) {
+            give_back(span, self.spool.as_deref(), &held.disk);
+        } else {
+            self.lent.push_back(span);
+        }
+    }
+
+    /// Forgets lent spans that the other copy has by now; gives up those that it has not while memory is short: it shall
+    /// get them from the file of this one.
+    pub(super) fn relieve(&mut self, held: &Held) {
+        let (Some(twin), other) = (&self.twin, self.copy.other()) else { return };
+        while let Some(span) = self.lent.pop_front_if(|span| !span.is_wanted(other) || held.is_short()) {
+            if span.is_wanted(other) {
+                // In this order: it is a gap before it is not wanted, and not wanted before its memory goes.
+                twin.miss(other, span.offset, span.passed());
+                if span.release(other) {
+                    give_back(span, self.spool.as_deref(), &held.disk);
+                }
+            }
+        }
+    }
+
+    /// Fills a piece of a gap of this copy from the file of the other one. Whether there was any.
+    pub(super) fn heal(&mut self, room: &mut MmapMut) -> io::Result<bool> {
+        let Some(twin) = &self.twin else { return Ok(false) };
+        let Some((start, end)) = twin.gap(self.copy, room.len() as u64) else { return Ok(false) };
+        let (path, at) = twin.place(self.copy.other(), start).ok_or(io::ErrorKind::NotFound)?;
+        let bytes = &mut room[..(end - start).next_multiple_of(limits::PAGE_BYTES as u64) as usize];
+        let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
+        let other = OpenOptions::new().read(true).custom_flags(flags).open(&path)?;
+        let mut done = 0;
+        while done < bytes.len() {
+            match other.read_at(&mut bytes[done..], at + done as u64)? {
+                // The take ends within its last page.
+                0 => break,
+                read => done += read,
+            }
+        }
+        bytes[done..].fill(0);
+        // What lies before the file that this copy goes on in is in the one before, and stays as it is there.
+        if start - limits::DATA_OFFSET >= self.shift {
+            self.file.write_run(start - self.shift, &[bytes])?;
+            self.file.note_written(end - self.shift);
+        }
+        twin.filled(self.copy, end);
+        Ok(true)
+    }
+
+    /// End of what a header may claim, a byte of the file: durable, and nothing before it is missing.
+    pub(super) fn claimable(&self) -> u64 {
+        let gap = self.twin.as_ref().and_then(|twin| twin.first_gap(self.copy));
+        let whole = gap.map_or(u64::MAX, |gap| gap.saturating_sub(self.shift).max(limits::DATA_OFFSET));
+        self.file.durable().min(whole)
+    }
+
+    /// Spans from the head on that can go to the disk in one write.
+    fn run_length(&self) -> usize {
+        let Some(first) = self.pending.front() else { return 0 };
+        let (mut end, mut bytes, mut count) = (first.offset, 0, 0);
+        for span in &self.pending {
+            let fits = span.offset == end
+                && span.touched == first.touched
+                && span.is_wanted(self.copy)
+                && bytes + span.bytes <= limits::COMMIT_RUN_BYTES_MAX;
+            if count > 0 && !fits {
+                break;
+            }
+            end = span.end();
+            bytes += span.bytes;
+            count += 1;
+        }
+        count
+    }
+
+    /// The byte from which on nothing is in the file for certain: a frame and a page begin there.
+    pub(super) fn stuck_at(&self) -> u64 {
+        let first = self.written.front().or(self.pending.front());
+        first.map_or(self.collected, |span| span.offset)
+    }
+
+    /// The frame of the pass that byte `at` of the spool is.
+    pub(super) fn frame_of(&self, at: u64) -> Frames {
+        Frames((at - limits::DATA_OFFSET) / self.file.frame_bytes() as u64)
+    }
+
+    /// Goes on in `file` from where it is stuck. The file before comes back, and the frames that it has.
+    pub(super) fn go_on_in(&mut self, file: TakeFile) -> (TakeFile, Frames) {
+        let at = self.stuck_at();
+        self.write_again();
+        self.ahead = at;
+        if let Some(twin) = &self.twin {
+            twin.continued(self.copy, at, file.path.clone());
+        }
+        let before = self.frame_of(limits::DATA_OFFSET + self.shift);
+        self.shift = at - limits::DATA_OFFSET;
+        (self.trouble, self.stuck_told, self.failures) = (None, None, 0);
+        (std::mem::replace(&mut self.file, file), self.frame_of(at) - before)
+    }
+
+    /// Ends the file of a take that has everything.
+    pub(super) fn end_with(&mut self, end: &TakeEnd) -> io::Result<()> {
+        if !self.pending.is_empty() || !self.written.is_empty() {
+            return Err(io::Error::other("sound is left in the spool"));
+        }
+        if self.missing_bytes() > 0 {
+            return Err(io::Error::other("parts are in the other copy only"));
+        }
+        let before = self.frame_of(limits::DATA_OFFSET + self.shift);
+        let began = end.began + before;
+        self.file.finish(end.frames - before, &TakeEnd { began, ..end.clone() })
+    }
+
+    /// Whether parts of it may be missing although every call since has succeeded.
+    pub(super) fn is_damaged(&self) -> bool {
+        self.damaged
+    }
+
+    /// It is given up. What the session's copy lacks stays in the spool, whatever the mirror does.
+    pub(super) fn abandon(&mut self, disk: &DiskPublished) {
+        for span in self.pending.drain(..).chain(self.written.drain(..)) {
+            match self.copy {
+                Copy::Session => account(&span, disk),
+                Copy::Mirror if span.release(Copy::Mirror) => give_back(span, self.spool.as_deref(), disk),
+                Copy::Mirror => {}
+            }
+        }
+    }
+}
+
+impl Behind {
+    /// Starts to write what lies far enough behind the newest of `run` spans.
+    fn start_writing(&mut self, file: &File, spans: &VecDeque<Arc<CapturedSpan>>, run: usize) {
+        let Some(newest) = spans.get(run.saturating_sub(1)) else { return };
+        let end = newest.end().saturating_sub(WRITE_BEHIND_BYTES);
+        if self.from < end {
+            // A failure is reported by the sync at the take's end.
+            write_behind(file, self.from, end - self.from).ok();
+            self.from = end;
+        }
+    }
+}
+
+/// Nobody wants a span any more: its memory goes.
+fn give_back(span: Arc<CapturedSpan>, spool: Option<&SpoolFile>, disk: &DiskPublished) {
+    let (offset, bytes) = (span.offset, span.bytes);
+    account(&span, disk);
+    drop(span);
+    if let Some(spool) = spool {
+        // Holes are memory given back; a failure costs memory until the take ends.
+        spool::punch(&spool.file, offset, bytes).ok();
+    }
+}
+
+fn account(span: &CapturedSpan, disk: &DiskPublished) {
+    disk.spans_mapped.fetch_sub(u64::from(span.memory().is_some()), Relaxed);
+    disk.spool_bytes.fetch_sub(span.bytes as u64, Relaxed);
+    disk.backlog_bytes.fetch_sub(span.bytes as u64, Relaxed);
+}
+
+/// Maps spans whose mapping had to be given up, in their order.
+fn map_again(spans: &VecDeque<Arc<CapturedSpan>>, run: usize, spool: &File) -> io::Result<Vec<Mapping>> {
+    let unmapped = spans.iter().take(run).filter(|span| span.memory().is_none());
+    unmapped.map(|span| Mapping::writable(spool, span.offset, span.bytes)).collect()
+}

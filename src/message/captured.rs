@@ -1,0 +1,82 @@
+//! Captured sound on its way to the disk: one span of a take, wanted by each of its copies. Thread: butler makes it, the
+//! committers share it; the last one to be done with it gives its memory back.
+
+use super::disk::Copy;
+use crate::window::map::Mapping;
+use std::sync::atomic::{AtomicU8, Ordering::AcqRel, Ordering::Acquire};
+
+/// See the module. Whole pages; byte n of the spool is byte n of the take.
+#[derive(Debug)]
+pub struct CapturedSpan {
+    /// Byte of the spool file where it begins.
+    pub offset: u64,
+    /// Its bytes.
+    pub bytes: usize,
+    /// Bytes of it that the record position has passed.
+    pub passed_bytes: usize,
+    /// Whether anything was written; if not, it is silence that the file has already.
+    pub touched: bool,
+    /// The memory, unless so much waits that it had to be given up: then it is mapped again.
+    map: Option<Mapping>,
+    wanted: AtomicU8,
+}
+
+impl CapturedSpan {
+    /// A span that every one of `copies` is to write.
+    pub fn new(offset: u64, bytes: usize, passed_bytes: usize, touched: bool, copies: &[Copy]) -> CapturedSpan {
+        let wanted = copies.iter().fold(0, |wanted, copy| wanted | bit(*copy));
+        CapturedSpan { offset, bytes, passed_bytes, touched, map: None, wanted: wanted.into() }
+    }
+
+    /// The same, with its mapping kept.
+    pub fn mapped(mut self, map: Option<Mapping>) -> CapturedSpan {
+        debug_assert!(map.as_ref().is_none_or(|map| map.len() == self.bytes));
+        self.map = map;
+        self
+    }
+
+    /// The byte after its last one.
+    pub fn end(&self) -> u64 {
+        self.offset + self.bytes as u64
+    }
+
+    /// The byte after the last one that the record position has passed.
+    pub fn passed(&self) -> u64 {
+        self.offset + self.passed_bytes as u64
+    }
+
+    /// Its memory, if its mapping was kept.
+    pub fn memory(&self) -> Option<&[u8]> {
+        self.map.as_ref().map(Mapping::bytes)
+    }
+
+    /// `copy` does not need it any more, because it has it, or because it shall get it from the other copy. Said before
+    /// its memory is given back. True: nobody else needs it either, and that can be done now.
+    pub fn release(&self, copy: Copy) -> bool {
+        self.wanted.fetch_and(!bit(copy), AcqRel) == bit(copy)
+    }
+
+    /// Whether `copy` still has to write it. To be asked *after* it was written, too: if not, its memory may have been
+    /// given back meanwhile, and what was written is worth nothing.
+    pub fn is_wanted(&self, copy: Copy) -> bool {
+        self.wanted.load(Acquire) & bit(copy) != 0
+    }
+}
+
+fn bit(copy: Copy) -> u8 {
+    1 << copy.index()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_copy_to_be_done_gives_the_memory_back_and_only_once() {
+        let both = CapturedSpan::new(4096, 4096, 4096, true, &[Copy::Session, Copy::Mirror]);
+        assert!(!both.release(Copy::Session) && !both.is_wanted(Copy::Session) && both.is_wanted(Copy::Mirror));
+        assert!(!both.release(Copy::Session), "it was not the last one then, and is not now");
+        assert!(both.release(Copy::Mirror) && !both.release(Copy::Mirror));
+        assert!(CapturedSpan::new(4096, 4096, 0, false, &[Copy::Session]).release(Copy::Session));
+    }
+}

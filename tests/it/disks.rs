@@ -1,0 +1,454 @@
+//! Disks that are full, stand still or fail under 24 tracks: every take stays valid, nothing is lost while there is memory,
+//! takes go on elsewhere without a gap, and a mirror does not mind. Thread: test.
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+
+use crate::record::{record_through, setup};
+use crate::recovery::await_frames;
+use crate::util::{DEEP, Image, PATIENCE, Run, check, faultless, place, read_wav, record, run, start, stress_script};
+use faultless::control::{Control, Severity};
+use faultless::device::signal::ramp;
+use faultless::format::TakeFormat;
+use faultless::session::TakeState;
+use faultless::session::session_file::open_read_only;
+use serde_json::Value;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+const MIB: u64 = 1 << 20;
+
+/// Fills a disk up to `left` bytes. Removing the file makes room again.
+fn fill(disk: &Path, left: u64) -> PathBuf {
+    let filler = disk.join("filler");
+    let file = File::create(&filler).unwrap();
+    let free = || {
+        let stat = nix::sys::statvfs::statvfs(disk).unwrap();
+        // Root gets the blocks that are kept for root, too.
+        stat.blocks_free() * stat.fragment_size()
+    };
+    let (mut at, mut piece) = (0, 64 * MIB);
+    while MIB / 4 < piece {
+        let wanted = free().saturating_sub(left).min(piece) as i64;
+        let flags = nix::fcntl::FallocateFlags::empty();
+        match nix::fcntl::fallocate(&file, flags, at, wanted.max(1)) {
+            Ok(()) if wanted > 1 => at += wanted,
+            _ => piece /= 2,
+        }
+    }
+    file.sync_all().unwrap();
+    filler
+}
+
+/// A number below `below`, another one each time.
+fn any(below: u64) -> u64 {
+    uuid::Uuid::new_v4().as_u128() as u64 % below
+}
+
+/// Every take of a session opens, and is the ramp up to where its header says that it goes. Returns the shortest.
+#[track_caller]
+fn valid(folder: &Path) -> u64 {
+    let session = open_read_only(folder).unwrap();
+    let mut shortest = u64::MAX;
+    for take in session.takes() {
+        let (_, samples) = read_wav(&folder.join(take.path()));
+        let input = u64::from(take.inputs[0]);
+        let step = input * faultless::device::signal::RAMP_CHANNEL_STEP;
+        let first = samples.first().map_or(0, |first| ((i64::from(*first) + (1 << 23)) as u64).wrapping_sub(step));
+        let wrong = samples.iter().zip(first..).position(|(sample, frame)| *sample != ramp(frame, input));
+        assert_eq!(wrong, None, "{}: {} frames", take.path(), samples.len());
+        shortest = shortest.min(samples.len() as u64);
+    }
+    shortest
+}
+
+#[track_caller]
+fn whole(folder: &Path, takes: usize, frames: u64) {
+    let found = check(folder)[0];
+    assert_eq!((found.takes, found.frames, found.lost), (takes, frames, 0), "{}", folder.display());
+}
+
+/// The audio thread did not notice.
+#[track_caller]
+fn untroubled(run: &Run) -> Value {
+    let found = run.json();
+    let thread = &found["audio_thread"];
+    for count in ["minor_faults", "major_faults", "voluntary_switches"] {
+        assert_eq!(thread[count], 0, "{count}: {found}\n{}", run.err);
+    }
+    assert_eq!((&found["frames_lost"], &found["xruns"]), (&0.into(), &0.into()), "{}", run.err);
+    found
+}
+
+fn recording(folder: &Path, seconds: u64, arguments: &str) -> Command {
+    record(folder, &format!("--device virtual --inputs 24 --seconds {seconds} {DEEP} {arguments}"))
+}
+
+#[test]
+fn root_full_disks_of_20_sizes_leave_valid_takes_and_lose_nothing() {
+    for fs in ["ext4", "xfs", "btrfs"] {
+        let image = Image::up(fs, "400M");
+        let (mut rounds, mut left) = (if fs == "btrfs" { 4 } else { 8 }, 6 * MIB);
+        while rounds > 0 {
+            let folder = image.path().join("session");
+            let filler = fill(image.path(), left + any(8 * MIB));
+            let run = run(recording(&folder, 6, ""));
+            if open_read_only(&folder).map_or(0, |session| session.takes().len()) == 0 {
+                // So full that it is refused before anything is recorded.
+                assert!(run.code == Some(1) && run.err.contains("space") || run.err.contains("full"), "{}", run.err);
+                left += 4 * MIB;
+                assert!(left < 200 * MIB, "{fs}: {}", run.err);
+            } else {
+                rounds -= 1;
+                assert_eq!(run.code, Some(1), "{fs}: it did not fit\n{}{}", run.out, run.err);
+                assert!(run.err.contains("the disk is full"), "{fs}: {}", run.err);
+                assert!(run.err.contains("has room for"), "{fs}: it was not told before\n{}", run.err);
+                untroubled(&run);
+                valid(&folder);
+            }
+            // What did not fit waits in memory.
+            fs::remove_file(filler).unwrap();
+            if run.code == Some(1) && open_read_only(&folder).is_ok_and(|session| !session.takes().is_empty()) {
+                crate::util::run(faultless("recover", &folder, "")).done();
+                whole(&folder, 24, 288_000);
+            }
+            fs::remove_dir_all(folder).ok();
+        }
+    }
+}
+
+#[test]
+fn root_room_that_is_made_in_time_is_used_and_nothing_is_missing() {
+    let image = Image::up("ext4", "400M");
+    let folder = image.path().join("session");
+    let filler = fill(image.path(), 8 * MIB);
+    let program = start(recording(&folder, 9, ""));
+    std::thread::sleep(Duration::from_millis(6500));
+    fs::remove_file(filler).unwrap();
+    let run = program.wait(PATIENCE).done();
+    untroubled(&run);
+    assert!(run.err.contains("the disk takes sound again"), "{}", run.err);
+    whole(&folder, 24, 432_000);
+    assert_eq!(open_read_only(&folder).unwrap().takes().len(), 24, "in one file each");
+}
+
+/// How a disk comes to refuse sound in mid-take.
+type Refusal = fn(&Image);
+
+/// It was nearly full before.
+fn full(_: &Image) {}
+
+/// The kernel finds the file system broken, and writes no more of it.
+fn broken(image: &Image) {
+    let source = Command::new("findmnt").args(["-no", "SOURCE"]).arg(image.path()).output().unwrap().stdout;
+    let device = PathBuf::from(String::from_utf8(source).unwrap().trim());
+    let trigger = Path::new("/sys/fs/ext4").join(device.file_name().unwrap()).join("trigger_fs_error");
+    image.remount("errors=remount-ro");
+    fs::write(trigger, "1").unwrap();
+}
+
+fn over_quota(image: &Image) {
+    for arguments in [vec!["quota", "enable"], vec!["quota", "rescan", "-w"], vec!["qgroup", "limit", "30M"]] {
+        let done = Command::new("btrfs").args(&arguments).arg(image.path()).output().unwrap();
+        assert!(done.status.success(), "{arguments:?} {done:?}");
+    }
+}
+
+fn over_quota_no_more(image: &Image) {
+    assert!(Command::new("btrfs").args(["quota", "disable"]).arg(image.path()).status().unwrap().success());
+}
+
+/// A disk refuses sound: the takes go on in another folder without a gap, and are played as if nothing had been.
+fn goes_on_elsewhere(fs: &str, refusal: Refusal, words: &str) {
+    let (image, place) = (Image::up(fs, "400M"), place());
+    let folder = image.path().join("session");
+    let other = place.path().join("other disk");
+    let filler = (refusal as *const () == full as *const ()).then(|| fill(image.path(), 9 * MIB));
+    let mut command = recording(&folder, 9, "--overflow");
+    command.arg(&other);
+    let mut program = start(command);
+    await_frames(&folder, &mut program, 48_000);
+    refusal(&image);
+    let run = program.wait(PATIENCE);
+    untroubled(&run);
+    assert!(run.err.contains(words), "{fs}: {}", run.err);
+    assert!(run.err.contains("takes go on here, without a gap"), "{fs}: {}", run.err);
+    // The disk that takes nothing may not take the session's last word either: its copy has it.
+    let copy = other.join("session");
+    let session = open_read_only(&copy).unwrap();
+    assert_eq!(session.takes().len(), 48, "{fs}: two files each\n{}", run.err);
+    let mut frames = 0;
+    for take in session.takes() {
+        // What is on a broken disk may have to be ended by the next start.
+        assert!(take.state == TakeState::Complete || take.offset.0 == 0, "{}: {}", take.path(), run.err);
+        frames += take.frames.0;
+    }
+    assert_eq!(frames, 24 * 432_000);
+    let after = valid(&copy);
+    assert!(after > 0, "{fs}");
+    if fs != "ext4" || refusal as *const () == full as *const () {
+        whole(&copy, 24, 432_000);
+        // The session's own file may be late by as much as did not fit.
+        match filler {
+            Some(filler) => fs::remove_file(filler).unwrap(),
+            None => over_quota_no_more(&image),
+        }
+        crate::util::run(faultless("recover", &folder, "")).done();
+        whole(&folder, 24, 432_000);
+        let played = crate::util::run(faultless("play", &folder, "--device virtual:free --json")).done().json();
+        assert_eq!((&played["frames"], &played["dropouts"]), (&432_000.into(), &0.into()));
+    }
+}
+
+#[test]
+fn root_takes_go_on_elsewhere_when_the_disk_is_full() {
+    goes_on_elsewhere("ext4", full, "the disk is full");
+    goes_on_elsewhere("xfs", full, "the disk is full");
+}
+
+#[test]
+fn root_takes_go_on_elsewhere_when_the_file_system_is_read_only_all_at_once() {
+    goes_on_elsewhere("ext4", broken, "read-only");
+}
+
+#[test]
+fn root_takes_go_on_elsewhere_when_the_quota_is_used_up() {
+    goes_on_elsewhere("btrfs", over_quota, "the quota is used up");
+}
+
+#[test]
+fn root_a_folder_that_is_named_while_the_disk_is_full_is_used() {
+    let (image, place) = (Image::up("ext4", "400M"), place());
+    let folder = image.path().join("session");
+    let mut control = Control::open(setup(&folder, "", 4, 48_000, TakeFormat::S24)).unwrap();
+    control.arm_inputs(4).unwrap();
+    fill(image.path(), 11 * MIB);
+    let mut named = false;
+    let other = place.path().to_owned();
+    let (mut told, rest) = {
+        control.record(faultless::time::Frames(12 * 48_000)).unwrap();
+        let mut told = Vec::new();
+        while control.is_recording() {
+            control.poll();
+            told.extend(std::iter::from_fn(|| control.take_notice()));
+            if control.trouble().is_some() && !named {
+                named = true;
+                control.set_overflow(Some(&other));
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        (told, control.close().1)
+    };
+    told.extend(rest);
+    assert!(named, "{told:?}");
+    assert!(told.iter().all(|notice| notice.severity != Severity::Loss), "{told:?}");
+    whole(&folder, 4, 12 * 48_000);
+    assert_eq!(open_read_only(&folder).unwrap().takes().len(), 8);
+}
+
+#[test]
+fn root_a_recording_that_is_killed_after_it_went_on_elsewhere_is_whole() {
+    let (image, place) = (Image::up("ext4", "400M"), place());
+    let folder = image.path().join("session");
+    let other = place.path().join("other");
+    fill(image.path(), 6 * MIB);
+    let mut command = recording(&folder, 600, "--overflow");
+    command.arg(&other);
+    let mut program = start(command);
+    await_frames(&folder, &mut program, 48_000);
+    let is_elsewhere = || {
+        let files = fs::read_dir(other.join("session/audio")).into_iter().flatten().flatten();
+        files.filter(|file| file.metadata().is_ok_and(|found| found.len() > 300_000)).count() == 24
+    };
+    while !is_elsewhere() {
+        assert!(program.is_running());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    std::thread::sleep(Duration::from_millis(any(1500)));
+    program.signal("KILL");
+    program.wait(PATIENCE);
+    run(faultless("recover", &folder, "")).done();
+    let found = check(&folder)[0];
+    assert_eq!((found.takes, found.lost), (24, 0));
+    let again = run(faultless("recover", &folder, "")).done();
+    assert!(again.out.contains("nothing was cut off"), "{}", again.out);
+}
+
+/// Two disks, a session on the first and its mirror on the second.
+struct Mirrored {
+    own: Image,
+    other: Image,
+}
+
+impl Mirrored {
+    fn up() -> Mirrored {
+        Mirrored { own: Image::up("ext4", "400M"), other: Image::up("xfs", "400M") }
+    }
+
+    fn session(&self) -> PathBuf {
+        self.own.path().join("session")
+    }
+
+    fn mirror(&self) -> PathBuf {
+        self.other.path().join("session")
+    }
+
+    fn recording(&self, seconds: u64, arguments: &str) -> Command {
+        let mut command = recording(&self.session(), seconds, arguments);
+        command.arg("--mirror").arg(self.other.path());
+        command
+    }
+}
+
+/// Stops every write to a disk for so many seconds, from 1 s on.
+fn freeze(image: &Image, seconds: u32) -> Command {
+    let mut command = Command::new(stress_script("freeze.sh"));
+    command.arg(image.path()).args(["1", &seconds.to_string()]);
+    command
+}
+
+#[test]
+fn root_a_mirror_is_a_whole_session_on_its_own_disk() {
+    let disks = Mirrored::up();
+    let run = run(disks.recording(3, "")).done();
+    let found = untroubled(&run);
+    assert_eq!((&found["mirror"]["whole"], &found["mirror"]["takes_whole"]), (&true.into(), &24.into()));
+    whole(&disks.session(), 24, 144_000);
+    whole(&disks.mirror(), 24, 144_000);
+    let played = crate::util::run(faultless("play", &disks.mirror(), "--device virtual:free --json")).done().json();
+    assert_eq!((&played["frames"], &played["dropouts"]), (&144_000.into(), &0.into()));
+}
+
+#[test]
+fn root_a_mirror_whose_disk_is_full_does_no_harm_and_is_named() {
+    let disks = Mirrored::up();
+    fill(disks.other.path(), 6 * MIB);
+    let run = run(disks.recording(5, ""));
+    assert_eq!(run.code, Some(1), "{}", run.err);
+    let found = untroubled(&run);
+    assert_eq!(found["mirror"]["whole"], false);
+    assert!(run.err.contains("mirror: not whole") && run.err.contains("the session's own takes are"), "{}", run.err);
+    whole(&disks.session(), 24, 240_000);
+    valid(&disks.mirror());
+}
+
+#[test]
+fn root_a_session_whose_disk_is_full_has_a_whole_mirror() {
+    let disks = Mirrored::up();
+    let filler = fill(disks.own.path(), 6 * MIB);
+    let run = run(disks.recording(7, ""));
+    assert_eq!(run.code, Some(1), "{}", run.err);
+    assert_eq!(untroubled(&run)["mirror"]["whole"], true, "{}", run.err);
+    valid(&disks.session());
+    let session = open_read_only(&disks.mirror()).unwrap();
+    for take in session.takes() {
+        assert_eq!(read_wav(&disks.mirror().join(take.path())).1.len(), 7 * 48_000);
+    }
+    fs::remove_file(filler).unwrap();
+    crate::util::run(faultless("recover", &disks.session(), "")).done();
+    whole(&disks.session(), 24, 7 * 48_000);
+}
+
+#[test]
+fn root_freeze_of_a_mirror_longer_than_memory_lasts_is_made_good_from_the_other_disk() {
+    let disks = Mirrored::up();
+    // 24 tracks need some 10 MiB of it for their windows, and fill as much again in 3 s.
+    let program = start(disks.recording(14, "--spool-limit 32"));
+    let frozen = start(freeze(&disks.other, 9));
+    let run = program.wait(PATIENCE).done();
+    frozen.wait(PATIENCE).done();
+    assert_eq!(untroubled(&run)["mirror"]["whole"], true, "{}", run.err);
+    whole(&disks.session(), 24, 14 * 48_000);
+    whole(&disks.mirror(), 24, 14 * 48_000);
+}
+
+#[test]
+fn root_freeze_of_the_sessions_disk_longer_than_memory_lasts_is_made_good_from_the_mirror() {
+    let disks = Mirrored::up();
+    let program = start(disks.recording(14, "--spool-limit 32"));
+    let frozen = start(freeze(&disks.own, 9));
+    let run = program.wait(PATIENCE).done();
+    frozen.wait(PATIENCE).done();
+    assert_eq!(untroubled(&run)["mirror"]["whole"], true, "{}", run.err);
+    whole(&disks.session(), 24, 14 * 48_000);
+    whole(&disks.mirror(), 24, 14 * 48_000);
+}
+
+#[test]
+fn root_freeze_and_a_kill_leave_session_and_mirror_whole() {
+    let disks = Mirrored::up();
+    let mut program = start(disks.recording(600, "--spool-limit 32"));
+    await_frames(&disks.session(), &mut program, 48_000);
+    let frozen = start(freeze(&disks.own, 9));
+    std::thread::sleep(Duration::from_millis(8000));
+    program.signal("KILL");
+    frozen.wait(PATIENCE).done();
+    program.wait(PATIENCE);
+    run(faultless("recover", &disks.session(), "")).done();
+    let found = check(&disks.session())[0];
+    assert_eq!((found.takes, found.lost), (24, 0));
+    assert!(found.frames > 7 * 48_000, "{found:?}");
+    whole(&disks.mirror(), 24, found.frames);
+}
+
+#[test]
+fn root_freeze_of_30_seconds_costs_24_tracks_nothing() {
+    let image = Image::up("ext4", "1G");
+    let folder = image.path().join("session");
+    let program = start(recording(&folder, 36, ""));
+    let frozen = start(freeze(&image, 30));
+    let run = program.wait(Duration::from_secs(180)).done();
+    frozen.wait(PATIENCE).done();
+    untroubled(&run);
+    whole(&folder, 24, 36 * 48_000);
+}
+
+#[test]
+fn a_mirror_or_another_folder_that_cannot_be_had_is_refused_before_anything_is_recorded() {
+    let place = place();
+    let folder = place.path().join("session");
+    File::create(place.path().join("file")).unwrap();
+    for option in ["--mirror", "--overflow"] {
+        let mut command = record(&folder, "--device virtual:free --inputs 1 --seconds 1");
+        command.arg(option).arg(place.path().join("file/dir"));
+        let run = run(command);
+        assert_eq!(run.code, Some(1), "{}", run.err);
+        assert!(run.err.contains(option) && run.err.contains("file/dir"), "{}", run.err);
+        assert!(open_read_only(&folder).unwrap().takes().is_empty());
+    }
+}
+
+#[test]
+fn a_mirror_in_the_same_place_as_another_sessions_gets_a_folder_of_its_own() {
+    let place = place();
+    let mirrors = place.path().join("mirrors");
+    for parent in ["a", "b"] {
+        let folder = place.path().join(parent).join("session");
+        let mut command = record(&folder, "--device virtual:free --inputs 2 --seconds 1");
+        command.arg("--mirror").arg(&mirrors);
+        let found = run(command).done().json();
+        assert_eq!(found["mirror"]["whole"], true);
+        whole(Path::new(found["mirror"]["folder"].as_str().unwrap()), 2, 48_000);
+    }
+    assert_eq!(fs::read_dir(&mirrors).unwrap().count(), 2);
+}
+
+#[test]
+fn a_pass_with_a_mirror_is_followed_by_one_without() {
+    let place = place();
+    let folder = place.path().join("session");
+    let mut control = Control::open(setup(&folder, "free", 2, 48_000, TakeFormat::S24)).unwrap();
+    control.arm_inputs(2).unwrap();
+    control.set_mirror(Some(&place.path().join("mirror")));
+    while !control.elsewhere_is_known() {
+        control.poll();
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let told = record_through(control, 48_000, |_| {});
+    assert!(told.iter().any(|notice| notice.text.contains("mirror: whole, 2 takes")), "{told:?}");
+    let mut control = Control::open(setup(&folder, "free", 2, 48_000, TakeFormat::S24)).unwrap();
+    control.arm_inputs(2).unwrap();
+    let told = record_through(control, 48_000, |_| {});
+    assert!(!told.iter().any(|notice| notice.text.contains("mirror")), "{told:?}");
+    assert_eq!(check(&folder).len(), 2);
+}
