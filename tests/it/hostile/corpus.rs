@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use targets::{TARGETS, Target};
 
-/// How long mutations of one target's corpus are tried.
+/// How long mutations of one target's corpus are tried; `FAULTLESS_FUZZ_SECONDS` names another time.
 const BUDGET: Duration = Duration::from_millis(1_500);
 
 /// How long one input may take: a thousand times what the slowest does.
@@ -127,8 +127,10 @@ fn tried(name: &str) {
     for (path, bytes) in &files {
         one(name, *target, &path.display().to_string(), bytes);
     }
-    let (from, mut dice, mut count) = (Instant::now(), Dice(1), 0_u64);
-    while from.elapsed() < BUDGET {
+    let asked = std::env::var("FAULTLESS_FUZZ_SECONDS").ok().and_then(|seconds| seconds.parse().ok());
+    let budget = asked.map_or(BUDGET, Duration::from_secs);
+    let (from, mut dice, mut count) = (Instant::now(), Dice(asked.unwrap_or(1)), 0_u64);
+    while from.elapsed() < budget {
         let (_, seed) = &files[dice.below(files.len())];
         let (_, other) = &files[dice.below(files.len())];
         let mut bytes = seed.clone();
@@ -139,7 +141,7 @@ fn tried(name: &str) {
         count += 1;
     }
     eprintln!("{name}: {} files, {count} mutations", files.len());
-    assert!(100 < count, "{name}: {count} in {BUDGET:?}");
+    assert!(100 < count, "{name}: {count} in {budget:?}");
 }
 
 #[test]
