@@ -1,7 +1,7 @@
 //! `faultless export`, `devices`, `doctor` and `bench`: what needs no running engine. Thread: control.
 
 use super::args::{BenchArgs, BenchMode, DevicesArgs, DoctorArgs, ExportArgs, ResidencyArgs};
-use super::{Failure, end_flag, print, say};
+use super::{Failure, end_flag, plain, print, say};
 use crate::bench;
 use crate::butler::spool;
 use crate::device::alsa::{Listed, Listing, cards, list};
@@ -31,7 +31,7 @@ pub fn export(args: &ExportArgs) -> Result<(), Failure> {
     };
     let plan = plan(&session, &options)?;
     for note in &plan.notes {
-        say(&format!("note: {note}"));
+        say(&format!("note: {}", plain(note)));
     }
     let live = !args.json && std::io::stderr().is_terminal();
     let files = write_files(&plan.jobs, &mut |progress| show(live, &progress), &ended)?;

@@ -34,7 +34,7 @@ pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) if error.use_stderr() => {
-            say(&format!("faultless: {}", one_line(&error.to_string())));
+            say(&format!("faultless: {}", plain(&one_line(&error.to_string()))));
             return ExitCode::from(ARGUMENTS_UNREADABLE);
         }
         // Help and version: printed where they belong.
@@ -53,7 +53,7 @@ pub fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure(reason)) => {
-            say(&format!("faultless: {reason}"));
+            say(&format!("faultless: {}", plain(&reason)));
             ExitCode::FAILURE
         }
     }
@@ -67,6 +67,11 @@ fn one_line(text: &str) -> String {
     let said: Vec<&str> = text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
     let said = said.join(" ");
     format!("{}; 'faultless --help' tells more", said.strip_prefix("error: ").unwrap_or(&said))
+}
+
+/// A text as one line that does nothing to a terminal: names of files and folders may hold anything.
+pub fn plain(text: &str) -> String {
+    text.replace(char::is_control, "\u{fffd}")
 }
 
 /// A line on standard error. That it cannot be written changes nothing.

@@ -2,7 +2,7 @@
 
 use super::args::RecordArgs;
 use super::status::StatusLine;
-use super::{Failure, choose, end_flag, is_raised, print, say};
+use super::{Failure, choose, end_flag, is_raised, plain, print, say};
 use crate::control::pass::PassReport;
 use crate::control::{Control, Notice, Purpose, Setup, Severity};
 use crate::format::TakeFormat;
@@ -180,7 +180,7 @@ pub fn say_notice(notice: &Notice) {
         Severity::Caution => "caution",
         Severity::Loss => "LOSS",
     };
-    say(&format!("{weight}: {}", notice.text));
+    say(&format!("{weight}: {}", plain(&notice.text)));
 }
 
 /// What recording will be like, before it begins.

@@ -22,7 +22,7 @@ use crate::message::published::Published;
 use crate::message::{AudioCommand, AudioEvent};
 use crate::recovery;
 use crate::run::{self, RunError, RunSetup, Running};
-use crate::session::session_file::{OpenSession, SessionError, folder_of, is_in_use, open_read_only};
+use crate::session::session_file::{OpenSession, SESSION_FILE, SessionError, folder_of, is_in_use, open_read_only};
 use crate::session::{Session, TrackId};
 use crate::time::{Clock, FramePos, Frames, SampleRate};
 use crate::watch::sample::Sources;
@@ -559,6 +559,10 @@ fn cut_off(folder: &Path, store: Option<&mut OpenSession>, session: &mut Session
 
 fn open_session(setup: &Setup, rate: SampleRate) -> Result<(OpenSession, Session), ControlError> {
     match OpenSession::open(&setup.folder) {
+        // What has a session's file and is none, as one of its folders leads elsewhere, is no place for a new one.
+        Err(refused @ SessionError::NotASession { .. }) if is_there(&folder_of(&setup.folder).join(SESSION_FILE)) => {
+            Err(refused)
+        }
         Err(SessionError::Missing { .. } | SessionError::NotASession { .. }) => {
             let name = setup
                 .folder
@@ -569,6 +573,10 @@ fn open_session(setup: &Setup, rate: SampleRate) -> Result<(OpenSession, Session
         other => other,
     }
     .map_err(ControlError::Session)
+}
+
+fn is_there(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
 }
 
 /// The words for a capture path, for a face.

@@ -3,7 +3,10 @@
 use crate::format::DeviceFormat;
 use crate::limits::CHANNEL_COUNT_MAX;
 use crate::time::SampleRate;
-use std::path::PathBuf;
+use std::fs::OpenOptions;
+use std::io::{BufReader, Read};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
 
 /// What a virtual device hears.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -204,9 +207,20 @@ fn sine() -> Box<[f32]> {
     (0..SINE_STEPS).map(|at| (at as f64 / SINE_STEPS as f64 * std::f64::consts::TAU).sin() as f32).collect()
 }
 
-fn read_file(path: &PathBuf, rate: SampleRate) -> Result<Source, String> {
+fn read_file(path: &Path, rate: SampleRate) -> Result<Source, String> {
     let told = |reason: &dyn std::fmt::Display| format!("{}: {reason}", path.display());
-    let mut reader = hound::WavReader::open(path).map_err(|error| told(&error))?;
+    // A pipe that nobody writes to would otherwise hold the program up.
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path).map_err(|error| told(&error))?;
+    if !file.metadata().is_ok_and(|found| found.is_file()) {
+        return Err(told(&"not a regular file"));
+    }
+    read_wav(BufReader::new(file), rate).map_err(|reason| told(&reason))
+}
+
+/// The sound of a WAV file. Says in words what is wrong with it.
+pub fn read_wav(wav: impl Read, rate: SampleRate) -> Result<Source, String> {
+    let told = |reason: &dyn std::fmt::Display| reason.to_string();
+    let mut reader = hound::WavReader::new(wav).map_err(|error| told(&error))?;
     let spec = reader.spec();
     let channels = usize::from(spec.channels);
     if spec.sample_rate != rate.0 {

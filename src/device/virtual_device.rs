@@ -30,6 +30,9 @@ const BUFFER_PER_SECOND: usize = 3;
 /// The loopback is no longer than this many frames.
 const LOOP_FRAMES_MAX: usize = 1 << 16;
 
+/// The largest number in an order: 265 days of frames at 48 kHz. Sums of thousands of them stay within 64 bits.
+const ORDER_MAX: u64 = 1 << 40;
+
 /// What was ordered, from the device's name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Script {
@@ -46,7 +49,11 @@ impl Script {
         let mut script = Script::default();
         for option in options.split(',').filter(|option| !option.is_empty()) {
             let (key, value) = option.split_once('=').unwrap_or((option, ""));
-            let number = |text: &str| text.parse::<u64>().map_err(|_| format!("{option}: '{text}' is not a number"));
+            let number = |text: &str| match text.parse::<u64>() {
+                Ok(number) if number <= ORDER_MAX => Ok(number),
+                Ok(_) => Err(format!("{option}: '{text}' is more than {ORDER_MAX}")),
+                Err(_) => Err(format!("{option}: '{text}' is not a number")),
+            };
             let pair = || {
                 let (a, b) = value
                     .split_once('+')
@@ -413,5 +420,7 @@ mod tests {
             |options: &str| VirtualDevice::open(&spec(options, 1, Signal::Ramp), options).err().unwrap().to_string();
         assert_eq!(told("xrun=5"), "virtual:xrun=5: xrun=5: two numbers are meant, as in xrun=48000+512");
         assert!(told("fast").contains("unknown option 'fast'"));
+        // Frames of the clock are added up.
+        assert!(told("xrun=0+18446744073709551615").contains("is more than"));
     }
 }

@@ -69,6 +69,15 @@ pub enum ExportError {
         /// The file.
         path: PathBuf,
     },
+    /// The disk cannot hold what would be written.
+    NoRoom {
+        /// Where the files were to go.
+        path: PathBuf,
+        /// Bytes of all of them.
+        needed: u64,
+        /// Bytes that are free.
+        free: u64,
+    },
     /// The system refused.
     Io {
         /// The file or folder.
@@ -131,6 +140,13 @@ impl fmt::Display for ExportError {
             ExportError::Exists { path } => {
                 write!(f, "{}: the file exists and is kept; choose another folder, or --force", path.display())
             }
+            ExportError::NoRoom { path, needed, free } => write!(
+                f,
+                "{}: {} MB would be written and {} MB are free; make room, or choose a shorter range",
+                path.display(),
+                needed / 1_000_000,
+                free / 1_000_000
+            ),
             ExportError::Io { path, doing, error } => {
                 write!(f, "{}: cannot {doing}: {error}; choose a folder that can be written", path.display())
             }

@@ -7,12 +7,12 @@ use crate::format::TakeFormat;
 use crate::heard::mix_of;
 use crate::message::Levels;
 use crate::session::file_name::{FILE_NAME_BYTES_MAX, file_stem};
-use crate::session::{Monitor, POSITION_MAX, Session, Take, TakeId, TakeState, Track};
+use crate::session::{Monitor, POSITION_MAX, Session, Take, TakeId, TakeState, Track, TrackId};
 use crate::time::{FramePos, Frames, SampleRate};
 use crate::wav::bext::{Bext, coding_history_line};
 use crate::wav::header::Header;
 use crate::wav::write::Existing;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -174,10 +174,16 @@ fn numbers(session: &Session, options: &ExportOptions) -> Result<BTreeSet<usize>
 /// Takes that are not finished and not on the timeline: their sound would be missed.
 fn unplaced(session: &Session, numbers: &BTreeSet<usize>) -> Vec<String> {
     let mut notes = Vec::new();
+    // Once over the takes and once over the regions, however many there are of either.
+    let mut open: HashMap<TrackId, Vec<&Take>> = HashMap::new();
+    for take in session.takes().iter().filter(|take| take.state == TakeState::Recording && !take.trashed) {
+        open.entry(take.track).or_default().push(take);
+    }
     for &number in numbers {
         let track = &session.tracks()[number - 1];
-        let open = session.takes_of(track.id()).filter(|take| take.state == TakeState::Recording);
-        for take in open.filter(|take| track.regions().iter().all(|region| region.take != take.id)) {
+        let Some(open) = open.get(&track.id()) else { continue };
+        let placed: HashSet<TakeId> = track.regions().iter().map(|region| region.take).collect();
+        for take in open.iter().filter(|take| !placed.contains(&take.id)) {
             let title = title(number, track);
             notes.push(format!("{title}: {} is not finished and not on the timeline, left out", take.path()));
         }

@@ -6,6 +6,7 @@ use super::sink::{Sink, Watch};
 use super::source;
 use super::{Exported, Progress, mixdown, stem};
 use crate::wav::write::Existing;
+use nix::sys::statvfs::statvfs;
 use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -29,6 +30,7 @@ pub fn run(
     for job in jobs {
         made.folder(folder_of(&job.file))?;
         own_folder_check(job)?;
+        room_check(jobs, job)?;
         if job.existing == Existing::Keep && job.file.symlink_metadata().is_ok() {
             return Err(ExportError::Exists { path: job.file.clone() });
         }
@@ -136,6 +138,22 @@ fn own_folder_check(job: &Job) -> Result<(), ExportError> {
         return Err(ExportError::OwnFolder { path: to.to_owned() });
     }
     Ok(())
+}
+
+/// Refuses what the disk of a job cannot hold, before it is filled: a session may place a second of sound at the end of a
+/// thousand years.
+fn room_check(jobs: &[Job], job: &Job) -> Result<(), ExportError> {
+    let folder = folder_of(&job.file);
+    let beside = jobs.iter().filter(|other| folder_of(&other.file) == folder);
+    let needed = beside.map(Job::sound_bytes).fold(0, u64::saturating_add);
+    match statvfs(folder) {
+        // One that does not know says nought of everything.
+        Ok(stat) if stat.blocks() > 0 => {
+            let free = stat.blocks_available().saturating_mul(stat.fragment_size());
+            if needed <= free { Ok(()) } else { Err(ExportError::NoRoom { path: folder.to_owned(), needed, free }) }
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Device and inode: what a file is, whatever it is called.

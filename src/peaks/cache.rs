@@ -17,16 +17,19 @@ use super::block::{Block, Scale};
 use super::pyramid::{Entry, Pyramid, level_frames};
 use crate::limits::{PEAK_BASE_FRAMES, PEAK_BLOCK_ENTRIES, PEAK_FRAMES_MAX, TAKE_CHANNEL_COUNT_MAX};
 use std::fs::{self, File, Metadata, OpenOptions};
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use uuid::Uuid;
 
 const MAGIC: &[u8; 8] = b"FLTPEAKS";
 const VERSION: u32 = 1;
-const HEADER_BYTES: usize = 64;
+/// Bytes of the header.
+pub const HEADER_BYTES: usize = 64;
 const CHECKSUM_AT: usize = 56;
 const ENTRY_BYTES: u64 = 4;
+/// Bytes of the shortest sample that a WAV has.
+const SAMPLE_BYTES_MIN: u64 = 2;
 
 /// The state of a WAV file that a cache belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +43,11 @@ impl Fingerprint {
     /// Of a file as it is now.
     pub fn of(data: &Metadata) -> Fingerprint {
         Fingerprint { bytes: data.len(), seconds: data.mtime(), nanos: data.mtime_nsec() }
+    }
+
+    /// That of the WAV which the header of a cache names.
+    pub fn told(header: &[u8; HEADER_BYTES]) -> Fingerprint {
+        Fingerprint { bytes: long(header, 32), seconds: long(header, 40) as i64, nanos: long(header, 48) as i64 }
     }
 }
 
@@ -55,6 +63,9 @@ pub fn part_path_of(peaks: &Path, take: Uuid) -> PathBuf {
 
 /// Removes what a program that was killed left unfinished.
 pub fn remove_parts(peaks: &Path) {
+    if !is_folder(peaks) {
+        return;
+    }
     let Ok(entries) = fs::read_dir(peaks) else { return };
     for entry in entries.flatten() {
         let name = entry.file_name();
@@ -94,29 +105,32 @@ impl Shape {
 /// Reads the cache at `path` of a WAV file that looks like `wav`. None: there is none that can be believed. Takes
 /// memory in proportion to the file, whatever it says.
 pub fn open(path: &Path, wav: Fingerprint) -> Option<Pyramid> {
-    let mut file = open_regular(path).ok()?;
+    let file = open_regular(path).ok()?;
     let file_bytes = file.metadata().ok()?.len();
+    read(file, file_bytes, wav)
+}
+
+/// The same from an open file of `file_bytes` bytes, at its start.
+pub fn read(mut file: impl Read + Seek, file_bytes: u64, wav: Fingerprint) -> Option<Pyramid> {
     let mut header = [0; HEADER_BYTES];
     file.read_exact(&mut header).ok()?;
-    let word = |at: usize| u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
-    let long = |at: usize| u64::from(word(at)) | u64::from(word(at + 4)) << 32;
-    let told = Fingerprint { bytes: long(32), seconds: long(40) as i64, nanos: long(48) as i64 };
-    let (channels, frames) = (word(12) as usize, long(24));
+    let (channels, frames) = (word(&header, 12) as usize, long(&header, 24));
     if &header[..8] != MAGIC
-        || word(8) != VERSION
-        || word(20) != PEAK_BASE_FRAMES as u32
+        || word(&header, 8) != VERSION
+        || word(&header, 20) != PEAK_BASE_FRAMES as u32
         || !(1..=TAKE_CHANNEL_COUNT_MAX).contains(&channels)
         || PEAK_FRAMES_MAX < frames
-        || told != wav
+        || Fingerprint::told(&header) != wav
     {
         return None;
     }
     let shape = Shape::new(channels, frames);
-    if shape.file_bytes() != file_bytes {
+    // A file of holes is as long as anybody likes, but the WAV beside it must have the sound.
+    if shape.file_bytes() != file_bytes || wav.bytes / (SAMPLE_BYTES_MIN * channels as u64) < frames {
         return None;
     }
     let mut checksum = Checksum::of_header(&header);
-    io::Seek::seek(&mut file, io::SeekFrom::Start(shape.lowest_at())).ok()?;
+    file.seek(SeekFrom::Start(shape.lowest_at())).ok()?;
     let mut lowest = BufReader::with_capacity(64 * 1024, file);
     let pyramid = Pyramid::from_lowest(channels, frames, |_, _| {
         let mut bytes = [0; ENTRY_BYTES as usize];
@@ -125,7 +139,15 @@ pub fn open(path: &Path, wav: Fingerprint) -> Option<Pyramid> {
         checksum.add(bits);
         Some(Entry::unpack(bits)).filter(|entry| entry.is_valid())
     })?;
-    (checksum.0 == long(CHECKSUM_AT)).then_some(pyramid)
+    (checksum.0 == long(&header, CHECKSUM_AT)).then_some(pyramid)
+}
+
+fn word(header: &[u8; HEADER_BYTES], at: usize) -> u32 {
+    u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]])
+}
+
+fn long(header: &[u8; HEADER_BYTES], at: usize) -> u64 {
+    u64::from(word(header, at)) | u64::from(word(header, at + 4)) << 32
 }
 
 /// Reads block `index` of the base of a take of `frames`, from its cache or the unfinished one.
@@ -159,6 +181,9 @@ pub(super) struct Writer {
 impl Writer {
     /// Begins the cache of a take.
     pub(super) fn create(peaks: &Path, take: Uuid) -> io::Result<Writer> {
+        if !is_folder(peaks) {
+            return Err(io::ErrorKind::NotADirectory.into());
+        }
         let (part, path) = (part_path_of(peaks, take), path_of(peaks, take));
         fs::remove_file(&part).ok();
         let file = OpenOptions::new().write(true).create_new(true).open(&part)?;
@@ -237,6 +262,11 @@ impl Checksum {
     fn add(&mut self, word: u32) {
         self.0 = (self.0 ^ u64::from(word)).wrapping_mul(0x0000_0100_0000_01b3);
     }
+}
+
+/// Whether caches may be kept there. A link is no folder: it may lead out of the session.
+fn is_folder(peaks: &Path) -> bool {
+    peaks.symlink_metadata().is_ok_and(|found| found.is_dir())
 }
 
 /// Opens a regular file to read. No link is followed, and no pipe holds the thread.

@@ -72,12 +72,7 @@ pub type Extent = (u64, u64);
 impl LeftSpool {
     /// Opens a spool file.
     pub fn open(path: &Path) -> Result<LeftSpool, Doubt> {
-        let left: LeftSpool = open(path)?;
-        check_version(left.identity.faultless_spool)?;
-        if !(1..=8).contains(&left.identity.frame_bytes) {
-            return Err(Doubt::Unreadable(format!("{} bytes a frame", left.identity.frame_bytes)));
-        }
-        Ok(left)
+        open(path)
     }
 
     /// The stretches whose memory is there, from the first byte of sound up to byte `end`.
@@ -138,9 +133,7 @@ impl LeftSpool {
 impl LeftTally {
     /// Opens a tally.
     pub fn open(path: &Path) -> Result<LeftTally, Doubt> {
-        let left: LeftTally = open(path)?;
-        check_version(left.identity.faultless_tally)?;
-        Ok(left)
+        open(path)
     }
 
     /// What it says.
@@ -167,7 +160,7 @@ fn check_version(found: u32) -> Result<(), Doubt> {
     if found == SPOOL_VERSION { Ok(()) } else { Err(Doubt::Unreadable(format!("version {found}"))) }
 }
 
-fn open<T: DeserializeOwned>(path: &Path) -> Result<Left<T>, Doubt> {
+fn open<T: Identity>(path: &Path) -> Result<Left<T>, Doubt> {
     if !path.parent().is_some_and(is_ours) {
         return Err(Doubt::NotOurs("its folder is not a folder of this user, closed to others"));
     }
@@ -199,7 +192,38 @@ fn open<T: DeserializeOwned>(path: &Path) -> Result<Left<T>, Doubt> {
     }
     let mut page = vec![0; PAGE_BYTES];
     file.read_exact_at(&mut page, 0).map_err(|_| Doubt::Unreadable("it is shorter than a page".to_owned()))?;
+    Ok(Left { path: path.to_owned(), identity: identity(&page)?, file })
+}
+
+/// What a first page says about its file.
+pub fn identity<T: Identity>(page: &[u8]) -> Result<T, Doubt> {
     let end = page.iter().position(|byte| *byte == b'\n').unwrap_or(0);
-    let identity = serde_json::from_slice(&page[..end]).map_err(|error| Doubt::Unreadable(error.to_string()))?;
-    Ok(Left { path: path.to_owned(), identity, file })
+    // What was found is told back, and is anything.
+    let told = |error: serde_json::Error| Doubt::Unreadable(error.to_string().replace(char::is_control, "\u{fffd}"));
+    let identity: T = serde_json::from_slice(&page[..end]).map_err(told)?;
+    identity.check()?;
+    Ok(identity)
+}
+
+/// What a file in memory says about itself.
+pub trait Identity: DeserializeOwned {
+    /// Refuses what cannot be true.
+    fn check(&self) -> Result<(), Doubt>;
+}
+
+impl Identity for SpoolIdentity {
+    fn check(&self) -> Result<(), Doubt> {
+        check_version(self.faultless_spool)?;
+        if (1..=8).contains(&self.frame_bytes) {
+            Ok(())
+        } else {
+            Err(Doubt::Unreadable(format!("{} bytes a frame", self.frame_bytes)))
+        }
+    }
+}
+
+impl Identity for TallyIdentity {
+    fn check(&self) -> Result<(), Doubt> {
+        check_version(self.faultless_tally)
+    }
 }

@@ -3,11 +3,13 @@
 //! `session.json` is replaced as a whole or not at all, and what it held before is kept. A session that
 //! came from elsewhere can't lead out of its folder, hang the program or make it read without bound.
 
+mod bytes;
 mod error;
 mod folder;
 #[cfg(test)]
 mod tests;
 
+pub use bytes::{Fault, VALUE_COUNT_MAX, parse, to_bytes};
 pub use error::SessionError;
 
 use super::{Session, Take};
@@ -16,10 +18,10 @@ use crate::time::SampleRate;
 use folder::Folder;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
-use serde::{Deserialize, Serialize};
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::time::SystemTime;
 use uuid::Uuid;
 
@@ -424,9 +426,12 @@ fn lock(folder: &Folder) -> Result<Flock<File>, SessionError> {
         let pid = read.ok().and_then(|_| text.trim().parse().ok());
         SessionError::Locked { path: folder.path().into(), pid }
     })?;
-    let write = lock.set_len(0).and_then(|()| writeln!(lock, "{}", std::process::id()));
-    // A full disk can't take the number; the lock holds all the same.
-    write.ok();
+    // A second name may lead out of the folder: a lock is good without a number in it.
+    if lock.metadata().is_ok_and(|file| file.nlink() == 1) {
+        let write = lock.set_len(0).and_then(|()| writeln!(lock, "{}", std::process::id()));
+        // A full disk can't take the number; the lock holds all the same.
+        write.ok();
+    }
     Ok(lock)
 }
 
@@ -437,65 +442,4 @@ fn load(folder: &Folder) -> Result<Session, SessionError> {
         None if numbers(folder)?.is_empty() => Err(folder.refuse(format!("it holds no {SESSION_FILE}"))),
         None => Err(Fault::Damaged { place: None, reason: "it is missing".into() }.at(path, folder)),
     }
-}
-
-/// What is wrong with the bytes of a session's file.
-#[derive(Debug)]
-enum Fault {
-    Damaged { place: Option<(usize, usize)>, reason: String },
-    Newer(u64),
-}
-
-impl Fault {
-    /// The error for a file of this folder.
-    fn at(self, path: PathBuf, folder: &Folder) -> SessionError {
-        match self {
-            Fault::Damaged { place, reason } => {
-                // Versions that can't be listed can't be restored either; the damage is what to tell.
-                let kept = numbers(folder).unwrap_or_default();
-                SessionError::Damaged { path, place, reason, kept }
-            }
-            Fault::Newer(found) => SessionError::NewerVersion { path, found, known: FILE_VERSION },
-        }
-    }
-}
-
-impl From<serde_json::Error> for Fault {
-    fn from(error: serde_json::Error) -> Fault {
-        let place = (error.line() != 0).then(|| (error.line(), error.column()));
-        let text = error.to_string();
-        let reason = text.split(" at line ").next().unwrap_or(&text).to_owned();
-        Fault::Damaged { place, reason }
-    }
-}
-
-fn parse(bytes: &[u8]) -> Result<Session, Fault> {
-    #[derive(Deserialize)]
-    struct Head {
-        version: u64,
-    }
-    // The version first: what a newer program wrote is not damaged because it can't be read here.
-    let head: Head = serde_json::from_slice(bytes)?;
-    if FILE_VERSION < head.version {
-        return Err(Fault::Newer(head.version));
-    }
-    if head.version == 0 {
-        return Err(Fault::Damaged { place: None, reason: "there is no version 0".into() });
-    }
-    let mut session: Session = serde_json::from_slice(bytes)?;
-    session.other.remove("version");
-    session.validate().map_err(|reason| Fault::Damaged { place: None, reason })?;
-    Ok(session)
-}
-
-fn to_bytes(session: &Session) -> io::Result<Vec<u8>> {
-    #[derive(Serialize)]
-    struct Written<'a> {
-        version: u64,
-        #[serde(flatten)]
-        session: &'a Session,
-    }
-    let mut bytes = serde_json::to_vec_pretty(&Written { version: FILE_VERSION, session })?;
-    bytes.push(b'\n');
-    Ok(bytes)
 }

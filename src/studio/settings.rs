@@ -7,8 +7,9 @@ use crate::limits;
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, OpenOptions};
 use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -153,7 +154,7 @@ impl Kept {
             );
         };
         let (settings, note) = match read(&path) {
-            Ok(Some(settings)) => (settings.clamped(), None),
+            Ok(Some(settings)) => (settings, None),
             Ok(None) => (Settings::default(), None),
             Err(reason) => {
                 let aside = path.with_extension("json.damaged");
@@ -223,7 +224,8 @@ impl Drop for Kept {
 }
 
 fn read(path: &Path) -> Result<Option<Settings>, String> {
-    let file = match fs::File::open(path) {
+    // A pipe that nobody writes to would otherwise hold the window up.
+    let file = match OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error.to_string()),
@@ -231,9 +233,15 @@ fn read(path: &Path) -> Result<Option<Settings>, String> {
     if !file.metadata().is_ok_and(|meta| meta.is_file()) {
         return Err("it is no ordinary file".to_owned());
     }
-    let mut text = String::new();
-    file.take(BYTES_MAX).read_to_string(&mut text).map_err(|error| error.to_string())?;
-    serde_json::from_str(&text).map(Some).map_err(|error| error.to_string())
+    let mut bytes = Vec::new();
+    file.take(BYTES_MAX).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    parse(&bytes).map(Some)
+}
+
+/// Reads settings as they are kept, every value within what there is. The reason why not is one line.
+pub fn parse(bytes: &[u8]) -> Result<Settings, String> {
+    let told = |error: serde_json::Error| error.to_string().replace(char::is_control, "\u{fffd}");
+    serde_json::from_slice(bytes).map(Settings::clamped).map_err(told)
 }
 
 fn write(path: &Path, settings: &Settings) -> io::Result<()> {
@@ -241,7 +249,12 @@ fn write(path: &Path, settings: &Settings) -> io::Result<()> {
         fs::create_dir_all(folder)?;
     }
     let new = path.with_extension("json.new");
-    let mut file = fs::File::create(&new)?;
+    // What a killed program left of that name goes, whatever it is: a link would be written through.
+    match fs::remove_file(&new) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).open(&new)?;
     file.write_all(&serde_json::to_vec_pretty(settings)?)?;
     file.sync_data()?;
     fs::rename(&new, path)
@@ -272,6 +285,44 @@ mod tests {
             assert!(settings == Settings::default() && note.is_some_and(|note| note.contains("put aside")), "{text}");
             assert_eq!(std::fs::read_to_string(folder.path().join("settings.json.damaged")).unwrap(), text);
         }
+    }
+
+    #[test]
+    fn a_pipe_a_folder_or_a_device_in_the_place_of_the_file_holds_nothing_up() {
+        type Make = fn(&Path);
+        let kinds: [Make; 3] = [
+            |path| nix::unistd::mkfifo(path, nix::sys::stat::Mode::S_IRWXU).unwrap(),
+            |path| fs::create_dir(path).unwrap(),
+            |path| std::os::unix::fs::symlink("/dev/zero", path).unwrap(),
+        ];
+        for make in kinds {
+            let folder = tempfile::tempdir().unwrap();
+            make(&folder.path().join("settings.json"));
+            let (kept, settings, note) = Kept::load(Some(folder.path().to_path_buf()));
+            assert!(settings == Settings::default() && note.is_some_and(|note| note.contains("no ordinary file")));
+            kept.save(&Arc::new(Settings { period: 256, ..settings }));
+            drop(kept);
+            assert_eq!(Kept::load(Some(folder.path().to_path_buf())).1.period, 256);
+        }
+    }
+
+    #[test]
+    fn a_link_in_the_place_of_the_new_file_is_not_written_through() {
+        let folder = tempfile::tempdir().unwrap();
+        let letter = folder.path().join("letter");
+        fs::write(&letter, "dear").unwrap();
+        std::os::unix::fs::symlink(&letter, folder.path().join("settings.json.new")).unwrap();
+        let (kept, settings, _) = Kept::load(Some(folder.path().to_path_buf()));
+        kept.save(&Arc::new(Settings { period: 256, ..settings }));
+        drop(kept);
+        assert_eq!(fs::read_to_string(letter).unwrap(), "dear");
+        assert_eq!(Kept::load(Some(folder.path().to_path_buf())).1.period, 256);
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_in_one_plain_line() {
+        let reason = parse(b"{\"theme\": \"dark\\n\\u001b[2J\"}").unwrap_err();
+        assert!(reason.contains("unknown variant") && !reason.contains(char::is_control), "{reason:?}");
     }
 
     #[test]

@@ -156,6 +156,9 @@ pub const ACTIONS: &[Entry] = &[
     entry(Action::Quit, "Window", "Quit", &["Ctrl+Q"]),
 ];
 
+/// Keys that one action can have: a file of settings with half a million would slow down every frame.
+const KEYS_MAX: usize = 8;
+
 /// Which keys mean which action.
 #[derive(Clone, Debug, Default)]
 pub struct KeyMap {
@@ -168,7 +171,8 @@ impl KeyMap {
         let mut bound = Vec::new();
         for entry in ACTIONS {
             let own = changed.get(&entry.action.id()).map(String::as_str);
-            let keys: Vec<&str> = own.map_or_else(|| entry.keys.to_vec(), |own| own.split(' ').collect());
+            let keys: Vec<&str> =
+                own.map_or_else(|| entry.keys.to_vec(), |own| own.split(' ').take(KEYS_MAX).collect());
             bound.extend(keys.into_iter().filter_map(parse).map(|keys| (keys, entry.action)));
         }
         // Ctrl+Shift+Z must not be taken for Ctrl+Z.
@@ -304,6 +308,12 @@ mod tests {
         for keys in ACTIONS.iter().flat_map(|entry| entry.keys) {
             assert!(seen.insert(keys), "{keys} means two things");
         }
+    }
+
+    #[test]
+    fn half_a_million_keys_for_one_action_are_not_looked_through_at_every_frame() {
+        let changed = BTreeMap::from([(Action::Keys.id(), "F1 ".repeat(500_000))]);
+        assert!(KeyMap::new(&changed).bound.len() < KeyMap::new(&BTreeMap::new()).bound.len() + KEYS_MAX);
     }
 
     #[test]

@@ -102,7 +102,7 @@ pub fn parse(read: &mut (impl Read + Seek), file_bytes: u64) -> Result<Layout, W
     let mut found = Found::default();
     let mut at = RIFF_HEAD_BYTES;
     for _ in 0..CHUNK_COUNT_MAX {
-        let payload_at = at + CHUNK_HEAD_BYTES;
+        let payload_at = at.saturating_add(CHUNK_HEAD_BYTES);
         if payload_at > file_bytes {
             return found.layout();
         }

@@ -23,7 +23,16 @@ pub struct Reader {
 impl Reader {
     /// Opens `path` and reads its header.
     pub fn open(path: &Path) -> Result<Reader, WavError> {
-        let (file, layout) = open(path).map_err(|reason| reason.at(path))?;
+        open(path).and_then(|file| Reader::over(file, path)).map_err(|reason| reason.at(path))
+    }
+
+    /// Reads the header of an open file, whose name is `path`.
+    pub fn over(file: File, path: &Path) -> Result<Reader, WavError> {
+        let data = file.metadata().map_err(WavError::io("read its length"))?;
+        if !data.is_file() {
+            return Err(WavError::NotAFile);
+        }
+        let layout = parse(&mut &file, data.len())?;
         Ok(Reader { file, path: path.to_owned(), layout, piece: Vec::new() })
     }
 
@@ -88,16 +97,9 @@ impl Reader {
     }
 }
 
-fn open(path: &Path) -> Result<(File, Layout), WavError> {
+fn open(path: &Path) -> Result<File, WavError> {
     // A pipe that nobody writes to would otherwise hold the thread in `open`.
-    let file =
-        OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path).map_err(WavError::io("open it"))?;
-    let data = file.metadata().map_err(WavError::io("read its length"))?;
-    if !data.is_file() {
-        return Err(WavError::NotAFile);
-    }
-    let layout = parse(&mut &file, data.len())?;
-    Ok((file, layout))
+    OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path).map_err(WavError::io("open it"))
 }
 
 #[cfg(test)]

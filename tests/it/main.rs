@@ -6,6 +6,8 @@ mod alsa;
 mod bad_days;
 // Disks that are full, stand still, fail: nothing is lost, takes go on elsewhere, a mirror is whole.
 mod disks;
+// Files from elsewhere that mean no good.
+mod hostile;
 // Recording end to end: every sample against the ramp, both paths, every fallback, losses, refusing disks.
 mod record;
 // Playing end to end: what reaches the outputs, and bad takes.

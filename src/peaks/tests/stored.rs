@@ -146,6 +146,26 @@ fn huge_counts_allocate_nothing() {
 }
 
 #[test]
+fn a_cache_of_holes_that_is_longer_than_its_wav_allocates_nothing() {
+    let folder = folder();
+    let (path, _) = take(folder.path(), "a-1.wav", TakeFormat::S16, 1, &sound(1, 5_000));
+    let id = built(folder.path(), &path);
+    let cache = cache::path_of(&folder.path().join("peaks"), id);
+    let mut header = fs::read(&cache).unwrap()[..cache::HEADER_BYTES].to_vec();
+    // Six hours, in a file of the right length whose checksum is that of its zeros.
+    let frames = 1_u64 << 30;
+    header[24..32].copy_from_slice(&frames.to_le_bytes());
+    let words = header[..56].as_chunks().0.iter().map(|word| u32::from_le_bytes(*word));
+    let words = words.chain(std::iter::repeat_n(0, (frames / 1024) as usize));
+    let sum =
+        words.fold(0xcbf2_9ce4_8422_2325_u64, |sum, word| (sum ^ u64::from(word)).wrapping_mul(0x0000_0100_0000_01b3));
+    header[56..].copy_from_slice(&sum.to_le_bytes());
+    fs::write(&cache, &header).unwrap();
+    fs::File::options().write(true).open(&cache).unwrap().set_len(64 + frames / 256 * 4 + frames / 1024 * 4).unwrap();
+    assert!(cache::open(&cache, fingerprint(&path)).is_none());
+}
+
+#[test]
 fn a_take_that_is_missing_cut_short_or_no_wav_says_so_or_is_drawn_as_far_as_it_goes() {
     let folder = folder();
     let mut store = PeakStore::start(folder.path()).unwrap();

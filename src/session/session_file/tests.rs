@@ -6,6 +6,7 @@ use crate::time::{FramePos, Frames};
 use nix::sys::stat::Mode;
 use proptest::prelude::*;
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::PathBuf;
 use std::time::Instant;
 
 fn made() -> (tempfile::TempDir, PathBuf, OpenSession, Session) {

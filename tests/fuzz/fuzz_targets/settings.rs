@@ -1,0 +1,4 @@
+//! libFuzzer on `settings` of `targets.rs`. Thread: main.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| faultless_fuzz::settings(bytes));

@@ -1,0 +1,276 @@
+//! What the fuzz targets and the ordinary tests do with bytes that come from outside: whatever they are, nothing
+//! panics, nothing takes memory beyond their length, and what is accepted keeps its promises. Thread: test.
+//!
+//! One function a target. `fuzz_targets/NAME.rs` hands it to libFuzzer, `tests/it/hostile/corpus.rs` runs it over
+//! `corpus/NAME` and over mutations of that.
+#![allow(missing_docs, unreachable_pub, clippy::missing_panics_doc, reason = "a test of the test programs")]
+
+mod sessions;
+
+pub use sessions::session;
+
+use faultless::bench::stress::StressKind;
+use faultless::butler::spool::{SpoolIdentity, TallyIdentity};
+use faultless::device::signal::{Signal, Source, read_wav};
+use faultless::device::virtual_device::{VirtualDevice, spec};
+use faultless::device::{Device, Wake};
+use faultless::export::time_text::parse_time;
+use faultless::format::DeviceFormat;
+use faultless::limits::{CHANNEL_COUNT_MAX, PAGE_BYTES, PEAK_FRAMES_MAX};
+use faultless::peaks::Column;
+use faultless::peaks::cache::{self, Fingerprint};
+use faultless::recovery::evidence::{Doubt, identity};
+use faultless::recovery::length::{Basis, PassKnown, TakeKnown, length};
+use faultless::session::POSITION_MAX;
+use faultless::studio::settings::{Settings, parse as parse_settings};
+use faultless::time::SampleRate;
+use faultless::ui::action::{KeyMap, parse as parse_keys};
+use faultless::wav::bext::Bext;
+use faultless::wav::header::{HEADER_BYTES, Header, claimed_bytes};
+use faultless::wav::parse::{Layout, parse as parse_wav};
+use faultless::wav::read::Reader;
+use faultless::window::tally::{LOSSES_MAX, Tallied};
+use std::cell::RefCell;
+use std::fs::{self, File, OpenOptions};
+use std::io::{Cursor, Seek, SeekFrom, Write};
+use std::path::Path;
+use std::time::Duration;
+
+/// One target.
+pub type Target = fn(&[u8]);
+
+/// Every target by the name of its file and of its corpus.
+pub const TARGETS: [(&str, Target); 8] = [
+    ("wav", wav),
+    ("session", session),
+    ("peaks", peaks),
+    ("spool", spool),
+    ("settings", settings),
+    ("text", text),
+    ("device", device),
+    ("signal", signal),
+];
+
+/// A WAV file: its header by both readers, whatever length it is said to have, its origin, its sound.
+pub fn wav(bytes: &[u8]) {
+    let len = bytes.len() as u64;
+    if let Some(page) = bytes.first_chunk::<HEADER_BYTES>() {
+        claimed_bytes(page);
+    }
+    // The file may have another length by the time it is read.
+    for told in [0, len / 2, len + 1, len + 4096, u64::MAX] {
+        if let Ok(layout) = parse_wav(&mut Cursor::new(bytes), told) {
+            layout_check(&layout, told);
+        }
+    }
+    let layout = parse_wav(&mut Cursor::new(bytes), len);
+    if let Ok(layout) = &layout {
+        layout_check(layout, len);
+        if let Some(bext) = &layout.bext {
+            header_check(bext, layout);
+        }
+    }
+    let opened = Reader::over(on_disk(bytes), Path::new("x.wav"));
+    assert_eq!(opened.is_ok(), layout.is_ok(), "both see one file");
+    let (Ok(layout), Ok(mut reader)) = (layout, opened) else { return };
+    assert_eq!(reader.layout(), &layout);
+    let channels = usize::from(layout.channels);
+    // Room for fifty frames and all of another one but a sample or a byte.
+    let mut samples = vec![7.0; 51 * channels - 1];
+    for at in [0, layout.frames / 2, layout.frames.saturating_sub(1), layout.frames, layout.frames + 1, u64::MAX] {
+        let left = layout.frames.saturating_sub(at).min(50) as usize;
+        assert_eq!(reader.read_frames(at, &mut samples).expect("it is there"), left);
+        let mut stored = vec![0; 51 * layout.frame_bytes() - 1];
+        assert_eq!(reader.read_bytes(at, &mut stored).expect("it is there"), left * layout.frame_bytes());
+    }
+    assert!(samples[50 * channels..].iter().all(|sample| *sample == 7.0), "no part of a frame");
+}
+
+fn layout_check(layout: &Layout, file_bytes: u64) {
+    assert!((1..=CHANNEL_COUNT_MAX).contains(&usize::from(layout.channels)) && 1 <= layout.rate);
+    let end = layout.data_offset.checked_add(layout.data_bytes).expect("within the file");
+    assert!(end <= file_bytes, "sound beyond the end");
+    assert_eq!(layout.frames, layout.data_bytes / layout.frame_bytes() as u64);
+}
+
+/// What a recovery makes of a header: the same origin in a page of its own.
+fn header_check(bext: &Bext, layout: &Layout) {
+    let Some(format) = layout.encoding.take_format() else { return };
+    let mut header = Header::new(layout.channels, layout.rate.min(384_000), format);
+    header.bext = bext.clone();
+    header.track_name.clone_from(&bext.description);
+    header.data_bytes = layout.data_bytes / layout.frame_bytes() as u64 * layout.frame_bytes() as u64;
+    let page = header.build();
+    assert_eq!(claimed_bytes(&page), Some(header.data_bytes));
+    let again = parse_wav(&mut Cursor::new(&page[..]), header.file_bytes().max(HEADER_BYTES as u64));
+    let again = again.expect("what is made here can be read").bext.expect("it has its origin");
+    assert_eq!(again.time_reference, bext.time_reference);
+}
+
+thread_local! {
+    static FILE: RefCell<Option<File>> = const { RefCell::new(None) };
+}
+
+/// The bytes in a file without a name, the same each time.
+fn on_disk(bytes: &[u8]) -> File {
+    FILE.with_borrow_mut(|kept| {
+        let file = kept.get_or_insert_with(|| {
+            let memory = Path::new("/dev/shm");
+            let folder = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
+            let thread = std::thread::current().id();
+            let path = folder.join(format!("faultless-fuzz-{}-{thread:?}", std::process::id()));
+            let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path).expect("a file");
+            fs::remove_file(&path).expect("its name");
+            file
+        });
+        file.set_len(0).and_then(|()| file.seek(SeekFrom::Start(0))).and_then(|_| file.write_all(bytes)).expect("room");
+        file.try_clone().expect("a second descriptor")
+    })
+}
+
+/// The cache of a waveform, as it is and with the checksum that its maker would have given it.
+pub fn peaks(bytes: &[u8]) {
+    let mut copy = bytes.to_vec();
+    for checked in [false, true] {
+        if checked {
+            checksum(&mut copy);
+        }
+        let Some(header) = copy.first_chunk() else { return };
+        let wav = Fingerprint::told(header);
+        let Some(pyramid) = cache::read(Cursor::new(&copy), copy.len() as u64, wav) else { continue };
+        let frames = pyramid.frames();
+        assert!(frames <= PEAK_FRAMES_MAX && frames <= 64 * copy.len() as u64, "{frames} frames");
+        let mut columns = [Column::EMPTY; 40];
+        for (from, wide) in
+            [(0.0, 1e-3), (0.0, 300.0), (-5e3, 1e3), (frames as f64 - 9.0, 1.0), (1e18, 1e18), (0.0, 1e12)]
+        {
+            for channel in 0..3 {
+                pyramid.columns(channel, from, wide, &mut columns);
+                for column in &columns {
+                    assert!(column.is_empty() || (-1.0 <= column.min && column.max <= 1.0), "{column:?}");
+                }
+            }
+        }
+    }
+}
+
+/// FNV-1a over the words of the header and of the lowest level, where the header says that it lies.
+fn checksum(bytes: &mut [u8]) {
+    let long = |at: usize| bytes.get(at..at + 8).map_or(0, |word| u64::from_le_bytes(word.try_into().expect("eight")));
+    let (channels, frames) = (long(8) >> 32, long(24));
+    let at = frames.div_ceil(256).saturating_mul(4).saturating_mul(channels).saturating_add(64);
+    let at = usize::try_from(at).unwrap_or(usize::MAX).min(bytes.len());
+    let words = bytes.get(..56).unwrap_or_default().chunks_exact(4).chain(bytes[at..].chunks_exact(4));
+    let sum = words.fold(0xcbf2_9ce4_8422_2325_u64, |sum, word| {
+        (sum ^ u64::from(u32::from_le_bytes(word.try_into().expect("four")))).wrapping_mul(0x0000_0100_0000_01b3)
+    });
+    if let Some(place) = bytes.get_mut(56..64) {
+        place.copy_from_slice(&sum.to_le_bytes());
+    }
+}
+
+/// Files in memory: the first page of a spool, that of a tally, the tally's own page, and what the takes' files say.
+pub fn spool(bytes: &[u8]) {
+    let mut rest = bytes;
+    let mut page = || {
+        let (page, after) = rest.split_at(rest.len().min(PAGE_BYTES));
+        rest = after;
+        page
+    };
+    let (first, second, third) = (page(), page(), page());
+    for page in [first, second] {
+        if let Err(doubt) = identity::<SpoolIdentity>(page) {
+            one_line(&doubt);
+        }
+        if let Err(doubt) = identity::<TallyIdentity>(page) {
+            one_line(&doubt);
+        }
+    }
+    let mut whole = third.to_vec();
+    whole.resize(PAGE_BYTES, 0);
+    let tallied = Tallied::read(&whole).expect("a whole page");
+    assert!(tallied.marks.len() <= LOSSES_MAX);
+    let mut numbers = rest.chunks_exact(8).map(|word| u64::from_le_bytes(word.try_into().expect("eight")));
+    let clock = numbers.next();
+    let mut known = PassKnown { takes: Vec::new(), tally: Some(tallied.frames.0), clock };
+    while let (Some(header), Some(held)) = (numbers.next(), numbers.next()) {
+        known.takes.push(TakeKnown { header, held: (held % 3 > 0).then_some(held), finished: None });
+    }
+    let held = known.takes.iter().filter_map(|take| take.held).max();
+    let disk = known.takes.iter().map(|take| take.header).max().unwrap_or(0);
+    let least = known.takes.iter().map(|take| take.header).min().unwrap_or(0);
+    let heard = || Ok::<_, Doubt>(held.unwrap_or(0));
+    let (frames, basis) = length(&known, heard).expect("nothing failed");
+    let most = disk.max(held.unwrap_or(0)).max(clock.unwrap_or(0));
+    assert!(least <= frames && frames <= most, "{frames} frames by {basis}: {known:?}");
+    assert!(basis != Basis::Finished);
+}
+
+fn one_line(doubt: &Doubt) {
+    let told = doubt.to_string();
+    assert!(!told.contains(char::is_control), "{told:?}");
+}
+
+/// The settings' file.
+pub fn settings(bytes: &[u8]) {
+    match parse_settings(bytes) {
+        Ok(settings) => {
+            assert_eq!(settings, settings.clone().clamped());
+            let keys = KeyMap::new(&settings.keys);
+            drop(keys);
+            let kept = serde_json::to_vec(&settings).expect("JSON");
+            assert_eq!(parse_settings(&kept).as_ref(), Ok(&settings));
+            assert!(Settings::default().clamped() == Settings::default());
+        }
+        Err(reason) => assert!(!reason.contains(char::is_control), "{reason:?}"),
+    }
+}
+
+/// What is typed: times, keys, stresses. The first byte chooses the rate.
+pub fn text(bytes: &[u8]) {
+    let Some((rate, text)) = bytes.split_first() else { return };
+    let text = String::from_utf8_lossy(text);
+    let rate = [8_000, 44_100, 48_000, 384_000][usize::from(rate % 4)];
+    if let Ok(at) = parse_time(&text, SampleRate(rate)) {
+        assert!(at.0 <= POSITION_MAX);
+    }
+    if let Some(keys) = parse_keys(&text) {
+        assert!(!keys.logical_key.name().is_empty());
+    }
+    if let Ok(kind) = text.parse::<StressKind>() {
+        assert_eq!(kind.to_string(), text);
+    }
+}
+
+/// The options in the built-in device's name: it opens or says why, and what it delivers adds up.
+pub fn device(bytes: &[u8]) {
+    // Without a clock: a test waits for none.
+    let options = format!("free,{}", String::from_utf8_lossy(bytes));
+    let Ok(mut device) = VirtualDevice::open(&spec(&options, 2, Signal::Ramp), &options) else { return };
+    if device.start().is_err() {
+        return;
+    }
+    for _ in 0..20 {
+        match device.wait(Duration::ZERO) {
+            Wake::Ready => assert_eq!(device.cycle(&mut |_, output| output.bytes.fill(0)), 64),
+            Wake::Lost { frames, .. } => assert!(frames <= POSITION_MAX, "{frames} frames lost"),
+            Wake::Gone => return,
+            Wake::Timeout => {}
+        }
+    }
+}
+
+/// A WAV file as what the built-in device hears.
+pub fn signal(bytes: &[u8]) {
+    let rate = SampleRate(48_000);
+    let Ok(source) = read_wav(Cursor::new(bytes), rate) else { return };
+    let channels = source.channels().expect("a file has channels");
+    assert!((1..=CHANNEL_COUNT_MAX).contains(&channels));
+    let mut source = source.for_inputs(channels, rate);
+    for (format, width) in [(DeviceFormat::S32, 4), (DeviceFormat::S24In3, 3), (DeviceFormat::S16, 2)] {
+        let mut out = vec![0; 10 * channels * width];
+        for frame in [0, 7, u64::from(u32::MAX), POSITION_MAX] {
+            Source::fill(&mut source, &mut out, format, frame);
+        }
+    }
+}
