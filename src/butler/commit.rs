@@ -18,6 +18,7 @@ use crossbeam_channel::{Receiver, Sender, TryRecvError};
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
@@ -317,7 +318,11 @@ impl Committer {
                 }
                 result => {
                     let take = self.takes.remove(at);
-                    let event = take.farewell(end.frames, result, &self.setup.disk);
+                    if let Ok(Some(path)) = &result {
+                        let reason = format!("{}: another program removed it; it is put back, whole", path.display());
+                        self.tell(DiskEvent::TroubleOver { reason });
+                    }
+                    let event = take.farewell(end.frames, result.map(drop), &self.setup.disk);
                     self.tell(event);
                 }
             }
@@ -395,7 +400,7 @@ impl Take {
         count
     }
 
-    fn end_with(&mut self, end: &TakeEnd) -> io::Result<()> {
+    fn end_with(&mut self, end: &TakeEnd) -> io::Result<Option<PathBuf>> {
         if self.pending.is_empty() {
             self.file.finish(end)
         } else {

@@ -53,7 +53,7 @@ pub fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure(reason)) => {
-            say(&format!("faultless: {reason}"));
+            say(&format!("faultless: {}", in_one_line(&reason)));
             ExitCode::FAILURE
         }
     }
@@ -67,6 +67,11 @@ fn one_line(text: &str) -> String {
     let said: Vec<&str> = text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
     let said = said.join(" ");
     format!("{}; 'faultless --help' tells more", said.strip_prefix("error: ").unwrap_or(&said))
+}
+
+/// Names of files may hold line ends and what moves a terminal's cursor.
+pub fn in_one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
 /// A line on standard error. That it cannot be written changes nothing.

@@ -2,7 +2,7 @@
 
 use super::args::RecordArgs;
 use super::status::StatusLine;
-use super::{Failure, choose, end_flag, is_raised, print, say};
+use super::{Failure, choose, end_flag, in_one_line, is_raised, print, say};
 use crate::control::pass::PassReport;
 use crate::control::{Control, Notice, Purpose, Setup, Severity};
 use crate::format::TakeFormat;
@@ -30,7 +30,7 @@ pub fn run(args: &RecordArgs) -> Result<(), Failure> {
     line.clear();
     let running = control.running();
     let head = json!({
-        "session": control.folder(),
+        "session": control.folder().to_string_lossy(),
         "device": running.device.name,
         "rate": running.device.rate,
         "period": running.device.period_frames,
@@ -153,7 +153,7 @@ pub fn say_notice(notice: &Notice) {
         Severity::Caution => "caution",
         Severity::Loss => "LOSS",
     };
-    say(&format!("{weight}: {}", notice.text));
+    say(&format!("{weight}: {}", in_one_line(&notice.text)));
 }
 
 /// What recording will be like, before it begins.
