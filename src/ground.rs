@@ -161,13 +161,13 @@ fn try_file(file: &File) -> Result<(), Flaw> {
         .and_then(|()| file.write_all_at(&second, 0))
         .and_then(|()| file.write_all_at(&first, PAGE));
     if let Err(error) = written {
-        return flaw("files there cannot be written out of order", error);
+        return flaw("files there cannot be written out of order", &error);
     }
     if let Err(error) = file.set_len(PAGE + 1) {
-        return flaw("files there cannot be cut", error);
+        return flaw("files there cannot be cut", &error);
     }
     if let Err(error) = file.sync_data() {
-        return flaw("files there cannot be made durable", error);
+        return flaw("files there cannot be made durable", &error);
     }
     let mut found = vec![0; 2 * PAGE_BYTES];
     let length = file.metadata().map(|stat| stat.len());
@@ -177,7 +177,7 @@ fn try_file(file: &File) -> Result<(), Flaw> {
             let reason = format!("{bytes} bytes and a length of {length} in place of {}", PAGE + 1);
             return Err(Flaw { what: "files there do not keep what is written", reason });
         }
-        Err(error) => return flaw("files there cannot be read while they are written", error),
+        Err(error) => return flaw("files there cannot be read while they are written", &error),
     }
     if found[..PAGE_BYTES] != second || found[PAGE_BYTES] != first[0] {
         let reason = "other bytes came back".to_owned();
@@ -187,7 +187,7 @@ fn try_file(file: &File) -> Result<(), Flaw> {
 }
 
 /// A refusal of the kind; what is the moment's is passed over.
-fn flaw(what: &'static str, error: io::Error) -> Result<(), Flaw> {
+fn flaw(what: &'static str, error: &io::Error) -> Result<(), Flaw> {
     let of_the_moment = matches!(
         error.kind(),
         io::ErrorKind::StorageFull

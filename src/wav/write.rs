@@ -325,8 +325,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (taken, free) = (folder.path().join("taken.wav"), folder.path().join("free.wav"));
         fs::write(&taken, "mine").unwrap();
-        let (_, temp) = TempFile::create(folder.path()).unwrap();
+        let (_, mut temp) = TempFile::create(folder.path()).unwrap();
         assert!(matches!(temp.link(&taken), Err(WavError::Exists)));
+        assert!(matches!(temp.take_place(&taken), Err(WavError::Exists)));
         temp.link(&free).unwrap();
         drop(temp);
         assert!(free.exists());

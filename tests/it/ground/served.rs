@@ -58,7 +58,10 @@ fn ran(program: &str, arguments: &[&Path]) -> bool {
 }
 
 fn has(program: &str) -> bool {
-    Command::new("sh").args(["-c", &format!("command -v {program}")]).output().is_ok_and(|found| found.status.success())
+    Command::new("sh")
+        .args(["-c", &format!("PATH=$PATH:/usr/sbin:/sbin; command -v {program}")])
+        .output()
+        .is_ok_and(|found| found.status.success())
 }
 
 /// An image of a file system behind a loop device: made by `make IMAGE`, mounted by `mount DEVICE DIR`.
@@ -154,17 +157,17 @@ fn root_ntfs_holds_a_session() {
 }
 
 #[test]
-fn root_a_folder_bound_elsewhere_holds_a_session() {
+fn root_bindfs_holds_a_session() {
     assert!(is_root());
     if !has("bindfs") || !Path::new("/dev/fuse").exists() {
-        return skip("root_a_folder_bound", "needs bindfs and /dev/fuse");
+        return skip("root_bindfs", "needs bindfs and /dev/fuse");
     }
     let place = place();
     let (source, at) = (place.path().join("source"), place.path().join("bound"));
     fs::create_dir_all(&source).unwrap();
     fs::create_dir_all(&at).unwrap();
     if !ran("bindfs", &[&source, &at]) {
-        return skip("root_a_folder_bound", "bindfs refused");
+        return skip("root_bindfs", "bindfs refused");
     }
     let mut disk = Mounted::at(&at);
     disk.place = Some(place);
@@ -172,11 +175,11 @@ fn root_a_folder_bound_elsewhere_holds_a_session() {
 }
 
 #[test]
-fn root_a_folder_across_a_network_holds_a_session() {
+fn root_sshfs_holds_a_session() {
     const SERVER: &str = "/usr/lib/openssh/sftp-server";
     assert!(is_root());
     if !has("sshfs") || !Path::new(SERVER).exists() || !Path::new("/dev/fuse").exists() {
-        return skip("root_a_folder_across_a_network", "needs sshfs, sftp-server and /dev/fuse");
+        return skip("root_sshfs", "needs sshfs, sftp-server and /dev/fuse");
     }
     let place = place();
     let (source, at) = (place.path().join("source"), place.path().join("far"));
@@ -201,7 +204,7 @@ fn root_a_folder_across_a_network_holds_a_session() {
         if until < Instant::now() {
             client.kill().ok();
             client.wait().ok();
-            return skip("root_a_folder_across_a_network", "sshfs refused");
+            return skip("root_sshfs", "sshfs refused");
         }
         std::thread::sleep(Duration::from_millis(50));
     }
