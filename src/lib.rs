@@ -18,6 +18,7 @@ pub mod limits;
 pub mod time;
 pub mod format;
 pub mod histogram;
+pub mod ground;
 pub mod wav;
 pub mod session;
 pub mod peaks;

@@ -499,7 +499,11 @@ impl Committer {
                 }
                 result => {
                     let take = self.takes.remove(at);
-                    let event = self.farewell(take, end.frames, result);
+                    if let Ok(Some(path)) = &result {
+                        let reason = format!("{}: another program removed it; it is put back, whole", path.display());
+                        self.tell(DiskEvent::TroubleOver { copy: self.setup.copy, reason });
+                    }
+                    let event = self.farewell(take, end.frames, result.map(drop));
                     self.tell(event);
                 }
             }

@@ -43,7 +43,8 @@ pub struct SpoolIdentity {
     pub take: Uuid,
     /// The session.
     pub session: Uuid,
-    /// The WAV file that it belongs to, absolute when it was made.
+    /// The WAV file that it belongs to, absolute when it was made. For people to read: the session is what it is found by.
+    #[serde(serialize_with = "readable")]
     pub wav: PathBuf,
     /// Bytes of one frame.
     pub frame_bytes: usize,
@@ -64,9 +65,15 @@ pub struct TallyIdentity {
     /// The session.
     pub session: Uuid,
     /// The WAV file of that take, absolute when it was made.
+    #[serde(serialize_with = "readable")]
     pub wav: PathBuf,
     /// Whether the takes of the pass have spool files. Without, their sound is in the WAV files alone.
     pub spooled: bool,
+}
+
+/// Names may hold bytes that are no text.
+fn readable<S: serde::Serializer>(path: &Path, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(&path.to_string_lossy())
 }
 
 /// The folder for spool files and the bytes free in it: on the roomiest tmpfs that this user can write,
@@ -118,8 +125,9 @@ fn folder_in(place: &Path) -> Option<PathBuf> {
 pub fn free_bytes(path: &Path) -> Option<u64> {
     let stat = statvfs(path).ok()?;
     if stat.blocks() == 0 {
-        // A tmpfs mounted without a limit: memory is the limit.
-        return process::memory_available().ok();
+        // A tmpfs mounted without a limit: memory is the limit. Any other that says so does not know.
+        let memory = statfs(path).is_ok_and(|stat| stat.filesystem_type() == TMPFS_MAGIC);
+        return process::memory_available().ok().filter(|_| memory);
     }
     Some(stat.blocks_available() * stat.fragment_size())
 }

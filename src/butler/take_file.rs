@@ -1,6 +1,7 @@
 //! One take's WAV file while it is recorded: reserve, runs of sound, header, end. Thread: committer.
 
 use super::means::Means;
+use crate::ground;
 use crate::limits;
 use crate::message::disk::{TakeEnd, TakePlan};
 use crate::time::Frames;
@@ -10,6 +11,7 @@ use nix::fcntl::{FallocateFlags, PosixFadviseAdvice, fallocate, posix_fadvise};
 use nix::sys::uio::pwritev;
 use std::fs::{File, OpenOptions};
 use std::io::{self, IoSlice};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -87,7 +89,9 @@ impl TakeFile {
         take.file.sync_all()?;
         if direct_io && means.direct_io {
             // Tried with the header, since some file systems accept the flag and refuse the write.
-            let file = OpenOptions::new().read(true).write(true).custom_flags(libc::O_DIRECT).open(&plan.path);
+            // Not by its path: another program may have moved the folder.
+            let path = format!("/proc/self/fd/{}", take.file.as_raw_fd());
+            let file = OpenOptions::new().read(true).write(true).custom_flags(libc::O_DIRECT).open(path);
             take.past_cache = file.ok().filter(|file| file.write_all_at(&take.page, 0).is_ok());
         }
         if direct_io && take.past_cache.is_none() {
@@ -158,7 +162,11 @@ impl TakeFile {
             }
         }
         if !self.reserve {
-            self.file.set_len(end)?;
+            match self.file.set_len(end) {
+                // There a file grows by being written, and by nothing else.
+                Err(error) if ground::grows_by_writes(&error) => {}
+                other => other?,
+            }
         }
         self.reserved = end;
         Ok(true)
@@ -226,8 +234,9 @@ impl TakeFile {
         Ok(())
     }
 
-    /// The take ends: exact length, final header, durable. `frames` are those of this file.
-    pub fn finish(&mut self, frames: Frames, end: &TakeEnd) -> io::Result<()> {
+    /// The take ends: exact length, final header, durable, under a name. `frames` are those of this file. Returns the name
+    /// if another program had taken it away.
+    pub fn finish(&mut self, frames: Frames, end: &TakeEnd) -> io::Result<Option<PathBuf>> {
         self.header.data_bytes = frames.0 * self.frame_bytes() as u64;
         self.header.bext.time_reference = end.began.0;
         if !end.history.is_empty() {
@@ -236,12 +245,29 @@ impl TakeFile {
         let end = self.header.file_bytes();
         // Longer only when the last stretch was lost and never written: silence. In two steps: a pad byte is nought, not
         // the first byte of what was cut off.
-        self.file.set_len(limits::DATA_OFFSET + self.header.data_bytes)?;
-        self.file.set_len(end)?;
+        ground::set_length(&self.file, limits::DATA_OFFSET + self.header.data_bytes)?;
+        ground::set_length(&self.file, end)?;
         self.page.copy_from_slice(&*self.header.build());
         self.file.write_all_at(&self.page, 0)?;
-        self.file.sync_all()
+        self.file.sync_all()?;
+        put_back(&self.file)
     }
+}
+
+/// Gives a file that another program has removed while it was open its name again, with a copy of what is in it. Returns
+/// the name; `None`: it has one.
+fn put_back(file: &File) -> io::Result<Option<PathBuf>> {
+    let Some(path) = ground::path_of(file).and_then(|now| ground::removed_from(&now)) else { return Ok(None) };
+    let folder = path.parent().ok_or(io::ErrorKind::NotFound)?;
+    std::fs::create_dir_all(folder)?;
+    let mut copy = OpenOptions::new().write(true).create_new(true).mode(0o644).open(&path)?;
+    let copied = io::copy(&mut io::BufReader::new(file), &mut copy).and_then(|_| copy.sync_all());
+    copied.inspect_err(|_| {
+        // What is half there would be taken for the take.
+        std::fs::remove_file(&path).ok();
+    })?;
+    File::open(folder).and_then(|folder| folder.sync_all()).ok();
+    Ok(Some(path))
 }
 
 /// What is left of `spans` after `done` bytes.

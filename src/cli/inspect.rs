@@ -39,7 +39,7 @@ pub fn export(args: &ExportArgs) -> Result<(), Failure> {
         write!(std::io::stderr().lock(), "\r\x1b[K").ok();
     }
     if args.json {
-        print(&json!({ "session": args.session, "files": files }).to_string());
+        print(&json!({ "session": args.session.to_string_lossy(), "files": files }).to_string());
         return Ok(());
     }
     for file in &files {
@@ -130,7 +130,10 @@ pub fn doctor(args: &DoctorArgs) -> Result<(), Failure> {
     }
     let findings = doctor::examine(&args.folder, args.tracks, args.rate, args.format);
     if args.json {
-        print(&json!({ "folder": args.folder, "tracks": args.tracks, "findings": findings }).to_string());
+        print(
+            &json!({ "folder": args.folder.to_string_lossy(), "tracks": args.tracks, "findings": findings })
+                .to_string(),
+        );
     } else {
         print(&doctor::render(&findings));
     }

@@ -124,7 +124,7 @@ impl Outcome {
 
     fn json(&self) -> Value {
         json!({
-            "session": self.folder,
+            "session": self.folder.to_string_lossy(),
             "device": self.device.name,
             "rate": self.device.rate,
             "period": self.device.period_frames,

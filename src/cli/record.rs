@@ -33,7 +33,7 @@ pub fn run(args: &RecordArgs) -> Result<(), Failure> {
     line.clear();
     let running = control.running();
     let head = json!({
-        "session": control.folder(),
+        "session": control.folder().to_string_lossy(),
         "device": running.device.name,
         "rate": running.device.rate,
         "period": running.device.period_frames,

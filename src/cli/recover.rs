@@ -32,7 +32,7 @@ fn one(path: &Path, as_json: bool) -> Result<(), Failure> {
     }
     let left = session.takes().iter().filter(|take| take.state == TakeState::Recording).count();
     if as_json {
-        print(&json!({ "session": path, "takes": takes(&session, &report) }).to_string());
+        print(&json!({ "session": path.to_string_lossy(), "takes": takes(&session, &report) }).to_string());
     } else {
         for pass in &report.passes {
             print(&pass.to_string());

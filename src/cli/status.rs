@@ -89,7 +89,8 @@ fn bar(peak: f32) -> char {
 
 /// How long the disk lasts for the armed tracks.
 pub fn time_left(control: &Control) -> Option<Duration> {
-    let stat = statvfs(control.folder()).ok()?;
+    // A file system that does not know says nought of everything.
+    let stat = statvfs(control.folder()).ok().filter(|stat| stat.blocks() > 0)?;
     let free = stat.blocks_available() * stat.fragment_size();
     let session = control.session();
     let channels: u64 =

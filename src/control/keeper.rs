@@ -49,7 +49,7 @@ impl Keeper {
                 while let Ok(newer) = versions.try_recv() {
                     (session, revision) = newer;
                 }
-                if let Err(error) = store.save(&session) {
+                if let Err(error) = store.follow().and_then(|()| store.save(&session)) {
                     tell.try_send(error.to_string()).ok();
                 }
                 for error in store.settle_trash(&session).err().into_iter().flatten() {

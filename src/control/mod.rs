@@ -6,6 +6,7 @@
 pub mod edit;
 mod hear;
 mod comeback;
+mod ground;
 pub mod keeper;
 mod elsewhere;
 pub mod pass;
@@ -145,6 +146,7 @@ pub struct Control {
     trouble: Option<String>,
     /// Files that lay in the session's folder when it was opened: no take gets a name of theirs.
     names_found: Vec<String>,
+    watched: ground::Watched,
     watcher: Option<Watcher>,
 }
 
@@ -173,6 +175,10 @@ impl Control {
         // The spool keeps the path of its take, for a recovery that may start elsewhere.
         let folder = store.as_ref().map_or(folder_of(&setup.folder), OpenSession::path);
         let folder = std::path::absolute(folder).map_err(ControlError::Kernel)?;
+        if let Some(store) = &store {
+            notices.extend(ground::notices(store, &folder, setup.format, rate));
+        }
+        let watched = ground::Watched::of(store.as_ref());
         let names_found = store.as_ref().and_then(|store| store.file_names().ok()).unwrap_or_default();
         let keeper = store.map(Keeper::start).transpose().map_err(ControlError::Kernel)?;
         let running = run::start(device, setup.run).map_err(ControlError::Run)?;
@@ -205,6 +211,7 @@ impl Control {
             spec,
             trouble: None,
             names_found,
+            watched,
             watcher: None,
         })
     }
@@ -359,6 +366,7 @@ impl Control {
         }
         self.tend_elsewhere();
         self.prepare_if_opened();
+        self.follow_folder(false);
         self.begin_if_saved();
         self.continue_stuck();
         self.warn_of_room();
@@ -570,7 +578,7 @@ fn open_session(setup: &Setup, rate: SampleRate) -> Result<(OpenSession, Session
                 .map_or_else(|| "Session".to_owned(), |name| name.to_string_lossy().into_owned());
             OpenSession::create(&setup.folder, &name, rate, setup.format)
         }
-        other => other,
+        other => other.and_then(|(store, session)| store.trial().map(|()| (store, session))),
     }
     .map_err(ControlError::Session)
 }

@@ -212,6 +212,7 @@ impl Control {
 
     fn begin_pass(&mut self, length: Frames, begin: Option<FramePos>) -> Result<(), ControlError> {
         self.writable()?;
+        self.follow_folder(true);
         let before = Box::new(self.session.clone());
         let asked_at = begin.unwrap_or(FramePos(self.published().position.load(Relaxed)));
         let mut takes = self.plan_takes(asked_at).inspect_err(|_| self.session = (*before).clone())?;

@@ -134,6 +134,7 @@ pub struct Allowed {
 pub fn run_setup(allowed: Allowed, capture_path: CapturePath) -> RunSetup {
     // More tracks than the usual 1,024 descriptors: a session of 512 tracks opens 1,024 files.
     process::raise_open_files().ok();
+    process::outlive_file_limit();
     let means = Means::probe(&Means::without_from_environment());
     let asked = allowed.lock_kib.map_or(limits::LOCKED_BYTES_DEFAULT, |kib| kib.saturating_mul(1024));
     let lock_bytes_max = match lock_limit() {

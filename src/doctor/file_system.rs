@@ -1,21 +1,21 @@
 //! The file system that takes go to: its name, what it refuses, how long it lasts. Thread: control.
 
 use super::scratch::{Scratch, patiently};
-use super::{Finding, Needs, Verdict, duration, read};
+use super::{Finding, Needs, Verdict, duration};
+use crate::ground::{self, FAT_FILE_BYTES_MAX, Kind};
 use crate::limits::PAGE_BYTES;
 use nix::fcntl::{FallocateFlags, fallocate};
 use nix::sys::statvfs::statvfs;
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 /// After this a file system counts as hung.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-pub(super) fn examine(root: &Path, folder: &Path, needs: Needs) -> Vec<Finding> {
-    let mounts = read(root, "proc/self/mountinfo").unwrap_or_default();
-    let name = mounted_as(&mounts, folder).or_else(|| by_magic(folder)).unwrap_or_else(|| "unknown".to_owned());
+pub(super) fn examine(folder: &Path, needs: Needs) -> Vec<Finding> {
+    let name = ground::name_at(folder).unwrap_or_else(|| "unknown".to_owned());
     let path = folder.to_path_buf();
     let tried = patiently(PATIENCE, move || try_out(&path));
     let mut findings = vec![judge(&name, folder, tried, needs)];
@@ -73,37 +73,32 @@ fn judge(name: &str, folder: &Path, tried: io::Result<Abilities>, needs: Needs) 
 }
 
 fn judge_name(name: &str, needs: Needs) -> (Verdict, Option<String>) {
-    let (verdict, warning) = match name {
-        "tmpfs" | "ramfs" => (Verdict::Poor, "It is memory: everything is gone when the machine stops.".to_owned()),
-        "vfat" | "msdos" => {
-            let length = duration((1_u64 << 32) as f64 / needs.track_bytes_per_second());
+    let (verdict, warning) = match Kind::of(name) {
+        Kind::Memory => (Verdict::Poor, "It is memory: everything is gone when the machine stops.".to_owned()),
+        Kind::Fat => {
+            let length = duration(FAT_FILE_BYTES_MAX as f64 / needs.track_bytes_per_second());
             (
                 Verdict::Poor,
                 format!("No file can pass 4 GiB, {length} of one mono track, and a power cut may cost the folder."),
             )
         }
-        "exfat" => (
+        Kind::Exfat => (
             Verdict::Fair,
             "It keeps no journal: a power cut may cost the folder. Copy takes to it afterwards.".to_owned(),
         ),
-        "nfs" | "nfs4" | "cifs" | "smb3" | "9p" | "ceph" | "afs" => (
+        Kind::Network => (
             Verdict::Poor,
             "It is across the network, and waits when that does. Record to a local disk and copy.".to_owned(),
         ),
-        "virtiofs" | "overlay" => (
+        Kind::Layered => (
             Verdict::Fair,
             "It stands before another file system; recording onto that one directly is surer.".to_owned(),
         ),
-        name if name == "fuse" || name == "fuseblk" || name.starts_with("fuse.") => {
-            (Verdict::Fair, "It is served by another program, which can be slow or end.".to_owned())
+        Kind::Served => (Verdict::Fair, "It is served by another program, which can be slow or end.".to_owned()),
+        Kind::Plain if matches!(name, "btrfs" | "zfs" | "bcachefs") => {
+            (Verdict::Good, "It writes copies, so `direct` capture takes faults here; `spool` does not.".to_owned())
         }
-        "btrfs" | "zfs" | "bcachefs" => {
-            return (
-                Verdict::Good,
-                Some("It writes copies, so `direct` capture takes faults here; `spool` does not.".to_owned()),
-            );
-        }
-        _ => return (Verdict::Good, None),
+        Kind::Plain => return (Verdict::Good, None),
     };
     (verdict, Some(warning))
 }
@@ -125,51 +120,6 @@ fn judge_room(free: u64, needs: Needs) -> Finding {
     Finding::new("free space", duration(seconds), verdict, sentence)
 }
 
-/// The type of the mount that a folder lies on: the longest mount point above it, the last if there are several.
-/// A line: `ID PARENT MAJ:MIN ROOT POINT OPTIONS [TAGS..] - TYPE SOURCE OPTIONS` (proc(5)).
-fn mounted_as(mountinfo: &str, folder: &Path) -> Option<String> {
-    mountinfo
-        .lines()
-        .filter_map(|line| {
-            let (before, after) = line.split_once(" - ")?;
-            let point = PathBuf::from(unescaped(before.split(' ').nth(4)?));
-            let name = after.split(' ').next()?;
-            folder.starts_with(&point).then(|| (point.components().count(), name.to_owned()))
-        })
-        .max_by_key(|(depth, _)| *depth)
-        .map(|(_, name)| name)
-}
-
-/// Undoes the `\040` for a space and its like.
-fn unescaped(text: &str) -> String {
-    [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")]
-        .iter()
-        .fold(text.to_owned(), |text, (code, sign)| text.replace(code, sign))
-}
-
-/// Where `/proc` does not say: the number that statfs(2) lists.
-fn by_magic(folder: &Path) -> Option<String> {
-    const NAMES: [(i64, &str); 14] = [
-        (0xEF53, "ext4"),
-        (0x5846_5342, "xfs"),
-        (0x9123_683E, "btrfs"),
-        (0xF2F5_2010, "f2fs"),
-        (0x0102_1994, "tmpfs"),
-        (0x794C_7630, "overlay"),
-        (0x6969, "nfs"),
-        (0x6573_5546, "fuse"),
-        (0x4D44, "vfat"),
-        (0x2011_BAB0, "exfat"),
-        (0x7366_746E, "ntfs3"),
-        (0x2FC1_2FC1, "zfs"),
-        (0xCA45_1A4E, "bcachefs"),
-        (0xFF53_4D42, "cifs"),
-    ];
-    #[allow(clippy::unnecessary_cast)]
-    let magic = nix::sys::statfs::statfs(folder).ok()?.filesystem_type().0 as i64;
-    NAMES.iter().find(|(number, _)| *number == magic).map(|(_, name)| (*name).to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -177,20 +127,6 @@ mod tests {
 
     const NEEDS: Needs = Needs { tracks: 24, rate: 48_000, format: TakeFormat::S24 };
     const BOTH: Abilities = Abilities { direct: true, reserve: true };
-    const MOUNTS: &str = "22 1 8:1 / / rw - ext4 /dev/sda1 rw\n\
-                          30 22 0:5 / /home rw shared:3 - btrfs /dev/sdb rw\n\
-                          31 30 0:6 / /home/My\\040Stick rw - vfat /dev/sdc1 rw\n\
-                          32 22 0:7 / /home rw - xfs /dev/sdd rw\n";
-
-    #[test]
-    fn a_folder_is_on_the_longest_and_last_mount_above_it() {
-        let name = |path: &str| mounted_as(MOUNTS, Path::new(path)).unwrap();
-        assert_eq!(name("/var/x"), "ext4");
-        assert_eq!(name("/homework"), "ext4");
-        assert_eq!(name("/home/me"), "xfs");
-        assert_eq!(name("/home/My Stick/a"), "vfat");
-        assert_eq!(mounted_as("", Path::new("/")), None);
-    }
 
     #[test]
     fn a_plain_local_disk_is_good_and_the_others_say_why_not() {

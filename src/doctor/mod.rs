@@ -94,7 +94,7 @@ pub fn examine(folder: &Path, tracks: usize, rate: u32, format: TakeFormat) -> V
     let mut findings = scheduling::examine();
     findings.extend(memory::examine(needs));
     findings.push(spool::examine(needs));
-    findings.extend(file_system::examine(root, &folder, needs));
+    findings.extend(file_system::examine(&folder, needs));
     findings.push(disk::examine(&folder, needs));
     findings.extend(kernel::examine(root, &folder));
     findings.extend(mover::examine(root));

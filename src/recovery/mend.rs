@@ -6,6 +6,7 @@
 
 use super::Step;
 use super::evidence::{Extent, LeftSpool};
+use crate::ground::set_length;
 use crate::limits::{DATA_OFFSET, PAGE_BYTES};
 use crate::session::session_file::{OpenSession, open_copy_to_write};
 use crate::session::{Session, Take};
@@ -120,8 +121,8 @@ impl TakeWav {
         }
         go_on(Step::Length)?;
         // In two steps: a pad byte is nought, not the first byte of what was cut off.
-        self.file.set_len(DATA_OFFSET + header.data_bytes)?;
-        self.file.set_len(header.file_bytes())?;
+        set_length(&self.file, DATA_OFFSET + header.data_bytes)?;
+        set_length(&self.file, header.file_bytes())?;
         let page = header.build();
         if page != self.page {
             go_on(Step::Header)?;

@@ -6,6 +6,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Open files asked for at most: a take holds two, and the session may have 1,024 of them both ways.
 const OPEN_FILES_MAX: u64 = 524_288;
@@ -18,6 +19,17 @@ pub fn raise_open_files() -> io::Result<u64> {
         setrlimit(Resource::RLIMIT_NOFILE, wanted, hard)?;
     }
     Ok(wanted)
+}
+
+/// A file that grows beyond what this process may write is an error then, and not the program's end.
+pub fn outlive_file_limit() {
+    signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default()).ok();
+}
+
+/// Bytes of the largest file that this process may write; `None`: as the file system allows.
+pub fn file_bytes_max() -> Option<u64> {
+    let (soft, _) = getrlimit(Resource::RLIMIT_FSIZE).ok()?;
+    (soft < nix::libc::RLIM_INFINITY).then_some(soft)
 }
 
 /// Bytes of memory in the machine.

@@ -6,22 +6,25 @@
 mod bytes;
 mod error;
 mod folder;
+mod lock;
+mod whereabouts;
 #[cfg(test)]
 mod tests;
 
 pub use bytes::{Fault, VALUE_COUNT_MAX, parse, to_bytes};
 pub use error::SessionError;
+pub use whereabouts::{Where, Whereabouts};
 
 use super::{Session, Take};
 use crate::format::TakeFormat;
+use crate::ground;
 use crate::time::SampleRate;
 use folder::Folder;
-use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg};
-use std::fs::{self, File, TryLockError};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use lock::{LOCK_FILE, Lock};
+use serde::Deserialize;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 use uuid::Uuid;
 
@@ -37,7 +40,6 @@ pub const VERSION_COUNT_MAX: usize = 10;
 /// The session's file.
 pub const SESSION_FILE: &str = "session.json";
 
-const LOCK_FILE: &str = "session.lock";
 const NEW_FILE: &str = ".session.json.new";
 /// Blocks that are there for the session's file on the day the disk is full.
 const RESERVE_FILE: &str = ".session.reserve";
@@ -52,8 +54,7 @@ const VERSION_NUMBER_MAX: u32 = 1_000_000_000;
 #[derive(Debug)]
 pub struct OpenSession {
     folder: Folder,
-    /// Held, never read: closing it ends the lock.
-    _lock: Flock<File>,
+    lock: Lock,
 }
 
 /// A previous version of a session's file.
@@ -75,6 +76,7 @@ impl OpenSession {
         rate: SampleRate,
         format: TakeFormat,
     ) -> Result<(OpenSession, Session), SessionError> {
+        let was_there = path.symlink_metadata().is_ok();
         fs::create_dir_all(path).map_err(|error| match error.kind() {
             io::ErrorKind::AlreadyExists => SessionError::Exists { path: path.into() },
             io::ErrorKind::ReadOnlyFilesystem => SessionError::ReadOnly { path: path.into() },
@@ -82,14 +84,20 @@ impl OpenSession {
         })?;
         let folder = Folder::open(path)?;
         unused_check(&folder)?;
-        let lock = lock(&folder)?;
+        trial(&folder).inspect_err(|_| {
+            // Nothing was begun, and nothing of it is to be left.
+            if !was_there {
+                fs::remove_dir(path).ok();
+            }
+        })?;
+        let lock = Lock::take(&folder)?;
         unused_check(&folder)?;
         for name in FOLDERS {
             folder.sub_made(name)?;
         }
         let created = jiff::Zoned::now().strftime("%Y-%m-%dT%H:%M:%S%:z").to_string();
         let session = Session::new(Uuid::new_v4(), name, &created, rate, format);
-        let mut open = OpenSession { folder, _lock: lock };
+        let mut open = OpenSession { folder, lock };
         open.save(&session)?;
         // The folder's own name. Where the folder above can't be opened, its owner syncs it in time.
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -108,11 +116,12 @@ impl OpenSession {
         } else if id_in(&folder)? != Some(session.id) {
             return Err(SessionError::Exists { path: path.into() });
         }
-        let lock = lock(&folder)?;
+        trial(&folder)?;
+        let lock = Lock::take(&folder)?;
         for name in FOLDERS {
             folder.sub_made(name)?;
         }
-        let mut open = OpenSession { folder, _lock: lock };
+        let mut open = OpenSession { folder, lock };
         open.save(session)?;
         Ok(open)
     }
@@ -124,17 +133,37 @@ impl OpenSession {
         if folder.kind(SESSION_FILE)?.is_none() && numbers(&folder)?.is_empty() {
             return Err(folder.refuse(format!("it holds no {SESSION_FILE}")));
         }
-        let lock = lock(&folder)?;
+        let lock = Lock::take(&folder)?;
         for name in FOLDERS {
             folder.sub_made(name)?;
         }
         let session = load(&folder)?;
-        Ok((OpenSession { folder, _lock: lock }, session))
+        Ok((OpenSession { folder, lock }, session))
     }
 
     /// The session's folder.
     pub fn path(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// Where the folder is from now on, for those who must not wait for the disk.
+    pub fn whereabouts(&self) -> Option<Whereabouts> {
+        Whereabouts::of(self.folder.held()?)
+    }
+
+    /// Tries whether the file system has what a session needs. A new session was tried when it was made.
+    pub fn trial(&self) -> Result<(), SessionError> {
+        trial(&self.folder)
+    }
+
+    /// What the file system is called.
+    pub fn file_system(&self) -> Option<String> {
+        ground::name_of(&self.folder)
+    }
+
+    /// Whether the lock would keep out other computers, too.
+    pub fn is_locked_by_file(&self) -> bool {
+        self.lock.is_of_the_file()
     }
 
     /// Saves the session: afterwards the new version is durable and the previous one is kept. On an
@@ -157,6 +186,23 @@ impl OpenSession {
         // Without it a full disk is worse, and that is all.
         self.folder.reserve(RESERVE_FILE, RESERVE_BYTES_MIN.max(2 * bytes.len() as u64)).ok();
         saved
+    }
+
+    /// Opens the folder anew, under its old name, if another program has removed it and takes were put back there since.
+    pub fn follow(&mut self) -> Result<(), SessionError> {
+        let Some(path) = ground::path_of(&self.folder).and_then(|now| ground::removed_from(&now)) else {
+            return Ok(());
+        };
+        let folder = Folder::open(&path)?;
+        if folder.kind(SESSION_FILE)?.is_some() {
+            return Err(SessionError::Exists { path });
+        }
+        self.lock = Lock::take(&folder)?;
+        for name in FOLDERS {
+            folder.sub_made(name)?;
+        }
+        self.folder = folder;
+        Ok(())
     }
 
     /// Names of the files in `audio/` and `trash/`, which no new take may get.
@@ -242,9 +288,7 @@ pub fn open_read_only(path: &Path) -> Result<Session, SessionError> {
 
 /// Whether a program that lives has the session open to record into it. False where that cannot be known.
 pub fn is_in_use(path: &Path) -> bool {
-    let lock = Folder::open(folder_of(path)).and_then(|folder| folder.open_file(LOCK_FILE));
-    // Shared, so that two who ask at once do not take each other for the recorder. It ends with the file.
-    lock.ok().flatten().is_some_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+    Folder::open(folder_of(path)).is_ok_and(|folder| lock::is_taken(&folder))
 }
 
 /// Opens the file of a take to read it: a regular file inside the session's folder, or where the session says that it is
@@ -286,7 +330,7 @@ pub fn kept_versions(path: &Path) -> Result<Vec<KeptVersion>, SessionError> {
 /// if it is damaged, goes to the trash. The session must not be open.
 pub fn restore(path: &Path, number: u32) -> Result<(), SessionError> {
     let folder = Folder::open(folder_of(path))?;
-    let _lock = lock(&folder)?;
+    let _lock = Lock::take(&folder)?;
     let history = folder.sub_made("history")?;
     let name = version_name(number);
     let bytes = history
@@ -296,6 +340,14 @@ pub fn restore(path: &Path, number: u32) -> Result<(), SessionError> {
     let present = folder.read(SESSION_FILE, SESSION_BYTES_MAX);
     let sound = matches!(present, Ok(Some(present)) if parse(&present).is_ok());
     put(&folder, &bytes, if sound { Previous::Version } else { Previous::Trash })
+}
+
+fn trial(folder: &Folder) -> Result<(), SessionError> {
+    ground::trial(folder).map_err(|flaw| SessionError::Unfit {
+        path: folder.path().into(),
+        file_system: ground::name_of(folder).unwrap_or_else(|| "the file system".to_owned()),
+        reason: flaw.to_string(),
+    })
 }
 
 /// What becomes of the file that is replaced.
@@ -405,34 +457,6 @@ fn unused_check(folder: &Folder) -> Result<(), SessionError> {
         }
     }
     Ok(())
-}
-
-/// Takes the lock that keeps a second program out, and says in it who has it.
-fn lock(folder: &Folder) -> Result<Flock<File>, SessionError> {
-    let file = folder.open_lock_file(LOCK_FILE).map_err(|error| match error {
-        SessionError::Io { error, .. }
-            if matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem) =>
-        {
-            SessionError::ReadOnly { path: folder.path().into() }
-        }
-        other => other,
-    })?;
-    let mut lock = Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(file, errno)| {
-        if errno != Errno::EWOULDBLOCK {
-            return folder.io(LOCK_FILE, "flock", errno);
-        }
-        let mut text = String::new();
-        let read = file.take(32).read_to_string(&mut text);
-        let pid = read.ok().and_then(|_| text.trim().parse().ok());
-        SessionError::Locked { path: folder.path().into(), pid }
-    })?;
-    // A second name may lead out of the folder: a lock is good without a number in it.
-    if lock.metadata().is_ok_and(|file| file.nlink() == 1) {
-        let write = lock.set_len(0).and_then(|()| writeln!(lock, "{}", std::process::id()));
-        // A full disk can't take the number; the lock holds all the same.
-        write.ok();
-    }
-    Ok(lock)
 }
 
 fn load(folder: &Folder) -> Result<Session, SessionError> {

@@ -239,6 +239,7 @@ impl Studio {
                 opener::Done::Restored(Err(reason)) => self.tell(Severity::Caution, reason),
             }
         }
+        let mut moved = None;
         if let Desk::Open(control) = &mut self.desk {
             control.poll();
             let mut notices = Vec::new();
@@ -256,12 +257,22 @@ impl Studio {
             }
             self.inhibitor.hold(control.is_recording());
             self.waves.follow(control);
+            if control.folder() != self.place.folder {
+                moved = Some(control.folder().to_path_buf());
+            }
             if self.saving_told.is_some_and(|revision| revision <= control.saved_revision()) {
                 self.saving_told = None;
                 notices.push(Notice { severity: Severity::Info, text: "Saved".to_owned() });
             }
             for notice in notices {
                 self.notice(notice);
+            }
+        }
+        if let Some(folder) = moved {
+            self.place.folder.clone_from(&folder);
+            self.room.look_at(Some(folder.clone()));
+            if self.place.read_only.is_none() {
+                self.keep(|settings| settings.last_session = Some(folder));
             }
         }
         for (severity, text) in self.jobs.poll().into_iter().chain(self.kept.problems()).chain(self.inhibitor.problem())

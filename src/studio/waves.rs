@@ -26,6 +26,8 @@ enum Known {
 #[derive(Default)]
 pub(super) struct Waves {
     store: Option<PeakStore>,
+    /// Where its takes are; a pass that is on while the folder is moved is drawn on as it is.
+    folder: PathBuf,
     known: HashMap<Uuid, Known>,
     revision: u64,
     recording: bool,
@@ -50,6 +52,11 @@ impl Waves {
             return;
         }
         (self.revision, self.recording) = (control.revision(), recording);
+        if !recording && control.folder() != self.folder {
+            self.folder = control.folder().to_path_buf();
+            self.store = None;
+            self.known.clear();
+        }
         if self.store.is_none() {
             // Without threads for it the lanes stay without waves; everything else works.
             self.store = PeakStore::start(control.folder()).ok();

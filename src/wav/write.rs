@@ -166,11 +166,29 @@ impl TempFile {
     }
 
     /// Names the file `target` beside its temporary name, which goes with the drop.
-    fn link(&self, target: &Path) -> Result<(), WavError> {
-        fs::hard_link(&self.path, target).map_err(|error| match error.kind() {
-            io::ErrorKind::AlreadyExists => WavError::Exists,
-            _ => WavError::io("give the file its name")(error),
-        })
+    fn link(&mut self, target: &Path) -> Result<(), WavError> {
+        match fs::hard_link(&self.path, target) {
+            Ok(()) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(WavError::Exists),
+            // Nor has it second names (FAT, exFAT).
+            Err(_) => self.take_place(target),
+        }
+    }
+
+    /// Takes the name with an empty file, which nobody else can then have made, and puts ours in its place.
+    fn take_place(&mut self, target: &Path) -> Result<(), WavError> {
+        let naming = WavError::io("give the file its name");
+        match OpenOptions::new().write(true).create_new(true).open(target) {
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(WavError::Exists),
+            Err(error) => return Err(naming(error)),
+        }
+        fs::rename(&self.path, target).map_err(|error| {
+            fs::remove_file(target).ok();
+            naming(error)
+        })?;
+        self.gone = true;
+        Ok(())
     }
 }
 
@@ -307,8 +325,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (taken, free) = (folder.path().join("taken.wav"), folder.path().join("free.wav"));
         fs::write(&taken, "mine").unwrap();
-        let (_, temp) = TempFile::create(folder.path()).unwrap();
+        let (_, mut temp) = TempFile::create(folder.path()).unwrap();
         assert!(matches!(temp.link(&taken), Err(WavError::Exists)));
+        assert!(matches!(temp.take_place(&taken), Err(WavError::Exists)));
         temp.link(&free).unwrap();
         drop(temp);
         assert!(free.exists());

@@ -8,6 +8,8 @@ mod bad_days;
 mod disks;
 // Files from elsewhere that mean no good.
 mod hostile;
+// Where sessions lie and who else is there: second programs, locks, moved folders, file systems that lack things.
+mod ground;
 // Recording end to end: every sample against the ramp, both paths, every fallback, losses, refusing disks.
 mod record;
 // Playing end to end: what reaches the outputs, and bad takes.

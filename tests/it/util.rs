@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -114,6 +115,12 @@ impl Started {
     pub(crate) fn signal(&self, name: &str) {
         let done = Command::new("sh").args(["-c", &format!("kill -s {name} {}", self.pid())]).status().unwrap();
         assert!(done.success());
+    }
+
+    /// What it has said so far on standard error.
+    pub(crate) fn said(&self) -> String {
+        let bytes = fs::read(format!("/proc/self/fd/{}", self.err.as_raw_fd())).unwrap();
+        String::from_utf8_lossy(&bytes).into_owned()
     }
 
     /// Whether it is still there.

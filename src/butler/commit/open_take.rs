@@ -20,6 +20,7 @@ use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
@@ -324,8 +325,8 @@ impl OpenTake {
         (std::mem::replace(&mut self.file, file), self.frame_of(at) - before)
     }
 
-    /// Ends the file of a take that has everything.
-    pub(super) fn end_with(&mut self, end: &TakeEnd) -> io::Result<()> {
+    /// Ends the file of a take that has everything. Returns its name if another program had taken that away.
+    pub(super) fn end_with(&mut self, end: &TakeEnd) -> io::Result<Option<PathBuf>> {
         if !self.pending.is_empty() || !self.written.is_empty() {
             return Err(io::Error::other("sound is left in the spool"));
         }

@@ -29,6 +29,15 @@ pub enum SessionError {
         /// The folder.
         path: PathBuf,
     },
+    /// The file system lacks what a session needs.
+    Unfit {
+        /// The folder.
+        path: PathBuf,
+        /// What the file system is called.
+        file_system: String,
+        /// What it lacks.
+        reason: String,
+    },
     /// Another program, or another window of this one, has the session open.
     Locked {
         /// The folder.
@@ -106,6 +115,11 @@ impl fmt::Display for SessionError {
             SessionError::ReadOnly { path } => write!(
                 f,
                 "{}: the folder cannot be written; open it for playback and export only, or copy it elsewhere",
+                path.display()
+            ),
+            SessionError::Unfit { path, file_system, reason } => write!(
+                f,
+                "{}: {file_system} cannot hold a session: {reason}; record to a local disk and copy the session there",
                 path.display()
             ),
             SessionError::Locked { path, pid: Some(pid) } => write!(

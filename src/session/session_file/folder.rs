@@ -11,7 +11,7 @@ use nix::sys::stat::{Mode, SFlag, fstatat, mkdirat};
 use nix::unistd::{UnlinkatFlags, linkat, unlinkat};
 use std::fs::{self, File};
 use std::io::{Read, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 /// Holding this tells you: it was a folder when it was opened, and stays the same one.
@@ -59,6 +59,11 @@ impl Folder {
         &self.path
     }
 
+    /// The same folder, held by somebody else too.
+    pub(super) fn held(&self) -> Option<OwnedFd> {
+        self.dir.try_clone().ok()
+    }
+
     /// What a name stands for, if anything.
     pub(super) fn kind(&self, name: &str) -> Result<Option<SFlag>, SessionError> {
         match fstatat(&self.dir, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
@@ -71,7 +76,8 @@ impl Folder {
     /// The names in this folder.
     pub(super) fn names(&self) -> Result<Vec<String>, SessionError> {
         let io = |error| SessionError::Io { path: self.path.clone(), call: "read folder", error };
-        let entries = fs::read_dir(&self.path).map_err(io)?;
+        // Not by its path: another program may have moved it.
+        let entries = fs::read_dir(format!("/proc/self/fd/{}", self.dir.as_raw_fd())).map_err(io)?;
         entries.map(|entry| Ok(entry.map_err(io)?.file_name().to_string_lossy().into_owned())).collect()
     }
 
@@ -210,11 +216,11 @@ impl Folder {
 
     /// Waits until the names in this folder are durable.
     pub(super) fn sync(&self) -> Result<(), SessionError> {
-        nix::unistd::fsync(&self.dir).map_err(|errno| SessionError::Io {
-            path: self.path.clone(),
-            call: "fsync",
-            error: errno.into(),
-        })
+        match nix::unistd::fsync(&self.dir) {
+            // There are file systems that have no such thing for folders.
+            Ok(()) | Err(Errno::EINVAL | Errno::ENOSYS | Errno::EOPNOTSUPP) => Ok(()),
+            Err(errno) => Err(SessionError::Io { path: self.path.clone(), call: "fsync", error: errno.into() }),
+        }
     }
 
     /// The error for a trap or a folder that is no session's.
@@ -228,5 +234,11 @@ impl Folder {
 
     pub(super) fn io_error(&self, name: &str, call: &'static str, error: std::io::Error) -> SessionError {
         SessionError::Io { path: self.path.join(name), call, error }
+    }
+}
+
+impl AsFd for Folder {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.dir.as_fd()
     }
 }

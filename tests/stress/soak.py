@@ -1,0 +1,320 @@
+#!/usr/bin/env python3
+"""The run of soak.sh: soak.py PROGRAM FOLDER free|real-time HOURS TRACKS [ARGUMENT...]
+
+While the takes grow, what their headers claim is read, held against the ramp byte for byte, and punched out of the file; a
+header that claims less than before, other sizes than it should, or RIFF where RF64 is due is a miss. Once a second the
+program's resident memory and its spool are looked at. At the end: takes of equal and exact length, with headers that say
+so, no frame lost, no fault, and memory that never left 5 % of what it was after the first minute.
+"""
+
+import ctypes
+import json
+import os
+import signal
+import struct
+import subprocess
+import sys
+import time
+
+import check
+
+RATE = 48000
+WIDTH = 3
+DATA = 4096
+PAGE = 4096
+# Compared, and punched, in stretches of so many bytes: whole frames and whole pages.
+STRETCH = 3 << 20
+RIFF_BYTES_MAX = 0xFFFFFFFF
+SETTLED_S = 60
+MEMORY_SHARE = 0.05
+PUNCH_HOLE_KEEP_SIZE = 0x03
+
+libc = ctypes.CDLL(None, use_errno=True)
+libc.fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
+
+
+class Miss(Exception):
+    """What is not as promised."""
+
+
+def punch(fd, start, size):
+    if libc.fallocate(fd, PUNCH_HOLE_KEEP_SIZE, start, size) != 0:
+        raise OSError(ctypes.get_errno(), "punch")
+
+
+class Take:
+    """One take that grows: how far its header has come, and how far it was checked."""
+
+    def __init__(self, folder, entry):
+        self.name = entry["file"]
+        self.shift = entry["inputs"][0] * check.CHANNEL_STEP
+        self.fd = os.open(os.path.join(folder, entry["file"]), os.O_RDWR)
+        self.checked = 0
+        self.claimed = 0
+        self.form = b"RIFF"
+
+    def miss(self, words):
+        raise Miss(f"{self.name}: {words}")
+
+    def look(self, final=False):
+        """Reads the header and takes it at its word; returns bytes that can be checked."""
+        page = os.pread(self.fd, PAGE, 0)
+        if len(page) < PAGE:
+            self.miss("its header is cut short")
+        form, riff, wave = struct.unpack_from("<4sI4s", page)
+        mark, size = struct.unpack_from("<4sI", page, DATA - 8)
+        if wave != b"WAVE" or mark != b"data":
+            self.miss("its header is none")
+        if form == b"RF64":
+            name, length, riff, size, frames = struct.unpack_from("<4sIQQQ", page, 12)
+            if (name, length) != (b"ds64", 28) or frames * WIDTH != size:
+                self.miss(f"ds64 says {size} bytes and {frames} frames")
+        elif form != b"RIFF":
+            self.miss(f"it begins with {form}")
+        whole = DATA + size + size % 2
+        if riff != whole - 8:
+            self.miss(f"the header says {riff} bytes of file and {size} of sound")
+        if (form == b"RF64") != (riff > RIFF_BYTES_MAX):
+            self.miss(f"{form.decode()} at {size} bytes of sound")
+        if size < self.claimed or size % WIDTH:
+            self.miss(f"the header went from {self.claimed} bytes of sound to {size}")
+        on_disk = os.fstat(self.fd).st_size
+        if on_disk < whole or (final and on_disk != whole):
+            self.miss(f"the header says {whole} bytes of file, there are {on_disk}")
+        self.claimed, self.form = size, form
+        return size
+
+    def compare(self, table, start, until):
+        """Holds the sound up to byte `until` of it against the ramp from device frame `start` on; leaves a hole behind."""
+        begun = self.checked
+        while self.checked < until:
+            size = min(STRETCH, until - self.checked)
+            sound = os.pread(self.fd, size, DATA + self.checked)
+            frame = (start + self.shift + self.checked // WIDTH) % check.PERIOD
+            if sound != check.ramp(table, WIDTH, frame, size // WIDTH):
+                self.differs(sound, table, frame, size)
+            self.checked += size
+        end = self.checked // PAGE * PAGE
+        if begun // PAGE * PAGE < end:
+            punch(self.fd, DATA + begun // PAGE * PAGE, end - begun // PAGE * PAGE)
+
+    def differs(self, sound, table, frame, size):
+        if len(sound) < size:
+            self.miss(f"it ends at byte {DATA + self.checked + len(sound)}, and its header says otherwise")
+        want = check.ramp(table, WIDTH, frame, size // WIDTH)
+        at = next(i for i in range(0, size, WIDTH) if sound[i : i + WIDTH] != want[i : i + WIDTH])
+        found, due = (int.from_bytes(b[at : at + WIDTH], "little", signed=True) for b in (sound, want))
+        self.miss(f"frame {(self.checked + at) // WIDTH}: {found} in place of {due}")
+
+
+class Memory:
+    """What the program holds, seen once a second."""
+
+    def __init__(self, pid):
+        self.pid = pid
+        self.begun = time.monotonic()
+        self.next = self.begun
+        self.settled = None
+        self.least = self.most = None
+        self.spool_most = 0
+        self.parts = {}
+
+    def sample(self):
+        now = time.monotonic()
+        if now < self.next:
+            return
+        self.next = now + 1
+        try:
+            with open(f"/proc/{self.pid}/status", encoding="utf-8") as file:
+                words = dict(line.split(":", 1) for line in file if line.startswith(("VmRSS", "Rss")))
+        except OSError:
+            return
+        if "VmRSS" not in words:
+            return
+        kib = {name: int(text.split()[0]) for name, text in words.items()}
+        self.spool_most = max(self.spool_most, spool_bytes())
+        if now < self.begun + SETTLED_S:
+            return
+        rss = kib["VmRSS"]
+        if self.settled is None:
+            self.settled, self.least, self.most = kib, rss, rss
+        if rss >= self.most:
+            self.parts = kib
+        self.least, self.most = min(self.least, rss), max(self.most, rss)
+
+    def misses(self):
+        if self.settled is None:
+            return []
+        base = self.settled["VmRSS"]
+        if (1 - MEMORY_SHARE) * base <= self.least and self.most <= (1 + MEMORY_SHARE) * base:
+            return []
+        parts = ", ".join(f"{name} {self.settled[name]} then {self.parts[name]}" for name in sorted(self.settled))
+        return [f"memory: {base} KiB after a minute, then {self.least} to {self.most} ({parts})"]
+
+
+def spool_bytes():
+    """Memory that spools of this user hold."""
+    own = f"faultless-{os.getuid()}"
+    places = [os.environ.get("XDG_RUNTIME_DIR"), f"/run/user/{os.getuid()}", "/dev/shm"]
+    total = 0
+    for folder in {os.path.join(place, own) for place in places if place}:
+        try:
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    total += entry.stat().st_blocks * 512
+        except OSError:
+            pass
+    return total
+
+
+class Soak:
+    def __init__(self, program, folder, pace, hours, tracks, arguments):
+        self.session = os.path.join(folder, "session")
+        self.pace = pace
+        self.seconds = round(hours * 3600)
+        self.tracks = tracks
+        # Without a clock the disk shall set the pace, and not how often windows are supplied: as many as locks allow.
+        device = ["virtual:free", "--lead", "19000", "--spool-limit", "1024"] if pace == "free" else ["virtual"]
+        command = [program, "record", self.session, "--device", *device, "--inputs", str(tracks), "--signal", "ramp"]
+        command += ["--rate", str(RATE), "--format", "s24", "--seconds", str(self.seconds), "--json", *arguments]
+        self.out = open(os.path.join(folder, "out"), "w+", encoding="utf-8")
+        self.err = open(os.path.join(folder, "err"), "w+", encoding="utf-8")
+        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self.out, stderr=self.err)
+        self.memory = Memory(self.process.pid)
+        self.table = check.s24_table()
+        self.takes = []
+        self.start = None
+        self.told = time.monotonic()
+
+    def run(self):
+        begun = time.monotonic()
+        while self.process.poll() is None:
+            self.memory.sample()
+            done = self.step()
+            self.tell(begun)
+            if not done:
+                time.sleep(0.05)
+        self.took = time.monotonic() - begun
+        self.step(final=True)
+        for take in self.takes:
+            os.close(take.fd)
+
+    def step(self, final=False):
+        """Checks what was added to every take; whether there was anything. Not all at once, so that memory is looked at."""
+        if not self.takes and not self.find():
+            return False
+        done = False
+        for take in self.takes:
+            size = take.look(final)
+            # While it grows, whole pages only: what is behind them is punched.
+            until = size if final else min(size // STRETCH * STRETCH, take.checked + 16 * STRETCH)
+            if take.checked < until:
+                done = True
+                if self.start is None:
+                    self.start = self.first(take)
+                take.compare(self.table, self.start, until)
+            self.memory.sample()
+        return done
+
+    def find(self):
+        try:
+            with open(os.path.join(self.session, "session.json"), encoding="utf-8") as file:
+                entries = json.load(file)["takes"]
+            if len(entries) != self.tracks:
+                return False
+            self.takes = [Take(self.session, entry) for entry in entries]
+        except (OSError, ValueError, KeyError):
+            return False
+        return True
+
+    @staticmethod
+    def first(take):
+        """The device frame of a take's frame 0, one for all of them."""
+        value = int.from_bytes(os.pread(take.fd, WIDTH, DATA), "little", signed=True) + (1 << 23)
+        return (value - take.shift) % check.PERIOD
+
+    def tell(self, begun):
+        now = time.monotonic()
+        if now < self.told + 60 or not self.takes:
+            return
+        self.told = now
+        frames = min(take.checked for take in self.takes) // WIDTH
+        rate = self.tracks * frames * WIDTH / (now - begun) / 1e6
+        rss = self.memory.most or 0
+        print(f"  {frames / RATE / 3600:.2f} h checked after {(now - begun) / 60:.0f} min, {rate:.0f} MB/s, RSS {rss >> 10} MiB", flush=True)
+
+    def judge(self):
+        """The row, and what was missed."""
+        self.out.seek(0)
+        self.err.seek(0)
+        told = self.err.read()
+        if self.process.returncode != 0:
+            raise Miss(f"status {self.process.returncode}: {told.strip()}")
+        result = json.loads(self.out.read().strip().splitlines()[-1])
+        audio = result["audio_thread"]
+        frames = self.seconds * RATE
+        misses = self.memory.misses()
+        for take in self.takes:
+            if take.checked != frames * WIDTH:
+                misses.append(f"{take.name}: {take.checked // WIDTH} frames right, {frames} were to be")
+            if (DATA + frames * WIDTH > RIFF_BYTES_MAX) != (take.form == b"RF64"):
+                misses.append(f"{take.name}: it ends as {take.form.decode()}")
+        counts = {"frames_lost": result["frames_lost"], "xruns": result["xruns"]}
+        counts |= {name: audio[name] for name in ("minor_faults", "major_faults")}
+        misses += [f"{name}: {count}" for name, count in counts.items() if count != 0]
+        if any(take["frames"] != frames for take in result["takes"]) or len(self.takes) != self.tracks:
+            misses.append("the summary has takes of another length, or another number of them")
+        if "LOSS" in told:
+            misses.append(told.strip())
+        self.row(result, audio, len(misses))
+        return misses
+
+    def row(self, result, audio, count):
+        crossed = sum(take.form == b"RF64" for take in self.takes)
+        settled = f"{self.memory.settled['VmRSS'] / 1024:.1f}" if self.memory.settled else "-"
+        most = f"{self.memory.most / 1024:.1f}" if self.memory.most else "-"
+        least = f"{self.memory.least / 1024:.1f}" if self.memory.least else "-"
+        cells = (
+            ("hours", f"{self.seconds / 3600:.2f}"),
+            ("minutes", f"{self.took / 60:.1f}"),
+            ("MB/s", f"{self.tracks * self.seconds * RATE * WIDTH / self.took / 1e6:.0f}"),
+            ("frames", self.seconds * RATE),
+            ("RF64", f"{crossed}/{self.tracks}"),
+            ("lost", result["frames_lost"]),
+            ("minor", audio["minor_faults"]),
+            ("major", audio["major_faults"]),
+            ("RSS 1 min", settled),
+            ("least", least),
+            ("most MiB", most),
+            ("spool MiB", self.memory.spool_most >> 20),
+            ("commit ms", f"{result['commit_us_max'] / 1000:.0f}"),
+            ("", "ok" if count == 0 else "MISS"),
+        )
+        widths = [max(len(name), len(str(cell)), 6) for name, cell in cells]
+        print(" ".join(name.rjust(width) for (name, _), width in zip(cells, widths)))
+        print(" ".join(str(cell).rjust(width) for (_, cell), width in zip(cells, widths)), flush=True)
+
+
+def main():
+    if len(sys.argv) < 6 or sys.argv[3] not in ("free", "real-time"):
+        sys.exit(__doc__.splitlines()[0])
+    program, folder, pace = sys.argv[1:4]
+    soak = Soak(program, folder, pace, float(sys.argv[4]), int(sys.argv[5]), sys.argv[6:])
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        soak.run()
+        misses = soak.judge()
+    except (Miss, OSError, ValueError, KeyError, IndexError) as why:
+        misses = [f"{type(why).__name__}: {why}"]
+    finally:
+        if soak.process.poll() is None:
+            soak.process.kill()
+            soak.process.wait()
+    for miss in misses:
+        print(f"  missed: {miss}")
+    print(f"\n{0 if misses else 1} passed, {1 if misses else 0} failed, 0 skipped")
+    sys.exit(1 if misses else 0)
+
+
+if __name__ == "__main__":
+    main()
