@@ -22,7 +22,6 @@ use crate::time::{FramePos, Frames};
 use crate::window::capture::AudioCaptureWindows;
 use crate::window::playback::AudioPlaybackWindows;
 use crate::window::tally::{Tally, TallyLoss};
-use std::time::Instant;
 
 /// What the control side asks of the audio thread. Drained at the head of every period.
 pub enum AudioCommand {
@@ -60,13 +59,8 @@ pub enum AudioCommand {
         /// Its new levels and monitoring.
         mix: Mix,
     },
-    /// Go on with another device, which runs already; the frames in between count as lost.
-    Device {
-        /// The device.
-        device: Box<dyn Device>,
-        /// When it was started.
-        started: Instant,
-    },
+    /// Start this device and go on with it; the frames in between are lost.
+    Device(Box<dyn Device>),
     /// End the pass, give everything back, leave.
     Quit,
 }
@@ -126,10 +120,21 @@ pub enum AudioEvent {
         /// Where.
         at: FramePos,
     },
-    /// The device is gone for good; send another, or quit. The timeline counts on.
-    DeviceGone,
-    /// A device works (again).
+    /// The device is gone for good, or the one that was sent did not start; close it and send another, or quit. The
+    /// timeline counts on.
+    DeviceGone {
+        /// It.
+        device: Box<dyn Device>,
+        /// Why, in plain words.
+        reason: Option<&'static str>,
+    },
+    /// The device that was sent delivers.
     DeviceBack,
+    /// The device goes on, but not as it was.
+    DeviceFailed {
+        /// What is wrong, and what to do.
+        reason: &'static str,
+    },
     /// A track's playback, taken out.
     Removed(Box<Voice>),
     /// A device that was replaced, to be closed elsewhere.

@@ -254,7 +254,7 @@ fn audio_thread(
     if granted.send(scheduling).is_err() || go.recv().is_err() {
         return;
     }
-    let result = device.start();
+    let result = device.start().map_err(|error| error.of(&device.facts().name));
     let failed = result.is_err();
     if started.send(result).is_err() || failed {
         return;

@@ -82,7 +82,10 @@ pub struct DeviceArgs {
     /// Without it: ALSA's default where a card is, else virtual
     ///
     /// Options of the virtual device, separated by commas: free (no clock), loop=DELAY, xrun=FRAME+LOST,
-    /// unplug=FRAME+AWAY, gone=FRAME, slow=FRAME+MICROSECONDS.
+    /// unplug=FRAME+AWAY, suspend=FRAME+ASLEEP, slow=FRAME+MICROSECONDS, gone=FRAME. pull=AFTER+AWAY makes it leave
+    /// AFTER frames after its start, to be opened anew AWAY frames later (given again: for the next start). Once pulled:
+    /// busy=N (another program has it at N openings), returns=INPUTS, returns-period=FRAMES, returns-rate=HZ+N (no
+    /// other rate at N openings).
     #[arg(long, value_name = "DEVICE", verbatim_doc_comment)]
     pub device: Option<String>,
     /// Frames a second; the session's own where it has one, else 48000

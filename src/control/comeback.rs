@@ -1,48 +1,211 @@
 //! A device that is gone is looked for until it is back. Thread: comeback, and control asks.
+//!
+//! The old one is closed first, and here: a driver may make whoever closes it wait, and a card is held by whoever has it
+//! open, also by us. What is found is handed over unstarted: the audio thread starts it, and learns its place on the
+//! timeline from its first frames.
 
-use crate::device::{self, Device, DeviceSpec};
-use crossbeam_channel::{Receiver, bounded};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::time::{Duration, Instant};
+use super::{Control, Notice, Severity};
+use crate::device::{self, Device, DeviceError, DeviceFacts, DeviceSpec};
+use crate::message::AudioCommand;
+use crate::window::process;
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
+use std::mem::discriminant;
+use std::thread::JoinHandle;
+use std::time::Duration;
 
-/// Between two looks.
-const LOOK: Duration = Duration::from_millis(700);
+/// Between the first two looks; doubled from look to look. A plug that was only loose is back at once.
+const LOOK_FIRST: Duration = Duration::from_millis(20);
 
-/// Looks from a thread of its own, since a driver may make it wait; dropped, it ends at its next look.
-pub(super) struct Comeback {
-    found: Receiver<(Box<dyn Device>, Instant)>,
-    given_up: Arc<AtomicBool>,
+/// Between two looks in the long run.
+const LOOK_MAX: Duration = Duration::from_millis(640);
+
+/// Looks at which a device with fewer channels than it had is left alone: while a card is being plugged in, not all of it
+/// may be there yet.
+const LOOKS_FOR_ALL: u32 = 3;
+
+/// A device that is gone, as control knows it.
+pub(super) struct Absence {
+    comeback: Option<Comeback>,
+    /// What keeps it from being taken back although it is there, in words.
+    hindrance: Option<String>,
+    /// What is to be said of the one that was found, if it delivers.
+    changes: Vec<Notice>,
+}
+
+/// Looks from a thread of its own, since a driver may make it wait; dropped, it has ended.
+struct Comeback {
+    words: Receiver<Word>,
+    /// Hung up to end it.
+    go_on: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+enum Word {
+    Found(Box<dyn Device>),
+    Hindered(String),
 }
 
 impl Comeback {
-    /// Begins to look. `None` if the system gives no thread.
-    pub(super) fn start(spec: DeviceSpec) -> Option<Comeback> {
-        let (tell, found) = bounded(1);
-        let given_up = Arc::new(AtomicBool::new(false));
-        let over = Arc::clone(&given_up);
+    /// Closes `old` and begins to look. `None` if the system gives no thread.
+    fn start(spec: DeviceSpec, old: Box<dyn Device>, first: Duration) -> Option<Comeback> {
+        let (tell, words) = unbounded();
+        let (go_on, asked) = bounded(0);
         let looking = std::thread::Builder::new().name("comeback".to_owned()).spawn(move || {
-            while !over.load(Relaxed) {
-                std::thread::sleep(LOOK);
-                let Ok(mut device) = device::open(&spec) else { continue };
-                let started = Instant::now();
-                if device.start().is_ok() {
-                    tell.send((device, started)).ok();
-                    return;
-                }
-            }
+            drop(old);
+            look_out(&spec, first, &tell, &asked);
         });
-        looking.ok().map(|_| Comeback { found, given_up })
-    }
-
-    /// The device, running, and when it was started; once it is back.
-    pub(super) fn found(&self) -> Option<(Box<dyn Device>, Instant)> {
-        self.found.try_recv().ok()
+        looking.ok().map(|thread| Comeback { words, go_on: Some(go_on), thread: Some(thread) })
     }
 }
 
 impl Drop for Comeback {
     fn drop(&mut self) {
-        self.given_up.store(true, Relaxed);
+        self.go_on = None;
+        if let Some(thread) = self.thread.take() {
+            // It can only have failed to open a device.
+            thread.join().ok();
+        }
     }
+}
+
+/// Looks again and again, until a device is found or nobody wants it any more.
+fn look_out(spec: &DeviceSpec, first: Duration, tell: &Sender<Word>, asked: &Receiver<()>) {
+    let (mut pause, mut partly, mut told) = (first, 0, None);
+    while asked.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
+        pause = (2 * pause).min(LOOK_MAX);
+        let error = match device::open(spec) {
+            Ok(device) => return hand_over(device, tell),
+            Err(error) => error,
+        };
+        if matches!(error, DeviceError::Unknown { .. } | DeviceError::Unsupported { .. }) {
+            match open_less(spec) {
+                Some(device) if LOOKS_FOR_ALL <= partly => return hand_over(device, tell),
+                Some(_) => {
+                    partly += 1;
+                    continue;
+                }
+                None => partly = 0,
+            }
+        }
+        // Once, not at every look; again if it is another hindrance.
+        let kind = Some(discriminant(&error));
+        if matches!(error, DeviceError::Unknown { .. }) {
+            told = None;
+        } else if told != kind {
+            told = kind;
+            tell.send(Word::Hindered(hindrance(&error))).ok();
+        }
+    }
+}
+
+fn hand_over(device: Box<dyn Device>, tell: &Sender<Word>) {
+    // The audio thread is to meet no page that is not there.
+    process::populate();
+    tell.send(Word::Found(device)).ok();
+}
+
+/// The device with the channels that it has now.
+fn open_less(spec: &DeviceSpec) -> Option<Box<dyn Device>> {
+    let any = |wanted: Option<usize>| wanted.filter(|count| *count == 0);
+    let fewer = DeviceSpec { inputs: any(spec.inputs), outputs: any(spec.outputs), ..spec.clone() };
+    let silent = DeviceSpec { outputs: Some(0), ..fewer.clone() };
+    device::open(&fewer).or_else(|_| device::open(&silent)).ok()
+}
+
+/// Why it is not taken back, and what to do.
+fn hindrance(error: &DeviceError) -> String {
+    match error {
+        DeviceError::Busy { name, holder } => {
+            let holder = holder.as_deref().unwrap_or("another program");
+            format!("{name}: it is there again, but in use by {holder}; close it there and it is taken back by itself")
+        }
+        DeviceError::Unsupported { name, what, offers } => format!(
+            "{name}: it is there again, but {what} is not offered, {offers}; it stays silent, or takes would not be aligned; \
+             set it back and it is taken back by itself"
+        ),
+        error => format!("{error}; it is tried again and again"),
+    }
+}
+
+impl Control {
+    /// Whether the device is gone and awaited.
+    pub fn is_device_gone(&self) -> bool {
+        self.absence.is_some()
+    }
+
+    /// Why the device is not taken back although it is there again, and what to do.
+    pub fn device_hindrance(&self) -> Option<&str> {
+        self.absence.as_ref()?.hindrance.as_deref()
+    }
+
+    /// The device is gone, or one that seemed to be back never delivered.
+    pub(super) fn device_gone(&mut self, device: Box<dyn Device>, reason: Option<&str>) {
+        let (again, hindrance) = match self.absence.take() {
+            Some(absence) => (true, absence.hindrance),
+            None => (false, None),
+        };
+        let comeback = Comeback::start(self.spec.clone(), device, if again { LOOK_MAX } else { LOOK_FIRST });
+        let name = &self.running.device.name;
+        if !again {
+            let reason = reason.map_or_else(String::new, |reason| format!(" ({reason})"));
+            let text = format!(
+                "{name}: the device is gone{reason}; the timeline counts on in silence, and it is taken back when it is there again"
+            );
+            self.loss(text);
+        }
+        if comeback.is_none() {
+            let text = format!("{}: no thread to look for it; stop and open it again", self.running.device.name);
+            self.loss(text);
+        }
+        self.absence = Some(Absence { comeback, hindrance, changes: Vec::new() });
+    }
+
+    /// The device that was taken back delivers.
+    pub(super) fn device_back(&mut self) {
+        let changes = self.absence.take().map(|absence| absence.changes);
+        self.info(format!("{}: the device is back", self.running.device.name));
+        self.notices.extend(changes.into_iter().flatten());
+    }
+
+    /// A device that came back goes to the audio thread.
+    pub(super) fn take_back(&mut self) {
+        let Some(absence) = &mut self.absence else { return };
+        let Some(word) = absence.comeback.as_ref().and_then(|comeback| comeback.words.try_recv().ok()) else { return };
+        match word {
+            Word::Hindered(text) => {
+                absence.hindrance = Some(text.clone());
+                self.caution(text);
+            }
+            Word::Found(device) => {
+                (absence.comeback, absence.hindrance) = (None, None);
+                absence.changes = changes(device.facts(), &self.running.device);
+                self.send(AudioCommand::Device(device));
+            }
+        }
+    }
+}
+
+/// What the device that came back has not, or has otherwise.
+fn changes(now: &DeviceFacts, before: &DeviceFacts) -> Vec<Notice> {
+    let mut changes = Vec::new();
+    let mut say = |severity: Severity, what: String| {
+        changes.push(Notice { severity, text: format!("{}: it came back with {what}", now.name) });
+    };
+    if now.inputs < before.inputs {
+        say(Severity::Loss, format!("{} inputs of {}; the others are silent", now.inputs, before.inputs));
+    } else if before.inputs < now.inputs {
+        say(Severity::Info, format!("{} inputs, not {}; the new ones are not used", now.inputs, before.inputs));
+    }
+    if now.outputs < before.outputs {
+        say(Severity::Caution, format!("{} outputs of {}", now.outputs, before.outputs));
+    }
+    if now.period_frames != before.period_frames {
+        say(Severity::Info, format!("periods of {} frames, not {}", now.period_frames, before.period_frames));
+    }
+    if now.input_format != before.input_format {
+        say(Severity::Info, format!("samples in {}, not {}", now.input_format, before.input_format));
+    }
+    let notes = now.notes.iter().filter(|note| !before.notes.contains(note));
+    changes.extend(notes.map(|text| Notice { severity: Severity::Caution, text: text.clone() }));
+    changes
 }

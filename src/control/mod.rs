@@ -13,6 +13,7 @@ pub mod pass;
 pub mod playback;
 pub mod report;
 pub mod setup;
+mod slumber;
 
 use crate::butler::means::CapturePath;
 use crate::butler::spool;
@@ -141,7 +142,9 @@ pub struct Control {
     monitors: bool,
     /// Whether places of the session changed that the players do not know yet.
     players_due: bool,
-    returning: Option<comeback::Comeback>,
+    absence: Option<comeback::Absence>,
+    /// The machine's sleep so far.
+    slumber: slumber::Slumber,
     spec: DeviceSpec,
     trouble: Option<String>,
     /// Files that lay in the session's folder when it was opened: no take gets a name of theirs.
@@ -155,8 +158,9 @@ impl Control {
     pub fn open(setup: Setup) -> Result<Control, ControlError> {
         crate::window::page_bytes_check().map_err(ControlError::Kernel)?;
         // A device that is not there must not leave an empty session behind.
-        let spec = setup.device.clone();
+        let mut spec = setup.device.clone();
         let device = device::open(&spec).map_err(ControlError::Device)?;
+        spec.name = device::lasting_name(&spec.name);
         let rate = device.facts().rate;
         let (mut store, mut session) = match setup.purpose {
             Purpose::Record => open_session(&setup, rate).map(|(store, session)| (Some(store), session))?,
@@ -207,7 +211,8 @@ impl Control {
             hears: false,
             monitors: true,
             players_due: false,
-            returning: None,
+            absence: None,
+            slumber: slumber::Slumber::default(),
             spec,
             trouble: None,
             names_found,
@@ -373,6 +378,9 @@ impl Control {
         self.finish_pass_if_done();
         self.rescue_pass();
         self.take_back();
+        if let Some(text) = self.slumber.look() {
+            self.caution(text);
+        }
         self.follow_session();
         if self.save_due {
             self.hand_to_keeper();
@@ -393,7 +401,9 @@ impl Control {
                 if let Some(pass) = &mut self.pass {
                     pass.note_loss(at, frames);
                 }
-                self.loss(format!("{}: {} frames lost ({cause}); they are silence in every take", clock(at), frames.0));
+                let place =
+                    if self.pass.is_some() { "they are silence in every take" } else { "nothing was recorded then" };
+                self.loss(format!("{}: {} frames lost ({cause}); {place}", clock(at), frames.0));
             }
             AudioEvent::Overrun { capture, at, frames } => {
                 let start = self.pass_now().map_or(FramePos(0), |pass| pass.start);
@@ -418,13 +428,9 @@ impl Control {
                     clock(at)
                 ));
             }
-            AudioEvent::DeviceGone => {
-                self.returning = comeback::Comeback::start(self.spec.clone());
-                let name = &self.running.device.name;
-                let text = format!("{name}: the device is gone; the timeline counts on, connect it again or stop");
-                self.loss(text);
-            }
-            AudioEvent::DeviceBack => self.info("the device is back".to_owned()),
+            AudioEvent::DeviceGone { device, reason } => self.device_gone(device, reason),
+            AudioEvent::DeviceBack => self.device_back(),
+            AudioEvent::DeviceFailed { reason } => self.loss(format!("{}: {reason}", self.running.device.name)),
             AudioEvent::EngineLost => {
                 self.loss("audio thread: it failed; what was recorded is being saved, start again".to_owned());
             }
@@ -509,22 +515,6 @@ impl Control {
     /// What is wrong with the disk now, in words.
     pub fn trouble(&self) -> Option<&str> {
         self.trouble.as_deref()
-    }
-
-    /// Whether the device is gone and awaited.
-    pub fn is_device_gone(&self) -> bool {
-        self.returning.is_some()
-    }
-
-    /// A device that came back goes to the audio thread.
-    fn take_back(&mut self) {
-        let Some((device, started)) = self.returning.as_ref().and_then(comeback::Comeback::found) else { return };
-        self.returning = None;
-        let inputs = device.facts().inputs;
-        if inputs < self.running.device.inputs {
-            self.loss(format!("{}: it came back with {inputs} inputs; the others are silent", device.facts().name));
-        }
-        self.send(AudioCommand::Device { device, started });
     }
 
     fn send(&mut self, command: AudioCommand) {

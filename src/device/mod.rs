@@ -6,11 +6,14 @@
 //! deliver come back as [`Wake::Lost`], with their number.
 
 pub mod alsa;
+mod card;
+mod script;
 pub mod signal;
 pub mod virtual_device;
 
 use crate::format::DeviceFormat;
 use crate::time::SampleRate;
+use nix::time::{ClockId, clock_gettime};
 use std::fmt;
 use std::time::Duration;
 
@@ -147,8 +150,8 @@ pub enum Wake {
         /// Why.
         cause: LossCause,
     },
-    /// The device is gone. A further wait sleeps a period's time and says so again, or says
-    /// [`Wake::Lost`] with [`LossCause::Unplug`] once it is back by itself.
+    /// The device is gone and will not come back: close it, and open it anew. A further wait sleeps a period's time and
+    /// says so again.
     Gone,
 }
 
@@ -208,6 +211,56 @@ pub struct DeviceFacts {
     pub notes: Vec<String>,
 }
 
+/// Time by the monotonic clock. Unlike the wall's it never jumps, and it stands still while the machine sleeps: a take does
+/// not grow over night under a closed lid. This is realtime-safe.
+pub fn monotonic() -> Duration {
+    clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Duration::ZERO, Duration::from)
+}
+
+/// Where a device's frame counter stands, told by the monotonic clock: also while the device delivers nothing, and after it
+/// is gone.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Reckoning {
+    /// A moment, as of [`monotonic`].
+    pub at: Duration,
+    /// How far the counter was then beyond the last frame that was lent or reported lost.
+    pub ahead: f64,
+    /// Frames that it counts in a second.
+    pub per_second: f64,
+}
+
+impl Reckoning {
+    /// Of a device without a clock: it stands where it was left, and from now on counts as its rate says.
+    pub fn from_now(rate: SampleRate) -> Reckoning {
+        Reckoning { at: monotonic(), ahead: 0.0, per_second: f64::from(rate.0) }
+    }
+
+    /// How far the counter is ahead at `moment`. This is realtime-safe.
+    pub fn ahead_at(&self, moment: Duration) -> f64 {
+        // Either may be the earlier one.
+        let seconds =
+            moment.saturating_sub(self.at).as_nanos() as f64 - self.at.saturating_sub(moment).as_nanos() as f64;
+        self.ahead + seconds * 1e-9 * self.per_second
+    }
+}
+
+/// Why a device did not start. Holds no heap, since the audio thread may meet it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StartError {
+    /// The call that failed.
+    pub call: &'static str,
+    /// The system's number for the reason.
+    pub errno: i32,
+}
+
+impl StartError {
+    /// The same about the device called `name`, in words.
+    pub fn of(self, name: &str) -> DeviceError {
+        let reason = std::io::Error::from_raw_os_error(self.errno).to_string();
+        DeviceError::Failed { name: name.to_owned(), call: self.call, reason }
+    }
+}
+
 /// A sound device in the hands of the audio thread.
 ///
 /// `start`, `wait`, `cycle` and `stop` are the only calls of the audio thread that may reach the kernel.
@@ -217,7 +270,7 @@ pub trait Device: Send {
     fn facts(&self) -> &DeviceFacts;
 
     /// Starts the clock. Frame 0 of the device is the first that it delivers.
-    fn start(&mut self) -> Result<(), DeviceError>;
+    fn start(&mut self) -> Result<(), StartError>;
 
     /// Waits until a period is there, at most for `timeout`.
     fn wait(&mut self, timeout: Duration) -> Wake;
@@ -235,7 +288,13 @@ pub trait Device: Send {
     /// Stops the clock. A stopped device may be started again.
     fn stop(&mut self);
 
-    /// Why the device is gone, wholly or in part, in plain words; `None` while nothing is wrong.
+    /// Where its frame counter stands, as well as it is known. Asked when the device is gone, and when it has just begun:
+    /// what lies between is silence of the right length. This is realtime-safe.
+    fn reckoning(&self) -> Reckoning {
+        Reckoning::from_now(self.facts().rate)
+    }
+
+    /// Why the device is gone, wholly or in part, or is not what it was, in plain words; `None` while nothing is wrong.
     fn failure(&self) -> Option<&'static str> {
         None
     }
@@ -334,5 +393,14 @@ pub fn open(spec: &DeviceSpec) -> Result<Box<dyn Device>, DeviceError> {
             name: spec.name.clone(),
             reason: "a device is 'virtual' or 'alsa:NAME'; 'faultless devices' lists what is here".to_owned(),
         }),
+    }
+}
+
+/// The name by which the same device can be opened later, however many cards have come and gone meanwhile: the system
+/// numbers cards by their coming. Ask while the device is there.
+pub fn lasting_name(name: &str) -> String {
+    match name.split_once(':') {
+        Some(("alsa", pcm)) => format!("alsa:{}", alsa::lasting(pcm)),
+        _ => name.to_owned(),
     }
 }

@@ -3,11 +3,11 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::disallowed_macros)]
 
 use super::{Engine, Next};
-use crate::device::{Device, LossCause, Pace, Wake};
+use crate::device::{Device, LossCause, Pace, Reckoning, Wake, monotonic};
 use crate::message::AudioEvent;
 use crate::message::published::Published;
 use crate::rt::overrun;
-use crate::time::{Frames, SampleRate};
+use crate::time::Frames;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
@@ -18,87 +18,192 @@ const WAIT: Duration = Duration::from_millis(20);
 /// How long a free-running device is left alone when windows are not there yet.
 const PAUSE: Duration = Duration::from_micros(200);
 
+/// How long windows are waited for after a loss at the most, however deep the device's buffer is.
+const WINDOWS_MAX: Duration = Duration::from_millis(400);
+
+/// How long the thread rests between two looks while there is no device.
+const REST: Duration = Duration::from_millis(5);
+
 /// Runs the engine on `device` until it is told to quit. The device must have been started.
 ///
-/// Returns the device, stopped, for the caller to close.
-pub fn drive(engine: &mut Engine, mut device: Box<dyn Device>, published: &Arc<Published>) -> Box<dyn Device> {
-    let mut gone: Option<Absence> = None;
-    let mut pauses = 0_u64;
+/// Returns the device, stopped, for the caller to close; none while it was gone.
+pub fn drive(engine: &mut Engine, device: Box<dyn Device>, published: &Arc<Published>) -> Option<Box<dyn Device>> {
+    let mut desk = Desk { device: Some(device), line: None, part: 0.0, windows_until: None, slept: 0, failure: None };
     loop {
         if engine.obey() == Next::Leave {
-            device.stop();
-            return device;
+            if let Some(device) = &mut desk.device {
+                device.stop();
+            }
+            return desk.device;
         }
         if let Some(next) = engine.take_device() {
-            take_over(engine, &mut device, next, &mut gone);
+            desk.take_over(engine, next);
         }
+        // Under rtkit a thread that never rests is killed: rest when the kernel has warned.
+        overrun::breathe();
+        desk.turn(engine, published);
+        let sleeps = desk.device.as_ref().map_or(0, |device| device.sleeps());
+        published.device_sleeps.store(desk.slept + sleeps, Relaxed);
+    }
+}
+
+/// The device, and the line on which the timeline counts on while there is none.
+struct Desk {
+    /// `None`: it is gone.
+    device: Option<Box<dyn Device>>,
+    /// Where the timeline would be. Stays until the next device has delivered, and its place is known.
+    line: Option<Line>,
+    /// By what part of a frame the device's frames stand after their true place. Kept, or the parts of many comebacks would
+    /// add up.
+    part: f64,
+    /// After a loss, until when the device's buffer may hold what comes next: a jump may lead beyond all windows that
+    /// there are, and the butler has to be given the time to follow.
+    windows_until: Option<Duration>,
+    /// Sleeps of devices that were before this one, and our own in their stead.
+    slept: u64,
+    /// What the device said last of its failures.
+    failure: Option<&'static str>,
+}
+
+/// The timeline without a device: the last one's frame counter, reckoned by the monotonic clock.
+struct Line {
+    /// The engine's frame from which on the reckoning counts, and the part of a frame that it is off.
+    from: u64,
+    part: f64,
+    reckoning: Reckoning,
+}
+
+impl Line {
+    /// Frames from `place` to where the timeline is at `moment`, if frame `ahead` of a device is to be heard then.
+    fn frames_from(&self, place: u64, moment: Duration, ahead: f64) -> f64 {
+        self.from as f64 - self.part + self.reckoning.ahead_at(moment) - ahead - place as f64
+    }
+}
+
+impl Desk {
+    /// One period, or the wait for one.
+    fn turn(&mut self, engine: &mut Engine, published: &Published) {
+        let Some(device) = &mut self.device else {
+            self.count_on(engine);
+            pause(REST);
+            self.slept += 1;
+            return;
+        };
         let frames = Frames(device.facts().period_frames as u64);
         if device.facts().pace == Pace::Free && !engine.is_ready(frames) {
             // Stands for the device's wait: a device without a clock has none of its own.
             pause(PAUSE);
-            pauses += 1;
-            published.device_sleeps.store(device.sleeps() + pauses, Relaxed);
-            continue;
+            self.slept += 1;
+            return;
         }
-        // Under rtkit a thread that never rests is killed: rest when the kernel has warned.
-        overrun::breathe();
+        match self.windows_until {
+            Some(until) if engine.lacks_windows(frames) && monotonic() < until => {
+                pause(PAUSE);
+                self.slept += 1;
+                return;
+            }
+            _ => self.windows_until = None,
+        }
         match device.wait(WAIT) {
+            Wake::Ready if self.settle(engine) => {}
             Wake::Ready => {
+                let Some(device) = &mut self.device else { return };
                 let from = Instant::now();
                 device.cycle(&mut |input, mut output| engine.process(&input, &mut output));
                 published.cycles.count(from.elapsed().as_nanos() as u64);
             }
             Wake::Timeout => {}
-            Wake::Lost { frames, cause } => engine.lose(frames, cause),
-            Wake::Gone => {
-                let rate = device.facts().rate;
-                let absence = gone.get_or_insert_with(|| {
-                    engine.tell(AudioEvent::DeviceGone);
-                    Absence::begins(rate)
-                });
-                engine.lose(absence.frames_until(Instant::now()), LossCause::Unplug);
+            Wake::Lost { frames, cause } => {
+                // What a device loses before its place is known lies before that place.
+                if !self.settle(engine) {
+                    engine.lose(frames, cause);
+                    self.give_time();
+                }
+                self.hear_failure(engine);
             }
+            Wake::Gone => self.part(engine),
         }
-        published.device_sleeps.store(device.sleeps() + pauses, Relaxed);
+    }
+
+    /// The device is gone: it goes home to be closed, since its driver may wait for that, and the timeline counts on.
+    fn part(&mut self, engine: &mut Engine) {
+        let Some(mut device) = self.device.take() else { return };
+        let reason = device.failure();
+        self.leave(engine, &mut *device);
+        engine.hand_over(AudioEvent::DeviceGone { device, reason });
+    }
+
+    /// Draws the line on which the timeline counts on, unless `device` never had a place on the one before.
+    fn leave(&mut self, engine: &mut Engine, device: &mut dyn Device) {
+        let reckoning = device.reckoning();
+        self.line.get_or_insert(Line { from: engine.device_frames(), part: self.part, reckoning });
+        device.stop();
+        self.slept += device.sleeps();
+        self.failure = None;
+        self.count_on(engine);
+    }
+
+    /// Goes on with another device. Where it has its place on the timeline is known when it has delivered.
+    fn take_over(&mut self, engine: &mut Engine, mut next: Box<dyn Device>) {
+        if let Some(mut device) = self.device.take() {
+            self.leave(engine, &mut *device);
+            engine.hand_over(AudioEvent::Replaced(device));
+        }
+        self.count_on(engine);
+        if next.start().is_ok() {
+            self.device = Some(next);
+        } else {
+            let reason = Some(next.failure().unwrap_or("the device did not start"));
+            engine.hand_over(AudioEvent::DeviceGone { device: next, reason });
+        }
+    }
+
+    /// Without a device: frames that have gone by are silence.
+    fn count_on(&mut self, engine: &mut Engine) {
+        if let Some(line) = &self.line {
+            lose(engine, line.frames_from(engine.device_frames(), monotonic(), 0.0).floor());
+        }
+    }
+
+    /// The first period of a device that took over: fills with silence up to its place, to the frame. Says whether
+    /// there was something to settle.
+    fn settle(&mut self, engine: &mut Engine) -> bool {
+        let (Some(device), Some(line)) = (&self.device, self.line.take()) else { return false };
+        let Reckoning { at, ahead, .. } = device.reckoning();
+        let frames = line.frames_from(engine.device_frames(), at, ahead);
+        let lost = frames.round().max(0.0);
+        lose(engine, lost);
+        self.part = lost - frames;
+        self.give_time();
+        engine.tell(AudioEvent::DeviceBack);
+        true
+    }
+
+    /// Half of what the device's buffer holds may pass before the next period is moved.
+    fn give_time(&mut self) {
+        let Some(device) = &self.device else { return };
+        let facts = device.facts();
+        let half = Frames(facts.buffer_frames as u64 / 2).duration(facts.rate);
+        self.windows_until = Some(monotonic() + half.min(WINDOWS_MAX));
+    }
+
+    /// Tells once what is wrong with a device that goes on.
+    fn hear_failure(&mut self, engine: &mut Engine) {
+        let failure = self.device.as_ref().and_then(|device| device.failure());
+        if let Some(reason) = failure.filter(|_| failure != self.failure) {
+            engine.tell(AudioEvent::DeviceFailed { reason });
+        }
+        self.failure = failure;
     }
 }
 
-/// Time that goes by without a device: the timeline counts on by the monotonic clock.
-struct Absence {
-    since: Instant,
-    rate: SampleRate,
-    counted: u64,
-}
-
-impl Absence {
-    fn begins(rate: SampleRate) -> Absence {
-        Absence { since: Instant::now(), rate, counted: 0 }
-    }
-
-    /// Frames that have gone by up to `moment` and were not counted yet.
-    fn frames_until(&mut self, moment: Instant) -> u64 {
-        let due = self.rate.frames(moment.saturating_duration_since(self.since)).0.saturating_sub(self.counted);
-        self.counted += due;
-        due
+fn lose(engine: &mut Engine, frames: f64) {
+    if 0.0 < frames {
+        engine.lose(frames as u64, LossCause::Unplug);
     }
 }
 
-/// Goes on with a device that runs since `started`.
-fn take_over(
-    engine: &mut Engine,
-    device: &mut Box<dyn Device>,
-    next: (Box<dyn Device>, Instant),
-    gone: &mut Option<Absence>,
-) {
-    let (next, started) = next;
-    let mut absence = gone.take().unwrap_or_else(|| Absence::begins(device.facts().rate));
-    device.stop();
-    engine.send_home(std::mem::replace(device, next));
-    engine.lose(absence.frames_until(started), LossCause::Unplug);
-    engine.tell(AudioEvent::DeviceBack);
-}
-
-#[expect(clippy::disallowed_methods, reason = "the wait of a device that has no clock")]
+#[expect(clippy::disallowed_methods, reason = "the wait of a device that has no clock, or is not there")]
 fn pause(time: Duration) {
     std::thread::sleep(time);
 }

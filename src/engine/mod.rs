@@ -28,7 +28,6 @@ use recorder::{Recorder, Stretch};
 use rtrb::{Consumer, Producer};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use std::time::Instant;
 use transport::{Action, Event, Transport};
 use voices::Voices;
 
@@ -55,7 +54,7 @@ pub struct Engine {
     device_frames: u64,
     /// It was told to quit; it leaves when everything it had is handed over.
     leaving: bool,
-    next_device: Option<(Box<dyn Device>, Instant)>,
+    next_device: Option<Box<dyn Device>>,
     loss: Option<(FramePos, Frames, LossCause)>,
 }
 
@@ -109,6 +108,12 @@ impl Engine {
         self.transport.is_rolling() && self.recorder.is_ready(frames) && self.voices.are_ready(&self.place, frames)
     }
 
+    /// Whether a period of `frames` would be recorded into nothing now, since its windows have yet to come. This is
+    /// realtime-safe.
+    pub fn lacks_windows(&mut self, frames: Frames) -> bool {
+        self.transport.is_rolling() && !self.recorder.is_ready(frames)
+    }
+
     /// Takes what the control side asks for. Once per period, before it. This is realtime-safe.
     pub fn obey(&mut self) -> Next {
         self.outbox.retry();
@@ -128,9 +133,9 @@ impl Engine {
                 AudioCommand::Install { slot, voice } => self.voices.replace(slot, Some(voice), &mut self.outbox),
                 AudioCommand::Remove { slot } => self.voices.replace(slot, None, &mut self.outbox),
                 AudioCommand::Mix { slot, mix } => self.voices.set_mix(slot, mix),
-                AudioCommand::Device { device, started } => {
-                    if let Some((unused, _)) = self.next_device.replace((device, started)) {
-                        self.send_home(unused);
+                AudioCommand::Device(device) => {
+                    if let Some(unused) = self.next_device.replace(device) {
+                        self.hand_over(AudioEvent::Replaced(unused));
                     }
                 }
                 AudioCommand::Quit => {
@@ -152,14 +157,19 @@ impl Engine {
         Next::Continue
     }
 
-    /// A running device that was sent to take over, and when it was started. This is realtime-safe.
-    pub fn take_device(&mut self) -> Option<(Box<dyn Device>, Instant)> {
+    /// A device that was sent to take over. This is realtime-safe.
+    pub fn take_device(&mut self) -> Option<Box<dyn Device>> {
         self.next_device.take()
     }
 
-    /// Sends a device home, to be closed there. This is realtime-safe.
-    pub fn send_home(&mut self, device: Box<dyn Device>) {
-        self.outbox.hand_over(AudioEvent::Replaced(device));
+    /// Frames of the device's clock so far, lost ones included, over all devices there were. This is realtime-safe.
+    pub fn device_frames(&self) -> u64 {
+        self.device_frames
+    }
+
+    /// Sends home what owns memory, to be freed there. This is realtime-safe.
+    pub fn hand_over(&mut self, event: AudioEvent) {
+        self.outbox.hand_over(event);
     }
 
     /// Tells the control side. This is realtime-safe.
@@ -200,6 +210,9 @@ impl Engine {
     /// `frames` of the device's clock were not delivered: everything goes on as if they had been silent.
     /// This is realtime-safe.
     pub fn lose(&mut self, frames: u64, cause: LossCause) {
+        if frames == 0 && cause != LossCause::Xrun {
+            return;
+        }
         let (frames, at) = (Frames(frames), self.place.position());
         self.published.frames_lost.fetch_add(frames.0, Relaxed);
         match &mut self.loss {
@@ -264,12 +277,17 @@ impl Engine {
     }
 
     fn end_pass_if_over(&mut self) {
-        if self.recorder.is_over() && self.recorder.end(&mut self.outbox) {
-            self.apply(Event::Stop);
+        if self.recorder.is_over() {
+            self.tell_loss();
+            if self.recorder.end(&mut self.outbox) {
+                self.apply(Event::Stop);
+            }
         }
     }
 
     fn end_pass(&mut self) {
+        // While the pass is there that it is a loss of.
+        self.tell_loss();
         self.recorder.end(&mut self.outbox);
     }
 

@@ -12,6 +12,8 @@ pub(super) struct State<'a> {
     pub(super) tracks: (usize, usize),
     pub(super) device: &'a str,
     pub(super) device_gone: bool,
+    /// Why it is not taken back although it is there again.
+    pub(super) device_hindrance: Option<&'a str>,
     pub(super) built_in: bool,
     pub(super) figures: &'a Figures,
     pub(super) room: Option<&'a Room>,
@@ -80,7 +82,8 @@ fn loss(state: &State<'_>, of: &Of<'_>) -> Option<Health> {
     let figures = state.figures;
     if state.device_gone {
         let head = format!("{} is gone.", state.device);
-        return Some(of(Level::Loss, &head, Some("The timeline counts on; plug it in again, or stop".to_owned())));
+        let advice = state.device_hindrance.unwrap_or("The timeline counts on; plug it in again, or stop");
+        return Some(of(Level::Loss, &head, Some(advice.to_owned())));
     }
     if figures.frames_lost > state.lost_before {
         let lost = figures.frames_lost - state.lost_before;
@@ -197,6 +200,7 @@ mod tests {
             tracks: (24, 24),
             device: "Scarlett 18i20",
             device_gone: false,
+            device_hindrance: None,
             built_in: false,
             figures: kept(figures),
             room: None,

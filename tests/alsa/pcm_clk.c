@@ -12,6 +12,10 @@
  *   12 u32 argument of the fault                16 u64 time of frame 0
  * and by this plugin:
  *   24 u64 capture frames lost (xruns, silent losses)   32 u64 xruns    40 u64 time at which the clock was stopped
+ *   68 u32 PCMs that are open   72 u32 starts
+ * and by tests again:
+ *   48 u32 plugged in: whoever opened it under another number has lost it   52 u32 channels it has now, 0: as configured
+ *   56 u32 rate it has now, 0: as configured   60 u32 frames of the only period it takes now, 0: any
  */
 #include <alsa/asoundlib.h>
 #include <alsa/pcm_external.h>
@@ -27,13 +31,16 @@
 #define LOOP_FRAMES 65536u
 #define LOOP_AT 4096u
 
-enum fault { NONE, UNPLUGGED, STUCK, CAPTURE_XRUN, PLAYBACK_XRUN, UNPLUGGED_FOR_GOOD, SILENT_LOSS, BUSY };
+enum fault { NONE, UNPLUGGED, STUCK, CAPTURE_XRUN, PLAYBACK_XRUN, UNPLUGGED_FOR_GOOD, SILENT_LOSS, BUSY, SUSPEND };
 
 struct bus {
 	volatile uint32_t magic, fault;
 	volatile int32_t ppm;
 	volatile uint32_t argument;
 	volatile uint64_t epoch_ns, lost, xruns, stopped_ns;
+	volatile uint32_t plugged, channels, rate, period, spare, open, starts, ppm_seen;
+	volatile double ppm_from_frames; /* the frame at which the clock error became what it is, and when that was */
+	volatile uint64_t ppm_from_ns;
 };
 
 struct card {
@@ -45,6 +52,8 @@ struct card {
 	int timer, running;
 	unsigned latency;
 	long ramp;
+	uint32_t plugged;     /* the bus's number when it was opened */
+	int can_resume;
 	uint64_t first;       /* device frame at start */
 	uint64_t hole, hole_at; /* frames lost silently since, and where */
 	uint64_t next;        /* device frame after the last one handed over when an xrun stopped us; 0: none */
@@ -69,11 +78,22 @@ static uint64_t device_frame(struct card *card)
 	} else if (bus->stopped_ns) {
 		bus->stopped_ns = 0;
 	}
-	return (uint64_t)((double)(now - bus->epoch_ns) * 1e-9 * card->io.rate * (1.0 + bus->ppm * 1e-6));
+	double frame = bus->ppm_from_frames + (double)(now - bus->ppm_from_ns) * 1e-9 * card->io.rate * (1.0 + (int32_t)bus->ppm_seen * 1e-6);
+	if ((uint32_t)bus->ppm != bus->ppm_seen) { /* the counter runs on from where it is, faster or slower */
+		bus->ppm_from_frames = frame;
+		bus->ppm_from_ns = now;
+		bus->ppm_seen = bus->ppm;
+	}
+	return (uint64_t)frame;
 }
 
 static int is_capture(const snd_pcm_ioplug_t *io) { return io->stream == SND_PCM_STREAM_CAPTURE; }
-static int is_gone(const struct card *card) { return card->bus->fault == UNPLUGGED || card->bus->fault == UNPLUGGED_FOR_GOOD; }
+
+static int is_gone(const struct card *card)
+{
+	const struct bus *bus = card->bus;
+	return bus->fault == UNPLUGGED || bus->fault == UNPLUGGED_FOR_GOOD || bus->plugged != card->plugged;
+}
 
 static void alarm_in(struct card *card, uint64_t ns)
 {
@@ -144,6 +164,7 @@ static int card_start(snd_pcm_ioplug_t *io)
 	card->hole = card->hole_at = 0;
 	card->first = now;
 	card->running = 1;
+	card->bus->starts++;
 	return 0;
 }
 
@@ -164,6 +185,18 @@ static int card_prepare(snd_pcm_ioplug_t *io)
 	struct card *card = io->private_data;
 	card->running = 0;
 	return is_gone(card) ? -ENODEV : 0;
+}
+
+/* After a sleep. What was lost meanwhile is lost, with either answer. */
+static int card_resume(snd_pcm_ioplug_t *io)
+{
+	struct card *card = io->private_data;
+	if (!card->can_resume)
+		return -ENOSYS;
+	int err = card_start(io);
+	if (err >= 0)
+		snd_pcm_ioplug_set_state(io, SND_PCM_STATE_RUNNING);
+	return err;
 }
 
 static snd_pcm_sframes_t xrun(struct card *card)
@@ -187,8 +220,21 @@ static snd_pcm_sframes_t card_pointer(snd_pcm_ioplug_t *io)
 	if (!card->running)
 		return io->hw_ptr % io->buffer_size;
 	if (bus->fault == (is_capture(io) ? CAPTURE_XRUN : PLAYBACK_XRUN)) {
-		bus->fault = NONE;
+		/* The argument: how many more, each as soon as it was started again. */
+		if (bus->argument)
+			bus->argument--;
+		else
+			bus->fault = NONE;
 		return xrun(card);
+	}
+	if (bus->fault == SUSPEND) {
+		bus->fault = NONE;
+		card->can_resume = bus->argument;
+		if (is_capture(io))
+			card->next = frame_at(card, io->appl_ptr);
+		card_stop(io);
+		snd_pcm_ioplug_set_state(io, SND_PCM_STATE_SUSPENDED); /* an error here would make it an xrun */
+		return io->hw_ptr % io->buffer_size;
 	}
 	if (bus->fault == SILENT_LOSS && is_capture(io)) {
 		bus->fault = NONE;
@@ -290,6 +336,7 @@ static int card_close(snd_pcm_ioplug_t *io)
 {
 	struct card *card = io->private_data;
 	card_stop(io);
+	__atomic_fetch_sub(&card->bus->open, 1, __ATOMIC_SEQ_CST);
 	munmap(card->bus, card->bus_bytes);
 	close(card->timer);
 	free(card);
@@ -298,11 +345,11 @@ static int card_close(snd_pcm_ioplug_t *io)
 
 static const snd_pcm_ioplug_callback_t callbacks = {
 	.start = card_start, .stop = card_stop, .pointer = card_pointer, .transfer = card_transfer,
-	.close = card_close, .prepare = card_prepare, .sw_params = card_sw_params,
+	.close = card_close, .prepare = card_prepare, .resume = card_resume, .sw_params = card_sw_params,
 	.poll_descriptors = card_descriptors, .poll_revents = card_revents,
 };
 
-static int constrain(snd_pcm_ioplug_t *io, const char *allowed, long channels, long rate)
+static int constrain(snd_pcm_ioplug_t *io, const char *allowed, long channels, long rate, long period)
 {
 	static const unsigned formats[] = { SND_PCM_FORMAT_S16_LE, SND_PCM_FORMAT_S24_LE, SND_PCM_FORMAT_S24_3LE,
 					    SND_PCM_FORMAT_S32_LE, SND_PCM_FORMAT_FLOAT_LE };
@@ -321,7 +368,8 @@ static int constrain(snd_pcm_ioplug_t *io, const char *allowed, long channels, l
 	if (err >= 0)
 		err = snd_pcm_ioplug_set_param_list(io, SND_PCM_IOPLUG_HW_RATE, 1, rates);
 	if (err >= 0)
-		err = snd_pcm_ioplug_set_param_minmax(io, SND_PCM_IOPLUG_HW_PERIOD_BYTES, 16 * channels * 2, 8192 * channels * 4);
+		err = snd_pcm_ioplug_set_param_minmax(io, SND_PCM_IOPLUG_HW_PERIOD_BYTES, (period ? period : 16) * channels * 2,
+						      (period ? period : 8192) * channels * 4);
 	if (err >= 0)
 		err = snd_pcm_ioplug_set_param_minmax(io, SND_PCM_IOPLUG_HW_BUFFER_BYTES, 32 * channels * 2, 32768 * channels * 4);
 	if (err >= 0)
@@ -345,8 +393,10 @@ static int open_bus(struct card *card, const char *path, long channels)
 	card->loop = (int32_t *)(card->stamp + LOOP_FRAMES);
 	if (card->bus->magic != BUS_MAGIC) {
 		card->bus->epoch_ns = clock_ns() - 1000000000u; /* frame numbers well above any latency */
+		card->bus->ppm_from_ns = card->bus->epoch_ns;
 		card->bus->magic = BUS_MAGIC;
 	}
+	card->plugged = card->bus->plugged;
 	return card->bus->fault == UNPLUGGED_FOR_GOOD ? -ENODEV : card->bus->fault == BUSY ? -EBUSY : 0;
 }
 
@@ -384,7 +434,9 @@ SND_PCM_PLUGIN_DEFINE_FUNC(clk)
 	if (err >= 0)
 		err = snd_pcm_ioplug_create(&card->io, name, stream, mode);
 	if (err >= 0) {
-		err = constrain(&card->io, allowed, channels, rate);
+		struct bus *bus = card->bus;
+		__atomic_fetch_add(&bus->open, 1, __ATOMIC_SEQ_CST);
+		err = constrain(&card->io, allowed, bus->channels ? bus->channels : channels, bus->rate ? bus->rate : rate, bus->period);
 		if (err >= 0) {
 			*pcmp = card->io.pcm;
 			return 0;

@@ -5,143 +5,24 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
+mod card;
+mod comeback;
+mod faults;
 mod witnessed;
 
+use card::{Bus, Fault, on_a_test_card};
 use faultless::device::alsa::{AlsaDevice, Gone, Listing, list};
 use faultless::device::signal::Signal;
 use faultless::device::{Access, Device, DeviceError, DeviceSpec, Input, LossCause, Output, Wake};
 use faultless::format::DeviceFormat;
 use faultless::time::SampleRate;
-use std::fmt::Write;
-use std::fs::{self, File};
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-const CHILD: &str = "FAULTLESS_TEST_CARD";
 const RATE: u32 = 48_000;
 /// Deep enough for the late wakes of a busy machine.
 const BUFFER: usize = 16_384;
 const FORMATS: [DeviceFormat; 5] =
     [DeviceFormat::S32, DeviceFormat::S24In3, DeviceFormat::S24, DeviceFormat::F32, DeviceFormat::S16];
-
-/// Faults of the card, as in pcm_clk.c.
-#[derive(Clone, Copy)]
-enum Fault {
-    None = 0,
-    Unplugged = 1,
-    Stuck = 2,
-    CaptureXrun = 3,
-    PlaybackXrun = 4,
-    SilentLoss = 6,
-    Busy = 7,
-}
-
-/// The card's shared file.
-struct Bus(File);
-
-impl Bus {
-    fn of(name: &str) -> Bus {
-        let path = card_folder().join(name);
-        Bus(File::options().read(true).write(true).create(true).truncate(false).open(path).unwrap())
-    }
-
-    fn inject(&self, fault: Fault, argument: u32) {
-        self.0.write_at(&argument.to_ne_bytes(), 12).unwrap();
-        self.0.write_at(&(fault as u32).to_ne_bytes(), 4).unwrap();
-    }
-
-    fn number(&self, at: u64) -> u64 {
-        let mut bytes = [0; 8];
-        self.0.read_exact_at(&mut bytes, at).unwrap();
-        u64::from_ne_bytes(bytes)
-    }
-
-    fn lost(&self) -> u64 {
-        self.number(24)
-    }
-
-    fn xruns(&self) -> u64 {
-        self.number(32)
-    }
-}
-
-fn card_folder() -> PathBuf {
-    PathBuf::from(std::env::var_os(CHILD).unwrap())
-}
-
-/// Runs `body` in a process of its own, whose ALSA knows the test cards.
-fn on_a_test_card(test: &str, body: fn()) {
-    if std::env::var_os(CHILD).is_some() {
-        return body();
-    }
-    let plugin = match plugin() {
-        Ok(plugin) => plugin,
-        Err(reason) => return eprintln!("SKIPPED {test}: {reason}"),
-    };
-    // On tmpfs: elsewhere the kernel would write-protect the card's page at each writeback, and the store
-    // after it would be a fault of the audio thread that is the test's, not the device's.
-    let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
-    let config = folder.path().join("asound.conf");
-    fs::write(&config, configuration(&plugin, folder.path())).unwrap();
-    let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", test, "--nocapture", "--test-threads=1"])
-        .env(CHILD, folder.path())
-        .env("ALSA_CONFIG_PATH", &config)
-        .output()
-        .unwrap();
-    let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
-    assert!(output.status.success() && text.contains("1 passed"), "{text}");
-    println!("{text}");
-}
-
-/// The card, built once however many tests ask for it side by side.
-fn plugin() -> Result<PathBuf, String> {
-    static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    BUILT.get_or_init(build).clone()
-}
-
-/// Builds the card, unless that was done.
-fn build() -> Result<PathBuf, String> {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/alsa/pcm_clk.c");
-    let library = Path::new(env!("CARGO_TARGET_TMPDIR")).join("libasound_module_pcm_clk.so");
-    let changed = |path: &Path| path.metadata().and_then(|data| data.modified()).ok();
-    if changed(&source) < changed(&library) {
-        return Ok(library);
-    }
-    // Under a name of its own first: another run may be building it too.
-    let built = library.with_extension(format!("{}.so", std::process::id()));
-    let gcc = Command::new("gcc")
-        .args(["-O2", "-Wall", "-shared", "-fPIC", "-DPIC", "-o"])
-        .args([&built, &source])
-        .arg("-lasound")
-        .output()
-        .map_err(|e| format!("gcc: {e}"))?;
-    if !gcc.status.success() {
-        let text = String::from_utf8_lossy(&gcc.stderr).into_owned();
-        assert!(text.contains("asoundlib.h") || text.contains("-lasound"), "{text}");
-        return Err("libasound's headers are missing".to_owned());
-    }
-    fs::rename(&built, &library).unwrap();
-    Ok(library)
-}
-
-fn configuration(plugin: &Path, folder: &Path) -> String {
-    let mut text = format!("</usr/share/alsa/alsa.conf>\npcm_type.clk {{ lib \"{}\" }}\n", plugin.display());
-    let mut card = |name: &str, bus: &str, fields: &str| {
-        let bus = folder.join(bus);
-        let hint = format!("hint {{ show on description \"Test card {name}\" }}");
-        writeln!(text, "pcm.{name} {{ type clk bus \"{}\" {fields} {hint} }}", bus.display()).unwrap();
-    };
-    for access in ["m", "r", "n"] {
-        card(&format!("ramp_{access}"), "ramp", &format!("channels 6 rate 48000 ramp 1 access \"{access}\""));
-        card(&format!("loop_{access}"), "loop", &format!("channels 4 rate 8000 access \"{access}\""));
-    }
-    card("wide", "wide", "channels 24 rate 48000 ramp 1");
-    text + "pcm.mic { type asym capture.pcm \"ramp_m\" }\npcm.speaker { type asym playback.pcm \"loop_m\" }\n"
-}
 
 fn spec(name: &str) -> DeviceSpec {
     DeviceSpec {

@@ -10,6 +10,8 @@ mod disks;
 mod hostile;
 // Where sessions lie and who else is there: second programs, locks, moved folders, file systems that lack things.
 mod ground;
+// Devices that leave and come back: silence as long as the absence.
+mod device;
 // Recording end to end: every sample against the ramp, both paths, every fallback, losses, refusing disks.
 mod record;
 // Playing end to end: what reaches the outputs, and bad takes.

@@ -6,7 +6,7 @@ use crate::util::{DEEP, PATIENCE, edit, faultless, new_session, place, read_wav,
 use faultless::control::Control;
 use faultless::control::playback::Players;
 use faultless::device::signal::ramp;
-use faultless::device::{Access, Device, DeviceError, DeviceFacts, Input, Output, Pace, Wake};
+use faultless::device::{Access, Device, DeviceFacts, Input, Output, Pace, StartError, Wake};
 use faultless::format::{DeviceFormat, TakeFormat};
 use faultless::heard::mix_of;
 use faultless::limits::DECLICK_FRAMES;
@@ -41,7 +41,7 @@ impl Device for Tap {
         &self.facts
     }
 
-    fn start(&mut self) -> Result<(), DeviceError> {
+    fn start(&mut self) -> Result<(), StartError> {
         Ok(())
     }
 

@@ -6,6 +6,7 @@
 //! the count look too small for its time. So of many sightings the one furthest ahead is the truest, and
 //! each window of half a second keeps just that one.
 
+use super::side::RATES;
 use std::time::Duration;
 
 /// Nanoseconds over which the furthest sighting is kept.
@@ -22,6 +23,13 @@ const DOUBT_SIGHTINGS: u32 = 4;
 
 /// How far a real crystal may be off its nominal rate: anything beyond is a misreading.
 const RATE_ERROR_MAX: f64 = 0.02;
+
+/// Nanoseconds over which it is judged whether the device runs at its rate at all. Twice in a row, since a server that
+/// loses sound is slow for a while too.
+const SPAN_NS: u64 = 2_000_000_000;
+
+/// How far two spans may differ that show the same wrong rate.
+const SPAN_ERROR_MAX: f64 = 0.01;
 
 /// The device's frame count `count` as read `at_ns` after the origin.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -58,6 +66,11 @@ pub(super) struct FrameClock {
     /// Until the first real sighting, `best` is the time of the start call.
     seen: bool,
     doubt: Option<Doubt>,
+    /// Where the span began over which the rate is judged.
+    span_from: Sighting,
+    /// Hertz in the span before, where that was far off.
+    off_hz: Option<f64>,
+    wrong_rate: Option<&'static str>,
 }
 
 impl FrameClock {
@@ -77,6 +90,9 @@ impl FrameClock {
             best_before: None,
             seen: false,
             doubt: None,
+            span_from: best,
+            off_hz: None,
+            wrong_rate: None,
         }
     }
 
@@ -84,7 +100,7 @@ impl FrameClock {
     pub(super) fn begin(&mut self, at_ns: u64) {
         (self.per_ns, self.origin, self.windows) = (self.nominal_per_ns, None, 0);
         self.restart_windows(Sighting { at_ns, count: 0 });
-        self.seen = false;
+        (self.seen, self.wrong_rate) = (false, None);
     }
 
     /// The device was started again and its count was measured anew; the rate learned so far stays.
@@ -103,12 +119,16 @@ impl FrameClock {
     /// The caller adds them to its count, so the next sighting is back in line.
     pub(super) fn observe(&mut self, at_ns: u64, count: u64) -> Option<u64> {
         let sighting = Sighting { at_ns, count };
+        if !self.seen && count == 0 {
+            return None;
+        }
         if !self.seen {
             // Some servers begin a good while after the start call: the line begins where frames do.
             self.restart_windows(sighting);
             self.seen = true;
             return None;
         }
+        self.judge_rate(sighting);
         let deficit = self.expect(at_ns) - count as f64;
         if self.jitter_frames < deficit {
             // The windows stand still meanwhile: what is in doubt must not become the measure.
@@ -122,6 +142,36 @@ impl FrameClock {
             self.close_window(sighting);
         }
         None
+    }
+
+    /// The truest sighting, as its time and its count, and the frames a second from there on.
+    pub(super) fn reckon(&self) -> (u64, u64, f64) {
+        let ahead = self.ahead();
+        (ahead.at_ns, ahead.count, self.per_ns * 1e9)
+    }
+
+    /// That the device runs at another rate than it was asked for, and what to do; `None` while it runs at its own.
+    pub(super) fn wrong_rate(&self) -> Option<&'static str> {
+        self.wrong_rate
+    }
+
+    fn judge_rate(&mut self, sighting: Sighting) {
+        let span_ns = sighting.at_ns.saturating_sub(self.span_from.at_ns);
+        if span_ns < SPAN_NS {
+            return;
+        }
+        let hz = sighting.count.saturating_sub(self.span_from.count) as f64 * 1e9 / span_ns as f64;
+        let is_off = |hz: f64, from: f64, part: f64| part * from < (hz - from).abs();
+        if is_off(hz, self.nominal_per_ns * 1e9, RATE_ERROR_MAX) {
+            if self.off_hz.is_some_and(|before| !is_off(hz, before, SPAN_ERROR_MAX)) {
+                self.wrong_rate = Some(runs_at(hz));
+            }
+            self.off_hz = Some(hz);
+            (self.per_ns, self.origin) = (self.nominal_per_ns, None);
+        } else {
+            (self.off_hz, self.wrong_rate) = (None, None);
+        }
+        self.span_from = sighting;
     }
 
     /// Frames a second, as measured; the nominal rate until enough was seen.
@@ -150,7 +200,7 @@ impl FrameClock {
 
     fn restart_windows(&mut self, sighting: Sighting) {
         (self.best, self.best_before, self.window_from_ns) = (sighting, None, sighting.at_ns);
-        self.doubt = None;
+        (self.doubt, self.span_from, self.off_hz) = (None, sighting, None);
     }
 
     fn close_window(&mut self, newest: Sighting) {
@@ -160,8 +210,12 @@ impl FrameClock {
             None if 2 <= self.windows => self.origin = Some(best),
             Some(origin) if LEARN_NS <= best.at_ns.saturating_sub(origin.at_ns) => {
                 let measured = (best.count - origin.count) as f64 / (best.at_ns - origin.at_ns) as f64;
-                let bound = self.nominal_per_ns * RATE_ERROR_MAX;
-                self.per_ns = measured.clamp(self.nominal_per_ns - bound, self.nominal_per_ns + bound);
+                if (measured - self.nominal_per_ns).abs() <= self.nominal_per_ns * RATE_ERROR_MAX {
+                    self.per_ns = measured;
+                } else {
+                    // No crystal's: somebody set another rate. That is no measure, and what comes after is to be measured anew.
+                    (self.per_ns, self.origin) = (self.nominal_per_ns, None);
+                }
             }
             _ => {}
         }
@@ -188,6 +242,24 @@ impl FrameClock {
         self.resume(sighting.at_ns, sighting.count + lost);
         Some(lost)
     }
+}
+
+/// That a card runs at `hz`, which is not what it was asked for. The audio thread makes no text: one is there for each
+/// usual rate.
+fn runs_at(hz: f64) -> &'static str {
+    macro_rules! words {
+        ($($rate:literal)*) => {
+            match RATES.into_iter().find(|rate| (hz - f64::from(*rate)).abs() < 0.01 * hz) {
+                $(Some($rate) => concat!(
+                    "its clock runs at ", $rate, " Hz, not at the session's rate: what is recorded now plays at the wrong speed; ",
+                    "set the rate back in the program that changed it, or at the source of its word clock"
+                ),)*
+                _ => "its clock does not run at the session's rate: what is recorded now plays at the wrong speed; \
+                      see to the source of its word clock",
+            }
+        };
+    }
+    words!(8000 11025 16000 22050 32000 44100 48000 64000 88200 96000 176400 192000 352800 384000)
 }
 
 /// Nanoseconds of `time`, as this module counts them.
@@ -242,6 +314,43 @@ mod tests {
             }
         }
         assert!((lost as i64 - 800 * 48).abs() <= 48, "{lost}");
+    }
+
+    #[test]
+    fn a_clock_that_was_set_to_another_rate_is_found_in_either_direction_and_forgiven() {
+        for (hz, words) in [(44_100, "44100 Hz"), (96_000, "96000 Hz"), (52_000, "not run at the session's rate")] {
+            let mut clock = FrameClock::new(RATE, PERIOD);
+            clock.begin(0);
+            let (mut count, mut lost) = (0_u64, 0);
+            let mut found_ms = None;
+            for ms in 0..20_000_u64 {
+                count += if (3000..12_000).contains(&ms) { hz / 1000 } else { 48 };
+                lost += clock.observe(ms * 1_000_000, count + lost).unwrap_or(0);
+                if let (Some(text), None) = (clock.wrong_rate(), found_ms) {
+                    assert!(text.contains(words), "{text}");
+                    found_ms = Some(ms);
+                }
+            }
+            assert!(found_ms.is_some_and(|ms| (5000..10_000).contains(&ms)), "{hz}: {found_ms:?}");
+            assert_eq!(clock.wrong_rate(), None, "{hz}");
+        }
+    }
+
+    #[test]
+    fn neither_a_server_that_starves_us_nor_a_late_program_is_a_wrong_rate() {
+        let mut clock = FrameClock::new(RATE, PERIOD);
+        clock.begin(0);
+        let (mut count, mut lost) = (0_u64, 0);
+        for ms in 0..30_000_u64 {
+            // A fifth of a second is lost every three.
+            count += if ms % 3000 < 200 { 0 } else { 48 };
+            // And for half a second in seven nobody looks.
+            if ms % 7000 < 6500 {
+                lost += clock.observe(ms * 1_000_000, count + lost).unwrap_or(0);
+            }
+            assert_eq!(clock.wrong_rate(), None, "at {ms} ms");
+        }
+        assert!(80_000 < lost, "{lost}");
     }
 
     proptest! {

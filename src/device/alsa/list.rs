@@ -1,5 +1,6 @@
 //! Which sound cards and ALSA devices there are, what they can do, and who holds them. Thread: control.
 
+use super::open::split_names;
 use super::side::{FORMATS, RATES, Want, errno, pcm_format, system_says};
 use crate::device::DeviceError;
 use crate::format::DeviceFormat;
@@ -276,6 +277,36 @@ fn field<'t>(text: &'t str, key: &str) -> Option<&'t str> {
     })
 }
 
+/// `pcm` with each card by its id, where it is named by its number: a card that is plugged in again may get another number.
+pub fn lasting(pcm: &str) -> String {
+    lasting_in(Path::new("/proc/asound"), pcm)
+}
+
+fn lasting_in(asound: &Path, pcm: &str) -> String {
+    let (capture, playback) = split_names(pcm);
+    let of = |name: &str| lasting_card(asound, name).unwrap_or_else(|| name.to_owned());
+    if std::ptr::eq(capture, playback) { of(pcm) } else { format!("{},{}", of(capture), of(playback)) }
+}
+
+fn lasting_card(asound: &Path, name: &str) -> Option<String> {
+    let (card, _) = hardware_address(name)?;
+    if card.is_empty() || !card.chars().all(|c| c.is_ascii_digit()) {
+        return None;
+    }
+    let id = fs::read_to_string(asound.join(format!("card{card}")).join("id")).ok()?;
+    let id = id.trim();
+    if id.is_empty() || !id.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-') {
+        return None;
+    }
+    let (kind, arguments) = name.split_once(':')?;
+    // What stands without a name after the card has one by its place.
+    let rest = arguments.split(',').skip(1).zip(["DEV", "SUBDEV"]);
+    let rest: String = rest
+        .map(|(value, key)| if value.contains('=') { format!(",{value}") } else { format!(",{key}={value}") })
+        .collect();
+    Some(format!("{kind}:CARD={id}{rest}"))
+}
+
 /// Card (number or id) and device of a name like `hw:0`, `hw:0,1`, `plughw:CARD=UMC,DEV=0`.
 fn hardware_address(pcm: &str) -> Option<(&str, &str)> {
     let (kind, arguments) = pcm.split_once(':')?;
@@ -301,6 +332,27 @@ mod tests {
         assert_eq!(hardware_address("plughw:CARD=UMC,DEV=2"), Some(("UMC", "2")));
         assert_eq!(hardware_address("default"), None);
         assert_eq!(hardware_address("pulse:x"), None);
+    }
+
+    #[test]
+    fn a_card_is_remembered_by_its_id_and_not_by_its_number() {
+        let asound = tempfile::tempdir().unwrap();
+        create_dir_all(asound.path().join("card1")).unwrap();
+        write(asound.path().join("card1/id"), "UMC1820\n").unwrap();
+        for (name, lasting) in [
+            ("hw:1", "hw:CARD=UMC1820"),
+            ("hw:1,0", "hw:CARD=UMC1820,DEV=0"),
+            ("plughw:1,0,2", "plughw:CARD=UMC1820,DEV=0,SUBDEV=2"),
+            ("hw:CARD=1,DEV=0", "hw:CARD=UMC1820,DEV=0"),
+            ("hw:1,0,hw:2,0", "hw:CARD=UMC1820,DEV=0,hw:2,0"),
+            ("hw:1,-", "hw:CARD=UMC1820,-"),
+            ("hw:CARD=PCH", "hw:CARD=PCH"),
+            ("hw:2,1", "hw:2,1"),
+            ("default", "default"),
+            ("pipewire:1", "pipewire:1"),
+        ] {
+            assert_eq!(lasting_in(asound.path(), name), lasting, "{name}");
+        }
     }
 
     #[test]

@@ -8,24 +8,25 @@ mod clock;
 mod list;
 mod open;
 mod planar;
+mod playback;
 mod recover;
 mod ring;
 mod side;
 mod transfer;
 
-pub use list::{Abilities, Cards, Listed, Listing, cards, list};
+pub use list::{Abilities, Cards, Listed, Listing, cards, lasting, list};
 pub use recover::Gone;
 
-use super::{Access, Device, DeviceError, DeviceFacts, DeviceSpec, LossCause, Pace, Wake};
-use super::{Input, Output};
+use super::{Access, Device, DeviceError, DeviceFacts, DeviceSpec, LossCause, Pace, Reckoning, StartError, Wake};
+use super::{Input, Output, monotonic};
 use crate::format::DeviceFormat;
 use ::alsa::Direction;
 use ::alsa::poll::{Descriptors, Flags, poll, pollfd};
 use clock::{FrameClock, nanos};
 use open::{Opened, link_is_possible, names, note_absent, open_side};
-use recover::{Fault, Patience, diagnose, start_pair, start_playback};
-use side::{Side, errno, state, system_says};
-use std::time::{Duration, Instant};
+use recover::{Fault, Patience, diagnose, start_pair};
+use side::{Side, errno, state};
+use std::time::Duration;
 use transfer::Sink;
 
 /// Periods of silence that playback starts with: what it may be late, and how late output is heard.
@@ -34,6 +35,16 @@ const PREFILL_PERIODS: usize = 2;
 /// Nanoseconds without a frame, beyond four periods, after which a device counts as stuck. Sound servers
 /// may take 140 ms to connect a stream.
 const STUCK_NS: u64 = 1_000_000_000;
+
+/// Times its rate at which a device has no clock at all. Below that it is one that runs wrong: at another rate than was
+/// asked for, since somebody changed the clock that it follows.
+const CLOCKLESS_SPEED: f64 = 4.5;
+
+/// Readings of an exact look.
+const SIGHT_COUNT_MAX: u32 = 256;
+
+/// Nanoseconds between two exact looks at the frame counter: what its place is reckoned by when the device is gone.
+const EXACT_NS: u64 = 200_000_000;
 
 /// Polls in a row that may find nothing before a nap is taken: a descriptor that is always ready must not spin.
 const EMPTY_WAKE_COUNT_MAX: u32 = 4;
@@ -49,7 +60,8 @@ pub struct AlsaDevice {
     prefill_frames: usize,
     /// Facts' notes with one more, exchanged when the device turns out to have no clock.
     notes_unclocked: Vec<String>,
-    origin: Instant,
+    /// What times are counted from.
+    origin: Duration,
     clock: FrameClock,
     phase: Phase,
     /// Frames of the device's clock that were lent or reported lost: the number of the next frame.
@@ -69,7 +81,10 @@ pub struct AlsaDevice {
     started_ns: u64,
     progress_ns: u64,
     progress_count: u64,
+    exact_due_ns: u64,
     unclocked: bool,
+    /// In words, once the device has run at another rate for a while.
+    wrong_rate: Option<&'static str>,
     empty_wakes: u32,
     sleeps: u64,
 }
@@ -184,7 +199,7 @@ impl AlsaDevice {
             capture,
             playback,
             prefill_frames,
-            origin: Instant::now(),
+            origin: monotonic(),
             phase: Phase::Stopped,
             position: 0,
             unmeasured: None,
@@ -197,14 +212,16 @@ impl AlsaDevice {
             started_ns: 0,
             progress_ns: 0,
             progress_count: 0,
+            exact_due_ns: 0,
             unclocked: false,
+            wrong_rate: None,
             empty_wakes: 0,
             sleeps: 0,
         })
     }
 
     fn now_ns(&self) -> u64 {
-        nanos(self.origin.elapsed())
+        nanos(monotonic().saturating_sub(self.origin))
     }
 
     /// The side that the device's clock is read from.
@@ -261,7 +278,7 @@ impl AlsaDevice {
     /// Whether `moved` frames make a period, or betray a loss or a device without a clock.
     fn judge(&mut self, moved: u64, period: u64, now_ns: u64) -> Look {
         if !self.unclocked
-            && self.frames_since_start(now_ns) * 1.02 + self.burst_frames() < (self.position + moved) as f64
+            && self.frames_since_start(now_ns) * CLOCKLESS_SPEED + self.burst_frames() < (self.position + moved) as f64
         {
             self.unclocked = true;
             std::mem::swap(&mut self.facts.notes, &mut self.notes_unclocked);
@@ -275,56 +292,25 @@ impl AlsaDevice {
                 Look::Nothing(Some(due_ns))
             };
         }
-        if let Some(frames) = self.clock.observe(now_ns, self.position + moved) {
+        let (at_ns, moved) = if 0 < moved && self.exact_due_ns <= now_ns {
+            let first = self.exact_due_ns == 0;
+            self.exact_due_ns = now_ns + EXACT_NS;
+            self.sight(u64::from(first)).unwrap_or((now_ns, moved))
+        } else {
+            (now_ns, moved)
+        };
+        let lost = self.clock.observe(at_ns, self.position + moved);
+        if lost.is_none() && self.clock.wrong_rate() != self.wrong_rate {
+            self.wrong_rate = self.clock.wrong_rate();
+            return Look::Say(Wake::Lost { frames: 0, cause: LossCause::Silent });
+        }
+        if let Some(frames) = lost {
             self.position += frames;
             // What was to be heard meanwhile is over: put playback back in line.
             self.deaf = self.playback.is_some();
             return Look::Say(Wake::Lost { frames, cause: LossCause::Silent });
         }
         if period <= moved { Look::Say(Wake::Ready) } else { Look::Nothing(None) }
-    }
-
-    /// Sees to the playback side of a pair. `Some`: it failed, and was started again or given up.
-    fn look_at_playback(&mut self, period: u64) -> Option<Look> {
-        if self.playback_away || self.capture.is_none() {
-            return None;
-        }
-        let side = self.playback.as_mut()?;
-        let room = side.pcm.avail_update().map_err(|e| errno(&e));
-        if let (Ok(room), false) = (room, self.deaf) {
-            if (period as i64) <= room || 0 < self.skip_frames {
-                return None;
-            }
-            let filled = (side.buffer_frames as i64 - room).max(0) as usize;
-            if filled <= self.prefill_frames + period as usize {
-                // A buffer of two or three periods is full between two interrupts.
-                let short_ns = (period as i64 - room).max(0) as u64 * 1_000_000_000 / u64::from(self.facts.rate.0);
-                return Some(Look::Nothing(Some(nanos(self.origin.elapsed()) + short_ns)));
-            }
-            // Its clock is the slower one and its buffer is full: drop output until it is as at the start.
-            self.skip_frames = filled - self.prefill_frames;
-            return Some(Look::Say(Wake::Lost { frames: 0, cause: LossCause::Xrun }));
-        }
-        let fault = diagnose(&side.pcm).unwrap_or(Fault::Xrun);
-        if fault == Fault::Suspend {
-            self.phase = Phase::Broken(LossCause::Suspend);
-            return None;
-        }
-        let now_ns = nanos(self.origin.elapsed());
-        if fault == Fault::Xrun && now_ns < self.playback_patience.next_ns() {
-            self.deaf = true; // capture goes on until the next attempt is due
-            return None;
-        }
-        if matches!(fault, Fault::Gone(_)) || !self.playback_patience.attempt(now_ns) {
-            self.playback_away = true;
-            self.deaf = true;
-            return Some(Look::Say(Wake::Lost { frames: 0, cause: LossCause::Unplug }));
-        }
-        self.deaf = start_playback(side, self.prefill_frames).is_err();
-        // What was captured before and is not yet fetched belongs to frames whose output would now come late.
-        self.skip_frames =
-            self.capture.as_ref().map_or(0, |capture| captured_before(capture, side, self.prefill_frames));
-        Some(Look::Say(Wake::Lost { frames: 0, cause: LossCause::Xrun }))
     }
 
     fn fail(&mut self, fault: Fault) -> Look {
@@ -378,7 +364,7 @@ impl AlsaDevice {
 
     /// Counts what was lost between the last frame lent and the first frame after a restart.
     fn measure(&mut self, cause: LossCause) -> Look {
-        let Some((at_ns, moved)) = self.sight() else {
+        let Some((at_ns, moved)) = self.sight(1) else {
             self.alarm = true;
             return Look::Nothing(None);
         };
@@ -391,19 +377,21 @@ impl AlsaDevice {
         Look::Say(Wake::Lost { frames, cause })
     }
 
-    /// The device's frame count, exactly, and when it stood there: the best of a few tries, since the thread
-    /// may be interrupted between the two readings.
-    fn sight(&self) -> Option<(u64, u64)> {
-        let mut best = None;
-        let mut best_width_ns = u64::MAX;
-        for _ in 0..4 {
-            let before_ns = self.now_ns();
+    /// The device's frame count, exactly, and when it stood there: of the readings over the time of `frames` frames, the one
+    /// furthest ahead. A count is a whole number: read once, it is late by half a frame on average, and fifty gaps would
+    /// add up to a shift. The time is taken after the count, so no interruption makes a reading seem too far ahead.
+    fn sight(&self, frames: u64) -> Option<(u64, u64)> {
+        let per_ns = f64::from(self.facts.rate.0) / 1e9;
+        let from_ns = self.now_ns();
+        let (mut best, mut best_lead) = (None, f64::MIN);
+        for _ in 0..SIGHT_COUNT_MAX {
             let moved = self.moved(true).ok()?;
-            let width_ns = self.now_ns() - before_ns;
-            if width_ns < best_width_ns {
-                (best, best_width_ns) = (Some((before_ns + width_ns / 2, moved)), width_ns);
+            let at_ns = self.now_ns();
+            let passed = (at_ns - from_ns) as f64 * per_ns;
+            if best_lead < moved as f64 - passed {
+                (best, best_lead) = (Some((at_ns, moved)), moved as f64 - passed);
             }
-            if width_ns < 20_000 {
+            if frames as f64 <= passed {
                 break;
             }
         }
@@ -465,10 +453,6 @@ impl AlsaDevice {
     fn nap_ms(&self) -> i32 {
         (self.period_ns() / 4_000_000).clamp(1, 5) as i32
     }
-
-    fn error(&self, (call, errno): recover::CallError) -> DeviceError {
-        DeviceError::Failed { name: self.facts.name.clone(), call, reason: system_says(errno) }
-    }
 }
 
 impl Device for AlsaDevice {
@@ -476,16 +460,16 @@ impl Device for AlsaDevice {
         &self.facts
     }
 
-    fn start(&mut self) -> Result<(), DeviceError> {
-        if let Phase::Gone(reason) = self.phase {
-            let reason = reason.text().to_owned();
-            return Err(DeviceError::Failed { name: self.facts.name.clone(), call: "start", reason });
+    fn start(&mut self) -> Result<(), StartError> {
+        if let Phase::Gone(_) = self.phase {
+            return Err(StartError { call: "start", errno: libc::ENODEV });
         }
         let started = start_pair(self.capture.as_mut(), self.playback.as_mut(), self.prefill_frames, self.facts.linked);
-        started.map_err(|e| self.error(e))?;
+        started.map_err(|(call, errno)| StartError { call, errno })?;
         self.started_ns = self.now_ns();
         self.clock.begin(self.started_ns);
         (self.position, self.progress_count, self.progress_ns) = (0, 0, self.started_ns);
+        (self.exact_due_ns, self.wrong_rate) = (0, None);
         (self.unmeasured, self.skip_frames, self.deaf, self.alarm) = (None, 0, false, false);
         self.playback_away = false;
         self.patience.reset();
@@ -552,29 +536,22 @@ impl Device for AlsaDevice {
         }
     }
 
+    fn reckoning(&self) -> Reckoning {
+        if self.unclocked {
+            return Reckoning::from_now(self.facts.rate);
+        }
+        let (at_ns, count, per_second) = self.clock.reckon();
+        let ahead = count as f64 - self.position as f64;
+        Reckoning { at: self.origin + Duration::from_nanos(at_ns), ahead, per_second }
+    }
+
     fn failure(&self) -> Option<&'static str> {
         match self.phase {
             Phase::Gone(reason) => Some(reason.text()),
-            _ if self.playback_away => Some("the playback device is gone; capture goes on"),
-            _ => None,
+            _ if self.playback_away => {
+                Some("the playback device is gone, capture goes on; open the device again to hear")
+            }
+            _ => self.wrong_rate,
         }
     }
-}
-
-/// Frames that `capture` held when `playback`, which was just started with `prefill` frames, began. Both counters
-/// are read now and the time since cancels out, so it does not matter when this thread comes to ask.
-fn captured_before(capture: &Side, playback: &Side, prefill: usize) -> usize {
-    let (mut before, mut narrowest) = (0, i64::MAX);
-    for _ in 0..4 {
-        let (first, room, second) = (capture.pcm.avail(), playback.pcm.avail(), capture.pcm.avail());
-        let (Ok(first), Ok(room), Ok(second)) = (first, room, second) else { break };
-        if second - first < narrowest {
-            let played = prefill as i64 - (playback.buffer_frames as i64 - room);
-            (before, narrowest) = (i64::midpoint(first, second) - played, second - first);
-        }
-        if narrowest <= 1 {
-            break;
-        }
-    }
-    before.max(0) as usize
 }

@@ -88,7 +88,7 @@ pub(super) fn names<'n>(spec: &DeviceSpec, pcm: &'n str) -> Result<(Option<&'n s
 
 /// Splits `CAPTURE,PLAYBACK`. Commas are part of many names (`hw:0,1`, `hw:CARD=UMC,DEV=0`): the one that counts
 /// is followed by `-` or by what can begin a name, and lies outside of quotes and braces.
-fn split_names(pcm: &str) -> (&str, &str) {
+pub(super) fn split_names(pcm: &str) -> (&str, &str) {
     let (mut quote, mut depth) = (None, 0_u32);
     for (at, c) in pcm.char_indices() {
         match (c, quote) {

@@ -1,6 +1,7 @@
 //! The ALSA device under the witnesses: wait, cycle and recovery. Thread: test.
 
-use super::{Bus, Fault, capture_spec, loop_spec, on_a_test_card, open};
+use super::card::{Bus, Fault, on_a_test_card};
+use super::{capture_spec, loop_spec, open};
 use crate::witness::account::{Account, Calls, account, prepare};
 use faultless::device::alsa::AlsaDevice;
 use faultless::device::{Device, DeviceSpec, Input, LossCause, Output, Wake};
@@ -44,7 +45,9 @@ fn recovery_from_an_xrun_allocates_nothing_and_takes_no_fault() {
             for round in 0..4 {
                 let cost = cycles(&mut device, 40, &mut |_, _| {});
                 assert_eq!((cost.allocations, cost.minor_faults, cost.major_faults), (0, 0, 0), "{name}: {cost:?}");
-                bus.inject(if round % 2 == 0 { Fault::CaptureXrun } else { Fault::SilentLoss }, 9_600);
+                let (fault, argument) =
+                    if round % 2 == 0 { (Fault::CaptureXrun, 0) } else { (Fault::SilentLoss, 9_600) };
+                bus.inject(fault, argument);
                 let (wake, cost) = account(Calls::LetThrough, || {
                     let mut ignored = 0;
                     loop {
@@ -63,6 +66,45 @@ fn recovery_from_an_xrun_allocates_nothing_and_takes_no_fault() {
             assert_eq!(told, [2, 2], "{name}: xruns and silent losses");
         }
     });
+}
+
+#[test]
+fn a_card_that_slept_and_one_that_is_taken_back_cost_no_allocation_and_no_fault() {
+    on_a_test_card(
+        "alsa::witnessed::a_card_that_slept_and_one_that_is_taken_back_cost_no_allocation_and_no_fault",
+        || {
+            let bus = Bus::of("ramp");
+            for name in ["ramp_m", "ramp_r", "ramp_n"] {
+                // Opened elsewhere and brought in, as the comeback does; the start is the audio thread's.
+                let mut device = std::thread::spawn(move || open(&capture_spec(name))).join().unwrap();
+                prepare();
+                let (started, cost) = account(Calls::LetThrough, || device.start());
+                assert_eq!(started, Ok(()));
+                assert_eq!((cost.allocations, cost.minor_faults, cost.major_faults), (0, 0, 0), "{name}: {cost:?}");
+                for (fault, argument) in [(Fault::Suspend, 0), (Fault::Suspend, 1), (Fault::CaptureXrun, 3)] {
+                    let cost = cycles(&mut device, 40, &mut |_, _| {});
+                    assert_eq!((cost.allocations, cost.minor_faults, cost.major_faults), (0, 0, 0), "{name}: {cost:?}");
+                    bus.inject(fault, argument);
+                    let cost = cycles(&mut device, 40, &mut |_, _| {});
+                    assert_eq!((cost.allocations, cost.minor_faults, cost.major_faults), (0, 0, 0), "{name}: {cost:?}");
+                }
+                bus.inject(Fault::UnpluggedForGood, 0);
+                let (gone, cost) = account(Calls::LetThrough, || {
+                    // What was captured before is lent first.
+                    let gone = (0..1000).any(|_| match device.wait(Duration::from_millis(20)) {
+                        Wake::Ready => device.cycle(&mut |_, _| {}) == 0,
+                        wake => wake == Wake::Gone,
+                    });
+                    let reckoning = device.reckoning();
+                    device.stop();
+                    (gone, reckoning)
+                });
+                assert!(gone.0 && gone.1.per_second > 47_000.0);
+                assert_eq!((cost.allocations, cost.minor_faults, cost.major_faults), (0, 0, 0), "{name}: {cost:?}");
+                bus.plug_in();
+            }
+        },
+    );
 }
 
 /// Moves `count` periods, witnessed, and says what all of it cost.

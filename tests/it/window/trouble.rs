@@ -28,6 +28,23 @@ fn a_device_that_leaves_and_returns_costs_silence_in_its_place_and_nothing_else(
 }
 
 #[test]
+fn a_card_that_was_pulled_and_is_held_by_another_program_is_said_and_taken_back() {
+    let mut rig = Rig::new("virtual:pull=72000+12000,busy=3", 2);
+    rig.click("Record");
+    rig.until("the health line says that it is gone", |rig| rig.value("Health").contains("is gone"));
+    rig.until("it says who has it", |rig| rig.value("Health").contains("in use by another program; close it there"));
+    rig.until("it is back", |rig| !rig.snapshot().device.gone);
+    rig.record_for(0.5);
+    rig.stop();
+    let takes = rig.takes();
+    let lengths: Vec<u32> = takes.iter().map(|take| hound::WavReader::open(take).unwrap().duration()).collect();
+    assert!(lengths.len() == 2 && lengths[0] == lengths[1] && lengths[0] > 90_000, "{lengths:?}");
+    let session = rig.session();
+    let losses = &session.takes()[0].losses;
+    assert!(losses.len() == 1 && losses[0].frames.0 > 12_000 && losses[0].cause == "device away", "{losses:?}");
+}
+
+#[test]
 fn a_damaged_session_is_not_touched_and_an_earlier_version_is_offered() {
     let mut rig = Rig::new("virtual", 2);
     rig.rename("Name 1", "Kick");

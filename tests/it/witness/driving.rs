@@ -4,7 +4,7 @@
 use super::account::{Calls, account, assert_rt, can_trap, prepare, skip};
 use super::reel::Reel;
 use super::rig::{RATE, interleaved};
-use faultless::device::{Device, DeviceError, DeviceFacts, Input, LossCause, Output, Pace, Wake};
+use faultless::device::{Device, DeviceFacts, Input, LossCause, Output, Pace, Reckoning, StartError, Wake};
 use faultless::engine::{Engine, drive};
 use faultless::format::{DeviceFormat, TakeFormat};
 use faultless::limits;
@@ -14,7 +14,7 @@ use faultless::time::Frames;
 use rtrb::{Producer, RingBuffer};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 type Control = Arc<Mutex<Producer<AudioCommand>>>;
 
@@ -26,6 +26,9 @@ struct Scripted {
     memory: Box<dyn Device>,
     control: Control,
     command: Option<AudioCommand>,
+    /// How far its counter is ahead, always.
+    ahead: f64,
+    start: Result<(), StartError>,
 }
 
 impl Scripted {
@@ -34,7 +37,8 @@ impl Scripted {
         // To the loop it has a clock: there is no pause.
         let facts = DeviceFacts { pace: Pace::RealTime, ..memory.facts().clone() };
         script.reverse();
-        Box::new(Scripted { facts, script, memory, control: Arc::clone(control), command: Some(command) })
+        let control = Arc::clone(control);
+        Box::new(Scripted { facts, script, memory, control, command: Some(command), ahead: 0.0, start: Ok(()) })
     }
 }
 
@@ -43,8 +47,13 @@ impl Device for Scripted {
         &self.facts
     }
 
-    fn start(&mut self) -> Result<(), DeviceError> {
-        Ok(())
+    fn start(&mut self) -> Result<(), StartError> {
+        if self.start.is_err()
+            && let Some(command) = self.command.take()
+        {
+            assert!(self.control.lock().unwrap().push(command).is_ok());
+        }
+        self.start
     }
 
     fn wait(&mut self, _: Duration) -> Wake {
@@ -66,6 +75,10 @@ impl Device for Scripted {
     }
 
     fn stop(&mut self) {}
+
+    fn reckoning(&self) -> Reckoning {
+        Reckoning { at: Duration::from_secs(1), ahead: self.ahead, per_second: 0.0 }
+    }
 }
 
 /// Whether this kernel tells the time without a system call.
@@ -73,7 +86,7 @@ fn clock_is_free(test: &str) -> bool {
     if !can_trap(test) {
         return false;
     }
-    let (_, cost) = account(Calls::Trapped, Instant::now);
+    let (_, cost) = account(Calls::Trapped, faultless::device::monotonic);
     if cost.call.is_some() {
         skip(test, "the clock costs a system call here");
     }
@@ -94,31 +107,32 @@ fn the_loop_takes_every_word_of_a_device_and_another_device_too() {
     reel.supply(20);
     let xrun = vec![Wake::Lost { frames: 300, cause: LossCause::Xrun }];
     let (ready, quiet) = (|count: usize| vec![Wake::Ready; count], vec![Wake::Timeout; 2]);
-    // The second device takes over when the first has been gone for a while, and with it everything ends.
+    // The second device takes over when the first is gone, and with it everything ends.
     let after = [ready(10), xrun.clone(), ready(10)].concat();
-    let second = Scripted::new(after, &control, AudioCommand::Quit);
-    let before = [ready(20), quiet, xrun, ready(20), vec![Wake::Gone; 3]].concat();
-    let take_over = AudioCommand::Device { device: second, started: Instant::now() };
-    let first = Scripted::new(before, &control, take_over);
+    let mut second = Scripted::new(after, &control, AudioCommand::Quit);
+    second.ahead = -500.0;
+    let before = [ready(20), quiet, xrun, ready(20), vec![Wake::Gone]].concat();
+    let mut first = Scripted::new(before, &control, AudioCommand::Device(second));
+    first.ahead = 1_000.2;
     let pass = Box::new(Pass::new(vec![capture], None, Frames(u64::MAX), false));
     assert!(control.lock().unwrap().push(AudioCommand::Record(pass)).is_ok());
     prepare();
     let device = assert_rt(|| drive::drive(&mut engine, first, &published));
-    assert_eq!(device.facts().inputs, 2);
+    assert_eq!(device.unwrap().facts().inputs, 2);
 
-    let (mut ended, mut gone, mut back, mut replaced) = (None, 0, 0, 0);
+    let (mut ended, mut gone, mut back) = (None, 0, 0);
     while let Ok(event) = told.pop() {
         match event {
             AudioEvent::PassEnded(pass) => ended = Some(pass),
-            AudioEvent::DeviceGone => gone += 1,
+            AudioEvent::DeviceGone { .. } => gone += 1,
             AudioEvent::DeviceBack => back += 1,
-            AudioEvent::Replaced(_) => replaced += 1,
             _ => {}
         }
     }
-    assert_eq!((gone, back, replaced), (1, 1, 1));
-    // Without a device the timeline counts on by the clock: some microseconds here.
+    assert_eq!((gone, back), (1, 1));
+    // The first one's counter was 1,000 frames further, and the second's frame 0 is 500 after that.
     let away = published.frames_lost.load(Relaxed) - 600;
+    assert_eq!(away, 1_500);
     let frames = 60 * 64 + 600 + away;
     let pass = ended.expect("a pass ended");
     assert_eq!((pass.frames, pass.lost, pass.xruns), (Frames(frames), Frames(600 + away), 2));
@@ -131,4 +145,48 @@ fn the_loop_takes_every_word_of_a_device_and_another_device_too() {
     reel.assert_silent(second + 640..second + 940);
     reel.assert_ramp(second + 940..frames, 640, DeviceFormat::S32);
     reel.assert_returned(frames);
+}
+
+/// A device that says once that it is gone, one that does not start, and a thread that ends it all a while later.
+#[test]
+fn without_a_device_the_timeline_counts_on_by_the_clock_and_the_thread_rests() {
+    let (control, commands) = RingBuffer::new(16);
+    let control = Arc::new(Mutex::new(control));
+    let (events, mut told) = RingBuffer::new(limits::AUDIO_EVENTS);
+    let published = Arc::new(Published::new(2));
+    let mut engine = Engine::new(commands, events, Arc::clone(&published), 2, RATE);
+    let (mut reel, capture) = Reel::new(TakeFormat::S24, &[0], 0);
+    reel.supply(20);
+    let pass = Box::new(Pass::new(vec![capture], None, Frames(u64::MAX), false));
+    assert!(control.lock().unwrap().push(AudioCommand::Record(pass)).is_ok());
+    let mut device = interleaved("gone=1280", 2, DeviceFormat::S32, 64);
+    device.start().unwrap();
+    let mut broken = Scripted::new(Vec::new(), &control, AudioCommand::Roll);
+    broken.start = Err(StartError { call: "start", errno: 5 });
+    let ender = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(150));
+        assert!(control.lock().unwrap().push(AudioCommand::Device(broken)).is_ok());
+        std::thread::sleep(Duration::from_millis(150));
+        assert!(control.lock().unwrap().push(AudioCommand::Quit).is_ok());
+    });
+    prepare();
+    let (left, cost) = account(Calls::LetThrough, || drive::drive(&mut engine, device, &published));
+    ender.join().unwrap();
+    assert!(left.is_none(), "it went home");
+    assert_eq!((cost.allocations, cost.minor_faults, cost.major_faults), (0, 0, 0), "{cost:?}");
+    let (mut frames, mut gone) = (0, Vec::new());
+    while let Ok(event) = told.pop() {
+        match event {
+            AudioEvent::PassEnded(pass) => frames = pass.frames.0,
+            AudioEvent::DeviceGone { device, reason } => gone.push((device.facts().period_frames, reason)),
+            _ => {}
+        }
+    }
+    assert_eq!(gone, [(64, Some("its plug was pulled")), (64, Some("the device did not start"))]);
+    // 300 ms are 14,400 frames; a busy machine takes longer.
+    assert!((13_000..96_000).contains(&frames), "{frames}");
+    reel.assert_ramp(0..1_280, 0, DeviceFormat::S32);
+    reel.assert_silent(1_280..frames);
+    let rests = published.device_sleeps.load(Relaxed);
+    assert!((10..=100).contains(&rests), "{rests} rests of 5 ms");
 }

@@ -3,7 +3,7 @@
 use super::account::{assert_rt, prepare};
 use faultless::device::signal::{Signal, Source, ramp};
 use faultless::device::virtual_device::{VirtualDevice, spec};
-use faultless::device::{Access, Device, DeviceError, DeviceFacts, DeviceSpec, Input, Output, Pace, Wake};
+use faultless::device::{Access, Device, DeviceFacts, DeviceSpec, Input, Output, Pace, StartError, Wake};
 use faultless::engine::{Engine, Next};
 use faultless::format::DeviceFormat;
 use faultless::limits;
@@ -121,7 +121,7 @@ impl Device for PlanarDevice {
         &self.facts
     }
 
-    fn start(&mut self) -> Result<(), DeviceError> {
+    fn start(&mut self) -> Result<(), StartError> {
         Ok(())
     }
 

@@ -1,0 +1,158 @@
+//! What a virtual device is ordered to do, from its name. Pure. Thread: audio (opening: control).
+
+use super::LossCause;
+
+/// The loopback is no longer than this many frames.
+const LOOP_FRAMES_MAX: usize = 1 << 16;
+
+/// The largest number in an order: 265 days of frames at 48 kHz. Sums of thousands of them stay within 64 bits.
+const ORDER_MAX: u64 = 1 << 40;
+
+/// Orders, the next one of each list last; pulls in their order. What they mean stands in [`super::virtual_device`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Script {
+    pub(super) free: bool,
+    pub(super) loop_delay: Option<usize>,
+    pub(super) xruns: Vec<(u64, u64)>,
+    unplugs: Vec<(u64, u64)>,
+    suspends: Vec<(u64, u64)>,
+    pub(super) slow: Vec<(u64, u64)>,
+    pub(super) pulls: Vec<(u64, u64)>,
+    pub(super) gone: Option<u64>,
+    pub(super) busy: u64,
+    pub(super) returns: Option<usize>,
+    /// A rate, and at how many openings it is the only one.
+    pub(super) returns_rate: Option<(u64, u64)>,
+    pub(super) returns_period: Option<usize>,
+}
+
+/// Frames that are not delivered, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Absence {
+    pub(super) frames: u64,
+    pub(super) cause: LossCause,
+}
+
+impl Script {
+    pub(super) fn parse(options: &str) -> Result<Script, String> {
+        let mut script = Script::default();
+        for option in options.split(',').filter(|option| !option.is_empty()) {
+            script.take(option)?;
+        }
+        if script.free && !script.pulls.is_empty() {
+            return Err("pull: a device without a clock cannot be away for a time; leave 'free' out".to_owned());
+        }
+        for list in script.lists() {
+            // The next one is popped from the end.
+            list.sort_unstable_by(|a, b| b.cmp(a));
+        }
+        Ok(script)
+    }
+
+    fn take(&mut self, option: &str) -> Result<(), String> {
+        let (key, value) = option.split_once('=').unwrap_or((option, ""));
+        let number = |text: &str| match text.parse::<u64>() {
+            Ok(number) if number <= ORDER_MAX => Ok(number),
+            Ok(_) => Err(format!("{option}: '{text}' is more than {ORDER_MAX}")),
+            Err(_) => Err(format!("{option}: '{text}' is not a number")),
+        };
+        let count = || usize::try_from(number(value)?).map_err(|_| format!("{option}: the number is too large"));
+        let pair = || {
+            let (a, b) = value
+                .split_once('+')
+                .ok_or_else(|| format!("{option}: two numbers are meant, as in {key}=48000+512"))?;
+            Ok::<_, String>((number(a)?, number(b)?))
+        };
+        match key {
+            "free" => self.free = true,
+            "loop" => {
+                let delay = Some(count()?).filter(|delay| *delay <= LOOP_FRAMES_MAX);
+                self.loop_delay =
+                    Some(delay.ok_or_else(|| format!("{option}: the loop has at most {LOOP_FRAMES_MAX} frames"))?);
+            }
+            "xrun" => self.xruns.push(pair()?),
+            "unplug" => self.unplugs.push(pair()?),
+            "suspend" => self.suspends.push(pair()?),
+            "slow" => self.slow.push(pair()?),
+            "pull" => self.pulls.push(pair()?),
+            "gone" => self.gone = Some(number(value)?),
+            "busy" => self.busy = number(value)?,
+            "returns" => self.returns = Some(count()?),
+            "returns-rate" => self.returns_rate = Some(pair()?),
+            "returns-period" => self.returns_period = Some(count()?),
+            _ => {
+                return Err(format!(
+                    "unknown option '{option}'; there are free, loop, xrun, unplug, suspend, pull, gone, slow, busy, returns, \
+                     returns-rate, returns-period"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn lists(&mut self) -> [&mut Vec<(u64, u64)>; 4] {
+        [&mut self.xruns, &mut self.unplugs, &mut self.suspends, &mut self.slow]
+    }
+
+    /// Forgets what was to happen while nobody had the device open.
+    pub(super) fn forget_before(&mut self, frame: u64) {
+        for list in self.lists() {
+            while list.last().is_some_and(|(at, _)| *at < frame) {
+                list.pop();
+            }
+        }
+    }
+
+    /// What is not delivered from `frame` on. A machine that sleeps tells it once, when it wakes; a device that is
+    /// away every period.
+    pub(super) fn absence(&self, frame: u64, period: u64) -> Option<Absence> {
+        let left = |list: &Vec<(u64, u64)>| match list.last() {
+            Some((at, away)) if *at <= frame => (at + away).checked_sub(frame).filter(|left| 0 < *left),
+            _ => None,
+        };
+        let asleep = left(&self.suspends).map(|frames| Absence { frames, cause: LossCause::Suspend });
+        asleep
+            .or_else(|| left(&self.unplugs).map(|left| Absence { frames: left.min(period), cause: LossCause::Unplug }))
+    }
+
+    /// Forgets absences that are over at `frame`. This is realtime-safe.
+    pub(super) fn forget_absence(&mut self, cause: LossCause, frame: u64) {
+        let list = if cause == LossCause::Suspend { &mut self.suspends } else { &mut self.unplugs };
+        while list.last().is_some_and(|(at, away)| at + away <= frame) {
+            list.pop();
+        }
+    }
+}
+
+/// Takes the first order whose frame has come. This is realtime-safe.
+pub(super) fn due_order(orders: &mut Vec<(u64, u64)>, frame: u64) -> Option<u64> {
+    if orders.last().is_some_and(|(at, _)| *at <= frame) { orders.pop().map(|(_, amount)| amount) } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_read_is_named() {
+        let told = |options: &str| Script::parse(options).unwrap_err();
+        assert_eq!(told("xrun=5"), "xrun=5: two numbers are meant, as in xrun=48000+512");
+        assert_eq!(told("busy=x"), "busy=x: 'x' is not a number");
+        assert!(told("fast").contains("unknown option 'fast'"));
+        assert!(told("free,pull=5+5").contains("leave 'free' out"));
+    }
+
+    #[test]
+    fn a_sleep_is_told_in_one_and_an_absence_by_the_period() {
+        let mut script = Script::parse("suspend=100+1000,unplug=2000+100,unplug=5000+0").unwrap();
+        let absence = |frames, cause| Some(Absence { frames, cause });
+        assert_eq!(script.absence(99, 64), None);
+        assert_eq!(script.absence(128, 64), absence(972, LossCause::Suspend));
+        script.forget_absence(LossCause::Suspend, 1100);
+        assert_eq!(script.absence(1100, 64), None);
+        assert_eq!(script.absence(2010, 64), absence(64, LossCause::Unplug));
+        assert_eq!(script.absence(2074, 64), absence(26, LossCause::Unplug));
+        script.forget_absence(LossCause::Unplug, 2100);
+        assert_eq!(script.absence(6000, 64), None);
+    }
+}

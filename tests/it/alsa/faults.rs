@@ -1,0 +1,107 @@
+//! What a card can do to the ALSA device: sleep, xruns upon xruns, another rate. Thread: test.
+
+use super::card::{Bus, Fault, on_a_test_card};
+use super::{Listener, capture_spec, listen, open};
+use faultless::device::{Device, LossCause, Wake};
+use std::time::Duration;
+
+/// What was said as lost, all in all.
+fn lost(told: &[Wake], cause: LossCause) -> u64 {
+    let frames = |wake: &Wake| match wake {
+        Wake::Lost { frames, cause: said } if *said == cause => *frames,
+        other => panic!("{other:?} in {told:?}"),
+    };
+    told.iter().map(frames).sum()
+}
+
+#[test]
+fn an_xrun_while_it_recovers_from_an_xrun_is_one_silence_of_the_right_length() {
+    on_a_test_card("alsa::faults::an_xrun_while_it_recovers_from_an_xrun_is_one_silence_of_the_right_length", || {
+        let bus = Bus::of("ramp");
+        for name in ["ramp_m", "ramp_r", "ramp_n"] {
+            let mut device = open(&capture_spec(name));
+            device.start().unwrap();
+            let mut listener = Listener::default();
+            assert_eq!(listen(&mut device, &mut listener, 20_000), []);
+            for more in [1, 3, 5] {
+                let before = (bus.lost(), bus.xruns());
+                bus.inject(Fault::CaptureXrun, more);
+                let told = listen(&mut device, &mut listener, 10_000);
+                assert_eq!(bus.xruns() - before.1, 1 + u64::from(more), "{told:?}");
+                let (said, jump) = (lost(&told, LossCause::Xrun), listener.jumps.pop());
+                println!("{name}: {} xruns in one, said {said}, the ramp jumped {jump:?}", 1 + more);
+                assert!(jump.is_some_and(|jump| said.abs_diff(jump) <= 8), "{name}: said {said}, jumped {jump:?}");
+            }
+            assert_eq!((listener.wrong, &listener.jumps[..]), (0, &[][..]));
+        }
+    });
+}
+
+#[test]
+fn many_xruns_in_a_row_add_up() {
+    on_a_test_card("alsa::faults::many_xruns_in_a_row_add_up", || {
+        let bus = Bus::of("ramp");
+        let mut device = open(&capture_spec("ramp_m"));
+        device.start().unwrap();
+        let mut listener = Listener::default();
+        assert_eq!(listen(&mut device, &mut listener, 20_000), []);
+        let (mut said, before) = (0, bus.lost());
+        for _ in 0..50 {
+            bus.inject(Fault::CaptureXrun, 0);
+            said += lost(&listen(&mut device, &mut listener, 512), LossCause::Xrun);
+        }
+        let (lost, jumped) = (bus.lost() - before, listener.jumps.iter().sum::<u64>());
+        println!("50 xruns: said {said}, the card lost {lost}, the ramp jumped {jumped}");
+        assert_eq!((listener.wrong, jumped), (0, lost));
+        // Errors do not add up: each gap is measured from the clock's line, not from the last gap.
+        assert!(said.abs_diff(lost) <= 8, "said {said}, lost {lost}");
+    });
+}
+
+#[test]
+fn a_card_that_slept_is_started_again_whether_it_can_resume_or_not() {
+    on_a_test_card("alsa::faults::a_card_that_slept_is_started_again_whether_it_can_resume_or_not", || {
+        let bus = Bus::of("ramp");
+        for name in ["ramp_m", "ramp_r", "ramp_n"] {
+            for can_resume in [0, 1] {
+                let mut device = open(&capture_spec(name));
+                device.start().unwrap();
+                let mut listener = Listener::default();
+                assert_eq!(listen(&mut device, &mut listener, 20_000), []);
+                bus.inject(Fault::Suspend, can_resume);
+                // Nobody runs while the machine sleeps.
+                assert!(!matches!(device.wait(Duration::ZERO), Wake::Gone));
+                std::thread::sleep(Duration::from_millis(300));
+                let told = listen(&mut device, &mut listener, 10_000);
+                let (said, jump) = (lost(&told, LossCause::Suspend), listener.jumps.pop());
+                println!("{name}, resumes {can_resume}: said {said}, the ramp jumped {jump:?}");
+                assert!(jump.is_some_and(|jump| said.abs_diff(jump) <= 8), "{name}: said {said}, jumped {jump:?}");
+                assert_eq!((listener.wrong, &listener.jumps[..]), (0, &[][..]));
+            }
+        }
+    });
+}
+
+#[test]
+fn minute_a_card_whose_rate_was_changed_under_us_is_recorded_on_and_that_is_said() {
+    on_a_test_card(
+        "alsa::faults::minute_a_card_whose_rate_was_changed_under_us_is_recorded_on_and_that_is_said",
+        || {
+            let bus = Bus::of("ramp");
+            for (ppm, words) in [(-81_250, "44100 Hz"), (1_000_000, "96000 Hz")] {
+                let mut device = open(&capture_spec("ramp_m"));
+                device.start().unwrap();
+                let mut listener = Listener::default();
+                assert_eq!(listen(&mut device, &mut listener, 20_000), []);
+                bus.set(8, ppm);
+                let told = listen(&mut device, &mut listener, 700_000);
+                assert_eq!(told, [Wake::Lost { frames: 0, cause: LossCause::Silent }], "it is said once");
+                assert!(device.failure().is_some_and(|text| text.contains(words)), "{:?}", device.failure());
+                assert_eq!((listener.wrong, &listener.jumps[..]), (0, &[][..]), "and nothing is lost");
+                bus.set(8, 0);
+                listen(&mut device, &mut listener, 500_000);
+                assert_eq!((device.failure(), listener.wrong), (None, 0), "and it is over");
+            }
+        },
+    );
+}
