@@ -6,6 +6,7 @@
 pub mod edit;
 mod hear;
 mod comeback;
+mod events;
 pub mod keeper;
 pub mod pass;
 pub mod playback;
@@ -15,6 +16,7 @@ pub mod setup;
 use crate::butler::means::CapturePath;
 use crate::butler::spool;
 use crate::device::{self, DeviceError, DeviceSpec};
+use crate::flight::record::Kind;
 use crate::format::TakeFormat;
 use crate::message::disk::DiskEvent;
 use crate::message::published::Published;
@@ -38,16 +40,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-/// How bad something is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Severity {
-    /// Good to know.
-    Info,
-    /// Something is not as it should be; nothing is lost.
-    Caution,
-    /// Sound was lost, or will be.
-    Loss,
-}
+pub use crate::flight::record::Severity;
 
 /// Something that a face shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -143,6 +136,7 @@ pub struct Control {
     /// Files that lay in the session's folder when it was opened: no take gets a name of theirs.
     names_found: Vec<String>,
     watcher: Option<Watcher>,
+    recorder: events::Recorder,
 }
 
 impl Control {
@@ -158,6 +152,7 @@ impl Control {
             Purpose::Play => (None, open_read_only(&setup.folder).map_err(ControlError::Session)?),
         };
         let mut notices: VecDeque<Notice> = cut_off(&setup.folder, store.as_mut(), &mut session).into();
+        let recovered = notices.len();
         if session.rate() != rate {
             return Err(ControlError::State(format!(
                 "{}: the session has {} and the device {rate}; open the device with the session's rate",
@@ -172,6 +167,7 @@ impl Control {
         let folder = std::path::absolute(folder).map_err(ControlError::Kernel)?;
         let names_found = store.as_ref().and_then(|store| store.file_names().ok()).unwrap_or_default();
         let keeper = store.map(Keeper::start).transpose().map_err(ControlError::Kernel)?;
+        let mut recorder = events::Recorder::start(&folder, keeper.is_some());
         let running = run::start(device, setup.run).map_err(ControlError::Run)?;
         if let Some(reason) = running.scheduling.reason() {
             let fix = running.scheduling.fix().map_or_else(String::new, |fix| format!("; to change that: {fix}"));
@@ -179,6 +175,7 @@ impl Control {
                 format!("audio thread: no real-time scheduling ({reason}), a busy machine can make it late{fix}");
             notices.push_back(Notice { severity: Severity::Caution, text });
         }
+        recorder.opened(&folder, &running, recovered, notices.iter());
         Ok(Control {
             running,
             session,
@@ -202,6 +199,7 @@ impl Control {
             trouble: None,
             names_found,
             watcher: None,
+            recorder,
         })
     }
 
@@ -362,21 +360,26 @@ impl Control {
         }
         let problems: Vec<String> = self.keeper.iter().flat_map(Keeper::problems).collect();
         for text in problems {
-            self.notices.push_back(Notice { severity: Severity::Caution, text });
+            self.caution(text);
         }
+        self.look_at_margins();
     }
 
     fn hear_audio(&mut self, event: AudioEvent) {
         let rate = self.running.device.rate;
         let clock = |at: FramePos| Clock(Frames(at.0).duration(rate));
         match event {
-            AudioEvent::PassBegan { at, .. } => self.pass_began(at),
+            AudioEvent::PassBegan { at, .. } => {
+                self.pass_began(at);
+                self.note_pass_began(at.0);
+            }
             AudioEvent::PassEnded(pass) => self.pass_ended(&pass),
             AudioEvent::Lost { at, frames, cause } => {
                 if let Some(pass) = &mut self.pass {
                     pass.note_loss(at, frames);
                 }
-                self.loss(format!("{}: {} frames lost ({cause}); they are silence in every take", clock(at), frames.0));
+                let text = format!("{}: {} frames lost ({cause}); they are silence in every take", clock(at), frames.0);
+                self.told(Kind::Lost, Severity::Loss, text, &[("at", at.0), ("frames", frames.0)]);
             }
             AudioEvent::Overrun { capture, at, frames } => {
                 let start = self.pass_now().map_or(FramePos(0), |pass| pass.start);
@@ -384,32 +387,33 @@ impl Control {
                     pass.note_loss(start + Frames(at.0), frames);
                 }
                 let name = self.pass.as_ref().map_or_else(String::new, |pass| pass.take_name(capture, &self.session));
-                self.loss(format!(
-                    "{name} {}: {} frames not recorded (no window); they are silence",
-                    clock(at),
-                    frames.0
-                ));
+                let text =
+                    format!("{name} {}: {} frames not recorded (no window); they are silence", clock(at), frames.0);
+                self.told(Kind::Overrun, Severity::Loss, text, &[("at", at.0), ("frames", frames.0)]);
             }
             AudioEvent::Dropout { slot, at, frames } => {
                 let name = self.players.name(slot, &self.session);
-                self.caution(format!("{name} {}: {} frames not heard, the disk was late", clock(at), frames.0));
+                let text = format!("{name} {}: {} frames not heard, the disk was late", clock(at), frames.0);
+                self.told(Kind::Dropout, Severity::Caution, text, &[("at", at.0), ("frames", frames.0)]);
             }
             AudioEvent::CutShort { slot, at } => {
                 let name = self.players.name(slot, &self.session);
-                self.loss(format!(
-                    "{name} {}: its file was cut short by another program; the rest is silent",
-                    clock(at)
-                ));
+                let text =
+                    format!("{name} {}: its file was cut short by another program; the rest is silent", clock(at));
+                self.told(Kind::CutShort, Severity::Loss, text, &[("at", at.0)]);
             }
             AudioEvent::DeviceGone => {
                 self.returning = comeback::Comeback::start(self.spec.clone());
                 let name = &self.running.device.name;
                 let text = format!("{name}: the device is gone; the timeline counts on, connect it again or stop");
-                self.loss(text);
+                self.told(Kind::DeviceGone, Severity::Loss, text, &[]);
             }
-            AudioEvent::DeviceBack => self.info("the device is back".to_owned()),
+            AudioEvent::DeviceBack => {
+                self.told(Kind::DeviceBack, Severity::Info, "the device is back".to_owned(), &[]);
+            }
             AudioEvent::EngineLost => {
-                self.loss("audio thread: it failed; what was recorded is being saved, start again".to_owned());
+                let text = "audio thread: it failed; what was recorded is being saved, start again".to_owned();
+                self.told(Kind::Failed, Severity::Loss, text, &[]);
             }
             AudioEvent::Removed(voice) => drop(voice),
             AudioEvent::Replaced(device) => drop(device),
@@ -421,15 +425,19 @@ impl Control {
         match event {
             DiskEvent::TakesOpened { pass, files, notes } => self.takes_opened(pass, files, notes),
             DiskEvent::PassReady { pass, windows, notes } => self.pass_ready(pass, windows, notes),
-            DiskEvent::TakeFinished { take, frames, trouble } => self.take_finished(take, frames, trouble),
+            DiskEvent::TakeFinished { take, frames, trouble } => {
+                let (was_on, reports) = (self.pass.is_some(), self.reports.len());
+                self.take_finished(take, frames, trouble);
+                self.note_pass_ended(was_on, reports);
+            }
             DiskEvent::PlaybackTrouble { reason, .. } => self.caution(reason),
             DiskEvent::Trouble { reason } => {
                 self.trouble = Some(reason.clone());
-                self.caution(reason);
+                self.told(Kind::DiskTrouble, Severity::Caution, reason, &[]);
             }
             DiskEvent::TroubleOver { reason } => {
                 self.trouble = None;
-                self.info(reason);
+                self.told(Kind::DiskTroubleOver, Severity::Info, reason, &[]);
             }
         }
     }
@@ -453,8 +461,9 @@ impl Control {
             self.hand_to_keeper();
         }
         for text in self.keeper.as_mut().map(Keeper::finish).unwrap_or_default() {
-            self.notices.push_back(Notice { severity: Severity::Caution, text });
+            self.caution(text);
         }
+        self.close_events();
         (self.reports.drain(..).collect(), self.notices.drain(..).collect())
     }
 
@@ -494,7 +503,8 @@ impl Control {
         self.returning = None;
         let inputs = device.facts().inputs;
         if inputs < self.running.device.inputs {
-            self.loss(format!("{}: it came back with {inputs} inputs; the others are silent", device.facts().name));
+            let text = format!("{}: it came back with {inputs} inputs; the others are silent", device.facts().name);
+            self.told(Kind::DeviceChanged, Severity::Loss, text, &[("inputs", inputs as u64)]);
         }
         self.send(AudioCommand::Device { device, started });
     }
@@ -505,16 +515,12 @@ impl Control {
         }
     }
 
-    fn info(&mut self, text: String) {
-        self.notices.push_back(Notice { severity: Severity::Info, text });
-    }
-
     fn caution(&mut self, text: String) {
-        self.notices.push_back(Notice { severity: Severity::Caution, text });
+        self.told(Kind::Told, Severity::Caution, text, &[]);
     }
 
     fn loss(&mut self, text: String) {
-        self.notices.push_back(Notice { severity: Severity::Loss, text });
+        self.told(Kind::Told, Severity::Loss, text, &[]);
     }
 }
 

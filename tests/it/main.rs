@@ -4,6 +4,10 @@
 mod alsa;
 // Bad input and bad days: one line each, and nothing is lost.
 mod bad_days;
+// The flight recorder's file, as real recordings leave it.
+mod flight;
+// The stress lab from the command line.
+mod lab;
 // Recording end to end: every sample against the ramp, both paths, every fallback, losses, refusing disks.
 mod record;
 // Playing end to end: what reaches the outputs, and bad takes.

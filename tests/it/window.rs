@@ -1,5 +1,6 @@
 //! The window as its user has it: the true code over the engine and the built-in device, driven by label. Thread: test.
 
+mod flight;
 mod labels;
 mod pictures;
 mod rig;
