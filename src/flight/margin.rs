@@ -16,7 +16,8 @@ pub struct Lead {
 impl Lead {
     /// Shows the lead of now and the least of the pass, both in frames. Says the least, when it is time to.
     pub fn see(&mut self, now: Duration, aim: u64, lead: u64, lowest: u64) -> Option<u64> {
-        if aim == 0 || aim == u64::MAX {
+        // Until somebody has measured, the least is none, and the lead an old one.
+        if aim == 0 || aim == u64::MAX || lowest == u64::MAX {
             return None;
         }
         let fell = self.lowest.is_none_or(|before| lowest < before);

@@ -219,6 +219,7 @@ fn a_near_miss_is_told_at_once_and_then_once_a_minute_with_the_least() {
     assert_eq!(lead.end(), Some(4_000));
     assert_eq!(lead.end(), None);
     assert_eq!(Lead::default().see(second(0), u64::MAX, 0, 0), None, "nothing is aimed at");
+    assert_eq!(Lead::default().see(second(0), aim, 0, u64::MAX), None, "nobody has measured yet");
 }
 
 #[test]

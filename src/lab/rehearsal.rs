@@ -65,8 +65,9 @@ pub(super) fn record(
 }
 
 fn plan(kind: Kind, options: &Options, folder: &Path) -> Setup {
-    // In the middle of the pass, which begins a moment after the device.
+    // In the middle of the pass, which begins a moment after the device; with a period, so that all of it is lost.
     let unplugged = (f64::from(RATE) * (0.5 + options.seconds / 2.0)) as u64;
+    let unplugged = unplugged - unplugged % options.period as u64;
     let name = match kind {
         Kind::Unplug => format!("virtual:unplug={unplugged}+{AWAY_FRAMES}"),
         _ => "virtual".to_owned(),

@@ -22,38 +22,57 @@ pub struct State {
 
 impl Default for State {
     fn default() -> State {
-        State { chosen: Kind::ALL.map(|kind| kind != Kind::Memory), tracks: 24, seconds: 10.0 }
+        State { chosen: [true; Kind::ALL.len()], tracks: 24, seconds: 10.0 }
     }
 }
 
 /// Height of a row.
-const ROW: f32 = 24.0;
+const ROW: f32 = 22.0;
 
 /// Columns of the sheet: what stands over them, and where they begin. The reason takes what is left.
 const COLUMNS: [(&str, f32); 9] = [
     ("Stress", 22.0),
     ("Faults", 88.0),
-    ("Waits", 142.0),
-    ("Xruns", 192.0),
-    ("Lost", 244.0),
-    ("Wrong", 306.0),
-    ("Worst cycle of a period", 364.0),
-    ("Least lead", 540.0),
-    ("Longest write", 620.0),
+    ("Waits", 138.0),
+    ("Xruns", 184.0),
+    ("Lost", 232.0),
+    ("Wrong", 296.0),
+    ("Worst cycle of a period", 350.0),
+    ("Least lead", 552.0),
+    ("Longest write", 632.0),
 ];
 
 /// Where the reason begins.
-const REASON: f32 = 720.0;
+const REASON: f32 = 726.0;
+
+/// Room beside the buttons from which on the verdict stands there, and leaves the sheet a line more.
+const VERDICT_MIN: f32 = 380.0;
 
 /// Draws it into what is left of `ui`.
 pub fn show(ui: &mut Ui, state: &mut State, cx: &mut Cx<'_>) {
     let theme = cx.theme;
     Frame::NONE.inner_margin(Margin::symmetric(16, 10)).show(ui, |ui| {
-        ui.horizontal(|ui| {
-            choose(ui, state);
-            run(ui, state, cx);
-        });
+        let recording = cx.snapshot.transport.pass.is_some();
         let stress = &cx.snapshot.stress;
+        let verdict = if recording {
+            Some("Not while a pass is recorded".to_owned())
+        } else {
+            (!stress.rows.is_empty()).then(|| summary(&stress.rows))
+        };
+        let verdict = verdict.map(|text| RichText::new(text).font(Theme::semi(13.0)).color(theme.text));
+        let below = ui
+            .horizontal(|ui| {
+                choose(ui, state);
+                run(ui, state, cx);
+                match verdict {
+                    Some(text) if ui.available_width() >= VERDICT_MIN => {
+                        ui.label(text);
+                        None
+                    }
+                    other => other,
+                }
+            })
+            .inner;
         if let Some(part) = stress.progress {
             ui.horizontal(|ui| {
                 ui.add(ProgressBar::new(part).desired_width(280.0).desired_height(8.0));
@@ -64,11 +83,13 @@ pub fn show(ui: &mut Ui, state: &mut State, cx: &mut Cx<'_>) {
                 sample. In a scratch folder beside your sessions, never in one.";
             ui.label(RichText::new(text).color(theme.quiet));
         }
+        if let Some(text) = below {
+            ui.label(text);
+        }
         if let Some(reason) = &stress.failed {
             ui.label(RichText::new(reason).color(theme.caution));
         }
         if !stress.rows.is_empty() {
-            ui.label(RichText::new(summary(&stress.rows)).font(Theme::semi(13.0)).color(theme.text));
             sheet(ui, &stress.rows, theme);
         }
     });
@@ -111,7 +132,7 @@ fn summary(rows: &[Row]) -> String {
     let failed: Vec<String> = of(Verdict::Failed).map(|row| row.stress.to_string()).collect();
     let left_out = if skipped > 0 { format!("; {skipped} skipped") } else { String::new() };
     if failed.is_empty() {
-        format!("Passed: {passed} of {} took no fault and lost nothing{left_out}", rows.len())
+        format!("Passed: {passed} of {}, no fault, nothing lost that was not taken away{left_out}", rows.len())
     } else {
         format!("Not passed: {}{left_out}", failed.join(", "))
     }
@@ -208,7 +229,7 @@ mod tests {
     fn the_verdict_is_over_all_that_was_run() {
         let row = |stress: Kind, verdict: Verdict| Row { stress, verdict, reason: String::new(), figures: None };
         let rows = [row(Kind::Sync, Verdict::Passed), row(Kind::Freeze, Verdict::Skipped)];
-        assert_eq!(summary(&rows), "Passed: 1 of 2 took no fault and lost nothing; 1 skipped");
+        assert_eq!(summary(&rows), "Passed: 1 of 2, no fault, nothing lost that was not taken away; 1 skipped");
         assert_eq!(summary(&[row(Kind::Sync, Verdict::Failed)]), "Not passed: sync");
     }
 

@@ -2,12 +2,15 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 use crate::record::await_sound;
-use crate::util::{DEEP, PATIENCE, check, contents, faultless, place, record, run, start};
+use crate::util::{
+    DEEP, Image, PATIENCE, check, contents, faultless, is_root, place, record, run, skip, start, stress_script,
+};
 use faultless::flight::read;
 use faultless::flight::record::{Kind, Record, Severity};
 use faultless::limits;
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 fn events(folder: &Path) -> Vec<Record> {
     read::last(folder, usize::MAX)
@@ -111,4 +114,26 @@ fn a_lead_that_was_nearly_used_up_is_a_near_miss() {
     assert_eq!(missed.len(), 1, "{found:?}");
     let of = |name: &str| missed[0].numbers[name];
     assert!(of("lead_frames") * limits::NEAR_MISS_PART < of("aim_frames"), "{missed:?}");
+}
+
+#[test]
+fn root_freeze_a_disk_that_stood_still_is_told_with_its_time() {
+    if !is_root() {
+        skip("events of a frozen disk", "needs root");
+        return;
+    }
+    let image = Image::up("ext4", "512M");
+    let folder = image.path().join("session");
+    let program = start(record(&folder, &format!("--device virtual --inputs 2 --seconds 7 {DEEP}")));
+    await_sound(&folder.join("audio/In 1-1.wav"));
+    let mut freeze = Command::new(stress_script("freeze.sh"));
+    freeze.arg(image.path()).args(["0.5", "3"]);
+    run(freeze).done();
+    program.wait(PATIENCE).done();
+    let found = events(&folder);
+    let stood = found.iter().filter(|event| matches!(event.kind, Kind::SlowCommit | Kind::SlowBeat));
+    let longest = stood.map(|event| event.numbers["microseconds"]).max();
+    assert!(longest.is_some_and(|micros| (1_000_000..6_000_000).contains(&micros)), "{found:#?}");
+    assert_eq!(found.last().map(|event| event.kind), Some(Kind::Closed), "what waited was written");
+    assert!(found.iter().all(|event| event.kind != Kind::Lost && event.kind != Kind::Overrun));
 }
