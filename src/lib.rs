@@ -8,6 +8,7 @@
 //! | butler | supply and collection of capture windows | tmpfs (in `direct`: the disk) |
 //! | read-ahead | supply and collection of playback windows | disk reads |
 //! | committer | open takes: data, headers, durability, reserve | disk writes |
+//! | flight | `events.jsonl` | the disk |
 //! | watcher | residency samples, only while something shows them | the kernel's page tables |
 //! | peaks-build, -live, -read | waveforms and their caches | the disk |
 //! | control | the session, the snapshot that a face draws | nothing |
@@ -30,11 +31,13 @@ pub mod engine;
 pub mod butler;
 pub mod recovery;
 pub mod heard;
+pub mod flight;
 pub mod run;
 pub mod watch;
 pub mod control;
 pub mod export;
 pub mod bench;
+pub mod lab;
 pub mod doctor;
 pub mod studio;
 pub mod ui;

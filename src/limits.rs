@@ -138,7 +138,47 @@ pub const PEAK_FRAMES_MAX: u64 = 1 << 34;
 /// Frames behind the record position that a growing waveform stays: one block of the engine may still be on its way.
 pub const PEAK_LAG_FRAMES: u64 = BLOCK_FRAMES_MAX as u64;
 
+/// Bytes of the file of events, and of the earlier one beside it.
+pub const FLIGHT_BYTES_MAX: u64 = 1024 * 1024;
+
+/// Bytes of one event in its file, newline included.
+pub const FLIGHT_LINE_BYTES_MAX: usize = 4096;
+
+/// Characters of an event's text.
+pub const FLIGHT_TEXT_CHARS_MAX: usize = 600;
+
+/// Numbers of an event.
+pub const FLIGHT_NUMBERS_MAX: usize = 16;
+
+/// Events that may wait for the disk. What comes beyond is counted.
+pub const FLIGHT_QUEUE: usize = 256;
+
+/// Events that are kept in memory, earlier starts' among them.
+pub const FLIGHT_EVENTS_KEPT: usize = 400;
+
+/// Events of one kind that are written within [`FLIGHT_SAME_SPAN`]; more are counted.
+pub const FLIGHT_SAME_MAX: u32 = 12;
+/// See [`FLIGHT_SAME_MAX`].
+pub const FLIGHT_SAME_SPAN: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// A lead below this part of what is aimed at is a near miss.
+pub const NEAR_MISS_PART: u64 = 4;
+
+/// Near misses of a pass are told once in so long, the least of them.
+pub const NEAR_MISS_EVERY: std::time::Duration = std::time::Duration::from_secs(60);
+
+/// Microseconds from which on a write of one run is slow: half of the lead that is asked for.
+pub const SLOW_COMMIT_US: u64 = 500_000;
+
+/// Microseconds from which on making all takes durable is slow: a power cut would cost more than two beats.
+pub const SLOW_BEAT_US: u64 = 1_000_000;
+
 const _: () = assert!(PAGE_BYTES.is_power_of_two());
+const _: () = assert!(
+    4 * (FLIGHT_TEXT_CHARS_MAX + 1) + FLIGHT_NUMBERS_MAX * (32 + 24) + 200 <= FLIGHT_LINE_BYTES_MAX,
+    "a text of four-byte characters, its controls replaced, fits into a line"
+);
+const _: () = assert!((FLIGHT_LINE_BYTES_MAX as u64) < FLIGHT_BYTES_MAX / 4);
 const _: () = assert!(
     WINDOW_BYTES_DEFAULT.is_multiple_of(PAGE_BYTES) && WINDOW_BYTES_MIN.is_multiple_of(PAGE_BYTES),
     "windows are made of whole pages"

@@ -63,7 +63,7 @@ const THRASH_BYTES_MAX: u64 = 512 * 1024 * 1024;
 const DROP_PAUSE: Duration = Duration::from_millis(20);
 
 /// A stress that is ready to run, with its files and, for memory, its cgroup.
-pub(super) struct Stress {
+pub struct Stress {
     kind: StressKind,
     folder: PathBuf,
     files: Vec<PathBuf>,
@@ -72,7 +72,7 @@ pub(super) struct Stress {
 
 impl Stress {
     /// Bytes of files that a stress needs in the folder.
-    pub(super) fn file_bytes(kind: StressKind) -> u64 {
+    pub fn file_bytes(kind: StressKind) -> u64 {
         match kind {
             StressKind::None | StressKind::Sync => 0,
             StressKind::Disk => DISK_WRITERS as u64 * DISK_FILE_BYTES,
@@ -81,7 +81,7 @@ impl Stress {
     }
 
     /// Makes its files in `folder`. `window_bytes` is what the windows of a scheme hold at once.
-    pub(super) fn prepare(kind: StressKind, folder: &Path, window_bytes: u64) -> Result<Stress, BenchError> {
+    pub fn prepare(kind: StressKind, folder: &Path, window_bytes: u64) -> Result<Stress, BenchError> {
         let mut stress = Stress { kind, folder: folder.to_owned(), files: Vec::new(), cgroup: None };
         match kind {
             StressKind::None | StressKind::Sync => {}
@@ -117,7 +117,7 @@ impl Stress {
     }
 
     /// What the reader of the report must know about it.
-    pub(super) fn caveat(&self) -> Option<String> {
+    pub fn caveat(&self) -> Option<String> {
         let weaker = self.kind == StressKind::Memory && self.cgroup.is_none();
         weaker.then(|| {
             "memory limit skipped: needs root or a delegated memory cgroup; the page cache is dropped over and over \
@@ -127,7 +127,7 @@ impl Stress {
     }
 
     /// Starts it. It runs until the value is stopped or dropped.
-    pub(super) fn start(&self) -> Result<Running<'_>, BenchError> {
+    pub fn start(&self) -> Result<Running<'_>, BenchError> {
         let mut running = Running { stress: self, stop: Arc::default(), rounds: Arc::default(), threads: Vec::new() };
         match (self.kind, &self.cgroup) {
             (StressKind::None, _) => {}
@@ -176,7 +176,7 @@ impl Stress {
 }
 
 /// A stress while it runs.
-pub(super) struct Running<'a> {
+pub struct Running<'a> {
     stress: &'a Stress,
     stop: Arc<AtomicBool>,
     rounds: Arc<AtomicU64>,
@@ -202,7 +202,7 @@ impl Running<'_> {
     }
 
     /// Ends it and says how much it did.
-    pub(super) fn stop(mut self) -> String {
+    pub fn stop(mut self) -> String {
         let failed = self.end();
         let rounds = self.rounds.load(Ordering::Relaxed);
         let mut told = match (self.stress.kind, &self.stress.cgroup) {
@@ -220,6 +220,11 @@ impl Running<'_> {
             told = format!("{told}; the stress failed: {error}");
         }
         told
+    }
+
+    /// How often a memory limit was reached so far; `None`: there is none.
+    pub fn limit_hits(&self) -> Option<u64> {
+        self.stress.cgroup.as_ref().map(|(cgroup, _)| cgroup.hits())
     }
 
     fn end(&mut self) -> Option<io::Error> {
@@ -273,7 +278,7 @@ impl MemoryCgroup {
     /// Makes one and moves in, wherever this process is permitted to.
     fn enter() -> Option<MemoryCgroup> {
         let own = fs::read_to_string("/proc/self/cgroup").ok()?;
-        cgroup_places(&own).into_iter().find_map(|(home, parent, limit_file)| {
+        cgroup_places(&own, "memory", MEMORY_LIMITS).into_iter().find_map(|(home, parent, limit_file)| {
             let folder = parent.join(format!("faultless-bench-{}", std::process::id()));
             fs::create_dir(&folder).ok()?;
             // From here on dropping it cleans up.
@@ -314,24 +319,31 @@ impl Drop for MemoryCgroup {
     }
 }
 
-/// From `/proc/self/cgroup`: where this process is, where a memory cgroup might be made, and the file that
-/// limits it. Version 1 first: where both are mounted, memory is there.
-fn cgroup_places(own: &str) -> Vec<(PathBuf, PathBuf, &'static str)> {
+/// Files that limit memory, in version 1 and 2.
+const MEMORY_LIMITS: [&str; 2] = ["memory.limit_in_bytes", "memory.max"];
+
+/// From `/proc/self/cgroup`: where this process is, where a group with a controller might be made, and the file that
+/// limits it, of `files` the one of that version. Version 1 first: where both are mounted, its controllers are there.
+pub(crate) fn cgroup_places(
+    own: &str,
+    controller: &str,
+    files: [&'static str; 2],
+) -> Vec<(PathBuf, PathBuf, &'static str)> {
     let mut places = Vec::new();
     for line in own.lines() {
         let mut fields = line.splitn(3, ':').skip(1);
         let (Some(controllers), Some(path)) = (fields.next(), fields.next()) else { continue };
         let path = path.trim_start_matches('/');
-        if controllers.split(',').any(|name| name == "memory") {
-            let home = Path::new("/sys/fs/cgroup/memory").join(path);
-            places.insert(0, (home.clone(), home, "memory.limit_in_bytes"));
+        if controllers.split(',').any(|name| name == controller) {
+            let home = Path::new("/sys/fs/cgroup").join(controller).join(path);
+            places.insert(0, (home.clone(), home, files[0]));
         } else if controllers.is_empty() {
             let home = Path::new("/sys/fs/cgroup").join(path);
-            // A cgroup with processes in it cannot share memory out to children: beside it, then inside.
+            // A cgroup with processes in it cannot share out to children: beside it, then inside.
             if let Some(parent) = home.parent().filter(|_| !path.is_empty()) {
-                places.push((home.clone(), parent.to_owned(), "memory.max"));
+                places.push((home.clone(), parent.to_owned(), files[1]));
             }
-            places.push((home.clone(), home, "memory.max"));
+            places.push((home.clone(), home, files[1]));
         }
     }
     places
@@ -351,10 +363,10 @@ mod tests {
 
     #[test]
     fn a_cgroup_is_sought_where_the_process_is() {
-        let places = cgroup_places("3:cpu:/a\n2:memory:/a/b\n0::/\n");
+        let places = cgroup_places("3:cpu:/a\n2:memory:/a/b\n0::/\n", "memory", MEMORY_LIMITS);
         let home = PathBuf::from("/sys/fs/cgroup/memory/a/b");
         assert_eq!(places[0], (home.clone(), home, "memory.limit_in_bytes"));
-        let unified = cgroup_places("0::/user.slice/app\n");
+        let unified = cgroup_places("0::/user.slice/app\n", "memory", MEMORY_LIMITS);
         let parents: Vec<_> = unified.iter().map(|place| place.1.to_str().unwrap()).collect();
         assert_eq!(parents, ["/sys/fs/cgroup/user.slice", "/sys/fs/cgroup/user.slice/app"]);
     }

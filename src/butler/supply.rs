@@ -221,6 +221,7 @@ impl Butler {
         let tick = (window / TICKS_PER_WINDOW).clamp(TICK_MIN, TICK_MAX);
         self.pass = Some(Supply { key, takes: supplies, lead, tick, recorded: FramePos(0) });
         self.setup.disk.lead_frames_min.store(u64::MAX, Relaxed);
+        self.setup.disk.lead_frames_aim.store((lead.windows * lead.window_bytes / widest.max(1)) as u64, Relaxed);
         self.supply();
         if self
             .pass

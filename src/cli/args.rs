@@ -18,6 +18,7 @@ Examples:
   faultless play demo                                               listen to it
   faultless export demo --to mixes --mix                            a stereo mix, as it was heard
   faultless doctor gig                                              what recording here will be like
+  faultless stress /var/tmp/rehearsal --inputs 24                   does it hold, whatever the machine does?
   faultless recover gig                                             after a crash: every frame into its take
 
 Takes are ordinary WAV files, one per track, in SESSION/audio; other programs can open them while they
@@ -73,6 +74,8 @@ pub enum Mode {
     Doctor(DoctorArgs),
     /// Measure how the program works on this machine, and why
     Bench(BenchArgs),
+    /// Rehearse: record while the machine is ill-treated, compare every sample, end with a sheet
+    Stress(StressArgs),
 }
 
 /// Arguments of everything that opens a device.
@@ -273,4 +276,43 @@ pub struct ResidencyArgs {
     /// One line of JSON in place of the table
     #[arg(long)]
     pub json: bool,
+}
+
+/// `faultless stress`.
+#[derive(Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
+pub struct StressArgs {
+    /// A folder to rehearse in, on the disk that is meant; none that is a session, or holds one
+    ///
+    /// A new folder is made inside it, and removed at the end.
+    pub scratch: PathBuf,
+    /// What to go through, separated by commas: none, sync, cache, disk, memory, slow, freeze, unplug; or all
+    ///
+    /// memory, slow and freeze need root; freeze a loop image, too. What is not permitted is skipped by name.
+    #[arg(long, default_value = "all", value_delimiter = ',', value_name = "STRESS,...")]
+    pub stress: Vec<String>,
+    /// Seconds to record under each
+    #[arg(long, default_value_t = 10.0, value_name = "S")]
+    pub seconds: f64,
+    /// Inputs to record
+    #[arg(long, default_value_t = 24, value_name = "N")]
+    pub inputs: usize,
+    /// Frames of a period
+    #[arg(long, default_value_t = 64, value_name = "FRAMES")]
+    pub period: usize,
+    /// Frames of the device's buffer: how late the program may be
+    #[arg(long, value_name = "FRAMES")]
+    pub buffer: Option<usize>,
+    /// Freeze the file system of SCRATCH even if it is no loop image; never the one the machine lives on
+    #[arg(long)]
+    pub may_freeze: bool,
+    /// Leave the rehearsals, to look at them
+    #[arg(long)]
+    pub keep: bool,
+    /// One line of JSON in place of the table
+    #[arg(long)]
+    pub json: bool,
+    /// Tell what is done as lines of JSON on standard output, and end when standard input does: for the window
+    #[arg(long, hide = true)]
+    pub told: bool,
 }

@@ -10,6 +10,7 @@ pub mod play;
 pub mod record;
 pub mod recover;
 pub mod status;
+pub mod stress;
 pub mod window;
 
 use args::{Cli, Mode};
@@ -49,6 +50,7 @@ pub fn main() -> ExitCode {
         Some(Mode::Devices(args)) => inspect::devices(&args),
         Some(Mode::Doctor(args)) => inspect::doctor(&args),
         Some(Mode::Bench(args)) => inspect::bench(&args),
+        Some(Mode::Stress(args)) => stress::run(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -6,6 +6,7 @@
 
 use super::{Control, Notice, Severity};
 use crate::device::{self, Device, DeviceError, DeviceFacts, DeviceSpec};
+use crate::flight::record::Kind;
 use crate::message::AudioCommand;
 use crate::window::process;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
@@ -151,7 +152,7 @@ impl Control {
             let text = format!(
                 "{name}: the device is gone{reason}; the timeline counts on in silence, and it is taken back when it is there again"
             );
-            self.loss(text);
+            self.told(Kind::DeviceGone, Severity::Loss, text, &[]);
         }
         if comeback.is_none() {
             let text = format!("{}: no thread to look for it; stop and open it again", self.running.device.name);
@@ -163,8 +164,11 @@ impl Control {
     /// The device that was taken back delivers.
     pub(super) fn device_back(&mut self) {
         let changes = self.absence.take().map(|absence| absence.changes);
-        self.info(format!("{}: the device is back", self.running.device.name));
-        self.notices.extend(changes.into_iter().flatten());
+        let text = format!("{}: the device is back", self.running.device.name);
+        self.told(Kind::DeviceBack, Severity::Info, text, &[]);
+        for change in changes.into_iter().flatten() {
+            self.told(Kind::DeviceChanged, change.severity, change.text, &[]);
+        }
     }
 
     /// A device that came back goes to the audio thread.

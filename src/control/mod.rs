@@ -6,6 +6,7 @@
 pub mod edit;
 mod hear;
 mod comeback;
+mod events;
 mod ground;
 pub mod keeper;
 mod elsewhere;
@@ -18,6 +19,7 @@ mod slumber;
 use crate::butler::means::CapturePath;
 use crate::butler::spool;
 use crate::device::{self, DeviceError, DeviceSpec};
+use crate::flight::record::Kind;
 use crate::format::TakeFormat;
 use crate::message::disk::{Copy, DiskEvent};
 use crate::message::published::Published;
@@ -42,16 +44,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-/// How bad something is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Severity {
-    /// Good to know.
-    Info,
-    /// Something is not as it should be; nothing is lost.
-    Caution,
-    /// Sound was lost, or will be.
-    Loss,
-}
+pub use crate::flight::record::Severity;
 
 /// Something that a face shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -151,6 +144,7 @@ pub struct Control {
     names_found: Vec<String>,
     watched: ground::Watched,
     watcher: Option<Watcher>,
+    recorder: events::Recorder,
 }
 
 impl Control {
@@ -167,6 +161,7 @@ impl Control {
             Purpose::Play => (None, open_read_only(&setup.folder).map_err(ControlError::Session)?),
         };
         let mut notices: VecDeque<Notice> = cut_off(&setup.folder, store.as_mut(), &mut session).into();
+        let recovered = notices.len();
         if session.rate() != rate {
             return Err(ControlError::State(format!(
                 "{}: the session has {} and the device {rate}; open the device with the session's rate",
@@ -185,6 +180,7 @@ impl Control {
         let watched = ground::Watched::of(store.as_ref());
         let names_found = store.as_ref().and_then(|store| store.file_names().ok()).unwrap_or_default();
         let keeper = store.map(Keeper::start).transpose().map_err(ControlError::Kernel)?;
+        let mut recorder = events::Recorder::start(&folder, keeper.is_some());
         let running = run::start(device, setup.run).map_err(ControlError::Run)?;
         if let Some(reason) = running.scheduling.reason() {
             let fix = running.scheduling.fix().map_or_else(String::new, |fix| format!("; to change that: {fix}"));
@@ -192,6 +188,7 @@ impl Control {
                 format!("audio thread: no real-time scheduling ({reason}), a busy machine can make it late{fix}");
             notices.push_back(Notice { severity: Severity::Caution, text });
         }
+        recorder.opened(&folder, &running, recovered, notices.iter());
         Ok(Control {
             running,
             session,
@@ -218,6 +215,7 @@ impl Control {
             names_found,
             watched,
             watcher: None,
+            recorder,
         })
     }
 
@@ -387,15 +385,19 @@ impl Control {
         }
         let problems: Vec<String> = self.keeper.iter().flat_map(Keeper::problems).collect();
         for text in problems {
-            self.notices.push_back(Notice { severity: Severity::Caution, text });
+            self.caution(text);
         }
+        self.look_at_margins();
     }
 
     fn hear_audio(&mut self, event: AudioEvent) {
         let rate = self.running.device.rate;
         let clock = |at: FramePos| Clock(Frames(at.0).duration(rate));
         match event {
-            AudioEvent::PassBegan { at, .. } => self.pass_began(at),
+            AudioEvent::PassBegan { at, .. } => {
+                self.pass_began(at);
+                self.note_pass_began(at.0);
+            }
             AudioEvent::PassEnded(pass) => self.pass_ended(&pass),
             AudioEvent::Lost { at, frames, cause } => {
                 if let Some(pass) = &mut self.pass {
@@ -403,7 +405,8 @@ impl Control {
                 }
                 let place =
                     if self.pass.is_some() { "they are silence in every take" } else { "nothing was recorded then" };
-                self.loss(format!("{}: {} frames lost ({cause}); {place}", clock(at), frames.0));
+                let text = format!("{}: {} frames lost ({cause}); {place}", clock(at), frames.0);
+                self.told(Kind::Lost, Severity::Loss, text, &[("at", at.0), ("frames", frames.0)]);
             }
             AudioEvent::Overrun { capture, at, frames } => {
                 let start = self.pass_now().map_or(FramePos(0), |pass| pass.start);
@@ -411,28 +414,30 @@ impl Control {
                     pass.note_loss(start + Frames(at.0), frames);
                 }
                 let name = self.pass.as_ref().map_or_else(String::new, |pass| pass.take_name(capture, &self.session));
-                self.loss(format!(
-                    "{name} {}: {} frames not recorded (no window); they are silence",
-                    clock(at),
-                    frames.0
-                ));
+                let text =
+                    format!("{name} {}: {} frames not recorded (no window); they are silence", clock(at), frames.0);
+                self.told(Kind::Overrun, Severity::Loss, text, &[("at", at.0), ("frames", frames.0)]);
             }
             AudioEvent::Dropout { slot, at, frames } => {
                 let name = self.players.name(slot, &self.session);
-                self.caution(format!("{name} {}: {} frames not heard, the disk was late", clock(at), frames.0));
+                let text = format!("{name} {}: {} frames not heard, the disk was late", clock(at), frames.0);
+                self.told(Kind::Dropout, Severity::Caution, text, &[("at", at.0), ("frames", frames.0)]);
             }
             AudioEvent::CutShort { slot, at } => {
                 let name = self.players.name(slot, &self.session);
-                self.loss(format!(
-                    "{name} {}: its file was cut short by another program; the rest is silent",
-                    clock(at)
-                ));
+                let text =
+                    format!("{name} {}: its file was cut short by another program; the rest is silent", clock(at));
+                self.told(Kind::CutShort, Severity::Loss, text, &[("at", at.0)]);
             }
             AudioEvent::DeviceGone { device, reason } => self.device_gone(device, reason),
             AudioEvent::DeviceBack => self.device_back(),
-            AudioEvent::DeviceFailed { reason } => self.loss(format!("{}: {reason}", self.running.device.name)),
+            AudioEvent::DeviceFailed { reason } => {
+                let text = format!("{}: {reason}", self.running.device.name);
+                self.told(Kind::DeviceGone, Severity::Loss, text, &[]);
+            }
             AudioEvent::EngineLost => {
-                self.loss("audio thread: it failed; what was recorded is being saved, start again".to_owned());
+                let text = "audio thread: it failed; what was recorded is being saved, start again".to_owned();
+                self.told(Kind::Failed, Severity::Loss, text, &[]);
             }
             AudioEvent::Removed(voice) => drop(voice),
             AudioEvent::Replaced(device) => drop(device),
@@ -456,12 +461,12 @@ impl Control {
             DiskEvent::TroubleOver { copy: Copy::Mirror, reason } => self.info(format!("mirror: {reason}")),
             DiskEvent::Trouble { copy: Copy::Session, reason } => {
                 self.trouble = Some(reason.clone());
-                self.caution(reason);
+                self.told(Kind::DiskTrouble, Severity::Caution, reason, &[]);
             }
             DiskEvent::TroubleOver { copy: Copy::Session, reason } => {
                 self.trouble = None;
                 self.nobody_is_stuck();
-                self.info(reason);
+                self.told(Kind::DiskTroubleOver, Severity::Info, reason, &[]);
             }
         }
     }
@@ -486,8 +491,9 @@ impl Control {
         }
         let told = self.keeper.as_mut().map(Keeper::finish).unwrap_or_default();
         for text in told.into_iter().chain(std::mem::take(&mut self.elsewhere).finish()) {
-            self.notices.push_back(Notice { severity: Severity::Caution, text });
+            self.caution(text);
         }
+        self.close_events();
         (self.reports.drain(..).collect(), self.notices.drain(..).collect())
     }
 
@@ -523,16 +529,12 @@ impl Control {
         }
     }
 
-    fn info(&mut self, text: String) {
-        self.notices.push_back(Notice { severity: Severity::Info, text });
-    }
-
     fn caution(&mut self, text: String) {
-        self.notices.push_back(Notice { severity: Severity::Caution, text });
+        self.told(Kind::Told, Severity::Caution, text, &[]);
     }
 
     fn loss(&mut self, text: String) {
-        self.notices.push_back(Notice { severity: Severity::Loss, text });
+        self.told(Kind::Told, Severity::Loss, text, &[]);
     }
 }
 

@@ -547,7 +547,14 @@ impl Control {
     /// The pass is over when its takes are finished, and the mirror's too if its disk answers.
     pub(super) fn finish_pass_if_done(&mut self) {
         let done = |run: &mut PassRun| run.takes.iter().all(|take| take.finished) && run.mirror.is_done();
-        let Some(run) = self.pass.take_if(done) else { return };
+        if let Some(run) = self.pass.take_if(done) {
+            let reports = self.reports.len();
+            self.account_for(run);
+            self.note_pass_ended(true, reports);
+        }
+    }
+
+    fn account_for(&mut self, run: PassRun) {
         self.players_due = self.hears;
         self.save();
         let (Some(ended), Some(audio_thread)) = (run.ended, run.cost) else { return };

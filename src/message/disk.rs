@@ -417,6 +417,8 @@ pub struct DiskPublished {
     pub lead_frames: AtomicU64,
     /// The least that ever was in this pass.
     pub lead_frames_min: AtomicU64,
+    /// What is aimed at in this pass: the lead that memory and locks allow.
+    pub lead_frames_aim: AtomicU64,
     /// Bytes that windows and what waits for the disk hold in the spool.
     pub spool_bytes: AtomicU64,
     /// The most that it ever was.

@@ -1,20 +1,21 @@
 //! Work that takes its time, on threads of its own: export, doctor, stress lab. Thread: control, and one a job.
 
 use super::Wake;
-use crate::bench;
-use crate::bench::report::Row;
-use crate::bench::scheme::{Scheme, Side};
-use crate::bench::stress::StressKind;
 use crate::control::Severity;
 use crate::doctor::{self, Finding};
 use crate::export::{self, ExportOptions};
 use crate::format::TakeFormat;
+use crate::lab::Kind;
+use crate::lab::sheet::Row;
 use crate::session::{Session, TrackId};
 use crate::time::FramePos;
 use crossbeam_channel::{Receiver, Sender, unbounded};
-use std::path::PathBuf;
-use std::sync::Arc;
+use serde_json::Value;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{ChildStdin, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 
 /// What is to be exported.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,8 +49,8 @@ pub struct ExportView {
 #[derive(Clone, Debug, PartialEq)]
 pub struct StressRequest {
     /// What goes on beside.
-    pub kinds: Vec<StressKind>,
-    /// Tracks.
+    pub kinds: Vec<Kind>,
+    /// Inputs.
     pub tracks: usize,
     /// Seconds of each.
     pub seconds: f64,
@@ -63,32 +64,9 @@ pub struct StressView {
     /// What it does now.
     pub doing: String,
     /// The sheet so far.
-    pub rows: Arc<Vec<StressRow>>,
+    pub rows: Arc<Vec<Row>>,
     /// Why it ended early.
     pub failed: Option<String>,
-}
-
-/// A line of the sheet.
-#[derive(Clone, Debug, PartialEq)]
-pub struct StressRow {
-    /// What went on beside.
-    pub stress: String,
-    /// Which way of keeping pages was measured.
-    pub scheme: String,
-    /// Whether it is one that the program uses, and must pass.
-    pub ours: bool,
-    /// Faults of the audio thread.
-    pub faults: u64,
-    /// The longest cycle, in microseconds.
-    pub worst_us: f64,
-    /// Microseconds it had.
-    pub deadline_us: f64,
-    /// Frames lost.
-    pub frames_lost: u64,
-    /// No fault, no loss, in time.
-    pub passed: bool,
-    /// The same in words.
-    pub finding: String,
 }
 
 /// What the doctor found: not asked, looking, found.
@@ -100,7 +78,7 @@ enum News {
     Exported(Result<Arc<Vec<PathBuf>>, String>),
     Examined(Vec<Finding>),
     Stressing { part: f32, doing: String },
-    Stressed(Vec<StressRow>),
+    Stressed(Box<Row>),
     StressOver(Result<(), String>),
     Told(Severity, String),
 }
@@ -114,13 +92,13 @@ pub(super) struct Jobs {
     stress: StressView,
     doctor: Looked,
     cancel_export: Arc<AtomicBool>,
-    cancel_stress: Arc<AtomicBool>,
+    stress_leash: Arc<Leash>,
 }
 
 impl Drop for Jobs {
     fn drop(&mut self) {
         self.cancel_export.store(true, Relaxed);
-        self.cancel_stress.store(true, Relaxed);
+        self.stress_leash.let_go();
     }
 }
 
@@ -135,7 +113,7 @@ impl Jobs {
             stress: StressView::default(),
             doctor: None,
             cancel_export: Arc::default(),
-            cancel_stress: Arc::default(),
+            stress_leash: Arc::default(),
         }
     }
 
@@ -171,7 +149,7 @@ impl Jobs {
                 }
                 News::Examined(findings) => self.doctor = Some(Some(Arc::new(findings))),
                 News::Stressing { part, doing } => (self.stress.progress, self.stress.doing) = (Some(part), doing),
-                News::Stressed(rows) => Arc::make_mut(&mut self.stress.rows).extend(rows),
+                News::Stressed(row) => Arc::make_mut(&mut self.stress.rows).push(*row),
                 News::StressOver(ended) => {
                     self.stress.progress = None;
                     self.stress.failed = ended.err();
@@ -234,49 +212,25 @@ impl Jobs {
         self.spawn("doctor", move |tell| tell(News::Examined(doctor::examine(&folder, tracks, rate, format))));
     }
 
-    /// One stress after the other, in a folder of its own below `base` that is removed afterwards.
-    pub(super) fn stress(&mut self, request: StressRequest, base: PathBuf, period: usize) {
+    /// One stress after the other, by a program of its own: what it does to its memory and its control group, and an end
+    /// by the kernel's hand, does not reach the open session. It works in a folder below `base` that is removed afterwards.
+    pub(super) fn stress(&mut self, request: StressRequest, base: &Path, period: usize, program: Option<PathBuf>) {
         if self.stress.progress.is_some() || request.kinds.is_empty() {
             return;
         }
         self.stress = StressView { progress: Some(0.0), doing: "preparing".to_owned(), ..StressView::default() };
-        self.cancel_stress = Arc::default();
-        let cancel = Arc::clone(&self.cancel_stress);
+        self.stress_leash = Arc::default();
+        let leash = Arc::clone(&self.stress_leash);
+        let scratch = base.join("Stress lab");
         self.spawn("stress", move |tell| {
-            // Rows of all schemes, and the files that are played.
-            let steps_each = (Scheme::CAPTURE.len() + Scheme::PLAYBACK.len() + 2) as f32;
-            let steps = steps_each * request.kinds.len() as f32;
-            let mut step = 0.0;
-            for kind in &request.kinds {
-                let options = bench::Options {
-                    tracks: request.tracks,
-                    period,
-                    seconds: request.seconds,
-                    stress: *kind,
-                    ..bench::Options::new(base.clone())
-                };
-                let mut progress = |doing: &str| {
-                    tell(News::Stressing { part: step / steps, doing: format!("{kind}: {doing}") });
-                    step += 1.0;
-                };
-                match bench::run(&options, &mut progress, &cancel) {
-                    Ok(report) => {
-                        let deadline_us = period as f64 / 48_000.0 * 1e6;
-                        let rows = report.rows.iter().map(|row| line(row, &kind.to_string(), deadline_us));
-                        tell(News::Stressed(rows.collect()));
-                    }
-                    Err(error) => {
-                        tell(News::StressOver(Err(error.to_string())));
-                        return;
-                    }
-                }
-            }
-            tell(News::StressOver(Ok(())));
+            let program = program.unwrap_or_else(|| PathBuf::from("/proc/self/exe"));
+            let ended = lab(&program, &request, &scratch, period, &leash, tell);
+            tell(News::StressOver(ended));
         });
     }
 
     pub(super) fn cancel_stress(&mut self) {
-        self.cancel_stress.store(true, Relaxed);
+        self.stress_leash.let_go();
     }
 
     pub(super) fn open_folder(&self, folder: PathBuf) {
@@ -309,20 +263,82 @@ pub fn options(request: &ExportRequest, folder: PathBuf, session: &Session) -> E
     }
 }
 
-/// A row of the bench as a line of the sheet.
-fn line(row: &Row, stress: &str, deadline_us: f64) -> StressRow {
-    let ours = matches!((row.side, row.scheme), (Side::Capture, Scheme::Spool) | (Side::Playback, Scheme::Locked));
-    // A processor that was taken away by somebody else is the machine's, not the scheme's.
-    let late = row.misses - row.woken_late.min(row.misses);
-    StressRow {
-        stress: stress.to_owned(),
-        scheme: format!("{} {}", row.side, row.scheme),
-        ours,
-        faults: row.faults(),
-        worst_us: row.cycle_us_max,
-        deadline_us,
-        frames_lost: row.frames_wrong,
-        passed: row.faults() == 0 && row.frames_wrong == 0 && row.windows_missing == 0 && late == 0,
-        finding: row.finding(),
+/// What keeps the lab's program going: its standard input. Let go, it ends in good order.
+#[derive(Default)]
+struct Leash {
+    input: Mutex<Option<ChildStdin>>,
+    gone: AtomicBool,
+}
+
+impl Leash {
+    fn hold(&self, input: Option<ChildStdin>) {
+        if let Ok(mut held) = self.input.lock() {
+            *held = input.filter(|_| !self.gone.load(Relaxed));
+        }
     }
+
+    fn let_go(&self) {
+        self.gone.store(true, Relaxed);
+        if let Ok(mut held) = self.input.lock() {
+            *held = None;
+        }
+    }
+}
+
+/// A line that the lab's program may print at the most.
+const LAB_LINE_BYTES_MAX: u64 = 64 * 1024;
+
+/// Runs the lab's program and passes on what it tells, line by line.
+fn lab(
+    program: &Path,
+    request: &StressRequest,
+    scratch: &Path,
+    period: usize,
+    leash: &Leash,
+    tell: &dyn Fn(News),
+) -> Result<(), String> {
+    let kinds: Vec<String> = request.kinds.iter().map(Kind::to_string).collect();
+    let mut child = std::process::Command::new(program)
+        .arg("stress")
+        .arg(scratch)
+        .args(["--told", "--stress", &kinds.join(","), "--seconds", &request.seconds.to_string()])
+        .args(["--inputs", &request.tracks.to_string(), "--period", &period.to_string()])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|error| format!("stress lab: {} cannot be started: {error}", program.display()))?;
+    leash.hold(child.stdin.take());
+    // Short, and read only when it is over: a pipe holds it.
+    let mut errors = child.stderr.take();
+    let mut lines = child.stdout.take().map(BufReader::new);
+    let mut line = Vec::new();
+    let mut whole = false;
+    while let Some(read) = &mut lines
+        && read.by_ref().take(LAB_LINE_BYTES_MAX).read_until(b'\n', &mut line).is_ok_and(|got| got > 0)
+    {
+        let value: Value = serde_json::from_slice(&line).unwrap_or_default();
+        line.clear();
+        if let Some(row) = value.get("row") {
+            match serde_json::from_value(row.clone()) {
+                Ok(row) => tell(News::Stressed(Box::new(row))),
+                Err(error) => return Err(format!("stress lab: its sheet cannot be read: {error}")),
+            }
+        } else if let Some(part) = value["part"].as_f64() {
+            let doing = value["doing"].as_str().unwrap_or_default().to_owned();
+            tell(News::Stressing { part: part as f32, doing });
+        }
+        whole |= value.get("rows").is_some();
+    }
+    let status = child.wait().map_err(|error| format!("stress lab: {error}"))?;
+    if whole {
+        // A sheet that was not passed says so itself.
+        return Ok(());
+    }
+    let mut said = String::new();
+    if let Some(errors) = &mut errors {
+        errors.take(LAB_LINE_BYTES_MAX).read_to_string(&mut said).ok();
+    }
+    let last = said.lines().last().and_then(|line| line.strip_prefix("faultless: ")).map(str::to_owned);
+    Err(last.unwrap_or_else(|| format!("stress lab: it ended without a sheet ({status})")))
 }

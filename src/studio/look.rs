@@ -125,6 +125,7 @@ impl Studio {
         let mut snapshot = Snapshot::empty();
         snapshot.settings = Arc::clone(&self.settings);
         snapshot.notices = Arc::clone(&self.told);
+        snapshot.earlier = Arc::clone(&self.earlier);
         snapshot.devices = Arc::clone(&self.devices);
         snapshot.doctor = self.jobs.doctor_view();
         snapshot.export = self.jobs.export_view();

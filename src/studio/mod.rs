@@ -12,6 +12,8 @@ mod lookout;
 mod look;
 pub mod naming;
 mod opener;
+pub mod report;
+mod recalled;
 mod room;
 pub mod settings;
 pub mod snapshot;
@@ -61,6 +63,8 @@ pub struct Options {
     pub end: Option<Arc<AtomicBool>>,
     /// See [`Wake`].
     pub wake: Option<Wake>,
+    /// The program that runs the stress lab, in place of this one.
+    pub program: Option<PathBuf>,
 }
 
 /// A device that was named at the start.
@@ -115,6 +119,8 @@ pub struct Studio {
     kept: Kept,
     settings: Arc<Settings>,
     told: Arc<Vec<Told>>,
+    /// Events of earlier starts.
+    earlier: Arc<Vec<Told>>,
     started: Instant,
     jobs: Jobs,
     room: RoomWatch,
@@ -146,6 +152,7 @@ impl Studio {
             kept,
             settings: Arc::new(settings),
             told: Arc::default(),
+            earlier: Arc::default(),
             started: Instant::now(),
             jobs: Jobs::new(Arc::clone(&wake)),
             room: RoomWatch::start(Arc::clone(&wake)),
@@ -250,6 +257,12 @@ impl Studio {
                 notices.push(look::told_of(&report, control.running().device.rate));
                 self.last_report = Some(report);
             }
+            while let Some(event) = control.take_event() {
+                if let Some(told) = recalled::quiet(&event, self.started.elapsed()) {
+                    self.fresh = true;
+                    push(&mut self.told, told);
+                }
+            }
             match control.published().motion() {
                 Motion::Rolling => self.transport.rolls = true,
                 Motion::Stopped => self.transport.rolls = false,
@@ -292,6 +305,7 @@ impl Studio {
         self.room.look_at(Some(control.folder().to_path_buf()));
         self.transport = look::Wishes::default();
         self.last_report = None;
+        self.earlier = Arc::new(recalled::earlier(&control.events()));
         self.desk = Desk::Open(control);
         for note in notes {
             self.tell(Severity::Caution, note);
@@ -305,6 +319,7 @@ impl Studio {
     fn failed(&mut self, failed: opener::Failed) {
         self.tell(Severity::Caution, failed.reason.clone());
         self.place = look::Place::default();
+        self.earlier = Arc::default();
         self.place.folder = failed.folder;
         if let Some(session) = failed.session {
             self.place.session = session;
@@ -352,7 +367,8 @@ impl Studio {
             }
             Command::Stress(request) => {
                 let base = self.place.folder.parent().map_or_else(std::env::temp_dir, PathBuf::from);
-                self.jobs.stress(request, base, self.settings.period);
+                let program = self.options.program.clone();
+                self.jobs.stress(request, &base, self.settings.period, program);
                 Ok(())
             }
             Command::CancelStress => {
@@ -482,22 +498,22 @@ impl Studio {
 
     /// Tells something that the studio does not know by itself.
     pub fn tell(&mut self, severity: Severity, text: String) {
+        if let Desk::Open(control) = &mut self.desk {
+            control.keep_event(severity, &text);
+        }
         self.notice(Notice { severity, text });
     }
 
     fn notice(&mut self, notice: Notice) {
         self.fresh = true;
-        let told = Arc::make_mut(&mut self.told);
-        if told.len() >= NOTICES_MAX {
-            told.remove(0);
-        }
-        told.push(Told {
+        let told = Told {
             at: self.started.elapsed(),
             clock: jiff::Zoned::now().strftime("%H:%M:%S").to_string(),
             severity: notice.severity,
             text: notice.text,
             seen: false,
-        });
+        };
+        push(&mut self.told, told);
     }
 
     /// Whether a pass is prepared, recorded or finished.
@@ -557,6 +573,15 @@ impl Studio {
     pub fn snapshot(&mut self) -> Snapshot {
         self.look()
     }
+}
+
+/// Adds to what was told; the oldest goes.
+fn push(all: &mut Arc<Vec<Told>>, told: Told) {
+    let all = Arc::make_mut(all);
+    if all.len() >= NOTICES_MAX {
+        all.remove(0);
+    }
+    all.push(told);
 }
 
 /// Which kept versions of a damaged session there are, latest first.

@@ -28,7 +28,18 @@ fn unused(base: &Path, name: &str) -> PathBuf {
 /// cannot be removed stays.
 pub(super) fn remove_untouched(folder: &Path) {
     let ours = |name: &str| {
-        matches!(name, "session.json" | "lock" | ".lock" | "history" | "audio" | "trash" | "peaks" | "events.jsonl")
+        matches!(
+            name,
+            "session.json"
+                | "lock"
+                | ".lock"
+                | "history"
+                | "audio"
+                | "trash"
+                | "peaks"
+                | "events.jsonl"
+                | "events.1.jsonl"
+        )
     };
     let names = |path: &Path| -> Option<Vec<String>> {
         let entries = std::fs::read_dir(path).ok()?;

@@ -47,6 +47,8 @@ pub struct Snapshot {
     pub room: Option<Room>,
     /// What was told, the latest last; bounded.
     pub notices: Arc<Vec<Told>>,
+    /// What the session's flight recorder kept of earlier starts, the latest last; bounded.
+    pub earlier: Arc<Vec<Told>>,
     /// Devices that can be chosen; empty until they were looked for.
     pub devices: Arc<Vec<Listed>>,
     /// The settings.
@@ -253,7 +255,7 @@ pub struct Room {
 pub struct Told {
     /// Since the program's start.
     pub at: Duration,
-    /// Local time of day, `hh:mm:ss`.
+    /// Local time of day, `hh:mm:ss`; of an earlier start the day and the minute.
     pub clock: String,
     /// How bad it is.
     pub severity: Severity,
@@ -292,6 +294,7 @@ impl Snapshot {
             figures: Figures::default(),
             room: None,
             notices: Arc::default(),
+            earlier: Arc::default(),
             devices: Arc::default(),
             settings: Arc::default(),
             doctor: None,

@@ -1,13 +1,17 @@
 //! Snapshots made by hand, for tests of panels without an engine. Thread: ui.
 
 use super::window::Window;
+use crate::control::Severity;
 use crate::control::edit::Edit;
 use crate::format::TakeFormat;
+use crate::lab::Kind;
+use crate::lab::sheet::{Figures, Row, Verdict};
 use crate::message::Motion;
 use crate::session::{NewTake, Session, TakeState, TrackId};
-use crate::studio::snapshot::{DeviceView, Health, Level, Meter, PassPhase, PassView, Room, Snapshot, Stage};
+use crate::studio::snapshot::{DeviceView, Health, Level, Meter, PassPhase, PassView, Room, Snapshot, Stage, Told};
 use crate::time::{FramePos, Frames, SampleRate};
 use std::sync::Arc;
+use std::time::Duration;
 use uuid::Uuid;
 
 /// Names of a band.
@@ -130,6 +134,70 @@ pub fn recording(tracks: usize, seconds: u64) -> Snapshot {
     snapshot.health.parts = parts.into();
     snapshot.health.safety =
         vec!["safe against a crash: now".to_owned(), "safe against power loss: 0.6 s ago".to_owned()];
+    snapshot
+}
+
+/// Stopped, after a day with events and one before it.
+pub fn eventful(tracks: usize) -> Snapshot {
+    let told = |clock: &str, severity: Severity, text: &str| Told {
+        at: Duration::ZERO,
+        clock: clock.to_owned(),
+        severity,
+        text: text.to_owned(),
+        seen: clock.contains("Nov"),
+    };
+    let mut snapshot = stopped(tracks, 60);
+    snapshot.notices = Arc::new(vec![
+        told(
+            "20:00:03",
+            Severity::Info,
+            "opened by faultless 0.1.0 on Linux 6.18.4, ext4; alsa:hw:CARD=Scarlett, 8 inputs",
+        ),
+        told("20:14:31", Severity::Caution, "near miss: the lead fell to 212 ms of 1707 ms; nothing is lost"),
+        told("20:20:08", Severity::Loss, "0:20:08.120: 4096 frames lost (xrun); they are silence in every take"),
+    ]);
+    snapshot.earlier = Arc::new(vec![
+        told(
+            "21 Nov 19:02",
+            Severity::Caution,
+            "disk: one write took 1.4 s; what was recorded meanwhile waited in memory",
+        ),
+        told("21 Nov 19:40", Severity::Info, "closed"),
+    ]);
+    snapshot
+}
+
+/// Stopped, after a run of the stress lab.
+pub fn stressed(tracks: usize) -> Snapshot {
+    let figures = Figures {
+        takes: 24,
+        frames: 480_000,
+        minor_faults: Some(0),
+        major_faults: Some(0),
+        voluntary_switches: Some(0),
+        cycle_us_mean: 8.0,
+        cycle_us_max: 124.0,
+        period_us: 1333.3,
+        lead_frames_min: Some(63_696),
+        commit_us_max: 15_200,
+        ..Figures::default()
+    };
+    let row = |stress: Kind, verdict: Verdict, reason: &str, figures: Option<Figures>| Row {
+        stress,
+        verdict,
+        reason: reason.to_owned(),
+        figures,
+    };
+    let missed = Figures { minor_faults: Some(3), frames_lost: 640, cycle_us_max: 2810.0, ..figures.clone() };
+    let away = Figures { frames_lost: 24_000, frames_lost_wanted: 24_000, ..figures.clone() };
+    let mut snapshot = stopped(tracks, 60);
+    snapshot.stress.rows = Arc::new(vec![
+        row(Kind::None, Verdict::Passed, "", Some(figures.clone())),
+        row(Kind::Sync, Verdict::Passed, "4843 syncs", Some(figures)),
+        row(Kind::Cache, Verdict::Failed, "3 page faults; 640 frames lost", Some(missed)),
+        row(Kind::Freeze, Verdict::Skipped, "needs root", None),
+        row(Kind::Unplug, Verdict::Passed, "", Some(away)),
+    ]);
     snapshot
 }
 

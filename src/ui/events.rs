@@ -1,7 +1,9 @@
-//! What happened, the latest first; kept versions when the session cannot be opened. Thread: ui.
+//! What happened, the latest first, earlier starts' events below; kept versions when the session cannot be opened.
+//! Thread: ui.
 
 use super::cx::Cx;
 use super::health;
+use super::save::Saver;
 use super::theme::{GRID, Theme};
 use super::widget::{Button, Look, card, elided, text_at};
 use super::words;
@@ -54,6 +56,7 @@ impl Filter {
 #[derive(Default)]
 pub struct State {
     filter: Filter,
+    saver: Saver,
 }
 
 /// Draws it into what is left of `ui`.
@@ -74,10 +77,10 @@ pub fn show(ui: &mut Ui, state: &mut State, cx: &mut Cx<'_>) {
 
 /// Filters at the left; what is done with all of them at the right.
 fn head(ui: &mut Ui, state: &mut State, cx: &mut Cx<'_>) {
-    let told = &cx.snapshot.notices;
+    let (told, earlier) = (&cx.snapshot.notices, &cx.snapshot.earlier);
     ui.allocate_ui_with_layout(vec2(ui.available_width(), HEAD), Layout::left_to_right(Align::Center), |ui| {
         for (filter, name) in FILTERS {
-            let number = told.iter().filter(|told| filter.lets_through(told)).count();
+            let number = told.iter().chain(earlier.iter()).filter(|told| filter.lets_through(told)).count();
             let text = format!("{name}  {number}");
             let button = Button::text(name, &text).size(64.0, HEAD).on(state.filter == filter);
             if button.show(ui, cx.theme).clicked() {
@@ -92,17 +95,31 @@ fn head(ui: &mut Ui, state: &mut State, cx: &mut Cx<'_>) {
             }
             let button = Button::text("Copy all", "Copy all").look(Look::Quiet).size(0.0, HEAD);
             let tip = "Every event as text, the latest first, to the clipboard";
-            if button.enabled(!told.is_empty()).tip(tip).show(ui, cx.theme).clicked() {
-                ui.copy_text(as_text(told));
+            if button.enabled(told.len() + earlier.len() > 0).tip(tip).show(ui, cx.theme).clicked() {
+                ui.copy_text(as_text(told.iter().rev().chain(earlier.iter().rev())));
+            }
+            let button = Button::text("Save report", "Save report").look(Look::Quiet).size(0.0, HEAD);
+            let tip = "Save events, figures, takes and the last minute of residency as one file, in the session's folder \
+                'reports'";
+            let open = matches!(cx.snapshot.stage, Stage::Open | Stage::ReadOnly(_));
+            if button.enabled(open).tip(tip).show(ui, cx.theme).clicked() {
+                state.saver.ask(ui, cx, None);
+            }
+            if let Some(text) = state.saver.told() {
+                let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), HEAD), Sense::hover());
+                response.widget_info(|| WidgetInfo::labeled(Role::Label, true, text.clone()));
+                let at = rect.right_center();
+                text_at(ui, at, Align2::RIGHT_CENTER, &text, Theme::font(11.5), cx.theme.quiet, rect.width());
+                response.on_hover_text(text);
             }
         });
     });
 }
 
-/// All of them, a line each, the latest first.
-fn as_text(told: &[Told]) -> String {
+/// A line each.
+fn as_text<'a>(told: impl Iterator<Item = &'a Told>) -> String {
     let lines: Vec<String> =
-        told.iter().rev().map(|told| format!("{}  {}  {}", told.clock, word(told.severity), told.text)).collect();
+        told.map(|told| format!("{}  {}  {}", told.clock, word(told.severity), told.text)).collect();
     lines.join("\n")
 }
 
@@ -117,13 +134,23 @@ fn word(severity: Severity) -> &'static str {
 /// The events that the filter lets through.
 fn list(ui: &mut Ui, filter: Filter, cx: &Cx<'_>) {
     ui.spacing_mut().item_spacing.y = 0.0;
-    let mut shown = cx.snapshot.notices.iter().rev().filter(|told| filter.lets_through(told)).peekable();
-    if shown.peek().is_none() {
+    let of =
+        |all: &'_ [Told]| all.iter().rev().filter(|told| filter.lets_through(told)).cloned().collect::<Vec<Told>>();
+    let (now, earlier) = (of(&cx.snapshot.notices), of(&cx.snapshot.earlier));
+    if now.is_empty() && earlier.is_empty() {
         ui.add_space(GRID * 3.0);
         ui.vertical_centered(|ui| ui.label(egui::RichText::new(filter.nothing()).color(cx.theme.quiet)));
         return;
     }
-    for told in shown {
+    for told in &now {
+        row(ui, told, cx);
+    }
+    if !earlier.is_empty() {
+        ui.add_space(GRID);
+        ui.label(egui::RichText::new("Earlier").font(Theme::semi(12.5)).color(cx.theme.text));
+        ui.add_space(GRID / 2.0);
+    }
+    for told in &earlier {
         row(ui, told, cx);
     }
 }
@@ -315,6 +342,23 @@ mod tests {
     }
 
     #[test]
+    fn events_of_earlier_starts_stand_below_those_of_now_and_go_through_the_same_filter() {
+        let mut snapshot = eventful();
+        let mut then =
+            told(0, Severity::Loss, true, "In 3 00:01: 64 frames not recorded (no window); they are silence");
+        then.clock = "21 Nov 19:02".to_owned();
+        snapshot.earlier = Arc::new(vec![then, told(0, Severity::Info, true, "closed")]);
+        let (mut harness, _) = harness(snapshot);
+        let at = |harness: &Harness<'_>, label: &str| harness.get_by_label_contains(label).rect().top();
+        assert!(at(&harness, "Note, 20:00:03") < at(&harness, "Loss, 21 Nov 19:02"));
+        assert!(at(&harness, "closed") < at(&harness, "Loss, 21 Nov 19:02"), "the latest first");
+        harness.get_by_label("Losses").click();
+        harness.run_steps(3);
+        assert!(harness.query_by_label_contains("Loss, 21 Nov 19:02").is_some());
+        assert!(harness.query_by_label_contains("closed").is_none());
+    }
+
+    #[test]
     fn a_damaged_session_offers_its_kept_versions_and_restores_the_one_that_is_clicked() {
         let (mut harness, asked) = harness(damaged());
         harness.get_by_label("Restore version 11").click();
@@ -324,7 +368,8 @@ mod tests {
 
     #[test]
     fn what_is_copied_is_a_line_an_event_the_latest_first() {
-        let text = as_text(&eventful().notices);
+        let snapshot = eventful();
+        let text = as_text(snapshot.notices.iter().rev());
         assert!(text.starts_with("20:42:17  Note  Recorded 42 min") && text.lines().count() == 6, "{text}");
     }
 }

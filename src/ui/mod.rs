@@ -15,6 +15,7 @@ pub mod bar;
 pub mod health;
 pub mod tracks;
 pub mod timeline;
+pub mod save;
 pub mod residency;
 pub mod take_facts;
 pub mod takes;

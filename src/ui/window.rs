@@ -242,6 +242,15 @@ mod tests {
             window.lower.open = true;
             window.lower.tab = lower::Tab::Takes;
         });
+        demo::picture("events", [1024.0, 640.0], &demo::eventful(8), |window| {
+            window.lower.open = true;
+            window.lower.tab = lower::Tab::Events;
+        });
+        demo::picture("residency-events", [1280.0, 640.0], &demo::eventful(8), |window| window.lower.open = true);
+        demo::picture("stress-lab", [1024.0, 640.0], &demo::stressed(8), |window| {
+            window.lower.open = true;
+            window.lower.tab = lower::Tab::StressLab;
+        });
     }
 
     #[test]

@@ -12,6 +12,10 @@ mod hostile;
 mod ground;
 // Devices that leave and come back: silence as long as the absence.
 mod device;
+// The flight recorder's file, as real recordings leave it.
+mod flight;
+// The stress lab from the command line.
+mod lab;
 // Recording end to end: every sample against the ramp, both paths, every fallback, losses, refusing disks.
 mod record;
 // Playing end to end: what reaches the outputs, and bad takes.

@@ -35,6 +35,7 @@ const DIRECTION: &[(&str, &[&str])] = &[
         &["butler", "message", "session", "wav", "window", "device.items", "ground", "time", "format", "limits"],
     ),
     ("watch", &["message", "window", "rt", "time", "limits"]),
+    ("flight", &["limits"]),
     ("heard", &["engine", "session", "message", "limits"]),
     ("export", &["heard", "session", "engine", "message", "window", "wav", "device.items", "time", "format", "limits"]),
     ("bench", &["window", "rt", "time", "format", "limits"]),
@@ -45,6 +46,7 @@ const DIRECTION: &[(&str, &[&str])] = &[
         &[
             "run",
             "recovery",
+            "flight",
             "heard",
             "export",
             "watch",
@@ -65,16 +67,24 @@ const DIRECTION: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "lab",
+        &[
+            "bench", "control", "flight", "butler", "message", "run", "session", "wav", "device", "time", "format",
+            "limits",
+        ],
+    ),
+    (
         "cli",
         &[
-            "ui", "studio", "bench", "doctor", "control", "recovery", "run", "export", "butler", "message", "device",
-            "window", "rt", "session", "time", "format", "limits",
+            "ui", "studio", "lab", "bench", "doctor", "control", "recovery", "run", "export", "butler", "message",
+            "device", "window", "rt", "session", "time", "format", "limits",
         ],
     ),
     (
         "studio",
         &[
-            "bench",
+            "lab",
+            "flight",
             "doctor",
             "control",
             "run",
@@ -100,7 +110,8 @@ const DIRECTION: &[(&str, &[&str])] = &[
             "control",
             "export",
             "doctor.items",
-            "bench",
+            "lab",
+            "flight",
             "peaks",
             "watch",
             "message",

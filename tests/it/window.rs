@@ -1,6 +1,7 @@
 //! The window as its user has it: the true code over the engine and the built-in device, driven by label. Thread: test.
 
 mod hostile;
+mod flight;
 mod labels;
 mod pictures;
 mod rig;

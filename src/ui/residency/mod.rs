@@ -2,12 +2,13 @@
 
 mod cards;
 mod map;
-mod save;
+mod news;
 mod story;
 
 use super::action::Action;
 use super::cx::Cx;
 use super::icon::Icon;
+use super::save;
 use super::theme::Theme;
 use super::widget::{Button, Look};
 use crate::watch::sample::{Pages, RowKey, Sample, View};
@@ -79,7 +80,7 @@ pub fn legend(ui: &mut Ui, state: &mut State, cx: &mut Cx<'_>) {
         ui.spacing_mut().item_spacing.x = 4.0;
         ui.add_space(8.0);
         let save = Button::icon("Save report", Icon::Save).look(Look::Quiet).size(28.0, 26.0);
-        let tip = "Save the last minute as a picture and as JSON, in the session's folder 'reports'";
+        let tip = "Save what is known as JSON, and a picture, in the session's folder 'reports': the last minute, events, figures, takes";
         if save.tip(tip).show(ui, cx.theme).clicked() {
             state.saver.ask(ui, cx, state.frozen.as_ref().map(|(samples, _)| samples.clone()));
         }
@@ -116,8 +117,13 @@ pub fn legend(ui: &mut Ui, state: &mut State, cx: &mut Cx<'_>) {
 pub fn show(ui: &mut Ui, state: &mut State, cx: &mut Cx<'_>) {
     let whole = ui.max_rect();
     let cards = Rect::from_min_max(pos2(whole.right() - CARDS, whole.top()), whole.max);
-    let map = Rect::from_min_max(whole.min, pos2(cards.left(), whole.bottom()));
+    let news = news::place(whole, cards.left());
+    let map = match news {
+        news::Place::Column(news) => Rect::from_min_max(whole.min, pos2(news.left(), whole.bottom())),
+        news::Place::Line(news) => Rect::from_min_max(whole.min, pos2(cards.left(), news.top())),
+    };
     take(state, map, cx);
+    news::show(ui, news, cx);
     ui.painter().vline(cards.left() + 0.5, whole.y_range(), (1.0, cx.theme.line_soft));
     let mut right = ui.new_child(UiBuilder::new().max_rect(cards.shrink2(vec2(12.0, 10.0))).id_salt("cards"));
     cards::show(&mut right, state, cx);

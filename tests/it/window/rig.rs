@@ -51,6 +51,7 @@ impl Rig {
             session,
             config: Some(home.path().join("config")),
             sessions: Some(home.path().join("sessions")),
+            program: Some(PathBuf::from(env!("CARGO_BIN_EXE_faultless"))),
             device: Some(DeviceWish { name: device.to_owned(), inputs: Some(inputs), ..DeviceWish::default() }),
             ..Options::default()
         };

@@ -1,0 +1,247 @@
+//! What control tells the flight recorder, each thing where it is told once. Thread: control.
+
+use super::pass::PassReport;
+use super::{Control, Notice, Severity};
+use crate::device::Pace;
+use crate::flight::margin::{Lead, Longest, Spool, SpoolStep};
+use crate::flight::record::{Kind, Record};
+use crate::flight::{Events, Flight, facts};
+use crate::limits;
+use crate::message::published::NO_PASS;
+use crate::run::Running;
+use crate::time::{Clock, Frames};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Instant;
+
+/// The recorder, and how much margin there was when it was looked at last.
+pub(super) struct Recorder {
+    flight: Flight,
+    started: Instant,
+    lead: Lead,
+    spool: Spool,
+    commit: Longest,
+    beat: Longest,
+}
+
+impl Recorder {
+    /// Goes on with the events in `folder`. May wait for the disk.
+    pub(super) fn start(folder: &Path, writes: bool) -> Recorder {
+        Recorder {
+            flight: Flight::start(folder, writes),
+            started: Instant::now(),
+            lead: Lead::default(),
+            spool: Spool::default(),
+            commit: Longest::default(),
+            beat: Longest::default(),
+        }
+    }
+
+    /// The first event of a start: which program, where, and what the machine allows; then what was told meanwhile. The
+    /// first `recovered` notices are those of a recovery. May wait for the disk.
+    pub(super) fn opened<'a>(
+        &mut self,
+        folder: &Path,
+        running: &Running,
+        recovered: usize,
+        notices: impl Iterator<Item = &'a Notice>,
+    ) {
+        let (device, setup) = (&running.device, &running.setup);
+        let mount = facts::mount_of(folder).map_or_else(|| "unknown".to_owned(), |mount| mount.kind);
+        let text = format!(
+            "opened by faultless {} on Linux {}, {mount}; {}, {} inputs, {}, periods of {}; {}; {} path",
+            env!("CARGO_PKG_VERSION"),
+            facts::kernel(),
+            device.name,
+            device.inputs,
+            device.rate,
+            device.period_frames,
+            running.scheduling,
+            setup.capture_path,
+        );
+        let numbers = [
+            ("inputs", device.inputs as u64),
+            ("rate", u64::from(device.rate.0)),
+            ("period", device.period_frames as u64),
+            ("locked_bytes_max", setup.lock_bytes_max),
+            ("spool_bytes_max", setup.spool_bytes_max),
+            ("lead_ms", setup.lead_ms),
+        ];
+        self.flight.note_quietly(Kind::Opened, Severity::Info, &text, &numbers);
+        if setup.lock_bytes_max < limits::LOCKED_BYTES_DEFAULT {
+            let text = format!("locked memory: {} KiB are allowed; 'ulimit -l' raises it", setup.lock_bytes_max >> 10);
+            let count = [("locked_bytes_max", setup.lock_bytes_max)];
+            self.flight.note_quietly(Kind::Limit, Severity::Info, &text, &count);
+        }
+        for (at, notice) in notices.enumerate() {
+            let kind = if at < recovered { Kind::Recovered } else { Kind::Limit };
+            self.flight.note(kind, notice.severity, &notice.text, &[]);
+        }
+    }
+}
+
+impl Control {
+    /// Shows it to a face and keeps it in the session's events.
+    pub(super) fn told(&mut self, kind: Kind, severity: Severity, text: String, numbers: &[(&str, u64)]) {
+        self.recorder.flight.note(kind, severity, &text, numbers);
+        self.notices.push_back(Notice { severity, text });
+    }
+
+    /// Keeps it in the session's events; nobody is told otherwise.
+    pub(super) fn noted(&mut self, kind: Kind, severity: Severity, text: &str, numbers: &[(&str, u64)]) {
+        self.recorder.flight.note_quietly(kind, severity, text, numbers);
+    }
+
+    /// The last events of the session, those of earlier starts among them, the oldest first.
+    pub fn events(&self) -> Events {
+        self.recorder.flight.recent()
+    }
+
+    /// The next event that comes with no notice: for a face that shows all of them.
+    pub fn take_event(&mut self) -> Option<Arc<Record>> {
+        self.recorder.flight.take_quiet()
+    }
+
+    /// Keeps what a face has told by itself.
+    pub fn keep_event(&mut self, severity: Severity, text: &str) {
+        self.recorder.flight.note(Kind::Told, severity, text, &[]);
+    }
+
+    /// Looks how much margin is left, and says what is new. Some atomics; it does not wait.
+    pub(super) fn look_at_margins(&mut self) {
+        let (now, disk) = (self.recorder.started.elapsed(), Arc::clone(&self.running.disk));
+        let rate = self.running.device.rate;
+        self.recorder.flight.tick();
+        for text in self.recorder.flight.problems() {
+            self.notices.push_back(Notice { severity: Severity::Caution, text });
+        }
+        let lead = disk.lead_frames.load(Relaxed);
+        let aim = disk.lead_frames_aim.load(Relaxed);
+        // A device without a clock takes windows as fast as they come: its lead is always short.
+        if self.running.device.pace == Pace::RealTime
+            && self.published().pass_frames.load(Relaxed) != NO_PASS
+            && lead != u64::MAX
+            && let Some(least) = self.recorder.lead.see(now, aim, lead, disk.lead_frames_min.load(Relaxed))
+        {
+            self.near_miss(least, aim);
+        }
+        if let Some(micros) = self.recorder.commit.see(disk.commit_us_max.load(Relaxed), limits::SLOW_COMMIT_US) {
+            let text =
+                format!("disk: one write took {:.1} s; what was recorded meanwhile waited in memory", seconds(micros));
+            let waits = disk.backlog_bytes.load(Relaxed);
+            let numbers = [("microseconds", micros), ("backlog_bytes", waits)];
+            self.noted(Kind::SlowCommit, Severity::Caution, &text, &numbers);
+        }
+        if let Some(micros) = self.recorder.beat.see(disk.beat_us_max.load(Relaxed), limits::SLOW_BEAT_US) {
+            let text = format!(
+                "disk: it took {:.1} s to make the takes durable; a power cut would have cost as much",
+                seconds(micros)
+            );
+            self.noted(Kind::SlowBeat, Severity::Caution, &text, &[("microseconds", micros)]);
+        }
+        let (held, max) = (disk.spool_bytes.load(Relaxed), self.running.setup.spool_bytes_max);
+        if let Some(step) = self.recorder.spool.see(held, max) {
+            let (used, limit) = (held >> 20, max >> 20);
+            let (kind, severity, text) = match step {
+                SpoolStep::Half => (
+                    Kind::SpoolHalf,
+                    Severity::Caution,
+                    format!("spool: {used} of {limit} MiB wait for the disk; nothing is lost"),
+                ),
+                SpoolStep::Full => (
+                    Kind::SpoolFull,
+                    Severity::Caution,
+                    format!("spool: {used} of {limit} MiB are in use, there is no more"),
+                ),
+                SpoolStep::Room => (
+                    Kind::SpoolRoom,
+                    Severity::Info,
+                    format!("spool: {used} of {limit} MiB are in use, there is room again"),
+                ),
+            };
+            self.noted(
+                kind,
+                severity,
+                &text,
+                &[("spool_bytes", held), ("spool_bytes_max", max), ("rate", rate.0.into())],
+            );
+        }
+    }
+
+    fn near_miss(&mut self, least: u64, aim: u64) {
+        let rate = self.running.device.rate;
+        let ms = |frames: u64| 1000.0 * Frames(frames).seconds(rate);
+        let text = format!("near miss: the lead fell to {:.0} ms of {:.0} ms; nothing is lost", ms(least), ms(aim));
+        self.noted(Kind::NearMiss, Severity::Caution, &text, &[("lead_frames", least), ("aim_frames", aim)]);
+    }
+
+    /// The first frame of a pass.
+    pub(super) fn note_pass_began(&mut self, at: u64) {
+        self.recorder.lead = Lead::default();
+        let takes = self.pass_now().map_or(0, |pass| pass.takes.len());
+        let text =
+            format!("recording of {takes} takes began at {}", Clock(Frames(at).duration(self.running.device.rate)));
+        self.noted(Kind::PassBegan, Severity::Info, &text, &[("at", at), ("takes", takes as u64)]);
+    }
+
+    /// A pass that is over, if there was one a moment ago and `reports` of them were known.
+    pub(super) fn note_pass_ended(&mut self, was_on: bool, reports: usize) {
+        if !was_on || self.pass.is_some() {
+            return;
+        }
+        let aim = self.running.disk.lead_frames_aim.load(Relaxed);
+        if let Some(least) = self.recorder.lead.end() {
+            self.near_miss(least, aim);
+        }
+        let Some(report) = self.reports.get(reports) else {
+            self.noted(Kind::PassEnded, Severity::Caution, "the pass is over without an account", &[]);
+            return;
+        };
+        let (text, severity, numbers) = account(report, self.running.device.rate);
+        self.noted(Kind::PassEnded, severity, &text, &numbers);
+    }
+
+    /// The last event; waits until all of them are on the disk.
+    pub(super) fn close_events(&mut self) {
+        self.noted(Kind::Closed, Severity::Info, "closed", &[]);
+        self.recorder.flight.finish();
+        for text in self.recorder.flight.problems() {
+            self.notices.push_back(Notice { severity: Severity::Caution, text });
+        }
+    }
+}
+
+fn seconds(micros: u64) -> f64 {
+    micros as f64 / 1e6
+}
+
+/// The account of a pass as an event.
+fn account(report: &PassReport, rate: crate::time::SampleRate) -> (String, Severity, Vec<(&'static str, u64)>) {
+    let audio = &report.audio_thread;
+    let troubled = report.takes.iter().filter(|take| take.trouble.is_some()).count();
+    let text = format!(
+        "{} takes of {} on the disk: {} frames lost, {} xruns, {} page faults, worst cycle {:.0} us",
+        report.takes.len() - troubled,
+        Clock(Frames(report.frames).duration(rate)),
+        report.frames_lost,
+        report.xruns,
+        audio.faults_in_words(),
+        audio.cycle_us_max,
+    );
+    let mut numbers = vec![
+        ("takes", report.takes.len() as u64),
+        ("takes_troubled", troubled as u64),
+        ("frames", report.frames),
+        ("frames_lost", report.frames_lost),
+        ("xruns", report.xruns),
+        ("cycle_us_max", audio.cycle_us_max.ceil() as u64),
+        ("commit_us_max", report.commit_us_max),
+    ];
+    numbers.extend(audio.minor_faults.map(|faults| ("minor_faults", faults)));
+    numbers.extend(audio.major_faults.map(|faults| ("major_faults", faults)));
+    numbers.extend(audio.voluntary_switches.map(|switches| ("voluntary_switches", switches)));
+    numbers.extend(report.lead_frames_min.map(|frames| ("lead_frames_min", frames)));
+    let severity = if report.frames_lost > 0 || troubled > 0 { Severity::Loss } else { Severity::Info };
+    (text, severity, numbers)
+}

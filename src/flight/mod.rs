@@ -1,0 +1,190 @@
+//! The flight recorder: what happened to a session, kept in its folder as `events.jsonl`. Thread: control notes,
+//! flight writes; nobody who notes waits for the disk.
+//!
+//! ```text
+//!   control --- note() --> limiter --> queue (bounded) --> flight: events.jsonl, at its limit events.1.jsonl
+//!      ^                                                     |
+//!      +------------- problems (bounded) --------------------+
+//! ```
+//!
+//! A disk that stands still fills the queue; what finds no room in it is counted, and the count is written when there is
+//! room again. Whatever is read back is believed within bounds only: see [`read`].
+
+pub mod facts;
+mod journal;
+mod limiter;
+pub mod margin;
+pub mod read;
+pub mod record;
+#[cfg(test)]
+mod tests;
+
+use crate::limits;
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use journal::Journal;
+use limiter::Limiter;
+use record::{Kind, Record, Severity};
+use std::collections::VecDeque;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+/// What is kept of an event in memory, the oldest first.
+pub type Events = Arc<Vec<Arc<Record>>>;
+
+/// Stack of its thread. Small: it is brought in whole.
+const STACK_BYTES: usize = 256 * 1024;
+
+/// Problems that may wait to be told.
+const PROBLEMS: usize = 4;
+
+/// Control's end.
+pub struct Flight {
+    queue: Option<Sender<Record>>,
+    problems: Option<Receiver<String>>,
+    thread: Option<JoinHandle<()>>,
+    limiter: Limiter,
+    started: Instant,
+    /// Events that found no room in the queue.
+    dropped: u64,
+    recent: Events,
+    /// Events that nobody was told of otherwise, for a face to show.
+    quiet: VecDeque<Arc<Record>>,
+}
+
+impl Flight {
+    /// Reads what the folder holds and, if it `writes`, goes on with it. May wait for the disk. A recorder that cannot
+    /// write says why, by [`Flight::problems`], and keeps the last events in memory.
+    pub fn start(folder: &Path, writes: bool) -> Flight {
+        let mut flight = Flight {
+            queue: None,
+            problems: None,
+            thread: None,
+            limiter: Limiter::default(),
+            started: Instant::now(),
+            dropped: 0,
+            recent: Arc::new(read::last(folder, limits::FLIGHT_EVENTS_KEPT).into_iter().map(Arc::new).collect()),
+            quiet: VecDeque::new(),
+        };
+        if writes {
+            let (queue, records) = bounded(limits::FLIGHT_QUEUE);
+            let (tell, problems) = bounded(PROBLEMS);
+            flight.problems = Some(problems);
+            let complain = tell.clone();
+            let spawned = Journal::open(folder).and_then(|journal| {
+                let thread = std::thread::Builder::new().name("flight".to_owned()).stack_size(STACK_BYTES);
+                thread.spawn(move || write(&records, journal, &tell))
+            });
+            match spawned {
+                Ok(thread) => (flight.queue, flight.thread) = (Some(queue), Some(thread)),
+                Err(error) => {
+                    let path = folder.join(journal::NAME);
+                    let text =
+                        format!("{}: events are not kept: {error}; the recording is not affected", path.display());
+                    complain.try_send(text).ok();
+                }
+            }
+        }
+        flight
+    }
+
+    /// Keeps an event that a face is told of too. Does not wait.
+    pub fn note(&mut self, kind: Kind, severity: Severity, text: &str, numbers: &[(&str, u64)]) {
+        let record = Record::new(kind, severity, text, numbers);
+        for record in self.limiter.admit(self.started.elapsed(), record) {
+            self.keep(record);
+        }
+    }
+
+    /// The same for one that nobody is told of otherwise.
+    pub fn note_quietly(&mut self, kind: Kind, severity: Severity, text: &str, numbers: &[(&str, u64)]) {
+        let record = Record::new(kind, severity, text, numbers);
+        for record in self.limiter.admit(self.started.elapsed(), record) {
+            let kept = self.keep(record);
+            if self.quiet.len() >= limits::FLIGHT_QUEUE {
+                self.quiet.pop_front();
+            }
+            self.quiet.push_back(kept);
+        }
+    }
+
+    /// Writes the counts of what was held back. Call it now and then; it does not wait.
+    pub fn tick(&mut self) {
+        for record in self.limiter.settle(self.started.elapsed()) {
+            self.keep(record);
+        }
+    }
+
+    fn keep(&mut self, record: Record) -> Arc<Record> {
+        let kept = Arc::new(record.clone());
+        let recent = Arc::make_mut(&mut self.recent);
+        if recent.len() >= limits::FLIGHT_EVENTS_KEPT {
+            recent.remove(0);
+        }
+        recent.push(Arc::clone(&kept));
+        let Some(queue) = &self.queue else { return kept };
+        if self.dropped > 0 {
+            let text = format!("flight recorder: {} events were not kept, the disk stood still", self.dropped);
+            let told = Record::new(Kind::Dropped, Severity::Caution, &text, &[("events", self.dropped)]);
+            if queue.try_send(told).is_ok() {
+                self.dropped = 0;
+            }
+        }
+        if let Err(TrySendError::Full(_)) = queue.try_send(record) {
+            self.dropped += 1;
+        }
+        kept
+    }
+
+    /// The last events, earlier starts' among them.
+    pub fn recent(&self) -> Events {
+        Arc::clone(&self.recent)
+    }
+
+    /// The next event that nobody was told of otherwise.
+    pub fn take_quiet(&mut self) -> Option<Arc<Record>> {
+        self.quiet.pop_front()
+    }
+
+    /// Events that are not kept so far.
+    pub fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    /// What went wrong since the last call, path first.
+    pub fn problems(&self) -> Vec<String> {
+        self.problems.iter().flat_map(Receiver::try_iter).collect()
+    }
+
+    /// Waits until everything is on the disk.
+    pub fn finish(&mut self) {
+        for record in self.limiter.settle_all() {
+            self.keep(record);
+        }
+        self.queue = None;
+        if let Some(thread) = self.thread.take() {
+            thread.join().ok();
+        }
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}
+
+/// The thread: everything that waits in one write, and durable if it matters.
+fn write(records: &Receiver<Record>, mut journal: Journal, problems: &Sender<String>) {
+    let mut told = false;
+    while let Ok(first) = records.recv() {
+        let batch: Vec<Record> = std::iter::once(first).chain(records.try_iter()).collect();
+        if let Err(error) = journal.append(&batch) {
+            // Once is enough: a full disk says so elsewhere, again and again.
+            if !std::mem::replace(&mut told, true) {
+                problems.try_send(format!("{}: events are not kept: {error}", journal.path().display())).ok();
+            }
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! Reads events back, never more than is bounded: a session may come from anywhere, and its last line may be torn.
+//! Thread: whoever may wait for the disk.
+
+use super::journal::{EARLIER, NAME};
+use super::record::Record;
+use crate::limits;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+/// The last events of a session, at most `max`, the oldest first. What is no event is passed over.
+pub fn last(folder: &Path, max: usize) -> Vec<Record> {
+    let mut records: Vec<Record> = [EARLIER, NAME].iter().flat_map(|name| events(&folder.join(name))).collect();
+    records.split_off(records.len().saturating_sub(max))
+}
+
+fn events(path: &Path) -> Vec<Record> {
+    let bytes = tail(path).unwrap_or_default();
+    bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).filter_map(Record::parse).collect()
+}
+
+/// The end of a file, as much of it as a file of ours ever has; without the line that is cut by that.
+fn tail(path: &Path) -> io::Result<Vec<u8>> {
+    // A pipe would hold us, a link would lead elsewhere.
+    let flags = libc::O_NONBLOCK | libc::O_NOFOLLOW;
+    let mut file: File = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    let data = file.metadata()?;
+    if !data.is_file() {
+        return Err(io::Error::other("no ordinary file"));
+    }
+    let skipped = data.len().saturating_sub(limits::FLIGHT_BYTES_MAX);
+    file.seek(SeekFrom::Start(skipped))?;
+    let mut bytes = Vec::new();
+    file.take(limits::FLIGHT_BYTES_MAX).read_to_end(&mut bytes)?;
+    if skipped > 0 {
+        let cut = bytes.iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |at| at + 1);
+        bytes.drain(..cut);
+    }
+    Ok(bytes)
+}

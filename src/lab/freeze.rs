@@ -1,0 +1,106 @@
+//! A file system that takes no write for seconds. Thread: the lab's; a helper program freezes and thaws.
+//!
+//! The helper thaws when its time is up and when its standard input is closed: however this program ends, nothing stays
+//! frozen.
+
+use crate::flight::facts::Mount;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+/// `$0`: where it is mounted. `$1`: seconds. A file system that somebody else has frozen is not ours to thaw.
+const HELPER: &str = "PATH=$PATH:/usr/sbin:/sbin
+trap '' INT HUP TERM
+fsfreeze -f \"$0\" || exit 3
+trap 'fsfreeze -u \"$0\"' EXIT
+timeout -s KILL \"$1\" cat >/dev/null
+exit 0
+";
+
+/// Folders whose file system is never frozen: the machine lives there.
+const NEVER: [&str; 12] =
+    ["/", "/usr", "/bin", "/lib", "/etc", "/var", "/var/log", "/tmp", "/home", "/root", "/run", "/dev"];
+
+/// A file system that may be frozen.
+pub(super) struct Freeze {
+    at: PathBuf,
+    seconds: f64,
+}
+
+impl Freeze {
+    /// Whether it may be, and why not.
+    pub(super) fn permitted(mount: Option<&Mount>, told_to: bool, seconds: f64) -> Result<Freeze, String> {
+        if !nix::unistd::geteuid().is_root() {
+            return Err("needs root".to_owned());
+        }
+        let mount = mount.ok_or("where the folder is mounted is not known")?;
+        if !(told_to || mount.source.starts_with("/dev/loop")) {
+            return Err(format!(
+                "{} is no loop image; only such a one is frozen, unless --may-freeze says that this one may be",
+                mount.at.display()
+            ));
+        }
+        let own = fs::metadata(&mount.at).map_err(|error| format!("{}: {error}", mount.at.display()))?.dev();
+        if let Some(used) = lived_in().into_iter().find(|path| fs::metadata(path).is_ok_and(|data| data.dev() == own)) {
+            return Err(format!("{} lies on the same file system; the machine would stand still", used.display()));
+        }
+        for tool in ["fsfreeze", "timeout"] {
+            let places = std::env::var_os("PATH").unwrap_or_default();
+            let mut places = std::env::split_paths(&places).chain(["/usr/sbin".into(), "/sbin".into()]);
+            if !places.any(|place| place.join(tool).exists()) {
+                return Err(format!("{tool} is not installed"));
+            }
+        }
+        Ok(Freeze { at: mount.at.clone(), seconds })
+    }
+
+    /// Freezes it now.
+    pub(super) fn start(&self) -> Result<Frozen, String> {
+        let child = Command::new("sh")
+            .args(["-c", HELPER])
+            .arg(&self.at)
+            .arg(format!("{:.1}", self.seconds))
+            .current_dir("/")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        child
+            .map(|child| Frozen { child, seconds: self.seconds })
+            .map_err(|error| format!("sh: cannot be started: {error}"))
+    }
+}
+
+fn lived_in() -> Vec<PathBuf> {
+    let own = [std::env::current_exe().ok(), std::env::var_os("HOME").map(PathBuf::from)];
+    NEVER.iter().map(Path::new).map(Path::to_path_buf).chain(own.into_iter().flatten()).collect()
+}
+
+/// A frozen file system; dropped, it is thawed.
+pub(super) struct Frozen {
+    child: Child,
+    seconds: f64,
+}
+
+impl Frozen {
+    /// Thaws it, if its time is not up yet. What it did; or why it did nothing.
+    pub(super) fn stop(mut self) -> Result<String, String> {
+        match self.thaw() {
+            Some(0) => Ok(format!("no write for {:.1} s", self.seconds)),
+            Some(3) => Err("fsfreeze was refused".to_owned()),
+            status => Err(format!("the helper ended with {status:?}")),
+        }
+    }
+
+    fn thaw(&mut self) -> Option<i32> {
+        drop(self.child.stdin.take());
+        self.child.wait().ok()?.code()
+    }
+}
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        self.thaw();
+    }
+}

@@ -1,0 +1,261 @@
+//! The stress lab: the true engine records a rehearsal of the ramp while the machine is ill-treated, one stress after the
+//! other, and every sample is looked at afterwards. Thread: whoever calls [`run`]; it starts and joins the others.
+//!
+//! [`place`] decides where, [`disturb`] disturbs, [`rehearsal`] records, [`check`] compares, [`sheet`] judges.
+
+pub mod check;
+mod disturb;
+mod freeze;
+mod place;
+mod rehearsal;
+pub mod sheet;
+mod throttle;
+#[cfg(test)]
+mod tests;
+
+use crate::flight::facts;
+use crate::limits;
+use disturb::Disturbance;
+use place::Place;
+use serde::{Deserialize, Serialize};
+use sheet::{Row, Sheet, Verdict};
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+/// Frames a second of a rehearsal.
+pub const RATE: u32 = 48_000;
+
+/// Bytes of a sample of a rehearsal: 24 bit.
+pub const SAMPLE_BYTES: u64 = 3;
+
+/// What the machine is put through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// Nothing: the figures to compare with.
+    None,
+    /// `syncfs` again and again, as any program does that calls `sync`.
+    Sync,
+    /// A file that is read past the page cache's patience, again and again from the disk.
+    Cache,
+    /// Two neighbours write random blocks and make each durable.
+    Disk,
+    /// A memory limit little larger than the working set, and a reader inside it.
+    Memory,
+    /// A disk of 20 MB/s with those neighbours on it.
+    Slow,
+    /// The file system takes no write for seconds.
+    Freeze,
+    /// The device goes and comes back.
+    Unplug,
+}
+
+impl Kind {
+    /// All of them, in the order in which they are run.
+    pub const ALL: [Kind; 8] =
+        [Kind::None, Kind::Sync, Kind::Cache, Kind::Disk, Kind::Memory, Kind::Slow, Kind::Freeze, Kind::Unplug];
+
+    /// What it is, in words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Kind::None => "nothing beside",
+            Kind::Sync => "another program calls sync all the time",
+            Kind::Cache => "another program reads more than the page cache keeps",
+            Kind::Disk => "two programs write and make every block durable",
+            Kind::Memory => "little more memory than the program needs; needs root",
+            Kind::Slow => "a disk of 20 MB/s with two busy neighbours; needs root",
+            Kind::Freeze => "the file system takes no write for seconds; needs root and a loop image",
+            Kind::Unplug => "the device is unplugged and comes back",
+        }
+    }
+
+    /// Whether it means a disk: on a file system in memory it would prove nothing.
+    fn needs_disk(self) -> bool {
+        matches!(self, Kind::Sync | Kind::Cache | Kind::Disk | Kind::Slow | Kind::Freeze)
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Kind::None => "none",
+            Kind::Sync => "sync",
+            Kind::Cache => "cache",
+            Kind::Disk => "disk",
+            Kind::Memory => "memory",
+            Kind::Slow => "slow",
+            Kind::Freeze => "freeze",
+            Kind::Unplug => "unplug",
+        })
+    }
+}
+
+impl FromStr for Kind {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let known = Kind::ALL.into_iter().find(|kind| kind.to_string() == text);
+        known.ok_or_else(|| {
+            let all: Vec<String> = Kind::ALL.iter().map(Kind::to_string).collect();
+            format!("{text}: unknown stress; use {} or all", all.join(", "))
+        })
+    }
+}
+
+/// Kinds by their names, in the order in which they are run, none twice. `all` means all of them.
+pub fn kinds(names: &[String]) -> Result<Vec<Kind>, String> {
+    if names.iter().any(|name| name == "all") {
+        return Ok(Kind::ALL.to_vec());
+    }
+    let named = names.iter().map(|name| name.parse()).collect::<Result<Vec<Kind>, String>>()?;
+    Ok(Kind::ALL.into_iter().filter(|kind| named.contains(kind)).collect())
+}
+
+/// What is to be run.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// A folder for the rehearsals; they get a new one of their own inside it.
+    pub scratch: PathBuf,
+    /// The stresses.
+    pub kinds: Vec<Kind>,
+    /// Seconds that are recorded under each.
+    pub seconds: f64,
+    /// Inputs.
+    pub inputs: usize,
+    /// Frames of a period.
+    pub period: usize,
+    /// Frames of the device's buffer: how late the audio thread may be. `None`: the device's own.
+    pub buffer: Option<usize>,
+    /// Freeze the file system of `scratch` even where it is no loop image.
+    pub may_freeze: bool,
+    /// Leave the rehearsals.
+    pub keep: bool,
+}
+
+/// What is told on the way.
+pub enum News<'a> {
+    /// What is done now, and the part of everything that is behind.
+    Doing {
+        /// 0 to 1.
+        part: f32,
+        /// In words.
+        doing: String,
+    },
+    /// A stress is over.
+    Row(&'a Row),
+}
+
+/// Why there is no sheet.
+#[derive(Debug)]
+pub enum LabError {
+    /// An option is out of its range.
+    Option(String),
+    /// The folder will not do.
+    Place {
+        /// Which.
+        path: PathBuf,
+        /// Why, and what to do.
+        reason: String,
+    },
+    /// The caller asked to stop.
+    Cancelled,
+}
+
+impl fmt::Display for LabError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LabError::Option(told) => f.write_str(told),
+            LabError::Place { path, reason } => write!(f, "{}: {reason}", path.display()),
+            LabError::Cancelled => f.write_str("stress lab: stopped, the rehearsals are removed"),
+        }
+    }
+}
+
+impl std::error::Error for LabError {}
+
+/// Runs one stress after the other. Rehearsals and whatever the stresses changed are gone when it returns, also with an
+/// error or when `cancel` was set.
+pub fn run(options: &Options, tell: &mut dyn FnMut(News<'_>), cancel: &AtomicBool) -> Result<Sheet, LabError> {
+    check_options(options)?;
+    let place = Place::make(&options.scratch, options.keep)?;
+    let mut sheet = Sheet {
+        folder: place.path().to_path_buf(),
+        file_system: place.file_system().to_owned(),
+        kernel: facts::kernel(),
+        program: env!("CARGO_PKG_VERSION").to_owned(),
+        inputs: options.inputs,
+        rate: RATE,
+        period: options.period,
+        seconds: options.seconds,
+        scheduling: String::new(),
+        rows: Vec::with_capacity(options.kinds.len()),
+    };
+    for (at, kind) in options.kinds.iter().enumerate() {
+        if cancel.load(Relaxed) {
+            return Err(LabError::Cancelled);
+        }
+        let (before, each) = (at as f32 / options.kinds.len() as f32, 1.0 / options.kinds.len() as f32);
+        let mut doing =
+            |part: f32, text: &str| tell(News::Doing { part: before + each * part, doing: format!("{kind}: {text}") });
+        doing(0.0, "preparing");
+        let row = one(*kind, options, &place, &mut sheet.scheduling, &mut doing, cancel);
+        if cancel.load(Relaxed) {
+            return Err(LabError::Cancelled);
+        }
+        tell(News::Row(&row));
+        sheet.rows.push(row);
+    }
+    Ok(sheet)
+}
+
+fn one(
+    kind: Kind,
+    options: &Options,
+    place: &Place,
+    scheduling: &mut String,
+    doing: &mut dyn FnMut(f32, &str),
+    cancel: &AtomicBool,
+) -> Row {
+    let skipped = |reason: String| Row::without_figures(kind, Verdict::Skipped, reason);
+    if kind.needs_disk() && place.is_in_memory() {
+        return skipped(format!("the folder lies in memory ({}); name one on a disk", place.file_system()));
+    }
+    let folder = match place.session(&kind.to_string()) {
+        Ok(folder) => folder,
+        Err(reason) => return Row::without_figures(kind, Verdict::Failed, reason),
+    };
+    let row = match Disturbance::prepare(kind, options, place, &folder) {
+        Err(reason) => skipped(reason),
+        Ok(disturbance) => match rehearsal::record(kind, options, &folder, &disturbance, doing, cancel) {
+            Err(reason) => Row::without_figures(kind, Verdict::Failed, reason),
+            Ok(rehearsal) => {
+                // Comparing is no part of the stress.
+                drop(disturbance);
+                scheduling.clone_from(&rehearsal.scheduling);
+                doing(0.9, "comparing every sample");
+                sheet::judge(kind, options.period, &rehearsal, &check::check(&folder))
+            }
+        },
+    };
+    place.remove(&folder);
+    row
+}
+
+fn check_options(options: &Options) -> Result<(), LabError> {
+    let refused = |told: String| Err(LabError::Option(told));
+    if options.kinds.is_empty() {
+        return refused("--stress: none is named".to_owned());
+    }
+    if !(1..=limits::TRACK_COUNT_MAX).contains(&options.inputs) {
+        return refused(format!("--inputs {}: use 1 to {}", options.inputs, limits::TRACK_COUNT_MAX));
+    }
+    let periods = limits::PERIOD_FRAMES_MIN..=limits::PERIOD_FRAMES_MAX;
+    if !periods.contains(&options.period) {
+        return refused(format!("--period {}: use {} to {}", options.period, periods.start(), periods.end()));
+    }
+    if !(2.0..=3600.0).contains(&options.seconds) {
+        return refused(format!("--seconds {}: use 2 to 3600", options.seconds));
+    }
+    Ok(())
+}

@@ -1,0 +1,124 @@
+//! Where rehearsals lie: a new folder, never in anybody's session, gone at the end. Thread: the lab's.
+
+use super::LabError;
+use crate::flight::facts::{Mount, mount_of};
+use nix::sys::statvfs::statvfs;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// What makes a folder a session.
+const SESSION_FILE: &str = "session.json";
+
+/// See the module. Dropped, it removes what it made.
+pub(super) struct Place {
+    path: PathBuf,
+    /// The folder around it, if we made that too.
+    made: Option<PathBuf>,
+    mount: Option<Mount>,
+    keep: bool,
+}
+
+impl Place {
+    /// Makes a folder of its own in `scratch`, and `scratch` if it is not there.
+    pub(super) fn make(scratch: &Path, keep: bool) -> Result<Place, LabError> {
+        let at = |reason: String| LabError::Place { path: scratch.to_path_buf(), reason };
+        let made = match fs::create_dir(scratch) {
+            Ok(()) => Some(scratch.to_path_buf()),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => None,
+            Err(error) => return Err(at(format!("cannot be made: {error}; make the folder around it first"))),
+        };
+        let place = (|| {
+            let whole = scratch.canonicalize().map_err(|error| at(format!("cannot be opened: {error}")))?;
+            if !whole.is_dir() {
+                return Err(at("is no folder; name one".to_owned()));
+            }
+            if let Some(session) = session_at(&whole) {
+                let reason =
+                    format!("{} is a session; rehearse in an empty folder, never in one of yours", session.display());
+                return Err(at(reason));
+            }
+            let name = jiff::Zoned::now().strftime("stress-lab-%Y%m%d-%H%M%S").to_string();
+            let path = whole.join(format!("{name}-{}", std::process::id()));
+            fs::create_dir(&path).map_err(|error| at(format!("no folder can be made in it: {error}")))?;
+            Ok(Place { mount: mount_of(&path), path, made: None, keep })
+        })();
+        match place {
+            Ok(mut place) => {
+                place.made = made;
+                Ok(place)
+            }
+            Err(error) => {
+                if made.is_some() {
+                    fs::remove_dir(scratch).ok();
+                }
+                Err(error)
+            }
+        }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn mount(&self) -> Option<&Mount> {
+        self.mount.as_ref()
+    }
+
+    pub(super) fn file_system(&self) -> &str {
+        self.mount.as_ref().map_or("unknown", |mount| &mount.kind)
+    }
+
+    pub(super) fn is_in_memory(&self) -> bool {
+        matches!(self.file_system(), "tmpfs" | "ramfs")
+    }
+
+    /// Bytes that can still be written.
+    pub(super) fn free_bytes(&self) -> u64 {
+        statvfs(&self.path).map_or(0, |stat| stat.blocks_available() * stat.fragment_size())
+    }
+
+    /// A new folder for one rehearsal.
+    pub(super) fn session(&self, name: &str) -> Result<PathBuf, String> {
+        let folder = self.path.join(name);
+        fs::create_dir(&folder).map_err(|error| format!("{}: cannot be made: {error}", folder.display()))?;
+        Ok(folder)
+    }
+
+    /// Removes a rehearsal that was looked at, so that the next one has its room.
+    pub(super) fn remove(&self, folder: &Path) {
+        if !self.keep && folder.starts_with(&self.path) {
+            // What does not go now goes, or names itself, at the end.
+            fs::remove_dir_all(folder).ok();
+        }
+        fs::remove_dir_all(beside(folder)).ok();
+    }
+}
+
+/// Where the files of a stress lie: beside the session, on its file system, none of its contents.
+pub(super) fn beside(session: &Path) -> PathBuf {
+    session.with_extension("beside")
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if self.keep {
+            return;
+        }
+        // A leftover names itself, and the sheet or an error is what the caller wants.
+        fs::remove_dir_all(&self.path).ok();
+        if let Some(made) = &self.made {
+            fs::remove_dir(made).ok();
+        }
+    }
+}
+
+/// The session that a folder is, lies in, or holds.
+fn session_at(folder: &Path) -> Option<PathBuf> {
+    let is_session = |folder: &Path| folder.join(SESSION_FILE).symlink_metadata().is_ok();
+    if let Some(around) = folder.ancestors().find(|around| is_session(around)) {
+        return Some(around.to_path_buf());
+    }
+    let inside = fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path());
+    inside.into_iter().find(|inside| is_session(inside))
+}

@@ -1,0 +1,236 @@
+//! The sheet: a row a stress, judged, as a table and as JSON. Thread: any. Pure.
+
+use super::check::Checked;
+use super::rehearsal::Rehearsal;
+use super::{Kind, RATE};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::path::PathBuf;
+
+/// What a row says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// Nothing was lost but what the stress took away, and the audio thread took no fault.
+    Passed,
+    /// It was not so.
+    Failed,
+    /// It could not be run here, or proved nothing.
+    Skipped,
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Verdict::Passed => "pass",
+            Verdict::Failed => "FAIL",
+            Verdict::Skipped => "skipped",
+        })
+    }
+}
+
+/// One stress.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Row {
+    /// Which.
+    pub stress: Kind,
+    /// How it went.
+    pub verdict: Verdict,
+    /// Why, where it did not pass; what the stress did, where it did.
+    pub reason: String,
+    /// The figures; `None` where nothing was recorded.
+    pub figures: Option<Figures>,
+}
+
+/// What a rehearsal cost.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Figures {
+    /// Takes, and frames of each.
+    pub takes: usize,
+    /// See [`Figures::takes`].
+    pub frames: u64,
+    /// Samples that were looked at and were wrong.
+    pub samples_wrong: u64,
+    /// Frames lost, and how many the stress took away itself.
+    pub frames_lost: u64,
+    /// See [`Figures::frames_lost`].
+    pub frames_lost_wanted: u64,
+    /// Xruns of the device.
+    pub xruns: u64,
+    /// Page faults of the audio thread without and with the disk; `None`: not known.
+    pub minor_faults: Option<u64>,
+    /// See [`Figures::minor_faults`].
+    pub major_faults: Option<u64>,
+    /// Times the audio thread waited for anything but the device.
+    pub voluntary_switches: Option<u64>,
+    /// Its cycles in microseconds, and what a period lasts.
+    pub cycle_us_mean: f64,
+    /// See [`Figures::cycle_us_mean`].
+    pub cycle_us_max: f64,
+    /// See [`Figures::cycle_us_mean`].
+    pub period_us: f64,
+    /// Frames of windows that were ready when it was tightest.
+    pub lead_frames_min: Option<u64>,
+    /// The longest write.
+    pub commit_us_max: u64,
+    /// The most that waited in memory.
+    pub spool_bytes_peak: u64,
+}
+
+impl Row {
+    /// A row of a rehearsal that was not, or not to its end.
+    pub(super) fn without_figures(stress: Kind, verdict: Verdict, reason: String) -> Row {
+        Row { stress, verdict, reason, figures: None }
+    }
+}
+
+/// All of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Sheet {
+    /// Where the rehearsals lay.
+    pub folder: PathBuf,
+    /// The file system there.
+    pub file_system: String,
+    /// The kernel's release.
+    pub kernel: String,
+    /// The program's version.
+    pub program: String,
+    /// Inputs.
+    pub inputs: usize,
+    /// Frames a second.
+    pub rate: u32,
+    /// Frames of a period.
+    pub period: usize,
+    /// Seconds of each rehearsal.
+    pub seconds: f64,
+    /// How the audio thread was scheduled.
+    pub scheduling: String,
+    /// A stress each.
+    pub rows: Vec<Row>,
+}
+
+impl Sheet {
+    /// Rows of a verdict.
+    pub fn count(&self, verdict: Verdict) -> usize {
+        self.rows.iter().filter(|row| row.verdict == verdict).count()
+    }
+}
+
+/// Judges a rehearsal.
+pub(super) fn judge(kind: Kind, period: usize, rehearsal: &Rehearsal, checked: &Checked) -> Row {
+    let report = &rehearsal.report;
+    let audio = &report.audio_thread;
+    let figures = Figures {
+        takes: checked.takes,
+        frames: checked.frames,
+        samples_wrong: checked.samples_wrong,
+        frames_lost: report.frames_lost.max(checked.frames_lost),
+        frames_lost_wanted: rehearsal.lost_wanted,
+        xruns: report.xruns,
+        minor_faults: audio.minor_faults,
+        major_faults: audio.major_faults,
+        voluntary_switches: audio.voluntary_switches,
+        cycle_us_mean: audio.cycle_us_mean,
+        cycle_us_max: audio.cycle_us_max,
+        period_us: period as f64 / f64::from(RATE) * 1e6,
+        lead_frames_min: report.lead_frames_min,
+        commit_us_max: report.commit_us_max,
+        spool_bytes_peak: rehearsal.spool_bytes_peak,
+    };
+    let mut wrong = misses(&figures);
+    let taken = report.takes.len();
+    if taken != checked.takes {
+        wrong.push(format!("{} takes of {taken} are there", checked.takes));
+    }
+    wrong.extend(report.takes.iter().filter_map(|take| take.trouble.clone()).take(1));
+    wrong.extend(checked.problems.iter().take(2).cloned());
+    // What a rehearsal lost is lost, whatever the stress says of itself.
+    let (verdict, reason) = match (&rehearsal.did, wrong.is_empty()) {
+        (_, false) => (Verdict::Failed, wrong.join("; ")),
+        (Err(reason), true) => (Verdict::Skipped, format!("it proved nothing: {reason}")),
+        (Ok(did), true) => (Verdict::Passed, did.clone()),
+    };
+    Row { stress: kind, verdict, reason, figures: Some(figures) }
+}
+
+/// Everything that is not as promised, in words.
+pub(super) fn misses(figures: &Figures) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let mut count = |number: u64, words: &str| {
+        if number > 0 {
+            wrong.push(format!("{number} {words}"));
+        }
+    };
+    count(figures.samples_wrong, "samples wrong");
+    count(figures.minor_faults.unwrap_or(0), "page faults");
+    count(figures.major_faults.unwrap_or(0), "page faults that waited for the disk");
+    count(figures.voluntary_switches.unwrap_or(0), "waits of the audio thread");
+    count(figures.xruns, "xruns: the audio thread was late");
+    let (lost, wanted) = (figures.frames_lost, figures.frames_lost_wanted);
+    if lost != wanted {
+        wrong.push(if wanted == 0 {
+            format!("{lost} frames lost")
+        } else {
+            format!("{lost} frames lost, not {wanted}")
+        });
+    }
+    if figures.minor_faults.is_none() {
+        wrong.push("the kernel did not tell the faults".to_owned());
+    }
+    wrong
+}
+
+const HEAD: [(&str, usize); 10] = [
+    ("stress", 7),
+    ("verdict", 8),
+    ("faults", 7),
+    ("waits", 6),
+    ("xruns", 6),
+    ("lost", 8),
+    ("wrong", 6),
+    ("worst us", 9),
+    ("lead ms", 8),
+    ("commit ms", 10),
+];
+
+impl fmt::Display for Sheet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "{} inputs, {} Hz, periods of {}, {} s each, on {}, Linux {}, {}",
+            self.inputs, self.rate, self.period, self.seconds, self.file_system, self.kernel, self.scheduling
+        )?;
+        for (at, (name, width)) in HEAD.iter().enumerate() {
+            if at < 2 { write!(f, "{name:<width$} ")? } else { write!(f, "{name:>width$} ")? }
+        }
+        writeln!(f)?;
+        for row in &self.rows {
+            let cells = cells(row);
+            write!(f, "{:<7} {:<8} ", row.stress, row.verdict)?;
+            for (cell, (_, width)) in cells.iter().zip(&HEAD[2..]) {
+                write!(f, "{cell:>width$} ")?;
+            }
+            writeln!(f, " {}", row.reason)?;
+        }
+        let of = |verdict| self.count(verdict);
+        write!(f, "{} passed, {} failed, {} skipped", of(Verdict::Passed), of(Verdict::Failed), of(Verdict::Skipped))
+    }
+}
+
+/// The figures of a row as they stand in a table, `-` for what there is not.
+pub fn cells(row: &Row) -> [String; 8] {
+    let Some(figures) = &row.figures else { return std::array::from_fn(|_| "-".to_owned()) };
+    let known = |count: Option<u64>| count.map_or_else(|| "?".to_owned(), |count| count.to_string());
+    let faults = figures.minor_faults.zip(figures.major_faults).map(|(minor, major)| minor + major);
+    let ms = |frames: u64| format!("{:.0}", 1000.0 * frames as f64 / f64::from(RATE));
+    [
+        known(faults),
+        known(figures.voluntary_switches),
+        figures.xruns.to_string(),
+        figures.frames_lost.to_string(),
+        figures.samples_wrong.to_string(),
+        format!("{:.0}", figures.cycle_us_max),
+        figures.lead_frames_min.map_or_else(|| "-".to_owned(), ms),
+        format!("{:.1}", figures.commit_us_max as f64 / 1000.0),
+    ]
+}

@@ -1,0 +1,157 @@
+//! The stress lab from the command line: it records, disturbs, compares and judges, and leaves nothing. Thread: test.
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+
+use crate::util::{DEEP, Image, PATIENCE, contents, faultless, is_root, place, record, run, skip, start};
+use serde_json::Value;
+use std::fs;
+use std::time::Duration;
+
+/// The row of a stress.
+#[track_caller]
+fn row<'a>(sheet: &'a Value, stress: &str) -> &'a Value {
+    let rows = sheet["rows"].as_array().unwrap();
+    rows.iter().find(|row| row["stress"] == stress).unwrap_or_else(|| panic!("no row {stress}: {sheet}"))
+}
+
+/// It passed: everything of a rehearsal was looked at, and right.
+#[track_caller]
+fn passed(sheet: &Value, stress: &str, takes: u64, frames: u64, lost: u64) {
+    let row = row(sheet, stress);
+    assert_eq!(row["verdict"], "passed", "{row}");
+    let figures = &row["figures"];
+    for (name, wanted) in [
+        ("takes", takes),
+        ("frames", frames),
+        ("frames_lost", lost),
+        ("samples_wrong", 0),
+        ("minor_faults", 0),
+        ("major_faults", 0),
+        ("voluntary_switches", 0),
+        ("xruns", 0),
+    ] {
+        assert_eq!(figures[name], wanted, "{stress} {name}: {row}");
+    }
+}
+
+#[test]
+fn a_rehearsal_under_sync_and_one_unplugged_pass_and_leave_nothing() {
+    let place = place();
+    let scratch = place.path().join("rehearsal");
+    let arguments = format!("--stress sync,unplug --seconds 3 --inputs 4 --json {DEEP}");
+    let done = run(faultless("stress", &scratch, &arguments)).done();
+    assert_eq!(done.out.lines().count(), 1, "{}", done.out);
+    let sheet = done.json();
+    passed(&sheet, "sync", 4, 144_000, 0);
+    assert!(row(&sheet, "sync")["reason"].as_str().unwrap().ends_with(" syncs"));
+    passed(&sheet, "unplug", 4, 144_000, 24_000);
+    assert!(!scratch.exists(), "it made the folder, and left it");
+}
+
+#[test]
+fn a_loss_fails_the_sheet_and_the_exit_status() {
+    let place = place();
+    // A buffer of two periods: the audio thread sleeps longer than that where nobody hears it.
+    let arguments = "--stress none --seconds 2 --inputs 1 --period 16 --buffer 32 --json";
+    let done = run(faultless("stress", place.path(), arguments));
+    assert_eq!(done.code, Some(1), "{}{}", done.out, done.err);
+    assert_eq!(done.json()["rows"][0]["verdict"], "failed", "{}", done.out);
+    assert!(
+        done.err.lines().last().unwrap().starts_with("faultless: stress lab: not passed under none"),
+        "{}",
+        done.err
+    );
+}
+
+#[test]
+fn nobodys_session_is_rehearsed_in() {
+    let place = place();
+    let folder = place.path().join("session");
+    run(record(&folder, "--device virtual:free --inputs 1 --seconds 0.2")).done();
+    let before = contents(place.path());
+    for at in [folder.clone(), folder.join("audio"), place.path().to_path_buf()] {
+        run(faultless("stress", &at, "--stress none --seconds 2")).refused(&["is a session"]);
+    }
+    assert!(before == contents(place.path()), "something was changed");
+}
+
+#[test]
+fn what_is_not_permitted_is_skipped_by_name_with_its_reason() {
+    let place = place();
+    let sheet = run(faultless("stress", place.path(), "--stress freeze --seconds 2 --inputs 1 --json")).done().json();
+    let row = row(&sheet, "freeze");
+    assert_eq!(row["verdict"], "skipped", "{row}");
+    let reason = row["reason"].as_str().unwrap();
+    assert!(reason.contains("no loop image") || reason.contains("needs root"), "{reason}");
+    if is_root() {
+        let told_to = "--stress freeze --may-freeze --seconds 2 --inputs 1 --json";
+        let sheet = run(faultless("stress", place.path(), told_to)).done().json();
+        let reason = sheet["rows"][0]["reason"].as_str().unwrap();
+        assert!(reason.contains("the machine would stand still"), "{reason}");
+    }
+    let shm = tempfile::tempdir_in("/dev/shm").unwrap();
+    let sheet = run(faultless("stress", shm.path(), "--stress sync --seconds 2 --inputs 1 --json")).done().json();
+    assert!(sheet["rows"][0]["reason"].as_str().unwrap().contains("lies in memory"), "{sheet}");
+    run(faultless("stress", place.path(), "--stress heat")).refused(&["--stress heat", "freeze"]);
+}
+
+#[test]
+fn a_lab_that_is_interrupted_ends_soon_and_leaves_nothing() {
+    let place = place();
+    let arguments = format!("--stress none,sync --seconds 600 --inputs 2 {DEEP}");
+    let program = start(faultless("stress", place.path(), &arguments));
+    std::thread::sleep(Duration::from_secs(2));
+    program.signal("INT");
+    let done = program.wait(PATIENCE);
+    assert_eq!(done.code, Some(1), "{}", done.err);
+    assert!(done.err.contains("stopped, the rehearsals are removed"), "{}", done.err);
+    assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn root_freeze_the_lab_freezes_and_slows_a_loop_image_and_nothing_is_lost() {
+    if !is_root() {
+        skip("the lab on a loop image", "needs root");
+        return;
+    }
+    let image = Image::up("ext4", "1G");
+    let arguments = format!("--stress freeze,slow --seconds 6 --inputs 8 --json {DEEP}");
+    let sheet = run(faultless("stress", image.path(), &arguments)).done().json();
+    passed(&sheet, "freeze", 8, 288_000, 0);
+    assert!(
+        row(&sheet, "freeze")["figures"]["commit_us_max"].as_u64().unwrap() > 2_000_000,
+        "it was not frozen: {sheet}"
+    );
+    let slow = row(&sheet, "slow");
+    if slow["verdict"] == "skipped" {
+        skip("the lab on a slow disk", slow["reason"].as_str().unwrap());
+    } else {
+        passed(&sheet, "slow", 8, 288_000, 0);
+    }
+    // It takes writes again, also when the program is killed in mid-freeze.
+    let program = start(faultless("stress", image.path(), &format!("--stress freeze --seconds 60 --inputs 1 {DEEP}")));
+    std::thread::sleep(Duration::from_secs(14));
+    program.signal("KILL");
+    assert_eq!(program.wait(PATIENCE).code, None);
+    std::thread::sleep(Duration::from_secs(1));
+    let written = start({
+        let mut touch = std::process::Command::new("touch");
+        touch.arg(image.path().join("thawed"));
+        touch
+    });
+    written.wait(Duration::from_secs(10)).done();
+}
+
+#[test]
+fn root_squeeze_the_lab_takes_memory_away_and_nothing_is_lost() {
+    let place = place();
+    let arguments = format!("--stress memory,cache,disk --seconds 4 --inputs 8 --json {DEEP}");
+    let sheet = run(faultless("stress", place.path(), &arguments)).done().json();
+    for stress in ["memory", "cache", "disk"] {
+        let row = row(&sheet, stress);
+        if row["verdict"] == "skipped" {
+            skip(&format!("the lab under {stress}"), row["reason"].as_str().unwrap());
+        } else {
+            passed(&sheet, stress, 8, 192_000, 0);
+        }
+    }
+}
