@@ -4,6 +4,8 @@
 mod alsa;
 // Bad input and bad days: one line each, and nothing is lost.
 mod bad_days;
+// The power goes: what a disk that remembers would hold then, mounted and recovered.
+mod power;
 // Recording end to end: every sample against the ramp, both paths, every fallback, losses, refusing disks.
 mod record;
 // Playing end to end: what reaches the outputs, and bad takes.
