@@ -16,6 +16,8 @@ mod device;
 mod flight;
 // The stress lab from the command line.
 mod lab;
+// The power goes: what a disk that remembers would hold then, mounted and recovered.
+mod power;
 // Recording end to end: every sample against the ramp, both paths, every fallback, losses, refusing disks.
 mod record;
 // Playing end to end: what reaches the outputs, and bad takes.

@@ -1,0 +1,319 @@
+//! The power goes: at most a second of a recording is lost, and every take and session opens. Thread: test.
+//!
+//! A disk that remembers (`disk`) records what a recording writes. What it would hold had the power gone at some
+//! moment (`cut`) is made, mounted, recovered and held against the ramp. Memory is gone with the power: there is no spool.
+//!
+//! `FAULTLESS_POWER_CUTS` cuts are made on each file system, with the seed `FAULTLESS_POWER_SEED`: tests/stress/power.sh
+//! makes many.
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+
+mod cut;
+mod disk;
+
+use crate::util::{DEEP, PATIENCE, Started, check, faultless, place, record, run, spools, start};
+use cut::{After, Chance, Cut, Rest};
+use disk::{Disk, Event, What};
+use faultless::butler::spool::folders;
+use faultless::session::Take;
+use faultless::session::session_file::open_read_only;
+use std::any::Any;
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// Frames that may be lost: those of the durable beat.
+const LOST_MAX: u64 = 48_000;
+
+const TRACKS: usize = 24;
+
+/// Bytes of the disk.
+const DISK_BYTES: u64 = 1 << 30;
+
+/// Cuts that are made on each file system where nobody says otherwise.
+const CUTS: u64 = 7;
+
+/// One in so many cuts is followed by another, amid the recovery.
+const AGAIN: u64 = 4;
+
+/// From event `from` on, a pass has so many frames, whatever happens.
+#[derive(Clone, Copy)]
+struct Safe {
+    from: usize,
+    frames: u64,
+}
+
+/// What was recorded on a disk, and what the disk was asked to write.
+struct Recording {
+    base: PathBuf,
+    events: Vec<Event>,
+    /// Of each pass.
+    safe: Vec<Safe>,
+}
+
+/// How a promise was not kept.
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    /// A file system, a session or a take does not open, or is not recovered.
+    Unreadable,
+    /// Takes of a pass have not one length.
+    Unequal,
+    /// A sample is not what was recorded, or a pass that was over has not all of its frames.
+    Wrong,
+}
+
+/// A promise that was not kept, and what was found.
+struct Miss(Kind, String);
+
+impl Recording {
+    /// Records three passes: one that comes to its end, one that is killed and recovered, and one of `seconds`.
+    fn make(fs: &str, place: &Path, seconds: u64) -> Option<Recording> {
+        let (base, live) = (place.join("base.img"), place.join("live.img"));
+        if !cut::make(fs, DISK_BYTES, &base) {
+            return None;
+        }
+        cut::copy(&base, &live);
+        let disk = Disk::up(place, &live, options(fs)).unwrap();
+        let session = disk.path().join("session");
+        let mut recording = Recording { base, events: Vec::new(), safe: Vec::new() };
+
+        record_until(&disk, &session, 1).wait(PATIENCE).done();
+        recording.is_safe(&disk, 48_000);
+
+        let program = record_until(&disk, &session, 600);
+        std::thread::sleep(Duration::from_millis(2300));
+        program.signal("KILL");
+        program.wait(PATIENCE);
+        run(faultless("recover", &session, "")).done();
+        let (_, frames) = disk.log().come();
+        recording.is_safe(&disk, frames);
+
+        record_until(&disk, &session, seconds).wait(PATIENCE + Duration::from_secs(seconds)).done();
+        recording.is_safe(&disk, seconds * 48_000);
+
+        let found: Vec<u64> = check(&session).iter().map(|pass| pass.frames).collect();
+        assert_eq!(found, recording.safe.iter().map(|safe| safe.frames).collect::<Vec<_>>());
+        recording.events = disk.down();
+        fs::remove_file(live).unwrap();
+        Some(recording)
+    }
+
+    /// The last pass is over, and the program has said so.
+    fn is_safe(&mut self, disk: &Disk, frames: u64) {
+        let log = disk.log();
+        self.safe.push(Safe { from: log.events.len(), frames });
+    }
+
+    /// Frames of each pass that was begun when the power went, and whether it was over.
+    fn recorded(&self, at: usize) -> Vec<(u64, bool)> {
+        // What happens next came a moment after the cut: so much was recorded then, at the most.
+        let next = &self.events[at.min(self.events.len() - 1)];
+        (0..next.passes)
+            .map(|pass| {
+                let safe = self.safe[pass];
+                let frames = if pass + 1 == next.passes { next.frames } else { safe.frames };
+                if safe.from <= at { (safe.frames, true) } else { (frames, false) }
+            })
+            .collect()
+    }
+
+    /// Moments at which the power goes: half of them anywhere, half where it matters most, about flushes and where something
+    /// has just been called safe.
+    fn cuts(&self, count: u64, chance: &mut Chance) -> Vec<Cut> {
+        let flushes = self.events.iter().enumerate().filter(|(_, event)| matches!(event.what, What::Flushed { .. }));
+        let mut edges: Vec<usize> = flushes.flat_map(|(at, _)| [at, at + 1]).collect();
+        let safe: Vec<usize> = self.safe.iter().map(|safe| safe.from).collect();
+        edges.extend(&safe);
+        (0..count)
+            .map(|number| {
+                let at = match number {
+                    0 => *safe.last().unwrap(),
+                    1 => safe[1],
+                    _ if number % 2 == 0 => chance.below(self.events.len() as u64 + 1) as usize,
+                    _ => edges[chance.below(edges.len() as u64) as usize],
+                };
+                // What is safe is so without help.
+                let rest = if number < 2 { Rest::Gone } else { Rest::any(chance) };
+                Cut { at, rest }
+            })
+            .collect()
+    }
+
+    /// Cuts the power, and looks at what is left. Returns the frames that are lost.
+    fn cut(&self, place: &Path, cut: Cut, chance: &mut Chance) -> Result<u64, Miss> {
+        let image = place.join("after.img");
+        cut::copy(&self.base, &image);
+        cut::replay(&self.events, cut, chance, &File::options().write(true).open(&image).unwrap());
+        let image = if chance.below(AGAIN) == 0 { cut_again(place, image, chance)? } else { image };
+        let after = After::mount(place, image).map_err(|why| Miss(Kind::Unreadable, why))?;
+        let session = after.path().join("session");
+        let recorded = self.recorded(cut.at);
+        if recorded.iter().all(|(frames, _)| *frames == 0) && open_read_only(&session).is_err() {
+            // Nothing was promised yet; nothing may be in the way either.
+            let again = run(record(&session, "--device virtual:free --inputs 2 --seconds 0.1"));
+            return match again.code {
+                Some(0) => Ok(0),
+                _ => Err(Miss(Kind::Unreadable, format!("what is left is in the way: {}", again.err.trim()))),
+            };
+        }
+        let done = run(faultless("recover", &session, ""));
+        if done.code != Some(0) || done.err.contains("caution") {
+            return Err(Miss(Kind::Unreadable, format!("recover: {:?}: {}", done.code, done.err.trim())));
+        }
+        readable(&session)?;
+        let mut lost = 0;
+        let found = found(&session)?;
+        for (pass, (frames, over)) in recorded.into_iter().enumerate() {
+            let kept = found.get(pass).copied().unwrap_or(0);
+            if over && kept != frames {
+                return Err(Miss(Kind::Wrong, format!("pass {pass} was over with {frames} frames, and has {kept}")));
+            }
+            lost = lost.max(frames.saturating_sub(kept));
+        }
+        Ok(lost)
+    }
+}
+
+/// The power goes once more, while what is on `image` is recovered. Returns the image of what is there then.
+fn cut_again(place: &Path, image: PathBuf, chance: &mut Chance) -> Result<PathBuf, Miss> {
+    let again = place.join("again.img");
+    cut::copy(&image, &again);
+    let disk = Disk::up(place, &image, "defaults").map_err(|why| Miss(Kind::Unreadable, why))?;
+    // What it says is looked at when it comes to its end.
+    run(faultless("recover", &disk.path().join("session"), ""));
+    let at = chance.below(disk.log().events.len() as u64 + 1) as usize;
+    let cut = Cut { at, rest: Rest::any(chance) };
+    cut::replay(&disk.down(), cut, chance, &File::options().write(true).open(&again).unwrap());
+    fs::remove_file(image).unwrap();
+    Ok(again)
+}
+
+/// How a file system is mounted: as everybody does, but that btrfs shall commit what it has as often as the others.
+fn options(fs: &str) -> &'static str {
+    if fs == "btrfs" { "commit=5" } else { "defaults" }
+}
+
+/// Starts a pass of 24 tracks, and has the disk look at its tally from the first moment on.
+fn record_until(disk: &Disk, session: &Path, seconds: u64) -> Started {
+    let arguments = format!("--device virtual --inputs {TRACKS} --seconds {seconds} {DEEP}");
+    let mut program = start(record(session, &arguments));
+    let until = Instant::now() + PATIENCE;
+    loop {
+        if let Some(tally) = tally_of(session) {
+            disk.begins(tally);
+            return program;
+        }
+        assert!(Instant::now() < until && program.is_running(), "it does not record");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// The tally of the pass that is recorded in a session. Its program holds it; looking is free.
+fn tally_of(session: &Path) -> Option<File> {
+    let files = folders().into_iter().flat_map(|folder| fs::read_dir(folder).into_iter().flatten().flatten());
+    let tallies =
+        files.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|ending| ending == "tally"));
+    let open = tallies.filter_map(|path| File::open(path).ok());
+    let ours = |file: &File| {
+        let mut page = vec![0; 4096];
+        let whole = file.metadata().is_ok_and(|found| found.len() == 8192) && file.read_exact_at(&mut page, 0).is_ok();
+        whole && String::from_utf8_lossy(&page).contains(&*session.join("audio").to_string_lossy())
+    };
+    open.into_iter().find(ours)
+}
+
+/// The session opens, each of its takes does, and those of a pass are of one length.
+fn readable(session: &Path) -> Result<(), Miss> {
+    let found = open_read_only(session).map_err(|error| Miss(Kind::Unreadable, error.to_string()))?;
+    for take in found.takes() {
+        let named = |what: &str| format!("{}: {what}", take.file);
+        let wav = hound::WavReader::open(session.join(take.path()))
+            .map_err(|error| Miss(Kind::Unreadable, named(&error.to_string())))?;
+        let first = found.takes().iter().find(|other| other.pass == take.pass);
+        let alike = |other: &Take| other.frames == take.frames && u64::from(wav.duration()) == take.frames.0;
+        if !first.is_some_and(alike) {
+            return Err(Miss(Kind::Unequal, named(&format!("{} frames, listed as {}", wav.duration(), take.frames.0))));
+        }
+        if spools(take).iter().any(|spool| spool.exists()) {
+            return Err(Miss(Kind::Wrong, named("memory outlived the power cut")));
+        }
+    }
+    Ok(())
+}
+
+/// Frames of each pass, all 24 takes of it held against the ramp.
+fn found(session: &Path) -> Result<Vec<u64>, Miss> {
+    if open_read_only(session).is_ok_and(|session| session.takes().is_empty()) {
+        return Ok(Vec::new());
+    }
+    let passes =
+        catch_unwind(AssertUnwindSafe(|| check(session))).map_err(|panic| Miss(Kind::Wrong, words(&*panic)))?;
+    if let Some(pass) = passes.iter().find(|pass| pass.takes != TRACKS) {
+        return Err(Miss(Kind::Unreadable, format!("a pass of {} takes", pass.takes)));
+    }
+    if let Some(pass) = passes.iter().find(|pass| pass.lost != 0) {
+        return Err(Miss(Kind::Wrong, format!("{} frames are silent", pass.lost)));
+    }
+    Ok(passes.iter().map(|pass| pass.frames).collect())
+}
+
+fn words(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    text.unwrap_or("a panic").to_owned()
+}
+
+/// A number that the environment gives.
+fn given(name: &str) -> Option<u64> {
+    std::env::var(name).ok().and_then(|number| number.parse().ok())
+}
+
+/// Records on a file system, cuts the power again and again, and says what was found in one line.
+fn cuts(fs: &str) {
+    let count = given("FAULTLESS_POWER_CUTS").unwrap_or(CUTS);
+    let seed = given("FAULTLESS_POWER_SEED").unwrap_or_else(|| uuid::Uuid::new_v4().as_u128() as u64);
+    let seconds = given("FAULTLESS_POWER_SECONDS").unwrap_or(6);
+    println!("{fs}: seed {seed}");
+    let place = place();
+    let Some(recording) = Recording::make(fs, place.path(), seconds) else {
+        return crate::util::skip(fs, "mkfs refused");
+    };
+    let mut chance = Chance(seed);
+    let (mut lost, mut missed) = (0, [0; 3]);
+    for cut in recording.cuts(count, &mut chance) {
+        match recording.cut(place.path(), cut, &mut chance) {
+            Ok(frames) => {
+                lost = lost.max(frames);
+                if LOST_MAX < frames {
+                    println!("LOST {fs}: {cut:?} of {}: {frames} frames", recording.events.len());
+                }
+            }
+            Err(Miss(kind, told)) => {
+                missed[kind as usize] += 1;
+                println!("MISS {fs}: {cut:?} of {}: {kind:?}: {told}", recording.events.len());
+            }
+        }
+    }
+    let writes = recording.events.iter().filter(|event| matches!(event.what, What::Write { .. })).count();
+    let flushes = recording.events.iter().filter(|event| matches!(event.what, What::Flushed { .. })).count();
+    let lost_ms = lost * 1000 / 48_000;
+    let [unreadable, unequal, wrong] = missed;
+    println!("ROW {fs} | {writes} | {flushes} | {count} | {lost_ms} | {unreadable} | {unequal} | {wrong}");
+    let kept = missed == [0; 3] && lost <= LOST_MAX;
+    assert!(kept, "{fs}, seed {seed}: {lost} frames lost at most, {unreadable} {unequal} {wrong} missed");
+}
+
+#[test]
+fn root_power_cuts_on_ext4_lose_a_second_at_most() {
+    cuts("ext4");
+}
+
+#[test]
+fn root_power_cuts_on_xfs_lose_a_second_at_most() {
+    cuts("xfs");
+}
+
+#[test]
+fn root_power_cuts_on_btrfs_lose_a_second_at_most() {
+    cuts("btrfs");
+}

@@ -1,0 +1,300 @@
+//! A disk that remembers: the one file of a FUSE file system, under a loop device, with a log of every write and every
+//! flush that reached it, and of how far the recording had come then. Thread: two of its own, which serve and answer.
+//!
+//! It is a disk with a cache, and as strict as one may be: a flush covers the writes that were answered before it came,
+//! and no other; writes are answered a while after they came, so that many are on their way at once.
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+
+use crossbeam_channel::{Sender, unbounded};
+use faultless::window::tally::PAGE_AT;
+use fuser::{
+    BackgroundSession, Config, Errno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags, Generation, INodeNo,
+    InitFlags, KernelConfig, LockOwner, MountOption, OpenFlags, ReplyAttr, ReplyData, ReplyEmpty, ReplyEntry,
+    ReplyOpen, ReplyWrite, Request, WriteFlags,
+};
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant, UNIX_EPOCH};
+
+/// How long a write is on its way.
+const WRITE: Duration = Duration::from_micros(300);
+
+/// How long a flush takes.
+const FLUSH: Duration = Duration::from_millis(1);
+
+/// The name of the one file.
+const NAME: &str = "disk";
+const NUMBER: INodeNo = INodeNo(2);
+const FOREVER: Duration = Duration::from_secs(1 << 20);
+
+/// What happened.
+pub(super) enum What {
+    /// Bytes came for a place.
+    Write { at: u64, bytes: Box<[u8]> },
+    /// The write that is event number so-and-so was answered.
+    Answered(usize),
+    /// A flush was answered that had come when there were so many events: it covers the writes answered by then.
+    Flushed { came: usize },
+}
+
+/// Something that happened, and how far recordings had come.
+pub(super) struct Event {
+    pub(super) what: What,
+    /// Passes that had been begun.
+    pub(super) passes: usize,
+    /// Frames recorded in the last of them.
+    pub(super) frames: u64,
+}
+
+/// What happened, in order.
+#[derive(Default)]
+pub(super) struct Log {
+    pub(super) events: Vec<Event>,
+    /// The tally of each pass.
+    tallies: Vec<File>,
+}
+
+impl Log {
+    fn note(&mut self, what: What) -> usize {
+        let (passes, frames) = self.come();
+        self.events.push(Event { what, passes, frames });
+        self.events.len() - 1
+    }
+
+    /// Passes that were begun, and frames of the last of them.
+    pub(super) fn come(&self) -> (usize, u64) {
+        (self.tallies.len(), self.tallies.last().map_or(0, frames_of))
+    }
+}
+
+/// Frames that a tally claims. It is asked like any file, so that it can be asked after its program has gone.
+fn frames_of(tally: &File) -> u64 {
+    let mut word = [0; 8];
+    tally.read_exact_at(&mut word, PAGE_AT).unwrap();
+    u64::from_ne_bytes(word)
+}
+
+/// A write that is to be answered.
+struct OnItsWay {
+    event: usize,
+    bytes: u32,
+    due: Instant,
+    reply: ReplyWrite,
+}
+
+/// The file system.
+struct Drive {
+    file: File,
+    bytes: u64,
+    log: Arc<Mutex<Log>>,
+    on_their_way: Sender<OnItsWay>,
+}
+
+impl Drive {
+    fn new(file: File, log: &Arc<Mutex<Log>>) -> Drive {
+        let (on_their_way, coming) = unbounded::<OnItsWay>();
+        let answered = Arc::clone(log);
+        std::thread::spawn(move || {
+            for write in coming {
+                std::thread::sleep(write.due.saturating_duration_since(Instant::now()));
+                let mut log = answered.lock().unwrap();
+                write.reply.written(write.bytes);
+                log.note(What::Answered(write.event));
+            }
+        });
+        Drive { bytes: file.metadata().unwrap().len(), file, log: Arc::clone(log), on_their_way }
+    }
+
+    fn attributes(&self, number: INodeNo) -> FileAttr {
+        let folder = number == INodeNo::ROOT;
+        FileAttr {
+            ino: number,
+            size: if folder { 0 } else { self.bytes },
+            blocks: if folder { 0 } else { self.bytes / 512 },
+            atime: UNIX_EPOCH,
+            mtime: UNIX_EPOCH,
+            ctime: UNIX_EPOCH,
+            crtime: UNIX_EPOCH,
+            kind: if folder { FileType::Directory } else { FileType::RegularFile },
+            perm: if folder { 0o700 } else { 0o600 },
+            nlink: 1,
+            uid: 0,
+            gid: 0,
+            rdev: 0,
+            blksize: 4096,
+            flags: 0,
+        }
+    }
+}
+
+impl Filesystem for Drive {
+    fn init(&mut self, _: &Request, config: &mut KernelConfig) -> io::Result<()> {
+        config.add_capabilities(InitFlags::FUSE_ASYNC_DIO).map_err(|_| io::ErrorKind::Unsupported.into())
+    }
+
+    fn lookup(&self, _: &Request, _: INodeNo, name: &OsStr, reply: ReplyEntry) {
+        if name == NAME {
+            reply.entry(&FOREVER, &self.attributes(NUMBER), Generation(0));
+        } else {
+            reply.error(Errno::ENOENT);
+        }
+    }
+
+    fn getattr(&self, _: &Request, number: INodeNo, _: Option<FileHandle>, reply: ReplyAttr) {
+        reply.attr(&FOREVER, &self.attributes(number));
+    }
+
+    fn open(&self, _: &Request, _: INodeNo, _: OpenFlags, reply: ReplyOpen) {
+        reply.opened(FileHandle(0), FopenFlags::FOPEN_DIRECT_IO);
+    }
+
+    fn read(
+        &self,
+        _: &Request,
+        _: INodeNo,
+        _: FileHandle,
+        offset: u64,
+        size: u32,
+        _: OpenFlags,
+        _: Option<LockOwner>,
+        reply: ReplyData,
+    ) {
+        let mut bytes = vec![0; u64::from(size).min(self.bytes.saturating_sub(offset)) as usize];
+        match self.file.read_exact_at(&mut bytes, offset) {
+            Ok(()) => reply.data(&bytes),
+            Err(_) => reply.error(Errno::EIO),
+        }
+    }
+
+    fn write(
+        &self,
+        _: &Request,
+        _: INodeNo,
+        _: FileHandle,
+        offset: u64,
+        bytes: &[u8],
+        _: WriteFlags,
+        _: OpenFlags,
+        _: Option<LockOwner>,
+        reply: ReplyWrite,
+    ) {
+        if self.file.write_all_at(bytes, offset).is_err() {
+            return reply.error(Errno::EIO);
+        }
+        let event = self.log.lock().unwrap().note(What::Write { at: offset, bytes: bytes.into() });
+        let write = OnItsWay { event, bytes: bytes.len() as u32, due: Instant::now() + WRITE, reply };
+        self.on_their_way.send(write).unwrap();
+    }
+
+    fn fsync(&self, _: &Request, _: INodeNo, _: FileHandle, _: bool, reply: ReplyEmpty) {
+        let came = self.log.lock().unwrap().events.len();
+        std::thread::sleep(FLUSH);
+        let mut log = self.log.lock().unwrap();
+        reply.ok();
+        log.note(What::Flushed { came });
+    }
+}
+
+/// A file system on a disk that remembers, mounted. Dropping it takes everything down.
+pub(super) struct Disk {
+    place: PathBuf,
+    device: Option<String>,
+    served: Option<BackgroundSession>,
+    log: Arc<Mutex<Log>>,
+}
+
+impl Disk {
+    /// Mounts what `image` holds, in a folder of its own in `place`. The image is written to. The error says why it cannot
+    /// be mounted.
+    pub(super) fn up(place: &Path, image: &Path, options: &str) -> Result<Disk, String> {
+        let log = Arc::<Mutex<Log>>::default();
+        let file = File::options().read(true).write(true).open(image).unwrap();
+        let drive = Drive::new(file, &log);
+        let mut disk = Disk { place: place.to_owned(), device: None, served: None, log };
+        fs::create_dir_all(disk.drive()).unwrap();
+        fs::create_dir_all(disk.path()).unwrap();
+        let mut config = Config::default();
+        config.mount_options = vec![MountOption::FSName("faultless-power".to_owned()), MountOption::NoDev];
+        disk.served = Some(fuser::spawn_mount(drive, disk.drive(), &config).unwrap());
+        let device = Command::new("losetup")
+            .args(["--direct-io=on", "--find", "--show"])
+            .arg(disk.drive().join(NAME))
+            .output()
+            .unwrap();
+        assert!(device.status.success(), "{device:?}");
+        let device = String::from_utf8(device.stdout).unwrap().trim().to_owned();
+        disk.device = Some(device.clone());
+        mount(&["-o", options, &device], &disk.path())?;
+        Ok(disk)
+    }
+
+    fn drive(&self) -> PathBuf {
+        self.place.join("drive")
+    }
+
+    /// Where it is mounted.
+    pub(super) fn path(&self) -> PathBuf {
+        self.place.join("mounted")
+    }
+
+    pub(super) fn log(&self) -> MutexGuard<'_, Log> {
+        self.log.lock().unwrap()
+    }
+
+    /// A pass begins, and its tally is `file`.
+    pub(super) fn begins(&self, tally: File) {
+        self.log().tallies.push(tally);
+    }
+
+    /// Unmounts it. Returns what happened, to the last write.
+    pub(super) fn down(mut self) -> Vec<Event> {
+        self.take_down();
+        std::mem::take(&mut self.log().events)
+    }
+
+    fn take_down(&mut self) {
+        unmount(&self.path());
+        if let Some(device) = self.device.take() {
+            Command::new("losetup").args(["--detach", &device]).status().ok();
+        }
+        if let Some(served) = self.served.take() {
+            unmount(&self.drive());
+            served.join().ok();
+        }
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        self.take_down();
+    }
+}
+
+/// Mounts something on a folder. The error says why it cannot be.
+pub(super) fn mount(what: &[&str], folder: &Path) -> Result<(), String> {
+    // btrfs remembers the file system of another image, and that it was younger; there may be no btrfs.
+    Command::new("btrfs").args(["device", "scan", "--forget"]).output().ok();
+    let done = Command::new("mount").args(what).arg(folder).output().unwrap();
+    let told = || format!("it cannot be mounted: {}", String::from_utf8_lossy(&done.stderr).trim());
+    if done.status.success() { Ok(()) } else { Err(told()) }
+}
+
+/// Unmounts what is mounted on a folder, when its users have left.
+pub(super) fn unmount(folder: &Path) {
+    const TRIES: u32 = 100;
+    let mounted = || Command::new("mountpoint").arg("-q").arg(folder).status().is_ok_and(|status| status.success());
+    let umount = |how: &[&str]| Command::new("umount").args(how).arg(folder).output().is_ok_and(|o| o.status.success());
+    for _ in 0..TRIES {
+        if !mounted() || umount(&[]) {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    eprintln!("{}: still in use; detached, it goes when its users do", folder.display());
+    umount(&["-l"]);
+}
