@@ -83,7 +83,7 @@ pub(super) fn notices(store: &OpenSession, folder: &Path, format: TakeFormat, ra
         Kind::Fat => say(
             Severity::Caution,
             format!(
-                "{name} holds no file of 4 GiB: a mono take ends after {}, a stereo one after half of that; for longer ones record to another disk",
+                "{name} holds no file of 4 GiB: a mono take goes on in another file after {}, a stereo one after half of that; to have them in one, record to another disk",
                 longest(FAT_FILE_BYTES_MAX)
             ),
         ),

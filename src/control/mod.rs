@@ -529,6 +529,10 @@ impl Control {
         }
     }
 
+    fn info(&mut self, text: String) {
+        self.told(Kind::Told, Severity::Info, text, &[]);
+    }
+
     fn caution(&mut self, text: String) {
         self.told(Kind::Told, Severity::Caution, text, &[]);
     }

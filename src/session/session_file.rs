@@ -24,7 +24,7 @@ use lock::{LOCK_FILE, Lock};
 use serde::Deserialize;
 use std::fs::{self, File};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::SystemTime;
 use uuid::Uuid;
 

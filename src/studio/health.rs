@@ -122,7 +122,9 @@ fn caution(state: &State<'_>, of: &Of<'_>) -> Option<Health> {
         return Some(of(Level::Caution, "The disk is behind.", Some(advice)));
     }
     if let Some(trouble) = state.disk {
-        let advice = format!("{trouble}. What is recorded waits in memory; make room or mend the disk");
+        let advice = format!(
+            "{trouble}. What is recorded waits in memory; make room, or go on in another folder (Ctrl+Shift+G)"
+        );
         return Some(of(Level::Loss, "The disk takes nothing.", Some(advice)));
     }
     if let Some(room) = state.room.filter(|room| room.seconds < ROOM_SECONDS.0) {

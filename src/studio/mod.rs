@@ -300,6 +300,8 @@ impl Studio {
         control.hear();
         let monitors = self.settings.monitors.unwrap_or(control.running().device.inputs > 2);
         control.set_monitoring(monitors);
+        control.set_mirror(self.settings.mirror.as_deref());
+        control.set_overflow(self.settings.overflow.as_deref());
         self.place = look::Place::new(&mut control, title, read_only, made, base);
         self.lookout.look_at(Some(Arc::clone(&control.running().published)));
         self.room.look_at(Some(control.folder().to_path_buf()));
@@ -483,8 +485,15 @@ impl Studio {
                 let inputs = control.running().device.inputs;
                 control.set_monitoring(settings.monitors.unwrap_or(inputs > 2));
             }
+            control.set_mirror(settings.mirror.as_deref());
+            control.set_overflow(settings.overflow.as_deref());
         }
         self.keep(|kept| *kept = settings);
+    }
+
+    /// Has takes go on in a folder when their disk is full or fails, from now on: those too that wait in memory.
+    pub fn go_on_in(&mut self, folder: PathBuf) {
+        self.settle(Settings { overflow: Some(folder), ..(*self.settings).clone() });
     }
 
     fn keep(&mut self, change: impl FnOnce(&mut Settings)) {

@@ -31,6 +31,10 @@ pub struct Settings {
     pub sessions: Option<PathBuf>,
     /// The session that was open last.
     pub last_session: Option<PathBuf>,
+    /// Where a second copy of every take is written; `None`: nowhere.
+    pub mirror: Option<PathBuf>,
+    /// Where takes go on when their disk is full or fails; `None`: they wait in memory.
+    pub overflow: Option<PathBuf>,
     /// How new takes are stored.
     pub format: TakeFormat,
     /// Milliseconds of lead to aim at.
@@ -97,6 +101,8 @@ impl Default for Settings {
             inputs: None,
             sessions: None,
             last_session: None,
+            mirror: None,
+            overflow: None,
             format: TakeFormat::S24,
             lead_ms: crate::limits::LEAD_MS_DEFAULT,
             lock_kib: None,

@@ -56,7 +56,7 @@ pub fn act(window: &mut Window, action: Action, snapshot: &Snapshot, commands: &
             window.tracks.acknowledge();
             commands.push(Command::Acknowledge);
         }
-        Action::OpenSession | Action::FullScreen | Action::Quit => window.wishes.push(action),
+        Action::OpenSession | Action::GoOnElsewhere | Action::FullScreen | Action::Quit => window.wishes.push(action),
         _ => zoom(window, action, snapshot, commands),
     }
 }

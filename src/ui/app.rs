@@ -42,6 +42,8 @@ pub struct App {
     pace: Pace,
     leaving: Leaving,
     dialog: Dialog,
+    /// For the folder in which takes go on.
+    elsewhere: Dialog,
     zoom: f32,
     full_screen: bool,
     /// Told by the pace, to be shown among the events.
@@ -67,6 +69,7 @@ impl App {
             pace: Pace::default(),
             leaving: Leaving::No,
             dialog: Dialog::default(),
+            elsewhere: Dialog::default(),
             zoom: 0.0,
             full_screen: false,
             told: Vec::new(),
@@ -163,11 +166,15 @@ impl App {
                     ctx.send_viewport_cmd(ViewportCommand::Fullscreen(self.full_screen));
                 }
                 Action::OpenSession => self.dialog.open_session(ctx),
+                Action::GoOnElsewhere => self.elsewhere.folder(ctx, "Go on in", None),
                 _ => {}
             }
         }
         if let Some(folder) = self.dialog.chosen() {
             self.studio.apply(Command::OpenSession(folder));
+        }
+        if let Some(folder) = self.elsewhere.chosen() {
+            self.studio.go_on_in(folder);
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::action::Action;
 use super::cx::Cx;
+use super::dialog::Dialog;
 use super::theme::Theme;
 use super::widget::{Button, Look, label};
 use crate::butler::means::CapturePath;
@@ -10,12 +11,23 @@ use crate::studio::command::Command;
 use crate::studio::naming::default_folder;
 use crate::studio::settings::{Settings, ThemeChoice, TimeFormat};
 use egui::{DragValue, RichText, ScrollArea, Slider, TextEdit, Ui};
+use std::path::PathBuf;
 
 /// What it keeps between frames.
 #[derive(Default)]
 pub struct State {
     /// What was typed into the folder's field and is not taken yet.
     folder: Option<String>,
+    /// The same of the fields for other disks.
+    mirror: Other,
+    overflow: Other,
+}
+
+/// A folder on another disk, being chosen.
+#[derive(Default)]
+struct Other {
+    typed: Option<String>,
+    dialog: Dialog,
 }
 
 /// Draws it into what is left of `ui`.
@@ -26,6 +38,8 @@ pub fn show(ui: &mut Ui, state: &mut State, cx: &mut Cx<'_>) {
     ScrollArea::vertical().max_height(520.0).show(ui, |ui| {
         heading(ui, "Recording", cx);
         recording(ui, state, &mut settings, cx);
+        heading(ui, "Other disks", cx);
+        other_disks(ui, state, &mut settings, cx);
         heading(ui, "Memory", cx);
         memory(ui, &mut settings, cx);
         heading(ui, "Window", cx);
@@ -94,7 +108,7 @@ fn recording(ui: &mut Ui, state: &mut State, settings: &mut Settings, cx: &mut C
         if field.lost_focus()
             && let Some(text) = state.folder.take()
         {
-            let path = std::path::PathBuf::from(text.trim());
+            let path = PathBuf::from(text.trim());
             settings.sessions = path.is_absolute().then_some(path);
         }
     });
@@ -128,6 +142,46 @@ fn recording(ui: &mut Ui, state: &mut State, settings: &mut Settings, cx: &mut C
         let value = DragValue::new(&mut settings.pre_roll_ms).range(0..=60_000).speed(10).suffix(" ms");
         ui.add(value).accessible_name("Roll in before a punch");
     });
+}
+
+fn other_disks(ui: &mut Ui, state: &mut State, settings: &mut Settings, cx: &mut Cx<'_>) {
+    let what = "Every take is written here too, from the next recording on. Better on another disk: either may fail";
+    other(ui, ("Mirror", what), &mut state.mirror, &mut settings.mirror, cx);
+    let what = "When the session's disk is full or fails, takes go on here without a gap";
+    other(ui, ("If the disk is full", what), &mut state.overflow, &mut settings.overflow, cx);
+}
+
+/// A folder that may be none: typed, or chosen in the desktop's dialog.
+fn other(ui: &mut Ui, (name, what): (&str, &str), state: &mut Other, value: &mut Option<PathBuf>, cx: &mut Cx<'_>) {
+    let shown = || value.as_ref().map_or_else(String::new, |path| path.display().to_string());
+    let mut text = state.typed.clone().unwrap_or_else(shown);
+    let (mut choose, mut clear) = (false, false);
+    row(ui, name, what, cx, |ui| {
+        let field = TextEdit::singleline(&mut text).desired_width(330.0).hint_text("No folder");
+        let field = ui.add(field).accessible_name(format!("{name}: folder"));
+        if field.changed() {
+            state.typed = Some(text.clone());
+        }
+        if field.lost_focus()
+            && let Some(text) = state.typed.take()
+        {
+            *value = Some(PathBuf::from(text.trim())).filter(|path| path.is_absolute());
+        }
+        let (choosing, clearing) = (format!("{name}: choose a folder"), format!("{name}: none"));
+        let button = Button::text(&choosing, "Choose\u{2026}").size(80.0, 26.0);
+        choose = button.show(ui, cx.theme).clicked();
+        let none = Button::text(&clearing, "None").size(60.0, 26.0).enabled(value.is_some());
+        clear = none.show(ui, cx.theme).clicked();
+    });
+    if choose {
+        state.dialog.folder(ui, "Choose a folder", value.clone());
+    }
+    if let Some(folder) = state.dialog.chosen() {
+        *value = Some(folder);
+    }
+    if clear {
+        *value = None;
+    }
 }
 
 fn memory(ui: &mut Ui, settings: &mut Settings, cx: &Cx<'_>) {

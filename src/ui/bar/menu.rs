@@ -6,7 +6,15 @@ use egui::{Button, Popup, Response, Ui};
 
 /// Its groups.
 const GROUPS: &[&[Action]] = &[
-    &[Action::NewSession, Action::OpenSession, Action::RenameSession, Action::Save, Action::OpenFolder, Action::Export],
+    &[
+        Action::NewSession,
+        Action::OpenSession,
+        Action::RenameSession,
+        Action::Save,
+        Action::OpenFolder,
+        Action::GoOnElsewhere,
+        Action::Export,
+    ],
     &[Action::Undo, Action::Redo],
     &[Action::AddTrack, Action::ArmAll, Action::ArmNone, Action::Unsolo, Action::Tall],
     &[Action::ZoomAll, Action::ZoomRange, Action::Follow, Action::Marker],
