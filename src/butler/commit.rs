@@ -354,7 +354,10 @@ impl Take {
         // Before the spool's pages go: whoever looks meanwhile looks for the sound in the file.
         self.belief.committed(self.committed_by(run), started.elapsed());
         for span in self.pending.drain(..run) {
-            self.file.note_written(span.offset + span.passed_bytes as u64);
+            if span.passed_bytes > 0 {
+                // A window that was only ready ahead is no sound: at a take's end the header would promise it.
+                self.file.note_written(span.offset + span.passed_bytes as u64);
+            }
             let (offset, bytes) = (span.offset, span.bytes);
             disk.spans_mapped.fetch_sub(u64::from(span.map.is_some()), Relaxed);
             drop(span);
