@@ -112,6 +112,9 @@ impl Twin {
 
     /// `copy` did not get the bytes from `start` to `end` while they were in memory: it has to get them from the other.
     pub fn miss(&self, copy: Copy, start: u64, end: u64) {
+        if end <= start {
+            return;
+        }
         let mut gaps = held(&self.gaps[copy.index()]);
         match gaps.last_mut() {
             Some(last) if last.1 == start => last.1 = end,

@@ -4,12 +4,24 @@
 use crate::play::{Player, landing, recorded, wave};
 use crate::record::{await_sound, on_a_disk_that_refuses, refuse_above};
 use crate::util::{DEEP, PATIENCE, check, faultless, place, read_wav, record, run, spools};
+use faultless::butler::commit::{Committer, CommitterSetup};
+use faultless::butler::means::{CapturePath, Means};
 use faultless::device::signal::ramp;
+use faultless::format::TakeFormat;
+use faultless::message::belief::Beliefs;
+use faultless::message::captured::CapturedSpan;
+use faultless::message::disk::{CommitCommand, Copy, PassKey, TakeEnd, TakeKey, TakePlan};
+use faultless::message::published::Published;
 use faultless::session::TakeState;
 use faultless::session::session_file::open_read_only;
+use faultless::time::Frames;
+use faultless::wav::header::Header;
 use serde_json::json;
 use std::fs;
 use std::process::Command;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use uuid::Uuid;
 
 #[test]
 fn more_losses_than_a_take_lists_are_counted() {
@@ -137,4 +149,48 @@ fn a_take_shorter_than_a_period_is_as_long_as_was_asked_for() {
         assert_eq!(run(record(&folder, &arguments)).done().json()["frames"], frames, "{period}");
         assert_eq!(crate::util::check(&folder)[0].frames, frames);
     }
+}
+
+#[test]
+fn windows_that_were_ready_ahead_are_never_promised_by_a_header() {
+    const FRAMES: u64 = 4096;
+    let place = place();
+    let path = place.path().join("t-1.wav");
+    let (commands, obeyed) = crossbeam_channel::unbounded();
+    let (events, _told) = crossbeam_channel::unbounded();
+    let committer = Committer::new(CommitterSetup {
+        copy: Copy::Session,
+        spool_bytes_max: 1 << 20,
+        published: Arc::new(Published::new(1)),
+        means: Means::probe(&[]),
+        capture_path: CapturePath::Direct,
+        beat: Duration::from_millis(20),
+        disk: Arc::default(),
+        beliefs: Arc::new(Beliefs::default()),
+        commands: obeyed,
+        events,
+    });
+    let thread = std::thread::spawn(move || committer.run());
+    let (take, header) = (TakeKey(1), Header::new(1, 48_000, TakeFormat::S24));
+    let plan = TakePlan { key: take, identity: Uuid::nil(), session: Uuid::nil(), path: path.clone(), header, twin: None };
+    let send = |command| commands.send(command).unwrap();
+    send(CommitCommand::Open { pass: PassKey(1), takes: vec![plan] });
+    // One window of sound, and the last of the lead behind it, as they come back when a pass ends.
+    for (at, passed) in [(0, FRAMES), (30 * FRAMES, 0)] {
+        let (bytes, passed_bytes, touched) = (3 * FRAMES as usize, 3 * passed as usize, passed > 0);
+        let span = CapturedSpan::new(4096 + 3 * at, bytes, passed_bytes, touched, &[Copy::Session]);
+        send(CommitCommand::Captured { take, span: Arc::new(span) });
+    }
+    let claimed = || hound::WavReader::open(&path).map_or(0, |reader| u64::from(reader.duration()));
+    let until = Instant::now() + PATIENCE;
+    while claimed() == 0 {
+        assert!(Instant::now() < until);
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(claimed(), FRAMES);
+    send(CommitCommand::Finish { take, end: TakeEnd { frames: Frames(FRAMES), ..TakeEnd::default() } });
+    send(CommitCommand::Quit);
+    thread.join().unwrap();
+    assert_eq!(claimed(), FRAMES);
 }
