@@ -172,7 +172,8 @@ fn windows_that_were_ready_ahead_are_never_promised_by_a_header() {
     });
     let thread = std::thread::spawn(move || committer.run());
     let (take, header) = (TakeKey(1), Header::new(1, 48_000, TakeFormat::S24));
-    let plan = TakePlan { key: take, identity: Uuid::nil(), session: Uuid::nil(), path: path.clone(), header, twin: None };
+    let plan =
+        TakePlan { key: take, identity: Uuid::nil(), session: Uuid::nil(), path: path.clone(), header, twin: None };
     let send = |command| commands.send(command).unwrap();
     send(CommitCommand::Open { pass: PassKey(1), takes: vec![plan] });
     // One window of sound, and the last of the lead behind it, as they come back when a pass ends.
