@@ -384,9 +384,15 @@ impl Control {
                 if let Some(pass) = &mut self.pass {
                     pass.note_loss(at, frames);
                 }
-                let place =
-                    if self.pass.is_some() { "they are silence in every take" } else { "nothing was recorded then" };
-                self.loss(format!("{}: {} frames lost ({cause}); {place}", clock(at), frames.0));
+                if frames.0 == 0 {
+                    // What was to be heard was late; what is recorded is whole.
+                    self.caution(format!("{}: {cause} without loss of a recorded frame", clock(at)));
+                } else if self.pass.is_some() {
+                    let frames = frames.0;
+                    self.loss(format!("{}: {frames} frames lost ({cause}); they are silence in every take", clock(at)));
+                } else {
+                    self.loss(format!("{}: {} frames lost ({cause}); nothing was recorded then", clock(at), frames.0));
+                }
             }
             AudioEvent::Overrun { capture, at, frames } => {
                 let start = self.pass_now().map_or(FramePos(0), |pass| pass.start);

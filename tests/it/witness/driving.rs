@@ -164,7 +164,11 @@ fn without_a_device_the_timeline_counts_on_by_the_clock_and_the_thread_rests() {
     device.start().unwrap();
     let mut broken = Scripted::new(Vec::new(), &control, AudioCommand::Roll);
     broken.start = Err(StartError { call: "start", errno: 5 });
+    let seen = Arc::clone(&published);
     let ender = std::thread::spawn(move || {
+        while seen.device_sleeps.load(Relaxed) == 0 {
+            std::thread::sleep(Duration::from_millis(5));
+        }
         std::thread::sleep(Duration::from_millis(150));
         assert!(control.lock().unwrap().push(AudioCommand::Device(broken)).is_ok());
         std::thread::sleep(Duration::from_millis(150));
