@@ -405,8 +405,13 @@ impl Control {
                 }
                 let place =
                     if self.pass.is_some() { "they are silence in every take" } else { "nothing was recorded then" };
-                let text = format!("{}: {} frames lost ({cause}); {place}", clock(at), frames.0);
-                self.told(Kind::Lost, Severity::Loss, text, &[("at", at.0), ("frames", frames.0)]);
+                if frames.0 == 0 {
+                    // What was to be heard was late; what is recorded is whole.
+                    self.caution(format!("{}: {cause} without loss of a recorded frame", clock(at)));
+                } else {
+                    let text = format!("{}: {} frames lost ({cause}); {place}", clock(at), frames.0);
+                    self.told(Kind::Lost, Severity::Loss, text, &[("at", at.0), ("frames", frames.0)]);
+                }
             }
             AudioEvent::Overrun { capture, at, frames } => {
                 let start = self.pass_now().map_or(FramePos(0), |pass| pass.start);

@@ -214,6 +214,12 @@ impl Engine {
             return;
         }
         let (frames, at) = (Frames(frames), self.place.position());
+        if cause == LossCause::Unplug && !self.transport.is_rolling() {
+            // Nobody plays or records: that the device is gone was told, and nothing is lost.
+            self.device_frames += frames.0;
+            self.publish();
+            return;
+        }
         self.published.frames_lost.fetch_add(frames.0, Relaxed);
         match &mut self.loss {
             Some((_, lost, because)) if *because == cause && cause != LossCause::Xrun => *lost += frames,

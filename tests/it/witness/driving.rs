@@ -4,7 +4,7 @@
 use super::account::{Calls, account, assert_rt, can_trap, prepare, skip};
 use super::reel::Reel;
 use super::rig::{RATE, interleaved};
-use faultless::device::{Device, DeviceFacts, Input, LossCause, Output, Pace, Reckoning, StartError, Wake};
+use faultless::device::{Device, DeviceFacts, Input, LossCause, Output, Pace, Reckoning, StartError, Wake, monotonic};
 use faultless::engine::{Engine, drive};
 use faultless::format::{DeviceFormat, TakeFormat};
 use faultless::limits;
@@ -86,7 +86,7 @@ fn clock_is_free(test: &str) -> bool {
     if !can_trap(test) {
         return false;
     }
-    let (_, cost) = account(Calls::Trapped, faultless::device::monotonic);
+    let (_, cost) = account(Calls::Trapped, monotonic);
     if cost.call.is_some() {
         skip(test, "the clock costs a system call here");
     }
@@ -108,7 +108,8 @@ fn the_loop_takes_every_word_of_a_device_and_another_device_too() {
     let xrun = vec![Wake::Lost { frames: 300, cause: LossCause::Xrun }];
     let (ready, quiet) = (|count: usize| vec![Wake::Ready; count], vec![Wake::Timeout; 2]);
     // The second device takes over when the first is gone, and with it everything ends.
-    let after = [ready(10), xrun.clone(), ready(10)].concat();
+    // The first period tells its place; it is moved when it is said again.
+    let after = [ready(11), xrun.clone(), ready(10)].concat();
     let mut second = Scripted::new(after, &control, AudioCommand::Quit);
     second.ahead = -500.0;
     let before = [ready(20), quiet, xrun, ready(20), vec![Wake::Gone]].concat();
@@ -163,16 +164,23 @@ fn without_a_device_the_timeline_counts_on_by_the_clock_and_the_thread_rests() {
     device.start().unwrap();
     let mut broken = Scripted::new(Vec::new(), &control, AudioCommand::Roll);
     broken.start = Err(StartError { call: "start", errno: 5 });
+    let seen = Arc::clone(&published);
     let ender = std::thread::spawn(move || {
+        while seen.device_sleeps.load(Relaxed) == 0 {
+            std::thread::sleep(Duration::from_millis(5));
+        }
         std::thread::sleep(Duration::from_millis(150));
         assert!(control.lock().unwrap().push(AudioCommand::Device(broken)).is_ok());
         std::thread::sleep(Duration::from_millis(150));
         assert!(control.lock().unwrap().push(AudioCommand::Quit).is_ok());
     });
     prepare();
-    let (left, cost) = account(Calls::LetThrough, || drive::drive(&mut engine, device, &published));
+    let (left, cost) = account(Calls::LetThrough, || {
+        let from = monotonic();
+        (drive::drive(&mut engine, device, &published).is_none(), monotonic().saturating_sub(from))
+    });
     ender.join().unwrap();
-    assert!(left.is_none(), "it went home");
+    assert!(left.0, "it went home");
     assert_eq!((cost.allocations, cost.minor_faults, cost.major_faults), (0, 0, 0), "{cost:?}");
     let (mut frames, mut gone) = (0, Vec::new());
     while let Ok(event) = told.pop() {
@@ -183,10 +191,11 @@ fn without_a_device_the_timeline_counts_on_by_the_clock_and_the_thread_rests() {
         }
     }
     assert_eq!(gone, [(64, Some("its plug was pulled")), (64, Some("the device did not start"))]);
-    // 300 ms are 14,400 frames; a busy machine takes longer.
-    assert!((13_000..96_000).contains(&frames), "{frames}");
+    // All but the last rest is counted, which is longer than it was meant on a busy machine.
+    let most = 1_280 + RATE.frames(left.1).0;
+    assert!((1_280 + (most - 1_280) / 2..=most).contains(&frames), "{frames} of {most}");
     reel.assert_ramp(0..1_280, 0, DeviceFormat::S32);
     reel.assert_silent(1_280..frames);
     let rests = published.device_sleeps.load(Relaxed);
-    assert!((10..=100).contains(&rests), "{rests} rests of 5 ms");
+    assert!((1..=100).contains(&rests), "{rests} rests of 5 ms");
 }
