@@ -313,7 +313,7 @@ fn lab(
     let mut errors = child.stderr.take();
     let mut lines = child.stdout.take().map(BufReader::new);
     let mut line = Vec::new();
-    let mut whole = false;
+    let (mut whole, mut unreadable) = (false, None);
     while let Some(read) = &mut lines
         && read.by_ref().take(LAB_LINE_BYTES_MAX).read_until(b'\n', &mut line).is_ok_and(|got| got > 0)
     {
@@ -322,7 +322,10 @@ fn lab(
         if let Some(row) = value.get("row") {
             match serde_json::from_value(row.clone()) {
                 Ok(row) => tell(News::Stressed(Box::new(row))),
-                Err(error) => return Err(format!("stress lab: its sheet cannot be read: {error}")),
+                Err(error) => {
+                    unreadable = Some(format!("stress lab: its sheet cannot be read: {error}"));
+                    leash.let_go();
+                }
             }
         } else if let Some(part) = value["part"].as_f64() {
             let doing = value["doing"].as_str().unwrap_or_default().to_owned();
@@ -331,6 +334,9 @@ fn lab(
         whole |= value.get("rows").is_some();
     }
     let status = child.wait().map_err(|error| format!("stress lab: {error}"))?;
+    if let Some(reason) = unreadable {
+        return Err(reason);
+    }
     if whole {
         // A sheet that was not passed says so itself.
         return Ok(());

@@ -21,7 +21,7 @@ const HEAD: f32 = 26.0;
 const VERSION: f32 = 40.0;
 
 /// Where the text of an event begins, behind its sign and its time.
-const TEXT_FROM: f32 = 112.0;
+const TEXT_FROM: f32 = 126.0;
 
 /// Which events are shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

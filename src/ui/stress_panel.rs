@@ -98,13 +98,16 @@ pub fn show(ui: &mut Ui, state: &mut State, cx: &mut Cx<'_>) {
 fn choose(ui: &mut Ui, state: &mut State) {
     ui.spacing_mut().item_spacing.x = 10.0;
     for (kind, on) in Kind::ALL.iter().zip(&mut state.chosen) {
-        let name = if *kind == Kind::None { "nothing".to_owned() } else { kind.to_string() };
-        ui.checkbox(on, name).on_hover_text(kind.words());
+        ui.checkbox(on, name(*kind)).on_hover_text(kind.words());
     }
     ui.add(DragValue::new(&mut state.tracks).range(1..=256).suffix(" inputs"))
         .accessible_name("Inputs of the stress lab");
     let seconds = DragValue::new(&mut state.seconds).range(2.0..=600.0).speed(0.1).max_decimals(0).suffix(" s each");
     ui.add(seconds).accessible_name("Seconds of each rehearsal");
+}
+
+fn name(kind: Kind) -> String {
+    if kind == Kind::None { "nothing".to_owned() } else { kind.to_string() }
 }
 
 fn run(ui: &mut Ui, state: &State, cx: &mut Cx<'_>) {
@@ -160,8 +163,9 @@ fn line(ui: &mut Ui, row: &Row, theme: &Theme) {
         Verdict::Failed => (Level::Loss, "not passed"),
         Verdict::Skipped => (Level::Caution, "skipped"),
     };
-    response
-        .widget_info(|| WidgetInfo::labeled(Role::ListItem, true, format!("{}: {word}, {}", row.stress, row.reason)));
+    response.widget_info(|| {
+        WidgetInfo::labeled(Role::ListItem, true, format!("{}: {word}, {}", name(row.stress), row.reason))
+    });
     if !ui.is_rect_visible(rect) {
         return;
     }
@@ -171,7 +175,7 @@ fn line(ui: &mut Ui, row: &Row, theme: &Theme) {
     let put = |x: f32, text: &str, font: egui::FontId, colour: egui::Color32| {
         ui.painter().text(pos2(rect.left() + x, y), Align2::LEFT_CENTER, text, font, colour);
     };
-    put(COLUMNS[0].1, &row.stress.to_string(), Theme::semi(12.5), theme.text);
+    put(COLUMNS[0].1, &name(row.stress), Theme::semi(12.5), theme.text);
     let reason = match row.verdict {
         Verdict::Skipped => format!("Skipped: {}", row.reason),
         _ => row.reason.clone(),

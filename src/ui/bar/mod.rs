@@ -42,8 +42,8 @@ impl State {
     }
 }
 
-/// Width below which everything draws in.
-const NARROW: f32 = 1240.0;
+/// Width below which everything draws in: the time in full needs what is left at this one.
+const NARROW: f32 = 1424.0;
 
 /// Draws it into `rect`.
 pub fn show(ui: &mut Ui, state: &mut State, rect: Rect, cx: &mut Cx<'_>) {
