@@ -22,13 +22,14 @@ pub fn session(bytes: &[u8]) {
     match parse(bytes) {
         Err(Fault::Newer(version)) => assert!(1 < version),
         Err(Fault::Damaged { reason, .. }) => {
-            assert!(reason.len() <= 256 && !reason.contains(char::is_control), "{reason:?}");
+            assert!(reason.chars().count() <= 210 && !reason.contains(char::is_control), "{reason:?}");
         }
         Ok(session) => {
             assert_eq!(session.validate(), Ok(()));
             let kept = to_bytes(&session).expect("JSON");
             let again = parse(&kept).expect("what was accepted can be kept");
-            assert_eq!(to_bytes(&again).expect("JSON"), kept);
+            let again = to_bytes(&again).expect("JSON");
+            assert!(again == kept, "kept twice it is another: {}", String::from_utf8_lossy(&again));
             looked_at(&session);
             edited(session, bytes);
         }

@@ -14,9 +14,12 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-/// Values of JSON in the largest session, names counted as well: about as many as one of [`super::SESSION_BYTES_MAX`] has
-/// that was written here, where each has a line of its own.
-pub const VALUE_COUNT_MAX: u32 = 16 << 20;
+/// Values of JSON in the largest session, names counted as well. What is written here has a line for each and more than
+/// [`VALUE_BYTES_MIN`] bytes for one of the two, so a session that could be saved can be opened.
+pub const VALUE_COUNT_MAX: u32 = (super::SESSION_BYTES_MAX / VALUE_BYTES_MIN) as u32;
+
+/// Bytes that a value or a name takes at least, on average, in a file that was written here.
+const VALUE_BYTES_MIN: u64 = 10;
 
 /// Bytes of a reason that are shown: what was found may be as long as the file.
 const REASON_BYTES_MAX: usize = 200;

@@ -163,6 +163,46 @@ fn fields_of_a_newer_program_of_the_same_version_are_not_lost() {
 }
 
 #[test]
+fn what_is_written_here_has_bytes_enough_for_its_values() {
+    fn count(value: &serde_json::Value) -> usize {
+        1 + match value {
+            serde_json::Value::Array(values) => values.iter().map(count).sum(),
+            serde_json::Value::Object(values) => values.len() + values.values().map(count).sum::<usize>(),
+            _ => 0,
+        }
+    }
+    let mut session = empty_session();
+    let track = session.add_track("", &[0, 1]).expect("room");
+    let take = recorded(&mut session, track, FramePos(0), Frames(1000));
+    // What there can be most of. Markers have fewer bytes, and are few.
+    for at in 0..100 {
+        session.add_loss(take, FramePos(at), Frames(1), "").expect("room");
+        session.place_region(track, take, FramePos(2 * at), FramePos(0), Frames(1)).expect("room");
+    }
+    let bytes = to_bytes(&session).expect("JSON");
+    let values = count(&serde_json::from_slice(&bytes).expect("JSON")) as u64;
+    assert!(
+        values * SESSION_BYTES_MAX < u64::from(VALUE_COUNT_MAX) * bytes.len() as u64,
+        "{values} in {}",
+        bytes.len()
+    );
+}
+
+#[test]
+fn numbers_of_a_newer_program_do_not_drift_from_save_to_save() {
+    let session = String::from_utf8(to_bytes(&empty_session()).expect("JSON")).expect("UTF-8");
+    for number in [-4.5e300, 0.1, 1.797_693_134_862_315_7e308, 5e-324, 93.500_000_000_000_01] {
+        let mut text = session.replacen('{', &format!("{{\"newer\": {number:e},"), 1);
+        for _ in 0..3 {
+            let kept = to_bytes(&parse(text.as_bytes()).expect("valid")).expect("JSON");
+            let value: serde_json::Value = serde_json::from_slice(&kept).expect("JSON");
+            assert_eq!(value["newer"].as_f64(), Some(number));
+            text = String::from_utf8(kept).expect("UTF-8");
+        }
+    }
+}
+
+#[test]
 fn links_out_of_the_folder_are_refused() {
     for name in [SESSION_FILE, LOCK_FILE, "audio", "history", "trash"] {
         let (dir, path, open, _) = made();

@@ -202,7 +202,7 @@ fn every_target_has_its_fuzzer_its_corpus_and_its_test() {
 }
 
 #[test]
-fn every_wav_of_the_corpus_in_the_place_of_a_take_is_played_or_refused() {
+fn minute_every_wav_of_the_corpus_in_the_place_of_a_take_is_played_or_refused() {
     let world = World::new();
     for (path, bytes) in corpus("wav") {
         fs::write(world.take(1), bytes).unwrap();
@@ -214,7 +214,7 @@ fn every_wav_of_the_corpus_in_the_place_of_a_take_is_played_or_refused() {
 }
 
 #[test]
-fn every_session_of_the_corpus_is_opened_or_refused() {
+fn minute_every_session_of_the_corpus_is_opened_or_refused() {
     for (path, bytes) in corpus("session") {
         let world = World::new();
         fs::write(world.session().join("session.json"), bytes).unwrap();

@@ -16,7 +16,7 @@ fn fifo(path: &Path) {
 }
 
 #[test]
-fn a_folder_of_the_session_that_is_a_link_is_not_written_through() {
+fn minute_a_folder_of_the_session_that_is_a_link_is_not_written_through() {
     for name in ["audio", "trash", "history", "peaks", "export"] {
         let world = World::new();
         let folder = world.session().join(name);
@@ -36,7 +36,7 @@ fn a_folder_of_the_session_that_is_a_link_is_not_written_through() {
 }
 
 #[test]
-fn a_take_that_is_no_file_of_the_session_is_named_and_the_other_is_played() {
+fn minute_a_take_that_is_no_file_of_the_session_is_named_and_the_other_is_played() {
     type Make = fn(&World, &Path);
     let mut kinds: Vec<(&str, Make)> = vec![
         ("link", |world, path| symlink(world.outside().join("x.wav"), path).unwrap()),

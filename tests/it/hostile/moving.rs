@@ -32,7 +32,7 @@ fn play(world: &World) -> Started {
 }
 
 #[test]
-fn a_take_that_is_changed_while_it_plays_holds_nothing_up() {
+fn minute_a_take_that_is_changed_while_it_plays_holds_nothing_up() {
     type Change = fn(&Path);
     let changes: [(&str, Change); 7] = [
         ("cut to nothing", |take| File::options().write(true).open(take).unwrap().set_len(0).unwrap()),
@@ -84,7 +84,7 @@ fn await_takes(folder: &Path) {
 }
 
 #[test]
-fn another_programs_version_of_the_session_is_kept_and_nothing_recorded_is_lost() {
+fn minute_another_programs_version_of_the_session_is_kept_and_nothing_recorded_is_lost() {
     for kind in ["other text", "another session", "a link", "a pipe", "nothing"] {
         let world = World::new();
         let folder = world.session();
@@ -137,7 +137,7 @@ fn a_session_that_cannot_be_saved_any_more_says_so_and_its_takes_are_recovered()
 }
 
 #[test]
-fn a_take_that_is_changed_while_it_is_recorded_is_no_worse_than_was_asked_for() {
+fn minute_a_take_that_is_changed_while_it_is_recorded_is_no_worse_than_was_asked_for() {
     for kind in ["cut", "removed", "a link"] {
         let world = World::new();
         let folder = world.session();

@@ -1,8 +1,8 @@
 //! A window over a session of its own, and what a user does with it. Thread: test.
 
 use egui::{Event, Key, Modifiers, PointerButton, ViewportEvent, ViewportId};
-use egui_kittest::Harness;
 use egui_kittest::kittest::{NodeT as _, Queryable as _};
+use egui_kittest::{Harness, HarnessBuilder};
 use faultless::session::Session;
 use faultless::studio::command::Command;
 use faultless::studio::settings::Settings;
@@ -47,6 +47,15 @@ impl Rig {
 
     /// Opens it in a home that is there; waits for nothing.
     pub(super) fn at(home: Home, device: &str, inputs: usize, session: Option<PathBuf>) -> Rig {
+        Rig::with(Harness::builder(), home, device, inputs, session)
+    }
+
+    /// The same where letters may be shown that no font has: as boxes, as in the program.
+    pub(super) fn with_any_letters(home: Home, device: &str, inputs: usize, session: Option<PathBuf>) -> Rig {
+        Rig::with(Harness::builder().allow_missing_glyphs(), home, device, inputs, session)
+    }
+
+    fn with(builder: HarnessBuilder<App>, home: Home, device: &str, inputs: usize, session: Option<PathBuf>) -> Rig {
         let options = Options {
             session,
             config: Some(home.path().join("config")),
@@ -55,7 +64,7 @@ impl Rig {
             device: Some(DeviceWish { name: device.to_owned(), inputs: Some(inputs), ..DeviceWish::default() }),
             ..Options::default()
         };
-        let harness = Harness::builder()
+        let harness = builder
             .with_size([1440.0, 900.0])
             .with_step_dt(1.0 / 30.0)
             .build_eframe(move |cc| App::new(&cc.egui_ctx, options));
