@@ -283,8 +283,19 @@ class Soak:
         self.told = now
         frames = min(take.checked for take in self.takes) // WIDTH
         rate = self.tracks * frames * WIDTH / (now - begun) / 1e6
-        hours, held = frames / RATE / 3600, self.memory.mib("held", 2)
+        hours, held = frames / RATE / 3600, f"{self.memory.mib('held', 2)} MiB, own {self.memory.mib('RssAnon', 2)}"
         print(f"  {hours:.2f} h after {(now - begun) / 60:.0f} min, {rate:.0f} MB/s, {held} MiB", flush=True)
+
+    def end(self):
+        """Ends the program in good order, so that nothing of it stays in memory."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGCONT)
+            self.process.terminate()
+            try:
+                self.process.wait(60)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
 
     def judge(self):
         """The row, and what was missed."""
@@ -357,9 +368,7 @@ def main():
     except (Miss, OSError, ValueError, KeyError, IndexError) as why:
         misses = [f"{type(why).__name__}: {why}"]
     finally:
-        if soak.process.poll() is None:
-            soak.process.kill()
-            soak.process.wait()
+        soak.end()
     for miss in misses:
         print(f"  missed: {miss}")
     print(f"\n{0 if misses else 1} passed, {1 if misses else 0} failed, 0 skipped")
