@@ -210,7 +210,9 @@ impl Studio {
                 self.waves = waves::Waves::default();
                 self.watched = false;
                 self.place.hold(&control);
-                let untouched = self.place.is_untouched(&control);
+                // One that is opened again, with another device, stays.
+                let again = self.next.as_ref().is_some_and(|plan| plan.folder.as_ref() == Some(&self.place.folder));
+                let untouched = self.place.is_untouched(&control) && !again;
                 self.opener.close(control, untouched.then(|| self.place.folder.clone()));
             }
             return;

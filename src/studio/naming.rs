@@ -31,12 +31,13 @@ pub(super) fn remove_untouched(folder: &Path) {
         matches!(
             name,
             "session.json"
-                | "lock"
-                | ".lock"
+                | "session.lock"
+                | ".session.reserve"
                 | "history"
                 | "audio"
                 | "trash"
                 | "peaks"
+                | "export"
                 | "events.jsonl"
                 | "events.1.jsonl"
         )
@@ -47,12 +48,13 @@ pub(super) fn remove_untouched(folder: &Path) {
     };
     let Some(top) = names(folder) else { return };
     let is_lock = |name: &str| name.contains("lock");
-    let sound =
-        ["audio", "trash", "peaks"].iter().any(|sub| names(&folder.join(sub)).is_some_and(|names| !names.is_empty()));
+    let sound = ["audio", "trash", "peaks", "export"]
+        .iter()
+        .any(|sub| names(&folder.join(sub)).is_some_and(|names| !names.is_empty()));
     if sound || !top.iter().all(|name| ours(name) || is_lock(name)) {
         return;
     }
-    for sub in ["audio", "trash", "peaks"] {
+    for sub in ["audio", "trash", "peaks", "export"] {
         std::fs::remove_dir(folder.join(sub)).ok();
     }
     for name in names(&folder.join("history")).into_iter().flatten() {
@@ -75,6 +77,17 @@ mod tests {
         let first = unused(base.path(), "2026-11-23 14.05");
         std::fs::create_dir(&first).unwrap();
         assert_eq!(unused(base.path(), "2026-11-23 14.05").file_name().unwrap(), "2026-11-23 14.05 (2)");
+    }
+
+    #[test]
+    fn a_session_as_it_is_made_goes_with_all_that_was_made() {
+        use crate::session::session_file::OpenSession;
+        let base = tempfile::tempdir().unwrap();
+        let folder = base.path().join("session");
+        let (rate, format) = (crate::time::SampleRate(48_000), crate::format::TakeFormat::S24);
+        drop(OpenSession::create(&folder, "session", rate, format).unwrap());
+        remove_untouched(&folder);
+        assert!(!folder.exists());
     }
 
     #[test]

@@ -212,3 +212,35 @@ fn root_sshfs_holds_a_session() {
     drop(disk);
     client.wait().ok();
 }
+
+#[test]
+fn root_bindfs_that_ends_in_mid_take_costs_no_frame() {
+    assert!(is_root());
+    if !has("bindfs") || !Path::new("/dev/fuse").exists() {
+        return skip("root_bindfs_that_ends", "needs bindfs and /dev/fuse");
+    }
+    let place = place();
+    let (source, at) = (place.path().join("source"), place.path().join("bound"));
+    fs::create_dir_all(&source).unwrap();
+    fs::create_dir_all(&at).unwrap();
+    let mut server = Command::new("bindfs").arg("-f").args([&source, &at]).spawn().unwrap();
+    let _mounted = Mounted::at(&at);
+    let until = Instant::now() + Duration::from_secs(10);
+    while !ran("mountpoint", &[Path::new("-q"), &at]) {
+        assert!(Instant::now() < until, "bindfs refused");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let program = recording(&at.join("session"), 4);
+    server.kill().unwrap();
+    server.wait().unwrap();
+    std::thread::sleep(Duration::from_millis(1500));
+    program.signal("INT");
+    let told = program.wait(PATIENCE);
+    assert_eq!(told.code, Some(1), "{}", told.err);
+    assert!(told.err.contains("what is missing is kept in"), "{}", told.err);
+    // By another way to the same folder, as when it is mounted again.
+    let folder = source.join("session");
+    run(faultless("recover", &folder, "")).done();
+    let found = check(&folder)[0];
+    assert_eq!((found.takes, Some(found.frames), found.lost), (4, told.json()["frames"].as_u64(), 0));
+}
