@@ -67,10 +67,16 @@ impl Rescue<'_> {
             all_on_disk: tallied.is_some() && tally.as_ref().is_some_and(|tally| !tally.identity.spooled),
             tallied: tallied.unwrap_or_default(),
         };
+        // The sound of all of them first: should the power go meanwhile, memory goes with it, and no header may say how long
+        // the pass is that is ahead of another take's sound.
+        for patient in &mut patients {
+            let taken = patient.take_over(verdict.frames, self.go_on);
+            taken.map_err(|error| words::not_mended(self.store.path(), patient, &error))?;
+        }
         for patient in &mut patients {
             let began = verdict.began.unwrap_or(patient.take.start);
-            let mended = patient.mend(verdict.frames, began, self.go_on);
-            mended.map_err(|error| words::not_mended(self.store.path(), patient, &error))?;
+            let finished = patient.wav.finish(verdict.frames, began, self.go_on);
+            finished.map_err(|error| words::not_mended(self.store.path(), patient, &error))?;
         }
         self.save(&patients, &verdict)?;
         let recovered = RecoveredPass {
@@ -168,11 +174,11 @@ impl Rescue<'_> {
 }
 
 impl Patient {
-    fn mend(&mut self, frames: Frames, began: FramePos, go_on: GoOn<'_>) -> io::Result<()> {
+    fn take_over(&mut self, frames: Frames, go_on: GoOn<'_>) -> io::Result<()> {
         if let Some(spool) = &self.spool {
             self.from_memory = self.wav.take_over(spool, frames, go_on)?;
         }
-        self.wav.finish(frames, began, go_on)
+        Ok(())
     }
 
     fn recovered(&self, session: &Session, frames: Frames) -> RecoveredTake {
