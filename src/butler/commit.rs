@@ -349,7 +349,10 @@ impl Take {
         // Before the spool's pages go: whoever looks meanwhile looks for the sound in the file.
         self.belief.committed(self.committed_by(run), started.elapsed());
         for span in self.pending.drain(..run) {
-            self.file.note_written(span.offset + span.passed_bytes as u64);
+            // What was made ahead and never reached begins behind the end: it is no sound, and no header may claim it.
+            if span.passed_bytes > 0 {
+                self.file.note_written(span.offset + span.passed_bytes as u64);
+            }
             let (offset, bytes) = (span.offset, span.bytes);
             disk.spans_mapped.fetch_sub(u64::from(span.map.is_some()), Relaxed);
             drop(span);
