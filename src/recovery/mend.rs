@@ -24,6 +24,12 @@ use std::path::Path;
 /// Bytes that are copied at once.
 const PIECE_BYTES: usize = 1 << 20;
 
+/// Where the `bext` chunk of a header of ours begins, after `RIFF` and the room for 64-bit sizes.
+const BEXT_AT: usize = 48;
+
+/// Where the reference stands in it: after head, description and originator.
+const REFERENCE_AT: usize = BEXT_AT + 8 + 256 + 32;
+
 /// What the header of a take says that nobody finished.
 const UNFINISHED: &str = "being recorded";
 
@@ -64,9 +70,12 @@ impl TakeWav {
             return Ok(TakeWav { file, header: fresh, claimed: Frames(0), offset, page });
         }
         let other = || format!("{}: not the file that was recorded; left as it is", name.display());
-        let layout = parse(&mut Cursor::new(&page[..]), HEADER_BYTES as u64).map_err(|_| other())?;
         let bytes = claimed_bytes(&page).ok_or_else(other)?.min(found.len().saturating_sub(DATA_OFFSET));
-        let bext = its_own(&layout, take).ok_or_else(other)?;
+        let bext = match parse(&mut Cursor::new(&page[..]), HEADER_BYTES as u64) {
+            Ok(layout) => its_own(&layout, take),
+            Err(_) => is_torn(&page, take).then(|| fresh.bext.clone()),
+        };
+        let bext = bext.ok_or_else(other)?;
         let claimed = Frames(bytes / fresh.frame_bytes() as u64);
         Ok(TakeWav { file, header: Header { bext, ..fresh }, claimed, offset, page })
     }
@@ -252,6 +261,12 @@ fn its_own(layout: &Layout, take: &Take) -> Option<Bext> {
         && layout.encoding == Encoding::from(take.format);
     let bext = layout.bext.clone()?;
     (alike && bext.originator_reference == take.uuid.simple().to_string()).then_some(bext)
+}
+
+/// Whether a page that makes no sense as a whole is a take's own all the same: a power cut has left sectors of two headers,
+/// whose chunks have not the same lengths. What says whose it is, and where the sound begins, lies in one place in all of them.
+fn is_torn(page: &[u8; HEADER_BYTES], take: &Take) -> bool {
+    page[BEXT_AT..].starts_with(b"bext") && page[REFERENCE_AT..].starts_with(take.uuid.simple().to_string().as_bytes())
 }
 
 /// The header as it was made when the take was begun, from what the session knows.

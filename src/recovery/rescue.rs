@@ -79,10 +79,16 @@ impl Rescue<'_> {
             all_on_disk: tallied.is_some() && tally.as_ref().is_some_and(|tally| !tally.identity.spooled),
             tallied: tallied.unwrap_or_default(),
         };
+        // The sound of all of them first: should the power go meanwhile, memory goes with it, and no header may say how long
+        // the pass is that is ahead of another take's sound.
+        for patient in &mut patients {
+            let taken = patient.take_over(verdict.frames, self.go_on);
+            taken.map_err(|error| words::not_mended(self.store.path(), patient, &error))?;
+        }
         for patient in &mut patients {
             let began = verdict.began.unwrap_or(FramePos(patient.take.start.0 - patient.take.offset.0));
-            let mended = patient.mend(verdict.frames, began, self.go_on);
-            mended.map_err(|error| words::not_mended(self.store.path(), patient, &error))?;
+            let finished = patient.finish(verdict.frames, began, self.go_on);
+            finished.map_err(|error| words::not_mended(self.store.path(), patient, &error))?;
         }
         self.save(&patients, &verdict)?;
         self.save_mirror(&patients);
@@ -215,22 +221,26 @@ impl Patient {
         self.until.unwrap_or(frames) - self.take.offset
     }
 
-    fn mend(&mut self, pass_frames: Frames, began: FramePos, go_on: GoOn<'_>) -> io::Result<()> {
+    /// The sound that is in memory, and what the mirror's disk alone has.
+    fn take_over(&mut self, pass_frames: Frames, go_on: GoOn<'_>) -> io::Result<()> {
         let frames = self.frames(pass_frames);
         if let Some(spool) = &self.spool {
             self.from_memory = self.wav.take_over(spool, frames, go_on)?;
         }
-        if let Some(mirror) = &mut self.mirror {
-            self.wav.heal_from(mirror, frames, go_on)?;
-            // The mirror's disk may be gone by now: the session's takes do not wait for it.
-            let mend = |mirror: &mut TakeWav, go_on: GoOn<'_>| {
-                if let Some(spool) = &self.spool {
-                    mirror.take_over(spool, pass_frames, go_on)?;
-                }
-                mirror.heal_from(&self.wav, pass_frames, go_on)?;
-                mirror.finish(pass_frames, began, go_on)
-            };
-            self.mirror_trouble = mend(mirror, go_on).err().map(|error| error.to_string());
+        let Some(mirror) = &self.mirror else { return Ok(()) };
+        self.wav.heal_from(mirror, frames, go_on)?;
+        // The mirror's disk may be gone by now: the session's takes do not wait for it.
+        let taken = self.spool.as_ref().map_or(Ok(Frames(0)), |spool| mirror.take_over(spool, pass_frames, go_on));
+        let healed = taken.and_then(|_| mirror.heal_from(&self.wav, pass_frames, go_on));
+        self.mirror_trouble = healed.err().map(|error| error.to_string());
+        Ok(())
+    }
+
+    /// Length and header, of the mirror's copy too.
+    fn finish(&mut self, pass_frames: Frames, began: FramePos, go_on: GoOn<'_>) -> io::Result<()> {
+        let frames = self.frames(pass_frames);
+        if let Some(mirror) = self.mirror.as_mut().filter(|_| self.mirror_trouble.is_none()) {
+            self.mirror_trouble = mirror.finish(pass_frames, began, go_on).err().map(|error| error.to_string());
         }
         self.wav.finish(frames, began, go_on)
     }

@@ -273,6 +273,32 @@ fn stopped_before_any_step_it_is_finished_by_the_next_and_nothing_is_worse_meanw
 }
 
 #[test]
+fn the_power_may_go_amid_a_recovery_and_no_header_is_ahead_of_any_sound() {
+    let cuts = [Cut { committed: 2, claimed: WINDOW }; 3];
+    for last in 0.. {
+        let scene = Scene::new(&cuts, 3 * WINDOW + 100);
+        let mut steps = Vec::new();
+        scene.recover_in_steps(&mut |step| {
+            steps.push(step);
+            if steps.len() == last { Err(io::Error::other("the power goes")) } else { Ok(()) }
+        });
+        let header = steps.iter().position(|step| *step == Step::Header).unwrap_or(steps.len());
+        assert!(!steps[header..].contains(&Step::Sound), "{steps:?}");
+        if last > steps.len() {
+            break;
+        }
+        // Memory goes with it.
+        for entry in fs::read_dir(scene.memory.path()).unwrap() {
+            fs::remove_file(entry.unwrap().path()).unwrap();
+        }
+        let (_, session) = scene.recover();
+        let frames = session.takes()[0].frames.0;
+        assert!((WINDOW..=3 * WINDOW + 100).contains(&frames));
+        scene.check(&session, frames, whole);
+    }
+}
+
+#[test]
 fn after_a_restart_of_the_machine_takes_have_what_one_claims_for_all_and_it_is_said() {
     let cuts = [Cut { committed: 3, claimed: 2 * WINDOW }, Cut { committed: 3, claimed: WINDOW + 5 }];
     let scene = Scene::new(&cuts, 3 * WINDOW + 100);
@@ -410,6 +436,34 @@ fn a_header_that_a_power_cut_emptied_is_made_anew() {
     assert_eq!(bext.originator_reference, scene.plans[0].identity.simple().to_string());
     assert_eq!(bext.time_reference, 250);
     assert!(bext.coding_history.ends_with("cut off and recovered"), "{}", bext.coding_history);
+}
+
+#[test]
+fn a_header_of_which_a_power_cut_left_sectors_of_two_versions_is_still_its_takes_own() {
+    const SECTOR: usize = 512;
+    let scene = Scene::bare(1);
+    scene.write_wav(0, TWO[0], 3 * WINDOW);
+    let file = OpenOptions::new().read(true).write(true).open(&scene.plans[0].path).unwrap();
+    let mut before = [0; DATA_OFFSET as usize];
+    file.read_exact_at(&mut before, 0).unwrap();
+    let mut header = scene.plans[0].header.clone();
+    header.bext.coding_history = "A=PCM,T=Faultless; ".to_owned() + &"faults=0 ".repeat(60);
+    header.data_bytes = 3 * WINDOW * BYTES;
+    let after = header.build();
+    let (store, session) = OpenSession::open(&scene.root()).unwrap();
+    for torn in 0..1 << (DATA_OFFSET as usize / SECTOR) {
+        let mut page = before;
+        for sector in (0..page.len() / SECTOR).filter(|sector| torn >> sector & 1 == 1) {
+            page[sector * SECTOR..][..SECTOR].copy_from_slice(&after[sector * SECTOR..][..SECTOR]);
+        }
+        file.write_all_at(&page, 0).unwrap();
+        let found = super::mend::TakeWav::open(&store, &session, &session.takes()[0]).unwrap();
+        assert!([2 * WINDOW, 3 * WINDOW].contains(&found.claimed.0), "{torn:b}: {:?}", found.claimed);
+        // Another take's file is still another take's.
+        page[48 + 8 + 256 + 32] ^= 1;
+        file.write_all_at(&page, 0).unwrap();
+        assert!(super::mend::TakeWav::open(&store, &session, &session.takes()[0]).is_err(), "{torn:b}");
+    }
 }
 
 #[test]

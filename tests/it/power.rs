@@ -11,7 +11,7 @@ mod cut;
 mod disk;
 
 use crate::util::{DEEP, PATIENCE, Started, check, faultless, place, record, run, spools, start};
-use cut::{After, Chance, Cut, Rest};
+use cut::{After, Chance, Cut, Rest, SECTOR};
 use disk::{Disk, Event, What};
 use faultless::butler::spool::folders;
 use faultless::session::Take;
@@ -46,6 +46,7 @@ struct Safe {
 
 /// What was recorded on a disk, and what the disk was asked to write.
 struct Recording {
+    fs: String,
     base: PathBuf,
     events: Vec<Event>,
     /// Of each pass.
@@ -76,7 +77,7 @@ impl Recording {
         cut::copy(&base, &live);
         let disk = Disk::up(place, &live, options(fs)).unwrap();
         let session = disk.path().join("session");
-        let mut recording = Recording { base, events: Vec::new(), safe: Vec::new() };
+        let mut recording = Recording { fs: fs.to_owned(), base, events: Vec::new(), safe: Vec::new() };
 
         record_until(&disk, &session, 1).wait(PATIENCE).done();
         recording.is_safe(&disk, 48_000);
@@ -135,7 +136,7 @@ impl Recording {
                 };
                 // What is safe is so without help.
                 let rest = if number < 2 { Rest::Gone } else { Rest::any(chance) };
-                Cut { at, rest }
+                Cut { at, rest, sector: sector(&self.fs) }
             })
             .collect()
     }
@@ -145,7 +146,7 @@ impl Recording {
         let image = place.join("after.img");
         cut::copy(&self.base, &image);
         cut::replay(&self.events, cut, chance, &File::options().write(true).open(&image).unwrap());
-        let image = if chance.below(AGAIN) == 0 { cut_again(place, image, chance)? } else { image };
+        let image = if chance.below(AGAIN) == 0 { cut_again(place, image, cut.sector, chance)? } else { image };
         let after = After::mount(place, image).map_err(|why| Miss(Kind::Unreadable, why))?;
         let session = after.path().join("session");
         let recorded = self.recorded(cut.at);
@@ -176,14 +177,14 @@ impl Recording {
 }
 
 /// The power goes once more, while what is on `image` is recovered. Returns the image of what is there then.
-fn cut_again(place: &Path, image: PathBuf, chance: &mut Chance) -> Result<PathBuf, Miss> {
+fn cut_again(place: &Path, image: PathBuf, sector: usize, chance: &mut Chance) -> Result<PathBuf, Miss> {
     let again = place.join("again.img");
     cut::copy(&image, &again);
     let disk = Disk::up(place, &image, "defaults").map_err(|why| Miss(Kind::Unreadable, why))?;
     // What it says is looked at when it comes to its end.
     run(faultless("recover", &disk.path().join("session"), ""));
     let at = chance.below(disk.log().events.len() as u64 + 1) as usize;
-    let cut = Cut { at, rest: Rest::any(chance) };
+    let cut = Cut { at, rest: Rest::any(chance), sector };
     cut::replay(&disk.down(), cut, chance, &File::options().write(true).open(&again).unwrap());
     fs::remove_file(image).unwrap();
     Ok(again)
@@ -192,6 +193,12 @@ fn cut_again(place: &Path, image: PathBuf, chance: &mut Chance) -> Result<PathBu
 /// How a file system is mounted: as everybody does, but that btrfs shall commit what it has as often as the others.
 fn options(fs: &str) -> &'static str {
     if fs == "btrfs" { "commit=5" } else { "defaults" }
+}
+
+/// Bytes that the disk under a file system writes whole. xfs relies on it for blocks of a folder: torn at 512 bytes it finds
+/// that they are damaged, and refuses to be mounted.
+fn sector(fs: &str) -> usize {
+    if fs == "xfs" { 4096 } else { SECTOR }
 }
 
 /// Starts a pass of 24 tracks, and has the disk look at its tally from the first moment on.

@@ -2,10 +2,11 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 use crate::play::{Player, landing, recorded, wave};
-use crate::record::{await_sound, on_a_disk_that_refuses, refuse_above};
+use crate::record::{await_sound, on_a_disk_that_refuses, record_through, refuse_above, setup};
 use crate::util::{DEEP, PATIENCE, check, faultless, place, read_wav, record, run, spools};
 use faultless::butler::commit::{Committer, CommitterSetup};
 use faultless::butler::means::{CapturePath, Means};
+use faultless::control::Control;
 use faultless::device::signal::ramp;
 use faultless::format::TakeFormat;
 use faultless::message::belief::Beliefs;
@@ -16,8 +17,10 @@ use faultless::session::TakeState;
 use faultless::session::session_file::open_read_only;
 use faultless::time::Frames;
 use faultless::wav::header::Header;
+use faultless::wav::header::{HEADER_BYTES, claimed_bytes};
 use serde_json::json;
-use std::fs;
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -194,4 +197,25 @@ fn windows_that_were_ready_ahead_are_never_promised_by_a_header() {
     send(CommitCommand::Quit);
     thread.join().unwrap();
     assert_eq!(claimed(), FRAMES);
+}
+
+#[test]
+fn a_header_never_claims_what_was_made_ahead_and_not_reached() {
+    const FRAMES: u64 = 48_000;
+    let place = place();
+    let folder = place.path().join("session");
+    let mut setup = setup(&folder, "free", 2, 48_000, TakeFormat::S24);
+    // A header with every look at what there is, the last ones of a pass too.
+    setup.run.beat = Duration::ZERO;
+    let recorder = std::thread::spawn(move || record_through(Control::open(setup).unwrap(), FRAMES, |_| ()));
+    let (mut most, mut page) = (0, [0; HEADER_BYTES]);
+    while !recorder.is_finished() {
+        for entry in fs::read_dir(folder.join("audio")).into_iter().flatten().flatten() {
+            let read = File::open(entry.path()).and_then(|file| file.read_exact_at(&mut page, 0));
+            most = most.max(read.ok().and_then(|()| claimed_bytes(&page)).unwrap_or(0));
+        }
+    }
+    recorder.join().unwrap();
+    assert_eq!(most, FRAMES * 3, "bytes of sound that a header has claimed");
+    assert_eq!(check(&folder)[0].frames, FRAMES);
 }

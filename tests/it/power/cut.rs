@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Bytes that a disk writes whole or not at all.
-const SECTOR: usize = 512;
+pub(super) const SECTOR: usize = 512;
 
 /// Numbers that look like chance and come again with the same seed (splitmix64).
 pub(super) struct Chance(pub(super) u64);
@@ -48,11 +48,12 @@ impl Rest {
     }
 }
 
-/// A moment: the power goes before event `at` of the log.
+/// A moment: the power goes before event `at` of the log. The disk has sectors of `sector` bytes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Cut {
     pub(super) at: usize,
     pub(super) rest: Rest,
+    pub(super) sector: usize,
 }
 
 /// How many of the first events of a log a flush covers, at a cut.
@@ -82,9 +83,9 @@ pub(super) fn replay(events: &[Event], cut: Cut, chance: &mut Chance, image: &Fi
                 0 => false,
                 1 => true,
                 _ => {
-                    for (index, sector) in bytes.chunks(SECTOR).enumerate() {
+                    for (index, sector) in bytes.chunks(cut.sector).enumerate() {
                         if chance.heads() {
-                            image.write_all_at(sector, at + (index * SECTOR) as u64).unwrap();
+                            image.write_all_at(sector, at + (index * cut.sector) as u64).unwrap();
                         }
                     }
                     false
@@ -157,7 +158,7 @@ mod tests {
     fn held(events: &[Event], at: usize, rest: Rest, seed: u64) -> [u8; 4] {
         let image = tempfile::tempfile().unwrap();
         image.set_len(4 * SECTOR as u64).unwrap();
-        replay(events, Cut { at, rest }, &mut Chance(seed), &image);
+        replay(events, Cut { at, rest, sector: SECTOR }, &mut Chance(seed), &image);
         std::array::from_fn(|sector| {
             let mut byte = [0];
             image.read_exact_at(&mut byte, (sector * SECTOR) as u64).unwrap();
