@@ -10,6 +10,7 @@ mod events;
 mod ground;
 pub mod keeper;
 mod elsewhere;
+mod ended;
 pub mod pass;
 pub mod playback;
 pub mod report;

@@ -1,0 +1,171 @@
+//! The end of a pass: how its takes end, what they cost, and the account of it all. Thread: control.
+
+use super::Control;
+use super::pass::{Ended, PassReport, PassRun, PassTake, TakeReport, track_name};
+use super::report::{AudioReport, Reading, bare_copy_us};
+use crate::message::disk::{ButlerCommand, TakeEnd, TakeKey};
+use crate::message::{LossLog, Pass};
+use crate::session::{Take, TakeAccounts, TakeId, TakeState};
+use crate::time::{FramePos, Frames};
+use crate::wav::bext::coding_history_line;
+use std::sync::atomic::Ordering::Relaxed;
+
+impl Control {
+    pub(super) fn pass_ended(&mut self, pass: &Pass) {
+        if pass.frames.0 > 0 {
+            // The word that it began may have been lost; where it began is not.
+            self.pass_began(pass.began);
+        }
+        let Some(run) = &mut self.pass else { return };
+        if let Some(base) = &run.base {
+            run.cost = Some(Reading::take(&self.running.published, false).since(base, &self.running.scheduling));
+        }
+        for (take, capture) in run.takes.iter_mut().zip(&pass.captures) {
+            take.lost = pass.lost + capture.overrun;
+        }
+        let logs: Vec<[&LossLog; 2]> = pass.captures.iter().map(|capture| [&pass.losses, &capture.losses]).collect();
+        let ended = Ended { frames: pass.frames, lost: pass.lost, xruns: pass.xruns, began: pass.began };
+        self.finish_takes(&ended, &logs);
+    }
+
+    /// Tells the butler how the takes end, and the session what was lost in them.
+    pub(super) fn finish_takes(&mut self, ended: &Ended, losses: &[[&LossLog; 2]]) {
+        if ended.frames.0 > 0 {
+            // Takes stay, whatever is undone; what undo takes back is that they are placed, which comes next.
+            let before = self.shared();
+            self.steps.note("record", false, before);
+        }
+        let Some(run) = &mut self.pass else { return };
+        let cost = run.cost.as_ref();
+        let mut ends = Vec::with_capacity(run.takes.len());
+        for (index, take) in run.takes.iter().enumerate() {
+            for log in losses.get(index).into_iter().flatten() {
+                for mark in log.marks() {
+                    let cause = mark.cause.map_or_else(|| "overrun".to_owned(), |cause| cause.to_string());
+                    for (id, from, to) in take.spans(ended.frames) {
+                        let (at, end) = (mark.at.max(from), (mark.at + mark.frames).min(to));
+                        if at < end {
+                            self.session.add_loss(id, FramePos(at.since(from).0), end.since(at), &cause).ok();
+                        }
+                    }
+                }
+                let unlisted = log.count() - log.marks().len();
+                self.session.add_unlisted_losses(take.id, unlisted as u64).ok();
+            }
+            let remark = format!(
+                "Faultless; faults={} xruns={} frames_lost={} cycle_us_max={} path={}",
+                cost.and_then(AudioReport::faults).map_or_else(|| "unknown".to_owned(), |faults| faults.to_string()),
+                ended.xruns,
+                take.lost.0,
+                cost.map_or(0.0, |cost| cost.cycle_us_max),
+                self.running.setup.capture_path,
+            );
+            let header = &take.plan.header;
+            let history = coding_history_line(header.format, header.rate, header.channels, &remark);
+            let end = TakeEnd { frames: ended.frames, began: ended.began, history };
+            ends.push((take.plan.key, end));
+        }
+        run.ended = Some(Ended { ..*ended });
+        let key = run.key;
+        if self.running.butler.send(ButlerCommand::Finish { pass: key, ends }).is_err() {
+            self.loss("butler: it is gone; what is in the spool is recovered at the next start".to_owned());
+        }
+    }
+
+    pub(super) fn take_finished(&mut self, key: TakeKey, frames: Frames, trouble: Option<String>) {
+        let Some(run) = &mut self.pass else { return };
+        let Some(take) = run.takes.iter_mut().find(|take| take.plan.key == key) else { return };
+        take.finished = true;
+        take.trouble.clone_from(&trouble);
+        let (spans, lost) = (take.spans(frames), take.lost);
+        let troubles: Vec<bool> =
+            take.parts.iter().map(|part| part.trouble.is_some()).chain([trouble.is_some()]).collect();
+        let several = spans.len() > 1;
+        // Without the kernel's figures there is no account: nought would be a claim.
+        let known = run.cost.as_ref().filter(|cost| cost.faults().is_some());
+        let accounts = known.zip(run.ended.as_ref()).map(|(cost, ended)| TakeAccounts {
+            xruns: u64::from(ended.xruns),
+            frames_lost: lost.0,
+            minor_faults: cost.minor_faults.unwrap_or(0),
+            major_faults: cost.major_faults.unwrap_or(0),
+            cycle_us_max: cost.cycle_us_max.ceil() as u64,
+            capture_path: self.running.setup.capture_path.to_string(),
+            device: self.running.device.name.clone(),
+            ..TakeAccounts::default()
+        });
+        for ((id, from, to), troubled) in spans.into_iter().zip(troubles) {
+            // Trouble leaves it as it is in the file: being recorded, to be recovered.
+            let state = if troubled { TakeState::Recording } else { TakeState::Complete };
+            let here = self.session.take(id).map_or(0, |take| take.losses.iter().map(|loss| loss.frames.0).sum());
+            let accounts = accounts
+                .clone()
+                .map(|all| TakeAccounts { frames_lost: if several { here } else { all.frames_lost }, ..all });
+            let length = to.since(from);
+            self.session.finish_take(id, length, state, accounts).ok();
+            if let Some((track, start)) = self.session.take(id).map(|take| (take.track, take.start))
+                && length.0 > 0
+            {
+                self.session.place_region(track, id, start, FramePos(0), length).ok();
+            }
+        }
+        if let Some(reason) = trouble {
+            self.loss(reason);
+        }
+        self.finish_pass_if_done();
+    }
+
+    /// The pass is over when its takes are finished, and the mirror's too if its disk answers.
+    pub(super) fn finish_pass_if_done(&mut self) {
+        let done = |run: &mut PassRun| run.takes.iter().all(|take| take.finished) && run.mirror.is_done();
+        if let Some(run) = self.pass.take_if(done) {
+            let reports = self.reports.len();
+            self.account_for(run);
+            self.note_pass_ended(true, reports);
+        }
+    }
+
+    fn account_for(&mut self, run: PassRun) {
+        self.players_due = self.hears;
+        self.save();
+        let (Some(ended), Some(audio_thread)) = (run.ended, run.cost) else { return };
+        let of = |take: &PassTake, (id, from, to): (TakeId, FramePos, FramePos)| TakeReport {
+            track: track_name(&self.session, id),
+            input: take.inputs[0] as u32,
+            file: self.session.take(id).map_or_else(String::new, Take::path),
+            frames: to.since(from).0,
+            frames_lost: take.lost.0,
+            xruns: u64::from(ended.xruns),
+            trouble: take.trouble_of(id),
+        };
+        let spans =
+            run.takes.iter().flat_map(|take| take.spans(ended.frames).into_iter().map(move |span| (take, span)));
+        let takes: Vec<TakeReport> = spans.map(|(take, span)| of(take, span)).collect();
+        let mirror = run.mirror.report();
+        let worst = takes.iter().map(|take| take.frames_lost).max().unwrap_or(0);
+        let disk = &self.running.disk;
+        let frame_bytes = run.takes.first().map_or(1, |take| take.plan.frame_bytes());
+        let bare_copy_us = bare_copy_us(run.takes.len(), self.running.device.period_frames * frame_bytes);
+        let bare_copy_ratio = (audio_thread.cycle_us_mean / bare_copy_us.max(0.001) * 10.0).round() / 10.0;
+        let lead = disk.lead_frames_min.load(Relaxed);
+        self.reports.push_back(PassReport {
+            frames: ended.frames.0,
+            xruns: u64::from(ended.xruns),
+            frames_lost: worst.max(ended.lost.0),
+            audio_thread,
+            takes,
+            lead_frames_min: (lead != u64::MAX).then_some(lead),
+            commit_us_max: disk.commit_us_max.load(Relaxed),
+            bare_copy_us,
+            bare_copy_ratio,
+            mirror: mirror.clone(),
+        });
+        if let Some(mirror) = mirror {
+            match mirror.trouble {
+                None => {
+                    self.info(format!("mirror: whole, {} takes in {}", mirror.takes_whole, mirror.folder.display()))
+                }
+                Some(reason) => self.loss(format!("mirror: not whole: {reason}")),
+            }
+        }
+    }
+}
