@@ -175,22 +175,9 @@ pub fn start(device: Box<dyn Device>, setup: RunSetup) -> Result<Running, RunErr
             move || Committer::new(setup).run()
         })?,
     ];
-    disk_threads.push(spawn("read-ahead", HELPER_STACK_BYTES, {
-        let setup = ReaderSetup {
-            means: setup.means.clone(),
-            budget: Arc::clone(&budget),
-            playback_share: plan::playback_share(setup.lock_bytes_max),
-            lead_ms: setup.lead_ms,
-            period_frames: facts.period_frames,
-            rate: facts.rate,
-            published: Arc::clone(&published),
-            disk: Arc::clone(&disk),
-            beliefs: Arc::clone(&beliefs),
-            commands: reader_commands,
-            events: disk_tell,
-        };
-        move || Reader::new(setup).run()
-    })?);
+    let shared = (&published, &disk, &beliefs, &budget);
+    let reader_setup = reader_setup(&setup, &facts, shared, reader_commands, disk_tell);
+    disk_threads.push(spawn("read-ahead", HELPER_STACK_BYTES, move || Reader::new(reader_setup).run())?);
 
     let (audio_thread, scheduling) = start_audio(engine, device, &published, &budget)?;
     Ok(Running {
@@ -214,6 +201,31 @@ pub fn start(device: Box<dyn Device>, setup: RunSetup) -> Result<Running, RunErr
         mirror_setup: Some(mirror_setup),
         mirror_thread: None,
     })
+}
+
+/// What everybody shares: the numbers of both sides, what the disk side believes, locked memory.
+type Shared<'a> = (&'a Arc<Published>, &'a Arc<DiskPublished>, &'a Arc<Beliefs>, &'a Arc<LockBudget>);
+
+fn reader_setup(
+    setup: &RunSetup,
+    facts: &DeviceFacts,
+    (published, disk, beliefs, budget): Shared<'_>,
+    commands: Receiver<ReaderCommand>,
+    events: Sender<DiskEvent>,
+) -> ReaderSetup {
+    ReaderSetup {
+        means: setup.means.clone(),
+        budget: Arc::clone(budget),
+        playback_share: plan::playback_share(setup.lock_bytes_max),
+        lead_ms: setup.lead_ms,
+        period_frames: facts.period_frames,
+        rate: facts.rate,
+        published: Arc::clone(published),
+        disk: Arc::clone(disk),
+        beliefs: Arc::clone(beliefs),
+        commands,
+        events,
+    }
 }
 
 /// Starts the audio thread, brings the program's memory in, and lets it start the device.

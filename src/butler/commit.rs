@@ -33,6 +33,12 @@ const TICK: Duration = Duration::from_millis(80);
 /// Bytes a take that may wait for the beat; beyond them the disk is behind and is written to without a rest.
 const WAITING_BYTES_MAX: u64 = 512 * 1024;
 
+/// What a power cut may cost, a tick and the time of an unlucky beat left out.
+const LOSS_AIM: Duration = Duration::from_millis(850);
+
+/// Between the end of a beat and the next, however slow the disk is.
+const BEAT_REST: Duration = Duration::from_millis(40);
+
 /// How long a failed write rests before it is tried again.
 const RETRY: Duration = Duration::from_millis(500);
 
@@ -130,8 +136,7 @@ impl Committer {
             }
             if beat {
                 self.beat();
-                // From its beginning on: a power cut costs what came since then.
-                self.next_beat = (now + self.setup.beat).max(Instant::now() + self.setup.beat / 4);
+                self.next_beat = self.after_beat(now);
             }
             self.heal();
             self.takes.iter_mut().for_each(|take| take.relieve(&self.held));
@@ -428,6 +433,14 @@ impl Committer {
         }
     }
 
+    /// When the next beat is due. What a power cut costs is what came since the last one *began*, and one that is cut off
+    /// counts for nothing: the longer they take, the sooner the next begins.
+    fn after_beat(&self, began: Instant) -> Instant {
+        let took = began.elapsed();
+        let pause = LOSS_AIM.saturating_sub(took.mul_f64(1.5)).min(self.setup.beat);
+        (began + pause).max(Instant::now() + BEAT_REST.min(self.setup.beat))
+    }
+
     /// What the windows that are out have of every take so far.
     fn write_ahead(&mut self) {
         let recorded = self.setup.published.pass_frames.load(Relaxed);
@@ -470,7 +483,13 @@ impl Committer {
     /// gives up, in words, those whose disk stays dead.
     fn end_takes(&mut self) {
         let given_up = |take: &OpenTake| RETRIES_AT_END < take.failures;
-        let waits = |take: &OpenTake| take.end.is_some() && take.failures == 0 && take.has_pending();
+        // Of a pass whose last word has come for some takes only, the others' last sound is still on its way.
+        let waits = |take: &OpenTake| {
+            let others = || self.takes.iter().filter(|other| other.pass == take.pass);
+            take.end.is_some()
+                && take.failures == 0
+                && (take.has_pending() || others().any(|other| other.end.is_none()))
+        };
         if self.takes.iter().all(|take| take.end.is_none()) || self.takes.iter().any(waits) {
             return;
         }

@@ -14,6 +14,7 @@ pub mod naming;
 mod opener;
 pub mod report;
 mod recalled;
+mod roll;
 mod room;
 pub mod settings;
 pub mod snapshot;
@@ -28,7 +29,7 @@ use crate::message::Motion;
 use crate::peaks::PeakStore;
 use crate::session::session_file;
 use crate::studio::snapshot::{Snapshot, Stage, Told};
-use crate::time::{FramePos, Frames};
+use crate::time::FramePos;
 use crate::watch::watcher::Watcher;
 use command::Command;
 use inhibit::Inhibitor;
@@ -41,7 +42,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Called from any thread when something came that a face would want to show.
 pub type Wake = Arc<dyn Fn() + Send + Sync>;
@@ -449,31 +450,6 @@ impl Studio {
             _ => {}
         }
         Ok(())
-    }
-
-    fn record(&mut self) -> Result<(), ControlError> {
-        let (range, punches) = (self.transport.range, self.transport.punches);
-        let pre_roll = self.settings.pre_roll_ms;
-        let Desk::Open(control) = &mut self.desk else { return Ok(()) };
-        if control.is_recording() {
-            return Ok(());
-        }
-        if control.session().tracks().iter().all(|track| !track.armed) {
-            let all = control.session().track_ids().collect();
-            control.edit(crate::control::edit::Edit::Arm(all, true))?;
-        }
-        if self.transport.repeats {
-            // A pass goes on and on; what it plays along with does not go back.
-            self.transport.repeats = false;
-            control.set_repeat(None);
-        }
-        match range.filter(|_| punches) {
-            Some((from, to)) => {
-                let rate = control.session().rate();
-                control.punch(from, to, rate.frames(Duration::from_millis(pre_roll)))
-            }
-            None => control.record(Frames(u64::MAX)),
-        }
     }
 
     /// Takes new settings; what concerns takes to come and what is heard is applied at once.

@@ -207,7 +207,9 @@ fn a_header_never_claims_what_was_made_ahead_and_not_reached() {
     let mut setup = setup(&folder, "free", 2, 48_000, TakeFormat::S24);
     // A header with every look at what there is, the last ones of a pass too.
     setup.run.beat = Duration::ZERO;
-    let recorder = std::thread::spawn(move || record_through(Control::open(setup).unwrap(), FRAMES, |_| ()));
+    let mut control = Control::open(setup).unwrap();
+    control.arm_inputs(2).unwrap();
+    let recorder = std::thread::spawn(move || record_through(control, FRAMES, |_| ()));
     let (mut most, mut page) = (0, [0; HEADER_BYTES]);
     while !recorder.is_finished() {
         for entry in fs::read_dir(folder.join("audio")).into_iter().flatten().flatten() {

@@ -1,0 +1,34 @@
+//! Record, as a face asks for it: what it means depends on arming, punch and loop. Thread: control.
+
+use super::{Desk, Studio};
+use crate::control::ControlError;
+use crate::time::Frames;
+use std::time::Duration;
+
+impl Studio {
+    /// Records every armed track; if none is armed, arms all of them first.
+    pub(super) fn record(&mut self) -> Result<(), ControlError> {
+        let (range, punches) = (self.transport.range, self.transport.punches);
+        let pre_roll = self.settings.pre_roll_ms;
+        let Desk::Open(control) = &mut self.desk else { return Ok(()) };
+        if control.is_recording() {
+            return Ok(());
+        }
+        if control.session().tracks().iter().all(|track| !track.armed) {
+            let all = control.session().track_ids().collect();
+            control.edit(crate::control::edit::Edit::Arm(all, true))?;
+        }
+        if self.transport.repeats {
+            // A pass goes on and on; what it plays along with does not go back.
+            self.transport.repeats = false;
+            control.set_repeat(None);
+        }
+        match range.filter(|_| punches) {
+            Some((from, to)) => {
+                let rate = control.session().rate();
+                control.punch(from, to, rate.frames(Duration::from_millis(pre_roll)))
+            }
+            None => control.record(Frames(u64::MAX)),
+        }
+    }
+}
