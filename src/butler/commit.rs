@@ -8,6 +8,7 @@
 //! have as much as the longest claim.
 
 mod open_take;
+mod words;
 
 use super::means::{CapturePath, Means};
 use super::spool;
@@ -26,6 +27,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
+use words::words;
 
 /// How often commands are looked at while takes are open.
 const TICK: Duration = Duration::from_millis(80);
@@ -587,19 +589,5 @@ fn clear_away(take: &OpenTake) {
 fn sync_folder(folder: &Path) {
     if let Ok(folder) = File::open(folder) {
         folder.sync_all().ok();
-    }
-}
-
-/// The reason of an error and what to do about it, without the number.
-fn words(error: &io::Error) -> String {
-    match error.raw_os_error() {
-        Some(libc::ENOSPC) => "the disk is full; delete or move files from it".to_owned(),
-        Some(libc::EDQUOT) => "the quota is used up; delete or move files".to_owned(),
-        Some(libc::EROFS) => "the file system is read-only; mount it for writing or record elsewhere".to_owned(),
-        Some(libc::EACCES | libc::EPERM) => "no right to write here; choose a folder that is yours".to_owned(),
-        Some(libc::EFBIG) => "no file may become that large here; record to another disk".to_owned(),
-        Some(libc::EIO) => "the disk reports an error; record to another one".to_owned(),
-        Some(libc::EEXIST) => "there is a file of that name already".to_owned(),
-        _ => error.to_string(),
     }
 }

@@ -220,7 +220,12 @@ impl Control {
             due |= companion.due && companion.open().is_some();
             told.extend(companion.keeper.problems());
         }
-        if due {
+        let overflow =
+            self.elsewhere.overflow.as_ref().and_then(Companion::open).map(|open| open.display().to_string());
+        if overflow.is_some_and(|folder| self.session.remember_beside(folder)) {
+            // Now, while the session's own disk takes it.
+            self.save();
+        } else if due {
             self.elsewhere.save(&self.folder, &self.session, self.revision);
         }
         told.into_iter().for_each(|text| self.caution(text));

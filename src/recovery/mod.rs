@@ -22,7 +22,7 @@ mod rescue;
 mod tests;
 mod words;
 
-use crate::session::session_file::OpenSession;
+use crate::session::session_file::{OpenSession, catch_up};
 use crate::session::{Session, Take, TakeState};
 use crate::time::{Frames, SampleRate};
 use evidence::LeftSpool;
@@ -128,6 +128,11 @@ pub fn recover_in_steps(
     go_on: GoOn<'_>,
 ) -> Report {
     let mut report = Report::default();
+    if catch_up(store, session)
+        && let Err(error) = store.save(session)
+    {
+        report.troubles.push(error.to_string());
+    }
     let cut_off = session.takes().iter().filter(|take| take.state == TakeState::Recording);
     let passes: BTreeSet<u32> = cut_off.map(|take| take.pass).collect();
     for pass in passes {

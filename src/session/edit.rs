@@ -5,9 +5,9 @@
 
 use super::file_name::TakenNames;
 use super::{
-    GAIN_DB_MAX, GAIN_DB_MIN, ID_MAX, LOSS_COUNT_MAX, Loss, MARKER_COUNT_MAX, Marker, MarkerId, Monitor, Other,
-    POSITION_MAX, RegionId, Session, TAKE_COUNT_MAX, TAKE_NUMBER_MAX, Take, TakeAccounts, TakeId, TakeState, Track,
-    TrackId, clean_name,
+    BESIDE_COUNT_MAX, FOLDER_BYTES_MAX, GAIN_DB_MAX, GAIN_DB_MIN, ID_MAX, LOSS_COUNT_MAX, Loss, MARKER_COUNT_MAX,
+    Marker, MarkerId, Monitor, Other, POSITION_MAX, RegionId, Session, TAKE_COUNT_MAX, TAKE_NUMBER_MAX, Take,
+    TakeAccounts, TakeId, TakeState, Track, TrackId, clean_name,
 };
 use crate::format::TakeFormat;
 use crate::limits::{CHANNEL_COUNT_MAX, RATE_HZ_MAX, RATE_HZ_MIN, TAKE_CHANNEL_COUNT_MAX, TRACK_COUNT_MAX};
@@ -245,6 +245,44 @@ impl Session {
         let take = self.take_mut(next)?;
         (take.offset, take.folder) = (from, folder);
         Ok(next)
+    }
+
+    /// Remembers a folder on another disk in which takes may go on. Whether it is a new one; of too many the oldest goes.
+    pub fn remember_beside(&mut self, folder: String) -> bool {
+        if self.beside.contains(&folder) || FOLDER_BYTES_MAX < folder.len() {
+            return false;
+        }
+        if BESIDE_COUNT_MAX <= self.beside.len() {
+            self.beside.remove(0);
+        }
+        self.beside.push(folder);
+        true
+    }
+
+    /// Learns from a newer copy of the session what has become of takes since: those that it does not know, and those that it
+    /// believes are being recorded. Whether there was any.
+    pub fn catch_up_with(&mut self, newer: &Session) -> bool {
+        let news = |take: &&Take| match self.take(take.id) {
+            None => self.next_id <= take.id.0,
+            Some(own) => {
+                own.state == TakeState::Recording && take.state != TakeState::Recording && own.uuid == take.uuid
+            }
+        };
+        let takes: Vec<Take> = newer.takes.iter().filter(news).cloned().collect();
+        if takes.is_empty() {
+            return false;
+        }
+        let placed: Vec<(TakeId, TrackId, FramePos, Frames)> =
+            takes.iter().map(|take| (take.id, take.track, take.start, take.frames)).collect();
+        self.adopt_takes(&Session { takes, ..newer.clone() });
+        for (take, track, start, frames) in placed {
+            let is_placed = self.tracks.iter().any(|track| track.regions.iter().any(|region| region.take == take));
+            if !is_placed && frames > Frames(0) {
+                // A track that was removed since keeps the take, unplaced.
+                self.place_region(track, take, start, FramePos(0), frames).ok();
+            }
+        }
+        true
     }
 
     /// Forgets a take that never began: its file was not made, nothing plays it.

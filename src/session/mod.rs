@@ -48,6 +48,9 @@ pub const LOSS_COUNT_MAX: usize = 1000;
 /// Bytes of the path of a folder: what the kernel takes.
 pub const FOLDER_BYTES_MAX: usize = 4096;
 
+/// Folders on other disks that a session remembers.
+pub const BESIDE_COUNT_MAX: usize = 16;
+
 /// Bytes of a name, a cause or a device's name.
 pub const NAME_BYTES_MAX: usize = 256;
 
@@ -114,6 +117,10 @@ pub struct Session {
     markers: Vec<Marker>,
     #[serde(default)]
     takes: Vec<Take>,
+    /// Folders on other disks in which takes may have gone on, absolute: each has a copy of this file, which is the newer one
+    /// if the session's own disk took no more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    beside: Vec<String>,
     #[serde(flatten)]
     other: Other,
 }
@@ -313,6 +320,7 @@ impl Session {
             tracks: Vec::new(),
             markers: Vec::new(),
             takes: Vec::new(),
+            beside: Vec::new(),
             other: Other::new(),
         }
     }

@@ -75,6 +75,11 @@ impl Session {
         self.tracks.iter().filter_map(|track| track.regions.last()).map(Region::end).max().unwrap_or_default()
     }
 
+    /// Folders on other disks in which takes may have gone on.
+    pub fn beside(&self) -> &[String] {
+        &self.beside
+    }
+
     /// The session as it is kept beside takes in another folder, `there`, when its own is `own`: each take is found from there.
     pub fn seen_from(&self, there: &str, own: &str) -> Session {
         let mut seen = self.clone();

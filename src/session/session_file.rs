@@ -250,6 +250,27 @@ impl OpenSession {
     }
 }
 
+/// Has a session learn from the copies of its file on other disks what it could not be told when its own disk took no more.
+/// Whether there was anything. A disk that is not here is passed over.
+pub fn catch_up(store: &OpenSession, session: &mut Session) -> bool {
+    let own = std::path::absolute(store.path()).map_or_else(|_| String::new(), |own| own.display().to_string());
+    let mut learnt = false;
+    for there in session.beside().to_vec() {
+        let Ok(folder) = Folder::open(Path::new(&there)) else { continue };
+        if let Ok(copy) = load(&folder)
+            && copy.id == session.id
+            && there != own
+        {
+            let before = session.clone();
+            learnt |= session.catch_up_with(&copy.seen_from(&own, &there));
+            if session.validate().is_err() {
+                *session = before;
+            }
+        }
+    }
+    learnt
+}
+
 /// The folder on another disk that holds the file of a take: believed only if it holds a copy of the session, so that a
 /// session that came from elsewhere leads nowhere.
 fn other_disk(session: &Session, take: &Take) -> Result<Option<Folder>, SessionError> {
