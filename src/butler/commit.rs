@@ -15,7 +15,9 @@ use super::spool;
 use super::take_file::TakeFile;
 use crate::limits;
 use crate::message::belief::Beliefs;
-use crate::message::disk::{CommitCommand, Copy, DiskEvent, DiskPublished, PassKey, TakeEnd, TakeKey, TakePlan};
+use crate::message::disk::{
+    CommitCommand, Continuation, Copy, DiskEvent, DiskPublished, PassKey, TakeEnd, TakeKey, TakePlan,
+};
 use crate::message::published::{NO_PASS, Published};
 use crate::time::Frames;
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
@@ -269,32 +271,31 @@ impl Committer {
     /// A take that is stuck goes on in another file, if it still is.
     fn go_on(&mut self, key: TakeKey, from: Frames, plan: &TakePlan) {
         let stuck = |take: &OpenTake| take.trouble.is_some() && take.frame_of(take.stuck_at()) == from;
-        let (refused, mut trouble) = match self.takes.iter().position(|take| take.key == key && stuck(take)) {
-            None => (Some(None), None),
-            Some(at) => {
-                let made = plan.path.parent().map_or(Ok(()), std::fs::create_dir_all);
-                let made = made.map_err(|error| format!("{}: cannot be made: {}", plan.path.display(), words(&error)));
-                match made.and_then(|()| self.create(plan, self.ahead_in(&plan.path), &mut Vec::new())) {
-                    Err(reason) => (Some(Some(reason)), None),
-                    Ok(file) => {
-                        if let Some(folder) = plan.path.parent() {
-                            sync_folder(folder);
-                        }
-                        let (mut before, frames) = self.takes[at].go_on_in(file);
-                        let history = String::new();
-                        let end = TakeEnd { frames, began: plan.began_before(from, frames), history };
-                        let done = before.finish(frames, &end);
-                        (None, done.map_err(|error| format!("{}: {}", before.path.display(), words(&error))).err())
-                    }
+        let outcome = match self.takes.iter().position(|take| take.key == key && stuck(take)) {
+            None => Continuation::Needless,
+            Some(at) => match self.make_next(plan) {
+                Err(reason) => Continuation::Refused(reason),
+                Ok(file) => {
+                    self.resting = None;
+                    let (mut before, frames) = self.takes[at].go_on_in(file);
+                    let end = TakeEnd { frames, began: plan.began_before(from, frames), history: String::new() };
+                    let done = before.finish(frames, &end);
+                    let named = done.map_err(|error| format!("{}: {}", before.path.display(), words(&error)));
+                    Continuation::Done(named.err())
                 }
-            }
+            },
         };
-        if refused.is_none() {
-            self.resting = None;
-        } else {
-            trouble = None;
-        }
-        self.tell(DiskEvent::Continued { take: key, refused, trouble });
+        self.tell(DiskEvent::Continued { take: key, outcome });
+    }
+
+    /// The file that a take goes on in, and its folders.
+    fn make_next(&self, plan: &TakePlan) -> Result<TakeFile, String> {
+        let folder = plan.path.parent().unwrap_or(Path::new("."));
+        std::fs::create_dir_all(folder)
+            .map_err(|error| format!("{}: cannot be made: {}", plan.path.display(), words(&error)))?;
+        let file = self.create(plan, self.ahead_in(&plan.path), &mut Vec::new())?;
+        sync_folder(folder);
+        Ok(file)
     }
 
     /// Writes one run of every take that has something to write; says whether there was any. Stops when a beat is
@@ -497,10 +498,11 @@ impl Committer {
         }
         for at in 0..self.takes.len() {
             let ends = self.takes[at].end.is_some() && !given_up(&self.takes[at]);
-            if ends && self.resting.is_none() {
-                if let Err(error) = self.takes[at].sync(&self.held) {
-                    self.stuck(at, &error);
-                }
+            if ends
+                && self.resting.is_none()
+                && let Err(error) = self.takes[at].sync(&self.held)
+            {
+                self.stuck(at, &error);
             }
         }
         let mut at = 0;

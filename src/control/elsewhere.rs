@@ -7,7 +7,7 @@
 use super::Control;
 use super::keeper::Keeper;
 use super::pass::PassTake;
-use crate::message::disk::{CommitCommand, Copy, PassKey, TakeKey, TakePlan, Twin};
+use crate::message::disk::{CommitCommand, Continuation, Copy, PassKey, TakeKey, TakePlan, Twin};
 use crate::session::session_file::{OpenSession, SessionError};
 use crate::session::{Session, TakeId};
 use crate::time::{Clock, FramePos, Frames};
@@ -204,7 +204,9 @@ impl Control {
                 ));
             }
         }
-        told.into_iter().for_each(|text| self.caution(text));
+        for text in told {
+            self.caution(text);
+        }
     }
 
     /// Folders that have come to be open, or cannot be; copies of the session that are due.
@@ -228,7 +230,9 @@ impl Control {
         } else if due {
             self.elsewhere.save(&self.folder, &self.session, self.revision);
         }
-        told.into_iter().for_each(|text| self.caution(text));
+        for text in told {
+            self.caution(text);
+        }
     }
 
     /// Asks the mirror's committer for the files of a pass. Their copies know of each other from now on.
@@ -318,7 +322,7 @@ impl Control {
         for take in &mut run.takes {
             let (key, Some((from, _)), Some(next)) = (take.plan.key, take.stuck, &mut take.next) else { continue };
             if next.listed_by <= saved.max(copied) && !std::mem::replace(&mut next.sent, true) {
-                let command = CommitCommand::Continue { take: key, from, plan: next.plan.clone() };
+                let command = CommitCommand::Continue { take: key, from, plan: Box::new(next.plan.clone()) };
                 next.sent = self.running.commit.try_send(command).is_ok();
             }
         }
@@ -366,11 +370,11 @@ impl Control {
         }
     }
 
-    pub(super) fn take_continued(&mut self, key: TakeKey, refused: Option<Option<String>>, trouble: Option<String>) {
+    pub(super) fn take_continued(&mut self, key: TakeKey, outcome: Continuation) {
         let Some(take) = self.pass_take(key) else { return };
         let (Some(next), Some((from, _))) = (take.next.take(), take.stuck.take()) else { return };
-        match refused {
-            None => {
+        match outcome {
+            Continuation::Done(trouble) => {
                 let old = std::mem::replace(&mut take.id, next.id);
                 take.parts.push(Part { id: old, end: from, trouble });
                 let folder = next.plan.path.parent().map_or_else(String::new, |folder| folder.display().to_string());
@@ -381,18 +385,22 @@ impl Control {
                     self.info(format!("{folder}: takes go on here, without a gap"));
                 }
             }
-            Some(reason) => {
-                self.session.forget_take(next.id).ok();
-                self.save();
-                if let Some(reason) = reason {
-                    // The same folder would refuse again: another one can be named.
-                    if let Some(overflow) = &mut self.elsewhere.overflow {
-                        overflow.folder = Some(Err(reason.clone()));
-                    }
-                    self.caution(format!("{reason}; name another folder"));
+            Continuation::Needless => self.forget_next(&next),
+            Continuation::Refused(reason) => {
+                self.forget_next(&next);
+                // The same folder would refuse again: another one can be named.
+                if let Some(overflow) = &mut self.elsewhere.overflow {
+                    overflow.folder = Some(Err(reason.clone()));
                 }
+                self.caution(format!("{reason}; name another folder"));
             }
         }
+    }
+
+    /// The take stays where it is: the one that was listed for it never began.
+    fn forget_next(&mut self, next: &Next) {
+        self.session.forget_take(next.id).ok();
+        self.save();
     }
 }
 

@@ -162,7 +162,7 @@ impl Control {
         if let Some(mirror) = mirror {
             match mirror.trouble {
                 None => {
-                    self.info(format!("mirror: whole, {} takes in {}", mirror.takes_whole, mirror.folder.display()))
+                    self.info(format!("mirror: whole, {} takes in {}", mirror.takes_whole, mirror.folder.display()));
                 }
                 Some(reason) => self.loss(format!("mirror: not whole: {reason}")),
             }

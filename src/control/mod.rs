@@ -461,7 +461,7 @@ impl Control {
             }
             DiskEvent::TakeFinished { copy: Copy::Mirror, take, trouble, .. } => self.mirror_finished(take, trouble),
             DiskEvent::Stuck { take, from, code } => self.take_stuck(take, from, code),
-            DiskEvent::Continued { take, refused, trouble } => self.take_continued(take, refused, trouble),
+            DiskEvent::Continued { take, outcome } => self.take_continued(take, outcome),
             DiskEvent::PlaybackTrouble { reason, .. } => self.caution(reason),
             DiskEvent::Trouble { copy: Copy::Mirror, reason } => self.caution(format!("mirror: {reason}")),
             DiskEvent::TroubleOver { copy: Copy::Mirror, reason } => self.info(format!("mirror: {reason}")),

@@ -29,6 +29,7 @@ impl CapturedSpan {
     }
 
     /// The same, with its mapping kept.
+    #[must_use]
     pub fn mapped(mut self, map: Option<Mapping>) -> CapturedSpan {
         debug_assert!(map.as_ref().is_none_or(|map| map.len() == self.bytes));
         self.map = map;

@@ -64,6 +64,7 @@ impl Copy {
     }
 
     /// The other one.
+    #[must_use]
     pub fn other(self) -> Copy {
         match self {
             Copy::Session => Copy::Mirror,
@@ -252,7 +253,7 @@ pub enum CommitCommand {
         /// The frame of the pass at which it is stuck.
         from: Frames,
         /// The file that it goes on in; made with its folders.
-        plan: TakePlan,
+        plan: Box<TakePlan>,
     },
     /// The pass is not recorded here after all: files that were made for it go, nothing is in them.
     Forget {
@@ -352,14 +353,12 @@ pub enum DiskEvent {
         /// The system's number for it.
         code: Option<i32>,
     },
-    /// A take goes on in another file.
+    /// What became of [`CommitCommand::Continue`].
     Continued {
         /// The take.
         take: TakeKey,
-        /// Why it does not: in words, path first; or nothing, when its disk took sound again meanwhile.
-        refused: Option<Option<String>>,
-        /// What is wrong with the file that it was in before, if something is.
-        trouble: Option<String>,
+        /// See there.
+        outcome: Continuation,
     },
     /// A track cannot be played, or not wholly.
     PlaybackTrouble {
@@ -382,6 +381,17 @@ pub enum DiskEvent {
         /// In words.
         reason: String,
     },
+}
+
+/// Whether a take goes on in another file.
+#[derive(Debug)]
+pub enum Continuation {
+    /// It does. What is wrong with the file that it was in before, if something is.
+    Done(Option<String>),
+    /// Its disk took sound again meanwhile: it stays.
+    Needless,
+    /// The file cannot be made: in words, path first.
+    Refused(String),
 }
 
 /// What the audio thread gets for a pass.

@@ -326,6 +326,7 @@ impl Session {
     }
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde asks it")]
 fn is_nought(frames: &Frames) -> bool {
     *frames == Frames(0)
 }

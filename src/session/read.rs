@@ -81,6 +81,7 @@ impl Session {
     }
 
     /// The session as it is kept beside takes in another folder, `there`, when its own is `own`: each take is found from there.
+    #[must_use]
     pub fn seen_from(&self, there: &str, own: &str) -> Session {
         let mut seen = self.clone();
         for take in &mut seen.takes {
