@@ -212,16 +212,21 @@ fn root_a_disk_that_is_full_at_the_start_is_one_line_and_leaves_nothing_half() {
     let image = crate::util::Image::up("ext4", "24M");
     let folder = image.path().join("session");
     run(record(&folder, "--device virtual:free --inputs 2 --seconds 0.2")).done();
-    // 30 seconds of two takes are reserved: 8.6 MB that are not there.
+    // To the last block.
     let filler = fs::File::create(image.path().join("filler")).unwrap();
     let stat = nix::sys::statvfs::statvfs(image.path()).unwrap();
     let free = stat.blocks_free() * stat.fragment_size();
-    nix::fcntl::posix_fallocate(&filler, 0, (free - (1 << 20)) as i64).unwrap();
+    let mut at = free - (1 << 20);
+    nix::fcntl::posix_fallocate(&filler, 0, at as i64).unwrap();
+    while std::os::unix::fs::FileExt::write_all_at(&filler, &[1; 1024], at).is_ok() {
+        at += 1024;
+    }
+    filler.sync_all().unwrap();
     let takes = contents(&folder.join("audio"));
     let again = "--device virtual:free --inputs 2 --seconds 0.2";
     run(record(&folder, again)).refused(&["the disk is full", "In 1-2.wav"]);
     assert!(takes == contents(&folder.join("audio")), "takes are as they were, and no empty one is left");
-    run(record(&image.path().join("other"), again)).refused(&["full"]);
+    run(record(&image.path().join("other"), again)).refused(&["space"]);
     drop(filler);
     fs::remove_file(image.path().join("filler")).unwrap();
     run(record(&folder, again)).done();

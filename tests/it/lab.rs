@@ -50,9 +50,16 @@ fn a_rehearsal_under_sync_and_one_unplugged_pass_and_leave_nothing() {
 #[test]
 fn a_loss_fails_the_sheet_and_the_exit_status() {
     let place = place();
-    // A buffer of two periods: the audio thread sleeps longer than that where nobody hears it.
-    let arguments = "--stress none --seconds 2 --inputs 1 --period 16 --buffer 32 --json";
-    let done = run(faultless("stress", place.path(), arguments));
+    let arguments = "--stress none --seconds 3 --inputs 1 --period 64 --buffer 2400 --json";
+    let mut program = start(faultless("stress", place.path(), arguments));
+    // It stands still for three times what the device's buffer holds, over and over.
+    while program.is_running() {
+        program.signal("STOP");
+        std::thread::sleep(Duration::from_millis(150));
+        program.signal("CONT");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let done = program.wait(PATIENCE);
     assert_eq!(done.code, Some(1), "{}{}", done.out, done.err);
     assert_eq!(done.json()["rows"][0]["verdict"], "failed", "{}", done.out);
     assert!(
