@@ -195,10 +195,10 @@ fn options(fs: &str) -> &'static str {
     if fs == "btrfs" { "commit=5" } else { "defaults" }
 }
 
-/// Bytes that the disk under a file system writes whole. xfs relies on it for blocks of a folder: torn at 512 bytes it finds
-/// that they are damaged, and refuses to be mounted.
+/// Bytes that the disk under a file system writes whole. btrfs relies on it for its first block, and xfs for blocks of a
+/// folder: torn at 512 bytes they find that it is damaged, and refuse to be mounted.
 fn sector(fs: &str) -> usize {
-    if fs == "xfs" { 4096 } else { SECTOR }
+    if fs == "ext4" { SECTOR } else { 4096 }
 }
 
 /// Starts a pass of 24 tracks, and has the disk look at its tally from the first moment on.
