@@ -129,8 +129,8 @@ impl fmt::Display for Flaw {
     }
 }
 
-/// The file that is tried out. Nobody else's: the session is locked or new.
-const TRIAL_FILE: &str = ".faultless-trial";
+/// The file that is tried out. Nobody else's: the session is locked or new. A program that is killed meanwhile leaves it.
+pub const TRIAL_FILE: &str = ".faultless-trial";
 
 /// Tries what takes and sessions need, on a small file: written out of order and over again, cut, read back, made
 /// durable, and made only once. What a full or dead disk refuses is no flaw of the file system: whoever needs it will

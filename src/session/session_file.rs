@@ -466,7 +466,7 @@ pub(crate) fn folder_of(path: &Path) -> &Path {
 fn unused_check(folder: &Folder) -> Result<(), SessionError> {
     for name in folder.names()? {
         let ours = match name.as_str() {
-            LOCK_FILE | NEW_FILE | RESERVE_FILE => true,
+            LOCK_FILE | NEW_FILE | RESERVE_FILE | ground::TRIAL_FILE => true,
             name if FOLDERS.contains(&name) => match folder.sub(name)? {
                 Some(sub) => sub.names()?.is_empty(),
                 None => true,

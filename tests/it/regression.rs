@@ -221,3 +221,16 @@ fn a_header_never_claims_what_was_made_ahead_and_not_reached() {
     assert_eq!(most, FRAMES * 3, "bytes of sound that a header has claimed");
     assert_eq!(check(&folder)[0].frames, FRAMES);
 }
+
+#[test]
+fn a_folder_in_which_a_session_was_about_to_be_made_when_the_power_went_is_not_in_the_way() {
+    let place = place();
+    let folder = place.path().join("session");
+    fs::create_dir_all(folder.join("audio")).unwrap();
+    for name in ["session.lock", ".session.json.new", ".session.reserve", faultless::ground::TRIAL_FILE] {
+        fs::write(folder.join(name), "cut off").unwrap();
+    }
+    run(record(&folder, "--device virtual:free --inputs 1 --seconds 0.2")).done();
+    assert_eq!(check(&folder)[0].frames, 9600);
+    assert!(!folder.join(faultless::ground::TRIAL_FILE).exists());
+}
