@@ -5,10 +5,10 @@ While the takes grow, what their headers claim is read, held against the ramp by
 header that claims less than before, other sizes than it should, or RIFF where RF64 is due is a miss. Once a second the
 program's resident memory and its spool are looked at. At the end: takes of equal and exact length, with headers that say
 so, no frame lost, no fault, a spool that kept to its limit, and memory that stayed within 5 % of what it was after the first
-minute: the program's own (RssAnon) both ways, all of it upwards, since the kernel takes pages of code back and brings them in
-again as it likes. Without a clock the spool's (RssShmem) is left out: there the disk is always behind, and sound waits in the
-spool up to its limit. Minor faults are told and no miss where the kernel moved pages meanwhile (compaction): no program can
-keep it from that.
+minute: the program's own (RssAnon) both ways, and with its code (VmRSS less RssShmem) upwards, since the kernel takes pages of
+code back and brings them in again as it likes. The spool's (RssShmem) is what waits for the disk: it goes up and down with
+every beat, has a limit of its own, and its peak stands in the table. Minor faults are told and no miss where the kernel moved
+pages meanwhile (compaction): no program can keep it from that.
 """
 
 import ctypes
@@ -118,9 +118,8 @@ class Take:
 class Memory:
     """What the program holds, seen once a second."""
 
-    def __init__(self, pid, with_spool):
+    def __init__(self, pid):
         self.pid = pid
-        self.with_spool = with_spool
         self.begun = time.monotonic()
         self.next = self.begun
         self.first = None
@@ -141,7 +140,7 @@ class Memory:
         if "VmRSS" not in words:
             return
         kib = {name: int(text.split()[0]) for name, text in words.items()}
-        kib["held"] = kib["VmRSS"] - (0 if self.with_spool else kib["RssShmem"])
+        kib["held"] = kib["VmRSS"] - kib["RssShmem"]
         self.rss_most = max(self.rss_most, kib["VmRSS"])
         self.spool_most = max(self.spool_most, spool_bytes(takes))
         if now < self.begun + SETTLED_S:
@@ -204,7 +203,7 @@ class Soak:
         self.out = open(os.path.join(folder, "out"), "w+", encoding="utf-8")
         self.err = open(os.path.join(folder, "err"), "w+", encoding="utf-8")
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self.out, stderr=self.err)
-        self.memory = Memory(self.process.pid, pace != "free")
+        self.memory = Memory(self.process.pid)
         self.table = check.s24_table()
         self.takes = []
         self.start = None
@@ -332,11 +331,13 @@ class Soak:
 
     def row(self, result, audio, count):
         crossed = sum(take.form == b"RF64" for take in self.takes)
+        # What was found right, of the take with least.
+        frames = min((take.checked for take in self.takes), default=0) // WIDTH
         cells = (
-            ("hours", f"{self.seconds / 3600:.2f}"),
+            ("hours", f"{frames / RATE / 3600:.2f}"),
             ("minutes", f"{self.took / 60:.1f}"),
-            ("MB/s", f"{self.tracks * self.seconds * RATE * WIDTH / self.took / 1e6:.0f}"),
-            ("frames", self.seconds * RATE),
+            ("MB/s", f"{self.tracks * frames * WIDTH / self.took / 1e6:.0f}"),
+            ("frames", frames),
             ("RF64", f"{crossed}/{self.tracks}"),
             ("lost", result["frames_lost"]),
             ("minor", audio["minor_faults"]),
