@@ -22,7 +22,7 @@ use crate::message::published::{NO_PASS, Published};
 use crate::time::Frames;
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
 use memmap2::MmapMut;
-use open_take::OpenTake;
+use open_take::{OpenTake, OpenWindow};
 use std::fs::File;
 use std::io;
 use std::path::Path;
@@ -304,10 +304,17 @@ impl Committer {
         if self.resting.is_some() {
             return false;
         }
+        let recorded = self.recorded().filter(|_| in_beat);
+        let mut room = if in_beat { self.take_room() } else { None };
         let mut wrote = false;
         for at in 0..self.takes.len() {
             let started = Instant::now();
-            match self.takes[at].write_run(&self.held) {
+            let take = &mut self.takes[at];
+            let open = recorded.zip(room.as_deref_mut()).map(|(recorded, room)| OpenWindow {
+                recorded: limits::DATA_OFFSET + recorded * take.file.frame_bytes() as u64,
+                room,
+            });
+            match take.write_run(&self.held, open) {
                 Ok(false) => continue,
                 Ok(true) => {
                     wrote = true;
@@ -322,6 +329,7 @@ impl Committer {
                 return false;
             }
         }
+        self.room = room.or(self.room.take());
         // Within a beat one round is all: what came late waits for the next, and the beat is kept.
         wrote && !in_beat
     }
@@ -364,9 +372,6 @@ impl Committer {
         let mut notes = Vec::new();
         let mut all_durable = true;
         if in_spool {
-            if self.resting.is_none() {
-                self.write_ahead();
-            }
             for at in 0..self.takes.len() {
                 if let Err(error) = self.takes[at].sync(&self.held) {
                     self.stuck(at, &error);
@@ -444,21 +449,11 @@ impl Committer {
         (began + pause).max(Instant::now() + BEAT_REST.min(self.setup.beat))
     }
 
-    /// What the windows that are out have of every take so far.
-    fn write_ahead(&mut self) {
+    /// Frames that every take has for certain.
+    fn recorded(&self) -> Option<u64> {
         let recorded = self.setup.published.pass_frames.load(Relaxed);
         // One block of the engine may still be on its way to its window.
-        let Some(recorded) = recorded.checked_sub(limits::PEAK_LAG_FRAMES).filter(|_| recorded != NO_PASS) else {
-            return;
-        };
-        let Some(mut room) = self.take_room() else { return };
-        for at in 0..self.takes.len() {
-            let end = limits::DATA_OFFSET + recorded * self.takes[at].file.frame_bytes() as u64;
-            if let Err(error) = self.takes[at].write_ahead(end, &mut room) {
-                self.stuck(at, &error);
-            }
-        }
-        self.room = Some(room);
+        recorded.checked_sub(limits::PEAK_LAG_FRAMES).filter(|_| recorded != NO_PASS)
     }
 
     /// Fills gaps of this copy from the other one, when nothing else waits.

@@ -172,33 +172,31 @@ impl TakeFile {
         Ok(true)
     }
 
-    /// Writes spans that lie side by side from byte `offset` on.
-    pub fn write_run(&mut self, offset: u64, spans: &[&[u8]]) -> io::Result<()> {
+    /// Writes `parts` side by side, from byte `offset` on: whole pages.
+    pub fn write_run(&mut self, mut offset: u64, mut parts: &mut [IoSlice]) -> io::Result<()> {
         debug_assert!(offset.is_multiple_of(limits::PAGE_BYTES as u64));
         self.unsynced = true;
-        let mut done = 0;
-        let total: usize = spans.iter().map(|span| span.len()).sum();
-        while done < total {
-            let slices = rest(spans, done);
+        let began = offset;
+        // Empty ones at the end go too.
+        IoSlice::advance_slices(&mut parts, 0);
+        while !parts.is_empty() {
             let file = self.past_cache.as_ref().unwrap_or(&self.file);
-            match pwritev(file, &slices, (offset + done as u64) as i64) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            let done = match pwritev(file, parts, offset as i64) {
                 // Whole pages only: what O_DIRECT has cut short goes again from a page's start.
-                Ok(bytes) if self.past_cache.is_some() => {
-                    let pages = bytes / limits::PAGE_BYTES * limits::PAGE_BYTES;
-                    if pages == 0 {
-                        return Err(io::ErrorKind::WriteZero.into());
-                    }
-                    done += pages;
-                }
-                Ok(bytes) => done += bytes,
-                Err(nix::errno::Errno::EINTR) => {}
+                Ok(bytes) if self.past_cache.is_some() => bytes / limits::PAGE_BYTES * limits::PAGE_BYTES,
+                Ok(bytes) => bytes,
+                Err(nix::errno::Errno::EINTR) => continue,
                 Err(error) => return Err(error.into()),
+            };
+            if done == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
             }
+            offset += done as u64;
+            IoSlice::advance_slices(&mut parts, done);
         }
         if self.past_cache.is_none() {
             // The page cache is for those who will read it soon: start to write, keep nothing for long.
-            crate::window::map::write_behind(&self.file, offset, total as u64).ok();
+            crate::window::map::write_behind(&self.file, began, offset - began).ok();
         }
         Ok(())
     }
@@ -270,19 +268,6 @@ fn put_back(file: &File) -> io::Result<Option<PathBuf>> {
     Ok(Some(path))
 }
 
-/// What is left of `spans` after `done` bytes.
-fn rest<'a>(spans: &[&'a [u8]], mut done: usize) -> Vec<IoSlice<'a>> {
-    let mut slices = Vec::with_capacity(spans.len());
-    for span in spans {
-        let skip = done.min(span.len());
-        done -= skip;
-        if skip < span.len() {
-            slices.push(IoSlice::new(&span[skip..]));
-        }
-    }
-    slices
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -311,7 +296,7 @@ mod tests {
                 TakeFile::create(&plan(folder.path()), &means, true, Duration::from_secs(30), &mut notes).unwrap();
             assert_eq!(notes.is_empty(), without.is_empty(), "{notes:?}");
             let memory = MmapMut::map_anon(12_288).unwrap();
-            take.write_run(4096, &[&memory[..4096], &memory[4096..]]).unwrap();
+            take.write_run(4096, &mut [IoSlice::new(&memory[..4096]), IoSlice::new(&memory[4096..])]).unwrap();
             take.note_written(4096 + 12_288);
             take.sync().unwrap();
             assert!(!take.is_unsynced() && take.claims_less_than(take.durable()));

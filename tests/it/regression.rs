@@ -3,7 +3,7 @@
 
 use crate::play::{Player, landing, recorded, wave};
 use crate::record::{await_sound, on_a_disk_that_refuses, record_through, refuse_above, setup};
-use crate::util::{DEEP, PATIENCE, check, faultless, place, read_wav, record, run, spools};
+use crate::util::{DEEP, PATIENCE, check, faultless, place, read_wav, record, run, skip, spools, start};
 use faultless::butler::commit::{Committer, CommitterSetup};
 use faultless::butler::means::{CapturePath, Means};
 use faultless::control::Control;
@@ -233,4 +233,27 @@ fn a_folder_in_which_a_session_was_about_to_be_made_when_the_power_went_is_not_i
     run(record(&folder, "--device virtual:free --inputs 1 --seconds 0.2")).done();
     assert_eq!(check(&folder)[0].frames, 9600);
     assert!(!folder.join(faultless::ground::TRIAL_FILE).exists());
+}
+
+#[test]
+fn sound_is_written_to_the_disk_once() {
+    const INPUTS: u64 = 8;
+    let place = place();
+    let arguments = format!("--device virtual --inputs {INPUTS} --format f32 --period 128 --seconds 7");
+    let mut program = start(record(&place.path().join("session"), &arguments));
+    let io = format!("/proc/{}/io", program.pid());
+    let mut written = 0;
+    while program.is_running() {
+        let told = fs::read_to_string(&io).unwrap_or_default();
+        let bytes = told.lines().find_map(|line| line.strip_prefix("write_bytes: ")?.parse().ok());
+        written = u64::max(written, bytes.unwrap_or(0));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    program.wait(PATIENCE).done();
+    if written == 0 {
+        return skip("writing once", "this file system does not count what is written");
+    }
+    let sound = INPUTS * 48_000 * 4 * 7;
+    // A header's page with every beat, and what control keeps.
+    assert!(written < sound * 5 / 4, "{written} bytes for {sound} of sound");
 }

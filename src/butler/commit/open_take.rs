@@ -18,7 +18,7 @@ use crate::window::map::{Mapping, write_behind};
 use memmap2::MmapMut;
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
-use std::io;
+use std::io::{self, IoSlice};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -28,6 +28,8 @@ use std::time::Instant;
 /// In `direct`, sound nearer than this to the record position is left alone: writing it back would
 /// write-protect pages that are about to be stored to.
 const WRITE_BEHIND_BYTES: u64 = 2 << 20;
+
+const PAGE: u64 = limits::PAGE_BYTES as u64;
 
 /// See the module. Bytes are those of the spool, but where a file is named.
 pub(super) struct OpenTake {
@@ -68,6 +70,24 @@ pub(super) struct OpenTake {
 #[derive(Default)]
 struct Behind {
     from: u64,
+}
+
+/// What the record position has passed of the window that is being filled: a power cut shall not cost a window's fill.
+pub(super) struct OpenWindow<'a> {
+    /// The byte of the spool that it has come to.
+    pub(super) recorded: u64,
+    /// For sound that is read to be written.
+    pub(super) room: &'a mut [u8],
+}
+
+impl OpenWindow<'_> {
+    /// As many whole pages of sound from byte `from` of the spool on as there are and as there is room for.
+    fn read(&mut self, spool: &File, from: u64) -> io::Result<&[u8]> {
+        let end = self.recorded / PAGE * PAGE;
+        let length = end.saturating_sub(from).min(self.room.len() as u64) as usize;
+        spool.read_exact_at(&mut self.room[..length], from)?;
+        Ok(&self.room[..length])
+    }
 }
 
 impl OpenTake {
@@ -121,27 +141,24 @@ impl OpenTake {
         self.twin.as_ref().map_or(0, |twin| twin.missing(self.copy))
     }
 
-    /// Writes the spans at the head of the queue that lie side by side. Whether there was anything to do.
-    pub(super) fn write_run(&mut self, held: &Held) -> io::Result<bool> {
+    /// Writes the spans at the head of the queue that lie side by side, and behind the last span there is what `open` has. Whether there was anything to do.
+    pub(super) fn write_run(&mut self, held: &Held, open: Option<OpenWindow>) -> io::Result<bool> {
         // What was given up meanwhile is a gap of ours now.
         while self.pending.front().is_some_and(|span| !span.is_wanted(self.copy)) {
             self.pending.pop_front();
         }
-        let Some(first) = self.pending.front() else { return Ok(false) };
-        let (offset, started) = (first.offset, Instant::now());
-        let run = self.run_length();
-        if first.touched {
-            if let Some(spool) = &self.spool {
-                let again = map_again(&self.pending, run, &spool.file)?;
-                let mut mapped = again.iter();
-                let spans: Vec<&[u8]> = (self.pending.iter().take(run))
-                    .filter_map(|span| span.memory().or_else(|| mapped.next().map(Mapping::bytes)))
-                    .collect();
-                debug_assert_eq!(spans.len(), run);
-                self.file.write_run(offset - self.shift, &spans)?;
-            } else {
-                self.behind.start_writing(self.file.file(), &self.pending, run);
+        let (run, started) = (self.run_length(), Instant::now());
+        let wrote = match &self.spool {
+            Some(spool) => self.write_spooled(&Arc::clone(spool).file, run, open)?,
+            None => {
+                if self.pending.front().is_some_and(|first| first.touched) {
+                    self.behind.start_writing(self.file.file(), &self.pending, run);
+                }
+                false
             }
+        };
+        if run == 0 {
+            return Ok(wrote);
         }
         if let Some(belief) = &self.belief {
             // Before the spool's pages go: whoever looks meanwhile looks for the sound in the file.
@@ -168,30 +185,57 @@ impl OpenTake {
         Ok(true)
     }
 
+    /// Writes what the first `run` spans have that is not in the file, and the open window's sound in the same call. Whether
+    /// there was any.
+    fn write_spooled(&mut self, spool: &File, run: usize, mut open: Option<OpenWindow>) -> io::Result<bool> {
+        let end = run.checked_sub(1).and_then(|last| self.pending.get(last)).map_or(self.collected, |last| last.end());
+        // Silence is in the file already.
+        let touched = self.pending.front().filter(|first| first.touched).map_or(0, |_| run);
+        let again = map_again(&self.pending, touched, spool)?;
+        let mut mapped = again.iter();
+        let sound = self.pending.iter().take(touched);
+        let mut parts: Vec<IoSlice> = sound
+            .filter_map(|span| span.memory().or_else(|| mapped.next().map(Mapping::bytes)))
+            .map(IoSlice::new)
+            .collect();
+        let begin = end - bytes_of(&parts);
+        // What was written while its window was open is not written again.
+        let mut at = begin.max(self.ahead);
+        let mut parts = &mut parts[..];
+        IoSlice::advance_slices(&mut parts, (at.min(end) - begin) as usize);
+        if run < self.pending.len() || self.end.is_some() {
+            // What the open window has does not lie behind these spans, or has come.
+            open = None;
+        }
+        let mut wrote = false;
+        loop {
+            let from = at + bytes_of(parts);
+            let ahead = open.as_mut().map_or(Ok(&[][..]), |open| open.read(spool, from))?;
+            let mut all: Vec<IoSlice> = parts.iter().copied().chain([IoSlice::new(ahead)]).collect();
+            let next = from + ahead.len() as u64;
+            if next == at {
+                return Ok(wrote);
+            }
+            match self.file.write_run(at - self.shift, &mut all) {
+                // No room for both, it may be: what will not come again goes first.
+                Err(_) if !parts.is_empty() && !ahead.is_empty() => {
+                    open = None;
+                    continue;
+                }
+                result => result?,
+            }
+            (at, parts, wrote) = (next, &mut [], true);
+            if !ahead.is_empty() {
+                self.ahead = at;
+                self.file.note_written(at - self.shift);
+            }
+        }
+    }
+
     /// End of what is in the file with the first `run` spans; in `direct`, of what was sent on its way there.
     fn committed_by(&self, run: usize) -> u64 {
         let last = self.pending.get(run.saturating_sub(1)).filter(|_| self.spool.is_some());
         last.map_or(self.behind.from, |span| span.passed())
-    }
-
-    /// Writes whole pages of the window that is being filled, up to byte `recorded`: a power cut shall not cost a
-    /// window's fill.
-    pub(super) fn write_ahead(&mut self, recorded: u64, room: &mut MmapMut) -> io::Result<()> {
-        let Some(spool) = self.spool.as_ref().filter(|_| self.pending.is_empty() && self.end.is_none()) else {
-            return Ok(());
-        };
-        let page = limits::PAGE_BYTES as u64;
-        let end = recorded / page * page;
-        let mut at = self.ahead.max(self.collected);
-        while at < end {
-            let bytes = &mut room[..(end - at).min(limits::WRITE_AHEAD_BYTES as u64) as usize];
-            spool.file.read_exact_at(bytes, at)?;
-            self.file.write_run(at - self.shift, &[bytes])?;
-            at += bytes.len() as u64;
-            self.file.note_written(at - self.shift);
-            self.ahead = at;
-        }
-        Ok(())
     }
 
     /// Makes durable what is in the file, and gives the memory of it back.
@@ -256,7 +300,7 @@ impl OpenTake {
         let Some(twin) = &self.twin else { return Ok(false) };
         let Some((start, end)) = twin.gap(self.copy, room.len() as u64) else { return Ok(false) };
         let (path, at) = twin.place(self.copy.other(), start).ok_or(io::ErrorKind::NotFound)?;
-        let bytes = &mut room[..(end - start).next_multiple_of(limits::PAGE_BYTES as u64) as usize];
+        let bytes = &mut room[..(end - start).next_multiple_of(PAGE) as usize];
         let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
         let other = OpenOptions::new().read(true).custom_flags(flags).open(&path)?;
         let mut done = 0;
@@ -270,7 +314,7 @@ impl OpenTake {
         bytes[done..].fill(0);
         // What lies before the file that this copy goes on in is in the one before, and stays as it is there.
         if start - limits::DATA_OFFSET >= self.shift {
-            self.file.write_run(start - self.shift, &[bytes])?;
+            self.file.write_run(start - self.shift, &mut [IoSlice::new(bytes)])?;
             self.file.note_written(end - self.shift);
         }
         twin.filled(self.copy, end);
@@ -386,6 +430,10 @@ fn account(span: &CapturedSpan, disk: &DiskPublished) {
     disk.spans_mapped.fetch_sub(u64::from(span.memory().is_some()), Relaxed);
     disk.spool_bytes.fetch_sub(span.bytes as u64, Relaxed);
     disk.backlog_bytes.fetch_sub(span.bytes as u64, Relaxed);
+}
+
+fn bytes_of(parts: &[IoSlice]) -> u64 {
+    parts.iter().map(|part| part.len() as u64).sum()
 }
 
 /// Maps spans whose mapping had to be given up, in their order.
