@@ -59,7 +59,7 @@ impl Rescue<'_> {
                     patients.push(Patient { take, wav, spool, mirror, mirror_trouble, until, from_memory });
                 }
                 // Its disk had no more room, and it was killed before the file was made in which it was to go on.
-                Err(_) if take.offset > Frames(0) && self.is_unmade(take) => {
+                Err(_) if self.session.is_continuation(take) && self.is_unmade(take) => {
                     self.session.forget_take(take.id).ok();
                     return self.pass(pass);
                 }
@@ -69,7 +69,7 @@ impl Rescue<'_> {
         if patients.is_empty() {
             return Ok(None);
         }
-        let known = known(&takes, &patients, tallied.as_ref())?;
+        let known = known(self.session, &takes, &patients, tallied.as_ref())?;
         let (frames, basis) = length(&known, || heard(&patients))?;
         // What else the tally says is believed where its length is.
         let tallied = tallied.filter(|_| basis == Basis::Tally);
@@ -154,7 +154,7 @@ impl Rescue<'_> {
         let mut wanted = false;
         for patient in patients {
             let Some(spool) = patient.spool else { continue };
-            let own = patient.take.offset > Frames(0) || patient.until.is_some();
+            let own = patient.until.is_some() || self.session.is_continuation(&patient.take);
             if !own && is_elsewhere_too(&spool.identity.wav, &patient.take, patient.wav.place()) {
                 wanted = true;
             } else if patient.until.is_none() {
@@ -270,18 +270,18 @@ fn first_part<'a>(takes: &'a [Take], take: &'a Take) -> &'a Take {
     takes.iter().find(|first| first.track == take.track && first.offset == Frames(0)).unwrap_or(take)
 }
 
-/// Whether there is a take in which another one goes on.
-fn first_part_after(takes: &[Take], take: &Take) -> bool {
-    takes.iter().any(|next| next.track == take.track && next.id > take.id && next.offset > Frames(0))
-}
-
 /// Everything that is known about the length of a pass.
-fn known(takes: &[Take], patients: &[Patient], tallied: Option<&Tallied>) -> Result<PassKnown, String> {
+fn known(
+    session: &Session,
+    takes: &[Take],
+    patients: &[Patient],
+    tallied: Option<&Tallied>,
+) -> Result<PassKnown, String> {
     let mut known = Vec::with_capacity(takes.len());
     for take in takes {
         let patient = patients.iter().find(|patient| patient.take.id == take.id);
         // What goes on in another file says nothing of the pass's end.
-        if first_part_after(takes, take) {
+        if session.continued_in(take).is_some() {
             continue;
         }
         let is_finished = take.state != TakeState::Recording || take.frames > Frames(0);

@@ -93,14 +93,21 @@ impl Session {
         seen
     }
 
-    /// The take that a take goes on in, if it does.
+    /// The take that a take goes on in, if it does. Where its disk took nothing of it at all, that one begins at the same
+    /// frame, in another folder.
     pub fn continued_in(&self, take: &Take) -> Option<&Take> {
         let later = self.takes.iter().filter(|other| {
-            other.pass == take.pass && other.track == take.track && take.id != other.id && take.offset <= other.offset
+            other.pass == take.pass && other.track == take.track && take.id < other.id && take.offset <= other.offset
         });
         later
-            .filter(|other| other.id > take.id && other.offset > Frames(0))
+            .filter(|other| other.offset > Frames(0) || other.folder != take.folder)
             .min_by_key(|other| (other.offset, other.id))
+    }
+
+    /// Whether a take is one in which another one goes on.
+    pub fn is_continuation(&self, take: &Take) -> bool {
+        let before = |other: &Take| other.pass == take.pass && other.track == take.track && other.id < take.id;
+        take.offset > Frames(0) || self.takes.iter().any(|other| before(other) && other.folder != take.folder)
     }
 
     /// The number of the next pass: one more than that of any take.

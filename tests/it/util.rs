@@ -247,14 +247,15 @@ pub(crate) struct Checked {
 pub(crate) fn check(folder: &Path) -> Vec<Checked> {
     let session = open_read_only(folder).unwrap();
     let mut passes: BTreeMap<u32, Checked> = BTreeMap::new();
-    for take in session.takes().iter().filter(|take| take.offset.0 == 0) {
-        let (mut lost, began) = check_take(folder, take);
+    for take in session.takes().iter().filter(|take| !session.is_continuation(take)) {
+        let (mut lost, mut began) = check_take(folder, take);
         // What goes on in another file goes on with the next frame.
         let (mut last, mut frames) = (take, take.frames.0);
         while let Some(next) = session.continued_in(last) {
             let (more, there) = check_take(folder, next);
             assert_eq!((next.offset.0, next.start.0), (frames, take.start.0 + frames), "{}", next.path());
             assert!(there.is_none_or(|there| began.is_none_or(|began| there == began + frames)), "{}", next.path());
+            began = began.or(there.map(|there| there - frames));
             (last, frames, lost) = (next, frames + next.frames.0, lost + more);
         }
         let found = Checked { takes: 1, frames, lost, began: began.unwrap_or(0) };
