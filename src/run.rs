@@ -359,6 +359,8 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.end_audio();
+        // A pass that nobody ends any more: with its windows' other ends in what was told, the butler would wait for it.
+        while self.next_audio_event().is_some() {}
         self.end_disk();
     }
 }

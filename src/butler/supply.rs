@@ -279,7 +279,10 @@ impl Butler {
         let Some(pass) = &mut self.pass else { return };
         for take in &mut pass.takes {
             while let Some(window) = take.windows.collect() {
-                take.passed = take.passed.max(window.start + window.passed);
+                // One that was only ready ahead says nothing.
+                if window.passed > Frames(0) {
+                    take.passed = take.passed.max(window.start + window.passed);
+                }
                 take.out.pop_front();
                 let mapped = self.setup.disk.spans_mapped.load(Relaxed);
                 let unmap = limits::MAPPED_BACKLOG_MAX as u64 <= mapped;

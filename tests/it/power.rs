@@ -9,6 +9,7 @@
 
 mod cut;
 mod disk;
+mod errors;
 
 use crate::util::{DEEP, PATIENCE, Started, check, faultless, place, record, run, spools, start};
 use cut::{After, Chance, Cut, Rest, SECTOR};

@@ -32,6 +32,20 @@ const NAME: &str = "disk";
 const NUMBER: INodeNo = INodeNo(2);
 const FOREVER: Duration = Duration::from_secs(1 << 20);
 
+/// What ends in an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fails {
+    /// Nothing.
+    Nothing,
+    /// Writes of as much as only sound is written in.
+    LargeWrites,
+    /// Every write and every flush.
+    Everything,
+}
+
+/// Bytes of a large write.
+const LARGE: usize = 64 << 10;
+
 /// What happened.
 pub(super) enum What {
     /// Bytes came for a place.
@@ -52,14 +66,32 @@ pub(super) struct Event {
 }
 
 /// What happened, in order.
-#[derive(Default)]
 pub(super) struct Log {
     pub(super) events: Vec<Event>,
     /// The tally of each pass.
     tallies: Vec<File>,
+    /// What fails now.
+    fails: Fails,
+    /// Writes and flushes that failed.
+    failed: u64,
 }
 
 impl Log {
+    fn new() -> Log {
+        Log { events: Vec::new(), tallies: Vec::new(), fails: Fails::Nothing, failed: 0 }
+    }
+
+    /// Whether a write of so many bytes fails now; `None`: a flush.
+    fn fails(&mut self, bytes: Option<usize>) -> bool {
+        let fails = match self.fails {
+            Fails::Nothing => false,
+            Fails::LargeWrites => bytes.is_some_and(|bytes| LARGE <= bytes),
+            Fails::Everything => true,
+        };
+        self.failed += u64::from(fails);
+        fails
+    }
+
     fn note(&mut self, what: What) -> usize {
         let (passes, frames) = self.come();
         self.events.push(Event { what, passes, frames });
@@ -183,7 +215,8 @@ impl Filesystem for Drive {
         _: Option<LockOwner>,
         reply: ReplyWrite,
     ) {
-        if self.file.write_all_at(bytes, offset).is_err() {
+        let fails = self.log.lock().unwrap().fails(Some(bytes.len()));
+        if fails || self.file.write_all_at(bytes, offset).is_err() {
             return reply.error(Errno::EIO);
         }
         let event = self.log.lock().unwrap().note(What::Write { at: offset, bytes: bytes.into() });
@@ -195,6 +228,9 @@ impl Filesystem for Drive {
         let came = self.log.lock().unwrap().events.len();
         std::thread::sleep(FLUSH);
         let mut log = self.log.lock().unwrap();
+        if log.fails(None) {
+            return reply.error(Errno::EIO);
+        }
         reply.ok();
         log.note(What::Flushed { came });
     }
@@ -212,7 +248,7 @@ impl Disk {
     /// Mounts what `image` holds, in a folder of its own in `place`. The image is written to. The error says why it cannot
     /// be mounted.
     pub(super) fn up(place: &Path, image: &Path, options: &str) -> Result<Disk, String> {
-        let log = Arc::<Mutex<Log>>::default();
+        let log = Arc::new(Mutex::new(Log::new()));
         let file = File::options().read(true).write(true).open(image).unwrap();
         let drive = Drive::new(file, &log);
         let mut disk = Disk { place: place.to_owned(), device: None, served: None, log };
@@ -244,6 +280,16 @@ impl Disk {
 
     pub(super) fn log(&self) -> MutexGuard<'_, Log> {
         self.log.lock().unwrap()
+    }
+
+    /// From now on so much of what it is asked for fails.
+    pub(super) fn fail(&self, fails: Fails) {
+        self.log().fails = fails;
+    }
+
+    /// Writes and flushes that failed.
+    pub(super) fn failed(&self) -> u64 {
+        self.log().failed
     }
 
     /// A pass begins, and its tally is `file`.

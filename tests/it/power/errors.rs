@@ -1,0 +1,97 @@
+//! A disk that fails: writes and flushes that end in errors, for a while and for good. Nothing of a recording is lost.
+//! Thread: test.
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+
+use super::disk::{Disk, Fails};
+use super::{DISK_BYTES, TRACKS, cut, options};
+use crate::util::{DEEP, PATIENCE, Run, check, faultless, place, record, run, skip, start};
+use faultless::session::session_file::open_read_only;
+use std::path::Path;
+use std::time::Duration;
+
+const SECONDS: u64 = 9;
+
+/// When the disk begins to fail, and how long it does if it recovers.
+const FAILS_AFTER: Duration = Duration::from_millis(3200);
+const FAILS_FOR: Duration = Duration::from_millis(1500);
+
+fn disk(fs: &str, place: &Path) -> Option<Disk> {
+    let image = place.join("disk.img");
+    if !cut::make(fs, DISK_BYTES, &image) {
+        skip(fs, "mkfs refused");
+        return None;
+    }
+    Some(Disk::up(place, &image, options(fs)).unwrap())
+}
+
+/// Records while the disk fails as `fails` says, `meanwhile` it does.
+fn record_on(disk: &Disk, fails: Fails, more: &str, meanwhile: impl FnOnce(&Disk)) -> Run {
+    let arguments = format!("--device virtual --inputs {TRACKS} --seconds {SECONDS} {DEEP} {more}");
+    let program = start(record(&disk.path().join("session"), &arguments));
+    std::thread::sleep(FAILS_AFTER);
+    disk.fail(fails);
+    meanwhile(disk);
+    program.wait(PATIENCE)
+}
+
+#[track_caller]
+fn whole(session: &Path) {
+    let found = check(session);
+    assert_eq!((found[0].takes, found[0].frames, found[0].lost), (TRACKS, SECONDS * 48_000, 0));
+}
+
+/// The file system's own writes succeed, and sound does not.
+fn for_a_while(fs: &str) {
+    let place = place();
+    let Some(disk) = disk(fs, place.path()) else { return };
+    let run = record_on(&disk, Fails::LargeWrites, "", |disk| {
+        std::thread::sleep(FAILS_FOR);
+        disk.fail(Fails::Nothing);
+    })
+    .done();
+    assert!(disk.failed() > 0, "{fs}: the disk was asked for nothing meanwhile");
+    assert!(run.err.contains("the disk reports an error"), "{fs}: {}", run.err);
+    assert!(run.err.contains("the disk takes sound again"), "{fs}: {}", run.err);
+    whole(&disk.path().join("session"));
+}
+
+/// Nothing is written or made durable any more: takes go on elsewhere, and what the disk had taken and not made durable is
+/// there too. It is mounted again, as after a restart.
+fn for_good(fs: &str) {
+    let place = place();
+    let Some(disk) = disk(fs, place.path()) else { return };
+    let other = place.path().join("other");
+    let told = record_on(&disk, Fails::Everything, &format!("--overflow {}", other.display()), |_| ());
+    assert!(disk.failed() > 0, "{fs}: the disk was asked for nothing");
+    assert!(told.err.contains("takes go on here, without a gap"), "{fs}: {}", told.err);
+    assert!(!told.err.contains("LOSS") || told.code != Some(0), "{fs}: {}", told.err);
+    let events = disk.down();
+    assert!(!events.is_empty());
+    let again = Disk::up(place.path(), &place.path().join("disk.img"), options(fs)).unwrap();
+    let copy = other.join("session");
+    run(faultless("recover", &copy, "")).done();
+    let found = open_read_only(&copy).unwrap();
+    assert_eq!(found.takes().len(), 2 * TRACKS, "{fs}: two files each");
+    whole(&copy);
+    drop(again);
+}
+
+#[test]
+fn root_power_writes_to_ext4_that_fail_for_a_while_are_made_again() {
+    for_a_while("ext4");
+}
+
+#[test]
+fn root_power_writes_to_xfs_that_fail_for_a_while_are_made_again() {
+    for_a_while("xfs");
+}
+
+#[test]
+fn root_power_a_disk_under_ext4_that_fails_for_good_costs_nothing() {
+    for_good("ext4");
+}
+
+#[test]
+fn root_power_a_disk_under_xfs_that_fails_for_good_costs_nothing() {
+    for_good("xfs");
+}
