@@ -15,6 +15,7 @@ use faultless::device::signal::{Signal, Source, read_wav};
 use faultless::device::virtual_device::{VirtualDevice, spec};
 use faultless::device::{Device, Wake};
 use faultless::export::time_text::parse_time;
+use faultless::flight::record::Record;
 use faultless::format::DeviceFormat;
 use faultless::limits::{CHANNEL_COUNT_MAX, PAGE_BYTES, PEAK_FRAMES_MAX};
 use faultless::peaks::Column;
@@ -40,7 +41,7 @@ use std::time::Duration;
 pub type Target = fn(&[u8]);
 
 /// Every target by the name of its file and of its corpus.
-pub const TARGETS: [(&str, Target); 8] = [
+pub const TARGETS: [(&str, Target); 9] = [
     ("wav", wav),
     ("session", session),
     ("peaks", peaks),
@@ -49,6 +50,7 @@ pub const TARGETS: [(&str, Target); 8] = [
     ("text", text),
     ("device", device),
     ("signal", signal),
+    ("events", events),
 ];
 
 /// A WAV file: its header by both readers, whatever length it is said to have, its origin, its sound.
@@ -268,5 +270,16 @@ pub fn signal(bytes: &[u8]) {
         for frame in [0, 7, u64::from(u32::MAX), POSITION_MAX] {
             Source::fill(&mut source, &mut out, format, frame);
         }
+    }
+}
+
+/// The flight recorder's file: what is taken for an event is one line again, and the same one.
+pub fn events(bytes: &[u8]) {
+    for line in bytes.split(|byte| *byte == b'\n') {
+        let Some(record) = Record::parse(line) else { continue };
+        let again = record.line();
+        assert!(again.ends_with(b"\n") && again.iter().filter(|byte| **byte == b'\n').count() == 1);
+        assert_eq!(Record::parse(&again[..again.len() - 1]).as_ref(), Some(&record));
+        assert!(record.stamp().is_some() && !format!("{:<14}", record.kind).is_empty());
     }
 }

@@ -181,6 +181,11 @@ fn no_bytes_upset_the_built_in_device() {
 }
 
 #[test]
+fn no_bytes_upset_what_reads_the_flight_recorders_events() {
+    tried("events");
+}
+
+#[test]
 fn every_target_has_its_fuzzer_its_corpus_and_its_test() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz");
     let manifest = fs::read_to_string(root.join("Cargo.toml")).unwrap();
