@@ -383,10 +383,10 @@ impl Committer {
         let mut first = true;
         let ahead = self.takes.first().map_or(Duration::ZERO, |take| self.ahead_in(&take.file.path));
         self.publish_room();
-        for at in 0..self.takes.len() {
-            let claimable = self.takes[at].claimable();
+        let claims: Vec<u64> = self.takes.iter().map(|take| take.end_in_file(self.durable_frames(take.pass))).collect();
+        for (at, claim) in claims.into_iter().enumerate() {
             let file = &mut self.takes[at].file;
-            let end = if in_spool { claimable } else { file.written() };
+            let end = if in_spool { claim } else { file.written() };
             let behind = file.claims_less_than(end);
             let mut done = if behind { file.write_header(end) } else { Ok(()) };
             // One of them is made durable now, the others on their way: one claim is enough for all.
@@ -405,6 +405,12 @@ impl Committer {
                 self.held.disk.durable_ms.store((started - self.started).as_millis() as u64, Relaxed);
             }
         }
+    }
+
+    /// Frames that are durable in every take of a pass.
+    fn durable_frames(&self, pass: PassKey) -> Frames {
+        let takes = self.takes.iter().filter(|take| take.pass == pass);
+        takes.map(OpenTake::durable_frames).min().unwrap_or_default()
     }
 
     /// How far ahead blocks are asked for on the disk of `path`.

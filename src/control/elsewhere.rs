@@ -68,6 +68,8 @@ pub(super) struct Mirrored {
     open: BTreeSet<TakeKey>,
     whole: usize,
     trouble: Option<String>,
+    /// What its disk refuses now.
+    refused: Option<String>,
     /// When the session's own takes were finished.
     since: Option<Instant>,
 }
@@ -129,10 +131,11 @@ fn open_in(dir: &Path, name: &Path, session: &Session) -> Result<OpenSession, St
 
 impl Elsewhere {
     /// Has the session's file copied, where that can be taken; a copy that is due is offered again. In the mirror are the
-    /// same files; from where takes go on, those of the session's own folder are seen.
-    pub(super) fn save(&mut self, own: &Path, session: &Session, revision: u64) {
+    /// same files; from where takes go on, those of the session's own folder are seen. While the mirror's files are made its
+    /// copy waits: it shall list none that the power may take away.
+    pub(super) fn save(&mut self, own: &Path, session: &Session, revision: u64, mirror_waits: bool) {
         if let Some(mirror) = &mut self.mirror {
-            mirror.due = !mirror.keeper.save(session, revision);
+            mirror.due = mirror_waits || !mirror.keeper.save(session, revision);
         }
         for companion in self.overflow.iter_mut().chain(&mut self.former) {
             let there = companion.open().map(|there| there.display().to_string());
@@ -140,6 +143,12 @@ impl Elsewhere {
                 !companion.keeper.save(&session.seen_from(&there, &own.display().to_string()), revision)
             });
         }
+    }
+
+    /// Whether a copy can be offered again.
+    fn is_due(&self, mirror_waits: bool) -> bool {
+        let mut all = self.mirror.iter().filter(|_| !mirror_waits).chain(&self.overflow).chain(&self.former);
+        all.any(|companion| companion.due && companion.open().is_some())
     }
 
     fn all(&mut self) -> impl Iterator<Item = &mut Companion> {
@@ -211,7 +220,7 @@ impl Control {
 
     /// Folders that have come to be open, or cannot be; copies of the session that are due.
     pub(super) fn tend_elsewhere(&mut self) {
-        let (mut told, mut due) = (Vec::new(), false);
+        let mut told = Vec::new();
         for companion in self.elsewhere.all() {
             if let Some(opened) = companion.keeper.opened() {
                 if let Err(reason) = &opened {
@@ -219,7 +228,6 @@ impl Control {
                 }
                 companion.folder = Some(opened);
             }
-            due |= companion.due && companion.open().is_some();
             told.extend(companion.keeper.problems());
         }
         let overflow =
@@ -227,12 +235,23 @@ impl Control {
         if overflow.is_some_and(|folder| self.session.remember_beside(folder)) {
             // Now, while the session's own disk takes it.
             self.save();
-        } else if due {
-            self.elsewhere.save(&self.folder, &self.session, self.revision);
+        } else if self.elsewhere.is_due(self.mirror_waits()) {
+            self.save_elsewhere();
         }
         for text in told {
             self.caution(text);
         }
+    }
+
+    /// Has the copies of the session's file made.
+    pub(super) fn save_elsewhere(&mut self) {
+        let mirror_waits = self.mirror_waits();
+        self.elsewhere.save(&self.folder, &self.session, self.revision, mirror_waits);
+    }
+
+    /// Whether the mirror's files are being made.
+    fn mirror_waits(&self) -> bool {
+        self.pass.as_ref().is_some_and(|run| matches!(run.mirror, PassMirror::Asked(..)))
     }
 
     /// Asks the mirror's committer for the files of a pass. Their copies know of each other from now on.
@@ -269,7 +288,8 @@ impl Control {
         match failed {
             None => {
                 let open = run.takes.iter().map(|take| take.plan.key).collect();
-                run.mirror = PassMirror::On(Mirrored { folder, open, whole: 0, trouble: None, since: None });
+                run.mirror =
+                    PassMirror::On(Mirrored { folder, open, whole: 0, trouble: None, refused: None, since: None });
             }
             Some(reason) => self.loss(format!("mirror: {reason}; recording goes on without it")),
         }
@@ -285,6 +305,26 @@ impl Control {
         run.mirror = PassMirror::None;
         self.loss("mirror: its disk does not answer; recording goes on without it".to_owned());
         true
+    }
+
+    /// What the mirror's disk refuses, as long as it does.
+    pub(super) fn mirror_refuses(&mut self, reason: Option<String>) {
+        if let Some(PassMirror::On(mirror)) = self.pass.as_mut().map(|run| &mut run.mirror) {
+            mirror.refused = reason;
+        }
+    }
+
+    /// How the mirror of the pass that is on stands: its folder, or what is wrong with it. `None`: there is no pass, none was
+    /// asked for, or it is being made.
+    pub fn pass_mirror(&self) -> Option<Result<&Path, &str>> {
+        match &self.pass.as_ref()?.mirror {
+            PassMirror::Asked(..) => None,
+            PassMirror::On(mirror) => Some(mirror.refused.as_deref().map_or(Ok(mirror.folder.as_path()), Err)),
+            PassMirror::None => self.elsewhere.mirror.as_ref().map(|mirror| match &mirror.folder {
+                Some(Err(reason)) => Err(reason.as_str()),
+                _ => Err("this recording was begun without it"),
+            }),
+        }
     }
 
     pub(super) fn mirror_finished(&mut self, key: TakeKey, trouble: Option<String>) {

@@ -463,8 +463,14 @@ impl Control {
             DiskEvent::Stuck { take, from, code } => self.take_stuck(take, from, code),
             DiskEvent::Continued { take, outcome } => self.take_continued(take, outcome),
             DiskEvent::PlaybackTrouble { reason, .. } => self.caution(reason),
-            DiskEvent::Trouble { copy: Copy::Mirror, reason } => self.caution(format!("mirror: {reason}")),
-            DiskEvent::TroubleOver { copy: Copy::Mirror, reason } => self.info(format!("mirror: {reason}")),
+            DiskEvent::Trouble { copy: Copy::Mirror, reason } => {
+                self.caution(format!("mirror: {reason}"));
+                self.mirror_refuses(Some(reason));
+            }
+            DiskEvent::TroubleOver { copy: Copy::Mirror, reason } => {
+                self.info(format!("mirror: {reason}"));
+                self.mirror_refuses(None);
+            }
             DiskEvent::Trouble { copy: Copy::Session, reason } => {
                 self.trouble = Some(reason.clone());
                 self.told(Kind::DiskTrouble, Severity::Caution, reason, &[]);
@@ -521,7 +527,7 @@ impl Control {
     /// Never waits: a keeper that has too much to do is tried again at the next poll.
     fn hand_to_keeper(&mut self) {
         self.save_due = self.keeper.as_ref().is_some_and(|keeper| !keeper.save(&self.session, self.revision));
-        self.elsewhere.save(&self.folder, &self.session, self.revision);
+        self.save_elsewhere();
     }
 
     /// What is wrong with the disk now, in words.

@@ -1,6 +1,7 @@
 //! How things stand, in one sentence. Thread: control. Pure.
 
 use super::snapshot::{Figures, Health, Level, PassPhase, Room, Stage};
+use std::path::Path;
 
 /// What the sentence is made of.
 pub(super) struct State<'a> {
@@ -24,6 +25,8 @@ pub(super) struct State<'a> {
     pub(super) windows_unlocked: u64,
     /// What is wrong with the disk now.
     pub(super) disk: Option<&'a str>,
+    /// The folder of the pass's mirror, or what is wrong with that.
+    pub(super) mirror: Option<Result<&'a Path, &'a str>>,
     pub(super) lost_before: u64,
 }
 
@@ -127,6 +130,10 @@ fn caution(state: &State<'_>, of: &Of<'_>) -> Option<Health> {
         );
         return Some(of(Level::Loss, "The disk takes nothing.", Some(advice)));
     }
+    if let Some(Err(reason)) = state.mirror {
+        let advice = format!("{reason}. The session's own takes go on as they are");
+        return Some(of(Level::Caution, "No mirror.", Some(advice)));
+    }
     if let Some(room) = state.room.filter(|room| room.seconds < ROOM_SECONDS.0) {
         let head = format!("{} min of room left.", (room.seconds / 60.0) as u64);
         return Some(of(Level::Caution, &head, Some(format!("Make room on {}", room.place))));
@@ -176,6 +183,11 @@ fn safety(state: &State<'_>) -> Vec<String> {
     if let Some(age) = state.figures.durable_age {
         safety.push(format!("safe against power loss: {:.1} s ago", age.as_secs_f64()));
     }
+    if let Some(Ok(folder)) = state.mirror {
+        // The folder that was named: the session's own in it has the session's name.
+        let named = folder.parent().and_then(Path::file_name).unwrap_or(folder.as_os_str());
+        safety.push(format!("mirrored in {}", named.display()));
+    }
     safety
 }
 
@@ -210,6 +222,7 @@ mod tests {
             no_real_time: None,
             windows_unlocked: 0,
             disk: None,
+            mirror: None,
             lost_before: 0,
         };
         change(&mut state);
@@ -238,6 +251,15 @@ mod tests {
             state.windows_unlocked = 3;
         });
         assert!(few.level == Level::Caution && few.head == "Recording without locked memory.");
+    }
+
+    #[test]
+    fn a_mirror_is_said_where_it_is_and_a_lost_one_with_its_reason() {
+        let mirrored = with(|state| state.mirror = Some(Ok(Path::new("/media/Backup/Friday"))));
+        assert_eq!((mirrored.level, mirrored.safety.last().unwrap().as_str()), (Level::Good, "mirrored in Backup"));
+        let lost = with(|state| state.mirror = Some(Err("/media/Backup: cannot write: the disk is full")));
+        assert_eq!((lost.level, lost.head.as_str()), (Level::Caution, "No mirror."));
+        assert!(lost.advice.unwrap().starts_with("/media/Backup: cannot write"));
     }
 
     #[test]

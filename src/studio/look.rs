@@ -197,6 +197,7 @@ impl Studio {
             no_real_time: scheduling.reason().map(|reason| (reason, scheduling.fix())),
             windows_unlocked: control.running().disk.windows_unlocked.load(Relaxed),
             disk: control.trouble(),
+            mirror: control.pass_mirror(),
             lost_before: figures.frames_lost - unseen.min(figures.frames_lost),
         })
     }
@@ -227,6 +228,7 @@ fn closed(snapshot: &Snapshot) -> State<'_> {
         no_real_time: None,
         windows_unlocked: 0,
         disk: None,
+        mirror: None,
         lost_before: 0,
     }
 }

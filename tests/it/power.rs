@@ -68,22 +68,33 @@ enum Kind {
 /// A promise that was not kept, and what was found.
 struct Miss(Kind, String);
 
+/// Which copy of a recording is on the disk whose power goes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Holds {
+    Session,
+    Mirror,
+}
+
 impl Recording {
     /// Records three passes: one that comes to its end, one that is killed and recovered, and one of `seconds`.
-    fn make(fs: &str, place: &Path, seconds: u64) -> Option<Recording> {
+    fn make(fs: &str, place: &Path, seconds: u64, holds: Holds) -> Option<Recording> {
         let (base, live) = (place.join("base.img"), place.join("live.img"));
         if !cut::make(fs, DISK_BYTES, &base) {
             return None;
         }
         cut::copy(&base, &live);
         let disk = Disk::up(place, &live, options(fs)).unwrap();
-        let session = disk.path().join("session");
+        let copy = disk.path().join("session");
+        let (session, more) = match holds {
+            Holds::Session => (copy.clone(), String::new()),
+            Holds::Mirror => (place.join("session"), format!("--mirror {}", disk.path().display())),
+        };
         let mut recording = Recording { fs: fs.to_owned(), base, events: Vec::new(), safe: Vec::new() };
 
-        record_until(&disk, &session, 1).wait(PATIENCE).done();
+        record_until(&disk, &session, 1, &more).wait(PATIENCE).done();
         recording.is_safe(&disk, 48_000);
 
-        let program = record_until(&disk, &session, 600);
+        let program = record_until(&disk, &session, 600, &more);
         std::thread::sleep(Duration::from_millis(2300));
         program.signal("KILL");
         program.wait(PATIENCE);
@@ -91,10 +102,10 @@ impl Recording {
         let (_, frames) = disk.log().come();
         recording.is_safe(&disk, frames);
 
-        record_until(&disk, &session, seconds).wait(PATIENCE + Duration::from_secs(seconds)).done();
+        record_until(&disk, &session, seconds, &more).wait(PATIENCE + Duration::from_secs(seconds)).done();
         recording.is_safe(&disk, seconds * 48_000);
 
-        let found: Vec<u64> = check(&session).iter().map(|pass| pass.frames).collect();
+        let found: Vec<u64> = check(&copy).iter().map(|pass| pass.frames).collect();
         assert_eq!(found, recording.safe.iter().map(|safe| safe.frames).collect::<Vec<_>>());
         recording.events = disk.down();
         fs::remove_file(live).unwrap();
@@ -203,8 +214,8 @@ fn sector(fs: &str) -> usize {
 }
 
 /// Starts a pass of 24 tracks, and has the disk look at its tally from the first moment on.
-fn record_until(disk: &Disk, session: &Path, seconds: u64) -> Started {
-    let arguments = format!("--device virtual --inputs {TRACKS} --seconds {seconds} {DEEP}");
+fn record_until(disk: &Disk, session: &Path, seconds: u64, more: &str) -> Started {
+    let arguments = format!("--device virtual --inputs {TRACKS} --seconds {seconds} {DEEP} {more}");
     let mut program = start(record(session, &arguments));
     let until = Instant::now() + PATIENCE;
     loop {
@@ -277,13 +288,13 @@ fn given(name: &str) -> Option<u64> {
 }
 
 /// Records on a file system, cuts the power again and again, and says what was found in one line.
-fn cuts(fs: &str) {
+fn cuts(fs: &str, holds: Holds) {
     let count = given("FAULTLESS_POWER_CUTS").unwrap_or(CUTS);
     let seed = given("FAULTLESS_POWER_SEED").unwrap_or_else(|| uuid::Uuid::new_v4().as_u128() as u64);
     let seconds = given("FAULTLESS_POWER_SECONDS").unwrap_or(6);
     println!("{fs}: seed {seed}");
     let place = place();
-    let Some(recording) = Recording::make(fs, place.path(), seconds) else {
+    let Some(recording) = Recording::make(fs, place.path(), seconds, holds) else {
         return crate::util::skip(fs, "mkfs refused");
     };
     let mut chance = Chance(seed);
@@ -313,15 +324,20 @@ fn cuts(fs: &str) {
 
 #[test]
 fn root_power_cuts_on_ext4_lose_a_second_at_most() {
-    cuts("ext4");
+    cuts("ext4", Holds::Session);
 }
 
 #[test]
 fn root_power_cuts_on_xfs_lose_a_second_at_most() {
-    cuts("xfs");
+    cuts("xfs", Holds::Session);
 }
 
 #[test]
 fn root_power_cuts_on_btrfs_lose_a_second_at_most() {
-    cuts("btrfs");
+    cuts("btrfs", Holds::Session);
+}
+
+#[test]
+fn root_power_cuts_of_a_mirrors_disk_lose_a_second_at_most() {
+    cuts("ext4", Holds::Mirror);
 }

@@ -6,6 +6,7 @@ use crate::record::{await_sound, on_a_disk_that_refuses, record_through, refuse_
 use crate::util::{DEEP, PATIENCE, check, faultless, place, read_wav, record, run, skip, spools, start};
 use faultless::butler::commit::{Committer, CommitterSetup};
 use faultless::butler::means::{CapturePath, Means};
+use faultless::butler::spool::{self, SpoolPlace};
 use faultless::control::Control;
 use faultless::device::signal::ramp;
 use faultless::format::TakeFormat;
@@ -285,4 +286,71 @@ fn a_face_that_panics_while_recording_ends_the_program_and_not_the_take() {
     run(faultless("recover", &folder, "")).done();
     let found = check(&folder)[0];
     assert!(found.takes == 4 && found.lost == 0 && 48_000 <= found.frames, "{found:?}");
+}
+
+#[test]
+fn a_header_never_claims_what_another_take_of_its_pass_has_not() {
+    const FRAMES: u64 = 4096;
+    let place = place();
+    let (commands, obeyed) = crossbeam_channel::unbounded();
+    let (events, _told) = crossbeam_channel::unbounded();
+    let committer = Committer::new(CommitterSetup {
+        copy: Copy::Session,
+        spool_bytes_max: 1 << 20,
+        published: Arc::new(Published::new(1)),
+        means: Means::probe(&[]),
+        capture_path: CapturePath::Spool,
+        beat: Duration::from_millis(20),
+        disk: Arc::default(),
+        beliefs: Arc::new(Beliefs::default()),
+        commands: obeyed,
+        events,
+    });
+    let thread = std::thread::spawn(move || committer.run());
+    let plans: Vec<TakePlan> = [1, 2]
+        .map(|number| TakePlan {
+            key: TakeKey(number),
+            identity: Uuid::from_u128(number.into()),
+            session: Uuid::nil(),
+            path: place.path().join(format!("t-{number}.wav")),
+            header: Header::new(1, 48_000, TakeFormat::S24),
+            twin: None,
+        })
+        .into();
+    let send = |command| commands.send(command).unwrap();
+    send(CommitCommand::Open { pass: PassKey(1), takes: plans.clone() });
+    for plan in &plans {
+        let spool = Arc::new(spool::create(&SpoolPlace::Memory, plan, plans[0].identity).unwrap());
+        send(CommitCommand::Spooled { take: plan.key, spool });
+    }
+    let window = |take: &TakePlan, at: u64| {
+        let span = CapturedSpan::new(4096 + 3 * at, 3 * FRAMES as usize, 3 * FRAMES as usize, true, &[Copy::Session]);
+        send(CommitCommand::Captured { take: take.key, span: Arc::new(span) });
+    };
+    let claimed = |take: &TakePlan| hound::WavReader::open(&take.path).map_or(0, |reader| u64::from(reader.duration()));
+    let until_claimed = |frames: u64| {
+        let until = Instant::now() + PATIENCE;
+        while plans.iter().any(|plan| claimed(plan) < frames) {
+            assert!(Instant::now() < until, "{:?}", plans.iter().map(claimed).collect::<Vec<_>>());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        // As many beats again.
+        std::thread::sleep(Duration::from_millis(300));
+        assert_eq!(plans.iter().map(claimed).collect::<Vec<_>>(), [frames; 2]);
+    };
+    window(&plans[0], 0);
+    std::thread::sleep(Duration::from_millis(300));
+    until_claimed(0);
+    window(&plans[1], 0);
+    window(&plans[1], FRAMES);
+    until_claimed(FRAMES);
+    window(&plans[0], FRAMES);
+    until_claimed(2 * FRAMES);
+    for plan in &plans {
+        let end = TakeEnd { frames: Frames(2 * FRAMES), ..TakeEnd::default() };
+        send(CommitCommand::Finish { take: plan.key, end });
+    }
+    send(CommitCommand::Quit);
+    thread.join().unwrap();
+    until_claimed(2 * FRAMES);
 }

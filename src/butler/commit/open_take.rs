@@ -321,11 +321,16 @@ impl OpenTake {
         Ok(true)
     }
 
-    /// End of what a header may claim, a byte of the file: durable, and nothing before it is missing.
-    pub(super) fn claimable(&self) -> u64 {
-        let gap = self.twin.as_ref().and_then(|twin| twin.first_gap(self.copy));
-        let whole = gap.map_or(u64::MAX, |gap| gap.saturating_sub(self.shift).max(limits::DATA_OFFSET));
-        self.file.durable().min(whole)
+    /// Frames of the pass that are durable in this take, and nothing before them is missing.
+    pub(super) fn durable_frames(&self) -> Frames {
+        let gap = self.twin.as_ref().and_then(|twin| twin.first_gap(self.copy)).unwrap_or(u64::MAX);
+        self.frame_of((self.file.durable() + self.shift).min(gap))
+    }
+
+    /// The byte of the file at which frame `end` of the pass begins, or its sound if it begins later.
+    pub(super) fn end_in_file(&self, end: Frames) -> u64 {
+        let bytes = (end.0 * self.file.frame_bytes() as u64).saturating_sub(self.shift);
+        limits::DATA_OFFSET + bytes
     }
 
     /// Spans from the head on that can go to the disk in one write.
