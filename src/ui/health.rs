@@ -46,19 +46,7 @@ pub fn show(ui: &mut Ui, rect: Rect, cx: &mut Cx<'_>) {
     });
     let y = rect.center().y;
     sign(ui, health.level, pos2(rect.left() + 20.0, y), tint);
-    let right = if health.advice.is_none() { health.safety.join("   ·   ") } else { String::new() };
-    let right_width = if right.is_empty() {
-        0.0
-    } else {
-        let at = pos2(rect.right() - 16.0, y);
-        let wide = rect.width() > 900.0;
-        if wide {
-            text_at(ui, at, Align2::RIGHT_CENTER, &right, Theme::font(12.0), tint.text.gamma_multiply(0.75), 480.0)
-                .width()
-        } else {
-            0.0
-        }
-    };
+    let right_width = safety(ui, rect, health, tint);
     let left = rect.left() + 34.0;
     let room = rect.width() - 34.0 - right_width - 40.0;
     let head = text_at(ui, pos2(left, y), Align2::LEFT_CENTER, &health.head, Theme::semi(12.5), tint.text, room);
@@ -74,11 +62,29 @@ pub fn show(ui: &mut Ui, rect: Rect, cx: &mut Cx<'_>) {
     let tip = cx.tip("What happened, with times", Action::Events);
     let response = response.on_hover_cursor(CursorIcon::PointingHand).on_hover_ui(|ui| {
         ui.label(&said);
+        for safe in &health.safety {
+            ui.label(safe);
+        }
         ui.label(egui::RichText::new(tip).weak());
     });
     if response.clicked() {
         cx.act(Action::Events);
     }
+}
+
+/// What is safe, on the right, as much of it as half the line has room for: what changes stays longest. Returns its width.
+fn safety(ui: &Ui, rect: Rect, health: &Health, tint: Tint) -> f32 {
+    if health.advice.is_some() || health.safety.is_empty() || rect.width() < 900.0 {
+        return 0.0;
+    }
+    let (colour, room) = (tint.text.gamma_multiply(0.75), rect.width() * 0.45);
+    let width = |text: &str| ui.painter().layout_no_wrap(text.to_owned(), Theme::font(12.0), colour).size().x;
+    let fits = |text: &String| width(text) <= room;
+    let last = health.safety.len() - 1;
+    let told = (0..=last).map(|from| health.safety[from..].join("   ·   ")).find(fits);
+    let told = told.unwrap_or_else(|| health.safety[last].clone());
+    let at = pos2(rect.right() - 16.0, rect.center().y);
+    text_at(ui, at, Align2::RIGHT_CENTER, &told, Theme::font(12.0), colour, room).width()
 }
 
 /// A disc, a triangle, a square: not told by colour alone.
