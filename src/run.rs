@@ -293,9 +293,10 @@ impl Running {
         self.audio_thread.as_ref().is_some_and(|thread| !thread.is_finished())
     }
 
-    /// Whether butler, committer and read-ahead still run. They leave only when they are told to, or fail.
-    pub fn disk_is_alive(&self) -> bool {
-        self.disk_threads.iter().all(|thread| !thread.is_finished())
+    /// Which of butler, committer and read-ahead has failed: they leave only when they are told to.
+    pub fn failed_disk_thread(&self) -> Option<&str> {
+        let failed = self.disk_threads.iter().find(|thread| thread.is_finished())?;
+        Some(failed.thread().name().unwrap_or("disk"))
     }
 
     /// Starts the mirror's committer; done once.
@@ -335,14 +336,14 @@ impl Running {
         self.butler.send(ButlerCommand::Quit).ok();
         self.reader.send(ReaderCommand::Quit).ok();
         let mut threads = self.disk_threads.drain(..);
-        if let Some(butler) = threads.next() {
-            butler.join().ok();
-        }
-        self.commit.send(CommitCommand::Quit).ok();
+        // One that failed has not said how the takes end, and will not.
+        let lost = threads.next().is_some_and(|butler| butler.join().is_err());
+        let leave = || if lost { CommitCommand::Abandon } else { CommitCommand::Quit };
+        self.commit.send(leave()).ok();
         for thread in threads {
             thread.join().ok();
         }
-        self.mirror.try_send(CommitCommand::Quit).ok();
+        self.mirror.try_send(leave()).ok();
         let until = Instant::now() + MIRROR_PATIENCE;
         if let Some(mirror) = self.mirror_thread.take() {
             while !mirror.is_finished() && Instant::now() < until {

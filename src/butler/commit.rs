@@ -7,6 +7,7 @@
 //! A header never claims what is not durable in *every* take of its pass: whatever the power leaves of a pass, all takes
 //! have as much as the longest claim.
 
+mod end;
 mod open_take;
 mod words;
 
@@ -46,9 +47,6 @@ const BEAT_REST: Duration = Duration::from_millis(40);
 /// How long a failed write rests before it is tried again.
 const RETRY: Duration = Duration::from_millis(500);
 
-/// How often a failed write is tried again once the take has ended.
-const RETRIES_AT_END: u32 = 6;
-
 /// What the committer is told once.
 pub struct CommitterSetup {
     /// Which copy it writes.
@@ -87,6 +85,8 @@ pub struct Committer {
     /// Whether it has been told that the disk takes nothing.
     trouble_told: bool,
     quitting: bool,
+    /// Nobody will say how the takes end.
+    abandoned: bool,
 }
 
 /// What sound holds of the spool.
@@ -117,6 +117,7 @@ impl Committer {
             resting: None,
             trouble_told: false,
             quitting: false,
+            abandoned: false,
         }
     }
 
@@ -125,7 +126,7 @@ impl Committer {
         loop {
             self.receive();
             let now = Instant::now();
-            let beat = self.next_beat <= now;
+            let beat = self.next_beat <= now || self.abandoned;
             // Sound goes to the disk on the beat, in one run a take: a third of the writes that windows one by one
             // would make. Where more waits, the disk is behind and never rests.
             let held: u64 = self.takes.iter().map(OpenTake::pending_bytes).sum();
@@ -146,7 +147,8 @@ impl Committer {
             self.takes.iter_mut().for_each(|take| take.relieve(&self.held));
             self.end_takes();
             self.tell_recovery();
-            if self.quitting && self.takes.is_empty() {
+            // What is not in abandoned takes stays in their spools, for a recovery.
+            if self.quitting && (self.takes.is_empty() || self.abandoned) {
                 return;
             }
         }
@@ -210,6 +212,7 @@ impl Committer {
                 }
             }
             CommitCommand::Quit => self.quitting = true,
+            CommitCommand::Abandon => (self.quitting, self.abandoned) = (true, true),
         }
     }
 
@@ -483,84 +486,6 @@ impl Committer {
         self.room.take().or_else(|| MmapMut::map_anon(limits::WRITE_AHEAD_BYTES).ok())
     }
 
-    /// Ends the takes that have everything in their file, together, since a final header claims its sound for every take;
-    /// gives up, in words, those whose disk stays dead.
-    fn end_takes(&mut self) {
-        let given_up = |take: &OpenTake| RETRIES_AT_END < take.failures;
-        // Of a pass whose last word has come for some takes only, the others' last sound is still on its way.
-        let waits = |take: &OpenTake| {
-            let others = || self.takes.iter().filter(|other| other.pass == take.pass);
-            take.end.is_some()
-                && take.failures == 0
-                && (take.has_pending() || others().any(|other| other.end.is_none()))
-        };
-        if self.takes.iter().all(|take| take.end.is_none()) || self.takes.iter().any(waits) {
-            return;
-        }
-        for at in 0..self.takes.len() {
-            let ends = self.takes[at].end.is_some() && !given_up(&self.takes[at]);
-            if ends
-                && self.resting.is_none()
-                && let Err(error) = self.takes[at].sync(&self.held)
-            {
-                self.stuck(at, &error);
-            }
-        }
-        let mut at = 0;
-        while at < self.takes.len() {
-            let take = &mut self.takes[at];
-            let whole = !take.has_pending() && take.missing_bytes() == 0;
-            // What is given up does not wait for the rest that the last failure brought about.
-            let due = (whole && self.resting.is_none()) || given_up(take);
-            let Some(end) = take.end.clone().filter(|_| due) else {
-                at += 1;
-                continue;
-            };
-            match take.end_with(&end) {
-                Err(error) if take.failures <= RETRIES_AT_END => {
-                    self.stuck(at, &error);
-                    at += 1;
-                }
-                result => {
-                    let take = self.takes.remove(at);
-                    if let Ok(Some(path)) = &result {
-                        let reason = format!("{}: another program removed it; it is put back, whole", path.display());
-                        self.tell(DiskEvent::TroubleOver { copy: self.setup.copy, reason });
-                    }
-                    let event = self.farewell(take, end.frames, result.map(drop));
-                    self.tell(event);
-                }
-            }
-        }
-    }
-
-    /// Removes the spool of a take that is whole; keeps it, and says where, otherwise.
-    fn farewell(&self, mut take: OpenTake, frames: Frames, result: io::Result<()>) -> DiskEvent {
-        let name = take.file.path.display();
-        let spool = take.spool.as_ref().and_then(|spool| spool.path.clone());
-        let trouble = match result {
-            // Nothing is left to write it from: this much can be said, and no more.
-            Ok(()) if take.is_damaged() => Some(format!(
-                "{name}: the disk failed while sound was made durable; parts of the take may be missing, listen to it and replace the disk",
-            )),
-            Ok(()) => {
-                if self.setup.copy == Copy::Session {
-                    clear_away(&take);
-                }
-                None
-            }
-            Err(error) => {
-                let told = take.trouble.clone().unwrap_or_else(|| format!("{name}: {}", words(&error)));
-                Some(match spool.filter(|_| self.setup.copy == Copy::Session) {
-                    Some(path) => format!("{told}; what is missing is kept in {}", path.display()),
-                    None => told,
-                })
-            }
-        };
-        take.abandon(&self.held.disk);
-        DiskEvent::TakeFinished { copy: self.setup.copy, take: take.key, frames, trouble }
-    }
-
     fn tell(&self, event: DiskEvent) {
         self.setup.events.send(event).ok();
     }
@@ -572,20 +497,6 @@ fn reserve_ahead(path: &Path, speeds: impl Iterator<Item = u64>) -> Duration {
     let speed = speeds.sum::<u64>().max(1);
     let free = path.parent().and_then(spool::free_bytes).unwrap_or(u64::MAX);
     Duration::from_millis((limits::RESERVE_SECONDS * 1000).min(free / 2 / speed.div_ceil(1000)))
-}
-
-/// The session's copy is whole: what a recovery would have needed goes. A mirror that is behind has it open.
-fn clear_away(take: &OpenTake) {
-    if let Some(path) = take.spool.as_ref().and_then(|spool| spool.path.as_ref()) {
-        std::fs::remove_file(path).ok();
-    }
-    // The length of a pass is known as long as a take of it needs to be told.
-    if let Some(tally) = &take.tally
-        && tally.unfinished.fetch_sub(1, Relaxed) == 1
-        && let Some(path) = &tally.path
-    {
-        std::fs::remove_file(path).ok();
-    }
 }
 
 /// Makes the names in a folder durable, as far as its file system does.

@@ -85,7 +85,8 @@ pub struct DeviceArgs {
     /// Without it: ALSA's default where a card is, else virtual
     ///
     /// Options of the virtual device, separated by commas: free (no clock), loop=DELAY, xrun=FRAME+LOST,
-    /// unplug=FRAME+AWAY, suspend=FRAME+ASLEEP, slow=FRAME+MICROSECONDS, gone=FRAME. pull=AFTER+AWAY makes it leave
+    /// unplug=FRAME+AWAY, suspend=FRAME+ASLEEP, slow=FRAME+MICROSECONDS, gone=FRAME, crash=FRAME (the audio thread
+    /// panics). pull=AFTER+AWAY makes it leave
     /// AFTER frames after its start, to be opened anew AWAY frames later (given again: for the next start). Once pulled:
     /// busy=N (another program has it at N openings), returns=INPUTS, returns-period=FRAMES, returns-rate=HZ+N (no
     /// other rate at N openings).

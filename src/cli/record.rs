@@ -29,7 +29,7 @@ pub fn run(args: &RecordArgs) -> Result<(), Failure> {
         await_windows(&mut control, &mut line);
     }
     control.record(Frames(length))?;
-    let reason = see_through(&mut control, &mut line, &ended);
+    let seen = see_through(&mut control, &mut line, &ended);
     line.clear();
     let running = control.running();
     let head = json!({
@@ -48,8 +48,9 @@ pub fn run(args: &RecordArgs) -> Result<(), Failure> {
         say_notice(&notice);
     }
     let Some(report) = finished.or_else(|| reports.into_iter().next()) else {
-        let reason = reason.map_or_else(String::new, |reason| format!(": {reason}"));
-        return Err(Failure(format!("{}: nothing was recorded{reason}", args.session.display())));
+        let reason = seen.loss.map_or_else(String::new, |reason| format!(": {reason}"));
+        let what = if seen.began { "it is not finished" } else { "nothing was recorded" };
+        return Err(Failure(format!("{}: {what}{reason}", args.session.display())));
     };
     if args.json {
         let seconds = json!({ "seconds": Frames(report.frames).seconds(rate) });
@@ -63,6 +64,11 @@ pub fn run(args: &RecordArgs) -> Result<(), Failure> {
     }
     if report.mirror.is_some_and(|mirror| !mirror.whole) {
         return Err(Failure("the mirror is not whole; the session's own takes are; see above".to_owned()));
+    }
+    if report.frames < length && !is_raised(&ended) {
+        let at = Clock(Frames(report.frames).duration(rate));
+        let reason = seen.loss.map_or_else(String::new, |reason| format!(": {reason}"));
+        return Err(Failure(format!("{}: recording ended by itself at {at}{reason}", args.session.display())));
     }
     Ok(())
 }
@@ -127,12 +133,21 @@ fn open_elsewhere(control: &mut Control, args: &RecordArgs) -> Result<(), Failur
     Ok(())
 }
 
-/// Waits for the end of the pass, and ends it when that is asked for. Returns the last loss that was told.
-fn see_through(control: &mut Control, line: &mut StatusLine, ended: &AtomicBool) -> Option<String> {
-    let (mut stopped, mut reason) = (false, None);
+/// What was seen of a pass.
+struct Seen {
+    /// Whether its first frame came.
+    began: bool,
+    /// The last loss that was told.
+    loss: Option<String>,
+}
+
+/// Waits for the end of the pass, and ends it when that is asked for.
+fn see_through(control: &mut Control, line: &mut StatusLine, ended: &AtomicBool) -> Seen {
+    let (mut stopped, mut seen) = (false, Seen { began: false, loss: None });
     while control.is_recording() {
+        seen.began |= control.pass_reading().is_some();
         control.poll();
-        reason = show_notices(control, line).or(reason);
+        seen.loss = show_notices(control, line).or(seen.loss);
         line.draw(control, true);
         if is_raised(ended) && !stopped && control.pass_reading().is_some() {
             control.stop();
@@ -140,7 +155,7 @@ fn see_through(control: &mut Control, line: &mut StatusLine, ended: &AtomicBool)
         }
         std::thread::sleep(line.pace());
     }
-    reason
+    seen
 }
 
 /// The members of both.

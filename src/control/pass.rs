@@ -412,10 +412,15 @@ impl Control {
 
     /// An audio thread that is gone ends no pass: what it had recorded when it was last heard of is finished.
     pub(super) fn rescue_pass(&mut self) {
-        if self.pass.is_some() && !self.running.disk_is_alive() {
+        if self.pass.is_some()
+            && let Some(name) = self.running.failed_disk_thread()
+        {
             // Nobody is left to finish it. The spool outlives the program and says whose it is.
+            let text =
+                format!("{name}: it failed, recording has stopped; what is not in the takes is in memory, start again");
+            self.stop_pass_once();
             self.pass = None;
-            self.loss("committer: it failed; what is not in the takes is in the spool, start again".to_owned());
+            self.loss(text);
             return;
         }
         let recorded = self.published().pass_frames.load(Relaxed);

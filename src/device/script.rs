@@ -19,6 +19,7 @@ pub(super) struct Script {
     pub(super) slow: Vec<(u64, u64)>,
     pub(super) pulls: Vec<(u64, u64)>,
     pub(super) gone: Option<u64>,
+    pub(super) crash: Option<u64>,
     pub(super) busy: u64,
     pub(super) returns: Option<usize>,
     /// A rate, and at how many openings it is the only one.
@@ -76,14 +77,15 @@ impl Script {
             "slow" => self.slow.push(pair()?),
             "pull" => self.pulls.push(pair()?),
             "gone" => self.gone = Some(number(value)?),
+            "crash" => self.crash = Some(number(value)?),
             "busy" => self.busy = number(value)?,
             "returns" => self.returns = Some(count()?),
             "returns-rate" => self.returns_rate = Some(pair()?),
             "returns-period" => self.returns_period = Some(count()?),
             _ => {
                 return Err(format!(
-                    "unknown option '{option}'; there are free, loop, xrun, unplug, suspend, pull, gone, slow, busy, returns, \
-                     returns-rate, returns-period"
+                    "unknown option '{option}'; there are free, loop, xrun, unplug, suspend, pull, gone, crash, slow, busy, \
+                     returns, returns-rate, returns-period"
                 ));
             }
         }

@@ -12,6 +12,7 @@
 //! | `suspend=FRAME+ASLEEP` | at FRAME the machine sleeps, and wakes ASLEEP frames later |
 //! | `pull=AFTER+AWAY` | AFTER frames after its start the device is gone, and can be opened anew AWAY frames later; the second `pull` is for the second start, and so on |
 //! | `gone=FRAME` | from FRAME on the device is gone for good |
+//! | `crash=FRAME` | from FRAME on the code that drives it panics, on the audio thread |
 //! | `slow=FRAME+MICROS` | the period at FRAME comes MICROS late |
 //! | `busy=N` | once pulled, another program holds it at the next N openings |
 //! | `returns=INPUTS` | once pulled, it has so many inputs |
@@ -214,6 +215,11 @@ impl Device for VirtualDevice {
         if self.is_over(period, timeout) {
             return Wake::Gone;
         }
+        assert!(
+            self.script.crash.is_none_or(|frame| self.frame < frame),
+            "{}: it crashes, as was ordered",
+            self.facts.name
+        );
         if let Some(lost) = due_order(&mut self.script.xruns, self.frame) {
             self.frame += lost;
             return Wake::Lost { frames: lost, cause: LossCause::Xrun };

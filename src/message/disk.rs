@@ -269,6 +269,8 @@ pub enum CommitCommand {
     },
     /// Leave, when every take is finished.
     Quit,
+    /// Write what there is and leave, whatever takes are open: nobody will say how they end.
+    Abandon,
 }
 
 /// What the read-ahead is asked to do.

@@ -47,7 +47,7 @@ fn any(below: u64) -> u64 {
 
 /// Every take of a session opens, and is the ramp up to where its header says that it goes. Returns the shortest.
 #[track_caller]
-fn valid(folder: &Path) -> u64 {
+pub(crate) fn valid(folder: &Path) -> u64 {
     let session = open_read_only(folder).unwrap();
     let mut shortest = u64::MAX;
     for take in session.takes() {

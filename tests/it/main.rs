@@ -16,6 +16,8 @@ mod device;
 mod flight;
 // The stress lab from the command line.
 mod lab;
+// A thread panics: every frame is in the takes, at the latest after a recovery.
+mod panics;
 // The power goes: what a disk that remembers would hold then, mounted and recovered.
 mod power;
 // Recording end to end: every sample against the ramp, both paths, every fallback, losses, refusing disks.

@@ -13,7 +13,7 @@ use faultless::format::TakeFormat;
 use faultless::message::belief::Beliefs;
 use faultless::message::captured::CapturedSpan;
 use faultless::message::disk::{CommitCommand, Copy, PassKey, TakeEnd, TakeKey, TakePlan};
-use faultless::message::published::{NO_PASS, Published};
+use faultless::message::published::Published;
 use faultless::session::TakeState;
 use faultless::session::session_file::open_read_only;
 use faultless::time::Frames;
@@ -24,7 +24,6 @@ use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::process::Command;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 use uuid::Uuid;
 
@@ -258,34 +257,6 @@ fn sound_is_written_to_the_disk_once() {
     let sound = INPUTS * 48_000 * 4 * 7;
     // A header's page with every beat, and what control keeps.
     assert!(written < sound * 5 / 4, "{written} bytes for {sound} of sound");
-}
-
-#[test]
-fn a_face_that_panics_while_recording_ends_the_program_and_not_the_take() {
-    let place = place();
-    let folder = place.path().join("session");
-    let mut control = Control::open(setup(&folder, "", 4, 48_000, TakeFormat::S24)).unwrap();
-    control.arm_inputs(4).unwrap();
-    let (ended, end) = crossbeam_channel::bounded(1);
-    std::thread::spawn(move || {
-        // Dropped last.
-        let _ended: crossbeam_channel::Sender<()> = ended;
-        let mut control = control;
-        control.record(Frames(600 * 48_000)).unwrap();
-        let until = Instant::now() + PATIENCE;
-        let recorded = |control: &Control| control.running().published.pass_frames.load(Relaxed);
-        while matches!(recorded(&control), 0..48_000 | NO_PASS) {
-            assert!(Instant::now() < until);
-            control.poll();
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        panic!("as intended");
-    });
-    let told = end.recv_timeout(PATIENCE);
-    assert_eq!(told, Err(crossbeam_channel::RecvTimeoutError::Disconnected), "the thread does not come to its end");
-    run(faultless("recover", &folder, "")).done();
-    let found = check(&folder)[0];
-    assert!(found.takes == 4 && found.lost == 0 && 48_000 <= found.frames, "{found:?}");
 }
 
 #[test]

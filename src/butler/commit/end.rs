@@ -1,0 +1,105 @@
+//! How takes end: together, durable, and only then without their spools. Thread: committer.
+
+use super::words::words;
+use super::{Committer, OpenTake};
+use crate::message::disk::{Copy, DiskEvent};
+use crate::time::Frames;
+use std::io;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// How often a failed write is tried again once the take has ended.
+const RETRIES_AT_END: u32 = 6;
+
+impl Committer {
+    /// Ends the takes that have everything in their file, together, since a final header claims its sound for every take;
+    /// gives up, in words, those whose disk stays dead.
+    pub(super) fn end_takes(&mut self) {
+        let given_up = |take: &OpenTake| RETRIES_AT_END < take.failures;
+        // Of a pass whose last word has come for some takes only, the others' last sound is still on its way.
+        let waits = |take: &OpenTake| {
+            let others = || self.takes.iter().filter(|other| other.pass == take.pass);
+            take.end.is_some()
+                && take.failures == 0
+                && (take.has_pending() || others().any(|other| other.end.is_none()))
+        };
+        if self.takes.iter().all(|take| take.end.is_none()) || self.takes.iter().any(waits) {
+            return;
+        }
+        for at in 0..self.takes.len() {
+            let ends = self.takes[at].end.is_some() && !given_up(&self.takes[at]);
+            if ends
+                && self.resting.is_none()
+                && let Err(error) = self.takes[at].sync(&self.held)
+            {
+                self.stuck(at, &error);
+            }
+        }
+        let mut at = 0;
+        while at < self.takes.len() {
+            let take = &mut self.takes[at];
+            let whole = !take.has_pending() && take.missing_bytes() == 0;
+            // What is given up does not wait for the rest that the last failure brought about.
+            let due = (whole && self.resting.is_none()) || given_up(take);
+            let Some(end) = take.end.clone().filter(|_| due) else {
+                at += 1;
+                continue;
+            };
+            match take.end_with(&end) {
+                Err(error) if take.failures <= RETRIES_AT_END => {
+                    self.stuck(at, &error);
+                    at += 1;
+                }
+                result => {
+                    let take = self.takes.remove(at);
+                    if let Ok(Some(path)) = &result {
+                        let reason = format!("{}: another program removed it; it is put back, whole", path.display());
+                        self.tell(DiskEvent::TroubleOver { copy: self.setup.copy, reason });
+                    }
+                    let event = self.farewell(take, end.frames, result.map(drop));
+                    self.tell(event);
+                }
+            }
+        }
+    }
+
+    /// Removes the spool of a take that is whole; keeps it, and says where, otherwise.
+    fn farewell(&self, mut take: OpenTake, frames: Frames, result: io::Result<()>) -> DiskEvent {
+        let name = take.file.path.display();
+        let spool = take.spool.as_ref().and_then(|spool| spool.path.clone());
+        let trouble = match result {
+            // Nothing is left to write it from: this much can be said, and no more.
+            Ok(()) if take.is_damaged() => Some(format!(
+                "{name}: the disk failed while sound was made durable; parts of the take may be missing, listen to it and replace the disk",
+            )),
+            Ok(()) => {
+                if self.setup.copy == Copy::Session {
+                    clear_away(&take);
+                }
+                None
+            }
+            Err(error) => {
+                let told = take.trouble.clone().unwrap_or_else(|| format!("{name}: {}", words(&error)));
+                Some(match spool.filter(|_| self.setup.copy == Copy::Session) {
+                    Some(path) => format!("{told}; what is missing is kept in {}", path.display()),
+                    None => told,
+                })
+            }
+        };
+        take.abandon(&self.held.disk);
+        DiskEvent::TakeFinished { copy: self.setup.copy, take: take.key, frames, trouble }
+    }
+}
+
+/// The session's copy is whole: what a recovery would have needed goes. A mirror that is behind has it open.
+fn clear_away(take: &OpenTake) {
+    if let Some(path) = take.spool.as_ref().and_then(|spool| spool.path.as_ref()) {
+        std::fs::remove_file(path).ok();
+    }
+    // The length of a pass is known as long as a take of it needs to be told.
+    if let Some(tally) = &take.tally
+        && tally.unfinished.fetch_sub(1, Relaxed) == 1
+        && let Some(path) = &tally.path
+    {
+        std::fs::remove_file(path).ok();
+    }
+}
