@@ -386,7 +386,8 @@ impl Committer {
         let mut first = true;
         let ahead = self.takes.first().map_or(Duration::ZERO, |take| self.ahead_in(&take.file.path));
         self.publish_room();
-        let claims: Vec<u64> = self.takes.iter().map(|take| take.end_in_file(self.durable_frames(take.pass))).collect();
+        let claim = |take: &OpenTake| take.end_in_file(take.durable_frames().min(self.durable_frames(take.pass)));
+        let claims: Vec<u64> = self.takes.iter().map(claim).collect();
         for (at, claim) in claims.into_iter().enumerate() {
             let file = &mut self.takes[at].file;
             let end = if in_spool { claim } else { file.written() };
@@ -410,9 +411,10 @@ impl Committer {
         }
     }
 
-    /// Frames that are durable in every take of a pass.
+    /// Frames that are durable in every take of a pass. One whose disk refuses it holds up nobody: should the power go, what
+    /// it lacks is silence in it, and not the end of the others.
     fn durable_frames(&self, pass: PassKey) -> Frames {
-        let takes = self.takes.iter().filter(|take| take.pass == pass);
+        let takes = self.takes.iter().filter(|take| take.pass == pass && take.trouble.is_none());
         takes.map(OpenTake::durable_frames).min().unwrap_or_default()
     }
 
