@@ -28,7 +28,7 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::{Acquire, Relaxed};
 use std::time::{Duration, Instant};
 use words::words;
 
@@ -462,7 +462,8 @@ impl Committer {
 
     /// Frames that every take has for certain.
     fn recorded(&self) -> Option<u64> {
-        let recorded = self.setup.published.pass_frames.load(Relaxed);
+        // With what was stored before it: sound that is read too early is not written again.
+        let recorded = self.setup.published.pass_frames.load(Acquire);
         // One block of the engine may still be on its way to its window.
         recorded.checked_sub(limits::PEAK_LAG_FRAMES).filter(|_| recorded != NO_PASS)
     }

@@ -141,7 +141,8 @@ impl OpenTake {
         self.twin.as_ref().map_or(0, |twin| twin.missing(self.copy))
     }
 
-    /// Writes the spans at the head of the queue that lie side by side, and behind the last span there is what `open` has. Whether there was anything to do.
+    /// Writes the spans at the head of the queue that lie side by side, and behind the last span there is what `open` has.
+    /// Whether there was anything to do.
     pub(super) fn write_run(&mut self, held: &Held, open: Option<OpenWindow>) -> io::Result<bool> {
         // What was given up meanwhile is a gap of ours now.
         while self.pending.front().is_some_and(|span| !span.is_wanted(self.copy)) {
