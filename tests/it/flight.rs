@@ -100,20 +100,30 @@ fn a_file_that_cannot_be_written_is_told_and_stops_no_recording() {
 
 #[test]
 fn a_lead_that_was_nearly_used_up_is_a_near_miss() {
-    let place = place();
-    let folder = place.path().join("session");
-    let program = start(record(&folder, &format!("--device virtual --inputs 2 --seconds 4 --lead 1000 {DEEP}")));
-    await_sound(&folder.join("audio/In 1-1.wav"));
-    // Everybody stands still, and then the audio thread catches up before the butler does.
-    program.signal("STOP");
-    std::thread::sleep(std::time::Duration::from_millis(1800));
-    program.signal("CONT");
-    program.wait(PATIENCE).done();
-    let found = events(&folder);
-    let missed = found.iter().filter(|event| event.kind == Kind::NearMiss).collect::<Vec<_>>();
-    assert_eq!(missed.len(), 1, "{found:?}");
-    let of = |name: &str| missed[0].numbers[name];
-    assert!(of("lead_frames") * limits::NEAR_MISS_PART < of("aim_frames"), "{missed:?}");
+    const LEAD: u64 = 48_000;
+    for _ in 0..8 {
+        let place = place();
+        let folder = place.path().join("session");
+        let program = start(record(&folder, &format!("--device virtual --inputs 2 --seconds 4 --lead 1000 {DEEP}")));
+        await_sound(&folder.join("audio/In 1-1.wav"));
+        // Everybody stands still, and then the audio thread catches up before the butler does, or nearly so.
+        program.signal("STOP");
+        std::thread::sleep(std::time::Duration::from_millis(1800));
+        program.signal("CONT");
+        program.wait(PATIENCE).done();
+        let found = events(&folder);
+        let least = found.iter().find_map(|event| event.numbers.get("lead_frames_min")).copied().unwrap();
+        let missed = found.iter().filter(|event| event.kind == Kind::NearMiss).collect::<Vec<_>>();
+        if missed.is_empty() {
+            assert!(LEAD / limits::NEAR_MISS_PART <= least, "{found:?}");
+            continue;
+        }
+        assert_eq!(missed.len(), 1, "{found:?}");
+        let of = |name: &str| missed[0].numbers[name];
+        assert!(of("lead_frames") * limits::NEAR_MISS_PART < of("aim_frames"), "{missed:?}");
+        return;
+    }
+    panic!("the butler was never late");
 }
 
 #[test]
