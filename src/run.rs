@@ -116,6 +116,9 @@ pub struct Running {
     mirror_thread: Option<JoinHandle<()>>,
 }
 
+/// The thread that reads what is played.
+const READ_AHEAD: &str = "read-ahead";
+
 /// How long the end of the program waits for a mirror whose disk stands still.
 const MIRROR_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -177,7 +180,7 @@ pub fn start(device: Box<dyn Device>, setup: RunSetup) -> Result<Running, RunErr
     ];
     let shared = (&published, &disk, &beliefs, &budget);
     let reader_setup = reader_setup(&setup, &facts, shared, reader_commands, disk_tell);
-    disk_threads.push(spawn("read-ahead", HELPER_STACK_BYTES, move || Reader::new(reader_setup).run())?);
+    disk_threads.push(spawn(READ_AHEAD, HELPER_STACK_BYTES, move || Reader::new(reader_setup).run())?);
 
     let (audio_thread, scheduling) = start_audio(engine, device, &published, &budget)?;
     Ok(Running {
@@ -293,10 +296,11 @@ impl Running {
         self.audio_thread.as_ref().is_some_and(|thread| !thread.is_finished())
     }
 
-    /// Which of butler, committer and read-ahead has failed: they leave only when they are told to.
-    pub fn failed_disk_thread(&self) -> Option<&str> {
-        let failed = self.disk_threads.iter().find(|thread| thread.is_finished())?;
-        Some(failed.thread().name().unwrap_or("disk"))
+    /// Which of butler and committer has failed: they leave only when they are told to. Without the read-ahead recording
+    /// goes on.
+    pub fn failed_capture_thread(&self) -> Option<&str> {
+        let names = self.disk_threads.iter().filter(|thread| thread.is_finished());
+        names.filter_map(|thread| thread.thread().name()).find(|name| *name != READ_AHEAD)
     }
 
     /// Starts the mirror's committer; done once.

@@ -147,11 +147,15 @@ impl Committer {
             self.takes.iter_mut().for_each(|take| take.relieve(&self.held));
             self.end_takes();
             self.tell_recovery();
-            // What is not in abandoned takes stays in their spools, for a recovery.
-            if self.quitting && (self.takes.is_empty() || self.abandoned) {
+            if self.quitting && (self.takes.is_empty() || self.is_left()) {
                 return;
             }
         }
+    }
+
+    /// Whether abandoned takes have what they can get. What their disk refuses stays in their spools, for a recovery.
+    fn is_left(&self) -> bool {
+        self.abandoned && (self.resting.is_some() || !self.takes.iter().any(OpenTake::has_pending))
     }
 
     /// Sleeps a tick, or until there is anything to do at all, and takes what was sent. A sleep and not a timed receive:

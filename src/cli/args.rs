@@ -86,10 +86,9 @@ pub struct DeviceArgs {
     ///
     /// Options of the virtual device, separated by commas: free (no clock), loop=DELAY, xrun=FRAME+LOST,
     /// unplug=FRAME+AWAY, suspend=FRAME+ASLEEP, slow=FRAME+MICROSECONDS, gone=FRAME, crash=FRAME (the audio thread
-    /// panics). pull=AFTER+AWAY makes it leave
-    /// AFTER frames after its start, to be opened anew AWAY frames later (given again: for the next start). Once pulled:
-    /// busy=N (another program has it at N openings), returns=INPUTS, returns-period=FRAMES, returns-rate=HZ+N (no
-    /// other rate at N openings).
+    /// panics). pull=AFTER+AWAY makes it leave AFTER frames after its start, to be opened anew AWAY frames later (given
+    /// again: for the next start). Once pulled: busy=N (another program has it at N openings), returns=INPUTS,
+    /// returns-period=FRAMES, returns-rate=HZ+N (no other rate at N openings).
     #[arg(long, value_name = "DEVICE", verbatim_doc_comment)]
     pub device: Option<String>,
     /// Frames a second; the session's own where it has one, else 48000

@@ -413,7 +413,7 @@ impl Control {
     /// An audio thread that is gone ends no pass: what it had recorded when it was last heard of is finished.
     pub(super) fn rescue_pass(&mut self) {
         if self.pass.is_some()
-            && let Some(name) = self.running.failed_disk_thread()
+            && let Some(name) = self.running.failed_capture_thread()
         {
             // Nobody is left to finish it. The spool outlives the program and says whose it is.
             let text =

@@ -4,6 +4,7 @@
 use crate::play::{Player, landing, recorded, wave};
 use crate::record::{await_sound, on_a_disk_that_refuses, record_through, refuse_above, setup};
 use crate::util::{DEEP, PATIENCE, check, faultless, place, read_wav, record, run, skip, spools, start};
+use crossbeam_channel::Sender;
 use faultless::butler::commit::{Committer, CommitterSetup};
 use faultless::butler::means::{CapturePath, Means};
 use faultless::butler::spool::{self, SpoolPlace};
@@ -24,6 +25,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::process::Command;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use uuid::Uuid;
 
@@ -155,26 +157,30 @@ fn a_take_shorter_than_a_period_is_as_long_as_was_asked_for() {
     }
 }
 
-#[test]
-fn windows_that_were_ready_ahead_are_never_promised_by_a_header() {
-    const FRAMES: u64 = 4096;
-    let place = place();
-    let path = place.path().join("t-1.wav");
+/// A committer on a thread of its own, and who commands it. What it tells nobody hears.
+fn committer(capture_path: CapturePath) -> (Sender<CommitCommand>, JoinHandle<()>) {
     let (commands, obeyed) = crossbeam_channel::unbounded();
-    let (events, _told) = crossbeam_channel::unbounded();
     let committer = Committer::new(CommitterSetup {
         copy: Copy::Session,
         spool_bytes_max: 1 << 20,
         published: Arc::new(Published::new(1)),
         means: Means::probe(&[]),
-        capture_path: CapturePath::Direct,
+        capture_path,
         beat: Duration::from_millis(20),
         disk: Arc::default(),
         beliefs: Arc::new(Beliefs::default()),
         commands: obeyed,
-        events,
+        events: crossbeam_channel::unbounded().0,
     });
-    let thread = std::thread::spawn(move || committer.run());
+    (commands, std::thread::spawn(move || committer.run()))
+}
+
+#[test]
+fn windows_that_were_ready_ahead_are_never_promised_by_a_header() {
+    const FRAMES: u64 = 4096;
+    let place = place();
+    let path = place.path().join("t-1.wav");
+    let (commands, thread) = committer(CapturePath::Direct);
     let (take, header) = (TakeKey(1), Header::new(1, 48_000, TakeFormat::S24));
     let plan =
         TakePlan { key: take, identity: Uuid::nil(), session: Uuid::nil(), path: path.clone(), header, twin: None };
@@ -263,21 +269,7 @@ fn sound_is_written_to_the_disk_once() {
 fn a_header_never_claims_what_another_take_of_its_pass_has_not() {
     const FRAMES: u64 = 4096;
     let place = place();
-    let (commands, obeyed) = crossbeam_channel::unbounded();
-    let (events, _told) = crossbeam_channel::unbounded();
-    let committer = Committer::new(CommitterSetup {
-        copy: Copy::Session,
-        spool_bytes_max: 1 << 20,
-        published: Arc::new(Published::new(1)),
-        means: Means::probe(&[]),
-        capture_path: CapturePath::Spool,
-        beat: Duration::from_millis(20),
-        disk: Arc::default(),
-        beliefs: Arc::new(Beliefs::default()),
-        commands: obeyed,
-        events,
-    });
-    let thread = std::thread::spawn(move || committer.run());
+    let (commands, thread) = committer(CapturePath::Spool);
     let plans: Vec<TakePlan> = [1, 2]
         .map(|number| TakePlan {
             key: TakeKey(number),

@@ -40,7 +40,8 @@ fn whole(session: &Path) {
     assert_eq!((found[0].takes, found[0].frames, found[0].lost), (TRACKS, SECONDS * 48_000, 0));
 }
 
-/// The file system's own writes succeed, and sound does not.
+/// The file system's own writes succeed, and sound does not. On xfs, whose log is written in smaller pieces; ext4's may be as
+/// large, and when it fails the file system is read-only for good.
 fn for_a_while(fs: &str) {
     let place = place();
     let Some(disk) = disk(fs, place.path()) else { return };
@@ -64,7 +65,8 @@ fn for_good(fs: &str) {
     let told = record_on(&disk, Fails::Everything, &format!("--overflow {}", other.display()), |_| ());
     assert!(disk.failed() > 0, "{fs}: the disk was asked for nothing");
     assert!(told.err.contains("takes go on here, without a gap"), "{fs}: {}", told.err);
-    assert!(!told.err.contains("LOSS") || told.code != Some(0), "{fs}: {}", told.err);
+    // What the broken disk has cannot be ended there: that is said, file by file, and no frame is called lost.
+    assert!(told.code == Some(1) && told.json()["frames_lost"] == 0, "{fs}: {:?}\n{}", told.code, told.err);
     let events = disk.down();
     assert!(!events.is_empty());
     let again = Disk::up(place.path(), &place.path().join("disk.img"), options(fs)).unwrap();
@@ -74,11 +76,6 @@ fn for_good(fs: &str) {
     assert_eq!(found.takes().len(), 2 * TRACKS, "{fs}: two files each");
     whole(&copy);
     drop(again);
-}
-
-#[test]
-fn root_power_writes_to_ext4_that_fail_for_a_while_are_made_again() {
-    for_a_while("ext4");
 }
 
 #[test]
