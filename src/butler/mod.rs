@@ -6,7 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod plan;
-pub mod means;
+pub mod capabilities;
 pub mod spool;
 mod outbox;
 pub mod supply;

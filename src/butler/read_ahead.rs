@@ -5,13 +5,13 @@
 //! over when its pages have come, so that one slow track does not hold up the others. `mlock` on a read-only
 //! mapping is the whole answer for playback: the kernel neither takes the pages back nor protects them.
 
-use super::means::Means;
+use super::capabilities::Means;
 use super::plan::{self, Lead, PlaySpan};
 use crate::limits;
 use crate::message::Course;
-use crate::message::belief::{Beliefs, SlotBelief, SlotSpan, Stamp};
 use crate::message::disk::{DiskEvent, DiskPublished, PlayRegion, ReaderCommand};
 use crate::message::published::Published;
+use crate::residency::ledger::{Beliefs, SlotBelief, SlotSpan, Stamp};
 use crate::time::SampleRate;
 use crate::wav::parse::{Layout, parse};
 use crate::window::budget::LockBudget;

@@ -4,7 +4,7 @@
 use crate::limits;
 use crate::message::disk::{Copy, SpoolFile, TakePlan};
 use crate::rt::process;
-use crate::window::tally;
+use crate::window::progress_page;
 use nix::fcntl::{FallocateFlags, fallocate};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::statfs::{TMPFS_MAGIC, statfs};
@@ -171,7 +171,7 @@ pub fn create_tally(place: &SpoolPlace, takes: &[TakePlan], spooled: bool) -> io
         wav: first.path.clone(),
         spooled,
     };
-    make(place, |folder| tally_path_of(folder, first.identity), tally::FILE_BYTES, &identity)
+    make(place, |folder| tally_path_of(folder, first.identity), progress_page::FILE_BYTES, &identity)
 }
 
 /// A new file of `bytes` bytes whose first page says whose it is.

@@ -2,23 +2,23 @@
 //!
 //! It waits for its commands and for tmpfs (in `direct`: for the disk), for nothing else.
 
-use super::means::{CapturePath, Means};
+use super::capabilities::{CapturePath, Means};
 use super::outbox::Outbox;
 use super::plan::{self, Lead};
 use super::spool;
 use crate::limits;
-use crate::message::belief::{Beliefs, TakeBelief};
 use crate::message::captured::CapturedSpan;
 use crate::message::disk::{
     ButlerCommand, CommitCommand, Copy, DiskEvent, DiskPublished, PassKey, PassWindows, SpoolFile, TakeEnd, TakeKey,
     TakePlan, TallyFile, Twin,
 };
 use crate::message::published::{NO_PASS, Published};
+use crate::residency::ledger::{Beliefs, TakeBelief};
 use crate::time::{FramePos, Frames};
 use crate::window::budget::LockBudget;
 use crate::window::capture::{ButlerCaptureWindows, CaptureWindow, capture_windows};
 use crate::window::map::{Mapping, Populate};
-use crate::window::tally::Tally;
+use crate::window::progress_page::Tally;
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
 use std::collections::VecDeque;
 use std::fs::File;

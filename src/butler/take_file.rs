@@ -1,7 +1,7 @@
 //! One take's WAV file while it is recorded: reserve, runs of sound, header, end. Thread: committer.
 
-use super::means::Means;
-use crate::ground;
+use super::capabilities::Means;
+use crate::file_system;
 use crate::limits;
 use crate::message::disk::{TakeEnd, TakePlan};
 use crate::time::Frames;
@@ -164,7 +164,7 @@ impl TakeFile {
         if !self.reserve {
             match self.file.set_len(end) {
                 // There a file grows by being written, and by nothing else.
-                Err(error) if ground::grows_by_writes(&error) => {}
+                Err(error) if file_system::grows_by_writes(&error) => {}
                 other => other?,
             }
         }
@@ -243,8 +243,8 @@ impl TakeFile {
         let end = self.header.file_bytes();
         // Longer only when the last stretch was lost and never written: silence. In two steps: a pad byte is nought, not
         // the first byte of what was cut off.
-        ground::set_length(&self.file, limits::DATA_OFFSET + self.header.data_bytes)?;
-        ground::set_length(&self.file, end)?;
+        file_system::set_length(&self.file, limits::DATA_OFFSET + self.header.data_bytes)?;
+        file_system::set_length(&self.file, end)?;
         self.page.copy_from_slice(&*self.header.build());
         self.file.write_all_at(&self.page, 0)?;
         self.file.sync_all()?;
@@ -255,7 +255,9 @@ impl TakeFile {
 /// Gives a file that another program has removed while it was open its name again, with a copy of what is in it. Returns
 /// the name; `None`: it has one.
 fn put_back(file: &File) -> io::Result<Option<PathBuf>> {
-    let Some(path) = ground::path_of(file).and_then(|now| ground::removed_from(&now)) else { return Ok(None) };
+    let Some(path) = file_system::path_of(file).and_then(|now| file_system::removed_from(&now)) else {
+        return Ok(None);
+    };
     let folder = path.parent().ok_or(io::ErrorKind::NotFound)?;
     std::fs::create_dir_all(folder)?;
     let mut copy = OpenOptions::new().write(true).create_new(true).mode(0o644).open(&path)?;

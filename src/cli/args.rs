@@ -1,6 +1,6 @@
 //! What the command line accepts, and what its help teaches. Thread: control.
 
-use crate::butler::means::CapturePath;
+use crate::butler::capabilities::CapturePath;
 use crate::format::TakeFormat;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;

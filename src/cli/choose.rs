@@ -2,13 +2,13 @@
 
 use super::Failure;
 use super::args::DeviceArgs;
-use crate::butler::means::CapturePath;
+use crate::butler::capabilities::CapturePath;
 use crate::control::setup::{self, Allowed, RATE_DEFAULT, Wanted};
 use crate::device::DeviceSpec;
 use crate::device::signal::Signal;
 use crate::format::TakeFormat;
 use crate::limits;
-use crate::run::RunSetup;
+use crate::threads::RunSetup;
 use crate::time::SampleRate;
 
 /// The device that is meant, and a sentence when it was chosen for the user.

@@ -2,10 +2,10 @@
 
 use super::args::{BenchArgs, BenchMode, DevicesArgs, DoctorArgs, ExportArgs, ResidencyArgs};
 use super::{Failure, end_flag, plain, print, say};
-use crate::bench;
 use crate::butler::spool;
 use crate::device::alsa::{Listed, Listing, cards, list};
-use crate::doctor;
+use crate::diagnostics::bench;
+use crate::diagnostics::doctor;
 use crate::export::plan::plan;
 use crate::export::run::run as write_files;
 use crate::export::time_text::parse_time;

@@ -11,7 +11,7 @@ pub mod record;
 pub mod recover;
 pub mod status;
 pub mod stress;
-pub mod window;
+pub mod gui;
 
 use args::{Cli, Mode};
 use clap::Parser;
@@ -42,7 +42,7 @@ pub fn main() -> ExitCode {
         Err(error) => error.exit(),
     };
     let done = match cli.mode {
-        None => window::run(&cli.window),
+        None => gui::run(&cli.window),
         Some(Mode::Record(args)) => record::run(&args),
         Some(Mode::Play(args)) => play::run(&args),
         Some(Mode::Recover(args)) => recover::run(&args),

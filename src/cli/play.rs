@@ -4,7 +4,7 @@ use super::args::PlayArgs;
 use super::record::show_notices;
 use super::status::StatusLine;
 use super::{Failure, choose, end_flag, is_raised, print, say};
-use crate::butler::means::CapturePath;
+use crate::butler::capabilities::CapturePath;
 use crate::control::report::{AudioReport, Reading};
 use crate::control::{Control, Purpose, Setup};
 use crate::device::DeviceFacts;

@@ -2,8 +2,8 @@
 
 use super::args::StressArgs;
 use super::{Failure, end_flag, print, say};
-use crate::lab::sheet::Verdict;
-use crate::lab::{self, News, Options};
+use crate::diagnostics::stress::sheet::Verdict;
+use crate::diagnostics::stress::{self, News, Options};
 use serde_json::json;
 use std::io::{IsTerminal, Read, Write};
 use std::sync::Arc;
@@ -14,7 +14,7 @@ pub fn run(args: &StressArgs) -> Result<(), Failure> {
     let ended = end_flag();
     let options = Options {
         scratch: args.scratch.clone(),
-        kinds: lab::kinds(&args.stress).map_err(|reason| Failure(format!("--stress {reason}")))?,
+        kinds: stress::kinds(&args.stress).map_err(|reason| Failure(format!("--stress {reason}")))?,
         seconds: args.seconds,
         inputs: args.inputs,
         period: args.period,
@@ -38,7 +38,7 @@ pub fn run(args: &StressArgs) -> Result<(), Failure> {
         News::Doing { .. } => {}
         News::Row(row) => say(&format!("{}: {} {}", row.stress, row.verdict, row.reason)),
     };
-    let sheet = lab::run(&options, &mut tell, &ended)?;
+    let sheet = stress::run(&options, &mut tell, &ended)?;
     print(&if args.json || args.told { serde_json::to_string(&sheet)? } else { sheet.to_string() });
     if args.keep {
         say(&format!("the rehearsals are in {}", sheet.folder.display()));

@@ -8,7 +8,7 @@ use crate::flight::record::{Kind, Record};
 use crate::flight::{Events, Flight, facts};
 use crate::limits;
 use crate::message::published::NO_PASS;
-use crate::run::Running;
+use crate::threads::Running;
 use crate::time::{Clock, Frames};
 use std::path::Path;
 use std::sync::Arc;

@@ -5,20 +5,20 @@
 
 pub mod edit;
 mod answers;
-mod hear;
-mod comeback;
+mod monitoring;
+mod reconnect;
 mod events;
-mod ground;
-pub mod keeper;
-mod elsewhere;
+mod session_folder;
+pub mod session_saver;
+mod overflow;
 mod ended;
 pub mod pass;
 pub mod playback;
 pub mod report;
 pub mod setup;
-mod slumber;
+mod system_sleep;
 
-use crate::butler::means::CapturePath;
+use crate::butler::capabilities::CapturePath;
 use crate::butler::spool;
 use crate::device::{self, DeviceError, DeviceSpec};
 use crate::flight::record::Kind;
@@ -26,17 +26,17 @@ use crate::format::TakeFormat;
 use crate::message::AudioCommand;
 use crate::message::published::Published;
 use crate::recovery;
-use crate::run::{self, RunError, RunSetup, Running};
+use crate::residency::sample::Sources;
+use crate::residency::watcher::Watcher;
 use crate::session::session_file::{OpenSession, SESSION_FILE, SessionError, folder_of, is_in_use, open_read_only};
 use crate::session::{Session, TrackId};
+use crate::threads::{self, RunError, RunSetup, Running};
 use crate::time::{FramePos, SampleRate};
-use crate::watch::sample::Sources;
-use crate::watch::watcher::Watcher;
-use elsewhere::Elsewhere;
-use keeper::Keeper;
+use overflow::Elsewhere;
 use pass::{PassReport, PassRun};
 use playback::Players;
 use report::Reading;
+use session_saver::Keeper;
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
@@ -136,14 +136,14 @@ pub struct Control {
     monitors: bool,
     /// Whether places of the session changed that the players do not know yet.
     players_due: bool,
-    absence: Option<comeback::Absence>,
+    absence: Option<reconnect::Absence>,
     /// The machine's sleep so far.
-    slumber: slumber::Slumber,
+    slumber: system_sleep::Slumber,
     spec: DeviceSpec,
     trouble: Option<String>,
     /// Files that lay in the session's folder when it was opened: no take gets a name of theirs.
     names_found: Vec<String>,
-    watched: ground::Watched,
+    watched: session_folder::Watched,
     watcher: Option<Watcher>,
     recorder: events::Recorder,
 }
@@ -176,13 +176,13 @@ impl Control {
         let folder = store.as_ref().map_or(folder_of(&setup.folder), OpenSession::path);
         let folder = std::path::absolute(folder).map_err(ControlError::Kernel)?;
         if let Some(store) = &store {
-            notices.extend(ground::notices(store, &folder, setup.format, rate));
+            notices.extend(session_folder::notices(store, &folder, setup.format, rate));
         }
-        let watched = ground::Watched::of(store.as_ref());
+        let watched = session_folder::Watched::of(store.as_ref());
         let names_found = store.as_ref().and_then(|store| store.file_names().ok()).unwrap_or_default();
         let keeper = store.map(Keeper::start).transpose().map_err(ControlError::Kernel)?;
         let mut recorder = events::Recorder::start(&folder, keeper.is_some());
-        let running = run::start(device, setup.run).map_err(ControlError::Run)?;
+        let running = threads::start(device, setup.run).map_err(ControlError::Run)?;
         if let Some(reason) = running.scheduling.reason() {
             let fix = running.scheduling.fix().map_or_else(String::new, |fix| format!("; to change that: {fix}"));
             let text =
@@ -210,7 +210,7 @@ impl Control {
             monitors: true,
             players_due: false,
             absence: None,
-            slumber: slumber::Slumber::default(),
+            slumber: system_sleep::Slumber::default(),
             spec,
             trouble: None,
             names_found,
@@ -429,7 +429,7 @@ impl Control {
 
     /// The revision that is durable.
     pub fn saved_revision(&self) -> u64 {
-        self.keeper.as_ref().map_or(self.revision, keeper::Keeper::saved)
+        self.keeper.as_ref().map_or(self.revision, session_saver::Keeper::saved)
     }
 
     /// Never waits: a keeper that has too much to do is tried again at the next poll.

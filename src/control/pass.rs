@@ -5,10 +5,10 @@
 //!            -> audio gives back -> butler hands over -> committer ends files -> report
 //! ```
 
-use super::elsewhere::{MirrorReport, Next, Part, PassMirror};
+use super::overflow::{MirrorReport, Next, Part, PassMirror};
 use super::report::{AudioReport, Reading};
 use super::{Control, ControlError};
-use crate::butler::means::CapturePath;
+use crate::butler::capabilities::CapturePath;
 use crate::message::disk::{ButlerCommand, CommitCommand, PassKey, PassWindows, TakeKey, TakePlan};
 use crate::message::published::NO_PASS;
 use crate::message::{AudioCommand, Capture, Pass};

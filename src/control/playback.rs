@@ -1,10 +1,10 @@
 //! The tracks that are heard: what each plays, how loud, from where. Thread: control.
 
-use crate::heard::mix_of;
 use crate::message::disk::{PlayRegion, ReaderCommand};
 use crate::message::{AudioCommand, Course, Mix, Voice};
-use crate::run::Running;
+use crate::mixer::mix_of;
 use crate::session::{Monitor, Session, Track, TrackId};
+use crate::threads::Running;
 use crate::time::FramePos;
 use crate::window::playback::playback_windows;
 use std::collections::HashMap;

@@ -4,7 +4,7 @@ use crate::histogram::Counts;
 use crate::message::published::Published;
 use crate::rt::counters::ThreadCounters;
 use crate::rt::schedule::Scheduling;
-use crate::run::Running;
+use crate::threads::Running;
 use serde::Serialize;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;

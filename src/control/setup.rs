@@ -1,6 +1,6 @@
 //! From wishes to decided values: device, rate, memory. Every face decides here. Thread: control.
 
-use crate::butler::means::{CapturePath, Means};
+use crate::butler::capabilities::{CapturePath, Means};
 use crate::butler::spool::{self, SpoolPlace};
 use crate::device::DeviceSpec;
 use crate::device::alsa::{Cards, Listed, Listing, cards, list};
@@ -8,7 +8,7 @@ use crate::device::signal::Signal;
 use crate::format::{DeviceFormat, TakeFormat};
 use crate::limits;
 use crate::rt::process;
-use crate::run::RunSetup;
+use crate::threads::RunSetup;
 use crate::time::SampleRate;
 use crate::window::budget::{LockLimit, lock_limit};
 use std::path::PathBuf;

@@ -17,7 +17,7 @@ use crate::time::{FramePos, Frames};
 use crate::wav::header::Header;
 use crate::window::capture::AudioCaptureWindows;
 use crate::window::playback::ReaderPlaybackWindows;
-use crate::window::tally::Tally;
+use crate::window::progress_page::Tally;
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};

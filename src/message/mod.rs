@@ -11,7 +11,6 @@
 //! Nothing here is freed on the audio thread: what it was given in a box goes back in an event.
 
 pub mod disk;
-pub mod belief;
 pub mod captured;
 pub mod published;
 
@@ -21,7 +20,7 @@ use crate::limits;
 use crate::time::{FramePos, Frames};
 use crate::window::capture::AudioCaptureWindows;
 use crate::window::playback::AudioPlaybackWindows;
-use crate::window::tally::{Tally, TallyLoss};
+use crate::window::progress_page::{Tally, TallyLoss};
 
 /// What the control side asks of the audio thread. Drained at the head of every period.
 pub enum AudioCommand {

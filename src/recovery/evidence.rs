@@ -7,7 +7,7 @@
 
 use crate::butler::spool::{SPOOL_VERSION, SpoolIdentity, TallyIdentity, is_ours};
 use crate::limits::{DATA_OFFSET, PAGE_BYTES};
-use crate::window::tally::{self, Tallied};
+use crate::window::progress_page::{self, Tallied};
 use nix::errno::Errno;
 use nix::unistd::{Whence, getuid, lseek};
 use serde::de::DeserializeOwned;
@@ -139,7 +139,9 @@ impl LeftTally {
     /// What it says.
     pub fn read(&self) -> Result<Tallied, Doubt> {
         let mut page = vec![0; PAGE_BYTES];
-        self.file.read_exact_at(&mut page, tally::PAGE_AT).map_err(|error| Doubt::Unreadable(error.to_string()))?;
+        self.file
+            .read_exact_at(&mut page, progress_page::PAGE_AT)
+            .map_err(|error| Doubt::Unreadable(error.to_string()))?;
         Tallied::read(&page).ok_or_else(|| Doubt::Unreadable("it is cut short".to_owned()))
     }
 }

@@ -2,8 +2,8 @@
 //! Thread: any that may wait for the disk.
 
 use super::evidence::{Doubt, LeftSpool, LeftTally, names};
-use super::mend::{TakeWav, is_elsewhere_too};
-use super::rescue::tally_is_needed;
+use super::recover_pass::tally_is_needed;
+use super::take_wav::{TakeWav, is_elsewhere_too};
 use super::{GoOn, remove};
 use crate::butler::spool::tally_path_of;
 use crate::session::session_file::{OpenSession, is_in_use, open_read_only};

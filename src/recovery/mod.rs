@@ -16,8 +16,8 @@
 pub mod evidence;
 pub mod leftover;
 pub mod length;
-mod mend;
-mod rescue;
+mod take_wav;
+mod recover_pass;
 #[cfg(test)]
 mod tests;
 mod words;
@@ -27,12 +27,12 @@ use crate::session::{Session, Take, TakeState};
 use crate::time::{Frames, SampleRate};
 use evidence::LeftSpool;
 use length::Basis;
-use mend::TakeWav;
-use rescue::Rescue;
+use recover_pass::Rescue;
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
+use take_wav::TakeWav;
 
 /// Something that a recovery is about to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,12 +5,12 @@
 use super::action::Action;
 use super::dialog::Dialog;
 use super::pace::Pace;
+use super::shell::Window;
 use super::theme::Theme;
 use super::widget::{Button, Look};
-use super::window::Window;
-use crate::studio::command::Command;
-use crate::studio::snapshot::Snapshot;
-use crate::studio::{Options, Repaint, Studio};
+use crate::app::command::Command;
+use crate::app::snapshot::Snapshot;
+use crate::app::{Options, Repaint, Studio};
 use egui::{Align, Color32, Layout, Rect, Ui, UiBuilder, ViewportCommand, vec2};
 use nix::sys::resource::{UsageWho, getrusage};
 use std::sync::Arc;

@@ -1,14 +1,14 @@
 //! Snapshots made by hand, for tests of panels without an engine. Thread: ui.
 
-use super::window::Window;
+use super::shell::Window;
+use crate::app::snapshot::{DeviceView, Health, Level, Meter, PassPhase, PassView, Room, Snapshot, Stage, Told};
 use crate::control::Severity;
 use crate::control::edit::Edit;
+use crate::diagnostics::stress::Kind;
+use crate::diagnostics::stress::sheet::{Figures, Row, Verdict};
 use crate::format::TakeFormat;
-use crate::lab::Kind;
-use crate::lab::sheet::{Figures, Row, Verdict};
 use crate::message::Motion;
 use crate::session::{NewTake, Session, TakeState, TrackId};
-use crate::studio::snapshot::{DeviceView, Health, Level, Meter, PassPhase, PassView, Room, Snapshot, Stage, Told};
 use crate::time::{FramePos, Frames, SampleRate};
 use std::sync::Arc;
 use std::time::Duration;
@@ -227,7 +227,7 @@ fn drawn(name: &str, size: [f32; 2], snapshot: &Snapshot, prepare: impl Fn(&mut 
         ui.set_clip_rect(whole);
         let background = window.theme.as_ref().map_or(egui::Color32::BLACK, |theme| theme.background);
         ui.painter().rect_filled(whole, 0, background);
-        window.show(&mut ui, &snapshot, crate::studio::Instruments::default());
+        window.show(&mut ui, &snapshot, crate::app::Instruments::default());
     });
     harness.run_steps(4);
     match harness.render() {

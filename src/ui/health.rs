@@ -2,10 +2,10 @@
 //! cost now. Thread: ui.
 
 use super::action::Action;
-use super::cx::Cx;
+use super::panel_context::Cx;
 use super::theme::{Theme, Tint};
 use super::widget::text_at;
-use crate::studio::snapshot::{Health, Level};
+use crate::app::snapshot::{Health, Level};
 use egui::{Align2, CursorIcon, Rect, Role, Sense, Ui, WidgetInfo, pos2};
 
 /// The whole sentence, as a screen reader says it.

@@ -1,9 +1,9 @@
 //! The report: everything that is known as one JSON file, and the window as it stands as a picture. Thread: ui, and one a
 //! report.
 
-use super::cx::Cx;
-use crate::studio::report::Draft;
-use crate::watch::sample::Sample;
+use super::panel_context::Cx;
+use crate::app::report::Draft;
+use crate::residency::sample::Sample;
 use egui::{ColorImage, Ui};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,8 @@ pub struct Saver {
 impl Saver {
     /// Begins to save, of `samples` or of the watcher's own last minute. Nothing waits.
     pub(super) fn ask(&self, ui: &Ui, cx: &Cx<'_>, samples: Option<Vec<Arc<Sample>>>) {
-        let samples = samples.or_else(|| cx.watcher.map(crate::watch::watcher::Watcher::history)).unwrap_or_default();
+        let samples =
+            samples.or_else(|| cx.watcher.map(crate::residency::watcher::Watcher::history)).unwrap_or_default();
         let time = jiff::Zoned::now().strftime("%Y-%m-%d %H.%M.%S").to_string();
         let base = cx.snapshot.folder.join("reports").join(format!("report {time}"));
         let draft = Draft::new(cx.snapshot, &samples);
@@ -88,7 +89,7 @@ mod tests {
         let base = folder.path().join("reports/report 2026-11-23 01.02.03");
         let mut snapshot = crate::ui::demo::stopped(3, 60);
         snapshot.folder = folder.path().to_path_buf();
-        let told = |text: &str| crate::studio::snapshot::Told {
+        let told = |text: &str| crate::app::snapshot::Told {
             at: std::time::Duration::ZERO,
             clock: "20:14:03".to_owned(),
             severity: crate::control::Severity::Caution,

@@ -12,8 +12,8 @@ pub mod guard;
 pub mod map;
 pub mod playback;
 pub mod process;
-pub mod residency;
-pub mod tally;
+pub mod kernel_pages;
+pub mod progress_page;
 
 use crate::limits;
 use std::io;

@@ -3,10 +3,10 @@
 use faultless::butler::plan::{PlaySpan, map_span, play_span};
 use faultless::export::ExportOptions;
 use faultless::export::plan::plan;
-use faultless::heard::mix_of;
 use faultless::limits::WINDOW_BYTES_DEFAULT;
 use faultless::message::Course;
 use faultless::message::disk::PlayRegion;
+use faultless::mixer::mix_of;
 use faultless::session::history::History;
 use faultless::session::session_file::{Fault, parse, to_bytes};
 use faultless::session::{EditError, NewTake, POSITION_MAX, Session, TakeId, TakeState, Track, TrackId};

@@ -8,13 +8,13 @@ use faultless::control::playback::Players;
 use faultless::device::signal::ramp;
 use faultless::device::{Access, Device, DeviceFacts, Input, Output, Pace, StartError, Wake};
 use faultless::format::{DeviceFormat, TakeFormat};
-use faultless::heard::mix_of;
 use faultless::limits::DECLICK_FRAMES;
 use faultless::message::disk::DiskEvent;
 use faultless::message::{AudioCommand, AudioEvent, Levels};
-use faultless::run::{self, Running};
+use faultless::mixer::mix_of;
 use faultless::session::session_file::open_read_only;
 use faultless::session::{Session, TrackId};
+use faultless::threads::{self, Running};
 use faultless::time::{FramePos, Frames, SampleRate};
 use serde_json::json;
 use std::fs::{self, File};
@@ -102,7 +102,7 @@ impl Player {
             allowed: Arc::clone(&allowed),
             frame: 0,
         };
-        let running = run::start(Box::new(tap), run_setup(64 << 20)).unwrap();
+        let running = threads::start(Box::new(tap), run_setup(64 << 20)).unwrap();
         let mut player = Player { running, players: Players::default(), played, allowed, told: Vec::new() };
         player.players.load(&session, folder, &mut player.running);
         player

@@ -5,14 +5,14 @@ use crate::util::{
     Checked, DEEP, PATIENCE, Started, check, contents, edit, faultless, new_session, place, read_wav, record, run,
     start, stored,
 };
-use faultless::butler::means::{CapturePath, Means};
+use faultless::butler::capabilities::{CapturePath, Means};
 use faultless::control::{Control, Notice, Setup};
 use faultless::device::signal::{Signal, ramp};
 use faultless::device::virtual_device;
 use faultless::format::{DeviceFormat, TakeFormat};
-use faultless::run::RunSetup;
 use faultless::session::TakeState;
 use faultless::session::session_file::open_read_only;
+use faultless::threads::RunSetup;
 use faultless::time::{Frames, SampleRate};
 use faultless::wav::parse::parse;
 use faultless::wav::read::Reader;

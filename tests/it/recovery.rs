@@ -15,7 +15,7 @@ use faultless::limits::{BLOCK_FRAMES_MAX, PAGE_BYTES};
 use faultless::recovery::evidence::LeftSpool;
 use faultless::session::session_file::open_read_only;
 use faultless::session::{Take, TakeState};
-use faultless::window::tally::{PAGE_AT, Tallied};
+use faultless::window::progress_page::{PAGE_AT, Tallied};
 use serde_json::Value;
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;

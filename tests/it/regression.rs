@@ -5,16 +5,16 @@ use crate::play::{Player, landing, recorded, wave};
 use crate::record::{await_sound, on_a_disk_that_refuses, record_through, refuse_above, setup};
 use crate::util::{DEEP, PATIENCE, check, faultless, place, read_wav, record, run, skip, spools, start};
 use crossbeam_channel::Sender;
+use faultless::butler::capabilities::{CapturePath, Means};
 use faultless::butler::commit::{Committer, CommitterSetup};
-use faultless::butler::means::{CapturePath, Means};
 use faultless::butler::spool::{self, SpoolPlace};
 use faultless::control::Control;
 use faultless::device::signal::ramp;
 use faultless::format::TakeFormat;
-use faultless::message::belief::Beliefs;
 use faultless::message::captured::CapturedSpan;
 use faultless::message::disk::{CommitCommand, Copy, PassKey, TakeEnd, TakeKey, TakePlan};
 use faultless::message::published::Published;
+use faultless::residency::ledger::Beliefs;
 use faultless::session::TakeState;
 use faultless::session::session_file::open_read_only;
 use faultless::time::Frames;
@@ -234,12 +234,12 @@ fn a_folder_in_which_a_session_was_about_to_be_made_when_the_power_went_is_not_i
     let place = place();
     let folder = place.path().join("session");
     fs::create_dir_all(folder.join("audio")).unwrap();
-    for name in ["session.lock", ".session.json.new", ".session.reserve", faultless::ground::TRIAL_FILE] {
+    for name in ["session.lock", ".session.json.new", ".session.reserve", faultless::file_system::TRIAL_FILE] {
         fs::write(folder.join(name), "cut off").unwrap();
     }
     run(record(&folder, "--device virtual:free --inputs 1 --seconds 0.2")).done();
     assert_eq!(check(&folder)[0].frames, 9600);
-    assert!(!folder.join(faultless::ground::TRIAL_FILE).exists());
+    assert!(!folder.join(faultless::file_system::TRIAL_FILE).exists());
 }
 
 #[test]

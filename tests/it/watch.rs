@@ -2,17 +2,17 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 use crate::util::{place, skip};
-use faultless::butler::means::{CapturePath, Means};
+use faultless::butler::capabilities::{CapturePath, Means};
 use faultless::control::pass::PassReport;
 use faultless::control::{Control, Purpose, Setup};
 use faultless::device::signal::Signal;
 use faultless::device::virtual_device::spec;
 use faultless::format::TakeFormat;
-use faultless::run::RunSetup;
+use faultless::residency::report::report;
+use faultless::residency::sample::{Pages, Row, RowKey, Sample, View};
+use faultless::residency::state::PageState;
+use faultless::threads::RunSetup;
 use faultless::time::{FramePos, Frames, SampleRate};
-use faultless::watch::report::report;
-use faultless::watch::sample::{Pages, Row, RowKey, Sample, View};
-use faultless::watch::state::PageState;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;

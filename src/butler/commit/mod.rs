@@ -11,15 +11,15 @@ mod end;
 mod open_take;
 mod words;
 
-use super::means::{CapturePath, Means};
+use super::capabilities::{CapturePath, Means};
 use super::spool;
 use super::take_file::TakeFile;
 use crate::limits;
-use crate::message::belief::Beliefs;
 use crate::message::disk::{
     CommitCommand, Continuation, Copy, DiskEvent, DiskPublished, PassKey, TakeEnd, TakeKey, TakePlan,
 };
 use crate::message::published::{NO_PASS, Published};
+use crate::residency::ledger::Beliefs;
 use crate::time::Frames;
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
 use memmap2::MmapMut;

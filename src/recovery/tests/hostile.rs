@@ -88,7 +88,7 @@ fn a_tally_that_claims_the_impossible_makes_no_giant() {
     for claim in [u64::MAX, 1 << 60, 1 << 40] {
         let scene = Scene::new(&TWO, 3 * WINDOW);
         let file = OpenOptions::new().write(true).open(scene.tally()).unwrap();
-        file.write_all_at(&claim.to_ne_bytes(), crate::window::tally::PAGE_AT).unwrap();
+        file.write_all_at(&claim.to_ne_bytes(), crate::window::progress_page::PAGE_AT).unwrap();
         drop(file);
         let (report, session) = scene.recover();
         scene.check(&session, 3 * WINDOW, whole);

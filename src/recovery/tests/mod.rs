@@ -14,7 +14,7 @@ use crate::wav::bext::Bext;
 use crate::wav::header::Header;
 use crate::window::budget::LockBudget;
 use crate::window::map::Populate;
-use crate::window::tally::{Tally, TallyLoss};
+use crate::window::progress_page::{Tally, TallyLoss};
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, symlink};
@@ -457,12 +457,12 @@ fn a_header_of_which_a_power_cut_left_sectors_of_two_versions_is_still_its_takes
             page[sector * SECTOR..][..SECTOR].copy_from_slice(&after[sector * SECTOR..][..SECTOR]);
         }
         file.write_all_at(&page, 0).unwrap();
-        let found = super::mend::TakeWav::open(&store, &session, &session.takes()[0]).unwrap();
+        let found = super::take_wav::TakeWav::open(&store, &session, &session.takes()[0]).unwrap();
         assert!([2 * WINDOW, 3 * WINDOW].contains(&found.claimed.0), "{torn:b}: {:?}", found.claimed);
         // Another take's file is still another take's.
         page[48 + 8 + 256 + 32] ^= 1;
         file.write_all_at(&page, 0).unwrap();
-        assert!(super::mend::TakeWav::open(&store, &session, &session.takes()[0]).is_err(), "{torn:b}");
+        assert!(super::take_wav::TakeWav::open(&store, &session, &session.takes()[0]).is_err(), "{torn:b}");
     }
 }
 
@@ -518,7 +518,7 @@ fn what_was_made_for_a_pass_that_never_began_goes_and_sound_of_a_take_that_is_no
         }
         let made = create_tally(&SpoolPlace::Folder(scene.memory.path().to_owned()), &scene.plans, true).unwrap();
         if sound {
-            made.file.write_all_at(&100_u64.to_ne_bytes(), crate::window::tally::PAGE_AT).unwrap();
+            made.file.write_all_at(&100_u64.to_ne_bytes(), crate::window::progress_page::PAGE_AT).unwrap();
         }
         drop(made);
         // The session as it was before the takes were added to it.

@@ -7,17 +7,17 @@ mod bytes;
 mod error;
 mod folder;
 mod lock;
-mod whereabouts;
+mod folder_watch;
 #[cfg(test)]
 mod tests;
 
 pub use bytes::{Fault, VALUE_COUNT_MAX, parse, to_bytes};
 pub use error::SessionError;
-pub use whereabouts::{Where, Whereabouts};
+pub use folder_watch::{Where, Whereabouts};
 
 use super::{Session, Take};
+use crate::file_system;
 use crate::format::TakeFormat;
-use crate::ground;
 use crate::time::SampleRate;
 use folder::Folder;
 use lock::{LOCK_FILE, Lock};
@@ -158,7 +158,7 @@ impl OpenSession {
 
     /// What the file system is called.
     pub fn file_system(&self) -> Option<String> {
-        ground::name_of(&self.folder)
+        file_system::name_of(&self.folder)
     }
 
     /// Whether the lock would keep out other computers, too.
@@ -190,7 +190,7 @@ impl OpenSession {
 
     /// Opens the folder anew, under its old name, if another program has removed it and takes were put back there since.
     pub fn follow(&mut self) -> Result<(), SessionError> {
-        let Some(path) = ground::path_of(&self.folder).and_then(|now| ground::removed_from(&now)) else {
+        let Some(path) = file_system::path_of(&self.folder).and_then(|now| file_system::removed_from(&now)) else {
             return Ok(());
         };
         let folder = Folder::open(&path)?;
@@ -364,9 +364,9 @@ pub fn restore(path: &Path, number: u32) -> Result<(), SessionError> {
 }
 
 fn trial(folder: &Folder) -> Result<(), SessionError> {
-    ground::trial(folder).map_err(|flaw| SessionError::Unfit {
+    file_system::trial(folder).map_err(|flaw| SessionError::Unfit {
         path: folder.path().into(),
-        file_system: ground::name_of(folder).unwrap_or_else(|| "the file system".to_owned()),
+        file_system: file_system::name_of(folder).unwrap_or_else(|| "the file system".to_owned()),
         reason: flaw.to_string(),
     })
 }
@@ -466,7 +466,7 @@ pub(crate) fn folder_of(path: &Path) -> &Path {
 fn unused_check(folder: &Folder) -> Result<(), SessionError> {
     for name in folder.names()? {
         let ours = match name.as_str() {
-            LOCK_FILE | NEW_FILE | RESERVE_FILE | ground::TRIAL_FILE => true,
+            LOCK_FILE | NEW_FILE | RESERVE_FILE | file_system::TRIAL_FILE => true,
             name if FOLDERS.contains(&name) => match folder.sub(name)? {
                 Some(sub) => sub.names()?.is_empty(),
                 None => true,

@@ -1,13 +1,13 @@
 //! Room on the disk, the device, settings and the menu, at the right of the bar. Thread: ui.
 
 use super::menu;
-use crate::studio::snapshot::Stage;
+use crate::app::snapshot::Stage;
 use crate::ui::action::Action;
-use crate::ui::cx::Cx;
+use crate::ui::format;
 use crate::ui::icon::Icon;
+use crate::ui::panel_context::Cx;
 use crate::ui::theme::Theme;
 use crate::ui::widget::{Button, focus_ring, text_at};
-use crate::ui::words;
 use egui::{
     Align2, Color32, CursorIcon, Rect, Response, Role, Sense, Stroke, StrokeKind, Ui, UiBuilder, WidgetInfo, pos2, vec2,
 };
@@ -107,9 +107,9 @@ fn room(ui: &Ui, rect: Rect, narrow: bool, cx: &mut Cx<'_>) {
         s if s < ROOM_SECONDS.0 => theme.caution,
         _ => theme.text,
     };
-    let left = words::span(room.seconds);
+    let left = format::span(room.seconds);
     let left = if narrow { left } else { format!("{left} left") };
-    let free = words::room(room.free_bytes);
+    let free = format::room(room.free_bytes);
     let free = if narrow { format!("{free} free") } else { format!("{free} free on {}", room.place) };
     let line = if colour == theme.text { theme.line } else { colour };
     let response = chip(ui, rect, "Room", &format!("{left}, {free}"), theme, line);

@@ -1,10 +1,10 @@
 //! Stop: a click, or while a pass is locked a long press of it or of Esc, shown by a ring that fills. Thread: ui.
 
-use crate::studio::command::Command;
-use crate::studio::snapshot::PassPhase;
+use crate::app::command::Command;
+use crate::app::snapshot::PassPhase;
 use crate::ui::action::Action;
-use crate::ui::cx::Cx;
 use crate::ui::icon::Icon;
+use crate::ui::panel_context::Cx;
 use crate::ui::theme::{Theme, mixed};
 use crate::ui::widget::focus_ring;
 use egui::{Align2, CursorIcon, Key, Pos2, Role, Sense, Shape, Stroke, Ui, WidgetInfo, pos2, vec2};

@@ -1,7 +1,7 @@
 //! The menu: what has no button. Thread: ui.
 
 use crate::ui::action::Action;
-use crate::ui::cx::Cx;
+use crate::ui::panel_context::Cx;
 use egui::{Button, Popup, Response, Ui};
 
 /// Its groups.

@@ -6,15 +6,15 @@ mod menu;
 mod time;
 
 use super::action::Action;
-use super::cx::Cx;
+use super::format;
 use super::icon::Icon;
+use super::panel_context::Cx;
 use super::theme::{Theme, mixed};
 use super::widget::{Button, Look, Meters, name_field, text_at};
-use super::words;
+use crate::app::command::Command;
+use crate::app::snapshot::{PassPhase, Stage};
 use crate::control::edit::Edit;
 use crate::message::Motion;
-use crate::studio::command::Command;
-use crate::studio::snapshot::{PassPhase, Stage};
 use crate::ui::widget::Ballistics;
 use egui::{Align2, Layout, Rect, Ui, UiBuilder, pos2, vec2};
 
@@ -92,7 +92,7 @@ fn session(ui: &mut Ui, state: &mut State, rect: Rect, cx: &mut Cx<'_>) {
         (Stage::Opening, _) => "Opening".to_owned(),
         (_, Some(_)) => format!("Take {}", passes.max(1)),
         (_, None) if passes == 0 => "Nothing recorded yet".to_owned(),
-        (_, None) => words::count(passes as usize, "take"),
+        (_, None) => format::count(passes as usize, "take"),
     };
     let kind = match session.format {
         crate::format::TakeFormat::S16 => "16-bit WAV",
@@ -154,7 +154,7 @@ fn record(ui: &mut Ui, phase: Option<PassPhase>, narrow: bool, cx: &mut Cx<'_>) 
     let what = if armed == 0 {
         format!("Record all {all} tracks")
     } else {
-        format!("Record {}", words::count(armed, "armed track"))
+        format!("Record {}", format::count(armed, "armed track"))
     };
     let on = phase.is_some();
     let fill = if on || enabled { theme.record } else { mixed(theme.button, theme.record, 0.25) };

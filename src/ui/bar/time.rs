@@ -1,11 +1,11 @@
 //! The time: where the playhead is, to be read across a room; typed into to locate. Thread: ui.
 
+use crate::app::command::Command;
+use crate::app::settings::TimeFormat;
 use crate::export::time_text::parse_time;
-use crate::studio::command::Command;
-use crate::studio::settings::TimeFormat;
-use crate::ui::cx::Cx;
+use crate::ui::format;
+use crate::ui::panel_context::Cx;
 use crate::ui::theme::Theme;
-use crate::ui::words;
 use egui::{Align2, CursorIcon, Key, Rect, Role, Sense, TextEdit, Ui, WidgetInfo, pos2, vec2};
 
 /// What it keeps between frames.
@@ -19,14 +19,14 @@ pub(super) struct State {
 pub(super) fn show(ui: &mut Ui, state: &mut State, rest: Rect, narrow: bool, cx: &mut Cx<'_>) {
     let (transport, settings) = (&cx.snapshot.transport, &cx.snapshot.settings);
     let (at, rate, tempo) = (transport.position, transport.rate, settings.tempo);
-    let (seconds, ms) = words::clock(at, rate);
-    let samples = format!("{} samples", words::grouped(at.0));
-    let bar = format!("bar {}", words::bars(at, rate, tempo));
+    let (seconds, ms) = format::clock(at, rate);
+    let samples = format!("{} samples", format::grouped(at.0));
+    let bar = format!("bar {}", format::bars(at, rate, tempo));
     let (large, small, below) = match settings.time {
         TimeFormat::Clock if narrow => (seconds, ms, samples),
         TimeFormat::Clock => (seconds, ms, format!("{bar}  ·  {samples}")),
-        TimeFormat::Samples => (words::grouped(at.0), String::new(), format!("{seconds}{ms}  ·  {bar}")),
-        TimeFormat::Bars => (words::bars(at, rate, tempo), String::new(), format!("{seconds}{ms}  ·  {samples}")),
+        TimeFormat::Samples => (format::grouped(at.0), String::new(), format!("{seconds}{ms}  ·  {bar}")),
+        TimeFormat::Bars => (format::bars(at, rate, tempo), String::new(), format!("{seconds}{ms}  ·  {samples}")),
     };
     let size = if narrow { 21.0 } else { 32.0 };
     let font = Theme::mono(size);

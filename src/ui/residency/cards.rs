@@ -1,10 +1,10 @@
 //! Figures that prove the promise: faults, lead, cycles, locked bytes, commits, what waits. Thread: ui.
 
 use super::State;
-use crate::ui::cx::Cx;
+use crate::ui::format::{memory, micros};
+use crate::ui::panel_context::Cx;
 use crate::ui::theme::Theme;
 use crate::ui::widget::{card, text_at};
-use crate::ui::words::{memory, micros};
 use egui::{Align2, Color32, Rect, Role, ScrollArea, Sense, Shape, Stroke, Ui, WidgetInfo, pos2, vec2};
 
 /// Height of a card with one figure, and of the histogram's.

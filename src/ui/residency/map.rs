@@ -1,11 +1,11 @@
 //! The map: a row a track, a cell a page or some; one texture, made anew when a new sample came. Thread: ui.
 
 use super::{NAMES, State, story};
-use crate::ui::cx::Cx;
+use crate::residency::sample::{Row, RowKey, Sample};
+use crate::residency::state::{Cell, PageState};
+use crate::ui::panel_context::Cx;
 use crate::ui::theme::{Theme, mixed};
 use crate::ui::widget::text_at;
-use crate::watch::sample::{Row, RowKey, Sample};
-use crate::watch::state::{Cell, PageState};
 use egui::{
     Align2, Color32, ColorImage, Mesh, Rect, Role, Sense, Shape, Stroke, StrokeKind, TextureHandle, TextureOptions, Ui,
     WidgetInfo, pos2, vec2,
@@ -137,7 +137,7 @@ fn places(map: Rect, sample: &Sample) -> Places {
         behind / widest as f32
     });
     // The head of whole files moves; around the heads, it stands.
-    let stands = sample.view.pages != crate::watch::sample::Pages::WholeFile;
+    let stands = sample.view.pages != crate::residency::sample::Pages::WholeFile;
     let (back, ahead) = super::AROUND_MS;
     let part = if stands { back as f32 / (back + ahead) as f32 } else { part };
     let cells = Rect::from_min_size(cells.min, vec2(cells.width(), row * rows));

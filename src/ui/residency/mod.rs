@@ -6,13 +6,13 @@ mod news;
 mod story;
 
 use super::action::Action;
-use super::cx::Cx;
 use super::icon::Icon;
+use super::panel_context::Cx;
 use super::save;
 use super::theme::Theme;
 use super::widget::{Button, Look};
-use crate::watch::sample::{Pages, RowKey, Sample, View};
-use crate::watch::state::PageState;
+use crate::residency::sample::{Pages, RowKey, Sample, View};
+use crate::residency::state::PageState;
 use egui::{Align, Align2, Layout, Rect, Slider, Ui, UiBuilder, pos2, vec2};
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -1,10 +1,10 @@
 //! The last events, beside the map: in a column where there is room, else the last one in a line below it. Thread: ui.
 
+use crate::app::snapshot::{Level, Told};
 use crate::control::Severity;
-use crate::studio::snapshot::{Level, Told};
 use crate::ui::action::Action;
-use crate::ui::cx::Cx;
 use crate::ui::health;
+use crate::ui::panel_context::Cx;
 use crate::ui::theme::Theme;
 use crate::ui::widget::text_at;
 use egui::{Align2, CursorIcon, Rect, Role, ScrollArea, Sense, Ui, UiBuilder, WidgetInfo, pos2, vec2};

@@ -1,11 +1,11 @@
 //! The card of a page: what it is, where, who touched it, what butler and kernel say. Thread: ui.
 
+use crate::residency::sample::{Row, Sample};
 use crate::time::{Clock, Frames, SampleRate};
-use crate::ui::cx::Cx;
+use crate::ui::format::grouped;
+use crate::ui::panel_context::Cx;
 use crate::ui::theme::Theme;
 use crate::ui::widget::elided;
-use crate::ui::words::grouped;
-use crate::watch::sample::{Row, Sample};
 use egui::{Color32, Pos2, Rect, Stroke, StrokeKind, Ui, pos2, vec2};
 
 /// Points of a card at most.

@@ -1,9 +1,9 @@
 //! Lanes: what is placed where, what is being recorded, what was lost. Thread: ui.
 
+use crate::app::snapshot::PassPhase;
 use crate::session::{Region, Session, TakeId, Track};
-use crate::studio::snapshot::PassPhase;
 use crate::time::{FramePos, Frames};
-use crate::ui::cx::Cx;
+use crate::ui::panel_context::Cx;
 use crate::ui::theme::{Theme, mixed};
 use egui::{Align2, Color32, Rect, Shape, Stroke, StrokeKind, Ui, pos2, vec2};
 

@@ -1,9 +1,9 @@
 //! Markers: flags in the ruler that are clicked, dragged and named. Thread: ui.
 
+use crate::app::command::Command;
 use crate::control::edit::Edit;
 use crate::session::{Marker, MarkerId};
-use crate::studio::command::Command;
-use crate::ui::cx::Cx;
+use crate::ui::panel_context::Cx;
 use crate::ui::theme::{Theme, mixed};
 use crate::ui::widget::elided;
 use egui::{CursorIcon, Key, Rect, Role, Sense, TextEdit, Ui, WidgetInfo, pos2, vec2};

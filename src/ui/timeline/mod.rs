@@ -6,10 +6,10 @@ mod pointer;
 mod ruler;
 mod waves;
 
-use super::cx::Cx;
+use super::panel_context::Cx;
 use super::theme::Theme;
+use crate::app::snapshot::{PassPhase, Stage};
 use crate::message::Motion;
-use crate::studio::snapshot::{PassPhase, Stage};
 use crate::time::FramePos;
 use egui::{Align2, Color32, Rect, Shape, Stroke, Ui, pos2};
 

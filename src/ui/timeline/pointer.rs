@@ -1,11 +1,11 @@
 //! What the pointer does in the timeline: locate, select, move, trim, scroll, zoom. Thread: ui.
 
+use crate::app::command::Command;
 use crate::control::edit::Edit;
 use crate::session::{Region, RegionId, Session, TrackId};
-use crate::studio::command::Command;
 use crate::time::{FramePos, Frames};
 use crate::ui::action::Action;
-use crate::ui::cx::Cx;
+use crate::ui::panel_context::Cx;
 use egui::{CursorIcon, PointerButton, Pos2, Rect, Response, Role, Sense, Ui, WidgetInfo, pos2, vec2};
 use std::sync::Arc;
 

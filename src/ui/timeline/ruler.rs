@@ -1,11 +1,11 @@
 //! The ruler: ticks and labels that never collide, and the grid below them. Thread: ui.
 
-use crate::studio::settings::TimeFormat;
+use crate::app::settings::TimeFormat;
 use crate::time::SampleRate;
-use crate::ui::cx::Cx;
+use crate::ui::format;
+use crate::ui::panel_context::Cx;
 use crate::ui::theme::Theme;
 use crate::ui::view::View;
-use crate::ui::words;
 use egui::{Align2, Rect, Ui, pos2};
 
 /// Points that a label and the room around it take.
@@ -47,8 +47,8 @@ fn step(view: &View, rate: SampleRate, format: TimeFormat, tempo: (f32, u32)) ->
 fn label(frame: f64, step: f64, rate: SampleRate, format: TimeFormat, tempo: (f32, u32)) -> String {
     let at = crate::time::FramePos(frame.round().max(0.0) as u64);
     match format {
-        TimeFormat::Samples => words::grouped(at.0),
-        TimeFormat::Bars => words::bars(at, rate, tempo),
+        TimeFormat::Samples => format::grouped(at.0),
+        TimeFormat::Bars => format::bars(at, rate, tempo),
         TimeFormat::Clock => {
             let hertz = f64::from(rate.0.max(1));
             let whole = (frame / hertz + 1e-9).floor();

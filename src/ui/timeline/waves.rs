@@ -3,7 +3,7 @@
 use super::lanes::{self, Stretch};
 use crate::peaks::{Answer, Column};
 use crate::session::Session;
-use crate::ui::cx::Cx;
+use crate::ui::panel_context::Cx;
 use egui::{Color32, ColorImage, Mesh, Rect, Shape, TextureHandle, TextureOptions, Ui, pos2, vec2};
 use std::sync::Arc;
 

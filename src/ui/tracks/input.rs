@@ -1,9 +1,9 @@
 //! Which channels of the device a track records: any one, or any two. Thread: ui.
 
+use crate::app::command::Command;
 use crate::control::edit::Edit;
 use crate::session::Track;
-use crate::studio::command::Command;
-use crate::ui::cx::Cx;
+use crate::ui::panel_context::Cx;
 use crate::ui::theme::Theme;
 use crate::ui::widget::text_at;
 use egui::{Align2, CursorIcon, Popup, Rect, Role, ScrollArea, Sense, Ui, WidgetInfo};

@@ -6,14 +6,14 @@ mod order;
 mod row;
 
 use super::action::Action;
-use super::cx::Cx;
+use super::format;
 use super::icon::Icon;
+use super::panel_context::Cx;
 use super::theme::Theme;
 use super::widget::{Ballistics, Meters};
-use super::words;
+use crate::app::command::Command;
 use crate::control::edit::Edit;
 use crate::session::{Track, TrackId};
-use crate::studio::command::Command;
 use egui::{Align2, CursorIcon, Rect, Role, Sense, Ui, WidgetInfo, pos2, vec2};
 use std::collections::HashMap;
 
@@ -117,7 +117,7 @@ fn heading(ui: &mut Ui, head: Rect, tracks: &[Track], cx: &mut Cx<'_>) {
     let theme = cx.theme;
     ui.painter().rect_filled(head, 0, theme.background);
     ui.painter().hline(head.x_range(), head.bottom() - 0.5, (1.0, theme.line));
-    let text = words::count(tracks.len(), "track");
+    let text = format::count(tracks.len(), "track");
     let y = head.center().y;
     ui.painter().text(pos2(head.left() + 12.0, y), Align2::LEFT_CENTER, text, Theme::font(11.0), theme.quiet);
     let places = layout::row(Rect::from_min_size(head.min, vec2(head.width(), head.height())), cx.view.tall);

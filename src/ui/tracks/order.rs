@@ -1,9 +1,9 @@
 //! Tracks are put in another order by dragging their numbers. Thread: ui.
 
+use crate::app::command::Command;
 use crate::control::edit::Edit;
 use crate::session::{Track, TrackId};
-use crate::studio::command::Command;
-use crate::ui::cx::Cx;
+use crate::ui::panel_context::Cx;
 use egui::{DragAndDrop, Rect, Ui, pos2, vec2};
 
 /// What is dragged.

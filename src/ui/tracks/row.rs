@@ -1,11 +1,11 @@
 //! One row: name, input, monitor, arm, mute, solo, gain, pan. Thread: ui.
 
 use super::{input, layout};
+use crate::app::command::Command;
 use crate::control::edit::Edit;
 use crate::session::{GAIN_DB_MAX, GAIN_DB_MIN, Monitor, Track, TrackId};
-use crate::studio::command::Command;
 use crate::ui::action::Action;
-use crate::ui::cx::Cx;
+use crate::ui::panel_context::Cx;
 use crate::ui::theme::{Theme, mixed};
 use crate::ui::widget::{Fader, Pan, name_field, pan_text, toggle};
 use egui::{Align2, CursorIcon, Rect, Role, Sense, Ui, WidgetInfo, pos2, vec2};

@@ -1,6 +1,6 @@
 //! Meters: how they fall, hold and latch, and one mesh for all of them. Thread: ui.
 
-use crate::studio::snapshot::Meter;
+use crate::app::snapshot::Meter;
 use crate::ui::theme::{Theme, mixed};
 use egui::epaint::{Mesh, Vertex, WHITE_UV};
 use egui::{Color32, Painter, Pos2, Rect, Shape, pos2};

@@ -11,7 +11,7 @@ pub use meter::{Ballistics, Meters, part_of};
 pub use text::{elided, name_field, text_at};
 
 use super::theme::{RADIUS, Theme};
-use crate::studio::snapshot::Level;
+use crate::app::snapshot::Level;
 use egui::{Color32, Rect, Response, Stroke, StrokeKind, Ui};
 
 /// A ring around what the keyboard would use.

@@ -307,7 +307,7 @@ fn a_session_in_memory_works_and_says_what_it_lies_on() {
 fn a_plain_disk_is_not_talked_about() {
     let place = place();
     let told = run(one_more(&place.path().join("session"))).done();
-    let own = faultless::ground::name_at(place.path()).unwrap();
+    let own = faultless::file_system::name_at(place.path()).unwrap();
     if matches!(own.as_str(), "ext4" | "xfs" | "btrfs" | "overlay") {
         assert!(!told.err.contains(&own), "{}", told.err);
     }
@@ -386,7 +386,7 @@ fn a_file_system_that_cannot_hold_a_session_is_refused_by_name_and_nothing_is_ma
     let place = place();
     let folder = place.path().join("session");
     let Some(library) = refusing(place.path()) else { return skip("a_file_system_that_cannot", "needs a C compiler") };
-    let name = faultless::ground::name_at(place.path()).unwrap();
+    let name = faultless::file_system::name_at(place.path()).unwrap();
     let words = [name.as_str(), "cannot hold a session", "cannot be cut", "local disk"];
     run(without(one_more(&folder), &library, "truncate=95")).refused(&words);
     assert!(!folder.exists());

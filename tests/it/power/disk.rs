@@ -6,7 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 use crossbeam_channel::{Sender, unbounded};
-use faultless::window::tally::PAGE_AT;
+use faultless::window::progress_page::PAGE_AT;
 use fuser::{
     BackgroundSession, Config, Errno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags, Generation, INodeNo,
     InitFlags, KernelConfig, LockOwner, MountOption, OpenFlags, ReplyAttr, ReplyData, ReplyEmpty, ReplyEntry,

@@ -3,128 +3,14 @@
 //! Each rule is a function from a file's text to its offences, one test that no file of the tree offends, and one
 //! or more in `planted` that it finds what it should.
 
+mod direction;
 mod planted;
 mod read;
 
-use read::{blank, closing, is_word, paths_from, test_spans, words};
+use read::{blank, closing, is_word, paths_from, words};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-
-/// The direction: a module of the crate, and what it may use beside itself.
-///
-/// `name` allows everything under it; `name.items` only what the module itself defines, none of its submodules.
-/// A module that is not here is refused: where it stands is a decision.
-const DIRECTION: &[(&str, &[&str])] = &[
-    ("limits", &[]),
-    ("time", &[]),
-    ("format", &[]),
-    ("histogram", &[]),
-    ("ground", &["limits"]),
-    ("wav", &["format", "limits"]),
-    ("session", &["ground", "time", "format", "limits"]),
-    ("peaks", &["wav", "format", "limits"]),
-    ("rt", &["time", "limits"]),
-    ("window", &["time", "format", "limits"]),
-    ("device", &["format", "time", "limits", "rt", "window"]),
-    ("message", &["window", "wav", "device.items", "histogram", "time", "format", "limits"]),
-    ("engine", &["message", "window", "device.items", "rt", "time", "format", "limits"]),
-    ("butler", &["message", "window", "wav", "rt", "ground", "time", "format", "limits"]),
-    (
-        "recovery",
-        &["butler", "message", "session", "wav", "window", "device.items", "ground", "time", "format", "limits"],
-    ),
-    ("watch", &["message", "window", "rt", "time", "limits"]),
-    ("flight", &["limits"]),
-    ("heard", &["engine", "session", "message", "limits"]),
-    ("export", &["heard", "session", "engine", "message", "window", "wav", "device.items", "time", "format", "limits"]),
-    ("bench", &["window", "rt", "time", "format", "limits"]),
-    ("doctor", &["butler", "device", "window", "rt", "ground", "time", "format", "limits"]),
-    ("run", &["butler", "engine", "message", "device", "window", "rt", "time", "format", "limits"]),
-    (
-        "control",
-        &[
-            "run",
-            "recovery",
-            "flight",
-            "heard",
-            "export",
-            "watch",
-            "peaks",
-            "butler",
-            "engine",
-            "message",
-            "device",
-            "window",
-            "rt",
-            "wav",
-            "session",
-            "histogram",
-            "ground",
-            "time",
-            "format",
-            "limits",
-        ],
-    ),
-    (
-        "lab",
-        &[
-            "bench", "control", "flight", "butler", "message", "run", "session", "wav", "device", "time", "format",
-            "limits",
-        ],
-    ),
-    (
-        "cli",
-        &[
-            "ui", "studio", "lab", "bench", "doctor", "control", "recovery", "run", "export", "butler", "message",
-            "device", "window", "rt", "session", "time", "format", "limits",
-        ],
-    ),
-    (
-        "studio",
-        &[
-            "lab",
-            "flight",
-            "doctor",
-            "control",
-            "run",
-            "export",
-            "peaks",
-            "watch",
-            "butler",
-            "message",
-            "device",
-            "window",
-            "rt",
-            "session",
-            "histogram",
-            "time",
-            "format",
-            "limits",
-        ],
-    ),
-    (
-        "ui",
-        &[
-            "studio",
-            "control",
-            "export",
-            "doctor.items",
-            "lab",
-            "flight",
-            "peaks",
-            "watch",
-            "message",
-            "device",
-            "butler",
-            "session",
-            "histogram",
-            "time",
-            "format",
-            "limits",
-        ],
-    ),
-];
 
 /// Files that stand above the direction, and whose header names no thread: they name them all.
 const ROOTS: &[&str] = &["src/lib.rs", "src/main.rs"];
@@ -200,49 +86,6 @@ impl Source {
 }
 
 // ---- The rules ----
-
-/// Uses of the crate's modules that the direction does not list. `modules`: every module path there is, joined by `::`.
-fn direction_offences(source: &Source, modules: &BTreeSet<String>) -> Vec<String> {
-    let mut offences = Vec::new();
-    let module = source.module();
-    let Some(&from) = module.first() else { return offences };
-    let Some((_, allowed)) = DIRECTION.iter().find(|(name, _)| *name == from) else {
-        return vec![format!("{}: module `{from}` is not in the direction table", source.path)];
-    };
-    let tests = test_spans(&source.code);
-    let mut check = |at: usize, path: &[String]| {
-        let Some(to) = path.first().map(String::as_str) else { return };
-        if to == from || to.starts_with(|c: char| c.is_uppercase()) || tests.iter().any(|span| span.contains(&at)) {
-            return;
-        }
-        let into_submodule = path.get(1).is_some_and(|second| modules.contains(&format!("{to}::{second}")));
-        let permitted = allowed.iter().any(|entry| match entry.strip_suffix(".items") {
-            Some(name) => name == to && !into_submodule,
-            None => *entry == to,
-        });
-        if !permitted {
-            offences.push(source.offence(at, &format!("`{from}` may not use `crate::{}`", path.join("::"))));
-        }
-    };
-    for at in words(&source.code, "crate::") {
-        for path in paths_from(&source.code, at + "crate::".len()) {
-            check(at, &path);
-        }
-    }
-    for at in words(&source.code, "super::") {
-        if source.code[..at].ends_with("super::") || tests.iter().any(|span| span.contains(&at)) {
-            continue;
-        }
-        for path in paths_from(&source.code, at) {
-            let up = path.iter().take_while(|segment| *segment == "super").count();
-            // Above the file's own top module, `super` is `crate`.
-            if module.len() <= up {
-                check(at, &path[up..]);
-            }
-        }
-    }
-    offences
-}
 
 /// A first paragraph that does not say what the file owns and on which thread it runs.
 fn header_offences(source: &Source) -> Vec<String> {
@@ -401,13 +244,6 @@ fn nobody_offends(offences: impl IntoIterator<Item = String>) {
 }
 
 #[test]
-fn modules_use_only_what_the_direction_lists() {
-    let sources = sources("src");
-    let modules = module_paths(&sources);
-    nobody_offends(sources.iter().filter(|s| !s.is_root()).flat_map(|s| direction_offences(s, &modules)));
-}
-
-#[test]
 fn every_file_says_what_it_owns_and_on_which_thread() {
     nobody_offends(sources("src").iter().flat_map(header_offences));
 }
@@ -441,20 +277,4 @@ fn the_engine_forbids_what_its_thread_may_not_do() {
 fn no_file_is_dead() {
     nobody_offends(dead_files(&sources("src"), ROOTS));
     nobody_offends(dead_files(&sources("tests/it"), &["tests/it/main.rs"]));
-}
-
-#[test]
-fn the_direction_names_only_modules_it_knows_and_the_audio_thread_never_meets_the_butler() {
-    let names: BTreeSet<&str> = DIRECTION.iter().map(|(name, _)| *name).collect();
-    assert_eq!(names.len(), DIRECTION.len(), "a module stands twice");
-    for (name, allowed) in DIRECTION {
-        for entry in *allowed {
-            let target = entry.strip_suffix(".items").unwrap_or(entry);
-            assert!(names.contains(target), "{name}: {entry}: no such module");
-            assert!(!matches!((*name, target), ("engine", "butler") | ("butler", "engine")), "{name} -> {entry}");
-            // The command line's one mode more: it opens the window.
-            let face = matches!(target, "cli" | "ui") && (*name, target) != ("cli", "ui");
-            assert!(!face, "{name} -> {entry}: nothing stands above a face");
-        }
-    }
 }

@@ -1,6 +1,6 @@
 //! The whole program under the kernel's own books: threads, device with a clock, files on a disk. Thread: test.
 
-use faultless::butler::means::{CapturePath, Means};
+use faultless::butler::capabilities::{CapturePath, Means};
 use faultless::control::pass::PassReport;
 use faultless::control::report::faults_since;
 use faultless::control::{Control, Setup};
@@ -9,7 +9,7 @@ use faultless::device::virtual_device::spec;
 use faultless::format::TakeFormat;
 use faultless::message::published::MeterCell;
 use faultless::rt::counters::ThreadCounters;
-use faultless::run::RunSetup;
+use faultless::threads::RunSetup;
 use faultless::time::{FramePos, Frames};
 use faultless::wav::read::Reader;
 use std::path::Path;

@@ -8,7 +8,7 @@ use faultless::engine::Next;
 use faultless::format::{DeviceFormat, TakeFormat};
 use faultless::message::{AudioCommand, AudioEvent, Capture, LossMark, Pass};
 use faultless::time::{FramePos, Frames};
-use faultless::window::tally::TallyLoss;
+use faultless::window::progress_page::TallyLoss;
 use std::sync::atomic::Ordering::Relaxed;
 
 const DEVICE_FORMATS: [DeviceFormat; 5] =

@@ -12,7 +12,7 @@ use faultless::message::{AudioCommand, AudioEvent, Mix, Motion, Pass};
 use faultless::time::SampleRate;
 use faultless::window::budget::LockBudget;
 use faultless::window::map::Populate;
-use faultless::window::tally::{self, Tallied, Tally};
+use faultless::window::progress_page::{self, Tallied, Tally};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use rtrb::{Consumer, Producer, RingBuffer};
 use std::fs::File;
@@ -180,7 +180,7 @@ impl Rig {
     /// Records `pass` from where the playhead stands.
     pub(super) fn record(&mut self, mut pass: Pass) {
         let file = File::from(memfd_create(c"faultless-tally", MFdFlags::MFD_CLOEXEC).unwrap());
-        file.set_len(tally::FILE_BYTES).unwrap();
+        file.set_len(progress_page::FILE_BYTES).unwrap();
         pass.tally = Some(Tally::new(&file, Populate::Advise, &LockBudget::new(u64::MAX)).unwrap());
         self.tally = Some(file);
         self.send(AudioCommand::Record(Box::new(pass)));
@@ -189,7 +189,7 @@ impl Rig {
     /// What the tally of the last pass says, as a recovery would read it.
     pub(super) fn tallied(&self) -> Tallied {
         let mut page = [0; limits::PAGE_BYTES];
-        self.tally.as_ref().unwrap().read_exact_at(&mut page, tally::PAGE_AT).unwrap();
+        self.tally.as_ref().unwrap().read_exact_at(&mut page, progress_page::PAGE_AT).unwrap();
         Tallied::read(&page).unwrap()
     }
 

@@ -1,0 +1,579 @@
+//! What the window stands on: a session, a device and everything beside them, opened, changed and closed while the
+//! window goes on drawing. Thread: control.
+//!
+//! Nothing here waits: what may (a disk, a driver, a bus) is done by a thread of its own, and [`Studio::poll`] takes
+//! what it has found.
+
+pub mod command;
+mod health;
+mod inhibit;
+pub mod jobs;
+mod input_watch;
+mod build_snapshot;
+pub mod naming;
+mod opener;
+pub mod report;
+mod past_events;
+mod record;
+mod disk_watch;
+pub mod settings;
+pub mod snapshot;
+mod waves;
+#[cfg(test)]
+mod tests;
+
+use crate::app::snapshot::{Snapshot, Stage, Told};
+use crate::butler::capabilities::CapturePath;
+use crate::control::pass::PassReport;
+use crate::control::{Control, ControlError, Notice, Severity};
+use crate::message::Motion;
+use crate::peaks::PeakStore;
+use crate::residency::watcher::Watcher;
+use crate::session::session_file;
+use crate::time::FramePos;
+use command::Command;
+use disk_watch::RoomWatch;
+use inhibit::Inhibitor;
+use input_watch::Lookout;
+use jobs::Jobs;
+use opener::{Opener, Plan};
+use settings::{Kept, Settings};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Instant;
+
+/// Called from any thread when something came that a face would want to show.
+pub type Wake = Arc<dyn Fn() + Send + Sync>;
+
+/// How a studio is started. What is not given is as the settings say.
+#[derive(Clone, Default)]
+pub struct Options {
+    /// The session; `None`: the last one, or a new one.
+    pub session: Option<PathBuf>,
+    /// A device for this time only.
+    pub device: Option<DeviceWish>,
+    /// A capture path for this time only.
+    pub capture_path: Option<CapturePath>,
+    /// The folder for the settings, in place of the user's own.
+    pub config: Option<PathBuf>,
+    /// The folder for new sessions, in place of the settings'.
+    pub sessions: Option<PathBuf>,
+    /// Raised from outside to have everything ended: a signal.
+    pub end: Option<Arc<AtomicBool>>,
+    /// See [`Wake`].
+    pub wake: Option<Wake>,
+    /// The program that runs the stress lab, in place of this one.
+    pub program: Option<PathBuf>,
+}
+
+/// A device that was named at the start.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DeviceWish {
+    /// Its name; empty: the one of the settings.
+    pub name: String,
+    /// Frames a second of new sessions.
+    pub rate: Option<u32>,
+    /// Frames of a period.
+    pub period: Option<usize>,
+    /// Inputs.
+    pub inputs: Option<usize>,
+    /// What the built-in device hears.
+    pub signal: Option<String>,
+}
+
+/// Whether a face has something new to draw.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Repaint {
+    /// Nothing moves; the wake comes when something does.
+    Never,
+    /// Something moves.
+    Moving,
+}
+
+/// What a face looks through, beside the snapshot.
+#[derive(Default)]
+pub struct Instruments<'a> {
+    /// Waveforms.
+    pub waves: Option<&'a mut PeakStore>,
+    /// Which pages are where.
+    pub watcher: Option<&'a Watcher>,
+}
+
+/// What is open.
+enum Desk {
+    /// Nothing, for this reason; or not yet.
+    Empty(Stage),
+    /// A session and a device.
+    Open(Box<Control>),
+}
+
+/// Notices that are kept.
+const NOTICES_MAX: usize = 500;
+
+/// See the module.
+pub struct Studio {
+    desk: Desk,
+    opener: Opener,
+    options: Options,
+    kept: Kept,
+    settings: Arc<Settings>,
+    told: Arc<Vec<Told>>,
+    /// Events of earlier starts.
+    earlier: Arc<Vec<Told>>,
+    started: Instant,
+    jobs: Jobs,
+    room: RoomWatch,
+    inhibitor: Inhibitor,
+    lookout: Lookout,
+    devices: Arc<Vec<crate::device::alsa::Listed>>,
+    /// What is to be opened when the desk is free.
+    next: Option<Plan>,
+    transport: build_snapshot::Wishes,
+    /// The session's folder, its title and the device's, while one is open or shown.
+    place: build_snapshot::Place,
+    last_report: Option<PassReport>,
+    closing: bool,
+    fresh: bool,
+    saving_told: Option<u64>,
+    waves: waves::Waves,
+    /// Whether the watcher was given a view.
+    watched: bool,
+}
+
+impl Studio {
+    /// Begins to open what the options and the settings name. Waits for nothing but the settings' small file.
+    pub fn start(options: Options) -> Studio {
+        let (kept, settings, note) = Kept::load(options.config.clone());
+        let wake: Wake = options.wake.clone().unwrap_or_else(|| Arc::new(|| {}));
+        let mut studio = Studio {
+            desk: Desk::Empty(Stage::Opening),
+            opener: Opener::new(Arc::clone(&wake)),
+            kept,
+            settings: Arc::new(settings),
+            told: Arc::default(),
+            earlier: Arc::default(),
+            started: Instant::now(),
+            jobs: Jobs::new(Arc::clone(&wake)),
+            room: RoomWatch::start(Arc::clone(&wake)),
+            inhibitor: Inhibitor::default(),
+            lookout: Lookout::start(wake),
+            devices: Arc::default(),
+            next: None,
+            transport: build_snapshot::Wishes::default(),
+            place: build_snapshot::Place::default(),
+            last_report: None,
+            closing: false,
+            fresh: true,
+            saving_told: None,
+            waves: waves::Waves::default(),
+            watched: false,
+            options,
+        };
+        if let Some(note) = note {
+            studio.tell(Severity::Caution, note);
+        }
+        let folder = studio
+            .options
+            .session
+            .clone()
+            .or_else(|| studio.settings.last_session.clone().filter(|path| path.exists()));
+        studio.open(folder);
+        studio
+    }
+
+    /// Plans to open the session in `folder`, or a new one, as soon as what is open is closed.
+    fn open(&mut self, folder: Option<PathBuf>) {
+        let named = self.options.session.is_some() || folder.is_some();
+        self.next = Some(Plan {
+            folder,
+            named,
+            settings: Arc::clone(&self.settings),
+            device: self.options.device.clone(),
+            capture_path: self.options.capture_path,
+            sessions: self.options.sessions.clone(),
+        });
+        self.turn_over();
+    }
+
+    /// Closes what is open, opens what is next; each on the opener's thread.
+    fn turn_over(&mut self) {
+        if self.opener.is_busy() {
+            return;
+        }
+        if (self.next.is_some() || self.closing)
+            && let Desk::Open(_) = &self.desk
+        {
+            let stage = if self.closing { Stage::Closing } else { Stage::Opening };
+            if let Desk::Open(control) = std::mem::replace(&mut self.desk, Desk::Empty(stage)) {
+                self.lookout.look_at(None);
+                self.waves = waves::Waves::default();
+                self.watched = false;
+                self.place.hold(&control);
+                // One that is opened again, with another device, stays.
+                let again = self.next.as_ref().is_some_and(|plan| plan.folder.as_ref() == Some(&self.place.folder));
+                let untouched = self.place.is_untouched(&control) && !again;
+                self.opener.close(control, untouched.then(|| self.place.folder.clone()));
+            }
+            return;
+        }
+        if let Some(plan) = self.next.take()
+            && !self.closing
+        {
+            self.desk = Desk::Empty(Stage::Opening);
+            self.opener.open(plan);
+        }
+    }
+
+    /// Takes what the threads have found. Call it before drawing, and when woken; it does not wait.
+    pub fn poll(&mut self) {
+        if self.options.end.as_ref().is_some_and(|end| end.load(Relaxed)) {
+            self.shutdown();
+        }
+        while let Some(done) = self.opener.done() {
+            self.fresh = true;
+            match done {
+                opener::Done::Opened(opened) => self.opened(*opened),
+                opener::Done::Failed(failed) => self.failed(failed),
+                opener::Done::Closed(notices) => {
+                    for notice in notices {
+                        self.notice(notice);
+                    }
+                    if let Desk::Empty(stage) = &mut self.desk {
+                        *stage = if self.closing { Stage::Closing } else { Stage::Opening };
+                    }
+                }
+                opener::Done::Listed(devices) => self.devices = Arc::new(devices),
+                opener::Done::Restored(Ok(folder)) => self.open(Some(folder)),
+                opener::Done::Restored(Err(reason)) => self.tell(Severity::Caution, reason),
+            }
+        }
+        let mut moved = None;
+        if let Desk::Open(control) = &mut self.desk {
+            control.poll();
+            let mut notices = Vec::new();
+            while let Some(notice) = control.take_notice() {
+                notices.push(notice);
+            }
+            while let Some(report) = control.take_report() {
+                notices.push(build_snapshot::told_of(&report, control.running().device.rate));
+                self.last_report = Some(report);
+            }
+            while let Some(event) = control.take_event() {
+                if let Some(told) = past_events::quiet(&event, self.started.elapsed()) {
+                    self.fresh = true;
+                    push(&mut self.told, told);
+                }
+            }
+            match control.published().motion() {
+                Motion::Rolling => self.transport.rolls = true,
+                Motion::Stopped => self.transport.rolls = false,
+                _ => {}
+            }
+            self.inhibitor.hold(control.is_recording());
+            self.waves.follow(control);
+            if control.folder() != self.place.folder {
+                moved = Some(control.folder().to_path_buf());
+            }
+            if self.saving_told.is_some_and(|revision| revision <= control.saved_revision()) {
+                self.saving_told = None;
+                notices.push(Notice { severity: Severity::Info, text: "Saved".to_owned() });
+            }
+            for notice in notices {
+                self.notice(notice);
+            }
+        }
+        if let Some(folder) = moved {
+            self.place.folder.clone_from(&folder);
+            self.room.look_at(Some(folder.clone()));
+            if self.place.read_only.is_none() {
+                self.keep(|settings| settings.last_session = Some(folder));
+            }
+        }
+        for (severity, text) in self.jobs.poll().into_iter().chain(self.kept.problems()).chain(self.inhibitor.problem())
+        {
+            self.tell(severity, text);
+        }
+        self.turn_over();
+    }
+
+    fn opened(&mut self, opened: opener::Opened) {
+        let opener::Opened { mut control, title, read_only, made, notes, base } = opened;
+        control.hear();
+        let monitors = self.settings.monitors.unwrap_or(control.running().device.inputs > 2);
+        control.set_monitoring(monitors);
+        control.set_mirror(self.settings.mirror.as_deref());
+        control.set_overflow(self.settings.overflow.as_deref());
+        self.place = build_snapshot::Place::new(&mut control, title, read_only, made, base);
+        self.lookout.look_at(Some(Arc::clone(&control.running().published)));
+        self.room.look_at(Some(control.folder().to_path_buf()));
+        self.transport = build_snapshot::Wishes::default();
+        self.last_report = None;
+        self.earlier = Arc::new(past_events::earlier(&control.events()));
+        self.desk = Desk::Open(control);
+        for note in notes {
+            self.tell(Severity::Caution, note);
+        }
+        if self.place.read_only.is_none() {
+            let folder = self.place.folder.clone();
+            self.keep(|settings| settings.last_session = Some(folder));
+        }
+    }
+
+    fn failed(&mut self, failed: opener::Failed) {
+        self.tell(Severity::Caution, failed.reason.clone());
+        self.place = build_snapshot::Place::default();
+        self.earlier = Arc::default();
+        self.place.folder = failed.folder;
+        if let Some(session) = failed.session {
+            self.place.session = session;
+        }
+        self.desk = Desk::Empty(failed.stage);
+    }
+
+    /// Carries it out.
+    pub fn apply(&mut self, command: Command) {
+        self.fresh = true;
+        let done = match command {
+            Command::Settings(settings) => {
+                self.settle(*settings);
+                Ok(())
+            }
+            Command::NewSession if self.is_recording() => Err(build_snapshot::busy("new session")),
+            Command::OpenSession(_) if self.is_recording() => Err(build_snapshot::busy("open a session")),
+            Command::Reopen if self.is_recording() => Err(build_snapshot::busy("device")),
+            Command::NewSession => {
+                self.open(None);
+                Ok(())
+            }
+            Command::OpenSession(folder) => {
+                self.open(Some(folder));
+                Ok(())
+            }
+            Command::Reopen => {
+                // What was named at the start held until another was chosen.
+                self.options.device = self.options.device.take().filter(|_| self.settings.device.is_none());
+                let folder = (!self.place.folder.as_os_str().is_empty()).then(|| self.place.folder.clone());
+                self.open(folder);
+                Ok(())
+            }
+            Command::RestoreVersion(number) => {
+                self.opener.restore(self.place.folder.clone(), number);
+                Ok(())
+            }
+            Command::RescanDevices => {
+                self.opener.list();
+                Ok(())
+            }
+            Command::CancelExport => {
+                self.jobs.cancel_export();
+                Ok(())
+            }
+            Command::Stress(request) => {
+                let base = self.place.folder.parent().map_or_else(std::env::temp_dir, PathBuf::from);
+                let program = self.options.program.clone();
+                self.jobs.stress(request, &base, self.settings.period, program);
+                Ok(())
+            }
+            Command::CancelStress => {
+                self.jobs.cancel_stress();
+                Ok(())
+            }
+            Command::Acknowledge => {
+                for told in Arc::make_mut(&mut self.told) {
+                    told.seen = true;
+                }
+                self.acknowledge_losses();
+                Ok(())
+            }
+            other => self.apply_open(other),
+        };
+        if let Err(error) = done {
+            self.tell(Severity::Caution, error.to_string());
+        }
+    }
+
+    /// What needs something open.
+    fn apply_open(&mut self, command: Command) -> Result<(), ControlError> {
+        let settings = Arc::clone(&self.settings);
+        let Desk::Open(control) = &mut self.desk else { return Ok(()) };
+        let position = FramePos(control.published().position.load(Relaxed));
+        let rolls = match control.published().motion() {
+            Motion::Rolling => true,
+            Motion::Stopped | Motion::Stopping => false,
+            // On its way somewhere: as it was asked for last.
+            Motion::Leaving | Motion::Arriving => self.transport.rolls,
+        };
+        match command {
+            Command::Record => return self.record(),
+            Command::Play | Command::PlayOrStop if control.is_recording() => {}
+            Command::Stop | Command::PlayOrStop if rolls || command == Command::Stop => {
+                self.transport.rolls = false;
+                control.stop();
+            }
+            Command::Play | Command::PlayOrStop => {
+                self.transport.rolls = true;
+                control.roll();
+            }
+            Command::Locate(to) => control.locate(to)?,
+            Command::ToStart => control.locate(FramePos(0))?,
+            Command::ToEnd => control.locate(control.session().end())?,
+            Command::Range(range) => {
+                self.transport.range = range.filter(|(from, to)| from < to);
+                if self.transport.repeats {
+                    control.set_repeat(self.transport.range);
+                }
+            }
+            Command::Loop(on) => {
+                self.transport.repeats = on && self.transport.range.is_some();
+                control.set_repeat(self.transport.range.filter(|_| self.transport.repeats));
+            }
+            Command::Punch(on) => self.transport.punches = on && self.transport.range.is_some(),
+            Command::Edit(edit) => control.edit(edit)?,
+            Command::Marker => control.edit(crate::control::edit::Edit::AddMarker(position, String::new()))?,
+            Command::Undo => control.undo()?,
+            Command::Redo => control.redo()?,
+            Command::Save => {
+                control.save_now();
+                self.saving_told = Some(control.revision());
+            }
+            Command::Export(request) => {
+                let session = control.shared();
+                self.jobs.export(*request, control.folder().to_path_buf(), session);
+            }
+            Command::Doctor => {
+                let tracks = control.session().tracks().len();
+                self.jobs.doctor(control.folder().to_path_buf(), tracks, control.session().rate().0, settings.format);
+            }
+            Command::OpenFolder => self.jobs.open_folder(control.folder().join("audio")),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Takes new settings; what concerns takes to come and what is heard is applied at once.
+    fn settle(&mut self, settings: Settings) {
+        let settings = settings.clamped();
+        if let Desk::Open(control) = &mut self.desk {
+            if settings.format != self.settings.format && control.format() != settings.format {
+                control.edit(crate::control::edit::Edit::Format(settings.format)).ok();
+            }
+            if settings.monitors != self.settings.monitors {
+                let inputs = control.running().device.inputs;
+                control.set_monitoring(settings.monitors.unwrap_or(inputs > 2));
+            }
+            control.set_mirror(settings.mirror.as_deref());
+            control.set_overflow(settings.overflow.as_deref());
+        }
+        self.keep(|kept| *kept = settings);
+    }
+
+    /// Has takes go on in a folder when their disk is full or fails, from now on: those too that wait in memory.
+    pub fn go_on_in(&mut self, folder: PathBuf) {
+        self.settle(Settings { overflow: Some(folder), ..(*self.settings).clone() });
+    }
+
+    fn keep(&mut self, change: impl FnOnce(&mut Settings)) {
+        let mut settings = (*self.settings).clone();
+        change(&mut settings);
+        if settings != *self.settings {
+            self.settings = Arc::new(settings);
+            self.kept.save(&self.settings);
+        }
+    }
+
+    /// Tells something that the studio does not know by itself.
+    pub fn tell(&mut self, severity: Severity, text: String) {
+        if let Desk::Open(control) = &mut self.desk {
+            control.keep_event(severity, &text);
+        }
+        self.notice(Notice { severity, text });
+    }
+
+    fn notice(&mut self, notice: Notice) {
+        self.fresh = true;
+        let told = Told {
+            at: self.started.elapsed(),
+            clock: jiff::Zoned::now().strftime("%H:%M:%S").to_string(),
+            severity: notice.severity,
+            text: notice.text,
+            seen: false,
+        };
+        push(&mut self.told, told);
+    }
+
+    /// Whether a pass is prepared, recorded or finished.
+    pub fn is_recording(&self) -> bool {
+        matches!(&self.desk, Desk::Open(control) if control.is_recording())
+    }
+
+    /// Begins to close everything: a pass is ended first.
+    pub fn shutdown(&mut self) {
+        if !self.closing {
+            self.closing = true;
+            self.next = None;
+            self.turn_over();
+        }
+    }
+
+    /// Whether everything is on the disk and closed.
+    pub fn is_closed(&self) -> bool {
+        self.closing && !self.opener.is_busy() && matches!(self.desk, Desk::Empty(_)) && self.kept.is_saved()
+    }
+
+    /// Whether the end was asked for.
+    pub fn is_closing(&self) -> bool {
+        self.closing
+    }
+
+    /// Whether there is something new to draw, and whether it goes on by itself.
+    pub fn wants_repaint(&mut self) -> Repaint {
+        let moves = match &self.desk {
+            Desk::Open(control) => {
+                control.is_recording()
+                    || control.published().motion() != Motion::Stopped
+                    || self.lookout.hears()
+                    || control.is_device_gone()
+                    || self.waves.is_busy()
+            }
+            Desk::Empty(_) => self.opener.is_busy(),
+        };
+        if std::mem::take(&mut self.fresh) || moves || self.jobs.is_busy() { Repaint::Moving } else { Repaint::Never }
+    }
+
+    /// What to look through now. The watcher works only while `residency` is looked at.
+    pub fn instruments(&mut self, residency: bool) -> Instruments<'_> {
+        let watcher = match &mut self.desk {
+            Desk::Open(control) if residency || self.watched => control.watcher().ok(),
+            _ => None,
+        };
+        self.watched |= watcher.is_some();
+        if let Some(watcher) = watcher.filter(|_| !residency) {
+            watcher.set_view(None);
+            self.watched = false;
+        }
+        Instruments { waves: self.waves.store(), watcher: watcher.filter(|_| residency) }
+    }
+
+    /// How things stand. Peaks of meters are those since the last call.
+    pub fn snapshot(&mut self) -> Snapshot {
+        self.look()
+    }
+}
+
+/// Adds to what was told; the oldest goes.
+fn push(all: &mut Arc<Vec<Told>>, told: Told) {
+    let all = Arc::make_mut(all);
+    if all.len() >= NOTICES_MAX {
+        all.remove(0);
+    }
+    all.push(told);
+}
+
+/// Which kept versions of a damaged session there are, latest first.
+fn versions(folder: &std::path::Path) -> Vec<session_file::KeptVersion> {
+    let mut versions = session_file::kept_versions(folder).unwrap_or_default();
+    versions.reverse();
+    versions
+}

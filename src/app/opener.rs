@@ -1,0 +1,224 @@
+//! Opening and closing, listing devices, restoring a session: on threads of their own. Thread: opener, and control asks.
+
+use super::naming;
+use super::settings::Settings;
+use super::snapshot::Stage;
+use super::{DeviceWish, Wake, versions};
+use crate::butler::capabilities::CapturePath;
+use crate::control::report::Reading;
+use crate::control::setup::{self, Allowed, Wanted};
+use crate::control::{Control, ControlError, Notice, Purpose, Setup};
+use crate::device::alsa::{Listed, list};
+use crate::device::signal::Signal;
+use crate::session::Session;
+use crate::session::session_file::{SessionError, open_read_only, restore};
+use crate::time::SampleRate;
+use crossbeam_channel::{Receiver, Sender, unbounded};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// What is to be opened.
+pub(super) struct Plan {
+    /// The session; `None`: a new one.
+    pub(super) folder: Option<PathBuf>,
+    /// Whether it was chosen by somebody, rather than being the last one or a new one.
+    pub(super) named: bool,
+    pub(super) settings: Arc<Settings>,
+    pub(super) device: Option<DeviceWish>,
+    pub(super) capture_path: Option<CapturePath>,
+    pub(super) sessions: Option<PathBuf>,
+}
+
+/// What an opener's thread has found.
+pub(super) enum Done {
+    Opened(Box<Opened>),
+    Failed(Failed),
+    Closed(Vec<Notice>),
+    Listed(Vec<Listed>),
+    Restored(Result<PathBuf, String>),
+}
+
+/// A session and a device.
+pub(super) struct Opened {
+    pub(super) control: Box<Control>,
+    /// The device's name for people.
+    pub(super) title: String,
+    /// Why nothing of it is written.
+    pub(super) read_only: Option<String>,
+    /// Whether the session was made a moment ago.
+    pub(super) made: bool,
+    /// What was decided for the user, in words.
+    pub(super) notes: Vec<String>,
+    /// What the audio thread's counters said at the start.
+    pub(super) base: Reading,
+}
+
+/// Why nothing is open.
+pub(super) struct Failed {
+    pub(super) reason: String,
+    pub(super) stage: Stage,
+    pub(super) folder: PathBuf,
+    /// The session, where it is the device that is missing.
+    pub(super) session: Option<Arc<Session>>,
+}
+
+/// See the module.
+pub(super) struct Opener {
+    wake: Wake,
+    tell: Sender<Done>,
+    told: Receiver<Done>,
+    busy: usize,
+}
+
+impl Opener {
+    pub(super) fn new(wake: Wake) -> Opener {
+        let (tell, told) = unbounded();
+        Opener { wake, tell, told, busy: 0 }
+    }
+
+    /// Whether something is being opened, closed or restored.
+    pub(super) fn is_busy(&self) -> bool {
+        self.busy > 0
+    }
+
+    pub(super) fn done(&mut self) -> Option<Done> {
+        let done = self.told.try_recv().ok()?;
+        self.busy -= usize::from(!matches!(done, Done::Listed(_)));
+        Some(done)
+    }
+
+    pub(super) fn open(&mut self, plan: Plan) {
+        self.spawn("opener", move || match open(&plan) {
+            Ok(opened) => Done::Opened(Box::new(opened)),
+            Err(failed) => Done::Failed(failed),
+        });
+    }
+
+    /// Closes; a session that nobody touched is removed again.
+    pub(super) fn close(&mut self, control: Box<Control>, untouched: Option<PathBuf>) {
+        self.spawn("closer", move || {
+            let (_, notices) = control.close();
+            if let Some(folder) = untouched {
+                naming::remove_untouched(&folder);
+            }
+            Done::Closed(notices)
+        });
+    }
+
+    pub(super) fn restore(&mut self, folder: PathBuf, number: u32) {
+        self.spawn("restore", move || {
+            Done::Restored(restore(&folder, number).map(|()| folder).map_err(|error| error.to_string()))
+        });
+    }
+
+    pub(super) fn list(&mut self) {
+        self.spawn("lister", || Done::Listed(list()));
+        self.busy -= 1;
+    }
+
+    fn spawn(&mut self, name: &str, work: impl FnOnce() -> Done + Send + 'static) {
+        self.busy += 1;
+        let (tell, wake) = (self.tell.clone(), Arc::clone(&self.wake));
+        let spawned = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+            tell.send(work()).ok();
+            wake();
+        });
+        if let Err(error) = spawned {
+            let reason = format!("{name} thread: cannot be started: {error}");
+            let stage = Stage::NoDevice { reason: reason.clone() };
+            self.tell.send(Done::Failed(Failed { reason, stage, folder: PathBuf::new(), session: None })).ok();
+        }
+    }
+}
+
+fn open(plan: &Plan) -> Result<Opened, Failed> {
+    let (folder, made) = match &plan.folder {
+        Some(folder) => (folder.clone(), false),
+        None => (naming::new_session(plan.sessions.as_deref().or(plan.settings.sessions.as_deref())), true),
+    };
+    match open_at(plan, &folder, made) {
+        // The last session is not to be had: begin a new one, and say why.
+        Err(failed) if !plan.named && !made && matches!(failed.stage, Stage::NoSession { .. }) => {
+            let folder = naming::new_session(plan.sessions.as_deref().or(plan.settings.sessions.as_deref()));
+            let mut opened = open_at(plan, &folder, true)?;
+            opened.notes.insert(0, failed.reason);
+            Ok(opened)
+        }
+        other => other,
+    }
+}
+
+fn open_at(plan: &Plan, folder: &Path, made: bool) -> Result<Opened, Failed> {
+    let settings = &plan.settings;
+    let session = match open_read_only(folder) {
+        Ok(session) => Some(session),
+        Err(SessionError::Missing { .. } | SessionError::NotASession { .. }) if made => None,
+        Err(error) => return Err(no_session(folder, &error.to_string())),
+    };
+    let wish = plan.device.clone().unwrap_or_default();
+    let rate = session.as_ref().map_or(SampleRate(wish.rate.unwrap_or(settings.rate)), Session::rate);
+    let format = session.as_ref().map_or(settings.format, |session| session.format);
+    let mut notes = Vec::new();
+    let named = Some(wish.name.clone()).filter(|name| !name.is_empty()).or_else(|| settings.device.clone());
+    let name = named.unwrap_or_else(|| {
+        let (name, why) = setup::best_device();
+        notes.extend(why);
+        name
+    });
+    let mut inputs = wish.inputs.or(settings.inputs);
+    if setup::is_virtual(&name) && inputs.is_none() {
+        inputs = Some(setup::BUILT_IN_INPUTS);
+    }
+    let open = |purpose: Purpose| {
+        let signal = wish.signal.as_deref().and_then(setup::signal).unwrap_or(Signal::Tones);
+        let outputs = if setup::is_virtual(&name) { Some(2) } else { None };
+        let period = wish.period.unwrap_or(settings.period);
+        let channels = (inputs, outputs);
+        let wanted = Wanted { name: name.clone(), rate, period, buffer: None, channels, take_format: format, signal };
+        let allowed = Allowed { lock_kib: settings.lock_kib, spool_mib: settings.spool_mib, lead_ms: settings.lead_ms };
+        let run = setup::run_setup(allowed, plan.capture_path.unwrap_or(settings.capture_path));
+        Control::open(Setup { folder: folder.to_path_buf(), purpose, device: setup::device_spec(wanted), format, run })
+    };
+    let mut read_only = None;
+    let control = match open(Purpose::Record) {
+        Err(ControlError::Session(error @ (SessionError::ReadOnly { .. } | SessionError::Locked { .. }))) => {
+            read_only = Some(error.to_string());
+            open(Purpose::Play)
+        }
+        other => other,
+    };
+    let mut control = control.map_err(|error| refused(folder, error, session))?;
+    if read_only.is_none() && control.session().tracks().is_empty() && control.session().takes().is_empty() {
+        let there = control.running().device.inputs;
+        control.make_tracks(there).map_err(|error| no_session(folder, &error.to_string()))?;
+    }
+    let title = title_of(&name, control.running().device.inputs);
+    let base = Reading::take(control.published(), false);
+    Ok(Opened { control: Box::new(control), title, read_only, made, notes, base })
+}
+
+fn refused(folder: &Path, error: ControlError, session: Option<Session>) -> Failed {
+    match error {
+        ControlError::Session(error) => no_session(folder, &error.to_string()),
+        error => {
+            let reason = error.to_string();
+            let stage = Stage::NoDevice { reason: reason.clone() };
+            Failed { reason, stage, folder: folder.to_path_buf(), session: session.map(Arc::new) }
+        }
+    }
+}
+
+fn no_session(folder: &Path, reason: &str) -> Failed {
+    let stage = Stage::NoSession { reason: reason.to_owned(), versions: versions(folder) };
+    Failed { reason: reason.to_owned(), stage, folder: folder.to_path_buf(), session: None }
+}
+
+/// What the device is called on the screen: the card's own name where it has one.
+fn title_of(name: &str, inputs: usize) -> String {
+    if setup::is_virtual(name) {
+        return format!("Built-in, {inputs} tones");
+    }
+    let listed = list();
+    let found = listed.iter().find(|listed| listed.name == name).map(|listed| listed.title.clone());
+    found.unwrap_or_else(|| name.strip_prefix("alsa:").unwrap_or(name).to_owned())
+}

@@ -1,0 +1,126 @@
+//! The report that a user sends to whoever is to help: residency, events, the machine, the takes' accounts, in one file.
+//! Thread: control makes it, one a report writes it.
+
+use super::snapshot::{Figures, Snapshot, Told};
+use crate::control::Severity;
+use crate::flight::facts;
+use crate::residency::report::{Report, report};
+use crate::residency::sample::Sample;
+use crate::session::Take;
+use serde_json::{Value, json};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Takes that are in it: the last ones.
+const TAKES_MAX: usize = 2048;
+
+/// What is known without waiting for anybody.
+pub struct Draft {
+    snapshot: Snapshot,
+    residency: Report,
+}
+
+impl Draft {
+    /// Of how things stand, and of residency samples, the oldest first.
+    pub fn new(snapshot: &Snapshot, samples: &[Arc<Sample>]) -> Draft {
+        Draft { snapshot: snapshot.clone(), residency: report(samples) }
+    }
+
+    /// The whole report. Asks the kernel, and may wait for it.
+    pub fn finish(self) -> Value {
+        let snapshot = &self.snapshot;
+        let session = &snapshot.session;
+        let takes = session.takes();
+        json!({
+            "kind": "faultless-report",
+            "version": 1,
+            "saved": jiff::Zoned::now().strftime("%Y-%m-%dT%H:%M:%S%:z").to_string(),
+            "program": env!("CARGO_PKG_VERSION"),
+            "machine": machine(&snapshot.folder),
+            "session": {
+                "folder": snapshot.folder,
+                "name": session.name(),
+                "rate": session.rate(),
+                "tracks": session.tracks().len(),
+            },
+            "device": {
+                "name": snapshot.device.name,
+                "title": snapshot.device.title,
+                "inputs": snapshot.device.inputs,
+                "outputs": snapshot.device.outputs,
+                "period": snapshot.device.period,
+            },
+            "health": { "head": snapshot.health.head, "parts": snapshot.health.parts, "advice": snapshot.health.advice },
+            "room": snapshot.room.as_ref().map(|room| json!({ "free_bytes": room.free_bytes, "seconds": room.seconds })),
+            "figures": figures(&snapshot.figures),
+            "doctor": snapshot.doctor.clone().flatten().as_deref(),
+            "stress_lab": *snapshot.stress.rows,
+            "events": events(&snapshot.notices),
+            "earlier_events": events(&snapshot.earlier),
+            "takes": takes[takes.len().saturating_sub(TAKES_MAX)..].iter().map(take).collect::<Vec<Value>>(),
+            "residency": self.residency,
+        })
+    }
+}
+
+fn machine(folder: &Path) -> Value {
+    let mount = facts::mount_of(folder);
+    json!({
+        "kernel": facts::kernel(),
+        "processors": std::thread::available_parallelism().map_or(0, std::num::NonZero::get),
+        "memory_bytes": crate::rt::process::memory_bound().ok(),
+        "file_system": mount.as_ref().map(|mount| &mount.kind),
+        "disk": mount.as_ref().map(|mount| &mount.source),
+    })
+}
+
+fn figures(figures: &Figures) -> Value {
+    json!({
+        "scheduling": figures.scheduling,
+        "capture_path": figures.capture_path,
+        "minor_faults": figures.minor_faults,
+        "major_faults": figures.major_faults,
+        "xruns": figures.xruns,
+        "frames_lost": figures.frames_lost,
+        "frames_dropped": figures.frames_dropped,
+        "lead_s": figures.lead_s,
+        "lead_min_s": figures.lead_min_s,
+        "lead_aim_s": figures.lead_aim_s,
+        "cycle_us_max": figures.cycles.as_ref().map(crate::histogram::Counts::max_us),
+        "deadline_us": figures.deadline_us,
+        "locked_bytes": figures.locked_bytes,
+        "locked_limit": figures.locked_limit,
+        "commit_us_max": figures.commit_us_max,
+        "beat_us_max": figures.beat_us_max,
+        "supply_us_max": figures.supply_us_max,
+        "backlog_bytes": figures.backlog_bytes,
+        "spool_bytes": figures.spool_bytes,
+        "spool_bytes_max": figures.spool_bytes_max,
+    })
+}
+
+fn events(told: &[Told]) -> Vec<Value> {
+    let value = |told: &Told| {
+        let severity = match told.severity {
+            Severity::Info => "info",
+            Severity::Caution => "caution",
+            Severity::Loss => "loss",
+        };
+        json!({ "clock": told.clock, "severity": severity, "text": told.text })
+    };
+    told.iter().map(value).collect()
+}
+
+fn take(take: &Take) -> Value {
+    json!({
+        "file": take.path(),
+        "pass": take.pass,
+        "state": take.state,
+        "started": take.started,
+        "frames": take.frames,
+        "format": take.format,
+        "accounts": take.accounts,
+        "losses": take.losses,
+        "losses_unlisted": take.losses_unlisted,
+    })
+}

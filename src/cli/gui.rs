@@ -1,0 +1,76 @@
+//! `faultless [SESSION]`: the window. Thread: ui.
+
+use super::Failure;
+use super::args::WindowArgs;
+use crate::app::{DeviceWish, Options};
+use crate::ui::app::App;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+/// What to do instead where there is nothing to draw on.
+const INSTEAD: &str = "to record without a window: faultless record SESSION";
+
+/// The least size at which nothing overlaps.
+const SIZE_LEAST: [f32; 2] = [960.0, 560.0];
+
+/// Opens the window and stays until it is closed.
+pub fn run(args: &WindowArgs) -> Result<(), Failure> {
+    let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    if !set("DISPLAY") && !set("WAYLAND_DISPLAY") && !set("WAYLAND_SOCKET") {
+        return Err(Failure(format!("no display: neither DISPLAY nor WAYLAND_DISPLAY is set; {INSTEAD}")));
+    }
+    if let Some(session) = &args.session
+        && !session.exists()
+    {
+        return Err(Failure(format!(
+            "{}: no such session; 'faultless' alone begins one, 'faultless --help' lists the modes",
+            session.display()
+        )));
+    }
+    let options = options(args);
+    let native = eframe::NativeOptions {
+        renderer: eframe::Renderer::Glow,
+        viewport: egui::ViewportBuilder::default()
+            .with_title("Faultless")
+            .with_app_id("faultless")
+            .with_inner_size([1440.0, 900.0])
+            .with_min_inner_size(SIZE_LEAST),
+        ..eframe::NativeOptions::default()
+    };
+    let end = Arc::new(AtomicBool::new(false));
+    let made = Box::new(move |cc: &eframe::CreationContext<'_>| {
+        listen(&end, &cc.egui_ctx);
+        Ok(Box::new(App::new(&cc.egui_ctx, Options { end: Some(end), ..options })) as Box<dyn eframe::App>)
+    });
+    eframe::run_native("Faultless", native, made)
+        .map_err(|error| Failure(format!("the window cannot be opened: {error}; {INSTEAD}")))
+}
+
+fn options(args: &WindowArgs) -> Options {
+    let named = args.device.is_some() || args.rate.is_some() || args.period.is_some() || args.inputs.is_some();
+    let signalled = args.signal.is_some();
+    let device = (named || signalled).then(|| DeviceWish {
+        name: args.device.clone().unwrap_or_default(),
+        rate: args.rate,
+        period: args.period,
+        inputs: args.inputs,
+        signal: args.signal.clone(),
+    });
+    Options { session: args.session.clone(), device, capture_path: args.capture_path, ..Options::default() }
+}
+
+/// Ctrl-C, SIGTERM and a closed terminal end it as its close button does, without a question.
+fn listen(end: &Arc<AtomicBool>, ctx: &egui::Context) {
+    let (end, ctx) = (Arc::clone(end), ctx.clone());
+    let Ok(mut signals) = Signals::new([SIGINT, SIGTERM, SIGHUP]) else { return };
+    let listening = std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        for _ in signals.forever() {
+            end.store(true, Relaxed);
+            ctx.request_repaint();
+        }
+    });
+    // Without it a signal ends the program, and the next start recovers the takes.
+    drop(listening);
+}

@@ -1,0 +1,151 @@
+//! What the session lies on: said before anything is recorded; and its folder, when another program moves or removes it.
+//! Thread: control.
+
+use super::{Control, Notice, Severity};
+use crate::file_system::{FAT_FILE_BYTES_MAX, Kind};
+use crate::format::TakeFormat;
+use crate::limits::DATA_OFFSET;
+use crate::rt::process;
+use crate::session::session_file::{OpenSession, Where, Whereabouts};
+use crate::time::SampleRate;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// Between two looks at where the folder is.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// Where the session's folder is, looked at now and then.
+pub(super) struct Watched {
+    whereabouts: Option<Whereabouts>,
+    next: Instant,
+    removed: bool,
+}
+
+impl Watched {
+    /// Of a session that is open to record into; of another, never any news.
+    pub(super) fn of(store: Option<&OpenSession>) -> Watched {
+        Watched { whereabouts: store.and_then(OpenSession::whereabouts), next: Instant::now(), removed: false }
+    }
+}
+
+impl Control {
+    /// Follows the session's folder when that was moved: takes and session are in it, wherever it is.
+    pub(super) fn follow_folder(&mut self, at_once: bool) {
+        let now = Instant::now();
+        if !at_once && now < self.watched.next {
+            return;
+        }
+        self.watched.next = now + LOOK;
+        match self.watched.whereabouts.as_mut().and_then(Whereabouts::news) {
+            Some(Where::Moved(to)) => {
+                let was = std::mem::replace(&mut self.folder, to);
+                self.caution(format!(
+                    "{}: another program moved the session's folder; everything goes on in {}",
+                    was.display(),
+                    self.folder.display()
+                ));
+                self.revision += 1;
+                // Players know the takes by their paths.
+                self.players_due = self.hears;
+            }
+            Some(Where::Removed) => {
+                self.watched.removed = true;
+                let what = if self.is_recording() {
+                    "what is being recorded goes on, and is put back there when it ends"
+                } else {
+                    "make a new session"
+                };
+                self.loss(format!("{}: another program removed the session's folder; {what}", self.folder.display()));
+            }
+            None => {}
+        }
+    }
+
+    /// Whether the session's folder is there no longer.
+    pub fn is_folder_removed(&self) -> bool {
+        self.watched.removed
+    }
+}
+
+/// What is known of the file system that a session is recorded to, before it is.
+pub(super) fn notices(store: &OpenSession, folder: &Path, format: TakeFormat, rate: SampleRate) -> Vec<Notice> {
+    let name = store.file_system().unwrap_or_default();
+    let at = folder.display();
+    let mut notices = Vec::new();
+    let mut say = |severity, text: String| notices.push(Notice { severity, text: format!("{at}: {text}") });
+    let longest = |bytes: u64| length_words(bytes, format, rate);
+    match Kind::of(&name) {
+        Kind::Plain | Kind::Layered => {}
+        Kind::Memory => say(
+            Severity::Caution,
+            format!("{name} is memory: takes are gone when the machine stops; record to a disk, or copy them before"),
+        ),
+        Kind::Fat => say(
+            Severity::Caution,
+            format!(
+                "{name} holds no file of 4 GiB: a mono take goes on in another file after {}, a stereo one after half of that; to have them in one, record to another disk",
+                longest(FAT_FILE_BYTES_MAX)
+            ),
+        ),
+        Kind::Exfat => say(
+            Severity::Info,
+            format!("{name} keeps no journal, a power cut may cost the folder; copy takes to another disk soon"),
+        ),
+        Kind::Network => say(
+            Severity::Caution,
+            format!(
+                "{name} is across a network: while that stands still sound waits in memory; record to a local disk and copy"
+            ),
+        ),
+        Kind::Served => say(
+            Severity::Info,
+            format!(
+                "{name} is served by another program: should that end, sound stays in the spool; a local disk is surer"
+            ),
+        ),
+    }
+    if !store.is_locked_by_file() {
+        say(
+            Severity::Caution,
+            format!(
+                "{name} has no file locks: a second program here is kept out, one on another computer is not; open the session on one only"
+            ),
+        );
+    }
+    if let Some(bytes) = process::file_bytes_max().filter(|bytes| *bytes < 1 << 40) {
+        say(
+            Severity::Caution,
+            format!(
+                "this process may write no file above {} MiB: a mono take ends after {}; to change that: ulimit -f unlimited",
+                bytes >> 20,
+                longest(bytes)
+            ),
+        );
+    }
+    notices
+}
+
+/// How long a mono take becomes in so many bytes.
+fn length_words(bytes: u64, format: TakeFormat, rate: SampleRate) -> String {
+    let frames = bytes.saturating_sub(DATA_OFFSET) / format.bytes() as u64;
+    let seconds = frames / u64::from(rate.0).max(1);
+    match (seconds / 3600, seconds / 60 % 60) {
+        (0, 0) => format!("{seconds} s"),
+        (0, minutes) => format!("{minutes} min"),
+        (hours, minutes) => format!("{hours} h {minutes:02} min"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_long_a_take_may_become_is_told_in_time() {
+        let words = |bytes, format| length_words(bytes, format, SampleRate(48_000));
+        assert_eq!(words(FAT_FILE_BYTES_MAX, TakeFormat::S24), "8 h 17 min");
+        assert_eq!(words(FAT_FILE_BYTES_MAX, TakeFormat::F32), "6 h 12 min");
+        assert_eq!(words(100 << 20, TakeFormat::S24), "12 min");
+        assert_eq!(words(1, TakeFormat::S24), "0 s");
+    }
+}

@@ -1,0 +1,214 @@
+//! The paced thread that every scheme is measured on, its butler and the stress beside them.
+//! Thread: bench (`perform`), audio (`prepare`, `measure` and every `Cycle`).
+
+use super::BenchError;
+use super::load::Stress;
+use super::scheme::Shape;
+use crate::limits;
+use crate::window::budget::LockBudget;
+use crate::window::process;
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeSpec;
+use nix::time::{ClockId, ClockNanosleepFlags, clock_gettime, clock_nanosleep};
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
+use thread_priority::{
+    RealtimeThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy, set_thread_priority_and_policy,
+    thread_native_id,
+};
+
+const PRIORITY: u8 = 20;
+/// A run that is this many times as long as it should be is ended: its scheme has lost.
+const OVERTIME: u64 = 3;
+
+/// The audio thread's work in one scheme.
+pub(super) trait Cycle: Send {
+    /// What the card does before the audio thread wakes. Not timed.
+    fn before(&mut self, at: u64);
+    /// Copies one period of every track. Returns how many tracks found no window.
+    fn cycle(&mut self, at: u64) -> u64;
+    /// Looks at what was copied and returns the wrong frames. Not timed.
+    fn after(&mut self, at: u64) -> u64;
+    /// Gives everything back.
+    fn end(&mut self, at: u64);
+}
+
+/// What butler and audio thread know of each other.
+#[derive(Debug, Default)]
+pub(super) struct Gate {
+    /// The butler has supplied everything that must be there at the start, or has failed.
+    primed: AtomicBool,
+    go: AtomicBool,
+    over: AtomicBool,
+    position: AtomicU64,
+}
+
+impl Gate {
+    pub(super) fn primed(&self) {
+        self.primed.store(true, Ordering::Release);
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.over.load(Ordering::Acquire)
+    }
+
+    /// Frames that the audio thread has done.
+    pub(super) fn position(&self) -> u64 {
+        self.position.load(Ordering::Acquire)
+    }
+}
+
+/// What was seen on the audio thread.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    pub(super) minor_faults: u64,
+    pub(super) major_faults: u64,
+    /// Nanoseconds of each cycle, in order of time.
+    pub(super) cycle_nanos: Vec<u64>,
+    pub(super) misses: u64,
+    pub(super) woken_late: u64,
+    pub(super) windows_missing: u64,
+    pub(super) frames_wrong: u64,
+    pub(super) scheduling: String,
+    pub(super) stress: String,
+}
+
+/// What a row needs from the run.
+pub(super) struct Ground<'a> {
+    pub(super) shape: Shape,
+    pub(super) folder: &'a Path,
+    pub(super) spool: &'a Path,
+    pub(super) stress: &'a Stress,
+    pub(super) budget: &'a Arc<LockBudget>,
+    pub(super) cancel: &'a AtomicBool,
+}
+
+/// Runs one scheme: `audio` on a real-time thread, `butler` on an ordinary one, the stress beside them.
+/// The butler calls [`Gate::primed`] when the first windows are out and returns some time after [`Gate::is_over`].
+pub(super) fn perform<T: Send>(
+    ground: &Ground<'_>,
+    audio: &mut impl Cycle,
+    butler: impl FnOnce(&Gate) -> Result<T, BenchError> + Send,
+) -> Result<(Tally, T), BenchError> {
+    let gate = &Gate::default();
+    let thread_failed = |error: io::Error| BenchError::Thread(error);
+    thread::scope(|scope| {
+        let butler = thread::Builder::new().name("bench-butler".into()).spawn_scoped(scope, move || {
+            let done = butler(gate);
+            gate.primed();
+            done
+        });
+        let butler = butler.map_err(thread_failed)?;
+        while !gate.primed.load(Ordering::Acquire) {
+            thread::sleep(Duration::from_millis(1));
+        }
+        let heard = (|| {
+            let (ready_in, ready) = crossbeam_channel::bounded(1);
+            let audio = thread::Builder::new()
+                .name("bench-audio".into())
+                .stack_size(limits::AUDIO_STACK_BYTES)
+                .spawn_scoped(scope, move || {
+                    let mut tally = prepare(ground);
+                    // The bench thread waits for this one word; nothing is timed yet.
+                    ready_in.send(()).ok();
+                    measure(ground, gate, audio, &mut tally);
+                    tally
+                })
+                .map_err(thread_failed)?;
+            ready.recv().ok();
+            process::populate();
+            let running = ground.stress.start();
+            gate.go.store(true, Ordering::Release);
+            let tally = audio.join().map_err(|_| BenchError::Lost("audio"));
+            let (mut tally, stress) = (tally?, running?.stop());
+            tally.stress = stress;
+            Ok(tally)
+        })();
+        gate.over.store(true, Ordering::Release);
+        let done = butler.join().map_err(|_| BenchError::Lost("butler"))??;
+        if ground.cancel.load(Ordering::Relaxed) {
+            return Err(BenchError::Cancelled);
+        }
+        Ok((heard?, done))
+    })
+}
+
+/// Scheduling class, stack and the memory for the measurements: the last allocation of the thread.
+fn prepare(ground: &Ground<'_>) -> Tally {
+    let policy = ThreadSchedulePolicy::Realtime(RealtimeThreadSchedulePolicy::Fifo);
+    let priority = ThreadPriority::try_from(PRIORITY).unwrap_or(ThreadPriority::Min);
+    let scheduling = match set_thread_priority_and_policy(thread_native_id(), priority, policy) {
+        Ok(()) => format!("SCHED_FIFO {PRIORITY}"),
+        Err(thread_priority::Error::OS(code)) => {
+            format!("ordinary: SCHED_FIFO was refused: {}", io::Error::from_raw_os_error(code))
+        }
+        Err(error) => format!("ordinary: SCHED_FIFO was refused: {error:?}"),
+    };
+    process::prepare_stack(ground.budget);
+    // Not zeros: those would be one shared page until the first store.
+    let mut cycle_nanos = vec![u64::MAX; ground.shape.cycles as usize];
+    cycle_nanos.clear();
+    Tally { cycle_nanos, scheduling, ..Tally::default() }
+}
+
+/// The measured loop. The card delivers period `n` at `start + n * period`; a cycle must end before
+/// the next is delivered. The imagined card has an endless buffer: late periods are made up, and each
+/// of them is a miss.
+fn measure(ground: &Ground<'_>, gate: &Gate, audio: &mut impl Cycle, tally: &mut Tally) {
+    while !gate.go.load(Ordering::Acquire) {
+        thread::sleep(Duration::from_millis(1));
+    }
+    let shape = ground.shape;
+    let period = shape.period_nanos();
+    let (minor, major) = faults();
+    let start = now() + period;
+    let last = start + OVERTIME * shape.cycles * period + 1_000_000_000;
+    let mut lag_is_the_schedulers = false;
+    for cycle in 0..shape.cycles {
+        let (at, due) = (cycle * shape.period as u64, start + (cycle + 1) * period);
+        let slept = now() < due;
+        wait_until(due);
+        if ground.cancel.load(Ordering::Relaxed) || last < now() {
+            break;
+        }
+        if slept {
+            lag_is_the_schedulers = due + period < now();
+        }
+        audio.before(at);
+        let began = now();
+        tally.windows_missing += audio.cycle(at);
+        let ended = now();
+        tally.frames_wrong += audio.after(at);
+        // Within the capacity, so this never allocates.
+        tally.cycle_nanos.push(ended - began);
+        let missed = due + period < ended;
+        tally.misses += u64::from(missed);
+        tally.woken_late += u64::from(missed && lag_is_the_schedulers);
+        gate.position.store(at + shape.period as u64, Ordering::Release);
+    }
+    let (minor_now, major_now) = faults();
+    tally.minor_faults = minor_now - minor;
+    tally.major_faults = major_now - major;
+    audio.end(tally.cycle_nanos.len() as u64 * shape.period as u64);
+}
+
+fn now() -> u64 {
+    clock_gettime(ClockId::CLOCK_MONOTONIC)
+        .map_or(0, |time| time.tv_sec() as u64 * 1_000_000_000 + time.tv_nsec() as u64)
+}
+
+fn wait_until(nanos: u64) {
+    let time = TimeSpec::new((nanos / 1_000_000_000) as i64, (nanos % 1_000_000_000) as i64);
+    // An early return (a signal) is seen as an early wake and harms nothing.
+    clock_nanosleep(ClockId::CLOCK_MONOTONIC, ClockNanosleepFlags::TIMER_ABSTIME, &time).ok();
+}
+
+/// Minor and major faults of the calling thread since it began.
+fn faults() -> (u64, u64) {
+    getrusage(UsageWho::RUSAGE_THREAD)
+        .map_or((0, 0), |usage| (usage.minor_page_faults() as u64, usage.major_page_faults() as u64))
+}

@@ -1,0 +1,244 @@
+//! What a run found, as JSON and as a table with a sentence per finding. Thread: any.
+
+use super::load::StressKind;
+use super::paced::Tally;
+use super::scheme::{Scheme, Side};
+use serde::Serialize;
+use std::fmt;
+use std::path::PathBuf;
+
+/// Everything that one run found.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// Where the files lay.
+    pub dir: PathBuf,
+    /// The file system there: `ext4`, `xfs`, `btrfs`, `tmpfs`, ...
+    pub file_system: String,
+    /// The kernel's release.
+    pub kernel: String,
+    /// Tracks recorded, and tracks played.
+    pub tracks: usize,
+    /// Frames of a period.
+    pub period: usize,
+    /// Seconds of each row.
+    pub seconds: f64,
+    /// What went on beside.
+    pub stress: StressKind,
+    /// How the audio thread was scheduled.
+    pub scheduling: String,
+    /// What makes figures of this run worth less.
+    pub warnings: Vec<String>,
+    /// One scheme each.
+    pub rows: Vec<Row>,
+}
+
+/// One scheme's figures.
+#[derive(Clone, Debug, Serialize)]
+pub struct Row {
+    /// Capture or playback.
+    pub side: Side,
+    /// Which scheme.
+    pub scheme: Scheme,
+    /// Faults of the audio thread that did not wait for a read from the disk.
+    pub minor_faults: u64,
+    /// Faults of the audio thread that did.
+    pub major_faults: u64,
+    /// Periods that were copied.
+    pub cycles: u64,
+    /// Microseconds of a cycle's copying, on average.
+    pub cycle_us_mean: f64,
+    /// One in ten thousand cycles takes longer than this.
+    pub cycle_us_p9999: f64,
+    /// The longest.
+    pub cycle_us_max: f64,
+    /// Cycles that ended after their deadline, for whatever reason: with these a card would have lost sound.
+    pub misses: u64,
+    /// Of them, those whose lag began with the sleeping thread being woken more than a period late: the
+    /// machine's and the scheduler's, not the scheme's.
+    pub woken_late: u64,
+    /// Spans of one track and period for which no window was there.
+    pub windows_missing: u64,
+    /// Frames that are not what was recorded or played, those without a window among them.
+    pub frames_wrong: u64,
+    /// What else is to be said.
+    pub note: String,
+}
+
+impl Row {
+    pub(super) fn new(side: Side, scheme: Scheme, tally: Tally, note: &str) -> Row {
+        let mut nanos = tally.cycle_nanos;
+        nanos.sort_unstable();
+        let us = |nanos: u64| (nanos as f64 / 100.0).round() / 10.0;
+        let mean = nanos.iter().sum::<u64>() / (nanos.len() as u64).max(1);
+        let parts = [note, &tally.stress];
+        let parts: Vec<_> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+        Row {
+            side,
+            scheme,
+            minor_faults: tally.minor_faults,
+            major_faults: tally.major_faults,
+            cycles: nanos.len() as u64,
+            cycle_us_mean: us(mean),
+            cycle_us_p9999: us(quantile(&nanos, 9999, 10_000)),
+            cycle_us_max: us(nanos.last().copied().unwrap_or(0)),
+            misses: tally.misses,
+            woken_late: tally.woken_late,
+            windows_missing: tally.windows_missing,
+            frames_wrong: tally.frames_wrong,
+            note: parts.join("; "),
+        }
+    }
+
+    /// Faults of either kind.
+    pub fn faults(&self) -> u64 {
+        self.minor_faults + self.major_faults
+    }
+
+    /// The row in a sentence.
+    pub fn finding(&self) -> String {
+        let Row { side, scheme, minor_faults, major_faults, .. } = self;
+        let faults = match (self.faults(), side, scheme) {
+            (0, _, _) => format!("{side} {scheme}: 0 faults of the audio thread"),
+            (_, _, Scheme::Touch) => format!(
+                "{side} {scheme}: {} faults, {} of them major: the audio thread maps for itself",
+                grouped(self.faults()),
+                grouped(*major_faults)
+            ),
+            (_, Side::Capture, Scheme::Spool) => {
+                format!("{side} {scheme}: {minor_faults} minor and {major_faults} major faults, where none may be")
+            }
+            (_, Side::Capture, Scheme::Populate) if 0 < *major_faults => format!(
+                "{side} {scheme}: {} minor and {} major faults: pages were taken back before they were filled",
+                grouped(*minor_faults),
+                grouped(*major_faults)
+            ),
+            (_, Side::Capture, _) => format!(
+                "{side} {scheme}: {} faults: the kernel write-protects the pages of a file that it writes back",
+                grouped(self.faults())
+            ),
+            (_, Side::Playback, _) => format!(
+                "{side} {scheme}: {} minor and {} major faults: pages were taken back before they were heard",
+                grouped(*minor_faults),
+                grouped(*major_faults)
+            ),
+        };
+        let misses = match (self.misses, self.woken_late) {
+            (0, _) => String::new(),
+            (misses, 0) => format!("; deadlines missed: {}", grouped(misses)),
+            (misses, late) => {
+                format!("; deadlines missed: {}, {} of them by a late wake-up", grouped(misses), grouped(late))
+            }
+        };
+        let frames = match (self.frames_wrong, side) {
+            (0, Side::Capture) => "files sample-exact".to_owned(),
+            (0, Side::Playback) => "heard sample-exact".to_owned(),
+            (wrong, _) => format!("{} frames WRONG", grouped(wrong)),
+        };
+        format!("{faults}; worst cycle {} µs{misses}; {frames}", self.cycle_us_max)
+    }
+}
+
+/// The value at `part / whole` of sorted values; zero of none.
+fn quantile(sorted: &[u64], part: usize, whole: usize) -> u64 {
+    let rank = (sorted.len() * part).div_ceil(whole);
+    sorted.get(rank.saturating_sub(1)).copied().unwrap_or(0)
+}
+
+/// 18858 as `18,858`.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut told = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if 0 < index && (digits.len() - index).is_multiple_of(3) {
+            told.push(',');
+        }
+        told.push(digit);
+    }
+    told
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Report { tracks, period, seconds, stress, .. } = self;
+        writeln!(f, "{}: {}, Linux {}", self.dir.display(), self.file_system, self.kernel)?;
+        writeln!(f, "{tracks} tracks, f32, 48000 Hz, period {period}, {seconds} s a row, stress: {stress}")?;
+        writeln!(f, "audio thread: {}", self.scheduling)?;
+        for warning in &self.warnings {
+            writeln!(f, "warning: {warning}")?;
+        }
+        writeln!(
+            f,
+            "\n{:<8} {:<8} {:>8} {:>8} {:>8} {:>8} {:>9} {:>9} {:>7} {:>7} {:>8} {:>9}  note",
+            "side",
+            "scheme",
+            "minor",
+            "major",
+            "cycles",
+            "mean µs",
+            "p99.99 µs",
+            "worst µs",
+            "misses",
+            "(late)",
+            "missing",
+            "wrong"
+        )?;
+        for row in &self.rows {
+            let line = format!(
+                "{:<8} {:<8} {:>8} {:>8} {:>8} {:>8.1} {:>9.1} {:>9.1} {:>7} {:>7} {:>8} {:>9}  {}",
+                row.side,
+                row.scheme,
+                row.minor_faults,
+                row.major_faults,
+                row.cycles,
+                row.cycle_us_mean,
+                row.cycle_us_p9999,
+                row.cycle_us_max,
+                row.misses,
+                row.woken_late,
+                row.windows_missing,
+                row.frames_wrong,
+                row.note
+            );
+            writeln!(f, "{}", line.trim_end())?;
+        }
+        writeln!(f)?;
+        for row in &self.rows {
+            writeln!(f, "{}", row.finding())?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(side: Side, scheme: Scheme, minor_faults: u64) -> Row {
+        let tally = Tally { minor_faults, cycle_nanos: vec![3_000, 1_000, 2_000], ..Tally::default() };
+        Row::new(side, scheme, tally, "")
+    }
+
+    #[test]
+    fn a_row_has_mean_worst_and_tail_of_its_cycles() {
+        let row = row(Side::Capture, Scheme::Spool, 0);
+        assert_eq!((row.cycles, row.cycle_us_mean, row.cycle_us_max, row.cycle_us_p9999), (3, 2.0, 3.0, 3.0));
+        let many: Vec<u64> = (1..=20_000).collect();
+        assert_eq!(quantile(&many, 9999, 10_000), 19_998);
+        assert_eq!(quantile(&[], 9999, 10_000), 0);
+    }
+
+    #[test]
+    fn a_finding_says_how_many_faults_and_why() {
+        assert_eq!(
+            row(Side::Capture, Scheme::Spool, 0).finding(),
+            "capture spool: 0 faults of the audio thread; worst cycle 3 µs; files sample-exact"
+        );
+        let locked = row(Side::Capture, Scheme::Locked, 18_858).finding();
+        assert!(locked.starts_with("capture locked: 18,858 faults: the kernel write-protects"), "{locked}");
+    }
+
+    #[test]
+    fn numbers_are_grouped_by_thousands() {
+        assert_eq!([0, 999, 1000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
+    }
+}

@@ -1,0 +1,213 @@
+//! The stresses: made ready, begun, ended. Thread: the lab's, and one or two a stress.
+
+use super::freeze::{Freeze, Frozen};
+use super::place::{self, Place};
+use super::throttle::Throttle;
+use super::{Kind, Options, RATE, SAMPLE_BYTES};
+use crate::diagnostics::bench::load::{Running, Stress, StressKind};
+use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::thread::JoinHandle;
+
+/// Bytes a second of a slow disk; more where that many tracks need it.
+const SLOW_BYTES_PER_SECOND: u64 = 20_000_000;
+
+/// Bytes of the file that fills the page cache.
+const CACHE_BYTES: (u64, u64) = (64 << 20, 512 << 20);
+
+/// Seconds of a freeze at the most.
+const FREEZE_SECONDS_MAX: f64 = 30.0;
+
+/// Room that is left over.
+const SPARE_BYTES: u64 = 64 << 20;
+
+/// A stress that is ready.
+pub(super) enum Disturbance {
+    Nothing,
+    Bench(Stress),
+    Cache(PathBuf),
+    Slow { throttle: Throttle, neighbours: Stress, bytes_per_second: u64 },
+    Freeze(Freeze),
+}
+
+/// A stress that goes on; dropped, it ends.
+pub(super) enum Going<'a> {
+    Nothing,
+    Bench(Running<'a>),
+    Cache(Reader),
+    Slow { throttle: &'a Throttle, neighbours: Running<'a>, bytes_per_second: u64 },
+    Freeze(Frozen),
+}
+
+/// Seconds of a freeze: most of the rehearsal, so that the end is recorded on a disk that works again.
+pub(super) fn freeze_seconds(seconds: f64) -> f64 {
+    (0.6 * seconds).min(FREEZE_SECONDS_MAX)
+}
+
+impl Disturbance {
+    /// Makes what it needs beside `session`, which is to be recorded into. Why not, where that is not permitted.
+    pub(super) fn prepare(kind: Kind, options: &Options, place: &Place, session: &Path) -> Result<Disturbance, String> {
+        let speed = options.inputs as u64 * SAMPLE_BYTES * u64::from(RATE);
+        let takes = (options.seconds * speed as f64) as u64 + SPARE_BYTES;
+        let bench = |kind: StressKind| {
+            let needed = takes + Stress::file_bytes(kind);
+            room(place, needed)?;
+            let folder = beside(session)?;
+            // Windows ahead, and what waits for the disk meanwhile.
+            Stress::prepare(kind, &folder, 2 * speed).map_err(|error| error.to_string())
+        };
+        match kind {
+            Kind::None | Kind::Unplug => room(place, takes).map(|()| Disturbance::Nothing),
+            Kind::Sync => bench(StressKind::Sync).map(Disturbance::Bench),
+            Kind::Disk => bench(StressKind::Disk).map(Disturbance::Bench),
+            Kind::Memory => {
+                let stress = bench(StressKind::Memory)?;
+                match stress.caveat() {
+                    Some(_) => Err("needs root or a delegated memory control group".to_owned()),
+                    None => Ok(Disturbance::Bench(stress)),
+                }
+            }
+            Kind::Cache => {
+                let bytes = (place.free_bytes() / 4).clamp(CACHE_BYTES.0, CACHE_BYTES.1);
+                room(place, takes + bytes)?;
+                let path = beside(session)?.join("cache");
+                fill(&path, bytes).map_err(|error| format!("{}: cannot be written: {error}", path.display()))?;
+                Ok(Disturbance::Cache(path))
+            }
+            Kind::Slow => {
+                let mount = place.mount().ok_or("where the folder is mounted is not known")?;
+                let throttle = Throttle::enter(mount)?;
+                let neighbours = bench(StressKind::Disk)?;
+                Ok(Disturbance::Slow { throttle, neighbours, bytes_per_second: SLOW_BYTES_PER_SECOND.max(3 * speed) })
+            }
+            Kind::Freeze => {
+                room(place, takes)?;
+                let seconds = freeze_seconds(options.seconds);
+                Freeze::permitted(place.mount(), options.may_freeze, seconds).map(Disturbance::Freeze)
+            }
+        }
+    }
+
+    /// Begins.
+    pub(super) fn start(&self) -> Result<Going<'_>, String> {
+        match self {
+            Disturbance::Nothing => Ok(Going::Nothing),
+            Disturbance::Bench(stress) => stress.start().map(Going::Bench).map_err(|error| error.to_string()),
+            Disturbance::Cache(path) => {
+                Reader::start(path).map(Going::Cache).map_err(|error| format!("{}: {error}", path.display()))
+            }
+            Disturbance::Slow { throttle, neighbours, bytes_per_second } => {
+                throttle
+                    .set(Some(*bytes_per_second))
+                    .map_err(|error| format!("the throttle cannot be set: {error}"))?;
+                let neighbours = neighbours.start().map_err(|error| error.to_string())?;
+                Ok(Going::Slow { throttle, neighbours, bytes_per_second: *bytes_per_second })
+            }
+            Disturbance::Freeze(freeze) => freeze.start().map(Going::Freeze),
+        }
+    }
+}
+
+impl Going<'_> {
+    /// Ends. What it did; or why it proves nothing.
+    pub(super) fn stop(self) -> Result<String, String> {
+        match self {
+            Going::Nothing => Ok(String::new()),
+            Going::Bench(running) => {
+                let hits = running.limit_hits();
+                let did = running.stop();
+                if hits == Some(0) { Err(format!("the limit was never reached ({did})")) } else { Ok(did) }
+            }
+            Going::Cache(reader) => reader.stop(),
+            Going::Slow { throttle, neighbours, bytes_per_second } => {
+                // First the throttle: a writer that waits for the slow disk cannot be ended.
+                let lifted = throttle.set(None);
+                let did = neighbours.stop();
+                lifted.map_err(|error| format!("the throttle cannot be lifted: {error}"))?;
+                Ok(format!("{} MB/s, {did}", bytes_per_second / 1_000_000))
+            }
+            Going::Freeze(frozen) => frozen.stop(),
+        }
+    }
+}
+
+fn room(place: &Place, needed: u64) -> Result<(), String> {
+    let free = place.free_bytes();
+    if needed <= free {
+        return Ok(());
+    }
+    Err(format!("needs {} MiB, {} MiB are free", needed >> 20, free >> 20))
+}
+
+/// Makes the folder for the files of a stress.
+fn beside(session: &Path) -> Result<PathBuf, String> {
+    let folder = place::beside(session);
+    fs::create_dir(&folder).map_err(|error| format!("{}: cannot be made: {error}", folder.display()))?;
+    Ok(folder)
+}
+
+fn fill(path: &Path, bytes: u64) -> io::Result<()> {
+    let file = OpenOptions::new().write(true).create_new(true).open(path)?;
+    let block = vec![0x5A; 1 << 20];
+    for at in (0..bytes).step_by(block.len()) {
+        file.write_all_at(&block, at)?;
+    }
+    file.sync_all()
+}
+
+/// Reads a file again and again, each time from the disk and through the page cache.
+pub(super) struct Reader {
+    stop: Arc<AtomicBool>,
+    bytes: Arc<AtomicU64>,
+    thread: Option<JoinHandle<io::Result<()>>>,
+}
+
+impl Reader {
+    fn start(path: &Path) -> io::Result<Reader> {
+        let mut file = File::open(path)?;
+        let (stop, bytes) = (Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default());
+        let (ended, read) = (Arc::clone(&stop), Arc::clone(&bytes));
+        let thread = std::thread::Builder::new().name("lab-cache".to_owned()).spawn(move || {
+            let mut block = vec![0; 1 << 20];
+            while !ended.load(Relaxed) {
+                file.seek(SeekFrom::Start(0))?;
+                posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED)?;
+                loop {
+                    let got = file.read(&mut block)?;
+                    read.fetch_add(got as u64, Relaxed);
+                    if got == 0 || ended.load(Relaxed) {
+                        break;
+                    }
+                }
+            }
+            Ok(())
+        })?;
+        Ok(Reader { stop, bytes, thread: Some(thread) })
+    }
+
+    fn stop(mut self) -> Result<String, String> {
+        let ended = self.end();
+        let read = self.bytes.load(Relaxed) >> 20;
+        match ended {
+            Some(Ok(Err(error))) => Err(format!("the reader failed after {read} MiB: {error}")),
+            Some(Err(_)) => Err("the reader failed".to_owned()),
+            _ => Ok(format!("{read} MiB read")),
+        }
+    }
+
+    fn end(&mut self) -> Option<std::thread::Result<io::Result<()>>> {
+        self.stop.store(true, Relaxed);
+        self.thread.take().map(JoinHandle::join)
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.end();
+    }
+}

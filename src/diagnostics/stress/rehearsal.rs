@@ -1,0 +1,140 @@
+//! One rehearsal: the true engine over the built-in device's ramp, disturbed on its way. Thread: the lab's, as control.
+
+use super::disturb::{Disturbance, Going};
+use super::{Kind, Options, RATE};
+use crate::butler::capabilities::CapturePath;
+use crate::control::pass::PassReport;
+use crate::control::setup::{self, Allowed, Wanted};
+use crate::control::{Control, Notice, Purpose, Setup, Severity};
+use crate::device::signal::Signal;
+use crate::format::TakeFormat;
+use crate::limits;
+use crate::time::{Frames, SampleRate};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+/// Between two looks.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Part of the seconds that is recorded before the stress begins.
+const CALM_PART: f64 = 0.2;
+
+/// Frames for which an unplugged device is away.
+const AWAY_FRAMES: u64 = RATE as u64 / 2;
+
+/// What a rehearsal was.
+pub(super) struct Rehearsal {
+    pub(super) report: PassReport,
+    pub(super) scheduling: String,
+    /// Frames that are to be lost, no more and no fewer.
+    pub(super) lost_wanted: u64,
+    /// What the stress did; or why it proves nothing.
+    pub(super) did: Result<String, String>,
+    pub(super) spool_bytes_peak: u64,
+}
+
+/// Records. Why not, if it cannot.
+pub(super) fn record(
+    kind: Kind,
+    options: &Options,
+    folder: &Path,
+    disturbance: &Disturbance,
+    doing: &mut dyn FnMut(f32, &str),
+    cancel: &AtomicBool,
+) -> Result<Rehearsal, String> {
+    let mut control = Control::open(plan(kind, options, folder)).map_err(|error| error.to_string())?;
+    control.arm_inputs(options.inputs).map_err(|error| error.to_string())?;
+    let length = (options.seconds * f64::from(RATE)) as u64;
+    control.record(Frames(length)).map_err(|error| error.to_string())?;
+    let (did, mut losses) = see_through(&mut control, length, disturbance, doing, cancel);
+    let scheduling = control.running().scheduling.to_string();
+    let spool_bytes_peak = control.running().disk.spool_bytes_peak.load(Relaxed);
+    let finished = control.take_report();
+    let (reports, notices) = control.close();
+    losses.extend(notices.into_iter().filter(|notice| notice.severity == Severity::Loss));
+    let report = finished.or_else(|| reports.into_iter().next());
+    let why = || losses.first().map_or_else(|| "nothing was recorded".to_owned(), |notice| notice.text.clone());
+    Ok(Rehearsal {
+        report: report.ok_or_else(why)?,
+        scheduling,
+        lost_wanted: if kind == Kind::Unplug { AWAY_FRAMES } else { 0 },
+        did,
+        spool_bytes_peak,
+    })
+}
+
+fn plan(kind: Kind, options: &Options, folder: &Path) -> Setup {
+    // In the middle of the pass, which begins a moment after the device; with a period, so that all of it is lost.
+    let unplugged = (f64::from(RATE) * (0.5 + options.seconds / 2.0)) as u64;
+    let unplugged = unplugged - unplugged % options.period as u64;
+    let name = match kind {
+        Kind::Unplug => format!("virtual:unplug={unplugged}+{AWAY_FRAMES}"),
+        _ => "virtual".to_owned(),
+    };
+    let wanted = Wanted {
+        name,
+        rate: SampleRate(RATE),
+        period: options.period,
+        buffer: options.buffer,
+        channels: (Some(options.inputs), Some(0)),
+        take_format: TakeFormat::S24,
+        signal: Signal::Ramp,
+    };
+    let allowed = Allowed { lock_kib: None, spool_mib: None, lead_ms: limits::LEAD_MS_DEFAULT };
+    Setup {
+        folder: folder.to_path_buf(),
+        purpose: Purpose::Record,
+        device: setup::device_spec(wanted),
+        format: TakeFormat::S24,
+        run: setup::run_setup(allowed, CapturePath::Spool),
+    }
+}
+
+/// Waits for the end of the pass, and begins and ends the stress meanwhile. Returns what that did, and the losses told.
+fn see_through(
+    control: &mut Control,
+    length: u64,
+    disturbance: &Disturbance,
+    doing: &mut dyn FnMut(f32, &str),
+    cancel: &AtomicBool,
+) -> (Result<String, String>, Vec<Notice>) {
+    let mut going: Option<Going<'_>> = None;
+    let mut did: Option<Result<String, String>> = None;
+    let (mut stopped, mut losses, mut said) = (false, Vec::new(), None::<Instant>);
+    while control.is_recording() {
+        control.poll();
+        while let Some(notice) = control.take_notice() {
+            if notice.severity == Severity::Loss && losses.len() < 100 {
+                losses.push(notice);
+            }
+        }
+        let Some(now) = control.pass_now() else { break };
+        let part = now.frames.0 as f64 / length.max(1) as f64;
+        if did.is_none() && going.is_none() && !now.has_ended && part >= CALM_PART {
+            match disturbance.start() {
+                Ok(begun) => going = Some(begun),
+                Err(reason) => did = Some(Err(reason)),
+            }
+        }
+        if now.has_ended
+            && let Some(going) = going.take()
+        {
+            did = Some(going.stop());
+        }
+        if cancel.load(Relaxed) && !stopped && now.is_ready {
+            stopped = true;
+            did = going.take().map(Going::stop).or(did);
+            control.stop();
+        }
+        if said.is_none_or(|at| at.elapsed() > Duration::from_millis(200)) {
+            said = Some(Instant::now());
+            let seconds = now.frames.seconds(SampleRate(RATE));
+            let what = if going.is_some() { "under stress" } else { "recording" };
+            doing(0.05 + 0.8 * part as f32, &format!("{what}, {seconds:.1} s recorded"));
+        }
+        std::thread::sleep(LOOK);
+    }
+    let did = going.take().map(Going::stop).or(did);
+    (did.unwrap_or_else(|| Err("the pass was over before the stress began".to_owned())), losses)
+}

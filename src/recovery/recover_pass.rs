@@ -1,0 +1,350 @@
+//! One pass that was cut off: evidence, length, files, session, and only then the spool. Thread: any that may wait for the
+//! disk.
+
+use super::evidence::{Doubt, LeftSpool, LeftTally};
+use super::length::{Basis, PassKnown, TakeKnown, length};
+use super::take_wav::{TakeWav, is_elsewhere_too};
+use super::{GoOn, Patient, RecoveredPass, RecoveredTake, Step, remove, words};
+use crate::butler::spool::{path_of, tally_path_of};
+use crate::device::LossCause;
+use crate::session::session_file::{OpenSession, SessionError};
+use crate::session::{EditError, Session, Take, TakeState};
+use crate::time::{FramePos, Frames};
+use crate::window::progress_page::Tallied;
+use std::collections::BTreeSet;
+use std::io;
+use std::path::{Path, PathBuf};
+use uuid::Uuid;
+
+/// Seconds by which the clock on the wall may have been set meanwhile.
+const CLOCK_SLACK_SECONDS: u64 = 60;
+
+/// What a recovery has in hand.
+pub(super) struct Rescue<'a> {
+    pub(super) store: &'a mut OpenSession,
+    pub(super) session: &'a mut Session,
+    pub(super) folders: &'a [PathBuf],
+    pub(super) go_on: GoOn<'a>,
+    pub(super) troubles: &'a mut Vec<String>,
+}
+
+/// What the session is to be told.
+struct Verdict {
+    frames: Frames,
+    began: Option<FramePos>,
+    tallied: Tallied,
+    /// What headers do not claim yet is in the files all the same: they were recorded into, without a spool.
+    all_on_disk: bool,
+}
+
+impl Rescue<'_> {
+    /// Recovers a pass. `None`: none of its takes could be looked at. The error says why it was left as it is.
+    pub(super) fn pass(&mut self, pass: u32) -> Result<Option<RecoveredPass>, String> {
+        let takes: Vec<Take> = self.session.takes().iter().filter(|take| take.pass == pass).cloned().collect();
+        let Some(first) = takes.first() else { return Ok(None) };
+        let tally = self.tally_of(first)?;
+        let tallied = tally.as_ref().and_then(|tally| {
+            let told = |doubt: &Doubt| self.troubles.push(format!("{}: {doubt}", tally.path.display()));
+            tally.read().inspect_err(told).ok()
+        });
+        let mut patients = Vec::new();
+        for take in takes.iter().filter(|take| take.state == TakeState::Recording) {
+            let spool = self.spool_of(first_part(&takes, take))?;
+            let until = self.session.continued_in(take).map(|next| next.offset);
+            match TakeWav::open(self.store, self.session, take) {
+                Ok(wav) => {
+                    let mirror = self.mirror_of(spool.as_ref(), first_part(&takes, take));
+                    let from_memory = Frames(0);
+                    let (take, mirror_trouble) = (take.clone(), None);
+                    patients.push(Patient { take, wav, spool, mirror, mirror_trouble, until, from_memory });
+                }
+                // Its disk had no more room, and it was killed before the file was made in which it was to go on.
+                Err(_) if self.session.is_continuation(take) && self.is_unmade(take) => {
+                    self.session.forget_take(take.id).ok();
+                    return self.pass(pass);
+                }
+                Err(reason) => self.troubles.push(words::left_alone(&reason, spool.as_ref())),
+            }
+        }
+        if patients.is_empty() {
+            return Ok(None);
+        }
+        let known = known(self.session, &takes, &patients, tallied.as_ref())?;
+        let (frames, basis) = length(&known, || heard(&patients))?;
+        // What else the tally says is believed where its length is.
+        let tallied = tallied.filter(|_| basis == Basis::Tally);
+        let verdict = Verdict {
+            frames: Frames(frames),
+            began: tallied.as_ref().and_then(|tallied| tallied.began),
+            all_on_disk: tallied.is_some() && tally.as_ref().is_some_and(|tally| !tally.identity.spooled),
+            tallied: tallied.unwrap_or_default(),
+        };
+        // The sound of all of them first: should the power go meanwhile, memory goes with it, and no header may say how long
+        // the pass is that is ahead of another take's sound.
+        for patient in &mut patients {
+            let taken = patient.take_over(verdict.frames, self.go_on);
+            taken.map_err(|error| words::not_mended(self.store.path(), patient, &error))?;
+        }
+        for patient in &mut patients {
+            let began = verdict.began.unwrap_or(FramePos(patient.take.start.0 - patient.take.offset.0));
+            let finished = patient.finish(verdict.frames, began, self.go_on);
+            finished.map_err(|error| words::not_mended(self.store.path(), patient, &error))?;
+        }
+        self.save(&patients, &verdict)?;
+        self.save_mirror(&patients);
+        let recovered = RecoveredPass {
+            frames: verdict.frames,
+            rate: first.rate,
+            basis,
+            lost: verdict.tallied.lost,
+            overrun: verdict.tallied.overrun,
+            takes: patients.iter().map(|patient| patient.recovered(self.session, verdict.frames)).collect(),
+        };
+        if let Err(reason) = self.clear_away(patients, tally) {
+            // It is recovered all the same; what is left goes at the next start.
+            self.troubles.push(reason);
+        }
+        Ok(Some(recovered))
+    }
+
+    /// The session says that the takes are whole, and lasts.
+    fn save(&mut self, patients: &[Patient], verdict: &Verdict) -> Result<(), String> {
+        let before = self.session.clone();
+        let mut save = || {
+            for patient in patients {
+                settle(self.session, patient, verdict).map_err(|error| error.to_string())?;
+                note_losses(self.session, patient, verdict);
+            }
+            (self.go_on)(Step::Session).map_err(|error| words::at(self.store.path(), &error))?;
+            self.store.save(self.session).map_err(|error| error.to_string())
+        };
+        save().inspect_err(|_| *self.session = before)
+    }
+
+    /// The mirror's copy of the session says so too.
+    fn save_mirror(&mut self, patients: &[Patient]) {
+        for (patient, reason) in patients.iter().filter_map(|it| Some((it, it.mirror_trouble.as_ref()?))) {
+            self.troubles.push(format!("mirror: {}: {reason}; it is not recovered", patient.take.file));
+        }
+        let mirrored = patients.iter().filter(|patient| patient.mirror.is_some() && patient.mirror_trouble.is_none());
+        let folders: BTreeSet<&Path> = mirrored
+            .filter_map(|patient| patient.spool.as_ref()?.identity.mirror.as_ref()?.parent()?.parent())
+            .collect();
+        for folder in folders {
+            if let Err(error) = OpenSession::companion(folder, self.session) {
+                self.troubles.push(format!("mirror: {error}"));
+            }
+        }
+    }
+
+    /// The copy of a take in the mirror that its spool names; told if it is not there.
+    fn mirror_of(&mut self, spool: Option<&LeftSpool>, first: &Take) -> Option<TakeWav> {
+        let path = spool?.identity.mirror.as_ref()?;
+        let told = |reason: &String| self.troubles.push(format!("mirror: {reason}; it is not recovered"));
+        TakeWav::open_mirror(path, self.session, first).inspect_err(told).ok()
+    }
+
+    /// Whether the file of a take is not there although its folder is.
+    fn is_unmade(&self, take: &Take) -> bool {
+        matches!(self.store.open_take_to_write(self.session, take), Err(SessionError::Missing { path }) if path.ends_with(&take.file))
+    }
+
+    /// Removes the files whose sound is in the takes. What a copy of the session may still want stays.
+    fn clear_away(&mut self, patients: Vec<Patient>, tally: Option<LeftTally>) -> Result<(), String> {
+        let mut wanted = false;
+        for patient in patients {
+            let Some(spool) = patient.spool else { continue };
+            let own = patient.until.is_some() || self.session.is_continuation(&patient.take);
+            if !own && is_elsewhere_too(&spool.identity.wav, &patient.take, patient.wav.place()) {
+                wanted = true;
+            } else if patient.until.is_none() {
+                remove(&spool.path, self.go_on)?;
+            }
+        }
+        if let Some(tally) = tally.filter(|_| !wanted)
+            && !tally_is_needed(self.store, self.session, &tally)
+        {
+            remove(&tally.path, self.go_on)?;
+        }
+        Ok(())
+    }
+
+    /// The spool of a take, if there is one to be believed. One that is not is told and stays.
+    fn spool_of(&mut self, take: &Take) -> Result<Option<LeftSpool>, String> {
+        let (session, frame_bytes) = (self.session.id, take.format.bytes() * take.channels as usize);
+        self.find(take.uuid, path_of, |path| {
+            let spool = LeftSpool::open(path)?;
+            let its = &spool.identity;
+            let ours = its.take == take.uuid && its.session == session && its.frame_bytes == frame_bytes;
+            // Where the session was then does not matter; it may have been moved.
+            Ok((ours && its.wav.ends_with(&take.file), spool))
+        })
+    }
+
+    /// The tally of the pass whose first take is `first`, likewise.
+    fn tally_of(&mut self, first: &Take) -> Result<Option<LeftTally>, String> {
+        let session = self.session.id;
+        self.find(first.uuid, tally_path_of, |path| {
+            let tally = LeftTally::open(path)?;
+            let its = &tally.identity;
+            Ok((its.pass == first.uuid && its.session == session && its.wav.ends_with(&first.file), tally))
+        })
+    }
+
+    fn find<T>(
+        &mut self,
+        identity: Uuid,
+        name: fn(&Path, Uuid) -> PathBuf,
+        open: impl Fn(&Path) -> Result<(bool, T), Doubt>,
+    ) -> Result<Option<T>, String> {
+        for folder in self.folders {
+            let path = name(folder, identity);
+            let doubt = match open(&path) {
+                Ok((true, found)) => return Ok(Some(found)),
+                Ok((false, _)) => Doubt::NotOurs("it names another take or session"),
+                Err(Doubt::Missing) => continue,
+                // A passing reason: what is in there must not be given up for it.
+                Err(doubt @ (Doubt::InUse | Doubt::Io(_))) => {
+                    return Err(format!("{}: {doubt}; its pass is left as it is", path.display()));
+                }
+                Err(doubt) => doubt,
+            };
+            self.troubles.push(format!("{}: {doubt}; it is kept", path.display()));
+        }
+        Ok(None)
+    }
+}
+
+impl Patient {
+    /// Frames of its file, if the pass has `frames`.
+    fn frames(&self, frames: Frames) -> Frames {
+        self.until.unwrap_or(frames) - self.take.offset
+    }
+
+    /// The sound that is in memory, and what the mirror's disk alone has.
+    fn take_over(&mut self, pass_frames: Frames, go_on: GoOn<'_>) -> io::Result<()> {
+        let frames = self.frames(pass_frames);
+        if let Some(spool) = &self.spool {
+            self.from_memory = self.wav.take_over(spool, frames, go_on)?;
+        }
+        let Some(mirror) = &self.mirror else { return Ok(()) };
+        self.wav.heal_from(mirror, frames, go_on)?;
+        // The mirror's disk may be gone by now: the session's takes do not wait for it.
+        let taken = self.spool.as_ref().map_or(Ok(Frames(0)), |spool| mirror.take_over(spool, pass_frames, go_on));
+        let healed = taken.and_then(|_| mirror.heal_from(&self.wav, pass_frames, go_on));
+        self.mirror_trouble = healed.err().map(|error| error.to_string());
+        Ok(())
+    }
+
+    /// Length and header, of the mirror's copy too.
+    fn finish(&mut self, pass_frames: Frames, began: FramePos, go_on: GoOn<'_>) -> io::Result<()> {
+        let frames = self.frames(pass_frames);
+        if let Some(mirror) = self.mirror.as_mut().filter(|_| self.mirror_trouble.is_none()) {
+            self.mirror_trouble = mirror.finish(pass_frames, began, go_on).err().map(|error| error.to_string());
+        }
+        self.wav.finish(frames, began, go_on)
+    }
+
+    fn recovered(&self, session: &Session, frames: Frames) -> RecoveredTake {
+        RecoveredTake {
+            track: session.track(self.take.track).map_or_else(String::new, |track| track.name().to_owned()),
+            input: self.take.inputs.first().copied().unwrap_or(0),
+            file: self.take.file.clone(),
+            frames: self.frames(frames).0,
+            recovered_frames: self.from_memory.0,
+        }
+    }
+}
+
+/// Whether a recovery, of this session or of a copy of it, may still ask the tally. One of a pass that the session does not
+/// know is not ours to judge.
+pub(super) fn tally_is_needed(store: &OpenSession, session: &Session, tally: &LeftTally) -> bool {
+    let Some(first) = session.takes().iter().find(|take| take.uuid == tally.identity.pass) else { return true };
+    let cut_off = |take: &Take| take.pass == first.pass && take.state == TakeState::Recording;
+    let place = || TakeWav::open(store, session, first).ok().and_then(|wav| wav.place());
+    session.takes().iter().any(cut_off) || is_elsewhere_too(&tally.identity.wav, first, place())
+}
+
+/// The take that the track of a take began the pass in.
+fn first_part<'a>(takes: &'a [Take], take: &'a Take) -> &'a Take {
+    takes.iter().find(|first| first.track == take.track && first.offset == Frames(0)).unwrap_or(take)
+}
+
+/// Everything that is known about the length of a pass.
+fn known(
+    session: &Session,
+    takes: &[Take],
+    patients: &[Patient],
+    tallied: Option<&Tallied>,
+) -> Result<PassKnown, String> {
+    let mut known = Vec::with_capacity(takes.len());
+    for take in takes {
+        let patient = patients.iter().find(|patient| patient.take.id == take.id);
+        // What goes on in another file says nothing of the pass's end.
+        if session.continued_in(take).is_some() {
+            continue;
+        }
+        let is_finished = take.state != TakeState::Recording || take.frames > Frames(0);
+        let finished = is_finished.then_some((take.offset + take.frames).0);
+        // A take that cannot be looked at and was not finished says nothing.
+        if patient.is_none() && finished.is_none() {
+            continue;
+        }
+        let spool = patient.and_then(|patient| patient.spool.as_ref());
+        let held =
+            spool.map(|spool| spool.frames_held().map_err(|error| words::at(&spool.path, &error))).transpose()?;
+        let header = patient.map_or(0, |patient| (take.offset + patient.wav.claimed).0);
+        known.push(TakeKnown { header, held, finished });
+    }
+    let clock = takes.first().and_then(|take| {
+        let began: jiff::Timestamp = take.started.parse().ok()?;
+        let seconds = u64::try_from(jiff::Timestamp::now().duration_since(began).as_secs()).ok()?;
+        Some((seconds + CLOCK_SLACK_SECONDS).saturating_mul(u64::from(take.rate.0)))
+    });
+    Ok(PassKnown { takes: known, tally: tallied.map(|tallied| tallied.frames.0), clock })
+}
+
+/// Up to where any take has sound in memory.
+fn heard(patients: &[Patient]) -> Result<u64, String> {
+    let mut most = 0;
+    for spool in patients.iter().filter_map(|patient| patient.spool.as_ref()) {
+        most = most.max(spool.frames_heard().map_err(|error| words::at(&spool.path, &error))?);
+    }
+    Ok(most)
+}
+
+/// The take is whole: its place, its length, its region.
+fn settle(session: &mut Session, patient: &Patient, verdict: &Verdict) -> Result<(), EditError> {
+    let take = &patient.take;
+    let frames = patient.frames(verdict.frames);
+    let began = verdict.began.unwrap_or(FramePos(take.start.0 - take.offset.0));
+    session.set_take_start(take.id, began)?;
+    // What it cost is known only if the pass came to its end and the disk did not take it.
+    session.finish_take(take.id, frames, TakeState::Recovered, take.accounts.clone())?;
+    let placed = session.tracks().iter().any(|track| track.regions().iter().any(|region| region.take == take.id));
+    if frames > Frames(0) && !placed && session.track(take.track).is_some() {
+        // A track that is full of regions keeps the take, unplaced.
+        session.place_region(take.track, take.id, began + take.offset, FramePos(0), frames).ok();
+    }
+    Ok(())
+}
+
+/// What is silence in a take because it was lost.
+fn note_losses(session: &mut Session, patient: &Patient, verdict: &Verdict) {
+    let (id, claimed, tallied) = (patient.take.id, patient.wav.claimed, &verdict.tallied);
+    let (first, frames) = (FramePos(patient.take.offset.0), patient.frames(verdict.frames));
+    for mark in &tallied.marks {
+        let (at, end) = (mark.at.max(first), (mark.at + mark.frames).min(first + frames));
+        if at < end {
+            let cause = LossCause::from_code(mark.cause).map_or_else(|| "lost".to_owned(), |cause| cause.to_string());
+            session.add_loss(id, FramePos(at.since(first).0), end.since(at), &cause).ok();
+        }
+    }
+    session.add_unlisted_losses(id, tallied.losses.saturating_sub(tallied.marks.len() as u64)).ok();
+    if patient.spool.is_none() && claimed < frames && !verdict.all_on_disk {
+        // The header may have been late: what was written is there.
+        if let Ok(Some(hole)) = patient.wav.first_hole(claimed, frames) {
+            session.add_loss(id, FramePos(hole.0), frames - hole, "what was in memory is gone").ok();
+        }
+    }
+}

@@ -1,0 +1,317 @@
+//! One take's WAV file: what it is, and how it gets the sound that its spool still has. Thread: any that may wait for the
+//! disk.
+//!
+//! The file is opened inside the session's folder, through no link, and written only if it is the one that was recorded:
+//! its header carries the take's identity. Every byte has one place, so mending that was cut off is mended by mending again.
+
+use super::Step;
+use super::evidence::{Extent, LeftSpool};
+use crate::file_system::set_length;
+use crate::limits::{DATA_OFFSET, PAGE_BYTES};
+use crate::session::session_file::{OpenSession, open_copy_to_write};
+use crate::session::{Session, Take};
+use crate::time::{FramePos, Frames};
+use crate::wav::bext::{Bext, coding_history_line};
+use crate::wav::header::{HEADER_BYTES, Header, claimed_bytes};
+use crate::wav::parse::{Encoding, Layout, parse};
+use nix::errno::Errno;
+use nix::unistd::{Whence, lseek};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Cursor};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::path::Path;
+
+/// Bytes that are copied at once.
+const PIECE_BYTES: usize = 1 << 20;
+
+/// Where the `bext` chunk of a header of ours begins, after `RIFF` and the room for 64-bit sizes.
+const BEXT_AT: usize = 48;
+
+/// Where the reference stands in it: after head, description and originator.
+const REFERENCE_AT: usize = BEXT_AT + 8 + 256 + 32;
+
+/// What the header of a take says that nobody finished.
+const UNFINISHED: &str = "being recorded";
+
+/// The file of a take that was cut off.
+#[derive(Debug)]
+pub(super) struct TakeWav {
+    file: File,
+    header: Header,
+    /// Frames that its header claims and that it has.
+    pub(super) claimed: Frames,
+    /// Frames of the pass before its first one.
+    offset: Frames,
+    page: Box<[u8; HEADER_BYTES]>,
+}
+
+impl TakeWav {
+    /// Opens the file of a take. The error says why it is left alone, the file first.
+    pub(super) fn open(store: &OpenSession, session: &Session, take: &Take) -> Result<TakeWav, String> {
+        let file = store.open_take_to_write(session, take).map_err(|error| error.to_string())?;
+        TakeWav::of(file, &store.path().join(take.path()), session, take, take.offset)
+    }
+
+    /// Opens the copy of a take in the mirror that its spool names: it begins with the pass, wherever the take went on.
+    pub(super) fn open_mirror(path: &Path, session: &Session, take: &Take) -> Result<TakeWav, String> {
+        let file = open_copy_to_write(path, session).map_err(|error| error.to_string())?;
+        TakeWav::of(file, path, session, take, Frames(0))
+    }
+
+    fn of(file: File, name: &Path, session: &Session, take: &Take, offset: Frames) -> Result<TakeWav, String> {
+        let named = |error: io::Error| format!("{}: cannot be read: {error}", name.display());
+        let found = file.metadata().map_err(named)?;
+        let mut page = Box::new([0; HEADER_BYTES]);
+        let bytes = HEADER_BYTES.min(found.len() as usize);
+        file.read_exact_at(&mut page[..bytes], 0).map_err(named)?;
+        let fresh = blank_header(session, take);
+        // A page of nothing is what a power cut can leave; of such a file there must be no second name.
+        if page.iter().all(|byte| *byte == 0) && found.nlink() == 1 {
+            return Ok(TakeWav { file, header: fresh, claimed: Frames(0), offset, page });
+        }
+        let other = || format!("{}: not the file that was recorded; left as it is", name.display());
+        let bytes = claimed_bytes(&page).ok_or_else(other)?.min(found.len().saturating_sub(DATA_OFFSET));
+        let bext = match parse(&mut Cursor::new(&page[..]), HEADER_BYTES as u64) {
+            Ok(layout) => its_own(&layout, take),
+            Err(_) => is_torn(&page, take).then(|| fresh.bext.clone()),
+        };
+        let bext = bext.ok_or_else(other)?;
+        let claimed = Frames(bytes / fresh.frame_bytes() as u64);
+        Ok(TakeWav { file, header: Header { bext, ..fresh }, claimed, offset, page })
+    }
+
+    /// Device and number of the file: two that have the same are the same.
+    pub(super) fn place(&self) -> Option<(u64, u64)> {
+        self.file.metadata().ok().map(|found| (found.dev(), found.ino()))
+    }
+
+    /// Writes what the spool has of its `frames` frames to where it belongs. Returns the frames that came from there.
+    pub(super) fn take_over(
+        &self,
+        spool: &LeftSpool,
+        frames: Frames,
+        go_on: &mut dyn FnMut(Step) -> io::Result<()>,
+    ) -> io::Result<Frames> {
+        let (mut piece, mut bytes) = (vec![0; PIECE_BYTES], 0);
+        for (start, hole) in self.extents(spool, frames)? {
+            for at in (start..hole).step_by(PIECE_BYTES) {
+                let piece = &mut piece[..(hole - at).min(PIECE_BYTES as u64) as usize];
+                spool.read(at, piece)?;
+                for (from, run) in runs_of_sound(piece) {
+                    go_on(Step::Sound)?;
+                    self.file.write_all_at(run, at - self.before() + from as u64)?;
+                }
+            }
+            bytes += hole - start;
+        }
+        if bytes > 0 {
+            // Before the header says that it is there: the power may go now.
+            go_on(Step::Durable)?;
+            self.file.sync_data()?;
+        }
+        Ok(Frames(bytes.div_ceil(self.header.frame_bytes() as u64)))
+    }
+
+    /// The take has `frames` frames and its pass began at `began`: length, header, durable.
+    pub(super) fn finish(
+        &mut self,
+        frames: Frames,
+        began: FramePos,
+        go_on: &mut dyn FnMut(Step) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let header = &mut self.header;
+        header.data_bytes = frames.0 * header.frame_bytes() as u64;
+        header.bext.time_reference = (began + self.offset).0;
+        let history = &mut header.bext.coding_history;
+        // The account of a take that was finished stays: nothing of it is mended.
+        if history.is_empty() || history.contains(UNFINISHED) {
+            let remark = "Faultless; cut off and recovered";
+            *history = coding_history_line(header.format, header.rate, header.channels, remark);
+        }
+        go_on(Step::Length)?;
+        // In two steps: a pad byte is nought, not the first byte of what was cut off.
+        set_length(&self.file, DATA_OFFSET + header.data_bytes)?;
+        set_length(&self.file, header.file_bytes())?;
+        let page = header.build();
+        if page != self.page {
+            go_on(Step::Header)?;
+            self.file.write_all_at(&*page, 0)?;
+            self.page = page;
+        }
+        go_on(Step::Durable)?;
+        self.file.sync_all()
+    }
+
+    /// Whether everything that the spool has of its `frames` frames is in the file.
+    pub(super) fn has_all_of(&self, spool: &LeftSpool, frames: Frames) -> io::Result<bool> {
+        let (mut ours, mut theirs) = (vec![0; PIECE_BYTES], vec![0; PIECE_BYTES]);
+        for (start, hole) in self.extents(spool, frames)? {
+            for at in (start..hole).step_by(PIECE_BYTES) {
+                let bytes = (hole - at).min(PIECE_BYTES as u64) as usize;
+                spool.read(at, &mut theirs[..bytes])?;
+                match self.file.read_exact_at(&mut ours[..bytes], at - self.before()) {
+                    Ok(()) => {}
+                    Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(false),
+                    Err(error) => return Err(error),
+                }
+                if runs_of_sound(&theirs[..bytes]).iter().any(|(from, run)| !ours[*from..].starts_with(run)) {
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// Writes what the other copy of a take has where this one has nothing, up to its `frames` frames: a disk that stood
+    /// still was to get it from there.
+    pub(super) fn heal_from(
+        &self,
+        other: &TakeWav,
+        frames: Frames,
+        go_on: &mut dyn FnMut(Step) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let mut piece = vec![0; PIECE_BYTES];
+        let mut healed = false;
+        for (start, hole) in holes(&self.file, DATA_OFFSET, DATA_OFFSET + self.bytes_of(frames))? {
+            for at in (start..hole).step_by(PIECE_BYTES) {
+                let theirs = (at + self.before()).checked_sub(other.before()).filter(|theirs| DATA_OFFSET <= *theirs);
+                let Some(theirs) = theirs else { continue };
+                let piece = &mut piece[..(hole - at).min(PIECE_BYTES as u64) as usize];
+                let read = other.file.read_at(piece, theirs)?;
+                for (from, run) in runs_of_sound(&piece[..read]) {
+                    go_on(Step::Sound)?;
+                    self.file.write_all_at(run, at + from as u64)?;
+                    healed = true;
+                }
+            }
+        }
+        if healed { self.file.sync_data() } else { Ok(()) }
+    }
+
+    /// The first of its `frames` frames, from frame `from` on, that was never written to the disk.
+    pub(super) fn first_hole(&self, from: Frames, frames: Frames) -> io::Result<Option<Frames>> {
+        let found = holes(&self.file, DATA_OFFSET + self.bytes_of(from), DATA_OFFSET + self.bytes_of(frames))?;
+        Ok(found.first().map(|(start, _)| Frames((start - DATA_OFFSET) / self.header.frame_bytes() as u64).max(from)))
+    }
+
+    /// What the spool has of its `frames` frames.
+    fn extents(&self, spool: &LeftSpool, frames: Frames) -> io::Result<Vec<Extent>> {
+        let (first, end) = (
+            DATA_OFFSET.saturating_add(self.before()),
+            DATA_OFFSET.saturating_add(self.bytes_of(self.offset + frames)),
+        );
+        let found = spool.extents(end)?.into_iter().map(|(start, hole)| (start.max(first), hole));
+        Ok(found.filter(|(start, hole)| start < hole).collect())
+    }
+
+    /// Bytes of the pass before its first one.
+    fn before(&self) -> u64 {
+        self.bytes_of(self.offset)
+    }
+
+    fn bytes_of(&self, frames: Frames) -> u64 {
+        frames.0.saturating_mul(self.header.frame_bytes() as u64)
+    }
+}
+
+/// Stretches of a file from byte `from` to byte `end` in which nothing was ever written, in whole pages; what lies behind its
+/// end is one. A file system that does not know says that there are none.
+fn holes(file: &File, from: u64, end: u64) -> io::Result<Vec<Extent>> {
+    let (mut found, mut at, page) = (Vec::new(), from, PAGE_BYTES as u64);
+    let there = file.metadata()?.len();
+    while at < end.min(there) {
+        let hole = lseek(file, at as i64, Whence::SeekHole)? as u64;
+        let data = match lseek(file, hole as i64, Whence::SeekData) {
+            Ok(data) => data as u64,
+            Err(Errno::ENXIO) => end,
+            Err(errno) => return Err(errno.into()),
+        };
+        let hole = hole.next_multiple_of(page);
+        if hole < data.min(end) {
+            found.push((hole, data.min(end)));
+        }
+        at = data.max(at + 1);
+    }
+    if there < end && found.last().is_none_or(|(_, until)| *until < end) {
+        found.push((there.max(from).next_multiple_of(page), end));
+    }
+    found.retain(|(start, until)| start < until);
+    Ok(found)
+}
+
+/// The pages of a piece that are not all zeros, side by side ones together, and where they lie in it.
+///
+/// Zeros are never written: either the file has them (blocks without data read as zeros), or it has sound there that was
+/// committed, in a place that the kernel has cleared and not given back, as it does inside of a huge page.
+fn runs_of_sound(piece: &[u8]) -> Vec<(usize, &[u8])> {
+    let silent = |page: &[u8]| page.iter().all(|byte| *byte == 0);
+    let pages: Vec<bool> = piece.chunks(PAGE_BYTES).map(silent).collect();
+    let runs = pages.chunk_by(|a, b| a == b).scan(0, |at, run| {
+        let from = *at;
+        *at = (from + run.len() * PAGE_BYTES).min(piece.len());
+        Some((run[0], from, *at))
+    });
+    runs.filter(|(silent, ..)| !silent).map(|(_, from, end)| (from, &piece[from..end])).collect()
+}
+
+/// The `bext` chunk of a file that is a take's own: made as the session says, and named after it.
+fn its_own(layout: &Layout, take: &Take) -> Option<Bext> {
+    let alike = u32::from(layout.channels) == take.channels
+        && layout.rate == take.rate.0
+        && layout.encoding == Encoding::from(take.format);
+    let bext = layout.bext.clone()?;
+    (alike && bext.originator_reference == take.uuid.simple().to_string()).then_some(bext)
+}
+
+/// Whether a page that makes no sense as a whole is a take's own all the same: a power cut has left sectors of two headers,
+/// whose chunks have not the same lengths. What says whose it is, and where the sound begins, lies in one place in all of them.
+fn is_torn(page: &[u8; HEADER_BYTES], take: &Take) -> bool {
+    page[BEXT_AT..].starts_with(b"bext") && page[REFERENCE_AT..].starts_with(take.uuid.simple().to_string().as_bytes())
+}
+
+/// The header as it was made when the take was begun, from what the session knows.
+fn blank_header(session: &Session, take: &Take) -> Header {
+    let name = session.track(take.track).map_or("", |track| track.name());
+    let (date, time) = take.started.split_at_checked(10).unwrap_or_default();
+    Header {
+        bext: Bext {
+            description: format!("{name} take {}", take.number),
+            originator: "Faultless".to_owned(),
+            originator_reference: take.uuid.simple().to_string(),
+            date: date.to_owned(),
+            time: time.get(1..9).unwrap_or_default().to_owned(),
+            ..Bext::default()
+        },
+        track_name: name.to_owned(),
+        ..Header::new(take.channels as u16, take.rate.0, take.format)
+    }
+}
+
+/// Whether the file at `path` is the recorded file of a take, and another one than that at `place`: the session was copied,
+/// and the copy is not the only one that may want the spool.
+pub(super) fn is_elsewhere_too(path: &Path, take: &Take, place: Option<(u64, u64)>) -> bool {
+    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
+    let Ok(file) = OpenOptions::new().read(true).custom_flags(flags).open(path) else { return false };
+    let Ok(found) = file.metadata() else { return false };
+    let mut page = [0; HEADER_BYTES];
+    if !found.is_file() || Some((found.dev(), found.ino())) == place || file.read_exact_at(&mut page, 0).is_err() {
+        return false;
+    }
+    parse(&mut Cursor::new(&page[..]), HEADER_BYTES as u64).is_ok_and(|layout| its_own(&layout, take).is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn silence_is_passed_over_page_by_page() {
+        let mut piece = vec![0; 5 * PAGE_BYTES + 10];
+        piece[PAGE_BYTES] = 1;
+        piece[3 * PAGE_BYTES - 1] = 1;
+        piece[5 * PAGE_BYTES + 9] = 1;
+        let runs: Vec<_> = runs_of_sound(&piece).iter().map(|(from, run)| (*from, run.len())).collect();
+        assert_eq!(runs, [(PAGE_BYTES, 2 * PAGE_BYTES), (5 * PAGE_BYTES, 10)]);
+        assert!(runs_of_sound(&[0; 3 * PAGE_BYTES]).is_empty() && runs_of_sound(&[]).is_empty());
+    }
+}

@@ -1,0 +1,86 @@
+//! The samples of the last minute, bounded in time and memory. Thread: any.
+
+use super::sample::Sample;
+use crate::limits;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct History {
+    samples: VecDeque<Arc<Sample>>,
+    cells: usize,
+}
+
+impl History {
+    /// Adds a sample, and lets go of those that are too old or too many.
+    pub fn push(&mut self, sample: Arc<Sample>) {
+        let now = sample.at;
+        self.cells += cells(&sample);
+        self.samples.push_back(sample);
+        while self.samples.front().is_some_and(|first| {
+            limits::WATCH_HISTORY_MS < first.at.age_ms(now).unwrap_or(0) || limits::WATCH_HISTORY_BYTES_MAX < self.cells
+        }) {
+            let Some(first) = self.samples.pop_front() else { return };
+            self.cells -= cells(&first);
+        }
+    }
+
+    /// All of them, oldest first.
+    pub fn samples(&self) -> Vec<Arc<Sample>> {
+        self.samples.iter().cloned().collect()
+    }
+
+    /// The last one.
+    pub fn last(&self) -> Option<&Arc<Sample>> {
+        self.samples.back()
+    }
+}
+
+/// Bytes of a sample's cells, and a little for each row.
+fn cells(sample: &Sample) -> usize {
+    sample.rows.iter().map(|row| row.cells.len() + size_of_val(row)).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample::{Figures, Pages, Row, RowKey, View};
+    use super::super::state::{Cell, Kernel, PageState};
+    use super::*;
+    use crate::residency::ledger::Stamp;
+
+    fn sample(ms: u64, cells: usize) -> Arc<Sample> {
+        let row = Row {
+            key: RowKey::Slot(0),
+            path: Arc::default(),
+            rate: 48_000,
+            frame_bytes: 3,
+            data_offset: 4096,
+            start: crate::time::FramePos(0),
+            first_byte: 4096,
+            bytes_per_cell: 4096,
+            cells: vec![Cell::new(PageState::Locked, Kernel::Mapped, false); cells],
+            head_byte: 4096,
+            lead_byte: 8192,
+        };
+        let view = View { cells, pages: Pages::WholeFile, hz: 10 };
+        Arc::new(Sample { at: Stamp(ms), took_us: 0, view, position: 0, rows: vec![row], figures: Figures::default() })
+    }
+
+    #[test]
+    fn a_minute_is_kept() {
+        let mut history = History::default();
+        (0..1000).for_each(|index| history.push(sample(index * 100, 112)));
+        let kept = history.samples();
+        assert_eq!(kept.len(), limits::WATCH_HISTORY_MS as usize / 100 + 1);
+        assert_eq!((kept[0].at, history.last().unwrap().at), (Stamp(39_900), Stamp(99_900)));
+    }
+
+    #[test]
+    fn memory_is_bounded_whatever_is_asked_for() {
+        let mut history = History::default();
+        (0..100).for_each(|index| history.push(sample(index, 1 << 20)));
+        assert!(history.samples().len() < limits::WATCH_HISTORY_BYTES_MAX >> 20);
+        assert!(history.cells <= limits::WATCH_HISTORY_BYTES_MAX);
+    }
+}

@@ -1,0 +1,496 @@
+//! Takes samples: reads beliefs, asks the kernel, compares. Thread: watcher.
+//!
+//! A row is taken between two readings of its belief that are the same, so that no window goes or comes while its pages
+//! are asked about. Where beliefs change faster than that, the row is shown and accuses nobody.
+
+use super::sample::{Figures, Pages, Row, RowKey, Sample, Sources, View};
+use super::state::{Cell, Facts, Stretch, TakeContext, slot_cell, take_cell};
+use crate::limits::{DATA_OFFSET, PAGE_BYTES, WATCH_CELLS_MAX};
+use crate::message::disk::TakeKey;
+use crate::message::published::NO_PASS;
+use crate::residency::ledger::{SlotBelief, SlotSpan, Span, Stamp, TakeBelief, TakeView};
+use crate::rt::counters::ThreadCounters;
+use crate::time::FramePos;
+use crate::window::budget::locked_bytes_now;
+use crate::window::kernel_pages::{CacheStat, Pagemap, cachestat, mincore};
+use std::collections::HashMap;
+use std::fs::File;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::{Acquire, Relaxed};
+use std::time::Instant;
+
+/// Milliseconds between two readings of what takes longer to read: locked memory, dirty pages of whole files.
+const SLOW_MS: u64 = 500;
+
+/// Bytes behind the end of a take in which dirty pages are counted: enough for minutes, and a bound.
+const FIGURE_BYTES: u64 = 64 << 20;
+
+/// How often a row is taken again whose belief changed meanwhile.
+const TRIES: usize = 3;
+
+const PAGE: u64 = PAGE_BYTES as u64;
+
+/// Suspicious cells of a row of the sample before.
+#[derive(Debug)]
+struct Suspects {
+    first_byte: u64,
+    bytes_per_cell: u64,
+    cells: Vec<bool>,
+}
+
+/// Takes samples; see the module.
+#[derive(Debug)]
+pub struct Sampler {
+    sources: Sources,
+    pagemap: Option<Pagemap>,
+    suspects: HashMap<RowKey, Suspects>,
+    /// Where each take's position was last seen: between a pass's end and the last window's return nobody else says it.
+    heads: HashMap<TakeKey, u64>,
+    slow: Figures,
+    slow_at: Option<Stamp>,
+    lock_suspicious: bool,
+    facts: Vec<Facts>,
+}
+
+/// Where the cells of a row lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Grid {
+    first: u64,
+    bytes_per_cell: u64,
+    cells: usize,
+}
+
+impl Grid {
+    /// For sound from byte `data` to byte `end` of a file and a position at byte `head`.
+    fn new(view: &View, data: u64, end: u64, head: u64, bytes_per_second: u64) -> Grid {
+        let most = view.cells.clamp(1, WATCH_CELLS_MAX) as u64;
+        let origin = data / PAGE * PAGE;
+        let (from, bytes, bytes_per_cell) = match view.pages {
+            Pages::AroundHead { back_ms, ahead_ms } => {
+                let bytes = |ms: u32| bytes_per_second * u64::from(ms) / 1000;
+                let all = bytes(back_ms) + bytes(ahead_ms);
+                let from = head.saturating_sub(bytes(back_ms)).max(origin);
+                (from, all, all.div_ceil(most).next_multiple_of(PAGE).max(PAGE))
+            }
+            Pages::WholeFile => {
+                // A power of two, so that cells keep their places while the file grows.
+                let all = end.saturating_sub(origin);
+                (origin, all, all.div_ceil(most).max(PAGE).next_power_of_two())
+            }
+        };
+        let first = origin + (from - origin) / bytes_per_cell * bytes_per_cell;
+        let cells = (from + bytes - first).div_ceil(bytes_per_cell).min(most);
+        Grid { first, bytes_per_cell, cells: cells as usize }
+    }
+
+    fn end(self) -> u64 {
+        self.first + self.cells as u64 * self.bytes_per_cell
+    }
+
+    /// The cell that byte `byte` lies in, or the last one and one.
+    fn index(self, byte: u64) -> usize {
+        ((byte.saturating_sub(self.first)) / self.bytes_per_cell).min(self.cells as u64) as usize
+    }
+
+    /// Cells that begin before byte `byte`.
+    fn before(self, byte: u64) -> usize {
+        byte.saturating_sub(self.first).div_ceil(self.bytes_per_cell).min(self.cells as u64) as usize
+    }
+
+    fn stretch(self, cell: usize) -> Stretch {
+        Stretch { from: self.first + cell as u64 * self.bytes_per_cell, bytes: self.bytes_per_cell }
+    }
+}
+
+impl Sampler {
+    /// One that has not looked yet.
+    pub fn new(sources: Sources) -> Sampler {
+        Sampler {
+            sources,
+            pagemap: Pagemap::open().ok(),
+            suspects: HashMap::new(),
+            heads: HashMap::new(),
+            slow: Figures::default(),
+            slow_at: None,
+            lock_suspicious: false,
+            facts: Vec::new(),
+        }
+    }
+
+    /// Forgets the sample before: nothing is confirmed by what was seen long ago.
+    pub fn forget(&mut self) {
+        self.suspects.clear();
+        (self.slow_at, self.lock_suspicious) = (None, false);
+    }
+
+    /// Looks at everything.
+    pub fn sample(&mut self, view: &View) -> Sample {
+        let (started, at) = (Instant::now(), self.sources.beliefs.now());
+        let (takes, slots) = (self.sources.beliefs.takes(), self.sources.beliefs.slots());
+        self.heads.retain(|key, _| takes.iter().any(|take| take.key == *key));
+        let mut rows = Vec::with_capacity(takes.len() + slots.len());
+        rows.extend(takes.iter().map(|take| self.take_row(take, view)));
+        rows.extend(slots.iter().filter_map(|slot| self.slot_row(slot, view)));
+        self.confirm(&mut rows);
+        if self.slow_at.is_none_or(|slow| SLOW_MS <= slow.age_ms(at).unwrap_or(0)) {
+            self.slow_at = Some(at);
+            self.look_slowly(&takes);
+        }
+        let figures = self.figures();
+        let position = self.sources.published.position.load(Relaxed);
+        Sample { at, took_us: started.elapsed().as_micros() as u32, view: *view, position, rows, figures }
+    }
+
+    fn take_row(&mut self, take: &Arc<TakeBelief>, view: &View) -> Row {
+        let frame = take.frame_bytes as u64;
+        let direct = take.spool().is_none();
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let marks = take.marks();
+            let head = match self.sources.published.pass_frames.load(Relaxed) {
+                NO_PASS => marks.collected.max(self.heads.get(&take.key).copied().unwrap_or(0)),
+                frames => DATA_OFFSET + frames * frame,
+            };
+            self.heads.insert(take.key, head);
+            let end = marks.supplied.max(head);
+            let grid = Grid::new(view, DATA_OFFSET, end, head, u64::from(take.rate) * frame);
+            let belief = take.view(grid.first, grid.end());
+            self.take_facts(take, &belief, grid, direct);
+            let settled = belief.version == take.version();
+            if !settled && tries < TRIES {
+                continue;
+            }
+            let context = TakeContext { view: &belief, direct, head, now: self.sources.beliefs.now() };
+            let cell = |(at, facts): (usize, &Facts)| {
+                let cell = take_cell(&context, grid.stretch(at), facts);
+                Cell::new(cell.believed(), cell.kernel(), settled && cell.disagrees())
+            };
+            return Row {
+                key: RowKey::Take { uuid: take.identity, key: take.key },
+                path: Arc::clone(&take.path),
+                rate: take.rate,
+                frame_bytes: take.frame_bytes,
+                data_offset: DATA_OFFSET,
+                start: take.start,
+                first_byte: grid.first,
+                bytes_per_cell: grid.bytes_per_cell,
+                cells: self.facts.iter().enumerate().map(cell).collect(),
+                head_byte: head,
+                lead_byte: belief.marks.supplied,
+            };
+        }
+    }
+
+    /// Asks about the pages of a take: those in windows by their addresses, the others where their sound should be.
+    fn take_facts(&mut self, take: &TakeBelief, belief: &TakeView, grid: Grid, direct: bool) {
+        self.facts.clear();
+        self.facts.resize(grid.cells, Facts::default());
+        let marks = &belief.marks;
+        // In `direct` all is in the WAV; with a spool the WAV has what is committed, and the spool what came back since.
+        let in_wav = if direct { grid.cells } else { grid.before(marks.committed) };
+        if let Some(wav) = take.wav() {
+            scan(wav, grid.first, grid.bytes_per_cell, &mut self.facts[..in_wav]).ok();
+        }
+        if let Some(spool) = take.spool() {
+            let end = grid.before(marks.collected).max(in_wav);
+            let from = grid.stretch(in_wav).from;
+            scan(&spool.file, from, grid.bytes_per_cell, &mut self.facts[in_wav..end]).ok();
+        }
+        for span in belief.spans.iter().filter(|span| span.is_out()) {
+            self.ask_window(grid, &MappedSpan::from(span));
+        }
+    }
+
+    fn slot_row(&mut self, slot: &Arc<SlotBelief>, view: &View) -> Option<Row> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let (spans, version) = slot.view();
+            let (current, head) = self.playing(&spans)?;
+            let rate = u64::from(slot.rate) * current.frame_bytes as u64;
+            let end = current.file_bytes;
+            let mut grid = Grid::new(view, current.data_offset, end, head, rate);
+            grid.cells = grid.cells.min((end.saturating_sub(grid.first)).div_ceil(grid.bytes_per_cell) as usize);
+            let shown: Vec<&SlotSpan> = spans.iter().filter(|span| Arc::ptr_eq(&span.file, &current.file)).collect();
+            self.facts.clear();
+            self.facts.resize(grid.cells, Facts::default());
+            scan(&current.file, grid.first, grid.bytes_per_cell, &mut self.facts).ok();
+            for span in &shown {
+                self.ask_window(grid, &MappedSpan::from(*span));
+            }
+            let settled = version == slot.version();
+            if !settled && tries < TRIES {
+                continue;
+            }
+            let cell = |(at, facts): (usize, &Facts)| {
+                let cell = slot_cell(&shown, grid.stretch(at), facts);
+                Cell::new(cell.believed(), cell.kernel(), settled && cell.disagrees())
+            };
+            return Some(Row {
+                key: RowKey::Slot(slot.slot),
+                path: Arc::clone(&current.path),
+                rate: slot.rate,
+                frame_bytes: current.frame_bytes,
+                data_offset: current.data_offset,
+                start: FramePos(0),
+                first_byte: grid.first,
+                bytes_per_cell: grid.bytes_per_cell,
+                cells: self.facts.iter().enumerate().map(cell).collect(),
+                head_byte: head,
+                lead_byte: shown.iter().map(|span| span.end()).max().unwrap_or(head),
+            });
+        }
+    }
+
+    /// The window that is heard now, or the first that will be, and the byte of its file where the position is.
+    fn playing<'a>(&self, spans: &'a [SlotSpan]) -> Option<(&'a SlotSpan, u64)> {
+        let published = &self.sources.published;
+        let (epoch, stream) = (published.epoch.load(Acquire), published.stream.load(Relaxed));
+        let ahead = spans.iter().find(|span| span.epoch == epoch && stream < span.start + span.frames);
+        let span = ahead.or(spans.last())?;
+        let played = if ahead.is_some() { stream.saturating_sub(span.start) } else { 0 };
+        Some((span, span.offset + span.skip_bytes as u64 + played * span.frame_bytes as u64))
+    }
+
+    /// Asks which pages of a window are in memory and adds them to the cells they lie in.
+    fn ask_window(&mut self, grid: Grid, span: &MappedSpan) {
+        let (from, to) = (span.offset.max(grid.first), (span.offset + span.bytes).min(grid.end()));
+        if to <= from {
+            return;
+        }
+        let (address, pages) = (span.address + (from - span.offset) as usize, ((to - from) / PAGE) as usize);
+        let facts = &mut self.facts;
+        let mut note = |page: usize, present: bool| {
+            let cell = grid.index(from + page as u64 * PAGE);
+            if let Some(facts) = facts.get_mut(cell) {
+                facts.asked += 1;
+                facts.present += u32::from(present);
+            }
+        };
+        if let Some(pagemap) = &mut self.pagemap {
+            if let Ok(present) = pagemap.present(address, pages) {
+                present.enumerate().for_each(|(page, present)| note(page, present));
+                return;
+            }
+            self.pagemap = None;
+        }
+        // Coarser: it cannot tell a page that is mapped from one that is in the page cache only.
+        let mut found = vec![0; pages];
+        if mincore(address, &mut found).is_ok() {
+            found.iter().enumerate().for_each(|(page, found)| note(page, found & 1 != 0));
+        }
+    }
+
+    /// A cell disagrees that was suspicious in the sample before and is so in this one.
+    fn confirm(&mut self, rows: &mut [Row]) {
+        let mut suspects = HashMap::with_capacity(rows.len());
+        for row in rows {
+            let now: Vec<bool> = row.cells.iter().map(|cell| cell.disagrees()).collect();
+            if now.iter().any(|suspicious| *suspicious) {
+                let before = self.suspects.get(&row.key).filter(|before| before.bytes_per_cell == row.bytes_per_cell);
+                for (at, cell) in row.cells.iter_mut().enumerate().filter(|(_, cell)| cell.disagrees()) {
+                    let byte = row.first_byte + at as u64 * row.bytes_per_cell;
+                    let seen = before.is_some_and(|before| before.had(byte));
+                    *cell = Cell::new(cell.believed(), cell.kernel(), seen);
+                }
+                let (first_byte, bytes_per_cell) = (row.first_byte, row.bytes_per_cell);
+                suspects.insert(row.key, Suspects { first_byte, bytes_per_cell, cells: now });
+            }
+        }
+        self.suspects = suspects;
+    }
+
+    fn look_slowly(&mut self, takes: &[Arc<TakeBelief>]) {
+        let budget = &self.sources.budget;
+        let before = budget.used();
+        let kernel = locked_bytes_now();
+        // A lock is in the books before the kernel makes it and after it has undone it.
+        let suspicious = kernel < before.min(budget.used());
+        let disagrees = suspicious && std::mem::replace(&mut self.lock_suspicious, suspicious);
+        self.lock_suspicious = suspicious;
+        let mut sum = CacheStat::default();
+        for take in takes {
+            let end = take.marks().supplied;
+            let from = end.saturating_sub(FIGURE_BYTES).max(DATA_OFFSET);
+            let Some(stat) = take.wav().and_then(|wav| cachestat(wav, from, end.saturating_sub(from)).ok()) else {
+                continue;
+            };
+            sum.dirty += stat.dirty;
+            sum.writeback += stat.writeback;
+            sum.cached += stat.cached;
+        }
+        self.slow = Figures {
+            locked_bytes_kernel: kernel,
+            lock_disagrees: disagrees,
+            dirty_bytes: sum.dirty * PAGE,
+            writeback_bytes: sum.writeback * PAGE,
+            cached_bytes: sum.cached * PAGE,
+            ..Figures::default()
+        };
+    }
+
+    fn figures(&self) -> Figures {
+        let Sources { published, disk, budget, .. } = &self.sources;
+        let counters = ThreadCounters::of(published.thread_id.load(Relaxed)).ok();
+        let known = |frames: u64| (frames != u64::MAX).then_some(frames);
+        Figures {
+            minor_faults: counters.map(|counters| counters.minor_faults),
+            major_faults: counters.map(|counters| counters.major_faults),
+            locked_bytes_believed: budget.used(),
+            lock_limit: budget.limit(),
+            commit_us_max: disk.commit_us_max.load(Relaxed),
+            supply_us_max: disk.supply_us_max.load(Relaxed),
+            beat_us_max: disk.beat_us_max.load(Relaxed),
+            backlog_bytes: disk.backlog_bytes.load(Relaxed),
+            spool_bytes: disk.spool_bytes.load(Relaxed),
+            lead_frames: known(disk.lead_frames.load(Relaxed)),
+            play_lead_frames: known(disk.play_lead_frames.load(Relaxed)),
+            ..self.slow
+        }
+    }
+}
+
+impl Suspects {
+    fn had(&self, byte: u64) -> bool {
+        let at = byte.checked_sub(self.first_byte).map(|bytes| (bytes / self.bytes_per_cell) as usize);
+        at.and_then(|at| self.cells.get(at)).copied().unwrap_or(false)
+    }
+}
+
+/// A window as far as its pages are concerned.
+struct MappedSpan {
+    offset: u64,
+    bytes: u64,
+    address: usize,
+}
+
+impl From<&Span> for MappedSpan {
+    fn from(span: &Span) -> MappedSpan {
+        MappedSpan { offset: span.offset, bytes: u64::from(span.bytes), address: span.address }
+    }
+}
+
+impl From<&SlotSpan> for MappedSpan {
+    fn from(span: &SlotSpan) -> MappedSpan {
+        MappedSpan { offset: span.offset, bytes: u64::from(span.bytes), address: span.address }
+    }
+}
+
+/// Fills in what the page cache holds of each cell from byte `offset` on. All cells are asked about at once, and
+/// their halves where the answer is neither all nor nothing: a boundary costs some calls, an even stretch one.
+fn scan(file: &File, offset: u64, bytes_per_cell: u64, facts: &mut [Facts]) -> io::Result<()> {
+    if facts.is_empty() {
+        return Ok(());
+    }
+    let cells = facts.len() as u64;
+    let stat = cachestat(file, offset, cells * bytes_per_cell)?;
+    let pages = cells * bytes_per_cell / PAGE;
+    let even = |count: u64| count == 0 || count == pages;
+    if cells == 1 || (even(stat.cached) && even(stat.dirty) && even(stat.writeback)) {
+        // What was evicted is of interest only where nothing is in memory; there, a share says "some".
+        let share = |count: u64| count.div_ceil(cells);
+        let cache = CacheStat {
+            cached: share(stat.cached),
+            dirty: share(stat.dirty),
+            writeback: share(stat.writeback),
+            evicted: share(stat.evicted),
+            recently_evicted: share(stat.recently_evicted),
+        };
+        for facts in facts {
+            facts.cache = Some(cache);
+        }
+        return Ok(());
+    }
+    let (first, second) = facts.split_at_mut(facts.len() / 2);
+    let middle = offset + first.len() as u64 * bytes_per_cell;
+    scan(file, offset, bytes_per_cell, first)?;
+    scan(file, middle, bytes_per_cell, second)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::disk::DiskPublished;
+    use crate::message::published::Published;
+    use crate::window::budget::LockBudget;
+    use crate::window::map::{Mapping, Populate};
+
+    fn view(cells: usize, pages: Pages) -> View {
+        View { cells, pages, hz: 10 }
+    }
+
+    #[test]
+    fn cells_around_the_head_keep_their_places_while_it_moves() {
+        let around = |back_ms, ahead_ms| Pages::AroundHead { back_ms, ahead_ms };
+        let grid = |cells, head| Grid::new(&view(cells, around(1000, 500)), DATA_OFFSET, 0, head, 144_000);
+        assert_eq!(grid(112, DATA_OFFSET), Grid { first: 4096, bytes_per_cell: 4096, cells: 53 });
+        // 216,000 bytes are 53 pages; with half as many cells each stands for two.
+        let (one, later) = (grid(27, 1_000_000), grid(27, 1_004_096));
+        assert_eq!((one.bytes_per_cell, one.cells), (8192, 27));
+        assert_eq!((later.first - one.first) % one.bytes_per_cell, 0);
+        assert!(one.first <= 1_000_000 - 144_000 && 1_000_000 + 60_000 < one.end(), "{one:?}");
+        assert_eq!(grid(0, 1 << 40).cells, 1, "no cells are asked for");
+    }
+
+    #[test]
+    fn a_whole_file_fits_whatever_it_grows_to_and_its_cells_seldom_change() {
+        let mut sizes = std::collections::BTreeSet::new();
+        for end in (4096..50_000_000_u64).step_by(40_960) {
+            let grid = Grid::new(&view(112, Pages::WholeFile), DATA_OFFSET, end, end, 144_000);
+            assert!(grid.cells <= 112 && end <= grid.end() && grid.first == DATA_OFFSET, "{grid:?} {end}");
+            sizes.insert(grid.bytes_per_cell);
+        }
+        assert!(sizes.len() < 10, "{sizes:?}");
+    }
+
+    #[test]
+    fn a_boundary_in_a_file_is_found_to_the_page() {
+        let program = std::env::current_exe().unwrap();
+        let file = tempfile::tempfile_in(program.parent().unwrap()).unwrap();
+        file.set_len(64 * PAGE).unwrap();
+        let page = [1; PAGE_BYTES];
+        for at in [3, 4, 40] {
+            std::os::unix::fs::FileExt::write_all_at(&file, &page, at * PAGE).unwrap();
+        }
+        let mut facts = [Facts::default(); 64];
+        if scan(&file, 0, PAGE, &mut facts).is_err() {
+            return;
+        }
+        let dirty: Vec<usize> = (0..64).filter(|page| facts[*page].cache.is_some_and(|stat| stat.dirty > 0)).collect();
+        assert_eq!(dirty, [3, 4, 40]);
+    }
+
+    #[test]
+    fn without_a_page_table_to_read_the_kernel_is_asked_in_another_way() {
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(8 * PAGE).unwrap();
+        let mut map = Mapping::writable(&file, 2 * PAGE, 4 * PAGE_BYTES).unwrap();
+        map.populate(Populate::Advise).unwrap();
+        let sources = Sources {
+            beliefs: Arc::default(),
+            published: Arc::new(Published::new(0)),
+            disk: Arc::new(DiskPublished::default()),
+            budget: LockBudget::new(0),
+        };
+        // Cells of two pages from page 1 on: the window of pages 2 to 5 begins and ends within one.
+        let grid = Grid { first: PAGE, bytes_per_cell: 2 * PAGE, cells: 4 };
+        let span = MappedSpan { offset: 2 * PAGE, bytes: 4 * PAGE, address: map.address() };
+        let mut sampler = Sampler::new(sources);
+        for with_pagemap in [true, false] {
+            if !with_pagemap {
+                sampler.pagemap = None;
+            }
+            sampler.facts = vec![Facts::default(); grid.cells];
+            sampler.ask_window(grid, &span);
+            let found: Vec<_> = sampler.facts.iter().map(|facts| (facts.asked, facts.present)).collect();
+            assert_eq!(found, [(1, 1), (2, 2), (1, 1), (0, 0)], "pagemap: {with_pagemap}");
+        }
+        // A window that is gone by now: nothing is known, and nobody is harmed.
+        let gone = MappedSpan { address: PAGE_BYTES, ..span };
+        sampler.facts = vec![Facts::default(); grid.cells];
+        sampler.ask_window(grid, &gone);
+        assert!(sampler.facts.iter().all(|facts| *facts == Facts::default()));
+    }
+}

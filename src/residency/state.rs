@@ -1,0 +1,530 @@
+//! From what is believed of a page and what the kernel says of it to what the map shows. Thread: any. Pure.
+//!
+//! `direct` maps the take itself. The kernel does not say whether a page may be stored to without a fault, but the
+//! windows were armed for it (populated for writing), which marks their pages dirty. A page ahead of the record position
+//! whose mark is gone was written back by somebody, and is write-protected since: the next store to it takes a fault.
+//! This is an inference, and is named as one wherever it is shown.
+
+use crate::limits::PAGE_BYTES;
+use crate::residency::ledger::{SlotSpan, Span, Stamp, TakeView};
+use crate::window::kernel_pages::CacheStat;
+
+/// Milliseconds that a page may stay dirty after its writing was started.
+const DIRTY_MS_MAX: u64 = 1500;
+
+/// What the map shows of a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum PageState {
+    /// Nothing is believed of it, nothing known.
+    None,
+    /// Not in memory.
+    OnDisk,
+    /// In the page cache, mapped by nobody that is known here.
+    Cached,
+    /// In a window that is out, and not locked: the kernel may take it back.
+    Resident,
+    /// In a window that is out, and locked.
+    Locked,
+    /// Filled; it waits for the disk.
+    Recorded,
+    /// On its way to the disk.
+    Writeback,
+    /// In a window that is out, written back since it was armed: the next store takes a fault. Inferred.
+    WriteProtected,
+    /// Written to the take (in `direct`: its writing was started).
+    Committed,
+    /// It outlives a power cut.
+    Durable,
+    /// Silence that was never written: the file reads as zeros there.
+    Silent,
+}
+
+/// What the kernel says of a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Kernel {
+    /// It was not asked, or does not say.
+    Unknown,
+    /// Not in memory; of a window, not mapped.
+    Absent,
+    /// In the page cache.
+    Cached,
+    /// Mapped and in memory.
+    Mapped,
+    /// Newer than on the disk.
+    Dirty,
+    /// On its way to the disk.
+    Writeback,
+    /// Mapped, and not to be stored to without a fault. Inferred.
+    WriteProtected,
+    /// Swapped out.
+    Swapped,
+}
+
+impl PageState {
+    /// Every state, in the order of their numbers.
+    pub const ALL: [PageState; 11] = [
+        PageState::None,
+        PageState::OnDisk,
+        PageState::Cached,
+        PageState::Resident,
+        PageState::Locked,
+        PageState::Recorded,
+        PageState::Writeback,
+        PageState::WriteProtected,
+        PageState::Committed,
+        PageState::Durable,
+        PageState::Silent,
+    ];
+
+    /// In plain words.
+    pub fn words(self) -> &'static str {
+        match self {
+            PageState::None => "nothing is known of it",
+            PageState::OnDisk => "on disk, not in memory",
+            PageState::Cached => "in the page cache",
+            PageState::Resident => "resident, not locked",
+            PageState::Locked => "resident and locked",
+            PageState::Recorded => "recorded, waits for the disk",
+            PageState::Writeback => "on its way to the disk",
+            PageState::WriteProtected => "write-protected (inferred): the next store takes a fault",
+            PageState::Committed => "committed to the take",
+            PageState::Durable => "durable",
+            PageState::Silent => "silence, never written",
+        }
+    }
+
+    /// One letter, for reports.
+    pub fn letter(self) -> char {
+        match self {
+            PageState::None => '-',
+            PageState::OnDisk => 'o',
+            PageState::Cached => 'c',
+            PageState::Resident => 'r',
+            PageState::Locked => 'L',
+            PageState::Recorded => 'R',
+            PageState::Writeback => 'w',
+            PageState::WriteProtected => 'P',
+            PageState::Committed => 'C',
+            PageState::Durable => 'D',
+            PageState::Silent => 's',
+        }
+    }
+}
+
+impl Kernel {
+    const ALL: [Kernel; 8] = [
+        Kernel::Unknown,
+        Kernel::Absent,
+        Kernel::Cached,
+        Kernel::Mapped,
+        Kernel::Dirty,
+        Kernel::Writeback,
+        Kernel::WriteProtected,
+        Kernel::Swapped,
+    ];
+
+    /// In plain words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Kernel::Unknown => "it does not say",
+            Kernel::Absent => "not in memory",
+            Kernel::Cached => "in the page cache",
+            Kernel::Mapped => "mapped and in memory",
+            Kernel::Dirty => "dirty",
+            Kernel::Writeback => "in writeback",
+            Kernel::WriteProtected => "clean since it was armed, so write-protected (inferred)",
+            Kernel::Swapped => "swapped out",
+        }
+    }
+
+    /// One letter, for reports.
+    pub fn letter(self) -> char {
+        match self {
+            Kernel::Unknown => '-',
+            Kernel::Absent => 'a',
+            Kernel::Cached => 'c',
+            Kernel::Mapped => 'm',
+            Kernel::Dirty => 'd',
+            Kernel::Writeback => 'w',
+            Kernel::WriteProtected => 'P',
+            Kernel::Swapped => 's',
+        }
+    }
+}
+
+/// One cell of the map, in a byte: what is believed, what the kernel says, whether they disagree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cell(u8);
+
+impl Cell {
+    const KERNEL_SHIFT: u8 = 4;
+    const DISAGREES: u8 = 0x80;
+
+    /// From its parts.
+    pub fn new(believed: PageState, kernel: Kernel, disagrees: bool) -> Cell {
+        let flag = if disagrees { Cell::DISAGREES } else { 0 };
+        Cell(believed as u8 | (kernel as u8) << Cell::KERNEL_SHIFT | flag)
+    }
+
+    /// What the disk side believes; [`PageState::None`] where it has nothing to believe.
+    pub fn believed(self) -> PageState {
+        PageState::ALL.get(usize::from(self.0 & 0x0f)).copied().unwrap_or(PageState::None)
+    }
+
+    /// What the kernel says.
+    pub fn kernel(self) -> Kernel {
+        Kernel::ALL[usize::from(self.0 >> Cell::KERNEL_SHIFT & 0x07)]
+    }
+
+    /// Whether the two cannot both be true, in two samples one after the other.
+    pub fn disagrees(self) -> bool {
+        self.0 & Cell::DISAGREES != 0
+    }
+
+    /// The one state to paint.
+    pub fn shown(self) -> PageState {
+        match (self.believed(), self.kernel()) {
+            (PageState::Locked | PageState::Resident, Kernel::WriteProtected) => PageState::WriteProtected,
+            (PageState::Recorded | PageState::Committed | PageState::None, Kernel::Writeback) => PageState::Writeback,
+            (PageState::None, Kernel::Cached | Kernel::Mapped) => PageState::Cached,
+            (PageState::None, Kernel::Dirty) => PageState::Recorded,
+            (PageState::None, Kernel::Absent | Kernel::Swapped) => PageState::OnDisk,
+            (believed, _) => believed,
+        }
+    }
+}
+
+/// What the kernel said of the pages of one cell.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// Pages of it that lie in windows that are out.
+    pub asked: u32,
+    /// Pages among them that are mapped and in memory.
+    pub present: u32,
+    /// What the page cache holds of it, in the file where its sound should be now; `None`: not known.
+    pub cache: Option<CacheStat>,
+}
+
+/// A stretch of a file that one cell stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stretch {
+    /// Byte of the file where it begins.
+    pub from: u64,
+    /// Its bytes; whole pages.
+    pub bytes: u64,
+}
+
+impl Stretch {
+    fn end(self) -> u64 {
+        self.from + self.bytes
+    }
+
+    fn pages(self) -> u64 {
+        self.bytes / PAGE_BYTES as u64
+    }
+}
+
+/// What is known of a whole take when its cells are derived.
+#[derive(Clone, Copy, Debug)]
+pub struct TakeContext<'a> {
+    /// What is believed.
+    pub view: &'a TakeView,
+    /// Whether windows are of the take itself.
+    pub direct: bool,
+    /// Byte of the file that the record position has come to.
+    pub head: u64,
+    /// Now.
+    pub now: Stamp,
+}
+
+/// The window that byte `byte` lies in.
+pub fn span_at(spans: &[Span], byte: u64) -> Option<&Span> {
+    let at = spans.partition_point(|span| span.end() <= byte);
+    spans.get(at).filter(|span| span.offset <= byte)
+}
+
+/// Whether byte `byte` lies between windows: frames that were lost before a window for them could be made.
+fn is_skipped(spans: &[Span], byte: u64) -> bool {
+    let at = spans.partition_point(|span| span.end() <= byte);
+    0 < at && spans.get(at).is_some_and(|next| byte < next.offset)
+}
+
+/// What is believed of a stretch of a take: of its first page.
+fn take_believed(take: &TakeContext, stretch: Stretch) -> PageState {
+    let (marks, spans) = (&take.view.marks, &take.view.spans);
+    let span = span_at(spans, stretch.from);
+    if let Some(span) = span.filter(|span| span.is_out()) {
+        return match () {
+            () if stretch.from + PAGE_BYTES as u64 <= take.head => PageState::Recorded,
+            () if span.locked => PageState::Locked,
+            () => PageState::Resident,
+        };
+    }
+    if marks.collected <= stretch.from {
+        return PageState::None;
+    }
+    match span {
+        Some(span) if !span.touched => PageState::Silent,
+        None if is_skipped(spans, stretch.from) => PageState::Silent,
+        _ if stretch.from < marks.durable => PageState::Durable,
+        _ if stretch.from < marks.committed => PageState::Committed,
+        _ => PageState::Recorded,
+    }
+}
+
+/// What the page cache says, without regard to windows.
+fn of_cache(cache: Option<CacheStat>) -> Kernel {
+    match cache {
+        None => Kernel::Unknown,
+        Some(stat) if stat.writeback > 0 => Kernel::Writeback,
+        Some(stat) if stat.dirty > 0 => Kernel::Dirty,
+        Some(stat) if stat.cached > 0 => Kernel::Cached,
+        Some(_) => Kernel::Absent,
+    }
+}
+
+fn take_kernel(take: &TakeContext, stretch: Stretch, believed: PageState, facts: &Facts) -> Kernel {
+    if facts.asked > 0 {
+        if facts.present < facts.asked {
+            return Kernel::Absent;
+        }
+        let whole = u64::from(facts.asked) == stretch.pages();
+        let Some(stat) = facts.cache.filter(|_| take.direct && whole) else { return Kernel::Mapped };
+        return match believed {
+            // What lies behind the record position is stored to no more: written back is what it should be.
+            PageState::Recorded if stat.writeback > 0 => Kernel::Writeback,
+            PageState::Recorded if stat.dirty > 0 => Kernel::Dirty,
+            PageState::Recorded => Kernel::Mapped,
+            _ if stat.dirty < stretch.pages() => Kernel::WriteProtected,
+            _ => Kernel::Dirty,
+        };
+    }
+    match facts.cache {
+        // The spool: memory that nobody maps for a while, or no more.
+        Some(stat) if !take.direct && believed == PageState::Recorded => match () {
+            () if stat.cached > 0 => Kernel::Cached,
+            () if stat.evicted > 0 => Kernel::Swapped,
+            () => Kernel::Absent,
+        },
+        cache => of_cache(cache),
+    }
+}
+
+/// Whether what is believed and what the kernel says cannot both be true. To be confirmed by a second look: the kernel's
+/// marks are set and cleared a moment before or after what they stand for.
+fn take_is_suspicious(take: &TakeContext, stretch: Stretch, believed: PageState, kernel: Kernel) -> bool {
+    // Of a cell of many pages the first one is believed in: what lies beyond the mark is not accused.
+    let is_before = |mark: u64| stretch.end() <= mark.next_multiple_of(PAGE_BYTES as u64);
+    let marks = &take.view.marks;
+    match (believed, kernel) {
+        (PageState::Locked | PageState::Resident | PageState::Recorded, Kernel::Absent) => true,
+        (PageState::Durable, Kernel::Dirty | Kernel::Writeback) => is_before(marks.durable),
+        (PageState::Committed, Kernel::Dirty) if is_before(marks.committed) => {
+            let last = span_at(&take.view.spans, stretch.end() - 1);
+            let age = last.and_then(|span| span.committed.age_ms(take.now));
+            // Without a note it is older than the notes reach.
+            age.is_none_or(|age| DIRTY_MS_MAX < age)
+        }
+        _ => false,
+    }
+}
+
+/// The cell for a stretch of a take. Its flag says "suspicious": not yet confirmed.
+pub fn take_cell(take: &TakeContext, stretch: Stretch, facts: &Facts) -> Cell {
+    let believed = take_believed(take, stretch);
+    let kernel = take_kernel(take, stretch, believed, facts);
+    Cell::new(believed, kernel, take_is_suspicious(take, stretch, believed, kernel))
+}
+
+/// The cell for a stretch of a file that is played from windows `spans` of it. Its flag says "suspicious", as above.
+pub fn slot_cell(spans: &[&SlotSpan], stretch: Stretch, facts: &Facts) -> Cell {
+    let span = spans.iter().find(|span| span.offset < stretch.end() && stretch.from < span.end());
+    let believed = match span {
+        None => PageState::None,
+        Some(span) if span.locked => PageState::Locked,
+        Some(_) => PageState::Resident,
+    };
+    let kernel = match facts {
+        Facts { asked: 0, cache, .. } => of_cache(*cache),
+        Facts { asked, present, .. } if present < asked => Kernel::Absent,
+        _ => Kernel::Mapped,
+    };
+    Cell::new(believed, kernel, believed != PageState::None && kernel == Kernel::Absent)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::residency::ledger::{Hand, Marks};
+
+    const PAGE: u64 = PAGE_BYTES as u64;
+
+    /// Windows of two pages from page 1 on: two durable, one committed, one that waits, one being filled, one ahead.
+    fn view(locked: bool) -> TakeView {
+        let span = |index: u64| Span {
+            offset: PAGE * (1 + 2 * index),
+            bytes: 2 * PAGE as u32,
+            address: 0x1000,
+            locked,
+            touched: index < 5,
+            commit_us: 0,
+            supplied: Stamp(index),
+            collected: if index < 4 { Stamp(100) } else { Stamp::NEVER },
+            committed: if index < 3 { Stamp(200) } else { Stamp::NEVER },
+            durable: if index < 2 { Stamp(300) } else { Stamp::NEVER },
+        };
+        let marks = Marks {
+            supplied: 13 * PAGE,
+            collected: 9 * PAGE,
+            committed: 7 * PAGE,
+            durable: 5 * PAGE,
+            commit_us: 0,
+            last: (Hand::Butler, Stamp(0)),
+        };
+        TakeView { marks, spans: (0..6).map(span).collect(), version: 0 }
+    }
+
+    fn cell(view: &TakeView, direct: bool, page: u64, facts: Facts) -> Cell {
+        // In the middle of the second page of the window that is being filled.
+        let head = 10 * PAGE + 100;
+        let take = TakeContext { view, direct, head, now: Stamp(1000) };
+        take_cell(&take, Stretch { from: page * PAGE, bytes: PAGE }, &facts)
+    }
+
+    fn out(present: u32) -> Facts {
+        Facts { asked: 1, present, cache: None }
+    }
+
+    fn cache(cached: u64, dirty: u64, writeback: u64) -> Facts {
+        Facts { cache: Some(CacheStat { cached, dirty, writeback, ..CacheStat::default() }), ..Facts::default() }
+    }
+
+    fn both(present: u32, cached: u64, dirty: u64, writeback: u64) -> Facts {
+        Facts { asked: 1, present, ..cache(cached, dirty, writeback) }
+    }
+
+    #[test]
+    fn a_take_by_way_of_the_spool() {
+        use Kernel as K;
+        use PageState as S;
+        let view = view(true);
+        let rows = [
+            // page, facts, believed, kernel, shown, suspicious
+            (1, cache(0, 0, 0), S::Durable, K::Absent, S::Durable, false),
+            (4, cache(1, 0, 0), S::Durable, K::Cached, S::Durable, false),
+            (4, cache(1, 1, 0), S::Durable, K::Dirty, S::Durable, true),
+            (5, cache(0, 0, 0), S::Committed, K::Absent, S::Committed, false),
+            (5, cache(1, 1, 0), S::Committed, K::Dirty, S::Committed, false),
+            (5, cache(1, 0, 1), S::Committed, K::Writeback, S::Writeback, false),
+            (7, cache(1, 0, 0), S::Recorded, K::Cached, S::Recorded, false),
+            (7, cache(0, 0, 0), S::Recorded, K::Absent, S::Recorded, true),
+            (9, out(1), S::Recorded, K::Mapped, S::Recorded, false),
+            (9, out(0), S::Recorded, K::Absent, S::Recorded, true),
+            (10, out(1), S::Locked, K::Mapped, S::Locked, false),
+            (11, out(1), S::Locked, K::Mapped, S::Locked, false),
+            (11, out(0), S::Locked, K::Absent, S::Locked, true),
+            (13, Facts::default(), S::None, K::Unknown, S::None, false),
+        ];
+        for (page, facts, believed, kernel, shown, suspicious) in rows {
+            let cell = cell(&view, false, page, facts);
+            let found = (cell.believed(), cell.kernel(), cell.shown(), cell.disagrees());
+            assert_eq!(found, (believed, kernel, shown, suspicious), "page {page} {facts:?}");
+        }
+        let swapped = CacheStat { evicted: 1, ..CacheStat::default() };
+        let swapped = cell(&view, false, 7, Facts { cache: Some(swapped), ..Facts::default() });
+        assert_eq!((swapped.kernel(), swapped.disagrees()), (K::Swapped, false), "slow, not lost");
+    }
+
+    #[test]
+    fn a_take_that_is_mapped_itself() {
+        use Kernel as K;
+        use PageState as S;
+        let view = view(false);
+        let rows = [
+            (7, cache(1, 1, 0), S::Recorded, K::Dirty, S::Recorded, false),
+            (7, cache(1, 0, 1), S::Recorded, K::Writeback, S::Writeback, false),
+            (7, cache(1, 0, 0), S::Recorded, K::Cached, S::Recorded, false),
+            (9, both(1, 1, 1, 0), S::Recorded, K::Dirty, S::Recorded, false),
+            (9, both(1, 1, 0, 1), S::Recorded, K::Writeback, S::Writeback, false),
+            (9, both(1, 1, 0, 0), S::Recorded, K::Mapped, S::Recorded, false),
+            (10, both(1, 1, 1, 0), S::Resident, K::Dirty, S::Resident, false),
+            (10, both(1, 1, 0, 0), S::Resident, K::WriteProtected, S::WriteProtected, false),
+            (11, both(1, 1, 1, 0), S::Resident, K::Dirty, S::Resident, false),
+            (11, both(1, 1, 0, 1), S::Resident, K::WriteProtected, S::WriteProtected, false),
+            (11, both(1, 1, 1, 1), S::Resident, K::Dirty, S::Resident, false),
+            (11, both(0, 0, 0, 0), S::Resident, K::Absent, S::Resident, true),
+            (13, cache(0, 0, 0), S::None, K::Absent, S::OnDisk, false),
+            (13, cache(1, 0, 0), S::None, K::Cached, S::Cached, false),
+        ];
+        for (page, facts, believed, kernel, shown, suspicious) in rows {
+            let cell = cell(&view, true, page, facts);
+            let found = (cell.believed(), cell.kernel(), cell.shown(), cell.disagrees());
+            assert_eq!(found, (believed, kernel, shown, suspicious), "page {page} {facts:?}");
+        }
+    }
+
+    #[test]
+    fn what_stays_dirty_long_after_its_commit_is_suspicious() {
+        let view = view(true);
+        let at = |now: u64| {
+            let take = TakeContext { view: &view, direct: true, head: 0, now: Stamp(now) };
+            take_cell(&take, Stretch { from: 5 * PAGE, bytes: PAGE }, &cache(1, 1, 0)).disagrees()
+        };
+        assert!(!at(200 + DIRTY_MS_MAX) && at(201 + DIRTY_MS_MAX));
+    }
+
+    #[test]
+    fn what_was_lost_is_silence() {
+        let mut view = view(true);
+        view.spans[1].touched = false;
+        view.spans.remove(2);
+        for page in [3, 4, 5, 6] {
+            assert_eq!(cell(&view, false, page, Facts::default()).believed(), PageState::Silent, "page {page}");
+        }
+        assert_eq!(cell(&view, false, 2, Facts::default()).believed(), PageState::Durable);
+    }
+
+    #[test]
+    fn a_cell_of_many_pages_is_suspicious_as_soon_as_one_is_missing() {
+        let view = view(true);
+        let take = TakeContext { view: &view, direct: false, head: 9 * PAGE, now: Stamp(0) };
+        let stretch = Stretch { from: 9 * PAGE, bytes: 8 * PAGE };
+        assert!(!take_cell(&take, stretch, &Facts { asked: 4, present: 4, cache: None }).disagrees());
+        assert!(take_cell(&take, stretch, &Facts { asked: 4, present: 3, cache: None }).disagrees());
+    }
+
+    #[test]
+    fn a_cell_across_a_mark_or_the_head_accuses_nobody() {
+        let view = view(true);
+        let wide = |from: u64, pages: u64, head: u64, facts: Facts| {
+            let take = TakeContext { view: &view, direct: true, head: head * PAGE, now: Stamp(9000) };
+            take_cell(&take, Stretch { from: from * PAGE, bytes: pages * PAGE }, &facts)
+        };
+        let dirty = cache(4, 2, 0);
+        let cell = wide(3, 4, 10, dirty);
+        assert_eq!((cell.believed(), cell.kernel(), cell.disagrees()), (PageState::Durable, Kernel::Dirty, false));
+        assert!(wide(1, 4, 10, dirty).disagrees(), "all of it lies before the mark");
+        assert_eq!((wide(5, 4, 10, dirty).disagrees(), wide(5, 2, 10, dirty).disagrees()), (false, true));
+        // Half of the cell is filled, and written back: nobody stores to it any more.
+        let half = Facts { asked: 4, present: 4, ..cache(4, 2, 0) };
+        assert_eq!(wide(9, 4, 11, half).shown(), PageState::Recorded);
+        assert_eq!(wide(9, 4, 9, half).shown(), PageState::WriteProtected);
+    }
+
+    #[test]
+    fn a_cell_keeps_its_parts_and_every_state_has_a_letter_of_its_own() {
+        for (number, believed) in PageState::ALL.into_iter().enumerate() {
+            assert_eq!(number, believed as usize);
+            for kernel in Kernel::ALL {
+                let cell = Cell::new(believed, kernel, true);
+                assert_eq!((cell.believed(), cell.kernel(), cell.disagrees()), (believed, kernel, true));
+                assert!(!Cell::new(believed, kernel, false).disagrees());
+            }
+        }
+        let letters: std::collections::BTreeSet<char> = PageState::ALL.map(PageState::letter).into();
+        assert_eq!(letters.len(), PageState::ALL.len());
+        assert_eq!(size_of::<Cell>(), 1);
+    }
+}

@@ -1,0 +1,341 @@
+//! The thread that takes samples while something shows them. Thread: watcher; its handle is a face's.
+
+use super::history::History;
+use super::sample::{RowKey, Sample, Sources, View};
+use super::sampler::Sampler;
+use super::story;
+use crate::limits::WATCH_HZ_MAX;
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// The thread works at most one part in so many: with very many tracks, samples come less often than was asked for.
+const SHARE: u32 = 20;
+
+/// Stack of the thread.
+const STACK_BYTES: usize = 256 * 1024;
+
+/// The thread and what it has seen. Dropping it ends the thread.
+#[derive(Debug)]
+pub struct Watcher {
+    sources: Sources,
+    seen: Arc<Seen>,
+    orders: Sender<Order>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What both sides of the handle see.
+#[derive(Debug, Default)]
+struct Seen {
+    latest: Mutex<Option<Arc<Sample>>>,
+    history: Mutex<History>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Order {
+    Show(Option<View>),
+    Quit,
+}
+
+impl Watcher {
+    /// Starts the thread, which sleeps until there is something to show.
+    pub fn start(sources: Sources) -> io::Result<Watcher> {
+        let (orders, received) = unbounded();
+        let seen = Arc::new(Seen::default());
+        let thread = std::thread::Builder::new().name("watcher".to_owned()).stack_size(STACK_BYTES).spawn({
+            let (sources, seen) = (sources.clone(), Arc::clone(&seen));
+            move || run(Sampler::new(sources), &seen, &received)
+        })?;
+        Ok(Watcher { sources, seen, orders, thread: Some(thread) })
+    }
+
+    /// What to look at from now on; to be said when it changes. `None`: nothing; the thread sleeps and costs nothing. Samples that were taken stay.
+    pub fn set_view(&self, view: Option<View>) {
+        // A thread that is gone has nothing to show, and its last sample says when that was.
+        self.orders.send(Order::Show(view)).ok();
+    }
+
+    /// The last sample. Does not wait: `None` before there is one, or in the instant in which it is replaced.
+    pub fn latest(&self) -> Option<Arc<Sample>> {
+        self.seen.latest.try_lock().ok()?.clone()
+    }
+
+    /// The samples of the last minute, oldest first; see [`crate::limits::WATCH_HISTORY_MS`] and
+    /// [`crate::limits::WATCH_HISTORY_BYTES_MAX`].
+    pub fn history(&self) -> Vec<Arc<Sample>> {
+        unpoisoned(&self.seen.history).samples()
+    }
+
+    /// What the page in which byte `byte` of a row's file lies went through, a line each: where it is; what is believed
+    /// and what the kernel says, as of the last sample; who did what to it, and when. Empty for a row that is not in
+    /// the last sample.
+    pub fn page_story(&self, key: &RowKey, byte: u64) -> Vec<String> {
+        let seen = unpoisoned(&self.seen.latest).clone();
+        let now = self.sources.beliefs.now();
+        seen.map(|sample| story::page_story(&self.sources.beliefs, &sample, now, key, byte)).unwrap_or_default()
+    }
+
+    /// The same as it was when `sample` was taken: what came later is left out, and ages are counted to then.
+    pub fn page_story_at(&self, sample: &Sample, key: &RowKey, byte: u64) -> Vec<String> {
+        story::page_story(&self.sources.beliefs, sample, sample.at, key, byte)
+    }
+}
+
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        self.orders.send(Order::Quit).ok();
+        if let Some(thread) = self.thread.take() {
+            thread.join().ok();
+        }
+    }
+}
+
+fn run(mut sampler: Sampler, seen: &Seen, orders: &Receiver<Order>) {
+    let mut view: Option<View> = None;
+    let mut next = Instant::now();
+    loop {
+        let order = match view {
+            None => orders.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            Some(_) => orders.recv_deadline(next),
+        };
+        match order {
+            Ok(Order::Quit) | Err(RecvTimeoutError::Disconnected) => return,
+            Ok(Order::Show(wanted)) => {
+                if view.is_none() {
+                    sampler.forget();
+                    next = Instant::now();
+                }
+                view = wanted;
+            }
+            Err(RecvTimeoutError::Timeout) => {
+                let Some(view) = &view else { continue };
+                let sample = Arc::new(sampler.sample(view));
+                *unpoisoned(&seen.latest) = Some(Arc::clone(&sample));
+                unpoisoned(&seen.history).push(Arc::clone(&sample));
+                // A late sample is not made up for.
+                let rest = Duration::from_micros(u64::from(sample.took_us)) * (SHARE - 1);
+                next = (next + interval(view)).max(Instant::now() + rest);
+            }
+        }
+    }
+}
+
+fn interval(view: &View) -> Duration {
+    Duration::from_secs(1) / view.hz.clamp(1, WATCH_HZ_MAX)
+}
+
+fn unpoisoned<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample::{Pages, Row};
+    use super::super::state::{Cell, Kernel, PageState};
+    use super::*;
+    use crate::format::TakeFormat;
+    use crate::limits::{DATA_OFFSET, PAGE_BYTES};
+    use crate::message::disk::{DiskPublished, SpoolFile, TakeKey, TakePlan};
+    use crate::message::published::Published;
+    use crate::residency::ledger::{Beliefs, TakeBelief};
+    use crate::rt::counters::ThreadCounters;
+    use crate::wav::header::Header;
+    use crate::window::budget::LockBudget;
+    use crate::window::kernel_pages::cachestat;
+    use crate::window::map::{Mapping, Populate};
+    use std::fs::File;
+    use std::path::PathBuf;
+    use std::sync::atomic::Ordering::Relaxed;
+
+    const PAGE: u64 = PAGE_BYTES as u64;
+    const WINDOW: usize = 4 * PAGE_BYTES;
+    const VIEW: View = View { cells: 64, pages: Pages::AroundHead { back_ms: 1000, ahead_ms: 1000 }, hz: 50 };
+
+    fn sources() -> Sources {
+        Sources {
+            beliefs: Arc::default(),
+            published: Arc::new(Published::new(0)),
+            disk: Arc::new(DiskPublished::default()),
+            budget: LockBudget::new(1 << 30),
+        }
+    }
+
+    /// A file on the disk that the tests are built on: tmpfs writes nothing back, so it proves nothing here.
+    fn file() -> Arc<File> {
+        let program = std::env::current_exe().unwrap();
+        let file = tempfile::tempfile_in(program.parent().unwrap()).unwrap();
+        file.set_len(1 << 20).unwrap();
+        Arc::new(file)
+    }
+
+    /// 16-bit at 16 kHz: a second of it is some 8 pages.
+    fn take(beliefs: &Beliefs, key: u64) -> Arc<TakeBelief> {
+        let plan = TakePlan {
+            key: TakeKey(key),
+            identity: uuid::Uuid::new_v4(),
+            session: uuid::Uuid::new_v4(),
+            path: PathBuf::from("/x/audio/In 1-1.wav"),
+            header: Header::new(1, 16_000, TakeFormat::S16),
+            twin: None,
+        };
+        let take = beliefs.take(&plan);
+        take.opened(&file());
+        take
+    }
+
+    /// A window of the take's own file, or of its spool's, armed and locked.
+    fn window(take: &TakeBelief, index: u64, budget: &Arc<LockBudget>) -> Mapping {
+        let offset = DATA_OFFSET + index * WINDOW as u64;
+        let file = take.spool().map_or(&**take.wav().unwrap(), |spool| &spool.file);
+        let mut map = Mapping::writable(file, offset, WINDOW).unwrap();
+        map.populate(Populate::Advise).unwrap();
+        assert!(map.lock(budget));
+        take.supplied(offset, &map);
+        map
+    }
+
+    fn shown(row: &Row, pages: std::ops::Range<u64>) -> Vec<PageState> {
+        pages.map(|page| row.cell_at(page * PAGE).map_or(PageState::None, Cell::shown)).collect()
+    }
+
+    #[test]
+    fn a_locked_window_of_a_file_is_locked_until_it_is_written_back_and_again_after_a_store() {
+        use PageState::{Locked, WriteProtected};
+        let sources = sources();
+        let take = take(&sources.beliefs, 1);
+        let mut map = window(&take, 0, &sources.budget);
+        if cachestat(take.wav().unwrap(), 0, 1).is_err() {
+            return;
+        }
+        let mut sampler = Sampler::new(sources.clone());
+        let mut look = || sampler.sample(&VIEW).rows.remove(0);
+        let row = look();
+        assert_eq!(shown(&row, 1..5), [PageState::Locked; 4]);
+        // The file system may have brought in more than was asked for.
+        assert!(matches!(shown(&row, 5..6)[0], PageState::OnDisk | PageState::Cached));
+        take.wav().unwrap().sync_data().unwrap();
+        let row = look();
+        assert_eq!(shown(&row, 1..5), [PageState::WriteProtected; 4]);
+        assert_eq!(row.cell_at(PAGE).unwrap().believed(), PageState::Locked);
+        map.bytes_mut()[PAGE_BYTES] = 7;
+        assert_eq!(shown(&look(), 1..5), [WriteProtected, Locked, WriteProtected, WriteProtected]);
+        map.populate(Populate::Advise).unwrap();
+        let sample = sampler.sample(&VIEW);
+        assert_eq!(shown(&sample.rows[0], 1..5), [Locked; 4], "armed again");
+        assert_eq!((sample.disagreements(), sample.figures.locked_bytes_believed), (0, WINDOW as u64));
+        assert!(WINDOW as u64 <= sample.figures.locked_bytes_kernel && !sample.figures.lock_disagrees);
+    }
+
+    #[test]
+    fn a_window_of_the_spool_goes_from_locked_to_durable() {
+        use PageState::{Committed, Durable, Locked, Recorded};
+        let sources = sources();
+        let take = take(&sources.beliefs, 1);
+        let spool = File::from(nix::sys::memfd::memfd_create(c"test", nix::sys::memfd::MFdFlags::empty()).unwrap());
+        spool.set_len(1 << 20).unwrap();
+        take.spooled(&Arc::new(SpoolFile { file: spool, path: None }));
+        let maps = [window(&take, 0, &sources.budget), window(&take, 1, &sources.budget)];
+        let mut sampler = Sampler::new(sources.clone());
+        sources.published.pass_frames.store(WINDOW as u64 / 2 + 2048, Relaxed);
+        let mut look = || shown(&sampler.sample(&VIEW).rows[0], 1..10);
+        let rest = [Locked, Locked, Locked, PageState::None];
+        assert_eq!(look(), [[Recorded; 5].as_slice(), &rest].concat());
+        take.collected(DATA_OFFSET, WINDOW, true);
+        assert_eq!(look()[..5], [Recorded; 5]);
+        take.committed(DATA_OFFSET + WINDOW as u64, Duration::from_millis(1));
+        assert_eq!(look()[..5], [Committed, Committed, Committed, Committed, Recorded]);
+        take.durable(DATA_OFFSET + WINDOW as u64);
+        assert_eq!(look()[..5], [Durable, Durable, Durable, Durable, Recorded]);
+        drop(maps);
+    }
+
+    #[test]
+    fn a_page_that_is_not_there_is_accused_at_the_second_look() {
+        let sources = sources();
+        let take = take(&sources.beliefs, 1);
+        // Believed although it was never brought in.
+        let map = Mapping::writable(take.wav().unwrap(), DATA_OFFSET, WINDOW).unwrap();
+        take.supplied(DATA_OFFSET, &map);
+        let mut sampler = Sampler::new(sources.clone());
+        let first = sampler.sample(&VIEW);
+        let second = sampler.sample(&VIEW);
+        assert_eq!((first.disagreements(), second.disagreements()), (0, 4));
+        let cell = second.rows[0].cell_at(PAGE).unwrap();
+        assert_eq!((cell.believed(), cell.kernel()), (PageState::Resident, Kernel::Absent));
+        drop(map);
+        take.abandoned();
+        assert_eq!(sampler.sample(&VIEW).disagreements(), 0);
+    }
+
+    fn cpu(watcher_thread: i32) -> u64 {
+        ThreadCounters::of(watcher_thread).unwrap().cpu_ns
+    }
+
+    /// The thread of that name that is not among `before`.
+    fn watcher_threads() -> Vec<i32> {
+        let tasks = std::fs::read_dir("/proc/self/task").unwrap().flatten();
+        let named = tasks.filter(|task| {
+            std::fs::read_to_string(task.path().join("comm")).is_ok_and(|name| name.trim() == "watcher")
+        });
+        named.filter_map(|task| task.file_name().to_str()?.parse().ok()).collect()
+    }
+
+    #[test]
+    fn a_watcher_works_while_something_shows_it_and_does_nothing_otherwise() {
+        let sources = sources();
+        let take = take(&sources.beliefs, 1);
+        let _map = window(&take, 0, &sources.budget);
+        let before = watcher_threads();
+        let watcher = Watcher::start(sources.clone()).unwrap();
+        // It takes its name itself, when it comes to run.
+        let started = || watcher_threads().into_iter().find(|thread| !before.contains(thread));
+        let thread = std::iter::repeat_with(|| (std::thread::sleep(Duration::from_millis(50)), started()).1);
+        let thread = thread.take(100).flatten().next().unwrap();
+        std::thread::sleep(Duration::from_millis(50));
+        let waits = |thread| ThreadCounters::of(thread).unwrap().voluntary_switches;
+        let (idle, idle_waits) = (cpu(thread), waits(thread));
+        std::thread::sleep(Duration::from_millis(300));
+        assert_eq!((cpu(thread) - idle, waits(thread) - idle_waits), (0, 0), "it has not been asked for anything");
+        assert!(watcher.latest().is_none());
+        watcher.set_view(Some(VIEW));
+        let until = Instant::now() + Duration::from_secs(20);
+        while watcher.history().len() < 5 {
+            assert!(Instant::now() < until, "no samples come");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let first = Arc::clone(&watcher.history()[0]);
+        let story = watcher.page_story(&first.rows[0].key, DATA_OFFSET + PAGE);
+        let then = watcher.page_story_at(&first, &first.rows[0].key, DATA_OFFSET + PAGE);
+        assert_eq!((&then[0], &then[1]), (&story[0], &story[1]));
+        assert!(story[0].starts_with("page 2 of In 1-1.wav, bytes 8192 to 12287, 0:00.128"), "{story:?}");
+        assert!(story[1].contains("resident and locked; the kernel: dirty"), "{story:?}");
+        assert!(story[2].contains("by the butler, locked"), "{story:?}");
+        watcher.set_view(None);
+        std::thread::sleep(Duration::from_millis(100));
+        let (idle, idle_waits, kept) = (cpu(thread), waits(thread), watcher.history().len());
+        std::thread::sleep(Duration::from_millis(300));
+        assert_eq!((cpu(thread) - idle, waits(thread) - idle_waits), (0, 0), "nothing shows it any more");
+        assert_eq!(watcher.history().len(), kept);
+        assert!(watcher.latest().is_some());
+    }
+
+    #[test]
+    fn a_sample_of_24_tracks_costs_little() {
+        let sources = sources();
+        let takes: Vec<_> = (0..24).map(|key| take(&sources.beliefs, key)).collect();
+        let maps: Vec<_> =
+            takes.iter().flat_map(|take| (0..8).map(|index| window(take, index, &sources.budget))).collect();
+        let view = View { cells: 112, pages: Pages::AroundHead { back_ms: 7000, ahead_ms: 7000 }, hz: 10 };
+        let mut sampler = Sampler::new(sources);
+        let mut times: Vec<u32> = (0..50).map(|_| sampler.sample(&view).took_us).collect();
+        times.sort_unstable();
+        let sample = sampler.sample(&view);
+        assert_eq!((sample.rows.len(), sample.rows[0].cells.len()), (24, 110));
+        println!("24 rows of 110 cells: {} us, at the most {} us", times[25], times[49]);
+        // Ten a second stay far below a hundredth of a processor; the bound is for a machine with much else to do.
+        assert!(times[25] < 20_000, "{times:?}");
+        drop(maps);
+    }
+}

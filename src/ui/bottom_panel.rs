@@ -1,0 +1,136 @@
+//! The lower panel: one of residency, stress lab, doctor, events, takes, export. Thread: ui.
+
+use super::panel_context::Cx;
+use super::panels::{doctor, events, export, stress, takes};
+use super::residency;
+use super::theme::Theme;
+use crate::ui::widget::focus_ring;
+use egui::{Align2, CursorIcon, Rect, Role, Sense, Ui, UiBuilder, WidgetInfo, pos2, vec2};
+
+/// Which one is shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Tab {
+    /// Which pages are where.
+    #[default]
+    Residency,
+    /// Stresses on a rehearsal.
+    StressLab,
+    /// What recording here will be like.
+    Doctor,
+    /// What happened.
+    Events,
+    /// Tracks by takes.
+    Takes,
+    /// Stems or the mix.
+    Export,
+}
+
+/// The tabs in the order of the screen, and what they are called.
+pub const TABS: [(Tab, &str); 6] = [
+    (Tab::Residency, "Residency"),
+    (Tab::StressLab, "Stress lab"),
+    (Tab::Doctor, "Doctor"),
+    (Tab::Events, "Events"),
+    (Tab::Takes, "Takes"),
+    (Tab::Export, "Export"),
+];
+
+/// Height of the row of tabs.
+pub const TABS_HEIGHT: f32 = 34.0;
+
+/// What it keeps between frames.
+pub struct State {
+    /// Whether the panel is open; closed, its tabs stay.
+    pub open: bool,
+    /// Which one is shown.
+    pub tab: Tab,
+    /// Height of the open panel, in points.
+    pub height: f32,
+    /// The panels.
+    pub residency: residency::State,
+    takes: takes::State,
+    events: events::State,
+    doctor: doctor::State,
+    stress: stress::State,
+    export: export::State,
+}
+
+impl Default for State {
+    fn default() -> State {
+        State {
+            open: false,
+            tab: Tab::Residency,
+            height: 282.0,
+            residency: residency::State::default(),
+            takes: takes::State::default(),
+            events: events::State::default(),
+            doctor: doctor::State::default(),
+            stress: stress::State::default(),
+            export: export::State::default(),
+        }
+    }
+}
+
+impl State {
+    /// Whether the residency map is looked at.
+    pub fn shows_residency(&self) -> bool {
+        self.open && self.tab == Tab::Residency
+    }
+
+    /// Shows a tab; one that is shown already is closed.
+    pub fn toggle(&mut self, tab: Tab) {
+        self.open = !(self.open && self.tab == tab);
+        self.tab = tab;
+    }
+}
+
+/// Draws the tabs, and the panel below them.
+pub fn show(ui: &mut Ui, state: &mut State, cx: &mut Cx<'_>) {
+    let whole = ui.max_rect();
+    ui.painter().rect_filled(whole, 0, cx.theme.panel);
+    ui.painter().hline(whole.x_range(), whole.top() + 0.5, (1.0, cx.theme.line));
+    let head = Rect::from_min_size(whole.min, vec2(whole.width(), TABS_HEIGHT));
+    let mut x = head.left() + 10.0;
+    for (tab, name) in TABS {
+        let on = state.open && state.tab == tab;
+        let galley = ui.painter().layout_no_wrap(name.to_owned(), Theme::medium(12.5), cx.theme.text);
+        let rect = Rect::from_min_size(pos2(x, head.top() + 5.0), vec2(galley.rect.width() + 24.0, 25.0));
+        x = rect.right() + 2.0;
+        let response = ui.interact(rect, ui.scope_id().with(name), Sense::click());
+        response.widget_info(|| WidgetInfo::selected(Role::Tab, true, on, name));
+        let fill = if on {
+            cx.theme.button
+        } else if response.hovered() {
+            cx.theme.line_soft
+        } else {
+            cx.theme.panel
+        };
+        ui.painter().rect_filled(rect, 6, fill);
+        let colour = if on { cx.theme.strong } else { cx.theme.quiet };
+        ui.painter().text(rect.center(), Align2::CENTER_CENTER, name, Theme::medium(12.5), colour);
+        focus_ring(ui, &response, rect, cx.theme);
+        if response.on_hover_cursor(CursorIcon::PointingHand).clicked() {
+            state.toggle(tab);
+        }
+    }
+    if !state.open {
+        return;
+    }
+    if state.tab == Tab::Residency {
+        let rest = Rect::from_min_max(pos2(x + 12.0, head.top()), head.max);
+        let mut legend = ui.new_child(UiBuilder::new().max_rect(rest).id_salt("legend"));
+        residency::legend(&mut legend, &mut state.residency, cx);
+    }
+    ui.painter().hline(whole.x_range(), head.bottom() + 0.5, (1.0, cx.theme.line_soft));
+    let body = Rect::from_min_max(pos2(whole.left(), head.bottom() + 1.0), whole.max);
+    let mut body = ui.new_child(UiBuilder::new().max_rect(body).id_salt("body"));
+    body.shrink_clip_rect(body.max_rect());
+    match state.tab {
+        Tab::Residency => residency::show(&mut body, &mut state.residency, cx),
+        Tab::StressLab => stress::show(&mut body, &mut state.stress, cx),
+        Tab::Doctor => doctor::show(&mut body, &mut state.doctor, cx),
+        Tab::Events => events::show(&mut body, &mut state.events, cx),
+        Tab::Takes => takes::show(&mut body, &mut state.takes, cx),
+        Tab::Export => export::show(&mut body, &mut state.export, cx),
+    }
+}

@@ -1,0 +1,173 @@
+//! Which device, and how it is opened. Thread: ui.
+
+use crate::app::command::Command;
+use crate::device::alsa::{Listed, Listing};
+use crate::ui::panel_context::Cx;
+use crate::ui::theme::Theme;
+use crate::ui::widget::{Button, Look};
+use egui::{Align2, DragValue, RichText, Role, ScrollArea, Sense, Ui, WidgetInfo, vec2};
+
+/// What it keeps between frames.
+#[derive(Default)]
+pub struct State {
+    asked: bool,
+    chosen: Option<Choice>,
+}
+
+/// What would be opened.
+#[derive(Clone, Debug, PartialEq)]
+struct Choice {
+    name: String,
+    inputs: Option<usize>,
+    rate: u32,
+    period: usize,
+}
+
+/// Periods that are offered.
+const PERIODS: [usize; 7] = [32, 64, 128, 256, 512, 1024, 2048];
+
+/// Draws it into what is left of `ui`.
+pub fn show(ui: &mut Ui, state: &mut State, cx: &mut Cx<'_>) {
+    if !std::mem::replace(&mut state.asked, true) {
+        cx.ask(Command::RescanDevices);
+    }
+    let theme = cx.theme;
+    ui.horizontal(|ui| {
+        ui.label(RichText::new("Device").font(Theme::semi(16.0)).color(theme.strong));
+        if Button::text("Look again", "Look again").size(86.0, 26.0).show(ui, theme).clicked() {
+            cx.ask(Command::RescanDevices);
+        }
+    });
+    ui.add_space(4.0);
+    let mut choice = state.chosen.clone().unwrap_or_else(|| now(cx));
+    ScrollArea::vertical().max_height(280.0).show(ui, |ui| {
+        for listed in cx.snapshot.devices.iter() {
+            let (free, words) = told(listed);
+            if line(ui, &listed.title, &format!("{}  ·  {words}", listed.name), free, choice.name == listed.name, cx) {
+                choice.name.clone_from(&listed.name);
+                choice.inputs = None;
+            }
+        }
+        if cx.snapshot.devices.is_empty() {
+            let text = "No sound card is found. Plug one in and look again; if one is there, add yourself to group 'audio' and log in again.";
+            ui.label(RichText::new(text).color(theme.quiet));
+        }
+        let built_in = crate::control::setup::is_virtual(&choice.name);
+        if line(ui, "Built-in", "Plays test tones at its inputs; needs no card", true, built_in, cx) && !built_in {
+            "virtual".clone_into(&mut choice.name);
+            choice.inputs = Some(crate::control::setup::BUILT_IN_INPUTS);
+        }
+    });
+    ui.separator();
+    how(ui, &mut choice, cx);
+    ui.add_space(6.0);
+    ui.horizontal(|ui| {
+        let free = cx.snapshot.transport.pass.is_none();
+        let button =
+            Button::text("Use this device", "Use this device").look(Look::Filled(theme.accent)).size(130.0, 32.0);
+        if button.enabled(free).show(ui, theme).clicked() {
+            let mut settings = (*cx.snapshot.settings).clone();
+            settings.device = Some(choice.name.clone());
+            (settings.inputs, settings.rate, settings.period) = (choice.inputs, choice.rate, choice.period);
+            cx.ask(Command::Settings(Box::new(settings)));
+            cx.ask(Command::Reopen);
+        }
+        if !free {
+            ui.label(RichText::new("A pass is being recorded: stop it first").color(theme.caution));
+        }
+    });
+    state.chosen = Some(choice);
+}
+
+/// What is open.
+fn now(cx: &Cx<'_>) -> Choice {
+    let (device, settings) = (&cx.snapshot.device, &cx.snapshot.settings);
+    Choice {
+        name: if device.name.is_empty() { settings.device.clone().unwrap_or_default() } else { device.name.clone() },
+        inputs: settings.inputs,
+        rate: settings.rate,
+        period: settings.period,
+    }
+}
+
+/// Whether it can be chosen, and what it offers or why not.
+fn told(listed: &Listed) -> (bool, String) {
+    let side = |of: &Option<Listing>, word: &str| match of {
+        Some(Listing::Free(abilities)) => Some((true, format!("{} {word}", abilities.channels_max))),
+        Some(Listing::Busy { holder }) => Some((
+            false,
+            format!("{word} in use by {}", holder.clone().unwrap_or_else(|| "another program".to_owned())),
+        )),
+        Some(Listing::Refused { reason }) => Some((false, format!("{word} refused: {reason}"))),
+        None => None,
+    };
+    let sides: Vec<(bool, String)> =
+        [side(&listed.capture, "in"), side(&listed.playback, "out")].into_iter().flatten().collect();
+    let free = listed.capture.as_ref().is_some_and(|side| matches!(side, Listing::Free(_)));
+    let words: Vec<String> = sides.into_iter().map(|(_, words)| words).collect();
+    (free, words.join(", "))
+}
+
+/// A line of the list; says whether it was chosen.
+fn line(ui: &mut Ui, title: &str, words: &str, free: bool, on: bool, cx: &Cx<'_>) -> bool {
+    let theme = cx.theme;
+    let sense = if free { Sense::click() } else { Sense::hover() };
+    let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), 40.0), sense);
+    response.widget_info(|| WidgetInfo::selected(Role::RadioButton, free, on, title));
+    if on || response.hovered() && free {
+        ui.painter().rect_filled(rect, 6, if on { theme.button } else { theme.line_soft });
+    }
+    let colour = if free { theme.text } else { theme.faint };
+    ui.painter().circle_stroke(
+        rect.left_center() + vec2(14.0, 0.0),
+        6.0,
+        (1.5, if on { theme.accent } else { theme.faint }),
+    );
+    if on {
+        ui.painter().circle_filled(rect.left_center() + vec2(14.0, 0.0), 3.5, theme.accent);
+    }
+    let left = rect.left_top() + vec2(32.0, 12.0);
+    ui.painter().text(left, Align2::LEFT_CENTER, title, Theme::medium(12.5), colour);
+    let below = rect.left_top() + vec2(32.0, 28.0);
+    ui.painter().text(below, Align2::LEFT_CENTER, words, Theme::font(11.0), theme.quiet);
+    response.clicked()
+}
+
+/// Inputs, rate and period.
+fn how(ui: &mut Ui, choice: &mut Choice, cx: &Cx<'_>) {
+    let theme = cx.theme;
+    ui.horizontal(|ui| {
+        ui.label("Inputs");
+        let mut all = choice.inputs.is_none();
+        if ui.checkbox(&mut all, "All").changed() {
+            choice.inputs = (!all).then_some(cx.snapshot.device.inputs.max(1));
+        }
+        if let Some(inputs) = &mut choice.inputs {
+            ui.add(DragValue::new(inputs).range(1..=1024)).accessible_name("Inputs to open");
+        }
+        ui.add_space(16.0);
+        let fixed = !cx.snapshot.session.takes().is_empty();
+        if fixed {
+            let text = format!("{} Hz, as the takes of this session", cx.snapshot.session.rate().0);
+            ui.label(RichText::new(text).color(theme.quiet));
+        } else {
+            for rate in [44_100, 48_000, 88_200, 96_000, 192_000] {
+                let name = if rate % 1000 == 0 {
+                    format!("{} kHz", rate / 1000)
+                } else {
+                    format!("{:.1} kHz", f64::from(rate) / 1e3)
+                };
+                ui.selectable_value(&mut choice.rate, rate, name);
+            }
+        }
+    });
+    ui.horizontal(|ui| {
+        ui.label("Period");
+        for period in PERIODS {
+            let ms = period as f32 * 1000.0 / choice.rate.max(1) as f32;
+            ui.selectable_value(&mut choice.period, period, format!("{period}")).on_hover_text(format!("{ms:.1} ms"));
+        }
+        let ms = 2000.0 * choice.period as f32 / choice.rate.max(1) as f32;
+        ui.label(RichText::new(format!("frames, {ms:.1} ms in and out")).color(theme.quiet));
+    });
+}

@@ -1,0 +1,375 @@
+//! What happened, the latest first, earlier starts' events below; kept versions when the session cannot be opened.
+//! Thread: ui.
+
+use crate::app::command::Command;
+use crate::app::snapshot::{Level, Stage, Told};
+use crate::control::Severity;
+use crate::session::session_file::KeptVersion;
+use crate::ui::format;
+use crate::ui::health;
+use crate::ui::panel_context::Cx;
+use crate::ui::save::Saver;
+use crate::ui::theme::{GRID, Theme};
+use crate::ui::widget::{Button, Look, card, elided, text_at};
+use egui::{Align, Align2, Layout, Margin, Rect, Role, ScrollArea, Sense, Ui, WidgetInfo, pos2, vec2};
+use std::time::SystemTime;
+
+/// Height of the row of filters.
+const HEAD: f32 = 26.0;
+
+/// Height of a kept version.
+const VERSION: f32 = 40.0;
+
+/// Where the text of an event begins, behind its sign and its time.
+const TEXT_FROM: f32 = 126.0;
+
+/// Which events are shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Filter {
+    #[default]
+    All,
+    Cautions,
+    Losses,
+}
+
+const FILTERS: [(Filter, &str); 3] = [(Filter::All, "All"), (Filter::Cautions, "Cautions"), (Filter::Losses, "Losses")];
+
+impl Filter {
+    fn lets_through(self, told: &Told) -> bool {
+        match self {
+            Filter::All => true,
+            Filter::Cautions => told.severity == Severity::Caution,
+            Filter::Losses => told.severity == Severity::Loss,
+        }
+    }
+
+    fn nothing(self) -> &'static str {
+        match self {
+            Filter::All => "Nothing has happened that you need to know of.",
+            Filter::Cautions => "No cautions: there was always margin enough.",
+            Filter::Losses => "No losses: every sound that came in was kept.",
+        }
+    }
+}
+
+/// What it keeps between frames.
+#[derive(Default)]
+pub struct State {
+    filter: Filter,
+    saver: Saver,
+}
+
+/// Draws it into what is left of `ui`.
+pub fn show(ui: &mut Ui, state: &mut State, cx: &mut Cx<'_>) {
+    egui::Frame::new().inner_margin(Margin { left: 16, right: 16, top: 16, bottom: 8 }).show(ui, |ui| {
+        head(ui, state, cx);
+        ui.add_space(GRID - ui.spacing().item_spacing.y);
+        ScrollArea::vertical().id_salt("events").auto_shrink(false).show(ui, |ui| {
+            if let Stage::NoSession { reason, versions } = &cx.snapshot.stage
+                && !versions.is_empty()
+            {
+                kept(ui, reason, versions, cx);
+            }
+            list(ui, state.filter, cx);
+        });
+    });
+}
+
+/// Filters at the left; what is done with all of them at the right.
+fn head(ui: &mut Ui, state: &mut State, cx: &mut Cx<'_>) {
+    let (told, earlier) = (&cx.snapshot.notices, &cx.snapshot.earlier);
+    ui.allocate_ui_with_layout(vec2(ui.available_width(), HEAD), Layout::left_to_right(Align::Center), |ui| {
+        for (filter, name) in FILTERS {
+            let number = told.iter().chain(earlier.iter()).filter(|told| filter.lets_through(told)).count();
+            let text = format!("{name}  {number}");
+            let button = Button::text(name, &text).size(64.0, HEAD).on(state.filter == filter);
+            if button.show(ui, cx.theme).clicked() {
+                state.filter = filter;
+            }
+        }
+        ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+            let unseen = told.iter().any(|told| !told.seen);
+            let button = Button::text("Acknowledge", "Acknowledge").size(0.0, HEAD).enabled(unseen);
+            if button.tip("Forget the alarm: events, clip lamps and losses were seen").show(ui, cx.theme).clicked() {
+                cx.ask(Command::Acknowledge);
+            }
+            let button = Button::text("Copy all", "Copy all").look(Look::Quiet).size(0.0, HEAD);
+            let tip = "Every event as text, the latest first, to the clipboard";
+            if button.enabled(told.len() + earlier.len() > 0).tip(tip).show(ui, cx.theme).clicked() {
+                ui.copy_text(as_text(told.iter().rev().chain(earlier.iter().rev())));
+            }
+            let button = Button::text("Save report", "Save report").look(Look::Quiet).size(0.0, HEAD);
+            let tip = "Save events, figures, takes and the last minute of residency as one file, in the session's folder \
+                'reports'";
+            let open = matches!(cx.snapshot.stage, Stage::Open | Stage::ReadOnly(_));
+            if button.enabled(open).tip(tip).show(ui, cx.theme).clicked() {
+                state.saver.ask(ui, cx, None);
+            }
+            if let Some(text) = state.saver.told() {
+                let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), HEAD), Sense::hover());
+                response.widget_info(|| WidgetInfo::labeled(Role::Label, true, text.clone()));
+                let at = rect.right_center();
+                text_at(ui, at, Align2::RIGHT_CENTER, &text, Theme::font(11.5), cx.theme.quiet, rect.width());
+                response.on_hover_text(text);
+            }
+        });
+    });
+}
+
+/// A line each.
+fn as_text<'a>(told: impl Iterator<Item = &'a Told>) -> String {
+    let lines: Vec<String> =
+        told.map(|told| format!("{}  {}  {}", told.clock, word(told.severity), told.text)).collect();
+    lines.join("\n")
+}
+
+fn word(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Info => "Note",
+        Severity::Caution => "Caution",
+        Severity::Loss => "Loss",
+    }
+}
+
+/// The events that the filter lets through.
+fn list(ui: &mut Ui, filter: Filter, cx: &Cx<'_>) {
+    ui.spacing_mut().item_spacing.y = 0.0;
+    let of =
+        |all: &'_ [Told]| all.iter().rev().filter(|told| filter.lets_through(told)).cloned().collect::<Vec<Told>>();
+    let (now, earlier) = (of(&cx.snapshot.notices), of(&cx.snapshot.earlier));
+    if now.is_empty() && earlier.is_empty() {
+        ui.add_space(GRID * 3.0);
+        ui.vertical_centered(|ui| ui.label(egui::RichText::new(filter.nothing()).color(cx.theme.quiet)));
+        return;
+    }
+    for told in &now {
+        row(ui, told, cx);
+    }
+    if !earlier.is_empty() {
+        ui.add_space(GRID);
+        ui.label(egui::RichText::new("Earlier").font(Theme::semi(12.5)).color(cx.theme.text));
+        ui.add_space(GRID / 2.0);
+    }
+    for told in &earlier {
+        row(ui, told, cx);
+    }
+}
+
+/// Sign, time and text of one event.
+fn row(ui: &mut Ui, told: &Told, cx: &Cx<'_>) {
+    let width = ui.available_width();
+    let level = match told.severity {
+        Severity::Info => Level::Good,
+        Severity::Caution => Level::Caution,
+        Severity::Loss => Level::Loss,
+    };
+    let tint = health::tint(level, cx.theme);
+    let colour = match (told.seen, told.severity) {
+        (true, _) => cx.theme.quiet,
+        (false, Severity::Loss) => tint.text,
+        (false, _) => cx.theme.text,
+    };
+    // A line that is longer is hard to follow.
+    let wrap = (width - TEXT_FROM - 16.0).clamp(80.0, 960.0);
+    let text = ui.painter().layout(told.text.clone(), Theme::font(12.5), colour, wrap);
+    let (rect, response) = ui.allocate_exact_size(vec2(width, text.size().y + 12.0), Sense::hover());
+    response.widget_info(|| {
+        WidgetInfo::labeled(Role::ListItem, true, format!("{}, {}: {}", word(told.severity), told.clock, told.text))
+    });
+    if !ui.is_rect_visible(rect) {
+        return;
+    }
+    let painter = ui.painter();
+    painter.hline(rect.x_range(), rect.bottom() - 0.5, (1.0, cx.theme.line_soft));
+    let first = rect.top() + 6.0 + text.rows.first().map_or(7.0, |row| row.rect().height() / 2.0);
+    health::sign(ui, level, pos2(rect.left() + 8.0, first), tint);
+    let clock = pos2(rect.left() + 24.0, first);
+    painter.text(clock, Align2::LEFT_CENTER, &told.clock, Theme::mono(12.0), cx.theme.quiet);
+    painter.galley(pos2(rect.left() + TEXT_FROM, rect.top() + 6.0), text, colour);
+}
+
+/// Versions of a session whose file is damaged.
+fn kept(ui: &mut Ui, reason: &str, versions: &[KeptVersion], cx: &mut Cx<'_>) {
+    ui.label(egui::RichText::new("Earlier versions of this session").font(Theme::semi(13.0)).color(cx.theme.strong));
+    ui.label(egui::RichText::new(reason).color(cx.theme.quiet));
+    ui.add_space(GRID / 2.0);
+    let now = SystemTime::now();
+    for (at, version) in versions.iter().enumerate() {
+        let width = ui.available_width().min(720.0);
+        let (rect, _) = ui.allocate_exact_size(vec2(width, VERSION), Sense::hover());
+        card(ui, rect, cx.theme);
+        let name = format!("Restore version {}", version.number);
+        let mut inside = ui.new_child(
+            egui::UiBuilder::new()
+                .max_rect(rect.shrink2(vec2(8.0, 0.0)))
+                .layout(Layout::right_to_left(Align::Center))
+                .id_salt(("version", version.number)),
+        );
+        // The latest is what is wanted nearly always.
+        let look = if at == 0 { Look::Filled(cx.theme.mute) } else { Look::Plain };
+        let tip = "Opens the session as it was saved then; the damaged file is kept";
+        if Button::text(&name, &name).look(look).size(0.0, HEAD).tip(tip).show(&mut inside, cx.theme).clicked() {
+            cx.ask(Command::RestoreVersion(version.number));
+        }
+        version_text(ui, rect, version, now, cx.theme);
+    }
+    ui.add_space(GRID);
+}
+
+/// Its number, its time, how long ago that was, and its size.
+fn version_text(ui: &Ui, rect: Rect, version: &KeptVersion, now: SystemTime, theme: &Theme) {
+    let y = rect.center().y;
+    let at = pos2(rect.left() + 16.0, y);
+    let galley = elided(ui, &format!("Version {}", version.number), Theme::medium(12.5), theme.text, 96.0);
+    ui.painter().galley(at - vec2(0.0, galley.size().y / 2.0), galley, theme.text);
+    let (when, ago) = saved(version.saved, now);
+    let columns = [(120.0, when, 152.0), (280.0, ago, 112.0), (400.0, format::memory(version.bytes), 80.0)];
+    for (x, text, width) in columns {
+        let at = pos2(rect.left() + x, y);
+        text_at(ui, at, Align2::LEFT_CENTER, &text, Theme::font(12.5), theme.quiet, width);
+    }
+}
+
+/// "22 Nov 2026, 20:14:03" and "12 min ago".
+fn saved(at: Option<SystemTime>, now: SystemTime) -> (String, String) {
+    let Some(at) = at else {
+        return ("time unknown".to_owned(), String::new());
+    };
+    let when = jiff::Timestamp::try_from(at).map_or_else(
+        |_| "time unknown".to_owned(),
+        |stamp| stamp.to_zoned(jiff::tz::TimeZone::system()).strftime("%-d %b %Y, %H:%M:%S").to_string(),
+    );
+    let ago = now.duration_since(at).map(|ago| format!("{} ago", format::span(ago.as_secs_f64()))).unwrap_or_default();
+    (when, ago)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::snapshot::Snapshot;
+    use crate::ui::action::KeyMap;
+    use crate::ui::demo;
+    use crate::ui::view::View;
+    use egui_kittest::Harness;
+    use egui_kittest::kittest::Queryable as _;
+    use std::cell::RefCell;
+    use std::rc::Rc;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    fn told(at: u64, severity: Severity, seen: bool, text: &str) -> Told {
+        let clock = format!("20:{:02}:{:02}", at / 60, at % 60);
+        Told { at: Duration::from_secs(at), clock, severity, text: text.to_owned(), seen }
+    }
+
+    fn eventful() -> Snapshot {
+        let mut snapshot = demo::stopped(24, 60);
+        snapshot.notices = Arc::new(vec![
+            told(3, Severity::Info, true, "Opened \u{201c}Rehearsal, 22 Nov\u{201d}: 24 tracks, 24 takes."),
+            told(9, Severity::Info, true, "Scarlett 18i20 at 48 000 Hz, periods of 64 frames."),
+            told(
+                61,
+                Severity::Caution,
+                true,
+                "The disk took 1.4 s for one write. Nothing is lost: 1.8 s were held in \
+                memory. If this comes again, another program writes to the disk; close it, or record to another one.",
+            ),
+            told(
+                1208,
+                Severity::Loss,
+                false,
+                "4 096 frames (85 ms) were lost at 00:20:08.120 on all 24 tracks: the \
+                device ran over. They are exact silence in the takes, and marked on the timeline.",
+            ),
+            told(1300, Severity::Caution, false, "The Music disk has room for 40 min of 24 tracks."),
+            told(2537, Severity::Info, false, "Recorded 42 min on 24 tracks: 0 page faults, 1 xrun."),
+        ]);
+        snapshot
+    }
+
+    fn damaged() -> Snapshot {
+        let mut snapshot = eventful();
+        let reason = "session.json is damaged: it ends in the middle. Restore a version below; no take is touched.";
+        let versions = (9..13_u32).rev().map(|number| KeptVersion {
+            number,
+            bytes: 18_400 + u64::from(number) * 100,
+            saved: Some(SystemTime::now() - Duration::from_secs(u64::from(13 - number) * 1500)),
+        });
+        snapshot.stage = Stage::NoSession { reason: reason.to_owned(), versions: versions.collect() };
+        snapshot
+    }
+
+    fn harness(snapshot: Snapshot) -> (Harness<'static>, Rc<RefCell<Vec<Command>>>) {
+        let asked = Rc::new(RefCell::new(Vec::new()));
+        let (mut state, mut view, keys, theme) = (State::default(), View::default(), KeyMap::default(), Theme::dark());
+        let (mut fonts, sink) = (false, Rc::clone(&asked));
+        let mut harness = Harness::builder().with_size([960.0, 600.0]).build_ui(move |ui| {
+            if !std::mem::replace(&mut fonts, true) {
+                crate::ui::theme::install_fonts(ui.ctx());
+                ui.request_repaint();
+                return;
+            }
+            let (mut commands, mut actions) = (Vec::new(), Vec::new());
+            let mut cx = Cx {
+                snapshot: &snapshot,
+                theme: &theme,
+                now: 0.0,
+                waves: None,
+                watcher: None,
+                keys: &keys,
+                view: &mut view,
+                commands: &mut commands,
+                actions: &mut actions,
+            };
+            show(ui, &mut state, &mut cx);
+            sink.borrow_mut().extend(commands);
+        });
+        harness.run_steps(3);
+        (harness, asked)
+    }
+
+    #[test]
+    fn losses_alone_are_shown_when_they_are_asked_for_and_acknowledged_with_one_click() {
+        let (mut harness, asked) = harness(eventful());
+        assert!(harness.query_by_label_contains("Caution, 20:21:40").is_some());
+        harness.get_by_label("Losses").click();
+        harness.run_steps(3);
+        assert!(harness.query_by_label_contains("Caution, 20:21:40").is_none());
+        assert!(harness.query_by_label_contains("Loss, 20:20:08").is_some());
+        harness.get_by_label("Acknowledge").click();
+        harness.run_steps(3);
+        assert_eq!(*asked.borrow(), [Command::Acknowledge]);
+    }
+
+    #[test]
+    fn events_of_earlier_starts_stand_below_those_of_now_and_go_through_the_same_filter() {
+        let mut snapshot = eventful();
+        let mut then =
+            told(0, Severity::Loss, true, "In 3 00:01: 64 frames not recorded (no window); they are silence");
+        then.clock = "21 Nov 19:02".to_owned();
+        snapshot.earlier = Arc::new(vec![then, told(0, Severity::Info, true, "closed")]);
+        let (mut harness, _) = harness(snapshot);
+        let at = |harness: &Harness<'_>, label: &str| harness.get_by_label_contains(label).rect().top();
+        assert!(at(&harness, "Note, 20:00:03") < at(&harness, "Loss, 21 Nov 19:02"));
+        assert!(at(&harness, "closed") < at(&harness, "Loss, 21 Nov 19:02"), "the latest first");
+        harness.get_by_label("Losses").click();
+        harness.run_steps(3);
+        assert!(harness.query_by_label_contains("Loss, 21 Nov 19:02").is_some());
+        assert!(harness.query_by_label_contains("closed").is_none());
+    }
+
+    #[test]
+    fn a_damaged_session_offers_its_kept_versions_and_restores_the_one_that_is_clicked() {
+        let (mut harness, asked) = harness(damaged());
+        harness.get_by_label("Restore version 11").click();
+        harness.run_steps(3);
+        assert_eq!(*asked.borrow(), [Command::RestoreVersion(11)]);
+    }
+
+    #[test]
+    fn what_is_copied_is_a_line_an_event_the_latest_first() {
+        let snapshot = eventful();
+        let text = as_text(snapshot.notices.iter().rev());
+        assert!(text.starts_with("20:42:17  Note  Recorded 42 min") && text.lines().count() == 6, "{text}");
+    }
+}

@@ -1,0 +1,187 @@
+//! Export: stems or the mix, what they will be called, progress. Thread: ui.
+
+use crate::app::command::Command;
+use crate::app::jobs::{ExportRequest, options};
+use crate::export::plan;
+use crate::format::TakeFormat;
+use crate::ui::dialog::Dialog;
+use crate::ui::format;
+use crate::ui::panel_context::Cx;
+use crate::ui::theme::Theme;
+use crate::ui::widget::{Button, Look, label};
+use egui::{Frame, Margin, ProgressBar, RichText, ScrollArea, TextEdit, Ui};
+use std::path::PathBuf;
+
+/// What it keeps between frames.
+#[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
+pub struct State {
+    mix: bool,
+    selected: bool,
+    ranged: bool,
+    replace: bool,
+    format: Option<TakeFormat>,
+    to: Option<String>,
+    dialog: Dialog,
+    /// What would be written, for a request and a revision of the session.
+    planned: Option<(ExportRequest, u64, Planned)>,
+}
+
+/// Names and bytes of what would be written, or why nothing would.
+type Planned = Result<Vec<(String, u64)>, String>;
+
+/// Names that are shown at once.
+const NAMES_SHOWN: usize = 40;
+
+/// Draws it into what is left of `ui`.
+pub fn show(ui: &mut Ui, state: &mut State, cx: &mut Cx<'_>) {
+    Frame::NONE.inner_margin(Margin::symmetric(16, 10)).show(ui, |ui| {
+        ui.columns(2, |columns| {
+            choose(&mut columns[0], state, cx);
+            let request = request(state, cx);
+            preview(&mut columns[1], state, &request, cx);
+        });
+    });
+}
+
+fn request(state: &State, cx: &Cx<'_>) -> ExportRequest {
+    let folder = state.to.clone().map_or_else(|| cx.snapshot.folder.join("export"), PathBuf::from);
+    let selected = cx.snapshot.session.track_ids().filter(|id| cx.view.tracks.contains(id)).collect();
+    ExportRequest {
+        to: folder,
+        tracks: state.selected.then_some(selected),
+        range: cx.snapshot.transport.range.filter(|_| state.ranged),
+        format: state.format,
+        mix: state.mix,
+        replace: state.replace,
+    }
+}
+
+fn choose(ui: &mut Ui, state: &mut State, cx: &mut Cx<'_>) {
+    let line = |ui: &mut Ui, what: &str, add: &mut dyn FnMut(&mut Ui)| {
+        ui.horizontal(|ui| {
+            label(ui, what, 72.0, cx.theme.quiet);
+            add(ui);
+        });
+    };
+    line(ui, "What", &mut |ui| {
+        ui.selectable_value(&mut state.mix, false, "A file for each track");
+        ui.selectable_value(&mut state.mix, true, "One stereo mix");
+    });
+    line(ui, "Tracks", &mut |ui| {
+        ui.selectable_value(&mut state.selected, false, "All");
+        let text = format!("The {} selected", cx.view.tracks.len());
+        ui.add_enabled_ui(!cx.view.tracks.is_empty(), |ui| ui.selectable_value(&mut state.selected, true, text));
+    });
+    state.selected &= !cx.view.tracks.is_empty();
+    let transport = &cx.snapshot.transport;
+    line(ui, "Range", &mut |ui| {
+        ui.selectable_value(&mut state.ranged, false, "Whole session");
+        let text = transport.range.map_or_else(
+            || "No range is selected".to_owned(),
+            |(from, to)| {
+                let place =
+                    |at| format::place(at, transport.rate, cx.snapshot.settings.time, cx.snapshot.settings.tempo);
+                format!("{} to {}", place(from), place(to))
+            },
+        );
+        ui.add_enabled_ui(transport.range.is_some(), |ui| ui.selectable_value(&mut state.ranged, true, text));
+    });
+    state.ranged &= transport.range.is_some();
+    line(ui, "Format", &mut |ui| {
+        let formats = [
+            (None, "As recorded"),
+            (Some(TakeFormat::S16), "16 bit"),
+            (Some(TakeFormat::S24), "24 bit"),
+            (Some(TakeFormat::F32), "float"),
+        ];
+        for (format, name) in formats {
+            ui.selectable_value(&mut state.format, format, name);
+        }
+    });
+    line(ui, "Folder", &mut |ui| {
+        let shown = cx.snapshot.folder.join("export").display().to_string();
+        let mut text = state.to.clone().unwrap_or(shown);
+        let width = (ui.available_width() - 100.0).max(120.0);
+        if ui.add(TextEdit::singleline(&mut text).desired_width(width)).accessible_name("Export folder").changed() {
+            state.to = Some(text.clone());
+        }
+        if Button::text("Choose a folder", "Choose\u{2026}").size(74.0, 26.0).show(ui, cx.theme).clicked() {
+            let start = PathBuf::from(text);
+            state.dialog.folder(ui, "Export to", start.is_dir().then_some(start));
+        }
+    });
+    if let Some(folder) = state.dialog.chosen() {
+        state.to = Some(folder.display().to_string());
+    }
+    ui.checkbox(&mut state.replace, "Replace files that are there");
+}
+
+fn preview(ui: &mut Ui, state: &mut State, request: &ExportRequest, cx: &mut Cx<'_>) {
+    let theme = cx.theme;
+    let revision = cx.snapshot.revision;
+    if state.planned.as_ref().is_none_or(|(planned, at, _)| planned != request || *at != revision) {
+        let session = &cx.snapshot.session;
+        let made = plan::plan(session, &options(request, cx.snapshot.folder.clone(), session));
+        let names = made.map_err(|error| error.to_string()).map(|plan| {
+            let name = |job: &plan::Job| {
+                let name = job.file().file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+                (name, job.sound_bytes())
+            };
+            plan.jobs.iter().map(name).collect()
+        });
+        state.planned = Some((request.clone(), revision, names));
+    }
+    let Some((_, _, planned)) = &state.planned else { return };
+    ui.horizontal(|ui| {
+        let running = cx.snapshot.export.progress;
+        if let Some(part) = running {
+            if Button::text("Cancel export", "Cancel").size(72.0, 30.0).show(ui, theme).clicked() {
+                cx.ask(Command::CancelExport);
+            }
+            ui.add(ProgressBar::new(part).desired_width(200.0).desired_height(8.0));
+            ui.label(RichText::new(&cx.snapshot.export.file).color(theme.quiet));
+            return;
+        }
+        let count = planned.as_ref().map_or(0, Vec::len);
+        let text = if count == 1 { "Export 1 file".to_owned() } else { format!("Export {count} files") };
+        let button = Button::text("Export now", &text).look(Look::Filled(theme.accent)).size(110.0, 30.0);
+        if button.enabled(count > 0).show(ui, theme).clicked() {
+            cx.ask(Command::Export(Box::new(request.clone())));
+        }
+        match &cx.snapshot.export.ended {
+            Some(Ok(files)) => {
+                ui.label(RichText::new(format!("{} written", format::count(files.len(), "file"))).color(theme.good));
+                if Button::text("Open the export folder", "Open folder").size(90.0, 26.0).show(ui, theme).clicked() {
+                    let to = request.to.clone();
+                    // A file manager may take its time to start.
+                    let opening =
+                        std::thread::Builder::new().name("open".to_owned()).spawn(move || open::that(to).ok());
+                    drop(opening);
+                }
+            }
+            Some(Err(reason)) => {
+                ui.label(RichText::new(reason).color(theme.caution));
+            }
+            None => {}
+        }
+    });
+    match planned {
+        Err(reason) => {
+            ui.label(RichText::new(reason).color(theme.quiet));
+        }
+        Ok(files) => {
+            let bytes: u64 = files.iter().map(|(_, bytes)| bytes).sum();
+            ui.label(RichText::new(format!("{} in all:", format::room(bytes))).color(theme.quiet));
+            ScrollArea::vertical().auto_shrink([false, false]).show(ui, |ui| {
+                for (name, bytes) in files.iter().take(NAMES_SHOWN) {
+                    let text = format!("{name}   {}", format::room(*bytes));
+                    ui.label(RichText::new(text).font(Theme::font(11.5)).color(theme.text));
+                }
+                if files.len() > NAMES_SHOWN {
+                    ui.label(RichText::new(format!("and {} more", files.len() - NAMES_SHOWN)).color(theme.quiet));
+                }
+            });
+        }
+    }
+}

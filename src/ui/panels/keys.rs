@@ -1,0 +1,107 @@
+//! The sheet of keys, which can be changed. Thread: ui.
+
+use crate::app::command::Command;
+use crate::ui::action::{ACTIONS, Action, Entry, parse};
+use crate::ui::panel_context::Cx;
+use crate::ui::theme::Theme;
+use crate::ui::widget::Button;
+use egui::{Align2, CursorIcon, Event, RichText, Role, ScrollArea, Sense, Ui, WidgetInfo, vec2};
+
+/// What it keeps between frames.
+#[derive(Default)]
+pub struct State {
+    /// The action that waits for keys.
+    listens: Option<Action>,
+    /// Why the last keys were not taken.
+    told: Option<String>,
+}
+
+/// Draws it into what is left of `ui`.
+pub fn show(ui: &mut Ui, state: &mut State, cx: &mut Cx<'_>) {
+    listen(ui, state, cx);
+    ui.horizontal(|ui| {
+        ui.label(RichText::new("Keys").font(Theme::semi(16.0)).color(cx.theme.strong));
+        let text = state
+            .told
+            .clone()
+            .unwrap_or_else(|| "Click a line and press other keys; Backspace takes them away".to_owned());
+        ui.label(RichText::new(text).color(cx.theme.quiet));
+        if !cx.snapshot.settings.keys.is_empty()
+            && Button::text("Reset all keys", "Reset all").size(80.0, 26.0).show(ui, cx.theme).clicked()
+        {
+            let mut settings = (*cx.snapshot.settings).clone();
+            settings.keys.clear();
+            cx.ask(Command::Settings(Box::new(settings)));
+        }
+    });
+    ScrollArea::vertical().max_height(560.0).show(ui, |ui| {
+        let groups = ["Transport", "Timeline", "Tracks", "Session", "Panels", "Window"];
+        ui.columns(2, |columns| {
+            for (at, group) in groups.iter().enumerate() {
+                let ui = &mut columns[at / 3];
+                ui.add_space(8.0);
+                ui.label(RichText::new(*group).font(Theme::semi(12.5)).color(cx.theme.text));
+                for entry in ACTIONS.iter().filter(|entry| entry.group == *group) {
+                    line(ui, state, entry, cx);
+                }
+            }
+        });
+    });
+}
+
+fn line(ui: &mut Ui, state: &mut State, entry: &Entry, cx: &Cx<'_>) {
+    let theme = cx.theme;
+    let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), 20.0), Sense::click());
+    let listens = state.listens == Some(entry.action);
+    response.widget_info(|| WidgetInfo::selected(Role::Button, true, listens, format!("Keys of {}", entry.name)));
+    if listens || response.hovered() {
+        ui.painter().rect_filled(rect, 4, theme.button);
+    }
+    let left = rect.left_center() + vec2(6.0, 0.0);
+    ui.painter().text(left, Align2::LEFT_CENTER, entry.name, Theme::font(12.0), theme.text);
+    let keys = if listens { "press keys".to_owned() } else { cx.keys.text(entry.action) };
+    let changed = cx.snapshot.settings.keys.contains_key(&entry.action.id());
+    let colour = if listens || changed { theme.accent } else { theme.quiet };
+    ui.painter().text(rect.right_center() - vec2(6.0, 0.0), Align2::RIGHT_CENTER, keys, Theme::font(11.5), colour);
+    if response.on_hover_cursor(CursorIcon::PointingHand).clicked() {
+        state.listens = (!listens).then_some(entry.action);
+        state.told = None;
+    }
+}
+
+/// Takes the next keys for the action that waits for them.
+fn listen(ui: &Ui, state: &mut State, cx: &mut Cx<'_>) {
+    let Some(action) = state.listens else { return };
+    // Before anything else takes them: they are meant for this.
+    cx.actions.clear();
+    let pressed = ui.input(|input| {
+        input.events.iter().find_map(|event| match event {
+            Event::Key { key, modifiers, pressed: true, repeat: false, .. } => Some((*key, *modifiers)),
+            _ => None,
+        })
+    });
+    let Some((key, modifiers)) = pressed else { return };
+    let mut text = String::new();
+    for (on, name) in [(modifiers.ctrl, "Ctrl+"), (modifiers.shift, "Shift+"), (modifiers.alt, "Alt+")] {
+        if on {
+            text.push_str(name);
+        }
+    }
+    text.push_str(key.name());
+    if key == egui::Key::Backspace {
+        text.clear();
+    }
+    let mut settings = (*cx.snapshot.settings).clone();
+    let taken = ACTIONS.iter().find(|entry| {
+        let own = settings.keys.get(&entry.action.id());
+        let keys: Vec<&str> = own.map_or_else(|| entry.keys.to_vec(), |own| own.split(' ').collect());
+        entry.action != action && !text.is_empty() && keys.iter().any(|keys| parse(keys) == parse(&text))
+    });
+    if let Some(other) = taken {
+        state.told = Some(format!("{text} means \u{201c}{}\u{201d} already", other.name));
+        return;
+    }
+    settings.keys.insert(action.id(), text);
+    cx.ask(Command::Settings(Box::new(settings)));
+    state.listens = None;
+}

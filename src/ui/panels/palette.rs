@@ -1,0 +1,106 @@
+//! Find an action by typing a part of its name. Thread: ui.
+
+use crate::ui::action::{ACTIONS, Action};
+use crate::ui::panel_context::Cx;
+use crate::ui::theme::Theme;
+use egui::{Align2, Key, Role, ScrollArea, Sense, TextEdit, Ui, WidgetInfo, vec2};
+
+/// What it keeps between frames.
+#[derive(Default)]
+pub struct State {
+    text: String,
+    chosen: usize,
+}
+
+/// How well a name answers to what was typed: every typed letter in order, the fewer apart the better. `None`: not at all.
+fn match_of(name: &str, typed: &str) -> Option<usize> {
+    let name = name.to_lowercase();
+    if let Some(at) = name.find(&typed.to_lowercase()) {
+        return Some(at);
+    }
+    let mut apart = 100;
+    let mut letters = name.char_indices();
+    for wanted in typed.to_lowercase().chars().filter(|c| !c.is_whitespace()) {
+        let (at, _) = letters.by_ref().find(|(_, letter)| *letter == wanted)?;
+        apart += at;
+    }
+    Some(apart)
+}
+
+/// The actions that answer to what was typed, best first.
+fn found(typed: &str) -> Vec<Action> {
+    let mut found: Vec<(usize, usize, Action)> = ACTIONS
+        .iter()
+        .enumerate()
+        .filter(|(_, entry)| entry.action != Action::Palette)
+        .filter_map(|(at, entry)| Some((match_of(entry.name, typed)?, at, entry.action)))
+        .collect();
+    found.sort_by_key(|(far, at, _)| (*far, *at));
+    found.into_iter().map(|(_, _, action)| action).collect()
+}
+
+/// Draws it; says whether it stays open.
+pub fn show(ui: &mut Ui, state: &mut State, cx: &mut Cx<'_>) -> bool {
+    let (up, down, enter) = ui.input_mut(|input| {
+        (
+            input.consume_key(egui::Modifiers::NONE, Key::ArrowUp),
+            input.consume_key(egui::Modifiers::NONE, Key::ArrowDown),
+            input.key_pressed(Key::Enter),
+        )
+    });
+    let field = TextEdit::singleline(&mut state.text)
+        .hint_text("What do you want to do?")
+        .font(Theme::font(15.0))
+        .desired_width(f32::INFINITY)
+        .margin(egui::Margin::symmetric(8, 6));
+    let field = ui.add(field).accessible_name("Find an action");
+    field.request_focus();
+    let actions = found(&state.text);
+    if field.changed() {
+        state.chosen = 0;
+    }
+    state.chosen =
+        (state.chosen + usize::from(down)).saturating_sub(usize::from(up)).min(actions.len().saturating_sub(1));
+    let mut done = None;
+    ScrollArea::vertical().max_height(380.0).auto_shrink([false, true]).show(ui, |ui| {
+        ui.spacing_mut().item_spacing.y = 0.0;
+        for (at, action) in actions.iter().enumerate() {
+            let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), 28.0), Sense::click());
+            let chosen = at == state.chosen;
+            response.widget_info(|| WidgetInfo::selected(Role::ListItem, true, chosen, action.name()));
+            if chosen || response.hovered() {
+                ui.painter().rect_filled(rect, 6, cx.theme.button);
+            }
+            if chosen && (up || down) {
+                response.scroll_to_me(None);
+            }
+            let left = rect.left_center() + vec2(10.0, 0.0);
+            ui.painter().text(left, Align2::LEFT_CENTER, action.name(), Theme::font(13.0), cx.theme.text);
+            let right = rect.right_center() - vec2(10.0, 0.0);
+            ui.painter().text(right, Align2::RIGHT_CENTER, cx.keys.text(*action), Theme::font(11.5), cx.theme.quiet);
+            if response.clicked() || (chosen && enter) {
+                done = Some(*action);
+            }
+        }
+        if actions.is_empty() {
+            ui.label(egui::RichText::new("No action has such a name").color(cx.theme.quiet));
+        }
+    });
+    if let Some(action) = done {
+        *state = State::default();
+        cx.act(action);
+    }
+    done.is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_action_is_found_by_a_part_of_its_name_or_by_letters_of_it() {
+        assert_eq!(found("marker")[0], Action::Marker);
+        assert_eq!(found("rsd")[0..3].iter().find(|action| **action == Action::Residency), Some(&Action::Residency));
+        assert!(found("zzz").is_empty() && found("").len() > 50);
+    }
+}

@@ -1,0 +1,261 @@
+//! Settings. Thread: ui.
+
+use crate::app::command::Command;
+use crate::app::naming::default_folder;
+use crate::app::settings::{Settings, ThemeChoice, TimeFormat};
+use crate::butler::capabilities::CapturePath;
+use crate::format::TakeFormat;
+use crate::ui::action::Action;
+use crate::ui::dialog::Dialog;
+use crate::ui::panel_context::Cx;
+use crate::ui::theme::Theme;
+use crate::ui::widget::{Button, Look, label};
+use egui::{DragValue, RichText, ScrollArea, Slider, TextEdit, Ui};
+use std::path::PathBuf;
+
+/// What it keeps between frames.
+#[derive(Default)]
+pub struct State {
+    /// What was typed into the folder's field and is not taken yet.
+    folder: Option<String>,
+    /// The same of the fields for other disks.
+    mirror: Other,
+    overflow: Other,
+}
+
+/// A folder on another disk, being chosen.
+#[derive(Default)]
+struct Other {
+    typed: Option<String>,
+    dialog: Dialog,
+}
+
+/// Draws it into what is left of `ui`.
+pub fn show(ui: &mut Ui, state: &mut State, cx: &mut Cx<'_>) {
+    let mut settings = (*cx.snapshot.settings).clone();
+    ui.label(RichText::new("Settings").font(Theme::semi(16.0)).color(cx.theme.strong));
+    ui.add_space(4.0);
+    ScrollArea::vertical().max_height(520.0).show(ui, |ui| {
+        heading(ui, "Recording", cx);
+        recording(ui, state, &mut settings, cx);
+        heading(ui, "Other disks", cx);
+        other_disks(ui, state, &mut settings, cx);
+        heading(ui, "Memory", cx);
+        memory(ui, &mut settings, cx);
+        heading(ui, "Window", cx);
+        window(ui, &mut settings, cx);
+    });
+    if settings != *cx.snapshot.settings {
+        cx.view.follow = settings.follow;
+        cx.view.tall = settings.tall;
+        cx.ask(Command::Settings(Box::new(settings)));
+    }
+    ui.add_space(6.0);
+    ui.horizontal(|ui| {
+        let free = cx.snapshot.transport.pass.is_none();
+        let apply =
+            Button::text("Apply now", "Apply now").look(Look::Filled(cx.theme.accent)).size(96.0, 30.0).enabled(free);
+        if apply.show(ui, cx.theme).clicked() {
+            cx.ask(Command::Reopen);
+        }
+        let text = if free {
+            "Capture path, lead, memory and period take effect when the device is opened again"
+        } else {
+            "Not while a pass is recorded; the rest takes effect at once"
+        };
+        ui.label(RichText::new(text).color(cx.theme.quiet));
+    });
+}
+
+fn heading(ui: &mut Ui, text: &str, cx: &Cx<'_>) {
+    ui.add_space(8.0);
+    ui.label(RichText::new(text).font(Theme::semi(13.0)).color(cx.theme.text));
+    ui.separator();
+}
+
+/// A name at the left, a control, and what it is for below.
+fn row(ui: &mut Ui, name: &str, what: &str, cx: &Cx<'_>, add: impl FnOnce(&mut Ui)) {
+    ui.horizontal(|ui| {
+        label(ui, name, 150.0, cx.theme.text);
+        ui.vertical(|ui| {
+            ui.horizontal(add);
+            if !what.is_empty() {
+                ui.label(RichText::new(what).font(Theme::font(11.0)).color(cx.theme.quiet));
+            }
+        });
+    });
+}
+
+fn recording(ui: &mut Ui, state: &mut State, settings: &mut Settings, cx: &mut Cx<'_>) {
+    let device = cx.snapshot.device.title.clone();
+    let mut choose = false;
+    row(ui, "Device", "", cx, |ui| {
+        ui.label(if device.is_empty() { "None" } else { &device });
+        choose = Button::text("Choose a device", "Choose\u{2026}").size(80.0, 26.0).show(ui, cx.theme).clicked();
+    });
+    if choose {
+        cx.act(Action::Device);
+    }
+    let mut text = state
+        .folder
+        .clone()
+        .unwrap_or_else(|| settings.sessions.clone().unwrap_or_else(default_folder).display().to_string());
+    row(ui, "Sessions in", "New sessions are folders here, named by date", cx, |ui| {
+        let field = ui.add(TextEdit::singleline(&mut text).desired_width(420.0)).accessible_name("Folder for sessions");
+        if field.changed() {
+            state.folder = Some(text.clone());
+        }
+        if field.lost_focus()
+            && let Some(text) = state.folder.take()
+        {
+            let path = PathBuf::from(text.trim());
+            settings.sessions = path.is_absolute().then_some(path);
+        }
+    });
+    row(ui, "Format of takes", "Of new takes in new sessions and in this one", cx, |ui| {
+        for (format, name) in
+            [(TakeFormat::S16, "16 bit"), (TakeFormat::S24, "24 bit"), (TakeFormat::F32, "32-bit float")]
+        {
+            ui.selectable_value(&mut settings.format, format, name);
+        }
+    });
+    let what = match settings.capture_path {
+        CapturePath::Spool => "Spool: sound goes to locked memory first. No page fault, whatever the disk does",
+        CapturePath::Direct => "Direct: sound goes straight into the files' pages. Faults happen, and can be watched",
+    };
+    row(ui, "Capture path", what, cx, |ui| {
+        ui.selectable_value(&mut settings.capture_path, CapturePath::Spool, "Spool");
+        ui.selectable_value(&mut settings.capture_path, CapturePath::Direct, "Direct");
+    });
+    row(
+        ui,
+        "Hear armed inputs",
+        "Where a track says auto. Automatic: with more than two inputs, so that a laptop does not howl",
+        cx,
+        |ui| {
+            ui.selectable_value(&mut settings.monitors, None, "Automatic");
+            ui.selectable_value(&mut settings.monitors, Some(true), "Yes");
+            ui.selectable_value(&mut settings.monitors, Some(false), "No");
+        },
+    );
+    row(ui, "Roll in before a punch", "", cx, |ui| {
+        let value = DragValue::new(&mut settings.pre_roll_ms).range(0..=60_000).speed(10).suffix(" ms");
+        ui.add(value).accessible_name("Roll in before a punch");
+    });
+}
+
+fn other_disks(ui: &mut Ui, state: &mut State, settings: &mut Settings, cx: &mut Cx<'_>) {
+    let what = "Every take is written here too, from the next recording on. Better on another disk: either may fail";
+    other(ui, ("Mirror", what), &mut state.mirror, &mut settings.mirror, cx);
+    let what = "When the session's disk is full or fails, takes go on here without a gap";
+    other(ui, ("If the disk is full", what), &mut state.overflow, &mut settings.overflow, cx);
+}
+
+/// A folder that may be none: typed, or chosen in the desktop's dialog.
+fn other(ui: &mut Ui, (name, what): (&str, &str), state: &mut Other, value: &mut Option<PathBuf>, cx: &mut Cx<'_>) {
+    let shown = || value.as_ref().map_or_else(String::new, |path| path.display().to_string());
+    let mut text = state.typed.clone().unwrap_or_else(shown);
+    let (mut choose, mut clear) = (false, false);
+    row(ui, name, what, cx, |ui| {
+        let field = TextEdit::singleline(&mut text).desired_width(330.0).hint_text("No folder");
+        let field = ui.add(field).accessible_name(format!("{name}: folder"));
+        if field.changed() {
+            state.typed = Some(text.clone());
+        }
+        if field.lost_focus()
+            && let Some(text) = state.typed.take()
+        {
+            *value = Some(PathBuf::from(text.trim())).filter(|path| path.is_absolute());
+        }
+        let (choosing, clearing) = (format!("{name}: choose a folder"), format!("{name}: none"));
+        let button = Button::text(&choosing, "Choose\u{2026}").size(80.0, 26.0);
+        choose = button.show(ui, cx.theme).clicked();
+        let none = Button::text(&clearing, "None").size(60.0, 26.0).enabled(value.is_some());
+        clear = none.show(ui, cx.theme).clicked();
+    });
+    if choose {
+        state.dialog.folder(ui, "Choose a folder", value.clone());
+    }
+    if let Some(folder) = state.dialog.chosen() {
+        *value = Some(folder);
+    }
+    if clear {
+        *value = None;
+    }
+}
+
+fn memory(ui: &mut Ui, settings: &mut Settings, cx: &Cx<'_>) {
+    row(ui, "Lead", "Sound that is ready ahead of the heads, as far as locked memory allows", cx, |ui| {
+        let lead = Slider::new(&mut settings.lead_ms, 100..=10_000).logarithmic(true).suffix(" ms");
+        ui.add(lead).accessible_name("Lead");
+    });
+    optional(
+        ui,
+        "Locked memory",
+        "Without a limit: what the system allows, up to 64 MiB",
+        &mut settings.lock_kib,
+        (8192, " KiB"),
+        cx,
+    );
+    optional(
+        ui,
+        "Spool",
+        "Memory for a disk that stalls. Without a limit: a quarter of memory",
+        &mut settings.spool_mib,
+        (2048, " MiB"),
+        cx,
+    );
+}
+
+fn optional(ui: &mut Ui, name: &str, what: &str, value: &mut Option<u64>, (usual, unit): (u64, &str), cx: &Cx<'_>) {
+    row(ui, name, what, cx, |ui| {
+        let mut on = value.is_some();
+        if ui.checkbox(&mut on, format!("Limit {}", name.to_lowercase())).changed() {
+            *value = on.then_some(usual);
+        }
+        if let Some(value) = value {
+            ui.add(DragValue::new(value).range(64..=1 << 24).suffix(unit)).accessible_name(format!("{name} limit"));
+        }
+    });
+}
+
+fn window(ui: &mut Ui, settings: &mut Settings, cx: &mut Cx<'_>) {
+    row(ui, "Colours", "", cx, |ui| {
+        for (theme, name) in
+            [(ThemeChoice::Dark, "Dark"), (ThemeChoice::Light, "Light"), (ThemeChoice::System, "As the desktop")]
+        {
+            ui.selectable_value(&mut settings.theme, theme, name);
+        }
+    });
+    row(ui, "Size", "", cx, |ui| {
+        for percent in [75_u32, 100, 125, 150, 200, 300] {
+            let on = (settings.zoom * 100.0 - percent as f32).abs() < 1.0;
+            if ui.selectable_label(on, format!("{percent} %")).clicked() {
+                settings.zoom = percent as f32 / 100.0;
+            }
+        }
+    });
+    row(ui, "Time", "", cx, |ui| {
+        for (time, name) in [(TimeFormat::Clock, "Hours"), (TimeFormat::Samples, "Samples"), (TimeFormat::Bars, "Bars")]
+        {
+            ui.selectable_value(&mut settings.time, time, name);
+        }
+    });
+    row(ui, "Tempo", "For bars and beats", cx, |ui| {
+        ui.add(DragValue::new(&mut settings.tempo.0).range(20.0..=400.0).speed(0.2).suffix(" a minute"))
+            .accessible_name("Tempo");
+        ui.add(DragValue::new(&mut settings.tempo.1).range(1..=32).suffix(" beats a bar"))
+            .accessible_name("Beats a bar");
+    });
+    row(ui, "Timeline", "", cx, |ui| {
+        ui.checkbox(&mut settings.follow, "Follow the playhead");
+        ui.checkbox(&mut settings.tall, "Tall rows");
+    });
+    let mut keys = false;
+    row(ui, "Keys", "", cx, |ui| {
+        keys = Button::text("Keys sheet", "Show and change").size(120.0, 26.0).show(ui, cx.theme).clicked();
+    });
+    if keys {
+        cx.act(Action::Keys);
+    }
+}

@@ -1,0 +1,254 @@
+//! The stress lab and its sheet. Thread: ui.
+
+use crate::app::command::Command;
+use crate::app::jobs::StressRequest;
+use crate::app::snapshot::Level;
+use crate::diagnostics::stress::Kind;
+use crate::diagnostics::stress::sheet::{Figures, Row, Verdict};
+use crate::ui::format::micros;
+use crate::ui::panel_context::Cx;
+use crate::ui::theme::Theme;
+use crate::ui::widget::{Button, Look, elided, sign};
+use egui::{
+    Align2, DragValue, Frame, Margin, ProgressBar, Rect, RichText, Role, ScrollArea, Sense, Ui, WidgetInfo, pos2, vec2,
+};
+
+/// What it keeps between frames.
+pub struct State {
+    chosen: [bool; Kind::ALL.len()],
+    tracks: usize,
+    seconds: f64,
+}
+
+impl Default for State {
+    fn default() -> State {
+        State { chosen: [true; Kind::ALL.len()], tracks: 24, seconds: 10.0 }
+    }
+}
+
+/// Height of a row.
+const ROW: f32 = 22.0;
+
+/// Columns of the sheet: what stands over them, and where they begin. The reason takes what is left.
+const COLUMNS: [(&str, f32); 9] = [
+    ("Stress", 22.0),
+    ("Faults", 88.0),
+    ("Waits", 138.0),
+    ("Xruns", 184.0),
+    ("Lost", 232.0),
+    ("Wrong", 296.0),
+    ("Worst cycle of a period", 350.0),
+    ("Least lead", 552.0),
+    ("Longest write", 632.0),
+];
+
+/// Where the reason begins.
+const REASON: f32 = 726.0;
+
+/// Room beside the buttons from which on the verdict stands there, and leaves the sheet a line more.
+const VERDICT_MIN: f32 = 380.0;
+
+/// Draws it into what is left of `ui`.
+pub fn show(ui: &mut Ui, state: &mut State, cx: &mut Cx<'_>) {
+    let theme = cx.theme;
+    Frame::NONE.inner_margin(Margin::symmetric(16, 10)).show(ui, |ui| {
+        let recording = cx.snapshot.transport.pass.is_some();
+        let stress = &cx.snapshot.stress;
+        let verdict = if recording {
+            Some("Not while a pass is recorded".to_owned())
+        } else {
+            (!stress.rows.is_empty()).then(|| summary(&stress.rows))
+        };
+        let verdict = verdict.map(|text| RichText::new(text).font(Theme::semi(13.0)).color(theme.text));
+        let below = ui
+            .horizontal(|ui| {
+                choose(ui, state);
+                run(ui, state, cx);
+                match verdict {
+                    Some(text) if ui.available_width() >= VERDICT_MIN => {
+                        ui.label(text);
+                        None
+                    }
+                    other => other,
+                }
+            })
+            .inner;
+        if let Some(part) = stress.progress {
+            ui.horizontal(|ui| {
+                ui.add(ProgressBar::new(part).desired_width(280.0).desired_height(8.0));
+                ui.label(RichText::new(&stress.doing).color(theme.quiet));
+            });
+        } else if stress.rows.is_empty() && stress.failed.is_none() {
+            let text = "Records a rehearsal with the engine itself while the machine is ill-treated, and compares every \
+                sample. In a scratch folder beside your sessions, never in one.";
+            ui.label(RichText::new(text).color(theme.quiet));
+        }
+        if let Some(text) = below {
+            ui.label(text);
+        }
+        if let Some(reason) = &stress.failed {
+            ui.label(RichText::new(reason).color(theme.caution));
+        }
+        if !stress.rows.is_empty() {
+            sheet(ui, &stress.rows, theme);
+        }
+    });
+}
+
+fn choose(ui: &mut Ui, state: &mut State) {
+    ui.spacing_mut().item_spacing.x = 10.0;
+    for (kind, on) in Kind::ALL.iter().zip(&mut state.chosen) {
+        ui.checkbox(on, name(*kind)).on_hover_text(kind.words());
+    }
+    ui.add(DragValue::new(&mut state.tracks).range(1..=256).suffix(" inputs"))
+        .accessible_name("Inputs of the stress lab");
+    let seconds = DragValue::new(&mut state.seconds).range(2.0..=600.0).speed(0.1).max_decimals(0).suffix(" s each");
+    ui.add(seconds).accessible_name("Seconds of each rehearsal");
+}
+
+fn name(kind: Kind) -> String {
+    if kind == Kind::None { "nothing".to_owned() } else { kind.to_string() }
+}
+
+fn run(ui: &mut Ui, state: &State, cx: &mut Cx<'_>) {
+    let theme = cx.theme;
+    if cx.snapshot.stress.progress.is_some() {
+        if Button::text("Stop the stress lab", "Stop").size(64.0, 28.0).show(ui, theme).clicked() {
+            cx.ask(Command::CancelStress);
+        }
+        return;
+    }
+    let recording = cx.snapshot.transport.pass.is_some();
+    let button = Button::text("Run", "Run").look(Look::Filled(theme.accent)).size(64.0, 28.0);
+    let tip = if recording { "Not while a pass is recorded" } else { "Run what is chosen, one after the other" };
+    if button.enabled(!recording && state.chosen.contains(&true)).tip(tip).show(ui, theme).clicked() {
+        let kinds = Kind::ALL.into_iter().zip(state.chosen).filter(|(_, on)| *on).map(|(kind, _)| kind);
+        let request = StressRequest { kinds: kinds.collect(), tracks: state.tracks, seconds: state.seconds };
+        cx.ask(Command::Stress(request));
+    }
+}
+
+/// The verdict over all of them.
+fn summary(rows: &[Row]) -> String {
+    let of = |verdict: Verdict| rows.iter().filter(move |row| row.verdict == verdict);
+    let (passed, skipped) = (of(Verdict::Passed).count(), of(Verdict::Skipped).count());
+    let failed: Vec<String> = of(Verdict::Failed).map(|row| row.stress.to_string()).collect();
+    let left_out = if skipped > 0 { format!("; {skipped} skipped") } else { String::new() };
+    if failed.is_empty() {
+        format!("Passed: {passed} of {}, no fault, nothing lost that was not taken away{left_out}", rows.len())
+    } else {
+        format!("Not passed: {}{left_out}", failed.join(", "))
+    }
+}
+
+fn sheet(ui: &mut Ui, rows: &[Row], theme: &Theme) {
+    ui.spacing_mut().item_spacing.y = 0.0;
+    let (head, _) = ui.allocate_exact_size(vec2(ui.available_width(), 20.0), Sense::hover());
+    for (name, x) in COLUMNS {
+        let at = pos2(head.left() + x, head.center().y);
+        ui.painter().text(at, Align2::LEFT_CENTER, name, Theme::font(11.0), theme.quiet);
+    }
+    ui.painter().hline(head.x_range(), head.bottom() - 0.5, (1.0, theme.line_soft));
+    ScrollArea::vertical().auto_shrink([false, false]).show(ui, |ui| {
+        for row in rows {
+            line(ui, row, theme);
+        }
+    });
+}
+
+fn line(ui: &mut Ui, row: &Row, theme: &Theme) {
+    let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), ROW), Sense::hover());
+    let (level, word) = match row.verdict {
+        Verdict::Passed => (Level::Good, "passed"),
+        Verdict::Failed => (Level::Loss, "not passed"),
+        Verdict::Skipped => (Level::Caution, "skipped"),
+    };
+    response.widget_info(|| {
+        WidgetInfo::labeled(Role::ListItem, true, format!("{}: {word}, {}", name(row.stress), row.reason))
+    });
+    if !ui.is_rect_visible(rect) {
+        return;
+    }
+    let place = Rect::from_min_size(rect.min, vec2(16.0, ROW));
+    sign(&mut ui.new_child(egui::UiBuilder::new().max_rect(place.translate(vec2(0.0, 3.0)))), level, theme);
+    let y = rect.center().y;
+    let put = |x: f32, text: &str, font: egui::FontId, colour: egui::Color32| {
+        ui.painter().text(pos2(rect.left() + x, y), Align2::LEFT_CENTER, text, font, colour);
+    };
+    put(COLUMNS[0].1, &name(row.stress), Theme::semi(12.5), theme.text);
+    let reason = match row.verdict {
+        Verdict::Skipped => format!("Skipped: {}", row.reason),
+        _ => row.reason.clone(),
+    };
+    let from = if row.figures.is_some() { REASON } else { COLUMNS[1].1 };
+    let colour = if row.verdict == Verdict::Failed { theme.record } else { theme.quiet };
+    let text = elided(ui, &reason, Theme::font(11.5), colour, rect.width() - from - 8.0);
+    ui.painter().galley(pos2(rect.left() + from, y - text.size().y / 2.0), text, colour);
+    if let Some(figures) = &row.figures {
+        for ((text, bad), (_, x)) in cells(figures).iter().zip(&COLUMNS[1..6]) {
+            put(*x, text, Theme::mono(11.5), if *bad { theme.record } else { theme.text });
+        }
+        cycle(ui, pos2(rect.left() + COLUMNS[6].1, y), figures, theme);
+        let lead = figures.lead_frames_min.map_or_else(|| "\u{2013}".to_owned(), lead_ms);
+        put(COLUMNS[7].1, &lead, Theme::mono(11.5), theme.text);
+        put(COLUMNS[8].1, &micros(figures.commit_us_max as f64), Theme::mono(11.5), theme.text);
+    }
+    response.on_hover_text(format!("{}\n{reason}", row.stress.words()));
+}
+
+fn lead_ms(frames: u64) -> String {
+    format!("{:.0} ms", 1000.0 * frames as f64 / f64::from(crate::diagnostics::stress::RATE))
+}
+
+/// Faults, waits, xruns, frames lost, samples wrong; and whether each is as it must not be.
+fn cells(figures: &Figures) -> [(String, bool); 5] {
+    let known = |count: Option<u64>| (count.map_or_else(|| "?".to_owned(), |n| n.to_string()), count != Some(0));
+    let faults = figures.minor_faults.zip(figures.major_faults).map(|(minor, major)| minor + major);
+    [
+        known(faults),
+        known(figures.voluntary_switches),
+        (figures.xruns.to_string(), figures.xruns > 0),
+        (figures.frames_lost.to_string(), figures.frames_lost != figures.frames_lost_wanted),
+        (figures.samples_wrong.to_string(), figures.samples_wrong > 0),
+    ]
+}
+
+/// The worst cycle as a part of a period.
+fn cycle(ui: &Ui, at: egui::Pos2, figures: &Figures, theme: &Theme) {
+    let bar = Rect::from_min_size(pos2(at.x, at.y - 4.0), vec2(60.0, 8.0));
+    ui.painter().rect_filled(bar, 2, theme.well);
+    let part = (figures.cycle_us_max / figures.period_us.max(1.0)).min(1.0) as f32;
+    let colour = if part >= 1.0 { theme.caution } else { theme.good };
+    ui.painter().rect_filled(Rect::from_min_size(bar.min, vec2(60.0 * part, 8.0)), 2, colour);
+    let text = format!("{} of {}", micros(figures.cycle_us_max), micros(figures.period_us));
+    let after = pos2(bar.right() + 8.0, at.y);
+    ui.painter().text(after, Align2::LEFT_CENTER, text, Theme::mono(11.0), theme.quiet);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_verdict_is_over_all_that_was_run() {
+        let row = |stress: Kind, verdict: Verdict| Row { stress, verdict, reason: String::new(), figures: None };
+        let rows = [row(Kind::Sync, Verdict::Passed), row(Kind::Freeze, Verdict::Skipped)];
+        assert_eq!(summary(&rows), "Passed: 1 of 2, no fault, nothing lost that was not taken away; 1 skipped");
+        assert_eq!(summary(&[row(Kind::Sync, Verdict::Failed)]), "Not passed: sync");
+    }
+
+    #[test]
+    fn what_must_not_be_is_marked_and_a_loss_that_was_ordered_is_not() {
+        let figures = Figures {
+            minor_faults: Some(0),
+            major_faults: Some(0),
+            voluntary_switches: Some(1),
+            frames_lost: 24_000,
+            frames_lost_wanted: 24_000,
+            ..Figures::default()
+        };
+        let marked: Vec<bool> = cells(&figures).into_iter().map(|(_, bad)| bad).collect();
+        assert_eq!(marked, [false, true, false, false, false]);
+        assert!(cells(&Figures::default())[0].1, "faults that nobody knows are none to boast of");
+    }
+}

@@ -1,0 +1,102 @@
+//! What is told of a take: its length, what recording it cost, and where it is. Thread: ui.
+
+use crate::session::{Take, TakeState};
+use crate::time::FramePos;
+use crate::ui::format;
+use crate::ui::theme::Theme;
+use egui::{Color32, RichText, Ui};
+
+/// "20:14" of an RFC 3339 time; nothing of anything else.
+pub fn hour(started: &str) -> String {
+    let hour = started.get(11..16).filter(|hour| hour.as_bytes()[2] == b':');
+    hour.unwrap_or_default().to_owned()
+}
+
+/// "42:17", "1:02:17".
+pub fn length(take: &Take) -> String {
+    let seconds = take.frames.0 / u64::from(take.rate.0.max(1));
+    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    if hours > 0 { format!("{hours}:{minutes:02}:{seconds:02}") } else { format!("{minutes:02}:{seconds:02}") }
+}
+
+/// Frames of silence in place of sound.
+fn lost(take: &Take) -> u64 {
+    let listed = take.losses.iter().map(|loss| loss.frames.0).sum();
+    take.accounts.as_ref().map_or(listed, |accounts| accounts.frames_lost.max(listed))
+}
+
+fn lost_time(take: &Take) -> String {
+    format::micros(lost(take) as f64 * 1e6 / f64::from(take.rate.0.max(1)))
+}
+
+/// What recording it cost, in a word or two, and its colour: red only where sound was lost.
+pub fn badge(take: &Take, theme: &Theme) -> (String, Color32) {
+    if take.state == TakeState::Recording {
+        return ("recording".to_owned(), theme.record);
+    }
+    if lost(take) > 0 {
+        return (format!("{} lost", lost_time(take)), theme.record);
+    }
+    let Some(accounts) = &take.accounts else {
+        return match take.state {
+            TakeState::Recovered => ("recovered".to_owned(), theme.caution),
+            _ if take.inputs.is_empty() => ("imported".to_owned(), theme.quiet),
+            _ => ("no figures".to_owned(), theme.quiet),
+        };
+    };
+    let faults = accounts.minor_faults.saturating_add(accounts.major_faults);
+    match (accounts.xruns, faults) {
+        (0, 0) => ("0 faults".to_owned(), theme.good),
+        (0, faults) => (counted(faults, "fault"), theme.caution),
+        (xruns, _) => (counted(xruns, "xrun"), theme.record),
+    }
+}
+
+fn counted(n: u64, thing: &str) -> String {
+    format::count(usize::try_from(n).unwrap_or(usize::MAX), thing)
+}
+
+/// All of it, line by line.
+fn lines(take: &Take) -> Vec<(&'static str, String)> {
+    let (place, ms) = format::clock(FramePos(take.start.0), take.rate);
+    let mut lines = vec![("Begins at", place + &ms)];
+    if let Some(accounts) = &take.accounts {
+        let (minor, major) = (format::grouped(accounts.minor_faults), format::grouped(accounts.major_faults));
+        lines.push(("Page faults", format!("{minor} minor, {major} major")));
+        lines.push(("Xruns", format::grouped(accounts.xruns)));
+        lines.push(("Worst cycle", format::micros(accounts.cycle_us_max as f64)));
+        lines.push(("Capture path", accounts.capture_path.clone()));
+        lines.push(("Device", accounts.device.clone()));
+    }
+    if lost(take) > 0 || take.accounts.is_some() {
+        let frames = format::grouped(lost(take));
+        lines.insert(
+            1,
+            ("Frames lost", if lost(take) > 0 { format!("{frames} ({})", lost_time(take)) } else { frames }),
+        );
+    }
+    if !take.started.is_empty() {
+        lines.push(("Recorded", take.started.get(..16).unwrap_or(&take.started).replace('T', ", ")));
+    }
+    lines.push(("File", take.path()));
+    lines.retain(|(_, value)| !value.is_empty());
+    lines
+}
+
+/// All of it, under its name; `note` last.
+pub fn tooltip(ui: &mut Ui, track: &str, take: &Take, note: Option<&str>) {
+    ui.label(RichText::new(format!("{track}, pass {}, {}", take.pass, length(take))).font(Theme::semi(12.5)));
+    egui::Grid::new("accounts").num_columns(2).spacing([16.0, 4.0]).show(ui, |ui| {
+        for (name, value) in lines(take) {
+            ui.label(RichText::new(name).weak());
+            ui.label(value);
+            ui.end_row();
+        }
+    });
+    if take.state == TakeState::Recovered {
+        ui.label("Put together from its file and its spool after a crash.");
+    }
+    if let Some(note) = note {
+        ui.label(RichText::new(note).weak());
+    }
+}

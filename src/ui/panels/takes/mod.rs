@@ -1,0 +1,337 @@
+//! Tracks by takes: which one plays, and the trash. Thread: ui.
+
+use super::take_facts as facts;
+use crate::app::command::Command;
+use crate::control::edit::Edit;
+use crate::session::{Session, Take, TakeId, TakeState, Track, TrackId};
+use crate::ui::panel_context::Cx;
+use crate::ui::theme::{GRID, Theme, mixed};
+use crate::ui::widget::{Button, Look, focus_ring, text_at};
+use egui::{
+    Align, Align2, Color32, CursorIcon, Layout, Margin, Rect, Role, ScrollArea, Sense, Stroke, StrokeKind, Ui,
+    UiBuilder, Vec2, WidgetInfo, pos2, vec2,
+};
+use std::collections::HashMap;
+use uuid::Uuid;
+
+/// Height of the row above the grid.
+const HEAD: f32 = 26.0;
+/// Height of the passes' names.
+const PASSES: f32 = 24.0;
+/// Width of the tracks' names.
+const NAMES: f32 = 176.0;
+/// Size of a cell, and what lies between two.
+const CELL: Vec2 = vec2(144.0, 28.0);
+const GAP: Vec2 = vec2(8.0, 4.0);
+
+/// What it keeps between frames.
+#[derive(Default)]
+pub struct State {
+    trash: bool,
+    index: Index,
+}
+
+/// How much of a take is heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Heard {
+    Part,
+    Whole,
+}
+
+/// Which take stands where: made anew when the session changes, not every frame.
+#[derive(Default)]
+struct Index {
+    of: Option<(Uuid, u64, usize)>,
+    /// The latest first, with when they began.
+    passes: Vec<(u32, String)>,
+    cells: HashMap<(TrackId, u32), TakeId>,
+    heard: HashMap<TakeId, Heard>,
+    /// The latest first.
+    trashed: Vec<TakeId>,
+}
+
+impl Index {
+    fn renew(&mut self, session: &Session, revision: u64) {
+        let of = Some((session.id, revision, session.takes().len()));
+        if self.of == of {
+            return;
+        }
+        *self = Index { of, ..Index::default() };
+        for take in session.takes() {
+            if take.trashed {
+                self.trashed.push(take.id);
+            } else {
+                self.cells.insert((take.track, take.pass), take.id);
+                self.passes.push((take.pass, facts::hour(&take.started)));
+            }
+        }
+        self.trashed.reverse();
+        self.passes.sort_by_key(|(pass, _)| std::cmp::Reverse(*pass));
+        self.passes.dedup_by_key(|(pass, _)| *pass);
+        for region in session.tracks().iter().flat_map(Track::regions).filter(|region| !region.muted) {
+            let whole = session
+                .take(region.take)
+                .is_some_and(|take| region.start == take.start && region.length == take.frames);
+            self.heard.insert(region.take, if whole { Heard::Whole } else { Heard::Part });
+        }
+    }
+}
+
+/// Draws it into what is left of `ui`.
+pub fn show(ui: &mut Ui, state: &mut State, cx: &mut Cx<'_>) {
+    state.index.renew(&cx.snapshot.session, cx.snapshot.revision);
+    egui::Frame::new().inner_margin(Margin::symmetric(16, 8)).show(ui, |ui| {
+        head(ui, state, cx);
+        ui.add_space(GRID - ui.spacing().item_spacing.y);
+        if state.trash {
+            trash(ui, &state.index, cx);
+        } else if state.index.passes.is_empty() {
+            nothing(ui, "No takes yet. Record, and each pass becomes a column here.", cx.theme);
+        } else {
+            grid(ui, &state.index, cx);
+        }
+    });
+}
+
+fn nothing(ui: &mut Ui, text: &str, theme: &Theme) {
+    ui.add_space(GRID * 3.0);
+    ui.vertical_centered(|ui| ui.label(egui::RichText::new(text).color(theme.quiet)));
+}
+
+/// What a click does, and the toggle of the trash.
+fn head(ui: &mut Ui, state: &mut State, cx: &Cx<'_>) {
+    ui.allocate_ui_with_layout(vec2(ui.available_width(), HEAD), Layout::right_to_left(Align::Center), |ui| {
+        let text = format!("Trash  {}", state.index.trashed.len());
+        let button = Button::text("Trash", &text).size(80.0, HEAD).on(state.trash).tip("Takes in the trash");
+        if button.show(ui, cx.theme).clicked() {
+            state.trash = !state.trash;
+        }
+        ui.add_space(GRID);
+        let safe = "Nothing is deleted: the trash is a folder in the session";
+        ui.label(egui::RichText::new(safe).color(cx.theme.quiet));
+        ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
+            let text = if state.trash { "Takes in the trash" } else { "Click a take to hear it" };
+            ui.add(egui::Label::new(egui::RichText::new(text).font(Theme::medium(12.5))).truncate());
+        });
+    });
+}
+
+/// Names at the left and above stay, the cells scroll; only those in sight are made.
+fn grid(ui: &mut Ui, index: &Index, cx: &mut Cx<'_>) {
+    let whole = ui.available_rect_before_wrap();
+    let body = Rect::from_min_max(whole.min + vec2(NAMES, PASSES), whole.max);
+    let pitch = CELL + GAP;
+    let session = &cx.snapshot.session;
+    let (rows, columns) = (session.tracks().len(), index.passes.len());
+    let total = vec2(columns as f32 * pitch.x, rows as f32 * pitch.y);
+    let mut asked = None;
+    let mut inside = ui.new_child(UiBuilder::new().max_rect(body).id_salt("grid"));
+    let mut offset = Vec2::ZERO;
+    ScrollArea::both().id_salt("takes").auto_shrink(false).show_viewport(&mut inside, |ui, view| {
+        ui.set_min_size(total);
+        let origin = ui.min_rect().min;
+        offset = body.min - origin;
+        for row in seen(view.y_range(), pitch.y, rows) {
+            let track = &session.tracks()[row];
+            for column in seen(view.x_range(), pitch.x, columns) {
+                let at = origin + vec2(column as f32 * pitch.x, row as f32 * pitch.y);
+                let place = Place { rect: Rect::from_min_size(at, CELL), row, pass: index.passes[column].0 };
+                let id = index.cells.get(&(track.id(), place.pass));
+                match id.and_then(|id| session.take(*id)) {
+                    Some(take) => {
+                        let heard = index.heard.get(&take.id).copied();
+                        asked = cell(ui, &place, track, take, heard, cx).or(asked.take());
+                    }
+                    None => gap(ui, place.rect, cx.theme),
+                }
+            }
+        }
+    });
+    if let Some(edit) = asked {
+        cx.ask(Command::Edit(edit));
+    }
+    let left = Rect::from_min_max(pos2(whole.left(), body.top()), body.left_bottom());
+    names(ui, left, offset.y, cx);
+    let above = Rect::from_min_max(pos2(body.left(), whole.top()), body.right_top());
+    passes(ui, above, offset.x, index, cx.theme);
+    ui.advance_cursor_after_rect(whole);
+}
+
+/// Which of `number` rows or columns are in sight.
+fn seen(view: egui::Rangef, pitch: f32, number: usize) -> std::ops::Range<usize> {
+    let first = (view.min / pitch).max(0.0) as usize;
+    let after = (view.max / pitch).ceil().max(0.0) as usize;
+    first.min(number)..after.min(number)
+}
+
+/// The tracks, beside the cells.
+fn names(ui: &Ui, rect: Rect, offset: f32, cx: &Cx<'_>) {
+    let mut painter = ui.painter().clone();
+    painter.set_clip_rect(ui.clip_rect().intersect(rect));
+    let pitch = CELL.y + GAP.y;
+    let tracks = cx.snapshot.session.tracks();
+    for row in seen(egui::Rangef::new(offset, offset + rect.height()), pitch, tracks.len()) {
+        let track = &tracks[row];
+        let top = rect.top() + row as f32 * pitch - offset;
+        let stripe = Rect::from_min_size(pos2(rect.left(), top + 4.0), vec2(4.0, CELL.y - 8.0));
+        painter.rect_filled(stripe, 2, cx.theme.track(track.colour));
+        let y = top + CELL.y / 2.0;
+        let number = pos2(rect.left() + 32.0, y);
+        painter.text(number, Align2::RIGHT_CENTER, row + 1, Theme::mono(11.0), cx.theme.faint);
+        let galley = crate::ui::widget::elided(ui, track.name(), Theme::medium(12.5), cx.theme.text, NAMES - 56.0);
+        painter.galley(pos2(rect.left() + 42.0, y - galley.size().y / 2.0), galley, cx.theme.text);
+    }
+}
+
+/// The passes, above the cells.
+fn passes(ui: &Ui, rect: Rect, offset: f32, index: &Index, theme: &Theme) {
+    let mut painter = ui.painter().clone();
+    painter.set_clip_rect(ui.clip_rect().intersect(rect));
+    let pitch = CELL.x + GAP.x;
+    for column in seen(egui::Rangef::new(offset, offset + rect.width()), pitch, index.passes.len()) {
+        let (pass, hour) = &index.passes[column];
+        let left = rect.left() + column as f32 * pitch - offset;
+        let y = rect.center().y - 2.0;
+        let name = pos2(left + 10.0, y);
+        painter.text(name, Align2::LEFT_CENTER, format!("Pass {pass}"), Theme::semi(12.0), theme.text);
+        painter.text(pos2(left + CELL.x - 10.0, y), Align2::RIGHT_CENTER, hour, Theme::font(11.5), theme.quiet);
+    }
+}
+
+/// Where a cell stands.
+struct Place {
+    rect: Rect,
+    row: usize,
+    pass: u32,
+}
+
+/// A pass that the track did not take part in.
+fn gap(ui: &Ui, rect: Rect, theme: &Theme) {
+    ui.painter().hline(rect.center().x - 4.0..=rect.center().x + 4.0, rect.center().y, (1.0, theme.line));
+}
+
+/// One take; what was asked of it.
+fn cell(ui: &mut Ui, place: &Place, track: &Track, take: &Take, heard: Option<Heard>, cx: &Cx<'_>) -> Option<Edit> {
+    let (rect, theme) = (place.rect, cx.theme);
+    let badge = facts::badge(take, theme);
+    let response = ui.interact(rect, ui.scope_id().with(("take", take.id)), Sense::click());
+    response.widget_info(|| {
+        let name = format!("Take {} of track {}", take.number, place.row + 1);
+        let mut info = WidgetInfo::selected(Role::Button, true, heard.is_some(), name);
+        info.current_text_value = Some(format!("{}, {}, {}", track.name(), facts::length(take), badge.0));
+        info
+    });
+    let hot = response.hovered() || response.context_menu_opened();
+    let fill = match (heard.is_some(), hot) {
+        (true, _) => mixed(theme.card, theme.accent, if hot { 0.22 } else { 0.14 }),
+        (false, true) => theme.button_hover,
+        (false, false) => theme.card,
+    };
+    let stroke = match heard {
+        Some(Heard::Whole) => Stroke::new(1.5, theme.accent),
+        Some(Heard::Part) => Stroke::new(1.0, mixed(theme.card, theme.accent, 0.6)),
+        None => Stroke::new(1.0, theme.line),
+    };
+    ui.painter().rect(rect, 6, fill, stroke, StrokeKind::Inside);
+    let length = if heard.is_some() { theme.strong } else { theme.text };
+    figures(ui, rect.shrink2(vec2(10.0, 0.0)), take, length, &badge, theme);
+    focus_ring(ui, &response, rect, theme);
+    if response.gained_focus() {
+        response.scroll_to_me(None);
+    }
+    let recording = take.state == TakeState::Recording;
+    let mut asked = None;
+    // A take that is heard already is left as it was cut.
+    if response.clicked() && heard != Some(Heard::Whole) && !recording {
+        asked = Some(Edit::ChooseTake(take.id));
+    }
+    response.context_menu(|ui| {
+        if ui.add_enabled(!recording, egui::Button::new("Hear all of it")).clicked() {
+            asked = Some(Edit::ChooseTake(take.id));
+            ui.close();
+        }
+        if ui.add_enabled(!recording, egui::Button::new("To the trash")).clicked() {
+            asked = Some(Edit::TrashTake(take.id));
+            ui.close();
+        }
+    });
+    let part = (heard == Some(Heard::Part)).then_some("Part of it is heard. A click brings all of it.");
+    response.on_hover_cursor(CursorIcon::PointingHand).on_hover_ui(|ui| facts::tooltip(ui, track.name(), take, part));
+    asked
+}
+
+/// Its length at the left, what recording it cost at the right.
+fn figures(ui: &Ui, rect: Rect, take: &Take, length: Color32, badge: &(String, Color32), theme: &Theme) {
+    let text = facts::length(take);
+    let left = ui.painter().text(rect.left_center(), Align2::LEFT_CENTER, text, Theme::mono(12.0), length);
+    let room = rect.right() - left.right() - 8.0;
+    let colour = theme.tint(badge.1).text;
+    text_at(ui, rect.right_center(), Align2::RIGHT_CENTER, &badge.0, Theme::medium(11.5), colour, room);
+}
+
+/// Takes in the trash, the latest first.
+fn trash(ui: &mut Ui, index: &Index, cx: &mut Cx<'_>) {
+    if index.trashed.is_empty() {
+        nothing(ui, "The trash is empty.", cx.theme);
+        return;
+    }
+    ui.spacing_mut().item_spacing.y = GAP.y;
+    let session = &cx.snapshot.session;
+    let mut asked = None;
+    let area = ScrollArea::vertical().id_salt("trash").auto_shrink(false);
+    area.show_rows(ui, CELL.y, index.trashed.len(), |ui, rows| {
+        for take in index.trashed[rows].iter().filter_map(|id| session.take(*id)) {
+            if trash_row(ui, session, take, cx.theme) {
+                asked = Some(take.id);
+            }
+        }
+    });
+    if let Some(id) = asked {
+        cx.ask(Command::Edit(Edit::UntrashTake(id)));
+    }
+}
+
+/// One take in the trash; whether it shall come back.
+fn trash_row(ui: &mut Ui, session: &Session, take: &Take, theme: &Theme) -> bool {
+    let row = session.tracks().iter().position(|track| track.id() == take.track);
+    let track = row.map(|row| &session.tracks()[row]);
+    let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width().min(960.0), CELL.y), Sense::hover());
+    let y = rect.center().y;
+    let stripe = Rect::from_min_size(rect.min + vec2(0.0, 4.0), vec2(4.0, CELL.y - 8.0));
+    ui.painter().rect_filled(stripe, 2, track.map_or(theme.faint, |track| theme.track(track.colour)));
+    let name = track.map_or("A track taken out", Track::name);
+    let badge = facts::badge(take, theme);
+    let columns = [
+        (16.0, name.to_owned(), Theme::medium(12.5), theme.text, NAMES - 24.0),
+        (NAMES, format!("Pass {}", take.pass), Theme::font(12.5), theme.text, 72.0),
+        (264.0, facts::length(take), Theme::mono(12.0), theme.text, 80.0),
+        (352.0, badge.0, Theme::medium(11.5), theme.tint(badge.1).text, 112.0),
+        (480.0, take.path(), Theme::font(12.0), theme.quiet, rect.width() - 480.0 - 96.0),
+    ];
+    for (x, text, font, colour, width) in columns {
+        text_at(ui, pos2(rect.left() + x, y), Align2::LEFT_CENTER, &text, font, colour, width);
+    }
+    response.on_hover_ui(|ui| facts::tooltip(ui, name, take, None));
+    let at = Rect::from_min_max(pos2(rect.right() - 88.0, rect.top()), rect.max);
+    let layout = Layout::right_to_left(Align::Center);
+    let mut end = ui.new_child(UiBuilder::new().max_rect(at).layout(layout).id_salt(("trashed", take.id)));
+    let said = match row {
+        Some(row) => format!("Restore take {} of track {}", take.number, row + 1),
+        None => format!("Restore {}", take.file_name()),
+    };
+    let tip = if track.is_some() {
+        "Back among the takes; it is heard when it is clicked there"
+    } else {
+        "Its track was taken out: undo brings both back"
+    };
+    Button::text(&said, "Restore")
+        .look(Look::Plain)
+        .size(0.0, 24.0)
+        .enabled(track.is_some())
+        .tip(tip)
+        .show(&mut end, theme)
+        .clicked()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,148 @@
+//! Takes as a person would use them. Thread: test.
+
+use super::*;
+use crate::app::snapshot::Snapshot;
+use crate::format::TakeFormat;
+use crate::session::{NewTake, TakeAccounts};
+use crate::time::{FramePos, Frames, SampleRate};
+use crate::ui::action::KeyMap;
+use crate::ui::demo;
+use crate::ui::view::View;
+use egui_kittest::Harness;
+use egui_kittest::kittest::Queryable as _;
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Every track takes part in every pass but some; the last pass is heard.
+fn passes(tracks: usize, passes: u32) -> Snapshot {
+    let mut snapshot = demo::stopped(tracks, 0);
+    let session = Arc::make_mut(&mut snapshot.session);
+    let mut names = session.taken_names();
+    let ids: Vec<TrackId> = session.track_ids().collect();
+    for pass in 1..=passes {
+        for (at, track) in ids.iter().enumerate().filter(|(at, _)| pass != 2 || at % 5 != 3) {
+            let new = NewTake {
+                uuid: Uuid::from_u128(u128::from(pass) * 1000 + at as u128),
+                track: *track,
+                pass,
+                inputs: vec![at as u32],
+                channels: 1,
+                rate: SampleRate(48_000),
+                format: TakeFormat::S24,
+                start: FramePos(0),
+                started: format!("2026-11-22T20:{:02}:00+01:00", pass * 2 % 60),
+            };
+            let take = session.add_take(new, &mut names).unwrap();
+            let frames = Frames(48_000 * (300 + u64::from(pass) * 37));
+            let lost = if pass == 3 && at == 1 { 4096 } else { 0 };
+            let accounts = TakeAccounts {
+                frames_lost: lost,
+                xruns: lost / 4096,
+                minor_faults: if pass == 2 && at == 4 { 3 } else { 0 },
+                cycle_us_max: 412,
+                capture_path: "spool".to_owned(),
+                device: "Scarlett 18i20".to_owned(),
+                ..TakeAccounts::default()
+            };
+            session.finish_take(take, frames, TakeState::Complete, Some(accounts)).unwrap();
+            if lost > 0 {
+                session.add_loss(take, FramePos(96_000), Frames(lost), "xrun").unwrap();
+            }
+            if pass == passes {
+                session.place_region(*track, take, FramePos(0), FramePos(0), frames).unwrap();
+            }
+        }
+    }
+    snapshot
+}
+
+/// The take of a track, counted from 0, in a pass.
+fn take_of(snapshot: &Snapshot, track: usize, pass: u32) -> TakeId {
+    let session = &snapshot.session;
+    let track = session.tracks()[track].id();
+    session.takes().iter().find(|take| take.track == track && take.pass == pass).unwrap().id
+}
+
+type Asked = Rc<RefCell<Vec<Command>>>;
+
+fn harness(snapshot: Snapshot) -> (Harness<'static>, Asked) {
+    let asked = Asked::default();
+    let (mut state, mut view, keys, theme) = (State::default(), View::default(), KeyMap::default(), Theme::dark());
+    let (mut fonts, sink) = (false, Rc::clone(&asked));
+    let mut harness = Harness::builder().with_size([960.0, 250.0]).build_ui(move |ui| {
+        if !std::mem::replace(&mut fonts, true) {
+            crate::ui::theme::install_fonts(ui.ctx());
+            ui.request_repaint();
+            return;
+        }
+        let (mut commands, mut actions) = (Vec::new(), Vec::new());
+        let mut cx = Cx {
+            snapshot: &snapshot,
+            theme: &theme,
+            now: 0.0,
+            waves: None,
+            watcher: None,
+            keys: &keys,
+            view: &mut view,
+            commands: &mut commands,
+            actions: &mut actions,
+        };
+        show(ui, &mut state, &mut cx);
+        sink.borrow_mut().extend(commands);
+    });
+    harness.run_steps(3);
+    (harness, asked)
+}
+
+#[test]
+fn a_click_on_a_take_chooses_it_and_one_on_the_take_that_is_heard_changes_nothing() {
+    let snapshot = passes(4, 3);
+    let wanted = take_of(&snapshot, 1, 2);
+    let (mut harness, asked) = harness(snapshot);
+    harness.get_by_label("Take 3 of track 2").click();
+    harness.run_steps(3);
+    assert!(asked.borrow().is_empty());
+    harness.get_by_label("Take 2 of track 2").click();
+    harness.run_steps(3);
+    assert_eq!(*asked.borrow(), [Command::Edit(Edit::ChooseTake(wanted))]);
+}
+
+#[test]
+fn a_take_goes_to_the_trash_from_its_menu_and_is_restored_from_there() {
+    let mut snapshot = passes(4, 3);
+    let (thrown, kept) = (take_of(&snapshot, 0, 2), take_of(&snapshot, 2, 1));
+    Arc::make_mut(&mut snapshot.session).trash_take(kept).unwrap();
+    let (mut harness, asked) = harness(snapshot);
+    assert!(harness.query_by_label("Take 1 of track 3").is_none(), "it is in the trash");
+    harness.get_by_label("Take 2 of track 1").click_secondary();
+    harness.run_steps(3);
+    harness.get_by_label("To the trash").click();
+    harness.run_steps(3);
+    harness.get_by_label("Trash").click();
+    harness.run_steps(3);
+    harness.get_by_label("Restore take 1 of track 3").click();
+    harness.run_steps(3);
+    let expected = [Edit::TrashTake(thrown), Edit::UntrashTake(kept)].map(Command::Edit);
+    assert_eq!(*asked.borrow(), expected);
+}
+
+#[test]
+fn a_badge_says_what_was_lost_and_is_red_only_then() {
+    let (snapshot, theme) = (passes(5, 3), Theme::dark());
+    let badge = |track, pass| facts::badge(snapshot.session.take(take_of(&snapshot, track, pass)).unwrap(), &theme);
+    assert_eq!(badge(0, 3), ("0 faults".to_owned(), theme.good));
+    assert_eq!(badge(1, 3), ("85 ms lost".to_owned(), theme.record));
+    assert_eq!(badge(4, 2), ("3 faults".to_owned(), theme.caution));
+}
+
+#[test]
+fn of_sixty_four_tracks_by_thirty_passes_only_what_is_in_sight_is_made() {
+    let (mut harness, _) = harness(passes(64, 30));
+    let made = harness.query_all_by_label_contains(" of track ").count();
+    assert!((20..=80).contains(&made), "{made} cells");
+    let started = Instant::now();
+    harness.run_steps(20);
+    assert!(started.elapsed().as_millis() < 2000, "{:?} for 20 frames", started.elapsed());
+}

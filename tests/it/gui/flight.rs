@@ -1,0 +1,81 @@
+//! The flight recorder and the stress lab, as the window shows them. Thread: test.
+
+use super::rig::Rig;
+use egui_kittest::kittest::Queryable as _;
+use faultless::app::command::Command;
+use faultless::app::jobs::StressRequest;
+use faultless::diagnostics::stress::Kind;
+use faultless::diagnostics::stress::sheet::Verdict;
+use faultless::ui::bottom_panel::Tab;
+
+fn look_at(rig: &mut Rig, tab: Tab) {
+    let lower = &mut rig.harness.state_mut().window().lower;
+    (lower.open, lower.tab) = (true, tab);
+    rig.step(4);
+}
+
+#[test]
+fn events_of_earlier_starts_are_shown_and_a_report_holds_everything() {
+    let mut rig = Rig::new("virtual:xrun=60000+480", 2);
+    rig.click("Record");
+    rig.record_for(2.0);
+    rig.stop();
+    let mut rig = rig.again();
+    look_at(&mut rig, Tab::Events);
+    rig.harness.get_by_label("Earlier");
+    let found = rig.snapshot();
+    let texts: Vec<&str> = found.earlier.iter().map(|told| told.text.as_str()).collect();
+    for words in
+        ["opened by faultless", "recording of 2 takes began", "480 frames lost", "480 frames lost, 1 xruns", "closed"]
+    {
+        assert!(texts.iter().any(|text| text.contains(words)), "{words}: {texts:#?}");
+    }
+    assert!(found.notices.iter().any(|told| told.text.contains("opened by faultless")), "this start");
+    rig.click("Save report");
+    rig.until("it is saved", |rig| rig.harness.query_by_label_contains("Saved as").is_some());
+    let reports: Vec<_> =
+        std::fs::read_dir(found.folder.join("reports")).unwrap().flatten().map(|file| file.path()).collect();
+    let path = reports.iter().find(|path| path.extension().is_some_and(|ending| ending == "json")).unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    assert_eq!(report["takes"].as_array().unwrap().len(), 2);
+    assert_eq!(report["takes"][0]["accounts"]["frames_lost"], 480);
+    assert!(report["earlier_events"].as_array().unwrap().len() >= 5);
+    assert!(report["machine"]["file_system"].is_string() && report["figures"]["scheduling"].is_string());
+    assert_eq!(report["residency"]["kind"], "faultless-residency");
+    // Beside the map, too.
+    look_at(&mut rig, Tab::Residency);
+    let beside = rig.harness.query_all_by_label_contains("Note, ").count();
+    assert!(beside > 3, "{beside} events beside the map");
+}
+
+#[test]
+fn the_stress_lab_runs_a_program_of_its_own_and_shows_its_sheet() {
+    let mut rig = Rig::new("virtual", 2);
+    look_at(&mut rig, Tab::StressLab);
+    for kind in Kind::ALL {
+        if kind != Kind::Unplug {
+            rig.click(if kind == Kind::None { "nothing" } else { Box::leak(kind.to_string().into_boxed_str()) });
+        }
+    }
+    rig.click("Run");
+    rig.until("it records", |rig| rig.snapshot().stress.doing.contains("recorded"));
+    rig.click("Stop the stress lab");
+    rig.until("it is stopped", |rig| rig.snapshot().stress.progress.is_none());
+    assert!(rig.snapshot().stress.failed.unwrap().contains("stopped"), "why it ended is said");
+    let request = StressRequest { kinds: vec![Kind::Freeze, Kind::Unplug], tracks: 2, seconds: 3.0 };
+    rig.ask(Command::Stress(request));
+    rig.until("it is over", |rig| {
+        let stress = rig.snapshot().stress;
+        stress.progress.is_none() && stress.rows.len() == 2
+    });
+    rig.step(3);
+    let rows = rig.snapshot().stress.rows;
+    assert_eq!((rows[0].stress, rows[0].verdict), (Kind::Freeze, Verdict::Skipped), "{rows:?}");
+    let figures = rows[1].figures.as_ref().unwrap();
+    assert_eq!((figures.takes, figures.samples_wrong), (2, 0), "{rows:?}");
+    assert!(figures.frames_lost >= 24_000, "{rows:?}");
+    rig.harness.get_by_label_contains("freeze: skipped, ");
+    assert_eq!(rig.snapshot().stress.failed, None);
+    let base = rig.home.path().join("sessions");
+    assert!(!base.join("Stress lab").exists(), "the rehearsals are gone");
+}

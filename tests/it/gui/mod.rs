@@ -1,0 +1,171 @@
+//! The window as its user has it: the true code over the engine and the built-in device, driven by label. Thread: test.
+
+mod hostile;
+mod flight;
+mod labels;
+mod pictures;
+mod rig;
+mod trouble;
+
+use egui::{Key, Modifiers};
+use egui_kittest::kittest::Queryable as _;
+use rig::Rig;
+
+#[test]
+fn the_first_start_is_ready_by_itself_and_records_with_one_click() {
+    let mut rig = Rig::new("virtual", 4);
+    rig.until("meters move before anything is clicked", |rig| rig.level("Meter 1") > 0.0);
+    assert_eq!(rig.tracks(), 4, "a track for each input");
+    rig.click("Record");
+    rig.record_for(1.0);
+    rig.stop();
+    let takes = rig.takes();
+    assert_eq!(takes.len(), 4);
+    let lengths: Vec<u32> = takes.iter().map(|take| hound::WavReader::open(take).unwrap().duration()).collect();
+    assert!(lengths[0] >= 48_000 && lengths.iter().all(|length| *length == lengths[0]), "{lengths:?}");
+    let health = rig.value("Health");
+    assert!(health.contains("0 frames lost, 0 page faults, 0 xruns"), "{health}");
+}
+
+#[test]
+fn a_locked_take_ends_by_a_long_press_and_by_nothing_else() {
+    let mut rig = Rig::new("virtual", 2);
+    rig.click("Record");
+    rig.record_for(0.3);
+    rig.click("Stop");
+    rig.press(Key::Space);
+    rig.press(Key::R);
+    rig.record_for(0.5);
+    assert!(rig.is_recording(), "a click, Space and R leave it alone");
+    rig.hold_escape();
+    rig.until("Esc, held, ended it", |rig| !rig.is_recording());
+    rig.click("Record");
+    rig.record_for(0.3);
+    rig.stop();
+    assert_eq!(rig.takes().len(), 4, "two passes of two tracks");
+}
+
+#[test]
+fn tracks_are_armed_named_muted_soloed_and_set_by_label() {
+    let mut rig = Rig::new("virtual", 3);
+    for label in ["Arm 2", "Mute 1", "Solo 3", "Monitor 2"] {
+        rig.click(label);
+    }
+    rig.rename("Name 1", "Kick å");
+    rig.harness.get_by_label("Gain 1").focus();
+    rig.step(2);
+    for _ in 0..5 {
+        rig.press(Key::ArrowLeft);
+    }
+    rig.harness.get_by_label("Pan 2").focus();
+    rig.step(2);
+    rig.press(Key::ArrowRight);
+    rig.press(Key::ArrowRight);
+    rig.press(Key::ArrowRight);
+    rig.press(Key::ArrowRight);
+    let session = rig.session();
+    let track = |at: usize| session.tracks()[at].clone();
+    assert!(track(1).armed && !track(0).armed && track(0).mute && track(2).solo);
+    assert_eq!((track(1).monitor, track(0).name()), (faultless::session::Monitor::Input, "Kick å"));
+    assert!(track(0).gain_db() < -0.5 && track(1).pan() > 0.02, "{} {}", track(0).gain_db(), track(1).pan());
+    // Only the armed one is recorded.
+    rig.click("Record");
+    rig.record_for(0.3);
+    rig.stop();
+    assert_eq!(rig.takes().len(), 1);
+}
+
+#[test]
+fn a_typed_time_locates_and_a_marker_is_dropped_while_recording() {
+    let mut rig = Rig::new("virtual", 2);
+    rig.click("Record");
+    rig.record_for(0.6);
+    rig.press(Key::M);
+    rig.record_for(0.3);
+    rig.stop();
+    let session = rig.session();
+    assert_eq!(session.markers().len(), 1);
+    assert!((20_000..200_000).contains(&session.markers()[0].at.0), "{:?}", session.markers());
+    rig.click("Time");
+    rig.type_in("Go to a time", "0.25");
+    rig.press(Key::Enter);
+    rig.until("the playhead is there", |rig| rig.position() == 12_000);
+    rig.press(Key::Home);
+    rig.until("the playhead is at the start", |rig| rig.position() == 0);
+    rig.click("Play");
+    rig.until("it plays", |rig| rig.position() > 4_800);
+    rig.press(Key::Space);
+    rig.until("it stands", |rig| !rig.is_rolling());
+}
+
+#[test]
+fn a_removed_track_comes_back_with_undo_and_its_takes_with_it() {
+    let mut rig = Rig::new("virtual", 2);
+    rig.click("Record");
+    rig.record_for(0.3);
+    rig.stop();
+    rig.click("Track 2");
+    rig.press(Key::Delete);
+    rig.until("it is gone", |rig| rig.tracks() == 1);
+    assert!(rig.session().takes().iter().any(|take| take.trashed), "its take lies in the trash");
+    rig.press_with(Modifiers::CTRL, Key::Z);
+    rig.until("it is back", |rig| rig.tracks() == 2);
+    assert!(rig.session().takes().iter().all(|take| !take.trashed) && rig.session().tracks()[1].regions().len() == 1);
+    rig.until("its file is back", |rig| rig.takes().len() == 2);
+}
+
+#[test]
+fn settings_and_names_survive_a_restart() {
+    let mut rig = Rig::new("virtual", 2);
+    rig.press_with(Modifiers::CTRL.plus(Modifiers::SHIFT), Key::L);
+    rig.press(Key::T);
+    rig.rename("Session name", "Evening");
+    rig.rename("Name 2", "Bass");
+    let mut rig = rig.again();
+    let settings = rig.settings();
+    assert_eq!(settings.theme, faultless::app::settings::ThemeChoice::Light);
+    assert!(!settings.tall);
+    let session = rig.session();
+    assert_eq!((session.name(), session.tracks()[1].name()), ("Evening", "Bass"));
+    rig.click("Settings");
+    rig.step(3);
+}
+
+#[test]
+fn a_window_that_is_closed_while_recording_asks_and_loses_nothing() {
+    let mut rig = Rig::new("virtual", 2);
+    rig.click("Record");
+    rig.record_for(0.4);
+    rig.close();
+    rig.step(3);
+    assert!(rig.is_recording(), "it records on while it asks");
+    rig.click("Keep recording");
+    rig.record_for(0.2);
+    rig.close();
+    rig.step(3);
+    rig.click("Stop and quit");
+    rig.until("everything is on the disk", |rig| rig.harness.state().studio().is_closed());
+    let takes = rig.takes();
+    assert!(takes.len() == 2 && takes.iter().all(|take| hound::WavReader::open(take).unwrap().duration() > 20_000));
+}
+
+#[test]
+fn another_device_is_used_without_a_restart() {
+    let mut rig = Rig::new("virtual", 2);
+    rig.with_settings(|settings| settings.period = 256);
+    rig.reopen();
+    rig.until("the period is another", |rig| rig.snapshot().device.period == 256);
+    rig.click("Record");
+    rig.record_for(0.3);
+    rig.stop();
+    assert_eq!(rig.takes().len(), 2);
+}
+
+#[test]
+fn a_palette_reaches_an_action_by_name() {
+    let mut rig = Rig::new("virtual", 2);
+    rig.press_with(Modifiers::CTRL.plus(Modifiers::SHIFT), Key::P);
+    rig.type_in("Find an action", "add a tr");
+    rig.press(Key::Enter);
+    rig.until("a track more", |rig| rig.tracks() == 3);
+}
