@@ -3,7 +3,7 @@
 use super::Failure;
 use super::args::WindowArgs;
 use crate::app::{DeviceWish, Options};
-use crate::ui::app::App;
+use crate::ui::frame::WindowFrame;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::sync::Arc;
@@ -42,7 +42,7 @@ pub fn run(args: &WindowArgs) -> Result<(), Failure> {
     let end = Arc::new(AtomicBool::new(false));
     let made = Box::new(move |cc: &eframe::CreationContext<'_>| {
         listen(&end, &cc.egui_ctx);
-        Ok(Box::new(App::new(&cc.egui_ctx, Options { end: Some(end), ..options })) as Box<dyn eframe::App>)
+        Ok(Box::new(WindowFrame::new(&cc.egui_ctx, Options { end: Some(end), ..options })) as Box<dyn eframe::App>)
     });
     eframe::run_native("Faultless", native, made)
         .map_err(|error| Failure(format!("the window cannot be opened: {error}; {INSTEAD}")))

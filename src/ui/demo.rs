@@ -1,6 +1,6 @@
 //! Snapshots made by hand, for tests of panels without an engine. Thread: ui.
 
-use super::shell::Window;
+use super::shell::Shell;
 use crate::app::snapshot::{DeviceView, Health, Level, Meter, PassPhase, PassView, Room, Snapshot, Stage, Told};
 use crate::control::Severity;
 use crate::control::edit::Edit;
@@ -210,8 +210,8 @@ pub fn mute(track: TrackId) -> Edit {
 const TOLERANCE: (f64, u8) = (0.01, 40);
 
 /// The window over a snapshot, drawn without a screen. `None`, told by name, where nothing can draw here.
-fn drawn(name: &str, size: [f32; 2], snapshot: &Snapshot, prepare: impl Fn(&mut Window)) -> Option<image::RgbaImage> {
-    let mut window = Window::default();
+fn drawn(name: &str, size: [f32; 2], snapshot: &Snapshot, prepare: impl Fn(&mut Shell)) -> Option<image::RgbaImage> {
+    let mut window = Shell::default();
     prepare(&mut window);
     let mut fonts = false;
     let snapshot = snapshot.clone();
@@ -241,7 +241,7 @@ fn drawn(name: &str, size: [f32; 2], snapshot: &Snapshot, prepare: impl Fn(&mut 
 
 /// Draws the window and compares it with the picture in `tests/pictures`; `UPDATE_PICTURES` set, keeps it there instead.
 /// What was drawn lies in `target/pictures` in any case.
-pub fn picture(name: &str, size: [f32; 2], snapshot: &Snapshot, prepare: impl Fn(&mut Window)) {
+pub fn picture(name: &str, size: [f32; 2], snapshot: &Snapshot, prepare: impl Fn(&mut Shell)) {
     let Some(image) = drawn(name, size, snapshot, prepare) else { return };
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     let made = root.join("target/pictures");

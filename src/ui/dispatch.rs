@@ -2,7 +2,7 @@
 
 use super::action::Action;
 use super::bottom_panel::Tab;
-use super::shell::{Over, Window};
+use super::shell::{Overlay, Shell};
 use crate::app::command::Command;
 use crate::app::settings::{Settings, ThemeChoice};
 use crate::app::snapshot::Snapshot;
@@ -14,7 +14,7 @@ use crate::time::{FramePos, Frames};
 const ZOOM_STEP: f64 = 1.4;
 
 /// Carries it out.
-pub fn act(window: &mut Window, action: Action, snapshot: &Snapshot, commands: &mut Vec<Command>) {
+pub fn act(window: &mut Shell, action: Action, snapshot: &Snapshot, commands: &mut Vec<Command>) {
     if let Some(command) = plain(action) {
         commands.push(command);
         return;
@@ -40,10 +40,10 @@ pub fn act(window: &mut Window, action: Action, snapshot: &Snapshot, commands: &
         Action::Export => window.lower.toggle(Tab::Export),
         Action::Lower => window.lower.open = !window.lower.open,
         Action::Freeze => window.lower.residency.toggle_freeze(),
-        Action::Palette => window.toggle(Over::Palette),
-        Action::Keys => window.toggle(Over::Keys),
-        Action::Device => window.toggle(Over::Device),
-        Action::Settings => window.toggle(Over::Settings),
+        Action::Palette => window.toggle(Overlay::Palette),
+        Action::Keys => window.toggle(Overlay::Keys),
+        Action::Device => window.toggle(Overlay::Device),
+        Action::Settings => window.toggle(Overlay::Settings),
         Action::RenameSession => window.bar.rename = true,
         Action::RenameTrack => window.tracks.rename = true,
         Action::Theme => settle(snapshot, commands, |settings| {
@@ -80,7 +80,7 @@ fn plain(action: Action) -> Option<Command> {
     })
 }
 
-fn zoom(window: &mut Window, action: Action, snapshot: &Snapshot, commands: &mut Vec<Command>) {
+fn zoom(window: &mut Shell, action: Action, snapshot: &Snapshot, commands: &mut Vec<Command>) {
     let view = &mut window.view;
     let playhead = view.x_of(snapshot.transport.position);
     let centre = if (0.0..=view.width).contains(&playhead) { playhead } else { view.width / 2.0 };
@@ -110,7 +110,7 @@ fn zoom(window: &mut Window, action: Action, snapshot: &Snapshot, commands: &mut
     }
 }
 
-fn tracks(window: &mut Window, action: Action, snapshot: &Snapshot, commands: &mut Vec<Command>) {
+fn tracks(window: &mut Shell, action: Action, snapshot: &Snapshot, commands: &mut Vec<Command>) {
     let session = &snapshot.session;
     let all: Vec<TrackId> = session.track_ids().collect();
     let selected: Vec<TrackId> = all.iter().copied().filter(|id| window.view.tracks.contains(id)).collect();
@@ -164,7 +164,7 @@ fn tracks(window: &mut Window, action: Action, snapshot: &Snapshot, commands: &m
     }
 }
 
-fn select_beside(window: &mut Window, all: &[TrackId], below: bool) {
+fn select_beside(window: &mut Shell, all: &[TrackId], below: bool) {
     let at = |id: &TrackId| all.iter().position(|other| other == id);
     let now = window.view.tracks.iter().filter_map(at);
     let next = match (now.clone().min(), now.max()) {
@@ -208,8 +208,8 @@ fn settle(snapshot: &Snapshot, commands: &mut Vec<Command>, change: impl FnOnce(
     commands.push(Command::Settings(Box::new(settings)));
 }
 
-impl Window {
-    fn toggle(&mut self, over: Over) {
-        self.over = if self.over == over { Over::Nothing } else { over };
+impl Shell {
+    fn toggle(&mut self, over: Overlay) {
+        self.over = if self.over == over { Overlay::Nothing } else { over };
     }
 }

@@ -23,6 +23,6 @@ pub mod dispatch;
 pub mod shell;
 pub mod pace;
 pub mod dialog;
-pub mod app;
+pub mod frame;
 #[cfg(test)]
 pub mod demo;

@@ -18,7 +18,7 @@ const LANES_LEAST: f32 = 120.0;
 
 /// What stands over the panels.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Over {
+pub enum Overlay {
     /// Nothing.
     #[default]
     Nothing,
@@ -34,7 +34,7 @@ pub enum Over {
 
 /// See the module.
 #[derive(Default)]
-pub struct Window {
+pub struct Shell {
     /// Its colours.
     pub theme: Option<Theme>,
     keys: KeyMap,
@@ -42,7 +42,7 @@ pub struct Window {
     /// What is shown of the timeline, and selected.
     pub view: View,
     /// What stands over the panels.
-    pub over: Over,
+    pub over: Overlay,
     /// The transport bar.
     pub bar: bar::State,
     /// The track list.
@@ -60,7 +60,7 @@ pub struct Window {
     shown_before: bool,
 }
 
-impl Window {
+impl Shell {
     /// Draws everything; returns what was asked of the studio.
     pub fn show(&mut self, ui: &mut Ui, snapshot: &Snapshot, instruments: Instruments<'_>) -> Vec<Command> {
         self.settle(ui, snapshot);
@@ -150,7 +150,7 @@ impl Window {
         commands: &mut Vec<Command>,
         actions: &mut Vec<Action>,
     ) {
-        if self.over == Over::Nothing {
+        if self.over == Overlay::Nothing {
             return;
         }
         let mut cx = Cx {
@@ -165,7 +165,7 @@ impl Window {
             actions,
         };
         let over = self.over;
-        let width = if over == Over::Palette { 520.0_f32 } else { 760.0 }.min(whole.width() - 32.0);
+        let width = if over == Overlay::Palette { 520.0_f32 } else { 760.0 }.min(whole.width() - 32.0);
         // Behind it everything goes on, and a click beside it closes it.
         let mut open = true;
         let area = egui::Area::new(egui::Id::unique("over"))
@@ -176,11 +176,11 @@ impl Window {
                     ui.set_width(width);
                     ui.set_max_height(whole.height() * 0.8);
                     match over {
-                        Over::Palette => open = palette::show(ui, &mut self.palette, &mut cx),
-                        Over::Keys => keys::show(ui, &mut self.sheet, &mut cx),
-                        Over::Device => device::show(ui, &mut self.device, &mut cx),
-                        Over::Settings => settings::show(ui, &mut self.settings, &mut cx),
-                        Over::Nothing => {}
+                        Overlay::Palette => open = palette::show(ui, &mut self.palette, &mut cx),
+                        Overlay::Keys => keys::show(ui, &mut self.sheet, &mut cx),
+                        Overlay::Device => device::show(ui, &mut self.device, &mut cx),
+                        Overlay::Settings => settings::show(ui, &mut self.settings, &mut cx),
+                        Overlay::Nothing => {}
                     }
                 });
             });
@@ -191,9 +191,9 @@ impl Window {
         });
         let in_popup = egui::Popup::is_any_open(ui.ctx());
         if !open || escaped || (beside && !in_popup && self.shown_before) {
-            self.over = Over::Nothing;
+            self.over = Overlay::Nothing;
         }
-        self.shown_before = self.over != Over::Nothing;
+        self.shown_before = self.over != Overlay::Nothing;
     }
 }
 
@@ -259,7 +259,7 @@ mod tests {
         for (tracks, most_ms) in [(24, 8.0), (64, 12.0)] {
             let ctx = egui::Context::default();
             crate::ui::theme::install_fonts(&ctx);
-            let (snapshot, mut window) = (demo::recording(tracks, 2537), Window::default());
+            let (snapshot, mut window) = (demo::recording(tracks, 2537), Shell::default());
             window.lower.open = true;
             let mut times = Vec::new();
             for frame in 0..120 {

@@ -5,7 +5,7 @@ use egui::accesskit::Role;
 use egui_kittest::Node;
 use egui_kittest::kittest::NodeT as _;
 use faultless::ui::bottom_panel::TABS;
-use faultless::ui::shell::Over;
+use faultless::ui::shell::Overlay;
 
 /// Roles of things that are used.
 const USED: &[Role] = &[
@@ -55,11 +55,11 @@ fn everything_that_can_be_used_has_a_name() {
         rig.step(4);
         check(&rig, name);
     }
-    for over in [Over::Palette, Over::Keys, Over::Device, Over::Settings] {
+    for over in [Overlay::Palette, Overlay::Keys, Overlay::Device, Overlay::Settings] {
         rig.harness.state_mut().window().over = over;
         rig.step(4);
         check(&rig, &format!("{over:?}"));
-        rig.harness.state_mut().window().over = Over::Nothing;
+        rig.harness.state_mut().window().over = Overlay::Nothing;
         rig.step(2);
     }
     rig.click("Record");

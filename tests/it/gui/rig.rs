@@ -8,7 +8,7 @@ use faultless::app::settings::Settings;
 use faultless::app::snapshot::{PassPhase, Snapshot, Stage};
 use faultless::app::{DeviceWish, Options};
 use faultless::session::Session;
-use faultless::ui::app::App;
+use faultless::ui::frame::WindowFrame;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// See the module.
 pub(super) struct Rig {
-    pub(super) harness: Harness<'static, App>,
+    pub(super) harness: Harness<'static, WindowFrame>,
     pub(super) home: Home,
     device: (String, usize),
 }
@@ -55,7 +55,13 @@ impl Rig {
         Rig::with(Harness::builder().allow_missing_glyphs(), home, device, inputs, session)
     }
 
-    fn with(builder: HarnessBuilder<App>, home: Home, device: &str, inputs: usize, session: Option<PathBuf>) -> Rig {
+    fn with(
+        builder: HarnessBuilder<WindowFrame>,
+        home: Home,
+        device: &str,
+        inputs: usize,
+        session: Option<PathBuf>,
+    ) -> Rig {
         let options = Options {
             session,
             config: Some(home.path().join("config")),
@@ -67,7 +73,7 @@ impl Rig {
         let harness = builder
             .with_size([1440.0, 900.0])
             .with_step_dt(1.0 / 30.0)
-            .build_eframe(move |cc| App::new(&cc.egui_ctx, options));
+            .build_eframe(move |cc| WindowFrame::new(&cc.egui_ctx, options));
         Rig { harness, home, device: (device.to_owned(), inputs) }
     }
 

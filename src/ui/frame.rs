@@ -5,7 +5,7 @@
 use super::action::Action;
 use super::dialog::Dialog;
 use super::pace::Pace;
-use super::shell::Window;
+use super::shell::Shell;
 use super::theme::Theme;
 use super::widget::{Button, Look};
 use crate::app::command::Command;
@@ -36,9 +36,9 @@ enum Leaving {
 const HIDDEN_TICK: Duration = Duration::from_millis(200);
 
 /// See the module.
-pub struct App {
+pub struct WindowFrame {
     studio: Studio,
-    window: Window,
+    window: Shell,
     pace: Pace,
     leaving: Leaving,
     dialog: Dialog,
@@ -50,9 +50,9 @@ pub struct App {
     told: Vec<String>,
 }
 
-impl App {
+impl WindowFrame {
     /// A window over a studio that is being opened. Waits for nothing.
-    pub fn new(ctx: &egui::Context, options: Options) -> App {
+    pub fn new(ctx: &egui::Context, options: Options) -> WindowFrame {
         super::theme::install_fonts(ctx);
         Theme::dark().install(ctx);
         // Closing goes through the guard, and zoom through the settings.
@@ -63,9 +63,9 @@ impl App {
         let waker = ctx.clone();
         let wake: Arc<dyn Fn() + Send + Sync> = Arc::new(move || waker.request_repaint());
         let studio = Studio::start(Options { wake: Some(wake), ..options });
-        App {
+        WindowFrame {
             studio,
-            window: Window::default(),
+            window: Shell::default(),
             pace: Pace::default(),
             leaving: Leaving::No,
             dialog: Dialog::default(),
@@ -82,7 +82,7 @@ impl App {
     }
 
     /// The panels.
-    pub fn window(&mut self) -> &mut Window {
+    pub fn window(&mut self) -> &mut Shell {
         &mut self.window
     }
 
@@ -179,7 +179,7 @@ impl App {
     }
 }
 
-impl eframe::App for App {
+impl eframe::App for WindowFrame {
     fn logic(&mut self, ctx: &egui::Context, _frame: &mut eframe::Frame) {
         self.studio.poll();
         self.close_guard(ctx);
