@@ -2,7 +2,7 @@
 
 use super::health::{self, State};
 use super::snapshot::{DeviceView, Figures, Meter, PassPhase, PassView, Room, Snapshot, Stage, Transport};
-use super::{Desk, Studio};
+use super::{App, Desk};
 use crate::control::pass::{PassNow, PassReport};
 use crate::control::report::{Reading, faults_by_kind};
 use crate::control::setup;
@@ -120,7 +120,7 @@ pub(super) fn told_of(report: &PassReport, rate: SampleRate) -> Notice {
     Notice { severity: if bad { Severity::Loss } else { Severity::Info }, text }
 }
 
-impl Studio {
+impl App {
     pub(super) fn look(&mut self) -> Snapshot {
         let mut snapshot = Snapshot::empty();
         snapshot.settings = Arc::clone(&self.settings);

@@ -1,6 +1,6 @@
 //! Everything that a face can ask for. Thread: control.
 //!
-//! A widget pushes a command; [`super::Studio::apply`] carries it out, in one place. A command that makes no sense
+//! A widget pushes a command; [`super::App::apply`] carries it out, in one place. A command that makes no sense
 //! now changes nothing and is answered by a notice.
 
 use super::jobs::{ExportRequest, StressRequest};

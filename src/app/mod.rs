@@ -1,7 +1,7 @@
 //! What the window stands on: a session, a device and everything beside them, opened, changed and closed while the
 //! window goes on drawing. Thread: control.
 //!
-//! Nothing here waits: what may (a disk, a driver, a bus) is done by a thread of its own, and [`Studio::poll`] takes
+//! Nothing here waits: what may (a disk, a driver, a bus) is done by a thread of its own, and [`App::poll`] takes
 //! what it has found.
 
 pub mod command;
@@ -47,7 +47,7 @@ use std::time::Instant;
 /// Called from any thread when something came that a face would want to show.
 pub type Wake = Arc<dyn Fn() + Send + Sync>;
 
-/// How a studio is started. What is not given is as the settings say.
+/// How an app is started. What is not given is as the settings say.
 #[derive(Clone, Default)]
 pub struct Options {
     /// The session; `None`: the last one, or a new one.
@@ -113,7 +113,7 @@ enum Desk {
 const NOTICES_MAX: usize = 500;
 
 /// See the module.
-pub struct Studio {
+pub struct App {
     desk: Desk,
     opener: Opener,
     options: Options,
@@ -142,12 +142,12 @@ pub struct Studio {
     watched: bool,
 }
 
-impl Studio {
+impl App {
     /// Begins to open what the options and the settings name. Waits for nothing but the settings' small file.
-    pub fn start(options: Options) -> Studio {
+    pub fn start(options: Options) -> App {
         let (kept, settings, note) = Kept::load(options.config.clone());
         let wake: Wake = options.wake.clone().unwrap_or_else(|| Arc::new(|| {}));
-        let mut studio = Studio {
+        let mut app = App {
             desk: Desk::Empty(Stage::Opening),
             opener: Opener::new(Arc::clone(&wake)),
             kept,
@@ -172,15 +172,12 @@ impl Studio {
             options,
         };
         if let Some(note) = note {
-            studio.tell(Severity::Caution, note);
+            app.tell(Severity::Caution, note);
         }
-        let folder = studio
-            .options
-            .session
-            .clone()
-            .or_else(|| studio.settings.last_session.clone().filter(|path| path.exists()));
-        studio.open(folder);
-        studio
+        let folder =
+            app.options.session.clone().or_else(|| app.settings.last_session.clone().filter(|path| path.exists()));
+        app.open(folder);
+        app
     }
 
     /// Plans to open the session in `folder`, or a new one, as soon as what is open is closed.
@@ -483,7 +480,7 @@ impl Studio {
         }
     }
 
-    /// Tells something that the studio does not know by itself.
+    /// Tells something that the app does not know by itself.
     pub fn tell(&mut self, severity: Severity, text: String) {
         if let Desk::Open(control) = &mut self.desk {
             control.keep_event(severity, &text);

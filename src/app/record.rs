@@ -1,11 +1,11 @@
 //! Record, as a face asks for it: what it means depends on arming, punch and loop. Thread: control.
 
-use super::{Desk, Studio};
+use super::{App, Desk};
 use crate::control::ControlError;
 use crate::time::Frames;
 use std::time::Duration;
 
-impl Studio {
+impl App {
     /// Records every armed track; if none is armed, arms all of them first.
     pub(super) fn record(&mut self) -> Result<(), ControlError> {
         let (range, punches) = (self.transport.range, self.transport.punches);

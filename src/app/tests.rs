@@ -1,1 +1,1 @@
-//! The studio over the built-in device. Thread: test.
+//! The app over the built-in device. Thread: test.

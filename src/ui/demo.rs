@@ -211,8 +211,8 @@ const TOLERANCE: (f64, u8) = (0.01, 40);
 
 /// The window over a snapshot, drawn without a screen. `None`, told by name, where nothing can draw here.
 fn drawn(name: &str, size: [f32; 2], snapshot: &Snapshot, prepare: impl Fn(&mut Shell)) -> Option<image::RgbaImage> {
-    let mut window = Shell::default();
-    prepare(&mut window);
+    let mut shell = Shell::default();
+    prepare(&mut shell);
     let mut fonts = false;
     let snapshot = snapshot.clone();
     let mut harness = egui_kittest::Harness::builder().with_size(size).wgpu().build_ui(move |ui| {
@@ -225,9 +225,9 @@ fn drawn(name: &str, size: [f32; 2], snapshot: &Snapshot, prepare: impl Fn(&mut 
         let whole = ui.ctx().content_rect();
         let mut ui = ui.new_child(egui::UiBuilder::new().max_rect(whole));
         ui.set_clip_rect(whole);
-        let background = window.theme.as_ref().map_or(egui::Color32::BLACK, |theme| theme.background);
+        let background = shell.theme.as_ref().map_or(egui::Color32::BLACK, |theme| theme.background);
         ui.painter().rect_filled(whole, 0, background);
-        window.show(&mut ui, &snapshot, crate::app::Instruments::default());
+        shell.show(&mut ui, &snapshot, crate::app::Instruments::default());
     });
     harness.run_steps(4);
     match harness.render() {

@@ -1,4 +1,4 @@
-//! What each action does: a command to the studio, or a change of the window. Thread: ui.
+//! What each action does: a command to the app, or a change of the window. Thread: ui.
 
 use super::action::Action;
 use super::bottom_panel::Tab;
@@ -14,7 +14,7 @@ use crate::time::{FramePos, Frames};
 const ZOOM_STEP: f64 = 1.4;
 
 /// Carries it out.
-pub fn act(window: &mut Shell, action: Action, snapshot: &Snapshot, commands: &mut Vec<Command>) {
+pub fn act(shell: &mut Shell, action: Action, snapshot: &Snapshot, commands: &mut Vec<Command>) {
     if let Some(command) = plain(action) {
         commands.push(command);
         return;
@@ -32,32 +32,34 @@ pub fn act(window: &mut Shell, action: Action, snapshot: &Snapshot, commands: &m
             commands.extend(to_marker(snapshot, action == Action::MarkerAfter));
         }
         Action::RangeStart | Action::RangeEnd => commands.push(range_edge(snapshot, action == Action::RangeEnd)),
-        Action::Residency => window.lower.toggle(Tab::Residency),
-        Action::StressLab => window.lower.toggle(Tab::StressLab),
-        Action::Doctor => window.lower.toggle(Tab::Doctor),
-        Action::Events => window.lower.toggle(Tab::Events),
-        Action::Takes => window.lower.toggle(Tab::Takes),
-        Action::Export => window.lower.toggle(Tab::Export),
-        Action::Lower => window.lower.open = !window.lower.open,
-        Action::Freeze => window.lower.residency.toggle_freeze(),
-        Action::Palette => window.toggle(Overlay::Palette),
-        Action::Keys => window.toggle(Overlay::Keys),
-        Action::Device => window.toggle(Overlay::Device),
-        Action::Settings => window.toggle(Overlay::Settings),
-        Action::RenameSession => window.bar.rename = true,
-        Action::RenameTrack => window.tracks.rename = true,
+        Action::Residency => shell.bottom.toggle(Tab::Residency),
+        Action::StressLab => shell.bottom.toggle(Tab::StressLab),
+        Action::Doctor => shell.bottom.toggle(Tab::Doctor),
+        Action::Events => shell.bottom.toggle(Tab::Events),
+        Action::Takes => shell.bottom.toggle(Tab::Takes),
+        Action::Export => shell.bottom.toggle(Tab::Export),
+        Action::Lower => shell.bottom.open = !shell.bottom.open,
+        Action::Freeze => shell.bottom.residency.toggle_freeze(),
+        Action::Palette => shell.toggle(Overlay::Palette),
+        Action::Keys => shell.toggle(Overlay::Keys),
+        Action::Device => shell.toggle(Overlay::Device),
+        Action::Settings => shell.toggle(Overlay::Settings),
+        Action::RenameSession => shell.bar.rename = true,
+        Action::RenameTrack => shell.tracks.rename = true,
         Action::Theme => settle(snapshot, commands, |settings| {
             settings.theme = if settings.theme == ThemeChoice::Light { ThemeChoice::Dark } else { ThemeChoice::Light };
         }),
         Action::Larger => settle(snapshot, commands, |settings| settings.zoom = (settings.zoom * 1.1).min(3.0)),
         Action::Smaller => settle(snapshot, commands, |settings| settings.zoom = (settings.zoom / 1.1).max(0.6)),
         Action::Acknowledge => {
-            window.bar.acknowledge();
-            window.tracks.acknowledge();
+            shell.bar.acknowledge();
+            shell.tracks.acknowledge();
             commands.push(Command::Acknowledge);
         }
-        Action::OpenSession | Action::GoOnElsewhere | Action::FullScreen | Action::Quit => window.wishes.push(action),
-        _ => zoom(window, action, snapshot, commands),
+        Action::OpenSession | Action::GoOnElsewhere | Action::FullScreen | Action::Quit => {
+            shell.frame_requests.push(action)
+        }
+        _ => zoom(shell, action, snapshot, commands),
     }
 }
 
@@ -80,8 +82,8 @@ fn plain(action: Action) -> Option<Command> {
     })
 }
 
-fn zoom(window: &mut Shell, action: Action, snapshot: &Snapshot, commands: &mut Vec<Command>) {
-    let view = &mut window.view;
+fn zoom(shell: &mut Shell, action: Action, snapshot: &Snapshot, commands: &mut Vec<Command>) {
+    let view = &mut shell.view;
     let playhead = view.x_of(snapshot.transport.position);
     let centre = if (0.0..=view.width).contains(&playhead) { playhead } else { view.width / 2.0 };
     match action {
@@ -106,24 +108,24 @@ fn zoom(window: &mut Shell, action: Action, snapshot: &Snapshot, commands: &mut 
             let tall = view.tall;
             settle(snapshot, commands, |settings| settings.tall = tall);
         }
-        _ => tracks(window, action, snapshot, commands),
+        _ => tracks(shell, action, snapshot, commands),
     }
 }
 
-fn tracks(window: &mut Shell, action: Action, snapshot: &Snapshot, commands: &mut Vec<Command>) {
+fn tracks(shell: &mut Shell, action: Action, snapshot: &Snapshot, commands: &mut Vec<Command>) {
     let session = &snapshot.session;
     let all: Vec<TrackId> = session.track_ids().collect();
-    let selected: Vec<TrackId> = all.iter().copied().filter(|id| window.view.tracks.contains(id)).collect();
+    let selected: Vec<TrackId> = all.iter().copied().filter(|id| shell.view.tracks.contains(id)).collect();
     let any = |of: &dyn Fn(&crate::session::Track) -> bool, ids: &[TrackId]| {
         ids.iter().filter_map(|id| session.track(*id)).any(of)
     };
     match action {
-        Action::SelectAll => window.view.tracks = all.into_iter().collect(),
+        Action::SelectAll => shell.view.tracks = all.into_iter().collect(),
         Action::SelectNone => {
-            window.view.tracks.clear();
-            window.view.regions.clear();
+            shell.view.tracks.clear();
+            shell.view.regions.clear();
         }
-        Action::SelectAbove | Action::SelectBelow => select_beside(window, &all, action == Action::SelectBelow),
+        Action::SelectAbove | Action::SelectBelow => select_beside(shell, &all, action == Action::SelectBelow),
         Action::ArmAll => commands.push(Command::Edit(Edit::Arm(all, true))),
         Action::ArmNone => commands.push(Command::Edit(Edit::Arm(all, false))),
         Action::Unsolo => commands.push(Command::Edit(Edit::Solo(all, false))),
@@ -136,13 +138,13 @@ fn tracks(window: &mut Shell, action: Action, snapshot: &Snapshot, commands: &mu
                 .collect();
             commands.extend(under);
         }
-        Action::RemoveSelected if !window.view.regions.is_empty() => {
-            let regions = std::mem::take(&mut window.view.regions).into_iter().collect();
+        Action::RemoveSelected if !shell.view.regions.is_empty() => {
+            let regions = std::mem::take(&mut shell.view.regions).into_iter().collect();
             commands.push(Command::Edit(Edit::RemoveRegions(regions)));
         }
         _ if selected.is_empty() => {}
         Action::RemoveSelected => {
-            window.view.tracks.clear();
+            shell.view.tracks.clear();
             commands.push(Command::Edit(Edit::RemoveTracks(selected)));
         }
         Action::DuplicateTracks => {
@@ -164,16 +166,16 @@ fn tracks(window: &mut Shell, action: Action, snapshot: &Snapshot, commands: &mu
     }
 }
 
-fn select_beside(window: &mut Shell, all: &[TrackId], below: bool) {
+fn select_beside(shell: &mut Shell, all: &[TrackId], below: bool) {
     let at = |id: &TrackId| all.iter().position(|other| other == id);
-    let now = window.view.tracks.iter().filter_map(at);
+    let now = shell.view.tracks.iter().filter_map(at);
     let next = match (now.clone().min(), now.max()) {
         (Some(_), Some(last)) if below => last + 1,
         (Some(first), _) => first.saturating_sub(1),
         _ => 0,
     };
     if let Some(id) = all.get(next.min(all.len().saturating_sub(1))) {
-        window.view.tracks = std::iter::once(*id).collect();
+        shell.view.tracks = std::iter::once(*id).collect();
     }
 }
 
@@ -209,7 +211,7 @@ fn settle(snapshot: &Snapshot, commands: &mut Vec<Command>, change: impl FnOnce(
 }
 
 impl Shell {
-    fn toggle(&mut self, over: Overlay) {
-        self.over = if self.over == over { Overlay::Nothing } else { over };
+    fn toggle(&mut self, overlay: Overlay) {
+        self.overlay = if self.overlay == overlay { Overlay::Nothing } else { overlay };
     }
 }

@@ -1,6 +1,6 @@
 //! The window's frame: drains, paces, asks before it closes. Thread: ui.
 //!
-//! `logic` runs also while the window is hidden, and keeps the studio going; `ui` draws.
+//! `logic` runs also while the window is hidden, and keeps the app going; `ui` draws.
 
 use super::action::Action;
 use super::dialog::Dialog;
@@ -10,7 +10,7 @@ use super::theme::Theme;
 use super::widget::{Button, Look};
 use crate::app::command::Command;
 use crate::app::snapshot::Snapshot;
-use crate::app::{Options, Repaint, Studio};
+use crate::app::{App, Options, Repaint};
 use egui::{Align, Color32, Layout, Rect, Ui, UiBuilder, ViewportCommand, vec2};
 use nix::sys::resource::{UsageWho, getrusage};
 use std::sync::Arc;
@@ -37,8 +37,8 @@ const HIDDEN_TICK: Duration = Duration::from_millis(200);
 
 /// See the module.
 pub struct WindowFrame {
-    studio: Studio,
-    window: Shell,
+    app: App,
+    shell: Shell,
     pace: Pace,
     leaving: Leaving,
     dialog: Dialog,
@@ -51,7 +51,7 @@ pub struct WindowFrame {
 }
 
 impl WindowFrame {
-    /// A window over a studio that is being opened. Waits for nothing.
+    /// A window over an app that is being opened. Waits for nothing.
     pub fn new(ctx: &egui::Context, options: Options) -> WindowFrame {
         super::theme::install_fonts(ctx);
         Theme::dark().install(ctx);
@@ -62,10 +62,10 @@ impl WindowFrame {
         });
         let waker = ctx.clone();
         let wake: Arc<dyn Fn() + Send + Sync> = Arc::new(move || waker.request_repaint());
-        let studio = Studio::start(Options { wake: Some(wake), ..options });
+        let app = App::start(Options { wake: Some(wake), ..options });
         WindowFrame {
-            studio,
-            window: Shell::default(),
+            app,
+            shell: Shell::default(),
             pace: Pace::default(),
             leaving: Leaving::No,
             dialog: Dialog::default(),
@@ -77,23 +77,23 @@ impl WindowFrame {
     }
 
     /// What it stands on.
-    pub fn studio(&self) -> &Studio {
-        &self.studio
+    pub fn app(&self) -> &App {
+        &self.app
     }
 
     /// The panels.
-    pub fn window(&mut self) -> &mut Shell {
-        &mut self.window
+    pub fn shell(&mut self) -> &mut Shell {
+        &mut self.shell
     }
 
     /// How things stand, as a picture would show it.
     pub fn look(&mut self) -> Snapshot {
-        self.studio.snapshot()
+        self.app.snapshot()
     }
 
-    /// Asks the studio, as a panel would.
+    /// Asks the app, as a panel would.
     pub fn ask(&mut self, command: Command) {
-        self.studio.apply(command);
+        self.app.apply(command);
     }
 
     /// Pictures a second that it aims at.
@@ -105,16 +105,16 @@ impl WindowFrame {
         if ctx.input(|input| input.viewport().close_requested()) && self.leaving != Leaving::Gone {
             ctx.send_viewport_cmd(ViewportCommand::CancelClose);
             if self.leaving == Leaving::No {
-                self.leaving = if self.studio.is_recording() { Leaving::Asking } else { Leaving::Ending };
+                self.leaving = if self.app.is_recording() { Leaving::Asking } else { Leaving::Ending };
             }
         }
         match self.leaving {
-            Leaving::Asking if !self.studio.is_recording() => self.leaving = Leaving::Ending,
-            Leaving::Ending if !self.studio.is_recording() => {
-                self.studio.shutdown();
+            Leaving::Asking if !self.app.is_recording() => self.leaving = Leaving::Ending,
+            Leaving::Ending if !self.app.is_recording() => {
+                self.app.shutdown();
                 self.leaving = Leaving::Closing;
             }
-            Leaving::Closing if self.studio.is_closed() => {
+            Leaving::Closing if self.app.is_closed() => {
                 self.leaving = Leaving::Gone;
                 ctx.send_viewport_cmd(ViewportCommand::Close);
             }
@@ -148,7 +148,7 @@ impl WindowFrame {
         row.with_layout(Layout::right_to_left(Align::Center), |ui| {
             let end = Button::text("Stop and quit", "Stop and quit").look(Look::Filled(theme.record));
             if end.show(ui, theme).clicked() {
-                self.studio.apply(Command::Stop);
+                self.app.apply(Command::Stop);
                 self.leaving = Leaving::Ending;
             }
             if Button::text("Keep recording", "Keep recording").show(ui, theme).clicked() {
@@ -157,8 +157,8 @@ impl WindowFrame {
         });
     }
 
-    fn wishes(&mut self, ctx: &egui::Context) {
-        for wish in std::mem::take(&mut self.window.wishes) {
+    fn frame_requests(&mut self, ctx: &egui::Context) {
+        for wish in std::mem::take(&mut self.shell.frame_requests) {
             match wish {
                 Action::Quit => ctx.send_viewport_cmd(ViewportCommand::Close),
                 Action::FullScreen => {
@@ -171,59 +171,59 @@ impl WindowFrame {
             }
         }
         if let Some(folder) = self.dialog.chosen() {
-            self.studio.apply(Command::OpenSession(folder));
+            self.app.apply(Command::OpenSession(folder));
         }
         if let Some(folder) = self.elsewhere.chosen() {
-            self.studio.go_on_in(folder);
+            self.app.go_on_in(folder);
         }
     }
 }
 
 impl eframe::App for WindowFrame {
     fn logic(&mut self, ctx: &egui::Context, _frame: &mut eframe::Frame) {
-        self.studio.poll();
+        self.app.poll();
         self.close_guard(ctx);
         let now = ctx.input(|input| input.time);
         let hidden = ctx.input(|input| input.viewport().visible() == Some(false));
-        match self.studio.wants_repaint() {
+        match self.app.wants_repaint() {
             Repaint::Never => {}
             Repaint::Moving if hidden => ctx.request_repaint_after(HIDDEN_TICK),
             Repaint::Moving => ctx.request_repaint_after(self.pace.wait(now)),
         }
-        if !hidden && self.window.moves() {
+        if !hidden && self.shell.moves() {
             ctx.request_repaint_after(self.pace.wait(now));
         }
     }
 
     fn ui(&mut self, ui: &mut Ui, _frame: &mut eframe::Frame) {
-        let snapshot = self.studio.snapshot();
+        let snapshot = self.app.snapshot();
         let zoom = snapshot.settings.zoom.clamp(0.5, 3.0);
         if (zoom - self.zoom).abs() > 0.001 {
             self.zoom = zoom;
             ui.ctx().set_zoom_factor(zoom);
         }
-        let residency = self.window.lower.shows_residency();
-        let commands = self.window.show(ui, &snapshot, self.studio.instruments(residency));
+        let residency = self.shell.bottom.shows_residency();
+        let commands = self.shell.show(ui, &snapshot, self.app.instruments(residency));
         if self.leaving != Leaving::No {
-            let theme = self.window.theme.clone().unwrap_or_else(Theme::dark);
+            let theme = self.shell.theme.clone().unwrap_or_else(Theme::dark);
             self.question(ui, &theme);
         }
         for command in commands {
-            self.studio.apply(command);
+            self.app.apply(command);
         }
-        self.wishes(ui.ctx());
+        self.frame_requests(ui.ctx());
         let now = ui.input(|input| input.time);
         if let Ok(used) = getrusage(UsageWho::RUSAGE_SELF) {
             let time = |of: nix::sys::time::TimeVal| Duration::new(of.tv_sec() as u64, of.tv_usec() as u32 * 1000);
             self.told.extend(self.pace.drawn(now, time(used.user_time()) + time(used.system_time())));
         }
         for text in self.told.drain(..) {
-            self.studio.tell(crate::control::Severity::Info, text);
+            self.app.tell(crate::control::Severity::Info, text);
         }
     }
 
     fn clear_color(&self, _visuals: &egui::Visuals) -> [f32; 4] {
-        let background = self.window.theme.as_ref().map_or(Color32::BLACK, |theme| theme.background);
+        let background = self.shell.theme.as_ref().map_or(Color32::BLACK, |theme| theme.background);
         background.to_normalized_gamma_f32()
     }
 }

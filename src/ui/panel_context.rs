@@ -24,14 +24,14 @@ pub struct Cx<'a> {
     pub keys: &'a KeyMap,
     /// Which part of the timeline is shown, and what is selected.
     pub view: &'a mut View,
-    /// What was asked of the studio.
+    /// What was asked of the app.
     pub commands: &'a mut Vec<Command>,
     /// What was asked of the window.
     pub actions: &'a mut Vec<Action>,
 }
 
 impl Cx<'_> {
-    /// Asks the studio.
+    /// Asks the app.
     pub fn ask(&mut self, command: Command) {
         self.commands.push(command);
     }

@@ -42,26 +42,26 @@ pub struct Shell {
     /// What is shown of the timeline, and selected.
     pub view: View,
     /// What stands over the panels.
-    pub over: Overlay,
+    pub overlay: Overlay,
     /// The transport bar.
     pub bar: bar::State,
     /// The track list.
     pub tracks: tracks::State,
     timeline: timeline::State,
     /// The lower panel.
-    pub lower: bottom_panel::State,
+    pub bottom: bottom_panel::State,
     palette: palette::State,
     device: device::State,
     settings: settings::State,
     sheet: keys::State,
     /// What only the frame can do: close, full screen.
-    pub wishes: Vec<Action>,
+    pub frame_requests: Vec<Action>,
     settled: bool,
     shown_before: bool,
 }
 
 impl Shell {
-    /// Draws everything; returns what was asked of the studio.
+    /// Draws everything; returns what was asked of the app.
     pub fn show(&mut self, ui: &mut Ui, snapshot: &Snapshot, instruments: Instruments<'_>) -> Vec<Command> {
         self.settle(ui, snapshot);
         let theme = self.theme.clone().unwrap_or_else(Theme::dark);
@@ -69,9 +69,9 @@ impl Shell {
         let mut actions = self.keys.pressed(ui.ctx());
         let keys = self.keys.clone();
         let whole = ui.max_rect();
-        let lower_height = if self.lower.open {
+        let lower_height = if self.bottom.open {
             let most = whole.height() - theme::BAR - theme::HEALTH - theme::RULER - LANES_LEAST;
-            self.lower.height.clamp(120.0, most.max(120.0))
+            self.bottom.height.clamp(120.0, most.max(120.0))
         } else {
             bottom_panel::TABS_HEIGHT
         };
@@ -100,11 +100,11 @@ impl Shell {
         part(ui, "health", line, |ui| health::show(ui, line, &mut cx));
         part(ui, "timeline", ruler.union(lanes), |ui| timeline::show(ui, &mut self.timeline, ruler, lanes, &mut cx));
         part(ui, "tracks", head.union(list), |ui| tracks::show(ui, &mut self.tracks, head, list, &mut cx));
-        part(ui, "lower", low, |ui| bottom_panel::show(ui, &mut self.lower, &mut cx));
-        if self.lower.open {
-            self.lower.height -= grip(ui, low);
+        part(ui, "lower", low, |ui| bottom_panel::show(ui, &mut self.bottom, &mut cx));
+        if self.bottom.open {
+            self.bottom.height -= grip(ui, low);
         }
-        self.over(ui, whole, &theme, snapshot, &keys, &mut commands, &mut actions);
+        self.overlay(ui, whole, &theme, snapshot, &keys, &mut commands, &mut actions);
         for action in actions {
             dispatch::act(self, action, snapshot, &mut commands);
         }
@@ -140,7 +140,7 @@ impl Shell {
     }
 
     #[expect(clippy::too_many_arguments, reason = "the parts of a context that is made anew")]
-    fn over(
+    fn overlay(
         &mut self,
         ui: &mut Ui,
         whole: Rect,
@@ -150,7 +150,7 @@ impl Shell {
         commands: &mut Vec<Command>,
         actions: &mut Vec<Action>,
     ) {
-        if self.over == Overlay::Nothing {
+        if self.overlay == Overlay::Nothing {
             return;
         }
         let mut cx = Cx {
@@ -164,8 +164,8 @@ impl Shell {
             commands,
             actions,
         };
-        let over = self.over;
-        let width = if over == Overlay::Palette { 520.0_f32 } else { 760.0 }.min(whole.width() - 32.0);
+        let overlay = self.overlay;
+        let width = if overlay == Overlay::Palette { 520.0_f32 } else { 760.0 }.min(whole.width() - 32.0);
         // Behind it everything goes on, and a click beside it closes it.
         let mut open = true;
         let area = egui::Area::new(egui::Id::unique("over"))
@@ -175,7 +175,7 @@ impl Shell {
                 egui::Frame::popup(ui.style()).inner_margin(16).show(ui, |ui| {
                     ui.set_width(width);
                     ui.set_max_height(whole.height() * 0.8);
-                    match over {
+                    match overlay {
                         Overlay::Palette => open = palette::show(ui, &mut self.palette, &mut cx),
                         Overlay::Keys => keys::show(ui, &mut self.sheet, &mut cx),
                         Overlay::Device => device::show(ui, &mut self.device, &mut cx),
@@ -191,9 +191,9 @@ impl Shell {
         });
         let in_popup = egui::Popup::is_any_open(ui.ctx());
         if !open || escaped || (beside && !in_popup && self.shown_before) {
-            self.over = Overlay::Nothing;
+            self.overlay = Overlay::Nothing;
         }
-        self.shown_before = self.over != Overlay::Nothing;
+        self.shown_before = self.overlay != Overlay::Nothing;
     }
 }
 
@@ -221,7 +221,7 @@ mod tests {
     fn the_window_looks_as_it_did_stopped_recording_empty_and_in_trouble() {
         let small = [1024.0, 640.0];
         demo::picture("stopped", small, &demo::stopped(24, 60), |_| {});
-        demo::picture("recording", small, &demo::recording(24, 2537), |window| window.view.start = 2530.0 * 48_000.0);
+        demo::picture("recording", small, &demo::recording(24, 2537), |shell| shell.view.start = 2530.0 * 48_000.0);
         demo::picture("first-start", small, &demo::stopped(2, 0), |_| {});
         let mut trouble = demo::recording(8, 75);
         trouble.device.gone = true;
@@ -239,18 +239,18 @@ mod tests {
 
     #[test]
     fn panels_look_as_they_did() {
-        demo::picture("takes", [1024.0, 640.0], &demo::stopped(8, 10), |window| {
-            window.lower.open = true;
-            window.lower.tab = bottom_panel::Tab::Takes;
+        demo::picture("takes", [1024.0, 640.0], &demo::stopped(8, 10), |shell| {
+            shell.bottom.open = true;
+            shell.bottom.tab = bottom_panel::Tab::Takes;
         });
-        demo::picture("events", [1024.0, 640.0], &demo::eventful(8), |window| {
-            window.lower.open = true;
-            window.lower.tab = bottom_panel::Tab::Events;
+        demo::picture("events", [1024.0, 640.0], &demo::eventful(8), |shell| {
+            shell.bottom.open = true;
+            shell.bottom.tab = bottom_panel::Tab::Events;
         });
-        demo::picture("residency-events", [1280.0, 640.0], &demo::eventful(8), |window| window.lower.open = true);
-        demo::picture("stress-lab", [1024.0, 640.0], &demo::stressed(8), |window| {
-            window.lower.open = true;
-            window.lower.tab = bottom_panel::Tab::StressLab;
+        demo::picture("residency-events", [1280.0, 640.0], &demo::eventful(8), |shell| shell.bottom.open = true);
+        demo::picture("stress-lab", [1024.0, 640.0], &demo::stressed(8), |shell| {
+            shell.bottom.open = true;
+            shell.bottom.tab = bottom_panel::Tab::StressLab;
         });
     }
 
@@ -259,8 +259,8 @@ mod tests {
         for (tracks, most_ms) in [(24, 8.0), (64, 12.0)] {
             let ctx = egui::Context::default();
             crate::ui::theme::install_fonts(&ctx);
-            let (snapshot, mut window) = (demo::recording(tracks, 2537), Shell::default());
-            window.lower.open = true;
+            let (snapshot, mut shell) = (demo::recording(tracks, 2537), Shell::default());
+            shell.bottom.open = true;
             let mut times = Vec::new();
             for frame in 0..120 {
                 let input = egui::RawInput {
@@ -270,7 +270,7 @@ mod tests {
                 };
                 let started = std::time::Instant::now();
                 let mut out = ctx.run_ui(input, |ui| {
-                    window.show(ui, &snapshot, Instruments::default());
+                    shell.show(ui, &snapshot, Instruments::default());
                 });
                 let shapes = std::mem::take(&mut out.shapes);
                 let meshes = ctx.tessellate(shapes, out.pixels_per_point);

@@ -25,16 +25,16 @@ const RATE: u32 = 48_000;
 const FORMATS: [TakeFormat; 3] = [TakeFormat::S16, TakeFormat::S24, TakeFormat::F32];
 
 /// A session in a folder that goes with it.
-struct Studio {
+struct App {
     dir: TempDir,
     session: Session,
 }
 
-impl Studio {
-    fn new(format: TakeFormat) -> Studio {
+impl App {
+    fn new(format: TakeFormat) -> App {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir_all(dir.path().join("demo/audio")).unwrap();
-        Studio { dir, session: Session::new(Uuid::new_v4(), "Demo", "", SampleRate(RATE), format) }
+        App { dir, session: Session::new(Uuid::new_v4(), "Demo", "", SampleRate(RATE), format) }
     }
 
     fn folder(&self) -> PathBuf {

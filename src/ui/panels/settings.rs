@@ -43,7 +43,7 @@ pub fn show(ui: &mut Ui, state: &mut State, cx: &mut Cx<'_>) {
         heading(ui, "Memory", cx);
         memory(ui, &mut settings, cx);
         heading(ui, "Window", cx);
-        window(ui, &mut settings, cx);
+        shell(ui, &mut settings, cx);
     });
     if settings != *cx.snapshot.settings {
         cx.view.follow = settings.follow;
@@ -219,7 +219,7 @@ fn optional(ui: &mut Ui, name: &str, what: &str, value: &mut Option<u64>, (usual
     });
 }
 
-fn window(ui: &mut Ui, settings: &mut Settings, cx: &mut Cx<'_>) {
+fn shell(ui: &mut Ui, settings: &mut Settings, cx: &mut Cx<'_>) {
     row(ui, "Colours", "", cx, |ui| {
         for (theme, name) in
             [(ThemeChoice::Dark, "Dark"), (ThemeChoice::Light, "Light"), (ThemeChoice::System, "As the desktop")]

@@ -9,8 +9,8 @@ use faultless::diagnostics::stress::sheet::Verdict;
 use faultless::ui::bottom_panel::Tab;
 
 fn look_at(rig: &mut Rig, tab: Tab) {
-    let lower = &mut rig.harness.state_mut().window().lower;
-    (lower.open, lower.tab) = (true, tab);
+    let bottom = &mut rig.harness.state_mut().shell().bottom;
+    (bottom.open, bottom.tab) = (true, tab);
     rig.step(4);
 }
 

@@ -50,16 +50,16 @@ fn everything_that_can_be_used_has_a_name() {
     let mut rig = Rig::new("virtual", 3);
     check(&rig, "stopped");
     for (tab, name) in TABS {
-        rig.harness.state_mut().window().lower.open = true;
-        rig.harness.state_mut().window().lower.tab = tab;
+        rig.harness.state_mut().shell().bottom.open = true;
+        rig.harness.state_mut().shell().bottom.tab = tab;
         rig.step(4);
         check(&rig, name);
     }
-    for over in [Overlay::Palette, Overlay::Keys, Overlay::Device, Overlay::Settings] {
-        rig.harness.state_mut().window().over = over;
+    for overlay in [Overlay::Palette, Overlay::Keys, Overlay::Device, Overlay::Settings] {
+        rig.harness.state_mut().shell().overlay = overlay;
         rig.step(4);
-        check(&rig, &format!("{over:?}"));
-        rig.harness.state_mut().window().over = Overlay::Nothing;
+        check(&rig, &format!("{overlay:?}"));
+        rig.harness.state_mut().shell().overlay = Overlay::Nothing;
         rig.step(2);
     }
     rig.click("Record");

@@ -144,7 +144,7 @@ fn a_window_that_is_closed_while_recording_asks_and_loses_nothing() {
     rig.close();
     rig.step(3);
     rig.click("Stop and quit");
-    rig.until("everything is on the disk", |rig| rig.harness.state().studio().is_closed());
+    rig.until("everything is on the disk", |rig| rig.harness.state().app().is_closed());
     let takes = rig.takes();
     assert!(takes.len() == 2 && takes.iter().all(|take| hound::WavReader::open(take).unwrap().duration() > 20_000));
 }

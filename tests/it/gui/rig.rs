@@ -80,7 +80,7 @@ impl Rig {
     /// Closes the window and opens it again.
     pub(super) fn again(mut self) -> Rig {
         self.close();
-        self.until("it is closed", |rig| rig.harness.state().studio().is_closed());
+        self.until("it is closed", |rig| rig.harness.state().app().is_closed());
         let Rig { harness, home, device } = self;
         drop(harness);
         let mut rig = Rig::at(home, &device.0, device.1, None);
