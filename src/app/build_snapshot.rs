@@ -2,7 +2,7 @@
 
 use super::health::{self, State};
 use super::snapshot::{DeviceView, Figures, Meter, PassPhase, PassView, Room, Snapshot, Stage, Transport};
-use super::{App, Desk};
+use super::{App, OpenState};
 use crate::control::pass::{PassNow, PassReport};
 use crate::control::report::{Reading, faults_by_kind};
 use crate::control::setup;
@@ -131,13 +131,13 @@ impl App {
         snapshot.export = self.jobs.export_view();
         snapshot.stress = self.jobs.stress_view();
         snapshot.folder.clone_from(&self.place.folder);
-        match &mut self.desk {
-            Desk::Empty(stage) => {
+        match &mut self.state {
+            OpenState::Empty(stage) => {
                 snapshot.stage = stage.clone();
                 snapshot.session = Arc::clone(&self.place.session);
                 snapshot.transport.rate = snapshot.session.rate();
             }
-            Desk::Open(control) => {
+            OpenState::Open(control) => {
                 snapshot.stage = self.place.read_only.clone().map_or(Stage::Open, Stage::ReadOnly);
                 snapshot.session = control.shared();
                 snapshot.revision = control.revision();
@@ -170,7 +170,7 @@ impl App {
     }
 
     fn sentence(&mut self, snapshot: &Snapshot) -> super::snapshot::Health {
-        let Desk::Open(control) = &self.desk else {
+        let OpenState::Open(control) = &self.state else {
             return health::health(&closed(snapshot));
         };
         let lost = control.published().frames_lost.load(Relaxed) + control.published().frames_overrun.load(Relaxed);
@@ -205,7 +205,7 @@ impl App {
     /// The losses up to now are known.
     pub(super) fn acknowledge_losses(&mut self) {
         self.transport.acknowledged = self.started.elapsed();
-        if let Desk::Open(control) = &self.desk {
+        if let OpenState::Open(control) = &self.state {
             let published = control.published();
             self.transport.lost_seen = published.frames_lost.load(Relaxed) + published.frames_overrun.load(Relaxed);
         }

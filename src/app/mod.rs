@@ -102,7 +102,7 @@ pub struct Instruments<'a> {
 }
 
 /// What is open.
-enum Desk {
+enum OpenState {
     /// Nothing, for this reason; or not yet.
     Empty(Stage),
     /// A session and a device.
@@ -114,7 +114,7 @@ const NOTICES_MAX: usize = 500;
 
 /// See the module.
 pub struct App {
-    desk: Desk,
+    state: OpenState,
     opener: Opener,
     options: Options,
     kept: Kept,
@@ -148,7 +148,7 @@ impl App {
         let (kept, settings, note) = Kept::load(options.config.clone());
         let wake: Wake = options.wake.clone().unwrap_or_else(|| Arc::new(|| {}));
         let mut app = App {
-            desk: Desk::Empty(Stage::Opening),
+            state: OpenState::Empty(Stage::Opening),
             opener: Opener::new(Arc::clone(&wake)),
             kept,
             settings: Arc::new(settings),
@@ -200,10 +200,10 @@ impl App {
             return;
         }
         if (self.next.is_some() || self.closing)
-            && let Desk::Open(_) = &self.desk
+            && let OpenState::Open(_) = &self.state
         {
             let stage = if self.closing { Stage::Closing } else { Stage::Opening };
-            if let Desk::Open(control) = std::mem::replace(&mut self.desk, Desk::Empty(stage)) {
+            if let OpenState::Open(control) = std::mem::replace(&mut self.state, OpenState::Empty(stage)) {
                 self.lookout.look_at(None);
                 self.waves = waves::Waves::default();
                 self.watched = false;
@@ -218,7 +218,7 @@ impl App {
         if let Some(plan) = self.next.take()
             && !self.closing
         {
-            self.desk = Desk::Empty(Stage::Opening);
+            self.state = OpenState::Empty(Stage::Opening);
             self.opener.open(plan);
         }
     }
@@ -237,7 +237,7 @@ impl App {
                     for notice in notices {
                         self.notice(notice);
                     }
-                    if let Desk::Empty(stage) = &mut self.desk {
+                    if let OpenState::Empty(stage) = &mut self.state {
                         *stage = if self.closing { Stage::Closing } else { Stage::Opening };
                     }
                 }
@@ -247,7 +247,7 @@ impl App {
             }
         }
         let mut moved = None;
-        if let Desk::Open(control) = &mut self.desk {
+        if let OpenState::Open(control) = &mut self.state {
             control.poll();
             let mut notices = Vec::new();
             while let Some(notice) = control.take_notice() {
@@ -308,7 +308,7 @@ impl App {
         self.transport = build_snapshot::Wishes::default();
         self.last_report = None;
         self.earlier = Arc::new(past_events::earlier(&control.events()));
-        self.desk = Desk::Open(control);
+        self.state = OpenState::Open(control);
         for note in notes {
             self.tell(Severity::Caution, note);
         }
@@ -326,7 +326,7 @@ impl App {
         if let Some(session) = failed.session {
             self.place.session = session;
         }
-        self.desk = Desk::Empty(failed.stage);
+        self.state = OpenState::Empty(failed.stage);
     }
 
     /// Carries it out.
@@ -394,7 +394,7 @@ impl App {
     /// What needs something open.
     fn apply_open(&mut self, command: Command) -> Result<(), ControlError> {
         let settings = Arc::clone(&self.settings);
-        let Desk::Open(control) = &mut self.desk else { return Ok(()) };
+        let OpenState::Open(control) = &mut self.state else { return Ok(()) };
         let position = FramePos(control.published().position.load(Relaxed));
         let rolls = match control.published().motion() {
             Motion::Rolling => true,
@@ -452,7 +452,7 @@ impl App {
     /// Takes new settings; what concerns takes to come and what is heard is applied at once.
     fn settle(&mut self, settings: Settings) {
         let settings = settings.clamped();
-        if let Desk::Open(control) = &mut self.desk {
+        if let OpenState::Open(control) = &mut self.state {
             if settings.format != self.settings.format && control.format() != settings.format {
                 control.edit(crate::control::edit::Edit::Format(settings.format)).ok();
             }
@@ -482,7 +482,7 @@ impl App {
 
     /// Tells something that the app does not know by itself.
     pub fn tell(&mut self, severity: Severity, text: String) {
-        if let Desk::Open(control) = &mut self.desk {
+        if let OpenState::Open(control) = &mut self.state {
             control.keep_event(severity, &text);
         }
         self.notice(Notice { severity, text });
@@ -502,7 +502,7 @@ impl App {
 
     /// Whether a pass is prepared, recorded or finished.
     pub fn is_recording(&self) -> bool {
-        matches!(&self.desk, Desk::Open(control) if control.is_recording())
+        matches!(&self.state, OpenState::Open(control) if control.is_recording())
     }
 
     /// Begins to close everything: a pass is ended first.
@@ -516,7 +516,7 @@ impl App {
 
     /// Whether everything is on the disk and closed.
     pub fn is_closed(&self) -> bool {
-        self.closing && !self.opener.is_busy() && matches!(self.desk, Desk::Empty(_)) && self.kept.is_saved()
+        self.closing && !self.opener.is_busy() && matches!(self.state, OpenState::Empty(_)) && self.kept.is_saved()
     }
 
     /// Whether the end was asked for.
@@ -526,23 +526,23 @@ impl App {
 
     /// Whether there is something new to draw, and whether it goes on by itself.
     pub fn wants_repaint(&mut self) -> Repaint {
-        let moves = match &self.desk {
-            Desk::Open(control) => {
+        let moves = match &self.state {
+            OpenState::Open(control) => {
                 control.is_recording()
                     || control.published().motion() != Motion::Stopped
                     || self.lookout.hears()
                     || control.is_device_gone()
                     || self.waves.is_busy()
             }
-            Desk::Empty(_) => self.opener.is_busy(),
+            OpenState::Empty(_) => self.opener.is_busy(),
         };
         if std::mem::take(&mut self.fresh) || moves || self.jobs.is_busy() { Repaint::Moving } else { Repaint::Never }
     }
 
     /// What to look through now. The watcher works only while `residency` is looked at.
     pub fn instruments(&mut self, residency: bool) -> Instruments<'_> {
-        let watcher = match &mut self.desk {
-            Desk::Open(control) if residency || self.watched => control.watcher().ok(),
+        let watcher = match &mut self.state {
+            OpenState::Open(control) if residency || self.watched => control.watcher().ok(),
             _ => None,
         };
         self.watched |= watcher.is_some();

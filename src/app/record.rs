@@ -1,6 +1,6 @@
 //! Record, as a face asks for it: what it means depends on arming, punch and loop. Thread: control.
 
-use super::{App, Desk};
+use super::{App, OpenState};
 use crate::control::ControlError;
 use crate::time::Frames;
 use std::time::Duration;
@@ -10,7 +10,7 @@ impl App {
     pub(super) fn record(&mut self) -> Result<(), ControlError> {
         let (range, punches) = (self.transport.range, self.transport.punches);
         let pre_roll = self.settings.pre_roll_ms;
-        let Desk::Open(control) = &mut self.desk else { return Ok(()) };
+        let OpenState::Open(control) = &mut self.state else { return Ok(()) };
         if control.is_recording() {
             return Ok(());
         }

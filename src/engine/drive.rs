@@ -28,34 +28,35 @@ const REST: Duration = Duration::from_millis(5);
 ///
 /// Returns the device, stopped, for the caller to close; none while it was gone.
 pub fn drive(engine: &mut Engine, device: Box<dyn Device>, published: &Arc<Published>) -> Option<Box<dyn Device>> {
-    let mut desk = Desk { device: Some(device), line: None, part: 0.0, windows_until: None, slept: 0, failure: None };
+    let mut slot =
+        DeviceSlot { device: Some(device), line: None, fraction: 0.0, windows_until: None, slept: 0, failure: None };
     loop {
         if engine.obey() == Next::Leave {
-            if let Some(device) = &mut desk.device {
+            if let Some(device) = &mut slot.device {
                 device.stop();
             }
-            return desk.device;
+            return slot.device;
         }
         if let Some(next) = engine.take_device() {
-            desk.take_over(engine, next);
+            slot.take_over(engine, next);
         }
         // Under rtkit a thread that never rests is killed: rest when the kernel has warned.
         overrun::breathe();
-        desk.turn(engine, published);
-        let sleeps = desk.device.as_ref().map_or(0, |device| device.sleeps());
-        published.device_sleeps.store(desk.slept + sleeps, Relaxed);
+        slot.turn(engine, published);
+        let sleeps = slot.device.as_ref().map_or(0, |device| device.sleeps());
+        published.device_sleeps.store(slot.slept + sleeps, Relaxed);
     }
 }
 
 /// The device, and the line on which the timeline counts on while there is none.
-struct Desk {
+struct DeviceSlot {
     /// `None`: it is gone.
     device: Option<Box<dyn Device>>,
     /// Where the timeline would be. Stays until the next device has delivered, and its place is known.
     line: Option<Line>,
     /// By what part of a frame the device's frames stand after their true place. Kept, or the parts of many comebacks would
     /// add up.
-    part: f64,
+    fraction: f64,
     /// After a loss, until when the device's buffer may hold what comes next: a jump may lead beyond all windows that
     /// there are, and the butler has to be given the time to follow.
     windows_until: Option<Duration>,
@@ -69,18 +70,18 @@ struct Desk {
 struct Line {
     /// The engine's frame from which on the reckoning counts, and the part of a frame that it is off.
     from: u64,
-    part: f64,
+    fraction: f64,
     reckoning: Reckoning,
 }
 
 impl Line {
     /// Frames from `place` to where the timeline is at `moment`, if frame `ahead` of a device is to be heard then.
     fn frames_from(&self, place: u64, moment: Duration, ahead: f64) -> f64 {
-        self.from as f64 - self.part + self.reckoning.ahead_at(moment) - ahead - place as f64
+        self.from as f64 - self.fraction + self.reckoning.ahead_at(moment) - ahead - place as f64
     }
 }
 
-impl Desk {
+impl DeviceSlot {
     /// One period, or the wait for one.
     fn turn(&mut self, engine: &mut Engine, published: &Published) {
         let Some(device) = &mut self.device else {
@@ -121,12 +122,12 @@ impl Desk {
                 }
                 self.hear_failure(engine);
             }
-            Wake::Gone => self.part(engine),
+            Wake::Gone => self.device_gone(engine),
         }
     }
 
     /// The device is gone: it goes home to be closed, since its driver may wait for that, and the timeline counts on.
-    fn part(&mut self, engine: &mut Engine) {
+    fn device_gone(&mut self, engine: &mut Engine) {
         let Some(mut device) = self.device.take() else { return };
         let reason = device.failure();
         self.leave(engine, &mut *device);
@@ -136,7 +137,7 @@ impl Desk {
     /// Draws the line on which the timeline counts on, unless `device` never had a place on the one before.
     fn leave(&mut self, engine: &mut Engine, device: &mut dyn Device) {
         let reckoning = device.reckoning();
-        self.line.get_or_insert(Line { from: engine.device_frames(), part: self.part, reckoning });
+        self.line.get_or_insert(Line { from: engine.device_frames(), fraction: self.fraction, reckoning });
         device.stop();
         self.slept += device.sleeps();
         self.failure = None;
@@ -173,7 +174,7 @@ impl Desk {
         let frames = line.frames_from(engine.device_frames(), at, ahead);
         let lost = frames.round().max(0.0);
         lose(engine, lost);
-        self.part = lost - frames;
+        self.fraction = lost - frames;
         self.give_time();
         engine.tell(AudioEvent::DeviceBack);
         true
