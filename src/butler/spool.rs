@@ -48,18 +48,18 @@ pub struct SpoolIdentity {
     pub wav: PathBuf,
     /// Bytes of one frame.
     pub frame_bytes: usize,
-    /// What the tally of its pass is called by: the first take of the pass.
+    /// What the progress page of its pass is called by: the first take of the pass.
     pub pass: Uuid,
     /// The file of its copy on another disk, absolute.
     #[serde(default)]
     pub mirror: Option<PathBuf>,
 }
 
-/// What the first page of a tally's file says about itself.
+/// What the first page of a progress page's file says about itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TallyIdentity {
+pub struct ProgressIdentity {
     /// [`SPOOL_VERSION`].
-    pub faultless_tally: u32,
+    pub faultless_progress: u32,
     /// The first take of the pass.
     pub pass: Uuid,
     /// The session.
@@ -137,12 +137,12 @@ pub fn path_of(folder: &Path, take: Uuid) -> PathBuf {
     folder.join(format!("{take}.spool"))
 }
 
-/// The file of a pass's tally, in a spool folder.
-pub fn tally_path_of(folder: &Path, pass: Uuid) -> PathBuf {
-    folder.join(format!("{pass}.tally"))
+/// The file of a pass's progress page, in a spool folder.
+pub fn progress_path_of(folder: &Path, pass: Uuid) -> PathBuf {
+    folder.join(format!("{pass}.progress"))
 }
 
-/// What the tally of a pass is called by: its first take, which the session lists first too.
+/// What the progress page of a pass is called by: its first take, which the session lists first too.
 pub fn pass_of(takes: &[TakePlan]) -> Uuid {
     takes.first().map(|take| take.identity).unwrap_or_default()
 }
@@ -161,17 +161,17 @@ pub fn create(place: &SpoolPlace, plan: &TakePlan, pass: Uuid) -> io::Result<Spo
     make(place, |folder| path_of(folder, plan.identity), SPOOL_FILE_BYTES, &identity)
 }
 
-/// Makes the file of the tally of a pass over `takes`, likewise.
-pub fn create_tally(place: &SpoolPlace, takes: &[TakePlan], spooled: bool) -> io::Result<SpoolFile> {
+/// Makes the file of the progress page of a pass over `takes`, likewise.
+pub fn create_progress(place: &SpoolPlace, takes: &[TakePlan], spooled: bool) -> io::Result<SpoolFile> {
     let first = takes.first().ok_or_else(|| io::Error::other("a pass without takes"))?;
-    let identity = TallyIdentity {
-        faultless_tally: SPOOL_VERSION,
+    let identity = ProgressIdentity {
+        faultless_progress: SPOOL_VERSION,
         pass: first.identity,
         session: first.session,
         wav: first.path.clone(),
         spooled,
     };
-    make(place, |folder| tally_path_of(folder, first.identity), progress_page::FILE_BYTES, &identity)
+    make(place, |folder| progress_path_of(folder, first.identity), progress_page::FILE_BYTES, &identity)
 }
 
 /// A new file of `bytes` bytes whose first page says whose it is.

@@ -9,8 +9,8 @@ use super::spool;
 use crate::limits;
 use crate::message::captured::CapturedSpan;
 use crate::message::disk::{
-    ButlerCommand, CommitCommand, Copy, DiskEvent, DiskPublished, PassKey, PassWindows, SpoolFile, TakeEnd, TakeKey,
-    TakePlan, TallyFile, Twin,
+    ButlerCommand, CommitCommand, Copy, DiskEvent, DiskPublished, PassKey, PassWindows, ProgressFile, SpoolFile,
+    TakeEnd, TakeKey, TakePlan, Twin,
 };
 use crate::message::published::{NO_PASS, Published};
 use crate::residency::ledger::{Beliefs, TakeBelief};
@@ -18,7 +18,7 @@ use crate::time::{FramePos, Frames};
 use crate::window::budget::LockBudget;
 use crate::window::capture::{ButlerCaptureWindows, CaptureWindow, capture_windows};
 use crate::window::map::{Mapping, Populate};
-use crate::window::progress_page::Tally;
+use crate::window::progress_page::ProgressPage;
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
 use std::collections::VecDeque;
 use std::fs::File;
@@ -182,7 +182,7 @@ impl Butler {
         notes: &mut Vec<String>,
     ) -> io::Result<PassWindows> {
         // First of all: it is one page, and the one that must be locked.
-        let tally = self.make_tally(takes)?;
+        let progress_page = self.make_progress(takes)?;
         let widest = takes.iter().map(TakePlan::frame_bytes).max().unwrap_or(1);
         let setup = &self.setup;
         let speed = u64::from(rate) * widest as u64;
@@ -249,21 +249,22 @@ impl Butler {
                 self.setup.lead_ms
             ));
         }
-        Ok(PassWindows { takes: ends, tally })
+        Ok(PassWindows { takes: ends, progress_page })
     }
 
     /// The page that outlives the program and says how far the pass has come.
-    fn make_tally(&mut self, takes: &[TakePlan]) -> io::Result<Tally> {
+    fn make_progress(&mut self, takes: &[TakePlan]) -> io::Result<ProgressPage> {
         let setup = &self.setup;
-        let made = spool::create_tally(&setup.means.spool, takes, setup.capture_path == CapturePath::Spool)?;
-        let tally = Tally::new(&made.file, setup.means.populate, &setup.budget);
+        let made = spool::create_progress(&setup.means.spool, takes, setup.capture_path == CapturePath::Spool)?;
+        let progress_page = ProgressPage::new(&made.file, setup.means.populate, &setup.budget);
         let unfinished = AtomicUsize::new(takes.len());
-        let file = Arc::new(TallyFile { file: made.file, path: made.path, unfinished });
+        let file = Arc::new(ProgressFile { file: made.file, path: made.path, unfinished });
         for take in takes {
             // With the session's copy: a recovery asks for nothing but what that lacks.
-            self.outbox.send(Copy::Session, CommitCommand::Tallied { take: take.key, tally: Arc::clone(&file) });
+            self.outbox
+                .send(Copy::Session, CommitCommand::Progress { take: take.key, progress_page: Arc::clone(&file) });
         }
-        tally
+        progress_page
     }
 
     fn tick(&mut self) {

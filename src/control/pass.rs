@@ -379,7 +379,7 @@ impl Control {
                     Capture::new(windows, inputs, take.inputs.len(), take.plan.format())
                 });
                 let mut pass = Pass::new(captures.collect(), run.begin, run.length, true);
-                pass.tally = Some(windows.tally);
+                pass.progress_page = Some(windows.progress_page);
                 run.ready = Some(Box::new(pass));
                 self.begin_if_saved();
             }

@@ -86,8 +86,8 @@ impl Recorder {
         if pass.begin.is_none_or(|begin| begin <= position) {
             pass.began = position;
             self.begun = true;
-            if let Some(tally) = &pass.tally {
-                tally.begin(position);
+            if let Some(progress_page) = &pass.progress_page {
+                progress_page.begin(position);
             }
             outbox.tell(AudioEvent::PassBegan { at: position, device_frame });
         }
@@ -107,8 +107,8 @@ impl Recorder {
             let missed = capture.record(heard, at, &mut self.assembled, levels);
             if missed.0 > 0 {
                 published.frames_overrun.fetch_add(missed.0, Relaxed);
-                if let Some(tally) = &pass.tally {
-                    tally.overrun(missed);
+                if let Some(progress_page) = &pass.progress_page {
+                    progress_page.overrun(missed);
                 }
             } else {
                 capture.tell_overrun(index, outbox);
@@ -116,8 +116,8 @@ impl Recorder {
         }
         pass.frames += Frames(heard.frames as u64);
         // Last: it must never claim what a window does not hold yet.
-        if let Some(tally) = &pass.tally {
-            tally.come_to(pass.frames);
+        if let Some(progress_page) = &pass.progress_page {
+            progress_page.advance_to(pass.frames);
         }
     }
 
@@ -133,9 +133,9 @@ impl Recorder {
         for capture in &mut pass.captures {
             capture.windows.pass(at + frames);
         }
-        pass.tally_loss(frames);
-        if let Some(tally) = &pass.tally {
-            tally.come_to(pass.frames);
+        pass.note_loss(frames);
+        if let Some(progress_page) = &pass.progress_page {
+            progress_page.advance_to(pass.frames);
         }
     }
 

@@ -17,7 +17,7 @@ use crate::time::{FramePos, Frames};
 use crate::wav::header::Header;
 use crate::window::capture::AudioCaptureWindows;
 use crate::window::playback::ReaderPlaybackWindows;
-use crate::window::progress_page::Tally;
+use crate::window::progress_page::ProgressPage;
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -233,11 +233,11 @@ pub enum CommitCommand {
         spool: Arc<SpoolFile>,
     },
     /// Where it is kept how far the pass of a take has come. It goes when the last take of the pass is whole.
-    Tallied {
+    Progress {
         /// The take.
         take: TakeKey,
-        /// The tally's file.
-        tally: Arc<TallyFile>,
+        /// The progress page's file.
+        progress_page: Arc<ProgressFile>,
     },
     /// Sound for the disk.
     Captured {
@@ -402,12 +402,12 @@ pub struct PassWindows {
     /// Its ends, in the order of the takes.
     pub takes: Vec<AudioCaptureWindows>,
     /// Where it keeps how far the pass has come.
-    pub tally: Tally,
+    pub progress_page: ProgressPage,
 }
 
-/// The file of a pass's tally.
+/// The file of a pass's progress page.
 #[derive(Debug)]
-pub struct TallyFile {
+pub struct ProgressFile {
     /// Open, and locked against a recovery, as long as this program lives.
     pub file: File,
     /// Its name; `None` for memory without a name.

@@ -20,7 +20,7 @@ use crate::limits;
 use crate::time::{FramePos, Frames};
 use crate::window::capture::AudioCaptureWindows;
 use crate::window::playback::AudioPlaybackWindows;
-use crate::window::progress_page::{Tally, TallyLoss};
+use crate::window::progress_page::{ProgressLoss, ProgressPage};
 
 /// What the control side asks of the audio thread. Drained at the head of every period.
 pub enum AudioCommand {
@@ -193,7 +193,7 @@ pub struct Pass {
     /// Where on the timeline it began.
     pub began: FramePos,
     /// Where it is kept how far the pass has come, for the day the program is killed.
-    pub tally: Option<Tally>,
+    pub progress_page: Option<ProgressPage>,
 }
 
 /// One take being recorded.
@@ -235,20 +235,20 @@ impl Pass {
             losses: LossLog::default(),
             xruns: 0,
             began: FramePos(0),
-            tally: None,
+            progress_page: None,
         }
     }
 
-    /// Tells the tally of the loss that was just added to `losses`. This is realtime-safe.
-    pub fn tally_loss(&self, lost: Frames) {
-        let Some(tally) = &self.tally else { return };
+    /// Tells the progress page of the loss that was just added to `losses`. This is realtime-safe.
+    pub fn note_loss(&self, lost: Frames) {
+        let Some(progress_page) = &self.progress_page else { return };
         let count = self.losses.count();
-        let mark = self.losses.marks().get(count.wrapping_sub(1)).map(|mark| TallyLoss {
+        let mark = self.losses.marks().get(count.wrapping_sub(1)).map(|mark| ProgressLoss {
             at: mark.at,
             frames: mark.frames,
             cause: mark.cause.map_or(0, LossCause::code),
         });
-        tally.lose(count, mark, lost);
+        progress_page.lose(count, mark, lost);
     }
 }
 

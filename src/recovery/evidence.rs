@@ -1,13 +1,13 @@
-//! What a killed program has left of a pass: spool files and its tally, and which of them can be believed. Thread: any
+//! What a killed program has left of a pass: spool files and its progress page, and which of them can be believed. Thread: any
 //! that may wait for the disk.
 //!
 //! A file is believed if it is a regular one, ours, closed to others, in a folder of which the same is true, not held by a
 //! program that lives, and if its first page names the take and the session that are looked at. What it claims beyond that
 //! is bounded by those who use it.
 
-use crate::butler::spool::{SPOOL_VERSION, SpoolIdentity, TallyIdentity, is_ours};
+use crate::butler::spool::{ProgressIdentity, SPOOL_VERSION, SpoolIdentity, is_ours};
 use crate::limits::{DATA_OFFSET, PAGE_BYTES};
-use crate::window::progress_page::{self, Tallied};
+use crate::window::progress_page::{self, Progress};
 use nix::errno::Errno;
 use nix::unistd::{Whence, getuid, lseek};
 use serde::de::DeserializeOwned;
@@ -63,8 +63,8 @@ pub struct Left<T> {
 /// The spool file of a take.
 pub type LeftSpool = Left<SpoolIdentity>;
 
-/// The tally of a pass.
-pub type LeftTally = Left<TallyIdentity>;
+/// The progress page of a pass.
+pub type FoundProgress = Left<ProgressIdentity>;
 
 /// A stretch of a file that holds data: first byte, and the byte after the last one.
 pub type Extent = (u64, u64);
@@ -130,19 +130,19 @@ impl LeftSpool {
     }
 }
 
-impl LeftTally {
-    /// Opens a tally.
-    pub fn open(path: &Path) -> Result<LeftTally, Doubt> {
+impl FoundProgress {
+    /// Opens a progress page.
+    pub fn open(path: &Path) -> Result<FoundProgress, Doubt> {
         open(path)
     }
 
     /// What it says.
-    pub fn read(&self) -> Result<Tallied, Doubt> {
+    pub fn read(&self) -> Result<Progress, Doubt> {
         let mut page = vec![0; PAGE_BYTES];
         self.file
             .read_exact_at(&mut page, progress_page::PAGE_AT)
             .map_err(|error| Doubt::Unreadable(error.to_string()))?;
-        Tallied::read(&page).ok_or_else(|| Doubt::Unreadable("it is cut short".to_owned()))
+        Progress::read(&page).ok_or_else(|| Doubt::Unreadable("it is cut short".to_owned()))
     }
 }
 
@@ -224,8 +224,8 @@ impl Identity for SpoolIdentity {
     }
 }
 
-impl Identity for TallyIdentity {
+impl Identity for ProgressIdentity {
     fn check(&self) -> Result<(), Doubt> {
-        check_version(self.faultless_tally)
+        check_version(self.faultless_progress)
     }
 }

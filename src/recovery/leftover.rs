@@ -1,11 +1,11 @@
 //! Spool files that no recovery of a session has taken: those whose sound is in their takes go, all others are shown.
 //! Thread: any that may wait for the disk.
 
-use super::evidence::{Doubt, LeftSpool, LeftTally, names};
-use super::recover_pass::tally_is_needed;
+use super::evidence::{Doubt, FoundProgress, LeftSpool, names};
+use super::recover_pass::progress_is_needed;
 use super::take_wav::{TakeWav, is_elsewhere_too};
 use super::{GoOn, remove};
-use crate::butler::spool::tally_path_of;
+use crate::butler::spool::progress_path_of;
 use crate::session::session_file::{OpenSession, is_in_use, open_read_only};
 use crate::session::{Session, Take, TakeState};
 use crate::time::Frames;
@@ -60,12 +60,12 @@ pub(super) fn sweep(store: &OpenSession, session: &Session, folders: &[PathBuf],
             wanted.push(its.pass);
         }
     }
-    for path in folders.iter().flat_map(|folder| names(folder, "tally")) {
-        let Ok(tally) = LeftTally::open(&path) else { continue };
-        let its = &tally.identity;
+    for path in folders.iter().flat_map(|folder| names(folder, "progress")) {
+        let Ok(progress_page) = FoundProgress::open(&path) else { continue };
+        let its = &progress_page.identity;
         let unborn =
             || !session.takes().iter().any(|take| take.uuid == its.pass) && never_began(&path, its.pass, session);
-        let needless = || !tally_is_needed(store, session, &tally) || unborn();
+        let needless = || !progress_is_needed(store, session, &progress_page) || unborn();
         if its.session == session.id && !wanted.contains(&its.pass) && needless() {
             troubles.extend(remove(&path, go_on).err());
         }
@@ -73,13 +73,13 @@ pub(super) fn sweep(store: &OpenSession, session: &Session, folders: &[PathBuf],
     troubles
 }
 
-/// Whether a pass has no frame, as its tally beside `path` says.
+/// Whether a pass has no frame, as its progress page beside `path` says.
 fn never_began(path: &Path, pass: Uuid, session: &Session) -> bool {
-    let tally = path.parent().and_then(|folder| LeftTally::open(&tally_path_of(folder, pass)).ok());
-    tally
-        .filter(|tally| tally.identity.session == session.id)
-        .and_then(|tally| tally.read().ok())
-        .is_some_and(|tallied| tallied.began.is_none() && tallied.frames == Frames(0))
+    let progress_page = path.parent().and_then(|folder| FoundProgress::open(&progress_path_of(folder, pass)).ok());
+    progress_page
+        .filter(|progress_page| progress_page.identity.session == session.id)
+        .and_then(|progress_page| progress_page.read().ok())
+        .is_some_and(|progress| progress.began.is_none() && progress.frames == Frames(0))
 }
 
 /// Every spool file that this user has left somewhere, or records into now.

@@ -18,8 +18,8 @@ pub struct TakeKnown {
 pub struct PassKnown {
     /// Its takes.
     pub takes: Vec<TakeKnown>,
-    /// Frames of every take, says the tally.
-    pub tally: Option<u64>,
+    /// Frames of every take, says the progress page.
+    pub progress_page: Option<u64>,
     /// Frames that can have gone by since the pass was begun, by the clock on the wall.
     pub clock: Option<u64>,
 }
@@ -29,9 +29,9 @@ pub struct PassKnown {
 pub enum Basis {
     /// Other takes of the pass are finished.
     Finished,
-    /// The tally: exact to the frame.
-    Tally,
-    /// The last sound in any spool: there is no tally to be believed.
+    /// The progress page: exact to the frame.
+    ProgressPage,
+    /// The last sound in any spool: there is no progress page to be believed.
     Spool,
     /// The headers, and so the disk, alone: what was in memory is gone.
     Disk,
@@ -41,7 +41,7 @@ impl fmt::Display for Basis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Basis::Finished => "the takes that were finished",
-            Basis::Tally => "the record position",
+            Basis::ProgressPage => "the record position",
             Basis::Spool => "the last sound in memory",
             Basis::Disk => "what was on the disk",
         })
@@ -58,11 +58,11 @@ pub fn length<E>(known: &PassKnown, heard: impl FnOnce() -> Result<u64, E>) -> R
     let shortest = known.takes.iter().map(|take| take.header).min().unwrap_or(0);
     let held = known.takes.iter().filter_map(|take| take.held).max();
     // The record position is never beyond memory that was there for it, but after a long loss, which takes its time.
-    // A tally that claims more than both allow is broken: it shall not make files of petabytes.
+    // A progress page that claims more than both allow is broken: it shall not make files of petabytes.
     let most = longest.max(held.unwrap_or(0)).max(known.clock.unwrap_or(0));
-    match known.tally {
-        // A header is never ahead of the record position; if one is, the tally is behind, and what all have stays.
-        Some(tally) if tally <= most => Ok((tally.max(shortest), Basis::Tally)),
+    match known.progress_page {
+        // A header is never ahead of the record position; if one is, the progress page is behind, and what all have stays.
+        Some(progress_page) if progress_page <= most => Ok((progress_page.max(shortest), Basis::ProgressPage)),
         _ if held.is_some() => Ok((heard()?.max(longest), Basis::Spool)),
         // A header claims nothing before it is durable in every take.
         _ => Ok((longest, Basis::Disk)),
@@ -79,23 +79,23 @@ mod tests {
         TakeKnown { header, held, finished: None }
     }
 
-    fn of(takes: &[TakeKnown], tally: Option<u64>, clock: Option<u64>, heard: u64) -> (u64, Basis) {
-        length::<Infallible>(&PassKnown { takes: takes.to_vec(), tally, clock }, || Ok(heard)).unwrap()
+    fn of(takes: &[TakeKnown], progress_page: Option<u64>, clock: Option<u64>, heard: u64) -> (u64, Basis) {
+        length::<Infallible>(&PassKnown { takes: takes.to_vec(), progress_page, clock }, || Ok(heard)).unwrap()
     }
 
     #[test]
-    fn the_tally_counts_where_it_can_be_true() {
+    fn the_progress_counts_where_it_can_be_true() {
         let takes = [take(4000, Some(9000)), take(4096, Some(8000))];
-        assert_eq!(of(&takes, Some(6400), None, 6500), (6400, Basis::Tally));
-        assert_eq!(of(&takes, Some(9000), None, 6500), (9000, Basis::Tally));
+        assert_eq!(of(&takes, Some(6400), None, 6500), (6400, Basis::ProgressPage));
+        assert_eq!(of(&takes, Some(9000), None, 6500), (9000, Basis::ProgressPage));
     }
 
     #[test]
-    fn a_tally_beyond_all_memory_counts_only_while_time_allows_it() {
+    fn a_progress_beyond_all_memory_counts_only_while_time_allows_it() {
         let takes = [take(4000, Some(9000)), take(4096, Some(8000))];
         assert_eq!(
             of(&takes, Some(50_000), Some(60_000), 6500),
-            (50_000, Basis::Tally),
+            (50_000, Basis::ProgressPage),
             "the device was away for long"
         );
         assert_eq!(of(&takes, Some(u64::MAX), Some(60_000), 6500), (6500, Basis::Spool));
@@ -103,12 +103,12 @@ mod tests {
     }
 
     #[test]
-    fn a_tally_behind_the_disk_takes_nothing_from_it() {
-        assert_eq!(of(&[take(4000, None), take(4096, None)], Some(0), None, 0), (4000, Basis::Tally));
+    fn a_progress_behind_the_disk_takes_nothing_from_it() {
+        assert_eq!(of(&[take(4000, None), take(4096, None)], Some(0), None, 0), (4000, Basis::ProgressPage));
     }
 
     #[test]
-    fn without_a_tally_the_last_sound_in_any_memory_counts() {
+    fn without_a_progress_the_last_sound_in_any_memory_counts() {
         assert_eq!(of(&[take(4000, Some(9000)), take(4096, None)], None, None, 6500), (6500, Basis::Spool));
     }
 
@@ -134,11 +134,11 @@ mod tests {
         #[test]
         fn no_claim_makes_takes_longer_than_memory_disk_and_clock_allow(
             headers in prop::collection::vec(0u64..1 << 40, 1..5), held in prop::option::of(0u64..1 << 40),
-            tally: Option<u64>, clock in prop::option::of(0u64..1 << 40),
+            progress_page: Option<u64>, clock in prop::option::of(0u64..1 << 40),
         ) {
             let takes: Vec<_> = headers.iter().map(|header| take(*header, held)).collect();
             let most = headers.iter().copied().max().unwrap().max(held.unwrap_or(0));
-            let (frames, basis) = of(&takes, tally, clock, held.unwrap_or(0));
+            let (frames, basis) = of(&takes, progress_page, clock, held.unwrap_or(0));
             prop_assert!(frames <= most.max(clock.unwrap_or(0)));
             prop_assert!(headers.iter().copied().min().unwrap() <= frames, "{:?}", basis);
         }

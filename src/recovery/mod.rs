@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!   spool files (sound that was not on the disk yet) --+
-//!   tally (frames that every take had)                 +--> WAV files --> session.json --> spool files go
+//!   progress page (frames that every take had)                 +--> WAV files --> session.json --> spool files go
 //!   WAV files (what the committer had written) --------+
 //! ```
 //!

@@ -1,16 +1,16 @@
 //! One pass that was cut off: evidence, length, files, session, and only then the spool. Thread: any that may wait for the
 //! disk.
 
-use super::evidence::{Doubt, LeftSpool, LeftTally};
+use super::evidence::{Doubt, FoundProgress, LeftSpool};
 use super::length::{Basis, PassKnown, TakeKnown, length};
 use super::take_wav::{TakeWav, is_elsewhere_too};
 use super::{GoOn, Patient, RecoveredPass, RecoveredTake, Step, remove, words};
-use crate::butler::spool::{path_of, tally_path_of};
+use crate::butler::spool::{path_of, progress_path_of};
 use crate::device::LossCause;
 use crate::session::session_file::{OpenSession, SessionError};
 use crate::session::{EditError, Session, Take, TakeState};
 use crate::time::{FramePos, Frames};
-use crate::window::progress_page::Tallied;
+use crate::window::progress_page::Progress;
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -32,7 +32,7 @@ pub(super) struct Rescue<'a> {
 struct Verdict {
     frames: Frames,
     began: Option<FramePos>,
-    tallied: Tallied,
+    progress: Progress,
     /// What headers do not claim yet is in the files all the same: they were recorded into, without a spool.
     all_on_disk: bool,
 }
@@ -42,10 +42,10 @@ impl Rescue<'_> {
     pub(super) fn pass(&mut self, pass: u32) -> Result<Option<RecoveredPass>, String> {
         let takes: Vec<Take> = self.session.takes().iter().filter(|take| take.pass == pass).cloned().collect();
         let Some(first) = takes.first() else { return Ok(None) };
-        let tally = self.tally_of(first)?;
-        let tallied = tally.as_ref().and_then(|tally| {
-            let told = |doubt: &Doubt| self.troubles.push(format!("{}: {doubt}", tally.path.display()));
-            tally.read().inspect_err(told).ok()
+        let progress_page = self.progress_of(first)?;
+        let progress = progress_page.as_ref().and_then(|progress_page| {
+            let told = |doubt: &Doubt| self.troubles.push(format!("{}: {doubt}", progress_page.path.display()));
+            progress_page.read().inspect_err(told).ok()
         });
         let mut patients = Vec::new();
         for take in takes.iter().filter(|take| take.state == TakeState::Recording) {
@@ -69,15 +69,16 @@ impl Rescue<'_> {
         if patients.is_empty() {
             return Ok(None);
         }
-        let known = known(self.session, &takes, &patients, tallied.as_ref())?;
+        let known = known(self.session, &takes, &patients, progress.as_ref())?;
         let (frames, basis) = length(&known, || heard(&patients))?;
-        // What else the tally says is believed where its length is.
-        let tallied = tallied.filter(|_| basis == Basis::Tally);
+        // What else the progress page says is believed where its length is.
+        let progress = progress.filter(|_| basis == Basis::ProgressPage);
         let verdict = Verdict {
             frames: Frames(frames),
-            began: tallied.as_ref().and_then(|tallied| tallied.began),
-            all_on_disk: tallied.is_some() && tally.as_ref().is_some_and(|tally| !tally.identity.spooled),
-            tallied: tallied.unwrap_or_default(),
+            began: progress.as_ref().and_then(|progress| progress.began),
+            all_on_disk: progress.is_some()
+                && progress_page.as_ref().is_some_and(|progress_page| !progress_page.identity.spooled),
+            progress: progress.unwrap_or_default(),
         };
         // The sound of all of them first: should the power go meanwhile, memory goes with it, and no header may say how long
         // the pass is that is ahead of another take's sound.
@@ -96,11 +97,11 @@ impl Rescue<'_> {
             frames: verdict.frames,
             rate: first.rate,
             basis,
-            lost: verdict.tallied.lost,
-            overrun: verdict.tallied.overrun,
+            lost: verdict.progress.lost,
+            overrun: verdict.progress.overrun,
             takes: patients.iter().map(|patient| patient.recovered(self.session, verdict.frames)).collect(),
         };
-        if let Err(reason) = self.clear_away(patients, tally) {
+        if let Err(reason) = self.clear_away(patients, progress_page) {
             // It is recovered all the same; what is left goes at the next start.
             self.troubles.push(reason);
         }
@@ -150,7 +151,7 @@ impl Rescue<'_> {
     }
 
     /// Removes the files whose sound is in the takes. What a copy of the session may still want stays.
-    fn clear_away(&mut self, patients: Vec<Patient>, tally: Option<LeftTally>) -> Result<(), String> {
+    fn clear_away(&mut self, patients: Vec<Patient>, progress_page: Option<FoundProgress>) -> Result<(), String> {
         let mut wanted = false;
         for patient in patients {
             let Some(spool) = patient.spool else { continue };
@@ -161,10 +162,10 @@ impl Rescue<'_> {
                 remove(&spool.path, self.go_on)?;
             }
         }
-        if let Some(tally) = tally.filter(|_| !wanted)
-            && !tally_is_needed(self.store, self.session, &tally)
+        if let Some(progress_page) = progress_page.filter(|_| !wanted)
+            && !progress_is_needed(self.store, self.session, &progress_page)
         {
-            remove(&tally.path, self.go_on)?;
+            remove(&progress_page.path, self.go_on)?;
         }
         Ok(())
     }
@@ -181,13 +182,13 @@ impl Rescue<'_> {
         })
     }
 
-    /// The tally of the pass whose first take is `first`, likewise.
-    fn tally_of(&mut self, first: &Take) -> Result<Option<LeftTally>, String> {
+    /// The progress page of the pass whose first take is `first`, likewise.
+    fn progress_of(&mut self, first: &Take) -> Result<Option<FoundProgress>, String> {
         let session = self.session.id;
-        self.find(first.uuid, tally_path_of, |path| {
-            let tally = LeftTally::open(path)?;
-            let its = &tally.identity;
-            Ok((its.pass == first.uuid && its.session == session && its.wav.ends_with(&first.file), tally))
+        self.find(first.uuid, progress_path_of, |path| {
+            let progress_page = FoundProgress::open(path)?;
+            let its = &progress_page.identity;
+            Ok((its.pass == first.uuid && its.session == session && its.wav.ends_with(&first.file), progress_page))
         })
     }
 
@@ -256,13 +257,13 @@ impl Patient {
     }
 }
 
-/// Whether a recovery, of this session or of a copy of it, may still ask the tally. One of a pass that the session does not
+/// Whether a recovery, of this session or of a copy of it, may still ask the progress page. One of a pass that the session does not
 /// know is not ours to judge.
-pub(super) fn tally_is_needed(store: &OpenSession, session: &Session, tally: &LeftTally) -> bool {
-    let Some(first) = session.takes().iter().find(|take| take.uuid == tally.identity.pass) else { return true };
+pub(super) fn progress_is_needed(store: &OpenSession, session: &Session, progress_page: &FoundProgress) -> bool {
+    let Some(first) = session.takes().iter().find(|take| take.uuid == progress_page.identity.pass) else { return true };
     let cut_off = |take: &Take| take.pass == first.pass && take.state == TakeState::Recording;
     let place = || TakeWav::open(store, session, first).ok().and_then(|wav| wav.place());
-    session.takes().iter().any(cut_off) || is_elsewhere_too(&tally.identity.wav, first, place())
+    session.takes().iter().any(cut_off) || is_elsewhere_too(&progress_page.identity.wav, first, place())
 }
 
 /// The take that the track of a take began the pass in.
@@ -275,7 +276,7 @@ fn known(
     session: &Session,
     takes: &[Take],
     patients: &[Patient],
-    tallied: Option<&Tallied>,
+    progress: Option<&Progress>,
 ) -> Result<PassKnown, String> {
     let mut known = Vec::with_capacity(takes.len());
     for take in takes {
@@ -301,7 +302,7 @@ fn known(
         let seconds = u64::try_from(jiff::Timestamp::now().duration_since(began).as_secs()).ok()?;
         Some((seconds + CLOCK_SLACK_SECONDS).saturating_mul(u64::from(take.rate.0)))
     });
-    Ok(PassKnown { takes: known, tally: tallied.map(|tallied| tallied.frames.0), clock })
+    Ok(PassKnown { takes: known, progress_page: progress.map(|progress| progress.frames.0), clock })
 }
 
 /// Up to where any take has sound in memory.
@@ -331,16 +332,16 @@ fn settle(session: &mut Session, patient: &Patient, verdict: &Verdict) -> Result
 
 /// What is silence in a take because it was lost.
 fn note_losses(session: &mut Session, patient: &Patient, verdict: &Verdict) {
-    let (id, claimed, tallied) = (patient.take.id, patient.wav.claimed, &verdict.tallied);
+    let (id, claimed, progress) = (patient.take.id, patient.wav.claimed, &verdict.progress);
     let (first, frames) = (FramePos(patient.take.offset.0), patient.frames(verdict.frames));
-    for mark in &tallied.marks {
+    for mark in &progress.marks {
         let (at, end) = (mark.at.max(first), (mark.at + mark.frames).min(first + frames));
         if at < end {
             let cause = LossCause::from_code(mark.cause).map_or_else(|| "lost".to_owned(), |cause| cause.to_string());
             session.add_loss(id, FramePos(at.since(first).0), end.since(at), &cause).ok();
         }
     }
-    session.add_unlisted_losses(id, tallied.losses.saturating_sub(tallied.marks.len() as u64)).ok();
+    session.add_unlisted_losses(id, progress.losses.saturating_sub(progress.marks.len() as u64)).ok();
     if patient.spool.is_none() && claimed < frames && !verdict.all_on_disk {
         // The header may have been late: what was written is there.
         if let Ok(Some(hole)) = patient.wav.first_hole(claimed, frames) {

@@ -4,7 +4,7 @@
 //! This is the one module that may say `unsafe`: [`map`] maps, populates and locks, [`guard`] catches the
 //! SIGBUS of a file that shrank, [`process`] populates the program's own memory, [`residency`] asks the kernel
 //! about pages. The two ends of a ring of windows ([`capture`], [`playback`]) and the page that says how far a
-//! pass has come ([`tally`]) are safe code.
+//! pass has come ([`progress_page`]) are safe code.
 
 pub mod budget;
 pub mod capture;

@@ -47,13 +47,13 @@ const _: () = assert!((MARKS + MARK_WORDS * LOSSES_MAX) * size_of::<u64>() <= PA
 /// The writer's end. Holding one tells you: a store takes no fault (the page is resident, it belongs to tmpfs, which
 /// nothing writes back) and nobody else writes.
 #[derive(Debug)]
-pub struct Tally {
+pub struct ProgressPage {
     map: Mapping,
 }
 
 /// A loss of the device as the page keeps it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TallyLoss {
+pub struct ProgressLoss {
     /// Where in the take.
     pub at: FramePos,
     /// How long.
@@ -64,7 +64,7 @@ pub struct TallyLoss {
 
 /// What a page says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tallied {
+pub struct Progress {
     /// Frames that every take has.
     pub frames: Frames,
     /// Where on the timeline the pass began; `None`: it had not.
@@ -76,16 +76,16 @@ pub struct Tallied {
     /// Frames in them.
     pub lost: Frames,
     /// The first of them.
-    pub marks: Vec<TallyLoss>,
+    pub marks: Vec<ProgressLoss>,
 }
 
-impl Tally {
+impl ProgressPage {
     /// Maps the page in `file` (on tmpfs, [`FILE_BYTES`] long), brings it in and locks it, if the budget allows.
-    pub fn new(file: &File, populate: Populate, budget: &Arc<LockBudget>) -> io::Result<Tally> {
+    pub fn new(file: &File, populate: Populate, budget: &Arc<LockBudget>) -> io::Result<ProgressPage> {
         let mut map = Mapping::writable(file, PAGE_AT, PAGE_BYTES)?;
         map.populate(populate)?;
         map.lock(budget);
-        Ok(Tally { map })
+        Ok(ProgressPage { map })
     }
 
     /// The pass records its first frame. This is realtime-safe.
@@ -94,7 +94,7 @@ impl Tally {
     }
 
     /// Every take has `frames` frames. To be said after their samples are stored. This is realtime-safe.
-    pub fn come_to(&self, frames: Frames) {
+    pub fn advance_to(&self, frames: Frames) {
         // Release: nobody sees the number before the samples. On x86 a plain store.
         self.map.word(FRAMES).store(frames.0, Release);
     }
@@ -106,7 +106,7 @@ impl Tally {
 
     /// The device lost `lost` frames: the last of `count` losses is now `mark`, if it is one of those that are kept with
     /// their place. This is realtime-safe.
-    pub fn lose(&self, count: usize, mark: Option<TallyLoss>, lost: Frames) {
+    pub fn lose(&self, count: usize, mark: Option<ProgressLoss>, lost: Frames) {
         if let Some(mark) = mark
             && (1..=LOSSES_MAX).contains(&count)
         {
@@ -120,16 +120,16 @@ impl Tally {
     }
 }
 
-impl Tallied {
+impl Progress {
     /// Reads a page. `None` if it is not a whole one. Any bytes are a page: what it claims is to be judged.
-    pub fn read(page: &[u8]) -> Option<Tallied> {
+    pub fn read(page: &[u8]) -> Option<Progress> {
         if page.len() != PAGE_BYTES {
             return None;
         }
         let words: Vec<u64> = page.as_chunks().0.iter().map(|word| u64::from_ne_bytes(*word)).collect();
         let listed = words[LOSSES].min(LOSSES_MAX as u64) as usize;
-        let mark = |mark: &[u64]| TallyLoss { at: FramePos(mark[0]), frames: Frames(mark[1]), cause: mark[2] };
-        Some(Tallied {
+        let mark = |mark: &[u64]| ProgressLoss { at: FramePos(mark[0]), frames: Frames(mark[1]), cause: mark[2] };
+        Some(Progress {
             frames: Frames(words[FRAMES]),
             began: words[BEGAN].checked_sub(1).map(FramePos),
             overrun: Frames(words[OVERRUN]),
@@ -145,10 +145,10 @@ mod tests {
     use super::*;
     use std::os::unix::fs::FileExt;
 
-    fn page(file: &File) -> Tallied {
+    fn page(file: &File) -> Progress {
         let mut page = vec![0; PAGE_BYTES];
         file.read_exact_at(&mut page, PAGE_AT).unwrap();
-        Tallied::read(&page).unwrap()
+        Progress::read(&page).unwrap()
     }
 
     #[test]
@@ -156,27 +156,27 @@ mod tests {
         let file = tempfile::tempfile().unwrap();
         file.set_len(FILE_BYTES).unwrap();
         file.write_all_at(b"{}\n", 0).unwrap();
-        let tally = Tally::new(&file, Populate::Advise, &LockBudget::new(PAGE_BYTES as u64)).unwrap();
-        assert_eq!(page(&file), Tallied::default());
-        tally.begin(FramePos(0));
-        tally.come_to(Frames(64));
+        let progress_page = ProgressPage::new(&file, Populate::Advise, &LockBudget::new(PAGE_BYTES as u64)).unwrap();
+        assert_eq!(page(&file), Progress::default());
+        progress_page.begin(FramePos(0));
+        progress_page.advance_to(Frames(64));
         assert_eq!((page(&file).began, page(&file).frames), (Some(FramePos(0)), Frames(64)));
-        let loss = TallyLoss { at: FramePos(64), frames: Frames(10), cause: 1 };
-        tally.lose(1, Some(loss), Frames(10));
-        tally.lose(1, Some(TallyLoss { frames: Frames(15), ..loss }), Frames(5));
-        tally.lose(100, None, Frames(1));
-        tally.overrun(Frames(7));
-        drop(tally);
+        let loss = ProgressLoss { at: FramePos(64), frames: Frames(10), cause: 1 };
+        progress_page.lose(1, Some(loss), Frames(10));
+        progress_page.lose(1, Some(ProgressLoss { frames: Frames(15), ..loss }), Frames(5));
+        progress_page.lose(100, None, Frames(1));
+        progress_page.overrun(Frames(7));
+        drop(progress_page);
         let found = page(&file);
         assert_eq!((found.losses, found.lost, found.overrun, found.frames), (100, Frames(16), Frames(7), Frames(64)));
-        assert_eq!(found.marks[0], TallyLoss { frames: Frames(15), ..loss });
+        assert_eq!(found.marks[0], ProgressLoss { frames: Frames(15), ..loss });
         assert_eq!(found.marks.len(), LOSSES_MAX);
     }
 
     #[test]
     fn any_bytes_are_read_and_bound_nothing() {
-        let found = Tallied::read(&[0xff; PAGE_BYTES]).unwrap();
+        let found = Progress::read(&[0xff; PAGE_BYTES]).unwrap();
         assert_eq!((found.frames, found.marks.len()), (Frames(u64::MAX), LOSSES_MAX));
-        assert_eq!(Tallied::read(&[0; PAGE_BYTES - 1]), None);
+        assert_eq!(Progress::read(&[0; PAGE_BYTES - 1]), None);
     }
 }

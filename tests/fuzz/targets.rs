@@ -10,7 +10,7 @@ mod sessions;
 pub use sessions::session;
 
 use faultless::app::settings::{Settings, parse as parse_settings};
-use faultless::butler::spool::{SpoolIdentity, TallyIdentity};
+use faultless::butler::spool::{ProgressIdentity, SpoolIdentity};
 use faultless::device::signal::{Signal, Source, read_wav};
 use faultless::device::virtual_device::{VirtualDevice, spec};
 use faultless::device::{Device, Wake};
@@ -30,7 +30,7 @@ use faultless::wav::bext::Bext;
 use faultless::wav::header::{HEADER_BYTES, Header, claimed_bytes};
 use faultless::wav::parse::{Layout, parse as parse_wav};
 use faultless::wav::read::Reader;
-use faultless::window::progress_page::{LOSSES_MAX, Tallied};
+use faultless::window::progress_page::{LOSSES_MAX, Progress};
 use std::cell::RefCell;
 use std::fs::{self, File, OpenOptions};
 use std::io::{Cursor, Seek, SeekFrom, Write};
@@ -167,7 +167,7 @@ fn checksum(bytes: &mut [u8]) {
     }
 }
 
-/// Files in memory: the first page of a spool, that of a tally, the tally's own page, and what the takes' files say.
+/// Files in memory: the first page of a spool, that of a progress page, the progress page's own page, and what the takes' files say.
 pub fn spool(bytes: &[u8]) {
     let mut rest = bytes;
     let mut page = || {
@@ -180,17 +180,17 @@ pub fn spool(bytes: &[u8]) {
         if let Err(doubt) = identity::<SpoolIdentity>(page) {
             one_line(&doubt);
         }
-        if let Err(doubt) = identity::<TallyIdentity>(page) {
+        if let Err(doubt) = identity::<ProgressIdentity>(page) {
             one_line(&doubt);
         }
     }
     let mut whole = third.to_vec();
     whole.resize(PAGE_BYTES, 0);
-    let tallied = Tallied::read(&whole).expect("a whole page");
-    assert!(tallied.marks.len() <= LOSSES_MAX);
+    let progress = Progress::read(&whole).expect("a whole page");
+    assert!(progress.marks.len() <= LOSSES_MAX);
     let mut numbers = rest.chunks_exact(8).map(|word| u64::from_le_bytes(word.try_into().expect("eight")));
     let clock = numbers.next();
-    let mut known = PassKnown { takes: Vec::new(), tally: Some(tallied.frames.0), clock };
+    let mut known = PassKnown { takes: Vec::new(), progress_page: Some(progress.frames.0), clock };
     while let (Some(header), Some(held)) = (numbers.next(), numbers.next()) {
         known.takes.push(TakeKnown { header, held: (held % 3 > 0).then_some(held), finished: None });
     }

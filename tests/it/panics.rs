@@ -4,7 +4,7 @@
 use crate::disks::valid;
 use crate::record::setup;
 use crate::util::{PATIENCE, check, faultless, place, read_wav, record, run};
-use faultless::butler::spool::{folders, tally_path_of};
+use faultless::butler::spool::{folders, progress_path_of};
 use faultless::control::{Control, Notice, Severity};
 use faultless::device::signal::ramp;
 use faultless::format::TakeFormat;
@@ -94,13 +94,13 @@ fn a_butler_that_panics_costs_no_frame() {
     let folder = place.path().join("session");
     let control = recording(&folder, 60_000);
     let (take, pass) = (poison(place.path()), PassKey(u64::MAX));
-    let tallies = folders().into_iter().map(|folder| tally_path_of(&folder, take.identity));
+    let tallies = folders().into_iter().map(|folder| progress_path_of(&folder, take.identity));
     let command =
         ButlerCommand::Prepare { pass, takes: vec![take.clone()], files: Vec::new(), rate: 48_000, mirrored: false };
     control.running().butler.send(command).unwrap();
     told_and_kept(control, "butler", &folder);
     // What it had made of that before it panicked.
-    tallies.for_each(|tally| drop(fs::remove_file(tally)));
+    tallies.for_each(|progress_page| drop(fs::remove_file(progress_page)));
 }
 
 #[test]

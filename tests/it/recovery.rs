@@ -1,6 +1,6 @@
 //! Killed at any moment: what the audio thread took from the device before is in the takes afterwards. Thread: test.
 //!
-//! The tally of a pass is read before the kill, while the program lives, and after it. The first is what the takes must
+//! The progress page of a pass is read before the kill, while the program lives, and after it. The first is what the takes must
 //! have at least; the second is what they must have exactly, and the spools show that it does not lag behind the sound.
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
@@ -8,14 +8,14 @@ use crate::record::setup;
 use crate::util::{
     DEEP, Image, PATIENCE, Started, check, contents, faultless, is_root, place, read_wav, record, run, spools, start,
 };
-use faultless::butler::spool::{folders, tally_path_of};
+use faultless::butler::spool::{folders, progress_path_of};
 use faultless::control::{Control, Purpose, Severity};
 use faultless::format::TakeFormat;
 use faultless::limits::{BLOCK_FRAMES_MAX, PAGE_BYTES};
 use faultless::recovery::evidence::LeftSpool;
 use faultless::session::session_file::open_read_only;
 use faultless::session::{Take, TakeState};
-use faultless::window::progress_page::{PAGE_AT, Tallied};
+use faultless::window::progress_page::{PAGE_AT, Progress};
 use serde_json::Value;
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
@@ -30,23 +30,23 @@ fn last_pass(folder: &Path) -> Vec<Take> {
     session.takes().iter().filter(|take| Some(take.pass) == last).cloned().collect()
 }
 
-fn tally_path(take: &Take) -> Option<PathBuf> {
-    folders().iter().map(|folder| tally_path_of(folder, take.uuid)).find(|path| path.exists())
+fn progress_path(take: &Take) -> Option<PathBuf> {
+    folders().iter().map(|folder| progress_path_of(folder, take.uuid)).find(|path| path.exists())
 }
 
-/// Frames that the tally of the last pass claims; `None`: there is none.
-fn tallied(folder: &Path) -> Option<u64> {
-    let file = File::open(tally_path(last_pass(folder).first()?)?).ok()?;
+/// Frames that the progress page of the last pass claims; `None`: there is none.
+fn progress(folder: &Path) -> Option<u64> {
+    let file = File::open(progress_path(last_pass(folder).first()?)?).ok()?;
     let mut page = [0; PAGE_BYTES];
     file.read_exact_at(&mut page, PAGE_AT).ok()?;
-    Some(Tallied::read(&page)?.frames.0)
+    Some(Progress::read(&page)?.frames.0)
 }
 
 /// Waits until a program that records has come to frame `frames`. Returns where it is.
 pub(crate) fn await_frames(folder: &Path, program: &mut Started, frames: u64) -> u64 {
     let until = Instant::now() + PATIENCE;
     loop {
-        let now = tallied(folder).filter(|_| last_pass(folder)[0].state == TakeState::Recording);
+        let now = progress(folder).filter(|_| last_pass(folder)[0].state == TakeState::Recording);
         if let Some(now) = now.filter(|now| frames <= *now) {
             return now;
         }
@@ -62,7 +62,7 @@ fn any(below: u64) -> u64 {
 
 /// What was there when the program was killed.
 struct Killed {
-    /// Frames that the tally claimed while the program lived.
+    /// Frames that the progress page claimed while the program lived.
     at_least: u64,
     /// Frames that it claims now.
     exactly: u64,
@@ -73,16 +73,16 @@ fn kill_amid(folder: &Path, arguments: &str, up_to: u64) -> Killed {
     let mut program = start(record(folder, &format!("--device virtual --seconds 600 {DEEP} {arguments}")));
     await_frames(folder, &mut program, 1);
     std::thread::sleep(Duration::from_micros(any(up_to * 1_000_000 / 48_000)));
-    let at_least = tallied(folder).unwrap();
+    let at_least = progress(folder).unwrap();
     program.signal("KILL");
     program.wait(PATIENCE);
-    let exactly = tallied(folder).unwrap();
+    let exactly = progress(folder).unwrap();
     assert!(0 < at_least && at_least <= exactly);
     for take in last_pass(folder) {
         // Readable before: the ramp, as far as the header goes.
         let (_, samples) = read_wav(&folder.join(&take.file));
         assert!(samples.windows(2).all(|pair| pair[1] == pair[0] + 1), "{}", take.file);
-        assert!(samples.len() as u64 <= exactly, "no header is ahead of the tally");
+        assert!(samples.len() as u64 <= exactly, "no header is ahead of the progress page");
         // Nor is the sound: at most the period that was being stored is beyond it.
         let spool = spools(&take).into_iter().find(|path| path.exists());
         if let Some(spool) = spool {
@@ -93,7 +93,7 @@ fn kill_amid(folder: &Path, arguments: &str, up_to: u64) -> Killed {
     Killed { at_least, exactly }
 }
 
-/// The last pass is whole: `takes` takes of exactly what the tally said, every sample the ramp, nothing left in memory.
+/// The last pass is whole: `takes` takes of exactly what the progress page said, every sample the ramp, nothing left in memory.
 #[track_caller]
 fn whole(folder: &Path, takes: usize, killed: &Killed) {
     let found = *check(folder).last().unwrap();
@@ -101,7 +101,7 @@ fn whole(folder: &Path, takes: usize, killed: &Killed) {
     assert!(killed.at_least <= found.frames);
     let pass = last_pass(folder);
     assert!(pass.iter().all(|take| take.state == TakeState::Recovered));
-    assert_eq!(tally_path(&pass[0]), None, "the tally is gone");
+    assert_eq!(progress_path(&pass[0]), None, "the progress page is gone");
 }
 
 fn recover(folder: &Path) -> Value {
@@ -199,7 +199,7 @@ fn kill_amid_of_any_format(folder: &Path, arguments: &str) -> Killed {
     let at_least = await_frames(folder, &mut program, 30_000);
     program.signal("KILL");
     program.wait(PATIENCE);
-    Killed { at_least, exactly: tallied(folder).unwrap() }
+    Killed { at_least, exactly: progress(folder).unwrap() }
 }
 
 #[test]
@@ -211,7 +211,7 @@ fn losses_before_a_kill_are_silence_in_their_place_and_listed() {
     await_frames(&folder, &mut program, 100_000);
     program.signal("KILL");
     program.wait(PATIENCE);
-    let frames = tallied(&folder).unwrap();
+    let frames = progress(&folder).unwrap();
     let told = run(faultless("recover", &folder, "")).done();
     assert!(told.out.contains("711 frames that the device lost are silence"), "{}", told.out);
     let found = check(&folder)[0];
@@ -236,7 +236,7 @@ fn a_session_that_is_being_recorded_is_left_alone_and_one_that_moved_is_found() 
     assert!(program.is_running());
     program.signal("KILL");
     program.wait(PATIENCE);
-    let killed = Killed { at_least: 10_000, exactly: tallied(&folder).unwrap() };
+    let killed = Killed { at_least: 10_000, exactly: progress(&folder).unwrap() };
     let played = run(faultless("play", &folder, "--device virtual:free --seconds 0.1"));
     assert!(played.err.contains("a pass of it was cut off"), "{}", played.err);
     fs::rename(&folder, &moved).unwrap();
@@ -260,10 +260,10 @@ fn without_its_memory_a_pass_is_cut_to_what_all_takes_have_on_the_disk() {
     await_frames(&folder, &mut program, 120_000);
     program.signal("KILL");
     program.wait(PATIENCE);
-    let frames = tallied(&folder).unwrap();
+    let frames = progress(&folder).unwrap();
     let takes = last_pass(&folder);
     let shortest = takes.iter().map(|take| read_wav(&folder.join(&take.file)).1.len() as u64).min().unwrap();
-    fs::remove_file(tally_path(&takes[0]).unwrap()).unwrap();
+    fs::remove_file(progress_path(&takes[0]).unwrap()).unwrap();
     for take in &takes {
         for spool in spools(take).iter().filter(|path| path.exists()) {
             fs::remove_file(spool).unwrap();
@@ -300,7 +300,7 @@ fn a_start_tells_a_recovery_as_good_news_and_a_loss_as_a_loss() {
     assert!(!open().iter().any(|notice| about(&notice)), "once");
     kill_amid(&folder, "--inputs 2", 20_000);
     let takes = last_pass(&folder);
-    let gone = takes.iter().flat_map(spools).chain(tally_path(&takes[0])).filter(|path| path.exists());
+    let gone = takes.iter().flat_map(spools).chain(progress_path(&takes[0])).filter(|path| path.exists());
     for path in gone {
         fs::remove_file(path).unwrap();
     }

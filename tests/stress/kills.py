@@ -54,9 +54,9 @@ def left(take, ending):
 
 
 def tallied(session):
-    """Frames that every take of the pass has, as its tally says; None: there is none yet."""
+    """Frames that every take of the pass has, as its progress page says; None: there is none yet."""
     takes = takes_of(session)
-    path = left(takes[0], "tally") if takes else None
+    path = left(takes[0], "progress") if takes else None
     if path is None:
         return None
     with open(path, "rb") as file:
@@ -132,12 +132,12 @@ def one(program, session, way, row):
     if found["errors"]:
         raise Miss(f"{found}")
     if len(now) != TRACKS or lengths != {after} or after < before:
-        raise Miss(f"{len(now)} takes of {lengths}; the tally said {before} before and {after} after the kill")
+        raise Miss(f"{len(now)} takes of {lengths}; the progress page said {before} before and {after} after the kill")
     if unreadable:
         raise Miss(f"{unreadable} takes could not be read before recovery")
     if any(take["state"] != "recovered" for take in now):
         raise Miss("a take is not recovered")
-    behind = [path for take in now for path in (left(take, "spool"), left(take, "tally")) if path]
+    behind = [path for take in now for path in (left(take, "spool"), left(take, "progress")) if path]
     if behind:
         raise Miss(f"left in memory: {behind}")
 

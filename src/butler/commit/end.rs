@@ -96,9 +96,9 @@ fn clear_away(take: &OpenTake) {
         std::fs::remove_file(path).ok();
     }
     // The length of a pass is known as long as a take of it needs to be told.
-    if let Some(tally) = &take.tally
-        && tally.unfinished.fetch_sub(1, Relaxed) == 1
-        && let Some(path) = &tally.path
+    if let Some(progress_page) = &take.progress_page
+        && progress_page.unfinished.fetch_sub(1, Relaxed) == 1
+        && let Some(path) = &progress_page.path
     {
         std::fs::remove_file(path).ok();
     }

@@ -192,9 +192,9 @@ impl Committer {
                     take.spool = Some(spool);
                 }
             }
-            CommitCommand::Tallied { take, tally } => {
+            CommitCommand::Progress { take, progress_page } => {
                 if let Some(take) = self.take(take) {
-                    take.tally = Some(tally);
+                    take.progress_page = Some(progress_page);
                 }
             }
             CommitCommand::Captured { take, span } => {

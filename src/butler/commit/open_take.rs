@@ -11,7 +11,7 @@ use crate::butler::spool;
 use crate::butler::take_file::TakeFile;
 use crate::limits;
 use crate::message::captured::CapturedSpan;
-use crate::message::disk::{Copy, DiskPublished, PassKey, SpoolFile, TakeEnd, TakeKey, TakePlan, TallyFile, Twin};
+use crate::message::disk::{Copy, DiskPublished, PassKey, ProgressFile, SpoolFile, TakeEnd, TakeKey, TakePlan, Twin};
 use crate::residency::ledger::TakeBelief;
 use crate::time::Frames;
 use crate::window::map::{Mapping, write_behind};
@@ -42,7 +42,7 @@ pub(super) struct OpenTake {
     /// Bytes of sound before the first one in the file: not 0 if it went on from another one.
     shift: u64,
     pub(super) spool: Option<Arc<SpoolFile>>,
-    pub(super) tally: Option<Arc<TallyFile>>,
+    pub(super) progress_page: Option<Arc<ProgressFile>>,
     twin: Option<Arc<Twin>>,
     pending: VecDeque<Arc<CapturedSpan>>,
     written: VecDeque<Arc<CapturedSpan>>,
@@ -106,7 +106,7 @@ impl OpenTake {
             file,
             shift: 0,
             spool: None,
-            tally: None,
+            progress_page: None,
             twin: plan.twin.clone(),
             pending: VecDeque::new(),
             written: VecDeque::new(),

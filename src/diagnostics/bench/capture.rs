@@ -1,7 +1,7 @@
 //! Capture in each scheme: who maps what, who writes it to the disk, and what the files hold afterwards.
 //! Thread: audio (`Cycle`), butler, committer (`commit`), bench (`row`).
 
-use super::paced::{Cycle, Gate, Ground, Tally, perform};
+use super::paced::{Cycle, Gate, Ground, ProgressPage, perform};
 use super::scheme::{
     BUTLER_PAUSE, Card, LEAD_WINDOWS, OwnMaps, SAMPLE_BYTES, Scheme, Shape, WINDOW_BYTES, WINDOW_FRAMES, wrong_frames,
 };
@@ -28,23 +28,23 @@ const TOUCH_BYTES: usize = 32 * 1024;
 const BEHIND_BYTES: u64 = 2 * 1024 * 1024;
 
 /// Measures one scheme and removes its files.
-pub(super) fn row(ground: &Ground<'_>, scheme: Scheme) -> Result<(Tally, String), BenchError> {
+pub(super) fn row(ground: &Ground<'_>, scheme: Scheme) -> Result<(ProgressPage, String), BenchError> {
     let takes = (0..ground.shape.tracks).map(|track| Take::create(ground, scheme, track));
     let takes = takes.collect::<Result<Vec<_>, _>>()?;
     let paths: Vec<PathBuf> = takes.iter().map(|take| take.path.clone()).collect();
-    let (mut tally, note) = match scheme {
+    let (mut progress_page, note) = match scheme {
         Scheme::Touch => touch(ground, takes)?,
         _ => given(ground, scheme, takes)?,
     };
-    let frames = tally.cycle_nanos.len() as u64 * ground.shape.period as u64;
+    let frames = progress_page.cycle_nanos.len() as u64 * ground.shape.period as u64;
     for (track, path) in paths.iter().enumerate() {
         if ground.cancel.load(Ordering::Relaxed) {
             return Err(BenchError::Cancelled);
         }
-        tally.frames_wrong += wrong_in_file(track, path, frames).map_err(at_path(path, "cannot verify"))?;
+        progress_page.frames_wrong += wrong_in_file(track, path, frames).map_err(at_path(path, "cannot verify"))?;
         std::fs::remove_file(path).map_err(at_path(path, "cannot remove"))?;
     }
-    Ok((tally, note))
+    Ok((progress_page, note))
 }
 
 /// One track's file, preallocated, and its spool file.
@@ -124,13 +124,13 @@ impl Cycle for Toucher {
     }
 }
 
-fn touch(ground: &Ground<'_>, takes: Vec<Take>) -> Result<(Tally, String), BenchError> {
+fn touch(ground: &Ground<'_>, takes: Vec<Take>) -> Result<(ProgressPage, String), BenchError> {
     let (done, mut collected): (_, Consumer<Mapping>) = RingBuffer::new(4 * takes.len());
     let files: Vec<File> = takes.into_iter().map(|take| take.wav).collect();
     let current = files.iter().map(|_| None).collect();
     let maps = OwnMaps { current, done, bytes: TOUCH_BYTES };
     let mut audio = Toucher { card: Card::new(ground.shape), files, maps };
-    let (tally, ()) = perform(ground, &mut audio, |gate| {
+    let (progress_page, ()) = perform(ground, &mut audio, |gate| {
         gate.primed();
         loop {
             // Read before the ring: what was given back before the end is in the ring now.
@@ -142,7 +142,7 @@ fn touch(ground: &Ground<'_>, takes: Vec<Take>) -> Result<(Tally, String), Bench
             thread::sleep(BUTLER_PAUSE);
         }
     })?;
-    Ok((tally, format!("maps {} KiB at a time on the audio thread", TOUCH_BYTES / 1024)))
+    Ok((progress_page, format!("maps {} KiB at a time on the audio thread", TOUCH_BYTES / 1024)))
 }
 
 /// The audio thread is given windows and fills them.
@@ -184,7 +184,7 @@ impl Cycle for Filler {
     }
 }
 
-fn given(ground: &Ground<'_>, scheme: Scheme, takes: Vec<Take>) -> Result<(Tally, String), BenchError> {
+fn given(ground: &Ground<'_>, scheme: Scheme, takes: Vec<Take>) -> Result<(ProgressPage, String), BenchError> {
     let (windows, rings): (Vec<_>, Vec<_>) = takes.iter().map(|_| capture_windows(SAMPLE_BYTES)).unzip();
     let mut audio = Filler { card: Card::new(ground.shape), windows };
     let tracks = takes.into_iter().zip(rings);
@@ -192,7 +192,7 @@ fn given(ground: &Ground<'_>, scheme: Scheme, takes: Vec<Take>) -> Result<(Tally
     let refused = ground.budget.refused();
     let (send, receive) = crossbeam_channel::bounded(limits::CHANNEL_MESSAGES);
     let mut butler = Butler { tracks, scheme, shape: ground.shape, budget: Arc::clone(ground.budget), commit: send };
-    let (tally, (behind, buffered)) = perform(ground, &mut audio, |gate| {
+    let (progress_page, (behind, buffered)) = perform(ground, &mut audio, |gate| {
         thread::scope(|scope| {
             let committer = scope.spawn(move || commit(&receive));
             let behind = butler.serve(gate);
@@ -218,7 +218,7 @@ fn given(ground: &Ground<'_>, scheme: Scheme, takes: Vec<Take>) -> Result<(Tally
         0 => {}
         count => notes.push(format!("{count} windows went out unlocked: RLIMIT_MEMLOCK")),
     }
-    Ok((tally, notes.join("; ")))
+    Ok((progress_page, notes.join("; ")))
 }
 
 struct Track {

@@ -142,16 +142,16 @@ pub fn run(options: &Options, progress: &mut dyn FnMut(&str), cancel: &AtomicBoo
     };
     for scheme in Scheme::CAPTURE {
         begin_row(&ground, progress, Side::Capture, scheme)?;
-        let (tally, note) = capture::row(&ground, scheme)?;
-        report.scheduling.clone_from(&tally.scheduling);
-        report.rows.push(Row::new(Side::Capture, scheme, tally, &note));
+        let (progress_page, note) = capture::row(&ground, scheme)?;
+        report.scheduling.clone_from(&progress_page.scheduling);
+        report.rows.push(Row::new(Side::Capture, scheme, progress_page, &note));
     }
     progress("writing the files that are played");
     let paths = playback::prepare(&ground)?;
     for scheme in Scheme::PLAYBACK {
         begin_row(&ground, progress, Side::Playback, scheme)?;
-        let (tally, note) = playback::row(&ground, scheme, &paths)?;
-        report.rows.push(Row::new(Side::Playback, scheme, tally, &note));
+        let (progress_page, note) = playback::row(&ground, scheme, &paths)?;
+        report.rows.push(Row::new(Side::Playback, scheme, progress_page, &note));
     }
     for row in report.rows.iter_mut().filter(|row| row.cycles < shape.cycles) {
         row.note = format!("ended early, far behind; {}", row.note);

@@ -64,7 +64,7 @@ impl Gate {
 
 /// What was seen on the audio thread.
 #[derive(Debug, Default)]
-pub(super) struct Tally {
+pub(super) struct ProgressPage {
     pub(super) minor_faults: u64,
     pub(super) major_faults: u64,
     /// Nanoseconds of each cycle, in order of time.
@@ -93,7 +93,7 @@ pub(super) fn perform<T: Send>(
     ground: &Ground<'_>,
     audio: &mut impl Cycle,
     butler: impl FnOnce(&Gate) -> Result<T, BenchError> + Send,
-) -> Result<(Tally, T), BenchError> {
+) -> Result<(ProgressPage, T), BenchError> {
     let gate = &Gate::default();
     let thread_failed = |error: io::Error| BenchError::Thread(error);
     thread::scope(|scope| {
@@ -112,21 +112,21 @@ pub(super) fn perform<T: Send>(
                 .name("bench-audio".into())
                 .stack_size(limits::AUDIO_STACK_BYTES)
                 .spawn_scoped(scope, move || {
-                    let mut tally = prepare(ground);
+                    let mut progress_page = prepare(ground);
                     // The bench thread waits for this one word; nothing is timed yet.
                     ready_in.send(()).ok();
-                    measure(ground, gate, audio, &mut tally);
-                    tally
+                    measure(ground, gate, audio, &mut progress_page);
+                    progress_page
                 })
                 .map_err(thread_failed)?;
             ready.recv().ok();
             process::populate();
             let running = ground.stress.start();
             gate.go.store(true, Ordering::Release);
-            let tally = audio.join().map_err(|_| BenchError::Lost("audio"));
-            let (mut tally, stress) = (tally?, running?.stop());
-            tally.stress = stress;
-            Ok(tally)
+            let progress_page = audio.join().map_err(|_| BenchError::Lost("audio"));
+            let (mut progress_page, stress) = (progress_page?, running?.stop());
+            progress_page.stress = stress;
+            Ok(progress_page)
         })();
         gate.over.store(true, Ordering::Release);
         let done = butler.join().map_err(|_| BenchError::Lost("butler"))??;
@@ -138,7 +138,7 @@ pub(super) fn perform<T: Send>(
 }
 
 /// Scheduling class, stack and the memory for the measurements: the last allocation of the thread.
-fn prepare(ground: &Ground<'_>) -> Tally {
+fn prepare(ground: &Ground<'_>) -> ProgressPage {
     let policy = ThreadSchedulePolicy::Realtime(RealtimeThreadSchedulePolicy::Fifo);
     let priority = ThreadPriority::try_from(PRIORITY).unwrap_or(ThreadPriority::Min);
     let scheduling = match set_thread_priority_and_policy(thread_native_id(), priority, policy) {
@@ -152,13 +152,13 @@ fn prepare(ground: &Ground<'_>) -> Tally {
     // Not zeros: those would be one shared page until the first store.
     let mut cycle_nanos = vec![u64::MAX; ground.shape.cycles as usize];
     cycle_nanos.clear();
-    Tally { cycle_nanos, scheduling, ..Tally::default() }
+    ProgressPage { cycle_nanos, scheduling, ..ProgressPage::default() }
 }
 
 /// The measured loop. The card delivers period `n` at `start + n * period`; a cycle must end before
 /// the next is delivered. The imagined card has an endless buffer: late periods are made up, and each
 /// of them is a miss.
-fn measure(ground: &Ground<'_>, gate: &Gate, audio: &mut impl Cycle, tally: &mut Tally) {
+fn measure(ground: &Ground<'_>, gate: &Gate, audio: &mut impl Cycle, progress_page: &mut ProgressPage) {
     while !gate.go.load(Ordering::Acquire) {
         thread::sleep(Duration::from_millis(1));
     }
@@ -180,20 +180,20 @@ fn measure(ground: &Ground<'_>, gate: &Gate, audio: &mut impl Cycle, tally: &mut
         }
         audio.before(at);
         let began = now();
-        tally.windows_missing += audio.cycle(at);
+        progress_page.windows_missing += audio.cycle(at);
         let ended = now();
-        tally.frames_wrong += audio.after(at);
+        progress_page.frames_wrong += audio.after(at);
         // Within the capacity, so this never allocates.
-        tally.cycle_nanos.push(ended - began);
+        progress_page.cycle_nanos.push(ended - began);
         let missed = due + period < ended;
-        tally.misses += u64::from(missed);
-        tally.woken_late += u64::from(missed && lag_is_the_schedulers);
+        progress_page.misses += u64::from(missed);
+        progress_page.woken_late += u64::from(missed && lag_is_the_schedulers);
         gate.position.store(at + shape.period as u64, Ordering::Release);
     }
     let (minor_now, major_now) = faults();
-    tally.minor_faults = minor_now - minor;
-    tally.major_faults = major_now - major;
-    audio.end(tally.cycle_nanos.len() as u64 * shape.period as u64);
+    progress_page.minor_faults = minor_now - minor;
+    progress_page.major_faults = major_now - major;
+    audio.end(progress_page.cycle_nanos.len() as u64 * shape.period as u64);
 }
 
 fn now() -> u64 {

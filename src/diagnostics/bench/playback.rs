@@ -1,6 +1,6 @@
 //! Playback in each scheme: who maps what and who brings it in. Thread: audio (`Cycle`), butler, bench (`row`).
 
-use super::paced::{Cycle, Gate, Ground, Tally, perform};
+use super::paced::{Cycle, Gate, Ground, ProgressPage, perform};
 use super::scheme::{
     BUTLER_PAUSE, Card, LEAD_WINDOWS, OwnMaps, SAMPLE_BYTES, Scheme, WINDOW_BYTES, WINDOW_FRAMES, fill_ramp,
 };
@@ -46,7 +46,11 @@ pub(super) fn prepare(ground: &Ground<'_>) -> Result<Vec<PathBuf>, BenchError> {
 }
 
 /// Measures one scheme on the prepared files, from a cold cache.
-pub(super) fn row(ground: &Ground<'_>, scheme: Scheme, paths: &[PathBuf]) -> Result<(Tally, String), BenchError> {
+pub(super) fn row(
+    ground: &Ground<'_>,
+    scheme: Scheme,
+    paths: &[PathBuf],
+) -> Result<(ProgressPage, String), BenchError> {
     let mut files = Vec::with_capacity(paths.len());
     for path in paths {
         let file = File::open(path).map_err(at_path(path, "cannot open"))?;
@@ -101,7 +105,7 @@ impl Cycle for Toucher {
     }
 }
 
-fn touch(ground: &Ground<'_>, files: Vec<(PathBuf, File)>) -> Result<(Tally, String), BenchError> {
+fn touch(ground: &Ground<'_>, files: Vec<(PathBuf, File)>) -> Result<(ProgressPage, String), BenchError> {
     let (done, mut collected) = RingBuffer::new(4 * files.len());
     let opened = files.iter().map(|(path, _)| File::open(path));
     let opened = opened.collect::<io::Result<Vec<_>>>().map_err(at_path(ground.folder, "cannot open its files"))?;
@@ -109,7 +113,7 @@ fn touch(ground: &Ground<'_>, files: Vec<(PathBuf, File)>) -> Result<(Tally, Str
     let maps = OwnMaps { current, done, bytes: WINDOW_BYTES };
     let mut audio = Toucher { card: Card::new(ground.shape), files: opened, maps };
     let windows = ground.shape.windows();
-    let (tally, ()) = perform(ground, &mut audio, move |gate| {
+    let (progress_page, ()) = perform(ground, &mut audio, move |gate| {
         // The butler's own mappings: (window, mapping), oldest first.
         let mut touched: Vec<Vec<(u64, Mapping)>> = files.iter().map(|_| Vec::new()).collect();
         let mut next = 0;
@@ -136,7 +140,7 @@ fn touch(ground: &Ground<'_>, files: Vec<(PathBuf, File)>) -> Result<(Tally, Str
             thread::sleep(BUTLER_PAUSE);
         }
     })?;
-    Ok((tally, format!("butler touches {} KiB ahead, audio maps again", WINDOW_BYTES / 1024)))
+    Ok((progress_page, format!("butler touches {} KiB ahead, audio maps again", WINDOW_BYTES / 1024)))
 }
 
 /// The audio thread is given windows and copies out of them.
@@ -187,18 +191,22 @@ struct Track {
     next: u64,
 }
 
-fn given(ground: &Ground<'_>, scheme: Scheme, files: Vec<(PathBuf, File)>) -> Result<(Tally, String), BenchError> {
+fn given(
+    ground: &Ground<'_>,
+    scheme: Scheme,
+    files: Vec<(PathBuf, File)>,
+) -> Result<(ProgressPage, String), BenchError> {
     let (windows, rings): (Vec<_>, Vec<_>) = files.iter().map(|_| playback_windows()).unzip();
     let mut audio = Player { card: Card::new(ground.shape), windows };
     let tracks = files.into_iter().zip(rings);
     let mut tracks: Vec<_> = tracks.map(|((path, file), ring)| Track { path, file, ring, next: 0 }).collect();
     let refused = ground.budget.refused();
-    let (tally, ()) = perform(ground, &mut audio, |gate| read_ahead(ground, scheme, &mut tracks, gate))?;
+    let (progress_page, ()) = perform(ground, &mut audio, |gate| read_ahead(ground, scheme, &mut tracks, gate))?;
     let note = match ground.budget.refused() - refused {
         0 => String::new(),
         count => format!("{count} windows went out unlocked: RLIMIT_MEMLOCK"),
     };
-    Ok((tally, note))
+    Ok((progress_page, note))
 }
 
 fn read_ahead(ground: &Ground<'_>, scheme: Scheme, tracks: &mut [Track], gate: &Gate) -> Result<(), BenchError> {

@@ -1,7 +1,7 @@
 //! What a run found, as JSON and as a table with a sentence per finding. Thread: any.
 
 use super::load::StressKind;
-use super::paced::Tally;
+use super::paced::ProgressPage;
 use super::scheme::{Scheme, Side};
 use serde::Serialize;
 use std::fmt;
@@ -65,26 +65,26 @@ pub struct Row {
 }
 
 impl Row {
-    pub(super) fn new(side: Side, scheme: Scheme, tally: Tally, note: &str) -> Row {
-        let mut nanos = tally.cycle_nanos;
+    pub(super) fn new(side: Side, scheme: Scheme, progress_page: ProgressPage, note: &str) -> Row {
+        let mut nanos = progress_page.cycle_nanos;
         nanos.sort_unstable();
         let us = |nanos: u64| (nanos as f64 / 100.0).round() / 10.0;
         let mean = nanos.iter().sum::<u64>() / (nanos.len() as u64).max(1);
-        let parts = [note, &tally.stress];
+        let parts = [note, &progress_page.stress];
         let parts: Vec<_> = parts.into_iter().filter(|part| !part.is_empty()).collect();
         Row {
             side,
             scheme,
-            minor_faults: tally.minor_faults,
-            major_faults: tally.major_faults,
+            minor_faults: progress_page.minor_faults,
+            major_faults: progress_page.major_faults,
             cycles: nanos.len() as u64,
             cycle_us_mean: us(mean),
             cycle_us_p9999: us(quantile(&nanos, 9999, 10_000)),
             cycle_us_max: us(nanos.last().copied().unwrap_or(0)),
-            misses: tally.misses,
-            woken_late: tally.woken_late,
-            windows_missing: tally.windows_missing,
-            frames_wrong: tally.frames_wrong,
+            misses: progress_page.misses,
+            woken_late: progress_page.woken_late,
+            windows_missing: progress_page.windows_missing,
+            frames_wrong: progress_page.frames_wrong,
             note: parts.join("; "),
         }
     }
@@ -214,8 +214,9 @@ mod tests {
     use super::*;
 
     fn row(side: Side, scheme: Scheme, minor_faults: u64) -> Row {
-        let tally = Tally { minor_faults, cycle_nanos: vec![3_000, 1_000, 2_000], ..Tally::default() };
-        Row::new(side, scheme, tally, "")
+        let progress_page =
+            ProgressPage { minor_faults, cycle_nanos: vec![3_000, 1_000, 2_000], ..ProgressPage::default() };
+        Row::new(side, scheme, progress_page, "")
     }
 
     #[test]

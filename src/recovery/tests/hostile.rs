@@ -84,10 +84,10 @@ fn a_spool_that_is_not_to_be_believed_is_named_and_left_alone() {
 }
 
 #[test]
-fn a_tally_that_claims_the_impossible_makes_no_giant() {
+fn a_progress_that_claims_the_impossible_makes_no_giant() {
     for claim in [u64::MAX, 1 << 60, 1 << 40] {
         let scene = Scene::new(&TWO, 3 * WINDOW);
-        let file = OpenOptions::new().write(true).open(scene.tally()).unwrap();
+        let file = OpenOptions::new().write(true).open(scene.progress_page()).unwrap();
         file.write_all_at(&claim.to_ne_bytes(), crate::window::progress_page::PAGE_AT).unwrap();
         drop(file);
         let (report, session) = scene.recover();
@@ -108,9 +108,9 @@ fn a_folder_that_others_may_enter_is_not_believed() {
 
 #[test]
 fn what_a_living_program_records_is_left_alone() {
-    for of_tally in [false, true] {
+    for of_progress in [false, true] {
         let scene = Scene::new(&TWO, 3 * WINDOW);
-        let held = File::open(if of_tally { scene.tally() } else { scene.spool(1) }).unwrap();
+        let held = File::open(if of_progress { scene.progress_page() } else { scene.spool(1) }).unwrap();
         held.try_lock().unwrap();
         let before = scene.files();
         let (report, session) = scene.recover();
@@ -142,7 +142,7 @@ fn a_take_that_leads_elsewhere_is_refused_by_name_and_the_others_are_recovered()
         assert_eq!(states, [(TakeState::Recording, 0), (TakeState::Recovered, 3 * WINDOW)]);
         assert!(report.troubles.iter().any(|told| told.contains(word) && told.contains("kept in")), "{report:?}");
         assert!(before == fs::read(&target).unwrap());
-        assert!(scene.spool(0).exists() && !scene.spool(1).exists() && scene.tally().exists());
+        assert!(scene.spool(0).exists() && !scene.spool(1).exists() && scene.progress_page().exists());
         // Put right, it gets all that is its own.
         fs::rename(&target, &scene.plans[0].path).unwrap();
         let (_, session) = scene.recover();

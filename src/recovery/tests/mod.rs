@@ -4,7 +4,7 @@ mod hostile;
 
 use super::evidence::LeftSpool;
 use super::*;
-use crate::butler::spool::{SpoolPlace, create, create_tally, pass_of, path_of, tally_path_of};
+use crate::butler::spool::{SpoolPlace, create, create_progress, pass_of, path_of, progress_path_of};
 use crate::format::TakeFormat;
 use crate::limits::DATA_OFFSET;
 use crate::message::disk::{TakeKey, TakePlan};
@@ -14,7 +14,7 @@ use crate::wav::bext::Bext;
 use crate::wav::header::Header;
 use crate::window::budget::LockBudget;
 use crate::window::map::Populate;
-use crate::window::progress_page::{Tally, TallyLoss};
+use crate::window::progress_page::{ProgressLoss, ProgressPage};
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, symlink};
@@ -66,7 +66,7 @@ impl Scene {
             scene.write_wav(index, *cut, cut.committed * WINDOW);
             scene.write_spool(index, cut.committed, frames);
         }
-        scene.write_tally(frames, true, &[]);
+        scene.write_progress(frames, true, &[]);
         scene
     }
 
@@ -138,22 +138,22 @@ impl Scene {
         }
     }
 
-    fn write_tally(&self, frames: u64, spooled: bool, losses: &[TallyLoss]) {
-        let made = create_tally(&SpoolPlace::Folder(self.memory.path().to_owned()), &self.plans, spooled).unwrap();
-        let tally = Tally::new(&made.file, Populate::Advise, &LockBudget::new(0)).unwrap();
-        tally.begin(FramePos(250));
+    fn write_progress(&self, frames: u64, spooled: bool, losses: &[ProgressLoss]) {
+        let made = create_progress(&SpoolPlace::Folder(self.memory.path().to_owned()), &self.plans, spooled).unwrap();
+        let progress_page = ProgressPage::new(&made.file, Populate::Advise, &LockBudget::new(0)).unwrap();
+        progress_page.begin(FramePos(250));
         for (index, loss) in losses.iter().enumerate() {
-            tally.lose(index + 1, Some(*loss), loss.frames);
+            progress_page.lose(index + 1, Some(*loss), loss.frames);
         }
-        tally.come_to(Frames(frames));
+        progress_page.advance_to(Frames(frames));
     }
 
     fn spool(&self, index: usize) -> PathBuf {
         path_of(self.memory.path(), self.plans[index].identity)
     }
 
-    fn tally(&self) -> PathBuf {
-        tally_path_of(self.memory.path(), self.plans[0].identity)
+    fn progress_page(&self) -> PathBuf {
+        progress_path_of(self.memory.path(), self.plans[0].identity)
     }
 
     fn recover_in_steps(&self, go_on: GoOn<'_>) -> (Report, Session) {
@@ -219,7 +219,7 @@ fn what_is_on_the_disk_and_what_is_in_memory_come_together_to_the_frame() {
         assert!(report.troubles.is_empty(), "{:?}", report.troubles);
         scene.check(&session, frames, whole);
         let pass = &report.passes[0];
-        assert_eq!((pass.basis, pass.frames, pass.takes.len()), (Basis::Tally, Frames(frames), 2));
+        assert_eq!((pass.basis, pass.frames, pass.takes.len()), (Basis::ProgressPage, Frames(frames), 2));
         assert_eq!(pass.takes[0].recovered_frames, frames, "all of it came from memory");
         assert_eq!(session.takes()[0].start, FramePos(250), "where it really began");
     }
@@ -302,7 +302,7 @@ fn the_power_may_go_amid_a_recovery_and_no_header_is_ahead_of_any_sound() {
 fn after_a_restart_of_the_machine_takes_have_what_one_claims_for_all_and_it_is_said() {
     let cuts = [Cut { committed: 3, claimed: 2 * WINDOW }, Cut { committed: 3, claimed: WINDOW + 5 }];
     let scene = Scene::new(&cuts, 3 * WINDOW + 100);
-    for path in [scene.spool(0), scene.spool(1), scene.tally()] {
+    for path in [scene.spool(0), scene.spool(1), scene.progress_page()] {
         fs::remove_file(path).unwrap();
     }
     let (report, session) = scene.recover();
@@ -313,9 +313,9 @@ fn after_a_restart_of_the_machine_takes_have_what_one_claims_for_all_and_it_is_s
 }
 
 #[test]
-fn without_a_tally_the_last_sound_of_any_take_is_the_end_of_all() {
+fn without_a_progress_the_last_sound_of_any_take_is_the_end_of_all() {
     let scene = Scene::new(&TWO, 3 * WINDOW + 100);
-    fs::remove_file(scene.tally()).unwrap();
+    fs::remove_file(scene.progress_page()).unwrap();
     let (report, session) = scene.recover();
     scene.check(&session, 3 * WINDOW + 100, whole);
     assert_eq!(report.passes[0].basis, Basis::Spool);
@@ -336,7 +336,7 @@ fn a_take_whose_spool_is_gone_has_the_length_of_the_others_and_its_loss_is_liste
 fn a_take_without_a_spool_that_was_recorded_into_directly_is_whole_and_claims_no_loss() {
     let scene = Scene::bare(1);
     scene.write_wav(0, Cut { committed: 0, claimed: WINDOW }, 2 * WINDOW + 9);
-    scene.write_tally(2 * WINDOW + 9, false, &[]);
+    scene.write_progress(2 * WINDOW + 9, false, &[]);
     let (report, session) = scene.recover();
     scene.check(&session, 2 * WINDOW + 9, whole);
     assert!(session.takes()[0].losses.is_empty() && !report.passes[0].is_short());
@@ -347,9 +347,9 @@ fn losses_of_the_device_are_listed_where_they_were() {
     let scene = Scene::bare(1);
     scene.write_wav(0, Cut { committed: 1, claimed: WINDOW }, WINDOW);
     scene.write_spool(0, 1, 2 * WINDOW);
-    let loss = TallyLoss { at: FramePos(9), frames: Frames(4), cause: 3 };
-    let beyond = TallyLoss { at: FramePos(2 * WINDOW - 1), frames: Frames(50), cause: 77 };
-    scene.write_tally(2 * WINDOW, true, &[loss, beyond]);
+    let loss = ProgressLoss { at: FramePos(9), frames: Frames(4), cause: 3 };
+    let beyond = ProgressLoss { at: FramePos(2 * WINDOW - 1), frames: Frames(50), cause: 77 };
+    scene.write_progress(2 * WINDOW, true, &[loss, beyond]);
     let (report, session) = scene.recover();
     let losses = &session.takes()[0].losses;
     let found: Vec<_> = losses.iter().map(|loss| (loss.at.0, loss.frames.0, loss.cause.as_str())).collect();
@@ -380,9 +380,9 @@ fn a_copy_of_a_session_takes_the_sound_and_leaves_it_for_the_original() {
     let (mut store, mut session) = OpenSession::open(&copy).unwrap();
     let report = recover(&mut store, &mut session, &[scene.memory.path().to_owned()]);
     assert_eq!((report.passes.len(), session.takes()[1].frames), (1, Frames(3 * WINDOW)));
-    assert!(scene.spool(0).exists() && scene.spool(1).exists() && scene.tally().exists());
+    assert!(scene.spool(0).exists() && scene.spool(1).exists() && scene.progress_page().exists());
     let (report, session) = scene.recover();
-    assert_eq!(report.passes[0].basis, Basis::Tally);
+    assert_eq!(report.passes[0].basis, Basis::ProgressPage);
     scene.check(&session, 3 * WINDOW, whole);
 }
 
@@ -399,7 +399,7 @@ fn a_disk_that_is_full_is_told_and_the_spool_is_kept() {
     assert!(told.contains("In 2-1.wav: not recovered") && told.contains("make room on the disk"), "{told}");
     assert!(told.contains(&scene.spool(1).display().to_string()), "{told}");
     assert!(session.takes().iter().all(|take| take.state == TakeState::Recording));
-    assert!(scene.spool(0).exists() && scene.spool(1).exists() && scene.tally().exists());
+    assert!(scene.spool(0).exists() && scene.spool(1).exists() && scene.progress_page().exists());
     let (_, session) = scene.recover();
     scene.check(&session, 3 * WINDOW, whole);
 }
@@ -415,7 +415,7 @@ fn a_take_passes_four_gib_in_its_recovery() {
     file.set_len(at(claimed)).unwrap();
     file.write_all_at(&*header.build(), 0).unwrap();
     scene.write_spool(0, frames / WINDOW, frames);
-    scene.write_tally(frames, true, &[]);
+    scene.write_progress(frames, true, &[]);
     let (report, session) = scene.recover();
     assert_eq!((report.passes[0].frames, session.takes()[0].frames), (Frames(frames), Frames(frames)));
     let found = crate::wav::read::Reader::open(&scene.plans[0].path).unwrap();
@@ -504,7 +504,7 @@ fn a_spool_of_a_finished_take_goes_only_if_the_take_has_all_of_it() {
         }
         let (report, _) = scene.recover();
         assert!(report.passes.is_empty() && report.troubles.is_empty());
-        assert_eq!((scene.spool(0).exists(), scene.tally().exists()), (differs, differs));
+        assert_eq!((scene.spool(0).exists(), scene.progress_page().exists()), (differs, differs));
         assert!(!scene.spool(1).exists());
     }
 }
@@ -516,7 +516,7 @@ fn what_was_made_for_a_pass_that_never_began_goes_and_sound_of_a_take_that_is_no
         for index in 0..2 {
             scene.write_spool(index, 0, if sound { 100 } else { 0 });
         }
-        let made = create_tally(&SpoolPlace::Folder(scene.memory.path().to_owned()), &scene.plans, true).unwrap();
+        let made = create_progress(&SpoolPlace::Folder(scene.memory.path().to_owned()), &scene.plans, true).unwrap();
         if sound {
             made.file.write_all_at(&100_u64.to_ne_bytes(), crate::window::progress_page::PAGE_AT).unwrap();
         }

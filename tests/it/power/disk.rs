@@ -68,7 +68,7 @@ pub(super) struct Event {
 /// What happened, in order.
 pub(super) struct Log {
     pub(super) events: Vec<Event>,
-    /// The tally of each pass.
+    /// The progress page of each pass.
     tallies: Vec<File>,
     /// What fails now.
     fails: Fails,
@@ -104,10 +104,10 @@ impl Log {
     }
 }
 
-/// Frames that a tally claims. It is asked like any file, so that it can be asked after its program has gone.
-fn frames_of(tally: &File) -> u64 {
+/// Frames that a progress page claims. It is asked like any file, so that it can be asked after its program has gone.
+fn frames_of(progress_page: &File) -> u64 {
     let mut word = [0; 8];
-    tally.read_exact_at(&mut word, PAGE_AT).unwrap();
+    progress_page.read_exact_at(&mut word, PAGE_AT).unwrap();
     u64::from_ne_bytes(word)
 }
 
@@ -292,9 +292,9 @@ impl Disk {
         self.log().failed
     }
 
-    /// A pass begins, and its tally is `file`.
-    pub(super) fn begins(&self, tally: File) {
-        self.log().tallies.push(tally);
+    /// A pass begins, and its progress page is `file`.
+    pub(super) fn begins(&self, progress_page: File) {
+        self.log().tallies.push(progress_page);
     }
 
     /// Unmounts it. Returns what happened, to the last write.

@@ -213,14 +213,14 @@ fn sector(fs: &str) -> usize {
     if fs == "ext4" { SECTOR } else { 4096 }
 }
 
-/// Starts a pass of 24 tracks, and has the disk look at its tally from the first moment on.
+/// Starts a pass of 24 tracks, and has the disk look at its progress page from the first moment on.
 fn record_until(disk: &Disk, session: &Path, seconds: u64, more: &str) -> Started {
     let arguments = format!("--device virtual --inputs {TRACKS} --seconds {seconds} {DEEP} {more}");
     let mut program = start(record(session, &arguments));
     let until = Instant::now() + PATIENCE;
     loop {
-        if let Some(tally) = tally_of(session) {
-            disk.begins(tally);
+        if let Some(progress_page) = progress_of(session) {
+            disk.begins(progress_page);
             return program;
         }
         assert!(Instant::now() < until && program.is_running(), "it does not record");
@@ -228,11 +228,11 @@ fn record_until(disk: &Disk, session: &Path, seconds: u64, more: &str) -> Starte
     }
 }
 
-/// The tally of the pass that is recorded in a session. Its program holds it; looking is free.
-fn tally_of(session: &Path) -> Option<File> {
+/// The progress page of the pass that is recorded in a session. Its program holds it; looking is free.
+fn progress_of(session: &Path) -> Option<File> {
     let files = folders().into_iter().flat_map(|folder| fs::read_dir(folder).into_iter().flatten().flatten());
     let tallies =
-        files.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|ending| ending == "tally"));
+        files.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|ending| ending == "progress"));
     let open = tallies.filter_map(|path| File::open(path).ok());
     let ours = |file: &File| {
         let mut page = vec![0; 4096];

@@ -8,7 +8,7 @@ use faultless::engine::Next;
 use faultless::format::{DeviceFormat, TakeFormat};
 use faultless::message::{AudioCommand, AudioEvent, Capture, LossMark, Pass};
 use faultless::time::{FramePos, Frames};
-use faultless::window::progress_page::TallyLoss;
+use faultless::window::progress_page::ProgressLoss;
 use std::sync::atomic::Ordering::Relaxed;
 
 const DEVICE_FORMATS: [DeviceFormat; 5] =
@@ -126,7 +126,7 @@ fn without_a_window_sound_is_lost_and_counted_and_goes_on_in_its_place() {
     let marks = pass.captures[0].losses.marks();
     let mark = |at: u64, end: u64| LossMark { at: FramePos(at), frames: Frames(end - at), cause: None };
     assert_eq!(marks, [mark(end, resumed), mark(third, second_gap)]);
-    assert_eq!(rig.tallied().overrun, pass.captures[0].overrun);
+    assert_eq!(rig.progress().overrun, pass.captures[0].overrun);
     assert_eq!((pass.captures[1].overrun, pass.frames), (Frames(0), Frames(12_800)));
 }
 
@@ -172,12 +172,12 @@ fn record_with_loss(options: &str, turns: usize, at: u64, lost: u64, cause: Loss
     let xruns = u32::from(cause == LossCause::Xrun);
     assert_eq!((pass.lost, pass.xruns), (Frames(lost), xruns));
     assert_eq!(pass.losses.marks(), [LossMark { at: FramePos(at), frames: Frames(lost), cause: Some(cause) }]);
-    let tallied = rig.tallied();
+    let progress = rig.progress();
     assert_eq!(
-        (tallied.losses, tallied.lost, tallied.frames, tallied.began),
+        (progress.losses, progress.lost, progress.frames, progress.began),
         (1, Frames(lost), pass.frames, Some(pass.began))
     );
-    assert_eq!(tallied.marks, [TallyLoss { at: FramePos(at), frames: Frames(lost), cause: cause.code() }]);
+    assert_eq!(progress.marks, [ProgressLoss { at: FramePos(at), frames: Frames(lost), cause: cause.code() }]);
     let end = pass.frames.0;
     assert!(at + lost + 1000 < end);
     assert_eq!(rig.published.device_frames.load(Relaxed), end + 64, "the clock counts on, by the period of the stop");

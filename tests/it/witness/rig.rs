@@ -12,7 +12,7 @@ use faultless::message::{AudioCommand, AudioEvent, Mix, Motion, Pass};
 use faultless::time::SampleRate;
 use faultless::window::budget::LockBudget;
 use faultless::window::map::Populate;
-use faultless::window::progress_page::{self, Tallied, Tally};
+use faultless::window::progress_page::{self, Progress, ProgressPage};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use rtrb::{Consumer, Producer, RingBuffer};
 use std::fs::File;
@@ -34,8 +34,8 @@ pub(super) struct Rig {
     pub(super) heard: Heard,
     commands: Producer<AudioCommand>,
     events: Consumer<AudioEvent>,
-    /// The file of the last pass's tally.
-    tally: Option<File>,
+    /// The file of the last pass's progress page.
+    progress_page: Option<File>,
 }
 
 /// What was played: left and right of every frame that the device lent, as 24-bit integers.
@@ -168,7 +168,7 @@ impl Rig {
         let engine = Engine::new(from_control, to_control, Arc::clone(&published), inputs, RATE);
         device.start().unwrap();
         let heard = Heard { samples: vec![[i32::MIN; 2]; HEARD_FRAMES].into_boxed_slice(), frames: 0 };
-        Rig { engine, device, published, heard, commands, events, tally: None }
+        Rig { engine, device, published, heard, commands, events, progress_page: None }
     }
 
     /// Asks the engine for something. What was made for it is brought in first, as control does.
@@ -179,28 +179,28 @@ impl Rig {
 
     /// Records `pass` from where the playhead stands.
     pub(super) fn record(&mut self, mut pass: Pass) {
-        let file = File::from(memfd_create(c"faultless-tally", MFdFlags::MFD_CLOEXEC).unwrap());
+        let file = File::from(memfd_create(c"faultless-progress", MFdFlags::MFD_CLOEXEC).unwrap());
         file.set_len(progress_page::FILE_BYTES).unwrap();
-        pass.tally = Some(Tally::new(&file, Populate::Advise, &LockBudget::new(u64::MAX)).unwrap());
-        self.tally = Some(file);
+        pass.progress_page = Some(ProgressPage::new(&file, Populate::Advise, &LockBudget::new(u64::MAX)).unwrap());
+        self.progress_page = Some(file);
         self.send(AudioCommand::Record(Box::new(pass)));
     }
 
-    /// What the tally of the last pass says, as a recovery would read it.
-    pub(super) fn tallied(&self) -> Tallied {
+    /// What the progress page of the last pass says, as a recovery would read it.
+    pub(super) fn progress(&self) -> Progress {
         let mut page = [0; limits::PAGE_BYTES];
-        self.tally.as_ref().unwrap().read_exact_at(&mut page, progress_page::PAGE_AT).unwrap();
-        Tallied::read(&page).unwrap()
+        self.progress_page.as_ref().unwrap().read_exact_at(&mut page, progress_page::PAGE_AT).unwrap();
+        Progress::read(&page).unwrap()
     }
 
-    /// One turn of the audio thread's loop, witnessed: commands, the device's word, one period. The tally keeps up.
+    /// One turn of the audio thread's loop, witnessed: commands, the device's word, one period. The progress page keeps up.
     #[track_caller]
     pub(super) fn turn(&mut self) -> Next {
         let Rig { engine, device, heard, .. } = self;
         let next = assert_rt(|| turn(engine, device.as_mut(), heard));
         let frames = self.published.pass_frames.load(Relaxed);
         if frames != NO_PASS {
-            assert_eq!(self.tallied().frames.0, frames);
+            assert_eq!(self.progress().frames.0, frames);
         }
         next
     }
