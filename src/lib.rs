@@ -5,7 +5,7 @@
 //! | thread | owns | may wait for |
 //! |---|---|---|
 //! | audio | the device, the engine, the windows it was handed | the sound card, nothing else |
-//! | butler | supply and collection of capture windows | tmpfs (in `direct`: the disk) |
+//! | butler | supply and collection of capture windows | tmpfs (in `in-place`: the disk) |
 //! | read-ahead | supply and collection of playback windows | disk reads |
 //! | committer | open takes: data, headers, durability, reserve | disk writes |
 //! | flight | `events.jsonl` | the disk |

@@ -109,8 +109,8 @@ fn caution(state: &State<'_>, of: &Of<'_>) -> Option<Health> {
     let figures = state.figures;
     let faults = figures.minor_faults.unwrap_or(0) + figures.major_faults.unwrap_or(0);
     if state.phase.is_some() && faults > 0 {
-        let advice = if figures.capture_path == "direct" {
-            "direct: the kernel write-protected pages under the audio thread; use the spool path".to_owned()
+        let advice = if figures.capture_path == "in-place" {
+            "in-place: the kernel write-protected pages under the audio thread; use the spool path".to_owned()
         } else {
             "The audio thread had to wait for the kernel; the doctor may know why".to_owned()
         };
@@ -267,7 +267,7 @@ mod tests {
         let figures = Figures {
             minor_faults: Some(7),
             major_faults: Some(0),
-            capture_path: "direct".to_owned(),
+            capture_path: "in-place".to_owned(),
             ..Figures::default()
         };
         let health = with(|state| state.figures = kept(figures));

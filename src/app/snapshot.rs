@@ -235,7 +235,7 @@ pub struct Figures {
     pub durable_age: Option<Duration>,
     /// Class and priority of the audio thread.
     pub scheduling: String,
-    /// `spool` or `direct`.
+    /// `spool` or `in-place`.
     pub capture_path: String,
 }
 

@@ -111,6 +111,6 @@ fn spool_of(control: &Control, take: Uuid) -> Option<PathBuf> {
         (CapturePath::Spool, SpoolPlace::Folder(folder)) => Some(path_of(folder, take)),
         // Memory without a name cannot be read by a path: it is drawn when it is in the file.
         (CapturePath::Spool, SpoolPlace::Memory) => Some(PathBuf::from("/dev/null")),
-        (CapturePath::Direct, _) => None,
+        (CapturePath::InPlace, _) => None,
     }
 }

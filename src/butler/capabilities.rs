@@ -18,14 +18,14 @@ pub enum CapturePath {
     Spool,
     /// Into locked windows of the WAV itself: the scheme of 2000 with the calls of today. It takes faults
     /// whenever the kernel writes the file back; it is there to be looked at.
-    Direct,
+    InPlace,
 }
 
 impl fmt::Display for CapturePath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             CapturePath::Spool => "spool",
-            CapturePath::Direct => "direct",
+            CapturePath::InPlace => "in-place",
         })
     }
 }
@@ -35,8 +35,8 @@ impl FromStr for CapturePath {
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
             "spool" => Ok(CapturePath::Spool),
-            "direct" => Ok(CapturePath::Direct),
-            other => Err(format!("{other}: unknown capture path; use spool or direct")),
+            "in-place" => Ok(CapturePath::InPlace),
+            other => Err(format!("{other}: unknown capture path; use spool or in-place")),
         }
     }
 }
@@ -47,7 +47,7 @@ pub struct Means {
     /// How pages are brought in.
     pub populate: Populate,
     /// Whether `O_DIRECT` is tried. A file system that refuses it is written through the page cache.
-    pub direct_io: bool,
+    pub o_direct: bool,
     /// Whether blocks are reserved with `fallocate`. Without, a file only grows.
     pub reserve: bool,
     /// Where captured sound waits.
@@ -82,7 +82,7 @@ impl Means {
                 SpoolPlace::Memory
             }
         };
-        Means { populate, direct_io: !lacks("o_direct"), reserve: !lacks("fallocate"), spool, notes }
+        Means { populate, o_direct: !lacks("o_direct"), reserve: !lacks("fallocate"), spool, notes }
     }
 
     /// Parts named by the environment variable `FAULTLESS_WITHOUT`, separated by commas.
@@ -108,7 +108,7 @@ mod tests {
     fn a_part_that_is_to_be_done_without_is_replaced_and_named() {
         let all = Means::probe(&PARTS.map(str::to_owned));
         assert_eq!(
-            (all.populate, all.direct_io, all.reserve, &all.spool),
+            (all.populate, all.o_direct, all.reserve, &all.spool),
             (Populate::Touch, false, false, &SpoolPlace::Memory)
         );
         assert!(all.notes.iter().any(|note| note.contains("MADV_POPULATE")));

@@ -1,6 +1,6 @@
 //! The butler: keeps capture windows ahead of the record position and takes them up behind. Thread: butler.
 //!
-//! It waits for its commands and for tmpfs (in `direct`: for the disk), for nothing else.
+//! It waits for its commands and for tmpfs (in `in-place`: for the disk), for nothing else.
 
 use super::capabilities::{CapturePath, Means};
 use super::outbox::Outbox;
@@ -192,7 +192,7 @@ impl Butler {
         for (index, take) in takes.iter().enumerate() {
             let belief = setup.beliefs.take(take);
             let memory = match (setup.capture_path, files.get(index)) {
-                (CapturePath::Direct, Some(file)) => Memory::Take(Arc::clone(file)),
+                (CapturePath::InPlace, Some(file)) => Memory::Take(Arc::clone(file)),
                 _ => {
                     let spool = Arc::new(spool::create(&setup.means.spool, take, spool::pass_of(takes))?);
                     belief.spooled(&spool);
@@ -432,7 +432,7 @@ impl TakeSupply {
         Ok(CaptureWindow { map, start: span.start, frames: span.frames, passed: Frames(0), touched: false })
     }
 
-    /// A window that comes back: unlocked at once, unmapped at once in `direct` (so that the kernel need not
+    /// A window that comes back: unlocked at once, unmapped at once in `in-place` (so that the kernel need not
     /// write-protect its pages) or when very much waits for the disk.
     fn take_up(&mut self, mut window: CaptureWindow, unmap: bool, copies: &[Copy]) -> CapturedSpan {
         let offset = limits::DATA_OFFSET + window.start.0 * self.frame_bytes as u64;

@@ -49,12 +49,12 @@ impl TakeFile {
     pub fn create(
         plan: &TakePlan,
         means: &Means,
-        direct_io: bool,
+        o_direct: bool,
         ahead: Duration,
         notes: &mut Vec<String>,
     ) -> io::Result<TakeFile> {
         let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o644).open(&plan.path)?;
-        TakeFile::prepare(file, plan, means, direct_io, ahead, notes).inspect_err(|_| {
+        TakeFile::prepare(file, plan, means, o_direct, ahead, notes).inspect_err(|_| {
             // Made a moment ago, exclusively, and without a sample in it: what it holds of the disk goes back.
             std::fs::remove_file(&plan.path).ok();
         })
@@ -64,7 +64,7 @@ impl TakeFile {
         file: File,
         plan: &TakePlan,
         means: &Means,
-        direct_io: bool,
+        o_direct: bool,
         ahead: Duration,
         notes: &mut Vec<String>,
     ) -> io::Result<TakeFile> {
@@ -87,20 +87,20 @@ impl TakeFile {
         take.reserve_ahead(ahead, notes)?;
         take.write_header(limits::DATA_OFFSET)?;
         take.file.sync_all()?;
-        if direct_io && means.direct_io {
+        if o_direct && means.o_direct {
             // Tried with the header, since some file systems accept the flag and refuse the write.
             // Not by its path: another program may have moved the folder.
             let path = format!("/proc/self/fd/{}", take.file.as_raw_fd());
             let file = OpenOptions::new().read(true).write(true).custom_flags(libc::O_DIRECT).open(path);
             take.past_cache = file.ok().filter(|file| file.write_all_at(&take.page, 0).is_ok());
         }
-        if direct_io && take.past_cache.is_none() {
+        if o_direct && take.past_cache.is_none() {
             notes.push("no O_DIRECT here: takes are written through the page cache".to_owned());
         }
         Ok(take)
     }
 
-    /// The open file, for `direct` windows.
+    /// The open file, for `in-place` windows.
     pub fn file(&self) -> &Arc<File> {
         &self.file
     }

@@ -49,7 +49,7 @@ pub struct WindowArgs {
     /// Inputs to open; all of them without it
     #[arg(long, value_name = "N")]
     pub inputs: Option<usize>,
-    /// Where captured sound goes first: 'spool' or 'direct'
+    /// Where captured sound goes first: 'spool' or 'in-place'
     #[arg(long, value_name = "PATH")]
     pub capture_path: Option<CapturePath>,
     /// What the built-in device hears: tones, ramp, silence or file=PATH
@@ -128,7 +128,7 @@ pub struct RecordArgs {
     /// Stop by itself after so many seconds, to the frame
     #[arg(long, value_name = "S", allow_negative_numbers = true)]
     pub seconds: Option<f64>,
-    /// Where captured sound goes first: 'spool' (nothing can hold it up) or 'direct' (the file itself)
+    /// Where captured sound goes first: 'spool' (nothing can hold it up) or 'in-place' (the file itself)
     #[arg(long, default_value = "spool", value_name = "PATH")]
     pub capture_path: CapturePath,
     /// What a virtual device hears: ramp, tones, silence or file=WAV

@@ -507,6 +507,6 @@ fn is_there(path: &Path) -> bool {
 pub fn capture_path_words(path: CapturePath) -> &'static str {
     match path {
         CapturePath::Spool => "spool: locked windows in memory, committed to the disk behind",
-        CapturePath::Direct => "direct: locked windows of the files themselves",
+        CapturePath::InPlace => "in-place: locked windows of the files themselves",
     }
 }

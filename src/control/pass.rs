@@ -354,9 +354,9 @@ impl Control {
         if self.pass.as_ref().is_none_or(|run| run.opened.is_none()) || !self.mirror_is_settled() {
             return;
         }
-        let direct = self.running.setup.capture_path == CapturePath::Direct;
+        let in_place = self.running.setup.capture_path == CapturePath::InPlace;
         let Some(run) = &mut self.pass else { return };
-        let files = run.opened.take().filter(|_| direct).unwrap_or_default();
+        let files = run.opened.take().filter(|_| in_place).unwrap_or_default();
         let takes = run.takes.iter().map(|take| take.plan.clone()).collect();
         let (rate, mirrored) = (self.session.rate().0, run.mirror.is_on());
         self.running.butler.send(ButlerCommand::Prepare { pass: run.key, takes, files, rate, mirrored }).ok();

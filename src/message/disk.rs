@@ -198,7 +198,7 @@ pub enum ButlerCommand {
         pass: PassKey,
         /// Its takes.
         takes: Vec<TakePlan>,
-        /// In `direct`: the WAV files, open for reading and writing, reserved.
+        /// In `in-place`: the WAV files, open for reading and writing, reserved.
         files: Vec<Arc<File>>,
         /// Frames a second.
         rate: u32,

@@ -34,7 +34,7 @@ pub struct LiveTake {
     pub take: Uuid,
     /// Its WAV file, in the session's folder.
     pub wav: PathBuf,
-    /// Its spool file, whose byte n is byte n of the WAV: for one without a name `/proc/self/fd/N`. None: `direct`, the sound
+    /// Its spool file, whose byte n is byte n of the WAV: for one without a name `/proc/self/fd/N`. None: `in-place`, the sound
     /// is in the WAV at once.
     pub spool: Option<PathBuf>,
     /// How it stores its samples.

@@ -79,7 +79,7 @@ pub struct Marks {
     pub supplied: u64,
     /// End of what the record position has passed in windows that came back.
     pub collected: u64,
-    /// End of what was written to the WAV (in `direct`: whose writing was started).
+    /// End of what was written to the WAV (in `in-place`: whose writing was started).
     pub committed: u64,
     /// End of what is known to outlive a power cut.
     pub durable: u64,
@@ -273,7 +273,7 @@ impl TakeBelief {
         self.wav.get()
     }
 
-    /// The spool file; `None` in `direct`.
+    /// The spool file; `None` in `in-place`.
     pub fn spool(&self) -> Option<&Arc<SpoolFile>> {
         self.spool.get()
     }

@@ -144,7 +144,7 @@ impl Sampler {
 
     fn take_row(&mut self, take: &Arc<TakeBelief>, view: &View) -> Row {
         let frame = take.frame_bytes as u64;
-        let direct = take.spool().is_none();
+        let in_place = take.spool().is_none();
         let mut tries = 0;
         loop {
             tries += 1;
@@ -157,12 +157,12 @@ impl Sampler {
             let end = marks.supplied.max(head);
             let grid = Grid::new(view, DATA_OFFSET, end, head, u64::from(take.rate) * frame);
             let belief = take.view(grid.first, grid.end());
-            self.take_facts(take, &belief, grid, direct);
+            self.take_facts(take, &belief, grid, in_place);
             let settled = belief.version == take.version();
             if !settled && tries < TRIES {
                 continue;
             }
-            let context = TakeContext { view: &belief, direct, head, now: self.sources.beliefs.now() };
+            let context = TakeContext { view: &belief, in_place, head, now: self.sources.beliefs.now() };
             let cell = |(at, facts): (usize, &Facts)| {
                 let cell = take_cell(&context, grid.stretch(at), facts);
                 Cell::new(cell.believed(), cell.kernel(), settled && cell.disagrees())
@@ -184,12 +184,12 @@ impl Sampler {
     }
 
     /// Asks about the pages of a take: those in windows by their addresses, the others where their sound should be.
-    fn take_facts(&mut self, take: &TakeBelief, belief: &TakeView, grid: Grid, direct: bool) {
+    fn take_facts(&mut self, take: &TakeBelief, belief: &TakeView, grid: Grid, in_place: bool) {
         self.facts.clear();
         self.facts.resize(grid.cells, Facts::default());
         let marks = &belief.marks;
-        // In `direct` all is in the WAV; with a spool the WAV has what is committed, and the spool what came back since.
-        let in_wav = if direct { grid.cells } else { grid.before(marks.committed) };
+        // In `in-place` all is in the WAV; with a spool the WAV has what is committed, and the spool what came back since.
+        let in_wav = if in_place { grid.cells } else { grid.before(marks.committed) };
         if let Some(wav) = take.wav() {
             scan(wav, grid.first, grid.bytes_per_cell, &mut self.facts[..in_wav]).ok();
         }

@@ -1,6 +1,6 @@
 //! From what is believed of a page and what the kernel says of it to what the map shows. Thread: any. Pure.
 //!
-//! `direct` maps the take itself. The kernel does not say whether a page may be stored to without a fault, but the
+//! `in-place` maps the take itself. The kernel does not say whether a page may be stored to without a fault, but the
 //! windows were armed for it (populated for writing), which marks their pages dirty. A page ahead of the record position
 //! whose mark is gone was written back by somebody, and is write-protected since: the next store to it takes a fault.
 //! This is an inference, and is named as one wherever it is shown.
@@ -32,7 +32,7 @@ pub enum PageState {
     Writeback,
     /// In a window that is out, written back since it was armed: the next store takes a fault. Inferred.
     WriteProtected,
-    /// Written to the take (in `direct`: its writing was started).
+    /// Written to the take (in `in-place`: its writing was started).
     Committed,
     /// It outlives a power cut.
     Durable,
@@ -232,7 +232,7 @@ pub struct TakeContext<'a> {
     /// What is believed.
     pub view: &'a TakeView,
     /// Whether windows are of the take itself.
-    pub direct: bool,
+    pub in_place: bool,
     /// Byte of the file that the record position has come to.
     pub head: u64,
     /// Now.
@@ -291,7 +291,7 @@ fn take_kernel(take: &TakeContext, stretch: Stretch, believed: PageState, facts:
             return Kernel::Absent;
         }
         let whole = u64::from(facts.asked) == stretch.pages();
-        let Some(stat) = facts.cache.filter(|_| take.direct && whole) else { return Kernel::Mapped };
+        let Some(stat) = facts.cache.filter(|_| take.in_place && whole) else { return Kernel::Mapped };
         return match believed {
             // What lies behind the record position is stored to no more: written back is what it should be.
             PageState::Recorded if stat.writeback > 0 => Kernel::Writeback,
@@ -303,7 +303,7 @@ fn take_kernel(take: &TakeContext, stretch: Stretch, believed: PageState, facts:
     }
     match facts.cache {
         // The spool: memory that nobody maps for a while, or no more.
-        Some(stat) if !take.direct && believed == PageState::Recorded => match () {
+        Some(stat) if !take.in_place && believed == PageState::Recorded => match () {
             () if stat.cached > 0 => Kernel::Cached,
             () if stat.evicted > 0 => Kernel::Swapped,
             () => Kernel::Absent,
@@ -386,10 +386,10 @@ mod tests {
         TakeView { marks, spans: (0..6).map(span).collect(), version: 0 }
     }
 
-    fn cell(view: &TakeView, direct: bool, page: u64, facts: Facts) -> Cell {
+    fn cell(view: &TakeView, in_place: bool, page: u64, facts: Facts) -> Cell {
         // In the middle of the second page of the window that is being filled.
         let head = 10 * PAGE + 100;
-        let take = TakeContext { view, direct, head, now: Stamp(1000) };
+        let take = TakeContext { view, in_place, head, now: Stamp(1000) };
         take_cell(&take, Stretch { from: page * PAGE, bytes: PAGE }, &facts)
     }
 
@@ -469,7 +469,7 @@ mod tests {
     fn what_stays_dirty_long_after_its_commit_is_suspicious() {
         let view = view(true);
         let at = |now: u64| {
-            let take = TakeContext { view: &view, direct: true, head: 0, now: Stamp(now) };
+            let take = TakeContext { view: &view, in_place: true, head: 0, now: Stamp(now) };
             take_cell(&take, Stretch { from: 5 * PAGE, bytes: PAGE }, &cache(1, 1, 0)).disagrees()
         };
         assert!(!at(200 + DIRTY_MS_MAX) && at(201 + DIRTY_MS_MAX));
@@ -489,7 +489,7 @@ mod tests {
     #[test]
     fn a_cell_of_many_pages_is_suspicious_as_soon_as_one_is_missing() {
         let view = view(true);
-        let take = TakeContext { view: &view, direct: false, head: 9 * PAGE, now: Stamp(0) };
+        let take = TakeContext { view: &view, in_place: false, head: 9 * PAGE, now: Stamp(0) };
         let stretch = Stretch { from: 9 * PAGE, bytes: 8 * PAGE };
         assert!(!take_cell(&take, stretch, &Facts { asked: 4, present: 4, cache: None }).disagrees());
         assert!(take_cell(&take, stretch, &Facts { asked: 4, present: 3, cache: None }).disagrees());
@@ -499,7 +499,7 @@ mod tests {
     fn a_cell_across_a_mark_or_the_head_accuses_nobody() {
         let view = view(true);
         let wide = |from: u64, pages: u64, head: u64, facts: Facts| {
-            let take = TakeContext { view: &view, direct: true, head: head * PAGE, now: Stamp(9000) };
+            let take = TakeContext { view: &view, in_place: true, head: head * PAGE, now: Stamp(9000) };
             take_cell(&take, Stretch { from: from * PAGE, bytes: pages * PAGE }, &facts)
         };
         let dirty = cache(4, 2, 0);

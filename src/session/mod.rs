@@ -284,7 +284,7 @@ pub struct TakeAccounts {
     pub major_faults: u64,
     /// Microseconds of its worst cycle.
     pub cycle_us_max: u64,
-    /// `spool` or `direct`.
+    /// `spool` or `in-place`.
     pub capture_path: String,
     /// The device's name.
     pub device: String,

@@ -210,7 +210,7 @@ fn check_span(offset: u64, bytes: usize) -> io::Result<()> {
 }
 
 /// Starts to write a span of a file to the disk and does not wait for it (`sync_file_range`,
-/// `SYNC_FILE_RANGE_WRITE`): the write-behind of the `direct` capture path.
+/// `SYNC_FILE_RANGE_WRITE`): the write-behind of the `in-place` capture path.
 pub fn write_behind(file: &File, offset: u64, bytes: u64) -> io::Result<()> {
     // SAFETY: a system call on an open descriptor with plain numbers.
     let done =

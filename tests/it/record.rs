@@ -142,7 +142,7 @@ fn rates_and_periods_even_and_odd_are_exact() {
 #[test]
 fn in_real_time_it_is_exact_too_on_both_capture_paths() {
     let place = place();
-    for path in ["spool", "direct"] {
+    for path in ["spool", "in-place"] {
         let folder = place.path().join(path);
         let arguments = format!("--device virtual --inputs 8 --seconds 2 --capture-path {path} {DEEP}");
         let found = run(record(&folder, &arguments)).done().json();
@@ -150,8 +150,8 @@ fn in_real_time_it_is_exact_too_on_both_capture_paths() {
         let Checked { takes, frames, lost, .. } = check(&folder)[0];
         assert_eq!((takes, frames, lost), (8, 96_000, 0));
     }
-    let folder = place.path().join("direct-free");
-    run(record(&folder, "--device virtual:free --inputs 24 --seconds 3 --capture-path direct --format s16")).done();
+    let folder = place.path().join("in-place-free");
+    run(record(&folder, "--device virtual:free --inputs 24 --seconds 3 --capture-path in-place --format s16")).done();
     assert_eq!(check(&folder), [checked(24, 144_000, 0)]);
 }
 
@@ -298,7 +298,7 @@ fn each_fallback_is_exact_and_named() {
         ("populate,o_direct,fallocate,tmpfs", vec!["MADV_POPULATE", "O_DIRECT", "fallocate", "tmpfs"]),
     ];
     for (without, named) in cases {
-        for (path, device) in [("spool", "virtual:free"), ("direct", "virtual:free"), ("spool", "virtual")] {
+        for (path, device) in [("spool", "virtual:free"), ("in-place", "virtual:free"), ("spool", "virtual")] {
             let folder = place.path().join(format!("{without}-{path}-{device}"));
             let arguments = format!("--device {device} --inputs 6 --seconds 0.7 --capture-path {path} {DEEP}");
             let mut command = record(&folder, &arguments);
@@ -307,7 +307,7 @@ fn each_fallback_is_exact_and_named() {
             let found = check(&folder)[0];
             assert_eq!((found.takes, found.frames, found.lost), (6, 33_600, 0), "{without} {path}");
             for name in &named {
-                // `direct` maps the take itself: it never asks for O_DIRECT.
+                // `in-place` maps the take itself: it never asks for O_DIRECT.
                 let asked = path == "spool" || *name != "O_DIRECT";
                 assert_eq!(run.err.contains(name), asked, "{without} {path}: {}", run.err);
             }

@@ -180,7 +180,7 @@ fn a_recovery_that_is_killed_again_and_again_is_finished_by_the_last() {
 fn direct_and_stereo_and_float_are_recovered_alike() {
     let place = place();
     for (name, arguments) in [
-        ("direct", "--inputs 3 --capture-path direct"),
+        ("in-place", "--inputs 3 --capture-path in-place"),
         ("float", "--inputs 3 --format f32"),
         ("s16", "--inputs 2 --format s16"),
     ] {

@@ -180,7 +180,7 @@ fn windows_that_were_ready_ahead_are_never_promised_by_a_header() {
     const FRAMES: u64 = 4096;
     let place = place();
     let path = place.path().join("t-1.wav");
-    let (commands, thread) = committer(CapturePath::Direct);
+    let (commands, thread) = committer(CapturePath::InPlace);
     let (take, header) = (TakeKey(1), Header::new(1, 48_000, TakeFormat::S24));
     let plan =
         TakePlan { key: take, identity: Uuid::nil(), session: Uuid::nil(), path: path.clone(), header, twin: None };

@@ -114,7 +114,7 @@ fn root_squeeze_24_inputs_in_squeezed_memory_take_no_fault() {
 #[test]
 fn root_direct_under_a_sync_storm_says_that_it_takes_faults() {
     let image = Image::up("ext4", "1G");
-    let arguments = format!("{RECORD} --seconds {SECONDS} --capture-path direct");
+    let arguments = format!("{RECORD} --seconds {SECONDS} --capture-path in-place");
     let (done, _) = under(&image, record(&image.path().join("session"), &arguments), sync_storm);
     let found = done.json();
     assert!(found["audio_thread"]["minor_faults"].as_u64().unwrap() > 0, "{found}");

@@ -162,7 +162,7 @@ fn a_page_tells_its_story_while_it_is_recorded() {
 fn in_direct_a_sync_of_another_program_is_seen_to_write_protect() {
     let place = place();
     let folder = place.path().join("Session");
-    let mut control = open(&folder, CapturePath::Direct);
+    let mut control = open(&folder, CapturePath::InPlace);
     let path = folder.join("audio/In 1-1.wav");
     let (_, history) = record(&mut control, VIEW, 2 * 48_000, |_| {
         if let Ok(file) = std::fs::File::open(&path) {
@@ -191,8 +191,8 @@ fn in_direct_a_sync_of_another_program_is_seen_to_write_protect() {
 #[test]
 fn a_whole_file_in_a_few_cells_accuses_nobody_on_either_path() {
     let place = place();
-    for (name, path) in [("spool", CapturePath::Spool), ("direct", CapturePath::Direct)] {
-        // Long enough for the write-behind of `direct`, which keeps 2 MiB away from the record position.
+    for (name, path) in [("spool", CapturePath::Spool), ("in-place", CapturePath::InPlace)] {
+        // Long enough for the write-behind of `in-place`, which keeps 2 MiB away from the record position.
         let mut control = open_at(&place.path().join(name), path, 192_000);
         let view = View { cells: 12, pages: Pages::WholeFile, ..VIEW };
         let (_, history) = record(&mut control, view, 6 * 192_000, |_| ());
@@ -201,7 +201,7 @@ fn a_whole_file_in_a_few_cells_accuses_nobody_on_either_path() {
         assert!(rows.iter().all(|row| row.first_byte == 4096 && row.cells.len() <= 12), "{name}");
         assert!(rows.iter().any(|row| row.bytes_per_cell > 4096), "{name}");
         let seen: BTreeSet<char> = rows.iter().flat_map(|row| shown(row)).collect();
-        let written = if name == "direct" { PageState::Committed } else { PageState::Durable };
+        let written = if name == "in-place" { PageState::Committed } else { PageState::Durable };
         assert!(seen.contains(&written.letter()), "{name}: {seen:?}");
         control.close();
     }

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """The kills of kills.sh: kills.py PROGRAM N FOLDER...
 
-Each kill: record 24 tracks of the ramp in real time, read the pass's tally while the program lives, SIGKILL it, read the
-tally again, look at the takes as they are, recover (by `recover`, by `recover` that is itself killed up to three times, or
-by the next recording), and check: every take has exactly the frames of the tally, which are at least those that it
+Each kill: record 24 tracks of the ramp in real time, read the pass's progress page while the program lives, SIGKILL it, read the
+progress page again, look at the takes as they are, recover (by `recover`, by `recover` that is itself killed up to three times, or
+by the next recording), and check: every take has exactly the frames of the page, which are at least those that it
 had while the program lived; every sample is the ramp from its first frame on; nothing is left in memory.
 """
 

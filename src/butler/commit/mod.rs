@@ -270,8 +270,8 @@ impl Committer {
     }
 
     fn create(&self, plan: &TakePlan, ahead: Duration, notes: &mut Vec<String>) -> Result<TakeFile, String> {
-        let direct_io = self.setup.capture_path == CapturePath::Spool;
-        TakeFile::create(plan, &self.setup.means, direct_io, ahead, notes)
+        let o_direct = self.setup.capture_path == CapturePath::Spool;
+        TakeFile::create(plan, &self.setup.means, o_direct, ahead, notes)
             .map_err(|error| format!("{}: cannot make the take: {}", plan.path.display(), words(&error)))
     }
 
@@ -386,7 +386,7 @@ impl Committer {
             }
             all_durable = self.takes.iter().all(|take| take.trouble.is_none());
         }
-        // In `direct` a sync would write the record position back: the header is current, the sync waits.
+        // In `in-place` a sync would write the record position back: the header is current, the sync waits.
         let mut first = true;
         let ahead = self.takes.first().map_or(Duration::ZERO, |take| self.ahead_in(&take.file.path));
         self.publish_room();

@@ -25,7 +25,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
-/// In `direct`, sound nearer than this to the record position is left alone: writing it back would
+/// In `in-place`, sound nearer than this to the record position is left alone: writing it back would
 /// write-protect pages that are about to be stored to.
 const WRITE_BEHIND_BYTES: u64 = 2 << 20;
 
@@ -66,7 +66,7 @@ pub(super) struct OpenTake {
     behind: Behind,
 }
 
-/// What `direct` has still to start writing.
+/// What `in-place` has still to start writing.
 #[derive(Default)]
 struct Behind {
     from: u64,
@@ -233,7 +233,7 @@ impl OpenTake {
         }
     }
 
-    /// End of what is in the file with the first `run` spans; in `direct`, of what was sent on its way there.
+    /// End of what is in the file with the first `run` spans; in `in-place`, of what was sent on its way there.
     fn committed_by(&self, run: usize) -> u64 {
         let last = self.pending.get(run.saturating_sub(1)).filter(|_| self.spool.is_some());
         last.map_or(self.behind.from, |span| span.passed())

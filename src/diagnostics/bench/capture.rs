@@ -24,7 +24,7 @@ use std::thread;
 
 /// Bytes that the audio thread maps at a time in `touch`, as in 2000.
 const TOUCH_BYTES: usize = 32 * 1024;
-/// Bytes between the record position and what `direct` starts to write.
+/// Bytes between the record position and what `o_direct` starts to write.
 const BEHIND_BYTES: u64 = 2 * 1024 * 1024;
 
 /// Measures one scheme and removes its files.
@@ -204,10 +204,10 @@ fn given(ground: &Ground<'_>, scheme: Scheme, takes: Vec<Take>) -> Result<(Progr
     })?;
     let mut notes = Vec::new();
     match scheme {
-        Scheme::Direct if behind == 0 => {
+        Scheme::InPlace if behind == 0 => {
             notes.push("too short for write-behind: 2 MiB a track are 11 s".to_owned());
         }
-        Scheme::Direct => notes.push(format!("{} MiB written behind", behind >> 20)),
+        Scheme::InPlace => notes.push(format!("{} MiB written behind", behind >> 20)),
         Scheme::Spool if buffered > 0 => {
             notes.push(format!("{buffered} windows committed through the page cache: O_DIRECT refused"));
         }
@@ -299,7 +299,7 @@ impl Butler {
             // Unmapped first: writing back a page that is mapped writable interrupts the audio thread's CPU.
             drop(window);
             let until = end.saturating_sub(BEHIND_BYTES);
-            if self.scheme == Scheme::Direct && track.behind < until {
+            if self.scheme == Scheme::InPlace && track.behind < until {
                 write_behind(&track.take.wav, DATA_OFFSET + track.behind, until - track.behind)?;
                 track.behind = until;
             }
@@ -314,8 +314,8 @@ fn commit(windows: &Receiver<(Arc<Take>, CaptureWindow)>) -> Result<u64, BenchEr
     let mut buffered = 0;
     for (take, window) in windows {
         let offset = DATA_OFFSET + window.start.0 * SAMPLE_BYTES as u64;
-        let direct = take.unbuffered.as_ref().map(|file| file.write_all_at(window.map.bytes(), offset));
-        let done = match direct {
+        let o_direct = take.unbuffered.as_ref().map(|file| file.write_all_at(window.map.bytes(), offset));
+        let done = match o_direct {
             None => Err(io::ErrorKind::InvalidInput.into()),
             Some(done) => done,
         };

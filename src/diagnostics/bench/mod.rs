@@ -209,7 +209,7 @@ fn warnings(file_system: &str, stress: &Stress) -> Vec<String> {
     if matches!(file_system, "tmpfs" | "ramfs") {
         warnings.push(format!(
             "{file_system} is never written back, so nothing here is write-protected: the figures of `touch`, \
-             `populate`, `locked` and above all `direct` prove nothing; use a folder on a disk"
+             `populate`, `locked` and above all `in-place` prove nothing; use a folder on a disk"
         ));
     }
     warnings.extend(stress.caveat());
@@ -277,7 +277,7 @@ mod tests {
             "capture touch",
             "capture populate",
             "capture locked",
-            "capture direct",
+            "capture in-place",
             "capture spool",
             "playback touch",
             "playback populate",

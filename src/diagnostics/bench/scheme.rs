@@ -31,20 +31,20 @@ pub enum Scheme {
     /// The same, locked.
     Locked,
     /// Locked, unmapped when passed, and written behind at a distance.
-    Direct,
+    InPlace,
     /// Locked windows of a tmpfs file, committed to the disk by another thread.
     Spool,
 }
 
 impl Scheme {
     /// Those that capture is measured with.
-    pub const CAPTURE: [Scheme; 5] = [Scheme::Touch, Scheme::Populate, Scheme::Locked, Scheme::Direct, Scheme::Spool];
+    pub const CAPTURE: [Scheme; 5] = [Scheme::Touch, Scheme::Populate, Scheme::Locked, Scheme::InPlace, Scheme::Spool];
     /// Those that playback is measured with.
     pub const PLAYBACK: [Scheme; 3] = [Scheme::Touch, Scheme::Populate, Scheme::Locked];
 
     /// Whether its windows are locked in memory.
     pub(super) fn locks(self) -> bool {
-        matches!(self, Scheme::Locked | Scheme::Direct | Scheme::Spool)
+        matches!(self, Scheme::Locked | Scheme::InPlace | Scheme::Spool)
     }
 }
 
@@ -63,7 +63,7 @@ impl fmt::Display for Scheme {
             Scheme::Touch => "touch",
             Scheme::Populate => "populate",
             Scheme::Locked => "locked",
-            Scheme::Direct => "direct",
+            Scheme::InPlace => "in-place",
             Scheme::Spool => "spool",
         })
     }

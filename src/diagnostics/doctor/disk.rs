@@ -27,7 +27,7 @@ struct Speed {
     worst: Duration,
     /// Bytes a second of long writes, made durable at the end.
     sustained: f64,
-    direct: bool,
+    o_direct: bool,
 }
 
 pub(super) fn examine(folder: &Path, needs: Needs) -> Finding {
@@ -37,7 +37,7 @@ pub(super) fn examine(folder: &Path, needs: Needs) -> Finding {
 
 fn measure(folder: &Path) -> io::Result<Speed> {
     let scratch = Scratch::new(folder)?;
-    let (file, direct) = match scratch.direct() {
+    let (file, o_direct) = match scratch.o_direct() {
         Ok(file) => (file, true),
         Err(_) => (scratch.file.try_clone()?, false),
     };
@@ -52,7 +52,7 @@ fn measure(folder: &Path) -> io::Result<Speed> {
     let begin = (times.len() * WINDOW_BYTES_DEFAULT).next_multiple_of(COMMIT_RUN_BYTES_MAX) as u64;
     let sustained = runs(&file, &buffer, begin)?;
     let (median, worst) = (times[times.len() / 2], times[times.len() - 1]);
-    Ok(Speed { writes: times.len(), median, worst, sustained, direct })
+    Ok(Speed { writes: times.len(), median, worst, sustained, o_direct })
 }
 
 /// The time that each window took to be on the disk. There is at least one.
@@ -108,7 +108,7 @@ fn judge(speed: io::Result<Speed>, needs: Needs) -> Finding {
         needs.tracks(),
         needs.bytes_per_second() / 1e6,
         speed.writes,
-        if speed.direct { "past" } else { "through" },
+        if speed.o_direct { "past" } else { "through" },
     );
     Finding::new(TOPIC, measured, verdict, sentence)
 }
@@ -122,7 +122,7 @@ mod tests {
 
     fn speed(sustained: f64, worst_ms: u64) -> Speed {
         let (median, worst) = (Duration::from_millis(1), Duration::from_millis(worst_ms));
-        Speed { writes: 100, median, worst, sustained, direct: true }
+        Speed { writes: 100, median, worst, sustained, o_direct: true }
     }
 
     #[test]

@@ -31,7 +31,7 @@ pub(super) fn examine(folder: &Path, needs: Needs) -> Vec<Finding> {
 /// What a file system does beyond the ordinary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Abilities {
-    direct: bool,
+    o_direct: bool,
     reserve: bool,
 }
 
@@ -39,8 +39,8 @@ fn try_out(folder: &Path) -> io::Result<Abilities> {
     let scratch = Scratch::new(folder)?;
     let reserve = fallocate(&scratch.file, FallocateFlags::empty(), 0, 1 << 20).is_ok();
     let page = memmap2::MmapMut::map_anon(PAGE_BYTES)?;
-    let direct = scratch.direct().and_then(|file| file.write_all_at(&page, PAGE_BYTES as u64)).is_ok();
-    Ok(Abilities { direct, reserve })
+    let o_direct = scratch.o_direct().and_then(|file| file.write_all_at(&page, PAGE_BYTES as u64)).is_ok();
+    Ok(Abilities { o_direct, reserve })
 }
 
 fn judge(name: &str, folder: &Path, tried: io::Result<Abilities>, needs: Needs) -> Finding {
@@ -53,7 +53,7 @@ fn judge(name: &str, folder: &Path, tried: io::Result<Abilities>, needs: Needs) 
             return Finding::new(TOPIC, measured, Verdict::Poor, sentence);
         }
     };
-    let written = if tried.direct {
+    let written = if tried.o_direct {
         "Takes are written past the page cache (O_DIRECT)."
     } else {
         "It refuses O_DIRECT, so takes are written through the page cache and flushed behind."
@@ -66,7 +66,7 @@ fn judge(name: &str, folder: &Path, tried: io::Result<Abilities>, needs: Needs) 
     let mut sentences = vec![written.to_owned(), reserved.to_owned()];
     let (mut verdict, warning) = judge_name(name, needs);
     sentences.extend(warning);
-    if verdict == Verdict::Good && !(tried.direct && tried.reserve) {
+    if verdict == Verdict::Good && !(tried.o_direct && tried.reserve) {
         verdict = Verdict::Fair;
     }
     Finding::new(TOPIC, format!("{name} at {}", folder.display()), verdict, sentences.join(" "))
@@ -96,7 +96,7 @@ fn judge_name(name: &str, needs: Needs) -> (Verdict, Option<String>) {
         ),
         Kind::Served => (Verdict::Fair, "It is served by another program, which can be slow or end.".to_owned()),
         Kind::Plain if matches!(name, "btrfs" | "zfs" | "bcachefs") => {
-            (Verdict::Good, "It writes copies, so `direct` capture takes faults here; `spool` does not.".to_owned())
+            (Verdict::Good, "It writes copies, so `in-place` capture takes faults here; `spool` does not.".to_owned())
         }
         Kind::Plain => return (Verdict::Good, None),
     };
@@ -126,7 +126,7 @@ mod tests {
     use crate::format::TakeFormat;
 
     const NEEDS: Needs = Needs { tracks: 24, rate: 48_000, format: TakeFormat::S24 };
-    const BOTH: Abilities = Abilities { direct: true, reserve: true };
+    const BOTH: Abilities = Abilities { o_direct: true, reserve: true };
 
     #[test]
     fn a_plain_local_disk_is_good_and_the_others_say_why_not() {
@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn what_a_file_system_refuses_is_named_with_what_is_done_instead() {
-        let none = Abilities { direct: false, reserve: false };
+        let none = Abilities { o_direct: false, reserve: false };
         let finding = judge("ext4", Path::new("/x"), Ok(none), NEEDS);
         assert_eq!(finding.verdict, Verdict::Fair);
         assert!(finding.sentence.contains("through the page cache") && finding.sentence.contains("full disk"));

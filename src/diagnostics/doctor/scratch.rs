@@ -32,7 +32,7 @@ impl Scratch {
     }
 
     /// Opens the same file again, past the page cache.
-    pub(super) fn direct(&self) -> io::Result<File> {
+    pub(super) fn o_direct(&self) -> io::Result<File> {
         let path = format!("/proc/self/fd/{}", self.file.as_raw_fd());
         OpenOptions::new().write(true).custom_flags(nix::libc::O_DIRECT).open(path)
     }

@@ -121,11 +121,13 @@ fn recording(ui: &mut Ui, state: &mut State, settings: &mut Settings, cx: &mut C
     });
     let what = match settings.capture_path {
         CapturePath::Spool => "Spool: sound goes to locked memory first. No page fault, whatever the disk does",
-        CapturePath::Direct => "Direct: sound goes straight into the files' pages. Faults happen, and can be watched",
+        CapturePath::InPlace => {
+            "In place: sound goes straight into the files' pages. Faults happen, and can be watched"
+        }
     };
     row(ui, "Capture path", what, cx, |ui| {
         ui.selectable_value(&mut settings.capture_path, CapturePath::Spool, "Spool");
-        ui.selectable_value(&mut settings.capture_path, CapturePath::Direct, "Direct");
+        ui.selectable_value(&mut settings.capture_path, CapturePath::InPlace, "In place");
     });
     row(
         ui,
