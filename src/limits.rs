@@ -72,8 +72,8 @@ pub const COMMIT_RUN_BYTES_MAX: usize = 1024 * 1024;
 pub const WRITE_AHEAD_BYTES: usize = 256 * 1024;
 
 /// Milliseconds from one durable header of a take that is being recorded to the next, while the disk keeps up. What a power
-/// cut costs is this and the time that a beat takes: together they shall stay below a second.
-pub const BEAT_MS_DEFAULT: u64 = 700;
+/// cut costs is this and the time that a sync takes: together they shall stay below a second.
+pub const SYNC_INTERVAL_MS_DEFAULT: u64 = 700;
 
 /// Seconds of sound for which blocks are reserved on the disk ahead of a take.
 pub const RESERVE_SECONDS: u64 = 30;
@@ -170,8 +170,8 @@ pub const NEAR_MISS_EVERY: std::time::Duration = std::time::Duration::from_secs(
 /// Microseconds from which on a write of one run is slow: half of the lead that is asked for.
 pub const SLOW_COMMIT_US: u64 = 500_000;
 
-/// Microseconds from which on making all takes durable is slow: a power cut would cost more than two beats.
-pub const SLOW_BEAT_US: u64 = 1_000_000;
+/// Microseconds from which on making all takes durable is slow: a power cut would cost more than two syncs.
+pub const SLOW_SYNC_US: u64 = 1_000_000;
 
 const _: () = assert!(PAGE_BYTES.is_power_of_two());
 const _: () = assert!(

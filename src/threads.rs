@@ -46,7 +46,7 @@ pub struct RunSetup {
     /// Milliseconds of lead to aim at.
     pub lead_ms: u64,
     /// Between two durable headers.
-    pub beat: Duration,
+    pub sync_interval: Duration,
 }
 
 /// Why the threads could not be started.
@@ -144,7 +144,7 @@ pub fn start(device: Box<dyn Device>, setup: RunSetup) -> Result<Running, RunErr
         copy,
         means: setup.means.clone(),
         capture_path: setup.capture_path,
-        beat: setup.beat,
+        sync_interval: setup.sync_interval,
         spool_bytes_max: setup.spool_bytes_max,
         published: Arc::clone(&published),
         disk: Arc::clone(&disk),

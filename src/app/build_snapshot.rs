@@ -44,7 +44,7 @@ pub(super) struct Place {
     base: Option<Reading>,
     figures: Figures,
     read_at: Option<Instant>,
-    /// The beat that was seen last, and when.
+    /// The sync that was seen last, and when.
     durable: Option<(u64, Instant)>,
 }
 
@@ -316,9 +316,9 @@ fn read_figures(control: &Control, place: &mut Place) {
     let seconds = |frames: u64| (frames != u64::MAX).then(|| Frames(frames).seconds(rate));
     let recording = control.is_recording();
     let lead = if recording { disk.lead_frames.load(Relaxed) } else { disk.play_lead_frames.load(Relaxed) };
-    let beat = disk.durable_ms.load(Relaxed);
-    if place.durable.is_none_or(|(seen, _)| seen != beat) {
-        place.durable = Some((beat, now));
+    let sync = disk.durable_ms.load(Relaxed);
+    if place.durable.is_none_or(|(seen, _)| seen != sync) {
+        place.durable = Some((sync, now));
     }
     place.figures = Figures {
         minor_faults: faults.map(|(minor, _)| minor),
@@ -335,12 +335,12 @@ fn read_figures(control: &Control, place: &mut Place) {
         locked_bytes: running.budget.used(),
         locked_limit: running.budget.limit(),
         commit_us_max: disk.commit_us_max.load(Relaxed),
-        beat_us_max: disk.beat_us_max.load(Relaxed),
+        sync_us_max: disk.sync_us_max.load(Relaxed),
         supply_us_max: disk.supply_us_max.load(Relaxed),
         backlog_bytes: disk.backlog_bytes.load(Relaxed),
         spool_bytes: disk.spool_bytes.load(Relaxed),
         spool_bytes_max: running.setup.spool_bytes_max,
-        durable_age: place.durable.filter(|_| recording && beat > 0).map(|(_, at)| now.duration_since(at)),
+        durable_age: place.durable.filter(|_| recording && sync > 0).map(|(_, at)| now.duration_since(at)),
         scheduling: running.scheduling.to_string(),
         capture_path: running.setup.capture_path.to_string(),
     };

@@ -91,7 +91,7 @@ fn figures(figures: &Figures) -> Value {
         "locked_bytes": figures.locked_bytes,
         "locked_limit": figures.locked_limit,
         "commit_us_max": figures.commit_us_max,
-        "beat_us_max": figures.beat_us_max,
+        "sync_us_max": figures.sync_us_max,
         "supply_us_max": figures.supply_us_max,
         "backlog_bytes": figures.backlog_bytes,
         "spool_bytes": figures.spool_bytes,

@@ -219,10 +219,10 @@ pub struct Figures {
     pub locked_bytes: u64,
     /// See [`Figures::locked_bytes`].
     pub locked_limit: u64,
-    /// The longest commit, beat and supply, in microseconds.
+    /// The longest commit, sync and supply, in microseconds.
     pub commit_us_max: u64,
     /// See [`Figures::commit_us_max`].
-    pub beat_us_max: u64,
+    pub sync_us_max: u64,
     /// See [`Figures::commit_us_max`].
     pub supply_us_max: u64,
     /// Bytes that wait for the disk.

@@ -25,7 +25,7 @@ pub struct TakeFile {
     /// Where it is.
     pub path: PathBuf,
     header: Header,
-    /// For the header, which goes through the page cache: readers see it at once and the beat's sync writes it.
+    /// For the header, which goes through the page cache: readers see it at once and the sync's sync writes it.
     file: Arc<File>,
     /// For sound, opened with `O_DIRECT`.
     past_cache: Option<File>,

@@ -22,7 +22,7 @@ pub(super) struct Recorder {
     lead: Lead,
     spool: Spool,
     commit: Longest,
-    beat: Longest,
+    sync: Longest,
 }
 
 impl Recorder {
@@ -34,7 +34,7 @@ impl Recorder {
             lead: Lead::default(),
             spool: Spool::default(),
             commit: Longest::default(),
-            beat: Longest::default(),
+            sync: Longest::default(),
         }
     }
 
@@ -133,12 +133,12 @@ impl Control {
             let numbers = [("microseconds", micros), ("backlog_bytes", waits)];
             self.noted(Kind::SlowCommit, Severity::Caution, &text, &numbers);
         }
-        if let Some(micros) = self.recorder.beat.see(disk.beat_us_max.load(Relaxed), limits::SLOW_BEAT_US) {
+        if let Some(micros) = self.recorder.sync.see(disk.sync_us_max.load(Relaxed), limits::SLOW_SYNC_US) {
             let text = format!(
                 "disk: it took {:.1} s to make the takes durable; a power cut would have cost as much",
                 seconds(micros)
             );
-            self.noted(Kind::SlowBeat, Severity::Caution, &text, &[("microseconds", micros)]);
+            self.noted(Kind::SlowSync, Severity::Caution, &text, &[("microseconds", micros)]);
         }
         let (held, max) = (disk.spool_bytes.load(Relaxed), self.running.setup.spool_bytes_max);
         if let Some(step) = self.recorder.spool.see(held, max) {

@@ -104,7 +104,7 @@ pub struct Setup {
     pub device: DeviceSpec,
     /// How new takes are stored.
     pub format: TakeFormat,
-    /// Memory, paths, beats.
+    /// Memory, paths, syncs.
     pub run: RunSetup,
 }
 

@@ -153,7 +153,7 @@ pub fn run_setup(allowed: Allowed, capture_path: CapturePath) -> RunSetup {
         lock_bytes_max,
         spool_bytes_max,
         lead_ms: allowed.lead_ms,
-        beat: Duration::from_millis(limits::BEAT_MS_DEFAULT),
+        sync_interval: Duration::from_millis(limits::SYNC_INTERVAL_MS_DEFAULT),
     }
 }
 

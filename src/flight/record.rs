@@ -50,7 +50,7 @@ pub enum Kind {
     /// A write took long.
     SlowCommit,
     /// Making takes durable took long.
-    SlowBeat,
+    SlowSync,
     /// The disk does not take sound.
     DiskTrouble,
     /// It does again.

@@ -447,7 +447,7 @@ pub struct DiskPublished {
     /// The longest write of one run, in microseconds.
     pub commit_us_max: AtomicU64,
     /// The longest durable header, in microseconds.
-    pub beat_us_max: AtomicU64,
+    pub sync_us_max: AtomicU64,
     /// Takes whose sound up to now is durable as of this many milliseconds after the program's start.
     pub durable_ms: AtomicU64,
     /// The longest that the butler needed to make one window, in microseconds.

@@ -101,7 +101,7 @@ pub enum Hand {
     /// The committer wrote.
     Committer,
     /// The committer made it durable.
-    Beat,
+    Sync,
 }
 
 /// One window of a take and what became of it. Kept for [`limits::BELIEF_HISTORY_MS`] after it was supplied.
@@ -389,7 +389,7 @@ impl TakeState {
     }
 
     fn durable(&mut self, end: u64, now: Stamp) {
-        self.note(Hand::Beat, now);
+        self.note(Hand::Sync, now);
         let from = self.spans.partition_point(|span| span.durable.is_past());
         for span in self.spans.range_mut(from..).take_while(|span| span.offset < end && span.committed.is_past()) {
             span.durable = now;

@@ -50,7 +50,7 @@ pub struct ReportSample {
     pub spool_bytes: u64,
     /// Frames of lead in capture and in playback; `null` while there is none.
     pub lead_frames: [Option<u64>; 2],
-    /// Microseconds of the longest commit, making of a window, and beat.
+    /// Microseconds of the longest commit, making of a window, and sync.
     pub longest_us: [u64; 3],
     /// The rows.
     pub rows: Vec<ReportRow>,
@@ -116,7 +116,7 @@ fn report_sample(sample: &Sample) -> ReportSample {
         backlog_bytes: figures.backlog_bytes,
         spool_bytes: figures.spool_bytes,
         lead_frames: [figures.lead_frames, figures.play_lead_frames],
-        longest_us: [figures.commit_us_max, figures.supply_us_max, figures.beat_us_max],
+        longest_us: [figures.commit_us_max, figures.supply_us_max, figures.sync_us_max],
         rows: sample.rows.iter().map(report_row).collect(),
     }
 }

@@ -132,8 +132,8 @@ pub struct Figures {
     pub commit_us_max: u64,
     /// Microseconds that the longest making of a window took.
     pub supply_us_max: u64,
-    /// Microseconds of the longest beat.
-    pub beat_us_max: u64,
+    /// Microseconds of the longest sync.
+    pub sync_us_max: u64,
     /// Bytes that wait for the disk.
     pub backlog_bytes: u64,
     /// Bytes in the spool.

@@ -342,7 +342,7 @@ impl Sampler {
             lock_limit: budget.limit(),
             commit_us_max: disk.commit_us_max.load(Relaxed),
             supply_us_max: disk.supply_us_max.load(Relaxed),
-            beat_us_max: disk.beat_us_max.load(Relaxed),
+            sync_us_max: disk.sync_us_max.load(Relaxed),
             backlog_bytes: disk.backlog_bytes.load(Relaxed),
             spool_bytes: disk.spool_bytes.load(Relaxed),
             lead_frames: known(disk.lead_frames.load(Relaxed)),

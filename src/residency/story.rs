@@ -61,14 +61,14 @@ fn span_story(span: &Span, last: &(Hand, Stamp), now: Stamp) -> Vec<String> {
         lines.push(format!("committed {ago} by the committer, in {took:.1} ms"));
     }
     if let Some(ago) = ago(span.durable) {
-        lines.push(format!("durable {ago}, by the beat"));
+        lines.push(format!("durable {ago}, by the sync"));
     }
     let hand = match last.0 {
         Hand::Nobody => return lines,
         Hand::Butler => "the butler",
         Hand::Audio => "the audio thread",
         Hand::Committer => "the committer",
-        Hand::Beat => "the beat",
+        Hand::Sync => "the sync",
     };
     lines.extend(ago(last.1).map(|ago| format!("the take was last touched by {hand}, {ago}")));
     lines
@@ -121,22 +121,22 @@ mod tests {
             committed: Stamp(4000),
             durable: Stamp(4500),
         };
-        let story = span_story(&span, &(Hand::Beat, Stamp(4500)), Stamp(5100));
+        let story = span_story(&span, &(Hand::Sync, Stamp(4500)), Stamp(5100));
         assert_eq!(
             story,
             [
                 "supplied 4.1 s ago by the butler, locked (60 KiB at 0x7000)",
                 "filled by the audio thread, given back 2.2 s ago",
                 "committed 1.1 s ago by the committer, in 3.1 ms",
-                "durable 0.6 s ago, by the beat",
-                "the take was last touched by the beat, 0.6 s ago",
+                "durable 0.6 s ago, by the sync",
+                "the take was last touched by the sync, 0.6 s ago",
             ]
         );
         let out = Span { collected: Stamp::NEVER, committed: Stamp::NEVER, durable: Stamp::NEVER, ..span };
         let story = span_story(&out, &(Hand::Nobody, Stamp::NEVER), Stamp(5100));
         assert_eq!(story[1..], ["with the audio thread since"]);
         // The same page, looked at as it was.
-        let then = span_story(&span, &(Hand::Beat, Stamp(4500)), Stamp(3000));
+        let then = span_story(&span, &(Hand::Sync, Stamp(4500)), Stamp(3000));
         assert_eq!(then[1..], ["filled by the audio thread, given back 0.1 s ago; it waits for the disk"]);
     }
 }

@@ -164,7 +164,7 @@ impl Header {
 }
 
 /// Bytes of sound that a page built here claims; `None` if it is no such page. Unlike [`crate::wav::parse`] it takes a
-/// size of nought for what it is: a take before its first beat, whose file has blocks for what is to come.
+/// size of nought for what it is: a take before its first sync, whose file has blocks for what is to come.
 pub fn claimed_bytes(page: &[u8; HEADER_BYTES]) -> Option<u64> {
     const DATA_AT: usize = HEADER_BYTES - CHUNK_HEAD_BYTES;
     const DS64_AT: usize = RIFF_HEAD_BYTES;

@@ -141,7 +141,7 @@ fn root_freeze_a_disk_that_stood_still_is_told_with_its_time() {
     run(freeze).done();
     program.wait(PATIENCE).done();
     let found = events(&folder);
-    let stood = found.iter().filter(|event| matches!(event.kind, Kind::SlowCommit | Kind::SlowBeat));
+    let stood = found.iter().filter(|event| matches!(event.kind, Kind::SlowCommit | Kind::SlowSync));
     let longest = stood.map(|event| event.numbers["microseconds"]).max();
     assert!(longest.is_some_and(|micros| (1_000_000..6_000_000).contains(&micros)), "{found:#?}");
     assert_eq!(found.last().map(|event| event.kind), Some(Kind::Closed), "what waited was written");

@@ -53,7 +53,7 @@ pub(crate) fn run_setup(spool_bytes_max: u64) -> RunSetup {
         lock_bytes_max: 6 << 20,
         spool_bytes_max,
         lead_ms: 1000,
-        beat: Duration::from_millis(1000),
+        sync_interval: Duration::from_millis(1000),
     }
 }
 
@@ -450,7 +450,7 @@ fn minute_a_take_that_passes_4_gib_becomes_rf64_while_it_rolls() {
     let mut setup = setup(&folder, "free", 2, 192_000, TakeFormat::F32);
     setup.device.period_frames = 1024;
     // Headers come often enough to be seen between the crossing and the end.
-    setup.run.beat = Duration::from_millis(100);
+    setup.run.sync_interval = Duration::from_millis(100);
     let file = folder.join("audio/Track 1-1.wav");
     let (frames, mut long_while_rolling, mut next) = (BYTES / 8, false, Instant::now());
     let told = record_through(Control::open(setup).unwrap(), frames, |_| {

@@ -273,7 +273,7 @@ fn without_its_memory_a_pass_is_cut_to_what_all_takes_have_on_the_disk() {
     assert!(told.out.contains("what was in memory only is gone"), "{}", told.out);
     let found = check(&folder)[0];
     assert_eq!((found.takes, found.frames, found.lost), (24, shortest, 0));
-    // The beat, and what a window and a tick of the committer may add.
+    // The sync, and what a window and a tick of the committer may add.
     assert!(frames - shortest < 48_000 * 2, "{frames} {shortest}");
 }
 

@@ -166,7 +166,7 @@ fn committer(capture_path: CapturePath) -> (Sender<CommitCommand>, JoinHandle<()
         published: Arc::new(Published::new(1)),
         means: Means::probe(&[]),
         capture_path,
-        beat: Duration::from_millis(20),
+        sync_interval: Duration::from_millis(20),
         disk: Arc::default(),
         beliefs: Arc::new(Beliefs::default()),
         commands: obeyed,
@@ -213,7 +213,7 @@ fn a_header_never_claims_what_was_made_ahead_and_not_reached() {
     let folder = place.path().join("session");
     let mut setup = setup(&folder, "free", 2, 48_000, TakeFormat::S24);
     // A header with every look at what there is, the last ones of a pass too.
-    setup.run.beat = Duration::ZERO;
+    setup.run.sync_interval = Duration::ZERO;
     let mut control = Control::open(setup).unwrap();
     control.arm_inputs(2).unwrap();
     let recorder = std::thread::spawn(move || record_through(control, FRAMES, |_| ()));
@@ -261,7 +261,7 @@ fn sound_is_written_to_the_disk_once() {
         return skip("writing once", "this file system does not count what is written");
     }
     let sound = INPUTS * 48_000 * 4 * 7;
-    // A header's page with every beat, and what control keeps.
+    // A header's page with every sync, and what control keeps.
     assert!(written < sound * 5 / 4, "{written} bytes for {sound} of sound");
 }
 
@@ -297,7 +297,7 @@ fn a_header_never_claims_what_another_take_of_its_pass_has_not() {
             assert!(Instant::now() < until, "{:?}", plans.iter().map(claimed).collect::<Vec<_>>());
             std::thread::sleep(Duration::from_millis(5));
         }
-        // As many beats again.
+        // As many syncs again.
         std::thread::sleep(Duration::from_millis(300));
         assert_eq!(plans.iter().map(claimed).collect::<Vec<_>>(), [frames; 2]);
     };

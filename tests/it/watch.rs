@@ -32,7 +32,7 @@ fn open_at(folder: &Path, capture_path: CapturePath, rate: u32) -> Control {
         lock_bytes_max: 8 << 20,
         spool_bytes_max: 64 << 20,
         lead_ms: 500,
-        beat: Duration::from_millis(300),
+        sync_interval: Duration::from_millis(300),
     };
     let mut device = spec("", INPUTS, Signal::Ramp);
     device.rate = SampleRate(rate);

@@ -7,7 +7,7 @@ program's resident memory and its spool are looked at. At the end: takes of equa
 so, no frame lost, no fault, a spool that kept to its limit, and memory that stayed within 5 % of what it was after the first
 minute: the program's own (RssAnon) both ways, and with its code (VmRSS less RssShmem) upwards, since the kernel takes pages of
 code back and brings them in again as it likes. The spool's (RssShmem) is what waits for the disk: it goes up and down with
-every beat, has a limit of its own, and its peak stands in the table. Minor faults are told and no miss where the kernel moved
+every sync, has a limit of its own, and its peak stands in the table. Minor faults are told and no miss where the kernel moved
 pages meanwhile (compaction): no program can keep it from that.
 """
 

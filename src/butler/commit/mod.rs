@@ -35,14 +35,14 @@ use words::words;
 /// How often commands are looked at while takes are open.
 const TICK: Duration = Duration::from_millis(80);
 
-/// Bytes a take that may wait for the beat; beyond them the disk is behind and is written to without a rest.
+/// Bytes a take that may wait for the sync; beyond them the disk is behind and is written to without a rest.
 const WAITING_BYTES_MAX: u64 = 512 * 1024;
 
-/// What a power cut may cost, a tick and the time of an unlucky beat left out.
+/// What a power cut may cost, a tick and the time of an unlucky sync left out.
 const LOSS_AIM: Duration = Duration::from_millis(850);
 
-/// Between the end of a beat and the next, however slow the disk is.
-const BEAT_REST: Duration = Duration::from_millis(40);
+/// Between the end of a sync and the next, however slow the disk is.
+const SYNC_REST: Duration = Duration::from_millis(40);
 
 /// How long a failed write rests before it is tried again.
 const RETRY: Duration = Duration::from_millis(500);
@@ -56,7 +56,7 @@ pub struct CommitterSetup {
     /// Where captured sound goes first.
     pub capture_path: CapturePath,
     /// Between two durable headers.
-    pub beat: Duration,
+    pub sync_interval: Duration,
     /// Bytes that the spool may hold.
     pub spool_bytes_max: u64,
     /// The audio thread's numbers.
@@ -79,7 +79,7 @@ pub struct Committer {
     /// For sound that is read to be written: page-aligned, as `O_DIRECT` wants it.
     room: Option<MmapMut>,
     started: Instant,
-    next_beat: Instant,
+    next_sync: Instant,
     /// When writing goes on after a failure.
     resting: Option<Instant>,
     /// Whether it has been told that the disk takes nothing.
@@ -113,7 +113,7 @@ impl Committer {
             takes: Vec::new(),
             room: None,
             started: now,
-            next_beat: now,
+            next_sync: now,
             resting: None,
             trouble_told: false,
             quitting: false,
@@ -126,22 +126,22 @@ impl Committer {
         loop {
             self.receive();
             let now = Instant::now();
-            let beat = self.next_beat <= now || self.abandoned;
-            // Sound goes to the disk on the beat, in one run a take: a third of the writes that windows one by one
+            let sync = self.next_sync <= now || self.abandoned;
+            // Sound goes to the disk on the sync, in one run a take: a third of the writes that windows one by one
             // would make. Where more waits, the disk is behind and never rests.
             let held: u64 = self.takes.iter().map(OpenTake::pending_bytes).sum();
             if self.setup.copy == Copy::Mirror {
                 self.held.disk.mirror_backlog_bytes.store(held, Relaxed);
             }
-            if beat
+            if sync
                 || WAITING_BYTES_MAX * self.takes.len() as u64 <= held
                 || self.takes.iter().any(|take| take.end.is_some())
             {
-                while self.write_some(beat) {}
+                while self.write_some(sync) {}
             }
-            if beat {
-                self.beat();
-                self.next_beat = self.after_beat(now);
+            if sync {
+                self.sync();
+                self.next_sync = self.next_sync_after(now);
             }
             self.heal();
             self.takes.iter_mut().for_each(|take| take.relieve(&self.held));
@@ -305,14 +305,14 @@ impl Committer {
         Ok(file)
     }
 
-    /// Writes one run of every take that has something to write; says whether there was any. Stops when a beat is
+    /// Writes one run of every take that has something to write; says whether there was any. Stops when a sync is
     /// due, unless it is being made.
-    fn write_some(&mut self, in_beat: bool) -> bool {
+    fn write_some(&mut self, in_sync: bool) -> bool {
         if self.resting.is_some() {
             return false;
         }
-        let recorded = self.recorded().filter(|_| in_beat);
-        let mut room = if in_beat { self.take_room() } else { None };
+        let recorded = self.recorded().filter(|_| in_sync);
+        let mut room = if in_sync { self.take_room() } else { None };
         let mut wrote = false;
         for at in 0..self.takes.len() {
             let started = Instant::now();
@@ -332,13 +332,13 @@ impl Committer {
                 }
                 Err(error) => self.stuck(at, &error),
             }
-            if !in_beat && self.next_beat <= Instant::now() {
+            if !in_sync && self.next_sync <= Instant::now() {
                 return false;
             }
         }
         self.room = room.or(self.room.take());
-        // Within a beat one round is all: what came late waits for the next, and the beat is kept.
-        wrote && !in_beat
+        // Within a sync one round is all: what came late waits for the next, and the sync is kept.
+        wrote && !in_sync
     }
 
     /// A take was refused. Told where, whenever that is another place; and in words, once for all takes.
@@ -373,7 +373,7 @@ impl Committer {
     }
 
     /// Durability of everything that was recorded, headers that say so, and blocks for what comes.
-    fn beat(&mut self) {
+    fn sync(&mut self) {
         let started = Instant::now();
         let in_spool = self.setup.capture_path == CapturePath::Spool;
         let mut notes = Vec::new();
@@ -408,7 +408,7 @@ impl Committer {
             self.reserve(at, ahead, &mut notes);
         }
         if self.setup.copy == Copy::Session {
-            DiskPublished::raise(&self.held.disk.beat_us_max, started.elapsed().as_micros() as u64);
+            DiskPublished::raise(&self.held.disk.sync_us_max, started.elapsed().as_micros() as u64);
             if in_spool && all_durable {
                 self.held.disk.durable_ms.store((started - self.started).as_millis() as u64, Relaxed);
             }
@@ -456,12 +456,12 @@ impl Committer {
         }
     }
 
-    /// When the next beat is due. What a power cut costs is what came since the last one *began*, and one that is cut off
+    /// When the next sync is due. What a power cut costs is what came since the last one *began*, and one that is cut off
     /// counts for nothing: the longer they take, the sooner the next begins.
-    fn after_beat(&self, began: Instant) -> Instant {
+    fn next_sync_after(&self, began: Instant) -> Instant {
         let took = began.elapsed();
-        let pause = LOSS_AIM.saturating_sub(took.mul_f64(1.5)).min(self.setup.beat);
-        (began + pause).max(Instant::now() + BEAT_REST.min(self.setup.beat))
+        let pause = LOSS_AIM.saturating_sub(took.mul_f64(1.5)).min(self.setup.sync_interval);
+        (began + pause).max(Instant::now() + SYNC_REST.min(self.setup.sync_interval))
     }
 
     /// Frames that every take has for certain.

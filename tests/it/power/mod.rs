@@ -24,7 +24,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// Frames that may be lost: those of the durable beat.
+/// Frames that may be lost: those of the durable sync.
 const LOST_MAX: u64 = 48_000;
 
 const TRACKS: usize = 24;

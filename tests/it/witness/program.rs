@@ -26,7 +26,7 @@ fn open(folder: &Path) -> Control {
         lock_bytes_max: 8 << 20,
         spool_bytes_max: 64 << 20,
         lead_ms: 500,
-        beat: Duration::from_millis(200),
+        sync_interval: Duration::from_millis(200),
     };
     let (device, format) = (spec("", INPUTS, Signal::Ramp), TakeFormat::S24);
     Control::open(Setup {
