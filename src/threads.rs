@@ -10,8 +10,9 @@ use crate::butler::supply::{Butler, ButlerSetup};
 use crate::device::{Device, DeviceError, DeviceFacts, Pace};
 use crate::engine::{Engine, drive};
 use crate::limits;
-use crate::message::disk::{ButlerCommand, CommitCommand, Copy, DiskEvent, DiskPublished, ReaderCommand};
+use crate::message::disk::{ButlerCommand, CommitCommand, DiskEvent, DiskPublished, ReaderCommand};
 use crate::message::published::Published;
+use crate::message::replica::Replica;
 use crate::message::{AudioCommand, AudioEvent};
 use crate::residency::ledger::Beliefs;
 use crate::rt::counters;
@@ -140,8 +141,8 @@ pub fn start(device: Box<dyn Device>, setup: RunSetup) -> Result<Running, RunErr
     // Told and drained in the same loop that draws; bounded by what can happen to open takes and tracks.
     let (disk_tell, disk_events) = unbounded();
 
-    let committer = |copy, commands, events| CommitterSetup {
-        copy,
+    let committer = |replica, commands, events| CommitterSetup {
+        replica,
         means: setup.means.clone(),
         capture_path: setup.capture_path,
         sync_interval: setup.sync_interval,
@@ -152,7 +153,7 @@ pub fn start(device: Box<dyn Device>, setup: RunSetup) -> Result<Running, RunErr
         commands,
         events,
     };
-    let mirror_setup = committer(Copy::Mirror, mirror_commands, disk_tell.clone());
+    let mirror_setup = committer(Replica::Mirror, mirror_commands, disk_tell.clone());
     let mut disk_threads = vec![
         spawn("butler", HELPER_STACK_BYTES, {
             let setup = ButlerSetup {
@@ -174,7 +175,7 @@ pub fn start(device: Box<dyn Device>, setup: RunSetup) -> Result<Running, RunErr
             move || Butler::new(setup).run()
         })?,
         spawn("committer", HELPER_STACK_BYTES, {
-            let setup = committer(Copy::Session, commit_commands, disk_tell.clone());
+            let setup = committer(Replica::Session, commit_commands, disk_tell.clone());
             move || Committer::new(setup).run()
         })?,
     ];

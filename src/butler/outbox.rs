@@ -2,7 +2,8 @@
 
 use crate::limits;
 use crate::message::captured::CapturedSpan;
-use crate::message::disk::{CommitCommand, Copy, DiskPublished, TakeKey, Twin};
+use crate::message::disk::{CommitCommand, DiskPublished, TakeKey};
+use crate::message::replica::{Replica, ReplicaPair};
 use crossbeam_channel::{Sender, TrySendError};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -11,8 +12,8 @@ use std::sync::atomic::Ordering::Relaxed;
 /// One queue a copy, so that a disk that stands still holds up nobody but its own committer.
 pub(super) struct Outbox {
     queues: Vec<Queue>,
-    /// The copies that the pass has.
-    copies: Vec<Copy>,
+    /// The replicas that the pass has.
+    replicas: Vec<Replica>,
 }
 
 struct Queue {
@@ -21,20 +22,20 @@ struct Queue {
 }
 
 impl Outbox {
-    /// To the committer of each copy, by [`Copy::index`].
+    /// To the committer of each copy, by [`Replica::index`].
     pub(super) fn new(committers: Vec<Sender<CommitCommand>>) -> Outbox {
         let queue = |committer| Queue { committer, waiting: VecDeque::new() };
-        Outbox { queues: committers.into_iter().map(queue).collect(), copies: vec![Copy::Session] }
+        Outbox { queues: committers.into_iter().map(queue).collect(), replicas: vec![Replica::Session] }
     }
 
     /// From now on sound goes to these.
-    pub(super) fn serve(&mut self, copies: &[Copy]) {
-        self.copies = copies.iter().copied().filter(|copy| copy.index() < self.queues.len()).collect();
+    pub(super) fn serve(&mut self, replicas: &[Replica]) {
+        self.replicas = replicas.iter().copied().filter(|replica| replica.index() < self.queues.len()).collect();
     }
 
     /// Those that it goes to.
-    pub(super) fn copies(&self) -> &[Copy] {
-        &self.copies
+    pub(super) fn replicas(&self) -> &[Replica] {
+        &self.replicas
     }
 
     /// Whether nothing waits.
@@ -49,16 +50,16 @@ impl Outbox {
     }
 
     /// To one.
-    pub(super) fn send(&mut self, copy: Copy, command: CommitCommand) {
-        if let Some(queue) = self.queues.get_mut(copy.index()) {
+    pub(super) fn send(&mut self, replica: Replica, command: CommitCommand) {
+        if let Some(queue) = self.queues.get_mut(replica.index()) {
             queue.waiting.push_back(command);
         }
     }
 
     /// To each that sound goes to.
     pub(super) fn send_all(&mut self, command: impl Fn() -> CommitCommand) {
-        for copy in self.copies.clone() {
-            self.send(copy, command());
+        for replica in self.replicas.clone() {
+            self.send(replica, command());
         }
     }
 
@@ -67,20 +68,20 @@ impl Outbox {
     pub(super) fn captured(
         &mut self,
         take: TakeKey,
-        twin: Option<&Arc<Twin>>,
+        pair: Option<&Arc<ReplicaPair>>,
         span: CapturedSpan,
         disk: &DiskPublished,
     ) {
         disk.backlog_bytes.fetch_add(span.bytes as u64, Relaxed);
         let span = Arc::new(span);
-        for copy in self.copies.clone() {
-            let stands_still = self.queues[copy.index()].waiting.len() > limits::CHANNEL_MESSAGES;
-            match twin.filter(|_| stands_still && span.is_wanted(copy.other())) {
-                Some(twin) => {
-                    twin.miss(copy, span.offset, span.passed());
-                    span.release(copy);
+        for replica in self.replicas.clone() {
+            let stands_still = self.queues[replica.index()].waiting.len() > limits::CHANNEL_MESSAGES;
+            match pair.filter(|_| stands_still && span.is_wanted(replica.other())) {
+                Some(pair) => {
+                    pair.miss(replica, span.offset, span.passed());
+                    span.release(replica);
                 }
-                None => self.send(copy, CommitCommand::Captured { take, span: Arc::clone(&span) }),
+                None => self.send(replica, CommitCommand::Captured { take, span: Arc::clone(&span) }),
             }
         }
     }

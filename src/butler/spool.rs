@@ -2,7 +2,8 @@
 //! committer (punch, remove).
 
 use crate::limits;
-use crate::message::disk::{Copy, SpoolFile, TakePlan};
+use crate::message::disk::{SpoolFile, TakePlan};
+use crate::message::replica::Replica;
 use crate::rt::process;
 use crate::window::progress_page;
 use nix::fcntl::{FallocateFlags, fallocate};
@@ -156,7 +157,11 @@ pub fn create(place: &SpoolPlace, plan: &TakePlan, pass: Uuid) -> io::Result<Spo
         wav: plan.path.clone(),
         frame_bytes: plan.frame_bytes(),
         pass,
-        mirror: plan.twin.as_ref().and_then(|twin| twin.place(Copy::Mirror, limits::DATA_OFFSET)).map(|(path, _)| path),
+        mirror: plan
+            .pair
+            .as_ref()
+            .and_then(|pair| pair.place(Replica::Mirror, limits::DATA_OFFSET))
+            .map(|(path, _)| path),
     };
     make(place, |folder| path_of(folder, plan.identity), SPOOL_FILE_BYTES, &identity)
 }
@@ -240,7 +245,7 @@ mod tests {
             session: Uuid::new_v4(),
             path: PathBuf::from("/x/audio/Åska-1.wav"),
             header: Header::new(1, 48_000, TakeFormat::S24),
-            twin: None,
+            pair: None,
         }
     }
 

@@ -9,10 +9,11 @@ use super::spool;
 use crate::limits;
 use crate::message::captured::CapturedSpan;
 use crate::message::disk::{
-    ButlerCommand, CommitCommand, Copy, DiskEvent, DiskPublished, PassKey, PassWindows, ProgressFile, SpoolFile,
-    TakeEnd, TakeKey, TakePlan, Twin,
+    ButlerCommand, CommitCommand, DiskEvent, DiskPublished, PassKey, PassWindows, ProgressFile, SpoolFile, TakeEnd,
+    TakeKey, TakePlan,
 };
 use crate::message::published::{NO_PASS, Published};
+use crate::message::replica::{Replica, ReplicaPair};
 use crate::residency::ledger::{Beliefs, TakeBelief};
 use crate::time::{FramePos, Frames};
 use crate::window::budget::LockBudget;
@@ -61,7 +62,7 @@ pub struct ButlerSetup {
     pub beliefs: Arc<Beliefs>,
     /// Commands.
     pub commands: Receiver<ButlerCommand>,
-    /// To the committer of each copy, by [`Copy::index`].
+    /// To the committer of each copy, by [`Replica::index`].
     pub commit: Vec<Sender<CommitCommand>>,
     /// To control.
     pub events: Sender<DiskEvent>,
@@ -90,7 +91,7 @@ struct Supply {
 /// One take's windows.
 struct TakeSupply {
     key: TakeKey,
-    twin: Option<Arc<Twin>>,
+    pair: Option<Arc<ReplicaPair>>,
     belief: Arc<TakeBelief>,
     windows: ButlerCaptureWindows,
     memory: Memory,
@@ -162,8 +163,8 @@ impl Butler {
         match command {
             ButlerCommand::Prepare { pass, takes, files, rate, mirrored } => {
                 let mut notes = Vec::new();
-                let copies = if mirrored { vec![Copy::Session, Copy::Mirror] } else { vec![Copy::Session] };
-                self.outbox.serve(&copies);
+                let replicas = if mirrored { vec![Replica::Session, Replica::Mirror] } else { vec![Replica::Session] };
+                self.outbox.serve(&replicas);
                 let windows =
                     self.prepare(pass, &takes, &files, rate, &mut notes).map_err(|error| format!("spool: {error}"));
                 self.tell(DiskEvent::PassReady { pass, windows, notes });
@@ -204,7 +205,7 @@ impl Butler {
             ends.push(audio);
             supplies.push(TakeSupply {
                 key: take.key,
-                twin: take.twin.clone(),
+                pair: take.pair.clone(),
                 belief,
                 windows,
                 memory,
@@ -262,7 +263,7 @@ impl Butler {
         for take in takes {
             // With the session's copy: a recovery asks for nothing but what that lacks.
             self.outbox
-                .send(Copy::Session, CommitCommand::Progress { take: take.key, progress_page: Arc::clone(&file) });
+                .send(Replica::Session, CommitCommand::Progress { take: take.key, progress_page: Arc::clone(&file) });
         }
         progress_page
     }
@@ -287,9 +288,9 @@ impl Butler {
                 take.out.pop_front();
                 let mapped = self.setup.disk.spans_mapped.load(Relaxed);
                 let unmap = limits::MAPPED_BACKLOG_MAX as u64 <= mapped;
-                let span = take.take_up(window, unmap, self.outbox.copies());
+                let span = take.take_up(window, unmap, self.outbox.replicas());
                 self.setup.disk.spans_mapped.fetch_add(u64::from(span.memory().is_some()), Relaxed);
-                self.outbox.captured(take.key, take.twin.as_ref(), span, &self.setup.disk);
+                self.outbox.captured(take.key, take.pair.as_ref(), span, &self.setup.disk);
             }
         }
     }
@@ -337,13 +338,13 @@ impl Butler {
             let held = setup.disk.spool_bytes.load(Relaxed) >> 20;
             self.tell(if full {
                 DiskEvent::Trouble {
-                    copy: Copy::Session,
+                    replica: Replica::Session,
                     reason: format!(
                         "spool: {held} MiB are full or memory is short; recording goes on in the windows that are left"
                     ),
                 }
             } else {
-                DiskEvent::TroubleOver { copy: Copy::Session, reason: "spool: there is room again".to_owned() }
+                DiskEvent::TroubleOver { replica: Replica::Session, reason: "spool: there is room again".to_owned() }
             });
         }
     }
@@ -384,14 +385,14 @@ impl Butler {
                 // Supplied after the last frame, or lost with its ring: what lies before the end was recorded.
                 let passed = FramePos(frames.0).since(span.start).min(span.frames);
                 let passed_bytes = passed.0 as usize * take.frame_bytes;
-                let copies = self.outbox.copies();
-                let captured = CapturedSpan::new(span.offset, span.bytes, passed_bytes, passed.0 > 0, copies);
-                self.outbox.captured(take.key, take.twin.as_ref(), captured, &self.setup.disk);
+                let replicas = self.outbox.replicas();
+                let captured = CapturedSpan::new(span.offset, span.bytes, passed_bytes, passed.0 > 0, replicas);
+                self.outbox.captured(take.key, take.pair.as_ref(), captured, &self.setup.disk);
             }
         }
         if std::mem::take(&mut self.spool_full_told) {
             let reason = "spool: the pass is over".to_owned();
-            self.tell(DiskEvent::TroubleOver { copy: Copy::Session, reason });
+            self.tell(DiskEvent::TroubleOver { replica: Replica::Session, reason });
         }
     }
 
@@ -434,14 +435,14 @@ impl TakeSupply {
 
     /// A window that comes back: unlocked at once, unmapped at once in `in-place` (so that the kernel need not
     /// write-protect its pages) or when very much waits for the disk.
-    fn take_up(&mut self, mut window: CaptureWindow, unmap: bool, copies: &[Copy]) -> CapturedSpan {
+    fn take_up(&mut self, mut window: CaptureWindow, unmap: bool, replicas: &[Replica]) -> CapturedSpan {
         let offset = limits::DATA_OFFSET + window.start.0 * self.frame_bytes as u64;
         let passed_bytes = window.passed.0 as usize * self.frame_bytes;
         self.belief.collected(offset, passed_bytes, window.touched);
         window.map.unlock();
         let bytes = window.map.len();
         let keep = matches!(self.memory, Memory::Spool(_)) && !unmap;
-        let span = CapturedSpan::new(offset, bytes, passed_bytes, window.touched, copies);
+        let span = CapturedSpan::new(offset, bytes, passed_bytes, window.touched, replicas);
         span.mapped(keep.then_some(window.map))
     }
 }

@@ -260,8 +260,8 @@ fn put_back(file: &File) -> io::Result<Option<PathBuf>> {
     };
     let folder = path.parent().ok_or(io::ErrorKind::NotFound)?;
     std::fs::create_dir_all(folder)?;
-    let mut copy = OpenOptions::new().write(true).create_new(true).mode(0o644).open(&path)?;
-    let copied = io::copy(&mut io::BufReader::new(file), &mut copy).and_then(|_| copy.sync_all());
+    let mut replica = OpenOptions::new().write(true).create_new(true).mode(0o644).open(&path)?;
+    let copied = io::copy(&mut io::BufReader::new(file), &mut replica).and_then(|_| replica.sync_all());
     copied.inspect_err(|_| {
         // What is half there would be taken for the take.
         std::fs::remove_file(&path).ok();
@@ -285,7 +285,7 @@ mod tests {
             session: Uuid::new_v4(),
             path: folder.join("t-1.wav"),
             header: Header::new(1, 48_000, TakeFormat::S24),
-            twin: None,
+            pair: None,
         }
     }
 

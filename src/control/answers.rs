@@ -3,7 +3,8 @@
 use super::{Control, Severity};
 use crate::flight::record::Kind;
 use crate::message::AudioEvent;
-use crate::message::disk::{Copy, DiskEvent};
+use crate::message::disk::DiskEvent;
+use crate::message::replica::Replica;
 use crate::time::{Clock, FramePos, Frames};
 
 impl Control {
@@ -69,29 +70,35 @@ impl Control {
 
     pub(super) fn hear_disk(&mut self, event: DiskEvent) {
         match event {
-            DiskEvent::TakesOpened { copy: Copy::Session, pass, files, notes } => self.takes_opened(pass, files, notes),
-            DiskEvent::TakesOpened { copy: Copy::Mirror, pass, files, .. } => self.mirror_opened(pass, files.err()),
+            DiskEvent::TakesOpened { replica: Replica::Session, pass, files, notes } => {
+                self.takes_opened(pass, files, notes)
+            }
+            DiskEvent::TakesOpened { replica: Replica::Mirror, pass, files, .. } => {
+                self.mirror_opened(pass, files.err())
+            }
             DiskEvent::PassReady { pass, windows, notes } => self.pass_ready(pass, windows, notes),
-            DiskEvent::TakeFinished { copy: Copy::Session, take, frames, trouble } => {
+            DiskEvent::TakeFinished { replica: Replica::Session, take, frames, trouble } => {
                 self.take_finished(take, frames, trouble);
             }
-            DiskEvent::TakeFinished { copy: Copy::Mirror, take, trouble, .. } => self.mirror_finished(take, trouble),
+            DiskEvent::TakeFinished { replica: Replica::Mirror, take, trouble, .. } => {
+                self.mirror_finished(take, trouble)
+            }
             DiskEvent::Stuck { take, from, code } => self.take_stuck(take, from, code),
             DiskEvent::Continued { take, outcome } => self.take_continued(take, outcome),
             DiskEvent::PlaybackTrouble { reason, .. } => self.caution(reason),
-            DiskEvent::Trouble { copy: Copy::Mirror, reason } => {
+            DiskEvent::Trouble { replica: Replica::Mirror, reason } => {
                 self.caution(format!("mirror: {reason}"));
                 self.mirror_refuses(Some(reason));
             }
-            DiskEvent::TroubleOver { copy: Copy::Mirror, reason } => {
+            DiskEvent::TroubleOver { replica: Replica::Mirror, reason } => {
                 self.info(format!("mirror: {reason}"));
                 self.mirror_refuses(None);
             }
-            DiskEvent::Trouble { copy: Copy::Session, reason } => {
+            DiskEvent::Trouble { replica: Replica::Session, reason } => {
                 self.trouble = Some(reason.clone());
                 self.told(Kind::DiskTrouble, Severity::Caution, reason, &[]);
             }
-            DiskEvent::TroubleOver { copy: Copy::Session, reason } => {
+            DiskEvent::TroubleOver { replica: Replica::Session, reason } => {
                 self.trouble = None;
                 self.nobody_is_stuck();
                 self.told(Kind::DiskTroubleOver, Severity::Info, reason, &[]);

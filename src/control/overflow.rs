@@ -7,7 +7,8 @@
 use super::Control;
 use super::pass::PassTake;
 use super::session_saver::Keeper;
-use crate::message::disk::{CommitCommand, Continuation, Copy, PassKey, TakeKey, TakePlan, Twin};
+use crate::message::disk::{CommitCommand, Continuation, PassKey, TakeKey, TakePlan};
+use crate::message::replica::{Replica, ReplicaPair};
 use crate::session::session_file::{OpenSession, SessionError};
 use crate::session::{Session, TakeId};
 use crate::time::{Clock, FramePos, Frames};
@@ -155,7 +156,7 @@ impl Elsewhere {
         self.mirror.iter_mut().chain(&mut self.overflow).chain(&mut self.former)
     }
 
-    /// Waits for the copies that can be made. What went wrong.
+    /// Waits for the replicas that can be made. What went wrong.
     pub(super) fn finish(self) -> Vec<String> {
         let all = self.mirror.into_iter().chain(self.overflow).chain(self.former);
         all.flat_map(|companion| companion.keeper.finish_in_time()).collect()
@@ -199,13 +200,13 @@ impl Control {
     pub(super) fn warn_of_room(&mut self) {
         let Some(run) = self.pass.as_mut().filter(|run| run.base().is_some()) else { return };
         let mut told = Vec::new();
-        for copy in [Copy::Session, Copy::Mirror] {
-            let room = self.running.disk.room_ms[copy.index()].load(Relaxed);
+        for replica in [Replica::Session, Replica::Mirror] {
+            let room = self.running.disk.room_ms[replica.index()].load(Relaxed);
             let low = ROOM_SECONDS.iter().filter(|seconds| room > 0 && room < **seconds * 1000).count();
-            if std::mem::replace(&mut run.room_told[copy.index()], low) < low {
+            if std::mem::replace(&mut run.room_told[replica.index()], low) < low {
                 let left = Clock(Duration::from_millis(room));
-                let folder = match (copy, &run.mirror) {
-                    (Copy::Mirror, PassMirror::On(mirror)) => mirror.folder.display().to_string(),
+                let folder = match (replica, &run.mirror) {
+                    (Replica::Mirror, PassMirror::On(mirror)) => mirror.folder.display().to_string(),
                     _ => self.folder.display().to_string(),
                 };
                 told.push(format!(
@@ -218,7 +219,7 @@ impl Control {
         }
     }
 
-    /// Folders that have come to be open, or cannot be; copies of the session that are due.
+    /// Folders that have come to be open, or cannot be; replicas of the session that are due.
     pub(super) fn tend_elsewhere(&mut self) {
         let mut told = Vec::new();
         for companion in self.elsewhere.all() {
@@ -243,7 +244,7 @@ impl Control {
         }
     }
 
-    /// Has the copies of the session's file made.
+    /// Has the replicas of the session's file made.
     pub(super) fn save_elsewhere(&mut self) {
         let mirror_waits = self.mirror_waits();
         self.elsewhere.save(&self.folder, &self.session, self.revision, mirror_waits);
@@ -254,7 +255,7 @@ impl Control {
         self.pass.as_ref().is_some_and(|run| matches!(run.mirror, PassMirror::Asked(..)))
     }
 
-    /// Asks the mirror's committer for the files of a pass. Their copies know of each other from now on.
+    /// Asks the mirror's committer for the files of a pass. Their replicas know of each other from now on.
     pub(super) fn open_mirror(&mut self, pass: PassKey, takes: &mut [PassTake]) -> PassMirror {
         let Some(folder) = self.elsewhere.mirror.as_ref().and_then(Companion::open).map(Path::to_owned) else {
             return PassMirror::None;
@@ -267,7 +268,7 @@ impl Control {
         for take in takes {
             let file = self.session.take(take.id).map_or_else(String::new, |take| take.file.clone());
             let path = folder.join(file);
-            take.plan.twin = Some(Arc::new(Twin::new(take.plan.path.clone(), path.clone())));
+            take.plan.pair = Some(Arc::new(ReplicaPair::new(take.plan.path.clone(), path.clone())));
             plans.push(TakePlan { path, ..take.plan.clone() });
         }
         if self.running.mirror.try_send(CommitCommand::Open { pass, takes: plans }).is_err() {

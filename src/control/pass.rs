@@ -115,7 +115,7 @@ pub struct PassReport {
     pub commit_us_max: u64,
     /// What a bare copy of a period's bytes to as many places takes here, in microseconds.
     pub bare_copy_us: f64,
-    /// The mean cycle in bare copies.
+    /// The mean cycle in bare replicas.
     pub bare_copy_ratio: f64,
     /// What became of the mirror, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -302,7 +302,7 @@ impl Control {
                 session: self.session.id,
                 path: self.folder.join(&take.file),
                 header,
-                twin: None,
+                pair: None,
             };
             let inputs = inputs.iter().map(|input| *input as usize).collect();
             takes.push(PassTake {

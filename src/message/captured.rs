@@ -1,7 +1,7 @@
-//! Captured sound on its way to the disk: one span of a take, wanted by each of its copies. Thread: butler makes it, the
+//! Captured sound on its way to the disk: one span of a take, wanted by each of its replicas. Thread: butler makes it, the
 //! committers share it; the last one to be done with it gives its memory back.
 
-use super::disk::Copy;
+use super::replica::Replica;
 use crate::window::map::Mapping;
 use std::sync::atomic::{AtomicU8, Ordering::AcqRel, Ordering::Acquire};
 
@@ -22,9 +22,9 @@ pub struct CapturedSpan {
 }
 
 impl CapturedSpan {
-    /// A span that every one of `copies` is to write.
-    pub fn new(offset: u64, bytes: usize, passed_bytes: usize, touched: bool, copies: &[Copy]) -> CapturedSpan {
-        let wanted = copies.iter().fold(0, |wanted, copy| wanted | bit(*copy));
+    /// A span that every one of `replicas` is to write.
+    pub fn new(offset: u64, bytes: usize, passed_bytes: usize, touched: bool, replicas: &[Replica]) -> CapturedSpan {
+        let wanted = replicas.iter().fold(0, |wanted, replica| wanted | bit(*replica));
         CapturedSpan { offset, bytes, passed_bytes, touched, map: None, wanted: wanted.into() }
     }
 
@@ -51,21 +51,21 @@ impl CapturedSpan {
         self.map.as_ref().map(Mapping::bytes)
     }
 
-    /// `copy` does not need it any more, because it has it, or because it shall get it from the other copy. Said before
+    /// `replica` does not need it any more, because it has it, or because it shall get it from the other copy. Said before
     /// its memory is given back. True: nobody else needs it either, and that can be done now.
-    pub fn release(&self, copy: Copy) -> bool {
-        self.wanted.fetch_and(!bit(copy), AcqRel) == bit(copy)
+    pub fn release(&self, replica: Replica) -> bool {
+        self.wanted.fetch_and(!bit(replica), AcqRel) == bit(replica)
     }
 
-    /// Whether `copy` still has to write it. To be asked *after* it was written, too: if not, its memory may have been
+    /// Whether `replica` still has to write it. To be asked *after* it was written, too: if not, its memory may have been
     /// given back meanwhile, and what was written is worth nothing.
-    pub fn is_wanted(&self, copy: Copy) -> bool {
-        self.wanted.load(Acquire) & bit(copy) != 0
+    pub fn is_wanted(&self, replica: Replica) -> bool {
+        self.wanted.load(Acquire) & bit(replica) != 0
     }
 }
 
-fn bit(copy: Copy) -> u8 {
-    1 << copy.index()
+fn bit(replica: Replica) -> u8 {
+    1 << replica.index()
 }
 
 #[cfg(test)]
@@ -74,10 +74,12 @@ mod tests {
 
     #[test]
     fn the_last_copy_to_be_done_gives_the_memory_back_and_only_once() {
-        let both = CapturedSpan::new(4096, 4096, 4096, true, &[Copy::Session, Copy::Mirror]);
-        assert!(!both.release(Copy::Session) && !both.is_wanted(Copy::Session) && both.is_wanted(Copy::Mirror));
-        assert!(!both.release(Copy::Session), "it was not the last one then, and is not now");
-        assert!(both.release(Copy::Mirror) && !both.release(Copy::Mirror));
-        assert!(CapturedSpan::new(4096, 4096, 0, false, &[Copy::Session]).release(Copy::Session));
+        let both = CapturedSpan::new(4096, 4096, 4096, true, &[Replica::Session, Replica::Mirror]);
+        assert!(
+            !both.release(Replica::Session) && !both.is_wanted(Replica::Session) && both.is_wanted(Replica::Mirror)
+        );
+        assert!(!both.release(Replica::Session), "it was not the last one then, and is not now");
+        assert!(both.release(Replica::Mirror) && !both.release(Replica::Mirror));
+        assert!(CapturedSpan::new(4096, 4096, 0, false, &[Replica::Session]).release(Replica::Session));
     }
 }

@@ -10,8 +10,8 @@
 //! ```
 
 use super::captured::CapturedSpan;
+use super::replica::{Replica, ReplicaPair};
 use crate::format::TakeFormat;
-use crate::limits;
 use crate::message::Course;
 use crate::time::{FramePos, Frames};
 use crate::wav::header::Header;
@@ -20,8 +20,8 @@ use crate::window::playback::ReaderPlaybackWindows;
 use crate::window::progress_page::ProgressPage;
 use std::fs::File;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A take, among those that are open. Never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -45,115 +45,7 @@ pub struct TakePlan {
     /// Its header, without sound.
     pub header: Header,
     /// Its copy on another disk, if there is to be one.
-    pub twin: Option<Arc<Twin>>,
-}
-
-/// One of the places that sound is written to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Copy {
-    /// The session's folder.
-    Session,
-    /// The mirror: the same takes in another folder, better on another disk.
-    Mirror,
-}
-
-impl Copy {
-    /// 0 or 1.
-    pub fn index(self) -> usize {
-        self as usize
-    }
-
-    /// The other one.
-    #[must_use]
-    pub fn other(self) -> Copy {
-        match self {
-            Copy::Session => Copy::Mirror,
-            Copy::Mirror => Copy::Session,
-        }
-    }
-}
-
-/// What the two copies of a take know of each other. Bytes are those of the spool.
-#[derive(Debug)]
-pub struct Twin {
-    /// By [`Copy::index`], as what follows: the files, each with the first byte that is in it.
-    files: [Mutex<Vec<(u64, PathBuf)>>; 2],
-    /// End of what is durable in each, gaps aside.
-    durable: [AtomicU64; 2],
-    gaps: [Mutex<Vec<(u64, u64)>>; 2],
-}
-
-fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl Twin {
-    /// Of two files without sound.
-    pub fn new(session: PathBuf, mirror: PathBuf) -> Twin {
-        let files = [session, mirror].map(|path| Mutex::new(vec![(limits::DATA_OFFSET, path)]));
-        Twin { files, durable: Default::default(), gaps: Default::default() }
-    }
-
-    /// From byte `start` on `copy` is in another file.
-    pub fn continued(&self, copy: Copy, start: u64, path: PathBuf) {
-        held(&self.files[copy.index()]).push((start, path));
-    }
-
-    /// The file of `copy` that has byte `at`, and the byte of it there.
-    pub fn place(&self, copy: Copy, at: u64) -> Option<(PathBuf, u64)> {
-        let files = held(&self.files[copy.index()]);
-        let (start, path) = files.iter().rev().find(|(start, _)| *start <= at)?;
-        Some((path.clone(), at - start + limits::DATA_OFFSET))
-    }
-
-    /// Everything up to byte `end` is durable in `copy`, its gaps aside.
-    pub fn durable(&self, copy: Copy, end: u64) {
-        self.durable[copy.index()].fetch_max(end, Relaxed);
-    }
-
-    /// `copy` did not get the bytes from `start` to `end` while they were in memory: it has to get them from the other.
-    pub fn miss(&self, copy: Copy, start: u64, end: u64) {
-        if end <= start {
-            return;
-        }
-        let mut gaps = held(&self.gaps[copy.index()]);
-        match gaps.last_mut() {
-            Some(last) if last.1 == start => last.1 = end,
-            _ => gaps.push((start, end)),
-        }
-    }
-
-    /// A stretch that `copy` has to get from the other, and that the other has: not longer than `bytes_max`.
-    pub fn gap(&self, copy: Copy, bytes_max: u64) -> Option<(u64, u64)> {
-        let there = self.durable[copy.other().index()].load(Relaxed);
-        let gaps = held(&self.gaps[copy.index()]);
-        let (start, end) = gaps.first().copied().filter(|(start, _)| *start < there)?;
-        // Not past the end of the file that has its beginning.
-        let next = held(&self.files[copy.other().index()]).iter().map(|file| file.0).find(|first| start < *first);
-        Some((start, end.min(start + bytes_max).min(there).min(next.unwrap_or(u64::MAX))))
-    }
-
-    /// The first byte that `copy` lacks.
-    pub fn first_gap(&self, copy: Copy) -> Option<u64> {
-        held(&self.gaps[copy.index()]).iter().map(|gap| gap.0).min()
-    }
-
-    /// `copy` has got the bytes up to `end` of its first gap.
-    pub fn filled(&self, copy: Copy, end: u64) {
-        let mut gaps = held(&self.gaps[copy.index()]);
-        if let Some(first) = gaps.first_mut() {
-            first.0 = end;
-            if first.1 <= end {
-                gaps.remove(0);
-            }
-        }
-    }
-
-    /// Bytes that `copy` lacks.
-    pub fn missing(&self, copy: Copy) -> u64 {
-        let gaps = held(&self.gaps[copy.index()]);
-        gaps.iter().map(|(start, end)| end - start).sum()
-    }
+    pub pair: Option<Arc<ReplicaPair>>,
 }
 
 impl TakePlan {
@@ -202,7 +94,7 @@ pub enum ButlerCommand {
         files: Vec<Arc<File>>,
         /// Frames a second.
         rate: u32,
-        /// Whether the mirror's committer has opened its copies and gets the sound too.
+        /// Whether the mirror's committer has opened its replicas and gets the sound too.
         mirrored: bool,
     },
     /// The audio thread has given everything back. What is left goes to the committer.
@@ -318,7 +210,7 @@ pub enum DiskEvent {
     /// The files of a pass are made, or cannot be.
     TakesOpened {
         /// By whom.
-        copy: Copy,
+        replica: Replica,
         /// The pass.
         pass: PassKey,
         /// The files, in the order of the takes; or what is wrong, path first.
@@ -338,7 +230,7 @@ pub enum DiskEvent {
     /// A take is on the disk, whole and final.
     TakeFinished {
         /// By whom.
-        copy: Copy,
+        replica: Replica,
         /// The take.
         take: TakeKey,
         /// The length of the pass.
@@ -372,14 +264,14 @@ pub enum DiskEvent {
     /// Something is wrong that is going on: a full disk, a failed write, a spool at its limit.
     Trouble {
         /// Whose disk; the spool is the session's.
-        copy: Copy,
+        replica: Replica,
         /// In words, path first.
         reason: String,
     },
     /// What was told by `Trouble` is over.
     TroubleOver {
         /// Likewise.
-        copy: Copy,
+        replica: Replica,
         /// In words.
         reason: String,
     },
@@ -454,7 +346,7 @@ pub struct DiskPublished {
     pub supply_us_max: AtomicU64,
     /// Capture windows that went out unlocked.
     pub windows_unlocked: AtomicU64,
-    /// Milliseconds of sound for which the disk of each copy has room, by [`Copy::index`]: what is free, and what is reserved.
+    /// Milliseconds of sound for which the disk of each copy has room, by [`Replica::index`]: what is free, and what is reserved.
     /// 0: not known.
     pub room_ms: [AtomicU64; 2],
     /// Bytes that wait for the mirror's disk.

@@ -11,6 +11,7 @@
 //! Nothing here is freed on the audio thread: what it was given in a box goes back in an event.
 
 pub mod disk;
+pub mod replica;
 pub mod captured;
 pub mod published;
 

@@ -454,7 +454,7 @@ mod tests {
             session: uuid::Uuid::new_v4(),
             path: PathBuf::from("/x/audio/In 1-1.wav"),
             header: Header::new(1, 48_000, TakeFormat::S24),
-            twin: None,
+            pair: None,
         }
     }
 

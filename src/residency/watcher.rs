@@ -178,7 +178,7 @@ mod tests {
             session: uuid::Uuid::new_v4(),
             path: PathBuf::from("/x/audio/In 1-1.wav"),
             header: Header::new(1, 16_000, TakeFormat::S16),
-            twin: None,
+            pair: None,
         };
         let take = beliefs.take(&plan);
         take.opened(&file());

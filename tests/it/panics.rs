@@ -50,7 +50,7 @@ fn poison(folder: &Path) -> TakePlan {
         session: Uuid::nil(),
         path: folder.join("poison.wav"),
         header: Header::new(0, 48_000, TakeFormat::S24),
-        twin: None,
+        pair: None,
     }
 }
 

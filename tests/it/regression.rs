@@ -12,8 +12,9 @@ use faultless::control::Control;
 use faultless::device::signal::ramp;
 use faultless::format::TakeFormat;
 use faultless::message::captured::CapturedSpan;
-use faultless::message::disk::{CommitCommand, Copy, PassKey, TakeEnd, TakeKey, TakePlan};
+use faultless::message::disk::{CommitCommand, PassKey, TakeEnd, TakeKey, TakePlan};
 use faultless::message::published::Published;
+use faultless::message::replica::Replica;
 use faultless::residency::ledger::Beliefs;
 use faultless::session::TakeState;
 use faultless::session::session_file::open_read_only;
@@ -161,7 +162,7 @@ fn a_take_shorter_than_a_period_is_as_long_as_was_asked_for() {
 fn committer(capture_path: CapturePath) -> (Sender<CommitCommand>, JoinHandle<()>) {
     let (commands, obeyed) = crossbeam_channel::unbounded();
     let committer = Committer::new(CommitterSetup {
-        copy: Copy::Session,
+        replica: Replica::Session,
         spool_bytes_max: 1 << 20,
         published: Arc::new(Published::new(1)),
         means: Means::probe(&[]),
@@ -183,13 +184,13 @@ fn windows_that_were_ready_ahead_are_never_promised_by_a_header() {
     let (commands, thread) = committer(CapturePath::InPlace);
     let (take, header) = (TakeKey(1), Header::new(1, 48_000, TakeFormat::S24));
     let plan =
-        TakePlan { key: take, identity: Uuid::nil(), session: Uuid::nil(), path: path.clone(), header, twin: None };
+        TakePlan { key: take, identity: Uuid::nil(), session: Uuid::nil(), path: path.clone(), header, pair: None };
     let send = |command| commands.send(command).unwrap();
     send(CommitCommand::Open { pass: PassKey(1), takes: vec![plan] });
     // One window of sound, and the last of the lead behind it, as they come back when a pass ends.
     for (at, passed) in [(0, FRAMES), (30 * FRAMES, 0)] {
         let (bytes, passed_bytes, touched) = (3 * FRAMES as usize, 3 * passed as usize, passed > 0);
-        let span = CapturedSpan::new(4096 + 3 * at, bytes, passed_bytes, touched, &[Copy::Session]);
+        let span = CapturedSpan::new(4096 + 3 * at, bytes, passed_bytes, touched, &[Replica::Session]);
         send(CommitCommand::Captured { take, span: Arc::new(span) });
     }
     let claimed = || hound::WavReader::open(&path).map_or(0, |reader| u64::from(reader.duration()));
@@ -277,7 +278,7 @@ fn a_header_never_claims_what_another_take_of_its_pass_has_not() {
             session: Uuid::nil(),
             path: place.path().join(format!("t-{number}.wav")),
             header: Header::new(1, 48_000, TakeFormat::S24),
-            twin: None,
+            pair: None,
         })
         .into();
     let send = |command| commands.send(command).unwrap();
@@ -287,7 +288,8 @@ fn a_header_never_claims_what_another_take_of_its_pass_has_not() {
         send(CommitCommand::Spooled { take: plan.key, spool });
     }
     let window = |take: &TakePlan, at: u64| {
-        let span = CapturedSpan::new(4096 + 3 * at, 3 * FRAMES as usize, 3 * FRAMES as usize, true, &[Copy::Session]);
+        let span =
+            CapturedSpan::new(4096 + 3 * at, 3 * FRAMES as usize, 3 * FRAMES as usize, true, &[Replica::Session]);
         send(CommitCommand::Captured { take: take.key, span: Arc::new(span) });
     };
     let claimed = |take: &TakePlan| hound::WavReader::open(&take.path).map_or(0, |reader| u64::from(reader.duration()));

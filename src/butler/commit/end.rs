@@ -2,7 +2,8 @@
 
 use super::words::words;
 use super::{Committer, OpenTake};
-use crate::message::disk::{Copy, DiskEvent};
+use crate::message::disk::DiskEvent;
+use crate::message::replica::Replica;
 use crate::time::Frames;
 use std::io;
 use std::sync::atomic::Ordering::Relaxed;
@@ -53,7 +54,7 @@ impl Committer {
                     let take = self.takes.remove(at);
                     if let Ok(Some(path)) = &result {
                         let reason = format!("{}: another program removed it; it is put back, whole", path.display());
-                        self.tell(DiskEvent::TroubleOver { copy: self.setup.copy, reason });
+                        self.tell(DiskEvent::TroubleOver { replica: self.setup.replica, reason });
                     }
                     let event = self.farewell(take, end.frames, result.map(drop));
                     self.tell(event);
@@ -72,21 +73,21 @@ impl Committer {
                 "{name}: the disk failed while sound was made durable; parts of the take may be missing, listen to it and replace the disk",
             )),
             Ok(()) => {
-                if self.setup.copy == Copy::Session {
+                if self.setup.replica == Replica::Session {
                     clear_away(&take);
                 }
                 None
             }
             Err(error) => {
                 let told = take.trouble.clone().unwrap_or_else(|| format!("{name}: {}", words(&error)));
-                Some(match spool.filter(|_| self.setup.copy == Copy::Session) {
+                Some(match spool.filter(|_| self.setup.replica == Replica::Session) {
                     Some(path) => format!("{told}; what is missing is kept in {}", path.display()),
                     None => told,
                 })
             }
         };
         take.abandon(&self.held.disk);
-        DiskEvent::TakeFinished { copy: self.setup.copy, take: take.key, frames, trouble }
+        DiskEvent::TakeFinished { replica: self.setup.replica, take: take.key, frames, trouble }
     }
 }
 

@@ -16,9 +16,10 @@ use super::spool;
 use super::take_file::TakeFile;
 use crate::limits;
 use crate::message::disk::{
-    CommitCommand, Continuation, Copy, DiskEvent, DiskPublished, PassKey, TakeEnd, TakeKey, TakePlan,
+    CommitCommand, Continuation, DiskEvent, DiskPublished, PassKey, TakeEnd, TakeKey, TakePlan,
 };
 use crate::message::published::{NO_PASS, Published};
+use crate::message::replica::Replica;
 use crate::residency::ledger::Beliefs;
 use crate::time::Frames;
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
@@ -50,7 +51,7 @@ const RETRY: Duration = Duration::from_millis(500);
 /// What the committer is told once.
 pub struct CommitterSetup {
     /// Which copy it writes.
-    pub copy: Copy,
+    pub replica: Replica,
     /// What it may use.
     pub means: Means,
     /// Where captured sound goes first.
@@ -130,7 +131,7 @@ impl Committer {
             // Sound goes to the disk on the sync, in one run a take: a third of the writes that windows one by one
             // would make. Where more waits, the disk is behind and never rests.
             let held: u64 = self.takes.iter().map(OpenTake::pending_bytes).sum();
-            if self.setup.copy == Copy::Mirror {
+            if self.setup.replica == Replica::Mirror {
                 self.held.disk.mirror_backlog_bytes.store(held, Relaxed);
             }
             if sync
@@ -234,8 +235,8 @@ impl Committer {
         for plan in plans {
             match self.create(plan, ahead, &mut notes) {
                 Ok(file) => {
-                    let belief = (self.setup.copy == Copy::Session).then(|| self.setup.beliefs.take(plan));
-                    made.push(OpenTake::new(pass, plan, self.setup.copy, file, belief));
+                    let belief = (self.setup.replica == Replica::Session).then(|| self.setup.beliefs.take(plan));
+                    made.push(OpenTake::new(pass, plan, self.setup.replica, file, belief));
                 }
                 Err(reason) => {
                     failed = Some(reason);
@@ -266,7 +267,7 @@ impl Committer {
                 Err(reason)
             }
         };
-        self.tell(DiskEvent::TakesOpened { copy: self.setup.copy, pass, files, notes });
+        self.tell(DiskEvent::TakesOpened { replica: self.setup.replica, pass, files, notes });
     }
 
     fn create(&self, plan: &TakePlan, ahead: Duration, notes: &mut Vec<String>) -> Result<TakeFile, String> {
@@ -325,7 +326,7 @@ impl Committer {
                 Ok(false) => continue,
                 Ok(true) => {
                     wrote = true;
-                    if self.setup.copy == Copy::Session {
+                    if self.setup.replica == Replica::Session {
                         DiskPublished::raise(&self.held.disk.commit_us_max, started.elapsed().as_micros() as u64);
                     }
                     (self.takes[at].trouble, self.takes[at].failures) = (None, 0);
@@ -343,7 +344,7 @@ impl Committer {
 
     /// A take was refused. Told where, whenever that is another place; and in words, once for all takes.
     fn stuck(&mut self, at: usize, error: &io::Error) {
-        let (code, copy) = (error.raw_os_error(), self.setup.copy);
+        let (code, replica) = (error.raw_os_error(), self.setup.replica);
         let take = &mut self.takes[at];
         take.failures += 1;
         let reason = format!("{}: cannot write: {}", take.file.path.display(), words(error));
@@ -353,9 +354,9 @@ impl Committer {
         let told = take.stuck_told.replace(place) == Some(place);
         self.resting = Some(Instant::now() + RETRY);
         if !std::mem::replace(&mut self.trouble_told, true) {
-            self.tell(DiskEvent::Trouble { copy, reason });
+            self.tell(DiskEvent::Trouble { replica, reason });
         }
-        if copy == Copy::Session && self.setup.capture_path == CapturePath::Spool && !told {
+        if replica == Replica::Session && self.setup.capture_path == CapturePath::Spool && !told {
             self.tell(DiskEvent::Stuck { take: key, from, code });
         }
     }
@@ -367,7 +368,7 @@ impl Committer {
             self.takes.iter_mut().for_each(|take| take.stuck_told = None);
             if let Some(take) = self.takes.first() {
                 let reason = format!("{}: the disk takes sound again", take.file.path.display());
-                self.tell(DiskEvent::TroubleOver { copy: self.setup.copy, reason });
+                self.tell(DiskEvent::TroubleOver { replica: self.setup.replica, reason });
             }
         }
     }
@@ -407,7 +408,7 @@ impl Committer {
             }
             self.reserve(at, ahead, &mut notes);
         }
-        if self.setup.copy == Copy::Session {
+        if self.setup.replica == Replica::Session {
             DiskPublished::raise(&self.held.disk.sync_us_max, started.elapsed().as_micros() as u64);
             if in_spool && all_durable {
                 self.held.disk.durable_ms.store((started - self.started).as_millis() as u64, Relaxed);
@@ -435,7 +436,7 @@ impl Committer {
         let (reserved, speed) = rolling()
             .fold((0, 0), |(reserved, speed), take| (reserved + take.file.reserved_bytes(), speed + take.file.speed()));
         let room = (free + reserved) as f64 * 1000.0 / speed.max(1) as f64;
-        self.held.disk.room_ms[self.setup.copy.index()].store((room as u64).max(1), Relaxed);
+        self.held.disk.room_ms[self.setup.replica.index()].store((room as u64).max(1), Relaxed);
     }
 
     /// Blocks for what comes. That there are none is told while what was reserved before still takes sound.
@@ -452,7 +453,7 @@ impl Committer {
         take.unreserved = true;
         let reason = format!("{}: {}", take.file.path.display(), words(&error));
         if !std::mem::replace(&mut self.trouble_told, true) {
-            self.tell(DiskEvent::Trouble { copy: self.setup.copy, reason });
+            self.tell(DiskEvent::Trouble { replica: self.setup.replica, reason });
         }
     }
 

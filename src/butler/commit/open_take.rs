@@ -11,7 +11,8 @@ use crate::butler::spool;
 use crate::butler::take_file::TakeFile;
 use crate::limits;
 use crate::message::captured::CapturedSpan;
-use crate::message::disk::{Copy, DiskPublished, PassKey, ProgressFile, SpoolFile, TakeEnd, TakeKey, TakePlan, Twin};
+use crate::message::disk::{DiskPublished, PassKey, ProgressFile, SpoolFile, TakeEnd, TakeKey, TakePlan};
+use crate::message::replica::{Replica, ReplicaPair};
 use crate::residency::ledger::TakeBelief;
 use crate::time::Frames;
 use crate::window::map::{Mapping, write_behind};
@@ -35,7 +36,7 @@ const PAGE: u64 = limits::PAGE_BYTES as u64;
 pub(super) struct OpenTake {
     pub(super) key: TakeKey,
     pub(super) pass: PassKey,
-    copy: Copy,
+    replica: Replica,
     /// For the residency map, which shows the session's copy.
     pub(super) belief: Option<Arc<TakeBelief>>,
     pub(super) file: TakeFile,
@@ -43,7 +44,7 @@ pub(super) struct OpenTake {
     shift: u64,
     pub(super) spool: Option<Arc<SpoolFile>>,
     pub(super) progress_page: Option<Arc<ProgressFile>>,
-    twin: Option<Arc<Twin>>,
+    pair: Option<Arc<ReplicaPair>>,
     pending: VecDeque<Arc<CapturedSpan>>,
     written: VecDeque<Arc<CapturedSpan>>,
     /// Durable here, and wanted by the other copy still.
@@ -94,20 +95,20 @@ impl OpenTake {
     pub(super) fn new(
         pass: PassKey,
         plan: &TakePlan,
-        copy: Copy,
+        replica: Replica,
         file: TakeFile,
         belief: Option<Arc<TakeBelief>>,
     ) -> OpenTake {
         OpenTake {
             key: plan.key,
             pass,
-            copy,
+            replica,
             belief,
             file,
             shift: 0,
             spool: None,
             progress_page: None,
-            twin: plan.twin.clone(),
+            pair: plan.pair.clone(),
             pending: VecDeque::new(),
             written: VecDeque::new(),
             lent: VecDeque::new(),
@@ -138,14 +139,14 @@ impl OpenTake {
 
     /// Bytes that are not in its file and have to come from the other copy.
     pub(super) fn missing_bytes(&self) -> u64 {
-        self.twin.as_ref().map_or(0, |twin| twin.missing(self.copy))
+        self.pair.as_ref().map_or(0, |pair| pair.missing(self.replica))
     }
 
     /// Writes the spans at the head of the queue that lie side by side, and behind the last span there is what `open` has.
     /// Whether there was anything to do.
     pub(super) fn write_run(&mut self, held: &Held, open: Option<OpenWindow>) -> io::Result<bool> {
         // What was given up meanwhile is a gap of ours now.
-        while self.pending.front().is_some_and(|span| !span.is_wanted(self.copy)) {
+        while self.pending.front().is_some_and(|span| !span.is_wanted(self.replica)) {
             self.pending.pop_front();
         }
         let (run, started) = (self.run_length(), Instant::now());
@@ -167,7 +168,7 @@ impl OpenTake {
         }
         for span in self.pending.drain(..run) {
             // Given up while it was being written: the memory may have been nought by then.
-            if !span.is_wanted(self.copy) {
+            if !span.is_wanted(self.replica) {
                 continue;
             }
             if span.passed_bytes > 0 {
@@ -251,9 +252,9 @@ impl OpenTake {
                 belief.durable(self.file.durable() + self.shift);
             }
         }
-        if let Some(twin) = &self.twin {
+        if let Some(pair) = &self.pair {
             let end = self.written.back().map_or(0, |span| span.end());
-            twin.durable(self.copy, end.max(self.ahead.min(self.file.durable() + self.shift)));
+            pair.durable(self.replica, end.max(self.ahead.min(self.file.durable() + self.shift)));
         }
         while let Some(span) = self.written.pop_front() {
             self.settle(span, held);
@@ -271,10 +272,10 @@ impl OpenTake {
 
     /// This copy has a span.
     fn settle(&mut self, span: Arc<CapturedSpan>, held: &Held) {
-        if !span.is_wanted(self.copy) {
+        if !span.is_wanted(self.replica) {
             return;
         }
-        if span.release(self.copy) {
+        if span.release(self.replica) {
             give_back(span, self.spool.as_deref(), &held.disk);
         } else {
             self.lent.push_back(span);
@@ -284,11 +285,11 @@ impl OpenTake {
     /// Forgets lent spans that the other copy has by now; gives up those that it has not while memory is short: it shall
     /// get them from the file of this one.
     pub(super) fn relieve(&mut self, held: &Held) {
-        let (Some(twin), other) = (&self.twin, self.copy.other()) else { return };
+        let (Some(pair), other) = (&self.pair, self.replica.other()) else { return };
         while let Some(span) = self.lent.pop_front_if(|span| !span.is_wanted(other) || held.is_short()) {
             if span.is_wanted(other) {
                 // In this order: it is a gap before it is not wanted, and not wanted before its memory goes.
-                twin.miss(other, span.offset, span.passed());
+                pair.miss(other, span.offset, span.passed());
                 if span.release(other) {
                     give_back(span, self.spool.as_deref(), &held.disk);
                 }
@@ -298,9 +299,9 @@ impl OpenTake {
 
     /// Fills a piece of a gap of this copy from the file of the other one. Whether there was any.
     pub(super) fn heal(&mut self, room: &mut MmapMut) -> io::Result<bool> {
-        let Some(twin) = &self.twin else { return Ok(false) };
-        let Some((start, end)) = twin.gap(self.copy, room.len() as u64) else { return Ok(false) };
-        let (path, at) = twin.place(self.copy.other(), start).ok_or(io::ErrorKind::NotFound)?;
+        let Some(pair) = &self.pair else { return Ok(false) };
+        let Some((start, end)) = pair.gap(self.replica, room.len() as u64) else { return Ok(false) };
+        let (path, at) = pair.place(self.replica.other(), start).ok_or(io::ErrorKind::NotFound)?;
         let bytes = &mut room[..(end - start).next_multiple_of(PAGE) as usize];
         let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
         let other = OpenOptions::new().read(true).custom_flags(flags).open(&path)?;
@@ -318,13 +319,13 @@ impl OpenTake {
             self.file.write_run(start - self.shift, &mut [IoSlice::new(bytes)])?;
             self.file.note_written(end - self.shift);
         }
-        twin.filled(self.copy, end);
+        pair.filled(self.replica, end);
         Ok(true)
     }
 
     /// Frames of the pass that are durable in this take, and nothing before them is missing.
     pub(super) fn durable_frames(&self) -> Frames {
-        let gap = self.twin.as_ref().and_then(|twin| twin.first_gap(self.copy)).unwrap_or(u64::MAX);
+        let gap = self.pair.as_ref().and_then(|pair| pair.first_gap(self.replica)).unwrap_or(u64::MAX);
         self.frame_of((self.file.durable() + self.shift).min(gap))
     }
 
@@ -341,7 +342,7 @@ impl OpenTake {
         for span in &self.pending {
             let fits = span.offset == end
                 && span.touched == first.touched
-                && span.is_wanted(self.copy)
+                && span.is_wanted(self.replica)
                 && bytes + span.bytes <= limits::COMMIT_RUN_BYTES_MAX;
             if count > 0 && !fits {
                 break;
@@ -369,8 +370,8 @@ impl OpenTake {
         let at = self.stuck_at();
         self.write_again();
         self.ahead = at;
-        if let Some(twin) = &self.twin {
-            twin.continued(self.copy, at, file.path.clone());
+        if let Some(pair) = &self.pair {
+            pair.continued(self.replica, at, file.path.clone());
         }
         let before = self.frame_of(limits::DATA_OFFSET + self.shift);
         self.shift = at - limits::DATA_OFFSET;
@@ -399,10 +400,10 @@ impl OpenTake {
     /// It is given up. What the session's copy lacks stays in the spool, whatever the mirror does.
     pub(super) fn abandon(&mut self, disk: &DiskPublished) {
         for span in self.pending.drain(..).chain(self.written.drain(..)) {
-            match self.copy {
-                Copy::Session => account(&span, disk),
-                Copy::Mirror if span.release(Copy::Mirror) => give_back(span, self.spool.as_deref(), disk),
-                Copy::Mirror => {}
+            match self.replica {
+                Replica::Session => account(&span, disk),
+                Replica::Mirror if span.release(Replica::Mirror) => give_back(span, self.spool.as_deref(), disk),
+                Replica::Mirror => {}
             }
         }
     }

@@ -106,7 +106,7 @@ impl Scene {
                 session: session.id,
                 path: root.join(&session.take(id).unwrap().file),
                 header: Header { bext, ..Header::new(1, rate.0, TakeFormat::S24) },
-                twin: None,
+                pair: None,
             });
         }
         store.save(&session).unwrap();
