@@ -2,7 +2,7 @@
 //!
 //! Everything that two threads share is born here, and each thread is given its own ends by value.
 
-use crate::butler::capabilities::{CapturePath, Means};
+use crate::butler::capabilities::{Capabilities, CapturePath};
 use crate::butler::commit::{Committer, CommitterSetup};
 use crate::butler::plan;
 use crate::butler::read_ahead::{Reader, ReaderSetup};
@@ -37,7 +37,7 @@ const HELPER_STACK_BYTES: usize = 512 * 1024;
 #[derive(Clone, Debug)]
 pub struct RunSetup {
     /// What kernel and file systems offer.
-    pub means: Means,
+    pub capabilities: Capabilities,
     /// Where captured sound goes first.
     pub capture_path: CapturePath,
     /// Bytes of memory that may be locked.
@@ -143,7 +143,7 @@ pub fn start(device: Box<dyn Device>, setup: RunSetup) -> Result<Running, RunErr
 
     let committer = |replica, commands, events| CommitterSetup {
         replica,
-        means: setup.means.clone(),
+        capabilities: setup.capabilities.clone(),
         capture_path: setup.capture_path,
         sync_interval: setup.sync_interval,
         spool_bytes_max: setup.spool_bytes_max,
@@ -157,7 +157,7 @@ pub fn start(device: Box<dyn Device>, setup: RunSetup) -> Result<Running, RunErr
     let mut disk_threads = vec![
         spawn("butler", HELPER_STACK_BYTES, {
             let setup = ButlerSetup {
-                means: setup.means.clone(),
+                capabilities: setup.capabilities.clone(),
                 capture_path: setup.capture_path,
                 budget: Arc::clone(&budget),
                 capture_share: plan::capture_share(setup.lock_bytes_max),
@@ -218,7 +218,7 @@ fn reader_setup(
     events: Sender<DiskEvent>,
 ) -> ReaderSetup {
     ReaderSetup {
-        means: setup.means.clone(),
+        capabilities: setup.capabilities.clone(),
         budget: Arc::clone(budget),
         playback_share: plan::playback_share(setup.lock_bytes_max),
         lead_ms: setup.lead_ms,

@@ -107,7 +107,7 @@ fn live_take(control: &Control, take: &Take) -> LiveTake {
 /// Where the sound of a take lies that is not in its file yet; `None`: it is in its file at once.
 fn spool_of(control: &Control, take: Uuid) -> Option<PathBuf> {
     let setup = &control.running().setup;
-    match (setup.capture_path, &setup.means.spool) {
+    match (setup.capture_path, &setup.capabilities.spool) {
         (CapturePath::Spool, SpoolPlace::Folder(folder)) => Some(path_of(folder, take)),
         // Memory without a name cannot be read by a path: it is drawn when it is in the file.
         (CapturePath::Spool, SpoolPlace::Memory) => Some(PathBuf::from("/dev/null")),

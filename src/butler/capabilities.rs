@@ -43,7 +43,7 @@ impl FromStr for CapturePath {
 
 /// What the disk side may use.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Means {
+pub struct Capabilities {
     /// How pages are brought in.
     pub populate: Populate,
     /// Whether `O_DIRECT` is tried. A file system that refuses it is written through the page cache.
@@ -56,13 +56,13 @@ pub struct Means {
     pub notes: Vec<String>,
 }
 
-/// Names of parts that can be done without, for [`Means::probe`] and `FAULTLESS_WITHOUT`.
+/// Names of parts that can be done without, for [`Capabilities::probe`] and `FAULTLESS_WITHOUT`.
 pub const PARTS: [&str; 4] = ["populate", "o_direct", "fallocate", "tmpfs"];
 
-impl Means {
+impl Capabilities {
     /// Tries what there is. `without` names parts (see [`PARTS`]) that are to be treated as missing, so that a
     /// fallback can be tried on a machine that has everything.
-    pub fn probe(without: &[String]) -> Means {
+    pub fn probe(without: &[String]) -> Capabilities {
         let lacks = |part: &str| without.iter().any(|name| name == part);
         let mut notes = Vec::new();
         let populate = if lacks("populate") || !populate_works() {
@@ -82,7 +82,7 @@ impl Means {
                 SpoolPlace::Memory
             }
         };
-        Means { populate, o_direct: !lacks("o_direct"), reserve: !lacks("fallocate"), spool, notes }
+        Capabilities { populate, o_direct: !lacks("o_direct"), reserve: !lacks("fallocate"), spool, notes }
     }
 
     /// Parts named by the environment variable `FAULTLESS_WITHOUT`, separated by commas.
@@ -106,13 +106,13 @@ mod tests {
 
     #[test]
     fn a_part_that_is_to_be_done_without_is_replaced_and_named() {
-        let all = Means::probe(&PARTS.map(str::to_owned));
+        let all = Capabilities::probe(&PARTS.map(str::to_owned));
         assert_eq!(
             (all.populate, all.o_direct, all.reserve, &all.spool),
             (Populate::Touch, false, false, &SpoolPlace::Memory)
         );
         assert!(all.notes.iter().any(|note| note.contains("MADV_POPULATE")));
         assert!(all.notes.iter().any(|note| note.contains("tmpfs")));
-        assert!(Means::probe(&[]).notes.len() < 2);
+        assert!(Capabilities::probe(&[]).notes.len() < 2);
     }
 }

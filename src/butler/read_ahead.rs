@@ -5,7 +5,7 @@
 //! over when its pages have come, so that one slow track does not hold up the others. `mlock` on a read-only
 //! mapping is the whole answer for playback: the kernel neither takes the pages back nor protects them.
 
-use super::capabilities::Means;
+use super::capabilities::Capabilities;
 use super::plan::{self, Lead, PlaySpan};
 use crate::limits;
 use crate::message::Course;
@@ -39,7 +39,7 @@ const PATIENCE_TICKS: u32 = 3;
 /// What the read-ahead is told once.
 pub struct ReaderSetup {
     /// What it may use.
-    pub means: Means,
+    pub capabilities: Capabilities,
     /// Locked memory.
     pub budget: Arc<LockBudget>,
     /// Bytes of the budget that playback may count on.
@@ -289,7 +289,7 @@ impl Track {
                 if !window.map.lock(&setup.budget) {
                     setup.disk.windows_unlocked.fetch_add(1, Relaxed);
                 }
-                if window.map.populate(setup.means.populate).is_err() {
+                if window.map.populate(setup.capabilities.populate).is_err() {
                     // Past the end of a file cut short: the pages that are missing will read as zeros.
                     window.map.populate(crate::window::map::Populate::Touch).ok();
                 }
@@ -398,7 +398,7 @@ mod tests {
     fn reader(published: &Arc<Published>) -> (Sender<ReaderCommand>, std::thread::JoinHandle<()>) {
         let (commands, receiver) = unbounded();
         let setup = ReaderSetup {
-            means: Means::probe(&[]),
+            capabilities: Capabilities::probe(&[]),
             budget: LockBudget::new(1 << 20),
             playback_share: 1 << 20,
             lead_ms: 1000,

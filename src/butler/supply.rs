@@ -2,7 +2,7 @@
 //!
 //! It waits for its commands and for tmpfs (in `in-place`: for the disk), for nothing else.
 
-use super::capabilities::{CapturePath, Means};
+use super::capabilities::{Capabilities, CapturePath};
 use super::outbox::Outbox;
 use super::plan::{self, Lead};
 use super::spool;
@@ -39,7 +39,7 @@ const TICK_MAX: Duration = Duration::from_millis(80);
 /// What the butler is told once.
 pub struct ButlerSetup {
     /// What it may use.
-    pub means: Means,
+    pub capabilities: Capabilities,
     /// Where captured sound goes first.
     pub capture_path: CapturePath,
     /// Locked memory.
@@ -195,7 +195,7 @@ impl Butler {
             let memory = match (setup.capture_path, files.get(index)) {
                 (CapturePath::InPlace, Some(file)) => Memory::Take(Arc::clone(file)),
                 _ => {
-                    let spool = Arc::new(spool::create(&setup.means.spool, take, spool::pass_of(takes))?);
+                    let spool = Arc::new(spool::create(&setup.capabilities.spool, take, spool::pass_of(takes))?);
                     belief.spooled(&spool);
                     self.outbox.send_all(|| CommitCommand::Spooled { take: take.key, spool: Arc::clone(&spool) });
                     Memory::Spool(spool)
@@ -256,8 +256,8 @@ impl Butler {
     /// The page that outlives the program and says how far the pass has come.
     fn make_progress(&mut self, takes: &[TakePlan]) -> io::Result<ProgressPage> {
         let setup = &self.setup;
-        let made = spool::create_progress(&setup.means.spool, takes, setup.capture_path == CapturePath::Spool)?;
-        let progress_page = ProgressPage::new(&made.file, setup.means.populate, &setup.budget);
+        let made = spool::create_progress(&setup.capabilities.spool, takes, setup.capture_path == CapturePath::Spool)?;
+        let progress_page = ProgressPage::new(&made.file, setup.capabilities.populate, &setup.budget);
         let unfinished = AtomicUsize::new(takes.len());
         let file = Arc::new(ProgressFile { file: made.file, path: made.path, unfinished });
         for take in takes {
@@ -420,15 +420,15 @@ impl Butler {
 impl TakeSupply {
     fn make(&self, span: plan::CaptureSpan, setup: &ButlerSetup) -> io::Result<CaptureWindow> {
         let file = self.memory.file();
-        if setup.means.populate == Populate::Touch && matches!(self.memory, Memory::Spool(_)) {
+        if setup.capabilities.populate == Populate::Touch && matches!(self.memory, Memory::Spool(_)) {
             spool::reserve(file, span.offset, span.bytes)?;
         }
-        if setup.means.populate == Populate::Touch && file.metadata()?.len() < span.offset + span.bytes as u64 {
+        if setup.capabilities.populate == Populate::Touch && file.metadata()?.len() < span.offset + span.bytes as u64 {
             // A page past the end of the file cannot be touched; the reserve is on its way.
             return Err(io::ErrorKind::WouldBlock.into());
         }
         let mut map = Mapping::writable(file, span.offset, span.bytes)?;
-        map.populate(setup.means.populate)?;
+        map.populate(setup.capabilities.populate)?;
         map.lock(&setup.budget);
         Ok(CaptureWindow { map, start: span.start, frames: span.frames, passed: Frames(0), touched: false })
     }

@@ -1,6 +1,6 @@
 //! One take's WAV file while it is recorded: reserve, runs of sound, header, end. Thread: committer.
 
-use super::capabilities::Means;
+use super::capabilities::Capabilities;
 use crate::file_system;
 use crate::limits;
 use crate::message::disk::{TakeEnd, TakePlan};
@@ -48,13 +48,13 @@ impl TakeFile {
     /// `notes` what could not be had.
     pub fn create(
         plan: &TakePlan,
-        means: &Means,
+        capabilities: &Capabilities,
         o_direct: bool,
         ahead: Duration,
         notes: &mut Vec<String>,
     ) -> io::Result<TakeFile> {
         let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o644).open(&plan.path)?;
-        TakeFile::prepare(file, plan, means, o_direct, ahead, notes).inspect_err(|_| {
+        TakeFile::prepare(file, plan, capabilities, o_direct, ahead, notes).inspect_err(|_| {
             // Made a moment ago, exclusively, and without a sample in it: what it holds of the disk goes back.
             std::fs::remove_file(&plan.path).ok();
         })
@@ -63,7 +63,7 @@ impl TakeFile {
     fn prepare(
         file: File,
         plan: &TakePlan,
-        means: &Means,
+        capabilities: &Capabilities,
         o_direct: bool,
         ahead: Duration,
         notes: &mut Vec<String>,
@@ -73,7 +73,7 @@ impl TakeFile {
             header: plan.header.clone(),
             file: Arc::new(file),
             past_cache: None,
-            reserve: means.reserve,
+            reserve: capabilities.reserve,
             page: MmapMut::map_anon(limits::PAGE_BYTES)?,
             reserved: limits::DATA_OFFSET,
             written: limits::DATA_OFFSET,
@@ -81,13 +81,13 @@ impl TakeFile {
             claimed: limits::DATA_OFFSET,
             unsynced: false,
         };
-        if !means.reserve {
+        if !capabilities.reserve {
             notes.push(NO_RESERVE.to_owned());
         }
         take.reserve_ahead(ahead, notes)?;
         take.write_header(limits::DATA_OFFSET)?;
         take.file.sync_all()?;
-        if o_direct && means.o_direct {
+        if o_direct && capabilities.o_direct {
             // Tried with the header, since some file systems accept the flag and refuse the write.
             // Not by its path: another program may have moved the folder.
             let path = format!("/proc/self/fd/{}", take.file.as_raw_fd());
@@ -293,9 +293,10 @@ mod tests {
     fn a_take_is_readable_while_it_grows_and_exact_at_its_end_with_every_means() {
         for without in [vec![], vec!["o_direct".to_owned()], vec!["o_direct".to_owned(), "fallocate".to_owned()]] {
             let folder = tempfile::tempdir().unwrap();
-            let (means, mut notes) = (Means::probe(&without), Vec::new());
+            let (capabilities, mut notes) = (Capabilities::probe(&without), Vec::new());
             let mut take =
-                TakeFile::create(&plan(folder.path()), &means, true, Duration::from_secs(30), &mut notes).unwrap();
+                TakeFile::create(&plan(folder.path()), &capabilities, true, Duration::from_secs(30), &mut notes)
+                    .unwrap();
             assert_eq!(notes.is_empty(), without.is_empty(), "{notes:?}");
             let memory = MmapMut::map_anon(12_288).unwrap();
             take.write_run(4096, &mut [IoSlice::new(&memory[..4096]), IoSlice::new(&memory[4096..])]).unwrap();
@@ -321,8 +322,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let plan = plan(folder.path());
         std::fs::write(&plan.path, "mine").unwrap();
-        let error =
-            TakeFile::create(&plan, &Means::probe(&[]), true, Duration::from_secs(30), &mut Vec::new()).err().unwrap();
+        let error = TakeFile::create(&plan, &Capabilities::probe(&[]), true, Duration::from_secs(30), &mut Vec::new())
+            .err()
+            .unwrap();
         assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(std::fs::read(&plan.path).unwrap(), b"mine");
     }

@@ -170,8 +170,8 @@ impl Control {
                 session.rate()
             )));
         }
-        let means = setup.run.means.notes.iter().chain(&device.facts().notes);
-        notices.extend(means.map(|text| Notice { severity: Severity::Caution, text: text.clone() }));
+        let capabilities = setup.run.capabilities.notes.iter().chain(&device.facts().notes);
+        notices.extend(capabilities.map(|text| Notice { severity: Severity::Caution, text: text.clone() }));
         // The spool keeps the path of its take, for a recovery that may start elsewhere.
         let folder = store.as_ref().map_or(folder_of(&setup.folder), OpenSession::path);
         let folder = std::path::absolute(folder).map_err(ControlError::Kernel)?;

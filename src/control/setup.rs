@@ -1,6 +1,6 @@
 //! From wishes to decided values: device, rate, memory. Every face decides here. Thread: control.
 
-use crate::butler::capabilities::{CapturePath, Means};
+use crate::butler::capabilities::{Capabilities, CapturePath};
 use crate::butler::spool::{self, SpoolPlace};
 use crate::device::DeviceSpec;
 use crate::device::alsa::{Cards, Listed, Listing, cards, list};
@@ -135,20 +135,20 @@ pub fn run_setup(allowed: Allowed, capture_path: CapturePath) -> RunSetup {
     // More tracks than the usual 1,024 descriptors: a session of 512 tracks opens 1,024 files.
     process::raise_open_files().ok();
     process::outlive_file_limit();
-    let means = Means::probe(&Means::without_from_environment());
+    let capabilities = Capabilities::probe(&Capabilities::without_from_environment());
     let asked = allowed.lock_kib.map_or(limits::LOCKED_BYTES_DEFAULT, |kib| kib.saturating_mul(1024));
     let lock_bytes_max = match lock_limit() {
         LockLimit::Unlimited => asked,
         LockLimit::Bytes(bytes) => asked.min(bytes.saturating_sub(LOCKED_BYTES_SPARE.min(bytes / 4))),
     };
     let memory = process::memory_bound().unwrap_or(1 << 30) / limits::SPOOL_RAM_DIVISOR;
-    let room = match &means.spool {
+    let room = match &capabilities.spool {
         SpoolPlace::Folder(folder) => spool::free_bytes(folder).unwrap_or(memory) / 10 * 9,
         SpoolPlace::Memory => memory,
     };
     let spool_bytes_max = allowed.spool_mib.map_or(memory, |mib| mib.saturating_mul(1 << 20)).min(room);
     RunSetup {
-        means,
+        capabilities,
         capture_path,
         lock_bytes_max,
         spool_bytes_max,

@@ -5,7 +5,7 @@ use crate::util::{
     Checked, DEEP, PATIENCE, Started, check, contents, edit, faultless, new_session, place, read_wav, record, run,
     start, stored,
 };
-use faultless::butler::capabilities::{CapturePath, Means};
+use faultless::butler::capabilities::{Capabilities, CapturePath};
 use faultless::control::{Control, Notice, Setup};
 use faultless::device::signal::{Signal, ramp};
 use faultless::device::virtual_device;
@@ -48,7 +48,7 @@ pub(crate) fn setup(folder: &Path, device: &str, inputs: usize, rate: u32, forma
 
 pub(crate) fn run_setup(spool_bytes_max: u64) -> RunSetup {
     RunSetup {
-        means: Means::probe(&[]),
+        capabilities: Capabilities::probe(&[]),
         capture_path: CapturePath::Spool,
         lock_bytes_max: 6 << 20,
         spool_bytes_max,

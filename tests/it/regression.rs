@@ -5,7 +5,7 @@ use crate::play::{Player, landing, recorded, wave};
 use crate::record::{await_sound, on_a_disk_that_refuses, record_through, refuse_above, setup};
 use crate::util::{DEEP, PATIENCE, check, faultless, place, read_wav, record, run, skip, spools, start};
 use crossbeam_channel::Sender;
-use faultless::butler::capabilities::{CapturePath, Means};
+use faultless::butler::capabilities::{Capabilities, CapturePath};
 use faultless::butler::commit::{Committer, CommitterSetup};
 use faultless::butler::spool::{self, SpoolPlace};
 use faultless::control::Control;
@@ -165,7 +165,7 @@ fn committer(capture_path: CapturePath) -> (Sender<CommitCommand>, JoinHandle<()
         replica: Replica::Session,
         spool_bytes_max: 1 << 20,
         published: Arc::new(Published::new(1)),
-        means: Means::probe(&[]),
+        capabilities: Capabilities::probe(&[]),
         capture_path,
         sync_interval: Duration::from_millis(20),
         disk: Arc::default(),

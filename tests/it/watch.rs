@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 use crate::util::{place, skip};
-use faultless::butler::capabilities::{CapturePath, Means};
+use faultless::butler::capabilities::{Capabilities, CapturePath};
 use faultless::control::pass::PassReport;
 use faultless::control::{Control, Purpose, Setup};
 use faultless::device::signal::Signal;
@@ -27,7 +27,7 @@ fn open(folder: &Path, capture_path: CapturePath) -> Control {
 
 fn open_at(folder: &Path, capture_path: CapturePath, rate: u32) -> Control {
     let run = RunSetup {
-        means: Means::probe(&[]),
+        capabilities: Capabilities::probe(&[]),
         capture_path,
         lock_bytes_max: 8 << 20,
         spool_bytes_max: 64 << 20,

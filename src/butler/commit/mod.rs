@@ -11,7 +11,7 @@ mod end;
 mod open_take;
 mod words;
 
-use super::capabilities::{CapturePath, Means};
+use super::capabilities::{Capabilities, CapturePath};
 use super::spool;
 use super::take_file::TakeFile;
 use crate::limits;
@@ -53,7 +53,7 @@ pub struct CommitterSetup {
     /// Which copy it writes.
     pub replica: Replica,
     /// What it may use.
-    pub means: Means,
+    pub capabilities: Capabilities,
     /// Where captured sound goes first.
     pub capture_path: CapturePath,
     /// Between two durable headers.
@@ -272,7 +272,7 @@ impl Committer {
 
     fn create(&self, plan: &TakePlan, ahead: Duration, notes: &mut Vec<String>) -> Result<TakeFile, String> {
         let o_direct = self.setup.capture_path == CapturePath::Spool;
-        TakeFile::create(plan, &self.setup.means, o_direct, ahead, notes)
+        TakeFile::create(plan, &self.setup.capabilities, o_direct, ahead, notes)
             .map_err(|error| format!("{}: cannot make the take: {}", plan.path.display(), words(&error)))
     }
 

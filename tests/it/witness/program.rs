@@ -1,6 +1,6 @@
 //! The whole program under the kernel's own books: threads, device with a clock, files on a disk. Thread: test.
 
-use faultless::butler::capabilities::{CapturePath, Means};
+use faultless::butler::capabilities::{Capabilities, CapturePath};
 use faultless::control::pass::PassReport;
 use faultless::control::report::faults_since;
 use faultless::control::{Control, Setup};
@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 fn open(folder: &Path) -> Control {
     let run = RunSetup {
-        means: Means::probe(&[]),
+        capabilities: Capabilities::probe(&[]),
         capture_path: CapturePath::Spool,
         lock_bytes_max: 8 << 20,
         spool_bytes_max: 64 << 20,
