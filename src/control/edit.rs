@@ -268,7 +268,7 @@ impl Control {
     }
 
     fn writable_check(&self) -> Result<(), ControlError> {
-        if self.keeper.is_none() {
+        if self.saver.is_none() {
             return Err(ControlError::State(
                 "session: it is open to be played only; nothing of it is changed".to_owned(),
             ));

@@ -36,7 +36,7 @@ use overflow::Elsewhere;
 use pass::{PassReport, PassRun};
 use playback::Players;
 use report::Reading;
-use session_saver::Keeper;
+use session_saver::SessionSaver;
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
@@ -115,7 +115,7 @@ pub struct Control {
     session: Session,
     folder: PathBuf,
     /// `None`: the session was opened to be played.
-    keeper: Option<Keeper>,
+    saver: Option<SessionSaver>,
     elsewhere: Elsewhere,
     players: Players,
     pass: Option<PassRun>,
@@ -128,7 +128,7 @@ pub struct Control {
     revision: u64,
     /// The session for those who draw, of a revision.
     shared: Option<(u64, Arc<Session>)>,
-    /// Whether the keeper has yet to be given the session as it is.
+    /// Whether the session saver has yet to be given the session as it is.
     save_due: bool,
     /// Whether tracks are heard, and their players follow the session.
     hears: bool,
@@ -180,8 +180,8 @@ impl Control {
         }
         let watched = session_folder::Watched::of(store.as_ref());
         let names_found = store.as_ref().and_then(|store| store.file_names().ok()).unwrap_or_default();
-        let keeper = store.map(Keeper::start).transpose().map_err(ControlError::Kernel)?;
-        let mut recorder = events::Recorder::start(&folder, keeper.is_some());
+        let saver = store.map(SessionSaver::start).transpose().map_err(ControlError::Kernel)?;
+        let mut recorder = events::Recorder::start(&folder, saver.is_some());
         let running = threads::start(device, setup.run).map_err(ControlError::Run)?;
         if let Some(reason) = running.scheduling.reason() {
             let fix = running.scheduling.fix().map_or_else(String::new, |fix| format!("; to change that: {fix}"));
@@ -194,7 +194,7 @@ impl Control {
             running,
             session,
             folder,
-            keeper,
+            saver,
             elsewhere: Elsewhere::default(),
             players: Players::default(),
             pass: None,
@@ -244,7 +244,7 @@ impl Control {
 
     /// Whether nothing of the session is written.
     pub fn is_read_only(&self) -> bool {
-        self.keeper.is_none()
+        self.saver.is_none()
     }
 
     /// The session's folder.
@@ -382,9 +382,9 @@ impl Control {
         }
         self.follow_session();
         if self.save_due {
-            self.hand_to_keeper();
+            self.hand_to_saver();
         }
-        let problems: Vec<String> = self.keeper.iter().flat_map(Keeper::problems).collect();
+        let problems: Vec<String> = self.saver.iter().flat_map(SessionSaver::problems).collect();
         for text in problems {
             self.caution(text);
         }
@@ -407,9 +407,9 @@ impl Control {
         self.save();
         while self.save_due {
             std::thread::sleep(Duration::from_millis(5));
-            self.hand_to_keeper();
+            self.hand_to_saver();
         }
-        let told = self.keeper.as_mut().map(Keeper::finish).unwrap_or_default();
+        let told = self.saver.as_mut().map(SessionSaver::finish).unwrap_or_default();
         for text in told.into_iter().chain(std::mem::take(&mut self.elsewhere).finish()) {
             self.caution(text);
         }
@@ -419,7 +419,7 @@ impl Control {
 
     fn save(&mut self) {
         self.revision += 1;
-        self.hand_to_keeper();
+        self.hand_to_saver();
     }
 
     /// Has the session saved now. It is saved after every change anyway.
@@ -429,12 +429,12 @@ impl Control {
 
     /// The revision that is durable.
     pub fn saved_revision(&self) -> u64 {
-        self.keeper.as_ref().map_or(self.revision, session_saver::Keeper::saved)
+        self.saver.as_ref().map_or(self.revision, session_saver::SessionSaver::saved)
     }
 
-    /// Never waits: a keeper that has too much to do is tried again at the next poll.
-    fn hand_to_keeper(&mut self) {
-        self.save_due = self.keeper.as_ref().is_some_and(|keeper| !keeper.save(&self.session, self.revision));
+    /// Never waits: a session saver that has too much to do is tried again at the next poll.
+    fn hand_to_saver(&mut self) {
+        self.save_due = self.saver.as_ref().is_some_and(|saver| !saver.save(&self.session, self.revision));
         self.save_elsewhere();
     }
 

@@ -1,12 +1,12 @@
 //! Takes that are in other folders than the session's: the mirror, and where takes go on when their disk has no more room.
 //! Thread: control.
 //!
-//! Such a folder is known by a copy of the session's file in it, which a keeper of its own keeps current: a disk that stands
-//! still holds up nobody but its keeper.
+//! Such a folder is known by a copy of the session's file in it, which a session saver of its own keeps current: a disk that stands
+//! still holds up nobody but its session saver.
 
 use super::Control;
 use super::pass::PassTake;
-use super::session_saver::Keeper;
+use super::session_saver::SessionSaver;
 use crate::message::disk::{CommitCommand, Continuation, PassKey, TakeKey, TakePlan};
 use crate::message::replica::{Replica, ReplicaPair};
 use crate::session::session_file::{OpenSession, SessionError};
@@ -46,7 +46,7 @@ struct Companion {
     named: PathBuf,
     /// The folder in it, once it is open.
     folder: Option<Result<PathBuf, String>>,
-    keeper: Keeper,
+    saver: SessionSaver,
     /// A revision that could not be handed over yet.
     due: bool,
 }
@@ -109,8 +109,8 @@ impl Companion {
     fn start(named: &Path, session_folder: &Path, session: &Session) -> Option<Companion> {
         let (dir, session) = (named.to_owned(), session.clone());
         let name = session_folder.file_name().map_or_else(|| PathBuf::from("session"), PathBuf::from);
-        let keeper = Keeper::start_with(move || open_in(&dir, &name, &session)).ok()?;
-        Some(Companion { named: named.to_owned(), folder: None, keeper, due: true })
+        let saver = SessionSaver::start_with(move || open_in(&dir, &name, &session)).ok()?;
+        Some(Companion { named: named.to_owned(), folder: None, saver, due: true })
     }
 
     fn open(&self) -> Option<&Path> {
@@ -136,12 +136,12 @@ impl Elsewhere {
     /// copy waits: it shall list none that the power may take away.
     pub(super) fn save(&mut self, own: &Path, session: &Session, revision: u64, mirror_waits: bool) {
         if let Some(mirror) = &mut self.mirror {
-            mirror.due = mirror_waits || !mirror.keeper.save(session, revision);
+            mirror.due = mirror_waits || !mirror.saver.save(session, revision);
         }
         for companion in self.overflow.iter_mut().chain(&mut self.former) {
             let there = companion.open().map(|there| there.display().to_string());
             companion.due = there.is_none_or(|there| {
-                !companion.keeper.save(&session.seen_from(&there, &own.display().to_string()), revision)
+                !companion.saver.save(&session.seen_from(&there, &own.display().to_string()), revision)
             });
         }
     }
@@ -159,7 +159,7 @@ impl Elsewhere {
     /// Waits for the replicas that can be made. What went wrong.
     pub(super) fn finish(self) -> Vec<String> {
         let all = self.mirror.into_iter().chain(self.overflow).chain(self.former);
-        all.flat_map(|companion| companion.keeper.finish_in_time()).collect()
+        all.flat_map(|companion| companion.saver.finish_in_time()).collect()
     }
 }
 
@@ -223,13 +223,13 @@ impl Control {
     pub(super) fn tend_elsewhere(&mut self) {
         let mut told = Vec::new();
         for companion in self.elsewhere.all() {
-            if let Some(opened) = companion.keeper.opened() {
+            if let Some(opened) = companion.saver.opened() {
                 if let Err(reason) = &opened {
                     told.push(format!("{reason}; nothing is written there"));
                 }
                 companion.folder = Some(opened);
             }
-            told.extend(companion.keeper.problems());
+            told.extend(companion.saver.problems());
         }
         let overflow =
             self.elsewhere.overflow.as_ref().and_then(Companion::open).map(|open| open.display().to_string());
@@ -358,7 +358,7 @@ impl Control {
     pub(super) fn continue_stuck(&mut self) {
         self.list_continued();
         let saved = self.saved_revision();
-        let copied = self.elsewhere.overflow.as_ref().map_or(u64::MAX, |it| it.keeper.saved());
+        let copied = self.elsewhere.overflow.as_ref().map_or(u64::MAX, |it| it.saver.saved());
         let Some(run) = &mut self.pass else { return };
         for take in &mut run.takes {
             let (key, Some((from, _)), Some(next)) = (take.plan.key, take.stuck, &mut take.next) else { continue };

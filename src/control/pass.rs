@@ -204,7 +204,7 @@ impl Control {
         if self.pass.is_some() {
             return Err(ControlError::State("record: a pass is on already".to_owned()));
         }
-        if self.keeper.is_none() {
+        if self.saver.is_none() {
             return Err(ControlError::State("record: the session was opened to be played only".to_owned()));
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! Saves the session so that nobody who draws has to wait for the disk. Thread: keeper (its other end:
+//! Saves the session so that nobody who draws has to wait for the disk. Thread: session saver (its other end:
 //! control).
 
 use crate::session::Session;
@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 const WAITING: usize = 64;
 
 /// Control's end.
-pub struct Keeper {
+pub struct SessionSaver {
     saves: Option<Sender<(Session, u64)>>,
     problems: Receiver<String>,
     /// The revision that was saved last, whether or not that went well.
@@ -27,14 +27,14 @@ pub struct Keeper {
 /// How long the end of a session waits for the copy of its file on a disk that stands still.
 const COMPANION_PATIENCE: Duration = Duration::from_secs(5);
 
-impl Keeper {
+impl SessionSaver {
     /// Starts it on an open session.
-    pub fn start(store: OpenSession) -> io::Result<Keeper> {
-        Keeper::start_with(move || Ok(store))
+    pub fn start(store: OpenSession) -> io::Result<SessionSaver> {
+        SessionSaver::start_with(move || Ok(store))
     }
 
     /// Starts it on the folder that `open` opens, on its thread: a disk may hold that up.
-    pub fn start_with(open: impl FnOnce() -> Result<OpenSession, String> + Send + 'static) -> io::Result<Keeper> {
+    pub fn start_with(open: impl FnOnce() -> Result<OpenSession, String> + Send + 'static) -> io::Result<SessionSaver> {
         let (saves, versions) = bounded::<(Session, u64)>(WAITING);
         let (tell, problems) = bounded(WAITING);
         let (tell_opened, opened) = bounded(1);
@@ -58,7 +58,7 @@ impl Keeper {
                 done.store(revision, Relaxed);
             }
         })?;
-        Ok(Keeper { saves: Some(saves), problems, saved, thread: Some(thread), opened })
+        Ok(SessionSaver { saves: Some(saves), problems, saved, thread: Some(thread), opened })
     }
 
     /// The folder, or why there is none, path first; told once, when it is known.
@@ -105,7 +105,7 @@ impl Keeper {
     }
 }
 
-impl Drop for Keeper {
+impl Drop for SessionSaver {
     fn drop(&mut self) {
         self.finish();
     }

@@ -1,4 +1,4 @@
-//! Asks rtkit, the desktop's keeper of real-time rights, over D-Bus. Thread: a helper that the audio
+//! Asks rtkit, the desktop's session saver of real-time rights, over D-Bus. Thread: a helper that the audio
 //! thread waits for at its start, for a second at most.
 //!
 //! The interface is `org.freedesktop.RealtimeKit1` on the system bus (rtkit's README, `rtkit.h`):

@@ -386,15 +386,15 @@ fn put(folder: &Folder, bytes: &[u8], previous: Previous) -> Result<(), SessionE
         folder.write(NEW_FILE, bytes)?;
         let history = folder.sub_made("history")?;
         if folder.kind(SESSION_FILE)?.is_some() {
-            let (keeper, first, name): (_, _, fn(u32) -> String) = match previous {
+            let (saver, first, name): (_, _, fn(u32) -> String) = match previous {
                 Previous::Version => (&history, numbers(folder)?.last().map_or(1, |last| last + 1), version_name),
                 Previous::Trash => (&folder.sub_made("trash")?, 1, |number| format!("session-damaged-{number}.json")),
             };
             let mut number = first;
-            while !folder.link(SESSION_FILE, keeper, &name(number), SESSION_BYTES_MAX)? {
+            while !folder.link(SESSION_FILE, saver, &name(number), SESSION_BYTES_MAX)? {
                 number += 1;
             }
-            keeper.sync()?;
+            saver.sync()?;
         }
         folder.replace(NEW_FILE, SESSION_FILE)?;
         folder.sync()?;
