@@ -16,20 +16,20 @@ const LOOK: Duration = Duration::from_secs(3);
 type Found = Option<(u64, String)>;
 
 /// See the module.
-pub(super) struct RoomWatch {
+pub(super) struct DiskWatch {
     told: Sender<Option<PathBuf>>,
     found: Arc<Mutex<Found>>,
 }
 
-impl RoomWatch {
+impl DiskWatch {
     /// Begins to look, at nothing.
-    pub(super) fn start(wake: Wake) -> RoomWatch {
+    pub(super) fn start(wake: Wake) -> DiskWatch {
         let (told, folders) = bounded(8);
         let found = Arc::new(Mutex::new(None));
         let here = Arc::clone(&found);
         let looking = std::thread::Builder::new().name("room".to_owned()).spawn(move || look(&folders, &here, &wake));
         drop(looking);
-        RoomWatch { told, found }
+        DiskWatch { told, found }
     }
 
     /// Which folder's disk to look at.

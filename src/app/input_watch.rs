@@ -16,14 +16,14 @@ const LOOK: Duration = Duration::from_millis(150);
 const HEARD: f32 = 1e-3;
 
 /// See the module.
-pub(super) struct Lookout {
+pub(super) struct InputWatch {
     told: Sender<Option<Arc<Published>>>,
     hears: Arc<AtomicBool>,
 }
 
-impl Lookout {
+impl InputWatch {
     /// Begins to look, at nothing.
-    pub(super) fn start(wake: Wake) -> Lookout {
+    pub(super) fn start(wake: Wake) -> InputWatch {
         let (told, heard) = bounded(8);
         let hears = Arc::new(AtomicBool::new(false));
         let hears_here = Arc::clone(&hears);
@@ -31,7 +31,7 @@ impl Lookout {
             std::thread::Builder::new().name("lookout".to_owned()).spawn(move || look(&heard, &hears_here, &wake));
         // Without it the window draws when it is touched.
         drop(looking);
-        Lookout { told, hears }
+        InputWatch { told, hears }
     }
 
     /// What to look at from now on.

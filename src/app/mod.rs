@@ -32,9 +32,9 @@ use crate::residency::watcher::Watcher;
 use crate::session::session_file;
 use crate::time::FramePos;
 use command::Command;
-use disk_watch::RoomWatch;
+use disk_watch::DiskWatch;
 use inhibit::Inhibitor;
-use input_watch::Lookout;
+use input_watch::InputWatch;
 use jobs::Jobs;
 use opener::{Opener, Plan};
 use settings::{Kept, Settings};
@@ -124,9 +124,9 @@ pub struct App {
     earlier: Arc<Vec<Told>>,
     started: Instant,
     jobs: Jobs,
-    room: RoomWatch,
+    room: DiskWatch,
     inhibitor: Inhibitor,
-    lookout: Lookout,
+    input_watch: InputWatch,
     devices: Arc<Vec<crate::device::alsa::Listed>>,
     /// What is to be opened when the desk is free.
     next: Option<Plan>,
@@ -156,9 +156,9 @@ impl App {
             earlier: Arc::default(),
             started: Instant::now(),
             jobs: Jobs::new(Arc::clone(&wake)),
-            room: RoomWatch::start(Arc::clone(&wake)),
+            room: DiskWatch::start(Arc::clone(&wake)),
             inhibitor: Inhibitor::default(),
-            lookout: Lookout::start(wake),
+            input_watch: InputWatch::start(wake),
             devices: Arc::default(),
             next: None,
             transport: build_snapshot::Wishes::default(),
@@ -204,7 +204,7 @@ impl App {
         {
             let stage = if self.closing { Stage::Closing } else { Stage::Opening };
             if let OpenState::Open(control) = std::mem::replace(&mut self.state, OpenState::Empty(stage)) {
-                self.lookout.look_at(None);
+                self.input_watch.look_at(None);
                 self.waves = waves::Waves::default();
                 self.watched = false;
                 self.place.hold(&control);
@@ -303,7 +303,7 @@ impl App {
         control.set_mirror(self.settings.mirror.as_deref());
         control.set_overflow(self.settings.overflow.as_deref());
         self.place = build_snapshot::Place::new(&mut control, title, read_only, made, base);
-        self.lookout.look_at(Some(Arc::clone(&control.running().published)));
+        self.input_watch.look_at(Some(Arc::clone(&control.running().published)));
         self.room.look_at(Some(control.folder().to_path_buf()));
         self.transport = build_snapshot::Wishes::default();
         self.last_report = None;
@@ -530,7 +530,7 @@ impl App {
             OpenState::Open(control) => {
                 control.is_recording()
                     || control.published().motion() != Motion::Stopped
-                    || self.lookout.hears()
+                    || self.input_watch.hears()
                     || control.is_device_gone()
                     || self.waves.is_busy()
             }

@@ -138,7 +138,7 @@ pub struct Control {
     players_due: bool,
     absence: Option<reconnect::Absence>,
     /// The machine's sleep so far.
-    slumber: system_sleep::Slumber,
+    system_sleep: system_sleep::SystemSleep,
     spec: DeviceSpec,
     trouble: Option<String>,
     /// Files that lay in the session's folder when it was opened: no take gets a name of theirs.
@@ -210,7 +210,7 @@ impl Control {
             monitors: true,
             players_due: false,
             absence: None,
-            slumber: system_sleep::Slumber::default(),
+            system_sleep: system_sleep::SystemSleep::default(),
             spec,
             trouble: None,
             names_found,
@@ -377,7 +377,7 @@ impl Control {
         self.finish_pass_if_done();
         self.rescue_pass();
         self.take_back();
-        if let Some(text) = self.slumber.look() {
+        if let Some(text) = self.system_sleep.look() {
             self.caution(text);
         }
         self.follow_session();

@@ -1,4 +1,4 @@
-//! A device that is gone is looked for until it is back. Thread: comeback, and control asks.
+//! A device that is gone is looked for until it is back. Thread: reconnect, and control asks.
 //!
 //! The old one is closed first, and here: a driver may make whoever closes it wait, and a card is held by whoever has it
 //! open, also by us. What is found is handed over unstarted: the audio thread starts it, and learns its place on the
@@ -26,7 +26,7 @@ const LOOKS_FOR_ALL: u32 = 3;
 
 /// A device that is gone, as control knows it.
 pub(super) struct Absence {
-    comeback: Option<Comeback>,
+    reconnect: Option<Reconnect>,
     /// What keeps it from being taken back although it is there, in words.
     hindrance: Option<String>,
     /// What is to be said of the one that was found, if it delivers.
@@ -34,7 +34,7 @@ pub(super) struct Absence {
 }
 
 /// Looks from a thread of its own, since a driver may make it wait; dropped, it has ended.
-struct Comeback {
+struct Reconnect {
     words: Receiver<Word>,
     /// Hung up to end it.
     go_on: Option<Sender<()>>,
@@ -46,20 +46,20 @@ enum Word {
     Hindered(String),
 }
 
-impl Comeback {
+impl Reconnect {
     /// Closes `old` and begins to look. `None` if the system gives no thread.
-    fn start(spec: DeviceSpec, old: Box<dyn Device>, first: Duration) -> Option<Comeback> {
+    fn start(spec: DeviceSpec, old: Box<dyn Device>, first: Duration) -> Option<Reconnect> {
         let (tell, words) = unbounded();
         let (go_on, asked) = bounded(0);
         let looking = std::thread::Builder::new().name("comeback".to_owned()).spawn(move || {
             drop(old);
             look_out(&spec, first, &tell, &asked);
         });
-        looking.ok().map(|thread| Comeback { words, go_on: Some(go_on), thread: Some(thread) })
+        looking.ok().map(|thread| Reconnect { words, go_on: Some(go_on), thread: Some(thread) })
     }
 }
 
-impl Drop for Comeback {
+impl Drop for Reconnect {
     fn drop(&mut self) {
         self.go_on = None;
         if let Some(thread) = self.thread.take() {
@@ -145,7 +145,7 @@ impl Control {
             Some(absence) => (true, absence.hindrance),
             None => (false, None),
         };
-        let comeback = Comeback::start(self.spec.clone(), device, if again { LOOK_MAX } else { LOOK_FIRST });
+        let reconnect = Reconnect::start(self.spec.clone(), device, if again { LOOK_MAX } else { LOOK_FIRST });
         let name = &self.running.device.name;
         if !again {
             let reason = reason.map_or_else(String::new, |reason| format!(" ({reason})"));
@@ -154,11 +154,11 @@ impl Control {
             );
             self.told(Kind::DeviceGone, Severity::Loss, text, &[]);
         }
-        if comeback.is_none() {
+        if reconnect.is_none() {
             let text = format!("{}: no thread to look for it; stop and open it again", self.running.device.name);
             self.loss(text);
         }
-        self.absence = Some(Absence { comeback, hindrance, changes: Vec::new() });
+        self.absence = Some(Absence { reconnect, hindrance, changes: Vec::new() });
     }
 
     /// The device that was taken back delivers.
@@ -174,14 +174,16 @@ impl Control {
     /// A device that came back goes to the audio thread.
     pub(super) fn take_back(&mut self) {
         let Some(absence) = &mut self.absence else { return };
-        let Some(word) = absence.comeback.as_ref().and_then(|comeback| comeback.words.try_recv().ok()) else { return };
+        let Some(word) = absence.reconnect.as_ref().and_then(|reconnect| reconnect.words.try_recv().ok()) else {
+            return;
+        };
         match word {
             Word::Hindered(text) => {
                 absence.hindrance = Some(text.clone());
                 self.caution(text);
             }
             Word::Found(device) => {
-                (absence.comeback, absence.hindrance) = (None, None);
+                (absence.reconnect, absence.hindrance) = (None, None);
                 absence.changes = changes(device.facts(), &self.running.device);
                 self.send(AudioCommand::Device(device));
             }

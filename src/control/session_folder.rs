@@ -6,7 +6,7 @@ use crate::file_system::{FAT_FILE_BYTES_MAX, Kind};
 use crate::format::TakeFormat;
 use crate::limits::DATA_OFFSET;
 use crate::rt::process;
-use crate::session::session_file::{OpenSession, Where, Whereabouts};
+use crate::session::session_file::{FolderChange, FolderWatch, OpenSession};
 use crate::time::SampleRate;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ const LOOK: Duration = Duration::from_millis(500);
 
 /// Where the session's folder is, looked at now and then.
 pub(super) struct Watched {
-    whereabouts: Option<Whereabouts>,
+    folder_watch: Option<FolderWatch>,
     next: Instant,
     removed: bool,
 }
@@ -24,7 +24,7 @@ pub(super) struct Watched {
 impl Watched {
     /// Of a session that is open to record into; of another, never any news.
     pub(super) fn of(store: Option<&OpenSession>) -> Watched {
-        Watched { whereabouts: store.and_then(OpenSession::whereabouts), next: Instant::now(), removed: false }
+        Watched { folder_watch: store.and_then(OpenSession::folder_watch), next: Instant::now(), removed: false }
     }
 }
 
@@ -36,8 +36,8 @@ impl Control {
             return;
         }
         self.watched.next = now + LOOK;
-        match self.watched.whereabouts.as_mut().and_then(Whereabouts::news) {
-            Some(Where::Moved(to)) => {
+        match self.watched.folder_watch.as_mut().and_then(FolderWatch::changed) {
+            Some(FolderChange::Moved(to)) => {
                 let was = std::mem::replace(&mut self.folder, to);
                 self.caution(format!(
                     "{}: another program moved the session's folder; everything goes on in {}",
@@ -48,7 +48,7 @@ impl Control {
                 // Players know the takes by their paths.
                 self.players_due = self.hears;
             }
-            Some(Where::Removed) => {
+            Some(FolderChange::Removed) => {
                 self.watched.removed = true;
                 let what = if self.is_recording() {
                     "what is being recorded goes on, and is put back there when it ends"

@@ -13,15 +13,15 @@ const WORTH: Duration = Duration::from_secs(1);
 
 /// How long the machine has slept since it was started, as known last.
 #[derive(Debug)]
-pub(super) struct Slumber(Duration);
+pub(super) struct SystemSleep(Duration);
 
-impl Default for Slumber {
-    fn default() -> Slumber {
-        Slumber(slept())
+impl Default for SystemSleep {
+    fn default() -> SystemSleep {
+        SystemSleep(slept())
     }
 }
 
-impl Slumber {
+impl SystemSleep {
     /// What is to be said if the machine slept since the last look.
     pub(super) fn look(&mut self) -> Option<String> {
         self.see(slept())
@@ -48,13 +48,13 @@ mod tests {
 
     #[test]
     fn a_sleep_is_said_once_and_a_machine_that_is_awake_says_nothing() {
-        let mut slumber = Slumber(Duration::from_secs(100));
-        assert_eq!(slumber.see(Duration::from_millis(100_010)), None);
-        assert_eq!(slumber.see(Duration::from_millis(99_990)), None);
-        let told = slumber.see(Duration::from_secs(100 + 8 * 3600)).unwrap();
+        let mut system_sleep = SystemSleep(Duration::from_secs(100));
+        assert_eq!(system_sleep.see(Duration::from_millis(100_010)), None);
+        assert_eq!(system_sleep.see(Duration::from_millis(99_990)), None);
+        let told = system_sleep.see(Duration::from_secs(100 + 8 * 3600)).unwrap();
         assert!(told.contains("8:00:00.000"), "{told}");
-        assert_eq!(slumber.see(Duration::from_secs(100 + 8 * 3600)), None);
-        let mut awake = Slumber::default();
+        assert_eq!(system_sleep.see(Duration::from_secs(100 + 8 * 3600)), None);
+        let mut awake = SystemSleep::default();
         std::thread::sleep(Duration::from_millis(20));
         assert_eq!(awake.look(), None);
     }

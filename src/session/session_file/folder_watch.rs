@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 /// What became of a folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Where {
+pub enum FolderChange {
     /// It has another name, or lies elsewhere.
     Moved(PathBuf),
     /// It was removed. What is open in it goes on, without a name.
@@ -15,26 +15,26 @@ pub enum Where {
 
 /// An open folder, and where it was when that was last asked.
 #[derive(Debug)]
-pub struct Whereabouts {
+pub struct FolderWatch {
     folder: OwnedFd,
     last: PathBuf,
     removed: bool,
 }
 
-impl Whereabouts {
-    pub(super) fn of(folder: OwnedFd) -> Option<Whereabouts> {
+impl FolderWatch {
+    pub(super) fn of(folder: OwnedFd) -> Option<FolderWatch> {
         let last = file_system::path_of(&folder)?;
-        Some(Whereabouts { folder, last, removed: false })
+        Some(FolderWatch { folder, last, removed: false })
     }
 
     /// What has become of it since the last call.
-    pub fn news(&mut self) -> Option<Where> {
+    pub fn changed(&mut self) -> Option<FolderChange> {
         let now = file_system::path_of(&self.folder)?;
         if now == self.last || self.removed {
             return None;
         }
         self.removed = file_system::removed_from(&now).is_some();
         self.last = now;
-        Some(if self.removed { Where::Removed } else { Where::Moved(self.last.clone()) })
+        Some(if self.removed { FolderChange::Removed } else { FolderChange::Moved(self.last.clone()) })
     }
 }

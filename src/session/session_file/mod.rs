@@ -13,7 +13,7 @@ mod tests;
 
 pub use bytes::{Fault, VALUE_COUNT_MAX, parse, to_bytes};
 pub use error::SessionError;
-pub use folder_watch::{Where, Whereabouts};
+pub use folder_watch::{FolderChange, FolderWatch};
 
 use super::{Session, Take};
 use crate::file_system;
@@ -147,8 +147,8 @@ impl OpenSession {
     }
 
     /// Where the folder is from now on, for those who must not wait for the disk.
-    pub fn whereabouts(&self) -> Option<Whereabouts> {
-        Whereabouts::of(self.folder.held()?)
+    pub fn folder_watch(&self) -> Option<FolderWatch> {
+        FolderWatch::of(self.folder.held()?)
     }
 
     /// Tries whether the file system has what a session needs. A new session was tried when it was made.

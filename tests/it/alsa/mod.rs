@@ -6,7 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 mod card;
-mod comeback;
+mod reconnect;
 mod faults;
 mod witnessed;
 

@@ -75,7 +75,7 @@ fn a_card_that_slept_and_one_that_is_taken_back_cost_no_allocation_and_no_fault(
         || {
             let bus = Bus::of("ramp");
             for name in ["ramp_m", "ramp_r", "ramp_n"] {
-                // Opened elsewhere and brought in, as the comeback does; the start is the audio thread's.
+                // Opened elsewhere and brought in, as the reconnect does; the start is the audio thread's.
                 let mut device = std::thread::spawn(move || open(&capture_spec(name))).join().unwrap();
                 prepare();
                 let (started, cost) = account(Calls::LetThrough, || device.start());
