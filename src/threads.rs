@@ -14,7 +14,7 @@ use crate::message::disk::{ButlerCommand, CommitCommand, DiskEvent, DiskPublishe
 use crate::message::published::Published;
 use crate::message::replica::Replica;
 use crate::message::{AudioCommand, AudioEvent};
-use crate::residency::ledger::Beliefs;
+use crate::residency::ledger::Ledger;
 use crate::rt::counters;
 use crate::rt::schedule::{self, Scheduling};
 use crate::window::budget::LockBudget;
@@ -99,7 +99,7 @@ pub struct Running {
     /// The disk side's numbers.
     pub disk: Arc<DiskPublished>,
     /// What the disk side believes of its windows.
-    pub beliefs: Arc<Beliefs>,
+    pub ledger: Arc<Ledger>,
     /// Locked memory.
     pub budget: Arc<LockBudget>,
     /// What the device settled on.
@@ -130,7 +130,7 @@ pub fn start(device: Box<dyn Device>, setup: RunSetup) -> Result<Running, RunErr
     let (events, audio_events) = process::ring(limits::AUDIO_EVENTS);
     let published = Arc::new(Published::new(facts.inputs));
     let disk = Arc::new(DiskPublished::default());
-    let beliefs = Arc::new(Beliefs::default());
+    let ledger = Arc::new(Ledger::default());
     let budget = LockBudget::new(setup.lock_bytes_max);
     let engine = Engine::new(commands, events, Arc::clone(&published), facts.inputs, facts.rate);
 
@@ -149,7 +149,7 @@ pub fn start(device: Box<dyn Device>, setup: RunSetup) -> Result<Running, RunErr
         spool_bytes_max: setup.spool_bytes_max,
         published: Arc::clone(&published),
         disk: Arc::clone(&disk),
-        beliefs: Arc::clone(&beliefs),
+        ledger: Arc::clone(&ledger),
         commands,
         events,
     };
@@ -167,7 +167,7 @@ pub fn start(device: Box<dyn Device>, setup: RunSetup) -> Result<Running, RunErr
                 spool_bytes_max: setup.spool_bytes_max,
                 published: Arc::clone(&published),
                 disk: Arc::clone(&disk),
-                beliefs: Arc::clone(&beliefs),
+                ledger: Arc::clone(&ledger),
                 commands: butler_commands,
                 commit: vec![commit.clone(), mirror.clone()],
                 events: disk_tell.clone(),
@@ -179,7 +179,7 @@ pub fn start(device: Box<dyn Device>, setup: RunSetup) -> Result<Running, RunErr
             move || Committer::new(setup).run()
         })?,
     ];
-    let shared = (&published, &disk, &beliefs, &budget);
+    let shared = (&published, &disk, &ledger, &budget);
     let reader_setup = reader_setup(&setup, &facts, shared, reader_commands, disk_tell);
     disk_threads.push(spawn(READ_AHEAD, HELPER_STACK_BYTES, move || Reader::new(reader_setup).run())?);
 
@@ -194,7 +194,7 @@ pub fn start(device: Box<dyn Device>, setup: RunSetup) -> Result<Running, RunErr
         disk_events,
         published,
         disk,
-        beliefs,
+        ledger,
         budget,
         device: facts,
         scheduling,
@@ -208,12 +208,12 @@ pub fn start(device: Box<dyn Device>, setup: RunSetup) -> Result<Running, RunErr
 }
 
 /// What everybody shares: the numbers of both sides, what the disk side believes, locked memory.
-type Shared<'a> = (&'a Arc<Published>, &'a Arc<DiskPublished>, &'a Arc<Beliefs>, &'a Arc<LockBudget>);
+type Shared<'a> = (&'a Arc<Published>, &'a Arc<DiskPublished>, &'a Arc<Ledger>, &'a Arc<LockBudget>);
 
 fn reader_setup(
     setup: &RunSetup,
     facts: &DeviceFacts,
-    (published, disk, beliefs, budget): Shared<'_>,
+    (published, disk, ledger, budget): Shared<'_>,
     commands: Receiver<ReaderCommand>,
     events: Sender<DiskEvent>,
 ) -> ReaderSetup {
@@ -226,7 +226,7 @@ fn reader_setup(
         rate: facts.rate,
         published: Arc::clone(published),
         disk: Arc::clone(disk),
-        beliefs: Arc::clone(beliefs),
+        ledger: Arc::clone(ledger),
         commands,
         events,
     }

@@ -11,7 +11,7 @@ use crate::limits;
 use crate::message::Course;
 use crate::message::disk::{DiskEvent, DiskPublished, PlayRegion, ReaderCommand};
 use crate::message::published::Published;
-use crate::residency::ledger::{Beliefs, SlotBelief, SlotSpan, Stamp};
+use crate::residency::ledger::{Ledger, SlotLedger, SlotSpan, Stamp};
 use crate::time::SampleRate;
 use crate::wav::parse::{Layout, parse};
 use crate::window::budget::LockBudget;
@@ -55,7 +55,7 @@ pub struct ReaderSetup {
     /// The disk side's numbers.
     pub disk: Arc<DiskPublished>,
     /// What the disk side believes.
-    pub beliefs: Arc<Beliefs>,
+    pub ledger: Arc<Ledger>,
     /// Commands.
     pub commands: Receiver<ReaderCommand>,
     /// To control.
@@ -81,7 +81,7 @@ struct OpenTake {
 
 struct Track {
     slot: usize,
-    belief: Arc<SlotBelief>,
+    entry: Arc<SlotLedger>,
     windows: ReaderPlaybackWindows,
     regions: Vec<PlayRegion>,
     coming: VecDeque<Coming>,
@@ -143,7 +143,7 @@ impl Reader {
                 files.retain(|path, take| take.is_some() && tracks.iter().any(|track| plays(track, path)));
                 let track = Track {
                     slot,
-                    belief: self.setup.beliefs.slot(slot, self.setup.rate.0),
+                    entry: self.setup.ledger.slot(slot, self.setup.rate.0),
                     windows,
                     regions,
                     coming: VecDeque::new(),
@@ -199,7 +199,7 @@ impl Reader {
         let (mut least, mut ready) = (u64::MAX, true);
         for track in &mut self.tracks {
             while let Some(window) = track.windows.collect() {
-                track.belief.collected(&window.map);
+                track.entry.collected(&window.map);
                 drop(window);
             }
             track.next = track.next.max(stream);
@@ -297,7 +297,7 @@ impl Track {
             let Some(Coming { window, end, .. }) = self.coming.pop_front() else { return };
             if let Some((window, span)) = window {
                 self.handed += 1;
-                self.belief.supplied(span, &window.map);
+                self.entry.supplied(span, &window.map);
                 if self.windows.supply(window).is_err() {
                     debug_assert!(false, "room was asked for before");
                 }
@@ -329,7 +329,7 @@ impl OpenTake {
         }
         let span = plan::map_span(take_frame, frames, self.layout.frame_bytes(), self.layout.data_offset, window_bytes);
         let map = Mapping::readable(&self.file, span.offset, span.bytes)?;
-        let belief = SlotSpan {
+        let entry = SlotSpan {
             path: Arc::clone(&self.path),
             file: Arc::clone(&self.file),
             file_bytes: self.bytes,
@@ -354,7 +354,7 @@ impl OpenTake {
             format: self.format,
             channels: usize::from(self.layout.channels),
         };
-        Ok(Some((window, belief)))
+        Ok(Some((window, entry)))
     }
 }
 
@@ -406,7 +406,7 @@ mod tests {
             rate: SampleRate(48_000),
             published: Arc::clone(published),
             disk: Arc::new(DiskPublished::default()),
-            beliefs: Arc::new(Beliefs::default()),
+            ledger: Arc::new(Ledger::default()),
             commands: receiver,
             events: unbounded().0,
         };

@@ -14,7 +14,7 @@ use crate::message::disk::{
 };
 use crate::message::published::{NO_PASS, Published};
 use crate::message::replica::{Replica, ReplicaPair};
-use crate::residency::ledger::{Beliefs, TakeBelief};
+use crate::residency::ledger::{Ledger, TakeLedger};
 use crate::time::{FramePos, Frames};
 use crate::window::budget::LockBudget;
 use crate::window::capture::{ButlerCaptureWindows, CaptureWindow, capture_windows};
@@ -59,7 +59,7 @@ pub struct ButlerSetup {
     /// The disk side's numbers.
     pub disk: Arc<DiskPublished>,
     /// What the disk side believes.
-    pub beliefs: Arc<Beliefs>,
+    pub ledger: Arc<Ledger>,
     /// Commands.
     pub commands: Receiver<ButlerCommand>,
     /// To the committer of each copy, by [`Replica::index`].
@@ -92,7 +92,7 @@ struct Supply {
 struct TakeSupply {
     key: TakeKey,
     pair: Option<Arc<ReplicaPair>>,
-    belief: Arc<TakeBelief>,
+    entry: Arc<TakeLedger>,
     windows: ButlerCaptureWindows,
     memory: Memory,
     frame_bytes: usize,
@@ -191,12 +191,12 @@ impl Butler {
         let lead = plan::lead(setup.capture_share, takes.len(), widest, speed, setup.lead_ms, period_bytes);
         let (mut ends, mut supplies) = (Vec::with_capacity(takes.len()), Vec::with_capacity(takes.len()));
         for (index, take) in takes.iter().enumerate() {
-            let belief = setup.beliefs.take(take);
+            let entry = setup.ledger.take(take);
             let memory = match (setup.capture_path, files.get(index)) {
                 (CapturePath::InPlace, Some(file)) => Memory::Take(Arc::clone(file)),
                 _ => {
                     let spool = Arc::new(spool::create(&setup.capabilities.spool, take, spool::pass_of(takes))?);
-                    belief.spooled(&spool);
+                    entry.spooled(&spool);
                     self.outbox.send_all(|| CommitCommand::Spooled { take: take.key, spool: Arc::clone(&spool) });
                     Memory::Spool(spool)
                 }
@@ -206,7 +206,7 @@ impl Butler {
             supplies.push(TakeSupply {
                 key: take.key,
                 pair: take.pair.clone(),
-                belief,
+                entry,
                 windows,
                 memory,
                 frame_bytes: take.frame_bytes(),
@@ -230,7 +230,7 @@ impl Butler {
             .is_some_and(|pass| pass.takes.iter().any(|take| take.windows.waiting() < limits::LEAD_WINDOWS_MIN))
         {
             for take in self.pass.take().iter().flat_map(|pass| &pass.takes) {
-                take.belief.abandoned();
+                take.entry.abandoned();
                 let held: usize = take.out.iter().map(|span| span.bytes).sum();
                 self.setup.disk.spool_bytes.fetch_sub(held as u64, Relaxed);
             }
@@ -327,7 +327,7 @@ impl Butler {
                 DiskPublished::raise(&setup.disk.spool_bytes_peak, held);
                 take.next += span.frames;
                 take.out.push_back(span);
-                take.belief.supplied(span.offset, &window.map);
+                take.entry.supplied(span.offset, &window.map);
                 if take.windows.supply(window).is_err() {
                     debug_assert!(false, "room was asked for before");
                 }
@@ -380,7 +380,7 @@ impl Butler {
     /// is gone) are written from the spool, where the sound in them is.
     fn let_go(&mut self, pass: Supply, frames: Frames) {
         for take in pass.takes {
-            take.belief.abandoned();
+            take.entry.abandoned();
             for span in take.out {
                 // Supplied after the last frame, or lost with its ring: what lies before the end was recorded.
                 let passed = FramePos(frames.0).since(span.start).min(span.frames);
@@ -438,7 +438,7 @@ impl TakeSupply {
     fn take_up(&mut self, mut window: CaptureWindow, unmap: bool, replicas: &[Replica]) -> CapturedSpan {
         let offset = limits::DATA_OFFSET + window.start.0 * self.frame_bytes as u64;
         let passed_bytes = window.passed.0 as usize * self.frame_bytes;
-        self.belief.collected(offset, passed_bytes, window.touched);
+        self.entry.collected(offset, passed_bytes, window.touched);
         window.map.unlock();
         let bytes = window.map.len();
         let keep = matches!(self.memory, Memory::Spool(_)) && !unmap;

@@ -267,7 +267,7 @@ impl Control {
         let watcher = match self.watcher.take() {
             Some(watcher) => watcher,
             None => Watcher::start(Sources {
-                beliefs: Arc::clone(&self.running.beliefs),
+                ledger: Arc::clone(&self.running.ledger),
                 published: Arc::clone(&self.running.published),
                 disk: Arc::clone(&self.running.disk),
                 budget: Arc::clone(&self.running.budget),

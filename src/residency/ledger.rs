@@ -1,10 +1,10 @@
 //! What the disk side believes about its windows: which are out, locked, filled, committed, durable. Thread: butler,
 //! committer and read-ahead write, the watcher reads; the audio thread never sees it.
 //!
-//! A belief is stated after the thing is done and withdrawn before it is undone. So whoever finds a window here before
+//! A ledger entry is stated after the thing is done and withdrawn before it is undone. So whoever finds a window here before
 //! and after he asked the kernel about its pages knows that they were mapped all the while.
 //!
-//! One note a window keeps the cost below a microsecond some times a second and take, watched or not. A belief lives
+//! One note a window keeps the cost below a microsecond some times a second and take, watched or not. A ledger entry lives
 //! as long as a writer holds it; nobody has to end one.
 
 use crate::limits;
@@ -17,7 +17,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-/// A moment: milliseconds since the beliefs were made.
+/// A moment: milliseconds since the ledger entries were made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Stamp(pub u64);
 
@@ -38,15 +38,15 @@ impl Stamp {
 
 /// Everything that is believed now.
 #[derive(Debug)]
-pub struct Beliefs {
+pub struct Ledger {
     clock: Instant,
-    takes: Mutex<Vec<Weak<TakeBelief>>>,
-    slots: Mutex<Vec<Weak<SlotBelief>>>,
+    takes: Mutex<Vec<Weak<TakeLedger>>>,
+    slots: Mutex<Vec<Weak<SlotLedger>>>,
 }
 
 /// One take that is being recorded.
 #[derive(Debug)]
-pub struct TakeBelief {
+pub struct TakeLedger {
     /// Its key.
     pub key: TakeKey,
     /// Its identity, as the session knows it.
@@ -86,12 +86,12 @@ pub struct Marks {
     /// Microseconds that the last commit took.
     pub commit_us: u32,
     /// Who was the last to touch the take, and when.
-    pub last: (Hand, Stamp),
+    pub last: (Actor, Stamp),
 }
 
 /// Who touched something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Hand {
+pub enum Actor {
     /// Nobody yet.
     Nobody,
     /// The butler handed a window over.
@@ -154,7 +154,7 @@ pub struct TakeView {
 
 /// One slot that plays.
 #[derive(Debug)]
-pub struct SlotBelief {
+pub struct SlotLedger {
     /// The slot.
     pub slot: usize,
     /// Frames a second.
@@ -203,58 +203,58 @@ impl SlotSpan {
     }
 }
 
-impl Default for Beliefs {
-    fn default() -> Beliefs {
-        Beliefs { clock: Instant::now(), takes: Mutex::default(), slots: Mutex::default() }
+impl Default for Ledger {
+    fn default() -> Ledger {
+        Ledger { clock: Instant::now(), takes: Mutex::default(), slots: Mutex::default() }
     }
 }
 
-impl Beliefs {
+impl Ledger {
     /// Now.
     pub fn now(&self) -> Stamp {
         stamp(self.clock)
     }
 
-    /// The belief about a take; made if there is none yet.
-    pub fn take(&self, plan: &TakePlan) -> Arc<TakeBelief> {
+    /// The ledger entry about a take; made if there is none yet.
+    pub fn take(&self, plan: &TakePlan) -> Arc<TakeLedger> {
         let mut takes = locked(&self.takes);
         takes.retain(|take| take.strong_count() > 0);
         if let Some(take) = takes.iter().filter_map(Weak::upgrade).find(|take| take.key == plan.key) {
             return take;
         }
-        let take = Arc::new(TakeBelief::new(plan, self.clock));
+        let take = Arc::new(TakeLedger::new(plan, self.clock));
         takes.push(Arc::downgrade(&take));
         take
     }
 
-    /// A new belief about a slot.
-    pub fn slot(&self, slot: usize, rate: u32) -> Arc<SlotBelief> {
+    /// A new ledger entry about a slot.
+    pub fn slot(&self, slot: usize, rate: u32) -> Arc<SlotLedger> {
         let mut slots = locked(&self.slots);
         slots.retain(|slot| slot.strong_count() > 0);
-        let belief = Arc::new(SlotBelief { slot, rate, clock: self.clock, state: Mutex::default() });
-        slots.push(Arc::downgrade(&belief));
-        belief
+        let entry = Arc::new(SlotLedger { slot, rate, clock: self.clock, state: Mutex::default() });
+        slots.push(Arc::downgrade(&entry));
+        entry
     }
 
     /// Every take that is being recorded, in the order of its pass.
-    pub fn takes(&self) -> Vec<Arc<TakeBelief>> {
+    pub fn takes(&self) -> Vec<Arc<TakeLedger>> {
         locked(&self.takes).iter().filter_map(Weak::upgrade).collect()
     }
 
     /// Every slot that plays, in order.
-    pub fn slots(&self) -> Vec<Arc<SlotBelief>> {
+    pub fn slots(&self) -> Vec<Arc<SlotLedger>> {
         let mut slots: Vec<_> = locked(&self.slots).iter().filter_map(Weak::upgrade).collect();
-        slots.sort_by_key(|belief| belief.slot);
+        slots.sort_by_key(|entry| entry.slot);
         slots
     }
 }
 
-impl TakeBelief {
-    fn new(plan: &TakePlan, clock: Instant) -> TakeBelief {
+impl TakeLedger {
+    fn new(plan: &TakePlan, clock: Instant) -> TakeLedger {
         let start = limits::DATA_OFFSET;
-        let last = (Hand::Nobody, Stamp::NEVER);
+        let last = (Actor::Nobody, Stamp::NEVER);
         let marks = Marks { supplied: start, collected: start, committed: start, durable: start, commit_us: 0, last };
-        TakeBelief {
+        TakeLedger {
             key: plan.key,
             identity: plan.identity,
             path: Arc::new(plan.path.clone()),
@@ -354,7 +354,7 @@ impl TakeBelief {
 
 impl TakeState {
     fn supplied(&mut self, span: Span) {
-        self.note(Hand::Butler, span.supplied);
+        self.note(Actor::Butler, span.supplied);
         self.marks.supplied = span.end();
         let old = |kept: &Span| limits::BELIEF_HISTORY_MS < kept.supplied.age_ms(span.supplied).unwrap_or(0);
         while self
@@ -368,7 +368,7 @@ impl TakeState {
     }
 
     fn collected(&mut self, offset: u64, passed: u64, touched: bool, now: Stamp) {
-        self.note(Hand::Audio, now);
+        self.note(Actor::Audio, now);
         if passed > 0 {
             self.marks.collected = self.marks.collected.max(offset + passed);
         }
@@ -379,7 +379,7 @@ impl TakeState {
     }
 
     fn committed(&mut self, end: u64, us: u32, now: Stamp) {
-        self.note(Hand::Committer, now);
+        self.note(Actor::Committer, now);
         let from = self.spans.partition_point(|span| span.committed.is_past());
         for span in self.spans.range_mut(from..).take_while(|span| span.offset < end && !span.is_out()) {
             (span.committed, span.commit_us) = (now, us);
@@ -389,7 +389,7 @@ impl TakeState {
     }
 
     fn durable(&mut self, end: u64, now: Stamp) {
-        self.note(Hand::Sync, now);
+        self.note(Actor::Sync, now);
         let from = self.spans.partition_point(|span| span.durable.is_past());
         for span in self.spans.range_mut(from..).take_while(|span| span.offset < end && span.committed.is_past()) {
             span.durable = now;
@@ -397,13 +397,13 @@ impl TakeState {
         self.marks.durable = self.marks.durable.max(end);
     }
 
-    fn note(&mut self, hand: Hand, now: Stamp) {
+    fn note(&mut self, actor: Actor, now: Stamp) {
         self.version += 1;
-        self.marks.last = (hand, now);
+        self.marks.last = (actor, now);
     }
 }
 
-impl SlotBelief {
+impl SlotLedger {
     /// Says that a window is about to be handed to the audio thread. `span` is whole but for what `window` knows.
     pub fn supplied(&self, mut span: SlotSpan, window: &Mapping) {
         span.bytes = window.len() as u32;
@@ -426,7 +426,7 @@ impl SlotBelief {
         locked(&self.state).clone()
     }
 
-    /// The number of [`SlotBelief::view`].
+    /// The number of [`SlotLedger::view`].
     pub fn version(&self) -> u64 {
         locked(&self.state).1
     }
@@ -464,9 +464,9 @@ mod tests {
 
     #[test]
     fn a_window_goes_its_way_and_every_step_is_noted() {
-        let (beliefs, file) = (Beliefs::default(), tempfile::tempfile().unwrap());
+        let (ledger, file) = (Ledger::default(), tempfile::tempfile().unwrap());
         file.set_len(1 << 20).unwrap();
-        let take = beliefs.take(&plan());
+        let take = ledger.take(&plan());
         for offset in [4096, 12_288, 20_480] {
             take.supplied(offset, &window(&file, offset));
         }
@@ -481,26 +481,26 @@ mod tests {
         let steps: Vec<_> =
             view.spans.iter().map(|s| (s.is_out(), s.committed.is_past(), s.durable.is_past(), s.commit_us)).collect();
         assert_eq!(steps, [(false, true, true, 300), (false, true, true, 300), (false, false, false, 0)]);
-        assert_eq!(view.marks.last.0, Hand::Audio);
+        assert_eq!(view.marks.last.0, Actor::Audio);
         assert_eq!(take.view(12_288, 12_289).spans.len(), 1);
     }
 
     #[test]
-    fn a_belief_lives_as_long_as_its_holders() {
-        let beliefs = Beliefs::default();
-        let (first, again) = (beliefs.take(&plan()), beliefs.take(&plan()));
+    fn a_ledger_entry_lives_as_long_as_its_holders() {
+        let ledger = Ledger::default();
+        let (first, again) = (ledger.take(&plan()), ledger.take(&plan()));
         assert!(Arc::ptr_eq(&first, &again));
         drop(first);
-        assert_eq!(beliefs.takes().len(), 1);
+        assert_eq!(ledger.takes().len(), 1);
         drop(again);
-        assert!(beliefs.takes().is_empty());
+        assert!(ledger.takes().is_empty());
     }
 
     #[test]
     fn what_is_kept_is_bounded() {
-        let (beliefs, file) = (Beliefs::default(), tempfile::tempfile().unwrap());
+        let (ledger, file) = (Ledger::default(), tempfile::tempfile().unwrap());
         file.set_len(8192).unwrap();
-        let (take, map) = (beliefs.take(&plan()), window(&file, 0));
+        let (take, map) = (ledger.take(&plan()), window(&file, 0));
         for index in 0..2 * limits::BELIEF_SPANS_MAX as u64 {
             take.supplied(4096 + index * 8192, &map);
             take.collected(4096 + index * 8192, 8192, true);

@@ -3,7 +3,7 @@
 use super::state::Cell;
 use crate::message::disk::{DiskPublished, TakeKey};
 use crate::message::published::Published;
-use crate::residency::ledger::{Beliefs, Stamp};
+use crate::residency::ledger::{Ledger, Stamp};
 use crate::time::FramePos;
 use crate::window::budget::LockBudget;
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ use uuid::Uuid;
 #[derive(Clone, Debug)]
 pub struct Sources {
     /// What the disk side believes.
-    pub beliefs: Arc<Beliefs>,
+    pub ledger: Arc<Ledger>,
     /// The audio thread's numbers.
     pub published: Arc<Published>,
     /// The disk side's numbers.
@@ -162,7 +162,7 @@ pub struct Sample {
 }
 
 impl Sample {
-    /// Cells in which belief and kernel disagree.
+    /// Cells in which ledger entry and kernel disagree.
     pub fn disagreements(&self) -> usize {
         self.rows.iter().flat_map(|row| &row.cells).filter(|cell| cell.disagrees()).count()
     }

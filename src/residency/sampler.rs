@@ -1,14 +1,14 @@
-//! Takes samples: reads beliefs, asks the kernel, compares. Thread: watcher.
+//! Takes samples: reads ledger entries, asks the kernel, compares. Thread: watcher.
 //!
-//! A row is taken between two readings of its belief that are the same, so that no window goes or comes while its pages
-//! are asked about. Where beliefs change faster than that, the row is shown and accuses nobody.
+//! A row is taken between two readings of its ledger entry that are the same, so that no window goes or comes while its pages
+//! are asked about. Where ledger entries change faster than that, the row is shown and accuses nobody.
 
 use super::sample::{Figures, Pages, Row, RowKey, Sample, Sources, View};
 use super::state::{Cell, Facts, Stretch, TakeContext, slot_cell, take_cell};
 use crate::limits::{DATA_OFFSET, PAGE_BYTES, WATCH_CELLS_MAX};
 use crate::message::disk::TakeKey;
 use crate::message::published::NO_PASS;
-use crate::residency::ledger::{SlotBelief, SlotSpan, Span, Stamp, TakeBelief, TakeView};
+use crate::residency::ledger::{SlotLedger, SlotSpan, Span, Stamp, TakeLedger, TakeView};
 use crate::rt::counters::ThreadCounters;
 use crate::time::FramePos;
 use crate::window::budget::locked_bytes_now;
@@ -26,7 +26,7 @@ const SLOW_MS: u64 = 500;
 /// Bytes behind the end of a take in which dirty pages are counted: enough for minutes, and a bound.
 const FIGURE_BYTES: u64 = 64 << 20;
 
-/// How often a row is taken again whose belief changed meanwhile.
+/// How often a row is taken again whose ledger entry changed meanwhile.
 const TRIES: usize = 3;
 
 const PAGE: u64 = PAGE_BYTES as u64;
@@ -126,8 +126,8 @@ impl Sampler {
 
     /// Looks at everything.
     pub fn sample(&mut self, view: &View) -> Sample {
-        let (started, at) = (Instant::now(), self.sources.beliefs.now());
-        let (takes, slots) = (self.sources.beliefs.takes(), self.sources.beliefs.slots());
+        let (started, at) = (Instant::now(), self.sources.ledger.now());
+        let (takes, slots) = (self.sources.ledger.takes(), self.sources.ledger.slots());
         self.heads.retain(|key, _| takes.iter().any(|take| take.key == *key));
         let mut rows = Vec::with_capacity(takes.len() + slots.len());
         rows.extend(takes.iter().map(|take| self.take_row(take, view)));
@@ -142,7 +142,7 @@ impl Sampler {
         Sample { at, took_us: started.elapsed().as_micros() as u32, view: *view, position, rows, figures }
     }
 
-    fn take_row(&mut self, take: &Arc<TakeBelief>, view: &View) -> Row {
+    fn take_row(&mut self, take: &Arc<TakeLedger>, view: &View) -> Row {
         let frame = take.frame_bytes as u64;
         let in_place = take.spool().is_none();
         let mut tries = 0;
@@ -156,13 +156,13 @@ impl Sampler {
             self.heads.insert(take.key, head);
             let end = marks.supplied.max(head);
             let grid = Grid::new(view, DATA_OFFSET, end, head, u64::from(take.rate) * frame);
-            let belief = take.view(grid.first, grid.end());
-            self.take_facts(take, &belief, grid, in_place);
-            let settled = belief.version == take.version();
+            let entry = take.view(grid.first, grid.end());
+            self.take_facts(take, &entry, grid, in_place);
+            let settled = entry.version == take.version();
             if !settled && tries < TRIES {
                 continue;
             }
-            let context = TakeContext { view: &belief, in_place, head, now: self.sources.beliefs.now() };
+            let context = TakeContext { view: &entry, in_place, head, now: self.sources.ledger.now() };
             let cell = |(at, facts): (usize, &Facts)| {
                 let cell = take_cell(&context, grid.stretch(at), facts);
                 Cell::new(cell.believed(), cell.kernel(), settled && cell.disagrees())
@@ -178,16 +178,16 @@ impl Sampler {
                 bytes_per_cell: grid.bytes_per_cell,
                 cells: self.facts.iter().enumerate().map(cell).collect(),
                 head_byte: head,
-                lead_byte: belief.marks.supplied,
+                lead_byte: entry.marks.supplied,
             };
         }
     }
 
     /// Asks about the pages of a take: those in windows by their addresses, the others where their sound should be.
-    fn take_facts(&mut self, take: &TakeBelief, belief: &TakeView, grid: Grid, in_place: bool) {
+    fn take_facts(&mut self, take: &TakeLedger, entry: &TakeView, grid: Grid, in_place: bool) {
         self.facts.clear();
         self.facts.resize(grid.cells, Facts::default());
-        let marks = &belief.marks;
+        let marks = &entry.marks;
         // In `in-place` all is in the WAV; with a spool the WAV has what is committed, and the spool what came back since.
         let in_wav = if in_place { grid.cells } else { grid.before(marks.committed) };
         if let Some(wav) = take.wav() {
@@ -198,12 +198,12 @@ impl Sampler {
             let from = grid.stretch(in_wav).from;
             scan(&spool.file, from, grid.bytes_per_cell, &mut self.facts[in_wav..end]).ok();
         }
-        for span in belief.spans.iter().filter(|span| span.is_out()) {
+        for span in entry.spans.iter().filter(|span| span.is_out()) {
             self.ask_window(grid, &MappedSpan::from(span));
         }
     }
 
-    fn slot_row(&mut self, slot: &Arc<SlotBelief>, view: &View) -> Option<Row> {
+    fn slot_row(&mut self, slot: &Arc<SlotLedger>, view: &View) -> Option<Row> {
         let mut tries = 0;
         loop {
             tries += 1;
@@ -302,7 +302,7 @@ impl Sampler {
         self.suspects = suspects;
     }
 
-    fn look_slowly(&mut self, takes: &[Arc<TakeBelief>]) {
+    fn look_slowly(&mut self, takes: &[Arc<TakeLedger>]) {
         let budget = &self.sources.budget;
         let before = budget.used();
         let kernel = locked_bytes_now();
@@ -469,7 +469,7 @@ mod tests {
         let mut map = Mapping::writable(&file, 2 * PAGE, 4 * PAGE_BYTES).unwrap();
         map.populate(Populate::Advise).unwrap();
         let sources = Sources {
-            beliefs: Arc::default(),
+            ledger: Arc::default(),
             published: Arc::new(Published::new(0)),
             disk: Arc::new(DiskPublished::default()),
             budget: LockBudget::new(0),

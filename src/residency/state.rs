@@ -357,7 +357,7 @@ pub fn slot_cell(spans: &[&SlotSpan], stretch: Stretch, facts: &Facts) -> Cell {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::residency::ledger::{Hand, Marks};
+    use crate::residency::ledger::{Actor, Marks};
 
     const PAGE: u64 = PAGE_BYTES as u64;
 
@@ -381,7 +381,7 @@ mod tests {
             committed: 7 * PAGE,
             durable: 5 * PAGE,
             commit_us: 0,
-            last: (Hand::Butler, Stamp(0)),
+            last: (Actor::Butler, Stamp(0)),
         };
         TakeView { marks, spans: (0..6).map(span).collect(), version: 0 }
     }

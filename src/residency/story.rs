@@ -3,21 +3,21 @@
 use super::sample::{Row, RowKey, Sample};
 use super::state::{Cell, PageState, span_at};
 use crate::limits::PAGE_BYTES;
-use crate::residency::ledger::{Beliefs, Hand, SlotBelief, SlotSpan, Span, Stamp, TakeBelief};
+use crate::residency::ledger::{Actor, Ledger, SlotLedger, SlotSpan, Span, Stamp, TakeLedger};
 use crate::time::{Clock, Frames, SampleRate};
 
 /// The story of the page in which byte `byte` of a row's file lies, a line each, as it was at `now`. Empty for a row
 /// that is not in the sample.
-pub fn page_story(beliefs: &Beliefs, sample: &Sample, now: Stamp, key: &RowKey, byte: u64) -> Vec<String> {
+pub fn page_story(ledger: &Ledger, sample: &Sample, now: Stamp, key: &RowKey, byte: u64) -> Vec<String> {
     let Some(row) = sample.row(key) else { return Vec::new() };
     let mut lines = vec![place(row, byte)];
     lines.extend(row.cell_at(byte).map(cell_words));
     let rest = match key {
         RowKey::Take { key, .. } => {
-            beliefs.takes().iter().find(|take| take.key == *key).map(|take| take_story(take, byte, now))
+            ledger.takes().iter().find(|take| take.key == *key).map(|take| take_story(take, byte, now))
         }
         RowKey::Slot(slot) => {
-            beliefs.slots().iter().find(|belief| belief.slot == *slot).map(|belief| slot_story(belief, row, byte, now))
+            ledger.slots().iter().find(|entry| entry.slot == *slot).map(|entry| slot_story(entry, row, byte, now))
         }
     };
     lines.extend(rest.unwrap_or_else(|| vec!["it is over; what became of its pages is kept no longer".to_owned()]));
@@ -33,7 +33,7 @@ fn cell_words(cell: Cell) -> String {
     format!("{believed}; the kernel: {}{verdict}", cell.kernel().words())
 }
 
-fn take_story(take: &TakeBelief, byte: u64, now: Stamp) -> Vec<String> {
+fn take_story(take: &TakeLedger, byte: u64, now: Stamp) -> Vec<String> {
     let view = take.view(byte, byte + 1);
     match span_at(&view.spans, byte) {
         Some(span) if span.supplied <= now => span_story(span, &view.marks.last, now),
@@ -42,7 +42,7 @@ fn take_story(take: &TakeBelief, byte: u64, now: Stamp) -> Vec<String> {
     }
 }
 
-fn span_story(span: &Span, last: &(Hand, Stamp), now: Stamp) -> Vec<String> {
+fn span_story(span: &Span, last: &(Actor, Stamp), now: Stamp) -> Vec<String> {
     // What has not happened by then is told as if it never would.
     let ago = |stamp: Stamp| (stamp <= now).then(|| ago(now.0 - stamp.0));
     let mut lines = Vec::new();
@@ -63,18 +63,18 @@ fn span_story(span: &Span, last: &(Hand, Stamp), now: Stamp) -> Vec<String> {
     if let Some(ago) = ago(span.durable) {
         lines.push(format!("durable {ago}, by the sync"));
     }
-    let hand = match last.0 {
-        Hand::Nobody => return lines,
-        Hand::Butler => "the butler",
-        Hand::Audio => "the audio thread",
-        Hand::Committer => "the committer",
-        Hand::Sync => "the sync",
+    let actor = match last.0 {
+        Actor::Nobody => return lines,
+        Actor::Butler => "the butler",
+        Actor::Audio => "the audio thread",
+        Actor::Committer => "the committer",
+        Actor::Sync => "the sync",
     };
-    lines.extend(ago(last.1).map(|ago| format!("the take was last touched by {hand}, {ago}")));
+    lines.extend(ago(last.1).map(|ago| format!("the take was last touched by {actor}, {ago}")));
     lines
 }
 
-fn slot_story(slot: &SlotBelief, row: &Row, byte: u64, now: Stamp) -> Vec<String> {
+fn slot_story(slot: &SlotLedger, row: &Row, byte: u64, now: Stamp) -> Vec<String> {
     let (spans, _) = slot.view();
     let shows =
         |span: &&SlotSpan| span.path == row.path && (span.offset..span.end()).contains(&byte) && span.supplied <= now;
@@ -121,7 +121,7 @@ mod tests {
             committed: Stamp(4000),
             durable: Stamp(4500),
         };
-        let story = span_story(&span, &(Hand::Sync, Stamp(4500)), Stamp(5100));
+        let story = span_story(&span, &(Actor::Sync, Stamp(4500)), Stamp(5100));
         assert_eq!(
             story,
             [
@@ -133,10 +133,10 @@ mod tests {
             ]
         );
         let out = Span { collected: Stamp::NEVER, committed: Stamp::NEVER, durable: Stamp::NEVER, ..span };
-        let story = span_story(&out, &(Hand::Nobody, Stamp::NEVER), Stamp(5100));
+        let story = span_story(&out, &(Actor::Nobody, Stamp::NEVER), Stamp(5100));
         assert_eq!(story[1..], ["with the audio thread since"]);
         // The same page, looked at as it was.
-        let then = span_story(&span, &(Hand::Sync, Stamp(4500)), Stamp(3000));
+        let then = span_story(&span, &(Actor::Sync, Stamp(4500)), Stamp(3000));
         assert_eq!(then[1..], ["filled by the audio thread, given back 0.1 s ago; it waits for the disk"]);
     }
 }

@@ -73,13 +73,13 @@ impl Watcher {
     /// the last sample.
     pub fn page_story(&self, key: &RowKey, byte: u64) -> Vec<String> {
         let seen = unpoisoned(&self.seen.latest).clone();
-        let now = self.sources.beliefs.now();
-        seen.map(|sample| story::page_story(&self.sources.beliefs, &sample, now, key, byte)).unwrap_or_default()
+        let now = self.sources.ledger.now();
+        seen.map(|sample| story::page_story(&self.sources.ledger, &sample, now, key, byte)).unwrap_or_default()
     }
 
     /// The same as it was when `sample` was taken: what came later is left out, and ages are counted to then.
     pub fn page_story_at(&self, sample: &Sample, key: &RowKey, byte: u64) -> Vec<String> {
-        story::page_story(&self.sources.beliefs, sample, sample.at, key, byte)
+        story::page_story(&self.sources.ledger, sample, sample.at, key, byte)
     }
 }
 
@@ -139,7 +139,7 @@ mod tests {
     use crate::limits::{DATA_OFFSET, PAGE_BYTES};
     use crate::message::disk::{DiskPublished, SpoolFile, TakeKey, TakePlan};
     use crate::message::published::Published;
-    use crate::residency::ledger::{Beliefs, TakeBelief};
+    use crate::residency::ledger::{Ledger, TakeLedger};
     use crate::rt::counters::ThreadCounters;
     use crate::wav::header::Header;
     use crate::window::budget::LockBudget;
@@ -155,7 +155,7 @@ mod tests {
 
     fn sources() -> Sources {
         Sources {
-            beliefs: Arc::default(),
+            ledger: Arc::default(),
             published: Arc::new(Published::new(0)),
             disk: Arc::new(DiskPublished::default()),
             budget: LockBudget::new(1 << 30),
@@ -171,7 +171,7 @@ mod tests {
     }
 
     /// 16-bit at 16 kHz: a second of it is some 8 pages.
-    fn take(beliefs: &Beliefs, key: u64) -> Arc<TakeBelief> {
+    fn take(ledger: &Ledger, key: u64) -> Arc<TakeLedger> {
         let plan = TakePlan {
             key: TakeKey(key),
             identity: uuid::Uuid::new_v4(),
@@ -180,13 +180,13 @@ mod tests {
             header: Header::new(1, 16_000, TakeFormat::S16),
             pair: None,
         };
-        let take = beliefs.take(&plan);
+        let take = ledger.take(&plan);
         take.opened(&file());
         take
     }
 
     /// A window of the take's own file, or of its spool's, armed and locked.
-    fn window(take: &TakeBelief, index: u64, budget: &Arc<LockBudget>) -> Mapping {
+    fn window(take: &TakeLedger, index: u64, budget: &Arc<LockBudget>) -> Mapping {
         let offset = DATA_OFFSET + index * WINDOW as u64;
         let file = take.spool().map_or(&**take.wav().unwrap(), |spool| &spool.file);
         let mut map = Mapping::writable(file, offset, WINDOW).unwrap();
@@ -204,7 +204,7 @@ mod tests {
     fn a_locked_window_of_a_file_is_locked_until_it_is_written_back_and_again_after_a_store() {
         use PageState::{Locked, WriteProtected};
         let sources = sources();
-        let take = take(&sources.beliefs, 1);
+        let take = take(&sources.ledger, 1);
         let mut map = window(&take, 0, &sources.budget);
         if cachestat(take.wav().unwrap(), 0, 1).is_err() {
             return;
@@ -232,7 +232,7 @@ mod tests {
     fn a_window_of_the_spool_goes_from_locked_to_durable() {
         use PageState::{Committed, Durable, Locked, Recorded};
         let sources = sources();
-        let take = take(&sources.beliefs, 1);
+        let take = take(&sources.ledger, 1);
         let spool = File::from(nix::sys::memfd::memfd_create(c"test", nix::sys::memfd::MFdFlags::empty()).unwrap());
         spool.set_len(1 << 20).unwrap();
         take.spooled(&Arc::new(SpoolFile { file: spool, path: None }));
@@ -254,7 +254,7 @@ mod tests {
     #[test]
     fn a_page_that_is_not_there_is_accused_at_the_second_look() {
         let sources = sources();
-        let take = take(&sources.beliefs, 1);
+        let take = take(&sources.ledger, 1);
         // Believed although it was never brought in.
         let map = Mapping::writable(take.wav().unwrap(), DATA_OFFSET, WINDOW).unwrap();
         take.supplied(DATA_OFFSET, &map);
@@ -285,7 +285,7 @@ mod tests {
     #[test]
     fn a_watcher_works_while_something_shows_it_and_does_nothing_otherwise() {
         let sources = sources();
-        let take = take(&sources.beliefs, 1);
+        let take = take(&sources.ledger, 1);
         let _map = window(&take, 0, &sources.budget);
         let before = watcher_threads();
         let watcher = Watcher::start(sources.clone()).unwrap();
@@ -324,7 +324,7 @@ mod tests {
     #[test]
     fn a_sample_of_24_tracks_costs_little() {
         let sources = sources();
-        let takes: Vec<_> = (0..24).map(|key| take(&sources.beliefs, key)).collect();
+        let takes: Vec<_> = (0..24).map(|key| take(&sources.ledger, key)).collect();
         let maps: Vec<_> =
             takes.iter().flat_map(|take| (0..8).map(|index| window(take, index, &sources.budget))).collect();
         let view = View { cells: 112, pages: Pages::AroundHead { back_ms: 7000, ahead_ms: 7000 }, hz: 10 };

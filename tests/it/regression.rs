@@ -15,7 +15,7 @@ use faultless::message::captured::CapturedSpan;
 use faultless::message::disk::{CommitCommand, PassKey, TakeEnd, TakeKey, TakePlan};
 use faultless::message::published::Published;
 use faultless::message::replica::Replica;
-use faultless::residency::ledger::Beliefs;
+use faultless::residency::ledger::Ledger;
 use faultless::session::TakeState;
 use faultless::session::session_file::open_read_only;
 use faultless::time::Frames;
@@ -169,7 +169,7 @@ fn committer(capture_path: CapturePath) -> (Sender<CommitCommand>, JoinHandle<()
         capture_path,
         sync_interval: Duration::from_millis(20),
         disk: Arc::default(),
-        beliefs: Arc::new(Beliefs::default()),
+        ledger: Arc::new(Ledger::default()),
         commands: obeyed,
         events: crossbeam_channel::unbounded().0,
     });

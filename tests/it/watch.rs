@@ -145,7 +145,7 @@ fn a_page_tells_its_story_while_it_is_recorded() {
     control.record(Frames(2 * 48_000)).unwrap();
     let mut story = Vec::new();
     until(&mut control, "a page's life", |control| {
-        let Some(take) = control.running().beliefs.takes().first().cloned() else { return false };
+        let Some(take) = control.running().ledger.takes().first().cloned() else { return false };
         let key = RowKey::Take { uuid: take.identity, key: take.key };
         story = control.watcher().unwrap().page_story(&key, 4096);
         story.iter().any(|line| line.starts_with("durable"))

@@ -20,7 +20,7 @@ use crate::message::disk::{
 };
 use crate::message::published::{NO_PASS, Published};
 use crate::message::replica::Replica;
-use crate::residency::ledger::Beliefs;
+use crate::residency::ledger::Ledger;
 use crate::time::Frames;
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
 use memmap2::MmapMut;
@@ -65,7 +65,7 @@ pub struct CommitterSetup {
     /// The disk side's numbers.
     pub disk: Arc<DiskPublished>,
     /// What the disk side believes.
-    pub beliefs: Arc<Beliefs>,
+    pub ledger: Arc<Ledger>,
     /// Commands.
     pub commands: Receiver<CommitCommand>,
     /// To control.
@@ -235,8 +235,8 @@ impl Committer {
         for plan in plans {
             match self.create(plan, ahead, &mut notes) {
                 Ok(file) => {
-                    let belief = (self.setup.replica == Replica::Session).then(|| self.setup.beliefs.take(plan));
-                    made.push(OpenTake::new(pass, plan, self.setup.replica, file, belief));
+                    let entry = (self.setup.replica == Replica::Session).then(|| self.setup.ledger.take(plan));
+                    made.push(OpenTake::new(pass, plan, self.setup.replica, file, entry));
                 }
                 Err(reason) => {
                     failed = Some(reason);
@@ -252,8 +252,8 @@ impl Committer {
             None => {
                 let files = made.iter().map(|take| Arc::clone(take.file.file())).collect();
                 for take in &made {
-                    if let Some(belief) = &take.belief {
-                        belief.opened(take.file.file());
+                    if let Some(entry) = &take.entry {
+                        entry.opened(take.file.file());
                     }
                 }
                 self.takes.append(&mut made);

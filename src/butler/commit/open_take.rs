@@ -13,7 +13,7 @@ use crate::limits;
 use crate::message::captured::CapturedSpan;
 use crate::message::disk::{DiskPublished, PassKey, ProgressFile, SpoolFile, TakeEnd, TakeKey, TakePlan};
 use crate::message::replica::{Replica, ReplicaPair};
-use crate::residency::ledger::TakeBelief;
+use crate::residency::ledger::TakeLedger;
 use crate::time::Frames;
 use crate::window::map::{Mapping, write_behind};
 use memmap2::MmapMut;
@@ -38,7 +38,7 @@ pub(super) struct OpenTake {
     pub(super) pass: PassKey,
     replica: Replica,
     /// For the residency map, which shows the session's copy.
-    pub(super) belief: Option<Arc<TakeBelief>>,
+    pub(super) entry: Option<Arc<TakeLedger>>,
     pub(super) file: TakeFile,
     /// Bytes of sound before the first one in the file: not 0 if it went on from another one.
     shift: u64,
@@ -97,13 +97,13 @@ impl OpenTake {
         plan: &TakePlan,
         replica: Replica,
         file: TakeFile,
-        belief: Option<Arc<TakeBelief>>,
+        entry: Option<Arc<TakeLedger>>,
     ) -> OpenTake {
         OpenTake {
             key: plan.key,
             pass,
             replica,
-            belief,
+            entry,
             file,
             shift: 0,
             spool: None,
@@ -162,9 +162,9 @@ impl OpenTake {
         if run == 0 {
             return Ok(wrote);
         }
-        if let Some(belief) = &self.belief {
+        if let Some(entry) = &self.entry {
             // Before the spool's pages go: whoever looks meanwhile looks for the sound in the file.
-            belief.committed(self.committed_by(run), started.elapsed());
+            entry.committed(self.committed_by(run), started.elapsed());
         }
         for span in self.pending.drain(..run) {
             // Given up while it was being written: the memory may have been nought by then.
@@ -248,8 +248,8 @@ impl OpenTake {
                 self.write_again();
                 return Err(error);
             }
-            if let Some(belief) = &self.belief {
-                belief.durable(self.file.durable() + self.shift);
+            if let Some(entry) = &self.entry {
+                entry.durable(self.file.durable() + self.shift);
             }
         }
         if let Some(pair) = &self.pair {

@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_that_belief_and_kernel_disagree_on_is_framed_in_red() {
+    fn a_page_that_ledger_and_kernel_disagree_on_is_framed_in_red() {
         let theme = Theme::dark();
         assert_eq!(texel(PageState::Locked, true, (0, 0), (9, 9), &theme), theme.heat.write_protected);
     }
