@@ -23,7 +23,7 @@ const READING: Duration = Duration::from_millis(100);
 #[derive(Default)]
 pub(super) struct Wishes {
     pub(super) range: Option<(FramePos, FramePos)>,
-    pub(super) repeats: bool,
+    pub(super) loops: bool,
     pub(super) punches: bool,
     /// Whether it was last asked to roll, or to stand.
     pub(super) rolls: bool,
@@ -253,7 +253,7 @@ fn transport(control: &Control, pass: Option<PassNow>, wishes: &Wishes) -> Trans
         rate: control.session().rate(),
         pass,
         range: wishes.range,
-        repeats: wishes.repeats,
+        loops: wishes.loops,
         punches: wishes.punches,
     }
 }

@@ -400,7 +400,7 @@ impl App {
             Motion::Rolling => true,
             Motion::Stopped | Motion::Stopping => false,
             // On its way somewhere: as it was asked for last.
-            Motion::Leaving | Motion::Arriving => self.transport.rolls,
+            Motion::DeclickToLocate | Motion::WaitingForData => self.transport.rolls,
         };
         match command {
             Command::Record => return self.record(),
@@ -418,13 +418,13 @@ impl App {
             Command::ToEnd => control.locate(control.session().end())?,
             Command::Range(range) => {
                 self.transport.range = range.filter(|(from, to)| from < to);
-                if self.transport.repeats {
-                    control.set_repeat(self.transport.range);
+                if self.transport.loops {
+                    control.set_loop(self.transport.range);
                 }
             }
             Command::Loop(on) => {
-                self.transport.repeats = on && self.transport.range.is_some();
-                control.set_repeat(self.transport.range.filter(|_| self.transport.repeats));
+                self.transport.loops = on && self.transport.range.is_some();
+                control.set_loop(self.transport.range.filter(|_| self.transport.loops));
             }
             Command::Punch(on) => self.transport.punches = on && self.transport.range.is_some(),
             Command::Edit(edit) => control.edit(edit)?,

@@ -18,10 +18,10 @@ impl App {
             let all = control.session().track_ids().collect();
             control.edit(crate::control::edit::Edit::Arm(all, true))?;
         }
-        if self.transport.repeats {
+        if self.transport.loops {
             // A pass goes on and on; what it plays along with does not go back.
-            self.transport.repeats = false;
-            control.set_repeat(None);
+            self.transport.loops = false;
+            control.set_loop(None);
         }
         match range.filter(|_| punches) {
             Some((from, to)) => {

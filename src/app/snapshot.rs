@@ -100,7 +100,7 @@ pub struct Transport {
     /// The selected stretch.
     pub range: Option<(FramePos, FramePos)>,
     /// Whether playback repeats it.
-    pub repeats: bool,
+    pub loops: bool,
     /// Whether recording begins and ends with it.
     pub punches: bool,
 }
@@ -283,7 +283,7 @@ impl Snapshot {
                 rate,
                 pass: None,
                 range: None,
-                repeats: false,
+                loops: false,
                 punches: false,
             },
             inputs: Vec::new(),

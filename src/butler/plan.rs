@@ -1,7 +1,7 @@
 //! Which windows are wanted: sizes, leads, spans. Thread: any. Pure.
 
 use crate::limits;
-use crate::message::Course;
+use crate::message::PlayPath;
 use crate::message::disk::PlayRegion;
 use crate::time::{FramePos, Frames};
 
@@ -125,9 +125,9 @@ pub enum PlaySpan {
 }
 
 /// What is placed at stream frame `stream`. `regions` are in order and do not overlap.
-pub fn play_span(regions: &[PlayRegion], course: &Course, stream: u64) -> PlaySpan {
-    let at = course.at(stream);
-    let straight = course.straight(stream);
+pub fn play_span(regions: &[PlayRegion], path: &PlayPath, stream: u64) -> PlaySpan {
+    let at = path.at(stream);
+    let straight = path.straight(stream);
     let next = regions.partition_point(|region| region.start + region.length <= at);
     match regions.get(next) {
         Some(region) if region.start <= at => PlaySpan::Sound {
@@ -216,19 +216,19 @@ mod tests {
     #[test]
     fn regions_gaps_and_the_end_follow_each_other() {
         let regions = [region(10, 20, 5), region(40, 10, 0)];
-        let course = Course::default();
-        assert_eq!(play_span(&regions, &course, 0), PlaySpan::Gap { frames: 10 });
-        assert_eq!(play_span(&regions, &course, 12), PlaySpan::Sound { region: 0, take_frame: 7, frames: 18 });
-        assert_eq!(play_span(&regions, &course, 30), PlaySpan::Gap { frames: 10 });
-        assert_eq!(play_span(&regions, &course, 50), PlaySpan::Gap { frames: u64::MAX });
+        let path = PlayPath::default();
+        assert_eq!(play_span(&regions, &path, 0), PlaySpan::Gap { frames: 10 });
+        assert_eq!(play_span(&regions, &path, 12), PlaySpan::Sound { region: 0, take_frame: 7, frames: 18 });
+        assert_eq!(play_span(&regions, &path, 30), PlaySpan::Gap { frames: 10 });
+        assert_eq!(play_span(&regions, &path, 50), PlaySpan::Gap { frames: u64::MAX });
     }
 
     #[test]
     fn a_stretch_that_repeats_ends_its_spans() {
         let regions = [region(0, 100, 0)];
-        let course = Course { start: FramePos(0), repeat: Some((FramePos(20), FramePos(30))) };
-        assert_eq!(play_span(&regions, &course, 0), PlaySpan::Sound { region: 0, take_frame: 0, frames: 30 });
-        assert_eq!(play_span(&regions, &course, 30), PlaySpan::Sound { region: 0, take_frame: 20, frames: 10 });
+        let path = PlayPath { start: FramePos(0), loop_range: Some((FramePos(20), FramePos(30))) };
+        assert_eq!(play_span(&regions, &path, 0), PlaySpan::Sound { region: 0, take_frame: 0, frames: 30 });
+        assert_eq!(play_span(&regions, &path, 30), PlaySpan::Sound { region: 0, take_frame: 20, frames: 10 });
     }
 
     proptest! {

@@ -8,7 +8,7 @@
 use super::capabilities::Capabilities;
 use super::plan::{self, Lead, PlaySpan};
 use crate::limits;
-use crate::message::Course;
+use crate::message::PlayPath;
 use crate::message::disk::{DiskEvent, DiskPublished, PlayRegion, ReaderCommand};
 use crate::message::published::Published;
 use crate::residency::ledger::{Ledger, SlotLedger, SlotSpan, Stamp};
@@ -67,7 +67,7 @@ pub struct Reader {
     setup: ReaderSetup,
     tracks: Vec<Track>,
     files: HashMap<Arc<PathBuf>, Option<Arc<OpenTake>>>,
-    course: Course,
+    path: PlayPath,
     epoch: u32,
 }
 
@@ -106,7 +106,7 @@ struct Coming {
 impl Reader {
     /// A read-ahead with nothing to play.
     pub fn new(setup: ReaderSetup) -> Reader {
-        Reader { setup, tracks: Vec::new(), files: HashMap::new(), course: Course::default(), epoch: 0 }
+        Reader { setup, tracks: Vec::new(), files: HashMap::new(), path: PlayPath::default(), epoch: 0 }
     }
 
     /// Works until it is told to quit.
@@ -161,8 +161,8 @@ impl Reader {
                 }
             }
             ReaderCommand::Remove { slot } => self.tracks.retain(|track| track.slot != slot),
-            ReaderCommand::Locate { course, epoch } => {
-                (self.course, self.epoch) = (course, epoch);
+            ReaderCommand::Locate { path, epoch } => {
+                (self.path, self.epoch) = (path, epoch);
                 for track in &mut self.tracks {
                     track.coming.clear();
                     (track.next, track.supplied, track.handed) = (0, 0, 0);
@@ -205,7 +205,7 @@ impl Reader {
             track.next = track.next.max(stream);
             track.ask(
                 &self.files,
-                &self.course,
+                &self.path,
                 self.epoch,
                 lead.window_bytes,
                 stream + (8 * lead_frames).max(u64::from(self.setup.rate.0)),
@@ -238,13 +238,13 @@ impl Track {
     fn ask(
         &mut self,
         files: &HashMap<Arc<PathBuf>, Option<Arc<OpenTake>>>,
-        course: &Course,
+        path: &PlayPath,
         epoch: u32,
         window_bytes: usize,
         horizon: u64,
     ) {
         while self.coming.len() < COMING_WINDOWS && self.next < horizon {
-            let coming = match plan::play_span(&self.regions, course, self.next) {
+            let coming = match plan::play_span(&self.regions, path, self.next) {
                 PlaySpan::Gap { frames } => Coming { window: None, end: self.next.saturating_add(frames), ticks: 0 },
                 PlaySpan::Sound { region, take_frame, frames } => {
                     let take = files.get(&self.regions[region].path).and_then(Option::as_ref);
@@ -437,11 +437,11 @@ mod tests {
         let length = Frames(FRAMES as u64);
         let region = PlayRegion { start: FramePos(0), length, take_start: FramePos(0), path: Arc::new(path) };
         commands.send(ReaderCommand::Install { slot: 0, windows, regions: vec![region] }).unwrap();
-        commands.send(ReaderCommand::Locate { course: Course::default(), epoch: 1 }).unwrap();
+        commands.send(ReaderCommand::Locate { path: PlayPath::default(), epoch: 1 }).unwrap();
         assert!(becomes(&published, 1));
         // The ring holds the windows of the first locate until the audio thread has moved on.
         std::thread::sleep(Duration::from_millis(100));
-        commands.send(ReaderCommand::Locate { course: Course::default(), epoch: 2 }).unwrap();
+        commands.send(ReaderCommand::Locate { path: PlayPath::default(), epoch: 2 }).unwrap();
         std::thread::sleep(Duration::from_millis(100));
         assert_eq!(published.ready_epoch.load(Acquire), 1);
         published.epoch.store(2, Release);

@@ -24,8 +24,8 @@ impl Control {
     }
 
     /// Has the stretch from the first place up to the second repeated by whoever plays into it; `None`: nothing.
-    pub fn set_repeat(&mut self, repeat: Option<(FramePos, FramePos)>) {
-        self.players.set_repeat(repeat.filter(|(from, to)| from < to));
+    pub fn set_loop(&mut self, loop_range: Option<(FramePos, FramePos)>) {
+        self.players.set_loop(loop_range.filter(|(from, to)| from < to));
         if !self.is_recording() {
             let at = FramePos(self.published().position.load(Relaxed));
             self.players.locate(&mut self.running, at);

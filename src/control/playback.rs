@@ -1,7 +1,7 @@
 //! The tracks that are heard: what each plays, how loud, from where. Thread: control.
 
 use crate::message::disk::{PlayRegion, ReaderCommand};
-use crate::message::{AudioCommand, Course, Mix, Voice};
+use crate::message::{AudioCommand, Mix, PlayPath, Voice};
 use crate::mixer::mix_of;
 use crate::session::{Monitor, Session, Track, TrackId};
 use crate::threads::Running;
@@ -17,7 +17,7 @@ pub struct Players {
     slots: Vec<TrackId>,
     /// What each slot was last told to sound like.
     mixes: Vec<Mix>,
-    repeat: Option<(FramePos, FramePos)>,
+    loop_range: Option<(FramePos, FramePos)>,
     epoch: u32,
 }
 
@@ -59,8 +59,8 @@ impl Players {
     }
 
     /// Has the stretch repeated from the next locate on.
-    pub fn set_repeat(&mut self, repeat: Option<(FramePos, FramePos)>) {
-        self.repeat = repeat;
+    pub fn set_loop(&mut self, loop_range: Option<(FramePos, FramePos)>) {
+        self.loop_range = loop_range;
     }
 
     /// Tells the audio thread what has changed in how tracks sound. `live`: inputs of armed tracks are heard where that is
@@ -82,13 +82,13 @@ impl Players {
     /// audio thread asks for them.
     pub fn locate(&mut self, running: &mut Running, to: FramePos) {
         self.epoch += 1;
-        let course = Course { start: to, repeat: self.repeat };
-        running.reader.send(ReaderCommand::Locate { course, epoch: self.epoch }).ok();
+        let path = PlayPath { start: to, loop_range: self.loop_range };
+        running.reader.send(ReaderCommand::Locate { path, epoch: self.epoch }).ok();
         if self.slots.is_empty() {
             // The read-ahead sleeps while there are no tracks, and nothing has to be in place for none.
             running.published.ready_epoch.store(self.epoch, std::sync::atomic::Ordering::Release);
         }
-        running.audio.push(AudioCommand::Locate { course, epoch: self.epoch }).ok();
+        running.audio.push(AudioCommand::Locate { path, epoch: self.epoch }).ok();
     }
 }
 

@@ -19,7 +19,7 @@ pub mod voices;
 use crate::device::{Device, Input, LossCause, Output};
 use crate::limits;
 use crate::message::published::Published;
-use crate::message::{AudioCommand, AudioEvent, Course, Motion};
+use crate::message::{AudioCommand, AudioEvent, Motion, PlayPath};
 use crate::time::{FramePos, Frames, SampleRate};
 use levels::InputLevels;
 use mix::Buses;
@@ -62,7 +62,7 @@ pub struct Engine {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Place {
     /// What plays.
-    pub course: Course,
+    pub path: PlayPath,
     /// The locate's number.
     pub epoch: u32,
     /// Frames played since.
@@ -72,7 +72,7 @@ pub struct Place {
 impl Place {
     /// The same on the timeline.
     pub fn position(&self) -> FramePos {
-        self.course.at(self.stream)
+        self.path.at(self.stream)
     }
 }
 
@@ -125,7 +125,7 @@ impl Engine {
                     self.apply(Event::Stop);
                 }
                 AudioCommand::PunchOut => self.end_pass(),
-                AudioCommand::Locate { course, epoch } => self.apply(Event::Locate { course, epoch }),
+                AudioCommand::Locate { path, epoch } => self.apply(Event::Locate { path, epoch }),
                 AudioCommand::Record(pass) => {
                     self.recorder.load(pass, &mut self.outbox);
                     self.apply(Event::Roll);
@@ -147,7 +147,7 @@ impl Engine {
         if self.leaving && self.outbox.is_empty() {
             return Next::Leave;
         }
-        if self.transport.motion() == Motion::Arriving {
+        if self.transport.motion() == Motion::WaitingForData {
             // The read-ahead may have sent windows of the locate before after the jump: they make room.
             self.voices.pass(&self.place);
             if self.published.ready_epoch.load(Acquire) == self.place.epoch {
@@ -247,7 +247,7 @@ impl Engine {
         let turn = self
             .recorder
             .frames_to_turn(self.place.position())
-            .min(self.place.course.straight(self.place.stream))
+            .min(self.place.path.straight(self.place.stream))
             .min(self.transport.frames_to_turn());
         most.min(usize::try_from(turn).unwrap_or(usize::MAX)).max(1)
     }
@@ -307,9 +307,9 @@ impl Engine {
         match action {
             Action::Rolled => self.outbox.tell(AudioEvent::Rolling { at: self.place.position() }),
             Action::Stopped => self.outbox.tell(AudioEvent::Stopped { at: self.place.position() }),
-            Action::Go { course, epoch } => {
+            Action::Go { path, epoch } => {
                 self.recorder.end(&mut self.outbox);
-                self.place = Place { course, epoch, stream: 0 };
+                self.place = Place { path, epoch, stream: 0 };
                 self.voices.pass(&self.place);
                 // The read-ahead watches the epoch: it must never see the new one with the old stream frame, nor before windows
                 // of the locate before are on their way back.

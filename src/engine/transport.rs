@@ -3,7 +3,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::disallowed_macros)]
 
 use crate::limits::DECLICK_FRAMES;
-use crate::message::{Course, Motion};
+use crate::message::{Motion, PlayPath};
 
 /// What happens to the transport.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -15,7 +15,7 @@ pub enum Event {
     /// A locate was asked for.
     Locate {
         /// Where to, and what then.
-        course: Course,
+        path: PlayPath,
         /// Its number.
         epoch: u32,
     },
@@ -35,7 +35,7 @@ pub enum Action {
     /// The playhead jumps.
     Go {
         /// Where to, and what then.
-        course: Course,
+        path: PlayPath,
         /// The locate's number.
         epoch: u32,
     },
@@ -56,7 +56,7 @@ pub struct Transport {
     motion: Motion,
     // In 1/DECLICK_FRAMES, so that ramps begin and end on whole frames.
     gain: u32,
-    target: Option<(Course, u32)>,
+    target: Option<(PlayPath, u32)>,
     roll_on: bool,
 }
 
@@ -74,14 +74,14 @@ impl Transport {
 
     /// Whether frames pass under the playhead.
     pub fn is_rolling(&self) -> bool {
-        matches!(self.motion, Motion::Rolling | Motion::Stopping | Motion::Leaving)
+        matches!(self.motion, Motion::Rolling | Motion::Stopping | Motion::DeclickToLocate)
     }
 
     /// The gain of what is played, from this frame on.
     pub fn ramp(&self) -> Ramp {
         let unit = 1.0 / DECLICK_FRAMES as f32;
         let step = match self.motion {
-            Motion::Stopping | Motion::Leaving if self.gain > 0 => -unit,
+            Motion::Stopping | Motion::DeclickToLocate if self.gain > 0 => -unit,
             Motion::Rolling if self.gain < DECLICK_FRAMES => unit,
             _ => 0.0,
         };
@@ -92,7 +92,7 @@ impl Transport {
     pub fn frames_to_turn(&self) -> u64 {
         match self.motion {
             Motion::Rolling if self.gain < DECLICK_FRAMES => u64::from(DECLICK_FRAMES - self.gain),
-            Motion::Stopping | Motion::Leaving => u64::from(self.gain.max(1)),
+            Motion::Stopping | Motion::DeclickToLocate => u64::from(self.gain.max(1)),
             _ => u64::MAX,
         }
     }
@@ -106,13 +106,13 @@ impl Transport {
     pub fn advance(&mut self, frames: u32) -> Option<Action> {
         match self.motion {
             Motion::Rolling => self.gain = (self.gain + frames).min(DECLICK_FRAMES),
-            Motion::Stopping | Motion::Leaving => {
+            Motion::Stopping | Motion::DeclickToLocate => {
                 self.gain = self.gain.saturating_sub(frames);
                 if self.gain == 0 {
                     return Some(self.turn());
                 }
             }
-            Motion::Stopped | Motion::Arriving => {}
+            Motion::Stopped | Motion::WaitingForData => {}
         }
         None
     }
@@ -129,7 +129,7 @@ impl Transport {
                 self.motion = Motion::Rolling;
                 stood.then_some(Action::Rolled)
             }
-            (Event::Roll, Motion::Leaving | Motion::Arriving) => {
+            (Event::Roll, Motion::DeclickToLocate | Motion::WaitingForData) => {
                 self.roll_on = true;
                 None
             }
@@ -137,25 +137,25 @@ impl Transport {
                 self.motion = Motion::Stopping;
                 (self.gain == 0).then(|| self.turn())
             }
-            (Event::Stop, Motion::Leaving | Motion::Arriving) => {
+            (Event::Stop, Motion::DeclickToLocate | Motion::WaitingForData) => {
                 self.roll_on = false;
                 None
             }
-            (Event::Locate { course, epoch }, Motion::Stopped | Motion::Arriving) => {
-                self.roll_on &= self.motion == Motion::Arriving;
-                self.motion = Motion::Arriving;
-                Some(Action::Go { course, epoch })
+            (Event::Locate { path, epoch }, Motion::Stopped | Motion::WaitingForData) => {
+                self.roll_on &= self.motion == Motion::WaitingForData;
+                self.motion = Motion::WaitingForData;
+                Some(Action::Go { path, epoch })
             }
-            (Event::Locate { course, epoch }, Motion::Rolling | Motion::Stopping | Motion::Leaving) => {
+            (Event::Locate { path, epoch }, Motion::Rolling | Motion::Stopping | Motion::DeclickToLocate) => {
                 self.roll_on = match self.motion {
-                    Motion::Leaving => self.roll_on,
+                    Motion::DeclickToLocate => self.roll_on,
                     motion => motion == Motion::Rolling,
                 };
-                self.motion = Motion::Leaving;
-                self.target = Some((course, epoch));
+                self.motion = Motion::DeclickToLocate;
+                self.target = Some((path, epoch));
                 (self.gain == 0).then(|| self.turn())
             }
-            (Event::Arrived, Motion::Arriving) => {
+            (Event::Arrived, Motion::WaitingForData) => {
                 self.motion = if self.roll_on { Motion::Rolling } else { Motion::Stopped };
                 self.gain = 0;
                 Some(if self.roll_on { Action::Rolled } else { Action::Stopped })
@@ -169,9 +169,9 @@ impl Transport {
     /// The way out is silent: stop, or go where it was meant to go.
     fn turn(&mut self) -> Action {
         match (self.motion, self.target.take()) {
-            (Motion::Leaving, Some((course, epoch))) => {
-                self.motion = Motion::Arriving;
-                Action::Go { course, epoch }
+            (Motion::DeclickToLocate, Some((path, epoch))) => {
+                self.motion = Motion::WaitingForData;
+                Action::Go { path, epoch }
             }
             _ => {
                 self.motion = Motion::Stopped;
@@ -188,7 +188,7 @@ mod tests {
     use crate::time::FramePos;
 
     fn locate(to: u64, epoch: u32) -> Event {
-        Event::Locate { course: Course { start: FramePos(to), repeat: None }, epoch }
+        Event::Locate { path: PlayPath { start: FramePos(to), loop_range: None }, epoch }
     }
 
     fn rolling() -> Transport {
@@ -213,7 +213,7 @@ mod tests {
         let mut transport = rolling();
         assert_eq!(transport.apply(locate(5, 1)), None);
         let Some(Action::Go { epoch, .. }) = transport.advance(DECLICK_FRAMES) else { panic!("it goes") };
-        assert_eq!((epoch, transport.motion(), transport.is_rolling()), (1, Motion::Arriving, false));
+        assert_eq!((epoch, transport.motion(), transport.is_rolling()), (1, Motion::WaitingForData, false));
         assert_eq!(transport.apply(Event::Arrived), Some(Action::Rolled));
         assert_eq!(transport.ramp().gain, 0.0);
         assert!(transport.ramp().step > 0.0);

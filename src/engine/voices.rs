@@ -152,7 +152,7 @@ impl Voice {
                     self.missing = true;
                     self.dropped += Frames(frames as u64);
                     published.frames_dropped.fetch_add(frames as u64, Relaxed);
-                    let at = place.course.at(place.stream + done as u64);
+                    let at = place.path.at(place.stream + done as u64);
                     match &mut self.open {
                         Some((_, dropped)) => *dropped += Frames(frames as u64),
                         None => {

@@ -12,7 +12,7 @@
 use super::captured::CapturedSpan;
 use super::replica::{Replica, ReplicaPair};
 use crate::format::TakeFormat;
-use crate::message::Course;
+use crate::message::PlayPath;
 use crate::time::{FramePos, Frames};
 use crate::wav::header::Header;
 use crate::window::capture::AudioCaptureWindows;
@@ -184,7 +184,7 @@ pub enum ReaderCommand {
     /// Be ready elsewhere. Sent before the audio thread is told.
     Locate {
         /// What to play from there.
-        course: Course,
+        path: PlayPath,
         /// The locate's number.
         epoch: u32,
     },

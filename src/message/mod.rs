@@ -34,7 +34,7 @@ pub enum AudioCommand {
     /// Go elsewhere. The read-ahead was told the same `epoch` before.
     Locate {
         /// What to play from there.
-        course: Course,
+        path: PlayPath,
         /// The locate's number, greater than all before.
         epoch: u32,
     },
@@ -145,18 +145,18 @@ pub enum AudioEvent {
 
 /// What plays from a locate on: a place, and perhaps a stretch that repeats.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Course {
+pub struct PlayPath {
     /// Where it begins.
     pub start: FramePos,
     /// From its end back to its start, over and over. Never empty.
-    pub repeat: Option<(FramePos, FramePos)>,
+    pub loop_range: Option<(FramePos, FramePos)>,
 }
 
-impl Course {
+impl PlayPath {
     /// The timeline place of stream frame `stream` (frames played since the locate).
     pub fn at(&self, stream: u64) -> FramePos {
         let plain = self.start + Frames(stream);
-        match self.repeat {
+        match self.loop_range {
             Some((from, to)) if from < to && self.start < to && to <= plain => {
                 from + Frames((plain.0 - to.0) % (to.0 - from.0))
             }
@@ -166,7 +166,7 @@ impl Course {
 
     /// Frames from stream frame `stream` on that lie side by side on the timeline too.
     pub fn straight(&self, stream: u64) -> u64 {
-        match self.repeat {
+        match self.loop_range {
             Some((from, to)) if from < to && self.start < to => to.0 - self.at(stream).0,
             _ => u64::MAX,
         }
@@ -375,9 +375,9 @@ pub enum Motion {
     /// It rolls out, to stop.
     Stopping = 2,
     /// It rolls out, to go elsewhere.
-    Leaving = 3,
+    DeclickToLocate = 3,
     /// It is there and waits for windows.
-    Arriving = 4,
+    WaitingForData = 4,
 }
 
 #[cfg(test)]
@@ -385,25 +385,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_course_without_repeat_is_a_straight_line() {
-        let course = Course { start: FramePos(100), repeat: None };
-        assert_eq!(course.at(0), FramePos(100));
-        assert_eq!(course.at(1 << 40), FramePos(100 + (1 << 40)));
-        assert_eq!(course.straight(7), u64::MAX);
+    fn a_path_without_a_loop_is_a_straight_line() {
+        let path = PlayPath { start: FramePos(100), loop_range: None };
+        assert_eq!(path.at(0), FramePos(100));
+        assert_eq!(path.at(1 << 40), FramePos(100 + (1 << 40)));
+        assert_eq!(path.straight(7), u64::MAX);
     }
 
     #[test]
-    fn a_course_repeats_from_the_end_of_its_stretch_to_its_start() {
-        let course = Course { start: FramePos(95), repeat: Some((FramePos(90), FramePos(100))) };
-        let places: Vec<u64> = (0..16).map(|stream| course.at(stream).0).collect();
+    fn a_path_loops_from_the_end_of_its_range_to_its_start() {
+        let path = PlayPath { start: FramePos(95), loop_range: Some((FramePos(90), FramePos(100))) };
+        let places: Vec<u64> = (0..16).map(|stream| path.at(stream).0).collect();
         assert_eq!(places, [95, 96, 97, 98, 99, 90, 91, 92, 93, 94, 95, 96, 97, 98, 99, 90]);
-        assert_eq!((course.straight(0), course.straight(5), course.straight(14)), (5, 10, 1));
+        assert_eq!((path.straight(0), path.straight(5), path.straight(14)), (5, 10, 1));
     }
 
     #[test]
-    fn a_course_that_begins_behind_its_stretch_never_repeats() {
-        let course = Course { start: FramePos(100), repeat: Some((FramePos(90), FramePos(100))) };
-        assert_eq!(course.at(50), FramePos(150));
+    fn a_path_that_begins_behind_its_loop_never_loops() {
+        let path = PlayPath { start: FramePos(100), loop_range: Some((FramePos(90), FramePos(100))) };
+        assert_eq!(path.at(50), FramePos(150));
     }
 
     #[test]

@@ -118,8 +118,8 @@ impl Published {
         match self.motion.load(Relaxed) {
             1 => Motion::Rolling,
             2 => Motion::Stopping,
-            3 => Motion::Leaving,
-            4 => Motion::Arriving,
+            3 => Motion::DeclickToLocate,
+            4 => Motion::WaitingForData,
             _ => Motion::Stopped,
         }
     }

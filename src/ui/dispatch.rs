@@ -26,7 +26,7 @@ pub fn act(shell: &mut Shell, action: Action, snapshot: &Snapshot, commands: &mu
         Action::NudgeForward => commands.push(nudge(snapshot, 1)),
         Action::NudgeBackFar => commands.push(nudge(snapshot, -10)),
         Action::NudgeForwardFar => commands.push(nudge(snapshot, 10)),
-        Action::Loop => commands.push(Command::Loop(!snapshot.transport.repeats)),
+        Action::Loop => commands.push(Command::Loop(!snapshot.transport.loops)),
         Action::Punch => commands.push(Command::Punch(!snapshot.transport.punches)),
         Action::MarkerBefore | Action::MarkerAfter => {
             commands.extend(to_marker(snapshot, action == Action::MarkerAfter));

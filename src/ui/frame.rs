@@ -18,7 +18,7 @@ use std::time::Duration;
 
 /// How far the window is on its way out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Leaving {
+enum Closing {
     /// It stays.
     #[default]
     No,
@@ -27,7 +27,7 @@ enum Leaving {
     /// The pass is being ended, then the window closes.
     Ending,
     /// The session is being closed.
-    Closing,
+    Session,
     /// Everything is on the disk.
     Gone,
 }
@@ -40,7 +40,7 @@ pub struct WindowFrame {
     app: App,
     shell: Shell,
     pace: Pace,
-    leaving: Leaving,
+    closing: Closing,
     dialog: Dialog,
     /// For the folder in which takes go on.
     elsewhere: Dialog,
@@ -67,7 +67,7 @@ impl WindowFrame {
             app,
             shell: Shell::default(),
             pace: Pace::default(),
-            leaving: Leaving::No,
+            closing: Closing::No,
             dialog: Dialog::default(),
             elsewhere: Dialog::default(),
             zoom: 0.0,
@@ -102,25 +102,25 @@ impl WindowFrame {
     }
 
     fn close_guard(&mut self, ctx: &egui::Context) {
-        if ctx.input(|input| input.viewport().close_requested()) && self.leaving != Leaving::Gone {
+        if ctx.input(|input| input.viewport().close_requested()) && self.closing != Closing::Gone {
             ctx.send_viewport_cmd(ViewportCommand::CancelClose);
-            if self.leaving == Leaving::No {
-                self.leaving = if self.app.is_recording() { Leaving::Asking } else { Leaving::Ending };
+            if self.closing == Closing::No {
+                self.closing = if self.app.is_recording() { Closing::Asking } else { Closing::Ending };
             }
         }
-        match self.leaving {
-            Leaving::Asking if !self.app.is_recording() => self.leaving = Leaving::Ending,
-            Leaving::Ending if !self.app.is_recording() => {
+        match self.closing {
+            Closing::Asking if !self.app.is_recording() => self.closing = Closing::Ending,
+            Closing::Ending if !self.app.is_recording() => {
                 self.app.shutdown();
-                self.leaving = Leaving::Closing;
+                self.closing = Closing::Session;
             }
-            Leaving::Closing if self.app.is_closed() => {
-                self.leaving = Leaving::Gone;
+            Closing::Session if self.app.is_closed() => {
+                self.closing = Closing::Gone;
                 ctx.send_viewport_cmd(ViewportCommand::Close);
             }
             _ => {}
         }
-        if matches!(self.leaving, Leaving::Ending | Leaving::Closing) {
+        if matches!(self.closing, Closing::Ending | Closing::Session) {
             ctx.request_repaint_after(Duration::from_millis(30));
         }
     }
@@ -136,23 +136,23 @@ impl WindowFrame {
         let inner = rect.shrink2(vec2(16.0, 6.0));
         let mut row =
             ui.new_child(UiBuilder::new().max_rect(inner).layout(Layout::left_to_right(Align::Center)).id_salt("ask"));
-        let text = if self.leaving == Leaving::Asking {
+        let text = if self.closing == Closing::Asking {
             "Still recording. Nothing is lost while you decide."
         } else {
             "Saving. The window closes when everything is on the disk."
         };
         row.label(egui::RichText::new(text).font(Theme::semi(13.0)).color(tint.text));
-        if self.leaving != Leaving::Asking {
+        if self.closing != Closing::Asking {
             return;
         }
         row.with_layout(Layout::right_to_left(Align::Center), |ui| {
             let end = Button::text("Stop and quit", "Stop and quit").look(Look::Filled(theme.record));
             if end.show(ui, theme).clicked() {
                 self.app.apply(Command::Stop);
-                self.leaving = Leaving::Ending;
+                self.closing = Closing::Ending;
             }
             if Button::text("Keep recording", "Keep recording").show(ui, theme).clicked() {
-                self.leaving = Leaving::No;
+                self.closing = Closing::No;
             }
         });
     }
@@ -204,7 +204,7 @@ impl eframe::App for WindowFrame {
         }
         let residency = self.shell.bottom.shows_residency();
         let commands = self.shell.show(ui, &snapshot, self.app.instruments(residency));
-        if self.leaving != Leaving::No {
+        if self.closing != Closing::No {
             let theme = self.shell.theme.clone().unwrap_or_else(Theme::dark);
             self.question(ui, &theme);
         }

@@ -4,7 +4,7 @@ use faultless::butler::plan::{PlaySpan, map_span, play_span};
 use faultless::export::ExportOptions;
 use faultless::export::plan::plan;
 use faultless::limits::WINDOW_BYTES_DEFAULT;
-use faultless::message::Course;
+use faultless::message::PlayPath;
 use faultless::message::disk::PlayRegion;
 use faultless::mixer::mix_of;
 use faultless::session::history::History;
@@ -83,11 +83,12 @@ fn played(track: &Track, session: &Session) {
     }
     let middle = regions.get(regions.len() / 2).map_or(FramePos(7), |region| region.start);
     let stretch = Some((middle, middle + Frames(3)));
-    for (start, repeat) in [(FramePos(0), None), (middle, None), (FramePos(0), stretch), (FramePos(POSITION_MAX), None)]
+    for (start, loop_range) in
+        [(FramePos(0), None), (middle, None), (FramePos(0), stretch), (FramePos(POSITION_MAX), None)]
     {
-        let (course, mut stream) = (Course { start, repeat }, 0_u64);
+        let (path, mut stream) = (PlayPath { start, loop_range }, 0_u64);
         for _ in 0..STEPS {
-            let frames = match play_span(&regions, &course, stream) {
+            let frames = match play_span(&regions, &path, stream) {
                 PlaySpan::Gap { frames } => frames,
                 PlaySpan::Sound { region, take_frame, frames } => {
                     let take = session.take(track.regions()[region].take).expect("a region has its take");

@@ -6,7 +6,7 @@ use crate::engine::mix::Buses;
 use crate::engine::outbox::Outbox;
 use crate::engine::voices::Voices;
 use crate::message::published::Published;
-use crate::message::{Course, Voice};
+use crate::message::{PlayPath, Voice};
 use crate::mixer::mix_of;
 use crate::session::Track;
 use crate::window::map::Mapping;
@@ -49,7 +49,7 @@ impl App {
         for (slot, track) in self.session.tracks().iter().enumerate() {
             voices.replace(slot, Some(self.voice(track)), &mut outbox);
         }
-        let mut place = Place { course: Course::default(), epoch: 0, stream: 0 };
+        let mut place = Place { path: PlayPath::default(), epoch: 0, stream: 0 };
         while place.stream < self.session.end().0 {
             let frames = (self.session.end().0 - place.stream).min(PERIOD_FRAMES as u64) as usize;
             buses.clear(frames);

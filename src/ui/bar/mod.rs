@@ -130,7 +130,7 @@ fn transport(ui: &mut Ui, state: &mut State, narrow: bool, cx: &mut Cx<'_>) -> f
         step(ui, cx, "To end", Icon::ToEnd, Action::ToEnd, usable && free, None);
     }
     let ranged = transport.range.is_some();
-    step(ui, cx, "Loop", Icon::Loop, Action::Loop, usable && (ranged || transport.repeats), Some(transport.repeats));
+    step(ui, cx, "Loop", Icon::Loop, Action::Loop, usable && (ranged || transport.loops), Some(transport.loops));
     if narrow {
         return ui.min_rect().right();
     }

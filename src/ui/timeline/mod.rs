@@ -74,7 +74,7 @@ fn range(ui: &Ui, ruler: Rect, lanes: Rect, cx: &Cx<'_>) {
         [from, to].map(|at| (lanes.left() + cx.view.x_of(at)).clamp(lanes.left() - 2.0, lanes.right() + 2.0));
     let transport = &cx.snapshot.transport;
     let colour = if transport.punches { cx.theme.record } else { cx.theme.accent };
-    let shade = colour.gamma_multiply(if transport.repeats || transport.punches { 0.14 } else { 0.09 });
+    let shade = colour.gamma_multiply(if transport.loops || transport.punches { 0.14 } else { 0.09 });
     ui.painter().rect_filled(Rect::from_x_y_ranges(from..=to, lanes.y_range()), 0, shade);
     let bar = Rect::from_x_y_ranges(from..=to, ruler.bottom() - 4.0..=ruler.bottom());
     ui.painter().rect_filled(bar, 0, colour);

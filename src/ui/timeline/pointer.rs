@@ -181,7 +181,7 @@ fn click(ui: &Ui, session: &Session, at: Pos2, lanes: Rect, cx: &mut Cx<'_>) {
         None => cx.view.regions.clear(),
     }
     if !add && cx.snapshot.transport.pass.is_none() {
-        if cx.snapshot.transport.range.is_some() && !cx.snapshot.transport.repeats && !cx.snapshot.transport.punches {
+        if cx.snapshot.transport.range.is_some() && !cx.snapshot.transport.loops && !cx.snapshot.transport.punches {
             cx.ask(Command::Range(None));
         }
         let place = cx.view.at_x(at.x - lanes.left());

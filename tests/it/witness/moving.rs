@@ -5,7 +5,7 @@ use super::reel::{Reel, tend_all};
 use super::rig::{Rig, ended, interleaved};
 use faultless::engine::Next;
 use faultless::format::{DeviceFormat, TakeFormat};
-use faultless::message::{AudioCommand, AudioEvent, Course, Motion, Pass};
+use faultless::message::{AudioCommand, AudioEvent, Motion, Pass, PlayPath};
 use faultless::time::{FramePos, Frames};
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -15,8 +15,8 @@ fn playing(disc: &mut Disc, frames: u64) {
     disc.supply(0, 0, 0, frames);
 }
 
-fn to(start: u64) -> Course {
-    Course { start: FramePos(start), repeat: None }
+fn to(start: u64) -> PlayPath {
+    PlayPath { start: FramePos(start), loop_range: None }
 }
 
 #[test]
@@ -25,9 +25,9 @@ fn a_locate_while_standing_waits_for_its_windows_and_stands_there() {
     let (mut disc, voice) = Disc::new(TakeFormat::S24, 1, 20_000);
     playing(&mut disc, 10_000);
     rig.send(AudioCommand::Install { slot: 0, voice });
-    rig.send(AudioCommand::Locate { course: to(7_000), epoch: 1 });
+    rig.send(AudioCommand::Locate { path: to(7_000), epoch: 1 });
     rig.turns(5);
-    assert_eq!((rig.motion(), rig.published.epoch.load(Relaxed)), (Motion::Arriving, 1));
+    assert_eq!((rig.motion(), rig.published.epoch.load(Relaxed)), (Motion::WaitingForData, 1));
     assert!(0 < disc.collect(), "windows of the place before came back");
     assert_eq!(disc.out(), 0);
     disc.supply(1, 0, 7_000, 5_000);
@@ -45,8 +45,8 @@ fn windows_sent_between_a_locate_and_the_next_make_room_while_it_arrives() {
     let mut rig = Rig::on(interleaved("", 0, DeviceFormat::S32, 64));
     let (mut disc, voice) = Disc::new(TakeFormat::S24, 1, 20_000);
     rig.send(AudioCommand::Install { slot: 0, voice });
-    rig.send(AudioCommand::Locate { course: to(100), epoch: 1 });
-    rig.send(AudioCommand::Locate { course: to(7_000), epoch: 2 });
+    rig.send(AudioCommand::Locate { path: to(100), epoch: 1 });
+    rig.send(AudioCommand::Locate { path: to(7_000), epoch: 2 });
     rig.turns(1);
     // The read-ahead had not heard of the second when it supplied the first.
     disc.supply(1, 0, 100, 5_000);
@@ -63,7 +63,7 @@ fn whoever_sees_a_locate_sees_that_nothing_of_it_was_played() {
     rig.send(AudioCommand::Stop);
     rig.turns(20);
     assert!(1_000 < rig.published.stream.load(Relaxed));
-    rig.send(AudioCommand::Locate { course: to(7_000), epoch: 1 });
+    rig.send(AudioCommand::Locate { path: to(7_000), epoch: 1 });
     assert_eq!(rig.engine.obey(), Next::Continue);
     let seen = (rig.published.epoch.load(Relaxed), rig.published.stream.load(Relaxed), rig.position());
     assert_eq!(seen, (1, 0, 7_000), "before any period was moved");
@@ -78,11 +78,11 @@ fn a_locate_while_rolling_declicks_and_rolls_on_there() {
     rig.send(AudioCommand::Roll);
     rig.turns(10);
     disc.supply(1, 0, 15_000, 5_000);
-    rig.send(AudioCommand::Locate { course: to(15_000), epoch: 1 });
+    rig.send(AudioCommand::Locate { path: to(15_000), epoch: 1 });
     // Over the first before it has left: the last one counts.
     rig.turns(2);
     disc.supply(2, 0, 500, 5_000);
-    rig.send(AudioCommand::Locate { course: to(500), epoch: 2 });
+    rig.send(AudioCommand::Locate { path: to(500), epoch: 2 });
     rig.arrive(2);
     rig.turns(30);
     let arrived = rig.told().into_iter().filter_map(|event| match event {
@@ -107,9 +107,9 @@ fn a_locate_while_rolling_declicks_and_rolls_on_there() {
 fn a_stretch_repeats_in_step_with_its_windows() {
     let mut rig = Rig::on(interleaved("", 0, DeviceFormat::S32, 64));
     let (mut disc, voice) = Disc::new(TakeFormat::S16, 1, 10_000);
-    let course = Course { start: FramePos(2_000), repeat: Some((FramePos(1_500), FramePos(2_333))) };
+    let path = PlayPath { start: FramePos(2_000), loop_range: Some((FramePos(1_500), FramePos(2_333))) };
     rig.send(AudioCommand::Install { slot: 0, voice });
-    rig.send(AudioCommand::Locate { course, epoch: 1 });
+    rig.send(AudioCommand::Locate { path, epoch: 1 });
     rig.turns(1);
     // First up to the end of the stretch, then round and round.
     disc.supply(1, 0, 2_000, 333);
@@ -123,7 +123,7 @@ fn a_stretch_repeats_in_step_with_its_windows() {
     assert_eq!(rig.position(), 2_064);
     rig.turns(65);
     for frame in first + FADE..66 * 64 {
-        let place = course.at(frame - first).0;
+        let place = path.at(frame - first).0;
         assert_eq!(rig.heard.at(frame), [sound(place, 0), 0], "frame {frame}, place {place}");
     }
     assert_eq!(rig.published.frames_dropped.load(Relaxed), 0);

@@ -136,12 +136,12 @@ fn a_locate_ends_the_pass() {
     let (mut reel, capture) = take();
     rig.record(Pass::new(vec![capture], None, FOR_EVER, false));
     rig.turns(10);
-    let course = faultless::message::Course { start: FramePos(48_000), repeat: None };
-    rig.send(AudioCommand::Locate { course, epoch: 1 });
+    let path = faultless::message::PlayPath { start: FramePos(48_000), loop_range: None };
+    rig.send(AudioCommand::Locate { path, epoch: 1 });
     rig.turns(10);
     // It records until the declick is over: what is heard is what is kept.
     let frames = ended(rig.told()).frames;
-    assert_eq!((frames, rig.motion()), (Frames(10 * 64 + 256), Motion::Arriving));
+    assert_eq!((frames, rig.motion()), (Frames(10 * 64 + 256), Motion::WaitingForData));
     reel.assert_ramp(0..frames.0, 0, DeviceFormat::S32);
     reel.assert_returned(frames.0);
     rig.arrive(1);
