@@ -119,20 +119,20 @@ impl Reader {
             };
             match command {
                 Ok(ReaderCommand::Quit) | Err(RecvTimeoutError::Disconnected) => return,
-                Ok(command) => self.obey(command),
+                Ok(command) => self.apply_commands(command),
                 Err(RecvTimeoutError::Timeout) => {}
             }
             while let Ok(command) = self.setup.commands.try_recv() {
                 if matches!(command, ReaderCommand::Quit) {
                     return;
                 }
-                self.obey(command);
+                self.apply_commands(command);
             }
             self.tick();
         }
     }
 
-    fn obey(&mut self, command: ReaderCommand) {
+    fn apply_commands(&mut self, command: ReaderCommand) {
         match command {
             ReaderCommand::Install { slot, windows, regions } => {
                 self.tracks.retain(|track| track.slot != slot);

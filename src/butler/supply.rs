@@ -132,7 +132,7 @@ impl Butler {
         loop {
             if self.pass.is_none() && self.outbox.is_empty() && !self.quitting {
                 match self.setup.commands.recv() {
-                    Ok(command) => self.obey(command),
+                    Ok(command) => self.apply_commands(command),
                     Err(_) => self.quitting = true,
                 }
             } else {
@@ -141,7 +141,7 @@ impl Butler {
             }
             loop {
                 match self.setup.commands.try_recv() {
-                    Ok(command) => self.obey(command),
+                    Ok(command) => self.apply_commands(command),
                     Err(TryRecvError::Empty) => break,
                     Err(TryRecvError::Disconnected) => {
                         self.quitting = true;
@@ -159,7 +159,7 @@ impl Butler {
         }
     }
 
-    fn obey(&mut self, command: ButlerCommand) {
+    fn apply_commands(&mut self, command: ButlerCommand) {
         match command {
             ButlerCommand::Prepare { pass, takes, files, rate, mirrored } => {
                 let mut notes = Vec::new();
@@ -369,7 +369,7 @@ impl Butler {
         self.collect();
         if let Some(pass) = self.pass.take_if(|pass| pass.key == key) {
             let frames = ends.iter().map(|(_, end)| end.frames).max().unwrap_or_default();
-            self.let_go(pass, frames);
+            self.drop_supply(pass, frames);
         }
         for (take, end) in ends {
             self.outbox.send_all(|| CommitCommand::Finish { take, end: end.clone() });
@@ -378,7 +378,7 @@ impl Butler {
 
     /// Takes leave of a pass that is over after `frames` frames. Windows that did not come back (the audio thread
     /// is gone) are written from the spool, where the sound in them is.
-    fn let_go(&mut self, pass: Supply, frames: Frames) {
+    fn drop_supply(&mut self, pass: Supply, frames: Frames) {
         for take in pass.takes {
             take.entry.abandoned();
             for span in take.out {
@@ -404,7 +404,7 @@ impl Butler {
         let frames = pass.takes.iter().map(|take| take.passed).max().unwrap_or_default().max(pass.recorded);
         let frames = Frames(frames.0);
         let keys: Vec<TakeKey> = pass.takes.iter().map(|take| take.key).collect();
-        self.let_go(pass, frames);
+        self.drop_supply(pass, frames);
         let end = TakeEnd { frames, ..TakeEnd::default() };
         for take in keys {
             self.outbox.send_all(|| CommitCommand::Finish { take, end: end.clone() });

@@ -368,7 +368,7 @@ impl Control {
         while let Ok(event) = self.running.disk_events.try_recv() {
             self.hear_disk(event);
         }
-        self.tend_elsewhere();
+        self.poll_replicas();
         self.prepare_if_opened();
         self.follow_folder(false);
         self.begin_if_saved();

@@ -220,7 +220,7 @@ impl Control {
     }
 
     /// Folders that have come to be open, or cannot be; replicas of the session that are due.
-    pub(super) fn tend_elsewhere(&mut self) {
+    pub(super) fn poll_replicas(&mut self) {
         let mut told = Vec::new();
         for companion in self.elsewhere.all() {
             if let Some(opened) = companion.saver.opened() {

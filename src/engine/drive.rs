@@ -31,7 +31,7 @@ pub fn drive(engine: &mut Engine, device: Box<dyn Device>, published: &Arc<Publi
     let mut slot =
         DeviceSlot { device: Some(device), line: None, fraction: 0.0, windows_until: None, slept: 0, failure: None };
     loop {
-        if engine.obey() == Next::Leave {
+        if engine.apply_commands() == Next::Leave {
             if let Some(device) = &mut slot.device {
                 device.stop();
             }
@@ -41,7 +41,7 @@ pub fn drive(engine: &mut Engine, device: Box<dyn Device>, published: &Arc<Publi
             slot.take_over(engine, next);
         }
         // Under rtkit a thread that never rests is killed: rest when the kernel has warned.
-        overrun::breathe();
+        overrun::yield_if_warned();
         slot.turn(engine, published);
         let sleeps = slot.device.as_ref().map_or(0, |device| device.sleeps());
         published.device_sleeps.store(slot.slept + sleeps, Relaxed);

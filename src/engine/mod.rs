@@ -28,7 +28,7 @@ use recorder::{Recorder, Stretch};
 use rtrb::{Consumer, Producer};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use transport::{Action, Event, Transport};
+use transport::{Effect, Event, Transport};
 use voices::Voices;
 
 /// What the caller does after the commands of a period.
@@ -115,7 +115,7 @@ impl Engine {
     }
 
     /// Takes what the control side asks for. Once per period, before it. This is realtime-safe.
-    pub fn obey(&mut self) -> Next {
+    pub fn apply_commands(&mut self) -> Next {
         self.outbox.retry();
         while let Ok(command) = self.commands.pop() {
             match command {
@@ -264,8 +264,8 @@ impl Engine {
         }
         if rolling {
             self.place.stream += frames as u64;
-            if let Some(action) = self.transport.advance(frames as u32) {
-                self.act(action);
+            if let Some(effect) = self.transport.advance(frames as u32) {
+                self.act(effect);
             }
             self.end_pass_if_over();
         }
@@ -298,16 +298,16 @@ impl Engine {
     }
 
     fn apply(&mut self, event: Event) {
-        if let Some(action) = self.transport.apply(event) {
-            self.act(action);
+        if let Some(effect) = self.transport.apply(event) {
+            self.act(effect);
         }
     }
 
-    fn act(&mut self, action: Action) {
-        match action {
-            Action::Rolled => self.outbox.tell(AudioEvent::Rolling { at: self.place.position() }),
-            Action::Stopped => self.outbox.tell(AudioEvent::Stopped { at: self.place.position() }),
-            Action::Go { path, epoch } => {
+    fn act(&mut self, effect: Effect) {
+        match effect {
+            Effect::Rolled => self.outbox.tell(AudioEvent::Rolling { at: self.place.position() }),
+            Effect::Stopped => self.outbox.tell(AudioEvent::Stopped { at: self.place.position() }),
+            Effect::Go { path, epoch } => {
                 self.recorder.end(&mut self.outbox);
                 self.place = Place { path, epoch, stream: 0 };
                 self.voices.pass(&self.place);

@@ -27,7 +27,7 @@ pub enum Event {
 
 /// What the engine does about it.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Action {
+pub enum Effect {
     /// It rolls from here on.
     Rolled,
     /// It stands from here on.
@@ -103,7 +103,7 @@ impl Transport {
     }
 
     /// `frames` frames went by, no more than [`Transport::frames_to_turn`].
-    pub fn advance(&mut self, frames: u32) -> Option<Action> {
+    pub fn advance(&mut self, frames: u32) -> Option<Effect> {
         match self.motion {
             Motion::Rolling => self.gain = (self.gain + frames).min(DECLICK_FRAMES),
             Motion::Stopping | Motion::DeclickToLocate => {
@@ -118,16 +118,16 @@ impl Transport {
     }
 
     /// The one place where motion changes by request.
-    pub fn apply(&mut self, event: Event) -> Option<Action> {
+    pub fn apply(&mut self, event: Event) -> Option<Effect> {
         match (event, self.motion) {
             (Event::Halt, _) => {
                 *self = Transport::default();
-                Some(Action::Stopped)
+                Some(Effect::Stopped)
             }
             (Event::Roll, Motion::Stopped | Motion::Stopping) => {
                 let stood = self.motion == Motion::Stopped;
                 self.motion = Motion::Rolling;
-                stood.then_some(Action::Rolled)
+                stood.then_some(Effect::Rolled)
             }
             (Event::Roll, Motion::DeclickToLocate | Motion::WaitingForData) => {
                 self.roll_on = true;
@@ -144,7 +144,7 @@ impl Transport {
             (Event::Locate { path, epoch }, Motion::Stopped | Motion::WaitingForData) => {
                 self.roll_on &= self.motion == Motion::WaitingForData;
                 self.motion = Motion::WaitingForData;
-                Some(Action::Go { path, epoch })
+                Some(Effect::Go { path, epoch })
             }
             (Event::Locate { path, epoch }, Motion::Rolling | Motion::Stopping | Motion::DeclickToLocate) => {
                 self.roll_on = match self.motion {
@@ -158,7 +158,7 @@ impl Transport {
             (Event::Arrived, Motion::WaitingForData) => {
                 self.motion = if self.roll_on { Motion::Rolling } else { Motion::Stopped };
                 self.gain = 0;
-                Some(if self.roll_on { Action::Rolled } else { Action::Stopped })
+                Some(if self.roll_on { Effect::Rolled } else { Effect::Stopped })
             }
             (Event::Roll, Motion::Rolling)
             | (Event::Stop, Motion::Stopped | Motion::Stopping)
@@ -167,15 +167,15 @@ impl Transport {
     }
 
     /// The way out is silent: stop, or go where it was meant to go.
-    fn turn(&mut self) -> Action {
+    fn turn(&mut self) -> Effect {
         match (self.motion, self.target.take()) {
             (Motion::DeclickToLocate, Some((path, epoch))) => {
                 self.motion = Motion::WaitingForData;
-                Action::Go { path, epoch }
+                Effect::Go { path, epoch }
             }
             _ => {
                 self.motion = Motion::Stopped;
-                Action::Stopped
+                Effect::Stopped
             }
         }
     }
@@ -193,7 +193,7 @@ mod tests {
 
     fn rolling() -> Transport {
         let mut transport = Transport::default();
-        assert_eq!(transport.apply(Event::Roll), Some(Action::Rolled));
+        assert_eq!(transport.apply(Event::Roll), Some(Effect::Rolled));
         transport.advance(DECLICK_FRAMES);
         transport
     }
@@ -204,7 +204,7 @@ mod tests {
         assert_eq!(transport.apply(Event::Stop), None);
         assert!(transport.is_rolling() && transport.ramp().step < 0.0);
         assert_eq!(transport.advance(DECLICK_FRAMES - 1), None);
-        assert_eq!(transport.advance(1), Some(Action::Stopped));
+        assert_eq!(transport.advance(1), Some(Effect::Stopped));
         assert!(!transport.is_rolling());
     }
 
@@ -212,9 +212,9 @@ mod tests {
     fn a_locate_while_rolling_fades_out_jumps_waits_and_fades_in() {
         let mut transport = rolling();
         assert_eq!(transport.apply(locate(5, 1)), None);
-        let Some(Action::Go { epoch, .. }) = transport.advance(DECLICK_FRAMES) else { panic!("it goes") };
+        let Some(Effect::Go { epoch, .. }) = transport.advance(DECLICK_FRAMES) else { panic!("it goes") };
         assert_eq!((epoch, transport.motion(), transport.is_rolling()), (1, Motion::WaitingForData, false));
-        assert_eq!(transport.apply(Event::Arrived), Some(Action::Rolled));
+        assert_eq!(transport.apply(Event::Arrived), Some(Effect::Rolled));
         assert_eq!(transport.ramp().gain, 0.0);
         assert!(transport.ramp().step > 0.0);
     }
@@ -225,17 +225,17 @@ mod tests {
         transport.apply(locate(5, 1));
         transport.apply(locate(9, 2));
         transport.apply(Event::Stop);
-        assert!(matches!(transport.advance(DECLICK_FRAMES), Some(Action::Go { epoch: 2, .. })));
-        assert_eq!(transport.apply(Event::Arrived), Some(Action::Stopped));
+        assert!(matches!(transport.advance(DECLICK_FRAMES), Some(Effect::Go { epoch: 2, .. })));
+        assert_eq!(transport.apply(Event::Arrived), Some(Effect::Stopped));
     }
 
     #[test]
     fn play_pressed_while_it_arrives_is_not_forgotten() {
         let mut transport = Transport::default();
-        assert!(matches!(transport.apply(locate(5, 1)), Some(Action::Go { .. })));
+        assert!(matches!(transport.apply(locate(5, 1)), Some(Effect::Go { .. })));
         assert_eq!(transport.apply(Event::Roll), None);
-        assert!(matches!(transport.apply(locate(6, 2)), Some(Action::Go { .. })));
-        assert_eq!(transport.apply(Event::Arrived), Some(Action::Rolled));
+        assert!(matches!(transport.apply(locate(6, 2)), Some(Effect::Go { .. })));
+        assert_eq!(transport.apply(Event::Arrived), Some(Effect::Rolled));
     }
 
     #[test]

@@ -13,7 +13,7 @@
 //! # What this does
 //!
 //! The soft limit is set to half of the hard one, and `SIGXCPU` sets a flag instead of ending the
-//! process. The audio thread looks at the flag once a cycle ([`breathe`]: one relaxed load). If it is
+//! process. The audio thread looks at the flag once a cycle ([`yield_if_warned`]: one relaxed load). If it is
 //! set, the thread was busy for 100 ms (of a period of 1 to 20) without waiting for the card, so sound is
 //! lost already; it sleeps for a millisecond, which zeroes the kernel's count, and goes on. So a device
 //! that claims to be ready for ever (an unplugged card, a broken sound server) costs a gap and not the takes.
@@ -29,7 +29,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-/// Set by the signal, cleared by [`breathe`]. Nothing until [`arm`] was called.
+/// Set by the signal, cleared by [`yield_if_warned`]. Nothing until [`arm`] was called.
 static OVERRAN: OnceLock<Arc<AtomicBool>> = OnceLock::new();
 
 /// Microseconds that a real-time thread of this process may run without waiting, or `None` if for ever.
@@ -58,7 +58,7 @@ pub fn arm(at_most_us: Option<u64>) -> io::Result<()> {
 /// To be called by the audio thread once a cycle. Says whether it had overrun; if so it has slept for a
 /// millisecond. Otherwise this is a relaxed load and realtime-safe.
 #[inline]
-pub fn breathe() -> bool {
+pub fn yield_if_warned() -> bool {
     let Some(flag) = OVERRAN.get() else { return false };
     if !flag.load(Ordering::Relaxed) {
         return false;
@@ -104,7 +104,7 @@ mod tests {
             let begin = Instant::now();
             // Real-time throttling and other tests stretch the time on the wall.
             while begin.elapsed() < Duration::from_secs(5) {
-                if breathe() {
+                if yield_if_warned() {
                     return Some(true);
                 }
             }

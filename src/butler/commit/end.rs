@@ -56,7 +56,7 @@ impl Committer {
                         let reason = format!("{}: another program removed it; it is put back, whole", path.display());
                         self.tell(DiskEvent::TroubleOver { replica: self.setup.replica, reason });
                     }
-                    let event = self.farewell(take, end.frames, result.map(drop));
+                    let event = self.finish_event(take, end.frames, result.map(drop));
                     self.tell(event);
                 }
             }
@@ -64,7 +64,7 @@ impl Committer {
     }
 
     /// Removes the spool of a take that is whole; keeps it, and says where, otherwise.
-    fn farewell(&self, mut take: OpenTake, frames: Frames, result: io::Result<()>) -> DiskEvent {
+    fn finish_event(&self, mut take: OpenTake, frames: Frames, result: io::Result<()>) -> DiskEvent {
         let name = take.file.path.display();
         let spool = take.spool.as_ref().and_then(|spool| spool.path.clone());
         let trouble = match result {

@@ -145,7 +145,7 @@ impl Committer {
                 self.next_sync = self.next_sync_after(now);
             }
             self.heal();
-            self.takes.iter_mut().for_each(|take| take.relieve(&self.held));
+            self.takes.iter_mut().for_each(|take| take.release_lent(&self.held));
             self.end_takes();
             self.tell_recovery();
             if self.quitting && (self.takes.is_empty() || self.is_left()) {
@@ -164,7 +164,7 @@ impl Committer {
     fn receive(&mut self) {
         if self.takes.is_empty() && !self.quitting {
             match self.setup.commands.recv() {
-                Ok(command) => self.obey(command),
+                Ok(command) => self.apply_commands(command),
                 Err(_) => self.quitting = true,
             }
         } else {
@@ -172,7 +172,7 @@ impl Committer {
         }
         loop {
             match self.setup.commands.try_recv() {
-                Ok(command) => self.obey(command),
+                Ok(command) => self.apply_commands(command),
                 Err(TryRecvError::Empty) => break,
                 Err(TryRecvError::Disconnected) => {
                     self.quitting = true;
@@ -185,7 +185,7 @@ impl Committer {
         }
     }
 
-    fn obey(&mut self, command: CommitCommand) {
+    fn apply_commands(&mut self, command: CommitCommand) {
         match command {
             CommitCommand::Open { pass, takes } => self.open(pass, &takes),
             CommitCommand::Spooled { take, spool } => {

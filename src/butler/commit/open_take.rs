@@ -284,7 +284,7 @@ impl OpenTake {
 
     /// Forgets lent spans that the other copy has by now; gives up those that it has not while memory is short: it shall
     /// get them from the file of this one.
-    pub(super) fn relieve(&mut self, held: &Held) {
+    pub(super) fn release_lent(&mut self, held: &Held) {
         let (Some(pair), other) = (&self.pair, self.replica.other()) else { return };
         while let Some(span) = self.lent.pop_front_if(|span| !span.is_wanted(other) || held.is_short()) {
             if span.is_wanted(other) {

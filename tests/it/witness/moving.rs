@@ -1,7 +1,7 @@
 //! The playhead under the witnesses: locates, stretches that repeat, starts and stops, everything at once. Thread: test.
 
 use super::disc::{Disc, sound};
-use super::reel::{Reel, tend_all};
+use super::reel::{Reel, poll_all};
 use super::rig::{Rig, ended, interleaved};
 use faultless::engine::Next;
 use faultless::format::{DeviceFormat, TakeFormat};
@@ -64,7 +64,7 @@ fn whoever_sees_a_locate_sees_that_nothing_of_it_was_played() {
     rig.turns(20);
     assert!(1_000 < rig.published.stream.load(Relaxed));
     rig.send(AudioCommand::Locate { path: to(7_000), epoch: 1 });
-    assert_eq!(rig.engine.obey(), Next::Continue);
+    assert_eq!(rig.engine.apply_commands(), Next::Continue);
     let seen = (rig.published.epoch.load(Relaxed), rig.published.stream.load(Relaxed), rig.position());
     assert_eq!(seen, (1, 0, 7_000), "before any period was moved");
 }
@@ -162,7 +162,7 @@ fn everything_at_once_is_recorded_exactly() {
         rig.send(AudioCommand::Install { slot, voice });
         discs.push(disc);
     }
-    tend_all(&mut reels, 3);
+    poll_all(&mut reels, 3);
     rig.record(Pass::new(captures, Some(FramePos(130)), Frames(14_000), true));
     let mix = super::rig::plain(1);
     for round in 0..260_usize {
@@ -172,7 +172,7 @@ fn everything_at_once_is_recorded_exactly() {
         rig.turns(1);
         // Nothing is supplied once the pass is over.
         if rig.position() < 14_000 {
-            tend_all(&mut reels, 3);
+            poll_all(&mut reels, 3);
         }
         for disc in &mut discs {
             disc.collect();

@@ -234,7 +234,7 @@ impl Rig {
 
 /// The body of the audio thread's loop, its wait and its clock aside.
 pub(super) fn turn(engine: &mut Engine, device: &mut dyn Device, heard: &mut Heard) -> Next {
-    if engine.obey() == Next::Leave {
+    if engine.apply_commands() == Next::Leave {
         return Next::Leave;
     }
     match device.wait(Duration::ZERO) {
