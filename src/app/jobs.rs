@@ -98,7 +98,7 @@ pub(super) struct Jobs {
 impl Drop for Jobs {
     fn drop(&mut self) {
         self.cancel_export.store(true, Relaxed);
-        self.stress_leash.drop_supply();
+        self.stress_leash.release();
     }
 }
 
@@ -230,7 +230,7 @@ impl Jobs {
     }
 
     pub(super) fn cancel_stress(&mut self) {
-        self.stress_leash.drop_supply();
+        self.stress_leash.release();
     }
 
     pub(super) fn open_folder(&self, folder: PathBuf) {
@@ -277,7 +277,7 @@ impl Leash {
         }
     }
 
-    fn drop_supply(&self) {
+    fn release(&self) {
         self.gone.store(true, Relaxed);
         if let Ok(mut held) = self.input.lock() {
             *held = None;
@@ -324,7 +324,7 @@ fn lab(
                 Ok(row) => tell(News::Stressed(Box::new(row))),
                 Err(error) => {
                     unreadable = Some(format!("stress lab: its sheet cannot be read: {error}"));
-                    leash.drop_supply();
+                    leash.release();
                 }
             }
         } else if let Some(part) = value["part"].as_f64() {

@@ -119,20 +119,20 @@ impl Reader {
             };
             match command {
                 Ok(ReaderCommand::Quit) | Err(RecvTimeoutError::Disconnected) => return,
-                Ok(command) => self.apply_commands(command),
+                Ok(command) => self.apply(command),
                 Err(RecvTimeoutError::Timeout) => {}
             }
             while let Ok(command) = self.setup.commands.try_recv() {
                 if matches!(command, ReaderCommand::Quit) {
                     return;
                 }
-                self.apply_commands(command);
+                self.apply(command);
             }
             self.tick();
         }
     }
 
-    fn apply_commands(&mut self, command: ReaderCommand) {
+    fn apply(&mut self, command: ReaderCommand) {
         match command {
             ReaderCommand::Install { slot, windows, regions } => {
                 self.tracks.retain(|track| track.slot != slot);

@@ -132,7 +132,7 @@ impl Butler {
         loop {
             if self.pass.is_none() && self.outbox.is_empty() && !self.quitting {
                 match self.setup.commands.recv() {
-                    Ok(command) => self.apply_commands(command),
+                    Ok(command) => self.apply(command),
                     Err(_) => self.quitting = true,
                 }
             } else {
@@ -141,7 +141,7 @@ impl Butler {
             }
             loop {
                 match self.setup.commands.try_recv() {
-                    Ok(command) => self.apply_commands(command),
+                    Ok(command) => self.apply(command),
                     Err(TryRecvError::Empty) => break,
                     Err(TryRecvError::Disconnected) => {
                         self.quitting = true;
@@ -159,7 +159,7 @@ impl Butler {
         }
     }
 
-    fn apply_commands(&mut self, command: ButlerCommand) {
+    fn apply(&mut self, command: ButlerCommand) {
         match command {
             ButlerCommand::Prepare { pass, takes, files, rate, mirrored } => {
                 let mut notes = Vec::new();

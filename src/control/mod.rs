@@ -375,7 +375,7 @@ impl Control {
         self.continue_stuck();
         self.warn_of_room();
         self.finish_pass_if_done();
-        self.rescue_pass();
+        self.end_lost_pass();
         self.take_back();
         if let Some(text) = self.system_sleep.look() {
             self.caution(text);

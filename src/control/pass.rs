@@ -411,7 +411,7 @@ impl Control {
     }
 
     /// An audio thread that is gone ends no pass: what it had recorded when it was last heard of is finished.
-    pub(super) fn rescue_pass(&mut self) {
+    pub(super) fn end_lost_pass(&mut self) {
         if self.pass.is_some()
             && let Some(name) = self.running.failed_capture_thread()
         {

@@ -37,7 +37,7 @@ pub(super) struct Absence {
 struct Reconnect {
     words: Receiver<Word>,
     /// Hung up to end it.
-    go_on: Option<Sender<()>>,
+    again: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -50,18 +50,18 @@ impl Reconnect {
     /// Closes `old` and begins to look. `None` if the system gives no thread.
     fn start(spec: DeviceSpec, old: Box<dyn Device>, first: Duration) -> Option<Reconnect> {
         let (tell, words) = unbounded();
-        let (go_on, asked) = bounded(0);
+        let (again, asked) = bounded(0);
         let looking = std::thread::Builder::new().name("comeback".to_owned()).spawn(move || {
             drop(old);
             look_out(&spec, first, &tell, &asked);
         });
-        looking.ok().map(|thread| Reconnect { words, go_on: Some(go_on), thread: Some(thread) })
+        looking.ok().map(|thread| Reconnect { words, again: Some(again), thread: Some(thread) })
     }
 }
 
 impl Drop for Reconnect {
     fn drop(&mut self) {
-        self.go_on = None;
+        self.again = None;
         if let Some(thread) = self.thread.take() {
             // It can only have failed to open a device.
             thread.join().ok();

@@ -25,7 +25,7 @@ const FAR: u64 = i64::MAX as u64;
 
 /// Why a file is not believed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Doubt {
+pub enum Rejected {
     /// It is not there.
     Missing,
     /// It is no regular file of ours in a folder of ours, closed to others.
@@ -38,21 +38,21 @@ pub enum Doubt {
     Io(String),
 }
 
-impl fmt::Display for Doubt {
+impl fmt::Display for Rejected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Doubt::Missing => f.write_str("it is not there"),
-            Doubt::NotOurs(what) => write!(f, "not believed: {what}"),
-            Doubt::InUse => f.write_str("a program that is running holds it"),
-            Doubt::Unreadable(reason) => write!(f, "not believed: its first page cannot be read ({reason})"),
-            Doubt::Io(reason) => f.write_str(reason),
+            Rejected::Missing => f.write_str("it is not there"),
+            Rejected::NotOurs(what) => write!(f, "not believed: {what}"),
+            Rejected::InUse => f.write_str("a program that is running holds it"),
+            Rejected::Unreadable(reason) => write!(f, "not believed: its first page cannot be read ({reason})"),
+            Rejected::Io(reason) => f.write_str(reason),
         }
     }
 }
 
 /// A file of ours whose first page was read.
 #[derive(Debug)]
-pub struct Left<T> {
+pub struct Found<T> {
     /// Its name.
     pub path: PathBuf,
     /// What it says about itself.
@@ -61,17 +61,17 @@ pub struct Left<T> {
 }
 
 /// The spool file of a take.
-pub type LeftSpool = Left<SpoolIdentity>;
+pub type FoundSpool = Found<SpoolIdentity>;
 
 /// The progress page of a pass.
-pub type FoundProgress = Left<ProgressIdentity>;
+pub type FoundProgress = Found<ProgressIdentity>;
 
 /// A stretch of a file that holds data: first byte, and the byte after the last one.
 pub type Extent = (u64, u64);
 
-impl LeftSpool {
+impl FoundSpool {
     /// Opens a spool file.
-    pub fn open(path: &Path) -> Result<LeftSpool, Doubt> {
+    pub fn open(path: &Path) -> Result<FoundSpool, Rejected> {
         open(path)
     }
 
@@ -132,17 +132,17 @@ impl LeftSpool {
 
 impl FoundProgress {
     /// Opens a progress page.
-    pub fn open(path: &Path) -> Result<FoundProgress, Doubt> {
+    pub fn open(path: &Path) -> Result<FoundProgress, Rejected> {
         open(path)
     }
 
     /// What it says.
-    pub fn read(&self) -> Result<Progress, Doubt> {
+    pub fn read(&self) -> Result<Progress, Rejected> {
         let mut page = vec![0; PAGE_BYTES];
         self.file
             .read_exact_at(&mut page, progress_page::PAGE_AT)
-            .map_err(|error| Doubt::Unreadable(error.to_string()))?;
-        Progress::read(&page).ok_or_else(|| Doubt::Unreadable("it is cut short".to_owned()))
+            .map_err(|error| Rejected::Unreadable(error.to_string()))?;
+        Progress::read(&page).ok_or_else(|| Rejected::Unreadable("it is cut short".to_owned()))
     }
 }
 
@@ -158,50 +158,52 @@ pub fn names(folder: &Path, ending: &str) -> Vec<PathBuf> {
     names
 }
 
-fn check_version(found: u32) -> Result<(), Doubt> {
-    if found == SPOOL_VERSION { Ok(()) } else { Err(Doubt::Unreadable(format!("version {found}"))) }
+fn check_version(found: u32) -> Result<(), Rejected> {
+    if found == SPOOL_VERSION { Ok(()) } else { Err(Rejected::Unreadable(format!("version {found}"))) }
 }
 
-fn open<T: Identity>(path: &Path) -> Result<Left<T>, Doubt> {
+fn open<T: Identity>(path: &Path) -> Result<Found<T>, Rejected> {
     if !path.parent().is_some_and(is_ours) {
-        return Err(Doubt::NotOurs("its folder is not a folder of this user, closed to others"));
+        return Err(Rejected::NotOurs("its folder is not a folder of this user, closed to others"));
     }
     let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
     let file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
         Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Doubt::Missing),
-        Err(error) if error.raw_os_error() == Some(libc::ELOOP) => return Err(Doubt::NotOurs("it is a link")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Rejected::Missing),
+        Err(error) if error.raw_os_error() == Some(libc::ELOOP) => return Err(Rejected::NotOurs("it is a link")),
         // A socket.
-        Err(error) if error.raw_os_error() == Some(libc::ENXIO) => return Err(Doubt::NotOurs("it is no regular file")),
-        Err(error) => return Err(Doubt::Io(error.to_string())),
+        Err(error) if error.raw_os_error() == Some(libc::ENXIO) => {
+            return Err(Rejected::NotOurs("it is no regular file"));
+        }
+        Err(error) => return Err(Rejected::Io(error.to_string())),
     };
-    let found = file.metadata().map_err(|error| Doubt::Io(error.to_string()))?;
+    let found = file.metadata().map_err(|error| Rejected::Io(error.to_string()))?;
     if !found.is_file() {
-        return Err(Doubt::NotOurs("it is no regular file"));
+        return Err(Rejected::NotOurs("it is no regular file"));
     }
     if found.uid() != getuid().as_raw() {
-        return Err(Doubt::NotOurs("it belongs to another user"));
+        return Err(Rejected::NotOurs("it belongs to another user"));
     }
     if found.mode() & 0o077 != 0 {
-        return Err(Doubt::NotOurs("others may read or write it"));
+        return Err(Rejected::NotOurs("others may read or write it"));
     }
     if found.nlink() != 1 {
-        return Err(Doubt::NotOurs("it has a second name"));
+        return Err(Rejected::NotOurs("it has a second name"));
     }
     // Shared: those who only look do not take each other for a recorder.
     if let Err(TryLockError::WouldBlock) = file.try_lock_shared() {
-        return Err(Doubt::InUse);
+        return Err(Rejected::InUse);
     }
     let mut page = vec![0; PAGE_BYTES];
-    file.read_exact_at(&mut page, 0).map_err(|_| Doubt::Unreadable("it is shorter than a page".to_owned()))?;
-    Ok(Left { path: path.to_owned(), identity: identity(&page)?, file })
+    file.read_exact_at(&mut page, 0).map_err(|_| Rejected::Unreadable("it is shorter than a page".to_owned()))?;
+    Ok(Found { path: path.to_owned(), identity: identity(&page)?, file })
 }
 
 /// What a first page says about its file.
-pub fn identity<T: Identity>(page: &[u8]) -> Result<T, Doubt> {
+pub fn identity<T: Identity>(page: &[u8]) -> Result<T, Rejected> {
     let end = page.iter().position(|byte| *byte == b'\n').unwrap_or(0);
     // What was found is told back, and is anything.
-    let told = |error: serde_json::Error| Doubt::Unreadable(error.to_string().replace(char::is_control, "\u{fffd}"));
+    let told = |error: serde_json::Error| Rejected::Unreadable(error.to_string().replace(char::is_control, "\u{fffd}"));
     let identity: T = serde_json::from_slice(&page[..end]).map_err(told)?;
     identity.check()?;
     Ok(identity)
@@ -210,22 +212,22 @@ pub fn identity<T: Identity>(page: &[u8]) -> Result<T, Doubt> {
 /// What a file in memory says about itself.
 pub trait Identity: DeserializeOwned {
     /// Refuses what cannot be true.
-    fn check(&self) -> Result<(), Doubt>;
+    fn check(&self) -> Result<(), Rejected>;
 }
 
 impl Identity for SpoolIdentity {
-    fn check(&self) -> Result<(), Doubt> {
+    fn check(&self) -> Result<(), Rejected> {
         check_version(self.faultless_spool)?;
         if (1..=8).contains(&self.frame_bytes) {
             Ok(())
         } else {
-            Err(Doubt::Unreadable(format!("{} bytes a frame", self.frame_bytes)))
+            Err(Rejected::Unreadable(format!("{} bytes a frame", self.frame_bytes)))
         }
     }
 }
 
 impl Identity for ProgressIdentity {
-    fn check(&self) -> Result<(), Doubt> {
+    fn check(&self) -> Result<(), Rejected> {
         check_version(self.faultless_progress)
     }
 }

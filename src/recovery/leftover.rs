@@ -1,10 +1,10 @@
 //! Spool files that no recovery of a session has taken: those whose sound is in their takes go, all others are shown.
 //! Thread: any that may wait for the disk.
 
-use super::evidence::{Doubt, FoundProgress, LeftSpool, names};
+use super::evidence::{FoundProgress, FoundSpool, Rejected, names};
 use super::recover_pass::progress_is_needed;
 use super::take_wav::{TakeWav, is_elsewhere_too};
-use super::{GoOn, remove};
+use super::{StepHook, remove};
 use crate::butler::spool::progress_path_of;
 use crate::session::session_file::{OpenSession, is_in_use, open_read_only};
 use crate::session::{Session, Take, TakeState};
@@ -32,11 +32,11 @@ pub struct Leftover {
 /// Removes the spool files of a session's finished takes, if all that they hold is in the takes, and those of a pass that
 /// never began. Nothing else goes.
 /// Returns what could not be done.
-pub(super) fn sweep(store: &OpenSession, session: &Session, folders: &[PathBuf], go_on: GoOn<'_>) -> Vec<String> {
+pub(super) fn sweep(store: &OpenSession, session: &Session, folders: &[PathBuf], hook: StepHook<'_>) -> Vec<String> {
     let mut troubles = Vec::new();
     let mut wanted: Vec<Uuid> = Vec::new();
     for path in folders.iter().flat_map(|folder| names(folder, "spool")) {
-        let Ok(spool) = LeftSpool::open(&path) else { continue };
+        let Ok(spool) = FoundSpool::open(&path) else { continue };
         let its = &spool.identity;
         if its.session != session.id {
             continue;
@@ -54,7 +54,7 @@ pub(super) fn sweep(store: &OpenSession, session: &Session, folders: &[PathBuf],
         let unborn =
             || !session.takes().iter().any(|take| take.uuid == its.take) && never_began(&path, its.pass, session);
         if whole || unborn() {
-            troubles.extend(remove(&path, go_on).err());
+            troubles.extend(remove(&path, hook).err());
         } else {
             // Cut off still, changed since, or wanted by a copy of the session: shown, not removed.
             wanted.push(its.pass);
@@ -67,7 +67,7 @@ pub(super) fn sweep(store: &OpenSession, session: &Session, folders: &[PathBuf],
             || !session.takes().iter().any(|take| take.uuid == its.pass) && never_began(&path, its.pass, session);
         let needless = || !progress_is_needed(store, session, &progress_page) || unborn();
         if its.session == session.id && !wanted.contains(&its.pass) && needless() {
-            troubles.extend(remove(&path, go_on).err());
+            troubles.extend(remove(&path, hook).err());
         }
     }
     troubles
@@ -88,7 +88,7 @@ pub fn list(folders: &[PathBuf]) -> Vec<Leftover> {
 }
 
 fn look_at(path: &Path) -> Leftover {
-    match LeftSpool::open(path) {
+    match FoundSpool::open(path) {
         Ok(spool) => {
             let wav = spool.identity.wav.clone();
             let session = wav.parent().and_then(Path::parent).map(Path::to_owned);
@@ -96,16 +96,16 @@ fn look_at(path: &Path) -> Leftover {
                 session.as_ref().map_or_else(|| "its session is not known".to_owned(), |folder| word(folder, &spool));
             Leftover { spool: path.to_owned(), bytes: spool.bytes_held(), wav: Some(wav), session, state }
         }
-        Err(doubt) => {
-            let found = std::fs::symlink_metadata(path).ok().filter(|_| doubt != Doubt::Missing);
+        Err(rejected) => {
+            let found = std::fs::symlink_metadata(path).ok().filter(|_| rejected != Rejected::Missing);
             let bytes = found.map_or(0, |found| found.blocks() * 512);
-            Leftover { spool: path.to_owned(), bytes, wav: None, session: None, state: doubt.to_string() }
+            Leftover { spool: path.to_owned(), bytes, wav: None, session: None, state: rejected.to_string() }
         }
     }
 }
 
 /// What becomes of a spool whose session was in `folder`.
-fn word(folder: &Path, spool: &LeftSpool) -> String {
+fn word(folder: &Path, spool: &FoundSpool) -> String {
     let its = &spool.identity;
     match open_read_only(folder) {
         Ok(session) if session.id == its.session => {

@@ -25,9 +25,9 @@ mod words;
 use crate::session::session_file::{OpenSession, catch_up};
 use crate::session::{Session, Take, TakeState};
 use crate::time::{Frames, SampleRate};
-use evidence::LeftSpool;
+use evidence::FoundSpool;
 use length::Basis;
-use recover_pass::Rescue;
+use recover_pass::PassRecovery;
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::io;
@@ -52,7 +52,7 @@ pub enum Step {
 }
 
 /// Asked before each step; an error stops the recovery there, as if it had been killed.
-pub type GoOn<'a> = &'a mut dyn FnMut(Step) -> io::Result<()>;
+pub type StepHook<'a> = &'a mut dyn FnMut(Step) -> io::Result<()>;
 
 /// What a recovery did.
 #[derive(Debug, Default)]
@@ -96,11 +96,11 @@ pub struct RecoveredTake {
 }
 
 /// A take that can be mended.
-struct Patient {
+struct CutTake {
     take: Take,
     wav: TakeWav,
     /// That of the first take of its track in the pass: what goes on in another file is in the same spool.
-    spool: Option<LeftSpool>,
+    spool: Option<FoundSpool>,
     /// Its copy in the mirror that the spool names.
     mirror: Option<TakeWav>,
     /// Why that is not mended.
@@ -120,12 +120,12 @@ pub fn recover(store: &mut OpenSession, session: &mut Session, folders: &[PathBu
     recover_in_steps(store, session, folders, &mut |_| Ok(()))
 }
 
-/// The same; `go_on` is asked before each step.
+/// The same; `hook` is asked before each step.
 pub fn recover_in_steps(
     store: &mut OpenSession,
     session: &mut Session,
     folders: &[PathBuf],
-    go_on: GoOn<'_>,
+    hook: StepHook<'_>,
 ) -> Report {
     let mut report = Report::default();
     if catch_up(store, session)
@@ -136,17 +136,17 @@ pub fn recover_in_steps(
     let cut_off = session.takes().iter().filter(|take| take.state == TakeState::Recording);
     let passes: BTreeSet<u32> = cut_off.map(|take| take.pass).collect();
     for pass in passes {
-        let mut rescue = Rescue { store, session, folders, go_on, troubles: &mut report.troubles };
-        match rescue.pass(pass) {
+        let mut recovery = PassRecovery { store, session, folders, hook, troubles: &mut report.troubles };
+        match recovery.pass(pass) {
             Ok(Some(recovered)) => report.passes.push(recovered),
             Ok(None) => {}
             Err(reason) => report.troubles.push(reason),
         }
     }
-    report.troubles.extend(leftover::sweep(store, session, folders, go_on));
+    report.troubles.extend(leftover::sweep(store, session, folders, hook));
     report
 }
 
-fn remove(path: &Path, go_on: GoOn<'_>) -> Result<(), String> {
-    go_on(Step::Remove).and_then(|()| std::fs::remove_file(path)).map_err(|error| words::at(path, &error))
+fn remove(path: &Path, hook: StepHook<'_>) -> Result<(), String> {
+    hook(Step::Remove).and_then(|()| std::fs::remove_file(path)).map_err(|error| words::at(path, &error))
 }

@@ -1,10 +1,10 @@
 //! One pass that was cut off: evidence, length, files, session, and only then the spool. Thread: any that may wait for the
 //! disk.
 
-use super::evidence::{Doubt, FoundProgress, LeftSpool};
+use super::evidence::{FoundProgress, FoundSpool, Rejected};
 use super::length::{Basis, PassKnown, TakeKnown, length};
 use super::take_wav::{TakeWav, is_elsewhere_too};
-use super::{GoOn, Patient, RecoveredPass, RecoveredTake, Step, remove, words};
+use super::{CutTake, RecoveredPass, RecoveredTake, Step, StepHook, remove, words};
 use crate::butler::spool::{path_of, progress_path_of};
 use crate::device::LossCause;
 use crate::session::session_file::{OpenSession, SessionError};
@@ -20,11 +20,11 @@ use uuid::Uuid;
 const CLOCK_SLACK_SECONDS: u64 = 60;
 
 /// What a recovery has in hand.
-pub(super) struct Rescue<'a> {
+pub(super) struct PassRecovery<'a> {
     pub(super) store: &'a mut OpenSession,
     pub(super) session: &'a mut Session,
     pub(super) folders: &'a [PathBuf],
-    pub(super) go_on: GoOn<'a>,
+    pub(super) hook: StepHook<'a>,
     pub(super) troubles: &'a mut Vec<String>,
 }
 
@@ -37,17 +37,18 @@ struct Verdict {
     all_on_disk: bool,
 }
 
-impl Rescue<'_> {
+impl PassRecovery<'_> {
     /// Recovers a pass. `None`: none of its takes could be looked at. The error says why it was left as it is.
     pub(super) fn pass(&mut self, pass: u32) -> Result<Option<RecoveredPass>, String> {
         let takes: Vec<Take> = self.session.takes().iter().filter(|take| take.pass == pass).cloned().collect();
         let Some(first) = takes.first() else { return Ok(None) };
         let progress_page = self.progress_of(first)?;
         let progress = progress_page.as_ref().and_then(|progress_page| {
-            let told = |doubt: &Doubt| self.troubles.push(format!("{}: {doubt}", progress_page.path.display()));
+            let told =
+                |rejected: &Rejected| self.troubles.push(format!("{}: {rejected}", progress_page.path.display()));
             progress_page.read().inspect_err(told).ok()
         });
-        let mut patients = Vec::new();
+        let mut cut_takes = Vec::new();
         for take in takes.iter().filter(|take| take.state == TakeState::Recording) {
             let spool = self.spool_of(first_part(&takes, take))?;
             let until = self.session.continued_in(take).map(|next| next.offset);
@@ -56,7 +57,7 @@ impl Rescue<'_> {
                     let mirror = self.mirror_of(spool.as_ref(), first_part(&takes, take));
                     let from_memory = Frames(0);
                     let (take, mirror_trouble) = (take.clone(), None);
-                    patients.push(Patient { take, wav, spool, mirror, mirror_trouble, until, from_memory });
+                    cut_takes.push(CutTake { take, wav, spool, mirror, mirror_trouble, until, from_memory });
                 }
                 // Its disk had no more room, and it was killed before the file was made in which it was to go on.
                 Err(_) if self.session.is_continuation(take) && self.is_unmade(take) => {
@@ -66,11 +67,11 @@ impl Rescue<'_> {
                 Err(reason) => self.troubles.push(words::left_alone(&reason, spool.as_ref())),
             }
         }
-        if patients.is_empty() {
+        if cut_takes.is_empty() {
             return Ok(None);
         }
-        let known = known(self.session, &takes, &patients, progress.as_ref())?;
-        let (frames, basis) = length(&known, || heard(&patients))?;
+        let known = known(self.session, &takes, &cut_takes, progress.as_ref())?;
+        let (frames, basis) = length(&known, || heard(&cut_takes))?;
         // What else the progress page says is believed where its length is.
         let progress = progress.filter(|_| basis == Basis::ProgressPage);
         let verdict = Verdict {
@@ -82,26 +83,26 @@ impl Rescue<'_> {
         };
         // The sound of all of them first: should the power go meanwhile, memory goes with it, and no header may say how long
         // the pass is that is ahead of another take's sound.
-        for patient in &mut patients {
-            let taken = patient.take_over(verdict.frames, self.go_on);
-            taken.map_err(|error| words::not_mended(self.store.path(), patient, &error))?;
+        for cut in &mut cut_takes {
+            let taken = cut.take_over(verdict.frames, self.hook);
+            taken.map_err(|error| words::not_mended(self.store.path(), cut, &error))?;
         }
-        for patient in &mut patients {
-            let began = verdict.began.unwrap_or(FramePos(patient.take.start.0 - patient.take.offset.0));
-            let finished = patient.finish(verdict.frames, began, self.go_on);
-            finished.map_err(|error| words::not_mended(self.store.path(), patient, &error))?;
+        for cut in &mut cut_takes {
+            let began = verdict.began.unwrap_or(FramePos(cut.take.start.0 - cut.take.offset.0));
+            let finished = cut.finish(verdict.frames, began, self.hook);
+            finished.map_err(|error| words::not_mended(self.store.path(), cut, &error))?;
         }
-        self.save(&patients, &verdict)?;
-        self.save_mirror(&patients);
+        self.save(&cut_takes, &verdict)?;
+        self.save_mirror(&cut_takes);
         let recovered = RecoveredPass {
             frames: verdict.frames,
             rate: first.rate,
             basis,
             lost: verdict.progress.lost,
             overrun: verdict.progress.overrun,
-            takes: patients.iter().map(|patient| patient.recovered(self.session, verdict.frames)).collect(),
+            takes: cut_takes.iter().map(|cut| cut.recovered(self.session, verdict.frames)).collect(),
         };
-        if let Err(reason) = self.clear_away(patients, progress_page) {
+        if let Err(reason) = self.clear_away(cut_takes, progress_page) {
             // It is recovered all the same; what is left goes at the next start.
             self.troubles.push(reason);
         }
@@ -109,28 +110,27 @@ impl Rescue<'_> {
     }
 
     /// The session says that the takes are whole, and lasts.
-    fn save(&mut self, patients: &[Patient], verdict: &Verdict) -> Result<(), String> {
+    fn save(&mut self, cut_takes: &[CutTake], verdict: &Verdict) -> Result<(), String> {
         let before = self.session.clone();
         let mut save = || {
-            for patient in patients {
-                settle(self.session, patient, verdict).map_err(|error| error.to_string())?;
-                note_losses(self.session, patient, verdict);
+            for cut in cut_takes {
+                settle(self.session, cut, verdict).map_err(|error| error.to_string())?;
+                note_losses(self.session, cut, verdict);
             }
-            (self.go_on)(Step::Session).map_err(|error| words::at(self.store.path(), &error))?;
+            (self.hook)(Step::Session).map_err(|error| words::at(self.store.path(), &error))?;
             self.store.save(self.session).map_err(|error| error.to_string())
         };
         save().inspect_err(|_| *self.session = before)
     }
 
     /// The mirror's copy of the session says so too.
-    fn save_mirror(&mut self, patients: &[Patient]) {
-        for (patient, reason) in patients.iter().filter_map(|it| Some((it, it.mirror_trouble.as_ref()?))) {
-            self.troubles.push(format!("mirror: {}: {reason}; it is not recovered", patient.take.file));
+    fn save_mirror(&mut self, cut_takes: &[CutTake]) {
+        for (cut, reason) in cut_takes.iter().filter_map(|it| Some((it, it.mirror_trouble.as_ref()?))) {
+            self.troubles.push(format!("mirror: {}: {reason}; it is not recovered", cut.take.file));
         }
-        let mirrored = patients.iter().filter(|patient| patient.mirror.is_some() && patient.mirror_trouble.is_none());
-        let folders: BTreeSet<&Path> = mirrored
-            .filter_map(|patient| patient.spool.as_ref()?.identity.mirror.as_ref()?.parent()?.parent())
-            .collect();
+        let mirrored = cut_takes.iter().filter(|cut| cut.mirror.is_some() && cut.mirror_trouble.is_none());
+        let folders: BTreeSet<&Path> =
+            mirrored.filter_map(|cut| cut.spool.as_ref()?.identity.mirror.as_ref()?.parent()?.parent()).collect();
         for folder in folders {
             if let Err(error) = OpenSession::companion(folder, self.session) {
                 self.troubles.push(format!("mirror: {error}"));
@@ -139,7 +139,7 @@ impl Rescue<'_> {
     }
 
     /// The copy of a take in the mirror that its spool names; told if it is not there.
-    fn mirror_of(&mut self, spool: Option<&LeftSpool>, first: &Take) -> Option<TakeWav> {
+    fn mirror_of(&mut self, spool: Option<&FoundSpool>, first: &Take) -> Option<TakeWav> {
         let path = spool?.identity.mirror.as_ref()?;
         let told = |reason: &String| self.troubles.push(format!("mirror: {reason}; it is not recovered"));
         TakeWav::open_mirror(path, self.session, first).inspect_err(told).ok()
@@ -151,30 +151,30 @@ impl Rescue<'_> {
     }
 
     /// Removes the files whose sound is in the takes. What a copy of the session may still want stays.
-    fn clear_away(&mut self, patients: Vec<Patient>, progress_page: Option<FoundProgress>) -> Result<(), String> {
+    fn clear_away(&mut self, cut_takes: Vec<CutTake>, progress_page: Option<FoundProgress>) -> Result<(), String> {
         let mut wanted = false;
-        for patient in patients {
-            let Some(spool) = patient.spool else { continue };
-            let own = patient.until.is_some() || self.session.is_continuation(&patient.take);
-            if !own && is_elsewhere_too(&spool.identity.wav, &patient.take, patient.wav.place()) {
+        for cut in cut_takes {
+            let Some(spool) = cut.spool else { continue };
+            let own = cut.until.is_some() || self.session.is_continuation(&cut.take);
+            if !own && is_elsewhere_too(&spool.identity.wav, &cut.take, cut.wav.place()) {
                 wanted = true;
-            } else if patient.until.is_none() {
-                remove(&spool.path, self.go_on)?;
+            } else if cut.until.is_none() {
+                remove(&spool.path, self.hook)?;
             }
         }
         if let Some(progress_page) = progress_page.filter(|_| !wanted)
             && !progress_is_needed(self.store, self.session, &progress_page)
         {
-            remove(&progress_page.path, self.go_on)?;
+            remove(&progress_page.path, self.hook)?;
         }
         Ok(())
     }
 
     /// The spool of a take, if there is one to be believed. One that is not is told and stays.
-    fn spool_of(&mut self, take: &Take) -> Result<Option<LeftSpool>, String> {
+    fn spool_of(&mut self, take: &Take) -> Result<Option<FoundSpool>, String> {
         let (session, frame_bytes) = (self.session.id, take.format.bytes() * take.channels as usize);
         self.find(take.uuid, path_of, |path| {
-            let spool = LeftSpool::open(path)?;
+            let spool = FoundSpool::open(path)?;
             let its = &spool.identity;
             let ours = its.take == take.uuid && its.session == session && its.frame_bytes == frame_bytes;
             // Where the session was then does not matter; it may have been moved.
@@ -196,54 +196,54 @@ impl Rescue<'_> {
         &mut self,
         identity: Uuid,
         name: fn(&Path, Uuid) -> PathBuf,
-        open: impl Fn(&Path) -> Result<(bool, T), Doubt>,
+        open: impl Fn(&Path) -> Result<(bool, T), Rejected>,
     ) -> Result<Option<T>, String> {
         for folder in self.folders {
             let path = name(folder, identity);
-            let doubt = match open(&path) {
+            let rejected = match open(&path) {
                 Ok((true, found)) => return Ok(Some(found)),
-                Ok((false, _)) => Doubt::NotOurs("it names another take or session"),
-                Err(Doubt::Missing) => continue,
+                Ok((false, _)) => Rejected::NotOurs("it names another take or session"),
+                Err(Rejected::Missing) => continue,
                 // A passing reason: what is in there must not be given up for it.
-                Err(doubt @ (Doubt::InUse | Doubt::Io(_))) => {
-                    return Err(format!("{}: {doubt}; its pass is left as it is", path.display()));
+                Err(rejected @ (Rejected::InUse | Rejected::Io(_))) => {
+                    return Err(format!("{}: {rejected}; its pass is left as it is", path.display()));
                 }
-                Err(doubt) => doubt,
+                Err(rejected) => rejected,
             };
-            self.troubles.push(format!("{}: {doubt}; it is kept", path.display()));
+            self.troubles.push(format!("{}: {rejected}; it is kept", path.display()));
         }
         Ok(None)
     }
 }
 
-impl Patient {
+impl CutTake {
     /// Frames of its file, if the pass has `frames`.
     fn frames(&self, frames: Frames) -> Frames {
         self.until.unwrap_or(frames) - self.take.offset
     }
 
     /// The sound that is in memory, and what the mirror's disk alone has.
-    fn take_over(&mut self, pass_frames: Frames, go_on: GoOn<'_>) -> io::Result<()> {
+    fn take_over(&mut self, pass_frames: Frames, hook: StepHook<'_>) -> io::Result<()> {
         let frames = self.frames(pass_frames);
         if let Some(spool) = &self.spool {
-            self.from_memory = self.wav.take_over(spool, frames, go_on)?;
+            self.from_memory = self.wav.take_over(spool, frames, hook)?;
         }
         let Some(mirror) = &self.mirror else { return Ok(()) };
-        self.wav.heal_from(mirror, frames, go_on)?;
+        self.wav.heal_from(mirror, frames, hook)?;
         // The mirror's disk may be gone by now: the session's takes do not wait for it.
-        let taken = self.spool.as_ref().map_or(Ok(Frames(0)), |spool| mirror.take_over(spool, pass_frames, go_on));
-        let healed = taken.and_then(|_| mirror.heal_from(&self.wav, pass_frames, go_on));
+        let taken = self.spool.as_ref().map_or(Ok(Frames(0)), |spool| mirror.take_over(spool, pass_frames, hook));
+        let healed = taken.and_then(|_| mirror.heal_from(&self.wav, pass_frames, hook));
         self.mirror_trouble = healed.err().map(|error| error.to_string());
         Ok(())
     }
 
     /// Length and header, of the mirror's copy too.
-    fn finish(&mut self, pass_frames: Frames, began: FramePos, go_on: GoOn<'_>) -> io::Result<()> {
+    fn finish(&mut self, pass_frames: Frames, began: FramePos, hook: StepHook<'_>) -> io::Result<()> {
         let frames = self.frames(pass_frames);
         if let Some(mirror) = self.mirror.as_mut().filter(|_| self.mirror_trouble.is_none()) {
-            self.mirror_trouble = mirror.finish(pass_frames, began, go_on).err().map(|error| error.to_string());
+            self.mirror_trouble = mirror.finish(pass_frames, began, hook).err().map(|error| error.to_string());
         }
-        self.wav.finish(frames, began, go_on)
+        self.wav.finish(frames, began, hook)
     }
 
     fn recovered(&self, session: &Session, frames: Frames) -> RecoveredTake {
@@ -275,12 +275,12 @@ fn first_part<'a>(takes: &'a [Take], take: &'a Take) -> &'a Take {
 fn known(
     session: &Session,
     takes: &[Take],
-    patients: &[Patient],
+    cut_takes: &[CutTake],
     progress: Option<&Progress>,
 ) -> Result<PassKnown, String> {
     let mut known = Vec::with_capacity(takes.len());
     for take in takes {
-        let patient = patients.iter().find(|patient| patient.take.id == take.id);
+        let cut = cut_takes.iter().find(|cut| cut.take.id == take.id);
         // What goes on in another file says nothing of the pass's end.
         if session.continued_in(take).is_some() {
             continue;
@@ -288,13 +288,13 @@ fn known(
         let is_finished = take.state != TakeState::Recording || take.frames > Frames(0);
         let finished = is_finished.then_some((take.offset + take.frames).0);
         // A take that cannot be looked at and was not finished says nothing.
-        if patient.is_none() && finished.is_none() {
+        if cut.is_none() && finished.is_none() {
             continue;
         }
-        let spool = patient.and_then(|patient| patient.spool.as_ref());
+        let spool = cut.and_then(|cut| cut.spool.as_ref());
         let held =
             spool.map(|spool| spool.frames_held().map_err(|error| words::at(&spool.path, &error))).transpose()?;
-        let header = patient.map_or(0, |patient| (take.offset + patient.wav.claimed).0);
+        let header = cut.map_or(0, |cut| (take.offset + cut.wav.claimed).0);
         known.push(TakeKnown { header, held, finished });
     }
     let clock = takes.first().and_then(|take| {
@@ -306,18 +306,18 @@ fn known(
 }
 
 /// Up to where any take has sound in memory.
-fn heard(patients: &[Patient]) -> Result<u64, String> {
+fn heard(cut_takes: &[CutTake]) -> Result<u64, String> {
     let mut most = 0;
-    for spool in patients.iter().filter_map(|patient| patient.spool.as_ref()) {
+    for spool in cut_takes.iter().filter_map(|cut| cut.spool.as_ref()) {
         most = most.max(spool.frames_heard().map_err(|error| words::at(&spool.path, &error))?);
     }
     Ok(most)
 }
 
 /// The take is whole: its place, its length, its region.
-fn settle(session: &mut Session, patient: &Patient, verdict: &Verdict) -> Result<(), EditError> {
-    let take = &patient.take;
-    let frames = patient.frames(verdict.frames);
+fn settle(session: &mut Session, cut: &CutTake, verdict: &Verdict) -> Result<(), EditError> {
+    let take = &cut.take;
+    let frames = cut.frames(verdict.frames);
     let began = verdict.began.unwrap_or(FramePos(take.start.0 - take.offset.0));
     session.set_take_start(take.id, began)?;
     // What it cost is known only if the pass came to its end and the disk did not take it.
@@ -331,9 +331,9 @@ fn settle(session: &mut Session, patient: &Patient, verdict: &Verdict) -> Result
 }
 
 /// What is silence in a take because it was lost.
-fn note_losses(session: &mut Session, patient: &Patient, verdict: &Verdict) {
-    let (id, claimed, progress) = (patient.take.id, patient.wav.claimed, &verdict.progress);
-    let (first, frames) = (FramePos(patient.take.offset.0), patient.frames(verdict.frames));
+fn note_losses(session: &mut Session, cut: &CutTake, verdict: &Verdict) {
+    let (id, claimed, progress) = (cut.take.id, cut.wav.claimed, &verdict.progress);
+    let (first, frames) = (FramePos(cut.take.offset.0), cut.frames(verdict.frames));
     for mark in &progress.marks {
         let (at, end) = (mark.at.max(first), (mark.at + mark.frames).min(first + frames));
         if at < end {
@@ -342,9 +342,9 @@ fn note_losses(session: &mut Session, patient: &Patient, verdict: &Verdict) {
         }
     }
     session.add_unlisted_losses(id, progress.losses.saturating_sub(progress.marks.len() as u64)).ok();
-    if patient.spool.is_none() && claimed < frames && !verdict.all_on_disk {
+    if cut.spool.is_none() && claimed < frames && !verdict.all_on_disk {
         // The header may have been late: what was written is there.
-        if let Ok(Some(hole)) = patient.wav.first_hole(claimed, frames) {
+        if let Ok(Some(hole)) = cut.wav.first_hole(claimed, frames) {
             session.add_loss(id, FramePos(hole.0), frames - hole, "what was in memory is gone").ok();
         }
     }

@@ -5,7 +5,7 @@
 //! its header carries the take's identity. Every byte has one place, so mending that was cut off is mended by mending again.
 
 use super::Step;
-use super::evidence::{Extent, LeftSpool};
+use super::evidence::{Extent, FoundSpool};
 use crate::file_system::set_length;
 use crate::limits::{DATA_OFFSET, PAGE_BYTES};
 use crate::session::session_file::{OpenSession, open_copy_to_write};
@@ -88,9 +88,9 @@ impl TakeWav {
     /// Writes what the spool has of its `frames` frames to where it belongs. Returns the frames that came from there.
     pub(super) fn take_over(
         &self,
-        spool: &LeftSpool,
+        spool: &FoundSpool,
         frames: Frames,
-        go_on: &mut dyn FnMut(Step) -> io::Result<()>,
+        hook: &mut dyn FnMut(Step) -> io::Result<()>,
     ) -> io::Result<Frames> {
         let (mut piece, mut bytes) = (vec![0; PIECE_BYTES], 0);
         for (start, hole) in self.extents(spool, frames)? {
@@ -98,7 +98,7 @@ impl TakeWav {
                 let piece = &mut piece[..(hole - at).min(PIECE_BYTES as u64) as usize];
                 spool.read(at, piece)?;
                 for (from, run) in runs_of_sound(piece) {
-                    go_on(Step::Sound)?;
+                    hook(Step::Sound)?;
                     self.file.write_all_at(run, at - self.before() + from as u64)?;
                 }
             }
@@ -106,7 +106,7 @@ impl TakeWav {
         }
         if bytes > 0 {
             // Before the header says that it is there: the power may go now.
-            go_on(Step::Durable)?;
+            hook(Step::Durable)?;
             self.file.sync_data()?;
         }
         Ok(Frames(bytes.div_ceil(self.header.frame_bytes() as u64)))
@@ -117,7 +117,7 @@ impl TakeWav {
         &mut self,
         frames: Frames,
         began: FramePos,
-        go_on: &mut dyn FnMut(Step) -> io::Result<()>,
+        hook: &mut dyn FnMut(Step) -> io::Result<()>,
     ) -> io::Result<()> {
         let header = &mut self.header;
         header.data_bytes = frames.0 * header.frame_bytes() as u64;
@@ -128,22 +128,22 @@ impl TakeWav {
             let remark = "Faultless; cut off and recovered";
             *history = coding_history_line(header.format, header.rate, header.channels, remark);
         }
-        go_on(Step::Length)?;
+        hook(Step::Length)?;
         // In two steps: a pad byte is nought, not the first byte of what was cut off.
         set_length(&self.file, DATA_OFFSET + header.data_bytes)?;
         set_length(&self.file, header.file_bytes())?;
         let page = header.build();
         if page != self.page {
-            go_on(Step::Header)?;
+            hook(Step::Header)?;
             self.file.write_all_at(&*page, 0)?;
             self.page = page;
         }
-        go_on(Step::Durable)?;
+        hook(Step::Durable)?;
         self.file.sync_all()
     }
 
     /// Whether everything that the spool has of its `frames` frames is in the file.
-    pub(super) fn has_all_of(&self, spool: &LeftSpool, frames: Frames) -> io::Result<bool> {
+    pub(super) fn has_all_of(&self, spool: &FoundSpool, frames: Frames) -> io::Result<bool> {
         let (mut ours, mut theirs) = (vec![0; PIECE_BYTES], vec![0; PIECE_BYTES]);
         for (start, hole) in self.extents(spool, frames)? {
             for at in (start..hole).step_by(PIECE_BYTES) {
@@ -168,7 +168,7 @@ impl TakeWav {
         &self,
         other: &TakeWav,
         frames: Frames,
-        go_on: &mut dyn FnMut(Step) -> io::Result<()>,
+        hook: &mut dyn FnMut(Step) -> io::Result<()>,
     ) -> io::Result<()> {
         let mut piece = vec![0; PIECE_BYTES];
         let mut healed = false;
@@ -179,7 +179,7 @@ impl TakeWav {
                 let piece = &mut piece[..(hole - at).min(PIECE_BYTES as u64) as usize];
                 let read = other.file.read_at(piece, theirs)?;
                 for (from, run) in runs_of_sound(&piece[..read]) {
-                    go_on(Step::Sound)?;
+                    hook(Step::Sound)?;
                     self.file.write_all_at(run, at + from as u64)?;
                     healed = true;
                 }
@@ -195,7 +195,7 @@ impl TakeWav {
     }
 
     /// What the spool has of its `frames` frames.
-    fn extents(&self, spool: &LeftSpool, frames: Frames) -> io::Result<Vec<Extent>> {
+    fn extents(&self, spool: &FoundSpool, frames: Frames) -> io::Result<Vec<Extent>> {
         let (first, end) = (
             DATA_OFFSET.saturating_add(self.before()),
             DATA_OFFSET.saturating_add(self.bytes_of(self.offset + frames)),

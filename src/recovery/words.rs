@@ -1,8 +1,8 @@
 //! What a recovery says, in words: the thing, the reason, what to do. Thread: any.
 
-use super::evidence::LeftSpool;
+use super::evidence::FoundSpool;
 use super::length::Basis;
-use super::{Patient, RecoveredPass};
+use super::{CutTake, RecoveredPass};
 use crate::time::{Clock, Frames};
 use std::fmt;
 use std::io;
@@ -45,7 +45,7 @@ impl fmt::Display for RecoveredPass {
 }
 
 /// A take that is left as it is.
-pub(super) fn left_alone(reason: &str, spool: Option<&LeftSpool>) -> String {
+pub(super) fn left_alone(reason: &str, spool: Option<&FoundSpool>) -> String {
     match spool {
         Some(spool) => format!("{reason}; its last seconds are kept in {}", spool.path.display()),
         None => reason.to_owned(),
@@ -53,14 +53,14 @@ pub(super) fn left_alone(reason: &str, spool: Option<&LeftSpool>) -> String {
 }
 
 /// A pass whose mending came to a stop at a take.
-pub(super) fn not_mended(folder: &Path, patient: &Patient, error: &io::Error) -> String {
-    let path = folder.join(patient.take.path());
+pub(super) fn not_mended(folder: &Path, cut: &CutTake, error: &io::Error) -> String {
+    let path = folder.join(cut.take.path());
     let advice = match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "make room on the disk and start again",
         io::ErrorKind::ReadOnlyFilesystem => "mount the disk for writing and start again",
         _ => "check the disk and start again",
     };
-    let kept = match &patient.spool {
+    let kept = match &cut.spool {
         Some(spool) => format!("; what is missing is kept in {}", spool.path.display()),
         None => String::new(),
     };

@@ -21,7 +21,7 @@ use faultless::format::DeviceFormat;
 use faultless::limits::{CHANNEL_COUNT_MAX, PAGE_BYTES, PEAK_FRAMES_MAX};
 use faultless::peaks::Column;
 use faultless::peaks::cache::{self, Fingerprint};
-use faultless::recovery::evidence::{Doubt, identity};
+use faultless::recovery::evidence::{Rejected, identity};
 use faultless::recovery::length::{Basis, PassKnown, TakeKnown, length};
 use faultless::session::POSITION_MAX;
 use faultless::time::SampleRate;
@@ -177,11 +177,11 @@ pub fn spool(bytes: &[u8]) {
     };
     let (first, second, third) = (page(), page(), page());
     for page in [first, second] {
-        if let Err(doubt) = identity::<SpoolIdentity>(page) {
-            one_line(&doubt);
+        if let Err(rejected) = identity::<SpoolIdentity>(page) {
+            one_line(&rejected);
         }
-        if let Err(doubt) = identity::<ProgressIdentity>(page) {
-            one_line(&doubt);
+        if let Err(rejected) = identity::<ProgressIdentity>(page) {
+            one_line(&rejected);
         }
     }
     let mut whole = third.to_vec();
@@ -197,15 +197,15 @@ pub fn spool(bytes: &[u8]) {
     let held = known.takes.iter().filter_map(|take| take.held).max();
     let disk = known.takes.iter().map(|take| take.header).max().unwrap_or(0);
     let least = known.takes.iter().map(|take| take.header).min().unwrap_or(0);
-    let heard = || Ok::<_, Doubt>(held.unwrap_or(0));
+    let heard = || Ok::<_, Rejected>(held.unwrap_or(0));
     let (frames, basis) = length(&known, heard).expect("nothing failed");
     let most = disk.max(held.unwrap_or(0)).max(clock.unwrap_or(0));
     assert!(least <= frames && frames <= most, "{frames} frames by {basis}: {known:?}");
     assert!(basis != Basis::Finished);
 }
 
-fn one_line(doubt: &Doubt) {
-    let told = doubt.to_string();
+fn one_line(rejected: &Rejected) {
+    let told = rejected.to_string();
     assert!(!told.contains(char::is_control), "{told:?}");
 }
 

@@ -12,7 +12,7 @@ use faultless::butler::spool::{folders, progress_path_of};
 use faultless::control::{Control, Purpose, Severity};
 use faultless::format::TakeFormat;
 use faultless::limits::{BLOCK_FRAMES_MAX, PAGE_BYTES};
-use faultless::recovery::evidence::LeftSpool;
+use faultless::recovery::evidence::FoundSpool;
 use faultless::session::session_file::open_read_only;
 use faultless::session::{Take, TakeState};
 use faultless::window::progress_page::{PAGE_AT, Progress};
@@ -86,7 +86,7 @@ fn kill_amid(folder: &Path, arguments: &str, up_to: u64) -> Killed {
         // Nor is the sound: at most the period that was being stored is beyond it.
         let spool = spools(&take).into_iter().find(|path| path.exists());
         if let Some(spool) = spool {
-            let heard = LeftSpool::open(&spool).unwrap().frames_heard().unwrap();
+            let heard = FoundSpool::open(&spool).unwrap().frames_heard().unwrap();
             assert!(heard <= exactly + BLOCK_FRAMES_MAX as u64, "{}: {heard} frames of {exactly}", take.file);
         }
     }

@@ -144,7 +144,7 @@ impl Committer {
                 self.sync();
                 self.next_sync = self.next_sync_after(now);
             }
-            self.heal();
+            self.fill_gaps();
             self.takes.iter_mut().for_each(|take| take.release_lent(&self.held));
             self.end_takes();
             self.tell_recovery();
@@ -164,7 +164,7 @@ impl Committer {
     fn receive(&mut self) {
         if self.takes.is_empty() && !self.quitting {
             match self.setup.commands.recv() {
-                Ok(command) => self.apply_commands(command),
+                Ok(command) => self.apply(command),
                 Err(_) => self.quitting = true,
             }
         } else {
@@ -172,7 +172,7 @@ impl Committer {
         }
         loop {
             match self.setup.commands.try_recv() {
-                Ok(command) => self.apply_commands(command),
+                Ok(command) => self.apply(command),
                 Err(TryRecvError::Empty) => break,
                 Err(TryRecvError::Disconnected) => {
                     self.quitting = true;
@@ -185,7 +185,7 @@ impl Committer {
         }
     }
 
-    fn apply_commands(&mut self, command: CommitCommand) {
+    fn apply(&mut self, command: CommitCommand) {
         match command {
             CommitCommand::Open { pass, takes } => self.open(pass, &takes),
             CommitCommand::Spooled { take, spool } => {
@@ -209,7 +209,7 @@ impl Committer {
                     take.failures = 0;
                 }
             }
-            CommitCommand::Continue { take, from, plan } => self.go_on(take, from, &plan),
+            CommitCommand::Continue { take, from, plan } => self.continue_in(take, from, &plan),
             CommitCommand::Forget { pass } => {
                 for take in self.takes.extract_if(.., |take| take.pass == pass) {
                     // Made a moment ago, exclusively, and without a sample in it.
@@ -277,7 +277,7 @@ impl Committer {
     }
 
     /// A take that is stuck goes on in another file, if it still is.
-    fn go_on(&mut self, key: TakeKey, from: Frames, plan: &TakePlan) {
+    fn continue_in(&mut self, key: TakeKey, from: Frames, plan: &TakePlan) {
         let stuck = |take: &OpenTake| take.trouble.is_some() && take.frame_of(take.stuck_at()) == from;
         let outcome = match self.takes.iter().position(|take| take.key == key && stuck(take)) {
             None => Continuation::Needless,
@@ -474,7 +474,7 @@ impl Committer {
     }
 
     /// Fills gaps of this copy from the other one, when nothing else waits.
-    fn heal(&mut self) {
+    fn fill_gaps(&mut self) {
         if self.resting.is_some() || self.takes.iter().all(|take| take.missing_bytes() == 0 || take.has_pending()) {
             return;
         }
@@ -483,7 +483,7 @@ impl Committer {
             if self.takes[at].has_pending() {
                 continue;
             }
-            if let Err(error) = self.takes[at].heal(&mut room) {
+            if let Err(error) = self.takes[at].fill_gaps(&mut room) {
                 self.stuck(at, &error);
             }
         }

@@ -298,7 +298,7 @@ impl OpenTake {
     }
 
     /// Fills a piece of a gap of this copy from the file of the other one. Whether there was any.
-    pub(super) fn heal(&mut self, room: &mut MmapMut) -> io::Result<bool> {
+    pub(super) fn fill_gaps(&mut self, room: &mut MmapMut) -> io::Result<bool> {
         let Some(pair) = &self.pair else { return Ok(false) };
         let Some((start, end)) = pair.gap(self.replica, room.len() as u64) else { return Ok(false) };
         let (path, at) = pair.place(self.replica.other(), start).ok_or(io::ErrorKind::NotFound)?;

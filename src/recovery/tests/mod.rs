@@ -2,7 +2,7 @@
 
 mod hostile;
 
-use super::evidence::LeftSpool;
+use super::evidence::FoundSpool;
 use super::*;
 use crate::butler::spool::{SpoolPlace, create, create_progress, pass_of, path_of, progress_path_of};
 use crate::format::TakeFormat;
@@ -156,9 +156,9 @@ impl Scene {
         progress_path_of(self.memory.path(), self.plans[0].identity)
     }
 
-    fn recover_in_steps(&self, go_on: GoOn<'_>) -> (Report, Session) {
+    fn recover_in_steps(&self, hook: StepHook<'_>) -> (Report, Session) {
         let (mut store, mut session) = OpenSession::open(&self.root()).unwrap();
-        let report = recover_in_steps(&mut store, &mut session, &[self.memory.path().to_owned()], go_on);
+        let report = recover_in_steps(&mut store, &mut session, &[self.memory.path().to_owned()], hook);
         // What is on the disk is what is in memory.
         drop(store);
         assert_eq!(OpenSession::open(&self.root()).unwrap().1, session);
@@ -555,7 +555,7 @@ fn spools_are_listed_with_what_is_to_be_done_and_stay() {
 #[test]
 fn memory_beyond_the_end_is_not_sound() {
     let scene = Scene::new(&TWO, 3 * WINDOW + 5);
-    let spool = LeftSpool::open(&scene.spool(1)).unwrap();
+    let spool = FoundSpool::open(&scene.spool(1)).unwrap();
     assert_eq!(spool.frames_heard().unwrap(), 3 * WINDOW + 5);
     assert!(3 * WINDOW + 5 < spool.frames_held().unwrap());
     let extents = spool.extents(at(2 * WINDOW)).unwrap();

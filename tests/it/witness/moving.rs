@@ -1,7 +1,7 @@
 //! The playhead under the witnesses: locates, stretches that repeat, starts and stops, everything at once. Thread: test.
 
 use super::disc::{Disc, sound};
-use super::reel::{Reel, poll_all};
+use super::reel::{Reel, turn_all};
 use super::rig::{Rig, ended, interleaved};
 use faultless::engine::Next;
 use faultless::format::{DeviceFormat, TakeFormat};
@@ -162,7 +162,7 @@ fn everything_at_once_is_recorded_exactly() {
         rig.send(AudioCommand::Install { slot, voice });
         discs.push(disc);
     }
-    poll_all(&mut reels, 3);
+    turn_all(&mut reels, 3);
     rig.record(Pass::new(captures, Some(FramePos(130)), Frames(14_000), true));
     let mix = super::rig::plain(1);
     for round in 0..260_usize {
@@ -172,7 +172,7 @@ fn everything_at_once_is_recorded_exactly() {
         rig.turns(1);
         // Nothing is supplied once the pass is over.
         if rig.position() < 14_000 {
-            poll_all(&mut reels, 3);
+            turn_all(&mut reels, 3);
         }
         for disc in &mut discs {
             disc.collect();

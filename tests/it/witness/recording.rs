@@ -1,7 +1,7 @@
 //! Recording under the witnesses: formats, memory layouts, window change-over, overruns, losses. Thread: test.
 
 use super::account::{alone, assert_rt, prepare};
-use super::reel::{Reel, poll_all};
+use super::reel::{Reel, turn_all};
 use super::rig::{Rig, ended, input_24, interleaved, planar};
 use faultless::device::{Device, LossCause};
 use faultless::engine::Next;
@@ -27,11 +27,11 @@ fn record_all(device: Box<dyn Device>, turns: usize) {
     let (format, period) = (device.facts().input_format, device.facts().period_frames as u64);
     let mut rig = Rig::on(device);
     let (mut reels, captures) = takes();
-    poll_all(&mut reels, 3);
+    turn_all(&mut reels, 3);
     rig.record(Pass::new(captures, None, FOR_EVER, false));
     for _ in 0..turns {
         rig.turns(1);
-        poll_all(&mut reels, 3);
+        turn_all(&mut reels, 3);
     }
     rig.send(AudioCommand::Stop);
     rig.turns(1);
@@ -81,12 +81,12 @@ fn without_a_window_sound_is_lost_and_counted_and_goes_on_in_its_place() {
     let ((mut reel, capture), (mut fed, fed_capture)) =
         (Reel::new(TakeFormat::S24, &[0], 0), Reel::new(TakeFormat::S16, &[1], 0));
     let end = reel.supply(1);
-    fed.poll_track(3);
+    fed.turn(3);
     rig.record(Pass::new(vec![capture, fed_capture], None, FOR_EVER, false));
     let turns = |rig: &mut Rig, fed: &mut Reel, count: usize| {
         for _ in 0..count {
             rig.turns(1);
-            fed.poll_track(3);
+            fed.turn(3);
         }
     };
     turns(&mut rig, &mut fed, 100);
@@ -151,11 +151,11 @@ fn an_overrun_that_lasts_to_the_end_of_the_pass_is_told() {
 fn record_with_loss(options: &str, turns: usize, at: u64, lost: u64, cause: LossCause) {
     let mut rig = Rig::on(interleaved(options, 6, DeviceFormat::S24, 64));
     let (mut reels, captures) = takes();
-    poll_all(&mut reels, 12);
+    turn_all(&mut reels, 12);
     rig.record(Pass::new(captures, None, FOR_EVER, false));
     for _ in 0..turns {
         rig.turns(1);
-        poll_all(&mut reels, 12);
+        turn_all(&mut reels, 12);
     }
     rig.send(AudioCommand::Stop);
     rig.turns(1);
@@ -227,7 +227,7 @@ fn a_loss_that_reaches_past_the_end_of_the_pass_ends_it_there() {
 fn quitting_amid_a_pass_gives_everything_back() {
     let mut rig = Rig::on(interleaved("", 6, DeviceFormat::F32, 64));
     let (mut reels, captures) = takes();
-    poll_all(&mut reels, 5);
+    turn_all(&mut reels, 5);
     rig.record(Pass::new(captures, None, FOR_EVER, false));
     rig.turns(33);
     rig.send(AudioCommand::Quit);

@@ -72,7 +72,7 @@ impl Reel {
     }
 
     /// Keeps at least `ahead` windows in the ring, and takes up what came back.
-    pub(super) fn poll_track(&mut self, ahead: usize) {
+    pub(super) fn turn(&mut self, ahead: usize) {
         self.collect();
         self.supply(ahead.saturating_sub(self.windows.waiting()));
     }
@@ -125,9 +125,9 @@ impl Reel {
 }
 
 /// Keeps at least `ahead` windows in every ring, and takes up what came back.
-pub(super) fn poll_all(reels: &mut [Reel], ahead: usize) {
+pub(super) fn turn_all(reels: &mut [Reel], ahead: usize) {
     for reel in reels {
-        reel.poll_track(ahead);
+        reel.turn(ahead);
     }
 }
 
