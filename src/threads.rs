@@ -35,7 +35,7 @@ const HELPER_STACK_BYTES: usize = 512 * 1024;
 
 /// What the machine is built from.
 #[derive(Clone, Debug)]
-pub struct RunSetup {
+pub struct ThreadsSetup {
     /// What kernel and file systems offer.
     pub capabilities: Capabilities,
     /// Where captured sound goes first.
@@ -52,7 +52,7 @@ pub struct RunSetup {
 
 /// Why the threads could not be started.
 #[derive(Debug)]
-pub enum RunError {
+pub enum ThreadsError {
     /// The system gave no thread.
     Thread {
         /// Which.
@@ -66,29 +66,29 @@ pub enum RunError {
     AudioLost,
 }
 
-impl fmt::Display for RunError {
+impl fmt::Display for ThreadsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            RunError::Thread { name, error } => write!(f, "{name} thread: cannot be started: {error}"),
-            RunError::Device(error) => error.fmt(f),
-            RunError::AudioLost => f.write_str("audio thread: ended before the device was started"),
+            ThreadsError::Thread { name, error } => write!(f, "{name} thread: cannot be started: {error}"),
+            ThreadsError::Device(error) => error.fmt(f),
+            ThreadsError::AudioLost => f.write_str("audio thread: ended before the device was started"),
         }
     }
 }
 
-impl std::error::Error for RunError {}
+impl std::error::Error for ThreadsError {}
 
 /// The running threads, seen from control.
-pub struct Running {
+pub struct Threads {
     /// To the audio thread.
     pub audio: Producer<AudioCommand>,
-    /// From the audio thread; see [`Running::next_audio_event`].
+    /// From the audio thread; see [`Threads::next_audio_event`].
     audio_events: Consumer<AudioEvent>,
     /// To the butler.
     pub butler: Sender<ButlerCommand>,
     /// To the committer.
     pub commit: Sender<CommitCommand>,
-    /// To that of the mirror; see [`Running::start_mirror`].
+    /// To that of the mirror; see [`Threads::start_mirror`].
     pub mirror: Sender<CommitCommand>,
     /// To the read-ahead.
     pub reader: Sender<ReaderCommand>,
@@ -107,7 +107,7 @@ pub struct Running {
     /// What the audio thread was granted.
     pub scheduling: Scheduling,
     /// What the machine was built from.
-    pub setup: RunSetup,
+    pub setup: ThreadsSetup,
     /// What was told while the audio thread was being ended.
     late_events: VecDeque<AudioEvent>,
     audio_thread: Option<JoinHandle<()>>,
@@ -124,7 +124,7 @@ const READ_AHEAD: &str = "read-ahead";
 const MIRROR_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Starts everything; when it returns, the device runs and the transport stands at 0.
-pub fn start(device: Box<dyn Device>, setup: RunSetup) -> Result<Running, RunError> {
+pub fn start(device: Box<dyn Device>, setup: ThreadsSetup) -> Result<Threads, ThreadsError> {
     let facts = device.facts().clone();
     let (audio, commands) = process::ring(limits::AUDIO_COMMANDS);
     let (events, audio_events) = process::ring(limits::AUDIO_EVENTS);
@@ -184,7 +184,7 @@ pub fn start(device: Box<dyn Device>, setup: RunSetup) -> Result<Running, RunErr
     disk_threads.push(spawn(READ_AHEAD, HELPER_STACK_BYTES, move || Reader::new(reader_setup).run())?);
 
     let (audio_thread, scheduling) = start_audio(engine, device, &published, &budget)?;
-    Ok(Running {
+    Ok(Threads {
         audio,
         audio_events,
         butler,
@@ -211,7 +211,7 @@ pub fn start(device: Box<dyn Device>, setup: RunSetup) -> Result<Running, RunErr
 type Shared<'a> = (&'a Arc<Published>, &'a Arc<DiskPublished>, &'a Arc<Ledger>, &'a Arc<LockBudget>);
 
 fn reader_setup(
-    setup: &RunSetup,
+    setup: &ThreadsSetup,
     facts: &DeviceFacts,
     (published, disk, ledger, budget): Shared<'_>,
     commands: Receiver<ReaderCommand>,
@@ -238,7 +238,7 @@ fn start_audio(
     device: Box<dyn Device>,
     published: &Arc<Published>,
     budget: &Arc<LockBudget>,
-) -> Result<(JoinHandle<()>, Scheduling), RunError> {
+) -> Result<(JoinHandle<()>, Scheduling), ThreadsError> {
     let (granted, grant) = bounded(1);
     let (go, wait_for_go) = bounded(1);
     let (started, start_result) = bounded(1);
@@ -246,11 +246,11 @@ fn start_audio(
         let (published, budget) = (Arc::clone(published), Arc::clone(budget));
         move || audio_thread(engine, device, &published, &budget, &granted, &wait_for_go, &started)
     })?;
-    let scheduling = grant.recv().map_err(|_| RunError::AudioLost)?;
+    let scheduling = grant.recv().map_err(|_| ThreadsError::AudioLost)?;
     // Everything that the audio thread will touch exists now: code, rings, engine, stacks.
     process::populate();
-    go.send(()).map_err(|_| RunError::AudioLost)?;
-    start_result.recv().map_err(|_| RunError::AudioLost)?.map_err(RunError::Device)?;
+    go.send(()).map_err(|_| ThreadsError::AudioLost)?;
+    start_result.recv().map_err(|_| ThreadsError::AudioLost)?.map_err(ThreadsError::Device)?;
     Ok((audio_thread, scheduling))
 }
 
@@ -283,15 +283,19 @@ fn audio_thread(
     }
 }
 
-fn spawn(name: &'static str, stack: usize, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, RunError> {
+fn spawn(
+    name: &'static str,
+    stack: usize,
+    body: impl FnOnce() + Send + 'static,
+) -> Result<JoinHandle<()>, ThreadsError> {
     std::thread::Builder::new()
         .name(name.to_owned())
         .stack_size(stack)
         .spawn(body)
-        .map_err(|error| RunError::Thread { name, error })
+        .map_err(|error| ThreadsError::Thread { name, error })
 }
 
-impl Running {
+impl Threads {
     /// Whether the audio thread still runs.
     pub fn is_alive(&self) -> bool {
         self.audio_thread.as_ref().is_some_and(|thread| !thread.is_finished())
@@ -305,7 +309,7 @@ impl Running {
     }
 
     /// Starts the mirror's committer; done once.
-    pub fn start_mirror(&mut self) -> Result<(), RunError> {
+    pub fn start_mirror(&mut self) -> Result<(), ThreadsError> {
         if let Some(setup) = self.mirror_setup.take() {
             self.mirror_thread = Some(spawn("mirror", HELPER_STACK_BYTES, move || Committer::new(setup).run())?);
         }
@@ -362,7 +366,7 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl Drop for Threads {
     fn drop(&mut self) {
         self.end_audio();
         // A pass that nobody ends any more: with its windows' other ends in what was told, the butler would wait for it.

@@ -176,7 +176,7 @@ fn open_at(plan: &Plan, folder: &Path, made: bool) -> Result<Opened, Failed> {
         let channels = (inputs, outputs);
         let wanted = Wanted { name: name.clone(), rate, period, buffer: None, channels, take_format: format, signal };
         let allowed = Allowed { lock_kib: settings.lock_kib, spool_mib: settings.spool_mib, lead_ms: settings.lead_ms };
-        let run = setup::run_setup(allowed, plan.capture_path.unwrap_or(settings.capture_path));
+        let run = setup::threads_setup(allowed, plan.capture_path.unwrap_or(settings.capture_path));
         Control::open(Setup { folder: folder.to_path_buf(), purpose, device: setup::device_spec(wanted), format, run })
     };
     let mut read_only = None;

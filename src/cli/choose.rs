@@ -8,7 +8,7 @@ use crate::device::DeviceSpec;
 use crate::device::signal::Signal;
 use crate::format::TakeFormat;
 use crate::limits;
-use crate::threads::RunSetup;
+use crate::threads::ThreadsSetup;
 use crate::time::SampleRate;
 
 /// The device that is meant, and a sentence when it was chosen for the user.
@@ -48,9 +48,9 @@ pub fn signal(name: &str) -> Result<Signal, Failure> {
 }
 
 /// What the machine gives and the user allows.
-pub fn run_setup(args: &DeviceArgs, capture_path: CapturePath) -> RunSetup {
+pub fn threads_setup(args: &DeviceArgs, capture_path: CapturePath) -> ThreadsSetup {
     let allowed = Allowed { lock_kib: args.lock_limit, spool_mib: args.spool_limit, lead_ms: args.lead };
-    setup::run_setup(allowed, capture_path)
+    setup::threads_setup(allowed, capture_path)
 }
 
 /// Frames of so many seconds, to the nearest.

@@ -50,7 +50,7 @@ pub fn run(args: &PlayArgs) -> Result<(), Failure> {
         purpose: Purpose::Play,
         device,
         format: session.format,
-        run: choose::run_setup(&args.device, CapturePath::Spool),
+        run: choose::threads_setup(&args.device, CapturePath::Spool),
     };
     let mut control = Control::open(setup)?;
     let mut line = StatusLine::new(!args.json);

@@ -96,7 +96,7 @@ fn open(args: &RecordArgs) -> Result<(Control, u64), Failure> {
     if let Some(seconds) = args.seconds {
         choose::frames(seconds, device.rate)?;
     }
-    let run = choose::run_setup(&args.device, args.capture_path);
+    let run = choose::threads_setup(&args.device, args.capture_path);
     let mut control =
         Control::open(Setup { folder: args.session.clone(), purpose: Purpose::Record, device, format, run })?;
     let facts = &control.running().device;

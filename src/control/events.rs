@@ -8,7 +8,7 @@ use crate::flight::record::{Kind, Record};
 use crate::flight::{Events, Flight, facts};
 use crate::limits;
 use crate::message::published::NO_PASS;
-use crate::threads::Running;
+use crate::threads::Threads;
 use crate::time::{Clock, Frames};
 use std::path::Path;
 use std::sync::Arc;
@@ -43,7 +43,7 @@ impl Recorder {
     pub(super) fn opened<'a>(
         &mut self,
         folder: &Path,
-        running: &Running,
+        running: &Threads,
         recovered: usize,
         notices: impl Iterator<Item = &'a Notice>,
     ) {

@@ -30,7 +30,7 @@ use crate::residency::sample::Sources;
 use crate::residency::watcher::Watcher;
 use crate::session::session_file::{OpenSession, SESSION_FILE, SessionError, folder_of, is_in_use, open_read_only};
 use crate::session::{Session, TrackId};
-use crate::threads::{self, RunError, RunSetup, Running};
+use crate::threads::{self, Threads, ThreadsError, ThreadsSetup};
 use crate::time::{FramePos, SampleRate};
 use overflow::Elsewhere;
 use pass::{PassReport, PassRun};
@@ -64,7 +64,7 @@ pub enum ControlError {
     /// The device.
     Device(DeviceError),
     /// The threads.
-    Run(RunError),
+    Run(ThreadsError),
     /// The kernel's pages.
     Kernel(io::Error),
     /// It makes no sense now.
@@ -105,13 +105,13 @@ pub struct Setup {
     /// How new takes are stored.
     pub format: TakeFormat,
     /// Memory, paths, syncs.
-    pub run: RunSetup,
+    pub run: ThreadsSetup,
 }
 
 /// See the module.
 #[expect(clippy::struct_excessive_bools, reason = "each is a wish or a debt of its own")]
 pub struct Control {
-    running: Running,
+    running: Threads,
     session: Session,
     folder: PathBuf,
     /// `None`: the session was opened to be played.
@@ -258,7 +258,7 @@ impl Control {
     }
 
     /// The threads, their numbers and what they were granted.
-    pub fn running(&self) -> &Running {
+    pub fn running(&self) -> &Threads {
         &self.running
     }
 

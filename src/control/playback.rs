@@ -4,7 +4,7 @@ use crate::message::disk::{PlayRegion, ReaderCommand};
 use crate::message::{AudioCommand, Mix, PlayPath, Voice};
 use crate::mixer::mix_of;
 use crate::session::{Monitor, Session, Track, TrackId};
-use crate::threads::Running;
+use crate::threads::Threads;
 use crate::time::FramePos;
 use crate::window::playback::playback_windows;
 use std::collections::HashMap;
@@ -34,7 +34,7 @@ impl Players {
     }
 
     /// Puts every track of the session in its slot, and goes back to where the playhead stands.
-    pub fn load(&mut self, session: &Session, folder: &Path, running: &mut Running) {
+    pub fn load(&mut self, session: &Session, folder: &Path, running: &mut Threads) {
         let mut paths: HashMap<PathBuf, Arc<PathBuf>> = HashMap::new();
         for slot in session.tracks().len()..self.slots.len() {
             running.reader.send(ReaderCommand::Remove { slot }).ok();
@@ -65,7 +65,7 @@ impl Players {
 
     /// Tells the audio thread what has changed in how tracks sound. `live`: inputs of armed tracks are heard where that is
     /// left to the program.
-    pub fn mix(&mut self, session: &Session, live: bool, running: &mut Running) {
+    pub fn mix(&mut self, session: &Session, live: bool, running: &mut Threads) {
         for (slot, (id, told)) in self.slots.iter().zip(&mut self.mixes).enumerate() {
             let Some(track) = session.track(*id) else { continue };
             let mut mix = mix_of(track, session);
@@ -80,7 +80,7 @@ impl Players {
 
     /// Sends both threads elsewhere: the read-ahead first, so that windows are on their way when the
     /// audio thread asks for them.
-    pub fn locate(&mut self, running: &mut Running, to: FramePos) {
+    pub fn locate(&mut self, running: &mut Threads, to: FramePos) {
         self.epoch += 1;
         let path = PlayPath { start: to, loop_range: self.loop_range };
         running.reader.send(ReaderCommand::Locate { path, epoch: self.epoch }).ok();

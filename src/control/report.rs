@@ -4,7 +4,7 @@ use crate::histogram::Counts;
 use crate::message::published::Published;
 use crate::rt::counters::ThreadCounters;
 use crate::rt::schedule::Scheduling;
-use crate::threads::Running;
+use crate::threads::Threads;
 use serde::Serialize;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -104,13 +104,13 @@ impl Reading {
 }
 
 /// Minor and major faults since `earlier`, live; `None`: the kernel does not say.
-pub fn faults_by_kind(running: &Running, earlier: &Reading) -> Option<(u64, u64)> {
+pub fn faults_by_kind(running: &Threads, earlier: &Reading) -> Option<(u64, u64)> {
     let counters = counters(&running.published).zip(earlier.counters).map(|(now, then)| now.since(&then));
     counters.map(|counters| (counters.minor_faults, counters.major_faults))
 }
 
 /// Faults since `earlier`, live.
-pub fn faults_since(running: &Running, earlier: &Reading) -> u64 {
+pub fn faults_since(running: &Threads, earlier: &Reading) -> u64 {
     let counters = counters(&running.published).zip(earlier.counters).map(|(now, then)| now.since(&then));
     counters.map_or(0, |counters| counters.minor_faults + counters.major_faults)
 }

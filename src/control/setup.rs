@@ -8,7 +8,7 @@ use crate::device::signal::Signal;
 use crate::format::{DeviceFormat, TakeFormat};
 use crate::limits;
 use crate::rt::process;
-use crate::threads::RunSetup;
+use crate::threads::ThreadsSetup;
 use crate::time::SampleRate;
 use crate::window::budget::{LockLimit, lock_limit};
 use std::path::PathBuf;
@@ -131,7 +131,7 @@ pub struct Allowed {
 }
 
 /// What the machine gives and the user allows.
-pub fn run_setup(allowed: Allowed, capture_path: CapturePath) -> RunSetup {
+pub fn threads_setup(allowed: Allowed, capture_path: CapturePath) -> ThreadsSetup {
     // More tracks than the usual 1,024 descriptors: a session of 512 tracks opens 1,024 files.
     process::raise_open_files().ok();
     process::outlive_file_limit();
@@ -147,7 +147,7 @@ pub fn run_setup(allowed: Allowed, capture_path: CapturePath) -> RunSetup {
         SpoolPlace::Memory => memory,
     };
     let spool_bytes_max = allowed.spool_mib.map_or(memory, |mib| mib.saturating_mul(1 << 20)).min(room);
-    RunSetup {
+    ThreadsSetup {
         capabilities,
         capture_path,
         lock_bytes_max,

@@ -1,7 +1,7 @@
 //! Playing, end to end: what reaches the outputs, sample by sample, and what becomes of bad takes. Thread: test.
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
-use crate::record::run_setup;
+use crate::record::threads_setup;
 use crate::util::{DEEP, PATIENCE, edit, faultless, new_session, place, read_wav, record, run, start};
 use faultless::control::Control;
 use faultless::control::playback::Players;
@@ -14,7 +14,7 @@ use faultless::message::{AudioCommand, AudioEvent, Levels};
 use faultless::mixer::mix_of;
 use faultless::session::session_file::open_read_only;
 use faultless::session::{Session, TrackId};
-use faultless::threads::{self, Running};
+use faultless::threads::{self, Threads};
 use faultless::time::{FramePos, Frames, SampleRate};
 use serde_json::json;
 use std::fs::{self, File};
@@ -71,7 +71,7 @@ impl Device for Tap {
 
 /// A session that plays into memory.
 pub(crate) struct Player {
-    pub(crate) running: Running,
+    pub(crate) running: Threads,
     players: Players,
     played: Arc<Mutex<Vec<[f32; 2]>>>,
     allowed: Arc<AtomicU64>,
@@ -102,7 +102,7 @@ impl Player {
             allowed: Arc::clone(&allowed),
             frame: 0,
         };
-        let running = threads::start(Box::new(tap), run_setup(64 << 20)).unwrap();
+        let running = threads::start(Box::new(tap), threads_setup(64 << 20)).unwrap();
         let mut player = Player { running, players: Players::default(), played, allowed, told: Vec::new() };
         player.players.load(&session, folder, &mut player.running);
         player
@@ -204,7 +204,7 @@ fn a_stereo_take_is_played_unchanged() {
     let folder = place.path().join("session");
     new_session(&folder, 48_000, TakeFormat::S24, &[&[1, 0]]);
     let device = faultless::device::virtual_device::spec("free", 2, faultless::device::signal::Signal::Ramp);
-    let run = run_setup(64 << 20);
+    let run = threads_setup(64 << 20);
     let format = TakeFormat::S24;
     let mut control = Control::open(faultless::control::Setup {
         folder: folder.clone(),

@@ -12,7 +12,7 @@ use faultless::device::virtual_device;
 use faultless::format::{DeviceFormat, TakeFormat};
 use faultless::session::TakeState;
 use faultless::session::session_file::open_read_only;
-use faultless::threads::RunSetup;
+use faultless::threads::ThreadsSetup;
 use faultless::time::{Frames, SampleRate};
 use faultless::wav::parse::parse;
 use faultless::wav::read::Reader;
@@ -42,12 +42,12 @@ pub(crate) fn setup(folder: &Path, device: &str, inputs: usize, rate: u32, forma
         purpose: faultless::control::Purpose::Record,
         device,
         format,
-        run: run_setup(256 << 20),
+        run: threads_setup(256 << 20),
     }
 }
 
-pub(crate) fn run_setup(spool_bytes_max: u64) -> RunSetup {
-    RunSetup {
+pub(crate) fn threads_setup(spool_bytes_max: u64) -> ThreadsSetup {
+    ThreadsSetup {
         capabilities: Capabilities::probe(&[]),
         capture_path: CapturePath::Spool,
         lock_bytes_max: 6 << 20,
@@ -335,7 +335,7 @@ fn a_device_without_a_clock_waits_for_a_spool_that_is_full() {
     let folder = place.path().join("session");
     new_session(&folder, 48_000, TakeFormat::S24, &[&[0], &[1, 2]]);
     let mut setup = setup(&folder, "free", 3, 48_000, TakeFormat::S24);
-    setup.run = run_setup(512 * 1024);
+    setup.run = threads_setup(512 * 1024);
     let control = Control::open(setup).unwrap();
     let mut most = 0;
     record_through(control, 480_000, |control| {

@@ -11,7 +11,7 @@ use faultless::format::TakeFormat;
 use faultless::residency::report::report;
 use faultless::residency::sample::{Pages, Row, RowKey, Sample, View};
 use faultless::residency::state::PageState;
-use faultless::threads::RunSetup;
+use faultless::threads::ThreadsSetup;
 use faultless::time::{FramePos, Frames, SampleRate};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -26,7 +26,7 @@ fn open(folder: &Path, capture_path: CapturePath) -> Control {
 }
 
 fn open_at(folder: &Path, capture_path: CapturePath, rate: u32) -> Control {
-    let run = RunSetup {
+    let run = ThreadsSetup {
         capabilities: Capabilities::probe(&[]),
         capture_path,
         lock_bytes_max: 8 << 20,

@@ -127,8 +127,8 @@ impl Stress {
     }
 
     /// Starts it. It runs until the value is stopped or dropped.
-    pub fn start(&self) -> Result<Running<'_>, BenchError> {
-        let mut running = Running { stress: self, stop: Arc::default(), rounds: Arc::default(), threads: Vec::new() };
+    pub fn start(&self) -> Result<Threads<'_>, BenchError> {
+        let mut running = Threads { stress: self, stop: Arc::default(), rounds: Arc::default(), threads: Vec::new() };
         match (self.kind, &self.cgroup) {
             (StressKind::None, _) => {}
             (StressKind::Sync, _) => {
@@ -176,14 +176,14 @@ impl Stress {
 }
 
 /// A stress while it runs.
-pub struct Running<'a> {
+pub struct Threads<'a> {
     stress: &'a Stress,
     stop: Arc<AtomicBool>,
     rounds: Arc<AtomicU64>,
     threads: Vec<JoinHandle<io::Result<()>>>,
 }
 
-impl Running<'_> {
+impl Threads<'_> {
     /// A thread that does `work` until it is told to stop or fails.
     fn repeat(
         &mut self,
@@ -241,7 +241,7 @@ impl Running<'_> {
     }
 }
 
-impl Drop for Running<'_> {
+impl Drop for Threads<'_> {
     fn drop(&mut self) {
         self.end();
     }

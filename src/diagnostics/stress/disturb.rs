@@ -4,7 +4,7 @@ use super::freeze::{Freeze, Frozen};
 use super::place::{self, Place};
 use super::throttle::Throttle;
 use super::{Kind, Options, RATE, SAMPLE_BYTES};
-use crate::diagnostics::bench::load::{Running, Stress, StressKind};
+use crate::diagnostics::bench::load::{Stress, StressKind, Threads};
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
@@ -38,9 +38,9 @@ pub(super) enum Disturbance {
 /// A stress that goes on; dropped, it ends.
 pub(super) enum Going<'a> {
     Nothing,
-    Bench(Running<'a>),
+    Bench(Threads<'a>),
     Cache(Reader),
-    Slow { throttle: &'a Throttle, neighbours: Running<'a>, bytes_per_second: u64 },
+    Slow { throttle: &'a Throttle, neighbours: Threads<'a>, bytes_per_second: u64 },
     Freeze(Frozen),
 }
 

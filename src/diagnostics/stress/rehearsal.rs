@@ -87,7 +87,7 @@ fn plan(kind: Kind, options: &Options, folder: &Path) -> Setup {
         purpose: Purpose::Record,
         device: setup::device_spec(wanted),
         format: TakeFormat::S24,
-        run: setup::run_setup(allowed, CapturePath::Spool),
+        run: setup::threads_setup(allowed, CapturePath::Spool),
     }
 }
 

@@ -211,7 +211,7 @@ fn a_stop_while_the_card_is_away_leaves_no_thread_and_no_device_behind() {
         for comes_back in [false, true] {
             let folder = place.path().join(comes_back.to_string());
             let device = DeviceSpec { inputs: Some(6), buffer_frames: Some(32_768), ..capture_spec("ramp_m") };
-            let run = crate::record::run_setup(256 << 20);
+            let run = crate::record::threads_setup(256 << 20);
             let mut control =
                 Control::open(Setup { folder, purpose: Purpose::Record, device, format: TakeFormat::S24, run })
                     .unwrap();

@@ -9,7 +9,7 @@ use faultless::device::virtual_device::spec;
 use faultless::format::TakeFormat;
 use faultless::message::published::MeterCell;
 use faultless::rt::counters::ThreadCounters;
-use faultless::threads::RunSetup;
+use faultless::threads::ThreadsSetup;
 use faultless::time::{FramePos, Frames};
 use faultless::wav::read::Reader;
 use std::path::Path;
@@ -20,7 +20,7 @@ const INPUTS: usize = 8;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 fn open(folder: &Path) -> Control {
-    let run = RunSetup {
+    let run = ThreadsSetup {
         capabilities: Capabilities::probe(&[]),
         capture_path: CapturePath::Spool,
         lock_bytes_max: 8 << 20,
