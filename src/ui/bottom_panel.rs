@@ -1,6 +1,6 @@
 //! The lower panel: one of residency, stress lab, doctor, events, takes, export. Thread: ui.
 
-use super::panel_context::Cx;
+use super::panel_context::PanelContext;
 use super::panels::{doctor, events, export, stress, takes};
 use super::residency;
 use super::theme::Theme;
@@ -85,30 +85,30 @@ impl State {
 }
 
 /// Draws the tabs, and the panel below them.
-pub fn show(ui: &mut Ui, state: &mut State, cx: &mut Cx<'_>) {
+pub fn show(ui: &mut Ui, state: &mut State, context: &mut PanelContext<'_>) {
     let whole = ui.max_rect();
-    ui.painter().rect_filled(whole, 0, cx.theme.panel);
-    ui.painter().hline(whole.x_range(), whole.top() + 0.5, (1.0, cx.theme.line));
+    ui.painter().rect_filled(whole, 0, context.theme.panel);
+    ui.painter().hline(whole.x_range(), whole.top() + 0.5, (1.0, context.theme.line));
     let head = Rect::from_min_size(whole.min, vec2(whole.width(), TABS_HEIGHT));
     let mut x = head.left() + 10.0;
     for (tab, name) in TABS {
         let on = state.open && state.tab == tab;
-        let galley = ui.painter().layout_no_wrap(name.to_owned(), Theme::medium(12.5), cx.theme.text);
+        let galley = ui.painter().layout_no_wrap(name.to_owned(), Theme::medium(12.5), context.theme.text);
         let rect = Rect::from_min_size(pos2(x, head.top() + 5.0), vec2(galley.rect.width() + 24.0, 25.0));
         x = rect.right() + 2.0;
         let response = ui.interact(rect, ui.scope_id().with(name), Sense::click());
         response.widget_info(|| WidgetInfo::selected(Role::Tab, true, on, name));
         let fill = if on {
-            cx.theme.button
+            context.theme.button
         } else if response.hovered() {
-            cx.theme.line_soft
+            context.theme.line_soft
         } else {
-            cx.theme.panel
+            context.theme.panel
         };
         ui.painter().rect_filled(rect, 6, fill);
-        let colour = if on { cx.theme.strong } else { cx.theme.quiet };
+        let colour = if on { context.theme.strong } else { context.theme.quiet };
         ui.painter().text(rect.center(), Align2::CENTER_CENTER, name, Theme::medium(12.5), colour);
-        focus_ring(ui, &response, rect, cx.theme);
+        focus_ring(ui, &response, rect, context.theme);
         if response.on_hover_cursor(CursorIcon::PointingHand).clicked() {
             state.toggle(tab);
         }
@@ -119,18 +119,18 @@ pub fn show(ui: &mut Ui, state: &mut State, cx: &mut Cx<'_>) {
     if state.tab == Tab::Residency {
         let rest = Rect::from_min_max(pos2(x + 12.0, head.top()), head.max);
         let mut legend = ui.new_child(UiBuilder::new().max_rect(rest).id_salt("legend"));
-        residency::legend(&mut legend, &mut state.residency, cx);
+        residency::legend(&mut legend, &mut state.residency, context);
     }
-    ui.painter().hline(whole.x_range(), head.bottom() + 0.5, (1.0, cx.theme.line_soft));
+    ui.painter().hline(whole.x_range(), head.bottom() + 0.5, (1.0, context.theme.line_soft));
     let body = Rect::from_min_max(pos2(whole.left(), head.bottom() + 1.0), whole.max);
     let mut body = ui.new_child(UiBuilder::new().max_rect(body).id_salt("body"));
     body.shrink_clip_rect(body.max_rect());
     match state.tab {
-        Tab::Residency => residency::show(&mut body, &mut state.residency, cx),
-        Tab::StressLab => stress::show(&mut body, &mut state.stress, cx),
-        Tab::Doctor => doctor::show(&mut body, &mut state.doctor, cx),
-        Tab::Events => events::show(&mut body, &mut state.events, cx),
-        Tab::Takes => takes::show(&mut body, &mut state.takes, cx),
-        Tab::Export => export::show(&mut body, &mut state.export, cx),
+        Tab::Residency => residency::show(&mut body, &mut state.residency, context),
+        Tab::StressLab => stress::show(&mut body, &mut state.stress, context),
+        Tab::Doctor => doctor::show(&mut body, &mut state.doctor, context),
+        Tab::Events => events::show(&mut body, &mut state.events, context),
+        Tab::Takes => takes::show(&mut body, &mut state.takes, context),
+        Tab::Export => export::show(&mut body, &mut state.export, context),
     }
 }

@@ -2,7 +2,7 @@
 //! cost now. Thread: ui.
 
 use super::action::Action;
-use super::panel_context::Cx;
+use super::panel_context::PanelContext;
 use super::theme::{Theme, Tint};
 use super::widget::text_at;
 use crate::app::snapshot::{Health, Level};
@@ -32,9 +32,9 @@ pub fn tint(level: Level, theme: &Theme) -> Tint {
 }
 
 /// Draws it into `rect`.
-pub fn show(ui: &mut Ui, rect: Rect, cx: &mut Cx<'_>) {
-    let health = &cx.snapshot.health;
-    let tint = tint(health.level, cx.theme);
+pub fn show(ui: &mut Ui, rect: Rect, context: &mut PanelContext<'_>) {
+    let health = &context.snapshot.health;
+    let tint = tint(health.level, context.theme);
     ui.painter().rect_filled(rect, 0, tint.fill);
     ui.painter().hline(rect.x_range(), rect.bottom() - 0.5, (1.0, tint.line));
     let response = ui.interact(rect, ui.scope_id().with("health"), Sense::click());
@@ -59,7 +59,7 @@ pub fn show(ui: &mut Ui, rect: Rect, cx: &mut Cx<'_>) {
     }
     let x = head.right() + 10.0;
     text_at(ui, pos2(x, y), Align2::LEFT_CENTER, &rest, Theme::font(12.5), tint.text, (left + room - x).max(20.0));
-    let tip = cx.tip("What happened, with times", Action::Events);
+    let tip = context.tip("What happened, with times", Action::Events);
     let response = response.on_hover_cursor(CursorIcon::PointingHand).on_hover_ui(|ui| {
         ui.label(&said);
         for safe in &health.safety {
@@ -68,7 +68,7 @@ pub fn show(ui: &mut Ui, rect: Rect, cx: &mut Cx<'_>) {
         ui.label(egui::RichText::new(tip).weak());
     });
     if response.clicked() {
-        cx.act(Action::Events);
+        context.act(Action::Events);
     }
 }
 

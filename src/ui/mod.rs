@@ -1,6 +1,6 @@
 //! The window. Panels are given a snapshot and push commands; nothing here waits. Thread: ui.
 //!
-//! [`shell`] holds the panels together, [`cx`] is what each of them is given, [`action`] is every action by name.
+//! [`shell`] holds the panels together, [`context`] is what each of them is given, [`action`] is every action by name.
 
 #![forbid(unsafe_code)]
 

@@ -9,7 +9,7 @@ use crate::peaks::PeakStore;
 use crate::residency::watcher::Watcher;
 
 /// Lent to every panel, every frame.
-pub struct Cx<'a> {
+pub struct PanelContext<'a> {
     /// What is drawn.
     pub snapshot: &'a Snapshot,
     /// How.
@@ -30,7 +30,7 @@ pub struct Cx<'a> {
     pub actions: &'a mut Vec<Action>,
 }
 
-impl Cx<'_> {
+impl PanelContext<'_> {
     /// Asks the app.
     pub fn ask(&mut self, command: Command) {
         self.commands.push(command);

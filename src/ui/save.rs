@@ -1,7 +1,7 @@
 //! The report: everything that is known as one JSON file, and the window as it stands as a picture. Thread: ui, and one a
 //! report.
 
-use super::panel_context::Cx;
+use super::panel_context::PanelContext;
 use crate::app::report::Draft;
 use crate::residency::sample::Sample;
 use egui::{ColorImage, Ui};
@@ -17,12 +17,12 @@ pub struct Saver {
 
 impl Saver {
     /// Begins to save, of `samples` or of the watcher's own last minute. Nothing waits.
-    pub(super) fn ask(&self, ui: &Ui, cx: &Cx<'_>, samples: Option<Vec<Arc<Sample>>>) {
+    pub(super) fn ask(&self, ui: &Ui, context: &PanelContext<'_>, samples: Option<Vec<Arc<Sample>>>) {
         let samples =
-            samples.or_else(|| cx.watcher.map(crate::residency::watcher::Watcher::history)).unwrap_or_default();
+            samples.or_else(|| context.watcher.map(crate::residency::watcher::Watcher::history)).unwrap_or_default();
         let time = jiff::Zoned::now().strftime("%Y-%m-%d %H.%M.%S").to_string();
-        let base = cx.snapshot.folder.join("reports").join(format!("report {time}"));
-        let draft = Draft::new(cx.snapshot, &samples);
+        let base = context.snapshot.folder.join("reports").join(format!("report {time}"));
+        let draft = Draft::new(context.snapshot, &samples);
         let (told, ctx, named) = (Arc::clone(&self.told), ui.ctx().clone(), base.clone());
         spawn(move || {
             let text = match write(&named, draft) {

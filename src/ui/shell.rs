@@ -1,7 +1,7 @@
 //! The window without its frame: the panels side by side, over a snapshot. Thread: ui.
 
 use super::action::{Action, KeyMap};
-use super::panel_context::Cx;
+use super::panel_context::PanelContext;
 use super::panels::{device, keys, palette, settings};
 use super::theme::{self, Theme};
 use super::view::View;
@@ -85,7 +85,7 @@ impl Shell {
         let ruler = Rect::from_min_max(pos2(split, middle.top()), pos2(middle.right(), head.bottom()));
         let lanes = Rect::from_min_max(ruler.left_bottom(), middle.max);
         self.view.width = lanes.width();
-        let mut cx = Cx {
+        let mut context = PanelContext {
             snapshot,
             theme: &theme,
             now: ui.input(|input| input.time),
@@ -96,11 +96,13 @@ impl Shell {
             commands: &mut commands,
             actions: &mut actions,
         };
-        part(ui, "bar", bar, |ui| bar::show(ui, &mut self.bar, bar, &mut cx));
-        part(ui, "health", line, |ui| health::show(ui, line, &mut cx));
-        part(ui, "timeline", ruler.union(lanes), |ui| timeline::show(ui, &mut self.timeline, ruler, lanes, &mut cx));
-        part(ui, "tracks", head.union(list), |ui| tracks::show(ui, &mut self.tracks, head, list, &mut cx));
-        part(ui, "lower", low, |ui| bottom_panel::show(ui, &mut self.bottom, &mut cx));
+        part(ui, "bar", bar, |ui| bar::show(ui, &mut self.bar, bar, &mut context));
+        part(ui, "health", line, |ui| health::show(ui, line, &mut context));
+        part(ui, "timeline", ruler.union(lanes), |ui| {
+            timeline::show(ui, &mut self.timeline, ruler, lanes, &mut context)
+        });
+        part(ui, "tracks", head.union(list), |ui| tracks::show(ui, &mut self.tracks, head, list, &mut context));
+        part(ui, "lower", low, |ui| bottom_panel::show(ui, &mut self.bottom, &mut context));
         if self.bottom.open {
             self.bottom.height -= grip(ui, low);
         }
@@ -153,7 +155,7 @@ impl Shell {
         if self.overlay == Overlay::Nothing {
             return;
         }
-        let mut cx = Cx {
+        let mut context = PanelContext {
             snapshot,
             theme,
             now: ui.input(|input| input.time),
@@ -176,10 +178,10 @@ impl Shell {
                     ui.set_width(width);
                     ui.set_max_height(whole.height() * 0.8);
                     match overlay {
-                        Overlay::Palette => open = palette::show(ui, &mut self.palette, &mut cx),
-                        Overlay::Keys => keys::show(ui, &mut self.sheet, &mut cx),
-                        Overlay::Device => device::show(ui, &mut self.device, &mut cx),
-                        Overlay::Settings => settings::show(ui, &mut self.settings, &mut cx),
+                        Overlay::Palette => open = palette::show(ui, &mut self.palette, &mut context),
+                        Overlay::Keys => keys::show(ui, &mut self.sheet, &mut context),
+                        Overlay::Device => device::show(ui, &mut self.device, &mut context),
+                        Overlay::Settings => settings::show(ui, &mut self.settings, &mut context),
                         Overlay::Nothing => {}
                     }
                 });

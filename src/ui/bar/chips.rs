@@ -5,7 +5,7 @@ use crate::app::snapshot::Stage;
 use crate::ui::action::Action;
 use crate::ui::format;
 use crate::ui::icon::Icon;
-use crate::ui::panel_context::Cx;
+use crate::ui::panel_context::PanelContext;
 use crate::ui::theme::Theme;
 use crate::ui::widget::{Button, focus_ring, text_at};
 use egui::{
@@ -16,7 +16,7 @@ use egui::{
 const ROOM_SECONDS: (f64, f64) = (600.0, 120.0);
 
 /// Draws them at the right of `inner`; returns where they begin.
-pub(super) fn show(ui: &mut Ui, inner: Rect, narrow: bool, cx: &mut Cx<'_>) -> f32 {
+pub(super) fn show(ui: &mut Ui, inner: Rect, narrow: bool, context: &mut PanelContext<'_>) -> f32 {
     let y = inner.center().y;
     let mut right = inner.right();
     let mut square = |ui: &mut Ui| {
@@ -25,21 +25,21 @@ pub(super) fn show(ui: &mut Ui, inner: Rect, narrow: bool, cx: &mut Cx<'_>) -> f
         ui.new_child(UiBuilder::new().max_rect(rect).id_salt(("square", right as i32)))
     };
     let mut place = square(ui);
-    let response = Button::icon("Menu", Icon::Menu).tip("Everything else").show(&mut place, cx.theme);
-    menu::show(&response, cx);
+    let response = Button::icon("Menu", Icon::Menu).tip("Everything else").show(&mut place, context.theme);
+    menu::show(&response, context);
     let mut place = square(ui);
-    let tip = cx.tip("Settings", Action::Settings);
-    if Button::icon("Settings", Icon::Settings).tip(tip).show(&mut place, cx.theme).clicked() {
-        cx.act(Action::Settings);
+    let tip = context.tip("Settings", Action::Settings);
+    if Button::icon("Settings", Icon::Settings).tip(tip).show(&mut place, context.theme).clicked() {
+        context.act(Action::Settings);
     }
     right -= 4.0;
     let width = if narrow { 122.0 } else { 182.0 };
     let rect = Rect::from_min_size(pos2(right - width, y - 22.0), vec2(width, 44.0));
-    device(ui, rect, narrow, cx);
+    device(ui, rect, narrow, context);
     right = rect.left() - 8.0;
     let width = if narrow { 100.0 } else { 138.0 };
     let rect = Rect::from_min_size(pos2(right - width, y - 22.0), vec2(width, 44.0));
-    room(ui, rect, narrow, cx);
+    room(ui, rect, narrow, context);
     rect.left()
 }
 
@@ -64,9 +64,9 @@ fn lines(ui: &Ui, rect: Rect, above: (&str, Color32), below: (&str, Color32)) {
     text_at(ui, at, Align2::LEFT_CENTER, below.0, Theme::font(11.0), below.1, width);
 }
 
-fn device(ui: &Ui, rect: Rect, narrow: bool, cx: &mut Cx<'_>) {
-    let (device, theme) = (&cx.snapshot.device, cx.theme);
-    let (title, below, bad) = match &cx.snapshot.stage {
+fn device(ui: &Ui, rect: Rect, narrow: bool, context: &mut PanelContext<'_>) {
+    let (device, theme) = (&context.snapshot.device, context.theme);
+    let (title, below, bad) = match &context.snapshot.stage {
         Stage::NoDevice { .. } => ("No device".to_owned(), "click to choose one".to_owned(), true),
         Stage::Opening => ("Opening".to_owned(), String::new(), false),
         _ if device.gone => (device.title.clone(), "gone, waiting for it".to_owned(), true),
@@ -89,16 +89,21 @@ fn device(ui: &Ui, rect: Rect, narrow: bool, cx: &mut Cx<'_>) {
         (&below, colour),
     );
     Icon::Down.paint(ui.painter(), pos2(rect.right() - 14.0, rect.top() + 15.0), 8.0, theme.quiet);
-    let what =
-        format!("{}\n{}, {} Hz\n{}", device.name, below, device.rate, cx.tip("Choose another device", Action::Device));
+    let what = format!(
+        "{}\n{}, {} Hz\n{}",
+        device.name,
+        below,
+        device.rate,
+        context.tip("Choose another device", Action::Device)
+    );
     if response.on_hover_text(what).clicked() {
-        cx.act(Action::Device);
+        context.act(Action::Device);
     }
 }
 
-fn room(ui: &Ui, rect: Rect, narrow: bool, cx: &mut Cx<'_>) {
-    let theme = cx.theme;
-    let Some(room) = &cx.snapshot.room else {
+fn room(ui: &Ui, rect: Rect, narrow: bool, context: &mut PanelContext<'_>) {
+    let theme = context.theme;
+    let Some(room) = &context.snapshot.room else {
         chip(ui, rect, "Room", "not known yet", theme, theme.line);
         return;
     };
@@ -114,8 +119,8 @@ fn room(ui: &Ui, rect: Rect, narrow: bool, cx: &mut Cx<'_>) {
     let line = if colour == theme.text { theme.line } else { colour };
     let response = chip(ui, rect, "Room", &format!("{left}, {free}"), theme, line);
     lines(ui, rect, (&left, colour), (&free, theme.quiet));
-    let tip = cx.tip("Recording time for the armed tracks. Opens the folder of the takes", Action::OpenFolder);
+    let tip = context.tip("Recording time for the armed tracks. Opens the folder of the takes", Action::OpenFolder);
     if response.on_hover_text(tip).clicked() {
-        cx.act(Action::OpenFolder);
+        context.act(Action::OpenFolder);
     }
 }

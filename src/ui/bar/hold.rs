@@ -4,7 +4,7 @@ use crate::app::command::Command;
 use crate::app::snapshot::PassPhase;
 use crate::ui::action::Action;
 use crate::ui::icon::Icon;
-use crate::ui::panel_context::Cx;
+use crate::ui::panel_context::PanelContext;
 use crate::ui::theme::{Theme, mixed};
 use crate::ui::widget::focus_ring;
 use egui::{Align2, CursorIcon, Key, Pos2, Role, Sense, Shape, Stroke, Ui, WidgetInfo, pos2, vec2};
@@ -47,9 +47,9 @@ impl Hold {
 }
 
 /// Draws it; asks for a stop when it is due.
-pub(super) fn show(ui: &mut Ui, hold: &mut Hold, narrow: bool, rolls: bool, cx: &mut Cx<'_>) {
-    let theme = cx.theme;
-    let locked = cx.snapshot.transport.pass.as_ref().is_some_and(|pass| pass.phase != PassPhase::Finishing);
+pub(super) fn show(ui: &mut Ui, hold: &mut Hold, narrow: bool, rolls: bool, context: &mut PanelContext<'_>) {
+    let theme = context.theme;
+    let locked = context.snapshot.transport.pass.as_ref().is_some_and(|pass| pass.phase != PassPhase::Finishing);
     let text = match (locked, narrow) {
         (_, true) => "",
         (true, false) => "Hold to stop",
@@ -60,9 +60,9 @@ pub(super) fn show(ui: &mut Ui, hold: &mut Hold, narrow: bool, rolls: bool, cx: 
     response.widget_info(|| WidgetInfo::labeled(Role::Button, locked || rolls, "Stop"));
     let typing = ui.ctx().egui_wants_keyboard_input();
     let by_key = !typing && ui.input(|input| input.key_down(Key::Escape));
-    let (part, due) = hold.press(locked && (response.is_pointer_button_down_on() || by_key), cx.now);
+    let (part, due) = hold.press(locked && (response.is_pointer_button_down_on() || by_key), context.now);
     if due || (!locked && response.clicked()) {
-        cx.ask(Command::Stop);
+        context.ask(Command::Stop);
     }
     if hold.is_on() {
         ui.request_repaint();
@@ -81,7 +81,7 @@ pub(super) fn show(ui: &mut Ui, hold: &mut Hold, narrow: bool, rolls: bool, cx: 
     ui.painter().text(at, Align2::LEFT_CENTER, text, Theme::medium(12.5), colour);
     focus_ring(ui, &response, rect, theme);
     let what = if locked { "Recording is locked: hold Stop or Esc to end it" } else { "Stop" };
-    response.on_hover_cursor(CursorIcon::PointingHand).on_hover_text(cx.tip(what, Action::Stop));
+    response.on_hover_cursor(CursorIcon::PointingHand).on_hover_text(context.tip(what, Action::Stop));
 }
 
 /// A ring of which a part is filled, from the top clockwise.

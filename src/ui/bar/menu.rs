@@ -1,7 +1,7 @@
 //! The menu: what has no button. Thread: ui.
 
 use crate::ui::action::Action;
-use crate::ui::panel_context::Cx;
+use crate::ui::panel_context::PanelContext;
 use egui::{Button, Popup, Response, Ui};
 
 /// Its groups.
@@ -24,7 +24,7 @@ const GROUPS: &[&[Action]] = &[
 ];
 
 /// Opens below the button when it is clicked.
-pub(super) fn show(button: &Response, cx: &mut Cx<'_>) {
+pub(super) fn show(button: &Response, context: &mut PanelContext<'_>) {
     Popup::menu(button).width(300.0).show(|ui| {
         egui::ScrollArea::vertical().max_height(640.0).show(ui, |ui| {
             for (at, group) in GROUPS.iter().enumerate() {
@@ -32,22 +32,23 @@ pub(super) fn show(button: &Response, cx: &mut Cx<'_>) {
                     ui.separator();
                 }
                 for action in *group {
-                    line(ui, *action, cx);
+                    line(ui, *action, context);
                 }
             }
         });
     });
 }
 
-fn line(ui: &mut Ui, action: Action, cx: &mut Cx<'_>) {
+fn line(ui: &mut Ui, action: Action, context: &mut PanelContext<'_>) {
     let (name, enabled) = match action {
-        Action::Undo => named("Undo", cx.snapshot.undo.as_deref()),
-        Action::Redo => named("Redo", cx.snapshot.redo.as_deref()),
+        Action::Undo => named("Undo", context.snapshot.undo.as_deref()),
+        Action::Redo => named("Redo", context.snapshot.redo.as_deref()),
         _ => (action.name().to_owned(), true),
     };
-    let button = Button::new(name).shortcut_text(cx.keys.text(action)).frame(false).min_size(egui::vec2(284.0, 24.0));
+    let button =
+        Button::new(name).shortcut_text(context.keys.text(action)).frame(false).min_size(egui::vec2(284.0, 24.0));
     if ui.add_enabled(enabled, button).clicked() {
-        cx.act(action);
+        context.act(action);
         ui.close();
     }
 }

@@ -4,7 +4,7 @@ use crate::app::command::Command;
 use crate::app::settings::TimeFormat;
 use crate::export::time_text::parse_time;
 use crate::ui::format;
-use crate::ui::panel_context::Cx;
+use crate::ui::panel_context::PanelContext;
 use crate::ui::theme::Theme;
 use egui::{Align2, CursorIcon, Key, Rect, Role, Sense, TextEdit, Ui, WidgetInfo, pos2, vec2};
 
@@ -16,8 +16,8 @@ pub(super) struct State {
 }
 
 /// Draws it in the middle of `rest`.
-pub(super) fn show(ui: &mut Ui, state: &mut State, rest: Rect, narrow: bool, cx: &mut Cx<'_>) {
-    let (transport, settings) = (&cx.snapshot.transport, &cx.snapshot.settings);
+pub(super) fn show(ui: &mut Ui, state: &mut State, rest: Rect, narrow: bool, context: &mut PanelContext<'_>) {
+    let (transport, settings) = (&context.snapshot.transport, &context.snapshot.settings);
     let (at, rate, tempo) = (transport.position, transport.rate, settings.tempo);
     let (seconds, ms) = format::clock(at, rate);
     let samples = format!("{} samples", format::grouped(at.0));
@@ -30,13 +30,13 @@ pub(super) fn show(ui: &mut Ui, state: &mut State, rest: Rect, narrow: bool, cx:
     };
     let size = if narrow { 21.0 } else { 32.0 };
     let font = Theme::mono(size);
-    let cell = ui.painter().layout_no_wrap("0".to_owned(), font.clone(), cx.theme.text).rect.width();
+    let cell = ui.painter().layout_no_wrap("0".to_owned(), font.clone(), context.theme.text).rect.width();
     // As wide as the longest: nothing jumps when a digit is added.
     let width = cell * 12.0;
     let centre = (rest.center().x - 10.0).max(rest.left() + width / 2.0);
     let main = Rect::from_center_size(pos2(centre, rest.top() + 27.0), vec2(width + 8.0, size * 1.16));
     if state.typed.is_some() {
-        type_in(ui, state, main, cx);
+        type_in(ui, state, main, context);
     } else {
         let response = ui.interact(main, ui.scope_id().with("time"), Sense::click());
         let said = format!("{large}{small}");
@@ -47,9 +47,14 @@ pub(super) fn show(ui: &mut Ui, state: &mut State, rest: Rect, narrow: bool, cx:
         });
         let left =
             if small.is_empty() { main.right() - 4.0 - cell * large.chars().count() as f32 } else { main.left() + 4.0 };
-        let head =
-            ui.painter().text(pos2(left, main.center().y), Align2::LEFT_CENTER, &large, font.clone(), cx.theme.strong);
-        ui.painter().text(pos2(head.right(), main.center().y), Align2::LEFT_CENTER, &small, font, cx.theme.faint);
+        let head = ui.painter().text(
+            pos2(left, main.center().y),
+            Align2::LEFT_CENTER,
+            &large,
+            font.clone(),
+            context.theme.strong,
+        );
+        ui.painter().text(pos2(head.right(), main.center().y), Align2::LEFT_CENTER, &small, font, context.theme.faint);
         if response.on_hover_cursor(CursorIcon::Text).on_hover_text("Click to type a place to go to").clicked() {
             state.typed = Some(String::new());
             state.fresh = true;
@@ -58,22 +63,22 @@ pub(super) fn show(ui: &mut Ui, state: &mut State, rest: Rect, narrow: bool, cx:
     let line = Rect::from_center_size(pos2(centre, rest.top() + 54.0), vec2(width + 8.0, 14.0));
     let response = ui.interact(line, ui.scope_id().with("format"), Sense::click());
     response.widget_info(|| WidgetInfo::labeled(Role::Button, true, "Time format"));
-    let colour = if response.hovered() { cx.theme.text } else { cx.theme.quiet };
+    let colour = if response.hovered() { context.theme.text } else { context.theme.quiet };
     let font = Theme::font(if narrow { 10.0 } else { 11.0 });
     ui.painter().text(line.center(), Align2::CENTER_CENTER, &below, font, colour);
     let tip = "Click for hours, samples, or bars";
     if response.on_hover_cursor(CursorIcon::PointingHand).on_hover_text(tip).clicked() {
-        let mut settings = (*cx.snapshot.settings).clone();
+        let mut settings = (*context.snapshot.settings).clone();
         settings.time = match settings.time {
             TimeFormat::Clock => TimeFormat::Samples,
             TimeFormat::Samples => TimeFormat::Bars,
             TimeFormat::Bars => TimeFormat::Clock,
         };
-        cx.ask(Command::Settings(Box::new(settings)));
+        context.ask(Command::Settings(Box::new(settings)));
     }
 }
 
-fn type_in(ui: &mut Ui, state: &mut State, rect: Rect, cx: &mut Cx<'_>) {
+fn type_in(ui: &mut Ui, state: &mut State, rect: Rect, context: &mut PanelContext<'_>) {
     let Some(text) = state.typed.as_mut() else { return };
     let field = TextEdit::singleline(text).font(Theme::mono(18.0)).hint_text("1:23.5").char_limit(40);
     let response = ui.put(rect, field).accessible_name("Go to a time");
@@ -83,8 +88,8 @@ fn type_in(ui: &mut Ui, state: &mut State, rect: Rect, cx: &mut Cx<'_>) {
     }
     if response.lost_focus() {
         let entered = ui.input(|input| input.key_pressed(Key::Enter));
-        if entered && let Ok(at) = parse_time(text.trim(), cx.snapshot.transport.rate) {
-            cx.ask(Command::Locate(at));
+        if entered && let Ok(at) = parse_time(text.trim(), context.snapshot.transport.rate) {
+            context.ask(Command::Locate(at));
         }
         state.typed = None;
     }

@@ -2,7 +2,7 @@
 
 use crate::app::command::Command;
 use crate::device::alsa::{Listed, Listing};
-use crate::ui::panel_context::Cx;
+use crate::ui::panel_context::PanelContext;
 use crate::ui::theme::Theme;
 use crate::ui::widget::{Button, Look};
 use egui::{Align2, DragValue, RichText, Role, ScrollArea, Sense, Ui, WidgetInfo, vec2};
@@ -27,50 +27,50 @@ struct Choice {
 const PERIODS: [usize; 7] = [32, 64, 128, 256, 512, 1024, 2048];
 
 /// Draws it into what is left of `ui`.
-pub fn show(ui: &mut Ui, state: &mut State, cx: &mut Cx<'_>) {
+pub fn show(ui: &mut Ui, state: &mut State, context: &mut PanelContext<'_>) {
     if !std::mem::replace(&mut state.asked, true) {
-        cx.ask(Command::RescanDevices);
+        context.ask(Command::RescanDevices);
     }
-    let theme = cx.theme;
+    let theme = context.theme;
     ui.horizontal(|ui| {
         ui.label(RichText::new("Device").font(Theme::semi(16.0)).color(theme.strong));
         if Button::text("Look again", "Look again").size(86.0, 26.0).show(ui, theme).clicked() {
-            cx.ask(Command::RescanDevices);
+            context.ask(Command::RescanDevices);
         }
     });
     ui.add_space(4.0);
-    let mut choice = state.chosen.clone().unwrap_or_else(|| now(cx));
+    let mut choice = state.chosen.clone().unwrap_or_else(|| now(context));
     ScrollArea::vertical().max_height(280.0).show(ui, |ui| {
-        for listed in cx.snapshot.devices.iter() {
+        for listed in context.snapshot.devices.iter() {
             let (free, words) = told(listed);
-            if line(ui, &listed.title, &format!("{}  ·  {words}", listed.name), free, choice.name == listed.name, cx) {
+            if line(ui, &listed.title, &format!("{}  ·  {words}", listed.name), free, choice.name == listed.name, context) {
                 choice.name.clone_from(&listed.name);
                 choice.inputs = None;
             }
         }
-        if cx.snapshot.devices.is_empty() {
+        if context.snapshot.devices.is_empty() {
             let text = "No sound card is found. Plug one in and look again; if one is there, add yourself to group 'audio' and log in again.";
             ui.label(RichText::new(text).color(theme.quiet));
         }
         let built_in = crate::control::setup::is_virtual(&choice.name);
-        if line(ui, "Built-in", "Plays test tones at its inputs; needs no card", true, built_in, cx) && !built_in {
+        if line(ui, "Built-in", "Plays test tones at its inputs; needs no card", true, built_in, context) && !built_in {
             "virtual".clone_into(&mut choice.name);
             choice.inputs = Some(crate::control::setup::BUILT_IN_INPUTS);
         }
     });
     ui.separator();
-    how(ui, &mut choice, cx);
+    how(ui, &mut choice, context);
     ui.add_space(6.0);
     ui.horizontal(|ui| {
-        let free = cx.snapshot.transport.pass.is_none();
+        let free = context.snapshot.transport.pass.is_none();
         let button =
             Button::text("Use this device", "Use this device").look(Look::Filled(theme.accent)).size(130.0, 32.0);
         if button.enabled(free).show(ui, theme).clicked() {
-            let mut settings = (*cx.snapshot.settings).clone();
+            let mut settings = (*context.snapshot.settings).clone();
             settings.device = Some(choice.name.clone());
             (settings.inputs, settings.rate, settings.period) = (choice.inputs, choice.rate, choice.period);
-            cx.ask(Command::Settings(Box::new(settings)));
-            cx.ask(Command::Reopen);
+            context.ask(Command::Settings(Box::new(settings)));
+            context.ask(Command::Reopen);
         }
         if !free {
             ui.label(RichText::new("A pass is being recorded: stop it first").color(theme.caution));
@@ -80,8 +80,8 @@ pub fn show(ui: &mut Ui, state: &mut State, cx: &mut Cx<'_>) {
 }
 
 /// What is open.
-fn now(cx: &Cx<'_>) -> Choice {
-    let (device, settings) = (&cx.snapshot.device, &cx.snapshot.settings);
+fn now(context: &PanelContext<'_>) -> Choice {
+    let (device, settings) = (&context.snapshot.device, &context.snapshot.settings);
     Choice {
         name: if device.name.is_empty() { settings.device.clone().unwrap_or_default() } else { device.name.clone() },
         inputs: settings.inputs,
@@ -109,8 +109,8 @@ fn told(listed: &Listed) -> (bool, String) {
 }
 
 /// A line of the list; says whether it was chosen.
-fn line(ui: &mut Ui, title: &str, words: &str, free: bool, on: bool, cx: &Cx<'_>) -> bool {
-    let theme = cx.theme;
+fn line(ui: &mut Ui, title: &str, words: &str, free: bool, on: bool, context: &PanelContext<'_>) -> bool {
+    let theme = context.theme;
     let sense = if free { Sense::click() } else { Sense::hover() };
     let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), 40.0), sense);
     response.widget_info(|| WidgetInfo::selected(Role::RadioButton, free, on, title));
@@ -134,21 +134,21 @@ fn line(ui: &mut Ui, title: &str, words: &str, free: bool, on: bool, cx: &Cx<'_>
 }
 
 /// Inputs, rate and period.
-fn how(ui: &mut Ui, choice: &mut Choice, cx: &Cx<'_>) {
-    let theme = cx.theme;
+fn how(ui: &mut Ui, choice: &mut Choice, context: &PanelContext<'_>) {
+    let theme = context.theme;
     ui.horizontal(|ui| {
         ui.label("Inputs");
         let mut all = choice.inputs.is_none();
         if ui.checkbox(&mut all, "All").changed() {
-            choice.inputs = (!all).then_some(cx.snapshot.device.inputs.max(1));
+            choice.inputs = (!all).then_some(context.snapshot.device.inputs.max(1));
         }
         if let Some(inputs) = &mut choice.inputs {
             ui.add(DragValue::new(inputs).range(1..=1024)).accessible_name("Inputs to open");
         }
         ui.add_space(16.0);
-        let fixed = !cx.snapshot.session.takes().is_empty();
+        let fixed = !context.snapshot.session.takes().is_empty();
         if fixed {
-            let text = format!("{} Hz, as the takes of this session", cx.snapshot.session.rate().0);
+            let text = format!("{} Hz, as the takes of this session", context.snapshot.session.rate().0);
             ui.label(RichText::new(text).color(theme.quiet));
         } else {
             for rate in [44_100, 48_000, 88_200, 96_000, 192_000] {

@@ -3,7 +3,7 @@
 use crate::app::command::Command;
 use crate::app::snapshot::Level;
 use crate::diagnostics::doctor::{Finding, Verdict};
-use crate::ui::panel_context::Cx;
+use crate::ui::panel_context::PanelContext;
 use crate::ui::theme::Theme;
 use crate::ui::widget::{Button, label, sign};
 use egui::{Frame, Margin, RichText, ScrollArea, Ui};
@@ -15,24 +15,24 @@ pub struct State {
 }
 
 /// Draws it into what is left of `ui`.
-pub fn show(ui: &mut Ui, state: &mut State, cx: &mut Cx<'_>) {
-    let theme = cx.theme;
+pub fn show(ui: &mut Ui, state: &mut State, context: &mut PanelContext<'_>) {
+    let theme = context.theme;
     Frame::NONE.inner_margin(Margin::symmetric(16, 10)).show(ui, |ui| {
         ui.horizontal(|ui| {
-            let looks = cx.snapshot.doctor == Some(None);
-            let text = match &cx.snapshot.doctor {
+            let looks = context.snapshot.doctor == Some(None);
+            let text = match &context.snapshot.doctor {
                 None => "What recording here will be like: scheduling, memory, disk, card. Takes a second or two."
                     .to_owned(),
                 Some(None) => "Looking\u{2026}".to_owned(),
                 Some(Some(findings)) => summary(findings),
             };
-            let button = if cx.snapshot.doctor.is_none() { "Examine" } else { "Examine again" };
+            let button = if context.snapshot.doctor.is_none() { "Examine" } else { "Examine again" };
             if Button::text(button, button).size(80.0, 28.0).enabled(!looks).show(ui, theme).clicked() {
-                cx.ask(Command::Doctor);
+                context.ask(Command::Doctor);
             }
             ui.label(RichText::new(text).color(theme.quiet));
         });
-        let Some(Some(findings)) = cx.snapshot.doctor.clone() else { return };
+        let Some(Some(findings)) = context.snapshot.doctor.clone() else { return };
         ScrollArea::vertical().auto_shrink([false, false]).show(ui, |ui| {
             let mut sorted: Vec<&Finding> = findings.iter().collect();
             sorted.sort_by_key(|finding| match finding.verdict {
@@ -41,7 +41,7 @@ pub fn show(ui: &mut Ui, state: &mut State, cx: &mut Cx<'_>) {
                 Verdict::Good => 2,
             });
             for finding in sorted {
-                line(ui, state, finding, cx);
+                line(ui, state, finding, context);
             }
         });
     });
@@ -56,8 +56,8 @@ fn summary(findings: &[Finding]) -> String {
     }
 }
 
-fn line(ui: &mut Ui, state: &mut State, finding: &Finding, cx: &Cx<'_>) {
-    let theme = cx.theme;
+fn line(ui: &mut Ui, state: &mut State, finding: &Finding, context: &PanelContext<'_>) {
+    let theme = context.theme;
     ui.horizontal_top(|ui| {
         let level = match finding.verdict {
             Verdict::Good => Level::Good,

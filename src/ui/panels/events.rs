@@ -7,7 +7,7 @@ use crate::control::Severity;
 use crate::session::session_file::KeptVersion;
 use crate::ui::format;
 use crate::ui::health;
-use crate::ui::panel_context::Cx;
+use crate::ui::panel_context::PanelContext;
 use crate::ui::save::Saver;
 use crate::ui::theme::{GRID, Theme};
 use crate::ui::widget::{Button, Look, card, elided, text_at};
@@ -60,56 +60,56 @@ pub struct State {
 }
 
 /// Draws it into what is left of `ui`.
-pub fn show(ui: &mut Ui, state: &mut State, cx: &mut Cx<'_>) {
+pub fn show(ui: &mut Ui, state: &mut State, context: &mut PanelContext<'_>) {
     egui::Frame::new().inner_margin(Margin { left: 16, right: 16, top: 16, bottom: 8 }).show(ui, |ui| {
-        head(ui, state, cx);
+        head(ui, state, context);
         ui.add_space(GRID - ui.spacing().item_spacing.y);
         ScrollArea::vertical().id_salt("events").auto_shrink(false).show(ui, |ui| {
-            if let Stage::NoSession { reason, versions } = &cx.snapshot.stage
+            if let Stage::NoSession { reason, versions } = &context.snapshot.stage
                 && !versions.is_empty()
             {
-                kept(ui, reason, versions, cx);
+                kept(ui, reason, versions, context);
             }
-            list(ui, state.filter, cx);
+            list(ui, state.filter, context);
         });
     });
 }
 
 /// Filters at the left; what is done with all of them at the right.
-fn head(ui: &mut Ui, state: &mut State, cx: &mut Cx<'_>) {
-    let (told, earlier) = (&cx.snapshot.notices, &cx.snapshot.earlier);
+fn head(ui: &mut Ui, state: &mut State, context: &mut PanelContext<'_>) {
+    let (told, earlier) = (&context.snapshot.notices, &context.snapshot.earlier);
     ui.allocate_ui_with_layout(vec2(ui.available_width(), HEAD), Layout::left_to_right(Align::Center), |ui| {
         for (filter, name) in FILTERS {
             let number = told.iter().chain(earlier.iter()).filter(|told| filter.lets_through(told)).count();
             let text = format!("{name}  {number}");
             let button = Button::text(name, &text).size(64.0, HEAD).on(state.filter == filter);
-            if button.show(ui, cx.theme).clicked() {
+            if button.show(ui, context.theme).clicked() {
                 state.filter = filter;
             }
         }
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
             let unseen = told.iter().any(|told| !told.seen);
             let button = Button::text("Acknowledge", "Acknowledge").size(0.0, HEAD).enabled(unseen);
-            if button.tip("Forget the alarm: events, clip lamps and losses were seen").show(ui, cx.theme).clicked() {
-                cx.ask(Command::Acknowledge);
+            if button.tip("Forget the alarm: events, clip lamps and losses were seen").show(ui, context.theme).clicked() {
+                context.ask(Command::Acknowledge);
             }
             let button = Button::text("Copy all", "Copy all").look(Look::Quiet).size(0.0, HEAD);
             let tip = "Every event as text, the latest first, to the clipboard";
-            if button.enabled(told.len() + earlier.len() > 0).tip(tip).show(ui, cx.theme).clicked() {
+            if button.enabled(told.len() + earlier.len() > 0).tip(tip).show(ui, context.theme).clicked() {
                 ui.copy_text(as_text(told.iter().rev().chain(earlier.iter().rev())));
             }
             let button = Button::text("Save report", "Save report").look(Look::Quiet).size(0.0, HEAD);
             let tip = "Save events, figures, takes and the last minute of residency as one file, in the session's folder \
                 'reports'";
-            let open = matches!(cx.snapshot.stage, Stage::Open | Stage::ReadOnly(_));
-            if button.enabled(open).tip(tip).show(ui, cx.theme).clicked() {
-                state.saver.ask(ui, cx, None);
+            let open = matches!(context.snapshot.stage, Stage::Open | Stage::ReadOnly(_));
+            if button.enabled(open).tip(tip).show(ui, context.theme).clicked() {
+                state.saver.ask(ui, context, None);
             }
             if let Some(text) = state.saver.told() {
                 let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), HEAD), Sense::hover());
                 response.widget_info(|| WidgetInfo::labeled(Role::Label, true, text.clone()));
                 let at = rect.right_center();
-                text_at(ui, at, Align2::RIGHT_CENTER, &text, Theme::font(11.5), cx.theme.quiet, rect.width());
+                text_at(ui, at, Align2::RIGHT_CENTER, &text, Theme::font(11.5), context.theme.quiet, rect.width());
                 response.on_hover_text(text);
             }
         });
@@ -132,42 +132,42 @@ fn word(severity: Severity) -> &'static str {
 }
 
 /// The events that the filter lets through.
-fn list(ui: &mut Ui, filter: Filter, cx: &Cx<'_>) {
+fn list(ui: &mut Ui, filter: Filter, context: &PanelContext<'_>) {
     ui.spacing_mut().item_spacing.y = 0.0;
     let of =
         |all: &'_ [Told]| all.iter().rev().filter(|told| filter.lets_through(told)).cloned().collect::<Vec<Told>>();
-    let (now, earlier) = (of(&cx.snapshot.notices), of(&cx.snapshot.earlier));
+    let (now, earlier) = (of(&context.snapshot.notices), of(&context.snapshot.earlier));
     if now.is_empty() && earlier.is_empty() {
         ui.add_space(GRID * 3.0);
-        ui.vertical_centered(|ui| ui.label(egui::RichText::new(filter.nothing()).color(cx.theme.quiet)));
+        ui.vertical_centered(|ui| ui.label(egui::RichText::new(filter.nothing()).color(context.theme.quiet)));
         return;
     }
     for told in &now {
-        row(ui, told, cx);
+        row(ui, told, context);
     }
     if !earlier.is_empty() {
         ui.add_space(GRID);
-        ui.label(egui::RichText::new("Earlier").font(Theme::semi(12.5)).color(cx.theme.text));
+        ui.label(egui::RichText::new("Earlier").font(Theme::semi(12.5)).color(context.theme.text));
         ui.add_space(GRID / 2.0);
     }
     for told in &earlier {
-        row(ui, told, cx);
+        row(ui, told, context);
     }
 }
 
 /// Sign, time and text of one event.
-fn row(ui: &mut Ui, told: &Told, cx: &Cx<'_>) {
+fn row(ui: &mut Ui, told: &Told, context: &PanelContext<'_>) {
     let width = ui.available_width();
     let level = match told.severity {
         Severity::Info => Level::Good,
         Severity::Caution => Level::Caution,
         Severity::Loss => Level::Loss,
     };
-    let tint = health::tint(level, cx.theme);
+    let tint = health::tint(level, context.theme);
     let colour = match (told.seen, told.severity) {
-        (true, _) => cx.theme.quiet,
+        (true, _) => context.theme.quiet,
         (false, Severity::Loss) => tint.text,
-        (false, _) => cx.theme.text,
+        (false, _) => context.theme.text,
     };
     // A line that is longer is hard to follow.
     let wrap = (width - TEXT_FROM - 16.0).clamp(80.0, 960.0);
@@ -180,24 +180,26 @@ fn row(ui: &mut Ui, told: &Told, cx: &Cx<'_>) {
         return;
     }
     let painter = ui.painter();
-    painter.hline(rect.x_range(), rect.bottom() - 0.5, (1.0, cx.theme.line_soft));
+    painter.hline(rect.x_range(), rect.bottom() - 0.5, (1.0, context.theme.line_soft));
     let first = rect.top() + 6.0 + text.rows.first().map_or(7.0, |row| row.rect().height() / 2.0);
     health::sign(ui, level, pos2(rect.left() + 8.0, first), tint);
     let clock = pos2(rect.left() + 24.0, first);
-    painter.text(clock, Align2::LEFT_CENTER, &told.clock, Theme::mono(12.0), cx.theme.quiet);
+    painter.text(clock, Align2::LEFT_CENTER, &told.clock, Theme::mono(12.0), context.theme.quiet);
     painter.galley(pos2(rect.left() + TEXT_FROM, rect.top() + 6.0), text, colour);
 }
 
 /// Versions of a session whose file is damaged.
-fn kept(ui: &mut Ui, reason: &str, versions: &[KeptVersion], cx: &mut Cx<'_>) {
-    ui.label(egui::RichText::new("Earlier versions of this session").font(Theme::semi(13.0)).color(cx.theme.strong));
-    ui.label(egui::RichText::new(reason).color(cx.theme.quiet));
+fn kept(ui: &mut Ui, reason: &str, versions: &[KeptVersion], context: &mut PanelContext<'_>) {
+    ui.label(
+        egui::RichText::new("Earlier versions of this session").font(Theme::semi(13.0)).color(context.theme.strong),
+    );
+    ui.label(egui::RichText::new(reason).color(context.theme.quiet));
     ui.add_space(GRID / 2.0);
     let now = SystemTime::now();
     for (at, version) in versions.iter().enumerate() {
         let width = ui.available_width().min(720.0);
         let (rect, _) = ui.allocate_exact_size(vec2(width, VERSION), Sense::hover());
-        card(ui, rect, cx.theme);
+        card(ui, rect, context.theme);
         let name = format!("Restore version {}", version.number);
         let mut inside = ui.new_child(
             egui::UiBuilder::new()
@@ -206,12 +208,12 @@ fn kept(ui: &mut Ui, reason: &str, versions: &[KeptVersion], cx: &mut Cx<'_>) {
                 .id_salt(("version", version.number)),
         );
         // The latest is what is wanted nearly always.
-        let look = if at == 0 { Look::Filled(cx.theme.mute) } else { Look::Plain };
+        let look = if at == 0 { Look::Filled(context.theme.mute) } else { Look::Plain };
         let tip = "Opens the session as it was saved then; the damaged file is kept";
-        if Button::text(&name, &name).look(look).size(0.0, HEAD).tip(tip).show(&mut inside, cx.theme).clicked() {
-            cx.ask(Command::RestoreVersion(version.number));
+        if Button::text(&name, &name).look(look).size(0.0, HEAD).tip(tip).show(&mut inside, context.theme).clicked() {
+            context.ask(Command::RestoreVersion(version.number));
         }
-        version_text(ui, rect, version, now, cx.theme);
+        version_text(ui, rect, version, now, context.theme);
     }
     ui.add_space(GRID);
 }
@@ -310,7 +312,7 @@ mod tests {
                 return;
             }
             let (mut commands, mut actions) = (Vec::new(), Vec::new());
-            let mut cx = Cx {
+            let mut context = PanelContext {
                 snapshot: &snapshot,
                 theme: &theme,
                 now: 0.0,
@@ -321,7 +323,7 @@ mod tests {
                 commands: &mut commands,
                 actions: &mut actions,
             };
-            show(ui, &mut state, &mut cx);
+            show(ui, &mut state, &mut context);
             sink.borrow_mut().extend(commands);
         });
         harness.run_steps(3);

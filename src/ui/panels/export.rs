@@ -6,7 +6,7 @@ use crate::export::plan;
 use crate::format::TakeFormat;
 use crate::ui::dialog::Dialog;
 use crate::ui::format;
-use crate::ui::panel_context::Cx;
+use crate::ui::panel_context::PanelContext;
 use crate::ui::theme::Theme;
 use crate::ui::widget::{Button, Look, label};
 use egui::{Frame, Margin, ProgressBar, RichText, ScrollArea, TextEdit, Ui};
@@ -34,33 +34,33 @@ type Planned = Result<Vec<(String, u64)>, String>;
 const NAMES_SHOWN: usize = 40;
 
 /// Draws it into what is left of `ui`.
-pub fn show(ui: &mut Ui, state: &mut State, cx: &mut Cx<'_>) {
+pub fn show(ui: &mut Ui, state: &mut State, context: &mut PanelContext<'_>) {
     Frame::NONE.inner_margin(Margin::symmetric(16, 10)).show(ui, |ui| {
         ui.columns(2, |columns| {
-            choose(&mut columns[0], state, cx);
-            let request = request(state, cx);
-            preview(&mut columns[1], state, &request, cx);
+            choose(&mut columns[0], state, context);
+            let request = request(state, context);
+            preview(&mut columns[1], state, &request, context);
         });
     });
 }
 
-fn request(state: &State, cx: &Cx<'_>) -> ExportRequest {
-    let folder = state.to.clone().map_or_else(|| cx.snapshot.folder.join("export"), PathBuf::from);
-    let selected = cx.snapshot.session.track_ids().filter(|id| cx.view.tracks.contains(id)).collect();
+fn request(state: &State, context: &PanelContext<'_>) -> ExportRequest {
+    let folder = state.to.clone().map_or_else(|| context.snapshot.folder.join("export"), PathBuf::from);
+    let selected = context.snapshot.session.track_ids().filter(|id| context.view.tracks.contains(id)).collect();
     ExportRequest {
         to: folder,
         tracks: state.selected.then_some(selected),
-        range: cx.snapshot.transport.range.filter(|_| state.ranged),
+        range: context.snapshot.transport.range.filter(|_| state.ranged),
         format: state.format,
         mix: state.mix,
         replace: state.replace,
     }
 }
 
-fn choose(ui: &mut Ui, state: &mut State, cx: &mut Cx<'_>) {
+fn choose(ui: &mut Ui, state: &mut State, context: &mut PanelContext<'_>) {
     let line = |ui: &mut Ui, what: &str, add: &mut dyn FnMut(&mut Ui)| {
         ui.horizontal(|ui| {
-            label(ui, what, 72.0, cx.theme.quiet);
+            label(ui, what, 72.0, context.theme.quiet);
             add(ui);
         });
     };
@@ -70,18 +70,19 @@ fn choose(ui: &mut Ui, state: &mut State, cx: &mut Cx<'_>) {
     });
     line(ui, "Tracks", &mut |ui| {
         ui.selectable_value(&mut state.selected, false, "All");
-        let text = format!("The {} selected", cx.view.tracks.len());
-        ui.add_enabled_ui(!cx.view.tracks.is_empty(), |ui| ui.selectable_value(&mut state.selected, true, text));
+        let text = format!("The {} selected", context.view.tracks.len());
+        ui.add_enabled_ui(!context.view.tracks.is_empty(), |ui| ui.selectable_value(&mut state.selected, true, text));
     });
-    state.selected &= !cx.view.tracks.is_empty();
-    let transport = &cx.snapshot.transport;
+    state.selected &= !context.view.tracks.is_empty();
+    let transport = &context.snapshot.transport;
     line(ui, "Range", &mut |ui| {
         ui.selectable_value(&mut state.ranged, false, "Whole session");
         let text = transport.range.map_or_else(
             || "No range is selected".to_owned(),
             |(from, to)| {
-                let place =
-                    |at| format::place(at, transport.rate, cx.snapshot.settings.time, cx.snapshot.settings.tempo);
+                let place = |at| {
+                    format::place(at, transport.rate, context.snapshot.settings.time, context.snapshot.settings.tempo)
+                };
                 format!("{} to {}", place(from), place(to))
             },
         );
@@ -100,13 +101,13 @@ fn choose(ui: &mut Ui, state: &mut State, cx: &mut Cx<'_>) {
         }
     });
     line(ui, "Folder", &mut |ui| {
-        let shown = cx.snapshot.folder.join("export").display().to_string();
+        let shown = context.snapshot.folder.join("export").display().to_string();
         let mut text = state.to.clone().unwrap_or(shown);
         let width = (ui.available_width() - 100.0).max(120.0);
         if ui.add(TextEdit::singleline(&mut text).desired_width(width)).accessible_name("Export folder").changed() {
             state.to = Some(text.clone());
         }
-        if Button::text("Choose a folder", "Choose\u{2026}").size(74.0, 26.0).show(ui, cx.theme).clicked() {
+        if Button::text("Choose a folder", "Choose\u{2026}").size(74.0, 26.0).show(ui, context.theme).clicked() {
             let start = PathBuf::from(text);
             state.dialog.folder(ui, "Export to", start.is_dir().then_some(start));
         }
@@ -117,12 +118,12 @@ fn choose(ui: &mut Ui, state: &mut State, cx: &mut Cx<'_>) {
     ui.checkbox(&mut state.replace, "Replace files that are there");
 }
 
-fn preview(ui: &mut Ui, state: &mut State, request: &ExportRequest, cx: &mut Cx<'_>) {
-    let theme = cx.theme;
-    let revision = cx.snapshot.revision;
+fn preview(ui: &mut Ui, state: &mut State, request: &ExportRequest, context: &mut PanelContext<'_>) {
+    let theme = context.theme;
+    let revision = context.snapshot.revision;
     if state.planned.as_ref().is_none_or(|(planned, at, _)| planned != request || *at != revision) {
-        let session = &cx.snapshot.session;
-        let made = plan::plan(session, &options(request, cx.snapshot.folder.clone(), session));
+        let session = &context.snapshot.session;
+        let made = plan::plan(session, &options(request, context.snapshot.folder.clone(), session));
         let names = made.map_err(|error| error.to_string()).map(|plan| {
             let name = |job: &plan::Job| {
                 let name = job.file().file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
@@ -134,22 +135,22 @@ fn preview(ui: &mut Ui, state: &mut State, request: &ExportRequest, cx: &mut Cx<
     }
     let Some((_, _, planned)) = &state.planned else { return };
     ui.horizontal(|ui| {
-        let running = cx.snapshot.export.progress;
+        let running = context.snapshot.export.progress;
         if let Some(part) = running {
             if Button::text("Cancel export", "Cancel").size(72.0, 30.0).show(ui, theme).clicked() {
-                cx.ask(Command::CancelExport);
+                context.ask(Command::CancelExport);
             }
             ui.add(ProgressBar::new(part).desired_width(200.0).desired_height(8.0));
-            ui.label(RichText::new(&cx.snapshot.export.file).color(theme.quiet));
+            ui.label(RichText::new(&context.snapshot.export.file).color(theme.quiet));
             return;
         }
         let count = planned.as_ref().map_or(0, Vec::len);
         let text = if count == 1 { "Export 1 file".to_owned() } else { format!("Export {count} files") };
         let button = Button::text("Export now", &text).look(Look::Filled(theme.accent)).size(110.0, 30.0);
         if button.enabled(count > 0).show(ui, theme).clicked() {
-            cx.ask(Command::Export(Box::new(request.clone())));
+            context.ask(Command::Export(Box::new(request.clone())));
         }
-        match &cx.snapshot.export.ended {
+        match &context.snapshot.export.ended {
             Some(Ok(files)) => {
                 ui.label(RichText::new(format!("{} written", format::count(files.len(), "file"))).color(theme.good));
                 if Button::text("Open the export folder", "Open folder").size(90.0, 26.0).show(ui, theme).clicked() {

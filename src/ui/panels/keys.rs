@@ -2,7 +2,7 @@
 
 use crate::app::command::Command;
 use crate::ui::action::{ACTIONS, Action, Entry, parse};
-use crate::ui::panel_context::Cx;
+use crate::ui::panel_context::PanelContext;
 use crate::ui::theme::Theme;
 use crate::ui::widget::Button;
 use egui::{Align2, CursorIcon, Event, RichText, Role, ScrollArea, Sense, Ui, WidgetInfo, vec2};
@@ -17,21 +17,21 @@ pub struct State {
 }
 
 /// Draws it into what is left of `ui`.
-pub fn show(ui: &mut Ui, state: &mut State, cx: &mut Cx<'_>) {
-    listen(ui, state, cx);
+pub fn show(ui: &mut Ui, state: &mut State, context: &mut PanelContext<'_>) {
+    listen(ui, state, context);
     ui.horizontal(|ui| {
-        ui.label(RichText::new("Keys").font(Theme::semi(16.0)).color(cx.theme.strong));
+        ui.label(RichText::new("Keys").font(Theme::semi(16.0)).color(context.theme.strong));
         let text = state
             .told
             .clone()
             .unwrap_or_else(|| "Click a line and press other keys; Backspace takes them away".to_owned());
-        ui.label(RichText::new(text).color(cx.theme.quiet));
-        if !cx.snapshot.settings.keys.is_empty()
-            && Button::text("Reset all keys", "Reset all").size(80.0, 26.0).show(ui, cx.theme).clicked()
+        ui.label(RichText::new(text).color(context.theme.quiet));
+        if !context.snapshot.settings.keys.is_empty()
+            && Button::text("Reset all keys", "Reset all").size(80.0, 26.0).show(ui, context.theme).clicked()
         {
-            let mut settings = (*cx.snapshot.settings).clone();
+            let mut settings = (*context.snapshot.settings).clone();
             settings.keys.clear();
-            cx.ask(Command::Settings(Box::new(settings)));
+            context.ask(Command::Settings(Box::new(settings)));
         }
     });
     ScrollArea::vertical().max_height(560.0).show(ui, |ui| {
@@ -40,17 +40,17 @@ pub fn show(ui: &mut Ui, state: &mut State, cx: &mut Cx<'_>) {
             for (at, group) in groups.iter().enumerate() {
                 let ui = &mut columns[at / 3];
                 ui.add_space(8.0);
-                ui.label(RichText::new(*group).font(Theme::semi(12.5)).color(cx.theme.text));
+                ui.label(RichText::new(*group).font(Theme::semi(12.5)).color(context.theme.text));
                 for entry in ACTIONS.iter().filter(|entry| entry.group == *group) {
-                    line(ui, state, entry, cx);
+                    line(ui, state, entry, context);
                 }
             }
         });
     });
 }
 
-fn line(ui: &mut Ui, state: &mut State, entry: &Entry, cx: &Cx<'_>) {
-    let theme = cx.theme;
+fn line(ui: &mut Ui, state: &mut State, entry: &Entry, context: &PanelContext<'_>) {
+    let theme = context.theme;
     let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), 20.0), Sense::click());
     let listens = state.listens == Some(entry.action);
     response.widget_info(|| WidgetInfo::selected(Role::Button, true, listens, format!("Keys of {}", entry.name)));
@@ -59,8 +59,8 @@ fn line(ui: &mut Ui, state: &mut State, entry: &Entry, cx: &Cx<'_>) {
     }
     let left = rect.left_center() + vec2(6.0, 0.0);
     ui.painter().text(left, Align2::LEFT_CENTER, entry.name, Theme::font(12.0), theme.text);
-    let keys = if listens { "press keys".to_owned() } else { cx.keys.text(entry.action) };
-    let changed = cx.snapshot.settings.keys.contains_key(&entry.action.id());
+    let keys = if listens { "press keys".to_owned() } else { context.keys.text(entry.action) };
+    let changed = context.snapshot.settings.keys.contains_key(&entry.action.id());
     let colour = if listens || changed { theme.accent } else { theme.quiet };
     ui.painter().text(rect.right_center() - vec2(6.0, 0.0), Align2::RIGHT_CENTER, keys, Theme::font(11.5), colour);
     if response.on_hover_cursor(CursorIcon::PointingHand).clicked() {
@@ -70,10 +70,10 @@ fn line(ui: &mut Ui, state: &mut State, entry: &Entry, cx: &Cx<'_>) {
 }
 
 /// Takes the next keys for the action that waits for them.
-fn listen(ui: &Ui, state: &mut State, cx: &mut Cx<'_>) {
+fn listen(ui: &Ui, state: &mut State, context: &mut PanelContext<'_>) {
     let Some(action) = state.listens else { return };
     // Before anything else takes them: they are meant for this.
-    cx.actions.clear();
+    context.actions.clear();
     let pressed = ui.input(|input| {
         input.events.iter().find_map(|event| match event {
             Event::Key { key, modifiers, pressed: true, repeat: false, .. } => Some((*key, *modifiers)),
@@ -91,7 +91,7 @@ fn listen(ui: &Ui, state: &mut State, cx: &mut Cx<'_>) {
     if key == egui::Key::Backspace {
         text.clear();
     }
-    let mut settings = (*cx.snapshot.settings).clone();
+    let mut settings = (*context.snapshot.settings).clone();
     let taken = ACTIONS.iter().find(|entry| {
         let own = settings.keys.get(&entry.action.id());
         let keys: Vec<&str> = own.map_or_else(|| entry.keys.to_vec(), |own| own.split(' ').collect());
@@ -102,6 +102,6 @@ fn listen(ui: &Ui, state: &mut State, cx: &mut Cx<'_>) {
         return;
     }
     settings.keys.insert(action.id(), text);
-    cx.ask(Command::Settings(Box::new(settings)));
+    context.ask(Command::Settings(Box::new(settings)));
     state.listens = None;
 }

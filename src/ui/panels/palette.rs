@@ -1,7 +1,7 @@
 //! Find an action by typing a part of its name. Thread: ui.
 
 use crate::ui::action::{ACTIONS, Action};
-use crate::ui::panel_context::Cx;
+use crate::ui::panel_context::PanelContext;
 use crate::ui::theme::Theme;
 use egui::{Align2, Key, Role, ScrollArea, Sense, TextEdit, Ui, WidgetInfo, vec2};
 
@@ -40,7 +40,7 @@ fn found(typed: &str) -> Vec<Action> {
 }
 
 /// Draws it; says whether it stays open.
-pub fn show(ui: &mut Ui, state: &mut State, cx: &mut Cx<'_>) -> bool {
+pub fn show(ui: &mut Ui, state: &mut State, context: &mut PanelContext<'_>) -> bool {
     let (up, down, enter) = ui.input_mut(|input| {
         (
             input.consume_key(egui::Modifiers::NONE, Key::ArrowUp),
@@ -69,26 +69,32 @@ pub fn show(ui: &mut Ui, state: &mut State, cx: &mut Cx<'_>) -> bool {
             let chosen = at == state.chosen;
             response.widget_info(|| WidgetInfo::selected(Role::ListItem, true, chosen, action.name()));
             if chosen || response.hovered() {
-                ui.painter().rect_filled(rect, 6, cx.theme.button);
+                ui.painter().rect_filled(rect, 6, context.theme.button);
             }
             if chosen && (up || down) {
                 response.scroll_to_me(None);
             }
             let left = rect.left_center() + vec2(10.0, 0.0);
-            ui.painter().text(left, Align2::LEFT_CENTER, action.name(), Theme::font(13.0), cx.theme.text);
+            ui.painter().text(left, Align2::LEFT_CENTER, action.name(), Theme::font(13.0), context.theme.text);
             let right = rect.right_center() - vec2(10.0, 0.0);
-            ui.painter().text(right, Align2::RIGHT_CENTER, cx.keys.text(*action), Theme::font(11.5), cx.theme.quiet);
+            ui.painter().text(
+                right,
+                Align2::RIGHT_CENTER,
+                context.keys.text(*action),
+                Theme::font(11.5),
+                context.theme.quiet,
+            );
             if response.clicked() || (chosen && enter) {
                 done = Some(*action);
             }
         }
         if actions.is_empty() {
-            ui.label(egui::RichText::new("No action has such a name").color(cx.theme.quiet));
+            ui.label(egui::RichText::new("No action has such a name").color(context.theme.quiet));
         }
     });
     if let Some(action) = done {
         *state = State::default();
-        cx.act(action);
+        context.act(action);
     }
     done.is_none()
 }

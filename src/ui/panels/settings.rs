@@ -7,7 +7,7 @@ use crate::butler::capabilities::CapturePath;
 use crate::format::TakeFormat;
 use crate::ui::action::Action;
 use crate::ui::dialog::Dialog;
-use crate::ui::panel_context::Cx;
+use crate::ui::panel_context::PanelContext;
 use crate::ui::theme::Theme;
 use crate::ui::widget::{Button, Look, label};
 use egui::{DragValue, RichText, ScrollArea, Slider, TextEdit, Ui};
@@ -31,76 +31,78 @@ struct Other {
 }
 
 /// Draws it into what is left of `ui`.
-pub fn show(ui: &mut Ui, state: &mut State, cx: &mut Cx<'_>) {
-    let mut settings = (*cx.snapshot.settings).clone();
-    ui.label(RichText::new("Settings").font(Theme::semi(16.0)).color(cx.theme.strong));
+pub fn show(ui: &mut Ui, state: &mut State, context: &mut PanelContext<'_>) {
+    let mut settings = (*context.snapshot.settings).clone();
+    ui.label(RichText::new("Settings").font(Theme::semi(16.0)).color(context.theme.strong));
     ui.add_space(4.0);
     ScrollArea::vertical().max_height(520.0).show(ui, |ui| {
-        heading(ui, "Recording", cx);
-        recording(ui, state, &mut settings, cx);
-        heading(ui, "Other disks", cx);
-        other_disks(ui, state, &mut settings, cx);
-        heading(ui, "Memory", cx);
-        memory(ui, &mut settings, cx);
-        heading(ui, "Window", cx);
-        shell(ui, &mut settings, cx);
+        heading(ui, "Recording", context);
+        recording(ui, state, &mut settings, context);
+        heading(ui, "Other disks", context);
+        other_disks(ui, state, &mut settings, context);
+        heading(ui, "Memory", context);
+        memory(ui, &mut settings, context);
+        heading(ui, "Window", context);
+        shell(ui, &mut settings, context);
     });
-    if settings != *cx.snapshot.settings {
-        cx.view.follow = settings.follow;
-        cx.view.tall = settings.tall;
-        cx.ask(Command::Settings(Box::new(settings)));
+    if settings != *context.snapshot.settings {
+        context.view.follow = settings.follow;
+        context.view.tall = settings.tall;
+        context.ask(Command::Settings(Box::new(settings)));
     }
     ui.add_space(6.0);
     ui.horizontal(|ui| {
-        let free = cx.snapshot.transport.pass.is_none();
-        let apply =
-            Button::text("Apply now", "Apply now").look(Look::Filled(cx.theme.accent)).size(96.0, 30.0).enabled(free);
-        if apply.show(ui, cx.theme).clicked() {
-            cx.ask(Command::Reopen);
+        let free = context.snapshot.transport.pass.is_none();
+        let apply = Button::text("Apply now", "Apply now")
+            .look(Look::Filled(context.theme.accent))
+            .size(96.0, 30.0)
+            .enabled(free);
+        if apply.show(ui, context.theme).clicked() {
+            context.ask(Command::Reopen);
         }
         let text = if free {
             "Capture path, lead, memory and period take effect when the device is opened again"
         } else {
             "Not while a pass is recorded; the rest takes effect at once"
         };
-        ui.label(RichText::new(text).color(cx.theme.quiet));
+        ui.label(RichText::new(text).color(context.theme.quiet));
     });
 }
 
-fn heading(ui: &mut Ui, text: &str, cx: &Cx<'_>) {
+fn heading(ui: &mut Ui, text: &str, context: &PanelContext<'_>) {
     ui.add_space(8.0);
-    ui.label(RichText::new(text).font(Theme::semi(13.0)).color(cx.theme.text));
+    ui.label(RichText::new(text).font(Theme::semi(13.0)).color(context.theme.text));
     ui.separator();
 }
 
 /// A name at the left, a control, and what it is for below.
-fn row(ui: &mut Ui, name: &str, what: &str, cx: &Cx<'_>, add: impl FnOnce(&mut Ui)) {
+fn row(ui: &mut Ui, name: &str, what: &str, context: &PanelContext<'_>, add: impl FnOnce(&mut Ui)) {
     ui.horizontal(|ui| {
-        label(ui, name, 150.0, cx.theme.text);
+        label(ui, name, 150.0, context.theme.text);
         ui.vertical(|ui| {
             ui.horizontal(add);
             if !what.is_empty() {
-                ui.label(RichText::new(what).font(Theme::font(11.0)).color(cx.theme.quiet));
+                ui.label(RichText::new(what).font(Theme::font(11.0)).color(context.theme.quiet));
             }
         });
     });
 }
 
-fn recording(ui: &mut Ui, state: &mut State, settings: &mut Settings, cx: &mut Cx<'_>) {
-    let device = cx.snapshot.device.title.clone();
+fn recording(ui: &mut Ui, state: &mut State, settings: &mut Settings, context: &mut PanelContext<'_>) {
+    let device = context.snapshot.device.title.clone();
     let mut choose = false;
-    row(ui, "Device", "", cx, |ui| {
+    row(ui, "Device", "", context, |ui| {
         ui.label(if device.is_empty() { "None" } else { &device });
-        choose = Button::text("Choose a device", "Choose\u{2026}").size(80.0, 26.0).show(ui, cx.theme).clicked();
+        choose = Button::text("Choose a device", "Choose\u{2026}").size(80.0, 26.0).show(ui, context.theme).clicked();
     });
     if choose {
-        cx.act(Action::Device);
+        context.act(Action::Device);
     }
     let mut text = state
         .folder
         .clone()
         .unwrap_or_else(|| settings.sessions.clone().unwrap_or_else(default_folder).display().to_string());
-    row(ui, "Sessions in", "New sessions are folders here, named by date", cx, |ui| {
+    row(ui, "Sessions in", "New sessions are folders here, named by date", context, |ui| {
         let field = ui.add(TextEdit::singleline(&mut text).desired_width(420.0)).accessible_name("Folder for sessions");
         if field.changed() {
             state.folder = Some(text.clone());
@@ -112,7 +114,7 @@ fn recording(ui: &mut Ui, state: &mut State, settings: &mut Settings, cx: &mut C
             settings.sessions = path.is_absolute().then_some(path);
         }
     });
-    row(ui, "Format of takes", "Of new takes in new sessions and in this one", cx, |ui| {
+    row(ui, "Format of takes", "Of new takes in new sessions and in this one", context, |ui| {
         for (format, name) in
             [(TakeFormat::S16, "16 bit"), (TakeFormat::S24, "24 bit"), (TakeFormat::F32, "32-bit float")]
         {
@@ -125,7 +127,7 @@ fn recording(ui: &mut Ui, state: &mut State, settings: &mut Settings, cx: &mut C
             "In place: sound goes straight into the files' pages. Faults happen, and can be watched"
         }
     };
-    row(ui, "Capture path", what, cx, |ui| {
+    row(ui, "Capture path", what, context, |ui| {
         ui.selectable_value(&mut settings.capture_path, CapturePath::Spool, "Spool");
         ui.selectable_value(&mut settings.capture_path, CapturePath::InPlace, "In place");
     });
@@ -133,32 +135,38 @@ fn recording(ui: &mut Ui, state: &mut State, settings: &mut Settings, cx: &mut C
         ui,
         "Hear armed inputs",
         "Where a track says auto. Automatic: with more than two inputs, so that a laptop does not howl",
-        cx,
+        context,
         |ui| {
             ui.selectable_value(&mut settings.monitors, None, "Automatic");
             ui.selectable_value(&mut settings.monitors, Some(true), "Yes");
             ui.selectable_value(&mut settings.monitors, Some(false), "No");
         },
     );
-    row(ui, "Roll in before a punch", "", cx, |ui| {
+    row(ui, "Roll in before a punch", "", context, |ui| {
         let value = DragValue::new(&mut settings.pre_roll_ms).range(0..=60_000).speed(10).suffix(" ms");
         ui.add(value).accessible_name("Roll in before a punch");
     });
 }
 
-fn other_disks(ui: &mut Ui, state: &mut State, settings: &mut Settings, cx: &mut Cx<'_>) {
+fn other_disks(ui: &mut Ui, state: &mut State, settings: &mut Settings, context: &mut PanelContext<'_>) {
     let what = "Every take is written here too, from the next recording on. Better on another disk: either may fail";
-    other(ui, ("Mirror", what), &mut state.mirror, &mut settings.mirror, cx);
+    other(ui, ("Mirror", what), &mut state.mirror, &mut settings.mirror, context);
     let what = "When the session's disk is full or fails, takes go on here without a gap";
-    other(ui, ("If the disk is full", what), &mut state.overflow, &mut settings.overflow, cx);
+    other(ui, ("If the disk is full", what), &mut state.overflow, &mut settings.overflow, context);
 }
 
 /// A folder that may be none: typed, or chosen in the desktop's dialog.
-fn other(ui: &mut Ui, (name, what): (&str, &str), state: &mut Other, value: &mut Option<PathBuf>, cx: &mut Cx<'_>) {
+fn other(
+    ui: &mut Ui,
+    (name, what): (&str, &str),
+    state: &mut Other,
+    value: &mut Option<PathBuf>,
+    context: &mut PanelContext<'_>,
+) {
     let shown = || value.as_ref().map_or_else(String::new, |path| path.display().to_string());
     let mut text = state.typed.clone().unwrap_or_else(shown);
     let (mut choose, mut clear) = (false, false);
-    row(ui, name, what, cx, |ui| {
+    row(ui, name, what, context, |ui| {
         let field = TextEdit::singleline(&mut text).desired_width(330.0).hint_text("No folder");
         let field = ui.add(field).accessible_name(format!("{name}: folder"));
         if field.changed() {
@@ -171,9 +179,9 @@ fn other(ui: &mut Ui, (name, what): (&str, &str), state: &mut Other, value: &mut
         }
         let (choosing, clearing) = (format!("{name}: choose a folder"), format!("{name}: none"));
         let button = Button::text(&choosing, "Choose\u{2026}").size(80.0, 26.0);
-        choose = button.show(ui, cx.theme).clicked();
+        choose = button.show(ui, context.theme).clicked();
         let none = Button::text(&clearing, "None").size(60.0, 26.0).enabled(value.is_some());
-        clear = none.show(ui, cx.theme).clicked();
+        clear = none.show(ui, context.theme).clicked();
     });
     if choose {
         state.dialog.folder(ui, "Choose a folder", value.clone());
@@ -186,8 +194,8 @@ fn other(ui: &mut Ui, (name, what): (&str, &str), state: &mut Other, value: &mut
     }
 }
 
-fn memory(ui: &mut Ui, settings: &mut Settings, cx: &Cx<'_>) {
-    row(ui, "Lead", "Sound that is ready ahead of the heads, as far as locked memory allows", cx, |ui| {
+fn memory(ui: &mut Ui, settings: &mut Settings, context: &PanelContext<'_>) {
+    row(ui, "Lead", "Sound that is ready ahead of the heads, as far as locked memory allows", context, |ui| {
         let lead = Slider::new(&mut settings.lead_ms, 100..=10_000).logarithmic(true).suffix(" ms");
         ui.add(lead).accessible_name("Lead");
     });
@@ -197,7 +205,7 @@ fn memory(ui: &mut Ui, settings: &mut Settings, cx: &Cx<'_>) {
         "Without a limit: what the system allows, up to 64 MiB",
         &mut settings.lock_kib,
         (8192, " KiB"),
-        cx,
+        context,
     );
     optional(
         ui,
@@ -205,12 +213,19 @@ fn memory(ui: &mut Ui, settings: &mut Settings, cx: &Cx<'_>) {
         "Memory for a disk that stalls. Without a limit: a quarter of memory",
         &mut settings.spool_mib,
         (2048, " MiB"),
-        cx,
+        context,
     );
 }
 
-fn optional(ui: &mut Ui, name: &str, what: &str, value: &mut Option<u64>, (usual, unit): (u64, &str), cx: &Cx<'_>) {
-    row(ui, name, what, cx, |ui| {
+fn optional(
+    ui: &mut Ui,
+    name: &str,
+    what: &str,
+    value: &mut Option<u64>,
+    (usual, unit): (u64, &str),
+    context: &PanelContext<'_>,
+) {
+    row(ui, name, what, context, |ui| {
         let mut on = value.is_some();
         if ui.checkbox(&mut on, format!("Limit {}", name.to_lowercase())).changed() {
             *value = on.then_some(usual);
@@ -221,15 +236,15 @@ fn optional(ui: &mut Ui, name: &str, what: &str, value: &mut Option<u64>, (usual
     });
 }
 
-fn shell(ui: &mut Ui, settings: &mut Settings, cx: &mut Cx<'_>) {
-    row(ui, "Colours", "", cx, |ui| {
+fn shell(ui: &mut Ui, settings: &mut Settings, context: &mut PanelContext<'_>) {
+    row(ui, "Colours", "", context, |ui| {
         for (theme, name) in
             [(ThemeChoice::Dark, "Dark"), (ThemeChoice::Light, "Light"), (ThemeChoice::System, "As the desktop")]
         {
             ui.selectable_value(&mut settings.theme, theme, name);
         }
     });
-    row(ui, "Size", "", cx, |ui| {
+    row(ui, "Size", "", context, |ui| {
         for percent in [75_u32, 100, 125, 150, 200, 300] {
             let on = (settings.zoom * 100.0 - percent as f32).abs() < 1.0;
             if ui.selectable_label(on, format!("{percent} %")).clicked() {
@@ -237,27 +252,27 @@ fn shell(ui: &mut Ui, settings: &mut Settings, cx: &mut Cx<'_>) {
             }
         }
     });
-    row(ui, "Time", "", cx, |ui| {
+    row(ui, "Time", "", context, |ui| {
         for (time, name) in [(TimeFormat::Clock, "Hours"), (TimeFormat::Samples, "Samples"), (TimeFormat::Bars, "Bars")]
         {
             ui.selectable_value(&mut settings.time, time, name);
         }
     });
-    row(ui, "Tempo", "For bars and beats", cx, |ui| {
+    row(ui, "Tempo", "For bars and beats", context, |ui| {
         ui.add(DragValue::new(&mut settings.tempo.0).range(20.0..=400.0).speed(0.2).suffix(" a minute"))
             .accessible_name("Tempo");
         ui.add(DragValue::new(&mut settings.tempo.1).range(1..=32).suffix(" beats a bar"))
             .accessible_name("Beats a bar");
     });
-    row(ui, "Timeline", "", cx, |ui| {
+    row(ui, "Timeline", "", context, |ui| {
         ui.checkbox(&mut settings.follow, "Follow the playhead");
         ui.checkbox(&mut settings.tall, "Tall rows");
     });
     let mut keys = false;
-    row(ui, "Keys", "", cx, |ui| {
-        keys = Button::text("Keys sheet", "Show and change").size(120.0, 26.0).show(ui, cx.theme).clicked();
+    row(ui, "Keys", "", context, |ui| {
+        keys = Button::text("Keys sheet", "Show and change").size(120.0, 26.0).show(ui, context.theme).clicked();
     });
     if keys {
-        cx.act(Action::Keys);
+        context.act(Action::Keys);
     }
 }

@@ -6,7 +6,7 @@ use crate::app::snapshot::Level;
 use crate::diagnostics::stress::Kind;
 use crate::diagnostics::stress::sheet::{Figures, Row, Verdict};
 use crate::ui::format::micros;
-use crate::ui::panel_context::Cx;
+use crate::ui::panel_context::PanelContext;
 use crate::ui::theme::Theme;
 use crate::ui::widget::{Button, Look, elided, sign};
 use egui::{
@@ -49,11 +49,11 @@ const REASON: f32 = 726.0;
 const VERDICT_MIN: f32 = 380.0;
 
 /// Draws it into what is left of `ui`.
-pub fn show(ui: &mut Ui, state: &mut State, cx: &mut Cx<'_>) {
-    let theme = cx.theme;
+pub fn show(ui: &mut Ui, state: &mut State, context: &mut PanelContext<'_>) {
+    let theme = context.theme;
     Frame::NONE.inner_margin(Margin::symmetric(16, 10)).show(ui, |ui| {
-        let recording = cx.snapshot.transport.pass.is_some();
-        let stress = &cx.snapshot.stress;
+        let recording = context.snapshot.transport.pass.is_some();
+        let stress = &context.snapshot.stress;
         let verdict = if recording {
             Some("Not while a pass is recorded".to_owned())
         } else {
@@ -63,7 +63,7 @@ pub fn show(ui: &mut Ui, state: &mut State, cx: &mut Cx<'_>) {
         let below = ui
             .horizontal(|ui| {
                 choose(ui, state);
-                run(ui, state, cx);
+                run(ui, state, context);
                 match verdict {
                     Some(text) if ui.available_width() >= VERDICT_MIN => {
                         ui.label(text);
@@ -110,21 +110,21 @@ fn name(kind: Kind) -> String {
     if kind == Kind::None { "nothing".to_owned() } else { kind.to_string() }
 }
 
-fn run(ui: &mut Ui, state: &State, cx: &mut Cx<'_>) {
-    let theme = cx.theme;
-    if cx.snapshot.stress.progress.is_some() {
+fn run(ui: &mut Ui, state: &State, context: &mut PanelContext<'_>) {
+    let theme = context.theme;
+    if context.snapshot.stress.progress.is_some() {
         if Button::text("Stop the stress lab", "Stop").size(64.0, 28.0).show(ui, theme).clicked() {
-            cx.ask(Command::CancelStress);
+            context.ask(Command::CancelStress);
         }
         return;
     }
-    let recording = cx.snapshot.transport.pass.is_some();
+    let recording = context.snapshot.transport.pass.is_some();
     let button = Button::text("Run", "Run").look(Look::Filled(theme.accent)).size(64.0, 28.0);
     let tip = if recording { "Not while a pass is recorded" } else { "Run what is chosen, one after the other" };
     if button.enabled(!recording && state.chosen.contains(&true)).tip(tip).show(ui, theme).clicked() {
         let kinds = Kind::ALL.into_iter().zip(state.chosen).filter(|(_, on)| *on).map(|(kind, _)| kind);
         let request = StressRequest { kinds: kinds.collect(), tracks: state.tracks, seconds: state.seconds };
-        cx.ask(Command::Stress(request));
+        context.ask(Command::Stress(request));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::State;
 use crate::ui::format::{memory, micros};
-use crate::ui::panel_context::Cx;
+use crate::ui::panel_context::PanelContext;
 use crate::ui::theme::Theme;
 use crate::ui::widget::{card, text_at};
 use egui::{Align2, Color32, Rect, Role, ScrollArea, Sense, Shape, Stroke, Ui, WidgetInfo, pos2, vec2};
@@ -13,9 +13,9 @@ const HEIGHT: f32 = 62.0;
 const TALL: f32 = 88.0;
 
 /// Draws them into what is left of `ui`.
-pub(super) fn show(ui: &mut Ui, state: &State, cx: &Cx<'_>) {
-    let theme = cx.theme;
-    let figures = &cx.snapshot.figures;
+pub(super) fn show(ui: &mut Ui, state: &State, context: &PanelContext<'_>) {
+    let theme = context.theme;
+    let figures = &context.snapshot.figures;
     let sample = state.sample.as_ref().map(|sample| sample.figures);
     ScrollArea::vertical().auto_shrink([false, false]).show(ui, |ui| {
         ui.spacing_mut().item_spacing = vec2(9.0, 9.0);
@@ -31,7 +31,7 @@ pub(super) fn show(ui: &mut Ui, state: &State, cx: &Cx<'_>) {
             strip(ui, rect, state, theme);
             figure(ui, half, "Lead, worst track", &lead, if low { theme.caution } else { theme.good }, theme);
         });
-        histogram(ui, cx);
+        histogram(ui, context);
         ui.horizontal(|ui| {
             let text = memory(figures.locked_bytes);
             let disagrees = sample.is_some_and(|sample| sample.lock_disagrees);
@@ -134,9 +134,9 @@ fn commits(ui: &Ui, rect: Rect, state: &State, theme: &Theme) {
 const BARS: usize = 36;
 
 /// How long cycles took, against the time they had.
-fn histogram(ui: &mut Ui, cx: &Cx<'_>) {
-    let theme = cx.theme;
-    let figures = &cx.snapshot.figures;
+fn histogram(ui: &mut Ui, context: &PanelContext<'_>) {
+    let theme = context.theme;
+    let figures = &context.snapshot.figures;
     let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), TALL), Sense::hover());
     card(ui, rect, theme);
     let words = figures.cycles.as_ref().filter(|cycles| cycles.total() > 0).map_or_else(

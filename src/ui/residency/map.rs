@@ -3,7 +3,7 @@
 use super::{NAMES, State, story};
 use crate::residency::sample::{Row, RowKey, Sample};
 use crate::residency::state::{Cell, PageState};
-use crate::ui::panel_context::Cx;
+use crate::ui::panel_context::PanelContext;
 use crate::ui::theme::{Theme, mixed};
 use crate::ui::widget::text_at;
 use egui::{
@@ -94,11 +94,11 @@ pub(super) fn swatch(ui: &Ui, rect: Rect, page: PageState, theme: &Theme) {
 }
 
 /// Draws it into `map`.
-pub(super) fn show(ui: &mut Ui, state: &mut State, map: Rect, sample: &Arc<Sample>, cx: &mut Cx<'_>) {
+pub(super) fn show(ui: &mut Ui, state: &mut State, map: Rect, sample: &Arc<Sample>, context: &mut PanelContext<'_>) {
     let places = places(map, sample);
-    draw(ui, &mut state.map, sample, &places, cx);
-    names(ui, map, sample, &places, cx);
-    heads(ui, sample, &places, cx);
+    draw(ui, &mut state.map, sample, &places, context);
+    names(ui, map, sample, &places, context);
+    heads(ui, sample, &places, context);
     let response = ui.interact(places.cells, ui.scope_id().with("map"), Sense::click());
     response.widget_info(|| WidgetInfo::labeled(Role::Canvas, true, "Residency map"));
     let under = response.hover_pos().and_then(|at| under(at, sample, &places));
@@ -115,14 +115,14 @@ pub(super) fn show(ui: &mut Ui, state: &mut State, map: Rect, sample: &Arc<Sampl
                 pos2(x, places.cells.top() + index as f32 * places.row),
                 vec2(places.cell, places.row),
             );
-            ui.painter().rect_stroke(rect.expand(1.0), 1, Stroke::new(1.5, cx.theme.strong), StrokeKind::Outside);
-            story::card(ui, rect.center(), map, row, byte, &name_of(row, index, cx), sample, true, cx);
+            ui.painter().rect_stroke(rect.expand(1.0), 1, Stroke::new(1.5, context.theme.strong), StrokeKind::Outside);
+            story::card(ui, rect.center(), map, row, byte, &name_of(row, index, context), sample, true, context);
         } else {
             state.pinned = None;
         }
     } else if let (Some((row, byte)), Some(at)) = (under, response.hover_pos()) {
         let index = sample.rows.iter().position(|other| other.key == row.key).unwrap_or(0);
-        story::card(ui, at, map, row, byte, &name_of(row, index, cx), sample, false, cx);
+        story::card(ui, at, map, row, byte, &name_of(row, index, context), sample, false, context);
     }
 }
 
@@ -163,18 +163,18 @@ fn under<'a>(at: egui::Pos2, sample: &'a Sample, places: &Places) -> Option<(&'a
     })
 }
 
-fn draw(ui: &Ui, map: &mut Map, sample: &Arc<Sample>, places: &Places, cx: &Cx<'_>) {
+fn draw(ui: &Ui, map: &mut Map, sample: &Arc<Sample>, places: &Places, context: &PanelContext<'_>) {
     let scale = ui.pixels_per_point();
     let widest = sample.rows.iter().map(|row| row.cells.len()).max().unwrap_or(0);
     let (w, h) = ((places.cell * scale).round().max(2.0) as usize, (places.row * scale).round().max(2.0) as usize);
     let size = [(widest * w).clamp(1, 8192), (sample.rows.len() * h).clamp(1, 8192)];
-    let drawn = (Arc::as_ptr(sample) as usize, cx.theme.dark, size, false);
+    let drawn = (Arc::as_ptr(sample) as usize, context.theme.dark, size, false);
     if map.drawn != Some(drawn) {
         map.drawn = Some(drawn);
-        let mut image = ColorImage::filled(size, cx.theme.panel);
+        let mut image = ColorImage::filled(size, context.theme.panel);
         for (index, row) in sample.rows.iter().enumerate() {
             for (at, cell) in row.cells.iter().enumerate() {
-                paint(&mut image, (at * w, index * h), (w, h), *cell, cx.theme);
+                paint(&mut image, (at * w, index * h), (w, h), *cell, context.theme);
             }
         }
         match &mut map.texture {
@@ -210,8 +210,8 @@ fn paint(image: &mut ColorImage, (left, top): (usize, usize), (w, h): (usize, us
 }
 
 /// What a row is called: its track's name.
-fn name_of(row: &Row, index: usize, cx: &Cx<'_>) -> String {
-    let session = &cx.snapshot.session;
+fn name_of(row: &Row, index: usize, context: &PanelContext<'_>) -> String {
+    let session = &context.snapshot.session;
     let name = match row.key {
         RowKey::Take { uuid, .. } => {
             let take = session.takes().iter().rev().find(|take| take.uuid == uuid);
@@ -223,19 +223,19 @@ fn name_of(row: &Row, index: usize, cx: &Cx<'_>) -> String {
 }
 
 /// Names at the left; where rows are low, every second or third.
-fn names(ui: &Ui, map: Rect, sample: &Sample, places: &Places, cx: &Cx<'_>) {
+fn names(ui: &Ui, map: Rect, sample: &Sample, places: &Places, context: &PanelContext<'_>) {
     let every = (10.5 / places.row).ceil().max(1.0) as usize;
     for (index, row) in sample.rows.iter().enumerate().step_by(every) {
         let y = places.cells.top() + (index as f32 + 0.5) * places.row;
         let at = pos2(map.left() + NAMES - 8.0, y);
-        let colour = if index % 2 == 0 { cx.theme.quiet } else { cx.theme.faint };
-        text_at(ui, at, Align2::RIGHT_CENTER, &name_of(row, index, cx), Theme::font(10.0), colour, NAMES - 14.0);
+        let colour = if index % 2 == 0 { context.theme.quiet } else { context.theme.faint };
+        text_at(ui, at, Align2::RIGHT_CENTER, &name_of(row, index, context), Theme::font(10.0), colour, NAMES - 14.0);
     }
 }
 
 /// The head, the lead and what lies how far away.
-fn heads(ui: &Ui, sample: &Sample, places: &Places, cx: &Cx<'_>) {
-    let theme = cx.theme;
+fn heads(ui: &Ui, sample: &Sample, places: &Places, context: &PanelContext<'_>) {
+    let theme = context.theme;
     let painter = ui.painter();
     let y = places.cells.top() - 9.0;
     let Some(first) = sample.rows.first() else { return };

@@ -7,7 +7,7 @@ mod story;
 
 use super::action::Action;
 use super::icon::Icon;
-use super::panel_context::Cx;
+use super::panel_context::PanelContext;
 use super::save;
 use super::theme::Theme;
 use super::widget::{Button, Look};
@@ -74,24 +74,24 @@ pub(super) const LEGEND: [(PageState, &str); 9] = [
 ];
 
 /// Draws the legend of the map, right-aligned, and what can be chosen about it.
-pub fn legend(ui: &mut Ui, state: &mut State, cx: &mut Cx<'_>) {
+pub fn legend(ui: &mut Ui, state: &mut State, context: &mut PanelContext<'_>) {
     let whole = ui.max_rect();
     ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
         ui.spacing_mut().item_spacing.x = 4.0;
         ui.add_space(8.0);
         let save = Button::icon("Save report", Icon::Save).look(Look::Quiet).size(28.0, 26.0);
         let tip = "Save what is known as JSON, and a picture, in the session's folder 'reports': the last minute, events, figures, takes";
-        if save.tip(tip).show(ui, cx.theme).clicked() {
-            state.saver.ask(ui, cx, state.frozen.as_ref().map(|(samples, _)| samples.clone()));
+        if save.tip(tip).show(ui, context.theme).clicked() {
+            state.saver.ask(ui, context, state.frozen.as_ref().map(|(samples, _)| samples.clone()));
         }
-        let tip = cx.tip("Freeze, to look back over the last minute", Action::Freeze);
+        let tip = context.tip("Freeze, to look back over the last minute", Action::Freeze);
         let freeze = Button::icon("Freeze", Icon::Freeze).on(state.is_frozen()).size(28.0, 26.0);
         let freeze = if state.is_frozen() { freeze } else { freeze.look(Look::Quiet) };
-        if freeze.tip(tip).show(ui, cx.theme).clicked() {
+        if freeze.tip(tip).show(ui, context.theme).clicked() {
             state.wish_freeze = true;
         }
         let text = if state.whole_file { "Whole files" } else { "Around the heads" };
-        if Button::text("Pages shown", text).look(Look::Quiet).size(60.0, 26.0).show(ui, cx.theme).clicked() {
+        if Button::text("Pages shown", text).look(Look::Quiet).size(60.0, 26.0).show(ui, context.theme).clicked() {
             state.whole_file = !state.whole_file;
         }
         ui.add_space(6.0);
@@ -99,7 +99,7 @@ pub fn legend(ui: &mut Ui, state: &mut State, cx: &mut Cx<'_>) {
         let mut x = ui.cursor().right();
         let mut used = 0.0;
         for (page, words) in LEGEND.iter().rev() {
-            let galley = ui.painter().layout_no_wrap((*words).to_owned(), Theme::font(11.0), cx.theme.quiet);
+            let galley = ui.painter().layout_no_wrap((*words).to_owned(), Theme::font(11.0), context.theme.quiet);
             let width = galley.size().x + 28.0;
             used += width;
             if used > room {
@@ -107,14 +107,14 @@ pub fn legend(ui: &mut Ui, state: &mut State, cx: &mut Cx<'_>) {
             }
             x -= width;
             let sign = Rect::from_min_size(pos2(x, whole.center().y - 5.0), vec2(10.0, 10.0));
-            map::swatch(ui, sign, *page, cx.theme);
-            ui.painter().galley(pos2(x + 15.0, whole.center().y - galley.size().y / 2.0), galley, cx.theme.quiet);
+            map::swatch(ui, sign, *page, context.theme);
+            ui.painter().galley(pos2(x + 15.0, whole.center().y - galley.size().y / 2.0), galley, context.theme.quiet);
         }
     });
 }
 
 /// Draws the map and its cards into what is left of `ui`.
-pub fn show(ui: &mut Ui, state: &mut State, cx: &mut Cx<'_>) {
+pub fn show(ui: &mut Ui, state: &mut State, context: &mut PanelContext<'_>) {
     let whole = ui.max_rect();
     let cards = Rect::from_min_max(pos2(whole.right() - CARDS, whole.top()), whole.max);
     let news = news::place(whole, cards.left());
@@ -122,28 +122,28 @@ pub fn show(ui: &mut Ui, state: &mut State, cx: &mut Cx<'_>) {
         news::Place::Column(news) => Rect::from_min_max(whole.min, pos2(news.left(), whole.bottom())),
         news::Place::Line(news) => Rect::from_min_max(whole.min, pos2(cards.left(), news.top())),
     };
-    take(state, map, cx);
-    news::show(ui, news, cx);
-    ui.painter().vline(cards.left() + 0.5, whole.y_range(), (1.0, cx.theme.line_soft));
+    take(state, map, context);
+    news::show(ui, news, context);
+    ui.painter().vline(cards.left() + 0.5, whole.y_range(), (1.0, context.theme.line_soft));
     let mut right = ui.new_child(UiBuilder::new().max_rect(cards.shrink2(vec2(12.0, 10.0))).id_salt("cards"));
-    cards::show(&mut right, state, cx);
-    let map = if state.is_frozen() { scrub(ui, state, map, cx) } else { map };
+    cards::show(&mut right, state, context);
+    let map = if state.is_frozen() { scrub(ui, state, map, context) } else { map };
     match state.sample.clone() {
-        Some(sample) if !sample.rows.is_empty() => map::show(ui, state, map, &sample, cx),
+        Some(sample) if !sample.rows.is_empty() => map::show(ui, state, map, &sample, context),
         _ => {
             let text = "Record or play, and the pages around the heads show here";
-            ui.painter().text(map.center(), Align2::CENTER_CENTER, text, Theme::font(12.5), cx.theme.quiet);
+            ui.painter().text(map.center(), Align2::CENTER_CENTER, text, Theme::font(12.5), context.theme.quiet);
         }
     }
     if let Some(told) = state.saver.told() {
         let at = map.left_bottom() + vec2(12.0, -10.0);
-        ui.painter().text(at, Align2::LEFT_BOTTOM, told, Theme::font(11.0), cx.theme.quiet);
+        ui.painter().text(at, Align2::LEFT_BOTTOM, told, Theme::font(11.0), context.theme.quiet);
     }
 }
 
 /// Asks for samples as wide as the map, and takes the latest.
-fn take(state: &mut State, map: Rect, cx: &Cx<'_>) {
-    let Some(watcher) = cx.watcher else {
+fn take(state: &mut State, map: Rect, context: &PanelContext<'_>) {
+    let Some(watcher) = context.watcher else {
         state.view = None;
         return;
     };
@@ -183,7 +183,7 @@ fn take(state: &mut State, map: Rect, cx: &Cx<'_>) {
 }
 
 /// A slider over the last minute; the map below it.
-fn scrub(ui: &mut Ui, state: &mut State, map: Rect, cx: &mut Cx<'_>) -> Rect {
+fn scrub(ui: &mut Ui, state: &mut State, map: Rect, context: &mut PanelContext<'_>) -> Rect {
     let Some((samples, at)) = &mut state.frozen else { return map };
     let line = Rect::from_min_size(map.min, vec2(map.width(), 28.0));
     let mut row = ui.new_child(
@@ -197,11 +197,11 @@ fn scrub(ui: &mut Ui, state: &mut State, map: Rect, cx: &mut Cx<'_>) -> Rect {
         (Some(last), Some(now)) => last.at.age_ms(now.at).or(now.at.age_ms(last.at)).unwrap_or(0) as f64 / 1000.0,
         _ => 0.0,
     };
-    row.label(egui::RichText::new("Frozen").font(Theme::semi(12.0)).color(cx.theme.accent));
+    row.label(egui::RichText::new("Frozen").font(Theme::semi(12.0)).color(context.theme.accent));
     row.spacing_mut().slider_width = (line.width() - 260.0).max(80.0);
     row.add(Slider::new(at, 0..=last).show_value(false)).accessible_name("Look back");
-    row.label(egui::RichText::new(format!("{ago:.1} s before")).font(Theme::font(11.5)).color(cx.theme.quiet));
-    if Button::text("Live", "Live").size(48.0, 22.0).show(&mut row, cx.theme).clicked() {
+    row.label(egui::RichText::new(format!("{ago:.1} s before")).font(Theme::font(11.5)).color(context.theme.quiet));
+    if Button::text("Live", "Live").size(48.0, 22.0).show(&mut row, context.theme).clicked() {
         state.wish_freeze = true;
     }
     Rect::from_min_max(pos2(map.left(), line.bottom()), map.max)

@@ -3,7 +3,7 @@
 use crate::residency::sample::{Row, Sample};
 use crate::time::{Clock, Frames, SampleRate};
 use crate::ui::format::grouped;
-use crate::ui::panel_context::Cx;
+use crate::ui::panel_context::PanelContext;
 use crate::ui::theme::Theme;
 use crate::ui::widget::elided;
 use egui::{Color32, Pos2, Rect, Stroke, StrokeKind, Ui, pos2, vec2};
@@ -22,9 +22,9 @@ pub(super) fn card(
     name: &str,
     sample: &Sample,
     pinned: bool,
-    cx: &Cx<'_>,
+    context: &PanelContext<'_>,
 ) {
-    let theme = cx.theme;
+    let theme = context.theme;
     let rate = SampleRate(row.rate);
     let frames = byte.saturating_sub(row.data_offset) / row.frame_bytes.max(1) as u64;
     let place = Clock(Frames(row.start.0 + frames).duration(rate));
@@ -41,7 +41,7 @@ pub(super) fn card(
             lines.push(("They disagree".to_owned(), theme.record, true));
         }
     }
-    let story = cx.watcher.map(|watcher| watcher.page_story_at(sample, &row.key, byte)).unwrap_or_default();
+    let story = context.watcher.map(|watcher| watcher.page_story_at(sample, &row.key, byte)).unwrap_or_default();
     let keep = if pinned { 10 } else { 3 };
     lines.extend(story.into_iter().rev().take(keep).rev().map(|line| (line, theme.quiet, false)));
     if !pinned {

@@ -3,7 +3,7 @@
 use crate::app::snapshot::PassPhase;
 use crate::session::{Region, Session, TakeId, Track};
 use crate::time::{FramePos, Frames};
-use crate::ui::panel_context::Cx;
+use crate::ui::panel_context::PanelContext;
 use crate::ui::theme::{Theme, mixed};
 use egui::{Align2, Color32, Rect, Shape, Stroke, StrokeKind, Ui, pos2, vec2};
 
@@ -23,25 +23,29 @@ pub(super) struct Stretch<'a> {
 }
 
 /// The rows in view.
-pub(super) fn rows(lanes: Rect, cx: &Cx<'_>) -> std::ops::Range<usize> {
-    let row = cx.view.row();
-    let first = (cx.view.scroll / row).max(0.0) as usize;
+pub(super) fn rows(lanes: Rect, context: &PanelContext<'_>) -> std::ops::Range<usize> {
+    let row = context.view.row();
+    let first = (context.view.scroll / row).max(0.0) as usize;
     let count = (lanes.height() / row) as usize + 2;
-    first..(first + count).min(cx.snapshot.session.tracks().len()).max(first)
+    first..(first + count).min(context.snapshot.session.tracks().len()).max(first)
 }
 
 /// The lane of a row.
-pub(super) fn lane(lanes: Rect, row: usize, cx: &Cx<'_>) -> Rect {
-    let height = cx.view.row();
-    let top = lanes.top() + row as f32 * height - cx.view.scroll;
+pub(super) fn lane(lanes: Rect, row: usize, context: &PanelContext<'_>) -> Rect {
+    let height = context.view.row();
+    let top = lanes.top() + row as f32 * height - context.view.scroll;
     Rect::from_min_size(pos2(lanes.left(), top), vec2(lanes.width(), height))
 }
 
 /// Everything in view: regions in their order, then what is being recorded.
-pub(super) fn stretches<'a>(session: &'a Session, rows: std::ops::Range<usize>, cx: &Cx<'_>) -> Vec<Stretch<'a>> {
-    let from = FramePos(cx.view.start as u64);
-    let to = FramePos((cx.view.start + cx.view.frames()) as u64 + 1);
-    let pass = cx.snapshot.transport.pass.as_ref();
+pub(super) fn stretches<'a>(
+    session: &'a Session,
+    rows: std::ops::Range<usize>,
+    context: &PanelContext<'_>,
+) -> Vec<Stretch<'a>> {
+    let from = FramePos(context.view.start as u64);
+    let to = FramePos((context.view.start + context.view.frames()) as u64 + 1);
+    let pass = context.snapshot.transport.pass.as_ref();
     let mut found = Vec::new();
     for row in rows {
         let Some(track) = session.tracks().get(row) else { continue };
@@ -68,62 +72,67 @@ pub(super) fn stretches<'a>(session: &'a Session, rows: std::ops::Range<usize>, 
 }
 
 /// Where a stretch stands on the screen.
-pub(super) fn place(stretch: &Stretch<'_>, lanes: Rect, cx: &Cx<'_>) -> Rect {
-    let lane = lane(lanes, stretch.row, cx);
-    let from = lanes.left() + cx.view.x_of(stretch.start).max(-4.0);
-    let to = lanes.left() + cx.view.x_of(stretch.start + stretch.length).min(lanes.width() + 4.0);
+pub(super) fn place(stretch: &Stretch<'_>, lanes: Rect, context: &PanelContext<'_>) -> Rect {
+    let lane = lane(lanes, stretch.row, context);
+    let from = lanes.left() + context.view.x_of(stretch.start).max(-4.0);
+    let to = lanes.left() + context.view.x_of(stretch.start + stretch.length).min(lanes.width() + 4.0);
     Rect::from_min_max(pos2(from, lane.top() + 2.0), pos2(to.max(from + 1.0), lane.bottom() - 2.0))
 }
 
 /// Draws lanes and boxes; `moving` is where a dragged region would go.
-pub(super) fn regions(ui: &Ui, lanes: Rect, moving: Option<(crate::session::RegionId, FramePos)>, cx: &Cx<'_>) {
-    let session = std::sync::Arc::clone(&cx.snapshot.session);
-    let rows = rows(lanes, cx);
+pub(super) fn regions(
+    ui: &Ui,
+    lanes: Rect,
+    moving: Option<(crate::session::RegionId, FramePos)>,
+    context: &PanelContext<'_>,
+) {
+    let session = std::sync::Arc::clone(&context.snapshot.session);
+    let rows = rows(lanes, context);
     for row in rows.clone() {
-        let lane = lane(lanes, row, cx);
-        ui.painter().hline(lane.x_range(), lane.bottom() - 0.5, (1.0, cx.theme.line_soft));
+        let lane = lane(lanes, row, context);
+        ui.painter().hline(lane.x_range(), lane.bottom() - 0.5, (1.0, context.theme.line_soft));
     }
     let soloed = session.tracks().iter().any(|track| track.solo);
-    for stretch in stretches(&session, rows, cx) {
-        let mut rect = place(&stretch, lanes, cx);
+    for stretch in stretches(&session, rows, context) {
+        let mut rect = place(&stretch, lanes, context);
         if let (Some(region), Some((id, to))) = (stretch.region, moving)
             && region.id == id
         {
-            rect = rect.translate(vec2(cx.view.x_of(to) - cx.view.x_of(region.start), 0.0));
+            rect = rect.translate(vec2(context.view.x_of(to) - context.view.x_of(region.start), 0.0));
         }
-        let colour = cx.theme.track(stretch.track.colour);
+        let colour = context.theme.track(stretch.track.colour);
         let silent = stretch.track.mute || (soloed && !stretch.track.solo) || stretch.region.is_some_and(|r| r.muted);
         let strength = if silent { 0.06 } else { 0.15 };
         let base = if stretch.region.is_none() {
-            mixed(cx.theme.background, cx.theme.record, 0.12)
+            mixed(context.theme.background, context.theme.record, 0.12)
         } else {
-            cx.theme.background
+            context.theme.background
         };
         ui.painter().rect_filled(rect, 3, mixed(base, colour, strength));
-        if stretch.region.is_some_and(|region| cx.view.regions.contains(&region.id)) {
-            ui.painter().rect_stroke(rect, 3, Stroke::new(1.5, cx.theme.accent), StrokeKind::Inside);
+        if stretch.region.is_some_and(|region| context.view.regions.contains(&region.id)) {
+            ui.painter().rect_stroke(rect, 3, Stroke::new(1.5, context.theme.accent), StrokeKind::Inside);
         }
         if stretch.region.is_some_and(|region| region.muted) {
             let at = rect.left_top() + vec2(5.0, 8.0);
-            ui.painter().text(at, Align2::LEFT_CENTER, "muted", Theme::font(9.5), cx.theme.quiet);
+            ui.painter().text(at, Align2::LEFT_CENTER, "muted", Theme::font(9.5), context.theme.quiet);
         }
     }
 }
 
 /// Stretches that were lost, as they lie on the timeline: hatched, at least two points wide, and what was lost on hover.
-pub(super) fn losses(ui: &Ui, lanes: Rect, cx: &Cx<'_>) {
-    let session = std::sync::Arc::clone(&cx.snapshot.session);
-    let all = rows(lanes, cx);
+pub(super) fn losses(ui: &Ui, lanes: Rect, context: &PanelContext<'_>) {
+    let session = std::sync::Arc::clone(&context.snapshot.session);
+    let all = rows(lanes, context);
     let pointer = ui.input(|input| input.pointer.hover_pos());
     let mut told = None;
-    for stretch in stretches(&session, all, cx) {
-        let lane = lane(lanes, stretch.row, cx);
+    for stretch in stretches(&session, all, context) {
+        let lane = lane(lanes, stretch.row, context);
         let mut mark = |at: FramePos, frames: Frames, cause: &str| {
-            let from = lanes.left() + cx.view.x_of(at);
-            let to = (lanes.left() + cx.view.x_of(at + frames)).max(from + 2.0);
+            let from = lanes.left() + context.view.x_of(at);
+            let to = (lanes.left() + context.view.x_of(at + frames)).max(from + 2.0);
             let rect = Rect::from_x_y_ranges(from..=to, lane.top() + 2.0..=lane.bottom() - 2.0);
             if rect.intersects(lanes) {
-                hatch(ui, rect.intersect(lanes), cx.theme.record);
+                hatch(ui, rect.intersect(lanes), context.theme.record);
                 if pointer.is_some_and(|at| rect.expand(3.0).contains(at)) {
                     told = Some(format!("{} frames lost ({cause}): silence", frames.0));
                 }
@@ -138,7 +147,7 @@ pub(super) fn losses(ui: &Ui, lanes: Rect, cx: &Cx<'_>) {
             }
         }
         if stretch.region.is_none()
-            && let Some(pass) = &cx.snapshot.transport.pass
+            && let Some(pass) = &context.snapshot.transport.pass
             && pass.phase != PassPhase::Preparing
         {
             for (at, frames) in pass.losses.iter() {
@@ -147,10 +156,10 @@ pub(super) fn losses(ui: &Ui, lanes: Rect, cx: &Cx<'_>) {
         }
     }
     if let (Some(text), Some(at)) = (told, pointer) {
-        let galley = ui.painter().layout_no_wrap(text, Theme::font(11.5), cx.theme.strong);
+        let galley = ui.painter().layout_no_wrap(text, Theme::font(11.5), context.theme.strong);
         let rect = Rect::from_min_size(at + vec2(12.0, 10.0), galley.size() + vec2(14.0, 8.0));
-        ui.painter().rect(rect, 6, cx.theme.card, Stroke::new(1.0, cx.theme.record), StrokeKind::Inside);
-        ui.painter().galley(rect.min + vec2(7.0, 4.0), galley, cx.theme.strong);
+        ui.painter().rect(rect, 6, context.theme.card, Stroke::new(1.0, context.theme.record), StrokeKind::Inside);
+        ui.painter().galley(rect.min + vec2(7.0, 4.0), galley, context.theme.strong);
     }
 }
 

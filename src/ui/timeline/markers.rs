@@ -3,7 +3,7 @@
 use crate::app::command::Command;
 use crate::control::edit::Edit;
 use crate::session::{Marker, MarkerId};
-use crate::ui::panel_context::Cx;
+use crate::ui::panel_context::PanelContext;
 use crate::ui::theme::{Theme, mixed};
 use crate::ui::widget::elided;
 use egui::{CursorIcon, Key, Rect, Role, Sense, TextEdit, Ui, WidgetInfo, pos2, vec2};
@@ -20,28 +20,36 @@ pub(super) struct State {
 const FLAG: f32 = 140.0;
 
 /// Draws every marker in view.
-pub(super) fn show(ui: &mut Ui, state: &mut State, ruler: Rect, lanes: Rect, cx: &mut Cx<'_>) {
-    let session = Arc::clone(&cx.snapshot.session);
+pub(super) fn show(ui: &mut Ui, state: &mut State, ruler: Rect, lanes: Rect, context: &mut PanelContext<'_>) {
+    let session = Arc::clone(&context.snapshot.session);
     for (at, marker) in session.markers().iter().enumerate() {
-        let x = ruler.left() + cx.view.x_of(marker.at);
+        let x = ruler.left() + context.view.x_of(marker.at);
         if x < ruler.left() - FLAG || x > ruler.right() {
             continue;
         }
         ui.painter().with_clip_rect(ruler.union(lanes)).vline(
             x,
             ruler.top()..=lanes.bottom(),
-            (1.0, cx.theme.marker.gamma_multiply(0.55)),
+            (1.0, context.theme.marker.gamma_multiply(0.55)),
         );
         if state.naming.as_ref().is_some_and(|(id, ..)| *id == marker.id) {
-            name(ui, state, x, ruler, cx);
+            name(ui, state, x, ruler, context);
         } else {
-            flag(ui, state, at, marker, x, ruler, cx);
+            flag(ui, state, at, marker, x, ruler, context);
         }
     }
 }
 
-fn flag(ui: &mut Ui, state: &mut State, at: usize, marker: &Marker, x: f32, ruler: Rect, cx: &mut Cx<'_>) {
-    let theme = cx.theme;
+fn flag(
+    ui: &mut Ui,
+    state: &mut State,
+    at: usize,
+    marker: &Marker,
+    x: f32,
+    ruler: Rect,
+    context: &mut PanelContext<'_>,
+) {
+    let theme = context.theme;
     let text = if marker.name.is_empty() { format!("{}", at + 1) } else { marker.name.clone() };
     let galley = elided(ui, &text, Theme::medium(10.5), mixed(theme.marker, theme.strong, 0.45), FLAG - 12.0);
     let rect = Rect::from_min_size(pos2(x, ruler.top() + 3.0), vec2(galley.size().x + 12.0, 16.0));
@@ -54,14 +62,14 @@ fn flag(ui: &mut Ui, state: &mut State, at: usize, marker: &Marker, x: f32, rule
     painter.rect_filled(rect, 3, fill);
     painter.galley(rect.min + vec2(6.0, (16.0 - galley.size().y) / 2.0), galley, theme.strong);
     if response.dragged() && response.drag_delta().x != 0.0 {
-        let by = f64::from(response.drag_delta().x) * cx.view.frames_per_point;
+        let by = f64::from(response.drag_delta().x) * context.view.frames_per_point;
         let to = crate::time::FramePos((marker.at.0 as f64 + by).round().max(0.0) as u64);
-        cx.ask(Command::Edit(Edit::MoveMarker(marker.id, to)));
+        context.ask(Command::Edit(Edit::MoveMarker(marker.id, to)));
     }
     if response.double_clicked() {
         state.naming = Some((marker.id, marker.name.clone(), true));
     } else if response.clicked() {
-        cx.ask(Command::Locate(marker.at));
+        context.ask(Command::Locate(marker.at));
     }
     response.context_menu(|ui| {
         if ui.button("Rename").clicked() {
@@ -69,7 +77,7 @@ fn flag(ui: &mut Ui, state: &mut State, at: usize, marker: &Marker, x: f32, rule
             ui.close();
         }
         if ui.button("Remove").clicked() {
-            cx.ask(Command::Edit(Edit::RemoveMarker(marker.id)));
+            context.ask(Command::Edit(Edit::RemoveMarker(marker.id)));
             ui.close();
         }
     });
@@ -78,7 +86,7 @@ fn flag(ui: &mut Ui, state: &mut State, at: usize, marker: &Marker, x: f32, rule
         .on_hover_text("Click to go there, drag to move, double-click to name");
 }
 
-fn name(ui: &mut Ui, state: &mut State, x: f32, ruler: Rect, cx: &mut Cx<'_>) {
+fn name(ui: &mut Ui, state: &mut State, x: f32, ruler: Rect, context: &mut PanelContext<'_>) {
     let Some((id, text, fresh)) = &mut state.naming else { return };
     let rect = Rect::from_min_size(pos2(x, ruler.top() + 1.0), vec2(FLAG, 20.0));
     let field =
@@ -90,7 +98,7 @@ fn name(ui: &mut Ui, state: &mut State, x: f32, ruler: Rect, cx: &mut Cx<'_>) {
     }
     if response.lost_focus() {
         if !ui.input(|input| input.key_pressed(Key::Escape)) {
-            cx.ask(Command::Edit(Edit::RenameMarker(*id, text.trim().to_owned())));
+            context.ask(Command::Edit(Edit::RenameMarker(*id, text.trim().to_owned())));
         }
         state.naming = None;
     }

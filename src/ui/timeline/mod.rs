@@ -6,7 +6,7 @@ mod pointer;
 mod ruler;
 mod waves;
 
-use super::panel_context::Cx;
+use super::panel_context::PanelContext;
 use super::theme::Theme;
 use crate::app::snapshot::{PassPhase, Stage};
 use crate::message::Motion;
@@ -29,51 +29,51 @@ const PAGE: (f64, f64) = (0.92, 0.25);
 
 /// Draws the ruler into `ruler` and the lanes into `lanes`: row `n` of the session stands `n` times
 /// [`super::view::View::row`] below the top of `lanes`, less [`super::view::View::scroll`].
-pub fn show(ui: &mut Ui, state: &mut State, ruler: Rect, lanes: Rect, cx: &mut Cx<'_>) {
-    ui.painter().rect_filled(ruler.union(lanes), 0, cx.theme.background);
-    follow(state, cx);
+pub fn show(ui: &mut Ui, state: &mut State, ruler: Rect, lanes: Rect, context: &mut PanelContext<'_>) {
+    ui.painter().rect_filled(ruler.union(lanes), 0, context.theme.background);
+    follow(state, context);
     let mut inner = ui.new_child(egui::UiBuilder::new().max_rect(lanes).id_salt("lanes"));
     inner.shrink_clip_rect(lanes);
-    ruler::grid(&inner, lanes, cx);
-    lanes::regions(&inner, lanes, state.pointer.moving(), cx);
-    state.waves.show(&inner, lanes, cx);
-    lanes::losses(&inner, lanes, cx);
-    if cx.snapshot.session.end() == FramePos(0) && cx.snapshot.transport.pass.is_none() {
-        invitation(&inner, lanes, cx);
+    ruler::grid(&inner, lanes, context);
+    lanes::regions(&inner, lanes, state.pointer.moving(), context);
+    state.waves.show(&inner, lanes, context);
+    lanes::losses(&inner, lanes, context);
+    if context.snapshot.session.end() == FramePos(0) && context.snapshot.transport.pass.is_none() {
+        invitation(&inner, lanes, context);
     }
-    state.elsewhere |= pointer::show(&mut inner, &mut state.pointer, lanes, cx);
-    pointer::overview(&mut inner, lanes, cx);
-    ruler::show(ui, ruler, cx);
-    state.elsewhere |= pointer::scrub(ui, ruler, cx);
-    range(ui, ruler, lanes, cx);
-    markers::show(ui, &mut state.markers, ruler, lanes, cx);
-    playhead(ui, ruler, lanes, cx);
-    ui.painter().hline(ruler.x_range(), ruler.bottom() - 0.5, (1.0, cx.theme.line));
+    state.elsewhere |= pointer::show(&mut inner, &mut state.pointer, lanes, context);
+    pointer::overview(&mut inner, lanes, context);
+    ruler::show(ui, ruler, context);
+    state.elsewhere |= pointer::scrub(ui, ruler, context);
+    range(ui, ruler, lanes, context);
+    markers::show(ui, &mut state.markers, ruler, lanes, context);
+    playhead(ui, ruler, lanes, context);
+    ui.painter().hline(ruler.x_range(), ruler.bottom() - 0.5, (1.0, context.theme.line));
 }
 
 /// A playhead that rolls is kept in view, page by page, unless the user looks elsewhere.
-fn follow(state: &mut State, cx: &mut Cx<'_>) {
-    let rolls = cx.snapshot.transport.motion != Motion::Stopped;
+fn follow(state: &mut State, context: &mut PanelContext<'_>) {
+    let rolls = context.snapshot.transport.motion != Motion::Stopped;
     if rolls && !state.rolled {
         state.elsewhere = false;
     }
     state.rolled = rolls;
-    if rolls && cx.view.follow && !state.elsewhere {
-        let x = f64::from(cx.view.x_of(cx.snapshot.transport.position));
-        let width = f64::from(cx.view.width);
+    if rolls && context.view.follow && !state.elsewhere {
+        let x = f64::from(context.view.x_of(context.snapshot.transport.position));
+        let width = f64::from(context.view.width);
         if x > width * PAGE.0 || x < 0.0 {
-            cx.view.go_with(cx.snapshot.transport.position, PAGE.1);
+            context.view.go_with(context.snapshot.transport.position, PAGE.1);
         }
     }
 }
 
 /// The range: shaded in the lanes, marked in the ruler.
-fn range(ui: &Ui, ruler: Rect, lanes: Rect, cx: &Cx<'_>) {
-    let Some((from, to)) = cx.snapshot.transport.range else { return };
+fn range(ui: &Ui, ruler: Rect, lanes: Rect, context: &PanelContext<'_>) {
+    let Some((from, to)) = context.snapshot.transport.range else { return };
     let [from, to] =
-        [from, to].map(|at| (lanes.left() + cx.view.x_of(at)).clamp(lanes.left() - 2.0, lanes.right() + 2.0));
-    let transport = &cx.snapshot.transport;
-    let colour = if transport.punches { cx.theme.record } else { cx.theme.accent };
+        [from, to].map(|at| (lanes.left() + context.view.x_of(at)).clamp(lanes.left() - 2.0, lanes.right() + 2.0));
+    let transport = &context.snapshot.transport;
+    let colour = if transport.punches { context.theme.record } else { context.theme.accent };
     let shade = colour.gamma_multiply(if transport.loops || transport.punches { 0.14 } else { 0.09 });
     ui.painter().rect_filled(Rect::from_x_y_ranges(from..=to, lanes.y_range()), 0, shade);
     let bar = Rect::from_x_y_ranges(from..=to, ruler.bottom() - 4.0..=ruler.bottom());
@@ -83,13 +83,13 @@ fn range(ui: &Ui, ruler: Rect, lanes: Rect, cx: &Cx<'_>) {
     }
 }
 
-fn playhead(ui: &Ui, ruler: Rect, lanes: Rect, cx: &Cx<'_>) {
-    let x = lanes.left() + cx.view.x_of(cx.snapshot.transport.position);
+fn playhead(ui: &Ui, ruler: Rect, lanes: Rect, context: &PanelContext<'_>) {
+    let x = lanes.left() + context.view.x_of(context.snapshot.transport.position);
     if !(lanes.left() - 6.0..=lanes.right() + 6.0).contains(&x) {
         return;
     }
-    let recording = cx.snapshot.transport.pass.as_ref().is_some_and(|pass| pass.phase != PassPhase::Finishing);
-    let colour = if recording { cx.theme.record } else { cx.theme.strong };
+    let recording = context.snapshot.transport.pass.as_ref().is_some_and(|pass| pass.phase != PassPhase::Finishing);
+    let colour = if recording { context.theme.record } else { context.theme.strong };
     ui.painter().vline(x, ruler.top()..=lanes.bottom(), (1.5, colour));
     let top = ruler.top();
     let head = vec![pos2(x - 6.0, top), pos2(x + 6.0, top), pos2(x, top + 9.0)];
@@ -97,15 +97,15 @@ fn playhead(ui: &Ui, ruler: Rect, lanes: Rect, cx: &Cx<'_>) {
 }
 
 /// Nothing is recorded yet: what to do.
-fn invitation(ui: &Ui, lanes: Rect, cx: &Cx<'_>) {
-    let (large, small) = match &cx.snapshot.stage {
+fn invitation(ui: &Ui, lanes: Rect, context: &PanelContext<'_>) {
+    let (large, small) = match &context.snapshot.stage {
         Stage::Opening => ("Opening", String::new()),
         Stage::NoSession { .. } => {
             ("The session cannot be opened", "Events has the reason, and earlier versions to restore".to_owned())
         }
         Stage::NoDevice { .. } => ("No device", "Click the device above to choose another".to_owned()),
         _ => {
-            let keys = cx.keys.text(super::action::Action::Record);
+            let keys = context.keys.text(super::action::Action::Record);
             (
                 "Ready to record",
                 format!(
@@ -115,8 +115,8 @@ fn invitation(ui: &Ui, lanes: Rect, cx: &Cx<'_>) {
         }
     };
     let at = pos2(lanes.center().x, lanes.top() + (lanes.height() * 0.38).max(40.0));
-    ui.painter().text(at, Align2::CENTER_BOTTOM, large, Theme::semi(17.0), cx.theme.quiet);
-    ui.painter().text(at + egui::vec2(0.0, 10.0), Align2::CENTER_TOP, small, Theme::font(12.5), cx.theme.faint);
+    ui.painter().text(at, Align2::CENTER_BOTTOM, large, Theme::semi(17.0), context.theme.quiet);
+    ui.painter().text(at + egui::vec2(0.0, 10.0), Align2::CENTER_TOP, small, Theme::font(12.5), context.theme.faint);
 }
 
 /// A colour seen through: `part` of it.

@@ -5,7 +5,7 @@ use crate::control::edit::Edit;
 use crate::session::{Region, RegionId, Session, TrackId};
 use crate::time::{FramePos, Frames};
 use crate::ui::action::Action;
-use crate::ui::panel_context::Cx;
+use crate::ui::panel_context::PanelContext;
 use egui::{CursorIcon, PointerButton, Pos2, Rect, Response, Role, Sense, Ui, WidgetInfo, pos2, vec2};
 use std::sync::Arc;
 
@@ -46,78 +46,78 @@ impl Pointer {
 }
 
 /// The region under a point.
-fn under<'a>(session: &'a Session, at: Pos2, lanes: Rect, cx: &Cx<'_>) -> Option<(TrackId, &'a Region)> {
-    let row = ((at.y - lanes.top() + cx.view.scroll) / cx.view.row()).floor();
+fn under<'a>(session: &'a Session, at: Pos2, lanes: Rect, context: &PanelContext<'_>) -> Option<(TrackId, &'a Region)> {
+    let row = ((at.y - lanes.top() + context.view.scroll) / context.view.row()).floor();
     let track = session.tracks().get(row.max(0.0) as usize)?;
-    let region = track.region_at(cx.view.at_x(at.x - lanes.left()))?;
+    let region = track.region_at(context.view.at_x(at.x - lanes.left()))?;
     Some((track.id(), region))
 }
 
 /// Takes what the pointer does in the lanes; says whether the user looked elsewhere.
-pub(super) fn show(ui: &mut Ui, state: &mut Pointer, lanes: Rect, cx: &mut Cx<'_>) -> bool {
+pub(super) fn show(ui: &mut Ui, state: &mut Pointer, lanes: Rect, context: &mut PanelContext<'_>) -> bool {
     let response = ui.interact(lanes, ui.scope_id().with("timeline"), Sense::click_and_drag());
     response.widget_info(|| WidgetInfo::labeled(Role::Canvas, true, "Timeline"));
-    let session = Arc::clone(&cx.snapshot.session);
+    let session = Arc::clone(&context.snapshot.session);
     let pointer = response.hover_pos().or(response.interact_pointer_pos());
     if let Some(at) = pointer {
-        cursor(ui, &session, at, lanes, cx);
+        cursor(ui, &session, at, lanes, context);
     }
-    begin(&response, state, &session, lanes, cx);
-    go_on(ui, &response, state, lanes, cx);
+    begin(&response, state, &session, lanes, context);
+    go_on(ui, &response, state, lanes, context);
     if response.clicked()
         && let Some(at) = response.interact_pointer_pos()
     {
-        click(ui, &session, at, lanes, cx);
+        click(ui, &session, at, lanes, context);
     }
     if response.double_clicked()
-        && let Some((_, region)) = response.interact_pointer_pos().and_then(|at| under(&session, at, lanes, cx))
+        && let Some((_, region)) = response.interact_pointer_pos().and_then(|at| under(&session, at, lanes, context))
     {
-        cx.ask(Command::Range(Some((region.start, region.end()))));
+        context.ask(Command::Range(Some((region.start, region.end()))));
     }
     if response.secondary_clicked() {
         let at = response.interact_pointer_pos();
-        state.menu = at.and_then(|at| under(&session, at, lanes, cx)).map(|(_, region)| region.id);
+        state.menu = at.and_then(|at| under(&session, at, lanes, context)).map(|(_, region)| region.id);
     }
     if let Some(region) = state.menu {
-        response.context_menu(|ui| menu(ui, region, &session, cx));
+        response.context_menu(|ui| menu(ui, region, &session, context));
     }
-    let panned = pan(&response, cx);
-    wheel(ui, lanes, cx) || panned
+    let panned = pan(&response, context);
+    wheel(ui, lanes, context) || panned
 }
 
-fn cursor(ui: &Ui, session: &Session, at: Pos2, lanes: Rect, cx: &Cx<'_>) {
-    if range_edge(at.x, lanes, cx).is_some() || region_edge(session, at, lanes, cx).is_some() {
+fn cursor(ui: &Ui, session: &Session, at: Pos2, lanes: Rect, context: &PanelContext<'_>) {
+    if range_edge(at.x, lanes, context).is_some() || region_edge(session, at, lanes, context).is_some() {
         ui.set_cursor_icon(CursorIcon::ResizeHorizontal);
     }
 }
 
 /// The end of the range that stays when the one under `x` is dragged.
-fn range_edge(x: f32, lanes: Rect, cx: &Cx<'_>) -> Option<FramePos> {
-    let (from, to) = cx.snapshot.transport.range?;
-    let near = |at: FramePos| (lanes.left() + cx.view.x_of(at) - x).abs() < EDGE;
+fn range_edge(x: f32, lanes: Rect, context: &PanelContext<'_>) -> Option<FramePos> {
+    let (from, to) = context.snapshot.transport.range?;
+    let near = |at: FramePos| (lanes.left() + context.view.x_of(at) - x).abs() < EDGE;
     if near(to) { Some(from) } else { near(from).then_some(to) }
 }
 
 /// A selected region's edge under the pointer: its start or its end.
-fn region_edge(session: &Session, at: Pos2, lanes: Rect, cx: &Cx<'_>) -> Option<(RegionId, bool)> {
-    let near = |dx: f32| under(session, at + vec2(dx, 0.0), lanes, cx);
+fn region_edge(session: &Session, at: Pos2, lanes: Rect, context: &PanelContext<'_>) -> Option<(RegionId, bool)> {
+    let near = |dx: f32| under(session, at + vec2(dx, 0.0), lanes, context);
     let (_, region) = near(0.0).or_else(|| near(EDGE)).or_else(|| near(-EDGE))?;
-    if !cx.view.regions.contains(&region.id) {
+    if !context.view.regions.contains(&region.id) {
         return None;
     }
-    let far = |place: FramePos| (lanes.left() + cx.view.x_of(place) - at.x).abs() >= EDGE;
+    let far = |place: FramePos| (lanes.left() + context.view.x_of(place) - at.x).abs() >= EDGE;
     if far(region.start) { (!far(region.end())).then_some((region.id, false)) } else { Some((region.id, true)) }
 }
 
-fn begin(response: &Response, state: &mut Pointer, session: &Session, lanes: Rect, cx: &Cx<'_>) {
+fn begin(response: &Response, state: &mut Pointer, session: &Session, lanes: Rect, context: &PanelContext<'_>) {
     if !response.drag_started_by(PointerButton::Primary) {
         return;
     }
     let Some(at) = response.ctx.input(|input| input.pointer.press_origin()) else { return };
-    let place = cx.view.at_x(at.x - lanes.left());
+    let place = context.view.at_x(at.x - lanes.left());
     let alt = response.ctx.input(|input| input.modifiers.alt);
-    let region = under(session, at, lanes, cx);
-    state.drag = Some(match (range_edge(at.x, lanes, cx), region_edge(session, at, lanes, cx), region) {
+    let region = under(session, at, lanes, context);
+    state.drag = Some(match (range_edge(at.x, lanes, context), region_edge(session, at, lanes, context), region) {
         (Some(stays), _, _) => Drag::RangeEdge(stays),
         (_, Some((region, true)), _) => Drag::TrimStart(region, place),
         (_, Some((region, false)), _) => Drag::TrimEnd(region, place),
@@ -128,14 +128,14 @@ fn begin(response: &Response, state: &mut Pointer, session: &Session, lanes: Rec
     });
 }
 
-fn go_on(ui: &Ui, response: &Response, state: &mut Pointer, lanes: Rect, cx: &mut Cx<'_>) {
+fn go_on(ui: &Ui, response: &Response, state: &mut Pointer, lanes: Rect, context: &mut PanelContext<'_>) {
     let Some(drag) = &mut state.drag else { return };
     let Some(at) = ui.input(|input| input.pointer.latest_pos()) else { return };
-    let place = cx.view.at_x((at.x - lanes.left()).clamp(0.0, lanes.width()));
+    let place = context.view.at_x((at.x - lanes.left()).clamp(0.0, lanes.width()));
     match drag {
         Drag::Range(from) | Drag::RangeEdge(from) => {
             let range = (*from.min(&mut place.clone()), place.max(*from));
-            cx.ask(Command::Range(Some(range)));
+            context.ask(Command::Range(Some(range)));
         }
         Drag::Move { grip, to, .. } => *to = FramePos(place.0.saturating_sub(*grip)),
         Drag::TrimStart(_, to) | Drag::TrimEnd(_, to) => *to = place,
@@ -143,20 +143,20 @@ fn go_on(ui: &Ui, response: &Response, state: &mut Pointer, lanes: Rect, cx: &mu
     if !response.dragged() {
         let edit = match *drag {
             Drag::Move { region, track, to, .. } => Some(Edit::MoveRegion(region, track, to)),
-            Drag::TrimStart(region, to) => trimmed(cx, region, |of| (to, of.end())),
-            Drag::TrimEnd(region, to) => trimmed(cx, region, |of| (of.start, to)),
+            Drag::TrimStart(region, to) => trimmed(context, region, |of| (to, of.end())),
+            Drag::TrimEnd(region, to) => trimmed(context, region, |of| (of.start, to)),
             Drag::Range(_) | Drag::RangeEdge(_) => None,
         };
         if let Some(edit) = edit {
-            cx.ask(Command::Edit(edit));
+            context.ask(Command::Edit(edit));
         }
         state.drag = None;
     }
 }
 
 /// A trim that stays within what the take has, and leaves something.
-fn trimmed(cx: &Cx<'_>, id: RegionId, to: impl Fn(&Region) -> (FramePos, FramePos)) -> Option<Edit> {
-    let session = &cx.snapshot.session;
+fn trimmed(context: &PanelContext<'_>, id: RegionId, to: impl Fn(&Region) -> (FramePos, FramePos)) -> Option<Edit> {
+    let session = &context.snapshot.session;
     let (_, region) = session.region(id)?;
     let take = session.take(region.take)?;
     let (start, end) = to(region);
@@ -166,36 +166,39 @@ fn trimmed(cx: &Cx<'_>, id: RegionId, to: impl Fn(&Region) -> (FramePos, FramePo
     (start + Frames(1) < end).then_some(Edit::TrimRegion(id, start, end))
 }
 
-fn click(ui: &Ui, session: &Session, at: Pos2, lanes: Rect, cx: &mut Cx<'_>) {
+fn click(ui: &Ui, session: &Session, at: Pos2, lanes: Rect, context: &mut PanelContext<'_>) {
     let add = ui.input(|input| input.modifiers.command || input.modifiers.shift);
-    match under(session, at, lanes, cx) {
+    match under(session, at, lanes, context) {
         Some((track, region)) => {
             if !add {
-                cx.view.regions.clear();
+                context.view.regions.clear();
             }
-            if !cx.view.regions.insert(region.id) {
-                cx.view.regions.remove(&region.id);
+            if !context.view.regions.insert(region.id) {
+                context.view.regions.remove(&region.id);
             }
-            cx.view.tracks = std::iter::once(track).collect();
+            context.view.tracks = std::iter::once(track).collect();
         }
-        None => cx.view.regions.clear(),
+        None => context.view.regions.clear(),
     }
-    if !add && cx.snapshot.transport.pass.is_none() {
-        if cx.snapshot.transport.range.is_some() && !cx.snapshot.transport.loops && !cx.snapshot.transport.punches {
-            cx.ask(Command::Range(None));
+    if !add && context.snapshot.transport.pass.is_none() {
+        if context.snapshot.transport.range.is_some()
+            && !context.snapshot.transport.loops
+            && !context.snapshot.transport.punches
+        {
+            context.ask(Command::Range(None));
         }
-        let place = cx.view.at_x(at.x - lanes.left());
-        cx.ask(Command::Locate(place));
+        let place = context.view.at_x(at.x - lanes.left());
+        context.ask(Command::Locate(place));
     }
 }
 
 /// What can be done with a region.
-fn menu(ui: &mut Ui, id: RegionId, session: &Session, cx: &mut Cx<'_>) {
+fn menu(ui: &mut Ui, id: RegionId, session: &Session, context: &mut PanelContext<'_>) {
     let Some((_, region)) = session.region(id) else {
         ui.label("It is gone");
         return;
     };
-    let at = cx.snapshot.transport.position;
+    let at = context.snapshot.transport.position;
     let lines: [(&str, bool, Edit); 4] = [
         (if region.muted { "Unmute" } else { "Mute" }, true, Edit::MuteRegions(vec![id], !region.muted)),
         ("Split at the playhead", region.start < at && at < region.end(), Edit::SplitRegion(id, at)),
@@ -204,25 +207,25 @@ fn menu(ui: &mut Ui, id: RegionId, session: &Session, cx: &mut Cx<'_>) {
     ];
     for (text, enabled, edit) in lines {
         if ui.add_enabled(enabled, egui::Button::new(text)).clicked() {
-            cx.ask(Command::Edit(edit));
+            context.ask(Command::Edit(edit));
             ui.close();
         }
     }
 }
 
 /// The middle button drags the paper.
-fn pan(response: &Response, cx: &mut Cx<'_>) -> bool {
+fn pan(response: &Response, context: &mut PanelContext<'_>) -> bool {
     if !response.dragged_by(PointerButton::Middle) {
         return false;
     }
     let by = response.drag_delta();
-    cx.view.start = (cx.view.start - f64::from(by.x) * cx.view.frames_per_point).max(0.0);
-    cx.view.scroll -= by.y;
+    context.view.start = (context.view.start - f64::from(by.x) * context.view.frames_per_point).max(0.0);
+    context.view.scroll -= by.y;
     true
 }
 
 /// The wheel scrolls rows, with Shift time; with Ctrl it zooms around the pointer.
-fn wheel(ui: &Ui, lanes: Rect, cx: &mut Cx<'_>) -> bool {
+fn wheel(ui: &Ui, lanes: Rect, context: &mut PanelContext<'_>) -> bool {
     if !ui.rect_contains_pointer(lanes) {
         return false;
     }
@@ -230,47 +233,47 @@ fn wheel(ui: &Ui, lanes: Rect, cx: &mut Cx<'_>) -> bool {
         (input.smooth_scroll_delta(), input.zoom_delta(), input.modifiers.shift, input.pointer.hover_pos())
     });
     if (zoom - 1.0).abs() > 1e-3 {
-        cx.view.zoom(1.0 / f64::from(zoom), at.map_or(0.0, |at| at.x - lanes.left()));
+        context.view.zoom(1.0 / f64::from(zoom), at.map_or(0.0, |at| at.x - lanes.left()));
         return true;
     }
     let (x, y) = if shift { (wheel.x + wheel.y, 0.0) } else { (wheel.x, wheel.y) };
     if y != 0.0 {
-        let rows = cx.snapshot.session.tracks().len() as f32 + 1.0;
-        let most = (rows * cx.view.row() - lanes.height()).max(0.0);
-        cx.view.scroll = (cx.view.scroll - y).clamp(0.0, most);
+        let rows = context.snapshot.session.tracks().len() as f32 + 1.0;
+        let most = (rows * context.view.row() - lanes.height()).max(0.0);
+        context.view.scroll = (context.view.scroll - y).clamp(0.0, most);
     }
     if x != 0.0 {
-        cx.view.start = (cx.view.start - f64::from(x) * cx.view.frames_per_point).max(0.0);
+        context.view.start = (context.view.start - f64::from(x) * context.view.frames_per_point).max(0.0);
     }
     x != 0.0
 }
 
 /// A click or a drag in the ruler goes there; a wheel zooms. Says whether the user looked elsewhere.
-pub(super) fn scrub(ui: &Ui, ruler: Rect, cx: &mut Cx<'_>) -> bool {
+pub(super) fn scrub(ui: &Ui, ruler: Rect, context: &mut PanelContext<'_>) -> bool {
     let response = ui.interact(ruler, ui.scope_id().with("ruler"), Sense::click_and_drag());
     response.widget_info(|| WidgetInfo::labeled(Role::ScrollBar, true, "Ruler"));
     if (response.clicked() || response.dragged_by(PointerButton::Primary))
-        && cx.snapshot.transport.pass.is_none()
+        && context.snapshot.transport.pass.is_none()
         && let Some(at) = response.interact_pointer_pos()
     {
-        let place = cx.view.at_x((at.x - ruler.left()).clamp(0.0, ruler.width()));
-        cx.ask(Command::Locate(place));
+        let place = context.view.at_x((at.x - ruler.left()).clamp(0.0, ruler.width()));
+        context.ask(Command::Locate(place));
     }
     if !ui.rect_contains_pointer(ruler) {
         return false;
     }
     let (wheel, at) = ui.input(|input| (input.smooth_scroll_delta().y, input.pointer.hover_pos()));
     if wheel != 0.0 {
-        cx.view.zoom((-f64::from(wheel) / 200.0).exp(), at.map_or(0.0, |at| at.x - ruler.left()));
+        context.view.zoom((-f64::from(wheel) / 200.0).exp(), at.map_or(0.0, |at| at.x - ruler.left()));
     }
     wheel != 0.0
 }
 
 /// A strip at the foot that stands for the whole session: its bright part is what is in view.
-pub(super) fn overview(ui: &mut Ui, lanes: Rect, cx: &mut Cx<'_>) {
-    let end = cx.snapshot.session.end().max(cx.snapshot.transport.position).0 as f64;
-    let whole = end.max(cx.view.start + cx.view.frames());
-    if end <= cx.view.frames() && cx.view.start < 1.0 {
+pub(super) fn overview(ui: &mut Ui, lanes: Rect, context: &mut PanelContext<'_>) {
+    let end = context.snapshot.session.end().max(context.snapshot.transport.position).0 as f64;
+    let whole = end.max(context.view.start + context.view.frames());
+    if end <= context.view.frames() && context.view.start < 1.0 {
         return;
     }
     let strip = Rect::from_min_max(pos2(lanes.left(), lanes.bottom() - 9.0), lanes.max);
@@ -278,21 +281,21 @@ pub(super) fn overview(ui: &mut Ui, lanes: Rect, cx: &mut Cx<'_>) {
     response.widget_info(|| WidgetInfo::labeled(Role::ScrollBar, true, "Overview"));
     let hot = response.hovered() || response.dragged();
     let x_of = |frame: f64| strip.left() + (frame / whole) as f32 * strip.width();
-    let from = x_of(cx.view.start);
-    let to = x_of(cx.view.start + cx.view.frames()).max(from + 24.0);
+    let from = x_of(context.view.start);
+    let to = x_of(context.view.start + context.view.frames()).max(from + 24.0);
     let bar = Rect::from_x_y_ranges(from..=to, strip.top() + 2.0..=strip.bottom() - 2.0);
-    let colour = if hot { cx.theme.faint } else { cx.theme.button_hover };
+    let colour = if hot { context.theme.faint } else { context.theme.button_hover };
     ui.painter().rect_filled(bar, 3, colour);
     if let Some(at) = response.interact_pointer_pos().filter(|_| response.dragged() || response.clicked()) {
         let by = if response.dragged() { f64::from(response.drag_delta().x / strip.width()) * whole } else { 0.0 };
         let inside = bar.expand(6.0).contains(at);
-        cx.view.start = if inside || response.dragged() {
-            (cx.view.start + by).max(0.0)
+        context.view.start = if inside || response.dragged() {
+            (context.view.start + by).max(0.0)
         } else {
-            (f64::from((at.x - strip.left()) / strip.width()) * whole - cx.view.frames() / 2.0).max(0.0)
+            (f64::from((at.x - strip.left()) / strip.width()) * whole - context.view.frames() / 2.0).max(0.0)
         };
         if response.drag_started() {
-            cx.act(Action::SelectNone);
+            context.act(Action::SelectNone);
         }
     }
 }

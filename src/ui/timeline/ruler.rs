@@ -3,7 +3,7 @@
 use crate::app::settings::TimeFormat;
 use crate::time::SampleRate;
 use crate::ui::format;
-use crate::ui::panel_context::Cx;
+use crate::ui::panel_context::PanelContext;
 use crate::ui::theme::Theme;
 use crate::ui::view::View;
 use egui::{Align2, Rect, Ui, pos2};
@@ -73,32 +73,32 @@ fn places(view: &View, step: f64) -> impl Iterator<Item = f64> {
 }
 
 /// Draws labels and ticks.
-pub(super) fn show(ui: &Ui, ruler: Rect, cx: &Cx<'_>) {
-    let (settings, rate) = (&cx.snapshot.settings, cx.snapshot.transport.rate);
-    let (step, ticks) = step(cx.view, rate, settings.time, settings.tempo);
+pub(super) fn show(ui: &Ui, ruler: Rect, context: &PanelContext<'_>) {
+    let (settings, rate) = (&context.snapshot.settings, context.snapshot.transport.rate);
+    let (step, ticks) = step(context.view, rate, settings.time, settings.tempo);
     let painter = ui.painter().with_clip_rect(ruler);
-    painter.rect_filled(ruler, 0, cx.theme.background);
-    let x_of = |frame: f64| ruler.left() + ((frame - cx.view.start) / cx.view.frames_per_point) as f32;
-    for frame in places(cx.view, step) {
+    painter.rect_filled(ruler, 0, context.theme.background);
+    let x_of = |frame: f64| ruler.left() + ((frame - context.view.start) / context.view.frames_per_point) as f32;
+    for frame in places(context.view, step) {
         let x = x_of(frame);
-        painter.vline(x, ruler.bottom() - 8.0..=ruler.bottom(), (1.0, cx.theme.line));
+        painter.vline(x, ruler.bottom() - 8.0..=ruler.bottom(), (1.0, context.theme.line));
         let text = label(frame, step, rate, settings.time, settings.tempo);
         let at = pos2(x + 5.0, ruler.top() + 12.5);
-        painter.text(at, Align2::LEFT_CENTER, text, Theme::font(11.0), cx.theme.quiet);
+        painter.text(at, Align2::LEFT_CENTER, text, Theme::font(11.0), context.theme.quiet);
         for tick in 1..ticks {
             let x = x_of(frame + step * f64::from(tick) / f64::from(ticks));
-            painter.vline(x, ruler.bottom() - 4.0..=ruler.bottom(), (1.0, cx.theme.line_soft));
+            painter.vline(x, ruler.bottom() - 4.0..=ruler.bottom(), (1.0, context.theme.line_soft));
         }
     }
 }
 
 /// Draws a line through the lanes below each label.
-pub(super) fn grid(ui: &Ui, lanes: Rect, cx: &Cx<'_>) {
-    let (settings, rate) = (&cx.snapshot.settings, cx.snapshot.transport.rate);
-    let (step, _) = step(cx.view, rate, settings.time, settings.tempo);
-    for frame in places(cx.view, step) {
-        let x = lanes.left() + ((frame - cx.view.start) / cx.view.frames_per_point) as f32;
-        ui.painter().vline(x, lanes.y_range(), (1.0, cx.theme.line_soft));
+pub(super) fn grid(ui: &Ui, lanes: Rect, context: &PanelContext<'_>) {
+    let (settings, rate) = (&context.snapshot.settings, context.snapshot.transport.rate);
+    let (step, _) = step(context.view, rate, settings.time, settings.tempo);
+    for frame in places(context.view, step) {
+        let x = lanes.left() + ((frame - context.view.start) / context.view.frames_per_point) as f32;
+        ui.painter().vline(x, lanes.y_range(), (1.0, context.theme.line_soft));
     }
 }
 

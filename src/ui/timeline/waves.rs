@@ -3,7 +3,7 @@
 use super::lanes::{self, Stretch};
 use crate::peaks::{Answer, Column};
 use crate::session::Session;
-use crate::ui::panel_context::Cx;
+use crate::ui::panel_context::PanelContext;
 use egui::{Color32, ColorImage, Mesh, Rect, Shape, TextureHandle, TextureOptions, Ui, pos2, vec2};
 use std::sync::Arc;
 
@@ -39,45 +39,45 @@ pub(super) struct Waves {
 
 impl Waves {
     /// Brings the texture up to date and puts it over the lanes.
-    pub(super) fn show(&mut self, ui: &Ui, lanes: Rect, cx: &mut Cx<'_>) {
+    pub(super) fn show(&mut self, ui: &Ui, lanes: Rect, context: &mut PanelContext<'_>) {
         let scale = ui.pixels_per_point();
         let size =
             [lanes.width() + 1.0, lanes.height()].map(|side| ((side * scale).ceil() as usize).clamp(1, SIDE_MAX));
         // Columns stand at multiples of their width: nothing shimmers when the view goes on.
-        let frames_per_column = cx.view.frames_per_point / f64::from(scale);
-        let first = (cx.view.start / frames_per_column).floor();
-        let Some(peaks) = cx.waves.as_deref_mut() else { return };
+        let frames_per_column = context.view.frames_per_point / f64::from(scale);
+        let first = (context.view.start / frames_per_column).floor();
+        let Some(peaks) = context.waves.as_deref_mut() else { return };
         let generation = peaks.generation();
         let key = Key {
             first: first as i64,
             frames_per_column,
             size,
-            scroll: cx.view.scroll,
-            row: cx.view.row(),
-            revision: cx.snapshot.revision,
-            dark: cx.theme.dark,
+            scroll: context.view.scroll,
+            row: context.view.row(),
+            revision: context.snapshot.revision,
+            dark: context.theme.dark,
         };
-        let live = cx.snapshot.transport.pass.is_some();
+        let live = context.snapshot.transport.pass.is_some();
         if self.key.as_ref() != Some(&key) {
-            self.draw_all(lanes, size, scale, cx);
+            self.draw_all(lanes, size, scale, context);
             self.upload(ui, None);
         } else if generation != self.generation || live || self.coarse {
-            if live && !self.coarse && !cx.waves.as_deref().is_some_and(crate::peaks::PeakStore::is_busy) {
+            if live && !self.coarse && !context.waves.as_deref().is_some_and(crate::peaks::PeakStore::is_busy) {
                 // Only what was recorded since: from a little before where it ended.
                 // Nothing was recorded yet when it was drawn last: from the left edge.
                 let from = if self.live == usize::MAX { 0 } else { self.live.saturating_sub(2) };
-                if let Some(changed) = self.draw_live(lanes, from, scale, cx) {
+                if let Some(changed) = self.draw_live(lanes, from, scale, context) {
                     self.upload(ui, Some(changed));
                 }
             } else if generation != self.generation {
-                self.draw_all(lanes, size, scale, cx);
+                self.draw_all(lanes, size, scale, context);
                 self.upload(ui, None);
             }
         }
         self.key = Some(key);
         self.generation = generation;
         let Some(texture) = &self.texture else { return };
-        let offset = ((cx.view.start / frames_per_column - first) / f64::from(scale)) as f32;
+        let offset = ((context.view.start / frames_per_column - first) / f64::from(scale)) as f32;
         let shown = vec2(size[0] as f32 / scale, size[1] as f32 / scale);
         let rect = Rect::from_min_size(lanes.min - vec2(offset, 0.0), shown);
         let mut mesh = Mesh::with_texture(texture.id());
@@ -85,7 +85,7 @@ impl Waves {
         ui.painter().add(Shape::mesh(mesh));
     }
 
-    fn draw_all(&mut self, lanes: Rect, size: [usize; 2], scale: f32, cx: &mut Cx<'_>) {
+    fn draw_all(&mut self, lanes: Rect, size: [usize; 2], scale: f32, context: &mut PanelContext<'_>) {
         let mut image = match self.image.take() {
             Some(mut image) if image.size == size => {
                 image.pixels.fill(Color32::TRANSPARENT);
@@ -95,28 +95,34 @@ impl Waves {
         };
         self.coarse = false;
         (self.live, self.reached) = (usize::MAX, 0);
-        let session = Arc::clone(&cx.snapshot.session);
-        let rows = lanes::rows(lanes, cx);
-        for stretch in lanes::stretches(&session, rows, cx) {
-            self.draw(&mut image, &session, &stretch, lanes, (0, usize::MAX), scale, cx);
+        let session = Arc::clone(&context.snapshot.session);
+        let rows = lanes::rows(lanes, context);
+        for stretch in lanes::stretches(&session, rows, context) {
+            self.draw(&mut image, &session, &stretch, lanes, (0, usize::MAX), scale, context);
         }
         self.image = Some(image);
     }
 
     /// Draws live takes from column `from` on; says which columns changed.
-    fn draw_live(&mut self, lanes: Rect, from: usize, scale: f32, cx: &mut Cx<'_>) -> Option<(usize, usize)> {
+    fn draw_live(
+        &mut self,
+        lanes: Rect,
+        from: usize,
+        scale: f32,
+        context: &mut PanelContext<'_>,
+    ) -> Option<(usize, usize)> {
         let mut image = self.image.take()?;
-        let session = Arc::clone(&cx.snapshot.session);
-        let rows = lanes::rows(lanes, cx);
+        let session = Arc::clone(&context.snapshot.session);
+        let rows = lanes::rows(lanes, context);
         let width = image.size[0];
         (self.live, self.reached) = (usize::MAX, 0);
-        for stretch in lanes::stretches(&session, rows, cx) {
+        for stretch in lanes::stretches(&session, rows, context) {
             if stretch.region.is_none() {
-                let band = band(&stretch, lanes, scale, image.size[1], cx);
+                let band = band(&stretch, lanes, scale, image.size[1], context);
                 for y in band.from..band.to {
                     image.pixels[y * width + from.min(width)..(y + 1) * width].fill(Color32::TRANSPARENT);
                 }
-                self.draw(&mut image, &session, &stretch, lanes, (from, usize::MAX), scale, cx);
+                self.draw(&mut image, &session, &stretch, lanes, (from, usize::MAX), scale, context);
             }
         }
         self.image = Some(image);
@@ -132,11 +138,11 @@ impl Waves {
         lanes: Rect,
         (from, to): (usize, usize),
         scale: f32,
-        cx: &mut Cx<'_>,
+        context: &mut PanelContext<'_>,
     ) {
         let Some(take) = session.take(stretch.take) else { return };
-        let frames_per_column = cx.view.frames_per_point / f64::from(scale);
-        let first = (cx.view.start / frames_per_column).floor();
+        let frames_per_column = context.view.frames_per_point / f64::from(scale);
+        let first = (context.view.start / frames_per_column).floor();
         let column_of = |frame: u64| (frame as f64 / frames_per_column - first).floor();
         let [width, height] = image.size;
         let begin = column_of(stretch.start.0).max(from as f64).max(0.0) as usize;
@@ -150,11 +156,11 @@ impl Waves {
         if stretch.region.is_none() {
             self.reached = self.reached.max(end);
         }
-        let band = band(stretch, lanes, scale, height, cx);
-        let colour = cx.theme.track(stretch.track.colour);
+        let band = band(stretch, lanes, scale, height, context);
+        let colour = context.theme.track(stretch.track.colour);
         let silent = stretch.track.mute || stretch.region.is_some_and(|region| region.muted);
         let colour = if silent { colour.gamma_multiply(0.4) } else { colour };
-        let clip = cx.theme.record;
+        let clip = context.theme.record;
         let channels = take.channels.max(1) as usize;
         // The frame of the take in the middle of nothing: where its first column begins, on the timeline's own grid.
         let take_from =
@@ -162,7 +168,7 @@ impl Waves {
         for channel in 0..channels {
             self.columns.clear();
             self.columns.resize(end - begin, Column::EMPTY);
-            let Some(peaks) = cx.waves.as_deref_mut() else { return };
+            let Some(peaks) = context.waves.as_deref_mut() else { return };
             let answer = peaks.columns(take.uuid, channel, take_from, frames_per_column, &mut self.columns);
             self.coarse |= answer == Answer::Coarse && stretch.region.is_some();
             if stretch.region.is_none() {
@@ -214,8 +220,8 @@ struct Band {
 }
 
 /// Where the lane of a stretch lies in the texture.
-fn band(stretch: &Stretch<'_>, lanes: Rect, scale: f32, height: usize, cx: &Cx<'_>) -> Band {
-    let lane = lanes::lane(lanes, stretch.row, cx);
+fn band(stretch: &Stretch<'_>, lanes: Rect, scale: f32, height: usize, context: &PanelContext<'_>) -> Band {
+    let lane = lanes::lane(lanes, stretch.row, context);
     let top = (lane.top() - lanes.top() + 2.0) * scale;
     let bottom = (lane.bottom() - lanes.top() - 2.0) * scale;
     let whole = (bottom - top).max(1.0);

@@ -3,7 +3,7 @@
 use crate::app::command::Command;
 use crate::control::edit::Edit;
 use crate::session::Track;
-use crate::ui::panel_context::Cx;
+use crate::ui::panel_context::PanelContext;
 use crate::ui::theme::Theme;
 use crate::ui::widget::text_at;
 use egui::{Align2, CursorIcon, Popup, Rect, Role, ScrollArea, Sense, Ui, WidgetInfo};
@@ -15,8 +15,8 @@ pub(super) fn words(inputs: &[u32]) -> String {
 }
 
 /// Draws it; opens the choice when it is clicked.
-pub(super) fn show(ui: &mut Ui, rect: Rect, n: usize, track: &Track, cx: &mut Cx<'_>) {
-    let there = cx.snapshot.device.inputs;
+pub(super) fn show(ui: &mut Ui, rect: Rect, n: usize, track: &Track, context: &mut PanelContext<'_>) {
+    let there = context.snapshot.device.inputs;
     let missing = track.inputs().iter().any(|input| there <= *input as usize) && there > 0;
     let text = words(track.inputs());
     let response = ui.interact(rect, ui.scope_id().with(("input", n)), Sense::click());
@@ -26,18 +26,18 @@ pub(super) fn show(ui: &mut Ui, rect: Rect, n: usize, track: &Track, cx: &mut Cx
         info
     });
     let colour = match (missing, response.hovered()) {
-        (true, _) => cx.theme.caution,
-        (false, true) => cx.theme.text,
-        (false, false) => cx.theme.quiet,
+        (true, _) => context.theme.caution,
+        (false, true) => context.theme.text,
+        (false, false) => context.theme.quiet,
     };
     text_at(ui, rect.left_center(), Align2::LEFT_CENTER, &text, Theme::font(10.5), colour, rect.width());
     let tip = if missing { "The device has no such input: choose another" } else { "Choose the inputs of this track" };
     let response = response.on_hover_cursor(CursorIcon::PointingHand).on_hover_text(tip);
-    Popup::menu(&response).width(230.0).show(|ui| choose(ui, track, there.max(1) as u32, cx));
+    Popup::menu(&response).width(230.0).show(|ui| choose(ui, track, there.max(1) as u32, context));
 }
 
 /// One channel at the left, or two that stand side by side at the right.
-fn choose(ui: &mut Ui, track: &Track, there: u32, cx: &mut Cx<'_>) {
+fn choose(ui: &mut Ui, track: &Track, there: u32, context: &mut PanelContext<'_>) {
     let mut chosen: Option<Vec<u32>> = None;
     ScrollArea::vertical().max_height(360.0).show(ui, |ui| {
         ui.columns(2, |columns| {
@@ -57,7 +57,7 @@ fn choose(ui: &mut Ui, track: &Track, there: u32, cx: &mut Cx<'_>) {
         });
     });
     if let Some(inputs) = chosen {
-        cx.ask(Command::Edit(Edit::Inputs(track.id(), inputs)));
+        context.ask(Command::Edit(Edit::Inputs(track.id(), inputs)));
         ui.close();
     }
 }

@@ -8,7 +8,7 @@ mod row;
 use super::action::Action;
 use super::format;
 use super::icon::Icon;
-use super::panel_context::Cx;
+use super::panel_context::PanelContext;
 use super::theme::Theme;
 use super::widget::{Ballistics, Meters};
 use crate::app::command::Command;
@@ -41,40 +41,40 @@ impl State {
 }
 
 /// Draws the head into `head` and the rows into `list`.
-pub fn show(ui: &mut Ui, state: &mut State, head: Rect, list: Rect, cx: &mut Cx<'_>) {
-    ui.painter().rect_filled(head.union(list), 0, cx.theme.panel);
-    let session = std::sync::Arc::clone(&cx.snapshot.session);
+pub fn show(ui: &mut Ui, state: &mut State, head: Rect, list: Rect, context: &mut PanelContext<'_>) {
+    ui.painter().rect_filled(head.union(list), 0, context.theme.panel);
+    let session = std::sync::Arc::clone(&context.snapshot.session);
     let tracks = session.tracks();
-    take_levels(state, tracks, cx);
-    let row = cx.view.row();
-    scroll(ui, list, tracks.len(), cx);
-    let first = (cx.view.scroll / row) as usize;
+    take_levels(state, tracks, context);
+    let row = context.view.row();
+    scroll(ui, list, tracks.len(), context);
+    let first = (context.view.scroll / row) as usize;
     let count = (list.height() / row) as usize + 2;
     let rename = std::mem::take(&mut state.rename);
     let mut meters = Meters::default();
     let mut lanes = ui.new_child(egui::UiBuilder::new().max_rect(list).id_salt("rows"));
     lanes.shrink_clip_rect(list);
     for (at, track) in tracks.iter().enumerate().skip(first).take(count) {
-        let y = list.top() + at as f32 * row - cx.view.scroll;
+        let y = list.top() + at as f32 * row - context.view.scroll;
         let rect = Rect::from_min_size(pos2(list.left(), y), vec2(list.width(), row));
-        let begin = rename && cx.view.tracks.first() == Some(&track.id());
+        let begin = rename && context.view.tracks.first() == Some(&track.id());
         let shown = state.meters.get(&track.id()).copied().unwrap_or_default();
-        row::show(&mut lanes, rect, at, track, begin, cx);
-        let place = layout::row(rect, cx.view.tall).meter;
-        meters.upright(place, &shown, cx.theme);
+        row::show(&mut lanes, rect, at, track, begin, context);
+        let place = layout::row(rect, context.view.tall).meter;
+        meters.upright(place, &shown, context.theme);
         meter(&mut lanes, place, at, track.id(), shown, state);
     }
     meters.paint(lanes.painter());
-    order::show(&lanes, &mut state.drag, list, tracks, cx);
-    let below = list.top() + tracks.len() as f32 * row - cx.view.scroll;
-    empty_below(&lanes, Rect::from_min_max(pos2(list.left(), below.max(list.top())), list.max), cx);
-    ui.painter().vline(list.right() - 0.5, head.top()..=list.bottom(), (1.0, cx.theme.line));
-    heading(ui, head, tracks, cx);
+    order::show(&lanes, &mut state.drag, list, tracks, context);
+    let below = list.top() + tracks.len() as f32 * row - context.view.scroll;
+    empty_below(&lanes, Rect::from_min_max(pos2(list.left(), below.max(list.top())), list.max), context);
+    ui.painter().vline(list.right() - 0.5, head.top()..=list.bottom(), (1.0, context.theme.line));
+    heading(ui, head, tracks, context);
 }
 
-fn take_levels(state: &mut State, tracks: &[Track], cx: &Cx<'_>) {
-    for (track, level) in tracks.iter().zip(&cx.snapshot.tracks) {
-        state.meters.entry(track.id()).or_default().take(*level, cx.now);
+fn take_levels(state: &mut State, tracks: &[Track], context: &PanelContext<'_>) {
+    for (track, level) in tracks.iter().zip(&context.snapshot.tracks) {
+        state.meters.entry(track.id()).or_default().take(*level, context.now);
     }
     if state.meters.len() > tracks.len() {
         state.meters.retain(|id, _| tracks.iter().any(|track| track.id() == *id));
@@ -82,15 +82,15 @@ fn take_levels(state: &mut State, tracks: &[Track], cx: &Cx<'_>) {
 }
 
 /// The wheel over the list scrolls the rows; they never leave the panel empty.
-fn scroll(ui: &Ui, list: Rect, rows: usize, cx: &mut Cx<'_>) {
+fn scroll(ui: &Ui, list: Rect, rows: usize, context: &mut PanelContext<'_>) {
     let over = ui.rect_contains_pointer(list);
     let wheel = ui.input(|input| if input.modifiers.any() { 0.0 } else { input.smooth_scroll_delta().y });
     if over && wheel != 0.0 {
-        cx.view.scroll -= wheel;
+        context.view.scroll -= wheel;
     }
     // Room for one row more: where a new one would go.
-    let most = (rows as f32 * cx.view.row() + cx.view.row() - list.height()).max(0.0);
-    cx.view.scroll = cx.view.scroll.clamp(0.0, most);
+    let most = (rows as f32 * context.view.row() + context.view.row() - list.height()).max(0.0);
+    context.view.scroll = context.view.scroll.clamp(0.0, most);
 }
 
 fn meter(ui: &mut Ui, rect: Rect, at: usize, track: TrackId, shown: Ballistics, state: &mut State) {
@@ -113,14 +113,14 @@ fn meter(ui: &mut Ui, rect: Rect, at: usize, track: TrackId, shown: Ballistics, 
 }
 
 /// How many there are, and what acts on all of them.
-fn heading(ui: &mut Ui, head: Rect, tracks: &[Track], cx: &mut Cx<'_>) {
-    let theme = cx.theme;
+fn heading(ui: &mut Ui, head: Rect, tracks: &[Track], context: &mut PanelContext<'_>) {
+    let theme = context.theme;
     ui.painter().rect_filled(head, 0, theme.background);
     ui.painter().hline(head.x_range(), head.bottom() - 0.5, (1.0, theme.line));
     let text = format::count(tracks.len(), "track");
     let y = head.center().y;
     ui.painter().text(pos2(head.left() + 12.0, y), Align2::LEFT_CENTER, text, Theme::font(11.0), theme.quiet);
-    let places = layout::row(Rect::from_min_size(head.min, vec2(head.width(), head.height())), cx.view.tall);
+    let places = layout::row(Rect::from_min_size(head.min, vec2(head.width(), head.height())), context.view.tall);
     let ids: Vec<TrackId> = tracks.iter().map(Track::id).collect();
     let some = |of: fn(&Track) -> bool| tracks.iter().any(of);
     let every = tracks.iter().all(|track| track.armed);
@@ -142,7 +142,7 @@ fn heading(ui: &mut Ui, head: Rect, tracks: &[Track], cx: &mut Cx<'_>) {
         let colour = if on || response.hovered() { theme.text } else { theme.quiet };
         ui.painter().text(rect.center(), Align2::CENTER_CENTER, letter, Theme::medium(11.0), colour);
         if response.on_hover_cursor(CursorIcon::PointingHand).on_hover_text(name).clicked() {
-            cx.ask(Command::Edit(edit));
+            context.ask(Command::Edit(edit));
         }
     }
     let plus = Rect::from_center_size(pos2(head.right() - 16.0, y), vec2(20.0, 20.0));
@@ -150,18 +150,18 @@ fn heading(ui: &mut Ui, head: Rect, tracks: &[Track], cx: &mut Cx<'_>) {
     response.widget_info(|| WidgetInfo::labeled(Role::Button, true, "Add track"));
     let colour = if response.hovered() { theme.strong } else { theme.quiet };
     Icon::Plus.paint(ui.painter(), plus.center(), 11.0, colour);
-    let tip = cx.tip("Add a track", Action::AddTrack);
+    let tip = context.tip("Add a track", Action::AddTrack);
     if response.on_hover_cursor(CursorIcon::PointingHand).on_hover_text(tip).clicked() {
-        cx.act(Action::AddTrack);
+        context.act(Action::AddTrack);
     }
 }
 
 /// Below the last row: a click selects nothing.
-fn empty_below(ui: &Ui, rect: Rect, cx: &mut Cx<'_>) {
+fn empty_below(ui: &Ui, rect: Rect, context: &mut PanelContext<'_>) {
     if rect.height() < 1.0 {
         return;
     }
     if ui.interact(rect, ui.scope_id().with("below"), Sense::click()).clicked() {
-        cx.act(Action::SelectNone);
+        context.act(Action::SelectNone);
     }
 }

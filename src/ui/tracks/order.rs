@@ -3,7 +3,7 @@
 use crate::app::command::Command;
 use crate::control::edit::Edit;
 use crate::session::{Track, TrackId};
-use crate::ui::panel_context::Cx;
+use crate::ui::panel_context::PanelContext;
 use egui::{DragAndDrop, Rect, Ui, pos2, vec2};
 
 /// What is dragged.
@@ -18,7 +18,7 @@ fn gap(y: f32, top: f32, row: f32, count: usize) -> usize {
 }
 
 /// Shows where the dragged track would go, and puts it there when it is let go.
-pub(super) fn show(ui: &Ui, drag: &mut Drag, list: Rect, tracks: &[Track], cx: &mut Cx<'_>) {
+pub(super) fn show(ui: &Ui, drag: &mut Drag, list: Rect, tracks: &[Track], context: &mut PanelContext<'_>) {
     if let Some(id) = DragAndDrop::payload::<TrackId>(ui.ctx()) {
         drag.track = Some(*id);
     }
@@ -27,8 +27,8 @@ pub(super) fn show(ui: &Ui, drag: &mut Drag, list: Rect, tracks: &[Track], cx: &
         drag.track = None;
         return;
     };
-    let row = cx.view.row();
-    let top = list.top() - cx.view.scroll;
+    let row = context.view.row();
+    let top = list.top() - context.view.scroll;
     let pointer = ui.input(|input| input.pointer.latest_pos());
     let to = pointer.map_or(from, |at| gap(at.y, top, row, tracks.len()));
     if ui.input(|input| input.pointer.any_released()) {
@@ -36,15 +36,15 @@ pub(super) fn show(ui: &Ui, drag: &mut Drag, list: Rect, tracks: &[Track], cx: &
         // Taken out first, so what stood below it moves up.
         let place = if from < to { to - 1 } else { to };
         if place != from && pointer.is_some_and(|at| list.expand(40.0).contains(at)) {
-            cx.ask(Command::Edit(Edit::MoveTrack(id, place)));
+            context.ask(Command::Edit(Edit::MoveTrack(id, place)));
         }
         return;
     }
     let y = top + to as f32 * row;
     let line = Rect::from_min_size(pos2(list.left(), y - 1.5), vec2(list.width(), 3.0));
-    ui.painter().rect_filled(line, 1, cx.theme.accent);
+    ui.painter().rect_filled(line, 1, context.theme.accent);
     let own = Rect::from_min_size(pos2(list.left(), top + from as f32 * row), vec2(list.width(), row));
-    ui.painter().rect_filled(own, 0, cx.theme.background.gamma_multiply(0.5));
+    ui.painter().rect_filled(own, 0, context.theme.background.gamma_multiply(0.5));
 }
 
 #[cfg(test)]

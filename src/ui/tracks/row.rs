@@ -5,64 +5,64 @@ use crate::app::command::Command;
 use crate::control::edit::Edit;
 use crate::session::{GAIN_DB_MAX, GAIN_DB_MIN, Monitor, Track, TrackId};
 use crate::ui::action::Action;
-use crate::ui::panel_context::Cx;
+use crate::ui::panel_context::PanelContext;
 use crate::ui::theme::{Theme, mixed};
 use crate::ui::widget::{Fader, Pan, name_field, pan_text, toggle};
 use egui::{Align2, CursorIcon, Rect, Role, Sense, Ui, WidgetInfo, pos2, vec2};
 
 /// Draws the row of the track at place `at`; `rename` begins to edit its name.
-pub(super) fn show(ui: &mut Ui, rect: Rect, at: usize, track: &Track, rename: bool, cx: &mut Cx<'_>) {
-    let theme = cx.theme;
-    let place = layout::row(rect, cx.view.tall);
-    let selected = cx.view.tracks.contains(&track.id());
-    let silent = track.mute || (!track.solo && cx.snapshot.session.tracks().iter().any(|other| other.solo));
+pub(super) fn show(ui: &mut Ui, rect: Rect, at: usize, track: &Track, rename: bool, context: &mut PanelContext<'_>) {
+    let theme = context.theme;
+    let place = layout::row(rect, context.view.tall);
+    let selected = context.view.tracks.contains(&track.id());
+    let silent = track.mute || (!track.solo && context.snapshot.session.tracks().iter().any(|other| other.solo));
     if selected {
         ui.painter().rect_filled(rect, 0, mixed(theme.panel, theme.accent, 0.13));
     }
     let colour = theme.track(track.colour);
     ui.painter().rect_filled(place.strip, 0, if silent { mixed(theme.panel, colour, 0.4) } else { colour });
     ui.painter().hline(rect.x_range(), rect.bottom() - 0.5, (1.0, theme.line_soft));
-    handle(ui, place.number, at, track, selected, cx);
+    handle(ui, place.number, at, track, selected, context);
 
     let n = at + 1;
-    let font = Theme::medium(if cx.view.tall { 12.5 } else { 12.0 });
+    let font = Theme::medium(if context.view.tall { 12.5 } else { 12.0 });
     let mut dim = theme.clone();
     if silent {
         dim.text = theme.quiet;
     }
     let (named, name) = name_field(ui, &dim, place.name, &format!("Name {n}"), track.name(), font, rename);
     if named.clicked() {
-        select(ui, track.id(), cx);
+        select(ui, track.id(), context);
     }
     if let Some(name) = name {
-        cx.ask(Command::Edit(Edit::Name(track.id(), name)));
+        context.ask(Command::Edit(Edit::Name(track.id(), name)));
     }
-    named.context_menu(|ui| menu(ui, track, cx));
-    input::show(ui, place.input, n, track, cx);
-    monitor(ui, place.monitor, n, track, cx);
-    switches(ui, &place, n, track, cx);
-    levels(ui, &place, n, track, cx);
+    named.context_menu(|ui| menu(ui, track, context));
+    input::show(ui, place.input, n, track, context);
+    monitor(ui, place.monitor, n, track, context);
+    switches(ui, &place, n, track, context);
+    levels(ui, &place, n, track, context);
 }
 
 /// The tracks that a change of this one means: all that are selected, if it is one of them.
-pub(super) fn meant(track: TrackId, cx: &Cx<'_>) -> Vec<TrackId> {
-    if cx.view.tracks.contains(&track) && cx.view.tracks.len() > 1 {
-        cx.snapshot.session.track_ids().filter(|id| cx.view.tracks.contains(id)).collect()
+pub(super) fn meant(track: TrackId, context: &PanelContext<'_>) -> Vec<TrackId> {
+    if context.view.tracks.contains(&track) && context.view.tracks.len() > 1 {
+        context.snapshot.session.track_ids().filter(|id| context.view.tracks.contains(id)).collect()
     } else {
         vec![track]
     }
 }
 
 /// Selects it: alone, with Ctrl beside others, with Shift all from the first that is selected.
-pub(super) fn select(ui: &Ui, track: TrackId, cx: &mut Cx<'_>) {
+pub(super) fn select(ui: &Ui, track: TrackId, context: &mut PanelContext<'_>) {
     let modifiers = ui.input(|input| input.modifiers);
-    let selected = &mut cx.view.tracks;
+    let selected = &mut context.view.tracks;
     if modifiers.command {
         if !selected.remove(&track) {
             selected.insert(track);
         }
     } else if modifiers.shift && !selected.is_empty() {
-        let ids: Vec<TrackId> = cx.snapshot.session.track_ids().collect();
+        let ids: Vec<TrackId> = context.snapshot.session.track_ids().collect();
         let at = |id: &TrackId| ids.iter().position(|other| other == id);
         let places = selected.iter().chain(std::iter::once(&track)).filter_map(at);
         if let (Some(from), Some(to)) = (places.clone().min(), places.max()) {
@@ -74,23 +74,23 @@ pub(super) fn select(ui: &Ui, track: TrackId, cx: &mut Cx<'_>) {
 }
 
 /// The number: selects, drags, and has the row's menu.
-fn handle(ui: &Ui, rect: Rect, at: usize, track: &Track, selected: bool, cx: &mut Cx<'_>) {
+fn handle(ui: &Ui, rect: Rect, at: usize, track: &Track, selected: bool, context: &mut PanelContext<'_>) {
     let response = ui.interact(rect, ui.scope_id().with(("handle", track.id())), Sense::click_and_drag());
     response.widget_info(|| WidgetInfo::selected(Role::ListItem, true, selected, format!("Track {}", at + 1)));
-    let colour = if selected || response.hovered() { cx.theme.text } else { cx.theme.faint };
+    let colour = if selected || response.hovered() { context.theme.text } else { context.theme.faint };
     let text = (at + 1).to_string();
     ui.painter().text(pos2(rect.right() - 4.0, rect.center().y), Align2::RIGHT_CENTER, text, Theme::font(11.0), colour);
     if response.clicked() {
-        select(ui, track.id(), cx);
+        select(ui, track.id(), context);
     }
     if response.drag_started() {
         response.dnd_set_drag_payload(track.id());
     }
-    response.context_menu(|ui| menu(ui, track, cx));
+    response.context_menu(|ui| menu(ui, track, context));
     response.on_hover_and_drag_cursor(CursorIcon::Grab);
 }
 
-fn monitor(ui: &mut Ui, rect: Rect, n: usize, track: &Track, cx: &mut Cx<'_>) {
+fn monitor(ui: &mut Ui, rect: Rect, n: usize, track: &Track, context: &mut PanelContext<'_>) {
     let words = |monitor: Monitor| match monitor {
         Monitor::Auto => "auto",
         Monitor::Input => "input",
@@ -103,7 +103,7 @@ fn monitor(ui: &mut Ui, rect: Rect, n: usize, track: &Track, cx: &mut Cx<'_>) {
         info.current_text_value = Some(now.to_owned());
         info
     });
-    let theme = cx.theme;
+    let theme = context.theme;
     let colour = match (track.monitor, response.hovered()) {
         (Monitor::Auto, false) => theme.faint,
         (_, true) => theme.text,
@@ -117,96 +117,96 @@ fn monitor(ui: &mut Ui, rect: Rect, n: usize, track: &Track, cx: &mut Cx<'_>) {
             Monitor::Input => Monitor::Disk,
             Monitor::Disk => Monitor::Auto,
         };
-        let edit = Edit::Monitor(meant(track.id(), cx), next);
-        cx.ask(Command::Edit(edit));
+        let edit = Edit::Monitor(meant(track.id(), context), next);
+        context.ask(Command::Edit(edit));
     }
 }
 
-fn switches(ui: &mut Ui, place: &layout::Row, n: usize, track: &Track, cx: &mut Cx<'_>) {
-    let theme = cx.theme;
-    let ids = meant(track.id(), cx);
+fn switches(ui: &mut Ui, place: &layout::Row, n: usize, track: &Track, context: &mut PanelContext<'_>) {
+    let theme = context.theme;
+    let ids = meant(track.id(), context);
     let name = format!("Arm {n}");
     let arm = toggle(ui, theme, place.arm, &name, "R", track.armed, theme.record);
-    if arm.on_hover_text(cx.tip("Record this track", Action::ArmSelected)).clicked() {
-        cx.ask(Command::Edit(Edit::Arm(ids.clone(), !track.armed)));
+    if arm.on_hover_text(context.tip("Record this track", Action::ArmSelected)).clicked() {
+        context.ask(Command::Edit(Edit::Arm(ids.clone(), !track.armed)));
     }
     let mute = toggle(ui, theme, place.mute, &format!("Mute {n}"), "M", track.mute, theme.mute);
-    if mute.on_hover_text(cx.tip("Mute", Action::MuteSelected)).clicked() {
-        cx.ask(Command::Edit(Edit::Mute(ids.clone(), !track.mute)));
+    if mute.on_hover_text(context.tip("Mute", Action::MuteSelected)).clicked() {
+        context.ask(Command::Edit(Edit::Mute(ids.clone(), !track.mute)));
     }
     let solo = toggle(ui, theme, place.solo, &format!("Solo {n}"), "S", track.solo, theme.solo);
-    if solo.on_hover_text(cx.tip("Solo. Ctrl: this one alone", Action::SoloSelected)).clicked() {
+    if solo.on_hover_text(context.tip("Solo. Ctrl: this one alone", Action::SoloSelected)).clicked() {
         let alone = ui.input(|input| input.modifiers.command);
         if alone {
-            let others = cx.snapshot.session.track_ids().filter(|id| *id != track.id()).collect();
-            cx.ask(Command::Edit(Edit::Solo(others, false)));
+            let others = context.snapshot.session.track_ids().filter(|id| *id != track.id()).collect();
+            context.ask(Command::Edit(Edit::Solo(others, false)));
         }
-        cx.ask(Command::Edit(Edit::Solo(ids, alone || !track.solo)));
+        context.ask(Command::Edit(Edit::Solo(ids, alone || !track.solo)));
     }
 }
 
-fn levels(ui: &mut Ui, place: &layout::Row, n: usize, track: &Track, cx: &mut Cx<'_>) {
-    let ids = meant(track.id(), cx);
+fn levels(ui: &mut Ui, place: &layout::Row, n: usize, track: &Track, context: &mut PanelContext<'_>) {
+    let ids = meant(track.id(), context);
     let name = format!("Gain {n}");
-    let (_, to) = Fader { name: &name, db: track.gain_db() }.show(ui, cx.theme, place.gain, cx.view.tall);
+    let (_, to) = Fader { name: &name, db: track.gain_db() }.show(ui, context.theme, place.gain, context.view.tall);
     if let Some(db) = to {
         // Others that are selected go by as much: what was balanced stays balanced.
         let by = db - track.gain_db();
         let gain = |id: &TrackId| {
-            let own = cx.snapshot.session.track(*id)?.gain_db();
+            let own = context.snapshot.session.track(*id)?.gain_db();
             Some((*id, (own + by).clamp(GAIN_DB_MIN, GAIN_DB_MAX)))
         };
         let gains = if ids.len() == 1 { vec![(track.id(), db)] } else { ids.iter().filter_map(gain).collect() };
-        cx.ask(Command::Edit(Edit::Gain(gains)));
+        context.ask(Command::Edit(Edit::Gain(gains)));
     }
     let name = format!("Pan {n}");
-    let tall = cx.view.tall;
+    let tall = context.view.tall;
     let knob = if tall { Rect::from_min_size(place.pan.min, vec2(place.pan.width(), 18.0)) } else { place.pan };
-    let (_, to) = Pan { name: &name, pan: track.pan() }.show(ui, cx.theme, knob);
+    let (_, to) = Pan { name: &name, pan: track.pan() }.show(ui, context.theme, knob);
     if tall {
         let at = pos2(place.pan.center().x, place.pan.bottom() + 0.5);
-        ui.painter().text(at, Align2::CENTER_BOTTOM, pan_text(track.pan()), Theme::font(10.0), cx.theme.quiet);
+        ui.painter().text(at, Align2::CENTER_BOTTOM, pan_text(track.pan()), Theme::font(10.0), context.theme.quiet);
     }
     if let Some(pan) = to {
-        cx.ask(Command::Edit(Edit::Pan(ids, pan)));
+        context.ask(Command::Edit(Edit::Pan(ids, pan)));
     }
 }
 
 /// What else can be done with a track.
-fn menu(ui: &mut Ui, track: &Track, cx: &mut Cx<'_>) {
+fn menu(ui: &mut Ui, track: &Track, context: &mut PanelContext<'_>) {
     ui.set_min_width(190.0);
-    let ids = meant(track.id(), cx);
+    let ids = meant(track.id(), context);
     ui.horizontal_wrapped(|ui| {
         ui.spacing_mut().item_spacing = vec2(4.0, 4.0);
         ui.set_max_width(180.0);
-        for colour in 0..cx.theme.tracks.len() as u8 {
+        for colour in 0..context.theme.tracks.len() as u8 {
             let (rect, response) = ui.allocate_exact_size(vec2(22.0, 22.0), Sense::click());
-            let on = track.colour as usize % cx.theme.tracks.len() == colour as usize;
+            let on = track.colour as usize % context.theme.tracks.len() == colour as usize;
             response
                 .widget_info(|| WidgetInfo::selected(Role::RadioButton, true, on, format!("Colour {}", colour + 1)));
-            ui.painter().rect_filled(rect.shrink(2.0), 5, cx.theme.track(colour));
+            ui.painter().rect_filled(rect.shrink(2.0), 5, context.theme.track(colour));
             if on {
-                ui.painter().rect_stroke(rect, 6, (1.5, cx.theme.strong), egui::StrokeKind::Inside);
+                ui.painter().rect_stroke(rect, 6, (1.5, context.theme.strong), egui::StrokeKind::Inside);
             }
             if response.clicked() {
-                cx.ask(Command::Edit(Edit::Colour(ids.clone(), colour)));
+                context.ask(Command::Edit(Edit::Colour(ids.clone(), colour)));
                 ui.close();
             }
         }
     });
     ui.separator();
     if ui.button("Rename").clicked() {
-        cx.view.tracks = std::iter::once(track.id()).collect();
-        cx.act(Action::RenameTrack);
+        context.view.tracks = std::iter::once(track.id()).collect();
+        context.act(Action::RenameTrack);
         ui.close();
     }
     if ui.button("Duplicate").clicked() {
-        cx.ask(Command::Edit(Edit::DuplicateTrack(track.id())));
+        context.ask(Command::Edit(Edit::DuplicateTrack(track.id())));
         ui.close();
     }
     let what = if ids.len() > 1 { format!("Remove {} tracks", ids.len()) } else { "Remove".to_owned() };
     if ui.button(what).on_hover_text("Its takes go to the trash folder; undo brings both back").clicked() {
-        cx.ask(Command::Edit(Edit::RemoveTracks(ids)));
+        context.ask(Command::Edit(Edit::RemoveTracks(ids)));
         ui.close();
     }
 }

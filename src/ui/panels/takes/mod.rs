@@ -4,7 +4,7 @@ use super::take_facts as facts;
 use crate::app::command::Command;
 use crate::control::edit::Edit;
 use crate::session::{Session, Take, TakeId, TakeState, Track, TrackId};
-use crate::ui::panel_context::Cx;
+use crate::ui::panel_context::PanelContext;
 use crate::ui::theme::{GRID, Theme, mixed};
 use crate::ui::widget::{Button, Look, focus_ring, text_at};
 use egui::{
@@ -78,17 +78,17 @@ impl Index {
 }
 
 /// Draws it into what is left of `ui`.
-pub fn show(ui: &mut Ui, state: &mut State, cx: &mut Cx<'_>) {
-    state.index.renew(&cx.snapshot.session, cx.snapshot.revision);
+pub fn show(ui: &mut Ui, state: &mut State, context: &mut PanelContext<'_>) {
+    state.index.renew(&context.snapshot.session, context.snapshot.revision);
     egui::Frame::new().inner_margin(Margin::symmetric(16, 8)).show(ui, |ui| {
-        head(ui, state, cx);
+        head(ui, state, context);
         ui.add_space(GRID - ui.spacing().item_spacing.y);
         if state.trash {
-            trash(ui, &state.index, cx);
+            trash(ui, &state.index, context);
         } else if state.index.passes.is_empty() {
-            nothing(ui, "No takes yet. Record, and each pass becomes a column here.", cx.theme);
+            nothing(ui, "No takes yet. Record, and each pass becomes a column here.", context.theme);
         } else {
-            grid(ui, &state.index, cx);
+            grid(ui, &state.index, context);
         }
     });
 }
@@ -99,16 +99,16 @@ fn nothing(ui: &mut Ui, text: &str, theme: &Theme) {
 }
 
 /// What a click does, and the toggle of the trash.
-fn head(ui: &mut Ui, state: &mut State, cx: &Cx<'_>) {
+fn head(ui: &mut Ui, state: &mut State, context: &PanelContext<'_>) {
     ui.allocate_ui_with_layout(vec2(ui.available_width(), HEAD), Layout::right_to_left(Align::Center), |ui| {
         let text = format!("Trash  {}", state.index.trashed.len());
         let button = Button::text("Trash", &text).size(80.0, HEAD).on(state.trash).tip("Takes in the trash");
-        if button.show(ui, cx.theme).clicked() {
+        if button.show(ui, context.theme).clicked() {
             state.trash = !state.trash;
         }
         ui.add_space(GRID);
         let safe = "Nothing is deleted: the trash is a folder in the session";
-        ui.label(egui::RichText::new(safe).color(cx.theme.quiet));
+        ui.label(egui::RichText::new(safe).color(context.theme.quiet));
         ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
             let text = if state.trash { "Takes in the trash" } else { "Click a take to hear it" };
             ui.add(egui::Label::new(egui::RichText::new(text).font(Theme::medium(12.5))).truncate());
@@ -117,11 +117,11 @@ fn head(ui: &mut Ui, state: &mut State, cx: &Cx<'_>) {
 }
 
 /// Names at the left and above stay, the cells scroll; only those in sight are made.
-fn grid(ui: &mut Ui, index: &Index, cx: &mut Cx<'_>) {
+fn grid(ui: &mut Ui, index: &Index, context: &mut PanelContext<'_>) {
     let whole = ui.available_rect_before_wrap();
     let body = Rect::from_min_max(whole.min + vec2(NAMES, PASSES), whole.max);
     let pitch = CELL + GAP;
-    let session = &cx.snapshot.session;
+    let session = &context.snapshot.session;
     let (rows, columns) = (session.tracks().len(), index.passes.len());
     let total = vec2(columns as f32 * pitch.x, rows as f32 * pitch.y);
     let mut asked = None;
@@ -140,20 +140,20 @@ fn grid(ui: &mut Ui, index: &Index, cx: &mut Cx<'_>) {
                 match id.and_then(|id| session.take(*id)) {
                     Some(take) => {
                         let heard = index.heard.get(&take.id).copied();
-                        asked = cell(ui, &place, track, take, heard, cx).or(asked.take());
+                        asked = cell(ui, &place, track, take, heard, context).or(asked.take());
                     }
-                    None => gap(ui, place.rect, cx.theme),
+                    None => gap(ui, place.rect, context.theme),
                 }
             }
         }
     });
     if let Some(edit) = asked {
-        cx.ask(Command::Edit(edit));
+        context.ask(Command::Edit(edit));
     }
     let left = Rect::from_min_max(pos2(whole.left(), body.top()), body.left_bottom());
-    names(ui, left, offset.y, cx);
+    names(ui, left, offset.y, context);
     let above = Rect::from_min_max(pos2(body.left(), whole.top()), body.right_top());
-    passes(ui, above, offset.x, index, cx.theme);
+    passes(ui, above, offset.x, index, context.theme);
     ui.advance_cursor_after_rect(whole);
 }
 
@@ -165,21 +165,21 @@ fn seen(view: egui::Rangef, pitch: f32, number: usize) -> std::ops::Range<usize>
 }
 
 /// The tracks, beside the cells.
-fn names(ui: &Ui, rect: Rect, offset: f32, cx: &Cx<'_>) {
+fn names(ui: &Ui, rect: Rect, offset: f32, context: &PanelContext<'_>) {
     let mut painter = ui.painter().clone();
     painter.set_clip_rect(ui.clip_rect().intersect(rect));
     let pitch = CELL.y + GAP.y;
-    let tracks = cx.snapshot.session.tracks();
+    let tracks = context.snapshot.session.tracks();
     for row in seen(egui::Rangef::new(offset, offset + rect.height()), pitch, tracks.len()) {
         let track = &tracks[row];
         let top = rect.top() + row as f32 * pitch - offset;
         let stripe = Rect::from_min_size(pos2(rect.left(), top + 4.0), vec2(4.0, CELL.y - 8.0));
-        painter.rect_filled(stripe, 2, cx.theme.track(track.colour));
+        painter.rect_filled(stripe, 2, context.theme.track(track.colour));
         let y = top + CELL.y / 2.0;
         let number = pos2(rect.left() + 32.0, y);
-        painter.text(number, Align2::RIGHT_CENTER, row + 1, Theme::mono(11.0), cx.theme.faint);
-        let galley = crate::ui::widget::elided(ui, track.name(), Theme::medium(12.5), cx.theme.text, NAMES - 56.0);
-        painter.galley(pos2(rect.left() + 42.0, y - galley.size().y / 2.0), galley, cx.theme.text);
+        painter.text(number, Align2::RIGHT_CENTER, row + 1, Theme::mono(11.0), context.theme.faint);
+        let galley = crate::ui::widget::elided(ui, track.name(), Theme::medium(12.5), context.theme.text, NAMES - 56.0);
+        painter.galley(pos2(rect.left() + 42.0, y - galley.size().y / 2.0), galley, context.theme.text);
     }
 }
 
@@ -211,8 +211,15 @@ fn gap(ui: &Ui, rect: Rect, theme: &Theme) {
 }
 
 /// One take; what was asked of it.
-fn cell(ui: &mut Ui, place: &Place, track: &Track, take: &Take, heard: Option<Heard>, cx: &Cx<'_>) -> Option<Edit> {
-    let (rect, theme) = (place.rect, cx.theme);
+fn cell(
+    ui: &mut Ui,
+    place: &Place,
+    track: &Track,
+    take: &Take,
+    heard: Option<Heard>,
+    context: &PanelContext<'_>,
+) -> Option<Edit> {
+    let (rect, theme) = (place.rect, context.theme);
     let badge = facts::badge(take, theme);
     let response = ui.interact(rect, ui.scope_id().with(("take", take.id)), Sense::click());
     response.widget_info(|| {
@@ -270,24 +277,24 @@ fn figures(ui: &Ui, rect: Rect, take: &Take, length: Color32, badge: &(String, C
 }
 
 /// Takes in the trash, the latest first.
-fn trash(ui: &mut Ui, index: &Index, cx: &mut Cx<'_>) {
+fn trash(ui: &mut Ui, index: &Index, context: &mut PanelContext<'_>) {
     if index.trashed.is_empty() {
-        nothing(ui, "The trash is empty.", cx.theme);
+        nothing(ui, "The trash is empty.", context.theme);
         return;
     }
     ui.spacing_mut().item_spacing.y = GAP.y;
-    let session = &cx.snapshot.session;
+    let session = &context.snapshot.session;
     let mut asked = None;
     let area = ScrollArea::vertical().id_salt("trash").auto_shrink(false);
     area.show_rows(ui, CELL.y, index.trashed.len(), |ui, rows| {
         for take in index.trashed[rows].iter().filter_map(|id| session.take(*id)) {
-            if trash_row(ui, session, take, cx.theme) {
+            if trash_row(ui, session, take, context.theme) {
                 asked = Some(take.id);
             }
         }
     });
     if let Some(id) = asked {
-        cx.ask(Command::Edit(Edit::UntrashTake(id)));
+        context.ask(Command::Edit(Edit::UntrashTake(id)));
     }
 }
 

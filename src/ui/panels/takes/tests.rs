@@ -78,7 +78,7 @@ fn harness(snapshot: Snapshot) -> (Harness<'static>, Asked) {
             return;
         }
         let (mut commands, mut actions) = (Vec::new(), Vec::new());
-        let mut cx = Cx {
+        let mut context = PanelContext {
             snapshot: &snapshot,
             theme: &theme,
             now: 0.0,
@@ -89,7 +89,7 @@ fn harness(snapshot: Snapshot) -> (Harness<'static>, Asked) {
             commands: &mut commands,
             actions: &mut actions,
         };
-        show(ui, &mut state, &mut cx);
+        show(ui, &mut state, &mut context);
         sink.borrow_mut().extend(commands);
     });
     harness.run_steps(3);
