@@ -60,7 +60,7 @@ pub enum Command {
     CancelExport,
     /// Examine the machine.
     Doctor,
-    /// Run the stress lab.
+    /// Run the stress test.
     Stress(StressRequest),
     /// End it.
     CancelStress,

@@ -1,4 +1,4 @@
-//! Work that takes its time, on threads of its own: export, doctor, stress lab. Thread: control, and one a job.
+//! Work that takes its time, on threads of its own: export, doctor, stress test. Thread: control, and one a job.
 
 use super::Wake;
 use crate::control::Severity;
@@ -45,7 +45,7 @@ pub struct ExportView {
     pub ended: Option<Result<Arc<Vec<PathBuf>>, String>>,
 }
 
-/// What the stress lab is to run.
+/// What the stress test is to run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StressRequest {
     /// What goes on beside.
@@ -56,7 +56,7 @@ pub struct StressRequest {
     pub seconds: f64,
 }
 
-/// What is known of the stress lab.
+/// What is known of the stress test.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct StressView {
     /// The part that is done, 0 to 1; `None` while it does not run.
@@ -221,10 +221,10 @@ impl Jobs {
         self.stress = StressView { progress: Some(0.0), doing: "preparing".to_owned(), ..StressView::default() };
         self.stress_leash = Arc::default();
         let leash = Arc::clone(&self.stress_leash);
-        let scratch = base.join("Stress lab");
+        let scratch = base.join("Stress test");
         self.spawn("stress", move |tell| {
             let program = program.unwrap_or_else(|| PathBuf::from("/proc/self/exe"));
-            let ended = lab(&program, &request, &scratch, period, &leash, tell);
+            let ended = stress(&program, &request, &scratch, period, &leash, tell);
             tell(News::StressOver(ended));
         });
     }
@@ -263,7 +263,7 @@ pub fn options(request: &ExportRequest, folder: PathBuf, session: &Session) -> E
     }
 }
 
-/// What keeps the lab's program going: its standard input. Let go, it ends in good order.
+/// What keeps the stress test's program going: its standard input. Let go, it ends in good order.
 #[derive(Default)]
 struct Leash {
     input: Mutex<Option<ChildStdin>>,
@@ -285,11 +285,11 @@ impl Leash {
     }
 }
 
-/// A line that the lab's program may print at the most.
+/// A line that the stress test's program may print at the most.
 const LAB_LINE_BYTES_MAX: u64 = 64 * 1024;
 
-/// Runs the lab's program and passes on what it tells, line by line.
-fn lab(
+/// Runs the stress test's program and passes on what it tells, line by line.
+fn stress(
     program: &Path,
     request: &StressRequest,
     scratch: &Path,

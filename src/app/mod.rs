@@ -64,7 +64,7 @@ pub struct Options {
     pub end: Option<Arc<AtomicBool>>,
     /// See [`Wake`].
     pub wake: Option<Wake>,
-    /// The program that runs the stress lab, in place of this one.
+    /// The program that runs the stress test, in place of this one.
     pub program: Option<PathBuf>,
 }
 

@@ -57,7 +57,7 @@ pub struct Snapshot {
     pub doctor: Looked,
     /// The export.
     pub export: ExportView,
-    /// The stress lab.
+    /// The stress test.
     pub stress: StressView,
 }
 

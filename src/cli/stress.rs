@@ -1,4 +1,4 @@
-//! `faultless stress`: the stress lab and its sheet. Thread: control.
+//! `faultless stress`: the stress test and its sheet. Thread: control.
 
 use super::args::StressArgs;
 use super::{Failure, end_flag, print, say};
@@ -9,7 +9,7 @@ use std::io::{IsTerminal, Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-/// Runs the lab.
+/// Runs the stress test.
 pub fn run(args: &StressArgs) -> Result<(), Failure> {
     let ended = end_flag();
     let options = Options {

@@ -1,4 +1,4 @@
-//! The lower panel: one of residency, stress lab, doctor, events, takes, export. Thread: ui.
+//! The lower panel: one of residency, stress test, doctor, events, takes, export. Thread: ui.
 
 use super::panel_context::PanelContext;
 use super::panels::{doctor, events, export, stress, takes};
@@ -14,7 +14,7 @@ pub enum Tab {
     #[default]
     Residency,
     /// Stresses on a rehearsal.
-    StressLab,
+    Stress,
     /// What recording here will be like.
     Doctor,
     /// What happened.
@@ -28,7 +28,7 @@ pub enum Tab {
 /// The tabs in the order of the screen, and what they are called.
 pub const TABS: [(Tab, &str); 6] = [
     (Tab::Residency, "Residency"),
-    (Tab::StressLab, "Stress lab"),
+    (Tab::Stress, "Stress test"),
     (Tab::Doctor, "Doctor"),
     (Tab::Events, "Events"),
     (Tab::Takes, "Takes"),
@@ -127,7 +127,7 @@ pub fn show(ui: &mut Ui, state: &mut State, context: &mut PanelContext<'_>) {
     body.shrink_clip_rect(body.max_rect());
     match state.tab {
         Tab::Residency => residency::show(&mut body, &mut state.residency, context),
-        Tab::StressLab => stress::show(&mut body, &mut state.stress, context),
+        Tab::Stress => stress::show(&mut body, &mut state.stress, context),
         Tab::Doctor => doctor::show(&mut body, &mut state.doctor, context),
         Tab::Events => events::show(&mut body, &mut state.events, context),
         Tab::Takes => takes::show(&mut body, &mut state.takes, context),

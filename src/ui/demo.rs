@@ -167,7 +167,7 @@ pub fn eventful(tracks: usize) -> Snapshot {
     snapshot
 }
 
-/// Stopped, after a run of the stress lab.
+/// Stopped, after a run of the stress test.
 pub fn stressed(tracks: usize) -> Snapshot {
     let figures = Figures {
         takes: 24,

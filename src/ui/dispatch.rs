@@ -33,7 +33,7 @@ pub fn act(shell: &mut Shell, action: Action, snapshot: &Snapshot, commands: &mu
         }
         Action::RangeStart | Action::RangeEnd => commands.push(range_edge(snapshot, action == Action::RangeEnd)),
         Action::Residency => shell.bottom.toggle(Tab::Residency),
-        Action::StressLab => shell.bottom.toggle(Tab::StressLab),
+        Action::Stress => shell.bottom.toggle(Tab::Stress),
         Action::Doctor => shell.bottom.toggle(Tab::Doctor),
         Action::Events => shell.bottom.toggle(Tab::Events),
         Action::Takes => shell.bottom.toggle(Tab::Takes),

@@ -252,7 +252,7 @@ mod tests {
         demo::picture("residency-events", [1280.0, 640.0], &demo::eventful(8), |shell| shell.bottom.open = true);
         demo::picture("stress-lab", [1024.0, 640.0], &demo::stressed(8), |shell| {
             shell.bottom.open = true;
-            shell.bottom.tab = bottom_panel::Tab::StressLab;
+            shell.bottom.tab = bottom_panel::Tab::Stress;
         });
     }
 

@@ -14,8 +14,8 @@ mod ground;
 mod device;
 // The flight recorder's file, as real recordings leave it.
 mod flight;
-// The stress lab from the command line.
-mod lab;
+// The stress test from the command line.
+mod stress_test;
 // A thread panics: every frame is in the takes, at the latest after a recovery.
 mod panics;
 // The power goes: what a disk that remembers would hold then, mounted and recovered.

@@ -1,4 +1,4 @@
-//! Every sample of a rehearsal against the ramp. Thread: the lab's.
+//! Every sample of a rehearsal against the ramp. Thread: the stress test's.
 
 use crate::device::signal::{RAMP_CHANNEL_STEP, ramp};
 use crate::session::session_file::open_read_only;

@@ -1,4 +1,4 @@
-//! The stresses: made ready, begun, ended. Thread: the lab's, and one or two a stress.
+//! The stresses: made ready, begun, ended. Thread: the stress test's, and one or two a stress.
 
 use super::freeze::{Freeze, Frozen};
 use super::place::{self, Place};

@@ -1,4 +1,4 @@
-//! A file system that takes no write for seconds. Thread: the lab's; a helper program freezes and thaws.
+//! A file system that takes no write for seconds. Thread: the stress test's; a helper program freezes and thaws.
 //!
 //! The helper thaws when its time is up and when its standard input is closed: however this program ends, nothing stays
 //! frozen.

@@ -1,4 +1,4 @@
-//! The stress lab: the true engine records a rehearsal of the ramp while the machine is ill-treated, one stress after the
+//! The stress test: the true engine records a rehearsal of the ramp while the machine is ill-treated, one stress after the
 //! other, and every sample is looked at afterwards. Thread: whoever calls [`run`]; it starts and joins the others.
 //!
 //! [`place`] decides where, [`disturb`] disturbs, [`rehearsal`] records, [`check`] compares, [`sheet`] judges.
@@ -148,7 +148,7 @@ pub enum News<'a> {
 
 /// Why there is no sheet.
 #[derive(Debug)]
-pub enum LabError {
+pub enum StressError {
     /// An option is out of its range.
     Option(String),
     /// The folder will not do.
@@ -162,21 +162,21 @@ pub enum LabError {
     Cancelled,
 }
 
-impl fmt::Display for LabError {
+impl fmt::Display for StressError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            LabError::Option(told) => f.write_str(told),
-            LabError::Place { path, reason } => write!(f, "{}: {reason}", path.display()),
-            LabError::Cancelled => f.write_str("stress lab: stopped, the rehearsals are removed"),
+            StressError::Option(told) => f.write_str(told),
+            StressError::Place { path, reason } => write!(f, "{}: {reason}", path.display()),
+            StressError::Cancelled => f.write_str("stress lab: stopped, the rehearsals are removed"),
         }
     }
 }
 
-impl std::error::Error for LabError {}
+impl std::error::Error for StressError {}
 
 /// Runs one stress after the other. Rehearsals and whatever the stresses changed are gone when it returns, also with an
 /// error or when `cancel` was set.
-pub fn run(options: &Options, tell: &mut dyn FnMut(News<'_>), cancel: &AtomicBool) -> Result<Sheet, LabError> {
+pub fn run(options: &Options, tell: &mut dyn FnMut(News<'_>), cancel: &AtomicBool) -> Result<Sheet, StressError> {
     check_options(options)?;
     let place = Place::make(&options.scratch, options.keep)?;
     let mut sheet = Sheet {
@@ -193,7 +193,7 @@ pub fn run(options: &Options, tell: &mut dyn FnMut(News<'_>), cancel: &AtomicBoo
     };
     for (at, kind) in options.kinds.iter().enumerate() {
         if cancel.load(Relaxed) {
-            return Err(LabError::Cancelled);
+            return Err(StressError::Cancelled);
         }
         let (before, each) = (at as f32 / options.kinds.len() as f32, 1.0 / options.kinds.len() as f32);
         let mut doing =
@@ -201,7 +201,7 @@ pub fn run(options: &Options, tell: &mut dyn FnMut(News<'_>), cancel: &AtomicBoo
         doing(0.0, "preparing");
         let row = one(*kind, options, &place, &mut sheet.scheduling, &mut doing, cancel);
         if cancel.load(Relaxed) {
-            return Err(LabError::Cancelled);
+            return Err(StressError::Cancelled);
         }
         tell(News::Row(&row));
         sheet.rows.push(row);
@@ -242,8 +242,8 @@ fn one(
     row
 }
 
-fn check_options(options: &Options) -> Result<(), LabError> {
-    let refused = |told: String| Err(LabError::Option(told));
+fn check_options(options: &Options) -> Result<(), StressError> {
+    let refused = |told: String| Err(StressError::Option(told));
     if options.kinds.is_empty() {
         return refused("--stress: none is named".to_owned());
     }

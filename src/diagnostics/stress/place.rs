@@ -1,6 +1,6 @@
-//! Where rehearsals lie: a new folder, never in anybody's session, gone at the end. Thread: the lab's.
+//! Where rehearsals lie: a new folder, never in anybody's session, gone at the end. Thread: the stress test's.
 
-use super::LabError;
+use super::StressError;
 use crate::flight::facts::{Mount, mount_of};
 use nix::sys::statvfs::statvfs;
 use std::fs;
@@ -21,8 +21,8 @@ pub(super) struct Place {
 
 impl Place {
     /// Makes a folder of its own in `scratch`, and `scratch` if it is not there.
-    pub(super) fn make(scratch: &Path, keep: bool) -> Result<Place, LabError> {
-        let at = |reason: String| LabError::Place { path: scratch.to_path_buf(), reason };
+    pub(super) fn make(scratch: &Path, keep: bool) -> Result<Place, StressError> {
+        let at = |reason: String| StressError::Place { path: scratch.to_path_buf(), reason };
         let made = match fs::create_dir(scratch) {
             Ok(()) => Some(scratch.to_path_buf()),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => None,

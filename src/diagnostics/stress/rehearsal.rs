@@ -1,4 +1,4 @@
-//! One rehearsal: the true engine over the built-in device's ramp, disturbed on its way. Thread: the lab's, as control.
+//! One rehearsal: the true engine over the built-in device's ramp, disturbed on its way. Thread: the stress test's, as control.
 
 use super::disturb::{Disturbance, Going};
 use super::{Kind, Options, RATE};

@@ -179,7 +179,7 @@ fn a_lab_that_is_stopped_leaves_nothing() {
             cancel.store(true, Relaxed);
         }
     };
-    assert!(matches!(run(&options, &mut stop, &cancel), Err(LabError::Cancelled)));
+    assert!(matches!(run(&options, &mut stop, &cancel), Err(StressError::Cancelled)));
     assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0);
 }
 

@@ -1,4 +1,4 @@
-//! A disk that is slow for this program alone: a block throttle in a control group of its own. Thread: the lab's.
+//! A disk that is slow for this program alone: a block throttle in a control group of its own. Thread: the stress test's.
 
 use crate::diagnostics::bench::load::cgroup_places;
 use crate::flight::facts::Mount;

@@ -18,7 +18,7 @@ const GROUPS: &[&[Action]] = &[
     &[Action::Undo, Action::Redo],
     &[Action::AddTrack, Action::ArmAll, Action::ArmNone, Action::Unsolo, Action::Tall],
     &[Action::ZoomAll, Action::ZoomRange, Action::Follow, Action::Marker],
-    &[Action::Residency, Action::StressLab, Action::Doctor, Action::Events, Action::Takes],
+    &[Action::Residency, Action::Stress, Action::Doctor, Action::Events, Action::Takes],
     &[Action::Theme, Action::Larger, Action::Smaller, Action::FullScreen],
     &[Action::Device, Action::Settings, Action::Keys, Action::Palette, Action::Acknowledge, Action::Quit],
 ];

@@ -1,4 +1,4 @@
-//! The stress lab and its sheet. Thread: ui.
+//! The stress test and its sheet. Thread: ui.
 
 use crate::app::command::Command;
 use crate::app::jobs::StressRequest;

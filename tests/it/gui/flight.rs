@@ -1,4 +1,4 @@
-//! The flight recorder and the stress lab, as the window shows them. Thread: test.
+//! The flight recorder and the stress test, as the window shows them. Thread: test.
 
 use super::rig::Rig;
 use egui_kittest::kittest::Queryable as _;
@@ -51,7 +51,7 @@ fn events_of_earlier_starts_are_shown_and_a_report_holds_everything() {
 #[test]
 fn the_stress_lab_runs_a_program_of_its_own_and_shows_its_sheet() {
     let mut rig = Rig::new("virtual", 2);
-    look_at(&mut rig, Tab::StressLab);
+    look_at(&mut rig, Tab::Stress);
     for kind in Kind::ALL {
         if kind != Kind::Unplug {
             rig.click(if kind == Kind::None { "nothing" } else { Box::leak(kind.to_string().into_boxed_str()) });
@@ -77,5 +77,5 @@ fn the_stress_lab_runs_a_program_of_its_own_and_shows_its_sheet() {
     rig.harness.get_by_label_contains("freeze: skipped, ");
     assert_eq!(rig.snapshot().stress.failed, None);
     let base = rig.home.path().join("sessions");
-    assert!(!base.join("Stress lab").exists(), "the rehearsals are gone");
+    assert!(!base.join("Stress test").exists(), "the rehearsals are gone");
 }

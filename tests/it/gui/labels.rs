@@ -81,7 +81,7 @@ fn the_names_that_others_rely_on_are_there() {
         "Play",
         "Residency",
         "Doctor",
-        "Stress lab",
+        "Stress test",
         "Settings",
         "Export",
         "Device",

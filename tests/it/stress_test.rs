@@ -1,4 +1,4 @@
-//! The stress lab from the command line: it records, disturbs, compares and judges, and leaves nothing. Thread: test.
+//! The stress test from the command line: it records, disturbs, compares and judges, and leaves nothing. Thread: test.
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 use crate::util::{DEEP, Image, PATIENCE, check, contents, faultless, is_root, place, record, run, skip, start};
@@ -148,9 +148,9 @@ fn root_freeze_the_lab_freezes_and_slows_a_loop_image_and_nothing_is_lost() {
     written.wait(Duration::from_secs(10)).done();
     // What it had in memory goes into the rehearsal's takes, as after any kill.
     let mut entries = fs::read_dir(image.path()).unwrap().map(|entry| entry.unwrap().path());
-    let lab = entries.find(|path| path.file_name().unwrap().to_string_lossy().starts_with("stress-lab-")).unwrap();
-    run(faultless("recover", &lab.join("freeze"), "")).done();
-    assert!(check(&lab.join("freeze"))[0].frames > 12 * 48_000);
+    let stress = entries.find(|path| path.file_name().unwrap().to_string_lossy().starts_with("stress-lab-")).unwrap();
+    run(faultless("recover", &stress.join("freeze"), "")).done();
+    assert!(check(&stress.join("freeze"))[0].frames > 12 * 48_000);
 }
 
 #[test]
