@@ -307,7 +307,7 @@ fn stress(
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .map_err(|error| format!("stress lab: {} cannot be started: {error}", program.display()))?;
+        .map_err(|error| format!("stress test: {} cannot be started: {error}", program.display()))?;
     leash.hold(child.stdin.take());
     // Short, and read only when it is over: a pipe holds it.
     let mut errors = child.stderr.take();
@@ -323,7 +323,7 @@ fn stress(
             match serde_json::from_value(row.clone()) {
                 Ok(row) => tell(News::Stressed(Box::new(row))),
                 Err(error) => {
-                    unreadable = Some(format!("stress lab: its sheet cannot be read: {error}"));
+                    unreadable = Some(format!("stress test: its sheet cannot be read: {error}"));
                     leash.release();
                 }
             }
@@ -333,7 +333,7 @@ fn stress(
         }
         whole |= value.get("rows").is_some();
     }
-    let status = child.wait().map_err(|error| format!("stress lab: {error}"))?;
+    let status = child.wait().map_err(|error| format!("stress test: {error}"))?;
     if let Some(reason) = unreadable {
         return Err(reason);
     }
@@ -346,5 +346,5 @@ fn stress(
         errors.take(LAB_LINE_BYTES_MAX).read_to_string(&mut said).ok();
     }
     let last = said.lines().last().and_then(|line| line.strip_prefix("faultless: ")).map(str::to_owned);
-    Err(last.unwrap_or_else(|| format!("stress lab: it ended without a sheet ({status})")))
+    Err(last.unwrap_or_else(|| format!("stress test: it ended without a sheet ({status})")))
 }

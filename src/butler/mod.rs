@@ -3,6 +3,7 @@
 //! The butler keeps capture windows ahead of the record position and takes them up behind; it waits for
 //! nothing but tmpfs, so a disk that stalls cannot starve it. The committer alone waits for disk writes, the
 //! read-ahead alone for disk reads.
+#![warn(missing_docs)]
 #![forbid(unsafe_code)]
 
 pub mod plan;

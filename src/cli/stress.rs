@@ -48,7 +48,7 @@ pub fn run(args: &StressArgs) -> Result<(), Failure> {
     if failed.is_empty() {
         return Ok(());
     }
-    Err(Failure(format!("stress lab: not passed under {}; the sheet says why", failed.join(", "))))
+    Err(Failure(format!("stress test: not passed under {}; the sheet says why", failed.join(", "))))
 }
 
 /// Ends what is on when whoever started this program is gone, or has had enough.

@@ -4,6 +4,7 @@
 //! A device counts its own frames. [`Device::wait`] reports how the clock went on, [`Device::cycle`]
 //! lends the memory of one period. A device never hides a loss: frames of its clock that it could not
 //! deliver come back as [`Wake::Lost`], with their number.
+#![warn(missing_docs)]
 
 pub mod alsa;
 mod card;

@@ -4,6 +4,7 @@
 //! periods, [`Engine::process`] turns one into sound in windows and sound on outputs. Files, sessions and
 //! the disk are unknown here. What is heard and what is recorded are both a function of the device's frame
 //! count; a frame that did not come is silence in its place.
+#![warn(missing_docs)]
 #![forbid(unsafe_code)]
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::disallowed_macros)]
 

@@ -9,6 +9,7 @@
 //! ```
 //!
 //! Nothing here is freed on the audio thread: what it was given in a box goes back in an event.
+#![warn(missing_docs)]
 
 pub mod disk;
 pub mod replica;

@@ -2,7 +2,7 @@
 //!
 //! Nothing here does I/O but [`session_file`]. Time, names on the disk and identities are passed in.
 //! Fields are public where any value is valid; where a value could break another, a method keeps it.
-
+#![warn(missing_docs)]
 #![forbid(unsafe_code)]
 
 mod edit;

@@ -5,6 +5,7 @@
 //! SIGBUS of a file that shrank, [`process`] populates the program's own memory, [`residency`] asks the kernel
 //! about pages. The two ends of a ring of windows ([`capture`], [`playback`]) and the page that says how far a
 //! pass has come ([`progress_page`]) are safe code.
+#![warn(missing_docs)]
 
 pub mod budget;
 pub mod capture;

@@ -63,7 +63,7 @@ fn a_loss_fails_the_sheet_and_the_exit_status() {
     assert_eq!(done.code, Some(1), "{}{}", done.out, done.err);
     assert_eq!(done.json()["rows"][0]["verdict"], "failed", "{}", done.out);
     assert!(
-        done.err.lines().last().unwrap().starts_with("faultless: stress lab: not passed under none"),
+        done.err.lines().last().unwrap().starts_with("faultless: stress test: not passed under none"),
         "{}",
         done.err
     );

@@ -167,7 +167,7 @@ impl fmt::Display for StressError {
         match self {
             StressError::Option(told) => f.write_str(told),
             StressError::Place { path, reason } => write!(f, "{}: {reason}", path.display()),
-            StressError::Cancelled => f.write_str("stress lab: stopped, the rehearsals are removed"),
+            StressError::Cancelled => f.write_str("stress test: stopped, the rehearsals are removed"),
         }
     }
 }

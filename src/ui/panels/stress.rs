@@ -101,7 +101,7 @@ fn choose(ui: &mut Ui, state: &mut State) {
         ui.checkbox(on, name(*kind)).on_hover_text(kind.words());
     }
     ui.add(DragValue::new(&mut state.tracks).range(1..=256).suffix(" inputs"))
-        .accessible_name("Inputs of the stress lab");
+        .accessible_name("Inputs of the stress test");
     let seconds = DragValue::new(&mut state.seconds).range(2.0..=600.0).speed(0.1).max_decimals(0).suffix(" s each");
     ui.add(seconds).accessible_name("Seconds of each rehearsal");
 }
@@ -113,7 +113,7 @@ fn name(kind: Kind) -> String {
 fn run(ui: &mut Ui, state: &State, context: &mut PanelContext<'_>) {
     let theme = context.theme;
     if context.snapshot.stress.progress.is_some() {
-        if Button::text("Stop the stress lab", "Stop").size(64.0, 28.0).show(ui, theme).clicked() {
+        if Button::text("Stop the stress test", "Stop").size(64.0, 28.0).show(ui, theme).clicked() {
             context.ask(Command::CancelStress);
         }
         return;

@@ -59,7 +59,7 @@ fn the_stress_lab_runs_a_program_of_its_own_and_shows_its_sheet() {
     }
     rig.click("Run");
     rig.until("it records", |rig| rig.snapshot().stress.doing.contains("recorded"));
-    rig.click("Stop the stress lab");
+    rig.click("Stop the stress test");
     rig.until("it is stopped", |rig| rig.snapshot().stress.progress.is_none());
     assert!(rig.snapshot().stress.failed.unwrap().contains("stopped"), "why it ended is said");
     let request = StressRequest { kinds: vec![Kind::Freeze, Kind::Unplug], tracks: 2, seconds: 3.0 };
