@@ -38,5 +38,6 @@ pub mod export;
 pub mod control;
 pub mod diagnostics;
 pub mod app;
+#[cfg(feature = "gui")]
 pub mod ui;
 pub mod cli;

@@ -11,6 +11,7 @@ pub mod record;
 pub mod recover;
 pub mod status;
 pub mod stress;
+#[cfg(feature = "gui")]
 pub mod gui;
 
 use args::{Cli, Mode};
@@ -42,7 +43,12 @@ pub fn main() -> ExitCode {
         Err(error) => error.exit(),
     };
     let done = match cli.mode {
+        #[cfg(feature = "gui")]
         None => gui::run(&cli.window),
+        #[cfg(not(feature = "gui"))]
+        None => {
+            Err(Failure("this program was built without its window; 'faultless --help' lists the modes".to_owned()))
+        }
         Some(Mode::Record(args)) => record::run(&args),
         Some(Mode::Play(args)) => play::run(&args),
         Some(Mode::Recover(args)) => recover::run(&args),

@@ -24,5 +24,5 @@ pub mod shell;
 pub mod pace;
 pub mod dialog;
 pub mod frame;
-#[cfg(test)]
+#[cfg(all(test, feature = "gui-tests"))]
 pub mod demo;

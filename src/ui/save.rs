@@ -79,7 +79,7 @@ fn draw(base: &Path, picture: &ColorImage) -> Result<(), String> {
     image.save(with(base, ".png")).map_err(|error| error.to_string())
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "gui-tests"))]
 mod tests {
     use super::*;
 

@@ -214,7 +214,7 @@ fn grip(ui: &Ui, low: Rect) -> f32 {
     response.on_hover_and_drag_cursor(egui::CursorIcon::ResizeVertical).drag_delta().y
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "gui-tests"))]
 mod tests {
     use super::*;
     use crate::ui::demo;

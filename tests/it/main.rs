@@ -36,7 +36,5 @@ mod tidy;
 mod util;
 // What the watcher makes of real recordings and playback.
 mod watch;
-// The window, driven by label over the true engine.
-mod gui;
 // The audio thread's rules, one period at a time: no allocation, no page fault, no wait, no system call.
 mod witness;

@@ -245,7 +245,7 @@ fn saved(at: Option<SystemTime>, now: SystemTime) -> (String, String) {
     (when, ago)
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "gui-tests"))]
 mod tests {
     use super::*;
     use crate::app::snapshot::Snapshot;

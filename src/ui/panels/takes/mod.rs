@@ -340,5 +340,5 @@ fn trash_row(ui: &mut Ui, session: &Session, take: &Take, theme: &Theme) -> bool
         .clicked()
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "gui-tests"))]
 mod tests;

@@ -2,7 +2,7 @@
 # Opens the release build in a real window on a screen of its own, and uses it as a person would: first start, record,
 # stop, play, residency. Checks the WAV files and that the audio thread took no fault.
 #
-#   tests/window/see.sh [FOLDER]     screenshots go to FOLDER (target/pictures/window where none is named)
+#   tests/gui/see.sh [FOLDER]     screenshots go to FOLDER (target/pictures/window where none is named)
 #
 # Needs Xvfb, xdotool, openbox and ImageMagick's import; says which is missing. PROGRAM names another build.
 set -euo pipefail
