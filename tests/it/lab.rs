@@ -1,7 +1,9 @@
 //! The stress lab from the command line: it records, disturbs, compares and judges, and leaves nothing. Thread: test.
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
-use crate::util::{DEEP, Image, PATIENCE, check, contents, faultless, is_root, place, record, run, skip, start};
+use crate::util::{
+    DEEP, Image, PATIENCE, check, contents, faultless, is_root, place, record, run, skip, skip_part, start,
+};
 use serde_json::Value;
 use std::fs;
 use std::time::Duration;
@@ -130,7 +132,7 @@ fn root_freeze_the_lab_freezes_and_slows_a_loop_image_and_nothing_is_lost() {
     );
     let slow = row(&sheet, "slow");
     if slow["verdict"] == "skipped" {
-        skip("the lab on a slow disk", slow["reason"].as_str().unwrap());
+        skip_part("the lab on a slow disk", slow["reason"].as_str().unwrap());
     } else {
         passed(&sheet, "slow", 8, 288_000, 0);
     }
@@ -154,14 +156,14 @@ fn root_freeze_the_lab_freezes_and_slows_a_loop_image_and_nothing_is_lost() {
 }
 
 #[test]
-fn root_squeeze_the_lab_takes_memory_away_and_nothing_is_lost() {
+fn root_lab_that_takes_memory_cache_and_disk_away_loses_nothing() {
     let place = place();
     let arguments = format!("--stress memory,cache,disk --seconds 4 --inputs 8 --json {DEEP}");
     let sheet = run(faultless("stress", place.path(), &arguments)).done().json();
     for stress in ["memory", "cache", "disk"] {
         let row = row(&sheet, stress);
         if row["verdict"] == "skipped" {
-            skip(&format!("the lab under {stress}"), row["reason"].as_str().unwrap());
+            skip_part(&format!("the lab under {stress}"), row["reason"].as_str().unwrap());
         } else {
             passed(&sheet, stress, 8, 192_000, 0);
         }

@@ -36,6 +36,8 @@ mod tidy;
 mod util;
 // What the watcher makes of real recordings and playback.
 mod watch;
+// Waiting with deadlines: for programs, threads and unmounts.
+mod waiting;
 // The window, driven by label over the true engine.
 mod window;
 // The audio thread's rules, one period at a time: no allocation, no page fault, no wait, no system call.
