@@ -141,13 +141,18 @@ def gone(child, mark, seconds):
 
 
 def end(child, mark):
-    """Ends a child and its family. Returns a line for every process that could not be ended."""
+    """Ends a child and its family."""
     send(family(child.pid, mark), signal.SIGTERM)
     if not gone(child, mark, TERM_S):
         send(family(child.pid, mark), signal.SIGKILL)
         gone(child, mark, KILL_S)
-    left = family(child.pid, mark)
-    return [f"  process {pid} ({read(f'/proc/{pid}/comm')}) is in state {(stat_of(pid) or '?')[0]} and can't be ended: abandoned" for pid in sorted(left)]
+
+
+def abandoned(child, mark):
+    """A line for every process that could not be ended."""
+    gone(child, mark, 1)
+    names = [(pid, read(f"/proc/{pid}/comm"), (stat_of(pid) or "?")[0]) for pid in sorted(family(child.pid, mark))]
+    return [f"  process {pid} ({comm}) is in state {state} and can't be ended: abandoned" for pid, comm, state in names]
 
 
 def helper(*command):
@@ -284,7 +289,7 @@ class Running:
         self.test, self.seconds = test, seconds
         self.mark = uuid.uuid4().hex
         self.output = tempfile.TemporaryFile()
-        self.before = mounts()
+        self.before, self.kept = mounts(), self.made()
         self.began = time.monotonic()
         executable = test.executable
         self.child = subprocess.Popen(
@@ -299,6 +304,16 @@ class Running:
 
     def folders(self):
         return [os.path.realpath(os.path.join(self.test.executable.target, "tmp")), tempfile.gettempdir()]
+
+    def made(self):
+        """Folders that tests have made below TARGET/tmp. A test that ends removes its own."""
+        place = self.folders()[0]
+        return {entry for entry in (os.listdir(place) if os.path.isdir(place) else []) if entry.startswith(".tmp")}
+
+    def remove(self):
+        """Removes the folders that an ended test left: its images are large. Nobody else made one meanwhile."""
+        for entry in self.made() - self.kept:
+            helper("rm", "-rf", "--one-file-system", os.path.join(self.folders()[0], entry))
 
     def text(self):
         self.output.seek(0)
@@ -358,9 +373,11 @@ class Run:
         """Ends a test at its deadline, and says what it waited for."""
         test = running.test
         lines = waits(family(running.child.pid, running.mark))
-        lines += end(running.child, running.mark)
+        end(running.child, running.mark)
         if test.alone:
             lines += clear(running.folders(), running.before)
+            running.remove()
+        lines += abandoned(running.child, running.mark)
         self.fail(test.path, why, running.text())
         say("        it waited for:")
         for line in lines:
@@ -510,7 +527,10 @@ def run_step(words):
             late = True
     if late:
         say(f"not done after {given.seconds:g} s: {' '.join(given.command)}\nit waited for:")
-        for line in waits(family(child.pid, mark)) + end(child, mark):
+        for line in waits(family(child.pid, mark)):
+            say(line)
+        end(child, mark)
+        for line in abandoned(child, mark):
             say(line)
     if given.counts:
         found = [[int(count) for count in result] for result in RESULT.findall(text.decode(errors="replace"))]
