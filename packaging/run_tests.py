@@ -264,7 +264,7 @@ class Executable:
 
 
 def built(file):
-    """The test executables in cargo's messages, in cargo's order."""
+    """The test executables in cargo's messages, unit tests first."""
     found = []
     with open(file, encoding="utf-8") as lines:
         for line in lines:
@@ -278,8 +278,8 @@ def built(file):
             target = message["target"]
             kind = "unit" if "lib" in target["kind"] else target["kind"][0]
             label = target["name"] if kind == "test" else f"{target['name']}({kind})"
-            found.append(Executable(message["executable"], os.path.dirname(message["manifest_path"]), label))
-    return found
+            found.append((kind == "test", Executable(message["executable"], os.path.dirname(message["manifest_path"]), label)))
+    return [executable for _, executable in sorted(found, key=lambda item: item[0])]
 
 
 class Running:
