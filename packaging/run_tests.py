@@ -19,7 +19,7 @@ alone, after all others. At a deadline the runner prints what every thread of th
 processes, unmounts what the test left mounted, and goes on. It abandons a process that even SIGKILL does not end.
 When the whole run's deadline has come, the tests that have not ended count as failed, by name.
 
-A test that skips itself prints "SKIPPED WHAT: REASON" and counts as skipped. One that leaves out a part prints
+A test that skips itself prints "SKIPPED WHAT: REASON" and counts as skipped. It passes, or exits with status 77. One that leaves out a part prints
 "PART SKIPPED WHAT: REASON", and counts as passed; the runner shows the line.
 
 The exit status is 0 where nothing failed. `step` exits with the command's status, or with 124 after the deadline.
@@ -48,6 +48,8 @@ KILL_S = 5
 # How long a helper (umount, losetup, fsfreeze, a list of tests) may take.
 HELPER_S = 20
 MARK = "FAULTLESS_TEST_MARK"
+# The exit status of a test that finds out in the middle that it cannot run here, and has said why.
+SKIPS = 77
 
 SKIPPED = re.compile(r"(?:^|\.\.\. )SKIPPED (.+)$", re.MULTILINE)
 PART = re.compile(r"(?:^|\.\.\. )PART SKIPPED (.+)$", re.MULTILINE)
@@ -353,7 +355,9 @@ class Run:
         result = RESULT.search(text)
         counts = result.groups() if result else None
         skipped = SKIPPED.search(text)
-        if status < 0:
+        if status == SKIPS and skipped and not notes:
+            self.skip(test, skipped[1])
+        elif status < 0:
             self.fail(test.path, f"ended by signal {-status}", text)
         elif status != 0 or counts != ("1", "0", "0"):
             self.fail(test.path, f"exit status {status}" if status else "it did not run", text)

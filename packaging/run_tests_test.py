@@ -15,7 +15,7 @@ RUNNER = os.path.join(os.path.dirname(os.path.realpath(__file__)), "run_tests.py
 FAKE = """#!/bin/bash
 if [ "$1" = --list ]; then
     printf '%s: test\\n' a::passes a::fails a::hangs a::hides a::skips_itself a::skips_a_part a::dies a::does_not_run \\
-        a::reads_what_cargo_sets a::root_one a::root_two a::slow_is_late a::leaves_a_process
+        a::reads_what_cargo_sets a::root_one a::root_two a::slow_is_late a::leaves_a_process a::skips_in_the_middle a::exits_without_a_word
     exit
 fi
 name=$2
@@ -28,6 +28,8 @@ case $name in
     # Its child ignores SIGTERM and is in a session of its own.
     a::hides) setsid sh -c 'trap "" TERM; while :; do sleep 100; done' & sleep 100 ;;
     a::skips_itself) echo "SKIPPED it: needs the moon"; ok ;;
+    a::skips_in_the_middle) echo "SKIPPED it: needs a star"; exit 77 ;;
+    a::exits_without_a_word) exit 77 ;;
     a::skips_a_part) echo; echo "PART SKIPPED its end: needs the sun"; ok ;;
     a::dies) kill -SEGV $$ ;;
     a::does_not_run) echo 'test result: ok. 0 passed; 0 failed; 0 ignored; 0 measured; 9 filtered out' ;;
@@ -105,8 +107,11 @@ class Runner(unittest.TestCase):
         status, text, _ = self.run_fake("--only", "skips")
         self.assertEqual(status, 0, text)
         self.assertIn("skipped fake a::skips_itself: it: needs the moon", text)
+        self.assertIn("skipped fake a::skips_in_the_middle: it: needs a star", text)
         self.assertIn("part skipped: its end: needs the sun", text)
-        self.assertTrue(text.endswith("tests: 1 passed, 0 failed, 1 skipped\n"), text)
+        self.assertTrue(text.endswith("tests: 1 passed, 0 failed, 2 skipped\n"), text)
+        status, text, _ = self.run_fake("--only", "exits_without")
+        self.assertEqual(status, 1, text)
 
     def test_a_test_that_cannot_run_here_is_named_with_the_reason(self):
         skip = os.path.join(self.home.name, "skip")
