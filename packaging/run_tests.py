@@ -19,8 +19,8 @@ alone, after all others. At a deadline the runner prints what every thread of th
 processes, unmounts what the test left mounted, and goes on. It abandons a process that even SIGKILL does not end.
 When the whole run's deadline has come, the tests that have not ended count as failed, by name.
 
-A test that skips itself prints "SKIPPED WHAT: REASON" and counts as skipped. It passes, or exits with status 77. One that leaves out a part prints
-"PART SKIPPED WHAT: REASON", and counts as passed; the runner shows the line.
+A test that skips itself prints "SKIPPED WHAT: REASON", and passes or exits with status 77. It counts as skipped. One that
+leaves out a part prints "PART SKIPPED WHAT: REASON", and counts as passed; the runner shows the line.
 
 The exit status is 0 where nothing failed. `step` exits with the command's status, or with 124 after the deadline.
 With `--counts FILE` before SECONDS, `step` adds up libtest's own closing lines in what the command printed.
