@@ -4,8 +4,12 @@ PATH=$PATH:/usr/sbin:/sbin
 
 say() { echo "faultless: $*" >&2; }
 
-# missing TEST:PACKAGE...: prints the packages whose test fails. A test is a command that must exist, or
-# `file=NAME` for a file below /usr/lib, or `lib=NAME` for a library that pkg-config must know.
+# Seconds that apt-get may take.
+install_seconds=900
+
+# missing TEST:PACKAGE...: prints the packages whose test fails. A test is a command that must exist, or `file=NAME` for
+# a file below /usr/lib, or `lib=NAME` for a library that pkg-config must know, or `links` for a C compiler that makes a
+# program (without the C library's headers and start files a compiler can't), or `certificates` for those of https.
 missing() {
     local entry test
     for entry in "$@"; do
@@ -14,6 +18,11 @@ missing() {
             # A library that is loaded while the program runs.
             file=*) find /usr/lib /lib -path "*/${test#file=}" 2>/dev/null | grep -q . ;;
             lib=*) pkg-config --exists "${test#lib=}" 2>/dev/null ;;
+            links) printf '#include <stdio.h>\nint main(void) { return puts("") < 0; }\n' | cc -x c - -o /dev/null 2>/dev/null ;;
+            certificates)
+                [ -s /etc/ssl/certs/ca-certificates.crt ] || [ -s /etc/pki/tls/certs/ca-bundle.crt ] ||
+                    [ -s /etc/ssl/ca-bundle.pem ] || [ -s /etc/ssl/cert.pem ]
+                ;;
             *) command -v "$test" >/dev/null 2>&1 ;;
         esac || echo "${entry#*:}"
     done | sort -u
@@ -38,11 +47,15 @@ need() {
     say "installing with ${sudo:+sudo }apt-get: $packages"
     # The package lists of a fresh machine are empty or old: fetched only where the first try finds nothing.
     # shellcheck disable=SC2086
-    install_quietly() { $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $packages >&2; }
-    install_quietly 2>/dev/null || { $sudo apt-get update -qq >&2 && install_quietly; } || {
-        say "apt-get could not install: $packages"
+    install_quietly() {
+        timeout --foreground -k 10 $install_seconds $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $packages </dev/null >&2
+    }
+    install_quietly 2>/dev/null || { timeout --foreground -k 10 $install_seconds $sudo apt-get update -qq </dev/null >&2 && install_quietly; } || {
+        say "apt-get could not install: $(missing "$@" | tr '\n' ' ')"
         return 1
     }
+    packages=$(missing "$@" | tr '\n' ' ')
+    [ -z "$packages" ] || say "still missing after the installation: $packages"
 }
 
 need_rust() {
@@ -55,5 +68,10 @@ need_rust() {
     return 1
 }
 
-# What building needs.
-build_needs='lib=alsa:libasound2-dev pkg-config:pkg-config cc:gcc'
+# What building needs. Cargo downloads the crates by https.
+build_needs='lib=alsa:libasound2-dev pkg-config:pkg-config cc:gcc links:libc6-dev certificates:ca-certificates'
+
+# What the window loads while it runs.
+window_needs='file=libEGL.so.1:libegl1 file=libGL.so.1:libgl1 file=libX11-xcb.so.1:libx11-xcb1
+    file=libXcursor.so.1:libxcursor1 file=libXi.so.6:libxi6 file=libxkbcommon-x11.so.0:libxkbcommon-x11-0
+    file=dri/swrast_dri.so:libgl1-mesa-dri'

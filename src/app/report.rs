@@ -69,8 +69,9 @@ fn machine(folder: &Path) -> Value {
         "kernel": facts::kernel(),
         "processors": std::thread::available_parallelism().map_or(0, std::num::NonZero::get),
         "memory_bytes": crate::rt::process::memory_bound().ok(),
-        "file_system": mount.as_ref().map(|mount| &mount.kind),
-        "disk": mount.as_ref().map(|mount| &mount.source),
+        // In a chroot the kernel's table does not list what the root folder is mounted from.
+        "file_system": mount.as_ref().map_or("unknown", |mount| &mount.kind),
+        "disk": mount.as_ref().map_or("unknown", |mount| &mount.source),
     })
 }
 

@@ -50,8 +50,9 @@ pub(super) fn draw(
     finer: &mut impl Finer,
 ) -> bool {
     let frames = pyramid.frames();
-    if channel >= pyramid.channels() || !from.is_finite() || !frames_per_column.is_finite() || frames_per_column <= 0.0
-    {
+    // A take that has just begun has no frame yet, and its first column may begin before it.
+    let nothing = frames == 0 || channel >= pyramid.channels();
+    if nothing || !from.is_finite() || !frames_per_column.is_finite() || frames_per_column <= 0.0 {
         out.fill(Column::EMPTY);
         return true;
     }
@@ -85,7 +86,7 @@ pub(super) fn draw(
 }
 
 /// The entries of `per` frames that start within `span`, of a take of `frames`; the one that goes on there if none
-/// does. The span begins before the last frame and ends after the first.
+/// does. The take has a frame; the span begins before its last frame and ends after its first.
 fn entries((from, to): (f64, f64), per: u64, frames: u64) -> (u64, u64) {
     let count = frames.div_ceil(per);
     let first = (from.max(0.0) / per as f64).ceil() as u64;

@@ -1,19 +1,20 @@
 #!/usr/bin/env bash
-# Opens the release build in a real window on a screen of its own, and uses it as a person would: first start, record,
+# Opens Faultless in a real window on a screen of its own, and uses it as a person would: first start, record,
 # stop, play, residency. Checks the WAV files and that the audio thread took no fault.
 #
 #   tests/gui/see.sh [FOLDER]     screenshots go to FOLDER (target/pictures/window where none is named)
 #
-# Needs Xvfb, xdotool, openbox and ImageMagick's import; says which is missing. PROGRAM names another build.
+# Needs Xvfb, xdotool, openbox and ImageMagick's import; says which is missing. PROGRAM names another build than target/release.
 set -euo pipefail
 cd "$(dirname "$(dirname "$(dirname "$(readlink -f "$0")")")")"
 for tool in Xvfb xdotool openbox import python3; do
     command -v $tool >/dev/null || { echo "skip: $tool is not here"; exit 77; }
 done
-program=${PROGRAM:-target/release/faultless}
-pictures=${1:-target/pictures/window}
-mkdir -p "$pictures"
-work=$(mktemp -d "${WORK:-target}/see.XXXXXX")
+target=${CARGO_TARGET_DIR:-target}
+program=${PROGRAM:-$target/release/faultless}
+pictures=${1:-$target/pictures/window}
+mkdir -p "$target" "$pictures"
+work=$(mktemp -d "${WORK:-$target}/see.XXXXXX")
 work=$(readlink -f "$work")
 export XDG_CONFIG_HOME=$work/config XDG_DATA_HOME=$work/data HOME=$work/home
 mkdir -p "$HOME/Music" "$XDG_CONFIG_HOME"

@@ -36,5 +36,7 @@ mod tidy;
 mod util;
 // What the watcher makes of real recordings and playback.
 mod watch;
+// Waiting with deadlines: for programs, threads and unmounts.
+mod waiting;
 // The audio thread's rules, one period at a time: no allocation, no page fault, no wait, no system call.
 mod witness;

@@ -4,6 +4,7 @@
 use crate::play::{Player, landing, recorded, wave};
 use crate::record::{await_sound, on_a_disk_that_refuses, record_through, refuse_above, setup};
 use crate::util::{DEEP, PATIENCE, check, faultless, place, read_wav, record, run, skip, spools, start};
+use crate::waiting::joined;
 use crossbeam_channel::Sender;
 use faultless::butler::capabilities::{Capabilities, CapturePath};
 use faultless::butler::commit::{Committer, CommitterSetup};
@@ -203,7 +204,7 @@ fn windows_that_were_ready_ahead_are_never_promised_by_a_header() {
     assert_eq!(claimed(), FRAMES);
     send(CommitCommand::Finish { take, end: TakeEnd { frames: Frames(FRAMES), ..TakeEnd::default() } });
     send(CommitCommand::Quit);
-    thread.join().unwrap();
+    joined(thread, PATIENCE);
     assert_eq!(claimed(), FRAMES);
 }
 
@@ -225,7 +226,7 @@ fn a_header_never_claims_what_was_made_ahead_and_not_reached() {
             most = most.max(read.ok().and_then(|()| claimed_bytes(&page)).unwrap_or(0));
         }
     }
-    recorder.join().unwrap();
+    joined(recorder, PATIENCE);
     assert_eq!(most, FRAMES * 3, "bytes of sound that a header has claimed");
     assert_eq!(check(&folder)[0].frames, FRAMES);
 }
@@ -325,6 +326,6 @@ fn a_header_never_claims_what_another_take_of_its_pass_has_not() {
         send(CommitCommand::Finish { take: plan.key, end });
     }
     send(CommitCommand::Quit);
-    thread.join().unwrap();
+    joined(thread, PATIENCE);
     assert_eq!(claimed(&plans[1]), 2 * FRAMES);
 }

@@ -1,7 +1,9 @@
 //! The stress test from the command line: it records, disturbs, compares and judges, and leaves nothing. Thread: test.
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
-use crate::util::{DEEP, Image, PATIENCE, check, contents, faultless, is_root, place, record, run, skip, start};
+use crate::util::{
+    DEEP, Image, PATIENCE, check, contents, faultless, is_root, place, record, run, skip, skip_part, start,
+};
 use serde_json::Value;
 use std::fs;
 use std::time::Duration;
@@ -88,12 +90,14 @@ fn what_is_not_permitted_is_skipped_by_name_with_its_reason() {
     let row = row(&sheet, "freeze");
     assert_eq!(row["verdict"], "skipped", "{row}");
     let reason = row["reason"].as_str().unwrap();
-    assert!(reason.contains("no loop image") || reason.contains("needs root"), "{reason}");
+    // In a chroot the kernel's table does not list what the root folder is mounted from.
+    const UNKNOWN: &str = "where the folder is mounted is not known";
+    assert!(["no loop image", "needs root", UNKNOWN].iter().any(|words| reason.contains(words)), "{reason}");
     if is_root() {
         let told_to = "--stress freeze --may-freeze --seconds 2 --inputs 1 --json";
         let sheet = run(faultless("stress", place.path(), told_to)).done().json();
         let reason = sheet["rows"][0]["reason"].as_str().unwrap();
-        assert!(reason.contains("the machine would stand still"), "{reason}");
+        assert!(reason.contains("the machine would stand still") || reason.contains(UNKNOWN), "{reason}");
     }
     let shm = tempfile::tempdir_in("/dev/shm").unwrap();
     let sheet = run(faultless("stress", shm.path(), "--stress sync --seconds 2 --inputs 1 --json")).done().json();
@@ -130,7 +134,7 @@ fn root_freeze_the_lab_freezes_and_slows_a_loop_image_and_nothing_is_lost() {
     );
     let slow = row(&sheet, "slow");
     if slow["verdict"] == "skipped" {
-        skip("the lab on a slow disk", slow["reason"].as_str().unwrap());
+        skip_part("the lab on a slow disk", slow["reason"].as_str().unwrap());
     } else {
         passed(&sheet, "slow", 8, 288_000, 0);
     }
@@ -154,14 +158,14 @@ fn root_freeze_the_lab_freezes_and_slows_a_loop_image_and_nothing_is_lost() {
 }
 
 #[test]
-fn root_squeeze_the_lab_takes_memory_away_and_nothing_is_lost() {
+fn root_lab_that_takes_memory_cache_and_disk_away_loses_nothing() {
     let place = place();
     let arguments = format!("--stress memory,cache,disk --seconds 4 --inputs 8 --json {DEEP}");
     let sheet = run(faultless("stress", place.path(), &arguments)).done().json();
     for stress in ["memory", "cache", "disk"] {
         let row = row(&sheet, stress);
         if row["verdict"] == "skipped" {
-            skip(&format!("the lab under {stress}"), row["reason"].as_str().unwrap());
+            skip_part(&format!("the lab under {stress}"), row["reason"].as_str().unwrap());
         } else {
             passed(&sheet, stress, 8, 192_000, 0);
         }

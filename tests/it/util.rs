@@ -1,6 +1,7 @@
 //! What the end-to-end tests share: the program and what it said, sessions, takes held against the ramp. Thread: test.
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
+use crate::waiting;
 use faultless::device::signal::ramp;
 use faultless::format::TakeFormat;
 use faultless::session::session_file::{OpenSession, open_read_only};
@@ -15,7 +16,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tempfile::TempDir;
 
 /// How long the program may take for what these tests ask of it, on a machine with much else to do.
@@ -34,9 +35,14 @@ pub(crate) fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
 }
 
-/// Says that a test, or a part of it, cannot be had here.
+/// Says that a test cannot run here. packaging/run_tests.py counts the test as skipped by this line; the test returns.
 pub(crate) fn skip(what: &str, reason: &str) {
     eprintln!("SKIPPED {what}: {reason}");
+}
+
+/// Says that a part of a test cannot run here. The rest of the test runs and counts.
+pub(crate) fn skip_part(what: &str, reason: &str) {
+    eprintln!("PART SKIPPED {what}: {reason}");
 }
 
 /// The program, in a mode, on a path, with further arguments separated by blanks.
@@ -130,27 +136,20 @@ impl Started {
 
     /// Waits for its end.
     pub(crate) fn wait(mut self, patience: Duration) -> Run {
-        let until = Instant::now() + patience;
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                let (out, err) = (text(&mut self.out), text(&mut self.err));
-                return Run { code: status.code(), out, err, shown: std::mem::take(&mut self.shown) };
-            }
-            if until < Instant::now() {
-                self.child.kill().unwrap();
-                self.child.wait().unwrap();
-                panic!("{}: not done after {patience:?}\n{}{}", self.shown, text(&mut self.out), text(&mut self.err));
-            }
-            std::thread::sleep(Duration::from_millis(5));
+        let ended = waiting::ended(&mut self.child, patience);
+        if ended.is_none() {
+            waiting::kill(&mut self.child);
         }
+        let (out, err) = (text(&mut self.out), text(&mut self.err));
+        let Some(status) = ended else { panic!("{}: not done after {patience:?}\n{out}{err}", self.shown) };
+        Run { code: status.code(), out, err, shown: std::mem::take(&mut self.shown) }
     }
 }
 
 impl Drop for Started {
     fn drop(&mut self) {
-        // Gone already in the usual case.
-        self.child.kill().ok();
-        self.child.wait().ok();
+        // It has ended already in the usual case.
+        waiting::kill(&mut self.child);
     }
 }
 
@@ -417,6 +416,21 @@ pub(crate) fn stress_script(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/stress").join(name)
 }
 
+/// The exit status of a script that is not permitted here, and has said why in a line `skip: NAME: REASON`.
+const SCRIPT_SKIPS: i32 = 77;
+
+/// How long an image may take to be unmounted, with all the deadlines of image.sh.
+const IMAGE_DOWN: Duration = Duration::from_secs(60);
+
+/// Ends a test that finds out deep inside that it cannot run here. Only packaging/run_tests.py, which gives each test a
+/// process of its own, takes that as skipped; elsewhere other tests may share the process, and the test fails.
+fn not_here(told: &str) -> ! {
+    let reason = told.trim().trim_start_matches("skip: ");
+    assert!(std::env::var_os("FAULTLESS_TEST_MARK").is_some(), "this cannot be had here: {reason}");
+    skip("an image", reason);
+    std::process::exit(SCRIPT_SKIPS);
+}
+
 /// A file system of one's own; unmounted and removed with the value. Needs root.
 pub(crate) struct Image {
     at: PathBuf,
@@ -429,6 +443,9 @@ impl Image {
         let place = place();
         let at = place.path().join("disk");
         let up = Command::new(stress_script("image.sh")).args(["up", fs, size]).arg(&at).output().unwrap();
+        if up.status.code() == Some(SCRIPT_SKIPS) {
+            not_here(&String::from_utf8_lossy(&up.stdout));
+        }
         assert!(up.status.success(), "{fs}: {up:?}");
         Image { at, _place: place }
     }
@@ -447,9 +464,14 @@ impl Image {
 
 impl Drop for Image {
     fn drop(&mut self) {
-        let down = Command::new(stress_script("image.sh")).arg("down").arg(&self.at).status();
-        if !down.is_ok_and(|status| status.success()) {
-            eprintln!("{}: was not unmounted", self.at.display());
-        }
+        let mut down = Command::new(stress_script("image.sh"));
+        down.arg("down").arg(&self.at);
+        let told = match waiting::finished(&mut down, IMAGE_DOWN) {
+            Ok(down) if down.status.success() => return,
+            Ok(down) => String::from_utf8_lossy(&down.stderr).into_owned(),
+            Err(late) => late,
+        };
+        eprintln!("{}: was not unmounted: {told}", self.at.display());
+        waiting::unmount(&self.at);
     }
 }

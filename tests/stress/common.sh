@@ -27,6 +27,35 @@ pause() {
 }
 end_pause() { [ -z "$sleeper" ] || kill "$sleeper" 2>/dev/null || true; }
 
+# Prints what is mounted on directory $1; fails where nothing is. It reads the kernel's table, because `mountpoint` and
+# `findmnt -T` ask the file system itself: one that was shut down answers with an error.
+mounted_on() {
+    local dir
+    dir=$(cd "$(dirname "$1")" && pwd -P)/$(basename "$1") || return 1
+    # The kernel writes a blank as \040. The uppermost mount is the last one.
+    at=${dir// /\\040} awk '$5 == ENVIRON["at"] {for (i = 7; i < NF; i++) if ($i == "-") {source = $(i + 2); break}}
+        END {if (source == "") exit 1; print source}' /proc/self/mountinfo
+}
+
+# within SECONDS COMMAND...: a command that has so many seconds. It fails with 124 after them. A command that even SIGKILL
+# does not end, because it waits for a disk, is left alone: `timeout` would wait for it.
+within() {
+    local tenths=$(($1 * 10)) child
+    shift
+    "$@" &
+    child=$!
+    while kill -0 "$child" 2>/dev/null; do
+        tenths=$((tenths - 1))
+        if [ "$tenths" -lt 0 ]; then
+            kill -9 "$child" 2>/dev/null || true
+            disown "$child" 2>/dev/null || true
+            return 124
+        fi
+        sleep 0.1
+    done
+    wait "$child"
+}
+
 # The loop device under directory $1. Anything that is not a loop image is refused: these scripts slow and freeze
 # whole file systems, and must never be let near the one the machine runs on.
 loop_of() {

@@ -36,16 +36,16 @@ up() {
 
 down() {
     local dir=$1 image=$1.img loop tries=0
-    if mountpoint -q "$dir" 2>/dev/null; then
-        loop=$(loop_of "$dir")
+    if loop=$(mounted_on "$dir"); then
         [ "$(losetup -nO BACK-FILE "$loop")" = "$(readlink -f "$image")" ] || fail "$dir: $loop is not made of $image"
-        fsfreeze -u "$dir" 2>/dev/null || true
-        "$(dirname "$(readlink -f "$0")")/slow-disk.sh" lift "$dir" || true
-        until umount "$dir" 2>/dev/null; do
+        within 5 fsfreeze -u "$dir" 2>/dev/null || true
+        within 5 "$(dirname "$(readlink -f "$0")")/slow-disk.sh" lift "$loop" || true
+        until within 20 umount "$dir" 2>/dev/null; do
             tries=$((tries + 1))
-            if [ "$tries" -gt 50 ]; then
+            # An unmount that waited for its whole time waits again.
+            if [ "$tries" -gt 50 ] || [ "$SECONDS" -gt 25 ]; then
                 echo "image: $dir: still in use; detached, it goes when its users do" >&2
-                umount -l "$dir"
+                within 5 umount -l "$dir" || fail "$dir: can't be detached"
                 break
             fi
             sleep 0.1

@@ -14,7 +14,7 @@ here=$(dirname "$(readlink -f "$0")")
 
 probe() {
     need_root
-    need_tools mount umount mountpoint losetup
+    need_tools mount umount losetup
     [ -c /dev/fuse ] || skip "this system has no /dev/fuse"
     "$here/image.sh" probe
 }
@@ -35,7 +35,7 @@ trap 'rm -f "$log"' EXIT
 missed=0
 cd "$here/../.."
 for fs in $kinds; do
-    cargo test --release --locked --quiet --test it -- --exact --nocapture \
+    cargo test --locked --quiet --test it -- --exact --nocapture \
         "power::root_power_cuts_on_${fs}_lose_a_second_at_most" >>"$log" 2>&1 || missed=$((missed + 1))
     grep -q "^ROW $fs " "$log" || { tail -n 20 "$log"; fail "$fs: no cut was made"; }
 done

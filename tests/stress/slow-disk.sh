@@ -3,7 +3,7 @@
 # that calls fsync after every 16 blocks. Needs root. The throttle is lifted at exit, however it comes.
 #
 #   slow-disk.sh DIR SECONDS
-#   slow-disk.sh lift DIR      lifts what a killed run left behind
+#   slow-disk.sh lift DEVICE   lifts what a killed run left behind on a loop device
 #   slow-disk.sh probe         says whether this machine permits it: exit 0, or 77 and the reason
 #
 # BYTES_PER_SECOND (20000000) and NEIGHBOUR_BYTES (400m; of fio's file) may be set.
@@ -53,15 +53,14 @@ device_of() {
 
 need_root
 need_tools findmnt losetup
+if [ "${1-}" = lift ]; then
+    case $2 in /dev/loop[0-9]*) ;; *) fail "$2: is no loop device" ;; esac
+    # Where no cgroup can slow a disk, nothing is to be lifted.
+    throttle "$(losetup -nO MAJ:MIN "$2" | tr -d ' ')" 0
+    exit
+fi
 [ -n "$(groups)" ] || skip "no cgroup with a block throttle (blkio of v1, io.max of v2) around this process"
-case ${1-} in
-    probe) need_tools fio; exit 0 ;;
-    lift)
-        device=$(device_of "$2") || exit 1
-        throttle "$device" 0
-        exit
-        ;;
-esac
+if [ "${1-}" = probe ]; then need_tools fio; exit 0; fi
 [ $# = 2 ] || { sed -n '5,7s/^#   //p' "$0" >&2; exit 2; }
 need_tools fio
 dir=$1 seconds=$2

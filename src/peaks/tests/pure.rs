@@ -35,6 +35,16 @@ fn an_hour_is_a_few_hundred_entries_at_the_top() {
 }
 
 #[test]
+fn a_take_without_a_frame_has_empty_columns_wherever_they_begin() {
+    let grower = Grower::new(1);
+    for (from, per) in [(0.0, 1024.0), (-0.3, 1.0), (-700.0, 1024.0), (-2_000_000.0, 1_048_576.0)] {
+        let mut out = [Column { min: 0.0, max: 0.0 }; 4];
+        assert!(grower.pyramid().columns(0, from, per, &mut out));
+        assert_eq!(out, [Column::EMPTY; 4], "from {from}, {per} a column");
+    }
+}
+
+#[test]
 fn columns_beyond_either_end_are_empty_and_the_last_part_of_an_entry_is_seen() {
     let samples = vec![0.5; 5000];
     let grower = grown(1, &samples);

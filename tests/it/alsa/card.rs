@@ -86,7 +86,7 @@ pub(super) fn on_a_test_card(test: &str, body: fn()) {
     }
     let plugin = match plugin() {
         Ok(plugin) => plugin,
-        Err(reason) => return eprintln!("SKIPPED {test}: {reason}"),
+        Err(reason) => return crate::util::skip(test, &reason),
     };
     // On tmpfs: elsewhere the kernel would write-protect the card's page at each writeback, and the store
     // after it would be a fault of the audio thread that is the test's, not the device's.

@@ -3,6 +3,7 @@
 
 use super::{one_more, recording};
 use crate::util::{PATIENCE, check, contents, edit, faultless, is_root, place, record, run, skip};
+use crate::waiting::{HELPER, ended, is_mounted, kill, succeeds, unmount};
 use faultless::session::TakeState;
 use faultless::session::session_file::open_read_only;
 use std::fs;
@@ -33,28 +34,19 @@ impl Mounted {
 
 impl Drop for Mounted {
     fn drop(&mut self) {
-        let until = Instant::now() + Duration::from_secs(10);
-        while !ran("umount", &[&self.at]) {
-            if until < Instant::now() {
-                ran("umount", &[Path::new("-l"), &self.at]);
-                break;
-            }
-            std::thread::sleep(Duration::from_millis(100));
-        }
+        unmount(&self.at);
         if let Some(device) = &self.device {
             ran("losetup", &[Path::new("-d"), Path::new(device)]);
         }
         if let Some(server) = &mut self.server {
             // Its other end is gone: it ends by itself, or so.
-            server.kill().ok();
-            server.wait().ok();
+            kill(server);
         }
     }
 }
 
 fn ran(program: &str, arguments: &[&Path]) -> bool {
-    let quiet = Command::new(program).args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).status();
-    quiet.is_ok_and(|status| status.success())
+    succeeds(Command::new(program).args(arguments))
 }
 
 fn has(program: &str) -> bool {
@@ -82,7 +74,7 @@ fn image(make: &[&str], mount: &str) -> Option<Mounted> {
     }
     ran(mount, &[Path::new(&device), &at]);
     let mounted = Mounted { at, device: Some(device), server: None, place: Some(place) };
-    ran("mountpoint", &[Path::new("-q"), mounted.path()]).then_some(mounted)
+    is_mounted(mounted.path()).then_some(mounted)
 }
 
 /// Records, plays, exports, kills and recovers there. `names`: those of tracks. `words`: said at the start.
@@ -200,17 +192,18 @@ fn root_sshfs_holds_a_session() {
     let mut disk = Mounted::at(&at);
     (disk.server, disk.place) = (Some(server), Some(place));
     let until = Instant::now() + Duration::from_secs(10);
-    while !ran("mountpoint", &[Path::new("-q"), disk.path()]) {
+    while !is_mounted(disk.path()) {
         if until < Instant::now() {
-            client.kill().ok();
-            client.wait().ok();
+            kill(&mut client);
             return skip("root_sshfs", "sshfs refused");
         }
         std::thread::sleep(Duration::from_millis(50));
     }
     holds_a_session(disk.path(), 24, BAD_NAMES, "fuse.sshfs is across a network");
     drop(disk);
-    client.wait().ok();
+    if ended(&mut client, HELPER).is_none() {
+        kill(&mut client);
+    }
 }
 
 #[test]
@@ -226,13 +219,12 @@ fn root_bindfs_that_ends_in_mid_take_costs_no_frame() {
     let mut server = Command::new("bindfs").arg("-f").args([&source, &at]).spawn().unwrap();
     let _mounted = Mounted::at(&at);
     let until = Instant::now() + Duration::from_secs(10);
-    while !ran("mountpoint", &[Path::new("-q"), &at]) {
+    while !is_mounted(&at) {
         assert!(Instant::now() < until, "bindfs refused");
         std::thread::sleep(Duration::from_millis(50));
     }
     let program = recording(&at.join("session"), 4);
-    server.kill().unwrap();
-    server.wait().unwrap();
+    kill(&mut server);
     std::thread::sleep(Duration::from_millis(1500));
     program.signal("INT");
     let told = program.wait(PATIENCE);

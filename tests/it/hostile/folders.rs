@@ -1,7 +1,7 @@
 //! Links, pipes, devices and second names in the place of a session's files and folders. Thread: test.
 
 use super::World;
-use crate::util::{contents, faultless, is_root, run, skip};
+use crate::util::{contents, faultless, is_root, run, skip_part};
 use faultless::peaks::{PeakStore, State};
 use faultless::session::session_file::open_read_only;
 use std::fs;
@@ -52,7 +52,7 @@ fn minute_a_take_that_is_no_file_of_the_session_is_named_and_the_other_is_played
             assert!(Command::new("mknod").arg(path).args(["c", "1", "5"]).status().unwrap().success());
         }));
     } else {
-        skip("a take that is a device", "needs root");
+        skip_part("a take that is a device", "needs root");
     }
     for (kind, make) in kinds {
         let world = World::new();

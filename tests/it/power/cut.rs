@@ -1,7 +1,8 @@
 //! What a disk holds when the power goes: all that a flush covers, and of the rest what chance leaves. Thread: test.
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
-use super::disk::{Event, What, mount, unmount};
+use super::disk::{Event, What, mount};
+use crate::waiting::unmount;
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};

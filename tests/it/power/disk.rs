@@ -5,6 +5,7 @@
 //! and no other; writes are answered a while after they came, so that many are on their way at once.
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
+use crate::waiting::{HELPER, finished, succeeds, unmount};
 use crossbeam_channel::{Sender, unbounded};
 use faultless::window::progress_page::PAGE_AT;
 use fuser::{
@@ -257,11 +258,9 @@ impl Disk {
         let mut config = Config::default();
         config.mount_options = vec![MountOption::FSName("faultless-power".to_owned()), MountOption::NoDev];
         disk.served = Some(fuser::spawn_mount(drive, disk.drive(), &config).unwrap());
-        let device = Command::new("losetup")
-            .args(["--direct-io=on", "--find", "--show"])
-            .arg(disk.drive().join(NAME))
-            .output()
-            .unwrap();
+        let mut attach = Command::new("losetup");
+        attach.args(["--direct-io=on", "--find", "--show"]).arg(disk.drive().join(NAME));
+        let device = finished(&mut attach, HELPER)?;
         assert!(device.status.success(), "{device:?}");
         let device = String::from_utf8(device.stdout).unwrap().trim().to_owned();
         disk.device = Some(device.clone());
@@ -306,10 +305,19 @@ impl Disk {
     fn take_down(&mut self) {
         unmount(&self.path());
         if let Some(device) = self.device.take() {
-            Command::new("losetup").args(["--detach", &device]).status().ok();
+            // The kernel detaches it when its last user has left.
+            succeeds(Command::new("losetup").args(["--detach", &device]));
         }
         if let Some(served) = self.served.take() {
             unmount(&self.drive());
+            let until = Instant::now() + HELPER;
+            while !served.guard.is_finished() {
+                if until < Instant::now() {
+                    // The kernel keeps a file system that is in use. Its thread ends with this process.
+                    return eprintln!("{}: still in use; its thread is left alone", self.drive().display());
+                }
+                std::thread::sleep(Duration::from_millis(5));
+            }
             served.join().ok();
         }
     }
@@ -324,23 +332,8 @@ impl Drop for Disk {
 /// Mounts something on a folder. The error says why it cannot be.
 pub(super) fn mount(what: &[&str], folder: &Path) -> Result<(), String> {
     // btrfs remembers the file system of another image, and that it was younger; there may be no btrfs.
-    Command::new("btrfs").args(["device", "scan", "--forget"]).output().ok();
-    let done = Command::new("mount").args(what).arg(folder).output().unwrap();
+    succeeds(Command::new("btrfs").args(["device", "scan", "--forget"]));
+    let done = finished(Command::new("mount").args(what).arg(folder), HELPER)?;
     let told = || format!("it cannot be mounted: {}", String::from_utf8_lossy(&done.stderr).trim());
     if done.status.success() { Ok(()) } else { Err(told()) }
-}
-
-/// Unmounts what is mounted on a folder, when its users have left.
-pub(super) fn unmount(folder: &Path) {
-    const TRIES: u32 = 100;
-    let mounted = || Command::new("mountpoint").arg("-q").arg(folder).status().is_ok_and(|status| status.success());
-    let umount = |how: &[&str]| Command::new("umount").args(how).arg(folder).output().is_ok_and(|o| o.status.success());
-    for _ in 0..TRIES {
-        if !mounted() || umount(&[]) {
-            return;
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    eprintln!("{}: still in use; detached, it goes when its users do", folder.display());
-    umount(&["-l"]);
 }

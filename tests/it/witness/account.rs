@@ -12,7 +12,6 @@ use faultless::window::process;
 use nix::sys::resource::{Usage, UsageWho, getrusage};
 use std::cell::Cell;
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::process::Command;
 use std::sync::atomic::{AtomicI32, AtomicU8, Ordering::SeqCst};
 
@@ -70,20 +69,15 @@ fn trap() -> Result<&'static Trap, String> {
     Ok(trap)
 }
 
-/// Whether a test that needs the fourth witness can run. If not, that is said where libtest captures nothing.
+/// Whether a test that needs the fourth witness can run. If not, the test is skipped.
 pub(crate) fn can_trap(test: &str) -> bool {
     match trap() {
         Ok(_) => true,
         Err(reason) => {
-            skip(test, &reason);
+            crate::util::skip(test, &reason);
             false
         }
     }
-}
-
-/// Says that a test, or a part of one, did not take place.
-pub(crate) fn skip(test: &str, reason: &str) {
-    writeln!(std::io::stderr(), "SKIPPED {test}: {reason}").ok();
 }
 
 /// What to do about system calls.
@@ -203,4 +197,6 @@ pub(crate) fn alone(test: &str, body: fn()) {
         .unwrap();
     let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
     assert!(output.status.success() && text.contains("1 passed"), "{text}");
+    // What it skipped is said in it.
+    println!("{text}");
 }

@@ -1,7 +1,7 @@
 //! The audio thread's own loop under the witnesses: what a device can say, a device that is gone, another that takes
 //! over. Thread: test.
 
-use super::account::{Calls, account, assert_rt, can_trap, prepare, skip};
+use super::account::{Calls, account, assert_rt, can_trap, prepare};
 use super::reel::Reel;
 use super::rig::{RATE, interleaved};
 use faultless::device::{Device, DeviceFacts, Input, LossCause, Output, Pace, Reckoning, StartError, Wake, monotonic};
@@ -88,7 +88,7 @@ fn clock_is_free(test: &str) -> bool {
     }
     let (_, cost) = account(Calls::Trapped, monotonic);
     if cost.call.is_some() {
-        skip(test, "the clock costs a system call here");
+        crate::util::skip(test, "the clock costs a system call here");
     }
     cost.call.is_none()
 }
