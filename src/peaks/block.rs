@@ -1,7 +1,7 @@
 //! One piece of a waveform finer than what is in memory for good: entries, or the samples themselves. Thread: the one
 //! that fills it, any that reads.
 
-use super::pyramid::{Entry, Extent, FULL_SCALE};
+use super::entry::{Entry, Extent, FULL_SCALE, extend};
 use crate::limits::{PEAK_BASE_FRAMES, PEAK_BLOCK_ENTRIES, PEAK_FINE_FRAMES, PEAK_SAMPLE_FRAMES};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicU32, AtomicUsize};
@@ -82,7 +82,7 @@ impl Block {
             let mut extents = vec![Extent::NONE; channels];
             for (at, piece) in samples[..frames * channels].chunks(per * channels).enumerate() {
                 extents.fill(Extent::NONE);
-                super::pyramid::extend(&mut extents, piece);
+                extend(&mut extents, piece);
                 for (channel, extent) in extents.iter().enumerate() {
                     block.set(channel, at, Entry::of(*extent));
                 }

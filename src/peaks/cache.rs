@@ -14,7 +14,8 @@
 //! believed if it fits its own length and the WAV beside it; anything else is as good as no file.
 
 use super::block::{Block, Scale};
-use super::pyramid::{Entry, Pyramid, level_frames};
+use super::entry::Entry;
+use super::pyramid::{Pyramid, level_frames};
 use crate::limits::{PEAK_BASE_FRAMES, PEAK_BLOCK_ENTRIES, PEAK_FRAMES_MAX, TAKE_CHANNEL_COUNT_MAX};
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, BufReader, Read, Seek, SeekFrom};

@@ -1,7 +1,8 @@
 //! Columns of a screen from the levels of a waveform. Thread: any that draws.
 
 use super::block::{SCALES, Scale};
-use super::pyramid::{Extent, LEVELS, Pyramid, level_frames};
+use super::entry::Extent;
+use super::pyramid::{LEVELS, Pyramid, level_frames};
 
 /// The lowest and highest sample that fall into one column of the screen.
 #[derive(Clone, Copy, Debug, PartialEq)]

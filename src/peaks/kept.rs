@@ -2,7 +2,8 @@
 
 use super::block::{Block, SCALES, Scale};
 use super::columns::{Finer, over_blocks};
-use super::pyramid::{Extent, Pyramid};
+use super::entry::Extent;
+use super::pyramid::Pyramid;
 use super::worker::{Ask, Common, Loaded, Shared};
 use crate::limits::{PEAK_BLOCK_BYTES_MAX, PEAK_REQUESTS_MAX};
 use crossbeam_channel::Sender;

@@ -1,9 +1,9 @@
 //! Waveforms of takes while they are recorded. Thread: peaks-live. In `spool` it waits for no disk, so waveforms go on
 //! while one stands still.
 
+use super::live_take::LiveTake;
 use super::pyramid::Grower;
 use super::source::{self, Tap};
-use super::store::LiveTake;
 use super::worker::{Common, Job, NOT_FINISHED, Shared, Stage};
 use crate::limits::PEAK_LAG_FRAMES;
 use crate::wav::read::Reader;

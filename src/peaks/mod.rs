@@ -9,8 +9,10 @@ mod block;
 mod build;
 pub mod cache;
 pub mod columns;
+pub mod entry;
 mod kept;
 mod live;
+mod live_take;
 pub mod pyramid;
 mod read;
 mod source;
@@ -20,4 +22,5 @@ mod tests;
 mod worker;
 
 pub use columns::Column;
-pub use store::{Answer, LiveTake, PeakStore, State};
+pub use live_take::LiveTake;
+pub use store::{Answer, PeakStore, State};

@@ -1,7 +1,7 @@
 //! The sound of a take, wherever it is by now: in its WAV, or still in its spool. Thread: peaks-build, peaks-live,
 //! peaks-read.
 
-use super::store::LiveTake;
+use super::live_take::LiveTake;
 use crate::wav::WavError;
 use crate::wav::parse::Encoding;
 use crate::wav::read::Reader;

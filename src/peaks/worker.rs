@@ -4,8 +4,8 @@
 //! Locks here are held for the copy of a pointer or a path. The side that draws only tries them.
 
 use super::block::{Block, Scale};
+use super::live_take::LiveTake;
 use super::pyramid::Pyramid;
-use super::store::LiveTake;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Release};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize};

@@ -2,7 +2,8 @@
 
 use super::super::cache;
 use super::super::columns::Column;
-use super::super::store::{Answer, LiveTake, PeakStore, State};
+use super::super::live_take::LiveTake;
+use super::super::store::{Answer, PeakStore, State};
 use super::{brute, exact, folder, ready, sound, until, wav};
 use crate::format::TakeFormat;
 use crate::limits::{DATA_OFFSET, PEAK_LAG_FRAMES};

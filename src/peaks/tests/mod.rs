@@ -6,7 +6,7 @@ mod speed;
 mod stored;
 
 use super::columns::Column;
-use super::pyramid::{Entry, Extent};
+use super::entry::{Entry, Extent};
 use super::store::{Answer, PeakStore, State};
 use crate::format::TakeFormat;
 use crate::wav::header::Header;

@@ -1,7 +1,8 @@
 //! Levels and columns against every sample. Thread: tests.
 
 use super::super::columns::Column;
-use super::super::pyramid::{Entry, Extent, FULL_SCALE, Grower, LEVELS, level_frames};
+use super::super::entry::{Entry, Extent, FULL_SCALE};
+use super::super::pyramid::{Grower, LEVELS, level_frames};
 use super::{brute, sound};
 use proptest::prelude::*;
 
