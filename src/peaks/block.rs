@@ -98,7 +98,7 @@ impl Block {
     }
 
     /// Whether entry `end - 1` and all before it are what they are in a take that has `frames` from here on.
-    pub(super) fn has(&self, scale: Scale, end: usize, frames: u64) -> bool {
+    pub(super) fn covers(&self, scale: Scale, end: usize, frames: u64) -> bool {
         end <= self.len() && (end as u64 * scale.frames()).min(frames) <= self.frames
     }
 

@@ -47,7 +47,7 @@ impl Fingerprint {
     }
 
     /// That of the WAV which the header of a cache names.
-    pub fn told(header: &[u8; HEADER_BYTES]) -> Fingerprint {
+    pub fn from_header(header: &[u8; HEADER_BYTES]) -> Fingerprint {
         Fingerprint { bytes: long(header, 32), seconds: long(header, 40) as i64, nanos: long(header, 48) as i64 }
     }
 }
@@ -78,16 +78,20 @@ pub fn remove_parts(peaks: &Path) {
 }
 
 /// How the rest of a file is divided.
-struct Shape {
+struct CacheLayout {
     channels: usize,
     base: u64,
     lowest: u64,
 }
 
-impl Shape {
+impl CacheLayout {
     /// `channels` and `frames` are within their limits, so nothing overflows.
-    fn new(channels: usize, frames: u64) -> Shape {
-        Shape { channels, base: frames.div_ceil(PEAK_BASE_FRAMES as u64), lowest: frames.div_ceil(level_frames(0)) }
+    fn new(channels: usize, frames: u64) -> CacheLayout {
+        CacheLayout {
+            channels,
+            base: frames.div_ceil(PEAK_BASE_FRAMES as u64),
+            lowest: frames.div_ceil(level_frames(0)),
+        }
     }
 
     fn lowest_at(&self) -> u64 {
@@ -121,11 +125,11 @@ pub fn read(mut file: impl Read + Seek, file_bytes: u64, wav: Fingerprint) -> Op
         || word(&header, 20) != PEAK_BASE_FRAMES as u32
         || !(1..=TAKE_CHANNEL_COUNT_MAX).contains(&channels)
         || PEAK_FRAMES_MAX < frames
-        || Fingerprint::told(&header) != wav
+        || Fingerprint::from_header(&header) != wav
     {
         return None;
     }
-    let shape = Shape::new(channels, frames);
+    let shape = CacheLayout::new(channels, frames);
     // A file of holes is as long as anybody likes, but the WAV beside it must have the sound.
     if shape.file_bytes() != file_bytes || wav.bytes / (SAMPLE_BYTES_MIN * channels as u64) < frames {
         return None;
@@ -153,7 +157,7 @@ fn long(header: &[u8; HEADER_BYTES], at: usize) -> u64 {
 
 /// Reads block `index` of the base of a take of `frames`, from its cache or the unfinished one.
 pub(super) fn read_block(path: &Path, channels: usize, frames: u64, index: u64) -> io::Result<Block> {
-    let shape = Shape::new(channels, frames);
+    let shape = CacheLayout::new(channels, frames);
     let first = index.saturating_mul(PEAK_BLOCK_ENTRIES as u64);
     let len = shape.base.saturating_sub(first).min(PEAK_BLOCK_ENTRIES as u64) as usize;
     let mut bytes = vec![0; channels * len * ENTRY_BYTES as usize];
@@ -171,7 +175,7 @@ pub(super) fn read_block(path: &Path, channels: usize, frames: u64, index: u64) 
 }
 
 /// A cache that is being written. Dropped before it is whole, it vanishes.
-pub(super) struct Writer {
+pub(super) struct CacheWriter {
     file: File,
     part: PathBuf,
     path: PathBuf,
@@ -179,16 +183,16 @@ pub(super) struct Writer {
     done: bool,
 }
 
-impl Writer {
+impl CacheWriter {
     /// Begins the cache of a take.
-    pub(super) fn create(peaks: &Path, take: Uuid) -> io::Result<Writer> {
+    pub(super) fn create(peaks: &Path, take: Uuid) -> io::Result<CacheWriter> {
         if !is_folder(peaks) {
             return Err(io::ErrorKind::NotADirectory.into());
         }
         let (part, path) = (part_path_of(peaks, take), path_of(peaks, take));
         fs::remove_file(&part).ok();
         let file = OpenOptions::new().write(true).create_new(true).open(&part)?;
-        Ok(Writer { file, part, path, blocks: 0, done: false })
+        Ok(CacheWriter { file, part, path, blocks: 0, done: false })
     }
 
     /// Blocks that are in it; what is next.
@@ -202,7 +206,7 @@ impl Writer {
         let entries = (0..channels).flat_map(|channel| (0..len).map(move |at| block.get(channel, at)));
         let bytes: Vec<u8> = entries.flat_map(|entry| entry.pack().to_le_bytes()).collect();
         // The place does not depend on the length of the take.
-        self.file.write_all_at(&bytes, Shape::new(channels, 0).block_at(self.blocks))?;
+        self.file.write_all_at(&bytes, CacheLayout::new(channels, 0).block_at(self.blocks))?;
         self.blocks += 1;
         Ok(())
     }
@@ -211,7 +215,7 @@ impl Writer {
     pub(super) fn finish(mut self, pyramid: &Pyramid, rate: u32, wav: Fingerprint) -> io::Result<()> {
         let (channels, frames) = (pyramid.channels(), pyramid.frames());
         debug_assert!(self.blocks == frames.div_ceil(Scale::Base.block_frames()));
-        let shape = Shape::new(channels, frames);
+        let shape = CacheLayout::new(channels, frames);
         let mut header = [0; HEADER_BYTES];
         header[..8].copy_from_slice(MAGIC);
         for (at, word) in [VERSION, channels as u32, rate, PEAK_BASE_FRAMES as u32].into_iter().enumerate() {
@@ -240,7 +244,7 @@ impl Writer {
     }
 }
 
-impl Drop for Writer {
+impl Drop for CacheWriter {
     fn drop(&mut self) {
         if !self.done {
             fs::remove_file(&self.part).ok();

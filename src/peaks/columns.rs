@@ -35,7 +35,7 @@ impl From<Extent> for Column {
 }
 
 /// The finer levels, wherever they are kept.
-pub(super) trait Finer {
+pub(super) trait FinerLevels {
     /// Lowest and highest of the entries `first..end` of `scale`, at least one. None if they are not at hand.
     fn fold(&mut self, scale: Scale, first: u64, end: u64) -> Option<Extent>;
 }
@@ -48,7 +48,7 @@ pub(super) fn draw(
     channel: usize,
     (from, frames_per_column): (f64, f64),
     out: &mut [Column],
-    finer: &mut impl Finer,
+    finer: &mut impl FinerLevels,
 ) -> bool {
     let frames = pyramid.frames();
     if channel >= pyramid.channels() || !from.is_finite() || !frames_per_column.is_finite() || frames_per_column <= 0.0
@@ -94,22 +94,22 @@ fn entries((from, to): (f64, f64), per: u64, frames: u64) -> (u64, u64) {
     if first < end {
         return (first, end);
     }
-    let going_on = ((from.max(0.0) / per as f64) as u64).min(count - 1);
-    (going_on, going_on + 1)
+    let containing = ((from.max(0.0) / per as f64) as u64).min(count - 1);
+    (containing, containing + 1)
 }
 
 /// Nothing but what is in memory with the pyramid.
-pub(super) struct Resident<'a> {
+pub(super) struct ResidentBlocks<'a> {
     pub(super) pyramid: &'a Pyramid,
     pub(super) channel: usize,
 }
 
-impl Finer for Resident<'_> {
+impl FinerLevels for ResidentBlocks<'_> {
     fn fold(&mut self, scale: Scale, first: u64, end: u64) -> Option<Extent> {
         if scale != Scale::Base {
             return None;
         }
-        over_blocks(scale, first, end, |index, first, end| {
+        fold_blocks(scale, first, end, |index, first, end| {
             let block = self.pyramid.resident(index)?;
             (end <= block.len()).then(|| block.fold(self.channel, first, end))
         })
@@ -117,7 +117,7 @@ impl Finer for Resident<'_> {
 }
 
 /// Goes through the blocks that hold the entries `first..end`: `fold(block, first, end)` with places in it.
-pub(super) fn over_blocks(
+pub(super) fn fold_blocks(
     scale: Scale,
     first: u64,
     end: u64,
@@ -140,6 +140,6 @@ impl Pyramid {
     /// out of what is in memory: entries of 1024 frames and up, and of 256 while the take is growing. Columns
     /// beyond the sound are [`Column::EMPTY`]. Returns whether there is nothing finer that would look different.
     pub fn columns(&self, channel: usize, from_frame: f64, frames_per_column: f64, out: &mut [Column]) -> bool {
-        draw(self, channel, (from_frame, frames_per_column), out, &mut Resident { pyramid: self, channel })
+        draw(self, channel, (from_frame, frames_per_column), out, &mut ResidentBlocks { pyramid: self, channel })
     }
 }

@@ -10,17 +10,17 @@ mod build;
 pub mod cache;
 pub mod columns;
 pub mod entry;
-mod kept;
 mod live;
 mod live_take;
+mod loaded_blocks;
 pub mod pyramid;
 mod read;
+mod shared;
 mod source;
 pub mod store;
 #[cfg(test)]
 mod tests;
-mod worker;
 
 pub use columns::Column;
 pub use live_take::LiveTake;
-pub use store::{Answer, PeakStore, State};
+pub use store::{PeakStore, Quality, WaveformState};

@@ -57,13 +57,13 @@ impl Level {
     }
 
     /// Directory `n` holds 2^n chunks.
-    fn place(chunk: u64) -> (usize, usize) {
+    fn chunk_at(chunk: u64) -> (usize, usize) {
         let directory = (chunk + 1).ilog2();
         (directory as usize, (chunk + 1 - (1 << directory)) as usize)
     }
 
     fn store(&self, at: u64, entry: Entry) {
-        let (directory, chunk) = Level::place(at / CHUNK_ENTRIES as u64);
+        let (directory, chunk) = Level::chunk_at(at / CHUNK_ENTRIES as u64);
         let chunks =
             self.directories[directory].get_or_init(|| (0..1usize << directory).map(|_| Chunk::new()).collect());
         let entries = chunks[chunk].get_or_init(|| (0..CHUNK_ENTRIES).map(|_| AtomicU32::new(0)).collect());
@@ -75,7 +75,7 @@ impl Level {
         let mut at = first;
         let mut all = Entry::NONE;
         while at < end {
-            let (directory, chunk) = Level::place(at / CHUNK_ENTRIES as u64);
+            let (directory, chunk) = Level::chunk_at(at / CHUNK_ENTRIES as u64);
             let from = (at % CHUNK_ENTRIES as u64) as usize;
             let count = (CHUNK_ENTRIES - from).min((end - at).min(CHUNK_ENTRIES as u64) as usize);
             if let Some(entries) = self.directories[directory].get().and_then(|chunks| chunks[chunk].get()) {
@@ -121,7 +121,7 @@ impl Pyramid {
             for at in 0..frames.div_ceil(level_frames(0)) {
                 let entry = entry(channel, at)?;
                 levels[0].store(at, entry);
-                raise(&levels[1..], &mut sums[1..], at, entry);
+                carry_up(&levels[1..], &mut sums[1..], at, entry);
             }
             for (level, sum) in sums.iter().enumerate().skip(1) {
                 if *sum != Entry::NONE {
@@ -161,7 +161,7 @@ impl Pyramid {
     }
 
     /// The same for a worker, who may wait for the moment.
-    pub(super) fn resident_surely(&self, index: u64) -> Option<Arc<Block>> {
+    pub(super) fn resident_blocking(&self, index: u64) -> Option<Arc<Block>> {
         let resident = self.resident.lock().unwrap_or_else(PoisonError::into_inner);
         resident.iter().find(|(at, _)| *at == index).map(|(_, block)| Arc::clone(block))
     }
@@ -178,7 +178,7 @@ impl Pyramid {
 }
 
 /// Stores what an entry adds to the levels above it, and forgets the sums that are complete.
-fn raise(levels: &[Level], sums: &mut [Entry], at: u64, entry: Entry) {
+fn carry_up(levels: &[Level], sums: &mut [Entry], at: u64, entry: Entry) {
     let mut above = 0;
     for (level, sum) in levels.iter().zip(sums) {
         above += STEP_BITS;
@@ -222,8 +222,8 @@ impl Grower {
     /// Adds whole frames, interleaved, full scale at 1.0. What lies beyond [`PEAK_FRAMES_MAX`] is left out.
     pub fn push(&mut self, samples: &[f32]) {
         let channels = self.partial.len();
-        let room = (PEAK_FRAMES_MAX - self.frames).min((samples.len() / channels) as u64) as usize;
-        let mut samples = &samples[..room * channels];
+        let frame_count = (PEAK_FRAMES_MAX - self.frames).min((samples.len() / channels) as u64) as usize;
+        let mut samples = &samples[..frame_count * channels];
         while !samples.is_empty() {
             let base = self.frames / PEAK_BASE_FRAMES as u64;
             let missing = PEAK_BASE_FRAMES - (self.frames % PEAK_BASE_FRAMES as u64) as usize;
@@ -235,12 +235,12 @@ impl Grower {
                 for (channel, partial) in self.partial.iter_mut().enumerate() {
                     let entry = Entry::of(*partial);
                     *partial = Extent::NONE;
-                    raise(&self.pyramid.channels[channel], &mut self.sums[channel], base, entry);
+                    carry_up(&self.pyramid.channels[channel], &mut self.sums[channel], base, entry);
                 }
             }
             samples = rest;
         }
-        self.show();
+        self.publish_partial();
         self.pyramid.frames.store(self.frames, Release);
     }
 
@@ -264,7 +264,7 @@ impl Grower {
     }
 
     /// Lets entries above the base that are not whole be seen as far as they go.
-    fn show(&self) {
+    fn publish_partial(&self) {
         let Some(last) = self.frames.checked_sub(1) else { return };
         let whole = self.frames.is_multiple_of(PEAK_BASE_FRAMES as u64);
         for (channel, sums) in self.sums.iter().enumerate() {

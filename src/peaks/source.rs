@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 /// The place of a take's file, which may have been moved to the trash or back since somebody asked: `audio/NAME`,
 /// `trash/NAME`. The path as it is if the file is in neither.
-pub(super) fn found(path: &Path) -> PathBuf {
+pub(super) fn current_path(path: &Path) -> PathBuf {
     if path.symlink_metadata().is_err()
         && let (Some(folder), Some(name)) = (path.parent(), path.file_name())
     {
@@ -32,8 +32,8 @@ pub(super) fn found(path: &Path) -> PathBuf {
 }
 
 /// Opens the finished WAV of a take.
-pub(super) fn open(path: &Path) -> Result<Reader, WavError> {
-    Reader::open(&found(path))
+pub(super) fn open_wav(path: &Path) -> Result<Reader, WavError> {
+    Reader::open(&current_path(path))
 }
 
 /// A take that is being recorded.
@@ -41,7 +41,7 @@ pub(super) fn open(path: &Path) -> Result<Reader, WavError> {
 /// Byte n of its spool is byte n of its WAV, and a span of the spool becomes a hole only after it is in the WAV. So what is
 /// read from the spool is the sound if the span is no hole *afterwards*, and a hole's sound is in the WAV. A span that
 /// was lost is a hole in the spool and zeros, or beyond the end, in the WAV: silence.
-pub(super) struct Tap {
+pub(super) struct LiveTakeReader {
     wav_path: PathBuf,
     spool_path: Option<PathBuf>,
     encoding: Encoding,
@@ -52,10 +52,10 @@ pub(super) struct Tap {
     bytes: Vec<u8>,
 }
 
-impl Tap {
+impl LiveTakeReader {
     /// Opens nothing yet.
-    pub(super) fn new(take: &LiveTake) -> Tap {
-        Tap {
+    pub(super) fn new(take: &LiveTake) -> LiveTakeReader {
+        LiveTakeReader {
             wav_path: take.wav.clone(),
             spool_path: take.spool.clone(),
             encoding: take.format.into(),
@@ -95,7 +95,7 @@ impl Tap {
             self.spool = Some(open_regular(path)?);
         }
         let Some(spool) = &self.spool else { return Ok(()) };
-        read_some(spool, offset, bytes)?;
+        read_available(spool, offset, bytes)?;
         // Only now: a span that is data after it was read was data when it was read.
         let mut holes = Vec::new();
         let mut at = offset;
@@ -125,14 +125,14 @@ impl Tap {
             self.wav = Some(file);
         }
         match &self.wav {
-            Some(file) => read_some(file, offset, bytes),
+            Some(file) => read_available(file, offset, bytes),
             None => Ok(0),
         }
     }
 }
 
 /// Reads until the end of `bytes` or of the file.
-fn read_some(file: &File, offset: u64, bytes: &mut [u8]) -> io::Result<usize> {
+fn read_available(file: &File, offset: u64, bytes: &mut [u8]) -> io::Result<usize> {
     let mut done = 0;
     while done < bytes.len() {
         match file.read_at(&mut bytes[done..], offset + done as u64) {

@@ -3,15 +3,15 @@
 //! No call waits. What is not there is asked for and drawn coarser meanwhile; [`PeakStore::generation`] tells when it
 //! has come.
 
-use super::build::Builder;
+use super::build::BuildWorker;
 use super::cache;
 use super::columns::{Column, draw};
-use super::kept::{Finder, Kept};
-use super::live::Live;
+use super::live::LiveWorker;
 use super::live_take::LiveTake;
+use super::loaded_blocks::{BlockLookup, LoadedBlocks};
 use super::pyramid::Pyramid;
-use super::read::Reading;
-use super::worker::{Ask, Common, Loaded, Shared, Stage};
+use super::read::ReadWorker;
+use super::shared::{LoadedBlock, ReadRequest, SharedStore, SharedTake, Stage};
 use crate::limits::{CHANNEL_MESSAGES, PEAK_REQUESTS_MAX, TAKE_CHANNEL_COUNT_MAX};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::collections::HashMap;
@@ -28,7 +28,7 @@ const STACK_BYTES: usize = 256 * 1024;
 
 /// How good the columns are that a face got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub enum Quality {
     /// As good as the zoom can show, up to the end that is known.
     Exact,
     /// Something finer, or more of the take, is on its way.
@@ -39,7 +39,7 @@ pub enum Answer {
 
 /// How far the waveform of a take is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum State {
+pub enum WaveformState {
     /// It has not been looked at yet.
     Waiting,
     /// It is being made from the WAV: so many frames of so many.
@@ -47,7 +47,7 @@ pub enum State {
         /// Frames that can be drawn.
         frames: u64,
         /// Frames of the take.
-        of: u64,
+        total: u64,
     },
     /// It grows while the take is recorded.
     Live,
@@ -60,18 +60,18 @@ pub enum State {
     },
 }
 
-struct Held {
-    shared: Arc<Shared>,
+struct KnownTake {
+    shared: Arc<SharedTake>,
     /// As it was at the last drawing.
     pyramid: Option<Arc<Pyramid>>,
 }
 
 /// The waveforms of a session's takes. Dropping it ends its threads; takes that have been finished are saved first.
 pub struct PeakStore {
-    common: Arc<Common>,
-    takes: HashMap<Uuid, Held>,
-    kept: Kept,
-    numbers: u64,
+    common: Arc<SharedStore>,
+    takes: HashMap<Uuid, KnownTake>,
+    loaded_blocks: LoadedBlocks,
+    last_serial: u64,
     /// None only while it is dropped.
     ends: Option<Ends>,
     threads: Vec<JoinHandle<()>>,
@@ -79,39 +79,39 @@ pub struct PeakStore {
 
 /// The store's ends of the channels.
 struct Ends {
-    asks: Sender<Ask>,
-    live: Sender<Arc<Shared>>,
-    loaded: Receiver<Loaded>,
+    requests: Sender<ReadRequest>,
+    live: Sender<Arc<SharedTake>>,
+    loaded: Receiver<LoadedBlock>,
 }
 
 impl PeakStore {
     /// Starts the threads for a session's folder, which is open for recording here and nowhere else. Caches are kept in
     /// its folder `peaks`; where they can't be, waveforms are made anew each time. Fails if a thread can't be made.
     pub fn start(folder: &Path) -> io::Result<PeakStore> {
-        let common = Arc::new(Common {
+        let common = Arc::new(SharedStore {
             peaks: folder.join("peaks"),
             generation: AtomicU64::new(0),
-            busy: AtomicUsize::new(0),
+            pending: AtomicUsize::new(0),
             quit: AtomicBool::new(false),
         });
-        let (asks, asked) = bounded(CHANNEL_MESSAGES);
-        let (live, lives) = bounded(CHANNEL_MESSAGES);
-        let (jobs, todo) = bounded(CHANNEL_MESSAGES);
+        let (requests, request_inbox) = bounded(CHANNEL_MESSAGES);
+        let (live, live_inbox) = bounded(CHANNEL_MESSAGES);
+        let (jobs, job_inbox) = bounded(CHANNEL_MESSAGES);
         let (load, loaded) = bounded(PEAK_REQUESTS_MAX);
         let mut store = PeakStore {
             common: Arc::clone(&common),
             takes: HashMap::new(),
-            kept: Kept::default(),
-            numbers: 0,
-            ends: Some(Ends { asks, live, loaded }),
+            loaded_blocks: LoadedBlocks::default(),
+            last_serial: 0,
+            ends: Some(Ends { requests, live, loaded }),
             threads: Vec::with_capacity(3),
         };
-        let builder = Builder::new(Arc::clone(&common), todo);
-        store.spawn("peaks-build", move || builder.run())?;
-        let growing = Live::new(Arc::clone(&common), lives, jobs.clone());
-        store.spawn("peaks-live", move || growing.run())?;
-        let reading = Reading::new(common, asked, jobs, load);
-        store.spawn("peaks-read", move || reading.run())?;
+        let build = BuildWorker::new(Arc::clone(&common), job_inbox);
+        store.spawn("peaks-build", move || build.run())?;
+        let live_worker = LiveWorker::new(Arc::clone(&common), live_inbox, jobs.clone());
+        store.spawn("peaks-live", move || live_worker.run())?;
+        let read = ReadWorker::new(common, request_inbox, jobs, load);
+        store.spawn("peaks-read", move || read.run())?;
         Ok(store)
     }
 
@@ -122,18 +122,18 @@ impl PeakStore {
 
     /// Has the waveform of a finished take ready soon: from its cache, or made from the WAV at `wav` in the session's folder.
     /// Asking again costs nothing, and tells where the file is by now; in `audio` or `trash` it is found by itself.
-    pub fn want(&mut self, take: Uuid, wav: &Path) {
+    pub fn request(&mut self, take: Uuid, wav: &Path) {
         if let Some(held) = self.takes.get(&take) {
             return held.shared.try_move(wav);
         }
         let shared = self.shared(take, wav, None);
-        self.common.begin();
-        match self.ends.as_ref().map(|ends| ends.asks.try_send(Ask::Open(Arc::clone(&shared)))) {
+        self.common.add_pending();
+        match self.ends.as_ref().map(|ends| ends.requests.try_send(ReadRequest::Open(Arc::clone(&shared)))) {
             Some(Ok(())) => {
-                self.takes.insert(take, Held { shared, pyramid: None });
+                self.takes.insert(take, KnownTake { shared, pyramid: None });
             }
             // Thousands are waiting: the next call asks again.
-            _ => self.common.end(),
+            _ => self.common.remove_pending(),
         }
     }
 
@@ -147,7 +147,7 @@ impl PeakStore {
         if let Some(ends) = &self.ends
             && ends.live.try_send(Arc::clone(&shared)).is_ok()
         {
-            self.takes.insert(take, Held { shared, pyramid: None });
+            self.takes.insert(take, KnownTake { shared, pyramid: None });
         }
     }
 
@@ -155,7 +155,7 @@ impl PeakStore {
     /// and the waveform is saved. For any other take nothing happens.
     pub fn finish(&mut self, take: Uuid, frames: u64) {
         if let Some(held) = self.takes.get(&take).filter(|held| held.shared.live.is_some()) {
-            held.shared.finish.store(frames, Release);
+            held.shared.final_frames.store(frames, Release);
         }
     }
 
@@ -163,7 +163,7 @@ impl PeakStore {
     pub fn forget(&mut self, take: Uuid) {
         if let Some(held) = self.takes.remove(&take) {
             held.shared.forgotten.store(true, Release);
-            self.kept.forget(held.shared.number);
+            self.loaded_blocks.forget(held.shared.serial);
         }
     }
 
@@ -177,10 +177,10 @@ impl PeakStore {
         from_frame: f64,
         frames_per_column: f64,
         out: &mut [Column],
-    ) -> Answer {
+    ) -> Quality {
         let Some(ends) = &self.ends else { return missing(out) };
         for loaded in ends.loaded.try_iter() {
-            self.kept.take(loaded);
+            self.loaded_blocks.receive(loaded);
         }
         let Some(held) = self.takes.get_mut(&take) else { return missing(out) };
         // Read before what is drawn: what comes in between is drawn next time.
@@ -189,17 +189,17 @@ impl PeakStore {
         let Some(pyramid) = held.pyramid.as_ref().filter(|pyramid| channel < pyramid.channels()) else {
             return missing(out);
         };
-        let mut finder = Finder {
-            kept: &mut self.kept,
+        let mut finder = BlockLookup {
+            loaded_blocks: &mut self.loaded_blocks,
             common: &self.common,
             take: &held.shared,
             pyramid,
             channel,
-            asks: &ends.asks,
+            requests: &ends.requests,
             last: Default::default(),
         };
         let exact = draw(pyramid, channel, (from_frame, frames_per_column), out, &mut finder);
-        if exact && !matches!(stage, Stage::Waiting | Stage::Building) { Answer::Exact } else { Answer::Coarse }
+        if exact && !matches!(stage, Stage::Waiting | Stage::Building) { Quality::Exact } else { Quality::Coarse }
     }
 
     /// Changes when anything new can be drawn.
@@ -213,19 +213,19 @@ impl PeakStore {
     }
 
     /// How far a take is. None: nobody wanted it.
-    pub fn state_of(&self, take: Uuid) -> Option<State> {
+    pub fn state_of(&self, take: Uuid) -> Option<WaveformState> {
         let held = self.takes.get(&take)?;
         let mut pyramid = held.pyramid.clone();
         held.shared.try_refresh(&mut pyramid);
         Some(match held.shared.stage() {
-            Stage::Waiting => State::Waiting,
-            Stage::Building => State::Building {
+            Stage::Waiting => WaveformState::Waiting,
+            Stage::Building => WaveformState::Building {
                 frames: pyramid.map_or(0, |pyramid| pyramid.frames()),
-                of: held.shared.of.load(Acquire),
+                total: held.shared.total_frames.load(Acquire),
             },
-            Stage::Live => State::Live,
-            Stage::Ready => State::Ready,
-            Stage::Failed => State::Failed { reason: held.shared.try_trouble().unwrap_or_default() },
+            Stage::Live => WaveformState::Live,
+            Stage::Ready => WaveformState::Ready,
+            Stage::Failed => WaveformState::Failed { reason: held.shared.try_failure().unwrap_or_default() },
         })
     }
 
@@ -239,12 +239,12 @@ impl PeakStore {
 
     /// Whether anything that was asked for is not there yet. Takes that grow do not count.
     pub fn is_busy(&self) -> bool {
-        self.common.busy.load(Acquire) > 0
+        self.common.pending.load(Acquire) > 0
     }
 
     /// Bytes of the blocks that are kept for zooms below 1024 frames a column.
-    pub fn kept_bytes(&self) -> usize {
-        self.kept.bytes()
+    pub fn loaded_bytes(&self) -> usize {
+        self.loaded_blocks.bytes()
     }
 
     /// The cache of a take.
@@ -252,9 +252,9 @@ impl PeakStore {
         cache::path_of(&self.common.peaks, take)
     }
 
-    fn shared(&mut self, take: Uuid, wav: &Path, live: Option<LiveTake>) -> Arc<Shared> {
-        self.numbers += 1;
-        Arc::new(Shared::new(take, self.numbers, wav.to_owned(), live))
+    fn shared(&mut self, take: Uuid, wav: &Path, live: Option<LiveTake>) -> Arc<SharedTake> {
+        self.last_serial += 1;
+        Arc::new(SharedTake::new(take, self.last_serial, wav.to_owned(), live))
     }
 }
 
@@ -268,7 +268,7 @@ impl Drop for PeakStore {
     }
 }
 
-fn missing(out: &mut [Column]) -> Answer {
+fn missing(out: &mut [Column]) -> Quality {
     out.fill(Column::EMPTY);
-    Answer::Missing
+    Quality::Missing
 }

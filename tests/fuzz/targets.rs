@@ -134,7 +134,7 @@ pub fn peaks(bytes: &[u8]) {
             checksum(&mut copy);
         }
         let Some(header) = copy.first_chunk() else { return };
-        let wav = Fingerprint::told(header);
+        let wav = Fingerprint::from_header(header);
         let Some(pyramid) = cache::read(Cursor::new(&copy), copy.len() as u64, wav) else { continue };
         let frames = pyramid.frames();
         assert!(frames <= PEAK_FRAMES_MAX && frames <= 64 * copy.len() as u64, "{frames} frames");

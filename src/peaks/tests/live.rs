@@ -3,8 +3,8 @@
 use super::super::cache;
 use super::super::columns::Column;
 use super::super::live_take::LiveTake;
-use super::super::store::{Answer, PeakStore, State};
-use super::{brute, exact, folder, ready, sound, until, wav};
+use super::super::store::{PeakStore, Quality, WaveformState};
+use super::{exact_columns, expected_columns, folder, sound, wait_until, wait_until_ready, wav};
 use crate::format::TakeFormat;
 use crate::limits::{DATA_OFFSET, PEAK_LAG_FRAMES};
 use nix::fcntl::{FallocateFlags, fallocate};
@@ -111,23 +111,23 @@ fn a_take_is_drawn_while_it_grows_wherever_its_sound_lies() {
                 }
             }
             let seen = end.saturating_sub(PEAK_LAG_FRAMES);
-            until(|| store.frames_of(id) == seen);
+            wait_until(|| store.frames_of(id) == seen);
             let samples = &take.samples[..seen as usize * channels];
             for per in [1.0, 20.0, 256.0, 1024.0, 50_000.0] {
                 let from = (seen as f64 - 300.0 * per).max(0.0);
-                let expected = brute(samples, channels, channels - 1, from, per, 310);
-                assert_eq!(exact(&mut store, id, channels - 1, from, per, 310), expected, "{per} at {end}");
+                let expected = expected_columns(samples, channels, channels - 1, from, per, 310);
+                assert_eq!(exact_columns(&mut store, id, channels - 1, from, per, 310), expected, "{per} at {end}");
             }
         }
-        assert_eq!(store.state_of(id), Some(State::Live));
+        assert_eq!(store.state_of(id), Some(WaveformState::Live));
         take.record(all);
         take.end();
         store.finish(id, all);
-        ready(&store, id);
+        wait_until_ready(&store, id);
         assert_eq!(store.frames_of(id), all);
         for per in [1.0, 20.0, 256.0, 1024.0, 50_000.0] {
-            let expected = brute(&take.samples, channels, 0, 1_040_000.0, per, 50);
-            assert_eq!(exact(&mut store, id, 0, 1_040_000.0, per, 50), expected);
+            let expected = expected_columns(&take.samples, channels, 0, 1_040_000.0, per, 50);
+            assert_eq!(exact_columns(&mut store, id, 0, 1_040_000.0, per, 50), expected);
         }
         // The next opening finds the cache.
         let wav = cache::Fingerprint::of(&take.wav.metadata().unwrap());
@@ -148,9 +148,9 @@ fn a_stretch_that_was_lost_is_silence() {
     samples[49 * 1024..59 * 1024].fill(0.0);
     let mut store = PeakStore::start(folder.path()).unwrap();
     store.watch_live(take.take.clone());
-    until(|| store.frames_of(id) == 200_000 - PEAK_LAG_FRAMES);
-    let seen = exact(&mut store, id, 0, 0.0, 256.0, 700);
-    assert_eq!(seen, brute(&samples, 1, 0, 0.0, 256.0, 700));
+    wait_until(|| store.frames_of(id) == 200_000 - PEAK_LAG_FRAMES);
+    let seen = exact_columns(&mut store, id, 0, 0.0, 256.0, 700);
+    assert_eq!(seen, expected_columns(&samples, 1, 0, 0.0, 256.0, 700));
     assert_eq!(seen[49 * 4], Column { min: 0.0, max: 0.0 });
 }
 
@@ -163,9 +163,9 @@ fn a_take_recorded_straight_into_its_wav_is_drawn_as_far_as_it_goes() {
     store.watch_live(LiveTake { spool: None, ..take.take.clone() });
     take.wav.write_all_at(&take.file[..4096 + 6 * 100_000], 0).unwrap();
     take.frames.store(90_000, SeqCst);
-    until(|| store.frames_of(id) == 90_000 - PEAK_LAG_FRAMES);
+    wait_until(|| store.frames_of(id) == 90_000 - PEAK_LAG_FRAMES);
     take.frames.store(300_000, SeqCst);
-    until(|| store.frames_of(id) == 100_000);
+    wait_until(|| store.frames_of(id) == 100_000);
     take.frames.store(u64::MAX, SeqCst);
     take.wav.write_all_at(&take.file, 0).unwrap();
     store.finish(id, 300_000);
@@ -174,8 +174,11 @@ fn a_take_recorded_straight_into_its_wav_is_drawn_as_far_as_it_goes() {
     let mut store = PeakStore::start(folder.path()).unwrap();
     let wav = cache::Fingerprint::of(&take.wav.metadata().unwrap());
     assert!(cache::open(&store.cache_path(id), wav).is_some());
-    store.want(id, &take.take.wav);
-    assert_eq!(exact(&mut store, id, 1, 0.0, 256.0, 1200), brute(&take.samples, 2, 1, 0.0, 256.0, 1200));
+    store.request(id, &take.take.wav);
+    assert_eq!(
+        exact_columns(&mut store, id, 1, 0.0, 256.0, 1200),
+        expected_columns(&take.samples, 2, 1, 0.0, 256.0, 1200)
+    );
 }
 
 #[test]
@@ -186,15 +189,15 @@ fn a_take_that_ends_before_what_was_drawn_is_drawn_again() {
     let mut store = PeakStore::start(folder.path()).unwrap();
     store.watch_live(take.take.clone());
     take.record(100_000);
-    until(|| store.frames_of(id) == 100_000 - PEAK_LAG_FRAMES);
+    wait_until(|| store.frames_of(id) == 100_000 - PEAK_LAG_FRAMES);
     // Only half of it reached the disk.
     let (half, _) = wav(TakeFormat::S16, 1, &take.samples[..50_000]);
     take.wav.write_all_at(&half, 0).unwrap();
     store.finish(id, 100_000);
-    until(|| store.frames_of(id) == 50_000);
-    ready(&store, id);
-    let expected = brute(&take.samples[..50_000], 1, 0, 0.0, 1024.0, 60);
-    assert_eq!(exact(&mut store, id, 0, 0.0, 1024.0, 60), expected);
+    wait_until(|| store.frames_of(id) == 50_000);
+    wait_until_ready(&store, id);
+    let expected = expected_columns(&take.samples[..50_000], 1, 0, 0.0, 1024.0, 60);
+    assert_eq!(exact_columns(&mut store, id, 0, 0.0, 1024.0, 60), expected);
 }
 
 #[test]
@@ -205,14 +208,14 @@ fn a_take_whose_file_vanishes_keeps_what_was_drawn_and_says_so() {
     let mut store = PeakStore::start(folder.path()).unwrap();
     store.watch_live(take.take.clone());
     take.record(100_000);
-    until(|| store.frames_of(id) > 0);
+    wait_until(|| store.frames_of(id) > 0);
     fs::remove_file(&take.take.wav).unwrap();
     store.finish(id, 100_000);
-    until(|| matches!(store.state_of(id), Some(State::Failed { .. })));
+    wait_until(|| matches!(store.state_of(id), Some(WaveformState::Failed { .. })));
     let mut out = [Column::EMPTY; 4];
-    assert_eq!(store.columns(id, 0, 0.0, 1024.0, &mut out), Answer::Exact);
+    assert_eq!(store.columns(id, 0, 0.0, 1024.0, &mut out), Quality::Exact);
     assert!(out.iter().all(|column| !column.is_empty()));
     store.forget(id);
     store.watch_live(take.take.clone());
-    assert_eq!(store.state_of(id), Some(State::Live));
+    assert_eq!(store.state_of(id), Some(WaveformState::Live));
 }

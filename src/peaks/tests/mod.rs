@@ -7,7 +7,7 @@ mod stored;
 
 use super::columns::Column;
 use super::entry::{Entry, Extent};
-use super::store::{Answer, PeakStore, State};
+use super::store::{PeakStore, Quality, WaveformState};
 use crate::format::TakeFormat;
 use crate::wav::header::Header;
 use crate::wav::sample;
@@ -65,7 +65,14 @@ fn take(folder: &Path, name: &str, format: TakeFormat, channels: usize, samples:
 }
 
 /// Columns worked out from every sample, as `columns::draw` promises them.
-fn brute(samples: &[f32], channels: usize, channel: usize, from: f64, per: f64, count: usize) -> Vec<Column> {
+fn expected_columns(
+    samples: &[f32],
+    channels: usize,
+    channel: usize,
+    from: f64,
+    per: f64,
+    count: usize,
+) -> Vec<Column> {
     let frames = samples.len() / channels;
     let level = [1usize, 16, 256, 1024, 4096, 16_384, 65_536, 262_144, 1_048_576];
     let entry = level.into_iter().rfind(|level| *level as f64 <= per).unwrap_or(1);
@@ -101,19 +108,19 @@ fn brute(samples: &[f32], channels: usize, channel: usize, from: f64, per: f64, 
 }
 
 /// Asks until the answer is exact.
-fn exact(store: &mut PeakStore, take: Uuid, channel: usize, from: f64, per: f64, count: usize) -> Vec<Column> {
+fn exact_columns(store: &mut PeakStore, take: Uuid, channel: usize, from: f64, per: f64, count: usize) -> Vec<Column> {
     let mut out = vec![Column::EMPTY; count];
-    until(|| store.columns(take, channel, from, per, &mut out) == Answer::Exact);
+    wait_until(|| store.columns(take, channel, from, per, &mut out) == Quality::Exact);
     out
 }
 
 /// Waits until a take is whole.
-fn ready(store: &PeakStore, take: Uuid) {
-    until(|| store.state_of(take) == Some(State::Ready) && !store.is_busy());
+fn wait_until_ready(store: &PeakStore, take: Uuid) {
+    wait_until(|| store.state_of(take) == Some(WaveformState::Ready) && !store.is_busy());
 }
 
 #[track_caller]
-fn until(mut done: impl FnMut() -> bool) {
+fn wait_until(mut done: impl FnMut() -> bool) {
     let start = Instant::now();
     while !done() {
         assert!(start.elapsed() < Duration::from_secs(20), "it never came");

@@ -2,8 +2,8 @@
 
 use super::super::cache::{self, Fingerprint};
 use super::super::columns::Column;
-use super::super::store::{Answer, PeakStore};
-use super::{folder, ready, until};
+use super::super::store::{PeakStore, Quality};
+use super::{folder, wait_until, wait_until_ready};
 use crate::format::TakeFormat;
 use crate::wav::header::Header;
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
@@ -39,8 +39,8 @@ fn building_opening_and_drawing_are_told_and_fast_enough() {
     let ids: Vec<Uuid> = (0..64).map(|_| Uuid::new_v4()).collect();
     let mut store = PeakStore::start(folder.path()).unwrap();
     let start = Instant::now();
-    store.want(ids[0], &path);
-    ready(&store, ids[0]);
+    store.request(ids[0], &path);
+    wait_until_ready(&store, ids[0]);
     println!("build {} min of mono s24: {:?}", minutes(), start.elapsed());
     let cache = store.cache_path(ids[0]);
     println!("cache: {} bytes", fs::metadata(&cache).unwrap().len());
@@ -59,10 +59,10 @@ fn building_opening_and_drawing_are_told_and_fast_enough() {
     let mut store = PeakStore::start(folder.path()).unwrap();
     let start = Instant::now();
     for id in &ids {
-        store.want(*id, &path);
+        store.request(*id, &path);
     }
     println!("want 64 takes: {:?}", start.elapsed());
-    until(|| !store.is_busy());
+    wait_until(|| !store.is_busy());
     let elapsed = start.elapsed();
     println!("open 64 caches from the disk: {elapsed:?}, {} KiB of memory", resident_kib() - before);
     assert!(elapsed.as_secs() < 5);
@@ -75,18 +75,18 @@ fn building_opening_and_drawing_are_told_and_fast_enough() {
     for per in [frames as f64 / 1200.0, 5000.0, 1024.0, 256.0, 255.0, 16.0, 2.0] {
         let start = Instant::now();
         let mut draw = |store: &mut PeakStore| {
-            ids.iter().filter(|id| store.columns(**id, 0, per * 100.0, per, &mut out) != Answer::Exact).count()
+            ids.iter().filter(|id| store.columns(**id, 0, per * 100.0, per, &mut out) != Quality::Exact).count()
         };
         draw(&mut store);
         let first = start.elapsed();
-        until(|| draw(&mut store) == 0);
+        wait_until(|| draw(&mut store) == 0);
         let all = start.elapsed();
         let again = Instant::now();
         assert_eq!(draw(&mut store), 0, "what is seen does not push out what is seen");
         println!(
             "{per:.0} frames a column: 64 x 1200 columns at first {first:?}, exact after {all:?}, then {:?}; {} KiB kept",
             again.elapsed(),
-            store.kept_bytes() / 1024
+            store.loaded_bytes() / 1024
         );
     }
 }
@@ -102,7 +102,7 @@ fn the_builder_runs_when_nobody_else_does() {
     const SCHED_IDLE: &str = "5";
     let folder = folder();
     let _store = PeakStore::start(folder.path()).unwrap();
-    until(|| {
+    wait_until(|| {
         let tasks = fs::read_dir("/proc/self/task").unwrap().flatten();
         let stats = tasks.filter_map(|task| fs::read_to_string(task.path().join("stat")).ok());
         // The policy is field 41; the name in brackets is field 2.

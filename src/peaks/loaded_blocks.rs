@@ -1,10 +1,10 @@
 //! The blocks that are kept to be drawn, and the asking for those that are not. Thread: the face.
 
 use super::block::{Block, SCALES, Scale};
-use super::columns::{Finer, over_blocks};
+use super::columns::{FinerLevels, fold_blocks};
 use super::entry::Extent;
 use super::pyramid::Pyramid;
-use super::worker::{Ask, Common, Loaded, Shared};
+use super::shared::{LoadedBlock, ReadRequest, SharedStore, SharedTake};
 use crate::limits::{PEAK_BLOCK_BYTES_MAX, PEAK_REQUESTS_MAX};
 use crossbeam_channel::Sender;
 use std::collections::{HashMap, HashSet};
@@ -19,7 +19,7 @@ const SLOT_BYTES: usize = 128;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Key {
-    number: u64,
+    serial: u64,
     scale: Scale,
     index: u64,
 }
@@ -32,23 +32,23 @@ struct Slot {
 
 /// Blocks by use.
 #[derive(Default)]
-pub(super) struct Kept {
+pub(super) struct LoadedBlocks {
     blocks: HashMap<Key, Slot>,
     bytes: usize,
     clock: u64,
-    asked: HashSet<Key>,
+    requested: HashSet<Key>,
     failed: HashMap<Key, Instant>,
 }
 
-impl Kept {
+impl LoadedBlocks {
     /// Takes a block that was asked for.
-    pub(super) fn take(&mut self, loaded: Loaded) {
-        let key = Key { number: loaded.number, scale: loaded.scale, index: loaded.index };
-        self.asked.remove(&key);
+    pub(super) fn receive(&mut self, loaded: LoadedBlock) {
+        let key = Key { serial: loaded.serial, scale: loaded.scale, index: loaded.index };
+        self.requested.remove(&key);
         match loaded.block {
             Some(block) => {
                 self.failed.remove(&key);
-                self.put(key, block);
+                self.insert_block(key, block);
             }
             None => {
                 if PEAK_REQUESTS_MAX <= self.failed.len() {
@@ -60,11 +60,11 @@ impl Kept {
     }
 
     /// Gives up what belongs to a take.
-    pub(super) fn forget(&mut self, number: u64) {
-        self.failed.retain(|key, _| key.number != number);
+    pub(super) fn forget(&mut self, serial: u64) {
+        self.failed.retain(|key, _| key.serial != serial);
         let bytes = &mut self.bytes;
         self.blocks.retain(|key, slot| {
-            let stays = key.number != number;
+            let stays = key.serial != serial;
             *bytes -= if stays { 0 } else { cost(&slot.block) };
             stays
         });
@@ -75,7 +75,7 @@ impl Kept {
         self.bytes
     }
 
-    fn put(&mut self, key: Key, block: Arc<Block>) {
+    fn insert_block(&mut self, key: Key, block: Arc<Block>) {
         self.clock += 1;
         self.bytes += cost(&block);
         if let Some(old) = self.blocks.insert(key, Slot { block, used: self.clock }) {
@@ -89,7 +89,7 @@ impl Kept {
         }
     }
 
-    fn get(&mut self, key: Key) -> Option<&Arc<Block>> {
+    fn get_block(&mut self, key: Key) -> Option<&Arc<Block>> {
         self.clock += 1;
         let slot = self.blocks.get_mut(&key)?;
         slot.used = self.clock;
@@ -102,26 +102,26 @@ fn cost(block: &Block) -> usize {
 }
 
 /// The finer levels of one channel of one take, for one drawing.
-pub(super) struct Finder<'a> {
-    pub(super) kept: &'a mut Kept,
-    pub(super) common: &'a Common,
-    pub(super) take: &'a Arc<Shared>,
+pub(super) struct BlockLookup<'a> {
+    pub(super) loaded_blocks: &'a mut LoadedBlocks,
+    pub(super) common: &'a SharedStore,
+    pub(super) take: &'a Arc<SharedTake>,
     pub(super) pyramid: &'a Pyramid,
     pub(super) channel: usize,
-    pub(super) asks: &'a Sender<Ask>,
+    pub(super) requests: &'a Sender<ReadRequest>,
     /// The block of each scale that was looked up last, and what was found.
     pub(super) last: [Option<(u64, Option<Arc<Block>>)>; SCALES.len()],
 }
 
-impl Finer for Finder<'_> {
+impl FinerLevels for BlockLookup<'_> {
     fn fold(&mut self, scale: Scale, first: u64, end: u64) -> Option<Extent> {
-        over_blocks(scale, first, end, |index, first, end| {
+        fold_blocks(scale, first, end, |index, first, end| {
             let channel = self.channel;
             let block = self.block(scale, index)?;
             let frames = self.pyramid.frames().saturating_sub(index * scale.block_frames());
-            if !block.has(scale, end, frames) {
+            if !block.covers(scale, end, frames) {
                 // The take has grown since.
-                self.ask(scale, index);
+                self.request_block(scale, index);
                 return None;
             }
             Some(block.fold(channel, first, end))
@@ -129,44 +129,47 @@ impl Finer for Finder<'_> {
     }
 }
 
-impl Finder<'_> {
+impl BlockLookup<'_> {
     fn block(&mut self, scale: Scale, index: u64) -> Option<Arc<Block>> {
         if let Some((last, block)) = &self.last[scale as usize]
             && *last == index
         {
             return block.clone();
         }
-        let key = Key { number: self.take.number, scale, index };
+        let key = Key { serial: self.take.serial, scale, index };
         let mut block = None;
         if scale == Scale::Base {
             // It still grows, so it is newer than one that was kept.
             block = self.pyramid.resident(index);
             if let Some(block) = &block
                 && block.len() == scale.block_entries()
-                && self.kept.get(key).is_none()
+                && self.loaded_blocks.get_block(key).is_none()
             {
                 // Soon it will be in the cache only, and is being looked at.
-                self.kept.put(key, Arc::clone(block));
+                self.loaded_blocks.insert_block(key, Arc::clone(block));
             }
         }
-        let block = block.or_else(|| self.kept.get(key).cloned());
+        let block = block.or_else(|| self.loaded_blocks.get_block(key).cloned());
         if block.is_none() {
-            self.ask(scale, index);
+            self.request_block(scale, index);
         }
         self.last[scale as usize] = Some((index, block.clone()));
         block
     }
 
-    fn ask(&mut self, scale: Scale, index: u64) {
-        let key = Key { number: self.take.number, scale, index };
-        let failed = self.kept.failed.get(&key).is_some_and(|at| at.elapsed() < RETRY);
-        if failed || PEAK_REQUESTS_MAX <= self.kept.asked.len() || !self.kept.asked.insert(key) {
+    fn request_block(&mut self, scale: Scale, index: u64) {
+        let key = Key { serial: self.take.serial, scale, index };
+        let failed = self.loaded_blocks.failed.get(&key).is_some_and(|at| at.elapsed() < RETRY);
+        if failed
+            || PEAK_REQUESTS_MAX <= self.loaded_blocks.requested.len()
+            || !self.loaded_blocks.requested.insert(key)
+        {
             return;
         }
-        self.common.begin();
-        if self.asks.try_send(Ask::Block(Arc::clone(self.take), scale, index)).is_err() {
-            self.kept.asked.remove(&key);
-            self.common.end();
+        self.common.add_pending();
+        if self.requests.try_send(ReadRequest::Block(Arc::clone(self.take), scale, index)).is_err() {
+            self.loaded_blocks.requested.remove(&key);
+            self.common.remove_pending();
         }
     }
 }
@@ -177,17 +180,17 @@ mod tests {
 
     #[test]
     fn what_is_kept_has_a_bound_and_what_was_used_last_stays() {
-        let mut kept = Kept::default();
-        let key = |index| Key { number: 1, scale: Scale::Fine, index };
+        let mut loaded_blocks = LoadedBlocks::default();
+        let key = |index| Key { serial: 1, scale: Scale::Fine, index };
         let count = 2 * PEAK_BLOCK_BYTES_MAX as u64 / (4 * Scale::Fine.block_entries() as u64);
         for index in 0..count {
-            kept.put(key(index), Arc::new(Block::entries(1, Scale::Fine.block_entries())));
-            assert!(kept.get(key(0)).is_some(), "it is looked at all the time");
-            assert!(kept.bytes() <= PEAK_BLOCK_BYTES_MAX);
+            loaded_blocks.insert_block(key(index), Arc::new(Block::entries(1, Scale::Fine.block_entries())));
+            assert!(loaded_blocks.get_block(key(0)).is_some(), "it is looked at all the time");
+            assert!(loaded_blocks.bytes() <= PEAK_BLOCK_BYTES_MAX);
         }
-        assert!(kept.get(key(1)).is_none() && kept.get(key(count - 1)).is_some());
-        assert_eq!(kept.bytes(), kept.blocks.values().map(|slot| cost(&slot.block)).sum::<usize>());
-        kept.forget(1);
-        assert_eq!(kept.bytes(), 0);
+        assert!(loaded_blocks.get_block(key(1)).is_none() && loaded_blocks.get_block(key(count - 1)).is_some());
+        assert_eq!(loaded_blocks.bytes(), loaded_blocks.blocks.values().map(|slot| cost(&slot.block)).sum::<usize>());
+        loaded_blocks.forget(1);
+        assert_eq!(loaded_blocks.bytes(), 0);
     }
 }

@@ -27,44 +27,44 @@ pub(super) enum Stage {
 pub(super) const NOT_FINISHED: u64 = u64::MAX;
 
 /// One take.
-pub(super) struct Shared {
+pub(super) struct SharedTake {
     pub(super) take: Uuid,
     /// Tells it from a take of the same name that was forgotten.
-    pub(super) number: u64,
+    pub(super) serial: u64,
     pub(super) live: Option<LiveTake>,
     wav: Mutex<PathBuf>,
     pyramid: Mutex<Option<Arc<Pyramid>>>,
     pub(super) generation: AtomicU64,
     stage: AtomicU8,
     /// Frames of the WAV that is read.
-    pub(super) of: AtomicU64,
+    pub(super) total_frames: AtomicU64,
     /// Frames with which a live take ends.
-    pub(super) finish: AtomicU64,
+    pub(super) final_frames: AtomicU64,
     pub(super) forgotten: AtomicBool,
     /// The cache is whole and of this WAV.
     pub(super) saved: AtomicBool,
     /// Blocks that can be read from the unfinished cache.
-    pub(super) part_blocks: AtomicU32,
-    trouble: Mutex<Option<String>>,
+    pub(super) part_file_blocks: AtomicU32,
+    failure: Mutex<Option<String>>,
 }
 
-impl Shared {
-    pub(super) fn new(take: Uuid, number: u64, wav: PathBuf, live: Option<LiveTake>) -> Shared {
+impl SharedTake {
+    pub(super) fn new(take: Uuid, serial: u64, wav: PathBuf, live: Option<LiveTake>) -> SharedTake {
         let stage = if live.is_some() { Stage::Live } else { Stage::Waiting };
-        Shared {
+        SharedTake {
             take,
-            number,
+            serial,
             live,
             wav: Mutex::new(wav),
             pyramid: Mutex::new(None),
             generation: AtomicU64::new(0),
             stage: AtomicU8::new(stage as u8),
-            of: AtomicU64::new(0),
-            finish: AtomicU64::new(NOT_FINISHED),
+            total_frames: AtomicU64::new(0),
+            final_frames: AtomicU64::new(NOT_FINISHED),
             forgotten: AtomicBool::new(false),
             saved: AtomicBool::new(false),
-            part_blocks: AtomicU32::new(0),
-            trouble: Mutex::new(None),
+            part_file_blocks: AtomicU32::new(0),
+            failure: Mutex::new(None),
         }
     }
 
@@ -84,13 +84,13 @@ impl Shared {
 
     /// It can't be drawn, or no further.
     pub(super) fn fail(&self, reason: String) {
-        *lock(&self.trouble) = Some(reason);
+        *lock(&self.failure) = Some(reason);
         self.set_stage(Stage::Failed);
     }
 
     /// The reason, unless it is being written this moment.
-    pub(super) fn try_trouble(&self) -> Option<String> {
-        self.trouble.try_lock().ok()?.clone()
+    pub(super) fn try_failure(&self) -> Option<String> {
+        self.failure.try_lock().ok()?.clone()
     }
 
     pub(super) fn wav(&self) -> PathBuf {
@@ -98,11 +98,11 @@ impl Shared {
     }
 
     /// Another place for the file, unless the old one is being read this moment.
-    pub(super) fn try_move(&self, to: &std::path::Path) {
+    pub(super) fn try_move(&self, new_path: &std::path::Path) {
         if let Ok(mut wav) = self.wav.try_lock()
-            && *wav != *to
+            && *wav != *new_path
         {
-            to.clone_into(&mut wav);
+            new_path.clone_into(&mut wav);
         }
     }
 
@@ -135,18 +135,18 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// What all of them share.
-pub(super) struct Common {
+pub(super) struct SharedStore {
     /// The folder of the caches.
     pub(super) peaks: PathBuf,
     pub(super) generation: AtomicU64,
     /// Takes and blocks that are asked for and not there.
-    pub(super) busy: AtomicUsize,
+    pub(super) pending: AtomicUsize,
     pub(super) quit: AtomicBool,
 }
 
-impl Common {
+impl SharedStore {
     /// Something new can be drawn.
-    pub(super) fn bump(&self, take: &Shared) {
+    pub(super) fn mark_changed(&self, take: &SharedTake) {
         take.generation.fetch_add(1, AcqRel);
         self.generation.fetch_add(1, AcqRel);
     }
@@ -155,36 +155,36 @@ impl Common {
         self.quit.load(Acquire)
     }
 
-    pub(super) fn begin(&self) {
-        self.busy.fetch_add(1, AcqRel);
+    pub(super) fn add_pending(&self) {
+        self.pending.fetch_add(1, AcqRel);
     }
 
-    pub(super) fn end(&self) {
-        self.busy.fetch_sub(1, AcqRel);
+    pub(super) fn remove_pending(&self) {
+        self.pending.fetch_sub(1, AcqRel);
     }
 }
 
 /// To peaks-read.
-pub(super) enum Ask {
+pub(super) enum ReadRequest {
     /// Load the cache of a take, or have it built.
-    Open(Arc<Shared>),
+    Open(Arc<SharedTake>),
     /// Load a block.
-    Block(Arc<Shared>, Scale, u64),
+    Block(Arc<SharedTake>, Scale, u64),
 }
 
 /// To peaks-build.
-pub(super) enum Job {
+pub(super) enum BuildJob {
     /// Build the waveform of a finished WAV.
-    Build(Arc<Shared>),
+    Build(Arc<SharedTake>),
     /// Write the blocks of a growing take that are whole.
-    Flush(Arc<Shared>),
+    Flush(Arc<SharedTake>),
     /// Write what is left of a take that has ended.
-    Save(Arc<Shared>),
+    Save(Arc<SharedTake>),
 }
 
 /// A block that was asked for. None: it can't be read.
-pub(super) struct Loaded {
-    pub(super) number: u64,
+pub(super) struct LoadedBlock {
+    pub(super) serial: u64,
     pub(super) scale: Scale,
     pub(super) index: u64,
     pub(super) block: Option<Arc<Block>>,
