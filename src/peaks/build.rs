@@ -1,4 +1,5 @@
-//! Builds waveforms from finished WAVs, and writes every cache. Thread: peaks-build, which runs when nobody else does.
+//! Builds waveforms from finished WAVs, and writes every cache file. Thread: peaks-build. It has idle priority: it runs
+//! only while no other thread wants the core.
 
 use super::block::Scale;
 use super::cache::{CacheWriter, Fingerprint};
@@ -12,16 +13,16 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Release;
 use thread_priority::{NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy};
 
-/// Frames that are read at once.
+/// Frames per read.
 const PIECE_FRAMES: usize = 64 * 1024;
 
-/// Pieces after which a face is told that there is more to draw: some 22 s of sound.
+/// Reads between two announcements that more can be drawn: some 22 s of sound.
 const PIECES_A_CHANGE: usize = 16;
 
 pub(super) struct BuildWorker {
     common: Arc<SharedStore>,
     jobs: Receiver<BuildJob>,
-    /// Caches of growing takes.
+    /// The unfinished cache files of growing takes. None: the file could not be created or written.
     open: Vec<(Arc<SharedTake>, Option<CacheWriter>)>,
     samples: Vec<f32>,
 }
@@ -31,10 +32,10 @@ impl BuildWorker {
         BuildWorker { common, jobs, open: Vec::new(), samples: Vec::new() }
     }
 
-    /// Works until nobody can ask for anything. When the store is dropped, what was recorded is still saved.
+    /// Works until every sender is gone. After the store was dropped, the thread still saves the takes that have ended.
     pub(super) fn run(mut self) {
         let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
-        // A sandbox may refuse; then it is a thread like the others.
+        // A sandbox may refuse. Then the thread has normal priority.
         thread_priority::set_thread_priority_and_policy(thread_priority::thread_native_id(), ThreadPriority::Min, idle)
             .ok();
         while let Ok(job) = self.jobs.recv() {
@@ -67,13 +68,14 @@ impl BuildWorker {
             return take.fail(format!("{}: {channels} channels, takes have one or two", reader.path().display()));
         }
         let (rate, frames) = (reader.layout().rate, reader.layout().frames.min(PEAK_FRAMES_MAX));
-        // Taken before the sound is read: what changes the file meanwhile makes the cache one to be built again.
+        // Taken before the sound is read: if the file changes meanwhile, the cache does not match it and is built
+        // again.
         let wav = std::fs::metadata(reader.path()).ok().map(|data| Fingerprint::of(&data));
         let mut grower = Grower::new(channels);
         take.total_frames.store(frames, Release);
         take.set_pyramid(grower.pyramid());
         take.set_stage(Stage::Building);
-        // Without a cache the base is worked out again whenever somebody looks.
+        // Without a cache file, peaks-read computes the base from the WAV for each request.
         let mut writer = CacheWriter::create(&self.common.peaks, take.take).ok();
         let mut at = 0;
         for piece in 1.. {
@@ -105,7 +107,7 @@ impl BuildWorker {
         take.set_stage(Stage::Ready);
     }
 
-    /// The cache of a growing take.
+    /// The unfinished cache file of a growing take. The first call creates it.
     fn writer(&mut self, take: &Arc<SharedTake>) -> &mut Option<CacheWriter> {
         let at = self.open.iter().position(|(other, _)| Arc::ptr_eq(other, take)).unwrap_or_else(|| {
             self.open.push((Arc::clone(take), CacheWriter::create(&self.common.peaks, take.take).ok()));
@@ -135,8 +137,8 @@ impl BuildWorker {
     }
 }
 
-/// Moves the blocks of the base that are whole, or all of them, from memory to the cache. A cache that can't be written
-/// is given up, and its blocks with it: they are worked out from the WAV when somebody looks.
+/// Moves the complete blocks of the base, or all blocks, from memory to the cache file. After a write error the cache
+/// file is dropped. The blocks are released all the same: peaks-read computes them from the WAV on request.
 fn write_blocks(take: &SharedTake, pyramid: &Pyramid, writer: &mut Option<CacheWriter>, all: bool) {
     let frames = pyramid.frames();
     let blocks = if all { frames.div_ceil(Scale::Base.block_frames()) } else { frames / Scale::Base.block_frames() };
@@ -153,6 +155,6 @@ fn write_blocks(take: &SharedTake, pyramid: &Pyramid, writer: &mut Option<CacheW
             take.part_file_blocks.store(cache.blocks() as u32, Release);
         }
     }
-    // The newest whole one is likely to be looked at: it stays for as long as it is followed by less than a block.
+    // The newest complete block is likely to be on the screen: it stays in memory until the next one is complete.
     pyramid.release(blocks.saturating_sub(1));
 }

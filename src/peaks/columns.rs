@@ -1,20 +1,20 @@
-//! Columns of a screen from the levels of a waveform. Thread: any that draws.
+//! Computes the columns of a waveform on the screen from its levels. Thread: any that draws. Pure.
 
 use super::block::{SCALES, Scale};
 use super::entry::Extent;
 use super::pyramid::{LEVELS, Pyramid, level_frames};
 
-/// The lowest and highest sample that fall into one column of the screen.
+/// The lowest and highest sample in one column of the screen.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Column {
-    /// -1.0 to 1.0, not above `max`; above it if the column is empty.
+    /// -1.0 to `max`. Above `max` if the column is empty.
     pub min: f32,
-    /// See `min`.
+    /// `min` to 1.0. Below `min` if the column is empty.
     pub max: f32,
 }
 
 impl Column {
-    /// A column beyond either end of the sound.
+    /// A column before the start or behind the end of the sound.
     pub const EMPTY: Column = Column { min: f32::INFINITY, max: f32::NEG_INFINITY };
 
     /// Whether there is nothing to draw.
@@ -22,7 +22,7 @@ impl Column {
         self.max < self.min
     }
 
-    /// Whether the sound reaches full scale, or, stored as float, goes beyond.
+    /// Whether a sample is at full scale, or above it in a float take.
     pub fn is_clipped(self) -> bool {
         !self.is_empty() && (1.0 <= self.max || self.min <= -1.0)
     }
@@ -34,15 +34,18 @@ impl From<Extent> for Column {
     }
 }
 
-/// The finer levels, wherever they are kept.
+/// Access to the levels below those of the pyramid.
 pub(super) trait FinerLevels {
-    /// Lowest and highest of the entries `first..end` of `scale`, at least one. None if they are not at hand.
+    /// Lowest and highest value of the entries `first..end` of `scale`; the range has at least one. None if they are
+    /// not in memory.
     fn fold(&mut self, scale: Scale, first: u64, end: u64) -> Option<Extent>;
 }
 
-/// Fills `out` with columns of `frames_per_column` from `from` on. Each entry of the level that fits falls into
-/// one column, that in which it starts; a column in which none starts shows the one that goes on there. Returns
-/// whether every column came from the level that fits, or the finest there is below it.
+/// Fills `out` with columns of `frames_per_column` frames from frame `from` on.
+///
+/// Columns are made from the coarsest level whose entries are not wider than a column, or from the next coarser level
+/// that is in memory. Each entry belongs to one column, the one in which it starts. A column in which no entry starts
+/// shows the entry that contains it. Returns whether every column came from the level that fits.
 pub(super) fn draw(
     pyramid: &Pyramid,
     channel: usize,
@@ -85,8 +88,9 @@ pub(super) fn draw(
     exact
 }
 
-/// The entries of `per` frames that start within `span`, of a take of `frames`; the one that goes on there if none
-/// does. The span begins before the last frame and ends after the first.
+/// The entries of `per` frames that start between `from` and `to`, in a take of `frames` frames. If no entry starts
+/// there, the entry that contains `from`. The caller ensures that `from` is before the end of the take and `to` behind
+/// its start.
 fn entries((from, to): (f64, f64), per: u64, frames: u64) -> (u64, u64) {
     let count = frames.div_ceil(per);
     let first = (from.max(0.0) / per as f64).ceil() as u64;
@@ -98,7 +102,7 @@ fn entries((from, to): (f64, f64), per: u64, frames: u64) -> (u64, u64) {
     (containing, containing + 1)
 }
 
-/// Nothing but what is in memory with the pyramid.
+/// The finer levels that the pyramid itself holds: base blocks of a take that is being recorded.
 pub(super) struct ResidentBlocks<'a> {
     pub(super) pyramid: &'a Pyramid,
     pub(super) channel: usize,
@@ -116,7 +120,7 @@ impl FinerLevels for ResidentBlocks<'_> {
     }
 }
 
-/// Goes through the blocks that hold the entries `first..end`: `fold(block, first, end)` with places in it.
+/// Merges the entries `first..end`, block by block. `fold` gets the index of a block and a range of entries in it.
 pub(super) fn fold_blocks(
     scale: Scale,
     first: u64,
@@ -136,9 +140,9 @@ pub(super) fn fold_blocks(
 }
 
 impl Pyramid {
-    /// Fills `out` with columns of `frames_per_column` frames of `channel`, the first from frame `from_frame` on,
-    /// out of what is in memory: entries of 1024 frames and up, and of 256 while the take is growing. Columns
-    /// beyond the sound are [`Column::EMPTY`]. Returns whether there is nothing finer that would look different.
+    /// Fills `out` with columns of `frames_per_column` frames of `channel`, the first from frame `from_frame` on. Uses
+    /// only the levels in memory: entries of 1024 frames and more, and of 256 frames while the take is growing. Columns
+    /// outside the sound are [`Column::EMPTY`]. Returns false if a finer level would look different.
     pub fn columns(&self, channel: usize, from_frame: f64, frames_per_column: f64, out: &mut [Column]) -> bool {
         draw(self, channel, (from_frame, frames_per_column), out, &mut ResidentBlocks { pyramid: self, channel })
     }

@@ -1,5 +1,6 @@
-//! Waveforms of takes while they are recorded. Thread: peaks-live. In `spool` it waits for no disk, so waveforms go on
-//! while one stands still.
+//! Grows the waveforms of takes that are being recorded. Thread: peaks-live.
+//!
+//! In the capture path `spool` the samples come from memory, so waveforms grow even while the disk is frozen.
 
 use super::live_take::LiveTake;
 use super::pyramid::Grower;
@@ -13,13 +14,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Acquire;
 use std::time::Duration;
 
-/// Between two looks at the record position.
+/// Time between two checks of the record position.
 const TICK: Duration = Duration::from_millis(80);
 
-/// Frames that are read at once.
+/// Frames per read.
 const PIECE_FRAMES: usize = 64 * 1024;
 
-/// Pieces that a take that is behind may read before the next one's turn.
+/// Reads that a take may do before it is the next take's turn.
 const PIECES_A_TURN: usize = 8;
 
 pub(super) struct LiveWorker {
@@ -34,19 +35,20 @@ struct GrowingTake {
     shared: Arc<SharedTake>,
     grower: Grower,
     reader: LiveTakeReader,
-    /// The finished file, once there is one.
+    /// Open once the take has ended.
     finished_wav: Option<Reader>,
+    /// Complete base blocks that peaks-build was asked to write.
     flushed: u64,
 }
 
-/// What became of a turn.
+/// The result of a take's turn.
 #[derive(PartialEq, Eq)]
 enum Turn {
-    /// Everything there is was read.
+    /// Every recorded frame was read.
     UpToDate,
-    /// There is more.
+    /// There are more frames to read.
     Behind,
-    /// The take needs no more turns.
+    /// The take needs no further turn.
     Done,
 }
 
@@ -59,7 +61,7 @@ impl LiveWorker {
         LiveWorker { common, takes, jobs, growing: Vec::new(), samples: Vec::new() }
     }
 
-    /// Works until the store is dropped; then reads what has been finished to its end.
+    /// Works until the store is dropped. Then it still reads the takes that have ended to their end.
     pub(super) fn run(mut self) {
         let mut behind = false;
         loop {
@@ -74,7 +76,8 @@ impl LiveWorker {
         }
     }
 
-    /// Sleeps, or waits for a first take, and takes what was sent. True: nobody will send anything any more.
+    /// Waits for the next tick, or for a first take, and adds the takes that were sent. Returns true if the store is
+    /// gone.
     fn receive(&mut self, behind: bool) -> bool {
         if self.growing.is_empty() {
             match self.takes.recv() {
@@ -100,7 +103,7 @@ impl LiveWorker {
         self.growing.push(GrowingTake { shared, grower, reader, finished_wav: None, flushed: 0 });
     }
 
-    /// Every take's turn. True: some have more to read.
+    /// Gives each take a turn. Returns true if some take has more to read.
     fn turns(&mut self) -> bool {
         let mut behind = false;
         let (common, jobs, samples) = (&self.common, &self.jobs, &mut self.samples);
@@ -134,7 +137,7 @@ impl GrowingTake {
                 }
                 Ok(turn) => turn,
                 Err(None) => {
-                    // What was drawn is not what the file holds: all of it is read again.
+                    // The pyramid does not match the file: build it again from the whole file.
                     common.add_pending();
                     self.shared.set_stage(Stage::Waiting);
                     jobs.send(BuildJob::Build(Arc::clone(&self.shared))).ok();
@@ -148,11 +151,11 @@ impl GrowingTake {
         }
         let Some(live) = &self.shared.live else { return Turn::Done };
         let recorded = recorded(live);
-        // Whatever cannot be read now is tried again at the next turn, and from the WAV in the end.
+        // After a read error the next turn tries again. When the take has ended, the rest is read from the WAV.
         self.read_live(recorded, samples).unwrap_or(Turn::UpToDate)
     }
 
-    /// Reads what was recorded since, from where it lies now.
+    /// Reads the frames up to `recorded` that are not in the pyramid yet, from the spool or the WAV.
     fn read_live(&mut self, recorded: u64, samples: &mut Vec<f32>) -> io::Result<Turn> {
         let channels = self.grower.pyramid().channels();
         for _ in 0..PIECES_A_TURN {
@@ -168,7 +171,8 @@ impl GrowingTake {
         Ok(Turn::Behind)
     }
 
-    /// Reads the rest of a take of `end` frames from its finished file. An error without words: more was drawn than there is.
+    /// Reads the rest of a take of `end` frames from its finished WAV. `Err(None)`: the pyramid has more frames or
+    /// other channels than the file. `Err(Some)`: the file could not be read, for this reason.
     fn read_finished_wav(&mut self, end: u64, samples: &mut Vec<f32>) -> Result<Turn, Option<String>> {
         let channels = self.grower.pyramid().channels();
         if self.finished_wav.is_none() {
@@ -193,7 +197,7 @@ impl GrowingTake {
         Ok(Turn::Behind)
     }
 
-    /// Has blocks written that are whole. One that isn't written now is written with a later one.
+    /// Asks peaks-build to write the complete blocks. If its queue is full, the next turn asks again.
     fn flush(&mut self, jobs: &Sender<BuildJob>) {
         let blocks = self.grower.pyramid().frames() / super::block::Scale::Base.block_frames();
         if self.flushed < blocks && jobs.try_send(BuildJob::Flush(Arc::clone(&self.shared))).is_ok() {
@@ -202,7 +206,7 @@ impl GrowingTake {
     }
 }
 
-/// Frames of which all of the sound has arrived.
+/// Frames whose samples are stored in every case. The engine may still be storing the last block.
 fn recorded(live: &LiveTake) -> u64 {
     match (live.frames)() {
         u64::MAX => 0,

@@ -1,5 +1,5 @@
-//! A take while it is recorded, as the threads here see it. Thread: control (makes it), peaks-live, peaks-read and
-//! peaks-build (read it).
+//! Where to find the sound of a take that is being recorded. Thread: control makes a [`LiveTake`]; peaks-live,
+//! peaks-read and peaks-build read it.
 
 use crate::format::TakeFormat;
 use std::fmt;
@@ -10,23 +10,21 @@ use uuid::Uuid;
 /// A take that is being recorded.
 #[derive(Clone)]
 pub struct LiveTake {
-    /// Its identity in the world.
     pub take: Uuid,
-    /// Its WAV file, in the session's folder.
+    /// The take's WAV file, in the session's folder.
     pub wav: PathBuf,
-    /// Its spool file, whose byte n is byte n of the WAV: for one without a name `/proc/self/fd/N`. None: `in-place`, the sound
-    /// is in the WAV at once.
+    /// The spool file. Byte n of the spool is byte n of the WAV. A spool without a name is `/proc/self/fd/N`. None in
+    /// the capture path `in-place`, where the engine stores samples directly into the WAV.
     pub spool: Option<PathBuf>,
-    /// How it stores its samples.
     pub format: TakeFormat,
     /// 1 or 2.
     pub channels: usize,
-    /// Frames a second.
+    /// Frames per second.
     pub rate: u32,
-    /// Byte of the WAV at which its sound starts.
+    /// Offset of the first sample in the WAV, in bytes.
     pub data_offset: u64,
-    /// Frames of it that are recorded, asked some ten times a second from another thread; `u64::MAX`: not known now. If
-    /// it ever counts frames of another take, the waveform is made anew when the take has ended.
+    /// Returns the number of recorded frames, or `u64::MAX` while it is unknown. The thread peaks-live calls it about
+    /// ten times per second. If it counted too many frames, the waveform is built again after the take has ended.
     pub frames: Arc<dyn Fn() -> u64 + Send + Sync>,
 }
 

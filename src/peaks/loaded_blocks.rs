@@ -1,4 +1,5 @@
-//! The blocks that are kept to be drawn, and the asking for those that are not. Thread: the face.
+//! The blocks that are in memory for drawing, and the requests for those that are not. Thread: control and the front
+//! end.
 
 use super::block::{Block, SCALES, Scale};
 use super::columns::{FinerLevels, fold_blocks};
@@ -11,10 +12,10 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How long a block that could not be read is not asked for again.
+/// Time after which a block that could not be read is requested again.
 const RETRY: Duration = Duration::from_secs(2);
 
-/// Bytes that a block costs beside its own: its place here.
+/// Bytes that a block costs in the maps here, beside its own.
 const SLOT_BYTES: usize = 128;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -26,22 +27,25 @@ struct Key {
 
 struct Slot {
     block: Arc<Block>,
-    /// The clock when it was last used.
+    /// Value of [`LoadedBlocks::clock`] at the last use.
     used: u64,
 }
 
-/// Blocks by use.
+/// Cache in memory of at most [`PEAK_BLOCK_BYTES_MAX`] bytes. The block whose last use is oldest is dropped first.
 #[derive(Default)]
 pub(super) struct LoadedBlocks {
     blocks: HashMap<Key, Slot>,
     bytes: usize,
+    /// Counts uses.
     clock: u64,
+    /// Requests without an answer.
     requested: HashSet<Key>,
+    /// Blocks that could not be read, and when.
     failed: HashMap<Key, Instant>,
 }
 
 impl LoadedBlocks {
-    /// Takes a block that was asked for.
+    /// Stores the answer to a request.
     pub(super) fn receive(&mut self, loaded: LoadedBlock) {
         let key = Key { serial: loaded.serial, scale: loaded.scale, index: loaded.index };
         self.requested.remove(&key);
@@ -59,7 +63,7 @@ impl LoadedBlocks {
         }
     }
 
-    /// Gives up what belongs to a take.
+    /// Drops the blocks of a take.
     pub(super) fn forget(&mut self, serial: u64) {
         self.failed.retain(|key, _| key.serial != serial);
         let bytes = &mut self.bytes;
@@ -70,7 +74,6 @@ impl LoadedBlocks {
         });
     }
 
-    /// Bytes of all blocks.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
@@ -101,7 +104,8 @@ fn cost(block: &Block) -> usize {
     block.bytes() + SLOT_BYTES
 }
 
-/// The finer levels of one channel of one take, for one drawing.
+/// The finer levels of one channel of one take, for one call of [`draw`](super::columns::draw). Requests missing
+/// blocks.
 pub(super) struct BlockLookup<'a> {
     pub(super) loaded_blocks: &'a mut LoadedBlocks,
     pub(super) common: &'a SharedStore,
@@ -109,7 +113,8 @@ pub(super) struct BlockLookup<'a> {
     pub(super) pyramid: &'a Pyramid,
     pub(super) channel: usize,
     pub(super) requests: &'a Sender<ReadRequest>,
-    /// The block of each scale that was looked up last, and what was found.
+    /// For each scale the index of the block that was looked up last, and the result. Neighbouring columns need the
+    /// same block.
     pub(super) last: [Option<(u64, Option<Arc<Block>>)>; SCALES.len()],
 }
 
@@ -120,7 +125,7 @@ impl FinerLevels for BlockLookup<'_> {
             let block = self.block(scale, index)?;
             let frames = self.pyramid.frames().saturating_sub(index * scale.block_frames());
             if !block.covers(scale, end, frames) {
-                // The take has grown since.
+                // The take has grown since the block was made.
                 self.request_block(scale, index);
                 return None;
             }
@@ -139,13 +144,13 @@ impl BlockLookup<'_> {
         let key = Key { serial: self.take.serial, scale, index };
         let mut block = None;
         if scale == Scale::Base {
-            // It still grows, so it is newer than one that was kept.
+            // A block of the pyramid still grows, so it is newer than a loaded one.
             block = self.pyramid.resident(index);
             if let Some(block) = &block
                 && block.len() == scale.block_entries()
                 && self.loaded_blocks.get_block(key).is_none()
             {
-                // Soon it will be in the cache only, and is being looked at.
+                // The block is complete and on the screen. Keep it, because the pyramid will soon release it.
                 self.loaded_blocks.insert_block(key, Arc::clone(block));
             }
         }
@@ -179,13 +184,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_kept_has_a_bound_and_what_was_used_last_stays() {
+    fn loaded_blocks_have_a_bound_and_the_block_used_last_stays() {
         let mut loaded_blocks = LoadedBlocks::default();
         let key = |index| Key { serial: 1, scale: Scale::Fine, index };
         let count = 2 * PEAK_BLOCK_BYTES_MAX as u64 / (4 * Scale::Fine.block_entries() as u64);
         for index in 0..count {
             loaded_blocks.insert_block(key(index), Arc::new(Block::entries(1, Scale::Fine.block_entries())));
-            assert!(loaded_blocks.get_block(key(0)).is_some(), "it is looked at all the time");
+            assert!(loaded_blocks.get_block(key(0)).is_some(), "block 0 is used in every round");
             assert!(loaded_blocks.bytes() <= PEAK_BLOCK_BYTES_MAX);
         }
         assert!(loaded_blocks.get_block(key(1)).is_none() && loaded_blocks.get_block(key(count - 1)).is_some());

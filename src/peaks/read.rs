@@ -1,5 +1,4 @@
-//! Reads what somebody wants to look at: caches when a session is opened, blocks when it is zoomed into. Thread:
-//! peaks-read.
+//! Reads cache files when a session is opened, and blocks when the user zooms in. Thread: peaks-read.
 
 use super::block::{Block, Scale};
 use super::cache::{self, Fingerprint};
@@ -15,7 +14,7 @@ pub(super) struct ReadWorker {
     requests: Receiver<ReadRequest>,
     jobs: Sender<BuildJob>,
     loaded: Sender<LoadedBlock>,
-    /// The finished file that was read last, and its take's number.
+    /// The serial of the take whose finished WAV was read last, and its reader. Saves opening it for each block.
     last: Option<(u64, Reader)>,
     samples: Vec<f32>,
 }
@@ -30,19 +29,19 @@ impl ReadWorker {
         ReadWorker { common, requests, jobs, loaded, last: None, samples: Vec::new() }
     }
 
-    /// Works until nobody asks any more.
+    /// Works until the store is dropped.
     pub(super) fn run(mut self) {
         cache::remove_parts(&self.common.peaks);
-        while let Ok(ask) = self.requests.recv() {
+        while let Ok(request) = self.requests.recv() {
             if self.common.is_quitting() {
                 return;
             }
-            match ask {
+            match request {
                 ReadRequest::Open(take) => self.open(&take),
                 ReadRequest::Block(take, scale, index) => {
                     let block = if take.is_forgotten() { None } else { self.block(&take, scale, index) };
                     let block = block.map(Arc::new);
-                    // There is room: no more are asked for than fit.
+                    // The queue is never full: the store sends no more requests than it has slots.
                     self.loaded.try_send(LoadedBlock { serial: take.serial, scale, index, block }).ok();
                     self.common.mark_changed(&take);
                     self.common.remove_pending();
@@ -56,7 +55,7 @@ impl ReadWorker {
             let wav = std::fs::metadata(source::current_path(&take.wav())).ok();
             let path = cache::path_of(&self.common.peaks, take.take);
             let Some(pyramid) = wav.and_then(|wav| cache::open(&path, Fingerprint::of(&wav))) else {
-                // A file that isn't there is told of by the builder, in words.
+                // If the WAV is missing, peaks-build reports the reason.
                 self.jobs.send(BuildJob::Build(Arc::clone(take))).ok();
                 return;
             };
@@ -102,7 +101,7 @@ impl ReadWorker {
                 }
                 let read = reader.read_frames(first, &mut self.samples);
                 if read.is_err() {
-                    // Cut short since it was opened: next time with what it has then.
+                    // The file became shorter after it was opened. The next request opens it again.
                     self.last = None;
                 }
                 read.ok()?

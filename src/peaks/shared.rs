@@ -1,7 +1,8 @@
-//! What the store and its threads share: a take's state, and what is said between them. Thread: control and the face,
-//! peaks-build, peaks-live, peaks-read.
+//! State and messages that the store and its threads share. Thread: control and the front end, peaks-build, peaks-live,
+//! peaks-read.
 //!
-//! Locks here are held for the copy of a pointer or a path. The side that draws only tries them.
+//! A thread holds a lock here only while it copies a pointer or a path. The front end only tries to lock, so it never
+//! waits.
 
 use super::block::{Block, Scale};
 use super::live_take::LiveTake;
@@ -12,7 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize}
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use uuid::Uuid;
 
-/// How far a take is.
+/// The state of a waveform.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Stage {
@@ -23,27 +24,28 @@ pub(super) enum Stage {
     Failed = 4,
 }
 
-/// A number that no take finishes with.
+/// The value of [`SharedTake::final_frames`] while the length of the take is open.
 pub(super) const NOT_FINISHED: u64 = u64::MAX;
 
-/// One take.
+/// One take whose waveform was requested.
 pub(super) struct SharedTake {
     pub(super) take: Uuid,
-    /// Tells it from a take of the same name that was forgotten.
+    /// Unique in the store. A take that was forgotten and requested again gets a new one, so that blocks that were
+    /// requested for the old one are not confused with it.
     pub(super) serial: u64,
     pub(super) live: Option<LiveTake>,
     wav: Mutex<PathBuf>,
     pyramid: Mutex<Option<Arc<Pyramid>>>,
     pub(super) generation: AtomicU64,
     stage: AtomicU8,
-    /// Frames of the WAV that is read.
+    /// Frames of the WAV from which the waveform is built.
     pub(super) total_frames: AtomicU64,
-    /// Frames with which a live take ends.
+    /// The length of a live take in frames, once it has ended; [`NOT_FINISHED`] before.
     pub(super) final_frames: AtomicU64,
     pub(super) forgotten: AtomicBool,
-    /// The cache is whole and of this WAV.
+    /// The cache file is complete and matches the WAV.
     pub(super) saved: AtomicBool,
-    /// Blocks that can be read from the unfinished cache.
+    /// Blocks that can be read from the unfinished cache file.
     pub(super) part_file_blocks: AtomicU32,
     failure: Mutex<Option<String>>,
 }
@@ -82,13 +84,13 @@ impl SharedTake {
         self.stage.store(stage as u8, Release);
     }
 
-    /// It can't be drawn, or no further.
+    /// Ends the work on the take. What was built so far can still be drawn.
     pub(super) fn fail(&self, reason: String) {
         *lock(&self.failure) = Some(reason);
         self.set_stage(Stage::Failed);
     }
 
-    /// The reason, unless it is being written this moment.
+    /// The reason of a failure. None also while another thread holds the lock.
     pub(super) fn try_failure(&self) -> Option<String> {
         self.failure.try_lock().ok()?.clone()
     }
@@ -97,7 +99,7 @@ impl SharedTake {
         lock(&self.wav).clone()
     }
 
-    /// Another place for the file, unless the old one is being read this moment.
+    /// Changes the path of the WAV, unless another thread holds the lock. The next call tries again.
     pub(super) fn try_move(&self, new_path: &std::path::Path) {
         if let Ok(mut wav) = self.wav.try_lock()
             && *wav != *new_path
@@ -115,7 +117,7 @@ impl SharedTake {
         drop(old);
     }
 
-    /// Brings `mine` up to date, unless it is being changed this moment.
+    /// Updates `mine` to the current pyramid, unless another thread holds the lock.
     pub(super) fn try_refresh(&self, mine: &mut Option<Arc<Pyramid>>) {
         if let Ok(pyramid) = self.pyramid.try_lock()
             && let Some(newer) = &*pyramid
@@ -134,18 +136,18 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What all of them share.
+/// State of the whole store.
 pub(super) struct SharedStore {
-    /// The folder of the caches.
+    /// The folder of the cache files.
     pub(super) peaks: PathBuf,
     pub(super) generation: AtomicU64,
-    /// Takes and blocks that are asked for and not there.
+    /// Requested takes and blocks that are not ready.
     pub(super) pending: AtomicUsize,
     pub(super) quit: AtomicBool,
 }
 
 impl SharedStore {
-    /// Something new can be drawn.
+    /// Tells the front end, which compares generations, that more of the take can be drawn.
     pub(super) fn mark_changed(&self, take: &SharedTake) {
         take.generation.fetch_add(1, AcqRel);
         self.generation.fetch_add(1, AcqRel);
@@ -164,7 +166,7 @@ impl SharedStore {
     }
 }
 
-/// To peaks-read.
+/// A request to peaks-read.
 pub(super) enum ReadRequest {
     /// Load the cache of a take, or have it built.
     Open(Arc<SharedTake>),
@@ -172,20 +174,21 @@ pub(super) enum ReadRequest {
     Block(Arc<SharedTake>, Scale, u64),
 }
 
-/// To peaks-build.
+/// A request to peaks-build.
 pub(super) enum BuildJob {
     /// Build the waveform of a finished WAV.
     Build(Arc<SharedTake>),
-    /// Write the blocks of a growing take that are whole.
+    /// Write the complete blocks of a growing take.
     Flush(Arc<SharedTake>),
-    /// Write what is left of a take that has ended.
+    /// Write the remaining blocks of a take that has ended, and finish its cache file.
     Save(Arc<SharedTake>),
 }
 
-/// A block that was asked for. None: it can't be read.
+/// The answer of peaks-read to [`ReadRequest::Block`].
 pub(super) struct LoadedBlock {
     pub(super) serial: u64,
     pub(super) scale: Scale,
     pub(super) index: u64,
+    /// None: the block could not be read.
     pub(super) block: Option<Arc<Block>>,
 }

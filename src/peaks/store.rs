@@ -1,7 +1,8 @@
-//! What a face asks for waveforms. Thread: control, or the face; its threads are peaks-build, peaks-live, peaks-read.
+//! The store of all waveforms of a session, and its interface for the front end. Thread: control and the front end. The
+//! store starts the threads peaks-build, peaks-live and peaks-read.
 //!
-//! No call waits. What is not there is asked for and drawn coarser meanwhile; [`PeakStore::generation`] tells when it
-//! has come.
+//! No call waits for a disk. Missing blocks are requested, and the waveform is drawn coarser meanwhile.
+//! [`PeakStore::generation`] changes when they have arrived.
 
 use super::build::BuildWorker;
 use super::cache;
@@ -23,56 +24,57 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 use std::thread::{Builder as Thread, JoinHandle};
 use uuid::Uuid;
 
-/// Stack of each thread: they hold buffers on the heap.
+/// Stack of each thread. A small one will do, because the buffers are on the heap.
 const STACK_BYTES: usize = 256 * 1024;
 
-/// How good the columns are that a face got.
+/// The quality of the columns that [`PeakStore::columns`] returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Quality {
-    /// As good as the zoom can show, up to the end that is known.
+    /// The columns are as fine as the zoom can show, up to the last known frame.
     Exact,
-    /// Something finer, or more of the take, is on its way.
+    /// A finer level, or more of the take, was requested and will follow.
     Coarse,
-    /// Nothing is known of the take or the channel yet: all columns are empty.
+    /// The take or the channel has no waveform yet: all columns are empty.
     Missing,
 }
 
-/// How far the waveform of a take is.
+/// How much of the waveform of a take is ready.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WaveformState {
-    /// It has not been looked at yet.
+    /// The request is in the queue.
     Waiting,
-    /// It is being made from the WAV: so many frames of so many.
+    /// peaks-build reads the WAV.
     Building {
         /// Frames that can be drawn.
         frames: u64,
         /// Frames of the take.
         total: u64,
     },
-    /// It grows while the take is recorded.
+    /// The waveform grows while the take is recorded.
     Live,
-    /// It is whole.
+    /// The waveform is complete.
     Ready,
-    /// The WAV can't be read, or not to its end. What was read is drawn; [`PeakStore::forget`] lets it be wanted again.
+    /// The WAV could not be read to its end. The part that was read can be drawn. After [`PeakStore::forget`] the take
+    /// can be requested again.
     Failed {
-        /// The file, the reason, what to do.
+        /// A sentence for the user: the file, the reason, what to do.
         reason: String,
     },
 }
 
 struct KnownTake {
     shared: Arc<SharedTake>,
-    /// As it was at the last drawing.
+    /// The pyramid at the last drawing. Updated when the lock is free.
     pyramid: Option<Arc<Pyramid>>,
 }
 
-/// The waveforms of a session's takes. Dropping it ends its threads; takes that have been finished are saved first.
+/// The waveforms of a session's takes. Dropping the store joins its threads; they first save the takes that have ended.
 pub struct PeakStore {
     common: Arc<SharedStore>,
     takes: HashMap<Uuid, KnownTake>,
     loaded_blocks: LoadedBlocks,
     last_serial: u64,
-    /// None only while it is dropped.
+    /// None only during drop: the threads end when the channels close.
     ends: Option<Ends>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -85,8 +87,8 @@ struct Ends {
 }
 
 impl PeakStore {
-    /// Starts the threads for a session's folder, which is open for recording here and nowhere else. Caches are kept in
-    /// its folder `peaks`; where they can't be, waveforms are made anew each time. Fails if a thread can't be made.
+    /// Starts the threads for a session's folder. The caller holds the session's lock. Cache files are in its folder
+    /// `peaks`; where they cannot be written, waveforms are built each time. Fails if a thread cannot be started.
     pub fn start(folder: &Path) -> io::Result<PeakStore> {
         let common = Arc::new(SharedStore {
             peaks: folder.join("peaks"),
@@ -120,8 +122,8 @@ impl PeakStore {
         Ok(())
     }
 
-    /// Has the waveform of a finished take ready soon: from its cache, or made from the WAV at `wav` in the session's folder.
-    /// Asking again costs nothing, and tells where the file is by now; in `audio` or `trash` it is found by itself.
+    /// Requests the waveform of a finished take, from its cache file or built from the WAV at `wav`. A second call only
+    /// updates the path of the WAV. That is not necessary for a move between `audio` and `trash`.
     pub fn request(&mut self, take: Uuid, wav: &Path) {
         if let Some(held) = self.takes.get(&take) {
             return held.shared.try_move(wav);
@@ -132,12 +134,12 @@ impl PeakStore {
             Some(Ok(())) => {
                 self.takes.insert(take, KnownTake { shared, pyramid: None });
             }
-            // Thousands are waiting: the next call asks again.
+            // The queue is full: the next call requests the take again.
             _ => self.common.remove_pending(),
         }
     }
 
-    /// Draws a take while it is recorded. One that is known already is left as it is.
+    /// Grows the waveform of a take while it is recorded. Does nothing if the take is known already.
     pub fn watch_live(&mut self, live: LiveTake) {
         if self.takes.contains_key(&live.take) || !(1..=TAKE_CHANNEL_COUNT_MAX).contains(&live.channels) {
             return;
@@ -151,15 +153,15 @@ impl PeakStore {
         }
     }
 
-    /// A take that is drawn live has ended with `frames`, and all of its sound is in its WAV. The rest is read from there,
-    /// and the waveform is saved. For any other take nothing happens.
+    /// Ends a live take at `frames`. All of its sound is in its WAV: peaks-live reads the rest from there, and
+    /// peaks-build saves the waveform. Does nothing for a take that is not live.
     pub fn finish(&mut self, take: Uuid, frames: u64) {
         if let Some(held) = self.takes.get(&take).filter(|held| held.shared.live.is_some()) {
             held.shared.final_frames.store(frames, Release);
         }
     }
 
-    /// Gives up what is in memory of a take. Its cache stays.
+    /// Drops the waveform of a take from memory. Its cache file stays.
     pub fn forget(&mut self, take: Uuid) {
         if let Some(held) = self.takes.remove(&take) {
             held.shared.forgotten.store(true, Release);
@@ -168,8 +170,9 @@ impl PeakStore {
     }
 
     /// Fills `out` with columns of `frames_per_column` frames of a channel of a take, the first from frame `from_frame`
-    /// of the take on. Columns before or beyond the sound are [`Column::EMPTY`]. Below one frame a column, the frame that
-    /// goes on in it. A waveform that scrolls does not flicker if `from_frame` is a multiple of `frames_per_column`.
+    /// of the take on. Columns outside the sound are [`Column::EMPTY`]. With less than one frame per column, a column
+    /// shows the frame that contains it. A waveform that scrolls does not flicker if `from_frame` is a multiple of
+    /// `frames_per_column`.
     pub fn columns(
         &mut self,
         take: Uuid,
@@ -183,7 +186,8 @@ impl PeakStore {
             self.loaded_blocks.receive(loaded);
         }
         let Some(held) = self.takes.get_mut(&take) else { return missing(out) };
-        // Read before what is drawn: what comes in between is drawn next time.
+        // The stage is read before the pyramid. If it changes in between, the columns are called coarse and drawn
+        // again.
         let stage = held.shared.stage();
         held.shared.try_refresh(&mut held.pyramid);
         let Some(pyramid) = held.pyramid.as_ref().filter(|pyramid| channel < pyramid.channels()) else {
@@ -202,17 +206,17 @@ impl PeakStore {
         if exact && !matches!(stage, Stage::Waiting | Stage::Building) { Quality::Exact } else { Quality::Coarse }
     }
 
-    /// Changes when anything new can be drawn.
+    /// Changes when more can be drawn of any take.
     pub fn generation(&self) -> u64 {
         self.common.generation.load(Acquire)
     }
 
-    /// Changes when anything new of one take can be drawn; 0 for a take that nobody wanted.
+    /// Changes when more can be drawn of one take. 0 for a take that was not requested.
     pub fn generation_of(&self, take: Uuid) -> u64 {
         self.takes.get(&take).map_or(0, |held| held.shared.generation.load(Acquire))
     }
 
-    /// How far a take is. None: nobody wanted it.
+    /// How much of a take's waveform is ready. None: it was not requested.
     pub fn state_of(&self, take: Uuid) -> Option<WaveformState> {
         let held = self.takes.get(&take)?;
         let mut pyramid = held.pyramid.clone();
@@ -237,17 +241,17 @@ impl PeakStore {
         pyramid.map_or(0, |pyramid| pyramid.frames())
     }
 
-    /// Whether anything that was asked for is not there yet. Takes that grow do not count.
+    /// Whether a request is open. Takes that grow do not count.
     pub fn is_busy(&self) -> bool {
         self.common.pending.load(Acquire) > 0
     }
 
-    /// Bytes of the blocks that are kept for zooms below 1024 frames a column.
+    /// Bytes of the blocks in memory for zooms below 1024 frames per column.
     pub fn loaded_bytes(&self) -> usize {
         self.loaded_blocks.bytes()
     }
 
-    /// The cache of a take.
+    /// The path of a take's cache file.
     pub fn cache_path(&self, take: Uuid) -> PathBuf {
         cache::path_of(&self.common.peaks, take)
     }

@@ -1,4 +1,4 @@
-//! The module as a whole, and what its tests share. Thread: tests.
+//! Helpers for the tests of waveforms. Thread: tests.
 
 mod live;
 mod pure;
@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use uuid::Uuid;
 
-/// A session's folder without a session.
+/// A folder with the subfolders of a session, but without `session.json`.
 fn folder() -> tempfile::TempDir {
     let disk = Path::new(env!("CARGO_MANIFEST_DIR")).join("target");
     fs::create_dir_all(&disk).unwrap();
@@ -27,7 +27,7 @@ fn folder() -> tempfile::TempDir {
     folder
 }
 
-/// Interleaved samples that no two stretches have alike: a tone that swells, and noise.
+/// Interleaved samples: a tone that swells, and noise, so that no two parts are alike.
 fn sound(channels: usize, frames: usize) -> Vec<f32> {
     let mut state = 1u32;
     let mut samples = Vec::with_capacity(channels * frames);
@@ -42,7 +42,7 @@ fn sound(channels: usize, frames: usize) -> Vec<f32> {
     samples
 }
 
-/// The bytes of a WAV, and its samples as they come back from them.
+/// The bytes of a WAV, and its samples as a reader decodes them.
 fn wav(format: TakeFormat, channels: usize, samples: &[f32]) -> (Vec<u8>, Vec<f32>) {
     let mut header = Header::new(channels as u16, 48_000, format);
     header.data_bytes = (samples.len() * format.bytes()) as u64;
@@ -56,7 +56,7 @@ fn wav(format: TakeFormat, channels: usize, samples: &[f32]) -> (Vec<u8>, Vec<f3
     (file, back)
 }
 
-/// A take in `audio`.
+/// Writes a WAV into `audio`. Returns its path and its samples as a reader decodes them.
 fn take(folder: &Path, name: &str, format: TakeFormat, channels: usize, samples: &[f32]) -> (PathBuf, Vec<f32>) {
     let path = folder.join("audio").join(name);
     let (file, back) = wav(format, channels, samples);
@@ -64,7 +64,7 @@ fn take(folder: &Path, name: &str, format: TakeFormat, channels: usize, samples:
     (path, back)
 }
 
-/// Columns worked out from every sample, as `columns::draw` promises them.
+/// The columns that `columns::draw` must return, computed from every sample.
 fn expected_columns(
     samples: &[f32],
     channels: usize,
@@ -107,14 +107,14 @@ fn expected_columns(
         .collect()
 }
 
-/// Asks until the answer is exact.
+/// Draws again until the columns are exact.
 fn exact_columns(store: &mut PeakStore, take: Uuid, channel: usize, from: f64, per: f64, count: usize) -> Vec<Column> {
     let mut out = vec![Column::EMPTY; count];
     wait_until(|| store.columns(take, channel, from, per, &mut out) == Quality::Exact);
     out
 }
 
-/// Waits until a take is whole.
+/// Waits until the waveform of a take is complete and no request is open.
 fn wait_until_ready(store: &PeakStore, take: Uuid) {
     wait_until(|| store.state_of(take) == Some(WaveformState::Ready) && !store.is_busy());
 }
@@ -123,7 +123,7 @@ fn wait_until_ready(store: &PeakStore, take: Uuid) {
 fn wait_until(mut done: impl FnMut() -> bool) {
     let start = Instant::now();
     while !done() {
-        assert!(start.elapsed() < Duration::from_secs(20), "it never came");
+        assert!(start.elapsed() < Duration::from_secs(20), "the condition was not met within 20 s");
         std::thread::sleep(Duration::from_millis(2));
     }
 }

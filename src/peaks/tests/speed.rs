@@ -1,4 +1,5 @@
-//! What waveforms cost, told with `--nocapture`; the bounds are wide, since other programs run as well. Thread: tests.
+//! Measures the cost of waveforms; `--nocapture` shows the figures. The bounds are wide, because other programs run on
+//! the machine. Thread: tests.
 
 use super::super::cache::{self, Fingerprint};
 use super::super::columns::Column;
@@ -13,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 use uuid::Uuid;
 
-/// Minutes of the long take: an hour where it is asked for, as that takes half a GiB of disk.
+/// Minutes of the long take. An hour takes half a GiB of disk, so the default is 2.
 fn minutes() -> u64 {
     std::env::var("FAULTLESS_PEAK_MINUTES").ok().and_then(|minutes| minutes.parse().ok()).unwrap_or(2)
 }
@@ -32,7 +33,7 @@ fn long_take(folder: &Path, frames: u64) -> PathBuf {
 }
 
 #[test]
-fn building_opening_and_drawing_are_told_and_fast_enough() {
+fn building_opening_and_drawing_are_fast_enough() {
     let folder = folder();
     let frames = minutes() * 60 * 48_000;
     let path = long_take(folder.path(), frames);
@@ -49,7 +50,7 @@ fn building_opening_and_drawing_are_told_and_fast_enough() {
         fs::copy(&cache, cache::path_of(&folder.path().join("peaks"), *id)).unwrap();
     }
     for id in &ids {
-        // As after a start of the machine: none of it is in memory.
+        // Drop the file from the page cache, as after a start of the machine.
         let file = File::open(cache::path_of(&folder.path().join("peaks"), *id)).unwrap();
         file.sync_all().unwrap();
         posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED).unwrap();
@@ -82,7 +83,7 @@ fn building_opening_and_drawing_are_told_and_fast_enough() {
         wait_until(|| draw(&mut store) == 0);
         let all = start.elapsed();
         let again = Instant::now();
-        assert_eq!(draw(&mut store), 0, "what is seen does not push out what is seen");
+        assert_eq!(draw(&mut store), 0, "blocks on the screen do not push each other out");
         println!(
             "{per:.0} frames a column: 64 x 1200 columns at first {first:?}, exact after {all:?}, then {:?}; {} KiB kept",
             again.elapsed(),
@@ -98,7 +99,7 @@ fn resident_kib() -> i64 {
 }
 
 #[test]
-fn the_builder_runs_when_nobody_else_does() {
+fn the_builder_has_idle_priority() {
     const SCHED_IDLE: &str = "5";
     let folder = folder();
     let _store = PeakStore::start(folder.path()).unwrap();

@@ -1,4 +1,4 @@
-//! Caches, good and hostile, and takes that are whole. Thread: tests.
+//! Finished takes, and cache files: valid, damaged and hostile. Thread: tests.
 
 use super::super::cache::{self, CacheWriter, Fingerprint};
 use super::super::columns::Column;
@@ -12,7 +12,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use uuid::Uuid;
 
-/// Builds a take's cache by way of a store.
+/// Builds the cache file of a take with a store. Returns the take's identity.
 fn built(folder: &Path, wav: &Path) -> Uuid {
     let id = Uuid::new_v4();
     let mut store = PeakStore::start(folder).unwrap();
@@ -27,7 +27,7 @@ fn fingerprint(path: &Path) -> Fingerprint {
 }
 
 #[test]
-fn every_zoom_of_every_format_is_what_every_sample_says() {
+fn every_zoom_of_every_format_matches_every_sample() {
     let folder = folder();
     let mut store = PeakStore::start(folder.path()).unwrap();
     for (format, channels) in [(TakeFormat::S16, 1), (TakeFormat::S24, 1), (TakeFormat::F32, 2), (TakeFormat::S24, 2)] {
@@ -52,7 +52,7 @@ fn every_zoom_of_every_format_is_what_every_sample_says() {
 }
 
 #[test]
-fn a_cache_comes_back_as_it_was_and_only_for_the_wav_it_was_made_of() {
+fn a_cache_comes_back_as_it_was_and_only_for_its_own_wav() {
     let folder = folder();
     let (path, samples) = take(folder.path(), "a-1.wav", TakeFormat::S24, 1, &sound(1, 1_100_000));
     let id = built(folder.path(), &path);
@@ -65,15 +65,15 @@ fn a_cache_comes_back_as_it_was_and_only_for_the_wav_it_was_made_of() {
         fresh.pyramid().columns(0, 0.0, per, &mut b);
         assert_eq!(a, b);
     }
-    // A second store finds it, and draws the base from it.
+    // A second store finds the cache file and draws the base from it.
     let mut store = PeakStore::start(folder.path()).unwrap();
     store.request(id, &path);
     let made = fs::metadata(store.cache_path(id)).unwrap().modified().unwrap();
     assert_eq!(exact_columns(&mut store, id, 0, 0.0, 256.0, 4300), expected_columns(&samples, 1, 0, 0.0, 256.0, 4300));
-    assert_eq!(fs::metadata(store.cache_path(id)).unwrap().modified().unwrap(), made, "nobody made it again");
+    assert_eq!(fs::metadata(store.cache_path(id)).unwrap().modified().unwrap(), made, "the cache was not built again");
     drop(store);
 
-    // Another sound under the same name, as long and as loud: it is made again.
+    // Another sound of the same length under the same name: the waveform is built again.
     let (path, samples) = take(folder.path(), "a-1.wav", TakeFormat::S24, 1, &vec![0.125; 1_100_000]);
     let mut store = PeakStore::start(folder.path()).unwrap();
     store.request(id, &path);
@@ -88,7 +88,7 @@ fn damage_anywhere_in_a_cache_is_noticed_or_drawn_from_the_wav() {
     let id = built(folder.path(), &path);
     let cache = cache::path_of(&folder.path().join("peaks"), id);
     let good = fs::read(&cache).unwrap();
-    // Header and lowest level: 64 bytes, and 40 entries at the end.
+    // The header has 64 bytes, the lowest level 40 entries at the end of the file.
     for at in (0..64).chain(good.len() - 160..good.len()) {
         let mut bad = good.clone();
         bad[at] ^= 0x41;
@@ -99,7 +99,7 @@ fn damage_anywhere_in_a_cache_is_noticed_or_drawn_from_the_wav() {
         fs::write(&cache, &good[..len]).unwrap();
         assert!(cache::open(&cache, fingerprint(&path)).is_none(), "{len} bytes");
     }
-    // In the base: an entry that no sound has.
+    // In the base: an entry that no samples have.
     let mut bad = good.clone();
     bad[64..68].copy_from_slice(&[0xff, 0x7f, 0, 0x80]);
     fs::write(&cache, bad).unwrap();
@@ -108,20 +108,20 @@ fn damage_anywhere_in_a_cache_is_noticed_or_drawn_from_the_wav() {
     assert_eq!(exact_columns(&mut store, id, 0, 0.0, 256.0, 150), expected_columns(&samples, 1, 0, 0.0, 256.0, 150));
     drop(store);
 
-    // A folder, a link and a pipe of its name.
+    // A pipe and a symlink under its name.
     fs::remove_file(&cache).unwrap();
     nix::unistd::mkfifo(&cache, nix::sys::stat::Mode::S_IRWXU).unwrap();
     assert!(cache::open(&cache, fingerprint(&path)).is_none());
     fs::remove_file(&cache).unwrap();
-    let elsewhere = folder.path().join("elsewhere");
-    fs::write(&elsewhere, &good).unwrap();
-    std::os::unix::fs::symlink(&elsewhere, &cache).unwrap();
+    let target = folder.path().join("target");
+    fs::write(&target, &good).unwrap();
+    std::os::unix::fs::symlink(&target, &cache).unwrap();
     assert!(cache::open(&cache, fingerprint(&path)).is_none());
     let mut store = PeakStore::start(folder.path()).unwrap();
     store.request(id, &path);
     wait_until_ready(&store, id);
     assert!(fs::symlink_metadata(&cache).unwrap().is_file(), "the link is replaced");
-    assert_eq!(fs::read(&elsewhere).unwrap(), good, "and what it led to is left alone");
+    assert_eq!(fs::read(&target).unwrap(), good, "and its target is not changed");
 }
 
 #[test]
@@ -152,7 +152,7 @@ fn a_cache_of_holes_that_is_longer_than_its_wav_allocates_nothing() {
     let id = built(folder.path(), &path);
     let cache = cache::path_of(&folder.path().join("peaks"), id);
     let mut header = fs::read(&cache).unwrap()[..cache::HEADER_BYTES].to_vec();
-    // Six hours, in a file of the right length whose checksum is that of its zeros.
+    // Six hours, in a sparse file of the right length whose checksum is correct for its zeros.
     let frames = 1_u64 << 30;
     header[24..32].copy_from_slice(&frames.to_le_bytes());
     let words = header[..56].as_chunks().0.iter().map(|word| u32::from_le_bytes(*word));
@@ -166,7 +166,7 @@ fn a_cache_of_holes_that_is_longer_than_its_wav_allocates_nothing() {
 }
 
 #[test]
-fn a_take_that_is_missing_cut_short_or_no_wav_says_so_or_is_drawn_as_far_as_it_goes() {
+fn a_missing_wav_fails_and_a_short_one_is_drawn_to_its_end() {
     let folder = folder();
     let mut store = PeakStore::start(folder.path()).unwrap();
     let absent = folder.path().join("audio/absent-1.wav");
@@ -206,7 +206,7 @@ fn a_take_that_is_missing_cut_short_or_no_wav_says_so_or_is_drawn_as_far_as_it_g
 }
 
 #[test]
-fn a_take_in_the_trash_is_found_and_one_that_is_forgotten_comes_back() {
+fn a_take_in_the_trash_is_found_and_a_forgotten_one_can_be_requested_again() {
     let folder = folder();
     let (path, samples) = take(folder.path(), "a-1.wav", TakeFormat::F32, 1, &sound(1, 30_000));
     let mut store = PeakStore::start(folder.path()).unwrap();
@@ -224,7 +224,7 @@ fn a_take_in_the_trash_is_found_and_one_that_is_forgotten_comes_back() {
 }
 
 #[test]
-fn a_face_learns_that_there_is_something_new_and_draws_what_there_is_until_then() {
+fn the_generation_changes_with_news_and_columns_are_coarse_until_then() {
     let folder = folder();
     let (path, samples) = take(folder.path(), "a-1.wav", TakeFormat::S24, 1, &sound(1, 8_000_000));
     let mut store = PeakStore::start(folder.path()).unwrap();
@@ -232,7 +232,7 @@ fn a_face_learns_that_there_is_something_new_and_draws_what_there_is_until_then(
     assert_eq!((store.generation(), store.generation_of(id)), (0, 0));
     store.request(id, &path);
     assert!(store.is_busy());
-    // While it is made, what there is is right.
+    // While it is built, the part that is there is correct.
     wait_until(|| {
         let whole = store.state_of(id) == Some(WaveformState::Ready);
         let quality = store.columns(id, 0, 0.0, 1024.0, &mut out);
@@ -253,7 +253,7 @@ fn a_face_learns_that_there_is_something_new_and_draws_what_there_is_until_then(
 }
 
 #[test]
-fn a_store_that_is_dropped_at_work_ends_and_leaves_nothing_half_done() {
+fn a_store_that_is_dropped_while_it_builds_leaves_no_partial_file() {
     let folder = folder();
     let (path, _) = take(folder.path(), "a-1.wav", TakeFormat::S24, 1, &sound(1, 8_000_000));
     for _ in 0..3 {
@@ -263,13 +263,13 @@ fn a_store_that_is_dropped_at_work_ends_and_leaves_nothing_half_done() {
             store.request(*id, &path);
         }
         wait_until(|| store.frames_of(ids[0]) > 0);
-        // The one that is being made is given up as well.
+        // Forget the take that is being built as well.
         store.forget(ids[0]);
         drop(store);
     }
     for entry in fs::read_dir(folder.path().join("peaks")).unwrap() {
-        let path_of_it = entry.unwrap().path();
-        assert!(cache::open(&path_of_it, fingerprint(&path)).is_some(), "{}", path_of_it.display());
+        let entry = entry.unwrap().path();
+        assert!(cache::open(&entry, fingerprint(&path)).is_some(), "{}", entry.display());
     }
 }
 
@@ -294,7 +294,7 @@ fn clipping_is_seen_at_every_zoom_of_a_float_take() {
 }
 
 #[test]
-fn where_no_cache_can_be_kept_waveforms_are_drawn_all_the_same() {
+fn without_a_cache_folder_waveforms_are_drawn_all_the_same() {
     let folder = folder();
     fs::remove_dir(folder.path().join("peaks")).unwrap();
     fs::write(folder.path().join("peaks"), "in the way").unwrap();
@@ -310,7 +310,7 @@ fn where_no_cache_can_be_kept_waveforms_are_drawn_all_the_same() {
 }
 
 #[test]
-fn what_a_killed_program_left_is_removed_and_nothing_else() {
+fn partial_files_of_a_killed_program_are_removed_and_nothing_else() {
     let folder = folder();
     let peaks = folder.path().join("peaks");
     let part = cache::part_path_of(&peaks, Uuid::new_v4());
@@ -320,7 +320,7 @@ fn what_a_killed_program_left_is_removed_and_nothing_else() {
     wait_until(|| !part.exists());
     drop(store);
     assert!(peaks.join(".mine.peaks.part").exists());
-    // One that is given up before it is whole vanishes by itself.
+    // Dropping an unfinished writer removes its file.
     let id = Uuid::new_v4();
     drop(CacheWriter::create(&peaks, id).unwrap());
     assert!(!cache::part_path_of(&peaks, id).exists() && !cache::path_of(&peaks, id).exists());
@@ -329,7 +329,7 @@ fn what_a_killed_program_left_is_removed_and_nothing_else() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
     #[test]
-    fn no_cache_is_believed_that_was_not_written_here(
+    fn no_random_file_is_accepted_as_a_cache(
         tail in prop::collection::vec(any::<u8>(), 0..4_000),
         frames in 0u64..100_000,
         channels in 0u32..4,
@@ -340,7 +340,7 @@ proptest! {
         fs::write(&path, &tail).unwrap();
         prop_assert!(cache::open(&path, fingerprint(&wav)).is_none());
         cache::read_block(&path, 1, frames, frames / 4096).ok();
-        // The same behind a header that fits the WAV.
+        // Random bytes behind a header that fits the WAV.
         let mut file = b"FLTPEAKS".to_vec();
         for word in [1, channels, 48_000, 256] {
             file.extend_from_slice(&word.to_le_bytes());
