@@ -224,7 +224,7 @@ fn a_take_in_the_trash_is_found_and_a_forgotten_one_can_be_requested_again() {
 }
 
 #[test]
-fn the_generation_changes_with_news_and_columns_are_coarse_until_then() {
+fn the_generation_changes_when_more_can_be_drawn_and_columns_are_coarse_until_then() {
     let folder = folder();
     let (path, samples) = take(folder.path(), "a-1.wav", TakeFormat::S24, 1, &sound(1, 8_000_000));
     let mut store = PeakStore::start(folder.path()).unwrap();
