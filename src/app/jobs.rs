@@ -193,7 +193,7 @@ impl Jobs {
                 }
             };
             let done = export::plan::plan(&session, &options)
-                .and_then(|plan| export::run::run(&plan.jobs, &mut progress, &cancel))
+                .and_then(|plan| export::run::run(&plan.files, &mut progress, &cancel))
                 .map(|made| Arc::new(made.into_iter().map(|made| made.file).collect()))
                 .map_err(|error| error.to_string());
             tell(News::Exported(done));

@@ -76,7 +76,7 @@ impl Waves {
                     self.known.insert(take.uuid, Known::Whole);
                 }
                 None if !recorded => {
-                    store.want(take.uuid, &control.folder().join(take.path()));
+                    store.request(take.uuid, &control.folder().join(take.path()));
                     self.known.insert(take.uuid, Known::Whole);
                 }
                 _ => {}

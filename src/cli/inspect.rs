@@ -7,8 +7,8 @@ use crate::device::alsa::{Listed, Listing, cards, list};
 use crate::diagnostics::bench;
 use crate::diagnostics::doctor;
 use crate::export::plan::plan;
+use crate::export::position_text::parse_position;
 use crate::export::run::run as write_files;
-use crate::export::time_text::parse_time;
 use crate::export::{ExportOptions, Exported, Progress};
 use crate::session::session_file::open_read_only;
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ use std::io::{IsTerminal, Write};
 pub fn export(args: &ExportArgs) -> Result<(), Failure> {
     let ended = end_flag();
     let session = open_read_only(&args.session)?;
-    let time = |text: &Option<String>| text.as_ref().map(|text| parse_time(text, session.rate())).transpose();
+    let time = |text: &Option<String>| text.as_ref().map(|text| parse_position(text, session.rate())).transpose();
     let options = ExportOptions {
         folder: args.session.clone(),
         to: args.to.clone(),
@@ -34,7 +34,7 @@ pub fn export(args: &ExportArgs) -> Result<(), Failure> {
         say(&format!("note: {}", plain(note)));
     }
     let live = !args.json && std::io::stderr().is_terminal();
-    let files = write_files(&plan.jobs, &mut |progress| show(live, &progress), &ended)?;
+    let files = write_files(&plan.files, &mut |progress| show(live, &progress), &ended)?;
     if live {
         write!(std::io::stderr().lock(), "\r\x1b[K").ok();
     }

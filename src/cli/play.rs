@@ -9,7 +9,7 @@ use crate::control::report::{AudioReport, Reading};
 use crate::control::{Control, Purpose, Setup};
 use crate::device::DeviceFacts;
 use crate::device::signal::Signal;
-use crate::export::time_text::parse_time;
+use crate::export::position_text::parse_position;
 use crate::message::Motion;
 use crate::recovery::is_needed;
 use crate::session::session_file::{is_in_use, open_read_only};
@@ -26,7 +26,7 @@ pub fn run(args: &PlayArgs) -> Result<(), Failure> {
     let ended = end_flag();
     let session = open_read_only(&args.session)?;
     let rate = session.rate();
-    let from = args.from.as_ref().map(|text| parse_time(text, rate)).transpose()?.unwrap_or_default().0;
+    let from = args.from.as_ref().map(|text| parse_position(text, rate)).transpose()?.unwrap_or_default().0;
     let end = match args.seconds {
         Some(seconds) => from + choose::frames(seconds, rate)?,
         None => session.end().0,

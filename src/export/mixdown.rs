@@ -3,22 +3,27 @@
 //! Each frame's sum has the same terms in the same order as on the audio thread, so each bit is the same.
 
 use super::error::ExportError;
-use super::plan::Lane;
+use super::plan::MixTrack;
 use super::sink::{PIECE_FRAMES, Sink};
-use super::source::Deck;
+use super::source::LastSource;
 use crate::engine::mix::{BUS_COUNT, Buses};
 use crate::format::TakeFormat;
 use crate::limits::BLOCK_FRAMES_MAX;
 use std::path::Path;
 
 /// Writes `frames` frames. Where no track sounds, it is digital silence.
-pub(super) fn write(folder: &Path, lanes: &[Lane], frames: u64, sink: &mut Sink<'_, '_>) -> Result<(), ExportError> {
-    let mut players: Vec<Player<'_>> =
-        lanes.iter().map(|lane| Player { lane, next: 0, deck: Deck::default() }).collect();
+pub(super) fn write(
+    folder: &Path,
+    tracks: &[MixTrack],
+    frames: u64,
+    sink: &mut Sink<'_, '_>,
+) -> Result<(), ExportError> {
+    let mut players: Vec<TrackPlayer<'_>> =
+        tracks.iter().map(|track| TrackPlayer { track, next: 0, last_source: LastSource::default() }).collect();
     let mut buses = Box::<Buses>::default();
     let mut out = Vec::with_capacity(PIECE_FRAMES * BUS_COUNT);
-    for (from, until) in stretches(lanes, frames) {
-        if !players.iter_mut().any(|player| player.is_heard(from)) {
+    for (from, until) in segments(tracks, frames) {
+        if !players.iter_mut().any(|player| player.has_sound_at(from)) {
             sink.silence(until - from)?;
             continue;
         }
@@ -41,9 +46,9 @@ pub(super) fn write(folder: &Path, lanes: &[Lane], frames: u64, sink: &mut Sink<
 }
 
 /// Stretches of the output in which no track begins or ends.
-fn stretches(lanes: &[Lane], frames: u64) -> impl Iterator<Item = (u64, u64)> {
+fn segments(tracks: &[MixTrack], frames: u64) -> impl Iterator<Item = (u64, u64)> {
     let mut edges = vec![0, frames];
-    edges.extend(lanes.iter().flat_map(|lane| &lane.spans).flat_map(|span| [span.at, span.end()]));
+    edges.extend(tracks.iter().flat_map(|track| &track.clips).flat_map(|clip| [clip.start, clip.end()]));
     edges.sort_unstable();
     edges.dedup();
     let after = edges.split_off(1);
@@ -52,33 +57,33 @@ fn stretches(lanes: &[Lane], frames: u64) -> impl Iterator<Item = (u64, u64)> {
 }
 
 /// A track that is mixed, and how far it has come.
-struct Player<'a> {
-    lane: &'a Lane,
+struct TrackPlayer<'a> {
+    track: &'a MixTrack,
     next: usize,
-    deck: Deck,
+    last_source: LastSource,
 }
 
-impl Player<'_> {
+impl TrackPlayer<'_> {
     /// Whether it sounds at a frame of the output. Asked about later and later frames.
-    fn is_heard(&mut self, at: u64) -> bool {
-        let spans = &self.lane.spans;
-        while spans.get(self.next).is_some_and(|span| span.end() <= at) {
+    fn has_sound_at(&mut self, at: u64) -> bool {
+        let clips = &self.track.clips;
+        while clips.get(self.next).is_some_and(|clip| clip.end() <= at) {
             self.next += 1;
         }
-        spans.get(self.next).is_some_and(|span| span.at <= at)
+        clips.get(self.next).is_some_and(|clip| clip.start <= at)
     }
 
     /// Adds `frames` frames, in which it does not begin or end.
     fn play(&mut self, folder: &Path, at: u64, frames: usize, buses: &mut Buses) -> Result<(), ExportError> {
-        if !self.is_heard(at) {
+        if !self.has_sound_at(at) {
             return Ok(());
         }
-        let span = &self.lane.spans[self.next];
-        let source = self.deck.load(folder, span)?;
-        let take_frame = span.take_frame + (at - span.at);
-        let found = source.read(take_frame, buses.bytes_mut(frames * source.frame_bytes()))?;
-        let mut now = self.lane.levels;
-        buses.add_bytes(source.format, source.channels, 0, found, &mut now, &self.lane.levels);
+        let clip = &self.track.clips[self.next];
+        let source = self.last_source.load(folder, clip)?;
+        let take_frame = clip.take_start + (at - clip.start);
+        let frames_read = source.read(take_frame, buses.bytes_mut(frames * source.frame_bytes()))?;
+        let mut now = self.track.levels;
+        buses.add_bytes(source.format, source.channels, 0, frames_read, &mut now, &self.track.levels);
         Ok(())
     }
 }

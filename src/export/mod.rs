@@ -13,7 +13,7 @@ mod source;
 mod stem;
 #[cfg(test)]
 mod tests;
-pub mod time_text;
+pub mod position_text;
 
 use crate::format::TakeFormat;
 use crate::time::{FramePos, Frames};

@@ -23,16 +23,16 @@ const NUMBER_DIGITS_MIN: usize = 2;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
     /// The files, in the order in which they will be written. No two have one name.
-    pub jobs: Vec<Job>,
+    pub files: Vec<PlannedFile>,
     /// What was left out and why, in sentences.
     pub notes: Vec<String>,
 }
 
 /// One file to be written.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Job {
+pub struct PlannedFile {
     pub(super) folder: PathBuf,
-    pub(super) file: PathBuf,
+    pub(super) path: PathBuf,
     pub(super) existing: Existing,
     pub(super) content: Content,
     pub(super) frames: u64,
@@ -43,42 +43,42 @@ pub struct Job {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Content {
     /// A track as it was recorded, without gain, pan and mute.
-    Stem { track: usize, spans: Vec<Span> },
+    Stem { track: usize, clips: Vec<Clip> },
     /// What is heard.
-    Mix(Vec<Lane>),
+    Mix(Vec<MixTrack>),
 }
 
 /// A track of the mix.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Lane {
+pub(super) struct MixTrack {
     pub(super) levels: Levels,
-    pub(super) spans: Vec<Span>,
+    pub(super) clips: Vec<Clip>,
 }
 
 /// A stretch of the output that is a stretch of a take. Spans of one track are in order and never overlap.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Span {
+pub(super) struct Clip {
     /// Frame of the output.
-    pub(super) at: u64,
+    pub(super) start: u64,
     /// Frames, never zero.
     pub(super) frames: u64,
     /// Whose sound it is.
     pub(super) take: Arc<Take>,
     /// Frame of the take at `at`.
-    pub(super) take_frame: u64,
+    pub(super) take_start: u64,
 }
 
-impl Span {
+impl Clip {
     /// The first frame of the output behind it.
     pub(super) fn end(&self) -> u64 {
-        self.at + self.frames
+        self.start + self.frames
     }
 }
 
-impl Job {
+impl PlannedFile {
     /// The file.
-    pub fn file(&self) -> &Path {
-        &self.file
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// The number of its track, from 1; none for the mix.
@@ -110,12 +110,12 @@ impl Job {
     }
 
     /// Every stretch of a take it needs.
-    pub(super) fn spans(&self) -> impl Iterator<Item = &Span> {
-        let (stem, lanes) = match &self.content {
-            Content::Stem { spans, .. } => (spans.as_slice(), [].as_slice()),
-            Content::Mix(lanes) => ([].as_slice(), lanes.as_slice()),
+    pub(super) fn clips(&self) -> impl Iterator<Item = &Clip> {
+        let (stem, tracks) = match &self.content {
+            Content::Stem { clips, .. } => (clips.as_slice(), [].as_slice()),
+            Content::Mix(tracks) => ([].as_slice(), tracks.as_slice()),
         };
-        stem.iter().chain(lanes.iter().flat_map(|lane| &lane.spans))
+        stem.iter().chain(tracks.iter().flat_map(|track| &track.clips))
     }
 }
 
@@ -125,18 +125,18 @@ impl Job {
 /// out, and a note says so. With [`ExportOptions::mix`], the chosen tracks are mixed as they are heard: with
 /// gain and pan, and silent where mute or anybody's solo silences them.
 pub fn plan(session: &Session, options: &ExportOptions) -> Result<Plan, ExportError> {
-    let mut planner = Planner { session, options, range: range(session, options)?, takes: HashMap::new() };
+    let mut planner = Planner { session, options, range: export_range(session, options)?, takes: HashMap::new() };
     let numbers = numbers(session, options)?;
-    let mut notes = unplaced(session, &numbers);
-    let jobs = if options.mix {
+    let mut notes = unplaced_takes(session, &numbers);
+    let files = if options.mix {
         planner.mix(&numbers, &mut notes)?.into_iter().collect()
     } else {
         planner.stems(&numbers, &mut notes)?
     };
-    if jobs.is_empty() {
+    if files.is_empty() {
         return Err(ExportError::NoSound { session: options.folder.clone(), mix: options.mix });
     }
-    Ok(Plan { jobs, notes })
+    Ok(Plan { files, notes })
 }
 
 /// From the first frame up to, not including, the last.
@@ -146,7 +146,7 @@ struct Range {
     until: FramePos,
 }
 
-fn range(session: &Session, options: &ExportOptions) -> Result<Range, ExportError> {
+fn export_range(session: &Session, options: &ExportOptions) -> Result<Range, ExportError> {
     let folder = || options.folder.clone();
     let range = Range { from: options.from.unwrap_or_default(), until: options.until.unwrap_or_else(|| session.end()) };
     if POSITION_MAX < range.until.0 {
@@ -172,18 +172,18 @@ fn numbers(session: &Session, options: &ExportOptions) -> Result<BTreeSet<usize>
 }
 
 /// Takes that are not finished and not on the timeline: their sound would be missed.
-fn unplaced(session: &Session, numbers: &BTreeSet<usize>) -> Vec<String> {
+fn unplaced_takes(session: &Session, numbers: &BTreeSet<usize>) -> Vec<String> {
     let mut notes = Vec::new();
     // Once over the takes and once over the regions, however many there are of either.
-    let mut open: HashMap<TrackId, Vec<&Take>> = HashMap::new();
+    let mut unfinished: HashMap<TrackId, Vec<&Take>> = HashMap::new();
     for take in session.takes().iter().filter(|take| take.state == TakeState::Recording && !take.trashed) {
-        open.entry(take.track).or_default().push(take);
+        unfinished.entry(take.track).or_default().push(take);
     }
     for &number in numbers {
         let track = &session.tracks()[number - 1];
-        let Some(open) = open.get(&track.id()) else { continue };
+        let Some(takes) = unfinished.get(&track.id()) else { continue };
         let placed: HashSet<TakeId> = track.regions().iter().map(|region| region.take).collect();
-        for take in open.iter().filter(|take| !placed.contains(&take.id)) {
+        for take in takes.iter().filter(|take| !placed.contains(&take.id)) {
             let title = title(number, track);
             notes.push(format!("{title}: {} is not finished and not on the timeline, left out", take.path()));
         }
@@ -199,34 +199,34 @@ struct Planner<'a> {
 }
 
 impl Planner<'_> {
-    fn stems(&mut self, numbers: &BTreeSet<usize>, notes: &mut Vec<String>) -> Result<Vec<Job>, ExportError> {
-        let mut jobs = Vec::new();
+    fn stems(&mut self, numbers: &BTreeSet<usize>, notes: &mut Vec<String>) -> Result<Vec<PlannedFile>, ExportError> {
+        let mut files = Vec::new();
         for &number in numbers {
             let track = &self.session.tracks()[number - 1];
-            let spans = self.spans(track)?;
-            if spans.is_empty() {
+            let clips = self.clips(track)?;
+            if clips.is_empty() {
                 notes.push(format!("{}: no sound there, left out", title(number, track)));
                 continue;
             }
             // A take may be wider than its track, which may have been made mono since.
-            let channels = spans.iter().map(|span| span.take.channels as usize).max().unwrap_or(1);
+            let channels = clips.iter().map(|clip| clip.take.channels as usize).max().unwrap_or(1);
             let channels = channels.max(track.inputs().len()) as u16;
-            let widest = spans.iter().map(|span| span.take.format).max_by_key(|format| format.bytes());
+            let widest = clips.iter().map(|clip| clip.take.format).max_by_key(|format| format.bytes());
             let format = self.options.format.or(widest).unwrap_or(self.session.format);
-            let shrinks = spans.iter().any(|span| format.bytes() < span.take.format.bytes());
+            let shrinks = clips.iter().any(|clip| format.bytes() < clip.take.format.bytes());
             let name = self.stem_name(number, track);
             let header = Header {
                 bext: self.bext(&title(number, track)),
                 track_name: track.name().to_owned(),
                 ..Header::new(channels, self.rate().0, format)
             };
-            jobs.push(self.job(&name, Content::Stem { track: number, spans }, header, shrinks));
+            files.push(self.file(&name, Content::Stem { track: number, clips }, header, shrinks));
         }
-        Ok(jobs)
+        Ok(files)
     }
 
-    fn mix(&mut self, numbers: &BTreeSet<usize>, notes: &mut Vec<String>) -> Result<Option<Job>, ExportError> {
-        let mut lanes = Vec::new();
+    fn mix(&mut self, numbers: &BTreeSet<usize>, notes: &mut Vec<String>) -> Result<Option<PlannedFile>, ExportError> {
+        let mut tracks = Vec::new();
         for &number in numbers {
             let track = &self.session.tracks()[number - 1];
             let mix = mix_of(track, self.session);
@@ -236,32 +236,32 @@ impl Planner<'_> {
             if !mix.disk || mix.levels == Levels::default() {
                 continue;
             }
-            let spans = self.spans(track)?;
-            if !spans.is_empty() {
-                lanes.push(Lane { levels: mix.levels, spans });
+            let clips = self.clips(track)?;
+            if !clips.is_empty() {
+                tracks.push(MixTrack { levels: mix.levels, clips });
             }
         }
-        if lanes.is_empty() {
+        if tracks.is_empty() {
             return Ok(None);
         }
         let format = self.options.format.unwrap_or(self.session.format);
         let name = if self.session.name().trim().is_empty() { "Session" } else { self.session.name() };
         let header = Header {
-            bext: self.bext(&format!("mix of {} tracks", lanes.len())),
+            bext: self.bext(&format!("mix of {} tracks", tracks.len())),
             track_name: format!("{name} mix"),
             ..Header::new(BUS_COUNT as u16, self.rate().0, format)
         };
         let tail = " mix.wav";
         let file_name = format!("{}{tail}", file_stem(name, FILE_NAME_BYTES_MAX - tail.len()));
-        Ok(Some(self.job(&file_name, Content::Mix(lanes), header, format != TakeFormat::F32)))
+        Ok(Some(self.file(&file_name, Content::Mix(tracks), header, format != TakeFormat::F32)))
     }
 
-    fn job(&self, name: &str, content: Content, mut header: Header, shrinks: bool) -> Job {
+    fn file(&self, name: &str, content: Content, mut header: Header, shrinks: bool) -> PlannedFile {
         let remark = if shrinks { "Faultless export; dithered" } else { "Faultless export" };
         header.bext.coding_history = coding_history_line(header.format, header.rate, header.channels, remark);
-        Job {
+        PlannedFile {
             folder: self.options.folder.clone(),
-            file: self.options.to.join(name),
+            path: self.options.to.join(name),
             existing: if self.options.force { Existing::Replace } else { Existing::Keep },
             content,
             frames: self.range.until.since(self.range.from).0,
@@ -270,20 +270,20 @@ impl Planner<'_> {
     }
 
     /// What is heard of a track within the range.
-    fn spans(&mut self, track: &Track) -> Result<Vec<Span>, ExportError> {
+    fn clips(&mut self, track: &Track) -> Result<Vec<Clip>, ExportError> {
         let Range { from, until } = self.range;
-        let mut spans = Vec::new();
+        let mut clips = Vec::new();
         for region in track.regions_in(from, until).iter().filter(|region| !region.muted) {
             let Some(take) = self.take(region.take)? else { continue };
             let (start, end) = (region.start.max(from), region.end().min(until));
-            spans.push(Span {
-                at: start.since(from).0,
+            clips.push(Clip {
+                start: start.since(from).0,
                 frames: end.since(start).0,
                 take,
-                take_frame: (region.take_start + start.since(region.start)).0,
+                take_start: (region.take_start + start.since(region.start)).0,
             });
         }
-        Ok(spans)
+        Ok(clips)
     }
 
     fn take(&mut self, id: TakeId) -> Result<Option<Arc<Take>>, ExportError> {

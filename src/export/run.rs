@@ -1,8 +1,8 @@
 //! Writes what was planned: every file, or none that was not there before. Thread: workers.
 
 use super::error::ExportError;
-use super::plan::{Content, Job};
-use super::sink::{Sink, Watch};
+use super::plan::{Content, PlannedFile};
+use super::sink::{RunProgress, Sink};
 use super::source;
 use super::{Exported, Progress, mixdown, stem};
 use crate::wav::write::Existing;
@@ -21,49 +21,55 @@ const OWN_FOLDERS: [&str; 4] = ["audio", "trash", "peaks", "history"];
 /// On an error or when called off, files made so far are removed again, and so are folders made for them;
 /// files that were replaced stay.
 pub fn run(
-    jobs: &[Job],
+    files: &[PlannedFile],
     progress: &mut dyn FnMut(Progress<'_>),
     cancel: &AtomicBool,
 ) -> Result<Vec<Exported>, ExportError> {
-    let notes = source::check(jobs)?;
-    let mut made = Made::default();
-    for job in jobs {
-        made.folder(folder_of(&job.file))?;
-        own_folder_check(job)?;
-        room_check(jobs, job)?;
-        if job.existing == Existing::Keep && job.file.symlink_metadata().is_ok() {
-            return Err(ExportError::Exists { path: job.file.clone() });
+    let notes = source::check(files)?;
+    let mut created = CreatedFiles::default();
+    for planned in files {
+        created.folder(folder_of(&planned.path))?;
+        own_folder_check(planned)?;
+        free_space_check(files, planned)?;
+        if planned.existing == Existing::Keep && planned.path.symlink_metadata().is_ok() {
+            return Err(ExportError::Exists { path: planned.path.clone() });
         }
     }
-    let frames_total = jobs.iter().map(|job| job.frames).sum();
-    let mut watch = Watch { progress, cancel, file_index: 0, file_count: jobs.len(), frames: 0, frames_total };
-    let mut exported = Vec::with_capacity(jobs.len());
-    for (file_index, (job, notes)) in jobs.iter().zip(notes).enumerate() {
-        watch.file_index = file_index;
-        exported.push(write(job, notes, &mut watch, &mut made)?);
+    let frames_total = files.iter().map(|planned| planned.frames).sum();
+    let mut progress =
+        RunProgress { report: progress, cancel, file_index: 0, file_count: files.len(), frames: 0, frames_total };
+    let mut exported = Vec::with_capacity(files.len());
+    for (file_index, (planned, notes)) in files.iter().zip(notes).enumerate() {
+        progress.file_index = file_index;
+        exported.push(write(planned, notes, &mut progress, &mut created)?);
     }
-    made.keep();
+    created.keep();
     Ok(exported)
 }
 
-fn write(job: &Job, notes: Vec<String>, watch: &mut Watch<'_>, made: &mut Made) -> Result<Exported, ExportError> {
-    let mut sink = Sink::open(job, watch)?;
-    match &job.content {
-        Content::Stem { spans, .. } => stem::write(&job.folder, spans, job.frames, &mut sink)?,
-        Content::Mix(lanes) => mixdown::write(&job.folder, lanes, job.frames, &mut sink)?,
+fn write(
+    planned: &PlannedFile,
+    notes: Vec<String>,
+    progress: &mut RunProgress<'_>,
+    created: &mut CreatedFiles,
+) -> Result<Exported, ExportError> {
+    let mut sink = Sink::open(planned, progress)?;
+    match &planned.content {
+        Content::Stem { clips, .. } => stem::write(&planned.folder, clips, planned.frames, &mut sink)?,
+        Content::Mix(tracks) => mixdown::write(&planned.folder, tracks, planned.frames, &mut sink)?,
     }
-    let replaced = job.file.symlink_metadata().is_ok();
+    let replaced = planned.path.symlink_metadata().is_ok();
     let measured = sink.finish()?;
-    let file = fs::symlink_metadata(&job.file).map_err(io(&job.file, "look at it"))?;
+    let file = fs::symlink_metadata(&planned.path).map_err(io(&planned.path, "look at it"))?;
     if !replaced {
-        made.files.push((job.file.clone(), Made::mark(&file)));
+        created.files.push((planned.path.clone(), CreatedFiles::stamp(&file)));
     }
     Ok(Exported {
-        file: job.file.clone(),
-        track: job.track(),
-        channels: job.channels(),
-        frames: job.frames,
-        format: job.format(),
+        file: planned.path.clone(),
+        track: planned.track(),
+        channels: planned.channels(),
+        frames: planned.frames,
+        format: planned.format(),
         bytes: file.len(),
         dithered: measured.dithered,
         over_full_scale: measured.over_full_scale,
@@ -73,20 +79,20 @@ fn write(job: &Job, notes: Vec<String>, watch: &mut Watch<'_>, made: &mut Made) 
 }
 
 /// What a file is, when it last changed, and its size: inodes are used again.
-type Mark = (Identity, i64, i64, u64);
+type FileStamp = (Identity, i64, i64, u64);
 
 /// What was made so far. Unless it is kept, it goes with the drop.
 #[derive(Default)]
-struct Made {
-    files: Vec<(PathBuf, Mark)>,
+struct CreatedFiles {
+    files: Vec<(PathBuf, FileStamp)>,
     /// Outermost first.
     folders: Vec<PathBuf>,
 }
 
-impl Made {
+impl CreatedFiles {
     /// Makes a folder and those above it, unless they are there.
     fn folder(&mut self, path: &Path) -> Result<(), ExportError> {
-        let missing: Vec<&Path> = path.ancestors().take_while(|path| !is_there(path)).collect();
+        let missing: Vec<&Path> = path.ancestors().take_while(|path| !exists(path)).collect();
         for path in missing.into_iter().rev() {
             match fs::create_dir(path) {
                 Ok(()) => self.folders.push(path.to_owned()),
@@ -101,7 +107,7 @@ impl Made {
         Err(io(path, "write here")(std::io::ErrorKind::NotADirectory.into()))
     }
 
-    fn mark(file: &Metadata) -> Mark {
+    fn stamp(file: &Metadata) -> FileStamp {
         (identity(file), file.ctime(), file.ctime_nsec(), file.len())
     }
 
@@ -111,11 +117,11 @@ impl Made {
     }
 }
 
-impl Drop for Made {
+impl Drop for CreatedFiles {
     fn drop(&mut self) {
-        for (path, made) in &self.files {
+        for (path, stamp) in &self.files {
             // Only what we made: the name may stand for something else by now.
-            if fs::symlink_metadata(path).is_ok_and(|file| Made::mark(&file) == *made) {
+            if fs::symlink_metadata(path).is_ok_and(|file| CreatedFiles::stamp(&file) == *stamp) {
                 fs::remove_file(path).ok();
             }
         }
@@ -127,14 +133,14 @@ impl Drop for Made {
 }
 
 /// Refuses a folder that is, or lies in, one that the session keeps its own files in.
-fn own_folder_check(job: &Job) -> Result<(), ExportError> {
-    let to = folder_of(&job.file);
-    let session = source::folder_of(&job.folder);
+fn own_folder_check(planned: &PlannedFile) -> Result<(), ExportError> {
+    let to = folder_of(&planned.path);
+    let session = source::folder_of(&planned.folder);
     let own: Vec<Identity> =
         OWN_FOLDERS.iter().filter_map(|name| Some(identity(&fs::metadata(session.join(name)).ok()?))).collect();
-    let whole = fs::canonicalize(to).map_err(io(to, "find it"))?;
+    let canonical = fs::canonicalize(to).map_err(io(to, "find it"))?;
     let is_own = |path: &Path| fs::metadata(path).is_ok_and(|folder| own.contains(&identity(&folder)));
-    if whole.ancestors().any(is_own) {
+    if canonical.ancestors().any(is_own) {
         return Err(ExportError::OwnFolder { path: to.to_owned() });
     }
     Ok(())
@@ -142,10 +148,10 @@ fn own_folder_check(job: &Job) -> Result<(), ExportError> {
 
 /// Refuses what the disk of a job cannot hold, before it is filled: a session may place a second of sound at the end of a
 /// thousand years.
-fn room_check(jobs: &[Job], job: &Job) -> Result<(), ExportError> {
-    let folder = folder_of(&job.file);
-    let beside = jobs.iter().filter(|other| folder_of(&other.file) == folder);
-    let needed = beside.map(Job::sound_bytes).fold(0, u64::saturating_add);
+fn free_space_check(files: &[PlannedFile], planned: &PlannedFile) -> Result<(), ExportError> {
+    let folder = folder_of(&planned.path);
+    let same_folder = files.iter().filter(|other| folder_of(&other.path) == folder);
+    let needed = same_folder.map(PlannedFile::sound_bytes).fold(0, u64::saturating_add);
     match statvfs(folder) {
         // One that does not know says nought of everything.
         Ok(stat) if stat.blocks() > 0 => {
@@ -163,7 +169,7 @@ fn identity(file: &Metadata) -> Identity {
     (file.dev(), file.ino())
 }
 
-fn is_there(path: &Path) -> bool {
+fn exists(path: &Path) -> bool {
     path.as_os_str().is_empty() || path.symlink_metadata().is_ok()
 }
 

@@ -2,7 +2,7 @@
 
 use super::Progress;
 use super::error::ExportError;
-use super::plan::Job;
+use super::plan::PlannedFile;
 use crate::format::TakeFormat;
 use crate::time::Frames;
 use crate::wav::sample::Dither;
@@ -14,8 +14,8 @@ use std::sync::atomic::Ordering::Relaxed;
 pub(super) const PIECE_FRAMES: usize = 16 * 1024;
 
 /// Who watches all files of an export.
-pub(super) struct Watch<'a> {
-    pub(super) progress: &'a mut dyn FnMut(Progress<'_>),
+pub(super) struct RunProgress<'a> {
+    pub(super) report: &'a mut dyn FnMut(Progress<'_>),
     pub(super) cancel: &'a AtomicBool,
     pub(super) file_index: usize,
     pub(super) file_count: usize,
@@ -26,8 +26,8 @@ pub(super) struct Watch<'a> {
 /// One file that is being written.
 pub(super) struct Sink<'a, 'b> {
     writer: Writer,
-    job: &'a Job,
-    watch: &'a mut Watch<'b>,
+    planned: &'a PlannedFile,
+    progress: &'a mut RunProgress<'b>,
     dither: Dither,
     silence: Vec<u8>,
     /// What was measured so far.
@@ -48,7 +48,7 @@ impl Measured {
         (0.0 < self.peak).then(|| 20.0 * f64::from(self.peak).log10())
     }
 
-    fn see(&mut self, samples: &[f32]) {
+    fn measure(&mut self, samples: &[f32]) {
         for sample in samples {
             self.peak = self.peak.max(sample.abs());
             self.over_full_scale += u64::from(1.0 < sample.abs());
@@ -57,28 +57,31 @@ impl Measured {
 }
 
 impl<'a, 'b> Sink<'a, 'b> {
-    pub(super) fn open(job: &'a Job, watch: &'a mut Watch<'b>) -> Result<Sink<'a, 'b>, ExportError> {
-        let writer = Writer::create_new(&job.file, job.header.clone(), job.existing)?;
+    pub(super) fn open(
+        planned: &'a PlannedFile,
+        progress: &'a mut RunProgress<'b>,
+    ) -> Result<Sink<'a, 'b>, ExportError> {
+        let writer = Writer::create_new(&planned.path, planned.header.clone(), planned.existing)?;
         // Each file has noise of its own, and always the same: noise that is common to stems would add up.
-        let dither = Dither::new(job.track().unwrap_or(0) as u64);
-        let silence = vec![0; PIECE_FRAMES * job.header.frame_bytes()];
-        Ok(Sink { writer, job, watch, dither, silence, measured: Measured::default() })
+        let dither = Dither::new(planned.track().unwrap_or(0) as u64);
+        let silence = vec![0; PIECE_FRAMES * planned.header.frame_bytes()];
+        Ok(Sink { writer, planned, progress, dither, silence, measured: Measured::default() })
     }
 
     pub(super) fn format(&self) -> TakeFormat {
-        self.job.header.format
+        self.planned.header.format
     }
 
     pub(super) fn channels(&self) -> usize {
-        usize::from(self.job.header.channels)
+        usize::from(self.planned.header.channels)
     }
 
     /// Appends frames of digital silence.
     pub(super) fn silence(&mut self, mut frames: u64) -> Result<(), ExportError> {
         while 0 < frames {
             let piece = frames.min(PIECE_FRAMES as u64);
-            self.writer.write_bytes(&self.silence[..piece as usize * self.job.header.frame_bytes()])?;
-            self.passed(piece)?;
+            self.writer.write_bytes(&self.silence[..piece as usize * self.planned.header.frame_bytes()])?;
+            self.add_progress(piece)?;
             frames -= piece;
         }
         Ok(())
@@ -87,47 +90,47 @@ impl<'a, 'b> Sink<'a, 'b> {
     /// Appends whole frames that are stored as the file stores them.
     pub(super) fn bytes(&mut self, bytes: &[u8]) -> Result<(), ExportError> {
         self.writer.write_bytes(bytes)?;
-        self.passed((bytes.len() / self.job.header.frame_bytes()) as u64)
+        self.add_progress((bytes.len() / self.planned.header.frame_bytes()) as u64)
     }
 
     /// Appends whole frames, interleaved, that were stored as `from`: with dither where the file has less
     /// depth than that.
     pub(super) fn samples(&mut self, samples: &[f32], from: TakeFormat) -> Result<(), ExportError> {
-        self.measured.see(samples);
+        self.measured.measure(samples);
         if self.format().bytes() < from.bytes() {
             self.measured.dithered |= !samples.is_empty();
             self.writer.write_frames_dithered(samples, &mut self.dither)?;
         } else {
             self.writer.write_frames(samples)?;
         }
-        self.passed((samples.len() / self.channels()) as u64)
+        self.add_progress((samples.len() / self.channels()) as u64)
     }
 
     /// Gives the file its name.
     pub(super) fn finish(self) -> Result<Measured, ExportError> {
-        assert!(self.writer.frames() == self.job.frames, "a file has the length that was planned");
+        assert!(self.writer.frames() == self.planned.frames, "a file has the length that was planned");
         // The last moment: from here on the file is there.
         self.cancel_check()?;
         self.writer.finish()?;
         Ok(self.measured)
     }
 
-    fn passed(&mut self, frames: u64) -> Result<(), ExportError> {
-        let Watch { file_index, file_count, frames_total, .. } = *self.watch;
-        self.watch.frames += frames;
-        (self.watch.progress)(Progress {
-            file: &self.job.file,
+    fn add_progress(&mut self, frames: u64) -> Result<(), ExportError> {
+        let RunProgress { file_index, file_count, frames_total, .. } = *self.progress;
+        self.progress.frames += frames;
+        (self.progress.report)(Progress {
+            file: &self.planned.path,
             file_index,
             file_count,
-            frames: Frames(self.watch.frames),
+            frames: Frames(self.progress.frames),
             frames_total: Frames(frames_total),
         });
         self.cancel_check()
     }
 
     fn cancel_check(&self) -> Result<(), ExportError> {
-        if self.watch.cancel.load(Relaxed) {
-            return Err(ExportError::Cancelled { path: self.job.file.clone() });
+        if self.progress.cancel.load(Relaxed) {
+            return Err(ExportError::Cancelled { path: self.planned.path.clone() });
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! The takes of an export, opened and held against what the session says of them. Thread: workers.
 
 use super::error::ExportError;
-use super::plan::{Job, Span};
+use super::plan::{Clip, PlannedFile};
 use crate::format::TakeFormat;
 use crate::session::session_file::open_take;
 use crate::session::{Take, TakeId, TakeState};
@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 /// An open take. Holding this tells you: its rate, channels and format are those of the session.
-pub(super) struct Source {
+pub(super) struct TakeSource {
     id: TakeId,
     reader: Reader,
     /// How it stores its samples.
@@ -21,8 +21,8 @@ pub(super) struct Source {
     unfinished: bool,
 }
 
-impl Source {
-    pub(super) fn open(folder: &Path, take: &Take) -> Result<Source, ExportError> {
+impl TakeSource {
+    pub(super) fn open(folder: &Path, take: &Take) -> Result<TakeSource, ExportError> {
         // Tells what is missing, and refuses what leads out of the session.
         drop(open_take(folder, take)?);
         let reader = Reader::open(&folder_of(folder).join(take.path()))?;
@@ -38,7 +38,7 @@ impl Source {
             return Err(ExportError::Foreign { path: reader.path().to_owned(), reason });
         }
         let unfinished = take.state == TakeState::Recording;
-        Ok(Source { id: take.id, reader, format: take.format, channels: take.channels as usize, unfinished })
+        Ok(TakeSource { id: take.id, reader, format: take.format, channels: take.channels as usize, unfinished })
     }
 
     /// Bytes of one frame.
@@ -52,12 +52,12 @@ impl Source {
         let wanted = bytes.len() / self.frame_bytes();
         let frames = self.reader.read_bytes(at, bytes)? / self.frame_bytes();
         if frames < wanted {
-            self.reach_check(at + wanted as u64)?;
+            self.length_check(at + wanted as u64)?;
         }
         Ok(frames)
     }
 
-    fn reach_check(&self, needed: u64) -> Result<(), ExportError> {
+    fn length_check(&self, needed: u64) -> Result<(), ExportError> {
         let frames = self.reader.layout().frames;
         if self.unfinished || needed <= frames {
             return Ok(());
@@ -68,14 +68,14 @@ impl Source {
 
 /// The open take of one track: the one that was played last.
 #[derive(Default)]
-pub(super) struct Deck(Option<Source>);
+pub(super) struct LastSource(Option<TakeSource>);
 
-impl Deck {
-    /// The take of `span`, opened unless it is.
-    pub(super) fn load(&mut self, folder: &Path, span: &Span) -> Result<&Source, ExportError> {
-        let source = match self.0.take().filter(|source| source.id == span.take.id) {
+impl LastSource {
+    /// The take of `clip`, opened unless it is.
+    pub(super) fn load(&mut self, folder: &Path, clip: &Clip) -> Result<&TakeSource, ExportError> {
+        let source = match self.0.take().filter(|source| source.id == clip.take.id) {
             Some(source) => source,
-            None => Source::open(folder, &span.take)?,
+            None => TakeSource::open(folder, &clip.take)?,
         };
         Ok(self.0.insert(source))
     }
@@ -83,24 +83,25 @@ impl Deck {
 
 /// Opens every take once and compares its length with what is played of it, so that what is wrong is told
 /// before anything is written. Returns notes about takes that are not finished, by file.
-pub(super) fn check(jobs: &[Job]) -> Result<Vec<Vec<String>>, ExportError> {
-    let mut reach: HashMap<TakeId, u64> = HashMap::new();
-    jobs.iter()
-        .map(|job| {
+pub(super) fn check(files: &[PlannedFile]) -> Result<Vec<Vec<String>>, ExportError> {
+    let mut checked_length: HashMap<TakeId, u64> = HashMap::new();
+    files
+        .iter()
+        .map(|planned| {
             let mut notes = Vec::new();
-            for span in job.spans() {
-                let needed = span.take_frame + span.frames;
-                if reach.get(&span.take.id).is_some_and(|&checked| needed <= checked) {
+            for clip in planned.clips() {
+                let needed = clip.take_start + clip.frames;
+                if checked_length.get(&clip.take.id).is_some_and(|&checked| needed <= checked) {
                     continue;
                 }
-                let source = Source::open(&job.folder, &span.take)?;
-                source.reach_check(needed)?;
+                let source = TakeSource::open(&planned.folder, &clip.take)?;
+                source.length_check(needed)?;
                 let frames = source.reader.layout().frames;
                 if frames < needed {
-                    let file = span.take.path();
+                    let file = clip.take.path();
                     notes.push(format!("{file}: not finished; silence from its frame {frames} to frame {needed}"));
                 }
-                reach.insert(span.take.id, needed);
+                checked_length.insert(clip.take.id, needed);
             }
             Ok(notes)
         })

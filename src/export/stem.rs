@@ -1,51 +1,54 @@
 //! A track as it was recorded: its regions in their places, silence between them. Thread: workers.
 
 use super::error::ExportError;
-use super::plan::Span;
+use super::plan::Clip;
 use super::sink::{PIECE_FRAMES, Sink};
-use super::source::{Deck, Source};
+use super::source::{LastSource, TakeSource};
 use crate::wav::sample;
 use std::path::Path;
 
 /// Writes `frames` frames. Sound is copied byte for byte where the take stores it as the file does.
-pub(super) fn write(folder: &Path, spans: &[Span], frames: u64, sink: &mut Sink<'_, '_>) -> Result<(), ExportError> {
-    let (mut deck, mut at) = (Deck::default(), 0);
-    let mut pieces = Pieces::default();
-    for span in spans {
-        sink.silence(span.at - at)?;
-        pieces.play(deck.load(folder, span)?, span, sink)?;
-        at = span.end();
+pub(super) fn write(folder: &Path, clips: &[Clip], frames: u64, sink: &mut Sink<'_, '_>) -> Result<(), ExportError> {
+    let (mut last_source, mut at) = (LastSource::default(), 0);
+    let mut copier = StemCopier::default();
+    for clip in clips {
+        sink.silence(clip.start - at)?;
+        copier.play(last_source.load(folder, clip)?, clip, sink)?;
+        at = clip.end();
     }
     sink.silence(frames - at)
 }
 
 /// Room for what is on its way.
 #[derive(Default)]
-struct Pieces {
+struct StemCopier {
     bytes: Vec<u8>,
     samples: Vec<f32>,
-    twice: Vec<f32>,
+    stereo: Vec<f32>,
 }
 
-impl Pieces {
-    fn play(&mut self, source: &Source, span: &Span, sink: &mut Sink<'_, '_>) -> Result<(), ExportError> {
-        let as_it_is = source.format == sink.format() && source.channels == sink.channels();
+impl StemCopier {
+    fn play(&mut self, source: &TakeSource, clip: &Clip, sink: &mut Sink<'_, '_>) -> Result<(), ExportError> {
+        let same_storage = source.format == sink.format() && source.channels == sink.channels();
         let mut done = 0;
-        while done < span.frames {
-            let frames = (span.frames - done).min(PIECE_FRAMES as u64) as usize;
+        while done < clip.frames {
+            let frames = (clip.frames - done).min(PIECE_FRAMES as u64) as usize;
             self.bytes.resize(frames * source.frame_bytes(), 0);
-            let frames = source.read(span.take_frame + done, &mut self.bytes)?;
+            let frames = source.read(clip.take_start + done, &mut self.bytes)?;
             if frames == 0 {
                 // A take that is still being recorded: further than this it does not go.
-                return sink.silence(span.frames - done);
+                return sink.silence(clip.frames - done);
             }
             let bytes = &self.bytes[..frames * source.frame_bytes()];
-            if as_it_is {
+            if same_storage {
                 sink.bytes(bytes)?;
             } else {
                 self.samples.resize(frames * source.channels, 0.0);
                 sample::decode_to_f32(source.format.into(), bytes, &mut self.samples);
-                sink.samples(wide(&self.samples, source.channels, sink.channels(), &mut self.twice), source.format)?;
+                sink.samples(
+                    match_channels(&self.samples, source.channels, sink.channels(), &mut self.stereo),
+                    source.format,
+                )?;
             }
             done += frames as u64;
         }
@@ -54,12 +57,12 @@ impl Pieces {
 }
 
 /// A mono take in a stereo file sounds on both sides.
-fn wide<'a>(samples: &'a [f32], from: usize, to: usize, twice: &'a mut Vec<f32>) -> &'a [f32] {
+fn match_channels<'a>(samples: &'a [f32], from: usize, to: usize, stereo: &'a mut Vec<f32>) -> &'a [f32] {
     if from == to {
         return samples;
     }
     assert!((from, to) == (1, 2), "a stem is as wide as its widest take");
-    twice.clear();
-    twice.extend(samples.iter().flat_map(|sample| [*sample; 2]));
-    twice
+    stereo.clear();
+    stereo.extend(samples.iter().flat_map(|sample| [*sample; 2]));
+    stereo
 }

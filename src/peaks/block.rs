@@ -1,27 +1,27 @@
-//! One piece of a waveform finer than what is in memory for good: entries, or the samples themselves. Thread: the one
-//! that fills it, any that reads.
+//! One block of a level that is too fine to stay in memory: entries, or the samples themselves. Thread: one thread
+//! fills a block, any thread reads it.
 
-use super::pyramid::{Entry, Extent, FULL_SCALE};
+use super::entry::{Entry, Extent, FULL_SCALE, extend};
 use crate::limits::{PEAK_BASE_FRAMES, PEAK_BLOCK_ENTRIES, PEAK_FINE_FRAMES, PEAK_SAMPLE_FRAMES};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicU32, AtomicUsize};
 
-/// The levels below those in memory, finest first.
+/// The levels below those of the pyramid, finest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Scale {
-    /// Samples.
+    /// Single samples, read from the WAV or the spool.
     Sample,
-    /// Worked out from samples when asked for.
+    /// Entries of 16 frames, computed from samples on request.
     Fine,
-    /// Kept in the cache.
+    /// Entries of 256 frames, kept in the cache file. Where there is no cache, computed from samples on request.
     Base,
 }
 
-/// All of them, finest first.
+/// All scales, finest first.
 pub(super) const SCALES: [Scale; 3] = [Scale::Sample, Scale::Fine, Scale::Base];
 
 impl Scale {
-    /// Frames of one entry.
+    /// Frames in one entry.
     pub(super) const fn frames(self) -> u64 {
         match self {
             Scale::Sample => 1,
@@ -30,7 +30,7 @@ impl Scale {
         }
     }
 
-    /// Entries of one block.
+    /// Entries in one block, per channel.
     pub(super) const fn block_entries(self) -> usize {
         match self {
             Scale::Sample => PEAK_SAMPLE_FRAMES,
@@ -38,25 +38,27 @@ impl Scale {
         }
     }
 
-    /// Frames of one block.
+    /// Frames in one block.
     pub(super) const fn block_frames(self) -> u64 {
         self.block_entries() as u64 * self.frames()
     }
 }
 
-/// Entries or samples of all channels, as many as [`Block::len`] says of each. It may still grow.
+/// Entries or samples of all channels, [`Block::len`] of each channel. The block of a take that is being recorded
+/// grows.
 pub(super) struct Block {
-    /// Channel after channel, `stride` each: packed entries, or the bits of samples.
+    /// Channel after channel, `stride` values each: packed entries, or the bits of `f32` samples.
     values: Box<[AtomicU32]>,
     stride: usize,
     samples: bool,
     len: AtomicUsize,
-    /// Frames that the last entry was made with, all before it included; no limit where it grows with the take.
+    /// Frames from which the block was made. If the take has grown since, the last entry is out of date. `u64::MAX` for
+    /// a block that grows with the take: its last entry is always up to date.
     frames: u64,
 }
 
 impl Block {
-    /// Room for `stride` entries of each channel; none are there yet.
+    /// Makes an empty block with space for `stride` entries of each channel.
     pub(super) fn entries(channels: usize, stride: usize) -> Block {
         Block::new(channels, stride, false)
     }
@@ -66,7 +68,7 @@ impl Block {
         Block { values, stride, samples, len: AtomicUsize::new(0), frames: u64::MAX }
     }
 
-    /// Interleaved `samples` as a block of `scale`, as far as they go.
+    /// Makes a block of `scale` from interleaved `samples`. The block is as long as the samples reach.
     pub(super) fn from_samples(scale: Scale, channels: usize, samples: &[f32]) -> Block {
         let frames = samples.len() / channels;
         let per = scale.frames() as usize;
@@ -82,7 +84,7 @@ impl Block {
             let mut extents = vec![Extent::NONE; channels];
             for (at, piece) in samples[..frames * channels].chunks(per * channels).enumerate() {
                 extents.fill(Extent::NONE);
-                super::pyramid::extend(&mut extents, piece);
+                extend(&mut extents, piece);
                 for (channel, extent) in extents.iter().enumerate() {
                     block.set(channel, at, Entry::of(*extent));
                 }
@@ -92,37 +94,37 @@ impl Block {
         block
     }
 
-    /// Entries of each channel that are there.
+    /// Entries of each channel that readers may use.
     pub(super) fn len(&self) -> usize {
         self.len.load(Acquire)
     }
 
-    /// Whether entry `end - 1` and all before it are what they are in a take that has `frames` from here on.
-    pub(super) fn has(&self, scale: Scale, end: usize, frames: u64) -> bool {
+    /// Whether the entries before `end` are up to date for a take that has `frames` frames from the block's start on.
+    pub(super) fn covers(&self, scale: Scale, end: usize, frames: u64) -> bool {
         end <= self.len() && (end as u64 * scale.frames()).min(frames) <= self.frames
     }
 
-    /// Lets readers see the first `len` entries.
+    /// Publishes the first `len` entries to readers.
     pub(super) fn set_len(&self, len: usize) {
         self.len.store(len, Release);
     }
 
-    /// Stores one entry.
     pub(super) fn set(&self, channel: usize, at: usize, entry: Entry) {
         self.values[channel * self.stride + at].store(entry.pack(), Relaxed);
     }
 
-    /// One entry of a block of entries.
+    /// Entry `at` of a channel. Only for a block of entries, not of samples.
     pub(super) fn get(&self, channel: usize, at: usize) -> Entry {
         Entry::unpack(self.values[channel * self.stride + at].load(Relaxed))
     }
 
-    /// Memory that it takes.
+    /// Bytes of memory.
     pub(super) fn bytes(&self) -> usize {
         size_of_val(&*self.values) + size_of::<Block>()
     }
 
-    /// Lowest and highest of the entries `first..end`, within -1.0 and 1.0. They are there.
+    /// Lowest and highest value of the entries `first..end`, clamped to -1.0..1.0. `end` must not exceed
+    /// [`Block::len`].
     pub(super) fn fold(&self, channel: usize, first: usize, end: usize) -> Extent {
         let values = &self.values[channel * self.stride..][first..end];
         if !self.samples {
@@ -132,7 +134,7 @@ impl Block {
         let mut extent = Extent::NONE;
         for bits in values {
             let sample = f32::from_bits(bits.load(Relaxed));
-            // Full scale and beyond is 1.0, as in the levels above; NaN is silence.
+            // Full scale and above is 1.0, as in the coarser levels. NaN is silence.
             let sample = match sample {
                 x if FULL_SCALE <= x => 1.0,
                 x if x <= -FULL_SCALE => -1.0,

@@ -1,10 +1,11 @@
-//! Builds waveforms from finished WAVs, and writes every cache. Thread: peaks-build, which runs when nobody else does.
+//! Builds waveforms from finished WAVs, and writes every cache file. Thread: peaks-build. It has idle priority: it runs
+//! only while no other thread wants the core.
 
 use super::block::Scale;
-use super::cache::{Fingerprint, Writer};
+use super::cache::{CacheWriter, Fingerprint};
 use super::pyramid::{Grower, Pyramid};
+use super::shared::{BuildJob, SharedStore, SharedTake, Stage};
 use super::source;
-use super::worker::{Common, Job, Shared, Stage};
 use crate::limits::{PEAK_FRAMES_MAX, TAKE_CHANNEL_COUNT_MAX};
 use crossbeam_channel::Receiver;
 use std::io;
@@ -12,53 +13,53 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Release;
 use thread_priority::{NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy};
 
-/// Frames that are read at once.
+/// Frames per read.
 const PIECE_FRAMES: usize = 64 * 1024;
 
-/// Pieces after which a face is told that there is more to draw: some 22 s of sound.
-const PIECES_A_BUMP: usize = 16;
+/// Reads between two announcements that more can be drawn: some 22 s of sound.
+const PIECES_A_CHANGE: usize = 16;
 
-pub(super) struct Builder {
-    common: Arc<Common>,
-    jobs: Receiver<Job>,
-    /// Caches of growing takes.
-    open: Vec<(Arc<Shared>, Option<Writer>)>,
+pub(super) struct BuildWorker {
+    common: Arc<SharedStore>,
+    jobs: Receiver<BuildJob>,
+    /// The unfinished cache files of growing takes. None: the file could not be created or written.
+    open: Vec<(Arc<SharedTake>, Option<CacheWriter>)>,
     samples: Vec<f32>,
 }
 
-impl Builder {
-    pub(super) fn new(common: Arc<Common>, jobs: Receiver<Job>) -> Builder {
-        Builder { common, jobs, open: Vec::new(), samples: Vec::new() }
+impl BuildWorker {
+    pub(super) fn new(common: Arc<SharedStore>, jobs: Receiver<BuildJob>) -> BuildWorker {
+        BuildWorker { common, jobs, open: Vec::new(), samples: Vec::new() }
     }
 
-    /// Works until nobody can ask for anything. When the store is dropped, what was recorded is still saved.
+    /// Works until every sender is gone. After the store was dropped, the thread still saves the takes that have ended.
     pub(super) fn run(mut self) {
         let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
-        // A sandbox may refuse; then it is a thread like the others.
+        // A sandbox may refuse. Then the thread has normal priority.
         thread_priority::set_thread_priority_and_policy(thread_priority::thread_native_id(), ThreadPriority::Min, idle)
             .ok();
         while let Ok(job) = self.jobs.recv() {
             self.open.retain(|(take, _)| !take.is_forgotten());
             match job {
-                Job::Build(take) => {
+                BuildJob::Build(take) => {
                     self.build(&take);
-                    self.common.bump(&take);
-                    self.common.end();
+                    self.common.mark_changed(&take);
+                    self.common.remove_pending();
                 }
-                Job::Flush(take) => self.flush(&take),
-                Job::Save(take) => {
+                BuildJob::Flush(take) => self.flush(&take),
+                BuildJob::Save(take) => {
                     self.save(&take);
-                    self.common.end();
+                    self.common.remove_pending();
                 }
             }
         }
     }
 
-    fn build(&mut self, take: &Shared) {
+    fn build(&mut self, take: &SharedTake) {
         if self.common.is_quitting() || take.is_forgotten() {
             return;
         }
-        let mut reader = match source::open(&take.wav()) {
+        let mut reader = match source::open_wav(&take.wav()) {
             Ok(reader) => reader,
             Err(error) => return take.fail(error.to_string()),
         };
@@ -67,14 +68,15 @@ impl Builder {
             return take.fail(format!("{}: {channels} channels, takes have one or two", reader.path().display()));
         }
         let (rate, frames) = (reader.layout().rate, reader.layout().frames.min(PEAK_FRAMES_MAX));
-        // Taken before the sound is read: what changes the file meanwhile makes the cache one to be built again.
+        // Taken before the sound is read: if the file changes meanwhile, the cache does not match it and is built
+        // again.
         let wav = std::fs::metadata(reader.path()).ok().map(|data| Fingerprint::of(&data));
         let mut grower = Grower::new(channels);
-        take.of.store(frames, Release);
+        take.total_frames.store(frames, Release);
         take.set_pyramid(grower.pyramid());
         take.set_stage(Stage::Building);
-        // Without a cache the base is worked out again whenever somebody looks.
-        let mut writer = Writer::create(&self.common.peaks, take.take).ok();
+        // Without a cache file, peaks-read computes the base from the WAV for each request.
+        let mut writer = CacheWriter::create(&self.common.peaks, take.take).ok();
         let mut at = 0;
         for piece in 1.. {
             if self.common.is_quitting() || take.is_forgotten() {
@@ -91,8 +93,8 @@ impl Builder {
             grower.push(&self.samples[..read * channels]);
             at += read as u64;
             write_blocks(take, grower.pyramid(), &mut writer, false);
-            if piece % PIECES_A_BUMP == 0 {
-                self.common.bump(take);
+            if piece % PIECES_A_CHANGE == 0 {
+                self.common.mark_changed(take);
             }
         }
         write_blocks(take, grower.pyramid(), &mut writer, true);
@@ -105,27 +107,27 @@ impl Builder {
         take.set_stage(Stage::Ready);
     }
 
-    /// The cache of a growing take.
-    fn writer(&mut self, take: &Arc<Shared>) -> &mut Option<Writer> {
+    /// The unfinished cache file of a growing take. The first call creates it.
+    fn writer(&mut self, take: &Arc<SharedTake>) -> &mut Option<CacheWriter> {
         let at = self.open.iter().position(|(other, _)| Arc::ptr_eq(other, take)).unwrap_or_else(|| {
-            self.open.push((Arc::clone(take), Writer::create(&self.common.peaks, take.take).ok()));
+            self.open.push((Arc::clone(take), CacheWriter::create(&self.common.peaks, take.take).ok()));
             self.open.len() - 1
         });
         &mut self.open[at].1
     }
 
-    fn flush(&mut self, take: &Arc<Shared>) {
+    fn flush(&mut self, take: &Arc<SharedTake>) {
         if let Some(pyramid) = take.pyramid().filter(|_| !take.is_forgotten()) {
             write_blocks(take, &pyramid, self.writer(take), false);
         }
     }
 
-    fn save(&mut self, take: &Arc<Shared>) {
+    fn save(&mut self, take: &Arc<SharedTake>) {
         let (Some(pyramid), Some(live)) = (take.pyramid().filter(|_| !take.is_forgotten()), &take.live) else { return };
         let mut writer = self.writer(take).take();
         self.open.retain(|(other, _)| !Arc::ptr_eq(other, take));
         write_blocks(take, &pyramid, &mut writer, true);
-        let wav = std::fs::metadata(source::found(&take.wav())).ok().map(|data| Fingerprint::of(&data));
+        let wav = std::fs::metadata(source::current_path(&take.wav())).ok().map(|data| Fingerprint::of(&data));
         if let (Some(writer), Some(wav)) = (writer, wav)
             && writer.finish(&pyramid, live.rate, wav).is_ok()
         {
@@ -135,24 +137,24 @@ impl Builder {
     }
 }
 
-/// Moves the blocks of the base that are whole, or all of them, from memory to the cache. A cache that can't be written
-/// is given up, and its blocks with it: they are worked out from the WAV when somebody looks.
-fn write_blocks(take: &Shared, pyramid: &Pyramid, writer: &mut Option<Writer>, all: bool) {
+/// Moves the complete blocks of the base, or all blocks, from memory to the cache file. After a write error the cache
+/// file is dropped. The blocks are released all the same: peaks-read computes them from the WAV on request.
+fn write_blocks(take: &SharedTake, pyramid: &Pyramid, writer: &mut Option<CacheWriter>, all: bool) {
     let frames = pyramid.frames();
     let blocks = if all { frames.div_ceil(Scale::Base.block_frames()) } else { frames / Scale::Base.block_frames() };
     while let Some(cache) = writer.as_mut().filter(|cache| cache.blocks() < blocks) {
-        let block = pyramid.resident_surely(cache.blocks());
+        let block = pyramid.resident_blocking(cache.blocks());
         let written =
             block.ok_or(io::ErrorKind::NotFound.into()).and_then(|block| cache.append(pyramid.channels(), &block));
         if written.is_err() {
             *writer = None;
-            take.part_blocks.store(0, Release);
+            take.part_file_blocks.store(0, Release);
             break;
         }
         if !all {
-            take.part_blocks.store(cache.blocks() as u32, Release);
+            take.part_file_blocks.store(cache.blocks() as u32, Release);
         }
     }
-    // The newest whole one is likely to be looked at: it stays for as long as it is followed by less than a block.
+    // The newest complete block is likely to be on the screen: it stays in memory until the next one is complete.
     pyramid.release(blocks.saturating_sub(1));
 }

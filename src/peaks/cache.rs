@@ -1,20 +1,22 @@
-//! The file that keeps a take's waveform, `peaks/<take>.peaks`. Thread: peaks-build (write), peaks-read (read).
+//! The cache file of a take's waveform, `peaks/<take>.peaks`. Thread: peaks-build (writes), peaks-read (reads).
 //!
-//! | byte | what, little endian |
+//! | byte | content, little endian |
 //! |---|---|
 //! | 0 | `FLTPEAKS` |
 //! | 8 | version 1, channels, rate, frames of a base entry: 32 bits each |
-//! | 24 | frames; bytes of the WAV; its time of change in seconds and nanoseconds: 64 bits each |
-//! | 56 | checksum of all before it and of the lowest level in memory: 64 bits |
-//! | 64 | the base: blocks of 4096 entries, channel after channel in each, the last one shorter |
-//! | | the lowest level in memory, channel after channel |
+//! | 24 | frames; bytes of the WAV; its modification time in seconds and nanoseconds: 64 bits each |
+//! | 56 | checksum of the bytes before it and of the lowest level of the pyramid: 64 bits |
+//! | 64 | the base: blocks of 4096 entries, in each block channel after channel; the last block is shorter |
+//! | | the lowest level of the pyramid, channel after channel |
 //!
-//! The base is written while it grows and read block by block when somebody looks; only the level above it, a
-//! quarter as long, is read when a session is opened. The file gets its name when it is whole. What it says is
-//! believed if it fits its own length and the WAV beside it; anything else is as good as no file.
+//! peaks-build writes the base block by block while it grows, and peaks-read reads it block by block on request. When a
+//! session is opened, only the level above the base, a quarter as long, is read. The file gets its name when it is
+//! complete. A reader accepts a file only if its length fits its header and its header fits the WAV; it ignores any
+//! other file.
 
 use super::block::{Block, Scale};
-use super::pyramid::{Entry, Pyramid, level_frames};
+use super::entry::Entry;
+use super::pyramid::{Pyramid, level_frames};
 use crate::limits::{PEAK_BASE_FRAMES, PEAK_BLOCK_ENTRIES, PEAK_FRAMES_MAX, TAKE_CHANNEL_COUNT_MAX};
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
@@ -28,10 +30,10 @@ const VERSION: u32 = 1;
 pub const HEADER_BYTES: usize = 64;
 const CHECKSUM_AT: usize = 56;
 const ENTRY_BYTES: u64 = 4;
-/// Bytes of the shortest sample that a WAV has.
+/// Bytes of the shortest sample that a WAV can have.
 const SAMPLE_BYTES_MIN: u64 = 2;
 
-/// The state of a WAV file that a cache belongs to.
+/// Size and modification time of a WAV file. A cache belongs to the file only while both are equal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fingerprint {
     bytes: u64,
@@ -40,28 +42,27 @@ pub struct Fingerprint {
 }
 
 impl Fingerprint {
-    /// Of a file as it is now.
     pub fn of(data: &Metadata) -> Fingerprint {
         Fingerprint { bytes: data.len(), seconds: data.mtime(), nanos: data.mtime_nsec() }
     }
 
-    /// That of the WAV which the header of a cache names.
-    pub fn told(header: &[u8; HEADER_BYTES]) -> Fingerprint {
+    /// The fingerprint of the WAV for which a cache was made.
+    pub fn from_header(header: &[u8; HEADER_BYTES]) -> Fingerprint {
         Fingerprint { bytes: long(header, 32), seconds: long(header, 40) as i64, nanos: long(header, 48) as i64 }
     }
 }
 
-/// The cache of a take in the folder `peaks`.
+/// The path of a take's cache file in the folder `peaks`.
 pub fn path_of(peaks: &Path, take: Uuid) -> PathBuf {
     peaks.join(format!("{take}.peaks"))
 }
 
-/// What the cache is called until it is whole.
+/// The path of the cache file while it is incomplete.
 pub fn part_path_of(peaks: &Path, take: Uuid) -> PathBuf {
     peaks.join(format!(".{take}.peaks.part"))
 }
 
-/// Removes what a program that was killed left unfinished.
+/// Removes the incomplete cache files that a killed program left.
 pub fn remove_parts(peaks: &Path) {
     if !is_folder(peaks) {
         return;
@@ -76,17 +77,21 @@ pub fn remove_parts(peaks: &Path) {
     }
 }
 
-/// How the rest of a file is divided.
-struct Shape {
+/// Where the levels lie in a cache file.
+struct CacheLayout {
     channels: usize,
     base: u64,
     lowest: u64,
 }
 
-impl Shape {
-    /// `channels` and `frames` are within their limits, so nothing overflows.
-    fn new(channels: usize, frames: u64) -> Shape {
-        Shape { channels, base: frames.div_ceil(PEAK_BASE_FRAMES as u64), lowest: frames.div_ceil(level_frames(0)) }
+impl CacheLayout {
+    /// The caller has checked `channels` and `frames` against their limits, so no calculation here overflows.
+    fn new(channels: usize, frames: u64) -> CacheLayout {
+        CacheLayout {
+            channels,
+            base: frames.div_ceil(PEAK_BASE_FRAMES as u64),
+            lowest: frames.div_ceil(level_frames(0)),
+        }
     }
 
     fn lowest_at(&self) -> u64 {
@@ -102,15 +107,15 @@ impl Shape {
     }
 }
 
-/// Reads the cache at `path` of a WAV file that looks like `wav`. None: there is none that can be believed. Takes
-/// memory in proportion to the file, whatever it says.
+/// Reads the cache at `path` for a WAV file with the fingerprint `wav`. None if there is no valid cache. Memory use is
+/// proportional to the real length of the file, whatever its header says.
 pub fn open(path: &Path, wav: Fingerprint) -> Option<Pyramid> {
     let file = open_regular(path).ok()?;
     let file_bytes = file.metadata().ok()?.len();
     read(file, file_bytes, wav)
 }
 
-/// The same from an open file of `file_bytes` bytes, at its start.
+/// Like [`open`], from a file of `file_bytes` bytes that is positioned at its start.
 pub fn read(mut file: impl Read + Seek, file_bytes: u64, wav: Fingerprint) -> Option<Pyramid> {
     let mut header = [0; HEADER_BYTES];
     file.read_exact(&mut header).ok()?;
@@ -120,12 +125,12 @@ pub fn read(mut file: impl Read + Seek, file_bytes: u64, wav: Fingerprint) -> Op
         || word(&header, 20) != PEAK_BASE_FRAMES as u32
         || !(1..=TAKE_CHANNEL_COUNT_MAX).contains(&channels)
         || PEAK_FRAMES_MAX < frames
-        || Fingerprint::told(&header) != wav
+        || Fingerprint::from_header(&header) != wav
     {
         return None;
     }
-    let shape = Shape::new(channels, frames);
-    // A file of holes is as long as anybody likes, but the WAV beside it must have the sound.
+    let shape = CacheLayout::new(channels, frames);
+    // A sparse file can have any length at no cost, so the WAV must be long enough for the frames as well.
     if shape.file_bytes() != file_bytes || wav.bytes / (SAMPLE_BYTES_MIN * channels as u64) < frames {
         return None;
     }
@@ -150,9 +155,9 @@ fn long(header: &[u8; HEADER_BYTES], at: usize) -> u64 {
     u64::from(word(header, at)) | u64::from(word(header, at + 4)) << 32
 }
 
-/// Reads block `index` of the base of a take of `frames`, from its cache or the unfinished one.
+/// Reads block `index` of the base of a take of `frames` frames, from its complete or incomplete cache file.
 pub(super) fn read_block(path: &Path, channels: usize, frames: u64, index: u64) -> io::Result<Block> {
-    let shape = Shape::new(channels, frames);
+    let shape = CacheLayout::new(channels, frames);
     let first = index.saturating_mul(PEAK_BLOCK_ENTRIES as u64);
     let len = shape.base.saturating_sub(first).min(PEAK_BLOCK_ENTRIES as u64) as usize;
     let mut bytes = vec![0; channels * len * ENTRY_BYTES as usize];
@@ -169,8 +174,8 @@ pub(super) fn read_block(path: &Path, channels: usize, frames: u64, index: u64) 
     Ok(block)
 }
 
-/// A cache that is being written. Dropped before it is whole, it vanishes.
-pub(super) struct Writer {
+/// Writes a cache file. Dropping the writer before [`CacheWriter::finish`] removes the file.
+pub(super) struct CacheWriter {
     file: File,
     part: PathBuf,
     path: PathBuf,
@@ -178,39 +183,39 @@ pub(super) struct Writer {
     done: bool,
 }
 
-impl Writer {
-    /// Begins the cache of a take.
-    pub(super) fn create(peaks: &Path, take: Uuid) -> io::Result<Writer> {
+impl CacheWriter {
+    /// Creates the incomplete cache file of a take.
+    pub(super) fn create(peaks: &Path, take: Uuid) -> io::Result<CacheWriter> {
         if !is_folder(peaks) {
             return Err(io::ErrorKind::NotADirectory.into());
         }
         let (part, path) = (part_path_of(peaks, take), path_of(peaks, take));
         fs::remove_file(&part).ok();
         let file = OpenOptions::new().write(true).create_new(true).open(&part)?;
-        Ok(Writer { file, part, path, blocks: 0, done: false })
+        Ok(CacheWriter { file, part, path, blocks: 0, done: false })
     }
 
-    /// Blocks that are in it; what is next.
+    /// Number of blocks written, which is the index of the next block.
     pub(super) fn blocks(&self) -> u64 {
         self.blocks
     }
 
-    /// Adds the next block. Only the last may be shorter than the others.
+    /// Appends the next block. Only the last block may be shorter than the others.
     pub(super) fn append(&mut self, channels: usize, block: &Block) -> io::Result<()> {
         let len = block.len();
         let entries = (0..channels).flat_map(|channel| (0..len).map(move |at| block.get(channel, at)));
         let bytes: Vec<u8> = entries.flat_map(|entry| entry.pack().to_le_bytes()).collect();
-        // The place does not depend on the length of the take.
-        self.file.write_all_at(&bytes, Shape::new(channels, 0).block_at(self.blocks))?;
+        // The offset of a block does not depend on the length of the take, so 0 frames will do.
+        self.file.write_all_at(&bytes, CacheLayout::new(channels, 0).block_at(self.blocks))?;
         self.blocks += 1;
         Ok(())
     }
 
-    /// Adds what is left, makes it durable and gives it its name. All blocks of `pyramid` are in it.
+    /// Writes the lowest level and the header, syncs the file and renames it. All blocks of `pyramid` must be written.
     pub(super) fn finish(mut self, pyramid: &Pyramid, rate: u32, wav: Fingerprint) -> io::Result<()> {
         let (channels, frames) = (pyramid.channels(), pyramid.frames());
         debug_assert!(self.blocks == frames.div_ceil(Scale::Base.block_frames()));
-        let shape = Shape::new(channels, frames);
+        let shape = CacheLayout::new(channels, frames);
         let mut header = [0; HEADER_BYTES];
         header[..8].copy_from_slice(MAGIC);
         for (at, word) in [VERSION, channels as u32, rate, PEAK_BASE_FRAMES as u32].into_iter().enumerate() {
@@ -231,7 +236,8 @@ impl Writer {
         header[CHECKSUM_AT..].copy_from_slice(&checksum.0.to_le_bytes());
         self.file.write_all_at(&bytes, shape.lowest_at())?;
         self.file.write_all_at(&header, 0)?;
-        // A name that leads to zeros after a power cut would show silence where there is sound.
+        // Sync before the rename: otherwise a power cut could leave zeros under the name, which would show silence
+        // where there is sound.
         self.file.sync_data()?;
         fs::rename(&self.part, &self.path)?;
         self.done = true;
@@ -239,7 +245,7 @@ impl Writer {
     }
 }
 
-impl Drop for Writer {
+impl Drop for CacheWriter {
     fn drop(&mut self) {
         if !self.done {
             fs::remove_file(&self.part).ok();
@@ -264,12 +270,12 @@ impl Checksum {
     }
 }
 
-/// Whether caches may be kept there. A link is no folder: it may lead out of the session.
+/// Whether `peaks` is a folder. A symlink does not count: it may lead out of the session.
 fn is_folder(peaks: &Path) -> bool {
     peaks.symlink_metadata().is_ok_and(|found| found.is_dir())
 }
 
-/// Opens a regular file to read. No link is followed, and no pipe holds the thread.
+/// Opens a regular file for reading. Follows no symlink, and does not wait for the writer of a pipe.
 fn open_regular(path: &Path) -> io::Result<File> {
     let file = OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path)?;
     if file.metadata()?.is_file() { Ok(file) } else { Err(io::ErrorKind::InvalidInput.into()) }

@@ -1,19 +1,20 @@
-//! Columns of a screen from the levels of a waveform. Thread: any that draws.
+//! Computes the columns of a waveform on the screen from its levels. Thread: any that draws. Pure.
 
 use super::block::{SCALES, Scale};
-use super::pyramid::{Extent, LEVELS, Pyramid, level_frames};
+use super::entry::Extent;
+use super::pyramid::{LEVELS, Pyramid, level_frames};
 
-/// The lowest and highest sample that fall into one column of the screen.
+/// The lowest and highest sample in one column of the screen.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Column {
-    /// -1.0 to 1.0, not above `max`; above it if the column is empty.
+    /// -1.0 to `max`. Above `max` if the column is empty.
     pub min: f32,
-    /// See `min`.
+    /// `min` to 1.0. Below `min` if the column is empty.
     pub max: f32,
 }
 
 impl Column {
-    /// A column beyond either end of the sound.
+    /// A column before the start or behind the end of the sound.
     pub const EMPTY: Column = Column { min: f32::INFINITY, max: f32::NEG_INFINITY };
 
     /// Whether there is nothing to draw.
@@ -21,7 +22,7 @@ impl Column {
         self.max < self.min
     }
 
-    /// Whether the sound reaches full scale, or, stored as float, goes beyond.
+    /// Whether a sample is at full scale, or above it in a float take.
     pub fn is_clipped(self) -> bool {
         !self.is_empty() && (1.0 <= self.max || self.min <= -1.0)
     }
@@ -33,21 +34,24 @@ impl From<Extent> for Column {
     }
 }
 
-/// The finer levels, wherever they are kept.
-pub(super) trait Finer {
-    /// Lowest and highest of the entries `first..end` of `scale`, at least one. None if they are not at hand.
+/// Access to the levels below those of the pyramid.
+pub(super) trait FinerLevels {
+    /// Lowest and highest value of the entries `first..end` of `scale`; the range has at least one. None if they are
+    /// not in memory.
     fn fold(&mut self, scale: Scale, first: u64, end: u64) -> Option<Extent>;
 }
 
-/// Fills `out` with columns of `frames_per_column` from `from` on. Each entry of the level that fits falls into
-/// one column, that in which it starts; a column in which none starts shows the one that goes on there. Returns
-/// whether every column came from the level that fits, or the finest there is below it.
+/// Fills `out` with columns of `frames_per_column` frames from frame `from` on.
+///
+/// Columns are made from the coarsest level whose entries are not wider than a column, or from the next coarser level
+/// that is in memory. Each entry belongs to one column, the one in which it starts. A column in which no entry starts
+/// shows the entry that contains it. Returns whether every column came from the level that fits.
 pub(super) fn draw(
     pyramid: &Pyramid,
     channel: usize,
     (from, frames_per_column): (f64, f64),
     out: &mut [Column],
-    finer: &mut impl Finer,
+    finer: &mut impl FinerLevels,
 ) -> bool {
     let frames = pyramid.frames();
     // A take that has just begun has no frame yet, and its first column may begin before it.
@@ -85,8 +89,9 @@ pub(super) fn draw(
     exact
 }
 
-/// The entries of `per` frames that start within `span`, of a take of `frames`; the one that goes on there if none
-/// does. The take has a frame; the span begins before its last frame and ends after its first.
+/// The entries of `per` frames that start between `from` and `to`, in a take of `frames` frames. If no entry starts
+/// there, the entry that contains `from`. The caller ensures that `from` is before the end of the take and `to` behind
+/// its start.
 fn entries((from, to): (f64, f64), per: u64, frames: u64) -> (u64, u64) {
     let count = frames.div_ceil(per);
     let first = (from.max(0.0) / per as f64).ceil() as u64;
@@ -94,30 +99,30 @@ fn entries((from, to): (f64, f64), per: u64, frames: u64) -> (u64, u64) {
     if first < end {
         return (first, end);
     }
-    let going_on = ((from.max(0.0) / per as f64) as u64).min(count - 1);
-    (going_on, going_on + 1)
+    let containing = ((from.max(0.0) / per as f64) as u64).min(count - 1);
+    (containing, containing + 1)
 }
 
-/// Nothing but what is in memory with the pyramid.
-pub(super) struct Resident<'a> {
+/// The finer levels that the pyramid itself holds: base blocks of a take that is being recorded.
+pub(super) struct ResidentBlocks<'a> {
     pub(super) pyramid: &'a Pyramid,
     pub(super) channel: usize,
 }
 
-impl Finer for Resident<'_> {
+impl FinerLevels for ResidentBlocks<'_> {
     fn fold(&mut self, scale: Scale, first: u64, end: u64) -> Option<Extent> {
         if scale != Scale::Base {
             return None;
         }
-        over_blocks(scale, first, end, |index, first, end| {
+        fold_blocks(scale, first, end, |index, first, end| {
             let block = self.pyramid.resident(index)?;
             (end <= block.len()).then(|| block.fold(self.channel, first, end))
         })
     }
 }
 
-/// Goes through the blocks that hold the entries `first..end`: `fold(block, first, end)` with places in it.
-pub(super) fn over_blocks(
+/// Merges the entries `first..end`, block by block. `fold` gets the index of a block and a range of entries in it.
+pub(super) fn fold_blocks(
     scale: Scale,
     first: u64,
     end: u64,
@@ -136,10 +141,10 @@ pub(super) fn over_blocks(
 }
 
 impl Pyramid {
-    /// Fills `out` with columns of `frames_per_column` frames of `channel`, the first from frame `from_frame` on,
-    /// out of what is in memory: entries of 1024 frames and up, and of 256 while the take is growing. Columns
-    /// beyond the sound are [`Column::EMPTY`]. Returns whether there is nothing finer that would look different.
+    /// Fills `out` with columns of `frames_per_column` frames of `channel`, the first from frame `from_frame` on. Uses
+    /// only the levels in memory: entries of 1024 frames and more, and of 256 frames while the take is growing. Columns
+    /// outside the sound are [`Column::EMPTY`]. Returns false if a finer level would look different.
     pub fn columns(&self, channel: usize, from_frame: f64, frames_per_column: f64, out: &mut [Column]) -> bool {
-        draw(self, channel, (from_frame, frames_per_column), out, &mut Resident { pyramid: self, channel })
+        draw(self, channel, (from_frame, frames_per_column), out, &mut ResidentBlocks { pyramid: self, channel })
     }
 }

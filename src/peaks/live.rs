@@ -1,10 +1,11 @@
-//! Waveforms of takes while they are recorded. Thread: peaks-live. In `spool` it waits for no disk, so waveforms go on
-//! while one stands still.
+//! Grows the waveforms of takes that are being recorded. Thread: peaks-live.
+//!
+//! In the capture path `spool` the samples come from memory, so waveforms grow even while the disk is frozen.
 
+use super::live_take::LiveTake;
 use super::pyramid::Grower;
-use super::source::{self, Tap};
-use super::store::LiveTake;
-use super::worker::{Common, Job, NOT_FINISHED, Shared, Stage};
+use super::shared::{BuildJob, NOT_FINISHED, SharedStore, SharedTake, Stage};
+use super::source::{self, LiveTakeReader};
 use crate::limits::PEAK_LAG_FRAMES;
 use crate::wav::read::Reader;
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
@@ -13,55 +14,60 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Acquire;
 use std::time::Duration;
 
-/// Between two looks at the record position.
+/// Time between two checks of the record position.
 const TICK: Duration = Duration::from_millis(80);
 
-/// Frames that are read at once.
+/// Frames per read.
 const PIECE_FRAMES: usize = 64 * 1024;
 
-/// Pieces that a take that is behind may read before the next one's turn.
+/// Reads that a take may do before it is the next take's turn.
 const PIECES_A_TURN: usize = 8;
 
-pub(super) struct Live {
-    common: Arc<Common>,
-    takes: Receiver<Arc<Shared>>,
-    jobs: Sender<Job>,
-    growing: Vec<Growing>,
+pub(super) struct LiveWorker {
+    common: Arc<SharedStore>,
+    takes: Receiver<Arc<SharedTake>>,
+    jobs: Sender<BuildJob>,
+    growing: Vec<GrowingTake>,
     samples: Vec<f32>,
 }
 
-struct Growing {
-    shared: Arc<Shared>,
+struct GrowingTake {
+    shared: Arc<SharedTake>,
     grower: Grower,
-    tap: Tap,
-    /// The finished file, once there is one.
-    whole: Option<Reader>,
+    reader: LiveTakeReader,
+    /// Open once the take has ended.
+    finished_wav: Option<Reader>,
+    /// Complete base blocks that peaks-build was asked to write.
     flushed: u64,
 }
 
-/// What became of a turn.
+/// The result of a take's turn.
 #[derive(PartialEq, Eq)]
 enum Turn {
-    /// Everything there is was read.
+    /// Every recorded frame was read.
     UpToDate,
-    /// There is more.
+    /// There are more frames to read.
     Behind,
-    /// The take needs no more turns.
-    Over,
+    /// The take needs no further turn.
+    Done,
 }
 
-impl Live {
-    pub(super) fn new(common: Arc<Common>, takes: Receiver<Arc<Shared>>, jobs: Sender<Job>) -> Live {
-        Live { common, takes, jobs, growing: Vec::new(), samples: Vec::new() }
+impl LiveWorker {
+    pub(super) fn new(
+        common: Arc<SharedStore>,
+        takes: Receiver<Arc<SharedTake>>,
+        jobs: Sender<BuildJob>,
+    ) -> LiveWorker {
+        LiveWorker { common, takes, jobs, growing: Vec::new(), samples: Vec::new() }
     }
 
-    /// Works until the store is dropped; then reads what has been finished to its end.
+    /// Works until the store is dropped. Then it still reads the takes that have ended to their end.
     pub(super) fn run(mut self) {
         let mut behind = false;
         loop {
             let quitting = self.receive(behind);
             if quitting {
-                self.growing.retain(|take| take.shared.finish.load(Acquire) != NOT_FINISHED);
+                self.growing.retain(|take| take.shared.final_frames.load(Acquire) != NOT_FINISHED);
                 if self.growing.is_empty() {
                     return;
                 }
@@ -70,7 +76,8 @@ impl Live {
         }
     }
 
-    /// Sleeps, or waits for a first take, and takes what was sent. True: nobody will send anything any more.
+    /// Waits for the next tick, or for a first take, and adds the takes that were sent. Returns true if the store is
+    /// gone.
     fn receive(&mut self, behind: bool) -> bool {
         if self.growing.is_empty() {
             match self.takes.recv() {
@@ -89,14 +96,14 @@ impl Live {
         }
     }
 
-    fn add(&mut self, shared: Arc<Shared>) {
+    fn add(&mut self, shared: Arc<SharedTake>) {
         let Some(live) = &shared.live else { return };
-        let (grower, tap) = (Grower::new(live.channels), Tap::new(live));
+        let (grower, reader) = (Grower::new(live.channels), LiveTakeReader::new(live));
         shared.set_pyramid(grower.pyramid());
-        self.growing.push(Growing { shared, grower, tap, whole: None, flushed: 0 });
+        self.growing.push(GrowingTake { shared, grower, reader, finished_wav: None, flushed: 0 });
     }
 
-    /// Every take's turn. True: some have more to read.
+    /// Gives each take a turn. Returns true if some take has more to read.
     fn turns(&mut self) -> bool {
         let mut behind = false;
         let (common, jobs, samples) = (&self.common, &self.jobs, &mut self.samples);
@@ -106,56 +113,56 @@ impl Live {
             }
             let before = take.grower.pyramid().frames();
             let turn = take.turn(common, jobs, samples);
-            if take.grower.pyramid().frames() != before || turn == Turn::Over {
-                common.bump(&take.shared);
+            if take.grower.pyramid().frames() != before || turn == Turn::Done {
+                common.mark_changed(&take.shared);
             }
             take.flush(jobs);
             behind |= turn == Turn::Behind;
-            turn != Turn::Over
+            turn != Turn::Done
         });
         behind
     }
 }
 
-impl Growing {
-    fn turn(&mut self, common: &Common, jobs: &Sender<Job>, samples: &mut Vec<f32>) -> Turn {
-        let end = self.shared.finish.load(Acquire);
+impl GrowingTake {
+    fn turn(&mut self, common: &SharedStore, jobs: &Sender<BuildJob>, samples: &mut Vec<f32>) -> Turn {
+        let end = self.shared.final_frames.load(Acquire);
         if end != NOT_FINISHED {
-            return match self.read_whole(end, samples) {
-                Ok(Turn::Over) => {
+            return match self.read_finished_wav(end, samples) {
+                Ok(Turn::Done) => {
                     self.shared.set_stage(Stage::Ready);
-                    common.begin();
-                    jobs.send(Job::Save(Arc::clone(&self.shared))).ok();
-                    Turn::Over
+                    common.add_pending();
+                    jobs.send(BuildJob::Save(Arc::clone(&self.shared))).ok();
+                    Turn::Done
                 }
                 Ok(turn) => turn,
                 Err(None) => {
-                    // What was drawn is not what the file holds: all of it is read again.
-                    common.begin();
+                    // The pyramid does not match the file: build it again from the whole file.
+                    common.add_pending();
                     self.shared.set_stage(Stage::Waiting);
-                    jobs.send(Job::Build(Arc::clone(&self.shared))).ok();
-                    Turn::Over
+                    jobs.send(BuildJob::Build(Arc::clone(&self.shared))).ok();
+                    Turn::Done
                 }
                 Err(Some(reason)) => {
                     self.shared.fail(reason);
-                    Turn::Over
+                    Turn::Done
                 }
             };
         }
-        let Some(live) = &self.shared.live else { return Turn::Over };
+        let Some(live) = &self.shared.live else { return Turn::Done };
         let recorded = recorded(live);
-        // Whatever cannot be read now is tried again at the next turn, and from the WAV in the end.
-        self.read_tap(recorded, samples).unwrap_or(Turn::UpToDate)
+        // After a read error the next turn tries again. When the take has ended, the rest is read from the WAV.
+        self.read_live(recorded, samples).unwrap_or(Turn::UpToDate)
     }
 
-    /// Reads what was recorded since, from where it lies now.
-    fn read_tap(&mut self, recorded: u64, samples: &mut Vec<f32>) -> io::Result<Turn> {
+    /// Reads the frames up to `recorded` that are not in the pyramid yet, from the spool or the WAV.
+    fn read_live(&mut self, recorded: u64, samples: &mut Vec<f32>) -> io::Result<Turn> {
         let channels = self.grower.pyramid().channels();
         for _ in 0..PIECES_A_TURN {
             let at = self.grower.pyramid().frames();
             let frames = recorded.saturating_sub(at).min(PIECE_FRAMES as u64) as usize;
             samples.resize(frames * channels, 0.0);
-            let read = self.tap.read(at, samples)?;
+            let read = self.reader.read(at, samples)?;
             self.grower.push(&samples[..read * channels]);
             if read < PIECE_FRAMES || self.grower.pyramid().frames() == at {
                 return Ok(Turn::UpToDate);
@@ -164,41 +171,42 @@ impl Growing {
         Ok(Turn::Behind)
     }
 
-    /// Reads the rest of a take of `end` frames from its finished file. An error without words: more was drawn than there is.
-    fn read_whole(&mut self, end: u64, samples: &mut Vec<f32>) -> Result<Turn, Option<String>> {
+    /// Reads the rest of a take of `end` frames from its finished WAV. `Err(None)`: the pyramid has more frames or
+    /// other channels than the file. `Err(Some)`: the file could not be read, for this reason.
+    fn read_finished_wav(&mut self, end: u64, samples: &mut Vec<f32>) -> Result<Turn, Option<String>> {
         let channels = self.grower.pyramid().channels();
-        if self.whole.is_none() {
-            let reader = source::open(&self.shared.wav()).map_err(|error| Some(error.to_string()))?;
+        if self.finished_wav.is_none() {
+            let reader = source::open_wav(&self.shared.wav()).map_err(|error| Some(error.to_string()))?;
             let frames = end.min(reader.layout().frames);
             if usize::from(reader.layout().channels) != channels || frames < self.grower.pyramid().frames() {
                 return Err(None);
             }
-            self.whole = Some(reader);
+            self.finished_wav = Some(reader);
         }
-        let Some(reader) = &mut self.whole else { return Ok(Turn::Over) };
+        let Some(wav) = &mut self.finished_wav else { return Ok(Turn::Done) };
         for _ in 0..PIECES_A_TURN {
             let at = self.grower.pyramid().frames();
             let frames = end.saturating_sub(at).min(PIECE_FRAMES as u64) as usize;
             samples.resize(frames * channels, 0.0);
-            let read = reader.read_frames(at, samples).map_err(|error| Some(error.to_string()))?;
+            let read = wav.read_frames(at, samples).map_err(|error| Some(error.to_string()))?;
             self.grower.push(&samples[..read * channels]);
             if self.grower.pyramid().frames() == at {
-                return Ok(Turn::Over);
+                return Ok(Turn::Done);
             }
         }
         Ok(Turn::Behind)
     }
 
-    /// Has blocks written that are whole. One that isn't written now is written with a later one.
-    fn flush(&mut self, jobs: &Sender<Job>) {
+    /// Asks peaks-build to write the complete blocks. If its queue is full, the next turn asks again.
+    fn flush(&mut self, jobs: &Sender<BuildJob>) {
         let blocks = self.grower.pyramid().frames() / super::block::Scale::Base.block_frames();
-        if self.flushed < blocks && jobs.try_send(Job::Flush(Arc::clone(&self.shared))).is_ok() {
+        if self.flushed < blocks && jobs.try_send(BuildJob::Flush(Arc::clone(&self.shared))).is_ok() {
             self.flushed = blocks;
         }
     }
 }
 
-/// Frames of which all of the sound has arrived.
+/// Frames whose samples are stored in every case. The engine may still be storing the last block.
 fn recorded(live: &LiveTake) -> u64 {
     match (live.frames)() {
         u64::MAX => 0,

@@ -1,23 +1,28 @@
-//! Waveforms: the lowest and highest samples of takes at every zoom, kept in `peaks/` and drawn while they grow.
-//! Thread: control and the face (ask and draw), peaks-build, peaks-live and peaks-read (work).
+//! Waveforms: the lowest and highest samples of each take, at every zoom. Thread: control and the front end (request
+//! and draw); peaks-build, peaks-live and peaks-read (do the work).
 //!
-//! [`pyramid`] and [`columns`] are pure. [`cache`] is the file, [`source`] reads sound wherever it is by now, and
-//! [`store`] is what a face asks; it never waits for a thread or a disk.
+//! Waveforms are cached in the session's folder `peaks/`. The waveform of a take that is being recorded grows with it.
+//!
+//! [`entry`], [`pyramid`] and [`columns`] are pure. [`cache`] is the file format. [`source`] reads samples from the WAV
+//! or from the spool. [`store`] is the interface for the front end; its calls never wait for a thread or a disk.
 #![forbid(unsafe_code)]
 
 mod block;
 mod build;
 pub mod cache;
 pub mod columns;
-mod kept;
+pub mod entry;
 mod live;
+mod live_take;
+mod loaded_blocks;
 pub mod pyramid;
 mod read;
+mod shared;
 mod source;
 pub mod store;
 #[cfg(test)]
 mod tests;
-mod worker;
 
 pub use columns::Column;
-pub use store::{Answer, LiveTake, PeakStore, State};
+pub use live_take::LiveTake;
+pub use store::{PeakStore, Quality, WaveformState};

@@ -1,19 +1,19 @@
-//! A take's lowest and highest samples, level over level, growing at its end while others read. Thread: the one that
-//! grows it, any that reads.
+//! The levels of a take's waveform. Each entry of a level covers four entries of the level below. Thread: one thread
+//! grows a pyramid, any thread reads it.
 //!
-//! | level | frames an entry | where |
+//! | level | frames per entry | where |
 //! |---|---|---|
-//! | base | 256 | blocks of the cache; those of a growing take in memory until they are written |
-//! | 0 to 5 | 1024, 4096, ... 1,048,576 | in memory: 0.9 MB per hour of 48 kHz and channel |
+//! | base | 256 | blocks in the cache file; those of a growing take in memory until peaks-build has written them |
+//! | 0 to 5 | 1024, 4096, ... 1,048,576 | in memory: 0.9 MB per hour and channel at 48 kHz |
 //!
-//! An entry is 16 bits each way. Eight bits would halve the memory, but draw everything below -42 dB alike as soon as
-//! a track is made tall or its waveform is magnified. Rounding goes outward, so that silence alone is zero, and full
-//! scale has a code of its own, so that clipping can be told at any zoom.
+//! Minimum and maximum of an entry have 16 bits each. Eight bits would halve the memory, but every sound below -42 dB
+//! would look alike in a tall track or a magnified waveform.
 //!
-//! Nothing here waits: levels are lists of fixed chunks that are never moved, and entries are atomics. What a reader
-//! sees up to [`Pyramid::frames`] is complete.
+//! Readers never wait. A level is a list of chunks of fixed size that never move, and entries are atomics. Everything
+//! before [`Pyramid::frames`] is complete.
 
 use super::block::Block;
+use super::entry::{Entry, Extent, extend};
 use crate::limits::{PEAK_BASE_FRAMES, PEAK_BLOCK_ENTRIES, PEAK_FRAMES_MAX, TAKE_CHANNEL_COUNT_MAX};
 use std::array;
 use std::collections::VecDeque;
@@ -24,150 +24,28 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 /// Levels in memory.
 pub const LEVELS: usize = 6;
 
-/// Entries of one level that make one of the next.
+/// Entries of one level that make one entry of the next, as a power of two.
 const STEP_BITS: u32 = 2;
 
-/// From here on a sample is at full scale: the highest that 16 bits hold, 0.0003 dB below 1.0.
-pub const FULL_SCALE: f32 = 32767.0 / 32768.0;
-
-/// The code of full scale; everything below it has a smaller one.
-const CODE_MAX: i16 = i16::MAX;
-
-/// Entries of a chunk: small, since a take of a second has a chunk in every level.
+/// Entries in a chunk. A small number, because even a take of one second has a chunk in every level.
 const CHUNK_ENTRIES: usize = 256;
 
-/// Directories of chunks, each twice the one before.
+/// Directories of chunks. Each has twice as many chunks as the one before.
 const DIRECTORIES: usize = 24;
 
-/// Samples that are compared side by side; a whole number of frames, whether mono or stereo.
-const LANES: usize = 16;
-
-const _: () = assert!(LANES.is_multiple_of(TAKE_CHANNEL_COUNT_MAX) && PEAK_BASE_FRAMES.is_multiple_of(LANES));
 const _: () = assert!(
     PEAK_FRAMES_MAX / (PEAK_BASE_FRAMES as u64 * 4) / (CHUNK_ENTRIES as u64) < (1 << DIRECTORIES) - 1,
-    "the longest take has a place for its last entry"
+    "the longest take has a chunk for its last entry"
 );
 
-/// Frames of one entry of a level in memory.
+/// Frames in one entry of a level in memory.
 pub const fn level_frames(level: usize) -> u64 {
     (PEAK_BASE_FRAMES as u64) << (STEP_BITS * (level as u32 + 1))
 }
 
-/// The lowest and highest sample of a stretch of one channel, in steps of 1/32767.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Entry {
-    /// -32767 to 32767.
-    pub min: i16,
-    /// Not below `min`.
-    pub max: i16,
-}
-
-impl Entry {
-    /// Of no sample at all; merging with it changes nothing.
-    pub const NONE: Entry = Entry { min: i16::MAX, max: i16::MIN };
-
-    /// Of samples between `min` and `max`, full scale 1.0, rounded outward.
-    pub fn of(extent: Extent) -> Entry {
-        if extent.max < extent.min {
-            // Every sample was NaN, which sounds as silence.
-            return Entry { min: 0, max: 0 };
-        }
-        Entry { min: -code_above(-extent.min), max: code_above(extent.max) }
-    }
-
-    /// Of both stretches.
-    #[must_use]
-    pub fn merge(self, other: Entry) -> Entry {
-        Entry { min: self.min.min(other.min), max: self.max.max(other.max) }
-    }
-
-    /// Whether it is the entry of any samples.
-    pub fn is_valid(self) -> bool {
-        -CODE_MAX <= self.min && self.min <= self.max
-    }
-
-    /// Lowest and highest, full scale 1.0. Exactly 1.0 or -1.0 stands for full scale and all above.
-    pub fn extent(self) -> Extent {
-        let value = |code: i16| f32::from(code) / f32::from(CODE_MAX);
-        Extent { min: value(self.min), max: value(self.max) }
-    }
-
-    /// As it is stored: little endian, `min` first.
-    pub fn pack(self) -> u32 {
-        u32::from(self.min as u16) | u32::from(self.max as u16) << 16
-    }
-
-    /// What [`Entry::pack`] gave.
-    pub fn unpack(bits: u32) -> Entry {
-        Entry { min: bits as u16 as i16, max: (bits >> 16) as u16 as i16 }
-    }
-}
-
-/// The smallest code that is not below `value`.
-fn code_above(value: f32) -> i16 {
-    if FULL_SCALE <= value {
-        CODE_MAX
-    } else if value <= -FULL_SCALE {
-        -CODE_MAX
-    } else {
-        let top = f64::from(CODE_MAX);
-        (f64::from(value) * top).ceil().clamp(1.0 - top, top - 1.0) as i16
-    }
-}
-
-/// The lowest and highest of some samples, before they are rounded.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Extent {
-    /// The lowest; above `max` if there was none.
-    pub min: f32,
-    /// The highest.
-    pub max: f32,
-}
-
-impl Extent {
-    /// Of no sample.
-    pub const NONE: Extent = Extent { min: f32::INFINITY, max: f32::NEG_INFINITY };
-
-    pub(super) fn add(&mut self, sample: f32) {
-        // NaN is neither lower nor higher than anything.
-        self.min = if sample < self.min { sample } else { self.min };
-        self.max = if sample > self.max { sample } else { self.max };
-    }
-
-    pub(super) fn merge(&mut self, other: Extent) {
-        self.add_extent(other.min, other.max);
-    }
-
-    fn add_extent(&mut self, min: f32, max: f32) {
-        self.min = if min < self.min { min } else { self.min };
-        self.max = if max > self.max { max } else { self.max };
-    }
-}
-
-/// Extends `extents`, one a channel, by whole frames of interleaved samples.
-pub fn extend(extents: &mut [Extent], samples: &[f32]) {
-    let channels = extents.len();
-    debug_assert!(samples.len().is_multiple_of(channels) && LANES.is_multiple_of(channels));
-    let (rows, rest) = samples.as_chunks::<LANES>();
-    let mut lanes = [[f32::INFINITY; LANES], [f32::NEG_INFINITY; LANES]];
-    for row in rows {
-        for lane in 0..LANES {
-            let sample = row[lane];
-            lanes[0][lane] = if sample < lanes[0][lane] { sample } else { lanes[0][lane] };
-            lanes[1][lane] = if sample > lanes[1][lane] { sample } else { lanes[1][lane] };
-        }
-    }
-    for lane in 0..LANES {
-        extents[lane % channels].merge(Extent { min: lanes[0][lane], max: lanes[1][lane] });
-    }
-    for (at, sample) in rest.iter().enumerate() {
-        extents[at % channels].add(*sample);
-    }
-}
-
 type Chunk = OnceLock<Box<[AtomicU32]>>;
 
-/// The entries of one level of one channel. Chunks stay where they are, so a reader needs no lock.
+/// The entries of one level of one channel. Chunks never move, so a reader needs no lock.
 struct Level {
     directories: [OnceLock<Box<[Chunk]>>; DIRECTORIES],
 }
@@ -177,26 +55,26 @@ impl Level {
         Level { directories: array::from_fn(|_| OnceLock::new()) }
     }
 
-    /// Directory `n` holds 2^n chunks.
-    fn place(chunk: u64) -> (usize, usize) {
+    /// The directory of a chunk, and the chunk's index in it. Directory `n` holds 2^n chunks.
+    fn chunk_at(chunk: u64) -> (usize, usize) {
         let directory = (chunk + 1).ilog2();
         (directory as usize, (chunk + 1 - (1 << directory)) as usize)
     }
 
     fn store(&self, at: u64, entry: Entry) {
-        let (directory, chunk) = Level::place(at / CHUNK_ENTRIES as u64);
+        let (directory, chunk) = Level::chunk_at(at / CHUNK_ENTRIES as u64);
         let chunks =
             self.directories[directory].get_or_init(|| (0..1usize << directory).map(|_| Chunk::new()).collect());
         let entries = chunks[chunk].get_or_init(|| (0..CHUNK_ENTRIES).map(|_| AtomicU32::new(0)).collect());
         entries[(at % CHUNK_ENTRIES as u64) as usize].store(entry.pack(), Relaxed);
     }
 
-    /// All of `first..end` in one; what was never stored is none.
+    /// Merges the entries `first..end`. Entries that were never stored are skipped.
     fn fold(&self, first: u64, end: u64) -> Entry {
         let mut at = first;
         let mut all = Entry::NONE;
         while at < end {
-            let (directory, chunk) = Level::place(at / CHUNK_ENTRIES as u64);
+            let (directory, chunk) = Level::chunk_at(at / CHUNK_ENTRIES as u64);
             let from = (at % CHUNK_ENTRIES as u64) as usize;
             let count = (CHUNK_ENTRIES - from).min((end - at).min(CHUNK_ENTRIES as u64) as usize);
             if let Some(entries) = self.directories[directory].get().and_then(|chunks| chunks[chunk].get()) {
@@ -210,16 +88,17 @@ impl Level {
     }
 }
 
-/// What is known of a take's sound. Shared: its one [`Grower`] adds to it while anybody reads.
+/// The waveform of a take. It is shared: one [`Grower`] adds to it while any thread reads it.
 pub struct Pyramid {
     frames: AtomicU64,
     channels: Box<[[Level; LEVELS]]>,
-    /// Blocks of the base that are not in the cache yet, oldest first. Locked for moments; a reader only tries.
+    /// Blocks of the base that are not in the cache file yet, with their indices, oldest first. A thread holds the lock
+    /// only for a short time; the front end only tries to lock.
     resident: Mutex<VecDeque<(u64, Arc<Block>)>>,
 }
 
 impl Pyramid {
-    /// Of no sound yet, 1 or 2 `channels`.
+    /// Makes an empty pyramid of 1 or 2 `channels`.
     pub(super) fn new(channels: usize) -> Pyramid {
         assert!((1..=TAKE_CHANNEL_COUNT_MAX).contains(&channels));
         Pyramid {
@@ -229,8 +108,8 @@ impl Pyramid {
         }
     }
 
-    /// Built again from what the cache keeps: `entry(channel, n)` gives the lowest level in memory, called in order.
-    /// None as soon as that gives none.
+    /// Makes a pyramid from the lowest level, which the cache file holds. `entry(channel, n)` is called in order and
+    /// returns entry n of that level. Returns None as soon as `entry` does.
     pub(super) fn from_lowest(
         channels: usize,
         frames: u64,
@@ -242,7 +121,7 @@ impl Pyramid {
             for at in 0..frames.div_ceil(level_frames(0)) {
                 let entry = entry(channel, at)?;
                 levels[0].store(at, entry);
-                raise(&levels[1..], &mut sums[1..], at, entry);
+                carry_up(&levels[1..], &mut sums[1..], at, entry);
             }
             for (level, sum) in sums.iter().enumerate().skip(1) {
                 if *sum != Entry::NONE {
@@ -254,7 +133,7 @@ impl Pyramid {
         Some(pyramid)
     }
 
-    /// Frames that are in it, with everything above them.
+    /// Frames that all levels cover.
     pub fn frames(&self) -> u64 {
         self.frames.load(Acquire)
     }
@@ -264,7 +143,7 @@ impl Pyramid {
         self.channels.len()
     }
 
-    /// The entries `first..end` of a level in one.
+    /// Merges the entries `first..end` of a level.
     pub(super) fn fold(&self, channel: usize, level: usize, first: u64, end: u64) -> Entry {
         self.channels[channel][level].fold(first, end)
     }
@@ -274,20 +153,20 @@ impl Pyramid {
         self.fold(channel, 0, at, at + 1)
     }
 
-    /// A block of the base that is in memory. None also while it is locked: nobody waits for a picture.
+    /// A block of the base that is in memory. None also while another thread holds the lock: drawing never waits.
     pub(super) fn resident(&self, index: u64) -> Option<Arc<Block>> {
         let resident = self.resident.try_lock().ok()?;
         let first = resident.front()?.0;
         resident.get(index.checked_sub(first)? as usize).map(|(_, block)| Arc::clone(block))
     }
 
-    /// The same for a worker, who may wait for the moment.
-    pub(super) fn resident_surely(&self, index: u64) -> Option<Arc<Block>> {
+    /// Like [`Pyramid::resident`], but waits for the lock. For the worker threads.
+    pub(super) fn resident_blocking(&self, index: u64) -> Option<Arc<Block>> {
         let resident = self.resident.lock().unwrap_or_else(PoisonError::into_inner);
         resident.iter().find(|(at, _)| *at == index).map(|(_, block)| Arc::clone(block))
     }
 
-    /// Gives up the blocks of the base before block `end`.
+    /// Drops the base blocks before block `end` from memory.
     pub(super) fn release(&self, end: u64) {
         let mut gone = Vec::new();
         let mut resident = self.resident.lock().unwrap_or_else(PoisonError::into_inner);
@@ -298,8 +177,8 @@ impl Pyramid {
     }
 }
 
-/// Stores what an entry adds to the levels above it, and forgets the sums that are complete.
-fn raise(levels: &[Level], sums: &mut [Entry], at: u64, entry: Entry) {
+/// Adds an entry to the sums of the levels above it. Stores each sum that is complete, and clears it.
+fn carry_up(levels: &[Level], sums: &mut [Entry], at: u64, entry: Entry) {
     let mut above = 0;
     for (level, sum) in levels.iter().zip(sums) {
         above += STEP_BITS;
@@ -311,20 +190,20 @@ fn raise(levels: &[Level], sums: &mut [Entry], at: u64, entry: Entry) {
     }
 }
 
-/// Adds sound to the end of a pyramid. There is one for each.
+/// Adds samples to the end of a pyramid. A pyramid has only one grower.
 pub struct Grower {
     pyramid: Arc<Pyramid>,
     frames: u64,
-    /// What is known of the base entry that is not whole.
+    /// For each channel the incomplete last entry of the base.
     partial: Vec<Extent>,
-    /// What is known of the entries above it that are not whole.
+    /// For each channel and level the incomplete last entry, without `partial`.
     sums: Vec<[Entry; LEVELS]>,
-    /// The newest block of the base and its number.
+    /// The index of the newest base block, and the block.
     block: Option<(u64, Arc<Block>)>,
 }
 
 impl Grower {
-    /// A pyramid of `channels` without sound, 1 or 2.
+    /// Makes a grower with an empty pyramid of 1 or 2 `channels`.
     pub fn new(channels: usize) -> Grower {
         Grower {
             pyramid: Arc::new(Pyramid::new(channels)),
@@ -335,16 +214,15 @@ impl Grower {
         }
     }
 
-    /// What it grows.
     pub fn pyramid(&self) -> &Arc<Pyramid> {
         &self.pyramid
     }
 
-    /// Adds whole frames, interleaved, full scale at 1.0. What lies beyond [`PEAK_FRAMES_MAX`] is left out.
+    /// Adds whole interleaved frames, full scale 1.0. Frames beyond [`PEAK_FRAMES_MAX`] are ignored.
     pub fn push(&mut self, samples: &[f32]) {
         let channels = self.partial.len();
-        let room = (PEAK_FRAMES_MAX - self.frames).min((samples.len() / channels) as u64) as usize;
-        let mut samples = &samples[..room * channels];
+        let frame_count = (PEAK_FRAMES_MAX - self.frames).min((samples.len() / channels) as u64) as usize;
+        let mut samples = &samples[..frame_count * channels];
         while !samples.is_empty() {
             let base = self.frames / PEAK_BASE_FRAMES as u64;
             let missing = PEAK_BASE_FRAMES - (self.frames % PEAK_BASE_FRAMES as u64) as usize;
@@ -356,16 +234,16 @@ impl Grower {
                 for (channel, partial) in self.partial.iter_mut().enumerate() {
                     let entry = Entry::of(*partial);
                     *partial = Extent::NONE;
-                    raise(&self.pyramid.channels[channel], &mut self.sums[channel], base, entry);
+                    carry_up(&self.pyramid.channels[channel], &mut self.sums[channel], base, entry);
                 }
             }
             samples = rest;
         }
-        self.show();
+        self.publish_partial();
         self.pyramid.frames.store(self.frames, Release);
     }
 
-    /// Stores what is known of base entry `base`.
+    /// Stores `partial` as base entry `base`. Starts a new block where necessary.
     fn store_base(&mut self, base: u64) {
         let index = base / PEAK_BLOCK_ENTRIES as u64;
         let at = (base % PEAK_BLOCK_ENTRIES as u64) as usize;
@@ -384,8 +262,8 @@ impl Grower {
         }
     }
 
-    /// Lets entries above the base that are not whole be seen as far as they go.
-    fn show(&self) {
+    /// Stores the incomplete last entry of each level, so that readers see the newest frames at every zoom.
+    fn publish_partial(&self) {
         let Some(last) = self.frames.checked_sub(1) else { return };
         let whole = self.frames.is_multiple_of(PEAK_BASE_FRAMES as u64);
         for (channel, sums) in self.sums.iter().enumerate() {

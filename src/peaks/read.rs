@@ -1,69 +1,73 @@
-//! Reads what somebody wants to look at: caches when a session is opened, blocks when it is zoomed into. Thread:
-//! peaks-read.
+//! Reads cache files when a session is opened, and blocks when the user zooms in. Thread: peaks-read.
 
 use super::block::{Block, Scale};
 use super::cache::{self, Fingerprint};
-use super::source::{self, Tap};
-use super::worker::{Ask, Common, Job, Loaded, NOT_FINISHED, Shared, Stage};
+use super::shared::{BuildJob, LoadedBlock, NOT_FINISHED, ReadRequest, SharedStore, SharedTake, Stage};
+use super::source::{self, LiveTakeReader};
 use crate::wav::read::Reader;
 use crossbeam_channel::{Receiver, Sender};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Release};
 
-pub(super) struct Reading {
-    common: Arc<Common>,
-    asks: Receiver<Ask>,
-    jobs: Sender<Job>,
-    loaded: Sender<Loaded>,
-    /// The finished file that was read last, and its take's number.
+pub(super) struct ReadWorker {
+    common: Arc<SharedStore>,
+    requests: Receiver<ReadRequest>,
+    jobs: Sender<BuildJob>,
+    loaded: Sender<LoadedBlock>,
+    /// The serial of the take whose finished WAV was read last, and its reader. Saves opening it for each block.
     last: Option<(u64, Reader)>,
     samples: Vec<f32>,
 }
 
-impl Reading {
-    pub(super) fn new(common: Arc<Common>, asks: Receiver<Ask>, jobs: Sender<Job>, loaded: Sender<Loaded>) -> Reading {
-        Reading { common, asks, jobs, loaded, last: None, samples: Vec::new() }
+impl ReadWorker {
+    pub(super) fn new(
+        common: Arc<SharedStore>,
+        requests: Receiver<ReadRequest>,
+        jobs: Sender<BuildJob>,
+        loaded: Sender<LoadedBlock>,
+    ) -> ReadWorker {
+        ReadWorker { common, requests, jobs, loaded, last: None, samples: Vec::new() }
     }
 
-    /// Works until nobody asks any more.
+    /// Works until the store is dropped.
     pub(super) fn run(mut self) {
         cache::remove_parts(&self.common.peaks);
-        while let Ok(ask) = self.asks.recv() {
+        while let Ok(request) = self.requests.recv() {
             if self.common.is_quitting() {
                 return;
             }
-            match ask {
-                Ask::Open(take) => self.open(&take),
-                Ask::Block(take, scale, index) => {
+            match request {
+                ReadRequest::Open(take) => self.open(&take),
+                ReadRequest::Block(take, scale, index) => {
                     let block = if take.is_forgotten() { None } else { self.block(&take, scale, index) };
                     let block = block.map(Arc::new);
-                    // There is room: no more are asked for than fit.
-                    self.loaded.try_send(Loaded { number: take.number, scale, index, block }).ok();
-                    self.common.bump(&take);
-                    self.common.end();
+                    // The queue is never full: the store sends no more requests than it has slots.
+                    self.loaded.try_send(LoadedBlock { serial: take.serial, scale, index, block }).ok();
+                    self.common.mark_changed(&take);
+                    self.common.remove_pending();
                 }
             }
         }
     }
 
-    fn open(&self, take: &Arc<Shared>) {
+    fn open(&self, take: &Arc<SharedTake>) {
         if !take.is_forgotten() {
-            let wav = std::fs::metadata(source::found(&take.wav())).ok();
+            let wav = std::fs::metadata(source::current_path(&take.wav())).ok();
             let path = cache::path_of(&self.common.peaks, take.take);
             let Some(pyramid) = wav.and_then(|wav| cache::open(&path, Fingerprint::of(&wav))) else {
-                // A file that isn't there is told of by the builder, in words.
-                self.jobs.send(Job::Build(Arc::clone(take))).ok();
+                // If the WAV is missing, peaks-build reports the reason.
+                self.jobs.send(BuildJob::Build(Arc::clone(take))).ok();
                 return;
             };
             take.set_pyramid(&Arc::new(pyramid));
             take.saved.store(true, Release);
             take.set_stage(Stage::Ready);
-            self.common.bump(take);
+            self.common.mark_changed(take);
         }
-        self.common.end();
+        self.common.remove_pending();
     }
 
-    fn block(&mut self, take: &Shared, scale: Scale, index: u64) -> Option<Block> {
+    fn block(&mut self, take: &SharedTake, scale: Scale, index: u64) -> Option<Block> {
         let pyramid = take.pyramid()?;
         let (channels, frames) = (pyramid.channels(), pyramid.frames());
         let first = index.checked_mul(scale.block_frames()).filter(|first| *first < frames)?;
@@ -71,7 +75,7 @@ impl Reading {
             let peaks = &self.common.peaks;
             let stored = if take.saved.load(Acquire) {
                 cache::read_block(&cache::path_of(peaks, take.take), channels, frames, index).ok()
-            } else if index < u64::from(take.part_blocks.load(Acquire)) {
+            } else if index < u64::from(take.part_file_blocks.load(Acquire)) {
                 let whole = (index + 1) * scale.block_frames();
                 cache::read_block(&cache::part_path_of(peaks, take.take), channels, whole, index).ok()
             } else {
@@ -84,12 +88,12 @@ impl Reading {
         let wanted = (frames - first).min(scale.block_frames()) as usize;
         self.samples.resize(wanted * channels, 0.0);
         let read = match &take.live {
-            Some(live) if take.finish.load(Acquire) == NOT_FINISHED => {
-                Tap::new(live).read(first, &mut self.samples).ok()?
+            Some(live) if take.final_frames.load(Acquire) == NOT_FINISHED => {
+                LiveTakeReader::new(live).read(first, &mut self.samples).ok()?
             }
             _ => {
-                if self.last.as_ref().is_none_or(|(number, _)| *number != take.number) {
-                    self.last = Some((take.number, source::open(&take.wav()).ok()?));
+                if self.last.as_ref().is_none_or(|(serial, _)| *serial != take.serial) {
+                    self.last = Some((take.serial, source::open_wav(&take.wav()).ok()?));
                 }
                 let (_, reader) = self.last.as_mut()?;
                 if usize::from(reader.layout().channels) != channels {
@@ -97,7 +101,7 @@ impl Reading {
                 }
                 let read = reader.read_frames(first, &mut self.samples);
                 if read.is_err() {
-                    // Cut short since it was opened: next time with what it has then.
+                    // The file became shorter after it was opened. The next request opens it again.
                     self.last = None;
                 }
                 read.ok()?

@@ -1,7 +1,6 @@
-//! The sound of a take, wherever it is by now: in its WAV, or still in its spool. Thread: peaks-build, peaks-live,
-//! peaks-read.
+//! Reads the samples of a take, from its WAV or from its spool. Thread: peaks-build, peaks-live, peaks-read.
 
-use super::store::LiveTake;
+use super::live_take::LiveTake;
 use crate::wav::WavError;
 use crate::wav::parse::Encoding;
 use crate::wav::read::Reader;
@@ -13,9 +12,9 @@ use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-/// The place of a take's file, which may have been moved to the trash or back since somebody asked: `audio/NAME`,
-/// `trash/NAME`. The path as it is if the file is in neither.
-pub(super) fn found(path: &Path) -> PathBuf {
+/// The current path of a take's file. The session may have moved it from `audio/` to `trash/` or back since the
+/// request. Returns `path` unchanged if the file is in neither folder.
+pub(super) fn current_path(path: &Path) -> PathBuf {
     if path.symlink_metadata().is_err()
         && let (Some(folder), Some(name)) = (path.parent(), path.file_name())
     {
@@ -32,16 +31,17 @@ pub(super) fn found(path: &Path) -> PathBuf {
 }
 
 /// Opens the finished WAV of a take.
-pub(super) fn open(path: &Path) -> Result<Reader, WavError> {
-    Reader::open(&found(path))
+pub(super) fn open_wav(path: &Path) -> Result<Reader, WavError> {
+    Reader::open(&current_path(path))
 }
 
-/// A take that is being recorded.
+/// Reads samples of a take that is being recorded.
 ///
-/// Byte n of its spool is byte n of its WAV, and a span of the spool becomes a hole only after it is in the WAV. So what is
-/// read from the spool is the sound if the span is no hole *afterwards*, and a hole's sound is in the WAV. A span that
-/// was lost is a hole in the spool and zeros, or beyond the end, in the WAV: silence.
-pub(super) struct Tap {
+/// Byte n of the spool is byte n of the WAV. The committer punches a span out of the spool only after the span is in
+/// the WAV. So bytes that were read from the spool are valid if the span is no hole *after* the read. Where it is a
+/// hole, the WAV has the bytes. A lost span is a hole in the spool, and zeros or beyond the end in the WAV, so it reads
+/// as silence.
+pub(super) struct LiveTakeReader {
     wav_path: PathBuf,
     spool_path: Option<PathBuf>,
     encoding: Encoding,
@@ -52,10 +52,10 @@ pub(super) struct Tap {
     bytes: Vec<u8>,
 }
 
-impl Tap {
-    /// Opens nothing yet.
-    pub(super) fn new(take: &LiveTake) -> Tap {
-        Tap {
+impl LiveTakeReader {
+    /// Makes a reader. It opens the files at the first read.
+    pub(super) fn new(take: &LiveTake) -> LiveTakeReader {
+        LiveTakeReader {
             wav_path: take.wav.clone(),
             spool_path: take.spool.clone(),
             encoding: take.format.into(),
@@ -67,8 +67,8 @@ impl Tap {
         }
     }
 
-    /// Reads interleaved frames from frame `at` on, full scale 1.0. Returns how many are there: as many as `out` holds,
-    /// unless the file that holds them is not there or ends.
+    /// Reads interleaved frames from frame `at` on, full scale 1.0. Returns the number of frames: as many as `out`
+    /// holds, fewer only if there is no spool and the WAV ends.
     pub(super) fn read(&mut self, at: u64, out: &mut [f32]) -> io::Result<usize> {
         let frame_bytes = self.channels * self.encoding.bytes();
         let wanted = out.len() / self.channels;
@@ -95,8 +95,8 @@ impl Tap {
             self.spool = Some(open_regular(path)?);
         }
         let Some(spool) = &self.spool else { return Ok(()) };
-        read_some(spool, offset, bytes)?;
-        // Only now: a span that is data after it was read was data when it was read.
+        read_available(spool, offset, bytes)?;
+        // The search for holes follows the read: a span that is data after the read was data during it.
         let mut holes = Vec::new();
         let mut at = offset;
         while at < end {
@@ -109,30 +109,30 @@ impl Tap {
         }
         for hole in holes {
             let bytes = &mut bytes[(hole.start - offset) as usize..(hole.end - offset) as usize];
-            // The spool's end may have been read when it was not a hole yet.
+            // The WAV may end inside the hole. Bytes that the WAV lacks are silence, not what the spool held before.
             bytes.fill(0);
             self.read_wav(hole.start, bytes)?;
         }
         Ok(())
     }
 
-    /// Fills as much as the WAV has, and says how much that is.
+    /// Fills `bytes` as far as the WAV reaches. Returns the number of bytes.
     fn read_wav(&mut self, offset: u64, bytes: &mut [u8]) -> io::Result<usize> {
         if self.wav.is_none() {
             let file = open_regular(&self.wav_path)?;
-            // What is read ahead would be in the committer's way.
+            // Readahead would compete with the committer for the disk.
             posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_RANDOM).ok();
             self.wav = Some(file);
         }
         match &self.wav {
-            Some(file) => read_some(file, offset, bytes),
+            Some(file) => read_available(file, offset, bytes),
             None => Ok(0),
         }
     }
 }
 
-/// Reads until the end of `bytes` or of the file.
-fn read_some(file: &File, offset: u64, bytes: &mut [u8]) -> io::Result<usize> {
+/// Reads until `bytes` is full or the file ends. Returns the number of bytes.
+fn read_available(file: &File, offset: u64, bytes: &mut [u8]) -> io::Result<usize> {
     let mut done = 0;
     while done < bytes.len() {
         match file.read_at(&mut bytes[done..], offset + done as u64) {
@@ -145,12 +145,12 @@ fn read_some(file: &File, offset: u64, bytes: &mut [u8]) -> io::Result<usize> {
     Ok(done)
 }
 
-/// The next hole or data from byte `at` on. None: there is none up to the end of the file.
+/// The start of the next hole, or of the next data, from byte `at` on. None: there is none before the end of the file.
 fn seek(file: &File, at: u64, whence: Whence) -> io::Result<Option<u64>> {
     let holes = matches!(whence, Whence::SeekHole);
     match lseek64(file, at as i64, whence) {
         Ok(found) => Ok(Some(found as u64)),
-        // Beyond the last data, or beyond the end: all hole.
+        // `at` is behind the last data or behind the end of the file: everything from there on is a hole.
         Err(nix::errno::Errno::ENXIO) => Ok(holes.then_some(at)),
         Err(error) => Err(error.into()),
     }

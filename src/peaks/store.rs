@@ -1,21 +1,21 @@
-//! What a face asks for waveforms. Thread: control, or the face; its threads are peaks-build, peaks-live, peaks-read.
+//! The store of all waveforms of a session, and its interface for the front end. Thread: control and the front end. The
+//! store starts the threads peaks-build, peaks-live and peaks-read.
 //!
-//! No call waits. What is not there is asked for and drawn coarser meanwhile; [`PeakStore::generation`] tells when it
-//! has come.
+//! No call waits for a disk. Missing blocks are requested, and the waveform is drawn coarser meanwhile.
+//! [`PeakStore::generation`] changes when they have arrived.
 
-use super::build::Builder;
+use super::build::BuildWorker;
 use super::cache;
 use super::columns::{Column, draw};
-use super::kept::{Finder, Kept};
-use super::live::Live;
+use super::live::LiveWorker;
+use super::live_take::LiveTake;
+use super::loaded_blocks::{BlockLookup, LoadedBlocks};
 use super::pyramid::Pyramid;
-use super::read::Reading;
-use super::worker::{Ask, Common, Loaded, Shared, Stage};
-use crate::format::TakeFormat;
+use super::read::ReadWorker;
+use super::shared::{LoadedBlock, ReadRequest, SharedStore, SharedTake, Stage};
 use crate::limits::{CHANNEL_MESSAGES, PEAK_REQUESTS_MAX, TAKE_CHANNEL_COUNT_MAX};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::collections::HashMap;
-use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,124 +24,96 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 use std::thread::{Builder as Thread, JoinHandle};
 use uuid::Uuid;
 
-/// Stack of each thread: they hold buffers on the heap.
+/// Stack of each thread. A small one will do, because the buffers are on the heap.
 const STACK_BYTES: usize = 256 * 1024;
 
-/// A take that is being recorded.
-#[derive(Clone)]
-pub struct LiveTake {
-    /// Its identity in the world.
-    pub take: Uuid,
-    /// Its WAV file, in the session's folder.
-    pub wav: PathBuf,
-    /// Its spool file, whose byte n is byte n of the WAV: for one without a name `/proc/self/fd/N`. None: `in-place`, the sound
-    /// is in the WAV at once.
-    pub spool: Option<PathBuf>,
-    /// How it stores its samples.
-    pub format: TakeFormat,
-    /// 1 or 2.
-    pub channels: usize,
-    /// Frames a second.
-    pub rate: u32,
-    /// Byte of the WAV at which its sound starts.
-    pub data_offset: u64,
-    /// Frames of it that are recorded, asked some ten times a second from another thread; `u64::MAX`: not known now. If
-    /// it ever counts frames of another take, the waveform is made anew when the take has ended.
-    pub frames: Arc<dyn Fn() -> u64 + Send + Sync>,
-}
-
-impl fmt::Debug for LiveTake {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LiveTake").field("take", &self.take).field("wav", &self.wav).finish_non_exhaustive()
-    }
-}
-
-/// How good the columns are that a face got.
+/// The quality of the columns that [`PeakStore::columns`] returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// As good as the zoom can show, up to the end that is known.
+pub enum Quality {
+    /// The columns are as fine as the zoom can show, up to the last known frame.
     Exact,
-    /// Something finer, or more of the take, is on its way.
+    /// A finer level, or more of the take, was requested and will follow.
     Coarse,
-    /// Nothing is known of the take or the channel yet: all columns are empty.
+    /// The take or the channel has no waveform yet: all columns are empty.
     Missing,
 }
 
-/// How far the waveform of a take is.
+/// How much of the waveform of a take is ready.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum State {
-    /// It has not been looked at yet.
+pub enum WaveformState {
+    /// The request is in the queue.
     Waiting,
-    /// It is being made from the WAV: so many frames of so many.
+    /// peaks-build reads the WAV.
     Building {
         /// Frames that can be drawn.
         frames: u64,
         /// Frames of the take.
-        of: u64,
+        total: u64,
     },
-    /// It grows while the take is recorded.
+    /// The waveform grows while the take is recorded.
     Live,
-    /// It is whole.
+    /// The waveform is complete.
     Ready,
-    /// The WAV can't be read, or not to its end. What was read is drawn; [`PeakStore::forget`] lets it be wanted again.
+    /// The WAV could not be read to its end. The part that was read can be drawn. After [`PeakStore::forget`] the take
+    /// can be requested again.
     Failed {
-        /// The file, the reason, what to do.
+        /// A sentence for the user: the file, the reason, what to do.
         reason: String,
     },
 }
 
-struct Held {
-    shared: Arc<Shared>,
-    /// As it was at the last drawing.
+struct KnownTake {
+    shared: Arc<SharedTake>,
+    /// The pyramid at the last drawing. Updated when the lock is free.
     pyramid: Option<Arc<Pyramid>>,
 }
 
-/// The waveforms of a session's takes. Dropping it ends its threads; takes that have been finished are saved first.
+/// The waveforms of a session's takes. Dropping the store joins its threads; they first save the takes that have ended.
 pub struct PeakStore {
-    common: Arc<Common>,
-    takes: HashMap<Uuid, Held>,
-    kept: Kept,
-    numbers: u64,
-    /// None only while it is dropped.
+    common: Arc<SharedStore>,
+    takes: HashMap<Uuid, KnownTake>,
+    loaded_blocks: LoadedBlocks,
+    last_serial: u64,
+    /// None only during drop: the threads end when the channels close.
     ends: Option<Ends>,
     threads: Vec<JoinHandle<()>>,
 }
 
 /// The store's ends of the channels.
 struct Ends {
-    asks: Sender<Ask>,
-    live: Sender<Arc<Shared>>,
-    loaded: Receiver<Loaded>,
+    requests: Sender<ReadRequest>,
+    live: Sender<Arc<SharedTake>>,
+    loaded: Receiver<LoadedBlock>,
 }
 
 impl PeakStore {
-    /// Starts the threads for a session's folder, which is open for recording here and nowhere else. Caches are kept in
-    /// its folder `peaks`; where they can't be, waveforms are made anew each time. Fails if a thread can't be made.
+    /// Starts the threads for a session's folder. The caller holds the session's lock. Cache files are in its folder
+    /// `peaks`; where they cannot be written, waveforms are built each time. Fails if a thread cannot be started.
     pub fn start(folder: &Path) -> io::Result<PeakStore> {
-        let common = Arc::new(Common {
+        let common = Arc::new(SharedStore {
             peaks: folder.join("peaks"),
             generation: AtomicU64::new(0),
-            busy: AtomicUsize::new(0),
+            pending: AtomicUsize::new(0),
             quit: AtomicBool::new(false),
         });
-        let (asks, asked) = bounded(CHANNEL_MESSAGES);
-        let (live, lives) = bounded(CHANNEL_MESSAGES);
-        let (jobs, todo) = bounded(CHANNEL_MESSAGES);
+        let (requests, request_inbox) = bounded(CHANNEL_MESSAGES);
+        let (live, live_inbox) = bounded(CHANNEL_MESSAGES);
+        let (jobs, job_inbox) = bounded(CHANNEL_MESSAGES);
         let (load, loaded) = bounded(PEAK_REQUESTS_MAX);
         let mut store = PeakStore {
             common: Arc::clone(&common),
             takes: HashMap::new(),
-            kept: Kept::default(),
-            numbers: 0,
-            ends: Some(Ends { asks, live, loaded }),
+            loaded_blocks: LoadedBlocks::default(),
+            last_serial: 0,
+            ends: Some(Ends { requests, live, loaded }),
             threads: Vec::with_capacity(3),
         };
-        let builder = Builder::new(Arc::clone(&common), todo);
-        store.spawn("peaks-build", move || builder.run())?;
-        let growing = Live::new(Arc::clone(&common), lives, jobs.clone());
-        store.spawn("peaks-live", move || growing.run())?;
-        let reading = Reading::new(common, asked, jobs, load);
-        store.spawn("peaks-read", move || reading.run())?;
+        let build = BuildWorker::new(Arc::clone(&common), job_inbox);
+        store.spawn("peaks-build", move || build.run())?;
+        let live_worker = LiveWorker::new(Arc::clone(&common), live_inbox, jobs.clone());
+        store.spawn("peaks-live", move || live_worker.run())?;
+        let read = ReadWorker::new(common, request_inbox, jobs, load);
+        store.spawn("peaks-read", move || read.run())?;
         Ok(store)
     }
 
@@ -150,24 +122,24 @@ impl PeakStore {
         Ok(())
     }
 
-    /// Has the waveform of a finished take ready soon: from its cache, or made from the WAV at `wav` in the session's folder.
-    /// Asking again costs nothing, and tells where the file is by now; in `audio` or `trash` it is found by itself.
-    pub fn want(&mut self, take: Uuid, wav: &Path) {
+    /// Requests the waveform of a finished take, from its cache file or built from the WAV at `wav`. A second call only
+    /// updates the path of the WAV. That is not necessary for a move between `audio` and `trash`.
+    pub fn request(&mut self, take: Uuid, wav: &Path) {
         if let Some(held) = self.takes.get(&take) {
             return held.shared.try_move(wav);
         }
         let shared = self.shared(take, wav, None);
-        self.common.begin();
-        match self.ends.as_ref().map(|ends| ends.asks.try_send(Ask::Open(Arc::clone(&shared)))) {
+        self.common.add_pending();
+        match self.ends.as_ref().map(|ends| ends.requests.try_send(ReadRequest::Open(Arc::clone(&shared)))) {
             Some(Ok(())) => {
-                self.takes.insert(take, Held { shared, pyramid: None });
+                self.takes.insert(take, KnownTake { shared, pyramid: None });
             }
-            // Thousands are waiting: the next call asks again.
-            _ => self.common.end(),
+            // The queue is full: the next call requests the take again.
+            _ => self.common.remove_pending(),
         }
     }
 
-    /// Draws a take while it is recorded. One that is known already is left as it is.
+    /// Grows the waveform of a take while it is recorded. Does nothing if the take is known already.
     pub fn watch_live(&mut self, live: LiveTake) {
         if self.takes.contains_key(&live.take) || !(1..=TAKE_CHANNEL_COUNT_MAX).contains(&live.channels) {
             return;
@@ -177,29 +149,30 @@ impl PeakStore {
         if let Some(ends) = &self.ends
             && ends.live.try_send(Arc::clone(&shared)).is_ok()
         {
-            self.takes.insert(take, Held { shared, pyramid: None });
+            self.takes.insert(take, KnownTake { shared, pyramid: None });
         }
     }
 
-    /// A take that is drawn live has ended with `frames`, and all of its sound is in its WAV. The rest is read from there,
-    /// and the waveform is saved. For any other take nothing happens.
+    /// Ends a live take at `frames`. All of its sound is in its WAV: peaks-live reads the rest from there, and
+    /// peaks-build saves the waveform. Does nothing for a take that is not live.
     pub fn finish(&mut self, take: Uuid, frames: u64) {
         if let Some(held) = self.takes.get(&take).filter(|held| held.shared.live.is_some()) {
-            held.shared.finish.store(frames, Release);
+            held.shared.final_frames.store(frames, Release);
         }
     }
 
-    /// Gives up what is in memory of a take. Its cache stays.
+    /// Drops the waveform of a take from memory. Its cache file stays.
     pub fn forget(&mut self, take: Uuid) {
         if let Some(held) = self.takes.remove(&take) {
             held.shared.forgotten.store(true, Release);
-            self.kept.forget(held.shared.number);
+            self.loaded_blocks.forget(held.shared.serial);
         }
     }
 
     /// Fills `out` with columns of `frames_per_column` frames of a channel of a take, the first from frame `from_frame`
-    /// of the take on. Columns before or beyond the sound are [`Column::EMPTY`]. Below one frame a column, the frame that
-    /// goes on in it. A waveform that scrolls does not flicker if `from_frame` is a multiple of `frames_per_column`.
+    /// of the take on. Columns outside the sound are [`Column::EMPTY`]. With less than one frame per column, a column
+    /// shows the frame that contains it. A waveform that scrolls does not flicker if `from_frame` is a multiple of
+    /// `frames_per_column`.
     pub fn columns(
         &mut self,
         take: Uuid,
@@ -207,55 +180,56 @@ impl PeakStore {
         from_frame: f64,
         frames_per_column: f64,
         out: &mut [Column],
-    ) -> Answer {
+    ) -> Quality {
         let Some(ends) = &self.ends else { return missing(out) };
         for loaded in ends.loaded.try_iter() {
-            self.kept.take(loaded);
+            self.loaded_blocks.receive(loaded);
         }
         let Some(held) = self.takes.get_mut(&take) else { return missing(out) };
-        // Read before what is drawn: what comes in between is drawn next time.
+        // The stage is read before the pyramid. If it changes in between, the columns are called coarse and drawn
+        // again.
         let stage = held.shared.stage();
         held.shared.try_refresh(&mut held.pyramid);
         let Some(pyramid) = held.pyramid.as_ref().filter(|pyramid| channel < pyramid.channels()) else {
             return missing(out);
         };
-        let mut finder = Finder {
-            kept: &mut self.kept,
+        let mut finder = BlockLookup {
+            loaded_blocks: &mut self.loaded_blocks,
             common: &self.common,
             take: &held.shared,
             pyramid,
             channel,
-            asks: &ends.asks,
+            requests: &ends.requests,
             last: Default::default(),
         };
         let exact = draw(pyramid, channel, (from_frame, frames_per_column), out, &mut finder);
-        if exact && !matches!(stage, Stage::Waiting | Stage::Building) { Answer::Exact } else { Answer::Coarse }
+        if exact && !matches!(stage, Stage::Waiting | Stage::Building) { Quality::Exact } else { Quality::Coarse }
     }
 
-    /// Changes when anything new can be drawn.
+    /// Changes when more can be drawn of any take.
     pub fn generation(&self) -> u64 {
         self.common.generation.load(Acquire)
     }
 
-    /// Changes when anything new of one take can be drawn; 0 for a take that nobody wanted.
+    /// Changes when more can be drawn of one take. 0 for a take that was not requested.
     pub fn generation_of(&self, take: Uuid) -> u64 {
         self.takes.get(&take).map_or(0, |held| held.shared.generation.load(Acquire))
     }
 
-    /// How far a take is. None: nobody wanted it.
-    pub fn state_of(&self, take: Uuid) -> Option<State> {
+    /// How much of a take's waveform is ready. None: it was not requested.
+    pub fn state_of(&self, take: Uuid) -> Option<WaveformState> {
         let held = self.takes.get(&take)?;
         let mut pyramid = held.pyramid.clone();
         held.shared.try_refresh(&mut pyramid);
         Some(match held.shared.stage() {
-            Stage::Waiting => State::Waiting,
-            Stage::Building => State::Building {
+            Stage::Waiting => WaveformState::Waiting,
+            Stage::Building => WaveformState::Building {
                 frames: pyramid.map_or(0, |pyramid| pyramid.frames()),
-                of: held.shared.of.load(Acquire),
+                total: held.shared.total_frames.load(Acquire),
             },
-            Stage::Live => State::Live,
-            Stage::Ready => State::Ready,
-            Stage::Failed => State::Failed { reason: held.shared.try_trouble().unwrap_or_default() },
+            Stage::Live => WaveformState::Live,
+            Stage::Ready => WaveformState::Ready,
+            Stage::Failed => WaveformState::Failed { reason: held.shared.try_failure().unwrap_or_default() },
         })
     }
 
@@ -267,24 +241,24 @@ impl PeakStore {
         pyramid.map_or(0, |pyramid| pyramid.frames())
     }
 
-    /// Whether anything that was asked for is not there yet. Takes that grow do not count.
+    /// Whether a request is open. Takes that grow do not count.
     pub fn is_busy(&self) -> bool {
-        self.common.busy.load(Acquire) > 0
+        self.common.pending.load(Acquire) > 0
     }
 
-    /// Bytes of the blocks that are kept for zooms below 1024 frames a column.
-    pub fn kept_bytes(&self) -> usize {
-        self.kept.bytes()
+    /// Bytes of the blocks in memory for zooms below 1024 frames per column.
+    pub fn loaded_bytes(&self) -> usize {
+        self.loaded_blocks.bytes()
     }
 
-    /// The cache of a take.
+    /// The path of a take's cache file.
     pub fn cache_path(&self, take: Uuid) -> PathBuf {
         cache::path_of(&self.common.peaks, take)
     }
 
-    fn shared(&mut self, take: Uuid, wav: &Path, live: Option<LiveTake>) -> Arc<Shared> {
-        self.numbers += 1;
-        Arc::new(Shared::new(take, self.numbers, wav.to_owned(), live))
+    fn shared(&mut self, take: Uuid, wav: &Path, live: Option<LiveTake>) -> Arc<SharedTake> {
+        self.last_serial += 1;
+        Arc::new(SharedTake::new(take, self.last_serial, wav.to_owned(), live))
     }
 }
 
@@ -298,7 +272,7 @@ impl Drop for PeakStore {
     }
 }
 
-fn missing(out: &mut [Column]) -> Answer {
+fn missing(out: &mut [Column]) -> Quality {
     out.fill(Column::EMPTY);
-    Answer::Missing
+    Quality::Missing
 }

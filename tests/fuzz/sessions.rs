@@ -56,8 +56,8 @@ fn looked_at(session: &Session) {
             let to = PathBuf::from("to");
             let options = ExportOptions { folder, to, tracks: None, from, until, format: None, mix, force: false };
             let Ok(plan) = plan(session, &options) else { continue };
-            for job in &plan.jobs {
-                assert_eq!(job.file().parent(), Some(Path::new("to")), "{}", job.file().display());
+            for job in &plan.files {
+                assert_eq!(job.path().parent(), Some(Path::new("to")), "{}", job.path().display());
                 assert!(job.frames().0 <= POSITION_MAX && job.sound_bytes() < u64::MAX);
             }
         }

@@ -15,7 +15,7 @@ use faultless::device::signal::{Signal, Source, read_wav};
 use faultless::device::virtual_device::{VirtualDevice, spec};
 use faultless::device::{Device, Wake};
 use faultless::diagnostics::bench::load::StressKind;
-use faultless::export::time_text::parse_time;
+use faultless::export::position_text::parse_position;
 use faultless::flight::record::Record;
 use faultless::format::DeviceFormat;
 use faultless::limits::{CHANNEL_COUNT_MAX, PAGE_BYTES, PEAK_FRAMES_MAX};
@@ -135,7 +135,7 @@ pub fn peaks(bytes: &[u8]) {
             checksum(&mut copy);
         }
         let Some(header) = copy.first_chunk() else { return };
-        let wav = Fingerprint::told(header);
+        let wav = Fingerprint::from_header(header);
         let Some(pyramid) = cache::read(Cursor::new(&copy), copy.len() as u64, wav) else { continue };
         let frames = pyramid.frames();
         assert!(frames <= PEAK_FRAMES_MAX && frames <= 64 * copy.len() as u64, "{frames} frames");
@@ -230,7 +230,7 @@ pub fn text(bytes: &[u8]) {
     let Some((rate, text)) = bytes.split_first() else { return };
     let text = String::from_utf8_lossy(text);
     let rate = [8_000, 44_100, 48_000, 384_000][usize::from(rate % 4)];
-    if let Ok(at) = parse_time(&text, SampleRate(rate)) {
+    if let Ok(at) = parse_position(&text, SampleRate(rate)) {
         assert!(at.0 <= POSITION_MAX);
     }
     #[cfg(feature = "gui")]

@@ -16,7 +16,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 const PERIOD_FRAMES: usize = 96;
 
-impl App {
+impl TestSession {
     /// A track's voice, all of its windows in place.
     fn voice(&self, track: &Track) -> Box<Voice> {
         let (audio, mut reader) = playback_windows();
@@ -64,34 +64,34 @@ impl App {
 
 #[test]
 fn the_mix_is_bit_for_bit_what_the_engine_plays() {
-    let mut app = App::new(TakeFormat::S24);
+    let mut fixture = TestSession::new(TakeFormat::S24);
     for index in 0..12_usize {
         let format = FORMATS[index % 3];
         let inputs = 1 + index / 3 % 2;
         // Now and then a take is wider or narrower than its track.
         let channels = if index % 5 == 4 { 3 - inputs } else { inputs };
-        let track = app.track("T", &[0, 1][..inputs]);
-        let take = app.take(track, format, channels as u32, &noise(format, 20_000 * channels, index as u64));
+        let track = fixture.track("T", &[0, 1][..inputs]);
+        let take = fixture.take(track, format, channels as u32, &noise(format, 20_000 * channels, index as u64));
         let at = index as u64 * 313;
-        app.place(track, take, at, 17, 9_000);
-        app.place(track, take, at + 9_000, 1_234, 3_000);
-        let muted = app.place(track, take, at + 12_500, 0, 500);
-        app.session.mute_region(muted, true).unwrap();
-        app.place(track, take, at + 14_000, 5, 4_001);
-        let track = app.session.track_mut(track).unwrap();
+        fixture.place(track, take, at, 17, 9_000);
+        fixture.place(track, take, at + 9_000, 1_234, 3_000);
+        let muted = fixture.place(track, take, at + 12_500, 0, 500);
+        fixture.session.mute_region(muted, true).unwrap();
+        fixture.place(track, take, at + 14_000, 5, 4_001);
+        let track = fixture.session.track_mut(track).unwrap();
         track.set_gain_db(6.0 - 1.7 * index as f32);
         track.set_pan(index as f32 / 5.5 - 1.0);
         (track.mute, track.solo) = (index == 3, false);
     }
-    let options = ExportOptions { mix: true, force: true, format: Some(TakeFormat::F32), ..app.options() };
+    let options = ExportOptions { mix: true, force: true, format: Some(TakeFormat::F32), ..fixture.options() };
     for soloed in [false, true] {
-        for track in app.session.track_ids().skip(5).step_by(2).collect::<Vec<_>>() {
-            app.session.track_mut(track).unwrap().solo = soloed;
+        for track in fixture.session.track_ids().skip(5).step_by(2).collect::<Vec<_>>() {
+            fixture.session.track_mut(track).unwrap().solo = soloed;
         }
-        let exported = app.export(&options).unwrap();
+        let exported = fixture.export(&options).unwrap();
         let bits = |samples: &[f32]| samples.iter().map(|sample| sample.to_bits()).collect::<Vec<_>>();
-        let played = app.played();
+        let played = fixture.played();
         assert!(played.iter().filter(|sample| **sample != 0.0).count() > 20_000);
-        assert!(bits(&heard(&exported[0].file)) == bits(&played));
+        assert!(bits(&decoded(&exported[0].file)) == bits(&played));
     }
 }

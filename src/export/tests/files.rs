@@ -5,12 +5,12 @@ use std::os::unix::fs::symlink;
 use std::sync::atomic::Ordering::Relaxed;
 
 /// Two tracks with sound, one without.
-fn app() -> App {
-    let mut app = App::new(TakeFormat::S24);
-    app.mono("Kick in", TakeFormat::S24, 0, &noise(TakeFormat::S24, 100_000, 1));
-    app.track("Empty", &[1]);
-    app.mono("../AC/DC", TakeFormat::S24, 10, &noise(TakeFormat::S24, 90_000, 2));
-    app
+fn fixture() -> TestSession {
+    let mut fixture = TestSession::new(TakeFormat::S24);
+    fixture.mono("Kick in", TakeFormat::S24, 0, &noise(TakeFormat::S24, 100_000, 1));
+    fixture.track("Empty", &[1]);
+    fixture.mono("../AC/DC", TakeFormat::S24, 10, &noise(TakeFormat::S24, 90_000, 2));
+    fixture
 }
 
 fn text(error: &ExportError) -> String {
@@ -19,84 +19,85 @@ fn text(error: &ExportError) -> String {
 
 #[test]
 fn a_plan_names_its_files_and_what_it_leaves_out_and_touches_nothing() {
-    let app = app();
-    let plan = app.plan(&app.options()).unwrap();
-    let files: Vec<_> = plan.jobs.iter().map(|job| job.file().file_name().unwrap().to_str().unwrap()).collect();
+    let fixture = fixture();
+    let plan = fixture.plan(&fixture.options()).unwrap();
+    let files: Vec<_> =
+        plan.files.iter().map(|planned| planned.path().file_name().unwrap().to_str().unwrap()).collect();
     assert_eq!(files, ["01 Kick in.wav", "03 ___AC_DC.wav"]);
     assert_eq!(plan.notes, ["track 2 (Empty): no sound there, left out"]);
-    assert_eq!((plan.jobs[0].track(), plan.jobs[0].frames()), (Some(1), Frames(100_000)));
-    assert_eq!((plan.jobs[0].format(), plan.jobs[0].sound_bytes()), (TakeFormat::S24, 300_000));
-    assert!(!app.to().exists());
-    app.export(&app.options()).unwrap();
-    assert_eq!(names(&app.to()), files);
+    assert_eq!((plan.files[0].track(), plan.files[0].frames()), (Some(1), Frames(100_000)));
+    assert_eq!((plan.files[0].format(), plan.files[0].sound_bytes()), (TakeFormat::S24, 300_000));
+    assert!(!fixture.to().exists());
+    fixture.export(&fixture.options()).unwrap();
+    assert_eq!(names(&fixture.to()), files);
 }
 
 #[test]
 fn a_take_that_is_not_placed_is_not_passed_over_in_silence() {
-    let mut app = app();
-    let track = app.session.track_ids().next().unwrap();
-    let take = app.take(track, TakeFormat::S24, 1, &[0.5; 10]);
-    app.session.finish_take(take, Frames(0), TakeState::Recording, None).unwrap();
-    let notes = app.plan(&app.options()).unwrap().notes;
+    let mut fixture = fixture();
+    let track = fixture.session.track_ids().next().unwrap();
+    let take = fixture.take(track, TakeFormat::S24, 1, &[0.5; 10]);
+    fixture.session.finish_take(take, Frames(0), TakeState::Recording, None).unwrap();
+    let notes = fixture.plan(&fixture.options()).unwrap().notes;
     assert_eq!(notes[0], "track 1 (Kick in): audio/Kick in-2.wav is not finished and not on the timeline, left out");
 }
 
 #[test]
 fn names_differ_however_alike_or_long_the_tracks_are_called() {
-    let mut app = App::new(TakeFormat::S16);
+    let mut fixture = TestSession::new(TakeFormat::S16);
     for name in ["A", "a", "A", "", &"歌".repeat(200), &"歌".repeat(200)] {
-        app.mono(name, TakeFormat::S16, 0, &[0.5]);
+        fixture.mono(name, TakeFormat::S16, 0, &[0.5]);
     }
-    app.export(&app.options()).unwrap();
-    let names = names(&app.to());
+    fixture.export(&fixture.options()).unwrap();
+    let names = names(&fixture.to());
     assert_eq!(names.len(), 6);
     assert_eq!(names[..4], ["01 A.wav", "02 a.wav", "03 A.wav", "04 Track.wav"]);
 }
 
 #[test]
 fn unknown_tracks_empty_ranges_and_silence_are_refused_by_name() {
-    let app = app();
-    let folder = app.folder();
+    let fixture = fixture();
+    let folder = fixture.folder();
     let says = |options: &ExportOptions, what: &str| {
-        let told = text(&app.plan(options).unwrap_err());
-        assert_eq!(told, format!("{}: {what}", folder.display()));
+        let message = text(&fixture.plan(options).unwrap_err());
+        assert_eq!(message, format!("{}: {what}", folder.display()));
     };
-    let tracks = |tracks: &[usize]| ExportOptions { tracks: Some(tracks.to_vec()), ..app.options() };
+    let tracks = |tracks: &[usize]| ExportOptions { tracks: Some(tracks.to_vec()), ..fixture.options() };
     says(&tracks(&[1, 4]), "there is no track 4; choose from 1 to 3");
     says(&tracks(&[0]), "there is no track 0; choose from 1 to 3");
     says(&tracks(&[2]), "no track has sound there; choose other tracks or another range");
-    says(&app.range(5, 5), "nothing lies between frame 5 and frame 5; choose an end behind the start");
-    says(&app.range(100_000, 100_001), "no track has sound there; choose other tracks or another range");
-    says(&app.range(0, u64::MAX), "frame 18446744073709551615 lies beyond the timeline; choose an earlier end");
-    assert_eq!(app.plan(&tracks(&[3, 1, 3])).unwrap().jobs.len(), 2);
-    let empty = App::new(TakeFormat::S16);
+    says(&fixture.range(5, 5), "nothing lies between frame 5 and frame 5; choose an end behind the start");
+    says(&fixture.range(100_000, 100_001), "no track has sound there; choose other tracks or another range");
+    says(&fixture.range(0, u64::MAX), "frame 18446744073709551615 lies beyond the timeline; choose an earlier end");
+    assert_eq!(fixture.plan(&tracks(&[3, 1, 3])).unwrap().files.len(), 2);
+    let empty = TestSession::new(TakeFormat::S16);
     assert!(matches!(empty.plan(&empty.options()), Err(ExportError::NoSound { .. })));
     assert!(matches!(empty.plan(&empty.range(0, 9)), Err(ExportError::NoSound { .. })));
 }
 
 #[test]
 fn a_file_that_is_there_is_kept_without_force_and_nothing_else_is_made() {
-    let app = app();
-    fs::create_dir(app.to()).unwrap();
-    let theirs = app.to().join("03 ___AC_DC.wav");
+    let fixture = fixture();
+    fs::create_dir(fixture.to()).unwrap();
+    let theirs = fixture.to().join("03 ___AC_DC.wav");
     fs::write(&theirs, "mine").unwrap();
-    let error = app.export(&app.options()).unwrap_err();
+    let error = fixture.export(&fixture.options()).unwrap_err();
     assert_eq!(
         text(&error),
         format!("{}: the file exists and is kept; choose another folder, or --force", theirs.display())
     );
     assert_eq!(fs::read(&theirs).unwrap(), b"mine");
-    assert_eq!(names(&app.to()).len(), 1);
-    app.export(&ExportOptions { force: true, ..app.options() }).unwrap();
-    assert_eq!(names(&app.to()).len(), 2);
+    assert_eq!(names(&fixture.to()).len(), 1);
+    fixture.export(&ExportOptions { force: true, ..fixture.options() }).unwrap();
+    assert_eq!(names(&fixture.to()).len(), 2);
     assert_eq!(Reader::open(&theirs).unwrap().layout().frames, 100_000);
 }
 
 #[test]
 fn an_export_that_is_called_off_leaves_no_file_and_no_folder() {
-    let app = app();
-    let to = app.to().join("a/b");
-    let jobs = app.plan(&ExportOptions { to: to.clone(), ..app.options() }).unwrap().jobs;
+    let fixture = fixture();
+    let to = fixture.to().join("a/b");
+    let files = fixture.plan(&ExportOptions { to: to.clone(), ..fixture.options() }).unwrap().files;
     // Early, in the second file, and when every frame is written.
     for stop_at in [1, 120_000, 200_000] {
         let cancel = AtomicBool::new(false);
@@ -106,43 +107,43 @@ fn an_export_that_is_called_off_leaves_no_file_and_no_folder() {
                 cancel.store(true, Relaxed);
             }
         };
-        let error = run(&jobs, &mut stop, &cancel).unwrap_err();
+        let error = run(&files, &mut stop, &cancel).unwrap_err();
         assert!(matches!(error, ExportError::Cancelled { .. }), "{error}");
-        assert!(!app.to().exists());
+        assert!(!fixture.to().exists());
     }
 }
 
 #[test]
 fn an_export_that_is_called_off_leaves_alone_what_is_not_its_own() {
-    let app = app();
-    fs::create_dir(app.to()).unwrap();
-    fs::write(app.to().join("notes.txt"), "mine").unwrap();
-    let jobs = app.plan(&app.options()).unwrap().jobs;
+    let fixture = fixture();
+    fs::create_dir(fixture.to()).unwrap();
+    fs::write(fixture.to().join("notes.txt"), "mine").unwrap();
+    let files = fixture.plan(&fixture.options()).unwrap().files;
     let cancel = AtomicBool::new(false);
     let mut stop = |progress: Progress<'_>| {
         if progress.file_index == 1 {
             // Somebody else puts a file in place of the finished one.
-            fs::remove_file(jobs[0].file()).unwrap_or_default();
-            fs::write(jobs[0].file(), "theirs").unwrap();
+            fs::remove_file(files[0].path()).unwrap_or_default();
+            fs::write(files[0].path(), "theirs").unwrap();
             cancel.store(true, Relaxed);
         }
     };
-    run(&jobs, &mut stop, &cancel).unwrap_err();
-    assert_eq!(names(&app.to()), ["01 Kick in.wav", "notes.txt"]);
-    assert_eq!(fs::read(jobs[0].file()).unwrap(), b"theirs");
+    run(&files, &mut stop, &cancel).unwrap_err();
+    assert_eq!(names(&fixture.to()), ["01 Kick in.wav", "notes.txt"]);
+    assert_eq!(fs::read(files[0].path()).unwrap(), b"theirs");
 }
 
 #[test]
 fn progress_only_grows_and_ends_at_the_whole() {
-    let app = app();
-    let jobs = app.plan(&app.options()).unwrap().jobs;
+    let fixture = fixture();
+    let files = fixture.plan(&fixture.options()).unwrap().files;
     let mut seen = Vec::new();
     let mut note = |progress: Progress<'_>| {
         assert_eq!((progress.file_count, progress.frames_total), (2, Frames(200_000)));
-        assert_eq!(progress.file, jobs[progress.file_index].file());
+        assert_eq!(progress.file, files[progress.file_index].path());
         seen.push(progress.frames.0);
     };
-    run(&jobs, &mut note, &AtomicBool::new(false)).unwrap();
+    run(&files, &mut note, &AtomicBool::new(false)).unwrap();
     assert!(seen.is_sorted() && seen.last() == Some(&200_000) && 10 < seen.len());
 }
 
@@ -175,65 +176,66 @@ fn a_take_that_is_missing_short_or_another_is_named_before_anything_is_written()
     ];
     for (damage, reason) in cases {
         for mix in [false, true] {
-            let app = app();
-            let file = app.file(app.session.takes()[1].id);
+            let fixture = fixture();
+            let file = fixture.file(fixture.session.takes()[1].id);
             damage(&file);
-            let told = text(&app.export(&ExportOptions { mix, ..app.options() }).unwrap_err());
+            let message = text(&fixture.export(&ExportOptions { mix, ..fixture.options() }).unwrap_err());
             let folder = file.parent().unwrap().display().to_string();
-            assert!(told.starts_with(&folder) && told.contains(&format!(": {reason}")), "{told}");
-            assert!(!app.to().exists());
+            assert!(message.starts_with(&folder) && message.contains(&format!(": {reason}")), "{message}");
+            assert!(!fixture.to().exists());
         }
     }
 }
 
 #[test]
 fn nothing_is_exported_among_the_sessions_own_files() {
-    let app = app();
-    let audio = app.folder().join("audio");
+    let fixture = fixture();
+    let audio = fixture.folder().join("audio");
     let before = names(&audio);
-    let link = app.dir.path().join("link");
+    let link = fixture.dir.path().join("link");
     symlink(&audio, &link).unwrap();
-    let ways = [audio.clone(), audio.join("new/deep"), link.clone(), link.join("x"), app.folder().join("new/../audio")];
+    let ways =
+        [audio.clone(), audio.join("new/deep"), link.clone(), link.join("x"), fixture.folder().join("new/../audio")];
     for to in ways {
-        let error = app.export(&ExportOptions { to: to.clone(), force: true, ..app.options() }).unwrap_err();
+        let error = fixture.export(&ExportOptions { to: to.clone(), force: true, ..fixture.options() }).unwrap_err();
         assert_eq!(
             text(&error),
             format!("{}: the session keeps its own files here; choose another folder", to.display())
         );
         assert_eq!(names(&audio), before);
-        assert_eq!(names(&app.folder()), ["audio"]);
+        assert_eq!(names(&fixture.folder()), ["audio"]);
     }
-    app.export(&ExportOptions { to: app.folder().join("export"), ..app.options() }).unwrap();
+    fixture.export(&ExportOptions { to: fixture.folder().join("export"), ..fixture.options() }).unwrap();
 }
 
 #[test]
 fn a_session_may_be_named_by_its_file() {
-    let app = app();
-    let file = app.folder().join("session.json");
+    let fixture = fixture();
+    let file = fixture.folder().join("session.json");
     fs::write(&file, "").unwrap();
-    let options = ExportOptions { folder: file, ..app.options() };
-    assert_eq!(app.export(&options).unwrap().len(), 2);
-    let error = app.export(&ExportOptions { to: app.folder().join("audio"), ..options }).unwrap_err();
+    let options = ExportOptions { folder: file, ..fixture.options() };
+    assert_eq!(fixture.export(&options).unwrap().len(), 2);
+    let error = fixture.export(&ExportOptions { to: fixture.folder().join("audio"), ..options }).unwrap_err();
     assert!(matches!(error, ExportError::OwnFolder { .. }), "{error}");
 }
 
 #[test]
 fn a_place_that_is_no_folder_is_named() {
-    let app = app();
-    fs::write(app.to(), "mine").unwrap();
-    let told = text(&app.export(&app.options()).unwrap_err());
-    assert!(told.starts_with(&format!("{}: cannot write here: ", app.to().display())), "{told}");
-    let to = app.to().join("deeper");
-    let told = text(&app.export(&ExportOptions { to: to.clone(), ..app.options() }).unwrap_err());
-    assert!(told.starts_with(&format!("{}: cannot make this folder: ", to.display())), "{told}");
+    let fixture = fixture();
+    fs::write(fixture.to(), "mine").unwrap();
+    let message = text(&fixture.export(&fixture.options()).unwrap_err());
+    assert!(message.starts_with(&format!("{}: cannot write here: ", fixture.to().display())), "{message}");
+    let to = fixture.to().join("deeper");
+    let message = text(&fixture.export(&ExportOptions { to: to.clone(), ..fixture.options() }).unwrap_err());
+    assert!(message.starts_with(&format!("{}: cannot make this folder: ", to.display())), "{message}");
 }
 
 #[test]
 fn what_was_exported_reads_as_json() {
-    let app = app();
-    let exported = app.export(&ExportOptions { mix: true, ..app.options() }).unwrap();
+    let fixture = fixture();
+    let exported = fixture.export(&ExportOptions { mix: true, ..fixture.options() }).unwrap();
     let json = serde_json::to_value(&exported).unwrap();
-    assert_eq!(json[0]["file"], app.to().join("Demo mix.wav").to_str().unwrap());
+    assert_eq!(json[0]["file"], fixture.to().join("Demo mix.wav").to_str().unwrap());
     assert_eq!((&json[0]["track"], &json[0]["format"]), (&serde_json::Value::Null, &"s24".into()));
     assert_eq!((json[0]["frames"].as_u64(), json[0]["bytes"].as_u64()), (Some(100_000), Some(604_096)));
 }

@@ -6,25 +6,25 @@ use crate::session::Monitor;
 
 const FRAMES: usize = 70_000;
 
-impl App {
+impl TestSession {
     fn mixed(&self, format: Option<TakeFormat>) -> Vec<f32> {
         let exported = self.export(&ExportOptions { mix: true, force: true, format, ..self.options() }).unwrap();
         assert_eq!((exported.len(), exported[0].track, exported[0].channels), (1, None, 2));
         assert_eq!(exported[0].file, self.to().join("Demo mix.wav"));
-        heard(&exported[0].file)
+        decoded(&exported[0].file)
     }
 }
 
 #[test]
 fn the_mix_is_the_sum_of_its_tracks_in_their_order_bit_for_bit() {
-    let mut app = App::new(TakeFormat::S24);
+    let mut fixture = TestSession::new(TakeFormat::S24);
     let mut expected = vec![0.0_f32; FRAMES * 2];
     for (index, format) in [TakeFormat::S16, TakeFormat::S24, TakeFormat::F32].into_iter().cycle().take(8).enumerate() {
         // Every track begins and ends elsewhere, on no block's border.
         let (at, frames) = (index * 1_237, FRAMES - index * 2_501);
         let sound = noise(format, frames, index as u64);
-        let track = app.mono("T", format, at as u64, &sound);
-        let track = app.session.track_mut(track).unwrap();
+        let track = fixture.mono("T", format, at as u64, &sound);
+        let track = fixture.session.track_mut(track).unwrap();
         track.set_gain_db(-3.0 * index as f32);
         track.set_pan(index as f32 / 4.0 - 0.9);
         let [[left, right], _] = levels(track.gain_db(), track.pan(), 1);
@@ -33,82 +33,82 @@ fn the_mix_is_the_sum_of_its_tracks_in_their_order_bit_for_bit() {
             frame[1] += sample * right;
         }
     }
-    let end = app.session.end().0 as usize * 2;
+    let end = fixture.session.end().0 as usize * 2;
     expected.resize(end, 0.0);
-    assert_eq!(app.mixed(Some(TakeFormat::F32)), expected);
+    assert_eq!(fixture.mixed(Some(TakeFormat::F32)), expected);
 }
 
 #[test]
 fn a_mono_track_panned_left_is_left_as_it_is() {
-    let mut app = App::new(TakeFormat::S24);
+    let mut fixture = TestSession::new(TakeFormat::S24);
     let sound = noise(TakeFormat::S24, 5_000, 4);
-    let track = app.mono("A", TakeFormat::S24, 0, &sound);
-    app.session.track_mut(track).unwrap().set_pan(-1.0);
-    let out = app.mixed(Some(TakeFormat::F32));
+    let track = fixture.mono("A", TakeFormat::S24, 0, &sound);
+    fixture.session.track_mut(track).unwrap().set_pan(-1.0);
+    let out = fixture.mixed(Some(TakeFormat::F32));
     assert!(out.chunks_exact(2).zip(&sound).all(|(frame, sample)| frame == [*sample, 0.0]));
 }
 
 #[test]
 fn a_stereo_track_in_the_middle_is_left_as_it_is() {
-    let mut app = App::new(TakeFormat::S24);
-    let track = app.track("A", &[0, 1]);
+    let mut fixture = TestSession::new(TakeFormat::S24);
+    let track = fixture.track("A", &[0, 1]);
     let sound = noise(TakeFormat::S16, 10_000, 4);
-    let take = app.take(track, TakeFormat::S16, 2, &sound);
-    app.place(track, take, 0, 0, 5_000);
-    assert_eq!(app.mixed(Some(TakeFormat::F32)), sound);
+    let take = fixture.take(track, TakeFormat::S16, 2, &sound);
+    fixture.place(track, take, 0, 0, 5_000);
+    assert_eq!(fixture.mixed(Some(TakeFormat::F32)), sound);
 }
 
 #[test]
 fn mute_solo_and_monitoring_silence_what_they_silence_in_the_engine() {
-    let mut app = App::new(TakeFormat::S24);
-    let tracks = [0.5, 0.25, 0.125].map(|value| app.mono("A", TakeFormat::S24, 0, &[value; 10]));
+    let mut fixture = TestSession::new(TakeFormat::S24);
+    let tracks = [0.5, 0.25, 0.125].map(|value| fixture.mono("A", TakeFormat::S24, 0, &[value; 10]));
     for track in tracks {
-        app.session.track_mut(track).unwrap().set_pan(-1.0);
+        fixture.session.track_mut(track).unwrap().set_pan(-1.0);
     }
-    let left = |app: &App| app.mixed(Some(TakeFormat::F32))[0];
-    assert_eq!(left(&app).to_bits(), 0.875_f32.to_bits());
-    app.session.track_mut(tracks[0]).unwrap().mute = true;
-    assert_eq!(left(&app).to_bits(), 0.375_f32.to_bits());
-    app.session.track_mut(tracks[1]).unwrap().solo = true;
-    assert_eq!(left(&app).to_bits(), 0.25_f32.to_bits());
-    app.session.track_mut(tracks[0]).unwrap().solo = true;
-    assert_eq!(left(&app).to_bits(), 0.25_f32.to_bits());
-    app.session.track_mut(tracks[1]).unwrap().solo = false;
-    let error = app.plan(&ExportOptions { mix: true, ..app.options() }).unwrap_err();
+    let left = |fixture: &TestSession| fixture.mixed(Some(TakeFormat::F32))[0];
+    assert_eq!(left(&fixture).to_bits(), 0.875_f32.to_bits());
+    fixture.session.track_mut(tracks[0]).unwrap().mute = true;
+    assert_eq!(left(&fixture).to_bits(), 0.375_f32.to_bits());
+    fixture.session.track_mut(tracks[1]).unwrap().solo = true;
+    assert_eq!(left(&fixture).to_bits(), 0.25_f32.to_bits());
+    fixture.session.track_mut(tracks[0]).unwrap().solo = true;
+    assert_eq!(left(&fixture).to_bits(), 0.25_f32.to_bits());
+    fixture.session.track_mut(tracks[1]).unwrap().solo = false;
+    let error = fixture.plan(&ExportOptions { mix: true, ..fixture.options() }).unwrap_err();
     assert!(matches!(error, ExportError::NoSound { mix: true, .. }), "{error}");
 
-    let track = app.session.track_mut(tracks[0]).unwrap();
+    let track = fixture.session.track_mut(tracks[0]).unwrap();
     (track.mute, track.solo, track.monitor) = (false, false, Monitor::Input);
-    assert_eq!(left(&app).to_bits(), 0.375_f32.to_bits());
-    let notes = app.plan(&ExportOptions { mix: true, ..app.options() }).unwrap().notes;
+    assert_eq!(left(&fixture).to_bits(), 0.375_f32.to_bits());
+    let notes = fixture.plan(&ExportOptions { mix: true, ..fixture.options() }).unwrap().notes;
     assert_eq!(notes, ["track 1 (A): its input is monitored, so its takes are not heard"]);
 }
 
 #[test]
 fn chosen_tracks_are_mixed_alone() {
-    let mut app = App::new(TakeFormat::F32);
+    let mut fixture = TestSession::new(TakeFormat::F32);
     for value in [0.5, 0.25] {
-        let track = app.mono("A", TakeFormat::S24, 0, &[value; 10]);
-        app.session.track_mut(track).unwrap().set_pan(1.0);
+        let track = fixture.mono("A", TakeFormat::S24, 0, &[value; 10]);
+        fixture.session.track_mut(track).unwrap().set_pan(1.0);
     }
-    app.export(&ExportOptions { mix: true, tracks: Some(vec![2]), ..app.options() }).unwrap();
-    assert_eq!(heard(&app.to().join("Demo mix.wav"))[..2], [0.0, 0.25]);
+    fixture.export(&ExportOptions { mix: true, tracks: Some(vec![2]), ..fixture.options() }).unwrap();
+    assert_eq!(decoded(&fixture.to().join("Demo mix.wav"))[..2], [0.0, 0.25]);
 }
 
 #[test]
 fn a_mix_to_integers_is_dithered_clamped_and_counted_but_not_between_regions() {
-    let mut app = App::new(TakeFormat::S16);
+    let mut fixture = TestSession::new(TakeFormat::S16);
     let sound = vec![0.75; 5_000];
-    let tracks = [0, 1].map(|_| app.mono("A", TakeFormat::S16, 5_000, &sound));
+    let tracks = [0, 1].map(|_| fixture.mono("A", TakeFormat::S16, 5_000, &sound));
     for track in tracks {
-        app.session.track_mut(track).unwrap().set_pan(-1.0);
+        fixture.session.track_mut(track).unwrap().set_pan(-1.0);
     }
-    let options = ExportOptions { mix: true, ..app.range(0, 20_000) };
-    let exported = app.export(&options).unwrap();
+    let options = ExportOptions { mix: true, ..fixture.range(0, 20_000) };
+    let exported = fixture.export(&options).unwrap();
     assert_eq!((exported[0].format, exported[0].dithered), (TakeFormat::S16, true));
     assert_eq!(exported[0].over_full_scale, 5_000);
     assert!((exported[0].peak_dbfs.unwrap() - 3.5218).abs() < 1e-3);
-    let out = heard(&exported[0].file);
+    let out = decoded(&exported[0].file);
     let (sound, gaps) = (&out[10_000..20_000], [&out[..10_000], &out[20_000..]].concat());
     assert!(gaps.iter().all(|sample| *sample == 0.0));
     let full = 32_767.0_f32 / 32_768.0;

@@ -25,16 +25,16 @@ const RATE: u32 = 48_000;
 const FORMATS: [TakeFormat; 3] = [TakeFormat::S16, TakeFormat::S24, TakeFormat::F32];
 
 /// A session in a folder that goes with it.
-struct App {
+struct TestSession {
     dir: TempDir,
     session: Session,
 }
 
-impl App {
-    fn new(format: TakeFormat) -> App {
+impl TestSession {
+    fn new(format: TakeFormat) -> TestSession {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir_all(dir.path().join("demo/audio")).unwrap();
-        App { dir, session: Session::new(Uuid::new_v4(), "Demo", "", SampleRate(RATE), format) }
+        TestSession { dir, session: Session::new(Uuid::new_v4(), "Demo", "", SampleRate(RATE), format) }
     }
 
     fn folder(&self) -> PathBuf {
@@ -112,7 +112,7 @@ impl App {
     }
 
     fn export(&self, options: &ExportOptions) -> Result<Vec<Exported>, ExportError> {
-        run(&self.plan(options)?.jobs, &mut |_| {}, &AtomicBool::new(false))
+        run(&self.plan(options)?.files, &mut |_| {}, &AtomicBool::new(false))
     }
 }
 
@@ -127,7 +127,7 @@ fn stored(path: &Path) -> Vec<u8> {
 }
 
 /// The sound of a file, interleaved.
-fn heard(path: &Path) -> Vec<f32> {
+fn decoded(path: &Path) -> Vec<f32> {
     let mut reader = Reader::open(path).unwrap();
     let mut samples = vec![0.0; reader.layout().frames as usize * usize::from(reader.layout().channels)];
     let frames = samples.len() / usize::from(reader.layout().channels);

@@ -7,18 +7,18 @@ use crate::session::Monitor;
 fn a_whole_take_comes_out_bit_for_bit_in_every_format_mono_and_stereo() {
     for format in FORMATS {
         for channels in [1, 2] {
-            let mut app = App::new(TakeFormat::S24);
-            let track = app.track("Kick in", &[0, 1][..channels]);
-            let take = app.take(track, format, channels as u32, &noise(format, 40_001 * channels, 7));
-            app.place(track, take, 0, 0, 40_001);
+            let mut fixture = TestSession::new(TakeFormat::S24);
+            let track = fixture.track("Kick in", &[0, 1][..channels]);
+            let take = fixture.take(track, format, channels as u32, &noise(format, 40_001 * channels, 7));
+            fixture.place(track, take, 0, 0, 40_001);
             // Nothing of how it is heard gets into a stem.
-            let track = app.session.track_mut(track).unwrap();
+            let track = fixture.session.track_mut(track).unwrap();
             (track.mute, track.monitor) = (true, Monitor::Input);
             track.set_gain_db(-12.0);
             track.set_pan(0.5);
-            let exported = app.export(&app.options()).unwrap();
-            let file = app.to().join("01 Kick in.wav");
-            assert_eq!(stored(&file), stored(&app.file(take)));
+            let exported = fixture.export(&fixture.options()).unwrap();
+            let file = fixture.to().join("01 Kick in.wav");
+            assert_eq!(stored(&file), stored(&fixture.file(take)));
             assert_eq!(
                 exported,
                 [Exported {
@@ -40,12 +40,12 @@ fn a_whole_take_comes_out_bit_for_bit_in_every_format_mono_and_stereo() {
 
 #[test]
 fn a_range_is_cut_on_the_exact_frame_and_says_where_it_was() {
-    let mut app = App::new(TakeFormat::S24);
+    let mut fixture = TestSession::new(TakeFormat::S24);
     let sound = noise(TakeFormat::S24, 5_000, 1);
-    app.mono("Voice", TakeFormat::S24, 1_000, &sound);
-    app.export(&app.range(1_001, 5_999)).unwrap();
-    let file = app.to().join("01 Voice.wav");
-    assert_eq!(heard(&file), sound[1..4_999]);
+    fixture.mono("Voice", TakeFormat::S24, 1_000, &sound);
+    fixture.export(&fixture.range(1_001, 5_999)).unwrap();
+    let file = fixture.to().join("01 Voice.wav");
+    assert_eq!(decoded(&file), sound[1..4_999]);
     let bext = Reader::open(&file).unwrap().layout().bext.clone().unwrap();
     assert_eq!((bext.time_reference, bext.description.as_str()), (1_001, "Demo, track 1 (Voice)"));
     assert_eq!(bext.coding_history, "A=PCM,F=48000,W=24,M=mono,T=Faultless export");
@@ -53,35 +53,35 @@ fn a_range_is_cut_on_the_exact_frame_and_says_where_it_was() {
 
 #[test]
 fn stems_of_a_session_all_have_its_length_and_gaps_are_silence() {
-    let mut app = App::new(TakeFormat::S16);
+    let mut fixture = TestSession::new(TakeFormat::S16);
     let (early, late) = (noise(TakeFormat::S16, 3_000, 1), noise(TakeFormat::S16, 50_000, 2));
-    app.mono("Early", TakeFormat::S16, 0, &early);
-    app.mono("Late", TakeFormat::S16, 60_000, &late);
-    let exported = app.export(&app.options()).unwrap();
+    fixture.mono("Early", TakeFormat::S16, 0, &early);
+    fixture.mono("Late", TakeFormat::S16, 60_000, &late);
+    let exported = fixture.export(&fixture.options()).unwrap();
     assert!(exported.iter().all(|file| file.frames == 110_000));
-    let out = heard(&app.to().join("01 Early.wav"));
+    let out = decoded(&fixture.to().join("01 Early.wav"));
     assert_eq!(out[..3_000], early);
     assert!(out[3_000..].iter().all(|sample| *sample == 0.0));
-    let out = heard(&app.to().join("02 Late.wav"));
+    let out = decoded(&fixture.to().join("02 Late.wav"));
     assert!(out[..60_000].iter().all(|sample| *sample == 0.0));
     assert_eq!(out[60_000..], late);
 }
 
 #[test]
 fn regions_of_several_takes_stand_in_their_places_and_muted_ones_are_silent() {
-    let mut app = App::new(TakeFormat::S24);
-    let track = app.track("Solo", &[0]);
+    let mut fixture = TestSession::new(TakeFormat::S24);
+    let track = fixture.track("Solo", &[0]);
     let (one, two) = (noise(TakeFormat::S24, 1_000, 1), noise(TakeFormat::S24, 1_000, 2));
-    let takes = [app.take(track, TakeFormat::S24, 1, &one), app.take(track, TakeFormat::S24, 1, &two)];
-    app.place(track, takes[0], 100, 10, 500);
-    app.place(track, takes[1], 300, 0, 200);
-    let muted = app.place(track, takes[1], 700, 0, 100);
-    app.session.mute_region(muted, true).unwrap();
-    app.export(&app.options()).unwrap();
+    let takes = [fixture.take(track, TakeFormat::S24, 1, &one), fixture.take(track, TakeFormat::S24, 1, &two)];
+    fixture.place(track, takes[0], 100, 10, 500);
+    fixture.place(track, takes[1], 300, 0, 200);
+    let muted = fixture.place(track, takes[1], 700, 0, 100);
+    fixture.session.mute_region(muted, true).unwrap();
+    fixture.export(&fixture.options()).unwrap();
     let mut expected = vec![0.0; 800];
     expected[100..600].copy_from_slice(&one[10..510]);
     expected[300..500].copy_from_slice(&two[..200]);
-    assert_eq!(heard(&app.to().join("01 Solo.wav")), expected);
+    assert_eq!(decoded(&fixture.to().join("01 Solo.wav")), expected);
 }
 
 #[test]
@@ -89,12 +89,12 @@ fn a_wider_format_holds_the_same_sound_and_no_dither() {
     for (from, to) in
         [(TakeFormat::S16, TakeFormat::S24), (TakeFormat::S16, TakeFormat::F32), (TakeFormat::S24, TakeFormat::F32)]
     {
-        let mut app = App::new(from);
+        let mut fixture = TestSession::new(from);
         let sound = noise(from, 20_000, 3);
-        app.mono("A", from, 0, &sound);
-        let exported = app.export(&ExportOptions { format: Some(to), ..app.options() }).unwrap();
+        fixture.mono("A", from, 0, &sound);
+        let exported = fixture.export(&ExportOptions { format: Some(to), ..fixture.options() }).unwrap();
         assert!(!exported[0].dithered && exported[0].format == to);
-        assert_eq!(heard(&exported[0].file), sound);
+        assert_eq!(decoded(&exported[0].file), sound);
     }
 }
 
@@ -103,13 +103,13 @@ fn a_shallower_format_is_dithered_where_there_is_sound_and_only_there() {
     for (from, to) in
         [(TakeFormat::F32, TakeFormat::S24), (TakeFormat::F32, TakeFormat::S16), (TakeFormat::S24, TakeFormat::S16)]
     {
-        let mut app = App::new(from);
+        let mut fixture = TestSession::new(from);
         // A recorded silence has the noise of its converter: only what is between regions has none.
-        app.mono("A", from, 10_000, &vec![0.0; 10_000]);
-        let options = ExportOptions { format: Some(to), ..app.range(0, 30_000) };
-        let exported = app.export(&options).unwrap();
+        fixture.mono("A", from, 10_000, &vec![0.0; 10_000]);
+        let options = ExportOptions { format: Some(to), ..fixture.range(0, 30_000) };
+        let exported = fixture.export(&options).unwrap();
         assert!(exported[0].dithered);
-        let out = heard(&exported[0].file);
+        let out = decoded(&exported[0].file);
         let scale = f64::from(1_u32 << (to.bits() - 1));
         assert!(out[..10_000].iter().chain(&out[20_000..]).all(|sample| *sample == 0.0));
         let sound: Vec<f64> = out[10_000..20_000].iter().map(|sample| f64::from(*sample) * scale).collect();
@@ -121,57 +121,58 @@ fn a_shallower_format_is_dithered_where_there_is_sound_and_only_there() {
         assert!(bext.coding_history.ends_with("T=Faultless export; dithered"));
         // The same again, bit for bit.
         let first = stored(&exported[0].file);
-        app.export(&ExportOptions { force: true, ..options }).unwrap();
+        fixture.export(&ExportOptions { force: true, ..options }).unwrap();
         assert_eq!(stored(&exported[0].file), first);
     }
 }
 
 #[test]
 fn takes_of_several_formats_give_the_widest_and_none_loses_a_bit() {
-    let mut app = App::new(TakeFormat::S16);
-    let track = app.track("A", &[0]);
-    let (narrow, wide) = (noise(TakeFormat::S16, 100, 1), noise(TakeFormat::S24, 100, 2));
-    let takes = [app.take(track, TakeFormat::S16, 1, &narrow), app.take(track, TakeFormat::S24, 1, &wide)];
-    app.place(track, takes[0], 0, 0, 100);
-    app.place(track, takes[1], 100, 0, 100);
-    let exported = app.export(&app.options()).unwrap();
+    let mut fixture = TestSession::new(TakeFormat::S16);
+    let track = fixture.track("A", &[0]);
+    let (narrow, match_channels) = (noise(TakeFormat::S16, 100, 1), noise(TakeFormat::S24, 100, 2));
+    let takes =
+        [fixture.take(track, TakeFormat::S16, 1, &narrow), fixture.take(track, TakeFormat::S24, 1, &match_channels)];
+    fixture.place(track, takes[0], 0, 0, 100);
+    fixture.place(track, takes[1], 100, 0, 100);
+    let exported = fixture.export(&fixture.options()).unwrap();
     assert!(exported[0].format == TakeFormat::S24 && !exported[0].dithered);
-    assert_eq!(heard(&exported[0].file), [narrow, wide].concat());
+    assert_eq!(decoded(&exported[0].file), [narrow, match_channels].concat());
 }
 
 #[test]
 fn a_mono_take_on_a_stereo_track_sounds_on_both_sides() {
-    let mut app = App::new(TakeFormat::S16);
-    let track = app.track("Keys", &[0, 1]);
-    let take = app.take(track, TakeFormat::S16, 1, &[0.5, -0.25]);
-    app.place(track, take, 1, 0, 2);
-    app.export(&app.options()).unwrap();
-    assert_eq!(heard(&app.to().join("01 Keys.wav")), [0.0, 0.0, 0.5, 0.5, -0.25, -0.25]);
+    let mut fixture = TestSession::new(TakeFormat::S16);
+    let track = fixture.track("Keys", &[0, 1]);
+    let take = fixture.take(track, TakeFormat::S16, 1, &[0.5, -0.25]);
+    fixture.place(track, take, 1, 0, 2);
+    fixture.export(&fixture.options()).unwrap();
+    assert_eq!(decoded(&fixture.to().join("01 Keys.wav")), [0.0, 0.0, 0.5, 0.5, -0.25, -0.25]);
 }
 
 #[test]
 fn floats_over_full_scale_are_kept_as_floats_and_counted_when_clamped() {
-    let mut app = App::new(TakeFormat::F32);
-    app.mono("Hot", TakeFormat::F32, 0, &[2.0, -1.5, 1.0, 0.5]);
-    app.export(&app.options()).unwrap();
-    assert_eq!(heard(&app.to().join("01 Hot.wav")), [2.0, -1.5, 1.0, 0.5]);
-    let options = ExportOptions { format: Some(TakeFormat::S16), force: true, ..app.options() };
-    let exported = app.export(&options).unwrap();
+    let mut fixture = TestSession::new(TakeFormat::F32);
+    fixture.mono("Hot", TakeFormat::F32, 0, &[2.0, -1.5, 1.0, 0.5]);
+    fixture.export(&fixture.options()).unwrap();
+    assert_eq!(decoded(&fixture.to().join("01 Hot.wav")), [2.0, -1.5, 1.0, 0.5]);
+    let options = ExportOptions { format: Some(TakeFormat::S16), force: true, ..fixture.options() };
+    let exported = fixture.export(&options).unwrap();
     assert_eq!(exported[0].over_full_scale, 2);
     assert!((exported[0].peak_dbfs.unwrap() - 6.0206).abs() < 1e-3);
-    assert_eq!(heard(&exported[0].file)[..2], [32_767.0 / 32_768.0, -1.0]);
+    assert_eq!(decoded(&exported[0].file)[..2], [32_767.0 / 32_768.0, -1.0]);
 }
 
 #[test]
 fn a_take_that_is_not_finished_is_read_as_far_as_it_goes() {
-    let mut app = App::new(TakeFormat::S24);
-    let track = app.track("Live", &[0]);
+    let mut fixture = TestSession::new(TakeFormat::S24);
+    let track = fixture.track("Live", &[0]);
     let sound = noise(TakeFormat::S24, 30_000, 9);
-    let take = app.take(track, TakeFormat::S24, 1, &sound);
-    app.session.finish_take(take, Frames(50_000), TakeState::Recording, None).unwrap();
-    app.place(track, take, 0, 0, 50_000);
-    let exported = app.export(&app.options()).unwrap();
-    let out = heard(&exported[0].file);
+    let take = fixture.take(track, TakeFormat::S24, 1, &sound);
+    fixture.session.finish_take(take, Frames(50_000), TakeState::Recording, None).unwrap();
+    fixture.place(track, take, 0, 0, 50_000);
+    let exported = fixture.export(&fixture.options()).unwrap();
+    let out = decoded(&exported[0].file);
     assert_eq!(out[..30_000], sound);
     assert!(out.len() == 50_000 && out[30_000..].iter().all(|sample| *sample == 0.0));
     let note = "audio/Live-1.wav: not finished; silence from its frame 30000 to frame 50000";

@@ -1,9 +1,10 @@
-//! Takes that grow while they are drawn. Thread: tests.
+//! Waveforms of takes that are being recorded. Thread: tests.
 
 use super::super::cache;
 use super::super::columns::Column;
-use super::super::store::{Answer, LiveTake, PeakStore, State};
-use super::{brute, exact, folder, ready, sound, until, wav};
+use super::super::live_take::LiveTake;
+use super::super::store::{PeakStore, Quality, WaveformState};
+use super::{exact_columns, expected_columns, folder, sound, wait_until, wait_until_ready, wav};
 use crate::format::TakeFormat;
 use crate::limits::{DATA_OFFSET, PEAK_LAG_FRAMES};
 use nix::fcntl::{FallocateFlags, fallocate};
@@ -14,7 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use uuid::Uuid;
 
-/// A take that is recorded into a spool and committed span by span.
+/// A take that is recorded into a spool and committed in spans.
 struct Recording {
     take: LiveTake,
     frames: Arc<AtomicU64>,
@@ -50,7 +51,7 @@ impl Recording {
         Recording { take, frames, wav, spool, file, samples, frame_bytes: channels * format.bytes() }
     }
 
-    /// The audio thread stores up to frame `end`.
+    /// Does what the audio thread does: stores the frames up to `end` in the spool.
     fn record(&self, end: u64) {
         let bytes = |frame: u64| (DATA_OFFSET + frame * self.frame_bytes as u64) as usize;
         let from = bytes(self.frames.load(SeqCst));
@@ -58,7 +59,7 @@ impl Recording {
         self.frames.store(end, SeqCst);
     }
 
-    /// The committer writes pages `from..end` of the file and punches them.
+    /// Does what the committer does: writes pages `from..end` to the WAV and punches them out of the spool.
     fn commit(&self, from: u64, end: u64) {
         let (from, end) = (from * 4096, end * 4096);
         self.wav.write_all_at(&self.file[from as usize..end as usize], from).unwrap();
@@ -66,7 +67,7 @@ impl Recording {
         fallocate(&self.spool, flags, from as i64, (end - from) as i64).unwrap();
     }
 
-    /// Everything is in the WAV, and the spool is gone.
+    /// Ends the take: writes the whole WAV and removes the spool.
     fn end(&self) {
         self.wav.write_all_at(&self.file, 0).unwrap();
         fs::remove_file(self.take.spool.as_ref().unwrap()).unwrap();
@@ -79,13 +80,13 @@ impl Drop for Recording {
     }
 }
 
-/// On memory, as it is, and on a disk.
+/// A spool in memory, as in use, and one on a disk.
 fn spool_folders(folder: &Path) -> Vec<PathBuf> {
     vec![PathBuf::from("/dev/shm"), folder.join("trash")]
 }
 
 #[test]
-fn a_take_is_drawn_while_it_grows_wherever_its_sound_lies() {
+fn a_growing_take_is_drawn_from_its_spool_and_its_wav() {
     let folder = folder();
     let all = 2_600_000u64;
     for (spools, format, channels) in spool_folders(folder.path()).into_iter().flat_map(|spools| {
@@ -101,7 +102,7 @@ fn a_take_is_drawn_while_it_grows_wherever_its_sound_lies() {
         let mut committed = 1;
         for end in [700, 5_000, 100_001, 1_100_000, 1_100_256, 2_400_000] {
             take.record(end);
-            // Every other time it is committed before anybody has looked.
+            // Every other time the committer is faster than peaks-live.
             if end % 2 == 0 {
                 let pages = (DATA_OFFSET + end * take.frame_bytes as u64) / 4096 - 1;
                 if committed < pages {
@@ -110,51 +111,51 @@ fn a_take_is_drawn_while_it_grows_wherever_its_sound_lies() {
                 }
             }
             let seen = end.saturating_sub(PEAK_LAG_FRAMES);
-            until(|| store.frames_of(id) == seen);
+            wait_until(|| store.frames_of(id) == seen);
             let samples = &take.samples[..seen as usize * channels];
             for per in [1.0, 20.0, 256.0, 1024.0, 50_000.0] {
                 let from = (seen as f64 - 300.0 * per).max(0.0);
-                let expected = brute(samples, channels, channels - 1, from, per, 310);
-                assert_eq!(exact(&mut store, id, channels - 1, from, per, 310), expected, "{per} at {end}");
+                let expected = expected_columns(samples, channels, channels - 1, from, per, 310);
+                assert_eq!(exact_columns(&mut store, id, channels - 1, from, per, 310), expected, "{per} at {end}");
             }
         }
-        assert_eq!(store.state_of(id), Some(State::Live));
+        assert_eq!(store.state_of(id), Some(WaveformState::Live));
         take.record(all);
         take.end();
         store.finish(id, all);
-        ready(&store, id);
+        wait_until_ready(&store, id);
         assert_eq!(store.frames_of(id), all);
         for per in [1.0, 20.0, 256.0, 1024.0, 50_000.0] {
-            let expected = brute(&take.samples, channels, 0, 1_040_000.0, per, 50);
-            assert_eq!(exact(&mut store, id, 0, 1_040_000.0, per, 50), expected);
+            let expected = expected_columns(&take.samples, channels, 0, 1_040_000.0, per, 50);
+            assert_eq!(exact_columns(&mut store, id, 0, 1_040_000.0, per, 50), expected);
         }
-        // The next opening finds the cache.
+        // The cache file was saved.
         let wav = cache::Fingerprint::of(&take.wav.metadata().unwrap());
         assert!(cache::open(&store.cache_path(id), wav).is_some());
     }
 }
 
 #[test]
-fn a_stretch_that_was_lost_is_silence() {
+fn lost_frames_are_drawn_as_silence() {
     let folder = folder();
     let take = Recording::start(folder.path(), Path::new("/dev/shm"), TakeFormat::F32, 1, 200_000);
     let id = take.take.take;
     take.record(200_000);
-    // Pages 50 to 60 were never touched: nothing in the spool, nothing in the WAV, which ends before them.
+    // Pages 50 to 59 were never stored: they are a hole in the spool, and the WAV ends before them.
     let flags = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
     fallocate(&take.spool, flags, 50 * 4096, 10 * 4096).unwrap();
     let mut samples = take.samples.clone();
     samples[49 * 1024..59 * 1024].fill(0.0);
     let mut store = PeakStore::start(folder.path()).unwrap();
     store.watch_live(take.take.clone());
-    until(|| store.frames_of(id) == 200_000 - PEAK_LAG_FRAMES);
-    let seen = exact(&mut store, id, 0, 0.0, 256.0, 700);
-    assert_eq!(seen, brute(&samples, 1, 0, 0.0, 256.0, 700));
+    wait_until(|| store.frames_of(id) == 200_000 - PEAK_LAG_FRAMES);
+    let seen = exact_columns(&mut store, id, 0, 0.0, 256.0, 700);
+    assert_eq!(seen, expected_columns(&samples, 1, 0, 0.0, 256.0, 700));
     assert_eq!(seen[49 * 4], Column { min: 0.0, max: 0.0 });
 }
 
 #[test]
-fn a_take_recorded_straight_into_its_wav_is_drawn_as_far_as_it_goes() {
+fn a_take_recorded_in_place_is_drawn_as_far_as_its_wav_reaches() {
     let folder = folder();
     let take = Recording::start(folder.path(), Path::new("/dev/shm"), TakeFormat::S24, 2, 300_000);
     let id = take.take.take;
@@ -162,56 +163,59 @@ fn a_take_recorded_straight_into_its_wav_is_drawn_as_far_as_it_goes() {
     store.watch_live(LiveTake { spool: None, ..take.take.clone() });
     take.wav.write_all_at(&take.file[..4096 + 6 * 100_000], 0).unwrap();
     take.frames.store(90_000, SeqCst);
-    until(|| store.frames_of(id) == 90_000 - PEAK_LAG_FRAMES);
+    wait_until(|| store.frames_of(id) == 90_000 - PEAK_LAG_FRAMES);
     take.frames.store(300_000, SeqCst);
-    until(|| store.frames_of(id) == 100_000);
+    wait_until(|| store.frames_of(id) == 100_000);
     take.frames.store(u64::MAX, SeqCst);
     take.wav.write_all_at(&take.file, 0).unwrap();
     store.finish(id, 300_000);
-    // Dropped at once: what has ended is saved all the same.
+    // The store is dropped at once. A take that has ended is saved all the same.
     drop(store);
     let mut store = PeakStore::start(folder.path()).unwrap();
     let wav = cache::Fingerprint::of(&take.wav.metadata().unwrap());
     assert!(cache::open(&store.cache_path(id), wav).is_some());
-    store.want(id, &take.take.wav);
-    assert_eq!(exact(&mut store, id, 1, 0.0, 256.0, 1200), brute(&take.samples, 2, 1, 0.0, 256.0, 1200));
+    store.request(id, &take.take.wav);
+    assert_eq!(
+        exact_columns(&mut store, id, 1, 0.0, 256.0, 1200),
+        expected_columns(&take.samples, 2, 1, 0.0, 256.0, 1200)
+    );
 }
 
 #[test]
-fn a_take_that_ends_before_what_was_drawn_is_drawn_again() {
+fn a_take_that_ends_before_its_drawn_part_is_built_again() {
     let folder = folder();
     let take = Recording::start(folder.path(), Path::new("/dev/shm"), TakeFormat::S16, 1, 100_000);
     let id = take.take.take;
     let mut store = PeakStore::start(folder.path()).unwrap();
     store.watch_live(take.take.clone());
     take.record(100_000);
-    until(|| store.frames_of(id) == 100_000 - PEAK_LAG_FRAMES);
-    // Only half of it reached the disk.
+    wait_until(|| store.frames_of(id) == 100_000 - PEAK_LAG_FRAMES);
+    // Only half of the take reached the disk.
     let (half, _) = wav(TakeFormat::S16, 1, &take.samples[..50_000]);
     take.wav.write_all_at(&half, 0).unwrap();
     store.finish(id, 100_000);
-    until(|| store.frames_of(id) == 50_000);
-    ready(&store, id);
-    let expected = brute(&take.samples[..50_000], 1, 0, 0.0, 1024.0, 60);
-    assert_eq!(exact(&mut store, id, 0, 0.0, 1024.0, 60), expected);
+    wait_until(|| store.frames_of(id) == 50_000);
+    wait_until_ready(&store, id);
+    let expected = expected_columns(&take.samples[..50_000], 1, 0, 0.0, 1024.0, 60);
+    assert_eq!(exact_columns(&mut store, id, 0, 0.0, 1024.0, 60), expected);
 }
 
 #[test]
-fn a_take_whose_file_vanishes_keeps_what_was_drawn_and_says_so() {
+fn a_take_whose_file_vanishes_fails_and_keeps_its_drawn_part() {
     let folder = folder();
     let take = Recording::start(folder.path(), Path::new("/dev/shm"), TakeFormat::S16, 1, 100_000);
     let id = take.take.take;
     let mut store = PeakStore::start(folder.path()).unwrap();
     store.watch_live(take.take.clone());
     take.record(100_000);
-    until(|| store.frames_of(id) > 0);
+    wait_until(|| store.frames_of(id) > 0);
     fs::remove_file(&take.take.wav).unwrap();
     store.finish(id, 100_000);
-    until(|| matches!(store.state_of(id), Some(State::Failed { .. })));
+    wait_until(|| matches!(store.state_of(id), Some(WaveformState::Failed { .. })));
     let mut out = [Column::EMPTY; 4];
-    assert_eq!(store.columns(id, 0, 0.0, 1024.0, &mut out), Answer::Exact);
+    assert_eq!(store.columns(id, 0, 0.0, 1024.0, &mut out), Quality::Exact);
     assert!(out.iter().all(|column| !column.is_empty()));
     store.forget(id);
     store.watch_live(take.take.clone());
-    assert_eq!(store.state_of(id), Some(State::Live));
+    assert_eq!(store.state_of(id), Some(WaveformState::Live));
 }

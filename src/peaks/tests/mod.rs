@@ -1,4 +1,4 @@
-//! The module as a whole, and what its tests share. Thread: tests.
+//! Helpers for the tests of waveforms. Thread: tests.
 
 mod live;
 mod pure;
@@ -6,8 +6,8 @@ mod speed;
 mod stored;
 
 use super::columns::Column;
-use super::pyramid::{Entry, Extent};
-use super::store::{Answer, PeakStore, State};
+use super::entry::{Entry, Extent};
+use super::store::{PeakStore, Quality, WaveformState};
 use crate::format::TakeFormat;
 use crate::wav::header::Header;
 use crate::wav::sample;
@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use uuid::Uuid;
 
-/// A session's folder without a session.
+/// A folder with the subfolders of a session, but without `session.json`.
 fn folder() -> tempfile::TempDir {
     let disk = Path::new(env!("CARGO_MANIFEST_DIR")).join("target");
     fs::create_dir_all(&disk).unwrap();
@@ -27,7 +27,7 @@ fn folder() -> tempfile::TempDir {
     folder
 }
 
-/// Interleaved samples that no two stretches have alike: a tone that swells, and noise.
+/// Interleaved samples: a tone that swells, and noise, so that no two parts are alike.
 fn sound(channels: usize, frames: usize) -> Vec<f32> {
     let mut state = 1u32;
     let mut samples = Vec::with_capacity(channels * frames);
@@ -42,7 +42,7 @@ fn sound(channels: usize, frames: usize) -> Vec<f32> {
     samples
 }
 
-/// The bytes of a WAV, and its samples as they come back from them.
+/// The bytes of a WAV, and its samples as a reader decodes them.
 fn wav(format: TakeFormat, channels: usize, samples: &[f32]) -> (Vec<u8>, Vec<f32>) {
     let mut header = Header::new(channels as u16, 48_000, format);
     header.data_bytes = (samples.len() * format.bytes()) as u64;
@@ -56,7 +56,7 @@ fn wav(format: TakeFormat, channels: usize, samples: &[f32]) -> (Vec<u8>, Vec<f3
     (file, back)
 }
 
-/// A take in `audio`.
+/// Writes a WAV into `audio`. Returns its path and its samples as a reader decodes them.
 fn take(folder: &Path, name: &str, format: TakeFormat, channels: usize, samples: &[f32]) -> (PathBuf, Vec<f32>) {
     let path = folder.join("audio").join(name);
     let (file, back) = wav(format, channels, samples);
@@ -64,8 +64,15 @@ fn take(folder: &Path, name: &str, format: TakeFormat, channels: usize, samples:
     (path, back)
 }
 
-/// Columns worked out from every sample, as `columns::draw` promises them.
-fn brute(samples: &[f32], channels: usize, channel: usize, from: f64, per: f64, count: usize) -> Vec<Column> {
+/// The columns that `columns::draw` must return, computed from every sample.
+fn expected_columns(
+    samples: &[f32],
+    channels: usize,
+    channel: usize,
+    from: f64,
+    per: f64,
+    count: usize,
+) -> Vec<Column> {
     let frames = samples.len() / channels;
     let level = [1usize, 16, 256, 1024, 4096, 16_384, 65_536, 262_144, 1_048_576];
     let entry = level.into_iter().rfind(|level| *level as f64 <= per).unwrap_or(1);
@@ -100,23 +107,23 @@ fn brute(samples: &[f32], channels: usize, channel: usize, from: f64, per: f64, 
         .collect()
 }
 
-/// Asks until the answer is exact.
-fn exact(store: &mut PeakStore, take: Uuid, channel: usize, from: f64, per: f64, count: usize) -> Vec<Column> {
+/// Draws again until the columns are exact.
+fn exact_columns(store: &mut PeakStore, take: Uuid, channel: usize, from: f64, per: f64, count: usize) -> Vec<Column> {
     let mut out = vec![Column::EMPTY; count];
-    until(|| store.columns(take, channel, from, per, &mut out) == Answer::Exact);
+    wait_until(|| store.columns(take, channel, from, per, &mut out) == Quality::Exact);
     out
 }
 
-/// Waits until a take is whole.
-fn ready(store: &PeakStore, take: Uuid) {
-    until(|| store.state_of(take) == Some(State::Ready) && !store.is_busy());
+/// Waits until the waveform of a take is complete and no request is open.
+fn wait_until_ready(store: &PeakStore, take: Uuid) {
+    wait_until(|| store.state_of(take) == Some(WaveformState::Ready) && !store.is_busy());
 }
 
 #[track_caller]
-fn until(mut done: impl FnMut() -> bool) {
+fn wait_until(mut done: impl FnMut() -> bool) {
     let start = Instant::now();
     while !done() {
-        assert!(start.elapsed() < Duration::from_secs(20), "it never came");
+        assert!(start.elapsed() < Duration::from_secs(20), "the condition was not met within 20 s");
         std::thread::sleep(Duration::from_millis(2));
     }
 }

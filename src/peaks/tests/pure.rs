@@ -1,8 +1,9 @@
-//! Levels and columns against every sample. Thread: tests.
+//! Compares levels and columns with columns that are computed from every sample. Thread: tests.
 
 use super::super::columns::Column;
-use super::super::pyramid::{Entry, Extent, FULL_SCALE, Grower, LEVELS, level_frames};
-use super::{brute, sound};
+use super::super::entry::{Entry, Extent, FULL_SCALE};
+use super::super::pyramid::{Grower, LEVELS, level_frames};
+use super::{expected_columns, sound};
 use proptest::prelude::*;
 
 fn grown(channels: usize, samples: &[f32]) -> Grower {
@@ -17,7 +18,7 @@ fn silence_alone_is_zero_and_full_scale_alone_is_one() {
     assert_eq!(of(0.0, 0.0), Extent { min: 0.0, max: 0.0 });
     assert_eq!(of(-0.0, 0.0), Extent { min: 0.0, max: 0.0 });
     let quiet = of(-1e-9, 1e-9);
-    assert!(quiet.min < 0.0 && 0.0 < quiet.max, "the quietest sound is seen");
+    assert!(quiet.min < 0.0 && 0.0 < quiet.max, "the quietest sound is not zero");
     let loud = of(-0.9999, 0.9999);
     assert!(-1.0 < loud.min && loud.max < 1.0);
     for full in [FULL_SCALE, 1.0, 1.5, f32::INFINITY] {
@@ -62,7 +63,7 @@ fn columns_beyond_either_end_are_empty_and_the_last_part_of_an_entry_is_seen() {
 }
 
 #[test]
-fn one_sample_that_is_no_number_hides_no_other() {
+fn a_nan_sample_hides_no_other_sample() {
     let mut samples = vec![0.25; 1024];
     samples[300] = f32::NAN;
     samples[301] = -0.5;
@@ -82,7 +83,7 @@ fn growth_past_many_chunks_and_blocks_is_seen_at_every_level() {
             for from in [0.0, 1_040_000.0, 2_990_000.0] {
                 let mut out = vec![Column::EMPTY; count];
                 assert!(grower.pyramid().columns(channel, from, per, &mut out));
-                assert_eq!(out, brute(&samples, 2, channel, from, per, count), "{per} from {from}");
+                assert_eq!(out, expected_columns(&samples, 2, channel, from, per, count), "{per} from {from}");
             }
         }
     }
@@ -102,7 +103,7 @@ proptest! {
         let mut out = vec![Column::EMPTY; 20];
         for channel in 0..channels {
             prop_assert!(grower.pyramid().columns(channel, from, per, &mut out));
-            prop_assert_eq!(&out, &brute(&samples, channels, channel, from, per, 20));
+            prop_assert_eq!(&out, &expected_columns(&samples, channels, channel, from, per, 20));
         }
     }
 
@@ -118,10 +119,10 @@ proptest! {
         for piece in pieces {
             grower.push(&samples[at * channels..(at + piece) * channels]);
             at += piece;
-            // Whatever is there is right at any time.
+            // The part that is there is correct at any time.
             let mut out = vec![Column::EMPTY; 3];
             grower.pyramid().columns(0, 0.0, 4096.0, &mut out);
-            prop_assert_eq!(&out, &brute(&samples[..at * channels], channels, 0, 0.0, 4096.0, 3));
+            prop_assert_eq!(&out, &expected_columns(&samples[..at * channels], channels, 0, 0.0, 4096.0, 3));
         }
         let whole = grown(channels, &samples);
         prop_assert_eq!(grower.pyramid().frames(), frames as u64);

@@ -1,9 +1,10 @@
-//! What waveforms cost, told with `--nocapture`; the bounds are wide, since other programs run as well. Thread: tests.
+//! Measures the cost of waveforms; `--nocapture` shows the figures. The bounds are wide, because other programs run on
+//! the machine. Thread: tests.
 
 use super::super::cache::{self, Fingerprint};
 use super::super::columns::Column;
-use super::super::store::{Answer, PeakStore};
-use super::{folder, ready, until};
+use super::super::store::{PeakStore, Quality};
+use super::{folder, wait_until, wait_until_ready};
 use crate::format::TakeFormat;
 use crate::wav::header::Header;
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
@@ -13,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 use uuid::Uuid;
 
-/// Minutes of the long take: an hour where it is asked for, as that takes half a GiB of disk.
+/// Minutes of the long take. An hour takes half a GiB of disk, so the default is 2.
 fn minutes() -> u64 {
     std::env::var("FAULTLESS_PEAK_MINUTES").ok().and_then(|minutes| minutes.parse().ok()).unwrap_or(2)
 }
@@ -32,15 +33,15 @@ fn long_take(folder: &Path, frames: u64) -> PathBuf {
 }
 
 #[test]
-fn building_opening_and_drawing_are_told_and_fast_enough() {
+fn building_opening_and_drawing_are_fast_enough() {
     let folder = folder();
     let frames = minutes() * 60 * 48_000;
     let path = long_take(folder.path(), frames);
     let ids: Vec<Uuid> = (0..64).map(|_| Uuid::new_v4()).collect();
     let mut store = PeakStore::start(folder.path()).unwrap();
     let start = Instant::now();
-    store.want(ids[0], &path);
-    ready(&store, ids[0]);
+    store.request(ids[0], &path);
+    wait_until_ready(&store, ids[0]);
     println!("build {} min of mono s24: {:?}", minutes(), start.elapsed());
     let cache = store.cache_path(ids[0]);
     println!("cache: {} bytes", fs::metadata(&cache).unwrap().len());
@@ -49,7 +50,7 @@ fn building_opening_and_drawing_are_told_and_fast_enough() {
         fs::copy(&cache, cache::path_of(&folder.path().join("peaks"), *id)).unwrap();
     }
     for id in &ids {
-        // As after a start of the machine: none of it is in memory.
+        // Drop the file from the page cache, as after a start of the machine.
         let file = File::open(cache::path_of(&folder.path().join("peaks"), *id)).unwrap();
         file.sync_all().unwrap();
         posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED).unwrap();
@@ -59,10 +60,10 @@ fn building_opening_and_drawing_are_told_and_fast_enough() {
     let mut store = PeakStore::start(folder.path()).unwrap();
     let start = Instant::now();
     for id in &ids {
-        store.want(*id, &path);
+        store.request(*id, &path);
     }
     println!("want 64 takes: {:?}", start.elapsed());
-    until(|| !store.is_busy());
+    wait_until(|| !store.is_busy());
     let elapsed = start.elapsed();
     println!("open 64 caches from the disk: {elapsed:?}, {} KiB of memory", resident_kib() - before);
     assert!(elapsed.as_secs() < 5);
@@ -75,18 +76,18 @@ fn building_opening_and_drawing_are_told_and_fast_enough() {
     for per in [frames as f64 / 1200.0, 5000.0, 1024.0, 256.0, 255.0, 16.0, 2.0] {
         let start = Instant::now();
         let mut draw = |store: &mut PeakStore| {
-            ids.iter().filter(|id| store.columns(**id, 0, per * 100.0, per, &mut out) != Answer::Exact).count()
+            ids.iter().filter(|id| store.columns(**id, 0, per * 100.0, per, &mut out) != Quality::Exact).count()
         };
         draw(&mut store);
         let first = start.elapsed();
-        until(|| draw(&mut store) == 0);
+        wait_until(|| draw(&mut store) == 0);
         let all = start.elapsed();
         let again = Instant::now();
-        assert_eq!(draw(&mut store), 0, "what is seen does not push out what is seen");
+        assert_eq!(draw(&mut store), 0, "blocks on the screen do not push each other out");
         println!(
             "{per:.0} frames a column: 64 x 1200 columns at first {first:?}, exact after {all:?}, then {:?}; {} KiB kept",
             again.elapsed(),
-            store.kept_bytes() / 1024
+            store.loaded_bytes() / 1024
         );
     }
 }
@@ -98,11 +99,11 @@ fn resident_kib() -> i64 {
 }
 
 #[test]
-fn the_builder_runs_when_nobody_else_does() {
+fn the_builder_has_idle_priority() {
     const SCHED_IDLE: &str = "5";
     let folder = folder();
     let _store = PeakStore::start(folder.path()).unwrap();
-    until(|| {
+    wait_until(|| {
         let tasks = fs::read_dir("/proc/self/task").unwrap().flatten();
         let stats = tasks.filter_map(|task| fs::read_to_string(task.path().join("stat")).ok());
         // The policy is field 41; the name in brackets is field 2.

@@ -1,10 +1,10 @@
-//! Caches, good and hostile, and takes that are whole. Thread: tests.
+//! Finished takes, and cache files: valid, damaged and hostile. Thread: tests.
 
-use super::super::cache::{self, Fingerprint, Writer};
+use super::super::cache::{self, CacheWriter, Fingerprint};
 use super::super::columns::Column;
 use super::super::pyramid::Grower;
-use super::super::store::{Answer, PeakStore, State};
-use super::{brute, exact, folder, ready, sound, take, until};
+use super::super::store::{PeakStore, Quality, WaveformState};
+use super::{exact_columns, expected_columns, folder, sound, take, wait_until, wait_until_ready};
 use crate::format::TakeFormat;
 use proptest::prelude::*;
 use std::fs::{self, OpenOptions};
@@ -12,12 +12,12 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use uuid::Uuid;
 
-/// Builds a take's cache by way of a store.
+/// Builds the cache file of a take with a store. Returns the take's identity.
 fn built(folder: &Path, wav: &Path) -> Uuid {
     let id = Uuid::new_v4();
     let mut store = PeakStore::start(folder).unwrap();
-    store.want(id, wav);
-    ready(&store, id);
+    store.request(id, wav);
+    wait_until_ready(&store, id);
     assert!(store.cache_path(id).exists());
     id
 }
@@ -27,22 +27,22 @@ fn fingerprint(path: &Path) -> Fingerprint {
 }
 
 #[test]
-fn every_zoom_of_every_format_is_what_every_sample_says() {
+fn every_zoom_of_every_format_matches_every_sample() {
     let folder = folder();
     let mut store = PeakStore::start(folder.path()).unwrap();
     for (format, channels) in [(TakeFormat::S16, 1), (TakeFormat::S24, 1), (TakeFormat::F32, 2), (TakeFormat::S24, 2)] {
         let name = format!("{format:?}-{channels}.wav");
         let (path, samples) = take(folder.path(), &name, format, channels, &sound(channels, 1_200_000));
         let id = Uuid::new_v4();
-        store.want(id, &path);
-        store.want(id, &path);
-        ready(&store, id);
+        store.request(id, &path);
+        store.request(id, &path);
+        wait_until_ready(&store, id);
         assert_eq!(store.frames_of(id), 1_200_000);
         for per in [0.3, 1.0, 7.5, 16.0, 100.0, 255.0, 256.0, 700.0, 1024.0, 9000.0, 400_000.0] {
             for from in [-3.0 * per, 0.0, 16_380.0, 65_530.0, 1_048_570.0, 1_199_990.0] {
                 for channel in 0..channels {
-                    let seen = exact(&mut store, id, channel, from, per, 40);
-                    let expected = brute(&samples, channels, channel, from, per, 40);
+                    let seen = exact_columns(&mut store, id, channel, from, per, 40);
+                    let expected = expected_columns(&samples, channels, channel, from, per, 40);
                     assert_eq!(seen, expected, "{name}: {per} a column from {from}");
                 }
             }
@@ -52,7 +52,7 @@ fn every_zoom_of_every_format_is_what_every_sample_says() {
 }
 
 #[test]
-fn a_cache_comes_back_as_it_was_and_only_for_the_wav_it_was_made_of() {
+fn a_cache_comes_back_as_it_was_and_only_for_its_own_wav() {
     let folder = folder();
     let (path, samples) = take(folder.path(), "a-1.wav", TakeFormat::S24, 1, &sound(1, 1_100_000));
     let id = built(folder.path(), &path);
@@ -65,20 +65,20 @@ fn a_cache_comes_back_as_it_was_and_only_for_the_wav_it_was_made_of() {
         fresh.pyramid().columns(0, 0.0, per, &mut b);
         assert_eq!(a, b);
     }
-    // A second store finds it, and draws the base from it.
+    // A second store finds the cache file and draws the base from it.
     let mut store = PeakStore::start(folder.path()).unwrap();
-    store.want(id, &path);
+    store.request(id, &path);
     let made = fs::metadata(store.cache_path(id)).unwrap().modified().unwrap();
-    assert_eq!(exact(&mut store, id, 0, 0.0, 256.0, 4300), brute(&samples, 1, 0, 0.0, 256.0, 4300));
-    assert_eq!(fs::metadata(store.cache_path(id)).unwrap().modified().unwrap(), made, "nobody made it again");
+    assert_eq!(exact_columns(&mut store, id, 0, 0.0, 256.0, 4300), expected_columns(&samples, 1, 0, 0.0, 256.0, 4300));
+    assert_eq!(fs::metadata(store.cache_path(id)).unwrap().modified().unwrap(), made, "the cache was not built again");
     drop(store);
 
-    // Another sound under the same name, as long and as loud: it is made again.
+    // Another sound of the same length under the same name: the waveform is built again.
     let (path, samples) = take(folder.path(), "a-1.wav", TakeFormat::S24, 1, &vec![0.125; 1_100_000]);
     let mut store = PeakStore::start(folder.path()).unwrap();
-    store.want(id, &path);
-    ready(&store, id);
-    assert_eq!(exact(&mut store, id, 0, 0.0, 256.0, 100), brute(&samples, 1, 0, 0.0, 256.0, 100));
+    store.request(id, &path);
+    wait_until_ready(&store, id);
+    assert_eq!(exact_columns(&mut store, id, 0, 0.0, 256.0, 100), expected_columns(&samples, 1, 0, 0.0, 256.0, 100));
 }
 
 #[test]
@@ -88,7 +88,7 @@ fn damage_anywhere_in_a_cache_is_noticed_or_drawn_from_the_wav() {
     let id = built(folder.path(), &path);
     let cache = cache::path_of(&folder.path().join("peaks"), id);
     let good = fs::read(&cache).unwrap();
-    // Header and lowest level: 64 bytes, and 40 entries at the end.
+    // The header has 64 bytes, the lowest level 40 entries at the end of the file.
     for at in (0..64).chain(good.len() - 160..good.len()) {
         let mut bad = good.clone();
         bad[at] ^= 0x41;
@@ -99,29 +99,29 @@ fn damage_anywhere_in_a_cache_is_noticed_or_drawn_from_the_wav() {
         fs::write(&cache, &good[..len]).unwrap();
         assert!(cache::open(&cache, fingerprint(&path)).is_none(), "{len} bytes");
     }
-    // In the base: an entry that no sound has.
+    // In the base: an entry that no samples have.
     let mut bad = good.clone();
     bad[64..68].copy_from_slice(&[0xff, 0x7f, 0, 0x80]);
     fs::write(&cache, bad).unwrap();
     let mut store = PeakStore::start(folder.path()).unwrap();
-    store.want(id, &path);
-    assert_eq!(exact(&mut store, id, 0, 0.0, 256.0, 150), brute(&samples, 1, 0, 0.0, 256.0, 150));
+    store.request(id, &path);
+    assert_eq!(exact_columns(&mut store, id, 0, 0.0, 256.0, 150), expected_columns(&samples, 1, 0, 0.0, 256.0, 150));
     drop(store);
 
-    // A folder, a link and a pipe of its name.
+    // A pipe and a symlink under its name.
     fs::remove_file(&cache).unwrap();
     nix::unistd::mkfifo(&cache, nix::sys::stat::Mode::S_IRWXU).unwrap();
     assert!(cache::open(&cache, fingerprint(&path)).is_none());
     fs::remove_file(&cache).unwrap();
-    let elsewhere = folder.path().join("elsewhere");
-    fs::write(&elsewhere, &good).unwrap();
-    std::os::unix::fs::symlink(&elsewhere, &cache).unwrap();
+    let target = folder.path().join("target");
+    fs::write(&target, &good).unwrap();
+    std::os::unix::fs::symlink(&target, &cache).unwrap();
     assert!(cache::open(&cache, fingerprint(&path)).is_none());
     let mut store = PeakStore::start(folder.path()).unwrap();
-    store.want(id, &path);
-    ready(&store, id);
+    store.request(id, &path);
+    wait_until_ready(&store, id);
     assert!(fs::symlink_metadata(&cache).unwrap().is_file(), "the link is replaced");
-    assert_eq!(fs::read(&elsewhere).unwrap(), good, "and what it led to is left alone");
+    assert_eq!(fs::read(&target).unwrap(), good, "and its target is not changed");
 }
 
 #[test]
@@ -152,7 +152,7 @@ fn a_cache_of_holes_that_is_longer_than_its_wav_allocates_nothing() {
     let id = built(folder.path(), &path);
     let cache = cache::path_of(&folder.path().join("peaks"), id);
     let mut header = fs::read(&cache).unwrap()[..cache::HEADER_BYTES].to_vec();
-    // Six hours, in a file of the right length whose checksum is that of its zeros.
+    // Six hours, in a sparse file of the right length whose checksum is correct for its zeros.
     let frames = 1_u64 << 30;
     header[24..32].copy_from_slice(&frames.to_le_bytes());
     let words = header[..56].as_chunks().0.iter().map(|word| u32::from_le_bytes(*word));
@@ -166,110 +166,110 @@ fn a_cache_of_holes_that_is_longer_than_its_wav_allocates_nothing() {
 }
 
 #[test]
-fn a_take_that_is_missing_cut_short_or_no_wav_says_so_or_is_drawn_as_far_as_it_goes() {
+fn a_missing_wav_fails_and_a_short_one_is_drawn_to_its_end() {
     let folder = folder();
     let mut store = PeakStore::start(folder.path()).unwrap();
     let absent = folder.path().join("audio/absent-1.wav");
     let id = Uuid::new_v4();
-    store.want(id, &absent);
-    until(|| matches!(store.state_of(id), Some(State::Failed { .. })));
-    let Some(State::Failed { reason }) = store.state_of(id) else { panic!("it can't be there") };
+    store.request(id, &absent);
+    wait_until(|| matches!(store.state_of(id), Some(WaveformState::Failed { .. })));
+    let Some(WaveformState::Failed { reason }) = store.state_of(id) else { panic!("it can't be there") };
     assert!(reason.contains("absent-1.wav") && reason.ends_with("check the name"), "{reason}");
     let mut out = [Column { min: 0.0, max: 0.0 }; 3];
-    assert_eq!(store.columns(id, 0, 0.0, 1024.0, &mut out), Answer::Missing);
+    assert_eq!(store.columns(id, 0, 0.0, 1024.0, &mut out), Quality::Missing);
     assert!(out.iter().all(|column| column.is_empty()));
-    assert_eq!(store.columns(Uuid::new_v4(), 0, 0.0, 1024.0, &mut out), Answer::Missing);
+    assert_eq!(store.columns(Uuid::new_v4(), 0, 0.0, 1024.0, &mut out), Quality::Missing);
 
     let (path, samples) = take(folder.path(), "cut-1.wav", TakeFormat::S24, 1, &sound(1, 100_000));
     OpenOptions::new().write(true).open(&path).unwrap().set_len(4096 + 3 * 60_001 + 1).unwrap();
     let id = Uuid::new_v4();
-    store.want(id, &path);
-    ready(&store, id);
+    store.request(id, &path);
+    wait_until_ready(&store, id);
     assert_eq!(store.frames_of(id), 60_001);
     for per in [1.0, 20.0, 256.0, 3000.0] {
-        let expected = brute(&samples[..60_001], 1, 0, 59_000.0, per, 60);
-        assert_eq!(exact(&mut store, id, 0, 59_000.0, per, 60), expected);
+        let expected = expected_columns(&samples[..60_001], 1, 0, 59_000.0, per, 60);
+        assert_eq!(exact_columns(&mut store, id, 0, 59_000.0, per, 60), expected);
     }
 
     let path = folder.path().join("audio/empty-1.wav");
     fs::write(&path, b"RIFF").unwrap();
     let id = Uuid::new_v4();
-    store.want(id, &path);
-    until(|| matches!(store.state_of(id), Some(State::Failed { .. })));
+    store.request(id, &path);
+    wait_until(|| matches!(store.state_of(id), Some(WaveformState::Failed { .. })));
 
     let (path, _) = take(folder.path(), "none-1.wav", TakeFormat::S24, 1, &[]);
     let id = Uuid::new_v4();
-    store.want(id, &path);
-    ready(&store, id);
-    assert_eq!(store.columns(id, 0, 0.0, 1024.0, &mut out), Answer::Exact);
+    store.request(id, &path);
+    wait_until_ready(&store, id);
+    assert_eq!(store.columns(id, 0, 0.0, 1024.0, &mut out), Quality::Exact);
     assert!(out.iter().all(|column| column.is_empty()));
 }
 
 #[test]
-fn a_take_in_the_trash_is_found_and_one_that_is_forgotten_comes_back() {
+fn a_take_in_the_trash_is_found_and_a_forgotten_one_can_be_requested_again() {
     let folder = folder();
     let (path, samples) = take(folder.path(), "a-1.wav", TakeFormat::F32, 1, &sound(1, 30_000));
     let mut store = PeakStore::start(folder.path()).unwrap();
     let id = Uuid::new_v4();
-    store.want(id, &path);
-    ready(&store, id);
+    store.request(id, &path);
+    wait_until_ready(&store, id);
     fs::rename(&path, folder.path().join("trash/a-1.wav")).unwrap();
-    assert_eq!(exact(&mut store, id, 0, 0.0, 1.0, 500), brute(&samples, 1, 0, 0.0, 1.0, 500));
-    assert!(store.kept_bytes() > 0);
+    assert_eq!(exact_columns(&mut store, id, 0, 0.0, 1.0, 500), expected_columns(&samples, 1, 0, 0.0, 1.0, 500));
+    assert!(store.loaded_bytes() > 0);
     store.forget(id);
-    assert_eq!((store.kept_bytes(), store.state_of(id), store.generation_of(id)), (0, None, 0));
-    store.want(id, &path);
-    ready(&store, id);
-    assert_eq!(exact(&mut store, id, 0, 0.0, 1.0, 500), brute(&samples, 1, 0, 0.0, 1.0, 500));
+    assert_eq!((store.loaded_bytes(), store.state_of(id), store.generation_of(id)), (0, None, 0));
+    store.request(id, &path);
+    wait_until_ready(&store, id);
+    assert_eq!(exact_columns(&mut store, id, 0, 0.0, 1.0, 500), expected_columns(&samples, 1, 0, 0.0, 1.0, 500));
 }
 
 #[test]
-fn a_face_learns_that_there_is_something_new_and_draws_what_there_is_until_then() {
+fn the_generation_changes_when_more_can_be_drawn_and_columns_are_coarse_until_then() {
     let folder = folder();
     let (path, samples) = take(folder.path(), "a-1.wav", TakeFormat::S24, 1, &sound(1, 8_000_000));
     let mut store = PeakStore::start(folder.path()).unwrap();
     let (id, mut out) = (Uuid::new_v4(), [Column::EMPTY; 100]);
     assert_eq!((store.generation(), store.generation_of(id)), (0, 0));
-    store.want(id, &path);
+    store.request(id, &path);
     assert!(store.is_busy());
-    // While it is made, what there is is right.
-    until(|| {
-        let whole = store.state_of(id) == Some(State::Ready);
-        let answer = store.columns(id, 0, 0.0, 1024.0, &mut out);
-        assert!(whole || answer != Answer::Exact || store.state_of(id) == Some(State::Ready));
+    // While it is built, the part that is there is correct.
+    wait_until(|| {
+        let whole = store.state_of(id) == Some(WaveformState::Ready);
+        let quality = store.columns(id, 0, 0.0, 1024.0, &mut out);
+        assert!(whole || quality != Quality::Exact || store.state_of(id) == Some(WaveformState::Ready));
         let there = out.iter().take_while(|column| !column.is_empty()).count().saturating_sub(1);
-        assert_eq!(out[..there], brute(&samples, 1, 0, 0.0, 1024.0, there));
+        assert_eq!(out[..there], expected_columns(&samples, 1, 0, 0.0, 1024.0, there));
         whole
     });
     let before = (store.generation(), store.generation_of(id));
     assert!(before.0 > 0 && before.1 > 0);
-    until(|| !store.is_busy());
+    wait_until(|| !store.is_busy());
     let before = (store.generation(), store.generation_of(id));
-    assert_eq!(store.columns(id, 0, 4_000_000.0, 1.0, &mut out), Answer::Coarse);
+    assert_eq!(store.columns(id, 0, 4_000_000.0, 1.0, &mut out), Quality::Coarse);
     assert!(out.iter().all(|column| !column.is_empty()), "coarse is better than nothing");
-    until(|| store.generation() != before.0 && store.generation_of(id) != before.1);
-    assert_eq!(store.columns(id, 0, 4_000_000.0, 1.0, &mut out), Answer::Exact);
-    assert_eq!(out[..], brute(&samples, 1, 0, 4_000_000.0, 1.0, 100));
+    wait_until(|| store.generation() != before.0 && store.generation_of(id) != before.1);
+    assert_eq!(store.columns(id, 0, 4_000_000.0, 1.0, &mut out), Quality::Exact);
+    assert_eq!(out[..], expected_columns(&samples, 1, 0, 4_000_000.0, 1.0, 100));
 }
 
 #[test]
-fn a_store_that_is_dropped_at_work_ends_and_leaves_nothing_half_done() {
+fn a_store_that_is_dropped_while_it_builds_leaves_no_partial_file() {
     let folder = folder();
     let (path, _) = take(folder.path(), "a-1.wav", TakeFormat::S24, 1, &sound(1, 8_000_000));
     for _ in 0..3 {
         let mut store = PeakStore::start(folder.path()).unwrap();
         let ids: Vec<Uuid> = (0..50).map(|_| Uuid::new_v4()).collect();
         for id in &ids {
-            store.want(*id, &path);
+            store.request(*id, &path);
         }
-        until(|| store.frames_of(ids[0]) > 0);
-        // The one that is being made is given up as well.
+        wait_until(|| store.frames_of(ids[0]) > 0);
+        // Forget the take that is being built as well.
         store.forget(ids[0]);
         drop(store);
     }
     for entry in fs::read_dir(folder.path().join("peaks")).unwrap() {
-        let path_of_it = entry.unwrap().path();
-        assert!(cache::open(&path_of_it, fingerprint(&path)).is_some(), "{}", path_of_it.display());
+        let entry = entry.unwrap().path();
+        assert!(cache::open(&entry, fingerprint(&path)).is_some(), "{}", entry.display());
     }
 }
 
@@ -282,54 +282,54 @@ fn clipping_is_seen_at_every_zoom_of_a_float_take() {
     let (path, _) = take(folder.path(), "hot-1.wav", TakeFormat::F32, 1, &samples);
     let mut store = PeakStore::start(folder.path()).unwrap();
     let id = Uuid::new_v4();
-    store.want(id, &path);
-    ready(&store, id);
+    store.request(id, &path);
+    wait_until_ready(&store, id);
     for per in [1.0, 16.0, 300.0, 2000.0, 500_000.0] {
-        let seen = exact(&mut store, id, 0, 999_999.0 - per * 3.0, per, 8);
+        let seen = exact_columns(&mut store, id, 0, 999_999.0 - per * 3.0, per, 8);
         assert!(seen.iter().any(|column| column.is_clipped()), "{per}");
         let within = |column: &Column| column.is_empty() || (-1.0 <= column.min && column.max <= 1.0);
         assert!(seen.iter().all(within), "{per}: {seen:?}");
-        assert!(!exact(&mut store, id, 0, 0.0, per, 1)[0].is_clipped());
+        assert!(!exact_columns(&mut store, id, 0, 0.0, per, 1)[0].is_clipped());
     }
 }
 
 #[test]
-fn where_no_cache_can_be_kept_waveforms_are_drawn_all_the_same() {
+fn without_a_cache_folder_waveforms_are_drawn_all_the_same() {
     let folder = folder();
     fs::remove_dir(folder.path().join("peaks")).unwrap();
     fs::write(folder.path().join("peaks"), "in the way").unwrap();
     let (path, samples) = take(folder.path(), "a-1.wav", TakeFormat::S16, 2, &sound(2, 1_500_000));
     let mut store = PeakStore::start(folder.path()).unwrap();
     let id = Uuid::new_v4();
-    store.want(id, &path);
-    ready(&store, id);
+    store.request(id, &path);
+    wait_until_ready(&store, id);
     for per in [2.0, 256.0, 1024.0] {
-        let expected = brute(&samples, 2, 1, 1_048_000.0, per, 900);
-        assert_eq!(exact(&mut store, id, 1, 1_048_000.0, per, 900), expected);
+        let expected = expected_columns(&samples, 2, 1, 1_048_000.0, per, 900);
+        assert_eq!(exact_columns(&mut store, id, 1, 1_048_000.0, per, 900), expected);
     }
 }
 
 #[test]
-fn what_a_killed_program_left_is_removed_and_nothing_else() {
+fn partial_files_of_a_killed_program_are_removed_and_nothing_else() {
     let folder = folder();
     let peaks = folder.path().join("peaks");
     let part = cache::part_path_of(&peaks, Uuid::new_v4());
     fs::write(&part, "half").unwrap();
     fs::write(peaks.join(".mine.peaks.part"), "not a take").unwrap();
     let store = PeakStore::start(folder.path()).unwrap();
-    until(|| !part.exists());
+    wait_until(|| !part.exists());
     drop(store);
     assert!(peaks.join(".mine.peaks.part").exists());
-    // One that is given up before it is whole vanishes by itself.
+    // Dropping an unfinished writer removes its file.
     let id = Uuid::new_v4();
-    drop(Writer::create(&peaks, id).unwrap());
+    drop(CacheWriter::create(&peaks, id).unwrap());
     assert!(!cache::part_path_of(&peaks, id).exists() && !cache::path_of(&peaks, id).exists());
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
     #[test]
-    fn no_cache_is_believed_that_was_not_written_here(
+    fn no_random_file_is_accepted_as_a_cache(
         tail in prop::collection::vec(any::<u8>(), 0..4_000),
         frames in 0u64..100_000,
         channels in 0u32..4,
@@ -340,7 +340,7 @@ proptest! {
         fs::write(&path, &tail).unwrap();
         prop_assert!(cache::open(&path, fingerprint(&wav)).is_none());
         cache::read_block(&path, 1, frames, frames / 4096).ok();
-        // The same behind a header that fits the WAV.
+        // Random bytes behind a header that fits the WAV.
         let mut file = b"FLTPEAKS".to_vec();
         for word in [1, channels, 48_000, 256] {
             file.extend_from_slice(&word.to_le_bytes());

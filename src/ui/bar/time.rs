@@ -2,7 +2,7 @@
 
 use crate::app::command::Command;
 use crate::app::settings::TimeFormat;
-use crate::export::time_text::parse_time;
+use crate::export::position_text::parse_position;
 use crate::ui::format;
 use crate::ui::panel_context::PanelContext;
 use crate::ui::theme::Theme;
@@ -88,7 +88,7 @@ fn type_in(ui: &mut Ui, state: &mut State, rect: Rect, context: &mut PanelContex
     }
     if response.lost_focus() {
         let entered = ui.input(|input| input.key_pressed(Key::Enter));
-        if entered && let Ok(at) = parse_time(text.trim(), context.snapshot.transport.rate) {
+        if entered && let Ok(at) = parse_position(text.trim(), context.snapshot.transport.rate) {
             context.ask(Command::Locate(at));
         }
         state.typed = None;

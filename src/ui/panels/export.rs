@@ -125,11 +125,12 @@ fn preview(ui: &mut Ui, state: &mut State, request: &ExportRequest, context: &mu
         let session = &context.snapshot.session;
         let made = plan::plan(session, &options(request, context.snapshot.folder.clone(), session));
         let names = made.map_err(|error| error.to_string()).map(|plan| {
-            let name = |job: &plan::Job| {
-                let name = job.file().file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-                (name, job.sound_bytes())
+            let name = |planned: &plan::PlannedFile| {
+                let name =
+                    planned.path().file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+                (name, planned.sound_bytes())
             };
-            plan.jobs.iter().map(name).collect()
+            plan.files.iter().map(name).collect()
         });
         state.planned = Some((request.clone(), revision, names));
     }

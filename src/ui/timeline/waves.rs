@@ -1,7 +1,7 @@
 //! Waves: one texture for all lanes, drawn anew only where something changed. Thread: ui.
 
 use super::lanes::{self, Stretch};
-use crate::peaks::{Answer, Column};
+use crate::peaks::{Column, Quality};
 use crate::session::Session;
 use crate::ui::panel_context::PanelContext;
 use egui::{Color32, ColorImage, Mesh, Rect, Shape, TextureHandle, TextureOptions, Ui, pos2, vec2};
@@ -169,8 +169,8 @@ impl Waves {
             self.columns.clear();
             self.columns.resize(end - begin, Column::EMPTY);
             let Some(peaks) = context.waves.as_deref_mut() else { return };
-            let answer = peaks.columns(take.uuid, channel, take_from, frames_per_column, &mut self.columns);
-            self.coarse |= answer == Answer::Coarse && stretch.region.is_some();
+            let quality = peaks.columns(take.uuid, channel, take_from, frames_per_column, &mut self.columns);
+            self.coarse |= quality == Quality::Coarse && stretch.region.is_some();
             if stretch.region.is_none() {
                 // The waveform is a little behind the sound: what is not known yet is drawn next time.
                 let known = self.columns.iter().rposition(|column| !column.is_empty()).map_or(0, |last| last + 1);

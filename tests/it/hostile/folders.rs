@@ -2,7 +2,7 @@
 
 use super::World;
 use crate::util::{contents, faultless, is_root, run, skip_part};
-use faultless::peaks::{PeakStore, State};
+use faultless::peaks::{PeakStore, WaveformState};
 use faultless::session::session_file::open_read_only;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -155,9 +155,9 @@ fn waveforms_are_not_kept_in_a_folder_that_leads_out_of_the_session() {
     let take = &session.takes()[0];
     let wave = |folder: &Path| {
         let mut store = PeakStore::start(folder).unwrap();
-        store.want(take.uuid, &folder.join(take.path()));
+        store.request(take.uuid, &folder.join(take.path()));
         let until = Instant::now() + Duration::from_secs(20);
-        while store.state_of(take.uuid) != Some(State::Ready) {
+        while store.state_of(take.uuid) != Some(WaveformState::Ready) {
             assert!(Instant::now() < until, "{:?}", store.state_of(take.uuid));
             std::thread::sleep(Duration::from_millis(5));
         }

@@ -8,7 +8,7 @@ const PART_DIGITS_MAX: usize = 9;
 
 /// The frame that `text` means: seconds, minutes and seconds, or hours, minutes and seconds, with a part of
 /// a second after a point, rounded to the nearest frame; or frames, with an `f` behind them.
-pub fn parse_time(text: &str, rate: SampleRate) -> Result<FramePos, String> {
+pub fn parse_position(text: &str, rate: SampleRate) -> Result<FramePos, String> {
     frames_of(text.trim(), rate).map(FramePos).map_err(|reason| format!("{text}: {reason}"))
 }
 
@@ -16,12 +16,12 @@ fn frames_of(text: &str, rate: SampleRate) -> Result<u64, String> {
     if let Some(frames) = text.strip_suffix('f') {
         return in_range(u128::from(number(frames)?));
     }
-    let (whole, part) = match text.split_once('.') {
+    let (canonical, part) = match text.split_once('.') {
         Some((_, "")) => return Err(unreadable()),
-        Some((whole, part)) => (whole, part),
+        Some((canonical, part)) => (canonical, part),
         None => (text, ""),
     };
-    let fields = whole.split(':').map(number).collect::<Result<Vec<u64>, String>>()?;
+    let fields = canonical.split(':').map(number).collect::<Result<Vec<u64>, String>>()?;
     let seconds = match fields[..] {
         [seconds] => u128::from(seconds),
         [minutes, seconds] => u128::from(minutes) * 60 + u128::from(below_60("seconds", seconds)?),
@@ -96,7 +96,7 @@ mod tests {
             ("0.000010417", 1),
             ("0.999999999", 48_000),
         ] {
-            assert_eq!(parse_time(text, RATE), Ok(FramePos(frames)), "{text}");
+            assert_eq!(parse_position(text, RATE), Ok(FramePos(frames)), "{text}");
         }
     }
 
@@ -104,14 +104,14 @@ mod tests {
     fn what_is_no_time_is_named_and_explained() {
         for text in ["", "f", ":", "1:", ":30", "1:2:3:4", "-1", "+1", "1.", ".5", "1.5f", "1e3", "1:3O", "1.-5", "½"]
         {
-            let error = parse_time(text, RATE).unwrap_err();
+            let error = parse_position(text, RATE).unwrap_err();
             assert!(error.starts_with(&format!("{text}: not a time; write seconds")), "{error}");
         }
-        assert_eq!(parse_time("1:75", RATE).unwrap_err(), "1:75: 75 seconds, where 0 to 59 can be");
-        assert_eq!(parse_time("1:60:00", RATE).unwrap_err(), "1:60:00: 60 minutes, where 0 to 59 can be");
+        assert_eq!(parse_position("1:75", RATE).unwrap_err(), "1:75: 75 seconds, where 0 to 59 can be");
+        assert_eq!(parse_position("1:60:00", RATE).unwrap_err(), "1:60:00: 60 minutes, where 0 to 59 can be");
         for text in ["99999999999999999999", "18446744073709551615", "9007199254740993f", "18446744073709551615:00:00"]
         {
-            assert_eq!(parse_time(text, RATE).unwrap_err(), format!("{text}: lies beyond the timeline"));
+            assert_eq!(parse_position(text, RATE).unwrap_err(), format!("{text}: lies beyond the timeline"));
         }
     }
 
@@ -120,17 +120,17 @@ mod tests {
         fn what_a_clock_shows_is_read_back(ms in 0_u64..360_000_000, rate in 8_000_u32..384_000) {
             let rate = SampleRate(rate);
             let time = std::time::Duration::from_millis(ms);
-            prop_assert_eq!(parse_time(&Clock(time).to_string(), rate), Ok(FramePos(rate.frames(time).0)));
+            prop_assert_eq!(parse_position(&Clock(time).to_string(), rate), Ok(FramePos(rate.frames(time).0)));
         }
 
         #[test]
         fn frames_are_read_back(frames in 0..=POSITION_MAX) {
-            prop_assert_eq!(parse_time(&format!("{frames}f"), RATE), Ok(FramePos(0) + Frames(frames)));
+            prop_assert_eq!(parse_position(&format!("{frames}f"), RATE), Ok(FramePos(0) + Frames(frames)));
         }
 
         #[test]
         fn no_text_is_too_strange(text in any::<String>()) {
-            parse_time(&text, RATE).ok();
+            parse_position(&text, RATE).ok();
         }
     }
 }
