@@ -1,7 +1,7 @@
 //! Where rehearsals lie: a new folder, never in anybody's session, gone at the end. Thread: the stress test's.
 
 use super::StressError;
-use crate::flight::facts::{Mount, mount_of};
+use crate::file_system::{Mount, mount_of};
 use nix::sys::statvfs::statvfs;
 use std::fs;
 use std::io;

@@ -95,6 +95,7 @@ const DIRECTION: &[(&str, &[&str])] = &[
             "rt",
             "peaks",
             "session",
+            "file_system",
             "histogram",
             "time",
             "format",

@@ -1,7 +1,12 @@
 //! What a folder stands on: its file system by name, what its kind is known for, and a trial of what a session needs of it.
 //! Thread: any that may wait for the disk.
 
+mod mounts;
+
+pub use mounts::{Mount, mount_of};
+
 use crate::limits::PAGE_BYTES;
+use mounts::mount_by_id;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open, openat};
 use nix::sys::stat::Mode;
@@ -58,23 +63,13 @@ impl Kind {
 pub fn name_of(folder: impl AsFd) -> Option<String> {
     let number = folder.as_fd().as_raw_fd();
     let info = fs::read_to_string(format!("/proc/self/fdinfo/{number}")).ok();
-    let mount = info.as_deref().and_then(|info| info.lines().find_map(|line| line.strip_prefix("mnt_id:")));
-    let mounts = fs::read("/proc/self/mountinfo").unwrap_or_default();
-    mount.and_then(|mount| mounted_as(&String::from_utf8_lossy(&mounts), mount.trim())).or_else(|| by_magic(folder))
+    let id = info.as_deref().and_then(|info| info.lines().find_map(|line| line.strip_prefix("mnt_id:")));
+    id.and_then(|id| mount_by_id(id.trim())).map(|mount| mount.kind).or_else(|| by_magic(folder))
 }
 
 /// The same for a path.
 pub fn name_at(path: &Path) -> Option<String> {
     name_of(open(path, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).ok()?)
-}
-
-/// The type of a mount by its number.
-/// A line: `ID PARENT MAJ:MIN ROOT POINT OPTIONS [TAGS..] - TYPE SOURCE OPTIONS` (proc(5)).
-fn mounted_as(mountinfo: &str, mount: &str) -> Option<String> {
-    mountinfo.lines().find_map(|line| {
-        let (before, after) = line.split_once(" - ")?;
-        (before.split(' ').next() == Some(mount)).then(|| after.split(' ').next().map(str::to_owned))?
-    })
 }
 
 /// Where `/proc` does not say: the number that statfs(2) lists.
@@ -229,18 +224,6 @@ pub fn set_length(file: &File, end: u64) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const MOUNTS: &str = "22 1 8:1 / / rw - ext4 /dev/sda1 rw\n\
-                          30 22 0:5 / /home rw shared:3 - btrfs /dev/sdb rw\n\
-                          31 30 0:6 / /home/My\\040Stick rw - vfat /dev/sdc1 rw\n";
-
-    #[test]
-    fn a_mount_is_found_by_its_number() {
-        assert_eq!(mounted_as(MOUNTS, "31").as_deref(), Some("vfat"));
-        assert_eq!(mounted_as(MOUNTS, "22").as_deref(), Some("ext4"));
-        assert_eq!(mounted_as(MOUNTS, "1"), None);
-        assert_eq!(mounted_as("", "22"), None);
-    }
 
     #[test]
     fn the_kernel_names_the_file_system_of_any_folder() {
