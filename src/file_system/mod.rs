@@ -2,8 +2,10 @@
 //! Thread: any that may wait for the disk.
 
 mod mounts;
+mod open;
 
 pub use mounts::{Mount, mount_of};
+pub use open::{OpenError, open_regular, open_regular_at};
 
 use crate::limits::PAGE_BYTES;
 use mounts::mount_by_id;

@@ -1,8 +1,9 @@
 //! `events.jsonl`: appended to, never beyond a size, one earlier file kept. Thread: flight.
 
 use super::record::{Record, Severity};
+use crate::file_system::{OpenError, open_regular_at};
 use crate::limits;
-use nix::fcntl::{OFlag, openat, renameat};
+use nix::fcntl::{OFlag, renameat};
 use nix::sys::stat::Mode;
 use std::fs::File;
 use std::io::{self, Write};
@@ -105,12 +106,12 @@ impl Journal {
 /// A regular file with one name, ours to append to: a session may come from anywhere, and a link in it must not have us
 /// write elsewhere.
 fn open(folder: &File) -> io::Result<(File, u64)> {
-    let flags =
-        OFlag::O_RDWR | OFlag::O_APPEND | OFlag::O_CREAT | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-    let file = File::from(openat(folder, NAME, flags, Mode::from_bits_truncate(0o644))?);
+    let not_ours = || io::Error::other("it is a link or no ordinary file");
+    let access = OFlag::O_RDWR | OFlag::O_APPEND | OFlag::O_CREAT;
+    let file = match open_regular_at(folder, NAME, access, Mode::from_bits_truncate(0o644)) {
+        Err(OpenError::NotRegular) => return Err(not_ours()),
+        opened => opened?,
+    };
     let data = file.metadata()?;
-    if !data.is_file() || data.nlink() != 1 {
-        return Err(io::Error::other("it is a link or no ordinary file"));
-    }
-    Ok((file, data.len()))
+    if data.nlink() == 1 { Ok((file, data.len())) } else { Err(not_ours()) }
 }

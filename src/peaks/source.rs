@@ -92,7 +92,7 @@ impl Tap {
     fn read_spool(&mut self, offset: u64, bytes: &mut [u8]) -> io::Result<()> {
         let (Some(path), end) = (&self.spool_path, offset + bytes.len() as u64) else { return Ok(()) };
         if self.spool.is_none() {
-            self.spool = Some(open_regular(path)?);
+            self.spool = Some(open_through_links(path)?);
         }
         let Some(spool) = &self.spool else { return Ok(()) };
         read_some(spool, offset, bytes)?;
@@ -119,7 +119,7 @@ impl Tap {
     /// Fills as much as the WAV has, and says how much that is.
     fn read_wav(&mut self, offset: u64, bytes: &mut [u8]) -> io::Result<usize> {
         if self.wav.is_none() {
-            let file = open_regular(&self.wav_path)?;
+            let file = open_through_links(&self.wav_path)?;
             // What is read ahead would be in the committer's way.
             posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_RANDOM).ok();
             self.wav = Some(file);
@@ -156,7 +156,9 @@ fn seek(file: &File, at: u64, whence: Whence) -> io::Result<Option<u64>> {
     }
 }
 
-fn open_regular(path: &Path) -> io::Result<File> {
+/// Opens a regular file to read. A link is followed, unlike in [`crate::file_system::open_regular`]: this program made
+/// both files, for a take that it records.
+fn open_through_links(path: &Path) -> io::Result<File> {
     let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
     if file.metadata()?.is_file() { Ok(file) } else { Err(io::ErrorKind::InvalidInput.into()) }
 }

@@ -5,6 +5,7 @@
 //! opened and opened without waiting, so none can hang the program.
 
 use super::SessionError;
+use crate::file_system::{OpenError, open_regular_at};
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, FallocateFlags, OFlag, RenameFlags, fallocate, open, openat, renameat, renameat2};
 use nix::sys::stat::{Mode, SFlag, fstatat, mkdirat};
@@ -88,8 +89,7 @@ impl Folder {
             Some(SFlag::S_IFREG) => {}
             Some(_) => return Err(self.refuse(format!("{name} is a link or a special file"))),
         }
-        let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-        self.open_regular(name, flags).map(Some)
+        self.open_regular(name, OFlag::O_RDONLY).map(Some)
     }
 
     /// Opens a regular file to read and write what is there; None if there is none of that name.
@@ -97,8 +97,7 @@ impl Folder {
         if self.open_file(name)?.is_none() {
             return Ok(None);
         }
-        let flags = OFlag::O_RDWR | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-        self.open_regular(name, flags).map(Some)
+        self.open_regular(name, OFlag::O_RDWR).map(Some)
     }
 
     /// Opens a file to lock, made if it is not there.
@@ -106,19 +105,18 @@ impl Folder {
         if self.kind(name)?.is_some_and(|kind| kind != SFlag::S_IFREG) {
             return Err(self.refuse(format!("{name} is a link or a special file")));
         }
-        let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-        self.open_regular(name, flags)
+        self.open_regular(name, OFlag::O_RDWR | OFlag::O_CREAT)
     }
 
-    fn open_regular(&self, name: &str, flags: OFlag) -> Result<File, SessionError> {
-        let file = match openat(&self.dir, name, flags, Mode::from_bits_truncate(0o666)) {
-            Ok(fd) => File::from(fd),
-            Err(Errno::ELOOP) => return Err(self.refuse(format!("{name} is a link"))),
-            Err(errno) => return Err(self.io(name, "open", errno)),
-        };
-        let stat = file.metadata().map_err(|error| self.io_error(name, "stat", error))?;
-        // Looked at once more: the name may stand for something else by now.
-        if stat.is_file() { Ok(file) } else { Err(self.refuse(format!("{name} is a link or a special file"))) }
+    /// The name is checked before and the open file after, because the name may mean another file by then.
+    fn open_regular(&self, name: &str, access: OFlag) -> Result<File, SessionError> {
+        let mode = Mode::from_bits_truncate(0o666);
+        open_regular_at(&self.dir, name, access, mode).map_err(|error| match error {
+            OpenError::Link => self.refuse(format!("{name} is a link")),
+            OpenError::NotRegular => self.refuse(format!("{name} is a link or a special file")),
+            OpenError::Open(error) => self.io_error(name, "open", error),
+            OpenError::Stat(error) => self.io_error(name, "stat", error),
+        })
     }
 
     /// A whole file of at most `bytes_max` bytes; None if there is none of that name.
