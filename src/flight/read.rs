@@ -1,16 +1,17 @@
 //! Reads events back, never more than is bounded: a session may come from anywhere, and its last line may be torn.
 //! Thread: whoever may wait for the disk.
 
-use super::journal::{EARLIER, NAME};
 use super::record::Record;
 use crate::file_system::open_regular;
 use crate::limits;
+use crate::session::names::{EARLIER_EVENTS_FILE, EVENTS_FILE};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
 /// The last events of a session, at most `max`, the oldest first. What is no event is passed over.
 pub fn last(folder: &Path, max: usize) -> Vec<Record> {
-    let mut records: Vec<Record> = [EARLIER, NAME].iter().flat_map(|name| events(&folder.join(name))).collect();
+    let mut records: Vec<Record> =
+        [EARLIER_EVENTS_FILE, EVENTS_FILE].iter().flat_map(|name| events(&folder.join(name))).collect();
     records.split_off(records.len().saturating_sub(max))
 }
 

@@ -2,6 +2,7 @@
 //! peaks-read.
 
 use super::store::LiveTake;
+use crate::session::names::{AUDIO, TRASH};
 use crate::wav::WavError;
 use crate::wav::parse::Encoding;
 use crate::wav::read::Reader;
@@ -20,8 +21,8 @@ pub(super) fn found(path: &Path) -> PathBuf {
         && let (Some(folder), Some(name)) = (path.parent(), path.file_name())
     {
         let other = match folder.file_name().and_then(|name| name.to_str()) {
-            Some("audio") => folder.with_file_name("trash"),
-            Some("trash") => folder.with_file_name("audio"),
+            Some(AUDIO) => folder.with_file_name(TRASH),
+            Some(TRASH) => folder.with_file_name(AUDIO),
             _ => return path.to_owned(),
         };
         if other.join(name).symlink_metadata().is_ok() {

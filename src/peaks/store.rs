@@ -13,6 +13,7 @@ use super::read::Reading;
 use super::worker::{Ask, Common, Loaded, Shared, Stage};
 use crate::format::TakeFormat;
 use crate::limits::{CHANNEL_MESSAGES, PEAK_REQUESTS_MAX, TAKE_CHANNEL_COUNT_MAX};
+use crate::session::names::PEAKS;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::collections::HashMap;
 use std::fmt;
@@ -119,7 +120,7 @@ impl PeakStore {
     /// its folder `peaks`; where they can't be, waveforms are made anew each time. Fails if a thread can't be made.
     pub fn start(folder: &Path) -> io::Result<PeakStore> {
         let common = Arc::new(Common {
-            peaks: folder.join("peaks"),
+            peaks: folder.join(PEAKS),
             generation: AtomicU64::new(0),
             busy: AtomicUsize::new(0),
             quit: AtomicBool::new(false),

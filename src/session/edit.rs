@@ -4,6 +4,7 @@
 //! removed tracks leave their takes behind, and a take goes to the trash at most.
 
 use super::file_name::TakenNames;
+use super::names::audio_path;
 use super::{
     BESIDE_COUNT_MAX, FOLDER_BYTES_MAX, GAIN_DB_MAX, GAIN_DB_MIN, ID_MAX, LOSS_COUNT_MAX, Loss, MARKER_COUNT_MAX,
     Marker, MarkerId, Monitor, Other, POSITION_MAX, RegionId, Session, TAKE_COUNT_MAX, TAKE_NUMBER_MAX, Take,
@@ -195,7 +196,7 @@ impl Session {
             track: new.track,
             pass: new.pass,
             number,
-            file: format!("audio/{file_name}"),
+            file: audio_path(&file_name),
             inputs: new.inputs,
             channels: new.channels,
             rate: new.rate,

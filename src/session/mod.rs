@@ -8,6 +8,7 @@
 mod edit;
 pub mod file_name;
 pub mod history;
+pub mod names;
 mod read;
 mod region;
 pub mod session_file;

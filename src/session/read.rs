@@ -1,5 +1,6 @@
 //! What can be asked of a session. Thread: any.
 
+use super::names::{name_in_audio, trash_path};
 use super::{Marker, Region, RegionId, Session, Take, TakeId, Track, TrackId};
 use crate::time::{FramePos, Frames, SampleRate};
 
@@ -171,13 +172,13 @@ impl Region {
 impl Take {
     /// Its file: in `trash/` when it is there; relative to the session's folder, unless it is on another disk.
     pub fn path(&self) -> String {
-        let file = if self.trashed { format!("trash/{}", self.file_name()) } else { self.file.clone() };
+        let file = if self.trashed { trash_path(self.file_name()) } else { self.file.clone() };
         self.folder.as_ref().map_or(file.clone(), |folder| format!("{folder}/{file}"))
     }
 
     /// Its file's name without a folder.
     pub fn file_name(&self) -> &str {
-        self.file.strip_prefix("audio/").unwrap_or(&self.file)
+        name_in_audio(&self.file).unwrap_or(&self.file)
     }
 
     /// The first place of the timeline behind it, where it was recorded.

@@ -5,6 +5,7 @@
 //! checked here and nowhere else.
 
 use super::file_name::is_file_name;
+use super::names::name_in_audio;
 use super::{
     BESIDE_COUNT_MAX, FOLDER_BYTES_MAX, GAIN_DB_MAX, GAIN_DB_MIN, ID_MAX, LOSS_COUNT_MAX, MARKER_COUNT_MAX,
     NAME_BYTES_MAX, POSITION_MAX, REGION_COUNT_MAX, Session, TAKE_COUNT_MAX, TAKE_NUMBER_MAX, Take, Track,
@@ -119,7 +120,7 @@ impl Session {
 }
 
 fn take_check(take: &Take) -> Result<(), String> {
-    if !take.file.strip_prefix("audio/").is_some_and(is_file_name) {
+    if !name_in_audio(&take.file).is_some_and(is_file_name) {
         return Err(format!("file {:?} is not the name of a file in audio/", take.file));
     }
     if !(1..=TAKE_CHANNEL_COUNT_MAX).contains(&(take.channels as usize)) {

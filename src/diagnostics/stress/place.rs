@@ -2,13 +2,11 @@
 
 use super::StressError;
 use crate::file_system::{Mount, mount_of};
+use crate::session::names::SESSION_FILE;
 use nix::sys::statvfs::statvfs;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-
-/// What makes a folder a session.
-const SESSION_FILE: &str = "session.json";
 
 /// See the module. Dropped, it removes what it made.
 pub(super) struct Place {

@@ -5,6 +5,7 @@
 
 use super::SessionError;
 use super::folder::Folder;
+use crate::session::names::LOCK_FILE;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use std::fs::{File, TryLockError};
@@ -12,8 +13,6 @@ use std::io::{self, Read, Write};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
-
-pub(super) const LOCK_FILE: &str = "session.lock";
 
 /// Holding this tells you: no other program has the session open to record into it.
 #[derive(Debug)]

@@ -15,12 +15,13 @@ pub use bytes::{Fault, VALUE_COUNT_MAX, parse, to_bytes};
 pub use error::SessionError;
 pub use folder_watch::{FolderChange, FolderWatch};
 
+use super::names::{AUDIO, FOLDERS, HISTORY, LOCK_FILE, NEW_SESSION_FILE, RESERVE_FILE, SESSION_FILE, TRASH};
 use super::{Session, Take};
 use crate::file_system;
 use crate::format::TakeFormat;
 use crate::time::SampleRate;
 use folder::Folder;
-use lock::{LOCK_FILE, Lock};
+use lock::Lock;
 use serde::Deserialize;
 use std::fs::{self, File};
 use std::io;
@@ -37,14 +38,8 @@ pub const SESSION_BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// Previous versions that are kept.
 pub const VERSION_COUNT_MAX: usize = 10;
 
-/// The session's file.
-pub const SESSION_FILE: &str = "session.json";
-
-const NEW_FILE: &str = ".session.json.new";
-/// Blocks that are there for the session's file on the day the disk is full.
-const RESERVE_FILE: &str = ".session.reserve";
+/// Bytes of the smallest reserve.
 const RESERVE_BYTES_MIN: u64 = 1024 * 1024;
-const FOLDERS: [&str; 5] = ["audio", "peaks", "export", "history", "trash"];
 
 /// The highest number of a kept version that is looked at; numbers above it are somebody else's.
 const VERSION_NUMBER_MAX: u32 = 1_000_000_000;
@@ -207,8 +202,8 @@ impl OpenSession {
 
     /// Names of the files in `audio/` and `trash/`, which no new take may get.
     pub fn file_names(&self) -> Result<Vec<String>, SessionError> {
-        let mut names = self.folder.sub_made("audio")?.names()?;
-        names.extend(self.folder.sub_made("trash")?.names()?);
+        let mut names = self.folder.sub_made(AUDIO)?.names()?;
+        names.extend(self.folder.sub_made(TRASH)?.names()?);
         Ok(names)
     }
 
@@ -218,14 +213,14 @@ impl OpenSession {
         let missing = || SessionError::Missing { path: self.folder.path().join(take.path()) };
         let other = other_disk(session, take)?;
         let folder = other.as_ref().unwrap_or(&self.folder);
-        let sub = folder.sub(if take.trashed { "trash" } else { "audio" })?.ok_or_else(missing)?;
+        let sub = folder.sub(if take.trashed { TRASH } else { AUDIO })?.ok_or_else(missing)?;
         sub.open_file_to_write(take.file_name())?.ok_or_else(missing)
     }
 
     /// Moves the files of takes to where the session says they are: into the trash or back. To be done
     /// after a save and after opening; doing it twice does nothing. Each file that can't be moved is an error.
     pub fn settle_trash(&mut self, session: &Session) -> Result<(), Vec<SessionError>> {
-        let folders = || Ok((self.folder.sub_made("audio")?, self.folder.sub_made("trash")?));
+        let folders = || Ok((self.folder.sub_made(AUDIO)?, self.folder.sub_made(TRASH)?));
         let (audio, trash) = folders().map_err(|error| vec![error])?;
         let mut moved = false;
         let mut errors = Vec::new();
@@ -294,7 +289,7 @@ fn id_in(folder: &Folder) -> Result<Option<Uuid>, SessionError> {
 
 /// Moves a file that is on another disk into that disk's trash, or back.
 fn settle_elsewhere(other: &Folder, take: &Take) -> Result<bool, SessionError> {
-    let (audio, trash) = (other.sub_made("audio")?, other.sub_made("trash")?);
+    let (audio, trash) = (other.sub_made(AUDIO)?, other.sub_made(TRASH)?);
     let (from, to) = if take.trashed { (&audio, &trash) } else { (&trash, &audio) };
     from.move_to(to, take.file_name())
 }
@@ -303,7 +298,7 @@ fn settle_elsewhere(other: &Folder, take: &Take) -> Result<bool, SessionError> {
 /// that can't be written and beside a program that records into it.
 pub fn open_read_only(path: &Path) -> Result<Session, SessionError> {
     let folder = Folder::open(folder_of(path))?;
-    folder.sub("audio")?;
+    folder.sub(AUDIO)?;
     load(&folder)
 }
 
@@ -317,7 +312,7 @@ pub fn is_in_use(path: &Path) -> bool {
 pub fn open_take(path: &Path, take: &Take) -> Result<File, SessionError> {
     let folder = Folder::open(take.folder.as_ref().map_or(folder_of(path), Path::new))?;
     let missing = || SessionError::Missing { path: folder_of(path).join(take.path()) };
-    let sub = folder.sub(if take.trashed { "trash" } else { "audio" })?.ok_or_else(missing)?;
+    let sub = folder.sub(if take.trashed { TRASH } else { AUDIO })?.ok_or_else(missing)?;
     sub.open_file(take.file_name())?.ok_or_else(missing)
 }
 
@@ -330,14 +325,14 @@ pub fn open_copy_to_write(path: &Path, session: &Session) -> Result<File, Sessio
         return Err(folder.refuse("it holds no copy of this session".into()));
     }
     let name = path.file_name().and_then(|name| name.to_str()).ok_or_else(missing)?;
-    let sub = folder.sub("audio")?.ok_or_else(missing)?;
+    let sub = folder.sub(AUDIO)?.ok_or_else(missing)?;
     sub.open_file_to_write(name)?.ok_or_else(missing)
 }
 
 /// The previous versions of a session's file, oldest first.
 pub fn kept_versions(path: &Path) -> Result<Vec<KeptVersion>, SessionError> {
     let folder = Folder::open(folder_of(path))?;
-    let Some(history) = folder.sub("history")? else { return Ok(Vec::new()) };
+    let Some(history) = folder.sub(HISTORY)? else { return Ok(Vec::new()) };
     let mut versions = Vec::new();
     for number in numbers(&folder)? {
         let Some(file) = history.open_file(&version_name(number))? else { continue };
@@ -352,7 +347,7 @@ pub fn kept_versions(path: &Path) -> Result<Vec<KeptVersion>, SessionError> {
 pub fn restore(path: &Path, number: u32) -> Result<(), SessionError> {
     let folder = Folder::open(folder_of(path))?;
     let _lock = Lock::take(&folder)?;
-    let history = folder.sub_made("history")?;
+    let history = folder.sub_made(HISTORY)?;
     let name = version_name(number);
     let bytes = history
         .read(&name, SESSION_BYTES_MAX)?
@@ -383,12 +378,12 @@ enum Previous {
 /// Replaces the session's file. On an error it is as it was.
 fn put(folder: &Folder, bytes: &[u8], previous: Previous) -> Result<(), SessionError> {
     let put = || {
-        folder.write(NEW_FILE, bytes)?;
-        let history = folder.sub_made("history")?;
+        folder.write(NEW_SESSION_FILE, bytes)?;
+        let history = folder.sub_made(HISTORY)?;
         if folder.kind(SESSION_FILE)?.is_some() {
             let (saver, first, name): (_, _, fn(u32) -> String) = match previous {
                 Previous::Version => (&history, numbers(folder)?.last().map_or(1, |last| last + 1), version_name),
-                Previous::Trash => (&folder.sub_made("trash")?, 1, |number| format!("session-damaged-{number}.json")),
+                Previous::Trash => (&folder.sub_made(TRASH)?, 1, |number| format!("session-damaged-{number}.json")),
             };
             let mut number = first;
             while !folder.link(SESSION_FILE, saver, &name(number), SESSION_BYTES_MAX)? {
@@ -396,7 +391,7 @@ fn put(folder: &Folder, bytes: &[u8], previous: Previous) -> Result<(), SessionE
             }
             saver.sync()?;
         }
-        folder.replace(NEW_FILE, SESSION_FILE)?;
+        folder.replace(NEW_SESSION_FILE, SESSION_FILE)?;
         folder.sync()?;
         Ok(history)
     };
@@ -413,7 +408,7 @@ fn put(folder: &Folder, bytes: &[u8], previous: Previous) -> Result<(), SessionE
         }
         Err(error) => {
             // A disk that is full shall not hold half a session as well; the first error is the one to tell.
-            folder.remove(NEW_FILE).ok();
+            folder.remove(NEW_SESSION_FILE).ok();
             Err(error)
         }
     }
@@ -425,7 +420,7 @@ fn make_room(folder: &Folder, bytes: u64) -> Result<bool, SessionError> {
     if folder.give_up(RESERVE_FILE, 2 * bytes + RESERVE_BYTES_MIN / 16)? {
         return Ok(true);
     }
-    let (Some(history), Some(oldest)) = (folder.sub("history")?, numbers(folder)?.first().copied()) else {
+    let (Some(history), Some(oldest)) = (folder.sub(HISTORY)?, numbers(folder)?.first().copied()) else {
         return Ok(false);
     };
     history.remove(&version_name(oldest))?;
@@ -434,7 +429,7 @@ fn make_room(folder: &Folder, bytes: u64) -> Result<bool, SessionError> {
 
 /// Numbers of the kept versions, oldest first.
 fn numbers(folder: &Folder) -> Result<Vec<u32>, SessionError> {
-    let Some(history) = folder.sub("history")? else { return Ok(Vec::new()) };
+    let Some(history) = folder.sub(HISTORY)? else { return Ok(Vec::new()) };
     let mut numbers: Vec<u32> = history.names()?.iter().filter_map(|name| version_number(name)).collect();
     numbers.sort_unstable();
     Ok(numbers)
@@ -466,7 +461,7 @@ pub(crate) fn folder_of(path: &Path) -> &Path {
 fn unused_check(folder: &Folder) -> Result<(), SessionError> {
     for name in folder.names()? {
         let ours = match name.as_str() {
-            LOCK_FILE | NEW_FILE | RESERVE_FILE | file_system::TRIAL_FILE => true,
+            LOCK_FILE | NEW_SESSION_FILE | RESERVE_FILE | file_system::TRIAL_FILE => true,
             name if FOLDERS.contains(&name) => match folder.sub(name)? {
                 Some(sub) => sub.names()?.is_empty(),
                 None => true,

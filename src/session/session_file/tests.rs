@@ -102,7 +102,7 @@ fn a_damaged_file_says_where_and_what_can_be_restored() {
 fn what_a_save_killed_at_any_point_left_does_not_matter() {
     let (_dir, path, mut open, mut session) = made();
     // Killed while writing, or after it: half a file of the temporary name.
-    fs::write(path.join(NEW_FILE), b"{\"version\": 1, \"half").expect("left over");
+    fs::write(path.join(NEW_SESSION_FILE), b"{\"version\": 1, \"half").expect("left over");
     // Killed between keeping the previous version and replacing it.
     fs::hard_link(path.join(SESSION_FILE), path.join("history/session-1.json")).expect("left over");
     drop(open);
@@ -111,7 +111,7 @@ fn what_a_save_killed_at_any_point_left_does_not_matter() {
     open = reopened;
     session.add_track("Kick", &[0]).expect("room");
     open.save(&session).expect("saved");
-    assert!(!path.join(NEW_FILE).exists());
+    assert!(!path.join(NEW_SESSION_FILE).exists());
     assert_eq!(open_read_only(&path).expect("read"), session);
     let kept = fs::read_to_string(path.join("history/session-1.json")).expect("kept");
     assert!(!kept.contains("Kick"), "the kept version is the old one");
@@ -126,7 +126,7 @@ fn a_save_that_fails_leaves_the_file_as_it_was() {
     session.add_track("Kick", &[0]).expect("room");
     open.save(&session).expect_err("no place for the previous version");
     assert_eq!(fs::read(path.join(SESSION_FILE)).expect("read"), before);
-    assert!(!path.join(NEW_FILE).exists());
+    assert!(!path.join(NEW_SESSION_FILE).exists());
 }
 
 #[test]

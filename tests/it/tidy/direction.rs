@@ -19,7 +19,7 @@ const DIRECTION: &[(&str, &[&str])] = &[
     ("file_system", &["limits"]),
     ("wav", &["format", "limits"]),
     ("session", &["file_system", "time", "format", "limits"]),
-    ("peaks", &["wav", "file_system", "format", "limits"]),
+    ("peaks", &["session", "wav", "file_system", "format", "limits"]),
     ("rt", &[]),
     ("window", &["time", "format", "limits"]),
     ("device", &["window", "rt", "format", "time", "limits"]),
@@ -32,7 +32,7 @@ const DIRECTION: &[(&str, &[&str])] = &[
         &["butler", "message", "session", "wav", "window", "device.items", "file_system", "time", "format", "limits"],
     ),
     ("mixer", &["engine", "message", "session", "limits"]),
-    ("flight", &["file_system", "limits"]),
+    ("flight", &["session", "file_system", "limits"]),
     ("threads", &["butler", "engine", "residency", "message", "device", "window", "rt", "time", "format", "limits"]),
     ("export", &["mixer", "engine", "message", "session", "window", "wav", "device.items", "time", "format", "limits"]),
     (
