@@ -69,7 +69,7 @@ pub const MAPPED_BACKLOG_MAX: usize = 16 * 1024;
 pub const COMMIT_RUN_BYTES_MAX: usize = 1024 * 1024;
 
 /// Bytes that are read from the spool, or from another copy, to be written in one go.
-pub const WRITE_AHEAD_BYTES: usize = 256 * 1024;
+pub const COPY_RUN_BYTES_MAX: usize = 256 * 1024;
 
 /// Milliseconds from one durable header of a take that is being recorded to the next, while the disk keeps up. What a power
 /// cut costs is this and the time that a sync takes: together they shall stay below a second.
@@ -85,22 +85,22 @@ pub const LOCKED_BYTES_DEFAULT: u64 = 64 * 1024 * 1024;
 pub const SPOOL_RAM_DIVISOR: u64 = 4;
 
 /// Windows of one take whose history is kept for the residency map: those that are out, and what became of the last ones.
-pub const BELIEF_SPANS_MAX: usize = 512;
+pub const LEDGER_SPANS_MAX: usize = 512;
 
 /// Milliseconds for which a window's history is kept.
-pub const BELIEF_HISTORY_MS: u64 = 60_000;
+pub const LEDGER_HISTORY_MS: u64 = 60_000;
 
 /// Milliseconds of residency samples that can be gone back to.
-pub const WATCH_HISTORY_MS: u64 = 60_000;
+pub const RESIDENCY_HISTORY_MS: u64 = 60_000;
 
 /// Bytes of cells that those samples may hold; with more tracks they reach less far back.
-pub const WATCH_HISTORY_BYTES_MAX: usize = 16 * 1024 * 1024;
+pub const RESIDENCY_HISTORY_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// Cells of one row of the residency map.
-pub const WATCH_CELLS_MAX: usize = 4096;
+pub const RESIDENCY_CELLS_MAX: usize = 4096;
 
 /// Residency samples a second at the most.
-pub const WATCH_HZ_MAX: u32 = 60;
+pub const RESIDENCY_HZ_MAX: u32 = 60;
 
 /// Playback windows that can be registered with the SIGBUS handler at once.
 pub const GUARDED_MAPPINGS_MAX: usize = 16 * 1024;
@@ -156,13 +156,13 @@ pub const FLIGHT_QUEUE: usize = 256;
 /// Events that are kept in memory, earlier starts' among them.
 pub const FLIGHT_EVENTS_KEPT: usize = 400;
 
-/// Events of one kind that are written within [`FLIGHT_SAME_SPAN`]; more are counted.
-pub const FLIGHT_SAME_MAX: u32 = 12;
-/// See [`FLIGHT_SAME_MAX`].
-pub const FLIGHT_SAME_SPAN: std::time::Duration = std::time::Duration::from_secs(10);
+/// Events of one kind that are written within [`FLIGHT_SAME_KIND_SPAN`]; more are counted.
+pub const FLIGHT_SAME_KIND_MAX: u32 = 12;
+/// See [`FLIGHT_SAME_KIND_MAX`].
+pub const FLIGHT_SAME_KIND_SPAN: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// A lead below this part of what is aimed at is a near miss.
-pub const NEAR_MISS_PART: u64 = 4;
+pub const NEAR_MISS_DIVISOR: u64 = 4;
 
 /// Near misses of a pass are told once in so long, the least of them.
 pub const NEAR_MISS_EVERY: std::time::Duration = std::time::Duration::from_secs(60);
@@ -191,7 +191,7 @@ const _: () = assert!(
 const _: () = assert!(LEAD_WINDOWS_MIN + 2 <= RING_WINDOWS, "the ring holds the lead");
 const _: () =
     assert!(MAPPED_BACKLOG_MAX + 4 * TRACK_COUNT_MAX < 65_530, "backlog and live windows fit into vm.max_map_count");
-const _: () = assert!(2 * RING_WINDOWS <= BELIEF_SPANS_MAX, "every window that is out is believed in");
+const _: () = assert!(2 * RING_WINDOWS <= LEDGER_SPANS_MAX, "every window that is out is believed in");
 const _: () = assert!(PERIOD_FRAMES_MIN <= BLOCK_FRAMES_MAX && BLOCK_FRAMES_MAX <= PERIOD_FRAMES_MAX);
 const _: () = assert!(DECLICK_FRAMES as u64 * 1000 / (RATE_HZ_MIN as u64) < 50, "a declick is short");
 const _: () = assert!(

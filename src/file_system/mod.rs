@@ -106,7 +106,7 @@ pub fn path_of(folder: impl AsFd) -> Option<PathBuf> {
 const REMOVED: &[u8] = b" (deleted)";
 
 /// The path without the kernel's remark that the folder was removed; `None`: it has none.
-pub fn removed_from(path: &Path) -> Option<PathBuf> {
+pub fn path_before_removal(path: &Path) -> Option<PathBuf> {
     let bytes = path.as_os_str().to_owned().into_vec();
     let was = bytes.strip_suffix(REMOVED)?;
     // It may really be called so.
@@ -196,7 +196,7 @@ fn flaw(what: &'static str, error: &io::Error) -> Result<(), Flaw> {
 }
 
 /// Whether a file system refuses to make a file longer without writing to it.
-pub fn grows_by_writes(error: &io::Error) -> bool {
+pub fn is_growth_refused(error: &io::Error) -> bool {
     matches!(
         error.raw_os_error(),
         Some(nix::libc::EPERM | nix::libc::EINVAL | nix::libc::ENOSYS | nix::libc::EOPNOTSUPP)
@@ -207,7 +207,7 @@ pub fn grows_by_writes(error: &io::Error) -> bool {
 pub fn set_length(file: &File, end: u64) -> io::Result<()> {
     const ZEROS: [u8; PAGE_BYTES] = [0; PAGE_BYTES];
     match file.set_len(end) {
-        Err(error) if grows_by_writes(&error) => {
+        Err(error) if is_growth_refused(&error) => {
             let mut at = file.metadata()?.len();
             if end <= at {
                 return Err(error);
@@ -272,8 +272,8 @@ mod tests {
         assert_eq!(path_of(&dir), Some(one.clone()));
         fs::rename(&one, &other).unwrap();
         let now = path_of(&dir).unwrap();
-        assert_eq!((&now, removed_from(&now)), (&other, None));
+        assert_eq!((&now, path_before_removal(&now)), (&other, None));
         fs::remove_dir(&other).unwrap();
-        assert_eq!(removed_from(&path_of(&dir).unwrap()), Some(other));
+        assert_eq!(path_before_removal(&path_of(&dir).unwrap()), Some(other));
     }
 }

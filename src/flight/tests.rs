@@ -139,12 +139,12 @@ fn a_flood_is_counted_and_not_written() {
         let loss = Record::new(Kind::Overrun, Severity::Loss, "lost", &[("frames", 64)]);
         written.extend(limiter.admit(Duration::from_millis(n / 10), loss));
     }
-    assert_eq!(written.len(), limits::FLIGHT_SAME_MAX as usize);
+    assert_eq!(written.len(), limits::FLIGHT_SAME_KIND_MAX as usize);
     // Another kind is not held back by it.
     assert_eq!(limiter.admit(Duration::from_secs(1), Record::new(Kind::Closed, Severity::Info, "", &[])).len(), 1);
-    let settled = limiter.settle(limits::FLIGHT_SAME_SPAN);
+    let settled = limiter.settle(limits::FLIGHT_SAME_KIND_SPAN);
     assert_eq!(settled.len(), 1);
-    let held = 10_000 - u64::from(limits::FLIGHT_SAME_MAX);
+    let held = 10_000 - u64::from(limits::FLIGHT_SAME_KIND_MAX);
     assert_eq!((settled[0].numbers["events"], settled[0].numbers["frames"]), (held, 64 * held));
     assert_eq!(settled[0].severity, Severity::Loss);
     assert!(limiter.settle_all().is_empty(), "it was told");

@@ -6,8 +6,8 @@
 use super::file_name::TakenNames;
 use super::names::audio_path;
 use super::{
-    BESIDE_COUNT_MAX, FOLDER_BYTES_MAX, GAIN_DB_MAX, GAIN_DB_MIN, ID_MAX, LOSS_COUNT_MAX, Loss, MARKER_COUNT_MAX,
-    Marker, MarkerId, Monitor, Other, POSITION_MAX, RegionId, Session, TAKE_COUNT_MAX, TAKE_NUMBER_MAX, Take,
+    FOLDER_BYTES_MAX, GAIN_DB_MAX, GAIN_DB_MIN, ID_MAX, LOSS_COUNT_MAX, Loss, MARKER_COUNT_MAX, Marker, MarkerId,
+    Monitor, OVERFLOW_FOLDER_COUNT_MAX, Other, POSITION_MAX, RegionId, Session, TAKE_COUNT_MAX, TAKE_NUMBER_MAX, Take,
     TakeAccounts, TakeId, TakeState, Track, TrackId, clean_name,
 };
 use crate::format::TakeFormat;
@@ -218,7 +218,7 @@ impl Session {
 
     /// Adds the take in which another one, that is being recorded, goes on from frame `from` of their pass, in a file in
     /// `folder` (absolute; `None`: the session's own). The other one ends there. Nothing is placed on the timeline.
-    pub fn continue_take(
+    pub fn add_continuation(
         &mut self,
         id: TakeId,
         uuid: Uuid,
@@ -249,20 +249,20 @@ impl Session {
     }
 
     /// Remembers a folder on another disk in which takes may go on. Whether it is a new one; of too many the oldest goes.
-    pub fn remember_beside(&mut self, folder: String) -> bool {
-        if self.beside.contains(&folder) || FOLDER_BYTES_MAX < folder.len() {
+    pub fn remember_overflow_folder(&mut self, folder: String) -> bool {
+        if self.overflow_folders.contains(&folder) || FOLDER_BYTES_MAX < folder.len() {
             return false;
         }
-        if BESIDE_COUNT_MAX <= self.beside.len() {
-            self.beside.remove(0);
+        if OVERFLOW_FOLDER_COUNT_MAX <= self.overflow_folders.len() {
+            self.overflow_folders.remove(0);
         }
-        self.beside.push(folder);
+        self.overflow_folders.push(folder);
         true
     }
 
     /// Learns from a newer copy of the session what has become of takes since: those that it does not know, and those that it
     /// believes are being recorded. Whether there was any.
-    pub fn catch_up_with(&mut self, newer: &Session) -> bool {
+    pub fn merge_newer_takes(&mut self, newer: &Session) -> bool {
         let news = |take: &&Take| match self.take(take.id) {
             None => self.next_id <= take.id.0,
             Some(own) => {

@@ -25,7 +25,7 @@ struct Step {
 
 impl History {
     /// Notes the session as it was before a step. Steps that were undone can't be redone any more.
-    pub fn record(&mut self, label: &str, before: Arc<Session>) {
+    pub fn push(&mut self, label: &str, before: Arc<Session>) {
         self.ahead.clear();
         if self.behind.len() == STEP_COUNT_MAX {
             self.behind.pop_front();
@@ -38,7 +38,7 @@ impl History {
     pub fn undo(&mut self, now: &Arc<Session>) -> Option<Arc<Session>> {
         let step = self.behind.pop_back()?;
         self.ahead.push(Step { label: step.label, session: Arc::clone(now) });
-        Some(brought_up_to_date(step.session, now))
+        Some(with_takes_of(step.session, now))
     }
 
     /// The session after the step that was undone last.
@@ -46,7 +46,7 @@ impl History {
     pub fn redo(&mut self, now: &Arc<Session>) -> Option<Arc<Session>> {
         let step = self.ahead.pop()?;
         self.behind.push_back(Step { label: step.label, session: Arc::clone(now) });
-        Some(brought_up_to_date(step.session, now))
+        Some(with_takes_of(step.session, now))
     }
 
     /// What undo would take back.
@@ -71,7 +71,7 @@ impl History {
     }
 }
 
-fn brought_up_to_date(mut session: Arc<Session>, now: &Session) -> Arc<Session> {
+fn with_takes_of(mut session: Arc<Session>, now: &Session) -> Arc<Session> {
     Arc::make_mut(&mut session).adopt_takes(now);
     session
 }
@@ -87,7 +87,7 @@ mod tests {
         let mut history = History::default();
         let mut now = Arc::new(empty_session());
         for name in ["a", "b", "c"] {
-            history.record(&format!("Add {name}"), Arc::clone(&now));
+            history.push(&format!("Add {name}"), Arc::clone(&now));
             Arc::make_mut(&mut now).add_track(name, &[0]).expect("room");
         }
         let last = Arc::clone(&now);
@@ -109,11 +109,11 @@ mod tests {
         let mut history = History::default();
         let now = Arc::new(empty_session());
         for step in 0..STEP_COUNT_MAX + 7 {
-            history.record(&step.to_string(), Arc::clone(&now));
+            history.push(&step.to_string(), Arc::clone(&now));
         }
         assert_eq!(history.labels().count(), STEP_COUNT_MAX);
         assert!(history.undo(&now).is_some());
-        history.record("other", Arc::clone(&now));
+        history.push("other", Arc::clone(&now));
         assert_eq!(history.redo_label(), None);
     }
 
@@ -123,7 +123,7 @@ mod tests {
         let mut session = empty_session();
         let track = session.add_track("Kick", &[0]).expect("room");
         let mut now = Arc::new(session);
-        history.record("Record", Arc::clone(&now));
+        history.push("Record", Arc::clone(&now));
         let take = recorded(Arc::make_mut(&mut now), track, FramePos(0), Frames(100));
         Arc::make_mut(&mut now).choose_take(track, take, FramePos(0), FramePos(100)).expect("placed");
 
@@ -144,7 +144,7 @@ mod tests {
         let take = recorded(&mut session, track, FramePos(0), Frames(100));
         session.choose_take(track, take, FramePos(0), FramePos(100)).expect("placed");
         let mut now = Arc::new(session);
-        history.record("Delete take", Arc::clone(&now));
+        history.push("Delete take", Arc::clone(&now));
         Arc::make_mut(&mut now).trash_take(take).expect("complete");
         assert_eq!(now.take(take).expect("kept").path(), "trash/Kick-1.wav");
         now.validate().expect("valid");

@@ -50,7 +50,7 @@ pub const LOSS_COUNT_MAX: usize = 1000;
 pub const FOLDER_BYTES_MAX: usize = 4096;
 
 /// Folders on other disks that a session remembers.
-pub const BESIDE_COUNT_MAX: usize = 16;
+pub const OVERFLOW_FOLDER_COUNT_MAX: usize = 16;
 
 /// Bytes of a name, a cause or a device's name.
 pub const NAME_BYTES_MAX: usize = 256;
@@ -120,8 +120,8 @@ pub struct Session {
     takes: Vec<Take>,
     /// Folders on other disks in which takes may have gone on, absolute: each has a copy of this file, which is the newer one
     /// if the session's own disk took no more.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    beside: Vec<String>,
+    #[serde(rename = "beside", default, skip_serializing_if = "Vec::is_empty")]
+    overflow_folders: Vec<String>,
     #[serde(flatten)]
     other: Other,
 }
@@ -231,7 +231,7 @@ pub struct Take {
     pub start: FramePos,
     /// Frames of its pass before its first one. Not 0: the take before it on its track goes on here, since its disk had no
     /// more room.
-    #[serde(default, skip_serializing_if = "is_nought")]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub offset: Frames,
     /// The folder that `file` is in, absolute: another disk. `None`: the session's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -321,14 +321,14 @@ impl Session {
             tracks: Vec::new(),
             markers: Vec::new(),
             takes: Vec::new(),
-            beside: Vec::new(),
+            overflow_folders: Vec::new(),
             other: Other::new(),
         }
     }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde asks it")]
-fn is_nought(frames: &Frames) -> bool {
+fn is_zero(frames: &Frames) -> bool {
     *frames == Frames(0)
 }
 

@@ -77,13 +77,13 @@ impl Session {
     }
 
     /// Folders on other disks in which takes may have gone on.
-    pub fn beside(&self) -> &[String] {
-        &self.beside
+    pub fn overflow_folders(&self) -> &[String] {
+        &self.overflow_folders
     }
 
     /// The session as it is kept beside takes in another folder, `there`, when its own is `own`: each take is found from there.
     #[must_use]
-    pub fn seen_from(&self, there: &str, own: &str) -> Session {
+    pub fn copy_for_folder(&self, there: &str, own: &str) -> Session {
         let mut seen = self.clone();
         for take in &mut seen.takes {
             take.folder = match take.folder.take() {
@@ -96,7 +96,7 @@ impl Session {
 
     /// The take that a take goes on in, if it does. Where its disk took nothing of it at all, that one begins at the same
     /// frame, in another folder.
-    pub fn continued_in(&self, take: &Take) -> Option<&Take> {
+    pub fn continuation_of(&self, take: &Take) -> Option<&Take> {
         let later = self.takes.iter().filter(|other| {
             other.pass == take.pass && other.track == take.track && take.id < other.id && take.offset <= other.offset
         });

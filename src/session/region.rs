@@ -17,10 +17,10 @@ impl Session {
         length: Frames,
     ) -> Result<RegionId, EditError> {
         self.span_check(take, start, take_start, length)?;
-        let index = self.room_check(track)?;
+        let index = self.capacity_check(track)?;
         let id = RegionId(self.fresh_id()?);
         let region = Region { id, take, start, take_start, length, muted: false, other: Other::new() };
-        self.lay(index, region);
+        self.insert_over(index, region);
         Ok(id)
     }
 
@@ -44,9 +44,9 @@ impl Session {
         let (from, at) = self.region_index(id)?;
         let region = self.tracks[from].regions[at].clone();
         self.span_check(region.take, start, region.take_start, region.length)?;
-        let to = self.room_check(track)?;
+        let to = self.capacity_check(track)?;
         self.tracks[from].regions.remove(at);
-        self.lay(to, Region { start, ..region });
+        self.insert_over(to, Region { start, ..region });
         Ok(())
     }
 
@@ -59,9 +59,9 @@ impl Session {
         let take_start = FramePos(take_start.checked_sub(region.start.0).ok_or(outside)?);
         let length = end.since(start);
         self.span_check(region.take, start, take_start, length)?;
-        self.room_check(self.tracks[track].id)?;
+        self.capacity_check(self.tracks[track].id)?;
         self.tracks[track].regions.remove(at);
-        self.lay(track, Region { start, take_start, length, ..region });
+        self.insert_over(track, Region { start, take_start, length, ..region });
         Ok(())
     }
 
@@ -72,10 +72,10 @@ impl Session {
         if at <= region.start || region.end() <= at {
             return Err(EditError::OutsideTake(region.take));
         }
-        self.room_check(self.tracks[track].id)?;
+        self.capacity_check(self.tracks[track].id)?;
         let right_id = RegionId(self.fresh_id()?);
         let regions = &mut self.tracks[track].regions;
-        let right = Region { id: right_id, ..cut_before(&regions[index], at) };
+        let right = Region { id: right_id, ..part_from(&regions[index], at) };
         regions[index].length = at.since(regions[index].start);
         regions.insert(index + 1, right);
         Ok(right_id)
@@ -95,7 +95,7 @@ impl Session {
     }
 
     /// Puts `region` on a track after making room for it. Never fails: checks come before.
-    fn lay(&mut self, track: usize, region: Region) {
+    fn insert_over(&mut self, track: usize, region: Region) {
         let next_id = &mut self.next_id;
         let mut fresh_id = || {
             *next_id += 1;
@@ -121,7 +121,7 @@ impl Session {
     }
 
     /// Refuses what could not be laid: one region adds itself and may split one other.
-    fn room_check(&self, track: TrackId) -> Result<usize, EditError> {
+    fn capacity_check(&self, track: TrackId) -> Result<usize, EditError> {
         let index = self.track_index(track)?;
         if REGION_COUNT_MAX < self.tracks[index].regions.len() + 2 {
             return Err(EditError::TooMany("regions on this track"));
@@ -152,7 +152,7 @@ fn clear(track: &mut Track, start: FramePos, end: FramePos, fresh_id: &mut impl 
     let mut kept = Vec::with_capacity(2);
     for region in track.regions.drain(first..after) {
         let left = (region.start < start).then(|| Region { length: start.since(region.start), ..region.clone() });
-        let right = (end < region.end()).then(|| cut_before(&region, end));
+        let right = (end < region.end()).then(|| part_from(&region, end));
         match (left, right) {
             (Some(left), Some(right)) => kept.extend([left, Region { id: fresh_id(), ..right }]),
             (left, right) => kept.extend(left.or(right)),
@@ -162,7 +162,7 @@ fn clear(track: &mut Track, start: FramePos, end: FramePos, fresh_id: &mut impl 
 }
 
 /// The part of a region from `at` on.
-fn cut_before(region: &Region, at: FramePos) -> Region {
+fn part_from(region: &Region, at: FramePos) -> Region {
     let skipped = at.since(region.start);
     Region { start: at, take_start: region.take_start + skipped, length: region.length - skipped, ..region.clone() }
 }

@@ -239,14 +239,14 @@ fn a_take_goes_on_in_another_folder_from_any_frame_and_from_its_first_one_too() 
     let first = session.add_take(new_take(&session, track, FramePos(7)), &mut names).unwrap();
     let mut go_on = |of, from: u64, folder: &str| {
         let uuid = Uuid::from_u128(u128::from(from) + 1);
-        session.continue_take(of, uuid, Frames(from), Some(folder.to_owned()), &mut names).unwrap()
+        session.add_continuation(of, uuid, Frames(from), Some(folder.to_owned()), &mut names).unwrap()
     };
     let second = go_on(first, 0, "/b/session");
     let third = go_on(second, 500, "/c/session");
     let alone = session.add_take(new_take(&session, track, FramePos(9)), &mut names).unwrap();
-    for seen in [session.clone(), session.seen_from("/b/session", "/a/session")] {
+    for seen in [session.clone(), session.copy_for_folder("/b/session", "/a/session")] {
         let take = |id| seen.take(id).unwrap();
-        let next = |id| seen.continued_in(take(id)).map(|next| next.id);
+        let next = |id| seen.continuation_of(take(id)).map(|next| next.id);
         assert_eq!([first, second, third, alone].map(next), [Some(second), Some(third), None, None]);
         assert_eq!([first, second, third, alone].map(|id| seen.is_continuation(take(id))), [false, true, true, false]);
         assert_eq!((take(second).start, take(third).start), (FramePos(7), FramePos(507)));

@@ -115,12 +115,12 @@ fn a_lead_that_was_nearly_used_up_is_a_near_miss() {
         let least = found.iter().find_map(|event| event.numbers.get("lead_frames_min")).copied().unwrap();
         let missed = found.iter().filter(|event| event.kind == Kind::NearMiss).collect::<Vec<_>>();
         if missed.is_empty() {
-            assert!(LEAD / limits::NEAR_MISS_PART <= least, "{found:?}");
+            assert!(LEAD / limits::NEAR_MISS_DIVISOR <= least, "{found:?}");
             continue;
         }
         assert_eq!(missed.len(), 1, "{found:?}");
         let of = |name: &str| missed[0].numbers[name];
-        assert!(of("lead_frames") * limits::NEAR_MISS_PART < of("aim_frames"), "{missed:?}");
+        assert!(of("lead_frames") * limits::NEAR_MISS_DIVISOR < of("aim_frames"), "{missed:?}");
         return;
     }
     panic!("the butler was never late");

@@ -251,7 +251,7 @@ pub(crate) fn check(folder: &Path) -> Vec<Checked> {
         let (mut lost, mut began) = check_take(folder, take);
         // What goes on in another file goes on with the next frame.
         let (mut last, mut frames) = (take, take.frames.0);
-        while let Some(next) = session.continued_in(last) {
+        while let Some(next) = session.continuation_of(last) {
             let (more, there) = check_take(folder, next);
             assert_eq!((next.offset.0, next.start.0), (frames, take.start.0 + frames), "{}", next.path());
             assert!(there.is_none_or(|there| began.is_none_or(|began| there == began + frames)), "{}", next.path());

@@ -40,7 +40,7 @@ pub enum Fault {
 
 impl Fault {
     /// The error for a file of this folder.
-    pub(super) fn at(self, path: PathBuf, folder: &Folder) -> SessionError {
+    pub(super) fn into_error(self, path: PathBuf, folder: &Folder) -> SessionError {
         match self {
             Fault::Damaged { place, reason } => {
                 // Versions that can't be listed can't be restored either; the damage is what to tell.
@@ -52,7 +52,7 @@ impl Fault {
     }
 
     fn damaged(reason: &str) -> Fault {
-        Fault::Damaged { place: None, reason: fit_to_show(reason) }
+        Fault::Damaged { place: None, reason: printable(reason) }
     }
 }
 
@@ -61,12 +61,12 @@ impl From<serde_json::Error> for Fault {
         let place = (error.line() != 0).then(|| (error.line(), error.column()));
         let text = error.to_string();
         let tail = format!(" at line {} column {}", error.line(), error.column());
-        Fault::Damaged { place, reason: fit_to_show(text.strip_suffix(&tail).unwrap_or(&text)) }
+        Fault::Damaged { place, reason: printable(text.strip_suffix(&tail).unwrap_or(&text)) }
     }
 }
 
 /// A text from the file as one line that does nothing to a terminal.
-fn fit_to_show(text: &str) -> String {
+fn printable(text: &str) -> String {
     let cut = text.floor_char_boundary(REASON_BYTES_MAX);
     let mut shown: String = text[..cut].chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
     if cut < text.len() {
@@ -106,9 +106,9 @@ pub fn to_bytes(session: &Session) -> io::Result<Vec<u8>> {
 
 /// The version that the bytes give. Fails if they are no JSON object, or one of more values than a session has.
 fn head(bytes: &[u8]) -> Result<Option<u64>, serde_json::Error> {
-    let room = Cell::new(VALUE_COUNT_MAX);
+    let values_left = Cell::new(VALUE_COUNT_MAX);
     let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let version = Head(&room).deserialize(&mut reader)?;
+    let version = Head(&values_left).deserialize(&mut reader)?;
     reader.end()?;
     Ok(version)
 }
@@ -144,8 +144,8 @@ impl<'de> Visitor<'de> for Head<'_> {
                 Key::Version if version.is_some() => return Err(A::Error::duplicate_field("version")),
                 Key::Version => version = Some(map.next_value()?),
                 Key::Other => {
-                    Weigh(self.0).one()?;
-                    map.next_value_seed(Weigh(self.0))?;
+                    CountValues(self.0).count_one()?;
+                    map.next_value_seed(CountValues(self.0))?;
                 }
             }
         }
@@ -155,25 +155,25 @@ impl<'de> Visitor<'de> for Head<'_> {
 
 /// Reads over a value and takes the number of values in it off what is left.
 #[derive(Clone, Copy)]
-struct Weigh<'a>(&'a Cell<u32>);
+struct CountValues<'a>(&'a Cell<u32>);
 
-impl Weigh<'_> {
-    fn one<E: Error>(self) -> Result<(), E> {
+impl CountValues<'_> {
+    fn count_one<E: Error>(self) -> Result<(), E> {
         let left = self.0.get().checked_sub(1).ok_or_else(|| E::custom("more values than a session has"))?;
         self.0.set(left);
         Ok(())
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Weigh<'_> {
+impl<'de> DeserializeSeed<'de> for CountValues<'_> {
     type Value = ();
     fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
-        self.one()?;
+        self.count_one()?;
         from.deserialize_any(self)
     }
 }
 
-impl<'de> Visitor<'de> for Weigh<'_> {
+impl<'de> Visitor<'de> for CountValues<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -212,7 +212,7 @@ impl<'de> Visitor<'de> for Weigh<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         while map.next_key::<IgnoredAny>()?.is_some() {
             // A name is kept as well.
-            self.one()?;
+            self.count_one()?;
             map.next_value_seed(self)?;
         }
         Ok(())

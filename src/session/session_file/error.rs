@@ -94,7 +94,7 @@ pub enum SessionError {
 
 impl SessionError {
     /// Whether the disk, or the user's part of it, is full.
-    pub(super) fn is_no_room(&self) -> bool {
+    pub(super) fn is_disk_full(&self) -> bool {
         let SessionError::Io { error, .. } = self else { return false };
         matches!(error.raw_os_error(), Some(libc::ENOSPC | libc::EDQUOT))
     }

@@ -37,23 +37,25 @@ impl Folder {
     }
 
     /// Opens a folder in this one; a link is not one.
-    pub(super) fn sub(&self, name: &str) -> Result<Option<Folder>, SessionError> {
+    pub(super) fn subfolder(&self, name: &str) -> Result<Option<Folder>, SessionError> {
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         match openat(&self.dir, name, flags, Mode::empty()) {
             Ok(dir) => Ok(Some(Folder { path: self.path.join(name), dir })),
             Err(Errno::ENOENT) => Ok(None),
-            Err(Errno::ENOTDIR | Errno::ELOOP) => Err(self.refuse(format!("{name} is a link or a file, not a folder"))),
+            Err(Errno::ENOTDIR | Errno::ELOOP) => {
+                Err(self.not_a_session(format!("{name} is a link or a file, not a folder")))
+            }
             Err(errno) => Err(self.io(name, "open", errno)),
         }
     }
 
     /// The same, made if it is not there.
-    pub(super) fn sub_made(&self, name: &str) -> Result<Folder, SessionError> {
+    pub(super) fn make_subfolder(&self, name: &str) -> Result<Folder, SessionError> {
         match mkdirat(&self.dir, name, Mode::from_bits_truncate(0o777)) {
             Ok(()) | Err(Errno::EEXIST) => {}
             Err(errno) => return Err(self.io(name, "mkdir", errno)),
         }
-        self.sub(name)?.ok_or_else(|| self.io(name, "open", Errno::ENOENT))
+        self.subfolder(name)?.ok_or_else(|| self.io(name, "open", Errno::ENOENT))
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -61,7 +63,7 @@ impl Folder {
     }
 
     /// The same folder, held by somebody else too.
-    pub(super) fn held(&self) -> Option<OwnedFd> {
+    pub(super) fn duplicate(&self) -> Option<OwnedFd> {
         self.dir.try_clone().ok()
     }
 
@@ -87,7 +89,7 @@ impl Folder {
         match self.kind(name)? {
             None => return Ok(None),
             Some(SFlag::S_IFREG) => {}
-            Some(_) => return Err(self.refuse(format!("{name} is a link or a special file"))),
+            Some(_) => return Err(self.not_a_session(format!("{name} is a link or a special file"))),
         }
         self.open_regular(name, OFlag::O_RDONLY).map(Some)
     }
@@ -103,7 +105,7 @@ impl Folder {
     /// Opens a file to lock, made if it is not there.
     pub(super) fn open_lock_file(&self, name: &str) -> Result<File, SessionError> {
         if self.kind(name)?.is_some_and(|kind| kind != SFlag::S_IFREG) {
-            return Err(self.refuse(format!("{name} is a link or a special file")));
+            return Err(self.not_a_session(format!("{name} is a link or a special file")));
         }
         self.open_regular(name, OFlag::O_RDWR | OFlag::O_CREAT)
     }
@@ -112,8 +114,8 @@ impl Folder {
     fn open_regular(&self, name: &str, access: OFlag) -> Result<File, SessionError> {
         let mode = Mode::from_bits_truncate(0o666);
         open_regular_at(&self.dir, name, access, mode).map_err(|error| match error {
-            OpenError::Link => self.refuse(format!("{name} is a link")),
-            OpenError::NotRegular => self.refuse(format!("{name} is a link or a special file")),
+            OpenError::Link => self.not_a_session(format!("{name} is a link")),
+            OpenError::NotRegular => self.not_a_session(format!("{name} is a link or a special file")),
             OpenError::Open(error) => self.io_error(name, "open", error),
             OpenError::Stat(error) => self.io_error(name, "stat", error),
         })
@@ -155,7 +157,7 @@ impl Folder {
     }
 
     /// Gives so many bytes of a reserve back to the disk. Whether there were any.
-    pub(super) fn give_up(&self, name: &str, bytes: u64) -> Result<bool, SessionError> {
+    pub(super) fn shrink_reserve(&self, name: &str, bytes: u64) -> Result<bool, SessionError> {
         let Some(file) = self.open_file_to_write(name)? else { return Ok(false) };
         let there = file.metadata().map_err(|error| self.io_error(name, "stat", error))?.len();
         if there <= bytes {
@@ -222,7 +224,7 @@ impl Folder {
     }
 
     /// The error for a trap or a folder that is no session's.
-    pub(super) fn refuse(&self, reason: String) -> SessionError {
+    pub(super) fn not_a_session(&self, reason: String) -> SessionError {
         SessionError::NotASession { path: self.path.clone(), reason }
     }
 

@@ -33,7 +33,7 @@ impl FolderWatch {
         if now == self.last || self.removed {
             return None;
         }
-        self.removed = file_system::removed_from(&now).is_some();
+        self.removed = file_system::path_before_removal(&now).is_some();
         self.last = now;
         Some(if self.removed { FolderChange::Removed } else { FolderChange::Moved(self.last.clone()) })
     }

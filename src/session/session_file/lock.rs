@@ -21,12 +21,12 @@ pub(super) enum Lock {
     File { _file: Flock<File> },
     /// Where the file system knows no locks: a name in memory that stands for the lock file. Programs of this machine
     /// see it, other computers do not.
-    Name { _name: UnixListener },
+    AbstractName { _name: UnixListener },
 }
 
 impl Lock {
     /// Takes it, and says in the file who has it.
-    pub(super) fn take(folder: &Folder) -> Result<Lock, SessionError> {
+    pub(super) fn acquire(folder: &Folder) -> Result<Lock, SessionError> {
         let mut file = folder.open_lock_file(LOCK_FILE).map_err(|error| match error {
             SessionError::Io { error, .. }
                 if matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem) =>
@@ -41,21 +41,23 @@ impl Lock {
                 note_holder(&mut lock);
                 Ok(Lock::File { _file: lock })
             }
-            Err((_, Errno::EWOULDBLOCK)) => Err(held_by_another(folder, file)),
-            Err((_, errno)) if knows_no_locks(errno) => match named.and_then(|name| UnixListener::bind_addr(&name)) {
-                Ok(name) => {
-                    note_holder(&mut file);
-                    Ok(Lock::Name { _name: name })
+            Err((_, Errno::EWOULDBLOCK)) => Err(locked_error(folder, file)),
+            Err((_, errno)) if is_locking_unsupported(errno) => {
+                match named.and_then(|name| UnixListener::bind_addr(&name)) {
+                    Ok(name) => {
+                        note_holder(&mut file);
+                        Ok(Lock::AbstractName { _name: name })
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::AddrInUse => Err(locked_error(folder, file)),
+                    Err(error) => Err(folder.io_error(LOCK_FILE, "lock", error)),
                 }
-                Err(error) if error.kind() == io::ErrorKind::AddrInUse => Err(held_by_another(folder, file)),
-                Err(error) => Err(folder.io_error(LOCK_FILE, "lock", error)),
-            },
+            }
             Err((_, errno)) => Err(folder.io(LOCK_FILE, "flock", errno)),
         }
     }
 
     /// Whether it keeps out other computers, too, where the file system is shared with any.
-    pub(super) fn is_of_the_file(&self) -> bool {
+    pub(super) fn is_on_file(&self) -> bool {
         matches!(self, Lock::File { .. })
     }
 }
@@ -70,7 +72,7 @@ pub(super) fn is_taken(folder: &Folder) -> bool {
         Ok(()) => false,
         Err(TryLockError::WouldBlock) => true,
         Err(TryLockError::Error(error)) => {
-            let silent = error.raw_os_error().is_some_and(|code| knows_no_locks(Errno::from_raw(code)));
+            let silent = error.raw_os_error().is_some_and(|code| is_locking_unsupported(Errno::from_raw(code)));
             let bound = name_of(&file).and_then(|name| UnixListener::bind_addr(&name));
             silent && bound.is_err_and(|error| error.kind() == io::ErrorKind::AddrInUse)
         }
@@ -78,7 +80,7 @@ pub(super) fn is_taken(folder: &Folder) -> bool {
 }
 
 /// What a file system says that has no `flock`.
-fn knows_no_locks(errno: Errno) -> bool {
+fn is_locking_unsupported(errno: Errno) -> bool {
     matches!(errno, Errno::ENOSYS | Errno::EOPNOTSUPP | Errno::ENOLCK | Errno::EINVAL)
 }
 
@@ -88,7 +90,7 @@ fn name_of(file: &File) -> io::Result<SocketAddr> {
     SocketAddr::from_abstract_name(format!("faultless-session-{:x}-{:x}", stat.dev(), stat.ino()))
 }
 
-fn held_by_another(folder: &Folder, file: File) -> SessionError {
+fn locked_error(folder: &Folder, file: File) -> SessionError {
     let mut text = String::new();
     let read = file.take(32).read_to_string(&mut text);
     let pid = read.ok().and_then(|_| text.trim().parse().ok());

@@ -85,10 +85,10 @@ impl OpenSession {
                 fs::remove_dir(path).ok();
             }
         })?;
-        let lock = Lock::take(&folder)?;
+        let lock = Lock::acquire(&folder)?;
         unused_check(&folder)?;
         for name in FOLDERS {
-            folder.sub_made(name)?;
+            folder.make_subfolder(name)?;
         }
         let created = jiff::Zoned::now().strftime("%Y-%m-%dT%H:%M:%S%:z").to_string();
         let session = Session::new(Uuid::new_v4(), name, &created, rate, format);
@@ -102,7 +102,7 @@ impl OpenSession {
 
     /// Opens the folder that holds takes of a session on another disk, or makes it: there is a copy of the session's file in
     /// it, by which it is known. A folder that is in use otherwise is refused.
-    pub fn companion(path: &Path, session: &Session) -> Result<OpenSession, SessionError> {
+    pub fn open_on_other_disk(path: &Path, session: &Session) -> Result<OpenSession, SessionError> {
         let io = |error| SessionError::Io { path: path.into(), call: "mkdir", error };
         fs::create_dir_all(path).map_err(io)?;
         let folder = Folder::open(path)?;
@@ -112,9 +112,9 @@ impl OpenSession {
             return Err(SessionError::Exists { path: path.into() });
         }
         trial(&folder)?;
-        let lock = Lock::take(&folder)?;
+        let lock = Lock::acquire(&folder)?;
         for name in FOLDERS {
-            folder.sub_made(name)?;
+            folder.make_subfolder(name)?;
         }
         let mut open = OpenSession { folder, lock };
         open.save(session)?;
@@ -126,11 +126,11 @@ impl OpenSession {
         let folder = Folder::open(folder_of(path))?;
         // Looked for first: a folder that is no session gets no lock file from us.
         if folder.kind(SESSION_FILE)?.is_none() && numbers(&folder)?.is_empty() {
-            return Err(folder.refuse(format!("it holds no {SESSION_FILE}")));
+            return Err(folder.not_a_session(format!("it holds no {SESSION_FILE}")));
         }
-        let lock = Lock::take(&folder)?;
+        let lock = Lock::acquire(&folder)?;
         for name in FOLDERS {
-            folder.sub_made(name)?;
+            folder.make_subfolder(name)?;
         }
         let session = load(&folder)?;
         Ok((OpenSession { folder, lock }, session))
@@ -143,7 +143,7 @@ impl OpenSession {
 
     /// Where the folder is from now on, for those who must not wait for the disk.
     pub fn folder_watch(&self) -> Option<FolderWatch> {
-        FolderWatch::of(self.folder.held()?)
+        FolderWatch::of(self.folder.duplicate()?)
     }
 
     /// Tries whether the file system has what a session needs. A new session was tried when it was made.
@@ -158,7 +158,7 @@ impl OpenSession {
 
     /// Whether the lock would keep out other computers, too.
     pub fn is_locked_by_file(&self) -> bool {
-        self.lock.is_of_the_file()
+        self.lock.is_on_file()
     }
 
     /// Saves the session: afterwards the new version is durable and the previous one is kept. On an
@@ -174,9 +174,9 @@ impl OpenSession {
         if matches!(self.folder.read(SESSION_FILE, SESSION_BYTES_MAX), Ok(Some(current)) if current == bytes) {
             return Ok(());
         }
-        let mut saved = put(&self.folder, &bytes, Previous::Version);
-        while matches!(&saved, Err(error) if error.is_no_room()) && make_room(&self.folder, bytes.len() as u64)? {
-            saved = put(&self.folder, &bytes, Previous::Version);
+        let mut saved = replace_session_file(&self.folder, &bytes, Previous::Version);
+        while matches!(&saved, Err(error) if error.is_disk_full()) && free_blocks(&self.folder, bytes.len() as u64)? {
+            saved = replace_session_file(&self.folder, &bytes, Previous::Version);
         }
         // Without it a full disk is worse, and that is all.
         self.folder.reserve(RESERVE_FILE, RESERVE_BYTES_MIN.max(2 * bytes.len() as u64)).ok();
@@ -184,17 +184,18 @@ impl OpenSession {
     }
 
     /// Opens the folder anew, under its old name, if another program has removed it and takes were put back there since.
-    pub fn follow(&mut self) -> Result<(), SessionError> {
-        let Some(path) = file_system::path_of(&self.folder).and_then(|now| file_system::removed_from(&now)) else {
+    pub fn reopen_if_removed(&mut self) -> Result<(), SessionError> {
+        let Some(path) = file_system::path_of(&self.folder).and_then(|now| file_system::path_before_removal(&now))
+        else {
             return Ok(());
         };
         let folder = Folder::open(&path)?;
         if folder.kind(SESSION_FILE)?.is_some() {
             return Err(SessionError::Exists { path });
         }
-        self.lock = Lock::take(&folder)?;
+        self.lock = Lock::acquire(&folder)?;
         for name in FOLDERS {
-            folder.sub_made(name)?;
+            folder.make_subfolder(name)?;
         }
         self.folder = folder;
         Ok(())
@@ -202,8 +203,8 @@ impl OpenSession {
 
     /// Names of the files in `audio/` and `trash/`, which no new take may get.
     pub fn file_names(&self) -> Result<Vec<String>, SessionError> {
-        let mut names = self.folder.sub_made(AUDIO)?.names()?;
-        names.extend(self.folder.sub_made(TRASH)?.names()?);
+        let mut names = self.folder.make_subfolder(AUDIO)?.names()?;
+        names.extend(self.folder.make_subfolder(TRASH)?.names()?);
         Ok(names)
     }
 
@@ -211,24 +212,24 @@ impl OpenSession {
     /// holds a copy of this session; or an error.
     pub fn open_take_to_write(&self, session: &Session, take: &Take) -> Result<File, SessionError> {
         let missing = || SessionError::Missing { path: self.folder.path().join(take.path()) };
-        let other = other_disk(session, take)?;
+        let other = folder_on_other_disk(session, take)?;
         let folder = other.as_ref().unwrap_or(&self.folder);
-        let sub = folder.sub(if take.trashed { TRASH } else { AUDIO })?.ok_or_else(missing)?;
-        sub.open_file_to_write(take.file_name())?.ok_or_else(missing)
+        let subfolder = folder.subfolder(if take.trashed { TRASH } else { AUDIO })?.ok_or_else(missing)?;
+        subfolder.open_file_to_write(take.file_name())?.ok_or_else(missing)
     }
 
     /// Moves the files of takes to where the session says they are: into the trash or back. To be done
     /// after a save and after opening; doing it twice does nothing. Each file that can't be moved is an error.
-    pub fn settle_trash(&mut self, session: &Session) -> Result<(), Vec<SessionError>> {
-        let folders = || Ok((self.folder.sub_made(AUDIO)?, self.folder.sub_made(TRASH)?));
+    pub fn move_trashed_files(&mut self, session: &Session) -> Result<(), Vec<SessionError>> {
+        let folders = || Ok((self.folder.make_subfolder(AUDIO)?, self.folder.make_subfolder(TRASH)?));
         let (audio, trash) = folders().map_err(|error| vec![error])?;
         let mut moved = false;
         let mut errors = Vec::new();
         for take in session.takes() {
             let (from, to) = if take.trashed { (&audio, &trash) } else { (&trash, &audio) };
-            let done = match other_disk(session, take) {
+            let done = match folder_on_other_disk(session, take) {
                 Ok(None) => from.move_to(to, take.file_name()),
-                Ok(Some(other)) => settle_elsewhere(&other, take),
+                Ok(Some(other)) => move_trashed_file_on_other_disk(&other, take),
                 // A disk that is not here is looked at again when it is.
                 Err(SessionError::Missing { .. }) => Ok(false),
                 Err(error) => Err(error),
@@ -247,17 +248,17 @@ impl OpenSession {
 
 /// Has a session learn from the copies of its file on other disks what it could not be told when its own disk took no more.
 /// Whether there was anything. A disk that is not here is passed over.
-pub fn catch_up(store: &OpenSession, session: &mut Session) -> bool {
+pub fn merge_copies(store: &OpenSession, session: &mut Session) -> bool {
     let own = std::path::absolute(store.path()).map_or_else(|_| String::new(), |own| own.display().to_string());
     let mut learnt = false;
-    for there in session.beside().to_vec() {
+    for there in session.overflow_folders().to_vec() {
         let Ok(folder) = Folder::open(Path::new(&there)) else { continue };
         if let Ok(copy) = load(&folder)
             && copy.id == session.id
             && there != own
         {
             let before = session.clone();
-            learnt |= session.catch_up_with(&copy.seen_from(&own, &there));
+            learnt |= session.merge_newer_takes(&copy.copy_for_folder(&own, &there));
             if session.validate().is_err() {
                 *session = before;
             }
@@ -268,13 +269,13 @@ pub fn catch_up(store: &OpenSession, session: &mut Session) -> bool {
 
 /// The folder on another disk that holds the file of a take: believed only if it holds a copy of the session, so that a
 /// session that came from elsewhere leads nowhere.
-fn other_disk(session: &Session, take: &Take) -> Result<Option<Folder>, SessionError> {
+fn folder_on_other_disk(session: &Session, take: &Take) -> Result<Option<Folder>, SessionError> {
     let Some(path) = &take.folder else { return Ok(None) };
     let folder = Folder::open(Path::new(path))?;
     if id_in(&folder)? == Some(session.id) {
         return Ok(Some(folder));
     }
-    Err(folder.refuse("it holds no copy of this session".into()))
+    Err(folder.not_a_session("it holds no copy of this session".into()))
 }
 
 /// The session whose file is in a folder.
@@ -288,8 +289,8 @@ fn id_in(folder: &Folder) -> Result<Option<Uuid>, SessionError> {
 }
 
 /// Moves a file that is on another disk into that disk's trash, or back.
-fn settle_elsewhere(other: &Folder, take: &Take) -> Result<bool, SessionError> {
-    let (audio, trash) = (other.sub_made(AUDIO)?, other.sub_made(TRASH)?);
+fn move_trashed_file_on_other_disk(other: &Folder, take: &Take) -> Result<bool, SessionError> {
+    let (audio, trash) = (other.make_subfolder(AUDIO)?, other.make_subfolder(TRASH)?);
     let (from, to) = if take.trashed { (&audio, &trash) } else { (&trash, &audio) };
     from.move_to(to, take.file_name())
 }
@@ -298,7 +299,7 @@ fn settle_elsewhere(other: &Folder, take: &Take) -> Result<bool, SessionError> {
 /// that can't be written and beside a program that records into it.
 pub fn open_read_only(path: &Path) -> Result<Session, SessionError> {
     let folder = Folder::open(folder_of(path))?;
-    folder.sub(AUDIO)?;
+    folder.subfolder(AUDIO)?;
     load(&folder)
 }
 
@@ -312,8 +313,8 @@ pub fn is_in_use(path: &Path) -> bool {
 pub fn open_take(path: &Path, take: &Take) -> Result<File, SessionError> {
     let folder = Folder::open(take.folder.as_ref().map_or(folder_of(path), Path::new))?;
     let missing = || SessionError::Missing { path: folder_of(path).join(take.path()) };
-    let sub = folder.sub(if take.trashed { TRASH } else { AUDIO })?.ok_or_else(missing)?;
-    sub.open_file(take.file_name())?.ok_or_else(missing)
+    let subfolder = folder.subfolder(if take.trashed { TRASH } else { AUDIO })?.ok_or_else(missing)?;
+    subfolder.open_file(take.file_name())?.ok_or_else(missing)
 }
 
 /// Opens a file of the folder `audio` that `path` names to mend it, if a copy of the session is beside that folder: a mirror.
@@ -322,17 +323,17 @@ pub fn open_copy_to_write(path: &Path, session: &Session) -> Result<File, Sessio
     let audio = path.parent().ok_or_else(missing)?;
     let folder = Folder::open(audio.parent().ok_or_else(missing)?)?;
     if id_in(&folder)? != Some(session.id) {
-        return Err(folder.refuse("it holds no copy of this session".into()));
+        return Err(folder.not_a_session("it holds no copy of this session".into()));
     }
     let name = path.file_name().and_then(|name| name.to_str()).ok_or_else(missing)?;
-    let sub = folder.sub(AUDIO)?.ok_or_else(missing)?;
-    sub.open_file_to_write(name)?.ok_or_else(missing)
+    let subfolder = folder.subfolder(AUDIO)?.ok_or_else(missing)?;
+    subfolder.open_file_to_write(name)?.ok_or_else(missing)
 }
 
 /// The previous versions of a session's file, oldest first.
 pub fn kept_versions(path: &Path) -> Result<Vec<KeptVersion>, SessionError> {
     let folder = Folder::open(folder_of(path))?;
-    let Some(history) = folder.sub(HISTORY)? else { return Ok(Vec::new()) };
+    let Some(history) = folder.subfolder(HISTORY)? else { return Ok(Vec::new()) };
     let mut versions = Vec::new();
     for number in numbers(&folder)? {
         let Some(file) = history.open_file(&version_name(number))? else { continue };
@@ -346,16 +347,16 @@ pub fn kept_versions(path: &Path) -> Result<Vec<KeptVersion>, SessionError> {
 /// if it is damaged, goes to the trash. The session must not be open.
 pub fn restore(path: &Path, number: u32) -> Result<(), SessionError> {
     let folder = Folder::open(folder_of(path))?;
-    let _lock = Lock::take(&folder)?;
-    let history = folder.sub_made(HISTORY)?;
+    let _lock = Lock::acquire(&folder)?;
+    let history = folder.make_subfolder(HISTORY)?;
     let name = version_name(number);
     let bytes = history
         .read(&name, SESSION_BYTES_MAX)?
         .ok_or_else(|| SessionError::Missing { path: history.path().join(&name) })?;
-    parse(&bytes).map_err(|fault| fault.at(history.path().join(&name), &folder))?;
+    parse(&bytes).map_err(|fault| fault.into_error(history.path().join(&name), &folder))?;
     let present = folder.read(SESSION_FILE, SESSION_BYTES_MAX);
     let sound = matches!(present, Ok(Some(present)) if parse(&present).is_ok());
-    put(&folder, &bytes, if sound { Previous::Version } else { Previous::Trash })
+    replace_session_file(&folder, &bytes, if sound { Previous::Version } else { Previous::Trash })
 }
 
 fn trial(folder: &Folder) -> Result<(), SessionError> {
@@ -376,14 +377,16 @@ enum Previous {
 }
 
 /// Replaces the session's file. On an error it is as it was.
-fn put(folder: &Folder, bytes: &[u8], previous: Previous) -> Result<(), SessionError> {
-    let put = || {
+fn replace_session_file(folder: &Folder, bytes: &[u8], previous: Previous) -> Result<(), SessionError> {
+    let replace = || {
         folder.write(NEW_SESSION_FILE, bytes)?;
-        let history = folder.sub_made(HISTORY)?;
+        let history = folder.make_subfolder(HISTORY)?;
         if folder.kind(SESSION_FILE)?.is_some() {
             let (saver, first, name): (_, _, fn(u32) -> String) = match previous {
                 Previous::Version => (&history, numbers(folder)?.last().map_or(1, |last| last + 1), version_name),
-                Previous::Trash => (&folder.sub_made(TRASH)?, 1, |number| format!("session-damaged-{number}.json")),
+                Previous::Trash => {
+                    (&folder.make_subfolder(TRASH)?, 1, |number| format!("session-damaged-{number}.json"))
+                }
             };
             let mut number = first;
             while !folder.link(SESSION_FILE, saver, &name(number), SESSION_BYTES_MAX)? {
@@ -395,7 +398,7 @@ fn put(folder: &Folder, bytes: &[u8], previous: Previous) -> Result<(), SessionE
         folder.sync()?;
         Ok(history)
     };
-    match put() {
+    match replace() {
         Ok(history) => {
             // The save has happened. A version too many does no harm and goes next time.
             if let Ok(numbers) = numbers(folder) {
@@ -416,11 +419,11 @@ fn put(folder: &Folder, bytes: &[u8], previous: Previous) -> Result<(), SessionE
 
 /// Gives up what a full disk leaves for the session's own file: a part of what was kept for this day, and no more than it
 /// needs, since the takes want it too; and then versions, from the oldest on. Whether there was anything.
-fn make_room(folder: &Folder, bytes: u64) -> Result<bool, SessionError> {
-    if folder.give_up(RESERVE_FILE, 2 * bytes + RESERVE_BYTES_MIN / 16)? {
+fn free_blocks(folder: &Folder, bytes: u64) -> Result<bool, SessionError> {
+    if folder.shrink_reserve(RESERVE_FILE, 2 * bytes + RESERVE_BYTES_MIN / 16)? {
         return Ok(true);
     }
-    let (Some(history), Some(oldest)) = (folder.sub(HISTORY)?, numbers(folder)?.first().copied()) else {
+    let (Some(history), Some(oldest)) = (folder.subfolder(HISTORY)?, numbers(folder)?.first().copied()) else {
         return Ok(false);
     };
     history.remove(&version_name(oldest))?;
@@ -429,7 +432,7 @@ fn make_room(folder: &Folder, bytes: u64) -> Result<bool, SessionError> {
 
 /// Numbers of the kept versions, oldest first.
 fn numbers(folder: &Folder) -> Result<Vec<u32>, SessionError> {
-    let Some(history) = folder.sub(HISTORY)? else { return Ok(Vec::new()) };
+    let Some(history) = folder.subfolder(HISTORY)? else { return Ok(Vec::new()) };
     let mut numbers: Vec<u32> = history.names()?.iter().filter_map(|name| version_number(name)).collect();
     numbers.sort_unstable();
     Ok(numbers)
@@ -462,8 +465,8 @@ fn unused_check(folder: &Folder) -> Result<(), SessionError> {
     for name in folder.names()? {
         let ours = match name.as_str() {
             LOCK_FILE | NEW_SESSION_FILE | RESERVE_FILE | file_system::TRIAL_FILE => true,
-            name if FOLDERS.contains(&name) => match folder.sub(name)? {
-                Some(sub) => sub.names()?.is_empty(),
+            name if FOLDERS.contains(&name) => match folder.subfolder(name)? {
+                Some(subfolder) => subfolder.names()?.is_empty(),
                 None => true,
             },
             _ => false,
@@ -478,8 +481,8 @@ fn unused_check(folder: &Folder) -> Result<(), SessionError> {
 fn load(folder: &Folder) -> Result<Session, SessionError> {
     let path = folder.path().join(SESSION_FILE);
     match folder.read(SESSION_FILE, SESSION_BYTES_MAX)? {
-        Some(bytes) => parse(&bytes).map_err(|fault| fault.at(path, folder)),
-        None if numbers(folder)?.is_empty() => Err(folder.refuse(format!("it holds no {SESSION_FILE}"))),
-        None => Err(Fault::Damaged { place: None, reason: "it is missing".into() }.at(path, folder)),
+        Some(bytes) => parse(&bytes).map_err(|fault| fault.into_error(path, folder)),
+        None if numbers(folder)?.is_empty() => Err(folder.not_a_session(format!("it holds no {SESSION_FILE}"))),
+        None => Err(Fault::Damaged { place: None, reason: "it is missing".into() }.into_error(path, folder)),
     }
 }

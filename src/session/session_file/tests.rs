@@ -276,13 +276,13 @@ fn a_trashed_take_moves_to_the_trash_and_back_and_over_nothing() {
     let id = recorded(&mut session, track, FramePos(0), Frames(10));
     fs::write(path.join("audio/Kick-1.wav"), b"sound").expect("written");
     session.trash_take(id).expect("complete");
-    open.settle_trash(&session).expect("moved");
-    open.settle_trash(&session).expect("nothing left to do");
+    open.move_trashed_files(&session).expect("moved");
+    open.move_trashed_files(&session).expect("nothing left to do");
     assert_eq!(fs::read(path.join("trash/Kick-1.wav")).expect("there"), b"sound");
     assert!(open.file_names().expect("listed").contains(&"Kick-1.wav".to_owned()));
     fs::write(path.join("audio/Kick-1.wav"), b"another").expect("written");
     session.untrash_take(id).expect("there");
-    assert_eq!(open.settle_trash(&session).expect_err("in the way").len(), 1);
+    assert_eq!(open.move_trashed_files(&session).expect_err("in the way").len(), 1);
     assert_eq!(fs::read(path.join("audio/Kick-1.wav")).expect("there"), b"another");
 }
 
