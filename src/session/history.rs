@@ -1,16 +1,16 @@
-//! Undo and redo as snapshots of the session. Thread: whichever edits the session.
+//! Undo and redo. Each step keeps a snapshot of the whole session. Thread: any; control owns the history.
 //!
-//! Undo never forgets sound: takes recorded since a snapshot stay in the session that undo returns, off
-//! the timeline, and what has become known of a take (its length, its losses) stays known.
+//! Undo never forgets sound. A take that was recorded after a snapshot stays in the session that undo returns,
+//! without its regions; the length and the losses of a take stay known.
 
 use super::Session;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// Steps that can be undone.
+/// Steps that can be undone. When there are more, the oldest is forgotten.
 pub const STEP_COUNT_MAX: usize = 200;
 
-/// The steps behind and ahead of the session as it is.
+/// The steps before the current session and the steps that were undone.
 #[derive(Clone, Debug, Default)]
 pub struct History {
     behind: VecDeque<Step>,
@@ -24,7 +24,7 @@ struct Step {
 }
 
 impl History {
-    /// Notes the session as it was before a step. Steps that were undone can't be redone any more.
+    /// Adds a step. `before` is the session before it. Steps that were undone can no longer be redone.
     pub fn push(&mut self, label: &str, before: Arc<Session>) {
         self.ahead.clear();
         if self.behind.len() == STEP_COUNT_MAX {
@@ -33,7 +33,8 @@ impl History {
         self.behind.push_back(Step { label: label.into(), session: before });
     }
 
-    /// The session before the last step, which can then be redone.
+    /// Takes back the last step and returns the session before it. `now` is the current session, to which redo
+    /// returns.
     #[must_use = "the session as it is has not been changed"]
     pub fn undo(&mut self, now: &Arc<Session>) -> Option<Arc<Session>> {
         let step = self.behind.pop_back()?;
@@ -41,7 +42,7 @@ impl History {
         Some(with_takes_of(step.session, now))
     }
 
-    /// The session after the step that was undone last.
+    /// Repeats the step that was undone last and returns the session after it.
     #[must_use = "the session as it is has not been changed"]
     pub fn redo(&mut self, now: &Arc<Session>) -> Option<Arc<Session>> {
         let step = self.ahead.pop()?;
@@ -49,17 +50,17 @@ impl History {
         Some(with_takes_of(step.session, now))
     }
 
-    /// What undo would take back.
+    /// Label of the step that undo would take back.
     pub fn undo_label(&self) -> Option<&str> {
         self.behind.back().map(|step| step.label.as_str())
     }
 
-    /// What redo would do again.
+    /// Label of the step that redo would repeat.
     pub fn redo_label(&self) -> Option<&str> {
         self.ahead.last().map(|step| step.label.as_str())
     }
 
-    /// The labels of what can be undone, the latest first.
+    /// Labels of the steps that can be undone, the latest first.
     pub fn labels(&self) -> impl Iterator<Item = &str> {
         self.behind.iter().rev().map(|step| step.label.as_str())
     }

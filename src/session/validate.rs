@@ -1,8 +1,7 @@
-//! What a session file may not hold, however it came to be. Thread: any.
+//! The rules that every session file obeys. Thread: any; pure.
 //!
-//! The same check stands before every write and after every read: what the other modules rely on
-//! (sorted regions inside their takes, sums that can't overflow, file names of one component) is
-//! checked here and nowhere else.
+//! The same check runs before every write and after every read. What other modules rely on (sorted regions inside
+//! their takes, sums that cannot overflow, file names of one component) is checked here and nowhere else.
 
 use super::file_name::is_file_name;
 use super::names::name_in_audio;
@@ -16,7 +15,8 @@ use std::collections::HashSet;
 use std::path::{Component, Path};
 
 impl Session {
-    /// Checks everything that the methods of a session keep. The error names the offender.
+    /// Checks every rule that the methods of a session keep. The error names the track, take, region or marker that
+    /// breaks one.
     pub fn validate(&self) -> Result<(), String> {
         name_check("session", &self.name)?;
         name_check("created", &self.created)?;
@@ -74,7 +74,7 @@ impl Session {
         let id = track.id;
         name_check(&format!("track {id}"), &track.name)?;
         inputs_check(&track.inputs, 1).map_err(|reason| format!("track {id}: {reason}"))?;
-        // Written so that not-a-number fails.
+        // `contains` is false for not-a-number, so that is refused too.
         if !(GAIN_DB_MIN..=GAIN_DB_MAX).contains(&track.gain_db) {
             return Err(format!("track {id}: gain {} dB is out of range", track.gain_db));
         }
