@@ -1,5 +1,5 @@
-//! What a folder stands on: its file system by name, what its kind is known for, and a trial of what a session needs of it.
-//! Thread: any that may wait for the disk.
+//! The file system under a folder: its name, its kind, the mount table, and a test of what a session needs. Thread:
+//! any that may wait for the disk; the module owns nothing.
 
 mod mounts;
 mod open;
@@ -24,27 +24,27 @@ use std::path::{Path, PathBuf};
 /// Bytes of the largest file on FAT.
 pub const FAT_FILE_BYTES_MAX: u64 = u32::MAX as u64;
 
-/// What a file system is, as far as takes are concerned.
+/// The kind of a file system, as far as it matters to takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Nothing is known against it.
+    /// No disadvantage is known.
     Plain,
-    /// Memory.
+    /// Files are in memory and end with it.
     Memory,
-    /// FAT: files end at 4 GiB, and there is no journal.
+    /// FAT: a file ends at 4 GiB, and there is no journal.
     Fat,
-    /// exFAT: no journal.
+    /// exFAT: there is no journal.
     Exfat,
-    /// Across a network.
+    /// The disk is in another computer.
     Network,
-    /// Served by another program of this machine.
+    /// Another program on this computer serves it.
     Served,
-    /// Stands before another file system.
+    /// The file system passes files on to another one.
     Layered,
 }
 
 impl Kind {
-    /// By the name that the kernel has for it.
+    /// The kind of the file system with this kernel name.
     pub fn of(name: &str) -> Kind {
         match name {
             "tmpfs" | "ramfs" => Kind::Memory,
@@ -61,7 +61,8 @@ impl Kind {
     }
 }
 
-/// The type of the file system that an open folder lies on, as it is mounted.
+/// The name of the file system that an open folder is on, from the mount table, or from its magic number if the table
+/// does not have it.
 pub fn name_of(folder: impl AsFd) -> Option<String> {
     let number = folder.as_fd().as_raw_fd();
     let info = fs::read_to_string(format!("/proc/self/fdinfo/{number}")).ok();
@@ -69,12 +70,12 @@ pub fn name_of(folder: impl AsFd) -> Option<String> {
     id.and_then(|id| mount_by_id(id.trim())).map(|mount| mount.kind).or_else(|| by_magic(folder))
 }
 
-/// The same for a path.
+/// The name of the file system that a path is on.
 pub fn name_at(path: &Path) -> Option<String> {
     name_of(open(path, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).ok()?)
 }
 
-/// Where `/proc` does not say: the number that statfs(2) lists.
+/// The name that belongs to the magic number of statfs(2).
 fn by_magic(folder: impl AsFd) -> Option<String> {
     const NAMES: [(i64, &str); 14] = [
         (0xEF53, "ext4"),
@@ -97,23 +98,24 @@ fn by_magic(folder: impl AsFd) -> Option<String> {
     NAMES.iter().find(|(number, _)| *number == magic).map(|(_, name)| (*name).to_owned())
 }
 
-/// Where an open folder is now, by the kernel's own word: that costs no look at the disk. `None`: it cannot be said.
+/// The present path of an open folder. The kernel answers from memory, so this does not wait for the disk. `None`:
+/// the kernel does not say.
 pub fn path_of(folder: impl AsFd) -> Option<PathBuf> {
     fs::read_link(format!("/proc/self/fd/{}", folder.as_fd().as_raw_fd())).ok().filter(|path| path.is_absolute())
 }
 
-/// What the kernel adds to the path of a folder that was removed.
+/// The suffix that the kernel adds to the path of a removed folder.
 const REMOVED: &[u8] = b" (deleted)";
 
-/// The path without the kernel's remark that the folder was removed; `None`: it has none.
+/// The path that a removed folder had, without the kernel's suffix. `None` if the folder was not removed.
 pub fn path_before_removal(path: &Path) -> Option<PathBuf> {
     let bytes = path.as_os_str().to_owned().into_vec();
     let was = bytes.strip_suffix(REMOVED)?;
-    // It may really be called so.
+    // A folder may really have a name with this ending.
     path.symlink_metadata().is_err().then(|| PathBuf::from(std::ffi::OsString::from_vec(was.to_vec())))
 }
 
-/// Why a session cannot live on a file system.
+/// The reason why a session cannot be on a file system.
 #[derive(Debug)]
 pub struct Flaw {
     what: &'static str,
@@ -126,12 +128,13 @@ impl fmt::Display for Flaw {
     }
 }
 
-/// The file that is tried out. Nobody else's: the session is locked or new. A program that is killed meanwhile leaves it.
+/// The file on which [`trial`] works. No other program uses it, because the session is locked or new. A program that
+/// is killed during the trial leaves it behind.
 pub const TRIAL_FILE: &str = ".faultless-trial";
 
-/// Tries what takes and sessions need, on a small file: written out of order and over again, cut, read back, made
-/// durable, and made only once. What a full or dead disk refuses is no flaw of the file system: whoever needs it will
-/// hear of it.
+/// Tests on a small file what takes and sessions need: writing out of order and over old bytes, cutting, reading
+/// back, making durable, and making a file only if it does not exist. Errors of a full or failing disk are no flaw of
+/// the file system; the code that needs the disk will report them.
 pub fn trial(folder: impl AsFd) -> Result<(), Flaw> {
     let folder = folder.as_fd();
     unlinkat(folder, TRIAL_FILE, UnlinkatFlags::NoRemoveDir).ok();
@@ -142,7 +145,7 @@ pub fn trial(folder: impl AsFd) -> Result<(), Flaw> {
             Err(Errno::EEXIST) => Ok(()),
             _ => Err(Flaw { what: "it makes a file a second time", reason: "where it was told not to".to_owned() }),
         }),
-        // Whoever has to make a file there will say it better.
+        // The code that makes files in this folder reports this error with more detail.
         Err(_) => Ok(()),
     };
     unlinkat(folder, TRIAL_FILE, UnlinkatFlags::NoRemoveDir).ok();
@@ -183,7 +186,7 @@ fn try_file(file: &File) -> Result<(), Flaw> {
     Ok(())
 }
 
-/// A refusal of the kind; what is the moment's is passed over.
+/// A flaw, unless the error is one of a full, read-only or failing disk.
 fn flaw(what: &'static str, error: &io::Error) -> Result<(), Flaw> {
     let of_the_moment = matches!(
         error.kind(),
@@ -195,7 +198,7 @@ fn flaw(what: &'static str, error: &io::Error) -> Result<(), Flaw> {
     if of_the_moment { Ok(()) } else { Err(Flaw { what, reason: error.to_string() }) }
 }
 
-/// Whether a file system refuses to make a file longer without writing to it.
+/// Whether the error means that the file system cannot extend a file without writing to it.
 pub fn is_growth_refused(error: &io::Error) -> bool {
     matches!(
         error.raw_os_error(),
@@ -203,7 +206,8 @@ pub fn is_growth_refused(error: &io::Error) -> bool {
     )
 }
 
-/// Gives a file a length, with zeros at its end where it was shorter.
+/// Sets the length of a file. A file that grows gets zeros at its end; where the file system cannot extend it, they
+/// are written.
 pub fn set_length(file: &File, end: u64) -> io::Result<()> {
     const ZEROS: [u8; PAGE_BYTES] = [0; PAGE_BYTES];
     match file.set_len(end) {
@@ -253,18 +257,18 @@ mod tests {
     }
 
     #[test]
-    fn an_ordinary_folder_stands_the_trial_and_is_left_as_it_was() {
+    fn an_ordinary_folder_passes_the_trial_and_is_left_as_it_was() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join(TRIAL_FILE), "of a program that was killed").unwrap();
         let dir = File::open(folder.path()).unwrap();
         trial(&dir).unwrap();
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
-        // Where nothing can be made at all, another will say so.
+        // Where no file can be made, the trial finds no flaw.
         trial(File::open("/proc/self").unwrap()).unwrap();
     }
 
     #[test]
-    fn a_folder_is_found_again_under_another_name_and_known_to_be_gone() {
+    fn a_renamed_folder_is_found_and_a_removed_one_recognised() {
         let place = tempfile::tempdir().unwrap();
         let (one, other) = (place.path().join("one"), place.path().join("other (deleted)"));
         fs::create_dir(&one).unwrap();

@@ -7,7 +7,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// One mounted file system.
+/// A mounted file system.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mount {
     /// The folder it is mounted on.
@@ -39,7 +39,8 @@ fn mount_with_id(table: &str, id: &str) -> Option<Mount> {
     mounts(table).find_map(|(found, mount)| (found == id).then_some(mount))
 }
 
-/// Of several mounts on the same folder the last one counts, because it covers the others.
+/// The mount with the longest mount point above `path`. Of several on the same folder the last one counts, because it
+/// covers the others.
 fn mount_holding(table: &str, path: &Path) -> Option<Mount> {
     let holding = mounts(table).map(|(_, mount)| mount).filter(|mount| path.starts_with(&mount.at));
     holding.max_by_key(|mount| mount.at.as_os_str().len())
