@@ -1,4 +1,4 @@
-//! The flight recorder's file, as real recordings leave it: what is in it, how much, and after a kill. Thread: test.
+//! The flight recorder's file after real recordings: its content, its size, and its state after a kill. Thread: test.
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 use crate::record::await_sound;
@@ -39,7 +39,7 @@ fn a_recording_leaves_its_start_its_losses_with_their_place_and_its_account() {
     assert_eq!((number("frames"), number("frames_lost"), number("xruns")), (48_000, 500, 1));
     assert_eq!(ended.severity, Severity::Loss);
     assert!(found.iter().all(|event| event.stamp().is_some()));
-    // The next start goes on in the same file, and one that only plays leaves it alone.
+    // The next start appends to the same file, and a start that only plays does not change it.
     run(record(&folder, "--device virtual:free --inputs 2 --seconds 0.5")).done();
     assert_eq!(kinds(&events(&folder))[5..], [Kind::Opened, Kind::PassBegan, Kind::PassEnded, Kind::Closed]);
     let before = contents(&folder);
@@ -71,7 +71,7 @@ fn a_killed_program_leaves_its_events_and_the_next_start_tells_what_it_recovered
     program.signal("KILL");
     assert_eq!(program.wait(PATIENCE).code, None);
     assert_eq!(kinds(&events(&folder)), [Kind::Opened, Kind::PassBegan]);
-    // As a write that was cut off leaves it.
+    // The file ends within a line, as after a write that was cut off.
     let path = folder.join("events.jsonl");
     let mut bytes = fs::read(&path).unwrap();
     bytes.extend_from_slice(b"{\"time\":\"2026-");
@@ -106,7 +106,7 @@ fn a_lead_that_was_nearly_used_up_is_a_near_miss() {
         let folder = place.path().join("session");
         let program = start(record(&folder, &format!("--device virtual --inputs 2 --seconds 4 --lead 1000 {DEEP}")));
         await_sound(&folder.join("audio/In 1-1.wav"));
-        // Everybody stands still, and then the audio thread catches up before the butler does, or nearly so.
+        // All threads are stopped. Afterwards the audio thread catches up before the butler does, or nearly so.
         program.signal("STOP");
         std::thread::sleep(std::time::Duration::from_millis(1800));
         program.signal("CONT");

@@ -1,4 +1,4 @@
-//! Links, pipes, devices and second names in the place of a session's files and folders. Thread: test.
+//! Links, pipes, devices and hard links in place of a session's files and folders. Thread: test.
 
 use super::World;
 use crate::util::{contents, faultless, is_root, run, skip};
@@ -125,7 +125,7 @@ fn a_lock_or_a_sessions_file_with_a_second_name_outside_leaves_that_as_it_is() {
     fs::hard_link(world.outside().join("session.json"), &file).unwrap();
     world.survives("record", "record").done();
     assert_eq!(fs::read_to_string(world.outside().join("letter")).unwrap(), "dear");
-    // It locks all the same.
+    // The lock worked nevertheless.
     assert_eq!(open_read_only(&world.session()).unwrap().takes().len(), 4);
 }
 
