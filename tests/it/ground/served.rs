@@ -240,7 +240,7 @@ fn root_bindfs_that_ends_in_mid_take_costs_no_frame() {
     let told = program.wait(PATIENCE);
     assert_eq!(told.code, Some(1), "{}", told.err);
     assert!(told.err.contains("what is missing is kept in"), "{}", told.err);
-    // The same folder by another path, as when it is mounted again.
+    // Recovery uses another path to the same folder, as when it is mounted again.
     let folder = source.join("session");
     run(faultless("recover", &folder, "")).done();
     let found = check(&folder)[0];

@@ -43,7 +43,7 @@ pub(super) enum Rest {
 }
 
 impl Rest {
-    /// One of the four.
+    /// Chooses one of the four.
     pub(super) fn any(chance: &mut Chance) -> Rest {
         [Rest::Gone, Rest::There, Rest::Some, Rest::Torn][chance.below(4) as usize]
     }

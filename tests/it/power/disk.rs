@@ -36,7 +36,7 @@ const FOREVER: Duration = Duration::from_secs(1 << 20);
 /// The requests that end in an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fails {
-    /// None.
+    /// No request.
     Nothing,
     /// Writes so large that they can only be sound.
     LargeWrites,
