@@ -184,7 +184,7 @@ fn a_folder_that_cannot_be_written_is_named() {
 }
 
 #[test]
-fn limits_that_deny_everything_are_said_and_cost_no_frame() {
+fn limits_that_deny_everything_are_reported_and_cost_no_frame() {
     let Some(stranger) = stranger(0) else {
         return skip("limits_that_deny_everything", "needs an ordinary user: setpriv or not being root");
     };

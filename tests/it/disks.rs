@@ -165,7 +165,7 @@ fn over_quota_no_more(image: &Image) {
 
 /// A disk refuses sound. The takes continue in the overflow folder without a gap and are played as if nothing had
 /// happened.
-fn goes_on_elsewhere(fs: &str, refusal: Refusal, words: &str) {
+fn continues_in_overflow(fs: &str, refusal: Refusal, words: &str) {
     let (image, place) = (Image::up(fs, "400M"), place());
     let folder = image.path().join("session");
     let other = place.path().join("other disk");
@@ -209,19 +209,19 @@ fn goes_on_elsewhere(fs: &str, refusal: Refusal, words: &str) {
 }
 
 #[test]
-fn root_takes_go_on_elsewhere_when_the_disk_is_full() {
-    goes_on_elsewhere("ext4", full, "the disk is full");
-    goes_on_elsewhere("xfs", full, "the disk is full");
+fn root_takes_continue_in_the_overflow_folder_when_the_disk_is_full() {
+    continues_in_overflow("ext4", full, "the disk is full");
+    continues_in_overflow("xfs", full, "the disk is full");
 }
 
 #[test]
-fn root_takes_go_on_elsewhere_when_the_file_system_is_read_only_all_at_once() {
-    goes_on_elsewhere("ext4", broken, "read-only");
+fn root_takes_continue_in_the_overflow_folder_when_the_file_system_becomes_read_only() {
+    continues_in_overflow("ext4", broken, "read-only");
 }
 
 #[test]
-fn root_takes_go_on_elsewhere_when_the_quota_is_used_up() {
-    goes_on_elsewhere("btrfs", over_quota, "the quota is used up");
+fn root_takes_continue_in_the_overflow_folder_when_the_quota_is_used_up() {
+    continues_in_overflow("btrfs", over_quota, "the quota is used up");
 }
 
 #[test]
@@ -255,19 +255,19 @@ fn root_a_folder_that_is_named_while_the_disk_is_full_is_used() {
 }
 
 #[test]
-fn root_a_recording_that_is_killed_after_it_went_on_elsewhere_is_whole() {
-    killed_elsewhere(6 * MIB);
+fn root_a_recording_that_is_killed_after_it_continued_in_the_overflow_folder_is_whole() {
+    killed_in_overflow(6 * MIB);
 }
 
 #[test]
-fn root_a_recording_that_is_killed_after_takes_went_elsewhere_from_their_first_frame_is_whole() {
+fn root_a_recording_that_is_killed_after_takes_began_in_the_overflow_folder_is_whole() {
     // There is space for the files, and for hardly any sound: some takes continue in another file from their first
     // frame.
-    killed_elsewhere(11 * MIB / 2);
+    killed_in_overflow(11 * MIB / 2);
 }
 
 #[track_caller]
-fn killed_elsewhere(left: u64) {
+fn killed_in_overflow(left: u64) {
     let (image, place) = (Image::up("ext4", "400M"), place());
     let folder = image.path().join("session");
     let other = place.path().join("other");
@@ -275,11 +275,11 @@ fn killed_elsewhere(left: u64) {
     let mut command = recording(&folder, 600, "--overflow");
     command.arg(&other);
     let mut program = start(command);
-    let is_elsewhere = || {
+    let is_in_overflow = || {
         let files = fs::read_dir(other.join("session/audio")).into_iter().flatten().flatten();
         files.filter(|file| file.metadata().is_ok_and(|found| found.len() > 300_000)).count() == 24
     };
-    while !is_elsewhere() {
+    while !is_in_overflow() {
         assert!(program.is_running());
         std::thread::sleep(Duration::from_millis(20));
     }
@@ -369,7 +369,7 @@ fn root_a_session_whose_disk_is_full_has_a_whole_mirror() {
 }
 
 /// One of the two disks stalls for longer than the spool has memory. What it missed is copied from the other disk.
-fn made_good(frozen: fn(&Mirrored) -> &Image) {
+fn repaired(frozen: fn(&Mirrored) -> &Image) {
     let disks = Mirrored::up();
     // 24 tracks need some 10 MiB of the spool for their windows, and fill as much again in 3 s.
     let program = start(disks.recording(14, "--spool-limit 32"));
@@ -382,13 +382,13 @@ fn made_good(frozen: fn(&Mirrored) -> &Image) {
 }
 
 #[test]
-fn root_freeze_of_a_mirror_longer_than_memory_lasts_is_made_good_from_the_other_disk() {
-    made_good(|disks| &disks.other);
+fn root_freeze_of_a_mirror_longer_than_memory_lasts_is_repaired_from_the_other_disk() {
+    repaired(|disks| &disks.other);
 }
 
 #[test]
-fn root_freeze_of_the_sessions_disk_longer_than_memory_lasts_is_made_good_from_the_mirror() {
-    made_good(|disks| &disks.own);
+fn root_freeze_of_the_sessions_disk_longer_than_memory_lasts_is_repaired_from_the_mirror() {
+    repaired(|disks| &disks.own);
 }
 
 #[test]

@@ -63,7 +63,7 @@ fn a_flood_of_losses_is_counted_frame_by_frame_and_written_in_a_few_lines() {
 }
 
 #[test]
-fn a_killed_program_leaves_its_events_and_the_next_start_tells_what_it_recovered() {
+fn a_killed_program_leaves_its_events_and_the_next_start_reports_what_it_recovered() {
     let place = place();
     let folder = place.path().join("session");
     let program = start(record(&folder, &format!("--device virtual --inputs 2 --seconds 60 {DEEP}")));
@@ -84,7 +84,7 @@ fn a_killed_program_leaves_its_events_and_the_next_start_tells_what_it_recovered
 }
 
 #[test]
-fn a_file_that_cannot_be_written_is_told_and_stops_no_recording() {
+fn a_file_that_cannot_be_written_is_reported_and_stops_no_recording() {
     let place = place();
     let folder = place.path().join("session");
     run(record(&folder, "--device virtual:free --inputs 1 --seconds 0.2")).done();
@@ -127,7 +127,7 @@ fn a_lead_that_was_nearly_used_up_is_a_near_miss() {
 }
 
 #[test]
-fn root_freeze_a_disk_that_stood_still_is_told_with_its_time() {
+fn root_freeze_a_disk_that_stalled_is_reported_with_its_time() {
     if !is_root() {
         skip("events of a frozen disk", "needs root");
         return;

@@ -65,7 +65,7 @@ fn whole(folder: &Path, frames: u64) {
 
 /// Waits for the notice that the disk thread `name` has failed. Checks that nothing of the recording is lost.
 #[track_caller]
-fn told_and_kept(mut control: Control, name: &str, folder: &Path) {
+fn reported_and_kept(mut control: Control, name: &str, folder: &Path) {
     let (end, mut told) = (Instant::now() + PATIENCE, Vec::new());
     let is_it =
         |it: &Notice| it.severity == Severity::Loss && it.text.starts_with(name) && it.text.contains("start again");
@@ -86,7 +86,7 @@ fn a_committer_that_panics_costs_no_frame() {
     let control = recording(&folder, 60_000);
     let takes = vec![poison(place.path())];
     control.running().commit.send(CommitCommand::Open { pass: PassKey(u64::MAX), takes }).unwrap();
-    told_and_kept(control, "committer", &folder);
+    reported_and_kept(control, "committer", &folder);
 }
 
 #[test]
@@ -99,7 +99,7 @@ fn a_butler_that_panics_costs_no_frame() {
     let command =
         ButlerCommand::Prepare { pass, takes: vec![take.clone()], files: Vec::new(), rate: 48_000, mirrored: false };
     control.running().butler.send(command).unwrap();
-    told_and_kept(control, "butler", &folder);
+    reported_and_kept(control, "butler", &folder);
     // The butler may have made this file before it panicked.
     tallies.for_each(|progress_page| drop(fs::remove_file(progress_page)));
 }
@@ -122,7 +122,7 @@ fn an_audio_thread_that_panics_ends_the_takes_with_its_last_frame() {
 }
 
 #[test]
-fn a_face_that_panics_while_recording_ends_the_program_and_not_the_take() {
+fn a_front_end_that_panics_while_recording_ends_the_program_and_not_the_take() {
     let place = place();
     let folder = place.path().join("session");
     let (ended, end) = crossbeam_channel::bounded(1);

@@ -230,7 +230,7 @@ fn a_stereo_take_is_played_unchanged() {
 }
 
 #[test]
-fn gain_pan_mute_and_solo_are_what_heard_says() {
+fn gain_pan_mute_and_solo_are_what_the_mixer_says() {
     type Change = fn(&mut Session, &[TrackId]);
     let cases: [(&str, Change); 5] = [
         ("as it is", |_, _| ()),
@@ -398,7 +398,7 @@ fn the_program_plays_24_tracks_without_a_dropout_and_says_so() {
 }
 
 #[test]
-fn a_take_cut_short_under_the_playhead_falls_silent_and_the_other_goes_on() {
+fn a_take_cut_short_under_the_playhead_falls_silent_and_the_other_plays_on() {
     let place = place();
     let folder = place.path().join("session");
     recorded(&folder, 2, 400_000, "s24");

@@ -253,7 +253,7 @@ fn ordered_losses_are_silence_at_their_place_and_in_the_record() {
 }
 
 #[test]
-fn a_device_that_is_late_or_gone_loses_only_what_is_told() {
+fn a_device_that_is_late_or_gone_loses_only_what_is_reported() {
     let place = place();
     let folder = place.path().join("late");
     let late = run(record(&folder, "--device virtual:slow=24000+600000 --inputs 4 --seconds 2")).done().json();
@@ -320,7 +320,7 @@ fn each_fallback_is_exact_and_named() {
 }
 
 #[test]
-fn no_locked_memory_at_all_is_said_and_exact() {
+fn no_locked_memory_at_all_is_reported_and_exact() {
     let place = place();
     let folder = place.path().join("session");
     let run = run(record(&folder, "--device virtual:free --inputs 24 --seconds 1 --lock-limit 0")).done();
@@ -380,7 +380,7 @@ fn a_disk_that_refuses_for_a_while_costs_nothing() {
 }
 
 #[test]
-fn a_spool_that_is_full_loses_frames_in_place_and_goes_on() {
+fn a_spool_that_is_full_loses_frames_in_place_and_continues() {
     let place = place();
     let folder = place.path().join("session");
     // The recording makes 1.5 MB/s, and the spool has 1 MiB.

@@ -181,7 +181,7 @@ fn a_recovery_that_is_killed_again_and_again_is_finished_by_the_last() {
 }
 
 #[test]
-fn direct_and_stereo_and_float_are_recovered_alike() {
+fn in_place_float_and_16_bit_takes_are_recovered_alike() {
     let place = place();
     for (name, arguments) in [
         ("in-place", "--inputs 3 --capture-path in-place"),
@@ -282,7 +282,7 @@ fn without_its_memory_a_pass_is_cut_to_what_all_takes_have_on_the_disk() {
 }
 
 #[test]
-fn a_start_tells_a_recovery_as_good_news_and_a_loss_as_a_loss() {
+fn a_start_reports_a_recovery_as_information_and_a_loss_as_a_loss() {
     let place = place();
     let folder = place.path().join("session");
     kill_amid(&folder, "--inputs 2", 20_000);

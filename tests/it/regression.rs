@@ -45,7 +45,7 @@ fn more_losses_than_a_take_lists_are_counted() {
 }
 
 #[test]
-fn a_disk_that_refuses_to_the_end_is_told_and_the_spool_is_kept() {
+fn a_disk_that_refuses_to_the_end_is_reported_and_the_spool_is_kept() {
     let place = place();
     let folder = place.path().join("session");
     let program = on_a_disk_that_refuses(&folder, &format!("--device virtual --inputs 2 --seconds 2.5 {DEEP}"));
@@ -81,7 +81,7 @@ fn more_tracks_than_the_spool_has_windows_for_are_refused_in_words() {
 }
 
 #[test]
-fn a_pipe_or_a_link_in_place_of_a_take_holds_nothing_up() {
+fn a_pipe_or_a_link_in_place_of_a_take_blocks_nothing() {
     let place = place();
     let folder = place.path().join("session");
     run(record(&folder, "--device virtual:free --inputs 3 --seconds 0.5")).done();
@@ -123,7 +123,7 @@ fn wrong_arguments_are_one_line_and_make_nothing() {
 }
 
 #[test]
-fn a_locate_out_of_a_gap_is_no_dropout_and_holds_nothing_up() {
+fn a_locate_out_of_a_gap_is_no_dropout_and_blocks_nothing() {
     let place = place();
     let folder = place.path().join("session");
     recorded(&folder, 1, 48_000, "s24");

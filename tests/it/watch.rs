@@ -139,7 +139,7 @@ fn a_recording_is_seen_on_its_way_to_the_disk_and_nobody_disagrees() {
 }
 
 #[test]
-fn a_page_tells_its_story_while_it_is_recorded() {
+fn a_page_has_its_story_while_it_is_recorded() {
     let place = place();
     let mut control = open(&place.path().join("Session"), CapturePath::Spool);
     control.watcher().unwrap().set_view(Some(VIEW));
@@ -160,7 +160,7 @@ fn a_page_tells_its_story_while_it_is_recorded() {
 }
 
 #[test]
-fn in_direct_a_sync_of_another_program_is_seen_to_write_protect() {
+fn in_place_a_sync_of_another_program_is_seen_to_write_protect() {
     let place = place();
     let folder = place.path().join("Session");
     let mut control = open(&folder, CapturePath::InPlace);

@@ -70,7 +70,7 @@ fn what_is_being_recorded_can_be_played_and_exported_and_nothing_else() {
 }
 
 #[test]
-fn a_window_keeps_the_recorder_out_and_lets_it_in_when_it_closes() {
+fn an_open_session_keeps_the_recorder_out_until_it_is_closed() {
     let place = place();
     let folder = place.path().join("session");
     let window = Control::open(setup(&folder, "free", 2, 48_000, TakeFormat::S24)).unwrap();
@@ -289,7 +289,7 @@ fn without_a_home_and_the_folders_of_a_desktop_all_works() {
 // ---- What it lies on ----
 
 #[test]
-fn a_session_in_memory_works_and_says_what_it_lies_on() {
+fn a_session_in_memory_works_and_reports_that_it_is_in_memory() {
     let Ok(memory) = tempfile::tempdir_in("/dev/shm") else {
         return skip("a_session_in_memory", "/dev/shm cannot be written");
     };
@@ -305,7 +305,7 @@ fn a_session_in_memory_works_and_says_what_it_lies_on() {
 }
 
 #[test]
-fn a_plain_disk_is_not_talked_about() {
+fn a_plain_disk_is_not_mentioned() {
     let place = place();
     let told = run(one_more(&place.path().join("session"))).done();
     let own = faultless::file_system::name_at(place.path()).unwrap();
@@ -315,7 +315,7 @@ fn a_plain_disk_is_not_talked_about() {
 }
 
 #[test]
-fn a_limit_on_files_is_said_before_and_costs_a_take_its_end_and_not_the_program() {
+fn a_limit_on_file_sizes_is_reported_before_and_ends_the_take_and_not_the_program() {
     let place = place();
     let folder = place.path().join("session");
     // The limit allows session.json, and not 30 seconds of a take.

@@ -175,7 +175,7 @@ fn waveforms_are_not_kept_in_a_folder_that_leads_out_of_the_session() {
 }
 
 #[test]
-fn a_pipe_as_a_signal_holds_nothing_up() {
+fn a_pipe_as_a_signal_blocks_nothing() {
     let world = World::new();
     let pipe = world.outside().join("pipe.wav");
     fifo(&pipe);

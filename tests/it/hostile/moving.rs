@@ -32,7 +32,7 @@ fn play(world: &World) -> Started {
 }
 
 #[test]
-fn minute_a_take_that_is_changed_while_it_plays_holds_nothing_up() {
+fn minute_a_take_that_is_changed_while_it_plays_blocks_nothing() {
     type Change = fn(&Path);
     let changes: [(&str, Change); 7] = [
         ("cut to nothing", |take| File::options().write(true).open(take).unwrap().set_len(0).unwrap()),

@@ -20,7 +20,7 @@ fn refused(what: &str, change: impl Fn(&mut Value)) {
 }
 
 #[test]
-fn minute_a_take_whose_name_leads_elsewhere_is_refused() {
+fn minute_a_take_whose_name_leads_out_of_the_session_is_refused() {
     for name in ["../x.wav", "audio/../../outside/x.wav", "/etc/passwd", "audio/", "audio/..", "audio/a/b.wav", ""] {
         refused(name, |session| session["takes"][0]["file"] = json!(name));
     }
@@ -155,7 +155,7 @@ fn nesting_without_end_is_refused() {
 }
 
 #[test]
-fn a_session_in_a_folder_with_a_line_break_in_its_name_is_told_of_in_one_line() {
+fn a_session_in_a_folder_with_a_line_break_in_its_name_is_reported_in_one_line() {
     let world = World::new();
     let folder = world.place.path().join("a\nb\u{1b}[2J");
     fs::rename(world.session(), &folder).unwrap();

@@ -250,7 +250,7 @@ fn every_file_says_what_it_owns_and_on_which_thread() {
 }
 
 #[test]
-fn unsafe_stands_only_where_memory_is_mapped() {
+fn unsafe_is_only_where_memory_is_mapped() {
     nobody_offends(sources("src").iter().flat_map(unsafe_offences));
 }
 
