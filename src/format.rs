@@ -1,10 +1,10 @@
-//! Sample formats: those a take can have and those a device can speak. Thread: any.
+//! Sample formats: those of takes and those of devices. Thread: any; pure.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
-/// How a take stores its samples: little endian, frames of `channels` samples without padding.
+/// Sample format of a take: little endian, frames of `channels` samples without padding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TakeFormat {
@@ -54,12 +54,12 @@ impl FromStr for TakeFormat {
     }
 }
 
-/// How a device lays one sample into its memory, little endian.
+/// Sample format in a device's memory, little endian.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum DeviceFormat {
     /// `S16_LE`: two bytes.
     S16,
-    /// `S24_LE`: the low three of four bytes; the top byte is not looked at.
+    /// `S24_LE`: the low three of four bytes. The top byte is ignored.
     S24,
     /// `S24_3LE`: three bytes.
     S24In3,
@@ -79,7 +79,7 @@ impl DeviceFormat {
         }
     }
 
-    /// The name ALSA gives it.
+    /// ALSA's name of the format.
     pub const fn name(self) -> &'static str {
         match self {
             DeviceFormat::S16 => "S16_LE",

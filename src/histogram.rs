@@ -1,14 +1,14 @@
-//! A histogram of cycle times with one writer. Thread: audio writes, any reads.
+//! A histogram of cycle times with one writer. Thread: the audio thread writes, any thread reads.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// Buckets an octave: the value read back is at most 1/32 above the one counted.
+/// Buckets of an octave. The value that is read back is at most 1/32 above the value that was counted.
 const STEPS: u64 = 32;
 const STEP_BITS: u32 = STEPS.trailing_zeros();
-/// Up to 2^36 ns, 68 s.
+/// Buckets of a histogram. The last one ends at 2^36 ns, 68 s.
 const BUCKETS: usize = (STEPS * (36 - STEP_BITS as u64 + 1)) as usize;
 
-/// Counts nanoseconds.
+/// Counts of times in nanoseconds.
 #[derive(Debug)]
 pub struct Histogram {
     counts: Box<[AtomicU64]>,
@@ -16,12 +16,12 @@ pub struct Histogram {
     max: AtomicU64,
 }
 
-/// What a [`Histogram`] held at a moment, or between two.
+/// The counts of a [`Histogram`] at one moment, or between two moments.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Counts {
     buckets: Vec<u64>,
     sum: u64,
-    /// The longest since the last [`Histogram::take_max`], in nanoseconds.
+    /// The longest time since the last [`Histogram::take_max`], in nanoseconds.
     pub max: u64,
 }
 
@@ -33,7 +33,7 @@ fn bucket(nanos: u64) -> usize {
     (index as usize).min(BUCKETS - 1)
 }
 
-/// The largest value that falls into `bucket`.
+/// The largest value that falls into `bucket`, in nanoseconds.
 fn ceiling(bucket: usize) -> u64 {
     let bucket = bucket as u64;
     if bucket < STEPS {
@@ -54,16 +54,16 @@ impl Default for Histogram {
 }
 
 impl Histogram {
-    /// Counts one value. One thread only. This is realtime-safe.
+    /// Counts a time. Only one thread may call this. This is realtime-safe.
     pub fn count(&self, nanos: u64) {
-        // One writer: a load and a store lose nothing.
+        // With one writer, a load and a store lose no count.
         let cell = &self.counts[bucket(nanos)];
         cell.store(cell.load(Relaxed) + 1, Relaxed);
         self.sum.store(self.sum.load(Relaxed) + nanos, Relaxed);
         self.max.fetch_max(nanos, Relaxed);
     }
 
-    /// What it holds now.
+    /// The counts at this moment.
     pub fn counts(&self) -> Counts {
         Counts {
             buckets: self.counts.iter().map(|cell| cell.load(Relaxed)).collect(),
@@ -72,14 +72,14 @@ impl Histogram {
         }
     }
 
-    /// The longest so far, forgotten with this call.
+    /// Returns the longest time and resets it to zero.
     pub fn take_max(&self) -> u64 {
         self.max.swap(0, Relaxed)
     }
 }
 
 impl Counts {
-    /// What was counted after `earlier`.
+    /// The counts since `earlier`, with the longest time of `self`.
     #[must_use]
     pub fn since(&self, earlier: &Counts) -> Counts {
         Counts {
@@ -89,26 +89,26 @@ impl Counts {
         }
     }
 
-    /// Values counted.
+    /// Number of times counted.
     pub fn total(&self) -> u64 {
         self.buckets.iter().sum()
     }
 
-    /// Their mean in microseconds; 0 when there are none.
+    /// Mean in microseconds; 0 if nothing was counted.
     pub fn mean_us(&self) -> f64 {
         let total = self.total();
         if total == 0 { 0.0 } else { self.sum as f64 / total as f64 / 1e3 }
     }
 
-    /// The longest in microseconds.
+    /// The longest time in microseconds.
     pub fn max_us(&self) -> f64 {
         self.max as f64 / 1e3
     }
 
-    /// The value in microseconds that `part` (0 to 1) of all values do not exceed, to within 1/32.
-    pub fn quantile_us(&self, part: f64) -> f64 {
+    /// The time in microseconds that a fraction (0 to 1) of all times do not exceed, to within 1/32.
+    pub fn quantile_us(&self, fraction: f64) -> f64 {
         let total = self.total();
-        let rank = ((total as f64 * part).ceil() as u64).clamp(1, total.max(1));
+        let rank = ((total as f64 * fraction).ceil() as u64).clamp(1, total.max(1));
         let mut seen = 0;
         for (index, count) in self.buckets.iter().enumerate() {
             seen += count;
@@ -119,7 +119,7 @@ impl Counts {
         0.0
     }
 
-    /// (upper bound in microseconds, count) of every bucket that is not empty.
+    /// Upper bound in microseconds and count of each bucket that is not empty.
     pub fn bars(&self) -> impl Iterator<Item = (f64, u64)> + '_ {
         self.buckets
             .iter()

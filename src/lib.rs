@@ -2,18 +2,20 @@
 //!
 //! # Threads
 //!
-//! | thread | owns | may wait for |
-//! |---|---|---|
-//! | audio | the device, the engine, the windows it was handed | the sound card, nothing else |
-//! | butler | supply and collection of capture windows | tmpfs (in `in-place`: the disk) |
-//! | read-ahead | supply and collection of playback windows | disk reads |
-//! | committer | open takes: data, headers, durability, reserve | disk writes |
-//! | flight | `events.jsonl` | the disk |
-//! | watcher | residency samples, only while something shows them | the kernel's page tables |
-//! | peaks-build, -live, -read | waveforms and their caches | the disk |
-//! | control | the session, the snapshot that a face draws | nothing |
+//! The audio thread fills and reads windows and waits for the sound card only; with `--capture-path in-place` a disk can
+//! delay it too. The butler supplies and collects the windows of recording tracks, the read-ahead those of playing
+//! tracks; the committer and the mirror's committer write takes. The watcher samples residency, a session saver writes
+//! `session.json`, flight writes `events.jsonl`, and three threads (peaks-build, peaks-live, peaks-read) make and load
+//! waveforms. Control and the front end run on the main thread. Whatever could make that thread wait (opening a session,
+//! listing devices, asking for free space) has a thread of its own for the one question.
 //!
-//! Modules stand in reading order.
+//! `ARCHITECTURE.md` has the table: which thread owns what, and what it may wait for. [`threads`] starts the threads
+//! that serve the device.
+//!
+//! # Modules
+//!
+//! The modules are listed from the bottom up: a module imports only from modules above it in the list. The test
+//! `tests/it/tidy/direction.rs` keeps that.
 
 pub mod limits;
 pub mod time;

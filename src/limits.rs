@@ -1,34 +1,45 @@
-//! Every capacity of the program, and the relations between them. Thread: any.
+//! Capacities that several modules share, and the relations between them. Thread: any; constants only.
 //!
-//! A queue without a number here does not exist. The `const` assertions at the end are the
-//! derivations: change a number and the build says which promise it breaks.
+//! The unit of a number is part of its name: bytes, frames, milliseconds, windows. The `const` assertions at the end
+//! state what the numbers promise each other: change a number, and the build fails with the promise that it breaks.
+//!
+//! Every ring to or from the audio thread has its capacity here. The other channels have theirs here or beside their
+//! code. Some channels are unbounded, because their senders bound them:
+//! - [`threads`](crate::threads): events of the disk threads, a bounded number for each open take and track;
+//! - `control::reconnect`, `app::opener`, `app::jobs`, `app::settings` and
+//!   [`residency::watcher`](crate::residency::watcher): one message for each step of the user, each attempt to open a
+//!   device, or each step of a job.
 
-/// Bytes of a memory page. Checked against the kernel's at start ([`crate::window::page_bytes_check`]).
+/// Bytes of a memory page. At start the program checks that the kernel uses the same size
+/// ([`crate::window::page_bytes_check`]).
 pub const PAGE_BYTES: usize = 4096;
 
-/// Byte of a WAV file at which its sound starts: one page, so that windows, pages and `O_DIRECT`
-/// writes share their boundaries, and a header rewrite never touches a page of sound.
+/// Byte of a WAV file at which its sound starts: one page. So windows, pages and `O_DIRECT` writes share their
+/// boundaries, and rewriting the header never touches a page of sound.
 pub const DATA_OFFSET: u64 = PAGE_BYTES as u64;
 
-/// Bytes of a window before rounding to whole frames: 64 KiB, the read-ahead of the scheme of 2000.
+/// Bytes of a window before rounding to whole frames: 64 KiB, as in the memory-mapped recorder of the year 2000 whose
+/// scheme `--capture-path in-place` shows.
 pub const WINDOW_BYTES_DEFAULT: usize = 64 * 1024;
 
-/// Bytes of the smallest window: below this the supply costs more than the sound.
+/// Bytes of the smallest window. Below this size making and collecting a window costs more than storing its sound.
 pub const WINDOW_BYTES_MIN: usize = 12 * 1024;
 
-/// Bytes of the largest window.
+/// Bytes of the largest window. A larger size that is asked for is reduced to it.
 pub const WINDOW_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// Windows that one direction of one track's ring can hold.
+/// Windows that the ring of one track holds in each direction. The lead is at least
+/// two windows shorter.
 pub const RING_WINDOWS: usize = 64;
 
-/// Windows a recording track must find ahead before a pass may begin: one to fill, one to go on with.
+/// Windows that must wait for a recording track before a pass begins: one to fill and one to continue with.
 pub const LEAD_WINDOWS_MIN: usize = 2;
 
-/// Milliseconds of lead that are asked for where nothing limits it.
+/// Milliseconds of sound that windows are supplied ahead, unless memory or the user limits them to less.
 pub const LEAD_MS_DEFAULT: u64 = 1000;
 
-/// Tracks of a session, and takes of a pass.
+/// Tracks of a session, and takes of a pass. The engine has a slot for each from its start, because it cannot
+/// allocate later.
 pub const TRACK_COUNT_MAX: usize = 1024;
 
 /// Channels of a device in one direction.
@@ -37,140 +48,153 @@ pub const CHANNEL_COUNT_MAX: usize = 1024;
 /// Channels of one take: mono or stereo.
 pub const TAKE_CHANNEL_COUNT_MAX: usize = 2;
 
-/// Frames that the engine takes in one call. A larger period is handed over in pieces.
+/// Frames that the engine processes in one call. A larger period is processed in several calls, so the buffers of the
+/// engine have a fixed size.
 pub const BLOCK_FRAMES_MAX: usize = 1024;
 
-/// Frames of the largest period a device may have.
+/// Frames of the largest period that a device may have.
 pub const PERIOD_FRAMES_MAX: usize = 8192;
 
-/// Frames of the smallest period a device may have.
+/// Frames of the smallest period that a device may have.
 pub const PERIOD_FRAMES_MIN: usize = 16;
 
-/// Hertz of the lowest and of the highest sample rate.
+/// The lowest sample rate, in hertz.
 pub const RATE_HZ_MIN: u32 = 8_000;
-/// See [`RATE_HZ_MIN`].
+
+/// The highest sample rate, in hertz.
 pub const RATE_HZ_MAX: u32 = 384_000;
 
-/// Commands that may wait for the audio thread. It drains them all at the head of every period.
+/// Commands that wait for the audio thread: four for each of [`TRACK_COUNT_MAX`] tracks. The audio thread takes all
+/// of them at the start of every period.
 pub const AUDIO_COMMANDS: usize = 4096;
 
-/// Events of the audio thread that may wait for the control side. When full, the counts in
-/// [`crate::message::published::Published`] still grow: an event can be late, a loss cannot be silent.
+/// Events of the audio thread that wait for control. When the ring is full the audio thread drops an event whose
+/// number is also in [`crate::message::published::Published`], and keeps one that hands over memory for later. So a
+/// loss is always counted.
 pub const AUDIO_EVENTS: usize = 4096;
 
-/// Messages that may wait on an edge between two threads other than the audio thread.
+/// Messages that wait in a channel between two threads, neither of which is the audio thread.
 pub const CHANNEL_MESSAGES: usize = 16 * 1024;
 
-/// Captured windows that keep their mapping while they wait for the disk. Beyond it they are
-/// unmapped and the committer maps them again: the kernel allows 65,530 mappings a process.
+/// Captured windows that stay mapped while they wait for the disk. The butler unmaps those beyond, and the committer
+/// maps them again, because the kernel allows 65,530 mappings a process.
 pub const MAPPED_BACKLOG_MAX: usize = 16 * 1024;
 
-/// Bytes that the committer hands the disk in one write when a backlog lets it choose.
+/// Bytes that the committer writes in one call when several windows of a take wait.
 pub const COMMIT_RUN_BYTES_MAX: usize = 1024 * 1024;
 
-/// Bytes that are read from the spool, or from another copy, to be written in one go.
-pub const WRITE_AHEAD_BYTES: usize = 256 * 1024;
+/// Bytes that the committer reads from the spool, or from the other replica, to write them in one call.
+pub const COPY_RUN_BYTES_MAX: usize = 256 * 1024;
 
-/// Milliseconds from one durable header of a take that is being recorded to the next, while the disk keeps up. What a power
-/// cut costs is this and the time that a sync takes: together they shall stay below a second.
+/// Milliseconds from one sync of all takes to the next, while the disk keeps up. A power cut costs this time and the
+/// time of one sync. Together they are to stay below a second.
 pub const SYNC_INTERVAL_MS_DEFAULT: u64 = 700;
 
-/// Seconds of sound for which blocks are reserved on the disk ahead of a take.
+/// Seconds of sound for which the committer reserves blocks on the disk ahead of a take, so that a disk that another
+/// program fills does not end the take at once.
 pub const RESERVE_SECONDS: u64 = 30;
 
-/// Bytes of locked memory that the program asks for where nothing limits it.
+/// Bytes of memory that the program locks unless the system or the user limits it to less.
 pub const LOCKED_BYTES_DEFAULT: u64 = 64 * 1024 * 1024;
 
-/// Part of the machine's memory that the spool may hold: one in this many bytes.
+/// The spool may fill the memory of the machine, or of the control group, divided by this.
 pub const SPOOL_RAM_DIVISOR: u64 = 4;
 
-/// Windows of one take whose history is kept for the residency map: those that are out, and what became of the last ones.
-pub const BELIEF_SPANS_MAX: usize = 512;
+/// Windows of one take that the ledger remembers for the residency map: those that are out and the last ones that came
+/// back.
+pub const LEDGER_SPANS_MAX: usize = 512;
 
-/// Milliseconds for which a window's history is kept.
-pub const BELIEF_HISTORY_MS: u64 = 60_000;
+/// Milliseconds for which the ledger remembers a window: as long as the residency samples reach back.
+pub const LEDGER_HISTORY_MS: u64 = 60_000;
 
-/// Milliseconds of residency samples that can be gone back to.
-pub const WATCH_HISTORY_MS: u64 = 60_000;
+/// Milliseconds for which residency samples are kept, so that the user can go back in them.
+pub const RESIDENCY_HISTORY_MS: u64 = 60_000;
 
-/// Bytes of cells that those samples may hold; with more tracks they reach less far back.
-pub const WATCH_HISTORY_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Bytes of cells in all residency samples that are kept. With more tracks the samples reach less far back.
+pub const RESIDENCY_HISTORY_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// Cells of one row of the residency map.
-pub const WATCH_CELLS_MAX: usize = 4096;
+/// Cells of one row of the residency map. A row of more pages shows several pages in a cell.
+pub const RESIDENCY_CELLS_MAX: usize = 4096;
 
-/// Residency samples a second at the most.
-pub const WATCH_HZ_MAX: u32 = 60;
+/// Residency samples a second: the usual rate of a screen.
+pub const RESIDENCY_HZ_MAX: u32 = 60;
 
-/// Playback windows that can be registered with the SIGBUS handler at once.
+/// Playback windows that the SIGBUS handler knows at once. The table is static because a signal handler cannot
+/// allocate.
 pub const GUARDED_MAPPINGS_MAX: usize = 16 * 1024;
 
-/// Bytes of stack given to the audio thread; the half that it uses is touched and locked.
+/// Bytes of stack of the audio thread. The thread uses less than half of it, and touches and locks that half at
+/// start.
 pub const AUDIO_STACK_BYTES: usize = 256 * 1024;
 
-/// Frames of the ramp that keeps a start, a stop, a locate and a region's edge from clicking.
+/// Frames of the ramp at a start, a stop, a locate and the edge of a region. Without a ramp these click.
 pub const DECLICK_FRAMES: u32 = 256;
 
-/// Bytes after which a RIFF file must carry 64-bit sizes (RF64, EBU Tech 3306).
+/// Bytes of the largest file with 32-bit sizes. A longer one carries 64-bit sizes (RF64, EBU Tech 3306).
 pub const RIFF_BYTES_MAX: u64 = u32::MAX as u64;
 
-/// Frames of one entry of a waveform's base level, the finest that is stored.
+/// Frames of one entry of a waveform's base level, the finest level that the cache stores.
 pub const PEAK_BASE_FRAMES: usize = 256;
 
-/// Frames of one entry where a waveform is drawn finer than its base: worked out from the sound when asked for.
+/// Frames of one entry of a waveform that is drawn finer than its base level. These entries are computed from the sound
+/// when they are drawn.
 pub const PEAK_FINE_FRAMES: usize = 16;
 
-/// Entries of one block of a waveform's finer levels, the unit in which they are stored, read and kept.
+/// Entries of one block of a waveform's finer levels. A block is the unit that is stored, read and kept in memory.
 pub const PEAK_BLOCK_ENTRIES: usize = 4096;
 
-/// Frames of one block of samples that are kept to be drawn one by one.
+/// Frames of one block of samples, which are kept in memory where the zoom shows each sample.
 pub const PEAK_SAMPLE_FRAMES: usize = 16 * 1024;
 
-/// Bytes of blocks that all waveforms together keep; the coarse levels, 0.9 MB per hour and channel, come on top.
+/// Bytes of blocks that all waveforms together keep in memory. The coarse levels come on top: 0.9 MB for an hour of one
+/// channel.
 pub const PEAK_BLOCK_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// Blocks that may be asked for and not be there yet. What is not asked for now is asked for at the next drawing.
+/// Blocks that are requested and not yet loaded. Whatever does not fit is requested again at the next drawing.
 pub const PEAK_REQUESTS_MAX: usize = 128;
 
-/// Frames of a take that are drawn, 99 hours at 48 kHz: no header makes anybody allocate for more.
+/// Frames of a take that are drawn: 99 hours at 48 kHz. It bounds the memory that a damaged header can make a waveform
+/// allocate.
 pub const PEAK_FRAMES_MAX: u64 = 1 << 34;
 
-/// Frames behind the record position that a growing waveform stays: one block of the engine may still be on its way.
+/// Frames by which a growing waveform stays behind the record position: the engine may still be storing one block.
 pub const PEAK_LAG_FRAMES: u64 = BLOCK_FRAMES_MAX as u64;
 
-/// Bytes of the file of events, and of the earlier one beside it.
+/// Bytes of the file of events, and of the earlier file that is kept beside it.
 pub const FLIGHT_BYTES_MAX: u64 = 1024 * 1024;
 
-/// Bytes of one event in its file, newline included.
+/// Bytes of one event in the file, newline included.
 pub const FLIGHT_LINE_BYTES_MAX: usize = 4096;
 
-/// Characters of an event's text.
+/// Characters of an event's text. The rest is cut off.
 pub const FLIGHT_TEXT_CHARS_MAX: usize = 600;
 
-/// Numbers of an event.
+/// Named numbers of one event.
 pub const FLIGHT_NUMBERS_MAX: usize = 16;
 
-/// Events that may wait for the disk. What comes beyond is counted.
+/// Events that wait for the disk. Further ones are dropped and counted.
 pub const FLIGHT_QUEUE: usize = 256;
 
-/// Events that are kept in memory, earlier starts' among them.
+/// Events that are kept in memory to be shown, those of earlier starts included.
 pub const FLIGHT_EVENTS_KEPT: usize = 400;
 
-/// Events of one kind that are written within [`FLIGHT_SAME_SPAN`]; more are counted.
-pub const FLIGHT_SAME_MAX: u32 = 12;
-/// See [`FLIGHT_SAME_MAX`].
-pub const FLIGHT_SAME_SPAN: std::time::Duration = std::time::Duration::from_secs(10);
+/// Events of one kind that are written within [`FLIGHT_SAME_KIND_SPAN`]. Further ones are counted, so that one repeated
+/// fault does not push out the other events.
+pub const FLIGHT_SAME_KIND_MAX: u32 = 12;
 
-/// A lead below this part of what is aimed at is a near miss.
-pub const NEAR_MISS_PART: u64 = 4;
+/// The time over which [`FLIGHT_SAME_KIND_MAX`] counts.
+pub const FLIGHT_SAME_KIND_SPAN: std::time::Duration = std::time::Duration::from_secs(10);
 
-/// Near misses of a pass are told once in so long, the least of them.
+/// A lead below the aimed-at lead divided by this is a near miss.
+pub const NEAR_MISS_DIVISOR: u64 = 4;
+
+/// The shortest time between two near-miss events of a pass. The event gives the smallest lead of that time.
 pub const NEAR_MISS_EVERY: std::time::Duration = std::time::Duration::from_secs(60);
 
-/// Microseconds from which on a write of one run is slow: half of the lead that is asked for.
+/// Microseconds from which a single write counts as slow: half of the default lead.
 pub const SLOW_COMMIT_US: u64 = 500_000;
 
-/// Microseconds from which on making all takes durable is slow: a power cut would cost more than two syncs.
+/// Microseconds from which a sync of all takes counts as slow: a power cut would then cost well over a second of sound.
 pub const SLOW_SYNC_US: u64 = 1_000_000;
 
 const _: () = assert!(PAGE_BYTES.is_power_of_two());
@@ -191,7 +215,7 @@ const _: () = assert!(
 const _: () = assert!(LEAD_WINDOWS_MIN + 2 <= RING_WINDOWS, "the ring holds the lead");
 const _: () =
     assert!(MAPPED_BACKLOG_MAX + 4 * TRACK_COUNT_MAX < 65_530, "backlog and live windows fit into vm.max_map_count");
-const _: () = assert!(2 * RING_WINDOWS <= BELIEF_SPANS_MAX, "every window that is out is believed in");
+const _: () = assert!(2 * RING_WINDOWS <= LEDGER_SPANS_MAX, "the ledger holds every window that is out");
 const _: () = assert!(PERIOD_FRAMES_MIN <= BLOCK_FRAMES_MAX && BLOCK_FRAMES_MAX <= PERIOD_FRAMES_MAX);
 const _: () = assert!(DECLICK_FRAMES as u64 * 1000 / (RATE_HZ_MIN as u64) < 50, "a declick is short");
 const _: () = assert!(
@@ -204,5 +228,5 @@ const _: () = assert!(
 const _: () = assert!(
     64 * TAKE_CHANNEL_COUNT_MAX * 4 * (4096 * PEAK_BASE_FRAMES / PEAK_FINE_FRAMES) <= 2 * PEAK_BLOCK_BYTES_MAX
         && 64 * 4 * (4096 * PEAK_FINE_FRAMES + PEAK_SAMPLE_FRAMES) <= PEAK_BLOCK_BYTES_MAX,
-    "64 waveforms, 4096 columns wide, are held at any zoom: what is seen does not push out what is seen"
+    "64 waveforms, 4096 columns wide, fit into memory at any zoom: blocks on the screen do not push out each other"
 );

@@ -1,27 +1,27 @@
-//! Frames and positions, which are not the same kind of number. Thread: any.
+//! Frames and positions as two types, because a length must not be mistaken for a position. Thread: any; pure.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::ops::{Add, AddAssign, Sub};
 use std::time::Duration;
 
-/// A count of frames: a length, never a place.
+/// A length in frames.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Frames(pub u64);
 
-/// A place on the session's timeline or inside a take, in frames from its start.
+/// A position on the session's timeline or inside a take, in frames from its start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct FramePos(pub u64);
 
-/// Frames a second.
+/// Sample rate in hertz: frames a second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SampleRate(pub u32);
 
 impl Frames {
-    /// The time these frames last at `rate`.
+    /// The time that these frames last at `rate`.
     pub fn duration(self, rate: SampleRate) -> Duration {
         let rate = u64::from(rate.0.max(1));
         Duration::from_secs(self.0 / rate)
@@ -30,24 +30,24 @@ impl Frames {
             )
     }
 
-    /// The same in seconds, for display.
+    /// The time that these frames last at `rate` in seconds, for display.
     pub fn seconds(self, rate: SampleRate) -> f64 {
         self.0 as f64 / f64::from(rate.0.max(1))
     }
 }
 
 impl FramePos {
-    /// The furthest place there is; "never" where an end is asked for.
+    /// The last position there is. As an end it means "never".
     pub const END: FramePos = FramePos(u64::MAX);
 
-    /// Frames from `start` to here; zero when `start` lies later.
+    /// Frames from `start` to this position; zero if `start` is later.
     pub fn since(self, start: FramePos) -> Frames {
         Frames(self.0.saturating_sub(start.0))
     }
 }
 
 impl SampleRate {
-    /// Whole frames that fit into `time`, rounded to the nearest.
+    /// The frames of `time`, rounded to the nearest.
     pub fn frames(self, time: Duration) -> Frames {
         let nanos = time.as_nanos() * u128::from(self.0) + 500_000_000;
         Frames(u64::try_from(nanos / 1_000_000_000).unwrap_or(u64::MAX))
@@ -93,7 +93,7 @@ impl fmt::Display for SampleRate {
     }
 }
 
-/// Shows a duration as `h:mm:ss.mmm`, or `m:ss.mmm` under an hour.
+/// Shows a duration as `h:mm:ss.mmm`, or as `m:ss.mmm` if it is shorter than an hour.
 pub struct Clock(pub Duration);
 
 impl fmt::Display for Clock {

@@ -3,6 +3,7 @@
 
 use super::Wake;
 use crate::butler::spool::free_bytes;
+use crate::file_system::mount_of;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -71,16 +72,8 @@ fn look(folders: &Receiver<Option<PathBuf>>, found: &Mutex<Found>, wake: &Wake) 
     }
 }
 
-/// The last part of the mount point that holds the folder, "this disk" for the root.
+/// The last part of the mount point that holds the folder, "this disk" for the root and where the mount is not known.
 fn place_of(folder: &Path) -> String {
-    let Ok(mounts) = std::fs::read_to_string("/proc/self/mountinfo") else { return "this disk".to_owned() };
-    let whole = folder.canonicalize().unwrap_or_else(|_| folder.to_path_buf());
-    let points = mounts
-        .lines()
-        .filter_map(|line| line.split(' ').nth(4))
-        .map(|point| PathBuf::from(point.replace("\\040", " ")));
-    let nearest = points.filter(|point| whole.starts_with(point)).max_by_key(|point| point.as_os_str().len());
-    nearest
-        .and_then(|point| point.file_name().map(|name| name.to_string_lossy().into_owned()))
-        .unwrap_or_else(|| "this disk".to_owned())
+    let name = mount_of(folder).and_then(|mount| mount.at.file_name().map(|name| name.to_string_lossy().into_owned()));
+    name.unwrap_or_else(|| "this disk".to_owned())
 }

@@ -29,6 +29,7 @@ use crate::control::{Control, ControlError, Notice, Severity};
 use crate::message::Motion;
 use crate::peaks::PeakStore;
 use crate::residency::watcher::Watcher;
+use crate::session::names::AUDIO;
 use crate::session::session_file;
 use crate::time::FramePos;
 use command::Command;
@@ -443,7 +444,7 @@ impl App {
                 let tracks = control.session().tracks().len();
                 self.jobs.doctor(control.folder().to_path_buf(), tracks, control.session().rate().0, settings.format);
             }
-            Command::OpenFolder => self.jobs.open_folder(control.folder().join("audio")),
+            Command::OpenFolder => self.jobs.open_folder(control.folder().join(AUDIO)),
             _ => {}
         }
         Ok(())

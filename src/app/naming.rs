@@ -1,5 +1,9 @@
 //! Where new sessions are made and what they are called. Thread: opener.
 
+use crate::session::names::{
+    AUDIO, EARLIER_EVENTS_FILE, EVENTS_FILE, EXPORT, FOLDERS, HISTORY, LOCK_FILE, PEAKS, RESERVE_FILE, SESSION_FILE,
+    TRASH,
+};
 use std::path::{Path, PathBuf};
 
 /// The folder for sessions where none was chosen: `Faultless` in the user's music folder, or in the home.
@@ -28,19 +32,8 @@ fn unused(base: &Path, name: &str) -> PathBuf {
 /// cannot be removed stays.
 pub(super) fn remove_untouched(folder: &Path) {
     let ours = |name: &str| {
-        matches!(
-            name,
-            "session.json"
-                | "session.lock"
-                | ".session.reserve"
-                | "history"
-                | "audio"
-                | "trash"
-                | "peaks"
-                | "export"
-                | "events.jsonl"
-                | "events.1.jsonl"
-        )
+        matches!(name, SESSION_FILE | LOCK_FILE | RESERVE_FILE | EVENTS_FILE | EARLIER_EVENTS_FILE)
+            || FOLDERS.contains(&name)
     };
     let names = |path: &Path| -> Option<Vec<String>> {
         let entries = std::fs::read_dir(path).ok()?;
@@ -48,19 +41,18 @@ pub(super) fn remove_untouched(folder: &Path) {
     };
     let Some(top) = names(folder) else { return };
     let is_lock = |name: &str| name.contains("lock");
-    let sound = ["audio", "trash", "peaks", "export"]
-        .iter()
-        .any(|sub| names(&folder.join(sub)).is_some_and(|names| !names.is_empty()));
+    let sound =
+        [AUDIO, TRASH, PEAKS, EXPORT].iter().any(|sub| names(&folder.join(sub)).is_some_and(|names| !names.is_empty()));
     if sound || !top.iter().all(|name| ours(name) || is_lock(name)) {
         return;
     }
-    for sub in ["audio", "trash", "peaks", "export"] {
+    for sub in [AUDIO, TRASH, PEAKS, EXPORT] {
         std::fs::remove_dir(folder.join(sub)).ok();
     }
-    for name in names(&folder.join("history")).into_iter().flatten() {
-        std::fs::remove_file(folder.join("history").join(name)).ok();
+    for name in names(&folder.join(HISTORY)).into_iter().flatten() {
+        std::fs::remove_file(folder.join(HISTORY).join(name)).ok();
     }
-    std::fs::remove_dir(folder.join("history")).ok();
+    std::fs::remove_dir(folder.join(HISTORY)).ok();
     for name in top {
         std::fs::remove_file(folder.join(name)).ok();
     }

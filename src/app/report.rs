@@ -3,6 +3,7 @@
 
 use super::snapshot::{Figures, Snapshot, Told};
 use crate::control::Severity;
+use crate::file_system::mount_of;
 use crate::flight::facts;
 use crate::residency::report::{Report, report};
 use crate::residency::sample::Sample;
@@ -64,7 +65,7 @@ impl Draft {
 }
 
 fn machine(folder: &Path) -> Value {
-    let mount = facts::mount_of(folder);
+    let mount = mount_of(folder);
     json!({
         "kernel": facts::kernel(),
         "processors": std::thread::available_parallelism().map_or(0, std::num::NonZero::get),

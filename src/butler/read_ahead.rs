@@ -7,6 +7,7 @@
 
 use super::capabilities::Capabilities;
 use super::plan::{self, Lead, PlaySpan};
+use crate::file_system::{OpenError, open_regular};
 use crate::limits;
 use crate::message::PlayPath;
 use crate::message::disk::{DiskEvent, DiskPublished, PlayRegion, ReaderCommand};
@@ -19,9 +20,8 @@ use crate::window::map::Mapping;
 use crate::window::playback::{PlaybackWindow, ReaderPlaybackWindows};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use std::collections::{HashMap, VecDeque};
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
@@ -360,20 +360,12 @@ impl OpenTake {
 
 fn open_take(path: &Arc<PathBuf>) -> Result<OpenTake, String> {
     let told = |reason: &dyn std::fmt::Display| format!("{}: {reason}; the track is silent there", path.display());
-    // A session may come from elsewhere: a pipe would hold this thread up for ever, a link leads out of the folder.
-    let flags = libc::O_NONBLOCK | libc::O_NOFOLLOW;
-    let mut file =
-        OpenOptions::new().read(true).custom_flags(flags).open(path.as_path()).map_err(|error| {
-            match error.raw_os_error() {
-                Some(libc::ELOOP) => told(&"it is a link"),
-                _ => told(&error),
-            }
-        })?;
-    let stat = file.metadata().map_err(|error| told(&error))?;
-    if !stat.is_file() {
-        return Err(told(&"it is not a regular file"));
-    }
-    let bytes = stat.len();
+    let mut file = open_regular(path).map_err(|error| match error {
+        OpenError::Link => told(&"it is a link"),
+        OpenError::NotRegular => told(&"it is not a regular file"),
+        OpenError::Open(error) | OpenError::Stat(error) => told(&error),
+    })?;
+    let bytes = file.metadata().map_err(|error| told(&error))?.len();
     let layout = parse(&mut file, bytes).map_err(|error| told(&error))?;
     let format = layout.encoding.take_format().ok_or_else(|| told(&"32-bit integer samples cannot be played yet"))?;
     if limits::TAKE_CHANNEL_COUNT_MAX < usize::from(layout.channels) {

@@ -164,7 +164,7 @@ impl TakeFile {
         if !self.reserve {
             match self.file.set_len(end) {
                 // There a file grows by being written, and by nothing else.
-                Err(error) if file_system::grows_by_writes(&error) => {}
+                Err(error) if file_system::is_growth_refused(&error) => {}
                 other => other?,
             }
         }
@@ -255,7 +255,7 @@ impl TakeFile {
 /// Gives a file that another program has removed while it was open its name again, with a copy of what is in it. Returns
 /// the name; `None`: it has one.
 fn put_back(file: &File) -> io::Result<Option<PathBuf>> {
-    let Some(path) = file_system::path_of(file).and_then(|now| file_system::removed_from(&now)) else {
+    let Some(path) = file_system::path_of(file).and_then(|now| file_system::path_before_removal(&now)) else {
         return Ok(None);
     };
     let folder = path.parent().ok_or(io::ErrorKind::NotFound)?;

@@ -7,6 +7,7 @@ use crate::control::pass::PassReport;
 use crate::control::{Control, Notice, Purpose, Setup, Severity};
 use crate::format::TakeFormat;
 use crate::session::Session;
+use crate::session::names::AUDIO;
 use crate::session::session_file::{SessionError, open_read_only};
 use crate::time::{Clock, Frames, SampleRate};
 use serde_json::{Value, json};
@@ -41,7 +42,7 @@ pub fn run(args: &RecordArgs) -> Result<(), Failure> {
         "capture_path": running.setup.capture_path,
         "locked_bytes_peak": running.budget.peak(),
     });
-    let (rate, folder) = (running.device.rate, control.folder().join("audio"));
+    let (rate, folder) = (running.device.rate, control.folder().join(AUDIO));
     let finished = control.take_report();
     let (reports, notices) = control.close();
     for notice in notices {

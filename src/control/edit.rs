@@ -208,7 +208,7 @@ impl Steps {
         let now = Instant::now();
         let same = goes_on && self.open.is_some_and(|(open, at)| open == label && now.duration_since(at) < ONE_DRAG);
         if !same {
-            self.history.record(label, before);
+            self.history.push(label, before);
         }
         self.open = goes_on.then_some((label, now));
     }

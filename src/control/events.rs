@@ -3,6 +3,7 @@
 use super::pass::PassReport;
 use super::{Control, Notice, Severity};
 use crate::device::Pace;
+use crate::file_system::mount_of;
 use crate::flight::margin::{Lead, Longest, Spool, SpoolStep};
 use crate::flight::record::{Kind, Record};
 use crate::flight::{Events, Flight, facts};
@@ -48,7 +49,7 @@ impl Recorder {
         notices: impl Iterator<Item = &'a Notice>,
     ) {
         let (device, setup) = (&running.device, &running.setup);
-        let mount = facts::mount_of(folder).map_or_else(|| "unknown".to_owned(), |mount| mount.kind);
+        let mount = mount_of(folder).map_or_else(|| "unknown".to_owned(), |mount| mount.kind);
         let text = format!(
             "opened by faultless {} on Linux {}, {mount}; {}, {} inputs, {}, periods of {}; {}; {} path",
             env!("CARGO_PKG_VERSION"),

@@ -123,8 +123,8 @@ fn open_in(dir: &Path, name: &Path, session: &Session) -> Result<OpenSession, St
     let dir = std::path::absolute(dir).map_err(|error| format!("{}: {error}", dir.display()))?;
     let id = session.id.simple().to_string();
     let second = format!("{} {}", name.display(), &id[..8]);
-    match OpenSession::companion(&dir.join(name), session) {
-        Err(SessionError::Exists { .. }) => OpenSession::companion(&dir.join(second), session),
+    match OpenSession::open_on_other_disk(&dir.join(name), session) {
+        Err(SessionError::Exists { .. }) => OpenSession::open_on_other_disk(&dir.join(second), session),
         other => other,
     }
     .map_err(|error| error.to_string())
@@ -141,7 +141,7 @@ impl Elsewhere {
         for companion in self.overflow.iter_mut().chain(&mut self.former) {
             let there = companion.open().map(|there| there.display().to_string());
             companion.due = there.is_none_or(|there| {
-                !companion.saver.save(&session.seen_from(&there, &own.display().to_string()), revision)
+                !companion.saver.save(&session.copy_for_folder(&there, &own.display().to_string()), revision)
             });
         }
     }
@@ -233,7 +233,7 @@ impl Control {
         }
         let overflow =
             self.elsewhere.overflow.as_ref().and_then(Companion::open).map(|open| open.display().to_string());
-        if overflow.is_some_and(|folder| self.session.remember_beside(folder)) {
+        if overflow.is_some_and(|folder| self.session.remember_overflow_folder(folder)) {
             // Now, while the session's own disk takes it.
             self.save();
         } else if self.elsewhere.is_due(self.mirror_waits()) {
@@ -389,7 +389,7 @@ impl Control {
             let Some((from, _)) = take.stuck else { continue };
             let identity = Uuid::new_v4();
             let folder = overflow.as_ref().map(|folder| folder.display().to_string());
-            let Ok(id) = self.session.continue_take(take.id, identity, from, folder, &mut names) else { continue };
+            let Ok(id) = self.session.add_continuation(take.id, identity, from, folder, &mut names) else { continue };
             let Some(new) = self.session.take(id) else { continue };
             let mut plan = TakePlan { identity, path: self.folder.join(new.path()), ..take.plan.clone() };
             plan.header.bext.originator_reference = identity.simple().to_string();

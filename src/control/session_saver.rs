@@ -49,10 +49,10 @@ impl SessionSaver {
                 while let Ok(newer) = versions.try_recv() {
                     (session, revision) = newer;
                 }
-                if let Err(error) = store.follow().and_then(|()| store.save(&session)) {
+                if let Err(error) = store.reopen_if_removed().and_then(|()| store.save(&session)) {
                     tell.try_send(error.to_string()).ok();
                 }
-                for error in store.settle_trash(&session).err().into_iter().flatten() {
+                for error in store.move_trashed_files(&session).err().into_iter().flatten() {
                     tell.try_send(error.to_string()).ok();
                 }
                 done.store(revision, Relaxed);

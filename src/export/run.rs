@@ -5,6 +5,7 @@ use super::plan::{Content, PlannedFile};
 use super::sink::{RunProgress, Sink};
 use super::source;
 use super::{Exported, Progress, mixdown, stem};
+use crate::session::names::{AUDIO, HISTORY, PEAKS, TRASH};
 use crate::wav::write::Existing;
 use nix::sys::statvfs::statvfs;
 use std::fs::{self, Metadata};
@@ -13,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 /// Folders of a session in which nothing of an export may lie.
-const OWN_FOLDERS: [&str; 4] = ["audio", "trash", "peaks", "history"];
+const OWN_FOLDERS: [&str; 4] = [AUDIO, TRASH, PEAKS, HISTORY];
 
 /// Writes the files of a plan, one after the other, each under a temporary name until it is whole.
 /// `progress` is called about three times a second of sound; `cancel` is looked at as often.

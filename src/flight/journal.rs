@@ -1,19 +1,15 @@
 //! `events.jsonl`: appended to, never beyond a size, one earlier file kept. Thread: flight.
 
 use super::record::{Record, Severity};
+use crate::file_system::{OpenError, open_regular_at};
 use crate::limits;
-use nix::fcntl::{OFlag, openat, renameat};
+use crate::session::names::{EARLIER_EVENTS_FILE, EVENTS_FILE};
+use nix::fcntl::{OFlag, renameat};
 use nix::sys::stat::Mode;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
-
-/// The file.
-pub(super) const NAME: &str = "events.jsonl";
-
-/// What it becomes when it is full.
-pub(super) const EARLIER: &str = "events.1.jsonl";
 
 /// See the module.
 pub(super) struct Journal {
@@ -31,7 +27,7 @@ pub(super) struct Journal {
 impl Journal {
     /// Goes on with the file in `folder`, or begins one.
     pub(super) fn open(folder: &Path) -> io::Result<Journal> {
-        let path = folder.join(NAME);
+        let path = folder.join(EVENTS_FILE);
         let folder = File::open(folder)?;
         let (file, bytes) = open(&folder)?;
         let torn = bytes > 0 && {
@@ -95,7 +91,7 @@ impl Journal {
 
     /// The file becomes the earlier one, in place of that; a new one is begun.
     fn turn_over(&mut self) -> io::Result<()> {
-        renameat(&self.folder, NAME, &self.folder, EARLIER)?;
+        renameat(&self.folder, EVENTS_FILE, &self.folder, EARLIER_EVENTS_FILE)?;
         (self.file, self.bytes) = open(&self.folder)?;
         self.torn = false;
         Ok(())
@@ -105,12 +101,12 @@ impl Journal {
 /// A regular file with one name, ours to append to: a session may come from anywhere, and a link in it must not have us
 /// write elsewhere.
 fn open(folder: &File) -> io::Result<(File, u64)> {
-    let flags =
-        OFlag::O_RDWR | OFlag::O_APPEND | OFlag::O_CREAT | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-    let file = File::from(openat(folder, NAME, flags, Mode::from_bits_truncate(0o644))?);
+    let not_ours = || io::Error::other("it is a link or no ordinary file");
+    let access = OFlag::O_RDWR | OFlag::O_APPEND | OFlag::O_CREAT;
+    let file = match open_regular_at(folder, EVENTS_FILE, access, Mode::from_bits_truncate(0o644)) {
+        Err(OpenError::NotRegular) => return Err(not_ours()),
+        opened => opened?,
+    };
     let data = file.metadata()?;
-    if !data.is_file() || data.nlink() != 1 {
-        return Err(io::Error::other("it is a link or no ordinary file"));
-    }
-    Ok((file, data.len()))
+    if data.nlink() == 1 { Ok((file, data.len())) } else { Err(not_ours()) }
 }

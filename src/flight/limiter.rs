@@ -29,7 +29,7 @@ impl Limiter {
         let mut out = self.settle(now);
         let fresh = || Run { since: now, passed: 0, held: 0, worst: record.severity, sums: BTreeMap::new() };
         let run = self.runs.entry(record.kind).or_insert_with(fresh);
-        if run.passed < limits::FLIGHT_SAME_MAX {
+        if run.passed < limits::FLIGHT_SAME_KIND_MAX {
             run.passed += 1;
             out.push(record);
         } else {
@@ -47,7 +47,7 @@ impl Limiter {
 
     /// The counts of kinds whose time is over.
     pub(super) fn settle(&mut self, now: Duration) -> Vec<Record> {
-        let over = |run: &Run| now.saturating_sub(run.since) >= limits::FLIGHT_SAME_SPAN;
+        let over = |run: &Run| now.saturating_sub(run.since) >= limits::FLIGHT_SAME_KIND_SPAN;
         let counted = self.runs.iter().filter(|(_, run)| over(run)).filter_map(|(kind, run)| counted(*kind, run));
         let counted = counted.collect();
         self.runs.retain(|_, run| !over(run));
@@ -65,7 +65,7 @@ fn counted(kind: Kind, run: &Run) -> Option<Record> {
         return None;
     }
     let frames = run.sums.get("frames").map_or_else(String::new, |frames| format!(", {frames} frames in all"));
-    let text = format!("{kind}: {} more within {} s{frames}", run.held, limits::FLIGHT_SAME_SPAN.as_secs());
+    let text = format!("{kind}: {} more within {} s{frames}", run.held, limits::FLIGHT_SAME_KIND_SPAN.as_secs());
     let sums = run.sums.iter().map(|(name, value)| (name.as_str(), *value));
     let numbers: Vec<(&str, u64)> = std::iter::once(("events", run.held)).chain(sums).collect();
     Some(Record::new(Kind::Repeated, run.worst, &text, &numbers))

@@ -23,7 +23,7 @@ impl Lead {
         let fell = self.lowest.is_none_or(|before| lowest < before);
         self.lowest = Some(lowest);
         let least = if fell { lead.min(lowest) } else { lead };
-        if least < aim / limits::NEAR_MISS_PART {
+        if least < aim / limits::NEAR_MISS_DIVISOR {
             self.least = Some(self.least.map_or(least, |before| before.min(least)));
         }
         if self.told_at.is_some_and(|at| now.saturating_sub(at) < limits::NEAR_MISS_EVERY) {

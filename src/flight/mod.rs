@@ -20,6 +20,7 @@ pub mod record;
 mod tests;
 
 use crate::limits;
+use crate::session::names::EVENTS_FILE;
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use journal::Journal;
 use limiter::Limiter;
@@ -79,7 +80,7 @@ impl Flight {
             match spawned {
                 Ok(thread) => (flight.queue, flight.thread) = (Some(queue), Some(thread)),
                 Err(error) => {
-                    let path = folder.join(journal::NAME);
+                    let path = folder.join(EVENTS_FILE);
                     let text =
                         format!("{}: events are not kept: {error}; the recording is not affected", path.display());
                     complain.try_send(text).ok();

@@ -1,10 +1,11 @@
 //! Bounds, rotation, torn and hostile lines, a disk that takes nothing. Thread: test.
 
-use super::journal::{EARLIER, Journal, NAME};
+use super::journal::Journal;
 use super::limiter::Limiter;
 use super::margin::{Lead, Longest, Spool, SpoolStep};
 use super::record::{Kind, Record, Severity};
 use super::*;
+use crate::session::names::EARLIER_EVENTS_FILE;
 use std::fs;
 use std::io::Write;
 use std::time::Duration;
@@ -31,7 +32,7 @@ fn what_is_noted_is_read_back_and_goes_on_at_the_next_start() {
     );
     assert_eq!(found[3].numbers["frames"], 64);
     assert!(found[3].stamp().is_some());
-    let text = fs::read_to_string(folder.path().join(NAME)).unwrap();
+    let text = fs::read_to_string(folder.path().join(EVENTS_FILE)).unwrap();
     assert!(text.contains("\"kind\":\"lost\",\"severity\":\"loss\""), "{text}");
 }
 
@@ -50,8 +51,8 @@ fn two_files_are_kept_and_none_is_larger_than_the_limit() {
     let mut names: Vec<String> =
         fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
-    assert_eq!(names, [EARLIER, NAME]);
-    for name in [EARLIER, NAME] {
+    assert_eq!(names, [EARLIER_EVENTS_FILE, EVENTS_FILE]);
+    for name in [EARLIER_EVENTS_FILE, EVENTS_FILE] {
         let bytes = fs::metadata(folder.path().join(name)).unwrap().len();
         assert!(bytes <= limits::FLIGHT_BYTES_MAX && bytes > 0, "{name}: {bytes}");
     }
@@ -63,7 +64,7 @@ fn two_files_are_kept_and_none_is_larger_than_the_limit() {
 fn a_line_that_was_torn_is_passed_over_and_the_next_one_stands_alone() {
     let folder = tempfile::tempdir().unwrap();
     let whole = record(1).line();
-    fs::write(folder.path().join(NAME), [&whole[..], &whole[..whole.len() / 2]].concat()).unwrap();
+    fs::write(folder.path().join(EVENTS_FILE), [&whole[..], &whole[..whole.len() / 2]].concat()).unwrap();
     assert_eq!(read::last(folder.path(), 10).len(), 1);
     Journal::open(folder.path()).unwrap().append(&[record(2)]).unwrap();
     let found = read::last(folder.path(), 10);
@@ -73,7 +74,7 @@ fn a_line_that_was_torn_is_passed_over_and_the_next_one_stands_alone() {
 #[test]
 fn a_hostile_file_costs_no_more_than_its_bounds() {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join(NAME);
+    let path = folder.path().join(EVENTS_FILE);
     let good = record(7).line();
     let mut file = fs::File::create(&path).unwrap();
     file.write_all(&vec![b'a'; 3 << 20]).unwrap();
@@ -95,7 +96,7 @@ fn a_hostile_file_costs_no_more_than_its_bounds() {
     .unwrap();
     file.write_all(&good).unwrap();
     // And a hole that seems endless, in the earlier one.
-    fs::File::create(folder.path().join(EARLIER)).unwrap().set_len(1 << 40).unwrap();
+    fs::File::create(folder.path().join(EARLIER_EVENTS_FILE)).unwrap().set_len(1 << 40).unwrap();
     let found = read::last(folder.path(), 100);
     assert_eq!(found.len(), 3, "{found:?}");
     assert_eq!(found[0].text, "first  [2Jsecond ");
@@ -110,7 +111,7 @@ fn links_pipes_and_folders_are_neither_read_nor_written() {
     let target = elsewhere.path().join("precious");
     fs::write(&target, record(1).line()).unwrap();
     let before = fs::read(&target).unwrap();
-    let path = folder.path().join(NAME);
+    let path = folder.path().join(EVENTS_FILE);
     let pipe = || nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
     let plants: [&dyn Fn(); 4] = [
         &|| std::os::unix::fs::symlink(&target, &path).unwrap(),
@@ -138,12 +139,12 @@ fn a_flood_is_counted_and_not_written() {
         let loss = Record::new(Kind::Overrun, Severity::Loss, "lost", &[("frames", 64)]);
         written.extend(limiter.admit(Duration::from_millis(n / 10), loss));
     }
-    assert_eq!(written.len(), limits::FLIGHT_SAME_MAX as usize);
+    assert_eq!(written.len(), limits::FLIGHT_SAME_KIND_MAX as usize);
     // Another kind is not held back by it.
     assert_eq!(limiter.admit(Duration::from_secs(1), Record::new(Kind::Closed, Severity::Info, "", &[])).len(), 1);
-    let settled = limiter.settle(limits::FLIGHT_SAME_SPAN);
+    let settled = limiter.settle(limits::FLIGHT_SAME_KIND_SPAN);
     assert_eq!(settled.len(), 1);
-    let held = 10_000 - u64::from(limits::FLIGHT_SAME_MAX);
+    let held = 10_000 - u64::from(limits::FLIGHT_SAME_KIND_MAX);
     assert_eq!((settled[0].numbers["events"], settled[0].numbers["frames"]), (held, 64 * held));
     assert_eq!(settled[0].severity, Severity::Loss);
     assert!(limiter.settle_all().is_empty(), "it was told");
@@ -176,17 +177,17 @@ fn a_write_that_fails_is_told_once_it_works_again() {
     let mut journal = Journal::open(folder.path()).unwrap();
     journal.append(&[record(1)]).unwrap();
     // A turn-over that cannot be: a folder stands where the earlier file goes.
-    fs::create_dir(folder.path().join(EARLIER)).unwrap();
+    fs::create_dir(folder.path().join(EARLIER_EVENTS_FILE)).unwrap();
     fs::OpenOptions::new()
         .write(true)
-        .open(folder.path().join(NAME))
+        .open(folder.path().join(EVENTS_FILE))
         .unwrap()
         .set_len(limits::FLIGHT_BYTES_MAX)
         .unwrap();
     drop(journal);
     let mut journal = Journal::open(folder.path()).unwrap();
     assert!(journal.append(&[record(2), record(3)]).is_err());
-    fs::remove_dir(folder.path().join(EARLIER)).unwrap();
+    fs::remove_dir(folder.path().join(EARLIER_EVENTS_FILE)).unwrap();
     journal.append(&[record(4)]).unwrap();
     let found = read::last(folder.path(), 10);
     let kinds: Vec<Kind> = found.iter().map(|record| record.kind).collect();

@@ -17,10 +17,11 @@
 use super::block::{Block, Scale};
 use super::entry::Entry;
 use super::pyramid::{Pyramid, level_frames};
+use crate::file_system::open_regular;
 use crate::limits::{PEAK_BASE_FRAMES, PEAK_BLOCK_ENTRIES, PEAK_FRAMES_MAX, TAKE_CHANNEL_COUNT_MAX};
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use uuid::Uuid;
 
@@ -273,10 +274,4 @@ impl Checksum {
 /// Whether `peaks` is a folder. A symlink does not count: it may lead out of the session.
 fn is_folder(peaks: &Path) -> bool {
     peaks.symlink_metadata().is_ok_and(|found| found.is_dir())
-}
-
-/// Opens a regular file for reading. Follows no symlink, and does not wait for the writer of a pipe.
-fn open_regular(path: &Path) -> io::Result<File> {
-    let file = OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path)?;
-    if file.metadata()?.is_file() { Ok(file) } else { Err(io::ErrorKind::InvalidInput.into()) }
 }

@@ -1,6 +1,7 @@
 //! Reads the samples of a take, from its WAV or from its spool. Thread: peaks-build, peaks-live, peaks-read.
 
 use super::live_take::LiveTake;
+use crate::session::names::{AUDIO, TRASH};
 use crate::wav::WavError;
 use crate::wav::parse::Encoding;
 use crate::wav::read::Reader;
@@ -19,8 +20,8 @@ pub(super) fn current_path(path: &Path) -> PathBuf {
         && let (Some(folder), Some(name)) = (path.parent(), path.file_name())
     {
         let other = match folder.file_name().and_then(|name| name.to_str()) {
-            Some("audio") => folder.with_file_name("trash"),
-            Some("trash") => folder.with_file_name("audio"),
+            Some(AUDIO) => folder.with_file_name(TRASH),
+            Some(TRASH) => folder.with_file_name(AUDIO),
             _ => return path.to_owned(),
         };
         if other.join(name).symlink_metadata().is_ok() {
@@ -92,7 +93,7 @@ impl LiveTakeReader {
     fn read_spool(&mut self, offset: u64, bytes: &mut [u8]) -> io::Result<()> {
         let (Some(path), end) = (&self.spool_path, offset + bytes.len() as u64) else { return Ok(()) };
         if self.spool.is_none() {
-            self.spool = Some(open_regular(path)?);
+            self.spool = Some(open_through_links(path)?);
         }
         let Some(spool) = &self.spool else { return Ok(()) };
         read_available(spool, offset, bytes)?;
@@ -119,7 +120,7 @@ impl LiveTakeReader {
     /// Fills `bytes` as far as the WAV reaches. Returns the number of bytes.
     fn read_wav(&mut self, offset: u64, bytes: &mut [u8]) -> io::Result<usize> {
         if self.wav.is_none() {
-            let file = open_regular(&self.wav_path)?;
+            let file = open_through_links(&self.wav_path)?;
             // Readahead would compete with the committer for the disk.
             posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_RANDOM).ok();
             self.wav = Some(file);
@@ -156,7 +157,9 @@ fn seek(file: &File, at: u64, whence: Whence) -> io::Result<Option<u64>> {
     }
 }
 
-fn open_regular(path: &Path) -> io::Result<File> {
+/// Opens a regular file to read. A link is followed, unlike in [`crate::file_system::open_regular`]: this program made
+/// both files, for a take that it records.
+fn open_through_links(path: &Path) -> io::Result<File> {
     let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
     if file.metadata()?.is_file() { Ok(file) } else { Err(io::ErrorKind::InvalidInput.into()) }
 }

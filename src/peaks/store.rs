@@ -14,6 +14,7 @@ use super::pyramid::Pyramid;
 use super::read::ReadWorker;
 use super::shared::{LoadedBlock, ReadRequest, SharedStore, SharedTake, Stage};
 use crate::limits::{CHANNEL_MESSAGES, PEAK_REQUESTS_MAX, TAKE_CHANNEL_COUNT_MAX};
+use crate::session::names::PEAKS;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::collections::HashMap;
 use std::io;
@@ -91,7 +92,7 @@ impl PeakStore {
     /// `peaks`; where they cannot be written, waveforms are built each time. Fails if a thread cannot be started.
     pub fn start(folder: &Path) -> io::Result<PeakStore> {
         let common = Arc::new(SharedStore {
-            peaks: folder.join("peaks"),
+            peaks: folder.join(PEAKS),
             generation: AtomicU64::new(0),
             pending: AtomicUsize::new(0),
             quit: AtomicBool::new(false),

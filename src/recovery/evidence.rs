@@ -6,15 +6,16 @@
 //! is bounded by those who use it.
 
 use crate::butler::spool::{ProgressIdentity, SPOOL_VERSION, SpoolIdentity, is_ours};
+use crate::file_system::{OpenError, open_regular};
 use crate::limits::{DATA_OFFSET, PAGE_BYTES};
 use crate::window::progress_page::{self, Progress};
 use nix::errno::Errno;
 use nix::unistd::{Whence, getuid, lseek};
 use serde::de::DeserializeOwned;
 use std::fmt;
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 /// Bytes that are looked at at once.
@@ -166,21 +167,17 @@ fn open<T: Identity>(path: &Path) -> Result<Found<T>, Rejected> {
     if !path.parent().is_some_and(is_ours) {
         return Err(Rejected::NotOurs("its folder is not a folder of this user, closed to others"));
     }
-    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
-    let file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Rejected::Missing),
-        Err(error) if error.raw_os_error() == Some(libc::ELOOP) => return Err(Rejected::NotOurs("it is a link")),
+    let file = open_regular(path).map_err(|error| match error {
+        OpenError::Link => Rejected::NotOurs("it is a link"),
+        OpenError::NotRegular => Rejected::NotOurs("it is no regular file"),
+        OpenError::Open(error) if error.kind() == io::ErrorKind::NotFound => Rejected::Missing,
         // A socket.
-        Err(error) if error.raw_os_error() == Some(libc::ENXIO) => {
-            return Err(Rejected::NotOurs("it is no regular file"));
+        OpenError::Open(error) if error.raw_os_error() == Some(libc::ENXIO) => {
+            Rejected::NotOurs("it is no regular file")
         }
-        Err(error) => return Err(Rejected::Io(error.to_string())),
-    };
+        OpenError::Open(error) | OpenError::Stat(error) => Rejected::Io(error.to_string()),
+    })?;
     let found = file.metadata().map_err(|error| Rejected::Io(error.to_string()))?;
-    if !found.is_file() {
-        return Err(Rejected::NotOurs("it is no regular file"));
-    }
     if found.uid() != getuid().as_raw() {
         return Err(Rejected::NotOurs("it belongs to another user"));
     }

@@ -22,7 +22,7 @@ mod recover_pass;
 mod tests;
 mod words;
 
-use crate::session::session_file::{OpenSession, catch_up};
+use crate::session::session_file::{OpenSession, merge_copies};
 use crate::session::{Session, Take, TakeState};
 use crate::time::{Frames, SampleRate};
 use evidence::FoundSpool;
@@ -128,7 +128,7 @@ pub fn recover_in_steps(
     hook: StepHook<'_>,
 ) -> Report {
     let mut report = Report::default();
-    if catch_up(store, session)
+    if merge_copies(store, session)
         && let Err(error) = store.save(session)
     {
         report.troubles.push(error.to_string());

@@ -51,7 +51,7 @@ impl PassRecovery<'_> {
         let mut cut_takes = Vec::new();
         for take in takes.iter().filter(|take| take.state == TakeState::Recording) {
             let spool = self.spool_of(first_part(&takes, take))?;
-            let until = self.session.continued_in(take).map(|next| next.offset);
+            let until = self.session.continuation_of(take).map(|next| next.offset);
             match TakeWav::open(self.store, self.session, take) {
                 Ok(wav) => {
                     let mirror = self.mirror_of(spool.as_ref(), first_part(&takes, take));
@@ -132,7 +132,7 @@ impl PassRecovery<'_> {
         let folders: BTreeSet<&Path> =
             mirrored.filter_map(|cut| cut.spool.as_ref()?.identity.mirror.as_ref()?.parent()?.parent()).collect();
         for folder in folders {
-            if let Err(error) = OpenSession::companion(folder, self.session) {
+            if let Err(error) = OpenSession::open_on_other_disk(folder, self.session) {
                 self.troubles.push(format!("mirror: {error}"));
             }
         }
@@ -282,7 +282,7 @@ fn known(
     for take in takes {
         let cut = cut_takes.iter().find(|cut| cut.take.id == take.id);
         // What goes on in another file says nothing of the pass's end.
-        if session.continued_in(take).is_some() {
+        if session.continuation_of(take).is_some() {
             continue;
         }
         let is_finished = take.state != TakeState::Recording || take.frames > Frames(0);

@@ -6,7 +6,7 @@
 
 use super::Step;
 use super::evidence::{Extent, FoundSpool};
-use crate::file_system::set_length;
+use crate::file_system::{open_regular, set_length};
 use crate::limits::{DATA_OFFSET, PAGE_BYTES};
 use crate::session::session_file::{OpenSession, open_copy_to_write};
 use crate::session::{Session, Take};
@@ -16,9 +16,9 @@ use crate::wav::header::{HEADER_BYTES, Header, claimed_bytes};
 use crate::wav::parse::{Encoding, Layout, parse};
 use nix::errno::Errno;
 use nix::unistd::{Whence, lseek};
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Cursor};
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 
 /// Bytes that are copied at once.
@@ -290,11 +290,10 @@ fn blank_header(session: &Session, take: &Take) -> Header {
 /// Whether the file at `path` is the recorded file of a take, and another one than that at `place`: the session was copied,
 /// and the copy is not the only one that may want the spool.
 pub(super) fn is_elsewhere_too(path: &Path, take: &Take, place: Option<(u64, u64)>) -> bool {
-    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
-    let Ok(file) = OpenOptions::new().read(true).custom_flags(flags).open(path) else { return false };
+    let Ok(file) = open_regular(path) else { return false };
     let Ok(found) = file.metadata() else { return false };
     let mut page = [0; HEADER_BYTES];
-    if !found.is_file() || Some((found.dev(), found.ino())) == place || file.read_exact_at(&mut page, 0).is_err() {
+    if Some((found.dev(), found.ino())) == place || file.read_exact_at(&mut page, 0).is_err() {
         return false;
     }
     parse(&mut Cursor::new(&page[..]), HEADER_BYTES as u64).is_ok_and(|layout| its_own(&layout, take).is_some())

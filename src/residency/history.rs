@@ -19,7 +19,8 @@ impl History {
         self.cells += cells(&sample);
         self.samples.push_back(sample);
         while self.samples.front().is_some_and(|first| {
-            limits::WATCH_HISTORY_MS < first.at.age_ms(now).unwrap_or(0) || limits::WATCH_HISTORY_BYTES_MAX < self.cells
+            limits::RESIDENCY_HISTORY_MS < first.at.age_ms(now).unwrap_or(0)
+                || limits::RESIDENCY_HISTORY_BYTES_MAX < self.cells
         }) {
             let Some(first) = self.samples.pop_front() else { return };
             self.cells -= cells(&first);
@@ -72,7 +73,7 @@ mod tests {
         let mut history = History::default();
         (0..1000).for_each(|index| history.push(sample(index * 100, 112)));
         let kept = history.samples();
-        assert_eq!(kept.len(), limits::WATCH_HISTORY_MS as usize / 100 + 1);
+        assert_eq!(kept.len(), limits::RESIDENCY_HISTORY_MS as usize / 100 + 1);
         assert_eq!((kept[0].at, history.last().unwrap().at), (Stamp(39_900), Stamp(99_900)));
     }
 
@@ -80,7 +81,7 @@ mod tests {
     fn memory_is_bounded_whatever_is_asked_for() {
         let mut history = History::default();
         (0..100).for_each(|index| history.push(sample(index, 1 << 20)));
-        assert!(history.samples().len() < limits::WATCH_HISTORY_BYTES_MAX >> 20);
-        assert!(history.cells <= limits::WATCH_HISTORY_BYTES_MAX);
+        assert!(history.samples().len() < limits::RESIDENCY_HISTORY_BYTES_MAX >> 20);
+        assert!(history.cells <= limits::RESIDENCY_HISTORY_BYTES_MAX);
     }
 }

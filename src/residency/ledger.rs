@@ -104,7 +104,7 @@ pub enum Actor {
     Sync,
 }
 
-/// One window of a take and what became of it. Kept for [`limits::BELIEF_HISTORY_MS`] after it was supplied.
+/// One window of a take and what became of it. Kept for [`limits::LEDGER_HISTORY_MS`] after it was supplied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
     /// Byte of the file where it begins; whole pages.
@@ -356,11 +356,11 @@ impl TakeState {
     fn supplied(&mut self, span: Span) {
         self.note(Actor::Butler, span.supplied);
         self.marks.supplied = span.end();
-        let old = |kept: &Span| limits::BELIEF_HISTORY_MS < kept.supplied.age_ms(span.supplied).unwrap_or(0);
+        let old = |kept: &Span| limits::LEDGER_HISTORY_MS < kept.supplied.age_ms(span.supplied).unwrap_or(0);
         while self
             .spans
             .front()
-            .is_some_and(|kept| limits::BELIEF_SPANS_MAX <= self.spans.len() || (!kept.is_out() && old(kept)))
+            .is_some_and(|kept| limits::LEDGER_SPANS_MAX <= self.spans.len() || (!kept.is_out() && old(kept)))
         {
             self.spans.pop_front();
         }
@@ -501,10 +501,10 @@ mod tests {
         let (ledger, file) = (Ledger::default(), tempfile::tempfile().unwrap());
         file.set_len(8192).unwrap();
         let (take, map) = (ledger.take(&plan()), window(&file, 0));
-        for index in 0..2 * limits::BELIEF_SPANS_MAX as u64 {
+        for index in 0..2 * limits::LEDGER_SPANS_MAX as u64 {
             take.supplied(4096 + index * 8192, &map);
             take.collected(4096 + index * 8192, 8192, true);
         }
-        assert_eq!(take.view(0, u64::MAX).spans.len(), limits::BELIEF_SPANS_MAX);
+        assert_eq!(take.view(0, u64::MAX).spans.len(), limits::LEDGER_SPANS_MAX);
     }
 }

@@ -5,7 +5,7 @@
 
 use super::sample::{Figures, Pages, Row, RowKey, Sample, Sources, View};
 use super::state::{Cell, Facts, Stretch, TakeContext, slot_cell, take_cell};
-use crate::limits::{DATA_OFFSET, PAGE_BYTES, WATCH_CELLS_MAX};
+use crate::limits::{DATA_OFFSET, PAGE_BYTES, RESIDENCY_CELLS_MAX};
 use crate::message::disk::TakeKey;
 use crate::message::published::NO_PASS;
 use crate::residency::ledger::{SlotLedger, SlotSpan, Span, Stamp, TakeLedger, TakeView};
@@ -64,7 +64,7 @@ struct Grid {
 impl Grid {
     /// For sound from byte `data` to byte `end` of a file and a position at byte `head`.
     fn new(view: &View, data: u64, end: u64, head: u64, bytes_per_second: u64) -> Grid {
-        let most = view.cells.clamp(1, WATCH_CELLS_MAX) as u64;
+        let most = view.cells.clamp(1, RESIDENCY_CELLS_MAX) as u64;
         let origin = data / PAGE * PAGE;
         let (from, bytes, bytes_per_cell) = match view.pages {
             Pages::AroundHead { back_ms, ahead_ms } => {

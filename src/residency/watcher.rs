@@ -4,7 +4,7 @@ use super::history::History;
 use super::sample::{RowKey, Sample, Sources, View};
 use super::sampler::Sampler;
 use super::story;
-use crate::limits::WATCH_HZ_MAX;
+use crate::limits::RESIDENCY_HZ_MAX;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -62,8 +62,8 @@ impl Watcher {
         self.seen.latest.try_lock().ok()?.clone()
     }
 
-    /// The samples of the last minute, oldest first; see [`crate::limits::WATCH_HISTORY_MS`] and
-    /// [`crate::limits::WATCH_HISTORY_BYTES_MAX`].
+    /// The samples of the last minute, oldest first; see [`crate::limits::RESIDENCY_HISTORY_MS`] and
+    /// [`crate::limits::RESIDENCY_HISTORY_BYTES_MAX`].
     pub fn history(&self) -> Vec<Arc<Sample>> {
         unpoisoned(&self.seen.history).samples()
     }
@@ -123,7 +123,7 @@ fn run(mut sampler: Sampler, seen: &Seen, orders: &Receiver<Order>) {
 }
 
 fn interval(view: &View) -> Duration {
-    Duration::from_secs(1) / view.hz.clamp(1, WATCH_HZ_MAX)
+    Duration::from_secs(1) / view.hz.clamp(1, RESIDENCY_HZ_MAX)
 }
 
 fn unpoisoned<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

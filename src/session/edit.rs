@@ -1,12 +1,13 @@
-//! What can be done to a session, each step keeping it valid. Thread: any; a face edits it, nobody shares it.
+//! Changes to a session. Each leaves the session valid. Thread: any; control calls them on the session that it owns.
 //!
-//! A step that is refused has changed nothing. No step deletes sound: covered or removed regions and
-//! removed tracks leave their takes behind, and a take goes to the trash at most.
+//! A change that is refused has changed nothing. No change deletes sound: the takes of covered or removed regions and
+//! of removed tracks stay in the session, and a deleted take is in the trash.
 
 use super::file_name::TakenNames;
+use super::names::audio_path;
 use super::{
-    BESIDE_COUNT_MAX, FOLDER_BYTES_MAX, GAIN_DB_MAX, GAIN_DB_MIN, ID_MAX, LOSS_COUNT_MAX, Loss, MARKER_COUNT_MAX,
-    Marker, MarkerId, Monitor, Other, POSITION_MAX, RegionId, Session, TAKE_COUNT_MAX, TAKE_NUMBER_MAX, Take,
+    FOLDER_BYTES_MAX, GAIN_DB_MAX, GAIN_DB_MIN, ID_MAX, LOSS_COUNT_MAX, Loss, MARKER_COUNT_MAX, Marker, MarkerId,
+    Monitor, OVERFLOW_FOLDER_COUNT_MAX, Other, POSITION_MAX, RegionId, Session, TAKE_COUNT_MAX, TAKE_NUMBER_MAX, Take,
     TakeAccounts, TakeId, TakeState, Track, TrackId, clean_name,
 };
 use crate::format::TakeFormat;
@@ -15,7 +16,7 @@ use crate::time::{FramePos, Frames, SampleRate};
 use std::fmt;
 use uuid::Uuid;
 
-/// Why a step was refused. The session is as it was.
+/// Why a change was refused. The session is as it was before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EditError {
     /// The session has no such track.
@@ -30,17 +31,17 @@ pub enum EditError {
     Inputs,
     /// A take has one channel or two.
     Channels,
-    /// No device runs at this rate.
+    /// Sample rates of takes lie between [`RATE_HZ_MIN`] and [`RATE_HZ_MAX`].
     Rate(SampleRate),
-    /// The span is empty, or reaches beyond its take.
+    /// The span is empty or reaches beyond its take.
     OutsideTake(TakeId),
-    /// The place lies beyond the timeline.
+    /// The position lies behind [`POSITION_MAX`].
     BeyondTimeline,
-    /// The take lies in the trash.
+    /// The take is in the trash.
     Trashed(TakeId),
     /// The take is still being recorded.
     Recording(TakeId),
-    /// The session has as many of these as it can hold.
+    /// The session holds as many of these as it can.
     TooMany(&'static str),
 }
 
@@ -65,48 +66,49 @@ impl fmt::Display for EditError {
 
 impl std::error::Error for EditError {}
 
-/// What a take is before its first frame.
+/// The properties of a take that are known before its first frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewTake {
-    /// The identity that its file and its spool will carry.
+    /// The identity that its WAV file and its spool file will carry.
     pub uuid: Uuid,
     /// The track it is recorded on.
     pub track: TrackId,
     /// The pass it belongs to ([`Session::next_pass`]).
     pub pass: u32,
-    /// Device channels it is recorded from; none for an import.
+    /// Device channels it is recorded from. Empty for an imported file.
     pub inputs: Vec<u32>,
     /// Channels of its file.
     pub channels: u32,
-    /// Frames a second.
+    /// Sample rate of its file.
     pub rate: SampleRate,
-    /// How it stores its samples.
+    /// Sample format of its file.
     pub format: TakeFormat,
-    /// Where it starts on the timeline.
+    /// Position on the timeline of its first frame.
     pub start: FramePos,
-    /// When, RFC 3339.
+    /// Time at which recording starts, RFC 3339.
     pub started: String,
 }
 
 impl Track {
-    /// Renames it; files already made keep their names. Control characters become spaces.
+    /// Renames the track. Existing files keep their names. Control characters become spaces.
     pub fn rename(&mut self, name: &str) {
         self.name = clean_name(name);
     }
 
-    /// Sets its gain to a hundredth of a decibel, within what there is. Not a number is 0 dB.
+    /// Sets the gain, rounded to a hundredth of a decibel and clamped to [`GAIN_DB_MIN`] and [`GAIN_DB_MAX`].
+    /// Not-a-number becomes 0 dB.
     pub fn set_gain_db(&mut self, gain_db: f32) {
         let gain_db = if gain_db.is_nan() { 0.0 } else { gain_db.clamp(GAIN_DB_MIN, GAIN_DB_MAX) };
         self.gain_db = (gain_db * 100.0).round() / 100.0;
     }
 
-    /// Sets its pan to a thousandth, within left (-1) and right (1). Not a number is the middle.
+    /// Sets the pan, rounded to a thousandth and clamped to left (-1) and right (1). Not-a-number becomes the middle.
     pub fn set_pan(&mut self, pan: f32) {
         let pan = if pan.is_nan() { 0.0 } else { pan.clamp(-1.0, 1.0) };
         self.pan = (pan * 1000.0).round() / 1000.0;
     }
 
-    /// Sets its device channels: one, or two for stereo.
+    /// Sets the device channels that the track records: one, or two for stereo.
     pub fn set_inputs(&mut self, inputs: &[u32]) -> Result<(), EditError> {
         inputs_check(inputs)?;
         self.inputs = inputs.to_vec();
@@ -115,7 +117,7 @@ impl Track {
 }
 
 impl Session {
-    /// Renames the session; its folder keeps its name.
+    /// Renames the session. Its folder keeps its name.
     pub fn rename(&mut self, name: &str) {
         self.name = clean_name(name);
     }
@@ -150,7 +152,7 @@ impl Session {
         Ok(self.tracks.remove(index))
     }
 
-    /// Moves a track to a place in the order; a place behind the last is the last.
+    /// Moves a track to index `to` in the order. An index behind the last track means the last place.
     pub fn move_track(&mut self, id: TrackId, to: usize) -> Result<(), EditError> {
         let index = self.track_index(id)?;
         let track = self.tracks.remove(index);
@@ -158,13 +160,13 @@ impl Session {
         Ok(())
     }
 
-    /// The file names that are taken, to which those found on the disk can be added.
+    /// File names of all takes. The caller adds the names that it finds on the disk.
     pub fn taken_names(&self) -> TakenNames {
         self.takes.iter().map(Take::file_name).collect()
     }
 
-    /// Adds a take that is about to be recorded and chooses its number and its file's name, which it
-    /// adds to `names`. Nothing is placed on the timeline.
+    /// Adds a take that is about to be recorded. Chooses its number and its file name, and adds the name to `names`.
+    /// Places no region.
     pub fn add_take(&mut self, new: NewTake, names: &mut TakenNames) -> Result<TakeId, EditError> {
         let track_index = self.track_index(new.track)?;
         if !(1..=TAKE_CHANNEL_COUNT_MAX).contains(&(new.channels as usize)) {
@@ -195,7 +197,7 @@ impl Session {
             track: new.track,
             pass: new.pass,
             number,
-            file: format!("audio/{file_name}"),
+            file: audio_path(&file_name),
             inputs: new.inputs,
             channels: new.channels,
             rate: new.rate,
@@ -215,9 +217,9 @@ impl Session {
         Ok(id)
     }
 
-    /// Adds the take in which another one, that is being recorded, goes on from frame `from` of their pass, in a file in
-    /// `folder` (absolute; `None`: the session's own). The other one ends there. Nothing is placed on the timeline.
-    pub fn continue_take(
+    /// Adds the take that continues take `id`, which is being recorded, from frame `from` of their pass on. Its file
+    /// is in `folder` (absolute; `None`: the session's own folder). Take `id` ends there. Places no region.
+    pub fn add_continuation(
         &mut self,
         id: TakeId,
         uuid: Uuid,
@@ -225,21 +227,21 @@ impl Session {
         folder: Option<String>,
         names: &mut TakenNames,
     ) -> Result<TakeId, EditError> {
-        let of = self.take(id).ok_or(EditError::NoSuchTake(id))?.clone();
-        let start = FramePos(of.start.0.saturating_sub(of.offset.0)) + from;
-        if from < of.offset || POSITION_MAX < start.0 {
+        let continued = self.take(id).ok_or(EditError::NoSuchTake(id))?.clone();
+        let start = FramePos(continued.start.0.saturating_sub(continued.offset.0)) + from;
+        if from < continued.offset || POSITION_MAX < start.0 {
             return Err(EditError::BeyondTimeline);
         }
         let new = NewTake {
             uuid,
-            track: of.track,
-            pass: of.pass,
-            inputs: of.inputs,
-            channels: of.channels,
-            rate: of.rate,
-            format: of.format,
+            track: continued.track,
+            pass: continued.pass,
+            inputs: continued.inputs,
+            channels: continued.channels,
+            rate: continued.rate,
+            format: continued.format,
             start,
-            started: of.started,
+            started: continued.started,
         };
         let next = self.add_take(new, names)?;
         let take = self.take_mut(next)?;
@@ -247,28 +249,28 @@ impl Session {
         Ok(next)
     }
 
-    /// Remembers a folder on another disk in which takes may go on. Whether it is a new one; of too many the oldest goes.
-    pub fn remember_beside(&mut self, folder: String) -> bool {
-        if self.beside.contains(&folder) || FOLDER_BYTES_MAX < folder.len() {
+    /// Remembers an overflow folder. Returns whether it was new. When the list is full, the oldest folder is dropped.
+    pub fn remember_overflow_folder(&mut self, folder: String) -> bool {
+        if self.overflow_folders.contains(&folder) || FOLDER_BYTES_MAX < folder.len() {
             return false;
         }
-        if BESIDE_COUNT_MAX <= self.beside.len() {
-            self.beside.remove(0);
+        if OVERFLOW_FOLDER_COUNT_MAX <= self.overflow_folders.len() {
+            self.overflow_folders.remove(0);
         }
-        self.beside.push(folder);
+        self.overflow_folders.push(folder);
         true
     }
 
-    /// Learns from a newer copy of the session what has become of takes since: those that it does not know, and those that it
-    /// believes are being recorded. Whether there was any.
-    pub fn catch_up_with(&mut self, newer: &Session) -> bool {
-        let news = |take: &&Take| match self.take(take.id) {
+    /// Takes over what a newer copy of the session knows about takes: takes that are missing here, and the end of
+    /// takes that are still recording here. Returns whether there was any.
+    pub fn merge_newer_takes(&mut self, newer: &Session) -> bool {
+        let is_newer = |take: &&Take| match self.take(take.id) {
             None => self.next_id <= take.id.0,
             Some(own) => {
                 own.state == TakeState::Recording && take.state != TakeState::Recording && own.uuid == take.uuid
             }
         };
-        let takes: Vec<Take> = newer.takes.iter().filter(news).cloned().collect();
+        let takes: Vec<Take> = newer.takes.iter().filter(is_newer).cloned().collect();
         if takes.is_empty() {
             return false;
         }
@@ -278,14 +280,14 @@ impl Session {
         for (take, track, start, frames) in placed {
             let is_placed = self.tracks.iter().any(|track| track.regions.iter().any(|region| region.take == take));
             if !is_placed && frames > Frames(0) {
-                // A track that was removed since keeps the take, unplaced.
+                // The track may have been removed: then the take stays without a region.
                 self.place_region(track, take, start, FramePos(0), frames).ok();
             }
         }
         true
     }
 
-    /// Forgets a take that never began: its file was not made, nothing plays it.
+    /// Removes a take that has no frames, because its file could not be made. No region plays it.
     pub fn forget_take(&mut self, id: TakeId) -> Result<(), EditError> {
         if self.take_mut(id)?.frames > Frames(0) {
             return Err(EditError::OutsideTake(id));
@@ -294,7 +296,7 @@ impl Session {
         Ok(())
     }
 
-    /// Sets where the pass of a take that is being recorded really began.
+    /// Moves the pass of a take that is being recorded to its true start. The take starts `offset` frames later.
     pub fn set_take_start(&mut self, id: TakeId, start: FramePos) -> Result<(), EditError> {
         let take = self.take_mut(id)?;
         if start.0.checked_add(take.offset.0).is_none_or(|start| POSITION_MAX < start) {
@@ -304,7 +306,7 @@ impl Session {
         Ok(())
     }
 
-    /// Sets the length that a take is known to have. Regions that would reach beyond it are shortened.
+    /// Sets the known length of a take. Regions that would reach beyond it are shortened.
     pub fn set_take_frames(&mut self, id: TakeId, frames: Frames) -> Result<(), EditError> {
         let take = self.take_mut(id)?;
         if take.start.0.checked_add(frames.0).is_none_or(|end| POSITION_MAX < end) {
@@ -318,7 +320,7 @@ impl Session {
         Ok(())
     }
 
-    /// Ends a take: its final length, what became of it and what it cost.
+    /// Ends a take: sets its final length, its state and its accounts.
     pub fn finish_take(
         &mut self,
         id: TakeId,
@@ -337,7 +339,7 @@ impl Session {
         Ok(())
     }
 
-    /// Notes a lost stretch of a take: in the list while that has room, in its count always.
+    /// Adds a loss to a take's list, or to the count of unlisted losses if the list is full.
     pub fn add_loss(&mut self, id: TakeId, at: FramePos, frames: Frames, cause: &str) -> Result<(), EditError> {
         if at.0.checked_add(frames.0).is_none_or(|end| POSITION_MAX < end) {
             return Err(EditError::BeyondTimeline);
@@ -351,14 +353,14 @@ impl Session {
         Ok(())
     }
 
-    /// Counts losses of a take whose places are not known.
+    /// Counts losses of a take whose positions are not known.
     pub fn add_unlisted_losses(&mut self, id: TakeId, count: u64) -> Result<(), EditError> {
         let take = self.take_mut(id)?;
         take.losses_unlisted = take.losses_unlisted.saturating_add(count);
         Ok(())
     }
 
-    /// Sends a take to the trash and removes its regions.
+    /// Marks a take as deleted and removes its regions. A take that is being recorded is refused.
     pub fn trash_take(&mut self, id: TakeId) -> Result<(), EditError> {
         let take = self.take_mut(id)?;
         if take.state == TakeState::Recording {
@@ -371,13 +373,13 @@ impl Session {
         Ok(())
     }
 
-    /// Takes a take out of the trash. Nothing is placed on the timeline.
+    /// Takes back [`Session::trash_take`], except for the regions.
     pub fn untrash_take(&mut self, id: TakeId) -> Result<(), EditError> {
         self.take_mut(id)?.trashed = false;
         Ok(())
     }
 
-    /// Sets a marker.
+    /// Adds a marker, sorted by position.
     pub fn add_marker(&mut self, at: FramePos, name: &str) -> Result<MarkerId, EditError> {
         if POSITION_MAX < at.0 {
             return Err(EditError::BeyondTimeline);
@@ -390,14 +392,14 @@ impl Session {
         Ok(id)
     }
 
-    /// Renames a marker.
+    /// Renames a marker. Control characters become spaces.
     pub fn rename_marker(&mut self, id: MarkerId, name: &str) -> Result<(), EditError> {
         let index = self.marker_index(id)?;
         self.markers[index].name = clean_name(name);
         Ok(())
     }
 
-    /// Moves a marker.
+    /// Moves a marker and keeps the markers sorted.
     pub fn move_marker(&mut self, id: MarkerId, at: FramePos) -> Result<(), EditError> {
         if POSITION_MAX < at.0 {
             return Err(EditError::BeyondTimeline);
@@ -414,8 +416,8 @@ impl Session {
         Ok(self.markers.remove(index))
     }
 
-    /// Goes on from an earlier snapshot without forgetting what has been recorded since: takes and what
-    /// is known of them come from `now`, the rest, and what lies in the trash, from the snapshot.
+    /// Makes this earlier state of the session current again without forgetting what was recorded since. The takes
+    /// and all facts about them come from `now`; everything else, and which takes are in the trash, stays as it was.
     pub(super) fn adopt_takes(&mut self, now: &Session) {
         self.next_id = self.next_id.max(now.next_id);
         for take in &now.takes {
@@ -427,7 +429,7 @@ impl Session {
         self.fit_regions();
     }
 
-    /// Shortens regions to their takes.
+    /// Shortens or removes regions that reach beyond their takes.
     fn fit_regions(&mut self) {
         let takes = &self.takes;
         for track in &mut self.tracks {
@@ -441,7 +443,7 @@ impl Session {
         }
     }
 
-    /// Uses up one identity.
+    /// Returns an identity that was never given out before.
     pub(super) fn fresh_id(&mut self) -> Result<u64, EditError> {
         let id = self.next_id;
         if ID_MAX <= id {

@@ -1,40 +1,41 @@
-//! Names of take files, from names of tracks. Thread: any.
+//! File names of takes, made from the names of their tracks. Thread: any; pure.
 //!
-//! A file name is always one component, whatever the track is called, and stays unambiguous on file
-//! systems that fold case or reserve names: sessions travel on other people's disks.
+//! A file name is always one component of a path. It stays unique on file systems that ignore case, and valid on
+//! systems that reserve names, because sessions are copied to other people's disks.
 
 use std::collections::HashSet;
 
-/// Bytes of the longest file name made here.
+/// Bytes of the longest file name that is made here.
 pub const FILE_NAME_BYTES_MAX: usize = 200;
 
-/// What a track without a usable name is called.
+/// Stands in for a track name of which nothing usable is left.
 const NAMELESS: &str = "Track";
 
-/// Names that some systems keep for devices, whatever follows their first dot.
+/// Names that some systems reserve for devices, in any case and with any extension.
 const RESERVED: [&str; 22] = [
     "con", "prn", "aux", "nul", "com1", "com2", "com3", "com4", "com5", "com6", "com7", "com8", "com9", "lpt1", "lpt2",
     "lpt3", "lpt4", "lpt5", "lpt6", "lpt7", "lpt8", "lpt9",
 ];
 
-/// File names that are in use, compared without regard to case.
+/// File names that are in use. Upper and lower case count as the same.
 #[derive(Clone, Debug, Default)]
 pub struct TakenNames(HashSet<String>);
 
 impl TakenNames {
-    /// Notes a name as taken.
+    /// Adds a name.
     pub fn insert(&mut self, name: &str) {
         self.0.insert(name.to_lowercase());
     }
 
-    /// Whether a name is taken.
+    /// Whether a name is in use.
     pub fn contains(&self, name: &str) -> bool {
         self.0.contains(&name.to_lowercase())
     }
 
     /// The first number from `number` on whose file name is free, and that name.
     pub fn choose(&self, track_name: &str, number: u32) -> (u32, String) {
-        // One more candidate than there are names: one is free. A wrapped number is refused by the caller.
+        // There is one candidate more than there are names, so one is free. The caller refuses a number at its
+        // maximum.
         (0..=self.0.len())
             .map(|step| number.saturating_add(u32::try_from(step).unwrap_or(u32::MAX)))
             .map(|number| (number, take_file_name(track_name, number)))
@@ -55,13 +56,13 @@ impl<'a> Extend<&'a str> for TakenNames {
     }
 }
 
-/// `NAME-NUMBER.wav`, with everything in the name replaced that a file name can't or shouldn't hold.
+/// `NAME-NUMBER.wav`, with every character of the name replaced that file names cannot or should not contain.
 pub fn take_file_name(track_name: &str, number: u32) -> String {
     let tail = format!("-{number}.wav");
     format!("{}{tail}", file_stem(track_name, FILE_NAME_BYTES_MAX - tail.len()))
 }
 
-/// A name as one component of a path, at most `bytes_max` bytes, never empty.
+/// A name as one component of a path: at most `bytes_max` bytes and never empty.
 pub fn file_stem(name: &str, bytes_max: usize) -> String {
     let cleaned: String = name.trim().chars().map(|c| if is_unfit(c) { '_' } else { c }).collect();
     let dots = cleaned.len() - cleaned.trim_start_matches('.').len();
@@ -75,17 +76,17 @@ pub fn file_stem(name: &str, bytes_max: usize) -> String {
     if stem.is_empty() { NAMELESS.into() } else { stem }
 }
 
-/// Whether a file name from a session file may be used: what is made here always may.
+/// Whether a file name from `session.json` may be used. Every name that is made here may.
 pub fn is_file_name(name: &str) -> bool {
     !name.is_empty() && name.len() <= 255 && !name.starts_with('.') && !name.contains(|c| c == '/' || is_invisible(c))
 }
 
-/// Characters that separate, that other systems refuse, or that can't be seen.
+/// Separators, characters that other systems refuse, and invisible characters.
 fn is_unfit(c: char) -> bool {
     matches!(c, '/' | '\\' | ':' | '*' | '?' | '"' | '<' | '>' | '|') || is_invisible(c)
 }
 
-/// Characters that control or that turn the direction of text, so that a name reads as another.
+/// Control characters and those that change the direction of text, which make a name read as another.
 fn is_invisible(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')

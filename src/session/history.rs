@@ -1,16 +1,16 @@
-//! Undo and redo as snapshots of the session. Thread: whichever edits the session.
+//! Undo and redo. Each step keeps a snapshot of the whole session. Thread: any; control owns the history.
 //!
-//! Undo never forgets sound: takes recorded since a snapshot stay in the session that undo returns, off
-//! the timeline, and what has become known of a take (its length, its losses) stays known.
+//! Undo never forgets sound. A take that was recorded after a snapshot stays in the session that undo returns,
+//! without its regions; the length and the losses of a take stay known.
 
 use super::Session;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// Steps that can be undone.
+/// Steps that can be undone. When there are more, the oldest is forgotten.
 pub const STEP_COUNT_MAX: usize = 200;
 
-/// The steps behind and ahead of the session as it is.
+/// The steps before the current session and the steps that were undone.
 #[derive(Clone, Debug, Default)]
 pub struct History {
     behind: VecDeque<Step>,
@@ -24,8 +24,8 @@ struct Step {
 }
 
 impl History {
-    /// Notes the session as it was before a step. Steps that were undone can't be redone any more.
-    pub fn record(&mut self, label: &str, before: Arc<Session>) {
+    /// Adds a step. `before` is the session before it. Steps that were undone can no longer be redone.
+    pub fn push(&mut self, label: &str, before: Arc<Session>) {
         self.ahead.clear();
         if self.behind.len() == STEP_COUNT_MAX {
             self.behind.pop_front();
@@ -33,33 +33,34 @@ impl History {
         self.behind.push_back(Step { label: label.into(), session: before });
     }
 
-    /// The session before the last step, which can then be redone.
+    /// Takes back the last step and returns the session before it. `now` is the current session, to which redo
+    /// returns.
     #[must_use = "the session as it is has not been changed"]
     pub fn undo(&mut self, now: &Arc<Session>) -> Option<Arc<Session>> {
         let step = self.behind.pop_back()?;
         self.ahead.push(Step { label: step.label, session: Arc::clone(now) });
-        Some(brought_up_to_date(step.session, now))
+        Some(with_takes_of(step.session, now))
     }
 
-    /// The session after the step that was undone last.
+    /// Repeats the step that was undone last and returns the session after it.
     #[must_use = "the session as it is has not been changed"]
     pub fn redo(&mut self, now: &Arc<Session>) -> Option<Arc<Session>> {
         let step = self.ahead.pop()?;
         self.behind.push_back(Step { label: step.label, session: Arc::clone(now) });
-        Some(brought_up_to_date(step.session, now))
+        Some(with_takes_of(step.session, now))
     }
 
-    /// What undo would take back.
+    /// Label of the step that undo would take back.
     pub fn undo_label(&self) -> Option<&str> {
         self.behind.back().map(|step| step.label.as_str())
     }
 
-    /// What redo would do again.
+    /// Label of the step that redo would repeat.
     pub fn redo_label(&self) -> Option<&str> {
         self.ahead.last().map(|step| step.label.as_str())
     }
 
-    /// The labels of what can be undone, the latest first.
+    /// Labels of the steps that can be undone, the latest first.
     pub fn labels(&self) -> impl Iterator<Item = &str> {
         self.behind.iter().rev().map(|step| step.label.as_str())
     }
@@ -71,7 +72,7 @@ impl History {
     }
 }
 
-fn brought_up_to_date(mut session: Arc<Session>, now: &Session) -> Arc<Session> {
+fn with_takes_of(mut session: Arc<Session>, now: &Session) -> Arc<Session> {
     Arc::make_mut(&mut session).adopt_takes(now);
     session
 }
@@ -87,7 +88,7 @@ mod tests {
         let mut history = History::default();
         let mut now = Arc::new(empty_session());
         for name in ["a", "b", "c"] {
-            history.record(&format!("Add {name}"), Arc::clone(&now));
+            history.push(&format!("Add {name}"), Arc::clone(&now));
             Arc::make_mut(&mut now).add_track(name, &[0]).expect("room");
         }
         let last = Arc::clone(&now);
@@ -109,11 +110,11 @@ mod tests {
         let mut history = History::default();
         let now = Arc::new(empty_session());
         for step in 0..STEP_COUNT_MAX + 7 {
-            history.record(&step.to_string(), Arc::clone(&now));
+            history.push(&step.to_string(), Arc::clone(&now));
         }
         assert_eq!(history.labels().count(), STEP_COUNT_MAX);
         assert!(history.undo(&now).is_some());
-        history.record("other", Arc::clone(&now));
+        history.push("other", Arc::clone(&now));
         assert_eq!(history.redo_label(), None);
     }
 
@@ -123,7 +124,7 @@ mod tests {
         let mut session = empty_session();
         let track = session.add_track("Kick", &[0]).expect("room");
         let mut now = Arc::new(session);
-        history.record("Record", Arc::clone(&now));
+        history.push("Record", Arc::clone(&now));
         let take = recorded(Arc::make_mut(&mut now), track, FramePos(0), Frames(100));
         Arc::make_mut(&mut now).choose_take(track, take, FramePos(0), FramePos(100)).expect("placed");
 
@@ -144,7 +145,7 @@ mod tests {
         let take = recorded(&mut session, track, FramePos(0), Frames(100));
         session.choose_take(track, take, FramePos(0), FramePos(100)).expect("placed");
         let mut now = Arc::new(session);
-        history.record("Delete take", Arc::clone(&now));
+        history.push("Delete take", Arc::clone(&now));
         Arc::make_mut(&mut now).trash_take(take).expect("complete");
         assert_eq!(now.take(take).expect("kept").path(), "trash/Kick-1.wav");
         now.validate().expect("valid");

@@ -1,13 +1,15 @@
-//! The session: tracks, takes, regions and markers, as data. Thread: any; a face edits it, nobody shares it.
+//! The session as data: tracks, takes, regions and markers. Thread: any; control owns the session and changes it,
+//! other threads get copies.
 //!
-//! Nothing here does I/O but [`session_file`]. Time, names on the disk and identities are passed in.
-//! Fields are public where any value is valid; where a value could break another, a method keeps it.
+//! Only [`session_file`] does I/O. The caller passes in times, file names found on the disk and UUIDs. A field is
+//! public where every value of it is valid; where a value could contradict another field, methods change it.
 #![warn(missing_docs)]
 #![forbid(unsafe_code)]
 
 mod edit;
 pub mod file_name;
 pub mod history;
+pub mod names;
 mod read;
 mod region;
 pub mod session_file;
@@ -23,17 +25,17 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use uuid::Uuid;
 
-/// Fields of a newer program of the same file version: kept, so that saving here loses none of them.
+/// Fields that a newer program wrote into a file of the same version. They are kept, so that saving here loses none.
 type Other = serde_json::Map<String, serde_json::Value>;
 
-/// The furthest place and the longest length in a session. Sums of two and bytes of it stay far from
-/// overflow, and a program that reads JSON numbers as doubles sees every one of them exactly.
+/// The last position of the timeline and the longest length, in frames. The sum of two, and their bytes, stay far
+/// from overflow, and a program that reads JSON numbers as doubles reads each of them exactly.
 pub const POSITION_MAX: u64 = 1 << 53;
 
-/// The largest identity; one more always fits.
+/// The largest value of `next_id`, the next identity to be given out.
 pub const ID_MAX: u64 = 1 << 53;
 
-/// Takes of a session, those in the trash included.
+/// Takes of a session, including those in the trash.
 pub const TAKE_COUNT_MAX: usize = 256 * 1024;
 
 /// Regions of one track.
@@ -42,25 +44,25 @@ pub const REGION_COUNT_MAX: usize = 64 * 1024;
 /// Markers of a session.
 pub const MARKER_COUNT_MAX: usize = 64 * 1024;
 
-/// Losses that a take lists one by one; the others are counted.
+/// Losses that a take lists one by one. Further losses are only counted.
 pub const LOSS_COUNT_MAX: usize = 1000;
 
-/// Bytes of the path of a folder: what the kernel takes.
+/// Bytes of a folder's path: the most that the kernel accepts.
 pub const FOLDER_BYTES_MAX: usize = 4096;
 
-/// Folders on other disks that a session remembers.
-pub const BESIDE_COUNT_MAX: usize = 16;
+/// Overflow folders that a session remembers.
+pub const OVERFLOW_FOLDER_COUNT_MAX: usize = 16;
 
-/// Bytes of a name, a cause or a device's name.
+/// Bytes of a name, of the cause of a loss or of a device's name.
 pub const NAME_BYTES_MAX: usize = 256;
 
-/// Takes that one track can number.
+/// The largest number of a take on its track.
 pub const TAKE_NUMBER_MAX: u32 = 1_000_000_000;
 
-/// Decibels of the lowest gain, at which a track is silent.
+/// The lowest gain in decibels. A track with this gain is silent.
 pub const GAIN_DB_MIN: f32 = -144.0;
 
-/// Decibels of the highest gain.
+/// The highest gain in decibels.
 pub const GAIN_DB_MAX: f32 = 24.0;
 
 const _: () = assert!(POSITION_MAX < u64::MAX / 64, "two positions add up, and count bytes of 8 to a frame");
@@ -98,17 +100,17 @@ id!(
     MarkerId
 );
 
-/// One session. `tracks` stand in the order of the screen, `takes` in the order they were made.
+/// A whole session. `tracks` are in the order of the screen, `takes` in the order in which they were made.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Session {
-    /// What ties spool files to this session.
+    /// Identity of the session. Spool files and the copies of `session.json` in other folders carry it too.
     pub id: Uuid,
     #[serde(default)]
     name: String,
     #[serde(default)]
     created: String,
     rate: SampleRate,
-    /// How the next takes store their samples.
+    /// Sample format of takes that are recorded from now on.
     pub format: TakeFormat,
     next_id: u64,
     #[serde(default)]
@@ -117,28 +119,28 @@ pub struct Session {
     markers: Vec<Marker>,
     #[serde(default)]
     takes: Vec<Take>,
-    /// Folders on other disks in which takes may have gone on, absolute: each has a copy of this file, which is the newer one
-    /// if the session's own disk took no more.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    beside: Vec<String>,
+    /// Overflow folders in which this session has or had takes, as absolute paths, oldest first. Each has a copy of
+    /// `session.json`, which may be newer than the one in the session's own folder when that disk was full.
+    #[serde(rename = "beside", default, skip_serializing_if = "Vec::is_empty")]
+    overflow_folders: Vec<String>,
     #[serde(flatten)]
     other: Other,
 }
 
-/// What an unmuted, disarmed or armed track lets through.
+/// Whether a track lets its input or its recorded sound through.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Monitor {
-    /// The input while the track is armed and stopped or recording, the disk otherwise.
+    /// The input while the track is armed and the transport stopped or recording, the recorded sound otherwise.
     #[default]
     Auto,
     /// Always the input.
     Input,
-    /// Always the disk.
+    /// Always the recorded sound.
     Disk,
 }
 
-/// One track. Its regions are sorted by start and never overlap.
+/// A track of the session. Its regions are sorted by start and do not overlap.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Track {
     id: TrackId,
@@ -149,19 +151,19 @@ pub struct Track {
     gain_db: f32,
     #[serde(default)]
     pan: f32,
-    /// Not heard.
+    /// The track is silent.
     #[serde(default)]
     pub mute: bool,
-    /// Heard alone, with the others that are soloed.
+    /// The track is audible. While any track is soloed, those that are not are silent.
     #[serde(default)]
     pub solo: bool,
-    /// What is heard of it.
+    /// Input monitoring of the track.
     #[serde(default)]
     pub monitor: Monitor,
-    /// Takes part in the next pass.
+    /// The next pass records this track.
     #[serde(default)]
     pub armed: bool,
-    /// Index into the theme's colours, taken modulo their number.
+    /// Index of the colour in the theme's list, modulo the length of the list.
     #[serde(default)]
     pub colour: u8,
     #[serde(default)]
@@ -170,136 +172,141 @@ pub struct Track {
     other: Other,
 }
 
-/// A placed span of a take. Only the session hands out or changes regions, so what one holds is true.
+/// A span of a take placed on a track. Only the methods of [`Session`] make and change regions, so a region always
+/// lies inside its take and on the timeline.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Region {
-    /// Its identity. When a region is split, the left part keeps it.
+    /// Identity of the region. When a region is split, the left part keeps it.
     pub id: RegionId,
-    /// The take it plays.
+    /// The take whose sound the region plays.
     pub take: TakeId,
-    /// Where it starts on the timeline.
+    /// Position of the region's first frame on the timeline.
     pub start: FramePos,
-    /// The frame of the take that is heard at `start`.
+    /// Position inside the take of the frame that plays at `start`.
     pub take_start: FramePos,
-    /// Its length, never zero.
+    /// Frames of the region, never zero.
     pub length: Frames,
-    /// Placed, but not heard.
+    /// The region is on the timeline but silent.
     #[serde(default)]
     pub muted: bool,
     #[serde(flatten)]
     other: Other,
 }
 
-/// What became of a take.
+/// How far a take has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TakeState {
-    /// Being recorded, or cut off by a crash and not recovered yet.
+    /// The take is being recorded, or a crash ended it and it is not recovered yet.
     Recording,
-    /// Finished by its committer.
+    /// The committer has finished the take.
     Complete,
-    /// Put together from its file and its spool at a later start.
+    /// Recovery has put the take together from its file and its spool at a later start.
     Recovered,
 }
 
-/// One recorded or imported file. Only the session changes takes, so what one holds is true.
+/// A recorded or imported file. Only the methods of [`Session`] make and change takes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Take {
-    /// Its identity within the session.
+    /// Identity within the session.
     pub id: TakeId,
-    /// Its identity in the world: the same in its file and its spool.
+    /// Identity among all takes of all sessions. The WAV file and the spool file carry it too.
     pub uuid: Uuid,
-    /// The track it was recorded on, which may since have been removed.
+    /// The track it was recorded on. That track may have been removed since.
     pub track: TrackId,
-    /// The pass it was recorded in; what its tracks recorded in it has one start and one length.
+    /// Number of the pass that recorded it. The takes of one track in one pass follow each other without a gap: the
+    /// first take and its continuations.
     pub pass: u32,
-    /// Its number on its track, as in the file's name.
+    /// Number of the take on its track, as in its file name.
     pub number: u32,
-    /// `audio/NAME-NUMBER.wav`. [`Take::path`] knows about the trash.
+    /// `audio/NAME-NUMBER.wav`, also while the take is in the trash. [`Take::path`] gives the present path.
     pub file: String,
-    /// Device channels it was recorded from; none if it was imported.
+    /// Device channels that the take was recorded from. Empty for an imported file.
     #[serde(default)]
     pub inputs: Vec<u32>,
     /// Channels of the file, 1 or 2.
     pub channels: u32,
-    /// Frames a second.
+    /// Sample rate of the file.
     pub rate: SampleRate,
-    /// How it stores its samples.
+    /// Sample format of the file.
     pub format: TakeFormat,
-    /// Where it was recorded on the timeline.
+    /// Position on the timeline at which its first frame was recorded.
     pub start: FramePos,
-    /// Frames of its pass before its first one. Not 0: the take before it on its track goes on here, since its disk had no
-    /// more room.
-    #[serde(default, skip_serializing_if = "is_nought")]
+    /// Offset of the take's first frame in its pass, in frames: the pass began at `start` minus `offset`. It is 0 for
+    /// the first take of a track in a pass. A continuation begins where the take before it ended because its disk
+    /// took no more; that is 0 as well if the disk took nothing at all.
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub offset: Frames,
-    /// The folder that `file` is in, absolute: another disk. `None`: the session's own.
+    /// The folder on another disk that holds `file`, as an absolute path. `None`: the folder of this session's file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub folder: Option<String>,
-    /// Frames of its file, as far as known.
+    /// Frames of the file. While the take is being recorded this may be fewer than it has.
     pub frames: Frames,
-    /// What became of it.
+    /// How far the take has come.
     pub state: TakeState,
-    /// Moved to the trash folder: no region plays it, nothing of it is deleted.
+    /// The user has deleted the take: no region plays it, and the next save moves its file to the trash folder. No
+    /// sound is erased.
     #[serde(default)]
     pub trashed: bool,
-    /// When it was started, RFC 3339.
+    /// Time at which the take began, RFC 3339.
     #[serde(default)]
     pub started: String,
-    /// The first [`LOSS_COUNT_MAX`] stretches that are silence because they were lost.
+    /// The first [`LOSS_COUNT_MAX`] losses, each a span of silence in place of sound that was lost.
     #[serde(default)]
     pub losses: Vec<Loss>,
-    /// Losses beyond those.
+    /// Number of losses that are not in `losses`.
     #[serde(default)]
     pub losses_unlisted: u64,
-    /// What recording it cost. None while it is recorded and after an import.
+    /// Faults and losses that recording it cost. `None` while it is recorded and for an imported file.
     #[serde(default)]
     pub accounts: Option<TakeAccounts>,
     #[serde(flatten)]
     other: Other,
 }
 
-/// A stretch that was lost and is exact silence.
+/// A span of a take that was lost. The file has exact silence there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Loss {
-    /// Where in the take.
+    /// Position of its first frame in the take.
     pub at: FramePos,
-    /// How long.
+    /// Frames of silence.
     pub frames: Frames,
-    /// Why, in words.
+    /// Why the sound was lost, in words for the user.
     #[serde(default)]
     pub cause: String,
 }
 
-/// The figures behind a take's zero-fault badge.
+/// The numbers behind a take's zero-fault badge.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TakeAccounts {
-    /// Times the device ran over.
+    /// Xruns of the device.
     pub xruns: u64,
-    /// Frames of silence in place of sound.
+    /// Frames of silence in place of lost sound.
     pub frames_lost: u64,
-    /// Minor faults of the audio thread.
+    /// Minor page faults of the audio thread.
     pub minor_faults: u64,
-    /// Major faults of the audio thread.
+    /// Major page faults of the audio thread.
     pub major_faults: u64,
-    /// Microseconds of its worst cycle.
+    /// Microseconds of the audio thread's longest cycle.
     pub cycle_us_max: u64,
     /// `spool` or `in-place`.
     pub capture_path: String,
-    /// The device's name.
+    /// Name of the device.
     pub device: String,
     #[serde(flatten)]
     pub(crate) other: Other,
 }
 
-/// A named place. Only the session changes markers; they are sorted by place.
+/// A named position of the timeline. Only the methods of [`Session`] make and change markers; they are sorted by
+/// position.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Marker {
-    /// Its identity.
+    /// Identity of the marker.
     pub id: MarkerId,
-    /// Its place on the timeline.
+    /// Position on the timeline.
     pub at: FramePos,
-    /// Its name, empty until it is named.
+    /// Name of the marker, empty until the user names it.
     #[serde(default)]
     pub name: String,
     #[serde(flatten)]
@@ -307,7 +314,7 @@ pub struct Marker {
 }
 
 impl Session {
-    /// A session without tracks. `rate` is brought into the range there is.
+    /// Makes a session without tracks. A `rate` outside the range of [`crate::limits`] is clamped to it.
     pub fn new(id: Uuid, name: &str, created: &str, rate: SampleRate, format: TakeFormat) -> Session {
         let rate = SampleRate(rate.0.clamp(crate::limits::RATE_HZ_MIN, crate::limits::RATE_HZ_MAX));
         Session {
@@ -320,18 +327,18 @@ impl Session {
             tracks: Vec::new(),
             markers: Vec::new(),
             takes: Vec::new(),
-            beside: Vec::new(),
+            overflow_folders: Vec::new(),
             other: Other::new(),
         }
     }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde asks it")]
-fn is_nought(frames: &Frames) -> bool {
+fn is_zero(frames: &Frames) -> bool {
     *frames == Frames(0)
 }
 
-/// A name as the session keeps it: without control characters, at most [`NAME_BYTES_MAX`] bytes.
+/// A name as the session stores it: control characters become spaces, and at most [`NAME_BYTES_MAX`] bytes remain.
 fn clean_name(name: &str) -> String {
     let cut = name.floor_char_boundary(NAME_BYTES_MAX);
     name[..cut].chars().map(|c| if c.is_control() { ' ' } else { c }).collect()

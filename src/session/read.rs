@@ -1,20 +1,21 @@
-//! What can be asked of a session. Thread: any.
+//! Questions to a session. None of them changes it. Thread: any.
 
+use super::names::{name_in_audio, trash_path};
 use super::{Marker, Region, RegionId, Session, Take, TakeId, Track, TrackId};
 use crate::time::{FramePos, Frames, SampleRate};
 
 impl Session {
-    /// Its name.
+    /// Name of the session, empty if the user has given none.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// When it was made, RFC 3339.
+    /// Time at which the session was made, RFC 3339.
     pub fn created(&self) -> &str {
         &self.created
     }
 
-    /// Frames a second of the timeline and of every take recorded here.
+    /// Sample rate of the timeline and of every take recorded in this session.
     pub fn rate(&self) -> SampleRate {
         self.rate
     }
@@ -24,78 +25,79 @@ impl Session {
         &self.tracks
     }
 
-    /// Their identities, in that order.
+    /// The identities of the tracks, in the order of the screen.
     pub fn track_ids(&self) -> impl Iterator<Item = TrackId> + '_ {
         self.tracks.iter().map(|track| track.id)
     }
 
-    /// One track.
+    /// The track with this identity.
     pub fn track(&self, id: TrackId) -> Option<&Track> {
         self.tracks.iter().find(|track| track.id == id)
     }
 
-    /// One track, to change what may be changed without the rest of the session.
+    /// The track with this identity, to change the fields that depend on nothing else in the session.
     pub fn track_mut(&mut self, id: TrackId) -> Option<&mut Track> {
         self.tracks.iter_mut().find(|track| track.id == id)
     }
 
-    /// Every take in the order they were made, those in the trash included.
+    /// All takes in the order in which they were made, including those in the trash.
     pub fn takes(&self) -> &[Take] {
         &self.takes
     }
 
-    /// One take.
+    /// The take with this identity.
     pub fn take(&self, id: TakeId) -> Option<&Take> {
         let index = self.takes.binary_search_by_key(&id, |take| take.id).ok()?;
         Some(&self.takes[index])
     }
 
-    /// The takes of one track that are not in the trash.
+    /// The takes of one track without those in the trash.
     pub fn takes_of(&self, track: TrackId) -> impl Iterator<Item = &Take> {
         self.takes.iter().filter(move |take| take.track == track && !take.trashed)
     }
 
-    /// One region and the track it lies on.
+    /// The region with this identity, and the track it is on.
     pub fn region(&self, id: RegionId) -> Option<(&Track, &Region)> {
         self.tracks.iter().find_map(|track| Some((track, track.regions.iter().find(|region| region.id == id)?)))
     }
 
-    /// What lies under a place of the timeline: at most one region a track, muted ones included.
+    /// The regions at a position of the timeline: at most one for each track. Muted regions are included.
     pub fn regions_at(&self, at: FramePos) -> impl Iterator<Item = (TrackId, &Region)> {
         self.tracks.iter().filter_map(move |track| Some((track.id, track.region_at(at)?)))
     }
 
-    /// The markers, sorted by place.
+    /// The markers, sorted by position.
     pub fn markers(&self) -> &[Marker] {
         &self.markers
     }
 
-    /// The end of the last region; zero when nothing is placed.
+    /// The end of the last region; zero if there is no region.
     pub fn end(&self) -> FramePos {
         self.tracks.iter().filter_map(|track| track.regions.last()).map(Region::end).max().unwrap_or_default()
     }
 
-    /// Folders on other disks in which takes may have gone on.
-    pub fn beside(&self) -> &[String] {
-        &self.beside
+    /// The overflow folders that may hold takes of this session, as absolute paths, oldest first.
+    pub fn overflow_folders(&self) -> &[String] {
+        &self.overflow_folders
     }
 
-    /// The session as it is kept beside takes in another folder, `there`, when its own is `own`: each take is found from there.
+    /// The copy of the session for `session.json` in another folder `there`. `own` is this session's folder. In the
+    /// copy a take of `own` names that folder, and a take of `there` names none.
     #[must_use]
-    pub fn seen_from(&self, there: &str, own: &str) -> Session {
-        let mut seen = self.clone();
-        for take in &mut seen.takes {
+    pub fn copy_for_folder(&self, there: &str, own: &str) -> Session {
+        let mut copy = self.clone();
+        for take in &mut copy.takes {
             take.folder = match take.folder.take() {
                 None => Some(own.to_owned()),
                 Some(folder) => Some(folder).filter(|folder| folder != there),
             };
         }
-        seen
+        copy
     }
 
-    /// The take that a take goes on in, if it does. Where its disk took nothing of it at all, that one begins at the same
-    /// frame, in another folder.
-    pub fn continued_in(&self, take: &Take) -> Option<&Take> {
+    /// The take that continues `take`, if there is one. If the disk took nothing of `take`, its continuation has the
+    /// same offset and another folder.
+    pub fn continuation_of(&self, take: &Take) -> Option<&Take> {
         let later = self.takes.iter().filter(|other| {
             other.pass == take.pass && other.track == take.track && take.id < other.id && take.offset <= other.offset
         });
@@ -104,56 +106,56 @@ impl Session {
             .min_by_key(|other| (other.offset, other.id))
     }
 
-    /// Whether a take is one in which another one goes on.
+    /// Whether `take` continues an earlier take of the same track and pass.
     pub fn is_continuation(&self, take: &Take) -> bool {
         let before = |other: &Take| other.pass == take.pass && other.track == take.track && other.id < take.id;
         take.offset > Frames(0) || self.takes.iter().any(|other| before(other) && other.folder != take.folder)
     }
 
-    /// The number of the next pass: one more than that of any take.
+    /// Number for the next pass: one more than the largest one of any take.
     pub fn next_pass(&self) -> u32 {
         self.takes.iter().map(|take| take.pass).max().unwrap_or(0).saturating_add(1)
     }
 }
 
 impl Track {
-    /// Its identity.
+    /// Identity of the track.
     pub fn id(&self) -> TrackId {
         self.id
     }
 
-    /// Its name.
+    /// Name of the track.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Its device channels, counted from 0: one, or two for stereo.
+    /// Device channels that the track records, counted from 0: one, or two for stereo.
     pub fn inputs(&self) -> &[u32] {
         &self.inputs
     }
 
-    /// Its gain, [`GAIN_DB_MIN`](super::GAIN_DB_MIN) to [`GAIN_DB_MAX`](super::GAIN_DB_MAX).
+    /// Gain in decibels, from [`GAIN_DB_MIN`](super::GAIN_DB_MIN) to [`GAIN_DB_MAX`](super::GAIN_DB_MAX).
     pub fn gain_db(&self) -> f32 {
         self.gain_db
     }
 
-    /// Its place between left (-1) and right (1).
+    /// Pan, from left (-1) to right (1).
     pub fn pan(&self) -> f32 {
         self.pan
     }
 
-    /// Its regions, sorted by start, none overlapping another.
+    /// The regions, sorted by start. No two overlap.
     pub fn regions(&self) -> &[Region] {
         &self.regions
     }
 
-    /// The region under a place of the timeline.
+    /// The region at a position of the timeline.
     pub fn region_at(&self, at: FramePos) -> Option<&Region> {
         let after = self.regions.partition_point(|region| region.start <= at);
         self.regions[..after].last().filter(|region| at < region.end())
     }
 
-    /// The regions that touch the span from `start` up to, not including, `end`.
+    /// The regions that touch the span from `start` to `end`, `end` not included.
     pub fn regions_in(&self, start: FramePos, end: FramePos) -> &[Region] {
         let first = self.regions.partition_point(|region| region.end() <= start);
         let after = self.regions.partition_point(|region| region.start < end);
@@ -162,25 +164,26 @@ impl Track {
 }
 
 impl Region {
-    /// The first place of the timeline behind it.
+    /// The position of the timeline behind the region's last frame.
     pub fn end(&self) -> FramePos {
         self.start + self.length
     }
 }
 
 impl Take {
-    /// Its file: in `trash/` when it is there; relative to the session's folder, unless it is on another disk.
+    /// The path of the file: in `trash/` if the take is in the trash. It is relative to the session's folder, or
+    /// absolute if the file is in an overflow folder.
     pub fn path(&self) -> String {
-        let file = if self.trashed { format!("trash/{}", self.file_name()) } else { self.file.clone() };
+        let file = if self.trashed { trash_path(self.file_name()) } else { self.file.clone() };
         self.folder.as_ref().map_or(file.clone(), |folder| format!("{folder}/{file}"))
     }
 
-    /// Its file's name without a folder.
+    /// The name of the file without its folder.
     pub fn file_name(&self) -> &str {
-        self.file.strip_prefix("audio/").unwrap_or(&self.file)
+        name_in_audio(&self.file).unwrap_or(&self.file)
     }
 
-    /// The first place of the timeline behind it, where it was recorded.
+    /// The position of the timeline behind the take's last frame, where it was recorded.
     pub fn end(&self) -> FramePos {
         self.start + self.frames
     }

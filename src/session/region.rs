@@ -1,13 +1,14 @@
-//! Where takes lie on the timeline: placing, moving, trimming, splitting. Thread: any; a face edits it.
+//! Placing, moving, trimming and splitting regions. Thread: any; control calls them on the session that it owns.
 //!
-//! Regions of a track never overlap: what is placed last is heard, and what it covers is trimmed, split
-//! or lifted off the timeline. The takes underneath keep every frame.
+//! Regions of a track never overlap. A region that is placed over others plays; those that it covers are trimmed,
+//! split or removed. The takes keep every frame.
 
 use super::{EditError, Other, POSITION_MAX, REGION_COUNT_MAX, Region, RegionId, Session, TakeId, Track, TrackId};
 use crate::time::{FramePos, Frames};
 
 impl Session {
-    /// Places a span of a take on a track, over whatever lies there.
+    /// Places `length` frames of a take, from its frame `take_start` on, at `start` on a track. Regions below are
+    /// covered.
     pub fn place_region(
         &mut self,
         track: TrackId,
@@ -17,14 +18,15 @@ impl Session {
         length: Frames,
     ) -> Result<RegionId, EditError> {
         self.span_check(take, start, take_start, length)?;
-        let index = self.room_check(track)?;
+        let index = self.capacity_check(track)?;
         let id = RegionId(self.fresh_id()?);
         let region = Region { id, take, start, take_start, length, muted: false, other: Other::new() };
-        self.lay(index, region);
+        self.insert_over(index, region);
         Ok(id)
     }
 
-    /// Lets a take be heard between two places, as far as it has sound there: one cell of the grid.
+    /// Makes a take play between two positions as far as it has sound there, at the time at which it was recorded.
+    /// This is the choice of one cell in the grid of takes.
     pub fn choose_take(
         &mut self,
         track: TrackId,
@@ -39,18 +41,18 @@ impl Session {
         self.place_region(track, take, start, take_start, length)
     }
 
-    /// Moves a region to a place on a track, its own or another, over whatever lies there.
+    /// Moves a region to `start` on a track, its own or another. Regions below are covered.
     pub fn move_region(&mut self, id: RegionId, track: TrackId, start: FramePos) -> Result<(), EditError> {
         let (from, at) = self.region_index(id)?;
         let region = self.tracks[from].regions[at].clone();
         self.span_check(region.take, start, region.take_start, region.length)?;
-        let to = self.room_check(track)?;
+        let to = self.capacity_check(track)?;
         self.tracks[from].regions.remove(at);
-        self.lay(to, Region { start, ..region });
+        self.insert_over(to, Region { start, ..region });
         Ok(())
     }
 
-    /// Moves the edges of a region to two places; its sound stays where it is, as far as its take has any.
+    /// Sets the start and the end of a region. Its sound does not move, so both must lie within its take.
     pub fn trim_region(&mut self, id: RegionId, start: FramePos, end: FramePos) -> Result<(), EditError> {
         let (track, at) = self.region_index(id)?;
         let region = self.tracks[track].regions[at].clone();
@@ -59,43 +61,44 @@ impl Session {
         let take_start = FramePos(take_start.checked_sub(region.start.0).ok_or(outside)?);
         let length = end.since(start);
         self.span_check(region.take, start, take_start, length)?;
-        self.room_check(self.tracks[track].id)?;
+        self.capacity_check(self.tracks[track].id)?;
         self.tracks[track].regions.remove(at);
-        self.lay(track, Region { start, take_start, length, ..region });
+        self.insert_over(track, Region { start, take_start, length, ..region });
         Ok(())
     }
 
-    /// Cuts a region in two; the left part keeps its identity, the right one's is returned.
+    /// Splits a region at `at`. The left part keeps its identity; the identity of the right part is returned.
     pub fn split_region(&mut self, id: RegionId, at: FramePos) -> Result<RegionId, EditError> {
         let (track, index) = self.region_index(id)?;
         let region = &self.tracks[track].regions[index];
         if at <= region.start || region.end() <= at {
             return Err(EditError::OutsideTake(region.take));
         }
-        self.room_check(self.tracks[track].id)?;
+        self.capacity_check(self.tracks[track].id)?;
         let right_id = RegionId(self.fresh_id()?);
         let regions = &mut self.tracks[track].regions;
-        let right = Region { id: right_id, ..cut_before(&regions[index], at) };
+        let right = Region { id: right_id, ..part_from(&regions[index], at) };
         regions[index].length = at.since(regions[index].start);
         regions.insert(index + 1, right);
         Ok(right_id)
     }
 
-    /// Lifts a region off the timeline. Its take stays.
+    /// Removes a region from the timeline and returns it. Its take stays.
     pub fn remove_region(&mut self, id: RegionId) -> Result<Region, EditError> {
         let (track, at) = self.region_index(id)?;
         Ok(self.tracks[track].regions.remove(at))
     }
 
-    /// Mutes a region, or lets it be heard again.
+    /// Mutes a region or unmutes it.
     pub fn mute_region(&mut self, id: RegionId, muted: bool) -> Result<(), EditError> {
         let (track, at) = self.region_index(id)?;
         self.tracks[track].regions[at].muted = muted;
         Ok(())
     }
 
-    /// Puts `region` on a track after making room for it. Never fails: checks come before.
-    fn lay(&mut self, track: usize, region: Region) {
+    /// Puts `region` on a track and covers the regions below. It cannot fail: callers have used `span_check` and
+    /// `capacity_check`.
+    fn insert_over(&mut self, track: usize, region: Region) {
         let next_id = &mut self.next_id;
         let mut fresh_id = || {
             *next_id += 1;
@@ -120,8 +123,9 @@ impl Session {
         if POSITION_MAX < end { Err(EditError::BeyondTimeline) } else { Ok(()) }
     }
 
-    /// Refuses what could not be laid: one region adds itself and may split one other.
-    fn room_check(&self, track: TrackId) -> Result<usize, EditError> {
+    /// Refuses a change that the track or the identities have no capacity for. One call of `insert_over` adds a
+    /// region and may split another in two. Returns the index of the track.
+    fn capacity_check(&self, track: TrackId) -> Result<usize, EditError> {
         let index = self.track_index(track)?;
         if REGION_COUNT_MAX < self.tracks[index].regions.len() + 2 {
             return Err(EditError::TooMany("regions on this track"));
@@ -142,7 +146,7 @@ impl Session {
     }
 }
 
-/// Frees the span from `start` up to `end`: regions in it are trimmed, split, or lifted off.
+/// Frees the span from `start` to `end`: regions in it are trimmed, split or removed.
 fn clear(track: &mut Track, start: FramePos, end: FramePos, fresh_id: &mut impl FnMut() -> RegionId) {
     let first = track.regions.partition_point(|region| region.end() <= start);
     let after = track.regions.partition_point(|region| region.start < end);
@@ -152,7 +156,7 @@ fn clear(track: &mut Track, start: FramePos, end: FramePos, fresh_id: &mut impl 
     let mut kept = Vec::with_capacity(2);
     for region in track.regions.drain(first..after) {
         let left = (region.start < start).then(|| Region { length: start.since(region.start), ..region.clone() });
-        let right = (end < region.end()).then(|| cut_before(&region, end));
+        let right = (end < region.end()).then(|| part_from(&region, end));
         match (left, right) {
             (Some(left), Some(right)) => kept.extend([left, Region { id: fresh_id(), ..right }]),
             (left, right) => kept.extend(left.or(right)),
@@ -161,8 +165,8 @@ fn clear(track: &mut Track, start: FramePos, end: FramePos, fresh_id: &mut impl 
     track.regions.splice(first..first, kept);
 }
 
-/// The part of a region from `at` on.
-fn cut_before(region: &Region, at: FramePos) -> Region {
+/// The part of a region from `at` to its end.
+fn part_from(region: &Region, at: FramePos) -> Region {
     let skipped = at.since(region.start);
     Region { start: at, take_start: region.take_start + skipped, length: region.length - skipped, ..region.clone() }
 }

@@ -1,4 +1,4 @@
-//! Sessions for tests: any that can be built, and what must hold for all of them. Thread: tests.
+//! Sessions for tests: arbitrary ones, and the rules that hold for all of them. Thread: tests.
 
 use super::file_name::TakenNames;
 use super::*;
@@ -31,7 +31,7 @@ fn new_take(session: &Session, track: TrackId, start: FramePos) -> NewTake {
     }
 }
 
-/// One step of a face. Numbers pick among what there is, and often what there is not.
+/// A change that a user may make. Its numbers choose among the things that exist; often they choose none.
 #[derive(Clone, Debug)]
 pub(super) enum Step {
     Track(String, Vec<u32>),
@@ -52,7 +52,7 @@ pub(super) enum Step {
     MoveMarker(u8, u64),
 }
 
-fn place() -> impl Strategy<Value = u64> {
+fn position() -> impl Strategy<Value = u64> {
     prop_oneof![20 => 0..2000u64, 1 => any::<u64>(), 1 => POSITION_MAX - 5..=POSITION_MAX + 5]
 }
 
@@ -64,27 +64,27 @@ fn any_step() -> impl Strategy<Value = Step> {
         1 => (n(), any::<f32>(), any::<f32>(), n()).prop_map(|(t, gain, pan, bits)| Step::Mix(t, gain, pan, bits)),
         1 => n().prop_map(Step::RemoveTrack),
         1 => (n(), n()).prop_map(|(t, to)| Step::MoveTrack(t, to)),
-        4 => (n(), place(), place()).prop_map(|(t, start, frames)| Step::Take(t, start, frames)),
-        1 => (n(), place()).prop_map(|(t, frames)| Step::Frames(t, frames)),
-        1 => (n(), place(), place(), any::<String>()).prop_map(|(t, at, frames, why)| Step::Loss(t, at, frames, why)),
-        4 => (n(), n(), place(), place(), place()).prop_map(|(t, k, s, ts, l)| Step::Place(t, k, s, ts, l)),
-        4 => (n(), n(), place(), place()).prop_map(|(t, k, from, to)| Step::Choose(t, k, from, to)),
-        2 => (n(), n(), place()).prop_map(|(r, t, start)| Step::Move(r, t, start)),
-        2 => (n(), place(), place()).prop_map(|(r, start, end)| Step::Trim(r, start, end)),
-        2 => (n(), place()).prop_map(|(r, at)| Step::Split(r, at)),
+        4 => (n(), position(), position()).prop_map(|(t, start, frames)| Step::Take(t, start, frames)),
+        1 => (n(), position()).prop_map(|(t, frames)| Step::Frames(t, frames)),
+        1 => (n(), position(), position(), any::<String>()).prop_map(|(t, at, frames, why)| Step::Loss(t, at, frames, why)),
+        4 => (n(), n(), position(), position(), position()).prop_map(|(t, k, s, ts, l)| Step::Place(t, k, s, ts, l)),
+        4 => (n(), n(), position(), position()).prop_map(|(t, k, from, to)| Step::Choose(t, k, from, to)),
+        2 => (n(), n(), position()).prop_map(|(r, t, start)| Step::Move(r, t, start)),
+        2 => (n(), position(), position()).prop_map(|(r, start, end)| Step::Trim(r, start, end)),
+        2 => (n(), position()).prop_map(|(r, at)| Step::Split(r, at)),
         1 => n().prop_map(Step::RemoveRegion),
-        1 => (n(), any::<bool>()).prop_map(|(k, there)| Step::Trash(k, there)),
-        1 => (place(), any::<String>()).prop_map(|(at, name)| Step::Marker(at, name)),
-        1 => (n(), place()).prop_map(|(m, at)| Step::MoveMarker(m, at)),
+        1 => (n(), any::<bool>()).prop_map(|(k, trashed)| Step::Trash(k, trashed)),
+        1 => (position(), any::<String>()).prop_map(|(at, name)| Step::Marker(at, name)),
+        1 => (n(), position()).prop_map(|(m, at)| Step::MoveMarker(m, at)),
     ]
 }
 
-/// Some steps.
+/// A short sequence of changes.
 pub(super) fn any_steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(any_step(), 0..30)
 }
 
-/// Any session that can be built.
+/// A session made by any sequence of changes.
 pub(super) fn any_session() -> impl Strategy<Value = Session> {
     prop::collection::vec(any_step(), 0..60).prop_map(|steps| {
         let mut session = empty_session();
@@ -101,7 +101,7 @@ fn pick<T: Clone>(all: impl Iterator<Item = T>, index: u8) -> Option<T> {
     all.get(usize::from(index) % all.len().max(1)).cloned()
 }
 
-/// Does one step; refusals are part of the game.
+/// Applies a change. An error is expected: many changes name things that do not exist.
 pub(super) fn apply(session: &mut Session, step: Step) -> Result<(), EditError> {
     let track = |s: &Session, n| pick(s.track_ids(), n).unwrap_or(TrackId(n.into()));
     let take = |s: &Session, n| pick(s.takes.iter().map(|take| take.id), n).unwrap_or(TakeId(n.into()));
@@ -150,8 +150,8 @@ pub(super) fn apply(session: &mut Session, step: Step) -> Result<(), EditError> 
     }
 }
 
-/// What is heard on a track, frame by frame: which take, and which frame of it.
-fn heard(session: &Session, track: TrackId, frames: u64) -> Vec<Option<(TakeId, u64)>> {
+/// The take and its frame that each of the first `frames` positions of a track plays.
+fn sound_of(session: &Session, track: TrackId, frames: u64) -> Vec<Option<(TakeId, u64)>> {
     let track = session.track(track).expect("track");
     let sound = |at| track.region_at(FramePos(at)).map(|r| (r.take, r.take_start.0 + at - r.start.0));
     (0..frames).map(sound).collect()
@@ -178,7 +178,7 @@ fn a_region_placed_in_the_middle_splits_the_one_below_it() {
 }
 
 #[test]
-fn a_region_placed_over_others_trims_their_edges_and_lifts_off_what_it_covers() {
+fn a_region_placed_over_others_trims_their_edges_and_removes_those_it_covers() {
     let (mut session, track, takes) = one_track_and_takes(&[10, 10, 10, 100]);
     for (index, start) in [0, 20, 40].into_iter().enumerate() {
         let (take, start) = (takes[index], FramePos(start));
@@ -233,20 +233,20 @@ fn a_take_being_recorded_does_not_go_to_the_trash() {
 }
 
 #[test]
-fn a_take_goes_on_in_another_folder_from_any_frame_and_from_its_first_one_too() {
+fn a_take_continues_in_another_folder_from_any_frame_even_its_first() {
     let (mut session, track, _) = one_track_and_takes(&[]);
     let mut names = session.taken_names();
     let first = session.add_take(new_take(&session, track, FramePos(7)), &mut names).unwrap();
     let mut go_on = |of, from: u64, folder: &str| {
         let uuid = Uuid::from_u128(u128::from(from) + 1);
-        session.continue_take(of, uuid, Frames(from), Some(folder.to_owned()), &mut names).unwrap()
+        session.add_continuation(of, uuid, Frames(from), Some(folder.to_owned()), &mut names).unwrap()
     };
     let second = go_on(first, 0, "/b/session");
     let third = go_on(second, 500, "/c/session");
     let alone = session.add_take(new_take(&session, track, FramePos(9)), &mut names).unwrap();
-    for seen in [session.clone(), session.seen_from("/b/session", "/a/session")] {
+    for seen in [session.clone(), session.copy_for_folder("/b/session", "/a/session")] {
         let take = |id| seen.take(id).unwrap();
-        let next = |id| seen.continued_in(take(id)).map(|next| next.id);
+        let next = |id| seen.continuation_of(take(id)).map(|next| next.id);
         assert_eq!([first, second, third, alone].map(next), [Some(second), Some(third), None, None]);
         assert_eq!([first, second, third, alone].map(|id| seen.is_continuation(take(id))), [false, true, true, false]);
         assert_eq!((take(second).start, take(third).start), (FramePos(7), FramePos(507)));
@@ -329,13 +329,13 @@ proptest! {
         let (mut session, track, _) = one_track_and_takes(&[]);
         for (start, take_start, length) in spans {
             let take = recorded(&mut session, track, FramePos(0), Frames(100));
-            let mut wanted = heard(&session, track, 300);
+            let mut wanted = sound_of(&session, track, 300);
             for frame in 0..length {
                 wanted[(start + frame) as usize] = Some((take, take_start + frame));
             }
             session.place_region(track, take, FramePos(start), FramePos(take_start), Frames(length)).expect("placed");
             prop_assert_eq!(session.validate(), Ok(()));
-            prop_assert_eq!(heard(&session, track, 300), wanted);
+            prop_assert_eq!(sound_of(&session, track, 300), wanted);
         }
     }
 

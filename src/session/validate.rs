@@ -1,13 +1,13 @@
-//! What a session file may not hold, however it came to be. Thread: any.
+//! The rules that every session file obeys. Thread: any; pure.
 //!
-//! The same check stands before every write and after every read: what the other modules rely on
-//! (sorted regions inside their takes, sums that can't overflow, file names of one component) is
-//! checked here and nowhere else.
+//! The same check runs before every write and after every read. What other modules rely on (sorted regions inside
+//! their takes, sums that cannot overflow, file names of one component) is checked here and nowhere else.
 
 use super::file_name::is_file_name;
+use super::names::name_in_audio;
 use super::{
-    BESIDE_COUNT_MAX, FOLDER_BYTES_MAX, GAIN_DB_MAX, GAIN_DB_MIN, ID_MAX, LOSS_COUNT_MAX, MARKER_COUNT_MAX,
-    NAME_BYTES_MAX, POSITION_MAX, REGION_COUNT_MAX, Session, TAKE_COUNT_MAX, TAKE_NUMBER_MAX, Take, Track,
+    FOLDER_BYTES_MAX, GAIN_DB_MAX, GAIN_DB_MIN, ID_MAX, LOSS_COUNT_MAX, MARKER_COUNT_MAX, NAME_BYTES_MAX,
+    OVERFLOW_FOLDER_COUNT_MAX, POSITION_MAX, REGION_COUNT_MAX, Session, TAKE_COUNT_MAX, TAKE_NUMBER_MAX, Take, Track,
 };
 use crate::limits::{CHANNEL_COUNT_MAX, RATE_HZ_MAX, RATE_HZ_MIN, TAKE_CHANNEL_COUNT_MAX, TRACK_COUNT_MAX};
 use crate::time::{FramePos, Frames, SampleRate};
@@ -15,7 +15,8 @@ use std::collections::HashSet;
 use std::path::{Component, Path};
 
 impl Session {
-    /// Checks everything that the methods of a session keep. The error names the offender.
+    /// Checks every rule that the methods of a session keep. The error names the track, take, region or marker that
+    /// breaks one.
     pub fn validate(&self) -> Result<(), String> {
         name_check("session", &self.name)?;
         name_check("created", &self.created)?;
@@ -23,8 +24,8 @@ impl Session {
         count_check("tracks", self.tracks.len(), TRACK_COUNT_MAX)?;
         count_check("takes", self.takes.len(), TAKE_COUNT_MAX)?;
         count_check("markers", self.markers.len(), MARKER_COUNT_MAX)?;
-        count_check("folders on other disks", self.beside.len(), BESIDE_COUNT_MAX)?;
-        self.beside.iter().try_for_each(|folder| folder_check(folder))?;
+        count_check("folders on other disks", self.overflow_folders.len(), OVERFLOW_FOLDER_COUNT_MAX)?;
+        self.overflow_folders.iter().try_for_each(|folder| folder_check(folder))?;
         self.ids_check()?;
         self.takes_check()?;
         self.tracks.iter().try_for_each(|track| self.track_check(track))?;
@@ -73,7 +74,7 @@ impl Session {
         let id = track.id;
         name_check(&format!("track {id}"), &track.name)?;
         inputs_check(&track.inputs, 1).map_err(|reason| format!("track {id}: {reason}"))?;
-        // Written so that not-a-number fails.
+        // `contains` is false for not-a-number, so that is refused too.
         if !(GAIN_DB_MIN..=GAIN_DB_MAX).contains(&track.gain_db) {
             return Err(format!("track {id}: gain {} dB is out of range", track.gain_db));
         }
@@ -119,7 +120,7 @@ impl Session {
 }
 
 fn take_check(take: &Take) -> Result<(), String> {
-    if !take.file.strip_prefix("audio/").is_some_and(is_file_name) {
+    if !name_in_audio(&take.file).is_some_and(is_file_name) {
         return Err(format!("file {:?} is not the name of a file in audio/", take.file));
     }
     if !(1..=TAKE_CHANNEL_COUNT_MAX).contains(&(take.channels as usize)) {

@@ -4,6 +4,7 @@
 use super::panel_context::PanelContext;
 use crate::app::report::Draft;
 use crate::residency::sample::Sample;
+use crate::session::names::REPORTS;
 use egui::{ColorImage, Ui};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -21,7 +22,7 @@ impl Saver {
         let samples =
             samples.or_else(|| context.watcher.map(crate::residency::watcher::Watcher::history)).unwrap_or_default();
         let time = jiff::Zoned::now().strftime("%Y-%m-%d %H.%M.%S").to_string();
-        let base = context.snapshot.folder.join("reports").join(format!("report {time}"));
+        let base = context.snapshot.folder.join(REPORTS).join(format!("report {time}"));
         let draft = Draft::new(context.snapshot, &samples);
         let (told, ctx, named) = (Arc::clone(&self.told), ui.ctx().clone(), base.clone());
         spawn(move || {

@@ -150,7 +150,7 @@ fn edited(session: Session, bytes: &[u8]) {
         let done = step(session, &mut dice);
         assert_eq!(session.validate(), Ok(()));
         match done {
-            Ok(()) => history.record("step", before),
+            Ok(()) => history.push("step", before),
             // A step that is refused has changed nothing, but identities may have been used up.
             Err(_) => assert_eq!(session.tracks(), before.tracks()),
         }

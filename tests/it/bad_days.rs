@@ -1,4 +1,5 @@
-//! Bad input and bad days: each is one line that names the thing and the reason, and nothing is lost. Thread: test.
+//! Bad input and bad environments: each ends in one line that names the thing and the reason, and nothing is lost.
+//! Thread: test.
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 use crate::util::{Run, before, check, contents, faultless, is_root, place, record, run, skip, stranger, with_program};
@@ -8,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
 
-/// A session with two takes of half a second, and one more version kept.
+/// A session with two takes of half a second and an earlier version that is kept.
 fn session() -> (TempDir, PathBuf) {
     let place = place();
     let folder = place.path().join("session");
@@ -16,7 +17,7 @@ fn session() -> (TempDir, PathBuf) {
     (place, folder)
 }
 
-/// It is refused with these words, and the session is as it was, but for the word that something happened.
+/// Checks that the command is refused with these words and changes nothing in the session but the event log.
 #[track_caller]
 fn refused_and_unchanged(command: Command, folder: &Path, words: &[&str]) -> Run {
     let (mut before, events) = (contents(folder), folder.join("events.jsonl"));
@@ -85,7 +86,7 @@ fn what_is_no_session_is_named_and_left_alone() {
     assert!(!missing.exists() && !Path::new(&to).exists());
     assert_eq!(fs::read(&file).unwrap(), b"a letter");
     assert_eq!(contents(&other).len(), 1);
-    // Under a file, no folder can be made.
+    // No folder can be made below a file.
     let below = file.join("session");
     run(record(&below, "--device virtual:free --inputs 1 --seconds 0.1")).refused(&[&below.display().to_string()]);
 }
@@ -124,7 +125,7 @@ fn a_damaged_or_newer_session_is_refused_by_every_mode_and_kept() {
         }
         assert!(!Path::new(&to).exists(), "{name}");
     }
-    // Gone altogether: the versions and the takes are still somebody's.
+    // The file is gone: the kept versions and the takes still belong to a session.
     fs::remove_file(folder.join("session.json")).unwrap();
     refused_and_unchanged(record(&folder, "--device virtual:free --inputs 2 --seconds 0.1"), &folder, &["session"]);
 }
@@ -147,7 +148,7 @@ fn an_export_never_replaces_and_names_what_it_lacks() {
     assert!(before == contents(&to), "files that were there have changed");
     let into = faultless("export", &folder, &format!("--to {}", folder.join("audio").display()));
     refused_and_unchanged(into, &folder, &["audio"]);
-    // A take that is missing: nothing half is left.
+    // A take is missing: no part of an export remains.
     fs::remove_file(folder.join("audio/In 2-1.wav")).unwrap();
     let elsewhere = place.path().join("elsewhere");
     run(faultless("export", &folder, &format!("--to {}", elsewhere.display()))).refused(&["In 2-1.wav"]);
@@ -172,7 +173,7 @@ fn a_folder_that_cannot_be_written_is_named() {
     refused_and_unchanged(stranger.program("record", &folder, again), &folder, &[&folder.display().to_string()]);
     let to = stranger.path().join("to").display().to_string();
     run(stranger.program("export", &folder, &format!("--to {to}"))).done();
-    // A place where no session may be made.
+    // A folder in which this user may make no session.
     let shut = stranger.path().join("shut");
     fs::create_dir(&shut).unwrap();
     fs::set_permissions(&shut, fs::Permissions::from_mode(0o555)).unwrap();
@@ -183,7 +184,7 @@ fn a_folder_that_cannot_be_written_is_named() {
 }
 
 #[test]
-fn limits_that_deny_everything_are_said_and_cost_no_frame() {
+fn limits_that_deny_everything_are_reported_and_cost_no_frame() {
     let Some(stranger) = stranger(0) else {
         return skip("limits_that_deny_everything", "needs an ordinary user: setpriv or not being root");
     };
@@ -212,7 +213,7 @@ fn root_a_disk_that_is_full_at_the_start_is_one_line_and_leaves_nothing_half() {
     let image = crate::util::Image::up("ext4", "24M");
     let folder = image.path().join("session");
     run(record(&folder, "--device virtual:free --inputs 2 --seconds 0.2")).done();
-    // To the last block.
+    // The disk is filled to the last block.
     let filler = fs::File::create(image.path().join("filler")).unwrap();
     let stat = nix::sys::statvfs::statvfs(image.path()).unwrap();
     let free = stat.blocks_free() * stat.fragment_size();

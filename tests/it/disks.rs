@@ -1,5 +1,5 @@
-//! Disks that are full, stand still or fail under 24 tracks: every take stays valid, nothing is lost while there is memory,
-//! takes go on elsewhere without a gap, and a mirror does not mind. Thread: test.
+//! Disks that are full, stall or fail under 24 tracks: every take stays valid, nothing is lost while the spool has
+//! memory, takes continue in the overflow folder without a gap, and a mirror becomes complete. Thread: test.
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 use crate::record::{record_through, setup};
@@ -18,13 +18,13 @@ use std::time::Duration;
 
 const MIB: u64 = 1 << 20;
 
-/// Fills a disk up to `left` bytes. Removing the file makes room again.
+/// Fills a disk until `left` bytes are free. Removing the returned file frees them again.
 fn fill(disk: &Path, left: u64) -> PathBuf {
     let filler = disk.join("filler");
     let file = File::create(&filler).unwrap();
     let free = || {
         let stat = nix::sys::statvfs::statvfs(disk).unwrap();
-        // Root gets the blocks that are kept for root, too.
+        // Root may also use the blocks that are reserved for root.
         stat.blocks_free() * stat.fragment_size()
     };
     let (mut at, mut piece) = (0, 64 * MIB);
@@ -40,12 +40,13 @@ fn fill(disk: &Path, left: u64) -> PathBuf {
     filler
 }
 
-/// A number below `below`, another one each time.
+/// A random number below `below`.
 fn any(below: u64) -> u64 {
     uuid::Uuid::new_v4().as_u128() as u64 % below
 }
 
-/// Every take of a session opens, and is the ramp up to where its header says that it goes. Returns the shortest.
+/// Checks that every take of a session opens and is the ramp as far as its header goes. Returns the frames of the
+/// shortest.
 #[track_caller]
 pub(crate) fn valid(folder: &Path) -> u64 {
     let session = open_read_only(folder).unwrap();
@@ -68,7 +69,7 @@ fn whole(folder: &Path, takes: usize, frames: u64) {
     assert_eq!((found.takes, found.frames, found.lost), (takes, frames, 0), "{}", folder.display());
 }
 
-/// The audio thread did not notice.
+/// Checks that the audio thread had no page fault, no wait, no xrun and no loss.
 #[track_caller]
 fn untroubled(run: &Run) -> Value {
     let found = run.json();
@@ -96,11 +97,11 @@ fn root_full_disks_of_20_sizes_leave_valid_takes_and_lose_nothing() {
             let filler = fill(image.path(), left + any(8 * MIB));
             let run = run(recording(&folder, 6, ""));
             if open_read_only(&folder).map_or(0, |session| session.takes().len()) == 0 {
-                // So full that it is refused before anything is recorded.
+                // The disk is so full that the recording is refused before it begins.
                 assert!(run.code == Some(1) && run.err.contains("space") || run.err.contains("full"), "{}", run.err);
                 left += 4 * MIB;
             } else if run.code == Some(0) {
-                // It fitted.
+                // The whole recording fitted.
                 whole(&folder, 24, 288_000);
                 left = left.saturating_sub(2 * MIB);
             } else {
@@ -110,7 +111,7 @@ fn root_full_disks_of_20_sizes_leave_valid_takes_and_lose_nothing() {
                 untroubled(&run);
                 valid(&folder);
             }
-            // What did not fit waits in memory.
+            // The rest of the recording waits in memory.
             fs::remove_file(filler).unwrap();
             if run.code == Some(1) && open_read_only(&folder).is_ok_and(|session| !session.takes().is_empty()) {
                 crate::util::run(faultless("recover", &folder, "")).done();
@@ -136,13 +137,13 @@ fn root_room_that_is_made_in_time_is_used_and_nothing_is_missing() {
     assert_eq!(open_read_only(&folder).unwrap().takes().len(), 24, "in one file each");
 }
 
-/// How a disk comes to refuse sound in mid-take.
+/// Makes a disk refuse sound in the middle of a take.
 type Refusal = fn(&Image);
 
-/// It was nearly full before.
+/// The disk was nearly full before, so nothing is to be done.
 fn full(_: &Image) {}
 
-/// The kernel finds the file system broken, and writes no more of it.
+/// Makes the kernel find the file system damaged, so that it becomes read-only.
 fn broken(image: &Image) {
     let source = Command::new("findmnt").args(["-no", "SOURCE"]).arg(image.path()).output().unwrap().stdout;
     let device = PathBuf::from(String::from_utf8(source).unwrap().trim());
@@ -162,8 +163,9 @@ fn over_quota_no_more(image: &Image) {
     assert!(Command::new("btrfs").args(["quota", "disable"]).arg(image.path()).status().unwrap().success());
 }
 
-/// A disk refuses sound: the takes go on in another folder without a gap, and are played as if nothing had been.
-fn goes_on_elsewhere(fs: &str, refusal: Refusal, words: &str) {
+/// A disk refuses sound. The takes continue in the overflow folder without a gap and are played as if nothing had
+/// happened.
+fn continues_in_overflow(fs: &str, refusal: Refusal, words: &str) {
     let (image, place) = (Image::up(fs, "400M"), place());
     let folder = image.path().join("session");
     let other = place.path().join("other disk");
@@ -177,13 +179,14 @@ fn goes_on_elsewhere(fs: &str, refusal: Refusal, words: &str) {
     untroubled(&run);
     assert!(run.err.contains(words), "{fs}: {}", run.err);
     assert!(run.err.contains("takes go on here, without a gap"), "{fs}: {}", run.err);
-    // The disk that takes nothing may not take the session's last word either: its copy has it.
+    // A disk that takes no sound may not take the last version of session.json either. The copy in the overflow
+    // folder has it.
     let copy = other.join("session");
     let session = open_read_only(&copy).unwrap();
     assert_eq!(session.takes().len(), 48, "{fs}: two files each\n{}", run.err);
     let mut frames = 0;
     for take in session.takes() {
-        // What is on a broken disk may have to be ended by the next start.
+        // Takes on a broken disk may have to be finished by the next start.
         assert!(take.state == TakeState::Complete || !session.is_continuation(take), "{}: {}", take.path(), run.err);
         frames += take.frames.0;
     }
@@ -191,7 +194,7 @@ fn goes_on_elsewhere(fs: &str, refusal: Refusal, words: &str) {
     let after = valid(&copy);
     assert!(after > 0, "{fs}");
     if fs != "ext4" || refusal as *const () == full as *const () {
-        // Files and the session's own word may be late by as much as did not fit.
+        // The files and session.json on the full disk may lack what did not fit.
         match filler {
             Some(filler) => fs::remove_file(filler).unwrap(),
             None => over_quota_no_more(&image),
@@ -206,19 +209,19 @@ fn goes_on_elsewhere(fs: &str, refusal: Refusal, words: &str) {
 }
 
 #[test]
-fn root_takes_go_on_elsewhere_when_the_disk_is_full() {
-    goes_on_elsewhere("ext4", full, "the disk is full");
-    goes_on_elsewhere("xfs", full, "the disk is full");
+fn root_takes_continue_in_the_overflow_folder_when_the_disk_is_full() {
+    continues_in_overflow("ext4", full, "the disk is full");
+    continues_in_overflow("xfs", full, "the disk is full");
 }
 
 #[test]
-fn root_takes_go_on_elsewhere_when_the_file_system_is_read_only_all_at_once() {
-    goes_on_elsewhere("ext4", broken, "read-only");
+fn root_takes_continue_in_the_overflow_folder_when_the_file_system_becomes_read_only() {
+    continues_in_overflow("ext4", broken, "read-only");
 }
 
 #[test]
-fn root_takes_go_on_elsewhere_when_the_quota_is_used_up() {
-    goes_on_elsewhere("btrfs", over_quota, "the quota is used up");
+fn root_takes_continue_in_the_overflow_folder_when_the_quota_is_used_up() {
+    continues_in_overflow("btrfs", over_quota, "the quota is used up");
 }
 
 #[test]
@@ -252,18 +255,19 @@ fn root_a_folder_that_is_named_while_the_disk_is_full_is_used() {
 }
 
 #[test]
-fn root_a_recording_that_is_killed_after_it_went_on_elsewhere_is_whole() {
-    killed_elsewhere(6 * MIB);
+fn root_a_recording_that_is_killed_after_it_continued_in_the_overflow_folder_is_whole() {
+    killed_in_overflow(6 * MIB);
 }
 
 #[test]
-fn root_a_recording_that_is_killed_after_takes_went_elsewhere_from_their_first_frame_is_whole() {
-    // Room for the files, and for hardly any sound: some takes go on in another one from their first frame.
-    killed_elsewhere(11 * MIB / 2);
+fn root_a_recording_that_is_killed_after_takes_began_in_the_overflow_folder_is_whole() {
+    // There is space for the files, and for hardly any sound: some takes continue in another file from their first
+    // frame.
+    killed_in_overflow(11 * MIB / 2);
 }
 
 #[track_caller]
-fn killed_elsewhere(left: u64) {
+fn killed_in_overflow(left: u64) {
     let (image, place) = (Image::up("ext4", "400M"), place());
     let folder = image.path().join("session");
     let other = place.path().join("other");
@@ -271,11 +275,11 @@ fn killed_elsewhere(left: u64) {
     let mut command = recording(&folder, 600, "--overflow");
     command.arg(&other);
     let mut program = start(command);
-    let is_elsewhere = || {
+    let is_in_overflow = || {
         let files = fs::read_dir(other.join("session/audio")).into_iter().flatten().flatten();
         files.filter(|file| file.metadata().is_ok_and(|found| found.len() > 300_000)).count() == 24
     };
-    while !is_elsewhere() {
+    while !is_in_overflow() {
         assert!(program.is_running());
         std::thread::sleep(Duration::from_millis(20));
     }
@@ -289,7 +293,7 @@ fn killed_elsewhere(left: u64) {
     assert!(again.out.contains("nothing was cut off"), "{}", again.out);
 }
 
-/// Two disks, a session on the first and its mirror on the second.
+/// Two disks: the session is on the first and its mirror on the second.
 struct Mirrored {
     own: Image,
     other: Image,
@@ -315,7 +319,7 @@ impl Mirrored {
     }
 }
 
-/// Stops every write to a disk for so many seconds, from 1 s on.
+/// A command that stops every write to a disk for `seconds`, after one second.
 fn freeze(image: &Image, seconds: u32) -> Command {
     let mut command = Command::new(stress_script("freeze.sh"));
     command.arg(image.path()).args(["1", &seconds.to_string()]);
@@ -364,10 +368,10 @@ fn root_a_session_whose_disk_is_full_has_a_whole_mirror() {
     whole(&disks.session(), 24, 7 * 48_000);
 }
 
-/// One of the two disks stands still for longer than memory lasts: what it missed it gets from the other one.
-fn made_good(frozen: fn(&Mirrored) -> &Image) {
+/// One of the two disks stalls for longer than the spool has memory. What it missed is copied from the other disk.
+fn repaired(frozen: fn(&Mirrored) -> &Image) {
     let disks = Mirrored::up();
-    // 24 tracks need some 10 MiB of it for their windows, and fill as much again in 3 s.
+    // 24 tracks need some 10 MiB of the spool for their windows, and fill as much again in 3 s.
     let program = start(disks.recording(14, "--spool-limit 32"));
     let frozen = start(freeze(frozen(&disks), 9));
     let run = program.wait(PATIENCE).done();
@@ -378,13 +382,13 @@ fn made_good(frozen: fn(&Mirrored) -> &Image) {
 }
 
 #[test]
-fn root_freeze_of_a_mirror_longer_than_memory_lasts_is_made_good_from_the_other_disk() {
-    made_good(|disks| &disks.other);
+fn root_freeze_of_a_mirror_longer_than_memory_lasts_is_repaired_from_the_other_disk() {
+    repaired(|disks| &disks.other);
 }
 
 #[test]
-fn root_freeze_of_the_sessions_disk_longer_than_memory_lasts_is_made_good_from_the_mirror() {
-    made_good(|disks| &disks.own);
+fn root_freeze_of_the_sessions_disk_longer_than_memory_lasts_is_repaired_from_the_mirror() {
+    repaired(|disks| &disks.own);
 }
 
 #[test]

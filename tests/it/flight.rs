@@ -1,4 +1,4 @@
-//! The flight recorder's file, as real recordings leave it: what is in it, how much, and after a kill. Thread: test.
+//! The flight recorder's file after real recordings: its content, its size, and its state after a kill. Thread: test.
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 use crate::record::await_sound;
@@ -39,7 +39,7 @@ fn a_recording_leaves_its_start_its_losses_with_their_place_and_its_account() {
     assert_eq!((number("frames"), number("frames_lost"), number("xruns")), (48_000, 500, 1));
     assert_eq!(ended.severity, Severity::Loss);
     assert!(found.iter().all(|event| event.stamp().is_some()));
-    // The next start goes on in the same file, and one that only plays leaves it alone.
+    // The next start appends to the same file, and a start that only plays does not change it.
     run(record(&folder, "--device virtual:free --inputs 2 --seconds 0.5")).done();
     assert_eq!(kinds(&events(&folder))[5..], [Kind::Opened, Kind::PassBegan, Kind::PassEnded, Kind::Closed]);
     let before = contents(&folder);
@@ -63,7 +63,7 @@ fn a_flood_of_losses_is_counted_frame_by_frame_and_written_in_a_few_lines() {
 }
 
 #[test]
-fn a_killed_program_leaves_its_events_and_the_next_start_tells_what_it_recovered() {
+fn a_killed_program_leaves_its_events_and_the_next_start_reports_what_it_recovered() {
     let place = place();
     let folder = place.path().join("session");
     let program = start(record(&folder, &format!("--device virtual --inputs 2 --seconds 60 {DEEP}")));
@@ -71,7 +71,7 @@ fn a_killed_program_leaves_its_events_and_the_next_start_tells_what_it_recovered
     program.signal("KILL");
     assert_eq!(program.wait(PATIENCE).code, None);
     assert_eq!(kinds(&events(&folder)), [Kind::Opened, Kind::PassBegan]);
-    // As a write that was cut off leaves it.
+    // The file ends within a line, as after a write that was cut off.
     let path = folder.join("events.jsonl");
     let mut bytes = fs::read(&path).unwrap();
     bytes.extend_from_slice(b"{\"time\":\"2026-");
@@ -84,7 +84,7 @@ fn a_killed_program_leaves_its_events_and_the_next_start_tells_what_it_recovered
 }
 
 #[test]
-fn a_file_that_cannot_be_written_is_told_and_stops_no_recording() {
+fn a_file_that_cannot_be_written_is_reported_and_stops_no_recording() {
     let place = place();
     let folder = place.path().join("session");
     run(record(&folder, "--device virtual:free --inputs 1 --seconds 0.2")).done();
@@ -106,7 +106,7 @@ fn a_lead_that_was_nearly_used_up_is_a_near_miss() {
         let folder = place.path().join("session");
         let program = start(record(&folder, &format!("--device virtual --inputs 2 --seconds 4 --lead 1000 {DEEP}")));
         await_sound(&folder.join("audio/In 1-1.wav"));
-        // Everybody stands still, and then the audio thread catches up before the butler does, or nearly so.
+        // All threads are stopped. Afterwards the audio thread catches up before the butler does, or nearly so.
         program.signal("STOP");
         std::thread::sleep(std::time::Duration::from_millis(1800));
         program.signal("CONT");
@@ -115,19 +115,19 @@ fn a_lead_that_was_nearly_used_up_is_a_near_miss() {
         let least = found.iter().find_map(|event| event.numbers.get("lead_frames_min")).copied().unwrap();
         let missed = found.iter().filter(|event| event.kind == Kind::NearMiss).collect::<Vec<_>>();
         if missed.is_empty() {
-            assert!(LEAD / limits::NEAR_MISS_PART <= least, "{found:?}");
+            assert!(LEAD / limits::NEAR_MISS_DIVISOR <= least, "{found:?}");
             continue;
         }
         assert_eq!(missed.len(), 1, "{found:?}");
         let of = |name: &str| missed[0].numbers[name];
-        assert!(of("lead_frames") * limits::NEAR_MISS_PART < of("aim_frames"), "{missed:?}");
+        assert!(of("lead_frames") * limits::NEAR_MISS_DIVISOR < of("aim_frames"), "{missed:?}");
         return;
     }
     panic!("the butler was never late");
 }
 
 #[test]
-fn root_freeze_a_disk_that_stood_still_is_told_with_its_time() {
+fn root_freeze_a_disk_that_stalled_is_reported_with_its_time() {
     if !is_root() {
         skip("events of a frozen disk", "needs root");
         return;

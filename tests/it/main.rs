@@ -1,40 +1,40 @@
-//! One integration binary; each module says what it is for.
+//! The integration tests, in one binary. The comment above each module says what it tests.
 
-// The ALSA device, against a sound card that lives in a file.
+// The ALSA device, with a sound card that is simulated in a file.
 mod alsa;
-// Bad input and bad days: one line each, and nothing is lost.
+// Bad input and bad environments: one line of error each, and nothing is lost.
 mod bad_days;
-// Disks that are full, stand still, fail: nothing is lost, takes go on elsewhere, a mirror is whole.
+// Disks that are full, stall or fail: nothing is lost, takes continue in the overflow folder, a mirror is complete.
 mod disks;
-// Files from elsewhere that mean no good.
+// Hostile files from other computers.
 mod hostile;
-// Where sessions lie and who else is there: second programs, locks, moved folders, file systems that lack things.
+// Where sessions are and which programs use them: second programs, locks, moved folders, file systems that lack things.
 mod ground;
-// Devices that leave and come back: silence as long as the absence.
+// Devices that disappear and come back: the take has silence for that time.
 mod device;
-// The flight recorder's file, as real recordings leave it.
+// The flight recorder's file after real recordings.
 mod flight;
 // The stress test from the command line.
 mod stress_test;
-// A thread panics: every frame is in the takes, at the latest after a recovery.
+// A thread panics: every frame is in the takes, at the latest after recovery.
 mod panics;
-// The power goes: what a disk that remembers would hold then, mounted and recovered.
+// Power cuts: the content that a disk would have had then, mounted and recovered.
 mod power;
-// Recording end to end: every sample against the ramp, both paths, every fallback, losses, refusing disks.
+// Recording from end to end: every sample compared with the ramp, both capture paths, every fallback, losses.
 mod record;
-// Playing end to end: what reaches the outputs, and bad takes.
+// Playing from end to end: the samples at the outputs, and bad takes.
 mod play;
-// Killed at any moment: nothing that was recorded is lost.
+// Kills at random moments: nothing that was recorded is lost.
 mod recovery;
-// Defects that were found once.
+// Defects that were once found.
 mod regression;
-// The stresses of tests/stress, short, on a file system of their own.
+// The stress scripts of tests/stress, shortened, on a file system of their own.
 mod stress;
-// The house rules, read off the sources: imports, headers, unsafe, lengths, leftovers, dead files.
+// The house rules, checked on the source text: imports, headers, unsafe, lengths, leftovers, dead files.
 mod tidy;
-// What the end-to-end tests share: the program, sessions, the ramp.
+// Helpers of the end-to-end tests: the program, sessions, the ramp.
 mod util;
-// What the watcher makes of real recordings and playback.
+// The watcher's samples of real recordings and playback.
 mod watch;
 // Waiting with deadlines: for programs, threads and unmounts.
 mod waiting;

@@ -1,4 +1,5 @@
-//! A thread panics while 4 tracks are recorded: every frame is in the takes, at the latest after a recovery. Thread: test.
+//! A thread panics while 4 tracks are recorded: every frame is in the takes, at the latest after recovery. Thread:
+//! test.
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 use crate::disks::valid;
@@ -21,7 +22,7 @@ use uuid::Uuid;
 
 const TRACKS: usize = 4;
 
-/// Starts to record, and goes on until there are so many frames.
+/// Starts a recording and returns when it has `frames` frames.
 fn recording(folder: &Path, frames: u64) -> Control {
     let mut control = Control::open(setup(folder, "", TRACKS, 48_000, TakeFormat::S24)).unwrap();
     control.arm_inputs(TRACKS).unwrap();
@@ -30,7 +31,7 @@ fn recording(folder: &Path, frames: u64) -> Control {
     control
 }
 
-/// Looks on until so many frames are recorded.
+/// Polls until `frames` frames are recorded.
 fn until(control: &mut Control, frames: u64) {
     let end = Instant::now() + PATIENCE;
     let recorded =
@@ -42,7 +43,7 @@ fn until(control: &mut Control, frames: u64) {
     }
 }
 
-/// A take with no channels: whoever divides by its frames panics.
+/// A take with no channels. A thread that divides by its bytes a frame panics.
 fn poison(folder: &Path) -> TakePlan {
     TakePlan {
         key: TakeKey(u64::MAX),
@@ -54,7 +55,7 @@ fn poison(folder: &Path) -> TakePlan {
     }
 }
 
-/// The session is recovered, and every take has so many frames at least, none lost.
+/// Recovers the session and checks that every take has at least `frames` frames and no loss.
 #[track_caller]
 fn whole(folder: &Path, frames: u64) {
     run(faultless("recover", folder, "")).done();
@@ -62,9 +63,9 @@ fn whole(folder: &Path, frames: u64) {
     assert!(found.takes == TRACKS && found.lost == 0 && frames <= found.frames, "{found:?}");
 }
 
-/// A thread of the disk side has failed, and its name is `name`. Recording has stopped, and nothing of it is lost.
+/// Waits for the notice that the disk thread `name` has failed. Checks that nothing of the recording is lost.
 #[track_caller]
-fn told_and_kept(mut control: Control, name: &str, folder: &Path) {
+fn reported_and_kept(mut control: Control, name: &str, folder: &Path) {
     let (end, mut told) = (Instant::now() + PATIENCE, Vec::new());
     let is_it =
         |it: &Notice| it.severity == Severity::Loss && it.text.starts_with(name) && it.text.contains("start again");
@@ -85,7 +86,7 @@ fn a_committer_that_panics_costs_no_frame() {
     let control = recording(&folder, 60_000);
     let takes = vec![poison(place.path())];
     control.running().commit.send(CommitCommand::Open { pass: PassKey(u64::MAX), takes }).unwrap();
-    told_and_kept(control, "committer", &folder);
+    reported_and_kept(control, "committer", &folder);
 }
 
 #[test]
@@ -98,8 +99,8 @@ fn a_butler_that_panics_costs_no_frame() {
     let command =
         ButlerCommand::Prepare { pass, takes: vec![take.clone()], files: Vec::new(), rate: 48_000, mirrored: false };
     control.running().butler.send(command).unwrap();
-    told_and_kept(control, "butler", &folder);
-    // What it had made of that before it panicked.
+    reported_and_kept(control, "butler", &folder);
+    // The butler may have made this file before it panicked.
     tallies.for_each(|progress_page| drop(fs::remove_file(progress_page)));
 }
 
@@ -111,23 +112,23 @@ fn an_audio_thread_that_panics_ends_the_takes_with_its_last_frame() {
     let run = run(record(&folder, &arguments));
     assert!(run.err.contains("audio thread: it failed"), "{}", run.err);
     assert!(run.code == Some(1) && run.err.contains("recording ended by itself at 0:0"), "{}", run.err);
-    // There is no account: what the thread cost went with it.
+    // There are no accounts, because the thread that counted is gone.
     let (session, frames) = (open_read_only(&folder).unwrap(), valid(&folder));
     assert!(session.takes().len() == TRACKS && session.takes().iter().all(|take| take.frames.0 == frames));
     let (_, samples) = read_wav(&folder.join(session.takes()[0].path()));
-    // The device's frames are counted from its start.
+    // The device counts its frames from its start.
     let last = (0..60_064).find(|frame| ramp(*frame, 0) == samples[samples.len() - 1]);
     assert!(last.is_some_and(|last| 59_900 <= last), "{last:?}\n{}", run.err);
 }
 
 #[test]
-fn a_face_that_panics_while_recording_ends_the_program_and_not_the_take() {
+fn a_front_end_that_panics_while_recording_ends_the_program_and_not_the_take() {
     let place = place();
     let folder = place.path().join("session");
     let (ended, end) = crossbeam_channel::bounded(1);
     let recorded = folder.clone();
     std::thread::spawn(move || {
-        // Dropped last.
+        // Dropped after the control, so that the test sees the end of the thread.
         let _ended: crossbeam_channel::Sender<()> = ended;
         let _control = recording(&recorded, 48_000);
         panic!("as intended");

@@ -1,4 +1,4 @@
-//! Playing, end to end: what reaches the outputs, sample by sample, and what becomes of bad takes. Thread: test.
+//! Playing from end to end: every sample that reaches the outputs, and how bad takes are handled. Thread: test.
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 use crate::record::threads_setup;
@@ -27,7 +27,8 @@ const PERIOD: usize = 64;
 const DECLICK: usize = DECLICK_FRAMES as usize;
 const FULL: f32 = 8_388_608.0;
 
-/// An output that keeps what it is given, as fast as it comes, up to a frame that the test allows.
+/// An output device that stores what it gets. It runs as fast as the samples come, up to a frame that the test
+/// allows.
 struct Tap {
     facts: DeviceFacts,
     bytes: Vec<u8>,
@@ -69,7 +70,7 @@ impl Device for Tap {
     fn stop(&mut self) {}
 }
 
-/// A session that plays into memory.
+/// A session that plays into a [`Tap`].
 pub(crate) struct Player {
     pub(crate) running: Threads,
     players: Players,
@@ -116,7 +117,7 @@ impl Player {
         self.running.audio.push(AudioCommand::Roll).unwrap();
     }
 
-    /// Plays until so many frames came out since the start, and returns all of them.
+    /// Plays until `frames` frames came out since the start, and returns all of them.
     pub(crate) fn play_to(&mut self, frames: usize) -> Vec<[f32; 2]> {
         self.allowed.store(frames as u64, Relaxed);
         let until = Instant::now() + PATIENCE;
@@ -144,7 +145,7 @@ impl Player {
     }
 }
 
-/// A session with tracks of one input each, recorded from the device's frame 0 on.
+/// Makes a session with tracks of one input each, recorded from the device's frame 0 on.
 pub(crate) fn recorded(folder: &Path, inputs: usize, frames: u64, format: &str) {
     let seconds = frames as f64 / 48_000.0;
     let arguments = format!("--device virtual:free --inputs {inputs} --format {format} --seconds {seconds}");
@@ -155,7 +156,7 @@ fn ids(session: &Session) -> Vec<TrackId> {
     session.track_ids().collect()
 }
 
-/// The ramp as a float.
+/// A sample of the ramp as a float.
 pub(crate) fn wave(frame: usize, input: u64) -> f32 {
     ramp(frame as u64, input) as f32 / FULL
 }
@@ -229,7 +230,7 @@ fn a_stereo_take_is_played_unchanged() {
 }
 
 #[test]
-fn gain_pan_mute_and_solo_are_what_heard_says() {
+fn gain_pan_mute_and_solo_are_what_the_mixer_says() {
     type Change = fn(&mut Session, &[TrackId]);
     let cases: [(&str, Change); 5] = [
         ("as it is", |_, _| ()),
@@ -254,7 +255,7 @@ fn gain_pan_mute_and_solo_are_what_heard_says() {
                 let track = session.track_mut(id).unwrap();
                 (track.mute, track.solo) = (false, false);
                 track.set_pan(0.0);
-                // Three of them stay below full scale.
+                // The sum of three tracks stays below full scale.
                 track.set_gain_db(-12.0);
             }
             change(session, &ids(session));
@@ -276,7 +277,7 @@ fn gain_pan_mute_and_solo_are_what_heard_says() {
     }
 }
 
-/// How many tracks a case silences.
+/// The number of tracks that a case silences.
 trait Named {
     fn map_or_none(&self, name: &str) -> usize;
 }
@@ -287,8 +288,8 @@ impl<const N: usize> Named for [(&str, usize); N] {
     }
 }
 
-/// The first frame after a locate to `to` that was asked for when `from` frames had come out. The audio thread takes
-/// the command at the head of the next period, or of the one after it.
+/// The first frame after a locate to `to` that was sent when `from` frames had come out. The audio thread takes the
+/// command at the start of the next period, or of the one after it.
 #[track_caller]
 pub(crate) fn landing(played: &[[f32; 2]], from: usize, to: usize) -> usize {
     let lands = [from + DECLICK, from + DECLICK + PERIOD];
@@ -308,7 +309,8 @@ fn a_locate_while_rolling_lands_on_the_frame() {
     for to in [300_001_u64, 17, 399_000 - 20_000, 123_457] {
         player.locate(to);
         let played = player.play_to(from + 10_048);
-        // The way out fades; the rest of its period is silent; the next period begins at the place.
+        // The old position fades out, the rest of that period is silent, and the next period begins at the new
+        // position.
         let lands = landing(&played, from, to as usize);
         for (at, [found, _]) in played[lands..].iter().enumerate() {
             let want = wave(to as usize + at, 0);
@@ -396,7 +398,7 @@ fn the_program_plays_24_tracks_without_a_dropout_and_says_so() {
 }
 
 #[test]
-fn a_take_cut_short_under_the_playhead_falls_silent_and_the_other_goes_on() {
+fn a_take_cut_short_under_the_playhead_falls_silent_and_the_other_plays_on() {
     let place = place();
     let folder = place.path().join("session");
     recorded(&folder, 2, 400_000, "s24");
@@ -429,7 +431,7 @@ fn the_program_survives_a_take_cut_short_and_says_why_it_is_silent() {
     assert_eq!(run.json()["frames"], 144_000);
 }
 
-/// A WAV header of plain fields, for sound that never comes.
+/// A plain WAV header without any sound behind it.
 fn header(tag: u16, channels: u16, bits: u16, data_bytes: u32) -> Vec<u8> {
     let align = channels.wrapping_mul(bits.div_ceil(8));
     let mut bytes = b"RIFF\xff\xff\xff\x7fWAVEfmt \x10\0\0\0".to_vec();
@@ -498,7 +500,7 @@ fn takes_that_promise_too_much_play_what_they_have() {
     recorded(&folder, 1, 20_000, "s24");
     edit(&folder, |session| session.track_mut(ids(session)[0]).unwrap().set_pan(-1.0));
     let file = folder.join("audio/In 1-1.wav");
-    // Its header says 20,000 frames, its bytes end after 5,000 and a bit.
+    // The header claims 20,000 frames, and the file ends after 5,000 frames and a part of one.
     File::options().write(true).open(&file).unwrap().set_len(4096 + 15_001).unwrap();
     let mut player = Player::open(&folder);
     player.roll();
@@ -506,7 +508,7 @@ fn takes_that_promise_too_much_play_what_they_have() {
     for (at, [left, _]) in played.iter().enumerate().skip(DECLICK) {
         assert_eq!(*left, if at < 5000 { wave(at, 0) } else { 0.0 }, "frame {at}");
     }
-    // A header that was not written by us: the sound begins where it says, not at a page.
+    // The header of another program: the sound begins where the header says, not at a page.
     let mut foreign = header(1, 1, 24, 9000);
     foreign.extend((0..3000_u64).flat_map(|frame| ramp(frame + 50, 0).to_le_bytes()[..3].to_vec()));
     fs::write(&file, foreign).unwrap();

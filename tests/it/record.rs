@@ -1,4 +1,4 @@
-//! Recording, end to end: the program and its files, every sample held against the ramp. Thread: test.
+//! Recording from end to end: the program and its files, every sample compared with the ramp. Thread: test.
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 use crate::util::{
@@ -31,7 +31,7 @@ fn keys(value: &Value) -> BTreeSet<&str> {
     value.as_object().unwrap().keys().map(String::as_str).collect()
 }
 
-/// What a library's user records with.
+/// The setup with which the tests record through the library.
 pub(crate) fn setup(folder: &Path, device: &str, inputs: usize, rate: u32, format: TakeFormat) -> Setup {
     let mut device = virtual_device::spec(device, inputs, Signal::Ramp);
     device.rate = SampleRate(rate);
@@ -57,7 +57,7 @@ pub(crate) fn threads_setup(spool_bytes_max: u64) -> ThreadsSetup {
     }
 }
 
-/// Records to the end, `looking` on from time to time. Returns what was told.
+/// Records to the end and calls `looking` from time to time. Returns all notices.
 pub(crate) fn record_through(mut control: Control, frames: u64, mut looking: impl FnMut(&Control)) -> Vec<Notice> {
     let until = Instant::now() + Duration::from_secs(300);
     control.record(Frames(frames)).unwrap();
@@ -133,7 +133,7 @@ fn rates_and_periods_even_and_odd_are_exact() {
         assert_eq!((&found["rate"], &found["period"]), (&json!(rate), &json!(period)));
         assert_eq!(check(&folder), [checked(3, rate, 0)], "{rate} {period}");
     }
-    // Longer than the engine takes in one call.
+    // A period longer than the engine processes in one call.
     let folder = place.path().join("long");
     run(record(&folder, "--device virtual:free --inputs 2 --period 8192 --seconds 1")).done();
     assert_eq!(check(&folder), [checked(2, 48_000, 0)]);
@@ -211,7 +211,7 @@ fn an_interrupt_ends_a_take_cleanly() {
     }
 }
 
-/// Waits until a take's header says that there is sound.
+/// Waits until a take's header claims at least one frame.
 pub(crate) fn await_sound(file: &Path) {
     let until = Instant::now() + PATIENCE;
     while hound::WavReader::open(file).map_or(0, |reader| reader.duration()) == 0 {
@@ -223,7 +223,7 @@ pub(crate) fn await_sound(file: &Path) {
 #[test]
 fn ordered_losses_are_silence_at_their_place_and_in_the_record() {
     let place = place();
-    // Periods of 64: an order is carried out at the first period from its frame on.
+    // A period has 64 frames: an order takes effect at the first period from its frame on.
     let cases = [
         ("xrun=48000+777", 1, vec![(48_000, 777, "xrun")]),
         ("xrun=30+5,xrun=20000+1,xrun=70000+64", 3, vec![(64, 5, "xrun"), (20_037, 1, "xrun"), (70_022, 64, "xrun")]),
@@ -245,7 +245,7 @@ fn ordered_losses_are_silence_at_their_place_and_in_the_record() {
         for take in open_read_only(&folder).unwrap().takes() {
             let found: Vec<_> =
                 take.losses.iter().map(|loss| (loss.at.0, loss.frames.0, loss.cause.as_str())).collect();
-            // A loss of nothing may be listed or not; it is counted.
+            // A loss of 0 frames may be listed or not; it is counted.
             let found: Vec<_> = found.into_iter().filter(|(_, frames, _)| *frames > 0).collect();
             assert_eq!(found, losses, "{order}");
         }
@@ -253,7 +253,7 @@ fn ordered_losses_are_silence_at_their_place_and_in_the_record() {
 }
 
 #[test]
-fn a_device_that_is_late_or_gone_loses_only_what_is_told() {
+fn a_device_that_is_late_or_gone_loses_only_what_is_reported() {
     let place = place();
     let folder = place.path().join("late");
     let late = run(record(&folder, "--device virtual:slow=24000+600000 --inputs 4 --seconds 2")).done().json();
@@ -280,7 +280,7 @@ fn a_second_pass_makes_take_2_and_never_touches_take_1() {
     assert_eq!(after.len(), 5);
     assert!(before.iter().all(|(path, bytes)| after[path] == *bytes));
     assert_eq!(check(&folder), [checked(2, 48_000, 0), checked(3, 24_000, 0)]);
-    // A file that is there without the session's knowledge keeps its name and its bytes.
+    // A file that the session does not know keeps its name and its bytes.
     fs::write(folder.join("audio/In 1-3.wav"), "mine").unwrap();
     let third = run(record(&folder, "--device virtual:free --inputs 1 --seconds 0.1")).done().json();
     assert_eq!(third["takes"][0]["file"], "audio/In 1-4.wav");
@@ -307,7 +307,7 @@ fn each_fallback_is_exact_and_named() {
             let found = check(&folder)[0];
             assert_eq!((found.takes, found.frames, found.lost), (6, 33_600, 0), "{without} {path}");
             for name in &named {
-                // `in-place` maps the take itself: it never asks for O_DIRECT.
+                // `in-place` maps the take itself and never uses O_DIRECT.
                 let asked = path == "spool" || *name != "O_DIRECT";
                 assert_eq!(run.err.contains(name), asked, "{without} {path}: {}", run.err);
             }
@@ -320,7 +320,7 @@ fn each_fallback_is_exact_and_named() {
 }
 
 #[test]
-fn no_locked_memory_at_all_is_said_and_exact() {
+fn no_locked_memory_at_all_is_reported_and_exact() {
     let place = place();
     let folder = place.path().join("session");
     let run = run(record(&folder, "--device virtual:free --inputs 24 --seconds 1 --lock-limit 0")).done();
@@ -346,10 +346,11 @@ fn a_device_without_a_clock_waits_for_a_spool_that_is_full() {
     assert_eq!(check(&folder), [checked(2, 480_000, 0)]);
 }
 
-/// Starts a recording whose disk can be made to refuse and to take sound again: by a limit to the size of its files.
+/// Starts a recording whose disk can be made to refuse sound and to take it again, by a limit on the size of its
+/// files.
 pub(crate) fn on_a_disk_that_refuses(folder: &Path, arguments: &str) -> Started {
     let command = record(folder, arguments);
-    // The signal that comes with the limit is ignored, as for any program that looks at what write() says.
+    // The signal SIGXFSZ that comes with the limit is ignored, so that write() returns an error.
     let mut shell = Command::new("sh");
     shell.args(["-c", "trap '' XFSZ; exec \"$@\"", "sh"]).arg(command.get_program()).args(command.get_args());
     start(shell)
@@ -379,10 +380,10 @@ fn a_disk_that_refuses_for_a_while_costs_nothing() {
 }
 
 #[test]
-fn a_spool_that_is_full_loses_frames_in_place_and_goes_on() {
+fn a_spool_that_is_full_loses_frames_in_place_and_continues() {
     let place = place();
     let folder = place.path().join("session");
-    // 1.5 MB/s into 1 MiB of spool.
+    // The recording makes 1.5 MB/s, and the spool has 1 MiB.
     let arguments = "--device virtual --inputs 1 --rate 384000 --period 512 --format f32 --seconds 4 --lead 100 \
                      --spool-limit 1 --buffer 3840000";
     let program = on_a_disk_that_refuses(&folder, arguments);
@@ -449,7 +450,7 @@ fn minute_a_take_that_passes_4_gib_becomes_rf64_while_it_rolls() {
     new_session(&folder, 192_000, TakeFormat::F32, &[&[0, 1]]);
     let mut setup = setup(&folder, "free", 2, 192_000, TakeFormat::F32);
     setup.device.period_frames = 1024;
-    // Headers come often enough to be seen between the crossing and the end.
+    // The headers are written often enough to be seen between the crossing and the end.
     setup.run.sync_interval = Duration::from_millis(100);
     let file = folder.join("audio/Track 1-1.wav");
     let (frames, mut long_while_rolling, mut next) = (BYTES / 8, false, Instant::now());

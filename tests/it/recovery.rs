@@ -1,7 +1,9 @@
-//! Killed at any moment: what the audio thread took from the device before is in the takes afterwards. Thread: test.
+//! Kills at random moments: the takes afterwards have all that the audio thread took from the device before. Thread:
+//! test.
 //!
-//! The progress page of a pass is read before the kill, while the program lives, and after it. The first is what the takes must
-//! have at least; the second is what they must have exactly, and the spools show that it does not lag behind the sound.
+//! The progress page of a pass is read before the kill, while the program lives, and after the kill. The takes must
+//! have at least the frames of the first reading and exactly those of the second. The spools show that the page does
+//! not lag behind the sound.
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 use crate::record::setup;
@@ -23,7 +25,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-/// Takes of the pass that was recorded last.
+/// Takes of the last pass.
 fn last_pass(folder: &Path) -> Vec<Take> {
     let Ok(session) = open_read_only(folder) else { return Vec::new() };
     let last = session.takes().iter().map(|take| take.pass).max();
@@ -34,7 +36,7 @@ fn progress_path(take: &Take) -> Option<PathBuf> {
     folders().iter().map(|folder| progress_path_of(folder, take.uuid)).find(|path| path.exists())
 }
 
-/// Frames that the progress page of the last pass claims; `None`: there is none.
+/// Frames that the progress page of the last pass gives; `None` if there is no page.
 fn progress(folder: &Path) -> Option<u64> {
     let file = File::open(progress_path(last_pass(folder).first()?)?).ok()?;
     let mut page = [0; PAGE_BYTES];
@@ -42,7 +44,7 @@ fn progress(folder: &Path) -> Option<u64> {
     Some(Progress::read(&page)?.frames.0)
 }
 
-/// Waits until a program that records has come to frame `frames`. Returns where it is.
+/// Waits until a program has recorded `frames` frames. Returns the number it has recorded.
 pub(crate) fn await_frames(folder: &Path, program: &mut Started, frames: u64) -> u64 {
     let until = Instant::now() + PATIENCE;
     loop {
@@ -55,20 +57,20 @@ pub(crate) fn await_frames(folder: &Path, program: &mut Started, frames: u64) ->
     }
 }
 
-/// A number below `below`, another one each time.
+/// A random number below `below`.
 fn any(below: u64) -> u64 {
     uuid::Uuid::new_v4().as_u128() as u64 % below
 }
 
-/// What was there when the program was killed.
+/// Progress at the time of the kill.
 struct Killed {
-    /// Frames that the progress page claimed while the program lived.
+    /// Frames that the progress page gave while the program lived.
     at_least: u64,
-    /// Frames that it claims now.
+    /// Frames that the page gives after the kill.
     exactly: u64,
 }
 
-/// Records in real time into a session and kills the program somewhere in the first `up_to` frames. Looks at what it left.
+/// Records in real time, kills the program somewhere in the first `up_to` frames, and checks the files that it left.
 fn kill_amid(folder: &Path, arguments: &str, up_to: u64) -> Killed {
     let mut program = start(record(folder, &format!("--device virtual --seconds 600 {DEEP} {arguments}")));
     await_frames(folder, &mut program, 1);
@@ -79,11 +81,11 @@ fn kill_amid(folder: &Path, arguments: &str, up_to: u64) -> Killed {
     let exactly = progress(folder).unwrap();
     assert!(0 < at_least && at_least <= exactly);
     for take in last_pass(folder) {
-        // Readable before: the ramp, as far as the header goes.
+        // The takes can be read before recovery: they are the ramp as far as their headers go.
         let (_, samples) = read_wav(&folder.join(&take.file));
         assert!(samples.windows(2).all(|pair| pair[1] == pair[0] + 1), "{}", take.file);
         assert!(samples.len() as u64 <= exactly, "no header is ahead of the progress page");
-        // Nor is the sound: at most the period that was being stored is beyond it.
+        // The sound is not ahead of the page either: at most by the block that was being stored.
         let spool = spools(&take).into_iter().find(|path| path.exists());
         if let Some(spool) = spool {
             let heard = FoundSpool::open(&spool).unwrap().frames_heard().unwrap();
@@ -93,7 +95,8 @@ fn kill_amid(folder: &Path, arguments: &str, up_to: u64) -> Killed {
     Killed { at_least, exactly }
 }
 
-/// The last pass is whole: `takes` takes of exactly what the progress page said, every sample the ramp, nothing left in memory.
+/// Checks that the last pass is complete: `takes` takes of exactly the frames of the progress page, every sample the
+/// ramp, and nothing left in memory.
 #[track_caller]
 fn whole(folder: &Path, takes: usize, killed: &Killed) {
     let found = *check(folder).last().unwrap();
@@ -108,7 +111,8 @@ fn recover(folder: &Path) -> Value {
     run(faultless("recover", folder, "--json")).done().json()
 }
 
-/// `kills` kills of 24 tracks, recovered by the command and by the next recording in turn, in one session each.
+/// Kills a recording of 24 tracks `kills` times, each in a session of its own. The recover command and the next
+/// recording recover them by turns.
 fn kills(folder: &Path, kills: u64) {
     for kill in 0..kills {
         let session = folder.join(format!("session-{kill}"));
@@ -177,7 +181,7 @@ fn a_recovery_that_is_killed_again_and_again_is_finished_by_the_last() {
 }
 
 #[test]
-fn direct_and_stereo_and_float_are_recovered_alike() {
+fn in_place_float_and_16_bit_takes_are_recovered_alike() {
     let place = place();
     for (name, arguments) in [
         ("in-place", "--inputs 3 --capture-path in-place"),
@@ -185,7 +189,7 @@ fn direct_and_stereo_and_float_are_recovered_alike() {
         ("s16", "--inputs 2 --format s16"),
     ] {
         let folder = place.path().join(name);
-        // Sixteen bits are held against the ramp where its low bits turn.
+        // 16-bit takes are compared with the ramp where the value of its upper bits changes.
         let killed = kill_amid_of_any_format(&folder, arguments);
         recover(&folder);
         let found = check(&folder);
@@ -193,7 +197,7 @@ fn direct_and_stereo_and_float_are_recovered_alike() {
     }
 }
 
-/// [`kill_amid`] without a look at the samples.
+/// Like [`kill_amid`], but does not read the samples.
 fn kill_amid_of_any_format(folder: &Path, arguments: &str) -> Killed {
     let mut program = start(record(folder, &format!("--device virtual --seconds 600 {DEEP} {arguments}")));
     let at_least = await_frames(folder, &mut program, 30_000);
@@ -227,7 +231,7 @@ fn a_session_that_is_being_recorded_is_left_alone_and_one_that_moved_is_found() 
     run(faultless("recover", &folder, "")).refused(&["open in another program"]);
     let played = run(faultless("play", &folder, "--device virtual:free --seconds 0.1"));
     assert!(!played.err.contains("cut off"), "{}", played.err);
-    // A copy of it, made meanwhile, leaves the living program's memory alone.
+    // A copy of the session, made while it records, does not touch the memory of the running program.
     let copy = place.path().join("copy");
     assert!(Command::new("cp").arg("-a").arg(&folder).arg(&copy).status().unwrap().success());
     let told = run(faultless("recover", &copy, ""));
@@ -273,12 +277,12 @@ fn without_its_memory_a_pass_is_cut_to_what_all_takes_have_on_the_disk() {
     assert!(told.out.contains("what was in memory only is gone"), "{}", told.out);
     let found = check(&folder)[0];
     assert_eq!((found.takes, found.frames, found.lost), (24, shortest, 0));
-    // The sync, and what a window and a tick of the committer may add.
+    // One sync interval, and what a window and a tick of the committer may add.
     assert!(frames - shortest < 48_000 * 2, "{frames} {shortest}");
 }
 
 #[test]
-fn a_start_tells_a_recovery_as_good_news_and_a_loss_as_a_loss() {
+fn a_start_reports_a_recovery_as_information_and_a_loss_as_a_loss() {
     let place = place();
     let folder = place.path().join("session");
     kill_amid(&folder, "--inputs 2", 20_000);
@@ -320,7 +324,7 @@ fn root_a_disk_that_is_full_stops_a_recovery_which_is_finished_when_there_is_roo
     let image = Image::up("ext4", "256M");
     let folder = image.path().join("session");
     let killed = kill_amid(&folder, "--inputs 24", 96_000);
-    // Without the reserve, so that what is in memory needs blocks; and no block is free.
+    // The reserved blocks are cut off, so that the sound in memory needs blocks and no block is free.
     for take in last_pass(&folder) {
         let path = folder.join(&take.file);
         let frames = read_wav(&path).1.len() as u64;

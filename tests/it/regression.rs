@@ -1,4 +1,4 @@
-//! Defects that were found once, each with the test that found it. Thread: test.
+//! Defects that were once found, each with the test that shows it. Thread: test.
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 use crate::play::{Player, landing, recorded, wave};
@@ -46,7 +46,7 @@ fn more_losses_than_a_take_lists_are_counted() {
 }
 
 #[test]
-fn a_disk_that_refuses_to_the_end_is_told_and_the_spool_is_kept() {
+fn a_disk_that_refuses_to_the_end_is_reported_and_the_spool_is_kept() {
     let place = place();
     let folder = place.path().join("session");
     let program = on_a_disk_that_refuses(&folder, &format!("--device virtual --inputs 2 --seconds 2.5 {DEEP}"));
@@ -60,12 +60,12 @@ fn a_disk_that_refuses_to_the_end_is_told_and_the_spool_is_kept() {
         assert_eq!(take.state, TakeState::Recording, "to be recovered");
         let kept: Vec<_> = spools(take).into_iter().filter(|path| path.exists()).collect();
         assert_eq!(kept.len(), 1, "{}", run.err);
-        // What is in the file is the ramp, and its header promises no more.
+        // The file has the ramp, and its header claims no more.
         let (_, samples) = read_wav(&folder.join(take.path()));
         let first = (samples[0] + (1 << 23)) as u64;
         assert!(samples.iter().zip(first..).all(|(value, frame)| *value == ramp(frame, 0)));
     }
-    // On a disk that works again they are whole.
+    // On a disk that works again the takes become complete.
     crate::util::run(faultless("recover", &folder, "")).done();
     let found = check(&folder)[0];
     assert_eq!((found.takes, found.frames, found.lost), (2, 120_000, 0));
@@ -82,7 +82,7 @@ fn more_tracks_than_the_spool_has_windows_for_are_refused_in_words() {
 }
 
 #[test]
-fn a_pipe_or_a_link_in_place_of_a_take_holds_nothing_up() {
+fn a_pipe_or_a_link_in_place_of_a_take_blocks_nothing() {
     let place = place();
     let folder = place.path().join("session");
     run(record(&folder, "--device virtual:free --inputs 3 --seconds 0.5")).done();
@@ -124,7 +124,7 @@ fn wrong_arguments_are_one_line_and_make_nothing() {
 }
 
 #[test]
-fn a_locate_out_of_a_gap_is_no_dropout_and_holds_nothing_up() {
+fn a_locate_out_of_a_gap_is_no_dropout_and_blocks_nothing() {
     let place = place();
     let folder = place.path().join("session");
     recorded(&folder, 1, 48_000, "s24");
@@ -134,7 +134,7 @@ fn a_locate_out_of_a_gap_is_no_dropout_and_holds_nothing_up() {
     });
     let mut player = Player::open(&folder);
     player.roll();
-    // Past the end, where nothing is placed.
+    // The position is past the end, where no region is.
     player.play_to(64_000);
     player.locate(1000);
     let played = player.play_to(66_560);
@@ -151,7 +151,7 @@ fn a_take_shorter_than_a_period_is_as_long_as_was_asked_for() {
     let place = place();
     for (frames, period) in [(1_u64, 64), (24, 64), (63, 64), (65, 64), (480, 8192), (1025, 8192), (17, 16)] {
         let folder = place.path().join(format!("{frames}-{period}"));
-        // A quarter more is still nearest to it.
+        // A quarter of a frame more is rounded down.
         let seconds = (frames as f64 + 0.25) / 48_000.0;
         let arguments = format!("--device virtual:free --inputs 2 --period {period} --seconds {seconds}");
         assert_eq!(run(record(&folder, &arguments)).done().json()["frames"], frames, "{period}");
@@ -159,7 +159,7 @@ fn a_take_shorter_than_a_period_is_as_long_as_was_asked_for() {
     }
 }
 
-/// A committer on a thread of its own, and who commands it. What it tells nobody hears.
+/// A committer on a thread of its own, and the channel for its commands. Its events are dropped.
 fn committer(capture_path: CapturePath) -> (Sender<CommitCommand>, JoinHandle<()>) {
     let (commands, obeyed) = crossbeam_channel::unbounded();
     let committer = Committer::new(CommitterSetup {
@@ -188,7 +188,8 @@ fn windows_that_were_ready_ahead_are_never_promised_by_a_header() {
         TakePlan { key: take, identity: Uuid::nil(), session: Uuid::nil(), path: path.clone(), header, pair: None };
     let send = |command| commands.send(command).unwrap();
     send(CommitCommand::Open { pass: PassKey(1), takes: vec![plan] });
-    // One window of sound, and the last of the lead behind it, as they come back when a pass ends.
+    // A window of sound, and the last window of the lead behind it, in the order in which they come back when a pass
+    // ends.
     for (at, passed) in [(0, FRAMES), (30 * FRAMES, 0)] {
         let (bytes, passed_bytes, touched) = (3 * FRAMES as usize, 3 * passed as usize, passed > 0);
         let span = CapturedSpan::new(4096 + 3 * at, bytes, passed_bytes, touched, &[Replica::Session]);
@@ -214,7 +215,7 @@ fn a_header_never_claims_what_was_made_ahead_and_not_reached() {
     let place = place();
     let folder = place.path().join("session");
     let mut setup = setup(&folder, "free", 2, 48_000, TakeFormat::S24);
-    // A header with every look at what there is, the last ones of a pass too.
+    // The committer writes a header each time it looks for work, also at the end of a pass.
     setup.run.sync_interval = Duration::ZERO;
     let mut control = Control::open(setup).unwrap();
     control.arm_inputs(2).unwrap();
@@ -263,7 +264,7 @@ fn sound_is_written_to_the_disk_once() {
         return skip("writing once", "this file system does not count what is written");
     }
     let sound = INPUTS * 48_000 * 4 * 7;
-    // A header's page with every sync, and what control keeps.
+    // Every sync writes the page of a header, and control saves the session.
     assert!(written < sound * 5 / 4, "{written} bytes for {sound} of sound");
 }
 
@@ -300,7 +301,7 @@ fn a_header_never_claims_what_another_take_of_its_pass_has_not() {
             assert!(Instant::now() < until, "{:?}", plans.iter().map(claimed).collect::<Vec<_>>());
             std::thread::sleep(Duration::from_millis(5));
         }
-        // As many syncs again.
+        // Long enough for several more syncs.
         std::thread::sleep(Duration::from_millis(300));
         assert_eq!(plans.iter().map(claimed).collect::<Vec<_>>(), [frames; 2]);
     };
@@ -312,7 +313,8 @@ fn a_header_never_claims_what_another_take_of_its_pass_has_not() {
     until_claimed(FRAMES);
     window(&plans[0], FRAMES);
     until_claimed(2 * FRAMES);
-    // Memory that is not there cannot be written: the disk of one take refuses it, and the other goes on.
+    // The window lies behind the end of the spool and cannot be written: the disk of one take refuses it, and the
+    // other take continues.
     window(&plans[1], (1 << 43) / 3 / FRAMES * FRAMES);
     window(&plans[0], 2 * FRAMES);
     let until = Instant::now() + PATIENCE;

@@ -1,6 +1,8 @@
-//! The stresses of tests/stress on a file system of one's own, short: no fault, no wait, no frame lost. Thread: test.
+//! The stress scripts of tests/stress, shortened and on a file system of their own: no fault, no wait, no lost frame.
+//! Thread: test.
 //!
-//! A minute each they are run by tests/stress/accept.sh. Lateness is not judged here: other work may run beside.
+//! tests/stress/accept.sh runs them for a minute each. Lateness is not checked here, because other programs may run
+//! at the same time.
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 use crate::util::{
@@ -13,7 +15,7 @@ use std::time::Duration;
 
 const SECONDS: u32 = 8;
 
-/// A buffer that no machine is too late for, so that what is lost is lost by us.
+/// With this buffer no computer is too late, so that a lost frame is the program's fault.
 const RECORD: &str = "--device virtual --inputs 24 --period 64 --format s24 --buffer 480000";
 
 fn script(name: &str, path: &Path, words: &str) -> Command {
@@ -22,7 +24,7 @@ fn script(name: &str, path: &Path, words: &str) -> Command {
     command
 }
 
-/// What a stress does to a program that runs, as a script of its own.
+/// The script that puts a running program under stress.
 type Stress = fn(&Image, &Started) -> Command;
 
 fn sync_storm(image: &Image, _: &Started) -> Command {
@@ -45,7 +47,7 @@ fn squeeze(image: &Image, program: &Started) -> Command {
     command
 }
 
-/// Starts a program, and a stress once it works. Returns what both said.
+/// Starts a program, and a stress once the program works. Returns the output of both.
 fn under(image: &Image, program: Command, stress: Stress) -> (Run, Run) {
     let program = start(program);
     std::thread::sleep(Duration::from_millis(1200));
@@ -54,12 +56,12 @@ fn under(image: &Image, program: Command, stress: Stress) -> (Run, Run) {
     (done, stress.wait(PATIENCE).done())
 }
 
-/// The program in a memory group of its own, charged for its pages from the first on.
+/// The program in a control group of its own, which counts all of its memory from the start.
 fn squeezable(program: &Command) -> Command {
     before(&format!("{} in", stress_script("squeeze.sh").display()), program)
 }
 
-/// No fault, no wait beyond the device's.
+/// Checks that the audio thread had no page fault and waited only for the device.
 #[track_caller]
 fn untroubled(run: &Run) -> Value {
     let found = run.json();

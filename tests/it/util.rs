@@ -1,4 +1,5 @@
-//! What the end-to-end tests share: the program and what it said, sessions, takes held against the ramp. Thread: test.
+//! Helpers of the end-to-end tests: starting the program, checking its output, making sessions, comparing takes with
+//! the ramp. Thread: test.
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 use crate::waiting;
@@ -19,13 +20,13 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use tempfile::TempDir;
 
-/// How long the program may take for what these tests ask of it, on a machine with much else to do.
+/// The longest time that the program may take for these tests, also on a busy computer.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 
-/// A buffer so deep that a busy machine makes no xrun that a test did not order.
+/// A buffer so deep that a busy computer makes no xrun that a test did not order.
 pub(crate) const DEEP: &str = "--buffer 960000";
 
-/// A folder beside what was built, on the same disk; gone with the value.
+/// A temporary folder on the disk of the build. Dropping it removes it.
 pub(crate) fn place() -> TempDir {
     tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap()
 }
@@ -45,23 +46,23 @@ pub(crate) fn skip_part(what: &str, reason: &str) {
     eprintln!("PART SKIPPED {what}: {reason}");
 }
 
-/// The program, in a mode, on a path, with further arguments separated by blanks.
+/// The program with a mode, a path, and further arguments separated by blanks.
 pub(crate) fn faultless(mode: &str, path: &Path, arguments: &str) -> Command {
     with_program(Command::new(env!("CARGO_BIN_EXE_faultless")), mode, path, arguments)
 }
 
-/// `record`, with the ramp.
+/// The program in mode `record`, with the ramp as its input.
 pub(crate) fn record(path: &Path, arguments: &str) -> Command {
     faultless("record", path, &format!("--signal ramp --json {arguments}"))
 }
 
-/// The same arguments for a program that `command` names already.
+/// Adds a mode, a path and arguments to a command that names the program already.
 pub(crate) fn with_program(mut command: Command, mode: &str, path: &Path, arguments: &str) -> Command {
     command.env_remove("FAULTLESS_WITHOUT").arg(mode).arg(path).args(arguments.split_whitespace());
     command
 }
 
-/// A command that starts another one.
+/// A command that starts another command.
 pub(crate) fn before(words: &str, command: &Command) -> Command {
     let mut words = words.split_whitespace();
     let mut outer = Command::new(words.next().unwrap());
@@ -74,7 +75,7 @@ pub(crate) fn before(words: &str, command: &Command) -> Command {
     outer
 }
 
-/// A program that runs. Dropping it ends it.
+/// A running program. Dropping it kills the program.
 pub(crate) struct Started {
     child: Child,
     out: File,
@@ -82,18 +83,18 @@ pub(crate) struct Started {
     shown: String,
 }
 
-/// What a program left.
+/// The result of a program that has ended.
 pub(crate) struct Run {
     /// Exit status; `None`: killed by a signal.
     pub(crate) code: Option<i32>,
-    /// Standard output.
+    /// Text on standard output.
     pub(crate) out: String,
-    /// Standard error.
+    /// Text on standard error.
     pub(crate) err: String,
     shown: String,
 }
 
-/// Starts a program with its output in files, so that it never waits for us.
+/// Starts a program with its output in files, so that it never waits for the test to read.
 pub(crate) fn start(mut command: Command) -> Started {
     let (out, err) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
     let shown = format!("{command:?}");
@@ -112,29 +113,29 @@ pub(crate) fn run(command: Command) -> Run {
 }
 
 impl Started {
-    /// Its process.
+    /// Number of the process.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// Sends it a signal, by its name.
+    /// Sends a signal, given by name.
     pub(crate) fn signal(&self, name: &str) {
         let done = Command::new("sh").args(["-c", &format!("kill -s {name} {}", self.pid())]).status().unwrap();
         assert!(done.success());
     }
 
-    /// What it has said so far on standard error.
+    /// The text on standard error so far.
     pub(crate) fn said(&self) -> String {
         let bytes = fs::read(format!("/proc/self/fd/{}", self.err.as_raw_fd())).unwrap();
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
-    /// Whether it is still there.
+    /// Whether the program has not ended.
     pub(crate) fn is_running(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
     }
 
-    /// Waits for its end.
+    /// Waits until the program ends. Kills it after `patience` and fails.
     pub(crate) fn wait(mut self, patience: Duration) -> Run {
         let ended = waiting::ended(&mut self.child, patience);
         if ended.is_none() {
@@ -148,7 +149,7 @@ impl Started {
 
 impl Drop for Started {
     fn drop(&mut self) {
-        // It has ended already in the usual case.
+        // Usually the program has ended already.
         waiting::kill(&mut self.child);
     }
 }
@@ -161,7 +162,7 @@ fn text(file: &mut File) -> String {
 }
 
 impl Run {
-    /// It did its work.
+    /// Checks that the program succeeded.
     #[track_caller]
     pub(crate) fn done(self) -> Run {
         assert_eq!(self.code, Some(0), "{}\n{}{}", self.shown, self.out, self.err);
@@ -178,7 +179,7 @@ impl Run {
         value
     }
 
-    /// It refused: no success, and one line `faultless: ` that holds each of `words`.
+    /// Checks that the program failed with one line `faultless: ` that contains each of `words`.
     #[track_caller]
     pub(crate) fn refused(&self, words: &[&str]) {
         let told = format!("{}\nstatus {:?}\n{}{}", self.shown, self.code, self.out, self.err);
@@ -193,7 +194,7 @@ impl Run {
     }
 }
 
-/// Opens a session, has it changed, saves it.
+/// Opens a session, changes it with `change`, and saves it.
 pub(crate) fn edit(folder: &Path, change: impl FnOnce(&mut Session)) {
     let (mut store, mut session) = OpenSession::open(folder).unwrap();
     change(&mut session);
@@ -210,7 +211,7 @@ pub(crate) fn new_session(folder: &Path, rate: u32, format: TakeFormat, tracks: 
     store.save(&session).unwrap();
 }
 
-/// Every file below a folder with its bytes: what must not have changed.
+/// Every file below a folder with its bytes, except session locks.
 pub(crate) fn contents(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut found = BTreeMap::new();
     for entry in fs::read_dir(folder).unwrap() {
@@ -218,7 +219,7 @@ pub(crate) fn contents(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
         if path.is_dir() {
             found.extend(contents(&path));
         } else {
-            // A lock says who has the session open, and is none of its contents.
+            // A lock file names the program that has the session open. It is no content.
             if path.file_name() != Some(OsStr::new("session.lock")) {
                 found.insert(path.clone(), fs::read(&path).unwrap());
             }
@@ -227,30 +228,30 @@ pub(crate) fn contents(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     found
 }
 
-/// What all takes of a pass were found to be.
+/// The result of checking all takes of a pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Checked {
-    /// Takes.
+    /// Number of takes.
     pub(crate) takes: usize,
-    /// Frames of each.
+    /// Frames of each take.
     pub(crate) frames: u64,
-    /// Frames lost, of the take that lost most.
+    /// Lost frames of the take that lost most.
     pub(crate) lost: u64,
-    /// The device's frame that is frame 0 of each, modulo 2^24; 0 if all is silent.
+    /// The device's frame, modulo 2^24, that is frame 0 of each take; 0 if all is silent.
     pub(crate) began: u64,
 }
 
-/// Holds every take of a session against the ramp, sample by sample. A frame that the session lists as lost must be
-/// silent, every other one the ramp. Takes of a pass have one length and one start. No take leaves a spool behind.
+/// Compares every sample of every take of a session with the ramp. A frame that the session lists as lost must be
+/// silent. Takes of a pass must have the same length and start, and no take may leave a spool.
 #[track_caller]
 pub(crate) fn check(folder: &Path) -> Vec<Checked> {
     let session = open_read_only(folder).unwrap();
     let mut passes: BTreeMap<u32, Checked> = BTreeMap::new();
     for take in session.takes().iter().filter(|take| !session.is_continuation(take)) {
         let (mut lost, mut began) = check_take(folder, take);
-        // What goes on in another file goes on with the next frame.
+        // A continuation begins with the frame after the last one of the take before it.
         let (mut last, mut frames) = (take, take.frames.0);
-        while let Some(next) = session.continued_in(last) {
+        while let Some(next) = session.continuation_of(last) {
             let (more, there) = check_take(folder, next);
             assert_eq!((next.offset.0, next.start.0), (frames, take.start.0 + frames), "{}", next.path());
             assert!(there.is_none_or(|there| began.is_none_or(|began| there == began + frames)), "{}", next.path());
@@ -274,7 +275,7 @@ pub(crate) fn check(folder: &Path) -> Vec<Checked> {
     passes.into_values().collect()
 }
 
-/// Where the spool of a take may lie.
+/// Paths at which the spool of a take may be.
 pub(crate) fn spools(take: &Take) -> Vec<PathBuf> {
     let name = format!("{}.spool", take.uuid);
     let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
@@ -286,7 +287,8 @@ pub(crate) fn spools(take: &Take) -> Vec<PathBuf> {
         .collect()
 }
 
-/// One take, as an ordinary reader of WAV files finds it. Returns frames lost and the device's first frame.
+/// Checks one take as any program that reads WAV files sees it. Returns its lost frames and the device's frame of its
+/// frame 0.
 #[track_caller]
 fn check_take(folder: &Path, take: &Take) -> (u64, Option<u64>) {
     let path = folder.join(take.path());
@@ -302,7 +304,7 @@ fn check_take(folder: &Path, take: &Take) -> (u64, Option<u64>) {
         lost += loss.frames.0;
         silent[loss.at.0 as usize..][..loss.frames.0 as usize].fill(true);
     }
-    // What a recording cost that was cut off, nobody knows.
+    // The accounts of a recording that was cut off are not known.
     let unknown = (take.state == TakeState::Recovered).then_some(lost);
     assert_eq!(take.accounts.as_ref().map(|accounts| accounts.frames_lost).or(unknown), Some(lost), "{}", take.file);
     let began = first_frame(take, &samples, &silent);
@@ -320,8 +322,8 @@ fn check_take(folder: &Path, take: &Take) -> (u64, Option<u64>) {
     (lost, began)
 }
 
-/// The device's frame that frame 0 of a take is, from its first frames that were not lost. A 16-bit take has lost
-/// the ramp's low bits: it is looked for where they turn.
+/// The device's frame that is frame 0 of a take, calculated from the first frames that were not lost. A 16-bit take
+/// lacks the ramp's low bits, so the place where its value changes is used.
 fn first_frame(take: &Take, samples: &[i32], silent: &[bool]) -> Option<u64> {
     const ROUND: u64 = 1 << 24;
     let first = silent.iter().position(|silent| !silent)?;
@@ -335,16 +337,16 @@ fn first_frame(take: &Take, samples: &[i32], silent: &[bool]) -> Option<u64> {
         return Some(from_value(first, value(first)));
     }
     let turn = (first + 1..silent.len()).find(|frame| !silent[*frame] && value(*frame) != value(frame - 1))?;
-    // The first value that rounds to it.
+    // The smallest value that rounds to it.
     Some(from_value(turn, (value(turn) << 8) - 128))
 }
 
-/// A sample of the ramp as a take of so many bits stores it: rounded, at the top clamped.
+/// A sample of the ramp as a take with `bits` bits stores it: rounded, and clamped at the top.
 pub(crate) fn stored(value: i32, bits: u16) -> i32 {
     if bits == 16 { ((value + 128) >> 8).min(32_767) } else { value }
 }
 
-/// A WAV file by `hound`: integers as they are, floats as the 24-bit integers that they must be.
+/// Reads a WAV file with `hound`. Float samples must be 24-bit integers and are converted to them.
 #[track_caller]
 pub(crate) fn read_wav(path: &Path) -> (hound::WavSpec, Vec<i32>) {
     let reader = hound::WavReader::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
@@ -363,11 +365,11 @@ pub(crate) fn read_wav(path: &Path) -> (hound::WavSpec, Vec<i32>) {
     (spec, samples)
 }
 
-/// The program in the hands of somebody without rights: no real-time class, no capability, `memlock` KiB of locked
-/// memory, and a folder that is theirs. `None` where that cannot be had.
+/// The program run by a user without rights: no real-time class, no capability, `memlock` KiB of locked memory, and a
+/// folder of their own. `None` where this computer cannot do that.
 pub(crate) fn stranger(memlock_kib: u64) -> Option<Stranger> {
     const NOBODY: u32 = 65_534;
-    // Everybody must get at it: not in the folder that was built in.
+    // Every user must be able to reach the program, so it is copied out of the build folder.
     let folder = tempfile::tempdir().unwrap();
     let program = folder.path().join("faultless");
     fs::copy(env!("CARGO_BIN_EXE_faultless"), &program).unwrap();
@@ -392,7 +394,7 @@ pub(crate) fn stranger(memlock_kib: u64) -> Option<Stranger> {
     able.then_some(stranger)
 }
 
-/// See [`stranger`].
+/// A user without rights, made by [`stranger`].
 pub(crate) struct Stranger {
     folder: TempDir,
     program: PathBuf,
@@ -400,12 +402,12 @@ pub(crate) struct Stranger {
 }
 
 impl Stranger {
-    /// A folder that is theirs.
+    /// The user's own folder.
     pub(crate) fn path(&self) -> &Path {
         self.folder.path()
     }
 
-    /// The program, started by them.
+    /// The program, started by this user.
     pub(crate) fn program(&self, mode: &str, path: &Path, arguments: &str) -> Command {
         before(&self.words, &with_program(Command::new(&self.program), mode, path, arguments))
     }
@@ -431,14 +433,14 @@ fn not_here(told: &str) -> ! {
     std::process::exit(SCRIPT_SKIPS);
 }
 
-/// A file system of one's own; unmounted and removed with the value. Needs root.
+/// A mounted file system in an image. Dropping it unmounts and removes it. Needs root.
 pub(crate) struct Image {
     at: PathBuf,
     _place: TempDir,
 }
 
 impl Image {
-    /// Makes and mounts one.
+    /// Makes and mounts a file system of this type and size.
     pub(crate) fn up(fs: &str, size: &str) -> Image {
         let place = place();
         let at = place.path().join("disk");
@@ -450,12 +452,12 @@ impl Image {
         Image { at, _place: place }
     }
 
-    /// Where it is mounted.
+    /// The mount point.
     pub(crate) fn path(&self) -> &Path {
         &self.at
     }
 
-    /// Mounts it again, with other options.
+    /// Mounts the file system again with other options.
     pub(crate) fn remount(&self, options: &str) {
         let done = Command::new("mount").args(["-o", &format!("remount,{options}")]).arg(&self.at).status().unwrap();
         assert!(done.success());

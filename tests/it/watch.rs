@@ -1,4 +1,5 @@
-//! Residency, end to end: real recordings and playback on a real disk, and what the watcher makes of them. Thread: test.
+//! Residency from end to end: real recordings and playback on a real disk, and the watcher's samples of them. Thread:
+//! test.
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 use crate::util::{place, skip};
@@ -36,7 +37,7 @@ fn open_at(folder: &Path, capture_path: CapturePath, rate: u32) -> Control {
     };
     let mut device = spec("", INPUTS, Signal::Ramp);
     device.rate = SampleRate(rate);
-    // A busy machine makes no xrun that the test did not order.
+    // With a deep buffer a busy machine makes no xrun that the test did not order.
     device.buffer_frames = Some(2 * rate as usize);
     let format = TakeFormat::S24;
     let mut control =
@@ -54,7 +55,7 @@ fn until(control: &mut Control, what: &str, mut is_so: impl FnMut(&mut Control) 
     }
 }
 
-/// Records `frames` frames under the watcher's eyes, `meanwhile` going on.
+/// Records `frames` frames while the watcher samples, and calls `meanwhile` from time to time.
 fn record(
     control: &mut Control,
     view: View,
@@ -77,7 +78,7 @@ fn shown(row: &Row) -> BTreeSet<char> {
     row.cells.iter().map(|cell| cell.shown().letter()).collect()
 }
 
-/// What disagrees, in words: where, what is believed, what the kernel says.
+/// Each disagreement in words: the cell, the state in the ledger, and the state in the kernel.
 fn accused(history: &[Arc<Sample>]) -> Vec<String> {
     let mut accused = Vec::new();
     for sample in history {
@@ -100,7 +101,7 @@ fn no_faults(report: &PassReport) {
     assert_eq!((audio.minor_faults, audio.major_faults), (Some(0), Some(0)), "{audio:?}");
 }
 
-/// Heads of a row's samples, in order.
+/// The head positions in a row's samples, in order.
 fn heads(history: &[Arc<Sample>], key: RowKey) -> Vec<u64> {
     history.iter().filter_map(|sample| Some(sample.row(&key)?.head_byte)).collect()
 }
@@ -138,7 +139,7 @@ fn a_recording_is_seen_on_its_way_to_the_disk_and_nobody_disagrees() {
 }
 
 #[test]
-fn a_page_tells_its_story_while_it_is_recorded() {
+fn a_page_has_its_story_while_it_is_recorded() {
     let place = place();
     let mut control = open(&place.path().join("Session"), CapturePath::Spool);
     control.watcher().unwrap().set_view(Some(VIEW));
@@ -159,7 +160,7 @@ fn a_page_tells_its_story_while_it_is_recorded() {
 }
 
 #[test]
-fn in_direct_a_sync_of_another_program_is_seen_to_write_protect() {
+fn in_place_a_sync_of_another_program_is_seen_to_write_protect() {
     let place = place();
     let folder = place.path().join("Session");
     let mut control = open(&folder, CapturePath::InPlace);
@@ -192,7 +193,8 @@ fn in_direct_a_sync_of_another_program_is_seen_to_write_protect() {
 fn a_whole_file_in_a_few_cells_accuses_nobody_on_either_path() {
     let place = place();
     for (name, path) in [("spool", CapturePath::Spool), ("in-place", CapturePath::InPlace)] {
-        // Long enough for the write-behind of `in-place`, which keeps 2 MiB away from the record position.
+        // The take is long enough for the write-behind of `in-place`, which stays 2 MiB away from the record
+        // position.
         let mut control = open_at(&place.path().join(name), path, 192_000);
         let view = View { cells: 12, pages: Pages::WholeFile, ..VIEW };
         let (_, history) = record(&mut control, view, 6 * 192_000, |_| ());

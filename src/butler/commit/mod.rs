@@ -491,7 +491,7 @@ impl Committer {
     }
 
     fn take_room(&mut self) -> Option<MmapMut> {
-        self.room.take().or_else(|| MmapMut::map_anon(limits::WRITE_AHEAD_BYTES).ok())
+        self.room.take().or_else(|| MmapMut::map_anon(limits::COPY_RUN_BYTES_MAX).ok())
     }
 
     fn tell(&self, event: DiskEvent) {

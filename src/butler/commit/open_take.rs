@@ -9,6 +9,7 @@
 use super::Held;
 use crate::butler::spool;
 use crate::butler::take_file::TakeFile;
+use crate::file_system::open_regular;
 use crate::limits;
 use crate::message::captured::CapturedSpan;
 use crate::message::disk::{DiskPublished, PassKey, ProgressFile, SpoolFile, TakeEnd, TakeKey, TakePlan};
@@ -18,9 +19,9 @@ use crate::time::Frames;
 use crate::window::map::{Mapping, write_behind};
 use memmap2::MmapMut;
 use std::collections::VecDeque;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, IoSlice};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -303,8 +304,7 @@ impl OpenTake {
         let Some((start, end)) = pair.gap(self.replica, room.len() as u64) else { return Ok(false) };
         let (path, at) = pair.place(self.replica.other(), start).ok_or(io::ErrorKind::NotFound)?;
         let bytes = &mut room[..(end - start).next_multiple_of(PAGE) as usize];
-        let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
-        let other = OpenOptions::new().read(true).custom_flags(flags).open(&path)?;
+        let other = open_regular(&path)?;
         let mut done = 0;
         while done < bytes.len() {
             match other.read_at(&mut bytes[done..], at + done as u64)? {

@@ -3,7 +3,7 @@
 //! The helper thaws when its time is up and when its standard input is closed: however this program ends, nothing stays
 //! frozen.
 
-use crate::flight::facts::Mount;
+use crate::file_system::Mount;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};

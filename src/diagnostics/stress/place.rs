@@ -1,14 +1,12 @@
 //! Where rehearsals lie: a new folder, never in anybody's session, gone at the end. Thread: the stress test's.
 
 use super::StressError;
-use crate::flight::facts::{Mount, mount_of};
+use crate::file_system::{Mount, mount_of};
+use crate::session::names::SESSION_FILE;
 use nix::sys::statvfs::statvfs;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-
-/// What makes a folder a session.
-const SESSION_FILE: &str = "session.json";
 
 /// See the module. Dropped, it removes what it made.
 pub(super) struct Place {

@@ -1,7 +1,7 @@
 //! A disk that is slow for this program alone: a block throttle in a control group of its own. Thread: the stress test's.
 
 use crate::diagnostics::bench::load::cgroup_places;
-use crate::flight::facts::Mount;
+use crate::file_system::Mount;
 use nix::sys::stat::{major, minor};
 use std::fs;
 use std::io;

@@ -1,7 +1,7 @@
-//! The bytes of a session's file: from them, to them, and what can be wrong with them. Thread: any. Pure.
+//! Reading and writing the bytes of `session.json`. Thread: any; pure.
 //!
-//! They are not trusted. How much memory they take is decided before anything is kept of them: two bytes of JSON can be a
-//! value of 32.
+//! The bytes are not trusted. The number of JSON values is checked before any of them is stored, because two bytes of
+//! JSON can become a value of 32 bytes in memory.
 
 use super::error::SessionError;
 use super::folder::Folder;
@@ -14,36 +14,36 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-/// Values of JSON in the largest session, names counted as well. What is written here has a line for each and more than
-/// [`VALUE_BYTES_MIN`] bytes for one of the two, so a session that could be saved can be opened.
+/// JSON values in the largest session, names included. A file that this program wrote has a line for each value and
+/// more than [`VALUE_BYTES_MIN`] bytes for each value or name, so a session that could be saved can be opened.
 pub const VALUE_COUNT_MAX: u32 = (super::SESSION_BYTES_MAX / VALUE_BYTES_MIN) as u32;
 
-/// Bytes that a value or a name takes at least, on average, in a file that was written here.
+/// Bytes that a value or a name takes on average, at least, in a file that this program wrote.
 const VALUE_BYTES_MIN: u64 = 10;
 
-/// Bytes of a reason that are shown: what was found may be as long as the file.
+/// Bytes of a reason that are shown. The text found in the file may be as long as the file.
 const REASON_BYTES_MAX: usize = 200;
 
-/// What is wrong with the bytes of a session's file.
+/// Why the bytes of a session's file were refused.
 #[derive(Debug)]
 pub enum Fault {
-    /// They are no session.
+    /// The bytes are no valid session.
     Damaged {
-        /// Line and column, counted from 1, where reading ended.
+        /// Line and column at which reading ended, counted from 1.
         place: Option<(usize, usize)>,
-        /// What was found there: one line, not long.
+        /// The reason in one short line.
         reason: String,
     },
-    /// A newer program wrote them.
+    /// A newer program wrote the file, with this version.
     Newer(u64),
 }
 
 impl Fault {
-    /// The error for a file of this folder.
-    pub(super) fn at(self, path: PathBuf, folder: &Folder) -> SessionError {
+    /// The error for the file `path` in `folder`.
+    pub(super) fn into_error(self, path: PathBuf, folder: &Folder) -> SessionError {
         match self {
             Fault::Damaged { place, reason } => {
-                // Versions that can't be listed can't be restored either; the damage is what to tell.
+                // If the versions cannot be listed they cannot be restored either. The damage is the error to report.
                 let kept = numbers(folder).unwrap_or_default();
                 SessionError::Damaged { path, place, reason, kept }
             }
@@ -52,7 +52,7 @@ impl Fault {
     }
 
     fn damaged(reason: &str) -> Fault {
-        Fault::Damaged { place: None, reason: fit_to_show(reason) }
+        Fault::Damaged { place: None, reason: printable(reason) }
     }
 }
 
@@ -61,12 +61,12 @@ impl From<serde_json::Error> for Fault {
         let place = (error.line() != 0).then(|| (error.line(), error.column()));
         let text = error.to_string();
         let tail = format!(" at line {} column {}", error.line(), error.column());
-        Fault::Damaged { place, reason: fit_to_show(text.strip_suffix(&tail).unwrap_or(&text)) }
+        Fault::Damaged { place, reason: printable(text.strip_suffix(&tail).unwrap_or(&text)) }
     }
 }
 
-/// A text from the file as one line that does nothing to a terminal.
-fn fit_to_show(text: &str) -> String {
+/// A text from the file as one line without characters that control a terminal.
+fn printable(text: &str) -> String {
     let cut = text.floor_char_boundary(REASON_BYTES_MAX);
     let mut shown: String = text[..cut].chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
     if cut < text.len() {
@@ -75,9 +75,9 @@ fn fit_to_show(text: &str) -> String {
     shown
 }
 
-/// Reads a session. Any bytes are refused or valid.
+/// Reads a session. It is valid, or the bytes are refused.
 pub fn parse(bytes: &[u8]) -> Result<Session, Fault> {
-    // The version first: what a newer program wrote is not damaged because it can't be read here.
+    // The version is read first: the file of a newer program is not damaged only because it cannot be read here.
     let version = head(bytes)?.ok_or_else(|| Fault::damaged("it has no version"))?;
     if FILE_VERSION < version {
         return Err(Fault::Newer(version));
@@ -91,7 +91,7 @@ pub fn parse(bytes: &[u8]) -> Result<Session, Fault> {
     Ok(session)
 }
 
-/// A session as it is written.
+/// The bytes of a session as they are written.
 pub fn to_bytes(session: &Session) -> io::Result<Vec<u8>> {
     #[derive(Serialize)]
     struct Written<'a> {
@@ -104,16 +104,16 @@ pub fn to_bytes(session: &Session) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The version that the bytes give. Fails if they are no JSON object, or one of more values than a session has.
+/// Reads the version. Fails if the bytes are no JSON object or have more values than a session can have.
 fn head(bytes: &[u8]) -> Result<Option<u64>, serde_json::Error> {
-    let room = Cell::new(VALUE_COUNT_MAX);
+    let values_left = Cell::new(VALUE_COUNT_MAX);
     let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let version = Head(&room).deserialize(&mut reader)?;
+    let version = Head(&values_left).deserialize(&mut reader)?;
     reader.end()?;
     Ok(version)
 }
 
-/// Reads the version of an object and weighs the rest.
+/// Reads the version of a JSON object and counts the values in the rest of it.
 struct Head<'a>(&'a Cell<u32>);
 
 impl<'de> DeserializeSeed<'de> for Head<'_> {
@@ -144,8 +144,8 @@ impl<'de> Visitor<'de> for Head<'_> {
                 Key::Version if version.is_some() => return Err(A::Error::duplicate_field("version")),
                 Key::Version => version = Some(map.next_value()?),
                 Key::Other => {
-                    Weigh(self.0).one()?;
-                    map.next_value_seed(Weigh(self.0))?;
+                    CountValues(self.0).count_one()?;
+                    map.next_value_seed(CountValues(self.0))?;
                 }
             }
         }
@@ -153,27 +153,27 @@ impl<'de> Visitor<'de> for Head<'_> {
     }
 }
 
-/// Reads over a value and takes the number of values in it off what is left.
+/// Reads over a value and subtracts the number of values in it from those that are left.
 #[derive(Clone, Copy)]
-struct Weigh<'a>(&'a Cell<u32>);
+struct CountValues<'a>(&'a Cell<u32>);
 
-impl Weigh<'_> {
-    fn one<E: Error>(self) -> Result<(), E> {
+impl CountValues<'_> {
+    fn count_one<E: Error>(self) -> Result<(), E> {
         let left = self.0.get().checked_sub(1).ok_or_else(|| E::custom("more values than a session has"))?;
         self.0.set(left);
         Ok(())
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Weigh<'_> {
+impl<'de> DeserializeSeed<'de> for CountValues<'_> {
     type Value = ();
     fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
-        self.one()?;
+        self.count_one()?;
         from.deserialize_any(self)
     }
 }
 
-impl<'de> Visitor<'de> for Weigh<'_> {
+impl<'de> Visitor<'de> for CountValues<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -211,8 +211,8 @@ impl<'de> Visitor<'de> for Weigh<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         while map.next_key::<IgnoredAny>()?.is_some() {
-            // A name is kept as well.
-            self.one()?;
+            // A name takes memory as well.
+            self.count_one()?;
             map.next_value_seed(self)?;
         }
         Ok(())

@@ -1,100 +1,101 @@
-//! Why a session can't be opened or saved, in words: where, why, what to do. Thread: any.
+//! Errors of a session's folder, worded for the user: which file, why, and what to do. Thread: any.
 
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-/// Why a session can't be made, opened or saved.
+/// Why a session cannot be made, opened or saved.
 #[derive(Debug)]
 pub enum SessionError {
-    /// There is nothing at this path.
+    /// Nothing exists at this path.
     Missing {
-        /// The path that was asked for.
+        /// The path that the caller gave.
         path: PathBuf,
     },
-    /// A new session can't be made where something is already.
+    /// A new session cannot be made where other files are.
     Exists {
-        /// The folder that was asked for.
+        /// The folder that the caller gave.
         path: PathBuf,
     },
-    /// What is there is no session, or a trap: links and special files are never followed or opened.
+    /// The folder is no session, or part of it is a link or a special file, which are never followed or opened.
     NotASession {
-        /// The folder.
+        /// Folder of the session.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The reason, in words.
         reason: String,
     },
-    /// The folder can't be written.
+    /// The folder cannot be written to.
     ReadOnly {
-        /// The folder.
+        /// Folder of the session.
         path: PathBuf,
     },
-    /// The file system lacks what a session needs.
+    /// The file system cannot do what a session needs.
     Unfit {
-        /// The folder.
+        /// Folder of the session.
         path: PathBuf,
-        /// What the file system is called.
+        /// Name of the file system.
         file_system: String,
-        /// What it lacks.
+        /// The missing ability, in words.
         reason: String,
     },
-    /// Another program, or another window of this one, has the session open.
+    /// Another program, or another running copy of this one, has the session open for recording.
     Locked {
-        /// The folder.
+        /// Folder of the session.
         path: PathBuf,
-        /// Who, if it had time to say.
+        /// The process that holds the lock, if the lock file names it.
         pid: Option<u32>,
     },
-    /// The session's file can't be read as one.
+    /// The session's file cannot be read as a session.
     Damaged {
-        /// The file.
+        /// The session's file.
         path: PathBuf,
-        /// Line and column, counted from 1, where reading ended. None if it reads but does not make sense.
+        /// Line and column at which reading ended, counted from 1. `None` if the JSON is correct and its content is
+        /// not.
         place: Option<(usize, usize)>,
-        /// What was found there.
+        /// The reason, in words.
         reason: String,
         /// Kept versions that [`super::restore`] can bring back, oldest first.
         kept: Vec<u32>,
     },
-    /// The file was written by a newer program.
+    /// A newer program wrote the file.
     NewerVersion {
-        /// The file.
+        /// The session's file.
         path: PathBuf,
-        /// Its version.
+        /// Version of the file.
         found: u64,
-        /// The newest version known here.
+        /// The newest version that this program can read.
         known: u64,
     },
-    /// The file is larger than a session's may be.
+    /// The file is larger than a session's file may be.
     TooLarge {
-        /// The file.
+        /// The session's file.
         path: PathBuf,
-        /// Its size.
+        /// Bytes of the file.
         bytes: u64,
-        /// The size it may have.
+        /// Bytes that it may have.
         bytes_max: u64,
     },
-    /// The session in memory breaks its own rules; it was not written, the file is as it was.
+    /// The session in memory breaks a rule of `validate`. It was not written, and the file is as it was.
     Invalid {
-        /// The file.
+        /// The session's file.
         path: PathBuf,
-        /// Which rule.
+        /// The rule that it breaks.
         reason: String,
     },
-    /// The system refused. When saving, the file is as it was.
+    /// The system refused a call. After a refused save the file is as it was.
     Io {
         /// The file or folder.
         path: PathBuf,
-        /// What was asked of the system.
+        /// Name of the call, for example `open`.
         call: &'static str,
-        /// Its answer.
+        /// The system's error.
         error: io::Error,
     },
 }
 
 impl SessionError {
-    /// Whether the disk, or the user's part of it, is full.
-    pub(super) fn is_no_room(&self) -> bool {
+    /// Whether the disk, or the user's quota of it, is full.
+    pub(super) fn is_disk_full(&self) -> bool {
         let SessionError::Io { error, .. } = self else { return false };
         matches!(error.raw_os_error(), Some(libc::ENOSPC | libc::EDQUOT))
     }

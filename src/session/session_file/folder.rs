@@ -1,10 +1,11 @@
-//! A folder held open, and what is done in it. Thread: any that may wait for the disk.
+//! A folder that is held open, and the file operations in it. Thread: any that may wait for the disk.
 //!
-//! Every name is one component relative to the open folder and no link is followed, so nothing in a
-//! session that came from elsewhere can lead out of it; special files are looked at before they are
-//! opened and opened without waiting, so none can hang the program.
+//! Every name is one component relative to the open folder, and no link is followed, so a session from another
+//! computer cannot lead out of it. Special files are recognised before they are opened, and every file is opened
+//! without waiting, so none can make the program wait for ever.
 
 use super::SessionError;
+use crate::file_system::{OpenError, open_regular_at};
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, FallocateFlags, OFlag, RenameFlags, fallocate, open, openat, renameat, renameat2};
 use nix::sys::stat::{Mode, SFlag, fstatat, mkdirat};
@@ -14,7 +15,7 @@ use std::io::{Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-/// Holding this tells you: it was a folder when it was opened, and stays the same one.
+/// An open folder. It was a folder when it was opened and remains the same one, even if its path changes.
 #[derive(Debug)]
 pub(super) struct Folder {
     path: PathBuf,
@@ -22,7 +23,7 @@ pub(super) struct Folder {
 }
 
 impl Folder {
-    /// Opens the folder of a session; its own path may go through links.
+    /// Opens the folder of a session. The path may go through links.
     pub(super) fn open(path: &Path) -> Result<Folder, SessionError> {
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         match open(path, flags, Mode::empty()) {
@@ -35,36 +36,38 @@ impl Folder {
         }
     }
 
-    /// Opens a folder in this one; a link is not one.
-    pub(super) fn sub(&self, name: &str) -> Result<Option<Folder>, SessionError> {
+    /// Opens a folder in this one. A link is refused.
+    pub(super) fn subfolder(&self, name: &str) -> Result<Option<Folder>, SessionError> {
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         match openat(&self.dir, name, flags, Mode::empty()) {
             Ok(dir) => Ok(Some(Folder { path: self.path.join(name), dir })),
             Err(Errno::ENOENT) => Ok(None),
-            Err(Errno::ENOTDIR | Errno::ELOOP) => Err(self.refuse(format!("{name} is a link or a file, not a folder"))),
+            Err(Errno::ENOTDIR | Errno::ELOOP) => {
+                Err(self.not_a_session(format!("{name} is a link or a file, not a folder")))
+            }
             Err(errno) => Err(self.io(name, "open", errno)),
         }
     }
 
-    /// The same, made if it is not there.
-    pub(super) fn sub_made(&self, name: &str) -> Result<Folder, SessionError> {
+    /// Opens a folder in this one, and makes it first if it does not exist.
+    pub(super) fn make_subfolder(&self, name: &str) -> Result<Folder, SessionError> {
         match mkdirat(&self.dir, name, Mode::from_bits_truncate(0o777)) {
             Ok(()) | Err(Errno::EEXIST) => {}
             Err(errno) => return Err(self.io(name, "mkdir", errno)),
         }
-        self.sub(name)?.ok_or_else(|| self.io(name, "open", Errno::ENOENT))
+        self.subfolder(name)?.ok_or_else(|| self.io(name, "open", Errno::ENOENT))
     }
 
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The same folder, held by somebody else too.
-    pub(super) fn held(&self) -> Option<OwnedFd> {
+    /// A second descriptor of the same open folder.
+    pub(super) fn duplicate(&self) -> Option<OwnedFd> {
         self.dir.try_clone().ok()
     }
 
-    /// What a name stands for, if anything.
+    /// The file type behind a name; `None` if there is no such name.
     pub(super) fn kind(&self, name: &str) -> Result<Option<SFlag>, SessionError> {
         match fstatat(&self.dir, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
             Ok(stat) => Ok(Some(SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT)),
@@ -76,52 +79,50 @@ impl Folder {
     /// The names in this folder.
     pub(super) fn names(&self) -> Result<Vec<String>, SessionError> {
         let io = |error| SessionError::Io { path: self.path.clone(), call: "read folder", error };
-        // Not by its path: another program may have moved it.
+        // The folder is read through its descriptor, because another program may have moved it.
         let entries = fs::read_dir(format!("/proc/self/fd/{}", self.dir.as_raw_fd())).map_err(io)?;
         entries.map(|entry| Ok(entry.map_err(io)?.file_name().to_string_lossy().into_owned())).collect()
     }
 
-    /// Opens a regular file to read; None if there is none of that name.
+    /// Opens a regular file to read. `None` if there is no file of that name.
     pub(super) fn open_file(&self, name: &str) -> Result<Option<File>, SessionError> {
         match self.kind(name)? {
             None => return Ok(None),
             Some(SFlag::S_IFREG) => {}
-            Some(_) => return Err(self.refuse(format!("{name} is a link or a special file"))),
+            Some(_) => return Err(self.not_a_session(format!("{name} is a link or a special file"))),
         }
-        let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-        self.open_regular(name, flags).map(Some)
+        self.open_regular(name, OFlag::O_RDONLY).map(Some)
     }
 
-    /// Opens a regular file to read and write what is there; None if there is none of that name.
+    /// Opens an existing regular file to read and write. `None` if there is no file of that name.
     pub(super) fn open_file_to_write(&self, name: &str) -> Result<Option<File>, SessionError> {
         if self.open_file(name)?.is_none() {
             return Ok(None);
         }
-        let flags = OFlag::O_RDWR | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-        self.open_regular(name, flags).map(Some)
+        self.open_regular(name, OFlag::O_RDWR).map(Some)
     }
 
-    /// Opens a file to lock, made if it is not there.
+    /// Opens a file to lock, and makes it first if it does not exist.
     pub(super) fn open_lock_file(&self, name: &str) -> Result<File, SessionError> {
         if self.kind(name)?.is_some_and(|kind| kind != SFlag::S_IFREG) {
-            return Err(self.refuse(format!("{name} is a link or a special file")));
+            return Err(self.not_a_session(format!("{name} is a link or a special file")));
         }
-        let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-        self.open_regular(name, flags)
+        self.open_regular(name, OFlag::O_RDWR | OFlag::O_CREAT)
     }
 
-    fn open_regular(&self, name: &str, flags: OFlag) -> Result<File, SessionError> {
-        let file = match openat(&self.dir, name, flags, Mode::from_bits_truncate(0o666)) {
-            Ok(fd) => File::from(fd),
-            Err(Errno::ELOOP) => return Err(self.refuse(format!("{name} is a link"))),
-            Err(errno) => return Err(self.io(name, "open", errno)),
-        };
-        let stat = file.metadata().map_err(|error| self.io_error(name, "stat", error))?;
-        // Looked at once more: the name may stand for something else by now.
-        if stat.is_file() { Ok(file) } else { Err(self.refuse(format!("{name} is a link or a special file"))) }
+    /// Opens a regular file. The callers have checked the name; the open file is checked again, because the name may
+    /// mean another file by then.
+    fn open_regular(&self, name: &str, access: OFlag) -> Result<File, SessionError> {
+        let mode = Mode::from_bits_truncate(0o666);
+        open_regular_at(&self.dir, name, access, mode).map_err(|error| match error {
+            OpenError::Link => self.not_a_session(format!("{name} is a link")),
+            OpenError::NotRegular => self.not_a_session(format!("{name} is a link or a special file")),
+            OpenError::Open(error) => self.io_error(name, "open", error),
+            OpenError::Stat(error) => self.io_error(name, "stat", error),
+        })
     }
 
-    /// A whole file of at most `bytes_max` bytes; None if there is none of that name.
+    /// Reads a whole file of at most `bytes_max` bytes. `None` if there is no file of that name.
     pub(super) fn read(&self, name: &str, bytes_max: u64) -> Result<Option<Vec<u8>>, SessionError> {
         let Some(file) = self.open_file(name)? else { return Ok(None) };
         let size = file.metadata().map_err(|error| self.io_error(name, "stat", error))?.len();
@@ -134,7 +135,8 @@ impl Folder {
         if bytes_max < bytes.len() as u64 { Err(too_large(bytes.len() as u64)) } else { Ok(Some(bytes)) }
     }
 
-    /// Writes a new file and waits until it is durable. What a killed program left of that name goes.
+    /// Writes a new file and waits until it is durable. A file of that name, left by a killed program, is removed
+    /// first.
     pub(super) fn write(&self, name: &str, bytes: &[u8]) -> Result<(), SessionError> {
         self.remove(name)?;
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
@@ -145,7 +147,7 @@ impl Folder {
         file.sync_all().map_err(|error| self.io_error(name, "fsync", error))
     }
 
-    /// Sees to it that a file has blocks for so many bytes, where the file system can say so beforehand.
+    /// Extends a file to `bytes` bytes with blocks reserved for all of them, where the file system supports that.
     pub(super) fn reserve(&self, name: &str, bytes: u64) -> Result<(), SessionError> {
         let file = self.open_lock_file(name)?;
         let there = file.metadata().map_err(|error| self.io_error(name, "stat", error))?;
@@ -156,8 +158,8 @@ impl Folder {
         Ok(())
     }
 
-    /// Gives so many bytes of a reserve back to the disk. Whether there were any.
-    pub(super) fn give_up(&self, name: &str, bytes: u64) -> Result<bool, SessionError> {
+    /// Gives `bytes` bytes of a reserve back to the disk. Returns whether the reserve had any.
+    pub(super) fn shrink_reserve(&self, name: &str, bytes: u64) -> Result<bool, SessionError> {
         let Some(file) = self.open_file_to_write(name)? else { return Ok(false) };
         let there = file.metadata().map_err(|error| self.io_error(name, "stat", error))?.len();
         if there <= bytes {
@@ -168,7 +170,7 @@ impl Folder {
         Ok(there > 0)
     }
 
-    /// Removes a file that may be there.
+    /// Removes a file if it exists.
     pub(super) fn remove(&self, name: &str) -> Result<(), SessionError> {
         match unlinkat(&self.dir, name, UnlinkatFlags::NoRemoveDir) {
             Ok(()) | Err(Errno::ENOENT) => Ok(()),
@@ -176,18 +178,19 @@ impl Folder {
         }
     }
 
-    /// Gives a file another name in this folder, in place of what had it.
+    /// Renames a file in this folder. A file that has the new name is replaced.
     pub(super) fn replace(&self, from: &str, to: &str) -> Result<(), SessionError> {
         renameat(&self.dir, from, &self.dir, to).map_err(|errno| self.io(to, "rename", errno))
     }
 
-    /// Gives a file a second name in another folder. False if that name is taken.
+    /// Gives a file a second name in another folder. Returns false if that name is taken.
     pub(super) fn link(&self, from: &str, to: &Folder, name: &str, bytes_max: u64) -> Result<bool, SessionError> {
         match linkat(&self.dir, from, &to.dir, name, AtFlags::empty()) {
             Ok(()) => Ok(true),
             Err(Errno::EEXIST) => Ok(false),
             Err(Errno::EPERM | Errno::EOPNOTSUPP | Errno::EMLINK | Errno::EXDEV | Errno::ENOSYS) => {
-                // A file system without links: a copy does, as the name is only given once it is whole.
+                // The file system has no hard links. A copy serves as well, because it gets its name when it is
+                // complete.
                 if to.kind(name)?.is_some() {
                     return Ok(false);
                 }
@@ -201,7 +204,8 @@ impl Folder {
         }
     }
 
-    /// Moves a file to another folder, never over another. False if it is not here.
+    /// Moves a file to another folder and never replaces a file there. Returns false if the file is not in this
+    /// folder.
     pub(super) fn move_to(&self, to: &Folder, name: &str) -> Result<bool, SessionError> {
         let moved = match renameat2(&self.dir, name, &to.dir, name, RenameFlags::RENAME_NOREPLACE) {
             Err(Errno::EINVAL | Errno::ENOSYS) if to.kind(name)?.is_none() => renameat(&self.dir, name, &to.dir, name),
@@ -217,14 +221,14 @@ impl Folder {
     /// Waits until the names in this folder are durable.
     pub(super) fn sync(&self) -> Result<(), SessionError> {
         match nix::unistd::fsync(&self.dir) {
-            // There are file systems that have no such thing for folders.
+            // Some file systems cannot sync a folder.
             Ok(()) | Err(Errno::EINVAL | Errno::ENOSYS | Errno::EOPNOTSUPP) => Ok(()),
             Err(errno) => Err(SessionError::Io { path: self.path.clone(), call: "fsync", error: errno.into() }),
         }
     }
 
-    /// The error for a trap or a folder that is no session's.
-    pub(super) fn refuse(&self, reason: String) -> SessionError {
+    /// The error for a link, a special file, or a folder that is no session's.
+    pub(super) fn not_a_session(&self, reason: String) -> SessionError {
         SessionError::NotASession { path: self.path.clone(), reason }
     }
 

@@ -1,19 +1,20 @@
-//! Where the folder of an open session is now: other programs may move or remove it. Thread: any; nobody waits for the disk.
+//! The present path of an open session's folder, which other programs may move or remove. Thread: any; no call waits
+//! for the disk.
 
 use crate::file_system;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
-/// What became of a folder.
+/// A change that another program has made to a folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FolderChange {
-    /// It has another name, or lies elsewhere.
+    /// The folder has this path now.
     Moved(PathBuf),
-    /// It was removed. What is open in it goes on, without a name.
+    /// The folder was removed. Files in it that are open can still be used, but have no name.
     Removed,
 }
 
-/// An open folder, and where it was when that was last asked.
+/// An open folder and the path that it had at the last call.
 #[derive(Debug)]
 pub struct FolderWatch {
     folder: OwnedFd,
@@ -27,13 +28,13 @@ impl FolderWatch {
         Some(FolderWatch { folder, last, removed: false })
     }
 
-    /// What has become of it since the last call.
+    /// The change since the last call. After a removal there are no further changes.
     pub fn changed(&mut self) -> Option<FolderChange> {
         let now = file_system::path_of(&self.folder)?;
         if now == self.last || self.removed {
             return None;
         }
-        self.removed = file_system::removed_from(&now).is_some();
+        self.removed = file_system::path_before_removal(&now).is_some();
         self.last = now;
         Some(if self.removed { FolderChange::Removed } else { FolderChange::Moved(self.last.clone()) })
     }

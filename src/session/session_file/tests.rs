@@ -1,4 +1,4 @@
-//! The folder of a session against crashes, traps and hostile files. Thread: tests.
+//! The folder of a session against crashes, links, special files and hostile content. Thread: tests.
 
 use super::*;
 use crate::session::tests::{any_session, any_steps, apply, empty_session, recorded};
@@ -37,7 +37,7 @@ fn a_session_is_a_folder_with_its_folders() {
 }
 
 #[test]
-fn a_session_is_made_only_where_nothing_is() {
+fn a_session_is_made_only_in_an_empty_place() {
     let (_dir, path, _open, _) = made();
     let again = |path: &Path| OpenSession::create(path, "x", SampleRate(48_000), TakeFormat::S16);
     assert!(matches!(again(&path), Err(SessionError::Exists { .. })));
@@ -48,7 +48,7 @@ fn a_session_is_made_only_where_nothing_is() {
 }
 
 #[test]
-fn a_second_program_is_told_who_has_the_session() {
+fn a_second_program_gets_the_process_number_of_the_first() {
     let (_dir, path, open, session) = made();
     let pid = match OpenSession::open(&path) {
         Err(SessionError::Locked { pid, .. }) => pid,
@@ -99,11 +99,11 @@ fn a_damaged_file_says_where_and_what_can_be_restored() {
 }
 
 #[test]
-fn what_a_save_killed_at_any_point_left_does_not_matter() {
+fn a_save_that_is_killed_at_any_point_does_no_harm() {
     let (_dir, path, mut open, mut session) = made();
-    // Killed while writing, or after it: half a file of the temporary name.
-    fs::write(path.join(NEW_FILE), b"{\"version\": 1, \"half").expect("left over");
-    // Killed between keeping the previous version and replacing it.
+    // Killed while writing the new file, or after it: half a file of the temporary name remains.
+    fs::write(path.join(NEW_SESSION_FILE), b"{\"version\": 1, \"half").expect("left over");
+    // Killed after the previous version was kept and before it was replaced.
     fs::hard_link(path.join(SESSION_FILE), path.join("history/session-1.json")).expect("left over");
     drop(open);
     let (reopened, again) = OpenSession::open(&path).expect("opened");
@@ -111,7 +111,7 @@ fn what_a_save_killed_at_any_point_left_does_not_matter() {
     open = reopened;
     session.add_track("Kick", &[0]).expect("room");
     open.save(&session).expect("saved");
-    assert!(!path.join(NEW_FILE).exists());
+    assert!(!path.join(NEW_SESSION_FILE).exists());
     assert_eq!(open_read_only(&path).expect("read"), session);
     let kept = fs::read_to_string(path.join("history/session-1.json")).expect("kept");
     assert!(!kept.contains("Kick"), "the kept version is the old one");
@@ -126,7 +126,7 @@ fn a_save_that_fails_leaves_the_file_as_it_was() {
     session.add_track("Kick", &[0]).expect("room");
     open.save(&session).expect_err("no place for the previous version");
     assert_eq!(fs::read(path.join(SESSION_FILE)).expect("read"), before);
-    assert!(!path.join(NEW_FILE).exists());
+    assert!(!path.join(NEW_SESSION_FILE).exists());
 }
 
 #[test]
@@ -163,7 +163,7 @@ fn fields_of_a_newer_program_of_the_same_version_are_not_lost() {
 }
 
 #[test]
-fn what_is_written_here_has_bytes_enough_for_its_values() {
+fn a_written_file_has_bytes_enough_for_its_values() {
     fn count(value: &serde_json::Value) -> usize {
         1 + match value {
             serde_json::Value::Array(values) => values.iter().map(count).sum(),
@@ -174,7 +174,7 @@ fn what_is_written_here_has_bytes_enough_for_its_values() {
     let mut session = empty_session();
     let track = session.add_track("", &[0, 1]).expect("room");
     let take = recorded(&mut session, track, FramePos(0), Frames(1000));
-    // What there can be most of. Markers have fewer bytes, and are few.
+    // Losses and regions are the values that a session can have most of. Markers take fewer bytes, but there are few.
     for at in 0..100 {
         session.add_loss(take, FramePos(at), Frames(1), "").expect("room");
         session.place_region(track, take, FramePos(2 * at), FramePos(0), Frames(1)).expect("room");
@@ -276,13 +276,13 @@ fn a_trashed_take_moves_to_the_trash_and_back_and_over_nothing() {
     let id = recorded(&mut session, track, FramePos(0), Frames(10));
     fs::write(path.join("audio/Kick-1.wav"), b"sound").expect("written");
     session.trash_take(id).expect("complete");
-    open.settle_trash(&session).expect("moved");
-    open.settle_trash(&session).expect("nothing left to do");
+    open.move_trashed_files(&session).expect("moved");
+    open.move_trashed_files(&session).expect("nothing left to do");
     assert_eq!(fs::read(path.join("trash/Kick-1.wav")).expect("there"), b"sound");
     assert!(open.file_names().expect("listed").contains(&"Kick-1.wav".to_owned()));
     fs::write(path.join("audio/Kick-1.wav"), b"another").expect("written");
     session.untrash_take(id).expect("there");
-    assert_eq!(open.settle_trash(&session).expect_err("in the way").len(), 1);
+    assert_eq!(open.move_trashed_files(&session).expect_err("in the way").len(), 1);
     assert_eq!(fs::read(path.join("audio/Kick-1.wav")).expect("there"), b"another");
 }
 

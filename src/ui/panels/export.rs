@@ -4,6 +4,7 @@ use crate::app::command::Command;
 use crate::app::jobs::{ExportRequest, options};
 use crate::export::plan;
 use crate::format::TakeFormat;
+use crate::session::names::EXPORT;
 use crate::ui::dialog::Dialog;
 use crate::ui::format;
 use crate::ui::panel_context::PanelContext;
@@ -45,7 +46,7 @@ pub fn show(ui: &mut Ui, state: &mut State, context: &mut PanelContext<'_>) {
 }
 
 fn request(state: &State, context: &PanelContext<'_>) -> ExportRequest {
-    let folder = state.to.clone().map_or_else(|| context.snapshot.folder.join("export"), PathBuf::from);
+    let folder = state.to.clone().map_or_else(|| context.snapshot.folder.join(EXPORT), PathBuf::from);
     let selected = context.snapshot.session.track_ids().filter(|id| context.view.tracks.contains(id)).collect();
     ExportRequest {
         to: folder,
@@ -101,7 +102,7 @@ fn choose(ui: &mut Ui, state: &mut State, context: &mut PanelContext<'_>) {
         }
     });
     line(ui, "Folder", &mut |ui| {
-        let shown = context.snapshot.folder.join("export").display().to_string();
+        let shown = context.snapshot.folder.join(EXPORT).display().to_string();
         let mut text = state.to.clone().unwrap_or(shown);
         let width = (ui.available_width() - 100.0).max(120.0);
         if ui.add(TextEdit::singleline(&mut text).desired_width(width)).accessible_name("Export folder").changed() {

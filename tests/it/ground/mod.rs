@@ -1,5 +1,5 @@
-//! Where sessions lie, and who else is there: a second program, a lock that was left, a folder that is moved, removed or
-//! strangely called, and file systems that lack things. Thread: test.
+//! Where sessions are and which programs use them: a second program, a lock that was left behind, a folder that is
+//! moved, removed or has a strange name, and file systems that lack something. Thread: test.
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 mod served;
@@ -21,14 +21,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-/// A program that records `inputs` inputs in real time, with sound in its takes.
+/// Starts a program that records `inputs` inputs in real time, and waits until its takes have sound.
 fn recording(folder: &Path, inputs: usize) -> Started {
     let program = start(record(folder, &format!("--device virtual --inputs {inputs} --seconds 600 {DEEP}")));
     await_sound(&folder.join(format!("audio/In {inputs}-1.wav")));
     program
 }
 
-/// It ends in good order; the last pass in `folder` is whole.
+/// Ends the program with a signal. Checks that the last pass in `folder` is complete, and returns it.
 #[track_caller]
 fn ended(program: Started, folder: &Path) -> Checked {
     program.signal("INT");
@@ -39,7 +39,7 @@ fn ended(program: Started, folder: &Path) -> Checked {
     found
 }
 
-/// A second of sound, as fast as it goes.
+/// Records a second of sound as fast as possible.
 fn one_more(folder: &Path) -> Command {
     record(folder, "--device virtual:free --inputs 2 --seconds 1")
 }
@@ -70,7 +70,7 @@ fn what_is_being_recorded_can_be_played_and_exported_and_nothing_else() {
 }
 
 #[test]
-fn a_window_keeps_the_recorder_out_and_lets_it_in_when_it_closes() {
+fn an_open_session_keeps_the_recorder_out_until_it_is_closed() {
     let place = place();
     let folder = place.path().join("session");
     let window = Control::open(setup(&folder, "free", 2, 48_000, TakeFormat::S24)).unwrap();
@@ -98,7 +98,8 @@ fn a_lock_that_was_left_locks_nobody_out() {
     let place = place();
     let folder = place.path().join("session");
     run(one_more(&folder)).done();
-    // Of a program that lives and has nothing to do with it; of one that cannot be; no number at all.
+    // The process number of a running program that does not use the session, of one that cannot exist, and no number
+    // at all.
     for text in ["1\n".to_owned(), std::process::id().to_string(), "999999999\n".to_owned(), "\0\u{ff}".repeat(9999)] {
         fs::write(folder.join("session.lock"), text).unwrap();
         assert!(!is_in_use(&folder));
@@ -192,7 +193,7 @@ fn a_take_that_is_removed_while_it_is_recorded_is_put_back_whole() {
     assert_eq!(ended(program, &folder).takes, 4);
 }
 
-/// Waits until a program says something.
+/// Waits until a program prints `words`.
 fn await_words(program: &Started, words: &str) {
     let until = Instant::now() + PATIENCE;
     while !program.said().contains(words) {
@@ -230,7 +231,7 @@ fn a_folder_may_be_called_anything() {
         export.arg(folder.join("export"));
         run(export).done();
         assert_eq!(check(&folder).len(), 2, "{name:?}");
-        // An error is one line, whatever the folder is called.
+        // An error is one line, whatever name the folder has.
         fs::write(folder.join("session.json"), "{").unwrap();
         run(one_more(&folder)).refused(&["damaged"]);
     }
@@ -252,7 +253,7 @@ fn a_folder_is_the_same_by_any_path() {
         run(within(path)).done();
         assert_eq!(check(&folder).len(), count + 1, "{path}");
     }
-    // From inside of it, as it is moved.
+    // From inside the folder, while it is moved.
     let mut inside = record(Path::new("."), &format!("--device virtual --inputs 2 --seconds 600 {DEEP}"));
     inside.current_dir(&folder);
     let program = start(inside);
@@ -288,7 +289,7 @@ fn without_a_home_and_the_folders_of_a_desktop_all_works() {
 // ---- What it lies on ----
 
 #[test]
-fn a_session_in_memory_works_and_says_what_it_lies_on() {
+fn a_session_in_memory_works_and_reports_that_it_is_in_memory() {
     let Ok(memory) = tempfile::tempdir_in("/dev/shm") else {
         return skip("a_session_in_memory", "/dev/shm cannot be written");
     };
@@ -304,7 +305,7 @@ fn a_session_in_memory_works_and_says_what_it_lies_on() {
 }
 
 #[test]
-fn a_plain_disk_is_not_talked_about() {
+fn a_plain_disk_is_not_mentioned() {
     let place = place();
     let told = run(one_more(&place.path().join("session"))).done();
     let own = faultless::file_system::name_at(place.path()).unwrap();
@@ -314,10 +315,10 @@ fn a_plain_disk_is_not_talked_about() {
 }
 
 #[test]
-fn a_limit_on_files_is_said_before_and_costs_a_take_its_end_and_not_the_program() {
+fn a_limit_on_file_sizes_is_reported_before_and_ends_the_take_and_not_the_program() {
     let place = place();
     let folder = place.path().join("session");
-    // The session's own file fits, 30 seconds of a take do not.
+    // The limit allows session.json, and not 30 seconds of a take.
     let limited = crate::util::before("prlimit --fsize=2000000 --", &one_more(&folder));
     let told = run(limited);
     assert!(told.err.contains("no file above 1 MiB: a mono take ends after 13 s"), "{}", told.err);
@@ -327,7 +328,7 @@ fn a_limit_on_files_is_said_before_and_costs_a_take_its_end_and_not_the_program(
     assert_eq!(check(&folder).len(), 1);
 }
 
-/// The library that refuses what a test names.
+/// Builds the library that makes the named system calls fail.
 fn refusing(place: &Path) -> Option<PathBuf> {
     let library = place.join("refuse.so");
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/ground/refuse.c");
@@ -412,7 +413,7 @@ fn root_an_overlay_holds_a_session() {
         return skip("root_an_overlay", "mount -t overlay refused");
     }
     let _mounted = served::Mounted::at(&at);
-    // Its file lies below and is copied up; the lock is on what is written.
+    // The session's file is in the lower layer and is copied up. The lock is on the file in the upper layer.
     let folder = at.join("session");
     edit(&folder, |session| session.rename("upper"));
     run(one_more(&folder)).done();

@@ -1,5 +1,6 @@
-//! File systems that another program serves: sticks (exFAT, NTFS), a folder bound elsewhere, and one behind sshfs, over
-//! a pipe. Each holds a session from the first pass to the export, and gives back what a killed program left. Thread: test.
+//! File systems that another program serves: USB sticks (exFAT, NTFS), a folder mounted a second time, and a folder
+//! behind sshfs, over a pipe. Each holds a session from the first pass to the export, and keeps what a killed program
+//! left. Thread: test.
 
 use super::{one_more, recording};
 use crate::util::{PATIENCE, check, contents, edit, faultless, is_root, place, record, run, skip};
@@ -12,17 +13,17 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-/// Something that is mounted; unmounted with the value.
+/// A mounted file system. Dropping it unmounts the file system.
 pub(super) struct Mounted {
     at: PathBuf,
     device: Option<String>,
     server: Option<Child>,
-    /// What it lies in, which goes after it.
+    /// The folder that holds the mount point. It is removed after the unmount.
     place: Option<TempDir>,
 }
 
 impl Mounted {
-    /// What somebody else has mounted there.
+    /// A file system that the caller has mounted at `at`.
     pub(super) fn at(at: &Path) -> Mounted {
         Mounted { at: at.to_owned(), device: None, server: None, place: None }
     }
@@ -39,7 +40,7 @@ impl Drop for Mounted {
             ran("losetup", &[Path::new("-d"), Path::new(device)]);
         }
         if let Some(server) = &mut self.server {
-            // Its other end is gone: it ends by itself, or so.
+            // The other end is gone, so the server usually has ended already.
             kill(server);
         }
     }
@@ -56,7 +57,7 @@ fn has(program: &str) -> bool {
         .is_ok_and(|found| found.status.success())
 }
 
-/// An image of a file system behind a loop device: made by `make IMAGE`, mounted by `mount DEVICE DIR`.
+/// A file system in an image behind a loop device, made by `make IMAGE` and mounted by `mount DEVICE DIR`.
 fn image(make: &[&str], mount: &str) -> Option<Mounted> {
     if ![make[0], mount].into_iter().all(has) || !Path::new("/dev/fuse").exists() {
         return None;
@@ -77,7 +78,8 @@ fn image(make: &[&str], mount: &str) -> Option<Mounted> {
     is_mounted(mounted.path()).then_some(mounted)
 }
 
-/// Records, plays, exports, kills and recovers there. `names`: those of tracks. `words`: said at the start.
+/// Records, plays, exports, kills and recovers on this disk. `names` are names of tracks, `words` must be printed at
+/// the start.
 fn holds_a_session(disk: &Path, tracks: usize, names: [&str; 4], words: &str) {
     let folder = disk.join("session");
     let arguments = format!("--device virtual:free --inputs {tracks} --seconds 1");
@@ -105,7 +107,7 @@ fn holds_a_session(disk: &Path, tracks: usize, names: [&str; 4], words: &str) {
         run(export()).refused(&["the file exists"]);
         assert!(before == contents(&to), "an export that was refused has changed files");
     }
-    // To the trash and back.
+    // A take moves to the trash.
     edit(&folder, |session| {
         let id = session.takes()[0].id;
         session.trash_take(id).unwrap();
@@ -127,7 +129,7 @@ fn killed_and_recovered(folder: &Path, tracks: usize) {
     assert!(open_read_only(folder).unwrap().takes().iter().all(|take| take.state == TakeState::Recovered));
 }
 
-/// Names that Windows has none of, and two that differ by case alone.
+/// Names that Windows refuses, and two that differ only in case.
 const BAD_NAMES: [&str; 4] = ["Gtr", "gtr", "a:b?*\"<>|\\.", "Zoë 歌 🎤."];
 
 #[test]
@@ -177,7 +179,7 @@ fn root_sshfs_holds_a_session() {
     let (source, at) = (place.path().join("source"), place.path().join("far"));
     fs::create_dir_all(&source).unwrap();
     fs::create_dir_all(&at).unwrap();
-    // No network: each is the other's standard input and output.
+    // Without a network: each program's output is the other's input.
     let (near, far) = std::os::unix::net::UnixStream::pair().unwrap();
     let ends = |end: &std::os::unix::net::UnixStream| {
         let copy = || std::os::fd::OwnedFd::from(end.try_clone().unwrap());
@@ -230,7 +232,7 @@ fn root_bindfs_that_ends_in_mid_take_costs_no_frame() {
     let told = program.wait(PATIENCE);
     assert_eq!(told.code, Some(1), "{}", told.err);
     assert!(told.err.contains("what is missing is kept in"), "{}", told.err);
-    // By another way to the same folder, as when it is mounted again.
+    // Recovery uses another path to the same folder, as when it is mounted again.
     let folder = source.join("session");
     run(faultless("recover", &folder, "")).done();
     let found = check(&folder)[0];

@@ -1,7 +1,7 @@
-//! The functions of tests/fuzz, over their kept corpus and over mutations of it. Thread: test.
+//! The fuzz targets of tests/fuzz, run on their corpus and on mutations of it. Thread: test.
 //!
-//! `tests/stress/fuzz.sh` runs the same functions under libFuzzer for hours; here each has a second or two, and needs no
-//! tool. What either finds is kept in the corpus.
+//! `tests/stress/fuzz.sh` runs the same targets under libFuzzer for hours. Here each target has a second or two and
+//! needs no other tool. Inputs that either run finds are added to the corpus.
 
 #[path = "../../fuzz/targets.rs"]
 mod targets;
@@ -13,16 +13,16 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use targets::{TARGETS, Target};
 
-/// How long mutations of one target's corpus are tried; `FAULTLESS_FUZZ_SECONDS` names another time.
+/// Time for mutations of one target's corpus, unless `FAULTLESS_FUZZ_SECONDS` names another time.
 const BUDGET: Duration = Duration::from_millis(1_500);
 
-/// How long one input may take: a thousand times what the slowest does.
+/// The longest time for one input: a thousand times that of the slowest one.
 const INPUT_TIME_MAX: Duration = Duration::from_secs(10);
 
-/// The longest input.
+/// Bytes of the longest input.
 const INPUT_BYTES_MAX: usize = 16 * 1024;
 
-/// Numbers that code is wrong about.
+/// Numbers at which code often fails.
 const EDGES: [u64; 16] = [
     0,
     1,
@@ -54,7 +54,7 @@ fn corpus(name: &str) -> Vec<(PathBuf, Vec<u8>)> {
     files
 }
 
-/// Runs a target over one input. What it says, and the input, are kept if it does not like it.
+/// Runs a target on one input. If the target panics or takes too long, the input is saved.
 fn one(name: &str, target: Target, origin: &str, bytes: &[u8]) {
     let from = Instant::now();
     let done = catch_unwind(AssertUnwindSafe(|| target(bytes)));
@@ -85,7 +85,7 @@ impl Dice {
     }
 }
 
-/// One change.
+/// Applies one random mutation.
 fn mutate(bytes: &mut Vec<u8>, other: &[u8], dice: &mut Dice) {
     let at = dice.below(bytes.len());
     let end = (at + 1 + dice.below(32)).min(bytes.len());
@@ -104,13 +104,13 @@ fn mutate(bytes: &mut Vec<u8>, other: &[u8], dice: &mut Dice) {
             bytes.splice(at..end, piece);
         }
         5 | 6 => {
-            // A number in the machine's way.
+            // A binary number.
             let width = [1, 2, 4, 8][dice.below(4)].min(bytes.len() - at);
             let number = dice.edge().wrapping_add(dice.next() % 3).to_le_bytes();
             bytes[at..at + width].copy_from_slice(&number[..width]);
         }
         7 | 8 => {
-            // A number in people's way, in place of one that is there.
+            // A decimal number, in place of one in the input.
             let from = (at..bytes.len()).find(|at| bytes[*at].is_ascii_digit()).unwrap_or(at);
             let to = (from..bytes.len()).find(|at| !bytes[*at].is_ascii_digit()).unwrap_or(bytes.len());
             bytes.splice(from..to, dice.edge().to_string().into_bytes());
@@ -120,7 +120,7 @@ fn mutate(bytes: &mut Vec<u8>, other: &[u8], dice: &mut Dice) {
     bytes.truncate(INPUT_BYTES_MAX);
 }
 
-/// The whole corpus of a target, and mutations for as long as there is time. The same inputs in the same order each time.
+/// Runs a target on its whole corpus, and on mutations while there is time. The inputs are the same each time.
 fn tried(name: &str) {
     let (_, target) = TARGETS.iter().find(|(known, _)| *known == name).unwrap();
     let files = corpus(name);

@@ -1,4 +1,4 @@
-//! Links, pipes, devices and second names in the place of a session's files and folders. Thread: test.
+//! Links, pipes, devices and hard links in place of a session's files and folders. Thread: test.
 
 use super::World;
 use crate::util::{contents, faultless, is_root, run, skip_part};
@@ -125,7 +125,7 @@ fn a_lock_or_a_sessions_file_with_a_second_name_outside_leaves_that_as_it_is() {
     fs::hard_link(world.outside().join("session.json"), &file).unwrap();
     world.survives("record", "record").done();
     assert_eq!(fs::read_to_string(world.outside().join("letter")).unwrap(), "dear");
-    // It locks all the same.
+    // The lock worked nevertheless.
     assert_eq!(open_read_only(&world.session()).unwrap().takes().len(), 4);
 }
 
@@ -175,7 +175,7 @@ fn waveforms_are_not_kept_in_a_folder_that_leads_out_of_the_session() {
 }
 
 #[test]
-fn a_pipe_as_a_signal_holds_nothing_up() {
+fn a_pipe_as_a_signal_blocks_nothing() {
     let world = World::new();
     let pipe = world.outside().join("pipe.wav");
     fifo(&pipe);

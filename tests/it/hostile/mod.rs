@@ -1,5 +1,5 @@
-//! Files from elsewhere that mean no good: the program refuses in one line or works, in bounded time and memory, and writes
-//! nothing outside the session. Thread: test.
+//! Hostile files from other computers: the program refuses them in one line or works, in bounded time and memory, and
+//! writes nothing outside the session. Thread: test.
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 mod corpus;
@@ -17,13 +17,13 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-/// What any mode may take for a small session, however bad, on a machine with much else to do.
+/// The longest time that a mode may take for a small session, also on a busy computer.
 const TIME_MAX: Duration = Duration::from_secs(30);
 
-/// Memory of its own that the program may have: what it uses for two tracks, and some.
+/// Bytes of private memory that the program may use: somewhat more than it needs for two tracks.
 const DATA_BYTES_MAX: u64 = 512 << 20;
 
-/// A session with two takes of a tenth of a second, and beside it what must stay as it is.
+/// A session with two takes of a tenth of a second, and files outside of it that must not change.
 struct World {
     place: TempDir,
 }
@@ -50,12 +50,12 @@ impl World {
         self.place.path().join("outside")
     }
 
-    /// Where exports go: the one place outside that is written, since that is asked for.
+    /// The folder for exports: the only one outside the session that the program may write to.
     fn to(&self) -> PathBuf {
         self.place.path().join("to")
     }
 
-    /// Changes the session's file by its JSON.
+    /// Changes the JSON of the session's file.
     fn rewrite(&self, change: impl FnOnce(&mut Value)) {
         let path = self.session().join("session.json");
         let mut session: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
@@ -78,7 +78,8 @@ impl World {
         before(&format!("prlimit --data={DATA_BYTES_MAX} --"), &command)
     }
 
-    /// Runs a mode: it does its work or says in one line why not, soon, and everything outside is as it was.
+    /// Runs a mode. Checks that it succeeds, or gives the reason in one line, in time, and that nothing outside has
+    /// changed.
     #[track_caller]
     fn survives(&self, what: &str, mode: &str) -> Run {
         let before = tree(self.place.path(), &[self.session(), self.to()]);
@@ -97,14 +98,15 @@ impl World {
         ran
     }
 
-    /// Runs all modes that look into a session.
+    /// Runs all modes that read a session.
     #[track_caller]
     fn survives_all(&self, what: &str) -> Vec<Run> {
         ["play", "export", "mix", "recover", "record"].into_iter().map(|mode| self.survives(what, mode)).collect()
     }
 }
 
-/// Everything below a folder but what lies in `without`: names, kinds, links, sizes, times of change, and small contents.
+/// Everything below a folder except `without`: names, types, links, sizes, times of change, and the content of small
+/// files.
 fn tree(folder: &Path, without: &[PathBuf]) -> BTreeMap<PathBuf, String> {
     let mut found = BTreeMap::new();
     for entry in fs::read_dir(folder).unwrap() {

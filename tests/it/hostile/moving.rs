@@ -1,4 +1,4 @@
-//! Files that another program changes while they are open. Thread: test.
+//! Files that another program changes while Faultless has them open. Thread: test.
 
 use super::World;
 use crate::util::{DEEP, PATIENCE, Started, check, edit, faultless, record, start};
@@ -12,7 +12,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-/// A world whose takes last three seconds.
+/// A world with two more takes, of three seconds each.
 fn long() -> World {
     let world = World::new();
     crate::util::run(record(&world.session(), "--device virtual:free --inputs 2 --seconds 3")).done();
@@ -32,7 +32,7 @@ fn play(world: &World) -> Started {
 }
 
 #[test]
-fn minute_a_take_that_is_changed_while_it_plays_holds_nothing_up() {
+fn minute_a_take_that_is_changed_while_it_plays_blocks_nothing() {
     type Change = fn(&Path);
     let changes: [(&str, Change); 7] = [
         ("cut to nothing", |take| File::options().write(true).open(take).unwrap().set_len(0).unwrap()),
@@ -74,7 +74,7 @@ fn minute_a_take_that_is_changed_while_it_plays_holds_nothing_up() {
     }
 }
 
-/// Waits until the session lists the takes that are recorded.
+/// Waits until the session lists the takes that are being recorded.
 fn await_takes(folder: &Path) {
     let until = Instant::now() + PATIENCE;
     while open_read_only(folder).is_ok_and(|session| session.takes().len() < 4) {
@@ -155,7 +155,7 @@ fn minute_a_take_that_is_changed_while_it_is_recorded_is_no_worse_than_was_asked
         let run = program.wait(PATIENCE);
         assert!(matches!(run.code, Some(0 | 1)) && !run.err.contains("panicked"), "{kind}: {:?} {}", run.code, run.err);
         assert_eq!(fs::read_to_string(world.outside().join("letter")).unwrap(), "dear", "{kind}");
-        // The other take is whole.
+        // The other take is complete.
         let (_, samples) = crate::util::read_wav(&folder.join("audio/In 2-2.wav"));
         assert_eq!(samples.len(), 72_000, "{kind}");
     }

@@ -1,4 +1,4 @@
-//! A session's file whose values mean no good. Thread: test.
+//! Hostile values in a session's file. Thread: test.
 
 use super::World;
 use crate::util::{faultless, run};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use std::fs;
 use std::time::Instant;
 
-/// One value of the file is another; every mode refuses it, naming the file.
+/// Changes one value of the file. Every mode refuses the session and names the file.
 #[track_caller]
 fn refused(what: &str, change: impl Fn(&mut Value)) {
     let world = World::new();
@@ -20,7 +20,7 @@ fn refused(what: &str, change: impl Fn(&mut Value)) {
 }
 
 #[test]
-fn minute_a_take_whose_name_leads_elsewhere_is_refused() {
+fn minute_a_take_whose_name_leads_out_of_the_session_is_refused() {
     for name in ["../x.wav", "audio/../../outside/x.wav", "/etc/passwd", "audio/", "audio/..", "audio/a/b.wav", ""] {
         refused(name, |session| session["takes"][0]["file"] = json!(name));
     }
@@ -36,7 +36,7 @@ fn minute_names_that_would_write_to_the_terminal_are_refused_in_one_plain_line()
     refused("track", |session| session["tracks"][0]["name"] = json!(bad));
     refused("marker", |session| session["markers"] = json!([{"id": 1_000, "at": 0, "name": bad}]));
     refused("device", |session| session["takes"][0]["accounts"]["device"] = json!(bad));
-    // What is read as one of a few words, and told back.
+    // These must be one of a few words. The error message quotes the wrong one.
     refused("format", |session| session["format"] = json!(bad));
     refused("monitor", |session| session["tracks"][0]["monitor"] = json!(bad));
     refused("state", |session| session["takes"][0]["state"] = json!(bad));
@@ -136,7 +136,7 @@ fn minute_two_bytes_of_json_do_not_become_a_hundred_of_memory() {
         assert!(run.err.contains("more values than a session has"), "{piece}: {}", run.err);
         eprintln!("{piece}: {:?}", from.elapsed());
     }
-    // A name each.
+    // Each of these values has a name.
     let many = (0..14_000_000_u32).map(|number| format!("\"{number:x}\":0")).collect::<Vec<_>>().join(",") + ",";
     fs::write(&path, text.replacen('{', &format!("{{{many}"), 1)).unwrap();
     assert!(world.survives("names", "export").err.contains("more values than a session has"));
@@ -155,7 +155,7 @@ fn nesting_without_end_is_refused() {
 }
 
 #[test]
-fn a_session_in_a_folder_with_a_line_break_in_its_name_is_told_of_in_one_line() {
+fn a_session_in_a_folder_with_a_line_break_in_its_name_is_reported_in_one_line() {
     let world = World::new();
     let folder = world.place.path().join("a\nb\u{1b}[2J");
     fs::rename(world.session(), &folder).unwrap();

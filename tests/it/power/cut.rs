@@ -1,4 +1,5 @@
-//! What a disk holds when the power goes: all that a flush covers, and of the rest what chance leaves. Thread: test.
+//! The content of a disk after a power cut: every write that a flush covers, and a random part of the others. Thread:
+//! test.
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 use super::disk::{Event, What, mount};
@@ -8,14 +9,14 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Bytes that a disk writes whole or not at all.
+/// Bytes that a disk writes completely or not at all.
 pub(super) const SECTOR: usize = 512;
 
-/// Numbers that look like chance and come again with the same seed (splitmix64).
+/// Pseudo-random numbers, the same for the same seed (splitmix64).
 pub(super) struct Chance(pub(super) u64);
 
 impl Chance {
-    /// A number below `below`.
+    /// A number from 0 up to, not including, `below`.
     pub(super) fn below(&mut self, below: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
@@ -29,27 +30,27 @@ impl Chance {
     }
 }
 
-/// What becomes of the writes that no flush covers.
+/// The fate of the writes that no flush covers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Rest {
-    /// They are lost.
+    /// All are lost.
     Gone,
-    /// They are there.
+    /// All are on the disk.
     There,
-    /// Each is there or lost.
+    /// Each is on the disk or lost.
     Some,
-    /// Each is there, lost, or in pieces: every sector is there or lost.
+    /// Each is on the disk, lost, or torn: then each of its sectors is on the disk or lost.
     Torn,
 }
 
 impl Rest {
-    /// Any of them.
+    /// Chooses one of the four.
     pub(super) fn any(chance: &mut Chance) -> Rest {
         [Rest::Gone, Rest::There, Rest::Some, Rest::Torn][chance.below(4) as usize]
     }
 }
 
-/// A moment: the power goes before event `at` of the log. The disk has sectors of `sector` bytes.
+/// A power cut before event `at` of the log, on a disk with sectors of `sector` bytes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Cut {
     pub(super) at: usize,
@@ -57,14 +58,14 @@ pub(super) struct Cut {
     pub(super) sector: usize,
 }
 
-/// How many of the first events of a log a flush covers, at a cut.
+/// Number of the first events of a log that the last flush covers.
 fn covered(events: &[Event]) -> usize {
     let flushes =
         events.iter().filter_map(|event| if let What::Flushed { came } = event.what { Some(came) } else { None });
     flushes.max().unwrap_or(0)
 }
 
-/// Makes `image`, a copy of what the disk held before the first event, what it holds after the cut.
+/// Changes `image`, a copy of the disk before the first event, to what the disk holds after the cut.
 pub(super) fn replay(events: &[Event], cut: Cut, chance: &mut Chance, image: &File) {
     let events = &events[..cut.at];
     let mut sure = vec![false; events.len()];
@@ -99,14 +100,14 @@ pub(super) fn replay(events: &[Event], cut: Cut, chance: &mut Chance, image: &Fi
     }
 }
 
-/// The machine after the cut: what its disk holds is mounted, and so the file system has mended itself.
+/// The disk after the cut, mounted, so that the file system has repaired itself.
 pub(super) struct After {
     at: PathBuf,
     image: PathBuf,
 }
 
 impl After {
-    /// Mounts what is there. The error says why it cannot be.
+    /// Mounts the image. The error says why it cannot be mounted.
     pub(super) fn mount(place: &Path, image: PathBuf) -> Result<After, String> {
         let at = place.join("after");
         fs::create_dir_all(&at).unwrap();
@@ -132,12 +133,12 @@ pub(super) fn copy(from: &Path, to: &Path) {
     assert!(done.success());
 }
 
-/// A new file system in an image of `bytes` bytes. `false`: it cannot be had here.
+/// Makes a file system in an image of `bytes` bytes. `false`: this computer cannot make it.
 pub(super) fn make(fs: &str, bytes: u64, image: &Path) -> bool {
     File::create(image).unwrap().set_len(bytes).unwrap();
     let mut make = Command::new(format!("mkfs.{fs}"));
     if fs == "ext4" {
-        // Tables are written now, not by a kernel thread meanwhile.
+        // mkfs writes the tables now, so that no kernel thread writes them during the test.
         make.args(["-E", "lazy_itable_init=0,lazy_journal_init=0"]);
     }
     make.arg("-q").arg(image).output().is_ok_and(|made| made.status.success())
@@ -155,7 +156,7 @@ mod tests {
         What::Write { at, bytes: vec![byte; 2 * SECTOR].into() }
     }
 
-    /// What the disk's first two sectors and the next two hold.
+    /// First byte of each of the disk's first four sectors.
     fn held(events: &[Event], at: usize, rest: Rest, seed: u64) -> [u8; 4] {
         let image = tempfile::tempfile().unwrap();
         image.set_len(4 * SECTOR as u64).unwrap();

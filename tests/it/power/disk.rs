@@ -1,8 +1,9 @@
-//! A disk that remembers: the one file of a FUSE file system, under a loop device, with a log of every write and every
-//! flush that reached it, and of how far the recording had come then. Thread: two of its own, which serve and answer.
+//! A disk that logs its writes: the only file of a FUSE file system, under a loop device. The log has every write and
+//! every flush that reached the disk, and the progress of the recording at that time. Thread: two of its own, which
+//! serve and answer requests.
 //!
-//! It is a disk with a cache, and as strict as one may be: a flush covers the writes that were answered before it came,
-//! and no other; writes are answered a while after they came, so that many are on their way at once.
+//! The disk has a cache and is as strict as a disk may be: a flush covers only the writes that were answered before
+//! the flush arrived. Writes are answered with a delay, so that many are in progress at once.
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 use crate::waiting::{HELPER, finished, succeeds, unmount};
@@ -22,23 +23,23 @@ use std::process::Command;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
-/// How long a write is on its way.
+/// Time from a write to its answer.
 const WRITE: Duration = Duration::from_micros(300);
 
-/// How long a flush takes.
+/// Time that a flush takes.
 const FLUSH: Duration = Duration::from_millis(1);
 
-/// The name of the one file.
+/// The name of the only file.
 const NAME: &str = "disk";
 const NUMBER: INodeNo = INodeNo(2);
 const FOREVER: Duration = Duration::from_secs(1 << 20);
 
-/// What ends in an error.
+/// The requests that end in an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fails {
-    /// Nothing.
+    /// No request.
     Nothing,
-    /// Writes of as much as only sound is written in.
+    /// Writes so large that they can only be sound.
     LargeWrites,
     /// Every write and every flush.
     Everything,
@@ -47,31 +48,32 @@ pub(super) enum Fails {
 /// Bytes of a large write.
 const LARGE: usize = 64 << 10;
 
-/// What happened.
+/// A logged event.
 pub(super) enum What {
-    /// Bytes came for a place.
+    /// A write of `bytes` at byte `at` arrived.
     Write { at: u64, bytes: Box<[u8]> },
-    /// The write that is event number so-and-so was answered.
+    /// The write with this event number was answered.
     Answered(usize),
-    /// A flush was answered that had come when there were so many events: it covers the writes answered by then.
+    /// A flush was answered. It had arrived when the log had `came` events, so it covers the writes that were
+    /// answered by then.
     Flushed { came: usize },
 }
 
-/// Something that happened, and how far recordings had come.
+/// A logged event and the progress of the recording at that time.
 pub(super) struct Event {
     pub(super) what: What,
-    /// Passes that had been begun.
+    /// Passes that had begun.
     pub(super) passes: usize,
     /// Frames recorded in the last of them.
     pub(super) frames: u64,
 }
 
-/// What happened, in order.
+/// The events in order.
 pub(super) struct Log {
     pub(super) events: Vec<Event>,
     /// The progress page of each pass.
     tallies: Vec<File>,
-    /// What fails now.
+    /// The requests that fail now.
     fails: Fails,
     /// Writes and flushes that failed.
     failed: u64,
@@ -82,7 +84,7 @@ impl Log {
         Log { events: Vec::new(), tallies: Vec::new(), fails: Fails::Nothing, failed: 0 }
     }
 
-    /// Whether a write of so many bytes fails now; `None`: a flush.
+    /// Whether a write of `bytes` bytes fails now, or a flush if `bytes` is `None`. Counts the failures.
     fn fails(&mut self, bytes: Option<usize>) -> bool {
         let fails = match self.fails {
             Fails::Nothing => false,
@@ -99,20 +101,20 @@ impl Log {
         self.events.len() - 1
     }
 
-    /// Passes that were begun, and frames of the last of them.
+    /// Number of passes that have begun, and frames of the last one.
     pub(super) fn come(&self) -> (usize, u64) {
         (self.tallies.len(), self.tallies.last().map_or(0, frames_of))
     }
 }
 
-/// Frames that a progress page claims. It is asked like any file, so that it can be asked after its program has gone.
+/// Frames that a progress page gives. The file is read, not mapped, so this also works after its program has ended.
 fn frames_of(progress_page: &File) -> u64 {
     let mut word = [0; 8];
     progress_page.read_exact_at(&mut word, PAGE_AT).unwrap();
     u64::from_ne_bytes(word)
 }
 
-/// A write that is to be answered.
+/// A write that is not answered yet.
 struct OnItsWay {
     event: usize,
     bytes: u32,
@@ -120,7 +122,7 @@ struct OnItsWay {
     reply: ReplyWrite,
 }
 
-/// The file system.
+/// The FUSE file system with its only file.
 struct Drive {
     file: File,
     bytes: u64,
@@ -237,7 +239,7 @@ impl Filesystem for Drive {
     }
 }
 
-/// A file system on a disk that remembers, mounted. Dropping it takes everything down.
+/// A mounted file system on a disk that logs its writes. Dropping it unmounts everything.
 pub(super) struct Disk {
     place: PathBuf,
     device: Option<String>,
@@ -246,8 +248,8 @@ pub(super) struct Disk {
 }
 
 impl Disk {
-    /// Mounts what `image` holds, in a folder of its own in `place`. The image is written to. The error says why it cannot
-    /// be mounted.
+    /// Mounts `image` in a folder of its own inside `place` and writes to it. The error says why it cannot be
+    /// mounted.
     pub(super) fn up(place: &Path, image: &Path, options: &str) -> Result<Disk, String> {
         let log = Arc::new(Mutex::new(Log::new()));
         let file = File::options().read(true).write(true).open(image).unwrap();
@@ -272,7 +274,7 @@ impl Disk {
         self.place.join("drive")
     }
 
-    /// Where it is mounted.
+    /// The mount point.
     pub(super) fn path(&self) -> PathBuf {
         self.place.join("mounted")
     }
@@ -281,22 +283,22 @@ impl Disk {
         self.log.lock().unwrap()
     }
 
-    /// From now on so much of what it is asked for fails.
+    /// Makes these requests fail from now on.
     pub(super) fn fail(&self, fails: Fails) {
         self.log().fails = fails;
     }
 
-    /// Writes and flushes that failed.
+    /// Number of writes and flushes that failed.
     pub(super) fn failed(&self) -> u64 {
         self.log().failed
     }
 
-    /// A pass begins, and its progress page is `file`.
+    /// Starts a pass whose progress page is `progress_page`.
     pub(super) fn begins(&self, progress_page: File) {
         self.log().tallies.push(progress_page);
     }
 
-    /// Unmounts it. Returns what happened, to the last write.
+    /// Unmounts the disk and returns all events.
     pub(super) fn down(mut self) -> Vec<Event> {
         self.take_down();
         std::mem::take(&mut self.log().events)
@@ -329,9 +331,10 @@ impl Drop for Disk {
     }
 }
 
-/// Mounts something on a folder. The error says why it cannot be.
+/// Mounts something on a folder. The error says why it cannot be mounted.
 pub(super) fn mount(what: &[&str], folder: &Path) -> Result<(), String> {
-    // btrfs remembers the file system of another image, and that it was younger; there may be no btrfs.
+    // btrfs remembers the same file system in another image, where it was newer. Without btrfs this command fails,
+    // which does no harm.
     succeeds(Command::new("btrfs").args(["device", "scan", "--forget"]));
     let done = finished(Command::new("mount").args(what).arg(folder), HELPER)?;
     let told = || format!("it cannot be mounted: {}", String::from_utf8_lossy(&done.stderr).trim());

@@ -1,4 +1,4 @@
-//! A disk that fails: writes and flushes that end in errors, for a while and for good. Nothing of a recording is lost.
+//! A disk that fails: writes and flushes end in errors, for a while or for good. Nothing of a recording is lost.
 //! Thread: test.
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 const SECONDS: u64 = 9;
 
-/// When the disk begins to fail, and how long it does if it recovers.
+/// When the disk begins to fail, and for how long if it recovers.
 const FAILS_AFTER: Duration = Duration::from_millis(3200);
 const FAILS_FOR: Duration = Duration::from_millis(1500);
 
@@ -24,7 +24,7 @@ fn disk(fs: &str, place: &Path) -> Option<Disk> {
     Some(Disk::up(place, &image, options(fs)).unwrap())
 }
 
-/// Records while the disk fails as `fails` says, `meanwhile` it does.
+/// Records while the disk fails as `fails` says, and calls `meanwhile` once it does.
 fn record_on(disk: &Disk, fails: Fails, more: &str, meanwhile: impl FnOnce(&Disk)) -> Run {
     let arguments = format!("--device virtual --inputs {TRACKS} --seconds {SECONDS} {DEEP} {more}");
     let program = start(record(&disk.path().join("session"), &arguments));
@@ -40,8 +40,8 @@ fn whole(session: &Path) {
     assert_eq!((found[0].takes, found[0].frames, found[0].lost), (TRACKS, SECONDS * 48_000, 0));
 }
 
-/// The file system's own writes succeed, and sound does not. On xfs, whose log is written in smaller pieces; ext4's may be as
-/// large, and when it fails the file system is read-only for good.
+/// The file system's own writes succeed and those of sound fail. This needs xfs, which writes its log in small
+/// pieces. ext4 may write its log in pieces as large as sound, and then becomes read-only for good.
 fn for_a_while(fs: &str) {
     let place = place();
     let Some(disk) = disk(fs, place.path()) else { return };
@@ -56,8 +56,8 @@ fn for_a_while(fs: &str) {
     whole(&disk.path().join("session"));
 }
 
-/// Nothing is written or made durable any more: takes go on elsewhere, and what the disk had taken and not made durable is
-/// there too. It is mounted again, as after a restart.
+/// Every write and every flush fails from now on. The takes continue in the overflow folder, which also gets the
+/// sound that the disk had accepted and not made durable. The disk is mounted again, as after a restart.
 fn for_good(fs: &str) {
     let place = place();
     let Some(disk) = disk(fs, place.path()) else { return };
@@ -65,7 +65,7 @@ fn for_good(fs: &str) {
     let told = record_on(&disk, Fails::Everything, &format!("--overflow {}", other.display()), |_| ());
     assert!(disk.failed() > 0, "{fs}: the disk was asked for nothing");
     assert!(told.err.contains("takes go on here, without a gap"), "{fs}: {}", told.err);
-    // What the broken disk has cannot be ended there: that is said, file by file, and no frame is called lost.
+    // The takes on the broken disk cannot be finished. The program names each file, and counts no frame as lost.
     assert!(told.code == Some(1) && told.json()["frames_lost"] == 0, "{fs}: {:?}\n{}", told.code, told.err);
     let events = disk.down();
     assert!(!events.is_empty());

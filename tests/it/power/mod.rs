@@ -1,10 +1,11 @@
-//! The power goes: at most a second of a recording is lost, and every take and session opens. Thread: test.
+//! Power cuts: at most a second of a recording is lost, and every take and session opens. Thread: test.
 //!
-//! A disk that remembers (`disk`) records what a recording writes. What it would hold had the power gone at some
-//! moment (`cut`) is made, mounted, recovered and held against the ramp. Memory is gone with the power: there is no spool.
+//! A disk that logs its writes (`disk`) is recorded to. For a power cut at some moment (`cut`), the test makes the
+//! content that the disk would have had, mounts it, recovers the session and compares it with the ramp. The spools
+//! are lost as well, because they are in memory.
 //!
-//! `FAULTLESS_POWER_CUTS` cuts are made on each file system, with the seed `FAULTLESS_POWER_SEED`: tests/stress/power.sh
-//! makes many.
+//! `FAULTLESS_POWER_CUTS` is the number of cuts on each file system, `FAULTLESS_POWER_SEED` the seed;
+//! tests/stress/power.sh makes many cuts.
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 mod cut;
@@ -32,43 +33,43 @@ const TRACKS: usize = 24;
 /// Bytes of the disk.
 const DISK_BYTES: u64 = 1 << 30;
 
-/// Cuts that are made on each file system where nobody says otherwise.
+/// Cuts on each file system, unless `FAULTLESS_POWER_CUTS` names another number.
 const CUTS: u64 = 7;
 
-/// One in so many cuts is followed by another, amid the recovery.
+/// One in this many cuts is followed by another cut during the recovery.
 const AGAIN: u64 = 4;
 
-/// From event `from` on, a pass has so many frames, whatever happens.
+/// From event `from` on, a pass must have `frames` frames after any cut.
 #[derive(Clone, Copy)]
 struct Safe {
     from: usize,
     frames: u64,
 }
 
-/// What was recorded on a disk, and what the disk was asked to write.
+/// A recording, and the writes and flushes that the disk got for it.
 struct Recording {
     fs: String,
     base: PathBuf,
     events: Vec<Event>,
-    /// Of each pass.
+    /// The frames that must survive, for each pass.
     safe: Vec<Safe>,
 }
 
-/// How a promise was not kept.
+/// The kind of a broken promise.
 #[derive(Clone, Copy, Debug)]
 enum Kind {
-    /// A file system, a session or a take does not open, or is not recovered.
+    /// A file system, a session or a take does not open or is not recovered.
     Unreadable,
-    /// Takes of a pass have not one length.
+    /// Takes of a pass differ in length.
     Unequal,
-    /// A sample is not what was recorded, or a pass that was over has not all of its frames.
+    /// A sample is not the one that was recorded, or a finished pass lacks frames.
     Wrong,
 }
 
-/// A promise that was not kept, and what was found.
+/// A broken promise and the details.
 struct Miss(Kind, String);
 
-/// Which copy of a recording is on the disk whose power goes.
+/// Whether the disk whose power is cut holds the session or its mirror.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Holds {
     Session,
@@ -76,7 +77,7 @@ enum Holds {
 }
 
 impl Recording {
-    /// Records three passes: one that comes to its end, one that is killed and recovered, and one of `seconds`.
+    /// Records three passes: one that ends normally, one that is killed and recovered, and one of `seconds`.
     fn make(fs: &str, place: &Path, seconds: u64, holds: Holds) -> Option<Recording> {
         let (base, live) = (place.join("base.img"), place.join("live.img"));
         if !cut::make(fs, DISK_BYTES, &base) {
@@ -112,15 +113,15 @@ impl Recording {
         Some(recording)
     }
 
-    /// The last pass is over, and the program has said so.
+    /// Notes that the program has reported the end of the last pass, so that its frames must survive from now on.
     fn is_safe(&mut self, disk: &Disk, frames: u64) {
         let log = disk.log();
         self.safe.push(Safe { from: log.events.len(), frames });
     }
 
-    /// Frames of each pass that was begun when the power went, and whether it was over.
+    /// For each pass that had begun at the cut: its frames, and whether it had ended.
     fn recorded(&self, at: usize) -> Vec<(u64, bool)> {
-        // What happens next came a moment after the cut: so much was recorded then, at the most.
+        // The next event came just after the cut, so its frame count is the upper limit.
         let next = &self.events[at.min(self.events.len() - 1)];
         (0..next.passes)
             .map(|pass| {
@@ -131,8 +132,8 @@ impl Recording {
             .collect()
     }
 
-    /// Moments at which the power goes: half of them anywhere, half where it matters most, about flushes and where something
-    /// has just been called safe.
+    /// Moments for power cuts: half of them random, half at the critical events, which are flushes and ends of
+    /// passes.
     fn cuts(&self, count: u64, chance: &mut Chance) -> Vec<Cut> {
         let flushes = self.events.iter().enumerate().filter(|(_, event)| matches!(event.what, What::Flushed { .. }));
         let mut edges: Vec<usize> = flushes.flat_map(|(at, _)| [at, at + 1]).collect();
@@ -146,14 +147,14 @@ impl Recording {
                     _ if number % 2 == 0 => chance.below(self.events.len() as u64 + 1) as usize,
                     _ => edges[chance.below(edges.len() as u64) as usize],
                 };
-                // What is safe is so without help.
+                // Frames that are safe must survive even if no uncovered write is on the disk.
                 let rest = if number < 2 { Rest::Gone } else { Rest::any(chance) };
                 Cut { at, rest, sector: sector(&self.fs) }
             })
             .collect()
     }
 
-    /// Cuts the power, and looks at what is left. Returns the frames that are lost.
+    /// Cuts the power and checks the result. Returns the number of lost frames.
     fn cut(&self, place: &Path, cut: Cut, chance: &mut Chance) -> Result<u64, Miss> {
         let image = place.join("after.img");
         cut::copy(&self.base, &image);
@@ -163,7 +164,7 @@ impl Recording {
         let session = after.path().join("session");
         let recorded = self.recorded(cut.at);
         if recorded.iter().all(|(frames, _)| *frames == 0) && open_read_only(&session).is_err() {
-            // Nothing was promised yet; nothing may be in the way either.
+            // Nothing was promised yet, but a new recording must be possible.
             let again = run(record(&session, "--device virtual:free --inputs 2 --seconds 0.1"));
             return match again.code {
                 Some(0) => Ok(0),
@@ -188,12 +189,12 @@ impl Recording {
     }
 }
 
-/// The power goes once more, while what is on `image` is recovered. Returns the image of what is there then.
+/// Cuts the power once more while the session on `image` is recovered. Returns the image of the result.
 fn cut_again(place: &Path, image: PathBuf, sector: usize, chance: &mut Chance) -> Result<PathBuf, Miss> {
     let again = place.join("again.img");
     cut::copy(&image, &again);
     let disk = Disk::up(place, &image, "defaults").map_err(|why| Miss(Kind::Unreadable, why))?;
-    // What it says is looked at when it comes to its end.
+    // The caller checks the result of the recovery that runs to its end.
     run(faultless("recover", &disk.path().join("session"), ""));
     let at = chance.below(disk.log().events.len() as u64 + 1) as usize;
     let cut = Cut { at, rest: Rest::any(chance), sector };
@@ -202,18 +203,18 @@ fn cut_again(place: &Path, image: PathBuf, sector: usize, chance: &mut Chance) -
     Ok(again)
 }
 
-/// How a file system is mounted: as everybody does, but that btrfs shall commit what it has as often as the others.
+/// Mount options: the defaults, but btrfs commits as often as the others.
 fn options(fs: &str) -> &'static str {
     if fs == "btrfs" { "commit=5" } else { "defaults" }
 }
 
-/// Bytes that the disk under a file system writes whole. btrfs relies on it for its first block, and xfs for blocks of a
-/// folder: torn at 512 bytes they find that it is damaged, and refuse to be mounted.
+/// Bytes that the disk under a file system writes completely or not at all. btrfs relies on 4096 for its first block,
+/// and xfs for the blocks of a folder: if these are torn at 512 bytes, both report damage and refuse to mount.
 fn sector(fs: &str) -> usize {
     if fs == "ext4" { SECTOR } else { 4096 }
 }
 
-/// Starts a pass of 24 tracks, and has the disk look at its progress page from the first moment on.
+/// Starts a pass of 24 tracks, and gives its progress page to the disk as soon as the page exists.
 fn record_until(disk: &Disk, session: &Path, seconds: u64, more: &str) -> Started {
     let arguments = format!("--device virtual --inputs {TRACKS} --seconds {seconds} {DEEP} {more}");
     let mut program = start(record(session, &arguments));
@@ -228,7 +229,8 @@ fn record_until(disk: &Disk, session: &Path, seconds: u64, more: &str) -> Starte
     }
 }
 
-/// The progress page of the pass that is recorded in a session. Its program holds it; looking is free.
+/// The progress page of the pass that is being recorded into a session. The program keeps it locked, but it can be
+/// read.
 fn progress_of(session: &Path) -> Option<File> {
     let files = folders().into_iter().flat_map(|folder| fs::read_dir(folder).into_iter().flatten().flatten());
     let tallies =
@@ -242,7 +244,7 @@ fn progress_of(session: &Path) -> Option<File> {
     open.into_iter().find(ours)
 }
 
-/// The session opens, each of its takes does, and those of a pass are of one length.
+/// Checks that the session and each of its takes open, and that takes of a pass have the same length.
 fn readable(session: &Path) -> Result<(), Miss> {
     let found = open_read_only(session).map_err(|error| Miss(Kind::Unreadable, error.to_string()))?;
     for take in found.takes() {
@@ -261,7 +263,7 @@ fn readable(session: &Path) -> Result<(), Miss> {
     Ok(())
 }
 
-/// Frames of each pass, all 24 takes of it held against the ramp.
+/// Frames of each pass, after all 24 takes were compared with the ramp.
 fn found(session: &Path) -> Result<Vec<u64>, Miss> {
     if open_read_only(session).is_ok_and(|session| session.takes().is_empty()) {
         return Ok(Vec::new());
@@ -282,12 +284,12 @@ fn words(panic: &(dyn Any + Send)) -> String {
     text.unwrap_or("a panic").to_owned()
 }
 
-/// A number that the environment gives.
+/// A number from an environment variable.
 fn given(name: &str) -> Option<u64> {
     std::env::var(name).ok().and_then(|number| number.parse().ok())
 }
 
-/// Records on a file system, cuts the power again and again, and says what was found in one line.
+/// Records on a file system, cuts the power many times, and prints the result in one line.
 fn cuts(fs: &str, holds: Holds) {
     let count = given("FAULTLESS_POWER_CUTS").unwrap_or(CUTS);
     let seed = given("FAULTLESS_POWER_SEED").unwrap_or_else(|| uuid::Uuid::new_v4().as_u128() as u64);

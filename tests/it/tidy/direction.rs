@@ -1,15 +1,15 @@
-//! Which module may use which: an ordered table, read off the sources. Thread: test.
+//! Checks which module uses which, against an ordered table. Thread: test.
 //!
-//! A module may use only modules that the table lists *before* it, and of those only the ones that its own line names. A
-//! permit that no source uses is an offence too, so the table shows the structure as it is.
+//! A module may use only modules that the table lists *before* it, and of those only the ones that its own line
+//! names. A permit that no source uses is an offence too, so the table shows the structure as it is.
 
 use super::read::{paths_from, test_spans, words};
 use super::{Source, module_paths, nobody_offends, sources};
 use std::collections::BTreeSet;
 
-/// The modules of the crate from the bottom to the top, and what each may use beside itself.
+/// The modules of the crate from the bottom to the top, and the modules that each may use.
 ///
-/// `name` permits everything under it; `name.items` only what the module itself defines, none of its submodules. A
+/// `name` permits everything in a module; `name.items` only what the module itself defines, none of its submodules. A
 /// module that is not in the table is refused, because its position is a decision.
 const DIRECTION: &[(&str, &[&str])] = &[
     ("limits", &[]),
@@ -19,7 +19,7 @@ const DIRECTION: &[(&str, &[&str])] = &[
     ("file_system", &["limits"]),
     ("wav", &["format", "limits"]),
     ("session", &["file_system", "time", "format", "limits"]),
-    ("peaks", &["wav", "format", "limits"]),
+    ("peaks", &["session", "wav", "file_system", "format", "limits"]),
     ("rt", &[]),
     ("window", &["time", "format", "limits"]),
     ("device", &["window", "rt", "format", "time", "limits"]),
@@ -32,7 +32,7 @@ const DIRECTION: &[(&str, &[&str])] = &[
         &["butler", "message", "session", "wav", "window", "device.items", "file_system", "time", "format", "limits"],
     ),
     ("mixer", &["engine", "message", "session", "limits"]),
-    ("flight", &["limits"]),
+    ("flight", &["session", "file_system", "limits"]),
     ("threads", &["butler", "engine", "residency", "message", "device", "window", "rt", "time", "format", "limits"]),
     ("export", &["mixer", "engine", "message", "session", "window", "wav", "device.items", "time", "format", "limits"]),
     (
@@ -95,6 +95,7 @@ const DIRECTION: &[(&str, &[&str])] = &[
             "rt",
             "peaks",
             "session",
+            "file_system",
             "histogram",
             "time",
             "format",
@@ -144,7 +145,7 @@ const DIRECTION: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// Uses of a module by another: where, from which module, to which path.
+/// A use of one module by another: its position, the using module, and the used path.
 struct Use {
     at: usize,
     from: String,
@@ -152,7 +153,7 @@ struct Use {
     path: Vec<String>,
 }
 
-/// Every use of another module in a source, its tests left out.
+/// Every use of another module in a source, without those in its tests.
 fn uses(source: &Source) -> Vec<Use> {
     let module = source.module();
     let Some(&from) = module.first() else { return Vec::new() };
@@ -185,7 +186,7 @@ fn uses(source: &Source) -> Vec<Use> {
     found
 }
 
-/// The entry of `from`'s line that permits a use of `path`.
+/// The entry of a module's line that permits the use of `path`.
 fn permit<'a>(allowed: &[&'a str], path: &[String], modules: &BTreeSet<String>) -> Option<&'a str> {
     let to = path.first()?;
     let into_submodule = path.get(1).is_some_and(|second| modules.contains(&format!("{to}::{second}")));
@@ -195,7 +196,7 @@ fn permit<'a>(allowed: &[&'a str], path: &[String], modules: &BTreeSet<String>) 
     })
 }
 
-/// Uses that the table does not permit. `modules`: every module path there is, joined by `::`.
+/// Uses that the table does not permit. `modules` has the path of every module, joined by `::`.
 pub(super) fn direction_offences(source: &Source, modules: &BTreeSet<String>) -> Vec<String> {
     let module = source.module();
     let Some(&from) = module.first() else { return Vec::new() };
@@ -208,7 +209,7 @@ pub(super) fn direction_offences(source: &Source, modules: &BTreeSet<String>) ->
         .collect()
 }
 
-/// Lines of the table that name a module which stands after them, and permits that nobody uses.
+/// Lines of the table that name a later module, and permits that no source uses.
 fn table_offences(table: &[(&str, &[&str])], used: &BTreeSet<(String, String)>) -> Vec<String> {
     let mut offences = Vec::new();
     let mut earlier: BTreeSet<&str> = BTreeSet::new();

@@ -1,7 +1,8 @@
-//! The house rules, read off the sources: who may use whom, where `unsafe` may stand, how long a function may be.
+//! The house rules, checked on the source text: which module may use which, where `unsafe` may be, how long a
+//! function may be.
 //!
-//! Each rule is a function from a file's text to its offences, one test that no file of the tree offends, and one
-//! or more in `planted` that it finds what it should.
+//! Each rule is a function from a file's text to its offences. One test checks that no file of the tree offends, and
+//! one or more tests in `planted` check that the rule finds offences.
 
 mod direction;
 mod planted;
@@ -12,28 +13,28 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Files that stand above the direction, and whose header names no thread: they name them all.
+/// Files above the direction table. Their header names no thread because it describes all of them.
 const ROOTS: &[&str] = &["src/lib.rs", "src/main.rs"];
 
-/// Where `unsafe` code may stand: path prefixes.
+/// Where `unsafe` code may be: path prefixes.
 const UNSAFE_ALLOWED: &[&str] = &["src/window/", "src/device/alsa/planar.rs"];
 
 /// Where the `alsa` crate may be used: path prefixes.
 const ALSA_ALLOWED: &[&str] = &["src/device/alsa/", "src/device/alsa.rs"];
 
-/// What every file of the audio thread says at its top.
+/// Attributes that every file of the audio thread has at its top.
 const ENGINE_HEADER: &[&str] = &[
     "#![forbid(unsafe_code)]",
     "#![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::disallowed_macros)]",
 ];
 
-/// Files that are the audio thread's: path prefixes.
+/// Files of the audio thread: path prefixes.
 const ENGINE_FILES: &[&str] = &["src/engine/", "src/engine.rs"];
 
-/// Words that no comment may hold. Written in halves, so that this file passes its own rule.
+/// Words that no comment may contain. Each is written in two halves, so that this file obeys its own rule.
 const WORDS_BANNED: &[&str] = &[concat!("TO", "DO"), concat!("FIX", "ME"), concat!("XX", "X")];
 
-/// Code that is not kept, and what to write instead.
+/// Code that may not remain, and what to write instead.
 const CODE_BANNED: &[(&str, &str)] = &[
     ("dbg!", "say it with an event or not at all"),
     ("todo!", "write it"),
@@ -45,12 +46,12 @@ const CODE_BANNED: &[(&str, &str)] = &[
 const FUNCTION_LINES_MAX: usize = 90;
 const FILE_LINES_MAX: usize = 600;
 
-/// One file of the tree.
+/// A source file.
 struct Source {
-    /// From the root of the repository, with `/`.
+    /// The path from the root of the repository, with `/`.
     path: String,
     text: String,
-    /// The text with comments, strings and characters blanked: same length, same lines.
+    /// The text with comments, strings and characters replaced by blanks: the same length and the same lines.
     code: String,
 }
 
@@ -79,7 +80,7 @@ impl Source {
     }
 
     fn offence(&self, at: usize, what: &str) -> String {
-        // Code and text have the same lines at the same bytes.
+        // Code and text have their lines at the same bytes.
         let line = self.text[..at].matches('\n').count() + 1;
         format!("{}:{line}: {what}", self.path)
     }
@@ -87,7 +88,7 @@ impl Source {
 
 // ---- The rules ----
 
-/// A first paragraph that does not say what the file owns and on which thread it runs.
+/// Headers whose first paragraph does not name the file's thread.
 fn header_offences(source: &Source) -> Vec<String> {
     if source.is_root() {
         return Vec::new();
@@ -140,7 +141,7 @@ fn length_offences(source: &Source) -> Vec<String> {
         if !rest.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') {
             continue;
         }
-        // The signature's own brackets hold no body; `;` outside of them ends a function without one.
+        // The brackets of the signature contain no body. A `;` outside of them ends a function without a body.
         let mut from = at + 3;
         let open = loop {
             match source.code.as_bytes().get(from) {
@@ -186,7 +187,7 @@ fn engine_offences(source: &Source) -> Vec<String> {
         .collect()
 }
 
-/// Files that no `mod` line reaches from the roots.
+/// Files that no chain of `mod` lines from the roots reaches.
 fn dead_files(sources: &[Source], roots: &[&str]) -> Vec<String> {
     let mut reached: BTreeSet<&str> = BTreeSet::new();
     let mut open: Vec<&Source> = sources.iter().filter(|source| roots.contains(&source.path.as_str())).collect();
@@ -212,7 +213,7 @@ fn dead_files(sources: &[Source], roots: &[&str]) -> Vec<String> {
 
 // ---- The tree ----
 
-/// Every `.rs` file under `folder`, other packages (folders with a Cargo.toml of their own) left out.
+/// Every `.rs` file under `folder`, without other packages (folders that have a Cargo.toml).
 fn sources(folder: &str) -> Vec<Source> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut found = Vec::new();
@@ -249,7 +250,7 @@ fn every_file_says_what_it_owns_and_on_which_thread() {
 }
 
 #[test]
-fn unsafe_stands_only_where_memory_is_mapped() {
+fn unsafe_is_only_where_memory_is_mapped() {
     nobody_offends(sources("src").iter().flat_map(unsafe_offences));
 }
 

@@ -1,4 +1,4 @@
-//! Planted offences: each house rule must find its own, and leave what is right alone.
+//! Planted offences: each house rule must find them and accept correct code.
 
 use super::direction::direction_offences;
 use super::read::blank;

@@ -1,10 +1,10 @@
-//! Reading Rust, as far as the house rules need it: no parser, but comments, literals, brackets and paths.
+//! Reads Rust as far as the house rules need: comments, literals, brackets and paths, without a parser.
 
 pub(super) fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_' || !byte.is_ascii()
 }
 
-/// The text with comments, string literals and character literals replaced by spaces, newlines kept.
+/// The text with comments, string literals and character literals replaced by blanks. Newlines are kept.
 pub(super) fn blank(text: &str) -> String {
     let bytes = text.as_bytes();
     let mut code = bytes.to_vec();
@@ -21,7 +21,7 @@ pub(super) fn blank(text: &str) -> String {
     String::from_utf8_lossy(&code).into_owned()
 }
 
-/// Where the comment or literal that starts at `at` ends; `at` itself where none does.
+/// The end of the comment or literal that starts at `at`; `at` if none starts there.
 fn literal_end(bytes: &[u8], at: usize) -> usize {
     let rest = &bytes[at..];
     let after_word = 0 < at && is_word(bytes[at - 1]);
@@ -94,7 +94,7 @@ fn raw_string_end(bytes: &[u8], at: usize) -> Option<usize> {
     Some(find(&bytes[open + 1..], &close).map_or(bytes.len(), |found| open + 1 + found + close.len()))
 }
 
-/// Where `word` stands as a word of its own.
+/// Positions of `word` as a whole word.
 pub(super) fn words(code: &str, word: &str) -> Vec<usize> {
     let bytes = code.as_bytes();
     code.match_indices(word)
@@ -106,7 +106,7 @@ pub(super) fn words(code: &str, word: &str) -> Vec<usize> {
         .collect()
 }
 
-/// The index after the bracket that closes the one at `open`.
+/// The index behind the bracket that closes the one at `open`.
 pub(super) fn closing(code: &str, open: usize) -> usize {
     let mut depth = 0usize;
     for (i, byte) in code.bytes().enumerate().skip(open) {
@@ -124,7 +124,7 @@ pub(super) fn closing(code: &str, open: usize) -> usize {
     code.len()
 }
 
-/// Spans of code under `#[cfg(test)]`: not part of the program, so the direction does not bind them.
+/// Spans of code under `#[cfg(test)]`. They are no part of the program, so the direction does not apply to them.
 pub(super) fn test_spans(code: &str) -> Vec<std::ops::Range<usize>> {
     code.match_indices("#[cfg(test)]")
         .filter_map(|(at, attribute)| {
@@ -136,14 +136,14 @@ pub(super) fn test_spans(code: &str) -> Vec<std::ops::Range<usize>> {
         .collect()
 }
 
-/// Every path that starts at `at` with `first::`, with `{}` groups spread out: segments after `first`.
+/// Every path that starts at `at`, with `{}` groups expanded, as a list of segments.
 pub(super) fn paths_from(code: &str, at: usize) -> Vec<Vec<String>> {
     let mut paths = Vec::new();
     spread(code, at, &mut Vec::new(), &mut paths);
     paths
 }
 
-/// Reads a path or a use tree; returns where it ends.
+/// Reads a path or a use tree and returns its end.
 fn spread(code: &str, mut at: usize, prefix: &mut Vec<String>, paths: &mut Vec<Vec<String>>) -> usize {
     let bytes = code.as_bytes();
     let skip_space = |mut at: usize| {
@@ -161,7 +161,7 @@ fn spread(code: &str, mut at: usize, prefix: &mut Vec<String>, paths: &mut Vec<V
                 at += 1;
                 while at < end - 1 {
                     at = skip_space(spread(code, at, prefix, paths));
-                    // What stands between two trees: a comma, or ` as name,`.
+                    // A comma or ` as name,` separates two trees.
                     while at < end - 1 && bytes[at] != b',' {
                         at += 1;
                     }

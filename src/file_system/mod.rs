@@ -1,7 +1,14 @@
-//! What a folder stands on: its file system by name, what its kind is known for, and a trial of what a session needs of it.
-//! Thread: any that may wait for the disk.
+//! The file system under a folder: its name, its kind, the mount table, and a test of what a session needs. Thread:
+//! any that may wait for the disk; the module owns nothing.
+
+mod mounts;
+mod open;
+
+pub use mounts::{Mount, mount_of};
+pub use open::{OpenError, open_regular, open_regular_at};
 
 use crate::limits::PAGE_BYTES;
+use mounts::mount_by_id;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open, openat};
 use nix::sys::stat::Mode;
@@ -17,27 +24,27 @@ use std::path::{Path, PathBuf};
 /// Bytes of the largest file on FAT.
 pub const FAT_FILE_BYTES_MAX: u64 = u32::MAX as u64;
 
-/// What a file system is, as far as takes are concerned.
+/// The kind of a file system, as far as it matters to takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Nothing is known against it.
+    /// No disadvantage is known.
     Plain,
-    /// Memory.
+    /// Files are in memory and end with it.
     Memory,
-    /// FAT: files end at 4 GiB, and there is no journal.
+    /// FAT: a file ends at 4 GiB, and there is no journal.
     Fat,
-    /// exFAT: no journal.
+    /// exFAT: there is no journal.
     Exfat,
-    /// Across a network.
+    /// The disk is in another computer.
     Network,
-    /// Served by another program of this machine.
+    /// Another program on this computer serves it.
     Served,
-    /// Stands before another file system.
+    /// The file system passes files on to another one.
     Layered,
 }
 
 impl Kind {
-    /// By the name that the kernel has for it.
+    /// The kind of the file system with this kernel name.
     pub fn of(name: &str) -> Kind {
         match name {
             "tmpfs" | "ramfs" => Kind::Memory,
@@ -54,30 +61,21 @@ impl Kind {
     }
 }
 
-/// The type of the file system that an open folder lies on, as it is mounted.
+/// The name of the file system that an open folder is on, from the mount table, or from its magic number if the table
+/// does not have it.
 pub fn name_of(folder: impl AsFd) -> Option<String> {
     let number = folder.as_fd().as_raw_fd();
     let info = fs::read_to_string(format!("/proc/self/fdinfo/{number}")).ok();
-    let mount = info.as_deref().and_then(|info| info.lines().find_map(|line| line.strip_prefix("mnt_id:")));
-    let mounts = fs::read("/proc/self/mountinfo").unwrap_or_default();
-    mount.and_then(|mount| mounted_as(&String::from_utf8_lossy(&mounts), mount.trim())).or_else(|| by_magic(folder))
+    let id = info.as_deref().and_then(|info| info.lines().find_map(|line| line.strip_prefix("mnt_id:")));
+    id.and_then(|id| mount_by_id(id.trim())).map(|mount| mount.kind).or_else(|| by_magic(folder))
 }
 
-/// The same for a path.
+/// The name of the file system that a path is on.
 pub fn name_at(path: &Path) -> Option<String> {
     name_of(open(path, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).ok()?)
 }
 
-/// The type of a mount by its number.
-/// A line: `ID PARENT MAJ:MIN ROOT POINT OPTIONS [TAGS..] - TYPE SOURCE OPTIONS` (proc(5)).
-fn mounted_as(mountinfo: &str, mount: &str) -> Option<String> {
-    mountinfo.lines().find_map(|line| {
-        let (before, after) = line.split_once(" - ")?;
-        (before.split(' ').next() == Some(mount)).then(|| after.split(' ').next().map(str::to_owned))?
-    })
-}
-
-/// Where `/proc` does not say: the number that statfs(2) lists.
+/// The name that belongs to the magic number of statfs(2).
 fn by_magic(folder: impl AsFd) -> Option<String> {
     const NAMES: [(i64, &str); 14] = [
         (0xEF53, "ext4"),
@@ -100,23 +98,24 @@ fn by_magic(folder: impl AsFd) -> Option<String> {
     NAMES.iter().find(|(number, _)| *number == magic).map(|(_, name)| (*name).to_owned())
 }
 
-/// Where an open folder is now, by the kernel's own word: that costs no look at the disk. `None`: it cannot be said.
+/// The present path of an open folder. The kernel answers from memory, so this does not wait for the disk. `None`:
+/// the kernel does not say.
 pub fn path_of(folder: impl AsFd) -> Option<PathBuf> {
     fs::read_link(format!("/proc/self/fd/{}", folder.as_fd().as_raw_fd())).ok().filter(|path| path.is_absolute())
 }
 
-/// What the kernel adds to the path of a folder that was removed.
+/// The suffix that the kernel adds to the path of a removed folder.
 const REMOVED: &[u8] = b" (deleted)";
 
-/// The path without the kernel's remark that the folder was removed; `None`: it has none.
-pub fn removed_from(path: &Path) -> Option<PathBuf> {
+/// The path that a removed folder had, without the kernel's suffix. `None` if the folder was not removed.
+pub fn path_before_removal(path: &Path) -> Option<PathBuf> {
     let bytes = path.as_os_str().to_owned().into_vec();
     let was = bytes.strip_suffix(REMOVED)?;
-    // It may really be called so.
+    // A folder may really have a name with this ending.
     path.symlink_metadata().is_err().then(|| PathBuf::from(std::ffi::OsString::from_vec(was.to_vec())))
 }
 
-/// Why a session cannot live on a file system.
+/// The reason why a session cannot be on a file system.
 #[derive(Debug)]
 pub struct Flaw {
     what: &'static str,
@@ -129,12 +128,13 @@ impl fmt::Display for Flaw {
     }
 }
 
-/// The file that is tried out. Nobody else's: the session is locked or new. A program that is killed meanwhile leaves it.
+/// The file on which [`trial`] works. No other program uses it, because the session is locked or new. A program that
+/// is killed during the trial leaves it behind.
 pub const TRIAL_FILE: &str = ".faultless-trial";
 
-/// Tries what takes and sessions need, on a small file: written out of order and over again, cut, read back, made
-/// durable, and made only once. What a full or dead disk refuses is no flaw of the file system: whoever needs it will
-/// hear of it.
+/// Tests on a small file what takes and sessions need: writing out of order and over old bytes, cutting, reading
+/// back, making durable, and making a file only if it does not exist. Errors of a full or failing disk are no flaw of
+/// the file system; the code that needs the disk will report them.
 pub fn trial(folder: impl AsFd) -> Result<(), Flaw> {
     let folder = folder.as_fd();
     unlinkat(folder, TRIAL_FILE, UnlinkatFlags::NoRemoveDir).ok();
@@ -145,7 +145,7 @@ pub fn trial(folder: impl AsFd) -> Result<(), Flaw> {
             Err(Errno::EEXIST) => Ok(()),
             _ => Err(Flaw { what: "it makes a file a second time", reason: "where it was told not to".to_owned() }),
         }),
-        // Whoever has to make a file there will say it better.
+        // The code that makes files in this folder reports this error with more detail.
         Err(_) => Ok(()),
     };
     unlinkat(folder, TRIAL_FILE, UnlinkatFlags::NoRemoveDir).ok();
@@ -186,7 +186,7 @@ fn try_file(file: &File) -> Result<(), Flaw> {
     Ok(())
 }
 
-/// A refusal of the kind; what is the moment's is passed over.
+/// A flaw, unless the error is one of a full, read-only or failing disk.
 fn flaw(what: &'static str, error: &io::Error) -> Result<(), Flaw> {
     let of_the_moment = matches!(
         error.kind(),
@@ -198,19 +198,20 @@ fn flaw(what: &'static str, error: &io::Error) -> Result<(), Flaw> {
     if of_the_moment { Ok(()) } else { Err(Flaw { what, reason: error.to_string() }) }
 }
 
-/// Whether a file system refuses to make a file longer without writing to it.
-pub fn grows_by_writes(error: &io::Error) -> bool {
+/// Whether the error means that the file system cannot extend a file without writing to it.
+pub fn is_growth_refused(error: &io::Error) -> bool {
     matches!(
         error.raw_os_error(),
         Some(nix::libc::EPERM | nix::libc::EINVAL | nix::libc::ENOSYS | nix::libc::EOPNOTSUPP)
     )
 }
 
-/// Gives a file a length, with zeros at its end where it was shorter.
+/// Sets the length of a file. A file that grows gets zeros at its end; where the file system cannot extend it, they
+/// are written.
 pub fn set_length(file: &File, end: u64) -> io::Result<()> {
     const ZEROS: [u8; PAGE_BYTES] = [0; PAGE_BYTES];
     match file.set_len(end) {
-        Err(error) if grows_by_writes(&error) => {
+        Err(error) if is_growth_refused(&error) => {
             let mut at = file.metadata()?.len();
             if end <= at {
                 return Err(error);
@@ -229,18 +230,6 @@ pub fn set_length(file: &File, end: u64) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const MOUNTS: &str = "22 1 8:1 / / rw - ext4 /dev/sda1 rw\n\
-                          30 22 0:5 / /home rw shared:3 - btrfs /dev/sdb rw\n\
-                          31 30 0:6 / /home/My\\040Stick rw - vfat /dev/sdc1 rw\n";
-
-    #[test]
-    fn a_mount_is_found_by_its_number() {
-        assert_eq!(mounted_as(MOUNTS, "31").as_deref(), Some("vfat"));
-        assert_eq!(mounted_as(MOUNTS, "22").as_deref(), Some("ext4"));
-        assert_eq!(mounted_as(MOUNTS, "1"), None);
-        assert_eq!(mounted_as("", "22"), None);
-    }
 
     #[test]
     fn the_kernel_names_the_file_system_of_any_folder() {
@@ -268,18 +257,18 @@ mod tests {
     }
 
     #[test]
-    fn an_ordinary_folder_stands_the_trial_and_is_left_as_it_was() {
+    fn an_ordinary_folder_passes_the_trial_and_is_left_as_it_was() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join(TRIAL_FILE), "of a program that was killed").unwrap();
         let dir = File::open(folder.path()).unwrap();
         trial(&dir).unwrap();
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
-        // Where nothing can be made at all, another will say so.
+        // Where no file can be made, the trial finds no flaw.
         trial(File::open("/proc/self").unwrap()).unwrap();
     }
 
     #[test]
-    fn a_folder_is_found_again_under_another_name_and_known_to_be_gone() {
+    fn a_renamed_folder_is_found_and_a_removed_one_recognised() {
         let place = tempfile::tempdir().unwrap();
         let (one, other) = (place.path().join("one"), place.path().join("other (deleted)"));
         fs::create_dir(&one).unwrap();
@@ -287,8 +276,8 @@ mod tests {
         assert_eq!(path_of(&dir), Some(one.clone()));
         fs::rename(&one, &other).unwrap();
         let now = path_of(&dir).unwrap();
-        assert_eq!((&now, removed_from(&now)), (&other, None));
+        assert_eq!((&now, path_before_removal(&now)), (&other, None));
         fs::remove_dir(&other).unwrap();
-        assert_eq!(removed_from(&path_of(&dir).unwrap()), Some(other));
+        assert_eq!(path_before_removal(&path_of(&dir).unwrap()), Some(other));
     }
 }
