@@ -2,12 +2,12 @@
 //!
 //! # Threads
 //!
-//! The audio thread fills and reads windows and waits for the sound card only; with `--capture-path in-place` a disk can
-//! delay it too. The butler supplies and collects the windows of recording tracks, the read-ahead those of playing
-//! tracks; the committer and the mirror's committer write takes. The watcher samples residency, a session saver writes
-//! `session.json`, flight writes `events.jsonl`, and three threads (peaks-build, peaks-live, peaks-read) make and load
-//! waveforms. Control and the front end run on the main thread. Whatever could make that thread wait (opening a session,
-//! listing devices, asking for free space) has a thread of its own for the one question.
+//! The audio thread fills and reads windows and waits for the sound card only; with `--capture-path in-place` a disk
+//! can delay it too. The butler supplies and collects the windows of recording tracks, the read-ahead those of
+//! playing tracks; the committer and the mirror's committer write takes. The watcher samples residency, a session
+//! saver writes `session.json`, flight writes `events.jsonl`, and three threads (peaks-build, peaks-live, peaks-read)
+//! make and load waveforms. Control and the front end run on the main thread. Whatever could make that thread wait
+//! (opening a session, listing devices, asking for free space) has a thread of its own for the one question.
 //!
 //! `ARCHITECTURE.md` has the table: which thread owns what, and what it may wait for. [`threads`] starts the threads
 //! that serve the device.

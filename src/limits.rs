@@ -1,7 +1,7 @@
 //! Capacities that several modules share, and the relations between them. Thread: any; constants only.
 //!
-//! The unit of a number is part of its name: bytes, frames, milliseconds, windows. The `const` assertions at the end
-//! state what the numbers promise each other: change a number, and the build fails with the promise that it breaks.
+//! The comment of a number begins with its unit and gives its reason. The `const` assertions at the end state what
+//! the numbers promise each other: change a number, and the build fails with the promise that it breaks.
 //!
 //! Every ring to or from the audio thread has its capacity here. The other channels have theirs here or beside their
 //! code. Some channels are unbounded, because their senders bound them:
@@ -28,8 +28,7 @@ pub const WINDOW_BYTES_MIN: usize = 12 * 1024;
 /// Bytes of the largest window. A larger size that is asked for is reduced to it.
 pub const WINDOW_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// Windows that the ring of one track holds in each direction. The lead is at least
-/// two windows shorter.
+/// Windows that the ring of one track holds in each direction. The lead is at least two windows shorter.
 pub const RING_WINDOWS: usize = 64;
 
 /// Windows that must wait for a recording track before a pass begins: one to fill and one to continue with.
@@ -58,10 +57,10 @@ pub const PERIOD_FRAMES_MAX: usize = 8192;
 /// Frames of the smallest period that a device may have.
 pub const PERIOD_FRAMES_MIN: usize = 16;
 
-/// The lowest sample rate, in hertz.
+/// Hertz of the lowest sample rate.
 pub const RATE_HZ_MIN: u32 = 8_000;
 
-/// The highest sample rate, in hertz.
+/// Hertz of the highest sample rate.
 pub const RATE_HZ_MAX: u32 = 384_000;
 
 /// Commands that wait for the audio thread: four for each of [`TRACK_COUNT_MAX`] tracks. The audio thread takes all
@@ -87,7 +86,7 @@ pub const COMMIT_RUN_BYTES_MAX: usize = 1024 * 1024;
 pub const COPY_RUN_BYTES_MAX: usize = 256 * 1024;
 
 /// Milliseconds from one sync of all takes to the next, while the disk keeps up. A power cut costs this time and the
-/// time of one sync. Together they are to stay below a second.
+/// time of one sync; both together should stay below a second.
 pub const SYNC_INTERVAL_MS_DEFAULT: u64 = 700;
 
 /// Seconds of sound for which the committer reserves blocks on the disk ahead of a take, so that a disk that another
@@ -97,7 +96,7 @@ pub const RESERVE_SECONDS: u64 = 30;
 /// Bytes of memory that the program locks unless the system or the user limits it to less.
 pub const LOCKED_BYTES_DEFAULT: u64 = 64 * 1024 * 1024;
 
-/// The spool may fill the memory of the machine, or of the control group, divided by this.
+/// Parts into which the memory of the machine, or of the control group, is divided: the spool may fill one of them.
 pub const SPOOL_RAM_DIVISOR: u64 = 4;
 
 /// Windows of one take that the ledger remembers for the residency map: those that are out and the last ones that came
@@ -182,13 +181,13 @@ pub const FLIGHT_EVENTS_KEPT: usize = 400;
 /// fault does not push out the other events.
 pub const FLIGHT_SAME_KIND_MAX: u32 = 12;
 
-/// The time over which [`FLIGHT_SAME_KIND_MAX`] counts.
+/// Time over which [`FLIGHT_SAME_KIND_MAX`] counts.
 pub const FLIGHT_SAME_KIND_SPAN: std::time::Duration = std::time::Duration::from_secs(10);
 
-/// A lead below the aimed-at lead divided by this is a near miss.
+/// Parts into which the lead that is aimed at is divided: a lead below one of them is a near miss.
 pub const NEAR_MISS_DIVISOR: u64 = 4;
 
-/// The shortest time between two near-miss events of a pass. The event gives the smallest lead of that time.
+/// Time between two near-miss events of a pass, at least. The event gives the smallest lead of that time.
 pub const NEAR_MISS_EVERY: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// Microseconds from which a single write counts as slow: half of the default lead.

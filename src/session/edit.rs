@@ -31,7 +31,7 @@ pub enum EditError {
     Inputs,
     /// A take has one channel or two.
     Channels,
-    /// Sample rates of takes lie between [`RATE_HZ_MIN`] and [`RATE_HZ_MAX`].
+    /// The sample rate is below [`RATE_HZ_MIN`] or above [`RATE_HZ_MAX`].
     Rate(SampleRate),
     /// The span is empty or reaches beyond its take.
     OutsideTake(TakeId),

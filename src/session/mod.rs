@@ -84,19 +84,19 @@ macro_rules! id {
 }
 
 id!(
-    /// A track, for the life of its session; never given twice.
+    /// Identity of a track. A session never gives an identity twice.
     TrackId
 );
 id!(
-    /// A take, for the life of its session; never given twice.
+    /// Identity of a take. A session never gives an identity twice.
     TakeId
 );
 id!(
-    /// A region, for the life of its session; never given twice.
+    /// Identity of a region. A session never gives an identity twice.
     RegionId
 );
 id!(
-    /// A marker, for the life of its session; never given twice.
+    /// Identity of a marker. A session never gives an identity twice.
     MarkerId
 );
 

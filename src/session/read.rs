@@ -81,8 +81,8 @@ impl Session {
         &self.overflow_folders
     }
 
-    /// The copy of the session for `session.json` in another folder `there`. `own` is this session's folder. In the
-    /// copy a take of `own` names that folder, and a take of `there` names none.
+    /// The copy of the session that is saved in another folder, `there`. `own` is the folder of this session. A take
+    /// whose file is in `own` gets that path as its folder; a take whose file is in `there` gets `None`.
     #[must_use]
     pub fn copy_for_folder(&self, there: &str, own: &str) -> Session {
         let mut copy = self.clone();
@@ -108,8 +108,8 @@ impl Session {
 
     /// Whether `take` continues an earlier take of the same track and pass.
     pub fn is_continuation(&self, take: &Take) -> bool {
-        let before = |other: &Take| other.pass == take.pass && other.track == take.track && other.id < take.id;
-        take.offset > Frames(0) || self.takes.iter().any(|other| before(other) && other.folder != take.folder)
+        let is_earlier = |other: &Take| other.pass == take.pass && other.track == take.track && other.id < take.id;
+        take.offset > Frames(0) || self.takes.iter().any(|other| is_earlier(other) && other.folder != take.folder)
     }
 
     /// Number for the next pass: one more than the largest one of any take.
