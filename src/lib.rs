@@ -19,6 +19,7 @@ pub mod limits;
 pub mod time;
 pub mod format;
 pub mod histogram;
+pub mod lock;
 pub mod file_system;
 pub mod wav;
 pub mod session;

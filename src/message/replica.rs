@@ -2,9 +2,10 @@
 //! Thread: butler and both committers.
 
 use crate::limits;
+use crate::lock::lock;
 use std::path::PathBuf;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// One of the places that sound is written to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,10 +42,6 @@ pub struct ReplicaPair {
     gaps: [Mutex<Vec<(u64, u64)>>; 2],
 }
 
-fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl ReplicaPair {
     /// Of two files without sound.
     pub fn new(session: PathBuf, mirror: PathBuf) -> ReplicaPair {
@@ -54,12 +51,12 @@ impl ReplicaPair {
 
     /// From byte `start` on `replica` is in another file.
     pub fn continued(&self, replica: Replica, start: u64, path: PathBuf) {
-        held(&self.files[replica.index()]).push((start, path));
+        lock(&self.files[replica.index()]).push((start, path));
     }
 
     /// The file of `replica` that has byte `at`, and the byte of it there.
     pub fn place(&self, replica: Replica, at: u64) -> Option<(PathBuf, u64)> {
-        let files = held(&self.files[replica.index()]);
+        let files = lock(&self.files[replica.index()]);
         let (start, path) = files.iter().rev().find(|(start, _)| *start <= at)?;
         Some((path.clone(), at - start + limits::DATA_OFFSET))
     }
@@ -74,7 +71,7 @@ impl ReplicaPair {
         if end <= start {
             return;
         }
-        let mut gaps = held(&self.gaps[replica.index()]);
+        let mut gaps = lock(&self.gaps[replica.index()]);
         match gaps.last_mut() {
             Some(last) if last.1 == start => last.1 = end,
             _ => gaps.push((start, end)),
@@ -84,21 +81,21 @@ impl ReplicaPair {
     /// A stretch that `replica` has to get from the other, and that the other has: not longer than `bytes_max`.
     pub fn gap(&self, replica: Replica, bytes_max: u64) -> Option<(u64, u64)> {
         let there = self.durable[replica.other().index()].load(Relaxed);
-        let gaps = held(&self.gaps[replica.index()]);
+        let gaps = lock(&self.gaps[replica.index()]);
         let (start, end) = gaps.first().copied().filter(|(start, _)| *start < there)?;
         // Not past the end of the file that has its beginning.
-        let next = held(&self.files[replica.other().index()]).iter().map(|file| file.0).find(|first| start < *first);
+        let next = lock(&self.files[replica.other().index()]).iter().map(|file| file.0).find(|first| start < *first);
         Some((start, end.min(start + bytes_max).min(there).min(next.unwrap_or(u64::MAX))))
     }
 
     /// The first byte that `replica` lacks.
     pub fn first_gap(&self, replica: Replica) -> Option<u64> {
-        held(&self.gaps[replica.index()]).iter().map(|gap| gap.0).min()
+        lock(&self.gaps[replica.index()]).iter().map(|gap| gap.0).min()
     }
 
     /// `replica` has got the bytes up to `end` of its first gap.
     pub fn filled(&self, replica: Replica, end: u64) {
-        let mut gaps = held(&self.gaps[replica.index()]);
+        let mut gaps = lock(&self.gaps[replica.index()]);
         if let Some(first) = gaps.first_mut() {
             first.0 = end;
             if first.1 <= end {
@@ -109,7 +106,7 @@ impl ReplicaPair {
 
     /// Bytes that `replica` lacks.
     pub fn missing(&self, replica: Replica) -> u64 {
-        let gaps = held(&self.gaps[replica.index()]);
+        let gaps = lock(&self.gaps[replica.index()]);
         gaps.iter().map(|(start, end)| end - start).sum()
     }
 }

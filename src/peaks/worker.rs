@@ -6,10 +6,11 @@
 use super::block::{Block, Scale};
 use super::pyramid::Pyramid;
 use super::store::LiveTake;
+use crate::lock::lock;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Release};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use uuid::Uuid;
 
 /// How far a take is.
@@ -128,10 +129,6 @@ impl Shared {
     pub(super) fn is_forgotten(&self) -> bool {
         self.forgotten.load(Acquire)
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What all of them share.

@@ -8,13 +8,14 @@
 //! as long as a writer holds it; nobody has to end one.
 
 use crate::limits;
+use crate::lock::lock;
 use crate::message::disk::{SpoolFile, TakeKey, TakePlan};
 use crate::time::FramePos;
 use crate::window::map::Mapping;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 /// A moment: milliseconds since the ledger entries were made.
@@ -217,7 +218,7 @@ impl Ledger {
 
     /// The ledger entry about a take; made if there is none yet.
     pub fn take(&self, plan: &TakePlan) -> Arc<TakeLedger> {
-        let mut takes = locked(&self.takes);
+        let mut takes = lock(&self.takes);
         takes.retain(|take| take.strong_count() > 0);
         if let Some(take) = takes.iter().filter_map(Weak::upgrade).find(|take| take.key == plan.key) {
             return take;
@@ -229,7 +230,7 @@ impl Ledger {
 
     /// A new ledger entry about a slot.
     pub fn slot(&self, slot: usize, rate: u32) -> Arc<SlotLedger> {
-        let mut slots = locked(&self.slots);
+        let mut slots = lock(&self.slots);
         slots.retain(|slot| slot.strong_count() > 0);
         let entry = Arc::new(SlotLedger { slot, rate, clock: self.clock, state: Mutex::default() });
         slots.push(Arc::downgrade(&entry));
@@ -238,12 +239,12 @@ impl Ledger {
 
     /// Every take that is being recorded, in the order of its pass.
     pub fn takes(&self) -> Vec<Arc<TakeLedger>> {
-        locked(&self.takes).iter().filter_map(Weak::upgrade).collect()
+        lock(&self.takes).iter().filter_map(Weak::upgrade).collect()
     }
 
     /// Every slot that plays, in order.
     pub fn slots(&self) -> Vec<Arc<SlotLedger>> {
-        let mut slots: Vec<_> = locked(&self.slots).iter().filter_map(Weak::upgrade).collect();
+        let mut slots: Vec<_> = lock(&self.slots).iter().filter_map(Weak::upgrade).collect();
         slots.sort_by_key(|entry| entry.slot);
         slots
     }
@@ -348,7 +349,7 @@ impl TakeLedger {
     }
 
     fn state(&self) -> MutexGuard<'_, TakeState> {
-        locked(&self.state)
+        lock(&self.state)
     }
 }
 
@@ -409,36 +410,31 @@ impl SlotLedger {
         span.bytes = window.len() as u32;
         (span.address, span.locked) = (window.address(), window.is_locked());
         span.supplied = stamp(self.clock);
-        let mut state = locked(&self.state);
+        let mut state = lock(&self.state);
         state.1 += 1;
         state.0.push(span);
     }
 
     /// Says that a window came back and is about to be unmapped.
     pub fn collected(&self, window: &Mapping) {
-        let mut state = locked(&self.state);
+        let mut state = lock(&self.state);
         state.1 += 1;
         state.0.retain(|span| span.address != window.address());
     }
 
     /// Windows that are out, in the order in which they were supplied, and a number that changes with them.
     pub fn view(&self) -> (Vec<SlotSpan>, u64) {
-        locked(&self.state).clone()
+        lock(&self.state).clone()
     }
 
     /// The number of [`SlotLedger::view`].
     pub fn version(&self) -> u64 {
-        locked(&self.state).1
+        lock(&self.state).1
     }
 }
 
 fn stamp(clock: Instant) -> Stamp {
     Stamp(clock.elapsed().as_millis() as u64)
-}
-
-/// A writer that panicked left numbers that are as good as any: nobody stops because of them.
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

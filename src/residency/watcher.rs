@@ -5,9 +5,10 @@ use super::sample::{RowKey, Sample, Sources, View};
 use super::sampler::Sampler;
 use super::story;
 use crate::limits::WATCH_HZ_MAX;
+use crate::lock::lock;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -65,14 +66,14 @@ impl Watcher {
     /// The samples of the last minute, oldest first; see [`crate::limits::WATCH_HISTORY_MS`] and
     /// [`crate::limits::WATCH_HISTORY_BYTES_MAX`].
     pub fn history(&self) -> Vec<Arc<Sample>> {
-        unpoisoned(&self.seen.history).samples()
+        lock(&self.seen.history).samples()
     }
 
     /// What the page in which byte `byte` of a row's file lies went through, a line each: where it is; what is believed
     /// and what the kernel says, as of the last sample; who did what to it, and when. Empty for a row that is not in
     /// the last sample.
     pub fn page_story(&self, key: &RowKey, byte: u64) -> Vec<String> {
-        let seen = unpoisoned(&self.seen.latest).clone();
+        let seen = lock(&self.seen.latest).clone();
         let now = self.sources.ledger.now();
         seen.map(|sample| story::page_story(&self.sources.ledger, &sample, now, key, byte)).unwrap_or_default()
     }
@@ -112,8 +113,8 @@ fn run(mut sampler: Sampler, seen: &Seen, orders: &Receiver<Order>) {
             Err(RecvTimeoutError::Timeout) => {
                 let Some(view) = &view else { continue };
                 let sample = Arc::new(sampler.sample(view));
-                *unpoisoned(&seen.latest) = Some(Arc::clone(&sample));
-                unpoisoned(&seen.history).push(Arc::clone(&sample));
+                *lock(&seen.latest) = Some(Arc::clone(&sample));
+                lock(&seen.history).push(Arc::clone(&sample));
                 // A late sample is not made up for.
                 let rest = Duration::from_micros(u64::from(sample.took_us)) * (SHARE - 1);
                 next = (next + interval(view)).max(Instant::now() + rest);
@@ -124,10 +125,6 @@ fn run(mut sampler: Sampler, seen: &Seen, orders: &Receiver<Order>) {
 
 fn interval(view: &View) -> Duration {
     Duration::from_secs(1) / view.hz.clamp(1, WATCH_HZ_MAX)
-}
-
-fn unpoisoned<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
