@@ -2,7 +2,7 @@
 //! asks.
 
 use super::Wake;
-use crate::butler::spool::free_bytes;
+use crate::file_system::free_bytes;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -1,15 +1,14 @@
 //! Spool files: where they live, whose they are, and how their memory comes back. Thread: butler (make),
 //! committer (punch, remove).
 
+use crate::file_system::free_bytes;
 use crate::limits;
 use crate::message::disk::{SpoolFile, TakePlan};
 use crate::message::replica::Replica;
-use crate::rt::process;
 use crate::window::progress_page;
 use nix::fcntl::{FallocateFlags, fallocate};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::statfs::{TMPFS_MAGIC, statfs};
-use nix::sys::statvfs::statvfs;
 use nix::unistd::getuid;
 use serde::{Deserialize, Serialize};
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
@@ -120,17 +119,6 @@ fn folder_in(place: &Path) -> Option<PathBuf> {
     let folder = folder_name(place);
     DirBuilder::new().mode(0o700).create(&folder).ok();
     is_ours(&folder).then_some(folder)
-}
-
-/// Bytes that an ordinary user can still write on the file system of `path`.
-pub fn free_bytes(path: &Path) -> Option<u64> {
-    let stat = statvfs(path).ok()?;
-    if stat.blocks() == 0 {
-        // A tmpfs mounted without a limit: memory is the limit. Any other that says so does not know.
-        let memory = statfs(path).is_ok_and(|stat| stat.filesystem_type() == TMPFS_MAGIC);
-        return process::memory_available().ok().filter(|_| memory);
-    }
-    Some(stat.blocks_available() * stat.fragment_size())
 }
 
 /// The spool file of a take, in a spool folder.

@@ -12,8 +12,8 @@ mod open_take;
 mod words;
 
 use super::capabilities::{Capabilities, CapturePath};
-use super::spool;
 use super::take_file::TakeFile;
+use crate::file_system;
 use crate::limits;
 use crate::message::disk::{
     CommitCommand, Continuation, DiskEvent, DiskPublished, PassKey, TakeEnd, TakeKey, TakePlan,
@@ -432,7 +432,7 @@ impl Committer {
     fn publish_room(&self) {
         let rolling = || self.takes.iter().filter(|take| take.end.is_none());
         let folder = rolling().next().and_then(|take| take.file.path.parent());
-        let Some(free) = folder.and_then(spool::free_bytes) else { return };
+        let Some(free) = folder.and_then(file_system::free_bytes) else { return };
         let (reserved, speed) = rolling()
             .fold((0, 0), |(reserved, speed), take| (reserved + take.file.reserved_bytes(), speed + take.file.speed()));
         let room = (free + reserved) as f64 * 1000.0 / speed.max(1) as f64;
@@ -503,7 +503,7 @@ impl Committer {
 /// of what is left goes to all of them alike.
 fn reserve_ahead(path: &Path, speeds: impl Iterator<Item = u64>) -> Duration {
     let speed = speeds.sum::<u64>().max(1);
-    let free = path.parent().and_then(spool::free_bytes).unwrap_or(u64::MAX);
+    let free = path.parent().and_then(file_system::free_bytes).unwrap_or(u64::MAX);
     Duration::from_millis((limits::RESERVE_SECONDS * 1000).min(free / 2 / speed.div_ceil(1000)))
 }
 
