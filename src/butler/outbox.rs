@@ -2,8 +2,10 @@
 
 use crate::limits;
 use crate::message::captured::CapturedSpan;
-use crate::message::disk::{CommitCommand, DiskPublished, TakeKey};
+use crate::message::disk::CommitCommand;
 use crate::message::replica::{Replica, ReplicaPair};
+use crate::message::stats::DiskPublished;
+use crate::message::take::TakeKey;
 use crossbeam_channel::{Sender, TrySendError};
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -1,8 +1,7 @@
 //! Which windows are wanted: sizes, leads, spans. Thread: any. Pure.
 
 use crate::limits;
-use crate::message::PlayPath;
-use crate::message::disk::PlayRegion;
+use crate::message::{PlayPath, PlayRegion};
 use crate::time::{FramePos, Frames};
 
 /// Bytes that are whole pages and whole frames of `frame_bytes` bytes: the least common multiple.

@@ -8,9 +8,10 @@
 use super::capabilities::Capabilities;
 use super::plan::{self, Lead, PlaySpan};
 use crate::limits;
-use crate::message::PlayPath;
-use crate::message::disk::{DiskEvent, DiskPublished, PlayRegion, ReaderCommand};
+use crate::message::disk::{DiskEvent, ReaderCommand};
 use crate::message::published::Published;
+use crate::message::stats::DiskPublished;
+use crate::message::{PlayPath, PlayRegion};
 use crate::residency::ledger::{Ledger, SlotLedger, SlotSpan, Stamp};
 use crate::time::SampleRate;
 use crate::wav::parse::{Layout, parse};

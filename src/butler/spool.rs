@@ -3,8 +3,9 @@
 
 use crate::file_system::free_bytes;
 use crate::limits;
-use crate::message::disk::{SpoolFile, TakePlan};
 use crate::message::replica::Replica;
+use crate::message::spool_file::SpoolFile;
+use crate::message::take::TakePlan;
 use crate::window::progress_page;
 use nix::fcntl::{FallocateFlags, fallocate};
 use nix::sys::memfd::{MFdFlags, memfd_create};
@@ -223,7 +224,7 @@ pub fn punch(spool: &File, offset: u64, bytes: usize) -> io::Result<()> {
 mod tests {
     use super::*;
     use crate::format::TakeFormat;
-    use crate::message::disk::TakeKey;
+    use crate::message::take::TakeKey;
     use crate::wav::header::Header;
 
     fn plan() -> TakePlan {

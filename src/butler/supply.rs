@@ -8,12 +8,12 @@ use super::plan::{self, Lead};
 use super::spool;
 use crate::limits;
 use crate::message::captured::CapturedSpan;
-use crate::message::disk::{
-    ButlerCommand, CommitCommand, DiskEvent, DiskPublished, PassKey, PassWindows, ProgressFile, SpoolFile, TakeEnd,
-    TakeKey, TakePlan,
-};
+use crate::message::disk::{ButlerCommand, CommitCommand, DiskEvent, PassWindows};
 use crate::message::published::{NO_PASS, Published};
 use crate::message::replica::{Replica, ReplicaPair};
+use crate::message::spool_file::{ProgressFile, SpoolFile};
+use crate::message::stats::DiskPublished;
+use crate::message::take::{PassKey, TakeEnd, TakeKey, TakePlan};
 use crate::residency::ledger::{Ledger, TakeLedger};
 use crate::time::{FramePos, Frames};
 use crate::window::budget::LockBudget;

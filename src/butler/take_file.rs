@@ -3,7 +3,7 @@
 use super::capabilities::Capabilities;
 use crate::file_system;
 use crate::limits;
-use crate::message::disk::{TakeEnd, TakePlan};
+use crate::message::take::{TakeEnd, TakePlan};
 use crate::time::Frames;
 use crate::wav::header::Header;
 use memmap2::MmapMut;
@@ -274,7 +274,7 @@ fn put_back(file: &File) -> io::Result<Option<PathBuf>> {
 mod tests {
     use super::*;
     use crate::format::TakeFormat;
-    use crate::message::disk::TakeKey;
+    use crate::message::take::TakeKey;
     use crate::time::FramePos;
     use uuid::Uuid;
 

@@ -10,77 +10,16 @@
 //! ```
 
 use super::captured::CapturedSpan;
-use super::replica::{Replica, ReplicaPair};
-use crate::format::TakeFormat;
-use crate::message::PlayPath;
-use crate::time::{FramePos, Frames};
-use crate::wav::header::Header;
+use super::replica::Replica;
+use super::spool_file::{ProgressFile, SpoolFile};
+use super::take::{PassKey, TakeEnd, TakeKey, TakePlan};
+use super::{PlayPath, PlayRegion};
+use crate::time::Frames;
 use crate::window::capture::AudioCaptureWindows;
 use crate::window::playback::ReaderPlaybackWindows;
 use crate::window::progress_page::ProgressPage;
 use std::fs::File;
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
-
-/// A take, among those that are open. Never used twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TakeKey(pub u64);
-
-/// A pass, likewise.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct PassKey(pub u64);
-
-/// A take that is about to be recorded.
-#[derive(Clone, Debug)]
-pub struct TakePlan {
-    /// Its key.
-    pub key: TakeKey,
-    /// Its identity and its session's, kept in session and spool alike: a spool is believed only by them.
-    pub identity: uuid::Uuid,
-    /// See [`TakePlan::identity`].
-    pub session: uuid::Uuid,
-    /// The WAV file, which must not exist.
-    pub path: PathBuf,
-    /// Its header, without sound.
-    pub header: Header,
-    /// Its copy on another disk, if there is to be one.
-    pub pair: Option<Arc<ReplicaPair>>,
-}
-
-impl TakePlan {
-    /// Bytes of one frame.
-    pub fn frame_bytes(&self) -> usize {
-        self.header.frame_bytes()
-    }
-
-    /// Where the file before this one began, which had `frames` frames up to frame `from` of the pass.
-    pub fn began_before(&self, from: Frames, frames: Frames) -> FramePos {
-        debug_assert!(frames <= from);
-        FramePos(self.header.bext.time_reference.saturating_sub(frames.0))
-    }
-
-    /// Bytes a second.
-    pub fn speed(&self) -> u64 {
-        u64::from(self.header.rate) * self.frame_bytes() as u64
-    }
-
-    /// How its samples are stored.
-    pub fn format(&self) -> TakeFormat {
-        self.header.format
-    }
-}
-
-/// How a take ends.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct TakeEnd {
-    /// Its length.
-    pub frames: Frames,
-    /// Where on the timeline it began.
-    pub began: FramePos,
-    /// The history in its header: what it went through and what it cost.
-    pub history: String,
-}
 
 /// What the butler is asked to do.
 pub enum ButlerCommand {
@@ -192,19 +131,6 @@ pub enum ReaderCommand {
     Quit,
 }
 
-/// A span of a take, placed on the timeline.
-#[derive(Clone, Debug)]
-pub struct PlayRegion {
-    /// Where it begins.
-    pub start: FramePos,
-    /// How long it is.
-    pub length: Frames,
-    /// Frame of the take that is heard first.
-    pub take_start: FramePos,
-    /// The take's file.
-    pub path: Arc<PathBuf>,
-}
-
 /// What the disk side tells the control side.
 pub enum DiskEvent {
     /// The files of a pass are made, or cannot be.
@@ -295,69 +221,4 @@ pub struct PassWindows {
     pub takes: Vec<AudioCaptureWindows>,
     /// Where it keeps how far the pass has come.
     pub progress_page: ProgressPage,
-}
-
-/// The file of a pass's progress page.
-#[derive(Debug)]
-pub struct ProgressFile {
-    /// Open, and locked against a recovery, as long as this program lives.
-    pub file: File,
-    /// Its name; `None` for memory without a name.
-    pub path: Option<PathBuf>,
-    /// Takes of the pass that are not whole on the disk yet.
-    pub unfinished: AtomicUsize,
-}
-
-/// A spool file: the same layout as the WAV, in memory that no disk can hold up.
-#[derive(Debug)]
-pub struct SpoolFile {
-    /// The open file.
-    pub file: File,
-    /// Its name; `None` for memory without a name, which does not outlive the program.
-    pub path: Option<PathBuf>,
-}
-
-/// Numbers of the disk side.
-#[derive(Debug, Default)]
-pub struct DiskPublished {
-    /// Frames of lead of the take that has least, now. `u64::MAX` while none is recorded.
-    pub lead_frames: AtomicU64,
-    /// The least that ever was in this pass.
-    pub lead_frames_min: AtomicU64,
-    /// What is aimed at in this pass: the lead that memory and locks allow.
-    pub lead_frames_aim: AtomicU64,
-    /// Bytes that windows and what waits for the disk hold in the spool.
-    pub spool_bytes: AtomicU64,
-    /// The most that it ever was.
-    pub spool_bytes_peak: AtomicU64,
-    /// Bytes that wait for the disk.
-    pub backlog_bytes: AtomicU64,
-    /// Spans among them that are mapped: the kernel allows only so many mappings.
-    pub spans_mapped: AtomicU64,
-    /// Bytes of takes that went the way to the disk, silence included.
-    pub committed_bytes: AtomicU64,
-    /// The longest write of one run, in microseconds.
-    pub commit_us_max: AtomicU64,
-    /// The longest durable header, in microseconds.
-    pub sync_us_max: AtomicU64,
-    /// Takes whose sound up to now is durable as of this many milliseconds after the program's start.
-    pub durable_ms: AtomicU64,
-    /// The longest that the butler needed to make one window, in microseconds.
-    pub supply_us_max: AtomicU64,
-    /// Capture windows that went out unlocked.
-    pub windows_unlocked: AtomicU64,
-    /// Milliseconds of sound for which the disk of each copy has room, by [`Replica::index`]: what is free, and what is reserved.
-    /// 0: not known.
-    pub room_ms: [AtomicU64; 2],
-    /// Bytes that wait for the mirror's disk.
-    pub mirror_backlog_bytes: AtomicU64,
-    /// Frames that are ready for the track that has least, in playback. `u64::MAX` while none plays.
-    pub play_lead_frames: AtomicU64,
-}
-
-impl DiskPublished {
-    /// Raises a maximum.
-    pub fn raise(cell: &AtomicU64, value: u64) {
-        cell.fetch_max(value, Relaxed);
-    }
 }

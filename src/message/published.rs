@@ -1,9 +1,24 @@
 //! What the audio thread lets everybody see: one writer, any reader, no waiting. Thread: any.
 
-use super::Motion;
 use crate::histogram::Histogram;
 use crate::limits;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
+
+/// What the transport does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Motion {
+    /// It stands.
+    Stopped = 0,
+    /// It rolls.
+    Rolling = 1,
+    /// It rolls out, to stop.
+    Stopping = 2,
+    /// It rolls out, to go elsewhere.
+    DeclickToLocate = 3,
+    /// It is there and waits for windows.
+    WaitingForData = 4,
+}
 
 /// A level that the audio thread writes and a face reads.
 #[derive(Debug, Default)]

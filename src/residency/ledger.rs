@@ -9,7 +9,8 @@
 
 use crate::limits;
 use crate::lock::lock;
-use crate::message::disk::{SpoolFile, TakeKey, TakePlan};
+use crate::message::spool_file::SpoolFile;
+use crate::message::take::{TakeKey, TakePlan};
 use crate::time::FramePos;
 use crate::window::map::Mapping;
 use std::collections::VecDeque;

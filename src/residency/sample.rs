@@ -1,8 +1,9 @@
 //! What a look at everything found: rows of cells, and figures. Thread: watcher makes it, a face reads it.
 
 use super::state::Cell;
-use crate::message::disk::{DiskPublished, TakeKey};
 use crate::message::published::Published;
+use crate::message::stats::DiskPublished;
+use crate::message::take::TakeKey;
 use crate::residency::ledger::{Ledger, Stamp};
 use crate::time::FramePos;
 use crate::window::budget::LockBudget;

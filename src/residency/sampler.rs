@@ -6,8 +6,8 @@
 use super::sample::{Figures, Pages, Row, RowKey, Sample, Sources, View};
 use super::state::{Cell, Facts, Stretch, TakeContext, slot_cell, take_cell};
 use crate::limits::{DATA_OFFSET, PAGE_BYTES, WATCH_CELLS_MAX};
-use crate::message::disk::TakeKey;
 use crate::message::published::NO_PASS;
+use crate::message::take::TakeKey;
 use crate::residency::ledger::{SlotLedger, SlotSpan, Span, Stamp, TakeLedger, TakeView};
 use crate::rt::counters::ThreadCounters;
 use crate::time::FramePos;
@@ -412,8 +412,8 @@ fn scan(file: &File, offset: u64, bytes_per_cell: u64, facts: &mut [Facts]) -> i
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::disk::DiskPublished;
     use crate::message::published::Published;
+    use crate::message::stats::DiskPublished;
     use crate::window::budget::LockBudget;
     use crate::window::map::{Mapping, Populate};
 

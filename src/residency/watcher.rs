@@ -134,8 +134,10 @@ mod tests {
     use super::*;
     use crate::format::TakeFormat;
     use crate::limits::{DATA_OFFSET, PAGE_BYTES};
-    use crate::message::disk::{DiskPublished, SpoolFile, TakeKey, TakePlan};
     use crate::message::published::Published;
+    use crate::message::spool_file::SpoolFile;
+    use crate::message::stats::DiskPublished;
+    use crate::message::take::{TakeKey, TakePlan};
     use crate::residency::ledger::{Ledger, TakeLedger};
     use crate::rt::counters::ThreadCounters;
     use crate::wav::header::Header;

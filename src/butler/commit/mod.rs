@@ -15,11 +15,11 @@ use super::capabilities::{Capabilities, CapturePath};
 use super::take_file::TakeFile;
 use crate::file_system;
 use crate::limits;
-use crate::message::disk::{
-    CommitCommand, Continuation, DiskEvent, DiskPublished, PassKey, TakeEnd, TakeKey, TakePlan,
-};
+use crate::message::disk::{CommitCommand, Continuation, DiskEvent};
 use crate::message::published::{NO_PASS, Published};
 use crate::message::replica::Replica;
+use crate::message::stats::DiskPublished;
+use crate::message::take::{PassKey, TakeEnd, TakeKey, TakePlan};
 use crate::residency::ledger::Ledger;
 use crate::time::Frames;
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
