@@ -199,7 +199,7 @@ impl Reader {
         let lead_frames = self.setup.rate.frames(Duration::from_millis(self.setup.lead_ms)).0;
         let (mut least, mut ready) = (u64::MAX, true);
         for track in &mut self.tracks {
-            while let Some(window) = track.windows.collect() {
+            while let Some(window) = track.windows.ring.collect() {
                 track.entry.collected(&window.map);
                 drop(window);
             }
@@ -279,7 +279,7 @@ impl Track {
     fn hand_over(&mut self, setup: &ReaderSetup, epoch: u32, lead_windows: usize) {
         while let Some(coming) = self.coming.front_mut() {
             if let Some((window, _)) = &mut coming.window {
-                if lead_windows <= self.windows.waiting() || self.windows.room() == 0 {
+                if lead_windows <= self.windows.ring.waiting() || self.windows.ring.free_slots() == 0 {
                     return;
                 }
                 coming.ticks += 1;
@@ -299,7 +299,7 @@ impl Track {
             if let Some((window, span)) = window {
                 self.handed += 1;
                 self.entry.supplied(span, &window.map);
-                if self.windows.supply(window).is_err() {
+                if self.windows.ring.hand_over(window).is_err() {
                     debug_assert!(false, "room was asked for before");
                 }
             }
@@ -446,7 +446,7 @@ mod tests {
         std::thread::sleep(Duration::from_millis(100));
         assert_eq!(published.ready_epoch.load(Acquire), 1);
         published.epoch.store(2, Release);
-        audio.pass(2, 0);
+        audio.advance_to(2, 0);
         assert!(becomes(&published, 2));
         assert!(matches!(audio.at(2, 0, 64), Heard::Sound { frames: 64, .. }));
         commands.send(ReaderCommand::Quit).unwrap();

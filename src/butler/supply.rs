@@ -307,7 +307,7 @@ impl Butler {
         for take in &mut pass.takes {
             // Frames were lost faster than windows came: go on where the record position is.
             take.next = take.next.max(plan::window_start(recorded, take.frame_bytes));
-            while take.windows.waiting() < pass.lead.windows && take.windows.room() > 0 {
+            while take.windows.waiting() < pass.lead.windows && take.windows.free_slots() > 0 {
                 let span = plan::capture_span(take.next, take.frame_bytes, take.window_bytes, take.phase);
                 let held = setup.disk.spool_bytes.load(Relaxed);
                 if setup.spool_bytes_max < held + span.bytes as u64 {
@@ -328,7 +328,7 @@ impl Butler {
                 take.next += span.frames;
                 take.out.push_back(span);
                 take.entry.supplied(span.offset, &window.map);
-                if take.windows.supply(window).is_err() {
+                if take.windows.hand_over(window).is_err() {
                     debug_assert!(false, "room was asked for before");
                 }
             }

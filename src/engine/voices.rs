@@ -79,7 +79,7 @@ impl Voices {
     /// The playhead is somewhere else: what was meant for the place before goes back.
     pub fn pass(&mut self, place: &Place) {
         for voice in self.slots[..self.end].iter_mut().flatten() {
-            voice.windows.pass(place.epoch, place.stream);
+            voice.windows.advance_to(place.epoch, place.stream);
         }
     }
 

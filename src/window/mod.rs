@@ -15,6 +15,7 @@ pub mod playback;
 pub mod process;
 pub mod kernel_pages;
 pub mod progress_page;
+pub mod ring;
 
 use crate::limits;
 use std::io;

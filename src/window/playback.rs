@@ -5,14 +5,10 @@
 //! new *epoch*; windows of an older one are given back unheard.
 
 use super::map::Mapping;
-use super::process;
+use super::ring::{AudioEnd, DiskEnd, window_ring};
 use crate::format::TakeFormat;
-use crate::limits;
-use rtrb::{Consumer, Producer};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-
-const DONE_SLOTS: usize = 2 * limits::RING_WINDOWS;
 
 /// A span of one take, mapped for reading, populated, and locked if the budget allowed it.
 #[derive(Debug)]
@@ -59,19 +55,16 @@ pub enum Heard<'a> {
 /// The audio thread's end.
 #[derive(Debug)]
 pub struct AudioPlaybackWindows {
-    current: Option<PlaybackWindow>,
-    ready: Consumer<PlaybackWindow>,
-    done: Producer<PlaybackWindow>,
+    ring: AudioEnd<PlaybackWindow>,
     supplied: Arc<AtomicU64>,
 }
 
 /// The read-ahead's end.
 #[derive(Debug)]
 pub struct ReaderPlaybackWindows {
-    ready: Producer<PlaybackWindow>,
-    done: Consumer<PlaybackWindow>,
+    /// The rings of windows.
+    pub ring: DiskEnd<PlaybackWindow>,
     supplied: Arc<AtomicU64>,
-    out: usize,
 }
 
 /// Packs an epoch and the stream frame up to which everything is supplied into one atomic word.
@@ -97,12 +90,11 @@ fn is_left(packed: u64, epoch: u32) -> bool {
 
 /// Makes the two ends for one track.
 pub fn playback_windows() -> (AudioPlaybackWindows, ReaderPlaybackWindows) {
-    let (ready_in, ready_out) = process::ring(limits::RING_WINDOWS);
-    let (done_in, done_out) = process::ring(DONE_SLOTS);
+    let (audio, reader) = window_ring();
     let supplied = Arc::new(AtomicU64::new(0));
     (
-        AudioPlaybackWindows { current: None, ready: ready_out, done: done_in, supplied: Arc::clone(&supplied) },
-        ReaderPlaybackWindows { ready: ready_in, done: done_out, supplied, out: 0 },
+        AudioPlaybackWindows { ring: audio, supplied: Arc::clone(&supplied) },
+        ReaderPlaybackWindows { ring: reader, supplied },
     )
 }
 
@@ -112,9 +104,9 @@ impl AudioPlaybackWindows {
     pub fn at(&mut self, epoch: u32, at: u64, frames: usize) -> Heard<'_> {
         // Read before the ring: a window pushed before this value was stored is in the ring now.
         let supplied = self.supplied.load(Ordering::Acquire);
-        self.pass(epoch, at);
+        self.advance_to(epoch, at);
         let (until, left) = (until(supplied, epoch), is_left(supplied, epoch));
-        let next = self.current.as_ref().filter(|window| window.epoch == epoch);
+        let next = self.ring.current.as_ref().filter(|window| window.epoch == epoch);
         match next {
             Some(window) if window.start <= at => {
                 let from = at - window.start;
@@ -133,93 +125,30 @@ impl AudioPlaybackWindows {
     /// since the next locate is on its way. This is realtime-safe.
     pub fn covers(&mut self, epoch: u32, at: u64, frames: u64) -> bool {
         let supplied = self.supplied.load(Ordering::Acquire);
-        self.pass(epoch, at);
+        self.advance_to(epoch, at);
         at + frames <= until(supplied, epoch) || is_left(supplied, epoch)
     }
 
     /// Gives back every window that ends at or before `at`, or belongs to an earlier epoch.
     /// This is realtime-safe.
-    pub fn pass(&mut self, epoch: u32, at: u64) {
-        loop {
-            match self.current.take() {
-                Some(window)
-                    if window.epoch < epoch || (window.epoch == epoch && window.start + window.frames <= at) =>
-                {
-                    self.give_back(window);
-                }
-                Some(window) => {
-                    self.current = Some(window);
-                    return;
-                }
-                None => match self.ready.pop() {
-                    Ok(window) => self.current = Some(window),
-                    Err(_) => return,
-                },
-            }
-        }
+    pub fn advance_to(&mut self, epoch: u32, at: u64) {
+        let is_over = |window: &PlaybackWindow| {
+            window.epoch < epoch || (window.epoch == epoch && window.start + window.frames <= at)
+        };
+        self.ring.advance(is_over, |_| ());
     }
 
     /// Gives everything back. This is realtime-safe.
     pub fn end(&mut self) {
-        while let Some(window) = self.current.take().or_else(|| self.ready.pop().ok()) {
-            self.give_back(window);
-        }
-    }
-
-    fn give_back(&mut self, window: PlaybackWindow) {
-        if let Err(rtrb::PushError::Full(window)) = self.done.push(window) {
-            debug_assert!(false, "the done ring holds every window there is");
-            std::mem::forget(window);
-        }
+        self.ring.end(|_| ());
     }
 }
 
 impl ReaderPlaybackWindows {
-    /// Windows that may still be handed over now.
-    pub fn room(&self) -> usize {
-        self.ready.slots().min(limits::RING_WINDOWS.saturating_sub(self.out))
-    }
-
-    /// Windows that wait in the ring and are not yet taken by the audio thread.
-    pub fn waiting(&self) -> usize {
-        limits::RING_WINDOWS - self.ready.slots()
-    }
-
-    /// Moves a window to the audio thread. Gives it back when there is no room.
-    pub fn supply(&mut self, window: PlaybackWindow) -> Result<(), PlaybackWindow> {
-        if self.room() == 0 {
-            return Err(window);
-        }
-        match self.ready.push(window) {
-            Ok(()) => {
-                self.out += 1;
-                Ok(())
-            }
-            Err(rtrb::PushError::Full(window)) => Err(window),
-        }
-    }
-
     /// Says that everything placed before stream frame `until` of `epoch` has been supplied, so that
     /// what is not there is silence and no dropout.
     pub fn supplied_until(&mut self, epoch: u32, until: u64) {
         self.supplied.store(pack(epoch, until), Ordering::Release);
-    }
-
-    /// The next window that the audio thread has given back.
-    pub fn collect(&mut self) -> Option<PlaybackWindow> {
-        let window = self.done.pop().ok()?;
-        self.out -= 1;
-        Some(window)
-    }
-
-    /// Windows that are out.
-    pub fn out(&self) -> usize {
-        self.out
-    }
-
-    /// Whether the audio thread's end is gone.
-    pub fn is_abandoned(&self) -> bool {
-        self.done.is_abandoned()
     }
 }
 
@@ -246,7 +175,7 @@ mod tests {
     fn silence_sound_and_dropout_are_told_apart() {
         let (mut audio, mut reader) = playback_windows();
         assert_eq!(told(&audio.at(1, 0, 64)), ("missing", 64));
-        reader.supply(window(1, 100, 50)).unwrap();
+        reader.ring.hand_over(window(1, 100, 50)).unwrap();
         reader.supplied_until(1, 150);
         assert_eq!(told(&audio.at(1, 64, 64)), ("silence", 36));
         assert_eq!(told(&audio.at(1, 100, 64)), ("sound", 50));
@@ -260,7 +189,7 @@ mod tests {
         let (mut audio, mut reader) = playback_windows();
         reader.supplied_until(1, 1000);
         assert_eq!(told(&audio.at(1, 500, 64)), ("silence", 64));
-        reader.supply(window(2, 0, 50)).unwrap();
+        reader.ring.hand_over(window(2, 0, 50)).unwrap();
         reader.supplied_until(2, 50);
         assert_eq!(told(&audio.at(1, 564, 64)), ("silence", 64), "it fades out where it was");
         assert!(audio.covers(1, 564, 64));
@@ -272,7 +201,7 @@ mod tests {
     #[test]
     fn a_window_starts_where_its_first_frame_lies() {
         let (mut audio, mut reader) = playback_windows();
-        reader.supply(window(0, 10, 50)).unwrap();
+        reader.ring.hand_over(window(0, 10, 50)).unwrap();
         let Heard::Sound { at, frames, .. } = audio.at(0, 12, 8) else { panic!("sound is there") };
         assert_eq!((at, frames), (6 + 2 * 3, 8));
     }
@@ -280,14 +209,14 @@ mod tests {
     #[test]
     fn after_a_locate_old_windows_come_back_and_new_ones_wait_their_turn() {
         let (mut audio, mut reader) = playback_windows();
-        reader.supply(window(1, 0, 50)).unwrap();
-        reader.supply(window(2, 0, 50)).unwrap();
+        reader.ring.hand_over(window(1, 0, 50)).unwrap();
+        reader.ring.hand_over(window(2, 0, 50)).unwrap();
         reader.supplied_until(2, 50);
         assert_eq!(told(&audio.at(1, 0, 8)), ("sound", 8), "the declick still plays the old place");
         assert_eq!(told(&audio.at(1, 50, 8)), ("silence", 8), "the new place is not heard before the locate");
         assert_eq!(told(&audio.at(2, 0, 8)), ("sound", 8));
-        assert_eq!(reader.collect().unwrap().epoch, 1);
-        assert!(reader.collect().is_none());
-        assert_eq!(reader.out(), 1);
+        assert_eq!(reader.ring.collect().unwrap().epoch, 1);
+        assert!(reader.ring.collect().is_none());
+        assert_eq!(reader.ring.out(), 1);
     }
 }

@@ -279,7 +279,7 @@ impl Butler {
         let (start, frames) = (FramePos(start), Frames(WINDOW_FRAMES));
         let window = CaptureWindow { map, start, frames, passed: Frames(0), touched: false };
         // A refused window is unmapped here and made again when there is room.
-        if track.ring.supply(window).is_ok() {
+        if track.ring.hand_over(window).is_ok() {
             track.next += 1;
         }
         Ok(())

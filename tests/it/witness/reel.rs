@@ -61,7 +61,7 @@ impl Reel {
             self.next += span.frames;
             let window =
                 CaptureWindow { map, start: span.start, frames: span.frames, passed: Frames(0), touched: false };
-            self.windows.supply(window).unwrap();
+            self.windows.hand_over(window).unwrap();
         }
         self.next.0
     }
