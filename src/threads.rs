@@ -20,6 +20,7 @@ use crate::rt::counters;
 use crate::rt::schedule::{self, Scheduling};
 use crate::window::budget::LockBudget;
 use crate::window::process;
+use crate::window::ring::resident_ring;
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use rtrb::{Consumer, Producer};
 use std::collections::VecDeque;
@@ -127,8 +128,8 @@ const MIRROR_PATIENCE: Duration = Duration::from_secs(10);
 /// Starts everything; when it returns, the device runs and the transport stands at 0.
 pub fn start(device: Box<dyn Device>, setup: ThreadsSetup) -> Result<Threads, ThreadsError> {
     let facts = device.facts().clone();
-    let (audio, commands) = process::ring(limits::AUDIO_COMMANDS);
-    let (events, audio_events) = process::ring(limits::AUDIO_EVENTS);
+    let (audio, commands) = resident_ring(limits::AUDIO_COMMANDS);
+    let (events, audio_events) = resident_ring(limits::AUDIO_EVENTS);
     let published = Arc::new(Published::new(facts.inputs));
     let disk = Arc::new(DiskPublished::default());
     let ledger = Arc::new(Ledger::default());

@@ -11,7 +11,7 @@ use crate::limits;
 use crate::rt::process;
 use crate::threads::ThreadsSetup;
 use crate::time::SampleRate;
-use crate::window::budget::{LockLimit, lock_limit};
+use crate::window::lock_limit::{LockLimit, lock_limit};
 use std::path::PathBuf;
 use std::time::Duration;
 

@@ -1,7 +1,6 @@
 //! The budget of locked memory: who holds how much of it. Thread: butler and read-ahead take and give
 //! back, any thread reads.
 
-use nix::sys::resource::{Resource, getrlimit};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -73,42 +72,6 @@ impl Drop for LockGrant {
         let before = self.budget.used.fetch_sub(self.bytes, Ordering::Relaxed);
         debug_assert!(self.bytes <= before, "more given back than taken");
     }
-}
-
-/// What the kernel lets this process lock.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LockLimit {
-    /// `CAP_IPC_LOCK` or an infinite `RLIMIT_MEMLOCK`.
-    Unlimited,
-    /// Bytes of `RLIMIT_MEMLOCK`.
-    Bytes(u64),
-}
-
-/// Asks the kernel. `CAP_IPC_LOCK` is read from `/proc/self/status` (bit 14 of `CapEff`).
-pub fn lock_limit() -> LockLimit {
-    let capable = std::fs::read_to_string("/proc/self/status").ok().and_then(|status| {
-        let mask = status.lines().find_map(|line| line.strip_prefix("CapEff:"))?;
-        u64::from_str_radix(mask.trim(), 16).ok()
-    });
-    if capable.is_some_and(|mask| mask & (1 << 14) != 0) {
-        return LockLimit::Unlimited;
-    }
-    match getrlimit(Resource::RLIMIT_MEMLOCK) {
-        Ok((soft, _)) if soft == nix::libc::RLIM_INFINITY => LockLimit::Unlimited,
-        Ok((soft, _)) => LockLimit::Bytes(soft),
-        Err(_) => LockLimit::Bytes(0),
-    }
-}
-
-/// Bytes of locked memory that this process holds, as the kernel counts them (`VmLck`).
-pub fn locked_bytes_now() -> u64 {
-    std::fs::read_to_string("/proc/self/status")
-        .ok()
-        .and_then(|status| {
-            let kib = status.lines().find_map(|line| line.strip_prefix("VmLck:"))?;
-            kib.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()
-        })
-        .map_or(0, |kib| kib * 1024)
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@
 pub mod budget;
 pub mod capture;
 pub mod guard;
+pub mod lock_limit;
 pub mod map;
 pub mod playback;
 pub mod process;

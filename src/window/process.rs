@@ -3,7 +3,6 @@
 #![expect(unsafe_code, reason = "advice on address ranges that the program owns")]
 
 use crate::limits::{AUDIO_STACK_BYTES, PAGE_BYTES};
-use rtrb::{Consumer, Producer, RingBuffer};
 use std::sync::Arc;
 
 /// Mappings larger than this are not populated: they are reserved address space, not working memory. A heap that
@@ -12,17 +11,6 @@ const MAPPING_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// Libraries that only draw: the audio thread never runs them, and a renderer's compiler alone is over 100 MiB.
 const DRAWING: [&str; 9] = ["LLVM", "/dri/", "gallium", "libGL", "libEGL", "libX", "libxcb", "libwayland", "libz3"];
-
-/// A ring whose slots are in memory: the thread at either end takes no fault when it gets to one for the first time.
-/// The allocator hands out pages that nobody has touched, and a ring does not write to a slot before its turn.
-pub fn ring<T>(slots: usize) -> (Producer<T>, Consumer<T>) {
-    let (mut producer, consumer) = RingBuffer::new(slots);
-    if let Ok(mut all) = producer.write_chunk_uninit(slots) {
-        let (slots, _) = all.as_mut_slices();
-        populate_range(slots.as_ptr() as usize, size_of_val(slots));
-    }
-    (producer, consumer)
-}
 
 /// Brings in every page of code and private data that the program has mapped, so that running a path for
 /// the first time takes no fault. Pages that cannot be brought in are left alone. Returns bytes visited.

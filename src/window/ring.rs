@@ -12,7 +12,7 @@
 
 use super::process;
 use crate::limits;
-use rtrb::{Consumer, Producer};
+use rtrb::{Consumer, Producer, RingBuffer};
 
 /// Slots of the done ring.
 const DONE_SLOTS: usize = 2 * limits::RING_WINDOWS;
@@ -35,10 +35,21 @@ pub struct DiskEnd<W> {
     out: usize,
 }
 
-/// Makes both ends. Their memory is populated: neither thread takes a fault when it first reaches a slot.
+/// Makes a ring whose memory is populated, so that neither thread takes a fault when it first reaches a slot. The allocator
+/// hands out pages that were never touched, and a ring writes to a slot only at its turn.
+pub fn resident_ring<T>(slots: usize) -> (Producer<T>, Consumer<T>) {
+    let (mut producer, consumer) = RingBuffer::new(slots);
+    if let Ok(mut all) = producer.write_chunk_uninit(slots) {
+        let (slots, _) = all.as_mut_slices();
+        process::populate_range(slots.as_ptr() as usize, size_of_val(slots));
+    }
+    (producer, consumer)
+}
+
+/// Makes both ends.
 pub(super) fn window_ring<W>() -> (AudioEnd<W>, DiskEnd<W>) {
-    let (ready_in, ready_out) = process::ring(limits::RING_WINDOWS);
-    let (done_in, done_out) = process::ring(DONE_SLOTS);
+    let (ready_in, ready_out) = resident_ring(limits::RING_WINDOWS);
+    let (done_in, done_out) = resident_ring(DONE_SLOTS);
     (AudioEnd { current: None, ready: ready_out, done: done_in }, DiskEnd { ready: ready_in, done: done_out, out: 0 })
 }
 
