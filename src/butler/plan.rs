@@ -1,6 +1,7 @@
 //! Which windows are wanted: sizes, leads, spans. Thread: any. Pure.
 
 use crate::limits;
+use crate::message::offset::SpoolByte;
 use crate::message::{PlayPath, PlayRegion};
 use crate::time::{FramePos, Frames};
 
@@ -72,8 +73,8 @@ pub struct CaptureSpan {
     pub start: FramePos,
     /// Frames.
     pub frames: Frames,
-    /// Byte of the file.
-    pub offset: u64,
+    /// Byte of the spool.
+    pub offset: SpoolByte,
     /// Bytes.
     pub bytes: usize,
 }
@@ -90,12 +91,7 @@ pub fn capture_span(start: FramePos, frame_bytes: usize, window_bytes: usize, ph
     debug_assert!(at.is_multiple_of(granule), "a window begins on a page and a frame");
     let shift = phase as u64 * granule % window;
     let end = (at + shift) / window * window + window - shift;
-    CaptureSpan {
-        start,
-        frames: Frames((end - at) / frame),
-        offset: limits::DATA_OFFSET + at,
-        bytes: (end - at) as usize,
-    }
+    CaptureSpan { start, frames: Frames((end - at) / frame), offset: SpoolByte::DATA + at, bytes: (end - at) as usize }
 }
 
 /// The last place at or before `frame` where a window can begin.
@@ -242,7 +238,7 @@ mod tests {
             for index in 0..50 {
                 let span = capture_span(start, frame_bytes, window, phase);
                 prop_assert!(span.frames.0 > 0 && span.bytes <= window);
-                prop_assert!(span.offset.is_multiple_of(4096) && span.bytes.is_multiple_of(4096));
+                prop_assert!(span.offset.0.is_multiple_of(4096) && span.bytes.is_multiple_of(4096));
                 prop_assert_eq!(span.bytes as u64, span.frames.0 * frame_bytes as u64);
                 prop_assert!(index == 0 || span.bytes == window);
                 start += span.frames;

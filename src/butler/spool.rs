@@ -3,6 +3,7 @@
 
 use crate::file_system::free_bytes;
 use crate::limits;
+use crate::message::offset::SpoolByte;
 use crate::message::replica::Replica;
 use crate::message::spool_file::SpoolFile;
 use crate::message::take::TakePlan;
@@ -146,11 +147,7 @@ pub fn create(place: &SpoolPlace, plan: &TakePlan, pass: Uuid) -> io::Result<Spo
         wav: plan.path.clone(),
         frame_bytes: plan.frame_bytes(),
         pass,
-        mirror: plan
-            .pair
-            .as_ref()
-            .and_then(|pair| pair.place(Replica::Mirror, limits::DATA_OFFSET))
-            .map(|(path, _)| path),
+        mirror: plan.pair.as_ref().and_then(|pair| pair.place(Replica::Mirror, SpoolByte::DATA)).map(|(path, _)| path),
     };
     make(place, |folder| path_of(folder, plan.identity), SPOOL_FILE_BYTES, &identity)
 }
@@ -210,14 +207,14 @@ fn hold(file: &File) {
 }
 
 /// Makes sure that storing to a span cannot fail for want of memory, where touching pages is all there is.
-pub fn reserve(spool: &File, offset: u64, bytes: usize) -> io::Result<()> {
-    Ok(fallocate(spool, FallocateFlags::empty(), offset as i64, bytes as i64)?)
+pub fn reserve(spool: &File, offset: SpoolByte, bytes: usize) -> io::Result<()> {
+    Ok(fallocate(spool, FallocateFlags::empty(), offset.0 as i64, bytes as i64)?)
 }
 
 /// Gives the memory of a span back. What it held must be on the disk.
-pub fn punch(spool: &File, offset: u64, bytes: usize) -> io::Result<()> {
+pub fn punch(spool: &File, offset: SpoolByte, bytes: usize) -> io::Result<()> {
     let flags = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
-    Ok(fallocate(spool, flags, offset as i64, bytes as i64)?)
+    Ok(fallocate(spool, flags, offset.0 as i64, bytes as i64)?)
 }
 
 #[cfg(test)]
@@ -266,7 +263,7 @@ mod tests {
         let before = blocks(&spool.file);
         spool.file.write_all_at(&[1; 8192], 4096).unwrap();
         assert_eq!(blocks(&spool.file), before + 16);
-        punch(&spool.file, 4096, 8192).unwrap();
+        punch(&spool.file, SpoolByte(4096), 8192).unwrap();
         assert_eq!(blocks(&spool.file), before);
     }
 }

@@ -9,6 +9,7 @@ use super::spool;
 use crate::limits;
 use crate::message::captured::CapturedSpan;
 use crate::message::disk::{ButlerCommand, CommitCommand, DiskEvent, PassWindows};
+use crate::message::offset::SpoolByte;
 use crate::message::published::{NO_PASS, Published};
 use crate::message::replica::{Replica, ReplicaPair};
 use crate::message::spool_file::{ProgressFile, SpoolFile};
@@ -423,11 +424,12 @@ impl TakeSupply {
         if setup.capabilities.populate == Populate::Touch && matches!(self.memory, Memory::Spool(_)) {
             spool::reserve(file, span.offset, span.bytes)?;
         }
-        if setup.capabilities.populate == Populate::Touch && file.metadata()?.len() < span.offset + span.bytes as u64 {
+        if setup.capabilities.populate == Populate::Touch && file.metadata()?.len() < span.offset.0 + span.bytes as u64
+        {
             // A page past the end of the file cannot be touched; the reserve is on its way.
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        let mut map = Mapping::writable(file, span.offset, span.bytes)?;
+        let mut map = Mapping::writable(file, span.offset.0, span.bytes)?;
         map.populate(setup.capabilities.populate)?;
         map.lock(&setup.budget);
         Ok(CaptureWindow { map, start: span.start, frames: span.frames, passed: Frames(0), touched: false })
@@ -436,7 +438,7 @@ impl TakeSupply {
     /// A window that comes back: unlocked at once, unmapped at once in `in-place` (so that the kernel need not
     /// write-protect its pages) or when very much waits for the disk.
     fn take_up(&mut self, mut window: CaptureWindow, unmap: bool, replicas: &[Replica]) -> CapturedSpan {
-        let offset = limits::DATA_OFFSET + window.start.0 * self.frame_bytes as u64;
+        let offset = SpoolByte::DATA + window.start.0 * self.frame_bytes as u64;
         let passed_bytes = window.passed.0 as usize * self.frame_bytes;
         self.entry.collected(offset, passed_bytes, window.touched);
         window.map.unlock();

@@ -3,6 +3,7 @@
 use super::capabilities::Capabilities;
 use crate::file_system;
 use crate::limits;
+use crate::message::offset::FileByte;
 use crate::message::take::{TakeEnd, TakePlan};
 use crate::time::Frames;
 use crate::wav::header::Header;
@@ -32,13 +33,13 @@ pub struct TakeFile {
     reserve: bool,
     page: MmapMut,
     /// Bytes of the file for which there are blocks.
-    reserved: u64,
+    reserved: FileByte,
     /// End of the sound that was written, a byte of the file.
-    written: u64,
+    written: FileByte,
     /// The same when it was last made durable.
-    durable: u64,
+    durable: FileByte,
     /// What the header says.
-    claimed: u64,
+    claimed: FileByte,
     /// Whether anything was written since.
     unsynced: bool,
 }
@@ -75,17 +76,17 @@ impl TakeFile {
             past_cache: None,
             reserve: capabilities.reserve,
             page: MmapMut::map_anon(limits::PAGE_BYTES)?,
-            reserved: limits::DATA_OFFSET,
-            written: limits::DATA_OFFSET,
-            durable: limits::DATA_OFFSET,
-            claimed: limits::DATA_OFFSET,
+            reserved: FileByte::DATA,
+            written: FileByte::DATA,
+            durable: FileByte::DATA,
+            claimed: FileByte::DATA,
             unsynced: false,
         };
         if !capabilities.reserve {
             notes.push(NO_RESERVE.to_owned());
         }
         take.reserve_ahead(ahead, notes)?;
-        take.write_header(limits::DATA_OFFSET)?;
+        take.write_header(FileByte::DATA)?;
         take.file.sync_all()?;
         if o_direct && capabilities.o_direct {
             // Tried with the header, since some file systems accept the flag and refuse the write.
@@ -112,7 +113,7 @@ impl TakeFile {
 
     /// Bytes for which there are blocks and no sound yet.
     pub fn reserved_bytes(&self) -> u64 {
-        if self.reserve { self.reserved.saturating_sub(self.written) } else { 0 }
+        if self.reserve { self.reserved.0.saturating_sub(self.written.0) } else { 0 }
     }
 
     /// Bytes a second.
@@ -121,12 +122,12 @@ impl TakeFile {
     }
 
     /// End of the sound that is in the file, a byte of it.
-    pub fn written(&self) -> u64 {
+    pub fn written(&self) -> FileByte {
         self.written
     }
 
     /// End of the sound that outlives a power cut, a byte of the file.
-    pub fn durable(&self) -> u64 {
+    pub fn durable(&self) -> FileByte {
         self.durable
     }
 
@@ -136,7 +137,7 @@ impl TakeFile {
     }
 
     /// Whether the header says less than up to byte `end`.
-    pub fn claims_less_than(&self, end: u64) -> bool {
+    pub fn claims_less_than(&self, end: FileByte) -> bool {
         self.claimed < end
     }
 
@@ -147,11 +148,10 @@ impl TakeFile {
         if self.written + ahead / 2 < self.reserved {
             return Ok(false);
         }
-        let end = (self.written + ahead)
-            .next_multiple_of(limits::PAGE_BYTES as u64)
-            .max(self.reserved + limits::PAGE_BYTES as u64);
+        let page = limits::PAGE_BYTES as u64;
+        let end = FileByte((self.written + ahead).0.next_multiple_of(page)).max(self.reserved + page);
         if self.reserve {
-            let (from, bytes) = (self.reserved as i64, (end - self.reserved) as i64);
+            let (from, bytes) = (self.reserved.0 as i64, (end - self.reserved) as i64);
             match fallocate(&*self.file, FallocateFlags::empty(), from, bytes) {
                 Ok(()) => {}
                 Err(nix::errno::Errno::EOPNOTSUPP | nix::errno::Errno::ENOSYS) => {
@@ -162,7 +162,7 @@ impl TakeFile {
             }
         }
         if !self.reserve {
-            match self.file.set_len(end) {
+            match self.file.set_len(end.0) {
                 // There a file grows by being written, and by nothing else.
                 Err(error) if file_system::grows_by_writes(&error) => {}
                 other => other?,
@@ -173,10 +173,10 @@ impl TakeFile {
     }
 
     /// Writes `parts` side by side, from byte `offset` on: whole pages.
-    pub fn write_run(&mut self, mut offset: u64, mut parts: &mut [IoSlice]) -> io::Result<()> {
+    pub fn write_run(&mut self, offset: FileByte, mut parts: &mut [IoSlice]) -> io::Result<()> {
+        let (began, mut offset) = (offset.0, offset.0);
         debug_assert!(offset.is_multiple_of(limits::PAGE_BYTES as u64));
         self.unsynced = true;
-        let began = offset;
         // Empty ones at the end go too.
         IoSlice::advance_slices(&mut parts, 0);
         while !parts.is_empty() {
@@ -202,14 +202,14 @@ impl TakeFile {
     }
 
     /// Sound up to byte `end` of the file is in it.
-    pub fn note_written(&mut self, end: u64) {
+    pub fn note_written(&mut self, end: FileByte) {
         self.written = self.written.max(end);
     }
 
     /// Has the header say that there is sound up to byte `end`, so that other programs see it.
-    pub fn write_header(&mut self, end: u64) -> io::Result<()> {
+    pub fn write_header(&mut self, end: FileByte) -> io::Result<()> {
         let frame_bytes = self.frame_bytes() as u64;
-        self.header.data_bytes = (end - limits::DATA_OFFSET) / frame_bytes * frame_bytes;
+        self.header.data_bytes = (end - FileByte::DATA) / frame_bytes * frame_bytes;
         self.page.copy_from_slice(&*self.header.build());
         self.file.write_all_at(&self.page, 0)?;
         self.claimed = end;
@@ -227,7 +227,7 @@ impl TakeFile {
         self.file.sync_data()?;
         (self.durable, self.unsynced) = (written, false);
         if self.past_cache.is_none() {
-            posix_fadvise(&*self.file, 0, written as i64, PosixFadviseAdvice::POSIX_FADV_DONTNEED).ok();
+            posix_fadvise(&*self.file, 0, written.0 as i64, PosixFadviseAdvice::POSIX_FADV_DONTNEED).ok();
         }
         Ok(())
     }
@@ -274,6 +274,7 @@ fn put_back(file: &File) -> io::Result<Option<PathBuf>> {
 mod tests {
     use super::*;
     use crate::format::TakeFormat;
+    use crate::message::offset::FileByte;
     use crate::message::take::TakeKey;
     use crate::time::FramePos;
     use uuid::Uuid;
@@ -299,8 +300,9 @@ mod tests {
                     .unwrap();
             assert_eq!(notes.is_empty(), without.is_empty(), "{notes:?}");
             let memory = MmapMut::map_anon(12_288).unwrap();
-            take.write_run(4096, &mut [IoSlice::new(&memory[..4096]), IoSlice::new(&memory[4096..])]).unwrap();
-            take.note_written(4096 + 12_288);
+            take.write_run(FileByte(4096), &mut [IoSlice::new(&memory[..4096]), IoSlice::new(&memory[4096..])])
+                .unwrap();
+            take.note_written(FileByte(4096 + 12_288));
             take.sync().unwrap();
             assert!(!take.is_unsynced() && take.claims_less_than(take.durable()));
             take.write_header(take.durable()).unwrap();

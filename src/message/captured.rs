@@ -1,6 +1,7 @@
 //! Captured sound on its way to the disk: one span of a take, wanted by each of its replicas. Thread: butler makes it, the
 //! committers share it; the last one to be done with it gives its memory back.
 
+use super::offset::SpoolByte;
 use super::replica::Replica;
 use crate::window::map::Mapping;
 use std::sync::atomic::{AtomicU8, Ordering::AcqRel, Ordering::Acquire};
@@ -9,7 +10,7 @@ use std::sync::atomic::{AtomicU8, Ordering::AcqRel, Ordering::Acquire};
 #[derive(Debug)]
 pub struct CapturedSpan {
     /// Byte of the spool file where it begins.
-    pub offset: u64,
+    pub offset: SpoolByte,
     /// Its bytes.
     pub bytes: usize,
     /// Bytes of it that the record position has passed.
@@ -23,7 +24,13 @@ pub struct CapturedSpan {
 
 impl CapturedSpan {
     /// A span that every one of `replicas` is to write.
-    pub fn new(offset: u64, bytes: usize, passed_bytes: usize, touched: bool, replicas: &[Replica]) -> CapturedSpan {
+    pub fn new(
+        offset: SpoolByte,
+        bytes: usize,
+        passed_bytes: usize,
+        touched: bool,
+        replicas: &[Replica],
+    ) -> CapturedSpan {
         let wanted = replicas.iter().fold(0, |wanted, replica| wanted | bit(*replica));
         CapturedSpan { offset, bytes, passed_bytes, touched, map: None, wanted: wanted.into() }
     }
@@ -37,12 +44,12 @@ impl CapturedSpan {
     }
 
     /// The byte after its last one.
-    pub fn end(&self) -> u64 {
+    pub fn end(&self) -> SpoolByte {
         self.offset + self.bytes as u64
     }
 
     /// The byte after the last one that the record position has passed.
-    pub fn passed(&self) -> u64 {
+    pub fn passed(&self) -> SpoolByte {
         self.offset + self.passed_bytes as u64
     }
 
@@ -74,12 +81,12 @@ mod tests {
 
     #[test]
     fn the_last_copy_to_be_done_gives_the_memory_back_and_only_once() {
-        let both = CapturedSpan::new(4096, 4096, 4096, true, &[Replica::Session, Replica::Mirror]);
+        let both = CapturedSpan::new(SpoolByte(4096), 4096, 4096, true, &[Replica::Session, Replica::Mirror]);
         assert!(
             !both.release(Replica::Session) && !both.is_wanted(Replica::Session) && both.is_wanted(Replica::Mirror)
         );
         assert!(!both.release(Replica::Session), "it was not the last one then, and is not now");
         assert!(both.release(Replica::Mirror) && !both.release(Replica::Mirror));
-        assert!(CapturedSpan::new(4096, 4096, 0, false, &[Replica::Session]).release(Replica::Session));
+        assert!(CapturedSpan::new(SpoolByte(4096), 4096, 0, false, &[Replica::Session]).release(Replica::Session));
     }
 }

@@ -17,6 +17,7 @@ mod play_path;
 mod voice;
 pub mod captured;
 pub mod disk;
+pub mod offset;
 pub mod published;
 pub mod replica;
 pub mod spool_file;

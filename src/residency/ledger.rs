@@ -9,6 +9,7 @@
 
 use crate::limits;
 use crate::lock::lock;
+use crate::message::offset::SpoolByte;
 use crate::message::spool_file::SpoolFile;
 use crate::message::take::{TakeKey, TakePlan};
 use crate::time::FramePos;
@@ -291,9 +292,9 @@ impl TakeLedger {
     }
 
     /// Says that a window that begins at byte `offset` is about to be handed to the audio thread.
-    pub fn supplied(&self, offset: u64, window: &Mapping) {
+    pub fn supplied(&self, offset: SpoolByte, window: &Mapping) {
         let span = Span {
-            offset,
+            offset: offset.0,
             bytes: window.len() as u32,
             address: window.address(),
             locked: window.is_locked(),
@@ -309,8 +310,8 @@ impl TakeLedger {
 
     /// Says that the window that begins at byte `offset` came back with `passed_bytes` bytes behind the record
     /// position, and is about to be unlocked.
-    pub fn collected(&self, offset: u64, passed_bytes: usize, touched: bool) {
-        self.state().collected(offset, passed_bytes as u64, touched, stamp(self.clock));
+    pub fn collected(&self, offset: SpoolByte, passed_bytes: usize, touched: bool) {
+        self.state().collected(offset.0, passed_bytes as u64, touched, stamp(self.clock));
     }
 
     /// Says that no window is out any more.
@@ -322,13 +323,13 @@ impl TakeLedger {
     }
 
     /// Says that everything up to byte `end` was written, and how long the last write took.
-    pub fn committed(&self, end: u64, took: Duration) {
-        self.state().committed(end, took.as_micros() as u32, stamp(self.clock));
+    pub fn committed(&self, end: SpoolByte, took: Duration) {
+        self.state().committed(end.0, took.as_micros() as u32, stamp(self.clock));
     }
 
     /// Says that everything up to byte `end` outlives a power cut.
-    pub fn durable(&self, end: u64) {
-        self.state().durable(end, stamp(self.clock));
+    pub fn durable(&self, end: SpoolByte) {
+        self.state().durable(end.0, stamp(self.clock));
     }
 
     /// How far the take has come.
@@ -465,14 +466,14 @@ mod tests {
         file.set_len(1 << 20).unwrap();
         let take = ledger.take(&plan());
         for offset in [4096, 12_288, 20_480] {
-            take.supplied(offset, &window(&file, offset));
+            take.supplied(SpoolByte(offset), &window(&file, offset));
         }
         assert_eq!(take.marks().supplied, 28_672);
-        take.collected(4096, 8192, true);
-        take.collected(12_288, 100, true);
-        take.committed(12_388, Duration::from_micros(300));
-        take.durable(12_388);
-        take.collected(20_480, 0, false);
+        take.collected(SpoolByte(4096), 8192, true);
+        take.collected(SpoolByte(12_288), 100, true);
+        take.committed(SpoolByte(12_388), Duration::from_micros(300));
+        take.durable(SpoolByte(12_388));
+        take.collected(SpoolByte(20_480), 0, false);
         let view = take.view(0, u64::MAX);
         assert_eq!((view.marks.collected, view.marks.committed, view.marks.durable), (12_388, 12_388, 12_388));
         let steps: Vec<_> =
@@ -499,8 +500,8 @@ mod tests {
         file.set_len(8192).unwrap();
         let (take, map) = (ledger.take(&plan()), window(&file, 0));
         for index in 0..2 * limits::BELIEF_SPANS_MAX as u64 {
-            take.supplied(4096 + index * 8192, &map);
-            take.collected(4096 + index * 8192, 8192, true);
+            take.supplied(SpoolByte(4096 + index * 8192), &map);
+            take.collected(SpoolByte(4096 + index * 8192), 8192, true);
         }
         assert_eq!(take.view(0, u64::MAX).spans.len(), limits::BELIEF_SPANS_MAX);
     }

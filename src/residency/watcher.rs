@@ -134,6 +134,7 @@ mod tests {
     use super::*;
     use crate::format::TakeFormat;
     use crate::limits::{DATA_OFFSET, PAGE_BYTES};
+    use crate::message::offset::SpoolByte;
     use crate::message::published::Published;
     use crate::message::spool_file::SpoolFile;
     use crate::message::stats::DiskPublished;
@@ -191,7 +192,7 @@ mod tests {
         let mut map = Mapping::writable(file, offset, WINDOW).unwrap();
         map.populate(Populate::Advise).unwrap();
         assert!(map.lock(budget));
-        take.supplied(offset, &map);
+        take.supplied(SpoolByte(offset), &map);
         map
     }
 
@@ -241,11 +242,11 @@ mod tests {
         let mut look = || shown(&sampler.sample(&VIEW).rows[0], 1..10);
         let rest = [Locked, Locked, Locked, PageState::None];
         assert_eq!(look(), [[Recorded; 5].as_slice(), &rest].concat());
-        take.collected(DATA_OFFSET, WINDOW, true);
+        take.collected(SpoolByte::DATA, WINDOW, true);
         assert_eq!(look()[..5], [Recorded; 5]);
-        take.committed(DATA_OFFSET + WINDOW as u64, Duration::from_millis(1));
+        take.committed(SpoolByte::DATA + WINDOW as u64, Duration::from_millis(1));
         assert_eq!(look()[..5], [Committed, Committed, Committed, Committed, Recorded]);
-        take.durable(DATA_OFFSET + WINDOW as u64);
+        take.durable(SpoolByte::DATA + WINDOW as u64);
         assert_eq!(look()[..5], [Durable, Durable, Durable, Durable, Recorded]);
         drop(maps);
     }
@@ -256,7 +257,7 @@ mod tests {
         let take = take(&sources.ledger, 1);
         // Believed although it was never brought in.
         let map = Mapping::writable(take.wav().unwrap(), DATA_OFFSET, WINDOW).unwrap();
-        take.supplied(DATA_OFFSET, &map);
+        take.supplied(SpoolByte::DATA, &map);
         let mut sampler = Sampler::new(sources.clone());
         let first = sampler.sample(&VIEW);
         let second = sampler.sample(&VIEW);

@@ -16,6 +16,7 @@ use super::take_file::TakeFile;
 use crate::file_system;
 use crate::limits;
 use crate::message::disk::{CommitCommand, Continuation, DiskEvent};
+use crate::message::offset::{FileByte, SpoolByte};
 use crate::message::published::{NO_PASS, Published};
 use crate::message::replica::Replica;
 use crate::message::stats::DiskPublished;
@@ -319,7 +320,7 @@ impl Committer {
             let started = Instant::now();
             let take = &mut self.takes[at];
             let open = recorded.zip(room.as_deref_mut()).map(|(recorded, room)| OpenWindow {
-                recorded: limits::DATA_OFFSET + recorded * take.file.frame_bytes() as u64,
+                recorded: SpoolByte::DATA + recorded * take.file.frame_bytes() as u64,
                 room,
             });
             match take.write_run(&self.held, open) {
@@ -392,7 +393,7 @@ impl Committer {
         let ahead = self.takes.first().map_or(Duration::ZERO, |take| self.ahead_in(&take.file.path));
         self.publish_room();
         let claim = |take: &OpenTake| take.end_in_file(take.durable_frames().min(self.durable_frames(take.pass)));
-        let claims: Vec<u64> = self.takes.iter().map(claim).collect();
+        let claims: Vec<FileByte> = self.takes.iter().map(claim).collect();
         for (at, claim) in claims.into_iter().enumerate() {
             let file = &mut self.takes[at].file;
             let end = if in_spool { claim } else { file.written() };

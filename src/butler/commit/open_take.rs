@@ -11,6 +11,7 @@ use crate::butler::spool;
 use crate::butler::take_file::TakeFile;
 use crate::limits;
 use crate::message::captured::CapturedSpan;
+use crate::message::offset::{FileByte, FileStart, SpoolByte};
 use crate::message::replica::{Replica, ReplicaPair};
 use crate::message::spool_file::{ProgressFile, SpoolFile};
 use crate::message::stats::DiskPublished;
@@ -42,8 +43,8 @@ pub(super) struct OpenTake {
     /// For the residency map, which shows the session's copy.
     pub(super) entry: Option<Arc<TakeLedger>>,
     pub(super) file: TakeFile,
-    /// Bytes of sound before the first one in the file: not 0 if it went on from another one.
-    shift: u64,
+    /// Where the sound of `file` begins: after the take's first byte if the take continued from another file.
+    file_start: FileStart,
     pub(super) spool: Option<Arc<SpoolFile>>,
     pub(super) progress_page: Option<Arc<ProgressFile>>,
     pair: Option<Arc<ReplicaPair>>,
@@ -52,16 +53,16 @@ pub(super) struct OpenTake {
     /// Durable here, and wanted by the other copy still.
     lent: VecDeque<Arc<CapturedSpan>>,
     /// End of the spans that came.
-    collected: u64,
+    collected: SpoolByte,
     /// End of what was written of the window that is being filled.
-    ahead: u64,
+    ahead: SpoolByte,
     /// How it ends, once no more sound comes.
     pub(super) end: Option<TakeEnd>,
     pub(super) failures: u32,
     /// What its disk last refused, while that goes on.
     pub(super) trouble: Option<String>,
     /// Where that was last told.
-    pub(super) stuck_told: Option<u64>,
+    pub(super) stuck_told: Option<SpoolByte>,
     /// Whether blocks for what comes are refused.
     pub(super) unreserved: bool,
     /// A sync of sound without a spool has failed: a later one that succeeds proves nothing.
@@ -70,25 +71,24 @@ pub(super) struct OpenTake {
 }
 
 /// What `in-place` has still to start writing.
-#[derive(Default)]
 struct Behind {
-    from: u64,
+    from: FileByte,
 }
 
 /// What the record position has passed of the window that is being filled: a power cut shall not cost a window's fill.
 pub(super) struct OpenWindow<'a> {
     /// The byte of the spool that it has come to.
-    pub(super) recorded: u64,
+    pub(super) recorded: SpoolByte,
     /// For sound that is read to be written.
     pub(super) room: &'a mut [u8],
 }
 
 impl OpenWindow<'_> {
     /// As many whole pages of sound from byte `from` of the spool on as there are and as there is room for.
-    fn read(&mut self, spool: &File, from: u64) -> io::Result<&[u8]> {
-        let end = self.recorded / PAGE * PAGE;
-        let length = end.saturating_sub(from).min(self.room.len() as u64) as usize;
-        spool.read_exact_at(&mut self.room[..length], from)?;
+    fn read(&mut self, spool: &File, from: SpoolByte) -> io::Result<&[u8]> {
+        let end = self.recorded.0 / PAGE * PAGE;
+        let length = end.saturating_sub(from.0).min(self.room.len() as u64) as usize;
+        spool.read_exact_at(&mut self.room[..length], from.0)?;
         Ok(&self.room[..length])
     }
 }
@@ -107,22 +107,22 @@ impl OpenTake {
             replica,
             entry,
             file,
-            shift: 0,
+            file_start: FileStart::FIRST,
             spool: None,
             progress_page: None,
             pair: plan.pair.clone(),
             pending: VecDeque::new(),
             written: VecDeque::new(),
             lent: VecDeque::new(),
-            collected: limits::DATA_OFFSET,
-            ahead: limits::DATA_OFFSET,
+            collected: SpoolByte::DATA,
+            ahead: SpoolByte::DATA,
             end: None,
             failures: 0,
             trouble: None,
             stuck_told: None,
             unreserved: false,
             damaged: false,
-            behind: Behind { from: limits::DATA_OFFSET },
+            behind: Behind { from: FileByte::DATA },
         }
     }
 
@@ -175,7 +175,7 @@ impl OpenTake {
             }
             if span.passed_bytes > 0 {
                 // A window that was only ready ahead is no sound: at a take's end the header would promise it.
-                self.file.note_written(span.passed() - self.shift);
+                self.file.note_written(self.file_start.to_file(span.passed()));
             }
             held.disk.committed_bytes.fetch_add(span.bytes as u64, Relaxed);
             self.written.push_back(span);
@@ -220,7 +220,7 @@ impl OpenTake {
             if next == at {
                 return Ok(wrote);
             }
-            match self.file.write_run(at - self.shift, &mut all) {
+            match self.file.write_run(self.file_start.to_file(at), &mut all) {
                 // No room for both, it may be: what will not come again goes first.
                 Err(_) if !parts.is_empty() && !ahead.is_empty() => {
                     open = None;
@@ -231,15 +231,15 @@ impl OpenTake {
             (at, parts, wrote) = (next, &mut [], true);
             if !ahead.is_empty() {
                 self.ahead = at;
-                self.file.note_written(at - self.shift);
+                self.file.note_written(self.file_start.to_file(at));
             }
         }
     }
 
     /// End of what is in the file with the first `run` spans; in `in-place`, of what was sent on its way there.
-    fn committed_by(&self, run: usize) -> u64 {
+    fn committed_by(&self, run: usize) -> SpoolByte {
         let last = self.pending.get(run.saturating_sub(1)).filter(|_| self.spool.is_some());
-        last.map_or(self.behind.from, |span| span.passed())
+        last.map_or_else(|| self.file_start.to_spool(self.behind.from), |span| span.passed())
     }
 
     /// Makes durable what is in the file, and gives the memory of it back.
@@ -251,12 +251,12 @@ impl OpenTake {
                 return Err(error);
             }
             if let Some(entry) = &self.entry {
-                entry.durable(self.file.durable() + self.shift);
+                entry.durable(self.durable());
             }
         }
         if let Some(pair) = &self.pair {
-            let end = self.written.back().map_or(0, |span| span.end());
-            pair.durable(self.replica, end.max(self.ahead.min(self.file.durable() + self.shift)));
+            let end = self.written.back().map_or(SpoolByte::DATA, |span| span.end());
+            pair.durable(self.replica, end.max(self.ahead.min(self.durable())));
         }
         while let Some(span) = self.written.pop_front() {
             self.settle(span, held);
@@ -269,7 +269,7 @@ impl OpenTake {
         while let Some(span) = self.written.pop_back() {
             self.pending.push_front(span);
         }
-        self.ahead = limits::DATA_OFFSET;
+        self.ahead = SpoolByte::DATA;
     }
 
     /// This copy has a span.
@@ -309,7 +309,7 @@ impl OpenTake {
         let other = OpenOptions::new().read(true).custom_flags(flags).open(&path)?;
         let mut done = 0;
         while done < bytes.len() {
-            match other.read_at(&mut bytes[done..], at + done as u64)? {
+            match other.read_at(&mut bytes[done..], (at + done as u64).0)? {
                 // The take ends within its last page.
                 0 => break,
                 read => done += read,
@@ -317,24 +317,29 @@ impl OpenTake {
         }
         bytes[done..].fill(0);
         // What lies before the file that this copy goes on in is in the one before, and stays as it is there.
-        if start - limits::DATA_OFFSET >= self.shift {
-            self.file.write_run(start - self.shift, &mut [IoSlice::new(bytes)])?;
-            self.file.note_written(end - self.shift);
+        if self.file_start.0 <= start {
+            self.file.write_run(self.file_start.to_file(start), &mut [IoSlice::new(bytes)])?;
+            self.file.note_written(self.file_start.to_file(end));
         }
         pair.filled(self.replica, end);
         Ok(true)
     }
 
+    /// End of what is durable in its file.
+    fn durable(&self) -> SpoolByte {
+        self.file_start.to_spool(self.file.durable())
+    }
+
     /// Frames of the pass that are durable in this take, and nothing before them is missing.
     pub(super) fn durable_frames(&self) -> Frames {
-        let gap = self.pair.as_ref().and_then(|pair| pair.first_gap(self.replica)).unwrap_or(u64::MAX);
-        self.frame_of((self.file.durable() + self.shift).min(gap))
+        let gap = self.pair.as_ref().and_then(|pair| pair.first_gap(self.replica)).unwrap_or(self.durable());
+        self.frame_of(self.durable().min(gap))
     }
 
     /// The byte of the file at which frame `end` of the pass begins, or its sound if it begins later.
-    pub(super) fn end_in_file(&self, end: Frames) -> u64 {
-        let bytes = (end.0 * self.file.frame_bytes() as u64).saturating_sub(self.shift);
-        limits::DATA_OFFSET + bytes
+    pub(super) fn end_in_file(&self, end: Frames) -> FileByte {
+        let bytes = (end.0 * self.file.frame_bytes() as u64).saturating_sub(self.file_start.bytes_before());
+        FileByte::DATA + bytes
     }
 
     /// Spans from the head on that can go to the disk in one write.
@@ -357,14 +362,14 @@ impl OpenTake {
     }
 
     /// The byte from which on nothing is in the file for certain: a frame and a page begin there.
-    pub(super) fn stuck_at(&self) -> u64 {
+    pub(super) fn stuck_at(&self) -> SpoolByte {
         let first = self.written.front().or(self.pending.front());
         first.map_or(self.collected, |span| span.offset)
     }
 
     /// The frame of the pass that byte `at` of the spool is.
-    pub(super) fn frame_of(&self, at: u64) -> Frames {
-        Frames((at - limits::DATA_OFFSET) / self.file.frame_bytes() as u64)
+    pub(super) fn frame_of(&self, at: SpoolByte) -> Frames {
+        Frames((at - SpoolByte::DATA) / self.file.frame_bytes() as u64)
     }
 
     /// Goes on in `file` from where it is stuck. The file before comes back, and the frames that it has.
@@ -373,10 +378,10 @@ impl OpenTake {
         self.write_again();
         self.ahead = at;
         if let Some(pair) = &self.pair {
-            pair.continued(self.replica, at, file.path.clone());
+            pair.continued(self.replica, FileStart(at), file.path.clone());
         }
-        let before = self.frame_of(limits::DATA_OFFSET + self.shift);
-        self.shift = at - limits::DATA_OFFSET;
+        let before = self.frame_of(self.file_start.0);
+        self.file_start = FileStart(at);
         (self.trouble, self.stuck_told, self.failures) = (None, None, 0);
         (std::mem::replace(&mut self.file, file), self.frame_of(at) - before)
     }
@@ -389,7 +394,7 @@ impl OpenTake {
         if self.missing_bytes() > 0 {
             return Err(io::Error::other("parts are in the other copy only"));
         }
-        let before = self.frame_of(limits::DATA_OFFSET + self.shift);
+        let before = self.frame_of(self.file_start.0);
         let began = end.began + before;
         self.file.finish(end.frames - before, &TakeEnd { began, ..end.clone() })
     }
@@ -415,10 +420,11 @@ impl Behind {
     /// Starts to write what lies far enough behind the newest of `run` spans.
     fn start_writing(&mut self, file: &File, spans: &VecDeque<Arc<CapturedSpan>>, run: usize) {
         let Some(newest) = spans.get(run.saturating_sub(1)) else { return };
-        let end = newest.end().saturating_sub(WRITE_BEHIND_BYTES);
+        // In `in-place` a take stays in its first file.
+        let end = FileByte(FileStart::FIRST.to_file(newest.end()).0.saturating_sub(WRITE_BEHIND_BYTES));
         if self.from < end {
             // A failure is reported by the sync at the take's end.
-            write_behind(file, self.from, end - self.from).ok();
+            write_behind(file, self.from.0, end - self.from).ok();
             self.from = end;
         }
     }
@@ -448,5 +454,5 @@ fn bytes_of(parts: &[IoSlice]) -> u64 {
 /// Maps spans whose mapping had to be given up, in their order.
 fn map_again(spans: &VecDeque<Arc<CapturedSpan>>, run: usize, spool: &File) -> io::Result<Vec<Mapping>> {
     let unmapped = spans.iter().take(run).filter(|span| span.memory().is_none());
-    unmapped.map(|span| Mapping::writable(spool, span.offset, span.bytes)).collect()
+    unmapped.map(|span| Mapping::writable(spool, span.offset.0, span.bytes)).collect()
 }

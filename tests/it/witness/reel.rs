@@ -55,7 +55,7 @@ impl Reel {
         for _ in 0..count {
             let bytes = plan::window_bytes(self.frame_bytes(), WINDOW_BYTES_MIN);
             let span = plan::capture_span(self.next, self.frame_bytes(), bytes, self.phase);
-            let mut map = Mapping::writable(&self.file, span.offset, span.bytes).unwrap();
+            let mut map = Mapping::writable(&self.file, span.offset.0, span.bytes).unwrap();
             map.populate(Populate::Advise).unwrap();
             map.lock(&self.budget);
             self.next += span.frames;
