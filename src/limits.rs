@@ -85,10 +85,10 @@ pub const LOCKED_BYTES_DEFAULT: u64 = 64 * 1024 * 1024;
 pub const SPOOL_RAM_DIVISOR: u64 = 4;
 
 /// Windows of one take whose history is kept for the residency map: those that are out, and what became of the last ones.
-pub const BELIEF_SPANS_MAX: usize = 512;
+pub const LEDGER_SPANS_MAX: usize = 512;
 
 /// Milliseconds for which a window's history is kept.
-pub const BELIEF_HISTORY_MS: u64 = 60_000;
+pub const LEDGER_HISTORY_MS: u64 = 60_000;
 
 /// Milliseconds of residency samples that can be gone back to.
 pub const WATCH_HISTORY_MS: u64 = 60_000;
@@ -191,7 +191,7 @@ const _: () = assert!(
 const _: () = assert!(LEAD_WINDOWS_MIN + 2 <= RING_WINDOWS, "the ring holds the lead");
 const _: () =
     assert!(MAPPED_BACKLOG_MAX + 4 * TRACK_COUNT_MAX < 65_530, "backlog and live windows fit into vm.max_map_count");
-const _: () = assert!(2 * RING_WINDOWS <= BELIEF_SPANS_MAX, "every window that is out is believed in");
+const _: () = assert!(2 * RING_WINDOWS <= LEDGER_SPANS_MAX, "the ledger has a line for every window that is out");
 const _: () = assert!(PERIOD_FRAMES_MIN <= BLOCK_FRAMES_MAX && BLOCK_FRAMES_MAX <= PERIOD_FRAMES_MAX);
 const _: () = assert!(DECLICK_FRAMES as u64 * 1000 / (RATE_HZ_MIN as u64) < 50, "a declick is short");
 const _: () = assert!(

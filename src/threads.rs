@@ -3,10 +3,10 @@
 //! Everything that two threads share is born here, and each thread is given its own ends by value.
 
 use crate::butler::capabilities::{Capabilities, CapturePath};
+use crate::butler::capture_ahead::{Butler, ButlerSetup};
 use crate::butler::commit::{Committer, CommitterSetup};
 use crate::butler::plan;
 use crate::butler::read_ahead::{Reader, ReaderSetup};
-use crate::butler::supply::{Butler, ButlerSetup};
 use crate::device::{Device, DeviceError, DeviceFacts, Pace};
 use crate::engine::{Engine, drive};
 use crate::limits;

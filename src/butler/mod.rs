@@ -10,7 +10,7 @@ pub mod plan;
 pub mod capabilities;
 pub mod spool;
 mod outbox;
-pub mod supply;
+pub mod capture_ahead;
 pub mod take_file;
 pub mod commit;
 pub mod read_ahead;

@@ -1,9 +1,9 @@
 //! What the butler sends to the committers: in order, without ever waiting for one of them. Thread: butler.
 
 use crate::limits;
-use crate::message::captured::CapturedSpan;
 use crate::message::disk::CommitCommand;
 use crate::message::replica::{Replica, ReplicaPair};
+use crate::message::span_to_commit::SpanToCommit;
 use crate::message::stats::DiskPublished;
 use crate::message::take::TakeKey;
 use crossbeam_channel::{Sender, TrySendError};
@@ -67,11 +67,11 @@ impl Outbox {
 
     /// Sound for the disks. A copy whose committer has not come to what it was sent long ago shall get it from the other
     /// copy later: what waits is bounded.
-    pub(super) fn captured(
+    pub(super) fn send_span(
         &mut self,
         take: TakeKey,
         pair: Option<&Arc<ReplicaPair>>,
-        span: CapturedSpan,
+        span: SpanToCommit,
         disk: &DiskPublished,
     ) {
         disk.backlog_bytes.fetch_add(span.bytes as u64, Relaxed);
@@ -80,7 +80,7 @@ impl Outbox {
             let stands_still = self.queues[replica.index()].waiting.len() > limits::CHANNEL_MESSAGES;
             match pair.filter(|_| stands_still && span.is_wanted(replica.other())) {
                 Some(pair) => {
-                    pair.miss(replica, span.offset, span.passed());
+                    pair.miss(replica, span.offset, span.recorded_end());
                     span.release(replica);
                 }
                 None => self.send(replica, CommitCommand::Captured { take, span: Arc::clone(&span) }),

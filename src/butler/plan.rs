@@ -68,7 +68,7 @@ pub fn lead(
 
 /// A span of a take for a capture window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CaptureSpan {
+pub struct PlannedSpan {
     /// First frame in the take.
     pub start: FramePos,
     /// Frames.
@@ -83,7 +83,7 @@ pub struct CaptureSpan {
 ///
 /// Every window ends on a multiple of `window_bytes`, moved by `phase` granules: takes of one pass get
 /// different phases, so that they do not all change windows in the same period.
-pub fn capture_span(start: FramePos, frame_bytes: usize, window_bytes: usize, phase: usize) -> CaptureSpan {
+pub fn planned_span(start: FramePos, frame_bytes: usize, window_bytes: usize, phase: usize) -> PlannedSpan {
     let granule = granule_bytes(frame_bytes) as u64;
     let (window, frame) = (window_bytes as u64, frame_bytes as u64);
     debug_assert!(window.is_multiple_of(granule));
@@ -91,7 +91,7 @@ pub fn capture_span(start: FramePos, frame_bytes: usize, window_bytes: usize, ph
     debug_assert!(at.is_multiple_of(granule), "a window begins on a page and a frame");
     let shift = phase as u64 * granule % window;
     let end = (at + shift) / window * window + window - shift;
-    CaptureSpan { start, frames: Frames((end - at) / frame), offset: SpoolByte::DATA + at, bytes: (end - at) as usize }
+    PlannedSpan { start, frames: Frames((end - at) / frame), offset: SpoolByte::DATA + at, bytes: (end - at) as usize }
 }
 
 /// The last place at or before `frame` where a window can begin.
@@ -236,7 +236,7 @@ mod tests {
             let window = window_bytes(frame_bytes, wanted);
             let mut start = FramePos(0);
             for index in 0..50 {
-                let span = capture_span(start, frame_bytes, window, phase);
+                let span = planned_span(start, frame_bytes, window, phase);
                 prop_assert!(span.frames.0 > 0 && span.bytes <= window);
                 prop_assert!(span.offset.0.is_multiple_of(4096) && span.bytes.is_multiple_of(4096));
                 prop_assert_eq!(span.bytes as u64, span.frames.0 * frame_bytes as u64);

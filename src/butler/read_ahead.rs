@@ -1,7 +1,7 @@
 //! The read-ahead: keeps playback windows ahead of the playhead and takes them up behind. Thread: read-ahead.
 //! It alone waits for disk reads.
 //!
-//! A window is mapped and asked for some way ahead ([`COMING_WINDOWS`]), and brought in, locked and handed
+//! A window is mapped and asked for some way ahead ([`UPCOMING_WINDOWS`]), and brought in, locked and handed
 //! over when its pages have come, so that one slow track does not hold up the others. `mlock` on a read-only
 //! mapping is the whole answer for playback: the kernel neither takes the pages back nor protects them.
 
@@ -32,7 +32,7 @@ use std::time::Duration;
 const TICK: Duration = Duration::from_millis(10);
 
 /// Windows a track that are asked for beyond those that are handed over.
-const COMING_WINDOWS: usize = 3;
+const UPCOMING_WINDOWS: usize = 3;
 
 /// Ticks after which a window is brought in even if the disk has not delivered it by itself.
 const PATIENCE_TICKS: u32 = 3;
@@ -67,12 +67,12 @@ pub struct ReaderSetup {
 pub struct Reader {
     setup: ReaderSetup,
     tracks: Vec<Track>,
-    files: HashMap<Arc<PathBuf>, Option<Arc<OpenTake>>>,
+    files: HashMap<Arc<PathBuf>, Option<Arc<PlayedFile>>>,
     path: PlayPath,
     epoch: u32,
 }
 
-struct OpenTake {
+struct PlayedFile {
     path: Arc<PathBuf>,
     file: Arc<File>,
     bytes: u64,
@@ -85,20 +85,20 @@ struct Track {
     entry: Arc<SlotLedger>,
     windows: ReaderPlaybackWindows,
     regions: Vec<PlayRegion>,
-    coming: VecDeque<Coming>,
+    upcoming: VecDeque<Upcoming>,
     /// Stream frame from which on nothing is mapped yet.
     next: u64,
     /// Stream frame up to which everything is handed over.
     supplied: u64,
     /// Windows handed over since the last locate. Those of the locate before may still stand in the ring.
-    handed: usize,
+    handed_over: usize,
     /// What could not be mapped, to be told; and whether that was told.
     trouble: Option<String>,
-    trouble_told: bool,
+    trouble_reported: bool,
 }
 
 /// A window on its way: sound, or a stretch of silence that only moves the end of what is supplied.
-struct Coming {
+struct Upcoming {
     window: Option<(PlaybackWindow, SlotSpan)>,
     end: u64,
     ticks: u32,
@@ -147,12 +147,12 @@ impl Reader {
                     entry: self.setup.ledger.slot(slot, self.setup.rate.0),
                     windows,
                     regions,
-                    coming: VecDeque::new(),
+                    upcoming: VecDeque::new(),
                     next: 0,
                     supplied: 0,
-                    handed: 0,
+                    handed_over: 0,
                     trouble: None,
-                    trouble_told: false,
+                    trouble_reported: false,
                 };
                 self.open_files(&track);
                 self.tracks.push(track);
@@ -165,8 +165,8 @@ impl Reader {
             ReaderCommand::Locate { path, epoch } => {
                 (self.path, self.epoch) = (path, epoch);
                 for track in &mut self.tracks {
-                    track.coming.clear();
-                    (track.next, track.supplied, track.handed) = (0, 0, 0);
+                    track.upcoming.clear();
+                    (track.next, track.supplied, track.handed_over) = (0, 0, 0);
                 }
             }
             ReaderCommand::Quit => {}
@@ -184,7 +184,7 @@ impl Reader {
             if self.files.contains_key(&region.path) {
                 continue;
             }
-            let opened = open_take(&region.path);
+            let opened = open_file(&region.path);
             if let Err(reason) = &opened {
                 let event = DiskEvent::PlaybackTrouble { slot: track.slot, reason: reason.clone() };
                 self.setup.events.send(event).ok();
@@ -204,20 +204,21 @@ impl Reader {
                 drop(window);
             }
             track.next = track.next.max(stream);
-            track.ask(
+            track.map_ahead(
                 &self.files,
                 &self.path,
                 self.epoch,
                 lead.window_bytes,
                 stream + (8 * lead_frames).max(u64::from(self.setup.rate.0)),
             );
-            if let Some(reason) = track.trouble.take().filter(|_| !std::mem::replace(&mut track.trouble_told, true)) {
+            if let Some(reason) = track.trouble.take().filter(|_| !std::mem::replace(&mut track.trouble_reported, true))
+            {
                 self.setup.events.send(DiskEvent::PlaybackTrouble { slot: track.slot, reason }).ok();
             }
             track.hand_over(&self.setup, self.epoch, lead.windows);
             let ahead = track.supplied.saturating_sub(stream);
             least = least.min(ahead);
-            ready &= limits::LEAD_WINDOWS_MIN <= track.handed || lead_frames <= ahead || track.is_all_there();
+            ready &= limits::LEAD_WINDOWS_MIN <= track.handed_over || lead_frames <= ahead || track.has_nothing_left();
         }
         self.setup.disk.play_lead_frames.store(least, Relaxed);
         if ready {
@@ -235,21 +236,21 @@ impl Reader {
 }
 
 impl Track {
-    /// Maps what comes next and asks the disk for it, up to [`COMING_WINDOWS`].
-    fn ask(
+    /// Maps what comes next and asks the disk for it, up to [`UPCOMING_WINDOWS`].
+    fn map_ahead(
         &mut self,
-        files: &HashMap<Arc<PathBuf>, Option<Arc<OpenTake>>>,
+        files: &HashMap<Arc<PathBuf>, Option<Arc<PlayedFile>>>,
         path: &PlayPath,
         epoch: u32,
         window_bytes: usize,
         horizon: u64,
     ) {
-        while self.coming.len() < COMING_WINDOWS && self.next < horizon {
-            let coming = match plan::play_span(&self.regions, path, self.next) {
-                PlaySpan::Gap { frames } => Coming { window: None, end: self.next.saturating_add(frames), ticks: 0 },
+        while self.upcoming.len() < UPCOMING_WINDOWS && self.next < horizon {
+            let upcoming = match plan::play_span(&self.regions, path, self.next) {
+                PlaySpan::Gap { frames } => Upcoming { window: None, end: self.next.saturating_add(frames), ticks: 0 },
                 PlaySpan::Sound { region, take_frame, frames } => {
                     let take = files.get(&self.regions[region].path).and_then(Option::as_ref);
-                    let heard =
+                    let mapped =
                         take.and_then(|take| match take.window(take_frame, frames, window_bytes, epoch, self.next) {
                             Ok(window) => window,
                             Err(error) => {
@@ -260,30 +261,30 @@ impl Track {
                                 None
                             }
                         });
-                    match heard {
-                        Some(window) => Coming { end: self.next + window.0.frames, window: Some(window), ticks: 0 },
+                    match mapped {
+                        Some(window) => Upcoming { end: self.next + window.0.frames, window: Some(window), ticks: 0 },
                         // The file does not have these frames: silence, told when it was opened.
-                        None => Coming { window: None, end: self.next + frames.min(window_bytes as u64), ticks: 0 },
+                        None => Upcoming { window: None, end: self.next + frames.min(window_bytes as u64), ticks: 0 },
                     }
                 }
             };
-            if let Some((window, _)) = &coming.window {
+            if let Some((window, _)) = &upcoming.window {
                 window.map.will_need().ok();
             }
-            self.next = coming.end;
-            self.coming.push_back(coming);
+            self.next = upcoming.end;
+            self.upcoming.push_back(upcoming);
         }
     }
 
     /// Hands over, in order, what the disk has delivered.
     fn hand_over(&mut self, setup: &ReaderSetup, epoch: u32, lead_windows: usize) {
-        while let Some(coming) = self.coming.front_mut() {
-            if let Some((window, _)) = &mut coming.window {
+        while let Some(upcoming) = self.upcoming.front_mut() {
+            if let Some((window, _)) = &mut upcoming.window {
                 if lead_windows <= self.windows.ring.waiting() || self.windows.ring.free_slots() == 0 {
                     return;
                 }
-                coming.ticks += 1;
-                if coming.ticks <= PATIENCE_TICKS && !window.map.is_cached().unwrap_or(true) {
+                upcoming.ticks += 1;
+                if upcoming.ticks <= PATIENCE_TICKS && !window.map.is_cached().unwrap_or(true) {
                     return;
                 }
                 // Locked first, so that no page is taken back between the two.
@@ -295,9 +296,9 @@ impl Track {
                     window.map.populate(crate::window::map::Populate::Touch).ok();
                 }
             }
-            let Some(Coming { window, end, .. }) = self.coming.pop_front() else { return };
+            let Some(Upcoming { window, end, .. }) = self.upcoming.pop_front() else { return };
             if let Some((window, span)) = window {
-                self.handed += 1;
+                self.handed_over += 1;
                 self.entry.supplied(span, &window.map);
                 if self.windows.ring.hand_over(window).is_err() {
                     debug_assert!(false, "room was asked for before");
@@ -309,12 +310,12 @@ impl Track {
     }
 
     /// Whether nothing more will come.
-    fn is_all_there(&self) -> bool {
-        self.coming.is_empty() && self.supplied == self.next && self.next == u64::MAX
+    fn has_nothing_left(&self) -> bool {
+        self.upcoming.is_empty() && self.supplied == self.next && self.next == u64::MAX
     }
 }
 
-impl OpenTake {
+impl PlayedFile {
     /// The window for up to `frames` frames from `take_frame` on.
     fn window(
         &self,
@@ -359,28 +360,29 @@ impl OpenTake {
     }
 }
 
-fn open_take(path: &Arc<PathBuf>) -> Result<OpenTake, String> {
-    let told = |reason: &dyn std::fmt::Display| format!("{}: {reason}; the track is silent there", path.display());
+fn open_file(path: &Arc<PathBuf>) -> Result<PlayedFile, String> {
+    let refusal = |reason: &dyn std::fmt::Display| format!("{}: {reason}; the track is silent there", path.display());
     // A session may come from elsewhere: a pipe would hold this thread up for ever, a link leads out of the folder.
     let flags = libc::O_NONBLOCK | libc::O_NOFOLLOW;
     let mut file =
         OpenOptions::new().read(true).custom_flags(flags).open(path.as_path()).map_err(|error| {
             match error.raw_os_error() {
-                Some(libc::ELOOP) => told(&"it is a link"),
-                _ => told(&error),
+                Some(libc::ELOOP) => refusal(&"it is a link"),
+                _ => refusal(&error),
             }
         })?;
-    let stat = file.metadata().map_err(|error| told(&error))?;
+    let stat = file.metadata().map_err(|error| refusal(&error))?;
     if !stat.is_file() {
-        return Err(told(&"it is not a regular file"));
+        return Err(refusal(&"it is not a regular file"));
     }
     let bytes = stat.len();
-    let layout = parse(&mut file, bytes).map_err(|error| told(&error))?;
-    let format = layout.encoding.take_format().ok_or_else(|| told(&"32-bit integer samples cannot be played yet"))?;
+    let layout = parse(&mut file, bytes).map_err(|error| refusal(&error))?;
+    let format =
+        layout.encoding.take_format().ok_or_else(|| refusal(&"32-bit integer samples cannot be played yet"))?;
     if limits::TAKE_CHANNEL_COUNT_MAX < usize::from(layout.channels) {
-        return Err(told(&format_args!("{} channels; a take is mono or stereo", layout.channels)));
+        return Err(refusal(&format_args!("{} channels; a take is mono or stereo", layout.channels)));
     }
-    Ok(OpenTake { path: Arc::clone(path), file: Arc::new(file), bytes, layout, format })
+    Ok(PlayedFile { path: Arc::clone(path), file: Arc::new(file), bytes, layout, format })
 }
 
 #[cfg(test)]
@@ -390,7 +392,7 @@ mod tests {
     use crate::time::{FramePos, Frames};
     use crate::wav::header::Header;
     use crate::wav::write::{Existing, Writer};
-    use crate::window::playback::{Heard, playback_windows};
+    use crate::window::playback::{Playable, playback_windows};
     use crossbeam_channel::unbounded;
     use std::time::Instant;
 
@@ -448,7 +450,7 @@ mod tests {
         published.epoch.store(2, Release);
         audio.advance_to(2, 0);
         assert!(becomes(&published, 2));
-        assert!(matches!(audio.at(2, 0, 64), Heard::Sound { frames: 64, .. }));
+        assert!(matches!(audio.at(2, 0, 64), Playable::Sound { frames: 64, .. }));
         commands.send(ReaderCommand::Quit).unwrap();
         thread.join().unwrap();
     }

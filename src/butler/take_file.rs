@@ -29,7 +29,7 @@ pub struct TakeFile {
     /// For the header, which goes through the page cache: readers see it at once and the sync's sync writes it.
     file: Arc<File>,
     /// For sound, opened with `O_DIRECT`.
-    past_cache: Option<File>,
+    o_direct_file: Option<File>,
     reserve: bool,
     page: MmapMut,
     /// Bytes of the file for which there are blocks.
@@ -39,7 +39,7 @@ pub struct TakeFile {
     /// The same when it was last made durable.
     durable: FileByte,
     /// What the header says.
-    claimed: FileByte,
+    header_end: FileByte,
     /// Whether anything was written since.
     unsynced: bool,
 }
@@ -73,13 +73,13 @@ impl TakeFile {
             path: plan.path.clone(),
             header: plan.header.clone(),
             file: Arc::new(file),
-            past_cache: None,
+            o_direct_file: None,
             reserve: capabilities.reserve,
             page: MmapMut::map_anon(limits::PAGE_BYTES)?,
             reserved: FileByte::DATA,
             written: FileByte::DATA,
             durable: FileByte::DATA,
-            claimed: FileByte::DATA,
+            header_end: FileByte::DATA,
             unsynced: false,
         };
         if !capabilities.reserve {
@@ -93,9 +93,9 @@ impl TakeFile {
             // Not by its path: another program may have moved the folder.
             let path = format!("/proc/self/fd/{}", take.file.as_raw_fd());
             let file = OpenOptions::new().read(true).write(true).custom_flags(libc::O_DIRECT).open(path);
-            take.past_cache = file.ok().filter(|file| file.write_all_at(&take.page, 0).is_ok());
+            take.o_direct_file = file.ok().filter(|file| file.write_all_at(&take.page, 0).is_ok());
         }
-        if o_direct && take.past_cache.is_none() {
+        if o_direct && take.o_direct_file.is_none() {
             notes.push("no O_DIRECT here: takes are written through the page cache".to_owned());
         }
         Ok(take)
@@ -137,8 +137,8 @@ impl TakeFile {
     }
 
     /// Whether the header says less than up to byte `end`.
-    pub fn claims_less_than(&self, end: FileByte) -> bool {
-        self.claimed < end
+    pub fn header_ends_before(&self, end: FileByte) -> bool {
+        self.header_end < end
     }
 
     /// Sees to it that there are blocks for what comes in the next time, at most [`limits::RESERVE_SECONDS`]. Returns
@@ -180,10 +180,10 @@ impl TakeFile {
         // Empty ones at the end go too.
         IoSlice::advance_slices(&mut parts, 0);
         while !parts.is_empty() {
-            let file = self.past_cache.as_ref().unwrap_or(&self.file);
+            let file = self.o_direct_file.as_ref().unwrap_or(&self.file);
             let done = match pwritev(file, parts, offset as i64) {
                 // Whole pages only: what O_DIRECT has cut short goes again from a page's start.
-                Ok(bytes) if self.past_cache.is_some() => bytes / limits::PAGE_BYTES * limits::PAGE_BYTES,
+                Ok(bytes) if self.o_direct_file.is_some() => bytes / limits::PAGE_BYTES * limits::PAGE_BYTES,
                 Ok(bytes) => bytes,
                 Err(nix::errno::Errno::EINTR) => continue,
                 Err(error) => return Err(error.into()),
@@ -194,7 +194,7 @@ impl TakeFile {
             offset += done as u64;
             IoSlice::advance_slices(&mut parts, done);
         }
-        if self.past_cache.is_none() {
+        if self.o_direct_file.is_none() {
             // The page cache is for those who will read it soon: start to write, keep nothing for long.
             crate::window::map::write_behind(&self.file, began, offset - began).ok();
         }
@@ -212,8 +212,8 @@ impl TakeFile {
         self.header.data_bytes = (end - FileByte::DATA) / frame_bytes * frame_bytes;
         self.page.copy_from_slice(&*self.header.build());
         self.file.write_all_at(&self.page, 0)?;
-        self.claimed = end;
-        if self.past_cache.is_some() {
+        self.header_end = end;
+        if self.o_direct_file.is_some() {
             // Only the header goes through the page cache, and its page holds no sound.
             crate::window::map::write_behind(&self.file, 0, limits::DATA_OFFSET).ok();
         }
@@ -226,7 +226,7 @@ impl TakeFile {
         let written = self.written;
         self.file.sync_data()?;
         (self.durable, self.unsynced) = (written, false);
-        if self.past_cache.is_none() {
+        if self.o_direct_file.is_none() {
             posix_fadvise(&*self.file, 0, written.0 as i64, PosixFadviseAdvice::POSIX_FADV_DONTNEED).ok();
         }
         Ok(())
@@ -248,13 +248,13 @@ impl TakeFile {
         self.page.copy_from_slice(&*self.header.build());
         self.file.write_all_at(&self.page, 0)?;
         self.file.sync_all()?;
-        put_back(&self.file)
+        restore_removed_file(&self.file)
     }
 }
 
 /// Gives a file that another program has removed while it was open its name again, with a copy of what is in it. Returns
 /// the name; `None`: it has one.
-fn put_back(file: &File) -> io::Result<Option<PathBuf>> {
+fn restore_removed_file(file: &File) -> io::Result<Option<PathBuf>> {
     let Some(path) = file_system::path_of(file).and_then(|now| file_system::removed_from(&now)) else {
         return Ok(None);
     };
@@ -304,7 +304,7 @@ mod tests {
                 .unwrap();
             take.note_written(FileByte(4096 + 12_288));
             take.sync().unwrap();
-            assert!(!take.is_unsynced() && take.claims_less_than(take.durable()));
+            assert!(!take.is_unsynced() && take.header_ends_before(take.durable()));
             take.write_header(take.durable()).unwrap();
             assert_eq!(hound::WavReader::open(&take.path).unwrap().duration(), 4096);
             let end = TakeEnd { frames: Frames(4095), began: FramePos(7), history: "A=PCM".to_owned() };

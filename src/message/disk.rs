@@ -9,8 +9,8 @@
 //!   anyone  <-- DiskPublished (atomics) -- all three
 //! ```
 
-use super::captured::CapturedSpan;
 use super::replica::Replica;
+use super::span_to_commit::SpanToCommit;
 use super::spool_file::{ProgressFile, SpoolFile};
 use super::take::{PassKey, TakeEnd, TakeKey, TakePlan};
 use super::{PlayPath, PlayRegion};
@@ -75,7 +75,7 @@ pub enum CommitCommand {
         /// The take.
         take: TakeKey,
         /// The sound.
-        span: Arc<CapturedSpan>,
+        span: Arc<SpanToCommit>,
     },
     /// The take that was told as [`DiskEvent::Stuck`] goes on in another file. Answered by [`DiskEvent::Continued`].
     Continue {

@@ -15,7 +15,7 @@ mod audio;
 mod pass;
 mod play_path;
 mod voice;
-pub mod captured;
+pub mod span_to_commit;
 pub mod disk;
 pub mod offset;
 pub mod published;

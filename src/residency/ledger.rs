@@ -71,7 +71,7 @@ pub struct TakeLedger {
 #[derive(Debug)]
 struct TakeState {
     marks: Marks,
-    spans: VecDeque<Span>,
+    spans: VecDeque<LedgerSpan>,
     version: u64,
 }
 
@@ -107,9 +107,9 @@ pub enum Actor {
     Sync,
 }
 
-/// One window of a take and what became of it. Kept for [`limits::BELIEF_HISTORY_MS`] after it was supplied.
+/// One window of a take and what became of it. Kept for [`limits::LEDGER_HISTORY_MS`] after it was supplied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Span {
+pub struct LedgerSpan {
     /// Byte of the file where it begins; whole pages.
     pub offset: u64,
     /// Its bytes; whole pages.
@@ -132,7 +132,7 @@ pub struct Span {
     pub durable: Stamp,
 }
 
-impl Span {
+impl LedgerSpan {
     /// Byte of the file where it ends.
     pub fn end(&self) -> u64 {
         self.offset + u64::from(self.bytes)
@@ -150,7 +150,7 @@ pub struct TakeView {
     /// How far the take has come.
     pub marks: Marks,
     /// Windows in the stretch, in order; those that are out among them.
-    pub spans: Vec<Span>,
+    pub spans: Vec<LedgerSpan>,
     /// Changes whenever anything is stated or withdrawn.
     pub version: u64,
 }
@@ -293,7 +293,7 @@ impl TakeLedger {
 
     /// Says that a window that begins at byte `offset` is about to be handed to the audio thread.
     pub fn supplied(&self, offset: SpoolByte, window: &Mapping) {
-        let span = Span {
+        let span = LedgerSpan {
             offset: offset.0,
             bytes: window.len() as u32,
             address: window.address(),
@@ -308,10 +308,10 @@ impl TakeLedger {
         self.state().supplied(span);
     }
 
-    /// Says that the window that begins at byte `offset` came back with `passed_bytes` bytes behind the record
+    /// Says that the window that begins at byte `offset` came back with `recorded_bytes` bytes behind the record
     /// position, and is about to be unlocked.
-    pub fn collected(&self, offset: SpoolByte, passed_bytes: usize, touched: bool) {
-        self.state().collected(offset.0, passed_bytes as u64, touched, stamp(self.clock));
+    pub fn collected(&self, offset: SpoolByte, recorded_bytes: usize, touched: bool) {
+        self.state().collected(offset.0, recorded_bytes as u64, touched, stamp(self.clock));
     }
 
     /// Says that no window is out any more.
@@ -356,24 +356,24 @@ impl TakeLedger {
 }
 
 impl TakeState {
-    fn supplied(&mut self, span: Span) {
+    fn supplied(&mut self, span: LedgerSpan) {
         self.note(Actor::Butler, span.supplied);
         self.marks.supplied = span.end();
-        let old = |kept: &Span| limits::BELIEF_HISTORY_MS < kept.supplied.age_ms(span.supplied).unwrap_or(0);
+        let old = |kept: &LedgerSpan| limits::LEDGER_HISTORY_MS < kept.supplied.age_ms(span.supplied).unwrap_or(0);
         while self
             .spans
             .front()
-            .is_some_and(|kept| limits::BELIEF_SPANS_MAX <= self.spans.len() || (!kept.is_out() && old(kept)))
+            .is_some_and(|kept| limits::LEDGER_SPANS_MAX <= self.spans.len() || (!kept.is_out() && old(kept)))
         {
             self.spans.pop_front();
         }
         self.spans.push_back(span);
     }
 
-    fn collected(&mut self, offset: u64, passed: u64, touched: bool, now: Stamp) {
+    fn collected(&mut self, offset: u64, recorded: u64, touched: bool, now: Stamp) {
         self.note(Actor::Audio, now);
-        if passed > 0 {
-            self.marks.collected = self.marks.collected.max(offset + passed);
+        if recorded > 0 {
+            self.marks.collected = self.marks.collected.max(offset + recorded);
         }
         let at = self.spans.partition_point(|span| span.offset < offset);
         if let Some(span) = self.spans.get_mut(at).filter(|span| span.offset == offset) {
@@ -499,10 +499,10 @@ mod tests {
         let (ledger, file) = (Ledger::default(), tempfile::tempfile().unwrap());
         file.set_len(8192).unwrap();
         let (take, map) = (ledger.take(&plan()), window(&file, 0));
-        for index in 0..2 * limits::BELIEF_SPANS_MAX as u64 {
+        for index in 0..2 * limits::LEDGER_SPANS_MAX as u64 {
             take.supplied(SpoolByte(4096 + index * 8192), &map);
             take.collected(SpoolByte(4096 + index * 8192), 8192, true);
         }
-        assert_eq!(take.view(0, u64::MAX).spans.len(), limits::BELIEF_SPANS_MAX);
+        assert_eq!(take.view(0, u64::MAX).spans.len(), limits::LEDGER_SPANS_MAX);
     }
 }

@@ -3,12 +3,12 @@
 //! A row is taken between two readings of its ledger entry that are the same, so that no window goes or comes while its pages
 //! are asked about. Where ledger entries change faster than that, the row is shown and accuses nobody.
 
-use super::sample::{Figures, Pages, Row, RowKey, Sample, Sources, View};
-use super::state::{Cell, Facts, Stretch, TakeContext, slot_cell, take_cell};
+use super::sample::{Pages, ResidencyFigures, Row, RowKey, Sample, Sources, View};
+use super::state::{ByteRange, Cell, Facts, TakeContext, slot_cell, take_cell};
 use crate::limits::{DATA_OFFSET, PAGE_BYTES, WATCH_CELLS_MAX};
 use crate::message::published::NO_PASS;
 use crate::message::take::TakeKey;
-use crate::residency::ledger::{SlotLedger, SlotSpan, Span, Stamp, TakeLedger, TakeView};
+use crate::residency::ledger::{LedgerSpan, SlotLedger, SlotSpan, Stamp, TakeLedger, TakeView};
 use crate::rt::counters::ThreadCounters;
 use crate::time::FramePos;
 use crate::window::kernel_pages::{CacheStat, Pagemap, cachestat, mincore};
@@ -47,7 +47,7 @@ pub struct Sampler {
     suspects: HashMap<RowKey, Suspects>,
     /// Where each take's position was last seen: between a pass's end and the last window's return nobody else says it.
     heads: HashMap<TakeKey, u64>,
-    slow: Figures,
+    slow: ResidencyFigures,
     slow_at: Option<Stamp>,
     lock_suspicious: bool,
     facts: Vec<Facts>,
@@ -98,8 +98,8 @@ impl Grid {
         byte.saturating_sub(self.first).div_ceil(self.bytes_per_cell).min(self.cells as u64) as usize
     }
 
-    fn stretch(self, cell: usize) -> Stretch {
-        Stretch { from: self.first + cell as u64 * self.bytes_per_cell, bytes: self.bytes_per_cell }
+    fn range(self, cell: usize) -> ByteRange {
+        ByteRange { from: self.first + cell as u64 * self.bytes_per_cell, bytes: self.bytes_per_cell }
     }
 }
 
@@ -111,7 +111,7 @@ impl Sampler {
             pagemap: Pagemap::open().ok(),
             suspects: HashMap::new(),
             heads: HashMap::new(),
-            slow: Figures::default(),
+            slow: ResidencyFigures::default(),
             slow_at: None,
             lock_suspicious: false,
             facts: Vec::new(),
@@ -135,7 +135,7 @@ impl Sampler {
         self.confirm(&mut rows);
         if self.slow_at.is_none_or(|slow| SLOW_MS <= slow.age_ms(at).unwrap_or(0)) {
             self.slow_at = Some(at);
-            self.look_slowly(&takes);
+            self.sample_slow_figures(&takes);
         }
         let figures = self.figures();
         let position = self.sources.published.position.load(Relaxed);
@@ -164,7 +164,7 @@ impl Sampler {
             }
             let context = TakeContext { view: &entry, in_place, head, now: self.sources.ledger.now() };
             let cell = |(at, facts): (usize, &Facts)| {
-                let cell = take_cell(&context, grid.stretch(at), facts);
+                let cell = take_cell(&context, grid.range(at), facts);
                 Cell::new(cell.believed(), cell.kernel(), settled && cell.disagrees())
             };
             return Row {
@@ -195,11 +195,11 @@ impl Sampler {
         }
         if let Some(spool) = take.spool() {
             let end = grid.before(marks.collected).max(in_wav);
-            let from = grid.stretch(in_wav).from;
+            let from = grid.range(in_wav).from;
             scan(&spool.file, from, grid.bytes_per_cell, &mut self.facts[in_wav..end]).ok();
         }
         for span in entry.spans.iter().filter(|span| span.is_out()) {
-            self.ask_window(grid, &MappedSpan::from(span));
+            self.query_window(grid, &MappedSpan::from(span));
         }
     }
 
@@ -218,14 +218,14 @@ impl Sampler {
             self.facts.resize(grid.cells, Facts::default());
             scan(&current.file, grid.first, grid.bytes_per_cell, &mut self.facts).ok();
             for span in &shown {
-                self.ask_window(grid, &MappedSpan::from(*span));
+                self.query_window(grid, &MappedSpan::from(*span));
             }
             let settled = version == slot.version();
             if !settled && tries < TRIES {
                 continue;
             }
             let cell = |(at, facts): (usize, &Facts)| {
-                let cell = slot_cell(&shown, grid.stretch(at), facts);
+                let cell = slot_cell(&shown, grid.range(at), facts);
                 Cell::new(cell.believed(), cell.kernel(), settled && cell.disagrees())
             };
             return Some(Row {
@@ -255,7 +255,7 @@ impl Sampler {
     }
 
     /// Asks which pages of a window are in memory and adds them to the cells they lie in.
-    fn ask_window(&mut self, grid: Grid, span: &MappedSpan) {
+    fn query_window(&mut self, grid: Grid, span: &MappedSpan) {
         let (from, to) = (span.offset.max(grid.first), (span.offset + span.bytes).min(grid.end()));
         if to <= from {
             return;
@@ -292,8 +292,8 @@ impl Sampler {
                 let before = self.suspects.get(&row.key).filter(|before| before.bytes_per_cell == row.bytes_per_cell);
                 for (at, cell) in row.cells.iter_mut().enumerate().filter(|(_, cell)| cell.disagrees()) {
                     let byte = row.first_byte + at as u64 * row.bytes_per_cell;
-                    let seen = before.is_some_and(|before| before.had(byte));
-                    *cell = Cell::new(cell.believed(), cell.kernel(), seen);
+                    let samples = before.is_some_and(|before| before.had(byte));
+                    *cell = Cell::new(cell.believed(), cell.kernel(), samples);
                 }
                 let (first_byte, bytes_per_cell) = (row.first_byte, row.bytes_per_cell);
                 suspects.insert(row.key, Suspects { first_byte, bytes_per_cell, cells: now });
@@ -302,7 +302,7 @@ impl Sampler {
         self.suspects = suspects;
     }
 
-    fn look_slowly(&mut self, takes: &[Arc<TakeLedger>]) {
+    fn sample_slow_figures(&mut self, takes: &[Arc<TakeLedger>]) {
         let budget = &self.sources.budget;
         let before = budget.used();
         let kernel = locked_bytes_now();
@@ -321,21 +321,21 @@ impl Sampler {
             sum.writeback += stat.writeback;
             sum.cached += stat.cached;
         }
-        self.slow = Figures {
+        self.slow = ResidencyFigures {
             locked_bytes_kernel: kernel,
             lock_disagrees: disagrees,
             dirty_bytes: sum.dirty * PAGE,
             writeback_bytes: sum.writeback * PAGE,
             cached_bytes: sum.cached * PAGE,
-            ..Figures::default()
+            ..ResidencyFigures::default()
         };
     }
 
-    fn figures(&self) -> Figures {
+    fn figures(&self) -> ResidencyFigures {
         let Sources { published, disk, budget, .. } = &self.sources;
         let counters = ThreadCounters::of(published.thread_id.load(Relaxed)).ok();
         let known = |frames: u64| (frames != u64::MAX).then_some(frames);
-        Figures {
+        ResidencyFigures {
             minor_faults: counters.map(|counters| counters.minor_faults),
             major_faults: counters.map(|counters| counters.major_faults),
             locked_bytes_believed: budget.used(),
@@ -366,8 +366,8 @@ struct MappedSpan {
     address: usize,
 }
 
-impl From<&Span> for MappedSpan {
-    fn from(span: &Span) -> MappedSpan {
+impl From<&LedgerSpan> for MappedSpan {
+    fn from(span: &LedgerSpan) -> MappedSpan {
         MappedSpan { offset: span.offset, bytes: u64::from(span.bytes), address: span.address }
     }
 }
@@ -483,14 +483,14 @@ mod tests {
                 sampler.pagemap = None;
             }
             sampler.facts = vec![Facts::default(); grid.cells];
-            sampler.ask_window(grid, &span);
+            sampler.query_window(grid, &span);
             let found: Vec<_> = sampler.facts.iter().map(|facts| (facts.asked, facts.present)).collect();
             assert_eq!(found, [(1, 1), (2, 2), (1, 1), (0, 0)], "pagemap: {with_pagemap}");
         }
         // A window that is gone by now: nothing is known, and nobody is harmed.
         let gone = MappedSpan { address: PAGE_BYTES, ..span };
         sampler.facts = vec![Facts::default(); grid.cells];
-        sampler.ask_window(grid, &gone);
+        sampler.query_window(grid, &gone);
         assert!(sampler.facts.iter().all(|facts| *facts == Facts::default()));
     }
 }

@@ -22,20 +22,20 @@ const STACK_BYTES: usize = 256 * 1024;
 #[derive(Debug)]
 pub struct Watcher {
     sources: Sources,
-    seen: Arc<Seen>,
-    orders: Sender<Order>,
+    samples: Arc<Samples>,
+    commands: Sender<WatchCommand>,
     thread: Option<JoinHandle<()>>,
 }
 
 /// What both sides of the handle see.
 #[derive(Debug, Default)]
-struct Seen {
+struct Samples {
     latest: Mutex<Option<Arc<Sample>>>,
     history: Mutex<History>,
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Order {
+enum WatchCommand {
     Show(Option<View>),
     Quit,
 }
@@ -43,39 +43,39 @@ enum Order {
 impl Watcher {
     /// Starts the thread, which sleeps until there is something to show.
     pub fn start(sources: Sources) -> io::Result<Watcher> {
-        let (orders, received) = unbounded();
-        let seen = Arc::new(Seen::default());
+        let (commands, received) = unbounded();
+        let samples = Arc::new(Samples::default());
         let thread = std::thread::Builder::new().name("watcher".to_owned()).stack_size(STACK_BYTES).spawn({
-            let (sources, seen) = (sources.clone(), Arc::clone(&seen));
-            move || run(Sampler::new(sources), &seen, &received)
+            let (sources, samples) = (sources.clone(), Arc::clone(&samples));
+            move || run(Sampler::new(sources), &samples, &received)
         })?;
-        Ok(Watcher { sources, seen, orders, thread: Some(thread) })
+        Ok(Watcher { sources, samples, commands, thread: Some(thread) })
     }
 
     /// What to look at from now on; to be said when it changes. `None`: nothing; the thread sleeps and costs nothing. Samples that were taken stay.
     pub fn set_view(&self, view: Option<View>) {
         // A thread that is gone has nothing to show, and its last sample says when that was.
-        self.orders.send(Order::Show(view)).ok();
+        self.commands.send(WatchCommand::Show(view)).ok();
     }
 
     /// The last sample. Does not wait: `None` before there is one, or in the instant in which it is replaced.
     pub fn latest(&self) -> Option<Arc<Sample>> {
-        self.seen.latest.try_lock().ok()?.clone()
+        self.samples.latest.try_lock().ok()?.clone()
     }
 
     /// The samples of the last minute, oldest first; see [`crate::limits::WATCH_HISTORY_MS`] and
     /// [`crate::limits::WATCH_HISTORY_BYTES_MAX`].
     pub fn history(&self) -> Vec<Arc<Sample>> {
-        lock(&self.seen.history).samples()
+        lock(&self.samples.history).samples()
     }
 
     /// What the page in which byte `byte` of a row's file lies went through, a line each: where it is; what is believed
     /// and what the kernel says, as of the last sample; who did what to it, and when. Empty for a row that is not in
     /// the last sample.
     pub fn page_story(&self, key: &RowKey, byte: u64) -> Vec<String> {
-        let seen = lock(&self.seen.latest).clone();
+        let latest = lock(&self.samples.latest).clone();
         let now = self.sources.ledger.now();
-        seen.map(|sample| story::page_story(&self.sources.ledger, &sample, now, key, byte)).unwrap_or_default()
+        latest.map(|sample| story::page_story(&self.sources.ledger, &sample, now, key, byte)).unwrap_or_default()
     }
 
     /// The same as it was when `sample` was taken: what came later is left out, and ages are counted to then.
@@ -86,24 +86,24 @@ impl Watcher {
 
 impl Drop for Watcher {
     fn drop(&mut self) {
-        self.orders.send(Order::Quit).ok();
+        self.commands.send(WatchCommand::Quit).ok();
         if let Some(thread) = self.thread.take() {
             thread.join().ok();
         }
     }
 }
 
-fn run(mut sampler: Sampler, seen: &Seen, orders: &Receiver<Order>) {
+fn run(mut sampler: Sampler, samples: &Samples, commands: &Receiver<WatchCommand>) {
     let mut view: Option<View> = None;
     let mut next = Instant::now();
     loop {
         let order = match view {
-            None => orders.recv().map_err(|_| RecvTimeoutError::Disconnected),
-            Some(_) => orders.recv_deadline(next),
+            None => commands.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            Some(_) => commands.recv_deadline(next),
         };
         match order {
-            Ok(Order::Quit) | Err(RecvTimeoutError::Disconnected) => return,
-            Ok(Order::Show(wanted)) => {
+            Ok(WatchCommand::Quit) | Err(RecvTimeoutError::Disconnected) => return,
+            Ok(WatchCommand::Show(wanted)) => {
                 if view.is_none() {
                     sampler.forget();
                     next = Instant::now();
@@ -113,8 +113,8 @@ fn run(mut sampler: Sampler, seen: &Seen, orders: &Receiver<Order>) {
             Err(RecvTimeoutError::Timeout) => {
                 let Some(view) = &view else { continue };
                 let sample = Arc::new(sampler.sample(view));
-                *lock(&seen.latest) = Some(Arc::clone(&sample));
-                lock(&seen.history).push(Arc::clone(&sample));
+                *lock(&samples.latest) = Some(Arc::clone(&sample));
+                lock(&samples.history).push(Arc::clone(&sample));
                 // A late sample is not made up for.
                 let rest = Duration::from_micros(u64::from(sample.took_us)) * (SHARE - 1);
                 next = (next + interval(view)).max(Instant::now() + rest);

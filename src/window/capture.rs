@@ -24,7 +24,7 @@ pub struct CaptureWindow {
     /// Frames it holds.
     pub frames: Frames,
     /// Frames from its start that the record position has passed. Set when it is given back.
-    pub passed: Frames,
+    pub recorded: Frames,
     /// Whether any sample was written. An untouched window is silence that the file has already.
     pub touched: bool,
 }
@@ -35,7 +35,7 @@ impl CaptureWindow {
     }
 
     fn close(&mut self, at: FramePos) {
-        self.passed = at.since(self.start).min(self.frames);
+        self.recorded = at.since(self.start).min(self.frames);
     }
 }
 
@@ -105,7 +105,7 @@ mod tests {
             map: Mapping::writable(file, index * 4096, 4096).unwrap(),
             start: FramePos(index * FRAMES),
             frames: Frames(FRAMES),
-            passed: Frames(0),
+            recorded: Frames(0),
             touched: false,
         }
     }
@@ -126,7 +126,7 @@ mod tests {
         assert_eq!(audio.span(FramePos(1024), Frames(76)).unwrap().len(), 76 * 4);
         audio.end(FramePos(1100));
         let passed: Vec<_> =
-            std::iter::from_fn(|| butler.collect()).map(|w| (w.start.0, w.passed.0, w.touched)).collect();
+            std::iter::from_fn(|| butler.collect()).map(|w| (w.start.0, w.recorded.0, w.touched)).collect();
         assert_eq!(passed, [(0, 1024, true), (1024, 76, true), (2048, 0, false)]);
         assert_eq!(butler.out(), 0);
     }
@@ -147,7 +147,8 @@ mod tests {
             butler.hand_over(window(&file, index)).unwrap();
         }
         assert!(audio.span(FramePos(3 * FRAMES + 5), Frames(1)).is_some());
-        let untouched = std::iter::from_fn(|| butler.collect()).filter(|w| !w.touched && w.passed == w.frames).count();
+        let untouched =
+            std::iter::from_fn(|| butler.collect()).filter(|w| !w.touched && w.recorded == w.frames).count();
         assert_eq!(untouched, 3);
     }
 

@@ -30,7 +30,7 @@ pub struct PlaybackWindow {
 }
 
 /// What the audio thread finds at a stream position.
-pub enum Heard<'a> {
+pub enum Playable<'a> {
     /// `frames` frames of sound, from byte `at` of the window on.
     Sound {
         /// Where it lies.
@@ -101,7 +101,7 @@ pub fn playback_windows() -> (AudioPlaybackWindows, ReaderPlaybackWindows) {
 impl AudioPlaybackWindows {
     /// What is to be heard from stream frame `at` of `epoch` on, for at most `frames` frames.
     /// This is realtime-safe.
-    pub fn at(&mut self, epoch: u32, at: u64, frames: usize) -> Heard<'_> {
+    pub fn at(&mut self, epoch: u32, at: u64, frames: usize) -> Playable<'_> {
         // Read before the ring: a window pushed before this value was stored is in the ring now.
         let supplied = self.supplied.load(Ordering::Acquire);
         self.advance_to(epoch, at);
@@ -112,12 +112,12 @@ impl AudioPlaybackWindows {
                 let from = at - window.start;
                 let count = (window.frames - from).min(frames as u64) as usize;
                 let frame_bytes = window.format.bytes() * window.channels;
-                Heard::Sound { window, at: window.skip_bytes + from as usize * frame_bytes, frames: count }
+                Playable::Sound { window, at: window.skip_bytes + from as usize * frame_bytes, frames: count }
             }
-            Some(window) => Heard::Silence { frames: (window.start - at).min(frames as u64) as usize },
-            None if at < until => Heard::Silence { frames: (until - at).min(frames as u64) as usize },
-            None if left => Heard::Silence { frames },
-            None => Heard::Missing { frames },
+            Some(window) => Playable::Silence { frames: (window.start - at).min(frames as u64) as usize },
+            None if at < until => Playable::Silence { frames: (until - at).min(frames as u64) as usize },
+            None if left => Playable::Silence { frames },
+            None => Playable::Missing { frames },
         }
     }
 
@@ -163,11 +163,11 @@ mod tests {
         PlaybackWindow { map, epoch, start, frames, skip_bytes: 6, format: TakeFormat::S24, channels: 1 }
     }
 
-    fn told(heard: &Heard<'_>) -> (&'static str, usize) {
+    fn told(heard: &Playable<'_>) -> (&'static str, usize) {
         match heard {
-            Heard::Sound { frames, .. } => ("sound", *frames),
-            Heard::Silence { frames } => ("silence", *frames),
-            Heard::Missing { frames } => ("missing", *frames),
+            Playable::Sound { frames, .. } => ("sound", *frames),
+            Playable::Silence { frames } => ("silence", *frames),
+            Playable::Missing { frames } => ("missing", *frames),
         }
     }
 
@@ -202,7 +202,7 @@ mod tests {
     fn a_window_starts_where_its_first_frame_lies() {
         let (mut audio, mut reader) = playback_windows();
         reader.ring.hand_over(window(0, 10, 50)).unwrap();
-        let Heard::Sound { at, frames, .. } = audio.at(0, 12, 8) else { panic!("sound is there") };
+        let Playable::Sound { at, frames, .. } = audio.at(0, 12, 8) else { panic!("sound is there") };
         assert_eq!((at, frames), (6 + 2 * 3, 8));
     }
 

@@ -1,6 +1,6 @@
 //! How takes end: together, durable, and only then without their spools. Thread: committer.
 
-use super::words::words;
+use super::disk_error::describe;
 use super::{Committer, OpenTake};
 use crate::message::disk::DiskEvent;
 use crate::message::replica::Replica;
@@ -29,10 +29,10 @@ impl Committer {
         for at in 0..self.takes.len() {
             let ends = self.takes[at].end.is_some() && !given_up(&self.takes[at]);
             if ends
-                && self.resting.is_none()
-                && let Err(error) = self.takes[at].sync(&self.held)
+                && self.retry_at.is_none()
+                && let Err(error) = self.takes[at].sync(&self.spool_use)
             {
-                self.stuck(at, &error);
+                self.on_write_failure(at, &error);
             }
         }
         let mut at = 0;
@@ -40,24 +40,24 @@ impl Committer {
             let take = &mut self.takes[at];
             let whole = !take.has_pending() && take.missing_bytes() == 0;
             // What is given up does not wait for the rest that the last failure brought about.
-            let due = (whole && self.resting.is_none()) || given_up(take);
+            let due = (whole && self.retry_at.is_none()) || given_up(take);
             let Some(end) = take.end.clone().filter(|_| due) else {
                 at += 1;
                 continue;
             };
             match take.end_with(&end) {
                 Err(error) if take.failures <= RETRIES_AT_END => {
-                    self.stuck(at, &error);
+                    self.on_write_failure(at, &error);
                     at += 1;
                 }
                 result => {
                     let take = self.takes.remove(at);
                     if let Ok(Some(path)) = &result {
                         let reason = format!("{}: another program removed it; it is put back, whole", path.display());
-                        self.tell(DiskEvent::TroubleOver { replica: self.setup.replica, reason });
+                        self.send_event(DiskEvent::TroubleOver { replica: self.setup.replica, reason });
                     }
                     let event = self.finish_event(take, end.frames, result.map(drop));
-                    self.tell(event);
+                    self.send_event(event);
                 }
             }
         }
@@ -79,14 +79,14 @@ impl Committer {
                 None
             }
             Err(error) => {
-                let told = take.trouble.clone().unwrap_or_else(|| format!("{name}: {}", words(&error)));
+                let told = take.trouble.clone().unwrap_or_else(|| format!("{name}: {}", describe(&error)));
                 Some(match spool.filter(|_| self.setup.replica == Replica::Session) {
                     Some(path) => format!("{told}; what is missing is kept in {}", path.display()),
                     None => told,
                 })
             }
         };
-        take.abandon(&self.held.disk);
+        take.abandon(&self.spool_use.disk);
         DiskEvent::TakeFinished { replica: self.setup.replica, take: take.key, frames, trouble }
     }
 }

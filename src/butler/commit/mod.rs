@@ -9,7 +9,7 @@
 
 mod end;
 mod open_take;
-mod words;
+mod disk_error;
 
 use super::capabilities::{Capabilities, CapturePath};
 use super::take_file::TakeFile;
@@ -24,6 +24,7 @@ use crate::message::take::{PassKey, TakeEnd, TakeKey, TakePlan};
 use crate::residency::ledger::Ledger;
 use crate::time::Frames;
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
+use disk_error::describe;
 use memmap2::MmapMut;
 use open_take::{OpenTake, OpenWindow};
 use std::fs::File;
@@ -32,7 +33,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 use std::time::{Duration, Instant};
-use words::words;
 
 /// How often commands are looked at while takes are open.
 const TICK: Duration = Duration::from_millis(80);
@@ -76,28 +76,28 @@ pub struct CommitterSetup {
 /// See the module.
 pub struct Committer {
     setup: CommitterSetup,
-    held: Held,
+    spool_use: SpoolUse,
     takes: Vec<OpenTake>,
     /// For sound that is read to be written: page-aligned, as `O_DIRECT` wants it.
-    room: Option<MmapMut>,
+    scratch: Option<MmapMut>,
     started: Instant,
     next_sync: Instant,
     /// When writing goes on after a failure.
-    resting: Option<Instant>,
+    retry_at: Option<Instant>,
     /// Whether it has been told that the disk takes nothing.
-    trouble_told: bool,
+    trouble_reported: bool,
     quitting: bool,
     /// Nobody will say how the takes end.
     abandoned: bool,
 }
 
 /// What sound holds of the spool.
-struct Held {
+struct SpoolUse {
     disk: Arc<DiskPublished>,
     spool_bytes_max: u64,
 }
 
-impl Held {
+impl SpoolUse {
     /// Whether a copy that is behind must get its sound from the other one, since half of the memory is used.
     fn is_short(&self) -> bool {
         self.spool_bytes_max / 2 < self.disk.spool_bytes.load(Relaxed)
@@ -108,16 +108,16 @@ impl Committer {
     /// A committer with nothing to do.
     pub fn new(setup: CommitterSetup) -> Committer {
         let now = Instant::now();
-        let held = Held { disk: Arc::clone(&setup.disk), spool_bytes_max: setup.spool_bytes_max };
+        let spool_use = SpoolUse { disk: Arc::clone(&setup.disk), spool_bytes_max: setup.spool_bytes_max };
         Committer {
             setup,
-            held,
+            spool_use,
             takes: Vec::new(),
-            room: None,
+            scratch: None,
             started: now,
             next_sync: now,
-            resting: None,
-            trouble_told: false,
+            retry_at: None,
+            trouble_reported: false,
             quitting: false,
             abandoned: false,
         }
@@ -131,12 +131,12 @@ impl Committer {
             let sync = self.next_sync <= now || self.abandoned;
             // Sound goes to the disk on the sync, in one run a take: a third of the writes that windows one by one
             // would make. Where more waits, the disk is behind and never rests.
-            let held: u64 = self.takes.iter().map(OpenTake::pending_bytes).sum();
+            let waiting_bytes: u64 = self.takes.iter().map(OpenTake::pending_bytes).sum();
             if self.setup.replica == Replica::Mirror {
-                self.held.disk.mirror_backlog_bytes.store(held, Relaxed);
+                self.spool_use.disk.mirror_backlog_bytes.store(waiting_bytes, Relaxed);
             }
             if sync
-                || WAITING_BYTES_MAX * self.takes.len() as u64 <= held
+                || WAITING_BYTES_MAX * self.takes.len() as u64 <= waiting_bytes
                 || self.takes.iter().any(|take| take.end.is_some())
             {
                 while self.write_some(sync) {}
@@ -146,18 +146,18 @@ impl Committer {
                 self.next_sync = self.next_sync_after(now);
             }
             self.fill_gaps();
-            self.takes.iter_mut().for_each(|take| take.release_lent(&self.held));
+            self.takes.iter_mut().for_each(|take| take.release_lent(&self.spool_use));
             self.end_takes();
-            self.tell_recovery();
-            if self.quitting && (self.takes.is_empty() || self.is_left()) {
+            self.report_disk_is_back();
+            if self.quitting && (self.takes.is_empty() || self.has_written_what_it_can()) {
                 return;
             }
         }
     }
 
     /// Whether abandoned takes have what they can get. What their disk refuses stays in their spools, for a recovery.
-    fn is_left(&self) -> bool {
-        self.abandoned && (self.resting.is_some() || !self.takes.iter().any(OpenTake::has_pending))
+    fn has_written_what_it_can(&self) -> bool {
+        self.abandoned && (self.retry_at.is_some() || !self.takes.iter().any(OpenTake::has_pending))
     }
 
     /// Sleeps a tick, or until there is anything to do at all, and takes what was sent. A sleep and not a timed receive:
@@ -181,8 +181,8 @@ impl Committer {
                 }
             }
         }
-        if self.resting.is_some_and(|until| until <= Instant::now()) {
-            self.resting = None;
+        if self.retry_at.is_some_and(|until| until <= Instant::now()) {
+            self.retry_at = None;
         }
     }
 
@@ -201,7 +201,7 @@ impl Committer {
             }
             CommitCommand::Captured { take, span } => {
                 if let Some(take) = self.take(take) {
-                    take.take_in(span);
+                    take.add_pending(span);
                 }
             }
             CommitCommand::Finish { take, end } => {
@@ -210,7 +210,7 @@ impl Committer {
                     take.failures = 0;
                 }
             }
-            CommitCommand::Continue { take, from, plan } => self.continue_in(take, from, &plan),
+            CommitCommand::Continue { take, from, plan } => self.continue_take(take, from, &plan),
             CommitCommand::Forget { pass } => {
                 for take in self.takes.extract_if(.., |take| take.pass == pass) {
                     // Made a moment ago, exclusively, and without a sample in it.
@@ -268,40 +268,40 @@ impl Committer {
                 Err(reason)
             }
         };
-        self.tell(DiskEvent::TakesOpened { replica: self.setup.replica, pass, files, notes });
+        self.send_event(DiskEvent::TakesOpened { replica: self.setup.replica, pass, files, notes });
     }
 
     fn create(&self, plan: &TakePlan, ahead: Duration, notes: &mut Vec<String>) -> Result<TakeFile, String> {
         let o_direct = self.setup.capture_path == CapturePath::Spool;
         TakeFile::create(plan, &self.setup.capabilities, o_direct, ahead, notes)
-            .map_err(|error| format!("{}: cannot make the take: {}", plan.path.display(), words(&error)))
+            .map_err(|error| format!("{}: cannot make the take: {}", plan.path.display(), describe(&error)))
     }
 
     /// A take that is stuck goes on in another file, if it still is.
-    fn continue_in(&mut self, key: TakeKey, from: Frames, plan: &TakePlan) {
-        let stuck = |take: &OpenTake| take.trouble.is_some() && take.frame_of(take.stuck_at()) == from;
-        let outcome = match self.takes.iter().position(|take| take.key == key && stuck(take)) {
+    fn continue_take(&mut self, key: TakeKey, from: Frames, plan: &TakePlan) {
+        let is_stuck = |take: &OpenTake| take.trouble.is_some() && take.frame_of(take.stuck_at()) == from;
+        let outcome = match self.takes.iter().position(|take| take.key == key && is_stuck(take)) {
             None => Continuation::Needless,
-            Some(at) => match self.make_next(plan) {
+            Some(at) => match self.create_continuation(plan) {
                 Err(reason) => Continuation::Refused(reason),
                 Ok(file) => {
-                    self.resting = None;
-                    let (mut before, frames) = self.takes[at].go_on_in(file);
+                    self.retry_at = None;
+                    let (mut before, frames) = self.takes[at].continue_in_file(file);
                     let end = TakeEnd { frames, began: plan.began_before(from, frames), history: String::new() };
                     let done = before.finish(frames, &end);
-                    let named = done.map_err(|error| format!("{}: {}", before.path.display(), words(&error)));
+                    let named = done.map_err(|error| format!("{}: {}", before.path.display(), describe(&error)));
                     Continuation::Done(named.err())
                 }
             },
         };
-        self.tell(DiskEvent::Continued { take: key, outcome });
+        self.send_event(DiskEvent::Continued { take: key, outcome });
     }
 
     /// The file that a take goes on in, and its folders.
-    fn make_next(&self, plan: &TakePlan) -> Result<TakeFile, String> {
+    fn create_continuation(&self, plan: &TakePlan) -> Result<TakeFile, String> {
         let folder = plan.path.parent().unwrap_or(Path::new("."));
         std::fs::create_dir_all(folder)
-            .map_err(|error| format!("{}: cannot be made: {}", plan.path.display(), words(&error)))?;
+            .map_err(|error| format!("{}: cannot be made: {}", plan.path.display(), describe(&error)))?;
         let file = self.create(plan, self.ahead_in(&plan.path), &mut Vec::new())?;
         sync_folder(folder);
         Ok(file)
@@ -310,66 +310,66 @@ impl Committer {
     /// Writes one run of every take that has something to write; says whether there was any. Stops when a sync is
     /// due, unless it is being made.
     fn write_some(&mut self, in_sync: bool) -> bool {
-        if self.resting.is_some() {
+        if self.retry_at.is_some() {
             return false;
         }
         let recorded = self.recorded().filter(|_| in_sync);
-        let mut room = if in_sync { self.take_room() } else { None };
+        let mut scratch = if in_sync { self.take_scratch() } else { None };
         let mut wrote = false;
         for at in 0..self.takes.len() {
             let started = Instant::now();
             let take = &mut self.takes[at];
-            let open = recorded.zip(room.as_deref_mut()).map(|(recorded, room)| OpenWindow {
+            let open = recorded.zip(scratch.as_deref_mut()).map(|(recorded, scratch)| OpenWindow {
                 recorded: SpoolByte::DATA + recorded * take.file.frame_bytes() as u64,
-                room,
+                scratch,
             });
-            match take.write_run(&self.held, open) {
+            match take.write_run(&self.spool_use, open) {
                 Ok(false) => continue,
                 Ok(true) => {
                     wrote = true;
                     if self.setup.replica == Replica::Session {
-                        DiskPublished::raise(&self.held.disk.commit_us_max, started.elapsed().as_micros() as u64);
+                        DiskPublished::raise(&self.spool_use.disk.commit_us_max, started.elapsed().as_micros() as u64);
                     }
                     (self.takes[at].trouble, self.takes[at].failures) = (None, 0);
                 }
-                Err(error) => self.stuck(at, &error),
+                Err(error) => self.on_write_failure(at, &error),
             }
             if !in_sync && self.next_sync <= Instant::now() {
                 return false;
             }
         }
-        self.room = room.or(self.room.take());
+        self.scratch = scratch.or(self.scratch.take());
         // Within a sync one round is all: what came late waits for the next, and the sync is kept.
         wrote && !in_sync
     }
 
     /// A take was refused. Told where, whenever that is another place; and in words, once for all takes.
-    fn stuck(&mut self, at: usize, error: &io::Error) {
+    fn on_write_failure(&mut self, at: usize, error: &io::Error) {
         let (code, replica) = (error.raw_os_error(), self.setup.replica);
         let take = &mut self.takes[at];
         take.failures += 1;
-        let reason = format!("{}: cannot write: {}", take.file.path.display(), words(error));
+        let reason = format!("{}: cannot write: {}", take.file.path.display(), describe(error));
         take.trouble = Some(reason.clone());
         let place = take.stuck_at();
         let (key, from) = (take.key, take.frame_of(place));
-        let told = take.stuck_told.replace(place) == Some(place);
-        self.resting = Some(Instant::now() + RETRY);
-        if !std::mem::replace(&mut self.trouble_told, true) {
-            self.tell(DiskEvent::Trouble { replica, reason });
+        let told = take.stuck_reported_at.replace(place) == Some(place);
+        self.retry_at = Some(Instant::now() + RETRY);
+        if !std::mem::replace(&mut self.trouble_reported, true) {
+            self.send_event(DiskEvent::Trouble { replica, reason });
         }
         if replica == Replica::Session && self.setup.capture_path == CapturePath::Spool && !told {
-            self.tell(DiskEvent::Stuck { take: key, from, code });
+            self.send_event(DiskEvent::Stuck { take: key, from, code });
         }
     }
 
     /// Says that the disk takes sound again, when it does for every take.
-    fn tell_recovery(&mut self) {
-        if self.trouble_told && self.takes.iter().all(|take| take.trouble.is_none() && !take.unreserved) {
-            self.trouble_told = false;
-            self.takes.iter_mut().for_each(|take| take.stuck_told = None);
+    fn report_disk_is_back(&mut self) {
+        if self.trouble_reported && self.takes.iter().all(|take| take.trouble.is_none() && !take.unreserved) {
+            self.trouble_reported = false;
+            self.takes.iter_mut().for_each(|take| take.stuck_reported_at = None);
             if let Some(take) = self.takes.first() {
                 let reason = format!("{}: the disk takes sound again", take.file.path.display());
-                self.tell(DiskEvent::TroubleOver { replica: self.setup.replica, reason });
+                self.send_event(DiskEvent::TroubleOver { replica: self.setup.replica, reason });
             }
         }
     }
@@ -382,8 +382,8 @@ impl Committer {
         let mut all_durable = true;
         if in_spool {
             for at in 0..self.takes.len() {
-                if let Err(error) = self.takes[at].sync(&self.held) {
-                    self.stuck(at, &error);
+                if let Err(error) = self.takes[at].sync(&self.spool_use) {
+                    self.on_write_failure(at, &error);
                 }
             }
             all_durable = self.takes.iter().all(|take| take.trouble.is_none());
@@ -392,27 +392,28 @@ impl Committer {
         let mut first = true;
         let ahead = self.takes.first().map_or(Duration::ZERO, |take| self.ahead_in(&take.file.path));
         self.publish_room();
-        let claim = |take: &OpenTake| take.end_in_file(take.durable_frames().min(self.durable_frames(take.pass)));
-        let claims: Vec<FileByte> = self.takes.iter().map(claim).collect();
-        for (at, claim) in claims.into_iter().enumerate() {
+        let header_end_of =
+            |take: &OpenTake| take.end_in_file(take.durable_frames().min(self.durable_frames(take.pass)));
+        let header_ends: Vec<FileByte> = self.takes.iter().map(header_end_of).collect();
+        for (at, header_end) in header_ends.into_iter().enumerate() {
             let file = &mut self.takes[at].file;
-            let end = if in_spool { claim } else { file.written() };
-            let behind = file.claims_less_than(end);
+            let end = if in_spool { header_end } else { file.written() };
+            let behind = file.header_ends_before(end);
             let mut done = if behind { file.write_header(end) } else { Ok(()) };
             // One of them is made durable now, the others on their way: one claim is enough for all.
             if behind && in_spool && std::mem::take(&mut first) {
                 done = done.and_then(|()| file.sync());
             }
             if let Err(error) = done {
-                self.stuck(at, &error);
+                self.on_write_failure(at, &error);
                 all_durable = false;
             }
             self.reserve(at, ahead, &mut notes);
         }
         if self.setup.replica == Replica::Session {
-            DiskPublished::raise(&self.held.disk.sync_us_max, started.elapsed().as_micros() as u64);
+            DiskPublished::raise(&self.spool_use.disk.sync_us_max, started.elapsed().as_micros() as u64);
             if in_spool && all_durable {
-                self.held.disk.durable_ms.store((started - self.started).as_millis() as u64, Relaxed);
+                self.spool_use.disk.durable_ms.store((started - self.started).as_millis() as u64, Relaxed);
             }
         }
     }
@@ -436,8 +437,8 @@ impl Committer {
         let Some(free) = folder.and_then(file_system::free_bytes) else { return };
         let (reserved, speed) = rolling()
             .fold((0, 0), |(reserved, speed), take| (reserved + take.file.reserved_bytes(), speed + take.file.speed()));
-        let room = (free + reserved) as f64 * 1000.0 / speed.max(1) as f64;
-        self.held.disk.room_ms[self.setup.replica.index()].store((room as u64).max(1), Relaxed);
+        let milliseconds = (free + reserved) as f64 * 1000.0 / speed.max(1) as f64;
+        self.spool_use.disk.room_ms[self.setup.replica.index()].store((milliseconds as u64).max(1), Relaxed);
     }
 
     /// Blocks for what comes. That there are none is told while what was reserved before still takes sound.
@@ -452,9 +453,9 @@ impl Committer {
             return;
         };
         take.unreserved = true;
-        let reason = format!("{}: {}", take.file.path.display(), words(&error));
-        if !std::mem::replace(&mut self.trouble_told, true) {
-            self.tell(DiskEvent::Trouble { replica: self.setup.replica, reason });
+        let reason = format!("{}: {}", take.file.path.display(), describe(&error));
+        if !std::mem::replace(&mut self.trouble_reported, true) {
+            self.send_event(DiskEvent::Trouble { replica: self.setup.replica, reason });
         }
     }
 
@@ -476,26 +477,26 @@ impl Committer {
 
     /// Fills gaps of this copy from the other one, when nothing else waits.
     fn fill_gaps(&mut self) {
-        if self.resting.is_some() || self.takes.iter().all(|take| take.missing_bytes() == 0 || take.has_pending()) {
+        if self.retry_at.is_some() || self.takes.iter().all(|take| take.missing_bytes() == 0 || take.has_pending()) {
             return;
         }
-        let Some(mut room) = self.take_room() else { return };
+        let Some(mut scratch) = self.take_scratch() else { return };
         for at in 0..self.takes.len() {
             if self.takes[at].has_pending() {
                 continue;
             }
-            if let Err(error) = self.takes[at].fill_gaps(&mut room) {
-                self.stuck(at, &error);
+            if let Err(error) = self.takes[at].fill_gaps(&mut scratch) {
+                self.on_write_failure(at, &error);
             }
         }
-        self.room = Some(room);
+        self.scratch = Some(scratch);
     }
 
-    fn take_room(&mut self) -> Option<MmapMut> {
-        self.room.take().or_else(|| MmapMut::map_anon(limits::WRITE_AHEAD_BYTES).ok())
+    fn take_scratch(&mut self) -> Option<MmapMut> {
+        self.scratch.take().or_else(|| MmapMut::map_anon(limits::WRITE_AHEAD_BYTES).ok())
     }
 
-    fn tell(&self, event: DiskEvent) {
+    fn send_event(&self, event: DiskEvent) {
         self.setup.events.send(event).ok();
     }
 }

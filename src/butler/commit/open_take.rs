@@ -6,13 +6,13 @@
 //!
 //! Sound is kept in memory until the disk has said that it is durable: a disk that fails a sync gets it again.
 
-use super::Held;
+use super::SpoolUse;
 use crate::butler::spool;
 use crate::butler::take_file::TakeFile;
 use crate::limits;
-use crate::message::captured::CapturedSpan;
 use crate::message::offset::{FileByte, FileStart, SpoolByte};
 use crate::message::replica::{Replica, ReplicaPair};
+use crate::message::span_to_commit::SpanToCommit;
 use crate::message::spool_file::{ProgressFile, SpoolFile};
 use crate::message::stats::DiskPublished;
 use crate::message::take::{PassKey, TakeEnd, TakeKey, TakePlan};
@@ -48,30 +48,30 @@ pub(super) struct OpenTake {
     pub(super) spool: Option<Arc<SpoolFile>>,
     pub(super) progress_page: Option<Arc<ProgressFile>>,
     pair: Option<Arc<ReplicaPair>>,
-    pending: VecDeque<Arc<CapturedSpan>>,
-    written: VecDeque<Arc<CapturedSpan>>,
+    pending: VecDeque<Arc<SpanToCommit>>,
+    written: VecDeque<Arc<SpanToCommit>>,
     /// Durable here, and wanted by the other copy still.
-    lent: VecDeque<Arc<CapturedSpan>>,
+    lent: VecDeque<Arc<SpanToCommit>>,
     /// End of the spans that came.
     collected: SpoolByte,
     /// End of what was written of the window that is being filled.
-    ahead: SpoolByte,
+    written_ahead: SpoolByte,
     /// How it ends, once no more sound comes.
     pub(super) end: Option<TakeEnd>,
     pub(super) failures: u32,
     /// What its disk last refused, while that goes on.
     pub(super) trouble: Option<String>,
     /// Where that was last told.
-    pub(super) stuck_told: Option<SpoolByte>,
+    pub(super) stuck_reported_at: Option<SpoolByte>,
     /// Whether blocks for what comes are refused.
     pub(super) unreserved: bool,
     /// A sync of sound without a spool has failed: a later one that succeeds proves nothing.
     damaged: bool,
-    behind: Behind,
+    behind: WriteBehind,
 }
 
 /// What `in-place` has still to start writing.
-struct Behind {
+struct WriteBehind {
     from: FileByte,
 }
 
@@ -80,16 +80,16 @@ pub(super) struct OpenWindow<'a> {
     /// The byte of the spool that it has come to.
     pub(super) recorded: SpoolByte,
     /// For sound that is read to be written.
-    pub(super) room: &'a mut [u8],
+    pub(super) scratch: &'a mut [u8],
 }
 
 impl OpenWindow<'_> {
     /// As many whole pages of sound from byte `from` of the spool on as there are and as there is room for.
     fn read(&mut self, spool: &File, from: SpoolByte) -> io::Result<&[u8]> {
         let end = self.recorded.0 / PAGE * PAGE;
-        let length = end.saturating_sub(from.0).min(self.room.len() as u64) as usize;
-        spool.read_exact_at(&mut self.room[..length], from.0)?;
-        Ok(&self.room[..length])
+        let length = end.saturating_sub(from.0).min(self.scratch.len() as u64) as usize;
+        spool.read_exact_at(&mut self.scratch[..length], from.0)?;
+        Ok(&self.scratch[..length])
     }
 }
 
@@ -115,18 +115,18 @@ impl OpenTake {
             written: VecDeque::new(),
             lent: VecDeque::new(),
             collected: SpoolByte::DATA,
-            ahead: SpoolByte::DATA,
+            written_ahead: SpoolByte::DATA,
             end: None,
             failures: 0,
             trouble: None,
-            stuck_told: None,
+            stuck_reported_at: None,
             unreserved: false,
             damaged: false,
-            behind: Behind { from: FileByte::DATA },
+            behind: WriteBehind { from: FileByte::DATA },
         }
     }
 
-    pub(super) fn take_in(&mut self, span: Arc<CapturedSpan>) {
+    pub(super) fn add_pending(&mut self, span: Arc<SpanToCommit>) {
         self.collected = self.collected.max(span.end());
         self.pending.push_back(span);
     }
@@ -146,7 +146,7 @@ impl OpenTake {
 
     /// Writes the spans at the head of the queue that lie side by side, and behind the last span there is what `open` has.
     /// Whether there was anything to do.
-    pub(super) fn write_run(&mut self, held: &Held, open: Option<OpenWindow>) -> io::Result<bool> {
+    pub(super) fn write_run(&mut self, spool_use: &SpoolUse, open: Option<OpenWindow>) -> io::Result<bool> {
         // What was given up meanwhile is a gap of ours now.
         while self.pending.front().is_some_and(|span| !span.is_wanted(self.replica)) {
             self.pending.pop_front();
@@ -173,17 +173,17 @@ impl OpenTake {
             if !span.is_wanted(self.replica) {
                 continue;
             }
-            if span.passed_bytes > 0 {
+            if span.recorded_bytes > 0 {
                 // A window that was only ready ahead is no sound: at a take's end the header would promise it.
-                self.file.note_written(self.file_start.to_file(span.passed()));
+                self.file.note_written(self.file_start.to_file(span.recorded_end()));
             }
-            held.disk.committed_bytes.fetch_add(span.bytes as u64, Relaxed);
+            spool_use.disk.committed_bytes.fetch_add(span.bytes as u64, Relaxed);
             self.written.push_back(span);
         }
         if self.spool.is_none() {
             // There is no memory to keep until it is durable: it is the file's own.
             while let Some(span) = self.written.pop_front() {
-                self.settle(span, held);
+                self.on_durable(span, spool_use);
             }
         }
         Ok(true)
@@ -195,8 +195,8 @@ impl OpenTake {
         let end = run.checked_sub(1).and_then(|last| self.pending.get(last)).map_or(self.collected, |last| last.end());
         // Silence is in the file already.
         let touched = self.pending.front().filter(|first| first.touched).map_or(0, |_| run);
-        let again = map_again(&self.pending, touched, spool)?;
-        let mut mapped = again.iter();
+        let remapped = map_spans(&self.pending, touched, spool)?;
+        let mut mapped = remapped.iter();
         let sound = self.pending.iter().take(touched);
         let mut parts: Vec<IoSlice> = sound
             .filter_map(|span| span.memory().or_else(|| mapped.next().map(Mapping::bytes)))
@@ -204,7 +204,7 @@ impl OpenTake {
             .collect();
         let begin = end - bytes_of(&parts);
         // What was written while its window was open is not written again.
-        let mut at = begin.max(self.ahead);
+        let mut at = begin.max(self.written_ahead);
         let mut parts = &mut parts[..];
         IoSlice::advance_slices(&mut parts, (at.min(end) - begin) as usize);
         if run < self.pending.len() || self.end.is_some() {
@@ -230,7 +230,7 @@ impl OpenTake {
             }
             (at, parts, wrote) = (next, &mut [], true);
             if !ahead.is_empty() {
-                self.ahead = at;
+                self.written_ahead = at;
                 self.file.note_written(self.file_start.to_file(at));
             }
         }
@@ -239,15 +239,15 @@ impl OpenTake {
     /// End of what is in the file with the first `run` spans; in `in-place`, of what was sent on its way there.
     fn committed_by(&self, run: usize) -> SpoolByte {
         let last = self.pending.get(run.saturating_sub(1)).filter(|_| self.spool.is_some());
-        last.map_or_else(|| self.file_start.to_spool(self.behind.from), |span| span.passed())
+        last.map_or_else(|| self.file_start.to_spool(self.behind.from), |span| span.recorded_end())
     }
 
     /// Makes durable what is in the file, and gives the memory of it back.
-    pub(super) fn sync(&mut self, held: &Held) -> io::Result<()> {
+    pub(super) fn sync(&mut self, spool_use: &SpoolUse) -> io::Result<()> {
         if self.file.is_unsynced() {
             if let Err(error) = self.file.sync() {
                 self.damaged |= self.spool.is_none();
-                self.write_again();
+                self.requeue_unsynced();
                 return Err(error);
             }
             if let Some(entry) = &self.entry {
@@ -256,29 +256,29 @@ impl OpenTake {
         }
         if let Some(pair) = &self.pair {
             let end = self.written.back().map_or(SpoolByte::DATA, |span| span.end());
-            pair.durable(self.replica, end.max(self.ahead.min(self.durable())));
+            pair.durable(self.replica, end.max(self.written_ahead.min(self.durable())));
         }
         while let Some(span) = self.written.pop_front() {
-            self.settle(span, held);
+            self.on_durable(span, spool_use);
         }
         Ok(())
     }
 
     /// What is not known to be durable waits once more, and what of it was written of a window that is out counts no more.
-    fn write_again(&mut self) {
+    fn requeue_unsynced(&mut self) {
         while let Some(span) = self.written.pop_back() {
             self.pending.push_front(span);
         }
-        self.ahead = SpoolByte::DATA;
+        self.written_ahead = SpoolByte::DATA;
     }
 
     /// This copy has a span.
-    fn settle(&mut self, span: Arc<CapturedSpan>, held: &Held) {
+    fn on_durable(&mut self, span: Arc<SpanToCommit>, spool_use: &SpoolUse) {
         if !span.is_wanted(self.replica) {
             return;
         }
         if span.release(self.replica) {
-            give_back(span, self.spool.as_deref(), &held.disk);
+            give_back(span, self.spool.as_deref(), &spool_use.disk);
         } else {
             self.lent.push_back(span);
         }
@@ -286,25 +286,25 @@ impl OpenTake {
 
     /// Forgets lent spans that the other copy has by now; gives up those that it has not while memory is short: it shall
     /// get them from the file of this one.
-    pub(super) fn release_lent(&mut self, held: &Held) {
+    pub(super) fn release_lent(&mut self, spool_use: &SpoolUse) {
         let (Some(pair), other) = (&self.pair, self.replica.other()) else { return };
-        while let Some(span) = self.lent.pop_front_if(|span| !span.is_wanted(other) || held.is_short()) {
+        while let Some(span) = self.lent.pop_front_if(|span| !span.is_wanted(other) || spool_use.is_short()) {
             if span.is_wanted(other) {
                 // In this order: it is a gap before it is not wanted, and not wanted before its memory goes.
-                pair.miss(other, span.offset, span.passed());
+                pair.miss(other, span.offset, span.recorded_end());
                 if span.release(other) {
-                    give_back(span, self.spool.as_deref(), &held.disk);
+                    give_back(span, self.spool.as_deref(), &spool_use.disk);
                 }
             }
         }
     }
 
     /// Fills a piece of a gap of this copy from the file of the other one. Whether there was any.
-    pub(super) fn fill_gaps(&mut self, room: &mut MmapMut) -> io::Result<bool> {
+    pub(super) fn fill_gaps(&mut self, scratch: &mut MmapMut) -> io::Result<bool> {
         let Some(pair) = &self.pair else { return Ok(false) };
-        let Some((start, end)) = pair.gap(self.replica, room.len() as u64) else { return Ok(false) };
+        let Some((start, end)) = pair.gap(self.replica, scratch.len() as u64) else { return Ok(false) };
         let (path, at) = pair.place(self.replica.other(), start).ok_or(io::ErrorKind::NotFound)?;
-        let bytes = &mut room[..(end - start).next_multiple_of(PAGE) as usize];
+        let bytes = &mut scratch[..(end - start).next_multiple_of(PAGE) as usize];
         let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
         let other = OpenOptions::new().read(true).custom_flags(flags).open(&path)?;
         let mut done = 0;
@@ -373,16 +373,16 @@ impl OpenTake {
     }
 
     /// Goes on in `file` from where it is stuck. The file before comes back, and the frames that it has.
-    pub(super) fn go_on_in(&mut self, file: TakeFile) -> (TakeFile, Frames) {
+    pub(super) fn continue_in_file(&mut self, file: TakeFile) -> (TakeFile, Frames) {
         let at = self.stuck_at();
-        self.write_again();
-        self.ahead = at;
+        self.requeue_unsynced();
+        self.written_ahead = at;
         if let Some(pair) = &self.pair {
             pair.continued(self.replica, FileStart(at), file.path.clone());
         }
         let before = self.frame_of(self.file_start.0);
         self.file_start = FileStart(at);
-        (self.trouble, self.stuck_told, self.failures) = (None, None, 0);
+        (self.trouble, self.stuck_reported_at, self.failures) = (None, None, 0);
         (std::mem::replace(&mut self.file, file), self.frame_of(at) - before)
     }
 
@@ -416,9 +416,9 @@ impl OpenTake {
     }
 }
 
-impl Behind {
+impl WriteBehind {
     /// Starts to write what lies far enough behind the newest of `run` spans.
-    fn start_writing(&mut self, file: &File, spans: &VecDeque<Arc<CapturedSpan>>, run: usize) {
+    fn start_writing(&mut self, file: &File, spans: &VecDeque<Arc<SpanToCommit>>, run: usize) {
         let Some(newest) = spans.get(run.saturating_sub(1)) else { return };
         // In `in-place` a take stays in its first file.
         let end = FileByte(FileStart::FIRST.to_file(newest.end()).0.saturating_sub(WRITE_BEHIND_BYTES));
@@ -431,7 +431,7 @@ impl Behind {
 }
 
 /// Nobody wants a span any more: its memory goes.
-fn give_back(span: Arc<CapturedSpan>, spool: Option<&SpoolFile>, disk: &DiskPublished) {
+fn give_back(span: Arc<SpanToCommit>, spool: Option<&SpoolFile>, disk: &DiskPublished) {
     let (offset, bytes) = (span.offset, span.bytes);
     account(&span, disk);
     drop(span);
@@ -441,7 +441,7 @@ fn give_back(span: Arc<CapturedSpan>, spool: Option<&SpoolFile>, disk: &DiskPubl
     }
 }
 
-fn account(span: &CapturedSpan, disk: &DiskPublished) {
+fn account(span: &SpanToCommit, disk: &DiskPublished) {
     disk.spans_mapped.fetch_sub(u64::from(span.memory().is_some()), Relaxed);
     disk.spool_bytes.fetch_sub(span.bytes as u64, Relaxed);
     disk.backlog_bytes.fetch_sub(span.bytes as u64, Relaxed);
@@ -452,7 +452,7 @@ fn bytes_of(parts: &[IoSlice]) -> u64 {
 }
 
 /// Maps spans whose mapping had to be given up, in their order.
-fn map_again(spans: &VecDeque<Arc<CapturedSpan>>, run: usize, spool: &File) -> io::Result<Vec<Mapping>> {
+fn map_spans(spans: &VecDeque<Arc<SpanToCommit>>, run: usize, spool: &File) -> io::Result<Vec<Mapping>> {
     let unmapped = spans.iter().take(run).filter(|span| span.memory().is_none());
     unmapped.map(|span| Mapping::writable(spool, span.offset.0, span.bytes)).collect()
 }

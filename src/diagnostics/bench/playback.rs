@@ -8,7 +8,9 @@ use super::{BenchError, at_path};
 use crate::format::TakeFormat;
 use crate::limits::DATA_OFFSET;
 use crate::window::map::{Mapping, Populate};
-use crate::window::playback::{AudioPlaybackWindows, Heard, PlaybackWindow, ReaderPlaybackWindows, playback_windows};
+use crate::window::playback::{
+    AudioPlaybackWindows, Playable, PlaybackWindow, ReaderPlaybackWindows, playback_windows,
+};
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use rtrb::RingBuffer;
 use std::fs::{File, OpenOptions};
@@ -160,7 +162,7 @@ impl Cycle for Player {
             let mut copied = 0;
             while copied < out.len() {
                 let frame = at + (copied / SAMPLE_BYTES) as u64;
-                let Heard::Sound { window, at, frames } = windows.at(0, frame, (out.len() - copied) / SAMPLE_BYTES)
+                let Playable::Sound { window, at, frames } = windows.at(0, frame, (out.len() - copied) / SAMPLE_BYTES)
                 else {
                     missing += 1;
                     break;

@@ -7,11 +7,11 @@ use super::outbox::Outbox;
 use super::plan::{self, Lead};
 use super::spool;
 use crate::limits;
-use crate::message::captured::CapturedSpan;
 use crate::message::disk::{ButlerCommand, CommitCommand, DiskEvent, PassWindows};
 use crate::message::offset::SpoolByte;
 use crate::message::published::{NO_PASS, Published};
 use crate::message::replica::{Replica, ReplicaPair};
+use crate::message::span_to_commit::SpanToCommit;
 use crate::message::spool_file::{ProgressFile, SpoolFile};
 use crate::message::stats::DiskPublished;
 use crate::message::take::{PassKey, TakeEnd, TakeKey, TakePlan};
@@ -72,17 +72,17 @@ pub struct ButlerSetup {
 /// See the module.
 pub struct Butler {
     setup: ButlerSetup,
-    pass: Option<Supply>,
+    pass: Option<PreparedPass>,
     /// What is to be sent to the committers, in order.
     outbox: Outbox,
-    spool_full_told: bool,
+    spool_full_reported: bool,
     quitting: bool,
 }
 
 /// One pass's takes.
-struct Supply {
+struct PreparedPass {
     key: PassKey,
-    takes: Vec<TakeSupply>,
+    takes: Vec<PreparedTake>,
     lead: Lead,
     tick: Duration,
     /// The record position when it was last looked at.
@@ -90,33 +90,33 @@ struct Supply {
 }
 
 /// One take's windows.
-struct TakeSupply {
+struct PreparedTake {
     key: TakeKey,
     pair: Option<Arc<ReplicaPair>>,
     entry: Arc<TakeLedger>,
     windows: ButlerCaptureWindows,
-    memory: Memory,
+    backing: Backing,
     frame_bytes: usize,
     window_bytes: usize,
     phase: usize,
     next: FramePos,
     /// The spans of the windows that are out, in order.
-    out: VecDeque<plan::CaptureSpan>,
+    out: VecDeque<plan::PlannedSpan>,
     /// How far the record position is known to have come: by the windows that came back.
-    passed: FramePos,
+    recorded: FramePos,
 }
 
 /// What windows are cut from.
-enum Memory {
+enum Backing {
     Spool(Arc<SpoolFile>),
     Take(Arc<File>),
 }
 
-impl Memory {
+impl Backing {
     fn file(&self) -> &File {
         match self {
-            Memory::Spool(spool) => &spool.file,
-            Memory::Take(file) => file,
+            Backing::Spool(spool) => &spool.file,
+            Backing::Take(file) => file,
         }
     }
 }
@@ -125,7 +125,7 @@ impl Butler {
     /// A butler with nothing to do.
     pub fn new(setup: ButlerSetup) -> Butler {
         let outbox = Outbox::new(setup.commit.clone());
-        Butler { setup, pass: None, outbox, spool_full_told: false, quitting: false }
+        Butler { setup, pass: None, outbox, spool_full_reported: false, quitting: false }
     }
 
     /// Works until it is told to quit and every pass is finished.
@@ -168,7 +168,7 @@ impl Butler {
                 self.outbox.serve(&replicas);
                 let windows =
                     self.prepare(pass, &takes, &files, rate, &mut notes).map_err(|error| format!("spool: {error}"));
-                self.tell(DiskEvent::PassReady { pass, windows, notes });
+                self.send_event(DiskEvent::PassReady { pass, windows, notes });
             }
             ButlerCommand::Finish { pass, ends } => self.finish(pass, ends),
             ButlerCommand::Quit => self.quitting = true,
@@ -190,41 +190,41 @@ impl Butler {
         let speed = u64::from(rate) * widest as u64;
         let period_bytes = setup.period_frames * widest;
         let lead = plan::lead(setup.capture_share, takes.len(), widest, speed, setup.lead_ms, period_bytes);
-        let (mut ends, mut supplies) = (Vec::with_capacity(takes.len()), Vec::with_capacity(takes.len()));
+        let (mut ends, mut prepared) = (Vec::with_capacity(takes.len()), Vec::with_capacity(takes.len()));
         for (index, take) in takes.iter().enumerate() {
             let entry = setup.ledger.take(take);
-            let memory = match (setup.capture_path, files.get(index)) {
-                (CapturePath::InPlace, Some(file)) => Memory::Take(Arc::clone(file)),
+            let backing = match (setup.capture_path, files.get(index)) {
+                (CapturePath::InPlace, Some(file)) => Backing::Take(Arc::clone(file)),
                 _ => {
                     let spool = Arc::new(spool::create(&setup.capabilities.spool, take, spool::pass_of(takes))?);
                     entry.spooled(&spool);
                     self.outbox.send_all(|| CommitCommand::Spooled { take: take.key, spool: Arc::clone(&spool) });
-                    Memory::Spool(spool)
+                    Backing::Spool(spool)
                 }
             };
             let (audio, windows) = capture_windows(take.frame_bytes());
             ends.push(audio);
-            supplies.push(TakeSupply {
+            prepared.push(PreparedTake {
                 key: take.key,
                 pair: take.pair.clone(),
                 entry,
                 windows,
-                memory,
+                backing,
                 frame_bytes: take.frame_bytes(),
                 window_bytes: plan::window_bytes(take.frame_bytes(), lead.window_bytes),
                 phase: index,
                 next: FramePos(0),
-                passed: FramePos(0),
+                recorded: FramePos(0),
                 out: VecDeque::new(),
             });
         }
         let before = self.setup.budget.refused();
         let window = Duration::from_micros(lead.window_bytes as u64 * 1_000_000 / speed.max(1));
         let tick = (window / TICKS_PER_WINDOW).clamp(TICK_MIN, TICK_MAX);
-        self.pass = Some(Supply { key, takes: supplies, lead, tick, recorded: FramePos(0) });
+        self.pass = Some(PreparedPass { key, takes: prepared, lead, tick, recorded: FramePos(0) });
         self.setup.disk.lead_frames_min.store(u64::MAX, Relaxed);
         self.setup.disk.lead_frames_aim.store((lead.windows * lead.window_bytes / widest.max(1)) as u64, Relaxed);
-        self.supply();
+        self.refill();
         if self
             .pass
             .as_ref()
@@ -273,7 +273,7 @@ impl Butler {
         self.collect();
         // Before the refill: what was left is what counts.
         self.measure_lead();
-        self.supply();
+        self.refill();
         self.outbox.flush();
     }
 
@@ -283,21 +283,21 @@ impl Butler {
         for take in &mut pass.takes {
             while let Some(window) = take.windows.collect() {
                 // One that was only ready ahead says nothing.
-                if window.passed > Frames(0) {
-                    take.passed = take.passed.max(window.start + window.passed);
+                if window.recorded > Frames(0) {
+                    take.recorded = take.recorded.max(window.start + window.recorded);
                 }
                 take.out.pop_front();
                 let mapped = self.setup.disk.spans_mapped.load(Relaxed);
                 let unmap = limits::MAPPED_BACKLOG_MAX as u64 <= mapped;
-                let span = take.take_up(window, unmap, self.outbox.replicas());
+                let span = take.into_span(window, unmap, self.outbox.replicas());
                 self.setup.disk.spans_mapped.fetch_add(u64::from(span.memory().is_some()), Relaxed);
-                self.outbox.captured(take.key, take.pair.as_ref(), span, &self.setup.disk);
+                self.outbox.send_span(take.key, take.pair.as_ref(), span, &self.setup.disk);
             }
         }
     }
 
     /// Brings every take's ring up to its lead.
-    fn supply(&mut self) {
+    fn refill(&mut self) {
         let Some(pass) = &mut self.pass else { return };
         let setup = &self.setup;
         let recorded = match setup.published.pass_frames.load(Relaxed) {
@@ -309,14 +309,14 @@ impl Butler {
             // Frames were lost faster than windows came: go on where the record position is.
             take.next = take.next.max(plan::window_start(recorded, take.frame_bytes));
             while take.windows.waiting() < pass.lead.windows && take.windows.free_slots() > 0 {
-                let span = plan::capture_span(take.next, take.frame_bytes, take.window_bytes, take.phase);
+                let span = plan::planned_span(take.next, take.frame_bytes, take.window_bytes, take.phase);
                 let held = setup.disk.spool_bytes.load(Relaxed);
                 if setup.spool_bytes_max < held + span.bytes as u64 {
                     full = true;
                     break;
                 }
                 let started = Instant::now();
-                let Ok(window) = take.make(span, setup) else {
+                let Ok(window) = take.make_window(span, setup) else {
                     full = true;
                     break;
                 };
@@ -334,10 +334,10 @@ impl Butler {
                 }
             }
         }
-        if full != self.spool_full_told && setup.keeps_time {
-            self.spool_full_told = full;
+        if full != self.spool_full_reported && setup.keeps_time {
+            self.spool_full_reported = full;
             let held = setup.disk.spool_bytes.load(Relaxed) >> 20;
-            self.tell(if full {
+            self.send_event(if full {
                 DiskEvent::Trouble {
                     replica: Replica::Session,
                     reason: format!(
@@ -370,7 +370,7 @@ impl Butler {
         self.collect();
         if let Some(pass) = self.pass.take_if(|pass| pass.key == key) {
             let frames = ends.iter().map(|(_, end)| end.frames).max().unwrap_or_default();
-            self.drop_supply(pass, frames);
+            self.drop_pass(pass, frames);
         }
         for (take, end) in ends {
             self.outbox.send_all(|| CommitCommand::Finish { take, end: end.clone() });
@@ -379,49 +379,49 @@ impl Butler {
 
     /// Takes leave of a pass that is over after `frames` frames. Windows that did not come back (the audio thread
     /// is gone) are written from the spool, where the sound in them is.
-    fn drop_supply(&mut self, pass: Supply, frames: Frames) {
+    fn drop_pass(&mut self, pass: PreparedPass, frames: Frames) {
         for take in pass.takes {
             take.entry.abandoned();
             for span in take.out {
                 // Supplied after the last frame, or lost with its ring: what lies before the end was recorded.
-                let passed = FramePos(frames.0).since(span.start).min(span.frames);
-                let passed_bytes = passed.0 as usize * take.frame_bytes;
+                let recorded = FramePos(frames.0).since(span.start).min(span.frames);
+                let recorded_bytes = recorded.0 as usize * take.frame_bytes;
                 let replicas = self.outbox.replicas();
-                let captured = CapturedSpan::new(span.offset, span.bytes, passed_bytes, passed.0 > 0, replicas);
-                self.outbox.captured(take.key, take.pair.as_ref(), captured, &self.setup.disk);
+                let span = SpanToCommit::new(span.offset, span.bytes, recorded_bytes, recorded.0 > 0, replicas);
+                self.outbox.send_span(take.key, take.pair.as_ref(), span, &self.setup.disk);
             }
         }
-        if std::mem::take(&mut self.spool_full_told) {
+        if std::mem::take(&mut self.spool_full_reported) {
             let reason = "spool: the pass is over".to_owned();
-            self.tell(DiskEvent::TroubleOver { replica: Replica::Session, reason });
+            self.send_event(DiskEvent::TroubleOver { replica: Replica::Session, reason });
         }
     }
 
     /// Told to quit with a pass on whose other end is gone: nobody will say how it ends.
     fn finish_orphan(&mut self) {
-        let orphan = |pass: &mut Supply| pass.takes.iter().all(|take| take.windows.is_abandoned());
+        let orphan = |pass: &mut PreparedPass| pass.takes.iter().all(|take| take.windows.is_abandoned());
         self.collect();
         let Some(pass) = self.pass.take_if(orphan) else { return };
-        let frames = pass.takes.iter().map(|take| take.passed).max().unwrap_or_default().max(pass.recorded);
+        let frames = pass.takes.iter().map(|take| take.recorded).max().unwrap_or_default().max(pass.recorded);
         let frames = Frames(frames.0);
         let keys: Vec<TakeKey> = pass.takes.iter().map(|take| take.key).collect();
-        self.drop_supply(pass, frames);
+        self.drop_pass(pass, frames);
         let end = TakeEnd { frames, ..TakeEnd::default() };
         for take in keys {
             self.outbox.send_all(|| CommitCommand::Finish { take, end: end.clone() });
         }
     }
 
-    fn tell(&self, event: DiskEvent) {
+    fn send_event(&self, event: DiskEvent) {
         // Control reads until it has joined this thread; if it is gone, nobody is left to tell.
         self.setup.events.send(event).ok();
     }
 }
 
-impl TakeSupply {
-    fn make(&self, span: plan::CaptureSpan, setup: &ButlerSetup) -> io::Result<CaptureWindow> {
-        let file = self.memory.file();
-        if setup.capabilities.populate == Populate::Touch && matches!(self.memory, Memory::Spool(_)) {
+impl PreparedTake {
+    fn make_window(&self, span: plan::PlannedSpan, setup: &ButlerSetup) -> io::Result<CaptureWindow> {
+        let file = self.backing.file();
+        if setup.capabilities.populate == Populate::Touch && matches!(self.backing, Backing::Spool(_)) {
             spool::reserve(file, span.offset, span.bytes)?;
         }
         if setup.capabilities.populate == Populate::Touch && file.metadata()?.len() < span.offset.0 + span.bytes as u64
@@ -432,19 +432,19 @@ impl TakeSupply {
         let mut map = Mapping::writable(file, span.offset.0, span.bytes)?;
         map.populate(setup.capabilities.populate)?;
         map.lock(&setup.budget);
-        Ok(CaptureWindow { map, start: span.start, frames: span.frames, passed: Frames(0), touched: false })
+        Ok(CaptureWindow { map, start: span.start, frames: span.frames, recorded: Frames(0), touched: false })
     }
 
     /// A window that comes back: unlocked at once, unmapped at once in `in-place` (so that the kernel need not
     /// write-protect its pages) or when very much waits for the disk.
-    fn take_up(&mut self, mut window: CaptureWindow, unmap: bool, replicas: &[Replica]) -> CapturedSpan {
+    fn into_span(&self, mut window: CaptureWindow, unmap: bool, replicas: &[Replica]) -> SpanToCommit {
         let offset = SpoolByte::DATA + window.start.0 * self.frame_bytes as u64;
-        let passed_bytes = window.passed.0 as usize * self.frame_bytes;
-        self.entry.collected(offset, passed_bytes, window.touched);
+        let recorded_bytes = window.recorded.0 as usize * self.frame_bytes;
+        self.entry.collected(offset, recorded_bytes, window.touched);
         window.map.unlock();
         let bytes = window.map.len();
-        let keep = matches!(self.memory, Memory::Spool(_)) && !unmap;
-        let span = CapturedSpan::new(offset, bytes, passed_bytes, window.touched, replicas);
+        let keep = matches!(self.backing, Backing::Spool(_)) && !unmap;
+        let span = SpanToCommit::new(offset, bytes, recorded_bytes, window.touched, replicas);
         span.mapped(keep.then_some(window.map))
     }
 }

@@ -8,13 +8,13 @@ use std::sync::atomic::{AtomicU8, Ordering::AcqRel, Ordering::Acquire};
 
 /// See the module. Whole pages; byte n of the spool is byte n of the take.
 #[derive(Debug)]
-pub struct CapturedSpan {
+pub struct SpanToCommit {
     /// Byte of the spool file where it begins.
     pub offset: SpoolByte,
     /// Its bytes.
     pub bytes: usize,
     /// Bytes of it that the record position has passed.
-    pub passed_bytes: usize,
+    pub recorded_bytes: usize,
     /// Whether anything was written; if not, it is silence that the file has already.
     pub touched: bool,
     /// The memory, unless so much waits that it had to be given up: then it is mapped again.
@@ -22,22 +22,22 @@ pub struct CapturedSpan {
     wanted: AtomicU8,
 }
 
-impl CapturedSpan {
+impl SpanToCommit {
     /// A span that every one of `replicas` is to write.
     pub fn new(
         offset: SpoolByte,
         bytes: usize,
-        passed_bytes: usize,
+        recorded_bytes: usize,
         touched: bool,
         replicas: &[Replica],
-    ) -> CapturedSpan {
+    ) -> SpanToCommit {
         let wanted = replicas.iter().fold(0, |wanted, replica| wanted | bit(*replica));
-        CapturedSpan { offset, bytes, passed_bytes, touched, map: None, wanted: wanted.into() }
+        SpanToCommit { offset, bytes, recorded_bytes, touched, map: None, wanted: wanted.into() }
     }
 
     /// The same, with its mapping kept.
     #[must_use]
-    pub fn mapped(mut self, map: Option<Mapping>) -> CapturedSpan {
+    pub fn mapped(mut self, map: Option<Mapping>) -> SpanToCommit {
         debug_assert!(map.as_ref().is_none_or(|map| map.len() == self.bytes));
         self.map = map;
         self
@@ -49,8 +49,8 @@ impl CapturedSpan {
     }
 
     /// The byte after the last one that the record position has passed.
-    pub fn passed(&self) -> SpoolByte {
-        self.offset + self.passed_bytes as u64
+    pub fn recorded_end(&self) -> SpoolByte {
+        self.offset + self.recorded_bytes as u64
     }
 
     /// Its memory, if its mapping was kept.
@@ -81,12 +81,12 @@ mod tests {
 
     #[test]
     fn the_last_copy_to_be_done_gives_the_memory_back_and_only_once() {
-        let both = CapturedSpan::new(SpoolByte(4096), 4096, 4096, true, &[Replica::Session, Replica::Mirror]);
+        let both = SpanToCommit::new(SpoolByte(4096), 4096, 4096, true, &[Replica::Session, Replica::Mirror]);
         assert!(
             !both.release(Replica::Session) && !both.is_wanted(Replica::Session) && both.is_wanted(Replica::Mirror)
         );
         assert!(!both.release(Replica::Session), "it was not the last one then, and is not now");
         assert!(both.release(Replica::Mirror) && !both.release(Replica::Mirror));
-        assert!(CapturedSpan::new(SpoolByte(4096), 4096, 0, false, &[Replica::Session]).release(Replica::Session));
+        assert!(SpanToCommit::new(SpoolByte(4096), 4096, 0, false, &[Replica::Session]).release(Replica::Session));
     }
 }

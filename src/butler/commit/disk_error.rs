@@ -3,7 +3,7 @@
 use std::io;
 
 /// The reason of an error and what to do about it, without the number.
-pub(super) fn words(error: &io::Error) -> String {
+pub(super) fn describe(error: &io::Error) -> String {
     match error.raw_os_error() {
         Some(libc::ENOSPC) => "the disk is full; delete or move files from it".to_owned(),
         Some(libc::EDQUOT) => "the quota is used up; delete or move files".to_owned(),
