@@ -4,7 +4,7 @@
 //! are asked about. Where ledger entries change faster than that, the row is shown and accuses nobody.
 
 use super::sample::{Pages, ResidencyFigures, Row, RowKey, Sample, Sources, View};
-use super::state::{ByteRange, Cell, Facts, TakeContext, slot_cell, take_cell};
+use super::state::{ByteRange, Cell, Facts, TakeContext, UnconfirmedCell, slot_cell, take_cell};
 use crate::limits::{DATA_OFFSET, PAGE_BYTES, WATCH_CELLS_MAX};
 use crate::message::published::NO_PASS;
 use crate::message::take::TakeKey;
@@ -44,7 +44,10 @@ struct Suspects {
 pub struct Sampler {
     sources: Sources,
     pagemap: Option<Pagemap>,
+    /// Of the sample before.
     suspects: HashMap<RowKey, Suspects>,
+    /// Of the sample that is being taken.
+    next_suspects: HashMap<RowKey, Suspects>,
     /// Where each take's position was last seen: between a pass's end and the last window's return nobody else says it.
     heads: HashMap<TakeKey, u64>,
     slow: ResidencyFigures,
@@ -110,6 +113,7 @@ impl Sampler {
             sources,
             pagemap: Pagemap::open().ok(),
             suspects: HashMap::new(),
+            next_suspects: HashMap::new(),
             heads: HashMap::new(),
             slow: ResidencyFigures::default(),
             slow_at: None,
@@ -132,7 +136,7 @@ impl Sampler {
         let mut rows = Vec::with_capacity(takes.len() + slots.len());
         rows.extend(takes.iter().map(|take| self.take_row(take, view)));
         rows.extend(slots.iter().filter_map(|slot| self.slot_row(slot, view)));
-        self.confirm(&mut rows);
+        self.suspects = std::mem::take(&mut self.next_suspects);
         if self.slow_at.is_none_or(|slow| SLOW_MS <= slow.age_ms(at).unwrap_or(0)) {
             self.slow_at = Some(at);
             self.sample_slow_figures(&takes);
@@ -165,10 +169,12 @@ impl Sampler {
             let context = TakeContext { view: &entry, in_place, head, now: self.sources.ledger.now() };
             let cell = |(at, facts): (usize, &Facts)| {
                 let cell = take_cell(&context, grid.range(at), facts);
-                Cell::new(cell.believed(), cell.kernel(), settled && cell.disagrees())
+                UnconfirmedCell { suspicious: settled && cell.suspicious, ..cell }
             };
+            let cells: Vec<UnconfirmedCell> = self.facts.iter().enumerate().map(cell).collect();
+            let key = RowKey::Take { uuid: take.identity, key: take.key };
             return Row {
-                key: RowKey::Take { uuid: take.identity, key: take.key },
+                key,
                 path: Arc::clone(&take.path),
                 rate: take.rate,
                 frame_bytes: take.frame_bytes,
@@ -176,7 +182,7 @@ impl Sampler {
                 start: take.start,
                 first_byte: grid.first,
                 bytes_per_cell: grid.bytes_per_cell,
-                cells: self.facts.iter().enumerate().map(cell).collect(),
+                cells: self.confirm(key, grid, &cells),
                 head_byte: head,
                 lead_byte: entry.marks.supplied,
             };
@@ -226,10 +232,12 @@ impl Sampler {
             }
             let cell = |(at, facts): (usize, &Facts)| {
                 let cell = slot_cell(&shown, grid.range(at), facts);
-                Cell::new(cell.believed(), cell.kernel(), settled && cell.disagrees())
+                UnconfirmedCell { suspicious: settled && cell.suspicious, ..cell }
             };
+            let cells: Vec<UnconfirmedCell> = self.facts.iter().enumerate().map(cell).collect();
+            let key = RowKey::Slot(slot.slot);
             return Some(Row {
-                key: RowKey::Slot(slot.slot),
+                key,
                 path: Arc::clone(&current.path),
                 rate: slot.rate,
                 frame_bytes: current.frame_bytes,
@@ -237,7 +245,7 @@ impl Sampler {
                 start: FramePos(0),
                 first_byte: grid.first,
                 bytes_per_cell: grid.bytes_per_cell,
-                cells: self.facts.iter().enumerate().map(cell).collect(),
+                cells: self.confirm(key, grid, &cells),
                 head_byte: head,
                 lead_byte: shown.iter().map(|span| span.end()).max().unwrap_or(head),
             });
@@ -283,23 +291,19 @@ impl Sampler {
         }
     }
 
-    /// A cell disagrees that was suspicious in the sample before and is so in this one.
-    fn confirm(&mut self, rows: &mut [Row]) {
-        let mut suspects = HashMap::with_capacity(rows.len());
-        for row in rows {
-            let now: Vec<bool> = row.cells.iter().map(|cell| cell.disagrees()).collect();
-            if now.iter().any(|suspicious| *suspicious) {
-                let before = self.suspects.get(&row.key).filter(|before| before.bytes_per_cell == row.bytes_per_cell);
-                for (at, cell) in row.cells.iter_mut().enumerate().filter(|(_, cell)| cell.disagrees()) {
-                    let byte = row.first_byte + at as u64 * row.bytes_per_cell;
-                    let samples = before.is_some_and(|before| before.had(byte));
-                    *cell = Cell::new(cell.believed(), cell.kernel(), samples);
-                }
-                let (first_byte, bytes_per_cell) = (row.first_byte, row.bytes_per_cell);
-                suspects.insert(row.key, Suspects { first_byte, bytes_per_cell, cells: now });
-            }
+    /// Turns the cells of a row into those to show, and keeps the suspicious ones for the next sample.
+    fn confirm(&mut self, key: RowKey, grid: Grid, cells: &[UnconfirmedCell]) -> Vec<Cell> {
+        let before = self.suspects.get(&key).filter(|before| before.bytes_per_cell == grid.bytes_per_cell);
+        let confirm = |(at, cell): (usize, &UnconfirmedCell)| {
+            cell.confirm(before.is_some_and(|before| before.had(grid.range(at).from)))
+        };
+        let confirmed = cells.iter().enumerate().map(confirm).collect();
+        if cells.iter().any(|cell| cell.suspicious) {
+            let cells = cells.iter().map(|cell| cell.suspicious).collect();
+            let (first_byte, bytes_per_cell) = (grid.first, grid.bytes_per_cell);
+            self.next_suspects.insert(key, Suspects { first_byte, bytes_per_cell, cells });
         }
-        self.suspects = suspects;
+        confirmed
     }
 
     fn sample_slow_figures(&mut self, takes: &[Arc<TakeLedger>]) {

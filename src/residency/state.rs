@@ -196,6 +196,25 @@ impl Cell {
     }
 }
 
+/// A cell as one sample shows it. The next sample confirms or clears a suspicion, because the kernel sets and clears its
+/// marks a moment before or after the events that they stand for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnconfirmedCell {
+    /// The state that the ledger gives; [`PageState::None`] if the ledger says nothing.
+    pub believed: PageState,
+    /// The state that the kernel gives.
+    pub kernel: Kernel,
+    /// Whether the two contradict each other.
+    pub suspicious: bool,
+}
+
+impl UnconfirmedCell {
+    /// The cell to show: it disagrees if it is suspicious and `was_suspicious` in the sample before.
+    pub fn confirm(self, was_suspicious: bool) -> Cell {
+        Cell::new(self.believed, self.kernel, self.suspicious && was_suspicious)
+    }
+}
+
 /// What the kernel said of the pages of one cell.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Facts {
@@ -331,15 +350,16 @@ fn take_is_suspicious(take: &TakeContext, range: ByteRange, believed: PageState,
     }
 }
 
-/// The cell for a stretch of a take. Its flag says "suspicious": not yet confirmed.
-pub fn take_cell(take: &TakeContext, range: ByteRange, facts: &Facts) -> Cell {
+/// The cell for a range of a take.
+pub fn take_cell(take: &TakeContext, range: ByteRange, facts: &Facts) -> UnconfirmedCell {
     let believed = take_believed(take, range);
     let kernel = take_kernel(take, range, believed, facts);
-    Cell::new(believed, kernel, take_is_suspicious(take, range, believed, kernel))
+    let suspicious = take_is_suspicious(take, range, believed, kernel);
+    UnconfirmedCell { believed, kernel, suspicious }
 }
 
-/// The cell for a stretch of a file that is played from windows `spans` of it. Its flag says "suspicious", as above.
-pub fn slot_cell(spans: &[&SlotSpan], range: ByteRange, facts: &Facts) -> Cell {
+/// The cell for a range of a file that is played through the windows `spans`.
+pub fn slot_cell(spans: &[&SlotSpan], range: ByteRange, facts: &Facts) -> UnconfirmedCell {
     let span = spans.iter().find(|span| span.offset < range.end() && range.from < span.end());
     let believed = match span {
         None => PageState::None,
@@ -351,7 +371,8 @@ pub fn slot_cell(spans: &[&SlotSpan], range: ByteRange, facts: &Facts) -> Cell {
         Facts { asked, present, .. } if present < asked => Kernel::Absent,
         _ => Kernel::Mapped,
     };
-    Cell::new(believed, kernel, believed != PageState::None && kernel == Kernel::Absent)
+    let suspicious = believed != PageState::None && kernel == Kernel::Absent;
+    UnconfirmedCell { believed, kernel, suspicious }
 }
 
 #[cfg(test)]
@@ -390,7 +411,7 @@ mod tests {
         // In the middle of the second page of the window that is being filled.
         let head = 10 * PAGE + 100;
         let take = TakeContext { view, in_place, head, now: Stamp(1000) };
-        take_cell(&take, ByteRange { from: page * PAGE, bytes: PAGE }, &facts)
+        take_cell(&take, ByteRange { from: page * PAGE, bytes: PAGE }, &facts).confirm(true)
     }
 
     fn out(present: u32) -> Facts {
@@ -470,7 +491,7 @@ mod tests {
         let view = view(true);
         let at = |now: u64| {
             let take = TakeContext { view: &view, in_place: true, head: 0, now: Stamp(now) };
-            take_cell(&take, ByteRange { from: 5 * PAGE, bytes: PAGE }, &cache(1, 1, 0)).disagrees()
+            take_cell(&take, ByteRange { from: 5 * PAGE, bytes: PAGE }, &cache(1, 1, 0)).suspicious
         };
         assert!(!at(200 + DIRTY_MS_MAX) && at(201 + DIRTY_MS_MAX));
     }
@@ -491,8 +512,8 @@ mod tests {
         let view = view(true);
         let take = TakeContext { view: &view, in_place: false, head: 9 * PAGE, now: Stamp(0) };
         let range = ByteRange { from: 9 * PAGE, bytes: 8 * PAGE };
-        assert!(!take_cell(&take, range, &Facts { asked: 4, present: 4, cache: None }).disagrees());
-        assert!(take_cell(&take, range, &Facts { asked: 4, present: 3, cache: None }).disagrees());
+        assert!(!take_cell(&take, range, &Facts { asked: 4, present: 4, cache: None }).suspicious);
+        assert!(take_cell(&take, range, &Facts { asked: 4, present: 3, cache: None }).suspicious);
     }
 
     #[test]
@@ -500,7 +521,7 @@ mod tests {
         let view = view(true);
         let wide = |from: u64, pages: u64, head: u64, facts: Facts| {
             let take = TakeContext { view: &view, in_place: true, head: head * PAGE, now: Stamp(9000) };
-            take_cell(&take, ByteRange { from: from * PAGE, bytes: pages * PAGE }, &facts)
+            take_cell(&take, ByteRange { from: from * PAGE, bytes: pages * PAGE }, &facts).confirm(true)
         };
         let dirty = cache(4, 2, 0);
         let cell = wide(3, 4, 10, dirty);
