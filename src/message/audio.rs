@@ -4,122 +4,125 @@ use super::{Mix, Pass, PlayPath, Voice};
 use crate::device::{Device, LossCause};
 use crate::time::{FramePos, Frames};
 
-/// What the control side asks of the audio thread. Drained at the head of every period.
+/// A command from the control side to the audio thread. The audio thread applies all waiting commands at the start of
+/// every period.
 pub enum AudioCommand {
-    /// Start to play from where the playhead stands.
+    /// Start playback at the playhead.
     Roll,
-    /// End the pass, if one is on, with the frame before this one; declick and stop.
+    /// End the pass, if one is recorded, with the frame before this one; declick and stop.
     Stop,
-    /// End the pass with the frame before this one and keep rolling.
+    /// End the pass with the frame before this one. The transport keeps rolling.
     PunchOut,
-    /// Go elsewhere. The read-ahead was told the same `epoch` before.
+    /// Move the playhead. Control sends the read-ahead the same `epoch` first.
     Locate {
-        /// What to play from there.
+        /// The position to play from, and the range to loop.
         path: PlayPath,
-        /// The locate's number, greater than all before.
+        /// The number of the locate. Each locate has a greater one than all before it.
         epoch: u32,
     },
-    /// Record. Rolls if the transport stands.
+    /// Record a pass. Starts the transport if it is stopped.
     Record(Box<Pass>),
-    /// Put a track's playback into `slot`, in place of what is there.
+    /// Install a track's playback in `slot`. The audio thread returns the voice that it replaces as
+    /// [`AudioEvent::Removed`].
     Install {
-        /// Index below [`crate::limits::TRACK_COUNT_MAX`].
+        /// Index of the slot, below [`crate::limits::TRACK_COUNT_MAX`].
         slot: usize,
-        /// The track.
+        /// The playback of the track.
         voice: Box<Voice>,
     },
-    /// Take what plays in `slot` out.
+    /// Remove the playback from `slot`. The audio thread returns it as [`AudioEvent::Removed`].
     Remove {
-        /// Index below [`crate::limits::TRACK_COUNT_MAX`].
+        /// Index of the slot, below [`crate::limits::TRACK_COUNT_MAX`].
         slot: usize,
     },
-    /// Change what a track sounds like.
+    /// Change the gains and the monitoring of a track.
     Mix {
-        /// Index below [`crate::limits::TRACK_COUNT_MAX`].
+        /// Index of the slot, below [`crate::limits::TRACK_COUNT_MAX`].
         slot: usize,
-        /// Its new levels and monitoring.
+        /// The new gains and monitoring. The audio thread ramps to the gains.
         mix: Mix,
     },
-    /// Start this device and go on with it; the frames in between are lost.
+    /// Start this device and use it from now on. Frames between the last frame of the old device and the first of this
+    /// one count as lost.
     Device(Box<dyn Device>),
-    /// End the pass, give everything back, leave.
+    /// End the pass, give every window back, and end the thread.
     Quit,
 }
 
-/// What the audio thread tells the control side.
+/// An event from the audio thread to the control side.
 pub enum AudioEvent {
-    /// A pass records its first frame.
+    /// The first frame of a pass was recorded.
     PassBegan {
-        /// Where on the timeline.
+        /// Timeline position of that frame.
         at: FramePos,
-        /// Which frame of the device's clock that is.
+        /// Frame of the device's clock.
         device_frame: u64,
     },
-    /// A pass is over; every window is on its way back.
+    /// A pass has ended. Every window of it is on its way back to the butler.
     PassEnded(Box<Pass>),
-    /// Frames of the device's clock were never delivered. They are silence in every take.
+    /// The device did not deliver some frames. Every take has silence in their place.
     Lost {
-        /// Where on the timeline.
+        /// Timeline position of the first lost frame.
         at: FramePos,
-        /// How many.
+        /// Number of lost frames; 0 if playback was late but every recorded frame arrived.
         frames: Frames,
-        /// Why.
+        /// The cause that the device reported.
         cause: LossCause,
     },
-    /// A capture had no window: frames of one take were not recorded. They are silence.
+    /// A take had no capture window for some frames. The take has silence in their place.
     Overrun {
         /// Index of the capture in its pass.
         capture: usize,
-        /// Where in the take.
+        /// Position of the first missing frame in the take.
         at: FramePos,
-        /// How many.
+        /// Number of missing frames.
         frames: Frames,
     },
-    /// A track's window was late: frames were not heard.
+    /// A track's playback window was late. The track was silent for some frames.
     Dropout {
-        /// The track's slot.
+        /// Index of the track's slot.
         slot: usize,
-        /// Where on the timeline.
+        /// Timeline position of the first silent frame.
         at: FramePos,
-        /// How many.
+        /// Number of silent frames.
         frames: Frames,
     },
-    /// A file was cut short under a playback window; what is missing is silent.
+    /// Another process cut a file short while a playback window mapped it. The missing part is silent.
     CutShort {
-        /// The track's slot.
+        /// Index of the track's slot.
         slot: usize,
-        /// Where on the timeline.
+        /// Timeline position at which the audio thread noticed it.
         at: FramePos,
     },
     /// The transport rolls.
     Rolling {
-        /// From where.
+        /// Timeline position of the first frame that plays.
         at: FramePos,
     },
-    /// The transport stands.
+    /// The transport has stopped.
     Stopped {
-        /// Where.
+        /// Timeline position of the playhead.
         at: FramePos,
     },
-    /// The device is gone for good, or the one that was sent did not start; close it and send another, or quit. The
-    /// timeline counts on.
+    /// The device is lost, or a device that control sent did not start. Control closes it and sends another one, or
+    /// quits. The timeline position keeps advancing.
     DeviceGone {
-        /// It.
+        /// The lost device, to be closed by control.
         device: Box<dyn Device>,
-        /// Why, in plain words.
+        /// The reason in plain words; `None` if the device gave none.
         reason: Option<&'static str>,
     },
-    /// The device that was sent delivers.
+    /// The device that control sent delivers frames.
     DeviceBack,
-    /// The device goes on, but not as it was.
+    /// The device continues to run, but not as configured.
     DeviceFailed {
-        /// What is wrong, and what to do.
+        /// The problem and its remedy.
         reason: &'static str,
     },
-    /// A track's playback, taken out.
+    /// The playback of a track, removed from its slot. Control drops it.
     Removed(Box<Voice>),
-    /// A device that was replaced, to be closed elsewhere.
+    /// A device that another one replaced. Control closes it, because closing waits.
     Replaced(Box<dyn Device>),
-    /// The audio thread panicked; its windows are on their way back.
+    /// The engine panicked. The audio thread ends; every window is on its way back.
     EngineLost,
 }

@@ -1,13 +1,14 @@
-//! Everything that the control side, the butler, the read-ahead and the committer can say to each other.
-//! Thread: any but audio.
+//! The commands to the disk side (butler, committers, read-ahead) and its events. Thread: any but audio.
 //!
 //! ```text
-//!   control --- ButlerCommand -----> butler      --- CommitCommand --> committer
-//!   control --- CommitCommand -----> committer, and that of the mirror
-//!   control --- ReaderCommand -----> read-ahead
-//!   control <-- DiskEvent ---------- all three
-//!   anyone  <-- DiskPublished (atomics) -- all three
+//!   control   --- ButlerCommand -----> butler
+//!   butler    --- CommitCommand -----> committers (session, mirror)
+//!   control   --- CommitCommand -----> committers (session, mirror)
+//!   control   --- ReaderCommand -----> read-ahead
+//!   control   <-- DiskEvent ---------- butler, committers, read-ahead
 //! ```
+//!
+//! All of them also publish numbers: see [`stats`](super::stats).
 
 use super::replica::Replica;
 use super::span_to_commit::SpanToCommit;
@@ -21,204 +22,207 @@ use crate::window::progress_page::ProgressPage;
 use std::fs::File;
 use std::sync::Arc;
 
-/// What the butler is asked to do.
+/// A command to the butler.
 pub enum ButlerCommand {
-    /// Make the windows of a pass: spool files, rings, lead. Answered by [`DiskEvent::PassReady`].
+    /// Prepare a pass: make its spool files and fill its rings with windows. The butler answers with
+    /// [`DiskEvent::PassReady`].
     Prepare {
-        /// The pass.
+        /// Key of the pass.
         pass: PassKey,
-        /// Its takes.
+        /// The takes of the pass.
         takes: Vec<TakePlan>,
-        /// In `in-place`: the WAV files, open for reading and writing, reserved.
+        /// The WAV files, in the order of `takes`. Used in `in-place` only, where windows map them.
         files: Vec<Arc<File>>,
-        /// Frames a second.
+        /// Sample rate in hertz.
         rate: u32,
-        /// Whether the mirror's committer has opened its replicas and gets the sound too.
+        /// Whether the mirror's committer has created its files and gets every span too.
         mirrored: bool,
     },
-    /// The audio thread has given everything back. What is left goes to the committer.
+    /// The audio thread has given every window back. The butler sends the remaining spans to the committers.
     Finish {
-        /// The pass.
+        /// Key of the pass.
         pass: PassKey,
-        /// How each of its takes ends.
+        /// The end of each take.
         ends: Vec<(TakeKey, TakeEnd)>,
     },
-    /// Leave, when every pass is finished.
+    /// End the thread after every pass is finished.
     Quit,
 }
 
-/// What the committer is asked to do.
+/// A command to a committer.
 pub enum CommitCommand {
-    /// Make the WAV files of a pass. Answered by [`DiskEvent::TakesOpened`].
+    /// Create the WAV files of a pass. The committer answers with [`DiskEvent::TakesOpened`].
     Open {
-        /// The pass.
+        /// Key of the pass.
         pass: PassKey,
-        /// Its takes.
+        /// The takes of the pass.
         takes: Vec<TakePlan>,
     },
-    /// The spool files of takes that were opened.
+    /// A take that was opened has this spool file.
     Spooled {
-        /// The take.
+        /// Key of the take.
         take: TakeKey,
-        /// Its spool.
+        /// The spool file of the take.
         spool: Arc<SpoolFile>,
     },
-    /// Where it is kept how far the pass of a take has come. It goes when the last take of the pass is whole.
+    /// The progress page of a take's pass. The committer removes its file when the last take of the pass is complete.
     Progress {
-        /// The take.
+        /// Key of the take.
         take: TakeKey,
-        /// The progress page's file.
+        /// The file of the progress page.
         progress_page: Arc<ProgressFile>,
     },
-    /// Sound for the disk.
+    /// A span of captured sound to write.
     Captured {
-        /// The take.
+        /// Key of the take.
         take: TakeKey,
-        /// The sound.
+        /// The span, shared with the other committer if there is a mirror.
         span: Arc<SpanToCommit>,
     },
-    /// The take that was told as [`DiskEvent::Stuck`] goes on in another file. Answered by [`DiskEvent::Continued`].
+    /// Continue a take that was reported as [`DiskEvent::Stuck`] in another file. The committer answers with
+    /// [`DiskEvent::Continued`].
     Continue {
-        /// The take.
+        /// Key of the take.
         take: TakeKey,
-        /// The frame of the pass at which it is stuck.
+        /// Frame of the pass from which nothing could be written.
         from: Frames,
-        /// The file that it goes on in; made with its folders.
+        /// The next file of the take. The committer creates it and its folders.
         plan: Box<TakePlan>,
     },
-    /// The pass is not recorded here after all: files that were made for it go, nothing is in them.
+    /// Remove the files that were created for a pass, which will not be recorded here. They contain no sound.
     Forget {
-        /// The pass.
+        /// Key of the pass.
         pass: PassKey,
     },
-    /// No more sound comes for this take.
+    /// The take has ended: no more spans will come.
     Finish {
-        /// The take.
+        /// Key of the take.
         take: TakeKey,
-        /// How it ends.
+        /// The end of the take.
         end: TakeEnd,
     },
-    /// Leave, when every take is finished.
+    /// End the thread after every take is finished.
     Quit,
-    /// Write what there is and leave, whatever takes are open: nobody will say how they end.
+    /// Write everything that was received, then end the thread with takes open. Control sends it after the butler
+    /// failed, because nobody will send how the takes end.
     Abandon,
 }
 
-/// What the read-ahead is asked to do.
+/// A command to the read-ahead.
 pub enum ReaderCommand {
-    /// Play a track.
+    /// Supply a track's playback.
     Install {
-        /// Its slot.
+        /// Index of the track's slot.
         slot: usize,
-        /// Its ring.
+        /// The read-ahead's end of the rings of the track.
         windows: ReaderPlaybackWindows,
-        /// What is placed on it, in order, nothing twice.
+        /// The regions on the track, in order; they do not overlap.
         regions: Vec<PlayRegion>,
     },
-    /// Play it no more.
+    /// Stop supplying a track's playback.
     Remove {
-        /// Its slot.
+        /// Index of the track's slot.
         slot: usize,
     },
-    /// Be ready elsewhere. Sent before the audio thread is told.
+    /// Supply windows for another playhead. Control sends it before it sends the locate to the audio thread.
     Locate {
-        /// What to play from there.
+        /// The position to play from, and the range to loop.
         path: PlayPath,
-        /// The locate's number.
+        /// The number of the locate.
         epoch: u32,
     },
-    /// Leave.
+    /// End the thread.
     Quit,
 }
 
-/// What the disk side tells the control side.
+/// An event from the disk side to control.
 pub enum DiskEvent {
-    /// The files of a pass are made, or cannot be.
+    /// The answer to [`CommitCommand::Open`].
     TakesOpened {
-        /// By whom.
+        /// The committer that answers.
         replica: Replica,
-        /// The pass.
+        /// Key of the pass.
         pass: PassKey,
-        /// The files, in the order of the takes; or what is wrong, path first.
+        /// The files in the order of the takes; or the reason why they could not be created, path first.
         files: Result<Vec<Arc<File>>, String>,
-        /// What could not be had, in words: no `O_DIRECT`, no reserve.
+        /// Missing capabilities in words: no `O_DIRECT`, no reserve.
         notes: Vec<String>,
     },
-    /// The windows of a pass are ready, or cannot be made.
+    /// The answer to [`ButlerCommand::Prepare`].
     PassReady {
-        /// The pass.
+        /// Key of the pass.
         pass: PassKey,
-        /// What the audio thread gets; or what is wrong.
+        /// The windows for the audio thread; or the reason why they could not be made.
         windows: Result<PassWindows, String>,
-        /// What could not be had, in words.
+        /// Missing capabilities in words.
         notes: Vec<String>,
     },
-    /// A take is on the disk, whole and final.
+    /// A take has ended: its file is complete and durable, or its `trouble` says why not.
     TakeFinished {
-        /// By whom.
+        /// The committer that finished the take.
         replica: Replica,
-        /// The take.
+        /// Key of the take.
         take: TakeKey,
-        /// The length of the pass.
+        /// Length of the pass.
         frames: Frames,
-        /// What is wrong with it, if something is: its sound is in the spool then.
+        /// The problem with the file, if there is one. The missing sound stays in the spool then.
         trouble: Option<String>,
     },
-    /// A take cannot be written from a frame on. It is tried again and again; it can be sent elsewhere, too.
+    /// A take cannot be written. The committer tries again; control may send [`CommitCommand::Continue`].
     Stuck {
-        /// The take.
+        /// Key of the take.
         take: TakeKey,
-        /// The frame of the pass.
+        /// First frame of the pass that may not be in the file.
         from: Frames,
-        /// The system's number for it.
+        /// The system's error number, if there is one.
         code: Option<i32>,
     },
-    /// What became of [`CommitCommand::Continue`].
+    /// The answer to [`CommitCommand::Continue`].
     Continued {
-        /// The take.
+        /// Key of the take.
         take: TakeKey,
-        /// See there.
+        /// Result of the attempt.
         outcome: Continuation,
     },
-    /// A track cannot be played, or not wholly.
+    /// Some or all of a track cannot be played.
     PlaybackTrouble {
-        /// The track's slot.
+        /// Index of the track's slot.
         slot: usize,
-        /// What is wrong, path first.
+        /// The problem, path first.
         reason: String,
     },
-    /// Something is wrong that is going on: a full disk, a failed write, a spool at its limit.
+    /// A problem began that lasts: a full disk, a failed write, a spool at its limit.
     Trouble {
-        /// Whose disk; the spool is the session's.
+        /// The replica whose disk it is. Problems of the spool are reported for the session.
         replica: Replica,
-        /// In words, path first.
+        /// The problem, path first.
         reason: String,
     },
-    /// What was told by `Trouble` is over.
+    /// The problem reported by `Trouble` is over.
     TroubleOver {
-        /// Likewise.
+        /// The replica whose disk it is.
         replica: Replica,
-        /// In words.
+        /// The reason in words.
         reason: String,
     },
 }
 
-/// Whether a take goes on in another file.
+/// Result of [`CommitCommand::Continue`].
 #[derive(Debug)]
 pub enum Continuation {
-    /// It does. What is wrong with the file that it was in before, if something is.
+    /// The take continues in the new file. Contains the problem with the file before, if there is one.
     Done(Option<String>),
-    /// Its disk took sound again meanwhile: it stays.
+    /// The disk accepts writes again: the take stays in its file.
     Needless,
-    /// The file cannot be made: in words, path first.
+    /// The new file could not be created: the reason, path first.
     Refused(String),
 }
 
-/// What the audio thread gets for a pass.
+/// The windows and the progress page of a pass, for the audio thread.
 #[derive(Debug)]
 pub struct PassWindows {
-    /// Its ends, in the order of the takes.
+    /// The audio thread's ends of the window rings, in the order of the takes.
     pub takes: Vec<AudioCaptureWindows>,
-    /// Where it keeps how far the pass has come.
+    /// The page to which the audio thread stores the length of the pass.
     pub progress_page: ProgressPage,
 }

@@ -1,14 +1,14 @@
-//! Everything that the audio thread and the control side can say to each other, and what the audio thread
-//! publishes for all to read. Thread: any; each type says who writes it.
+//! The commands, events and published numbers that threads exchange. Thread: any; each type names its writer.
 //!
 //! ```text
 //!   control --- AudioCommand (ring) --> audio
 //!   control <-- AudioEvent   (ring) --- audio
-//!   anyone  <-- Published  (atomics) -- audio
-//!   butler, read-ahead <-> audio: rings of windows, see `window`
+//!   any     <-- Published (atomics) --- audio
+//!   butler, read-ahead <--> audio: rings of windows, see `window::ring`
+//!   control <--> butler, committers, read-ahead: see `disk`
 //! ```
 //!
-//! Nothing here is freed on the audio thread: what it was given in a box goes back in an event.
+//! The audio thread frees nothing: everything that it received in a box returns in an event.
 #![warn(missing_docs)]
 
 mod audio;

@@ -1,8 +1,8 @@
-//! Byte offsets of a take in its two files, the spool and the WAV, as types of their own. Thread: any but audio. Pure.
+//! Byte offsets of a take, as types: in the spool and in a WAV file. Thread: any but audio. Pure.
 //!
-//! Both files have the same layout: sound begins at byte [`limits::DATA_OFFSET`]. A take that does not fit on one disk
-//! continues in a further WAV file, whose sound begins in the middle of the take, while its spool stays one file. From then
-//! on the two offsets of the same frame differ. [`FileStart`] converts between them.
+//! Both files have the same layout: sound begins at byte [`limits::DATA_OFFSET`]. A take whose disk rejects writes
+//! continues in a further WAV file. The sound of that file begins in the middle of the take, while the spool stays one
+//! file, so that the two offsets of a frame differ. [`FileStart`] converts between them.
 
 use crate::limits;
 use std::ops::{Add, Sub};

@@ -1,4 +1,5 @@
-//! A pass that is being recorded, its captures, and the losses in them. Thread: control makes a pass, audio records it.
+//! A pass that is being recorded, its captures and its losses. Thread: control makes a pass; the audio thread owns it
+//! while it records; control gets it back in [`AudioEvent::PassEnded`](super::AudioEvent::PassEnded).
 
 use crate::device::LossCause;
 use crate::format::TakeFormat;
@@ -7,50 +8,50 @@ use crate::time::{FramePos, Frames};
 use crate::window::capture::AudioCaptureWindows;
 use crate::window::progress_page::{ProgressLoss, ProgressPage};
 
-/// One stretch of recording: takes that begin and end with the same frame.
+/// A recording of several takes that begin and end with the same frame.
 pub struct Pass {
-    /// One per take.
+    /// One capture for each take.
     pub captures: Vec<Capture>,
-    /// Where on the timeline to begin; `None`: with the next frame.
+    /// Timeline position of the first frame; `None`: the next frame.
     pub begin: Option<FramePos>,
-    /// Frames after which it ends by itself; [`Frames`] of `u64::MAX` for never.
+    /// Frames after which the pass ends without a command; `Frames(u64::MAX)`: never.
     pub length: Frames,
-    /// Whether the transport stops with it.
+    /// Whether the transport stops when the pass ends.
     pub stop_with_it: bool,
-    /// Frames recorded so far, lost ones included: the length of every take.
+    /// Frames recorded so far, lost frames included. Every take has this length.
     pub frames: Frames,
-    /// Frames the device did not deliver.
+    /// Frames that the device did not deliver.
     pub lost: Frames,
-    /// Losses of the device, the first ones with their place.
+    /// Losses of the device. The first ones keep their position.
     pub losses: LossLog,
-    /// Xruns of the device.
+    /// Number of xruns of the device.
     pub xruns: u32,
-    /// Where on the timeline it began.
+    /// Timeline position of the first frame that was recorded.
     pub began: FramePos,
-    /// Where it is kept how far the pass has come, for the day the program is killed.
+    /// The page that tells a recovery how far the pass has come if the program is killed.
     pub progress_page: Option<ProgressPage>,
 }
 
-/// One take being recorded.
+/// The recording of one take.
 pub struct Capture {
-    /// Where its samples go.
+    /// The windows that receive the samples.
     pub windows: AudioCaptureWindows,
-    /// Device channels, 0-based; the first `channels` count.
+    /// Device channels, counted from 0; only the first `channels` entries are used.
     pub inputs: [usize; limits::TAKE_CHANNEL_COUNT_MAX],
-    /// Channels of the take.
+    /// Channels of the take, 1 or 2.
     pub channels: usize,
-    /// How samples are stored.
+    /// Sample format of the take.
     pub format: TakeFormat,
     /// Frames for which there was no window.
     pub overrun: Frames,
-    /// Overruns, the first ones with their place.
+    /// Overruns. The first ones keep their position.
     pub losses: LossLog,
-    /// The overrun that is going on: where in the take, how long.
+    /// The overrun that has not ended yet: first frame in the take, length so far.
     pub open: Option<(FramePos, Frames)>,
 }
 
 impl Capture {
-    /// A take of `channels` channels that records `inputs`.
+    /// A capture of device channels `inputs`. `channels` is 1 or 2.
     pub fn new(windows: AudioCaptureWindows, inputs: [usize; 2], channels: usize, format: TakeFormat) -> Capture {
         assert!((1..=limits::TAKE_CHANNEL_COUNT_MAX).contains(&channels), "mono or stereo");
         Capture { windows, inputs, channels, format, overrun: Frames(0), losses: LossLog::default(), open: None }
@@ -58,7 +59,7 @@ impl Capture {
 }
 
 impl Pass {
-    /// A pass over `captures`, to begin at `begin` or at once and to end after `length`.
+    /// A pass that begins at `begin` (`None`: at once) and ends after `length` frames.
     pub fn new(captures: Vec<Capture>, begin: Option<FramePos>, length: Frames, stop_with_it: bool) -> Pass {
         Pass {
             captures,
@@ -74,7 +75,7 @@ impl Pass {
         }
     }
 
-    /// Tells the progress page of the loss that was just added to `losses`. This is realtime-safe.
+    /// Stores the loss that was just added to `losses` in the progress page. This is realtime-safe.
     pub fn note_loss(&self, lost: Frames) {
         let Some(progress_page) = &self.progress_page else { return };
         let count = self.losses.count();
@@ -87,18 +88,18 @@ impl Pass {
     }
 }
 
-/// A stretch of silence where sound was lost.
+/// A range of silence in place of lost frames.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LossMark {
     /// First lost frame, counted from the start of the pass.
     pub at: FramePos,
-    /// How many.
+    /// Number of lost frames.
     pub frames: Frames,
-    /// Why; `None`: no window was there.
+    /// The device's cause; `None`: there was no window.
     pub cause: Option<LossCause>,
 }
 
-/// The first losses of a pass with their places; all of them by number.
+/// The losses of a pass: all of them counted, the first 64 with their positions.
 #[derive(Clone, Debug)]
 pub struct LossLog {
     marks: [LossMark; LossLog::MARKS],
@@ -115,8 +116,8 @@ impl Default for LossLog {
 impl LossLog {
     const MARKS: usize = 64;
 
-    /// Adds a mark; past the first 64 only the number grows. A mark that goes on where the last one ended,
-    /// for the same reason, makes that one longer. This is realtime-safe.
+    /// Adds a loss. After the first 64 only the count grows. A loss that begins where the last one ended, with the same
+    /// cause, extends it. This is realtime-safe.
     pub fn add(&mut self, mark: LossMark) {
         let goes_on = self.count > 0 && self.last.at + self.last.frames == mark.at && self.last.cause == mark.cause;
         if goes_on {
@@ -130,12 +131,12 @@ impl LossLog {
         }
     }
 
-    /// The marks that were kept.
+    /// The losses that kept their position.
     pub fn marks(&self) -> &[LossMark] {
         &self.marks[..self.count.min(LossLog::MARKS)]
     }
 
-    /// All losses.
+    /// The number of losses.
     pub fn count(&self) -> usize {
         self.count
     }

@@ -1,20 +1,20 @@
-//! Where playback begins and which range it repeats, and the regions of takes on a track. Thread: any. Pure.
+//! The playhead's path through the timeline, and the regions on a track. Thread: any. Pure.
 
 use crate::time::{FramePos, Frames};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// What plays from a locate on: a place, and perhaps a stretch that repeats.
+/// The path of the playhead from a locate on: a position, and a range to loop if there is one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PlayPath {
-    /// Where it begins.
+    /// Timeline position of the first frame.
     pub start: FramePos,
-    /// From its end back to its start, over and over. Never empty.
+    /// Start and end of the loop. Playback that reaches the end continues at the start. Never empty.
     pub loop_range: Option<(FramePos, FramePos)>,
 }
 
 impl PlayPath {
-    /// The timeline place of stream frame `stream` (frames played since the locate).
+    /// Timeline position of stream frame `stream` (frames played since the locate).
     pub fn at(&self, stream: u64) -> FramePos {
         let plain = self.start + Frames(stream);
         match self.loop_range {
@@ -25,7 +25,7 @@ impl PlayPath {
         }
     }
 
-    /// Frames from stream frame `stream` on that lie side by side on the timeline too.
+    /// Frames from stream frame `stream` to the next jump of the loop; `u64::MAX` without a loop.
     pub fn straight(&self, stream: u64) -> u64 {
         match self.loop_range {
             Some((from, to)) if from < to && self.start < to => to.0 - self.at(stream).0,
@@ -34,16 +34,16 @@ impl PlayPath {
     }
 }
 
-/// A span of a take, placed on the timeline.
+/// A range of a take, placed on the timeline.
 #[derive(Clone, Debug)]
 pub struct PlayRegion {
-    /// Where it begins.
+    /// Timeline position of the first frame.
     pub start: FramePos,
-    /// How long it is.
+    /// Length of the region.
     pub length: Frames,
-    /// Frame of the take that is heard first.
+    /// Position in the take of the first frame.
     pub take_start: FramePos,
-    /// The take's file.
+    /// The WAV file of the take.
     pub path: Arc<PathBuf>,
 }
 

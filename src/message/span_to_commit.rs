@@ -1,29 +1,33 @@
-//! Captured sound on its way to the disk: one span of a take, wanted by each of its replicas. Thread: butler makes it, the
-//! committers share it; the last one to be done with it gives its memory back.
+//! A span of captured sound that the committers write. Thread: butler makes it, the committers share it; the committer
+//! that releases it last unmaps it.
+//!
+//! A span begins when the butler collects a capture window. It ends when every replica that wants it has it durable, or
+//! has given it up.
 
 use super::offset::SpoolByte;
 use super::replica::Replica;
 use crate::window::map::Mapping;
 use std::sync::atomic::{AtomicU8, Ordering::AcqRel, Ordering::Acquire};
 
-/// See the module. Whole pages; byte n of the spool is byte n of the take.
+/// A span of one take that waits for the disk: whole pages.
 #[derive(Debug)]
 pub struct SpanToCommit {
-    /// Byte of the spool file where it begins.
+    /// Offset of the first byte.
     pub offset: SpoolByte,
-    /// Its bytes.
+    /// Length in bytes.
     pub bytes: usize,
-    /// Bytes of it that the record position has passed.
+    /// Bytes from the start of the span that lie before the record position.
     pub recorded_bytes: usize,
-    /// Whether anything was written; if not, it is silence that the file has already.
+    /// Whether the audio thread wrote to the span. An untouched span is silence, which the file already contains.
     pub touched: bool,
-    /// The memory, unless so much waits that it had to be given up: then it is mapped again.
+    /// The mapping of the span. `None` if too many spans are mapped: the committer maps it again. Always `None` in
+    /// `in-place`.
     map: Option<Mapping>,
     wanted: AtomicU8,
 }
 
 impl SpanToCommit {
-    /// A span that every one of `replicas` is to write.
+    /// A span without a mapping that every one of `replicas` wants.
     pub fn new(
         offset: SpoolByte,
         bytes: usize,
@@ -35,7 +39,7 @@ impl SpanToCommit {
         SpanToCommit { offset, bytes, recorded_bytes, touched, map: None, wanted: wanted.into() }
     }
 
-    /// The same, with its mapping kept.
+    /// Adds the mapping of the span.
     #[must_use]
     pub fn mapped(mut self, map: Option<Mapping>) -> SpanToCommit {
         debug_assert!(map.as_ref().is_none_or(|map| map.len() == self.bytes));
@@ -43,29 +47,29 @@ impl SpanToCommit {
         self
     }
 
-    /// The byte after its last one.
+    /// Offset after the last byte.
     pub fn end(&self) -> SpoolByte {
         self.offset + self.bytes as u64
     }
 
-    /// The byte after the last one that the record position has passed.
+    /// Offset after the last byte that lies before the record position.
     pub fn recorded_end(&self) -> SpoolByte {
         self.offset + self.recorded_bytes as u64
     }
 
-    /// Its memory, if its mapping was kept.
+    /// The memory of the span, if the span has its mapping.
     pub fn memory(&self) -> Option<&[u8]> {
         self.map.as_ref().map(Mapping::bytes)
     }
 
-    /// `replica` does not need it any more, because it has it, or because it shall get it from the other copy. Said before
-    /// its memory is given back. True: nobody else needs it either, and that can be done now.
+    /// `replica` no longer wants the span, because it has it durable or has given it up. Returns whether `replica` was
+    /// the last one: the caller then gives the memory back.
     pub fn release(&self, replica: Replica) -> bool {
         self.wanted.fetch_and(!bit(replica), AcqRel) == bit(replica)
     }
 
-    /// Whether `replica` still has to write it. To be asked *after* it was written, too: if not, its memory may have been
-    /// given back meanwhile, and what was written is worth nothing.
+    /// Whether `replica` still has to write the span. The committer checks it again *after* writing: if the span was
+    /// given up meanwhile, its memory may have been punched, and the written bytes count for nothing.
     pub fn is_wanted(&self, replica: Replica) -> bool {
         self.wanted.load(Acquire) & bit(replica) != 0
     }

@@ -1,5 +1,5 @@
-//! The open files on tmpfs that outlive a killed program: spools and progress pages. Thread: butler makes them, the
-//! committers share them.
+//! The open files on tmpfs that outlive a killed program: spool files and progress pages. Thread: butler makes them,
+//! the committers share them.
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -8,19 +8,19 @@ use std::sync::atomic::AtomicUsize;
 /// The file of a pass's progress page.
 #[derive(Debug)]
 pub struct ProgressFile {
-    /// Open, and locked against a recovery, as long as this program lives.
+    /// The open file. This program holds a lock on it, so that no recovery uses it.
     pub file: File,
-    /// Its name; `None` for memory without a name.
+    /// Path of the file; `None` for memory without a name.
     pub path: Option<PathBuf>,
-    /// Takes of the pass that are not whole on the disk yet.
+    /// Takes of the pass that are not complete on the disk yet.
     pub unfinished: AtomicUsize,
 }
 
-/// A spool file: the same layout as the WAV, in memory that no disk can hold up.
+/// A spool file: it has the layout of the WAV file and lies in memory, so that no disk can delay a store.
 #[derive(Debug)]
 pub struct SpoolFile {
-    /// The open file.
+    /// The open file. This program holds a lock on it, so that no recovery uses it.
     pub file: File,
-    /// Its name; `None` for memory without a name, which does not outlive the program.
+    /// Path of the file; `None` for memory without a name, which does not outlive the program.
     pub path: Option<PathBuf>,
 }

@@ -1,47 +1,47 @@
-//! Numbers of the disk side: butler, committers and read-ahead write, any thread reads. Thread: any but audio.
+//! Numbers of the disk side. Thread: butler, committers and read-ahead write, any thread reads.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// Numbers of the disk side.
+/// The numbers that butler, committers and read-ahead publish. Maxima are those of the whole run.
 #[derive(Debug, Default)]
 pub struct DiskPublished {
-    /// Frames of lead of the take that has least, now. `u64::MAX` while none is recorded.
+    /// Butler: frames of lead of the take that has least. `u64::MAX` while no pass is recorded.
     pub lead_frames: AtomicU64,
-    /// The least that ever was in this pass.
+    /// Butler: the least lead of this pass, in frames.
     pub lead_frames_min: AtomicU64,
-    /// What is aimed at in this pass: the lead that memory and locks allow.
+    /// Butler: the lead that memory and the lock limit allow in this pass, in frames.
     pub lead_frames_aim: AtomicU64,
-    /// Bytes that windows and what waits for the disk hold in the spool.
+    /// Bytes of the spool in use: windows that are out, and spans that are not durable yet.
     pub spool_bytes: AtomicU64,
-    /// The most that it ever was.
+    /// The maximum of `spool_bytes`.
     pub spool_bytes_peak: AtomicU64,
-    /// Bytes that wait for the disk.
+    /// Bytes of the spans that at least one committer still needs.
     pub backlog_bytes: AtomicU64,
-    /// Spans among them that are mapped: the kernel allows only so many mappings.
+    /// Number of those spans that are mapped. The kernel limits the mappings of a process.
     pub spans_mapped: AtomicU64,
-    /// Bytes of takes that went the way to the disk, silence included.
+    /// Bytes of takes that were written, silence included. Both replicas count.
     pub committed_bytes: AtomicU64,
-    /// The longest write of one run, in microseconds.
+    /// The longest write to a take of the session, in microseconds.
     pub commit_us_max: AtomicU64,
-    /// The longest durable header, in microseconds.
+    /// The longest sync of the session's committer, in microseconds.
     pub sync_us_max: AtomicU64,
-    /// Takes whose sound up to now is durable as of this many milliseconds after the program's start.
+    /// Milliseconds from the program's start to the begin of the last sync that made every take durable.
     pub durable_ms: AtomicU64,
-    /// The longest that the butler needed to make one window, in microseconds.
+    /// The longest time in which the butler made one window, in microseconds.
     pub supply_us_max: AtomicU64,
-    /// Capture windows that went out unlocked.
+    /// Windows that were handed over unlocked.
     pub windows_unlocked: AtomicU64,
-    /// Milliseconds of sound for which the disk of each copy has room, by [`super::replica::Replica::index`]: what is free, and what is reserved.
-    /// 0: not known.
+    /// Milliseconds of sound that fit on the disk of each replica, in free and in reserved blocks; indexed by
+    /// [`Replica::index`](super::replica::Replica::index). 0: unknown.
     pub room_ms: [AtomicU64; 2],
-    /// Bytes that wait for the mirror's disk.
+    /// Bytes of the spans that wait for the mirror's committer.
     pub mirror_backlog_bytes: AtomicU64,
-    /// Frames that are ready for the track that has least, in playback. `u64::MAX` while none plays.
+    /// Read-ahead: frames of lead of the track that has least. `u64::MAX` while no track plays.
     pub play_lead_frames: AtomicU64,
 }
 
 impl DiskPublished {
-    /// Raises a maximum.
+    /// Raises `cell` to `value` if that is greater.
     pub fn raise(cell: &AtomicU64, value: u64) {
         cell.fetch_max(value, Relaxed);
     }

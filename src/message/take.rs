@@ -1,5 +1,4 @@
-//! A take from its plan to its end, as the disk side knows it. Thread: control makes plans and ends, the disk side reads
-//! them.
+//! A take as the disk side knows it: key, plan and end. Thread: control makes plans and ends, the disk side reads them.
 
 use super::replica::ReplicaPair;
 use crate::format::TakeFormat;
@@ -8,28 +7,29 @@ use crate::wav::header::Header;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// A take, among those that are open. Never used twice.
+/// Identifies a take among those that are open. Control never uses a key twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TakeKey(pub u64);
 
-/// A pass, likewise.
+/// Identifies a pass among those that are open. Control never uses a key twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PassKey(pub u64);
 
-/// A take that is about to be recorded.
+/// A take that is going to be recorded.
 #[derive(Clone, Debug)]
 pub struct TakePlan {
-    /// Its key.
+    /// Key of the take in commands and events.
     pub key: TakeKey,
-    /// Its identity and its session's, kept in session and spool alike: a spool is believed only by them.
+    /// Identity of the take. Session and spool both contain it and the session's: recovery accepts a spool file only if
+    /// both match.
     pub identity: uuid::Uuid,
-    /// See [`TakePlan::identity`].
+    /// Identity of the session.
     pub session: uuid::Uuid,
-    /// The WAV file, which must not exist.
+    /// The WAV file to create. It must not exist.
     pub path: PathBuf,
-    /// Its header, without sound.
+    /// The WAV header, with a length of 0.
     pub header: Header,
-    /// Its copy on another disk, if there is to be one.
+    /// State that the session's and the mirror's committer share; `None` without a mirror.
     pub pair: Option<Arc<ReplicaPair>>,
 }
 
@@ -39,30 +39,31 @@ impl TakePlan {
         self.header.frame_bytes()
     }
 
-    /// Where the file before this one began, which had `frames` frames up to frame `from` of the pass.
+    /// Timeline position at which the previous file of the take began. That file has `frames` frames and ends at frame
+    /// `from` of the pass; this plan's file begins there.
     pub fn began_before(&self, from: Frames, frames: Frames) -> FramePos {
         debug_assert!(frames <= from);
         FramePos(self.header.bext.time_reference.saturating_sub(frames.0))
     }
 
-    /// Bytes a second.
+    /// Bytes of sound in a second.
     pub fn speed(&self) -> u64 {
         u64::from(self.header.rate) * self.frame_bytes() as u64
     }
 
-    /// How its samples are stored.
+    /// Sample format of the take.
     pub fn format(&self) -> TakeFormat {
         self.header.format
     }
 }
 
-/// How a take ends.
+/// The end of a take.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TakeEnd {
-    /// Its length.
+    /// Length of the take.
     pub frames: Frames,
-    /// Where on the timeline it began.
+    /// Timeline position of the first frame.
     pub began: FramePos,
-    /// The history in its header: what it went through and what it cost.
+    /// The coding history for the WAV header: losses, and what the recording cost.
     pub history: String,
 }

@@ -1,33 +1,33 @@
-//! The playback of one track as the audio thread holds it. Thread: control makes a voice, audio plays it.
+//! The playback of one track. Thread: control makes a voice; the audio thread owns it while it plays.
 
 use crate::limits;
 use crate::time::{FramePos, Frames};
 use crate::window::playback::AudioPlaybackWindows;
 
-/// One track's playback.
+/// The playback of one track.
 pub struct Voice {
-    /// Where its samples come from.
+    /// The windows that samples are played from.
     pub windows: AudioPlaybackWindows,
-    /// What it should sound like.
+    /// The gains and sources to reach.
     pub mix: Mix,
-    /// Levels now, on their way to those of `mix`: what a channel gives to left and right.
+    /// Gains of the takes now; they ramp to those of `mix`.
     pub levels: Levels,
-    /// Frames that were not heard since the voice was made.
+    /// Frames of dropouts since the voice was made.
     pub dropped: Frames,
-    /// The dropout that is going on: where on the timeline, how long.
+    /// The dropout that has not ended yet: timeline position, length so far.
     pub open: Option<(FramePos, Frames)>,
-    /// Whether the last stretch had no window.
+    /// Whether the last block found no window.
     pub missing: bool,
-    /// Whether a file was found cut short.
+    /// Whether a mapped file was found to be cut short.
     pub cut: bool,
-    /// Whether that has been told.
+    /// Whether `cut` was reported.
     pub cut_told: bool,
-    /// Levels of the inputs, when they are heard, on their way to those of `mix`.
+    /// Gains of the monitored inputs now; they ramp to those of `mix`.
     pub input_levels: Levels,
 }
 
 impl Voice {
-    /// A track that is heard as `mix` says.
+    /// A voice that starts with the gains of `mix`.
     pub fn new(windows: AudioPlaybackWindows, mix: Mix) -> Voice {
         Voice {
             windows,
@@ -43,20 +43,20 @@ impl Voice {
     }
 }
 
-/// What channel 0 and channel 1 of a track give to the left and to the right.
+/// Gains from each channel of a track to the left and the right bus.
 pub type Levels = [[f32; 2]; limits::TAKE_CHANNEL_COUNT_MAX];
 
-/// What a track sounds like. The control side works it out from gain, pan, mute and solo of all tracks.
+/// How a track sounds. Control computes it from gain, pan, mute and solo of all tracks.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Mix {
-    /// Levels to reach.
+    /// Gains to ramp to.
     pub levels: Levels,
-    /// Whether its takes are heard.
+    /// Whether the track's takes are played.
     pub disk: bool,
-    /// Whether its inputs are heard.
+    /// Whether the track's inputs are played (input monitoring).
     pub input: bool,
-    /// Device channels, 0-based; the first `channels` count.
+    /// Device channels, counted from 0; only the first `channels` entries are used.
     pub inputs: [usize; limits::TAKE_CHANNEL_COUNT_MAX],
-    /// Channels of the track.
+    /// Channels of the track, 1 or 2.
     pub channels: usize,
 }

@@ -1,12 +1,12 @@
-//! The budget of locked memory: who holds how much of it. Thread: butler and read-ahead take and give
-//! back, any thread reads.
+//! The budget of locked memory. Thread: butler and read-ahead take and give back, audio takes once for its stack, any
+//! thread reads.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Bytes of memory that the program may lock, and those it holds now.
+/// Bytes of memory that the program may lock, and bytes that are locked now.
 ///
-/// The kernel counts whole mappings against `RLIMIT_MEMLOCK`, and so does this.
+/// The kernel counts whole mappings against `RLIMIT_MEMLOCK`, and so does this budget.
 #[derive(Debug)]
 pub struct LockBudget {
     limit: u64,
@@ -15,7 +15,7 @@ pub struct LockBudget {
     refused: AtomicU64,
 }
 
-/// A part of the budget. Giving it back is dropping it.
+/// A part of the budget. Dropping the grant gives it back.
 #[derive(Debug)]
 pub struct LockGrant {
     bytes: u64,
@@ -28,7 +28,7 @@ impl LockBudget {
         Arc::new(LockBudget { limit, used: AtomicU64::new(0), peak: AtomicU64::new(0), refused: AtomicU64::new(0) })
     }
 
-    /// Takes `bytes`, or says that they are not there and counts that.
+    /// Takes `bytes` from the budget. `None`: not enough is left; the budget counts the refusal.
     pub fn take(self: &Arc<Self>, bytes: u64) -> Option<LockGrant> {
         let taken = self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
             used.checked_add(bytes).filter(|sum| *sum <= self.limit)
@@ -46,17 +46,17 @@ impl LockBudget {
         self.limit
     }
 
-    /// Bytes locked now.
+    /// Bytes that are locked now.
     pub fn used(&self) -> u64 {
         self.used.load(Ordering::Relaxed)
     }
 
-    /// The most that was ever locked at once.
+    /// The most bytes that were ever locked at once.
     pub fn peak(&self) -> u64 {
         self.peak.load(Ordering::Relaxed)
     }
 
-    /// Windows that went out unlocked because the budget was used up.
+    /// Locks that the budget or the kernel refused.
     pub fn refused(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)
     }

@@ -1,31 +1,37 @@
-//! Capture windows and the two ends of their ring. Thread: each end says its own.
+//! Capture windows and the two ends of their rings. Thread: audio has [`AudioCaptureWindows`], butler has
+//! [`ButlerCaptureWindows`].
 //!
-//! ```text
-//!   butler  --- ready ring --->  audio: fills in order
-//!   butler  <-- done ring -----  audio: the record position has passed it, or the pass ended
-//! ```
+//! The life of a window:
 //!
-//! Windows of one take come in order and never overlap. See [`ring`](super::ring) for why giving
-//! back cannot fail.
+//! 1. The butler makes it: it maps the span of the spool, populates its pages, locks them (`butler::capture_ahead`).
+//! 2. The ready ring carries it to the audio thread, which fills it in order.
+//! 3. The audio thread gives it back through the done ring when the record position has passed it, or when the pass
+//! ends.
+//! 4. The butler collects it and unlocks its pages. The window ends here. Its mapping lives on in a
+//! [`SpanToCommit`](crate::message::span_to_commit::SpanToCommit), until each committer that wants the span has it
+//! durable. Then the last committer unmaps the span and punches a hole in the spool.
+//!
+//! Windows of one take come in order and never overlap. [`ring`](super::ring) explains why giving back cannot fail.
 
 use super::map::Mapping;
 use super::ring::{AudioEnd, DiskEnd, window_ring};
 use crate::time::{FramePos, Frames};
 
-/// A span of one take, mapped, populated, and locked if the budget allowed it.
+/// A span of one take: mapped, populated, and locked if the lock budget allowed it.
 ///
-/// Holding one tells you: bytes of it were never handed out before, so what is not written reads as silence.
+/// Holding one tells you: no thread had these bytes before, so every byte that you do not write reads as silence.
 #[derive(Debug)]
 pub struct CaptureWindow {
-    /// The memory.
+    /// The memory of the span.
     pub map: Mapping,
-    /// Where in the take its first frame lies.
+    /// Position in the take of the first frame.
     pub start: FramePos,
-    /// Frames it holds.
+    /// Length of the span.
     pub frames: Frames,
-    /// Frames from its start that the record position has passed. Set when it is given back.
+    /// Frames of the span that lie before the record position. The audio thread sets it when it gives the window back.
     pub recorded: Frames,
-    /// Whether any sample was written. An untouched window is silence that the file has already.
+    /// Whether the audio thread asked for the memory. A window that was not touched is silence, which the file already
+    /// contains.
     pub touched: bool,
 }
 
@@ -39,17 +45,17 @@ impl CaptureWindow {
     }
 }
 
-/// The audio thread's end.
+/// The audio thread's end of the rings of one take.
 #[derive(Debug)]
 pub struct AudioCaptureWindows {
     frame_bytes: usize,
     ring: AudioEnd<CaptureWindow>,
 }
 
-/// The butler's end.
+/// The butler's end of the rings of one take.
 pub type ButlerCaptureWindows = DiskEnd<CaptureWindow>;
 
-/// Makes the two ends for one take whose frames have `frame_bytes` bytes.
+/// Makes the two ends for a take whose frames have `frame_bytes` bytes.
 pub fn capture_windows(frame_bytes: usize) -> (AudioCaptureWindows, ButlerCaptureWindows) {
     assert!(frame_bytes > 0, "a frame has bytes");
     let (audio, butler) = window_ring();
@@ -57,8 +63,8 @@ pub fn capture_windows(frame_bytes: usize) -> (AudioCaptureWindows, ButlerCaptur
 }
 
 impl AudioCaptureWindows {
-    /// The memory for frames from `at` on: at most `frames` of them, less where a window ends.
-    /// `None` when no window covers `at` (an overrun). `at` never goes back. This is realtime-safe.
+    /// The memory for frames from `at` on: `frames` of them, or fewer if the window ends before. `None`: no window
+    /// covers `at` (an overrun). `at` never decreases. This is realtime-safe.
     pub fn span(&mut self, at: FramePos, frames: Frames) -> Option<&mut [u8]> {
         self.advance_to(at);
         let window = self.ring.current.as_mut().filter(|window| window.start <= at)?;
@@ -69,18 +75,20 @@ impl AudioCaptureWindows {
         Some(&mut window.map.bytes_mut()[bytes])
     }
 
-    /// Gives back every window that ends at or before `at`, and takes the next one. This is realtime-safe.
+    /// Gives back every window that ends at or before `at`, and takes the next one from the ring. This is
+    /// realtime-safe.
     pub fn advance_to(&mut self, at: FramePos) {
         self.ring.advance(|window| window.end() <= at, |window| window.close(at));
     }
 
-    /// Gives everything back: the pass ended at `at`. This is realtime-safe.
+    /// Gives every window back, because the pass ended at `at`. This is realtime-safe.
     pub fn end(&mut self, at: FramePos) {
         self.advance_to(at);
         self.ring.end(|window| window.close(at));
     }
 
-    /// Whether a window covers `at` without waiting for the butler. This is realtime-safe.
+    /// Whether the windows that are here cover `frames` frames from `at` on. Looks at two windows, which hold at least
+    /// a period. This is realtime-safe.
     pub fn covers(&mut self, at: FramePos, frames: Frames) -> bool {
         self.advance_to(at);
         let end = at + frames;

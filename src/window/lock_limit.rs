@@ -1,9 +1,8 @@
-//! What the kernel says about locked memory: how much this process may lock, and how much it has locked. Thread: any but
-//! audio.
+//! The kernel's limit on locked memory, and the bytes that it counts as locked. Thread: any but audio.
 
 use nix::sys::resource::{Resource, getrlimit};
 
-/// What the kernel lets this process lock.
+/// The kernel's limit on the memory that this process may lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LockLimit {
     /// `CAP_IPC_LOCK` or an infinite `RLIMIT_MEMLOCK`.
@@ -12,7 +11,7 @@ pub enum LockLimit {
     Bytes(u64),
 }
 
-/// Asks the kernel. `CAP_IPC_LOCK` is read from `/proc/self/status` (bit 14 of `CapEff`).
+/// Reads the limit. `CAP_IPC_LOCK` is bit 14 of `CapEff` in `/proc/self/status`.
 pub fn lock_limit() -> LockLimit {
     let capable = std::fs::read_to_string("/proc/self/status").ok().and_then(|status| {
         let mask = status.lines().find_map(|line| line.strip_prefix("CapEff:"))?;
@@ -28,7 +27,7 @@ pub fn lock_limit() -> LockLimit {
     }
 }
 
-/// Bytes of locked memory that this process holds, as the kernel counts them (`VmLck`).
+/// Bytes of locked memory as the kernel counts them (`VmLck`).
 pub fn locked_bytes_now() -> u64 {
     std::fs::read_to_string("/proc/self/status")
         .ok()

@@ -1,8 +1,9 @@
-//! Playback windows and the two ends of their ring. Thread: each end says its own.
+//! Playback windows and the two ends of their rings. Thread: audio has [`AudioPlaybackWindows`], read-ahead has
+//! [`ReaderPlaybackWindows`].
 //!
-//! A window's place is given in *stream frames*: frames played since the last locate. That number only
-//! grows, also where the timeline loops, so "late" and "early" need no special cases. A locate opens a
-//! new *epoch*; windows of an older one are given back unheard.
+//! Windows are ordered by *stream frames*: frames played since the last locate. That number only grows, also where the
+//! timeline loops, so "late" and "early" need no special cases. Every locate begins a new *epoch*; the audio thread
+//! gives windows of earlier epochs back without playing them.
 
 use super::map::Mapping;
 use super::ring::{AudioEnd, DiskEnd, window_ring};
@@ -10,56 +11,56 @@ use crate::format::TakeFormat;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A span of one take, mapped for reading, populated, and locked if the budget allowed it.
+/// A span of one take: mapped to be read, populated, and locked if the lock budget allowed it.
 #[derive(Debug)]
 pub struct PlaybackWindow {
-    /// The memory.
+    /// The memory of the span.
     pub map: Mapping,
-    /// The locate it belongs to.
+    /// The locate that the window belongs to.
     pub epoch: u32,
-    /// Stream frame of the first frame to be heard.
+    /// Stream frame of the first frame to play.
     pub start: u64,
-    /// Frames to be heard.
+    /// Frames to play.
     pub frames: u64,
-    /// Bytes from the start of the mapping to the first frame to be heard.
+    /// Bytes from the start of the mapping to the first frame to play.
     pub skip_bytes: usize,
-    /// How samples are stored.
+    /// Sample format of the take.
     pub format: TakeFormat,
     /// Channels of the take.
     pub channels: usize,
 }
 
-/// What the audio thread finds at a stream position.
+/// Content of a track at a stream frame.
 pub enum Playable<'a> {
-    /// `frames` frames of sound, from byte `at` of the window on.
+    /// Sound.
     Sound {
-        /// Where it lies.
+        /// The window that contains it.
         window: &'a PlaybackWindow,
         /// Byte of the first frame in the window's memory.
         at: usize,
-        /// How many frames of it.
+        /// Frames of it in this window.
         frames: usize,
     },
-    /// Nothing is placed here for `frames` frames.
+    /// There is no region at these frames.
     Silence {
-        /// How many.
+        /// Number of silent frames.
         frames: usize,
     },
-    /// Sound may be placed here, but the window has not come: a dropout.
+    /// The read-ahead has not supplied these frames yet: a dropout.
     Missing {
-        /// How many frames are asked for in vain.
+        /// Number of frames asked for.
         frames: usize,
     },
 }
 
-/// The audio thread's end.
+/// The audio thread's end of the rings of one track.
 #[derive(Debug)]
 pub struct AudioPlaybackWindows {
     ring: AudioEnd<PlaybackWindow>,
     supplied: Arc<AtomicU64>,
 }
 
-/// The read-ahead's end.
+/// The read-ahead's end of the rings of one track.
 #[derive(Debug)]
 pub struct ReaderPlaybackWindows {
     /// The rings of windows.
@@ -67,8 +68,8 @@ pub struct ReaderPlaybackWindows {
     supplied: Arc<AtomicU64>,
 }
 
-/// Packs an epoch and the stream frame up to which everything is supplied into one atomic word.
-/// 40 bits of frames: 66 days at 192 kHz after a locate.
+/// Bits of the frame number in an atomic word that holds an epoch and the stream frame up to which everything is
+/// supplied. 40 bits of frames are 66 days at 192 kHz after a locate.
 const FRAME_BITS: u32 = 40;
 const FRAME_MASK: u64 = (1 << FRAME_BITS) - 1;
 
@@ -80,8 +81,8 @@ fn until(packed: u64, epoch: u32) -> u64 {
     if packed >> FRAME_BITS == u64::from(epoch) & (u64::MAX >> FRAME_BITS) { packed & FRAME_MASK } else { 0 }
 }
 
-/// Whether the read-ahead supplies a later epoch by now: what is not there for this one will not come, and nobody
-/// was late.
+/// Whether the read-ahead already supplies a later epoch. Windows that are missing for this one will not come, which is
+/// no dropout.
 fn is_left(packed: u64, epoch: u32) -> bool {
     const EPOCHS: u64 = 1 << (u64::BITS - FRAME_BITS);
     let ahead = (packed >> FRAME_BITS).wrapping_sub(u64::from(epoch)) % EPOCHS;
@@ -99,10 +100,11 @@ pub fn playback_windows() -> (AudioPlaybackWindows, ReaderPlaybackWindows) {
 }
 
 impl AudioPlaybackWindows {
-    /// What is to be heard from stream frame `at` of `epoch` on, for at most `frames` frames.
-    /// This is realtime-safe.
+    /// The content of the track from stream frame `at` of `epoch` on, for at most `frames` frames. This is
+    /// realtime-safe.
     pub fn at(&mut self, epoch: u32, at: u64, frames: usize) -> Playable<'_> {
-        // Read before the ring: a window pushed before this value was stored is in the ring now.
+        // Load this before looking at the ring: every window that was pushed before this value was stored is then in
+        // the ring.
         let supplied = self.supplied.load(Ordering::Acquire);
         self.advance_to(epoch, at);
         let (until, left) = (until(supplied, epoch), is_left(supplied, epoch));
@@ -121,16 +123,15 @@ impl AudioPlaybackWindows {
         }
     }
 
-    /// Whether the next `frames` frames from stream frame `at` on are there or silent, or nothing more will come
-    /// since the next locate is on its way. This is realtime-safe.
+    /// Whether everything up to `frames` frames after stream frame `at` is here or silent. True also if the read-ahead
+    /// has moved on to a later epoch. This is realtime-safe.
     pub fn covers(&mut self, epoch: u32, at: u64, frames: u64) -> bool {
         let supplied = self.supplied.load(Ordering::Acquire);
         self.advance_to(epoch, at);
         at + frames <= until(supplied, epoch) || is_left(supplied, epoch)
     }
 
-    /// Gives back every window that ends at or before `at`, or belongs to an earlier epoch.
-    /// This is realtime-safe.
+    /// Gives back every window that ends at or before `at`, or belongs to an earlier epoch. This is realtime-safe.
     pub fn advance_to(&mut self, epoch: u32, at: u64) {
         let is_over = |window: &PlaybackWindow| {
             window.epoch < epoch || (window.epoch == epoch && window.start + window.frames <= at)
@@ -138,15 +139,15 @@ impl AudioPlaybackWindows {
         self.ring.advance(is_over, |_| ());
     }
 
-    /// Gives everything back. This is realtime-safe.
+    /// Gives every window back. This is realtime-safe.
     pub fn end(&mut self) {
         self.ring.end(|_| ());
     }
 }
 
 impl ReaderPlaybackWindows {
-    /// Says that everything placed before stream frame `until` of `epoch` has been supplied, so that
-    /// what is not there is silence and no dropout.
+    /// Everything before stream frame `until` of `epoch` has been handed over. From now on the audio thread takes
+    /// frames without a window, before `until`, as silence and not as a dropout.
     pub fn supplied_until(&mut self, epoch: u32, until: u64) {
         self.supplied.store(pack(epoch, until), Ordering::Release);
     }

@@ -1,14 +1,14 @@
-//! The two ends of a pair of rings that carry windows: filled to the audio thread, used ones back. Thread: audio has
-//! [`AudioEnd`], the thread that makes windows (butler or read-ahead) has [`DiskEnd`].
+//! Rings of windows between the disk side and the audio thread. Thread: audio has [`AudioEnd`]; butler or read-ahead
+//! has [`DiskEnd`].
 //!
 //! ```text
 //!   butler or read-ahead  --- ready ring --->  audio
 //!   butler or read-ahead  <-- done ring -----  audio
 //! ```
 //!
-//! The disk side counts the windows that are out: those in the ready ring, the one in use, and those in the done ring. It
-//! hands over no window while [`limits::RING_WINDOWS`] are out. The done ring has more slots than that, so the audio thread
-//! can always give a window back: it never waits and never unmaps memory.
+//! The disk side counts the windows that are out: those in the ready ring, the one in use, and those in the done ring.
+//! It hands over no window while [`limits::RING_WINDOWS`] are out. The done ring has more slots than that, so the audio
+//! thread can always give a window back: it never waits and never unmaps memory.
 
 use super::process;
 use crate::limits;
