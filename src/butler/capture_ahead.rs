@@ -1,6 +1,8 @@
-//! The butler: keeps capture windows ahead of the record position and takes them up behind. Thread: butler.
+//! The butler: makes capture windows ahead of the record position, and collects filled windows behind it. Thread:
+//! butler.
 //!
-//! It waits for its commands and for tmpfs (in `in-place`: for the disk), for nothing else.
+//! The butler waits for its commands and for tmpfs (in `in-place`: for the disk), and for nothing else. See
+//! [`window::capture`](crate::window::capture) for the life of a window.
 
 use super::capabilities::{Capabilities, CapturePath};
 use super::outbox::Outbox;
@@ -29,67 +31,68 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-/// Rings are looked at so many times while a window fills: the lead is at least two windows.
+/// Looks at the rings in the time that a window takes to fill. The lead is at least two windows.
 const TICKS_PER_WINDOW: u32 = 4;
 
-/// The shortest and the longest time between two looks.
+/// Shortest time between two looks at the rings.
 const TICK_MIN: Duration = Duration::from_millis(4);
-/// See [`TICK_MIN`].
+/// Longest time between two looks at the rings.
 const TICK_MAX: Duration = Duration::from_millis(80);
 
-/// What the butler is told once.
+/// Everything that the butler needs to start.
 pub struct ButlerSetup {
-    /// What it may use.
+    /// Capabilities that it may use.
     pub capabilities: Capabilities,
-    /// Where captured sound goes first.
+    /// Where the audio thread stores captured sound.
     pub capture_path: CapturePath,
-    /// Locked memory.
+    /// The budget of locked memory.
     pub budget: Arc<LockBudget>,
-    /// Bytes of the budget that capture may count on.
+    /// Bytes of the budget that capture may use.
     pub capture_share: u64,
-    /// Milliseconds of lead to aim at.
+    /// Lead to aim at, in milliseconds.
     pub lead_ms: u64,
     /// Frames of the device's period.
     pub period_frames: usize,
-    /// Whether the device keeps time. One that does not waits for the spool, and a full one is nothing to tell.
+    /// Whether the device keeps time. A device that does not waits until the spool has space, so that a full spool
+    /// loses nothing and is not reported.
     pub keeps_time: bool,
     /// Bytes that the spool may hold.
     pub spool_bytes_max: u64,
-    /// The audio thread's numbers.
+    /// Numbers that the audio thread publishes.
     pub published: Arc<Published>,
-    /// The disk side's numbers.
+    /// Numbers that the disk side publishes.
     pub disk: Arc<DiskPublished>,
-    /// What the disk side believes.
+    /// The ledger of windows.
     pub ledger: Arc<Ledger>,
-    /// Commands.
+    /// Commands from control.
     pub commands: Receiver<ButlerCommand>,
-    /// To the committer of each copy, by [`Replica::index`].
+    /// The committer of each replica, indexed by [`Replica::index`].
     pub commit: Vec<Sender<CommitCommand>>,
-    /// To control.
+    /// Events to control.
     pub events: Sender<DiskEvent>,
 }
 
-/// See the module.
+/// The butler, with the pass that it supplies.
 pub struct Butler {
     setup: ButlerSetup,
     pass: Option<PreparedPass>,
-    /// What is to be sent to the committers, in order.
+    /// Commands that wait for the committers.
     outbox: Outbox,
     spool_full_reported: bool,
     quitting: bool,
 }
 
-/// One pass's takes.
+/// A pass with rings and windows.
 struct PreparedPass {
     key: PassKey,
     takes: Vec<PreparedTake>,
     lead: Lead,
     tick: Duration,
-    /// The record position when it was last looked at.
+    /// The record position at the last look.
     recorded: FramePos,
 }
 
-/// One take's windows.
+/// One take of the pass: its ring and its windows.
 struct PreparedTake {
     key: TakeKey,
     pair: Option<Arc<ReplicaPair>>,
@@ -102,11 +105,11 @@ struct PreparedTake {
     next: FramePos,
     /// The spans of the windows that are out, in order.
     out: VecDeque<plan::PlannedSpan>,
-    /// How far the record position is known to have come: by the windows that came back.
+    /// End of the sound in the windows that came back.
     recorded: FramePos,
 }
 
-/// What windows are cut from.
+/// The file that windows map.
 enum Backing {
     Spool(Arc<SpoolFile>),
     Take(Arc<File>),
@@ -122,13 +125,13 @@ impl Backing {
 }
 
 impl Butler {
-    /// A butler with nothing to do.
+    /// A butler without a pass.
     pub fn new(setup: ButlerSetup) -> Butler {
         let outbox = Outbox::new(setup.commit.clone());
         Butler { setup, pass: None, outbox, spool_full_reported: false, quitting: false }
     }
 
-    /// Works until it is told to quit and every pass is finished.
+    /// Runs until it received `Quit` and every pass is finished.
     pub fn run(mut self) {
         loop {
             if self.pass.is_none() && self.outbox.is_empty() && !self.quitting {
@@ -137,7 +140,7 @@ impl Butler {
                     Err(_) => self.quitting = true,
                 }
             } else {
-                // A sleep and not a timed receive: that would spin first, at every tick.
+                // A receive with a timeout would spin first, at every tick.
                 std::thread::sleep(self.pass.as_ref().map_or(TICK_MIN, |pass| pass.tick));
             }
             loop {
@@ -183,7 +186,7 @@ impl Butler {
         rate: u32,
         notes: &mut Vec<String>,
     ) -> io::Result<PassWindows> {
-        // First of all: it is one page, and the one that must be locked.
+        // Made before the windows: it is one page, and the one that must be locked.
         let progress_page = self.make_progress(takes)?;
         let widest = takes.iter().map(TakePlan::frame_bytes).max().unwrap_or(1);
         let setup = &self.setup;
@@ -254,7 +257,7 @@ impl Butler {
         Ok(PassWindows { takes: ends, progress_page })
     }
 
-    /// The page that outlives the program and says how far the pass has come.
+    /// Makes the page that tells a recovery how far the pass has come.
     fn make_progress(&mut self, takes: &[TakePlan]) -> io::Result<ProgressPage> {
         let setup = &self.setup;
         let made = spool::create_progress(&setup.capabilities.spool, takes, setup.capture_path == CapturePath::Spool)?;
@@ -262,7 +265,7 @@ impl Butler {
         let unfinished = AtomicUsize::new(takes.len());
         let file = Arc::new(ProgressFile { file: made.file, path: made.path, unfinished });
         for take in takes {
-            // With the session's copy: a recovery asks for nothing but what that lacks.
+            // Only for the session's committer: recovery needs the page only while the session's file is incomplete.
             self.outbox
                 .send(Replica::Session, CommitCommand::Progress { take: take.key, progress_page: Arc::clone(&file) });
         }
@@ -271,18 +274,18 @@ impl Butler {
 
     fn tick(&mut self) {
         self.collect();
-        // Before the refill: what was left is what counts.
+        // Measured before the refill, because the lead that was left is the one that counts.
         self.measure_lead();
         self.refill();
         self.outbox.flush();
     }
 
-    /// Sends what the audio thread has given back to the disk.
+    /// Collects the windows that the audio thread has given back, and sends their spans to the committers.
     fn collect(&mut self) {
         let Some(pass) = &mut self.pass else { return };
         for take in &mut pass.takes {
             while let Some(window) = take.windows.collect() {
-                // One that was only ready ahead says nothing.
+                // A window without recorded frames was only ready ahead: it says nothing about the record position.
                 if window.recorded > Frames(0) {
                     take.recorded = take.recorded.max(window.start + window.recorded);
                 }
@@ -296,7 +299,7 @@ impl Butler {
         }
     }
 
-    /// Brings every take's ring up to its lead.
+    /// Fills the ring of every take up to the lead.
     fn refill(&mut self) {
         let Some(pass) = &mut self.pass else { return };
         let setup = &self.setup;
@@ -306,7 +309,7 @@ impl Butler {
         };
         let mut full = false;
         for take in &mut pass.takes {
-            // Frames were lost faster than windows came: go on where the record position is.
+            // Frames were lost faster than windows were made: continue at the record position.
             take.next = take.next.max(plan::window_start(recorded, take.frame_bytes));
             while take.windows.waiting() < pass.lead.windows && take.windows.free_slots() > 0 {
                 let span = plan::planned_span(take.next, take.frame_bytes, take.window_bytes, take.phase);
@@ -365,7 +368,7 @@ impl Butler {
         disk.lead_frames_min.fetch_min(lead, Relaxed);
     }
 
-    /// Every take of the pass ends, whether it had windows or not; the committer waits for each of them.
+    /// Ends every take of the pass, with or without windows: the committers wait for each of them.
     fn finish(&mut self, key: PassKey, ends: Vec<(TakeKey, TakeEnd)>) {
         self.collect();
         if let Some(pass) = self.pass.take_if(|pass| pass.key == key) {
@@ -377,13 +380,14 @@ impl Butler {
         }
     }
 
-    /// Takes leave of a pass that is over after `frames` frames. Windows that did not come back (the audio thread
-    /// is gone) are written from the spool, where the sound in them is.
+    /// Ends a pass of `frames` frames. If windows did not come back, because the audio thread is gone, their spans are
+    /// written from the spool, which contains their sound.
     fn drop_pass(&mut self, pass: PreparedPass, frames: Frames) {
         for take in pass.takes {
             take.entry.abandoned();
             for span in take.out {
-                // Supplied after the last frame, or lost with its ring: what lies before the end was recorded.
+                // The span was handed over after the last frame, or its ring was lost. Everything before the end was
+                // recorded.
                 let recorded = FramePos(frames.0).since(span.start).min(span.frames);
                 let recorded_bytes = recorded.0 as usize * take.frame_bytes;
                 let replicas = self.outbox.replicas();
@@ -397,7 +401,7 @@ impl Butler {
         }
     }
 
-    /// Told to quit with a pass on whose other end is gone: nobody will say how it ends.
+    /// Ends a pass whose audio end is gone after `Quit`: nobody will send how it ends.
     fn finish_orphan(&mut self) {
         let orphan = |pass: &mut PreparedPass| pass.takes.iter().all(|take| take.windows.is_abandoned());
         self.collect();
@@ -413,7 +417,7 @@ impl Butler {
     }
 
     fn send_event(&self, event: DiskEvent) {
-        // Control reads until it has joined this thread; if it is gone, nobody is left to tell.
+        // Control reads events until it has joined this thread. If control is gone, nobody is left to inform.
         self.setup.events.send(event).ok();
     }
 }
@@ -426,7 +430,7 @@ impl PreparedTake {
         }
         if setup.capabilities.populate == Populate::Touch && file.metadata()?.len() < span.offset.0 + span.bytes as u64
         {
-            // A page past the end of the file cannot be touched; the reserve is on its way.
+            // A page after the end of the file cannot be touched. The committer is about to reserve it.
             return Err(io::ErrorKind::WouldBlock.into());
         }
         let mut map = Mapping::writable(file, span.offset.0, span.bytes)?;
@@ -435,8 +439,9 @@ impl PreparedTake {
         Ok(CaptureWindow { map, start: span.start, frames: span.frames, recorded: Frames(0), touched: false })
     }
 
-    /// A window that comes back: unlocked at once, unmapped at once in `in-place` (so that the kernel need not
-    /// write-protect its pages) or when very much waits for the disk.
+    /// Turns a window that came back into a span for the committers. Its pages are unlocked here. Its mapping is
+    /// dropped here if `unmap` is set, and always in `in-place`, so that the kernel does not have to write-protect its
+    /// pages.
     fn into_span(&self, mut window: CaptureWindow, unmap: bool, replicas: &[Replica]) -> SpanToCommit {
         let offset = SpoolByte::DATA + window.start.0 * self.frame_bytes as u64;
         let recorded_bytes = window.recorded.0 as usize * self.frame_bytes;

@@ -1,9 +1,9 @@
-//! The read-ahead: keeps playback windows ahead of the playhead and takes them up behind. Thread: read-ahead.
-//! It alone waits for disk reads.
+//! The read-ahead: makes playback windows ahead of the playhead, and collects played windows behind it. Thread:
+//! read-ahead. It waits for disk reads in place of the audio thread.
 //!
-//! A window is mapped and asked for some way ahead ([`UPCOMING_WINDOWS`]), and brought in, locked and handed
-//! over when its pages have come, so that one slow track does not hold up the others. `mlock` on a read-only
-//! mapping is the whole answer for playback: the kernel neither takes the pages back nor protects them.
+//! It maps the next windows of a track early ([`UPCOMING_WINDOWS`]) and asks the disk for them. It populates, locks and
+//! hands over a window when its pages have arrived, so that one slow track does not delay the others. A read-only
+//! mapping needs no more than `mlock`: the kernel neither takes its pages back nor write-protects them.
 
 use super::capabilities::Capabilities;
 use super::plan::{self, Lead, PlaySpan};
@@ -28,42 +28,42 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::time::Duration;
 
-/// How often rings are looked at.
+/// Time between two looks at the rings.
 const TICK: Duration = Duration::from_millis(10);
 
-/// Windows a track that are asked for beyond those that are handed over.
+/// Windows of a track that are requested from the disk and not handed over yet.
 const UPCOMING_WINDOWS: usize = 3;
 
-/// Ticks after which a window is brought in even if the disk has not delivered it by itself.
+/// Ticks after which a window is populated even if its pages have not arrived, which waits for the disk.
 const PATIENCE_TICKS: u32 = 3;
 
-/// What the read-ahead is told once.
+/// Everything that the read-ahead needs to start.
 pub struct ReaderSetup {
-    /// What it may use.
+    /// Capabilities that it may use.
     pub capabilities: Capabilities,
-    /// Locked memory.
+    /// The budget of locked memory.
     pub budget: Arc<LockBudget>,
-    /// Bytes of the budget that playback may count on.
+    /// Bytes of the budget that playback may use.
     pub playback_share: u64,
-    /// Milliseconds of lead to aim at.
+    /// Lead to aim at, in milliseconds.
     pub lead_ms: u64,
     /// Frames of the device's period.
     pub period_frames: usize,
-    /// Frames a second.
+    /// Sample rate of the session.
     pub rate: SampleRate,
-    /// The audio thread's numbers.
+    /// Numbers that the audio thread publishes.
     pub published: Arc<Published>,
-    /// The disk side's numbers.
+    /// Numbers that the disk side publishes.
     pub disk: Arc<DiskPublished>,
-    /// What the disk side believes.
+    /// The ledger of windows.
     pub ledger: Arc<Ledger>,
-    /// Commands.
+    /// Commands from control.
     pub commands: Receiver<ReaderCommand>,
-    /// To control.
+    /// Events to control.
     pub events: Sender<DiskEvent>,
 }
 
-/// See the module.
+/// The read-ahead, with the tracks that it supplies.
 pub struct Reader {
     setup: ReaderSetup,
     tracks: Vec<Track>,
@@ -86,18 +86,18 @@ struct Track {
     windows: ReaderPlaybackWindows,
     regions: Vec<PlayRegion>,
     upcoming: VecDeque<Upcoming>,
-    /// Stream frame from which on nothing is mapped yet.
+    /// Stream frame from which on nothing is mapped.
     next: u64,
     /// Stream frame up to which everything is handed over.
     supplied: u64,
-    /// Windows handed over since the last locate. Those of the locate before may still stand in the ring.
+    /// Windows handed over since the last locate. The ring may still contain windows of the locate before.
     handed_over: usize,
-    /// What could not be mapped, to be told; and whether that was told.
+    /// The reason why a window could not be mapped, until it is reported. Only the first one of a track is.
     trouble: Option<String>,
     trouble_reported: bool,
 }
 
-/// A window on its way: sound, or a stretch of silence that only moves the end of what is supplied.
+/// Either a window that is on its way, or a range of silence, which only advances `supplied`.
 struct Upcoming {
     window: Option<(PlaybackWindow, SlotSpan)>,
     end: u64,
@@ -105,12 +105,12 @@ struct Upcoming {
 }
 
 impl Reader {
-    /// A read-ahead with nothing to play.
+    /// A read-ahead without tracks.
     pub fn new(setup: ReaderSetup) -> Reader {
         Reader { setup, tracks: Vec::new(), files: HashMap::new(), path: PlayPath::default(), epoch: 0 }
     }
 
-    /// Works until it is told to quit.
+    /// Runs until it received `Quit`.
     pub fn run(mut self) {
         loop {
             let command = if self.tracks.is_empty() {
@@ -137,7 +137,8 @@ impl Reader {
         match command {
             ReaderCommand::Install { slot, windows, regions } => {
                 self.tracks.retain(|track| track.slot != slot);
-                // Files that nobody plays any more are closed; one that could not be opened gets another chance.
+                // Close files that no track plays any more. Forget files that could not be opened, so that they are
+                // tried again.
                 let (tracks, files) = (&self.tracks, &mut self.files);
                 let plays =
                     |track: &Track, path: &Arc<PathBuf>| track.regions.iter().any(|region| region.path == *path);
@@ -173,7 +174,7 @@ impl Reader {
         }
     }
 
-    /// Frames the audio thread has played of the present epoch.
+    /// Frames that the audio thread has played in the present epoch.
     fn stream(&self) -> u64 {
         let published = &self.setup.published;
         if published.epoch.load(Acquire) == self.epoch { published.stream.load(Relaxed) } else { 0 }
@@ -226,7 +227,7 @@ impl Reader {
         }
     }
 
-    /// The lead that the budget buys for the tracks there are.
+    /// The lead that the budget allows for the present tracks.
     fn lead(&self) -> Lead {
         let widest = self.files.values().flatten().map(|take| take.layout.frame_bytes()).max().unwrap_or(4);
         let speed = u64::from(self.setup.rate.0) * widest as u64;
@@ -236,7 +237,7 @@ impl Reader {
 }
 
 impl Track {
-    /// Maps what comes next and asks the disk for it, up to [`UPCOMING_WINDOWS`].
+    /// Maps the next windows, up to [`UPCOMING_WINDOWS`], and asks the disk for their pages.
     fn map_ahead(
         &mut self,
         files: &HashMap<Arc<PathBuf>, Option<Arc<PlayedFile>>>,
@@ -263,7 +264,7 @@ impl Track {
                         });
                     match mapped {
                         Some(window) => Upcoming { end: self.next + window.0.frames, window: Some(window), ticks: 0 },
-                        // The file does not have these frames: silence, told when it was opened.
+                        // The file does not have these frames: silence. This was reported when the file was opened.
                         None => Upcoming { window: None, end: self.next + frames.min(window_bytes as u64), ticks: 0 },
                     }
                 }
@@ -276,7 +277,7 @@ impl Track {
         }
     }
 
-    /// Hands over, in order, what the disk has delivered.
+    /// Hands over, in order, the windows whose pages have arrived.
     fn hand_over(&mut self, setup: &ReaderSetup, epoch: u32, lead_windows: usize) {
         while let Some(upcoming) = self.upcoming.front_mut() {
             if let Some((window, _)) = &mut upcoming.window {
@@ -287,12 +288,13 @@ impl Track {
                 if upcoming.ticks <= PATIENCE_TICKS && !window.map.is_cached().unwrap_or(true) {
                     return;
                 }
-                // Locked first, so that no page is taken back between the two.
+                // Lock before populating, so that the kernel takes no page back between the two.
                 if !window.map.lock(&setup.budget) {
                     setup.disk.windows_unlocked.fetch_add(1, Relaxed);
                 }
                 if window.map.populate(setup.capabilities.populate).is_err() {
-                    // Past the end of a file cut short: the pages that are missing will read as zeros.
+                    // The window reaches past the end of a file that was cut short. The missing pages will read as
+                    // zeros.
                     window.map.populate(crate::window::map::Populate::Touch).ok();
                 }
             }
@@ -309,14 +311,14 @@ impl Track {
         }
     }
 
-    /// Whether nothing more will come.
+    /// Whether the track has no more windows to come.
     fn has_nothing_left(&self) -> bool {
         self.upcoming.is_empty() && self.supplied == self.next && self.next == u64::MAX
     }
 }
 
 impl PlayedFile {
-    /// The window for up to `frames` frames from `take_frame` on.
+    /// Maps a window of up to `frames` frames from `take_frame` on. `None`: the file has no such frame.
     fn window(
         &self,
         take_frame: u64,
@@ -362,7 +364,8 @@ impl PlayedFile {
 
 fn open_file(path: &Arc<PathBuf>) -> Result<PlayedFile, String> {
     let refusal = |reason: &dyn std::fmt::Display| format!("{}: {reason}; the track is silent there", path.display());
-    // A session may come from elsewhere: a pipe would hold this thread up for ever, a link leads out of the folder.
+    // The session may come from another machine. Opening a pipe would block this thread for ever, and a symlink could
+    // lead out of the folder.
     let flags = libc::O_NONBLOCK | libc::O_NOFOLLOW;
     let mut file =
         OpenOptions::new().read(true).custom_flags(flags).open(path.as_path()).map_err(|error| {

@@ -1,4 +1,4 @@
-//! One take's WAV file while it is recorded: reserve, runs of sound, header, end. Thread: committer.
+//! The WAV file of a take that is recorded: reserved blocks, sound, header, end. Thread: committer.
 
 use super::capabilities::Capabilities;
 use crate::file_system;
@@ -18,35 +18,36 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What is said where blocks cannot be had ahead.
+/// The note for file systems on which blocks cannot be reserved.
 const NO_RESERVE: &str = "no fallocate here: blocks are not reserved, a full disk is noticed late";
 
-/// The file of a take that is open.
+/// The WAV file of an open take.
 pub struct TakeFile {
-    /// Where it is.
+    /// Path of the file.
     pub path: PathBuf,
     header: Header,
-    /// For the header, which goes through the page cache: readers see it at once and the sync's sync writes it.
+    /// For the header, which goes through the page cache: other programs see it at once, and the next sync makes it
+    /// durable.
     file: Arc<File>,
     /// For sound, opened with `O_DIRECT`.
     o_direct_file: Option<File>,
     reserve: bool,
     page: MmapMut,
-    /// Bytes of the file for which there are blocks.
+    /// End of the reserved blocks.
     reserved: FileByte,
-    /// End of the sound that was written, a byte of the file.
+    /// End of the sound in the file.
     written: FileByte,
-    /// The same when it was last made durable.
+    /// End of the sound that was in the file at the last successful sync.
     durable: FileByte,
-    /// What the header says.
+    /// End of the sound according to the header.
     header_end: FileByte,
-    /// Whether anything was written since.
+    /// Whether sound was written since the last successful sync.
     unsynced: bool,
 }
 
 impl TakeFile {
-    /// Makes the file, its reserve and its first header. Nothing that was there is touched. Says in
-    /// `notes` what could not be had.
+    /// Creates the file, reserves blocks and writes the first header. Fails if the file exists. Adds missing
+    /// capabilities to `notes`.
     pub fn create(
         plan: &TakePlan,
         capabilities: &Capabilities,
@@ -56,7 +57,7 @@ impl TakeFile {
     ) -> io::Result<TakeFile> {
         let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o644).open(&plan.path)?;
         TakeFile::prepare(file, plan, capabilities, o_direct, ahead, notes).inspect_err(|_| {
-            // Made a moment ago, exclusively, and without a sample in it: what it holds of the disk goes back.
+            // The file was created a moment ago, exclusively, and contains no sample. Remove it to free its blocks.
             std::fs::remove_file(&plan.path).ok();
         })
     }
@@ -89,8 +90,8 @@ impl TakeFile {
         take.write_header(FileByte::DATA)?;
         take.file.sync_all()?;
         if o_direct && capabilities.o_direct {
-            // Tried with the header, since some file systems accept the flag and refuse the write.
-            // Not by its path: another program may have moved the folder.
+            // Write the header as a test: some file systems accept the flag and refuse the write. Open by descriptor,
+            // not by path: another program may have moved the folder.
             let path = format!("/proc/self/fd/{}", take.file.as_raw_fd());
             let file = OpenOptions::new().read(true).write(true).custom_flags(libc::O_DIRECT).open(path);
             take.o_direct_file = file.ok().filter(|file| file.write_all_at(&take.page, 0).is_ok());
@@ -101,7 +102,7 @@ impl TakeFile {
         Ok(take)
     }
 
-    /// The open file, for `in-place` windows.
+    /// The open file. In `in-place`, windows map it.
     pub fn file(&self) -> &Arc<File> {
         &self.file
     }
@@ -111,38 +112,38 @@ impl TakeFile {
         self.header.frame_bytes()
     }
 
-    /// Bytes for which there are blocks and no sound yet.
+    /// Bytes of reserved blocks that contain no sound yet.
     pub fn reserved_bytes(&self) -> u64 {
         if self.reserve { self.reserved.0.saturating_sub(self.written.0) } else { 0 }
     }
 
-    /// Bytes a second.
+    /// Bytes of sound in a second.
     pub fn speed(&self) -> u64 {
         u64::from(self.header.rate) * self.frame_bytes() as u64
     }
 
-    /// End of the sound that is in the file, a byte of it.
+    /// End of the sound in the file.
     pub fn written(&self) -> FileByte {
         self.written
     }
 
-    /// End of the sound that outlives a power cut, a byte of the file.
+    /// End of the sound that outlives a power cut.
     pub fn durable(&self) -> FileByte {
         self.durable
     }
 
-    /// Whether something of it may not outlive a power cut.
+    /// Whether sound in the file may not outlive a power cut.
     pub fn is_unsynced(&self) -> bool {
         self.unsynced
     }
 
-    /// Whether the header says less than up to byte `end`.
+    /// Whether the header gives less sound than up to `end`.
     pub fn header_ends_before(&self, end: FileByte) -> bool {
         self.header_end < end
     }
 
-    /// Sees to it that there are blocks for what comes in the next time, at most [`limits::RESERVE_SECONDS`]. Returns
-    /// whether anything was done.
+    /// Reserves blocks for the sound of the next `ahead`, at most [`limits::RESERVE_SECONDS`]. Returns whether anything
+    /// was done.
     pub fn reserve_ahead(&mut self, ahead: Duration, notes: &mut Vec<String>) -> io::Result<bool> {
         let ahead = ahead.as_millis() as u64 * self.speed() / 1000;
         if self.written + ahead / 2 < self.reserved {
@@ -163,7 +164,7 @@ impl TakeFile {
         }
         if !self.reserve {
             match self.file.set_len(end.0) {
-                // There a file grows by being written, and by nothing else.
+                // On this file system a file gets longer by writes only.
                 Err(error) if file_system::grows_by_writes(&error) => {}
                 other => other?,
             }
@@ -172,17 +173,17 @@ impl TakeFile {
         Ok(true)
     }
 
-    /// Writes `parts` side by side, from byte `offset` on: whole pages.
+    /// Writes `parts` one after the other from `offset` on: whole pages.
     pub fn write_run(&mut self, offset: FileByte, mut parts: &mut [IoSlice]) -> io::Result<()> {
         let (began, mut offset) = (offset.0, offset.0);
         debug_assert!(offset.is_multiple_of(limits::PAGE_BYTES as u64));
         self.unsynced = true;
-        // Empty ones at the end go too.
+        // This also removes empty slices at the end.
         IoSlice::advance_slices(&mut parts, 0);
         while !parts.is_empty() {
             let file = self.o_direct_file.as_ref().unwrap_or(&self.file);
             let done = match pwritev(file, parts, offset as i64) {
-                // Whole pages only: what O_DIRECT has cut short goes again from a page's start.
+                // Count whole pages only: a write with O_DIRECT that was cut short continues at the start of a page.
                 Ok(bytes) if self.o_direct_file.is_some() => bytes / limits::PAGE_BYTES * limits::PAGE_BYTES,
                 Ok(bytes) => bytes,
                 Err(nix::errno::Errno::EINTR) => continue,
@@ -195,18 +196,18 @@ impl TakeFile {
             IoSlice::advance_slices(&mut parts, done);
         }
         if self.o_direct_file.is_none() {
-            // The page cache is for those who will read it soon: start to write, keep nothing for long.
+            // Start writing back now: the page cache should not hold much of a take.
             crate::window::map::write_behind(&self.file, began, offset - began).ok();
         }
         Ok(())
     }
 
-    /// Sound up to byte `end` of the file is in it.
+    /// The sound before `end` is in the file.
     pub fn note_written(&mut self, end: FileByte) {
         self.written = self.written.max(end);
     }
 
-    /// Has the header say that there is sound up to byte `end`, so that other programs see it.
+    /// Writes a header that gives sound up to `end`, so that other programs see the sound.
     pub fn write_header(&mut self, end: FileByte) -> io::Result<()> {
         let frame_bytes = self.frame_bytes() as u64;
         self.header.data_bytes = (end - FileByte::DATA) / frame_bytes * frame_bytes;
@@ -214,14 +215,14 @@ impl TakeFile {
         self.file.write_all_at(&self.page, 0)?;
         self.header_end = end;
         if self.o_direct_file.is_some() {
-            // Only the header goes through the page cache, and its page holds no sound.
+            // Only the header goes through the page cache, and its page contains no sound.
             crate::window::map::write_behind(&self.file, 0, limits::DATA_OFFSET).ok();
         }
         Ok(())
     }
 
-    /// Makes durable what was written. After an error nothing is known of what was written since the last success: the
-    /// kernel tells of a failure once and forgets the pages.
+    /// Makes everything in the file durable. After an error, everything written since the last success may be lost: the
+    /// kernel reports a failure once and drops the pages.
     pub fn sync(&mut self) -> io::Result<()> {
         let written = self.written;
         self.file.sync_data()?;
@@ -232,8 +233,8 @@ impl TakeFile {
         Ok(())
     }
 
-    /// The take ends: exact length, final header, durable, under a name. `frames` are those of this file. Returns the name
-    /// if another program had taken it away.
+    /// Ends the file: exact length, final header, durable, with a name. `frames` is the length of this file. Returns
+    /// the path if another program had removed the file.
     pub fn finish(&mut self, frames: Frames, end: &TakeEnd) -> io::Result<Option<PathBuf>> {
         self.header.data_bytes = frames.0 * self.frame_bytes() as u64;
         self.header.bext.time_reference = end.began.0;
@@ -241,8 +242,8 @@ impl TakeFile {
             end.history.clone_into(&mut self.header.bext.coding_history);
         }
         let end = self.header.file_bytes();
-        // Longer only when the last stretch was lost and never written: silence. In two steps: a pad byte is nought, not
-        // the first byte of what was cut off.
+        // The file gets longer only if its last frames were lost and never written: they are silence. Two steps, so
+        // that the pad byte is 0 and not the first byte of the part that was cut off.
         file_system::set_length(&self.file, limits::DATA_OFFSET + self.header.data_bytes)?;
         file_system::set_length(&self.file, end)?;
         self.page.copy_from_slice(&*self.header.build());
@@ -252,8 +253,8 @@ impl TakeFile {
     }
 }
 
-/// Gives a file that another program has removed while it was open its name again, with a copy of what is in it. Returns
-/// the name; `None`: it has one.
+/// Restores a file that another program removed while it was open: creates it again and copies the content. Returns the
+/// path; `None`: the file still has a name.
 fn restore_removed_file(file: &File) -> io::Result<Option<PathBuf>> {
     let Some(path) = file_system::path_of(file).and_then(|now| file_system::removed_from(&now)) else {
         return Ok(None);
@@ -263,7 +264,7 @@ fn restore_removed_file(file: &File) -> io::Result<Option<PathBuf>> {
     let mut replica = OpenOptions::new().write(true).create_new(true).mode(0o644).open(&path)?;
     let copied = io::copy(&mut io::BufReader::new(file), &mut replica).and_then(|_| replica.sync_all());
     copied.inspect_err(|_| {
-        // What is half there would be taken for the take.
+        // An incomplete copy would pass for the take.
         std::fs::remove_file(&path).ok();
     })?;
     File::open(folder).and_then(|folder| folder.sync_all()).ok();
