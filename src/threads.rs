@@ -1,24 +1,27 @@
-//! Builds the pairs, starts the threads, joins them. Thread: control.
+//! Starts the threads of an open session and joins them. Thread: control.
 //!
-//! Everything that two threads share is born here, and each thread is given its own ends by value.
+//! Everything that two threads share is made here: rings, channels, published numbers, ledger, lock budget. Each thread
+//! gets its own ends by value.
 
 use crate::butler::capabilities::{Capabilities, CapturePath};
+use crate::butler::capture_ahead::{Butler, ButlerSetup};
 use crate::butler::commit::{Committer, CommitterSetup};
 use crate::butler::plan;
 use crate::butler::read_ahead::{Reader, ReaderSetup};
-use crate::butler::supply::{Butler, ButlerSetup};
 use crate::device::{Device, DeviceError, DeviceFacts, Pace};
 use crate::engine::{Engine, drive};
 use crate::limits;
-use crate::message::disk::{ButlerCommand, CommitCommand, DiskEvent, DiskPublished, ReaderCommand};
+use crate::message::disk::{ButlerCommand, CommitCommand, DiskEvent, ReaderCommand};
 use crate::message::published::Published;
 use crate::message::replica::Replica;
+use crate::message::stats::DiskPublished;
 use crate::message::{AudioCommand, AudioEvent};
 use crate::residency::ledger::Ledger;
 use crate::rt::counters;
 use crate::rt::schedule::{self, Scheduling};
 use crate::window::budget::LockBudget;
 use crate::window::process;
+use crate::window::ring::resident_ring;
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use rtrb::{Consumer, Producer};
 use std::collections::VecDeque;
@@ -30,39 +33,39 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// Stack of the threads that are not the audio thread. Small: it is brought in whole.
+/// Stack of the disk threads. Small, because all of it is populated.
 const HELPER_STACK_BYTES: usize = 512 * 1024;
 
-/// What the machine is built from.
+/// The settings that the threads are started with.
 #[derive(Clone, Debug)]
 pub struct ThreadsSetup {
-    /// What kernel and file systems offer.
+    /// Capabilities of kernel and file systems.
     pub capabilities: Capabilities,
-    /// Where captured sound goes first.
+    /// Where the audio thread stores captured sound.
     pub capture_path: CapturePath,
     /// Bytes of memory that may be locked.
     pub lock_bytes_max: u64,
     /// Bytes that the spool may hold.
     pub spool_bytes_max: u64,
-    /// Milliseconds of lead to aim at.
+    /// Lead to aim at, in milliseconds.
     pub lead_ms: u64,
-    /// Between two durable headers.
+    /// Time between two durable headers.
     pub sync_interval: Duration,
 }
 
-/// Why the threads could not be started.
+/// The reason why the threads could not be started.
 #[derive(Debug)]
 pub enum ThreadsError {
-    /// The system gave no thread.
+    /// The system could not start a thread.
     Thread {
-        /// Which.
+        /// Name of the thread.
         name: &'static str,
-        /// Why.
+        /// The system's reason.
         error: io::Error,
     },
     /// The device did not start.
     Device(DeviceError),
-    /// The audio thread ended before it began.
+    /// The audio thread ended before it started the device.
     AudioLost,
 }
 
@@ -78,56 +81,56 @@ impl fmt::Display for ThreadsError {
 
 impl std::error::Error for ThreadsError {}
 
-/// The running threads, seen from control.
+/// The running threads, and control's ends of their channels.
 pub struct Threads {
-    /// To the audio thread.
+    /// Commands to the audio thread.
     pub audio: Producer<AudioCommand>,
-    /// From the audio thread; see [`Threads::next_audio_event`].
+    /// Events from the audio thread; see [`Threads::next_audio_event`].
     audio_events: Consumer<AudioEvent>,
-    /// To the butler.
+    /// Commands to the butler.
     pub butler: Sender<ButlerCommand>,
-    /// To the committer.
+    /// Commands to the session's committer.
     pub commit: Sender<CommitCommand>,
-    /// To that of the mirror; see [`Threads::start_mirror`].
+    /// Commands to the mirror's committer; see [`Threads::start_mirror`].
     pub mirror: Sender<CommitCommand>,
-    /// To the read-ahead.
+    /// Commands to the read-ahead.
     pub reader: Sender<ReaderCommand>,
-    /// From all three.
+    /// Events from butler, committers and read-ahead.
     pub disk_events: Receiver<DiskEvent>,
-    /// The audio thread's numbers.
+    /// Numbers that the audio thread publishes.
     pub published: Arc<Published>,
-    /// The disk side's numbers.
+    /// Numbers that the disk side publishes.
     pub disk: Arc<DiskPublished>,
-    /// What the disk side believes of its windows.
+    /// The ledger of windows.
     pub ledger: Arc<Ledger>,
-    /// Locked memory.
+    /// The budget of locked memory.
     pub budget: Arc<LockBudget>,
-    /// What the device settled on.
+    /// The settings that the device accepted.
     pub device: DeviceFacts,
-    /// What the audio thread was granted.
+    /// The scheduling that the audio thread was granted.
     pub scheduling: Scheduling,
-    /// What the machine was built from.
+    /// The settings that the threads were started with.
     pub setup: ThreadsSetup,
-    /// What was told while the audio thread was being ended.
+    /// Events that arrived while the audio thread was being ended.
     late_events: VecDeque<AudioEvent>,
     audio_thread: Option<JoinHandle<()>>,
     disk_threads: Vec<JoinHandle<()>>,
-    /// What the mirror's committer is started with, when there is a mirror.
+    /// Everything that the mirror's committer needs to start; `None` once it was started.
     mirror_setup: Option<CommitterSetup>,
     mirror_thread: Option<JoinHandle<()>>,
 }
 
-/// The thread that reads what is played.
+/// Name of the read-ahead's thread.
 const READ_AHEAD: &str = "read-ahead";
 
-/// How long the end of the program waits for a mirror whose disk stands still.
+/// Time that the end of the program waits for a mirror whose disk does not respond.
 const MIRROR_PATIENCE: Duration = Duration::from_secs(10);
 
-/// Starts everything; when it returns, the device runs and the transport stands at 0.
+/// Starts all threads except the mirror's. On return the device runs, and the transport is stopped at 0.
 pub fn start(device: Box<dyn Device>, setup: ThreadsSetup) -> Result<Threads, ThreadsError> {
     let facts = device.facts().clone();
-    let (audio, commands) = process::ring(limits::AUDIO_COMMANDS);
-    let (events, audio_events) = process::ring(limits::AUDIO_EVENTS);
+    let (audio, commands) = resident_ring(limits::AUDIO_COMMANDS);
+    let (events, audio_events) = resident_ring(limits::AUDIO_EVENTS);
     let published = Arc::new(Published::new(facts.inputs));
     let disk = Arc::new(DiskPublished::default());
     let ledger = Arc::new(Ledger::default());
@@ -138,7 +141,7 @@ pub fn start(device: Box<dyn Device>, setup: ThreadsSetup) -> Result<Threads, Th
     let (commit, commit_commands) = bounded(limits::CHANNEL_MESSAGES);
     let (mirror, mirror_commands) = bounded(limits::CHANNEL_MESSAGES);
     let (reader, reader_commands) = bounded(limits::CHANNEL_MESSAGES);
-    // Told and drained in the same loop that draws; bounded by what can happen to open takes and tracks.
+    // Control drains it in every poll. Its length is bounded by the events of open takes and tracks.
     let (disk_tell, disk_events) = unbounded();
 
     let committer = |replica, commands, events| CommitterSetup {
@@ -207,7 +210,7 @@ pub fn start(device: Box<dyn Device>, setup: ThreadsSetup) -> Result<Threads, Th
     })
 }
 
-/// What everybody shares: the numbers of both sides, what the disk side believes, locked memory.
+/// The state that the disk threads share: published numbers, ledger, lock budget.
 type Shared<'a> = (&'a Arc<Published>, &'a Arc<DiskPublished>, &'a Arc<Ledger>, &'a Arc<LockBudget>);
 
 fn reader_setup(
@@ -232,7 +235,7 @@ fn reader_setup(
     }
 }
 
-/// Starts the audio thread, brings the program's memory in, and lets it start the device.
+/// Starts the audio thread, populates the program's memory, and lets the thread start the device.
 fn start_audio(
     engine: Engine,
     device: Box<dyn Device>,
@@ -254,7 +257,7 @@ fn start_audio(
     Ok((audio_thread, scheduling))
 }
 
-/// The audio thread's life. Before the device starts and after it has stopped, it is a thread like any other.
+/// The body of the audio thread. Before it starts the device and after it has stopped it, it may allocate and wait.
 fn audio_thread(
     mut engine: Engine,
     mut device: Box<dyn Device>,
@@ -275,7 +278,7 @@ fn audio_thread(
     if started.send(result).is_err() || failed {
         return;
     }
-    // A panic in the engine must not lose takes: what it was handed goes home, and control is told.
+    // A panic in the engine must not lose takes: the windows go back, and control is informed.
     let driven = catch_unwind(AssertUnwindSafe(|| drive::drive(&mut engine, device, published)));
     if driven.is_err() {
         engine.tell(AudioEvent::EngineLost);
@@ -301,14 +304,14 @@ impl Threads {
         self.audio_thread.as_ref().is_some_and(|thread| !thread.is_finished())
     }
 
-    /// Which of butler and committer has failed: they leave only when they are told to. Without the read-ahead recording
-    /// goes on.
+    /// Name of the butler or committer thread if it has failed: they end on command only. Recording works without the
+    /// read-ahead.
     pub fn failed_capture_thread(&self) -> Option<&str> {
         let names = self.disk_threads.iter().filter(|thread| thread.is_finished());
         names.filter_map(|thread| thread.thread().name()).find(|name| *name != READ_AHEAD)
     }
 
-    /// Starts the mirror's committer; done once.
+    /// Starts the mirror's committer, once.
     pub fn start_mirror(&mut self) -> Result<(), ThreadsError> {
         if let Some(setup) = self.mirror_setup.take() {
             self.mirror_thread = Some(spawn("mirror", HELPER_STACK_BYTES, move || Committer::new(setup).run())?);
@@ -316,18 +319,19 @@ impl Threads {
         Ok(())
     }
 
-    /// The next thing that the audio thread has told.
+    /// The next event of the audio thread.
     pub fn next_audio_event(&mut self) -> Option<AudioEvent> {
         self.late_events.pop_front().or_else(|| self.audio_events.pop().ok())
     }
 
-    /// Ends the audio thread; its last events can be read afterwards.
+    /// Ends the audio thread. Its last events can be read afterwards.
     pub fn end_audio(&mut self) {
-        // A full ring means that it does not drain it: dropping our end would not stop it, so try again.
+        // A full ring means that the audio thread does not drain it now. Dropping our end would not stop the thread, so
+        // try again.
         while self.is_alive() && self.audio.push(AudioCommand::Quit).is_err() {
             std::thread::sleep(Duration::from_millis(5));
         }
-        // It leaves when everything it had has found room among its events.
+        // The audio thread ends when all its last events have found space in the ring.
         while self.is_alive() {
             while let Ok(event) = self.audio_events.pop() {
                 self.late_events.push_back(event);
@@ -335,17 +339,17 @@ impl Threads {
             std::thread::sleep(Duration::from_millis(2));
         }
         if let Some(thread) = self.audio_thread.take() {
-            // It has told why, if it panicked.
+            // If it panicked, its event has told control.
             thread.join().ok();
         }
     }
 
-    /// Lets the disk side finish what it has, and joins it. Waits as long as the disk does.
+    /// Lets the disk threads finish their takes, and joins them. Waits as long as the disk does.
     pub fn end_disk(&mut self) {
         self.butler.send(ButlerCommand::Quit).ok();
         self.reader.send(ReaderCommand::Quit).ok();
         let mut threads = self.disk_threads.drain(..);
-        // One that failed has not said how the takes end, and will not.
+        // A butler that failed has not sent how the takes end, and will not.
         let lost = threads.next().is_some_and(|butler| butler.join().is_err());
         let leave = || if lost { CommitCommand::Abandon } else { CommitCommand::Quit };
         self.commit.send(leave()).ok();
@@ -358,7 +362,7 @@ impl Threads {
             while !mirror.is_finished() && Instant::now() < until {
                 std::thread::sleep(Duration::from_millis(5));
             }
-            // One whose disk stands still holds nobody up; the system ends it with the program.
+            // A mirror whose disk does not respond is not joined. The system ends its thread with the program.
             if mirror.is_finished() {
                 mirror.join().ok();
             }
@@ -369,7 +373,8 @@ impl Threads {
 impl Drop for Threads {
     fn drop(&mut self) {
         self.end_audio();
-        // A pass that nobody ends any more: with its windows' other ends in what was told, the butler would wait for it.
+        // The events may contain a pass that control never ended. Drop it: the butler waits for the other ends of its
+        // windows.
         while self.next_audio_event().is_some() {}
         self.end_disk();
     }

@@ -2,8 +2,7 @@
 //! asks.
 
 use super::Wake;
-use crate::butler::spool::free_bytes;
-use crate::file_system::mount_of;
+use crate::file_system::{free_bytes, mount_of};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

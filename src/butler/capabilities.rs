@@ -1,4 +1,4 @@
-//! What kernel and file systems offer here, and what stands in where they do not. Thread: control, at start.
+//! Capabilities of kernel and file systems, and the fallbacks for missing ones. Thread: control, at start.
 
 use super::spool::SpoolPlace;
 use crate::window::map::{Mapping, Populate};
@@ -8,16 +8,16 @@ use std::fmt;
 use std::fs::File;
 use std::str::FromStr;
 
-/// Where captured sound goes first.
+/// Where the audio thread stores captured sound.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CapturePath {
-    /// Into locked windows of a spool file on tmpfs, from where the committer writes the WAV. No disk can
-    /// hold it up and no writeback can protect its pages.
+    /// In locked windows of a spool file on tmpfs, from which the committer writes the WAV file. No disk can delay a
+    /// store, and no writeback can write-protect the pages.
     #[default]
     Spool,
-    /// Into locked windows of the WAV itself: the scheme of 2000 with the calls of today. It takes faults
-    /// whenever the kernel writes the file back; it is there to be looked at.
+    /// In locked windows of the WAV file itself: the scheme that a recorder used in 2000, with today's system calls.
+    /// The audio thread takes faults whenever the kernel writes the file back. This path exists for comparison.
     InPlace,
 }
 
@@ -41,27 +41,28 @@ impl FromStr for CapturePath {
     }
 }
 
-/// What the disk side may use.
+/// The capabilities that the disk side may use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Capabilities {
-    /// How pages are brought in.
+    /// How pages are populated.
     pub populate: Populate,
-    /// Whether `O_DIRECT` is tried. A file system that refuses it is written through the page cache.
+    /// Whether takes are opened with `O_DIRECT`. Where the file system refuses it, takes are written through the page
+    /// cache.
     pub o_direct: bool,
-    /// Whether blocks are reserved with `fallocate`. Without, a file only grows.
+    /// Whether blocks are reserved with `fallocate`. Otherwise files only get longer.
     pub reserve: bool,
-    /// Where captured sound waits.
+    /// Where spool files are created.
     pub spool: SpoolPlace,
-    /// What could not be had, in words.
+    /// Missing capabilities in words.
     pub notes: Vec<String>,
 }
 
-/// Names of parts that can be done without, for [`Capabilities::probe`] and `FAULTLESS_WITHOUT`.
+/// Names of the capabilities that can be switched off, for [`Capabilities::probe`] and `FAULTLESS_WITHOUT`.
 pub const PARTS: [&str; 4] = ["populate", "o_direct", "fallocate", "tmpfs"];
 
 impl Capabilities {
-    /// Tries what there is. `without` names parts (see [`PARTS`]) that are to be treated as missing, so that a
-    /// fallback can be tried on a machine that has everything.
+    /// Tests the capabilities of this machine. Those named in `without` (see [`PARTS`]) count as missing, so that every
+    /// fallback can be tested on any machine.
     pub fn probe(without: &[String]) -> Capabilities {
         let lacks = |part: &str| without.iter().any(|name| name == part);
         let mut notes = Vec::new();
@@ -85,7 +86,7 @@ impl Capabilities {
         Capabilities { populate, o_direct: !lacks("o_direct"), reserve: !lacks("fallocate"), spool, notes }
     }
 
-    /// Parts named by the environment variable `FAULTLESS_WITHOUT`, separated by commas.
+    /// The names in the environment variable `FAULTLESS_WITHOUT`, separated by commas.
     pub fn without_from_environment() -> Vec<String> {
         let value = std::env::var("FAULTLESS_WITHOUT").unwrap_or_default();
         value.split(',').filter(|part| !part.is_empty()).map(str::to_owned).collect()

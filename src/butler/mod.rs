@@ -1,8 +1,9 @@
-//! The threads between windows and disk. Thread: butler, read-ahead, committer, as each file says.
+//! The disk side: the threads between windows and disk. Thread: butler, read-ahead, committer, as each file says.
 //!
-//! The butler keeps capture windows ahead of the record position and takes them up behind; it waits for
-//! nothing but tmpfs, so a disk that stalls cannot starve it. The committer alone waits for disk writes, the
-//! read-ahead alone for disk reads.
+//! [`capture_ahead`] is the butler. It keeps capture windows ahead of the record position and collects them behind it.
+//! It waits for tmpfs only, never for a disk, so that a slow disk cannot delay the supply of windows. [`commit`] is the
+//! committer: of the threads that carry sound, only committers wait for disk writes. The mirror has a committer of its
+//! own. [`read_ahead`] maps files for playback and waits for disk reads in place of the audio thread.
 #![warn(missing_docs)]
 #![forbid(unsafe_code)]
 
@@ -10,7 +11,7 @@ pub mod plan;
 pub mod capabilities;
 pub mod spool;
 mod outbox;
-pub mod supply;
+pub mod capture_ahead;
 pub mod take_file;
 pub mod commit;
 pub mod read_ahead;

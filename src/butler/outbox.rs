@@ -1,18 +1,20 @@
-//! What the butler sends to the committers: in order, without ever waiting for one of them. Thread: butler.
+//! The queues from the butler to the committers: they keep the order and never make the butler wait. Thread: butler.
 
 use crate::limits;
-use crate::message::captured::CapturedSpan;
-use crate::message::disk::{CommitCommand, DiskPublished, TakeKey};
+use crate::message::disk::CommitCommand;
 use crate::message::replica::{Replica, ReplicaPair};
+use crate::message::span_to_commit::SpanToCommit;
+use crate::message::stats::DiskPublished;
+use crate::message::take::TakeKey;
 use crossbeam_channel::{Sender, TrySendError};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// One queue a copy, so that a disk that stands still holds up nobody but its own committer.
+/// A queue for each replica, so that a disk that does not respond delays its own committer only.
 pub(super) struct Outbox {
     queues: Vec<Queue>,
-    /// The replicas that the pass has.
+    /// The replicas of the current pass.
     replicas: Vec<Replica>,
 }
 
@@ -22,54 +24,55 @@ struct Queue {
 }
 
 impl Outbox {
-    /// To the committer of each copy, by [`Replica::index`].
+    /// An outbox for the committers of the replicas, indexed by [`Replica::index`].
     pub(super) fn new(committers: Vec<Sender<CommitCommand>>) -> Outbox {
         let queue = |committer| Queue { committer, waiting: VecDeque::new() };
         Outbox { queues: committers.into_iter().map(queue).collect(), replicas: vec![Replica::Session] }
     }
 
-    /// From now on sound goes to these.
+    /// Sets the replicas of the next pass.
     pub(super) fn serve(&mut self, replicas: &[Replica]) {
         self.replicas = replicas.iter().copied().filter(|replica| replica.index() < self.queues.len()).collect();
     }
 
-    /// Those that it goes to.
+    /// The replicas of the current pass.
     pub(super) fn replicas(&self) -> &[Replica] {
         &self.replicas
     }
 
-    /// Whether nothing waits.
+    /// Whether no queue contains a command.
     pub(super) fn is_empty(&self) -> bool {
         self.queues.iter().all(|queue| queue.waiting.is_empty())
     }
 
-    /// Whether nothing waits for the session's own committer. What the mirror's cannot take now it will not miss: the
-    /// program ends.
+    /// Whether the queue of the session's committer is empty. The butler ends then: a mirror that does not respond must
+    /// not delay the end of the program. Spans that are left in the mirror's queue do not reach the mirror.
     pub(super) fn is_done(&self) -> bool {
         self.queues.first().is_none_or(|queue| queue.waiting.is_empty())
     }
 
-    /// To one.
+    /// Queues a command for the committer of `replica`.
     pub(super) fn send(&mut self, replica: Replica, command: CommitCommand) {
         if let Some(queue) = self.queues.get_mut(replica.index()) {
             queue.waiting.push_back(command);
         }
     }
 
-    /// To each that sound goes to.
+    /// Queues a command for the committer of each replica.
     pub(super) fn send_all(&mut self, command: impl Fn() -> CommitCommand) {
         for replica in self.replicas.clone() {
             self.send(replica, command());
         }
     }
 
-    /// Sound for the disks. A copy whose committer has not come to what it was sent long ago shall get it from the other
-    /// copy later: what waits is bounded.
-    pub(super) fn captured(
+    /// Queues a span for the committer of each replica. If a committer has not taken its commands for a long time, the
+    /// span becomes a gap of its replica, so that the queue does not grow without limit. The committer fills the gap
+    /// from the other replica later.
+    pub(super) fn send_span(
         &mut self,
         take: TakeKey,
         pair: Option<&Arc<ReplicaPair>>,
-        span: CapturedSpan,
+        span: SpanToCommit,
         disk: &DiskPublished,
     ) {
         disk.backlog_bytes.fetch_add(span.bytes as u64, Relaxed);
@@ -78,7 +81,7 @@ impl Outbox {
             let stands_still = self.queues[replica.index()].waiting.len() > limits::CHANNEL_MESSAGES;
             match pair.filter(|_| stands_still && span.is_wanted(replica.other())) {
                 Some(pair) => {
-                    pair.miss(replica, span.offset, span.passed());
+                    pair.miss(replica, span.offset, span.recorded_end());
                     span.release(replica);
                 }
                 None => self.send(replica, CommitCommand::Captured { take, span: Arc::clone(&span) }),
@@ -86,7 +89,7 @@ impl Outbox {
         }
     }
 
-    /// Sends what there is room for.
+    /// Sends as many commands as the channels have space for.
     pub(super) fn flush(&mut self) {
         for queue in &mut self.queues {
             while let Some(command) = queue.waiting.pop_front() {
@@ -96,7 +99,7 @@ impl Outbox {
                         queue.waiting.push_front(command);
                         break;
                     }
-                    // Nobody is left to write: the spool keeps what it has.
+                    // The committer is gone. Spool files keep the spans.
                     Err(TrySendError::Disconnected(_)) => queue.waiting.clear(),
                 }
             }

@@ -1,12 +1,12 @@
-//! Which windows are wanted: sizes, leads, spans. Thread: any. Pure.
+//! Sizes, leads and spans of windows. Thread: any. Pure.
 
 use crate::limits;
-use crate::message::PlayPath;
-use crate::message::disk::PlayRegion;
+use crate::message::offset::SpoolByte;
+use crate::message::{PlayPath, PlayRegion};
 use crate::time::{FramePos, Frames};
 
-/// Bytes that are whole pages and whole frames of `frame_bytes` bytes: the least common multiple.
-/// 4,096 for 2 and 4 bytes, 12,288 for 3 and 6.
+/// The smallest number of bytes that is whole pages and whole frames of `frame_bytes` bytes: 4,096 for 2 and 4 bytes,
+/// 12,288 for 3 and 6.
 pub const fn granule_bytes(frame_bytes: usize) -> usize {
     let (mut a, mut b) = (limits::PAGE_BYTES, frame_bytes);
     while b != 0 {
@@ -15,37 +15,37 @@ pub const fn granule_bytes(frame_bytes: usize) -> usize {
     limits::PAGE_BYTES / a * frame_bytes
 }
 
-/// Bytes of a window of about `wanted` bytes: whole pages, whole frames, at least one granule.
+/// The length of a window of about `wanted` bytes: whole granules, at least one.
 pub fn window_bytes(frame_bytes: usize, wanted: usize) -> usize {
     let granule = granule_bytes(frame_bytes);
     let wanted = wanted.clamp(limits::WINDOW_BYTES_MIN, limits::WINDOW_BYTES_MAX);
     (wanted / granule).max(1) * granule
 }
 
-/// How windows of a number of streams share a budget of locked memory.
+/// How the windows of several streams share a budget of locked memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lead {
-    /// Bytes to aim at for one window.
+    /// Length to aim at for one window, in bytes.
     pub window_bytes: usize,
-    /// Windows ahead of the one in use.
+    /// Number of windows ahead of the one in use.
     pub windows: usize,
-    /// Whether the budget holds all of them, the one in use included.
+    /// Whether the budget holds all of them, including the one in use.
     pub fits: bool,
 }
 
-/// Bytes of a lock budget that capture may count on: recording comes first.
+/// The part of a lock budget that capture may use. It is larger than that of playback, because recording comes first.
 pub const fn capture_share(budget: u64) -> u64 {
     budget / 8 * 5
 }
 
-/// Bytes of a lock budget that playback may count on.
+/// The part of a lock budget that playback may use.
 pub const fn playback_share(budget: u64) -> u64 {
     budget / 8 * 3
 }
 
-/// Divides `budget` bytes among `streams` streams of `bytes_per_second` each, so that each has `lead_ms`
-/// ahead, or as much as the budget buys; never less than [`limits::LEAD_WINDOWS_MIN`] windows, which then
-/// go out unlocked. A window holds at least `period_bytes`, so that two of them always hold a period.
+/// Divides `budget` bytes among `streams` streams of `bytes_per_second` each. Each stream gets a lead of `lead_ms`, or
+/// as much as the budget allows, but at least [`limits::LEAD_WINDOWS_MIN`] windows; those that do not fit are not
+/// locked. A window holds at least `period_bytes`, so that two windows always hold a period.
 pub fn lead(
     budget: u64,
     streams: usize,
@@ -66,24 +66,24 @@ pub fn lead(
     Lead { window_bytes: bytes, windows: windows as usize, fits }
 }
 
-/// A span of a take for a capture window.
+/// The span of a take that a capture window is going to be made for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CaptureSpan {
-    /// First frame in the take.
+pub struct PlannedSpan {
+    /// Position in the take of the first frame.
     pub start: FramePos,
-    /// Frames.
+    /// Length in frames.
     pub frames: Frames,
-    /// Byte of the file.
-    pub offset: u64,
-    /// Bytes.
+    /// Offset of the first byte; whole pages.
+    pub offset: SpoolByte,
+    /// Length in bytes; whole pages.
     pub bytes: usize,
 }
 
-/// The window that begins at frame `start` of a take, which is where another one ended.
+/// The span of the window that begins at frame `start` of a take, where the window before ended.
 ///
-/// Every window ends on a multiple of `window_bytes`, moved by `phase` granules: takes of one pass get
-/// different phases, so that they do not all change windows in the same period.
-pub fn capture_span(start: FramePos, frame_bytes: usize, window_bytes: usize, phase: usize) -> CaptureSpan {
+/// Every window ends on a multiple of `window_bytes`, shifted by `phase` granules. The takes of a pass have different
+/// phases, so that they do not all change windows in the same period.
+pub fn planned_span(start: FramePos, frame_bytes: usize, window_bytes: usize, phase: usize) -> PlannedSpan {
     let granule = granule_bytes(frame_bytes) as u64;
     let (window, frame) = (window_bytes as u64, frame_bytes as u64);
     debug_assert!(window.is_multiple_of(granule));
@@ -91,40 +91,35 @@ pub fn capture_span(start: FramePos, frame_bytes: usize, window_bytes: usize, ph
     debug_assert!(at.is_multiple_of(granule), "a window begins on a page and a frame");
     let shift = phase as u64 * granule % window;
     let end = (at + shift) / window * window + window - shift;
-    CaptureSpan {
-        start,
-        frames: Frames((end - at) / frame),
-        offset: limits::DATA_OFFSET + at,
-        bytes: (end - at) as usize,
-    }
+    PlannedSpan { start, frames: Frames((end - at) / frame), offset: SpoolByte::DATA + at, bytes: (end - at) as usize }
 }
 
-/// The last place at or before `frame` where a window can begin.
+/// The last position at or before `frame` at which a window can begin.
 pub fn window_start(frame: FramePos, frame_bytes: usize) -> FramePos {
     let frames = (granule_bytes(frame_bytes) / frame_bytes) as u64;
     FramePos(frame.0 / frames * frames)
 }
 
-/// What lies at a stream frame of a track.
+/// Content of a track at a stream frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PlaySpan {
-    /// Sound: `frames` frames of region `region`, from frame `take_frame` of its take on.
+    /// A region.
     Sound {
-        /// Index into the regions.
+        /// Index of the region.
         region: usize,
         /// Frame of the take.
         take_frame: u64,
-        /// Frames up to the end of the region or of the stretch that repeats.
+        /// Frames to the end of the region or of the loop.
         frames: u64,
     },
-    /// Nothing for so many frames.
+    /// No region.
     Gap {
-        /// How many; `u64::MAX` for good.
+        /// Frames to the next region or to the end of the loop; `u64::MAX` if nothing follows.
         frames: u64,
     },
 }
 
-/// What is placed at stream frame `stream`. `regions` are in order and do not overlap.
+/// The content of a track at stream frame `stream`. `regions` are in order and do not overlap.
 pub fn play_span(regions: &[PlayRegion], path: &PlayPath, stream: u64) -> PlaySpan {
     let at = path.at(stream);
     let straight = path.straight(stream);
@@ -140,21 +135,21 @@ pub fn play_span(regions: &[PlayRegion], path: &PlayPath, stream: u64) -> PlaySp
     }
 }
 
-/// Bytes of a file to map for a playback window.
+/// The bytes of a file to map for a playback window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MapSpan {
-    /// Byte of the file where the mapping begins; a whole page.
+    /// Offset in the file of the first byte to map; whole pages.
     pub offset: u64,
     /// Bytes to map; whole pages.
     pub bytes: usize,
-    /// Bytes from there to the first frame.
+    /// Bytes from the start of the mapping to the first frame to play.
     pub skip_bytes: usize,
-    /// Frames in it.
+    /// Frames to play.
     pub frames: u64,
 }
 
-/// The window for frame `take_frame` of a file whose sound begins at `data_offset`, at most `frames` frames and
-/// about `window_bytes` bytes.
+/// The bytes to map from frame `take_frame` of a file on whose sound begins at `data_offset`: at most `frames` frames
+/// in about `window_bytes` bytes.
 pub fn map_span(take_frame: u64, frames: u64, frame_bytes: usize, data_offset: u64, window_bytes: usize) -> MapSpan {
     let page = limits::PAGE_BYTES as u64;
     let first = data_offset + take_frame * frame_bytes as u64;
@@ -241,9 +236,9 @@ mod tests {
             let window = window_bytes(frame_bytes, wanted);
             let mut start = FramePos(0);
             for index in 0..50 {
-                let span = capture_span(start, frame_bytes, window, phase);
+                let span = planned_span(start, frame_bytes, window, phase);
                 prop_assert!(span.frames.0 > 0 && span.bytes <= window);
-                prop_assert!(span.offset.is_multiple_of(4096) && span.bytes.is_multiple_of(4096));
+                prop_assert!(span.offset.0.is_multiple_of(4096) && span.bytes.is_multiple_of(4096));
                 prop_assert_eq!(span.bytes as u64, span.frames.0 * frame_bytes as u64);
                 prop_assert!(index == 0 || span.bytes == window);
                 start += span.frames;

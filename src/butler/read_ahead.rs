@@ -1,17 +1,18 @@
-//! The read-ahead: keeps playback windows ahead of the playhead and takes them up behind. Thread: read-ahead.
-//! It alone waits for disk reads.
+//! The read-ahead: makes playback windows ahead of the playhead, and collects played windows behind it. Thread:
+//! read-ahead. It waits for disk reads in place of the audio thread.
 //!
-//! A window is mapped and asked for some way ahead ([`COMING_WINDOWS`]), and brought in, locked and handed
-//! over when its pages have come, so that one slow track does not hold up the others. `mlock` on a read-only
-//! mapping is the whole answer for playback: the kernel neither takes the pages back nor protects them.
+//! It maps the next windows of a track early ([`UPCOMING_WINDOWS`]) and asks the disk for them. It populates, locks and
+//! hands over a window when its pages have arrived, so that one slow track does not delay the others. A read-only
+//! mapping needs no more than `mlock`: the kernel neither takes its pages back nor write-protects them.
 
 use super::capabilities::Capabilities;
 use super::plan::{self, Lead, PlaySpan};
 use crate::file_system::{OpenError, open_regular};
 use crate::limits;
-use crate::message::PlayPath;
-use crate::message::disk::{DiskEvent, DiskPublished, PlayRegion, ReaderCommand};
+use crate::message::disk::{DiskEvent, ReaderCommand};
 use crate::message::published::Published;
+use crate::message::stats::DiskPublished;
+use crate::message::{PlayPath, PlayRegion};
 use crate::residency::ledger::{Ledger, SlotLedger, SlotSpan, Stamp};
 use crate::time::SampleRate;
 use crate::wav::parse::{Layout, parse};
@@ -27,51 +28,51 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::time::Duration;
 
-/// How often rings are looked at.
+/// Time between two looks at the rings.
 const TICK: Duration = Duration::from_millis(10);
 
-/// Windows a track that are asked for beyond those that are handed over.
-const COMING_WINDOWS: usize = 3;
+/// Windows of a track that are requested from the disk and not handed over yet.
+const UPCOMING_WINDOWS: usize = 3;
 
-/// Ticks after which a window is brought in even if the disk has not delivered it by itself.
+/// Ticks after which a window is populated even if its pages have not arrived, which waits for the disk.
 const PATIENCE_TICKS: u32 = 3;
 
-/// What the read-ahead is told once.
+/// Everything that the read-ahead needs to start.
 pub struct ReaderSetup {
-    /// What it may use.
+    /// Capabilities that it may use.
     pub capabilities: Capabilities,
-    /// Locked memory.
+    /// The budget of locked memory.
     pub budget: Arc<LockBudget>,
-    /// Bytes of the budget that playback may count on.
+    /// Bytes of the budget that playback may use.
     pub playback_share: u64,
-    /// Milliseconds of lead to aim at.
+    /// Lead to aim at, in milliseconds.
     pub lead_ms: u64,
     /// Frames of the device's period.
     pub period_frames: usize,
-    /// Frames a second.
+    /// Sample rate of the session.
     pub rate: SampleRate,
-    /// The audio thread's numbers.
+    /// Numbers that the audio thread publishes.
     pub published: Arc<Published>,
-    /// The disk side's numbers.
+    /// Numbers that the disk side publishes.
     pub disk: Arc<DiskPublished>,
-    /// What the disk side believes.
+    /// The ledger of windows.
     pub ledger: Arc<Ledger>,
-    /// Commands.
+    /// Commands from control.
     pub commands: Receiver<ReaderCommand>,
-    /// To control.
+    /// Events to control.
     pub events: Sender<DiskEvent>,
 }
 
-/// See the module.
+/// The read-ahead, with the tracks that it supplies.
 pub struct Reader {
     setup: ReaderSetup,
     tracks: Vec<Track>,
-    files: HashMap<Arc<PathBuf>, Option<Arc<OpenTake>>>,
+    files: HashMap<Arc<PathBuf>, Option<Arc<PlayedFile>>>,
     path: PlayPath,
     epoch: u32,
 }
 
-struct OpenTake {
+struct PlayedFile {
     path: Arc<PathBuf>,
     file: Arc<File>,
     bytes: u64,
@@ -84,32 +85,32 @@ struct Track {
     entry: Arc<SlotLedger>,
     windows: ReaderPlaybackWindows,
     regions: Vec<PlayRegion>,
-    coming: VecDeque<Coming>,
-    /// Stream frame from which on nothing is mapped yet.
+    upcoming: VecDeque<Upcoming>,
+    /// Stream frame from which on nothing is mapped.
     next: u64,
     /// Stream frame up to which everything is handed over.
     supplied: u64,
-    /// Windows handed over since the last locate. Those of the locate before may still stand in the ring.
-    handed: usize,
-    /// What could not be mapped, to be told; and whether that was told.
+    /// Windows handed over since the last locate. The ring may still contain windows of the locate before.
+    handed_over: usize,
+    /// The reason why a window could not be mapped, until it is reported. Only the first one of a track is.
     trouble: Option<String>,
-    trouble_told: bool,
+    trouble_reported: bool,
 }
 
-/// A window on its way: sound, or a stretch of silence that only moves the end of what is supplied.
-struct Coming {
+/// Either a window that is on its way, or a range of silence, which only advances `supplied`.
+struct Upcoming {
     window: Option<(PlaybackWindow, SlotSpan)>,
     end: u64,
     ticks: u32,
 }
 
 impl Reader {
-    /// A read-ahead with nothing to play.
+    /// A read-ahead without tracks.
     pub fn new(setup: ReaderSetup) -> Reader {
         Reader { setup, tracks: Vec::new(), files: HashMap::new(), path: PlayPath::default(), epoch: 0 }
     }
 
-    /// Works until it is told to quit.
+    /// Runs until it received `Quit`.
     pub fn run(mut self) {
         loop {
             let command = if self.tracks.is_empty() {
@@ -136,7 +137,8 @@ impl Reader {
         match command {
             ReaderCommand::Install { slot, windows, regions } => {
                 self.tracks.retain(|track| track.slot != slot);
-                // Files that nobody plays any more are closed; one that could not be opened gets another chance.
+                // Close files that no track plays any more. Forget files that could not be opened, so that they are
+                // tried again.
                 let (tracks, files) = (&self.tracks, &mut self.files);
                 let plays =
                     |track: &Track, path: &Arc<PathBuf>| track.regions.iter().any(|region| region.path == *path);
@@ -146,12 +148,12 @@ impl Reader {
                     entry: self.setup.ledger.slot(slot, self.setup.rate.0),
                     windows,
                     regions,
-                    coming: VecDeque::new(),
+                    upcoming: VecDeque::new(),
                     next: 0,
                     supplied: 0,
-                    handed: 0,
+                    handed_over: 0,
                     trouble: None,
-                    trouble_told: false,
+                    trouble_reported: false,
                 };
                 self.open_files(&track);
                 self.tracks.push(track);
@@ -164,15 +166,15 @@ impl Reader {
             ReaderCommand::Locate { path, epoch } => {
                 (self.path, self.epoch) = (path, epoch);
                 for track in &mut self.tracks {
-                    track.coming.clear();
-                    (track.next, track.supplied, track.handed) = (0, 0, 0);
+                    track.upcoming.clear();
+                    (track.next, track.supplied, track.handed_over) = (0, 0, 0);
                 }
             }
             ReaderCommand::Quit => {}
         }
     }
 
-    /// Frames the audio thread has played of the present epoch.
+    /// Frames that the audio thread has played in the present epoch.
     fn stream(&self) -> u64 {
         let published = &self.setup.published;
         if published.epoch.load(Acquire) == self.epoch { published.stream.load(Relaxed) } else { 0 }
@@ -183,7 +185,7 @@ impl Reader {
             if self.files.contains_key(&region.path) {
                 continue;
             }
-            let opened = open_take(&region.path);
+            let opened = open_file(&region.path);
             if let Err(reason) = &opened {
                 let event = DiskEvent::PlaybackTrouble { slot: track.slot, reason: reason.clone() };
                 self.setup.events.send(event).ok();
@@ -198,25 +200,26 @@ impl Reader {
         let lead_frames = self.setup.rate.frames(Duration::from_millis(self.setup.lead_ms)).0;
         let (mut least, mut ready) = (u64::MAX, true);
         for track in &mut self.tracks {
-            while let Some(window) = track.windows.collect() {
+            while let Some(window) = track.windows.ring.collect() {
                 track.entry.collected(&window.map);
                 drop(window);
             }
             track.next = track.next.max(stream);
-            track.ask(
+            track.map_ahead(
                 &self.files,
                 &self.path,
                 self.epoch,
                 lead.window_bytes,
                 stream + (8 * lead_frames).max(u64::from(self.setup.rate.0)),
             );
-            if let Some(reason) = track.trouble.take().filter(|_| !std::mem::replace(&mut track.trouble_told, true)) {
+            if let Some(reason) = track.trouble.take().filter(|_| !std::mem::replace(&mut track.trouble_reported, true))
+            {
                 self.setup.events.send(DiskEvent::PlaybackTrouble { slot: track.slot, reason }).ok();
             }
             track.hand_over(&self.setup, self.epoch, lead.windows);
             let ahead = track.supplied.saturating_sub(stream);
             least = least.min(ahead);
-            ready &= limits::LEAD_WINDOWS_MIN <= track.handed || lead_frames <= ahead || track.is_all_there();
+            ready &= limits::LEAD_WINDOWS_MIN <= track.handed_over || lead_frames <= ahead || track.has_nothing_left();
         }
         self.setup.disk.play_lead_frames.store(least, Relaxed);
         if ready {
@@ -224,7 +227,7 @@ impl Reader {
         }
     }
 
-    /// The lead that the budget buys for the tracks there are.
+    /// The lead that the budget allows for the present tracks.
     fn lead(&self) -> Lead {
         let widest = self.files.values().flatten().map(|take| take.layout.frame_bytes()).max().unwrap_or(4);
         let speed = u64::from(self.setup.rate.0) * widest as u64;
@@ -234,21 +237,21 @@ impl Reader {
 }
 
 impl Track {
-    /// Maps what comes next and asks the disk for it, up to [`COMING_WINDOWS`].
-    fn ask(
+    /// Maps the next windows, up to [`UPCOMING_WINDOWS`], and asks the disk for their pages.
+    fn map_ahead(
         &mut self,
-        files: &HashMap<Arc<PathBuf>, Option<Arc<OpenTake>>>,
+        files: &HashMap<Arc<PathBuf>, Option<Arc<PlayedFile>>>,
         path: &PlayPath,
         epoch: u32,
         window_bytes: usize,
         horizon: u64,
     ) {
-        while self.coming.len() < COMING_WINDOWS && self.next < horizon {
-            let coming = match plan::play_span(&self.regions, path, self.next) {
-                PlaySpan::Gap { frames } => Coming { window: None, end: self.next.saturating_add(frames), ticks: 0 },
+        while self.upcoming.len() < UPCOMING_WINDOWS && self.next < horizon {
+            let upcoming = match plan::play_span(&self.regions, path, self.next) {
+                PlaySpan::Gap { frames } => Upcoming { window: None, end: self.next.saturating_add(frames), ticks: 0 },
                 PlaySpan::Sound { region, take_frame, frames } => {
                     let take = files.get(&self.regions[region].path).and_then(Option::as_ref);
-                    let heard =
+                    let mapped =
                         take.and_then(|take| match take.window(take_frame, frames, window_bytes, epoch, self.next) {
                             Ok(window) => window,
                             Err(error) => {
@@ -259,46 +262,47 @@ impl Track {
                                 None
                             }
                         });
-                    match heard {
-                        Some(window) => Coming { end: self.next + window.0.frames, window: Some(window), ticks: 0 },
-                        // The file does not have these frames: silence, told when it was opened.
-                        None => Coming { window: None, end: self.next + frames.min(window_bytes as u64), ticks: 0 },
+                    match mapped {
+                        Some(window) => Upcoming { end: self.next + window.0.frames, window: Some(window), ticks: 0 },
+                        // The file does not have these frames: silence. This was reported when the file was opened.
+                        None => Upcoming { window: None, end: self.next + frames.min(window_bytes as u64), ticks: 0 },
                     }
                 }
             };
-            if let Some((window, _)) = &coming.window {
+            if let Some((window, _)) = &upcoming.window {
                 window.map.will_need().ok();
             }
-            self.next = coming.end;
-            self.coming.push_back(coming);
+            self.next = upcoming.end;
+            self.upcoming.push_back(upcoming);
         }
     }
 
-    /// Hands over, in order, what the disk has delivered.
+    /// Hands over, in order, the windows whose pages have arrived.
     fn hand_over(&mut self, setup: &ReaderSetup, epoch: u32, lead_windows: usize) {
-        while let Some(coming) = self.coming.front_mut() {
-            if let Some((window, _)) = &mut coming.window {
-                if lead_windows <= self.windows.waiting() || self.windows.room() == 0 {
+        while let Some(upcoming) = self.upcoming.front_mut() {
+            if let Some((window, _)) = &mut upcoming.window {
+                if lead_windows <= self.windows.ring.waiting() || self.windows.ring.free_slots() == 0 {
                     return;
                 }
-                coming.ticks += 1;
-                if coming.ticks <= PATIENCE_TICKS && !window.map.is_cached().unwrap_or(true) {
+                upcoming.ticks += 1;
+                if upcoming.ticks <= PATIENCE_TICKS && !window.map.is_cached().unwrap_or(true) {
                     return;
                 }
-                // Locked first, so that no page is taken back between the two.
+                // Lock before populating, so that the kernel takes no page back between the two.
                 if !window.map.lock(&setup.budget) {
                     setup.disk.windows_unlocked.fetch_add(1, Relaxed);
                 }
                 if window.map.populate(setup.capabilities.populate).is_err() {
-                    // Past the end of a file cut short: the pages that are missing will read as zeros.
+                    // The window reaches past the end of a file that was cut short. The missing pages will read as
+                    // zeros.
                     window.map.populate(crate::window::map::Populate::Touch).ok();
                 }
             }
-            let Some(Coming { window, end, .. }) = self.coming.pop_front() else { return };
+            let Some(Upcoming { window, end, .. }) = self.upcoming.pop_front() else { return };
             if let Some((window, span)) = window {
-                self.handed += 1;
+                self.handed_over += 1;
                 self.entry.supplied(span, &window.map);
-                if self.windows.supply(window).is_err() {
+                if self.windows.ring.hand_over(window).is_err() {
                     debug_assert!(false, "room was asked for before");
                 }
             }
@@ -307,14 +311,14 @@ impl Track {
         }
     }
 
-    /// Whether nothing more will come.
-    fn is_all_there(&self) -> bool {
-        self.coming.is_empty() && self.supplied == self.next && self.next == u64::MAX
+    /// Whether the track has no more windows to come.
+    fn has_nothing_left(&self) -> bool {
+        self.upcoming.is_empty() && self.supplied == self.next && self.next == u64::MAX
     }
 }
 
-impl OpenTake {
-    /// The window for up to `frames` frames from `take_frame` on.
+impl PlayedFile {
+    /// Maps a window of up to `frames` frames from `take_frame` on. `None`: the file has no such frame.
     fn window(
         &self,
         take_frame: u64,
@@ -358,20 +362,21 @@ impl OpenTake {
     }
 }
 
-fn open_take(path: &Arc<PathBuf>) -> Result<OpenTake, String> {
-    let told = |reason: &dyn std::fmt::Display| format!("{}: {reason}; the track is silent there", path.display());
+fn open_file(path: &Arc<PathBuf>) -> Result<PlayedFile, String> {
+    let refusal = |reason: &dyn std::fmt::Display| format!("{}: {reason}; the track is silent there", path.display());
     let mut file = open_regular(path).map_err(|error| match error {
-        OpenError::Link => told(&"it is a link"),
-        OpenError::NotRegular => told(&"it is not a regular file"),
-        OpenError::Open(error) | OpenError::Stat(error) => told(&error),
+        OpenError::Link => refusal(&"it is a link"),
+        OpenError::NotRegular => refusal(&"it is not a regular file"),
+        OpenError::Open(error) | OpenError::Stat(error) => refusal(&error),
     })?;
-    let bytes = file.metadata().map_err(|error| told(&error))?.len();
-    let layout = parse(&mut file, bytes).map_err(|error| told(&error))?;
-    let format = layout.encoding.take_format().ok_or_else(|| told(&"32-bit integer samples cannot be played yet"))?;
+    let bytes = file.metadata().map_err(|error| refusal(&error))?.len();
+    let layout = parse(&mut file, bytes).map_err(|error| refusal(&error))?;
+    let format =
+        layout.encoding.take_format().ok_or_else(|| refusal(&"32-bit integer samples cannot be played yet"))?;
     if limits::TAKE_CHANNEL_COUNT_MAX < usize::from(layout.channels) {
-        return Err(told(&format_args!("{} channels; a take is mono or stereo", layout.channels)));
+        return Err(refusal(&format_args!("{} channels; a take is mono or stereo", layout.channels)));
     }
-    Ok(OpenTake { path: Arc::clone(path), file: Arc::new(file), bytes, layout, format })
+    Ok(PlayedFile { path: Arc::clone(path), file: Arc::new(file), bytes, layout, format })
 }
 
 #[cfg(test)]
@@ -381,7 +386,7 @@ mod tests {
     use crate::time::{FramePos, Frames};
     use crate::wav::header::Header;
     use crate::wav::write::{Existing, Writer};
-    use crate::window::playback::{Heard, playback_windows};
+    use crate::window::playback::{Playable, playback_windows};
     use crossbeam_channel::unbounded;
     use std::time::Instant;
 
@@ -437,9 +442,9 @@ mod tests {
         std::thread::sleep(Duration::from_millis(100));
         assert_eq!(published.ready_epoch.load(Acquire), 1);
         published.epoch.store(2, Release);
-        audio.pass(2, 0);
+        audio.advance_to(2, 0);
         assert!(becomes(&published, 2));
-        assert!(matches!(audio.at(2, 0, 64), Heard::Sound { frames: 64, .. }));
+        assert!(matches!(audio.at(2, 0, 64), Playable::Sound { frames: 64, .. }));
         commands.send(ReaderCommand::Quit).unwrap();
         thread.join().unwrap();
     }

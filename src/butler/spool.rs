@@ -1,15 +1,16 @@
-//! Spool files: where they live, whose they are, and how their memory comes back. Thread: butler (make),
-//! committer (punch, remove).
+//! Spool files and progress-page files: their place, identity and memory. Thread: butler (create), committer (punch,
+//! remove).
 
+use crate::file_system::free_bytes;
 use crate::limits;
-use crate::message::disk::{SpoolFile, TakePlan};
+use crate::message::offset::SpoolByte;
 use crate::message::replica::Replica;
-use crate::rt::process;
+use crate::message::spool_file::SpoolFile;
+use crate::message::take::TakePlan;
 use crate::window::progress_page;
 use nix::fcntl::{FallocateFlags, fallocate};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::statfs::{TMPFS_MAGIC, statfs};
-use nix::sys::statvfs::statvfs;
 use nix::unistd::getuid;
 use serde::{Deserialize, Serialize};
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
@@ -19,66 +20,66 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use uuid::Uuid;
 
-/// Where spool files live.
+/// Where spool files are created.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SpoolPlace {
-    /// A folder of ours on a tmpfs: what is in it outlives the program.
+    /// In a private folder on a tmpfs: the files outlive the program.
     Folder(PathBuf),
-    /// Memory without a name (`memfd`): it does not.
+    /// In memory without a name (`memfd`), which does not outlive the program.
     Memory,
 }
 
-/// The number of the format of both kinds of file.
+/// Format version of both kinds of file.
 pub const SPOOL_VERSION: u32 = 1;
 
-/// Bytes that a spool file may cover: a file of that size holds no memory, only its windows do.
+/// Length of a spool file. The file is sparse: only its windows hold memory.
 const SPOOL_FILE_BYTES: u64 = 1 << 42;
 
-/// What the first page of a spool file says about itself. The page of the WAV that lies there is
-/// written by the committer alone.
+/// The identity in the first page of a spool file. The WAV file has its header there, which only the committer writes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SpoolIdentity {
     /// [`SPOOL_VERSION`].
     pub faultless_spool: u32,
-    /// The take, as the session knows it.
+    /// Identity of the take in the session.
     pub take: Uuid,
-    /// The session.
+    /// Identity of the session.
     pub session: Uuid,
-    /// The WAV file that it belongs to, absolute when it was made. For people to read: the session is what it is found by.
+    /// Absolute path of the WAV file when the spool was made. For people to read: recovery finds the file through the
+    /// session.
     #[serde(serialize_with = "readable")]
     pub wav: PathBuf,
     /// Bytes of one frame.
     pub frame_bytes: usize,
-    /// What the progress page of its pass is called by: the first take of the pass.
+    /// Identity of the pass's first take, which the progress page is named after.
     pub pass: Uuid,
-    /// The file of its copy on another disk, absolute.
+    /// Absolute path of the WAV file in the mirror.
     #[serde(default)]
     pub mirror: Option<PathBuf>,
 }
 
-/// What the first page of a progress page's file says about itself.
+/// The identity in the first page of a progress-page file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProgressIdentity {
     /// [`SPOOL_VERSION`].
     pub faultless_progress: u32,
-    /// The first take of the pass.
+    /// Identity of the pass's first take.
     pub pass: Uuid,
-    /// The session.
+    /// Identity of the session.
     pub session: Uuid,
-    /// The WAV file of that take, absolute when it was made.
+    /// Absolute path of that take's WAV file when the page was made.
     #[serde(serialize_with = "readable")]
     pub wav: PathBuf,
-    /// Whether the takes of the pass have spool files. Without, their sound is in the WAV files alone.
+    /// Whether the takes of the pass have spool files. Without them, the sound is in the WAV files only.
     pub spooled: bool,
 }
 
-/// Names may hold bytes that are no text.
+/// A path may contain bytes that are not text.
 fn readable<S: serde::Serializer>(path: &Path, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_str(&path.to_string_lossy())
 }
 
-/// The folder for spool files and the bytes free in it: on the roomiest tmpfs that this user can write,
-/// mode 0700, ours. `None`: there is none.
+/// The folder for spool files, and the bytes free in it: a private folder (mode 0700) on the tmpfs with the most free
+/// bytes among those that this user can write to. `None`: there is no such tmpfs.
 pub fn folder() -> Option<(PathBuf, u64)> {
     places()
         .into_iter()
@@ -86,9 +87,9 @@ pub fn folder() -> Option<(PathBuf, u64)> {
         .max_by_key(|(_, free)| *free)
 }
 
-/// Every folder in which a program of this user may have left spool files. None is made.
+/// Every existing folder in which a program of this user may have left spool files. Creates none.
 pub fn folders() -> Vec<PathBuf> {
-    // Which one is the roomiest was another question when they were made.
+    // Another tmpfs may have had the most free bytes when those files were made.
     let of_user = PathBuf::from(format!("/run/user/{}", getuid()));
     let mut folders: Vec<PathBuf> =
         places().into_iter().chain([of_user]).map(|place| folder_name(&place)).filter(|it| is_ours(it)).collect();
@@ -106,8 +107,8 @@ fn folder_name(place: &Path) -> PathBuf {
     place.join(format!("faultless-{}", getuid()))
 }
 
-/// Whether it is a folder and no link, made by us, and closed to everybody else: otherwise it is not to be trusted with
-/// sound, and what is in it is not to be believed.
+/// Whether `folder` is a folder (not a symlink), belongs to this user, and is closed to everyone else. Otherwise the
+/// program neither stores sound in it nor trusts its files.
 pub fn is_ours(folder: &Path) -> bool {
     std::fs::symlink_metadata(folder)
         .is_ok_and(|found| found.is_dir() && found.uid() == getuid().as_raw() && found.mode() & 0o077 == 0)
@@ -122,33 +123,22 @@ fn folder_in(place: &Path) -> Option<PathBuf> {
     is_ours(&folder).then_some(folder)
 }
 
-/// Bytes that an ordinary user can still write on the file system of `path`.
-pub fn free_bytes(path: &Path) -> Option<u64> {
-    let stat = statvfs(path).ok()?;
-    if stat.blocks() == 0 {
-        // A tmpfs mounted without a limit: memory is the limit. Any other that says so does not know.
-        let memory = statfs(path).is_ok_and(|stat| stat.filesystem_type() == TMPFS_MAGIC);
-        return process::memory_available().ok().filter(|_| memory);
-    }
-    Some(stat.blocks_available() * stat.fragment_size())
-}
-
-/// The spool file of a take, in a spool folder.
+/// Path of the spool file of a take in a spool folder.
 pub fn path_of(folder: &Path, take: Uuid) -> PathBuf {
     folder.join(format!("{take}.spool"))
 }
 
-/// The file of a pass's progress page, in a spool folder.
+/// Path of the progress-page file of a pass in a spool folder.
 pub fn progress_path_of(folder: &Path, pass: Uuid) -> PathBuf {
     folder.join(format!("{pass}.progress"))
 }
 
-/// What the progress page of a pass is called by: its first take, which the session lists first too.
+/// The identity that the progress page of a pass is named after: its first take, which the session also lists first.
 pub fn pass_of(takes: &[TakePlan]) -> Uuid {
     takes.first().map(|take| take.identity).unwrap_or_default()
 }
 
-/// Makes the spool of a take of pass `pass`. Fails if a file of that name is there.
+/// Creates the spool file of a take of pass `pass`. Fails if the file exists.
 pub fn create(place: &SpoolPlace, plan: &TakePlan, pass: Uuid) -> io::Result<SpoolFile> {
     let identity = SpoolIdentity {
         faultless_spool: SPOOL_VERSION,
@@ -157,16 +147,12 @@ pub fn create(place: &SpoolPlace, plan: &TakePlan, pass: Uuid) -> io::Result<Spo
         wav: plan.path.clone(),
         frame_bytes: plan.frame_bytes(),
         pass,
-        mirror: plan
-            .pair
-            .as_ref()
-            .and_then(|pair| pair.place(Replica::Mirror, limits::DATA_OFFSET))
-            .map(|(path, _)| path),
+        mirror: plan.pair.as_ref().and_then(|pair| pair.place(Replica::Mirror, SpoolByte::DATA)).map(|(path, _)| path),
     };
     make(place, |folder| path_of(folder, plan.identity), SPOOL_FILE_BYTES, &identity)
 }
 
-/// Makes the file of the progress page of a pass over `takes`, likewise.
+/// Creates the progress-page file of a pass over `takes`. Fails if the file exists.
 pub fn create_progress(place: &SpoolPlace, takes: &[TakePlan], spooled: bool) -> io::Result<SpoolFile> {
     let first = takes.first().ok_or_else(|| io::Error::other("a pass without takes"))?;
     let identity = ProgressIdentity {
@@ -179,7 +165,7 @@ pub fn create_progress(place: &SpoolPlace, takes: &[TakePlan], spooled: bool) ->
     make(place, |folder| progress_path_of(folder, first.identity), progress_page::FILE_BYTES, &identity)
 }
 
-/// A new file of `bytes` bytes whose first page says whose it is.
+/// Creates a file of `bytes` bytes whose first page contains `identity`.
 fn make(
     place: &SpoolPlace,
     name: impl FnOnce(&Path) -> PathBuf,
@@ -208,8 +194,9 @@ fn make(
     Ok(spool)
 }
 
-/// Locks a new file, so that nobody recovers it while this program lives; the kernel gives the lock up when it dies. Somebody
-/// who looks through the folder may have it for a moment. Without a lock the session's own has to do.
+/// Locks a new file, so that no recovery uses it while this program lives. The kernel releases the lock when the
+/// program dies. A program that searches the folder may hold the lock for a moment. Without this lock, the session's
+/// lock has to protect the file.
 fn hold(file: &File) {
     const TRIES: u32 = 50;
     for _ in 0..TRIES {
@@ -220,22 +207,23 @@ fn hold(file: &File) {
     }
 }
 
-/// Makes sure that storing to a span cannot fail for want of memory, where touching pages is all there is.
-pub fn reserve(spool: &File, offset: u64, bytes: usize) -> io::Result<()> {
-    Ok(fallocate(spool, FallocateFlags::empty(), offset as i64, bytes as i64)?)
+/// Allocates the memory of a span, so that a store to it cannot fail for lack of memory. Needed where pages are
+/// populated by touching them.
+pub fn reserve(spool: &File, offset: SpoolByte, bytes: usize) -> io::Result<()> {
+    Ok(fallocate(spool, FallocateFlags::empty(), offset.0 as i64, bytes as i64)?)
 }
 
-/// Gives the memory of a span back. What it held must be on the disk.
-pub fn punch(spool: &File, offset: u64, bytes: usize) -> io::Result<()> {
+/// Frees the memory of a span. Its sound must be durable in a file.
+pub fn punch(spool: &File, offset: SpoolByte, bytes: usize) -> io::Result<()> {
     let flags = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
-    Ok(fallocate(spool, flags, offset as i64, bytes as i64)?)
+    Ok(fallocate(spool, flags, offset.0 as i64, bytes as i64)?)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::format::TakeFormat;
-    use crate::message::disk::TakeKey;
+    use crate::message::take::TakeKey;
     use crate::wav::header::Header;
 
     fn plan() -> TakePlan {
@@ -277,7 +265,7 @@ mod tests {
         let before = blocks(&spool.file);
         spool.file.write_all_at(&[1; 8192], 4096).unwrap();
         assert_eq!(blocks(&spool.file), before + 16);
-        punch(&spool.file, 4096, 8192).unwrap();
+        punch(&spool.file, SpoolByte(4096), 8192).unwrap();
         assert_eq!(blocks(&spool.file), before);
     }
 }

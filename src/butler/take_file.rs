@@ -1,9 +1,10 @@
-//! One take's WAV file while it is recorded: reserve, runs of sound, header, end. Thread: committer.
+//! The WAV file of a take that is recorded: reserved blocks, sound, header, end. Thread: committer.
 
 use super::capabilities::Capabilities;
 use crate::file_system;
 use crate::limits;
-use crate::message::disk::{TakeEnd, TakePlan};
+use crate::message::offset::FileByte;
+use crate::message::take::{TakeEnd, TakePlan};
 use crate::time::Frames;
 use crate::wav::header::Header;
 use memmap2::MmapMut;
@@ -17,35 +18,36 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What is said where blocks cannot be had ahead.
+/// The note for file systems on which blocks cannot be reserved.
 const NO_RESERVE: &str = "no fallocate here: blocks are not reserved, a full disk is noticed late";
 
-/// The file of a take that is open.
+/// The WAV file of an open take.
 pub struct TakeFile {
-    /// Where it is.
+    /// Path of the file.
     pub path: PathBuf,
     header: Header,
-    /// For the header, which goes through the page cache: readers see it at once and the sync's sync writes it.
+    /// For the header, which goes through the page cache: other programs see it at once, and the next sync makes it
+    /// durable.
     file: Arc<File>,
     /// For sound, opened with `O_DIRECT`.
-    past_cache: Option<File>,
+    o_direct_file: Option<File>,
     reserve: bool,
     page: MmapMut,
-    /// Bytes of the file for which there are blocks.
-    reserved: u64,
-    /// End of the sound that was written, a byte of the file.
-    written: u64,
-    /// The same when it was last made durable.
-    durable: u64,
-    /// What the header says.
-    claimed: u64,
-    /// Whether anything was written since.
+    /// End of the reserved blocks.
+    reserved: FileByte,
+    /// End of the sound in the file.
+    written: FileByte,
+    /// End of the sound that was in the file at the last successful sync.
+    durable: FileByte,
+    /// End of the sound according to the header.
+    header_end: FileByte,
+    /// Whether sound was written since the last successful sync.
     unsynced: bool,
 }
 
 impl TakeFile {
-    /// Makes the file, its reserve and its first header. Nothing that was there is touched. Says in
-    /// `notes` what could not be had.
+    /// Creates the file, reserves blocks and writes the first header. Fails if the file exists. Adds missing
+    /// capabilities to `notes`.
     pub fn create(
         plan: &TakePlan,
         capabilities: &Capabilities,
@@ -55,7 +57,7 @@ impl TakeFile {
     ) -> io::Result<TakeFile> {
         let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o644).open(&plan.path)?;
         TakeFile::prepare(file, plan, capabilities, o_direct, ahead, notes).inspect_err(|_| {
-            // Made a moment ago, exclusively, and without a sample in it: what it holds of the disk goes back.
+            // The file was created a moment ago, exclusively, and contains no sample. Remove it to free its blocks.
             std::fs::remove_file(&plan.path).ok();
         })
     }
@@ -72,35 +74,35 @@ impl TakeFile {
             path: plan.path.clone(),
             header: plan.header.clone(),
             file: Arc::new(file),
-            past_cache: None,
+            o_direct_file: None,
             reserve: capabilities.reserve,
             page: MmapMut::map_anon(limits::PAGE_BYTES)?,
-            reserved: limits::DATA_OFFSET,
-            written: limits::DATA_OFFSET,
-            durable: limits::DATA_OFFSET,
-            claimed: limits::DATA_OFFSET,
+            reserved: FileByte::DATA,
+            written: FileByte::DATA,
+            durable: FileByte::DATA,
+            header_end: FileByte::DATA,
             unsynced: false,
         };
         if !capabilities.reserve {
             notes.push(NO_RESERVE.to_owned());
         }
         take.reserve_ahead(ahead, notes)?;
-        take.write_header(limits::DATA_OFFSET)?;
+        take.write_header(FileByte::DATA)?;
         take.file.sync_all()?;
         if o_direct && capabilities.o_direct {
-            // Tried with the header, since some file systems accept the flag and refuse the write.
-            // Not by its path: another program may have moved the folder.
+            // Write the header as a test: some file systems accept the flag and refuse the write. Open by descriptor,
+            // not by path: another program may have moved the folder.
             let path = format!("/proc/self/fd/{}", take.file.as_raw_fd());
             let file = OpenOptions::new().read(true).write(true).custom_flags(libc::O_DIRECT).open(path);
-            take.past_cache = file.ok().filter(|file| file.write_all_at(&take.page, 0).is_ok());
+            take.o_direct_file = file.ok().filter(|file| file.write_all_at(&take.page, 0).is_ok());
         }
-        if o_direct && take.past_cache.is_none() {
+        if o_direct && take.o_direct_file.is_none() {
             notes.push("no O_DIRECT here: takes are written through the page cache".to_owned());
         }
         Ok(take)
     }
 
-    /// The open file, for `in-place` windows.
+    /// The open file. In `in-place`, windows map it.
     pub fn file(&self) -> &Arc<File> {
         &self.file
     }
@@ -110,48 +112,47 @@ impl TakeFile {
         self.header.frame_bytes()
     }
 
-    /// Bytes for which there are blocks and no sound yet.
+    /// Bytes of reserved blocks that contain no sound yet.
     pub fn reserved_bytes(&self) -> u64 {
-        if self.reserve { self.reserved.saturating_sub(self.written) } else { 0 }
+        if self.reserve { self.reserved.0.saturating_sub(self.written.0) } else { 0 }
     }
 
-    /// Bytes a second.
+    /// Bytes of sound in a second.
     pub fn speed(&self) -> u64 {
         u64::from(self.header.rate) * self.frame_bytes() as u64
     }
 
-    /// End of the sound that is in the file, a byte of it.
-    pub fn written(&self) -> u64 {
+    /// End of the sound in the file.
+    pub fn written(&self) -> FileByte {
         self.written
     }
 
-    /// End of the sound that outlives a power cut, a byte of the file.
-    pub fn durable(&self) -> u64 {
+    /// End of the sound that outlives a power cut.
+    pub fn durable(&self) -> FileByte {
         self.durable
     }
 
-    /// Whether something of it may not outlive a power cut.
+    /// Whether sound in the file may not outlive a power cut.
     pub fn is_unsynced(&self) -> bool {
         self.unsynced
     }
 
-    /// Whether the header says less than up to byte `end`.
-    pub fn claims_less_than(&self, end: u64) -> bool {
-        self.claimed < end
+    /// Whether the header gives less sound than up to `end`.
+    pub fn header_ends_before(&self, end: FileByte) -> bool {
+        self.header_end < end
     }
 
-    /// Sees to it that there are blocks for what comes in the next time, at most [`limits::RESERVE_SECONDS`]. Returns
-    /// whether anything was done.
+    /// Reserves blocks for the sound of the next `ahead`, at most [`limits::RESERVE_SECONDS`]. Returns whether anything
+    /// was done.
     pub fn reserve_ahead(&mut self, ahead: Duration, notes: &mut Vec<String>) -> io::Result<bool> {
         let ahead = ahead.as_millis() as u64 * self.speed() / 1000;
         if self.written + ahead / 2 < self.reserved {
             return Ok(false);
         }
-        let end = (self.written + ahead)
-            .next_multiple_of(limits::PAGE_BYTES as u64)
-            .max(self.reserved + limits::PAGE_BYTES as u64);
+        let page = limits::PAGE_BYTES as u64;
+        let end = FileByte((self.written + ahead).0.next_multiple_of(page)).max(self.reserved + page);
         if self.reserve {
-            let (from, bytes) = (self.reserved as i64, (end - self.reserved) as i64);
+            let (from, bytes) = (self.reserved.0 as i64, (end - self.reserved) as i64);
             match fallocate(&*self.file, FallocateFlags::empty(), from, bytes) {
                 Ok(()) => {}
                 Err(nix::errno::Errno::EOPNOTSUPP | nix::errno::Errno::ENOSYS) => {
@@ -162,8 +163,8 @@ impl TakeFile {
             }
         }
         if !self.reserve {
-            match self.file.set_len(end) {
-                // There a file grows by being written, and by nothing else.
+            match self.file.set_len(end.0) {
+                // On this file system a file gets longer by writes only.
                 Err(error) if file_system::is_growth_refused(&error) => {}
                 other => other?,
             }
@@ -172,18 +173,18 @@ impl TakeFile {
         Ok(true)
     }
 
-    /// Writes `parts` side by side, from byte `offset` on: whole pages.
-    pub fn write_run(&mut self, mut offset: u64, mut parts: &mut [IoSlice]) -> io::Result<()> {
+    /// Writes `parts` one after the other from `offset` on: whole pages.
+    pub fn write_run(&mut self, offset: FileByte, mut parts: &mut [IoSlice]) -> io::Result<()> {
+        let (began, mut offset) = (offset.0, offset.0);
         debug_assert!(offset.is_multiple_of(limits::PAGE_BYTES as u64));
         self.unsynced = true;
-        let began = offset;
-        // Empty ones at the end go too.
+        // This also removes empty slices at the end.
         IoSlice::advance_slices(&mut parts, 0);
         while !parts.is_empty() {
-            let file = self.past_cache.as_ref().unwrap_or(&self.file);
+            let file = self.o_direct_file.as_ref().unwrap_or(&self.file);
             let done = match pwritev(file, parts, offset as i64) {
-                // Whole pages only: what O_DIRECT has cut short goes again from a page's start.
-                Ok(bytes) if self.past_cache.is_some() => bytes / limits::PAGE_BYTES * limits::PAGE_BYTES,
+                // Count whole pages only: a write with O_DIRECT that was cut short continues at the start of a page.
+                Ok(bytes) if self.o_direct_file.is_some() => bytes / limits::PAGE_BYTES * limits::PAGE_BYTES,
                 Ok(bytes) => bytes,
                 Err(nix::errno::Errno::EINTR) => continue,
                 Err(error) => return Err(error.into()),
@@ -194,46 +195,46 @@ impl TakeFile {
             offset += done as u64;
             IoSlice::advance_slices(&mut parts, done);
         }
-        if self.past_cache.is_none() {
-            // The page cache is for those who will read it soon: start to write, keep nothing for long.
+        if self.o_direct_file.is_none() {
+            // Start writing back now: the page cache should not hold much of a take.
             crate::window::map::write_behind(&self.file, began, offset - began).ok();
         }
         Ok(())
     }
 
-    /// Sound up to byte `end` of the file is in it.
-    pub fn note_written(&mut self, end: u64) {
+    /// The sound before `end` is in the file.
+    pub fn note_written(&mut self, end: FileByte) {
         self.written = self.written.max(end);
     }
 
-    /// Has the header say that there is sound up to byte `end`, so that other programs see it.
-    pub fn write_header(&mut self, end: u64) -> io::Result<()> {
+    /// Writes a header that gives sound up to `end`, so that other programs see the sound.
+    pub fn write_header(&mut self, end: FileByte) -> io::Result<()> {
         let frame_bytes = self.frame_bytes() as u64;
-        self.header.data_bytes = (end - limits::DATA_OFFSET) / frame_bytes * frame_bytes;
+        self.header.data_bytes = (end - FileByte::DATA) / frame_bytes * frame_bytes;
         self.page.copy_from_slice(&*self.header.build());
         self.file.write_all_at(&self.page, 0)?;
-        self.claimed = end;
-        if self.past_cache.is_some() {
-            // Only the header goes through the page cache, and its page holds no sound.
+        self.header_end = end;
+        if self.o_direct_file.is_some() {
+            // Only the header goes through the page cache, and its page contains no sound.
             crate::window::map::write_behind(&self.file, 0, limits::DATA_OFFSET).ok();
         }
         Ok(())
     }
 
-    /// Makes durable what was written. After an error nothing is known of what was written since the last success: the
-    /// kernel tells of a failure once and forgets the pages.
+    /// Makes everything in the file durable. After an error, everything written since the last success may be lost: the
+    /// kernel reports a failure once and drops the pages.
     pub fn sync(&mut self) -> io::Result<()> {
         let written = self.written;
         self.file.sync_data()?;
         (self.durable, self.unsynced) = (written, false);
-        if self.past_cache.is_none() {
-            posix_fadvise(&*self.file, 0, written as i64, PosixFadviseAdvice::POSIX_FADV_DONTNEED).ok();
+        if self.o_direct_file.is_none() {
+            posix_fadvise(&*self.file, 0, written.0 as i64, PosixFadviseAdvice::POSIX_FADV_DONTNEED).ok();
         }
         Ok(())
     }
 
-    /// The take ends: exact length, final header, durable, under a name. `frames` are those of this file. Returns the name
-    /// if another program had taken it away.
+    /// Ends the file: exact length, final header, durable, with a name. `frames` is the length of this file. Returns
+    /// the path if another program had removed the file.
     pub fn finish(&mut self, frames: Frames, end: &TakeEnd) -> io::Result<Option<PathBuf>> {
         self.header.data_bytes = frames.0 * self.frame_bytes() as u64;
         self.header.bext.time_reference = end.began.0;
@@ -241,20 +242,20 @@ impl TakeFile {
             end.history.clone_into(&mut self.header.bext.coding_history);
         }
         let end = self.header.file_bytes();
-        // Longer only when the last stretch was lost and never written: silence. In two steps: a pad byte is nought, not
-        // the first byte of what was cut off.
+        // The file gets longer only if its last frames were lost and never written: they are silence. Two steps, so
+        // that the pad byte is 0 and not the first byte of the part that was cut off.
         file_system::set_length(&self.file, limits::DATA_OFFSET + self.header.data_bytes)?;
         file_system::set_length(&self.file, end)?;
         self.page.copy_from_slice(&*self.header.build());
         self.file.write_all_at(&self.page, 0)?;
         self.file.sync_all()?;
-        put_back(&self.file)
+        restore_removed_file(&self.file)
     }
 }
 
-/// Gives a file that another program has removed while it was open its name again, with a copy of what is in it. Returns
-/// the name; `None`: it has one.
-fn put_back(file: &File) -> io::Result<Option<PathBuf>> {
+/// Restores a file that another program removed while it was open: creates it again and copies the content. Returns the
+/// path; `None`: the file still has a name.
+fn restore_removed_file(file: &File) -> io::Result<Option<PathBuf>> {
     let Some(path) = file_system::path_of(file).and_then(|now| file_system::path_before_removal(&now)) else {
         return Ok(None);
     };
@@ -263,7 +264,7 @@ fn put_back(file: &File) -> io::Result<Option<PathBuf>> {
     let mut replica = OpenOptions::new().write(true).create_new(true).mode(0o644).open(&path)?;
     let copied = io::copy(&mut io::BufReader::new(file), &mut replica).and_then(|_| replica.sync_all());
     copied.inspect_err(|_| {
-        // What is half there would be taken for the take.
+        // An incomplete copy would pass for the take.
         std::fs::remove_file(&path).ok();
     })?;
     File::open(folder).and_then(|folder| folder.sync_all()).ok();
@@ -274,7 +275,8 @@ fn put_back(file: &File) -> io::Result<Option<PathBuf>> {
 mod tests {
     use super::*;
     use crate::format::TakeFormat;
-    use crate::message::disk::TakeKey;
+    use crate::message::offset::FileByte;
+    use crate::message::take::TakeKey;
     use crate::time::FramePos;
     use uuid::Uuid;
 
@@ -299,10 +301,11 @@ mod tests {
                     .unwrap();
             assert_eq!(notes.is_empty(), without.is_empty(), "{notes:?}");
             let memory = MmapMut::map_anon(12_288).unwrap();
-            take.write_run(4096, &mut [IoSlice::new(&memory[..4096]), IoSlice::new(&memory[4096..])]).unwrap();
-            take.note_written(4096 + 12_288);
+            take.write_run(FileByte(4096), &mut [IoSlice::new(&memory[..4096]), IoSlice::new(&memory[4096..])])
+                .unwrap();
+            take.note_written(FileByte(4096 + 12_288));
             take.sync().unwrap();
-            assert!(!take.is_unsynced() && take.claims_less_than(take.durable()));
+            assert!(!take.is_unsynced() && take.header_ends_before(take.durable()));
             take.write_header(take.durable()).unwrap();
             assert_eq!(hound::WavReader::open(&take.path).unwrap().duration(), 4096);
             let end = TakeEnd { frames: Frames(4095), began: FramePos(7), history: "A=PCM".to_owned() };

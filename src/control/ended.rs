@@ -3,7 +3,8 @@
 use super::Control;
 use super::pass::{Ended, PassReport, PassRun, PassTake, TakeReport, track_name};
 use super::report::{AudioReport, Reading, bare_copy_us};
-use crate::message::disk::{ButlerCommand, TakeEnd, TakeKey};
+use crate::message::disk::ButlerCommand;
+use crate::message::take::{TakeEnd, TakeKey};
 use crate::message::{LossLog, Pass};
 use crate::session::{Take, TakeAccounts, TakeId, TakeState};
 use crate::time::{FramePos, Frames};

@@ -7,8 +7,9 @@
 use super::Control;
 use super::pass::PassTake;
 use super::session_saver::SessionSaver;
-use crate::message::disk::{CommitCommand, Continuation, PassKey, TakeKey, TakePlan};
+use crate::message::disk::{CommitCommand, Continuation};
 use crate::message::replica::{Replica, ReplicaPair};
+use crate::message::take::{PassKey, TakeKey, TakePlan};
 use crate::session::session_file::{OpenSession, SessionError};
 use crate::session::{Session, TakeId};
 use crate::time::{Clock, FramePos, Frames};

@@ -1,7 +1,7 @@
 //! The tracks that are heard: what each plays, how loud, from where. Thread: control.
 
-use crate::message::disk::{PlayRegion, ReaderCommand};
-use crate::message::{AudioCommand, Mix, PlayPath, Voice};
+use crate::message::disk::ReaderCommand;
+use crate::message::{AudioCommand, Mix, PlayPath, PlayRegion, Voice};
 use crate::mixer::mix_of;
 use crate::session::{Monitor, Session, Track, TrackId};
 use crate::threads::Threads;

@@ -1,16 +1,17 @@
 //! From wishes to decided values: device, rate, memory. Every face decides here. Thread: control.
 
 use crate::butler::capabilities::{Capabilities, CapturePath};
-use crate::butler::spool::{self, SpoolPlace};
+use crate::butler::spool::SpoolPlace;
 use crate::device::DeviceSpec;
 use crate::device::alsa::{Cards, Listed, Listing, cards, list};
 use crate::device::signal::Signal;
+use crate::file_system;
 use crate::format::{DeviceFormat, TakeFormat};
 use crate::limits;
 use crate::rt::process;
 use crate::threads::ThreadsSetup;
 use crate::time::SampleRate;
-use crate::window::budget::{LockLimit, lock_limit};
+use crate::window::lock_limit::{LockLimit, lock_limit};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -143,7 +144,7 @@ pub fn threads_setup(allowed: Allowed, capture_path: CapturePath) -> ThreadsSetu
     };
     let memory = process::memory_bound().unwrap_or(1 << 30) / limits::SPOOL_RAM_DIVISOR;
     let room = match &capabilities.spool {
-        SpoolPlace::Folder(folder) => spool::free_bytes(folder).unwrap_or(memory) / 10 * 9,
+        SpoolPlace::Folder(folder) => file_system::free_bytes(folder).unwrap_or(memory) / 10 * 9,
         SpoolPlace::Memory => memory,
     };
     let spool_bytes_max = allowed.spool_mib.map_or(memory, |mib| mib.saturating_mul(1 << 20)).min(room);

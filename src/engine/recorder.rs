@@ -131,7 +131,7 @@ impl Recorder {
         pass.lost += frames;
         pass.frames += frames;
         for capture in &mut pass.captures {
-            capture.windows.pass(at + frames);
+            capture.windows.advance_to(at + frames);
         }
         pass.note_loss(frames);
         if let Some(progress_page) = &pass.progress_page {

@@ -13,7 +13,7 @@ use crate::limits::TRACK_COUNT_MAX;
 use crate::message::published::Published;
 use crate::message::{AudioEvent, Mix, Voice};
 use crate::time::Frames;
-use crate::window::playback::Heard;
+use crate::window::playback::Playable;
 use std::sync::atomic::Ordering::Relaxed;
 
 /// The tracks that can be heard, by slot.
@@ -79,7 +79,7 @@ impl Voices {
     /// The playhead is somewhere else: what was meant for the place before goes back.
     pub fn pass(&mut self, place: &Place) {
         for voice in self.slots[..self.end].iter_mut().flatten() {
-            voice.windows.pass(place.epoch, place.stream);
+            voice.windows.advance_to(place.epoch, place.stream);
         }
     }
 
@@ -134,7 +134,7 @@ impl Voice {
         let mut done = 0;
         while done < frames {
             match self.windows.at(place.epoch, place.stream + done as u64, frames - done) {
-                Heard::Sound { window, at, frames } => {
+                Playable::Sound { window, at, frames } => {
                     let (format, channels) = (window.format, window.channels);
                     window.map.copy_out(at, buses.bytes_mut(frames * channels * format.bytes()));
                     self.cut |= window.map.is_broken();
@@ -143,12 +143,12 @@ impl Voice {
                     sum.square_sum += level.square_sum;
                     done += frames;
                 }
-                Heard::Silence { frames } => {
+                Playable::Silence { frames } => {
                     // Nothing sounds, so nothing can click.
                     self.levels = to;
                     done += frames;
                 }
-                Heard::Missing { frames } => {
+                Playable::Missing { frames } => {
                     self.missing = true;
                     self.dropped += Frames(frames as u64);
                     published.frames_dropped.fetch_add(frames as u64, Relaxed);

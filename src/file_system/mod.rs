@@ -8,10 +8,13 @@ pub use mounts::{Mount, mount_of};
 pub use open::{OpenError, open_regular, open_regular_at};
 
 use crate::limits::PAGE_BYTES;
+use crate::rt::process;
 use mounts::mount_by_id;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open, openat};
 use nix::sys::stat::Mode;
+use nix::sys::statfs::{TMPFS_MAGIC, statfs};
+use nix::sys::statvfs::statvfs;
 use nix::unistd::{UnlinkatFlags, unlinkat};
 use std::fmt;
 use std::fs::{self, File};
@@ -196,6 +199,18 @@ fn flaw(what: &'static str, error: &io::Error) -> Result<(), Flaw> {
             | io::ErrorKind::FileTooLarge
     ) || error.raw_os_error() == Some(Errno::EIO as i32);
     if of_the_moment { Ok(()) } else { Err(Flaw { what, reason: error.to_string() }) }
+}
+
+/// Bytes that a user without privileges can still write on the file system of `path`. `None`: the file system does not say.
+pub fn free_bytes(path: &Path) -> Option<u64> {
+    let stat = statvfs(path).ok()?;
+    if stat.blocks() == 0 {
+        // A tmpfs mounted without a size limit reports no blocks; free memory is its limit. Any other file system that
+        // reports no blocks does not know its size.
+        let is_tmpfs = statfs(path).is_ok_and(|stat| stat.filesystem_type() == TMPFS_MAGIC);
+        return process::memory_available().ok().filter(|_| is_tmpfs);
+    }
+    Some(stat.blocks_available() * stat.fragment_size())
 }
 
 /// Whether the error means that the file system cannot extend a file without writing to it.

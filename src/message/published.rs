@@ -1,11 +1,26 @@
-//! What the audio thread lets everybody see: one writer, any reader, no waiting. Thread: any.
+//! Numbers that the audio thread publishes: one writer, any reader, no waiting. Thread: any.
 
-use super::Motion;
 use crate::histogram::Histogram;
 use crate::limits;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 
-/// A level that the audio thread writes and a face reads.
+/// State of the transport.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Motion {
+    /// The transport is stopped.
+    Stopped = 0,
+    /// The transport rolls.
+    Rolling = 1,
+    /// The transport rolls during the declick before a stop.
+    Stopping = 2,
+    /// The transport rolls during the declick before a locate.
+    DeclickToLocate = 3,
+    /// The playhead has arrived and waits for the read-ahead's windows.
+    WaitingForData = 4,
+}
+
+/// A peak and a mean square that the audio thread writes and a front end reads.
 #[derive(Debug, Default)]
 pub struct MeterCell {
     peak: AtomicU32,
@@ -15,7 +30,7 @@ pub struct MeterCell {
 impl MeterCell {
     /// Raises the peak and replaces the mean square. This is realtime-safe.
     pub fn publish(&self, peak: f32, mean_square: f32) {
-        // The bits of floats that are not negative are in the order of their values.
+        // Floats that are not negative have the same order as their bits.
         self.peak.fetch_max(peak.max(0.0).to_bits(), Relaxed);
         self.square.store(mean_square.to_bits(), Relaxed);
     }
@@ -30,63 +45,63 @@ impl MeterCell {
         f32::from_bits(self.square.load(Relaxed)).max(0.0).sqrt()
     }
 
-    /// The mean square, for its one writer to go on from.
+    /// The mean square. The audio thread continues from it.
     pub fn mean_square(&self) -> f32 {
         f32::from_bits(self.square.load(Relaxed))
     }
 }
 
-/// What the audio thread lets everybody see. It is the only writer, but for [`Published::ready_epoch`]
-/// (read-ahead) and the fields a start fills in.
+/// The numbers of the audio thread, which is their only writer. Exceptions: the read-ahead writes
+/// [`Published::ready_epoch`], and the start of the threads fills in `thread_id` and `stack_locked`.
 #[derive(Debug)]
 pub struct Published {
     /// Kernel thread id of the audio thread; 0 before it runs.
     pub thread_id: AtomicI32,
-    /// Whether its stack is locked.
+    /// Whether the stack of the audio thread is locked.
     pub stack_locked: AtomicBool,
-    /// A [`Motion`].
+    /// A [`Motion`]; see [`Published::motion`].
     pub motion: AtomicU8,
-    /// The playhead, a timeline frame.
+    /// The playhead, as a timeline frame.
     pub position: AtomicU64,
     /// Frames played since the last locate.
     pub stream: AtomicU64,
-    /// The locate that the audio thread has carried out.
+    /// The number of the last locate that the audio thread has carried out.
     pub epoch: AtomicU32,
-    /// The locate for which the read-ahead has windows in place.
+    /// The number of the last locate for which the read-ahead has handed over windows.
     pub ready_epoch: AtomicU32,
-    /// Frames of the pass so far; `u64::MAX` while none is on.
+    /// Frames of the pass so far; [`NO_PASS`] while no pass is recorded.
     pub pass_frames: AtomicU64,
-    /// Frames of the device's clock, lost ones included.
+    /// Frames of the device's clock, lost frames included.
     pub device_frames: AtomicU64,
-    /// Times of whole cycles, in nanoseconds, the device's wait aside.
+    /// Duration of each cycle in nanoseconds, without the time in which the thread waited for the device.
     pub cycles: Histogram,
-    /// Waits in which the device made the thread sleep.
+    /// Number of waits in which the thread slept.
     pub device_sleeps: AtomicU64,
-    /// Xruns of the device since the start.
+    /// Xruns of the device since the start of the threads.
     pub xruns: AtomicU64,
     /// Frames of the device's clock that were not delivered.
     pub frames_lost: AtomicU64,
-    /// Frames of takes for which there was no window, summed over takes.
+    /// Frames of takes that had no capture window, summed over takes.
     pub frames_overrun: AtomicU64,
-    /// Frames of tracks that were not heard in time, summed over tracks.
+    /// Frames of tracks that had no playback window in time, summed over tracks.
     pub frames_dropped: AtomicU64,
-    /// Dropouts told or not.
+    /// Number of dropouts, including those whose event did not fit into the ring.
     pub dropouts: AtomicU64,
-    /// Events that found the ring full.
+    /// Events that did not fit into the ring.
     pub events_missed: AtomicU64,
-    /// A level per device input.
+    /// A meter for each device input.
     pub inputs: Box<[MeterCell]>,
-    /// A level per track slot, after gain and pan.
+    /// A meter for each track slot, after gain and pan.
     pub tracks: Box<[MeterCell]>,
-    /// Left and right of the mix.
+    /// Meters of the master bus, left and right.
     pub master: [MeterCell; 2],
 }
 
-/// [`Published::pass_frames`] while no pass is on.
+/// Value of [`Published::pass_frames`] while no pass is recorded.
 pub const NO_PASS: u64 = u64::MAX;
 
 impl Published {
-    /// For a device with `inputs` channels.
+    /// The numbers for a device with `inputs` input channels.
     pub fn new(inputs: usize) -> Published {
         let cells = |count: usize| (0..count).map(|_| MeterCell::default()).collect();
         Published {
@@ -113,7 +128,7 @@ impl Published {
         }
     }
 
-    /// What the transport does.
+    /// The state of the transport.
     pub fn motion(&self) -> Motion {
         match self.motion.load(Relaxed) {
             1 => Motion::Rolling,

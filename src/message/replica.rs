@@ -1,27 +1,31 @@
-//! The two files that a take is written to: the session's and the mirror's, and what each committer knows of the other's.
-//! Thread: butler and both committers.
+//! The two replicas of a take, session and mirror, and the state that their committers share. Thread: butler and both
+//! committers.
+//!
+//! A replica whose disk is slow or broken gives spans up, so that they do not hold memory. Such a span is a *gap* of
+//! that replica. Its committer fills gaps from the file of the other replica.
 
-use crate::limits;
+use super::offset::{FileByte, FileStart, SpoolByte};
+use crate::lock::lock;
 use std::path::PathBuf;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// One of the places that sound is written to.
+/// A folder that captured sound is written to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Replica {
-    /// The session's folder.
+    /// The session folder.
     Session,
-    /// The mirror: the same takes in another folder, better on another disk.
+    /// The mirror folder, which contains the same takes, preferably on another disk.
     Mirror,
 }
 
 impl Replica {
-    /// 0 or 1.
+    /// Index of the replica in arrays: 0 or 1.
     pub fn index(self) -> usize {
         self as usize
     }
 
-    /// The other one.
+    /// The other replica.
     #[must_use]
     pub fn other(self) -> Replica {
         match self {
@@ -31,74 +35,72 @@ impl Replica {
     }
 }
 
-/// What the two replicas of a take know of each other. Bytes are those of the spool.
+/// State of one take that both committers share. Offsets are those of the spool.
 #[derive(Debug)]
 pub struct ReplicaPair {
-    /// By [`Replica::index`], as what follows: the files, each with the first byte that is in it.
-    files: [Mutex<Vec<(u64, PathBuf)>>; 2],
-    /// End of what is durable in each, gaps aside.
+    /// The files of each replica, indexed by [`Replica::index`] like the fields below: where the sound of each begins,
+    /// and its path.
+    files: [Mutex<Vec<(FileStart, PathBuf)>>; 2],
+    /// End of the durable sound of each replica. Gaps before it may exist.
     durable: [AtomicU64; 2],
-    gaps: [Mutex<Vec<(u64, u64)>>; 2],
-}
-
-fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    gaps: [Mutex<Vec<(SpoolByte, SpoolByte)>>; 2],
 }
 
 impl ReplicaPair {
-    /// Of two files without sound.
+    /// The state of a take whose two files contain no sound yet.
     pub fn new(session: PathBuf, mirror: PathBuf) -> ReplicaPair {
-        let files = [session, mirror].map(|path| Mutex::new(vec![(limits::DATA_OFFSET, path)]));
+        let files = [session, mirror].map(|path| Mutex::new(vec![(FileStart::FIRST, path)]));
         ReplicaPair { files, durable: Default::default(), gaps: Default::default() }
     }
 
-    /// From byte `start` on `replica` is in another file.
-    pub fn continued(&self, replica: Replica, start: u64, path: PathBuf) {
-        held(&self.files[replica.index()]).push((start, path));
+    /// The take continues in the file `path` of `replica`, from `start` on.
+    pub fn continued(&self, replica: Replica, start: FileStart, path: PathBuf) {
+        lock(&self.files[replica.index()]).push((start, path));
     }
 
-    /// The file of `replica` that has byte `at`, and the byte of it there.
-    pub fn place(&self, replica: Replica, at: u64) -> Option<(PathBuf, u64)> {
-        let files = held(&self.files[replica.index()]);
-        let (start, path) = files.iter().rev().find(|(start, _)| *start <= at)?;
-        Some((path.clone(), at - start + limits::DATA_OFFSET))
+    /// The file of `replica` that contains the sound at `at`, and the offset there.
+    pub fn place(&self, replica: Replica, at: SpoolByte) -> Option<(PathBuf, FileByte)> {
+        let files = lock(&self.files[replica.index()]);
+        let (start, path) = files.iter().rev().find(|(start, _)| start.0 <= at)?;
+        Some((path.clone(), start.to_file(at)))
     }
 
-    /// Everything up to byte `end` is durable in `replica`, its gaps aside.
-    pub fn durable(&self, replica: Replica, end: u64) {
-        self.durable[replica.index()].fetch_max(end, Relaxed);
+    /// Everything before `end` is durable in `replica`, except for its gaps.
+    pub fn durable(&self, replica: Replica, end: SpoolByte) {
+        self.durable[replica.index()].fetch_max(end.0, Relaxed);
     }
 
-    /// `replica` did not get the bytes from `start` to `end` while they were in memory: it has to get them from the other.
-    pub fn miss(&self, replica: Replica, start: u64, end: u64) {
+    /// `replica` gave up the bytes from `start` to `end`: they are a gap of it now.
+    pub fn miss(&self, replica: Replica, start: SpoolByte, end: SpoolByte) {
         if end <= start {
             return;
         }
-        let mut gaps = held(&self.gaps[replica.index()]);
+        let mut gaps = lock(&self.gaps[replica.index()]);
         match gaps.last_mut() {
             Some(last) if last.1 == start => last.1 = end,
             _ => gaps.push((start, end)),
         }
     }
 
-    /// A stretch that `replica` has to get from the other, and that the other has: not longer than `bytes_max`.
-    pub fn gap(&self, replica: Replica, bytes_max: u64) -> Option<(u64, u64)> {
-        let there = self.durable[replica.other().index()].load(Relaxed);
-        let gaps = held(&self.gaps[replica.index()]);
+    /// The beginning of the first gap of `replica` that the other replica can fill now: at most `bytes_max` bytes, from
+    /// one file.
+    pub fn gap(&self, replica: Replica, bytes_max: u64) -> Option<(SpoolByte, SpoolByte)> {
+        let there = SpoolByte(self.durable[replica.other().index()].load(Relaxed));
+        let gaps = lock(&self.gaps[replica.index()]);
         let (start, end) = gaps.first().copied().filter(|(start, _)| *start < there)?;
-        // Not past the end of the file that has its beginning.
-        let next = held(&self.files[replica.other().index()]).iter().map(|file| file.0).find(|first| start < *first);
-        Some((start, end.min(start + bytes_max).min(there).min(next.unwrap_or(u64::MAX))))
+        // The range must not reach past the end of the file that contains its beginning.
+        let next = lock(&self.files[replica.other().index()]).iter().map(|file| file.0.0).find(|first| start < *first);
+        Some((start, end.min(start + bytes_max).min(there).min(next.unwrap_or(end))))
     }
 
     /// The first byte that `replica` lacks.
-    pub fn first_gap(&self, replica: Replica) -> Option<u64> {
-        held(&self.gaps[replica.index()]).iter().map(|gap| gap.0).min()
+    pub fn first_gap(&self, replica: Replica) -> Option<SpoolByte> {
+        lock(&self.gaps[replica.index()]).iter().map(|gap| gap.0).min()
     }
 
-    /// `replica` has got the bytes up to `end` of its first gap.
-    pub fn filled(&self, replica: Replica, end: u64) {
-        let mut gaps = held(&self.gaps[replica.index()]);
+    /// `replica` has the bytes up to `end` of its first gap.
+    pub fn filled(&self, replica: Replica, end: SpoolByte) {
+        let mut gaps = lock(&self.gaps[replica.index()]);
         if let Some(first) = gaps.first_mut() {
             first.0 = end;
             if first.1 <= end {
@@ -107,9 +109,9 @@ impl ReplicaPair {
         }
     }
 
-    /// Bytes that `replica` lacks.
+    /// Number of bytes that `replica` lacks.
     pub fn missing(&self, replica: Replica) -> u64 {
-        let gaps = held(&self.gaps[replica.index()]);
-        gaps.iter().map(|(start, end)| end - start).sum()
+        let gaps = lock(&self.gaps[replica.index()]);
+        gaps.iter().map(|(start, end)| *end - *start).sum()
     }
 }

@@ -15,11 +15,12 @@
 use super::block::Block;
 use super::entry::{Entry, Extent, extend};
 use crate::limits::{PEAK_BASE_FRAMES, PEAK_BLOCK_ENTRIES, PEAK_FRAMES_MAX, TAKE_CHANNEL_COUNT_MAX};
+use crate::lock::lock;
 use std::array;
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicU32, AtomicU64};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 
 /// Levels in memory.
 pub const LEVELS: usize = 6;
@@ -162,14 +163,14 @@ impl Pyramid {
 
     /// Like [`Pyramid::resident`], but waits for the lock. For the worker threads.
     pub(super) fn resident_blocking(&self, index: u64) -> Option<Arc<Block>> {
-        let resident = self.resident.lock().unwrap_or_else(PoisonError::into_inner);
+        let resident = lock(&self.resident);
         resident.iter().find(|(at, _)| *at == index).map(|(_, block)| Arc::clone(block))
     }
 
     /// Drops the base blocks before block `end` from memory.
     pub(super) fn release(&self, end: u64) {
         let mut gone = Vec::new();
-        let mut resident = self.resident.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut resident = lock(&self.resident);
         while resident.front().is_some_and(|(at, _)| *at < end) {
             gone.extend(resident.pop_front());
         }
@@ -249,7 +250,7 @@ impl Grower {
         let at = (base % PEAK_BLOCK_ENTRIES as u64) as usize;
         if self.block.as_ref().is_none_or(|(newest, _)| *newest != index) {
             let block = Arc::new(Block::entries(self.partial.len(), PEAK_BLOCK_ENTRIES));
-            let mut resident = self.pyramid.resident.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut resident = lock(&self.pyramid.resident);
             resident.push_back((index, Arc::clone(&block)));
             drop(resident);
             self.block = Some((index, block));

@@ -7,10 +7,11 @@
 use super::block::{Block, Scale};
 use super::live_take::LiveTake;
 use super::pyramid::Pyramid;
+use crate::lock::lock;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Release};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use uuid::Uuid;
 
 /// The state of a waveform.
@@ -130,10 +131,6 @@ impl SharedTake {
     pub(super) fn is_forgotten(&self) -> bool {
         self.forgotten.load(Acquire)
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// State of the whole store.

@@ -8,13 +8,16 @@
 //! as long as a writer holds it; nobody has to end one.
 
 use crate::limits;
-use crate::message::disk::{SpoolFile, TakeKey, TakePlan};
+use crate::lock::lock;
+use crate::message::offset::SpoolByte;
+use crate::message::spool_file::SpoolFile;
+use crate::message::take::{TakeKey, TakePlan};
 use crate::time::FramePos;
 use crate::window::map::Mapping;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 /// A moment: milliseconds since the ledger entries were made.
@@ -68,7 +71,7 @@ pub struct TakeLedger {
 #[derive(Debug)]
 struct TakeState {
     marks: Marks,
-    spans: VecDeque<Span>,
+    spans: VecDeque<LedgerSpan>,
     version: u64,
 }
 
@@ -106,7 +109,7 @@ pub enum Actor {
 
 /// One window of a take and what became of it. Kept for [`limits::LEDGER_HISTORY_MS`] after it was supplied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Span {
+pub struct LedgerSpan {
     /// Byte of the file where it begins; whole pages.
     pub offset: u64,
     /// Its bytes; whole pages.
@@ -129,7 +132,7 @@ pub struct Span {
     pub durable: Stamp,
 }
 
-impl Span {
+impl LedgerSpan {
     /// Byte of the file where it ends.
     pub fn end(&self) -> u64 {
         self.offset + u64::from(self.bytes)
@@ -147,7 +150,7 @@ pub struct TakeView {
     /// How far the take has come.
     pub marks: Marks,
     /// Windows in the stretch, in order; those that are out among them.
-    pub spans: Vec<Span>,
+    pub spans: Vec<LedgerSpan>,
     /// Changes whenever anything is stated or withdrawn.
     pub version: u64,
 }
@@ -217,7 +220,7 @@ impl Ledger {
 
     /// The ledger entry about a take; made if there is none yet.
     pub fn take(&self, plan: &TakePlan) -> Arc<TakeLedger> {
-        let mut takes = locked(&self.takes);
+        let mut takes = lock(&self.takes);
         takes.retain(|take| take.strong_count() > 0);
         if let Some(take) = takes.iter().filter_map(Weak::upgrade).find(|take| take.key == plan.key) {
             return take;
@@ -229,7 +232,7 @@ impl Ledger {
 
     /// A new ledger entry about a slot.
     pub fn slot(&self, slot: usize, rate: u32) -> Arc<SlotLedger> {
-        let mut slots = locked(&self.slots);
+        let mut slots = lock(&self.slots);
         slots.retain(|slot| slot.strong_count() > 0);
         let entry = Arc::new(SlotLedger { slot, rate, clock: self.clock, state: Mutex::default() });
         slots.push(Arc::downgrade(&entry));
@@ -238,12 +241,12 @@ impl Ledger {
 
     /// Every take that is being recorded, in the order of its pass.
     pub fn takes(&self) -> Vec<Arc<TakeLedger>> {
-        locked(&self.takes).iter().filter_map(Weak::upgrade).collect()
+        lock(&self.takes).iter().filter_map(Weak::upgrade).collect()
     }
 
     /// Every slot that plays, in order.
     pub fn slots(&self) -> Vec<Arc<SlotLedger>> {
-        let mut slots: Vec<_> = locked(&self.slots).iter().filter_map(Weak::upgrade).collect();
+        let mut slots: Vec<_> = lock(&self.slots).iter().filter_map(Weak::upgrade).collect();
         slots.sort_by_key(|entry| entry.slot);
         slots
     }
@@ -289,9 +292,9 @@ impl TakeLedger {
     }
 
     /// Says that a window that begins at byte `offset` is about to be handed to the audio thread.
-    pub fn supplied(&self, offset: u64, window: &Mapping) {
-        let span = Span {
-            offset,
+    pub fn supplied(&self, offset: SpoolByte, window: &Mapping) {
+        let span = LedgerSpan {
+            offset: offset.0,
             bytes: window.len() as u32,
             address: window.address(),
             locked: window.is_locked(),
@@ -305,10 +308,10 @@ impl TakeLedger {
         self.state().supplied(span);
     }
 
-    /// Says that the window that begins at byte `offset` came back with `passed_bytes` bytes behind the record
+    /// Says that the window that begins at byte `offset` came back with `recorded_bytes` bytes behind the record
     /// position, and is about to be unlocked.
-    pub fn collected(&self, offset: u64, passed_bytes: usize, touched: bool) {
-        self.state().collected(offset, passed_bytes as u64, touched, stamp(self.clock));
+    pub fn collected(&self, offset: SpoolByte, recorded_bytes: usize, touched: bool) {
+        self.state().collected(offset.0, recorded_bytes as u64, touched, stamp(self.clock));
     }
 
     /// Says that no window is out any more.
@@ -320,13 +323,13 @@ impl TakeLedger {
     }
 
     /// Says that everything up to byte `end` was written, and how long the last write took.
-    pub fn committed(&self, end: u64, took: Duration) {
-        self.state().committed(end, took.as_micros() as u32, stamp(self.clock));
+    pub fn committed(&self, end: SpoolByte, took: Duration) {
+        self.state().committed(end.0, took.as_micros() as u32, stamp(self.clock));
     }
 
     /// Says that everything up to byte `end` outlives a power cut.
-    pub fn durable(&self, end: u64) {
-        self.state().durable(end, stamp(self.clock));
+    pub fn durable(&self, end: SpoolByte) {
+        self.state().durable(end.0, stamp(self.clock));
     }
 
     /// How far the take has come.
@@ -348,15 +351,15 @@ impl TakeLedger {
     }
 
     fn state(&self) -> MutexGuard<'_, TakeState> {
-        locked(&self.state)
+        lock(&self.state)
     }
 }
 
 impl TakeState {
-    fn supplied(&mut self, span: Span) {
+    fn supplied(&mut self, span: LedgerSpan) {
         self.note(Actor::Butler, span.supplied);
         self.marks.supplied = span.end();
-        let old = |kept: &Span| limits::LEDGER_HISTORY_MS < kept.supplied.age_ms(span.supplied).unwrap_or(0);
+        let old = |kept: &LedgerSpan| limits::LEDGER_HISTORY_MS < kept.supplied.age_ms(span.supplied).unwrap_or(0);
         while self
             .spans
             .front()
@@ -367,10 +370,10 @@ impl TakeState {
         self.spans.push_back(span);
     }
 
-    fn collected(&mut self, offset: u64, passed: u64, touched: bool, now: Stamp) {
+    fn collected(&mut self, offset: u64, recorded: u64, touched: bool, now: Stamp) {
         self.note(Actor::Audio, now);
-        if passed > 0 {
-            self.marks.collected = self.marks.collected.max(offset + passed);
+        if recorded > 0 {
+            self.marks.collected = self.marks.collected.max(offset + recorded);
         }
         let at = self.spans.partition_point(|span| span.offset < offset);
         if let Some(span) = self.spans.get_mut(at).filter(|span| span.offset == offset) {
@@ -409,36 +412,31 @@ impl SlotLedger {
         span.bytes = window.len() as u32;
         (span.address, span.locked) = (window.address(), window.is_locked());
         span.supplied = stamp(self.clock);
-        let mut state = locked(&self.state);
+        let mut state = lock(&self.state);
         state.1 += 1;
         state.0.push(span);
     }
 
     /// Says that a window came back and is about to be unmapped.
     pub fn collected(&self, window: &Mapping) {
-        let mut state = locked(&self.state);
+        let mut state = lock(&self.state);
         state.1 += 1;
         state.0.retain(|span| span.address != window.address());
     }
 
     /// Windows that are out, in the order in which they were supplied, and a number that changes with them.
     pub fn view(&self) -> (Vec<SlotSpan>, u64) {
-        locked(&self.state).clone()
+        lock(&self.state).clone()
     }
 
     /// The number of [`SlotLedger::view`].
     pub fn version(&self) -> u64 {
-        locked(&self.state).1
+        lock(&self.state).1
     }
 }
 
 fn stamp(clock: Instant) -> Stamp {
     Stamp(clock.elapsed().as_millis() as u64)
-}
-
-/// A writer that panicked left numbers that are as good as any: nobody stops because of them.
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -468,14 +466,14 @@ mod tests {
         file.set_len(1 << 20).unwrap();
         let take = ledger.take(&plan());
         for offset in [4096, 12_288, 20_480] {
-            take.supplied(offset, &window(&file, offset));
+            take.supplied(SpoolByte(offset), &window(&file, offset));
         }
         assert_eq!(take.marks().supplied, 28_672);
-        take.collected(4096, 8192, true);
-        take.collected(12_288, 100, true);
-        take.committed(12_388, Duration::from_micros(300));
-        take.durable(12_388);
-        take.collected(20_480, 0, false);
+        take.collected(SpoolByte(4096), 8192, true);
+        take.collected(SpoolByte(12_288), 100, true);
+        take.committed(SpoolByte(12_388), Duration::from_micros(300));
+        take.durable(SpoolByte(12_388));
+        take.collected(SpoolByte(20_480), 0, false);
         let view = take.view(0, u64::MAX);
         assert_eq!((view.marks.collected, view.marks.committed, view.marks.durable), (12_388, 12_388, 12_388));
         let steps: Vec<_> =
@@ -502,8 +500,8 @@ mod tests {
         file.set_len(8192).unwrap();
         let (take, map) = (ledger.take(&plan()), window(&file, 0));
         for index in 0..2 * limits::LEDGER_SPANS_MAX as u64 {
-            take.supplied(4096 + index * 8192, &map);
-            take.collected(4096 + index * 8192, 8192, true);
+            take.supplied(SpoolByte(4096 + index * 8192), &map);
+            take.collected(SpoolByte(4096 + index * 8192), 8192, true);
         }
         assert_eq!(take.view(0, u64::MAX).spans.len(), limits::LEDGER_SPANS_MAX);
     }

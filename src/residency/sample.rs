@@ -1,8 +1,9 @@
 //! What a look at everything found: rows of cells, and figures. Thread: watcher makes it, a face reads it.
 
 use super::state::Cell;
-use crate::message::disk::{DiskPublished, TakeKey};
 use crate::message::published::Published;
+use crate::message::stats::DiskPublished;
+use crate::message::take::TakeKey;
 use crate::residency::ledger::{Ledger, Stamp};
 use crate::time::FramePos;
 use crate::window::budget::LockBudget;
@@ -109,7 +110,7 @@ impl Row {
 
 /// Numbers beside the rows. Maxima are of the whole run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Figures {
+pub struct ResidencyFigures {
     /// Faults of the audio thread without the disk, since it was started; `None`: not known.
     pub minor_faults: Option<u64>,
     /// Those that waited for the disk.
@@ -158,7 +159,7 @@ pub struct Sample {
     /// Takes first, then slots.
     pub rows: Vec<Row>,
     /// Numbers.
-    pub figures: Figures,
+    pub figures: ResidencyFigures,
 }
 
 impl Sample {

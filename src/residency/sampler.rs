@@ -3,16 +3,16 @@
 //! A row is taken between two readings of its ledger entry that are the same, so that no window goes or comes while its pages
 //! are asked about. Where ledger entries change faster than that, the row is shown and accuses nobody.
 
-use super::sample::{Figures, Pages, Row, RowKey, Sample, Sources, View};
-use super::state::{Cell, Facts, Stretch, TakeContext, slot_cell, take_cell};
+use super::sample::{Pages, ResidencyFigures, Row, RowKey, Sample, Sources, View};
+use super::state::{ByteRange, Cell, Facts, TakeContext, UnconfirmedCell, slot_cell, take_cell};
 use crate::limits::{DATA_OFFSET, PAGE_BYTES, RESIDENCY_CELLS_MAX};
-use crate::message::disk::TakeKey;
 use crate::message::published::NO_PASS;
-use crate::residency::ledger::{SlotLedger, SlotSpan, Span, Stamp, TakeLedger, TakeView};
+use crate::message::take::TakeKey;
+use crate::residency::ledger::{LedgerSpan, SlotLedger, SlotSpan, Stamp, TakeLedger, TakeView};
 use crate::rt::counters::ThreadCounters;
 use crate::time::FramePos;
-use crate::window::budget::locked_bytes_now;
 use crate::window::kernel_pages::{CacheStat, Pagemap, cachestat, mincore};
+use crate::window::lock_limit::locked_bytes_now;
 use std::collections::HashMap;
 use std::fs::File;
 use std::io;
@@ -44,10 +44,13 @@ struct Suspects {
 pub struct Sampler {
     sources: Sources,
     pagemap: Option<Pagemap>,
+    /// Of the sample before.
     suspects: HashMap<RowKey, Suspects>,
+    /// Of the sample that is being taken.
+    next_suspects: HashMap<RowKey, Suspects>,
     /// Where each take's position was last seen: between a pass's end and the last window's return nobody else says it.
     heads: HashMap<TakeKey, u64>,
-    slow: Figures,
+    slow: ResidencyFigures,
     slow_at: Option<Stamp>,
     lock_suspicious: bool,
     facts: Vec<Facts>,
@@ -98,8 +101,8 @@ impl Grid {
         byte.saturating_sub(self.first).div_ceil(self.bytes_per_cell).min(self.cells as u64) as usize
     }
 
-    fn stretch(self, cell: usize) -> Stretch {
-        Stretch { from: self.first + cell as u64 * self.bytes_per_cell, bytes: self.bytes_per_cell }
+    fn range(self, cell: usize) -> ByteRange {
+        ByteRange { from: self.first + cell as u64 * self.bytes_per_cell, bytes: self.bytes_per_cell }
     }
 }
 
@@ -110,8 +113,9 @@ impl Sampler {
             sources,
             pagemap: Pagemap::open().ok(),
             suspects: HashMap::new(),
+            next_suspects: HashMap::new(),
             heads: HashMap::new(),
-            slow: Figures::default(),
+            slow: ResidencyFigures::default(),
             slow_at: None,
             lock_suspicious: false,
             facts: Vec::new(),
@@ -132,10 +136,10 @@ impl Sampler {
         let mut rows = Vec::with_capacity(takes.len() + slots.len());
         rows.extend(takes.iter().map(|take| self.take_row(take, view)));
         rows.extend(slots.iter().filter_map(|slot| self.slot_row(slot, view)));
-        self.confirm(&mut rows);
+        self.suspects = std::mem::take(&mut self.next_suspects);
         if self.slow_at.is_none_or(|slow| SLOW_MS <= slow.age_ms(at).unwrap_or(0)) {
             self.slow_at = Some(at);
-            self.look_slowly(&takes);
+            self.sample_slow_figures(&takes);
         }
         let figures = self.figures();
         let position = self.sources.published.position.load(Relaxed);
@@ -164,11 +168,13 @@ impl Sampler {
             }
             let context = TakeContext { view: &entry, in_place, head, now: self.sources.ledger.now() };
             let cell = |(at, facts): (usize, &Facts)| {
-                let cell = take_cell(&context, grid.stretch(at), facts);
-                Cell::new(cell.believed(), cell.kernel(), settled && cell.disagrees())
+                let cell = take_cell(&context, grid.range(at), facts);
+                UnconfirmedCell { suspicious: settled && cell.suspicious, ..cell }
             };
+            let cells: Vec<UnconfirmedCell> = self.facts.iter().enumerate().map(cell).collect();
+            let key = RowKey::Take { uuid: take.identity, key: take.key };
             return Row {
-                key: RowKey::Take { uuid: take.identity, key: take.key },
+                key,
                 path: Arc::clone(&take.path),
                 rate: take.rate,
                 frame_bytes: take.frame_bytes,
@@ -176,7 +182,7 @@ impl Sampler {
                 start: take.start,
                 first_byte: grid.first,
                 bytes_per_cell: grid.bytes_per_cell,
-                cells: self.facts.iter().enumerate().map(cell).collect(),
+                cells: self.confirm(key, grid, &cells),
                 head_byte: head,
                 lead_byte: entry.marks.supplied,
             };
@@ -195,11 +201,11 @@ impl Sampler {
         }
         if let Some(spool) = take.spool() {
             let end = grid.before(marks.collected).max(in_wav);
-            let from = grid.stretch(in_wav).from;
+            let from = grid.range(in_wav).from;
             scan(&spool.file, from, grid.bytes_per_cell, &mut self.facts[in_wav..end]).ok();
         }
         for span in entry.spans.iter().filter(|span| span.is_out()) {
-            self.ask_window(grid, &MappedSpan::from(span));
+            self.query_window(grid, &MappedSpan::from(span));
         }
     }
 
@@ -218,18 +224,20 @@ impl Sampler {
             self.facts.resize(grid.cells, Facts::default());
             scan(&current.file, grid.first, grid.bytes_per_cell, &mut self.facts).ok();
             for span in &shown {
-                self.ask_window(grid, &MappedSpan::from(*span));
+                self.query_window(grid, &MappedSpan::from(*span));
             }
             let settled = version == slot.version();
             if !settled && tries < TRIES {
                 continue;
             }
             let cell = |(at, facts): (usize, &Facts)| {
-                let cell = slot_cell(&shown, grid.stretch(at), facts);
-                Cell::new(cell.believed(), cell.kernel(), settled && cell.disagrees())
+                let cell = slot_cell(&shown, grid.range(at), facts);
+                UnconfirmedCell { suspicious: settled && cell.suspicious, ..cell }
             };
+            let cells: Vec<UnconfirmedCell> = self.facts.iter().enumerate().map(cell).collect();
+            let key = RowKey::Slot(slot.slot);
             return Some(Row {
-                key: RowKey::Slot(slot.slot),
+                key,
                 path: Arc::clone(&current.path),
                 rate: slot.rate,
                 frame_bytes: current.frame_bytes,
@@ -237,7 +245,7 @@ impl Sampler {
                 start: FramePos(0),
                 first_byte: grid.first,
                 bytes_per_cell: grid.bytes_per_cell,
-                cells: self.facts.iter().enumerate().map(cell).collect(),
+                cells: self.confirm(key, grid, &cells),
                 head_byte: head,
                 lead_byte: shown.iter().map(|span| span.end()).max().unwrap_or(head),
             });
@@ -255,7 +263,7 @@ impl Sampler {
     }
 
     /// Asks which pages of a window are in memory and adds them to the cells they lie in.
-    fn ask_window(&mut self, grid: Grid, span: &MappedSpan) {
+    fn query_window(&mut self, grid: Grid, span: &MappedSpan) {
         let (from, to) = (span.offset.max(grid.first), (span.offset + span.bytes).min(grid.end()));
         if to <= from {
             return;
@@ -283,26 +291,22 @@ impl Sampler {
         }
     }
 
-    /// A cell disagrees that was suspicious in the sample before and is so in this one.
-    fn confirm(&mut self, rows: &mut [Row]) {
-        let mut suspects = HashMap::with_capacity(rows.len());
-        for row in rows {
-            let now: Vec<bool> = row.cells.iter().map(|cell| cell.disagrees()).collect();
-            if now.iter().any(|suspicious| *suspicious) {
-                let before = self.suspects.get(&row.key).filter(|before| before.bytes_per_cell == row.bytes_per_cell);
-                for (at, cell) in row.cells.iter_mut().enumerate().filter(|(_, cell)| cell.disagrees()) {
-                    let byte = row.first_byte + at as u64 * row.bytes_per_cell;
-                    let seen = before.is_some_and(|before| before.had(byte));
-                    *cell = Cell::new(cell.believed(), cell.kernel(), seen);
-                }
-                let (first_byte, bytes_per_cell) = (row.first_byte, row.bytes_per_cell);
-                suspects.insert(row.key, Suspects { first_byte, bytes_per_cell, cells: now });
-            }
+    /// Turns the cells of a row into those to show, and keeps the suspicious ones for the next sample.
+    fn confirm(&mut self, key: RowKey, grid: Grid, cells: &[UnconfirmedCell]) -> Vec<Cell> {
+        let before = self.suspects.get(&key).filter(|before| before.bytes_per_cell == grid.bytes_per_cell);
+        let confirm = |(at, cell): (usize, &UnconfirmedCell)| {
+            cell.confirm(before.is_some_and(|before| before.had(grid.range(at).from)))
+        };
+        let confirmed = cells.iter().enumerate().map(confirm).collect();
+        if cells.iter().any(|cell| cell.suspicious) {
+            let cells = cells.iter().map(|cell| cell.suspicious).collect();
+            let (first_byte, bytes_per_cell) = (grid.first, grid.bytes_per_cell);
+            self.next_suspects.insert(key, Suspects { first_byte, bytes_per_cell, cells });
         }
-        self.suspects = suspects;
+        confirmed
     }
 
-    fn look_slowly(&mut self, takes: &[Arc<TakeLedger>]) {
+    fn sample_slow_figures(&mut self, takes: &[Arc<TakeLedger>]) {
         let budget = &self.sources.budget;
         let before = budget.used();
         let kernel = locked_bytes_now();
@@ -321,21 +325,21 @@ impl Sampler {
             sum.writeback += stat.writeback;
             sum.cached += stat.cached;
         }
-        self.slow = Figures {
+        self.slow = ResidencyFigures {
             locked_bytes_kernel: kernel,
             lock_disagrees: disagrees,
             dirty_bytes: sum.dirty * PAGE,
             writeback_bytes: sum.writeback * PAGE,
             cached_bytes: sum.cached * PAGE,
-            ..Figures::default()
+            ..ResidencyFigures::default()
         };
     }
 
-    fn figures(&self) -> Figures {
+    fn figures(&self) -> ResidencyFigures {
         let Sources { published, disk, budget, .. } = &self.sources;
         let counters = ThreadCounters::of(published.thread_id.load(Relaxed)).ok();
         let known = |frames: u64| (frames != u64::MAX).then_some(frames);
-        Figures {
+        ResidencyFigures {
             minor_faults: counters.map(|counters| counters.minor_faults),
             major_faults: counters.map(|counters| counters.major_faults),
             locked_bytes_believed: budget.used(),
@@ -366,8 +370,8 @@ struct MappedSpan {
     address: usize,
 }
 
-impl From<&Span> for MappedSpan {
-    fn from(span: &Span) -> MappedSpan {
+impl From<&LedgerSpan> for MappedSpan {
+    fn from(span: &LedgerSpan) -> MappedSpan {
         MappedSpan { offset: span.offset, bytes: u64::from(span.bytes), address: span.address }
     }
 }
@@ -412,8 +416,8 @@ fn scan(file: &File, offset: u64, bytes_per_cell: u64, facts: &mut [Facts]) -> i
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::disk::DiskPublished;
     use crate::message::published::Published;
+    use crate::message::stats::DiskPublished;
     use crate::window::budget::LockBudget;
     use crate::window::map::{Mapping, Populate};
 
@@ -483,14 +487,14 @@ mod tests {
                 sampler.pagemap = None;
             }
             sampler.facts = vec![Facts::default(); grid.cells];
-            sampler.ask_window(grid, &span);
+            sampler.query_window(grid, &span);
             let found: Vec<_> = sampler.facts.iter().map(|facts| (facts.asked, facts.present)).collect();
             assert_eq!(found, [(1, 1), (2, 2), (1, 1), (0, 0)], "pagemap: {with_pagemap}");
         }
         // A window that is gone by now: nothing is known, and nobody is harmed.
         let gone = MappedSpan { address: PAGE_BYTES, ..span };
         sampler.facts = vec![Facts::default(); grid.cells];
-        sampler.ask_window(grid, &gone);
+        sampler.query_window(grid, &gone);
         assert!(sampler.facts.iter().all(|facts| *facts == Facts::default()));
     }
 }

@@ -6,7 +6,7 @@
 //! This is an inference, and is named as one wherever it is shown.
 
 use crate::limits::PAGE_BYTES;
-use crate::residency::ledger::{SlotSpan, Span, Stamp, TakeView};
+use crate::residency::ledger::{LedgerSpan, SlotSpan, Stamp, TakeView};
 use crate::window::kernel_pages::CacheStat;
 
 /// Milliseconds that a page may stay dirty after its writing was started.
@@ -196,6 +196,25 @@ impl Cell {
     }
 }
 
+/// A cell as one sample shows it. The next sample confirms or clears a suspicion, because the kernel sets and clears its
+/// marks a moment before or after the events that they stand for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnconfirmedCell {
+    /// The state that the ledger gives; [`PageState::None`] if the ledger says nothing.
+    pub believed: PageState,
+    /// The state that the kernel gives.
+    pub kernel: Kernel,
+    /// Whether the two contradict each other.
+    pub suspicious: bool,
+}
+
+impl UnconfirmedCell {
+    /// The cell to show: it disagrees if it is suspicious and `was_suspicious` in the sample before.
+    pub fn confirm(self, was_suspicious: bool) -> Cell {
+        Cell::new(self.believed, self.kernel, self.suspicious && was_suspicious)
+    }
+}
+
 /// What the kernel said of the pages of one cell.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Facts {
@@ -209,14 +228,14 @@ pub struct Facts {
 
 /// A stretch of a file that one cell stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stretch {
+pub struct ByteRange {
     /// Byte of the file where it begins.
     pub from: u64,
     /// Its bytes; whole pages.
     pub bytes: u64,
 }
 
-impl Stretch {
+impl ByteRange {
     fn end(self) -> u64 {
         self.from + self.bytes
     }
@@ -240,36 +259,36 @@ pub struct TakeContext<'a> {
 }
 
 /// The window that byte `byte` lies in.
-pub fn span_at(spans: &[Span], byte: u64) -> Option<&Span> {
+pub fn span_at(spans: &[LedgerSpan], byte: u64) -> Option<&LedgerSpan> {
     let at = spans.partition_point(|span| span.end() <= byte);
     spans.get(at).filter(|span| span.offset <= byte)
 }
 
 /// Whether byte `byte` lies between windows: frames that were lost before a window for them could be made.
-fn is_skipped(spans: &[Span], byte: u64) -> bool {
+fn is_skipped(spans: &[LedgerSpan], byte: u64) -> bool {
     let at = spans.partition_point(|span| span.end() <= byte);
     0 < at && spans.get(at).is_some_and(|next| byte < next.offset)
 }
 
 /// What is believed of a stretch of a take: of its first page.
-fn take_believed(take: &TakeContext, stretch: Stretch) -> PageState {
+fn take_believed(take: &TakeContext, range: ByteRange) -> PageState {
     let (marks, spans) = (&take.view.marks, &take.view.spans);
-    let span = span_at(spans, stretch.from);
+    let span = span_at(spans, range.from);
     if let Some(span) = span.filter(|span| span.is_out()) {
         return match () {
-            () if stretch.from + PAGE_BYTES as u64 <= take.head => PageState::Recorded,
+            () if range.from + PAGE_BYTES as u64 <= take.head => PageState::Recorded,
             () if span.locked => PageState::Locked,
             () => PageState::Resident,
         };
     }
-    if marks.collected <= stretch.from {
+    if marks.collected <= range.from {
         return PageState::None;
     }
     match span {
         Some(span) if !span.touched => PageState::Silent,
-        None if is_skipped(spans, stretch.from) => PageState::Silent,
-        _ if stretch.from < marks.durable => PageState::Durable,
-        _ if stretch.from < marks.committed => PageState::Committed,
+        None if is_skipped(spans, range.from) => PageState::Silent,
+        _ if range.from < marks.durable => PageState::Durable,
+        _ if range.from < marks.committed => PageState::Committed,
         _ => PageState::Recorded,
     }
 }
@@ -285,19 +304,19 @@ fn of_cache(cache: Option<CacheStat>) -> Kernel {
     }
 }
 
-fn take_kernel(take: &TakeContext, stretch: Stretch, believed: PageState, facts: &Facts) -> Kernel {
+fn take_kernel(take: &TakeContext, range: ByteRange, believed: PageState, facts: &Facts) -> Kernel {
     if facts.asked > 0 {
         if facts.present < facts.asked {
             return Kernel::Absent;
         }
-        let whole = u64::from(facts.asked) == stretch.pages();
+        let whole = u64::from(facts.asked) == range.pages();
         let Some(stat) = facts.cache.filter(|_| take.in_place && whole) else { return Kernel::Mapped };
         return match believed {
             // What lies behind the record position is stored to no more: written back is what it should be.
             PageState::Recorded if stat.writeback > 0 => Kernel::Writeback,
             PageState::Recorded if stat.dirty > 0 => Kernel::Dirty,
             PageState::Recorded => Kernel::Mapped,
-            _ if stat.dirty < stretch.pages() => Kernel::WriteProtected,
+            _ if stat.dirty < range.pages() => Kernel::WriteProtected,
             _ => Kernel::Dirty,
         };
     }
@@ -314,15 +333,15 @@ fn take_kernel(take: &TakeContext, stretch: Stretch, believed: PageState, facts:
 
 /// Whether what is believed and what the kernel says cannot both be true. To be confirmed by a second look: the kernel's
 /// marks are set and cleared a moment before or after what they stand for.
-fn take_is_suspicious(take: &TakeContext, stretch: Stretch, believed: PageState, kernel: Kernel) -> bool {
+fn take_is_suspicious(take: &TakeContext, range: ByteRange, believed: PageState, kernel: Kernel) -> bool {
     // Of a cell of many pages the first one is believed in: what lies beyond the mark is not accused.
-    let is_before = |mark: u64| stretch.end() <= mark.next_multiple_of(PAGE_BYTES as u64);
+    let is_before = |mark: u64| range.end() <= mark.next_multiple_of(PAGE_BYTES as u64);
     let marks = &take.view.marks;
     match (believed, kernel) {
         (PageState::Locked | PageState::Resident | PageState::Recorded, Kernel::Absent) => true,
         (PageState::Durable, Kernel::Dirty | Kernel::Writeback) => is_before(marks.durable),
         (PageState::Committed, Kernel::Dirty) if is_before(marks.committed) => {
-            let last = span_at(&take.view.spans, stretch.end() - 1);
+            let last = span_at(&take.view.spans, range.end() - 1);
             let age = last.and_then(|span| span.committed.age_ms(take.now));
             // Without a note it is older than the notes reach.
             age.is_none_or(|age| DIRTY_MS_MAX < age)
@@ -331,16 +350,17 @@ fn take_is_suspicious(take: &TakeContext, stretch: Stretch, believed: PageState,
     }
 }
 
-/// The cell for a stretch of a take. Its flag says "suspicious": not yet confirmed.
-pub fn take_cell(take: &TakeContext, stretch: Stretch, facts: &Facts) -> Cell {
-    let believed = take_believed(take, stretch);
-    let kernel = take_kernel(take, stretch, believed, facts);
-    Cell::new(believed, kernel, take_is_suspicious(take, stretch, believed, kernel))
+/// The cell for a range of a take.
+pub fn take_cell(take: &TakeContext, range: ByteRange, facts: &Facts) -> UnconfirmedCell {
+    let believed = take_believed(take, range);
+    let kernel = take_kernel(take, range, believed, facts);
+    let suspicious = take_is_suspicious(take, range, believed, kernel);
+    UnconfirmedCell { believed, kernel, suspicious }
 }
 
-/// The cell for a stretch of a file that is played from windows `spans` of it. Its flag says "suspicious", as above.
-pub fn slot_cell(spans: &[&SlotSpan], stretch: Stretch, facts: &Facts) -> Cell {
-    let span = spans.iter().find(|span| span.offset < stretch.end() && stretch.from < span.end());
+/// The cell for a range of a file that is played through the windows `spans`.
+pub fn slot_cell(spans: &[&SlotSpan], range: ByteRange, facts: &Facts) -> UnconfirmedCell {
+    let span = spans.iter().find(|span| span.offset < range.end() && range.from < span.end());
     let believed = match span {
         None => PageState::None,
         Some(span) if span.locked => PageState::Locked,
@@ -351,7 +371,8 @@ pub fn slot_cell(spans: &[&SlotSpan], stretch: Stretch, facts: &Facts) -> Cell {
         Facts { asked, present, .. } if present < asked => Kernel::Absent,
         _ => Kernel::Mapped,
     };
-    Cell::new(believed, kernel, believed != PageState::None && kernel == Kernel::Absent)
+    let suspicious = believed != PageState::None && kernel == Kernel::Absent;
+    UnconfirmedCell { believed, kernel, suspicious }
 }
 
 #[cfg(test)]
@@ -363,7 +384,7 @@ mod tests {
 
     /// Windows of two pages from page 1 on: two durable, one committed, one that waits, one being filled, one ahead.
     fn view(locked: bool) -> TakeView {
-        let span = |index: u64| Span {
+        let span = |index: u64| LedgerSpan {
             offset: PAGE * (1 + 2 * index),
             bytes: 2 * PAGE as u32,
             address: 0x1000,
@@ -390,7 +411,7 @@ mod tests {
         // In the middle of the second page of the window that is being filled.
         let head = 10 * PAGE + 100;
         let take = TakeContext { view, in_place, head, now: Stamp(1000) };
-        take_cell(&take, Stretch { from: page * PAGE, bytes: PAGE }, &facts)
+        take_cell(&take, ByteRange { from: page * PAGE, bytes: PAGE }, &facts).confirm(true)
     }
 
     fn out(present: u32) -> Facts {
@@ -470,7 +491,7 @@ mod tests {
         let view = view(true);
         let at = |now: u64| {
             let take = TakeContext { view: &view, in_place: true, head: 0, now: Stamp(now) };
-            take_cell(&take, Stretch { from: 5 * PAGE, bytes: PAGE }, &cache(1, 1, 0)).disagrees()
+            take_cell(&take, ByteRange { from: 5 * PAGE, bytes: PAGE }, &cache(1, 1, 0)).suspicious
         };
         assert!(!at(200 + DIRTY_MS_MAX) && at(201 + DIRTY_MS_MAX));
     }
@@ -490,9 +511,9 @@ mod tests {
     fn a_cell_of_many_pages_is_suspicious_as_soon_as_one_is_missing() {
         let view = view(true);
         let take = TakeContext { view: &view, in_place: false, head: 9 * PAGE, now: Stamp(0) };
-        let stretch = Stretch { from: 9 * PAGE, bytes: 8 * PAGE };
-        assert!(!take_cell(&take, stretch, &Facts { asked: 4, present: 4, cache: None }).disagrees());
-        assert!(take_cell(&take, stretch, &Facts { asked: 4, present: 3, cache: None }).disagrees());
+        let range = ByteRange { from: 9 * PAGE, bytes: 8 * PAGE };
+        assert!(!take_cell(&take, range, &Facts { asked: 4, present: 4, cache: None }).suspicious);
+        assert!(take_cell(&take, range, &Facts { asked: 4, present: 3, cache: None }).suspicious);
     }
 
     #[test]
@@ -500,7 +521,7 @@ mod tests {
         let view = view(true);
         let wide = |from: u64, pages: u64, head: u64, facts: Facts| {
             let take = TakeContext { view: &view, in_place: true, head: head * PAGE, now: Stamp(9000) };
-            take_cell(&take, Stretch { from: from * PAGE, bytes: pages * PAGE }, &facts)
+            take_cell(&take, ByteRange { from: from * PAGE, bytes: pages * PAGE }, &facts).confirm(true)
         };
         let dirty = cache(4, 2, 0);
         let cell = wide(3, 4, 10, dirty);

@@ -3,7 +3,7 @@
 use super::sample::{Row, RowKey, Sample};
 use super::state::{Cell, PageState, span_at};
 use crate::limits::PAGE_BYTES;
-use crate::residency::ledger::{Actor, Ledger, SlotLedger, SlotSpan, Span, Stamp, TakeLedger};
+use crate::residency::ledger::{Actor, Ledger, LedgerSpan, SlotLedger, SlotSpan, Stamp, TakeLedger};
 use crate::time::{Clock, Frames, SampleRate};
 
 /// The story of the page in which byte `byte` of a row's file lies, a line each, as it was at `now`. Empty for a row
@@ -42,7 +42,7 @@ fn take_story(take: &TakeLedger, byte: u64, now: Stamp) -> Vec<String> {
     }
 }
 
-fn span_story(span: &Span, last: &(Actor, Stamp), now: Stamp) -> Vec<String> {
+fn span_story(span: &LedgerSpan, last: &(Actor, Stamp), now: Stamp) -> Vec<String> {
     // What has not happened by then is told as if it never would.
     let ago = |stamp: Stamp| (stamp <= now).then(|| ago(now.0 - stamp.0));
     let mut lines = Vec::new();
@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn a_page_says_who_did_what_and_when() {
-        let span = Span {
+        let span = LedgerSpan {
             offset: 4096,
             bytes: 61_440,
             address: 0x7000,
@@ -132,7 +132,7 @@ mod tests {
                 "the take was last touched by the sync, 0.6 s ago",
             ]
         );
-        let out = Span { collected: Stamp::NEVER, committed: Stamp::NEVER, durable: Stamp::NEVER, ..span };
+        let out = LedgerSpan { collected: Stamp::NEVER, committed: Stamp::NEVER, durable: Stamp::NEVER, ..span };
         let story = span_story(&out, &(Actor::Nobody, Stamp::NEVER), Stamp(5100));
         assert_eq!(story[1..], ["with the audio thread since"]);
         // The same page, looked at as it was.

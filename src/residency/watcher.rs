@@ -5,9 +5,10 @@ use super::sample::{RowKey, Sample, Sources, View};
 use super::sampler::Sampler;
 use super::story;
 use crate::limits::RESIDENCY_HZ_MAX;
+use crate::lock::lock;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -21,20 +22,20 @@ const STACK_BYTES: usize = 256 * 1024;
 #[derive(Debug)]
 pub struct Watcher {
     sources: Sources,
-    seen: Arc<Seen>,
-    orders: Sender<Order>,
+    samples: Arc<Samples>,
+    commands: Sender<WatchCommand>,
     thread: Option<JoinHandle<()>>,
 }
 
 /// What both sides of the handle see.
 #[derive(Debug, Default)]
-struct Seen {
+struct Samples {
     latest: Mutex<Option<Arc<Sample>>>,
     history: Mutex<History>,
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Order {
+enum WatchCommand {
     Show(Option<View>),
     Quit,
 }
@@ -42,39 +43,39 @@ enum Order {
 impl Watcher {
     /// Starts the thread, which sleeps until there is something to show.
     pub fn start(sources: Sources) -> io::Result<Watcher> {
-        let (orders, received) = unbounded();
-        let seen = Arc::new(Seen::default());
+        let (commands, received) = unbounded();
+        let samples = Arc::new(Samples::default());
         let thread = std::thread::Builder::new().name("watcher".to_owned()).stack_size(STACK_BYTES).spawn({
-            let (sources, seen) = (sources.clone(), Arc::clone(&seen));
-            move || run(Sampler::new(sources), &seen, &received)
+            let (sources, samples) = (sources.clone(), Arc::clone(&samples));
+            move || run(Sampler::new(sources), &samples, &received)
         })?;
-        Ok(Watcher { sources, seen, orders, thread: Some(thread) })
+        Ok(Watcher { sources, samples, commands, thread: Some(thread) })
     }
 
     /// What to look at from now on; to be said when it changes. `None`: nothing; the thread sleeps and costs nothing. Samples that were taken stay.
     pub fn set_view(&self, view: Option<View>) {
         // A thread that is gone has nothing to show, and its last sample says when that was.
-        self.orders.send(Order::Show(view)).ok();
+        self.commands.send(WatchCommand::Show(view)).ok();
     }
 
     /// The last sample. Does not wait: `None` before there is one, or in the instant in which it is replaced.
     pub fn latest(&self) -> Option<Arc<Sample>> {
-        self.seen.latest.try_lock().ok()?.clone()
+        self.samples.latest.try_lock().ok()?.clone()
     }
 
     /// The samples of the last minute, oldest first; see [`crate::limits::RESIDENCY_HISTORY_MS`] and
     /// [`crate::limits::RESIDENCY_HISTORY_BYTES_MAX`].
     pub fn history(&self) -> Vec<Arc<Sample>> {
-        unpoisoned(&self.seen.history).samples()
+        lock(&self.samples.history).samples()
     }
 
     /// What the page in which byte `byte` of a row's file lies went through, a line each: where it is; what is believed
     /// and what the kernel says, as of the last sample; who did what to it, and when. Empty for a row that is not in
     /// the last sample.
     pub fn page_story(&self, key: &RowKey, byte: u64) -> Vec<String> {
-        let seen = unpoisoned(&self.seen.latest).clone();
+        let latest = lock(&self.samples.latest).clone();
         let now = self.sources.ledger.now();
-        seen.map(|sample| story::page_story(&self.sources.ledger, &sample, now, key, byte)).unwrap_or_default()
+        latest.map(|sample| story::page_story(&self.sources.ledger, &sample, now, key, byte)).unwrap_or_default()
     }
 
     /// The same as it was when `sample` was taken: what came later is left out, and ages are counted to then.
@@ -85,24 +86,24 @@ impl Watcher {
 
 impl Drop for Watcher {
     fn drop(&mut self) {
-        self.orders.send(Order::Quit).ok();
+        self.commands.send(WatchCommand::Quit).ok();
         if let Some(thread) = self.thread.take() {
             thread.join().ok();
         }
     }
 }
 
-fn run(mut sampler: Sampler, seen: &Seen, orders: &Receiver<Order>) {
+fn run(mut sampler: Sampler, samples: &Samples, commands: &Receiver<WatchCommand>) {
     let mut view: Option<View> = None;
     let mut next = Instant::now();
     loop {
         let order = match view {
-            None => orders.recv().map_err(|_| RecvTimeoutError::Disconnected),
-            Some(_) => orders.recv_deadline(next),
+            None => commands.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            Some(_) => commands.recv_deadline(next),
         };
         match order {
-            Ok(Order::Quit) | Err(RecvTimeoutError::Disconnected) => return,
-            Ok(Order::Show(wanted)) => {
+            Ok(WatchCommand::Quit) | Err(RecvTimeoutError::Disconnected) => return,
+            Ok(WatchCommand::Show(wanted)) => {
                 if view.is_none() {
                     sampler.forget();
                     next = Instant::now();
@@ -112,8 +113,8 @@ fn run(mut sampler: Sampler, seen: &Seen, orders: &Receiver<Order>) {
             Err(RecvTimeoutError::Timeout) => {
                 let Some(view) = &view else { continue };
                 let sample = Arc::new(sampler.sample(view));
-                *unpoisoned(&seen.latest) = Some(Arc::clone(&sample));
-                unpoisoned(&seen.history).push(Arc::clone(&sample));
+                *lock(&samples.latest) = Some(Arc::clone(&sample));
+                lock(&samples.history).push(Arc::clone(&sample));
                 // A late sample is not made up for.
                 let rest = Duration::from_micros(u64::from(sample.took_us)) * (SHARE - 1);
                 next = (next + interval(view)).max(Instant::now() + rest);
@@ -126,10 +127,6 @@ fn interval(view: &View) -> Duration {
     Duration::from_secs(1) / view.hz.clamp(1, RESIDENCY_HZ_MAX)
 }
 
-fn unpoisoned<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::sample::{Pages, Row};
@@ -137,8 +134,11 @@ mod tests {
     use super::*;
     use crate::format::TakeFormat;
     use crate::limits::{DATA_OFFSET, PAGE_BYTES};
-    use crate::message::disk::{DiskPublished, SpoolFile, TakeKey, TakePlan};
+    use crate::message::offset::SpoolByte;
     use crate::message::published::Published;
+    use crate::message::spool_file::SpoolFile;
+    use crate::message::stats::DiskPublished;
+    use crate::message::take::{TakeKey, TakePlan};
     use crate::residency::ledger::{Ledger, TakeLedger};
     use crate::rt::counters::ThreadCounters;
     use crate::wav::header::Header;
@@ -192,7 +192,7 @@ mod tests {
         let mut map = Mapping::writable(file, offset, WINDOW).unwrap();
         map.populate(Populate::Advise).unwrap();
         assert!(map.lock(budget));
-        take.supplied(offset, &map);
+        take.supplied(SpoolByte(offset), &map);
         map
     }
 
@@ -242,11 +242,11 @@ mod tests {
         let mut look = || shown(&sampler.sample(&VIEW).rows[0], 1..10);
         let rest = [Locked, Locked, Locked, PageState::None];
         assert_eq!(look(), [[Recorded; 5].as_slice(), &rest].concat());
-        take.collected(DATA_OFFSET, WINDOW, true);
+        take.collected(SpoolByte::DATA, WINDOW, true);
         assert_eq!(look()[..5], [Recorded; 5]);
-        take.committed(DATA_OFFSET + WINDOW as u64, Duration::from_millis(1));
+        take.committed(SpoolByte::DATA + WINDOW as u64, Duration::from_millis(1));
         assert_eq!(look()[..5], [Committed, Committed, Committed, Committed, Recorded]);
-        take.durable(DATA_OFFSET + WINDOW as u64);
+        take.durable(SpoolByte::DATA + WINDOW as u64);
         assert_eq!(look()[..5], [Durable, Durable, Durable, Durable, Recorded]);
         drop(maps);
     }
@@ -257,7 +257,7 @@ mod tests {
         let take = take(&sources.ledger, 1);
         // Believed although it was never brought in.
         let map = Mapping::writable(take.wav().unwrap(), DATA_OFFSET, WINDOW).unwrap();
-        take.supplied(DATA_OFFSET, &map);
+        take.supplied(SpoolByte::DATA, &map);
         let mut sampler = Sampler::new(sources.clone());
         let first = sampler.sample(&VIEW);
         let second = sampler.sample(&VIEW);

@@ -1,13 +1,12 @@
-//! The budget of locked memory: who holds how much of it. Thread: butler and read-ahead take and give
-//! back, any thread reads.
+//! The budget of locked memory. Thread: butler and read-ahead take and give back, audio takes once for its stack, any
+//! thread reads.
 
-use nix::sys::resource::{Resource, getrlimit};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Bytes of memory that the program may lock, and those it holds now.
+/// Bytes of memory that the program may lock, and bytes that are locked now.
 ///
-/// The kernel counts whole mappings against `RLIMIT_MEMLOCK`, and so does this.
+/// The kernel counts whole mappings against `RLIMIT_MEMLOCK`, and so does this budget.
 #[derive(Debug)]
 pub struct LockBudget {
     limit: u64,
@@ -16,7 +15,7 @@ pub struct LockBudget {
     refused: AtomicU64,
 }
 
-/// A part of the budget. Giving it back is dropping it.
+/// A part of the budget. Dropping the grant gives it back.
 #[derive(Debug)]
 pub struct LockGrant {
     bytes: u64,
@@ -29,7 +28,7 @@ impl LockBudget {
         Arc::new(LockBudget { limit, used: AtomicU64::new(0), peak: AtomicU64::new(0), refused: AtomicU64::new(0) })
     }
 
-    /// Takes `bytes`, or says that they are not there and counts that.
+    /// Takes `bytes` from the budget. `None`: not enough is left; the budget counts the refusal.
     pub fn take(self: &Arc<Self>, bytes: u64) -> Option<LockGrant> {
         let taken = self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
             used.checked_add(bytes).filter(|sum| *sum <= self.limit)
@@ -47,17 +46,17 @@ impl LockBudget {
         self.limit
     }
 
-    /// Bytes locked now.
+    /// Bytes that are locked now.
     pub fn used(&self) -> u64 {
         self.used.load(Ordering::Relaxed)
     }
 
-    /// The most that was ever locked at once.
+    /// The most bytes that were ever locked at once.
     pub fn peak(&self) -> u64 {
         self.peak.load(Ordering::Relaxed)
     }
 
-    /// Windows that went out unlocked because the budget was used up.
+    /// Locks that the budget or the kernel refused.
     pub fn refused(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)
     }
@@ -73,42 +72,6 @@ impl Drop for LockGrant {
         let before = self.budget.used.fetch_sub(self.bytes, Ordering::Relaxed);
         debug_assert!(self.bytes <= before, "more given back than taken");
     }
-}
-
-/// What the kernel lets this process lock.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LockLimit {
-    /// `CAP_IPC_LOCK` or an infinite `RLIMIT_MEMLOCK`.
-    Unlimited,
-    /// Bytes of `RLIMIT_MEMLOCK`.
-    Bytes(u64),
-}
-
-/// Asks the kernel. `CAP_IPC_LOCK` is read from `/proc/self/status` (bit 14 of `CapEff`).
-pub fn lock_limit() -> LockLimit {
-    let capable = std::fs::read_to_string("/proc/self/status").ok().and_then(|status| {
-        let mask = status.lines().find_map(|line| line.strip_prefix("CapEff:"))?;
-        u64::from_str_radix(mask.trim(), 16).ok()
-    });
-    if capable.is_some_and(|mask| mask & (1 << 14) != 0) {
-        return LockLimit::Unlimited;
-    }
-    match getrlimit(Resource::RLIMIT_MEMLOCK) {
-        Ok((soft, _)) if soft == nix::libc::RLIM_INFINITY => LockLimit::Unlimited,
-        Ok((soft, _)) => LockLimit::Bytes(soft),
-        Err(_) => LockLimit::Bytes(0),
-    }
-}
-
-/// Bytes of locked memory that this process holds, as the kernel counts them (`VmLck`).
-pub fn locked_bytes_now() -> u64 {
-    std::fs::read_to_string("/proc/self/status")
-        .ok()
-        .and_then(|status| {
-            let kib = status.lines().find_map(|line| line.strip_prefix("VmLck:"))?;
-            kib.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()
-        })
-        .map_or(0, |kib| kib * 1024)
 }
 
 #[cfg(test)]

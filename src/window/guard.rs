@@ -1,5 +1,5 @@
-//! What happens when a mapped file is cut short by another program: the page reads as zeros, the mapping
-//! is marked, the process lives. Thread: any (the handler runs on the thread that touched the page).
+//! The SIGBUS handler for mapped files that another process cuts short: the missing page reads as zeros, the mapping is
+//! marked, the program continues. Thread: any (the handler runs on the thread that accessed the page).
 #![expect(unsafe_code, reason = "a signal handler")]
 
 use crate::limits::{GUARDED_MAPPINGS_MAX, PAGE_BYTES};
@@ -7,7 +7,7 @@ use std::ptr::null_mut;
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-/// One mapping that the handler knows. `start == 0`: free.
+/// A mapping that the handler knows. `start == 0`: the slot is free.
 struct Slot {
     start: AtomicUsize,
     end: AtomicUsize,
@@ -18,23 +18,23 @@ static SLOTS: [Slot; GUARDED_MAPPINGS_MAX] =
     [const { Slot { start: AtomicUsize::new(0), end: AtomicUsize::new(0), hit: AtomicBool::new(false) } };
         GUARDED_MAPPINGS_MAX];
 
-/// Where the search for a free slot begins.
+/// Index at which the next search for a free slot begins.
 static NEXT: AtomicUsize = AtomicUsize::new(0);
-/// No slot at or above it was ever used: the handler's search ends here.
+/// End of the slots that were ever used. The handler searches no further.
 static USED: AtomicUsize = AtomicUsize::new(0);
 static INSTALLED: Once = Once::new();
 
-/// A registration with the SIGBUS handler, for as long as it is held.
+/// A registration with the SIGBUS handler. Dropping it ends the registration.
 #[derive(Debug)]
 pub struct Guard {
     slot: usize,
 }
 
-/// Marks a slot that is being filled in.
+/// Value of `start` while a slot is being filled in.
 const CLAIMED: usize = 1;
 
 impl Guard {
-    /// Registers `bytes` from address `start`. `None` when [`GUARDED_MAPPINGS_MAX`] are registered.
+    /// Registers `bytes` bytes from address `start`. `None`: [`GUARDED_MAPPINGS_MAX`] mappings are registered.
     pub fn new(start: usize, bytes: usize) -> Option<Guard> {
         INSTALLED.call_once(install);
         let from = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -44,13 +44,13 @@ impl Guard {
             cell.hit.store(false, Ordering::Relaxed);
             cell.end.store(start + bytes, Ordering::Relaxed);
             USED.fetch_max(slot + 1, Ordering::Relaxed);
-            // Release: who sees the start sees the end that belongs to it.
+            // Release: a thread that sees this start also sees the end that belongs to it.
             cell.start.store(start, Ordering::Release);
             Some(Guard { slot })
         })
     }
 
-    /// Whether a page of the mapping was missing.
+    /// Whether an accessed page of the mapping was missing.
     pub fn was_hit(&self) -> bool {
         SLOTS[self.slot].hit.load(Ordering::Relaxed)
     }
@@ -79,14 +79,14 @@ extern "C" fn on_sigbus(_: i32, info: *mut libc::siginfo_t, _: *mut libc::c_void
     let hit = slots.into_iter().find(|slot| {
         let start = slot.start.load(Ordering::Acquire);
         let inside = start > CLAIMED && start <= address && address < slot.end.load(Ordering::Acquire);
-        // The slot may have been given to another mapping between the two: then its start is another one too.
+        // Another mapping may have taken the slot between the two loads. Its start differs then.
         inside && slot.start.load(Ordering::Relaxed) == start
     });
     if let Some(slot) = hit {
         slot.hit.store(true, Ordering::Relaxed);
         let page = address & !(PAGE_BYTES - 1);
-        // SAFETY: the page lies in a mapping of ours that is registered, hence mapped: replacing it by a page of zeros
-        // takes nothing from anybody else.
+        // SAFETY: the page lies in one of the registered mappings, which are mapped. Replacing it by a page of zeros
+        // takes nothing from anyone else.
         let done = unsafe {
             libc::mmap(
                 page as *mut libc::c_void,

@@ -1,5 +1,4 @@
-//! What the kernel says about pages: which are in memory, mapped, dirty, on their way to the disk. Thread: watcher.
-//! Never the audio thread.
+//! The kernel's statements about pages: in memory, mapped, dirty, in writeback. Thread: watcher, never audio.
 #![expect(unsafe_code, reason = "system calls that fill buffers of ours")]
 
 use crate::limits::PAGE_BYTES;
@@ -9,25 +8,25 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-/// `cachestat(2)`, Linux 6.5: the same number on every architecture that has a desktop.
+/// `cachestat(2)`, Linux 6.5. The number is the same on every architecture that has a desktop.
 const SYS_CACHESTAT: libc::c_long = 451;
 
-/// The kernel has said that it has no `cachestat`: it is not asked again.
+/// Whether the kernel has answered that it has no `cachestat`. It is not called again then.
 static NO_CACHESTAT: AtomicBool = AtomicBool::new(false);
 
-/// What the page cache holds of a stretch of a file, in pages.
+/// State of a range of a file in the page cache, counted in pages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct CacheStat {
-    /// In memory.
+    /// Pages in memory.
     pub cached: u64,
-    /// In memory and newer than on the disk.
+    /// Pages in memory that are newer than on the disk.
     pub dirty: u64,
-    /// On their way to the disk.
+    /// Pages that the kernel is writing to the disk.
     pub writeback: u64,
-    /// No longer in memory; for memory files, swapped out.
+    /// Pages that are no longer in memory; for files in memory, swapped out.
     pub evicted: u64,
-    /// Among them those that were evicted a short while ago.
+    /// Pages among the evicted ones that were evicted a short time ago.
     pub recently_evicted: u64,
 }
 
@@ -38,13 +37,13 @@ struct CacheRange {
     bytes: u64,
 }
 
-/// What the page cache holds of bytes `offset..offset + bytes` of a file. `Unsupported`: this kernel cannot say.
-/// `PermissionDenied`: it does not say it about files that are neither ours nor writable.
+/// State of bytes `offset..offset + bytes` of a file in the page cache. `Unsupported`: this kernel has no `cachestat`.
+/// `PermissionDenied`: the file is neither ours nor writable.
 ///
-/// The kernel counts without touching a page or a lock of the file system: some 4 µs per MiB.
+/// The kernel counts without touching a page or taking a lock of the file system: some 4 µs per MiB.
 pub fn cachestat(file: &File, offset: u64, bytes: u64) -> io::Result<CacheStat> {
     if bytes == 0 {
-        // The kernel takes nought for "to the end".
+        // The kernel takes a length of 0 as "to the end of the file".
         return Ok(CacheStat::default());
     }
     if NO_CACHESTAT.load(Relaxed) {
@@ -64,24 +63,24 @@ pub fn cachestat(file: &File, offset: u64, bytes: u64) -> io::Result<CacheStat> 
     Err(error)
 }
 
-/// Whether this kernel has [`cachestat`], as far as is known.
+/// Whether this kernel has [`cachestat`]; true until a call has failed.
 pub fn has_cachestat() -> bool {
     !NO_CACHESTAT.load(Relaxed)
 }
 
-/// For each page from `address` on, which is a page's, whether it is mapped or in the page cache: bit 0 of a byte of
-/// `pages`. A range that is not mapped is an error and harms nobody.
+/// Stores for each page from `address` on whether it is mapped or in the page cache, in bit 0 of a byte of `pages`.
+/// `address` must begin a page. A range that is not mapped is an error and nothing worse.
 pub fn mincore(address: usize, pages: &mut [u8]) -> io::Result<()> {
     if pages.is_empty() {
         return Ok(());
     }
     let bytes = pages.len() * PAGE_BYTES;
-    // SAFETY: the kernel reads its page tables only, whatever lies at the address, and fills one byte for each page.
+    // SAFETY: the kernel only reads its page tables, whatever lies at the address, and fills one byte for each page.
     let done = unsafe { libc::mincore(address as *mut libc::c_void, bytes, pages.as_mut_ptr()) };
     if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// This process's page table, as `/proc/self/pagemap` shows it.
+/// The page table of this process (`/proc/self/pagemap`).
 #[derive(Debug)]
 pub struct Pagemap {
     file: File,
@@ -91,13 +90,13 @@ pub struct Pagemap {
 impl Pagemap {
     const WORD: usize = size_of::<u64>();
 
-    /// Opens it.
+    /// Opens the page table.
     pub fn open() -> io::Result<Pagemap> {
         Ok(Pagemap { file: File::open("/proc/self/pagemap")?, words: Vec::new() })
     }
 
-    /// For each of `pages` pages from `address` on, which is a page's, whether it is mapped and in memory: an access to
-    /// it takes no fault but that of a write-protected page. Pages that are not mapped at all are not in memory.
+    /// For each of `pages` pages from `address` on: whether it is mapped and in memory, so that only write protection
+    /// can make an access fault. `address` must begin a page. A page that is not mapped is not in memory.
     pub fn present(&mut self, address: usize, pages: usize) -> io::Result<impl Iterator<Item = bool> + '_> {
         self.words.resize(pages * Self::WORD, 0);
         self.file.read_exact_at(&mut self.words, (address / PAGE_BYTES * Self::WORD) as u64)?;
@@ -111,7 +110,8 @@ mod tests {
     use super::*;
     use crate::window::map::{Mapping, Populate};
 
-    /// A file on the disk that the tests are built on: tmpfs writes nothing back, so it proves nothing here.
+    /// A file on the disk that contains the test binary. On tmpfs the kernel writes nothing back, so it would prove
+    /// nothing.
     fn file(pages: u64) -> File {
         let program = std::env::current_exe().unwrap();
         let file = tempfile::tempfile_in(program.parent().unwrap()).unwrap();

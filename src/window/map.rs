@@ -1,5 +1,5 @@
-//! One mapping of a file: made, populated, locked, asked about, and undone. Thread: butler, read-ahead,
-//! committer; the audio thread reads and writes through it but never makes or drops one.
+//! One mapping of a file: made, populated, locked and unmapped. Thread: butler, read-ahead and committer make and drop
+//! mappings; audio only reads and writes through them.
 #![expect(unsafe_code, reason = "mapped memory is reached through raw pointers")]
 
 use super::budget::{LockBudget, LockGrant};
@@ -12,32 +12,31 @@ use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-/// How pages are brought in.
+/// How pages are populated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Populate {
-    /// `MADV_POPULATE_READ` / `MADV_POPULATE_WRITE`, Linux 5.14: errors come back as errors.
+    /// `MADV_POPULATE_READ` or `MADV_POPULATE_WRITE` (Linux 5.14). Errors come back as errors.
     Advise,
-    /// One access a page, as in 2000, for kernels without them.
+    /// One access to each page, for kernels without `MADV_POPULATE`.
     Touch,
 }
 
-/// A shared mapping of a span of a file, page-aligned.
+/// A shared mapping of a page-aligned span of a file.
 ///
-/// Holding one tells you: the memory is mapped for as long as you hold it, nobody else in this program
-/// has a mapping of the same span with a right to write it, and, if [`Mapping::is_locked`], the kernel
-/// keeps its pages in memory. It does *not* tell you that a store takes no fault: the kernel
-/// write-protects pages of a disk's file whenever it writes them back. Those of tmpfs it never does.
+/// Holding one tells you: the memory stays mapped; nobody else in this program has a writable mapping of the same span;
+/// and if [`Mapping::is_locked`], the kernel keeps the pages in memory. It does *not* tell you that a store takes no
+/// fault: the kernel write-protects pages of a file on a disk whenever it writes them back. It never does so on tmpfs.
 ///
 /// # Other processes
 ///
-/// A file can be changed or cut short by another process while it is mapped. Capture maps only files
-/// that this program made with mode 0600 (spool) or preallocated (direct). For playback no reference
-/// into the memory is ever handed out: [`Mapping::copy_out`] copies, and [`Guard`] turns the SIGBUS of a
-/// file cut short into zeros.
+/// Another process can change a file or cut it short while it is mapped. Capture maps only spool files, which this
+/// program made with mode 0600, and in `in-place` WAV files that it has just created and preallocated. Playback never
+/// hands out a reference into the memory: [`Mapping::copy_out`] copies, and [`Guard`] turns the SIGBUS of a file cut
+/// short into zeros.
 #[derive(Debug)]
 pub struct Mapping {
-    // Field order is drop order: the guard forgets the address before it is unmapped, the grant is
-    // given back after the kernel has unlocked.
+    // Field order is drop order: the guard ends before the memory is unmapped, and the grant is given back after the
+    // kernel has unlocked the pages.
     guard: Option<Guard>,
     raw: MmapRaw,
     grant: Option<LockGrant>,
@@ -45,16 +44,16 @@ pub struct Mapping {
 }
 
 impl Mapping {
-    /// Maps `bytes` of `file` from byte `offset`, to be written. Both must be multiples of a page. That nobody else in this
-    /// program maps the same span to write it is the caller's promise: the butler cuts each take into spans once.
+    /// Maps `bytes` bytes of `file` from `offset` for writing. Both must be whole pages. The caller guarantees that no
+    /// other writable mapping of the span exists in this program: the butler maps each span of a take once.
     pub fn writable(file: &File, offset: u64, bytes: usize) -> io::Result<Mapping> {
         check_span(offset, bytes)?;
         let raw = MmapOptions::new().offset(offset).len(bytes).map_raw(file)?;
         Ok(Mapping { guard: None, raw, grant: None, writable: true })
     }
 
-    /// The same, to be read only. A page of it that turns out to be missing reads as zeros
-    /// and is reported by [`Mapping::is_broken`].
+    /// Maps `bytes` bytes of `file` from `offset` for reading. Both must be whole pages. A missing page reads as zeros
+    /// and sets [`Mapping::is_broken`].
     pub fn readable(file: &File, offset: u64, bytes: usize) -> io::Result<Mapping> {
         check_span(offset, bytes)?;
         let raw = MmapOptions::new().offset(offset).len(bytes).map_raw_read_only(file)?;
@@ -63,8 +62,8 @@ impl Mapping {
         Ok(Mapping { guard: Some(guard), raw, grant: None, writable: false })
     }
 
-    /// Brings every page in, for the kind of access that the mapping is for. When it returns `Ok`, the
-    /// next access to any page of it takes no fault unless the kernel has taken the page back since.
+    /// Brings every page into memory, for the access that the mapping allows. After `Ok`, the next access to a page
+    /// takes no fault, unless the kernel has taken the page back since.
     pub fn populate(&mut self, how: Populate) -> io::Result<()> {
         match (how, self.writable) {
             (Populate::Advise, true) => self.raw.advise(Advice::PopulateWrite),
@@ -76,28 +75,28 @@ impl Mapping {
         }
     }
 
-    /// Starts to read the span from the disk and does not wait for it.
+    /// Starts to read the span from the disk. Does not wait.
     pub fn will_need(&self) -> io::Result<()> {
         self.raw.advise(Advice::WillNeed)
     }
 
-    /// One access a page. For a writable mapping a store that changes nothing.
+    /// Accesses each page once. On a writable mapping this is a store that changes nothing.
     fn touch(&mut self) {
         for at in (0..self.raw.len()).step_by(PAGE_BYTES) {
             if self.writable {
-                // SAFETY: `at` lies inside the mapping, which is writable and which only we hold.
+                // SAFETY: `at` lies inside the mapping, which is writable and which only this value can reach.
                 unsafe {
                     let page = self.raw.as_mut_ptr().add(at);
                     page.write_volatile(page.read_volatile());
                 }
             } else {
-                // SAFETY: `at` lies inside the mapping; a missing page is the guard's.
+                // SAFETY: `at` lies inside the mapping; the guard handles a missing page.
                 std::hint::black_box(unsafe { self.raw.as_ptr().add(at).read_volatile() });
             }
         }
     }
 
-    /// Locks the pages if the budget and the kernel allow it; says whether they are locked now.
+    /// Locks the pages if the budget and the kernel allow it. Returns whether the pages are locked now.
     pub fn lock(&mut self, budget: &Arc<LockBudget>) -> bool {
         if self.grant.is_some() {
             return true;
@@ -106,23 +105,23 @@ impl Mapping {
         if self.raw.lock().is_ok() {
             self.grant = Some(grant);
         } else {
-            // The kernel may have locked a part of it: nothing stays locked that is not in the budget.
+            // The kernel may have locked a part of the pages. Unlock it: only what is in the budget stays locked.
             self.raw.unlock().ok();
             budget.count_refused();
         }
         self.grant.is_some()
     }
 
-    /// Gives the pages and their part of the budget back.
+    /// Unlocks the pages and gives their part of the budget back.
     pub fn unlock(&mut self) {
         if let Some(grant) = self.grant.take() {
-            // A failure leaves the pages locked until they are unmapped, which is not long after.
+            // After a failure the pages stay locked until they are unmapped, shortly afterwards.
             self.raw.unlock().ok();
             drop(grant);
         }
     }
 
-    /// Whether the kernel was made to keep the pages.
+    /// Whether the pages are locked in memory.
     pub fn is_locked(&self) -> bool {
         self.grant.is_some()
     }
@@ -132,54 +131,54 @@ impl Mapping {
         self.raw.len()
     }
 
-    /// Where it is mapped, to ask the kernel about its pages. Good for nothing else.
+    /// Address of the first byte, to ask the kernel about the pages.
     pub fn address(&self) -> usize {
         self.raw.as_ptr() as usize
     }
 
-    /// Never: a mapping has at least a page.
+    /// Always false: a mapping has at least one page.
     pub fn is_empty(&self) -> bool {
         false
     }
 
-    /// Whether a page was missing when it was read (the file was cut short).
-    /// This is realtime-safe.
+    /// Whether an accessed page was missing, because the file was cut short. This is realtime-safe.
     pub fn is_broken(&self) -> bool {
         self.guard.as_ref().is_some_and(Guard::was_hit)
     }
 
-    /// The memory of a writable mapping, to be filled. This is realtime-safe.
+    /// The memory of a writable mapping, for writing. This is realtime-safe.
     pub fn bytes_mut(&mut self) -> &mut [u8] {
         assert!(self.writable, "a playback window is never written");
-        // SAFETY: the mapping is alive, writable, `len` bytes long, any bytes are a valid `u8`, and `&mut self` is
-        // the only way to it in this program; the file is ours alone (type docs).
+        // SAFETY: the mapping is alive, writable and `len` bytes long; any byte is a valid `u8`; `&mut self` is the
+        // only access to it in this program; no other process writes to the file (see the type).
         unsafe { std::slice::from_raw_parts_mut(self.raw.as_mut_ptr(), self.raw.len()) }
     }
 
-    /// The memory of a writable mapping, to be written to the disk from where it lies.
+    /// The memory of a writable mapping, for the committer to write to the disk.
     pub fn bytes(&self) -> &[u8] {
         assert!(self.writable, "bytes of a playback window are copied out");
         // SAFETY: as in `bytes_mut`; `&self` excludes a writer.
         unsafe { std::slice::from_raw_parts(self.raw.as_ptr(), self.raw.len()) }
     }
 
-    /// Word `index` of a writable mapping, for whoever stores while others look. This is realtime-safe.
+    /// Word `index` of a writable mapping, as an atomic that other processes can read meanwhile. This is realtime-safe.
     #[expect(clippy::cast_ptr_alignment, reason = "a mapping begins with a page")]
     pub fn word(&self, index: usize) -> &AtomicU64 {
         assert!(
             self.writable && index < self.raw.len() / size_of::<AtomicU64>(),
             "inside a mapping that can be written"
         );
-        // SAFETY: in bounds by the assertion, aligned since mappings begin with a page, alive and writable as long as
-        // `self`. Nobody holds bytes of it: `bytes_mut` wants `&mut self`, and a mapping with words is never read as bytes.
+        // SAFETY: in bounds by the assertion; aligned, because mappings begin with a page; alive and writable as long
+        // as `self`. No reference to its bytes exists: `bytes_mut` needs `&mut self`, and a mapping with words is never
+        // read as bytes.
         unsafe { AtomicU64::from_ptr(self.raw.as_mut_ptr().cast::<u64>().add(index)) }
     }
 
     /// Copies the bytes from `at` on into `out`. This is realtime-safe if the pages are resident.
     pub fn copy_out(&self, at: usize, out: &mut [u8]) {
         assert!(at <= self.raw.len() && out.len() <= self.raw.len() - at, "inside the mapping");
-        // SAFETY: source in bounds by the assertion, `out` is a distinct allocation. The file may change while it is
-        // read; bytes of any value are fine, and a missing page reads as zero through the guard.
+        // SAFETY: the source is in bounds by the assertion, and `out` is another allocation. The file may change
+        // meanwhile: bytes of any value are fine, and a missing page reads as zero through the guard.
         unsafe { std::ptr::copy_nonoverlapping(self.raw.as_ptr().add(at), out.as_mut_ptr(), out.len()) }
     }
 
@@ -209,8 +208,7 @@ fn check_span(offset: u64, bytes: usize) -> io::Result<()> {
     Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{bytes} bytes from byte {offset} are not whole pages")))
 }
 
-/// Starts to write a span of a file to the disk and does not wait for it (`sync_file_range`,
-/// `SYNC_FILE_RANGE_WRITE`): the write-behind of the `in-place` capture path.
+/// Starts to write a range of a file to the disk (`sync_file_range` with `SYNC_FILE_RANGE_WRITE`). Does not wait.
 pub fn write_behind(file: &File, offset: u64, bytes: u64) -> io::Result<()> {
     // SAFETY: a system call on an open descriptor with plain numbers.
     let done =

@@ -1,25 +1,27 @@
-//! Windows: page-aligned, mapped, populated and locked spans of one take's file, each with one owner at a
-//! time. Thread: butler and read-ahead build them, audio fills or plays them, butler takes them back.
+//! Windows: page-aligned spans of one take's file, mapped, populated and locked, each with one owner at a time. Thread:
+//! butler and read-ahead make them, audio fills or plays them, butler and read-ahead collect them.
 //!
-//! This is the one module that may say `unsafe`: [`map`] maps, populates and locks, [`guard`] catches the
-//! SIGBUS of a file that shrank, [`process`] populates the program's own memory, [`residency`] asks the kernel
-//! about pages. The two ends of a ring of windows ([`capture`], [`playback`]) and the page that says how far a
-//! pass has come ([`progress_page`]) are safe code.
+//! Besides `device::alsa::planar`, this is the only module with `unsafe` code: [`map`] maps, populates and locks,
+//! [`guard`] handles the SIGBUS of a file that was cut short, [`process`] populates the program's own memory,
+//! [`kernel_pages`] asks the kernel about pages. The rings of windows ([`ring`], [`capture`], [`playback`]) and the
+//! progress page ([`progress_page`]) are safe code.
 #![warn(missing_docs)]
 
 pub mod budget;
 pub mod capture;
 pub mod guard;
+pub mod lock_limit;
 pub mod map;
 pub mod playback;
 pub mod process;
 pub mod kernel_pages;
 pub mod progress_page;
+pub mod ring;
 
 use crate::limits;
 use std::io;
 
-/// Refuses a kernel whose pages are not the ones that file layout and windows are built on.
+/// Returns an error if the kernel's page size is not the one that file layout and windows are built on.
 pub fn page_bytes_check() -> io::Result<()> {
     let found = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE)?.unwrap_or(0);
     if found == limits::PAGE_BYTES as i64 {

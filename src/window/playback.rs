@@ -1,81 +1,75 @@
-//! Playback windows and the two ends of their ring. Thread: each end says its own.
+//! Playback windows and the two ends of their rings. Thread: audio has [`AudioPlaybackWindows`], read-ahead has
+//! [`ReaderPlaybackWindows`].
 //!
-//! A window's place is given in *stream frames*: frames played since the last locate. That number only
-//! grows, also where the timeline loops, so "late" and "early" need no special cases. A locate opens a
-//! new *epoch*; windows of an older one are given back unheard.
+//! Windows are ordered by *stream frames*: frames played since the last locate. That number only grows, also where the
+//! timeline loops, so "late" and "early" need no special cases. Every locate begins a new *epoch*; the audio thread
+//! gives windows of earlier epochs back without playing them.
 
 use super::map::Mapping;
-use super::process;
+use super::ring::{AudioEnd, DiskEnd, window_ring};
 use crate::format::TakeFormat;
-use crate::limits;
-use rtrb::{Consumer, Producer};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-const DONE_SLOTS: usize = 2 * limits::RING_WINDOWS;
-
-/// A span of one take, mapped for reading, populated, and locked if the budget allowed it.
+/// A span of one take: mapped to be read, populated, and locked if the lock budget allowed it.
 #[derive(Debug)]
 pub struct PlaybackWindow {
-    /// The memory.
+    /// The memory of the span.
     pub map: Mapping,
-    /// The locate it belongs to.
+    /// The locate that the window belongs to.
     pub epoch: u32,
-    /// Stream frame of the first frame to be heard.
+    /// Stream frame of the first frame to play.
     pub start: u64,
-    /// Frames to be heard.
+    /// Frames to play.
     pub frames: u64,
-    /// Bytes from the start of the mapping to the first frame to be heard.
+    /// Bytes from the start of the mapping to the first frame to play.
     pub skip_bytes: usize,
-    /// How samples are stored.
+    /// Sample format of the take.
     pub format: TakeFormat,
     /// Channels of the take.
     pub channels: usize,
 }
 
-/// What the audio thread finds at a stream position.
-pub enum Heard<'a> {
-    /// `frames` frames of sound, from byte `at` of the window on.
+/// Content of a track at a stream frame.
+pub enum Playable<'a> {
+    /// Sound.
     Sound {
-        /// Where it lies.
+        /// The window that contains it.
         window: &'a PlaybackWindow,
         /// Byte of the first frame in the window's memory.
         at: usize,
-        /// How many frames of it.
+        /// Frames of it in this window.
         frames: usize,
     },
-    /// Nothing is placed here for `frames` frames.
+    /// There is no region at these frames.
     Silence {
-        /// How many.
+        /// Number of silent frames.
         frames: usize,
     },
-    /// Sound may be placed here, but the window has not come: a dropout.
+    /// The read-ahead has not supplied these frames yet: a dropout.
     Missing {
-        /// How many frames are asked for in vain.
+        /// Number of frames asked for.
         frames: usize,
     },
 }
 
-/// The audio thread's end.
+/// The audio thread's end of the rings of one track.
 #[derive(Debug)]
 pub struct AudioPlaybackWindows {
-    current: Option<PlaybackWindow>,
-    ready: Consumer<PlaybackWindow>,
-    done: Producer<PlaybackWindow>,
+    ring: AudioEnd<PlaybackWindow>,
     supplied: Arc<AtomicU64>,
 }
 
-/// The read-ahead's end.
+/// The read-ahead's end of the rings of one track.
 #[derive(Debug)]
 pub struct ReaderPlaybackWindows {
-    ready: Producer<PlaybackWindow>,
-    done: Consumer<PlaybackWindow>,
+    /// The rings of windows.
+    pub ring: DiskEnd<PlaybackWindow>,
     supplied: Arc<AtomicU64>,
-    out: usize,
 }
 
-/// Packs an epoch and the stream frame up to which everything is supplied into one atomic word.
-/// 40 bits of frames: 66 days at 192 kHz after a locate.
+/// Bits of the frame number in an atomic word that holds an epoch and the stream frame up to which everything is
+/// supplied. 40 bits of frames are 66 days at 192 kHz after a locate.
 const FRAME_BITS: u32 = 40;
 const FRAME_MASK: u64 = (1 << FRAME_BITS) - 1;
 
@@ -87,8 +81,8 @@ fn until(packed: u64, epoch: u32) -> u64 {
     if packed >> FRAME_BITS == u64::from(epoch) & (u64::MAX >> FRAME_BITS) { packed & FRAME_MASK } else { 0 }
 }
 
-/// Whether the read-ahead supplies a later epoch by now: what is not there for this one will not come, and nobody
-/// was late.
+/// Whether the read-ahead already supplies a later epoch. Windows that are missing for this one will not come, which is
+/// no dropout.
 fn is_left(packed: u64, epoch: u32) -> bool {
     const EPOCHS: u64 = 1 << (u64::BITS - FRAME_BITS);
     let ahead = (packed >> FRAME_BITS).wrapping_sub(u64::from(epoch)) % EPOCHS;
@@ -97,129 +91,65 @@ fn is_left(packed: u64, epoch: u32) -> bool {
 
 /// Makes the two ends for one track.
 pub fn playback_windows() -> (AudioPlaybackWindows, ReaderPlaybackWindows) {
-    let (ready_in, ready_out) = process::ring(limits::RING_WINDOWS);
-    let (done_in, done_out) = process::ring(DONE_SLOTS);
+    let (audio, reader) = window_ring();
     let supplied = Arc::new(AtomicU64::new(0));
     (
-        AudioPlaybackWindows { current: None, ready: ready_out, done: done_in, supplied: Arc::clone(&supplied) },
-        ReaderPlaybackWindows { ready: ready_in, done: done_out, supplied, out: 0 },
+        AudioPlaybackWindows { ring: audio, supplied: Arc::clone(&supplied) },
+        ReaderPlaybackWindows { ring: reader, supplied },
     )
 }
 
 impl AudioPlaybackWindows {
-    /// What is to be heard from stream frame `at` of `epoch` on, for at most `frames` frames.
-    /// This is realtime-safe.
-    pub fn at(&mut self, epoch: u32, at: u64, frames: usize) -> Heard<'_> {
-        // Read before the ring: a window pushed before this value was stored is in the ring now.
+    /// The content of the track from stream frame `at` of `epoch` on, for at most `frames` frames. This is
+    /// realtime-safe.
+    pub fn at(&mut self, epoch: u32, at: u64, frames: usize) -> Playable<'_> {
+        // Load this before looking at the ring: every window that was pushed before this value was stored is then in
+        // the ring.
         let supplied = self.supplied.load(Ordering::Acquire);
-        self.pass(epoch, at);
+        self.advance_to(epoch, at);
         let (until, left) = (until(supplied, epoch), is_left(supplied, epoch));
-        let next = self.current.as_ref().filter(|window| window.epoch == epoch);
+        let next = self.ring.current.as_ref().filter(|window| window.epoch == epoch);
         match next {
             Some(window) if window.start <= at => {
                 let from = at - window.start;
                 let count = (window.frames - from).min(frames as u64) as usize;
                 let frame_bytes = window.format.bytes() * window.channels;
-                Heard::Sound { window, at: window.skip_bytes + from as usize * frame_bytes, frames: count }
+                Playable::Sound { window, at: window.skip_bytes + from as usize * frame_bytes, frames: count }
             }
-            Some(window) => Heard::Silence { frames: (window.start - at).min(frames as u64) as usize },
-            None if at < until => Heard::Silence { frames: (until - at).min(frames as u64) as usize },
-            None if left => Heard::Silence { frames },
-            None => Heard::Missing { frames },
+            Some(window) => Playable::Silence { frames: (window.start - at).min(frames as u64) as usize },
+            None if at < until => Playable::Silence { frames: (until - at).min(frames as u64) as usize },
+            None if left => Playable::Silence { frames },
+            None => Playable::Missing { frames },
         }
     }
 
-    /// Whether the next `frames` frames from stream frame `at` on are there or silent, or nothing more will come
-    /// since the next locate is on its way. This is realtime-safe.
+    /// Whether everything up to `frames` frames after stream frame `at` is here or silent. True also if the read-ahead
+    /// has moved on to a later epoch. This is realtime-safe.
     pub fn covers(&mut self, epoch: u32, at: u64, frames: u64) -> bool {
         let supplied = self.supplied.load(Ordering::Acquire);
-        self.pass(epoch, at);
+        self.advance_to(epoch, at);
         at + frames <= until(supplied, epoch) || is_left(supplied, epoch)
     }
 
-    /// Gives back every window that ends at or before `at`, or belongs to an earlier epoch.
-    /// This is realtime-safe.
-    pub fn pass(&mut self, epoch: u32, at: u64) {
-        loop {
-            match self.current.take() {
-                Some(window)
-                    if window.epoch < epoch || (window.epoch == epoch && window.start + window.frames <= at) =>
-                {
-                    self.give_back(window);
-                }
-                Some(window) => {
-                    self.current = Some(window);
-                    return;
-                }
-                None => match self.ready.pop() {
-                    Ok(window) => self.current = Some(window),
-                    Err(_) => return,
-                },
-            }
-        }
+    /// Gives back every window that ends at or before `at`, or belongs to an earlier epoch. This is realtime-safe.
+    pub fn advance_to(&mut self, epoch: u32, at: u64) {
+        let is_over = |window: &PlaybackWindow| {
+            window.epoch < epoch || (window.epoch == epoch && window.start + window.frames <= at)
+        };
+        self.ring.advance(is_over, |_| ());
     }
 
-    /// Gives everything back. This is realtime-safe.
+    /// Gives every window back. This is realtime-safe.
     pub fn end(&mut self) {
-        while let Some(window) = self.current.take().or_else(|| self.ready.pop().ok()) {
-            self.give_back(window);
-        }
-    }
-
-    fn give_back(&mut self, window: PlaybackWindow) {
-        if let Err(rtrb::PushError::Full(window)) = self.done.push(window) {
-            debug_assert!(false, "the done ring holds every window there is");
-            std::mem::forget(window);
-        }
+        self.ring.end(|_| ());
     }
 }
 
 impl ReaderPlaybackWindows {
-    /// Windows that may still be handed over now.
-    pub fn room(&self) -> usize {
-        self.ready.slots().min(limits::RING_WINDOWS.saturating_sub(self.out))
-    }
-
-    /// Windows that wait in the ring and are not yet taken by the audio thread.
-    pub fn waiting(&self) -> usize {
-        limits::RING_WINDOWS - self.ready.slots()
-    }
-
-    /// Moves a window to the audio thread. Gives it back when there is no room.
-    pub fn supply(&mut self, window: PlaybackWindow) -> Result<(), PlaybackWindow> {
-        if self.room() == 0 {
-            return Err(window);
-        }
-        match self.ready.push(window) {
-            Ok(()) => {
-                self.out += 1;
-                Ok(())
-            }
-            Err(rtrb::PushError::Full(window)) => Err(window),
-        }
-    }
-
-    /// Says that everything placed before stream frame `until` of `epoch` has been supplied, so that
-    /// what is not there is silence and no dropout.
+    /// Everything before stream frame `until` of `epoch` has been handed over. From now on the audio thread takes
+    /// frames without a window, before `until`, as silence and not as a dropout.
     pub fn supplied_until(&mut self, epoch: u32, until: u64) {
         self.supplied.store(pack(epoch, until), Ordering::Release);
-    }
-
-    /// The next window that the audio thread has given back.
-    pub fn collect(&mut self) -> Option<PlaybackWindow> {
-        let window = self.done.pop().ok()?;
-        self.out -= 1;
-        Some(window)
-    }
-
-    /// Windows that are out.
-    pub fn out(&self) -> usize {
-        self.out
-    }
-
-    /// Whether the audio thread's end is gone.
-    pub fn is_abandoned(&self) -> bool {
-        self.done.is_abandoned()
     }
 }
 
@@ -234,11 +164,11 @@ mod tests {
         PlaybackWindow { map, epoch, start, frames, skip_bytes: 6, format: TakeFormat::S24, channels: 1 }
     }
 
-    fn told(heard: &Heard<'_>) -> (&'static str, usize) {
+    fn told(heard: &Playable<'_>) -> (&'static str, usize) {
         match heard {
-            Heard::Sound { frames, .. } => ("sound", *frames),
-            Heard::Silence { frames } => ("silence", *frames),
-            Heard::Missing { frames } => ("missing", *frames),
+            Playable::Sound { frames, .. } => ("sound", *frames),
+            Playable::Silence { frames } => ("silence", *frames),
+            Playable::Missing { frames } => ("missing", *frames),
         }
     }
 
@@ -246,7 +176,7 @@ mod tests {
     fn silence_sound_and_dropout_are_told_apart() {
         let (mut audio, mut reader) = playback_windows();
         assert_eq!(told(&audio.at(1, 0, 64)), ("missing", 64));
-        reader.supply(window(1, 100, 50)).unwrap();
+        reader.ring.hand_over(window(1, 100, 50)).unwrap();
         reader.supplied_until(1, 150);
         assert_eq!(told(&audio.at(1, 64, 64)), ("silence", 36));
         assert_eq!(told(&audio.at(1, 100, 64)), ("sound", 50));
@@ -260,7 +190,7 @@ mod tests {
         let (mut audio, mut reader) = playback_windows();
         reader.supplied_until(1, 1000);
         assert_eq!(told(&audio.at(1, 500, 64)), ("silence", 64));
-        reader.supply(window(2, 0, 50)).unwrap();
+        reader.ring.hand_over(window(2, 0, 50)).unwrap();
         reader.supplied_until(2, 50);
         assert_eq!(told(&audio.at(1, 564, 64)), ("silence", 64), "it fades out where it was");
         assert!(audio.covers(1, 564, 64));
@@ -272,22 +202,22 @@ mod tests {
     #[test]
     fn a_window_starts_where_its_first_frame_lies() {
         let (mut audio, mut reader) = playback_windows();
-        reader.supply(window(0, 10, 50)).unwrap();
-        let Heard::Sound { at, frames, .. } = audio.at(0, 12, 8) else { panic!("sound is there") };
+        reader.ring.hand_over(window(0, 10, 50)).unwrap();
+        let Playable::Sound { at, frames, .. } = audio.at(0, 12, 8) else { panic!("sound is there") };
         assert_eq!((at, frames), (6 + 2 * 3, 8));
     }
 
     #[test]
     fn after_a_locate_old_windows_come_back_and_new_ones_wait_their_turn() {
         let (mut audio, mut reader) = playback_windows();
-        reader.supply(window(1, 0, 50)).unwrap();
-        reader.supply(window(2, 0, 50)).unwrap();
+        reader.ring.hand_over(window(1, 0, 50)).unwrap();
+        reader.ring.hand_over(window(2, 0, 50)).unwrap();
         reader.supplied_until(2, 50);
         assert_eq!(told(&audio.at(1, 0, 8)), ("sound", 8), "the declick still plays the old place");
         assert_eq!(told(&audio.at(1, 50, 8)), ("silence", 8), "the new place is not heard before the locate");
         assert_eq!(told(&audio.at(2, 0, 8)), ("sound", 8));
-        assert_eq!(reader.collect().unwrap().epoch, 1);
-        assert!(reader.collect().is_none());
-        assert_eq!(reader.out(), 1);
+        assert_eq!(reader.ring.collect().unwrap().epoch, 1);
+        assert!(reader.ring.collect().is_none());
+        assert_eq!(reader.ring.out(), 1);
     }
 }

@@ -1,45 +1,35 @@
-//! Brings the program's own memory in before the first period: code, data, heap and the audio thread's
-//! stack. Thread: control (memory), audio (its stack, once, before the device starts).
+//! Populates the program's own memory before the first period: code, data, heap and the audio thread's stack. Thread:
+//! control (memory), audio (its stack, once, before the device starts).
 #![expect(unsafe_code, reason = "advice on address ranges that the program owns")]
 
 use crate::limits::{AUDIO_STACK_BYTES, PAGE_BYTES};
-use rtrb::{Consumer, Producer, RingBuffer};
 use std::sync::Arc;
 
-/// Mappings larger than this are not populated: they are reserved address space, not working memory. A heap that
-/// glibc gives to threads grows to this size and no further; the main heap is populated whatever its size.
+/// Larger mappings are not populated: they are reserved address space, not working memory. A heap that glibc gives to a
+/// thread grows up to this size. The main heap is populated whatever its size.
 const MAPPING_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// Libraries that only draw: the audio thread never runs them, and a renderer's compiler alone is over 100 MiB.
+/// Libraries that only draw. The audio thread never runs them, and the compiler of a renderer alone has over 100 MiB.
 const DRAWING: [&str; 9] = ["LLVM", "/dri/", "gallium", "libGL", "libEGL", "libX", "libxcb", "libwayland", "libz3"];
 
-/// A ring whose slots are in memory: the thread at either end takes no fault when it gets to one for the first time.
-/// The allocator hands out pages that nobody has touched, and a ring does not write to a slot before its turn.
-pub fn ring<T>(slots: usize) -> (Producer<T>, Consumer<T>) {
-    let (mut producer, consumer) = RingBuffer::new(slots);
-    if let Ok(mut all) = producer.write_chunk_uninit(slots) {
-        let (slots, _) = all.as_mut_slices();
-        populate_range(slots.as_ptr() as usize, size_of_val(slots));
-    }
-    (producer, consumer)
-}
-
-/// Brings in every page of code and private data that the program has mapped, so that running a path for
-/// the first time takes no fault. Pages that cannot be brought in are left alone. Returns bytes visited.
+/// Brings every mapped page of code and private data into memory, so that running code for the first time takes no
+/// fault. Skips pages that cannot be populated. Returns the number of bytes visited.
 ///
-/// Call it when everything that the audio thread will use exists, before the device starts.
+/// Call it before the device starts, when everything that the audio thread will use exists.
 pub fn populate() -> u64 {
     let Ok(maps) = std::fs::read_to_string("/proc/self/maps") else { return 0 };
     maps.lines().filter_map(populate_line).sum()
 }
 
-/// Brings in the pages that hold the bytes from address `start` on. A kernel that has nothing to bring in there (a
-/// card's DMA memory is mapped whole) says `EINVAL`, which is as good. Says whether the pages are there now.
+/// Brings the pages of `bytes` bytes from address `start` into memory. Returns whether they are there now. `EINVAL`
+/// counts as success: the kernel has nothing to populate there (for example DMA memory of a card, which is mapped
+/// whole).
 pub fn populate_range(start: usize, bytes: usize) -> bool {
     let first = start & !(PAGE_BYTES - 1);
     let length = (start + bytes).next_multiple_of(PAGE_BYTES) - first;
     [libc::MADV_POPULATE_WRITE, libc::MADV_POPULATE_READ].into_iter().any(|advice| {
-        // SAFETY: populating changes no byte, whatever the pages are; a range that is not mapped is refused with ENOMEM.
+        // SAFETY: populating changes no byte, whatever the pages are; the kernel refuses a range that is not mapped
+        // with ENOMEM.
         let done = unsafe { libc::madvise(first as *mut libc::c_void, length, advice) };
         done == 0 || std::io::Error::last_os_error().raw_os_error() == Some(libc::EINVAL)
     })
@@ -54,7 +44,7 @@ fn populate_line(line: &str) -> Option<u64> {
     let bytes = end.checked_sub(start)?;
     let private = rights.ends_with('p');
     let large = MAPPING_BYTES_MAX < bytes && name != "[heap]";
-    // The main thread's stack grows by itself and no other thread uses it.
+    // The main thread's stack grows by itself, and no other thread uses it.
     if DRAWING.iter().any(|part| name.contains(part)) {
         return None;
     }
@@ -62,12 +52,12 @@ fn populate_line(line: &str) -> Option<u64> {
         return None;
     }
     let advice = if rights.starts_with("rw") { libc::MADV_POPULATE_WRITE } else { libc::MADV_POPULATE_READ };
-    // SAFETY: populating changes no byte; a range that has been unmapped meanwhile is refused with ENOMEM.
+    // SAFETY: populating changes no byte; the kernel refuses a range that was unmapped meanwhile with ENOMEM.
     let done = unsafe { libc::madvise(start as *mut libc::c_void, bytes, advice) };
     (done == 0).then_some(bytes as u64)
 }
 
-/// Touches and locks the part of the calling thread's stack that it will use. Returns whether it is locked.
+/// Touches and locks the part of the calling thread's stack that the thread will use. Returns whether it is locked.
 #[inline(never)]
 #[expect(clippy::large_stack_frames, clippy::large_stack_arrays, reason = "the frame is the stack that is brought in")]
 pub fn prepare_stack(budget: &Arc<super::budget::LockBudget>) -> bool {
@@ -78,10 +68,10 @@ pub fn prepare_stack(budget: &Arc<super::budget::LockBudget>) -> bool {
     }
     std::hint::black_box(&mut depth);
     let Some(grant) = budget.take(BYTES as u64) else { return false };
-    // SAFETY: locks pages of the stack this function stands on; they stay mapped as long as the thread lives.
+    // SAFETY: locks pages of the stack that this function runs on; they stay mapped as long as the thread lives.
     let locked = unsafe { libc::mlock(depth.as_ptr().cast(), BYTES) } == 0;
     if locked {
-        // The pages stay locked until the thread ends, and so does their part of the budget.
+        // The pages stay locked until the thread ends, so their part of the budget is never given back.
         std::mem::forget(grant);
     }
     locked

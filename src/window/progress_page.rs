@@ -1,21 +1,21 @@
-//! How far a pass has come, kept where it outlives the program: one page of shared memory that the audio thread stores
-//! to and a recovery reads. Thread: butler makes it, audio writes it, whoever recovers reads it.
+//! The length of the current pass, in a page of shared memory that outlives the program: the audio thread stores it, a
+//! recovery reads it. Thread: butler makes the page, audio writes it, recovery reads it.
 //!
-//! Spool windows are populated ahead, so the spool alone does not tell sound from what was still to come. The page does:
-//! after the samples of a stretch are in the windows of *every* take, and not before, one store says so. What a killed
-//! program has stored is in the page, since the page belongs to a file and not to the program.
+//! The butler populates spool windows ahead, so the spool alone does not show where the sound ends. The page does: the
+//! audio thread first stores samples in the windows of *every* take and then, with one store, their number in the page.
+//! The page belongs to a file on tmpfs, so it keeps the number when the program is killed.
 //!
-//! | word | what it says |
+//! | word | content |
 //! |---|---|
-//! | 0 | frames that every take has, lost ones included |
-//! | 1 | where on the timeline the pass began, and one; 0: it has not begun |
+//! | 0 | frames that every take has, lost frames included |
+//! | 1 | timeline position of the first frame plus 1; 0: the pass has not begun |
 //! | 2 | frames for which a take had no window, summed over takes |
-//! | 3 | losses of the device |
-//! | 4 | frames in them |
-//! | 8 .. 199 | the first 64 losses: where in the take, frames, cause |
+//! | 3 | number of losses of the device |
+//! | 4 | frames in those losses |
+//! | 8 .. 199 | the first 64 losses: position in the take, frames, cause |
 //!
-//! Words have 8 bytes, in the machine's own order: the page never travels. It is the second of its file: the first one is
-//! the maker's.
+//! Words have 8 bytes in the machine's byte order, because the page never leaves the machine. The page is the second of
+//! its file. The first one identifies the pass (`butler::spool`).
 
 use super::budget::LockBudget;
 use super::map::{Mapping, Populate};
@@ -26,13 +26,13 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Relaxed, Release};
 
-/// Byte of the file at which the page begins.
+/// Offset of the page in the file.
 pub const PAGE_AT: u64 = PAGE_BYTES as u64;
 
-/// Bytes of the file.
+/// Length of the file.
 pub const FILE_BYTES: u64 = PAGE_AT + PAGE_BYTES as u64;
 
-/// Losses that are kept with their place.
+/// Losses that are stored with their position.
 pub const LOSSES_MAX: usize = 64;
 
 const FRAMES: usize = 0;
@@ -44,43 +44,43 @@ const MARKS: usize = 8;
 const MARK_WORDS: usize = 3;
 const _: () = assert!((MARKS + MARK_WORDS * LOSSES_MAX) * size_of::<u64>() <= PAGE_BYTES);
 
-/// The writer's end. Holding one tells you: a store takes no fault (the page is resident, it belongs to tmpfs, which
-/// nothing writes back) and nobody else writes.
+/// The writer's end of the page. Holding one tells you: a store takes no fault (the page is resident and on tmpfs,
+/// where the kernel writes nothing back), and nobody else writes to the page.
 #[derive(Debug)]
 pub struct ProgressPage {
     map: Mapping,
 }
 
-/// A loss of the device as the page keeps it.
+/// A loss of the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProgressLoss {
-    /// Where in the take.
+    /// Position in the take of the first lost frame.
     pub at: FramePos,
-    /// How long.
+    /// Number of lost frames.
     pub frames: Frames,
-    /// Why: a number of the writer's.
+    /// A number for the cause, defined by the writer.
     pub cause: u64,
 }
 
-/// What a page says.
+/// Content of a page.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
-    /// Frames that every take has.
+    /// Frames that every take has, lost frames included.
     pub frames: Frames,
-    /// Where on the timeline the pass began; `None`: it had not.
+    /// Timeline position of the first frame; `None`: the pass had not begun.
     pub began: Option<FramePos>,
     /// Frames for which a take had no window, summed over takes.
     pub overrun: Frames,
-    /// Losses of the device, listed or not.
+    /// Number of losses of the device, including those without a position.
     pub losses: u64,
-    /// Frames in them.
+    /// Frames in those losses.
     pub lost: Frames,
-    /// The first of them.
+    /// The first losses.
     pub marks: Vec<ProgressLoss>,
 }
 
 impl ProgressPage {
-    /// Maps the page in `file` (on tmpfs, [`FILE_BYTES`] long), brings it in and locks it, if the budget allows.
+    /// Maps the page of `file` (on tmpfs, [`FILE_BYTES`] long), populates it, and locks it if the budget allows.
     pub fn new(file: &File, populate: Populate, budget: &Arc<LockBudget>) -> io::Result<ProgressPage> {
         let mut map = Mapping::writable(file, PAGE_AT, PAGE_BYTES)?;
         map.populate(populate)?;
@@ -88,24 +88,24 @@ impl ProgressPage {
         Ok(ProgressPage { map })
     }
 
-    /// The pass records its first frame. This is realtime-safe.
+    /// Stores the timeline position of the first frame. This is realtime-safe.
     pub fn begin(&self, at: FramePos) {
         self.map.word(BEGAN).store(at.0.saturating_add(1), Release);
     }
 
-    /// Every take has `frames` frames. To be said after their samples are stored. This is realtime-safe.
+    /// Stores that every take has `frames` frames. Call it after their samples are stored. This is realtime-safe.
     pub fn advance_to(&self, frames: Frames) {
-        // Release: nobody sees the number before the samples. On x86 a plain store.
+        // Release: a reader that sees the number also sees the samples. On x86 this is a plain store.
         self.map.word(FRAMES).store(frames.0, Release);
     }
 
-    /// A take had no window for `frames` frames. This is realtime-safe.
+    /// Counts `frames` frames for which a take had no window. This is realtime-safe.
     pub fn overrun(&self, frames: Frames) {
         self.map.word(OVERRUN).fetch_add(frames.0, Relaxed);
     }
 
-    /// The device lost `lost` frames: the last of `count` losses is now `mark`, if it is one of those that are kept with
-    /// their place. This is realtime-safe.
+    /// Counts `lost` more frames that the device lost. `count` is the number of losses; `mark` is the last one, if it
+    /// is among those stored with their position. This is realtime-safe.
     pub fn lose(&self, count: usize, mark: Option<ProgressLoss>, lost: Frames) {
         if let Some(mark) = mark
             && (1..=LOSSES_MAX).contains(&count)
@@ -121,7 +121,8 @@ impl ProgressPage {
 }
 
 impl Progress {
-    /// Reads a page. `None` if it is not a whole one. Any bytes are a page: what it claims is to be judged.
+    /// Reads a page. `None`: `page` does not have the length of a page. Any bytes are accepted: the caller judges the
+    /// numbers.
     pub fn read(page: &[u8]) -> Option<Progress> {
         if page.len() != PAGE_BYTES {
             return None;

@@ -12,10 +12,12 @@ use faultless::butler::spool::{self, SpoolPlace};
 use faultless::control::Control;
 use faultless::device::signal::ramp;
 use faultless::format::TakeFormat;
-use faultless::message::captured::CapturedSpan;
-use faultless::message::disk::{CommitCommand, PassKey, TakeEnd, TakeKey, TakePlan};
+use faultless::message::disk::CommitCommand;
+use faultless::message::offset::SpoolByte;
 use faultless::message::published::Published;
 use faultless::message::replica::Replica;
+use faultless::message::span_to_commit::SpanToCommit;
+use faultless::message::take::{PassKey, TakeEnd, TakeKey, TakePlan};
 use faultless::residency::ledger::Ledger;
 use faultless::session::TakeState;
 use faultless::session::session_file::open_read_only;
@@ -191,8 +193,8 @@ fn windows_that_were_ready_ahead_are_never_promised_by_a_header() {
     // A window of sound, and the last window of the lead behind it, in the order in which they come back when a pass
     // ends.
     for (at, passed) in [(0, FRAMES), (30 * FRAMES, 0)] {
-        let (bytes, passed_bytes, touched) = (3 * FRAMES as usize, 3 * passed as usize, passed > 0);
-        let span = CapturedSpan::new(4096 + 3 * at, bytes, passed_bytes, touched, &[Replica::Session]);
+        let (bytes, recorded_bytes, touched) = (3 * FRAMES as usize, 3 * passed as usize, passed > 0);
+        let span = SpanToCommit::new(SpoolByte(4096 + 3 * at), bytes, recorded_bytes, touched, &[Replica::Session]);
         send(CommitCommand::Captured { take, span: Arc::new(span) });
     }
     let claimed = || hound::WavReader::open(&path).map_or(0, |reader| u64::from(reader.duration()));
@@ -290,8 +292,13 @@ fn a_header_never_claims_what_another_take_of_its_pass_has_not() {
         send(CommitCommand::Spooled { take: plan.key, spool });
     }
     let window = |take: &TakePlan, at: u64| {
-        let span =
-            CapturedSpan::new(4096 + 3 * at, 3 * FRAMES as usize, 3 * FRAMES as usize, true, &[Replica::Session]);
+        let span = SpanToCommit::new(
+            SpoolByte(4096 + 3 * at),
+            3 * FRAMES as usize,
+            3 * FRAMES as usize,
+            true,
+            &[Replica::Session],
+        );
         send(CommitCommand::Captured { take: take.key, span: Arc::new(span) });
     };
     let claimed = |take: &TakePlan| hound::WavReader::open(&take.path).map_or(0, |reader| u64::from(reader.duration()));

@@ -1,6 +1,7 @@
-//! How takes end: together, durable, and only then without their spools. Thread: committer.
+//! The end of takes: all takes of a pass end together; the spool of a take is removed after its file is durable.
+//! Thread: committer.
 
-use super::words::words;
+use super::disk_error::describe;
 use super::{Committer, OpenTake};
 use crate::message::disk::DiskEvent;
 use crate::message::replica::Replica;
@@ -8,15 +9,15 @@ use crate::time::Frames;
 use std::io;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// How often a failed write is tried again once the take has ended.
+/// Number of times that a failed write is repeated after the take has ended.
 const RETRIES_AT_END: u32 = 6;
 
 impl Committer {
-    /// Ends the takes that have everything in their file, together, since a final header claims its sound for every take;
-    /// gives up, in words, those whose disk stays dead.
+    /// Ends the takes whose files contain everything. The takes of a pass end together, because a final header claims
+    /// its frames for every take. Gives up takes whose disk keeps failing, and reports them.
     pub(super) fn end_takes(&mut self) {
         let given_up = |take: &OpenTake| RETRIES_AT_END < take.failures;
-        // Of a pass whose last word has come for some takes only, the others' last sound is still on its way.
+        // If `Finish` has arrived for some takes of a pass only, the last spans of the others are still on their way.
         let waits = |take: &OpenTake| {
             let others = || self.takes.iter().filter(|other| other.pass == take.pass);
             take.end.is_some()
@@ -29,46 +30,47 @@ impl Committer {
         for at in 0..self.takes.len() {
             let ends = self.takes[at].end.is_some() && !given_up(&self.takes[at]);
             if ends
-                && self.resting.is_none()
-                && let Err(error) = self.takes[at].sync(&self.held)
+                && self.retry_at.is_none()
+                && let Err(error) = self.takes[at].sync(&self.spool_use)
             {
-                self.stuck(at, &error);
+                self.on_write_failure(at, &error);
             }
         }
         let mut at = 0;
         while at < self.takes.len() {
             let take = &mut self.takes[at];
             let whole = !take.has_pending() && take.missing_bytes() == 0;
-            // What is given up does not wait for the rest that the last failure brought about.
-            let due = (whole && self.resting.is_none()) || given_up(take);
+            // A take that is given up does not wait for the next attempt.
+            let due = (whole && self.retry_at.is_none()) || given_up(take);
             let Some(end) = take.end.clone().filter(|_| due) else {
                 at += 1;
                 continue;
             };
             match take.end_with(&end) {
                 Err(error) if take.failures <= RETRIES_AT_END => {
-                    self.stuck(at, &error);
+                    self.on_write_failure(at, &error);
                     at += 1;
                 }
                 result => {
                     let take = self.takes.remove(at);
                     if let Ok(Some(path)) = &result {
                         let reason = format!("{}: another program removed it; it is put back, whole", path.display());
-                        self.tell(DiskEvent::TroubleOver { replica: self.setup.replica, reason });
+                        self.send_event(DiskEvent::TroubleOver { replica: self.setup.replica, reason });
                     }
                     let event = self.finish_event(take, end.frames, result.map(drop));
-                    self.tell(event);
+                    self.send_event(event);
                 }
             }
         }
     }
 
-    /// Removes the spool of a take that is whole; keeps it, and says where, otherwise.
+    /// The event for a take that has ended. Removes the spool of a complete take; otherwise the event names the spool
+    /// that contains the missing sound.
     fn finish_event(&self, mut take: OpenTake, frames: Frames, result: io::Result<()>) -> DiskEvent {
         let name = take.file.path.display();
         let spool = take.spool.as_ref().and_then(|spool| spool.path.clone());
         let trouble = match result {
-            // Nothing is left to write it from: this much can be said, and no more.
+            // The sound is no longer in memory and cannot be written again, so the report cannot be more precise.
             Ok(()) if take.is_damaged() => Some(format!(
                 "{name}: the disk failed while sound was made durable; parts of the take may be missing, listen to it and replace the disk",
             )),
@@ -79,24 +81,25 @@ impl Committer {
                 None
             }
             Err(error) => {
-                let told = take.trouble.clone().unwrap_or_else(|| format!("{name}: {}", words(&error)));
+                let told = take.trouble.clone().unwrap_or_else(|| format!("{name}: {}", describe(&error)));
                 Some(match spool.filter(|_| self.setup.replica == Replica::Session) {
                     Some(path) => format!("{told}; what is missing is kept in {}", path.display()),
                     None => told,
                 })
             }
         };
-        take.abandon(&self.held.disk);
+        take.abandon(&self.spool_use.disk);
         DiskEvent::TakeFinished { replica: self.setup.replica, take: take.key, frames, trouble }
     }
 }
 
-/// The session's copy is whole: what a recovery would have needed goes. A mirror that is behind has it open.
+/// Removes the files that recovery would have needed, because the session's file is complete. A mirror that is behind
+/// keeps the spool open.
 fn clear_away(take: &OpenTake) {
     if let Some(path) = take.spool.as_ref().and_then(|spool| spool.path.as_ref()) {
         std::fs::remove_file(path).ok();
     }
-    // The length of a pass is known as long as a take of it needs to be told.
+    // The take that ends last removes the progress page: recovery of any other take of the pass needs it.
     if let Some(progress_page) = &take.progress_page
         && progress_page.unfinished.fetch_sub(1, Relaxed) == 1
         && let Some(path) = &progress_page.path

@@ -1,28 +1,31 @@
-//! The committer: writes captured sound to the takes, keeps their headers current and durable, ends them.
-//! Thread: committer. It alone waits for disk writes; the mirror has one of its own.
+//! The committer: writes captured spans to the WAV files of takes, keeps their headers current and durable, ends the
+//! takes. Thread: committer; the mirror has a committer of its own, on the thread "mirror". Of the threads that carry
+//! sound while recording, only these two wait for disk writes.
 //!
-//! A take's spans come in order and are written in order. One that cannot be written stays where it is, in
-//! the spool, and is tried again; nothing of a take is given up before its sound is durable in a file.
+//! The spans of a take arrive in order and are written in order. A span that cannot be written stays in the spool, and
+//! the committer tries again. No span is given up before its sound is durable in a file.
 //!
-//! A header never claims what is not durable in *every* take of its pass: whatever the power leaves of a pass, all takes
-//! have as much as the longest claim.
+//! A header never claims a frame that is not durable in *every* take of its pass. After a power cut, recovery gives all
+//! takes of the pass the length of the longest claim.
 
 mod end;
 mod open_take;
-mod words;
+mod disk_error;
 
 use super::capabilities::{Capabilities, CapturePath};
-use super::spool;
 use super::take_file::TakeFile;
+use crate::file_system;
 use crate::limits;
-use crate::message::disk::{
-    CommitCommand, Continuation, DiskEvent, DiskPublished, PassKey, TakeEnd, TakeKey, TakePlan,
-};
+use crate::message::disk::{CommitCommand, Continuation, DiskEvent};
+use crate::message::offset::{FileByte, SpoolByte};
 use crate::message::published::{NO_PASS, Published};
 use crate::message::replica::Replica;
+use crate::message::stats::DiskPublished;
+use crate::message::take::{PassKey, TakeEnd, TakeKey, TakePlan};
 use crate::residency::ledger::Ledger;
 use crate::time::Frames;
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
+use disk_error::describe;
 use memmap2::MmapMut;
 use open_take::{OpenTake, OpenWindow};
 use std::fs::File;
@@ -31,111 +34,112 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 use std::time::{Duration, Instant};
-use words::words;
 
-/// How often commands are looked at while takes are open.
+/// Time between two looks at the commands while takes are open.
 const TICK: Duration = Duration::from_millis(80);
 
-/// Bytes a take that may wait for the sync; beyond them the disk is behind and is written to without a rest.
+/// Bytes of a take that may wait for the sync. If more wait, the disk is behind, and the committer writes without
+/// pause.
 const WAITING_BYTES_MAX: u64 = 512 * 1024;
 
-/// What a power cut may cost, a tick and the time of an unlucky sync left out.
+/// Recorded time that a power cut may cost, apart from one tick and the time of an unusually slow sync.
 const LOSS_AIM: Duration = Duration::from_millis(850);
 
-/// Between the end of a sync and the next, however slow the disk is.
+/// Pause between the end of a sync and the next one, however slow the disk is.
 const SYNC_REST: Duration = Duration::from_millis(40);
 
-/// How long a failed write rests before it is tried again.
+/// Pause between a failed write and the next attempt.
 const RETRY: Duration = Duration::from_millis(500);
 
-/// What the committer is told once.
+/// Everything that a committer needs to start.
 pub struct CommitterSetup {
-    /// Which copy it writes.
+    /// The replica that it writes.
     pub replica: Replica,
-    /// What it may use.
+    /// Capabilities that it may use.
     pub capabilities: Capabilities,
-    /// Where captured sound goes first.
+    /// Where the audio thread stores captured sound.
     pub capture_path: CapturePath,
-    /// Between two durable headers.
+    /// Time between two durable headers.
     pub sync_interval: Duration,
     /// Bytes that the spool may hold.
     pub spool_bytes_max: u64,
-    /// The audio thread's numbers.
+    /// Numbers that the audio thread publishes.
     pub published: Arc<Published>,
-    /// The disk side's numbers.
+    /// Numbers that the disk side publishes.
     pub disk: Arc<DiskPublished>,
-    /// What the disk side believes.
+    /// The ledger of windows.
     pub ledger: Arc<Ledger>,
-    /// Commands.
+    /// Commands from control and from the butler.
     pub commands: Receiver<CommitCommand>,
-    /// To control.
+    /// Events to control.
     pub events: Sender<DiskEvent>,
 }
 
-/// See the module.
+/// The committer of one replica.
 pub struct Committer {
     setup: CommitterSetup,
-    held: Held,
+    spool_use: SpoolUse,
     takes: Vec<OpenTake>,
-    /// For sound that is read to be written: page-aligned, as `O_DIRECT` wants it.
-    room: Option<MmapMut>,
+    /// Buffer for sound that is read to be written. Page-aligned, because `O_DIRECT` requires it.
+    scratch: Option<MmapMut>,
     started: Instant,
     next_sync: Instant,
-    /// When writing goes on after a failure.
-    resting: Option<Instant>,
-    /// Whether it has been told that the disk takes nothing.
-    trouble_told: bool,
+    /// When to try again after a failed write. `None`: writing works.
+    retry_at: Option<Instant>,
+    /// Whether control knows that the disk rejects writes.
+    trouble_reported: bool,
     quitting: bool,
-    /// Nobody will say how the takes end.
+    /// Whether the takes stay without an end, because the butler failed.
     abandoned: bool,
 }
 
-/// What sound holds of the spool.
-struct Held {
+/// Memory of the spool that is in use.
+struct SpoolUse {
     disk: Arc<DiskPublished>,
     spool_bytes_max: u64,
 }
 
-impl Held {
-    /// Whether a copy that is behind must get its sound from the other one, since half of the memory is used.
+impl SpoolUse {
+    /// Whether half of the spool is in use. A replica that is behind then gives spans up and copies them from the other
+    /// replica's file later.
     fn is_short(&self) -> bool {
         self.spool_bytes_max / 2 < self.disk.spool_bytes.load(Relaxed)
     }
 }
 
 impl Committer {
-    /// A committer with nothing to do.
+    /// A committer without takes.
     pub fn new(setup: CommitterSetup) -> Committer {
         let now = Instant::now();
-        let held = Held { disk: Arc::clone(&setup.disk), spool_bytes_max: setup.spool_bytes_max };
+        let spool_use = SpoolUse { disk: Arc::clone(&setup.disk), spool_bytes_max: setup.spool_bytes_max };
         Committer {
             setup,
-            held,
+            spool_use,
             takes: Vec::new(),
-            room: None,
+            scratch: None,
             started: now,
             next_sync: now,
-            resting: None,
-            trouble_told: false,
+            retry_at: None,
+            trouble_reported: false,
             quitting: false,
             abandoned: false,
         }
     }
 
-    /// Works until it is told to quit and every take is finished.
+    /// Runs until it received `Quit` and every take is finished.
     pub fn run(mut self) {
         loop {
             self.receive();
             let now = Instant::now();
             let sync = self.next_sync <= now || self.abandoned;
-            // Sound goes to the disk on the sync, in one run a take: a third of the writes that windows one by one
-            // would make. Where more waits, the disk is behind and never rests.
-            let held: u64 = self.takes.iter().map(OpenTake::pending_bytes).sum();
+            // Each sync writes the waiting spans of a take in one run, which is a third of the writes that single
+            // windows would need. If more spans wait, the disk is behind, and the committer writes without pause.
+            let waiting_bytes: u64 = self.takes.iter().map(OpenTake::pending_bytes).sum();
             if self.setup.replica == Replica::Mirror {
-                self.held.disk.mirror_backlog_bytes.store(held, Relaxed);
+                self.spool_use.disk.mirror_backlog_bytes.store(waiting_bytes, Relaxed);
             }
             if sync
-                || WAITING_BYTES_MAX * self.takes.len() as u64 <= held
+                || WAITING_BYTES_MAX * self.takes.len() as u64 <= waiting_bytes
                 || self.takes.iter().any(|take| take.end.is_some())
             {
                 while self.write_some(sync) {}
@@ -145,22 +149,23 @@ impl Committer {
                 self.next_sync = self.next_sync_after(now);
             }
             self.fill_gaps();
-            self.takes.iter_mut().for_each(|take| take.release_lent(&self.held));
+            self.takes.iter_mut().for_each(|take| take.release_lent(&self.spool_use));
             self.end_takes();
-            self.tell_recovery();
-            if self.quitting && (self.takes.is_empty() || self.is_left()) {
+            self.report_disk_is_back();
+            if self.quitting && (self.takes.is_empty() || self.has_written_what_it_can()) {
                 return;
             }
         }
     }
 
-    /// Whether abandoned takes have what they can get. What their disk refuses stays in their spools, for a recovery.
-    fn is_left(&self) -> bool {
-        self.abandoned && (self.resting.is_some() || !self.takes.iter().any(OpenTake::has_pending))
+    /// Whether abandoned takes are as complete as they can be now. Spans that the disk rejects stay in their spools for
+    /// recovery.
+    fn has_written_what_it_can(&self) -> bool {
+        self.abandoned && (self.retry_at.is_some() || !self.takes.iter().any(OpenTake::has_pending))
     }
 
-    /// Sleeps a tick, or until there is anything to do at all, and takes what was sent. A sleep and not a timed receive:
-    /// that would spin first, at every tick.
+    /// Sleeps for a tick, or without takes until a command arrives; then applies all commands. It sleeps because a
+    /// receive with a timeout would spin first, at every tick.
     fn receive(&mut self) {
         if self.takes.is_empty() && !self.quitting {
             match self.setup.commands.recv() {
@@ -180,8 +185,8 @@ impl Committer {
                 }
             }
         }
-        if self.resting.is_some_and(|until| until <= Instant::now()) {
-            self.resting = None;
+        if self.retry_at.is_some_and(|until| until <= Instant::now()) {
+            self.retry_at = None;
         }
     }
 
@@ -200,7 +205,7 @@ impl Committer {
             }
             CommitCommand::Captured { take, span } => {
                 if let Some(take) = self.take(take) {
-                    take.take_in(span);
+                    take.add_pending(span);
                 }
             }
             CommitCommand::Finish { take, end } => {
@@ -209,10 +214,10 @@ impl Committer {
                     take.failures = 0;
                 }
             }
-            CommitCommand::Continue { take, from, plan } => self.continue_in(take, from, &plan),
+            CommitCommand::Continue { take, from, plan } => self.continue_take(take, from, &plan),
             CommitCommand::Forget { pass } => {
                 for take in self.takes.extract_if(.., |take| take.pass == pass) {
-                    // Made a moment ago, exclusively, and without a sample in it.
+                    // The file was created a moment ago, exclusively, and contains no sample.
                     std::fs::remove_file(&take.file.path).ok();
                 }
             }
@@ -225,7 +230,7 @@ impl Committer {
         self.takes.iter_mut().find(|take| take.key == key)
     }
 
-    /// All of them, or none: what was made is removed when one cannot be.
+    /// Creates the files of all takes of a pass, or of none: if one fails, the others are removed.
     fn open(&mut self, pass: PassKey, plans: &[TakePlan]) {
         let mut notes = Vec::new();
         let mut made: Vec<OpenTake> = Vec::with_capacity(plans.len());
@@ -261,119 +266,119 @@ impl Committer {
             }
             Some(reason) => {
                 for take in made {
-                    // Made a moment ago, exclusively, and without a sample in it.
+                    // The file was created a moment ago, exclusively, and contains no sample.
                     std::fs::remove_file(&take.file.path).ok();
                 }
                 Err(reason)
             }
         };
-        self.tell(DiskEvent::TakesOpened { replica: self.setup.replica, pass, files, notes });
+        self.send_event(DiskEvent::TakesOpened { replica: self.setup.replica, pass, files, notes });
     }
 
     fn create(&self, plan: &TakePlan, ahead: Duration, notes: &mut Vec<String>) -> Result<TakeFile, String> {
         let o_direct = self.setup.capture_path == CapturePath::Spool;
         TakeFile::create(plan, &self.setup.capabilities, o_direct, ahead, notes)
-            .map_err(|error| format!("{}: cannot make the take: {}", plan.path.display(), words(&error)))
+            .map_err(|error| format!("{}: cannot make the take: {}", plan.path.display(), describe(&error)))
     }
 
-    /// A take that is stuck goes on in another file, if it still is.
-    fn continue_in(&mut self, key: TakeKey, from: Frames, plan: &TakePlan) {
-        let stuck = |take: &OpenTake| take.trouble.is_some() && take.frame_of(take.stuck_at()) == from;
-        let outcome = match self.takes.iter().position(|take| take.key == key && stuck(take)) {
+    /// Continues a take in another file, unless its disk accepts writes again.
+    fn continue_take(&mut self, key: TakeKey, from: Frames, plan: &TakePlan) {
+        let is_stuck = |take: &OpenTake| take.trouble.is_some() && take.frame_of(take.stuck_at()) == from;
+        let outcome = match self.takes.iter().position(|take| take.key == key && is_stuck(take)) {
             None => Continuation::Needless,
-            Some(at) => match self.make_next(plan) {
+            Some(at) => match self.create_continuation(plan) {
                 Err(reason) => Continuation::Refused(reason),
                 Ok(file) => {
-                    self.resting = None;
-                    let (mut before, frames) = self.takes[at].go_on_in(file);
+                    self.retry_at = None;
+                    let (mut before, frames) = self.takes[at].continue_in_file(file);
                     let end = TakeEnd { frames, began: plan.began_before(from, frames), history: String::new() };
                     let done = before.finish(frames, &end);
-                    let named = done.map_err(|error| format!("{}: {}", before.path.display(), words(&error)));
+                    let named = done.map_err(|error| format!("{}: {}", before.path.display(), describe(&error)));
                     Continuation::Done(named.err())
                 }
             },
         };
-        self.tell(DiskEvent::Continued { take: key, outcome });
+        self.send_event(DiskEvent::Continued { take: key, outcome });
     }
 
-    /// The file that a take goes on in, and its folders.
-    fn make_next(&self, plan: &TakePlan) -> Result<TakeFile, String> {
+    /// Creates the next file of a take, and its folders.
+    fn create_continuation(&self, plan: &TakePlan) -> Result<TakeFile, String> {
         let folder = plan.path.parent().unwrap_or(Path::new("."));
         std::fs::create_dir_all(folder)
-            .map_err(|error| format!("{}: cannot be made: {}", plan.path.display(), words(&error)))?;
+            .map_err(|error| format!("{}: cannot be made: {}", plan.path.display(), describe(&error)))?;
         let file = self.create(plan, self.ahead_in(&plan.path), &mut Vec::new())?;
         sync_folder(folder);
         Ok(file)
     }
 
-    /// Writes one run of every take that has something to write; says whether there was any. Stops when a sync is
-    /// due, unless it is being made.
+    /// Writes one run of every take that has spans to write. Returns whether it should be called again. Outside of a
+    /// sync it stops when a sync is due.
     fn write_some(&mut self, in_sync: bool) -> bool {
-        if self.resting.is_some() {
+        if self.retry_at.is_some() {
             return false;
         }
         let recorded = self.recorded().filter(|_| in_sync);
-        let mut room = if in_sync { self.take_room() } else { None };
+        let mut scratch = if in_sync { self.take_scratch() } else { None };
         let mut wrote = false;
         for at in 0..self.takes.len() {
             let started = Instant::now();
             let take = &mut self.takes[at];
-            let open = recorded.zip(room.as_deref_mut()).map(|(recorded, room)| OpenWindow {
-                recorded: limits::DATA_OFFSET + recorded * take.file.frame_bytes() as u64,
-                room,
+            let open = recorded.zip(scratch.as_deref_mut()).map(|(recorded, scratch)| OpenWindow {
+                recorded: SpoolByte::DATA + recorded * take.file.frame_bytes() as u64,
+                scratch,
             });
-            match take.write_run(&self.held, open) {
+            match take.write_run(&self.spool_use, open) {
                 Ok(false) => continue,
                 Ok(true) => {
                     wrote = true;
                     if self.setup.replica == Replica::Session {
-                        DiskPublished::raise(&self.held.disk.commit_us_max, started.elapsed().as_micros() as u64);
+                        DiskPublished::raise(&self.spool_use.disk.commit_us_max, started.elapsed().as_micros() as u64);
                     }
                     (self.takes[at].trouble, self.takes[at].failures) = (None, 0);
                 }
-                Err(error) => self.stuck(at, &error),
+                Err(error) => self.on_write_failure(at, &error),
             }
             if !in_sync && self.next_sync <= Instant::now() {
                 return false;
             }
         }
-        self.room = room.or(self.room.take());
-        // Within a sync one round is all: what came late waits for the next, and the sync is kept.
+        self.scratch = scratch.or(self.scratch.take());
+        // A sync writes one round only, so that it keeps its time. Spans that arrived late wait for the next sync.
         wrote && !in_sync
     }
 
-    /// A take was refused. Told where, whenever that is another place; and in words, once for all takes.
-    fn stuck(&mut self, at: usize, error: &io::Error) {
+    /// A write to a take failed. Reports the position whenever it is another one, and the reason once for all takes.
+    fn on_write_failure(&mut self, at: usize, error: &io::Error) {
         let (code, replica) = (error.raw_os_error(), self.setup.replica);
         let take = &mut self.takes[at];
         take.failures += 1;
-        let reason = format!("{}: cannot write: {}", take.file.path.display(), words(error));
+        let reason = format!("{}: cannot write: {}", take.file.path.display(), describe(error));
         take.trouble = Some(reason.clone());
         let place = take.stuck_at();
         let (key, from) = (take.key, take.frame_of(place));
-        let told = take.stuck_told.replace(place) == Some(place);
-        self.resting = Some(Instant::now() + RETRY);
-        if !std::mem::replace(&mut self.trouble_told, true) {
-            self.tell(DiskEvent::Trouble { replica, reason });
+        let told = take.stuck_reported_at.replace(place) == Some(place);
+        self.retry_at = Some(Instant::now() + RETRY);
+        if !std::mem::replace(&mut self.trouble_reported, true) {
+            self.send_event(DiskEvent::Trouble { replica, reason });
         }
         if replica == Replica::Session && self.setup.capture_path == CapturePath::Spool && !told {
-            self.tell(DiskEvent::Stuck { take: key, from, code });
+            self.send_event(DiskEvent::Stuck { take: key, from, code });
         }
     }
 
-    /// Says that the disk takes sound again, when it does for every take.
-    fn tell_recovery(&mut self) {
-        if self.trouble_told && self.takes.iter().all(|take| take.trouble.is_none() && !take.unreserved) {
-            self.trouble_told = false;
-            self.takes.iter_mut().for_each(|take| take.stuck_told = None);
+    /// Reports that the disk accepts writes again, when it does for every take.
+    fn report_disk_is_back(&mut self) {
+        if self.trouble_reported && self.takes.iter().all(|take| take.trouble.is_none() && !take.unreserved) {
+            self.trouble_reported = false;
+            self.takes.iter_mut().for_each(|take| take.stuck_reported_at = None);
             if let Some(take) = self.takes.first() {
                 let reason = format!("{}: the disk takes sound again", take.file.path.display());
-                self.tell(DiskEvent::TroubleOver { replica: self.setup.replica, reason });
+                self.send_event(DiskEvent::TroubleOver { replica: self.setup.replica, reason });
             }
         }
     }
 
-    /// Durability of everything that was recorded, headers that say so, and blocks for what comes.
+    /// Makes everything recorded durable, updates the headers, and reserves blocks.
     fn sync(&mut self) {
         let started = Instant::now();
         let in_spool = self.setup.capture_path == CapturePath::Spool;
@@ -381,65 +386,68 @@ impl Committer {
         let mut all_durable = true;
         if in_spool {
             for at in 0..self.takes.len() {
-                if let Err(error) = self.takes[at].sync(&self.held) {
-                    self.stuck(at, &error);
+                if let Err(error) = self.takes[at].sync(&self.spool_use) {
+                    self.on_write_failure(at, &error);
                 }
             }
             all_durable = self.takes.iter().all(|take| take.trouble.is_none());
         }
-        // In `in-place` a sync would write the record position back: the header is current, the sync waits.
+        // In `in-place` a sync would write the pages at the record position back. The header is written, but there is
+        // no sync.
         let mut first = true;
         let ahead = self.takes.first().map_or(Duration::ZERO, |take| self.ahead_in(&take.file.path));
         self.publish_room();
-        let claim = |take: &OpenTake| take.end_in_file(take.durable_frames().min(self.durable_frames(take.pass)));
-        let claims: Vec<u64> = self.takes.iter().map(claim).collect();
-        for (at, claim) in claims.into_iter().enumerate() {
+        let header_end_of =
+            |take: &OpenTake| take.end_in_file(take.durable_frames().min(self.durable_frames(take.pass)));
+        let header_ends: Vec<FileByte> = self.takes.iter().map(header_end_of).collect();
+        for (at, header_end) in header_ends.into_iter().enumerate() {
             let file = &mut self.takes[at].file;
-            let end = if in_spool { claim } else { file.written() };
-            let behind = file.claims_less_than(end);
+            let end = if in_spool { header_end } else { file.written() };
+            let behind = file.header_ends_before(end);
             let mut done = if behind { file.write_header(end) } else { Ok(()) };
-            // One of them is made durable now, the others on their way: one claim is enough for all.
+            // Make one header durable now; writing the others has begun. A single durable claim is enough, because it
+            // holds for every take.
             if behind && in_spool && std::mem::take(&mut first) {
                 done = done.and_then(|()| file.sync());
             }
             if let Err(error) = done {
-                self.stuck(at, &error);
+                self.on_write_failure(at, &error);
                 all_durable = false;
             }
             self.reserve(at, ahead, &mut notes);
         }
         if self.setup.replica == Replica::Session {
-            DiskPublished::raise(&self.held.disk.sync_us_max, started.elapsed().as_micros() as u64);
+            DiskPublished::raise(&self.spool_use.disk.sync_us_max, started.elapsed().as_micros() as u64);
             if in_spool && all_durable {
-                self.held.disk.durable_ms.store((started - self.started).as_millis() as u64, Relaxed);
+                self.spool_use.disk.durable_ms.store((started - self.started).as_millis() as u64, Relaxed);
             }
         }
     }
 
-    /// Frames that are durable in every take of a pass. One whose disk refuses it holds up nobody: should the power go, what
-    /// it lacks is silence in it, and not the end of the others.
+    /// Frames that are durable in every take of a pass. Takes whose disk reports errors are excluded. After a power cut
+    /// they contain silence; they do not shorten the other takes.
     fn durable_frames(&self, pass: PassKey) -> Frames {
         let takes = self.takes.iter().filter(|take| take.pass == pass && take.trouble.is_none());
         takes.map(OpenTake::durable_frames).min().unwrap_or_default()
     }
 
-    /// How far ahead blocks are asked for on the disk of `path`.
+    /// How far ahead to reserve blocks on the disk of `path`.
     fn ahead_in(&self, path: &Path) -> Duration {
         reserve_ahead(path, self.takes.iter().map(|take| take.file.speed()))
     }
 
-    /// How long what is recorded now fits.
+    /// Publishes how much recording time the free and reserved blocks hold.
     fn publish_room(&self) {
         let rolling = || self.takes.iter().filter(|take| take.end.is_none());
         let folder = rolling().next().and_then(|take| take.file.path.parent());
-        let Some(free) = folder.and_then(spool::free_bytes) else { return };
+        let Some(free) = folder.and_then(file_system::free_bytes) else { return };
         let (reserved, speed) = rolling()
             .fold((0, 0), |(reserved, speed), take| (reserved + take.file.reserved_bytes(), speed + take.file.speed()));
-        let room = (free + reserved) as f64 * 1000.0 / speed.max(1) as f64;
-        self.held.disk.room_ms[self.setup.replica.index()].store((room as u64).max(1), Relaxed);
+        let milliseconds = (free + reserved) as f64 * 1000.0 / speed.max(1) as f64;
+        self.spool_use.disk.room_ms[self.setup.replica.index()].store((milliseconds as u64).max(1), Relaxed);
     }
 
-    /// Blocks for what comes. That there are none is told while what was reserved before still takes sound.
+    /// Reserves blocks for a take. A failure is reported early, while the blocks reserved before still accept sound.
     fn reserve(&mut self, at: usize, ahead: Duration, notes: &mut Vec<String>) {
         let take = &mut self.takes[at];
         if take.end.is_some() {
@@ -451,63 +459,63 @@ impl Committer {
             return;
         };
         take.unreserved = true;
-        let reason = format!("{}: {}", take.file.path.display(), words(&error));
-        if !std::mem::replace(&mut self.trouble_told, true) {
-            self.tell(DiskEvent::Trouble { replica: self.setup.replica, reason });
+        let reason = format!("{}: {}", take.file.path.display(), describe(&error));
+        if !std::mem::replace(&mut self.trouble_reported, true) {
+            self.send_event(DiskEvent::Trouble { replica: self.setup.replica, reason });
         }
     }
 
-    /// When the next sync is due. What a power cut costs is what came since the last one *began*, and one that is cut off
-    /// counts for nothing: the longer they take, the sooner the next begins.
+    /// The time of the next sync. A power cut costs everything since the last complete sync *began*, and a sync that is
+    /// cut off counts for nothing. So the longer syncs take, the sooner the next one begins.
     fn next_sync_after(&self, began: Instant) -> Instant {
         let took = began.elapsed();
         let pause = LOSS_AIM.saturating_sub(took.mul_f64(1.5)).min(self.setup.sync_interval);
         (began + pause).max(Instant::now() + SYNC_REST.min(self.setup.sync_interval))
     }
 
-    /// Frames that every take has for certain.
+    /// Frames that are stored in the windows of every take. `None`: no pass is recorded.
     fn recorded(&self) -> Option<u64> {
-        // With what was stored before it: sound that is read too early is not written again.
+        // Acquire: the samples stored before this number are visible. The committer does not write them a second time.
         let recorded = self.setup.published.pass_frames.load(Acquire);
-        // One block of the engine may still be on its way to its window.
+        // One block of the engine may not be in its window yet.
         recorded.checked_sub(limits::PEAK_LAG_FRAMES).filter(|_| recorded != NO_PASS)
     }
 
-    /// Fills gaps of this copy from the other one, when nothing else waits.
+    /// Fills gaps of this replica from the other one, for takes that have no span to write.
     fn fill_gaps(&mut self) {
-        if self.resting.is_some() || self.takes.iter().all(|take| take.missing_bytes() == 0 || take.has_pending()) {
+        if self.retry_at.is_some() || self.takes.iter().all(|take| take.missing_bytes() == 0 || take.has_pending()) {
             return;
         }
-        let Some(mut room) = self.take_room() else { return };
+        let Some(mut scratch) = self.take_scratch() else { return };
         for at in 0..self.takes.len() {
             if self.takes[at].has_pending() {
                 continue;
             }
-            if let Err(error) = self.takes[at].fill_gaps(&mut room) {
-                self.stuck(at, &error);
+            if let Err(error) = self.takes[at].fill_gaps(&mut scratch) {
+                self.on_write_failure(at, &error);
             }
         }
-        self.room = Some(room);
+        self.scratch = Some(scratch);
     }
 
-    fn take_room(&mut self) -> Option<MmapMut> {
-        self.room.take().or_else(|| MmapMut::map_anon(limits::COPY_RUN_BYTES_MAX).ok())
+    fn take_scratch(&mut self) -> Option<MmapMut> {
+        self.scratch.take().or_else(|| MmapMut::map_anon(limits::COPY_RUN_BYTES_MAX).ok())
     }
 
-    fn tell(&self, event: DiskEvent) {
+    fn send_event(&self, event: DiskEvent) {
         self.setup.events.send(event).ok();
     }
 }
 
-/// How far ahead blocks are asked for, when takes of these bytes a second are recorded: on a disk that is nearly full, half
-/// of what is left goes to all of them alike.
+/// How far ahead to reserve blocks for takes of these bytes in a second. On a disk that is nearly full the takes share
+/// half of the free bytes.
 fn reserve_ahead(path: &Path, speeds: impl Iterator<Item = u64>) -> Duration {
     let speed = speeds.sum::<u64>().max(1);
-    let free = path.parent().and_then(spool::free_bytes).unwrap_or(u64::MAX);
+    let free = path.parent().and_then(file_system::free_bytes).unwrap_or(u64::MAX);
     Duration::from_millis((limits::RESERVE_SECONDS * 1000).min(free / 2 / speed.div_ceil(1000)))
 }
 
-/// Makes the names in a folder durable, as far as its file system does.
+/// Makes the names in a folder durable, as far as the file system can.
 fn sync_folder(folder: &Path) {
     if let Ok(folder) = File::open(folder) {
         folder.sync_all().ok();

@@ -1,19 +1,26 @@
-//! One take that is open: what waits for its file, what is in it, what is durable. Thread: committer.
+//! One open take: spans that wait for its file, spans in the file, and spans that are durable. Thread: committer.
 //!
 //! ```text
-//!   pending --write--> written --sync--> given back, or lent to the other copy until that has it too
+//!   pending --write--> written --sync--> given back, or lent to the other replica until that has it too
 //! ```
 //!
-//! Sound is kept in memory until the disk has said that it is durable: a disk that fails a sync gets it again.
+//! A span stays in memory until the disk has reported it durable. After a failed sync the take writes it again.
+//!
+//! There are two ways to the file. Spans go with O_DIRECT from their mappings. At each sync the take also reads the
+//! recorded part of the window that is still being filled (the open window) from the spool file and writes it, so that
+//! a power cut does not cost the time in which a window fills.
 
-use super::Held;
+use super::SpoolUse;
 use crate::butler::spool;
 use crate::butler::take_file::TakeFile;
 use crate::file_system::open_regular;
 use crate::limits;
-use crate::message::captured::CapturedSpan;
-use crate::message::disk::{DiskPublished, PassKey, ProgressFile, SpoolFile, TakeEnd, TakeKey, TakePlan};
+use crate::message::offset::{FileByte, FileStart, SpoolByte};
 use crate::message::replica::{Replica, ReplicaPair};
+use crate::message::span_to_commit::SpanToCommit;
+use crate::message::spool_file::{ProgressFile, SpoolFile};
+use crate::message::stats::DiskPublished;
+use crate::message::take::{PassKey, TakeEnd, TakeKey, TakePlan};
 use crate::residency::ledger::TakeLedger;
 use crate::time::Frames;
 use crate::window::map::{Mapping, write_behind};
@@ -27,68 +34,68 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
-/// In `in-place`, sound nearer than this to the record position is left alone: writing it back would
-/// write-protect pages that are about to be stored to.
+/// In `in-place`, the take starts no writeback this close to the record position: it would write-protect pages that the
+/// audio thread is about to store to.
 const WRITE_BEHIND_BYTES: u64 = 2 << 20;
 
 const PAGE: u64 = limits::PAGE_BYTES as u64;
 
-/// See the module. Bytes are those of the spool, but where a file is named.
+/// An open take. Offsets are those of the spool, except where the type is `FileByte`.
 pub(super) struct OpenTake {
     pub(super) key: TakeKey,
     pub(super) pass: PassKey,
     replica: Replica,
-    /// For the residency map, which shows the session's copy.
+    /// The ledger entry; `None` in the mirror, which the residency map does not show.
     pub(super) entry: Option<Arc<TakeLedger>>,
     pub(super) file: TakeFile,
-    /// Bytes of sound before the first one in the file: not 0 if it went on from another one.
-    shift: u64,
+    /// Where the sound of `file` begins: after the take's first byte if the take continued from another file.
+    file_start: FileStart,
     pub(super) spool: Option<Arc<SpoolFile>>,
     pub(super) progress_page: Option<Arc<ProgressFile>>,
     pair: Option<Arc<ReplicaPair>>,
-    pending: VecDeque<Arc<CapturedSpan>>,
-    written: VecDeque<Arc<CapturedSpan>>,
-    /// Durable here, and wanted by the other copy still.
-    lent: VecDeque<Arc<CapturedSpan>>,
-    /// End of the spans that came.
-    collected: u64,
-    /// End of what was written of the window that is being filled.
-    ahead: u64,
-    /// How it ends, once no more sound comes.
+    pending: VecDeque<Arc<SpanToCommit>>,
+    written: VecDeque<Arc<SpanToCommit>>,
+    /// Spans that are durable here and that the other replica still wants.
+    lent: VecDeque<Arc<SpanToCommit>>,
+    /// End of the spans that have arrived.
+    collected: SpoolByte,
+    /// End of the sound that was written from the open window.
+    written_ahead: SpoolByte,
+    /// The end of the take. `None`: more spans will come.
     pub(super) end: Option<TakeEnd>,
     pub(super) failures: u32,
-    /// What its disk last refused, while that goes on.
+    /// The last error of the disk; `None` when the disk accepts writes.
     pub(super) trouble: Option<String>,
-    /// Where that was last told.
-    pub(super) stuck_told: Option<u64>,
-    /// Whether blocks for what comes are refused.
+    /// The position at which the failure was last reported.
+    pub(super) stuck_reported_at: Option<SpoolByte>,
+    /// Whether the disk refuses to reserve blocks.
     pub(super) unreserved: bool,
-    /// A sync of sound without a spool has failed: a later one that succeeds proves nothing.
+    /// Whether a sync failed while there was no spool to write the sound from again. A later success proves nothing
+    /// about that sound.
     damaged: bool,
-    behind: Behind,
+    behind: WriteBehind,
 }
 
-/// What `in-place` has still to start writing.
-#[derive(Default)]
-struct Behind {
-    from: u64,
+/// In `in-place`: end of the range whose writeback was started.
+struct WriteBehind {
+    from: FileByte,
 }
 
-/// What the record position has passed of the window that is being filled: a power cut shall not cost a window's fill.
+/// The window that is being filled, up to the record position.
 pub(super) struct OpenWindow<'a> {
-    /// The byte of the spool that it has come to.
-    pub(super) recorded: u64,
-    /// For sound that is read to be written.
-    pub(super) room: &'a mut [u8],
+    /// The record position.
+    pub(super) recorded: SpoolByte,
+    /// Buffer for the sound to read from the spool.
+    pub(super) scratch: &'a mut [u8],
 }
 
 impl OpenWindow<'_> {
-    /// As many whole pages of sound from byte `from` of the spool on as there are and as there is room for.
-    fn read(&mut self, spool: &File, from: u64) -> io::Result<&[u8]> {
-        let end = self.recorded / PAGE * PAGE;
-        let length = end.saturating_sub(from).min(self.room.len() as u64) as usize;
-        spool.read_exact_at(&mut self.room[..length], from)?;
-        Ok(&self.room[..length])
+    /// Reads the recorded whole pages from `from` on, as many as fit into the buffer.
+    fn read(&mut self, spool: &File, from: SpoolByte) -> io::Result<&[u8]> {
+        let end = self.recorded.0 / PAGE * PAGE;
+        let length = end.saturating_sub(from.0).min(self.scratch.len() as u64) as usize;
+        spool.read_exact_at(&mut self.scratch[..length], from.0)?;
+        Ok(&self.scratch[..length])
     }
 }
 
@@ -106,26 +113,26 @@ impl OpenTake {
             replica,
             entry,
             file,
-            shift: 0,
+            file_start: FileStart::FIRST,
             spool: None,
             progress_page: None,
             pair: plan.pair.clone(),
             pending: VecDeque::new(),
             written: VecDeque::new(),
             lent: VecDeque::new(),
-            collected: limits::DATA_OFFSET,
-            ahead: limits::DATA_OFFSET,
+            collected: SpoolByte::DATA,
+            written_ahead: SpoolByte::DATA,
             end: None,
             failures: 0,
             trouble: None,
-            stuck_told: None,
+            stuck_reported_at: None,
             unreserved: false,
             damaged: false,
-            behind: Behind { from: limits::DATA_OFFSET },
+            behind: WriteBehind { from: FileByte::DATA },
         }
     }
 
-    pub(super) fn take_in(&mut self, span: Arc<CapturedSpan>) {
+    pub(super) fn add_pending(&mut self, span: Arc<SpanToCommit>) {
         self.collected = self.collected.max(span.end());
         self.pending.push_back(span);
     }
@@ -138,15 +145,15 @@ impl OpenTake {
         !self.pending.is_empty()
     }
 
-    /// Bytes that are not in its file and have to come from the other copy.
+    /// Bytes that this replica gave up and has to copy from the other one.
     pub(super) fn missing_bytes(&self) -> u64 {
         self.pair.as_ref().map_or(0, |pair| pair.missing(self.replica))
     }
 
-    /// Writes the spans at the head of the queue that lie side by side, and behind the last span there is what `open` has.
-    /// Whether there was anything to do.
-    pub(super) fn write_run(&mut self, held: &Held, open: Option<OpenWindow>) -> io::Result<bool> {
-        // What was given up meanwhile is a gap of ours now.
+    /// Writes the first run of adjacent spans, and after the last span also the sound of the open window. Returns
+    /// whether there was anything to write.
+    pub(super) fn write_run(&mut self, spool_use: &SpoolUse, open: Option<OpenWindow>) -> io::Result<bool> {
+        // These spans were given up meanwhile: they are gaps of this replica.
         while self.pending.front().is_some_and(|span| !span.is_wanted(self.replica)) {
             self.pending.pop_front();
         }
@@ -164,50 +171,50 @@ impl OpenTake {
             return Ok(wrote);
         }
         if let Some(entry) = &self.entry {
-            // Before the spool's pages go: whoever looks meanwhile looks for the sound in the file.
+            // Before the spool's pages are punched: from now on a sampler looks for the sound in the WAV file.
             entry.committed(self.committed_by(run), started.elapsed());
         }
         for span in self.pending.drain(..run) {
-            // Given up while it was being written: the memory may have been nought by then.
+            // The span was given up while it was written: its memory may have been punched by then.
             if !span.is_wanted(self.replica) {
                 continue;
             }
-            if span.passed_bytes > 0 {
-                // A window that was only ready ahead is no sound: at a take's end the header would promise it.
-                self.file.note_written(span.passed() - self.shift);
+            if span.recorded_bytes > 0 {
+                // Sound ends at the record position. The rest of a window that was ready ahead must not enter a header.
+                self.file.note_written(self.file_start.to_file(span.recorded_end()));
             }
-            held.disk.committed_bytes.fetch_add(span.bytes as u64, Relaxed);
+            spool_use.disk.committed_bytes.fetch_add(span.bytes as u64, Relaxed);
             self.written.push_back(span);
         }
         if self.spool.is_none() {
-            // There is no memory to keep until it is durable: it is the file's own.
+            // In `in-place` the sound lies in the file itself: there is no memory to keep until it is durable.
             while let Some(span) = self.written.pop_front() {
-                self.settle(span, held);
+                self.on_durable(span, spool_use);
             }
         }
         Ok(true)
     }
 
-    /// Writes what the first `run` spans have that is not in the file, and the open window's sound in the same call. Whether
-    /// there was any.
+    /// Writes the first `run` spans, as far as they are not in the file yet, and the sound of the open window in the
+    /// same call. Returns whether anything was written.
     fn write_spooled(&mut self, spool: &File, run: usize, mut open: Option<OpenWindow>) -> io::Result<bool> {
         let end = run.checked_sub(1).and_then(|last| self.pending.get(last)).map_or(self.collected, |last| last.end());
-        // Silence is in the file already.
+        // The file already contains silence there.
         let touched = self.pending.front().filter(|first| first.touched).map_or(0, |_| run);
-        let again = map_again(&self.pending, touched, spool)?;
-        let mut mapped = again.iter();
+        let remapped = map_spans(&self.pending, touched, spool)?;
+        let mut mapped = remapped.iter();
         let sound = self.pending.iter().take(touched);
         let mut parts: Vec<IoSlice> = sound
             .filter_map(|span| span.memory().or_else(|| mapped.next().map(Mapping::bytes)))
             .map(IoSlice::new)
             .collect();
         let begin = end - bytes_of(&parts);
-        // What was written while its window was open is not written again.
-        let mut at = begin.max(self.ahead);
+        // Skip the part that was written while the window was open.
+        let mut at = begin.max(self.written_ahead);
         let mut parts = &mut parts[..];
         IoSlice::advance_slices(&mut parts, (at.min(end) - begin) as usize);
         if run < self.pending.len() || self.end.is_some() {
-            // What the open window has does not lie behind these spans, or has come.
+            // The open window does not follow these spans, or its span has arrived.
             open = None;
         }
         let mut wrote = false;
@@ -219,8 +226,8 @@ impl OpenTake {
             if next == at {
                 return Ok(wrote);
             }
-            match self.file.write_run(at - self.shift, &mut all) {
-                // No room for both, it may be: what will not come again goes first.
+            match self.file.write_run(self.file_start.to_file(at), &mut all) {
+                // The disk may have no space for both. Write the spans first.
                 Err(_) if !parts.is_empty() && !ahead.is_empty() => {
                     open = None;
                     continue;
@@ -229,113 +236,120 @@ impl OpenTake {
             }
             (at, parts, wrote) = (next, &mut [], true);
             if !ahead.is_empty() {
-                self.ahead = at;
-                self.file.note_written(at - self.shift);
+                self.written_ahead = at;
+                self.file.note_written(self.file_start.to_file(at));
             }
         }
     }
 
-    /// End of what is in the file with the first `run` spans; in `in-place`, of what was sent on its way there.
-    fn committed_by(&self, run: usize) -> u64 {
+    /// End of the sound that is in the file after the first `run` spans; in `in-place`, whose writeback was started.
+    fn committed_by(&self, run: usize) -> SpoolByte {
         let last = self.pending.get(run.saturating_sub(1)).filter(|_| self.spool.is_some());
-        last.map_or(self.behind.from, |span| span.passed())
+        last.map_or_else(|| self.file_start.to_spool(self.behind.from), |span| span.recorded_end())
     }
 
-    /// Makes durable what is in the file, and gives the memory of it back.
-    pub(super) fn sync(&mut self, held: &Held) -> io::Result<()> {
+    /// Makes the sound in the file durable, and gives its memory back.
+    pub(super) fn sync(&mut self, spool_use: &SpoolUse) -> io::Result<()> {
         if self.file.is_unsynced() {
             if let Err(error) = self.file.sync() {
                 self.damaged |= self.spool.is_none();
-                self.write_again();
+                self.requeue_unsynced();
                 return Err(error);
             }
             if let Some(entry) = &self.entry {
-                entry.durable(self.file.durable() + self.shift);
+                entry.durable(self.durable());
             }
         }
         if let Some(pair) = &self.pair {
-            let end = self.written.back().map_or(0, |span| span.end());
-            pair.durable(self.replica, end.max(self.ahead.min(self.file.durable() + self.shift)));
+            let end = self.written.back().map_or(SpoolByte::DATA, |span| span.end());
+            pair.durable(self.replica, end.max(self.written_ahead.min(self.durable())));
         }
         while let Some(span) = self.written.pop_front() {
-            self.settle(span, held);
+            self.on_durable(span, spool_use);
         }
         Ok(())
     }
 
-    /// What is not known to be durable waits once more, and what of it was written of a window that is out counts no more.
-    fn write_again(&mut self) {
+    /// After a failed sync: requeues every unsynced span, and forgets how much of the open window was written.
+    fn requeue_unsynced(&mut self) {
         while let Some(span) = self.written.pop_back() {
             self.pending.push_front(span);
         }
-        self.ahead = limits::DATA_OFFSET;
+        self.written_ahead = SpoolByte::DATA;
     }
 
-    /// This copy has a span.
-    fn settle(&mut self, span: Arc<CapturedSpan>, held: &Held) {
+    /// The span is durable here. Gives its memory back, or lends it to the other replica.
+    fn on_durable(&mut self, span: Arc<SpanToCommit>, spool_use: &SpoolUse) {
         if !span.is_wanted(self.replica) {
             return;
         }
         if span.release(self.replica) {
-            give_back(span, self.spool.as_deref(), &held.disk);
+            give_back(span, self.spool.as_deref(), &spool_use.disk);
         } else {
             self.lent.push_back(span);
         }
     }
 
-    /// Forgets lent spans that the other copy has by now; gives up those that it has not while memory is short: it shall
-    /// get them from the file of this one.
-    pub(super) fn release_lent(&mut self, held: &Held) {
+    /// Releases lent spans that the other replica no longer wants. While memory is short, gives up in its name those
+    /// that it still wants: the other replica copies them from the file of this one later.
+    pub(super) fn release_lent(&mut self, spool_use: &SpoolUse) {
         let (Some(pair), other) = (&self.pair, self.replica.other()) else { return };
-        while let Some(span) = self.lent.pop_front_if(|span| !span.is_wanted(other) || held.is_short()) {
+        while let Some(span) = self.lent.pop_front_if(|span| !span.is_wanted(other) || spool_use.is_short()) {
             if span.is_wanted(other) {
-                // In this order: it is a gap before it is not wanted, and not wanted before its memory goes.
-                pair.miss(other, span.offset, span.passed());
+                // The order matters: a span is a gap before it is not wanted, and not wanted before its memory is given
+                // back.
+                pair.miss(other, span.offset, span.recorded_end());
                 if span.release(other) {
-                    give_back(span, self.spool.as_deref(), &held.disk);
+                    give_back(span, self.spool.as_deref(), &spool_use.disk);
                 }
             }
         }
     }
 
-    /// Fills a piece of a gap of this copy from the file of the other one. Whether there was any.
-    pub(super) fn fill_gaps(&mut self, room: &mut MmapMut) -> io::Result<bool> {
+    /// Fills a part of a gap of this replica from the file of the other one. Returns whether there was a gap to fill.
+    pub(super) fn fill_gaps(&mut self, scratch: &mut MmapMut) -> io::Result<bool> {
         let Some(pair) = &self.pair else { return Ok(false) };
-        let Some((start, end)) = pair.gap(self.replica, room.len() as u64) else { return Ok(false) };
+        let Some((start, end)) = pair.gap(self.replica, scratch.len() as u64) else { return Ok(false) };
         let (path, at) = pair.place(self.replica.other(), start).ok_or(io::ErrorKind::NotFound)?;
-        let bytes = &mut room[..(end - start).next_multiple_of(PAGE) as usize];
+        let bytes = &mut scratch[..(end - start).next_multiple_of(PAGE) as usize];
         let other = open_regular(&path)?;
         let mut done = 0;
         while done < bytes.len() {
-            match other.read_at(&mut bytes[done..], at + done as u64)? {
+            match other.read_at(&mut bytes[done..], (at + done as u64).0)? {
                 // The take ends within its last page.
                 0 => break,
                 read => done += read,
             }
         }
         bytes[done..].fill(0);
-        // What lies before the file that this copy goes on in is in the one before, and stays as it is there.
-        if start - limits::DATA_OFFSET >= self.shift {
-            self.file.write_run(start - self.shift, &mut [IoSlice::new(bytes)])?;
-            self.file.note_written(end - self.shift);
+        // A gap before the start of the present file belongs to the file before, which is not written any more.
+        if self.file_start.0 <= start {
+            self.file.write_run(self.file_start.to_file(start), &mut [IoSlice::new(bytes)])?;
+            self.file.note_written(self.file_start.to_file(end));
         }
         pair.filled(self.replica, end);
         Ok(true)
     }
 
-    /// Frames of the pass that are durable in this take, and nothing before them is missing.
+    /// End of the durable sound in the file, as an offset in the spool.
+    fn durable(&self) -> SpoolByte {
+        self.file_start.to_spool(self.file.durable())
+    }
+
+    /// Frames of the pass that are durable in this take without a gap before them.
     pub(super) fn durable_frames(&self) -> Frames {
-        let gap = self.pair.as_ref().and_then(|pair| pair.first_gap(self.replica)).unwrap_or(u64::MAX);
-        self.frame_of((self.file.durable() + self.shift).min(gap))
+        let gap = self.pair.as_ref().and_then(|pair| pair.first_gap(self.replica)).unwrap_or(self.durable());
+        self.frame_of(self.durable().min(gap))
     }
 
-    /// The byte of the file at which frame `end` of the pass begins, or its sound if it begins later.
-    pub(super) fn end_in_file(&self, end: Frames) -> u64 {
-        let bytes = (end.0 * self.file.frame_bytes() as u64).saturating_sub(self.shift);
-        limits::DATA_OFFSET + bytes
+    /// The offset in the file at which frame `end` of the pass begins; the start of the file's sound if that frame lies
+    /// in an earlier file.
+    pub(super) fn end_in_file(&self, end: Frames) -> FileByte {
+        let bytes = (end.0 * self.file.frame_bytes() as u64).saturating_sub(self.file_start.bytes_before());
+        FileByte::DATA + bytes
     }
 
-    /// Spans from the head on that can go to the disk in one write.
+    /// Number of spans at the head of the queue that can be written in one call.
     fn run_length(&self) -> usize {
         let Some(first) = self.pending.front() else { return 0 };
         let (mut end, mut bytes, mut count) = (first.offset, 0, 0);
@@ -354,32 +368,32 @@ impl OpenTake {
         count
     }
 
-    /// The byte from which on nothing is in the file for certain: a frame and a page begin there.
-    pub(super) fn stuck_at(&self) -> u64 {
+    /// The first offset whose sound is not durable: the start of a page and of a frame.
+    pub(super) fn stuck_at(&self) -> SpoolByte {
         let first = self.written.front().or(self.pending.front());
         first.map_or(self.collected, |span| span.offset)
     }
 
-    /// The frame of the pass that byte `at` of the spool is.
-    pub(super) fn frame_of(&self, at: u64) -> Frames {
-        Frames((at - limits::DATA_OFFSET) / self.file.frame_bytes() as u64)
+    /// The frame of the pass at offset `at`.
+    pub(super) fn frame_of(&self, at: SpoolByte) -> Frames {
+        Frames((at - SpoolByte::DATA) / self.file.frame_bytes() as u64)
     }
 
-    /// Goes on in `file` from where it is stuck. The file before comes back, and the frames that it has.
-    pub(super) fn go_on_in(&mut self, file: TakeFile) -> (TakeFile, Frames) {
+    /// Continues in `file` from where the take is stuck. Returns the file before, and the number of frames in it.
+    pub(super) fn continue_in_file(&mut self, file: TakeFile) -> (TakeFile, Frames) {
         let at = self.stuck_at();
-        self.write_again();
-        self.ahead = at;
+        self.requeue_unsynced();
+        self.written_ahead = at;
         if let Some(pair) = &self.pair {
-            pair.continued(self.replica, at, file.path.clone());
+            pair.continued(self.replica, FileStart(at), file.path.clone());
         }
-        let before = self.frame_of(limits::DATA_OFFSET + self.shift);
-        self.shift = at - limits::DATA_OFFSET;
-        (self.trouble, self.stuck_told, self.failures) = (None, None, 0);
+        let before = self.frame_of(self.file_start.0);
+        self.file_start = FileStart(at);
+        (self.trouble, self.stuck_reported_at, self.failures) = (None, None, 0);
         (std::mem::replace(&mut self.file, file), self.frame_of(at) - before)
     }
 
-    /// Ends the file of a take that has everything. Returns its name if another program had taken that away.
+    /// Ends the file of a take that has all its spans. Returns the path if another program had removed the file.
     pub(super) fn end_with(&mut self, end: &TakeEnd) -> io::Result<Option<PathBuf>> {
         if !self.pending.is_empty() || !self.written.is_empty() {
             return Err(io::Error::other("sound is left in the spool"));
@@ -387,17 +401,17 @@ impl OpenTake {
         if self.missing_bytes() > 0 {
             return Err(io::Error::other("parts are in the other copy only"));
         }
-        let before = self.frame_of(limits::DATA_OFFSET + self.shift);
+        let before = self.frame_of(self.file_start.0);
         let began = end.began + before;
         self.file.finish(end.frames - before, &TakeEnd { began, ..end.clone() })
     }
 
-    /// Whether parts of it may be missing although every call since has succeeded.
+    /// Whether sound may be missing from the file although every later call succeeded.
     pub(super) fn is_damaged(&self) -> bool {
         self.damaged
     }
 
-    /// It is given up. What the session's copy lacks stays in the spool, whatever the mirror does.
+    /// Gives the take up. Spans that the session's file lacks stay in the spool, whatever the mirror has.
     pub(super) fn abandon(&mut self, disk: &DiskPublished) {
         for span in self.pending.drain(..).chain(self.written.drain(..)) {
             match self.replica {
@@ -409,31 +423,32 @@ impl OpenTake {
     }
 }
 
-impl Behind {
-    /// Starts to write what lies far enough behind the newest of `run` spans.
-    fn start_writing(&mut self, file: &File, spans: &VecDeque<Arc<CapturedSpan>>, run: usize) {
+impl WriteBehind {
+    /// Starts writeback of the sound that lies far enough behind the newest of `run` spans.
+    fn start_writing(&mut self, file: &File, spans: &VecDeque<Arc<SpanToCommit>>, run: usize) {
         let Some(newest) = spans.get(run.saturating_sub(1)) else { return };
-        let end = newest.end().saturating_sub(WRITE_BEHIND_BYTES);
+        // In `in-place` a take stays in its first file.
+        let end = FileByte(FileStart::FIRST.to_file(newest.end()).0.saturating_sub(WRITE_BEHIND_BYTES));
         if self.from < end {
-            // A failure is reported by the sync at the take's end.
-            write_behind(file, self.from, end - self.from).ok();
+            // The sync at the end of the take reports a failure.
+            write_behind(file, self.from.0, end - self.from).ok();
             self.from = end;
         }
     }
 }
 
-/// Nobody wants a span any more: its memory goes.
-fn give_back(span: Arc<CapturedSpan>, spool: Option<&SpoolFile>, disk: &DiskPublished) {
+/// Unmaps a span that no replica wants, and punches a hole in the spool.
+fn give_back(span: Arc<SpanToCommit>, spool: Option<&SpoolFile>, disk: &DiskPublished) {
     let (offset, bytes) = (span.offset, span.bytes);
     account(&span, disk);
     drop(span);
     if let Some(spool) = spool {
-        // Holes are memory given back; a failure costs memory until the take ends.
+        // A failure costs memory until the take ends.
         spool::punch(&spool.file, offset, bytes).ok();
     }
 }
 
-fn account(span: &CapturedSpan, disk: &DiskPublished) {
+fn account(span: &SpanToCommit, disk: &DiskPublished) {
     disk.spans_mapped.fetch_sub(u64::from(span.memory().is_some()), Relaxed);
     disk.spool_bytes.fetch_sub(span.bytes as u64, Relaxed);
     disk.backlog_bytes.fetch_sub(span.bytes as u64, Relaxed);
@@ -443,8 +458,8 @@ fn bytes_of(parts: &[IoSlice]) -> u64 {
     parts.iter().map(|part| part.len() as u64).sum()
 }
 
-/// Maps spans whose mapping had to be given up, in their order.
-fn map_again(spans: &VecDeque<Arc<CapturedSpan>>, run: usize, spool: &File) -> io::Result<Vec<Mapping>> {
+/// Maps the spans among the first `run` that have no mapping, in order.
+fn map_spans(spans: &VecDeque<Arc<SpanToCommit>>, run: usize, spool: &File) -> io::Result<Vec<Mapping>> {
     let unmapped = spans.iter().take(run).filter(|span| span.memory().is_none());
-    unmapped.map(|span| Mapping::writable(spool, span.offset, span.bytes)).collect()
+    unmapped.map(|span| Mapping::writable(spool, span.offset.0, span.bytes)).collect()
 }

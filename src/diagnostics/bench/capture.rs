@@ -277,9 +277,9 @@ impl Butler {
             map.lock(&self.budget);
         }
         let (start, frames) = (FramePos(start), Frames(WINDOW_FRAMES));
-        let window = CaptureWindow { map, start, frames, passed: Frames(0), touched: false };
+        let window = CaptureWindow { map, start, frames, recorded: Frames(0), touched: false };
         // A refused window is unmapped here and made again when there is room.
-        if track.ring.supply(window).is_ok() {
+        if track.ring.hand_over(window).is_ok() {
             track.next += 1;
         }
         Ok(())
@@ -295,7 +295,7 @@ impl Butler {
                 }
                 continue;
             }
-            let end = (window.start + window.passed).0 * SAMPLE_BYTES as u64;
+            let end = (window.start + window.recorded).0 * SAMPLE_BYTES as u64;
             // Unmapped first: writing back a page that is mapped writable interrupts the audio thread's CPU.
             drop(window);
             let until = end.saturating_sub(BEHIND_BYTES);

@@ -12,7 +12,8 @@ pub mod scheme;
 pub mod load;
 
 use crate::limits;
-use crate::window::budget::{LockBudget, LockLimit, lock_limit, locked_bytes_now};
+use crate::window::budget::LockBudget;
+use crate::window::lock_limit::{LockLimit, lock_limit, locked_bytes_now};
 use load::{Stress, StressKind};
 use nix::sys::statfs::{self, FsType, statfs};
 use paced::Ground;

@@ -8,7 +8,9 @@ use super::{BenchError, at_path};
 use crate::format::TakeFormat;
 use crate::limits::DATA_OFFSET;
 use crate::window::map::{Mapping, Populate};
-use crate::window::playback::{AudioPlaybackWindows, Heard, PlaybackWindow, ReaderPlaybackWindows, playback_windows};
+use crate::window::playback::{
+    AudioPlaybackWindows, Playable, PlaybackWindow, ReaderPlaybackWindows, playback_windows,
+};
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use rtrb::RingBuffer;
 use std::fs::{File, OpenOptions};
@@ -160,7 +162,7 @@ impl Cycle for Player {
             let mut copied = 0;
             while copied < out.len() {
                 let frame = at + (copied / SAMPLE_BYTES) as u64;
-                let Heard::Sound { window, at, frames } = windows.at(0, frame, (out.len() - copied) / SAMPLE_BYTES)
+                let Playable::Sound { window, at, frames } = windows.at(0, frame, (out.len() - copied) / SAMPLE_BYTES)
                 else {
                     missing += 1;
                     break;
@@ -187,7 +189,7 @@ impl Cycle for Player {
 struct Track {
     path: PathBuf,
     file: File,
-    ring: ReaderPlaybackWindows,
+    windows: ReaderPlaybackWindows,
     next: u64,
 }
 
@@ -199,7 +201,7 @@ fn given(
     let (windows, rings): (Vec<_>, Vec<_>) = files.iter().map(|_| playback_windows()).unzip();
     let mut audio = Player { card: Card::new(ground.shape), windows };
     let tracks = files.into_iter().zip(rings);
-    let mut tracks: Vec<_> = tracks.map(|((path, file), ring)| Track { path, file, ring, next: 0 }).collect();
+    let mut tracks: Vec<_> = tracks.map(|((path, file), windows)| Track { path, file, windows, next: 0 }).collect();
     let refused = ground.budget.refused();
     let (progress_page, ()) = perform(ground, &mut audio, |gate| read_ahead(ground, scheme, &mut tracks, gate))?;
     let note = match ground.budget.refused() - refused {
@@ -213,11 +215,11 @@ fn read_ahead(ground: &Ground<'_>, scheme: Scheme, tracks: &mut [Track], gate: &
     loop {
         let over = gate.is_over();
         for track in tracks.iter_mut() {
-            while track.ring.collect().is_some() {}
+            while track.windows.ring.collect().is_some() {}
         }
         for lead in 1..=LEAD_WINDOWS {
             for track in tracks.iter_mut() {
-                if !over && track.next < ground.shape.windows() && track.ring.waiting() < lead {
+                if !over && track.next < ground.shape.windows() && track.windows.ring.waiting() < lead {
                     supply(ground, scheme, track).map_err(at_path(&track.path, "cannot supply a window"))?;
                 }
             }
@@ -239,7 +241,7 @@ fn supply(ground: &Ground<'_>, scheme: Scheme, track: &mut Track) -> io::Result<
     let start = track.next * WINDOW_FRAMES;
     let format = TakeFormat::F32;
     let window = PlaybackWindow { map, epoch: 0, start, frames: WINDOW_FRAMES, skip_bytes: 0, format, channels: 1 };
-    if track.ring.supply(window).is_ok() {
+    if track.windows.ring.hand_over(window).is_ok() {
         track.next += 1;
     }
     Ok(())

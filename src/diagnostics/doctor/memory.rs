@@ -4,7 +4,7 @@ use super::{Finding, Needs, Verdict, binary, duration};
 use crate::butler::plan::{self, Lead};
 use crate::limits::{AUDIO_STACK_BYTES, LEAD_MS_DEFAULT, LOCKED_BYTES_DEFAULT};
 use crate::rt::process;
-use crate::window::budget::{LockLimit, lock_limit};
+use crate::window::lock_limit::{LockLimit, lock_limit};
 
 pub(super) fn examine(needs: Needs) -> Vec<Finding> {
     vec![judge_locks(lock_limit(), needs), judge_files(process::raise_open_files().ok(), needs)]

@@ -34,7 +34,7 @@ impl TestSession {
                 format: take.format,
                 channels: take.channels as usize,
             };
-            assert!(reader.supply(window).is_ok());
+            assert!(reader.ring.hand_over(window).is_ok());
         }
         reader.supplied_until(0, u64::MAX);
         Box::new(Voice::new(audio, mix_of(track, &self.session)))

@@ -7,7 +7,7 @@ use super::*;
 use crate::butler::spool::{SpoolPlace, create, create_progress, pass_of, path_of, progress_path_of};
 use crate::format::TakeFormat;
 use crate::limits::DATA_OFFSET;
-use crate::message::disk::{TakeKey, TakePlan};
+use crate::message::take::{TakeKey, TakePlan};
 use crate::session::NewTake;
 use crate::time::FramePos;
 use crate::wav::bext::Bext;

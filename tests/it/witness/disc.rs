@@ -71,7 +71,7 @@ impl Disc {
                 channels: self.channels,
             };
             done += span.frames;
-            self.windows.supply(window).unwrap();
+            self.windows.ring.hand_over(window).unwrap();
         }
         self.supplied_until(epoch, stream + frames);
     }
@@ -83,12 +83,12 @@ impl Disc {
 
     /// Windows that came back since the last call, unmapped now.
     pub(super) fn collect(&mut self) -> usize {
-        std::iter::from_fn(|| self.windows.collect()).count()
+        std::iter::from_fn(|| self.windows.ring.collect()).count()
     }
 
     /// Windows that are out.
     pub(super) fn out(&self) -> usize {
-        self.windows.out()
+        self.windows.ring.out()
     }
 
     /// Cuts the file off after frame `frame`, as another program might. Returns the frame with which the first page

@@ -54,14 +54,14 @@ impl Reel {
     pub(super) fn supply(&mut self, count: usize) -> u64 {
         for _ in 0..count {
             let bytes = plan::window_bytes(self.frame_bytes(), WINDOW_BYTES_MIN);
-            let span = plan::capture_span(self.next, self.frame_bytes(), bytes, self.phase);
-            let mut map = Mapping::writable(&self.file, span.offset, span.bytes).unwrap();
+            let span = plan::planned_span(self.next, self.frame_bytes(), bytes, self.phase);
+            let mut map = Mapping::writable(&self.file, span.offset.0, span.bytes).unwrap();
             map.populate(Populate::Advise).unwrap();
             map.lock(&self.budget);
             self.next += span.frames;
             let window =
-                CaptureWindow { map, start: span.start, frames: span.frames, passed: Frames(0), touched: false };
-            self.windows.supply(window).unwrap();
+                CaptureWindow { map, start: span.start, frames: span.frames, recorded: Frames(0), touched: false };
+            self.windows.hand_over(window).unwrap();
         }
         self.next.0
     }
@@ -80,7 +80,7 @@ impl Reel {
     /// Takes up what came back, and unmaps it.
     pub(super) fn collect(&mut self) {
         while let Some(window) = self.windows.collect() {
-            self.back.push((window.start.0, window.frames.0, window.passed.0, window.touched));
+            self.back.push((window.start.0, window.frames.0, window.recorded.0, window.touched));
         }
     }
 

@@ -1,9 +1,9 @@
-//! What a disk refuses, in words. Thread: committer.
+//! Disk errors in plain words. Thread: committer.
 
 use std::io;
 
-/// The reason of an error and what to do about it, without the number.
-pub(super) fn words(error: &io::Error) -> String {
+/// The reason and the remedy for an error, without its number.
+pub(super) fn describe(error: &io::Error) -> String {
     match error.raw_os_error() {
         Some(libc::ENOSPC) => "the disk is full; delete or move files from it".to_owned(),
         Some(libc::EDQUOT) => "the quota is used up; delete or move files".to_owned(),

@@ -1,19 +1,22 @@
-//! The butler: keeps capture windows ahead of the record position and takes them up behind. Thread: butler.
+//! The butler: makes capture windows ahead of the record position, and collects filled windows behind it. Thread:
+//! butler.
 //!
-//! It waits for its commands and for tmpfs (in `in-place`: for the disk), for nothing else.
+//! The butler waits for its commands and for tmpfs (in `in-place`: for the disk), and for nothing else. See
+//! [`window::capture`](crate::window::capture) for the life of a window.
 
 use super::capabilities::{Capabilities, CapturePath};
 use super::outbox::Outbox;
 use super::plan::{self, Lead};
 use super::spool;
 use crate::limits;
-use crate::message::captured::CapturedSpan;
-use crate::message::disk::{
-    ButlerCommand, CommitCommand, DiskEvent, DiskPublished, PassKey, PassWindows, ProgressFile, SpoolFile, TakeEnd,
-    TakeKey, TakePlan,
-};
+use crate::message::disk::{ButlerCommand, CommitCommand, DiskEvent, PassWindows};
+use crate::message::offset::SpoolByte;
 use crate::message::published::{NO_PASS, Published};
 use crate::message::replica::{Replica, ReplicaPair};
+use crate::message::span_to_commit::SpanToCommit;
+use crate::message::spool_file::{ProgressFile, SpoolFile};
+use crate::message::stats::DiskPublished;
+use crate::message::take::{PassKey, TakeEnd, TakeKey, TakePlan};
 use crate::residency::ledger::{Ledger, TakeLedger};
 use crate::time::{FramePos, Frames};
 use crate::window::budget::LockBudget;
@@ -28,106 +31,107 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-/// Rings are looked at so many times while a window fills: the lead is at least two windows.
+/// Looks at the rings in the time that a window takes to fill. The lead is at least two windows.
 const TICKS_PER_WINDOW: u32 = 4;
 
-/// The shortest and the longest time between two looks.
+/// Shortest time between two looks at the rings.
 const TICK_MIN: Duration = Duration::from_millis(4);
-/// See [`TICK_MIN`].
+/// Longest time between two looks at the rings.
 const TICK_MAX: Duration = Duration::from_millis(80);
 
-/// What the butler is told once.
+/// Everything that the butler needs to start.
 pub struct ButlerSetup {
-    /// What it may use.
+    /// Capabilities that it may use.
     pub capabilities: Capabilities,
-    /// Where captured sound goes first.
+    /// Where the audio thread stores captured sound.
     pub capture_path: CapturePath,
-    /// Locked memory.
+    /// The budget of locked memory.
     pub budget: Arc<LockBudget>,
-    /// Bytes of the budget that capture may count on.
+    /// Bytes of the budget that capture may use.
     pub capture_share: u64,
-    /// Milliseconds of lead to aim at.
+    /// Lead to aim at, in milliseconds.
     pub lead_ms: u64,
     /// Frames of the device's period.
     pub period_frames: usize,
-    /// Whether the device keeps time. One that does not waits for the spool, and a full one is nothing to tell.
+    /// Whether the device keeps time. A device that does not waits until the spool has space, so that a full spool
+    /// loses nothing and is not reported.
     pub keeps_time: bool,
     /// Bytes that the spool may hold.
     pub spool_bytes_max: u64,
-    /// The audio thread's numbers.
+    /// Numbers that the audio thread publishes.
     pub published: Arc<Published>,
-    /// The disk side's numbers.
+    /// Numbers that the disk side publishes.
     pub disk: Arc<DiskPublished>,
-    /// What the disk side believes.
+    /// The ledger of windows.
     pub ledger: Arc<Ledger>,
-    /// Commands.
+    /// Commands from control.
     pub commands: Receiver<ButlerCommand>,
-    /// To the committer of each copy, by [`Replica::index`].
+    /// The committer of each replica, indexed by [`Replica::index`].
     pub commit: Vec<Sender<CommitCommand>>,
-    /// To control.
+    /// Events to control.
     pub events: Sender<DiskEvent>,
 }
 
-/// See the module.
+/// The butler, with the pass that it supplies.
 pub struct Butler {
     setup: ButlerSetup,
-    pass: Option<Supply>,
-    /// What is to be sent to the committers, in order.
+    pass: Option<PreparedPass>,
+    /// Commands that wait for the committers.
     outbox: Outbox,
-    spool_full_told: bool,
+    spool_full_reported: bool,
     quitting: bool,
 }
 
-/// One pass's takes.
-struct Supply {
+/// A pass with rings and windows.
+struct PreparedPass {
     key: PassKey,
-    takes: Vec<TakeSupply>,
+    takes: Vec<PreparedTake>,
     lead: Lead,
     tick: Duration,
-    /// The record position when it was last looked at.
+    /// The record position at the last look.
     recorded: FramePos,
 }
 
-/// One take's windows.
-struct TakeSupply {
+/// One take of the pass: its ring and its windows.
+struct PreparedTake {
     key: TakeKey,
     pair: Option<Arc<ReplicaPair>>,
     entry: Arc<TakeLedger>,
     windows: ButlerCaptureWindows,
-    memory: Memory,
+    backing: Backing,
     frame_bytes: usize,
     window_bytes: usize,
     phase: usize,
     next: FramePos,
     /// The spans of the windows that are out, in order.
-    out: VecDeque<plan::CaptureSpan>,
-    /// How far the record position is known to have come: by the windows that came back.
-    passed: FramePos,
+    out: VecDeque<plan::PlannedSpan>,
+    /// End of the sound in the windows that came back.
+    recorded: FramePos,
 }
 
-/// What windows are cut from.
-enum Memory {
+/// The file that windows map.
+enum Backing {
     Spool(Arc<SpoolFile>),
     Take(Arc<File>),
 }
 
-impl Memory {
+impl Backing {
     fn file(&self) -> &File {
         match self {
-            Memory::Spool(spool) => &spool.file,
-            Memory::Take(file) => file,
+            Backing::Spool(spool) => &spool.file,
+            Backing::Take(file) => file,
         }
     }
 }
 
 impl Butler {
-    /// A butler with nothing to do.
+    /// A butler without a pass.
     pub fn new(setup: ButlerSetup) -> Butler {
         let outbox = Outbox::new(setup.commit.clone());
-        Butler { setup, pass: None, outbox, spool_full_told: false, quitting: false }
+        Butler { setup, pass: None, outbox, spool_full_reported: false, quitting: false }
     }
 
-    /// Works until it is told to quit and every pass is finished.
+    /// Runs until it received `Quit` and every pass is finished.
     pub fn run(mut self) {
         loop {
             if self.pass.is_none() && self.outbox.is_empty() && !self.quitting {
@@ -136,7 +140,7 @@ impl Butler {
                     Err(_) => self.quitting = true,
                 }
             } else {
-                // A sleep and not a timed receive: that would spin first, at every tick.
+                // A receive with a timeout would spin first, at every tick.
                 std::thread::sleep(self.pass.as_ref().map_or(TICK_MIN, |pass| pass.tick));
             }
             loop {
@@ -167,7 +171,7 @@ impl Butler {
                 self.outbox.serve(&replicas);
                 let windows =
                     self.prepare(pass, &takes, &files, rate, &mut notes).map_err(|error| format!("spool: {error}"));
-                self.tell(DiskEvent::PassReady { pass, windows, notes });
+                self.send_event(DiskEvent::PassReady { pass, windows, notes });
             }
             ButlerCommand::Finish { pass, ends } => self.finish(pass, ends),
             ButlerCommand::Quit => self.quitting = true,
@@ -182,48 +186,48 @@ impl Butler {
         rate: u32,
         notes: &mut Vec<String>,
     ) -> io::Result<PassWindows> {
-        // First of all: it is one page, and the one that must be locked.
+        // Made before the windows: it is one page, and the one that must be locked.
         let progress_page = self.make_progress(takes)?;
         let widest = takes.iter().map(TakePlan::frame_bytes).max().unwrap_or(1);
         let setup = &self.setup;
         let speed = u64::from(rate) * widest as u64;
         let period_bytes = setup.period_frames * widest;
         let lead = plan::lead(setup.capture_share, takes.len(), widest, speed, setup.lead_ms, period_bytes);
-        let (mut ends, mut supplies) = (Vec::with_capacity(takes.len()), Vec::with_capacity(takes.len()));
+        let (mut ends, mut prepared) = (Vec::with_capacity(takes.len()), Vec::with_capacity(takes.len()));
         for (index, take) in takes.iter().enumerate() {
             let entry = setup.ledger.take(take);
-            let memory = match (setup.capture_path, files.get(index)) {
-                (CapturePath::InPlace, Some(file)) => Memory::Take(Arc::clone(file)),
+            let backing = match (setup.capture_path, files.get(index)) {
+                (CapturePath::InPlace, Some(file)) => Backing::Take(Arc::clone(file)),
                 _ => {
                     let spool = Arc::new(spool::create(&setup.capabilities.spool, take, spool::pass_of(takes))?);
                     entry.spooled(&spool);
                     self.outbox.send_all(|| CommitCommand::Spooled { take: take.key, spool: Arc::clone(&spool) });
-                    Memory::Spool(spool)
+                    Backing::Spool(spool)
                 }
             };
             let (audio, windows) = capture_windows(take.frame_bytes());
             ends.push(audio);
-            supplies.push(TakeSupply {
+            prepared.push(PreparedTake {
                 key: take.key,
                 pair: take.pair.clone(),
                 entry,
                 windows,
-                memory,
+                backing,
                 frame_bytes: take.frame_bytes(),
                 window_bytes: plan::window_bytes(take.frame_bytes(), lead.window_bytes),
                 phase: index,
                 next: FramePos(0),
-                passed: FramePos(0),
+                recorded: FramePos(0),
                 out: VecDeque::new(),
             });
         }
         let before = self.setup.budget.refused();
         let window = Duration::from_micros(lead.window_bytes as u64 * 1_000_000 / speed.max(1));
         let tick = (window / TICKS_PER_WINDOW).clamp(TICK_MIN, TICK_MAX);
-        self.pass = Some(Supply { key, takes: supplies, lead, tick, recorded: FramePos(0) });
+        self.pass = Some(PreparedPass { key, takes: prepared, lead, tick, recorded: FramePos(0) });
         self.setup.disk.lead_frames_min.store(u64::MAX, Relaxed);
         self.setup.disk.lead_frames_aim.store((lead.windows * lead.window_bytes / widest.max(1)) as u64, Relaxed);
-        self.supply();
+        self.refill();
         if self
             .pass
             .as_ref()
@@ -253,7 +257,7 @@ impl Butler {
         Ok(PassWindows { takes: ends, progress_page })
     }
 
-    /// The page that outlives the program and says how far the pass has come.
+    /// Makes the page that tells a recovery how far the pass has come.
     fn make_progress(&mut self, takes: &[TakePlan]) -> io::Result<ProgressPage> {
         let setup = &self.setup;
         let made = spool::create_progress(&setup.capabilities.spool, takes, setup.capture_path == CapturePath::Spool)?;
@@ -261,7 +265,7 @@ impl Butler {
         let unfinished = AtomicUsize::new(takes.len());
         let file = Arc::new(ProgressFile { file: made.file, path: made.path, unfinished });
         for take in takes {
-            // With the session's copy: a recovery asks for nothing but what that lacks.
+            // Only for the session's committer: recovery needs the page only while the session's file is incomplete.
             self.outbox
                 .send(Replica::Session, CommitCommand::Progress { take: take.key, progress_page: Arc::clone(&file) });
         }
@@ -270,33 +274,33 @@ impl Butler {
 
     fn tick(&mut self) {
         self.collect();
-        // Before the refill: what was left is what counts.
+        // Measured before the refill, because the lead that was left is the one that counts.
         self.measure_lead();
-        self.supply();
+        self.refill();
         self.outbox.flush();
     }
 
-    /// Sends what the audio thread has given back to the disk.
+    /// Collects the windows that the audio thread has given back, and sends their spans to the committers.
     fn collect(&mut self) {
         let Some(pass) = &mut self.pass else { return };
         for take in &mut pass.takes {
             while let Some(window) = take.windows.collect() {
-                // One that was only ready ahead says nothing.
-                if window.passed > Frames(0) {
-                    take.passed = take.passed.max(window.start + window.passed);
+                // A window without recorded frames was only ready ahead: it says nothing about the record position.
+                if window.recorded > Frames(0) {
+                    take.recorded = take.recorded.max(window.start + window.recorded);
                 }
                 take.out.pop_front();
                 let mapped = self.setup.disk.spans_mapped.load(Relaxed);
                 let unmap = limits::MAPPED_BACKLOG_MAX as u64 <= mapped;
-                let span = take.take_up(window, unmap, self.outbox.replicas());
+                let span = take.into_span(window, unmap, self.outbox.replicas());
                 self.setup.disk.spans_mapped.fetch_add(u64::from(span.memory().is_some()), Relaxed);
-                self.outbox.captured(take.key, take.pair.as_ref(), span, &self.setup.disk);
+                self.outbox.send_span(take.key, take.pair.as_ref(), span, &self.setup.disk);
             }
         }
     }
 
-    /// Brings every take's ring up to its lead.
-    fn supply(&mut self) {
+    /// Fills the ring of every take up to the lead.
+    fn refill(&mut self) {
         let Some(pass) = &mut self.pass else { return };
         let setup = &self.setup;
         let recorded = match setup.published.pass_frames.load(Relaxed) {
@@ -305,17 +309,17 @@ impl Butler {
         };
         let mut full = false;
         for take in &mut pass.takes {
-            // Frames were lost faster than windows came: go on where the record position is.
+            // Frames were lost faster than windows were made: continue at the record position.
             take.next = take.next.max(plan::window_start(recorded, take.frame_bytes));
-            while take.windows.waiting() < pass.lead.windows && take.windows.room() > 0 {
-                let span = plan::capture_span(take.next, take.frame_bytes, take.window_bytes, take.phase);
+            while take.windows.waiting() < pass.lead.windows && take.windows.free_slots() > 0 {
+                let span = plan::planned_span(take.next, take.frame_bytes, take.window_bytes, take.phase);
                 let held = setup.disk.spool_bytes.load(Relaxed);
                 if setup.spool_bytes_max < held + span.bytes as u64 {
                     full = true;
                     break;
                 }
                 let started = Instant::now();
-                let Ok(window) = take.make(span, setup) else {
+                let Ok(window) = take.make_window(span, setup) else {
                     full = true;
                     break;
                 };
@@ -328,15 +332,15 @@ impl Butler {
                 take.next += span.frames;
                 take.out.push_back(span);
                 take.entry.supplied(span.offset, &window.map);
-                if take.windows.supply(window).is_err() {
+                if take.windows.hand_over(window).is_err() {
                     debug_assert!(false, "room was asked for before");
                 }
             }
         }
-        if full != self.spool_full_told && setup.keeps_time {
-            self.spool_full_told = full;
+        if full != self.spool_full_reported && setup.keeps_time {
+            self.spool_full_reported = full;
             let held = setup.disk.spool_bytes.load(Relaxed) >> 20;
-            self.tell(if full {
+            self.send_event(if full {
                 DiskEvent::Trouble {
                     replica: Replica::Session,
                     reason: format!(
@@ -364,85 +368,88 @@ impl Butler {
         disk.lead_frames_min.fetch_min(lead, Relaxed);
     }
 
-    /// Every take of the pass ends, whether it had windows or not; the committer waits for each of them.
+    /// Ends every take of the pass, with or without windows: the committers wait for each of them.
     fn finish(&mut self, key: PassKey, ends: Vec<(TakeKey, TakeEnd)>) {
         self.collect();
         if let Some(pass) = self.pass.take_if(|pass| pass.key == key) {
             let frames = ends.iter().map(|(_, end)| end.frames).max().unwrap_or_default();
-            self.drop_supply(pass, frames);
+            self.drop_pass(pass, frames);
         }
         for (take, end) in ends {
             self.outbox.send_all(|| CommitCommand::Finish { take, end: end.clone() });
         }
     }
 
-    /// Takes leave of a pass that is over after `frames` frames. Windows that did not come back (the audio thread
-    /// is gone) are written from the spool, where the sound in them is.
-    fn drop_supply(&mut self, pass: Supply, frames: Frames) {
+    /// Ends a pass of `frames` frames. If windows did not come back, because the audio thread is gone, their spans are
+    /// written from the spool, which contains their sound.
+    fn drop_pass(&mut self, pass: PreparedPass, frames: Frames) {
         for take in pass.takes {
             take.entry.abandoned();
             for span in take.out {
-                // Supplied after the last frame, or lost with its ring: what lies before the end was recorded.
-                let passed = FramePos(frames.0).since(span.start).min(span.frames);
-                let passed_bytes = passed.0 as usize * take.frame_bytes;
+                // The span was handed over after the last frame, or its ring was lost. Everything before the end was
+                // recorded.
+                let recorded = FramePos(frames.0).since(span.start).min(span.frames);
+                let recorded_bytes = recorded.0 as usize * take.frame_bytes;
                 let replicas = self.outbox.replicas();
-                let captured = CapturedSpan::new(span.offset, span.bytes, passed_bytes, passed.0 > 0, replicas);
-                self.outbox.captured(take.key, take.pair.as_ref(), captured, &self.setup.disk);
+                let span = SpanToCommit::new(span.offset, span.bytes, recorded_bytes, recorded.0 > 0, replicas);
+                self.outbox.send_span(take.key, take.pair.as_ref(), span, &self.setup.disk);
             }
         }
-        if std::mem::take(&mut self.spool_full_told) {
+        if std::mem::take(&mut self.spool_full_reported) {
             let reason = "spool: the pass is over".to_owned();
-            self.tell(DiskEvent::TroubleOver { replica: Replica::Session, reason });
+            self.send_event(DiskEvent::TroubleOver { replica: Replica::Session, reason });
         }
     }
 
-    /// Told to quit with a pass on whose other end is gone: nobody will say how it ends.
+    /// Ends a pass whose audio end is gone after `Quit`: nobody will send how it ends.
     fn finish_orphan(&mut self) {
-        let orphan = |pass: &mut Supply| pass.takes.iter().all(|take| take.windows.is_abandoned());
+        let orphan = |pass: &mut PreparedPass| pass.takes.iter().all(|take| take.windows.is_abandoned());
         self.collect();
         let Some(pass) = self.pass.take_if(orphan) else { return };
-        let frames = pass.takes.iter().map(|take| take.passed).max().unwrap_or_default().max(pass.recorded);
+        let frames = pass.takes.iter().map(|take| take.recorded).max().unwrap_or_default().max(pass.recorded);
         let frames = Frames(frames.0);
         let keys: Vec<TakeKey> = pass.takes.iter().map(|take| take.key).collect();
-        self.drop_supply(pass, frames);
+        self.drop_pass(pass, frames);
         let end = TakeEnd { frames, ..TakeEnd::default() };
         for take in keys {
             self.outbox.send_all(|| CommitCommand::Finish { take, end: end.clone() });
         }
     }
 
-    fn tell(&self, event: DiskEvent) {
-        // Control reads until it has joined this thread; if it is gone, nobody is left to tell.
+    fn send_event(&self, event: DiskEvent) {
+        // Control reads events until it has joined this thread. If control is gone, nobody is left to inform.
         self.setup.events.send(event).ok();
     }
 }
 
-impl TakeSupply {
-    fn make(&self, span: plan::CaptureSpan, setup: &ButlerSetup) -> io::Result<CaptureWindow> {
-        let file = self.memory.file();
-        if setup.capabilities.populate == Populate::Touch && matches!(self.memory, Memory::Spool(_)) {
+impl PreparedTake {
+    fn make_window(&self, span: plan::PlannedSpan, setup: &ButlerSetup) -> io::Result<CaptureWindow> {
+        let file = self.backing.file();
+        if setup.capabilities.populate == Populate::Touch && matches!(self.backing, Backing::Spool(_)) {
             spool::reserve(file, span.offset, span.bytes)?;
         }
-        if setup.capabilities.populate == Populate::Touch && file.metadata()?.len() < span.offset + span.bytes as u64 {
-            // A page past the end of the file cannot be touched; the reserve is on its way.
+        if setup.capabilities.populate == Populate::Touch && file.metadata()?.len() < span.offset.0 + span.bytes as u64
+        {
+            // A page after the end of the file cannot be touched. The committer is about to reserve it.
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        let mut map = Mapping::writable(file, span.offset, span.bytes)?;
+        let mut map = Mapping::writable(file, span.offset.0, span.bytes)?;
         map.populate(setup.capabilities.populate)?;
         map.lock(&setup.budget);
-        Ok(CaptureWindow { map, start: span.start, frames: span.frames, passed: Frames(0), touched: false })
+        Ok(CaptureWindow { map, start: span.start, frames: span.frames, recorded: Frames(0), touched: false })
     }
 
-    /// A window that comes back: unlocked at once, unmapped at once in `in-place` (so that the kernel need not
-    /// write-protect its pages) or when very much waits for the disk.
-    fn take_up(&mut self, mut window: CaptureWindow, unmap: bool, replicas: &[Replica]) -> CapturedSpan {
-        let offset = limits::DATA_OFFSET + window.start.0 * self.frame_bytes as u64;
-        let passed_bytes = window.passed.0 as usize * self.frame_bytes;
-        self.entry.collected(offset, passed_bytes, window.touched);
+    /// Turns a window that came back into a span for the committers. Its pages are unlocked here. Its mapping is
+    /// dropped here if `unmap` is set, and always in `in-place`, so that the kernel does not have to write-protect its
+    /// pages.
+    fn into_span(&self, mut window: CaptureWindow, unmap: bool, replicas: &[Replica]) -> SpanToCommit {
+        let offset = SpoolByte::DATA + window.start.0 * self.frame_bytes as u64;
+        let recorded_bytes = window.recorded.0 as usize * self.frame_bytes;
+        self.entry.collected(offset, recorded_bytes, window.touched);
         window.map.unlock();
         let bytes = window.map.len();
-        let keep = matches!(self.memory, Memory::Spool(_)) && !unmap;
-        let span = CapturedSpan::new(offset, bytes, passed_bytes, window.touched, replicas);
+        let keep = matches!(self.backing, Backing::Spool(_)) && !unmap;
+        let span = SpanToCommit::new(offset, bytes, recorded_bytes, window.touched, replicas);
         span.mapped(keep.then_some(window.map))
     }
 }

@@ -1,0 +1,128 @@
+//! Commands to the audio thread and events from it. Thread: control sends commands, audio sends events.
+
+use super::{Mix, Pass, PlayPath, Voice};
+use crate::device::{Device, LossCause};
+use crate::time::{FramePos, Frames};
+
+/// A command from the control side to the audio thread. The audio thread applies all waiting commands at the start of
+/// every period.
+pub enum AudioCommand {
+    /// Start playback at the playhead.
+    Roll,
+    /// End the pass, if one is recorded, with the frame before this one; declick and stop.
+    Stop,
+    /// End the pass with the frame before this one. The transport keeps rolling.
+    PunchOut,
+    /// Move the playhead. Control sends the read-ahead the same `epoch` first.
+    Locate {
+        /// The position to play from, and the range to loop.
+        path: PlayPath,
+        /// The number of the locate. Each locate has a greater one than all before it.
+        epoch: u32,
+    },
+    /// Record a pass. Starts the transport if it is stopped.
+    Record(Box<Pass>),
+    /// Install a track's playback in `slot`. The audio thread returns the voice that it replaces as
+    /// [`AudioEvent::Removed`].
+    Install {
+        /// Index of the slot, below [`crate::limits::TRACK_COUNT_MAX`].
+        slot: usize,
+        /// The playback of the track.
+        voice: Box<Voice>,
+    },
+    /// Remove the playback from `slot`. The audio thread returns it as [`AudioEvent::Removed`].
+    Remove {
+        /// Index of the slot, below [`crate::limits::TRACK_COUNT_MAX`].
+        slot: usize,
+    },
+    /// Change the gains and the monitoring of a track.
+    Mix {
+        /// Index of the slot, below [`crate::limits::TRACK_COUNT_MAX`].
+        slot: usize,
+        /// The new gains and monitoring. The audio thread ramps to the gains.
+        mix: Mix,
+    },
+    /// Start this device and use it from now on. Frames between the last frame of the old device and the first of this
+    /// one count as lost.
+    Device(Box<dyn Device>),
+    /// End the pass, give every window back, and end the thread.
+    Quit,
+}
+
+/// An event from the audio thread to the control side.
+pub enum AudioEvent {
+    /// The first frame of a pass was recorded.
+    PassBegan {
+        /// Timeline position of that frame.
+        at: FramePos,
+        /// Frame of the device's clock.
+        device_frame: u64,
+    },
+    /// A pass has ended. Every window of it is on its way back to the butler.
+    PassEnded(Box<Pass>),
+    /// The device did not deliver some frames. Every take has silence in their place.
+    Lost {
+        /// Timeline position of the first lost frame.
+        at: FramePos,
+        /// Number of lost frames; 0 if playback was late but every recorded frame arrived.
+        frames: Frames,
+        /// The cause that the device reported.
+        cause: LossCause,
+    },
+    /// A take had no capture window for some frames. The take has silence in their place.
+    Overrun {
+        /// Index of the capture in its pass.
+        capture: usize,
+        /// Position of the first missing frame in the take.
+        at: FramePos,
+        /// Number of missing frames.
+        frames: Frames,
+    },
+    /// A track's playback window was late. The track was silent for some frames.
+    Dropout {
+        /// Index of the track's slot.
+        slot: usize,
+        /// Timeline position of the first silent frame.
+        at: FramePos,
+        /// Number of silent frames.
+        frames: Frames,
+    },
+    /// Another process cut a file short while a playback window mapped it. The missing part is silent.
+    CutShort {
+        /// Index of the track's slot.
+        slot: usize,
+        /// Timeline position at which the audio thread noticed it.
+        at: FramePos,
+    },
+    /// The transport rolls.
+    Rolling {
+        /// Timeline position of the first frame that plays.
+        at: FramePos,
+    },
+    /// The transport has stopped.
+    Stopped {
+        /// Timeline position of the playhead.
+        at: FramePos,
+    },
+    /// The device is lost, or a device that control sent did not start. Control closes it and sends another one, or
+    /// quits. The timeline position keeps advancing.
+    DeviceGone {
+        /// The lost device, to be closed by control.
+        device: Box<dyn Device>,
+        /// The reason in plain words; `None` if the device gave none.
+        reason: Option<&'static str>,
+    },
+    /// The device that control sent delivers frames.
+    DeviceBack,
+    /// The device continues to run, but not as configured.
+    DeviceFailed {
+        /// The problem and its remedy.
+        reason: &'static str,
+    },
+    /// The playback of a track, removed from its slot. Control drops it.
+    Removed(Box<Voice>),
+    /// A device that another one replaced. Control closes it, because closing waits.
+    Replaced(Box<dyn Device>),
+    /// The engine panicked. The audio thread ends; every window is on its way back.
+    EngineLost,
+}

@@ -1,0 +1,96 @@
+//! A span of captured sound that the committers write. Thread: butler makes it, the committers share it; the committer
+//! that releases it last unmaps it.
+//!
+//! A span begins when the butler collects a capture window. It ends when every replica that wants it has it durable, or
+//! has given it up.
+
+use super::offset::SpoolByte;
+use super::replica::Replica;
+use crate::window::map::Mapping;
+use std::sync::atomic::{AtomicU8, Ordering::AcqRel, Ordering::Acquire};
+
+/// A span of one take that waits for the disk: whole pages.
+#[derive(Debug)]
+pub struct SpanToCommit {
+    /// Offset of the first byte.
+    pub offset: SpoolByte,
+    /// Length in bytes.
+    pub bytes: usize,
+    /// Bytes from the start of the span that lie before the record position.
+    pub recorded_bytes: usize,
+    /// Whether the audio thread wrote to the span. An untouched span is silence, which the file already contains.
+    pub touched: bool,
+    /// The mapping of the span. `None` if too many spans are mapped: the committer maps it again. Always `None` in
+    /// `in-place`.
+    map: Option<Mapping>,
+    wanted: AtomicU8,
+}
+
+impl SpanToCommit {
+    /// A span without a mapping that every one of `replicas` wants.
+    pub fn new(
+        offset: SpoolByte,
+        bytes: usize,
+        recorded_bytes: usize,
+        touched: bool,
+        replicas: &[Replica],
+    ) -> SpanToCommit {
+        let wanted = replicas.iter().fold(0, |wanted, replica| wanted | bit(*replica));
+        SpanToCommit { offset, bytes, recorded_bytes, touched, map: None, wanted: wanted.into() }
+    }
+
+    /// Adds the mapping of the span.
+    #[must_use]
+    pub fn mapped(mut self, map: Option<Mapping>) -> SpanToCommit {
+        debug_assert!(map.as_ref().is_none_or(|map| map.len() == self.bytes));
+        self.map = map;
+        self
+    }
+
+    /// Offset after the last byte.
+    pub fn end(&self) -> SpoolByte {
+        self.offset + self.bytes as u64
+    }
+
+    /// Offset after the last byte that lies before the record position.
+    pub fn recorded_end(&self) -> SpoolByte {
+        self.offset + self.recorded_bytes as u64
+    }
+
+    /// The memory of the span, if the span has its mapping.
+    pub fn memory(&self) -> Option<&[u8]> {
+        self.map.as_ref().map(Mapping::bytes)
+    }
+
+    /// `replica` no longer wants the span, because it has it durable or has given it up. Returns whether `replica` was
+    /// the last one: the caller then gives the memory back.
+    pub fn release(&self, replica: Replica) -> bool {
+        self.wanted.fetch_and(!bit(replica), AcqRel) == bit(replica)
+    }
+
+    /// Whether `replica` still has to write the span. The committer checks it again *after* writing: if the span was
+    /// given up meanwhile, its memory may have been punched, and the written bytes count for nothing.
+    pub fn is_wanted(&self, replica: Replica) -> bool {
+        self.wanted.load(Acquire) & bit(replica) != 0
+    }
+}
+
+fn bit(replica: Replica) -> u8 {
+    1 << replica.index()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_copy_to_be_done_gives_the_memory_back_and_only_once() {
+        let both = SpanToCommit::new(SpoolByte(4096), 4096, 4096, true, &[Replica::Session, Replica::Mirror]);
+        assert!(
+            !both.release(Replica::Session) && !both.is_wanted(Replica::Session) && both.is_wanted(Replica::Mirror)
+        );
+        assert!(!both.release(Replica::Session), "it was not the last one then, and is not now");
+        assert!(both.release(Replica::Mirror) && !both.release(Replica::Mirror));
+        assert!(SpanToCommit::new(SpoolByte(4096), 4096, 0, false, &[Replica::Session]).release(Replica::Session));
+    }
+}

@@ -1,0 +1,48 @@
+//! Numbers of the disk side. Thread: butler, committers and read-ahead write, any thread reads.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// The numbers that butler, committers and read-ahead publish. Maxima are those of the whole run.
+#[derive(Debug, Default)]
+pub struct DiskPublished {
+    /// Butler: frames of lead of the take that has least. `u64::MAX` while no pass is recorded.
+    pub lead_frames: AtomicU64,
+    /// Butler: the least lead of this pass, in frames.
+    pub lead_frames_min: AtomicU64,
+    /// Butler: the lead that memory and the lock limit allow in this pass, in frames.
+    pub lead_frames_aim: AtomicU64,
+    /// Bytes of the spool in use: windows that are out, and spans that are not durable yet.
+    pub spool_bytes: AtomicU64,
+    /// The maximum of `spool_bytes`.
+    pub spool_bytes_peak: AtomicU64,
+    /// Bytes of the spans that at least one committer still needs.
+    pub backlog_bytes: AtomicU64,
+    /// Number of those spans that are mapped. The kernel limits the mappings of a process.
+    pub spans_mapped: AtomicU64,
+    /// Bytes of takes that were written, silence included. Both replicas count.
+    pub committed_bytes: AtomicU64,
+    /// The longest write to a take of the session, in microseconds.
+    pub commit_us_max: AtomicU64,
+    /// The longest sync of the session's committer, in microseconds.
+    pub sync_us_max: AtomicU64,
+    /// Milliseconds from the program's start to the begin of the last sync that made every take durable.
+    pub durable_ms: AtomicU64,
+    /// The longest time in which the butler made one window, in microseconds.
+    pub supply_us_max: AtomicU64,
+    /// Windows that were handed over unlocked.
+    pub windows_unlocked: AtomicU64,
+    /// Milliseconds of sound that fit on the disk of each replica, in free and in reserved blocks; indexed by
+    /// [`Replica::index`](super::replica::Replica::index). 0: unknown.
+    pub room_ms: [AtomicU64; 2],
+    /// Bytes of the spans that wait for the mirror's committer.
+    pub mirror_backlog_bytes: AtomicU64,
+    /// Read-ahead: frames of lead of the track that has least. `u64::MAX` while no track plays.
+    pub play_lead_frames: AtomicU64,
+}
+
+impl DiskPublished {
+    /// Raises `cell` to `value` if that is greater.
+    pub fn raise(cell: &AtomicU64, value: u64) {
+        cell.fetch_max(value, Relaxed);
+    }
+}

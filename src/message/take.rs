@@ -1,0 +1,69 @@
+//! A take as the disk side knows it: key, plan and end. Thread: control makes plans and ends, the disk side reads them.
+
+use super::replica::ReplicaPair;
+use crate::format::TakeFormat;
+use crate::time::{FramePos, Frames};
+use crate::wav::header::Header;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Identifies a take among those that are open. Control never uses a key twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TakeKey(pub u64);
+
+/// Identifies a pass among those that are open. Control never uses a key twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct PassKey(pub u64);
+
+/// A take that is going to be recorded.
+#[derive(Clone, Debug)]
+pub struct TakePlan {
+    /// Key of the take in commands and events.
+    pub key: TakeKey,
+    /// Identity of the take. Session and spool both contain it and the session's: recovery accepts a spool file only if
+    /// both match.
+    pub identity: uuid::Uuid,
+    /// Identity of the session.
+    pub session: uuid::Uuid,
+    /// The WAV file to create. It must not exist.
+    pub path: PathBuf,
+    /// The WAV header, with a length of 0.
+    pub header: Header,
+    /// State that the session's and the mirror's committer share; `None` without a mirror.
+    pub pair: Option<Arc<ReplicaPair>>,
+}
+
+impl TakePlan {
+    /// Bytes of one frame.
+    pub fn frame_bytes(&self) -> usize {
+        self.header.frame_bytes()
+    }
+
+    /// Timeline position at which the previous file of the take began. That file has `frames` frames and ends at frame
+    /// `from` of the pass; this plan's file begins there.
+    pub fn began_before(&self, from: Frames, frames: Frames) -> FramePos {
+        debug_assert!(frames <= from);
+        FramePos(self.header.bext.time_reference.saturating_sub(frames.0))
+    }
+
+    /// Bytes of sound in a second.
+    pub fn speed(&self) -> u64 {
+        u64::from(self.header.rate) * self.frame_bytes() as u64
+    }
+
+    /// Sample format of the take.
+    pub fn format(&self) -> TakeFormat {
+        self.header.format
+    }
+}
+
+/// The end of a take.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TakeEnd {
+    /// Length of the take.
+    pub frames: Frames,
+    /// Timeline position of the first frame.
+    pub began: FramePos,
+    /// The coding history for the WAV header: losses, and what the recording cost.
+    pub history: String,
+}
