@@ -38,7 +38,7 @@ pub enum Action {
     OpenSession,
     RenameSession,
     OpenFolder,
-    GoOnElsewhere,
+    ChooseOverflowFolder,
     AddTrack,
     DuplicateTracks,
     RemoveSelected,
@@ -137,7 +137,7 @@ pub const ACTIONS: &[Entry] = &[
     entry(Action::OpenSession, "Session", "Open a session", &["Ctrl+O"]),
     entry(Action::RenameSession, "Session", "Rename the session", &["F2"]),
     entry(Action::OpenFolder, "Session", "Open the folder of the takes", &["Ctrl+Shift+O"]),
-    entry(Action::GoOnElsewhere, "Session", "Go on in another folder when the disk is full", &["Ctrl+Shift+G"]),
+    entry(Action::ChooseOverflowFolder, "Session", "Go on in another folder when the disk is full", &["Ctrl+Shift+G"]),
     entry(Action::Export, "Session", "Export", &["Ctrl+E"]),
     entry(Action::Residency, "Panels", "Residency", &["Ctrl+1"]),
     entry(Action::Stress, "Panels", "Stress test", &["Ctrl+2"]),
@@ -280,9 +280,14 @@ impl Action {
         ACTIONS.iter().find(|entry| entry.action == self).map_or("", |entry| entry.name)
     }
 
-    /// What it is called in the settings.
+    /// The action's name in the user's key settings: its Debug name. A name in a settings file must stay, or the user
+    /// loses the keys of this action.
     pub fn id(self) -> String {
-        format!("{self:?}")
+        match self {
+            // The former name of this action. Settings files hold it.
+            Action::ChooseOverflowFolder => "GoOnElsewhere".to_owned(),
+            action => format!("{action:?}"),
+        }
     }
 }
 
@@ -316,6 +321,12 @@ mod tests {
     fn half_a_million_keys_for_one_action_are_not_looked_through_at_every_frame() {
         let changed = BTreeMap::from([(Action::Keys.id(), "F1 ".repeat(500_000))]);
         assert!(KeyMap::new(&changed).bound.len() < KeyMap::new(&BTreeMap::new()).bound.len() + KEYS_MAX);
+    }
+
+    #[test]
+    fn an_action_that_was_renamed_keeps_the_keys_that_a_user_gave_it() {
+        let map = KeyMap::new(&BTreeMap::from([("GoOnElsewhere".to_owned(), "F9".to_owned())]));
+        assert_eq!(map.text(Action::ChooseOverflowFolder), "F9");
     }
 
     #[test]

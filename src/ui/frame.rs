@@ -2,8 +2,8 @@
 //!
 //! `logic` runs also while the window is hidden, and keeps the app going; `ui` draws.
 
-use super::action::Action;
 use super::dialog::Dialog;
+use super::effect::FrameRequest;
 use super::pace::Pace;
 use super::shell::Shell;
 use super::theme::Theme;
@@ -42,8 +42,8 @@ pub struct WindowFrame {
     pace: Pace,
     closing: Closing,
     dialog: Dialog,
-    /// For the folder in which takes go on.
-    elsewhere: Dialog,
+    /// Asks for the overflow folder.
+    overflow_dialog: Dialog,
     zoom: f32,
     full_screen: bool,
     /// Told by the pace, to be shown among the events.
@@ -69,7 +69,7 @@ impl WindowFrame {
             pace: Pace::default(),
             closing: Closing::No,
             dialog: Dialog::default(),
-            elsewhere: Dialog::default(),
+            overflow_dialog: Dialog::default(),
             zoom: 0.0,
             full_screen: false,
             told: Vec::new(),
@@ -158,22 +158,21 @@ impl WindowFrame {
     }
 
     fn frame_requests(&mut self, ctx: &egui::Context) {
-        for wish in std::mem::take(&mut self.shell.frame_requests) {
-            match wish {
-                Action::Quit => ctx.send_viewport_cmd(ViewportCommand::Close),
-                Action::FullScreen => {
+        for request in std::mem::take(&mut self.shell.frame_requests) {
+            match request {
+                FrameRequest::Quit => ctx.send_viewport_cmd(ViewportCommand::Close),
+                FrameRequest::ToggleFullScreen => {
                     self.full_screen = !self.full_screen;
                     ctx.send_viewport_cmd(ViewportCommand::Fullscreen(self.full_screen));
                 }
-                Action::OpenSession => self.dialog.open_session(ctx),
-                Action::GoOnElsewhere => self.elsewhere.folder(ctx, "Go on in", None),
-                _ => {}
+                FrameRequest::OpenSession => self.dialog.open_session(ctx),
+                FrameRequest::ChooseOverflowFolder => self.overflow_dialog.folder(ctx, "Go on in", None),
             }
         }
         if let Some(folder) = self.dialog.chosen() {
             self.app.apply(Command::OpenSession(folder));
         }
-        if let Some(folder) = self.elsewhere.chosen() {
+        if let Some(folder) = self.overflow_dialog.chosen() {
             self.app.go_on_in(folder);
         }
     }

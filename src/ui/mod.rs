@@ -19,6 +19,7 @@ pub mod save;
 pub mod residency;
 pub mod panels;
 pub mod bottom_panel;
+pub mod effect;
 pub mod dispatch;
 pub mod shell;
 pub mod pace;

@@ -1,6 +1,7 @@
 //! The window without its frame: the panels side by side, over a snapshot. Thread: ui.
 
 use super::action::{Action, KeyMap};
+use super::effect::{Effect, FrameRequest, Overlay};
 use super::panel_context::PanelContext;
 use super::panels::{device, keys, palette, settings};
 use super::theme::{self, Theme};
@@ -15,22 +16,6 @@ use std::collections::BTreeMap;
 
 /// Height of the timeline and the track list that the lower panel leaves at least.
 const LANES_LEAST: f32 = 120.0;
-
-/// What stands over the panels.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Overlay {
-    /// Nothing.
-    #[default]
-    Nothing,
-    /// Find an action.
-    Palette,
-    /// The sheet of keys.
-    Keys,
-    /// The device chooser.
-    Device,
-    /// Settings.
-    Settings,
-}
 
 /// See the module.
 #[derive(Default)]
@@ -54,8 +39,8 @@ pub struct Shell {
     device: device::State,
     settings: settings::State,
     sheet: keys::State,
-    /// What only the frame can do: close, full screen.
-    pub frame_requests: Vec<Action>,
+    /// Requests that only the window's frame can carry out. The frame takes them after each picture.
+    pub frame_requests: Vec<FrameRequest>,
     settled: bool,
     shown_before: bool,
 }
@@ -108,9 +93,35 @@ impl Shell {
         }
         self.overlay(ui, whole, &theme, snapshot, &keys, &mut commands, &mut actions);
         for action in actions {
-            dispatch::act(self, action, snapshot, &mut commands);
+            for effect in dispatch::dispatch(action, snapshot, &self.view) {
+                self.apply(effect, &mut commands);
+            }
         }
         commands
+    }
+
+    fn apply(&mut self, effect: Effect, commands: &mut Vec<Command>) {
+        match effect {
+            Effect::Send(command) => commands.push(command),
+            Effect::AskFrame(request) => self.frame_requests.push(request),
+            Effect::ToggleTab(tab) => self.bottom.toggle(tab),
+            Effect::ToggleBottomPanel => self.bottom.open = !self.bottom.open,
+            Effect::ToggleFreeze => self.bottom.residency.toggle_freeze(),
+            Effect::ToggleOverlay(overlay) if self.overlay == overlay => self.overlay = Overlay::Nothing,
+            Effect::ToggleOverlay(overlay) => self.overlay = overlay,
+            Effect::EditSessionName => self.bar.rename = true,
+            Effect::EditTrackName => self.tracks.rename = true,
+            Effect::ResetClipLamps => {
+                self.bar.acknowledge();
+                self.tracks.acknowledge();
+            }
+            Effect::Zoom { factor, x } => self.view.zoom(factor, x),
+            Effect::ShowRange { from, to } => self.view.show(from, to),
+            Effect::SetFollow(on) => self.view.follow = on,
+            Effect::SetTallRows(on) => self.view.tall = on,
+            Effect::SelectTracks(tracks) => self.view.tracks = tracks,
+            Effect::DeselectRegions => self.view.regions.clear(),
+        }
     }
 
     /// Whether something in it moves by itself, snapshot or not.

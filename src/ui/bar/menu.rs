@@ -12,7 +12,7 @@ const GROUPS: &[&[Action]] = &[
         Action::RenameSession,
         Action::Save,
         Action::OpenFolder,
-        Action::GoOnElsewhere,
+        Action::ChooseOverflowFolder,
         Action::Export,
     ],
     &[Action::Undo, Action::Redo],

@@ -5,7 +5,7 @@ use egui::accesskit::Role;
 use egui_kittest::Node;
 use egui_kittest::kittest::NodeT as _;
 use faultless::ui::bottom_panel::TABS;
-use faultless::ui::shell::Overlay;
+use faultless::ui::effect::Overlay;
 
 /// Roles of things that are used.
 const USED: &[Role] = &[
