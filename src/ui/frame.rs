@@ -173,7 +173,7 @@ impl WindowFrame {
             self.app.apply(Command::OpenSession(folder));
         }
         if let Some(folder) = self.overflow_dialog.chosen() {
-            self.app.go_on_in(folder);
+            self.app.apply(Command::SetOverflowFolder(folder));
         }
     }
 }
