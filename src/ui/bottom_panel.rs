@@ -39,7 +39,7 @@ pub const TABS: [(Tab, &str); 6] = [
 pub const TABS_HEIGHT: f32 = 34.0;
 
 /// What it keeps between frames.
-pub struct State {
+pub struct BottomPanelState {
     /// Whether the panel is open; closed, its tabs stay.
     pub open: bool,
     /// Which one is shown.
@@ -47,31 +47,31 @@ pub struct State {
     /// Height of the open panel, in points.
     pub height: f32,
     /// The panels.
-    pub residency: residency::State,
-    takes: takes::State,
-    events: events::State,
-    doctor: doctor::State,
-    stress: stress::State,
-    export: export::State,
+    pub residency: residency::ResidencyState,
+    takes: takes::TakesState,
+    events: events::EventsState,
+    doctor: doctor::DoctorState,
+    stress: stress::StressState,
+    export: export::ExportState,
 }
 
-impl Default for State {
-    fn default() -> State {
-        State {
+impl Default for BottomPanelState {
+    fn default() -> BottomPanelState {
+        BottomPanelState {
             open: false,
             tab: Tab::Residency,
             height: 282.0,
-            residency: residency::State::default(),
-            takes: takes::State::default(),
-            events: events::State::default(),
-            doctor: doctor::State::default(),
-            stress: stress::State::default(),
-            export: export::State::default(),
+            residency: residency::ResidencyState::default(),
+            takes: takes::TakesState::default(),
+            events: events::EventsState::default(),
+            doctor: doctor::DoctorState::default(),
+            stress: stress::StressState::default(),
+            export: export::ExportState::default(),
         }
     }
 }
 
-impl State {
+impl BottomPanelState {
     /// Whether the residency map is looked at.
     pub fn shows_residency(&self) -> bool {
         self.open && self.tab == Tab::Residency
@@ -85,7 +85,7 @@ impl State {
 }
 
 /// Draws the tabs, and the panel below them.
-pub fn show(ui: &mut Ui, state: &mut State, context: &mut PanelContext<'_>) {
+pub fn show(ui: &mut Ui, state: &mut BottomPanelState, context: &mut PanelContext<'_>) {
     let whole = ui.max_rect();
     ui.painter().rect_filled(whole, 0, context.theme.panel);
     ui.painter().hline(whole.x_range(), whole.top() + 0.5, (1.0, context.theme.line));

@@ -6,7 +6,7 @@ use super::panel_context::PanelContext;
 use super::panels::{device, keys, palette, settings};
 use super::theme::{self, Theme};
 use super::view::View;
-use super::{bar, bottom_panel, dispatch, health, timeline, tracks};
+use super::{bar, bottom_panel, dispatch, health_line, timeline, tracks};
 use crate::app::Instruments;
 use crate::app::command::Command;
 use crate::app::settings::ThemeChoice;
@@ -29,16 +29,16 @@ pub struct Shell {
     /// What stands over the panels.
     pub overlay: Overlay,
     /// The transport bar.
-    pub bar: bar::State,
+    pub bar: bar::BarState,
     /// The track list.
-    pub tracks: tracks::State,
-    timeline: timeline::State,
+    pub tracks: tracks::TracksState,
+    timeline: timeline::TimelineState,
     /// The lower panel.
-    pub bottom: bottom_panel::State,
-    palette: palette::State,
-    device: device::State,
-    settings: settings::State,
-    sheet: keys::State,
+    pub bottom: bottom_panel::BottomPanelState,
+    palette: palette::PaletteState,
+    device: device::DeviceState,
+    settings: settings::SettingsState,
+    sheet: keys::KeysState,
     /// Requests that only the window's frame can carry out. The frame takes them after each picture.
     pub frame_requests: Vec<FrameRequest>,
     settled: bool,
@@ -81,13 +81,13 @@ impl Shell {
             commands: &mut commands,
             actions: &mut actions,
         };
-        part(ui, "bar", bar, |ui| bar::show(ui, &mut self.bar, bar, &mut context));
-        part(ui, "health", line, |ui| health::show(ui, line, &mut context));
-        part(ui, "timeline", ruler.union(lanes), |ui| {
+        clipped_ui(ui, "bar", bar, |ui| bar::show(ui, &mut self.bar, bar, &mut context));
+        clipped_ui(ui, "health", line, |ui| health_line::show(ui, line, &mut context));
+        clipped_ui(ui, "timeline", ruler.union(lanes), |ui| {
             timeline::show(ui, &mut self.timeline, ruler, lanes, &mut context)
         });
-        part(ui, "tracks", head.union(list), |ui| tracks::show(ui, &mut self.tracks, head, list, &mut context));
-        part(ui, "lower", low, |ui| bottom_panel::show(ui, &mut self.bottom, &mut context));
+        clipped_ui(ui, "tracks", head.union(list), |ui| tracks::show(ui, &mut self.tracks, head, list, &mut context));
+        clipped_ui(ui, "lower", low, |ui| bottom_panel::show(ui, &mut self.bottom, &mut context));
         if self.bottom.open {
             self.bottom.height -= grip(ui, low);
         }
@@ -211,7 +211,7 @@ impl Shell {
 }
 
 /// A part of the window, clipped to its place.
-fn part(ui: &mut Ui, name: &str, rect: Rect, draw: impl FnOnce(&mut Ui)) {
+fn clipped_ui(ui: &mut Ui, name: &str, rect: Rect, draw: impl FnOnce(&mut Ui)) {
     let mut child = ui.new_child(UiBuilder::new().max_rect(rect).id_salt(name));
     child.shrink_clip_rect(rect);
     draw(&mut child);

@@ -20,15 +20,15 @@ use egui::{Align2, Layout, Rect, Ui, UiBuilder, pos2, vec2};
 
 /// What it keeps between frames.
 #[derive(Default)]
-pub struct State {
+pub struct BarState {
     /// Begin to edit the session's name.
     pub rename: bool,
     hold: hold::Hold,
-    time: time::State,
+    time: time::TimeState,
     master: [Ballistics; 2],
 }
 
-impl State {
+impl BarState {
     /// Whether something of it moves by itself: a ring that fills, a meter that falls.
     pub fn moves(&self) -> bool {
         self.hold.is_on() || self.master.iter().any(|meter| !meter.rests())
@@ -46,7 +46,7 @@ impl State {
 const NARROW: f32 = 1424.0;
 
 /// Draws it into `rect`.
-pub fn show(ui: &mut Ui, state: &mut State, rect: Rect, context: &mut PanelContext<'_>) {
+pub fn show(ui: &mut Ui, state: &mut BarState, rect: Rect, context: &mut PanelContext<'_>) {
     ui.painter().rect_filled(rect, 0, context.theme.panel);
     ui.painter().hline(rect.x_range(), rect.bottom() - 0.5, (1.0, context.theme.line));
     let narrow = rect.width() < NARROW;
@@ -69,7 +69,7 @@ pub fn show(ui: &mut Ui, state: &mut State, rect: Rect, context: &mut PanelConte
 }
 
 /// The session's name, and what its takes are like.
-fn session(ui: &mut Ui, state: &mut State, rect: Rect, context: &mut PanelContext<'_>) {
+fn session(ui: &mut Ui, state: &mut BarState, rect: Rect, context: &mut PanelContext<'_>) {
     let session = &context.snapshot.session;
     let line = Rect::from_min_size(pos2(rect.left(), rect.top() + 14.0), vec2(rect.width() - 18.0, 20.0));
     let begin = std::mem::take(&mut state.rename);
@@ -105,7 +105,7 @@ fn session(ui: &mut Ui, state: &mut State, rect: Rect, context: &mut PanelContex
 }
 
 /// Buttons from left to right; returns where they end.
-fn transport(ui: &mut Ui, state: &mut State, narrow: bool, context: &mut PanelContext<'_>) -> f32 {
+fn transport(ui: &mut Ui, state: &mut BarState, narrow: bool, context: &mut PanelContext<'_>) -> f32 {
     let transport = &context.snapshot.transport;
     let phase = transport.pass.as_ref().map(|pass| pass.phase);
     let free = phase.is_none();
@@ -191,7 +191,7 @@ fn record(ui: &mut Ui, phase: Option<PassPhase>, narrow: bool, context: &mut Pan
 }
 
 /// Left and right of what is heard, at the end of the time.
-fn master(ui: &mut Ui, state: &mut State, rest: Rect, context: &mut PanelContext<'_>) {
+fn master(ui: &mut Ui, state: &mut BarState, rest: Rect, context: &mut PanelContext<'_>) {
     for (shown, level) in state.master.iter_mut().zip(context.snapshot.master) {
         shown.take(level, context.now);
     }

@@ -10,13 +10,13 @@ use egui::{Align2, CursorIcon, Key, Rect, Role, Sense, TextEdit, Ui, WidgetInfo,
 
 /// What it keeps between frames.
 #[derive(Default)]
-pub(super) struct State {
+pub(super) struct TimeState {
     typed: Option<String>,
     fresh: bool,
 }
 
 /// Draws it in the middle of `rest`.
-pub(super) fn show(ui: &mut Ui, state: &mut State, rest: Rect, narrow: bool, context: &mut PanelContext<'_>) {
+pub(super) fn show(ui: &mut Ui, state: &mut TimeState, rest: Rect, narrow: bool, context: &mut PanelContext<'_>) {
     let (transport, settings) = (&context.snapshot.transport, &context.snapshot.settings);
     let (at, rate, tempo) = (transport.position, transport.rate, settings.tempo);
     let (seconds, ms) = format::clock(at, rate);
@@ -78,7 +78,7 @@ pub(super) fn show(ui: &mut Ui, state: &mut State, rest: Rect, narrow: bool, con
     }
 }
 
-fn type_in(ui: &mut Ui, state: &mut State, rect: Rect, context: &mut PanelContext<'_>) {
+fn type_in(ui: &mut Ui, state: &mut TimeState, rect: Rect, context: &mut PanelContext<'_>) {
     let Some(text) = state.typed.as_mut() else { return };
     let field = TextEdit::singleline(text).font(Theme::mono(18.0)).hint_text("1:23.5").char_limit(40);
     let response = ui.put(rect, field).accessible_name("Go to a time");

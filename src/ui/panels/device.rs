@@ -9,7 +9,7 @@ use egui::{Align2, DragValue, RichText, Role, ScrollArea, Sense, Ui, WidgetInfo,
 
 /// What it keeps between frames.
 #[derive(Default)]
-pub struct State {
+pub struct DeviceState {
     asked: bool,
     chosen: Option<Choice>,
 }
@@ -27,7 +27,7 @@ struct Choice {
 const PERIODS: [usize; 7] = [32, 64, 128, 256, 512, 1024, 2048];
 
 /// Draws it into what is left of `ui`.
-pub fn show(ui: &mut Ui, state: &mut State, context: &mut PanelContext<'_>) {
+pub fn show(ui: &mut Ui, state: &mut DeviceState, context: &mut PanelContext<'_>) {
     if !std::mem::replace(&mut state.asked, true) {
         context.ask(Command::RescanDevices);
     }

@@ -10,12 +10,12 @@ use egui::{Frame, Margin, RichText, ScrollArea, Ui};
 
 /// What it keeps between frames.
 #[derive(Default)]
-pub struct State {
+pub struct DoctorState {
     copied: Option<&'static str>,
 }
 
 /// Draws it into what is left of `ui`.
-pub fn show(ui: &mut Ui, state: &mut State, context: &mut PanelContext<'_>) {
+pub fn show(ui: &mut Ui, state: &mut DoctorState, context: &mut PanelContext<'_>) {
     let theme = context.theme;
     Frame::NONE.inner_margin(Margin::symmetric(16, 10)).show(ui, |ui| {
         ui.horizontal(|ui| {
@@ -56,7 +56,7 @@ fn summary(findings: &[Finding]) -> String {
     }
 }
 
-fn line(ui: &mut Ui, state: &mut State, finding: &Finding, context: &PanelContext<'_>) {
+fn line(ui: &mut Ui, state: &mut DoctorState, finding: &Finding, context: &PanelContext<'_>) {
     let theme = context.theme;
     ui.horizontal_top(|ui| {
         let level = match finding.verdict {

@@ -6,9 +6,9 @@ use crate::app::snapshot::{Level, Stage, Told};
 use crate::control::Severity;
 use crate::session::session_file::KeptVersion;
 use crate::ui::format;
-use crate::ui::health;
+use crate::ui::health_line;
 use crate::ui::panel_context::PanelContext;
-use crate::ui::save::Saver;
+use crate::ui::save_report::ReportSaver;
 use crate::ui::theme::{GRID, Theme};
 use crate::ui::widget::{Button, Look, card, elided, text_at};
 use egui::{Align, Align2, Layout, Margin, Rect, Role, ScrollArea, Sense, Ui, WidgetInfo, pos2, vec2};
@@ -54,13 +54,13 @@ impl Filter {
 
 /// What it keeps between frames.
 #[derive(Default)]
-pub struct State {
+pub struct EventsState {
     filter: Filter,
-    saver: Saver,
+    saver: ReportSaver,
 }
 
 /// Draws it into what is left of `ui`.
-pub fn show(ui: &mut Ui, state: &mut State, context: &mut PanelContext<'_>) {
+pub fn show(ui: &mut Ui, state: &mut EventsState, context: &mut PanelContext<'_>) {
     egui::Frame::new().inner_margin(Margin { left: 16, right: 16, top: 16, bottom: 8 }).show(ui, |ui| {
         head(ui, state, context);
         ui.add_space(GRID - ui.spacing().item_spacing.y);
@@ -76,7 +76,7 @@ pub fn show(ui: &mut Ui, state: &mut State, context: &mut PanelContext<'_>) {
 }
 
 /// Filters at the left; what is done with all of them at the right.
-fn head(ui: &mut Ui, state: &mut State, context: &mut PanelContext<'_>) {
+fn head(ui: &mut Ui, state: &mut EventsState, context: &mut PanelContext<'_>) {
     let (told, earlier) = (&context.snapshot.notices, &context.snapshot.earlier);
     ui.allocate_ui_with_layout(vec2(ui.available_width(), HEAD), Layout::left_to_right(Align::Center), |ui| {
         for (filter, name) in FILTERS {
@@ -163,7 +163,7 @@ fn row(ui: &mut Ui, told: &Told, context: &PanelContext<'_>) {
         Severity::Caution => Level::Caution,
         Severity::Loss => Level::Loss,
     };
-    let tint = health::tint(level, context.theme);
+    let tint = health_line::tint(level, context.theme);
     let colour = match (told.seen, told.severity) {
         (true, _) => context.theme.quiet,
         (false, Severity::Loss) => tint.text,
@@ -182,7 +182,7 @@ fn row(ui: &mut Ui, told: &Told, context: &PanelContext<'_>) {
     let painter = ui.painter();
     painter.hline(rect.x_range(), rect.bottom() - 0.5, (1.0, context.theme.line_soft));
     let first = rect.top() + 6.0 + text.rows.first().map_or(7.0, |row| row.rect().height() / 2.0);
-    health::sign(ui, level, pos2(rect.left() + 8.0, first), tint);
+    health_line::sign(ui, level, pos2(rect.left() + 8.0, first), tint);
     let clock = pos2(rect.left() + 24.0, first);
     painter.text(clock, Align2::LEFT_CENTER, &told.clock, Theme::mono(12.0), context.theme.quiet);
     painter.galley(pos2(rect.left() + TEXT_FROM, rect.top() + 6.0), text, colour);
@@ -303,7 +303,8 @@ mod tests {
 
     fn harness(snapshot: Snapshot) -> (Harness<'static>, Rc<RefCell<Vec<Command>>>) {
         let asked = Rc::new(RefCell::new(Vec::new()));
-        let (mut state, mut view, keys, theme) = (State::default(), View::default(), KeyMap::default(), Theme::dark());
+        let (mut state, mut view, keys, theme) =
+            (EventsState::default(), View::default(), KeyMap::default(), Theme::dark());
         let (mut fonts, sink) = (false, Rc::clone(&asked));
         let mut harness = Harness::builder().with_size([960.0, 600.0]).build_ui(move |ui| {
             if !std::mem::replace(&mut fonts, true) {

@@ -15,7 +15,7 @@ use std::path::PathBuf;
 /// What it keeps between frames.
 #[derive(Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
-pub struct State {
+pub struct ExportState {
     mix: bool,
     selected: bool,
     ranged: bool,
@@ -34,7 +34,7 @@ type Planned = Result<Vec<(String, u64)>, String>;
 const NAMES_SHOWN: usize = 40;
 
 /// Draws it into what is left of `ui`.
-pub fn show(ui: &mut Ui, state: &mut State, context: &mut PanelContext<'_>) {
+pub fn show(ui: &mut Ui, state: &mut ExportState, context: &mut PanelContext<'_>) {
     Frame::NONE.inner_margin(Margin::symmetric(16, 10)).show(ui, |ui| {
         ui.columns(2, |columns| {
             choose(&mut columns[0], state, context);
@@ -44,7 +44,7 @@ pub fn show(ui: &mut Ui, state: &mut State, context: &mut PanelContext<'_>) {
     });
 }
 
-fn request(state: &State, context: &PanelContext<'_>) -> ExportRequest {
+fn request(state: &ExportState, context: &PanelContext<'_>) -> ExportRequest {
     let folder = state.to.clone().map_or_else(|| context.snapshot.folder.join("export"), PathBuf::from);
     let selected = context.snapshot.session.track_ids().filter(|id| context.view.tracks.contains(id)).collect();
     ExportRequest {
@@ -57,7 +57,7 @@ fn request(state: &State, context: &PanelContext<'_>) -> ExportRequest {
     }
 }
 
-fn choose(ui: &mut Ui, state: &mut State, context: &mut PanelContext<'_>) {
+fn choose(ui: &mut Ui, state: &mut ExportState, context: &mut PanelContext<'_>) {
     let line = |ui: &mut Ui, what: &str, add: &mut dyn FnMut(&mut Ui)| {
         ui.horizontal(|ui| {
             label(ui, what, 72.0, context.theme.quiet);
@@ -118,7 +118,7 @@ fn choose(ui: &mut Ui, state: &mut State, context: &mut PanelContext<'_>) {
     ui.checkbox(&mut state.replace, "Replace files that are there");
 }
 
-fn preview(ui: &mut Ui, state: &mut State, request: &ExportRequest, context: &mut PanelContext<'_>) {
+fn preview(ui: &mut Ui, state: &mut ExportState, request: &ExportRequest, context: &mut PanelContext<'_>) {
     let theme = context.theme;
     let revision = context.snapshot.revision;
     if state.planned.as_ref().is_none_or(|(planned, at, _)| planned != request || *at != revision) {

@@ -9,7 +9,7 @@ use egui::{Align2, CursorIcon, Event, RichText, Role, ScrollArea, Sense, Ui, Wid
 
 /// What it keeps between frames.
 #[derive(Default)]
-pub struct State {
+pub struct KeysState {
     /// The action that waits for keys.
     listens: Option<Action>,
     /// Why the last keys were not taken.
@@ -17,7 +17,7 @@ pub struct State {
 }
 
 /// Draws it into what is left of `ui`.
-pub fn show(ui: &mut Ui, state: &mut State, context: &mut PanelContext<'_>) {
+pub fn show(ui: &mut Ui, state: &mut KeysState, context: &mut PanelContext<'_>) {
     listen(ui, state, context);
     ui.horizontal(|ui| {
         ui.label(RichText::new("Keys").font(Theme::semi(16.0)).color(context.theme.strong));
@@ -49,7 +49,7 @@ pub fn show(ui: &mut Ui, state: &mut State, context: &mut PanelContext<'_>) {
     });
 }
 
-fn line(ui: &mut Ui, state: &mut State, entry: &Entry, context: &PanelContext<'_>) {
+fn line(ui: &mut Ui, state: &mut KeysState, entry: &Entry, context: &PanelContext<'_>) {
     let theme = context.theme;
     let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), 20.0), Sense::click());
     let listens = state.listens == Some(entry.action);
@@ -70,7 +70,7 @@ fn line(ui: &mut Ui, state: &mut State, entry: &Entry, context: &PanelContext<'_
 }
 
 /// Takes the next keys for the action that waits for them.
-fn listen(ui: &Ui, state: &mut State, context: &mut PanelContext<'_>) {
+fn listen(ui: &Ui, state: &mut KeysState, context: &mut PanelContext<'_>) {
     let Some(action) = state.listens else { return };
     // Before anything else takes them: they are meant for this.
     context.actions.clear();

@@ -7,7 +7,7 @@ use egui::{Align2, Key, Role, ScrollArea, Sense, TextEdit, Ui, WidgetInfo, vec2}
 
 /// What it keeps between frames.
 #[derive(Default)]
-pub struct State {
+pub struct PaletteState {
     text: String,
     chosen: usize,
 }
@@ -40,7 +40,7 @@ fn found(typed: &str) -> Vec<Action> {
 }
 
 /// Draws it; says whether it stays open.
-pub fn show(ui: &mut Ui, state: &mut State, context: &mut PanelContext<'_>) -> bool {
+pub fn show(ui: &mut Ui, state: &mut PaletteState, context: &mut PanelContext<'_>) -> bool {
     let (up, down, enter) = ui.input_mut(|input| {
         (
             input.consume_key(egui::Modifiers::NONE, Key::ArrowUp),
@@ -93,7 +93,7 @@ pub fn show(ui: &mut Ui, state: &mut State, context: &mut PanelContext<'_>) -> b
         }
     });
     if let Some(action) = done {
-        *state = State::default();
+        *state = PaletteState::default();
         context.act(action);
     }
     done.is_none()

@@ -15,7 +15,7 @@ use std::path::PathBuf;
 
 /// What it keeps between frames.
 #[derive(Default)]
-pub struct State {
+pub struct SettingsState {
     /// What was typed into the folder's field and is not taken yet.
     folder: Option<String>,
     /// The same of the fields for other disks.
@@ -31,7 +31,7 @@ struct Other {
 }
 
 /// Draws it into what is left of `ui`.
-pub fn show(ui: &mut Ui, state: &mut State, context: &mut PanelContext<'_>) {
+pub fn show(ui: &mut Ui, state: &mut SettingsState, context: &mut PanelContext<'_>) {
     let mut settings = (*context.snapshot.settings).clone();
     ui.label(RichText::new("Settings").font(Theme::semi(16.0)).color(context.theme.strong));
     ui.add_space(4.0);
@@ -88,7 +88,7 @@ fn row(ui: &mut Ui, name: &str, what: &str, context: &PanelContext<'_>, add: imp
     });
 }
 
-fn recording(ui: &mut Ui, state: &mut State, settings: &mut Settings, context: &mut PanelContext<'_>) {
+fn recording(ui: &mut Ui, state: &mut SettingsState, settings: &mut Settings, context: &mut PanelContext<'_>) {
     let device = context.snapshot.device.title.clone();
     let mut choose = false;
     row(ui, "Device", "", context, |ui| {
@@ -148,7 +148,7 @@ fn recording(ui: &mut Ui, state: &mut State, settings: &mut Settings, context: &
     });
 }
 
-fn other_disks(ui: &mut Ui, state: &mut State, settings: &mut Settings, context: &mut PanelContext<'_>) {
+fn other_disks(ui: &mut Ui, state: &mut SettingsState, settings: &mut Settings, context: &mut PanelContext<'_>) {
     let what = "Every take is written here too, from the next recording on. Better on another disk: either may fail";
     other(ui, ("Mirror", what), &mut state.mirror, &mut settings.mirror, context);
     let what = "When the session's disk is full or fails, takes go on here without a gap";

@@ -14,15 +14,15 @@ use egui::{
 };
 
 /// What it keeps between frames.
-pub struct State {
+pub struct StressState {
     chosen: [bool; Kind::ALL.len()],
     tracks: usize,
     seconds: f64,
 }
 
-impl Default for State {
-    fn default() -> State {
-        State { chosen: [true; Kind::ALL.len()], tracks: 24, seconds: 10.0 }
+impl Default for StressState {
+    fn default() -> StressState {
+        StressState { chosen: [true; Kind::ALL.len()], tracks: 24, seconds: 10.0 }
     }
 }
 
@@ -49,7 +49,7 @@ const REASON: f32 = 726.0;
 const VERDICT_MIN: f32 = 380.0;
 
 /// Draws it into what is left of `ui`.
-pub fn show(ui: &mut Ui, state: &mut State, context: &mut PanelContext<'_>) {
+pub fn show(ui: &mut Ui, state: &mut StressState, context: &mut PanelContext<'_>) {
     let theme = context.theme;
     Frame::NONE.inner_margin(Margin::symmetric(16, 10)).show(ui, |ui| {
         let recording = context.snapshot.transport.pass.is_some();
@@ -95,7 +95,7 @@ pub fn show(ui: &mut Ui, state: &mut State, context: &mut PanelContext<'_>) {
     });
 }
 
-fn choose(ui: &mut Ui, state: &mut State) {
+fn choose(ui: &mut Ui, state: &mut StressState) {
     ui.spacing_mut().item_spacing.x = 10.0;
     for (kind, on) in Kind::ALL.iter().zip(&mut state.chosen) {
         ui.checkbox(on, name(*kind)).on_hover_text(kind.words());
@@ -110,7 +110,7 @@ fn name(kind: Kind) -> String {
     if kind == Kind::None { "nothing".to_owned() } else { kind.to_string() }
 }
 
-fn run(ui: &mut Ui, state: &State, context: &mut PanelContext<'_>) {
+fn run(ui: &mut Ui, state: &StressState, context: &mut PanelContext<'_>) {
     let theme = context.theme;
     if context.snapshot.stress.progress.is_some() {
         if Button::text("Stop the stress test", "Stop").size(64.0, 28.0).show(ui, theme).clicked() {

@@ -1,6 +1,6 @@
 //! Figures that prove the promise: faults, lead, cycles, locked bytes, commits, what waits. Thread: ui.
 
-use super::State;
+use super::ResidencyState;
 use crate::ui::format::{memory, micros};
 use crate::ui::panel_context::PanelContext;
 use crate::ui::theme::Theme;
@@ -13,7 +13,7 @@ const HEIGHT: f32 = 62.0;
 const TALL: f32 = 88.0;
 
 /// Draws them into what is left of `ui`.
-pub(super) fn show(ui: &mut Ui, state: &State, context: &PanelContext<'_>) {
+pub(super) fn show(ui: &mut Ui, state: &ResidencyState, context: &PanelContext<'_>) {
     let theme = context.theme;
     let figures = &context.snapshot.figures;
     let sample = state.sample.as_ref().map(|sample| sample.figures);
@@ -90,7 +90,7 @@ fn bar(ui: &Ui, rect: Rect, used: u64, limit: u64, colour: Color32, theme: &Them
 }
 
 /// When faults happened, over the last minute.
-fn strip(ui: &Ui, rect: Rect, state: &State, theme: &Theme) {
+fn strip(ui: &Ui, rect: Rect, state: &ResidencyState, theme: &Theme) {
     let well = Rect::from_min_max(
         pos2(rect.left() + 11.0, rect.bottom() - 12.0),
         pos2(rect.right() - 11.0, rect.bottom() - 6.0),
@@ -107,7 +107,7 @@ fn strip(ui: &Ui, rect: Rect, state: &State, theme: &Theme) {
 }
 
 /// The longest commit as it grew, over the last minute.
-fn commits(ui: &Ui, rect: Rect, state: &State, theme: &Theme) {
+fn commits(ui: &Ui, rect: Rect, state: &ResidencyState, theme: &Theme) {
     let well = Rect::from_min_max(
         pos2(rect.left() + 11.0, rect.bottom() - 16.0),
         pos2(rect.right() - 11.0, rect.bottom() - 5.0),

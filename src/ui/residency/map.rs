@@ -1,6 +1,6 @@
 //! The map: a row a track, a cell a page or some; one texture, made anew when a new sample came. Thread: ui.
 
-use super::{NAMES, State, story};
+use super::{NAMES, ResidencyState, story};
 use crate::residency::sample::{Row, RowKey, Sample};
 use crate::residency::state::{Cell, PageState};
 use crate::ui::panel_context::PanelContext;
@@ -94,7 +94,13 @@ pub(super) fn swatch(ui: &Ui, rect: Rect, page: PageState, theme: &Theme) {
 }
 
 /// Draws it into `map`.
-pub(super) fn show(ui: &mut Ui, state: &mut State, map: Rect, sample: &Arc<Sample>, context: &mut PanelContext<'_>) {
+pub(super) fn show(
+    ui: &mut Ui,
+    state: &mut ResidencyState,
+    map: Rect,
+    sample: &Arc<Sample>,
+    context: &mut PanelContext<'_>,
+) {
     let places = places(map, sample);
     draw(ui, &mut state.map, sample, &places, context);
     names(ui, map, sample, &places, context);

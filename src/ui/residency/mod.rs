@@ -2,13 +2,13 @@
 
 mod cards;
 mod map;
-mod news;
+mod recent_events;
 mod story;
 
 use super::action::Action;
 use super::icon::Icon;
 use super::panel_context::PanelContext;
-use super::save;
+use super::save_report::ReportSaver;
 use super::theme::Theme;
 use super::widget::{Button, Look};
 use crate::residency::sample::{Pages, RowKey, Sample, View};
@@ -33,7 +33,7 @@ const CARDS: f32 = 336.0;
 
 /// What it keeps between frames.
 #[derive(Default)]
-pub struct State {
+pub struct ResidencyState {
     /// Stands still: the samples of the last minute, and which one is looked at.
     frozen: Option<(Vec<Arc<Sample>>, usize)>,
     whole_file: bool,
@@ -44,11 +44,11 @@ pub struct State {
     pinned: Option<(RowKey, u64)>,
     /// Faults up to each sample of the last minute, and the longest commits.
     strip: VecDeque<(u64, u64)>,
-    saver: save::Saver,
+    saver: ReportSaver,
     wish_freeze: bool,
 }
 
-impl State {
+impl ResidencyState {
     /// Stands still, to be looked at and scrubbed back over; or goes on.
     pub fn toggle_freeze(&mut self) {
         self.wish_freeze = true;
@@ -74,7 +74,7 @@ pub(super) const LEGEND: [(PageState, &str); 9] = [
 ];
 
 /// Draws the legend of the map, right-aligned, and what can be chosen about it.
-pub fn legend(ui: &mut Ui, state: &mut State, context: &mut PanelContext<'_>) {
+pub fn legend(ui: &mut Ui, state: &mut ResidencyState, context: &mut PanelContext<'_>) {
     let whole = ui.max_rect();
     ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
         ui.spacing_mut().item_spacing.x = 4.0;
@@ -114,16 +114,16 @@ pub fn legend(ui: &mut Ui, state: &mut State, context: &mut PanelContext<'_>) {
 }
 
 /// Draws the map and its cards into what is left of `ui`.
-pub fn show(ui: &mut Ui, state: &mut State, context: &mut PanelContext<'_>) {
+pub fn show(ui: &mut Ui, state: &mut ResidencyState, context: &mut PanelContext<'_>) {
     let whole = ui.max_rect();
     let cards = Rect::from_min_max(pos2(whole.right() - CARDS, whole.top()), whole.max);
-    let news = news::place(whole, cards.left());
+    let news = recent_events::place(whole, cards.left());
     let map = match news {
-        news::Place::Column(news) => Rect::from_min_max(whole.min, pos2(news.left(), whole.bottom())),
-        news::Place::Line(news) => Rect::from_min_max(whole.min, pos2(cards.left(), news.top())),
+        recent_events::Place::Column(news) => Rect::from_min_max(whole.min, pos2(news.left(), whole.bottom())),
+        recent_events::Place::Line(news) => Rect::from_min_max(whole.min, pos2(cards.left(), news.top())),
     };
     take(state, map, context);
-    news::show(ui, news, context);
+    recent_events::show(ui, news, context);
     ui.painter().vline(cards.left() + 0.5, whole.y_range(), (1.0, context.theme.line_soft));
     let mut right = ui.new_child(UiBuilder::new().max_rect(cards.shrink2(vec2(12.0, 10.0))).id_salt("cards"));
     cards::show(&mut right, state, context);
@@ -142,7 +142,7 @@ pub fn show(ui: &mut Ui, state: &mut State, context: &mut PanelContext<'_>) {
 }
 
 /// Asks for samples as wide as the map, and takes the latest.
-fn take(state: &mut State, map: Rect, context: &PanelContext<'_>) {
+fn take(state: &mut ResidencyState, map: Rect, context: &PanelContext<'_>) {
     let Some(watcher) = context.watcher else {
         state.view = None;
         return;
@@ -183,7 +183,7 @@ fn take(state: &mut State, map: Rect, context: &PanelContext<'_>) {
 }
 
 /// A slider over the last minute; the map below it.
-fn scrub(ui: &mut Ui, state: &mut State, map: Rect, context: &mut PanelContext<'_>) -> Rect {
+fn scrub(ui: &mut Ui, state: &mut ResidencyState, map: Rect, context: &mut PanelContext<'_>) -> Rect {
     let Some((samples, at)) = &mut state.frozen else { return map };
     let line = Rect::from_min_size(map.min, vec2(map.width(), 28.0));
     let mut row = ui.new_child(

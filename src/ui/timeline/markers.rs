@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 /// What it keeps between frames.
 #[derive(Default)]
-pub(super) struct State {
+pub(super) struct MarkersState {
     /// The marker that is being named, what was typed, and whether the field has yet to get the keyboard.
     naming: Option<(MarkerId, String, bool)>,
 }
@@ -20,7 +20,7 @@ pub(super) struct State {
 const FLAG: f32 = 140.0;
 
 /// Draws every marker in view.
-pub(super) fn show(ui: &mut Ui, state: &mut State, ruler: Rect, lanes: Rect, context: &mut PanelContext<'_>) {
+pub(super) fn show(ui: &mut Ui, state: &mut MarkersState, ruler: Rect, lanes: Rect, context: &mut PanelContext<'_>) {
     let session = Arc::clone(&context.snapshot.session);
     for (at, marker) in session.markers().iter().enumerate() {
         let x = ruler.left() + context.view.x_of(marker.at);
@@ -42,7 +42,7 @@ pub(super) fn show(ui: &mut Ui, state: &mut State, ruler: Rect, lanes: Rect, con
 
 fn flag(
     ui: &mut Ui,
-    state: &mut State,
+    state: &mut MarkersState,
     at: usize,
     marker: &Marker,
     x: f32,
@@ -86,7 +86,7 @@ fn flag(
         .on_hover_text("Click to go there, drag to move, double-click to name");
 }
 
-fn name(ui: &mut Ui, state: &mut State, x: f32, ruler: Rect, context: &mut PanelContext<'_>) {
+fn name(ui: &mut Ui, state: &mut MarkersState, x: f32, ruler: Rect, context: &mut PanelContext<'_>) {
     let Some((id, text, fresh)) = &mut state.naming else { return };
     let rect = Rect::from_min_size(pos2(x, ruler.top() + 1.0), vec2(FLAG, 20.0));
     let field =

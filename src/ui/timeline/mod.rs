@@ -15,10 +15,10 @@ use egui::{Align2, Color32, Rect, Shape, Stroke, Ui, pos2};
 
 /// What it keeps between frames.
 #[derive(Default)]
-pub struct State {
+pub struct TimelineState {
     waves: waves::Waves,
     pointer: pointer::Pointer,
-    markers: markers::State,
+    markers: markers::MarkersState,
     /// The user looks elsewhere: the view does not follow until the transport is used again.
     elsewhere: bool,
     rolled: bool,
@@ -29,7 +29,7 @@ const PAGE: (f64, f64) = (0.92, 0.25);
 
 /// Draws the ruler into `ruler` and the lanes into `lanes`: row `n` of the session stands `n` times
 /// [`super::view::View::row`] below the top of `lanes`, less [`super::view::View::scroll`].
-pub fn show(ui: &mut Ui, state: &mut State, ruler: Rect, lanes: Rect, context: &mut PanelContext<'_>) {
+pub fn show(ui: &mut Ui, state: &mut TimelineState, ruler: Rect, lanes: Rect, context: &mut PanelContext<'_>) {
     ui.painter().rect_filled(ruler.union(lanes), 0, context.theme.background);
     follow(state, context);
     let mut inner = ui.new_child(egui::UiBuilder::new().max_rect(lanes).id_salt("lanes"));
@@ -52,7 +52,7 @@ pub fn show(ui: &mut Ui, state: &mut State, ruler: Rect, lanes: Rect, context: &
 }
 
 /// A playhead that rolls is kept in view, page by page, unless the user looks elsewhere.
-fn follow(state: &mut State, context: &mut PanelContext<'_>) {
+fn follow(state: &mut TimelineState, context: &mut PanelContext<'_>) {
     let rolls = context.snapshot.transport.motion != Motion::Stopped;
     if rolls && !state.rolled {
         state.elsewhere = false;

@@ -19,14 +19,14 @@ use std::collections::HashMap;
 
 /// What it keeps between frames.
 #[derive(Default)]
-pub struct State {
+pub struct TracksState {
     /// Begin to edit the name of the selected track.
     pub rename: bool,
     meters: HashMap<TrackId, Ballistics>,
     drag: order::Drag,
 }
 
-impl State {
+impl TracksState {
     /// Whether a meter still falls.
     pub fn moves(&self) -> bool {
         self.meters.values().any(|meter| !meter.rests())
@@ -41,7 +41,7 @@ impl State {
 }
 
 /// Draws the head into `head` and the rows into `list`.
-pub fn show(ui: &mut Ui, state: &mut State, head: Rect, list: Rect, context: &mut PanelContext<'_>) {
+pub fn show(ui: &mut Ui, state: &mut TracksState, head: Rect, list: Rect, context: &mut PanelContext<'_>) {
     ui.painter().rect_filled(head.union(list), 0, context.theme.panel);
     let session = std::sync::Arc::clone(&context.snapshot.session);
     let tracks = session.tracks();
@@ -72,7 +72,7 @@ pub fn show(ui: &mut Ui, state: &mut State, head: Rect, list: Rect, context: &mu
     heading(ui, head, tracks, context);
 }
 
-fn take_levels(state: &mut State, tracks: &[Track], context: &PanelContext<'_>) {
+fn take_levels(state: &mut TracksState, tracks: &[Track], context: &PanelContext<'_>) {
     for (track, level) in tracks.iter().zip(&context.snapshot.tracks) {
         state.meters.entry(track.id()).or_default().take(*level, context.now);
     }
@@ -93,7 +93,7 @@ fn scroll(ui: &Ui, list: Rect, rows: usize, context: &mut PanelContext<'_>) {
     context.view.scroll = context.view.scroll.clamp(0.0, most);
 }
 
-fn meter(ui: &mut Ui, rect: Rect, at: usize, track: TrackId, shown: Ballistics, state: &mut State) {
+fn meter(ui: &mut Ui, rect: Rect, at: usize, track: TrackId, shown: Ballistics, state: &mut TracksState) {
     let response = ui.interact(rect, ui.scope_id().with(("meter", at)), Sense::click());
     response.widget_info(|| {
         let mut info = WidgetInfo::labeled(Role::Meter, true, format!("Meter {}", at + 1));

@@ -26,7 +26,7 @@ const GAP: Vec2 = vec2(8.0, 4.0);
 
 /// What it keeps between frames.
 #[derive(Default)]
-pub struct State {
+pub struct TakesState {
     trash: bool,
     index: Index,
 }
@@ -78,7 +78,7 @@ impl Index {
 }
 
 /// Draws it into what is left of `ui`.
-pub fn show(ui: &mut Ui, state: &mut State, context: &mut PanelContext<'_>) {
+pub fn show(ui: &mut Ui, state: &mut TakesState, context: &mut PanelContext<'_>) {
     state.index.renew(&context.snapshot.session, context.snapshot.revision);
     egui::Frame::new().inner_margin(Margin::symmetric(16, 8)).show(ui, |ui| {
         head(ui, state, context);
@@ -99,7 +99,7 @@ fn nothing(ui: &mut Ui, text: &str, theme: &Theme) {
 }
 
 /// What a click does, and the toggle of the trash.
-fn head(ui: &mut Ui, state: &mut State, context: &PanelContext<'_>) {
+fn head(ui: &mut Ui, state: &mut TakesState, context: &PanelContext<'_>) {
     ui.allocate_ui_with_layout(vec2(ui.available_width(), HEAD), Layout::right_to_left(Align::Center), |ui| {
         let text = format!("Trash  {}", state.index.trashed.len());
         let button = Button::text("Trash", &text).size(80.0, HEAD).on(state.trash).tip("Takes in the trash");

@@ -69,7 +69,7 @@ type Asked = Rc<RefCell<Vec<Command>>>;
 
 fn harness(snapshot: Snapshot) -> (Harness<'static>, Asked) {
     let asked = Asked::default();
-    let (mut state, mut view, keys, theme) = (State::default(), View::default(), KeyMap::default(), Theme::dark());
+    let (mut state, mut view, keys, theme) = (TakesState::default(), View::default(), KeyMap::default(), Theme::dark());
     let (mut fonts, sink) = (false, Rc::clone(&asked));
     let mut harness = Harness::builder().with_size([960.0, 250.0]).build_ui(move |ui| {
         if !std::mem::replace(&mut fonts, true) {

@@ -11,11 +11,11 @@ use std::sync::{Arc, Mutex};
 
 /// What was told of the last report.
 #[derive(Clone, Default)]
-pub struct Saver {
+pub struct ReportSaver {
     told: Arc<Mutex<Option<String>>>,
 }
 
-impl Saver {
+impl ReportSaver {
     /// Begins to save, of `samples` or of the watcher's own last minute. Nothing waits.
     pub(super) fn ask(&self, ui: &Ui, context: &PanelContext<'_>, samples: Option<Vec<Arc<Sample>>>) {
         let samples =

@@ -3,7 +3,7 @@
 use crate::app::snapshot::{Level, Told};
 use crate::control::Severity;
 use crate::ui::action::Action;
-use crate::ui::health;
+use crate::ui::health_line;
 use crate::ui::panel_context::PanelContext;
 use crate::ui::theme::Theme;
 use crate::ui::widget::text_at;
@@ -114,5 +114,5 @@ fn sign(ui: &Ui, told: &Told, at: egui::Pos2, context: &PanelContext<'_>) {
         Severity::Caution => Level::Caution,
         Severity::Loss => Level::Loss,
     };
-    health::sign(ui, level, at, health::tint(level, context.theme));
+    health_line::sign(ui, level, at, health_line::tint(level, context.theme));
 }
