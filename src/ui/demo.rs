@@ -139,7 +139,7 @@ pub fn recording(tracks: usize, seconds: u64) -> Snapshot {
 
 /// Stopped, after a day with events and one before it.
 pub fn eventful(tracks: usize) -> Snapshot {
-    let told = |clock: &str, severity: Severity, text: &str| Told {
+    let notice = |clock: &str, severity: Severity, text: &str| Told {
         at: Duration::ZERO,
         clock: clock.to_owned(),
         severity,
@@ -148,21 +148,21 @@ pub fn eventful(tracks: usize) -> Snapshot {
     };
     let mut snapshot = stopped(tracks, 60);
     snapshot.notices = Arc::new(vec![
-        told(
+        notice(
             "20:00:03",
             Severity::Info,
             "opened by faultless 0.1.0 on Linux 6.18.4, ext4; alsa:hw:CARD=Scarlett, 8 inputs",
         ),
-        told("20:14:31", Severity::Caution, "near miss: the lead fell to 212 ms of 1707 ms; nothing is lost"),
-        told("20:20:08", Severity::Loss, "0:20:08.120: 4096 frames lost (xrun); they are silence in every take"),
+        notice("20:14:31", Severity::Caution, "near miss: the lead fell to 212 ms of 1707 ms; nothing is lost"),
+        notice("20:20:08", Severity::Loss, "0:20:08.120: 4096 frames lost (xrun); they are silence in every take"),
     ]);
     snapshot.earlier = Arc::new(vec![
-        told(
+        notice(
             "21 Nov 19:02",
             Severity::Caution,
             "disk: one write took 1.4 s; what was recorded meanwhile waited in memory",
         ),
-        told("21 Nov 19:40", Severity::Info, "closed"),
+        notice("21 Nov 19:40", Severity::Info, "closed"),
     ]);
     snapshot
 }
@@ -247,17 +247,22 @@ pub fn picture(name: &str, size: [f32; 2], snapshot: &Snapshot, prepare: impl Fn
     let made = root.join("target/pictures");
     std::fs::create_dir_all(&made).unwrap();
     image.save(made.join(format!("{name}.png"))).unwrap();
-    let kept = root.join(format!("tests/pictures/{name}.png"));
+    let kept_path = root.join(format!("tests/pictures/{name}.png"));
     if std::env::var_os("UPDATE_PICTURES").is_some() {
         std::fs::create_dir_all(root.join("tests/pictures")).unwrap();
-        image.save(kept).unwrap();
+        image.save(kept_path).unwrap();
         return;
     }
-    let before = image::open(&kept).unwrap_or_else(|error| panic!("{}: {error}", kept.display())).into_rgba8();
-    assert_eq!(before.dimensions(), image.dimensions(), "{name}: another size");
+    let expected =
+        image::open(&kept_path).unwrap_or_else(|error| panic!("{}: {error}", kept_path.display())).into_rgba8();
+    assert_eq!(expected.dimensions(), image.dimensions(), "{name}: another size");
     let differs =
         |(a, b): &(&image::Rgba<u8>, &image::Rgba<u8>)| a.0.iter().zip(b.0).any(|(a, b)| a.abs_diff(b) > TOLERANCE.1);
-    let differing = before.pixels().zip(image.pixels()).filter(differs).count();
-    let part = differing as f64 / f64::from(image.width() * image.height());
-    assert!(part < TOLERANCE.0, "{name}: {:.1} % of the pixels differ, see target/pictures/{name}.png", part * 100.0);
+    let differing = expected.pixels().zip(image.pixels()).filter(differs).count();
+    let differing_part = differing as f64 / f64::from(image.width() * image.height());
+    assert!(
+        differing_part < TOLERANCE.0,
+        "{name}: {:.1} % of the pixels differ, see target/pictures/{name}.png",
+        differing_part * 100.0
+    );
 }

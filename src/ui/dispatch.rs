@@ -139,7 +139,7 @@ fn show_session(snapshot: &Snapshot) -> Effect {
 
 /// The selected tracks in the order of the session.
 fn selected(snapshot: &Snapshot, view: &View) -> Vec<TrackId> {
-    snapshot.session.track_ids().filter(|id| view.tracks.contains(id)).collect()
+    snapshot.session.track_ids().filter(|id| view.selected_tracks.contains(id)).collect()
 }
 
 fn duplicate(track: TrackId) -> Vec<Effect> {
@@ -163,8 +163,8 @@ fn switch_selected(
 
 /// Removes the selected regions; if no region is selected, the selected tracks.
 fn remove_selected(snapshot: &Snapshot, view: &View) -> Vec<Effect> {
-    if !view.regions.is_empty() {
-        let regions = view.regions.iter().copied().collect();
+    if !view.selected_regions.is_empty() {
+        let regions = view.selected_regions.iter().copied().collect();
         return vec![Effect::DeselectRegions, Effect::Send(Command::Edit(Edit::RemoveRegions(regions)))];
     }
     let ids = selected(snapshot, view);
@@ -189,7 +189,7 @@ fn split(snapshot: &Snapshot, view: &View) -> Vec<Effect> {
 fn select_neighbour(snapshot: &Snapshot, view: &View, below: bool) -> Vec<Effect> {
     let all: Vec<TrackId> = snapshot.session.track_ids().collect();
     let row = |id: &TrackId| all.iter().position(|other| other == id);
-    let rows = view.tracks.iter().filter_map(row);
+    let rows = view.selected_tracks.iter().filter_map(row);
     let next = match (rows.clone().min(), rows.max()) {
         (Some(_), Some(last)) if below => last + 1,
         (Some(first), _) => first.saturating_sub(1),
@@ -239,7 +239,7 @@ mod tests {
     fn actions_have_their_effects_in_a_stopped_session() {
         let snapshot = demo::stopped(3, 60);
         let tracks = ids(&snapshot);
-        let view = View { tracks: [tracks[1]].into(), ..View::default() };
+        let view = View { selected_tracks: [tracks[1]].into(), ..View::default() };
         let taller = Settings { tall: false, ..(*snapshot.settings).clone() };
         let table = [
             (Action::Record, send(Command::Record)),
@@ -297,7 +297,11 @@ mod tests {
     fn selected_regions_are_removed_before_selected_tracks() {
         let snapshot = demo::stopped(1, 60);
         let region = snapshot.session.tracks()[0].regions()[0].id;
-        let view = View { tracks: ids(&snapshot).into_iter().collect(), regions: [region].into(), ..View::default() };
+        let view = View {
+            selected_tracks: ids(&snapshot).into_iter().collect(),
+            selected_regions: [region].into(),
+            ..View::default()
+        };
         let removal = Effect::Send(Command::Edit(Edit::RemoveRegions(vec![region])));
         assert_eq!(dispatch(Action::RemoveSelected, &snapshot, &view), [Effect::DeselectRegions, removal]);
     }

@@ -29,11 +29,11 @@ enum Closing {
     /// The session is being closed.
     Session,
     /// Everything is on the disk.
-    Gone,
+    Done,
 }
 
 /// Between two looks while nothing is drawn but something goes on.
-const HIDDEN_TICK: Duration = Duration::from_millis(200);
+const HIDDEN_POLL: Duration = Duration::from_millis(200);
 
 /// See the module.
 pub struct WindowFrame {
@@ -47,7 +47,7 @@ pub struct WindowFrame {
     zoom: f32,
     full_screen: bool,
     /// Told by the pace, to be shown among the events.
-    told: Vec<String>,
+    pace_notes: Vec<String>,
 }
 
 impl WindowFrame {
@@ -72,7 +72,7 @@ impl WindowFrame {
             overflow_dialog: Dialog::default(),
             zoom: 0.0,
             full_screen: false,
-            told: Vec::new(),
+            pace_notes: Vec::new(),
         }
     }
 
@@ -87,12 +87,12 @@ impl WindowFrame {
     }
 
     /// How things stand, as a picture would show it.
-    pub fn look(&mut self) -> Snapshot {
+    pub fn snapshot(&mut self) -> Snapshot {
         self.app.snapshot()
     }
 
     /// Asks the app, as a panel would.
-    pub fn ask(&mut self, command: Command) {
+    pub fn apply(&mut self, command: Command) {
         self.app.apply(command);
     }
 
@@ -101,8 +101,8 @@ impl WindowFrame {
         self.pace.rate()
     }
 
-    fn close_guard(&mut self, ctx: &egui::Context) {
-        if ctx.input(|input| input.viewport().close_requested()) && self.closing != Closing::Gone {
+    fn guard_close(&mut self, ctx: &egui::Context) {
+        if ctx.input(|input| input.viewport().close_requested()) && self.closing != Closing::Done {
             ctx.send_viewport_cmd(ViewportCommand::CancelClose);
             if self.closing == Closing::No {
                 self.closing = if self.app.is_recording() { Closing::Asking } else { Closing::Ending };
@@ -115,7 +115,7 @@ impl WindowFrame {
                 self.closing = Closing::Session;
             }
             Closing::Session if self.app.is_closed() => {
-                self.closing = Closing::Gone;
+                self.closing = Closing::Done;
                 ctx.send_viewport_cmd(ViewportCommand::Close);
             }
             _ => {}
@@ -126,7 +126,7 @@ impl WindowFrame {
     }
 
     /// In the window, over the health line: nothing stops while it asks.
-    fn question(&mut self, ui: &mut Ui, theme: &Theme) {
+    fn close_question(&mut self, ui: &mut Ui, theme: &Theme) {
         let whole = ui.max_rect();
         let top = whole.top() + super::theme::BAR;
         let rect = Rect::from_min_size(egui::pos2(whole.left(), top), vec2(whole.width(), 48.0));
@@ -157,7 +157,7 @@ impl WindowFrame {
         });
     }
 
-    fn frame_requests(&mut self, ctx: &egui::Context) {
+    fn apply_frame_requests(&mut self, ctx: &egui::Context) {
         for request in std::mem::take(&mut self.shell.frame_requests) {
             match request {
                 FrameRequest::Quit => ctx.send_viewport_cmd(ViewportCommand::Close),
@@ -181,12 +181,12 @@ impl WindowFrame {
 impl eframe::App for WindowFrame {
     fn logic(&mut self, ctx: &egui::Context, _frame: &mut eframe::Frame) {
         self.app.poll();
-        self.close_guard(ctx);
+        self.guard_close(ctx);
         let now = ctx.input(|input| input.time);
         let hidden = ctx.input(|input| input.viewport().visible() == Some(false));
         match self.app.wants_repaint() {
             Repaint::Never => {}
-            Repaint::Moving if hidden => ctx.request_repaint_after(HIDDEN_TICK),
+            Repaint::Moving if hidden => ctx.request_repaint_after(HIDDEN_POLL),
             Repaint::Moving => ctx.request_repaint_after(self.pace.wait(now)),
         }
         if !hidden && self.shell.moves() {
@@ -205,18 +205,18 @@ impl eframe::App for WindowFrame {
         let commands = self.shell.show(ui, &snapshot, self.app.instruments(residency));
         if self.closing != Closing::No {
             let theme = self.shell.theme.clone().unwrap_or_else(Theme::dark);
-            self.question(ui, &theme);
+            self.close_question(ui, &theme);
         }
         for command in commands {
             self.app.apply(command);
         }
-        self.frame_requests(ui.ctx());
+        self.apply_frame_requests(ui.ctx());
         let now = ui.input(|input| input.time);
         if let Ok(used) = getrusage(UsageWho::RUSAGE_SELF) {
             let time = |of: nix::sys::time::TimeVal| Duration::new(of.tv_sec() as u64, of.tv_usec() as u32 * 1000);
-            self.told.extend(self.pace.drawn(now, time(used.user_time()) + time(used.system_time())));
+            self.pace_notes.extend(self.pace.record_picture(now, time(used.user_time()) + time(used.system_time())));
         }
-        for text in self.told.drain(..) {
+        for text in self.pace_notes.drain(..) {
             self.app.tell(crate::control::Severity::Info, text);
         }
     }

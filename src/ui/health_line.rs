@@ -38,18 +38,18 @@ pub fn show(ui: &mut Ui, rect: Rect, context: &mut PanelContext<'_>) {
     ui.painter().rect_filled(rect, 0, tint.fill);
     ui.painter().hline(rect.x_range(), rect.bottom() - 0.5, (1.0, tint.line));
     let response = ui.interact(rect, ui.scope_id().with("health"), Sense::click());
-    let said = sentence(health);
+    let spoken = sentence(health);
     response.widget_info(|| {
         let mut info = WidgetInfo::labeled(Role::Status, true, "Health");
-        info.current_text_value = Some(said.clone());
+        info.current_text_value = Some(spoken.clone());
         info
     });
     let y = rect.center().y;
     sign(ui, health.level, pos2(rect.left() + 20.0, y), tint);
     let right_width = safety(ui, rect, health, tint);
     let left = rect.left() + 34.0;
-    let room = rect.width() - 34.0 - right_width - 40.0;
-    let head = text_at(ui, pos2(left, y), Align2::LEFT_CENTER, &health.head, Theme::semi(12.5), tint.text, room);
+    let width_max = rect.width() - 34.0 - right_width - 40.0;
+    let head = text_at(ui, pos2(left, y), Align2::LEFT_CENTER, &health.head, Theme::semi(12.5), tint.text, width_max);
     let mut rest = health.parts.join("  ·  ");
     if let Some(advice) = &health.advice {
         if !rest.is_empty() {
@@ -58,10 +58,10 @@ pub fn show(ui: &mut Ui, rect: Rect, context: &mut PanelContext<'_>) {
         rest.push_str(advice);
     }
     let x = head.right() + 10.0;
-    text_at(ui, pos2(x, y), Align2::LEFT_CENTER, &rest, Theme::font(12.5), tint.text, (left + room - x).max(20.0));
+    text_at(ui, pos2(x, y), Align2::LEFT_CENTER, &rest, Theme::font(12.5), tint.text, (left + width_max - x).max(20.0));
     let tip = context.tip("What happened, with times", Action::Events);
     let response = response.on_hover_cursor(CursorIcon::PointingHand).on_hover_ui(|ui| {
-        ui.label(&said);
+        ui.label(&spoken);
         for safe in &health.safety {
             ui.label(safe);
         }
@@ -77,14 +77,14 @@ fn safety(ui: &Ui, rect: Rect, health: &Health, tint: Tint) -> f32 {
     if health.advice.is_some() || health.safety.is_empty() || rect.width() < 900.0 {
         return 0.0;
     }
-    let (colour, room) = (tint.text.gamma_multiply(0.75), rect.width() * 0.45);
+    let (colour, width_max) = (tint.text.gamma_multiply(0.75), rect.width() * 0.45);
     let width = |text: &str| ui.painter().layout_no_wrap(text.to_owned(), Theme::font(12.0), colour).size().x;
-    let fits = |text: &String| width(text) <= room;
+    let fits = |text: &String| width(text) <= width_max;
     let last = health.safety.len() - 1;
-    let told = (0..=last).map(|from| health.safety[from..].join("   ·   ")).find(fits);
-    let told = told.unwrap_or_else(|| health.safety[last].clone());
+    let text = (0..=last).map(|from| health.safety[from..].join("   ·   ")).find(fits);
+    let text = text.unwrap_or_else(|| health.safety[last].clone());
     let at = pos2(rect.right() - 16.0, rect.center().y);
-    text_at(ui, at, Align2::RIGHT_CENTER, &told, Theme::font(12.0), colour, room).width()
+    text_at(ui, at, Align2::RIGHT_CENTER, &text, Theme::font(12.0), colour, width_max).width()
 }
 
 /// A disc, a triangle, a square: not told by colour alone.

@@ -7,12 +7,12 @@ use std::time::Duration;
 const RATES: [u32; 4] = [30, 20, 15, 10];
 
 /// Parts of a processor that drawing may take before the rate is lowered, and below which it is raised again.
-const DEAR: f64 = 0.50;
-/// See [`DEAR`].
-const CHEAP: f64 = 0.18;
+const SHARE_MAX: f64 = 0.50;
+/// See [`SHARE_MAX`].
+const SHARE_MIN: f64 = 0.18;
 
 /// Seconds over which the cost is taken.
-const LOOK_SECONDS: f64 = 1.5;
+const MEASURE_SECONDS: f64 = 1.5;
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -22,7 +22,7 @@ pub struct Pace {
     frames: u32,
     next: f64,
     /// Raising it again made it dear again: it stays.
-    settled: bool,
+    stays: bool,
 }
 
 impl Pace {
@@ -42,7 +42,7 @@ impl Pace {
     }
 
     /// A picture was drawn at `now` seconds, when the process had used `spent`. Returns what to tell when the rate changes.
-    pub fn drawn(&mut self, now: f64, spent: Duration) -> Option<String> {
+    pub fn record_picture(&mut self, now: f64, spent: Duration) -> Option<String> {
         self.frames += 1;
         let Some((since, before)) = self.since else {
             self.since = Some((now, spent));
@@ -50,19 +50,19 @@ impl Pace {
             return None;
         };
         let elapsed = now - since;
-        if elapsed < LOOK_SECONDS {
+        if elapsed < MEASURE_SECONDS {
             return None;
         }
         let share = spent.saturating_sub(before).as_secs_f64() / elapsed;
-        let met = f64::from(self.frames) / elapsed;
+        let drawn = f64::from(self.frames) / elapsed;
         self.since = Some((now, spent));
         self.frames = 0;
-        if elapsed > LOOK_SECONDS * 2.0 || met < 0.5 * f64::from(self.rate()) {
+        if elapsed > MEASURE_SECONDS * 2.0 || drawn < 0.5 * f64::from(self.rate()) {
             // Mostly at rest: says nothing about the cost of a picture.
             return None;
         }
-        if share > DEAR && self.step + 1 < RATES.len() {
-            self.settled |= self.step > 0;
+        if share > SHARE_MAX && self.step + 1 < RATES.len() {
+            self.stays |= self.step > 0;
             self.step += 1;
             let percent = (share * 100.0).round();
             let rate = self.rate();
@@ -70,7 +70,7 @@ impl Pace {
                 "window: drawing in software took {percent} % of a processor; it draws {rate} times a second now. Recording is not affected"
             ));
         }
-        if share < CHEAP && self.step > 0 && !self.settled {
+        if share < SHARE_MIN && self.step > 0 && !self.stays {
             self.step -= 1;
         }
         None
@@ -87,7 +87,7 @@ mod tests {
         (0..frames)
             .filter_map(|frame| {
                 let at = from + f64::from(frame) / f64::from(pace.rate());
-                pace.drawn(at, spent(at))
+                pace.record_picture(at, spent(at))
             })
             .collect()
     }
@@ -95,8 +95,8 @@ mod tests {
     #[test]
     fn a_dear_renderer_lowers_the_rate_and_says_so() {
         let mut pace = Pace::default();
-        let told = draw(&mut pace, 0.0, 5.0, 0.9);
-        assert!(pace.rate() < 30 && told[0].contains("90 %"), "{told:?}");
+        let notes = draw(&mut pace, 0.0, 5.0, 0.9);
+        assert!(pace.rate() < 30 && notes[0].contains("90 %"), "{notes:?}");
     }
 
     #[test]

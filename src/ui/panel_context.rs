@@ -32,7 +32,7 @@ pub struct PanelContext<'a> {
 
 impl PanelContext<'_> {
     /// Asks the app.
-    pub fn ask(&mut self, command: Command) {
+    pub fn send(&mut self, command: Command) {
         self.commands.push(command);
     }
 

@@ -15,7 +15,7 @@ use egui::{Rect, Sense, Ui, UiBuilder, pos2, vec2};
 use std::collections::BTreeMap;
 
 /// Height of the timeline and the track list that the lower panel leaves at least.
-const LANES_LEAST: f32 = 120.0;
+const LANES_HEIGHT_MIN: f32 = 120.0;
 
 /// See the module.
 #[derive(Default)]
@@ -38,36 +38,36 @@ pub struct Shell {
     palette: palette::PaletteState,
     device: device::DeviceState,
     settings: settings::SettingsState,
-    sheet: keys::KeysState,
+    keys_sheet: keys::KeysState,
     /// Requests that only the window's frame can carry out. The frame takes them after each picture.
     pub frame_requests: Vec<FrameRequest>,
-    settled: bool,
-    shown_before: bool,
+    has_view_settings: bool,
+    overlay_was_shown: bool,
 }
 
 impl Shell {
     /// Draws everything; returns what was asked of the app.
     pub fn show(&mut self, ui: &mut Ui, snapshot: &Snapshot, instruments: Instruments<'_>) -> Vec<Command> {
-        self.settle(ui, snapshot);
+        self.apply_settings(ui, snapshot);
         let theme = self.theme.clone().unwrap_or_else(Theme::dark);
         let mut commands = Vec::new();
         let mut actions = self.keys.pressed(ui.ctx());
         let keys = self.keys.clone();
         let whole = ui.max_rect();
-        let lower_height = if self.bottom.open {
-            let most = whole.height() - theme::BAR - theme::HEALTH - theme::RULER - LANES_LEAST;
-            self.bottom.height.clamp(120.0, most.max(120.0))
+        let bottom_height = if self.bottom.open {
+            let height_max = whole.height() - theme::BAR - theme::HEALTH - theme::RULER - LANES_HEIGHT_MIN;
+            self.bottom.height.clamp(120.0, height_max.max(120.0))
         } else {
             bottom_panel::TABS_HEIGHT
         };
         let bar = Rect::from_min_size(whole.min, vec2(whole.width(), theme::BAR));
-        let line = Rect::from_min_size(bar.left_bottom(), vec2(whole.width(), theme::HEALTH));
-        let low = Rect::from_min_max(pos2(whole.left(), whole.bottom() - lower_height), whole.max);
-        let middle = Rect::from_min_max(line.left_bottom(), low.right_top());
-        let split = middle.left() + theme::TRACKS;
-        let head = Rect::from_min_max(middle.min, pos2(split, middle.top() + theme::RULER));
-        let list = Rect::from_min_max(head.left_bottom(), pos2(split, middle.bottom()));
-        let ruler = Rect::from_min_max(pos2(split, middle.top()), pos2(middle.right(), head.bottom()));
+        let health = Rect::from_min_size(bar.left_bottom(), vec2(whole.width(), theme::HEALTH));
+        let bottom = Rect::from_min_max(pos2(whole.left(), whole.bottom() - bottom_height), whole.max);
+        let middle = Rect::from_min_max(health.left_bottom(), bottom.right_top());
+        let tracks_right = middle.left() + theme::TRACKS;
+        let head = Rect::from_min_max(middle.min, pos2(tracks_right, middle.top() + theme::RULER));
+        let list = Rect::from_min_max(head.left_bottom(), pos2(tracks_right, middle.bottom()));
+        let ruler = Rect::from_min_max(pos2(tracks_right, middle.top()), pos2(middle.right(), head.bottom()));
         let lanes = Rect::from_min_max(ruler.left_bottom(), middle.max);
         self.view.width = lanes.width();
         let mut context = PanelContext {
@@ -82,16 +82,16 @@ impl Shell {
             actions: &mut actions,
         };
         clipped_ui(ui, "bar", bar, |ui| bar::show(ui, &mut self.bar, bar, &mut context));
-        clipped_ui(ui, "health", line, |ui| health_line::show(ui, line, &mut context));
+        clipped_ui(ui, "health", health, |ui| health_line::show(ui, health, &mut context));
         clipped_ui(ui, "timeline", ruler.union(lanes), |ui| {
             timeline::show(ui, &mut self.timeline, ruler, lanes, &mut context)
         });
         clipped_ui(ui, "tracks", head.union(list), |ui| tracks::show(ui, &mut self.tracks, head, list, &mut context));
-        clipped_ui(ui, "lower", low, |ui| bottom_panel::show(ui, &mut self.bottom, &mut context));
+        clipped_ui(ui, "lower", bottom, |ui| bottom_panel::show(ui, &mut self.bottom, &mut context));
         if self.bottom.open {
-            self.bottom.height -= grip(ui, low);
+            self.bottom.height -= drag_bottom_edge(ui, bottom);
         }
-        self.overlay(ui, whole, &theme, snapshot, &keys, &mut commands, &mut actions);
+        self.show_overlay(ui, whole, &theme, snapshot, &keys, &mut commands, &mut actions);
         for action in actions {
             for effect in dispatch::dispatch(action, snapshot, &self.view) {
                 self.apply(effect, &mut commands);
@@ -116,11 +116,11 @@ impl Shell {
                 self.tracks.acknowledge();
             }
             Effect::Zoom { factor, x } => self.view.zoom(factor, x),
-            Effect::ShowRange { from, to } => self.view.show(from, to),
+            Effect::ShowRange { from, to } => self.view.show_range(from, to),
             Effect::SetFollow(on) => self.view.follow = on,
             Effect::SetTallRows(on) => self.view.tall = on,
-            Effect::SelectTracks(tracks) => self.view.tracks = tracks,
-            Effect::DeselectRegions => self.view.regions.clear(),
+            Effect::SelectTracks(tracks) => self.view.selected_tracks = tracks,
+            Effect::DeselectRegions => self.view.selected_regions.clear(),
         }
     }
 
@@ -130,7 +130,7 @@ impl Shell {
     }
 
     /// Takes what the settings say: colours, keys, and the view at the start.
-    fn settle(&mut self, ui: &Ui, snapshot: &Snapshot) {
+    fn apply_settings(&mut self, ui: &Ui, snapshot: &Snapshot) {
         let settings = &snapshot.settings;
         let dark = match settings.theme {
             ThemeChoice::Dark => true,
@@ -146,14 +146,14 @@ impl Shell {
             self.keys = KeyMap::new(&settings.keys);
             self.changed_keys = Some(settings.keys.clone());
         }
-        if !std::mem::replace(&mut self.settled, true) {
+        if !std::mem::replace(&mut self.has_view_settings, true) {
             self.view.follow = settings.follow;
             self.view.tall = settings.tall;
         }
     }
 
     #[expect(clippy::too_many_arguments, reason = "the parts of a context that is made anew")]
-    fn overlay(
+    fn show_overlay(
         &mut self,
         ui: &mut Ui,
         whole: Rect,
@@ -190,7 +190,7 @@ impl Shell {
                     ui.set_max_height(whole.height() * 0.8);
                     match overlay {
                         Overlay::Palette => open = palette::show(ui, &mut self.palette, &mut context),
-                        Overlay::Keys => keys::show(ui, &mut self.sheet, &mut context),
+                        Overlay::Keys => keys::show(ui, &mut self.keys_sheet, &mut context),
                         Overlay::Device => device::show(ui, &mut self.device, &mut context),
                         Overlay::Settings => settings::show(ui, &mut self.settings, &mut context),
                         Overlay::Nothing => {}
@@ -198,15 +198,15 @@ impl Shell {
                 });
             });
         let escaped = ui.input(|input| input.key_pressed(egui::Key::Escape));
-        let beside = ui.input(|input| {
+        let pressed_outside = ui.input(|input| {
             input.pointer.any_pressed()
                 && input.pointer.interact_pos().is_some_and(|at| !area.response.rect.contains(at))
         });
         let in_popup = egui::Popup::is_any_open(ui.ctx());
-        if !open || escaped || (beside && !in_popup && self.shown_before) {
+        if !open || escaped || (pressed_outside && !in_popup && self.overlay_was_shown) {
             self.overlay = Overlay::Nothing;
         }
-        self.shown_before = self.overlay != Overlay::Nothing;
+        self.overlay_was_shown = self.overlay != Overlay::Nothing;
     }
 }
 
@@ -218,8 +218,8 @@ fn clipped_ui(ui: &mut Ui, name: &str, rect: Rect, draw: impl FnOnce(&mut Ui)) {
 }
 
 /// The upper edge of the lower panel, to be dragged; how far it was dragged down.
-fn grip(ui: &Ui, low: Rect) -> f32 {
-    let rect = Rect::from_min_max(low.min - vec2(0.0, 3.0), pos2(low.right(), low.top() + 4.0));
+fn drag_bottom_edge(ui: &Ui, bottom: Rect) -> f32 {
+    let rect = Rect::from_min_max(bottom.min - vec2(0.0, 3.0), pos2(bottom.right(), bottom.top() + 4.0));
     let response = ui.interact(rect, egui::Id::unique("grip"), Sense::drag());
     response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Splitter, true, "Height of the lower panel"));
     response.on_hover_and_drag_cursor(egui::CursorIcon::ResizeVertical).drag_delta().y

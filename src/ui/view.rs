@@ -21,13 +21,13 @@ pub struct View {
     /// Whether rows are tall.
     pub tall: bool,
     /// Selected tracks.
-    pub tracks: BTreeSet<TrackId>,
+    pub selected_tracks: BTreeSet<TrackId>,
     /// Selected regions.
-    pub regions: BTreeSet<RegionId>,
+    pub selected_regions: BTreeSet<RegionId>,
 }
 
 /// Frames to a point: the whole of a day in a small window, and a frame over many points.
-const FRAMES_PER_POINT: (f64, f64) = (1.0 / 32.0, 8_000_000.0);
+const FRAMES_PER_POINT_RANGE: (f64, f64) = (1.0 / 32.0, 8_000_000.0);
 
 impl Default for View {
     fn default() -> View {
@@ -38,15 +38,15 @@ impl Default for View {
             scroll: 0.0,
             follow: true,
             tall: true,
-            tracks: BTreeSet::new(),
-            regions: BTreeSet::new(),
+            selected_tracks: BTreeSet::new(),
+            selected_regions: BTreeSet::new(),
         }
     }
 }
 
 impl View {
     /// Height of a row, its line included.
-    pub fn row(&self) -> f32 {
+    pub fn row_height(&self) -> f32 {
         if self.tall { theme::ROW_TALL } else { theme::ROW_COMPACT }
     }
 
@@ -56,7 +56,7 @@ impl View {
     }
 
     /// The place at so many points from the left edge; not before the start of the timeline.
-    pub fn at_x(&self, x: f32) -> FramePos {
+    pub fn position_at(&self, x: f32) -> FramePos {
         FramePos((self.start + f64::from(x) * self.frames_per_point).round().max(0.0) as u64)
     }
 
@@ -67,26 +67,27 @@ impl View {
 
     /// Zooms by `factor` (below 1: in) and keeps the place at `x` where it is.
     pub fn zoom(&mut self, factor: f64, x: f32) {
-        let still = self.start + f64::from(x) * self.frames_per_point;
-        self.frames_per_point = (self.frames_per_point * factor).clamp(FRAMES_PER_POINT.0, FRAMES_PER_POINT.1);
-        self.start = (still - f64::from(x) * self.frames_per_point).max(0.0);
+        let fixed = self.start + f64::from(x) * self.frames_per_point;
+        self.frames_per_point =
+            (self.frames_per_point * factor).clamp(FRAMES_PER_POINT_RANGE.0, FRAMES_PER_POINT_RANGE.1);
+        self.start = (fixed - f64::from(x) * self.frames_per_point).max(0.0);
     }
 
     /// Shows a stretch, with a little room on both sides.
-    pub fn show(&mut self, from: FramePos, to: FramePos) {
+    pub fn show_range(&mut self, from: FramePos, to: FramePos) {
         let frames = (to.0.saturating_sub(from.0) as f64).max(16.0);
         let wanted = frames * 1.06 / f64::from(self.width.max(1.0));
-        self.frames_per_point = wanted.clamp(FRAMES_PER_POINT.0, FRAMES_PER_POINT.1);
+        self.frames_per_point = wanted.clamp(FRAMES_PER_POINT_RANGE.0, FRAMES_PER_POINT_RANGE.1);
         self.start = (from.0 as f64 - frames * 0.03).max(0.0);
     }
 
-    /// Goes with a playhead that rolls: it stands at four fifths of the width while recording (`head_part` 0.8), and is
+    /// Goes with a playhead that rolls: it stands at four fifths of the width while recording (`part_of_width` 0.8), and is
     /// never left behind.
-    pub fn go_with(&mut self, playhead: FramePos, head_part: f64) {
+    pub fn follow_playhead(&mut self, playhead: FramePos, part_of_width: f64) {
         let at = playhead.0 as f64;
-        let edge = self.start + self.frames() * head_part;
+        let edge = self.start + self.frames() * part_of_width;
         if at > edge || at < self.start {
-            self.start = (at - self.frames() * head_part).max(0.0);
+            self.start = (at - self.frames() * part_of_width).max(0.0);
         }
     }
 }
@@ -98,7 +99,7 @@ mod tests {
     #[test]
     fn zooming_keeps_what_is_under_the_pointer_where_it_is() {
         let mut view = View { start: 48_000.0, ..View::default() };
-        let under = view.at_x(300.0);
+        let under = view.position_at(300.0);
         for factor in [0.5, 0.25, 3.0, 1.7] {
             view.zoom(factor, 300.0);
             assert!((view.x_of(under) - 300.0).abs() < 0.5);
@@ -110,7 +111,7 @@ mod tests {
         let mut view = View::default();
         view.zoom(4.0, 900.0);
         assert!(view.start >= 0.0);
-        view.go_with(FramePos(100_000_000), 0.8);
+        view.follow_playhead(FramePos(100_000_000), 0.8);
         let x = view.x_of(FramePos(100_000_000));
         assert!((x - view.width * 0.8).abs() < 1.0, "{x}");
     }
@@ -118,7 +119,7 @@ mod tests {
     #[test]
     fn a_stretch_that_is_shown_is_in_view() {
         let mut view = View::default();
-        view.show(FramePos(1_000_000), FramePos(2_000_000));
+        view.show_range(FramePos(1_000_000), FramePos(2_000_000));
         assert!(view.x_of(FramePos(1_000_000)) >= 0.0 && view.x_of(FramePos(2_000_000)) <= view.width);
     }
 }

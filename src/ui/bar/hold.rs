@@ -18,7 +18,7 @@ const HOLD_SECONDS: f64 = 0.8;
 pub(super) struct Hold {
     since: Option<f64>,
     /// It did its work; it does nothing more before it is let go.
-    spent: bool,
+    is_done: bool,
 }
 
 impl Hold {
@@ -33,16 +33,16 @@ impl Hold {
             *self = Hold::default();
             return (0.0, false);
         }
-        if self.spent {
+        if self.is_done {
             return (0.0, false);
         }
         let since = *self.since.get_or_insert(now);
-        let part = ((now - since) / HOLD_SECONDS).min(1.0) as f32;
-        if part >= 1.0 {
-            self.spent = true;
+        let progress = ((now - since) / HOLD_SECONDS).min(1.0) as f32;
+        if progress >= 1.0 {
+            self.is_done = true;
             self.since = None;
         }
-        (part, part >= 1.0)
+        (progress, progress >= 1.0)
     }
 }
 
@@ -60,9 +60,9 @@ pub(super) fn show(ui: &mut Ui, hold: &mut Hold, narrow: bool, rolls: bool, cont
     response.widget_info(|| WidgetInfo::labeled(Role::Button, locked || rolls, "Stop"));
     let typing = ui.ctx().egui_wants_keyboard_input();
     let by_key = !typing && ui.input(|input| input.key_down(Key::Escape));
-    let (part, due) = hold.press(locked && (response.is_pointer_button_down_on() || by_key), context.now);
+    let (progress, due) = hold.press(locked && (response.is_pointer_button_down_on() || by_key), context.now);
     if due || (!locked && response.clicked()) {
-        context.ask(Command::Stop);
+        context.send(Command::Stop);
     }
     if hold.is_on() {
         ui.request_repaint();
@@ -72,7 +72,7 @@ pub(super) fn show(ui: &mut Ui, hold: &mut Hold, narrow: bool, rolls: bool, cont
     let colour = if locked || rolls { theme.text } else { theme.quiet };
     let centre = if narrow { rect.center() } else { pos2(rect.left() + 20.0, rect.center().y) };
     if locked {
-        ring(ui, centre, part, theme);
+        ring(ui, centre, progress, theme);
         Icon::Stop.paint(ui.painter(), centre, 8.0, colour);
     } else {
         Icon::Stop.paint(ui.painter(), centre, 12.0, colour);
@@ -85,13 +85,13 @@ pub(super) fn show(ui: &mut Ui, hold: &mut Hold, narrow: bool, rolls: bool, cont
 }
 
 /// A ring of which a part is filled, from the top clockwise.
-fn ring(ui: &Ui, centre: Pos2, part: f32, theme: &Theme) {
+fn ring(ui: &Ui, centre: Pos2, progress: f32, theme: &Theme) {
     const RADIUS: f32 = 9.5;
     ui.painter().circle_stroke(centre, RADIUS, Stroke::new(2.5, mixed(theme.button, theme.text, 0.28)));
-    if part > 0.0 {
-        let steps = (48.0 * part).ceil().max(2.0) as usize;
+    if progress > 0.0 {
+        let steps = (48.0 * progress).ceil().max(2.0) as usize;
         let points = (0..=steps).map(|step| {
-            let angle = TAU * part * step as f32 / steps as f32;
+            let angle = TAU * progress * step as f32 / steps as f32;
             centre + RADIUS * vec2(angle.sin(), -angle.cos())
         });
         ui.painter().add(Shape::line(points.collect(), Stroke::new(2.5, theme.record)));

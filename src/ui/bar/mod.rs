@@ -31,7 +31,7 @@ pub struct BarState {
 impl BarState {
     /// Whether something of it moves by itself: a ring that fills, a meter that falls.
     pub fn moves(&self) -> bool {
-        self.hold.is_on() || self.master.iter().any(|meter| !meter.rests())
+        self.hold.is_on() || self.master.iter().any(|meter| !meter.is_at_rest())
     }
 
     /// Puts the clip lamps out.
@@ -79,7 +79,7 @@ fn session(ui: &mut Ui, state: &mut BarState, rect: Rect, context: &mut PanelCon
         Icon::Pencil.paint(ui.painter(), pos2(rect.right() - 8.0, line.center().y), 11.0, context.theme.quiet);
     }
     if let Some(name) = name {
-        context.ask(Command::Edit(Edit::RenameSession(name)));
+        context.send(Command::Edit(Edit::RenameSession(name)));
     }
     let rate = session.rate().0;
     let rate = if rate.is_multiple_of(1000) {
@@ -193,7 +193,7 @@ fn record(ui: &mut Ui, phase: Option<PassPhase>, narrow: bool, context: &mut Pan
 /// Left and right of what is heard, at the end of the time.
 fn master(ui: &mut Ui, state: &mut BarState, rest: Rect, context: &mut PanelContext<'_>) {
     for (shown, level) in state.master.iter_mut().zip(context.snapshot.master) {
-        shown.take(level, context.now);
+        shown.update(level, context.now);
     }
     let rect = Rect::from_min_size(pos2(rest.right() - 15.0, rest.top() + 11.0), vec2(15.0, rest.height() - 22.0));
     let mut meters = Meters::default();

@@ -28,7 +28,7 @@ pub fn show(ui: &mut Ui, state: &mut DoctorState, context: &mut PanelContext<'_>
             };
             let button = if context.snapshot.doctor.is_none() { "Examine" } else { "Examine again" };
             if Button::text(button, button).size(80.0, 28.0).enabled(!looks).show(ui, theme).clicked() {
-                context.ask(Command::Doctor);
+                context.send(Command::Doctor);
             }
             ui.label(RichText::new(text).color(theme.quiet));
         });

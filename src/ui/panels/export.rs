@@ -46,7 +46,8 @@ pub fn show(ui: &mut Ui, state: &mut ExportState, context: &mut PanelContext<'_>
 
 fn request(state: &ExportState, context: &PanelContext<'_>) -> ExportRequest {
     let folder = state.to.clone().map_or_else(|| context.snapshot.folder.join("export"), PathBuf::from);
-    let selected = context.snapshot.session.track_ids().filter(|id| context.view.tracks.contains(id)).collect();
+    let selected =
+        context.snapshot.session.track_ids().filter(|id| context.view.selected_tracks.contains(id)).collect();
     ExportRequest {
         to: folder,
         tracks: state.selected.then_some(selected),
@@ -70,10 +71,12 @@ fn choose(ui: &mut Ui, state: &mut ExportState, context: &mut PanelContext<'_>) 
     });
     line(ui, "Tracks", &mut |ui| {
         ui.selectable_value(&mut state.selected, false, "All");
-        let text = format!("The {} selected", context.view.tracks.len());
-        ui.add_enabled_ui(!context.view.tracks.is_empty(), |ui| ui.selectable_value(&mut state.selected, true, text));
+        let text = format!("The {} selected", context.view.selected_tracks.len());
+        ui.add_enabled_ui(!context.view.selected_tracks.is_empty(), |ui| {
+            ui.selectable_value(&mut state.selected, true, text)
+        });
     });
-    state.selected &= !context.view.tracks.is_empty();
+    state.selected &= !context.view.selected_tracks.is_empty();
     let transport = &context.snapshot.transport;
     line(ui, "Range", &mut |ui| {
         ui.selectable_value(&mut state.ranged, false, "Whole session");
@@ -81,7 +84,12 @@ fn choose(ui: &mut Ui, state: &mut ExportState, context: &mut PanelContext<'_>) 
             || "No range is selected".to_owned(),
             |(from, to)| {
                 let place = |at| {
-                    format::place(at, transport.rate, context.snapshot.settings.time, context.snapshot.settings.tempo)
+                    format::position(
+                        at,
+                        transport.rate,
+                        context.snapshot.settings.time,
+                        context.snapshot.settings.tempo,
+                    )
                 };
                 format!("{} to {}", place(from), place(to))
             },
@@ -138,7 +146,7 @@ fn preview(ui: &mut Ui, state: &mut ExportState, request: &ExportRequest, contex
         let running = context.snapshot.export.progress;
         if let Some(part) = running {
             if Button::text("Cancel export", "Cancel").size(72.0, 30.0).show(ui, theme).clicked() {
-                context.ask(Command::CancelExport);
+                context.send(Command::CancelExport);
             }
             ui.add(ProgressBar::new(part).desired_width(200.0).desired_height(8.0));
             ui.label(RichText::new(&context.snapshot.export.file).color(theme.quiet));
@@ -148,7 +156,7 @@ fn preview(ui: &mut Ui, state: &mut ExportState, request: &ExportRequest, contex
         let text = if count == 1 { "Export 1 file".to_owned() } else { format!("Export {count} files") };
         let button = Button::text("Export now", &text).look(Look::Filled(theme.accent)).size(110.0, 30.0);
         if button.enabled(count > 0).show(ui, theme).clicked() {
-            context.ask(Command::Export(Box::new(request.clone())));
+            context.send(Command::Export(Box::new(request.clone())));
         }
         match &context.snapshot.export.ended {
             Some(Ok(files)) => {
@@ -173,10 +181,10 @@ fn preview(ui: &mut Ui, state: &mut ExportState, request: &ExportRequest, contex
         }
         Ok(files) => {
             let bytes: u64 = files.iter().map(|(_, bytes)| bytes).sum();
-            ui.label(RichText::new(format!("{} in all:", format::room(bytes))).color(theme.quiet));
+            ui.label(RichText::new(format!("{} in all:", format::disk_bytes(bytes))).color(theme.quiet));
             ScrollArea::vertical().auto_shrink([false, false]).show(ui, |ui| {
                 for (name, bytes) in files.iter().take(NAMES_SHOWN) {
-                    let text = format!("{name}   {}", format::room(*bytes));
+                    let text = format!("{name}   {}", format::disk_bytes(*bytes));
                     ui.label(RichText::new(text).font(Theme::font(11.5)).color(theme.text));
                 }
                 if files.len() > NAMES_SHOWN {

@@ -13,7 +13,7 @@ pub struct PaletteState {
 }
 
 /// How well a name answers to what was typed: every typed letter in order, the fewer apart the better. `None`: not at all.
-fn match_of(name: &str, typed: &str) -> Option<usize> {
+fn match_cost(name: &str, typed: &str) -> Option<usize> {
     let name = name.to_lowercase();
     if let Some(at) = name.find(&typed.to_lowercase()) {
         return Some(at);
@@ -28,15 +28,15 @@ fn match_of(name: &str, typed: &str) -> Option<usize> {
 }
 
 /// The actions that answer to what was typed, best first.
-fn found(typed: &str) -> Vec<Action> {
-    let mut found: Vec<(usize, usize, Action)> = ACTIONS
+fn matches(typed: &str) -> Vec<Action> {
+    let mut matches: Vec<(usize, usize, Action)> = ACTIONS
         .iter()
         .enumerate()
         .filter(|(_, entry)| entry.action != Action::Palette)
-        .filter_map(|(at, entry)| Some((match_of(entry.name, typed)?, at, entry.action)))
+        .filter_map(|(at, entry)| Some((match_cost(entry.name, typed)?, at, entry.action)))
         .collect();
-    found.sort_by_key(|(far, at, _)| (*far, *at));
-    found.into_iter().map(|(_, _, action)| action).collect()
+    matches.sort_by_key(|(cost, at, _)| (*cost, *at));
+    matches.into_iter().map(|(_, _, action)| action).collect()
 }
 
 /// Draws it; says whether it stays open.
@@ -55,7 +55,7 @@ pub fn show(ui: &mut Ui, state: &mut PaletteState, context: &mut PanelContext<'_
         .margin(egui::Margin::symmetric(8, 6));
     let field = ui.add(field).accessible_name("Find an action");
     field.request_focus();
-    let actions = found(&state.text);
+    let actions = matches(&state.text);
     if field.changed() {
         state.chosen = 0;
     }
@@ -105,8 +105,8 @@ mod tests {
 
     #[test]
     fn an_action_is_found_by_a_part_of_its_name_or_by_letters_of_it() {
-        assert_eq!(found("marker")[0], Action::Marker);
-        assert_eq!(found("rsd")[0..3].iter().find(|action| **action == Action::Residency), Some(&Action::Residency));
-        assert!(found("zzz").is_empty() && found("").len() > 50);
+        assert_eq!(matches("marker")[0], Action::Marker);
+        assert_eq!(matches("rsd")[0..3].iter().find(|action| **action == Action::Residency), Some(&Action::Residency));
+        assert!(matches("zzz").is_empty() && matches("").len() > 50);
     }
 }

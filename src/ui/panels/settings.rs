@@ -19,13 +19,13 @@ pub struct SettingsState {
     /// What was typed into the folder's field and is not taken yet.
     folder: Option<String>,
     /// The same of the fields for other disks.
-    mirror: Other,
-    overflow: Other,
+    mirror: FolderField,
+    overflow: FolderField,
 }
 
 /// A folder on another disk, being chosen.
 #[derive(Default)]
-struct Other {
+struct FolderField {
     typed: Option<String>,
     dialog: Dialog,
 }
@@ -43,12 +43,12 @@ pub fn show(ui: &mut Ui, state: &mut SettingsState, context: &mut PanelContext<'
         heading(ui, "Memory", context);
         memory(ui, &mut settings, context);
         heading(ui, "Window", context);
-        shell(ui, &mut settings, context);
+        appearance(ui, &mut settings, context);
     });
     if settings != *context.snapshot.settings {
         context.view.follow = settings.follow;
         context.view.tall = settings.tall;
-        context.ask(Command::Settings(Box::new(settings)));
+        context.send(Command::Settings(Box::new(settings)));
     }
     ui.add_space(6.0);
     ui.horizontal(|ui| {
@@ -58,7 +58,7 @@ pub fn show(ui: &mut Ui, state: &mut SettingsState, context: &mut PanelContext<'
             .size(96.0, 30.0)
             .enabled(free);
         if apply.show(ui, context.theme).clicked() {
-            context.ask(Command::Reopen);
+            context.send(Command::Reopen);
         }
         let text = if free {
             "Capture path, lead, memory and period take effect when the device is opened again"
@@ -150,16 +150,16 @@ fn recording(ui: &mut Ui, state: &mut SettingsState, settings: &mut Settings, co
 
 fn other_disks(ui: &mut Ui, state: &mut SettingsState, settings: &mut Settings, context: &mut PanelContext<'_>) {
     let what = "Every take is written here too, from the next recording on. Better on another disk: either may fail";
-    other(ui, ("Mirror", what), &mut state.mirror, &mut settings.mirror, context);
+    folder_row(ui, ("Mirror", what), &mut state.mirror, &mut settings.mirror, context);
     let what = "When the session's disk is full or fails, takes go on here without a gap";
-    other(ui, ("If the disk is full", what), &mut state.overflow, &mut settings.overflow, context);
+    folder_row(ui, ("If the disk is full", what), &mut state.overflow, &mut settings.overflow, context);
 }
 
 /// A folder that may be none: typed, or chosen in the desktop's dialog.
-fn other(
+fn folder_row(
     ui: &mut Ui,
     (name, what): (&str, &str),
-    state: &mut Other,
+    state: &mut FolderField,
     value: &mut Option<PathBuf>,
     context: &mut PanelContext<'_>,
 ) {
@@ -199,7 +199,7 @@ fn memory(ui: &mut Ui, settings: &mut Settings, context: &PanelContext<'_>) {
         let lead = Slider::new(&mut settings.lead_ms, 100..=10_000).logarithmic(true).suffix(" ms");
         ui.add(lead).accessible_name("Lead");
     });
-    optional(
+    limit_row(
         ui,
         "Locked memory",
         "Without a limit: what the system allows, up to 64 MiB",
@@ -207,7 +207,7 @@ fn memory(ui: &mut Ui, settings: &mut Settings, context: &PanelContext<'_>) {
         (8192, " KiB"),
         context,
     );
-    optional(
+    limit_row(
         ui,
         "Spool",
         "Memory for a disk that stalls. Without a limit: a quarter of memory",
@@ -217,7 +217,7 @@ fn memory(ui: &mut Ui, settings: &mut Settings, context: &PanelContext<'_>) {
     );
 }
 
-fn optional(
+fn limit_row(
     ui: &mut Ui,
     name: &str,
     what: &str,
@@ -236,7 +236,7 @@ fn optional(
     });
 }
 
-fn shell(ui: &mut Ui, settings: &mut Settings, context: &mut PanelContext<'_>) {
+fn appearance(ui: &mut Ui, settings: &mut Settings, context: &mut PanelContext<'_>) {
     row(ui, "Colours", "", context, |ui| {
         for (theme, name) in
             [(ThemeChoice::Dark, "Dark"), (ThemeChoice::Light, "Light"), (ThemeChoice::System, "As the desktop")]

@@ -114,7 +114,7 @@ fn run(ui: &mut Ui, state: &StressState, context: &mut PanelContext<'_>) {
     let theme = context.theme;
     if context.snapshot.stress.progress.is_some() {
         if Button::text("Stop the stress test", "Stop").size(64.0, 28.0).show(ui, theme).clicked() {
-            context.ask(Command::CancelStress);
+            context.send(Command::CancelStress);
         }
         return;
     }
@@ -124,7 +124,7 @@ fn run(ui: &mut Ui, state: &StressState, context: &mut PanelContext<'_>) {
     if button.enabled(!recording && state.chosen.contains(&true)).tip(tip).show(ui, theme).clicked() {
         let kinds = Kind::ALL.into_iter().zip(state.chosen).filter(|(_, on)| *on).map(|(kind, _)| kind);
         let request = StressRequest { kinds: kinds.collect(), tracks: state.tracks, seconds: state.seconds };
-        context.ask(Command::Stress(request));
+        context.send(Command::Stress(request));
     }
 }
 

@@ -43,15 +43,15 @@ pub struct ResidencyState {
     /// A page that was clicked: its story stays.
     pinned: Option<(RowKey, u64)>,
     /// Faults up to each sample of the last minute, and the longest commits.
-    strip: VecDeque<(u64, u64)>,
+    history: VecDeque<(u64, u64)>,
     saver: ReportSaver,
-    wish_freeze: bool,
+    freeze_clicked: bool,
 }
 
 impl ResidencyState {
     /// Stands still, to be looked at and scrubbed back over; or goes on.
     pub fn toggle_freeze(&mut self) {
-        self.wish_freeze = true;
+        self.freeze_clicked = true;
     }
 
     /// Whether it stands still.
@@ -82,27 +82,27 @@ pub fn legend(ui: &mut Ui, state: &mut ResidencyState, context: &mut PanelContex
         let save = Button::icon("Save report", Icon::Save).look(Look::Quiet).size(28.0, 26.0);
         let tip = "Save what is known as JSON, and a picture, in the session's folder 'reports': the last minute, events, figures, takes";
         if save.tip(tip).show(ui, context.theme).clicked() {
-            state.saver.ask(ui, context, state.frozen.as_ref().map(|(samples, _)| samples.clone()));
+            state.saver.start(ui, context, state.frozen.as_ref().map(|(samples, _)| samples.clone()));
         }
         let tip = context.tip("Freeze, to look back over the last minute", Action::Freeze);
         let freeze = Button::icon("Freeze", Icon::Freeze).on(state.is_frozen()).size(28.0, 26.0);
         let freeze = if state.is_frozen() { freeze } else { freeze.look(Look::Quiet) };
         if freeze.tip(tip).show(ui, context.theme).clicked() {
-            state.wish_freeze = true;
+            state.freeze_clicked = true;
         }
         let text = if state.whole_file { "Whole files" } else { "Around the heads" };
         if Button::text("Pages shown", text).look(Look::Quiet).size(60.0, 26.0).show(ui, context.theme).clicked() {
             state.whole_file = !state.whole_file;
         }
         ui.add_space(6.0);
-        let room = ui.cursor().right() - whole.left();
+        let width_max = ui.cursor().right() - whole.left();
         let mut x = ui.cursor().right();
         let mut used = 0.0;
         for (page, words) in LEGEND.iter().rev() {
             let galley = ui.painter().layout_no_wrap((*words).to_owned(), Theme::font(11.0), context.theme.quiet);
             let width = galley.size().x + 28.0;
             used += width;
-            if used > room {
+            if used > width_max {
                 break;
             }
             x -= width;
@@ -117,13 +117,13 @@ pub fn legend(ui: &mut Ui, state: &mut ResidencyState, context: &mut PanelContex
 pub fn show(ui: &mut Ui, state: &mut ResidencyState, context: &mut PanelContext<'_>) {
     let whole = ui.max_rect();
     let cards = Rect::from_min_max(pos2(whole.right() - CARDS, whole.top()), whole.max);
-    let news = recent_events::place(whole, cards.left());
-    let map = match news {
-        recent_events::Place::Column(news) => Rect::from_min_max(whole.min, pos2(news.left(), whole.bottom())),
-        recent_events::Place::Line(news) => Rect::from_min_max(whole.min, pos2(cards.left(), news.top())),
+    let placement = recent_events::placement(whole, cards.left());
+    let map = match placement {
+        recent_events::Placement::Column(events) => Rect::from_min_max(whole.min, pos2(events.left(), whole.bottom())),
+        recent_events::Placement::Line(events) => Rect::from_min_max(whole.min, pos2(cards.left(), events.top())),
     };
-    take(state, map, context);
-    recent_events::show(ui, news, context);
+    update_sample(state, map, context);
+    recent_events::show(ui, placement, context);
     ui.painter().vline(cards.left() + 0.5, whole.y_range(), (1.0, context.theme.line_soft));
     let mut right = ui.new_child(UiBuilder::new().max_rect(cards.shrink2(vec2(12.0, 10.0))).id_salt("cards"));
     cards::show(&mut right, state, context);
@@ -135,14 +135,14 @@ pub fn show(ui: &mut Ui, state: &mut ResidencyState, context: &mut PanelContext<
             ui.painter().text(map.center(), Align2::CENTER_CENTER, text, Theme::font(12.5), context.theme.quiet);
         }
     }
-    if let Some(told) = state.saver.told() {
+    if let Some(report_result) = state.saver.result() {
         let at = map.left_bottom() + vec2(12.0, -10.0);
-        ui.painter().text(at, Align2::LEFT_BOTTOM, told, Theme::font(11.0), context.theme.quiet);
+        ui.painter().text(at, Align2::LEFT_BOTTOM, report_result, Theme::font(11.0), context.theme.quiet);
     }
 }
 
 /// Asks for samples as wide as the map, and takes the latest.
-fn take(state: &mut ResidencyState, map: Rect, context: &PanelContext<'_>) {
+fn update_sample(state: &mut ResidencyState, map: Rect, context: &PanelContext<'_>) {
     let Some(watcher) = context.watcher else {
         state.view = None;
         return;
@@ -158,7 +158,7 @@ fn take(state: &mut ResidencyState, map: Rect, context: &PanelContext<'_>) {
         watcher.set_view(Some(view));
         state.view = Some(view);
     }
-    if std::mem::take(&mut state.wish_freeze) {
+    if std::mem::take(&mut state.freeze_clicked) {
         state.frozen = match state.frozen.take() {
             Some(_) => None,
             None => {
@@ -174,9 +174,9 @@ fn take(state: &mut ResidencyState, map: Rect, context: &PanelContext<'_>) {
         && state.sample.as_ref().is_none_or(|shown| !Arc::ptr_eq(shown, &latest))
     {
         let faults = latest.figures.minor_faults.unwrap_or(0) + latest.figures.major_faults.unwrap_or(0);
-        state.strip.push_back((faults, latest.figures.commit_us_max));
-        if state.strip.len() > 60 * HZ as usize {
-            state.strip.pop_front();
+        state.history.push_back((faults, latest.figures.commit_us_max));
+        if state.history.len() > 60 * HZ as usize {
+            state.history.pop_front();
         }
         state.sample = Some(latest);
     }
@@ -202,7 +202,7 @@ fn scrub(ui: &mut Ui, state: &mut ResidencyState, map: Rect, context: &mut Panel
     row.add(Slider::new(at, 0..=last).show_value(false)).accessible_name("Look back");
     row.label(egui::RichText::new(format!("{ago:.1} s before")).font(Theme::font(11.5)).color(context.theme.quiet));
     if Button::text("Live", "Live").size(48.0, 22.0).show(&mut row, context.theme).clicked() {
-        state.wish_freeze = true;
+        state.freeze_clicked = true;
     }
     Rect::from_min_max(pos2(map.left(), line.bottom()), map.max)
 }

@@ -20,12 +20,12 @@ pub struct TimelineState {
     pointer: pointer::Pointer,
     markers: markers::MarkersState,
     /// The user looks elsewhere: the view does not follow until the transport is used again.
-    elsewhere: bool,
-    rolled: bool,
+    user_moved_view: bool,
+    was_rolling: bool,
 }
 
 /// Part of the width that a playhead may reach before the view goes on, and at which it stands then.
-const PAGE: (f64, f64) = (0.92, 0.25);
+const FOLLOW: (f64, f64) = (0.92, 0.25);
 
 /// Draws the ruler into `ruler` and the lanes into `lanes`: row `n` of the session stands `n` times
 /// [`super::view::View::row`] below the top of `lanes`, less [`super::view::View::scroll`].
@@ -35,16 +35,16 @@ pub fn show(ui: &mut Ui, state: &mut TimelineState, ruler: Rect, lanes: Rect, co
     let mut inner = ui.new_child(egui::UiBuilder::new().max_rect(lanes).id_salt("lanes"));
     inner.shrink_clip_rect(lanes);
     ruler::grid(&inner, lanes, context);
-    lanes::regions(&inner, lanes, state.pointer.moving(), context);
+    lanes::draw_regions(&inner, lanes, state.pointer.moving(), context);
     state.waves.show(&inner, lanes, context);
-    lanes::losses(&inner, lanes, context);
+    lanes::draw_losses(&inner, lanes, context);
     if context.snapshot.session.end() == FramePos(0) && context.snapshot.transport.pass.is_none() {
         invitation(&inner, lanes, context);
     }
-    state.elsewhere |= pointer::show(&mut inner, &mut state.pointer, lanes, context);
+    state.user_moved_view |= pointer::show(&mut inner, &mut state.pointer, lanes, context);
     pointer::overview(&mut inner, lanes, context);
     ruler::show(ui, ruler, context);
-    state.elsewhere |= pointer::scrub(ui, ruler, context);
+    state.user_moved_view |= pointer::scrub(ui, ruler, context);
     range(ui, ruler, lanes, context);
     markers::show(ui, &mut state.markers, ruler, lanes, context);
     playhead(ui, ruler, lanes, context);
@@ -53,16 +53,16 @@ pub fn show(ui: &mut Ui, state: &mut TimelineState, ruler: Rect, lanes: Rect, co
 
 /// A playhead that rolls is kept in view, page by page, unless the user looks elsewhere.
 fn follow(state: &mut TimelineState, context: &mut PanelContext<'_>) {
-    let rolls = context.snapshot.transport.motion != Motion::Stopped;
-    if rolls && !state.rolled {
-        state.elsewhere = false;
+    let is_rolling = context.snapshot.transport.motion != Motion::Stopped;
+    if is_rolling && !state.was_rolling {
+        state.user_moved_view = false;
     }
-    state.rolled = rolls;
-    if rolls && context.view.follow && !state.elsewhere {
+    state.was_rolling = is_rolling;
+    if is_rolling && context.view.follow && !state.user_moved_view {
         let x = f64::from(context.view.x_of(context.snapshot.transport.position));
         let width = f64::from(context.view.width);
-        if x > width * PAGE.0 || x < 0.0 {
-            context.view.go_with(context.snapshot.transport.position, PAGE.1);
+        if x > width * FOLLOW.0 || x < 0.0 {
+            context.view.follow_playhead(context.snapshot.transport.position, FOLLOW.1);
         }
     }
 }

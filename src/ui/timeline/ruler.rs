@@ -66,7 +66,7 @@ fn label(frame: f64, step: f64, rate: SampleRate, format: TimeFormat, tempo: (f3
 }
 
 /// The places of labels in view, and of ticks.
-fn places(view: &View, step: f64) -> impl Iterator<Item = f64> {
+fn label_frames(view: &View, step: f64) -> impl Iterator<Item = f64> {
     let first = (view.start / step).floor();
     let last = ((view.start + view.frames()) / step).ceil();
     (0..=((last - first) as u32).min(4000)).map(move |n| (first + f64::from(n)) * step)
@@ -79,7 +79,7 @@ pub(super) fn show(ui: &Ui, ruler: Rect, context: &PanelContext<'_>) {
     let painter = ui.painter().with_clip_rect(ruler);
     painter.rect_filled(ruler, 0, context.theme.background);
     let x_of = |frame: f64| ruler.left() + ((frame - context.view.start) / context.view.frames_per_point) as f32;
-    for frame in places(context.view, step) {
+    for frame in label_frames(context.view, step) {
         let x = x_of(frame);
         painter.vline(x, ruler.bottom() - 8.0..=ruler.bottom(), (1.0, context.theme.line));
         let text = label(frame, step, rate, settings.time, settings.tempo);
@@ -96,7 +96,7 @@ pub(super) fn show(ui: &Ui, ruler: Rect, context: &PanelContext<'_>) {
 pub(super) fn grid(ui: &Ui, lanes: Rect, context: &PanelContext<'_>) {
     let (settings, rate) = (&context.snapshot.settings, context.snapshot.transport.rate);
     let (step, _) = step(context.view, rate, settings.time, settings.tempo);
-    for frame in places(context.view, step) {
+    for frame in label_frames(context.view, step) {
         let x = lanes.left() + ((frame - context.view.start) / context.view.frames_per_point) as f32;
         ui.painter().vline(x, lanes.y_range(), (1.0, context.theme.line_soft));
     }
@@ -116,7 +116,7 @@ mod tests {
                 let (step, _) = step(&view, rate, format, (120.0, 4));
                 assert!(step / zoom >= LABEL_POINTS * 0.99 || step >= 86_400.0 * 48_000.0, "{format:?} at {zoom}");
                 let texts: Vec<String> =
-                    places(&view, step).map(|frame| label(frame, step, rate, format, (120.0, 4))).collect();
+                    label_frames(&view, step).map(|frame| label(frame, step, rate, format, (120.0, 4))).collect();
                 if format != TimeFormat::Bars && step > 4.8 {
                     let mut once = texts.clone();
                     once.dedup();

@@ -1,6 +1,6 @@
 //! Waves: one texture for all lanes, drawn anew only where something changed. Thread: ui.
 
-use super::lanes::{self, Stretch};
+use super::lanes::{self, LaneBlock};
 use crate::peaks::{Answer, Column};
 use crate::session::Session;
 use crate::ui::panel_context::PanelContext;
@@ -30,10 +30,10 @@ pub(super) struct Waves {
     key: Option<Key>,
     generation: u64,
     /// The column up to which every live take had something to draw, and up to which they reach.
-    live: usize,
-    reached: usize,
+    live_known: usize,
+    live_end: usize,
     /// Some of it was drawn coarser than it can be.
-    coarse: bool,
+    is_coarse: bool,
     columns: Vec<Column>,
 }
 
@@ -53,7 +53,7 @@ impl Waves {
             frames_per_column,
             size,
             scroll: context.view.scroll,
-            row: context.view.row(),
+            row: context.view.row_height(),
             revision: context.snapshot.revision,
             dark: context.theme.dark,
         };
@@ -61,11 +61,11 @@ impl Waves {
         if self.key.as_ref() != Some(&key) {
             self.draw_all(lanes, size, scale, context);
             self.upload(ui, None);
-        } else if generation != self.generation || live || self.coarse {
-            if live && !self.coarse && !context.waves.as_deref().is_some_and(crate::peaks::PeakStore::is_busy) {
+        } else if generation != self.generation || live || self.is_coarse {
+            if live && !self.is_coarse && !context.waves.as_deref().is_some_and(crate::peaks::PeakStore::is_busy) {
                 // Only what was recorded since: from a little before where it ended.
                 // Nothing was recorded yet when it was drawn last: from the left edge.
-                let from = if self.live == usize::MAX { 0 } else { self.live.saturating_sub(2) };
+                let from = if self.live_known == usize::MAX { 0 } else { self.live_known.saturating_sub(2) };
                 if let Some(changed) = self.draw_live(lanes, from, scale, context) {
                     self.upload(ui, Some(changed));
                 }
@@ -93,12 +93,12 @@ impl Waves {
             }
             _ => ColorImage::filled(size, Color32::TRANSPARENT),
         };
-        self.coarse = false;
-        (self.live, self.reached) = (usize::MAX, 0);
+        self.is_coarse = false;
+        (self.live_known, self.live_end) = (usize::MAX, 0);
         let session = Arc::clone(&context.snapshot.session);
-        let rows = lanes::rows(lanes, context);
-        for stretch in lanes::stretches(&session, rows, context) {
-            self.draw(&mut image, &session, &stretch, lanes, (0, usize::MAX), scale, context);
+        let rows = lanes::rows_in_view(lanes, context);
+        for block in lanes::lane_blocks(&session, rows, context) {
+            self.draw(&mut image, &session, &block, lanes, (0, usize::MAX), scale, context);
         }
         self.image = Some(image);
     }
@@ -113,20 +113,20 @@ impl Waves {
     ) -> Option<(usize, usize)> {
         let mut image = self.image.take()?;
         let session = Arc::clone(&context.snapshot.session);
-        let rows = lanes::rows(lanes, context);
+        let rows = lanes::rows_in_view(lanes, context);
         let width = image.size[0];
-        (self.live, self.reached) = (usize::MAX, 0);
-        for stretch in lanes::stretches(&session, rows, context) {
-            if stretch.region.is_none() {
-                let band = band(&stretch, lanes, scale, image.size[1], context);
+        (self.live_known, self.live_end) = (usize::MAX, 0);
+        for block in lanes::lane_blocks(&session, rows, context) {
+            if block.region.is_none() {
+                let band = band(&block, lanes, scale, image.size[1], context);
                 for y in band.from..band.to {
                     image.pixels[y * width + from.min(width)..(y + 1) * width].fill(Color32::TRANSPARENT);
                 }
-                self.draw(&mut image, &session, &stretch, lanes, (from, usize::MAX), scale, context);
+                self.draw(&mut image, &session, &block, lanes, (from, usize::MAX), scale, context);
             }
         }
         self.image = Some(image);
-        (from < self.reached.min(width)).then_some((from, self.reached.min(width)))
+        (from < self.live_end.min(width)).then_some((from, self.live_end.min(width)))
     }
 
     #[expect(clippy::too_many_arguments, reason = "what is drawn, and where")]
@@ -134,47 +134,46 @@ impl Waves {
         &mut self,
         image: &mut ColorImage,
         session: &Session,
-        stretch: &Stretch<'_>,
+        block: &LaneBlock<'_>,
         lanes: Rect,
         (from, to): (usize, usize),
         scale: f32,
         context: &mut PanelContext<'_>,
     ) {
-        let Some(take) = session.take(stretch.take) else { return };
+        let Some(take) = session.take(block.take) else { return };
         let frames_per_column = context.view.frames_per_point / f64::from(scale);
         let first = (context.view.start / frames_per_column).floor();
         let column_of = |frame: u64| (frame as f64 / frames_per_column - first).floor();
         let [width, height] = image.size;
-        let begin = column_of(stretch.start.0).max(from as f64).max(0.0) as usize;
-        let end = (column_of((stretch.start + stretch.length).0) + 1.0).clamp(0.0, width.min(to) as f64) as usize;
+        let begin = column_of(block.start.0).max(from as f64).max(0.0) as usize;
+        let end = (column_of((block.start + block.length).0) + 1.0).clamp(0.0, width.min(to) as f64) as usize;
         if end <= begin {
-            if stretch.region.is_none() {
-                self.live = self.live.min(end);
+            if block.region.is_none() {
+                self.live_known = self.live_known.min(end);
             }
             return;
         }
-        if stretch.region.is_none() {
-            self.reached = self.reached.max(end);
+        if block.region.is_none() {
+            self.live_end = self.live_end.max(end);
         }
-        let band = band(stretch, lanes, scale, height, context);
-        let colour = context.theme.track(stretch.track.colour);
-        let silent = stretch.track.mute || stretch.region.is_some_and(|region| region.muted);
+        let band = band(block, lanes, scale, height, context);
+        let colour = context.theme.track(block.track.colour);
+        let silent = block.track.mute || block.region.is_some_and(|region| region.muted);
         let colour = if silent { colour.gamma_multiply(0.4) } else { colour };
         let clip = context.theme.record;
         let channels = take.channels.max(1) as usize;
         // The frame of the take in the middle of nothing: where its first column begins, on the timeline's own grid.
-        let take_from =
-            (first + begin as f64) * frames_per_column - stretch.start.0 as f64 + stretch.take_start.0 as f64;
+        let take_from = (first + begin as f64) * frames_per_column - block.start.0 as f64 + block.take_start.0 as f64;
         for channel in 0..channels {
             self.columns.clear();
             self.columns.resize(end - begin, Column::EMPTY);
             let Some(peaks) = context.waves.as_deref_mut() else { return };
             let answer = peaks.columns(take.uuid, channel, take_from, frames_per_column, &mut self.columns);
-            self.coarse |= answer == Answer::Coarse && stretch.region.is_some();
-            if stretch.region.is_none() {
+            self.is_coarse |= answer == Answer::Coarse && block.region.is_some();
+            if block.region.is_none() {
                 // The waveform is a little behind the sound: what is not known yet is drawn next time.
                 let known = self.columns.iter().rposition(|column| !column.is_empty()).map_or(0, |last| last + 1);
-                self.live = self.live.min(begin + known);
+                self.live_known = self.live_known.min(begin + known);
             }
             join(&mut self.columns, frames_per_column);
             let share = band.height / channels as f32;
@@ -220,8 +219,8 @@ struct Band {
 }
 
 /// Where the lane of a stretch lies in the texture.
-fn band(stretch: &Stretch<'_>, lanes: Rect, scale: f32, height: usize, context: &PanelContext<'_>) -> Band {
-    let lane = lanes::lane(lanes, stretch.row, context);
+fn band(block: &LaneBlock<'_>, lanes: Rect, scale: f32, height: usize, context: &PanelContext<'_>) -> Band {
+    let lane = lanes::lane_rect(lanes, block.row, context);
     let top = (lane.top() - lanes.top() + 2.0) * scale;
     let bottom = (lane.bottom() - lanes.top() - 2.0) * scale;
     let whole = (bottom - top).max(1.0);

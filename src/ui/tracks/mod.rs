@@ -29,7 +29,7 @@ pub struct TracksState {
 impl TracksState {
     /// Whether a meter still falls.
     pub fn moves(&self) -> bool {
-        self.meters.values().any(|meter| !meter.rests())
+        self.meters.values().any(|meter| !meter.is_at_rest())
     }
 
     /// Puts the clip lamps out.
@@ -45,8 +45,8 @@ pub fn show(ui: &mut Ui, state: &mut TracksState, head: Rect, list: Rect, contex
     ui.painter().rect_filled(head.union(list), 0, context.theme.panel);
     let session = std::sync::Arc::clone(&context.snapshot.session);
     let tracks = session.tracks();
-    take_levels(state, tracks, context);
-    let row = context.view.row();
+    update_meters(state, tracks, context);
+    let row = context.view.row_height();
     scroll(ui, list, tracks.len(), context);
     let first = (context.view.scroll / row) as usize;
     let count = (list.height() / row) as usize + 2;
@@ -57,12 +57,12 @@ pub fn show(ui: &mut Ui, state: &mut TracksState, head: Rect, list: Rect, contex
     for (at, track) in tracks.iter().enumerate().skip(first).take(count) {
         let y = list.top() + at as f32 * row - context.view.scroll;
         let rect = Rect::from_min_size(pos2(list.left(), y), vec2(list.width(), row));
-        let begin = rename && context.view.tracks.first() == Some(&track.id());
+        let begin = rename && context.view.selected_tracks.first() == Some(&track.id());
         let shown = state.meters.get(&track.id()).copied().unwrap_or_default();
         row::show(&mut lanes, rect, at, track, begin, context);
         let place = layout::row(rect, context.view.tall).meter;
         meters.upright(place, &shown, context.theme);
-        meter(&mut lanes, place, at, track.id(), shown, state);
+        meter_button(&mut lanes, place, at, track.id(), shown, state);
     }
     meters.paint(lanes.painter());
     order::show(&lanes, &mut state.drag, list, tracks, context);
@@ -72,9 +72,9 @@ pub fn show(ui: &mut Ui, state: &mut TracksState, head: Rect, list: Rect, contex
     heading(ui, head, tracks, context);
 }
 
-fn take_levels(state: &mut TracksState, tracks: &[Track], context: &PanelContext<'_>) {
+fn update_meters(state: &mut TracksState, tracks: &[Track], context: &PanelContext<'_>) {
     for (track, level) in tracks.iter().zip(&context.snapshot.tracks) {
-        state.meters.entry(track.id()).or_default().take(*level, context.now);
+        state.meters.entry(track.id()).or_default().update(*level, context.now);
     }
     if state.meters.len() > tracks.len() {
         state.meters.retain(|id, _| tracks.iter().any(|track| track.id() == *id));
@@ -89,11 +89,11 @@ fn scroll(ui: &Ui, list: Rect, rows: usize, context: &mut PanelContext<'_>) {
         context.view.scroll -= wheel;
     }
     // Room for one row more: where a new one would go.
-    let most = (rows as f32 * context.view.row() + context.view.row() - list.height()).max(0.0);
+    let most = (rows as f32 * context.view.row_height() + context.view.row_height() - list.height()).max(0.0);
     context.view.scroll = context.view.scroll.clamp(0.0, most);
 }
 
-fn meter(ui: &mut Ui, rect: Rect, at: usize, track: TrackId, shown: Ballistics, state: &mut TracksState) {
+fn meter_button(ui: &mut Ui, rect: Rect, at: usize, track: TrackId, shown: Ballistics, state: &mut TracksState) {
     let response = ui.interact(rect, ui.scope_id().with(("meter", at)), Sense::click());
     response.widget_info(|| {
         let mut info = WidgetInfo::labeled(Role::Meter, true, format!("Meter {}", at + 1));
@@ -142,7 +142,7 @@ fn heading(ui: &mut Ui, head: Rect, tracks: &[Track], context: &mut PanelContext
         let colour = if on || response.hovered() { theme.text } else { theme.quiet };
         ui.painter().text(rect.center(), Align2::CENTER_CENTER, letter, Theme::medium(11.0), colour);
         if response.on_hover_cursor(CursorIcon::PointingHand).on_hover_text(name).clicked() {
-            context.ask(Command::Edit(edit));
+            context.send(Command::Edit(edit));
         }
     }
     let plus = Rect::from_center_size(pos2(head.right() - 16.0, y), vec2(20.0, 20.0));

@@ -13,7 +13,7 @@ pub(super) struct Drag {
 }
 
 /// The place among `count` rows that the pointer is nearest to: before the first, between two, behind the last.
-fn gap(y: f32, top: f32, row: f32, count: usize) -> usize {
+fn nearest_gap(y: f32, top: f32, row: f32, count: usize) -> usize {
     (((y - top) / row).round().max(0.0) as usize).min(count)
 }
 
@@ -27,16 +27,16 @@ pub(super) fn show(ui: &Ui, drag: &mut Drag, list: Rect, tracks: &[Track], conte
         drag.track = None;
         return;
     };
-    let row = context.view.row();
+    let row = context.view.row_height();
     let top = list.top() - context.view.scroll;
     let pointer = ui.input(|input| input.pointer.latest_pos());
-    let to = pointer.map_or(from, |at| gap(at.y, top, row, tracks.len()));
+    let to = pointer.map_or(from, |at| nearest_gap(at.y, top, row, tracks.len()));
     if ui.input(|input| input.pointer.any_released()) {
         drag.track = None;
         // Taken out first, so what stood below it moves up.
-        let place = if from < to { to - 1 } else { to };
-        if place != from && pointer.is_some_and(|at| list.expand(40.0).contains(at)) {
-            context.ask(Command::Edit(Edit::MoveTrack(id, place)));
+        let target = if from < to { to - 1 } else { to };
+        if target != from && pointer.is_some_and(|at| list.expand(40.0).contains(at)) {
+            context.send(Command::Edit(Edit::MoveTrack(id, target)));
         }
         return;
     }
@@ -54,7 +54,12 @@ mod tests {
     #[test]
     fn the_nearest_gap_is_meant() {
         assert_eq!(
-            [gap(-5.0, 0.0, 40.0, 3), gap(19.0, 0.0, 40.0, 3), gap(21.0, 0.0, 40.0, 3), gap(500.0, 0.0, 40.0, 3)],
+            [
+                nearest_gap(-5.0, 0.0, 40.0, 3),
+                nearest_gap(19.0, 0.0, 40.0, 3),
+                nearest_gap(21.0, 0.0, 40.0, 3),
+                nearest_gap(500.0, 0.0, 40.0, 3)
+            ],
             [0, 0, 1, 3]
         );
     }

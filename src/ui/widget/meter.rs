@@ -23,35 +23,35 @@ pub struct Ballistics {
     pub rms: f32,
     /// The highest of late.
     pub hold: f32,
-    held: f64,
+    hold_since: f64,
     /// Full scale was reached, and nobody has acknowledged it.
     pub clipped: bool,
-    seen: f64,
+    updated: f64,
 }
 
 impl Ballistics {
     /// Takes a new level at `now` seconds.
-    pub fn take(&mut self, level: Meter, now: f64) {
-        let elapsed = (now - self.seen).clamp(0.0, 1.0) as f32;
-        self.seen = now;
-        let fallen = self.peak * 10.0_f32.powf(-FALL_DB * elapsed / 20.0);
-        self.peak = level.peak.max(if fallen < 1e-4 { 0.0 } else { fallen });
+    pub fn update(&mut self, level: Meter, now: f64) {
+        let elapsed = (now - self.updated).clamp(0.0, 1.0) as f32;
+        self.updated = now;
+        let decayed = self.peak * 10.0_f32.powf(-FALL_DB * elapsed / 20.0);
+        self.peak = level.peak.max(if decayed < 1e-4 { 0.0 } else { decayed });
         self.rms = if level.rms < 1e-4 { 0.0 } else { level.rms };
-        if level.peak >= self.hold || now - self.held > HOLD_SECONDS {
+        if level.peak >= self.hold || now - self.hold_since > HOLD_SECONDS {
             self.hold = level.peak.max(self.peak);
-            self.held = now;
+            self.hold_since = now;
         }
         self.clipped |= level.peak >= 1.0;
     }
 
     /// Whether it would look the same a moment later, were the level the same.
-    pub fn rests(&self) -> bool {
+    pub fn is_at_rest(&self) -> bool {
         self.peak == 0.0 && self.hold == 0.0 && self.rms == 0.0
     }
 }
 
 /// Part of a meter's height, 0 to 1, at which a level stands.
-pub fn part_of(level: f32) -> f32 {
+pub fn height_of(level: f32) -> f32 {
     if level <= 0.0 { 0.0 } else { (1.0 - 20.0 * level.log10() / FOOT_DB).clamp(0.0, 1.0) }
 }
 
@@ -85,7 +85,7 @@ impl Meters {
         self.rect(lamp, if of.clipped { theme.record } else { theme.well });
         let well = Rect::from_min_max(pos2(rect.left(), rect.top() + 5.0), rect.max);
         self.rect(well, theme.well);
-        let height = |level: f32| well.bottom() - part_of(level) * well.height();
+        let height = |level: f32| well.bottom() - height_of(level) * well.height();
         self.column(well, height(of.peak), 0.45, theme);
         self.column(well, height(of.rms), 1.0, theme);
         if of.hold > 0.002 {
@@ -123,20 +123,20 @@ mod tests {
     #[test]
     fn a_peak_is_held_falls_and_leaves_the_clip_lamp_on() {
         let mut meter = Ballistics::default();
-        meter.take(Meter { peak: 1.0, rms: 0.5 }, 1.0);
+        meter.update(Meter { peak: 1.0, rms: 0.5 }, 1.0);
         for frame in 1..30 {
-            meter.take(Meter::default(), 1.0 + f64::from(frame) / 30.0);
+            meter.update(Meter::default(), 1.0 + f64::from(frame) / 30.0);
         }
         assert!(meter.clipped && meter.hold == 1.0 && meter.peak < 0.1 && meter.peak > 0.01, "{meter:?}");
         for frame in 30..300 {
-            meter.take(Meter::default(), 1.0 + f64::from(frame) / 30.0);
+            meter.update(Meter::default(), 1.0 + f64::from(frame) / 30.0);
         }
-        assert!(meter.clipped && meter.rests(), "{meter:?}");
+        assert!(meter.clipped && meter.is_at_rest(), "{meter:?}");
     }
 
     #[test]
     fn full_scale_is_the_top_and_silence_the_foot() {
-        assert!(part_of(1.0) == 1.0 && part_of(0.0) == 0.0 && part_of(0.0009) == 0.0);
-        assert!((part_of(0.5) - 0.8997).abs() < 0.001);
+        assert!(height_of(1.0) == 1.0 && height_of(0.0) == 0.0 && height_of(0.0009) == 0.0);
+        assert!((height_of(0.5) - 0.8997).abs() < 0.001);
     }
 }

@@ -7,7 +7,7 @@ mod text;
 
 pub use button::{Button, Look, toggle};
 pub use fader::{Fader, Pan, db_text, pan_text};
-pub use meter::{Ballistics, Meters, part_of};
+pub use meter::{Ballistics, Meters, height_of};
 pub use text::{elided, name_field, text_at};
 
 use super::theme::{RADIUS, Theme};

@@ -119,12 +119,12 @@ impl Rig {
     /// What was told, and how things stand.
     pub(super) fn story(&mut self) -> String {
         let snapshot = self.snapshot();
-        let told: Vec<&str> = snapshot.notices.iter().map(|told| told.text.as_str()).collect();
-        format!("{:?}\n{:?}\n{}", snapshot.stage, snapshot.transport, told.join("\n"))
+        let texts: Vec<&str> = snapshot.notices.iter().map(|notice| notice.text.as_str()).collect();
+        format!("{:?}\n{:?}\n{}", snapshot.stage, snapshot.transport, texts.join("\n"))
     }
 
     pub(super) fn snapshot(&mut self) -> Snapshot {
-        self.harness.state_mut().look()
+        self.harness.state_mut().snapshot()
     }
 
     pub(super) fn session(&mut self) -> Arc<Session> {
@@ -139,15 +139,15 @@ impl Rig {
     pub(super) fn with_settings(&mut self, change: impl FnOnce(&mut Settings)) {
         let mut settings = (*self.settings()).clone();
         change(&mut settings);
-        self.ask(Command::Settings(Box::new(settings)));
+        self.send(Command::Settings(Box::new(settings)));
     }
 
     pub(super) fn reopen(&mut self) {
-        self.ask(Command::Reopen);
+        self.send(Command::Reopen);
     }
 
-    pub(super) fn ask(&mut self, command: Command) {
-        self.harness.state_mut().ask(command);
+    pub(super) fn send(&mut self, command: Command) {
+        self.harness.state_mut().apply(command);
         self.step(1);
     }
 

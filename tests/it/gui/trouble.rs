@@ -58,7 +58,7 @@ fn a_damaged_session_is_not_touched_and_an_earlier_version_is_offered() {
     rig.until("it is told", |rig| matches!(rig.snapshot().stage, Stage::NoSession { .. }));
     let Stage::NoSession { versions, .. } = rig.snapshot().stage else { unreachable!() };
     assert!(!versions.is_empty(), "no version was kept");
-    rig.ask(faultless::app::command::Command::RestoreVersion(versions[0].number));
+    rig.send(faultless::app::command::Command::RestoreVersion(versions[0].number));
     rig.until("it is open again", |rig| rig.snapshot().stage == Stage::Open);
     assert_eq!(rig.session().tracks()[0].name(), "Kick");
 }
