@@ -1,4 +1,4 @@
-//! Snapshots made by hand, for tests of panels without an engine. Thread: ui.
+//! Example snapshots for tests of panels without an engine, and tests that compare pictures. Thread: ui.
 
 use super::shell::Shell;
 use crate::app::snapshot::{DeviceView, Health, Level, Meter, PassPhase, PassView, Room, Snapshot, Stage, Told};
@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
 
-/// Names of a band.
+/// Track names of a band.
 pub const NAMES: [&str; 24] = [
     "Kick in",
     "Kick out",
@@ -42,7 +42,7 @@ pub const NAMES: [&str; 24] = [
     "Room R",
 ];
 
-/// A session of `tracks` tracks; with `seconds`, each has a take of that length.
+/// A session of `tracks` tracks. If `seconds` is not 0, each track has one take of that length.
 pub fn session(tracks: usize, seconds: u64) -> Session {
     let rate = SampleRate(48_000);
     let mut session =
@@ -73,7 +73,7 @@ pub fn session(tracks: usize, seconds: u64) -> Session {
     session
 }
 
-/// Stopped, all well.
+/// A stopped transport without problems.
 pub fn stopped(tracks: usize, seconds: u64) -> Snapshot {
     let mut snapshot = Snapshot::empty();
     snapshot.stage = Stage::Open;
@@ -105,7 +105,7 @@ pub fn stopped(tracks: usize, seconds: u64) -> Snapshot {
     snapshot
 }
 
-/// Recording since `seconds`, all well.
+/// A recording that has run for `seconds`, without problems.
 pub fn recording(tracks: usize, seconds: u64) -> Snapshot {
     let mut snapshot = stopped(tracks, 0);
     let frames = Frames(seconds * 48_000 + 18_432);
@@ -137,7 +137,7 @@ pub fn recording(tracks: usize, seconds: u64) -> Snapshot {
     snapshot
 }
 
-/// Stopped, after a day with events and one before it.
+/// A stopped transport with events of today and of an earlier day.
 pub fn eventful(tracks: usize) -> Snapshot {
     let notice = |clock: &str, severity: Severity, text: &str| Told {
         at: Duration::ZERO,
@@ -167,7 +167,7 @@ pub fn eventful(tracks: usize) -> Snapshot {
     snapshot
 }
 
-/// Stopped, after a run of the stress test.
+/// A stopped transport after a stress test.
 pub fn stressed(tracks: usize) -> Snapshot {
     let figures = Figures {
         takes: 24,
@@ -201,15 +201,15 @@ pub fn stressed(tracks: usize) -> Snapshot {
     snapshot
 }
 
-/// What a panel may ask for, to be compared.
+/// An edit for tests to compare with.
 pub fn mute(track: TrackId) -> Edit {
     Edit::Mute(vec![track], true)
 }
 
-/// Part of the pixels that may differ between two machines, and by how much a channel of theirs.
+/// Share of the pixels that may differ between two machines, and the difference of a channel that counts.
 const TOLERANCE: (f64, u8) = (0.01, 40);
 
-/// The window over a snapshot, drawn without a screen. `None`, told by name, where nothing can draw here.
+/// Draws the window for a snapshot without a screen. `None` and a printed line if this machine cannot draw.
 fn drawn(name: &str, size: [f32; 2], snapshot: &Snapshot, prepare: impl Fn(&mut Shell)) -> Option<image::RgbaImage> {
     let mut shell = Shell::default();
     prepare(&mut shell);
@@ -221,7 +221,7 @@ fn drawn(name: &str, size: [f32; 2], snapshot: &Snapshot, prepare: impl Fn(&mut 
             ui.request_repaint();
             return;
         }
-        // The harness leaves a margin, the window has none.
+        // The harness leaves a margin. The window has none, so draw into the whole area.
         let whole = ui.ctx().content_rect();
         let mut ui = ui.new_child(egui::UiBuilder::new().max_rect(whole));
         ui.set_clip_rect(whole);
@@ -239,8 +239,8 @@ fn drawn(name: &str, size: [f32; 2], snapshot: &Snapshot, prepare: impl Fn(&mut 
     }
 }
 
-/// Draws the window and compares it with the picture in `tests/pictures`; `UPDATE_PICTURES` set, keeps it there instead.
-/// What was drawn lies in `target/pictures` in any case.
+/// Draws the window and compares it with the picture in `tests/pictures`. If `UPDATE_PICTURES` is set, replaces that
+/// picture instead. The drawing is also saved in `target/pictures`.
 pub fn picture(name: &str, size: [f32; 2], snapshot: &Snapshot, prepare: impl Fn(&mut Shell)) {
     let Some(image) = drawn(name, size, snapshot, prepare) else { return };
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));

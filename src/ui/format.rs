@@ -1,4 +1,4 @@
-//! Figures as people read them. Thread: ui.
+//! Numbers as text for people. Thread: ui.
 
 use crate::app::settings::TimeFormat;
 use crate::time::{FramePos, SampleRate};
@@ -11,7 +11,7 @@ pub fn clock(at: FramePos, rate: SampleRate) -> (String, String) {
     (format!("{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60), format!(".{ms:03}"))
 }
 
-/// "121 770 432": digits by threes, apart by a narrow space.
+/// "121 770 432": digits in groups of three, with a no-break space between groups.
 pub fn grouped(value: u64) -> String {
     let digits = value.to_string();
     let mut text = String::with_capacity(digits.len() * 2);
@@ -31,7 +31,7 @@ pub fn bars(at: FramePos, rate: SampleRate, (tempo, beats): (f32, u32)) -> Strin
     format!("{} . {}", beat / beats + 1, beat % beats + 1)
 }
 
-/// A place of the timeline in the format that was chosen.
+/// A position of the timeline in the format of the settings.
 pub fn position(at: FramePos, rate: SampleRate, format: TimeFormat, tempo: (f32, u32)) -> String {
     match format {
         TimeFormat::Clock => {
@@ -53,7 +53,7 @@ pub fn duration(seconds: f64) -> String {
     }
 }
 
-/// "412 GB", "1.2 GB", "640 MB": as disks are sold.
+/// "412 GB", "1.2 GB", "640 MB": decimal units, as disks are sold.
 pub fn disk_bytes(bytes: u64) -> String {
     match bytes as f64 {
         b if b < 1e9 => format!("{:.0} MB", b / 1e6),
@@ -63,7 +63,7 @@ pub fn disk_bytes(bytes: u64) -> String {
     }
 }
 
-/// "4.7 MiB", "64 KiB": as memory is counted.
+/// "4.7 MiB", "64 KiB": binary units, as memory is counted.
 pub fn memory_bytes(bytes: u64) -> String {
     match bytes as f64 / 1024.0 {
         k if k < 1000.0 => format!("{k:.0} KiB"),
@@ -82,7 +82,7 @@ pub fn micros(us: f64) -> String {
     }
 }
 
-/// "1 track", "24 tracks".
+/// "1 track", "24 tracks". `thing` must have a regular plural.
 pub fn count(n: usize, thing: &str) -> String {
     if n == 1 { format!("1 {thing}") } else { format!("{n} {thing}s") }
 }
@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn places_are_written_as_they_were_chosen() {
+    fn positions_are_written_in_the_chosen_format() {
         let (at, rate) = (FramePos(121_770_432), SampleRate(48_000));
         assert_eq!(position(at, rate, TimeFormat::Clock, (120.0, 4)), "00:42:16.884");
         assert_eq!(position(at, rate, TimeFormat::Samples, (120.0, 4)), "121\u{a0}770\u{a0}432");

@@ -1,6 +1,7 @@
-//! The window's frame: drains, paces, asks before it closes. Thread: ui.
+//! The window's frame: owns app and shell, passes commands from the shell to the app, sets the pace of drawing, and asks
+//! before it closes during a recording. Thread: ui.
 //!
-//! `logic` runs also while the window is hidden, and keeps the app going; `ui` draws.
+//! eframe calls `logic` also while the window is hidden, so `logic` polls the app. `ui` draws.
 
 use super::dialog::Dialog;
 use super::effect::FrameRequest;
@@ -16,46 +17,48 @@ use nix::sys::resource::{UsageWho, getrusage};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How far the window is on its way out.
+/// Progress of closing the window.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Closing {
-    /// It stays.
+    /// The window stays open.
     #[default]
     No,
-    /// A pass is on: asks whether to end it.
+    /// A recording runs. The window asks whether to end it.
     Asking,
-    /// The pass is being ended, then the window closes.
+    /// The recording ends; then the app shuts down.
     Ending,
-    /// The session is being closed.
+    /// The app closes the session.
     Session,
-    /// Everything is on the disk.
+    /// Everything is on the disk. The next close request is not refused.
     Done,
 }
 
-/// Between two looks while nothing is drawn but something goes on.
+/// Interval of polls while the window is hidden and the app is active.
 const HIDDEN_POLL: Duration = Duration::from_millis(200);
 
-/// See the module.
+/// The app, the shell, and the window around them.
 pub struct WindowFrame {
     app: App,
     shell: Shell,
     pace: Pace,
     closing: Closing,
+    /// Asks for the session to open.
     dialog: Dialog,
     /// Asks for the overflow folder.
     overflow_dialog: Dialog,
+    /// Zoom factor that was given to egui.
     zoom: f32,
     full_screen: bool,
-    /// Told by the pace, to be shown among the events.
+    /// Changes of the drawing rate, not yet reported as events.
     pace_notes: Vec<String>,
 }
 
 impl WindowFrame {
-    /// A window over an app that is being opened. Waits for nothing.
+    /// Starts the app and makes the window. Does not wait for the session or the device.
     pub fn new(ctx: &egui::Context, options: Options) -> WindowFrame {
         super::theme::install_fonts(ctx);
         Theme::dark().install(ctx);
-        // Closing goes through the guard, and zoom through the settings.
+        // `guard_close` handles closing, and the settings hold the zoom. egui must not do either by itself.
         ctx.options_mut(|options| {
             options.quit_shortcuts.clear();
             options.zoom_with_keyboard = false;
@@ -76,31 +79,30 @@ impl WindowFrame {
         }
     }
 
-    /// What it stands on.
     pub fn app(&self) -> &App {
         &self.app
     }
 
-    /// The panels.
     pub fn shell(&mut self) -> &mut Shell {
         &mut self.shell
     }
 
-    /// How things stand, as a picture would show it.
+    /// The state that a picture would show now.
     pub fn snapshot(&mut self) -> Snapshot {
         self.app.snapshot()
     }
 
-    /// Asks the app, as a panel would.
+    /// Gives a command to the app, as a panel does.
     pub fn apply(&mut self, command: Command) {
         self.app.apply(command);
     }
 
-    /// Pictures a second that it aims at.
+    /// Target rate in pictures per second.
     pub fn rate(&self) -> u32 {
         self.pace.rate()
     }
 
+    /// Refuses to close until everything is on the disk, and asks first if a recording runs.
     fn guard_close(&mut self, ctx: &egui::Context) {
         if ctx.input(|input| input.viewport().close_requested()) && self.closing != Closing::Done {
             ctx.send_viewport_cmd(ViewportCommand::CancelClose);
@@ -125,7 +127,7 @@ impl WindowFrame {
         }
     }
 
-    /// In the window, over the health line: nothing stops while it asks.
+    /// Draws the question, or the progress of saving, over the health line. The recording continues meanwhile.
     fn close_question(&mut self, ui: &mut Ui, theme: &Theme) {
         let whole = ui.max_rect();
         let top = whole.top() + super::theme::BAR;

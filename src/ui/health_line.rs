@@ -1,5 +1,5 @@
-//! The line under the transport: in one sentence, whether all is well; on its right, what a crash and a power cut would
-//! cost now. Thread: ui.
+//! The health line: the sentence below the transport bar that says whether all is well. On its right it says how much
+//! audio a crash or a power cut would cost now. Thread: ui.
 
 use super::action::Action;
 use super::panel_context::PanelContext;
@@ -8,7 +8,7 @@ use super::widget::text_at;
 use crate::app::snapshot::{Health, Level};
 use egui::{Align2, CursorIcon, Rect, Role, Sense, Ui, WidgetInfo, pos2};
 
-/// The whole sentence, as a screen reader says it.
+/// The whole sentence, for tooltip and screen reader.
 pub fn sentence(health: &Health) -> String {
     let mut text = health.head.clone();
     if !health.parts.is_empty() {
@@ -22,7 +22,7 @@ pub fn sentence(health: &Health) -> String {
     text
 }
 
-/// Its colours.
+/// The colours of a level.
 pub fn tint(level: Level, theme: &Theme) -> Tint {
     theme.tint(match level {
         Level::Good => theme.good,
@@ -31,7 +31,7 @@ pub fn tint(level: Level, theme: &Theme) -> Tint {
     })
 }
 
-/// Draws it into `rect`.
+/// Draws the line into `rect`. A click shows the events.
 pub fn show(ui: &mut Ui, rect: Rect, context: &mut PanelContext<'_>) {
     let health = &context.snapshot.health;
     let tint = tint(health.level, context.theme);
@@ -72,7 +72,8 @@ pub fn show(ui: &mut Ui, rect: Rect, context: &mut PanelContext<'_>) {
     }
 }
 
-/// What is safe, on the right, as much of it as half the line has room for: what changes stays longest. Returns its width.
+/// Draws the safety texts at the right, within 45 % of the line. If they do not fit, the first ones are left out: the last
+/// one changes most. Returns the width that was used.
 fn safety(ui: &Ui, rect: Rect, health: &Health, tint: Tint) -> f32 {
     if health.advice.is_some() || health.safety.is_empty() || rect.width() < 900.0 {
         return 0.0;
@@ -87,7 +88,7 @@ fn safety(ui: &Ui, rect: Rect, health: &Health, tint: Tint) -> f32 {
     text_at(ui, at, Align2::RIGHT_CENTER, &text, Theme::font(12.0), colour, width_max).width()
 }
 
-/// A disc, a triangle, a square: not told by colour alone.
+/// Draws a disc, a triangle or a square, so that shape and not only colour shows the level.
 pub fn sign(ui: &Ui, level: Level, at: egui::Pos2, tint: Tint) {
     match level {
         Level::Good => {

@@ -1,47 +1,52 @@
-//! How often the window draws: thirty times a second while something moves, less where drawing is dear, never while
-//! nothing moves. Thread: ui.
+//! The drawing rate: thirty pictures a second while something moves, fewer where drawing costs much processor time, none
+//! while nothing moves. Thread: ui.
 
 use std::time::Duration;
 
-/// Pictures a second, from the most to the least.
+/// Drawing rates in pictures per second.
 const RATES: [u32; 4] = [30, 20, 15, 10];
 
-/// Parts of a processor that drawing may take before the rate is lowered, and below which it is raised again.
+/// Share of one processor above which the rate goes down. The whole process counts.
 const SHARE_MAX: f64 = 0.50;
-/// See [`SHARE_MAX`].
+/// Share of one processor below which the rate goes up again.
 const SHARE_MIN: f64 = 0.18;
 
-/// Seconds over which the cost is taken.
+/// Seconds of one measurement of the share.
 const MEASURE_SECONDS: f64 = 1.5;
 
-/// See the module.
+/// The present rate, and the measurement that decides about it.
 #[derive(Debug, Default)]
 pub struct Pace {
+    /// Index into [`RATES`].
     step: usize,
+    /// Start of the measurement: seconds, and processor time of the process.
     since: Option<(f64, Duration)>,
+    /// Pictures of the measurement.
     frames: u32,
+    /// Deadline of the next picture, in seconds.
     next: f64,
-    /// Raising it again made it dear again: it stays.
+    /// The rate was raised and the share was too high again. The rate does not go up any more.
     stays: bool,
 }
 
 impl Pace {
-    /// Pictures a second now.
+    /// Present rate in pictures per second.
     pub fn rate(&self) -> u32 {
         RATES[self.step]
     }
 
-    /// How long to wait for the next picture, at `now` seconds; absolute deadlines, so that the rate is met.
+    /// Time until the next picture, at `now` seconds. Deadlines are absolute, so that waiting errors do not add up.
     pub fn wait(&mut self, now: f64) -> Duration {
         let period = 1.0 / f64::from(self.rate());
         if self.next < now || self.next > now + period {
-            // Late, or at rest for a while: the beat begins anew.
+            // The deadline was missed, or nothing was drawn for a while: start a new series of deadlines.
             self.next = if now - self.next < period { self.next + period } else { now + period };
         }
         Duration::from_secs_f64((self.next - now).max(0.001))
     }
 
-    /// A picture was drawn at `now` seconds, when the process had used `spent`. Returns what to tell when the rate changes.
+    /// Counts a picture that was drawn at `now` seconds. `spent` is the processor time of the process so far. Returns a
+    /// message for the user if the rate went down.
     pub fn record_picture(&mut self, now: f64, spent: Duration) -> Option<String> {
         self.frames += 1;
         let Some((since, before)) = self.since else {
@@ -58,7 +63,7 @@ impl Pace {
         self.since = Some((now, spent));
         self.frames = 0;
         if elapsed > MEASURE_SECONDS * 2.0 || drawn < 0.5 * f64::from(self.rate()) {
-            // Mostly at rest: says nothing about the cost of a picture.
+            // The window was idle most of the time. The share says nothing about the cost of a picture.
             return None;
         }
         if share > SHARE_MAX && self.step + 1 < RATES.len() {
@@ -93,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dear_renderer_lowers_the_rate_and_says_so() {
+    fn an_expensive_renderer_lowers_the_rate_and_reports_it() {
         let mut pace = Pace::default();
         let notes = draw(&mut pace, 0.0, 5.0, 0.9);
         assert!(pace.rate() < 30 && notes[0].contains("90 %"), "{notes:?}");
@@ -107,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn pictures_come_on_a_steady_beat() {
+    fn pictures_come_at_a_steady_rate() {
         let (mut pace, mut now) = (Pace::default(), 10.0);
         for _ in 0..90 {
             // Each picture takes 9 ms to draw.

@@ -1,5 +1,5 @@
-//! The report: everything that is known as one JSON file, and the window as it stands as a picture. Thread: ui, and one a
-//! report.
+//! Saving a report: one JSON file with events, figures and takes, and a picture of the window. Thread: ui, and two
+//! short-lived threads for each report.
 
 use super::panel_context::PanelContext;
 use crate::app::report::Draft;
@@ -9,14 +9,14 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-/// What was told of the last report.
+/// Saves reports, and keeps the outcome of the last one for display.
 #[derive(Clone, Default)]
 pub struct ReportSaver {
     result: Arc<Mutex<Option<String>>>,
 }
 
 impl ReportSaver {
-    /// Begins to save, of `samples` or of the watcher's own last minute. Nothing waits.
+    /// Starts to save a report with `samples`, or with the watcher's last minute if `None`. Does not wait.
     pub(super) fn start(&self, ui: &Ui, context: &PanelContext<'_>, samples: Option<Vec<Arc<Sample>>>) {
         let samples =
             samples.or_else(|| context.watcher.map(crate::residency::watcher::Watcher::history)).unwrap_or_default();
@@ -34,7 +34,7 @@ impl ReportSaver {
             }
             ctx.request_repaint();
         });
-        // It comes with the next picture that is drawn, or never: the report does not wait for it.
+        // The picture arrives after the next drawing, or never. The JSON file does not wait for it.
         ui.request_screenshot(move |picture: Arc<ColorImage>| {
             let base = base.clone();
             spawn(move || drop(write_picture(&base, &picture)));
@@ -42,14 +42,14 @@ impl ReportSaver {
         ui.request_repaint();
     }
 
-    /// What to tell.
+    /// Text about the last report that ended.
     pub(super) fn result(&self) -> Option<String> {
         self.result.try_lock().ok().and_then(|result| result.clone())
     }
 }
 
 fn spawn(work: impl FnOnce() + Send + 'static) {
-    // A system that gives no thread saves no report, and nothing is told of one.
+    // If the system cannot start a thread, no report is saved, and the user gets no message.
     drop(std::thread::Builder::new().name("report".to_owned()).spawn(work));
 }
 
@@ -66,7 +66,7 @@ fn make_folder(base: &Path) -> Result<(), String> {
 fn write_json(base: &Path, draft: Draft) -> Result<(), String> {
     make_folder(base)?;
     let json = serde_json::to_vec(&draft.finish()).map_err(|error| error.to_string())?;
-    // A second report within a second is one too many, and an earlier one is not touched.
+    // `create_new`: a second report within the same second fails instead of replacing the first one.
     let file = std::fs::OpenOptions::new().write(true).create_new(true).open(with_ending(base, ".json"));
     file.and_then(|mut file| file.write_all(&json)).map_err(|error| error.to_string())
 }
@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_report_is_one_file_with_everything_and_a_picture_beside_it() {
+    fn a_report_is_one_file_with_everything_and_a_picture_next_to_it() {
         let folder = tempfile::tempdir().unwrap();
         let base = folder.path().join("reports/report 2026-11-23 01.02.03");
         let mut snapshot = crate::ui::demo::stopped(3, 60);

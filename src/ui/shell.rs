@@ -1,4 +1,5 @@
-//! The window without its frame: the panels side by side, over a snapshot. Thread: ui.
+//! The shell: the layout of all panels, the state that they keep between pictures, and the effects of actions. The frame
+//! around the shell is in [`super::frame`]. Thread: ui.
 
 use super::action::{Action, KeyMap};
 use super::effect::{Effect, FrameRequest, Overlay};
@@ -14,26 +15,23 @@ use crate::app::snapshot::Snapshot;
 use egui::{Rect, Sense, Ui, UiBuilder, pos2, vec2};
 use std::collections::BTreeMap;
 
-/// Height of the timeline and the track list that the lower panel leaves at least.
+/// Height that the bottom panel leaves to the timeline and the track list, in points.
 const LANES_HEIGHT_MIN: f32 = 120.0;
 
-/// See the module.
+/// The state of all panels. A snapshot of the app is the only other input of a picture.
 #[derive(Default)]
 pub struct Shell {
-    /// Its colours.
+    /// `None` before the first picture.
     pub theme: Option<Theme>,
     keys: KeyMap,
+    /// The key settings from which `keys` was made.
     changed_keys: Option<BTreeMap<String, String>>,
-    /// What is shown of the timeline, and selected.
+    /// Visible part of the timeline, and the selection.
     pub view: View,
-    /// What stands over the panels.
     pub overlay: Overlay,
-    /// The transport bar.
     pub bar: bar::BarState,
-    /// The track list.
     pub tracks: tracks::TracksState,
     timeline: timeline::TimelineState,
-    /// The lower panel.
     pub bottom: bottom_panel::BottomPanelState,
     palette: palette::PaletteState,
     device: device::DeviceState,
@@ -41,12 +39,14 @@ pub struct Shell {
     keys_sheet: keys::KeysState,
     /// Requests that only the window's frame can carry out. The frame takes them after each picture.
     pub frame_requests: Vec<FrameRequest>,
+    /// Whether `view` has the values of the settings. They apply once, at the start.
     has_view_settings: bool,
+    /// Whether an overlay was open in the last picture. The click that opens an overlay must not close it.
     overlay_was_shown: bool,
 }
 
 impl Shell {
-    /// Draws everything; returns what was asked of the app.
+    /// Draws everything, applies the effects of actions, and returns commands for the app.
     pub fn show(&mut self, ui: &mut Ui, snapshot: &Snapshot, instruments: Instruments<'_>) -> Vec<Command> {
         self.apply_settings(ui, snapshot);
         let theme = self.theme.clone().unwrap_or_else(Theme::dark);
@@ -124,12 +124,12 @@ impl Shell {
         }
     }
 
-    /// Whether something in it moves by itself, snapshot or not.
+    /// Whether something moves although the snapshot stays the same: a falling meter, the ring of a long press.
     pub fn moves(&self) -> bool {
         self.bar.moves() || self.tracks.moves()
     }
 
-    /// Takes what the settings say: colours, keys, and the view at the start.
+    /// Applies the settings: colours and keys at every change, the view once at the start.
     fn apply_settings(&mut self, ui: &Ui, snapshot: &Snapshot) {
         let settings = &snapshot.settings;
         let dark = match settings.theme {
@@ -152,7 +152,10 @@ impl Shell {
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the parts of a context that is made anew")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the fields of a second context; the first one borrows the instruments"
+    )]
     fn show_overlay(
         &mut self,
         ui: &mut Ui,
@@ -179,7 +182,7 @@ impl Shell {
         };
         let overlay = self.overlay;
         let width = if overlay == Overlay::Palette { 520.0_f32 } else { 760.0 }.min(whole.width() - 32.0);
-        // Behind it everything goes on, and a click beside it closes it.
+        // The panels behind the overlay stay in use. A click outside the overlay closes it.
         let mut open = true;
         let area = egui::Area::new(egui::Id::unique("over"))
             .order(egui::Order::Foreground)
@@ -210,14 +213,14 @@ impl Shell {
     }
 }
 
-/// A part of the window, clipped to its place.
+/// Draws a panel into `rect`. The panel cannot draw outside.
 fn clipped_ui(ui: &mut Ui, name: &str, rect: Rect, draw: impl FnOnce(&mut Ui)) {
     let mut child = ui.new_child(UiBuilder::new().max_rect(rect).id_salt(name));
     child.shrink_clip_rect(rect);
     draw(&mut child);
 }
 
-/// The upper edge of the lower panel, to be dragged; how far it was dragged down.
+/// The upper edge of the bottom panel, which the user drags. Returns the points that it moved down.
 fn drag_bottom_edge(ui: &Ui, bottom: Rect) -> f32 {
     let rect = Rect::from_min_max(bottom.min - vec2(0.0, 3.0), pos2(bottom.right(), bottom.top() + 4.0));
     let response = ui.interact(rect, egui::Id::unique("grip"), Sense::drag());
@@ -294,7 +297,7 @@ mod tests {
             times.sort_by(f64::total_cmp);
             let median = times[times.len() / 2];
             println!("{tracks} tracks: {median:.2} ms a picture, ui and tessellation");
-            // Far above what it takes: machines that test are busy.
+            // Far above the usual time, because a machine that runs tests is busy.
             assert!(median < most_ms, "{tracks} tracks: {median:.2} ms");
         }
     }
