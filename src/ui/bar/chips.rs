@@ -1,4 +1,4 @@
-//! Room on the disk, the device, settings and the menu, at the right of the bar. Thread: ui.
+//! The right end of the transport bar: free disk space, device, settings and menu. Thread: ui.
 
 use super::menu;
 use crate::app::snapshot::Stage;
@@ -12,10 +12,10 @@ use egui::{
     Align2, Color32, CursorIcon, Rect, Response, Role, Sense, Stroke, StrokeKind, Ui, UiBuilder, WidgetInfo, pos2, vec2,
 };
 
-/// Seconds of room below which its colour changes, and changes again.
+/// Remaining recording time in seconds below which the colour warns, and below which it alarms.
 const SECONDS_LEFT: (f64, f64) = (600.0, 120.0);
 
-/// Draws them at the right of `inner`; returns where they begin.
+/// Draws everything from the right edge of `inner` leftwards. Returns the x of the left edge.
 pub(super) fn show(ui: &mut Ui, inner: Rect, narrow: bool, context: &mut PanelContext<'_>) -> f32 {
     let y = inner.center().y;
     let mut right = inner.right();
@@ -43,6 +43,7 @@ pub(super) fn show(ui: &mut Ui, inner: Rect, narrow: bool, context: &mut PanelCo
     rect.left()
 }
 
+/// A box that can be clicked. `name` is its accessible name, `spoken` its accessible value.
 fn chip(ui: &Ui, rect: Rect, name: &str, spoken: &str, theme: &Theme, line: Color32) -> Response {
     let response = ui.interact(rect, ui.scope_id().with(name), Sense::click());
     response.widget_info(|| {

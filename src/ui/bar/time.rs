@@ -1,4 +1,4 @@
-//! The time: where the playhead is, to be read across a room; typed into to locate. Thread: ui.
+//! The time display: position of the playhead in large digits. A user can type a time to locate. Thread: ui.
 
 use crate::app::command::Command;
 use crate::app::settings::TimeFormat;
@@ -8,14 +8,15 @@ use crate::ui::panel_context::PanelContext;
 use crate::ui::theme::Theme;
 use egui::{Align2, CursorIcon, Key, Rect, Role, Sense, TextEdit, Ui, WidgetInfo, pos2, vec2};
 
-/// What it keeps between frames.
+/// State that the display keeps between pictures.
 #[derive(Default)]
 pub(super) struct TimeState {
+    /// Text of the field, while the user types a time.
     typed: Option<String>,
     needs_focus: bool,
 }
 
-/// Draws it in the middle of `space`.
+/// Draws the display in the middle of `space`.
 pub(super) fn show(ui: &mut Ui, state: &mut TimeState, space: Rect, narrow: bool, context: &mut PanelContext<'_>) {
     let (transport, settings) = (&context.snapshot.transport, &context.snapshot.settings);
     let (at, rate, tempo) = (transport.position, transport.rate, settings.tempo);
@@ -31,7 +32,7 @@ pub(super) fn show(ui: &mut Ui, state: &mut TimeState, space: Rect, narrow: bool
     let size = if narrow { 21.0 } else { 32.0 };
     let font = Theme::mono(size);
     let cell = ui.painter().layout_no_wrap("0".to_owned(), font.clone(), context.theme.text).rect.width();
-    // As wide as the longest: nothing jumps when a digit is added.
+    // Wide enough for the longest text, so that nothing moves when a digit is added.
     let width = cell * 12.0;
     let centre = (space.center().x - 10.0).max(space.left() + width / 2.0);
     let main = Rect::from_center_size(pos2(centre, space.top() + 27.0), vec2(width + 8.0, size * 1.16));

@@ -1,4 +1,4 @@
-//! Figures that prove the promise: faults, lead, cycles, locked bytes, commits, what waits. Thread: ui.
+//! The cards: page faults, lead, cycle times, locked memory, commit times, and audio that waits for the disk. Thread: ui.
 
 use super::ResidencyState;
 use crate::ui::format::{memory_bytes, micros};
@@ -7,12 +7,12 @@ use crate::ui::theme::Theme;
 use crate::ui::widget::{card, text_at};
 use egui::{Align2, Color32, Rect, Role, ScrollArea, Sense, Shape, Stroke, Ui, WidgetInfo, pos2, vec2};
 
-/// Height of a card with one figure, and of the histogram's.
+/// Height of a card with one figure, in points.
 const HEIGHT: f32 = 62.0;
-/// See [`HEIGHT`].
+/// Height of the histogram's card, in points.
 const TALL: f32 = 88.0;
 
-/// Draws them into what is left of `ui`.
+/// Draws the cards into the rest of `ui`.
 pub(super) fn show(ui: &mut Ui, state: &ResidencyState, context: &PanelContext<'_>) {
     let theme = context.theme;
     let figures = &context.snapshot.figures;
@@ -60,7 +60,7 @@ pub(super) fn show(ui: &mut Ui, state: &ResidencyState, context: &PanelContext<'
     });
 }
 
-/// A card with a word and a figure.
+/// Draws a card with a name and a figure. Returns its rectangle.
 fn figure(ui: &mut Ui, width: f32, name: &str, text: &str, colour: Color32, theme: &Theme) -> Rect {
     let (rect, response) = ui.allocate_exact_size(vec2(width, HEIGHT), Sense::hover());
     response.widget_info(|| {
@@ -83,7 +83,7 @@ fn figure(ui: &mut Ui, width: f32, name: &str, text: &str, colour: Color32, them
     rect
 }
 
-/// A bar at the foot of a card: a part of a limit.
+/// Draws a bar at the lower edge of a card: `used` of `limit`.
 fn bar(ui: &Ui, rect: Rect, used: u64, limit: u64, colour: Color32, theme: &Theme) {
     let well = Rect::from_min_max(
         pos2(rect.left() + 11.0, rect.bottom() - 11.0),
@@ -95,7 +95,7 @@ fn bar(ui: &Ui, rect: Rect, used: u64, limit: u64, colour: Color32, theme: &Them
     ui.painter().rect_filled(full, 2, if part > 0.9 { theme.record } else { colour });
 }
 
-/// When faults happened, over the last minute.
+/// Draws a strip of the last minute at the lower edge of a card, with a line for each page fault.
 fn draw_faults(ui: &Ui, rect: Rect, state: &ResidencyState, theme: &Theme) {
     let well = Rect::from_min_max(
         pos2(rect.left() + 11.0, rect.bottom() - 12.0),
@@ -112,7 +112,7 @@ fn draw_faults(ui: &Ui, rect: Rect, state: &ResidencyState, theme: &Theme) {
     }
 }
 
-/// The longest commit as it grew, over the last minute.
+/// Draws a curve of the longest commit over the last minute.
 fn draw_commits(ui: &Ui, rect: Rect, state: &ResidencyState, theme: &Theme) {
     let well = Rect::from_min_max(
         pos2(rect.left() + 11.0, rect.bottom() - 16.0),
@@ -136,10 +136,10 @@ fn draw_commits(ui: &Ui, rect: Rect, state: &ResidencyState, theme: &Theme) {
     }
 }
 
-/// Bars of the histogram.
+/// Number of bars of the histogram.
 const BARS: usize = 36;
 
-/// How long cycles took, against the time they had.
+/// Draws the histogram of cycle times, with the deadline.
 fn histogram(ui: &mut Ui, context: &PanelContext<'_>) {
     let theme = context.theme;
     let figures = &context.snapshot.figures;
@@ -165,7 +165,7 @@ fn histogram(ui: &mut Ui, context: &PanelContext<'_>) {
     );
     let plot = Rect::from_min_max(pos2(inner.left(), rect.top() + 28.0), inner.max);
     let Some(cycles) = &figures.cycles else { return };
-    // From 1 µs to half beyond the deadline, each bar a factor.
+    // A logarithmic scale from 1 µs to 1.5 times the deadline.
     let (low, high) = (1.0_f64, figures.deadline_us.max(10.0) * 1.5);
     let scale = |us: f64| (us.max(low) / low).ln() / (high / low).ln();
     let mut bars = [0_u64; BARS];
@@ -175,7 +175,7 @@ fn histogram(ui: &mut Ui, context: &PanelContext<'_>) {
     let most = bars.iter().copied().max().unwrap_or(0).max(1) as f32;
     let width = plot.width() / BARS as f32;
     for (index, count) in bars.iter().enumerate().filter(|(_, count)| **count > 0) {
-        // Rare ones matter most: the root makes them seen.
+        // Rare long cycles matter most. The root makes their bars visible.
         let height = ((*count as f32 / most).powf(0.35) * plot.height()).max(2.0);
         let x = plot.left() + index as f32 * width;
         let late = (index as f64 + 0.5) / BARS as f64 > scale(figures.deadline_us);

@@ -1,4 +1,5 @@
-//! The map: a row a track, a cell a page or some; one texture, made anew when a new sample came. Thread: ui.
+//! The residency map: one row for each track, one cell for one or several pages. It is one texture, which is drawn again
+//! for each new sample. Thread: ui.
 
 use super::{NAMES, ResidencyState, story};
 use crate::residency::sample::{Row, RowKey, Sample};
@@ -12,28 +13,31 @@ use egui::{
 };
 use std::sync::Arc;
 
-/// Height of the line above the rows.
+/// Height of the line of texts above the rows, in points.
 const HEAD: f32 = 20.0;
 
-/// The tallest row, in points.
+/// Maximum height of a row, in points.
 const ROW_MAX: f32 = 18.0;
 
-/// See the module.
+/// The texture, and the facts that decide whether to draw it again.
 #[derive(Default)]
 pub(super) struct Map {
     texture: Option<TextureHandle>,
+    /// Address of the sample, dark theme, and size of the texture at the last drawing.
     drawn: Option<(usize, bool, [usize; 2], bool)>,
 }
 
-/// Where the map's parts stand.
+/// Positions of the parts of the map, in points.
 struct MapLayout {
     cells: Rect,
+    /// Height of a row.
     row: f32,
+    /// Width of a cell.
     cell: f32,
     head_x: f32,
 }
 
-/// The colour of a state.
+/// The colour of a page state.
 fn colour(page: PageState, theme: &Theme) -> Color32 {
     match page {
         PageState::None => theme.background,
@@ -49,7 +53,7 @@ fn colour(page: PageState, theme: &Theme) -> Color32 {
     }
 }
 
-/// A texel of a cell of `w` by `h`: the state in colour and, for those who cannot tell colours, in pattern.
+/// The colour of a texel in a cell of `w` by `h` texels. Each state has a pattern too, for users who do not see colours.
 fn texel(page: PageState, disagrees: bool, (x, y): (usize, usize), (w, h): (usize, usize), theme: &Theme) -> Color32 {
     if x + 1 >= w || y + 1 >= h {
         return theme.panel;
@@ -80,7 +84,7 @@ fn texel(page: PageState, disagrees: bool, (x, y): (usize, usize), (w, h): (usiz
     }
 }
 
-/// A sample of a state, for the legend.
+/// Draws an example of a state for the legend.
 pub(super) fn swatch(ui: &Ui, rect: Rect, page: PageState, theme: &Theme) {
     let (w, h) = (rect.width() as usize + 1, rect.height() as usize + 1);
     let mut mesh = Mesh::default();
@@ -93,7 +97,7 @@ pub(super) fn swatch(ui: &Ui, rect: Rect, page: PageState, theme: &Theme) {
     ui.painter().add(Shape::mesh(mesh));
 }
 
-/// Draws it into `map`.
+/// Draws the map into the rectangle `map`, and the card of the page under the pointer or of the pinned page.
 pub(super) fn show(
     ui: &mut Ui,
     state: &mut ResidencyState,
@@ -142,7 +146,7 @@ fn map_layout(map: Rect, sample: &Sample) -> MapLayout {
         let behind = row.head_byte.saturating_sub(row.first_byte) as f32 / row.bytes_per_cell.max(1) as f32;
         behind / widest as f32
     });
-    // The head of whole files moves; around the heads, it stands.
+    // In a map of whole files the head moves. In a map around the heads it has a fixed position.
     let is_fixed = sample.view.pages != crate::residency::sample::Pages::WholeFile;
     let (back, ahead) = super::AROUND_MS;
     let part = if is_fixed { back as f32 / (back + ahead) as f32 } else { part };
@@ -150,13 +154,13 @@ fn map_layout(map: Rect, sample: &Sample) -> MapLayout {
     MapLayout { cells, row, cell, head_x: cells.left() + part * cells.width() }
 }
 
-/// Where a byte of a row stands.
+/// The x of a file byte in a row.
 fn x_of(row: &Row, byte: u64, layout: &MapLayout) -> f32 {
     let cells = (byte as f64 - row.head_byte as f64) / row.bytes_per_cell.max(1) as f64;
     layout.head_x + cells as f32 * layout.cell
 }
 
-/// The row and the byte under a point.
+/// The row under a point, and the first byte of the page under it.
 fn page_at<'a>(at: egui::Pos2, sample: &'a Sample, layout: &MapLayout) -> Option<(&'a Row, u64)> {
     let index = ((at.y - layout.cells.top()) / layout.row).floor();
     let row = sample.rows.get(index.max(0.0) as usize)?;
@@ -215,7 +219,7 @@ fn paint(image: &mut ColorImage, (left, top): (usize, usize), (w, h): (usize, us
     }
 }
 
-/// What a row is called: its track's name.
+/// The name of a row: the name of its track, or its number.
 fn name_of(row: &Row, index: usize, context: &PanelContext<'_>) -> String {
     let session = &context.snapshot.session;
     let name = match row.key {
@@ -228,7 +232,7 @@ fn name_of(row: &Row, index: usize, context: &PanelContext<'_>) -> String {
     name.unwrap_or_else(|| format!("{}", index + 1))
 }
 
-/// Names at the left; where rows are low, every second or third.
+/// Draws the names at the left. If rows are low, only every second or third name is drawn.
 fn draw_names(ui: &Ui, map: Rect, sample: &Sample, layout: &MapLayout, context: &PanelContext<'_>) {
     let every = (10.5 / layout.row).ceil().max(1.0) as usize;
     for (index, row) in sample.rows.iter().enumerate().step_by(every) {
@@ -239,7 +243,7 @@ fn draw_names(ui: &Ui, map: Rect, sample: &Sample, layout: &MapLayout, context: 
     }
 }
 
-/// The head, the lead and what lies how far away.
+/// Draws the heads, the ends of the lead, and the time scale above the rows.
 fn draw_heads(ui: &Ui, sample: &Sample, layout: &MapLayout, context: &PanelContext<'_>) {
     let theme = context.theme;
     let painter = ui.painter();

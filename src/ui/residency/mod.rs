@@ -1,4 +1,5 @@
-//! The butler's room: which pages are where, and the figures beside them. Thread: ui.
+//! The residency panel: a map of memory pages around the heads, figures at the right of the map, and recent events.
+//! Thread: ui.
 
 mod cards;
 mod map;
@@ -17,50 +18,53 @@ use egui::{Align, Align2, Layout, Rect, Slider, Ui, UiBuilder, pos2, vec2};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// Samples a second.
+/// Samples per second that the panel requests from the watcher.
 const HZ: u32 = 12;
 
-/// Milliseconds around the heads that are shown.
+/// Time behind and ahead of the heads that the map shows, in milliseconds.
 const AROUND_MS: (u32, u32) = (2400, 1300);
 
-/// Points of a cell, and of the names beside the map.
+/// Width of a cell, in points.
 const CELL: f32 = 7.0;
-/// See [`CELL`].
+/// Width of the track names at the left of the map, in points.
 const NAMES: f32 = 92.0;
 
-/// Width of the cards.
+/// Width of the column of cards, in points.
 const CARDS: f32 = 336.0;
 
-/// What it keeps between frames.
+/// State that the panel keeps between pictures.
 #[derive(Default)]
 pub struct ResidencyState {
-    /// Stands still: the samples of the last minute, and which one is looked at.
+    /// While the map is frozen: the samples of the last minute, and the index of the shown one.
     frozen: Option<(Vec<Arc<Sample>>, usize)>,
+    /// Whether the map shows whole files, not only pages around the heads.
     whole_file: bool,
+    /// The view that was requested from the watcher.
     view: Option<View>,
     sample: Option<Arc<Sample>>,
     map: map::Map,
-    /// A page that was clicked: its story stays.
+    /// The page that the user clicked. Its card stays open.
     pinned: Option<(RowKey, u64)>,
-    /// Faults up to each sample of the last minute, and the longest commits.
+    /// For each sample of the last minute: number of page faults so far, and longest commit so far in microseconds.
     history: VecDeque<(u64, u64)>,
     saver: ReportSaver,
+    /// Request to freeze or unfreeze. The next picture takes it.
     freeze_clicked: bool,
 }
 
 impl ResidencyState {
-    /// Stands still, to be looked at and scrubbed back over; or goes on.
+    /// Freezes the map, so that the user can look back over the last minute; or makes a frozen map live again.
     pub fn toggle_freeze(&mut self) {
         self.freeze_clicked = true;
     }
 
-    /// Whether it stands still.
+    /// Whether the map is frozen.
     pub fn is_frozen(&self) -> bool {
         self.frozen.is_some()
     }
 }
 
-/// Colours of the legend, in the order of a page's life.
+/// The states of the legend with their names, in the order of a page's life.
 pub(super) const LEGEND: [(PageState, &str); 9] = [
     (PageState::OnDisk, "on disk"),
     (PageState::Cached, "cached"),
@@ -73,7 +77,7 @@ pub(super) const LEGEND: [(PageState, &str); 9] = [
     (PageState::WriteProtected, "write-protected"),
 ];
 
-/// Draws the legend of the map, right-aligned, and what can be chosen about it.
+/// Draws the buttons and the legend of the map, right-aligned. The legend drops entries that do not fit.
 pub fn legend(ui: &mut Ui, state: &mut ResidencyState, context: &mut PanelContext<'_>) {
     let whole = ui.max_rect();
     ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
@@ -113,7 +117,7 @@ pub fn legend(ui: &mut Ui, state: &mut ResidencyState, context: &mut PanelContex
     });
 }
 
-/// Draws the map and its cards into what is left of `ui`.
+/// Draws the panel into the rest of `ui`.
 pub fn show(ui: &mut Ui, state: &mut ResidencyState, context: &mut PanelContext<'_>) {
     let whole = ui.max_rect();
     let cards = Rect::from_min_max(pos2(whole.right() - CARDS, whole.top()), whole.max);
@@ -141,7 +145,7 @@ pub fn show(ui: &mut Ui, state: &mut ResidencyState, context: &mut PanelContext<
     }
 }
 
-/// Asks for samples as wide as the map, and takes the latest.
+/// Requests samples that fit the width of the map, and takes the latest one.
 fn update_sample(state: &mut ResidencyState, map: Rect, context: &PanelContext<'_>) {
     let Some(watcher) = context.watcher else {
         state.view = None;
@@ -182,7 +186,7 @@ fn update_sample(state: &mut ResidencyState, map: Rect, context: &PanelContext<'
     }
 }
 
-/// A slider over the last minute; the map below it.
+/// Draws the slider over the last minute. Returns the rectangle that is left for the map.
 fn scrub(ui: &mut Ui, state: &mut ResidencyState, map: Rect, context: &mut PanelContext<'_>) -> Rect {
     let Some((samples, at)) = &mut state.frozen else { return map };
     let line = Rect::from_min_size(map.min, vec2(map.width(), 28.0));

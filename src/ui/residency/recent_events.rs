@@ -1,4 +1,5 @@
-//! The last events, beside the map: in a column where there is room, else the last one in a line below it. Thread: ui.
+//! Recent events next to the residency map: a column if there is space, else the last event in a line below the map.
+//! Thread: ui.
 
 use crate::app::snapshot::{Level, Told};
 use crate::control::Severity;
@@ -9,25 +10,25 @@ use crate::ui::theme::Theme;
 use crate::ui::widget::text_at;
 use egui::{Align2, CursorIcon, Rect, Role, ScrollArea, Sense, Ui, UiBuilder, WidgetInfo, pos2, vec2};
 
-/// Width of the column, and of a map that leaves room for it.
+/// Width of the column, in points.
 const COLUMN: f32 = 268.0;
-/// See [`COLUMN`].
+/// Minimum width of the map next to the column, in points.
 const MAP_MIN: f32 = 640.0;
 
-/// Height of the line.
+/// Height of the line, in points.
 const LINE: f32 = 26.0;
 
-/// Events of the column.
+/// Number of events in the column.
 const SHOWN: usize = 60;
 
-/// Where they are shown.
+/// Rectangle of the events.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Placement {
     Column(Rect),
     Line(Rect),
 }
 
-/// The place for them in a panel whose cards begin at `cards`.
+/// Chooses column or line. `cards` is the x of the left edge of the cards.
 pub(super) fn placement(whole: Rect, cards: f32) -> Placement {
     if cards - whole.left() >= MAP_MIN + COLUMN {
         Placement::Column(Rect::from_min_max(pos2(cards - COLUMN, whole.top()), pos2(cards, whole.bottom())))
@@ -36,7 +37,7 @@ pub(super) fn placement(whole: Rect, cards: f32) -> Placement {
     }
 }
 
-/// Draws them. A click leads to all of them.
+/// Draws the events. A click on the line opens the events panel.
 pub(super) fn show(ui: &mut Ui, placement: Placement, context: &mut PanelContext<'_>) {
     let events = || context.snapshot.notices.iter().rev().chain(context.snapshot.earlier.iter().rev());
     match placement {
@@ -88,7 +89,7 @@ pub(super) fn show(ui: &mut Ui, placement: Placement, context: &mut PanelContext
     }
 }
 
-/// Sign and time in one line, the text below them.
+/// Draws an event in the column: sign and time in one line, the text below.
 fn row(ui: &mut Ui, event: &Told, context: &PanelContext<'_>) {
     let width = ui.available_width();
     let colour = if event.seen { context.theme.quiet } else { context.theme.text };

@@ -1,4 +1,4 @@
-//! The card of a page: what it is, where, who touched it, what butler and kernel say. Thread: ui.
+//! The card of a page: its position, its states in the ledger and in the kernel, and its history. Thread: ui.
 
 use crate::residency::sample::{Row, Sample};
 use crate::time::{Clock, Frames, SampleRate};
@@ -8,11 +8,11 @@ use crate::ui::theme::Theme;
 use crate::ui::widget::elided;
 use egui::{Color32, Pos2, Rect, Stroke, StrokeKind, Ui, pos2, vec2};
 
-/// Points of a card at most.
+/// Maximum width of the card's text, in points.
 const WIDTH: f32 = 380.0;
 
-/// Draws it beside `at`, within `map`. A pinned one tells the whole story.
-#[expect(clippy::too_many_arguments, reason = "a page, and where its card goes")]
+/// Draws the card next to `at`, within `map`. A pinned card shows ten lines of history, another one three.
+#[expect(clippy::too_many_arguments, reason = "a page, and the place of its card")]
 pub(super) fn card(
     ui: &Ui,
     at: Pos2,
@@ -59,7 +59,7 @@ pub(super) fn card(
     let x = if at.x + 16.0 + width < map.right() { at.x + 16.0 } else { (at.x - 16.0 - width).max(map.left()) };
     let y = (at.y - height / 2.0).clamp(map.top() - 40.0, (map.bottom() - height - 4.0).max(map.top() - 40.0));
     let rect = Rect::from_min_size(pos2(x, y), vec2(width, height));
-    // Above everything, and not cut off by the panel.
+    // The tooltip layer is above everything, and the panel does not clip it.
     let painter = ui.ctx().layer_painter(egui::LayerId::new(egui::Order::Tooltip, egui::Id::unique("page")));
     painter.rect(
         rect,

@@ -1,4 +1,4 @@
-//! Lanes: what is placed where, what is being recorded, what was lost. Thread: ui.
+//! The lanes: regions, takes that are being recorded, and lost ranges. Thread: ui.
 
 use crate::app::snapshot::PassPhase;
 use crate::session::{Region, Session, TakeId, Track};
@@ -7,22 +7,22 @@ use crate::ui::panel_context::PanelContext;
 use crate::ui::theme::{Theme, mixed};
 use egui::{Align2, Color32, Rect, Shape, Stroke, StrokeKind, Ui, pos2, vec2};
 
-/// A stretch of sound in a lane.
+/// A box with audio in a lane: a region, or a take that is being recorded.
 pub(super) struct LaneBlock<'a> {
-    /// The row.
+    /// Index of the track in the session.
     pub(super) row: usize,
     pub(super) track: &'a Track,
-    /// The region; `None` while it is recorded.
+    /// `None` for a take that is being recorded.
     pub(super) region: Option<&'a Region>,
     pub(super) take: TakeId,
-    /// Where it stands on the timeline.
+    /// Position on the timeline.
     pub(super) start: FramePos,
     pub(super) length: Frames,
-    /// The frame of the take at its start.
+    /// The frame of the take that is at `start`.
     pub(super) take_start: FramePos,
 }
 
-/// The rows in view.
+/// The indices of the rows in view.
 pub(super) fn rows_in_view(lanes: Rect, context: &PanelContext<'_>) -> std::ops::Range<usize> {
     let row = context.view.row_height();
     let first = (context.view.scroll / row).max(0.0) as usize;
@@ -30,14 +30,14 @@ pub(super) fn rows_in_view(lanes: Rect, context: &PanelContext<'_>) -> std::ops:
     first..(first + count).min(context.snapshot.session.tracks().len()).max(first)
 }
 
-/// The lane of a row.
+/// The rectangle of a row's lane. It may be partly out of view.
 pub(super) fn lane_rect(lanes: Rect, row: usize, context: &PanelContext<'_>) -> Rect {
     let height = context.view.row_height();
     let top = lanes.top() + row as f32 * height - context.view.scroll;
     Rect::from_min_size(pos2(lanes.left(), top), vec2(lanes.width(), height))
 }
 
-/// Everything in view: regions in their order, then what is being recorded.
+/// The blocks in view: for each row its regions in order, then the take that is being recorded.
 pub(super) fn lane_blocks<'a>(
     session: &'a Session,
     rows: std::ops::Range<usize>,
@@ -60,7 +60,7 @@ pub(super) fn lane_blocks<'a>(
         }));
         let recorded = pass.and_then(|pass| {
             let (_, take) = pass.takes.iter().find(|(id, _)| *id == track.id())?;
-            // A take that is finished is placed before its pass is over.
+            // A finished take gets its region before the recording is over. Do not draw it twice.
             let placed = track.regions().iter().any(|region| region.take == *take);
             (!placed && pass.frames.0 > 0).then_some((*take, pass.start, pass.frames))
         });
@@ -71,7 +71,7 @@ pub(super) fn lane_blocks<'a>(
     blocks
 }
 
-/// Where a stretch stands on the screen.
+/// The rectangle of a block on the screen.
 pub(super) fn block_rect(block: &LaneBlock<'_>, lanes: Rect, context: &PanelContext<'_>) -> Rect {
     let lane = lane_rect(lanes, block.row, context);
     let from = lanes.left() + context.view.x_of(block.start).max(-4.0);
@@ -79,7 +79,7 @@ pub(super) fn block_rect(block: &LaneBlock<'_>, lanes: Rect, context: &PanelCont
     Rect::from_min_max(pos2(from, lane.top() + 2.0), pos2(to.max(from + 1.0), lane.bottom() - 2.0))
 }
 
-/// Draws lanes and boxes; `moving` is where a dragged region would go.
+/// Draws the lanes and the blocks. `moving` is a dragged region and the position where it would go.
 pub(super) fn draw_regions(
     ui: &Ui,
     lanes: Rect,
@@ -119,7 +119,7 @@ pub(super) fn draw_regions(
     }
 }
 
-/// Stretches that were lost, as they lie on the timeline: hatched, at least two points wide, and what was lost on hover.
+/// Draws lost ranges of the blocks: hatched, at least two points wide, with a tooltip about the loss.
 pub(super) fn draw_losses(ui: &Ui, lanes: Rect, context: &PanelContext<'_>) {
     let session = std::sync::Arc::clone(&context.snapshot.session);
     let all = rows_in_view(lanes, context);
@@ -163,7 +163,7 @@ pub(super) fn draw_losses(ui: &Ui, lanes: Rect, context: &PanelContext<'_>) {
     }
 }
 
-/// Red, and slanted lines, so that it is not told by colour alone.
+/// Fills with red and slanted lines, so that pattern and not only colour shows a loss.
 fn hatch(ui: &Ui, rect: Rect, colour: Color32) {
     ui.painter().rect_filled(rect, 0, super::faded(colour, 0.55));
     if rect.width() > 6.0 {

@@ -1,4 +1,4 @@
-//! Markers: flags in the ruler that are clicked, dragged and named. Thread: ui.
+//! Markers: flags in the ruler. A user clicks them to locate, drags and renames them. Thread: ui.
 
 use crate::app::command::Command;
 use crate::control::edit::Edit;
@@ -9,17 +9,17 @@ use crate::ui::widget::elided;
 use egui::{CursorIcon, Key, Rect, Role, Sense, TextEdit, Ui, WidgetInfo, pos2, vec2};
 use std::sync::Arc;
 
-/// What it keeps between frames.
+/// State that the markers keep between pictures.
 #[derive(Default)]
 pub(super) struct MarkersState {
-    /// The marker that is being named, what was typed, and whether the field has yet to get the keyboard.
+    /// The marker that the user renames, the typed text, and whether the field still needs the focus.
     naming: Option<(MarkerId, String, bool)>,
 }
 
-/// Points of the widest flag.
+/// Width of the widest flag, in points.
 const FLAG_WIDTH_MAX: f32 = 140.0;
 
-/// Draws every marker in view.
+/// Draws the markers in view.
 pub(super) fn show(ui: &mut Ui, state: &mut MarkersState, ruler: Rect, lanes: Rect, context: &mut PanelContext<'_>) {
     let session = Arc::clone(&context.snapshot.session);
     for (at, marker) in session.markers().iter().enumerate() {

@@ -1,4 +1,4 @@
-//! The timeline: ruler, regions with their waves, markers, the playhead. Thread: ui.
+//! The timeline: ruler, lanes with regions and waveforms, markers, range and playhead. Thread: ui.
 
 mod lanes;
 mod markers;
@@ -13,22 +13,23 @@ use crate::message::Motion;
 use crate::time::FramePos;
 use egui::{Align2, Color32, Rect, Shape, Stroke, Ui, pos2};
 
-/// What it keeps between frames.
+/// State that the timeline keeps between pictures.
 #[derive(Default)]
 pub struct TimelineState {
     waves: waves::Waves,
     pointer: pointer::Pointer,
     markers: markers::MarkersState,
-    /// The user looks elsewhere: the view does not follow until the transport is used again.
+    /// The user scrolled or zoomed. The view does not follow the playhead until the transport starts again.
     user_moved_view: bool,
+    /// Whether the transport was rolling in the last picture.
     was_rolling: bool,
 }
 
-/// Part of the width that a playhead may reach before the view goes on, and at which it stands then.
+/// Parts of the width: where the playhead may go before the view moves, and where the playhead is after that.
 const FOLLOW: (f64, f64) = (0.92, 0.25);
 
-/// Draws the ruler into `ruler` and the lanes into `lanes`: row `n` of the session stands `n` times
-/// [`super::view::View::row`] below the top of `lanes`, less [`super::view::View::scroll`].
+/// Draws the ruler into `ruler` and the lanes into `lanes`. The lane of row `n` is `n` times
+/// [`super::view::View::row_height`] below the top of `lanes`, less [`super::view::View::scroll`].
 pub fn show(ui: &mut Ui, state: &mut TimelineState, ruler: Rect, lanes: Rect, context: &mut PanelContext<'_>) {
     ui.painter().rect_filled(ruler.union(lanes), 0, context.theme.background);
     follow(state, context);
@@ -51,7 +52,7 @@ pub fn show(ui: &mut Ui, state: &mut TimelineState, ruler: Rect, lanes: Rect, co
     ui.painter().hline(ruler.x_range(), ruler.bottom() - 0.5, (1.0, context.theme.line));
 }
 
-/// A playhead that rolls is kept in view, page by page, unless the user looks elsewhere.
+/// Keeps a rolling playhead in view, page by page, unless the user has moved the view.
 fn follow(state: &mut TimelineState, context: &mut PanelContext<'_>) {
     let is_rolling = context.snapshot.transport.motion != Motion::Stopped;
     if is_rolling && !state.was_rolling {
@@ -67,7 +68,7 @@ fn follow(state: &mut TimelineState, context: &mut PanelContext<'_>) {
     }
 }
 
-/// The range: shaded in the lanes, marked in the ruler.
+/// Draws the range: shaded in the lanes, marked in the ruler.
 fn range(ui: &Ui, ruler: Rect, lanes: Rect, context: &PanelContext<'_>) {
     let Some((from, to)) = context.snapshot.transport.range else { return };
     let [from, to] =
@@ -96,7 +97,7 @@ fn playhead(ui: &Ui, ruler: Rect, lanes: Rect, context: &PanelContext<'_>) {
     ui.painter().add(Shape::convex_polygon(head, colour, Stroke::NONE));
 }
 
-/// Nothing is recorded yet: what to do.
+/// The text of an empty timeline: the first step for the user, or why nothing is open.
 fn invitation(ui: &Ui, lanes: Rect, context: &PanelContext<'_>) {
     let (large, small) = match &context.snapshot.stage {
         Stage::Opening => ("Opening", String::new()),
@@ -119,7 +120,7 @@ fn invitation(ui: &Ui, lanes: Rect, context: &PanelContext<'_>) {
     ui.painter().text(at + egui::vec2(0.0, 10.0), Align2::CENTER_TOP, small, Theme::font(12.5), context.theme.faint);
 }
 
-/// A colour seen through: `part` of it.
+/// A translucent colour: `part` 0.0 is invisible, 1.0 opaque.
 fn faded(colour: Color32, part: f32) -> Color32 {
     colour.gamma_multiply(part)
 }

@@ -1,4 +1,4 @@
-//! What the pointer does in the timeline: locate, select, move, trim, scroll, zoom. Thread: ui.
+//! The pointer in the timeline: locate, select, move, trim, scroll, zoom. Thread: ui.
 
 use crate::app::command::Command;
 use crate::control::edit::Edit;
@@ -9,25 +9,25 @@ use crate::ui::panel_context::PanelContext;
 use egui::{CursorIcon, PointerButton, Pos2, Rect, Response, Role, Sense, Ui, WidgetInfo, pos2, vec2};
 use std::sync::Arc;
 
-/// Points within which an edge is meant.
+/// Distance in points within which the pointer grabs an edge.
 const EDGE_POINTS: f32 = 5.0;
 
-/// What is being dragged.
+/// A drag in progress.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Drag {
-    /// A new range, from here.
+    /// A new range that starts here.
     Range(FramePos),
-    /// One end of the range; the other stays.
+    /// One end of the range. The value is the other end, which stays.
     RangeEdge(FramePos),
-    /// A region, taken so many frames behind its start.
+    /// A region. `grip` is the distance from its start to the pointer in frames, `to` its new start.
     Move { region: RegionId, track: TrackId, grip: u64, to: FramePos },
-    /// The start of a region.
+    /// The start of a region, and its new position.
     TrimStart(RegionId, FramePos),
-    /// Its end.
+    /// The end of a region, and its new position.
     TrimEnd(RegionId, FramePos),
 }
 
-/// See the module.
+/// State that the pointer keeps between pictures.
 #[derive(Default)]
 pub(super) struct Pointer {
     drag: Option<Drag>,
@@ -36,7 +36,7 @@ pub(super) struct Pointer {
 }
 
 impl Pointer {
-    /// Where a region that is dragged would go.
+    /// The region that is being dragged, and its new start.
     pub(super) fn moving(&self) -> Option<(RegionId, FramePos)> {
         match self.drag {
             Some(Drag::Move { region, to, .. }) => Some((region, to)),
@@ -45,7 +45,7 @@ impl Pointer {
     }
 }
 
-/// The region under a point.
+/// The region under a point of the screen.
 fn region_at<'a>(
     session: &'a Session,
     at: Pos2,
@@ -58,7 +58,7 @@ fn region_at<'a>(
     Some((track.id(), region))
 }
 
-/// Takes what the pointer does in the lanes; says whether the user looked elsewhere.
+/// Handles the pointer in the lanes. Returns whether the user moved the view in time.
 pub(super) fn show(ui: &mut Ui, state: &mut Pointer, lanes: Rect, context: &mut PanelContext<'_>) -> bool {
     let response = ui.interact(lanes, ui.scope_id().with("timeline"), Sense::click_and_drag());
     response.widget_info(|| WidgetInfo::labeled(Role::Canvas, true, "Timeline"));
@@ -97,14 +97,14 @@ fn cursor(ui: &Ui, session: &Session, at: Pos2, lanes: Rect, context: &PanelCont
     }
 }
 
-/// The end of the range that stays when the one under `x` is dragged.
+/// If an end of the range is under `x`, returns the other end, which stays during a drag.
 fn range_edge(x: f32, lanes: Rect, context: &PanelContext<'_>) -> Option<FramePos> {
     let (from, to) = context.snapshot.transport.range?;
     let near = |at: FramePos| (lanes.left() + context.view.x_of(at) - x).abs() < EDGE_POINTS;
     if near(to) { Some(from) } else { near(from).then_some(to) }
 }
 
-/// A selected region's edge under the pointer: its start or its end.
+/// The edge of a selected region under the pointer: `true` for its start, `false` for its end.
 fn region_edge(session: &Session, at: Pos2, lanes: Rect, context: &PanelContext<'_>) -> Option<(RegionId, bool)> {
     let near = |dx: f32| region_at(session, at + vec2(dx, 0.0), lanes, context);
     let (_, region) = near(0.0).or_else(|| near(EDGE_POINTS)).or_else(|| near(-EDGE_POINTS))?;
@@ -160,7 +160,7 @@ fn continue_drag(ui: &Ui, response: &Response, state: &mut Pointer, lanes: Rect,
     }
 }
 
-/// A trim that stays within what the take has, and leaves something.
+/// The edit for a trim, limited to the frames of the take. `None` if it would leave less than two frames.
 fn trim_edit(context: &PanelContext<'_>, id: RegionId, to: impl Fn(&Region) -> (FramePos, FramePos)) -> Option<Edit> {
     let session = &context.snapshot.session;
     let (_, region) = session.region(id)?;
@@ -198,7 +198,7 @@ fn click(ui: &Ui, session: &Session, at: Pos2, lanes: Rect, context: &mut PanelC
     }
 }
 
-/// What can be done with a region.
+/// The menu of a region.
 fn menu(ui: &mut Ui, id: RegionId, session: &Session, context: &mut PanelContext<'_>) {
     let Some((_, region)) = session.region(id) else {
         ui.label("It is gone");
@@ -219,7 +219,7 @@ fn menu(ui: &mut Ui, id: RegionId, session: &Session, context: &mut PanelContext
     }
 }
 
-/// The middle button drags the paper.
+/// Scrolls in both directions with the middle button. Returns whether it did.
 fn pan(response: &Response, context: &mut PanelContext<'_>) -> bool {
     if !response.dragged_by(PointerButton::Middle) {
         return false;
@@ -230,7 +230,7 @@ fn pan(response: &Response, context: &mut PanelContext<'_>) -> bool {
     true
 }
 
-/// The wheel scrolls rows, with Shift time; with Ctrl it zooms around the pointer.
+/// Scrolls rows with the wheel and time with Shift; Ctrl zooms at the pointer. Returns whether the view moved in time.
 fn wheel(ui: &Ui, lanes: Rect, context: &mut PanelContext<'_>) -> bool {
     if !ui.rect_contains_pointer(lanes) {
         return false;
@@ -254,7 +254,7 @@ fn wheel(ui: &Ui, lanes: Rect, context: &mut PanelContext<'_>) -> bool {
     x != 0.0
 }
 
-/// A click or a drag in the ruler goes there; a wheel zooms. Says whether the user looked elsewhere.
+/// Handles the pointer in the ruler: click and drag locate, the wheel zooms. Returns whether the wheel was used.
 pub(super) fn scrub(ui: &Ui, ruler: Rect, context: &mut PanelContext<'_>) -> bool {
     let response = ui.interact(ruler, ui.scope_id().with("ruler"), Sense::click_and_drag());
     response.widget_info(|| WidgetInfo::labeled(Role::ScrollBar, true, "Ruler"));
@@ -275,7 +275,7 @@ pub(super) fn scrub(ui: &Ui, ruler: Rect, context: &mut PanelContext<'_>) -> boo
     wheel != 0.0
 }
 
-/// A strip at the foot that stands for the whole session: its bright part is what is in view.
+/// Draws the overview at the lower edge: the strip is the whole session, its bright part the view. A drag scrolls.
 pub(super) fn overview(ui: &mut Ui, lanes: Rect, context: &mut PanelContext<'_>) {
     let end = context.snapshot.session.end().max(context.snapshot.transport.position).0 as f64;
     let whole = end.max(context.view.start + context.view.frames());

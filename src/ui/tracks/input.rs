@@ -1,4 +1,4 @@
-//! Which channels of the device a track records: any one, or any two. Thread: ui.
+//! The input control of a row: the one or two device channels that the track records. Thread: ui.
 
 use crate::app::command::Command;
 use crate::control::edit::Edit;
@@ -14,7 +14,7 @@ pub(super) fn input_text(inputs: &[u32]) -> String {
     format!("In {}", numbers.join("+"))
 }
 
-/// Draws it; opens the choice when it is clicked.
+/// Draws the control. A click opens the choice.
 pub(super) fn show(ui: &mut Ui, rect: Rect, n: usize, track: &Track, context: &mut PanelContext<'_>) {
     let inputs_max = context.snapshot.device.inputs;
     let missing = track.inputs().iter().any(|input| inputs_max <= *input as usize) && inputs_max > 0;
@@ -36,7 +36,7 @@ pub(super) fn show(ui: &mut Ui, rect: Rect, n: usize, track: &Track, context: &m
     Popup::menu(&response).width(230.0).show(|ui| choose(ui, track, inputs_max.max(1) as u32, context));
 }
 
-/// One channel at the left, or two that stand side by side at the right.
+/// The choice: one channel in the left column, two adjacent channels in the right one.
 fn choose(ui: &mut Ui, track: &Track, inputs_max: u32, context: &mut PanelContext<'_>) {
     let mut chosen: Option<Vec<u32>> = None;
     ScrollArea::vertical().max_height(360.0).show(ui, |ui| {

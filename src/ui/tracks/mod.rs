@@ -1,4 +1,4 @@
-//! The track list: a row for each track, level with its lane. Thread: ui.
+//! The track list: one row for each track, at the height of the track's lane. Thread: ui.
 
 mod input;
 mod layout;
@@ -17,22 +17,22 @@ use crate::session::{Track, TrackId};
 use egui::{Align2, CursorIcon, Rect, Role, Sense, Ui, WidgetInfo, pos2, vec2};
 use std::collections::HashMap;
 
-/// What it keeps between frames.
+/// State that the list keeps between pictures.
 #[derive(Default)]
 pub struct TracksState {
-    /// Begin to edit the name of the selected track.
+    /// Request to start editing the name of the first selected track. The next picture takes it.
     pub rename: bool,
     meters: HashMap<TrackId, Ballistics>,
     drag: order::Drag,
 }
 
 impl TracksState {
-    /// Whether a meter still falls.
+    /// Whether a meter still shows something.
     pub fn moves(&self) -> bool {
         self.meters.values().any(|meter| !meter.is_at_rest())
     }
 
-    /// Puts the clip lamps out.
+    /// Switches off the clip lamps.
     pub fn acknowledge(&mut self) {
         for meter in self.meters.values_mut() {
             meter.clipped = false;
@@ -40,7 +40,7 @@ impl TracksState {
     }
 }
 
-/// Draws the head into `head` and the rows into `list`.
+/// Draws the heading into `head` and the rows into `list`.
 pub fn show(ui: &mut Ui, state: &mut TracksState, head: Rect, list: Rect, context: &mut PanelContext<'_>) {
     ui.painter().rect_filled(head.union(list), 0, context.theme.panel);
     let session = std::sync::Arc::clone(&context.snapshot.session);
@@ -81,14 +81,14 @@ fn update_meters(state: &mut TracksState, tracks: &[Track], context: &PanelConte
     }
 }
 
-/// The wheel over the list scrolls the rows; they never leave the panel empty.
+/// Scrolls the rows with the wheel, and keeps the list filled.
 fn scroll(ui: &Ui, list: Rect, rows: usize, context: &mut PanelContext<'_>) {
     let over = ui.rect_contains_pointer(list);
     let wheel = ui.input(|input| if input.modifiers.any() { 0.0 } else { input.smooth_scroll_delta().y });
     if over && wheel != 0.0 {
         context.view.scroll -= wheel;
     }
-    // Room for one row more: where a new one would go.
+    // Leave space for one more row, where a new track would appear.
     let most = (rows as f32 * context.view.row_height() + context.view.row_height() - list.height()).max(0.0);
     context.view.scroll = context.view.scroll.clamp(0.0, most);
 }
@@ -156,7 +156,7 @@ fn heading(ui: &mut Ui, head: Rect, tracks: &[Track], context: &mut PanelContext
     }
 }
 
-/// Below the last row: a click selects nothing.
+/// The area below the last row. A click there clears the selection.
 fn empty_below(ui: &Ui, rect: Rect, context: &mut PanelContext<'_>) {
     if rect.height() < 1.0 {
         return;

@@ -1,4 +1,4 @@
-//! One row: name, input, monitor, arm, mute, solo, gain, pan. Thread: ui.
+//! A row of the track list: name, input, input monitoring, arm, mute, solo, gain, pan. Thread: ui.
 
 use super::{input, layout};
 use crate::app::command::Command;
@@ -10,7 +10,7 @@ use crate::ui::theme::{Theme, mixed};
 use crate::ui::widget::{Fader, Pan, name_field, pan_text, toggle};
 use egui::{Align2, CursorIcon, Rect, Role, Sense, Ui, WidgetInfo, pos2, vec2};
 
-/// Draws the row of the track at place `at`; `rename` begins to edit its name.
+/// Draws the row of the track with index `at`. `rename` starts to edit its name.
 pub(super) fn show(ui: &mut Ui, rect: Rect, at: usize, track: &Track, rename: bool, context: &mut PanelContext<'_>) {
     let theme = context.theme;
     let parts = layout::row(rect, context.view.tall);
@@ -44,7 +44,7 @@ pub(super) fn show(ui: &mut Ui, rect: Rect, at: usize, track: &Track, rename: bo
     gain_and_pan(ui, &parts, n, track, context);
 }
 
-/// The tracks that a change of this one means: all that are selected, if it is one of them.
+/// The tracks that a change of `track` applies to: all selected tracks if `track` is one of them, else `track` alone.
 pub(super) fn affected_tracks(track: TrackId, context: &PanelContext<'_>) -> Vec<TrackId> {
     if context.view.selected_tracks.contains(&track) && context.view.selected_tracks.len() > 1 {
         context.snapshot.session.track_ids().filter(|id| context.view.selected_tracks.contains(id)).collect()
@@ -53,7 +53,7 @@ pub(super) fn affected_tracks(track: TrackId, context: &PanelContext<'_>) -> Vec
     }
 }
 
-/// Selects it: alone, with Ctrl beside others, with Shift all from the first that is selected.
+/// Selects a track. Ctrl adds or removes it. Shift extends the selection up to it.
 pub(super) fn select(ui: &Ui, track: TrackId, context: &mut PanelContext<'_>) {
     let modifiers = ui.input(|input| input.modifiers);
     let selected = &mut context.view.selected_tracks;
@@ -73,7 +73,7 @@ pub(super) fn select(ui: &Ui, track: TrackId, context: &mut PanelContext<'_>) {
     }
 }
 
-/// The number: selects, drags, and has the row's menu.
+/// The track number: a click selects, a drag moves, a right click opens the menu.
 fn handle(ui: &Ui, rect: Rect, at: usize, track: &Track, selected: bool, context: &mut PanelContext<'_>) {
     let response = ui.interact(rect, ui.scope_id().with(("handle", track.id())), Sense::click_and_drag());
     response.widget_info(|| WidgetInfo::selected(Role::ListItem, true, selected, format!("Track {}", at + 1)));
@@ -150,7 +150,7 @@ fn gain_and_pan(ui: &mut Ui, parts: &layout::Row, n: usize, track: &Track, conte
     let name = format!("Gain {n}");
     let (_, to) = Fader { name: &name, db: track.gain_db() }.show(ui, context.theme, parts.gain, context.view.tall);
     if let Some(db) = to {
-        // Others that are selected go by as much: what was balanced stays balanced.
+        // Other selected tracks change by the same number of decibels, which keeps their balance.
         let by = db - track.gain_db();
         let gain = |id: &TrackId| {
             let own = context.snapshot.session.track(*id)?.gain_db();
@@ -172,7 +172,7 @@ fn gain_and_pan(ui: &mut Ui, parts: &layout::Row, n: usize, track: &Track, conte
     }
 }
 
-/// What else can be done with a track.
+/// The menu of a track.
 fn menu(ui: &mut Ui, track: &Track, context: &mut PanelContext<'_>) {
     ui.set_min_width(190.0);
     let ids = affected_tracks(track.id(), context);

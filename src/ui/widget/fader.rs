@@ -1,37 +1,38 @@
-//! Gain and pan: drag, drag finely with Shift, wheel, arrow keys, double click for the default. Thread: ui.
+//! Fader and pan control. Both take a drag, a fine drag with Shift or Ctrl, Alt and the wheel, arrow keys, and a double
+//! click for the default. Thread: ui.
 
 use super::focus_ring;
 use crate::session::{GAIN_DB_MAX, GAIN_DB_MIN};
 use crate::ui::theme::Theme;
 use egui::{Align2, CursorIcon, Id, Key, Rect, Response, Role, Sense, Ui, WidgetInfo, pos2, vec2};
 
-/// Points of a drag to the whole way, fine drags aside.
+/// Factor of a fine drag.
 const FINE_FACTOR: f32 = 0.1;
 
-/// A horizontal fader for decibels.
+/// A horizontal fader for a gain.
 pub struct Fader<'a> {
-    /// What a screen reader says: `Gain 1`.
+    /// Accessible name, for example `Gain 1`.
     pub name: &'a str,
-    /// Decibels.
+    /// Gain in decibels.
     pub db: f32,
 }
 
-/// A horizontal slider from left to right.
+/// A horizontal slider for a pan.
 pub struct Pan<'a> {
-    /// What a screen reader says: `Pan 1`.
+    /// Accessible name, for example `Pan 1`.
     pub name: &'a str,
-    /// -1 to 1.
+    /// Pan from -1 (left) to 1 (right).
     pub pan: f32,
 }
 
-/// Part of the way, 0 to 1, at which a gain stands: most of the way for what is used most.
+/// Fader position of a gain, 0 to 1. The scale gives most of the way to gains near 0 dB, which are used most.
 pub(super) fn position_of_db(db: f32) -> f32 {
     let position = |db: f32| 10.0_f32.powf(db / 48.0);
     let (low, high) = (position(-72.0), position(12.0));
     if db <= -72.0 { 0.0 } else { ((position(db) - low) / (high - low)).clamp(0.0, 1.0) }
 }
 
-/// The gain at a part of the way; silence at its start.
+/// Gain at a fader position, 0 to 1. Position 0 is silence.
 pub(super) fn db_of_position(position: f32) -> f32 {
     let (low, high) = (10.0_f32.powf(-72.0 / 48.0), 10.0_f32.powf(12.0 / 48.0));
     if position <= 0.0 { GAIN_DB_MIN } else { 48.0 * (low + position.min(1.0) * (high - low)).log10() }
@@ -60,7 +61,7 @@ pub fn pan_text(pan: f32) -> String {
     }
 }
 
-/// What a slider was moved to, 0 to 1, by drag, wheel or keys.
+/// New position, 0 to 1, if the user moved the slider by drag, wheel or keys in this picture.
 fn new_position(ui: &Ui, response: &Response, position: f32, width: f32, key_step: f32) -> Option<f32> {
     let dragged_to: Id = response.id.with("held");
     if response.drag_started() {
@@ -93,6 +94,7 @@ fn new_position(ui: &Ui, response: &Response, position: f32, width: f32, key_ste
     None
 }
 
+/// Keeps the arrow keys for a slider that has the focus. egui would move the focus with them.
 fn lock_arrows(ui: &Ui, response: &Response) {
     if response.has_focus() {
         let arrows = egui::EventFilter { horizontal_arrows: true, vertical_arrows: true, ..Default::default() };
@@ -101,7 +103,7 @@ fn lock_arrows(ui: &Ui, response: &Response) {
 }
 
 impl Fader<'_> {
-    /// Shows it in `rect`; returns the gain that it was moved to.
+    /// Draws the fader in `rect`. Returns the new gain if the user moved it.
     pub fn show(&self, ui: &mut Ui, theme: &Theme, rect: Rect, with_text: bool) -> (Response, Option<f32>) {
         let response = ui.interact(rect, ui.scope_id().with(("fader", self.name)), Sense::click_and_drag());
         response.widget_info(|| WidgetInfo::slider(true, f64::from(self.db), self.name));
@@ -132,7 +134,7 @@ impl Fader<'_> {
 }
 
 impl Pan<'_> {
-    /// Shows it in `rect`; returns the place that it was moved to.
+    /// Draws the slider in `rect`. Returns the new pan if the user moved it.
     pub fn show(&self, ui: &mut Ui, theme: &Theme, rect: Rect) -> (Response, Option<f32>) {
         let response = ui.interact(rect, ui.scope_id().with(("pan", self.name)), Sense::click_and_drag());
         response.widget_info(|| {
@@ -155,7 +157,7 @@ impl Pan<'_> {
         }
         let to = new_position(ui, &response, position, width, 0.01).map(|position| {
             let pan = position * 2.0 - 1.0;
-            // The middle is easy to find again.
+            // Positions near the middle snap to it, so that the middle is easy to find.
             if pan.abs() < 0.015 { 0.0 } else { pan }
         });
         let to = if response.double_clicked() { Some(0.0) } else { to };
@@ -169,7 +171,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_fader_stands_where_its_gain_is() {
+    fn position_and_gain_of_a_fader_convert_back() {
         for db in [-60.0_f32, -24.0, -6.0, 0.0, 6.0, 12.0] {
             assert!((db_of_position(position_of_db(db)) - db).abs() < 0.01, "{db}");
         }
