@@ -1,4 +1,4 @@
-//! Which device, and how it is opened. Thread: ui.
+//! The device chooser: device, number of inputs, sample rate and period. Thread: ui.
 
 use crate::app::command::Command;
 use crate::device::alsa::{Listed, Listing};
@@ -7,14 +7,15 @@ use crate::ui::theme::Theme;
 use crate::ui::widget::{Button, Look};
 use egui::{Align2, DragValue, RichText, Role, ScrollArea, Sense, Ui, WidgetInfo, vec2};
 
-/// What it keeps between frames.
+/// State that the panel keeps between pictures.
 #[derive(Default)]
 pub struct DeviceState {
+    /// Whether the panel has asked for the list of devices.
     has_scanned: bool,
     chosen: Option<Choice>,
 }
 
-/// What would be opened.
+/// The device and the format that "Use this device" opens.
 #[derive(Clone, Debug, PartialEq)]
 struct Choice {
     name: String,
@@ -23,10 +24,10 @@ struct Choice {
     period: usize,
 }
 
-/// Periods that are offered.
+/// Periods to choose from, in frames.
 const PERIODS: [usize; 7] = [32, 64, 128, 256, 512, 1024, 2048];
 
-/// Draws it into what is left of `ui`.
+/// Draws the panel into the rest of `ui`.
 pub fn show(ui: &mut Ui, state: &mut DeviceState, context: &mut PanelContext<'_>) {
     if !std::mem::replace(&mut state.has_scanned, true) {
         context.send(Command::RescanDevices);
@@ -79,7 +80,7 @@ pub fn show(ui: &mut Ui, state: &mut DeviceState, context: &mut PanelContext<'_>
     state.chosen = Some(choice);
 }
 
-/// What is open.
+/// The choice that is open now.
 fn open_choice(context: &PanelContext<'_>) -> Choice {
     let (device, settings) = (&context.snapshot.device, &context.snapshot.settings);
     Choice {
@@ -90,7 +91,7 @@ fn open_choice(context: &PanelContext<'_>) -> Choice {
     }
 }
 
-/// Whether it can be chosen, and what it offers or why not.
+/// Whether a device can be chosen, and a text with its channels or with the reason why not.
 fn availability(listed: &Listed) -> (bool, String) {
     let side = |of: &Option<Listing>, word: &str| match of {
         Some(Listing::Free(abilities)) => Some((true, format!("{} {word}", abilities.channels_max))),
@@ -108,7 +109,7 @@ fn availability(listed: &Listed) -> (bool, String) {
     (free, details.join(", "))
 }
 
-/// A line of the list; says whether it was chosen.
+/// Draws a line of the list. Returns whether the user clicked it.
 fn device_line(ui: &mut Ui, title: &str, details: &str, free: bool, on: bool, context: &PanelContext<'_>) -> bool {
     let theme = context.theme;
     let sense = if free { Sense::click() } else { Sense::hover() };
@@ -133,7 +134,7 @@ fn device_line(ui: &mut Ui, title: &str, details: &str, free: bool, on: bool, co
     response.clicked()
 }
 
-/// Inputs, rate and period.
+/// The controls for inputs, sample rate and period.
 fn format_choices(ui: &mut Ui, choice: &mut Choice, context: &PanelContext<'_>) {
     let theme = context.theme;
     ui.horizontal(|ui| {

@@ -1,4 +1,4 @@
-//! The doctor's findings, with their fixes to copy. Thread: ui.
+//! The doctor panel: findings about the machine, with fixes that can be copied. Thread: ui.
 
 use crate::app::command::Command;
 use crate::app::snapshot::Level;
@@ -8,13 +8,14 @@ use crate::ui::theme::Theme;
 use crate::ui::widget::{Button, label, sign};
 use egui::{Frame, Margin, RichText, ScrollArea, Ui};
 
-/// What it keeps between frames.
+/// State that the panel keeps between pictures.
 #[derive(Default)]
 pub struct DoctorState {
+    /// Topic of the finding whose fix was copied last.
     copied: Option<&'static str>,
 }
 
-/// Draws it into what is left of `ui`.
+/// Draws the panel into the rest of `ui`.
 pub fn show(ui: &mut Ui, state: &mut DoctorState, context: &mut PanelContext<'_>) {
     let theme = context.theme;
     Frame::NONE.inner_margin(Margin::symmetric(16, 10)).show(ui, |ui| {

@@ -1,5 +1,5 @@
-//! What happened, the latest first, earlier starts' events below; kept versions when the session cannot be opened.
-//! Thread: ui.
+//! The events panel: events of this start, the latest first, and below them events of earlier starts. If the session cannot
+//! be opened, the panel also offers its kept versions. Thread: ui.
 
 use crate::app::command::Command;
 use crate::app::snapshot::{Level, Stage, Told};
@@ -14,16 +14,16 @@ use crate::ui::widget::{Button, Look, card, elided, text_at};
 use egui::{Align, Align2, Layout, Margin, Rect, Role, ScrollArea, Sense, Ui, WidgetInfo, pos2, vec2};
 use std::time::SystemTime;
 
-/// Height of the row of filters.
+/// Height of the row of filters, in points.
 const HEAD: f32 = 26.0;
 
-/// Height of a kept version.
+/// Height of the card of a kept version, in points.
 const VERSION: f32 = 40.0;
 
-/// Where the text of an event begins, behind its sign and its time.
+/// Left edge of an event's text, in points. Sign and time are left of it.
 const TEXT_FROM: f32 = 126.0;
 
-/// Which events are shown.
+/// The events that the panel shows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Filter {
     #[default]
@@ -52,14 +52,14 @@ impl Filter {
     }
 }
 
-/// What it keeps between frames.
+/// State that the panel keeps between pictures.
 #[derive(Default)]
 pub struct EventsState {
     filter: Filter,
     saver: ReportSaver,
 }
 
-/// Draws it into what is left of `ui`.
+/// Draws the panel into the rest of `ui`.
 pub fn show(ui: &mut Ui, state: &mut EventsState, context: &mut PanelContext<'_>) {
     egui::Frame::new().inner_margin(Margin { left: 16, right: 16, top: 16, bottom: 8 }).show(ui, |ui| {
         head(ui, state, context);
@@ -75,7 +75,7 @@ pub fn show(ui: &mut Ui, state: &mut EventsState, context: &mut PanelContext<'_>
     });
 }
 
-/// Filters at the left; what is done with all of them at the right.
+/// Draws the filters at the left, and buttons for all events at the right.
 fn head(ui: &mut Ui, state: &mut EventsState, context: &mut PanelContext<'_>) {
     let (notices, earlier) = (&context.snapshot.notices, &context.snapshot.earlier);
     ui.allocate_ui_with_layout(vec2(ui.available_width(), HEAD), Layout::left_to_right(Align::Center), |ui| {
@@ -116,7 +116,7 @@ fn head(ui: &mut Ui, state: &mut EventsState, context: &mut PanelContext<'_>) {
     });
 }
 
-/// A line each.
+/// The events as text, one line for each.
 fn as_text<'a>(events: impl Iterator<Item = &'a Told>) -> String {
     let lines: Vec<String> =
         events.map(|event| format!("{}  {}  {}", event.clock, severity_name(event.severity), event.text)).collect();
@@ -131,7 +131,7 @@ fn severity_name(severity: Severity) -> &'static str {
     }
 }
 
-/// The events that the filter lets through.
+/// Draws the events that the filter accepts.
 fn list(ui: &mut Ui, filter: Filter, context: &PanelContext<'_>) {
     ui.spacing_mut().item_spacing.y = 0.0;
     let accepted =
@@ -155,7 +155,7 @@ fn list(ui: &mut Ui, filter: Filter, context: &PanelContext<'_>) {
     }
 }
 
-/// Sign, time and text of one event.
+/// Draws sign, time and text of an event.
 fn row(ui: &mut Ui, event: &Told, context: &PanelContext<'_>) {
     let width = ui.available_width();
     let level = match event.severity {
@@ -169,7 +169,7 @@ fn row(ui: &mut Ui, event: &Told, context: &PanelContext<'_>) {
         (false, Severity::Loss) => tint.text,
         (false, _) => context.theme.text,
     };
-    // A line that is longer is hard to follow.
+    // Longer lines are hard to read.
     let wrap = (width - TEXT_FROM - 16.0).clamp(80.0, 960.0);
     let text = ui.painter().layout(event.text.clone(), Theme::font(12.5), colour, wrap);
     let (rect, response) = ui.allocate_exact_size(vec2(width, text.size().y + 12.0), Sense::hover());
@@ -192,7 +192,7 @@ fn row(ui: &mut Ui, event: &Told, context: &PanelContext<'_>) {
     painter.galley(pos2(rect.left() + TEXT_FROM, rect.top() + 6.0), text, colour);
 }
 
-/// Versions of a session whose file is damaged.
+/// Draws the kept versions of a session whose file is damaged.
 fn kept_versions(ui: &mut Ui, reason: &str, versions: &[KeptVersion], context: &mut PanelContext<'_>) {
     ui.label(
         egui::RichText::new("Earlier versions of this session").font(Theme::semi(13.0)).color(context.theme.strong),
@@ -211,7 +211,7 @@ fn kept_versions(ui: &mut Ui, reason: &str, versions: &[KeptVersion], context: &
                 .layout(Layout::right_to_left(Align::Center))
                 .id_salt(("version", version.number)),
         );
-        // The latest is what is wanted nearly always.
+        // Most users want the latest version, so its button stands out.
         let look = if at == 0 { Look::Filled(context.theme.mute) } else { Look::Plain };
         let tip = "Opens the session as it was saved then; the damaged file is kept";
         if Button::text(&name, &name).look(look).size(0.0, HEAD).tip(tip).show(&mut inside, context.theme).clicked() {
@@ -222,7 +222,7 @@ fn kept_versions(ui: &mut Ui, reason: &str, versions: &[KeptVersion], context: &
     ui.add_space(GRID);
 }
 
-/// Its number, its time, how long ago that was, and its size.
+/// Draws number, time, age and size of a kept version.
 fn version_text(ui: &Ui, rect: Rect, version: &KeptVersion, now: SystemTime, theme: &Theme) {
     let y = rect.center().y;
     let at = pos2(rect.left() + 16.0, y);
@@ -236,7 +236,7 @@ fn version_text(ui: &Ui, rect: Rect, version: &KeptVersion, now: SystemTime, the
     }
 }
 
-/// "22 Nov 2026, 20:14:03" and "12 min ago".
+/// Time and age of a version: "22 Nov 2026, 20:14:03" and "12 min ago".
 fn saved(at: Option<SystemTime>, now: SystemTime) -> (String, String) {
     let Some(at) = at else {
         return ("time unknown".to_owned(), String::new());
@@ -337,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn losses_alone_are_shown_when_they_are_asked_for_and_acknowledged_with_one_click() {
+    fn the_filter_shows_losses_alone_and_one_click_acknowledges() {
         let (mut harness, asked) = harness(eventful());
         assert!(harness.query_by_label_contains("Caution, 20:21:40").is_some());
         harness.get_by_label("Losses").click();
@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn events_of_earlier_starts_stand_below_those_of_now_and_go_through_the_same_filter() {
+    fn events_of_earlier_starts_are_below_those_of_this_start_and_have_the_same_filter() {
         let mut snapshot = eventful();
         let mut earlier_event =
             event(0, Severity::Loss, true, "In 3 00:01: 64 frames not recorded (no window); they are silence");
@@ -375,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_copied_is_a_line_an_event_the_latest_first() {
+    fn the_copied_text_has_one_line_for_each_event_the_latest_first() {
         let snapshot = eventful();
         let text = as_text(snapshot.notices.iter().rev());
         assert!(text.starts_with("20:42:17  Note  Recorded 42 min") && text.lines().count() == 6, "{text}");

@@ -1,4 +1,4 @@
-//! Export: stems or the mix, what they will be called, progress. Thread: ui.
+//! The export panel: choices, names of the files to write, and progress. Thread: ui.
 
 use crate::app::command::Command;
 use crate::app::jobs::{ExportRequest, options};
@@ -12,28 +12,34 @@ use crate::ui::widget::{Button, Look, label};
 use egui::{Frame, Margin, ProgressBar, RichText, ScrollArea, TextEdit, Ui};
 use std::path::PathBuf;
 
-/// What it keeps between frames.
+/// State that the panel keeps between pictures.
 #[derive(Default)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a separate choice of the user")]
 pub struct ExportState {
+    /// Export one stereo mix, not a file for each track.
     mix: bool,
+    /// Export the selected tracks only.
     selected: bool,
+    /// Export the range only.
     ranged: bool,
+    /// Replace files that exist.
     replace: bool,
+    /// `None`: the format of the takes.
     format: Option<TakeFormat>,
+    /// Text of the folder field. `None`: the folder `export` of the session.
     to: Option<String>,
     dialog: Dialog,
-    /// What would be written, for a request and a revision of the session.
+    /// The plan for a request and a revision of the session. Computed again only if one of them changes.
     planned: Option<(ExportRequest, u64, Planned)>,
 }
 
-/// Names and bytes of what would be written, or why nothing would.
+/// Names and sizes in bytes of the files to write, or the reason why none can be written.
 type Planned = Result<Vec<(String, u64)>, String>;
 
-/// Names that are shown at once.
+/// Number of file names that the panel shows.
 const NAMES_SHOWN: usize = 40;
 
-/// Draws it into what is left of `ui`.
+/// Draws the panel into the rest of `ui`.
 pub fn show(ui: &mut Ui, state: &mut ExportState, context: &mut PanelContext<'_>) {
     Frame::NONE.inner_margin(Margin::symmetric(16, 10)).show(ui, |ui| {
         ui.columns(2, |columns| {
@@ -163,7 +169,7 @@ fn preview(ui: &mut Ui, state: &mut ExportState, request: &ExportRequest, contex
                 ui.label(RichText::new(format!("{} written", format::count(files.len(), "file"))).color(theme.good));
                 if Button::text("Open the export folder", "Open folder").size(90.0, 26.0).show(ui, theme).clicked() {
                     let to = request.to.clone();
-                    // A file manager may take its time to start.
+                    // On a thread, because the start of a file manager may take seconds.
                     let opening =
                         std::thread::Builder::new().name("open".to_owned()).spawn(move || open::that(to).ok());
                     drop(opening);

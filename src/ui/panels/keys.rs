@@ -1,4 +1,4 @@
-//! The sheet of keys, which can be changed. Thread: ui.
+//! The key sheet: all actions with their keys, which the user can change. Thread: ui.
 
 use crate::app::command::Command;
 use crate::ui::action::{ACTIONS, Action, Entry, parse};
@@ -7,16 +7,16 @@ use crate::ui::theme::Theme;
 use crate::ui::widget::Button;
 use egui::{Align2, CursorIcon, Event, RichText, Role, ScrollArea, Sense, Ui, WidgetInfo, vec2};
 
-/// What it keeps between frames.
+/// State that the panel keeps between pictures.
 #[derive(Default)]
 pub struct KeysState {
-    /// The action that waits for keys.
+    /// The action that gets the next keys that the user presses.
     waits_for_keys: Option<Action>,
-    /// Why the last keys were not taken.
+    /// Why the last keys were refused.
     refusal: Option<String>,
 }
 
-/// Draws it into what is left of `ui`.
+/// Draws the panel into the rest of `ui`.
 pub fn show(ui: &mut Ui, state: &mut KeysState, context: &mut PanelContext<'_>) {
     read_new_keys(ui, state, context);
     ui.horizontal(|ui| {
@@ -35,6 +35,7 @@ pub fn show(ui: &mut Ui, state: &mut KeysState, context: &mut PanelContext<'_>) 
         }
     });
     ScrollArea::vertical().max_height(560.0).show(ui, |ui| {
+        // All groups of `ACTIONS`. A group that is missing here is not shown.
         let groups = ["Transport", "Timeline", "Tracks", "Session", "Panels", "Window"];
         ui.columns(2, |columns| {
             for (at, group) in groups.iter().enumerate() {
@@ -70,10 +71,10 @@ fn action_line(ui: &mut Ui, state: &mut KeysState, entry: &Entry, context: &Pane
     }
 }
 
-/// Takes the next keys for the action that waits for them.
+/// Binds the next pressed keys to the action that waits for them, unless another action has them.
 fn read_new_keys(ui: &Ui, state: &mut KeysState, context: &mut PanelContext<'_>) {
     let Some(action) = state.waits_for_keys else { return };
-    // Before anything else takes them: they are meant for this.
+    // The keys may belong to an action. They are meant for this sheet, so drop the actions of this picture.
     context.actions.clear();
     let pressed = ui.input(|input| {
         input.events.iter().find_map(|event| match event {

@@ -1,18 +1,20 @@
-//! Find an action by typing a part of its name. Thread: ui.
+//! The search for an action: a user types a part of its name. Thread: ui.
 
 use crate::ui::action::{ACTIONS, Action};
 use crate::ui::panel_context::PanelContext;
 use crate::ui::theme::Theme;
 use egui::{Align2, Key, Role, ScrollArea, Sense, TextEdit, Ui, WidgetInfo, vec2};
 
-/// What it keeps between frames.
+/// State that the search keeps between pictures.
 #[derive(Default)]
 pub struct PaletteState {
     text: String,
+    /// Index of the chosen line.
     chosen: usize,
 }
 
-/// How well a name answers to what was typed: every typed letter in order, the fewer apart the better. `None`: not at all.
+/// Cost of a match, less is better: the position of the typed text in the name. If the name does not contain the text but
+/// its letters in order, the cost is above 100 and grows with their positions. `None` if nothing matches.
 fn match_cost(name: &str, typed: &str) -> Option<usize> {
     let name = name.to_lowercase();
     if let Some(at) = name.find(&typed.to_lowercase()) {
@@ -27,7 +29,7 @@ fn match_cost(name: &str, typed: &str) -> Option<usize> {
     Some(apart)
 }
 
-/// The actions that answer to what was typed, best first.
+/// The actions that match the typed text, best first.
 fn matches(typed: &str) -> Vec<Action> {
     let mut matches: Vec<(usize, usize, Action)> = ACTIONS
         .iter()
@@ -39,7 +41,7 @@ fn matches(typed: &str) -> Vec<Action> {
     matches.into_iter().map(|(_, _, action)| action).collect()
 }
 
-/// Draws it; says whether it stays open.
+/// Draws the search. Returns whether it stays open.
 pub fn show(ui: &mut Ui, state: &mut PaletteState, context: &mut PanelContext<'_>) -> bool {
     let (up, down, enter) = ui.input_mut(|input| {
         (

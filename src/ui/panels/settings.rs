@@ -1,4 +1,4 @@
-//! Settings. Thread: ui.
+//! The settings panel. Every change is sent at once as a whole `Settings`. Thread: ui.
 
 use crate::app::command::Command;
 use crate::app::naming::default_folder;
@@ -13,24 +13,24 @@ use crate::ui::widget::{Button, Look, label};
 use egui::{DragValue, RichText, ScrollArea, Slider, TextEdit, Ui};
 use std::path::PathBuf;
 
-/// What it keeps between frames.
+/// State that the panel keeps between pictures.
 #[derive(Default)]
 pub struct SettingsState {
-    /// What was typed into the folder's field and is not taken yet.
+    /// Text of the folder field while the user types.
     folder: Option<String>,
-    /// The same of the fields for other disks.
     mirror: FolderField,
     overflow: FolderField,
 }
 
-/// A folder on another disk, being chosen.
+/// State of a field for a folder on another disk.
 #[derive(Default)]
 struct FolderField {
+    /// Text of the field while the user types.
     typed: Option<String>,
     dialog: Dialog,
 }
 
-/// Draws it into what is left of `ui`.
+/// Draws the panel into the rest of `ui`.
 pub fn show(ui: &mut Ui, state: &mut SettingsState, context: &mut PanelContext<'_>) {
     let mut settings = (*context.snapshot.settings).clone();
     ui.label(RichText::new("Settings").font(Theme::semi(16.0)).color(context.theme.strong));
@@ -75,7 +75,7 @@ fn heading(ui: &mut Ui, text: &str, context: &PanelContext<'_>) {
     ui.separator();
 }
 
-/// A name at the left, a control, and what it is for below.
+/// A row: name at the left, controls, and the explanation `what` below the controls.
 fn row(ui: &mut Ui, name: &str, what: &str, context: &PanelContext<'_>, add: impl FnOnce(&mut Ui)) {
     ui.horizontal(|ui| {
         label(ui, name, 150.0, context.theme.text);
@@ -155,7 +155,7 @@ fn other_disks(ui: &mut Ui, state: &mut SettingsState, settings: &mut Settings, 
     folder_row(ui, ("If the disk is full", what), &mut state.overflow, &mut settings.overflow, context);
 }
 
-/// A folder that may be none: typed, or chosen in the desktop's dialog.
+/// A row for an optional folder. The user types it or chooses it in the desktop's dialog.
 fn folder_row(
     ui: &mut Ui,
     (name, what): (&str, &str),
@@ -217,6 +217,7 @@ fn memory(ui: &mut Ui, settings: &mut Settings, context: &PanelContext<'_>) {
     );
 }
 
+/// A row for an optional limit. `usual` is the value when the user switches the limit on.
 fn limit_row(
     ui: &mut Ui,
     name: &str,

@@ -1,4 +1,4 @@
-//! The stress test and its sheet. Thread: ui.
+//! The stress test panel: choices, progress and the table of results. Thread: ui.
 
 use crate::app::command::Command;
 use crate::app::jobs::StressRequest;
@@ -13,10 +13,12 @@ use egui::{
     Align2, DragValue, Frame, Margin, ProgressBar, Rect, RichText, Role, ScrollArea, Sense, Ui, WidgetInfo, pos2, vec2,
 };
 
-/// What it keeps between frames.
+/// State that the panel keeps between pictures.
 pub struct StressState {
+    /// The chosen stresses, in the order of `Kind::ALL`.
     chosen: [bool; Kind::ALL.len()],
     tracks: usize,
+    /// Length of each test recording, in seconds.
     seconds: f64,
 }
 
@@ -26,10 +28,10 @@ impl Default for StressState {
     }
 }
 
-/// Height of a row.
+/// Height of a row, in points.
 const ROW: f32 = 22.0;
 
-/// Columns of the sheet: what stands over them, and where they begin. The reason takes what is left.
+/// Columns of the table: heading and left edge in points. The reason takes the rest of the width.
 const COLUMNS: [(&str, f32); 9] = [
     ("Stress", 22.0),
     ("Faults", 88.0),
@@ -42,13 +44,13 @@ const COLUMNS: [(&str, f32); 9] = [
     ("Longest write", 632.0),
 ];
 
-/// Where the reason begins.
+/// Left edge of the reason, in points.
 const REASON: f32 = 726.0;
 
-/// Room beside the buttons from which on the verdict stands there, and leaves the sheet a line more.
+/// Free width in points, next to the buttons, that the verdict needs there. With less, the verdict gets its own line.
 const VERDICT_MIN: f32 = 380.0;
 
-/// Draws it into what is left of `ui`.
+/// Draws the panel into the rest of `ui`.
 pub fn show(ui: &mut Ui, state: &mut StressState, context: &mut PanelContext<'_>) {
     let theme = context.theme;
     Frame::NONE.inner_margin(Margin::symmetric(16, 10)).show(ui, |ui| {
@@ -128,7 +130,7 @@ fn run(ui: &mut Ui, state: &StressState, context: &mut PanelContext<'_>) {
     }
 }
 
-/// The verdict over all of them.
+/// The verdict about all results.
 fn summary(rows: &[Row]) -> String {
     let of = |verdict: Verdict| rows.iter().filter(move |row| row.verdict == verdict);
     let (passed, skipped) = (of(Verdict::Passed).count(), of(Verdict::Skipped).count());
@@ -200,7 +202,7 @@ fn lead_ms(frames: u64) -> String {
     format!("{:.0} ms", 1000.0 * frames as f64 / f64::from(crate::diagnostics::stress::RATE))
 }
 
-/// Faults, waits, xruns, frames lost, samples wrong; and whether each is as it must not be.
+/// Faults, waits, xruns, frames lost and samples wrong, each with whether the value is bad.
 fn cells(figures: &Figures) -> [(String, bool); 5] {
     let known = |count: Option<u64>| (count.map_or_else(|| "?".to_owned(), |n| n.to_string()), count != Some(0));
     let faults = figures.minor_faults.zip(figures.major_faults).map(|(minor, major)| minor + major);
@@ -213,7 +215,7 @@ fn cells(figures: &Figures) -> [(String, bool); 5] {
     ]
 }
 
-/// The worst cycle as a part of a period.
+/// Draws the worst cycle time as a part of the period.
 fn cycle(ui: &Ui, at: egui::Pos2, figures: &Figures, theme: &Theme) {
     let bar = Rect::from_min_size(pos2(at.x, at.y - 4.0), vec2(60.0, 8.0));
     ui.painter().rect_filled(bar, 2, theme.well);
@@ -230,7 +232,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_verdict_is_over_all_that_was_run() {
+    fn the_verdict_counts_all_results() {
         let row = |stress: Kind, verdict: Verdict| Row { stress, verdict, reason: String::new(), figures: None };
         let rows = [row(Kind::Sync, Verdict::Passed), row(Kind::Freeze, Verdict::Skipped)];
         assert_eq!(summary(&rows), "Passed: 1 of 2, no fault, nothing lost that was not taken away; 1 skipped");
@@ -238,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn what_must_not_be_is_marked_and_a_loss_that_was_ordered_is_not() {
+    fn bad_values_are_marked_and_a_wanted_loss_is_not() {
         let figures = Figures {
             minor_faults: Some(0),
             major_faults: Some(0),
@@ -249,6 +251,6 @@ mod tests {
         };
         let marked: Vec<bool> = cells(&figures).into_iter().map(|(_, bad)| bad).collect();
         assert_eq!(marked, [false, true, false, false, false]);
-        assert!(cells(&Figures::default())[0].1, "faults that nobody knows are none to boast of");
+        assert!(cells(&Figures::default())[0].1, "unknown faults count as bad");
     }
 }

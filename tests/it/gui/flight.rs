@@ -1,4 +1,4 @@
-//! The flight recorder and the stress test, as the window shows them. Thread: test.
+//! Tests of the events panel, the report and the stress test panel. Thread: test.
 
 use super::rig::Rig;
 use egui_kittest::kittest::Queryable as _;
@@ -42,14 +42,14 @@ fn events_of_earlier_starts_are_shown_and_a_report_holds_everything() {
     assert!(report["earlier_events"].as_array().unwrap().len() >= 5);
     assert!(report["machine"]["file_system"].is_string() && report["figures"]["scheduling"].is_string());
     assert_eq!(report["residency"]["kind"], "faultless-residency");
-    // Beside the map, too.
+    // The residency panel shows them next to the map, too.
     show_tab(&mut rig, Tab::Residency);
     let beside = rig.harness.query_all_by_label_contains("Note, ").count();
     assert!(beside > 3, "{beside} events beside the map");
 }
 
 #[test]
-fn the_stress_lab_runs_a_program_of_its_own_and_shows_its_sheet() {
+fn the_stress_test_runs_a_separate_program_and_shows_its_results() {
     let mut rig = Rig::new("virtual", 2);
     show_tab(&mut rig, Tab::Stress);
     for kind in Kind::ALL {
@@ -61,7 +61,7 @@ fn the_stress_lab_runs_a_program_of_its_own_and_shows_its_sheet() {
     rig.until("it records", |rig| rig.snapshot().stress.doing.contains("recorded"));
     rig.click("Stop the stress test");
     rig.until("it is stopped", |rig| rig.snapshot().stress.progress.is_none());
-    assert!(rig.snapshot().stress.failed.unwrap().contains("stopped"), "why it ended is said");
+    assert!(rig.snapshot().stress.failed.unwrap().contains("stopped"), "the window shows why it ended");
     let request = StressRequest { kinds: vec![Kind::Freeze, Kind::Unplug], tracks: 2, seconds: 3.0 };
     rig.send(Command::Stress(request));
     rig.until("it is over", |rig| {

@@ -1,4 +1,4 @@
-//! Tracks by takes: which one plays, and the trash. Thread: ui.
+//! The takes panel: a grid of tracks and recordings, where a user chooses the takes to play; and the trash. Thread: ui.
 
 use super::take_facts as facts;
 use crate::app::command::Command;
@@ -14,39 +14,42 @@ use egui::{
 use std::collections::HashMap;
 use uuid::Uuid;
 
-/// Height of the row above the grid.
+/// Height of the row above the grid, in points.
 const HEAD: f32 = 26.0;
-/// Height of the passes' names.
+/// Height of the column headings, in points.
 const PASSES: f32 = 24.0;
-/// Width of the tracks' names.
+/// Width of the track names, in points.
 const NAMES: f32 = 176.0;
-/// Size of a cell, and what lies between two.
+/// Size of a cell, in points.
 const CELL: Vec2 = vec2(144.0, 28.0);
+/// Space between two cells, in points.
 const GAP: Vec2 = vec2(8.0, 4.0);
 
-/// What it keeps between frames.
+/// State that the panel keeps between pictures.
 #[derive(Default)]
 pub struct TakesState {
+    /// Whether the trash is shown, not the grid.
     trash: bool,
     index: Index,
 }
 
-/// How much of a take is heard.
+/// How much of a take is on the timeline in regions that are not muted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Placed {
     Part,
     Whole,
 }
 
-/// Which take stands where: made anew when the session changes, not every frame.
+/// The contents of the grid. Computed when the session changes, not for every picture.
 #[derive(Default)]
 struct Index {
+    /// Session, revision and number of takes for which this was computed.
     key: Option<(Uuid, u64, usize)>,
-    /// The latest first, with when they began.
+    /// Recordings with their start time as text, the latest first.
     passes: Vec<(u32, String)>,
     cells: HashMap<(TrackId, u32), TakeId>,
     placed: HashMap<TakeId, Placed>,
-    /// The latest first.
+    /// Takes in the trash, the latest first.
     trashed: Vec<TakeId>,
 }
 
@@ -77,7 +80,7 @@ impl Index {
     }
 }
 
-/// Draws it into what is left of `ui`.
+/// Draws the panel into the rest of `ui`.
 pub fn show(ui: &mut Ui, state: &mut TakesState, context: &mut PanelContext<'_>) {
     state.index.update(&context.snapshot.session, context.snapshot.revision);
     egui::Frame::new().inner_margin(Margin::symmetric(16, 8)).show(ui, |ui| {
@@ -98,7 +101,7 @@ fn empty_text(ui: &mut Ui, text: &str, theme: &Theme) {
     ui.vertical_centered(|ui| ui.label(egui::RichText::new(text).color(theme.quiet)));
 }
 
-/// What a click does, and the toggle of the trash.
+/// Draws the hint at the left, and the switch of the trash at the right.
 fn head(ui: &mut Ui, state: &mut TakesState, context: &PanelContext<'_>) {
     ui.allocate_ui_with_layout(vec2(ui.available_width(), HEAD), Layout::right_to_left(Align::Center), |ui| {
         let text = format!("Trash  {}", state.index.trashed.len());
@@ -116,7 +119,7 @@ fn head(ui: &mut Ui, state: &mut TakesState, context: &PanelContext<'_>) {
     });
 }
 
-/// Names at the left and above stay, the cells scroll; only those in sight are made.
+/// Draws the grid. The headings stay in place while the cells scroll. Only visible cells are drawn.
 fn grid(ui: &mut Ui, index: &Index, context: &mut PanelContext<'_>) {
     let whole = ui.available_rect_before_wrap();
     let body = Rect::from_min_max(whole.min + vec2(NAMES, PASSES), whole.max);
@@ -157,14 +160,14 @@ fn grid(ui: &mut Ui, index: &Index, context: &mut PanelContext<'_>) {
     ui.advance_cursor_after_rect(whole);
 }
 
-/// Which of `number` rows or columns are in sight.
+/// The visible ones of `number` rows or columns.
 fn visible_range(view: egui::Rangef, pitch: f32, number: usize) -> std::ops::Range<usize> {
     let first = (view.min / pitch).max(0.0) as usize;
     let after = (view.max / pitch).ceil().max(0.0) as usize;
     first.min(number)..after.min(number)
 }
 
-/// The tracks, beside the cells.
+/// Draws the track names, left of the cells.
 fn track_names(ui: &Ui, rect: Rect, offset: f32, context: &PanelContext<'_>) {
     let mut painter = ui.painter().clone();
     painter.set_clip_rect(ui.clip_rect().intersect(rect));
@@ -183,7 +186,7 @@ fn track_names(ui: &Ui, rect: Rect, offset: f32, context: &PanelContext<'_>) {
     }
 }
 
-/// The passes, above the cells.
+/// Draws the column headings, above the cells.
 fn pass_names(ui: &Ui, rect: Rect, offset: f32, index: &Index, theme: &Theme) {
     let mut painter = ui.painter().clone();
     painter.set_clip_rect(ui.clip_rect().intersect(rect));
@@ -198,19 +201,19 @@ fn pass_names(ui: &Ui, rect: Rect, offset: f32, index: &Index, theme: &Theme) {
     }
 }
 
-/// Where a cell stands.
+/// Position of a cell.
 struct CellPlace {
     rect: Rect,
     row: usize,
     pass: u32,
 }
 
-/// A pass that the track did not take part in.
+/// Draws the cell of a track that the recording did not include.
 fn empty_cell(ui: &Ui, rect: Rect, theme: &Theme) {
     ui.painter().hline(rect.center().x - 4.0..=rect.center().x + 4.0, rect.center().y, (1.0, theme.line));
 }
 
-/// One take; what was asked of it.
+/// Draws the cell of a take. Returns the edit that the user requested.
 fn cell(
     ui: &mut Ui,
     place: &CellPlace,
@@ -248,7 +251,7 @@ fn cell(
     }
     let recording = take.state == TakeState::Recording;
     let mut requested = None;
-    // A take that is heard already is left as it was cut.
+    // A click on a take that plays in full changes nothing, so that the user does not lose cuts.
     if response.clicked() && placed != Some(Placed::Whole) && !recording {
         requested = Some(Edit::ChooseTake(take.id));
     }
@@ -267,7 +270,7 @@ fn cell(
     requested
 }
 
-/// Its length at the left, what recording it cost at the right.
+/// Draws the length at the left and the badge at the right.
 fn figures(ui: &Ui, rect: Rect, take: &Take, length: Color32, badge: &(String, Color32), theme: &Theme) {
     let text = facts::length(take);
     let left = ui.painter().text(rect.left_center(), Align2::LEFT_CENTER, text, Theme::mono(12.0), length);
@@ -276,7 +279,7 @@ fn figures(ui: &Ui, rect: Rect, take: &Take, length: Color32, badge: &(String, C
     text_at(ui, rect.right_center(), Align2::RIGHT_CENTER, &badge.0, Theme::medium(11.5), colour, room);
 }
 
-/// Takes in the trash, the latest first.
+/// Draws the takes in the trash, the latest first.
 fn trash(ui: &mut Ui, index: &Index, context: &mut PanelContext<'_>) {
     if index.trashed.is_empty() {
         empty_text(ui, "The trash is empty.", context.theme);
@@ -298,7 +301,7 @@ fn trash(ui: &mut Ui, index: &Index, context: &mut PanelContext<'_>) {
     }
 }
 
-/// One take in the trash; whether it shall come back.
+/// Draws a take in the trash. Returns whether the user clicked Restore.
 fn trash_row(ui: &mut Ui, session: &Session, take: &Take, theme: &Theme) -> bool {
     let row = session.tracks().iter().position(|track| track.id() == take.track);
     let track = row.map(|row| &session.tracks()[row]);
