@@ -74,7 +74,7 @@ pub enum Action {
     Quit,
 }
 
-/// One line of [`ACTIONS`].
+/// A line of [`ACTIONS`].
 pub struct Entry {
     pub action: Action,
     /// Name on the screen.
@@ -238,8 +238,8 @@ fn weight(modifiers: Modifiers) -> u32 {
 pub fn parse(text: &str) -> Option<KeyboardShortcut> {
     let mut modifiers = Modifiers::NONE;
     let mut key = None;
-    for part in text.split('+') {
-        match part {
+    for name in text.split('+') {
+        match name {
             "Ctrl" => modifiers.ctrl = true,
             "Shift" => modifiers.shift = true,
             "Alt" => modifiers.alt = true,

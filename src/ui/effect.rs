@@ -8,7 +8,7 @@ use crate::session::TrackId;
 use crate::time::FramePos;
 use std::collections::BTreeSet;
 
-/// One thing that the shell does because of an action.
+/// A thing that the shell does because of an action.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
     /// Return a command to the app.

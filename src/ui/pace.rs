@@ -26,7 +26,7 @@ pub struct Pace {
     /// Deadline of the next picture, in seconds.
     next: f64,
     /// The rate was raised and the share was too high again. The rate does not go up any more.
-    stays: bool,
+    may_not_rise: bool,
 }
 
 impl Pace {
@@ -67,7 +67,7 @@ impl Pace {
             return None;
         }
         if share > SHARE_MAX && self.step + 1 < RATES.len() {
-            self.stays |= self.step > 0;
+            self.may_not_rise |= self.step > 0;
             self.step += 1;
             let percent = (share * 100.0).round();
             let rate = self.rate();
@@ -75,7 +75,7 @@ impl Pace {
                 "window: drawing in software took {percent} % of a processor; it draws {rate} times a second now. Recording is not affected"
             ));
         }
-        if share < SHARE_MIN && self.step > 0 && !self.stays {
+        if share < SHARE_MIN && self.step > 0 && !self.may_not_rise {
             self.step -= 1;
         }
         None

@@ -8,7 +8,7 @@ use crate::app::snapshot::Snapshot;
 use crate::peaks::PeakStore;
 use crate::residency::watcher::Watcher;
 
-/// One context per picture. Each panel borrows it while it draws.
+/// Inputs and outputs of panels for one picture. Each panel borrows the context while it draws.
 pub struct PanelContext<'a> {
     /// State of the app.
     pub snapshot: &'a Snapshot,

@@ -89,7 +89,7 @@ fn choose(ui: &mut Ui, state: &mut ExportState, context: &mut PanelContext<'_>) 
         let text = transport.range.map_or_else(
             || "No range is selected".to_owned(),
             |(from, to)| {
-                let place = |at| {
+                let position = |at| {
                     format::position(
                         at,
                         transport.rate,
@@ -97,7 +97,7 @@ fn choose(ui: &mut Ui, state: &mut ExportState, context: &mut PanelContext<'_>) 
                         context.snapshot.settings.tempo,
                     )
                 };
-                format!("{} to {}", place(from), place(to))
+                format!("{} to {}", position(from), position(to))
             },
         );
         ui.add_enabled_ui(transport.range.is_some(), |ui| ui.selectable_value(&mut state.ranged, true, text));
@@ -150,11 +150,11 @@ fn preview(ui: &mut Ui, state: &mut ExportState, request: &ExportRequest, contex
     let Some((_, _, planned)) = &state.planned else { return };
     ui.horizontal(|ui| {
         let running = context.snapshot.export.progress;
-        if let Some(part) = running {
+        if let Some(fraction) = running {
             if Button::text("Cancel export", "Cancel").size(72.0, 30.0).show(ui, theme).clicked() {
                 context.send(Command::CancelExport);
             }
-            ui.add(ProgressBar::new(part).desired_width(200.0).desired_height(8.0));
+            ui.add(ProgressBar::new(fraction).desired_width(200.0).desired_height(8.0));
             ui.label(RichText::new(&context.snapshot.export.file).color(theme.quiet));
             return;
         }

@@ -75,9 +75,9 @@ pub fn show(ui: &mut Ui, state: &mut StressState, context: &mut PanelContext<'_>
                 }
             })
             .inner;
-        if let Some(part) = stress.progress {
+        if let Some(fraction) = stress.progress {
             ui.horizontal(|ui| {
-                ui.add(ProgressBar::new(part).desired_width(280.0).desired_height(8.0));
+                ui.add(ProgressBar::new(fraction).desired_width(280.0).desired_height(8.0));
                 ui.label(RichText::new(&stress.doing).color(theme.quiet));
             });
         } else if stress.rows.is_empty() && stress.failed.is_none() {
@@ -171,8 +171,8 @@ fn line(ui: &mut Ui, row: &Row, theme: &Theme) {
     if !ui.is_rect_visible(rect) {
         return;
     }
-    let place = Rect::from_min_size(rect.min, vec2(16.0, ROW));
-    sign(&mut ui.new_child(egui::UiBuilder::new().max_rect(place.translate(vec2(0.0, 3.0)))), level, theme);
+    let sign_rect = Rect::from_min_size(rect.min, vec2(16.0, ROW));
+    sign(&mut ui.new_child(egui::UiBuilder::new().max_rect(sign_rect.translate(vec2(0.0, 3.0)))), level, theme);
     let y = rect.center().y;
     let put = |x: f32, text: &str, font: egui::FontId, colour: egui::Color32| {
         ui.painter().text(pos2(rect.left() + x, y), Align2::LEFT_CENTER, text, font, colour);
@@ -219,9 +219,9 @@ fn cells(figures: &Figures) -> [(String, bool); 5] {
 fn cycle(ui: &Ui, at: egui::Pos2, figures: &Figures, theme: &Theme) {
     let bar = Rect::from_min_size(pos2(at.x, at.y - 4.0), vec2(60.0, 8.0));
     ui.painter().rect_filled(bar, 2, theme.well);
-    let part = (figures.cycle_us_max / figures.period_us.max(1.0)).min(1.0) as f32;
-    let colour = if part >= 1.0 { theme.caution } else { theme.good };
-    ui.painter().rect_filled(Rect::from_min_size(bar.min, vec2(60.0 * part, 8.0)), 2, colour);
+    let fraction = (figures.cycle_us_max / figures.period_us.max(1.0)).min(1.0) as f32;
+    let colour = if fraction >= 1.0 { theme.caution } else { theme.good };
+    ui.painter().rect_filled(Rect::from_min_size(bar.min, vec2(60.0 * fraction, 8.0)), 2, colour);
     let text = format!("{} of {}", micros(figures.cycle_us_max), micros(figures.period_us));
     let after = pos2(bar.right() + 8.0, at.y);
     ui.painter().text(after, Align2::LEFT_CENTER, text, Theme::mono(11.0), theme.quiet);

@@ -58,8 +58,8 @@ fn counted(n: u64, thing: &str) -> String {
 
 /// All facts, as name and value.
 fn lines(take: &Take) -> Vec<(&'static str, String)> {
-    let (place, ms) = format::clock(FramePos(take.start.0), take.rate);
-    let mut lines = vec![("Begins at", place + &ms)];
+    let (start, ms) = format::clock(FramePos(take.start.0), take.rate);
+    let mut lines = vec![("Begins at", start + &ms)];
     if let Some(accounts) = &take.accounts {
         let (minor, major) = (format::grouped(accounts.minor_faults), format::grouped(accounts.major_faults));
         lines.push(("Page faults", format!("{minor} minor, {major} major")));

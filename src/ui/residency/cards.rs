@@ -90,9 +90,9 @@ fn bar(ui: &Ui, rect: Rect, used: u64, limit: u64, colour: Color32, theme: &Them
         pos2(rect.right() - 11.0, rect.bottom() - 7.0),
     );
     ui.painter().rect_filled(well, 2, theme.well);
-    let part = if limit == 0 { 0.0 } else { (used as f64 / limit as f64).min(1.0) as f32 };
-    let full = Rect::from_min_size(well.min, vec2(well.width() * part, well.height()));
-    ui.painter().rect_filled(full, 2, if part > 0.9 { theme.record } else { colour });
+    let fraction = if limit == 0 { 0.0 } else { (used as f64 / limit as f64).min(1.0) as f32 };
+    let full = Rect::from_min_size(well.min, vec2(well.width() * fraction, well.height()));
+    ui.painter().rect_filled(full, 2, if fraction > 0.9 { theme.record } else { colour });
 }
 
 /// Draws a strip of the last minute at the lower edge of a card, with a line for each page fault.
@@ -118,7 +118,7 @@ fn draw_commits(ui: &Ui, rect: Rect, state: &ResidencyState, theme: &Theme) {
         pos2(rect.left() + 11.0, rect.bottom() - 16.0),
         pos2(rect.right() - 11.0, rect.bottom() - 5.0),
     );
-    let most = state.history.iter().map(|(_, us)| *us).max().unwrap_or(0).max(1) as f32;
+    let max = state.history.iter().map(|(_, us)| *us).max().unwrap_or(0).max(1) as f32;
     let all = 60.0 * super::HZ as f32;
     let first = all - state.history.len() as f32;
     let points: Vec<_> = state
@@ -128,7 +128,7 @@ fn draw_commits(ui: &Ui, rect: Rect, state: &ResidencyState, theme: &Theme) {
         .step_by(6)
         .map(|(at, (_, us))| {
             let x = well.left() + (first + at as f32) / all * well.width();
-            pos2(x, well.bottom() - *us as f32 / most * well.height())
+            pos2(x, well.bottom() - *us as f32 / max * well.height())
         })
         .collect();
     if points.len() > 1 {
@@ -172,11 +172,11 @@ fn histogram(ui: &mut Ui, context: &PanelContext<'_>) {
     for (us, count) in cycles.bars() {
         bars[((scale(us) * BARS as f64) as usize).min(BARS - 1)] += count;
     }
-    let most = bars.iter().copied().max().unwrap_or(0).max(1) as f32;
+    let max = bars.iter().copied().max().unwrap_or(0).max(1) as f32;
     let width = plot.width() / BARS as f32;
     for (index, count) in bars.iter().enumerate().filter(|(_, count)| **count > 0) {
         // Rare long cycles matter most. The root makes their bars visible.
-        let height = ((*count as f32 / most).powf(0.35) * plot.height()).max(2.0);
+        let height = ((*count as f32 / max).powf(0.35) * plot.height()).max(2.0);
         let x = plot.left() + index as f32 * width;
         let late = (index as f64 + 0.5) / BARS as f64 > scale(figures.deadline_us);
         let colour = if late { theme.record } else { theme.heat.committed };

@@ -142,16 +142,16 @@ fn map_layout(map: Rect, sample: &Sample) -> MapLayout {
     let row = (cells.height() / rows).min(ROW_MAX);
     let widest = sample.rows.iter().map(|row| row.cells.len()).max().unwrap_or(1).max(1);
     let cell = cells.width() / widest as f32;
-    let part = sample.rows.first().map_or(0.6, |row| {
+    let fraction = sample.rows.first().map_or(0.6, |row| {
         let behind = row.head_byte.saturating_sub(row.first_byte) as f32 / row.bytes_per_cell.max(1) as f32;
         behind / widest as f32
     });
     // In a map of whole files the head moves. In a map around the heads it has a fixed position.
     let is_fixed = sample.view.pages != crate::residency::sample::Pages::WholeFile;
     let (back, ahead) = super::AROUND_MS;
-    let part = if is_fixed { back as f32 / (back + ahead) as f32 } else { part };
+    let fraction = if is_fixed { back as f32 / (back + ahead) as f32 } else { fraction };
     let cells = Rect::from_min_size(cells.min, vec2(cells.width(), row * rows));
-    MapLayout { cells, row, cell, head_x: cells.left() + part * cells.width() }
+    MapLayout { cells, row, cell, head_x: cells.left() + fraction * cells.width() }
 }
 
 /// The x of a file byte in a row.

@@ -102,8 +102,8 @@ pub fn legend(ui: &mut Ui, state: &mut ResidencyState, context: &mut PanelContex
         let width_max = ui.cursor().right() - whole.left();
         let mut x = ui.cursor().right();
         let mut used = 0.0;
-        for (page, words) in LEGEND.iter().rev() {
-            let galley = ui.painter().layout_no_wrap((*words).to_owned(), Theme::font(11.0), context.theme.quiet);
+        for (page, name) in LEGEND.iter().rev() {
+            let galley = ui.painter().layout_no_wrap((*name).to_owned(), Theme::font(11.0), context.theme.quiet);
             let width = galley.size().x + 28.0;
             used += width;
             if used > width_max {

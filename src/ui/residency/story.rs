@@ -27,11 +27,11 @@ pub(super) fn card(
     let theme = context.theme;
     let rate = SampleRate(row.rate);
     let frames = byte.saturating_sub(row.data_offset) / row.frame_bytes.max(1) as u64;
-    let place = Clock(Frames(row.start.0 + frames).duration(rate));
+    let time = Clock(Frames(row.start.0 + frames).duration(rate));
     let page = byte / crate::limits::PAGE_BYTES as u64;
     let mut lines: Vec<(String, Color32, bool)> = vec![
         (format!("{name}, page {}", grouped(page)), theme.strong, true),
-        (format!("{place}  ·  byte {}", grouped(byte)), theme.text, false),
+        (format!("{time}  ·  byte {}", grouped(byte)), theme.text, false),
     ];
     if let Some(cell) = row.cell_at(byte) {
         let text = format!("butler: {}  ·  kernel: {}", cell.believed().words(), cell.kernel().words());

@@ -101,8 +101,8 @@ pub(super) fn draw_regions(
             rect = rect.translate(vec2(context.view.x_of(to) - context.view.x_of(region.start), 0.0));
         }
         let colour = context.theme.track(block.track.colour);
-        let silent = block.track.mute || (soloed && !block.track.solo) || block.region.is_some_and(|r| r.muted);
-        let strength = if silent { 0.06 } else { 0.15 };
+        let is_silent = block.track.mute || (soloed && !block.track.solo) || block.region.is_some_and(|r| r.muted);
+        let strength = if is_silent { 0.06 } else { 0.15 };
         let base = if block.region.is_none() {
             mixed(context.theme.background, context.theme.record, 0.12)
         } else {

@@ -124,7 +124,7 @@ fn start_drag(response: &Response, state: &mut Pointer, session: &Session, lanes
     let alt = response.ctx.input(|input| input.modifiers.alt);
     let region = region_at(session, at, lanes, context);
     state.drag = Some(match (range_edge(at.x, lanes, context), region_edge(session, at, lanes, context), region) {
-        (Some(stays), _, _) => Drag::RangeEdge(stays),
+        (Some(other_end), _, _) => Drag::RangeEdge(other_end),
         (_, Some((region, true)), _) => Drag::TrimStart(region, position),
         (_, Some((region, false)), _) => Drag::TrimEnd(region, position),
         (_, _, Some((track, region))) if alt => {
@@ -245,8 +245,8 @@ fn wheel(ui: &Ui, lanes: Rect, context: &mut PanelContext<'_>) -> bool {
     let (x, y) = if shift { (wheel.x + wheel.y, 0.0) } else { (wheel.x, wheel.y) };
     if y != 0.0 {
         let rows = context.snapshot.session.tracks().len() as f32 + 1.0;
-        let most = (rows * context.view.row_height() - lanes.height()).max(0.0);
-        context.view.scroll = (context.view.scroll - y).clamp(0.0, most);
+        let scroll_max = (rows * context.view.row_height() - lanes.height()).max(0.0);
+        context.view.scroll = (context.view.scroll - y).clamp(0.0, scroll_max);
     }
     if x != 0.0 {
         context.view.start = (context.view.start - f64::from(x) * context.view.frames_per_point).max(0.0);

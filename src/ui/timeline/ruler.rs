@@ -17,7 +17,7 @@ const SECONDS: [f64; 28] = [
     60.0, 120.0, 300.0, 600.0, 900.0, 1800.0, 3600.0, 7200.0, 21_600.0, 86_400.0,
 ];
 
-/// Number of frames between two labels, and number of ticks for each label.
+/// Number of frames between two labels, and number of equal parts into which ticks divide this distance.
 fn step(view: &View, rate: SampleRate, format: TimeFormat, tempo: (f32, u32)) -> (f64, u32) {
     let least = LABEL_POINTS * view.frames_per_point;
     let rate = f64::from(rate.0.max(1));
@@ -57,8 +57,8 @@ fn label(frame: f64, step: f64, rate: SampleRate, format: TimeFormat, tempo: (f3
             let seconds = step / hertz;
             if seconds < 0.9999 {
                 let digits = (-seconds.log10()).ceil().clamp(1.0, 4.0) as usize;
-                let part = ((frame / hertz - whole).max(0.0) * 10.0_f64.powi(digits as i32)).round() as u64;
-                text.push_str(&format!(".{part:0digits$}"));
+                let fraction = ((frame / hertz - whole).max(0.0) * 10.0_f64.powi(digits as i32)).round() as u64;
+                text.push_str(&format!(".{fraction:0digits$}"));
             }
             text
         }

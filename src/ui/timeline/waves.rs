@@ -165,8 +165,8 @@ impl Waves {
         }
         let band = band(block, lanes, scale, height, context);
         let colour = context.theme.track(block.track.colour);
-        let silent = block.track.mute || block.region.is_some_and(|region| region.muted);
-        let colour = if silent { colour.gamma_multiply(0.4) } else { colour };
+        let is_silent = block.track.mute || block.region.is_some_and(|region| region.muted);
+        let colour = if is_silent { colour.gamma_multiply(0.4) } else { colour };
         let clip = context.theme.record;
         let channels = take.channels.max(1) as usize;
         // The frame of the take at the left edge of the first column. It has a fraction, because columns are aligned to
@@ -206,8 +206,8 @@ impl Waves {
             (Some(texture), Some((from, to))) if texture.size() == image.size => {
                 let (width, height) = (image.size[0], image.size[1]);
                 let rows = (0..height).flat_map(|y| &image.pixels[y * width + from..y * width + to]).copied();
-                let part = ColorImage::new([to - from, height], rows.collect());
-                texture.set_partial([from, 0], part, TextureOptions::LINEAR);
+                let columns = ColorImage::new([to - from, height], rows.collect());
+                texture.set_partial([from, 0], columns, TextureOptions::LINEAR);
             }
             (Some(texture), _) => texture.set(image.clone(), TextureOptions::LINEAR),
             (None, _) => self.texture = Some(ui.ctx().load_texture("waves", image.clone(), TextureOptions::LINEAR)),

@@ -60,9 +60,9 @@ pub fn show(ui: &mut Ui, state: &mut TracksState, head: Rect, list: Rect, contex
         let begin = rename && context.view.selected_tracks.first() == Some(&track.id());
         let shown = state.meters.get(&track.id()).copied().unwrap_or_default();
         row::show(&mut lanes, rect, at, track, begin, context);
-        let place = layout::row(rect, context.view.tall).meter;
-        meters.upright(place, &shown, context.theme);
-        meter_button(&mut lanes, place, at, track.id(), shown, state);
+        let meter_rect = layout::row(rect, context.view.tall).meter;
+        meters.upright(meter_rect, &shown, context.theme);
+        meter_button(&mut lanes, meter_rect, at, track.id(), shown, state);
     }
     meters.paint(lanes.painter());
     order::show(&lanes, &mut state.drag, list, tracks, context);
@@ -89,8 +89,8 @@ fn scroll(ui: &Ui, list: Rect, rows: usize, context: &mut PanelContext<'_>) {
         context.view.scroll -= wheel;
     }
     // Leave space for one more row, where a new track would appear.
-    let most = (rows as f32 * context.view.row_height() + context.view.row_height() - list.height()).max(0.0);
-    context.view.scroll = context.view.scroll.clamp(0.0, most);
+    let scroll_max = (rows as f32 * context.view.row_height() + context.view.row_height() - list.height()).max(0.0);
+    context.view.scroll = context.view.scroll.clamp(0.0, scroll_max);
 }
 
 fn meter_button(ui: &mut Ui, rect: Rect, at: usize, track: TrackId, shown: Ballistics, state: &mut TracksState) {
@@ -112,7 +112,7 @@ fn meter_button(ui: &mut Ui, rect: Rect, at: usize, track: TrackId, shown: Balli
     }
 }
 
-/// How many there are, and what acts on all of them.
+/// Draws the heading: number of tracks, buttons that act on all tracks, and the button that adds a track.
 fn heading(ui: &mut Ui, head: Rect, tracks: &[Track], context: &mut PanelContext<'_>) {
     let theme = context.theme;
     ui.painter().rect_filled(head, 0, theme.background);
@@ -135,8 +135,8 @@ fn heading(ui: &mut Ui, head: Rect, tracks: &[Track], context: &mut PanelContext
         (places.mute, "M", "Unmute all", some(|track| track.mute), Edit::Mute(ids.clone(), false)),
         (places.solo, "S", "Solo none", some(|track| track.solo), Edit::Solo(ids.clone(), false)),
     ];
-    for (place, letter, name, on, edit) in columns {
-        let rect = Rect::from_center_size(pos2(place.center().x, y), vec2(place.width(), 18.0));
+    for (column, letter, name, on, edit) in columns {
+        let rect = Rect::from_center_size(pos2(column.center().x, y), vec2(column.width(), 18.0));
         let response = ui.interact(rect, ui.scope_id().with(("all", letter)), Sense::click());
         response.widget_info(|| WidgetInfo::selected(Role::Button, true, on, name));
         let colour = if on || response.hovered() { theme.text } else { theme.quiet };

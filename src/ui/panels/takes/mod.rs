@@ -1,4 +1,4 @@
-//! The takes panel: a grid of tracks and recordings, where a user chooses the takes to play; and the trash. Thread: ui.
+//! The takes panel: a grid of tracks and passes, where a user chooses the takes to play; and the trash. Thread: ui.
 
 use super::take_facts as facts;
 use crate::app::command::Command;
@@ -45,7 +45,7 @@ enum Placed {
 struct Index {
     /// Session, revision and number of takes for which this was computed.
     key: Option<(Uuid, u64, usize)>,
-    /// Recordings with their start time as text, the latest first.
+    /// The columns: number of a pass and its start time as text, the latest first.
     passes: Vec<(u32, String)>,
     cells: HashMap<(TrackId, u32), TakeId>,
     placed: HashMap<TakeId, Placed>,
@@ -138,14 +138,14 @@ fn grid(ui: &mut Ui, index: &Index, context: &mut PanelContext<'_>) {
             let track = &session.tracks()[row];
             for column in visible_range(view.x_range(), pitch.x, columns) {
                 let at = origin + vec2(column as f32 * pitch.x, row as f32 * pitch.y);
-                let place = CellPlace { rect: Rect::from_min_size(at, CELL), row, pass: index.passes[column].0 };
-                let id = index.cells.get(&(track.id(), place.pass));
+                let position = CellPosition { rect: Rect::from_min_size(at, CELL), row, pass: index.passes[column].0 };
+                let id = index.cells.get(&(track.id(), position.pass));
                 match id.and_then(|id| session.take(*id)) {
                     Some(take) => {
                         let placed = index.placed.get(&take.id).copied();
-                        requested = cell(ui, &place, track, take, placed, context).or(requested.take());
+                        requested = cell(ui, &position, track, take, placed, context).or(requested.take());
                     }
-                    None => empty_cell(ui, place.rect, context.theme),
+                    None => empty_cell(ui, position.rect, context.theme),
                 }
             }
         }
@@ -202,13 +202,13 @@ fn pass_names(ui: &Ui, rect: Rect, offset: f32, index: &Index, theme: &Theme) {
 }
 
 /// Position of a cell.
-struct CellPlace {
+struct CellPosition {
     rect: Rect,
     row: usize,
     pass: u32,
 }
 
-/// Draws the cell of a track that the recording did not include.
+/// Draws the cell of a track that has no take of this pass.
 fn empty_cell(ui: &Ui, rect: Rect, theme: &Theme) {
     ui.painter().hline(rect.center().x - 4.0..=rect.center().x + 4.0, rect.center().y, (1.0, theme.line));
 }
@@ -216,17 +216,17 @@ fn empty_cell(ui: &Ui, rect: Rect, theme: &Theme) {
 /// Draws the cell of a take. Returns the edit that the user requested.
 fn cell(
     ui: &mut Ui,
-    place: &CellPlace,
+    position: &CellPosition,
     track: &Track,
     take: &Take,
     placed: Option<Placed>,
     context: &PanelContext<'_>,
 ) -> Option<Edit> {
-    let (rect, theme) = (place.rect, context.theme);
+    let (rect, theme) = (position.rect, context.theme);
     let badge = facts::badge(take, theme);
     let response = ui.interact(rect, ui.scope_id().with(("take", take.id)), Sense::click());
     response.widget_info(|| {
-        let name = format!("Take {} of track {}", take.number, place.row + 1);
+        let name = format!("Take {} of track {}", take.number, position.row + 1);
         let mut info = WidgetInfo::selected(Role::Button, true, placed.is_some(), name);
         info.current_text_value = Some(format!("{}, {}, {}", track.name(), facts::length(take), badge.0));
         info
@@ -251,7 +251,7 @@ fn cell(
     }
     let recording = take.state == TakeState::Recording;
     let mut requested = None;
-    // A click on a take that plays in full changes nothing, so that the user does not lose cuts.
+    // A take that plays in full already needs no edit.
     if response.clicked() && placed != Some(Placed::Whole) && !recording {
         requested = Some(Edit::ChooseTake(take.id));
     }
@@ -274,9 +274,9 @@ fn cell(
 fn figures(ui: &Ui, rect: Rect, take: &Take, length: Color32, badge: &(String, Color32), theme: &Theme) {
     let text = facts::length(take);
     let left = ui.painter().text(rect.left_center(), Align2::LEFT_CENTER, text, Theme::mono(12.0), length);
-    let room = rect.right() - left.right() - 8.0;
+    let width_max = rect.right() - left.right() - 8.0;
     let colour = theme.tint(badge.1).text;
-    text_at(ui, rect.right_center(), Align2::RIGHT_CENTER, &badge.0, Theme::medium(11.5), colour, room);
+    text_at(ui, rect.right_center(), Align2::RIGHT_CENTER, &badge.0, Theme::medium(11.5), colour, width_max);
 }
 
 /// Draws the takes in the trash, the latest first.

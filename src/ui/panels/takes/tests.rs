@@ -15,7 +15,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// A session with `passes` recordings. Some tracks are missing from the second one; the last one is on the timeline.
+/// A session with `passes` passes. Some tracks have no take of pass 2; the takes of the last pass are on the timeline.
 fn passes(tracks: usize, passes: u32) -> Snapshot {
     let mut snapshot = demo::stopped(tracks, 0);
     let session = Arc::make_mut(&mut snapshot.session);
@@ -58,7 +58,7 @@ fn passes(tracks: usize, passes: u32) -> Snapshot {
     snapshot
 }
 
-/// The take of a recording on a track. `track` counts from 0, `pass` from 1.
+/// The take of a pass on a track. `track` counts from 0, `pass` from 1.
 fn take_of(snapshot: &Snapshot, track: usize, pass: u32) -> TakeId {
     let session = &snapshot.session;
     let track = session.tracks()[track].id();
