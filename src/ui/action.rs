@@ -136,7 +136,7 @@ pub const ACTIONS: &[Entry] = &[
     entry(Action::OpenSession, "Session", "Open a session", &["Ctrl+O"]),
     entry(Action::RenameSession, "Session", "Rename the session", &["F2"]),
     entry(Action::OpenFolder, "Session", "Open the folder of the takes", &["Ctrl+Shift+O"]),
-    entry(Action::ChooseOverflowFolder, "Session", "Go on in another folder when the disk is full", &["Ctrl+Shift+G"]),
+    entry(Action::ChooseOverflowFolder, "Session", "Choose a folder for when the disk is full", &["Ctrl+Shift+G"]),
     entry(Action::Export, "Session", "Export", &["Ctrl+E"]),
     entry(Action::Residency, "Panels", "Residency", &["Ctrl+1"]),
     entry(Action::Stress, "Panels", "Stress test", &["Ctrl+2"]),

@@ -168,7 +168,9 @@ impl WindowFrame {
                     ctx.send_viewport_cmd(ViewportCommand::Fullscreen(self.full_screen));
                 }
                 FrameRequest::OpenSession => self.dialog.open_session(ctx),
-                FrameRequest::ChooseOverflowFolder => self.overflow_dialog.folder(ctx, "Go on in", None),
+                FrameRequest::ChooseOverflowFolder => {
+                    self.overflow_dialog.folder(ctx, "Choose a folder for when the disk is full", None)
+                }
             }
         }
         if let Some(folder) = self.dialog.chosen() {

@@ -30,15 +30,14 @@ const fn rgb(hex: u32) -> Color32 {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Theme {
     pub dark: bool,
-    /// Behind everything.
+    /// Background of the window.
     pub background: Color32,
     /// Bars and panels.
     pub panel: Color32,
     /// Cards and chips on a panel.
     pub card: Color32,
-    /// Buttons.
     pub button: Color32,
-    /// Buttons under the pointer.
+    /// A button under the pointer.
     pub button_hover: Color32,
     /// Lines between panels.
     pub line: Color32,
@@ -224,7 +223,6 @@ impl Theme {
         FontId::new(size, FontFamily::Proportional)
     }
 
-    /// Medium weight.
     pub fn medium(size: f32) -> FontId {
         FontId::new(size, FontFamily::Name("medium".into()))
     }

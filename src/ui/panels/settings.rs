@@ -151,7 +151,7 @@ fn recording(ui: &mut Ui, state: &mut SettingsState, settings: &mut Settings, co
 fn other_disks(ui: &mut Ui, state: &mut SettingsState, settings: &mut Settings, context: &mut PanelContext<'_>) {
     let what = "Every take is written here too, from the next recording on. Better on another disk: either may fail";
     folder_row(ui, ("Mirror", what), &mut state.mirror, &mut settings.mirror, context);
-    let what = "When the session's disk is full or fails, takes go on here without a gap";
+    let what = "When the session's disk is full or fails, takes continue here without a gap";
     folder_row(ui, ("If the disk is full", what), &mut state.overflow, &mut settings.overflow, context);
 }
 

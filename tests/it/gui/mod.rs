@@ -94,7 +94,7 @@ fn a_typed_time_locates_and_a_marker_is_dropped_while_recording() {
     rig.click("Play");
     rig.until("it plays", |rig| rig.position() > 4_800);
     rig.press(Key::Space);
-    rig.until("it stands", |rig| !rig.is_rolling());
+    rig.until("it has stopped", |rig| !rig.is_rolling());
 }
 
 #[test]
