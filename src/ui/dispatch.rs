@@ -1,4 +1,5 @@
-//! The effects of each action, chosen from the snapshot and the view. Pure: nothing here changes the window. Thread: ui.
+//! The effects of each action, chosen from the snapshot and the view. Pure: nothing here changes the window. Thread:
+//! ui.
 
 use super::action::Action;
 use super::bottom_panel::Tab;

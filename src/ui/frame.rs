@@ -1,5 +1,5 @@
-//! The window's frame: owns app and shell, passes commands from the shell to the app, sets the pace of drawing, and asks
-//! before it closes during a recording. Thread: ui.
+//! The window's frame: owns app and shell, passes commands from the shell to the app, sets the pace of drawing, and
+//! asks before it closes during a recording. Thread: ui.
 //!
 //! eframe calls `logic` also while the window is hidden, so `logic` polls the app. `ui` draws.
 

@@ -72,8 +72,8 @@ pub fn show(ui: &mut Ui, rect: Rect, context: &mut PanelContext<'_>) {
     }
 }
 
-/// Draws the safety texts at the right, within 45 % of the line. If they do not fit, the first ones are left out: the last
-/// one changes most. Returns the width that was used.
+/// Draws the safety texts at the right, within 45 % of the line. If they do not fit, the first ones are left out: the
+/// last one changes most. Returns the width that was used.
 fn safety(ui: &Ui, rect: Rect, health: &Health, tint: Tint) -> f32 {
     if health.advice.is_some() || health.safety.is_empty() || rect.width() < 900.0 {
         return 0.0;

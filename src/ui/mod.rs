@@ -8,8 +8,8 @@
 //!   sheet and tooltips read that table.
 //! - [`effect::Effect`]: something that the shell does because of an action: send a command, open a tab, zoom.
 //!   [`dispatch`] chooses the effects, and changes nothing itself.
-//! - [`crate::app::command::Command`]: a request to the app. [`shell::Shell::show`] returns commands, and [`frame`] gives
-//!   them to the app. The requests of a user reach the app in no other way.
+//! - [`crate::app::command::Command`]: a request to the app. [`shell::Shell::show`] returns commands, and [`frame`]
+//!   gives them to the app. The requests of a user reach the app in no other way.
 //! - [`crate::control::edit::Edit`]: a change of the session, which can be undone. `Command::Edit` carries it.
 //!
 //! A widget pushes an action where keys or the menu do the same, and a command where only this widget does it.
@@ -31,10 +31,10 @@
 //!
 //! 1. `panels/NAME.rs`: a struct `NameState` with the state that the panel keeps between pictures, and a function
 //!    `show(ui, state, context)`. Declare the file in `panels/mod.rs`.
-//! 2. A tab of the bottom panel, in `bottom_panel.rs`: a variant of `Tab`, a line of `TABS` (and its length), a field of
-//!    `BottomPanelState` and its `Default`, an arm of the `match` in `show`.
-//! 3. Or an overlay: a variant of `effect::Overlay`, a field of `Shell`, an arm of the `match` in `Shell::show_overlay`,
-//!    and a line in `tests/it/gui/labels.rs`.
+//! 2. A tab of the bottom panel, in `bottom_panel.rs`: a variant of `Tab`, a line of `TABS` (and its length), a field
+//!    of `BottomPanelState` and its `Default`, an arm of the `match` in `show`.
+//! 3. Or an overlay: a variant of `effect::Overlay`, a field of `Shell`, an arm of the `match` in
+//!    `Shell::show_overlay`, and a line in `tests/it/gui/labels.rs`.
 //! 4. An action that opens the panel, see above.
 //! 5. Data that the snapshot lacks: a field in `app/snapshot.rs`, filled in `app/build_snapshot.rs`, with an example in
 //!    `demo.rs`.

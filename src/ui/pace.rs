@@ -1,5 +1,5 @@
-//! The drawing rate: thirty pictures a second while something moves, fewer where drawing costs much processor time, none
-//! while nothing moves. Thread: ui.
+//! The drawing rate: thirty pictures a second while something moves, fewer where drawing costs much processor time,
+//! none while nothing moves. Thread: ui.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! The shell: the layout of all panels, the state that they keep between pictures, and the effects of actions. The frame
-//! around the shell is in [`super::frame`]. Thread: ui.
+//! The shell: the layout of all panels, the state that they keep between pictures, and the effects of actions. The
+//! frame around the shell is in [`super::frame`]. Thread: ui.
 
 use super::action::{Action, KeyMap};
 use super::effect::{Effect, FrameRequest, Overlay};

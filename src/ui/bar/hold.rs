@@ -1,5 +1,5 @@
-//! The Stop button. A click stops playback. A recording is locked: it needs a long press of Stop or Esc, and a ring around
-//! the icon shows the progress of that press. Thread: ui.
+//! The Stop button. A click stops playback. A recording is locked: it needs a long press of Stop or Esc, and a ring
+//! around the icon shows the progress of that press. Thread: ui.
 
 use crate::app::command::Command;
 use crate::app::snapshot::PassPhase;

@@ -1,5 +1,5 @@
-//! The events panel: events of this start, the latest first, and below them events of earlier starts. If the session cannot
-//! be opened, the panel also offers its kept versions. Thread: ui.
+//! The events panel: events of this start, the latest first, and below them events of earlier starts. If the session
+//! cannot be opened, the panel also offers its kept versions. Thread: ui.
 
 use crate::app::command::Command;
 use crate::app::snapshot::{Level, Stage, Told};

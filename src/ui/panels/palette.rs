@@ -13,8 +13,8 @@ pub struct PaletteState {
     chosen: usize,
 }
 
-/// Cost of a match, less is better: the position of the typed text in the name. If the name does not contain the text but
-/// its letters in order, the cost is above 100 and grows with their positions. `None` if nothing matches.
+/// Cost of a match, less is better: the position of the typed text in the name. If the name does not contain the text
+/// but its letters in order, the cost is above 100 and grows with their positions. `None` if nothing matches.
 fn match_cost(name: &str, typed: &str) -> Option<usize> {
     let name = name.to_lowercase();
     if let Some(at) = name.find(&typed.to_lowercase()) {

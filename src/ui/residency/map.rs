@@ -1,5 +1,5 @@
-//! The residency map: one row for each track, one cell for one or several pages. It is one texture, which is drawn again
-//! for each new sample. Thread: ui.
+//! The residency map: one row for each track, one cell for one or several pages. It is one texture, which is drawn
+//! again for each new sample. Thread: ui.
 
 use super::{NAMES, ResidencyState, story};
 use crate::residency::sample::{Row, RowKey, Sample};
@@ -53,7 +53,8 @@ fn colour(page: PageState, theme: &Theme) -> Color32 {
     }
 }
 
-/// The colour of a texel in a cell of `w` by `h` texels. Each state has a pattern too, for users who do not see colours.
+/// The colour of a texel in a cell of `w` by `h` texels. Each state has a pattern too, for users who do not see
+/// colours.
 fn texel(page: PageState, disagrees: bool, (x, y): (usize, usize), (w, h): (usize, usize), theme: &Theme) -> Color32 {
     if x + 1 >= w || y + 1 >= h {
         return theme.panel;

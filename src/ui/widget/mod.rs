@@ -26,11 +26,6 @@ pub fn card(ui: &Ui, rect: Rect, theme: &Theme) {
     ui.painter().rect(rect, RADIUS, theme.card, Stroke::new(1.0, theme.line), StrokeKind::Inside);
 }
 
-/// Fills a part of a control to show a state.
-pub fn fill(ui: &Ui, rect: Rect, radius: u8, colour: Color32) {
-    ui.painter().rect_filled(rect, radius, colour);
-}
-
 /// A disc, a triangle or a square, so that shape and not only colour shows the level.
 pub fn sign(ui: &mut Ui, level: Level, theme: &Theme) -> Response {
     let (rect, response) = ui.allocate_exact_size(egui::vec2(16.0, 18.0), egui::Sense::hover());

@@ -1,5 +1,5 @@
-//! Tests with hostile sessions and settings. The window opens or refuses each of them with a message, and keeps drawing.
-//! Thread: test.
+//! Tests with hostile sessions and settings. The window opens or refuses each of them with a message, and keeps
+//! drawing. Thread: test.
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 use super::rig::{Home, Rig};
