@@ -1,5 +1,5 @@
-//! The effects of each action, chosen from the snapshot and the view. Pure: nothing here changes the window. Thread:
-//! ui.
+//! The choice of the effects of an action, from the snapshot and the view. Pure: nothing here changes the window.
+//! Thread: ui.
 
 use super::action::Action;
 use super::bottom_panel::Tab;

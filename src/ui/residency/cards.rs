@@ -1,5 +1,5 @@
-//! The cards: page faults, lead, cycle times, locked memory, commit times, and audio that waits for the disk. Thread:
-//! ui.
+//! The cards: page faults, lead, cycle times, locked memory, commit times, and audio that waits for the disk.
+//! Thread: ui.
 
 use super::ResidencyState;
 use crate::ui::format::{memory_bytes, micros};
