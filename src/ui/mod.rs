@@ -1,4 +1,5 @@
-//! The window of the program. Panels draw a snapshot of the app and push commands to the app. Nothing here waits. Thread: ui.
+//! The window of the program. Panels draw a snapshot of the app and push commands to the app. Nothing here waits.
+//! Thread: ui.
 //!
 //! # From a click to a change
 //!

@@ -24,7 +24,7 @@ const ROW_MAX: f32 = 18.0;
 pub(super) struct Map {
     texture: Option<TextureHandle>,
     /// Address of the sample, dark theme, and size of the texture at the last drawing.
-    drawn: Option<(usize, bool, [usize; 2], bool)>,
+    drawn: Option<(usize, bool, [usize; 2])>,
 }
 
 /// Positions of the parts of the map, in points.
@@ -179,7 +179,7 @@ fn draw(ui: &Ui, map: &mut Map, sample: &Arc<Sample>, layout: &MapLayout, contex
     let widest = sample.rows.iter().map(|row| row.cells.len()).max().unwrap_or(0);
     let (w, h) = ((layout.cell * scale).round().max(2.0) as usize, (layout.row * scale).round().max(2.0) as usize);
     let size = [(widest * w).clamp(1, 8192), (sample.rows.len() * h).clamp(1, 8192)];
-    let drawn = (Arc::as_ptr(sample) as usize, context.theme.dark, size, false);
+    let drawn = (Arc::as_ptr(sample) as usize, context.theme.dark, size);
     if map.drawn != Some(drawn) {
         map.drawn = Some(drawn);
         let mut image = ColorImage::filled(size, context.theme.panel);
