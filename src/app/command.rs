@@ -54,6 +54,9 @@ pub enum Command {
     RescanDevices,
     /// Keep these settings. What takes a new device or new windows is applied at once when no pass is on.
     Settings(Box<Settings>),
+    /// Let takes continue in this folder when their disk is full or fails, from now on. Audio that already waits in
+    /// memory for such a disk goes there too.
+    SetOverflowFolder(PathBuf),
     /// Export, on a thread of its own.
     Export(Box<ExportRequest>),
     /// Stop the export; what it had made is removed.

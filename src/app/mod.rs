@@ -338,6 +338,10 @@ impl App {
                 self.settle(*settings);
                 Ok(())
             }
+            Command::SetOverflowFolder(folder) => {
+                self.settle(Settings { overflow: Some(folder), ..(*self.settings).clone() });
+                Ok(())
+            }
             Command::NewSession if self.is_recording() => Err(build_snapshot::busy("new session")),
             Command::OpenSession(_) if self.is_recording() => Err(build_snapshot::busy("open a session")),
             Command::Reopen if self.is_recording() => Err(build_snapshot::busy("device")),
@@ -465,11 +469,6 @@ impl App {
             control.set_overflow(settings.overflow.as_deref());
         }
         self.keep(|kept| *kept = settings);
-    }
-
-    /// Has takes go on in a folder when their disk is full or fails, from now on: those too that wait in memory.
-    pub fn go_on_in(&mut self, folder: PathBuf) {
-        self.settle(Settings { overflow: Some(folder), ..(*self.settings).clone() });
     }
 
     fn keep(&mut self, change: impl FnOnce(&mut Settings)) {

@@ -1,12 +1,12 @@
-//! Every action by name, with its keys: the menu, the palette, the sheet of keys and the tooltips all read this list.
-//! Thread: ui.
+//! The actions of a user with their names and keys. The menu, the search for an action, the key sheet and the tooltips
+//! read this list. Thread: ui.
 
 use egui::{Key, KeyboardShortcut, Modifiers};
 use std::collections::BTreeMap;
 
 /// Something that a user can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[expect(missing_docs, reason = "each one's name says it, see `ACTIONS`")]
+#[expect(missing_docs, reason = "`ACTIONS` has the name of each on the screen")]
 pub enum Action {
     Record,
     Stop,
@@ -38,7 +38,7 @@ pub enum Action {
     OpenSession,
     RenameSession,
     OpenFolder,
-    GoOnElsewhere,
+    ChooseOverflowFolder,
     AddTrack,
     DuplicateTracks,
     RemoveSelected,
@@ -74,15 +74,14 @@ pub enum Action {
     Quit,
 }
 
-/// One line of the list.
+/// A line of [`ACTIONS`].
 pub struct Entry {
-    /// The action.
     pub action: Action,
-    /// What it is called on the screen.
+    /// Name on the screen.
     pub name: &'static str,
-    /// Where it stands on the sheet.
+    /// Heading on the key sheet.
     pub group: &'static str,
-    /// Its keys where nobody changed them; a second one works too.
+    /// Default keys. Each of them works; the first is shown.
     pub keys: &'static [&'static str],
 }
 
@@ -90,7 +89,7 @@ const fn entry(action: Action, group: &'static str, name: &'static str, keys: &'
     Entry { action, name, group, keys }
 }
 
-/// All of them, in the order of the sheet.
+/// All actions, in the order of the key sheet.
 pub const ACTIONS: &[Entry] = &[
     entry(Action::Record, "Transport", "Record", &["R", "Shift+Space"]),
     entry(Action::Stop, "Transport", "Stop (hold while recording)", &["Escape"]),
@@ -137,7 +136,7 @@ pub const ACTIONS: &[Entry] = &[
     entry(Action::OpenSession, "Session", "Open a session", &["Ctrl+O"]),
     entry(Action::RenameSession, "Session", "Rename the session", &["F2"]),
     entry(Action::OpenFolder, "Session", "Open the folder of the takes", &["Ctrl+Shift+O"]),
-    entry(Action::GoOnElsewhere, "Session", "Go on in another folder when the disk is full", &["Ctrl+Shift+G"]),
+    entry(Action::ChooseOverflowFolder, "Session", "Choose a folder for when the disk is full", &["Ctrl+Shift+G"]),
     entry(Action::Export, "Session", "Export", &["Ctrl+E"]),
     entry(Action::Residency, "Panels", "Residency", &["Ctrl+1"]),
     entry(Action::Stress, "Panels", "Stress test", &["Ctrl+2"]),
@@ -158,17 +157,18 @@ pub const ACTIONS: &[Entry] = &[
     entry(Action::Quit, "Window", "Quit", &["Ctrl+Q"]),
 ];
 
-/// Keys that one action can have: a file of settings with half a million would slow down every frame.
+/// Limit of the keys of one action. Without it, a settings file with half a million keys would slow every picture.
 const KEYS_MAX: usize = 8;
 
-/// Which keys mean which action.
+/// The keys of all actions: the defaults with the user's changes.
 #[derive(Clone, Debug, Default)]
 pub struct KeyMap {
     bound: Vec<(KeyboardShortcut, Action)>,
 }
 
 impl KeyMap {
-    /// The defaults, and what a user changed: an action's identifier to its keys, none for an empty text.
+    /// Combines the defaults with `changed`, which maps [`Action::id`] to keys separated by spaces. An empty text takes
+    /// all keys away from an action.
     pub fn new(changed: &BTreeMap<String, String>) -> KeyMap {
         let mut bound = Vec::new();
         for entry in ACTIONS {
@@ -177,12 +177,12 @@ impl KeyMap {
                 own.map_or_else(|| entry.keys.to_vec(), |own| own.split(' ').take(KEYS_MAX).collect());
             bound.extend(keys.into_iter().filter_map(parse).map(|keys| (keys, entry.action)));
         }
-        // Ctrl+Shift+Z must not be taken for Ctrl+Z.
+        // More modifiers first, so that Ctrl+Shift+Z does not match as Ctrl+Z.
         bound.sort_by_key(|(keys, _)| std::cmp::Reverse(weight(keys.modifiers)));
         KeyMap { bound }
     }
 
-    /// The actions whose keys were pressed, taken out of the input. Empty while text is being typed.
+    /// Takes pressed keys out of the input and returns their actions. Empty while the user types text.
     pub fn pressed(&self, ctx: &egui::Context) -> Vec<Action> {
         if ctx.egui_wants_keyboard_input() {
             return Vec::new();
@@ -193,7 +193,7 @@ impl KeyMap {
         })
     }
 
-    /// Its first keys, for people; empty if it has none.
+    /// The keys of an action for display: the first default if it is still bound. Empty if the action has no keys.
     pub fn text(&self, action: Action) -> String {
         let of = |entry: &&Entry| entry.action == action;
         let first = ACTIONS.iter().find(of).and_then(|entry| entry.keys.first()).and_then(|keys| parse(keys));
@@ -204,7 +204,7 @@ impl KeyMap {
 }
 
 fn consume(input: &mut egui::InputState, keys: KeyboardShortcut) -> bool {
-    // Exact modifiers, but for Shift where a layout needs it to reach the sign: a plus, a question mark.
+    // Modifiers must match exactly. Shift is ignored for signs that need it on some keyboard layouts, such as `+`.
     let signs = matches!(keys.logical_key, Key::Plus | Key::Questionmark | Key::Equals);
     let mut hit = false;
     input.events.retain(|event| {
@@ -217,7 +217,7 @@ fn consume(input: &mut egui::InputState, keys: KeyboardShortcut) -> bool {
             && given.ctrl == (keys.modifiers.ctrl || keys.modifiers.command)
             && given.shift == keys.modifiers.shift
             && given.alt == keys.modifiers.alt;
-        // A held key repeats a nudge, never a record.
+        // A key that is held down may repeat a move or a zoom. It must not repeat Record.
         let repeats = matches!(
             key,
             Key::ArrowLeft | Key::ArrowRight | Key::ArrowUp | Key::ArrowDown | Key::Plus | Key::Minus | Key::Equals
@@ -234,12 +234,12 @@ fn weight(modifiers: Modifiers) -> u32 {
     u32::from(modifiers.ctrl || modifiers.command) + u32::from(modifiers.shift) + u32::from(modifiers.alt)
 }
 
-/// `Ctrl+Shift+Z`: modifiers, then the name of a key.
+/// Reads a text such as `Ctrl+Shift+Z`: modifiers, then egui's name of a key. `None` if there is no such key.
 pub fn parse(text: &str) -> Option<KeyboardShortcut> {
     let mut modifiers = Modifiers::NONE;
     let mut key = None;
-    for part in text.split('+') {
-        match part {
+    for name in text.split('+') {
+        match name {
             "Ctrl" => modifiers.ctrl = true,
             "Shift" => modifiers.shift = true,
             "Alt" => modifiers.alt = true,
@@ -249,7 +249,7 @@ pub fn parse(text: &str) -> Option<KeyboardShortcut> {
     key.map(|key| KeyboardShortcut::new(modifiers, key))
 }
 
-/// The same for people: "Ctrl+Shift+Z", "Left", "+".
+/// Keys for display: "Ctrl+Shift+Z", "Left", "+".
 fn written(keys: KeyboardShortcut) -> String {
     let mut text = String::new();
     for (on, name) in [(keys.modifiers.ctrl, "Ctrl+"), (keys.modifiers.shift, "Shift+"), (keys.modifiers.alt, "Alt+")] {
@@ -275,14 +275,19 @@ fn written(keys: KeyboardShortcut) -> String {
 }
 
 impl Action {
-    /// What it is called on the screen.
+    /// Name on the screen.
     pub fn name(self) -> &'static str {
         ACTIONS.iter().find(|entry| entry.action == self).map_or("", |entry| entry.name)
     }
 
-    /// What it is called in the settings.
+    /// The action's name in the user's key settings: its Debug name. A name in a settings file must stay, or the user
+    /// loses the keys of this action.
     pub fn id(self) -> String {
-        format!("{self:?}")
+        match self {
+            // The former name of this action. Settings files hold it.
+            Action::ChooseOverflowFolder => "GoOnElsewhere".to_owned(),
+            action => format!("{action:?}"),
+        }
     }
 }
 
@@ -295,7 +300,7 @@ mod tests {
     fn every_action_has_one_line_and_every_default_key_can_be_read() {
         let mut seen = BTreeSet::new();
         for entry in ACTIONS {
-            assert!(seen.insert(entry.action), "{:?} stands twice", entry.action);
+            assert!(seen.insert(entry.action), "{:?} is listed twice", entry.action);
             assert!(!entry.keys.is_empty(), "{:?} has no key", entry.action);
             for keys in entry.keys {
                 assert!(parse(keys).is_some(), "{keys}: no such key");
@@ -316,6 +321,12 @@ mod tests {
     fn half_a_million_keys_for_one_action_are_not_looked_through_at_every_frame() {
         let changed = BTreeMap::from([(Action::Keys.id(), "F1 ".repeat(500_000))]);
         assert!(KeyMap::new(&changed).bound.len() < KeyMap::new(&BTreeMap::new()).bound.len() + KEYS_MAX);
+    }
+
+    #[test]
+    fn an_action_that_was_renamed_keeps_the_keys_that_a_user_gave_it() {
+        let map = KeyMap::new(&BTreeMap::from([("GoOnElsewhere".to_owned(), "F9".to_owned())]));
+        assert_eq!(map.text(Action::ChooseOverflowFolder), "F9");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The lower panel: one of residency, stress test, doctor, events, takes, export. Thread: ui.
+//! The bottom panel: a row of tabs, and below it the panel of the chosen tab. Thread: ui.
 
 use super::panel_context::PanelContext;
 use super::panels::{doctor, events, export, stress, takes};
@@ -7,25 +7,24 @@ use super::theme::Theme;
 use crate::ui::widget::focus_ring;
 use egui::{Align2, CursorIcon, Rect, Role, Sense, Ui, UiBuilder, WidgetInfo, pos2, vec2};
 
-/// Which one is shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Tab {
-    /// Which pages are where.
+    /// State of memory pages around the play and record heads.
     #[default]
     Residency,
-    /// Stresses on a rehearsal.
+    /// Test recordings under load.
     Stress,
-    /// What recording here will be like.
+    /// Check of the machine.
     Doctor,
-    /// What happened.
+    /// Log of events.
     Events,
-    /// Tracks by takes.
+    /// Grid of tracks and takes.
     Takes,
-    /// Stems or the mix.
+    /// Export of tracks or of the mix.
     Export,
 }
 
-/// The tabs in the order of the screen, and what they are called.
+/// The tabs with their names, in the order of the screen.
 pub const TABS: [(Tab, &str); 6] = [
     (Tab::Residency, "Residency"),
     (Tab::Stress, "Stress test"),
@@ -35,57 +34,56 @@ pub const TABS: [(Tab, &str); 6] = [
     (Tab::Export, "Export"),
 ];
 
-/// Height of the row of tabs.
+/// Height of the row of tabs, in points.
 pub const TABS_HEIGHT: f32 = 34.0;
 
-/// What it keeps between frames.
-pub struct State {
-    /// Whether the panel is open; closed, its tabs stay.
+/// State that the panel keeps between pictures.
+pub struct BottomPanelState {
+    /// Whether a tab's panel is shown. The row of tabs is always shown.
     pub open: bool,
-    /// Which one is shown.
+    /// The tab that is shown, or was shown last.
     pub tab: Tab,
     /// Height of the open panel, in points.
     pub height: f32,
-    /// The panels.
-    pub residency: residency::State,
-    takes: takes::State,
-    events: events::State,
-    doctor: doctor::State,
-    stress: stress::State,
-    export: export::State,
+    pub residency: residency::ResidencyState,
+    takes: takes::TakesState,
+    events: events::EventsState,
+    doctor: doctor::DoctorState,
+    stress: stress::StressState,
+    export: export::ExportState,
 }
 
-impl Default for State {
-    fn default() -> State {
-        State {
+impl Default for BottomPanelState {
+    fn default() -> BottomPanelState {
+        BottomPanelState {
             open: false,
             tab: Tab::Residency,
             height: 282.0,
-            residency: residency::State::default(),
-            takes: takes::State::default(),
-            events: events::State::default(),
-            doctor: doctor::State::default(),
-            stress: stress::State::default(),
-            export: export::State::default(),
+            residency: residency::ResidencyState::default(),
+            takes: takes::TakesState::default(),
+            events: events::EventsState::default(),
+            doctor: doctor::DoctorState::default(),
+            stress: stress::StressState::default(),
+            export: export::ExportState::default(),
         }
     }
 }
 
-impl State {
-    /// Whether the residency map is looked at.
+impl BottomPanelState {
+    /// Whether the residency panel is visible. The watcher takes samples only then.
     pub fn shows_residency(&self) -> bool {
         self.open && self.tab == Tab::Residency
     }
 
-    /// Shows a tab; one that is shown already is closed.
+    /// Shows a tab. If the tab is shown already, closes the panel.
     pub fn toggle(&mut self, tab: Tab) {
         self.open = !(self.open && self.tab == tab);
         self.tab = tab;
     }
 }
 
-/// Draws the tabs, and the panel below them.
-pub fn show(ui: &mut Ui, state: &mut State, context: &mut PanelContext<'_>) {
+/// Draws the row of tabs, and the panel below it.
+pub fn show(ui: &mut Ui, state: &mut BottomPanelState, context: &mut PanelContext<'_>) {
     let whole = ui.max_rect();
     ui.painter().rect_filled(whole, 0, context.theme.panel);
     ui.painter().hline(whole.x_range(), whole.top() + 0.5, (1.0, context.theme.line));

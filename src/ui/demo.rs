@@ -1,4 +1,4 @@
-//! Snapshots made by hand, for tests of panels without an engine. Thread: ui.
+//! Example snapshots for tests of panels without an engine, and tests that compare pictures. Thread: ui.
 
 use super::shell::Shell;
 use crate::app::snapshot::{DeviceView, Health, Level, Meter, PassPhase, PassView, Room, Snapshot, Stage, Told};
@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
 
-/// Names of a band.
+/// Track names of a band.
 pub const NAMES: [&str; 24] = [
     "Kick in",
     "Kick out",
@@ -42,7 +42,7 @@ pub const NAMES: [&str; 24] = [
     "Room R",
 ];
 
-/// A session of `tracks` tracks; with `seconds`, each has a take of that length.
+/// A session of `tracks` tracks. If `seconds` is not 0, each track has one take of that length.
 pub fn session(tracks: usize, seconds: u64) -> Session {
     let rate = SampleRate(48_000);
     let mut session =
@@ -73,7 +73,7 @@ pub fn session(tracks: usize, seconds: u64) -> Session {
     session
 }
 
-/// Stopped, all well.
+/// A stopped transport without problems.
 pub fn stopped(tracks: usize, seconds: u64) -> Snapshot {
     let mut snapshot = Snapshot::empty();
     snapshot.stage = Stage::Open;
@@ -105,7 +105,7 @@ pub fn stopped(tracks: usize, seconds: u64) -> Snapshot {
     snapshot
 }
 
-/// Recording since `seconds`, all well.
+/// A recording that has run for `seconds`, without problems.
 pub fn recording(tracks: usize, seconds: u64) -> Snapshot {
     let mut snapshot = stopped(tracks, 0);
     let frames = Frames(seconds * 48_000 + 18_432);
@@ -137,9 +137,9 @@ pub fn recording(tracks: usize, seconds: u64) -> Snapshot {
     snapshot
 }
 
-/// Stopped, after a day with events and one before it.
+/// A stopped transport with events of today and of an earlier day.
 pub fn eventful(tracks: usize) -> Snapshot {
-    let told = |clock: &str, severity: Severity, text: &str| Told {
+    let notice = |clock: &str, severity: Severity, text: &str| Told {
         at: Duration::ZERO,
         clock: clock.to_owned(),
         severity,
@@ -148,26 +148,26 @@ pub fn eventful(tracks: usize) -> Snapshot {
     };
     let mut snapshot = stopped(tracks, 60);
     snapshot.notices = Arc::new(vec![
-        told(
+        notice(
             "20:00:03",
             Severity::Info,
             "opened by faultless 0.1.0 on Linux 6.18.4, ext4; alsa:hw:CARD=Scarlett, 8 inputs",
         ),
-        told("20:14:31", Severity::Caution, "near miss: the lead fell to 212 ms of 1707 ms; nothing is lost"),
-        told("20:20:08", Severity::Loss, "0:20:08.120: 4096 frames lost (xrun); they are silence in every take"),
+        notice("20:14:31", Severity::Caution, "near miss: the lead fell to 212 ms of 1707 ms; nothing is lost"),
+        notice("20:20:08", Severity::Loss, "0:20:08.120: 4096 frames lost (xrun); they are silence in every take"),
     ]);
     snapshot.earlier = Arc::new(vec![
-        told(
+        notice(
             "21 Nov 19:02",
             Severity::Caution,
             "disk: one write took 1.4 s; what was recorded meanwhile waited in memory",
         ),
-        told("21 Nov 19:40", Severity::Info, "closed"),
+        notice("21 Nov 19:40", Severity::Info, "closed"),
     ]);
     snapshot
 }
 
-/// Stopped, after a run of the stress test.
+/// A stopped transport after a stress test.
 pub fn stressed(tracks: usize) -> Snapshot {
     let figures = Figures {
         takes: 24,
@@ -201,15 +201,15 @@ pub fn stressed(tracks: usize) -> Snapshot {
     snapshot
 }
 
-/// What a panel may ask for, to be compared.
+/// An edit for tests to compare with.
 pub fn mute(track: TrackId) -> Edit {
     Edit::Mute(vec![track], true)
 }
 
-/// Part of the pixels that may differ between two machines, and by how much a channel of theirs.
+/// Share of the pixels that may differ between two machines, and the difference of a channel that counts.
 const TOLERANCE: (f64, u8) = (0.01, 40);
 
-/// The window over a snapshot, drawn without a screen. `None`, told by name, where nothing can draw here.
+/// Draws the window for a snapshot without a screen. `None` and a printed line if this machine cannot draw.
 fn drawn(name: &str, size: [f32; 2], snapshot: &Snapshot, prepare: impl Fn(&mut Shell)) -> Option<image::RgbaImage> {
     let mut shell = Shell::default();
     prepare(&mut shell);
@@ -221,7 +221,7 @@ fn drawn(name: &str, size: [f32; 2], snapshot: &Snapshot, prepare: impl Fn(&mut 
             ui.request_repaint();
             return;
         }
-        // The harness leaves a margin, the window has none.
+        // The harness leaves a margin. The window has none, so draw into the whole area.
         let whole = ui.ctx().content_rect();
         let mut ui = ui.new_child(egui::UiBuilder::new().max_rect(whole));
         ui.set_clip_rect(whole);
@@ -239,25 +239,30 @@ fn drawn(name: &str, size: [f32; 2], snapshot: &Snapshot, prepare: impl Fn(&mut 
     }
 }
 
-/// Draws the window and compares it with the picture in `tests/pictures`; `UPDATE_PICTURES` set, keeps it there instead.
-/// What was drawn lies in `target/pictures` in any case.
+/// Draws the window and compares it with the picture in `tests/pictures`. If `UPDATE_PICTURES` is set, replaces that
+/// picture instead. The drawing is also saved in `target/pictures`.
 pub fn picture(name: &str, size: [f32; 2], snapshot: &Snapshot, prepare: impl Fn(&mut Shell)) {
     let Some(image) = drawn(name, size, snapshot, prepare) else { return };
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     let made = root.join("target/pictures");
     std::fs::create_dir_all(&made).unwrap();
     image.save(made.join(format!("{name}.png"))).unwrap();
-    let kept = root.join(format!("tests/pictures/{name}.png"));
+    let kept_path = root.join(format!("tests/pictures/{name}.png"));
     if std::env::var_os("UPDATE_PICTURES").is_some() {
         std::fs::create_dir_all(root.join("tests/pictures")).unwrap();
-        image.save(kept).unwrap();
+        image.save(kept_path).unwrap();
         return;
     }
-    let before = image::open(&kept).unwrap_or_else(|error| panic!("{}: {error}", kept.display())).into_rgba8();
-    assert_eq!(before.dimensions(), image.dimensions(), "{name}: another size");
+    let expected =
+        image::open(&kept_path).unwrap_or_else(|error| panic!("{}: {error}", kept_path.display())).into_rgba8();
+    assert_eq!(expected.dimensions(), image.dimensions(), "{name}: another size");
     let differs =
         |(a, b): &(&image::Rgba<u8>, &image::Rgba<u8>)| a.0.iter().zip(b.0).any(|(a, b)| a.abs_diff(b) > TOLERANCE.1);
-    let differing = before.pixels().zip(image.pixels()).filter(differs).count();
-    let part = differing as f64 / f64::from(image.width() * image.height());
-    assert!(part < TOLERANCE.0, "{name}: {:.1} % of the pixels differ, see target/pictures/{name}.png", part * 100.0);
+    let differing = expected.pixels().zip(image.pixels()).filter(differs).count();
+    let differing_part = differing as f64 / f64::from(image.width() * image.height());
+    assert!(
+        differing_part < TOLERANCE.0,
+        "{name}: {:.1} % of the pixels differ, see target/pictures/{name}.png",
+        differing_part * 100.0
+    );
 }

@@ -1,21 +1,21 @@
-//! Choosing a file or a folder: the desktop's own dialog, on a thread of its own. Thread: ui, and one a dialog.
+//! The desktop's dialog for a folder. It blocks, so it has its own thread. Thread: ui, and one thread for each dialog.
 
 use crossbeam_channel::{Receiver, bounded};
 use std::path::PathBuf;
 
-/// At most one dialog at a time.
+/// A dialog that is open or not. A second request while one is open is ignored.
 #[derive(Default)]
 pub struct Dialog {
     open: Option<Receiver<Option<PathBuf>>>,
 }
 
 impl Dialog {
-    /// Asks for a session's folder.
+    /// Opens the dialog for the folder of a session.
     pub fn open_session(&mut self, ctx: &egui::Context) {
         self.folder(ctx, "Open a session", None);
     }
 
-    /// Asks for a folder, from `start` on.
+    /// Opens the dialog for a folder, at `start`.
     pub fn folder(&mut self, ctx: &egui::Context, title: &'static str, start: Option<PathBuf>) {
         if self.open.is_some() {
             return;
@@ -33,7 +33,7 @@ impl Dialog {
         self.open = asked.ok().map(|_| chosen);
     }
 
-    /// What was chosen since the last call.
+    /// The folder that the user chose since the last call. `None` also if the user cancelled.
     pub fn chosen(&mut self) -> Option<PathBuf> {
         let chosen = self.open.as_ref()?.try_recv();
         match chosen {

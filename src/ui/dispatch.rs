@@ -1,182 +1,203 @@
-//! What each action does: a command to the app, or a change of the window. Thread: ui.
+//! The choice of the effects of an action, from the snapshot and the view. Pure: nothing here changes the window.
+//! Thread: ui.
 
 use super::action::Action;
 use super::bottom_panel::Tab;
-use super::shell::{Overlay, Shell};
+use super::effect::{Effect, FrameRequest, Overlay};
+use super::view::View;
 use crate::app::command::Command;
 use crate::app::settings::{Settings, ThemeChoice};
 use crate::app::snapshot::Snapshot;
 use crate::control::edit::Edit;
-use crate::session::TrackId;
+use crate::session::{Track, TrackId};
 use crate::time::{FramePos, Frames};
 
-/// Part of the width that one key press zooms by.
+/// Factor of one step of zoom.
 const ZOOM_STEP: f64 = 1.4;
 
-/// Carries it out.
-pub fn act(shell: &mut Shell, action: Action, snapshot: &Snapshot, commands: &mut Vec<Command>) {
-    if let Some(command) = plain(action) {
-        commands.push(command);
-        return;
-    }
-    match action {
-        // A pass is locked: its end is held for, see `bar::hold`.
-        Action::Stop if snapshot.transport.pass.is_none() => commands.push(Command::Stop),
-        Action::NudgeBack => commands.push(nudge(snapshot, -1)),
-        Action::NudgeForward => commands.push(nudge(snapshot, 1)),
-        Action::NudgeBackFar => commands.push(nudge(snapshot, -10)),
-        Action::NudgeForwardFar => commands.push(nudge(snapshot, 10)),
-        Action::Loop => commands.push(Command::Loop(!snapshot.transport.loops)),
-        Action::Punch => commands.push(Command::Punch(!snapshot.transport.punches)),
-        Action::MarkerBefore | Action::MarkerAfter => {
-            commands.extend(to_marker(snapshot, action == Action::MarkerAfter));
-        }
-        Action::RangeStart | Action::RangeEnd => commands.push(range_edge(snapshot, action == Action::RangeEnd)),
-        Action::Residency => shell.bottom.toggle(Tab::Residency),
-        Action::Stress => shell.bottom.toggle(Tab::Stress),
-        Action::Doctor => shell.bottom.toggle(Tab::Doctor),
-        Action::Events => shell.bottom.toggle(Tab::Events),
-        Action::Takes => shell.bottom.toggle(Tab::Takes),
-        Action::Export => shell.bottom.toggle(Tab::Export),
-        Action::Lower => shell.bottom.open = !shell.bottom.open,
-        Action::Freeze => shell.bottom.residency.toggle_freeze(),
-        Action::Palette => shell.toggle(Overlay::Palette),
-        Action::Keys => shell.toggle(Overlay::Keys),
-        Action::Device => shell.toggle(Overlay::Device),
-        Action::Settings => shell.toggle(Overlay::Settings),
-        Action::RenameSession => shell.bar.rename = true,
-        Action::RenameTrack => shell.tracks.rename = true,
-        Action::Theme => settle(snapshot, commands, |settings| {
-            settings.theme = if settings.theme == ThemeChoice::Light { ThemeChoice::Dark } else { ThemeChoice::Light };
-        }),
-        Action::Larger => settle(snapshot, commands, |settings| settings.zoom = (settings.zoom * 1.1).min(3.0)),
-        Action::Smaller => settle(snapshot, commands, |settings| settings.zoom = (settings.zoom / 1.1).max(0.6)),
-        Action::Acknowledge => {
-            shell.bar.acknowledge();
-            shell.tracks.acknowledge();
-            commands.push(Command::Acknowledge);
-        }
-        Action::OpenSession | Action::GoOnElsewhere | Action::FullScreen | Action::Quit => {
-            shell.frame_requests.push(action)
-        }
-        _ => zoom(shell, action, snapshot, commands),
-    }
-}
+/// Factor of one step of the size of everything, and the least and the largest size.
+const SIZE_STEP: f32 = 1.1;
+const SIZES: (f32, f32) = (0.6, 3.0);
 
-/// Actions that are a command and nothing else.
-fn plain(action: Action) -> Option<Command> {
-    Some(match action {
-        Action::Record => Command::Record,
-        Action::PlayOrStop => Command::PlayOrStop,
-        Action::ToStart => Command::ToStart,
-        Action::ToEnd => Command::ToEnd,
-        Action::Marker => Command::Marker,
-        Action::RangeClear => Command::Range(None),
-        Action::Undo => Command::Undo,
-        Action::Redo => Command::Redo,
-        Action::Save => Command::Save,
-        Action::NewSession => Command::NewSession,
-        Action::OpenFolder => Command::OpenFolder,
-        Action::AddTrack => Command::Edit(Edit::AddTrack(None)),
-        _ => return None,
-    })
-}
-
-fn zoom(shell: &mut Shell, action: Action, snapshot: &Snapshot, commands: &mut Vec<Command>) {
-    let view = &mut shell.view;
-    let playhead = view.x_of(snapshot.transport.position);
-    let centre = if (0.0..=view.width).contains(&playhead) { playhead } else { view.width / 2.0 };
+/// Returns what the shell must do for `action`, in order. Empty if the action has no effect in this state.
+///
+/// The match has one arm for each action and no `_` arm, so that a new action does not compile until it has an effect.
+pub fn dispatch(action: Action, snapshot: &Snapshot, view: &View) -> Vec<Effect> {
+    let transport = &snapshot.transport;
+    let all = || snapshot.session.track_ids().collect::<Vec<TrackId>>();
     match action {
-        Action::ZoomIn => view.zoom(1.0 / ZOOM_STEP, centre),
-        Action::ZoomOut => view.zoom(ZOOM_STEP, centre),
-        Action::ZoomAll => {
-            let end = snapshot.session.end().max(snapshot.transport.position);
-            view.show(FramePos(0), end.max(FramePos(u64::from(snapshot.transport.rate.0) * 10)));
-        }
-        Action::ZoomRange => {
-            if let Some((from, to)) = snapshot.transport.range {
-                view.show(from, to);
-            }
-        }
+        Action::Record => send(Command::Record),
+        // A recording is locked: only a long press ends it, see `bar::hold`.
+        Action::Stop if transport.pass.is_some() => Vec::new(),
+        Action::Stop => send(Command::Stop),
+        Action::PlayOrStop => send(Command::PlayOrStop),
+        Action::ToStart => send(Command::ToStart),
+        Action::ToEnd => send(Command::ToEnd),
+        Action::Loop => send(Command::Loop(!transport.loops)),
+        Action::Punch => send(Command::Punch(!transport.punches)),
+        Action::NudgeBack => send(nudge(snapshot, -1)),
+        Action::NudgeForward => send(nudge(snapshot, 1)),
+        Action::NudgeBackFar => send(nudge(snapshot, -10)),
+        Action::NudgeForwardFar => send(nudge(snapshot, 10)),
+        Action::Marker => send(Command::Marker),
+        Action::MarkerBefore => to_marker(snapshot, false).map_or_else(Vec::new, send),
+        Action::MarkerAfter => to_marker(snapshot, true).map_or_else(Vec::new, send),
+        Action::RangeStart => send(range_edge(snapshot, false)),
+        Action::RangeEnd => send(range_edge(snapshot, true)),
+        Action::RangeClear => send(Command::Range(None)),
+        Action::ZoomIn => vec![zoom(snapshot, view, 1.0 / ZOOM_STEP)],
+        Action::ZoomOut => vec![zoom(snapshot, view, ZOOM_STEP)],
+        Action::ZoomAll => vec![show_session(snapshot)],
+        Action::ZoomRange => transport.range.into_iter().map(|(from, to)| Effect::ShowRange { from, to }).collect(),
         Action::Follow => {
-            view.follow = !view.follow;
-            let follow = view.follow;
-            settle(snapshot, commands, |settings| settings.follow = follow);
+            let on = !view.follow;
+            vec![Effect::SetFollow(on), change_settings(snapshot, |settings| settings.follow = on)]
         }
         Action::Tall => {
-            view.tall = !view.tall;
-            let tall = view.tall;
-            settle(snapshot, commands, |settings| settings.tall = tall);
+            let on = !view.tall;
+            vec![Effect::SetTallRows(on), change_settings(snapshot, |settings| settings.tall = on)]
         }
-        _ => tracks(shell, action, snapshot, commands),
+        Action::Undo => send(Command::Undo),
+        Action::Redo => send(Command::Redo),
+        Action::Save => send(Command::Save),
+        Action::NewSession => send(Command::NewSession),
+        Action::OpenSession => vec![Effect::AskFrame(FrameRequest::OpenSession)],
+        Action::RenameSession => vec![Effect::EditSessionName],
+        Action::OpenFolder => send(Command::OpenFolder),
+        Action::ChooseOverflowFolder => vec![Effect::AskFrame(FrameRequest::ChooseOverflowFolder)],
+        Action::AddTrack => edit(Edit::AddTrack(None)),
+        Action::DuplicateTracks => selected(snapshot, view).into_iter().flat_map(duplicate).collect(),
+        Action::RemoveSelected => remove_selected(snapshot, view),
+        Action::SelectAll => vec![Effect::SelectTracks(snapshot.session.track_ids().collect())],
+        Action::SelectNone => vec![Effect::SelectTracks([].into()), Effect::DeselectRegions],
+        Action::SelectAbove => select_neighbour(snapshot, view, false),
+        Action::SelectBelow => select_neighbour(snapshot, view, true),
+        Action::RenameTrack => vec![Effect::EditTrackName],
+        Action::ArmAll => edit(Edit::Arm(all(), true)),
+        Action::ArmNone => edit(Edit::Arm(all(), false)),
+        Action::ArmSelected => switch_selected(snapshot, view, |track| track.armed, Edit::Arm),
+        Action::MuteSelected => switch_selected(snapshot, view, |track| track.mute, Edit::Mute),
+        Action::SoloSelected => switch_selected(snapshot, view, |track| track.solo, Edit::Solo),
+        Action::Unsolo => edit(Edit::Solo(all(), false)),
+        Action::Split => split(snapshot, view),
+        Action::Residency => vec![Effect::ToggleTab(Tab::Residency)],
+        Action::Stress => vec![Effect::ToggleTab(Tab::Stress)],
+        Action::Doctor => vec![Effect::ToggleTab(Tab::Doctor)],
+        Action::Events => vec![Effect::ToggleTab(Tab::Events)],
+        Action::Takes => vec![Effect::ToggleTab(Tab::Takes)],
+        Action::Export => vec![Effect::ToggleTab(Tab::Export)],
+        Action::Lower => vec![Effect::ToggleBottomPanel],
+        Action::Freeze => vec![Effect::ToggleFreeze],
+        Action::Device => vec![Effect::ToggleOverlay(Overlay::Device)],
+        Action::Settings => vec![Effect::ToggleOverlay(Overlay::Settings)],
+        Action::Theme => vec![change_settings(snapshot, switch_theme)],
+        Action::Larger => {
+            vec![change_settings(snapshot, |settings| settings.zoom = (settings.zoom * SIZE_STEP).min(SIZES.1))]
+        }
+        Action::Smaller => {
+            vec![change_settings(snapshot, |settings| settings.zoom = (settings.zoom / SIZE_STEP).max(SIZES.0))]
+        }
+        Action::FullScreen => vec![Effect::AskFrame(FrameRequest::ToggleFullScreen)],
+        Action::Acknowledge => vec![Effect::ResetClipLamps, Effect::Send(Command::Acknowledge)],
+        Action::Palette => vec![Effect::ToggleOverlay(Overlay::Palette)],
+        Action::Keys => vec![Effect::ToggleOverlay(Overlay::Keys)],
+        Action::Quit => vec![Effect::AskFrame(FrameRequest::Quit)],
     }
 }
 
-fn tracks(shell: &mut Shell, action: Action, snapshot: &Snapshot, commands: &mut Vec<Command>) {
-    let session = &snapshot.session;
-    let all: Vec<TrackId> = session.track_ids().collect();
-    let selected: Vec<TrackId> = all.iter().copied().filter(|id| shell.view.tracks.contains(id)).collect();
-    let any = |of: &dyn Fn(&crate::session::Track) -> bool, ids: &[TrackId]| {
-        ids.iter().filter_map(|id| session.track(*id)).any(of)
-    };
-    match action {
-        Action::SelectAll => shell.view.tracks = all.into_iter().collect(),
-        Action::SelectNone => {
-            shell.view.tracks.clear();
-            shell.view.regions.clear();
-        }
-        Action::SelectAbove | Action::SelectBelow => select_beside(shell, &all, action == Action::SelectBelow),
-        Action::ArmAll => commands.push(Command::Edit(Edit::Arm(all, true))),
-        Action::ArmNone => commands.push(Command::Edit(Edit::Arm(all, false))),
-        Action::Unsolo => commands.push(Command::Edit(Edit::Solo(all, false))),
-        Action::Split => {
-            let at = snapshot.transport.position;
-            let under: Vec<_> = session
-                .regions_at(at)
-                .filter(|(track, region)| region.start < at && (selected.is_empty() || selected.contains(track)))
-                .map(|(_, region)| Command::Edit(Edit::SplitRegion(region.id, at)))
-                .collect();
-            commands.extend(under);
-        }
-        Action::RemoveSelected if !shell.view.regions.is_empty() => {
-            let regions = std::mem::take(&mut shell.view.regions).into_iter().collect();
-            commands.push(Command::Edit(Edit::RemoveRegions(regions)));
-        }
-        _ if selected.is_empty() => {}
-        Action::RemoveSelected => {
-            shell.view.tracks.clear();
-            commands.push(Command::Edit(Edit::RemoveTracks(selected)));
-        }
-        Action::DuplicateTracks => {
-            commands.extend(selected.into_iter().map(|id| Command::Edit(Edit::DuplicateTrack(id))));
-        }
-        Action::ArmSelected => {
-            let on = !any(&|track| track.armed, &selected);
-            commands.push(Command::Edit(Edit::Arm(selected, on)));
-        }
-        Action::MuteSelected => {
-            let on = !any(&|track| track.mute, &selected);
-            commands.push(Command::Edit(Edit::Mute(selected, on)));
-        }
-        Action::SoloSelected => {
-            let on = !any(&|track| track.solo, &selected);
-            commands.push(Command::Edit(Edit::Solo(selected, on)));
-        }
-        _ => {}
-    }
+fn send(command: Command) -> Vec<Effect> {
+    vec![Effect::Send(command)]
 }
 
-fn select_beside(shell: &mut Shell, all: &[TrackId], below: bool) {
-    let at = |id: &TrackId| all.iter().position(|other| other == id);
-    let now = shell.view.tracks.iter().filter_map(at);
-    let next = match (now.clone().min(), now.max()) {
+fn edit(edit: Edit) -> Vec<Effect> {
+    send(Command::Edit(edit))
+}
+
+/// The settings with a change. The settings are sent as a whole.
+fn change_settings(snapshot: &Snapshot, change: impl FnOnce(&mut Settings)) -> Effect {
+    let mut settings = (*snapshot.settings).clone();
+    change(&mut settings);
+    Effect::Send(Command::Settings(Box::new(settings)))
+}
+
+fn switch_theme(settings: &mut Settings) {
+    settings.theme = if settings.theme == ThemeChoice::Light { ThemeChoice::Dark } else { ThemeChoice::Light };
+}
+
+/// Zooms around the playhead, or around the middle if the playhead is out of view.
+fn zoom(snapshot: &Snapshot, view: &View, factor: f64) -> Effect {
+    let playhead = view.x_of(snapshot.transport.position);
+    let x = if (0.0..=view.width).contains(&playhead) { playhead } else { view.width / 2.0 };
+    Effect::Zoom { factor, x }
+}
+
+/// Shows the whole session, at least its first ten seconds.
+fn show_session(snapshot: &Snapshot) -> Effect {
+    let end = snapshot.session.end().max(snapshot.transport.position);
+    let ten_seconds = FramePos(u64::from(snapshot.transport.rate.0) * 10);
+    Effect::ShowRange { from: FramePos(0), to: end.max(ten_seconds) }
+}
+
+/// The selected tracks in the order of the session.
+fn selected(snapshot: &Snapshot, view: &View) -> Vec<TrackId> {
+    snapshot.session.track_ids().filter(|id| view.selected_tracks.contains(id)).collect()
+}
+
+fn duplicate(track: TrackId) -> Vec<Effect> {
+    edit(Edit::DuplicateTrack(track))
+}
+
+/// Switches a property of the selected tracks: off if any of them has it, else on.
+fn switch_selected(
+    snapshot: &Snapshot,
+    view: &View,
+    is_on: fn(&Track) -> bool,
+    change: fn(Vec<TrackId>, bool) -> Edit,
+) -> Vec<Effect> {
+    let ids = selected(snapshot, view);
+    if ids.is_empty() {
+        return Vec::new();
+    }
+    let on = !ids.iter().filter_map(|id| snapshot.session.track(*id)).any(is_on);
+    edit(change(ids, on))
+}
+
+/// Removes the selected regions; if no region is selected, the selected tracks.
+fn remove_selected(snapshot: &Snapshot, view: &View) -> Vec<Effect> {
+    if !view.selected_regions.is_empty() {
+        let regions = view.selected_regions.iter().copied().collect();
+        return vec![Effect::DeselectRegions, Effect::Send(Command::Edit(Edit::RemoveRegions(regions)))];
+    }
+    let ids = selected(snapshot, view);
+    if ids.is_empty() {
+        return Vec::new();
+    }
+    vec![Effect::SelectTracks([].into()), Effect::Send(Command::Edit(Edit::RemoveTracks(ids)))]
+}
+
+/// Splits the regions under the playhead: those of the selected tracks, or of all tracks if none is selected.
+fn split(snapshot: &Snapshot, view: &View) -> Vec<Effect> {
+    let (at, selected) = (snapshot.transport.position, selected(snapshot, view));
+    snapshot
+        .session
+        .regions_at(at)
+        .filter(|(track, region)| region.start < at && (selected.is_empty() || selected.contains(track)))
+        .flat_map(|(_, region)| edit(Edit::SplitRegion(region.id, at)))
+        .collect()
+}
+
+/// Selects the track above the first selected one, or the track below the last selected one.
+fn select_neighbour(snapshot: &Snapshot, view: &View, below: bool) -> Vec<Effect> {
+    let all: Vec<TrackId> = snapshot.session.track_ids().collect();
+    let row = |id: &TrackId| all.iter().position(|other| other == id);
+    let rows = view.selected_tracks.iter().filter_map(row);
+    let next = match (rows.clone().min(), rows.max()) {
         (Some(_), Some(last)) if below => last + 1,
         (Some(first), _) => first.saturating_sub(1),
         _ => 0,
     };
-    if let Some(id) = all.get(next.min(all.len().saturating_sub(1))) {
-        shell.view.tracks = std::iter::once(*id).collect();
-    }
+    let id = all.get(next.min(all.len().saturating_sub(1)));
+    id.map_or_else(Vec::new, |id| vec![Effect::SelectTracks([*id].into())])
 }
 
 fn nudge(snapshot: &Snapshot, seconds: i64) -> Command {
@@ -204,14 +225,85 @@ fn range_edge(snapshot: &Snapshot, end: bool) -> Command {
     })
 }
 
-fn settle(snapshot: &Snapshot, commands: &mut Vec<Command>, change: impl FnOnce(&mut Settings)) {
-    let mut settings = (*snapshot.settings).clone();
-    change(&mut settings);
-    commands.push(Command::Settings(Box::new(settings)));
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::snapshot::{PassPhase, PassView};
+    use crate::ui::demo;
+    use std::sync::Arc;
 
-impl Shell {
-    fn toggle(&mut self, overlay: Overlay) {
-        self.overlay = if self.overlay == overlay { Overlay::Nothing } else { overlay };
+    fn ids(snapshot: &Snapshot) -> Vec<TrackId> {
+        snapshot.session.track_ids().collect()
+    }
+
+    #[test]
+    fn actions_have_their_effects_in_a_stopped_session() {
+        let snapshot = demo::stopped(3, 60);
+        let tracks = ids(&snapshot);
+        let view = View { selected_tracks: [tracks[1]].into(), ..View::default() };
+        let taller = Settings { tall: false, ..(*snapshot.settings).clone() };
+        let table = [
+            (Action::Record, send(Command::Record)),
+            (Action::Stop, send(Command::Stop)),
+            (Action::NudgeForward, send(Command::Locate(FramePos(48_000)))),
+            (Action::NudgeBack, send(Command::Locate(FramePos(0)))),
+            (Action::MarkerAfter, Vec::new()),
+            (Action::ZoomRange, Vec::new()),
+            (Action::Tall, vec![Effect::SetTallRows(false), Effect::Send(Command::Settings(Box::new(taller)))]),
+            (Action::ArmAll, edit(Edit::Arm(tracks.clone(), true))),
+            (Action::MuteSelected, edit(Edit::Mute(vec![tracks[1]], true))),
+            (Action::SelectBelow, vec![Effect::SelectTracks([tracks[2]].into())]),
+            (
+                Action::RemoveSelected,
+                vec![Effect::SelectTracks([].into()), Effect::Send(Command::Edit(Edit::RemoveTracks(vec![tracks[1]])))],
+            ),
+            (Action::Events, vec![Effect::ToggleTab(Tab::Events)]),
+            (Action::Keys, vec![Effect::ToggleOverlay(Overlay::Keys)]),
+            (Action::Acknowledge, vec![Effect::ResetClipLamps, Effect::Send(Command::Acknowledge)]),
+            (Action::Quit, vec![Effect::AskFrame(FrameRequest::Quit)]),
+        ];
+        for (action, effects) in table {
+            assert_eq!(dispatch(action, &snapshot, &view), effects, "{action:?}");
+        }
+    }
+
+    #[test]
+    fn actions_for_selected_tracks_do_nothing_without_a_selection() {
+        let (snapshot, view) = (demo::stopped(3, 60), View::default());
+        for action in [
+            Action::RemoveSelected,
+            Action::DuplicateTracks,
+            Action::ArmSelected,
+            Action::MuteSelected,
+            Action::SoloSelected,
+        ] {
+            assert_eq!(dispatch(action, &snapshot, &view), [], "{action:?}");
+        }
+    }
+
+    #[test]
+    fn stop_does_not_end_a_recording() {
+        let mut snapshot = demo::stopped(1, 0);
+        snapshot.transport.pass = Some(PassView {
+            phase: PassPhase::Recording,
+            start: FramePos(0),
+            frames: Frames(48_000),
+            takes: Arc::default(),
+            losses: Arc::default(),
+        });
+        assert_eq!(dispatch(Action::Stop, &snapshot, &View::default()), []);
+    }
+
+    #[test]
+    fn selected_regions_are_removed_before_selected_tracks() {
+        let snapshot = demo::stopped(1, 60);
+        let region = snapshot.session.tracks()[0].regions()[0].id;
+        let view = View {
+            selected_tracks: ids(&snapshot).into_iter().collect(),
+            selected_regions: [region].into(),
+            ..View::default()
+        };
+        let removal = Effect::Send(Command::Edit(Edit::RemoveRegions(vec![region])));
+        assert_eq!(dispatch(Action::RemoveSelected, &snapshot, &view), [Effect::DeselectRegions, removal]);
     }
 }

@@ -1,4 +1,4 @@
-//! Figures as people read them. Thread: ui.
+//! Numbers as text for people. Thread: ui.
 
 use crate::app::settings::TimeFormat;
 use crate::time::{FramePos, SampleRate};
@@ -11,7 +11,7 @@ pub fn clock(at: FramePos, rate: SampleRate) -> (String, String) {
     (format!("{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60), format!(".{ms:03}"))
 }
 
-/// "121 770 432": digits by threes, apart by a narrow space.
+/// "121 770 432": digits in groups of three, with a no-break space between groups.
 pub fn grouped(value: u64) -> String {
     let digits = value.to_string();
     let mut text = String::with_capacity(digits.len() * 2);
@@ -31,8 +31,8 @@ pub fn bars(at: FramePos, rate: SampleRate, (tempo, beats): (f32, u32)) -> Strin
     format!("{} . {}", beat / beats + 1, beat % beats + 1)
 }
 
-/// A place of the timeline in the format that was chosen.
-pub fn place(at: FramePos, rate: SampleRate, format: TimeFormat, tempo: (f32, u32)) -> String {
+/// A position of the timeline in the format of the settings.
+pub fn position(at: FramePos, rate: SampleRate, format: TimeFormat, tempo: (f32, u32)) -> String {
     match format {
         TimeFormat::Clock => {
             let (seconds, ms) = clock(at, rate);
@@ -44,7 +44,7 @@ pub fn place(at: FramePos, rate: SampleRate, format: TimeFormat, tempo: (f32, u3
 }
 
 /// "9 h 12 min", "12 min", "45 s".
-pub fn span(seconds: f64) -> String {
+pub fn duration(seconds: f64) -> String {
     match seconds.max(0.0) as u64 {
         s if s < 100 => format!("{s} s"),
         s if s < 3600 => format!("{} min", s / 60),
@@ -53,8 +53,8 @@ pub fn span(seconds: f64) -> String {
     }
 }
 
-/// "412 GB", "1.2 GB", "640 MB": as disks are sold.
-pub fn room(bytes: u64) -> String {
+/// "412 GB", "1.2 GB", "640 MB": decimal units, as disks are sold.
+pub fn disk_bytes(bytes: u64) -> String {
     match bytes as f64 {
         b if b < 1e9 => format!("{:.0} MB", b / 1e6),
         b if b < 1e10 => format!("{:.1} GB", b / 1e9),
@@ -63,8 +63,8 @@ pub fn room(bytes: u64) -> String {
     }
 }
 
-/// "4.7 MiB", "64 KiB": as memory is counted.
-pub fn memory(bytes: u64) -> String {
+/// "4.7 MiB", "64 KiB": binary units, as memory is counted.
+pub fn memory_bytes(bytes: u64) -> String {
     match bytes as f64 / 1024.0 {
         k if k < 1000.0 => format!("{k:.0} KiB"),
         k if k < 1024.0 * 1000.0 => format!("{:.1} MiB", k / 1024.0),
@@ -82,7 +82,7 @@ pub fn micros(us: f64) -> String {
     }
 }
 
-/// "1 track", "24 tracks".
+/// "1 track", "24 tracks". `thing` must have a regular plural.
 pub fn count(n: usize, thing: &str) -> String {
     if n == 1 { format!("1 {thing}") } else { format!("{n} {thing}s") }
 }
@@ -92,18 +92,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn places_are_written_as_they_were_chosen() {
+    fn positions_are_written_in_the_chosen_format() {
         let (at, rate) = (FramePos(121_770_432), SampleRate(48_000));
-        assert_eq!(place(at, rate, TimeFormat::Clock, (120.0, 4)), "00:42:16.884");
-        assert_eq!(place(at, rate, TimeFormat::Samples, (120.0, 4)), "121\u{a0}770\u{a0}432");
-        assert_eq!(place(FramePos(48_000), rate, TimeFormat::Bars, (120.0, 4)), "1 . 3");
+        assert_eq!(position(at, rate, TimeFormat::Clock, (120.0, 4)), "00:42:16.884");
+        assert_eq!(position(at, rate, TimeFormat::Samples, (120.0, 4)), "121\u{a0}770\u{a0}432");
+        assert_eq!(position(FramePos(48_000), rate, TimeFormat::Bars, (120.0, 4)), "1 . 3");
     }
 
     #[test]
     fn figures_have_units_and_stay_short() {
-        assert_eq!([span(33_120.0), span(720.0), span(45.0)], ["9 h 12 min", "12 min", "45 s"]);
-        assert_eq!([room(412_000_000_000), room(1_200_000_000)], ["412 GB", "1.2 GB"]);
-        assert_eq!([memory(4_928_307), memory(65_536)], ["4.7 MiB", "64 KiB"]);
+        assert_eq!([duration(33_120.0), duration(720.0), duration(45.0)], ["9 h 12 min", "12 min", "45 s"]);
+        assert_eq!([disk_bytes(412_000_000_000), disk_bytes(1_200_000_000)], ["412 GB", "1.2 GB"]);
+        assert_eq!([memory_bytes(4_928_307), memory_bytes(65_536)], ["4.7 MiB", "64 KiB"]);
         assert_eq!(
             [micros(41.4), micros(1_333.0), micros(12_400.0), micros(1_200_000.0)],
             ["41 µs", "1.3 ms", "12 ms", "1.2 s"]

@@ -1,9 +1,10 @@
-//! The window's frame: drains, paces, asks before it closes. Thread: ui.
+//! The window's frame: owns app and shell, passes commands from the shell to the app, sets the pace of drawing, and
+//! asks before it closes during a recording. Thread: ui.
 //!
-//! `logic` runs also while the window is hidden, and keeps the app going; `ui` draws.
+//! eframe calls `logic` also while the window is hidden, so `logic` polls the app. `ui` draws.
 
-use super::action::Action;
 use super::dialog::Dialog;
+use super::effect::FrameRequest;
 use super::pace::Pace;
 use super::shell::Shell;
 use super::theme::Theme;
@@ -16,46 +17,48 @@ use nix::sys::resource::{UsageWho, getrusage};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How far the window is on its way out.
+/// Progress of closing the window.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Closing {
-    /// It stays.
+    /// The window stays open.
     #[default]
     No,
-    /// A pass is on: asks whether to end it.
+    /// A recording runs. The window asks whether to end it.
     Asking,
-    /// The pass is being ended, then the window closes.
+    /// The recording ends; then the app shuts down.
     Ending,
-    /// The session is being closed.
+    /// The app closes the session.
     Session,
-    /// Everything is on the disk.
-    Gone,
+    /// Everything is on the disk. The next close request is not refused.
+    Done,
 }
 
-/// Between two looks while nothing is drawn but something goes on.
-const HIDDEN_TICK: Duration = Duration::from_millis(200);
+/// Interval of polls while the window is hidden and the app is active.
+const HIDDEN_POLL: Duration = Duration::from_millis(200);
 
-/// See the module.
+/// The app, the shell, and the window around them.
 pub struct WindowFrame {
     app: App,
     shell: Shell,
     pace: Pace,
     closing: Closing,
+    /// Asks for the session to open.
     dialog: Dialog,
-    /// For the folder in which takes go on.
-    elsewhere: Dialog,
+    /// Asks for the overflow folder.
+    overflow_dialog: Dialog,
+    /// Zoom factor that was given to egui.
     zoom: f32,
     full_screen: bool,
-    /// Told by the pace, to be shown among the events.
-    told: Vec<String>,
+    /// Changes of the drawing rate, not yet reported as events.
+    pace_notes: Vec<String>,
 }
 
 impl WindowFrame {
-    /// A window over an app that is being opened. Waits for nothing.
+    /// Starts the app and makes the window. Does not wait for the session or the device.
     pub fn new(ctx: &egui::Context, options: Options) -> WindowFrame {
         super::theme::install_fonts(ctx);
         Theme::dark().install(ctx);
-        // Closing goes through the guard, and zoom through the settings.
+        // `guard_close` handles closing, and the settings hold the zoom. egui must not do either by itself.
         ctx.options_mut(|options| {
             options.quit_shortcuts.clear();
             options.zoom_with_keyboard = false;
@@ -69,40 +72,39 @@ impl WindowFrame {
             pace: Pace::default(),
             closing: Closing::No,
             dialog: Dialog::default(),
-            elsewhere: Dialog::default(),
+            overflow_dialog: Dialog::default(),
             zoom: 0.0,
             full_screen: false,
-            told: Vec::new(),
+            pace_notes: Vec::new(),
         }
     }
 
-    /// What it stands on.
     pub fn app(&self) -> &App {
         &self.app
     }
 
-    /// The panels.
     pub fn shell(&mut self) -> &mut Shell {
         &mut self.shell
     }
 
-    /// How things stand, as a picture would show it.
-    pub fn look(&mut self) -> Snapshot {
+    /// The state that a picture would show now.
+    pub fn snapshot(&mut self) -> Snapshot {
         self.app.snapshot()
     }
 
-    /// Asks the app, as a panel would.
-    pub fn ask(&mut self, command: Command) {
+    /// Gives a command to the app, as a panel does.
+    pub fn apply(&mut self, command: Command) {
         self.app.apply(command);
     }
 
-    /// Pictures a second that it aims at.
+    /// Target rate in pictures per second.
     pub fn rate(&self) -> u32 {
         self.pace.rate()
     }
 
-    fn close_guard(&mut self, ctx: &egui::Context) {
-        if ctx.input(|input| input.viewport().close_requested()) && self.closing != Closing::Gone {
+    /// Refuses to close until everything is on the disk, and asks first if a recording runs.
+    fn guard_close(&mut self, ctx: &egui::Context) {
+        if ctx.input(|input| input.viewport().close_requested()) && self.closing != Closing::Done {
             ctx.send_viewport_cmd(ViewportCommand::CancelClose);
             if self.closing == Closing::No {
                 self.closing = if self.app.is_recording() { Closing::Asking } else { Closing::Ending };
@@ -115,7 +117,7 @@ impl WindowFrame {
                 self.closing = Closing::Session;
             }
             Closing::Session if self.app.is_closed() => {
-                self.closing = Closing::Gone;
+                self.closing = Closing::Done;
                 ctx.send_viewport_cmd(ViewportCommand::Close);
             }
             _ => {}
@@ -125,8 +127,8 @@ impl WindowFrame {
         }
     }
 
-    /// In the window, over the health line: nothing stops while it asks.
-    fn question(&mut self, ui: &mut Ui, theme: &Theme) {
+    /// Draws the question, or the progress of saving, over the health line. The recording continues meanwhile.
+    fn close_question(&mut self, ui: &mut Ui, theme: &Theme) {
         let whole = ui.max_rect();
         let top = whole.top() + super::theme::BAR;
         let rect = Rect::from_min_size(egui::pos2(whole.left(), top), vec2(whole.width(), 48.0));
@@ -157,24 +159,25 @@ impl WindowFrame {
         });
     }
 
-    fn frame_requests(&mut self, ctx: &egui::Context) {
-        for wish in std::mem::take(&mut self.shell.frame_requests) {
-            match wish {
-                Action::Quit => ctx.send_viewport_cmd(ViewportCommand::Close),
-                Action::FullScreen => {
+    fn apply_frame_requests(&mut self, ctx: &egui::Context) {
+        for request in std::mem::take(&mut self.shell.frame_requests) {
+            match request {
+                FrameRequest::Quit => ctx.send_viewport_cmd(ViewportCommand::Close),
+                FrameRequest::ToggleFullScreen => {
                     self.full_screen = !self.full_screen;
                     ctx.send_viewport_cmd(ViewportCommand::Fullscreen(self.full_screen));
                 }
-                Action::OpenSession => self.dialog.open_session(ctx),
-                Action::GoOnElsewhere => self.elsewhere.folder(ctx, "Go on in", None),
-                _ => {}
+                FrameRequest::OpenSession => self.dialog.open_session(ctx),
+                FrameRequest::ChooseOverflowFolder => {
+                    self.overflow_dialog.folder(ctx, "Choose a folder for when the disk is full", None)
+                }
             }
         }
         if let Some(folder) = self.dialog.chosen() {
             self.app.apply(Command::OpenSession(folder));
         }
-        if let Some(folder) = self.elsewhere.chosen() {
-            self.app.go_on_in(folder);
+        if let Some(folder) = self.overflow_dialog.chosen() {
+            self.app.apply(Command::SetOverflowFolder(folder));
         }
     }
 }
@@ -182,12 +185,12 @@ impl WindowFrame {
 impl eframe::App for WindowFrame {
     fn logic(&mut self, ctx: &egui::Context, _frame: &mut eframe::Frame) {
         self.app.poll();
-        self.close_guard(ctx);
+        self.guard_close(ctx);
         let now = ctx.input(|input| input.time);
         let hidden = ctx.input(|input| input.viewport().visible() == Some(false));
         match self.app.wants_repaint() {
             Repaint::Never => {}
-            Repaint::Moving if hidden => ctx.request_repaint_after(HIDDEN_TICK),
+            Repaint::Moving if hidden => ctx.request_repaint_after(HIDDEN_POLL),
             Repaint::Moving => ctx.request_repaint_after(self.pace.wait(now)),
         }
         if !hidden && self.shell.moves() {
@@ -206,18 +209,18 @@ impl eframe::App for WindowFrame {
         let commands = self.shell.show(ui, &snapshot, self.app.instruments(residency));
         if self.closing != Closing::No {
             let theme = self.shell.theme.clone().unwrap_or_else(Theme::dark);
-            self.question(ui, &theme);
+            self.close_question(ui, &theme);
         }
         for command in commands {
             self.app.apply(command);
         }
-        self.frame_requests(ui.ctx());
+        self.apply_frame_requests(ui.ctx());
         let now = ui.input(|input| input.time);
         if let Ok(used) = getrusage(UsageWho::RUSAGE_SELF) {
             let time = |of: nix::sys::time::TimeVal| Duration::new(of.tv_sec() as u64, of.tv_usec() as u32 * 1000);
-            self.told.extend(self.pace.drawn(now, time(used.user_time()) + time(used.system_time())));
+            self.pace_notes.extend(self.pace.record_picture(now, time(used.user_time()) + time(used.system_time())));
         }
-        for text in self.told.drain(..) {
+        for text in self.pace_notes.drain(..) {
             self.app.tell(crate::control::Severity::Info, text);
         }
     }

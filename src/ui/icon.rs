@@ -1,8 +1,7 @@
-//! Icons, drawn as shapes so that they are sharp at every size and need no font. Thread: ui.
+//! Icons. They are drawn as shapes, so that they are sharp at every size and need no font. Thread: ui.
 
 use egui::{Color32, Painter, Pos2, Rect, Shape, Stroke, pos2, vec2};
 
-/// What an icon shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Icon {
     /// A disc.

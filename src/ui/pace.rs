@@ -1,48 +1,53 @@
-//! How often the window draws: thirty times a second while something moves, less where drawing is dear, never while
-//! nothing moves. Thread: ui.
+//! The drawing rate: thirty pictures a second while something moves, fewer where drawing costs much processor time,
+//! none while nothing moves. Thread: ui.
 
 use std::time::Duration;
 
-/// Pictures a second, from the most to the least.
+/// Drawing rates in pictures per second.
 const RATES: [u32; 4] = [30, 20, 15, 10];
 
-/// Parts of a processor that drawing may take before the rate is lowered, and below which it is raised again.
-const DEAR: f64 = 0.50;
-/// See [`DEAR`].
-const CHEAP: f64 = 0.18;
+/// Share of one processor above which the rate goes down. The whole process counts.
+const SHARE_MAX: f64 = 0.50;
+/// Share of one processor below which the rate goes up again.
+const SHARE_MIN: f64 = 0.18;
 
-/// Seconds over which the cost is taken.
-const LOOK_SECONDS: f64 = 1.5;
+/// Seconds of one measurement of the share.
+const MEASURE_SECONDS: f64 = 1.5;
 
-/// See the module.
+/// The present rate, and the measurement that decides about it.
 #[derive(Debug, Default)]
 pub struct Pace {
+    /// Index into [`RATES`].
     step: usize,
+    /// Start of the measurement: seconds, and processor time of the process.
     since: Option<(f64, Duration)>,
+    /// Pictures of the measurement.
     frames: u32,
+    /// Deadline of the next picture, in seconds.
     next: f64,
-    /// Raising it again made it dear again: it stays.
-    settled: bool,
+    /// The rate was raised and the share was too high again. The rate does not go up any more.
+    may_not_rise: bool,
 }
 
 impl Pace {
-    /// Pictures a second now.
+    /// Present rate in pictures per second.
     pub fn rate(&self) -> u32 {
         RATES[self.step]
     }
 
-    /// How long to wait for the next picture, at `now` seconds; absolute deadlines, so that the rate is met.
+    /// Time until the next picture, at `now` seconds. Deadlines are absolute, so that waiting errors do not add up.
     pub fn wait(&mut self, now: f64) -> Duration {
         let period = 1.0 / f64::from(self.rate());
         if self.next < now || self.next > now + period {
-            // Late, or at rest for a while: the beat begins anew.
+            // The deadline was missed, or nothing was drawn for a while: start a new series of deadlines.
             self.next = if now - self.next < period { self.next + period } else { now + period };
         }
         Duration::from_secs_f64((self.next - now).max(0.001))
     }
 
-    /// A picture was drawn at `now` seconds, when the process had used `spent`. Returns what to tell when the rate changes.
-    pub fn drawn(&mut self, now: f64, spent: Duration) -> Option<String> {
+    /// Counts a picture that was drawn at `now` seconds. `spent` is the processor time of the process so far. Returns a
+    /// message for the user if the rate went down.
+    pub fn record_picture(&mut self, now: f64, spent: Duration) -> Option<String> {
         self.frames += 1;
         let Some((since, before)) = self.since else {
             self.since = Some((now, spent));
@@ -50,19 +55,19 @@ impl Pace {
             return None;
         };
         let elapsed = now - since;
-        if elapsed < LOOK_SECONDS {
+        if elapsed < MEASURE_SECONDS {
             return None;
         }
         let share = spent.saturating_sub(before).as_secs_f64() / elapsed;
-        let met = f64::from(self.frames) / elapsed;
+        let drawn = f64::from(self.frames) / elapsed;
         self.since = Some((now, spent));
         self.frames = 0;
-        if elapsed > LOOK_SECONDS * 2.0 || met < 0.5 * f64::from(self.rate()) {
-            // Mostly at rest: says nothing about the cost of a picture.
+        if elapsed > MEASURE_SECONDS * 2.0 || drawn < 0.5 * f64::from(self.rate()) {
+            // The window was idle most of the time. The share says nothing about the cost of a picture.
             return None;
         }
-        if share > DEAR && self.step + 1 < RATES.len() {
-            self.settled |= self.step > 0;
+        if share > SHARE_MAX && self.step + 1 < RATES.len() {
+            self.may_not_rise |= self.step > 0;
             self.step += 1;
             let percent = (share * 100.0).round();
             let rate = self.rate();
@@ -70,7 +75,7 @@ impl Pace {
                 "window: drawing in software took {percent} % of a processor; it draws {rate} times a second now. Recording is not affected"
             ));
         }
-        if share < CHEAP && self.step > 0 && !self.settled {
+        if share < SHARE_MIN && self.step > 0 && !self.may_not_rise {
             self.step -= 1;
         }
         None
@@ -87,16 +92,16 @@ mod tests {
         (0..frames)
             .filter_map(|frame| {
                 let at = from + f64::from(frame) / f64::from(pace.rate());
-                pace.drawn(at, spent(at))
+                pace.record_picture(at, spent(at))
             })
             .collect()
     }
 
     #[test]
-    fn a_dear_renderer_lowers_the_rate_and_says_so() {
+    fn an_expensive_renderer_lowers_the_rate_and_reports_it() {
         let mut pace = Pace::default();
-        let told = draw(&mut pace, 0.0, 5.0, 0.9);
-        assert!(pace.rate() < 30 && told[0].contains("90 %"), "{told:?}");
+        let notes = draw(&mut pace, 0.0, 5.0, 0.9);
+        assert!(pace.rate() < 30 && notes[0].contains("90 %"), "{notes:?}");
     }
 
     #[test]
@@ -107,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn pictures_come_on_a_steady_beat() {
+    fn pictures_come_at_a_steady_rate() {
         let (mut pace, mut now) = (Pace::default(), 10.0);
         for _ in 0..90 {
             // Each picture takes 9 ms to draw.

@@ -1,4 +1,4 @@
-//! What a panel is given: what to draw, and where to put what was asked for. Thread: ui.
+//! The context of a panel: everything that a panel reads, and the lists that take its requests. Thread: ui.
 
 use super::action::{Action, KeyMap};
 use super::theme::Theme;
@@ -8,40 +8,38 @@ use crate::app::snapshot::Snapshot;
 use crate::peaks::PeakStore;
 use crate::residency::watcher::Watcher;
 
-/// Lent to every panel, every frame.
+/// Inputs and outputs of panels for one picture. Each panel borrows the context while it draws.
 pub struct PanelContext<'a> {
-    /// What is drawn.
+    /// State of the app.
     pub snapshot: &'a Snapshot,
-    /// How.
     pub theme: &'a Theme,
     /// Seconds since the window opened.
     pub now: f64,
-    /// Waveforms; `None` while no session is open.
+    /// Waveforms. `None` while no session is open, and for overlays.
     pub waves: Option<&'a mut PeakStore>,
-    /// Which pages are where; `None` while no device is open.
+    /// Residency samples. `None` while no device is open, while the residency tab is hidden, and for overlays.
     pub watcher: Option<&'a Watcher>,
-    /// Which keys mean which action.
     pub keys: &'a KeyMap,
-    /// Which part of the timeline is shown, and what is selected.
+    /// Visible part of the timeline, and the selection. Panels change it directly.
     pub view: &'a mut View,
-    /// What was asked of the app.
+    /// Requests to the app, in order.
     pub commands: &'a mut Vec<Command>,
-    /// What was asked of the window.
+    /// Actions of the user. The shell dispatches them after all panels are drawn.
     pub actions: &'a mut Vec<Action>,
 }
 
 impl PanelContext<'_> {
-    /// Asks the app.
-    pub fn ask(&mut self, command: Command) {
+    /// Sends a command to the app.
+    pub fn send(&mut self, command: Command) {
         self.commands.push(command);
     }
 
-    /// Asks the window.
+    /// Triggers an action.
     pub fn act(&mut self, action: Action) {
         self.actions.push(action);
     }
 
-    /// A tooltip: what it does, and its keys.
+    /// A tooltip: the text `what`, then the keys of `action` in brackets.
     pub fn tip(&self, what: &str, action: Action) -> String {
         let keys = self.keys.text(action);
         if keys.is_empty() { what.to_owned() } else { format!("{what} ({keys})") }

@@ -1,11 +1,13 @@
-//! The window without its frame: the panels side by side, over a snapshot. Thread: ui.
+//! The shell: the layout of all panels, the state that they keep between pictures, and the effects of actions. The
+//! frame around the shell is in [`super::frame`]. Thread: ui.
 
 use super::action::{Action, KeyMap};
+use super::effect::{Effect, FrameRequest, Overlay};
 use super::panel_context::PanelContext;
 use super::panels::{device, keys, palette, settings};
 use super::theme::{self, Theme};
 use super::view::View;
-use super::{bar, bottom_panel, dispatch, health, timeline, tracks};
+use super::{bar, bottom_panel, dispatch, health_line, timeline, tracks};
 use crate::app::Instruments;
 use crate::app::command::Command;
 use crate::app::settings::ThemeChoice;
@@ -13,76 +15,59 @@ use crate::app::snapshot::Snapshot;
 use egui::{Rect, Sense, Ui, UiBuilder, pos2, vec2};
 use std::collections::BTreeMap;
 
-/// Height of the timeline and the track list that the lower panel leaves at least.
-const LANES_LEAST: f32 = 120.0;
+/// Height that the bottom panel leaves to the timeline and the track list, in points.
+const LANES_HEIGHT_MIN: f32 = 120.0;
 
-/// What stands over the panels.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Overlay {
-    /// Nothing.
-    #[default]
-    Nothing,
-    /// Find an action.
-    Palette,
-    /// The sheet of keys.
-    Keys,
-    /// The device chooser.
-    Device,
-    /// Settings.
-    Settings,
-}
-
-/// See the module.
+/// The state of all panels. A snapshot of the app is the only other input of a picture.
 #[derive(Default)]
 pub struct Shell {
-    /// Its colours.
+    /// `None` before the first picture.
     pub theme: Option<Theme>,
     keys: KeyMap,
+    /// The key settings from which `keys` was made.
     changed_keys: Option<BTreeMap<String, String>>,
-    /// What is shown of the timeline, and selected.
+    /// Visible part of the timeline, and the selection.
     pub view: View,
-    /// What stands over the panels.
     pub overlay: Overlay,
-    /// The transport bar.
-    pub bar: bar::State,
-    /// The track list.
-    pub tracks: tracks::State,
-    timeline: timeline::State,
-    /// The lower panel.
-    pub bottom: bottom_panel::State,
-    palette: palette::State,
-    device: device::State,
-    settings: settings::State,
-    sheet: keys::State,
-    /// What only the frame can do: close, full screen.
-    pub frame_requests: Vec<Action>,
-    settled: bool,
-    shown_before: bool,
+    pub bar: bar::BarState,
+    pub tracks: tracks::TracksState,
+    timeline: timeline::TimelineState,
+    pub bottom: bottom_panel::BottomPanelState,
+    palette: palette::PaletteState,
+    device: device::DeviceState,
+    settings: settings::SettingsState,
+    keys_sheet: keys::KeysState,
+    /// Requests that only the window's frame can carry out. The frame takes them after each picture.
+    pub frame_requests: Vec<FrameRequest>,
+    /// Whether `view` has the values of the settings. They apply once, at the start.
+    has_view_settings: bool,
+    /// Whether an overlay was open in the last picture. The click that opens an overlay must not close it.
+    overlay_was_shown: bool,
 }
 
 impl Shell {
-    /// Draws everything; returns what was asked of the app.
+    /// Draws everything, applies the effects of actions, and returns commands for the app.
     pub fn show(&mut self, ui: &mut Ui, snapshot: &Snapshot, instruments: Instruments<'_>) -> Vec<Command> {
-        self.settle(ui, snapshot);
+        self.apply_settings(ui, snapshot);
         let theme = self.theme.clone().unwrap_or_else(Theme::dark);
         let mut commands = Vec::new();
         let mut actions = self.keys.pressed(ui.ctx());
         let keys = self.keys.clone();
         let whole = ui.max_rect();
-        let lower_height = if self.bottom.open {
-            let most = whole.height() - theme::BAR - theme::HEALTH - theme::RULER - LANES_LEAST;
-            self.bottom.height.clamp(120.0, most.max(120.0))
+        let bottom_height = if self.bottom.open {
+            let height_max = whole.height() - theme::BAR - theme::HEALTH - theme::RULER - LANES_HEIGHT_MIN;
+            self.bottom.height.clamp(120.0, height_max.max(120.0))
         } else {
             bottom_panel::TABS_HEIGHT
         };
         let bar = Rect::from_min_size(whole.min, vec2(whole.width(), theme::BAR));
-        let line = Rect::from_min_size(bar.left_bottom(), vec2(whole.width(), theme::HEALTH));
-        let low = Rect::from_min_max(pos2(whole.left(), whole.bottom() - lower_height), whole.max);
-        let middle = Rect::from_min_max(line.left_bottom(), low.right_top());
-        let split = middle.left() + theme::TRACKS;
-        let head = Rect::from_min_max(middle.min, pos2(split, middle.top() + theme::RULER));
-        let list = Rect::from_min_max(head.left_bottom(), pos2(split, middle.bottom()));
-        let ruler = Rect::from_min_max(pos2(split, middle.top()), pos2(middle.right(), head.bottom()));
+        let health = Rect::from_min_size(bar.left_bottom(), vec2(whole.width(), theme::HEALTH));
+        let bottom = Rect::from_min_max(pos2(whole.left(), whole.bottom() - bottom_height), whole.max);
+        let middle = Rect::from_min_max(health.left_bottom(), bottom.right_top());
+        let tracks_right = middle.left() + theme::TRACKS;
+        let head = Rect::from_min_max(middle.min, pos2(tracks_right, middle.top() + theme::RULER));
+        let list = Rect::from_min_max(head.left_bottom(), pos2(tracks_right, middle.bottom()));
+        let ruler = Rect::from_min_max(pos2(tracks_right, middle.top()), pos2(middle.right(), head.bottom()));
         let lanes = Rect::from_min_max(ruler.left_bottom(), middle.max);
         self.view.width = lanes.width();
         let mut context = PanelContext {
@@ -96,30 +81,56 @@ impl Shell {
             commands: &mut commands,
             actions: &mut actions,
         };
-        part(ui, "bar", bar, |ui| bar::show(ui, &mut self.bar, bar, &mut context));
-        part(ui, "health", line, |ui| health::show(ui, line, &mut context));
-        part(ui, "timeline", ruler.union(lanes), |ui| {
+        clipped_ui(ui, "bar", bar, |ui| bar::show(ui, &mut self.bar, bar, &mut context));
+        clipped_ui(ui, "health", health, |ui| health_line::show(ui, health, &mut context));
+        clipped_ui(ui, "timeline", ruler.union(lanes), |ui| {
             timeline::show(ui, &mut self.timeline, ruler, lanes, &mut context)
         });
-        part(ui, "tracks", head.union(list), |ui| tracks::show(ui, &mut self.tracks, head, list, &mut context));
-        part(ui, "lower", low, |ui| bottom_panel::show(ui, &mut self.bottom, &mut context));
+        clipped_ui(ui, "tracks", head.union(list), |ui| tracks::show(ui, &mut self.tracks, head, list, &mut context));
+        clipped_ui(ui, "lower", bottom, |ui| bottom_panel::show(ui, &mut self.bottom, &mut context));
         if self.bottom.open {
-            self.bottom.height -= grip(ui, low);
+            self.bottom.height -= drag_bottom_edge(ui, bottom);
         }
-        self.overlay(ui, whole, &theme, snapshot, &keys, &mut commands, &mut actions);
+        self.show_overlay(ui, whole, &theme, snapshot, &keys, &mut commands, &mut actions);
         for action in actions {
-            dispatch::act(self, action, snapshot, &mut commands);
+            for effect in dispatch::dispatch(action, snapshot, &self.view) {
+                self.apply(effect, &mut commands);
+            }
         }
         commands
     }
 
-    /// Whether something in it moves by itself, snapshot or not.
+    fn apply(&mut self, effect: Effect, commands: &mut Vec<Command>) {
+        match effect {
+            Effect::Send(command) => commands.push(command),
+            Effect::AskFrame(request) => self.frame_requests.push(request),
+            Effect::ToggleTab(tab) => self.bottom.toggle(tab),
+            Effect::ToggleBottomPanel => self.bottom.open = !self.bottom.open,
+            Effect::ToggleFreeze => self.bottom.residency.toggle_freeze(),
+            Effect::ToggleOverlay(overlay) if self.overlay == overlay => self.overlay = Overlay::Nothing,
+            Effect::ToggleOverlay(overlay) => self.overlay = overlay,
+            Effect::EditSessionName => self.bar.rename = true,
+            Effect::EditTrackName => self.tracks.rename = true,
+            Effect::ResetClipLamps => {
+                self.bar.acknowledge();
+                self.tracks.acknowledge();
+            }
+            Effect::Zoom { factor, x } => self.view.zoom(factor, x),
+            Effect::ShowRange { from, to } => self.view.show_range(from, to),
+            Effect::SetFollow(on) => self.view.follow = on,
+            Effect::SetTallRows(on) => self.view.tall = on,
+            Effect::SelectTracks(tracks) => self.view.selected_tracks = tracks,
+            Effect::DeselectRegions => self.view.selected_regions.clear(),
+        }
+    }
+
+    /// Whether something moves although the snapshot stays the same: a falling meter, the ring of a long press.
     pub fn moves(&self) -> bool {
         self.bar.moves() || self.tracks.moves()
     }
 
-    /// Takes what the settings say: colours, keys, and the view at the start.
-    fn settle(&mut self, ui: &Ui, snapshot: &Snapshot) {
+    /// Applies the settings: colours and keys at every change, the view once at the start.
+    fn apply_settings(&mut self, ui: &Ui, snapshot: &Snapshot) {
         let settings = &snapshot.settings;
         let dark = match settings.theme {
             ThemeChoice::Dark => true,
@@ -135,14 +146,17 @@ impl Shell {
             self.keys = KeyMap::new(&settings.keys);
             self.changed_keys = Some(settings.keys.clone());
         }
-        if !std::mem::replace(&mut self.settled, true) {
+        if !std::mem::replace(&mut self.has_view_settings, true) {
             self.view.follow = settings.follow;
             self.view.tall = settings.tall;
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the parts of a context that is made anew")]
-    fn overlay(
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the fields of a second context; the first one borrows the instruments"
+    )]
+    fn show_overlay(
         &mut self,
         ui: &mut Ui,
         whole: Rect,
@@ -168,7 +182,7 @@ impl Shell {
         };
         let overlay = self.overlay;
         let width = if overlay == Overlay::Palette { 520.0_f32 } else { 760.0 }.min(whole.width() - 32.0);
-        // Behind it everything goes on, and a click beside it closes it.
+        // The panels behind the overlay stay in use. A click outside the overlay closes it.
         let mut open = true;
         let area = egui::Area::new(egui::Id::unique("over"))
             .order(egui::Order::Foreground)
@@ -179,7 +193,7 @@ impl Shell {
                     ui.set_max_height(whole.height() * 0.8);
                     match overlay {
                         Overlay::Palette => open = palette::show(ui, &mut self.palette, &mut context),
-                        Overlay::Keys => keys::show(ui, &mut self.sheet, &mut context),
+                        Overlay::Keys => keys::show(ui, &mut self.keys_sheet, &mut context),
                         Overlay::Device => device::show(ui, &mut self.device, &mut context),
                         Overlay::Settings => settings::show(ui, &mut self.settings, &mut context),
                         Overlay::Nothing => {}
@@ -187,28 +201,28 @@ impl Shell {
                 });
             });
         let escaped = ui.input(|input| input.key_pressed(egui::Key::Escape));
-        let beside = ui.input(|input| {
+        let pressed_outside = ui.input(|input| {
             input.pointer.any_pressed()
                 && input.pointer.interact_pos().is_some_and(|at| !area.response.rect.contains(at))
         });
         let in_popup = egui::Popup::is_any_open(ui.ctx());
-        if !open || escaped || (beside && !in_popup && self.shown_before) {
+        if !open || escaped || (pressed_outside && !in_popup && self.overlay_was_shown) {
             self.overlay = Overlay::Nothing;
         }
-        self.shown_before = self.overlay != Overlay::Nothing;
+        self.overlay_was_shown = self.overlay != Overlay::Nothing;
     }
 }
 
-/// A part of the window, clipped to its place.
-fn part(ui: &mut Ui, name: &str, rect: Rect, draw: impl FnOnce(&mut Ui)) {
+/// Draws a panel into `rect`. The panel cannot draw outside.
+fn clipped_ui(ui: &mut Ui, name: &str, rect: Rect, draw: impl FnOnce(&mut Ui)) {
     let mut child = ui.new_child(UiBuilder::new().max_rect(rect).id_salt(name));
     child.shrink_clip_rect(rect);
     draw(&mut child);
 }
 
-/// The upper edge of the lower panel, to be dragged; how far it was dragged down.
-fn grip(ui: &Ui, low: Rect) -> f32 {
-    let rect = Rect::from_min_max(low.min - vec2(0.0, 3.0), pos2(low.right(), low.top() + 4.0));
+/// The upper edge of the bottom panel, which the user drags. Returns the points that it moved down.
+fn drag_bottom_edge(ui: &Ui, bottom: Rect) -> f32 {
+    let rect = Rect::from_min_max(bottom.min - vec2(0.0, 3.0), pos2(bottom.right(), bottom.top() + 4.0));
     let response = ui.interact(rect, egui::Id::unique("grip"), Sense::drag());
     response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Splitter, true, "Height of the lower panel"));
     response.on_hover_and_drag_cursor(egui::CursorIcon::ResizeVertical).drag_delta().y
@@ -283,7 +297,7 @@ mod tests {
             times.sort_by(f64::total_cmp);
             let median = times[times.len() / 2];
             println!("{tracks} tracks: {median:.2} ms a picture, ui and tessellation");
-            // Far above what it takes: machines that test are busy.
+            // Far above the usual time, because a machine that runs tests is busy.
             assert!(median < most_ms, "{tracks} tracks: {median:.2} ms");
         }
     }

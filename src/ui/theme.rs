@@ -1,17 +1,17 @@
-//! Colours, sizes and fonts: the one place where they stand. Thread: ui.
+//! All colours, sizes and fonts of the window. Thread: ui.
 
 use egui::{
     Color32, CornerRadius, FontData, FontDefinitions, FontFamily, FontId, Margin, Shadow, Stroke, Visuals, vec2,
 };
 use std::sync::Arc;
 
-/// Points of the grid that everything stands on.
+/// Grid of the layout, in points. All sizes below are in points too.
 pub const GRID: f32 = 8.0;
 /// Radius of buttons and cards.
 pub const RADIUS: u8 = 8;
-/// Height of a track row, tall and compact.
+/// Height of a tall track row.
 pub const ROW_TALL: f32 = 41.0;
-/// See [`ROW_TALL`].
+/// Height of a compact track row.
 pub const ROW_COMPACT: f32 = 25.0;
 /// Height of the transport bar.
 pub const BAR: f32 = 68.0;
@@ -29,57 +29,54 @@ const fn rgb(hex: u32) -> Color32 {
 /// The colours of one theme.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Theme {
-    /// Whether it is dark.
     pub dark: bool,
-    /// Behind everything.
+    /// Background of the window.
     pub background: Color32,
     /// Bars and panels.
     pub panel: Color32,
     /// Cards and chips on a panel.
     pub card: Color32,
-    /// Buttons.
     pub button: Color32,
-    /// Buttons under the pointer.
+    /// A button under the pointer.
     pub button_hover: Color32,
     /// Lines between panels.
     pub line: Color32,
     /// Lines within a panel.
     pub line_soft: Color32,
-    /// Wells: meters, text fields, tracks of faders.
+    /// Sunken areas: meters, text fields, rails of faders.
     pub well: Color32,
-    /// What matters most.
+    /// Text that matters most.
     pub strong: Color32,
-    /// Text.
+    /// Normal text.
     pub text: Color32,
-    /// Text that is there when it is looked for.
+    /// Text of less importance.
     pub quiet: Color32,
-    /// Text that must not be mistaken for something that can be used.
+    /// Text of something that cannot be used now.
     pub faint: Color32,
-    /// Recording, and loss. Nothing else is red.
+    /// Recording and loss of audio. Only these are red.
     pub record: Color32,
-    /// As it should be.
+    /// A good state.
     pub good: Color32,
-    /// Less margin than there should be.
+    /// A state with too little margin.
     pub caution: Color32,
-    /// What can be used, what is selected.
+    /// Selection, and controls to point out.
     pub accent: Color32,
-    /// Muted.
+    /// Mute switch.
     pub mute: Color32,
-    /// Soloed.
+    /// Solo switch.
     pub solo: Color32,
-    /// Markers.
     pub marker: Color32,
-    /// On top of a filled colour.
+    /// Text on a filled colour.
     pub on_colour: Color32,
-    /// Tracks, by their colour number modulo the length.
+    /// Track colours. Index is the colour number of the track, modulo the length.
     pub tracks: [Color32; 12],
-    /// The residency map.
+    /// Colours of the residency map.
     pub heat: Heat,
-    /// Meters from low to high.
+    /// Meter colours from low to high.
     pub meter: [Color32; 3],
 }
 
-/// Colours of page states.
+/// Colours of page states in the residency map.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Heat {
     /// Not in memory.
@@ -88,37 +85,34 @@ pub struct Heat {
     pub cached: Color32,
     /// Mapped and resident.
     pub ready: Color32,
-    /// Locked.
+    /// Locked in memory.
     pub locked: Color32,
     /// The play or record head.
     pub head: Color32,
     /// Recorded, not yet on the disk.
     pub recorded: Color32,
-    /// Being written.
+    /// In writeback by the kernel.
     pub writeback: Color32,
-    /// In the file.
+    /// Written to the file.
     pub committed: Color32,
-    /// In the file, and safe against a power cut.
+    /// Written to the file and synced: safe against a power cut.
     pub durable: Color32,
-    /// The next store would fault; or belief and kernel disagree.
+    /// Write-protected, so that the next store would fault. Also marks pages where ledger and kernel disagree.
     pub write_protected: Color32,
 }
 
-/// How bad something is, as a colour.
+/// The colours of one level: good, caution or loss.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Tint {
-    /// The sign.
     pub sign: Color32,
-    /// Text.
     pub text: Color32,
-    /// Behind it.
+    /// Background.
     pub fill: Color32,
-    /// Around it.
+    /// Border.
     pub line: Color32,
 }
 
 impl Theme {
-    /// Dark.
     pub fn dark() -> Theme {
         Theme {
             dark: true,
@@ -163,7 +157,7 @@ impl Theme {
         }
     }
 
-    /// Light: its own colours, not the dark ones turned round.
+    /// The light theme has its own colours. They are not the inverted dark ones.
     pub fn light() -> Theme {
         Theme {
             dark: false,
@@ -208,12 +202,12 @@ impl Theme {
         }
     }
 
-    /// The colour of a track.
+    /// The colour of a track with colour number `colour`.
     pub fn track(&self, colour: u8) -> Color32 {
         self.tracks[colour as usize % self.tracks.len()]
     }
 
-    /// Good, caution and loss in colour.
+    /// The colours of a level, made from the colour of its sign.
     pub fn tint(&self, sign: Color32) -> Tint {
         let (fill, line) = if self.dark { (0.12, 0.24) } else { (0.10, 0.30) };
         Tint {
@@ -224,12 +218,11 @@ impl Theme {
         }
     }
 
-    /// Regular text of a size.
+    /// Regular weight.
     pub fn font(size: f32) -> FontId {
         FontId::new(size, FontFamily::Proportional)
     }
 
-    /// Medium weight.
     pub fn medium(size: f32) -> FontId {
         FontId::new(size, FontFamily::Name("medium".into()))
     }
@@ -239,12 +232,12 @@ impl Theme {
         FontId::new(size, FontFamily::Name("semibold".into()))
     }
 
-    /// Figures that stand in columns.
+    /// Fixed width, for numbers in columns.
     pub fn mono(size: f32) -> FontId {
         FontId::new(size, FontFamily::Monospace)
     }
 
-    /// Puts it into egui: both colours and sizes.
+    /// Gives colours, sizes and fonts of text styles to egui.
     pub fn install(&self, ctx: &egui::Context) {
         let mut visuals = if self.dark { Visuals::dark() } else { Visuals::light() };
         visuals.panel_fill = self.panel;
@@ -306,7 +299,7 @@ impl Theme {
     }
 }
 
-/// Fonts: once, at the start.
+/// Loads the fonts into egui. Call it once, at the start.
 pub fn install_fonts(ctx: &egui::Context) {
     let mut fonts = FontDefinitions::default();
     let ours: [(&str, &'static [u8]); 4] = [
@@ -333,7 +326,7 @@ pub fn install_fonts(ctx: &egui::Context) {
     ctx.set_fonts(fonts);
 }
 
-/// `part` of `b` in `a`, 0 to 1.
+/// Mixes two colours: `part` 0.0 is `a`, 1.0 is `b`.
 pub fn mixed(a: Color32, b: Color32, part: f32) -> Color32 {
     let channel = |a: u8, b: u8| (f32::from(a) + (f32::from(b) - f32::from(a)) * part).round() as u8;
     Color32::from_rgba_premultiplied(

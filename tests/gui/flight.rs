@@ -1,4 +1,4 @@
-//! The flight recorder and the stress test, as the window shows them. Thread: test.
+//! Tests of the events panel, the report and the stress test panel. Thread: test.
 
 use super::rig::Rig;
 use egui_kittest::kittest::Queryable as _;
@@ -8,7 +8,7 @@ use faultless::diagnostics::stress::Kind;
 use faultless::diagnostics::stress::sheet::Verdict;
 use faultless::ui::bottom_panel::Tab;
 
-fn look_at(rig: &mut Rig, tab: Tab) {
+fn show_tab(rig: &mut Rig, tab: Tab) {
     let bottom = &mut rig.harness.state_mut().shell().bottom;
     (bottom.open, bottom.tab) = (true, tab);
     rig.step(4);
@@ -21,16 +21,16 @@ fn events_of_earlier_starts_are_shown_and_a_report_holds_everything() {
     rig.record_for(2.0);
     rig.stop();
     let mut rig = rig.again();
-    look_at(&mut rig, Tab::Events);
+    show_tab(&mut rig, Tab::Events);
     rig.harness.get_by_label("Earlier");
     let found = rig.snapshot();
-    let texts: Vec<&str> = found.earlier.iter().map(|told| told.text.as_str()).collect();
+    let texts: Vec<&str> = found.earlier.iter().map(|notice| notice.text.as_str()).collect();
     for words in
         ["opened by faultless", "recording of 2 takes began", "480 frames lost", "480 frames lost, 1 xruns", "closed"]
     {
         assert!(texts.iter().any(|text| text.contains(words)), "{words}: {texts:#?}");
     }
-    assert!(found.notices.iter().any(|told| told.text.contains("opened by faultless")), "this start");
+    assert!(found.notices.iter().any(|notice| notice.text.contains("opened by faultless")), "this start");
     rig.click("Save report");
     rig.until("it is saved", |rig| rig.harness.query_by_label_contains("Saved as").is_some());
     let reports: Vec<_> =
@@ -42,16 +42,16 @@ fn events_of_earlier_starts_are_shown_and_a_report_holds_everything() {
     assert!(report["earlier_events"].as_array().unwrap().len() >= 5);
     assert!(report["machine"]["file_system"].is_string() && report["figures"]["scheduling"].is_string());
     assert_eq!(report["residency"]["kind"], "faultless-residency");
-    // Beside the map, too.
-    look_at(&mut rig, Tab::Residency);
+    // The residency panel shows them next to the map, too.
+    show_tab(&mut rig, Tab::Residency);
     let beside = rig.harness.query_all_by_label_contains("Note, ").count();
     assert!(beside > 3, "{beside} events beside the map");
 }
 
 #[test]
-fn the_stress_lab_runs_a_program_of_its_own_and_shows_its_sheet() {
+fn the_stress_test_runs_a_separate_program_and_shows_its_results() {
     let mut rig = Rig::new("virtual", 2);
-    look_at(&mut rig, Tab::Stress);
+    show_tab(&mut rig, Tab::Stress);
     for kind in Kind::ALL {
         if kind != Kind::Unplug {
             rig.click(if kind == Kind::None { "nothing" } else { Box::leak(kind.to_string().into_boxed_str()) });
@@ -61,9 +61,9 @@ fn the_stress_lab_runs_a_program_of_its_own_and_shows_its_sheet() {
     rig.until("it records", |rig| rig.snapshot().stress.doing.contains("recorded"));
     rig.click("Stop the stress test");
     rig.until("it is stopped", |rig| rig.snapshot().stress.progress.is_none());
-    assert!(rig.snapshot().stress.failed.unwrap().contains("stopped"), "why it ended is said");
+    assert!(rig.snapshot().stress.failed.unwrap().contains("stopped"), "the window shows why it ended");
     let request = StressRequest { kinds: vec![Kind::Freeze, Kind::Unplug], tracks: 2, seconds: 3.0 };
-    rig.ask(Command::Stress(request));
+    rig.send(Command::Stress(request));
     rig.until("it is over", |rig| {
         let stress = rig.snapshot().stress;
         stress.progress.is_none() && stress.rows.len() == 2

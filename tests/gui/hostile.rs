@@ -1,4 +1,5 @@
-//! Sessions and settings that mean no good, in the window: opened or refused in words, and it goes on drawing. Thread: test.
+//! Tests with hostile sessions and settings. The window opens or refuses each of them with a message, and keeps
+//! drawing. Thread: test.
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 use super::rig::{Home, Rig};
@@ -8,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// How long one picture of the most crowded session may take, on a machine with much else to do.
+/// Time limit of one picture of the most crowded session, on a busy machine.
 const PICTURE_TIME_MAX: Duration = Duration::from_secs(4);
 
 fn corpus(name: &str) -> Vec<PathBuf> {
@@ -16,7 +17,7 @@ fn corpus(name: &str) -> Vec<PathBuf> {
     fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect()
 }
 
-/// Opens the window on a session's file, looks at it, and closes it.
+/// Opens a window with a session, draws it, and closes it. Returns the stage that it reached.
 fn opened(home: Home, session: Option<PathBuf>, what: &str) -> Stage {
     let mut rig = Rig::with_any_letters(home, "virtual", 2, session);
     rig.until(what, |rig| rig.snapshot().stage != Stage::Opening);

@@ -1,13 +1,13 @@
-//! Everything that can be used has a name. Thread: test.
+//! Tests of accessible names: every control has one. Thread: test.
 
 use super::rig::Rig;
 use egui::accesskit::Role;
 use egui_kittest::Node;
 use egui_kittest::kittest::NodeT as _;
 use faultless::ui::bottom_panel::TABS;
-use faultless::ui::shell::Overlay;
+use faultless::ui::effect::Overlay;
 
-/// Roles of things that are used.
+/// Roles of controls.
 const USED: &[Role] = &[
     Role::Button,
     Role::CheckBox,
@@ -70,7 +70,7 @@ fn everything_that_can_be_used_has_a_name() {
 }
 
 #[test]
-fn the_names_that_others_rely_on_are_there() {
+fn the_names_that_other_tests_use_exist() {
     use egui_kittest::kittest::Queryable as _;
     let rig = Rig::new("virtual", 2);
     let numbered = ["Arm", "Mute", "Solo", "Monitor", "Input", "Gain", "Pan", "Name", "Meter"];

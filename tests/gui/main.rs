@@ -1,9 +1,8 @@
-//! The window as its user has it: the true code over the engine and the built-in device, driven by label. Thread: test.
+//! Tests of the whole window with engine and built-in device, driven by accessible names as a user would. Thread: test.
 
 mod hostile;
 mod flight;
 mod labels;
-mod pictures;
 mod rig;
 mod trouble;
 
@@ -68,7 +67,7 @@ fn tracks_are_armed_named_muted_soloed_and_set_by_label() {
     assert!(track(1).armed && !track(0).armed && track(0).mute && track(2).solo);
     assert_eq!((track(1).monitor, track(0).name()), (faultless::session::Monitor::Input, "Kick å"));
     assert!(track(0).gain_db() < -0.5 && track(1).pan() > 0.02, "{} {}", track(0).gain_db(), track(1).pan());
-    // Only the armed one is recorded.
+    // Only the armed track is recorded.
     rig.click("Record");
     rig.record_for(0.3);
     rig.stop();
@@ -95,7 +94,7 @@ fn a_typed_time_locates_and_a_marker_is_dropped_while_recording() {
     rig.click("Play");
     rig.until("it plays", |rig| rig.position() > 4_800);
     rig.press(Key::Space);
-    rig.until("it stands", |rig| !rig.is_rolling());
+    rig.until("it has stopped", |rig| !rig.is_rolling());
 }
 
 #[test]

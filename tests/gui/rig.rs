@@ -1,4 +1,4 @@
-//! A window over a session of its own, and what a user does with it. Thread: test.
+//! A rig: a window with its own home folder, and functions that act as a user. Thread: test.
 
 use egui::{Event, Key, Modifiers, PointerButton, ViewportEvent, ViewportId};
 use egui_kittest::kittest::{NodeT as _, Queryable as _};
@@ -13,17 +13,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Longer than anything takes that is not broken.
+/// Time limit of one wait. A test that needs longer is broken.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// See the module.
+/// The window under test.
 pub(super) struct Rig {
     pub(super) harness: Harness<'static, WindowFrame>,
     pub(super) home: Home,
+    /// Name and number of inputs.
     device: (String, usize),
 }
 
-/// A folder that stands for the user's home.
+/// A temporary folder in place of the user's home, for settings and sessions.
 pub(super) struct Home(tempfile::TempDir);
 
 impl Home {
@@ -38,19 +39,19 @@ impl Home {
 }
 
 impl Rig {
-    /// Opens the window, with `inputs` inputs of `device`, and waits until the session is open.
+    /// Opens a window in a new home with `inputs` inputs of `device`. Waits until the session is open.
     pub(super) fn new(device: &str, inputs: usize) -> Rig {
         let mut rig = Rig::at(Home::new(), device, inputs, None);
         rig.until("it is open", |rig| rig.snapshot().stage == Stage::Open);
         rig
     }
 
-    /// Opens it in a home that is there; waits for nothing.
+    /// Opens a window in an existing home. Does not wait.
     pub(super) fn at(home: Home, device: &str, inputs: usize, session: Option<PathBuf>) -> Rig {
         Rig::with(Harness::builder(), home, device, inputs, session)
     }
 
-    /// The same where letters may be shown that no font has: as boxes, as in the program.
+    /// Like [`Rig::at`], but letters that no font has do not fail the test. The window shows boxes for them.
     pub(super) fn with_any_letters(home: Home, device: &str, inputs: usize, session: Option<PathBuf>) -> Rig {
         Rig::with(Harness::builder().allow_missing_glyphs(), home, device, inputs, session)
     }
@@ -77,7 +78,7 @@ impl Rig {
         Rig { harness, home, device: (device.to_owned(), inputs) }
     }
 
-    /// Closes the window and opens it again.
+    /// Closes the window, and opens another one in the same home.
     pub(super) fn again(mut self) -> Rig {
         self.close();
         self.until("it is closed", |rig| rig.harness.state().app().is_closed());
@@ -88,14 +89,14 @@ impl Rig {
         rig
     }
 
-    /// Puts the window away, and keeps the home.
+    /// Drops the window and keeps the home.
     pub(super) fn leave(self) -> Home {
         let Rig { harness, home, .. } = self;
         drop(harness);
         home
     }
 
-    /// Draws some pictures.
+    /// Draws `pictures` pictures.
     pub(super) fn step(&mut self, pictures: usize) {
         for _ in 0..pictures {
             self.harness.step();
@@ -103,7 +104,7 @@ impl Rig {
         }
     }
 
-    /// Draws until something is so.
+    /// Draws until `so` returns true. Fails after [`PATIENCE`], and prints `what`.
     pub(super) fn until(&mut self, what: &str, mut so: impl FnMut(&mut Rig) -> bool) {
         let started = Instant::now();
         loop {
@@ -116,15 +117,15 @@ impl Rig {
         }
     }
 
-    /// What was told, and how things stand.
+    /// Stage, transport and notices, for the message of a failed test.
     pub(super) fn story(&mut self) -> String {
         let snapshot = self.snapshot();
-        let told: Vec<&str> = snapshot.notices.iter().map(|told| told.text.as_str()).collect();
-        format!("{:?}\n{:?}\n{}", snapshot.stage, snapshot.transport, told.join("\n"))
+        let texts: Vec<&str> = snapshot.notices.iter().map(|notice| notice.text.as_str()).collect();
+        format!("{:?}\n{:?}\n{}", snapshot.stage, snapshot.transport, texts.join("\n"))
     }
 
     pub(super) fn snapshot(&mut self) -> Snapshot {
-        self.harness.state_mut().look()
+        self.harness.state_mut().snapshot()
     }
 
     pub(super) fn session(&mut self) -> Arc<Session> {
@@ -139,15 +140,15 @@ impl Rig {
     pub(super) fn with_settings(&mut self, change: impl FnOnce(&mut Settings)) {
         let mut settings = (*self.settings()).clone();
         change(&mut settings);
-        self.ask(Command::Settings(Box::new(settings)));
+        self.send(Command::Settings(Box::new(settings)));
     }
 
     pub(super) fn reopen(&mut self) {
-        self.ask(Command::Reopen);
+        self.send(Command::Reopen);
     }
 
-    pub(super) fn ask(&mut self, command: Command) {
-        self.harness.state_mut().ask(command);
+    pub(super) fn send(&mut self, command: Command) {
+        self.harness.state_mut().apply(command);
         self.step(1);
     }
 
@@ -200,9 +201,9 @@ impl Rig {
         self.step(3);
     }
 
-    /// Gives a named thing another name, as a user does: a double click, the name, Enter.
+    /// Renames something as a user does: double click, new name, Enter.
     pub(super) fn rename(&mut self, label: &str, name: &str) {
-        // Long enough after the last click not to be its second.
+        // Wait, so that an earlier click does not become part of this double click.
         self.step(20);
         let node = self.harness.get_by_label(label);
         node.click();
@@ -217,7 +218,7 @@ impl Rig {
         self.step(3);
     }
 
-    /// Waits until so many seconds more are recorded.
+    /// Waits until the recording has grown by `seconds`.
     pub(super) fn record_for(&mut self, seconds: f64) {
         self.until("it records", |rig| {
             rig.snapshot().transport.pass.is_some_and(|pass| pass.phase == PassPhase::Recording)
@@ -226,7 +227,7 @@ impl Rig {
         self.until("it has recorded", |rig| rig.position() >= until || !rig.is_recording());
     }
 
-    /// Holds Stop until the take is over and on the disk.
+    /// Holds Stop, and waits until the recording is over.
     pub(super) fn stop(&mut self) {
         let at = self.harness.get_by_label("Stop").rect().center();
         self.harness.event(Event::PointerMoved(at));
@@ -250,7 +251,7 @@ impl Rig {
         self.step(2);
     }
 
-    /// What the desktop says when the window's close button is pressed.
+    /// Sends the event of the window's close button.
     pub(super) fn close(&mut self) {
         let input = self.harness.input_mut();
         if let Some(viewport) = input.viewports.get_mut(&ViewportId::ROOT) {

@@ -1,19 +1,19 @@
-//! Bad days, as the window tells them: in words, with what to do. Thread: test.
+//! Tests of failures: the window shows each with its reason and with advice. Thread: test.
 
 use super::rig::{Home, Rig};
 use faultless::app::snapshot::{Level, Stage};
 
 #[test]
-fn a_device_that_cannot_be_opened_is_told_with_its_reason() {
+fn a_device_that_cannot_be_opened_is_shown_with_the_reason() {
     let mut rig = Rig::at(Home::new(), "alsa:no-such-card", 2, None);
-    rig.until("it is told", |rig| matches!(rig.snapshot().stage, Stage::NoDevice { .. }));
+    rig.until("it is shown", |rig| matches!(rig.snapshot().stage, Stage::NoDevice { .. }));
     let health = rig.snapshot().health;
     assert!(health.level == Level::Loss && health.head == "No device.", "{health:?}");
     assert!(rig.value("Device").contains("choose"), "{}", rig.value("Device"));
 }
 
 #[test]
-fn a_device_that_leaves_and_returns_costs_silence_in_its_place_and_nothing_else() {
+fn a_device_that_leaves_and_returns_costs_only_silence_for_its_absence() {
     let mut rig = Rig::new("virtual:unplug=72000+24000", 2);
     rig.click("Record");
     rig.record_for(3.0);
@@ -28,7 +28,7 @@ fn a_device_that_leaves_and_returns_costs_silence_in_its_place_and_nothing_else(
 }
 
 #[test]
-fn a_card_that_was_pulled_and_is_held_by_another_program_is_said_and_taken_back() {
+fn a_card_that_was_pulled_and_is_in_use_by_another_program_is_reported_and_used_again() {
     let mut rig = Rig::new("virtual:pull=72000+12000,busy=3", 2);
     rig.click("Record");
     rig.until("the health line says that it is gone", |rig| rig.value("Health").contains("is gone"));
@@ -55,16 +55,16 @@ fn a_damaged_session_is_not_touched_and_an_earlier_version_is_offered() {
     let home = rig.leave();
     std::fs::write(folder.join("session.json"), "{ \"version\": 1, \"session\": { \"tra").unwrap();
     let mut rig = Rig::at(home, "virtual", 2, Some(folder));
-    rig.until("it is told", |rig| matches!(rig.snapshot().stage, Stage::NoSession { .. }));
+    rig.until("it is shown", |rig| matches!(rig.snapshot().stage, Stage::NoSession { .. }));
     let Stage::NoSession { versions, .. } = rig.snapshot().stage else { unreachable!() };
     assert!(!versions.is_empty(), "no version was kept");
-    rig.ask(faultless::app::command::Command::RestoreVersion(versions[0].number));
+    rig.send(faultless::app::command::Command::RestoreVersion(versions[0].number));
     rig.until("it is open again", |rig| rig.snapshot().stage == Stage::Open);
     assert_eq!(rig.session().tracks()[0].name(), "Kick");
 }
 
 #[test]
-fn a_session_that_is_open_elsewhere_is_played_and_says_by_whom_it_is_held() {
+fn a_session_that_another_window_has_open_is_read_only_and_names_the_owner() {
     let mut first = Rig::new("virtual", 2);
     let folder = first.snapshot().folder;
     let mut second = Rig::at(Home::new(), "virtual", 2, Some(folder));

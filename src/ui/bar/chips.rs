@@ -1,4 +1,4 @@
-//! Room on the disk, the device, settings and the menu, at the right of the bar. Thread: ui.
+//! The right end of the transport bar: free disk space, device, settings and menu. Thread: ui.
 
 use super::menu;
 use crate::app::snapshot::Stage;
@@ -12,24 +12,24 @@ use egui::{
     Align2, Color32, CursorIcon, Rect, Response, Role, Sense, Stroke, StrokeKind, Ui, UiBuilder, WidgetInfo, pos2, vec2,
 };
 
-/// Seconds of room below which its colour changes, and changes again.
-const ROOM_SECONDS: (f64, f64) = (600.0, 120.0);
+/// Remaining recording time in seconds below which the colour warns, and below which it alarms.
+const SECONDS_LEFT: (f64, f64) = (600.0, 120.0);
 
-/// Draws them at the right of `inner`; returns where they begin.
+/// Draws everything from the right edge of `inner` leftwards. Returns the x of the left edge.
 pub(super) fn show(ui: &mut Ui, inner: Rect, narrow: bool, context: &mut PanelContext<'_>) -> f32 {
     let y = inner.center().y;
     let mut right = inner.right();
-    let mut square = |ui: &mut Ui| {
+    let mut next_square = |ui: &mut Ui| {
         let rect = Rect::from_min_size(pos2(right - 38.0, y - 18.0), vec2(38.0, 36.0));
         right = rect.left() - 6.0;
         ui.new_child(UiBuilder::new().max_rect(rect).id_salt(("square", right as i32)))
     };
-    let mut place = square(ui);
-    let response = Button::icon("Menu", Icon::Menu).tip("Everything else").show(&mut place, context.theme);
+    let mut square = next_square(ui);
+    let response = Button::icon("Menu", Icon::Menu).tip("Everything else").show(&mut square, context.theme);
     menu::show(&response, context);
-    let mut place = square(ui);
+    let mut square = next_square(ui);
     let tip = context.tip("Settings", Action::Settings);
-    if Button::icon("Settings", Icon::Settings).tip(tip).show(&mut place, context.theme).clicked() {
+    if Button::icon("Settings", Icon::Settings).tip(tip).show(&mut square, context.theme).clicked() {
         context.act(Action::Settings);
     }
     right -= 4.0;
@@ -39,15 +39,16 @@ pub(super) fn show(ui: &mut Ui, inner: Rect, narrow: bool, context: &mut PanelCo
     right = rect.left() - 8.0;
     let width = if narrow { 100.0 } else { 138.0 };
     let rect = Rect::from_min_size(pos2(right - width, y - 22.0), vec2(width, 44.0));
-    room(ui, rect, narrow, context);
+    disk_space(ui, rect, narrow, context);
     rect.left()
 }
 
-fn chip(ui: &Ui, rect: Rect, name: &str, said: &str, theme: &Theme, line: Color32) -> Response {
+/// A box that can be clicked. `name` is its accessible name, `spoken` its accessible value.
+fn chip(ui: &Ui, rect: Rect, name: &str, spoken: &str, theme: &Theme, line: Color32) -> Response {
     let response = ui.interact(rect, ui.scope_id().with(name), Sense::click());
     response.widget_info(|| {
         let mut info = WidgetInfo::labeled(Role::Button, true, name);
-        info.current_text_value = Some(said.to_owned());
+        info.current_text_value = Some(spoken.to_owned());
         info
     });
     let fill = if response.hovered() { theme.button } else { theme.card };
@@ -56,7 +57,7 @@ fn chip(ui: &Ui, rect: Rect, name: &str, said: &str, theme: &Theme, line: Color3
     response.on_hover_cursor(CursorIcon::PointingHand)
 }
 
-fn lines(ui: &Ui, rect: Rect, above: (&str, Color32), below: (&str, Color32)) {
+fn two_lines(ui: &Ui, rect: Rect, above: (&str, Color32), below: (&str, Color32)) {
     let width = rect.width() - 22.0;
     let at = pos2(rect.left() + 11.0, rect.top() + 15.0);
     text_at(ui, at, Align2::LEFT_CENTER, above.0, Theme::medium(12.5), above.1, width);
@@ -66,7 +67,7 @@ fn lines(ui: &Ui, rect: Rect, above: (&str, Color32), below: (&str, Color32)) {
 
 fn device(ui: &Ui, rect: Rect, narrow: bool, context: &mut PanelContext<'_>) {
     let (device, theme) = (&context.snapshot.device, context.theme);
-    let (title, below, bad) = match &context.snapshot.stage {
+    let (title, below, alarm) = match &context.snapshot.stage {
         Stage::NoDevice { .. } => ("No device".to_owned(), "click to choose one".to_owned(), true),
         Stage::Opening => ("Opening".to_owned(), String::new(), false),
         _ if device.gone => (device.title.clone(), "gone, waiting for it".to_owned(), true),
@@ -79,10 +80,10 @@ fn device(ui: &Ui, rect: Rect, narrow: bool, context: &mut PanelContext<'_>) {
             (device.title.clone(), what, false)
         }
     };
-    let colour = if bad { theme.record } else { theme.quiet };
+    let colour = if alarm { theme.record } else { theme.quiet };
     let response =
-        chip(ui, rect, "Device", &format!("{title}, {below}"), theme, if bad { theme.record } else { theme.line });
-    lines(
+        chip(ui, rect, "Device", &format!("{title}, {below}"), theme, if alarm { theme.record } else { theme.line });
+    two_lines(
         ui,
         Rect::from_min_max(rect.min, pos2(rect.right() - 14.0, rect.bottom())),
         (&title, theme.text),
@@ -101,24 +102,24 @@ fn device(ui: &Ui, rect: Rect, narrow: bool, context: &mut PanelContext<'_>) {
     }
 }
 
-fn room(ui: &Ui, rect: Rect, narrow: bool, context: &mut PanelContext<'_>) {
+fn disk_space(ui: &Ui, rect: Rect, narrow: bool, context: &mut PanelContext<'_>) {
     let theme = context.theme;
     let Some(room) = &context.snapshot.room else {
         chip(ui, rect, "Room", "not known yet", theme, theme.line);
         return;
     };
     let colour = match room.seconds {
-        s if s < ROOM_SECONDS.1 => theme.record,
-        s if s < ROOM_SECONDS.0 => theme.caution,
+        s if s < SECONDS_LEFT.1 => theme.record,
+        s if s < SECONDS_LEFT.0 => theme.caution,
         _ => theme.text,
     };
-    let left = format::span(room.seconds);
+    let left = format::duration(room.seconds);
     let left = if narrow { left } else { format!("{left} left") };
-    let free = format::room(room.free_bytes);
+    let free = format::disk_bytes(room.free_bytes);
     let free = if narrow { format!("{free} free") } else { format!("{free} free on {}", room.place) };
     let line = if colour == theme.text { theme.line } else { colour };
     let response = chip(ui, rect, "Room", &format!("{left}, {free}"), theme, line);
-    lines(ui, rect, (&left, colour), (&free, theme.quiet));
+    two_lines(ui, rect, (&left, colour), (&free, theme.quiet));
     let tip = context.tip("Recording time for the armed tracks. Opens the folder of the takes", Action::OpenFolder);
     if response.on_hover_text(tip).clicked() {
         context.act(Action::OpenFolder);

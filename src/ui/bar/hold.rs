@@ -1,4 +1,5 @@
-//! Stop: a click, or while a pass is locked a long press of it or of Esc, shown by a ring that fills. Thread: ui.
+//! The Stop button. A click stops playback. A recording is locked: it needs a long press of Stop or Esc, and a ring
+//! around the icon shows the progress of that press. Thread: ui.
 
 use crate::app::command::Command;
 use crate::app::snapshot::PassPhase;
@@ -13,40 +14,41 @@ use std::f32::consts::TAU;
 /// Seconds of a long press.
 const HOLD_SECONDS: f64 = 0.8;
 
-/// How long it is held.
+/// A press of Stop or Esc.
 #[derive(Default)]
 pub(super) struct Hold {
+    /// Start of the press, in seconds. `None` if nothing is pressed, or after the press took effect.
     since: Option<f64>,
-    /// It did its work; it does nothing more before it is let go.
-    spent: bool,
+    /// The press took effect. It must be released before another one counts.
+    is_done: bool,
 }
 
 impl Hold {
-    /// Whether it is held now.
+    /// Whether a press is in progress.
     pub(super) fn is_on(&self) -> bool {
         self.since.is_some()
     }
 
-    /// The part of the press that is done, at `now`. Whether it is held, and whether that has been long enough.
+    /// Updates the press. Returns its progress from 0 to 1, and `true` once when it was long enough.
     fn press(&mut self, held: bool, now: f64) -> (f32, bool) {
         if !held {
             *self = Hold::default();
             return (0.0, false);
         }
-        if self.spent {
+        if self.is_done {
             return (0.0, false);
         }
         let since = *self.since.get_or_insert(now);
-        let part = ((now - since) / HOLD_SECONDS).min(1.0) as f32;
-        if part >= 1.0 {
-            self.spent = true;
+        let progress = ((now - since) / HOLD_SECONDS).min(1.0) as f32;
+        if progress >= 1.0 {
+            self.is_done = true;
             self.since = None;
         }
-        (part, part >= 1.0)
+        (progress, progress >= 1.0)
     }
 }
 
-/// Draws it; asks for a stop when it is due.
+/// Draws the button, and sends `Stop` after a click or a long press.
 pub(super) fn show(ui: &mut Ui, hold: &mut Hold, narrow: bool, rolls: bool, context: &mut PanelContext<'_>) {
     let theme = context.theme;
     let locked = context.snapshot.transport.pass.as_ref().is_some_and(|pass| pass.phase != PassPhase::Finishing);
@@ -60,9 +62,9 @@ pub(super) fn show(ui: &mut Ui, hold: &mut Hold, narrow: bool, rolls: bool, cont
     response.widget_info(|| WidgetInfo::labeled(Role::Button, locked || rolls, "Stop"));
     let typing = ui.ctx().egui_wants_keyboard_input();
     let by_key = !typing && ui.input(|input| input.key_down(Key::Escape));
-    let (part, due) = hold.press(locked && (response.is_pointer_button_down_on() || by_key), context.now);
+    let (progress, due) = hold.press(locked && (response.is_pointer_button_down_on() || by_key), context.now);
     if due || (!locked && response.clicked()) {
-        context.ask(Command::Stop);
+        context.send(Command::Stop);
     }
     if hold.is_on() {
         ui.request_repaint();
@@ -72,7 +74,7 @@ pub(super) fn show(ui: &mut Ui, hold: &mut Hold, narrow: bool, rolls: bool, cont
     let colour = if locked || rolls { theme.text } else { theme.quiet };
     let centre = if narrow { rect.center() } else { pos2(rect.left() + 20.0, rect.center().y) };
     if locked {
-        ring(ui, centre, part, theme);
+        ring(ui, centre, progress, theme);
         Icon::Stop.paint(ui.painter(), centre, 8.0, colour);
     } else {
         Icon::Stop.paint(ui.painter(), centre, 12.0, colour);
@@ -84,14 +86,14 @@ pub(super) fn show(ui: &mut Ui, hold: &mut Hold, narrow: bool, rolls: bool, cont
     response.on_hover_cursor(CursorIcon::PointingHand).on_hover_text(context.tip(what, Action::Stop));
 }
 
-/// A ring of which a part is filled, from the top clockwise.
-fn ring(ui: &Ui, centre: Pos2, part: f32, theme: &Theme) {
+/// A ring that is filled from the top clockwise up to `progress`, 0 to 1.
+fn ring(ui: &Ui, centre: Pos2, progress: f32, theme: &Theme) {
     const RADIUS: f32 = 9.5;
     ui.painter().circle_stroke(centre, RADIUS, Stroke::new(2.5, mixed(theme.button, theme.text, 0.28)));
-    if part > 0.0 {
-        let steps = (48.0 * part).ceil().max(2.0) as usize;
+    if progress > 0.0 {
+        let steps = (48.0 * progress).ceil().max(2.0) as usize;
         let points = (0..=steps).map(|step| {
-            let angle = TAU * part * step as f32 / steps as f32;
+            let angle = TAU * progress * step as f32 / steps as f32;
             centre + RADIUS * vec2(angle.sin(), -angle.cos())
         });
         ui.painter().add(Shape::line(points.collect(), Stroke::new(2.5, theme.record)));
@@ -107,10 +109,10 @@ mod tests {
         let mut hold = Hold::default();
         assert_eq!(hold.press(true, 1.0), (0.0, false));
         assert!(!hold.press(true, 1.5).1);
-        assert!(!hold.press(false, 1.6).1, "let go too early");
+        assert!(!hold.press(false, 1.6).1, "released too early");
         hold.press(true, 2.0);
         assert!(hold.press(true, 2.9).1);
-        assert!(!hold.press(true, 3.0).1 && !hold.press(true, 9.0).1, "held on: once is enough");
+        assert!(!hold.press(true, 3.0).1 && !hold.press(true, 9.0).1, "a press that continues stops only once");
         hold.press(false, 9.1);
         hold.press(true, 10.0);
         assert!(hold.press(true, 10.8).1);

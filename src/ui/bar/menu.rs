@@ -1,10 +1,10 @@
-//! The menu: what has no button. Thread: ui.
+//! The menu of the transport bar. Thread: ui.
 
 use crate::ui::action::Action;
 use crate::ui::panel_context::PanelContext;
 use egui::{Button, Popup, Response, Ui};
 
-/// Its groups.
+/// Lines of the menu. A separator is drawn between two groups.
 const GROUPS: &[&[Action]] = &[
     &[
         Action::NewSession,
@@ -12,7 +12,7 @@ const GROUPS: &[&[Action]] = &[
         Action::RenameSession,
         Action::Save,
         Action::OpenFolder,
-        Action::GoOnElsewhere,
+        Action::ChooseOverflowFolder,
         Action::Export,
     ],
     &[Action::Undo, Action::Redo],
@@ -23,7 +23,7 @@ const GROUPS: &[&[Action]] = &[
     &[Action::Device, Action::Settings, Action::Keys, Action::Palette, Action::Acknowledge, Action::Quit],
 ];
 
-/// Opens below the button when it is clicked.
+/// Shows the menu below `button` after a click.
 pub(super) fn show(button: &Response, context: &mut PanelContext<'_>) {
     Popup::menu(button).width(300.0).show(|ui| {
         egui::ScrollArea::vertical().max_height(640.0).show(ui, |ui| {

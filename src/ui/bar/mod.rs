@@ -1,4 +1,4 @@
-//! The transport bar: the session's name, Record and its neighbours, the time, room on the disk, the device. Thread: ui.
+//! The transport bar: session name, transport buttons, time, master meter, free disk space, device, menu. Thread: ui.
 
 mod chips;
 mod hold;
@@ -18,23 +18,23 @@ use crate::message::Motion;
 use crate::ui::widget::Ballistics;
 use egui::{Align2, Layout, Rect, Ui, UiBuilder, pos2, vec2};
 
-/// What it keeps between frames.
+/// State that the bar keeps between pictures.
 #[derive(Default)]
-pub struct State {
-    /// Begin to edit the session's name.
+pub struct BarState {
+    /// Request to start editing the session's name. The next picture takes it.
     pub rename: bool,
     hold: hold::Hold,
-    time: time::State,
+    time: time::TimeState,
     master: [Ballistics; 2],
 }
 
-impl State {
-    /// Whether something of it moves by itself: a ring that fills, a meter that falls.
+impl BarState {
+    /// Whether something moves although the snapshot stays the same: the ring of a long press, a falling meter.
     pub fn moves(&self) -> bool {
-        self.hold.is_on() || self.master.iter().any(|meter| !meter.rests())
+        self.hold.is_on() || self.master.iter().any(|meter| !meter.is_at_rest())
     }
 
-    /// Puts the clip lamps out.
+    /// Switches off the clip lamps.
     pub fn acknowledge(&mut self) {
         for meter in &mut self.master {
             meter.clipped = false;
@@ -42,11 +42,11 @@ impl State {
     }
 }
 
-/// Width below which everything draws in: the time in full needs what is left at this one.
+/// Width in points below which the bar is drawn in its narrow form. At this width the full time just fits.
 const NARROW: f32 = 1424.0;
 
-/// Draws it into `rect`.
-pub fn show(ui: &mut Ui, state: &mut State, rect: Rect, context: &mut PanelContext<'_>) {
+/// Draws the bar into `rect`.
+pub fn show(ui: &mut Ui, state: &mut BarState, rect: Rect, context: &mut PanelContext<'_>) {
     ui.painter().rect_filled(rect, 0, context.theme.panel);
     ui.painter().hline(rect.x_range(), rect.bottom() - 0.5, (1.0, context.theme.line));
     let narrow = rect.width() < NARROW;
@@ -68,8 +68,8 @@ pub fn show(ui: &mut Ui, state: &mut State, rect: Rect, context: &mut PanelConte
     master(ui, state, rest, context);
 }
 
-/// The session's name, and what its takes are like.
-fn session(ui: &mut Ui, state: &mut State, rect: Rect, context: &mut PanelContext<'_>) {
+/// The session's name. Below it: number of takes, file format, sample rate.
+fn session(ui: &mut Ui, state: &mut BarState, rect: Rect, context: &mut PanelContext<'_>) {
     let session = &context.snapshot.session;
     let line = Rect::from_min_size(pos2(rect.left(), rect.top() + 14.0), vec2(rect.width() - 18.0, 20.0));
     let begin = std::mem::take(&mut state.rename);
@@ -79,7 +79,7 @@ fn session(ui: &mut Ui, state: &mut State, rect: Rect, context: &mut PanelContex
         Icon::Pencil.paint(ui.painter(), pos2(rect.right() - 8.0, line.center().y), 11.0, context.theme.quiet);
     }
     if let Some(name) = name {
-        context.ask(Command::Edit(Edit::RenameSession(name)));
+        context.send(Command::Edit(Edit::RenameSession(name)));
     }
     let rate = session.rate().0;
     let rate = if rate.is_multiple_of(1000) {
@@ -104,8 +104,8 @@ fn session(ui: &mut Ui, state: &mut State, rect: Rect, context: &mut PanelContex
     text_at(ui, at, Align2::LEFT_CENTER, &below, Theme::font(11.5), context.theme.quiet, rect.width());
 }
 
-/// Buttons from left to right; returns where they end.
-fn transport(ui: &mut Ui, state: &mut State, narrow: bool, context: &mut PanelContext<'_>) -> f32 {
+/// The transport buttons from left to right. Returns the x of their right edge.
+fn transport(ui: &mut Ui, state: &mut BarState, narrow: bool, context: &mut PanelContext<'_>) -> f32 {
     let transport = &context.snapshot.transport;
     let phase = transport.pass.as_ref().map(|pass| pass.phase);
     let free = phase.is_none();
@@ -151,7 +151,7 @@ fn transport(ui: &mut Ui, state: &mut State, narrow: bool, context: &mut PanelCo
     ui.min_rect().right()
 }
 
-/// The largest thing in the window.
+/// The Record button, the largest one of the window.
 fn record(ui: &mut Ui, phase: Option<PassPhase>, narrow: bool, context: &mut PanelContext<'_>) {
     let theme = context.theme;
     let enabled = context.snapshot.stage == Stage::Open && phase.is_none();
@@ -171,7 +171,7 @@ fn record(ui: &mut Ui, phase: Option<PassPhase>, narrow: bool, context: &mut Pan
     };
     let on = phase.is_some();
     let fill = if on || enabled { theme.record } else { mixed(theme.button, theme.record, 0.25) };
-    // The name stays the same for those who cannot see it; whether it is on is its state.
+    // The accessible name stays "Record". A screen reader gets the state from `on`.
     let button = Button::text("Record", text)
         .with_icon(Icon::Record)
         .look(Look::Filled(fill))
@@ -190,10 +190,10 @@ fn record(ui: &mut Ui, phase: Option<PassPhase>, narrow: bool, context: &mut Pan
     }
 }
 
-/// Left and right of what is heard, at the end of the time.
-fn master(ui: &mut Ui, state: &mut State, rest: Rect, context: &mut PanelContext<'_>) {
+/// The master meter, left and right channel, at the right end of `rest`.
+fn master(ui: &mut Ui, state: &mut BarState, rest: Rect, context: &mut PanelContext<'_>) {
     for (shown, level) in state.master.iter_mut().zip(context.snapshot.master) {
-        shown.take(level, context.now);
+        shown.update(level, context.now);
     }
     let rect = Rect::from_min_size(pos2(rest.right() - 15.0, rest.top() + 11.0), vec2(15.0, rest.height() - 22.0));
     let mut meters = Meters::default();

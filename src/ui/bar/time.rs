@@ -1,4 +1,4 @@
-//! The time: where the playhead is, to be read across a room; typed into to locate. Thread: ui.
+//! The time display: position of the playhead in large digits. A user can type a time to locate. Thread: ui.
 
 use crate::app::command::Command;
 use crate::app::settings::TimeFormat;
@@ -8,15 +8,16 @@ use crate::ui::panel_context::PanelContext;
 use crate::ui::theme::Theme;
 use egui::{Align2, CursorIcon, Key, Rect, Role, Sense, TextEdit, Ui, WidgetInfo, pos2, vec2};
 
-/// What it keeps between frames.
+/// State that the display keeps between pictures.
 #[derive(Default)]
-pub(super) struct State {
+pub(super) struct TimeState {
+    /// Text of the field, while the user types a time.
     typed: Option<String>,
-    fresh: bool,
+    needs_focus: bool,
 }
 
-/// Draws it in the middle of `rest`.
-pub(super) fn show(ui: &mut Ui, state: &mut State, rest: Rect, narrow: bool, context: &mut PanelContext<'_>) {
+/// Draws the display in the middle of `space`.
+pub(super) fn show(ui: &mut Ui, state: &mut TimeState, space: Rect, narrow: bool, context: &mut PanelContext<'_>) {
     let (transport, settings) = (&context.snapshot.transport, &context.snapshot.settings);
     let (at, rate, tempo) = (transport.position, transport.rate, settings.tempo);
     let (seconds, ms) = format::clock(at, rate);
@@ -31,18 +32,18 @@ pub(super) fn show(ui: &mut Ui, state: &mut State, rest: Rect, narrow: bool, con
     let size = if narrow { 21.0 } else { 32.0 };
     let font = Theme::mono(size);
     let cell = ui.painter().layout_no_wrap("0".to_owned(), font.clone(), context.theme.text).rect.width();
-    // As wide as the longest: nothing jumps when a digit is added.
+    // Wide enough for the longest text, so that nothing moves when a digit is added.
     let width = cell * 12.0;
-    let centre = (rest.center().x - 10.0).max(rest.left() + width / 2.0);
-    let main = Rect::from_center_size(pos2(centre, rest.top() + 27.0), vec2(width + 8.0, size * 1.16));
+    let centre = (space.center().x - 10.0).max(space.left() + width / 2.0);
+    let main = Rect::from_center_size(pos2(centre, space.top() + 27.0), vec2(width + 8.0, size * 1.16));
     if state.typed.is_some() {
         type_in(ui, state, main, context);
     } else {
         let response = ui.interact(main, ui.scope_id().with("time"), Sense::click());
-        let said = format!("{large}{small}");
+        let spoken = format!("{large}{small}");
         response.widget_info(|| {
             let mut info = WidgetInfo::labeled(Role::Button, true, "Time");
-            info.current_text_value = Some(said.clone());
+            info.current_text_value = Some(spoken.clone());
             info
         });
         let left =
@@ -57,10 +58,10 @@ pub(super) fn show(ui: &mut Ui, state: &mut State, rest: Rect, narrow: bool, con
         ui.painter().text(pos2(head.right(), main.center().y), Align2::LEFT_CENTER, &small, font, context.theme.faint);
         if response.on_hover_cursor(CursorIcon::Text).on_hover_text("Click to type a place to go to").clicked() {
             state.typed = Some(String::new());
-            state.fresh = true;
+            state.needs_focus = true;
         }
     }
-    let line = Rect::from_center_size(pos2(centre, rest.top() + 54.0), vec2(width + 8.0, 14.0));
+    let line = Rect::from_center_size(pos2(centre, space.top() + 54.0), vec2(width + 8.0, 14.0));
     let response = ui.interact(line, ui.scope_id().with("format"), Sense::click());
     response.widget_info(|| WidgetInfo::labeled(Role::Button, true, "Time format"));
     let colour = if response.hovered() { context.theme.text } else { context.theme.quiet };
@@ -74,22 +75,22 @@ pub(super) fn show(ui: &mut Ui, state: &mut State, rest: Rect, narrow: bool, con
             TimeFormat::Samples => TimeFormat::Bars,
             TimeFormat::Bars => TimeFormat::Clock,
         };
-        context.ask(Command::Settings(Box::new(settings)));
+        context.send(Command::Settings(Box::new(settings)));
     }
 }
 
-fn type_in(ui: &mut Ui, state: &mut State, rect: Rect, context: &mut PanelContext<'_>) {
+fn type_in(ui: &mut Ui, state: &mut TimeState, rect: Rect, context: &mut PanelContext<'_>) {
     let Some(text) = state.typed.as_mut() else { return };
     let field = TextEdit::singleline(text).font(Theme::mono(18.0)).hint_text("1:23.5").char_limit(40);
     let response = ui.put(rect, field).accessible_name("Go to a time");
-    if std::mem::take(&mut state.fresh) {
+    if std::mem::take(&mut state.needs_focus) {
         response.request_focus();
         return;
     }
     if response.lost_focus() {
         let entered = ui.input(|input| input.key_pressed(Key::Enter));
         if entered && let Ok(at) = parse_position(text.trim(), context.snapshot.transport.rate) {
-            context.ask(Command::Locate(at));
+            context.send(Command::Locate(at));
         }
         state.typed = None;
     }

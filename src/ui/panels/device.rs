@@ -1,4 +1,4 @@
-//! Which device, and how it is opened. Thread: ui.
+//! The device chooser: device, number of inputs, sample rate and period. Thread: ui.
 
 use crate::app::command::Command;
 use crate::device::alsa::{Listed, Listing};
@@ -7,14 +7,15 @@ use crate::ui::theme::Theme;
 use crate::ui::widget::{Button, Look};
 use egui::{Align2, DragValue, RichText, Role, ScrollArea, Sense, Ui, WidgetInfo, vec2};
 
-/// What it keeps between frames.
+/// State that the panel keeps between pictures.
 #[derive(Default)]
-pub struct State {
-    asked: bool,
+pub struct DeviceState {
+    /// Whether the panel has asked for the list of devices.
+    has_scanned: bool,
     chosen: Option<Choice>,
 }
 
-/// What would be opened.
+/// The device and the format that "Use this device" opens.
 #[derive(Clone, Debug, PartialEq)]
 struct Choice {
     name: String,
@@ -23,27 +24,27 @@ struct Choice {
     period: usize,
 }
 
-/// Periods that are offered.
+/// Periods to choose from, in frames.
 const PERIODS: [usize; 7] = [32, 64, 128, 256, 512, 1024, 2048];
 
-/// Draws it into what is left of `ui`.
-pub fn show(ui: &mut Ui, state: &mut State, context: &mut PanelContext<'_>) {
-    if !std::mem::replace(&mut state.asked, true) {
-        context.ask(Command::RescanDevices);
+/// Draws the panel into the rest of `ui`.
+pub fn show(ui: &mut Ui, state: &mut DeviceState, context: &mut PanelContext<'_>) {
+    if !std::mem::replace(&mut state.has_scanned, true) {
+        context.send(Command::RescanDevices);
     }
     let theme = context.theme;
     ui.horizontal(|ui| {
         ui.label(RichText::new("Device").font(Theme::semi(16.0)).color(theme.strong));
         if Button::text("Look again", "Look again").size(86.0, 26.0).show(ui, theme).clicked() {
-            context.ask(Command::RescanDevices);
+            context.send(Command::RescanDevices);
         }
     });
     ui.add_space(4.0);
-    let mut choice = state.chosen.clone().unwrap_or_else(|| now(context));
+    let mut choice = state.chosen.clone().unwrap_or_else(|| open_choice(context));
     ScrollArea::vertical().max_height(280.0).show(ui, |ui| {
         for listed in context.snapshot.devices.iter() {
-            let (free, words) = told(listed);
-            if line(ui, &listed.title, &format!("{}  ·  {words}", listed.name), free, choice.name == listed.name, context) {
+            let (free, details) = availability(listed);
+            if device_line(ui, &listed.title, &format!("{}  ·  {details}", listed.name), free, choice.name == listed.name, context) {
                 choice.name.clone_from(&listed.name);
                 choice.inputs = None;
             }
@@ -53,13 +54,13 @@ pub fn show(ui: &mut Ui, state: &mut State, context: &mut PanelContext<'_>) {
             ui.label(RichText::new(text).color(theme.quiet));
         }
         let built_in = crate::control::setup::is_virtual(&choice.name);
-        if line(ui, "Built-in", "Plays test tones at its inputs; needs no card", true, built_in, context) && !built_in {
+        if device_line(ui, "Built-in", "Plays test tones at its inputs; needs no card", true, built_in, context) && !built_in {
             "virtual".clone_into(&mut choice.name);
             choice.inputs = Some(crate::control::setup::BUILT_IN_INPUTS);
         }
     });
     ui.separator();
-    how(ui, &mut choice, context);
+    format_choices(ui, &mut choice, context);
     ui.add_space(6.0);
     ui.horizontal(|ui| {
         let free = context.snapshot.transport.pass.is_none();
@@ -69,8 +70,8 @@ pub fn show(ui: &mut Ui, state: &mut State, context: &mut PanelContext<'_>) {
             let mut settings = (*context.snapshot.settings).clone();
             settings.device = Some(choice.name.clone());
             (settings.inputs, settings.rate, settings.period) = (choice.inputs, choice.rate, choice.period);
-            context.ask(Command::Settings(Box::new(settings)));
-            context.ask(Command::Reopen);
+            context.send(Command::Settings(Box::new(settings)));
+            context.send(Command::Reopen);
         }
         if !free {
             ui.label(RichText::new("A pass is being recorded: stop it first").color(theme.caution));
@@ -79,8 +80,8 @@ pub fn show(ui: &mut Ui, state: &mut State, context: &mut PanelContext<'_>) {
     state.chosen = Some(choice);
 }
 
-/// What is open.
-fn now(context: &PanelContext<'_>) -> Choice {
+/// The choice that is open now.
+fn open_choice(context: &PanelContext<'_>) -> Choice {
     let (device, settings) = (&context.snapshot.device, &context.snapshot.settings);
     Choice {
         name: if device.name.is_empty() { settings.device.clone().unwrap_or_default() } else { device.name.clone() },
@@ -90,8 +91,8 @@ fn now(context: &PanelContext<'_>) -> Choice {
     }
 }
 
-/// Whether it can be chosen, and what it offers or why not.
-fn told(listed: &Listed) -> (bool, String) {
+/// Whether a device can be chosen, and a text with its channels or with the reason why not.
+fn availability(listed: &Listed) -> (bool, String) {
     let side = |of: &Option<Listing>, word: &str| match of {
         Some(Listing::Free(abilities)) => Some((true, format!("{} {word}", abilities.channels_max))),
         Some(Listing::Busy { holder }) => Some((
@@ -104,12 +105,12 @@ fn told(listed: &Listed) -> (bool, String) {
     let sides: Vec<(bool, String)> =
         [side(&listed.capture, "in"), side(&listed.playback, "out")].into_iter().flatten().collect();
     let free = listed.capture.as_ref().is_some_and(|side| matches!(side, Listing::Free(_)));
-    let words: Vec<String> = sides.into_iter().map(|(_, words)| words).collect();
-    (free, words.join(", "))
+    let details: Vec<String> = sides.into_iter().map(|(_, details)| details).collect();
+    (free, details.join(", "))
 }
 
-/// A line of the list; says whether it was chosen.
-fn line(ui: &mut Ui, title: &str, words: &str, free: bool, on: bool, context: &PanelContext<'_>) -> bool {
+/// Draws a line of the list. Returns whether the user clicked it.
+fn device_line(ui: &mut Ui, title: &str, details: &str, free: bool, on: bool, context: &PanelContext<'_>) -> bool {
     let theme = context.theme;
     let sense = if free { Sense::click() } else { Sense::hover() };
     let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), 40.0), sense);
@@ -129,12 +130,12 @@ fn line(ui: &mut Ui, title: &str, words: &str, free: bool, on: bool, context: &P
     let left = rect.left_top() + vec2(32.0, 12.0);
     ui.painter().text(left, Align2::LEFT_CENTER, title, Theme::medium(12.5), colour);
     let below = rect.left_top() + vec2(32.0, 28.0);
-    ui.painter().text(below, Align2::LEFT_CENTER, words, Theme::font(11.0), theme.quiet);
+    ui.painter().text(below, Align2::LEFT_CENTER, details, Theme::font(11.0), theme.quiet);
     response.clicked()
 }
 
-/// Inputs, rate and period.
-fn how(ui: &mut Ui, choice: &mut Choice, context: &PanelContext<'_>) {
+/// The controls for inputs, sample rate and period.
+fn format_choices(ui: &mut Ui, choice: &mut Choice, context: &PanelContext<'_>) {
     let theme = context.theme;
     ui.horizontal(|ui| {
         ui.label("Inputs");

@@ -1,4 +1,4 @@
-//! The doctor's findings, with their fixes to copy. Thread: ui.
+//! The doctor panel: findings about the machine, with fixes that can be copied. Thread: ui.
 
 use crate::app::command::Command;
 use crate::app::snapshot::Level;
@@ -8,14 +8,15 @@ use crate::ui::theme::Theme;
 use crate::ui::widget::{Button, label, sign};
 use egui::{Frame, Margin, RichText, ScrollArea, Ui};
 
-/// What it keeps between frames.
+/// State that the panel keeps between pictures.
 #[derive(Default)]
-pub struct State {
+pub struct DoctorState {
+    /// Topic of the finding whose fix was copied last.
     copied: Option<&'static str>,
 }
 
-/// Draws it into what is left of `ui`.
-pub fn show(ui: &mut Ui, state: &mut State, context: &mut PanelContext<'_>) {
+/// Draws the panel into the rest of `ui`.
+pub fn show(ui: &mut Ui, state: &mut DoctorState, context: &mut PanelContext<'_>) {
     let theme = context.theme;
     Frame::NONE.inner_margin(Margin::symmetric(16, 10)).show(ui, |ui| {
         ui.horizontal(|ui| {
@@ -28,7 +29,7 @@ pub fn show(ui: &mut Ui, state: &mut State, context: &mut PanelContext<'_>) {
             };
             let button = if context.snapshot.doctor.is_none() { "Examine" } else { "Examine again" };
             if Button::text(button, button).size(80.0, 28.0).enabled(!looks).show(ui, theme).clicked() {
-                context.ask(Command::Doctor);
+                context.send(Command::Doctor);
             }
             ui.label(RichText::new(text).color(theme.quiet));
         });
@@ -56,7 +57,7 @@ fn summary(findings: &[Finding]) -> String {
     }
 }
 
-fn line(ui: &mut Ui, state: &mut State, finding: &Finding, context: &PanelContext<'_>) {
+fn line(ui: &mut Ui, state: &mut DoctorState, finding: &Finding, context: &PanelContext<'_>) {
     let theme = context.theme;
     ui.horizontal_top(|ui| {
         let level = match finding.verdict {

@@ -1,29 +1,29 @@
-//! What happened, the latest first, earlier starts' events below; kept versions when the session cannot be opened.
-//! Thread: ui.
+//! The events panel: events of this start, the latest first, and below them events of earlier starts. If the session
+//! cannot be opened, the panel also offers its kept versions. Thread: ui.
 
 use crate::app::command::Command;
 use crate::app::snapshot::{Level, Stage, Told};
 use crate::control::Severity;
 use crate::session::session_file::KeptVersion;
 use crate::ui::format;
-use crate::ui::health;
+use crate::ui::health_line;
 use crate::ui::panel_context::PanelContext;
-use crate::ui::save::Saver;
+use crate::ui::save_report::ReportSaver;
 use crate::ui::theme::{GRID, Theme};
 use crate::ui::widget::{Button, Look, card, elided, text_at};
 use egui::{Align, Align2, Layout, Margin, Rect, Role, ScrollArea, Sense, Ui, WidgetInfo, pos2, vec2};
 use std::time::SystemTime;
 
-/// Height of the row of filters.
+/// Height of the row of filters, in points.
 const HEAD: f32 = 26.0;
 
-/// Height of a kept version.
+/// Height of the card of a kept version, in points.
 const VERSION: f32 = 40.0;
 
-/// Where the text of an event begins, behind its sign and its time.
+/// Left edge of an event's text, in points. Sign and time are left of it.
 const TEXT_FROM: f32 = 126.0;
 
-/// Which events are shown.
+/// The events that the panel shows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Filter {
     #[default]
@@ -35,15 +35,15 @@ enum Filter {
 const FILTERS: [(Filter, &str); 3] = [(Filter::All, "All"), (Filter::Cautions, "Cautions"), (Filter::Losses, "Losses")];
 
 impl Filter {
-    fn lets_through(self, told: &Told) -> bool {
+    fn accepts(self, event: &Told) -> bool {
         match self {
             Filter::All => true,
-            Filter::Cautions => told.severity == Severity::Caution,
-            Filter::Losses => told.severity == Severity::Loss,
+            Filter::Cautions => event.severity == Severity::Caution,
+            Filter::Losses => event.severity == Severity::Loss,
         }
     }
 
-    fn nothing(self) -> &'static str {
+    fn empty_text(self) -> &'static str {
         match self {
             Filter::All => "Nothing has happened that you need to know of.",
             Filter::Cautions => "No cautions: there was always margin enough.",
@@ -52,15 +52,15 @@ impl Filter {
     }
 }
 
-/// What it keeps between frames.
+/// State that the panel keeps between pictures.
 #[derive(Default)]
-pub struct State {
+pub struct EventsState {
     filter: Filter,
-    saver: Saver,
+    saver: ReportSaver,
 }
 
-/// Draws it into what is left of `ui`.
-pub fn show(ui: &mut Ui, state: &mut State, context: &mut PanelContext<'_>) {
+/// Draws the panel into the rest of `ui`.
+pub fn show(ui: &mut Ui, state: &mut EventsState, context: &mut PanelContext<'_>) {
     egui::Frame::new().inner_margin(Margin { left: 16, right: 16, top: 16, bottom: 8 }).show(ui, |ui| {
         head(ui, state, context);
         ui.add_space(GRID - ui.spacing().item_spacing.y);
@@ -68,19 +68,19 @@ pub fn show(ui: &mut Ui, state: &mut State, context: &mut PanelContext<'_>) {
             if let Stage::NoSession { reason, versions } = &context.snapshot.stage
                 && !versions.is_empty()
             {
-                kept(ui, reason, versions, context);
+                kept_versions(ui, reason, versions, context);
             }
             list(ui, state.filter, context);
         });
     });
 }
 
-/// Filters at the left; what is done with all of them at the right.
-fn head(ui: &mut Ui, state: &mut State, context: &mut PanelContext<'_>) {
-    let (told, earlier) = (&context.snapshot.notices, &context.snapshot.earlier);
+/// Draws the filters at the left, and buttons for all events at the right.
+fn head(ui: &mut Ui, state: &mut EventsState, context: &mut PanelContext<'_>) {
+    let (notices, earlier) = (&context.snapshot.notices, &context.snapshot.earlier);
     ui.allocate_ui_with_layout(vec2(ui.available_width(), HEAD), Layout::left_to_right(Align::Center), |ui| {
         for (filter, name) in FILTERS {
-            let number = told.iter().chain(earlier.iter()).filter(|told| filter.lets_through(told)).count();
+            let number = notices.iter().chain(earlier.iter()).filter(|event| filter.accepts(event)).count();
             let text = format!("{name}  {number}");
             let button = Button::text(name, &text).size(64.0, HEAD).on(state.filter == filter);
             if button.show(ui, context.theme).clicked() {
@@ -88,24 +88,24 @@ fn head(ui: &mut Ui, state: &mut State, context: &mut PanelContext<'_>) {
             }
         }
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-            let unseen = told.iter().any(|told| !told.seen);
+            let unseen = notices.iter().any(|event| !event.seen);
             let button = Button::text("Acknowledge", "Acknowledge").size(0.0, HEAD).enabled(unseen);
             if button.tip("Forget the alarm: events, clip lamps and losses were seen").show(ui, context.theme).clicked() {
-                context.ask(Command::Acknowledge);
+                context.send(Command::Acknowledge);
             }
             let button = Button::text("Copy all", "Copy all").look(Look::Quiet).size(0.0, HEAD);
             let tip = "Every event as text, the latest first, to the clipboard";
-            if button.enabled(told.len() + earlier.len() > 0).tip(tip).show(ui, context.theme).clicked() {
-                ui.copy_text(as_text(told.iter().rev().chain(earlier.iter().rev())));
+            if button.enabled(notices.len() + earlier.len() > 0).tip(tip).show(ui, context.theme).clicked() {
+                ui.copy_text(as_text(notices.iter().rev().chain(earlier.iter().rev())));
             }
             let button = Button::text("Save report", "Save report").look(Look::Quiet).size(0.0, HEAD);
             let tip = "Save events, figures, takes and the last minute of residency as one file, in the session's folder \
                 'reports'";
             let open = matches!(context.snapshot.stage, Stage::Open | Stage::ReadOnly(_));
             if button.enabled(open).tip(tip).show(ui, context.theme).clicked() {
-                state.saver.ask(ui, context, None);
+                state.saver.start(ui, context, None);
             }
-            if let Some(text) = state.saver.told() {
+            if let Some(text) = state.saver.result() {
                 let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), HEAD), Sense::hover());
                 response.widget_info(|| WidgetInfo::labeled(Role::Label, true, text.clone()));
                 let at = rect.right_center();
@@ -116,14 +116,14 @@ fn head(ui: &mut Ui, state: &mut State, context: &mut PanelContext<'_>) {
     });
 }
 
-/// A line each.
-fn as_text<'a>(told: impl Iterator<Item = &'a Told>) -> String {
+/// The events as text, one line for each.
+fn as_text<'a>(events: impl Iterator<Item = &'a Told>) -> String {
     let lines: Vec<String> =
-        told.map(|told| format!("{}  {}  {}", told.clock, word(told.severity), told.text)).collect();
+        events.map(|event| format!("{}  {}  {}", event.clock, severity_name(event.severity), event.text)).collect();
     lines.join("\n")
 }
 
-fn word(severity: Severity) -> &'static str {
+fn severity_name(severity: Severity) -> &'static str {
     match severity {
         Severity::Info => "Note",
         Severity::Caution => "Caution",
@@ -131,50 +131,54 @@ fn word(severity: Severity) -> &'static str {
     }
 }
 
-/// The events that the filter lets through.
+/// Draws the events that the filter accepts.
 fn list(ui: &mut Ui, filter: Filter, context: &PanelContext<'_>) {
     ui.spacing_mut().item_spacing.y = 0.0;
-    let of =
-        |all: &'_ [Told]| all.iter().rev().filter(|told| filter.lets_through(told)).cloned().collect::<Vec<Told>>();
-    let (now, earlier) = (of(&context.snapshot.notices), of(&context.snapshot.earlier));
+    let accepted =
+        |all: &'_ [Told]| all.iter().rev().filter(|event| filter.accepts(event)).cloned().collect::<Vec<Told>>();
+    let (now, earlier) = (accepted(&context.snapshot.notices), accepted(&context.snapshot.earlier));
     if now.is_empty() && earlier.is_empty() {
         ui.add_space(GRID * 3.0);
-        ui.vertical_centered(|ui| ui.label(egui::RichText::new(filter.nothing()).color(context.theme.quiet)));
+        ui.vertical_centered(|ui| ui.label(egui::RichText::new(filter.empty_text()).color(context.theme.quiet)));
         return;
     }
-    for told in &now {
-        row(ui, told, context);
+    for event in &now {
+        row(ui, event, context);
     }
     if !earlier.is_empty() {
         ui.add_space(GRID);
         ui.label(egui::RichText::new("Earlier").font(Theme::semi(12.5)).color(context.theme.text));
         ui.add_space(GRID / 2.0);
     }
-    for told in &earlier {
-        row(ui, told, context);
+    for event in &earlier {
+        row(ui, event, context);
     }
 }
 
-/// Sign, time and text of one event.
-fn row(ui: &mut Ui, told: &Told, context: &PanelContext<'_>) {
+/// Draws sign, time and text of an event.
+fn row(ui: &mut Ui, event: &Told, context: &PanelContext<'_>) {
     let width = ui.available_width();
-    let level = match told.severity {
+    let level = match event.severity {
         Severity::Info => Level::Good,
         Severity::Caution => Level::Caution,
         Severity::Loss => Level::Loss,
     };
-    let tint = health::tint(level, context.theme);
-    let colour = match (told.seen, told.severity) {
+    let tint = health_line::tint(level, context.theme);
+    let colour = match (event.seen, event.severity) {
         (true, _) => context.theme.quiet,
         (false, Severity::Loss) => tint.text,
         (false, _) => context.theme.text,
     };
-    // A line that is longer is hard to follow.
+    // Longer lines are hard to read.
     let wrap = (width - TEXT_FROM - 16.0).clamp(80.0, 960.0);
-    let text = ui.painter().layout(told.text.clone(), Theme::font(12.5), colour, wrap);
+    let text = ui.painter().layout(event.text.clone(), Theme::font(12.5), colour, wrap);
     let (rect, response) = ui.allocate_exact_size(vec2(width, text.size().y + 12.0), Sense::hover());
     response.widget_info(|| {
-        WidgetInfo::labeled(Role::ListItem, true, format!("{}, {}: {}", word(told.severity), told.clock, told.text))
+        WidgetInfo::labeled(
+            Role::ListItem,
+            true,
+            format!("{}, {}: {}", severity_name(event.severity), event.clock, event.text),
+        )
     });
     if !ui.is_rect_visible(rect) {
         return;
@@ -182,14 +186,14 @@ fn row(ui: &mut Ui, told: &Told, context: &PanelContext<'_>) {
     let painter = ui.painter();
     painter.hline(rect.x_range(), rect.bottom() - 0.5, (1.0, context.theme.line_soft));
     let first = rect.top() + 6.0 + text.rows.first().map_or(7.0, |row| row.rect().height() / 2.0);
-    health::sign(ui, level, pos2(rect.left() + 8.0, first), tint);
+    health_line::sign(ui, level, pos2(rect.left() + 8.0, first), tint);
     let clock = pos2(rect.left() + 24.0, first);
-    painter.text(clock, Align2::LEFT_CENTER, &told.clock, Theme::mono(12.0), context.theme.quiet);
+    painter.text(clock, Align2::LEFT_CENTER, &event.clock, Theme::mono(12.0), context.theme.quiet);
     painter.galley(pos2(rect.left() + TEXT_FROM, rect.top() + 6.0), text, colour);
 }
 
-/// Versions of a session whose file is damaged.
-fn kept(ui: &mut Ui, reason: &str, versions: &[KeptVersion], context: &mut PanelContext<'_>) {
+/// Draws the kept versions of a session whose file is damaged.
+fn kept_versions(ui: &mut Ui, reason: &str, versions: &[KeptVersion], context: &mut PanelContext<'_>) {
     ui.label(
         egui::RichText::new("Earlier versions of this session").font(Theme::semi(13.0)).color(context.theme.strong),
     );
@@ -207,32 +211,32 @@ fn kept(ui: &mut Ui, reason: &str, versions: &[KeptVersion], context: &mut Panel
                 .layout(Layout::right_to_left(Align::Center))
                 .id_salt(("version", version.number)),
         );
-        // The latest is what is wanted nearly always.
+        // Most users want the latest version, so its button stands out.
         let look = if at == 0 { Look::Filled(context.theme.mute) } else { Look::Plain };
         let tip = "Opens the session as it was saved then; the damaged file is kept";
         if Button::text(&name, &name).look(look).size(0.0, HEAD).tip(tip).show(&mut inside, context.theme).clicked() {
-            context.ask(Command::RestoreVersion(version.number));
+            context.send(Command::RestoreVersion(version.number));
         }
         version_text(ui, rect, version, now, context.theme);
     }
     ui.add_space(GRID);
 }
 
-/// Its number, its time, how long ago that was, and its size.
+/// Draws number, time, age and size of a kept version.
 fn version_text(ui: &Ui, rect: Rect, version: &KeptVersion, now: SystemTime, theme: &Theme) {
     let y = rect.center().y;
     let at = pos2(rect.left() + 16.0, y);
     let galley = elided(ui, &format!("Version {}", version.number), Theme::medium(12.5), theme.text, 96.0);
     ui.painter().galley(at - vec2(0.0, galley.size().y / 2.0), galley, theme.text);
     let (when, ago) = saved(version.saved, now);
-    let columns = [(120.0, when, 152.0), (280.0, ago, 112.0), (400.0, format::memory(version.bytes), 80.0)];
+    let columns = [(120.0, when, 152.0), (280.0, ago, 112.0), (400.0, format::memory_bytes(version.bytes), 80.0)];
     for (x, text, width) in columns {
         let at = pos2(rect.left() + x, y);
         text_at(ui, at, Align2::LEFT_CENTER, &text, Theme::font(12.5), theme.quiet, width);
     }
 }
 
-/// "22 Nov 2026, 20:14:03" and "12 min ago".
+/// Time and age of a version: "22 Nov 2026, 20:14:03" and "12 min ago".
 fn saved(at: Option<SystemTime>, now: SystemTime) -> (String, String) {
     let Some(at) = at else {
         return ("time unknown".to_owned(), String::new());
@@ -241,7 +245,8 @@ fn saved(at: Option<SystemTime>, now: SystemTime) -> (String, String) {
         |_| "time unknown".to_owned(),
         |stamp| stamp.to_zoned(jiff::tz::TimeZone::system()).strftime("%-d %b %Y, %H:%M:%S").to_string(),
     );
-    let ago = now.duration_since(at).map(|ago| format!("{} ago", format::span(ago.as_secs_f64()))).unwrap_or_default();
+    let ago =
+        now.duration_since(at).map(|ago| format!("{} ago", format::duration(ago.as_secs_f64()))).unwrap_or_default();
     (when, ago)
 }
 
@@ -259,7 +264,7 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
-    fn told(at: u64, severity: Severity, seen: bool, text: &str) -> Told {
+    fn event(at: u64, severity: Severity, seen: bool, text: &str) -> Told {
         let clock = format!("20:{:02}:{:02}", at / 60, at % 60);
         Told { at: Duration::from_secs(at), clock, severity, text: text.to_owned(), seen }
     }
@@ -267,24 +272,24 @@ mod tests {
     fn eventful() -> Snapshot {
         let mut snapshot = demo::stopped(24, 60);
         snapshot.notices = Arc::new(vec![
-            told(3, Severity::Info, true, "Opened \u{201c}Rehearsal, 22 Nov\u{201d}: 24 tracks, 24 takes."),
-            told(9, Severity::Info, true, "Scarlett 18i20 at 48 000 Hz, periods of 64 frames."),
-            told(
+            event(3, Severity::Info, true, "Opened \u{201c}Rehearsal, 22 Nov\u{201d}: 24 tracks, 24 takes."),
+            event(9, Severity::Info, true, "Scarlett 18i20 at 48 000 Hz, periods of 64 frames."),
+            event(
                 61,
                 Severity::Caution,
                 true,
                 "The disk took 1.4 s for one write. Nothing is lost: 1.8 s were held in \
                 memory. If this comes again, another program writes to the disk; close it, or record to another one.",
             ),
-            told(
+            event(
                 1208,
                 Severity::Loss,
                 false,
                 "4 096 frames (85 ms) were lost at 00:20:08.120 on all 24 tracks: the \
                 device ran over. They are exact silence in the takes, and marked on the timeline.",
             ),
-            told(1300, Severity::Caution, false, "The Music disk has room for 40 min of 24 tracks."),
-            told(2537, Severity::Info, false, "Recorded 42 min on 24 tracks: 0 page faults, 1 xrun."),
+            event(1300, Severity::Caution, false, "The Music disk has room for 40 min of 24 tracks."),
+            event(2537, Severity::Info, false, "Recorded 42 min on 24 tracks: 0 page faults, 1 xrun."),
         ]);
         snapshot
     }
@@ -303,7 +308,8 @@ mod tests {
 
     fn harness(snapshot: Snapshot) -> (Harness<'static>, Rc<RefCell<Vec<Command>>>) {
         let asked = Rc::new(RefCell::new(Vec::new()));
-        let (mut state, mut view, keys, theme) = (State::default(), View::default(), KeyMap::default(), Theme::dark());
+        let (mut state, mut view, keys, theme) =
+            (EventsState::default(), View::default(), KeyMap::default(), Theme::dark());
         let (mut fonts, sink) = (false, Rc::clone(&asked));
         let mut harness = Harness::builder().with_size([960.0, 600.0]).build_ui(move |ui| {
             if !std::mem::replace(&mut fonts, true) {
@@ -331,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn losses_alone_are_shown_when_they_are_asked_for_and_acknowledged_with_one_click() {
+    fn the_filter_shows_losses_alone_and_one_click_acknowledges() {
         let (mut harness, asked) = harness(eventful());
         assert!(harness.query_by_label_contains("Caution, 20:21:40").is_some());
         harness.get_by_label("Losses").click();
@@ -344,12 +350,12 @@ mod tests {
     }
 
     #[test]
-    fn events_of_earlier_starts_stand_below_those_of_now_and_go_through_the_same_filter() {
+    fn events_of_earlier_starts_are_below_those_of_this_start_and_have_the_same_filter() {
         let mut snapshot = eventful();
-        let mut then =
-            told(0, Severity::Loss, true, "In 3 00:01: 64 frames not recorded (no window); they are silence");
-        then.clock = "21 Nov 19:02".to_owned();
-        snapshot.earlier = Arc::new(vec![then, told(0, Severity::Info, true, "closed")]);
+        let mut earlier_event =
+            event(0, Severity::Loss, true, "In 3 00:01: 64 frames not recorded (no window); they are silence");
+        earlier_event.clock = "21 Nov 19:02".to_owned();
+        snapshot.earlier = Arc::new(vec![earlier_event, event(0, Severity::Info, true, "closed")]);
         let (mut harness, _) = harness(snapshot);
         let at = |harness: &Harness<'_>, label: &str| harness.get_by_label_contains(label).rect().top();
         assert!(at(&harness, "Note, 20:00:03") < at(&harness, "Loss, 21 Nov 19:02"));
@@ -369,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_copied_is_a_line_an_event_the_latest_first() {
+    fn the_copied_text_has_one_line_for_each_event_the_latest_first() {
         let snapshot = eventful();
         let text = as_text(snapshot.notices.iter().rev());
         assert!(text.starts_with("20:42:17  Note  Recorded 42 min") && text.lines().count() == 6, "{text}");

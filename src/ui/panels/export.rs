@@ -1,4 +1,4 @@
-//! Export: stems or the mix, what they will be called, progress. Thread: ui.
+//! The export panel: choices, names of the files to write, and progress. Thread: ui.
 
 use crate::app::command::Command;
 use crate::app::jobs::{ExportRequest, options};
@@ -13,29 +13,35 @@ use crate::ui::widget::{Button, Look, label};
 use egui::{Frame, Margin, ProgressBar, RichText, ScrollArea, TextEdit, Ui};
 use std::path::PathBuf;
 
-/// What it keeps between frames.
+/// State that the panel keeps between pictures.
 #[derive(Default)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
-pub struct State {
+#[expect(clippy::struct_excessive_bools, reason = "each is a separate choice of the user")]
+pub struct ExportState {
+    /// Export one stereo mix, not a file for each track.
     mix: bool,
+    /// Export the selected tracks only.
     selected: bool,
+    /// Export the range only.
     ranged: bool,
+    /// Replace files that exist.
     replace: bool,
+    /// `None`: the format of the takes.
     format: Option<TakeFormat>,
+    /// Text of the folder field. `None`: the folder `export` of the session.
     to: Option<String>,
     dialog: Dialog,
-    /// What would be written, for a request and a revision of the session.
+    /// The plan for a request and a revision of the session. Computed again only if one of them changes.
     planned: Option<(ExportRequest, u64, Planned)>,
 }
 
-/// Names and bytes of what would be written, or why nothing would.
+/// Names and sizes in bytes of the files to write, or the reason why none can be written.
 type Planned = Result<Vec<(String, u64)>, String>;
 
-/// Names that are shown at once.
+/// Number of file names that the panel shows.
 const NAMES_SHOWN: usize = 40;
 
-/// Draws it into what is left of `ui`.
-pub fn show(ui: &mut Ui, state: &mut State, context: &mut PanelContext<'_>) {
+/// Draws the panel into the rest of `ui`.
+pub fn show(ui: &mut Ui, state: &mut ExportState, context: &mut PanelContext<'_>) {
     Frame::NONE.inner_margin(Margin::symmetric(16, 10)).show(ui, |ui| {
         ui.columns(2, |columns| {
             choose(&mut columns[0], state, context);
@@ -45,9 +51,10 @@ pub fn show(ui: &mut Ui, state: &mut State, context: &mut PanelContext<'_>) {
     });
 }
 
-fn request(state: &State, context: &PanelContext<'_>) -> ExportRequest {
+fn request(state: &ExportState, context: &PanelContext<'_>) -> ExportRequest {
     let folder = state.to.clone().map_or_else(|| context.snapshot.folder.join(EXPORT), PathBuf::from);
-    let selected = context.snapshot.session.track_ids().filter(|id| context.view.tracks.contains(id)).collect();
+    let selected =
+        context.snapshot.session.track_ids().filter(|id| context.view.selected_tracks.contains(id)).collect();
     ExportRequest {
         to: folder,
         tracks: state.selected.then_some(selected),
@@ -58,7 +65,7 @@ fn request(state: &State, context: &PanelContext<'_>) -> ExportRequest {
     }
 }
 
-fn choose(ui: &mut Ui, state: &mut State, context: &mut PanelContext<'_>) {
+fn choose(ui: &mut Ui, state: &mut ExportState, context: &mut PanelContext<'_>) {
     let line = |ui: &mut Ui, what: &str, add: &mut dyn FnMut(&mut Ui)| {
         ui.horizontal(|ui| {
             label(ui, what, 72.0, context.theme.quiet);
@@ -71,20 +78,27 @@ fn choose(ui: &mut Ui, state: &mut State, context: &mut PanelContext<'_>) {
     });
     line(ui, "Tracks", &mut |ui| {
         ui.selectable_value(&mut state.selected, false, "All");
-        let text = format!("The {} selected", context.view.tracks.len());
-        ui.add_enabled_ui(!context.view.tracks.is_empty(), |ui| ui.selectable_value(&mut state.selected, true, text));
+        let text = format!("The {} selected", context.view.selected_tracks.len());
+        ui.add_enabled_ui(!context.view.selected_tracks.is_empty(), |ui| {
+            ui.selectable_value(&mut state.selected, true, text)
+        });
     });
-    state.selected &= !context.view.tracks.is_empty();
+    state.selected &= !context.view.selected_tracks.is_empty();
     let transport = &context.snapshot.transport;
     line(ui, "Range", &mut |ui| {
         ui.selectable_value(&mut state.ranged, false, "Whole session");
         let text = transport.range.map_or_else(
             || "No range is selected".to_owned(),
             |(from, to)| {
-                let place = |at| {
-                    format::place(at, transport.rate, context.snapshot.settings.time, context.snapshot.settings.tempo)
+                let position = |at| {
+                    format::position(
+                        at,
+                        transport.rate,
+                        context.snapshot.settings.time,
+                        context.snapshot.settings.tempo,
+                    )
                 };
-                format!("{} to {}", place(from), place(to))
+                format!("{} to {}", position(from), position(to))
             },
         );
         ui.add_enabled_ui(transport.range.is_some(), |ui| ui.selectable_value(&mut state.ranged, true, text));
@@ -119,7 +133,7 @@ fn choose(ui: &mut Ui, state: &mut State, context: &mut PanelContext<'_>) {
     ui.checkbox(&mut state.replace, "Replace files that are there");
 }
 
-fn preview(ui: &mut Ui, state: &mut State, request: &ExportRequest, context: &mut PanelContext<'_>) {
+fn preview(ui: &mut Ui, state: &mut ExportState, request: &ExportRequest, context: &mut PanelContext<'_>) {
     let theme = context.theme;
     let revision = context.snapshot.revision;
     if state.planned.as_ref().is_none_or(|(planned, at, _)| planned != request || *at != revision) {
@@ -138,11 +152,11 @@ fn preview(ui: &mut Ui, state: &mut State, request: &ExportRequest, context: &mu
     let Some((_, _, planned)) = &state.planned else { return };
     ui.horizontal(|ui| {
         let running = context.snapshot.export.progress;
-        if let Some(part) = running {
+        if let Some(fraction) = running {
             if Button::text("Cancel export", "Cancel").size(72.0, 30.0).show(ui, theme).clicked() {
-                context.ask(Command::CancelExport);
+                context.send(Command::CancelExport);
             }
-            ui.add(ProgressBar::new(part).desired_width(200.0).desired_height(8.0));
+            ui.add(ProgressBar::new(fraction).desired_width(200.0).desired_height(8.0));
             ui.label(RichText::new(&context.snapshot.export.file).color(theme.quiet));
             return;
         }
@@ -150,14 +164,14 @@ fn preview(ui: &mut Ui, state: &mut State, request: &ExportRequest, context: &mu
         let text = if count == 1 { "Export 1 file".to_owned() } else { format!("Export {count} files") };
         let button = Button::text("Export now", &text).look(Look::Filled(theme.accent)).size(110.0, 30.0);
         if button.enabled(count > 0).show(ui, theme).clicked() {
-            context.ask(Command::Export(Box::new(request.clone())));
+            context.send(Command::Export(Box::new(request.clone())));
         }
         match &context.snapshot.export.ended {
             Some(Ok(files)) => {
                 ui.label(RichText::new(format!("{} written", format::count(files.len(), "file"))).color(theme.good));
                 if Button::text("Open the export folder", "Open folder").size(90.0, 26.0).show(ui, theme).clicked() {
                     let to = request.to.clone();
-                    // A file manager may take its time to start.
+                    // On a thread, because the start of a file manager may take seconds.
                     let opening =
                         std::thread::Builder::new().name("open".to_owned()).spawn(move || open::that(to).ok());
                     drop(opening);
@@ -175,10 +189,10 @@ fn preview(ui: &mut Ui, state: &mut State, request: &ExportRequest, context: &mu
         }
         Ok(files) => {
             let bytes: u64 = files.iter().map(|(_, bytes)| bytes).sum();
-            ui.label(RichText::new(format!("{} in all:", format::room(bytes))).color(theme.quiet));
+            ui.label(RichText::new(format!("{} in all:", format::disk_bytes(bytes))).color(theme.quiet));
             ScrollArea::vertical().auto_shrink([false, false]).show(ui, |ui| {
                 for (name, bytes) in files.iter().take(NAMES_SHOWN) {
-                    let text = format!("{name}   {}", format::room(*bytes));
+                    let text = format!("{name}   {}", format::disk_bytes(*bytes));
                     ui.label(RichText::new(text).font(Theme::font(11.5)).color(theme.text));
                 }
                 if files.len() > NAMES_SHOWN {

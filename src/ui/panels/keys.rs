@@ -1,4 +1,4 @@
-//! The sheet of keys, which can be changed. Thread: ui.
+//! The key sheet: all actions with their keys, which the user can change. Thread: ui.
 
 use crate::app::command::Command;
 use crate::ui::action::{ACTIONS, Action, Entry, parse};
@@ -7,22 +7,22 @@ use crate::ui::theme::Theme;
 use crate::ui::widget::Button;
 use egui::{Align2, CursorIcon, Event, RichText, Role, ScrollArea, Sense, Ui, WidgetInfo, vec2};
 
-/// What it keeps between frames.
+/// State that the panel keeps between pictures.
 #[derive(Default)]
-pub struct State {
-    /// The action that waits for keys.
-    listens: Option<Action>,
-    /// Why the last keys were not taken.
-    told: Option<String>,
+pub struct KeysState {
+    /// The action that gets the next keys that the user presses.
+    waits_for_keys: Option<Action>,
+    /// Why the last keys were refused.
+    refusal: Option<String>,
 }
 
-/// Draws it into what is left of `ui`.
-pub fn show(ui: &mut Ui, state: &mut State, context: &mut PanelContext<'_>) {
-    listen(ui, state, context);
+/// Draws the panel into the rest of `ui`.
+pub fn show(ui: &mut Ui, state: &mut KeysState, context: &mut PanelContext<'_>) {
+    read_new_keys(ui, state, context);
     ui.horizontal(|ui| {
         ui.label(RichText::new("Keys").font(Theme::semi(16.0)).color(context.theme.strong));
         let text = state
-            .told
+            .refusal
             .clone()
             .unwrap_or_else(|| "Click a line and press other keys; Backspace takes them away".to_owned());
         ui.label(RichText::new(text).color(context.theme.quiet));
@@ -31,10 +31,11 @@ pub fn show(ui: &mut Ui, state: &mut State, context: &mut PanelContext<'_>) {
         {
             let mut settings = (*context.snapshot.settings).clone();
             settings.keys.clear();
-            context.ask(Command::Settings(Box::new(settings)));
+            context.send(Command::Settings(Box::new(settings)));
         }
     });
     ScrollArea::vertical().max_height(560.0).show(ui, |ui| {
+        // All groups of `ACTIONS`. A group that is missing here is not shown.
         let groups = ["Transport", "Timeline", "Tracks", "Session", "Panels", "Window"];
         ui.columns(2, |columns| {
             for (at, group) in groups.iter().enumerate() {
@@ -42,37 +43,38 @@ pub fn show(ui: &mut Ui, state: &mut State, context: &mut PanelContext<'_>) {
                 ui.add_space(8.0);
                 ui.label(RichText::new(*group).font(Theme::semi(12.5)).color(context.theme.text));
                 for entry in ACTIONS.iter().filter(|entry| entry.group == *group) {
-                    line(ui, state, entry, context);
+                    action_line(ui, state, entry, context);
                 }
             }
         });
     });
 }
 
-fn line(ui: &mut Ui, state: &mut State, entry: &Entry, context: &PanelContext<'_>) {
+fn action_line(ui: &mut Ui, state: &mut KeysState, entry: &Entry, context: &PanelContext<'_>) {
     let theme = context.theme;
     let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), 20.0), Sense::click());
-    let listens = state.listens == Some(entry.action);
-    response.widget_info(|| WidgetInfo::selected(Role::Button, true, listens, format!("Keys of {}", entry.name)));
-    if listens || response.hovered() {
+    let waits_for_keys = state.waits_for_keys == Some(entry.action);
+    response
+        .widget_info(|| WidgetInfo::selected(Role::Button, true, waits_for_keys, format!("Keys of {}", entry.name)));
+    if waits_for_keys || response.hovered() {
         ui.painter().rect_filled(rect, 4, theme.button);
     }
     let left = rect.left_center() + vec2(6.0, 0.0);
     ui.painter().text(left, Align2::LEFT_CENTER, entry.name, Theme::font(12.0), theme.text);
-    let keys = if listens { "press keys".to_owned() } else { context.keys.text(entry.action) };
+    let keys = if waits_for_keys { "press keys".to_owned() } else { context.keys.text(entry.action) };
     let changed = context.snapshot.settings.keys.contains_key(&entry.action.id());
-    let colour = if listens || changed { theme.accent } else { theme.quiet };
+    let colour = if waits_for_keys || changed { theme.accent } else { theme.quiet };
     ui.painter().text(rect.right_center() - vec2(6.0, 0.0), Align2::RIGHT_CENTER, keys, Theme::font(11.5), colour);
     if response.on_hover_cursor(CursorIcon::PointingHand).clicked() {
-        state.listens = (!listens).then_some(entry.action);
-        state.told = None;
+        state.waits_for_keys = (!waits_for_keys).then_some(entry.action);
+        state.refusal = None;
     }
 }
 
-/// Takes the next keys for the action that waits for them.
-fn listen(ui: &Ui, state: &mut State, context: &mut PanelContext<'_>) {
-    let Some(action) = state.listens else { return };
-    // Before anything else takes them: they are meant for this.
+/// Binds the next pressed keys to the action that waits for them, unless another action has them.
+fn read_new_keys(ui: &Ui, state: &mut KeysState, context: &mut PanelContext<'_>) {
+    let Some(action) = state.waits_for_keys else { return };
+    // The keys may belong to an action. They are meant for this sheet, so drop the actions of this picture.
     context.actions.clear();
     let pressed = ui.input(|input| {
         input.events.iter().find_map(|event| match event {
@@ -92,16 +94,16 @@ fn listen(ui: &Ui, state: &mut State, context: &mut PanelContext<'_>) {
         text.clear();
     }
     let mut settings = (*context.snapshot.settings).clone();
-    let taken = ACTIONS.iter().find(|entry| {
+    let other_owner = ACTIONS.iter().find(|entry| {
         let own = settings.keys.get(&entry.action.id());
         let keys: Vec<&str> = own.map_or_else(|| entry.keys.to_vec(), |own| own.split(' ').collect());
         entry.action != action && !text.is_empty() && keys.iter().any(|keys| parse(keys) == parse(&text))
     });
-    if let Some(other) = taken {
-        state.told = Some(format!("{text} means \u{201c}{}\u{201d} already", other.name));
+    if let Some(other) = other_owner {
+        state.refusal = Some(format!("{text} means \u{201c}{}\u{201d} already", other.name));
         return;
     }
     settings.keys.insert(action.id(), text);
-    context.ask(Command::Settings(Box::new(settings)));
-    state.listens = None;
+    context.send(Command::Settings(Box::new(settings)));
+    state.waits_for_keys = None;
 }

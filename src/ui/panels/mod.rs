@@ -1,4 +1,4 @@
-//! The panels that open below the timeline or over the window, one a file. Thread: ui.
+//! The tabs of the bottom panel and the overlays, one file for each. Thread: ui.
 
 pub mod take_facts;
 pub mod takes;

@@ -1,19 +1,21 @@
-//! Find an action by typing a part of its name. Thread: ui.
+//! The search for an action: a user types a part of its name. Thread: ui.
 
 use crate::ui::action::{ACTIONS, Action};
 use crate::ui::panel_context::PanelContext;
 use crate::ui::theme::Theme;
 use egui::{Align2, Key, Role, ScrollArea, Sense, TextEdit, Ui, WidgetInfo, vec2};
 
-/// What it keeps between frames.
+/// State that the search keeps between pictures.
 #[derive(Default)]
-pub struct State {
+pub struct PaletteState {
     text: String,
+    /// Index of the chosen line.
     chosen: usize,
 }
 
-/// How well a name answers to what was typed: every typed letter in order, the fewer apart the better. `None`: not at all.
-fn match_of(name: &str, typed: &str) -> Option<usize> {
+/// Cost of a match, less is better: the position of the typed text in the name. If the name does not contain the text
+/// but its letters in order, the cost is above 100 and grows with their positions. `None` if nothing matches.
+fn match_cost(name: &str, typed: &str) -> Option<usize> {
     let name = name.to_lowercase();
     if let Some(at) = name.find(&typed.to_lowercase()) {
         return Some(at);
@@ -27,20 +29,20 @@ fn match_of(name: &str, typed: &str) -> Option<usize> {
     Some(apart)
 }
 
-/// The actions that answer to what was typed, best first.
-fn found(typed: &str) -> Vec<Action> {
-    let mut found: Vec<(usize, usize, Action)> = ACTIONS
+/// The actions that match the typed text, best first.
+fn matches(typed: &str) -> Vec<Action> {
+    let mut matches: Vec<(usize, usize, Action)> = ACTIONS
         .iter()
         .enumerate()
         .filter(|(_, entry)| entry.action != Action::Palette)
-        .filter_map(|(at, entry)| Some((match_of(entry.name, typed)?, at, entry.action)))
+        .filter_map(|(at, entry)| Some((match_cost(entry.name, typed)?, at, entry.action)))
         .collect();
-    found.sort_by_key(|(far, at, _)| (*far, *at));
-    found.into_iter().map(|(_, _, action)| action).collect()
+    matches.sort_by_key(|(cost, at, _)| (*cost, *at));
+    matches.into_iter().map(|(_, _, action)| action).collect()
 }
 
-/// Draws it; says whether it stays open.
-pub fn show(ui: &mut Ui, state: &mut State, context: &mut PanelContext<'_>) -> bool {
+/// Draws the search. Returns whether it stays open.
+pub fn show(ui: &mut Ui, state: &mut PaletteState, context: &mut PanelContext<'_>) -> bool {
     let (up, down, enter) = ui.input_mut(|input| {
         (
             input.consume_key(egui::Modifiers::NONE, Key::ArrowUp),
@@ -55,7 +57,7 @@ pub fn show(ui: &mut Ui, state: &mut State, context: &mut PanelContext<'_>) -> b
         .margin(egui::Margin::symmetric(8, 6));
     let field = ui.add(field).accessible_name("Find an action");
     field.request_focus();
-    let actions = found(&state.text);
+    let actions = matches(&state.text);
     if field.changed() {
         state.chosen = 0;
     }
@@ -93,7 +95,7 @@ pub fn show(ui: &mut Ui, state: &mut State, context: &mut PanelContext<'_>) -> b
         }
     });
     if let Some(action) = done {
-        *state = State::default();
+        *state = PaletteState::default();
         context.act(action);
     }
     done.is_none()
@@ -105,8 +107,8 @@ mod tests {
 
     #[test]
     fn an_action_is_found_by_a_part_of_its_name_or_by_letters_of_it() {
-        assert_eq!(found("marker")[0], Action::Marker);
-        assert_eq!(found("rsd")[0..3].iter().find(|action| **action == Action::Residency), Some(&Action::Residency));
-        assert!(found("zzz").is_empty() && found("").len() > 50);
+        assert_eq!(matches("marker")[0], Action::Marker);
+        assert_eq!(matches("rsd")[0..3].iter().find(|action| **action == Action::Residency), Some(&Action::Residency));
+        assert!(matches("zzz").is_empty() && matches("").len() > 50);
     }
 }

@@ -1,4 +1,4 @@
-//! Settings. Thread: ui.
+//! The settings panel. Every change is sent at once as a whole `Settings`. Thread: ui.
 
 use crate::app::command::Command;
 use crate::app::naming::default_folder;
@@ -13,25 +13,25 @@ use crate::ui::widget::{Button, Look, label};
 use egui::{DragValue, RichText, ScrollArea, Slider, TextEdit, Ui};
 use std::path::PathBuf;
 
-/// What it keeps between frames.
+/// State that the panel keeps between pictures.
 #[derive(Default)]
-pub struct State {
-    /// What was typed into the folder's field and is not taken yet.
+pub struct SettingsState {
+    /// Text of the folder field while the user types.
     folder: Option<String>,
-    /// The same of the fields for other disks.
-    mirror: Other,
-    overflow: Other,
+    mirror: FolderField,
+    overflow: FolderField,
 }
 
-/// A folder on another disk, being chosen.
+/// State of a field for a folder on another disk.
 #[derive(Default)]
-struct Other {
+struct FolderField {
+    /// Text of the field while the user types.
     typed: Option<String>,
     dialog: Dialog,
 }
 
-/// Draws it into what is left of `ui`.
-pub fn show(ui: &mut Ui, state: &mut State, context: &mut PanelContext<'_>) {
+/// Draws the panel into the rest of `ui`.
+pub fn show(ui: &mut Ui, state: &mut SettingsState, context: &mut PanelContext<'_>) {
     let mut settings = (*context.snapshot.settings).clone();
     ui.label(RichText::new("Settings").font(Theme::semi(16.0)).color(context.theme.strong));
     ui.add_space(4.0);
@@ -43,12 +43,12 @@ pub fn show(ui: &mut Ui, state: &mut State, context: &mut PanelContext<'_>) {
         heading(ui, "Memory", context);
         memory(ui, &mut settings, context);
         heading(ui, "Window", context);
-        shell(ui, &mut settings, context);
+        appearance(ui, &mut settings, context);
     });
     if settings != *context.snapshot.settings {
         context.view.follow = settings.follow;
         context.view.tall = settings.tall;
-        context.ask(Command::Settings(Box::new(settings)));
+        context.send(Command::Settings(Box::new(settings)));
     }
     ui.add_space(6.0);
     ui.horizontal(|ui| {
@@ -58,7 +58,7 @@ pub fn show(ui: &mut Ui, state: &mut State, context: &mut PanelContext<'_>) {
             .size(96.0, 30.0)
             .enabled(free);
         if apply.show(ui, context.theme).clicked() {
-            context.ask(Command::Reopen);
+            context.send(Command::Reopen);
         }
         let text = if free {
             "Capture path, lead, memory and period take effect when the device is opened again"
@@ -75,7 +75,7 @@ fn heading(ui: &mut Ui, text: &str, context: &PanelContext<'_>) {
     ui.separator();
 }
 
-/// A name at the left, a control, and what it is for below.
+/// A row: name at the left, controls, and the explanation `what` below the controls.
 fn row(ui: &mut Ui, name: &str, what: &str, context: &PanelContext<'_>, add: impl FnOnce(&mut Ui)) {
     ui.horizontal(|ui| {
         label(ui, name, 150.0, context.theme.text);
@@ -88,7 +88,7 @@ fn row(ui: &mut Ui, name: &str, what: &str, context: &PanelContext<'_>, add: imp
     });
 }
 
-fn recording(ui: &mut Ui, state: &mut State, settings: &mut Settings, context: &mut PanelContext<'_>) {
+fn recording(ui: &mut Ui, state: &mut SettingsState, settings: &mut Settings, context: &mut PanelContext<'_>) {
     let device = context.snapshot.device.title.clone();
     let mut choose = false;
     row(ui, "Device", "", context, |ui| {
@@ -148,18 +148,18 @@ fn recording(ui: &mut Ui, state: &mut State, settings: &mut Settings, context: &
     });
 }
 
-fn other_disks(ui: &mut Ui, state: &mut State, settings: &mut Settings, context: &mut PanelContext<'_>) {
+fn other_disks(ui: &mut Ui, state: &mut SettingsState, settings: &mut Settings, context: &mut PanelContext<'_>) {
     let what = "Every take is written here too, from the next recording on. Better on another disk: either may fail";
-    other(ui, ("Mirror", what), &mut state.mirror, &mut settings.mirror, context);
-    let what = "When the session's disk is full or fails, takes go on here without a gap";
-    other(ui, ("If the disk is full", what), &mut state.overflow, &mut settings.overflow, context);
+    folder_row(ui, ("Mirror", what), &mut state.mirror, &mut settings.mirror, context);
+    let what = "When the session's disk is full or fails, takes continue here without a gap";
+    folder_row(ui, ("If the disk is full", what), &mut state.overflow, &mut settings.overflow, context);
 }
 
-/// A folder that may be none: typed, or chosen in the desktop's dialog.
-fn other(
+/// A row for an optional folder. The user types it or chooses it in the desktop's dialog.
+fn folder_row(
     ui: &mut Ui,
     (name, what): (&str, &str),
-    state: &mut Other,
+    state: &mut FolderField,
     value: &mut Option<PathBuf>,
     context: &mut PanelContext<'_>,
 ) {
@@ -199,7 +199,7 @@ fn memory(ui: &mut Ui, settings: &mut Settings, context: &PanelContext<'_>) {
         let lead = Slider::new(&mut settings.lead_ms, 100..=10_000).logarithmic(true).suffix(" ms");
         ui.add(lead).accessible_name("Lead");
     });
-    optional(
+    limit_row(
         ui,
         "Locked memory",
         "Without a limit: what the system allows, up to 64 MiB",
@@ -207,7 +207,7 @@ fn memory(ui: &mut Ui, settings: &mut Settings, context: &PanelContext<'_>) {
         (8192, " KiB"),
         context,
     );
-    optional(
+    limit_row(
         ui,
         "Spool",
         "Memory for a disk that stalls. Without a limit: a quarter of memory",
@@ -217,7 +217,8 @@ fn memory(ui: &mut Ui, settings: &mut Settings, context: &PanelContext<'_>) {
     );
 }
 
-fn optional(
+/// A row for an optional limit. `usual` is the value when the user switches the limit on.
+fn limit_row(
     ui: &mut Ui,
     name: &str,
     what: &str,
@@ -236,7 +237,7 @@ fn optional(
     });
 }
 
-fn shell(ui: &mut Ui, settings: &mut Settings, context: &mut PanelContext<'_>) {
+fn appearance(ui: &mut Ui, settings: &mut Settings, context: &mut PanelContext<'_>) {
     row(ui, "Colours", "", context, |ui| {
         for (theme, name) in
             [(ThemeChoice::Dark, "Dark"), (ThemeChoice::Light, "Light"), (ThemeChoice::System, "As the desktop")]

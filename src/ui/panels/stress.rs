@@ -1,4 +1,4 @@
-//! The stress test and its sheet. Thread: ui.
+//! The stress test panel: choices, progress and the table of results. Thread: ui.
 
 use crate::app::command::Command;
 use crate::app::jobs::StressRequest;
@@ -13,23 +13,25 @@ use egui::{
     Align2, DragValue, Frame, Margin, ProgressBar, Rect, RichText, Role, ScrollArea, Sense, Ui, WidgetInfo, pos2, vec2,
 };
 
-/// What it keeps between frames.
-pub struct State {
+/// State that the panel keeps between pictures.
+pub struct StressState {
+    /// The chosen stresses, in the order of `Kind::ALL`.
     chosen: [bool; Kind::ALL.len()],
     tracks: usize,
+    /// Length of each test recording, in seconds.
     seconds: f64,
 }
 
-impl Default for State {
-    fn default() -> State {
-        State { chosen: [true; Kind::ALL.len()], tracks: 24, seconds: 10.0 }
+impl Default for StressState {
+    fn default() -> StressState {
+        StressState { chosen: [true; Kind::ALL.len()], tracks: 24, seconds: 10.0 }
     }
 }
 
-/// Height of a row.
+/// Height of a row, in points.
 const ROW: f32 = 22.0;
 
-/// Columns of the sheet: what stands over them, and where they begin. The reason takes what is left.
+/// Columns of the table: heading and left edge in points. The reason takes the rest of the width.
 const COLUMNS: [(&str, f32); 9] = [
     ("Stress", 22.0),
     ("Faults", 88.0),
@@ -42,14 +44,14 @@ const COLUMNS: [(&str, f32); 9] = [
     ("Longest write", 632.0),
 ];
 
-/// Where the reason begins.
+/// Left edge of the reason, in points.
 const REASON: f32 = 726.0;
 
-/// Room beside the buttons from which on the verdict stands there, and leaves the sheet a line more.
+/// Free width in points, next to the buttons, that the verdict needs there. With less, the verdict gets its own line.
 const VERDICT_MIN: f32 = 380.0;
 
-/// Draws it into what is left of `ui`.
-pub fn show(ui: &mut Ui, state: &mut State, context: &mut PanelContext<'_>) {
+/// Draws the panel into the rest of `ui`.
+pub fn show(ui: &mut Ui, state: &mut StressState, context: &mut PanelContext<'_>) {
     let theme = context.theme;
     Frame::NONE.inner_margin(Margin::symmetric(16, 10)).show(ui, |ui| {
         let recording = context.snapshot.transport.pass.is_some();
@@ -73,9 +75,9 @@ pub fn show(ui: &mut Ui, state: &mut State, context: &mut PanelContext<'_>) {
                 }
             })
             .inner;
-        if let Some(part) = stress.progress {
+        if let Some(fraction) = stress.progress {
             ui.horizontal(|ui| {
-                ui.add(ProgressBar::new(part).desired_width(280.0).desired_height(8.0));
+                ui.add(ProgressBar::new(fraction).desired_width(280.0).desired_height(8.0));
                 ui.label(RichText::new(&stress.doing).color(theme.quiet));
             });
         } else if stress.rows.is_empty() && stress.failed.is_none() {
@@ -95,7 +97,7 @@ pub fn show(ui: &mut Ui, state: &mut State, context: &mut PanelContext<'_>) {
     });
 }
 
-fn choose(ui: &mut Ui, state: &mut State) {
+fn choose(ui: &mut Ui, state: &mut StressState) {
     ui.spacing_mut().item_spacing.x = 10.0;
     for (kind, on) in Kind::ALL.iter().zip(&mut state.chosen) {
         ui.checkbox(on, name(*kind)).on_hover_text(kind.words());
@@ -110,11 +112,11 @@ fn name(kind: Kind) -> String {
     if kind == Kind::None { "nothing".to_owned() } else { kind.to_string() }
 }
 
-fn run(ui: &mut Ui, state: &State, context: &mut PanelContext<'_>) {
+fn run(ui: &mut Ui, state: &StressState, context: &mut PanelContext<'_>) {
     let theme = context.theme;
     if context.snapshot.stress.progress.is_some() {
         if Button::text("Stop the stress test", "Stop").size(64.0, 28.0).show(ui, theme).clicked() {
-            context.ask(Command::CancelStress);
+            context.send(Command::CancelStress);
         }
         return;
     }
@@ -124,11 +126,11 @@ fn run(ui: &mut Ui, state: &State, context: &mut PanelContext<'_>) {
     if button.enabled(!recording && state.chosen.contains(&true)).tip(tip).show(ui, theme).clicked() {
         let kinds = Kind::ALL.into_iter().zip(state.chosen).filter(|(_, on)| *on).map(|(kind, _)| kind);
         let request = StressRequest { kinds: kinds.collect(), tracks: state.tracks, seconds: state.seconds };
-        context.ask(Command::Stress(request));
+        context.send(Command::Stress(request));
     }
 }
 
-/// The verdict over all of them.
+/// The verdict about all results.
 fn summary(rows: &[Row]) -> String {
     let of = |verdict: Verdict| rows.iter().filter(move |row| row.verdict == verdict);
     let (passed, skipped) = (of(Verdict::Passed).count(), of(Verdict::Skipped).count());
@@ -169,8 +171,8 @@ fn line(ui: &mut Ui, row: &Row, theme: &Theme) {
     if !ui.is_rect_visible(rect) {
         return;
     }
-    let place = Rect::from_min_size(rect.min, vec2(16.0, ROW));
-    sign(&mut ui.new_child(egui::UiBuilder::new().max_rect(place.translate(vec2(0.0, 3.0)))), level, theme);
+    let sign_rect = Rect::from_min_size(rect.min, vec2(16.0, ROW));
+    sign(&mut ui.new_child(egui::UiBuilder::new().max_rect(sign_rect.translate(vec2(0.0, 3.0)))), level, theme);
     let y = rect.center().y;
     let put = |x: f32, text: &str, font: egui::FontId, colour: egui::Color32| {
         ui.painter().text(pos2(rect.left() + x, y), Align2::LEFT_CENTER, text, font, colour);
@@ -200,7 +202,7 @@ fn lead_ms(frames: u64) -> String {
     format!("{:.0} ms", 1000.0 * frames as f64 / f64::from(crate::diagnostics::stress::RATE))
 }
 
-/// Faults, waits, xruns, frames lost, samples wrong; and whether each is as it must not be.
+/// Faults, waits, xruns, frames lost and samples wrong, each with whether the value is bad.
 fn cells(figures: &Figures) -> [(String, bool); 5] {
     let known = |count: Option<u64>| (count.map_or_else(|| "?".to_owned(), |n| n.to_string()), count != Some(0));
     let faults = figures.minor_faults.zip(figures.major_faults).map(|(minor, major)| minor + major);
@@ -213,13 +215,13 @@ fn cells(figures: &Figures) -> [(String, bool); 5] {
     ]
 }
 
-/// The worst cycle as a part of a period.
+/// Draws the worst cycle time as a part of the period.
 fn cycle(ui: &Ui, at: egui::Pos2, figures: &Figures, theme: &Theme) {
     let bar = Rect::from_min_size(pos2(at.x, at.y - 4.0), vec2(60.0, 8.0));
     ui.painter().rect_filled(bar, 2, theme.well);
-    let part = (figures.cycle_us_max / figures.period_us.max(1.0)).min(1.0) as f32;
-    let colour = if part >= 1.0 { theme.caution } else { theme.good };
-    ui.painter().rect_filled(Rect::from_min_size(bar.min, vec2(60.0 * part, 8.0)), 2, colour);
+    let fraction = (figures.cycle_us_max / figures.period_us.max(1.0)).min(1.0) as f32;
+    let colour = if fraction >= 1.0 { theme.caution } else { theme.good };
+    ui.painter().rect_filled(Rect::from_min_size(bar.min, vec2(60.0 * fraction, 8.0)), 2, colour);
     let text = format!("{} of {}", micros(figures.cycle_us_max), micros(figures.period_us));
     let after = pos2(bar.right() + 8.0, at.y);
     ui.painter().text(after, Align2::LEFT_CENTER, text, Theme::mono(11.0), theme.quiet);
@@ -230,7 +232,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_verdict_is_over_all_that_was_run() {
+    fn the_verdict_counts_all_results() {
         let row = |stress: Kind, verdict: Verdict| Row { stress, verdict, reason: String::new(), figures: None };
         let rows = [row(Kind::Sync, Verdict::Passed), row(Kind::Freeze, Verdict::Skipped)];
         assert_eq!(summary(&rows), "Passed: 1 of 2, no fault, nothing lost that was not taken away; 1 skipped");
@@ -238,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn what_must_not_be_is_marked_and_a_loss_that_was_ordered_is_not() {
+    fn bad_values_are_marked_and_a_wanted_loss_is_not() {
         let figures = Figures {
             minor_faults: Some(0),
             major_faults: Some(0),
@@ -249,6 +251,6 @@ mod tests {
         };
         let marked: Vec<bool> = cells(&figures).into_iter().map(|(_, bad)| bad).collect();
         assert_eq!(marked, [false, true, false, false, false]);
-        assert!(cells(&Figures::default())[0].1, "faults that nobody knows are none to boast of");
+        assert!(cells(&Figures::default())[0].1, "unknown faults count as bad");
     }
 }

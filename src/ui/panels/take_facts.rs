@@ -1,4 +1,4 @@
-//! What is told of a take: its length, what recording it cost, and where it is. Thread: ui.
+//! Facts about a take as text: length, faults and losses of the recording, file. Thread: ui.
 
 use crate::session::{Take, TakeState};
 use crate::time::FramePos;
@@ -6,7 +6,7 @@ use crate::ui::format;
 use crate::ui::theme::Theme;
 use egui::{Color32, RichText, Ui};
 
-/// "20:14" of an RFC 3339 time; nothing of anything else.
+/// Hour and minute of an RFC 3339 time: "20:14". Empty for another text.
 pub fn hour(started: &str) -> String {
     let hour = started.get(11..16).filter(|hour| hour.as_bytes()[2] == b':');
     hour.unwrap_or_default().to_owned()
@@ -19,7 +19,7 @@ pub fn length(take: &Take) -> String {
     if hours > 0 { format!("{hours}:{minutes:02}:{seconds:02}") } else { format!("{minutes:02}:{seconds:02}") }
 }
 
-/// Frames of silence in place of sound.
+/// Number of lost frames. The take has silence in their place.
 fn lost(take: &Take) -> u64 {
     let listed = take.losses.iter().map(|loss| loss.frames.0).sum();
     take.accounts.as_ref().map_or(listed, |accounts| accounts.frames_lost.max(listed))
@@ -29,7 +29,7 @@ fn lost_time(take: &Take) -> String {
     format::micros(lost(take) as f64 * 1e6 / f64::from(take.rate.0.max(1)))
 }
 
-/// What recording it cost, in a word or two, and its colour: red only where sound was lost.
+/// The quality of the recording in a few words, and its colour. Loss, xruns and a take in recording are red.
 pub fn badge(take: &Take, theme: &Theme) -> (String, Color32) {
     if take.state == TakeState::Recording {
         return ("recording".to_owned(), theme.record);
@@ -56,10 +56,10 @@ fn counted(n: u64, thing: &str) -> String {
     format::count(usize::try_from(n).unwrap_or(usize::MAX), thing)
 }
 
-/// All of it, line by line.
+/// All facts, as name and value.
 fn lines(take: &Take) -> Vec<(&'static str, String)> {
-    let (place, ms) = format::clock(FramePos(take.start.0), take.rate);
-    let mut lines = vec![("Begins at", place + &ms)];
+    let (start, ms) = format::clock(FramePos(take.start.0), take.rate);
+    let mut lines = vec![("Begins at", start + &ms)];
     if let Some(accounts) = &take.accounts {
         let (minor, major) = (format::grouped(accounts.minor_faults), format::grouped(accounts.major_faults));
         lines.push(("Page faults", format!("{minor} minor, {major} major")));
@@ -83,7 +83,7 @@ fn lines(take: &Take) -> Vec<(&'static str, String)> {
     lines
 }
 
-/// All of it, under its name; `note` last.
+/// Draws the tooltip of a take: track name, all facts, and `note` last.
 pub fn tooltip(ui: &mut Ui, track: &str, take: &Take, note: Option<&str>) {
     ui.label(RichText::new(format!("{track}, pass {}, {}", take.pass, length(take))).font(Theme::semi(12.5)));
     egui::Grid::new("accounts").num_columns(2).spacing([16.0, 4.0]).show(ui, |ui| {

@@ -1,6 +1,7 @@
-//! The map: a row a track, a cell a page or some; one texture, made anew when a new sample came. Thread: ui.
+//! The residency map: one row for each track, one cell for one or several pages. It is one texture, which is drawn
+//! again for each new sample. Thread: ui.
 
-use super::{NAMES, State, story};
+use super::{NAMES, ResidencyState, story};
 use crate::residency::sample::{Row, RowKey, Sample};
 use crate::residency::state::{Cell, PageState};
 use crate::ui::panel_context::PanelContext;
@@ -12,28 +13,31 @@ use egui::{
 };
 use std::sync::Arc;
 
-/// Height of the line above the rows.
+/// Height of the line of texts above the rows, in points.
 const HEAD: f32 = 20.0;
 
-/// The tallest row, in points.
+/// Maximum height of a row, in points.
 const ROW_MAX: f32 = 18.0;
 
-/// See the module.
+/// The texture, and the facts that decide whether to draw it again.
 #[derive(Default)]
 pub(super) struct Map {
     texture: Option<TextureHandle>,
-    drawn: Option<(usize, bool, [usize; 2], bool)>,
+    /// Address of the sample, dark theme, and size of the texture at the last drawing.
+    drawn: Option<(usize, bool, [usize; 2])>,
 }
 
-/// Where the map's parts stand.
-struct Places {
+/// Positions of the parts of the map, in points.
+struct MapLayout {
     cells: Rect,
+    /// Height of a row.
     row: f32,
+    /// Width of a cell.
     cell: f32,
     head_x: f32,
 }
 
-/// The colour of a state.
+/// The colour of a page state.
 fn colour(page: PageState, theme: &Theme) -> Color32 {
     match page {
         PageState::None => theme.background,
@@ -49,7 +53,8 @@ fn colour(page: PageState, theme: &Theme) -> Color32 {
     }
 }
 
-/// A texel of a cell of `w` by `h`: the state in colour and, for those who cannot tell colours, in pattern.
+/// The colour of a texel in a cell of `w` by `h` texels. Each state has a pattern too, for users who do not see
+/// colours.
 fn texel(page: PageState, disagrees: bool, (x, y): (usize, usize), (w, h): (usize, usize), theme: &Theme) -> Color32 {
     if x + 1 >= w || y + 1 >= h {
         return theme.panel;
@@ -80,7 +85,7 @@ fn texel(page: PageState, disagrees: bool, (x, y): (usize, usize), (w, h): (usiz
     }
 }
 
-/// A sample of a state, for the legend.
+/// Draws an example of a state for the legend.
 pub(super) fn swatch(ui: &Ui, rect: Rect, page: PageState, theme: &Theme) {
     let (w, h) = (rect.width() as usize + 1, rect.height() as usize + 1);
     let mut mesh = Mesh::default();
@@ -93,68 +98,74 @@ pub(super) fn swatch(ui: &Ui, rect: Rect, page: PageState, theme: &Theme) {
     ui.painter().add(Shape::mesh(mesh));
 }
 
-/// Draws it into `map`.
-pub(super) fn show(ui: &mut Ui, state: &mut State, map: Rect, sample: &Arc<Sample>, context: &mut PanelContext<'_>) {
-    let places = places(map, sample);
-    draw(ui, &mut state.map, sample, &places, context);
-    names(ui, map, sample, &places, context);
-    heads(ui, sample, &places, context);
-    let response = ui.interact(places.cells, ui.scope_id().with("map"), Sense::click());
+/// Draws the map into the rectangle `map`, and the card of the page under the pointer or of the pinned page.
+pub(super) fn show(
+    ui: &mut Ui,
+    state: &mut ResidencyState,
+    map: Rect,
+    sample: &Arc<Sample>,
+    context: &mut PanelContext<'_>,
+) {
+    let layout = map_layout(map, sample);
+    draw(ui, &mut state.map, sample, &layout, context);
+    draw_names(ui, map, sample, &layout, context);
+    draw_heads(ui, sample, &layout, context);
+    let response = ui.interact(layout.cells, ui.scope_id().with("map"), Sense::click());
     response.widget_info(|| WidgetInfo::labeled(Role::Canvas, true, "Residency map"));
-    let under = response.hover_pos().and_then(|at| under(at, sample, &places));
+    let page = response.hover_pos().and_then(|at| page_at(at, sample, &layout));
     if response.clicked() {
-        state.pinned = under.map(|(row, byte)| (row.key, byte));
+        state.pinned = page.map(|(row, byte)| (row.key, byte));
     }
     if ui.input(|input| input.key_pressed(egui::Key::Escape)) {
         state.pinned = None;
     }
     if let Some((key, byte)) = state.pinned {
         if let Some((index, row)) = sample.rows.iter().enumerate().find(|(_, row)| row.key == key) {
-            let x = x_of(row, byte, &places);
+            let x = x_of(row, byte, &layout);
             let rect = Rect::from_min_size(
-                pos2(x, places.cells.top() + index as f32 * places.row),
-                vec2(places.cell, places.row),
+                pos2(x, layout.cells.top() + index as f32 * layout.row),
+                vec2(layout.cell, layout.row),
             );
             ui.painter().rect_stroke(rect.expand(1.0), 1, Stroke::new(1.5, context.theme.strong), StrokeKind::Outside);
             story::card(ui, rect.center(), map, row, byte, &name_of(row, index, context), sample, true, context);
         } else {
             state.pinned = None;
         }
-    } else if let (Some((row, byte)), Some(at)) = (under, response.hover_pos()) {
+    } else if let (Some((row, byte)), Some(at)) = (page, response.hover_pos()) {
         let index = sample.rows.iter().position(|other| other.key == row.key).unwrap_or(0);
         story::card(ui, at, map, row, byte, &name_of(row, index, context), sample, false, context);
     }
 }
 
-fn places(map: Rect, sample: &Sample) -> Places {
+fn map_layout(map: Rect, sample: &Sample) -> MapLayout {
     let rows = sample.rows.len().max(1) as f32;
     let cells = Rect::from_min_max(pos2(map.left() + NAMES, map.top() + HEAD), map.max - vec2(12.0, 8.0));
     let row = (cells.height() / rows).min(ROW_MAX);
     let widest = sample.rows.iter().map(|row| row.cells.len()).max().unwrap_or(1).max(1);
     let cell = cells.width() / widest as f32;
-    let part = sample.rows.first().map_or(0.6, |row| {
+    let fraction = sample.rows.first().map_or(0.6, |row| {
         let behind = row.head_byte.saturating_sub(row.first_byte) as f32 / row.bytes_per_cell.max(1) as f32;
         behind / widest as f32
     });
-    // The head of whole files moves; around the heads, it stands.
-    let stands = sample.view.pages != crate::residency::sample::Pages::WholeFile;
+    // In a map of whole files the head moves. In a map around the heads it has a fixed position.
+    let is_fixed = sample.view.pages != crate::residency::sample::Pages::WholeFile;
     let (back, ahead) = super::AROUND_MS;
-    let part = if stands { back as f32 / (back + ahead) as f32 } else { part };
+    let fraction = if is_fixed { back as f32 / (back + ahead) as f32 } else { fraction };
     let cells = Rect::from_min_size(cells.min, vec2(cells.width(), row * rows));
-    Places { cells, row, cell, head_x: cells.left() + part * cells.width() }
+    MapLayout { cells, row, cell, head_x: cells.left() + fraction * cells.width() }
 }
 
-/// Where a byte of a row stands.
-fn x_of(row: &Row, byte: u64, places: &Places) -> f32 {
+/// The x of a file byte in a row.
+fn x_of(row: &Row, byte: u64, layout: &MapLayout) -> f32 {
     let cells = (byte as f64 - row.head_byte as f64) / row.bytes_per_cell.max(1) as f64;
-    places.head_x + cells as f32 * places.cell
+    layout.head_x + cells as f32 * layout.cell
 }
 
-/// The row and the byte under a point.
-fn under<'a>(at: egui::Pos2, sample: &'a Sample, places: &Places) -> Option<(&'a Row, u64)> {
-    let index = ((at.y - places.cells.top()) / places.row).floor();
+/// The row under a point, and the first byte of the page under it.
+fn page_at<'a>(at: egui::Pos2, sample: &'a Sample, layout: &MapLayout) -> Option<(&'a Row, u64)> {
+    let index = ((at.y - layout.cells.top()) / layout.row).floor();
     let row = sample.rows.get(index.max(0.0) as usize)?;
-    let cells = f64::from((at.x - places.head_x) / places.cell);
+    let cells = f64::from((at.x - layout.head_x) / layout.cell);
     let byte = row.head_byte as f64 + cells * row.bytes_per_cell as f64;
     let last = row.first_byte + row.cells.len() as u64 * row.bytes_per_cell;
     (byte >= row.first_byte as f64 && byte < last as f64).then(|| {
@@ -163,12 +174,12 @@ fn under<'a>(at: egui::Pos2, sample: &'a Sample, places: &Places) -> Option<(&'a
     })
 }
 
-fn draw(ui: &Ui, map: &mut Map, sample: &Arc<Sample>, places: &Places, context: &PanelContext<'_>) {
+fn draw(ui: &Ui, map: &mut Map, sample: &Arc<Sample>, layout: &MapLayout, context: &PanelContext<'_>) {
     let scale = ui.pixels_per_point();
     let widest = sample.rows.iter().map(|row| row.cells.len()).max().unwrap_or(0);
-    let (w, h) = ((places.cell * scale).round().max(2.0) as usize, (places.row * scale).round().max(2.0) as usize);
+    let (w, h) = ((layout.cell * scale).round().max(2.0) as usize, (layout.row * scale).round().max(2.0) as usize);
     let size = [(widest * w).clamp(1, 8192), (sample.rows.len() * h).clamp(1, 8192)];
-    let drawn = (Arc::as_ptr(sample) as usize, context.theme.dark, size, false);
+    let drawn = (Arc::as_ptr(sample) as usize, context.theme.dark, size);
     if map.drawn != Some(drawn) {
         map.drawn = Some(drawn);
         let mut image = ColorImage::filled(size, context.theme.panel);
@@ -185,16 +196,16 @@ fn draw(ui: &Ui, map: &mut Map, sample: &Arc<Sample>, places: &Places, context: 
     let Some(texture) = &map.texture else { return };
     let mut mesh = Mesh::with_texture(texture.id());
     for (index, row) in sample.rows.iter().enumerate() {
-        let left = x_of(row, row.first_byte, places);
-        let top = places.cells.top() + index as f32 * places.row;
-        let width = row.cells.len() as f32 * places.cell;
-        let rect = Rect::from_min_size(pos2(left, top), vec2(width, places.row));
+        let left = x_of(row, row.first_byte, layout);
+        let top = layout.cells.top() + index as f32 * layout.row;
+        let width = row.cells.len() as f32 * layout.cell;
+        let rect = Rect::from_min_size(pos2(left, top), vec2(width, layout.row));
         let part = |at: usize| (at * h) as f32 / size[1] as f32;
         let right = (row.cells.len() * w) as f32 / size[0] as f32;
         let uv = Rect::from_min_max(pos2(0.0, part(index)), pos2(right, part(index + 1)));
         mesh.add_rect_with_uv(rect, uv, Color32::WHITE);
     }
-    ui.painter().with_clip_rect(places.cells).add(Shape::mesh(mesh));
+    ui.painter().with_clip_rect(layout.cells).add(Shape::mesh(mesh));
 }
 
 fn paint(image: &mut ColorImage, (left, top): (usize, usize), (w, h): (usize, usize), cell: Cell, theme: &Theme) {
@@ -209,7 +220,7 @@ fn paint(image: &mut ColorImage, (left, top): (usize, usize), (w, h): (usize, us
     }
 }
 
-/// What a row is called: its track's name.
+/// The name of a row: the name of its track, or its number.
 fn name_of(row: &Row, index: usize, context: &PanelContext<'_>) -> String {
     let session = &context.snapshot.session;
     let name = match row.key {
@@ -222,45 +233,45 @@ fn name_of(row: &Row, index: usize, context: &PanelContext<'_>) -> String {
     name.unwrap_or_else(|| format!("{}", index + 1))
 }
 
-/// Names at the left; where rows are low, every second or third.
-fn names(ui: &Ui, map: Rect, sample: &Sample, places: &Places, context: &PanelContext<'_>) {
-    let every = (10.5 / places.row).ceil().max(1.0) as usize;
+/// Draws the names at the left. If rows are low, only every second or third name is drawn.
+fn draw_names(ui: &Ui, map: Rect, sample: &Sample, layout: &MapLayout, context: &PanelContext<'_>) {
+    let every = (10.5 / layout.row).ceil().max(1.0) as usize;
     for (index, row) in sample.rows.iter().enumerate().step_by(every) {
-        let y = places.cells.top() + (index as f32 + 0.5) * places.row;
+        let y = layout.cells.top() + (index as f32 + 0.5) * layout.row;
         let at = pos2(map.left() + NAMES - 8.0, y);
         let colour = if index % 2 == 0 { context.theme.quiet } else { context.theme.faint };
         text_at(ui, at, Align2::RIGHT_CENTER, &name_of(row, index, context), Theme::font(10.0), colour, NAMES - 14.0);
     }
 }
 
-/// The head, the lead and what lies how far away.
-fn heads(ui: &Ui, sample: &Sample, places: &Places, context: &PanelContext<'_>) {
+/// Draws the heads, the ends of the lead, and the time scale above the rows.
+fn draw_heads(ui: &Ui, sample: &Sample, layout: &MapLayout, context: &PanelContext<'_>) {
     let theme = context.theme;
     let painter = ui.painter();
-    let y = places.cells.top() - 9.0;
+    let y = layout.cells.top() - 9.0;
     let Some(first) = sample.rows.first() else { return };
     let seconds = |row: &Row, bytes: f64| bytes / (row.frame_bytes.max(1) as f64 * f64::from(row.rate.max(1)));
-    let behind = f64::from((places.head_x - places.cells.left()) / places.cell) * first.bytes_per_cell as f64;
+    let behind = f64::from((layout.head_x - layout.cells.left()) / layout.cell) * first.bytes_per_cell as f64;
     let back = format!("\u{2212}{:.1} s", seconds(first, behind));
-    painter.text(pos2(places.cells.left(), y), Align2::LEFT_CENTER, back, Theme::font(10.0), theme.quiet);
+    painter.text(pos2(layout.cells.left(), y), Align2::LEFT_CENTER, back, Theme::font(10.0), theme.quiet);
     let word = if first.is_recorded() { "record head" } else { "play head" };
-    painter.text(pos2(places.head_x, y), Align2::CENTER_CENTER, word, Theme::font(10.0), theme.quiet);
+    painter.text(pos2(layout.head_x, y), Align2::CENTER_CENTER, word, Theme::font(10.0), theme.quiet);
     for (index, row) in sample.rows.iter().enumerate() {
-        let top = places.cells.top() + index as f32 * places.row;
-        let x = x_of(row, row.head_byte, places);
-        if places.cells.x_range().contains(x) {
-            let head = Rect::from_min_size(pos2(x, top), vec2(places.cell - 1.0, places.row - 1.0));
+        let top = layout.cells.top() + index as f32 * layout.row;
+        let x = x_of(row, row.head_byte, layout);
+        if layout.cells.x_range().contains(x) {
+            let head = Rect::from_min_size(pos2(x, top), vec2(layout.cell - 1.0, layout.row - 1.0));
             painter.rect_filled(head, 0, theme.heat.head);
         }
-        let x = x_of(row, row.lead_byte, places);
-        if places.cells.x_range().contains(x) {
-            painter.vline(x, top..=top + places.row, (1.5, theme.strong));
+        let x = x_of(row, row.lead_byte, layout);
+        if layout.cells.x_range().contains(x) {
+            painter.vline(x, top..=top + layout.row, (1.5, theme.strong));
         }
     }
     let least = sample.rows.iter().min_by_key(|row| row.lead_frames());
     if let Some(row) = least {
         let lead = row.lead_frames() as f64 / f64::from(row.rate.max(1));
-        let x = x_of(row, row.lead_byte, places).min(places.cells.right() - 60.0).max(places.head_x + 70.0);
+        let x = x_of(row, row.lead_byte, layout).min(layout.cells.right() - 60.0).max(layout.head_x + 70.0);
         painter.text(pos2(x, y), Align2::LEFT_CENTER, format!("+{lead:.2} s lead"), Theme::font(10.0), theme.quiet);
     }
 }

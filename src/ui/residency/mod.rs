@@ -1,14 +1,15 @@
-//! The butler's room: which pages are where, and the figures beside them. Thread: ui.
+//! The residency panel: a map of memory pages around the heads, figures at the right of the map, and recent events.
+//! Thread: ui.
 
 mod cards;
 mod map;
-mod news;
+mod recent_events;
 mod story;
 
 use super::action::Action;
 use super::icon::Icon;
 use super::panel_context::PanelContext;
-use super::save;
+use super::save_report::ReportSaver;
 use super::theme::Theme;
 use super::widget::{Button, Look};
 use crate::residency::sample::{Pages, RowKey, Sample, View};
@@ -17,50 +18,53 @@ use egui::{Align, Align2, Layout, Rect, Slider, Ui, UiBuilder, pos2, vec2};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// Samples a second.
+/// Samples per second that the panel requests from the watcher.
 const HZ: u32 = 12;
 
-/// Milliseconds around the heads that are shown.
+/// Time behind and ahead of the heads that the map shows, in milliseconds.
 const AROUND_MS: (u32, u32) = (2400, 1300);
 
-/// Points of a cell, and of the names beside the map.
+/// Width of a cell, in points.
 const CELL: f32 = 7.0;
-/// See [`CELL`].
+/// Width of the track names at the left of the map, in points.
 const NAMES: f32 = 92.0;
 
-/// Width of the cards.
+/// Width of the column of cards, in points.
 const CARDS: f32 = 336.0;
 
-/// What it keeps between frames.
+/// State that the panel keeps between pictures.
 #[derive(Default)]
-pub struct State {
-    /// Stands still: the samples of the last minute, and which one is looked at.
+pub struct ResidencyState {
+    /// While the map is frozen: the samples of the last minute, and the index of the shown one.
     frozen: Option<(Vec<Arc<Sample>>, usize)>,
+    /// Whether the map shows whole files, not only pages around the heads.
     whole_file: bool,
+    /// The view that was requested from the watcher.
     view: Option<View>,
     sample: Option<Arc<Sample>>,
     map: map::Map,
-    /// A page that was clicked: its story stays.
+    /// The page that the user clicked. Its card stays open.
     pinned: Option<(RowKey, u64)>,
-    /// Faults up to each sample of the last minute, and the longest commits.
-    strip: VecDeque<(u64, u64)>,
-    saver: save::Saver,
-    wish_freeze: bool,
+    /// For each sample of the last minute: number of page faults so far, and longest commit so far in microseconds.
+    history: VecDeque<(u64, u64)>,
+    saver: ReportSaver,
+    /// Request to freeze or unfreeze. The next picture takes it.
+    freeze_clicked: bool,
 }
 
-impl State {
-    /// Stands still, to be looked at and scrubbed back over; or goes on.
+impl ResidencyState {
+    /// Freezes the map, so that the user can look back over the last minute; or makes a frozen map live again.
     pub fn toggle_freeze(&mut self) {
-        self.wish_freeze = true;
+        self.freeze_clicked = true;
     }
 
-    /// Whether it stands still.
+    /// Whether the map is frozen.
     pub fn is_frozen(&self) -> bool {
         self.frozen.is_some()
     }
 }
 
-/// Colours of the legend, in the order of a page's life.
+/// The states of the legend with their names, in the order of a page's life.
 pub(super) const LEGEND: [(PageState, &str); 9] = [
     (PageState::OnDisk, "on disk"),
     (PageState::Cached, "cached"),
@@ -73,8 +77,8 @@ pub(super) const LEGEND: [(PageState, &str); 9] = [
     (PageState::WriteProtected, "write-protected"),
 ];
 
-/// Draws the legend of the map, right-aligned, and what can be chosen about it.
-pub fn legend(ui: &mut Ui, state: &mut State, context: &mut PanelContext<'_>) {
+/// Draws the buttons and the legend of the map, right-aligned. The legend drops entries that do not fit.
+pub fn legend(ui: &mut Ui, state: &mut ResidencyState, context: &mut PanelContext<'_>) {
     let whole = ui.max_rect();
     ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
         ui.spacing_mut().item_spacing.x = 4.0;
@@ -82,27 +86,27 @@ pub fn legend(ui: &mut Ui, state: &mut State, context: &mut PanelContext<'_>) {
         let save = Button::icon("Save report", Icon::Save).look(Look::Quiet).size(28.0, 26.0);
         let tip = "Save what is known as JSON, and a picture, in the session's folder 'reports': the last minute, events, figures, takes";
         if save.tip(tip).show(ui, context.theme).clicked() {
-            state.saver.ask(ui, context, state.frozen.as_ref().map(|(samples, _)| samples.clone()));
+            state.saver.start(ui, context, state.frozen.as_ref().map(|(samples, _)| samples.clone()));
         }
         let tip = context.tip("Freeze, to look back over the last minute", Action::Freeze);
         let freeze = Button::icon("Freeze", Icon::Freeze).on(state.is_frozen()).size(28.0, 26.0);
         let freeze = if state.is_frozen() { freeze } else { freeze.look(Look::Quiet) };
         if freeze.tip(tip).show(ui, context.theme).clicked() {
-            state.wish_freeze = true;
+            state.freeze_clicked = true;
         }
         let text = if state.whole_file { "Whole files" } else { "Around the heads" };
         if Button::text("Pages shown", text).look(Look::Quiet).size(60.0, 26.0).show(ui, context.theme).clicked() {
             state.whole_file = !state.whole_file;
         }
         ui.add_space(6.0);
-        let room = ui.cursor().right() - whole.left();
+        let width_max = ui.cursor().right() - whole.left();
         let mut x = ui.cursor().right();
         let mut used = 0.0;
-        for (page, words) in LEGEND.iter().rev() {
-            let galley = ui.painter().layout_no_wrap((*words).to_owned(), Theme::font(11.0), context.theme.quiet);
+        for (page, name) in LEGEND.iter().rev() {
+            let galley = ui.painter().layout_no_wrap((*name).to_owned(), Theme::font(11.0), context.theme.quiet);
             let width = galley.size().x + 28.0;
             used += width;
-            if used > room {
+            if used > width_max {
                 break;
             }
             x -= width;
@@ -113,17 +117,17 @@ pub fn legend(ui: &mut Ui, state: &mut State, context: &mut PanelContext<'_>) {
     });
 }
 
-/// Draws the map and its cards into what is left of `ui`.
-pub fn show(ui: &mut Ui, state: &mut State, context: &mut PanelContext<'_>) {
+/// Draws the panel into the rest of `ui`.
+pub fn show(ui: &mut Ui, state: &mut ResidencyState, context: &mut PanelContext<'_>) {
     let whole = ui.max_rect();
     let cards = Rect::from_min_max(pos2(whole.right() - CARDS, whole.top()), whole.max);
-    let news = news::place(whole, cards.left());
-    let map = match news {
-        news::Place::Column(news) => Rect::from_min_max(whole.min, pos2(news.left(), whole.bottom())),
-        news::Place::Line(news) => Rect::from_min_max(whole.min, pos2(cards.left(), news.top())),
+    let placement = recent_events::placement(whole, cards.left());
+    let map = match placement {
+        recent_events::Placement::Column(events) => Rect::from_min_max(whole.min, pos2(events.left(), whole.bottom())),
+        recent_events::Placement::Line(events) => Rect::from_min_max(whole.min, pos2(cards.left(), events.top())),
     };
-    take(state, map, context);
-    news::show(ui, news, context);
+    update_sample(state, map, context);
+    recent_events::show(ui, placement, context);
     ui.painter().vline(cards.left() + 0.5, whole.y_range(), (1.0, context.theme.line_soft));
     let mut right = ui.new_child(UiBuilder::new().max_rect(cards.shrink2(vec2(12.0, 10.0))).id_salt("cards"));
     cards::show(&mut right, state, context);
@@ -135,14 +139,14 @@ pub fn show(ui: &mut Ui, state: &mut State, context: &mut PanelContext<'_>) {
             ui.painter().text(map.center(), Align2::CENTER_CENTER, text, Theme::font(12.5), context.theme.quiet);
         }
     }
-    if let Some(told) = state.saver.told() {
+    if let Some(report_result) = state.saver.result() {
         let at = map.left_bottom() + vec2(12.0, -10.0);
-        ui.painter().text(at, Align2::LEFT_BOTTOM, told, Theme::font(11.0), context.theme.quiet);
+        ui.painter().text(at, Align2::LEFT_BOTTOM, report_result, Theme::font(11.0), context.theme.quiet);
     }
 }
 
-/// Asks for samples as wide as the map, and takes the latest.
-fn take(state: &mut State, map: Rect, context: &PanelContext<'_>) {
+/// Requests samples that fit the width of the map, and takes the latest one.
+fn update_sample(state: &mut ResidencyState, map: Rect, context: &PanelContext<'_>) {
     let Some(watcher) = context.watcher else {
         state.view = None;
         return;
@@ -158,7 +162,7 @@ fn take(state: &mut State, map: Rect, context: &PanelContext<'_>) {
         watcher.set_view(Some(view));
         state.view = Some(view);
     }
-    if std::mem::take(&mut state.wish_freeze) {
+    if std::mem::take(&mut state.freeze_clicked) {
         state.frozen = match state.frozen.take() {
             Some(_) => None,
             None => {
@@ -174,16 +178,16 @@ fn take(state: &mut State, map: Rect, context: &PanelContext<'_>) {
         && state.sample.as_ref().is_none_or(|shown| !Arc::ptr_eq(shown, &latest))
     {
         let faults = latest.figures.minor_faults.unwrap_or(0) + latest.figures.major_faults.unwrap_or(0);
-        state.strip.push_back((faults, latest.figures.commit_us_max));
-        if state.strip.len() > 60 * HZ as usize {
-            state.strip.pop_front();
+        state.history.push_back((faults, latest.figures.commit_us_max));
+        if state.history.len() > 60 * HZ as usize {
+            state.history.pop_front();
         }
         state.sample = Some(latest);
     }
 }
 
-/// A slider over the last minute; the map below it.
-fn scrub(ui: &mut Ui, state: &mut State, map: Rect, context: &mut PanelContext<'_>) -> Rect {
+/// Draws the slider over the last minute. Returns the rectangle that is left for the map.
+fn scrub(ui: &mut Ui, state: &mut ResidencyState, map: Rect, context: &mut PanelContext<'_>) -> Rect {
     let Some((samples, at)) = &mut state.frozen else { return map };
     let line = Rect::from_min_size(map.min, vec2(map.width(), 28.0));
     let mut row = ui.new_child(
@@ -202,7 +206,7 @@ fn scrub(ui: &mut Ui, state: &mut State, map: Rect, context: &mut PanelContext<'
     row.add(Slider::new(at, 0..=last).show_value(false)).accessible_name("Look back");
     row.label(egui::RichText::new(format!("{ago:.1} s before")).font(Theme::font(11.5)).color(context.theme.quiet));
     if Button::text("Live", "Live").size(48.0, 22.0).show(&mut row, context.theme).clicked() {
-        state.wish_freeze = true;
+        state.freeze_clicked = true;
     }
     Rect::from_min_max(pos2(map.left(), line.bottom()), map.max)
 }

@@ -1,4 +1,4 @@
-//! The card of a page: what it is, where, who touched it, what butler and kernel say. Thread: ui.
+//! The card of a page: its position, its states in the ledger and in the kernel, and its history. Thread: ui.
 
 use crate::residency::sample::{Row, Sample};
 use crate::time::{Clock, Frames, SampleRate};
@@ -8,11 +8,11 @@ use crate::ui::theme::Theme;
 use crate::ui::widget::elided;
 use egui::{Color32, Pos2, Rect, Stroke, StrokeKind, Ui, pos2, vec2};
 
-/// Points of a card at most.
+/// Maximum width of the card's text, in points.
 const WIDTH: f32 = 380.0;
 
-/// Draws it beside `at`, within `map`. A pinned one tells the whole story.
-#[expect(clippy::too_many_arguments, reason = "a page, and where its card goes")]
+/// Draws the card next to `at`, within `map`. A pinned card shows ten lines of history, another one three.
+#[expect(clippy::too_many_arguments, reason = "a page, and the place of its card")]
 pub(super) fn card(
     ui: &Ui,
     at: Pos2,
@@ -27,11 +27,11 @@ pub(super) fn card(
     let theme = context.theme;
     let rate = SampleRate(row.rate);
     let frames = byte.saturating_sub(row.data_offset) / row.frame_bytes.max(1) as u64;
-    let place = Clock(Frames(row.start.0 + frames).duration(rate));
+    let time = Clock(Frames(row.start.0 + frames).duration(rate));
     let page = byte / crate::limits::PAGE_BYTES as u64;
     let mut lines: Vec<(String, Color32, bool)> = vec![
         (format!("{name}, page {}", grouped(page)), theme.strong, true),
-        (format!("{place}  ·  byte {}", grouped(byte)), theme.text, false),
+        (format!("{time}  ·  byte {}", grouped(byte)), theme.text, false),
     ];
     if let Some(cell) = row.cell_at(byte) {
         let text = format!("butler: {}  ·  kernel: {}", cell.believed().words(), cell.kernel().words());
@@ -59,7 +59,7 @@ pub(super) fn card(
     let x = if at.x + 16.0 + width < map.right() { at.x + 16.0 } else { (at.x - 16.0 - width).max(map.left()) };
     let y = (at.y - height / 2.0).clamp(map.top() - 40.0, (map.bottom() - height - 4.0).max(map.top() - 40.0));
     let rect = Rect::from_min_size(pos2(x, y), vec2(width, height));
-    // Above everything, and not cut off by the panel.
+    // The tooltip layer is above everything, and the panel does not clip it.
     let painter = ui.ctx().layer_painter(egui::LayerId::new(egui::Order::Tooltip, egui::Id::unique("page")));
     painter.rect(
         rect,

@@ -1,4 +1,4 @@
-//! Lanes: what is placed where, what is being recorded, what was lost. Thread: ui.
+//! The lanes: regions, takes that are being recorded, and lost ranges. Thread: ui.
 
 use crate::app::snapshot::PassPhase;
 use crate::session::{Region, Session, TakeId, Track};
@@ -7,49 +7,49 @@ use crate::ui::panel_context::PanelContext;
 use crate::ui::theme::{Theme, mixed};
 use egui::{Align2, Color32, Rect, Shape, Stroke, StrokeKind, Ui, pos2, vec2};
 
-/// A stretch of sound in a lane.
-pub(super) struct Stretch<'a> {
-    /// The row.
+/// A box with audio in a lane: a region, or a take that is being recorded.
+pub(super) struct LaneBlock<'a> {
+    /// Index of the track in the session.
     pub(super) row: usize,
     pub(super) track: &'a Track,
-    /// The region; `None` while it is recorded.
+    /// `None` for a take that is being recorded.
     pub(super) region: Option<&'a Region>,
     pub(super) take: TakeId,
-    /// Where it stands on the timeline.
+    /// Position on the timeline.
     pub(super) start: FramePos,
     pub(super) length: Frames,
-    /// The frame of the take at its start.
+    /// The frame of the take that is at `start`.
     pub(super) take_start: FramePos,
 }
 
-/// The rows in view.
-pub(super) fn rows(lanes: Rect, context: &PanelContext<'_>) -> std::ops::Range<usize> {
-    let row = context.view.row();
+/// The indices of the rows in view.
+pub(super) fn rows_in_view(lanes: Rect, context: &PanelContext<'_>) -> std::ops::Range<usize> {
+    let row = context.view.row_height();
     let first = (context.view.scroll / row).max(0.0) as usize;
     let count = (lanes.height() / row) as usize + 2;
     first..(first + count).min(context.snapshot.session.tracks().len()).max(first)
 }
 
-/// The lane of a row.
-pub(super) fn lane(lanes: Rect, row: usize, context: &PanelContext<'_>) -> Rect {
-    let height = context.view.row();
+/// The rectangle of a row's lane. It may be partly out of view.
+pub(super) fn lane_rect(lanes: Rect, row: usize, context: &PanelContext<'_>) -> Rect {
+    let height = context.view.row_height();
     let top = lanes.top() + row as f32 * height - context.view.scroll;
     Rect::from_min_size(pos2(lanes.left(), top), vec2(lanes.width(), height))
 }
 
-/// Everything in view: regions in their order, then what is being recorded.
-pub(super) fn stretches<'a>(
+/// The blocks in view: for each row its regions in order, then the take that is being recorded.
+pub(super) fn lane_blocks<'a>(
     session: &'a Session,
     rows: std::ops::Range<usize>,
     context: &PanelContext<'_>,
-) -> Vec<Stretch<'a>> {
+) -> Vec<LaneBlock<'a>> {
     let from = FramePos(context.view.start as u64);
     let to = FramePos((context.view.start + context.view.frames()) as u64 + 1);
     let pass = context.snapshot.transport.pass.as_ref();
-    let mut found = Vec::new();
+    let mut blocks = Vec::new();
     for row in rows {
         let Some(track) = session.tracks().get(row) else { continue };
-        found.extend(track.regions_in(from, to).iter().map(|region| Stretch {
+        blocks.extend(track.regions_in(from, to).iter().map(|region| LaneBlock {
             row,
             track,
             region: Some(region),
@@ -60,73 +60,73 @@ pub(super) fn stretches<'a>(
         }));
         let recorded = pass.and_then(|pass| {
             let (_, take) = pass.takes.iter().find(|(id, _)| *id == track.id())?;
-            // A take that is finished is placed before its pass is over.
+            // A finished take gets its region before the recording is over. Do not draw it twice.
             let placed = track.regions().iter().any(|region| region.take == *take);
             (!placed && pass.frames.0 > 0).then_some((*take, pass.start, pass.frames))
         });
         if let Some((take, start, length)) = recorded {
-            found.push(Stretch { row, track, region: None, take, start, length, take_start: FramePos(0) });
+            blocks.push(LaneBlock { row, track, region: None, take, start, length, take_start: FramePos(0) });
         }
     }
-    found
+    blocks
 }
 
-/// Where a stretch stands on the screen.
-pub(super) fn place(stretch: &Stretch<'_>, lanes: Rect, context: &PanelContext<'_>) -> Rect {
-    let lane = lane(lanes, stretch.row, context);
-    let from = lanes.left() + context.view.x_of(stretch.start).max(-4.0);
-    let to = lanes.left() + context.view.x_of(stretch.start + stretch.length).min(lanes.width() + 4.0);
+/// The rectangle of a block on the screen.
+pub(super) fn block_rect(block: &LaneBlock<'_>, lanes: Rect, context: &PanelContext<'_>) -> Rect {
+    let lane = lane_rect(lanes, block.row, context);
+    let from = lanes.left() + context.view.x_of(block.start).max(-4.0);
+    let to = lanes.left() + context.view.x_of(block.start + block.length).min(lanes.width() + 4.0);
     Rect::from_min_max(pos2(from, lane.top() + 2.0), pos2(to.max(from + 1.0), lane.bottom() - 2.0))
 }
 
-/// Draws lanes and boxes; `moving` is where a dragged region would go.
-pub(super) fn regions(
+/// Draws the lanes and the blocks. `moving` is a dragged region and the position where it would go.
+pub(super) fn draw_regions(
     ui: &Ui,
     lanes: Rect,
     moving: Option<(crate::session::RegionId, FramePos)>,
     context: &PanelContext<'_>,
 ) {
     let session = std::sync::Arc::clone(&context.snapshot.session);
-    let rows = rows(lanes, context);
+    let rows = rows_in_view(lanes, context);
     for row in rows.clone() {
-        let lane = lane(lanes, row, context);
+        let lane = lane_rect(lanes, row, context);
         ui.painter().hline(lane.x_range(), lane.bottom() - 0.5, (1.0, context.theme.line_soft));
     }
     let soloed = session.tracks().iter().any(|track| track.solo);
-    for stretch in stretches(&session, rows, context) {
-        let mut rect = place(&stretch, lanes, context);
-        if let (Some(region), Some((id, to))) = (stretch.region, moving)
+    for block in lane_blocks(&session, rows, context) {
+        let mut rect = block_rect(&block, lanes, context);
+        if let (Some(region), Some((id, to))) = (block.region, moving)
             && region.id == id
         {
             rect = rect.translate(vec2(context.view.x_of(to) - context.view.x_of(region.start), 0.0));
         }
-        let colour = context.theme.track(stretch.track.colour);
-        let silent = stretch.track.mute || (soloed && !stretch.track.solo) || stretch.region.is_some_and(|r| r.muted);
-        let strength = if silent { 0.06 } else { 0.15 };
-        let base = if stretch.region.is_none() {
+        let colour = context.theme.track(block.track.colour);
+        let is_silent = block.track.mute || (soloed && !block.track.solo) || block.region.is_some_and(|r| r.muted);
+        let strength = if is_silent { 0.06 } else { 0.15 };
+        let base = if block.region.is_none() {
             mixed(context.theme.background, context.theme.record, 0.12)
         } else {
             context.theme.background
         };
         ui.painter().rect_filled(rect, 3, mixed(base, colour, strength));
-        if stretch.region.is_some_and(|region| context.view.regions.contains(&region.id)) {
+        if block.region.is_some_and(|region| context.view.selected_regions.contains(&region.id)) {
             ui.painter().rect_stroke(rect, 3, Stroke::new(1.5, context.theme.accent), StrokeKind::Inside);
         }
-        if stretch.region.is_some_and(|region| region.muted) {
+        if block.region.is_some_and(|region| region.muted) {
             let at = rect.left_top() + vec2(5.0, 8.0);
             ui.painter().text(at, Align2::LEFT_CENTER, "muted", Theme::font(9.5), context.theme.quiet);
         }
     }
 }
 
-/// Stretches that were lost, as they lie on the timeline: hatched, at least two points wide, and what was lost on hover.
-pub(super) fn losses(ui: &Ui, lanes: Rect, context: &PanelContext<'_>) {
+/// Draws lost ranges of the blocks: hatched, at least two points wide, with a tooltip about the loss.
+pub(super) fn draw_losses(ui: &Ui, lanes: Rect, context: &PanelContext<'_>) {
     let session = std::sync::Arc::clone(&context.snapshot.session);
-    let all = rows(lanes, context);
+    let all = rows_in_view(lanes, context);
     let pointer = ui.input(|input| input.pointer.hover_pos());
-    let mut told = None;
-    for stretch in stretches(&session, all, context) {
-        let lane = lane(lanes, stretch.row, context);
+    let mut tooltip = None;
+    for block in lane_blocks(&session, all, context) {
+        let lane = lane_rect(lanes, block.row, context);
         let mut mark = |at: FramePos, frames: Frames, cause: &str| {
             let from = lanes.left() + context.view.x_of(at);
             let to = (lanes.left() + context.view.x_of(at + frames)).max(from + 2.0);
@@ -134,19 +134,19 @@ pub(super) fn losses(ui: &Ui, lanes: Rect, context: &PanelContext<'_>) {
             if rect.intersects(lanes) {
                 hatch(ui, rect.intersect(lanes), context.theme.record);
                 if pointer.is_some_and(|at| rect.expand(3.0).contains(at)) {
-                    told = Some(format!("{} frames lost ({cause}): silence", frames.0));
+                    tooltip = Some(format!("{} frames lost ({cause}): silence", frames.0));
                 }
             }
         };
-        let Some(take) = session.take(stretch.take) else { continue };
+        let Some(take) = session.take(block.take) else { continue };
         for loss in &take.losses {
-            let end = stretch.take_start + stretch.length;
-            if stretch.take_start <= loss.at && loss.at < end {
-                let at = stretch.start + loss.at.since(stretch.take_start);
+            let end = block.take_start + block.length;
+            if block.take_start <= loss.at && loss.at < end {
+                let at = block.start + loss.at.since(block.take_start);
                 mark(at, loss.frames, &loss.cause);
             }
         }
-        if stretch.region.is_none()
+        if block.region.is_none()
             && let Some(pass) = &context.snapshot.transport.pass
             && pass.phase != PassPhase::Preparing
         {
@@ -155,7 +155,7 @@ pub(super) fn losses(ui: &Ui, lanes: Rect, context: &PanelContext<'_>) {
             }
         }
     }
-    if let (Some(text), Some(at)) = (told, pointer) {
+    if let (Some(text), Some(at)) = (tooltip, pointer) {
         let galley = ui.painter().layout_no_wrap(text, Theme::font(11.5), context.theme.strong);
         let rect = Rect::from_min_size(at + vec2(12.0, 10.0), galley.size() + vec2(14.0, 8.0));
         ui.painter().rect(rect, 6, context.theme.card, Stroke::new(1.0, context.theme.record), StrokeKind::Inside);
@@ -163,7 +163,7 @@ pub(super) fn losses(ui: &Ui, lanes: Rect, context: &PanelContext<'_>) {
     }
 }
 
-/// Red, and slanted lines, so that it is not told by colour alone.
+/// Fills with red and slanted lines, so that pattern and not only colour shows a loss.
 fn hatch(ui: &Ui, rect: Rect, colour: Color32) {
     ui.painter().rect_filled(rect, 0, super::faded(colour, 0.55));
     if rect.width() > 6.0 {

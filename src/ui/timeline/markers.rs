@@ -1,4 +1,4 @@
-//! Markers: flags in the ruler that are clicked, dragged and named. Thread: ui.
+//! Markers: flags in the ruler. A user clicks them to locate, drags and renames them. Thread: ui.
 
 use crate::app::command::Command;
 use crate::control::edit::Edit;
@@ -9,22 +9,22 @@ use crate::ui::widget::elided;
 use egui::{CursorIcon, Key, Rect, Role, Sense, TextEdit, Ui, WidgetInfo, pos2, vec2};
 use std::sync::Arc;
 
-/// What it keeps between frames.
+/// State that the markers keep between pictures.
 #[derive(Default)]
-pub(super) struct State {
-    /// The marker that is being named, what was typed, and whether the field has yet to get the keyboard.
+pub(super) struct MarkersState {
+    /// The marker that the user renames, the typed text, and whether the field still needs the focus.
     naming: Option<(MarkerId, String, bool)>,
 }
 
-/// Points of the widest flag.
-const FLAG: f32 = 140.0;
+/// Width of the widest flag, in points.
+const FLAG_WIDTH_MAX: f32 = 140.0;
 
-/// Draws every marker in view.
-pub(super) fn show(ui: &mut Ui, state: &mut State, ruler: Rect, lanes: Rect, context: &mut PanelContext<'_>) {
+/// Draws the markers in view.
+pub(super) fn show(ui: &mut Ui, state: &mut MarkersState, ruler: Rect, lanes: Rect, context: &mut PanelContext<'_>) {
     let session = Arc::clone(&context.snapshot.session);
     for (at, marker) in session.markers().iter().enumerate() {
         let x = ruler.left() + context.view.x_of(marker.at);
-        if x < ruler.left() - FLAG || x > ruler.right() {
+        if x < ruler.left() - FLAG_WIDTH_MAX || x > ruler.right() {
             continue;
         }
         ui.painter().with_clip_rect(ruler.union(lanes)).vline(
@@ -33,7 +33,7 @@ pub(super) fn show(ui: &mut Ui, state: &mut State, ruler: Rect, lanes: Rect, con
             (1.0, context.theme.marker.gamma_multiply(0.55)),
         );
         if state.naming.as_ref().is_some_and(|(id, ..)| *id == marker.id) {
-            name(ui, state, x, ruler, context);
+            name_field(ui, state, x, ruler, context);
         } else {
             flag(ui, state, at, marker, x, ruler, context);
         }
@@ -42,7 +42,7 @@ pub(super) fn show(ui: &mut Ui, state: &mut State, ruler: Rect, lanes: Rect, con
 
 fn flag(
     ui: &mut Ui,
-    state: &mut State,
+    state: &mut MarkersState,
     at: usize,
     marker: &Marker,
     x: f32,
@@ -51,7 +51,7 @@ fn flag(
 ) {
     let theme = context.theme;
     let text = if marker.name.is_empty() { format!("{}", at + 1) } else { marker.name.clone() };
-    let galley = elided(ui, &text, Theme::medium(10.5), mixed(theme.marker, theme.strong, 0.45), FLAG - 12.0);
+    let galley = elided(ui, &text, Theme::medium(10.5), mixed(theme.marker, theme.strong, 0.45), FLAG_WIDTH_MAX - 12.0);
     let rect = Rect::from_min_size(pos2(x, ruler.top() + 3.0), vec2(galley.size().x + 12.0, 16.0));
     let response =
         ui.interact(rect.intersect(ruler), ui.scope_id().with(("marker", marker.id)), Sense::click_and_drag());
@@ -64,12 +64,12 @@ fn flag(
     if response.dragged() && response.drag_delta().x != 0.0 {
         let by = f64::from(response.drag_delta().x) * context.view.frames_per_point;
         let to = crate::time::FramePos((marker.at.0 as f64 + by).round().max(0.0) as u64);
-        context.ask(Command::Edit(Edit::MoveMarker(marker.id, to)));
+        context.send(Command::Edit(Edit::MoveMarker(marker.id, to)));
     }
     if response.double_clicked() {
         state.naming = Some((marker.id, marker.name.clone(), true));
     } else if response.clicked() {
-        context.ask(Command::Locate(marker.at));
+        context.send(Command::Locate(marker.at));
     }
     response.context_menu(|ui| {
         if ui.button("Rename").clicked() {
@@ -77,7 +77,7 @@ fn flag(
             ui.close();
         }
         if ui.button("Remove").clicked() {
-            context.ask(Command::Edit(Edit::RemoveMarker(marker.id)));
+            context.send(Command::Edit(Edit::RemoveMarker(marker.id)));
             ui.close();
         }
     });
@@ -86,19 +86,19 @@ fn flag(
         .on_hover_text("Click to go there, drag to move, double-click to name");
 }
 
-fn name(ui: &mut Ui, state: &mut State, x: f32, ruler: Rect, context: &mut PanelContext<'_>) {
-    let Some((id, text, fresh)) = &mut state.naming else { return };
-    let rect = Rect::from_min_size(pos2(x, ruler.top() + 1.0), vec2(FLAG, 20.0));
+fn name_field(ui: &mut Ui, state: &mut MarkersState, x: f32, ruler: Rect, context: &mut PanelContext<'_>) {
+    let Some((id, text, needs_focus)) = &mut state.naming else { return };
+    let rect = Rect::from_min_size(pos2(x, ruler.top() + 1.0), vec2(FLAG_WIDTH_MAX, 20.0));
     let field =
         TextEdit::singleline(text).font(Theme::font(11.0)).char_limit(100).margin(egui::Margin::symmetric(4, 1));
     let response = ui.put(rect, field).accessible_name("Marker name");
-    if std::mem::take(fresh) {
+    if std::mem::take(needs_focus) {
         response.request_focus();
         return;
     }
     if response.lost_focus() {
         if !ui.input(|input| input.key_pressed(Key::Escape)) {
-            context.ask(Command::Edit(Edit::RenameMarker(*id, text.trim().to_owned())));
+            context.send(Command::Edit(Edit::RenameMarker(*id, text.trim().to_owned())));
         }
         state.naming = None;
     }

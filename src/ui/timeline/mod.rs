@@ -1,4 +1,4 @@
-//! The timeline: ruler, regions with their waves, markers, the playhead. Thread: ui.
+//! The timeline: ruler, lanes with regions and waveforms, markers, range and playhead. Thread: ui.
 
 mod lanes;
 mod markers;
@@ -13,61 +13,62 @@ use crate::message::Motion;
 use crate::time::FramePos;
 use egui::{Align2, Color32, Rect, Shape, Stroke, Ui, pos2};
 
-/// What it keeps between frames.
+/// State that the timeline keeps between pictures.
 #[derive(Default)]
-pub struct State {
+pub struct TimelineState {
     waves: waves::Waves,
     pointer: pointer::Pointer,
-    markers: markers::State,
-    /// The user looks elsewhere: the view does not follow until the transport is used again.
-    elsewhere: bool,
-    rolled: bool,
+    markers: markers::MarkersState,
+    /// The user scrolled or zoomed. The view does not follow the playhead until the transport starts again.
+    user_moved_view: bool,
+    /// Whether the transport was rolling in the last picture.
+    was_rolling: bool,
 }
 
-/// Part of the width that a playhead may reach before the view goes on, and at which it stands then.
-const PAGE: (f64, f64) = (0.92, 0.25);
+/// Parts of the width: where the playhead may go before the view moves, and where the playhead is after that.
+const FOLLOW: (f64, f64) = (0.92, 0.25);
 
-/// Draws the ruler into `ruler` and the lanes into `lanes`: row `n` of the session stands `n` times
-/// [`super::view::View::row`] below the top of `lanes`, less [`super::view::View::scroll`].
-pub fn show(ui: &mut Ui, state: &mut State, ruler: Rect, lanes: Rect, context: &mut PanelContext<'_>) {
+/// Draws the ruler into `ruler` and the lanes into `lanes`. The lane of row `n` is `n` times
+/// [`super::view::View::row_height`] below the top of `lanes`, less [`super::view::View::scroll`].
+pub fn show(ui: &mut Ui, state: &mut TimelineState, ruler: Rect, lanes: Rect, context: &mut PanelContext<'_>) {
     ui.painter().rect_filled(ruler.union(lanes), 0, context.theme.background);
     follow(state, context);
     let mut inner = ui.new_child(egui::UiBuilder::new().max_rect(lanes).id_salt("lanes"));
     inner.shrink_clip_rect(lanes);
     ruler::grid(&inner, lanes, context);
-    lanes::regions(&inner, lanes, state.pointer.moving(), context);
+    lanes::draw_regions(&inner, lanes, state.pointer.moving(), context);
     state.waves.show(&inner, lanes, context);
-    lanes::losses(&inner, lanes, context);
+    lanes::draw_losses(&inner, lanes, context);
     if context.snapshot.session.end() == FramePos(0) && context.snapshot.transport.pass.is_none() {
         invitation(&inner, lanes, context);
     }
-    state.elsewhere |= pointer::show(&mut inner, &mut state.pointer, lanes, context);
+    state.user_moved_view |= pointer::show(&mut inner, &mut state.pointer, lanes, context);
     pointer::overview(&mut inner, lanes, context);
     ruler::show(ui, ruler, context);
-    state.elsewhere |= pointer::scrub(ui, ruler, context);
+    state.user_moved_view |= pointer::scrub(ui, ruler, context);
     range(ui, ruler, lanes, context);
     markers::show(ui, &mut state.markers, ruler, lanes, context);
     playhead(ui, ruler, lanes, context);
     ui.painter().hline(ruler.x_range(), ruler.bottom() - 0.5, (1.0, context.theme.line));
 }
 
-/// A playhead that rolls is kept in view, page by page, unless the user looks elsewhere.
-fn follow(state: &mut State, context: &mut PanelContext<'_>) {
-    let rolls = context.snapshot.transport.motion != Motion::Stopped;
-    if rolls && !state.rolled {
-        state.elsewhere = false;
+/// Keeps a rolling playhead in view, page by page, unless the user has moved the view.
+fn follow(state: &mut TimelineState, context: &mut PanelContext<'_>) {
+    let is_rolling = context.snapshot.transport.motion != Motion::Stopped;
+    if is_rolling && !state.was_rolling {
+        state.user_moved_view = false;
     }
-    state.rolled = rolls;
-    if rolls && context.view.follow && !state.elsewhere {
+    state.was_rolling = is_rolling;
+    if is_rolling && context.view.follow && !state.user_moved_view {
         let x = f64::from(context.view.x_of(context.snapshot.transport.position));
         let width = f64::from(context.view.width);
-        if x > width * PAGE.0 || x < 0.0 {
-            context.view.go_with(context.snapshot.transport.position, PAGE.1);
+        if x > width * FOLLOW.0 || x < 0.0 {
+            context.view.follow_playhead(context.snapshot.transport.position, FOLLOW.1);
         }
     }
 }
 
-/// The range: shaded in the lanes, marked in the ruler.
+/// Draws the range: shaded in the lanes, marked in the ruler.
 fn range(ui: &Ui, ruler: Rect, lanes: Rect, context: &PanelContext<'_>) {
     let Some((from, to)) = context.snapshot.transport.range else { return };
     let [from, to] =
@@ -96,7 +97,7 @@ fn playhead(ui: &Ui, ruler: Rect, lanes: Rect, context: &PanelContext<'_>) {
     ui.painter().add(Shape::convex_polygon(head, colour, Stroke::NONE));
 }
 
-/// Nothing is recorded yet: what to do.
+/// The text of an empty timeline: the first step for the user, or why nothing is open.
 fn invitation(ui: &Ui, lanes: Rect, context: &PanelContext<'_>) {
     let (large, small) = match &context.snapshot.stage {
         Stage::Opening => ("Opening", String::new()),
@@ -119,7 +120,7 @@ fn invitation(ui: &Ui, lanes: Rect, context: &PanelContext<'_>) {
     ui.painter().text(at + egui::vec2(0.0, 10.0), Align2::CENTER_TOP, small, Theme::font(12.5), context.theme.faint);
 }
 
-/// A colour seen through: `part` of it.
+/// A translucent colour: `part` 0.0 is invisible, 1.0 opaque.
 fn faded(colour: Color32, part: f32) -> Color32 {
     colour.gamma_multiply(part)
 }

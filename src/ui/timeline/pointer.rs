@@ -1,4 +1,4 @@
-//! What the pointer does in the timeline: locate, select, move, trim, scroll, zoom. Thread: ui.
+//! The pointer in the timeline: locate, select, move, trim, scroll, zoom. Thread: ui.
 
 use crate::app::command::Command;
 use crate::control::edit::Edit;
@@ -9,25 +9,25 @@ use crate::ui::panel_context::PanelContext;
 use egui::{CursorIcon, PointerButton, Pos2, Rect, Response, Role, Sense, Ui, WidgetInfo, pos2, vec2};
 use std::sync::Arc;
 
-/// Points within which an edge is meant.
-const EDGE: f32 = 5.0;
+/// Distance in points within which the pointer grabs an edge.
+const EDGE_POINTS: f32 = 5.0;
 
-/// What is being dragged.
+/// A drag in progress.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Drag {
-    /// A new range, from here.
+    /// A new range that starts here.
     Range(FramePos),
-    /// One end of the range; the other stays.
+    /// One end of the range. The value is the other end, which stays.
     RangeEdge(FramePos),
-    /// A region, taken so many frames behind its start.
+    /// A region. `grip` is the distance from its start to the pointer in frames, `to` its new start.
     Move { region: RegionId, track: TrackId, grip: u64, to: FramePos },
-    /// The start of a region.
+    /// The start of a region, and its new position.
     TrimStart(RegionId, FramePos),
-    /// Its end.
+    /// The end of a region, and its new position.
     TrimEnd(RegionId, FramePos),
 }
 
-/// See the module.
+/// State that the pointer keeps between pictures.
 #[derive(Default)]
 pub(super) struct Pointer {
     drag: Option<Drag>,
@@ -36,7 +36,7 @@ pub(super) struct Pointer {
 }
 
 impl Pointer {
-    /// Where a region that is dragged would go.
+    /// The region that is being dragged, and its new start.
     pub(super) fn moving(&self) -> Option<(RegionId, FramePos)> {
         match self.drag {
             Some(Drag::Move { region, to, .. }) => Some((region, to)),
@@ -45,15 +45,20 @@ impl Pointer {
     }
 }
 
-/// The region under a point.
-fn under<'a>(session: &'a Session, at: Pos2, lanes: Rect, context: &PanelContext<'_>) -> Option<(TrackId, &'a Region)> {
-    let row = ((at.y - lanes.top() + context.view.scroll) / context.view.row()).floor();
+/// The region under a point of the screen.
+fn region_at<'a>(
+    session: &'a Session,
+    at: Pos2,
+    lanes: Rect,
+    context: &PanelContext<'_>,
+) -> Option<(TrackId, &'a Region)> {
+    let row = ((at.y - lanes.top() + context.view.scroll) / context.view.row_height()).floor();
     let track = session.tracks().get(row.max(0.0) as usize)?;
-    let region = track.region_at(context.view.at_x(at.x - lanes.left()))?;
+    let region = track.region_at(context.view.position_at(at.x - lanes.left()))?;
     Some((track.id(), region))
 }
 
-/// Takes what the pointer does in the lanes; says whether the user looked elsewhere.
+/// Handles the pointer in the lanes. Returns whether the user moved the view in time.
 pub(super) fn show(ui: &mut Ui, state: &mut Pointer, lanes: Rect, context: &mut PanelContext<'_>) -> bool {
     let response = ui.interact(lanes, ui.scope_id().with("timeline"), Sense::click_and_drag());
     response.widget_info(|| WidgetInfo::labeled(Role::Canvas, true, "Timeline"));
@@ -62,21 +67,22 @@ pub(super) fn show(ui: &mut Ui, state: &mut Pointer, lanes: Rect, context: &mut 
     if let Some(at) = pointer {
         cursor(ui, &session, at, lanes, context);
     }
-    begin(&response, state, &session, lanes, context);
-    go_on(ui, &response, state, lanes, context);
+    start_drag(&response, state, &session, lanes, context);
+    continue_drag(ui, &response, state, lanes, context);
     if response.clicked()
         && let Some(at) = response.interact_pointer_pos()
     {
         click(ui, &session, at, lanes, context);
     }
     if response.double_clicked()
-        && let Some((_, region)) = response.interact_pointer_pos().and_then(|at| under(&session, at, lanes, context))
+        && let Some((_, region)) =
+            response.interact_pointer_pos().and_then(|at| region_at(&session, at, lanes, context))
     {
-        context.ask(Command::Range(Some((region.start, region.end()))));
+        context.send(Command::Range(Some((region.start, region.end()))));
     }
     if response.secondary_clicked() {
         let at = response.interact_pointer_pos();
-        state.menu = at.and_then(|at| under(&session, at, lanes, context)).map(|(_, region)| region.id);
+        state.menu = at.and_then(|at| region_at(&session, at, lanes, context)).map(|(_, region)| region.id);
     }
     if let Some(region) = state.menu {
         response.context_menu(|ui| menu(ui, region, &session, context));
@@ -91,71 +97,71 @@ fn cursor(ui: &Ui, session: &Session, at: Pos2, lanes: Rect, context: &PanelCont
     }
 }
 
-/// The end of the range that stays when the one under `x` is dragged.
+/// If an end of the range is under `x`, returns the other end, which stays during a drag.
 fn range_edge(x: f32, lanes: Rect, context: &PanelContext<'_>) -> Option<FramePos> {
     let (from, to) = context.snapshot.transport.range?;
-    let near = |at: FramePos| (lanes.left() + context.view.x_of(at) - x).abs() < EDGE;
+    let near = |at: FramePos| (lanes.left() + context.view.x_of(at) - x).abs() < EDGE_POINTS;
     if near(to) { Some(from) } else { near(from).then_some(to) }
 }
 
-/// A selected region's edge under the pointer: its start or its end.
+/// The edge of a selected region under the pointer: `true` for its start, `false` for its end.
 fn region_edge(session: &Session, at: Pos2, lanes: Rect, context: &PanelContext<'_>) -> Option<(RegionId, bool)> {
-    let near = |dx: f32| under(session, at + vec2(dx, 0.0), lanes, context);
-    let (_, region) = near(0.0).or_else(|| near(EDGE)).or_else(|| near(-EDGE))?;
-    if !context.view.regions.contains(&region.id) {
+    let near = |dx: f32| region_at(session, at + vec2(dx, 0.0), lanes, context);
+    let (_, region) = near(0.0).or_else(|| near(EDGE_POINTS)).or_else(|| near(-EDGE_POINTS))?;
+    if !context.view.selected_regions.contains(&region.id) {
         return None;
     }
-    let far = |place: FramePos| (lanes.left() + context.view.x_of(place) - at.x).abs() >= EDGE;
+    let far = |position: FramePos| (lanes.left() + context.view.x_of(position) - at.x).abs() >= EDGE_POINTS;
     if far(region.start) { (!far(region.end())).then_some((region.id, false)) } else { Some((region.id, true)) }
 }
 
-fn begin(response: &Response, state: &mut Pointer, session: &Session, lanes: Rect, context: &PanelContext<'_>) {
+fn start_drag(response: &Response, state: &mut Pointer, session: &Session, lanes: Rect, context: &PanelContext<'_>) {
     if !response.drag_started_by(PointerButton::Primary) {
         return;
     }
     let Some(at) = response.ctx.input(|input| input.pointer.press_origin()) else { return };
-    let place = context.view.at_x(at.x - lanes.left());
+    let position = context.view.position_at(at.x - lanes.left());
     let alt = response.ctx.input(|input| input.modifiers.alt);
-    let region = under(session, at, lanes, context);
+    let region = region_at(session, at, lanes, context);
     state.drag = Some(match (range_edge(at.x, lanes, context), region_edge(session, at, lanes, context), region) {
-        (Some(stays), _, _) => Drag::RangeEdge(stays),
-        (_, Some((region, true)), _) => Drag::TrimStart(region, place),
-        (_, Some((region, false)), _) => Drag::TrimEnd(region, place),
+        (Some(other_end), _, _) => Drag::RangeEdge(other_end),
+        (_, Some((region, true)), _) => Drag::TrimStart(region, position),
+        (_, Some((region, false)), _) => Drag::TrimEnd(region, position),
         (_, _, Some((track, region))) if alt => {
-            Drag::Move { region: region.id, track, grip: place.0 - region.start.0, to: region.start }
+            Drag::Move { region: region.id, track, grip: position.0 - region.start.0, to: region.start }
         }
-        _ => Drag::Range(place),
+        _ => Drag::Range(position),
     });
 }
 
-fn go_on(ui: &Ui, response: &Response, state: &mut Pointer, lanes: Rect, context: &mut PanelContext<'_>) {
+fn continue_drag(ui: &Ui, response: &Response, state: &mut Pointer, lanes: Rect, context: &mut PanelContext<'_>) {
     let Some(drag) = &mut state.drag else { return };
     let Some(at) = ui.input(|input| input.pointer.latest_pos()) else { return };
-    let place = context.view.at_x((at.x - lanes.left()).clamp(0.0, lanes.width()));
+    let position = context.view.position_at((at.x - lanes.left()).clamp(0.0, lanes.width()));
     match drag {
         Drag::Range(from) | Drag::RangeEdge(from) => {
-            let range = (*from.min(&mut place.clone()), place.max(*from));
-            context.ask(Command::Range(Some(range)));
+            let range = (*from.min(&mut position.clone()), position.max(*from));
+            context.send(Command::Range(Some(range)));
         }
-        Drag::Move { grip, to, .. } => *to = FramePos(place.0.saturating_sub(*grip)),
-        Drag::TrimStart(_, to) | Drag::TrimEnd(_, to) => *to = place,
+        Drag::Move { grip, to, .. } => *to = FramePos(position.0.saturating_sub(*grip)),
+        Drag::TrimStart(_, to) | Drag::TrimEnd(_, to) => *to = position,
     }
     if !response.dragged() {
         let edit = match *drag {
             Drag::Move { region, track, to, .. } => Some(Edit::MoveRegion(region, track, to)),
-            Drag::TrimStart(region, to) => trimmed(context, region, |of| (to, of.end())),
-            Drag::TrimEnd(region, to) => trimmed(context, region, |of| (of.start, to)),
+            Drag::TrimStart(region, to) => trim_edit(context, region, |of| (to, of.end())),
+            Drag::TrimEnd(region, to) => trim_edit(context, region, |of| (of.start, to)),
             Drag::Range(_) | Drag::RangeEdge(_) => None,
         };
         if let Some(edit) = edit {
-            context.ask(Command::Edit(edit));
+            context.send(Command::Edit(edit));
         }
         state.drag = None;
     }
 }
 
-/// A trim that stays within what the take has, and leaves something.
-fn trimmed(context: &PanelContext<'_>, id: RegionId, to: impl Fn(&Region) -> (FramePos, FramePos)) -> Option<Edit> {
+/// The edit for a trim, limited to the frames of the take. `None` if it would leave less than two frames.
+fn trim_edit(context: &PanelContext<'_>, id: RegionId, to: impl Fn(&Region) -> (FramePos, FramePos)) -> Option<Edit> {
     let session = &context.snapshot.session;
     let (_, region) = session.region(id)?;
     let take = session.take(region.take)?;
@@ -168,31 +174,31 @@ fn trimmed(context: &PanelContext<'_>, id: RegionId, to: impl Fn(&Region) -> (Fr
 
 fn click(ui: &Ui, session: &Session, at: Pos2, lanes: Rect, context: &mut PanelContext<'_>) {
     let add = ui.input(|input| input.modifiers.command || input.modifiers.shift);
-    match under(session, at, lanes, context) {
+    match region_at(session, at, lanes, context) {
         Some((track, region)) => {
             if !add {
-                context.view.regions.clear();
+                context.view.selected_regions.clear();
             }
-            if !context.view.regions.insert(region.id) {
-                context.view.regions.remove(&region.id);
+            if !context.view.selected_regions.insert(region.id) {
+                context.view.selected_regions.remove(&region.id);
             }
-            context.view.tracks = std::iter::once(track).collect();
+            context.view.selected_tracks = std::iter::once(track).collect();
         }
-        None => context.view.regions.clear(),
+        None => context.view.selected_regions.clear(),
     }
     if !add && context.snapshot.transport.pass.is_none() {
         if context.snapshot.transport.range.is_some()
             && !context.snapshot.transport.loops
             && !context.snapshot.transport.punches
         {
-            context.ask(Command::Range(None));
+            context.send(Command::Range(None));
         }
-        let place = context.view.at_x(at.x - lanes.left());
-        context.ask(Command::Locate(place));
+        let position = context.view.position_at(at.x - lanes.left());
+        context.send(Command::Locate(position));
     }
 }
 
-/// What can be done with a region.
+/// The menu of a region.
 fn menu(ui: &mut Ui, id: RegionId, session: &Session, context: &mut PanelContext<'_>) {
     let Some((_, region)) = session.region(id) else {
         ui.label("It is gone");
@@ -207,13 +213,13 @@ fn menu(ui: &mut Ui, id: RegionId, session: &Session, context: &mut PanelContext
     ];
     for (text, enabled, edit) in lines {
         if ui.add_enabled(enabled, egui::Button::new(text)).clicked() {
-            context.ask(Command::Edit(edit));
+            context.send(Command::Edit(edit));
             ui.close();
         }
     }
 }
 
-/// The middle button drags the paper.
+/// Scrolls in both directions with the middle button. Returns whether it did.
 fn pan(response: &Response, context: &mut PanelContext<'_>) -> bool {
     if !response.dragged_by(PointerButton::Middle) {
         return false;
@@ -224,7 +230,7 @@ fn pan(response: &Response, context: &mut PanelContext<'_>) -> bool {
     true
 }
 
-/// The wheel scrolls rows, with Shift time; with Ctrl it zooms around the pointer.
+/// Scrolls rows with the wheel and time with Shift; Ctrl zooms at the pointer. Returns whether the view moved in time.
 fn wheel(ui: &Ui, lanes: Rect, context: &mut PanelContext<'_>) -> bool {
     if !ui.rect_contains_pointer(lanes) {
         return false;
@@ -239,8 +245,8 @@ fn wheel(ui: &Ui, lanes: Rect, context: &mut PanelContext<'_>) -> bool {
     let (x, y) = if shift { (wheel.x + wheel.y, 0.0) } else { (wheel.x, wheel.y) };
     if y != 0.0 {
         let rows = context.snapshot.session.tracks().len() as f32 + 1.0;
-        let most = (rows * context.view.row() - lanes.height()).max(0.0);
-        context.view.scroll = (context.view.scroll - y).clamp(0.0, most);
+        let scroll_max = (rows * context.view.row_height() - lanes.height()).max(0.0);
+        context.view.scroll = (context.view.scroll - y).clamp(0.0, scroll_max);
     }
     if x != 0.0 {
         context.view.start = (context.view.start - f64::from(x) * context.view.frames_per_point).max(0.0);
@@ -248,7 +254,7 @@ fn wheel(ui: &Ui, lanes: Rect, context: &mut PanelContext<'_>) -> bool {
     x != 0.0
 }
 
-/// A click or a drag in the ruler goes there; a wheel zooms. Says whether the user looked elsewhere.
+/// Handles the pointer in the ruler: click and drag locate, the wheel zooms. Returns whether the wheel was used.
 pub(super) fn scrub(ui: &Ui, ruler: Rect, context: &mut PanelContext<'_>) -> bool {
     let response = ui.interact(ruler, ui.scope_id().with("ruler"), Sense::click_and_drag());
     response.widget_info(|| WidgetInfo::labeled(Role::ScrollBar, true, "Ruler"));
@@ -256,8 +262,8 @@ pub(super) fn scrub(ui: &Ui, ruler: Rect, context: &mut PanelContext<'_>) -> boo
         && context.snapshot.transport.pass.is_none()
         && let Some(at) = response.interact_pointer_pos()
     {
-        let place = context.view.at_x((at.x - ruler.left()).clamp(0.0, ruler.width()));
-        context.ask(Command::Locate(place));
+        let position = context.view.position_at((at.x - ruler.left()).clamp(0.0, ruler.width()));
+        context.send(Command::Locate(position));
     }
     if !ui.rect_contains_pointer(ruler) {
         return false;
@@ -269,7 +275,7 @@ pub(super) fn scrub(ui: &Ui, ruler: Rect, context: &mut PanelContext<'_>) -> boo
     wheel != 0.0
 }
 
-/// A strip at the foot that stands for the whole session: its bright part is what is in view.
+/// Draws the overview at the lower edge: the strip is the whole session, its bright part the view. A drag scrolls.
 pub(super) fn overview(ui: &mut Ui, lanes: Rect, context: &mut PanelContext<'_>) {
     let end = context.snapshot.session.end().max(context.snapshot.transport.position).0 as f64;
     let whole = end.max(context.view.start + context.view.frames());

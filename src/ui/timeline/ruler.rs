@@ -1,4 +1,4 @@
-//! The ruler: ticks and labels that never collide, and the grid below them. Thread: ui.
+//! The ruler: ticks, labels that never overlap, and the grid of the lanes. Thread: ui.
 
 use crate::app::settings::TimeFormat;
 use crate::time::SampleRate;
@@ -8,16 +8,16 @@ use crate::ui::theme::Theme;
 use crate::ui::view::View;
 use egui::{Align2, Rect, Ui, pos2};
 
-/// Points that a label and the room around it take.
+/// Minimum distance of two labels, in points.
 const LABEL_POINTS: f64 = 92.0;
 
-/// Seconds between labels, as people count.
+/// Distances of labels in seconds.
 const SECONDS: [f64; 28] = [
     0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 30.0,
     60.0, 120.0, 300.0, 600.0, 900.0, 1800.0, 3600.0, 7200.0, 21_600.0, 86_400.0,
 ];
 
-/// Frames between two labels, and how many ticks stand between them.
+/// Number of frames between two labels, and number of equal parts into which ticks divide this distance.
 fn step(view: &View, rate: SampleRate, format: TimeFormat, tempo: (f32, u32)) -> (f64, u32) {
     let least = LABEL_POINTS * view.frames_per_point;
     let rate = f64::from(rate.0.max(1));
@@ -43,7 +43,7 @@ fn step(view: &View, rate: SampleRate, format: TimeFormat, tempo: (f32, u32)) ->
     }
 }
 
-/// The label at a place, as short as the step allows.
+/// The text of the label at `frame`, with as few digits as `step` allows.
 fn label(frame: f64, step: f64, rate: SampleRate, format: TimeFormat, tempo: (f32, u32)) -> String {
     let at = crate::time::FramePos(frame.round().max(0.0) as u64);
     match format {
@@ -57,29 +57,29 @@ fn label(frame: f64, step: f64, rate: SampleRate, format: TimeFormat, tempo: (f3
             let seconds = step / hertz;
             if seconds < 0.9999 {
                 let digits = (-seconds.log10()).ceil().clamp(1.0, 4.0) as usize;
-                let part = ((frame / hertz - whole).max(0.0) * 10.0_f64.powi(digits as i32)).round() as u64;
-                text.push_str(&format!(".{part:0digits$}"));
+                let fraction = ((frame / hertz - whole).max(0.0) * 10.0_f64.powi(digits as i32)).round() as u64;
+                text.push_str(&format!(".{fraction:0digits$}"));
             }
             text
         }
     }
 }
 
-/// The places of labels in view, and of ticks.
-fn places(view: &View, step: f64) -> impl Iterator<Item = f64> {
+/// Positions of the labels in view, in frames.
+fn label_frames(view: &View, step: f64) -> impl Iterator<Item = f64> {
     let first = (view.start / step).floor();
     let last = ((view.start + view.frames()) / step).ceil();
     (0..=((last - first) as u32).min(4000)).map(move |n| (first + f64::from(n)) * step)
 }
 
-/// Draws labels and ticks.
+/// Draws the ruler.
 pub(super) fn show(ui: &Ui, ruler: Rect, context: &PanelContext<'_>) {
     let (settings, rate) = (&context.snapshot.settings, context.snapshot.transport.rate);
     let (step, ticks) = step(context.view, rate, settings.time, settings.tempo);
     let painter = ui.painter().with_clip_rect(ruler);
     painter.rect_filled(ruler, 0, context.theme.background);
     let x_of = |frame: f64| ruler.left() + ((frame - context.view.start) / context.view.frames_per_point) as f32;
-    for frame in places(context.view, step) {
+    for frame in label_frames(context.view, step) {
         let x = x_of(frame);
         painter.vline(x, ruler.bottom() - 8.0..=ruler.bottom(), (1.0, context.theme.line));
         let text = label(frame, step, rate, settings.time, settings.tempo);
@@ -92,11 +92,11 @@ pub(super) fn show(ui: &Ui, ruler: Rect, context: &PanelContext<'_>) {
     }
 }
 
-/// Draws a line through the lanes below each label.
+/// Draws the grid: a line through the lanes below each label.
 pub(super) fn grid(ui: &Ui, lanes: Rect, context: &PanelContext<'_>) {
     let (settings, rate) = (&context.snapshot.settings, context.snapshot.transport.rate);
     let (step, _) = step(context.view, rate, settings.time, settings.tempo);
-    for frame in places(context.view, step) {
+    for frame in label_frames(context.view, step) {
         let x = lanes.left() + ((frame - context.view.start) / context.view.frames_per_point) as f32;
         ui.painter().vline(x, lanes.y_range(), (1.0, context.theme.line_soft));
     }
@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn labels_never_collide_and_never_repeat_at_any_zoom() {
+    fn labels_never_overlap_and_never_repeat_at_any_zoom() {
         let rate = SampleRate(48_000);
         for format in [TimeFormat::Clock, TimeFormat::Samples, TimeFormat::Bars] {
             let mut zoom = 1.0 / 32.0;
@@ -116,7 +116,7 @@ mod tests {
                 let (step, _) = step(&view, rate, format, (120.0, 4));
                 assert!(step / zoom >= LABEL_POINTS * 0.99 || step >= 86_400.0 * 48_000.0, "{format:?} at {zoom}");
                 let texts: Vec<String> =
-                    places(&view, step).map(|frame| label(frame, step, rate, format, (120.0, 4))).collect();
+                    label_frames(&view, step).map(|frame| label(frame, step, rate, format, (120.0, 4))).collect();
                 if format != TimeFormat::Bars && step > 4.8 {
                     let mut once = texts.clone();
                     once.dedup();

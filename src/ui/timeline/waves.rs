@@ -1,18 +1,19 @@
-//! Waves: one texture for all lanes, drawn anew only where something changed. Thread: ui.
+//! The waveforms of all lanes. They are drawn into one texture, and only changed columns are drawn again. Thread: ui.
 
-use super::lanes::{self, Stretch};
+use super::lanes::{self, LaneBlock};
 use crate::peaks::{Column, Quality};
 use crate::session::Session;
 use crate::ui::panel_context::PanelContext;
 use egui::{Color32, ColorImage, Mesh, Rect, Shape, TextureHandle, TextureOptions, Ui, pos2, vec2};
 use std::sync::Arc;
 
-/// Texels of a side at most: what every driver takes.
+/// Limit of the texture's sides in texels. Every graphics driver supports this size.
 const SIDE_MAX: usize = 4096;
 
-/// What a picture of waves depends on.
+/// Everything that the texture depends on. If it changes, the whole texture is drawn again.
 #[derive(Clone, Debug, PartialEq)]
 struct Key {
+    /// Index of the leftmost column on the timeline.
     first: i64,
     frames_per_column: f64,
     size: [usize; 2],
@@ -22,28 +23,32 @@ struct Key {
     dark: bool,
 }
 
-/// See the module.
+/// The texture, and the facts about its last drawing.
 #[derive(Default)]
 pub(super) struct Waves {
     texture: Option<TextureHandle>,
     image: Option<ColorImage>,
     key: Option<Key>,
+    /// Generation of the peaks at the last drawing.
     generation: u64,
-    /// The column up to which every live take had something to draw, and up to which they reach.
-    live: usize,
-    reached: usize,
-    /// Some of it was drawn coarser than it can be.
-    coarse: bool,
+    /// First column that some take in recording has not filled yet, because peaks lag behind the audio. `usize::MAX` if
+    /// the last drawing had no such take.
+    live_known: usize,
+    /// Column behind the last one of the takes in recording.
+    live_end: usize,
+    /// The last drawing used coarse peaks, because finer ones were not ready.
+    is_coarse: bool,
+    /// Scratch memory of `draw`.
     columns: Vec<Column>,
 }
 
 impl Waves {
-    /// Brings the texture up to date and puts it over the lanes.
+    /// Updates the texture and draws it over the lanes.
     pub(super) fn show(&mut self, ui: &Ui, lanes: Rect, context: &mut PanelContext<'_>) {
         let scale = ui.pixels_per_point();
         let size =
             [lanes.width() + 1.0, lanes.height()].map(|side| ((side * scale).ceil() as usize).clamp(1, SIDE_MAX));
-        // Columns stand at multiples of their width: nothing shimmers when the view goes on.
+        // Columns start at multiples of their width, so that the waveform does not flicker when the view moves.
         let frames_per_column = context.view.frames_per_point / f64::from(scale);
         let first = (context.view.start / frames_per_column).floor();
         let Some(peaks) = context.waves.as_deref_mut() else { return };
@@ -53,7 +58,7 @@ impl Waves {
             frames_per_column,
             size,
             scroll: context.view.scroll,
-            row: context.view.row(),
+            row: context.view.row_height(),
             revision: context.snapshot.revision,
             dark: context.theme.dark,
         };
@@ -61,11 +66,11 @@ impl Waves {
         if self.key.as_ref() != Some(&key) {
             self.draw_all(lanes, size, scale, context);
             self.upload(ui, None);
-        } else if generation != self.generation || live || self.coarse {
-            if live && !self.coarse && !context.waves.as_deref().is_some_and(crate::peaks::PeakStore::is_busy) {
-                // Only what was recorded since: from a little before where it ended.
-                // Nothing was recorded yet when it was drawn last: from the left edge.
-                let from = if self.live == usize::MAX { 0 } else { self.live.saturating_sub(2) };
+        } else if generation != self.generation || live || self.is_coarse {
+            if live && !self.is_coarse && !context.waves.as_deref().is_some_and(crate::peaks::PeakStore::is_busy) {
+                // Draw only new audio, from two columns before the first unfilled one. If no take was in recording at
+                // the last drawing, draw from the left edge.
+                let from = if self.live_known == usize::MAX { 0 } else { self.live_known.saturating_sub(2) };
                 if let Some(changed) = self.draw_live(lanes, from, scale, context) {
                     self.upload(ui, Some(changed));
                 }
@@ -85,6 +90,7 @@ impl Waves {
         ui.painter().add(Shape::mesh(mesh));
     }
 
+    /// Draws the whole image.
     fn draw_all(&mut self, lanes: Rect, size: [usize; 2], scale: f32, context: &mut PanelContext<'_>) {
         let mut image = match self.image.take() {
             Some(mut image) if image.size == size => {
@@ -93,17 +99,17 @@ impl Waves {
             }
             _ => ColorImage::filled(size, Color32::TRANSPARENT),
         };
-        self.coarse = false;
-        (self.live, self.reached) = (usize::MAX, 0);
+        self.is_coarse = false;
+        (self.live_known, self.live_end) = (usize::MAX, 0);
         let session = Arc::clone(&context.snapshot.session);
-        let rows = lanes::rows(lanes, context);
-        for stretch in lanes::stretches(&session, rows, context) {
-            self.draw(&mut image, &session, &stretch, lanes, (0, usize::MAX), scale, context);
+        let rows = lanes::rows_in_view(lanes, context);
+        for block in lanes::lane_blocks(&session, rows, context) {
+            self.draw(&mut image, &session, &block, lanes, (0, usize::MAX), scale, context);
         }
         self.image = Some(image);
     }
 
-    /// Draws live takes from column `from` on; says which columns changed.
+    /// Draws the takes in recording from column `from`. Returns the range of changed columns.
     fn draw_live(
         &mut self,
         lanes: Rect,
@@ -113,68 +119,69 @@ impl Waves {
     ) -> Option<(usize, usize)> {
         let mut image = self.image.take()?;
         let session = Arc::clone(&context.snapshot.session);
-        let rows = lanes::rows(lanes, context);
+        let rows = lanes::rows_in_view(lanes, context);
         let width = image.size[0];
-        (self.live, self.reached) = (usize::MAX, 0);
-        for stretch in lanes::stretches(&session, rows, context) {
-            if stretch.region.is_none() {
-                let band = band(&stretch, lanes, scale, image.size[1], context);
+        (self.live_known, self.live_end) = (usize::MAX, 0);
+        for block in lanes::lane_blocks(&session, rows, context) {
+            if block.region.is_none() {
+                let band = band(&block, lanes, scale, image.size[1], context);
                 for y in band.from..band.to {
                     image.pixels[y * width + from.min(width)..(y + 1) * width].fill(Color32::TRANSPARENT);
                 }
-                self.draw(&mut image, &session, &stretch, lanes, (from, usize::MAX), scale, context);
+                self.draw(&mut image, &session, &block, lanes, (from, usize::MAX), scale, context);
             }
         }
         self.image = Some(image);
-        (from < self.reached.min(width)).then_some((from, self.reached.min(width)))
+        (from < self.live_end.min(width)).then_some((from, self.live_end.min(width)))
     }
 
-    #[expect(clippy::too_many_arguments, reason = "what is drawn, and where")]
+    /// Draws a block into the columns `from..to` of the image.
+    #[expect(clippy::too_many_arguments, reason = "the block and its place in the image")]
     fn draw(
         &mut self,
         image: &mut ColorImage,
         session: &Session,
-        stretch: &Stretch<'_>,
+        block: &LaneBlock<'_>,
         lanes: Rect,
         (from, to): (usize, usize),
         scale: f32,
         context: &mut PanelContext<'_>,
     ) {
-        let Some(take) = session.take(stretch.take) else { return };
+        let Some(take) = session.take(block.take) else { return };
         let frames_per_column = context.view.frames_per_point / f64::from(scale);
         let first = (context.view.start / frames_per_column).floor();
         let column_of = |frame: u64| (frame as f64 / frames_per_column - first).floor();
         let [width, height] = image.size;
-        let begin = column_of(stretch.start.0).max(from as f64).max(0.0) as usize;
-        let end = (column_of((stretch.start + stretch.length).0) + 1.0).clamp(0.0, width.min(to) as f64) as usize;
+        let begin = column_of(block.start.0).max(from as f64).max(0.0) as usize;
+        let end = (column_of((block.start + block.length).0) + 1.0).clamp(0.0, width.min(to) as f64) as usize;
         if end <= begin {
-            if stretch.region.is_none() {
-                self.live = self.live.min(end);
+            if block.region.is_none() {
+                self.live_known = self.live_known.min(end);
             }
             return;
         }
-        if stretch.region.is_none() {
-            self.reached = self.reached.max(end);
+        if block.region.is_none() {
+            self.live_end = self.live_end.max(end);
         }
-        let band = band(stretch, lanes, scale, height, context);
-        let colour = context.theme.track(stretch.track.colour);
-        let silent = stretch.track.mute || stretch.region.is_some_and(|region| region.muted);
-        let colour = if silent { colour.gamma_multiply(0.4) } else { colour };
+        let band = band(block, lanes, scale, height, context);
+        let colour = context.theme.track(block.track.colour);
+        let is_silent = block.track.mute || block.region.is_some_and(|region| region.muted);
+        let colour = if is_silent { colour.gamma_multiply(0.4) } else { colour };
         let clip = context.theme.record;
         let channels = take.channels.max(1) as usize;
-        // The frame of the take in the middle of nothing: where its first column begins, on the timeline's own grid.
-        let take_from =
-            (first + begin as f64) * frames_per_column - stretch.start.0 as f64 + stretch.take_start.0 as f64;
+        // The frame of the take at the left edge of the first column. It has a fraction, because columns are aligned to
+        // the timeline and not to the take.
+        let take_from = (first + begin as f64) * frames_per_column - block.start.0 as f64 + block.take_start.0 as f64;
         for channel in 0..channels {
             self.columns.clear();
             self.columns.resize(end - begin, Column::EMPTY);
             let Some(peaks) = context.waves.as_deref_mut() else { return };
             let quality = peaks.columns(take.uuid, channel, take_from, frames_per_column, &mut self.columns);
-            self.coarse |= quality == Quality::Coarse && stretch.region.is_some();
-            if stretch.region.is_none() {
-                // The waveform is a little behind the sound: what is not known yet is drawn next time.
+            self.is_coarse |= quality == Quality::Coarse && block.region.is_some();
+            if block.region.is_none() {
+                // Peaks lag behind the audio. Columns without peaks are drawn in a later picture.
                 let known = self.columns.iter().rposition(|column| !column.is_empty()).map_or(0, |last| last + 1);
-                self.live = self.live.min(begin + known);
+                self.live_known = self.live_known.min(begin + known);
             }
             join(&mut self.columns, frames_per_column);
             let share = band.height / channels as f32;
@@ -192,14 +199,15 @@ impl Waves {
         }
     }
 
+    /// Gives the image, or its `changed` columns, to the graphics card.
     fn upload(&mut self, ui: &Ui, changed: Option<(usize, usize)>) {
         let Some(image) = &self.image else { return };
         match (&mut self.texture, changed) {
             (Some(texture), Some((from, to))) if texture.size() == image.size => {
                 let (width, height) = (image.size[0], image.size[1]);
                 let rows = (0..height).flat_map(|y| &image.pixels[y * width + from..y * width + to]).copied();
-                let part = ColorImage::new([to - from, height], rows.collect());
-                texture.set_partial([from, 0], part, TextureOptions::LINEAR);
+                let columns = ColorImage::new([to - from, height], rows.collect());
+                texture.set_partial([from, 0], columns, TextureOptions::LINEAR);
             }
             (Some(texture), _) => texture.set(image.clone(), TextureOptions::LINEAR),
             (None, _) => self.texture = Some(ui.ctx().load_texture("waves", image.clone(), TextureOptions::LINEAR)),
@@ -207,31 +215,31 @@ impl Waves {
     }
 }
 
-/// The rows of texels of a lane.
+/// The rows of texels of a lane in the image.
 struct Band {
-    /// The first in view.
+    /// First row in view.
     from: usize,
-    /// The one behind the last in view.
+    /// Row behind the last one in view.
     to: usize,
-    /// Where the lane begins, in view or not.
+    /// Top of the lane. Negative if it is above the view.
     top: f32,
-    /// All of it.
+    /// Height of the whole lane, with parts out of view.
     height: f32,
 }
 
-/// Where the lane of a stretch lies in the texture.
-fn band(stretch: &Stretch<'_>, lanes: Rect, scale: f32, height: usize, context: &PanelContext<'_>) -> Band {
-    let lane = lanes::lane(lanes, stretch.row, context);
+/// The rows of texels of a block's lane.
+fn band(block: &LaneBlock<'_>, lanes: Rect, scale: f32, height: usize, context: &PanelContext<'_>) -> Band {
+    let lane = lanes::lane_rect(lanes, block.row, context);
     let top = (lane.top() - lanes.top() + 2.0) * scale;
     let bottom = (lane.bottom() - lanes.top() - 2.0) * scale;
     let whole = (bottom - top).max(1.0);
-    // A lane that is cut off is as high as the others; what is outside is not painted.
+    // A lane that is partly out of view keeps its full height, so that its waveform keeps its scale.
     let from = top.max(0.0) as usize;
     let to = ((top + whole).max(0.0) as usize).min(height);
     Band { from: from.min(to), to, top, height: whole }
 }
 
-/// Where a frame is wider than a column, columns are joined to a line.
+/// Joins columns to a line if one column has at most two frames. Without it, only separate dots would be visible.
 fn join(columns: &mut [Column], frames_per_column: f64) {
     if frames_per_column > 2.0 {
         return;
@@ -251,7 +259,7 @@ fn join(columns: &mut [Column], frames_per_column: f64) {
     }
 }
 
-/// An upright bar of a texel's width, with soft ends.
+/// Draws a vertical bar, one texel wide, with antialiased ends.
 fn bar(pixels: &mut [Color32], [width, height]: [usize; 2], x: usize, (top, bottom): (f32, f32), colour: Color32) {
     if x >= width || bottom <= 0.0 || top >= height as f32 {
         return;

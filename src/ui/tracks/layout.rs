@@ -1,34 +1,26 @@
-//! Where the parts of a row stand. Thread: ui.
+//! The layout of a track row. Pure. Thread: ui.
 
 use egui::{Rect, pos2, vec2};
 
-/// Places of one row.
+/// Rectangles of the controls of one row.
 pub(super) struct Row {
     /// The strip in the track's colour.
     pub(super) strip: Rect,
-    /// Its number, by which it is selected and dragged.
+    /// The track number. A user selects and drags the track with it.
     pub(super) number: Rect,
-    /// Its name.
     pub(super) name: Rect,
-    /// Its inputs.
     pub(super) input: Rect,
-    /// What is heard of it.
+    /// Input monitoring mode.
     pub(super) monitor: Rect,
-    /// Arm.
     pub(super) arm: Rect,
-    /// Mute.
     pub(super) mute: Rect,
-    /// Solo.
     pub(super) solo: Rect,
-    /// Gain.
     pub(super) gain: Rect,
-    /// Pan.
     pub(super) pan: Rect,
-    /// Level.
     pub(super) meter: Rect,
 }
 
-/// The parts of a row in `rect`, tall or compact. What is fixed stands at the right, and the name takes what is left.
+/// Lays out a row in `rect`. Controls of fixed size are at the right. The name gets the remaining width.
 pub(super) fn row(rect: Rect, tall: bool) -> Row {
     let middle = rect.center().y;
     let centred =
@@ -65,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_two_parts_of_a_row_share_a_place_at_any_width() {
+    fn no_two_parts_of_a_row_overlap_at_any_width() {
         for width in [344.0, 400.0, 480.0] {
             for (tall, height) in [(true, 41.0), (false, 25.0)] {
                 let rect = Rect::from_min_size(pos2(10.0, 20.0), vec2(width, height));

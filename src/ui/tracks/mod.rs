@@ -1,4 +1,4 @@
-//! The track list: a row for each track, level with its lane. Thread: ui.
+//! The track list: one row for each track, at the height of the track's lane. Thread: ui.
 
 mod input;
 mod layout;
@@ -17,22 +17,22 @@ use crate::session::{Track, TrackId};
 use egui::{Align2, CursorIcon, Rect, Role, Sense, Ui, WidgetInfo, pos2, vec2};
 use std::collections::HashMap;
 
-/// What it keeps between frames.
+/// State that the list keeps between pictures.
 #[derive(Default)]
-pub struct State {
-    /// Begin to edit the name of the selected track.
+pub struct TracksState {
+    /// Request to start editing the name of the first selected track. The next picture takes it.
     pub rename: bool,
     meters: HashMap<TrackId, Ballistics>,
     drag: order::Drag,
 }
 
-impl State {
-    /// Whether a meter still falls.
+impl TracksState {
+    /// Whether a meter still shows something.
     pub fn moves(&self) -> bool {
-        self.meters.values().any(|meter| !meter.rests())
+        self.meters.values().any(|meter| !meter.is_at_rest())
     }
 
-    /// Puts the clip lamps out.
+    /// Switches off the clip lamps.
     pub fn acknowledge(&mut self) {
         for meter in self.meters.values_mut() {
             meter.clipped = false;
@@ -40,13 +40,13 @@ impl State {
     }
 }
 
-/// Draws the head into `head` and the rows into `list`.
-pub fn show(ui: &mut Ui, state: &mut State, head: Rect, list: Rect, context: &mut PanelContext<'_>) {
+/// Draws the heading into `head` and the rows into `list`.
+pub fn show(ui: &mut Ui, state: &mut TracksState, head: Rect, list: Rect, context: &mut PanelContext<'_>) {
     ui.painter().rect_filled(head.union(list), 0, context.theme.panel);
     let session = std::sync::Arc::clone(&context.snapshot.session);
     let tracks = session.tracks();
-    take_levels(state, tracks, context);
-    let row = context.view.row();
+    update_meters(state, tracks, context);
+    let row = context.view.row_height();
     scroll(ui, list, tracks.len(), context);
     let first = (context.view.scroll / row) as usize;
     let count = (list.height() / row) as usize + 2;
@@ -57,12 +57,12 @@ pub fn show(ui: &mut Ui, state: &mut State, head: Rect, list: Rect, context: &mu
     for (at, track) in tracks.iter().enumerate().skip(first).take(count) {
         let y = list.top() + at as f32 * row - context.view.scroll;
         let rect = Rect::from_min_size(pos2(list.left(), y), vec2(list.width(), row));
-        let begin = rename && context.view.tracks.first() == Some(&track.id());
+        let begin = rename && context.view.selected_tracks.first() == Some(&track.id());
         let shown = state.meters.get(&track.id()).copied().unwrap_or_default();
         row::show(&mut lanes, rect, at, track, begin, context);
-        let place = layout::row(rect, context.view.tall).meter;
-        meters.upright(place, &shown, context.theme);
-        meter(&mut lanes, place, at, track.id(), shown, state);
+        let meter_rect = layout::row(rect, context.view.tall).meter;
+        meters.upright(meter_rect, &shown, context.theme);
+        meter_button(&mut lanes, meter_rect, at, track.id(), shown, state);
     }
     meters.paint(lanes.painter());
     order::show(&lanes, &mut state.drag, list, tracks, context);
@@ -72,28 +72,28 @@ pub fn show(ui: &mut Ui, state: &mut State, head: Rect, list: Rect, context: &mu
     heading(ui, head, tracks, context);
 }
 
-fn take_levels(state: &mut State, tracks: &[Track], context: &PanelContext<'_>) {
+fn update_meters(state: &mut TracksState, tracks: &[Track], context: &PanelContext<'_>) {
     for (track, level) in tracks.iter().zip(&context.snapshot.tracks) {
-        state.meters.entry(track.id()).or_default().take(*level, context.now);
+        state.meters.entry(track.id()).or_default().update(*level, context.now);
     }
     if state.meters.len() > tracks.len() {
         state.meters.retain(|id, _| tracks.iter().any(|track| track.id() == *id));
     }
 }
 
-/// The wheel over the list scrolls the rows; they never leave the panel empty.
+/// Scrolls the rows with the wheel, and keeps the list filled.
 fn scroll(ui: &Ui, list: Rect, rows: usize, context: &mut PanelContext<'_>) {
     let over = ui.rect_contains_pointer(list);
     let wheel = ui.input(|input| if input.modifiers.any() { 0.0 } else { input.smooth_scroll_delta().y });
     if over && wheel != 0.0 {
         context.view.scroll -= wheel;
     }
-    // Room for one row more: where a new one would go.
-    let most = (rows as f32 * context.view.row() + context.view.row() - list.height()).max(0.0);
-    context.view.scroll = context.view.scroll.clamp(0.0, most);
+    // Leave space for one more row, where a new track would appear.
+    let scroll_max = (rows as f32 * context.view.row_height() + context.view.row_height() - list.height()).max(0.0);
+    context.view.scroll = context.view.scroll.clamp(0.0, scroll_max);
 }
 
-fn meter(ui: &mut Ui, rect: Rect, at: usize, track: TrackId, shown: Ballistics, state: &mut State) {
+fn meter_button(ui: &mut Ui, rect: Rect, at: usize, track: TrackId, shown: Ballistics, state: &mut TracksState) {
     let response = ui.interact(rect, ui.scope_id().with(("meter", at)), Sense::click());
     response.widget_info(|| {
         let mut info = WidgetInfo::labeled(Role::Meter, true, format!("Meter {}", at + 1));
@@ -112,7 +112,7 @@ fn meter(ui: &mut Ui, rect: Rect, at: usize, track: TrackId, shown: Ballistics, 
     }
 }
 
-/// How many there are, and what acts on all of them.
+/// Draws the heading: number of tracks, buttons that act on all tracks, and the button that adds a track.
 fn heading(ui: &mut Ui, head: Rect, tracks: &[Track], context: &mut PanelContext<'_>) {
     let theme = context.theme;
     ui.painter().rect_filled(head, 0, theme.background);
@@ -135,14 +135,14 @@ fn heading(ui: &mut Ui, head: Rect, tracks: &[Track], context: &mut PanelContext
         (places.mute, "M", "Unmute all", some(|track| track.mute), Edit::Mute(ids.clone(), false)),
         (places.solo, "S", "Solo none", some(|track| track.solo), Edit::Solo(ids.clone(), false)),
     ];
-    for (place, letter, name, on, edit) in columns {
-        let rect = Rect::from_center_size(pos2(place.center().x, y), vec2(place.width(), 18.0));
+    for (column, letter, name, on, edit) in columns {
+        let rect = Rect::from_center_size(pos2(column.center().x, y), vec2(column.width(), 18.0));
         let response = ui.interact(rect, ui.scope_id().with(("all", letter)), Sense::click());
         response.widget_info(|| WidgetInfo::selected(Role::Button, true, on, name));
         let colour = if on || response.hovered() { theme.text } else { theme.quiet };
         ui.painter().text(rect.center(), Align2::CENTER_CENTER, letter, Theme::medium(11.0), colour);
         if response.on_hover_cursor(CursorIcon::PointingHand).on_hover_text(name).clicked() {
-            context.ask(Command::Edit(edit));
+            context.send(Command::Edit(edit));
         }
     }
     let plus = Rect::from_center_size(pos2(head.right() - 16.0, y), vec2(20.0, 20.0));
@@ -156,7 +156,7 @@ fn heading(ui: &mut Ui, head: Rect, tracks: &[Track], context: &mut PanelContext
     }
 }
 
-/// Below the last row: a click selects nothing.
+/// The area below the last row. A click there clears the selection.
 fn empty_below(ui: &Ui, rect: Rect, context: &mut PanelContext<'_>) {
     if rect.height() < 1.0 {
         return;

@@ -1,4 +1,4 @@
-//! Tracks are put in another order by dragging their numbers. Thread: ui.
+//! Reordering of tracks: a user drags the number of a track. Thread: ui.
 
 use crate::app::command::Command;
 use crate::control::edit::Edit;
@@ -6,18 +6,18 @@ use crate::session::{Track, TrackId};
 use crate::ui::panel_context::PanelContext;
 use egui::{DragAndDrop, Rect, Ui, pos2, vec2};
 
-/// What is dragged.
+/// A drag of a track, if one is in progress.
 #[derive(Default)]
 pub(super) struct Drag {
     track: Option<TrackId>,
 }
 
-/// The place among `count` rows that the pointer is nearest to: before the first, between two, behind the last.
-fn gap(y: f32, top: f32, row: f32, count: usize) -> usize {
+/// Index of the gap between rows that is nearest to `y`: 0 is above the first of `count` rows, `count` below the last.
+fn nearest_gap(y: f32, top: f32, row: f32, count: usize) -> usize {
     (((y - top) / row).round().max(0.0) as usize).min(count)
 }
 
-/// Shows where the dragged track would go, and puts it there when it is let go.
+/// Shows the gap where the dragged track would go, and moves the track there when the user releases it.
 pub(super) fn show(ui: &Ui, drag: &mut Drag, list: Rect, tracks: &[Track], context: &mut PanelContext<'_>) {
     if let Some(id) = DragAndDrop::payload::<TrackId>(ui.ctx()) {
         drag.track = Some(*id);
@@ -27,16 +27,16 @@ pub(super) fn show(ui: &Ui, drag: &mut Drag, list: Rect, tracks: &[Track], conte
         drag.track = None;
         return;
     };
-    let row = context.view.row();
+    let row = context.view.row_height();
     let top = list.top() - context.view.scroll;
     let pointer = ui.input(|input| input.pointer.latest_pos());
-    let to = pointer.map_or(from, |at| gap(at.y, top, row, tracks.len()));
+    let to = pointer.map_or(from, |at| nearest_gap(at.y, top, row, tracks.len()));
     if ui.input(|input| input.pointer.any_released()) {
         drag.track = None;
-        // Taken out first, so what stood below it moves up.
-        let place = if from < to { to - 1 } else { to };
-        if place != from && pointer.is_some_and(|at| list.expand(40.0).contains(at)) {
-            context.ask(Command::Edit(Edit::MoveTrack(id, place)));
+        // The track is removed first, so the rows below it move up by one.
+        let target = if from < to { to - 1 } else { to };
+        if target != from && pointer.is_some_and(|at| list.expand(40.0).contains(at)) {
+            context.send(Command::Edit(Edit::MoveTrack(id, target)));
         }
         return;
     }
@@ -52,9 +52,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_nearest_gap_is_meant() {
+    fn the_nearest_gap_is_chosen() {
         assert_eq!(
-            [gap(-5.0, 0.0, 40.0, 3), gap(19.0, 0.0, 40.0, 3), gap(21.0, 0.0, 40.0, 3), gap(500.0, 0.0, 40.0, 3)],
+            [
+                nearest_gap(-5.0, 0.0, 40.0, 3),
+                nearest_gap(19.0, 0.0, 40.0, 3),
+                nearest_gap(21.0, 0.0, 40.0, 3),
+                nearest_gap(500.0, 0.0, 40.0, 3)
+            ],
             [0, 0, 1, 3]
         );
     }

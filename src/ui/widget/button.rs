@@ -1,18 +1,18 @@
-//! Buttons. Thread: ui.
+//! Buttons with icon or text, and letter switches. Thread: ui.
 
 use super::focus_ring;
 use crate::ui::icon::Icon;
 use crate::ui::theme::{Theme, mixed};
 use egui::{Align2, Color32, CursorIcon, Rect, Response, Role, Sense, Ui, Vec2, WidgetInfo, vec2};
 
-/// What a button looks like.
+/// Appearance of a button.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Look {
-    /// A box.
+    /// A filled box.
     Plain,
-    /// Nothing until the pointer is over it.
+    /// No box until the pointer is over the button.
     Quiet,
-    /// Filled with a colour: on, or the one thing to do.
+    /// A box in a colour of its own, for the most important button of a panel.
     Filled(Color32),
 }
 
@@ -29,12 +29,12 @@ pub struct Button<'a> {
 }
 
 impl<'a> Button<'a> {
-    /// With an icon; `name` is what a screen reader says.
+    /// A button with an icon. `name` is its accessible name.
     pub fn icon(name: &'a str, icon: Icon) -> Button<'a> {
         Button { icon: Some(icon), ..Button::text(name, "") }
     }
 
-    /// With a text.
+    /// A button with a text. `name` is its accessible name.
     pub fn text(name: &'a str, text: &'a str) -> Button<'a> {
         Button {
             name,
@@ -48,49 +48,48 @@ impl<'a> Button<'a> {
         }
     }
 
-    /// An icon beside the text.
+    /// Adds an icon left of the text.
     #[must_use]
     pub fn with_icon(mut self, icon: Icon) -> Self {
         self.icon = Some(icon);
         self
     }
 
-    /// How it looks.
     #[must_use]
     pub fn look(mut self, look: Look) -> Self {
         self.look = look;
         self
     }
 
-    /// Its least size; a text makes it wider.
+    /// Sets the minimum size in points. A long text makes the button wider.
     #[must_use]
     pub fn size(mut self, width: f32, height: f32) -> Self {
         self.size = vec2(width, height);
         self
     }
 
-    /// It can be on.
+    /// Makes the button a switch that is on or off.
     #[must_use]
     pub fn on(mut self, on: bool) -> Self {
         self.on = Some(on);
         self
     }
 
-    /// Whether it can be used.
+    /// Sets whether the button can be used.
     #[must_use]
     pub fn enabled(mut self, enabled: bool) -> Self {
         self.enabled = enabled;
         self
     }
 
-    /// What it does, in a tooltip.
+    /// Sets the tooltip.
     #[must_use]
     pub fn tip(mut self, tip: impl Into<String>) -> Self {
         self.tip = tip.into();
         self
     }
 
-    /// Shows it.
+    /// Draws the button.
     pub fn show(self, ui: &mut Ui, theme: &Theme) -> Response {
         let font = Theme::medium(12.5);
         let text_width = if self.text.is_empty() {
@@ -147,7 +146,7 @@ impl<'a> Button<'a> {
     }
 }
 
-/// A small square with a letter that is on or off, in its own colour when it is on.
+/// A small square switch with a letter. It has `colour` while it is on.
 pub fn toggle(ui: &mut Ui, theme: &Theme, rect: Rect, name: &str, letter: &str, on: bool, colour: Color32) -> Response {
     let response = ui.interact(rect, ui.scope_id().with(("toggle", name)), Sense::click());
     response.widget_info(|| WidgetInfo::selected(Role::Button, true, on, name));

@@ -1,40 +1,41 @@
-//! Gain and pan: drag, drag finely with Shift, wheel, arrow keys, double click for the default. Thread: ui.
+//! Fader and pan control. Both take a drag, a fine drag with Shift or Ctrl, Alt and the wheel, arrow keys, and a double
+//! click for the default. Thread: ui.
 
 use super::focus_ring;
 use crate::session::{GAIN_DB_MAX, GAIN_DB_MIN};
 use crate::ui::theme::Theme;
 use egui::{Align2, CursorIcon, Id, Key, Rect, Response, Role, Sense, Ui, WidgetInfo, pos2, vec2};
 
-/// Points of a drag to the whole way, fine drags aside.
-const FINE: f32 = 0.1;
+/// Factor of a fine drag.
+const FINE_FACTOR: f32 = 0.1;
 
-/// A horizontal fader for decibels.
+/// A horizontal fader for a gain.
 pub struct Fader<'a> {
-    /// What a screen reader says: `Gain 1`.
+    /// Accessible name, for example `Gain 1`.
     pub name: &'a str,
-    /// Decibels.
+    /// Gain in decibels.
     pub db: f32,
 }
 
-/// A horizontal slider from left to right.
+/// A horizontal slider for a pan.
 pub struct Pan<'a> {
-    /// What a screen reader says: `Pan 1`.
+    /// Accessible name, for example `Pan 1`.
     pub name: &'a str,
-    /// -1 to 1.
+    /// Pan from -1 (left) to 1 (right).
     pub pan: f32,
 }
 
-/// Part of the way, 0 to 1, at which a gain stands: most of the way for what is used most.
-pub(super) fn part_of_db(db: f32) -> f32 {
-    let part = |db: f32| 10.0_f32.powf(db / 48.0);
-    let (low, high) = (part(-72.0), part(12.0));
-    if db <= -72.0 { 0.0 } else { ((part(db) - low) / (high - low)).clamp(0.0, 1.0) }
+/// Fader position of a gain, 0 to 1. The scale gives most of the way to gains near 0 dB, which are used most.
+pub(super) fn position_of_db(db: f32) -> f32 {
+    let position = |db: f32| 10.0_f32.powf(db / 48.0);
+    let (low, high) = (position(-72.0), position(12.0));
+    if db <= -72.0 { 0.0 } else { ((position(db) - low) / (high - low)).clamp(0.0, 1.0) }
 }
 
-/// The gain at a part of the way; silence at its start.
-pub(super) fn db_of_part(part: f32) -> f32 {
+/// Gain at a fader position, 0 to 1. Position 0 is silence.
+pub(super) fn db_of_position(position: f32) -> f32 {
     let (low, high) = (10.0_f32.powf(-72.0 / 48.0), 10.0_f32.powf(12.0 / 48.0));
-    if part <= 0.0 { GAIN_DB_MIN } else { 48.0 * (low + part.min(1.0) * (high - low)).log10() }
+    if position <= 0.0 { GAIN_DB_MIN } else { 48.0 * (low + position.min(1.0) * (high - low)).log10() }
 }
 
 /// "−2.6", "+1.0", "0.0", "−∞".
@@ -60,17 +61,17 @@ pub fn pan_text(pan: f32) -> String {
     }
 }
 
-/// What a slider was moved to, 0 to 1, by drag, wheel or keys.
-fn moved(ui: &Ui, response: &Response, part: f32, width: f32, key_step: f32) -> Option<f32> {
-    let held: Id = response.id.with("held");
+/// New position, 0 to 1, if the user moved the slider by drag, wheel or keys in this picture.
+fn new_position(ui: &Ui, response: &Response, position: f32, width: f32, key_step: f32) -> Option<f32> {
+    let dragged_to: Id = response.id.with("held");
     if response.drag_started() {
-        ui.data_mut(|data| data.insert_temp(held, part));
+        ui.data_mut(|data| data.insert_temp(dragged_to, position));
     }
     if response.dragged() {
         let fine = ui.input(|input| input.modifiers.shift || input.modifiers.ctrl);
-        let step = response.drag_delta().x / width * if fine { FINE } else { 1.0 };
+        let step = response.drag_delta().x / width * if fine { FINE_FACTOR } else { 1.0 };
         let now = ui.data_mut(|data| {
-            let value: &mut f32 = data.get_temp_mut_or(held, part);
+            let value: &mut f32 = data.get_temp_mut_or(dragged_to, position);
             *value += step;
             *value
         });
@@ -84,15 +85,16 @@ fn moved(ui: &Ui, response: &Response, part: f32, width: f32, key_step: f32) -> 
             )
         });
         let step = (more as f32 - less as f32) * key_step;
-        return (step != 0.0).then_some((part + step).clamp(0.0, 1.0));
+        return (step != 0.0).then_some((position + step).clamp(0.0, 1.0));
     }
     if response.hovered() && ui.input(|input| input.modifiers.alt) {
         let wheel = ui.input(|input| input.smooth_scroll_delta().y);
-        return (wheel != 0.0).then_some((part + wheel / 1000.0).clamp(0.0, 1.0));
+        return (wheel != 0.0).then_some((position + wheel / 1000.0).clamp(0.0, 1.0));
     }
     None
 }
 
+/// Keeps the arrow keys for a slider that has the focus. egui would move the focus with them.
 fn lock_arrows(ui: &Ui, response: &Response) {
     if response.has_focus() {
         let arrows = egui::EventFilter { horizontal_arrows: true, vertical_arrows: true, ..Default::default() };
@@ -101,20 +103,20 @@ fn lock_arrows(ui: &Ui, response: &Response) {
 }
 
 impl Fader<'_> {
-    /// Shows it in `rect`; returns the gain that it was moved to.
+    /// Draws the fader in `rect`. Returns the new gain if the user moved it.
     pub fn show(&self, ui: &mut Ui, theme: &Theme, rect: Rect, with_text: bool) -> (Response, Option<f32>) {
         let response = ui.interact(rect, ui.scope_id().with(("fader", self.name)), Sense::click_and_drag());
         response.widget_info(|| WidgetInfo::slider(true, f64::from(self.db), self.name));
         lock_arrows(ui, &response);
         let y = if with_text { rect.top() + rect.height() * 0.32 } else { rect.center().y };
-        let part = part_of_db(self.db);
+        let position = position_of_db(self.db);
         let width = rect.width() - 4.0;
         if ui.is_rect_visible(rect) {
             let rail = Rect::from_center_size(pos2(rect.center().x, y), vec2(rect.width(), 3.0));
             ui.painter().rect_filled(rail, 1, theme.button_hover);
-            let unity = rect.left() + 2.0 + part_of_db(0.0) * width;
+            let unity = rect.left() + 2.0 + position_of_db(0.0) * width;
             ui.painter().vline(unity, y - 4.0..=y + 4.0, (1.0, theme.faint));
-            let knob = Rect::from_center_size(pos2(rect.left() + 2.0 + part * width, y), vec2(4.0, 12.0));
+            let knob = Rect::from_center_size(pos2(rect.left() + 2.0 + position * width, y), vec2(4.0, 12.0));
             let hot = response.hovered() || response.dragged();
             ui.painter().rect_filled(knob, 2, if hot { theme.strong } else { theme.text });
             if with_text {
@@ -124,7 +126,7 @@ impl Fader<'_> {
             }
             focus_ring(ui, &response, rect, theme);
         }
-        let to = moved(ui, &response, part, width, 0.01).map(db_of_part);
+        let to = new_position(ui, &response, position, width, 0.01).map(db_of_position);
         let to = if response.double_clicked() { Some(0.0) } else { to };
         let text = format!("Gain {} dB. Drag, Shift for fine steps, double-click for 0 dB", db_text(self.db));
         (response.on_hover_cursor(CursorIcon::ResizeHorizontal).on_hover_text(text), to.map(|db| db.min(GAIN_DB_MAX)))
@@ -132,7 +134,7 @@ impl Fader<'_> {
 }
 
 impl Pan<'_> {
-    /// Shows it in `rect`; returns the place that it was moved to.
+    /// Draws the slider in `rect`. Returns the new pan if the user moved it.
     pub fn show(&self, ui: &mut Ui, theme: &Theme, rect: Rect) -> (Response, Option<f32>) {
         let response = ui.interact(rect, ui.scope_id().with(("pan", self.name)), Sense::click_and_drag());
         response.widget_info(|| {
@@ -141,21 +143,21 @@ impl Pan<'_> {
             info
         });
         lock_arrows(ui, &response);
-        let part = f32::midpoint(self.pan, 1.0);
+        let position = f32::midpoint(self.pan, 1.0);
         let width = rect.width() - 4.0;
         if ui.is_rect_visible(rect) {
             let y = rect.center().y;
             let rail = Rect::from_center_size(rect.center(), vec2(rect.width(), 3.0));
             ui.painter().rect_filled(rail, 1, theme.button_hover);
-            let x = rect.left() + 2.0 + part * width;
+            let x = rect.left() + 2.0 + position * width;
             let from = Rect::from_two_pos(pos2(rect.center().x, y - 1.5), pos2(x, y + 1.5));
             ui.painter().rect_filled(from, 1, theme.accent);
             ui.painter().circle_filled(pos2(x, y), 3.5, if response.hovered() { theme.strong } else { theme.text });
             focus_ring(ui, &response, rect, theme);
         }
-        let to = moved(ui, &response, part, width, 0.01).map(|part| {
-            let pan = part * 2.0 - 1.0;
-            // The middle is easy to find again.
+        let to = new_position(ui, &response, position, width, 0.01).map(|position| {
+            let pan = position * 2.0 - 1.0;
+            // Positions near the middle snap to it, so that the middle is easy to find.
             if pan.abs() < 0.015 { 0.0 } else { pan }
         });
         let to = if response.double_clicked() { Some(0.0) } else { to };
@@ -169,11 +171,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_fader_stands_where_its_gain_is() {
+    fn position_and_gain_of_a_fader_convert_back() {
         for db in [-60.0_f32, -24.0, -6.0, 0.0, 6.0, 12.0] {
-            assert!((db_of_part(part_of_db(db)) - db).abs() < 0.01, "{db}");
+            assert!((db_of_position(position_of_db(db)) - db).abs() < 0.01, "{db}");
         }
-        assert!(part_of_db(0.0) > 0.5 && part_of_db(GAIN_DB_MIN) == 0.0 && db_of_part(0.0) == GAIN_DB_MIN);
+        assert!(position_of_db(0.0) > 0.5 && position_of_db(GAIN_DB_MIN) == 0.0 && db_of_position(0.0) == GAIN_DB_MIN);
     }
 
     #[test]

@@ -1,68 +1,69 @@
-//! Meters: how they fall, hold and latch, and one mesh for all of them. Thread: ui.
+//! Meters: decay, peak hold and clip lamp of a level, and one mesh that draws all meters of a panel. Thread: ui.
 
 use crate::app::snapshot::Meter;
 use crate::ui::theme::{Theme, mixed};
 use egui::epaint::{Mesh, Vertex, WHITE_UV};
 use egui::{Color32, Painter, Pos2, Rect, Shape, pos2};
 
-/// Decibels a second that a peak falls.
+/// Decay of a peak in decibels per second.
 const FALL_DB: f32 = 24.0;
 
-/// Seconds that the highest peak stays.
+/// Seconds that the peak hold stays.
 const HOLD_SECONDS: f64 = 1.5;
 
-/// Decibels at the foot of a meter.
+/// Level at the lower end of a meter, in decibels.
 const FOOT_DB: f32 = -60.0;
 
-/// What one meter shows, between two snapshots too.
+/// The values that one meter shows. They also change between two snapshots, because peaks decay. Full scale is 1.0.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Ballistics {
-    /// The peak as it falls, full scale 1.0.
+    /// Peak with decay.
     pub peak: f32,
-    /// The mean.
     pub rms: f32,
-    /// The highest of late.
+    /// Peak hold.
     pub hold: f32,
-    held: f64,
-    /// Full scale was reached, and nobody has acknowledged it.
+    /// Time of the held peak, in seconds.
+    hold_since: f64,
+    /// Clip lamp: a peak reached full scale. Stays on until the user acknowledges it.
     pub clipped: bool,
-    seen: f64,
+    /// Time of the last update, in seconds.
+    updated: f64,
 }
 
 impl Ballistics {
-    /// Takes a new level at `now` seconds.
-    pub fn take(&mut self, level: Meter, now: f64) {
-        let elapsed = (now - self.seen).clamp(0.0, 1.0) as f32;
-        self.seen = now;
-        let fallen = self.peak * 10.0_f32.powf(-FALL_DB * elapsed / 20.0);
-        self.peak = level.peak.max(if fallen < 1e-4 { 0.0 } else { fallen });
+    /// Applies a new level at `now` seconds.
+    pub fn update(&mut self, level: Meter, now: f64) {
+        let elapsed = (now - self.updated).clamp(0.0, 1.0) as f32;
+        self.updated = now;
+        let decayed = self.peak * 10.0_f32.powf(-FALL_DB * elapsed / 20.0);
+        self.peak = level.peak.max(if decayed < 1e-4 { 0.0 } else { decayed });
         self.rms = if level.rms < 1e-4 { 0.0 } else { level.rms };
-        if level.peak >= self.hold || now - self.held > HOLD_SECONDS {
+        if level.peak >= self.hold || now - self.hold_since > HOLD_SECONDS {
             self.hold = level.peak.max(self.peak);
-            self.held = now;
+            self.hold_since = now;
         }
         self.clipped |= level.peak >= 1.0;
     }
 
-    /// Whether it would look the same a moment later, were the level the same.
-    pub fn rests(&self) -> bool {
+    /// Whether the meter shows nothing, so that it needs no new picture until a level arrives.
+    pub fn is_at_rest(&self) -> bool {
         self.peak == 0.0 && self.hold == 0.0 && self.rms == 0.0
     }
 }
 
-/// Part of a meter's height, 0 to 1, at which a level stands.
-pub fn part_of(level: f32) -> f32 {
+/// Height of a level in a meter, 0 to 1. Full scale is 1.0 in both.
+pub fn height_of(level: f32) -> f32 {
     if level <= 0.0 { 0.0 } else { (1.0 - 20.0 * level.log10() / FOOT_DB).clamp(0.0, 1.0) }
 }
 
-/// Collects the rectangles of all meters of a panel; painted in one go.
+/// The mesh of all meters of a panel. One mesh costs much less than a shape for each rectangle.
 #[derive(Default)]
 pub struct Meters {
     mesh: Mesh,
 }
 
 impl Meters {
-    /// A plain rectangle.
+    /// Adds a rectangle.
     pub fn rect(&mut self, rect: Rect, colour: Color32) {
         self.quad(rect, colour, colour);
     }
@@ -79,13 +80,13 @@ impl Meters {
         self.mesh.indices.extend([first, first + 1, first + 2, first + 2, first + 1, first + 3]);
     }
 
-    /// An upright meter: mean bright, peak dim, hold a line, the clip lamp above.
+    /// Adds a vertical meter: RMS bright, peak dim, peak hold as a line, clip lamp at the top.
     pub fn upright(&mut self, rect: Rect, of: &Ballistics, theme: &Theme) {
         let lamp = Rect::from_min_max(rect.min, pos2(rect.right(), rect.top() + 4.0));
         self.rect(lamp, if of.clipped { theme.record } else { theme.well });
         let well = Rect::from_min_max(pos2(rect.left(), rect.top() + 5.0), rect.max);
         self.rect(well, theme.well);
-        let height = |level: f32| well.bottom() - part_of(level) * well.height();
+        let height = |level: f32| well.bottom() - height_of(level) * well.height();
         self.column(well, height(of.peak), 0.45, theme);
         self.column(well, height(of.rms), 1.0, theme);
         if of.hold > 0.002 {
@@ -95,7 +96,7 @@ impl Meters {
         }
     }
 
-    /// From the foot to `top`, in the colours that stand at those heights.
+    /// Adds a bar from the lower end to `top`, with the colours of its heights.
     fn column(&mut self, well: Rect, top: f32, strength: f32, theme: &Theme) {
         let [low, middle, high] = theme.meter.map(|colour| mixed(theme.well, colour, strength));
         let at = |part: f32| well.bottom() - part * well.height();
@@ -108,7 +109,7 @@ impl Meters {
         }
     }
 
-    /// Paints them all.
+    /// Paints all meters.
     pub fn paint(self, painter: &Painter) {
         if !self.mesh.is_empty() {
             painter.add(Shape::mesh(self.mesh));
@@ -123,20 +124,20 @@ mod tests {
     #[test]
     fn a_peak_is_held_falls_and_leaves_the_clip_lamp_on() {
         let mut meter = Ballistics::default();
-        meter.take(Meter { peak: 1.0, rms: 0.5 }, 1.0);
+        meter.update(Meter { peak: 1.0, rms: 0.5 }, 1.0);
         for frame in 1..30 {
-            meter.take(Meter::default(), 1.0 + f64::from(frame) / 30.0);
+            meter.update(Meter::default(), 1.0 + f64::from(frame) / 30.0);
         }
         assert!(meter.clipped && meter.hold == 1.0 && meter.peak < 0.1 && meter.peak > 0.01, "{meter:?}");
         for frame in 30..300 {
-            meter.take(Meter::default(), 1.0 + f64::from(frame) / 30.0);
+            meter.update(Meter::default(), 1.0 + f64::from(frame) / 30.0);
         }
-        assert!(meter.clipped && meter.rests(), "{meter:?}");
+        assert!(meter.clipped && meter.is_at_rest(), "{meter:?}");
     }
 
     #[test]
-    fn full_scale_is_the_top_and_silence_the_foot() {
-        assert!(part_of(1.0) == 1.0 && part_of(0.0) == 0.0 && part_of(0.0009) == 0.0);
-        assert!((part_of(0.5) - 0.8997).abs() < 0.001);
+    fn full_scale_is_the_top_and_silence_the_lower_end() {
+        assert!(height_of(1.0) == 1.0 && height_of(0.0) == 0.0 && height_of(0.0009) == 0.0);
+        assert!((height_of(0.5) - 0.8997).abs() < 0.001);
     }
 }

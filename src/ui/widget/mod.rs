@@ -1,4 +1,4 @@
-//! Controls that panels are made of. Each has an accessible name. Thread: ui.
+//! The controls of the panels. Each has an accessible name. Thread: ui.
 
 mod button;
 mod fader;
@@ -7,31 +7,26 @@ mod text;
 
 pub use button::{Button, Look, toggle};
 pub use fader::{Fader, Pan, db_text, pan_text};
-pub use meter::{Ballistics, Meters, part_of};
+pub use meter::{Ballistics, Meters, height_of};
 pub use text::{elided, name_field, text_at};
 
 use super::theme::{RADIUS, Theme};
 use crate::app::snapshot::Level;
 use egui::{Color32, Rect, Response, Stroke, StrokeKind, Ui};
 
-/// A ring around what the keyboard would use.
+/// Draws a ring around a control that has the keyboard focus.
 pub fn focus_ring(ui: &Ui, response: &Response, rect: Rect, theme: &Theme) {
     if response.has_focus() {
         ui.painter().rect_stroke(rect.expand(1.5), RADIUS, Stroke::new(1.5, theme.accent), StrokeKind::Outside);
     }
 }
 
-/// A card: a raised box with a line around it.
+/// Draws the background of a card: a box with a border.
 pub fn card(ui: &Ui, rect: Rect, theme: &Theme) {
     ui.painter().rect(rect, RADIUS, theme.card, Stroke::new(1.0, theme.line), StrokeKind::Inside);
 }
 
-/// A fill that shows state on a control.
-pub fn fill(ui: &Ui, rect: Rect, radius: u8, colour: Color32) {
-    ui.painter().rect_filled(rect, radius, colour);
-}
-
-/// A disc, a triangle or a square in its colour: how good something is, not told by colour alone.
+/// A disc, a triangle or a square, so that shape and not only colour shows the level.
 pub fn sign(ui: &mut Ui, level: Level, theme: &Theme) -> Response {
     let (rect, response) = ui.allocate_exact_size(egui::vec2(16.0, 18.0), egui::Sense::hover());
     let at = rect.center();
@@ -50,7 +45,7 @@ pub fn sign(ui: &mut Ui, level: Level, theme: &Theme) -> Response {
     response
 }
 
-/// A word at the left of a line, in a column of its own.
+/// A label at the left of a line, in a column of `width` points.
 pub fn label(ui: &mut Ui, text: &str, width: f32, colour: Color32) {
     let (rect, response) = ui.allocate_exact_size(egui::vec2(width, 24.0), egui::Sense::hover());
     response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Label, true, text));

@@ -1,10 +1,10 @@
-//! Text that fits its place, and names that are edited in place. Thread: ui.
+//! Text that is cut to a width, and names that a user edits in place. Thread: ui.
 
 use crate::ui::theme::Theme;
 use egui::{Align2, Color32, FontId, Galley, Key, Pos2, Rect, Response, Sense, TextEdit, Ui, text::LayoutJob};
 use std::sync::Arc;
 
-/// One line that is cut with an ellipsis where it does not fit.
+/// Lays out one line of text. A line longer than `width` ends with an ellipsis.
 pub fn elided(ui: &Ui, text: &str, font: FontId, colour: Color32, width: f32) -> Arc<Galley> {
     let mut job = LayoutJob::simple_singleline(text.to_owned(), font, colour);
     job.wrap.max_width = width.max(8.0);
@@ -13,7 +13,7 @@ pub fn elided(ui: &Ui, text: &str, font: FontId, colour: Color32, width: f32) ->
     ui.painter().layout_job(job)
 }
 
-/// A line of text at a place, cut to `width`; the place is where `align` says.
+/// Draws one line of text, cut to `width`. `at` is the point of the text that `align` names. Returns its rectangle.
 pub fn text_at(ui: &Ui, at: Pos2, align: Align2, text: &str, font: FontId, colour: Color32, width: f32) -> Rect {
     let galley = elided(ui, text, font, colour, width);
     let rect = align.anchor_size(at, galley.size());
@@ -21,8 +21,8 @@ pub fn text_at(ui: &Ui, at: Pos2, align: Align2, text: &str, font: FontId, colou
     rect
 }
 
-/// A name that is shown as text and edited where it stands, after a double click or when `begin` says so. Returns the
-/// response and, when it was changed, the new name.
+/// A name that the user can edit in place, after a double click, after Enter on the focused name, or if `begin` is set.
+/// Returns the response and, after a change, the new name. Esc and an empty text change nothing.
 pub fn name_field(
     ui: &mut Ui,
     theme: &Theme,
@@ -45,7 +45,7 @@ pub fn name_field(
         let first = !ui.data(|data| data.get_temp::<bool>(id.with("focused")).unwrap_or(false));
         if first {
             response.request_focus();
-            // What is typed replaces the name.
+            // Select the whole name, so that typing replaces it.
             let mut state = egui::text_edit::TextEditState::load(ui, response.id).unwrap_or_default();
             let all = egui::text::CCursorRange::two(
                 egui::text::CCursor::new(0),

@@ -1,4 +1,4 @@
-//! Tracks by takes: which one plays, and the trash. Thread: ui.
+//! The takes panel: a grid of tracks and passes, where a user chooses the takes to play; and the trash. Thread: ui.
 
 use super::take_facts as facts;
 use crate::app::command::Command;
@@ -14,49 +14,52 @@ use egui::{
 use std::collections::HashMap;
 use uuid::Uuid;
 
-/// Height of the row above the grid.
+/// Height of the row above the grid, in points.
 const HEAD: f32 = 26.0;
-/// Height of the passes' names.
+/// Height of the column headings, in points.
 const PASSES: f32 = 24.0;
-/// Width of the tracks' names.
+/// Width of the track names, in points.
 const NAMES: f32 = 176.0;
-/// Size of a cell, and what lies between two.
+/// Size of a cell, in points.
 const CELL: Vec2 = vec2(144.0, 28.0);
+/// Space between two cells, in points.
 const GAP: Vec2 = vec2(8.0, 4.0);
 
-/// What it keeps between frames.
+/// State that the panel keeps between pictures.
 #[derive(Default)]
-pub struct State {
+pub struct TakesState {
+    /// Whether the trash is shown, not the grid.
     trash: bool,
     index: Index,
 }
 
-/// How much of a take is heard.
+/// How much of a take is on the timeline in regions that are not muted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Heard {
+enum Placed {
     Part,
     Whole,
 }
 
-/// Which take stands where: made anew when the session changes, not every frame.
+/// The contents of the grid. Computed when the session changes, not for every picture.
 #[derive(Default)]
 struct Index {
-    of: Option<(Uuid, u64, usize)>,
-    /// The latest first, with when they began.
+    /// Session, revision and number of takes for which this was computed.
+    key: Option<(Uuid, u64, usize)>,
+    /// The columns: number of a pass and its start time as text, the latest first.
     passes: Vec<(u32, String)>,
     cells: HashMap<(TrackId, u32), TakeId>,
-    heard: HashMap<TakeId, Heard>,
-    /// The latest first.
+    placed: HashMap<TakeId, Placed>,
+    /// Takes in the trash, the latest first.
     trashed: Vec<TakeId>,
 }
 
 impl Index {
-    fn renew(&mut self, session: &Session, revision: u64) {
-        let of = Some((session.id, revision, session.takes().len()));
-        if self.of == of {
+    fn update(&mut self, session: &Session, revision: u64) {
+        let key = Some((session.id, revision, session.takes().len()));
+        if self.key == key {
             return;
         }
-        *self = Index { of, ..Index::default() };
+        *self = Index { key, ..Index::default() };
         for take in session.takes() {
             if take.trashed {
                 self.trashed.push(take.id);
@@ -72,34 +75,34 @@ impl Index {
             let whole = session
                 .take(region.take)
                 .is_some_and(|take| region.start == take.start && region.length == take.frames);
-            self.heard.insert(region.take, if whole { Heard::Whole } else { Heard::Part });
+            self.placed.insert(region.take, if whole { Placed::Whole } else { Placed::Part });
         }
     }
 }
 
-/// Draws it into what is left of `ui`.
-pub fn show(ui: &mut Ui, state: &mut State, context: &mut PanelContext<'_>) {
-    state.index.renew(&context.snapshot.session, context.snapshot.revision);
+/// Draws the panel into the rest of `ui`.
+pub fn show(ui: &mut Ui, state: &mut TakesState, context: &mut PanelContext<'_>) {
+    state.index.update(&context.snapshot.session, context.snapshot.revision);
     egui::Frame::new().inner_margin(Margin::symmetric(16, 8)).show(ui, |ui| {
         head(ui, state, context);
         ui.add_space(GRID - ui.spacing().item_spacing.y);
         if state.trash {
             trash(ui, &state.index, context);
         } else if state.index.passes.is_empty() {
-            nothing(ui, "No takes yet. Record, and each pass becomes a column here.", context.theme);
+            empty_text(ui, "No takes yet. Record, and each pass becomes a column here.", context.theme);
         } else {
             grid(ui, &state.index, context);
         }
     });
 }
 
-fn nothing(ui: &mut Ui, text: &str, theme: &Theme) {
+fn empty_text(ui: &mut Ui, text: &str, theme: &Theme) {
     ui.add_space(GRID * 3.0);
     ui.vertical_centered(|ui| ui.label(egui::RichText::new(text).color(theme.quiet)));
 }
 
-/// What a click does, and the toggle of the trash.
-fn head(ui: &mut Ui, state: &mut State, context: &PanelContext<'_>) {
+/// Draws the hint at the left, and the switch of the trash at the right.
+fn head(ui: &mut Ui, state: &mut TakesState, context: &PanelContext<'_>) {
     ui.allocate_ui_with_layout(vec2(ui.available_width(), HEAD), Layout::right_to_left(Align::Center), |ui| {
         let text = format!("Trash  {}", state.index.trashed.len());
         let button = Button::text("Trash", &text).size(80.0, HEAD).on(state.trash).tip("Takes in the trash");
@@ -116,7 +119,7 @@ fn head(ui: &mut Ui, state: &mut State, context: &PanelContext<'_>) {
     });
 }
 
-/// Names at the left and above stay, the cells scroll; only those in sight are made.
+/// Draws the grid. The headings stay in place while the cells scroll. Only visible cells are drawn.
 fn grid(ui: &mut Ui, index: &Index, context: &mut PanelContext<'_>) {
     let whole = ui.available_rect_before_wrap();
     let body = Rect::from_min_max(whole.min + vec2(NAMES, PASSES), whole.max);
@@ -124,53 +127,53 @@ fn grid(ui: &mut Ui, index: &Index, context: &mut PanelContext<'_>) {
     let session = &context.snapshot.session;
     let (rows, columns) = (session.tracks().len(), index.passes.len());
     let total = vec2(columns as f32 * pitch.x, rows as f32 * pitch.y);
-    let mut asked = None;
+    let mut requested = None;
     let mut inside = ui.new_child(UiBuilder::new().max_rect(body).id_salt("grid"));
     let mut offset = Vec2::ZERO;
     ScrollArea::both().id_salt("takes").auto_shrink(false).show_viewport(&mut inside, |ui, view| {
         ui.set_min_size(total);
         let origin = ui.min_rect().min;
         offset = body.min - origin;
-        for row in seen(view.y_range(), pitch.y, rows) {
+        for row in visible_range(view.y_range(), pitch.y, rows) {
             let track = &session.tracks()[row];
-            for column in seen(view.x_range(), pitch.x, columns) {
+            for column in visible_range(view.x_range(), pitch.x, columns) {
                 let at = origin + vec2(column as f32 * pitch.x, row as f32 * pitch.y);
-                let place = Place { rect: Rect::from_min_size(at, CELL), row, pass: index.passes[column].0 };
-                let id = index.cells.get(&(track.id(), place.pass));
+                let position = CellPosition { rect: Rect::from_min_size(at, CELL), row, pass: index.passes[column].0 };
+                let id = index.cells.get(&(track.id(), position.pass));
                 match id.and_then(|id| session.take(*id)) {
                     Some(take) => {
-                        let heard = index.heard.get(&take.id).copied();
-                        asked = cell(ui, &place, track, take, heard, context).or(asked.take());
+                        let placed = index.placed.get(&take.id).copied();
+                        requested = cell(ui, &position, track, take, placed, context).or(requested.take());
                     }
-                    None => gap(ui, place.rect, context.theme),
+                    None => empty_cell(ui, position.rect, context.theme),
                 }
             }
         }
     });
-    if let Some(edit) = asked {
-        context.ask(Command::Edit(edit));
+    if let Some(edit) = requested {
+        context.send(Command::Edit(edit));
     }
     let left = Rect::from_min_max(pos2(whole.left(), body.top()), body.left_bottom());
-    names(ui, left, offset.y, context);
+    track_names(ui, left, offset.y, context);
     let above = Rect::from_min_max(pos2(body.left(), whole.top()), body.right_top());
-    passes(ui, above, offset.x, index, context.theme);
+    pass_names(ui, above, offset.x, index, context.theme);
     ui.advance_cursor_after_rect(whole);
 }
 
-/// Which of `number` rows or columns are in sight.
-fn seen(view: egui::Rangef, pitch: f32, number: usize) -> std::ops::Range<usize> {
+/// The visible ones of `number` rows or columns.
+fn visible_range(view: egui::Rangef, pitch: f32, number: usize) -> std::ops::Range<usize> {
     let first = (view.min / pitch).max(0.0) as usize;
     let after = (view.max / pitch).ceil().max(0.0) as usize;
     first.min(number)..after.min(number)
 }
 
-/// The tracks, beside the cells.
-fn names(ui: &Ui, rect: Rect, offset: f32, context: &PanelContext<'_>) {
+/// Draws the track names, left of the cells.
+fn track_names(ui: &Ui, rect: Rect, offset: f32, context: &PanelContext<'_>) {
     let mut painter = ui.painter().clone();
     painter.set_clip_rect(ui.clip_rect().intersect(rect));
     let pitch = CELL.y + GAP.y;
     let tracks = context.snapshot.session.tracks();
-    for row in seen(egui::Rangef::new(offset, offset + rect.height()), pitch, tracks.len()) {
+    for row in visible_range(egui::Rangef::new(offset, offset + rect.height()), pitch, tracks.len()) {
         let track = &tracks[row];
         let top = rect.top() + row as f32 * pitch - offset;
         let stripe = Rect::from_min_size(pos2(rect.left(), top + 4.0), vec2(4.0, CELL.y - 8.0));
@@ -183,12 +186,12 @@ fn names(ui: &Ui, rect: Rect, offset: f32, context: &PanelContext<'_>) {
     }
 }
 
-/// The passes, above the cells.
-fn passes(ui: &Ui, rect: Rect, offset: f32, index: &Index, theme: &Theme) {
+/// Draws the column headings, above the cells.
+fn pass_names(ui: &Ui, rect: Rect, offset: f32, index: &Index, theme: &Theme) {
     let mut painter = ui.painter().clone();
     painter.set_clip_rect(ui.clip_rect().intersect(rect));
     let pitch = CELL.x + GAP.x;
-    for column in seen(egui::Rangef::new(offset, offset + rect.width()), pitch, index.passes.len()) {
+    for column in visible_range(egui::Rangef::new(offset, offset + rect.width()), pitch, index.passes.len()) {
         let (pass, hour) = &index.passes[column];
         let left = rect.left() + column as f32 * pitch - offset;
         let y = rect.center().y - 2.0;
@@ -198,107 +201,107 @@ fn passes(ui: &Ui, rect: Rect, offset: f32, index: &Index, theme: &Theme) {
     }
 }
 
-/// Where a cell stands.
-struct Place {
+/// Position of a cell.
+struct CellPosition {
     rect: Rect,
     row: usize,
     pass: u32,
 }
 
-/// A pass that the track did not take part in.
-fn gap(ui: &Ui, rect: Rect, theme: &Theme) {
+/// Draws the cell of a track that has no take of this pass.
+fn empty_cell(ui: &Ui, rect: Rect, theme: &Theme) {
     ui.painter().hline(rect.center().x - 4.0..=rect.center().x + 4.0, rect.center().y, (1.0, theme.line));
 }
 
-/// One take; what was asked of it.
+/// Draws the cell of a take. Returns the edit that the user requested.
 fn cell(
     ui: &mut Ui,
-    place: &Place,
+    position: &CellPosition,
     track: &Track,
     take: &Take,
-    heard: Option<Heard>,
+    placed: Option<Placed>,
     context: &PanelContext<'_>,
 ) -> Option<Edit> {
-    let (rect, theme) = (place.rect, context.theme);
+    let (rect, theme) = (position.rect, context.theme);
     let badge = facts::badge(take, theme);
     let response = ui.interact(rect, ui.scope_id().with(("take", take.id)), Sense::click());
     response.widget_info(|| {
-        let name = format!("Take {} of track {}", take.number, place.row + 1);
-        let mut info = WidgetInfo::selected(Role::Button, true, heard.is_some(), name);
+        let name = format!("Take {} of track {}", take.number, position.row + 1);
+        let mut info = WidgetInfo::selected(Role::Button, true, placed.is_some(), name);
         info.current_text_value = Some(format!("{}, {}, {}", track.name(), facts::length(take), badge.0));
         info
     });
     let hot = response.hovered() || response.context_menu_opened();
-    let fill = match (heard.is_some(), hot) {
+    let fill = match (placed.is_some(), hot) {
         (true, _) => mixed(theme.card, theme.accent, if hot { 0.22 } else { 0.14 }),
         (false, true) => theme.button_hover,
         (false, false) => theme.card,
     };
-    let stroke = match heard {
-        Some(Heard::Whole) => Stroke::new(1.5, theme.accent),
-        Some(Heard::Part) => Stroke::new(1.0, mixed(theme.card, theme.accent, 0.6)),
+    let stroke = match placed {
+        Some(Placed::Whole) => Stroke::new(1.5, theme.accent),
+        Some(Placed::Part) => Stroke::new(1.0, mixed(theme.card, theme.accent, 0.6)),
         None => Stroke::new(1.0, theme.line),
     };
     ui.painter().rect(rect, 6, fill, stroke, StrokeKind::Inside);
-    let length = if heard.is_some() { theme.strong } else { theme.text };
+    let length = if placed.is_some() { theme.strong } else { theme.text };
     figures(ui, rect.shrink2(vec2(10.0, 0.0)), take, length, &badge, theme);
     focus_ring(ui, &response, rect, theme);
     if response.gained_focus() {
         response.scroll_to_me(None);
     }
     let recording = take.state == TakeState::Recording;
-    let mut asked = None;
-    // A take that is heard already is left as it was cut.
-    if response.clicked() && heard != Some(Heard::Whole) && !recording {
-        asked = Some(Edit::ChooseTake(take.id));
+    let mut requested = None;
+    // A take that plays in full already needs no edit.
+    if response.clicked() && placed != Some(Placed::Whole) && !recording {
+        requested = Some(Edit::ChooseTake(take.id));
     }
     response.context_menu(|ui| {
         if ui.add_enabled(!recording, egui::Button::new("Hear all of it")).clicked() {
-            asked = Some(Edit::ChooseTake(take.id));
+            requested = Some(Edit::ChooseTake(take.id));
             ui.close();
         }
         if ui.add_enabled(!recording, egui::Button::new("To the trash")).clicked() {
-            asked = Some(Edit::TrashTake(take.id));
+            requested = Some(Edit::TrashTake(take.id));
             ui.close();
         }
     });
-    let part = (heard == Some(Heard::Part)).then_some("Part of it is heard. A click brings all of it.");
+    let part = (placed == Some(Placed::Part)).then_some("Part of it is heard. A click brings all of it.");
     response.on_hover_cursor(CursorIcon::PointingHand).on_hover_ui(|ui| facts::tooltip(ui, track.name(), take, part));
-    asked
+    requested
 }
 
-/// Its length at the left, what recording it cost at the right.
+/// Draws the length at the left and the badge at the right.
 fn figures(ui: &Ui, rect: Rect, take: &Take, length: Color32, badge: &(String, Color32), theme: &Theme) {
     let text = facts::length(take);
     let left = ui.painter().text(rect.left_center(), Align2::LEFT_CENTER, text, Theme::mono(12.0), length);
-    let room = rect.right() - left.right() - 8.0;
+    let width_max = rect.right() - left.right() - 8.0;
     let colour = theme.tint(badge.1).text;
-    text_at(ui, rect.right_center(), Align2::RIGHT_CENTER, &badge.0, Theme::medium(11.5), colour, room);
+    text_at(ui, rect.right_center(), Align2::RIGHT_CENTER, &badge.0, Theme::medium(11.5), colour, width_max);
 }
 
-/// Takes in the trash, the latest first.
+/// Draws the takes in the trash, the latest first.
 fn trash(ui: &mut Ui, index: &Index, context: &mut PanelContext<'_>) {
     if index.trashed.is_empty() {
-        nothing(ui, "The trash is empty.", context.theme);
+        empty_text(ui, "The trash is empty.", context.theme);
         return;
     }
     ui.spacing_mut().item_spacing.y = GAP.y;
     let session = &context.snapshot.session;
-    let mut asked = None;
+    let mut requested = None;
     let area = ScrollArea::vertical().id_salt("trash").auto_shrink(false);
     area.show_rows(ui, CELL.y, index.trashed.len(), |ui, rows| {
         for take in index.trashed[rows].iter().filter_map(|id| session.take(*id)) {
             if trash_row(ui, session, take, context.theme) {
-                asked = Some(take.id);
+                requested = Some(take.id);
             }
         }
     });
-    if let Some(id) = asked {
-        context.ask(Command::Edit(Edit::UntrashTake(id)));
+    if let Some(id) = requested {
+        context.send(Command::Edit(Edit::UntrashTake(id)));
     }
 }
 
-/// One take in the trash; whether it shall come back.
+/// Draws a take in the trash. Returns whether the user clicked Restore.
 fn trash_row(ui: &mut Ui, session: &Session, take: &Take, theme: &Theme) -> bool {
     let row = session.tracks().iter().position(|track| track.id() == take.track);
     let track = row.map(|row| &session.tracks()[row]);
@@ -322,7 +325,7 @@ fn trash_row(ui: &mut Ui, session: &Session, take: &Take, theme: &Theme) -> bool
     let at = Rect::from_min_max(pos2(rect.right() - 88.0, rect.top()), rect.max);
     let layout = Layout::right_to_left(Align::Center);
     let mut end = ui.new_child(UiBuilder::new().max_rect(at).layout(layout).id_salt(("trashed", take.id)));
-    let said = match row {
+    let spoken = match row {
         Some(row) => format!("Restore take {} of track {}", take.number, row + 1),
         None => format!("Restore {}", take.file_name()),
     };
@@ -331,7 +334,7 @@ fn trash_row(ui: &mut Ui, session: &Session, take: &Take, theme: &Theme) -> bool
     } else {
         "Its track was taken out: undo brings both back"
     };
-    Button::text(&said, "Restore")
+    Button::text(&spoken, "Restore")
         .look(Look::Plain)
         .size(0.0, 24.0)
         .enabled(track.is_some())

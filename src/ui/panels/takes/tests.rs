@@ -1,4 +1,4 @@
-//! Takes as a person would use them. Thread: test.
+//! Tests of the takes panel, driven by clicks on accessible names. Thread: test.
 
 use super::*;
 use crate::app::snapshot::Snapshot;
@@ -15,7 +15,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Every track takes part in every pass but some; the last pass is heard.
+/// A session with `passes` passes. Some tracks have no take of pass 2; the takes of the last pass are on the timeline.
 fn passes(tracks: usize, passes: u32) -> Snapshot {
     let mut snapshot = demo::stopped(tracks, 0);
     let session = Arc::make_mut(&mut snapshot.session);
@@ -58,7 +58,7 @@ fn passes(tracks: usize, passes: u32) -> Snapshot {
     snapshot
 }
 
-/// The take of a track, counted from 0, in a pass.
+/// The take of a pass on a track. `track` counts from 0, `pass` from 1.
 fn take_of(snapshot: &Snapshot, track: usize, pass: u32) -> TakeId {
     let session = &snapshot.session;
     let track = session.tracks()[track].id();
@@ -69,7 +69,7 @@ type Asked = Rc<RefCell<Vec<Command>>>;
 
 fn harness(snapshot: Snapshot) -> (Harness<'static>, Asked) {
     let asked = Asked::default();
-    let (mut state, mut view, keys, theme) = (State::default(), View::default(), KeyMap::default(), Theme::dark());
+    let (mut state, mut view, keys, theme) = (TakesState::default(), View::default(), KeyMap::default(), Theme::dark());
     let (mut fonts, sink) = (false, Rc::clone(&asked));
     let mut harness = Harness::builder().with_size([960.0, 250.0]).build_ui(move |ui| {
         if !std::mem::replace(&mut fonts, true) {
@@ -97,7 +97,7 @@ fn harness(snapshot: Snapshot) -> (Harness<'static>, Asked) {
 }
 
 #[test]
-fn a_click_on_a_take_chooses_it_and_one_on_the_take_that_is_heard_changes_nothing() {
+fn a_click_chooses_a_take_and_does_nothing_on_a_take_that_plays_in_full() {
     let snapshot = passes(4, 3);
     let wanted = take_of(&snapshot, 1, 2);
     let (mut harness, asked) = harness(snapshot);
@@ -129,7 +129,7 @@ fn a_take_goes_to_the_trash_from_its_menu_and_is_restored_from_there() {
 }
 
 #[test]
-fn a_badge_says_what_was_lost_and_is_red_only_then() {
+fn a_badge_names_the_loss_and_is_red_only_then() {
     let (snapshot, theme) = (passes(5, 3), Theme::dark());
     let badge = |track, pass| facts::badge(snapshot.session.take(take_of(&snapshot, track, pass)).unwrap(), &theme);
     assert_eq!(badge(0, 3), ("0 faults".to_owned(), theme.good));
@@ -138,7 +138,7 @@ fn a_badge_says_what_was_lost_and_is_red_only_then() {
 }
 
 #[test]
-fn of_sixty_four_tracks_by_thirty_passes_only_what_is_in_sight_is_made() {
+fn only_visible_cells_of_sixty_four_tracks_and_thirty_passes_are_drawn() {
     let (mut harness, _) = harness(passes(64, 30));
     let made = harness.query_all_by_label_contains(" of track ").count();
     assert!((20..=80).contains(&made), "{made} cells");

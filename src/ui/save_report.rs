@@ -1,5 +1,5 @@
-//! The report: everything that is known as one JSON file, and the window as it stands as a picture. Thread: ui, and one a
-//! report.
+//! Saving a report: one JSON file with events, figures and takes, and a picture of the window. Thread: ui, and two
+//! short-lived threads for each report.
 
 use super::panel_context::PanelContext;
 use crate::app::report::Draft;
@@ -10,74 +10,74 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-/// What was told of the last report.
+/// Saves reports, and keeps the outcome of the last one for display.
 #[derive(Clone, Default)]
-pub struct Saver {
-    told: Arc<Mutex<Option<String>>>,
+pub struct ReportSaver {
+    result: Arc<Mutex<Option<String>>>,
 }
 
-impl Saver {
-    /// Begins to save, of `samples` or of the watcher's own last minute. Nothing waits.
-    pub(super) fn ask(&self, ui: &Ui, context: &PanelContext<'_>, samples: Option<Vec<Arc<Sample>>>) {
+impl ReportSaver {
+    /// Starts to save a report with `samples`, or with the watcher's last minute if `None`. Does not wait.
+    pub(super) fn start(&self, ui: &Ui, context: &PanelContext<'_>, samples: Option<Vec<Arc<Sample>>>) {
         let samples =
             samples.or_else(|| context.watcher.map(crate::residency::watcher::Watcher::history)).unwrap_or_default();
         let time = jiff::Zoned::now().strftime("%Y-%m-%d %H.%M.%S").to_string();
         let base = context.snapshot.folder.join(REPORTS).join(format!("report {time}"));
         let draft = Draft::new(context.snapshot, &samples);
-        let (told, ctx, named) = (Arc::clone(&self.told), ui.ctx().clone(), base.clone());
+        let (result, ctx, path_base) = (Arc::clone(&self.result), ui.ctx().clone(), base.clone());
         spawn(move || {
-            let text = match write(&named, draft) {
-                Ok(()) => format!("Saved as {}.json", named.display()),
-                Err(reason) => format!("{}.json: cannot be saved: {reason}", named.display()),
+            let text = match write_json(&path_base, draft) {
+                Ok(()) => format!("Saved as {}.json", path_base.display()),
+                Err(reason) => format!("{}.json: cannot be saved: {reason}", path_base.display()),
             };
-            if let Ok(mut told) = told.lock() {
-                *told = Some(text);
+            if let Ok(mut result) = result.lock() {
+                *result = Some(text);
             }
             ctx.request_repaint();
         });
-        // It comes with the next picture that is drawn, or never: the report does not wait for it.
+        // The picture arrives after the next drawing, or never. The JSON file does not wait for it.
         ui.request_screenshot(move |picture: Arc<ColorImage>| {
             let base = base.clone();
-            spawn(move || drop(draw(&base, &picture)));
+            spawn(move || drop(write_picture(&base, &picture)));
         });
         ui.request_repaint();
     }
 
-    /// What to tell.
-    pub(super) fn told(&self) -> Option<String> {
-        self.told.try_lock().ok().and_then(|told| told.clone())
+    /// Text about the last report that ended.
+    pub(super) fn result(&self) -> Option<String> {
+        self.result.try_lock().ok().and_then(|result| result.clone())
     }
 }
 
 fn spawn(work: impl FnOnce() + Send + 'static) {
-    // A system that gives no thread saves no report, and nothing is told of one.
+    // If the system cannot start a thread, no report is saved, and the user gets no message.
     drop(std::thread::Builder::new().name("report".to_owned()).spawn(work));
 }
 
-fn with(base: &Path, ending: &str) -> PathBuf {
+fn with_ending(base: &Path, ending: &str) -> PathBuf {
     let mut name = base.as_os_str().to_owned();
     name.push(ending);
     PathBuf::from(name)
 }
 
-fn folder(base: &Path) -> Result<(), String> {
+fn make_folder(base: &Path) -> Result<(), String> {
     base.parent().map_or(Ok(()), |folder| std::fs::create_dir_all(folder).map_err(|error| error.to_string()))
 }
 
-fn write(base: &Path, draft: Draft) -> Result<(), String> {
-    folder(base)?;
+fn write_json(base: &Path, draft: Draft) -> Result<(), String> {
+    make_folder(base)?;
     let json = serde_json::to_vec(&draft.finish()).map_err(|error| error.to_string())?;
-    // A second report within a second is one too many, and an earlier one is not touched.
-    let file = std::fs::OpenOptions::new().write(true).create_new(true).open(with(base, ".json"));
+    // `create_new`: a second report within the same second fails instead of replacing the first one.
+    let file = std::fs::OpenOptions::new().write(true).create_new(true).open(with_ending(base, ".json"));
     file.and_then(|mut file| file.write_all(&json)).map_err(|error| error.to_string())
 }
 
-fn draw(base: &Path, picture: &ColorImage) -> Result<(), String> {
-    folder(base)?;
+fn write_picture(base: &Path, picture: &ColorImage) -> Result<(), String> {
+    make_folder(base)?;
     let [width, height] = picture.size.map(|side| side as u32);
     let bytes = picture.pixels.iter().flat_map(egui::Color32::to_array).collect();
     let image = image::RgbaImage::from_raw(width, height, bytes).ok_or("the picture is not whole")?;
-    image.save(with(base, ".png")).map_err(|error| error.to_string())
+    image.save(with_ending(base, ".png")).map_err(|error| error.to_string())
 }
 
 #[cfg(all(test, feature = "gui-tests"))]
@@ -85,24 +85,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_report_is_one_file_with_everything_and_a_picture_beside_it() {
+    fn a_report_is_one_file_with_everything_and_a_picture_next_to_it() {
         let folder = tempfile::tempdir().unwrap();
         let base = folder.path().join("reports/report 2026-11-23 01.02.03");
         let mut snapshot = crate::ui::demo::stopped(3, 60);
         snapshot.folder = folder.path().to_path_buf();
-        let told = |text: &str| crate::app::snapshot::Told {
+        let notice = |text: &str| crate::app::snapshot::Told {
             at: std::time::Duration::ZERO,
             clock: "20:14:03".to_owned(),
             severity: crate::control::Severity::Caution,
             text: text.to_owned(),
             seen: false,
         };
-        snapshot.notices = Arc::new(vec![told("now")]);
-        snapshot.earlier = Arc::new(vec![told("then")]);
-        write(&base, Draft::new(&snapshot, &[])).unwrap();
-        draw(&base, &ColorImage::filled([4, 3], egui::Color32::RED)).unwrap();
-        assert!(write(&base, Draft::new(&snapshot, &[])).is_err(), "a report that is there is not replaced");
-        let json: serde_json::Value = serde_json::from_slice(&std::fs::read(with(&base, ".json")).unwrap()).unwrap();
+        snapshot.notices = Arc::new(vec![notice("now")]);
+        snapshot.earlier = Arc::new(vec![notice("then")]);
+        write_json(&base, Draft::new(&snapshot, &[])).unwrap();
+        write_picture(&base, &ColorImage::filled([4, 3], egui::Color32::RED)).unwrap();
+        assert!(write_json(&base, Draft::new(&snapshot, &[])).is_err(), "a report that is there is not replaced");
+        let json: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(with_ending(&base, ".json")).unwrap()).unwrap();
         assert_eq!(
             (&json["kind"], &json["residency"]["kind"]),
             (&"faultless-report".into(), &"faultless-residency".into())
@@ -115,6 +116,6 @@ mod tests {
             "{}",
             json["machine"]
         );
-        assert_eq!(image::open(with(&base, ".png")).unwrap().width(), 4);
+        assert_eq!(image::open(with_ending(&base, ".png")).unwrap().width(), 4);
     }
 }

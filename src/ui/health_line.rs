@@ -1,5 +1,5 @@
-//! The line under the transport: in one sentence, whether all is well; on its right, what a crash and a power cut would
-//! cost now. Thread: ui.
+//! The health line: the sentence below the transport bar that says whether all is well. On its right it says how much
+//! audio a crash or a power cut would cost now. Thread: ui.
 
 use super::action::Action;
 use super::panel_context::PanelContext;
@@ -8,7 +8,7 @@ use super::widget::text_at;
 use crate::app::snapshot::{Health, Level};
 use egui::{Align2, CursorIcon, Rect, Role, Sense, Ui, WidgetInfo, pos2};
 
-/// The whole sentence, as a screen reader says it.
+/// The whole sentence, for tooltip and screen reader.
 pub fn sentence(health: &Health) -> String {
     let mut text = health.head.clone();
     if !health.parts.is_empty() {
@@ -22,7 +22,7 @@ pub fn sentence(health: &Health) -> String {
     text
 }
 
-/// Its colours.
+/// The colours of a level.
 pub fn tint(level: Level, theme: &Theme) -> Tint {
     theme.tint(match level {
         Level::Good => theme.good,
@@ -31,25 +31,25 @@ pub fn tint(level: Level, theme: &Theme) -> Tint {
     })
 }
 
-/// Draws it into `rect`.
+/// Draws the line into `rect`. A click shows the events.
 pub fn show(ui: &mut Ui, rect: Rect, context: &mut PanelContext<'_>) {
     let health = &context.snapshot.health;
     let tint = tint(health.level, context.theme);
     ui.painter().rect_filled(rect, 0, tint.fill);
     ui.painter().hline(rect.x_range(), rect.bottom() - 0.5, (1.0, tint.line));
     let response = ui.interact(rect, ui.scope_id().with("health"), Sense::click());
-    let said = sentence(health);
+    let spoken = sentence(health);
     response.widget_info(|| {
         let mut info = WidgetInfo::labeled(Role::Status, true, "Health");
-        info.current_text_value = Some(said.clone());
+        info.current_text_value = Some(spoken.clone());
         info
     });
     let y = rect.center().y;
     sign(ui, health.level, pos2(rect.left() + 20.0, y), tint);
     let right_width = safety(ui, rect, health, tint);
     let left = rect.left() + 34.0;
-    let room = rect.width() - 34.0 - right_width - 40.0;
-    let head = text_at(ui, pos2(left, y), Align2::LEFT_CENTER, &health.head, Theme::semi(12.5), tint.text, room);
+    let width_max = rect.width() - 34.0 - right_width - 40.0;
+    let head = text_at(ui, pos2(left, y), Align2::LEFT_CENTER, &health.head, Theme::semi(12.5), tint.text, width_max);
     let mut rest = health.parts.join("  ·  ");
     if let Some(advice) = &health.advice {
         if !rest.is_empty() {
@@ -58,10 +58,10 @@ pub fn show(ui: &mut Ui, rect: Rect, context: &mut PanelContext<'_>) {
         rest.push_str(advice);
     }
     let x = head.right() + 10.0;
-    text_at(ui, pos2(x, y), Align2::LEFT_CENTER, &rest, Theme::font(12.5), tint.text, (left + room - x).max(20.0));
+    text_at(ui, pos2(x, y), Align2::LEFT_CENTER, &rest, Theme::font(12.5), tint.text, (left + width_max - x).max(20.0));
     let tip = context.tip("What happened, with times", Action::Events);
     let response = response.on_hover_cursor(CursorIcon::PointingHand).on_hover_ui(|ui| {
-        ui.label(&said);
+        ui.label(&spoken);
         for safe in &health.safety {
             ui.label(safe);
         }
@@ -72,22 +72,23 @@ pub fn show(ui: &mut Ui, rect: Rect, context: &mut PanelContext<'_>) {
     }
 }
 
-/// What is safe, on the right, as much of it as half the line has room for: what changes stays longest. Returns its width.
+/// Draws the safety texts at the right, within 45 % of the line. If they do not fit, the first ones are left out: the
+/// last one changes most. Returns the width that was used.
 fn safety(ui: &Ui, rect: Rect, health: &Health, tint: Tint) -> f32 {
     if health.advice.is_some() || health.safety.is_empty() || rect.width() < 900.0 {
         return 0.0;
     }
-    let (colour, room) = (tint.text.gamma_multiply(0.75), rect.width() * 0.45);
+    let (colour, width_max) = (tint.text.gamma_multiply(0.75), rect.width() * 0.45);
     let width = |text: &str| ui.painter().layout_no_wrap(text.to_owned(), Theme::font(12.0), colour).size().x;
-    let fits = |text: &String| width(text) <= room;
+    let fits = |text: &String| width(text) <= width_max;
     let last = health.safety.len() - 1;
-    let told = (0..=last).map(|from| health.safety[from..].join("   ·   ")).find(fits);
-    let told = told.unwrap_or_else(|| health.safety[last].clone());
+    let text = (0..=last).map(|from| health.safety[from..].join("   ·   ")).find(fits);
+    let text = text.unwrap_or_else(|| health.safety[last].clone());
     let at = pos2(rect.right() - 16.0, rect.center().y);
-    text_at(ui, at, Align2::RIGHT_CENTER, &told, Theme::font(12.0), colour, room).width()
+    text_at(ui, at, Align2::RIGHT_CENTER, &text, Theme::font(12.0), colour, width_max).width()
 }
 
-/// A disc, a triangle, a square: not told by colour alone.
+/// Draws a disc, a triangle or a square, so that shape and not only colour shows the level.
 pub fn sign(ui: &Ui, level: Level, at: egui::Pos2, tint: Tint) {
     match level {
         Level::Good => {

@@ -1,1 +1,0 @@
-//! Pictures of the window's main states. Thread: test.
