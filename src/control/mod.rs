@@ -3,18 +3,21 @@
 //! A face calls [`Control::poll`] in its loop and shows the [`Notice`]s; nothing here waits for the disk but
 //! [`Control::open`] and [`Control::close`].
 
-pub mod edit;
 mod answers;
-mod monitoring;
-mod reconnect;
-mod events;
-mod session_folder;
-pub mod session_saver;
-mod overflow;
+mod companion;
+mod disk_space;
+pub mod edit;
 mod ended;
+mod events;
+mod mirror;
+mod monitoring;
+mod overflow;
 pub mod pass;
 pub mod playback;
+mod reconnect;
 pub mod report;
+mod session_folder;
+pub mod session_saver;
 pub mod setup;
 mod system_sleep;
 
@@ -32,7 +35,7 @@ use crate::session::session_file::{OpenSession, SESSION_FILE, SessionError, fold
 use crate::session::{Session, TrackId};
 use crate::threads::{self, Threads, ThreadsError, ThreadsSetup};
 use crate::time::{FramePos, SampleRate};
-use overflow::Elsewhere;
+use companion::Elsewhere;
 use pass::{PassReport, PassRun};
 use playback::Players;
 use report::Reading;

@@ -5,7 +5,8 @@
 //!            -> audio gives back -> butler hands over -> committer ends files -> report
 //! ```
 
-use super::overflow::{MirrorReport, Next, Part, PassMirror};
+use super::mirror::{MirrorReport, PassMirror};
+use super::overflow::{Next, Part};
 use super::report::{AudioReport, Reading};
 use super::{Control, ControlError};
 use crate::butler::capabilities::CapturePath;
