@@ -106,7 +106,7 @@ fn open(args: &RecordArgs) -> Result<(Control, u64), Failure> {
         return Err(Failure(format!("{}: it has {} inputs", facts.name, facts.inputs)));
     }
     control.arm_inputs(inputs)?;
-    open_elsewhere(&mut control, args)?;
+    set_companions(&mut control, args)?;
     if !args.json {
         say(&introduction(&control, inputs, format));
     }
@@ -114,11 +114,11 @@ fn open(args: &RecordArgs) -> Result<(Control, u64), Failure> {
 }
 
 /// The folders beside the session's that were asked for. One that cannot be had is refused before anything is recorded.
-fn open_elsewhere(control: &mut Control, args: &RecordArgs) -> Result<(), Failure> {
+fn set_companions(control: &mut Control, args: &RecordArgs) -> Result<(), Failure> {
     control.set_mirror(args.mirror.as_deref());
     control.set_overflow(args.overflow.as_deref());
     let until = Instant::now() + ELSEWHERE_PATIENCE;
-    while !control.elsewhere_is_known() && Instant::now() < until {
+    while !control.companions_are_known() && Instant::now() < until {
         control.poll();
         std::thread::sleep(Duration::from_millis(5));
     }

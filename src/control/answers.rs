@@ -83,16 +83,16 @@ impl Control {
             DiskEvent::TakeFinished { replica: Replica::Mirror, take, trouble, .. } => {
                 self.mirror_finished(take, trouble)
             }
-            DiskEvent::Stuck { take, from, code } => self.take_stuck(take, from, code),
+            DiskEvent::Stuck { take, from, code } => self.take_refused(take, from, code),
             DiskEvent::Continued { take, outcome } => self.take_continued(take, outcome),
             DiskEvent::PlaybackTrouble { reason, .. } => self.caution(reason),
             DiskEvent::Trouble { replica: Replica::Mirror, reason } => {
                 self.caution(format!("mirror: {reason}"));
-                self.mirror_refuses(Some(reason));
+                self.set_mirror_error(Some(reason));
             }
             DiskEvent::TroubleOver { replica: Replica::Mirror, reason } => {
                 self.info(format!("mirror: {reason}"));
-                self.mirror_refuses(None);
+                self.set_mirror_error(None);
             }
             DiskEvent::Trouble { replica: Replica::Session, reason } => {
                 self.trouble = Some(reason.clone());
@@ -100,7 +100,7 @@ impl Control {
             }
             DiskEvent::TroubleOver { replica: Replica::Session, reason } => {
                 self.trouble = None;
-                self.nobody_is_stuck();
+                self.clear_refusals();
                 self.told(Kind::DiskTroubleOver, Severity::Info, reason, &[]);
             }
         }

@@ -10,33 +10,33 @@ use std::path::{Path, PathBuf};
 
 /// The folders.
 #[derive(Default)]
-pub(super) struct Elsewhere {
+pub(super) struct Companions {
     pub(super) mirror: Option<Companion>,
     pub(super) overflow: Option<Companion>,
     /// Folders that takes went on in before another one was named.
-    pub(super) former: Vec<Companion>,
+    pub(super) earlier_overflows: Vec<Companion>,
 }
 
 /// A folder with a copy of the session's file.
 pub(super) struct Companion {
     /// What was asked for.
-    pub(super) named: PathBuf,
+    pub(super) requested: PathBuf,
     /// The folder in it, once it is open.
     pub(super) folder: Option<Result<PathBuf, String>>,
     pub(super) saver: SessionSaver,
     /// A revision that could not be handed over yet.
-    due: bool,
+    save_due: bool,
 }
 
 impl Companion {
-    pub(super) fn start(named: &Path, session_folder: &Path, session: &Session) -> Option<Companion> {
-        let (dir, session) = (named.to_owned(), session.clone());
+    pub(super) fn start(requested: &Path, session_folder: &Path, session: &Session) -> Option<Companion> {
+        let (dir, session) = (requested.to_owned(), session.clone());
         let name = session_folder.file_name().map_or_else(|| PathBuf::from("session"), PathBuf::from);
         let saver = SessionSaver::start_with(move || open_in(&dir, &name, &session)).ok()?;
-        Some(Companion { named: named.to_owned(), folder: None, saver, due: true })
+        Some(Companion { requested: requested.to_owned(), folder: None, saver, save_due: true })
     }
 
-    pub(super) fn open(&self) -> Option<&Path> {
+    pub(super) fn open_folder(&self) -> Option<&Path> {
         self.folder.as_ref().and_then(|folder| folder.as_deref().ok())
     }
 }
@@ -53,74 +53,79 @@ fn open_in(dir: &Path, name: &Path, session: &Session) -> Result<OpenSession, St
     .map_err(|error| error.to_string())
 }
 
-impl Elsewhere {
+impl Companions {
     /// Has the session's file copied, where that can be taken; a copy that is due is offered again. In the mirror are the
     /// same files; from where takes go on, those of the session's own folder are seen. While the mirror's files are made its
     /// copy waits: it shall list none that the power may take away.
-    pub(super) fn save(&mut self, own: &Path, session: &Session, revision: u64, mirror_waits: bool) {
+    pub(super) fn save(&mut self, own: &Path, session: &Session, revision: u64, mirror_is_opening: bool) {
         if let Some(mirror) = &mut self.mirror {
-            mirror.due = mirror_waits || !mirror.saver.save(session, revision);
+            mirror.save_due = mirror_is_opening || !mirror.saver.save(session, revision);
         }
-        for companion in self.overflow.iter_mut().chain(&mut self.former) {
-            let there = companion.open().map(|there| there.display().to_string());
-            companion.due = there.is_none_or(|there| {
-                !companion.saver.save(&session.seen_from(&there, &own.display().to_string()), revision)
+        for companion in self.overflow.iter_mut().chain(&mut self.earlier_overflows) {
+            let folder = companion.open_folder().map(|folder| folder.display().to_string());
+            companion.save_due = folder.is_none_or(|folder| {
+                !companion.saver.save(&session.seen_from(&folder, &own.display().to_string()), revision)
             });
         }
     }
 
     /// Whether a copy can be offered again.
-    fn is_due(&self, mirror_waits: bool) -> bool {
-        let mut all = self.mirror.iter().filter(|_| !mirror_waits).chain(&self.overflow).chain(&self.former);
-        all.any(|companion| companion.due && companion.open().is_some())
+    fn is_due(&self, mirror_is_opening: bool) -> bool {
+        let mut all =
+            self.mirror.iter().filter(|_| !mirror_is_opening).chain(&self.overflow).chain(&self.earlier_overflows);
+        all.any(|companion| companion.save_due && companion.open_folder().is_some())
     }
 
     fn all(&mut self) -> impl Iterator<Item = &mut Companion> {
-        self.mirror.iter_mut().chain(&mut self.overflow).chain(&mut self.former)
+        self.mirror.iter_mut().chain(&mut self.overflow).chain(&mut self.earlier_overflows)
     }
 
     /// Waits for the replicas that can be made. What went wrong.
     pub(super) fn finish(self) -> Vec<String> {
-        let all = self.mirror.into_iter().chain(self.overflow).chain(self.former);
+        let all = self.mirror.into_iter().chain(self.overflow).chain(self.earlier_overflows);
         all.flat_map(|companion| companion.saver.finish_in_time()).collect()
     }
 }
 
 impl Control {
     /// Whether every folder that was named is open, or refused.
-    pub fn elsewhere_is_known(&self) -> bool {
+    pub fn companions_are_known(&self) -> bool {
         let known = |companion: &Option<Companion>| companion.as_ref().is_none_or(|it| it.folder.is_some());
-        known(&self.elsewhere.mirror) && known(&self.elsewhere.overflow)
+        known(&self.companions.mirror) && known(&self.companions.overflow)
     }
 
     /// Folders that have come to be open, or cannot be; replicas of the session that are due.
-    pub(super) fn poll_replicas(&mut self) {
-        let mut told = Vec::new();
-        for companion in self.elsewhere.all() {
+    pub(super) fn poll_companions(&mut self) {
+        let mut problems = Vec::new();
+        for companion in self.companions.all() {
             if let Some(opened) = companion.saver.opened() {
                 if let Err(reason) = &opened {
-                    told.push(format!("{reason}; nothing is written there"));
+                    problems.push(format!("{reason}; nothing is written there"));
                 }
                 companion.folder = Some(opened);
             }
-            told.extend(companion.saver.problems());
+            problems.extend(companion.saver.problems());
         }
-        let overflow =
-            self.elsewhere.overflow.as_ref().and_then(Companion::open).map(|open| open.display().to_string());
-        if overflow.is_some_and(|folder| self.session.remember_beside(folder)) {
+        let overflow = self
+            .companions
+            .overflow
+            .as_ref()
+            .and_then(Companion::open_folder)
+            .map(|folder| folder.display().to_string());
+        if overflow.is_some_and(|folder| self.session.remember_overflow_folder(folder)) {
             // Now, while the session's own disk takes it.
             self.save();
-        } else if self.elsewhere.is_due(self.mirror_waits()) {
-            self.save_elsewhere();
+        } else if self.companions.is_due(self.mirror_is_opening()) {
+            self.save_companions();
         }
-        for text in told {
+        for text in problems {
             self.caution(text);
         }
     }
 
     /// Has the replicas of the session's file made.
-    pub(super) fn save_elsewhere(&mut self) {
-        let mirror_waits = self.mirror_waits();
-        self.elsewhere.save(&self.folder, &self.session, self.revision, mirror_waits);
+    pub(super) fn save_companions(&mut self) {
+        let mirror_is_opening = self.mirror_is_opening();
+        self.companions.save(&self.folder, &self.session, self.revision, mirror_is_opening);
     }
 }

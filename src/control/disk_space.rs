@@ -8,28 +8,28 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 /// Seconds of room at which it is told that the disk will be full, one after the other.
-const ROOM_SECONDS: [u64; 3] = [600, 120, 30];
+const WARNING_SECONDS: [u64; 3] = [600, 120, 30];
 
 impl Control {
-    /// Says, once for each of [`ROOM_SECONDS`], how long a disk will hold what is recorded.
-    pub(super) fn warn_of_room(&mut self) {
+    /// Says, once for each of [`WARNING_SECONDS`], how long a disk will hold what is recorded.
+    pub(super) fn warn_of_full_disks(&mut self) {
         let Some(run) = self.pass.as_mut().filter(|run| run.base().is_some()) else { return };
-        let mut told = Vec::new();
+        let mut warnings = Vec::new();
         for replica in [Replica::Session, Replica::Mirror] {
-            let room = self.running.disk.room_ms[replica.index()].load(Relaxed);
-            let low = ROOM_SECONDS.iter().filter(|seconds| room > 0 && room < **seconds * 1000).count();
-            if std::mem::replace(&mut run.room_told[replica.index()], low) < low {
-                let left = Clock(Duration::from_millis(room));
+            let room_ms = self.running.disk.room_ms[replica.index()].load(Relaxed);
+            let low = WARNING_SECONDS.iter().filter(|seconds| room_ms > 0 && room_ms < **seconds * 1000).count();
+            if std::mem::replace(&mut run.space_warnings[replica.index()], low) < low {
+                let left = Clock(Duration::from_millis(room_ms));
                 let folder = match (replica, &run.mirror) {
-                    (Replica::Mirror, PassMirror::On(mirror)) => mirror.folder.display().to_string(),
+                    (Replica::Mirror, PassMirror::Active(mirror)) => mirror.folder.display().to_string(),
                     _ => self.folder.display().to_string(),
                 };
-                told.push(format!(
+                warnings.push(format!(
                     "{folder}: the disk has room for {left} more of this recording; make room, or name another folder"
                 ));
             }
         }
-        for text in told {
+        for text in warnings {
             self.caution(text);
         }
     }

@@ -79,7 +79,7 @@ impl Control {
         take.trouble.clone_from(&trouble);
         let (spans, lost) = (take.spans(frames), take.lost);
         let troubles: Vec<bool> =
-            take.parts.iter().map(|part| part.trouble.is_some()).chain([trouble.is_some()]).collect();
+            take.earlier_files.iter().map(|file| file.trouble.is_some()).chain([trouble.is_some()]).collect();
         let several = spans.len() > 1;
         // Without the kernel's figures there is no account: nought would be a claim.
         let known = run.cost.as_ref().filter(|cost| cost.faults().is_some());
@@ -116,7 +116,7 @@ impl Control {
 
     /// The pass is over when its takes are finished, and the mirror's too if its disk answers.
     pub(super) fn finish_pass_if_done(&mut self) {
-        let done = |run: &mut PassRun| run.takes.iter().all(|take| take.finished) && run.mirror.is_done();
+        let done = |run: &mut PassRun| run.takes.iter().all(|take| take.finished) && run.mirror.is_finished();
         if let Some(run) = self.pass.take_if(done) {
             let reports = self.reports.len();
             self.account_for(run);

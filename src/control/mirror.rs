@@ -12,9 +12,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How long a pass waits for its mirror to be made, and at its end for the mirror's last sound.
-const MIRROR_PATIENCE: Duration = Duration::from_secs(3);
-/// See [`MIRROR_PATIENCE`].
-const MIRROR_PATIENCE_AT_END: Duration = Duration::from_secs(20);
+const MIRROR_OPEN_TIME_MAX: Duration = Duration::from_secs(3);
+/// See [`MIRROR_OPEN_TIME_MAX`].
+const MIRROR_FINISH_TIME_MAX: Duration = Duration::from_secs(20);
 
 /// A pass's mirror.
 #[derive(Default)]
@@ -23,21 +23,21 @@ pub(super) enum PassMirror {
     #[default]
     None,
     /// It is being made.
-    Asked(PathBuf, Instant),
+    Opening(PathBuf, Instant),
     /// It gets what the session gets.
-    On(Mirrored),
+    Active(ActiveMirror),
 }
 
 /// How a mirror stands.
-pub(super) struct Mirrored {
+pub(super) struct ActiveMirror {
     pub(super) folder: PathBuf,
-    open: BTreeSet<TakeKey>,
-    whole: usize,
+    unfinished: BTreeSet<TakeKey>,
+    takes_whole: usize,
     trouble: Option<String>,
     /// What its disk refuses now.
-    refused: Option<String>,
+    disk_error: Option<String>,
     /// When the session's own takes were finished.
-    since: Option<Instant>,
+    finishing_since: Option<Instant>,
 }
 
 /// What became of the mirror of a pass.
@@ -57,24 +57,28 @@ pub struct MirrorReport {
 impl Control {
     /// Writes every pass from now on to a second folder in `dir` too; `None`: no more. It is made meanwhile.
     pub fn set_mirror(&mut self, dir: Option<&Path>) {
-        if self.elsewhere.mirror.as_ref().map(|mirror| mirror.named.as_path()) != dir && !self.is_read_only() {
-            self.elsewhere.mirror = dir.and_then(|dir| Companion::start(dir, &self.folder, &self.session));
+        if self.companions.mirror.as_ref().map(|mirror| mirror.requested.as_path()) != dir && !self.is_read_only() {
+            self.companions.mirror = dir.and_then(|dir| Companion::start(dir, &self.folder, &self.session));
         }
     }
 
     /// The mirror's folder, once it is open; or why it is not. `None`: there is none, or it is on its way.
     pub fn mirror(&self) -> Option<Result<&Path, &str>> {
-        self.elsewhere.mirror.as_ref().and_then(|it| it.folder.as_ref()).map(|it| it.as_deref().map_err(String::as_str))
+        self.companions
+            .mirror
+            .as_ref()
+            .and_then(|it| it.folder.as_ref())
+            .map(|it| it.as_deref().map_err(String::as_str))
     }
 
     /// Whether the mirror's files are being made.
-    pub(super) fn mirror_waits(&self) -> bool {
-        self.pass.as_ref().is_some_and(|run| matches!(run.mirror, PassMirror::Asked(..)))
+    pub(super) fn mirror_is_opening(&self) -> bool {
+        self.pass.as_ref().is_some_and(|run| matches!(run.mirror, PassMirror::Opening(..)))
     }
 
     /// Asks the mirror's committer for the files of a pass. Their replicas know of each other from now on.
     pub(super) fn open_mirror(&mut self, pass: PassKey, takes: &mut [PassTake]) -> PassMirror {
-        let Some(folder) = self.elsewhere.mirror.as_ref().and_then(Companion::open).map(Path::to_owned) else {
+        let Some(folder) = self.companions.mirror.as_ref().and_then(Companion::open_folder).map(Path::to_owned) else {
             return PassMirror::None;
         };
         if let Err(error) = self.running.start_mirror() {
@@ -92,32 +96,38 @@ impl Control {
             self.caution("mirror: its disk does not answer; recording goes on without it".to_owned());
             return PassMirror::None;
         }
-        PassMirror::Asked(folder, Instant::now())
+        PassMirror::Opening(folder, Instant::now())
     }
 
     pub(super) fn mirror_opened(&mut self, pass: PassKey, failed: Option<String>) {
-        let asked = self.pass.as_mut().filter(|run| run.key == pass && matches!(run.mirror, PassMirror::Asked(..)));
-        let Some(run) = asked else {
+        let opening = self.pass.as_mut().filter(|run| run.key == pass && matches!(run.mirror, PassMirror::Opening(..)));
+        let Some(run) = opening else {
             // It answers too late; nothing has been written to it.
             self.running.mirror.try_send(CommitCommand::Forget { pass }).ok();
             return;
         };
-        let PassMirror::Asked(folder, _) = std::mem::take(&mut run.mirror) else { return };
+        let PassMirror::Opening(folder, _) = std::mem::take(&mut run.mirror) else { return };
         match failed {
             None => {
-                let open = run.takes.iter().map(|take| take.plan.key).collect();
-                run.mirror =
-                    PassMirror::On(Mirrored { folder, open, whole: 0, trouble: None, refused: None, since: None });
+                let unfinished = run.takes.iter().map(|take| take.plan.key).collect();
+                run.mirror = PassMirror::Active(ActiveMirror {
+                    folder,
+                    unfinished,
+                    takes_whole: 0,
+                    trouble: None,
+                    disk_error: None,
+                    finishing_since: None,
+                });
             }
             Some(reason) => self.loss(format!("mirror: {reason}; recording goes on without it")),
         }
     }
 
     /// Whether the pass can go on without an answer of the mirror, or has it.
-    pub(super) fn mirror_is_settled(&mut self) -> bool {
+    pub(super) fn mirror_is_open_or_given_up(&mut self) -> bool {
         let Some(run) = &mut self.pass else { return true };
-        let PassMirror::Asked(_, since) = &run.mirror else { return true };
-        if since.elapsed() < MIRROR_PATIENCE {
+        let PassMirror::Opening(_, since) = &run.mirror else { return true };
+        if since.elapsed() < MIRROR_OPEN_TIME_MAX {
             return false;
         }
         run.mirror = PassMirror::None;
@@ -126,9 +136,9 @@ impl Control {
     }
 
     /// What the mirror's disk refuses, as long as it does.
-    pub(super) fn mirror_refuses(&mut self, reason: Option<String>) {
-        if let Some(PassMirror::On(mirror)) = self.pass.as_mut().map(|run| &mut run.mirror) {
-            mirror.refused = reason;
+    pub(super) fn set_mirror_error(&mut self, reason: Option<String>) {
+        if let Some(PassMirror::Active(mirror)) = self.pass.as_mut().map(|run| &mut run.mirror) {
+            mirror.disk_error = reason;
         }
     }
 
@@ -136,9 +146,9 @@ impl Control {
     /// asked for, or it is being made.
     pub fn pass_mirror(&self) -> Option<Result<&Path, &str>> {
         match &self.pass.as_ref()?.mirror {
-            PassMirror::Asked(..) => None,
-            PassMirror::On(mirror) => Some(mirror.refused.as_deref().map_or(Ok(mirror.folder.as_path()), Err)),
-            PassMirror::None => self.elsewhere.mirror.as_ref().map(|mirror| match &mirror.folder {
+            PassMirror::Opening(..) => None,
+            PassMirror::Active(mirror) => Some(mirror.disk_error.as_deref().map_or(Ok(mirror.folder.as_path()), Err)),
+            PassMirror::None => self.companions.mirror.as_ref().map(|mirror| match &mirror.folder {
                 Some(Err(reason)) => Err(reason.as_str()),
                 _ => Err("this recording was begun without it"),
             }),
@@ -146,9 +156,9 @@ impl Control {
     }
 
     pub(super) fn mirror_finished(&mut self, key: TakeKey, trouble: Option<String>) {
-        let Some(PassMirror::On(mirror)) = self.pass.as_mut().map(|run| &mut run.mirror) else { return };
-        if mirror.open.remove(&key) {
-            mirror.whole += usize::from(trouble.is_none());
+        let Some(PassMirror::Active(mirror)) = self.pass.as_mut().map(|run| &mut run.mirror) else { return };
+        if mirror.unfinished.remove(&key) {
+            mirror.takes_whole += usize::from(trouble.is_none());
             if mirror.trouble.is_none() {
                 mirror.trouble = trouble;
             }
@@ -158,24 +168,27 @@ impl Control {
 
 impl PassMirror {
     /// Whether the mirror gets what the session gets.
-    pub(super) fn is_on(&self) -> bool {
-        matches!(self, PassMirror::On(_))
+    pub(super) fn is_active(&self) -> bool {
+        matches!(self, PassMirror::Active(_))
     }
 
     /// Whether nobody waits for it. Asked when the session's own takes are finished.
-    pub(super) fn is_done(&mut self) -> bool {
-        let PassMirror::On(mirror) = self else { return true };
-        let since = *mirror.since.get_or_insert_with(Instant::now);
-        mirror.open.is_empty() || MIRROR_PATIENCE_AT_END < since.elapsed()
+    pub(super) fn is_finished(&mut self) -> bool {
+        let PassMirror::Active(mirror) = self else { return true };
+        let since = *mirror.finishing_since.get_or_insert_with(Instant::now);
+        mirror.unfinished.is_empty() || MIRROR_FINISH_TIME_MAX < since.elapsed()
     }
 
     /// What became of it.
     pub(super) fn report(self) -> Option<MirrorReport> {
-        let PassMirror::On(mirror) = self else { return None };
-        let late =
-            format!("{}: its disk does not answer; {} takes are not whole", mirror.folder.display(), mirror.open.len());
-        let trouble = mirror.trouble.or((!mirror.open.is_empty()).then_some(late));
+        let PassMirror::Active(mirror) = self else { return None };
+        let late = format!(
+            "{}: its disk does not answer; {} takes are not whole",
+            mirror.folder.display(),
+            mirror.unfinished.len()
+        );
+        let trouble = mirror.trouble.or((!mirror.unfinished.is_empty()).then_some(late));
         let (folder, whole) = (mirror.folder, trouble.is_none());
-        Some(MirrorReport { folder, whole, takes_whole: mirror.whole, trouble })
+        Some(MirrorReport { folder, whole, takes_whole: mirror.takes_whole, trouble })
     }
 }

@@ -35,7 +35,7 @@ use crate::session::session_file::{OpenSession, SESSION_FILE, SessionError, fold
 use crate::session::{Session, TrackId};
 use crate::threads::{self, Threads, ThreadsError, ThreadsSetup};
 use crate::time::{FramePos, SampleRate};
-use companion::Elsewhere;
+use companion::Companions;
 use pass::{PassReport, PassRun};
 use playback::Players;
 use report::Reading;
@@ -119,7 +119,7 @@ pub struct Control {
     folder: PathBuf,
     /// `None`: the session was opened to be played.
     saver: Option<SessionSaver>,
-    elsewhere: Elsewhere,
+    companions: Companions,
     players: Players,
     pass: Option<PassRun>,
     reports: VecDeque<PassReport>,
@@ -198,7 +198,7 @@ impl Control {
             session,
             folder,
             saver,
-            elsewhere: Elsewhere::default(),
+            companions: Companions::default(),
             players: Players::default(),
             pass: None,
             reports: VecDeque::new(),
@@ -371,12 +371,12 @@ impl Control {
         while let Ok(event) = self.running.disk_events.try_recv() {
             self.hear_disk(event);
         }
-        self.poll_replicas();
+        self.poll_companions();
         self.prepare_if_opened();
         self.follow_folder(false);
         self.begin_if_saved();
-        self.continue_stuck();
-        self.warn_of_room();
+        self.continue_refused_takes();
+        self.warn_of_full_disks();
         self.finish_pass_if_done();
         self.end_lost_pass();
         self.take_back();
@@ -413,7 +413,7 @@ impl Control {
             self.hand_to_saver();
         }
         let told = self.saver.as_mut().map(SessionSaver::finish).unwrap_or_default();
-        for text in told.into_iter().chain(std::mem::take(&mut self.elsewhere).finish()) {
+        for text in told.into_iter().chain(std::mem::take(&mut self.companions).finish()) {
             self.caution(text);
         }
         self.close_events();
@@ -438,7 +438,7 @@ impl Control {
     /// Never waits: a session saver that has too much to do is tried again at the next poll.
     fn hand_to_saver(&mut self) {
         self.save_due = self.saver.as_ref().is_some_and(|saver| !saver.save(&self.session, self.revision));
-        self.save_elsewhere();
+        self.save_companions();
     }
 
     /// What is wrong with the disk now, in words.

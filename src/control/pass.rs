@@ -6,7 +6,7 @@
 //! ```
 
 use super::mirror::{MirrorReport, PassMirror};
-use super::overflow::{Next, Part};
+use super::overflow::{EarlierFile, PlannedContinuation};
 use super::report::{AudioReport, Reading};
 use super::{Control, ControlError};
 use crate::butler::capabilities::CapturePath;
@@ -29,9 +29,9 @@ pub struct PassRun {
     pub(super) takes: Vec<PassTake>,
     pub(super) mirror: PassMirror,
     /// Whether it was told that takes go on in another folder.
-    pub(super) elsewhere_told: bool,
+    pub(super) continuation_announced: bool,
     /// How often it was told that a disk will be full.
-    pub(super) room_told: [usize; 2],
+    pub(super) space_warnings: [usize; 2],
     /// The files of the session, made; windows are asked for when it is known whether the mirror's are.
     opened: Option<Vec<Arc<File>>>,
     length: Frames,
@@ -41,7 +41,7 @@ pub struct PassRun {
     asked_at: FramePos,
     pub(super) base: Option<Reading>,
     /// The session before, should the files not come to be.
-    before: Box<Session>,
+    session_before: Box<Session>,
     pub(super) cost: Option<AudioReport>,
     pub(super) ended: Option<Ended>,
     told_to_stop: bool,
@@ -83,11 +83,11 @@ pub(super) struct PassTake {
     pub(super) finished: bool,
     pub(super) trouble: Option<String>,
     /// Those that it was in before: their disk had no more room.
-    pub(super) parts: Vec<Part>,
+    pub(super) earlier_files: Vec<EarlierFile>,
     /// The frame from which on its disk refuses it, and the system's number for it.
-    pub(super) stuck: Option<(Frames, Option<i32>)>,
+    pub(super) refused: Option<(Frames, Option<i32>)>,
     /// The take that it is about to go on in.
-    pub(super) next: Option<Next>,
+    pub(super) continuation: Option<PlannedContinuation>,
 }
 
 pub(super) struct Ended {
@@ -214,9 +214,9 @@ impl Control {
     fn begin_pass(&mut self, length: Frames, begin: Option<FramePos>) -> Result<(), ControlError> {
         self.writable()?;
         self.follow_folder(true);
-        let before = Box::new(self.session.clone());
+        let session_before = Box::new(self.session.clone());
         let asked_at = begin.unwrap_or(FramePos(self.published().position.load(Relaxed)));
-        let mut takes = self.plan_takes(asked_at).inspect_err(|_| self.session = (*before).clone())?;
+        let mut takes = self.plan_takes(asked_at).inspect_err(|_| self.session = (*session_before).clone())?;
         if takes.is_empty() {
             return Err(ControlError::State("record: no track is armed".to_owned()));
         }
@@ -227,14 +227,14 @@ impl Control {
             key,
             takes,
             mirror,
-            elsewhere_told: false,
-            room_told: [0; 2],
+            continuation_announced: false,
+            space_warnings: [0; 2],
             opened: None,
             length,
             begin,
             asked_at,
             base: None,
-            before,
+            session_before,
             cost: None,
             ended: None,
             told_to_stop: false,
@@ -313,9 +313,9 @@ impl Control {
                 lost: Frames(0),
                 finished: false,
                 trouble: None,
-                parts: Vec::new(),
-                stuck: None,
-                next: None,
+                earlier_files: Vec::new(),
+                refused: None,
+                continuation: None,
             });
         }
         Ok(takes)
@@ -333,7 +333,7 @@ impl Control {
         let Some(pass) = self.pass.as_ref().filter(|pass| pass.key == key) else { return };
         match files {
             Err(reason) => {
-                self.session = (*pass.before).clone();
+                self.session = (*pass.session_before).clone();
                 self.pass = None;
                 self.running.mirror.try_send(CommitCommand::Forget { pass: key }).ok();
                 self.loss(reason);
@@ -352,14 +352,14 @@ impl Control {
 
     /// Has the windows made, once the files are there and it is known whether the mirror's are too.
     pub(super) fn prepare_if_opened(&mut self) {
-        if self.pass.as_ref().is_none_or(|run| run.opened.is_none()) || !self.mirror_is_settled() {
+        if self.pass.as_ref().is_none_or(|run| run.opened.is_none()) || !self.mirror_is_open_or_given_up() {
             return;
         }
         let in_place = self.running.setup.capture_path == CapturePath::InPlace;
         let Some(run) = &mut self.pass else { return };
         let files = run.opened.take().filter(|_| in_place).unwrap_or_default();
         let takes = run.takes.iter().map(|take| take.plan.clone()).collect();
-        let (rate, mirrored) = (self.session.rate().0, run.mirror.is_on());
+        let (rate, mirrored) = (self.session.rate().0, run.mirror.is_active());
         self.running.butler.send(ButlerCommand::Prepare { pass: run.key, takes, files, rate, mirrored }).ok();
     }
 

@@ -5,8 +5,8 @@
 
 use super::file_name::TakenNames;
 use super::{
-    BESIDE_COUNT_MAX, FOLDER_BYTES_MAX, GAIN_DB_MAX, GAIN_DB_MIN, ID_MAX, LOSS_COUNT_MAX, Loss, MARKER_COUNT_MAX,
-    Marker, MarkerId, Monitor, Other, POSITION_MAX, RegionId, Session, TAKE_COUNT_MAX, TAKE_NUMBER_MAX, Take,
+    FOLDER_BYTES_MAX, GAIN_DB_MAX, GAIN_DB_MIN, ID_MAX, LOSS_COUNT_MAX, Loss, MARKER_COUNT_MAX, Marker, MarkerId,
+    Monitor, OVERFLOW_FOLDER_COUNT_MAX, Other, POSITION_MAX, RegionId, Session, TAKE_COUNT_MAX, TAKE_NUMBER_MAX, Take,
     TakeAccounts, TakeId, TakeState, Track, TrackId, clean_name,
 };
 use crate::format::TakeFormat;
@@ -248,14 +248,14 @@ impl Session {
     }
 
     /// Remembers a folder on another disk in which takes may go on. Whether it is a new one; of too many the oldest goes.
-    pub fn remember_beside(&mut self, folder: String) -> bool {
-        if self.beside.contains(&folder) || FOLDER_BYTES_MAX < folder.len() {
+    pub fn remember_overflow_folder(&mut self, folder: String) -> bool {
+        if self.overflow_folders.contains(&folder) || FOLDER_BYTES_MAX < folder.len() {
             return false;
         }
-        if BESIDE_COUNT_MAX <= self.beside.len() {
-            self.beside.remove(0);
+        if OVERFLOW_FOLDER_COUNT_MAX <= self.overflow_folders.len() {
+            self.overflow_folders.remove(0);
         }
-        self.beside.push(folder);
+        self.overflow_folders.push(folder);
         true
     }
 

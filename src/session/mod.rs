@@ -49,7 +49,7 @@ pub const LOSS_COUNT_MAX: usize = 1000;
 pub const FOLDER_BYTES_MAX: usize = 4096;
 
 /// Folders on other disks that a session remembers.
-pub const BESIDE_COUNT_MAX: usize = 16;
+pub const OVERFLOW_FOLDER_COUNT_MAX: usize = 16;
 
 /// Bytes of a name, a cause or a device's name.
 pub const NAME_BYTES_MAX: usize = 256;
@@ -119,8 +119,8 @@ pub struct Session {
     takes: Vec<Take>,
     /// Folders on other disks in which takes may have gone on, absolute: each has a copy of this file, which is the newer one
     /// if the session's own disk took no more.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    beside: Vec<String>,
+    #[serde(rename = "beside", default, skip_serializing_if = "Vec::is_empty")]
+    overflow_folders: Vec<String>,
     #[serde(flatten)]
     other: Other,
 }
@@ -320,7 +320,7 @@ impl Session {
             tracks: Vec::new(),
             markers: Vec::new(),
             takes: Vec::new(),
-            beside: Vec::new(),
+            overflow_folders: Vec::new(),
             other: Other::new(),
         }
     }

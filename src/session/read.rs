@@ -76,8 +76,8 @@ impl Session {
     }
 
     /// Folders on other disks in which takes may have gone on.
-    pub fn beside(&self) -> &[String] {
-        &self.beside
+    pub fn overflow_folders(&self) -> &[String] {
+        &self.overflow_folders
     }
 
     /// The session as it is kept beside takes in another folder, `there`, when its own is `own`: each take is found from there.

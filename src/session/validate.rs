@@ -6,8 +6,8 @@
 
 use super::file_name::is_file_name;
 use super::{
-    BESIDE_COUNT_MAX, FOLDER_BYTES_MAX, GAIN_DB_MAX, GAIN_DB_MIN, ID_MAX, LOSS_COUNT_MAX, MARKER_COUNT_MAX,
-    NAME_BYTES_MAX, POSITION_MAX, REGION_COUNT_MAX, Session, TAKE_COUNT_MAX, TAKE_NUMBER_MAX, Take, Track,
+    FOLDER_BYTES_MAX, GAIN_DB_MAX, GAIN_DB_MIN, ID_MAX, LOSS_COUNT_MAX, MARKER_COUNT_MAX, NAME_BYTES_MAX,
+    OVERFLOW_FOLDER_COUNT_MAX, POSITION_MAX, REGION_COUNT_MAX, Session, TAKE_COUNT_MAX, TAKE_NUMBER_MAX, Take, Track,
 };
 use crate::limits::{CHANNEL_COUNT_MAX, RATE_HZ_MAX, RATE_HZ_MIN, TAKE_CHANNEL_COUNT_MAX, TRACK_COUNT_MAX};
 use crate::time::{FramePos, Frames, SampleRate};
@@ -23,8 +23,8 @@ impl Session {
         count_check("tracks", self.tracks.len(), TRACK_COUNT_MAX)?;
         count_check("takes", self.takes.len(), TAKE_COUNT_MAX)?;
         count_check("markers", self.markers.len(), MARKER_COUNT_MAX)?;
-        count_check("folders on other disks", self.beside.len(), BESIDE_COUNT_MAX)?;
-        self.beside.iter().try_for_each(|folder| folder_check(folder))?;
+        count_check("folders on other disks", self.overflow_folders.len(), OVERFLOW_FOLDER_COUNT_MAX)?;
+        self.overflow_folders.iter().try_for_each(|folder| folder_check(folder))?;
         self.ids_check()?;
         self.takes_check()?;
         self.tracks.iter().try_for_each(|track| self.track_check(track))?;

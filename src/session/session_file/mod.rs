@@ -255,7 +255,7 @@ impl OpenSession {
 pub fn catch_up(store: &OpenSession, session: &mut Session) -> bool {
     let own = std::path::absolute(store.path()).map_or_else(|_| String::new(), |own| own.display().to_string());
     let mut learnt = false;
-    for there in session.beside().to_vec() {
+    for there in session.overflow_folders().to_vec() {
         let Ok(folder) = Folder::open(Path::new(&there)) else { continue };
         if let Ok(copy) = load(&folder)
             && copy.id == session.id
