@@ -297,7 +297,7 @@ impl App {
 
     fn opened(&mut self, opened: opener::Opened) {
         let opener::Opened { mut control, title, read_only, made, notes, base } = opened;
-        control.hear();
+        control.enable_playback();
         let monitors = self.settings.monitors.unwrap_or(control.running().device.inputs > 2);
         control.set_monitoring(monitors);
         control.set_mirror(self.settings.mirror.as_deref());

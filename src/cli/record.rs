@@ -224,7 +224,7 @@ fn summary(report: &PassReport, folder: &str, rate: SampleRate) -> String {
         Clock(Frames(report.frames).duration(rate)),
         report.frames_lost,
         report.xruns,
-        audio.faults_in_words(),
+        audio.faults_text(),
         audio.voluntary_switches.unwrap_or(0),
         audio.cycle_us_mean,
         report.bare_copy_ratio,

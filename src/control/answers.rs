@@ -8,7 +8,7 @@ use crate::message::replica::Replica;
 use crate::time::{Clock, FramePos, Frames};
 
 impl Control {
-    pub(super) fn hear_audio(&mut self, event: AudioEvent) {
+    pub(super) fn on_audio_event(&mut self, event: AudioEvent) {
         let rate = self.running.device.rate;
         let clock = |at: FramePos| Clock(Frames(at.0).duration(rate));
         match event {
@@ -28,39 +28,39 @@ impl Control {
                     self.caution(format!("{}: {cause} without loss of a recorded frame", clock(at)));
                 } else {
                     let text = format!("{}: {} frames lost ({cause}); {place}", clock(at), frames.0);
-                    self.told(Kind::Lost, Severity::Loss, text, &[("at", at.0), ("frames", frames.0)]);
+                    self.notify(Kind::Lost, Severity::Loss, text, &[("at", at.0), ("frames", frames.0)]);
                 }
             }
             AudioEvent::Overrun { capture, at, frames } => {
-                let start = self.pass_now().map_or(FramePos(0), |pass| pass.start);
+                let start = self.pass_status().map_or(FramePos(0), |pass| pass.start);
                 if let Some(pass) = &mut self.pass {
                     pass.note_loss(start + Frames(at.0), frames);
                 }
                 let name = self.pass.as_ref().map_or_else(String::new, |pass| pass.take_name(capture, &self.session));
                 let text =
                     format!("{name} {}: {} frames not recorded (no window); they are silence", clock(at), frames.0);
-                self.told(Kind::Overrun, Severity::Loss, text, &[("at", at.0), ("frames", frames.0)]);
+                self.notify(Kind::Overrun, Severity::Loss, text, &[("at", at.0), ("frames", frames.0)]);
             }
             AudioEvent::Dropout { slot, at, frames } => {
                 let name = self.players.name(slot, &self.session);
                 let text = format!("{name} {}: {} frames not heard, the disk was late", clock(at), frames.0);
-                self.told(Kind::Dropout, Severity::Caution, text, &[("at", at.0), ("frames", frames.0)]);
+                self.notify(Kind::Dropout, Severity::Caution, text, &[("at", at.0), ("frames", frames.0)]);
             }
             AudioEvent::CutShort { slot, at } => {
                 let name = self.players.name(slot, &self.session);
                 let text =
                     format!("{name} {}: its file was cut short by another program; the rest is silent", clock(at));
-                self.told(Kind::CutShort, Severity::Loss, text, &[("at", at.0)]);
+                self.notify(Kind::CutShort, Severity::Loss, text, &[("at", at.0)]);
             }
             AudioEvent::DeviceGone { device, reason } => self.device_gone(device, reason),
             AudioEvent::DeviceBack => self.device_back(),
             AudioEvent::DeviceFailed { reason } => {
                 let text = format!("{}: {reason}", self.running.device.name);
-                self.told(Kind::DeviceGone, Severity::Loss, text, &[]);
+                self.notify(Kind::DeviceGone, Severity::Loss, text, &[]);
             }
             AudioEvent::EngineLost => {
                 let text = "audio thread: it failed; what was recorded is being saved, start again".to_owned();
-                self.told(Kind::Failed, Severity::Loss, text, &[]);
+                self.notify(Kind::Failed, Severity::Loss, text, &[]);
             }
             AudioEvent::Removed(voice) => drop(voice),
             AudioEvent::Replaced(device) => drop(device),
@@ -68,7 +68,7 @@ impl Control {
         }
     }
 
-    pub(super) fn hear_disk(&mut self, event: DiskEvent) {
+    pub(super) fn on_disk_event(&mut self, event: DiskEvent) {
         match event {
             DiskEvent::TakesOpened { replica: Replica::Session, pass, files, notes } => {
                 self.takes_opened(pass, files, notes)
@@ -95,13 +95,13 @@ impl Control {
                 self.set_mirror_error(None);
             }
             DiskEvent::Trouble { replica: Replica::Session, reason } => {
-                self.trouble = Some(reason.clone());
-                self.told(Kind::DiskTrouble, Severity::Caution, reason, &[]);
+                self.disk_trouble = Some(reason.clone());
+                self.notify(Kind::DiskTrouble, Severity::Caution, reason, &[]);
             }
             DiskEvent::TroubleOver { replica: Replica::Session, reason } => {
-                self.trouble = None;
+                self.disk_trouble = None;
                 self.clear_refusals();
-                self.told(Kind::DiskTroubleOver, Severity::Info, reason, &[]);
+                self.notify(Kind::DiskTroubleOver, Severity::Info, reason, &[]);
             }
         }
     }

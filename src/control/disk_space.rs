@@ -13,7 +13,7 @@ const WARNING_SECONDS: [u64; 3] = [600, 120, 30];
 impl Control {
     /// Says, once for each of [`WARNING_SECONDS`], how long a disk will hold what is recorded.
     pub(super) fn warn_of_full_disks(&mut self) {
-        let Some(run) = self.pass.as_mut().filter(|run| run.base().is_some()) else { return };
+        let Some(run) = self.pass.as_mut().filter(|run| run.start_reading().is_some()) else { return };
         let mut warnings = Vec::new();
         for replica in [Replica::Session, Replica::Mirror] {
             let room_ms = self.running.disk.room_ms[replica.index()].load(Relaxed);

@@ -107,23 +107,23 @@ impl Edit {
 }
 
 /// Carries it out. What is refused may have been half done: the caller puts the session back.
-fn carry_out(session: &mut Session, edit: Edit) -> Result<(), EditError> {
+fn apply(session: &mut Session, edit: Edit) -> Result<(), EditError> {
     match edit {
-        Edit::Arm(ids, on) => each(session, &ids, |track| track.armed = on),
-        Edit::Mute(ids, on) => each(session, &ids, |track| track.mute = on),
-        Edit::Solo(ids, on) => each(session, &ids, |track| track.solo = on),
-        Edit::Monitor(ids, monitor) => each(session, &ids, |track| track.monitor = monitor),
+        Edit::Arm(ids, on) => each_track(session, &ids, |track| track.armed = on),
+        Edit::Mute(ids, on) => each_track(session, &ids, |track| track.mute = on),
+        Edit::Solo(ids, on) => each_track(session, &ids, |track| track.solo = on),
+        Edit::Monitor(ids, monitor) => each_track(session, &ids, |track| track.monitor = monitor),
         Edit::Inputs(id, inputs) => session.track_mut(id).ok_or(EditError::NoSuchTrack(id))?.set_inputs(&inputs),
         Edit::Gain(gains) => {
-            gains.iter().try_for_each(|(id, db)| each(session, &[*id], |track| track.set_gain_db(*db)))
+            gains.iter().try_for_each(|(id, db)| each_track(session, &[*id], |track| track.set_gain_db(*db)))
         }
-        Edit::Pan(ids, pan) => each(session, &ids, |track| track.set_pan(pan)),
-        Edit::Name(id, name) => each(session, &[id], |track| track.rename(&name)),
-        Edit::Colour(ids, colour) => each(session, &ids, |track| track.colour = colour),
+        Edit::Pan(ids, pan) => each_track(session, &ids, |track| track.set_pan(pan)),
+        Edit::Name(id, name) => each_track(session, &[id], |track| track.rename(&name)),
+        Edit::Colour(ids, colour) => each_track(session, &ids, |track| track.colour = colour),
         Edit::MoveTrack(id, to) => session.move_track(id, to),
         Edit::AddTrack(inputs) => add_track(session, inputs),
-        Edit::DuplicateTrack(id) => duplicate(session, id),
-        Edit::RemoveTracks(ids) => ids.iter().try_for_each(|id| remove(session, *id)),
+        Edit::DuplicateTrack(id) => duplicate_track(session, id),
+        Edit::RemoveTracks(ids) => ids.iter().try_for_each(|id| remove_track(session, *id)),
         Edit::AddMarker(at, name) => session.add_marker(at, &name).map(drop),
         Edit::RenameMarker(id, name) => session.rename_marker(id, &name),
         Edit::MoveMarker(id, at) => session.move_marker(id, at),
@@ -136,7 +136,7 @@ fn carry_out(session: &mut Session, edit: Edit) -> Result<(), EditError> {
             session.format = format;
             Ok(())
         }
-        Edit::ChooseTake(id) => choose(session, id),
+        Edit::ChooseTake(id) => choose_take(session, id),
         Edit::TrashTake(id) => session.trash_take(id),
         Edit::UntrashTake(id) => session.untrash_take(id),
         Edit::MoveRegion(id, track, start) => session.move_region(id, track, start),
@@ -147,7 +147,7 @@ fn carry_out(session: &mut Session, edit: Edit) -> Result<(), EditError> {
     }
 }
 
-fn each(session: &mut Session, ids: &[TrackId], mut change: impl FnMut(&mut Track)) -> Result<(), EditError> {
+fn each_track(session: &mut Session, ids: &[TrackId], mut change: impl FnMut(&mut Track)) -> Result<(), EditError> {
     for id in ids {
         change(session.track_mut(*id).ok_or(EditError::NoSuchTrack(*id))?);
     }
@@ -164,11 +164,11 @@ fn add_track(session: &mut Session, inputs: Option<Vec<u32>>) -> Result<(), Edit
     session.add_track(&format!("In {first}"), &inputs).map(drop)
 }
 
-fn duplicate(session: &mut Session, id: TrackId) -> Result<(), EditError> {
+fn duplicate_track(session: &mut Session, id: TrackId) -> Result<(), EditError> {
     let like = session.track(id).ok_or(EditError::NoSuchTrack(id))?.clone();
     let at = session.tracks().iter().position(|track| track.id() == id).unwrap_or(0);
     let new = session.add_track(like.name(), like.inputs())?;
-    each(session, &[new], |track| {
+    each_track(session, &[new], |track| {
         track.set_gain_db(like.gain_db());
         track.set_pan(like.pan());
         (track.mute, track.solo, track.armed) = (like.mute, like.solo, like.armed);
@@ -178,14 +178,14 @@ fn duplicate(session: &mut Session, id: TrackId) -> Result<(), EditError> {
 }
 
 /// Its takes go to the trash; one that is being recorded keeps its track.
-fn remove(session: &mut Session, id: TrackId) -> Result<(), EditError> {
+fn remove_track(session: &mut Session, id: TrackId) -> Result<(), EditError> {
     let takes: Vec<TakeId> = session.takes_of(id).map(|take| take.id).collect();
     takes.into_iter().try_for_each(|take| session.trash_take(take))?;
     session.remove_track(id).map(drop)
 }
 
 /// The whole take is heard where it was recorded.
-fn choose(session: &mut Session, id: TakeId) -> Result<(), EditError> {
+fn choose_take(session: &mut Session, id: TakeId) -> Result<(), EditError> {
     let take = session.take(id).ok_or(EditError::NoSuchTake(id))?;
     let (track, start, end) = (take.track, take.start, take.end());
     session.choose_take(track, id, start, end).map(drop)
@@ -193,24 +193,25 @@ fn choose(session: &mut Session, id: TakeId) -> Result<(), EditError> {
 
 /// Steps behind and ahead, and what was done last.
 #[derive(Default)]
-pub struct Steps {
+pub struct UndoSteps {
     history: History,
     /// The label of the step that may go on, the tracks or things it names, and when it was last added to.
-    open: Option<(&'static str, Instant)>,
+    open_step: Option<(&'static str, Instant)>,
 }
 
 /// Changes of one drag come closer together than this.
-const ONE_DRAG: Duration = Duration::from_millis(800);
+const DRAG_PAUSE_MAX: Duration = Duration::from_millis(800);
 
-impl Steps {
+impl UndoSteps {
     /// Notes the session as it was before a step, unless the step goes on with the one before.
-    pub(super) fn note(&mut self, label: &'static str, goes_on: bool, before: Arc<Session>) {
+    pub(super) fn record(&mut self, label: &'static str, merges: bool, before: Arc<Session>) {
         let now = Instant::now();
-        let same = goes_on && self.open.is_some_and(|(open, at)| open == label && now.duration_since(at) < ONE_DRAG);
+        let same =
+            merges && self.open_step.is_some_and(|(open, at)| open == label && now.duration_since(at) < DRAG_PAUSE_MAX);
         if !same {
             self.history.record(label, before);
         }
-        self.open = goes_on.then_some((label, now));
+        self.open_step = merges.then_some((label, now));
     }
 }
 
@@ -220,16 +221,16 @@ impl Control {
     pub fn edit(&mut self, edit: Edit) -> Result<(), ControlError> {
         self.writable_check()?;
         let before = self.shared();
-        let (label, goes_on) = edit.label();
+        let (label, merges) = edit.label();
         if let Edit::Format(format) = &edit {
             self.format = *format;
         }
-        if let Err(error) = carry_out(&mut self.session, edit) {
+        if let Err(error) = apply(&mut self.session, edit) {
             self.session = (*before).clone();
             return Err(ControlError::State(error.to_string()));
         }
         if self.session != *before {
-            self.steps.note(label, goes_on, Arc::clone(&before));
+            self.undo_steps.record(label, merges, Arc::clone(&before));
             self.changed(&before);
         }
         Ok(())
@@ -247,13 +248,13 @@ impl Control {
 
     fn step(
         &mut self,
-        of: fn(&mut History, &Arc<Session>) -> Option<Arc<Session>>,
+        restore: fn(&mut History, &Arc<Session>) -> Option<Arc<Session>>,
         nothing: &str,
     ) -> Result<(), ControlError> {
         self.writable_check()?;
         let before = self.shared();
-        self.steps.open = None;
-        let Some(session) = of(&mut self.steps.history, &before) else {
+        self.undo_steps.open_step = None;
+        let Some(session) = restore(&mut self.undo_steps.history, &before) else {
             return Err(ControlError::State(nothing.to_owned()));
         };
         self.session = Arc::unwrap_or_clone(session);
@@ -263,12 +264,13 @@ impl Control {
     }
 
     /// What undo would take back, and redo do again.
-    pub fn steps(&self) -> (Option<&str>, Option<&str>) {
-        (self.steps.history.undo_label(), self.steps.history.redo_label())
+    pub fn undo_labels(&self) -> (Option<&str>, Option<&str>) {
+        (self.undo_steps.history.undo_label(), self.undo_steps.history.redo_label())
     }
 
-    fn writable_check(&self) -> Result<(), ControlError> {
-        if self.saver.is_none() {
+    /// Refuses a change of a session that was opened to be played only.
+    pub(super) fn writable_check(&self) -> Result<(), ControlError> {
+        if self.is_read_only() {
             return Err(ControlError::State(
                 "session: it is open to be played only; nothing of it is changed".to_owned(),
             ));
@@ -279,14 +281,14 @@ impl Control {
     /// The session was changed: it is saved, and what is heard follows.
     fn changed(&mut self, before: &Session) {
         self.save();
-        let same_places =
+        let same_regions =
             before.tracks().len() == self.session.tracks().len()
                 && before.tracks().iter().zip(self.session.tracks()).all(|(a, b)| {
                     a.id() == b.id() && a.regions() == b.regions() && a.inputs().len() == b.inputs().len()
                 });
-        if !same_places {
-            self.players_due = self.hears;
+        if !same_regions {
+            self.players_outdated = self.playback_enabled;
         }
-        self.hear_changes();
+        self.update_mixes();
     }
 }

@@ -1,7 +1,7 @@
 //! The end of a pass: how its takes end, what they cost, and the account of it all. Thread: control.
 
 use super::Control;
-use super::pass::{Ended, PassReport, PassRun, PassTake, TakeReport, track_name};
+use super::pass::{Ended, PassReport, RecordingPass, RecordingTake, TakeReport, track_name};
 use super::report::{AudioReport, Reading, bare_copy_us};
 use crate::message::disk::{ButlerCommand, TakeEnd, TakeKey};
 use crate::message::{LossLog, Pass};
@@ -17,8 +17,9 @@ impl Control {
             self.pass_began(pass.began);
         }
         let Some(run) = &mut self.pass else { return };
-        if let Some(base) = &run.base {
-            run.cost = Some(Reading::take(&self.running.published, false).since(base, &self.running.scheduling));
+        if let Some(start_reading) = &run.start_reading {
+            run.audio_report =
+                Some(Reading::now(&self.running.published, false).since(start_reading, &self.running.scheduling));
         }
         for (take, capture) in run.takes.iter_mut().zip(&pass.captures) {
             take.lost = pass.lost + capture.overrun;
@@ -33,10 +34,10 @@ impl Control {
         if ended.frames.0 > 0 {
             // Takes stay, whatever is undone; what undo takes back is that they are placed, which comes next.
             let before = self.shared();
-            self.steps.note("record", false, before);
+            self.undo_steps.record("record", false, before);
         }
         let Some(run) = &mut self.pass else { return };
-        let cost = run.cost.as_ref();
+        let audio_report = run.audio_report.as_ref();
         let mut ends = Vec::with_capacity(run.takes.len());
         for (index, take) in run.takes.iter().enumerate() {
             for log in losses.get(index).into_iter().flatten() {
@@ -54,10 +55,12 @@ impl Control {
             }
             let remark = format!(
                 "Faultless; faults={} xruns={} frames_lost={} cycle_us_max={} path={}",
-                cost.and_then(AudioReport::faults).map_or_else(|| "unknown".to_owned(), |faults| faults.to_string()),
+                audio_report
+                    .and_then(AudioReport::faults)
+                    .map_or_else(|| "unknown".to_owned(), |faults| faults.to_string()),
                 ended.xruns,
                 take.lost.0,
-                cost.map_or(0.0, |cost| cost.cycle_us_max),
+                audio_report.map_or(0.0, |audio_report| audio_report.cycle_us_max),
                 self.running.setup.capture_path,
             );
             let header = &take.plan.header;
@@ -82,13 +85,13 @@ impl Control {
             take.earlier_files.iter().map(|file| file.trouble.is_some()).chain([trouble.is_some()]).collect();
         let several = spans.len() > 1;
         // Without the kernel's figures there is no account: nought would be a claim.
-        let known = run.cost.as_ref().filter(|cost| cost.faults().is_some());
-        let accounts = known.zip(run.ended.as_ref()).map(|(cost, ended)| TakeAccounts {
+        let known = run.audio_report.as_ref().filter(|audio_report| audio_report.faults().is_some());
+        let accounts = known.zip(run.ended.as_ref()).map(|(audio_report, ended)| TakeAccounts {
             xruns: u64::from(ended.xruns),
             frames_lost: lost.0,
-            minor_faults: cost.minor_faults.unwrap_or(0),
-            major_faults: cost.major_faults.unwrap_or(0),
-            cycle_us_max: cost.cycle_us_max.ceil() as u64,
+            minor_faults: audio_report.minor_faults.unwrap_or(0),
+            major_faults: audio_report.major_faults.unwrap_or(0),
+            cycle_us_max: audio_report.cycle_us_max.ceil() as u64,
             capture_path: self.running.setup.capture_path.to_string(),
             device: self.running.device.name.clone(),
             ..TakeAccounts::default()
@@ -116,19 +119,19 @@ impl Control {
 
     /// The pass is over when its takes are finished, and the mirror's too if its disk answers.
     pub(super) fn finish_pass_if_done(&mut self) {
-        let done = |run: &mut PassRun| run.takes.iter().all(|take| take.finished) && run.mirror.is_finished();
+        let done = |run: &mut RecordingPass| run.takes.iter().all(|take| take.finished) && run.mirror.is_finished();
         if let Some(run) = self.pass.take_if(done) {
             let reports = self.reports.len();
-            self.account_for(run);
+            self.report_pass(run);
             self.note_pass_ended(true, reports);
         }
     }
 
-    fn account_for(&mut self, run: PassRun) {
-        self.players_due = self.hears;
+    fn report_pass(&mut self, run: RecordingPass) {
+        self.players_outdated = self.playback_enabled;
         self.save();
-        let (Some(ended), Some(audio_thread)) = (run.ended, run.cost) else { return };
-        let of = |take: &PassTake, (id, from, to): (TakeId, FramePos, FramePos)| TakeReport {
+        let (Some(ended), Some(audio_thread)) = (run.ended, run.audio_report) else { return };
+        let of = |take: &RecordingTake, (id, from, to): (TakeId, FramePos, FramePos)| TakeReport {
             track: track_name(&self.session, id),
             input: take.inputs[0] as u32,
             file: self.session.take(id).map_or_else(String::new, Take::path),

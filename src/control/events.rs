@@ -16,7 +16,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 /// The recorder, and how much margin there was when it was looked at last.
-pub(super) struct Recorder {
+pub(super) struct EventLog {
     flight: Flight,
     started: Instant,
     lead: Lead,
@@ -25,10 +25,10 @@ pub(super) struct Recorder {
     sync: Longest,
 }
 
-impl Recorder {
+impl EventLog {
     /// Goes on with the events in `folder`. May wait for the disk.
-    pub(super) fn start(folder: &Path, writes: bool) -> Recorder {
-        Recorder {
+    pub(super) fn start(folder: &Path, writes: bool) -> EventLog {
+        EventLog {
             flight: Flight::start(folder, writes),
             started: Instant::now(),
             lead: Lead::default(),
@@ -83,37 +83,37 @@ impl Recorder {
 
 impl Control {
     /// Shows it to a face and keeps it in the session's events.
-    pub(super) fn told(&mut self, kind: Kind, severity: Severity, text: String, numbers: &[(&str, u64)]) {
-        self.recorder.flight.note(kind, severity, &text, numbers);
+    pub(super) fn notify(&mut self, kind: Kind, severity: Severity, text: String, numbers: &[(&str, u64)]) {
+        self.event_log.flight.note(kind, severity, &text, numbers);
         self.notices.push_back(Notice { severity, text });
     }
 
     /// Keeps it in the session's events; nobody is told otherwise.
-    pub(super) fn noted(&mut self, kind: Kind, severity: Severity, text: &str, numbers: &[(&str, u64)]) {
-        self.recorder.flight.note_quietly(kind, severity, text, numbers);
+    pub(super) fn log_event(&mut self, kind: Kind, severity: Severity, text: &str, numbers: &[(&str, u64)]) {
+        self.event_log.flight.note_quietly(kind, severity, text, numbers);
     }
 
     /// The last events of the session, those of earlier starts among them, the oldest first.
     pub fn events(&self) -> Events {
-        self.recorder.flight.recent()
+        self.event_log.flight.recent()
     }
 
     /// The next event that comes with no notice: for a face that shows all of them.
     pub fn take_event(&mut self) -> Option<Arc<Record>> {
-        self.recorder.flight.take_quiet()
+        self.event_log.flight.take_quiet()
     }
 
     /// Keeps what a face has told by itself.
     pub fn keep_event(&mut self, severity: Severity, text: &str) {
-        self.recorder.flight.note(Kind::Told, severity, text, &[]);
+        self.event_log.flight.note(Kind::Told, severity, text, &[]);
     }
 
     /// Looks how much margin is left, and says what is new. Some atomics; it does not wait.
-    pub(super) fn look_at_margins(&mut self) {
-        let (now, disk) = (self.recorder.started.elapsed(), Arc::clone(&self.running.disk));
+    pub(super) fn check_margins(&mut self) {
+        let (now, disk) = (self.event_log.started.elapsed(), Arc::clone(&self.running.disk));
         let rate = self.running.device.rate;
-        self.recorder.flight.tick();
-        for text in self.recorder.flight.problems() {
+        self.event_log.flight.tick();
+        for text in self.event_log.flight.problems() {
             self.notices.push_back(Notice { severity: Severity::Caution, text });
         }
         let lead = disk.lead_frames.load(Relaxed);
@@ -122,26 +122,26 @@ impl Control {
         if self.running.device.pace == Pace::RealTime
             && self.published().pass_frames.load(Relaxed) != NO_PASS
             && lead != u64::MAX
-            && let Some(least) = self.recorder.lead.see(now, aim, lead, disk.lead_frames_min.load(Relaxed))
+            && let Some(least) = self.event_log.lead.see(now, aim, lead, disk.lead_frames_min.load(Relaxed))
         {
             self.near_miss(least, aim);
         }
-        if let Some(micros) = self.recorder.commit.see(disk.commit_us_max.load(Relaxed), limits::SLOW_COMMIT_US) {
+        if let Some(micros) = self.event_log.commit.see(disk.commit_us_max.load(Relaxed), limits::SLOW_COMMIT_US) {
             let text =
                 format!("disk: one write took {:.1} s; what was recorded meanwhile waited in memory", seconds(micros));
             let waits = disk.backlog_bytes.load(Relaxed);
             let numbers = [("microseconds", micros), ("backlog_bytes", waits)];
-            self.noted(Kind::SlowCommit, Severity::Caution, &text, &numbers);
+            self.log_event(Kind::SlowCommit, Severity::Caution, &text, &numbers);
         }
-        if let Some(micros) = self.recorder.sync.see(disk.sync_us_max.load(Relaxed), limits::SLOW_SYNC_US) {
+        if let Some(micros) = self.event_log.sync.see(disk.sync_us_max.load(Relaxed), limits::SLOW_SYNC_US) {
             let text = format!(
                 "disk: it took {:.1} s to make the takes durable; a power cut would have cost as much",
                 seconds(micros)
             );
-            self.noted(Kind::SlowSync, Severity::Caution, &text, &[("microseconds", micros)]);
+            self.log_event(Kind::SlowSync, Severity::Caution, &text, &[("microseconds", micros)]);
         }
         let (held, max) = (disk.spool_bytes.load(Relaxed), self.running.setup.spool_bytes_max);
-        if let Some(step) = self.recorder.spool.see(held, max) {
+        if let Some(step) = self.event_log.spool.see(held, max) {
             let (used, limit) = (held >> 20, max >> 20);
             let (kind, severity, text) = match step {
                 SpoolStep::Half => (
@@ -160,7 +160,7 @@ impl Control {
                     format!("spool: {used} of {limit} MiB are in use, there is room again"),
                 ),
             };
-            self.noted(
+            self.log_event(
                 kind,
                 severity,
                 &text,
@@ -173,16 +173,16 @@ impl Control {
         let rate = self.running.device.rate;
         let ms = |frames: u64| 1000.0 * Frames(frames).seconds(rate);
         let text = format!("near miss: the lead fell to {:.0} ms of {:.0} ms; nothing is lost", ms(least), ms(aim));
-        self.noted(Kind::NearMiss, Severity::Caution, &text, &[("lead_frames", least), ("aim_frames", aim)]);
+        self.log_event(Kind::NearMiss, Severity::Caution, &text, &[("lead_frames", least), ("aim_frames", aim)]);
     }
 
     /// The first frame of a pass.
     pub(super) fn note_pass_began(&mut self, at: u64) {
-        self.recorder.lead = Lead::default();
-        let takes = self.pass_now().map_or(0, |pass| pass.takes.len());
+        self.event_log.lead = Lead::default();
+        let takes = self.pass_status().map_or(0, |pass| pass.takes.len());
         let text =
             format!("recording of {takes} takes began at {}", Clock(Frames(at).duration(self.running.device.rate)));
-        self.noted(Kind::PassBegan, Severity::Info, &text, &[("at", at), ("takes", takes as u64)]);
+        self.log_event(Kind::PassBegan, Severity::Info, &text, &[("at", at), ("takes", takes as u64)]);
     }
 
     /// A pass that is over, if there was one a moment ago and `reports` of them were known.
@@ -191,22 +191,22 @@ impl Control {
             return;
         }
         let aim = self.running.disk.lead_frames_aim.load(Relaxed);
-        if let Some(least) = self.recorder.lead.end() {
+        if let Some(least) = self.event_log.lead.end() {
             self.near_miss(least, aim);
         }
         let Some(report) = self.reports.get(reports) else {
-            self.noted(Kind::PassEnded, Severity::Caution, "the pass is over without an account", &[]);
+            self.log_event(Kind::PassEnded, Severity::Caution, "the pass is over without an account", &[]);
             return;
         };
         let (text, severity, numbers) = account(report, self.running.device.rate);
-        self.noted(Kind::PassEnded, severity, &text, &numbers);
+        self.log_event(Kind::PassEnded, severity, &text, &numbers);
     }
 
     /// The last event; waits until all of them are on the disk.
     pub(super) fn close_events(&mut self) {
-        self.noted(Kind::Closed, Severity::Info, "closed", &[]);
-        self.recorder.flight.finish();
-        for text in self.recorder.flight.problems() {
+        self.log_event(Kind::Closed, Severity::Info, "closed", &[]);
+        self.event_log.flight.finish();
+        for text in self.event_log.flight.problems() {
             self.notices.push_back(Notice { severity: Severity::Caution, text });
         }
     }
@@ -226,7 +226,7 @@ fn account(report: &PassReport, rate: crate::time::SampleRate) -> (String, Sever
         Clock(Frames(report.frames).duration(rate)),
         report.frames_lost,
         report.xruns,
-        audio.faults_in_words(),
+        audio.faults_text(),
         audio.cycle_us_max,
     );
     let mut numbers = vec![

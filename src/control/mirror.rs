@@ -2,7 +2,7 @@
 
 use super::Control;
 use super::companion::Companion;
-use super::pass::PassTake;
+use super::pass::RecordingTake;
 use crate::message::disk::{CommitCommand, PassKey, TakeKey, TakePlan};
 use crate::message::replica::ReplicaPair;
 use serde::Serialize;
@@ -77,7 +77,7 @@ impl Control {
     }
 
     /// Asks the mirror's committer for the files of a pass. Their replicas know of each other from now on.
-    pub(super) fn open_mirror(&mut self, pass: PassKey, takes: &mut [PassTake]) -> PassMirror {
+    pub(super) fn open_mirror(&mut self, pass: PassKey, takes: &mut [RecordingTake]) -> PassMirror {
         let Some(folder) = self.companions.mirror.as_ref().and_then(Companion::open_folder).map(Path::to_owned) else {
             return PassMirror::None;
         };

@@ -36,7 +36,7 @@ use crate::session::{Session, TrackId};
 use crate::threads::{self, Threads, ThreadsError, ThreadsSetup};
 use crate::time::{FramePos, SampleRate};
 use companion::Companions;
-use pass::{PassReport, PassRun};
+use pass::{PassReport, RecordingPass};
 use playback::Players;
 use report::Reading;
 use session_saver::SessionSaver;
@@ -121,12 +121,12 @@ pub struct Control {
     saver: Option<SessionSaver>,
     companions: Companions,
     players: Players,
-    pass: Option<PassRun>,
+    pass: Option<RecordingPass>,
     reports: VecDeque<PassReport>,
     notices: VecDeque<Notice>,
     format: TakeFormat,
     next_key: u64,
-    steps: edit::Steps,
+    undo_steps: edit::UndoSteps,
     /// Changes whenever the session may have.
     revision: u64,
     /// The session for those who draw, of a revision.
@@ -134,21 +134,21 @@ pub struct Control {
     /// Whether the session saver has yet to be given the session as it is.
     save_due: bool,
     /// Whether tracks are heard, and their players follow the session.
-    hears: bool,
+    playback_enabled: bool,
     /// Whether inputs of armed tracks are heard where that is left to the program.
-    monitors: bool,
+    auto_monitoring: bool,
     /// Whether places of the session changed that the players do not know yet.
-    players_due: bool,
-    absence: Option<reconnect::Absence>,
+    players_outdated: bool,
+    lost_device: Option<reconnect::LostDevice>,
     /// The machine's sleep so far.
     system_sleep: system_sleep::SystemSleep,
     spec: DeviceSpec,
-    trouble: Option<String>,
+    disk_trouble: Option<String>,
     /// Files that lay in the session's folder when it was opened: no take gets a name of theirs.
-    names_found: Vec<String>,
-    watched: session_folder::Watched,
+    file_names_found: Vec<String>,
+    watched_folder: session_folder::WatchedFolder,
     watcher: Option<Watcher>,
-    recorder: events::Recorder,
+    event_log: events::EventLog,
 }
 
 impl Control {
@@ -164,7 +164,7 @@ impl Control {
             Purpose::Record => open_session(&setup, rate).map(|(store, session)| (Some(store), session))?,
             Purpose::Play => (None, open_read_only(&setup.folder).map_err(ControlError::Session)?),
         };
-        let mut notices: VecDeque<Notice> = cut_off(&setup.folder, store.as_mut(), &mut session).into();
+        let mut notices: VecDeque<Notice> = recover_cut_off(&setup.folder, store.as_mut(), &mut session).into();
         let recovered = notices.len();
         if session.rate() != rate {
             return Err(ControlError::State(format!(
@@ -181,10 +181,10 @@ impl Control {
         if let Some(store) = &store {
             notices.extend(session_folder::notices(store, &folder, setup.format, rate));
         }
-        let watched = session_folder::Watched::of(store.as_ref());
-        let names_found = store.as_ref().and_then(|store| store.file_names().ok()).unwrap_or_default();
+        let watched_folder = session_folder::WatchedFolder::of(store.as_ref());
+        let file_names_found = store.as_ref().and_then(|store| store.file_names().ok()).unwrap_or_default();
         let saver = store.map(SessionSaver::start).transpose().map_err(ControlError::Kernel)?;
-        let mut recorder = events::Recorder::start(&folder, saver.is_some());
+        let mut event_log = events::EventLog::start(&folder, saver.is_some());
         let running = threads::start(device, setup.run).map_err(ControlError::Run)?;
         if let Some(reason) = running.scheduling.reason() {
             let fix = running.scheduling.fix().map_or_else(String::new, |fix| format!("; to change that: {fix}"));
@@ -192,7 +192,7 @@ impl Control {
                 format!("audio thread: no real-time scheduling ({reason}), a busy machine can make it late{fix}");
             notices.push_back(Notice { severity: Severity::Caution, text });
         }
-        recorder.opened(&folder, &running, recovered, notices.iter());
+        event_log.opened(&folder, &running, recovered, notices.iter());
         Ok(Control {
             running,
             session,
@@ -205,21 +205,21 @@ impl Control {
             notices,
             format: setup.format,
             next_key: 1,
-            steps: edit::Steps::default(),
+            undo_steps: edit::UndoSteps::default(),
             revision: 1,
             shared: None,
             save_due: false,
-            hears: false,
-            monitors: true,
-            players_due: false,
-            absence: None,
+            playback_enabled: false,
+            auto_monitoring: true,
+            players_outdated: false,
+            lost_device: None,
             system_sleep: system_sleep::SystemSleep::default(),
             spec,
-            trouble: None,
-            names_found,
-            watched,
+            disk_trouble: None,
+            file_names_found,
+            watched_folder,
             watcher: None,
-            recorder,
+            event_log,
         })
     }
 
@@ -350,7 +350,7 @@ impl Control {
 
     /// Numbers since a pass began recording; `None` while none records.
     pub fn pass_reading(&self) -> Option<&Reading> {
-        self.pass.as_ref().and_then(PassRun::base)
+        self.pass.as_ref().and_then(RecordingPass::start_reading)
     }
 
     /// The next finished pass.
@@ -366,24 +366,24 @@ impl Control {
     /// Drains what the threads told. Call it often; it does not wait.
     pub fn poll(&mut self) {
         while let Some(event) = self.running.next_audio_event() {
-            self.hear_audio(event);
+            self.on_audio_event(event);
         }
         while let Ok(event) = self.running.disk_events.try_recv() {
-            self.hear_disk(event);
+            self.on_disk_event(event);
         }
         self.poll_companions();
         self.prepare_if_opened();
-        self.follow_folder(false);
+        self.check_folder(false);
         self.begin_if_saved();
         self.continue_refused_takes();
         self.warn_of_full_disks();
         self.finish_pass_if_done();
         self.end_lost_pass();
-        self.take_back();
-        if let Some(text) = self.system_sleep.look() {
+        self.poll_reconnect();
+        if let Some(text) = self.system_sleep.poll() {
             self.caution(text);
         }
-        self.follow_session();
+        self.update_playback();
         if self.save_due {
             self.hand_to_saver();
         }
@@ -391,7 +391,7 @@ impl Control {
         for text in problems {
             self.caution(text);
         }
-        self.look_at_margins();
+        self.check_margins();
     }
 
     /// Ends everything: the pass is finished, takes are final, the session is saved. Waits as long as the
@@ -412,8 +412,8 @@ impl Control {
             std::thread::sleep(Duration::from_millis(5));
             self.hand_to_saver();
         }
-        let told = self.saver.as_mut().map(SessionSaver::finish).unwrap_or_default();
-        for text in told.into_iter().chain(std::mem::take(&mut self.companions).finish()) {
+        let problems = self.saver.as_mut().map(SessionSaver::finish).unwrap_or_default();
+        for text in problems.into_iter().chain(std::mem::take(&mut self.companions).finish()) {
             self.caution(text);
         }
         self.close_events();
@@ -443,7 +443,7 @@ impl Control {
 
     /// What is wrong with the disk now, in words.
     pub fn trouble(&self) -> Option<&str> {
-        self.trouble.as_deref()
+        self.disk_trouble.as_deref()
     }
 
     fn send(&mut self, command: AudioCommand) {
@@ -453,21 +453,21 @@ impl Control {
     }
 
     fn info(&mut self, text: String) {
-        self.told(Kind::Told, Severity::Info, text, &[]);
+        self.notify(Kind::Told, Severity::Info, text, &[]);
     }
 
     fn caution(&mut self, text: String) {
-        self.told(Kind::Told, Severity::Caution, text, &[]);
+        self.notify(Kind::Told, Severity::Caution, text, &[]);
     }
 
     fn loss(&mut self, text: String) {
-        self.told(Kind::Told, Severity::Loss, text, &[]);
+        self.notify(Kind::Told, Severity::Loss, text, &[]);
     }
 }
 
 /// Recovers what a program that was killed left of a session, and says so; of one that is only played, says that there is
 /// something to recover.
-fn cut_off(folder: &Path, store: Option<&mut OpenSession>, session: &mut Session) -> Vec<Notice> {
+fn recover_cut_off(folder: &Path, store: Option<&mut OpenSession>, session: &mut Session) -> Vec<Notice> {
     let notice = |severity, text| Notice { severity, text };
     let Some(store) = store else {
         // Beside a program that records, its takes are being recorded and nothing is cut off.

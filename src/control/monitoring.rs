@@ -12,15 +12,15 @@ impl Control {
             // It goes to where the playhead stands, and that would end the pass.
             return;
         }
-        self.players_due = false;
+        self.players_outdated = false;
         self.players.load(&self.session, &self.folder, &mut self.running);
     }
 
     /// Has every track heard from now on, and their players follow the session. They wait while a pass is on.
-    pub fn hear(&mut self) {
-        self.hears = true;
-        self.players_due = true;
-        self.follow_session();
+    pub fn enable_playback(&mut self) {
+        self.playback_enabled = true;
+        self.players_outdated = true;
+        self.update_playback();
     }
 
     /// Has the stretch from the first place up to the second repeated by whoever plays into it; `None`: nothing.
@@ -33,23 +33,23 @@ impl Control {
     }
 
     /// What is heard follows the session: players that are due, monitoring that depends on what rolls.
-    pub(super) fn follow_session(&mut self) {
-        if self.players_due && !self.is_recording() {
+    pub(super) fn update_playback(&mut self) {
+        if self.players_outdated && !self.is_recording() {
             self.load_players();
         }
-        self.hear_changes();
+        self.update_mixes();
     }
 
     /// Whether inputs of armed tracks are heard where that is left to the program.
     pub fn set_monitoring(&mut self, on: bool) {
-        self.monitors = on;
-        self.hear_changes();
+        self.auto_monitoring = on;
+        self.update_mixes();
     }
 
-    pub(super) fn hear_changes(&mut self) {
-        if self.hears {
+    pub(super) fn update_mixes(&mut self) {
+        if self.playback_enabled {
             let rolls = self.published().motion() != Motion::Stopped;
-            let live = self.monitors && (self.is_recording() || !rolls);
+            let live = self.auto_monitoring && (self.is_recording() || !rolls);
             self.players.mix(&self.session, live, &mut self.running);
         }
     }

@@ -2,7 +2,7 @@
 
 use super::Control;
 use super::companion::Companion;
-use super::pass::PassTake;
+use super::pass::RecordingTake;
 use crate::message::disk::{CommitCommand, Continuation, TakeKey, TakePlan};
 use crate::session::TakeId;
 use crate::time::{FramePos, Frames};
@@ -56,7 +56,7 @@ impl Control {
         }
     }
 
-    fn pass_take(&mut self, key: TakeKey) -> Option<&mut PassTake> {
+    fn pass_take(&mut self, key: TakeKey) -> Option<&mut RecordingTake> {
         self.pass.as_mut()?.takes.iter_mut().find(|take| take.plan.key == key)
     }
 
@@ -81,7 +81,7 @@ impl Control {
     fn list_continuations(&mut self) {
         let overflow = self.companions.overflow.as_ref().and_then(Companion::open_folder).map(Path::to_owned);
         let Some(run) = &mut self.pass else { return };
-        let ready = |take: &PassTake| {
+        let ready = |take: &RecordingTake| {
             let too_large = take.refused.is_some_and(|(from, code)| {
                 let bytes = (from - take.offset()).0 * take.plan.frame_bytes() as u64;
                 code == Some(libc::EFBIG) && LARGE_FILE_BYTES <= bytes
@@ -92,7 +92,7 @@ impl Control {
             return;
         }
         let mut names = self.session.taken_names();
-        self.names_found.iter().for_each(|name| names.insert(name));
+        self.file_names_found.iter().for_each(|name| names.insert(name));
         let mut listed = Vec::new();
         for (index, take) in run.takes.iter_mut().enumerate().filter(|(_, take)| ready(take)) {
             let Some((from, _)) = take.refused else { continue };
@@ -158,7 +158,7 @@ impl Control {
     }
 }
 
-impl PassTake {
+impl RecordingTake {
     /// Frames of the pass before the file that it is in now.
     pub(super) fn offset(&self) -> Frames {
         self.earlier_files.last().map_or(Frames(0), |file| file.end)

@@ -24,29 +24,29 @@ use std::sync::atomic::Ordering::Relaxed;
 use uuid::Uuid;
 
 /// A pass on its way.
-pub struct PassRun {
+pub struct RecordingPass {
     pub(super) key: PassKey,
-    pub(super) takes: Vec<PassTake>,
+    pub(super) takes: Vec<RecordingTake>,
     pub(super) mirror: PassMirror,
     /// Whether it was told that takes go on in another folder.
     pub(super) continuation_announced: bool,
     /// How often it was told that a disk will be full.
     pub(super) space_warnings: [usize; 2],
     /// The files of the session, made; windows are asked for when it is known whether the mirror's are.
-    opened: Option<Vec<Arc<File>>>,
+    files: Option<Vec<Arc<File>>>,
     length: Frames,
     /// Where it is to begin: a place that is rolled to; `None`: with its first frame.
-    begin: Option<FramePos>,
+    punch_in: Option<FramePos>,
     /// Where it was to begin when it was asked for.
-    asked_at: FramePos,
-    pub(super) base: Option<Reading>,
+    requested_start: FramePos,
+    pub(super) start_reading: Option<Reading>,
     /// The session before, should the files not come to be.
     session_before: Box<Session>,
-    pub(super) cost: Option<AudioReport>,
+    pub(super) audio_report: Option<AudioReport>,
     pub(super) ended: Option<Ended>,
-    told_to_stop: bool,
+    stop_sent: bool,
     /// What waits to be sent to the audio thread until the session that lists its takes is on the disk.
-    ready: Option<Box<Pass>>,
+    prepared: Option<Box<Pass>>,
     /// The revision of that session.
     listed_by: u64,
     /// Stretches of the timeline that were lost, the first ones.
@@ -57,7 +57,7 @@ pub struct PassRun {
 const LOSSES_SHOWN: usize = 1000;
 
 /// A pass as it stands.
-pub struct PassNow {
+pub struct PassStatus {
     /// Whether its windows are ready, and the audio thread has it.
     pub is_ready: bool,
     /// Whether its first frame was recorded.
@@ -74,7 +74,7 @@ pub struct PassNow {
     pub losses: Vec<(FramePos, Frames)>,
 }
 
-pub(super) struct PassTake {
+pub(super) struct RecordingTake {
     /// The take that it is in now.
     pub(super) id: TakeId,
     pub(super) plan: TakePlan,
@@ -143,10 +143,10 @@ pub struct TakeReport {
     pub trouble: Option<String>,
 }
 
-impl PassRun {
+impl RecordingPass {
     /// The numbers at its first frame.
-    pub fn base(&self) -> Option<&Reading> {
-        self.base.as_ref()
+    pub fn start_reading(&self) -> Option<&Reading> {
+        self.start_reading.as_ref()
     }
 
     /// Notes a lost stretch for those who look at the pass.
@@ -174,17 +174,17 @@ impl Control {
     }
 
     /// The pass as it stands.
-    pub fn pass_now(&self) -> Option<PassNow> {
+    pub fn pass_status(&self) -> Option<PassStatus> {
         let run = self.pass.as_ref()?;
         let recorded = Some(self.published().pass_frames.load(Relaxed)).filter(|frames| *frames != NO_PASS);
         let take = run.takes.first().and_then(|take| self.session.take(take.id));
         let tracks = run.takes.iter().filter_map(|take| Some((self.session.take(take.id)?.track, take.id)));
         let ended = run.ended.as_ref().map(|ended| ended.frames);
-        Some(PassNow {
-            is_ready: run.base.is_some(),
+        Some(PassStatus {
+            is_ready: run.start_reading.is_some(),
             has_begun: recorded.is_some() || ended.is_some(),
             has_ended: ended.is_some(),
-            start: take.map_or(run.asked_at, |take| take.start),
+            start: take.map_or(run.requested_start, |take| take.start),
             frames: ended.or(recorded.map(Frames)).unwrap_or_default(),
             takes: tracks.collect(),
             losses: run.losses.clone(),
@@ -196,49 +196,46 @@ impl Control {
         if to <= from {
             return Err(ControlError::State("punch: the range is empty".to_owned()));
         }
-        self.writable()?;
+        self.recordable_check()?;
         self.locate(FramePos(from.0.saturating_sub(pre_roll.0)))?;
         self.begin_pass(Frames(to.0 - from.0), Some(from))
     }
 
-    fn writable(&self) -> Result<(), ControlError> {
+    fn recordable_check(&self) -> Result<(), ControlError> {
         if self.pass.is_some() {
             return Err(ControlError::State("record: a pass is on already".to_owned()));
         }
-        if self.saver.is_none() {
-            return Err(ControlError::State("record: the session was opened to be played only".to_owned()));
-        }
-        Ok(())
+        self.writable_check()
     }
 
-    fn begin_pass(&mut self, length: Frames, begin: Option<FramePos>) -> Result<(), ControlError> {
-        self.writable()?;
-        self.follow_folder(true);
+    fn begin_pass(&mut self, length: Frames, punch_in: Option<FramePos>) -> Result<(), ControlError> {
+        self.recordable_check()?;
+        self.check_folder(true);
         let session_before = Box::new(self.session.clone());
-        let asked_at = begin.unwrap_or(FramePos(self.published().position.load(Relaxed)));
-        let mut takes = self.plan_takes(asked_at).inspect_err(|_| self.session = (*session_before).clone())?;
+        let requested_start = punch_in.unwrap_or(FramePos(self.published().position.load(Relaxed)));
+        let mut takes = self.plan_takes(requested_start).inspect_err(|_| self.session = (*session_before).clone())?;
         if takes.is_empty() {
             return Err(ControlError::State("record: no track is armed".to_owned()));
         }
         let key = PassKey(self.fresh_key());
         let mirror = self.open_mirror(key, &mut takes);
         let plans = takes.iter().map(|take| take.plan.clone()).collect();
-        self.pass = Some(PassRun {
+        self.pass = Some(RecordingPass {
             key,
             takes,
             mirror,
             continuation_announced: false,
             space_warnings: [0; 2],
-            opened: None,
+            files: None,
             length,
-            begin,
-            asked_at,
-            base: None,
+            punch_in,
+            requested_start,
+            start_reading: None,
             session_before,
-            cost: None,
+            audio_report: None,
             ended: None,
-            told_to_stop: false,
-            ready: None,
+            stop_sent: false,
+            prepared: None,
             listed_by: 0,
             losses: Vec::new(),
         });
@@ -246,22 +243,22 @@ impl Control {
         Ok(())
     }
 
-    fn plan_takes(&mut self, start: FramePos) -> Result<Vec<PassTake>, ControlError> {
-        let state = |reason: String| ControlError::State(format!("record: {reason}"));
-        let inputs_there = self.running.device.inputs;
+    fn plan_takes(&mut self, start: FramePos) -> Result<Vec<RecordingTake>, ControlError> {
+        let refusal = |reason: String| ControlError::State(format!("record: {reason}"));
+        let device_inputs = self.running.device.inputs;
         let now = jiff::Zoned::now();
         let (pass, rate, format) = (self.session.next_pass(), self.session.rate(), self.format);
         let mut names = self.session.taken_names();
-        for name in &self.names_found {
+        for name in &self.file_names_found {
             names.insert(name);
         }
         let armed: Vec<_> =
             self.session.tracks().iter().filter(|track| track.armed).map(|t| (t.id(), t.inputs().to_vec())).collect();
         let mut takes = Vec::with_capacity(armed.len());
         for (track, inputs) in armed {
-            if let Some(missing) = inputs.iter().find(|input| inputs_there <= **input as usize) {
-                return Err(state(format!(
-                    "{} has {inputs_there} inputs and a track wants input {}",
+            if let Some(missing) = inputs.iter().find(|input| device_inputs <= **input as usize) {
+                return Err(refusal(format!(
+                    "{} has {device_inputs} inputs and a track wants input {}",
                     self.running.device.name,
                     missing + 1
                 )));
@@ -279,7 +276,7 @@ impl Control {
                 started: now.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string(),
             };
             let identity = new.uuid;
-            let id = self.session.add_take(new, &mut names).map_err(|error| state(error.to_string()))?;
+            let id = self.session.add_take(new, &mut names).map_err(|error| refusal(error.to_string()))?;
             let Some(take) = self.session.take(id) else { continue };
             let header = Header {
                 bext: Bext {
@@ -306,7 +303,7 @@ impl Control {
                 pair: None,
             };
             let inputs = inputs.iter().map(|input| *input as usize).collect();
-            takes.push(PassTake {
+            takes.push(RecordingTake {
                 id,
                 plan,
                 inputs,
@@ -343,7 +340,7 @@ impl Control {
                 let revision = self.revision;
                 if let Some(run) = &mut self.pass {
                     run.listed_by = revision;
-                    run.opened = Some(files);
+                    run.files = Some(files);
                 }
                 self.prepare_if_opened();
             }
@@ -352,12 +349,12 @@ impl Control {
 
     /// Has the windows made, once the files are there and it is known whether the mirror's are too.
     pub(super) fn prepare_if_opened(&mut self) {
-        if self.pass.as_ref().is_none_or(|run| run.opened.is_none()) || !self.mirror_is_open_or_given_up() {
+        if self.pass.as_ref().is_none_or(|run| run.files.is_none()) || !self.mirror_is_open_or_given_up() {
             return;
         }
         let in_place = self.running.setup.capture_path == CapturePath::InPlace;
         let Some(run) = &mut self.pass else { return };
-        let files = run.opened.take().filter(|_| in_place).unwrap_or_default();
+        let files = run.files.take().filter(|_| in_place).unwrap_or_default();
         let takes = run.takes.iter().map(|take| take.plan.clone()).collect();
         let (rate, mirrored) = (self.session.rate().0, run.mirror.is_active());
         self.running.butler.send(ButlerCommand::Prepare { pass: run.key, takes, files, rate, mirrored }).ok();
@@ -379,9 +376,9 @@ impl Control {
                     let inputs = [take.inputs[0], take.inputs.get(1).copied().unwrap_or(0)];
                     Capture::new(windows, inputs, take.inputs.len(), take.plan.format())
                 });
-                let mut pass = Pass::new(captures.collect(), run.begin, run.length, true);
+                let mut pass = Pass::new(captures.collect(), run.punch_in, run.length, true);
                 pass.progress_page = Some(windows.progress_page);
-                run.ready = Some(Box::new(pass));
+                run.prepared = Some(Box::new(pass));
                 self.begin_if_saved();
             }
         }
@@ -392,20 +389,20 @@ impl Control {
     pub(super) fn begin_if_saved(&mut self) {
         let saved = self.saved_revision();
         let Some(run) = self.pass.as_mut().filter(|run| run.listed_by <= saved) else { return };
-        let Some(pass) = run.ready.take() else { return };
+        let Some(pass) = run.prepared.take() else { return };
         // Rings and pass were made a moment ago: brought in before the audio thread meets them.
         crate::window::process::populate();
         self.running.disk.commit_us_max.store(0, Relaxed);
         self.running.disk.room_ms.iter().for_each(|room| room.store(0, Relaxed));
-        run.base = Some(Reading::take(&self.running.published, true));
+        run.start_reading = Some(Reading::now(&self.running.published, true));
         self.send(AudioCommand::Record(pass));
     }
 
     /// Asks the audio thread to end the pass, when it has it; not twice.
     pub(super) fn stop_pass_once(&mut self) {
         if let Some(run) = &mut self.pass
-            && run.base.is_some()
-            && !std::mem::replace(&mut run.told_to_stop, true)
+            && run.start_reading.is_some()
+            && !std::mem::replace(&mut run.stop_sent, true)
         {
             self.send(AudioCommand::Stop);
         }
@@ -426,17 +423,17 @@ impl Control {
         }
         let recorded = self.published().pass_frames.load(Relaxed);
         if !self.running.is_alive()
-            && let Some(run) = self.pass.as_ref().filter(|run| run.base.is_some() && run.ended.is_none())
+            && let Some(run) = self.pass.as_ref().filter(|run| run.start_reading.is_some() && run.ended.is_none())
         {
             let frames = Frames(if recorded == NO_PASS { 0 } else { recorded });
-            let began = run.asked_at;
+            let began = run.requested_start;
             self.finish_takes(&Ended { frames, lost: Frames(0), xruns: 0, began }, &[]);
         }
     }
 
     pub(super) fn pass_began(&mut self, at: FramePos) {
         if let Some(pass) = &self.pass
-            && pass.asked_at != at
+            && pass.requested_start != at
         {
             let takes = pass.takes.iter().flat_map(|take| take.spans(Frames(0)));
             let ids: Vec<TakeId> = takes.map(|(id, ..)| id).collect();

@@ -15,7 +15,7 @@ pub struct Reading {
     /// `None`: the thread was gone.
     counters: Option<ThreadCounters>,
     /// Voluntary switches less the device's own sleeps, at a moment when it slept.
-    beyond: i64,
+    extra_switches: i64,
     cycles: Counts,
     /// Xruns of the device.
     pub xruns: u64,
@@ -57,21 +57,21 @@ impl AudioReport {
     }
 
     /// The same in words.
-    pub fn faults_in_words(&self) -> String {
+    pub fn faults_text(&self) -> String {
         self.faults().map_or_else(|| "an unknown number of".to_owned(), |faults| faults.to_string())
     }
 }
 
 impl Reading {
     /// Reads everything. With `fresh`, the longest cycle is counted from here on.
-    pub fn take(published: &Published, fresh: bool) -> Reading {
-        let (counters, beyond) = counters_and_excess(published);
-        if fresh {
+    pub fn now(published: &Published, restart_max: bool) -> Reading {
+        let (counters, extra_switches) = counters_and_extra_switches(published);
+        if restart_max {
             published.cycles.take_max();
         }
         Reading {
             counters,
-            beyond,
+            extra_switches,
             cycles: published.cycles.counts(),
             xruns: published.xruns.load(Relaxed),
             frames_lost: published.frames_lost.load(Relaxed),
@@ -94,7 +94,8 @@ impl Reading {
             cycles: cycles.total(),
             minor_faults: counters.map(|counters| counters.minor_faults),
             major_faults: counters.map(|counters| counters.major_faults),
-            voluntary_switches: counters.map(|_| u64::try_from(self.beyond - earlier.beyond).unwrap_or(0)),
+            voluntary_switches: counters
+                .map(|_| u64::try_from(self.extra_switches - earlier.extra_switches).unwrap_or(0)),
             cycle_us_mean: round(cycles.mean_us()),
             cycle_us_p9999: round(cycles.quantile_us(0.9999)),
             cycle_us_max: round(cycles.max_us()),
@@ -122,15 +123,15 @@ fn counters(published: &Published) -> Option<ThreadCounters> {
 /// The counters, and voluntary switches less sleeps. The kernel counts a switch when the thread goes to sleep,
 /// the thread counts the sleep when it wakes: while it sleeps the difference is one more. It nearly always
 /// does, so the largest of a few readings is one taken in its sleep, and the same one apart both times.
-fn counters_and_excess(published: &Published) -> (Option<ThreadCounters>, i64) {
+fn counters_and_extra_switches(published: &Published) -> (Option<ThreadCounters>, i64) {
     const READINGS: usize = 8;
     let mut best = (counters(published), i64::MIN);
     for _ in 0..READINGS {
         let before = published.device_sleeps.load(Relaxed);
         let now = counters(published);
         if before == published.device_sleeps.load(Relaxed) {
-            let excess = now.map_or(0, |now| now.voluntary_switches as i64 - before as i64);
-            best = if best.1 < excess { (now, excess) } else { (now, best.1) };
+            let extra = now.map_or(0, |now| now.voluntary_switches as i64 - before as i64);
+            best = if best.1 < extra { (now, extra) } else { (now, best.1) };
         }
         std::thread::sleep(Duration::from_micros(150));
     }

@@ -15,28 +15,28 @@ use std::time::{Duration, Instant};
 const LOOK: Duration = Duration::from_millis(500);
 
 /// Where the session's folder is, looked at now and then.
-pub(super) struct Watched {
+pub(super) struct WatchedFolder {
     folder_watch: Option<FolderWatch>,
     next: Instant,
     removed: bool,
 }
 
-impl Watched {
+impl WatchedFolder {
     /// Of a session that is open to record into; of another, never any news.
-    pub(super) fn of(store: Option<&OpenSession>) -> Watched {
-        Watched { folder_watch: store.and_then(OpenSession::folder_watch), next: Instant::now(), removed: false }
+    pub(super) fn of(store: Option<&OpenSession>) -> WatchedFolder {
+        WatchedFolder { folder_watch: store.and_then(OpenSession::folder_watch), next: Instant::now(), removed: false }
     }
 }
 
 impl Control {
     /// Follows the session's folder when that was moved: takes and session are in it, wherever it is.
-    pub(super) fn follow_folder(&mut self, at_once: bool) {
+    pub(super) fn check_folder(&mut self, now_due: bool) {
         let now = Instant::now();
-        if !at_once && now < self.watched.next {
+        if !now_due && now < self.watched_folder.next {
             return;
         }
-        self.watched.next = now + LOOK;
-        match self.watched.folder_watch.as_mut().and_then(FolderWatch::changed) {
+        self.watched_folder.next = now + LOOK;
+        match self.watched_folder.folder_watch.as_mut().and_then(FolderWatch::changed) {
             Some(FolderChange::Moved(to)) => {
                 let was = std::mem::replace(&mut self.folder, to);
                 self.caution(format!(
@@ -46,10 +46,10 @@ impl Control {
                 ));
                 self.revision += 1;
                 // Players know the takes by their paths.
-                self.players_due = self.hears;
+                self.players_outdated = self.playback_enabled;
             }
             Some(FolderChange::Removed) => {
-                self.watched.removed = true;
+                self.watched_folder.removed = true;
                 let what = if self.is_recording() {
                     "what is being recorded goes on, and is put back there when it ends"
                 } else {
@@ -63,7 +63,7 @@ impl Control {
 
     /// Whether the session's folder is there no longer.
     pub fn is_folder_removed(&self) -> bool {
-        self.watched.removed
+        self.watched_folder.removed
     }
 }
 

@@ -25,7 +25,7 @@ pub struct SessionSaver {
 }
 
 /// How long the end of a session waits for the copy of its file on a disk that stands still.
-const COMPANION_PATIENCE: Duration = Duration::from_secs(5);
+const COMPANION_FINISH_TIME_MAX: Duration = Duration::from_secs(5);
 
 impl SessionSaver {
     /// Starts it on an open session.
@@ -37,12 +37,12 @@ impl SessionSaver {
     pub fn start_with(open: impl FnOnce() -> Result<OpenSession, String> + Send + 'static) -> io::Result<SessionSaver> {
         let (saves, versions) = bounded::<(Session, u64)>(WAITING);
         let (tell, problems) = bounded(WAITING);
-        let (tell_opened, opened) = bounded(1);
+        let (opened_sender, opened) = bounded(1);
         let saved = Arc::new(AtomicU64::new(0));
         let done = Arc::clone(&saved);
         let thread = std::thread::Builder::new().name("keeper".to_owned()).stack_size(512 * 1024).spawn(move || {
             let store = open();
-            tell_opened.send(store.as_ref().map(|store| store.path().to_owned()).map_err(String::clone)).ok();
+            opened_sender.send(store.as_ref().map(|store| store.path().to_owned()).map_err(String::clone)).ok();
             let Ok(mut store) = store else { return };
             while let Ok((mut session, mut revision)) = versions.recv() {
                 // What came meanwhile replaces it.
@@ -93,7 +93,7 @@ impl SessionSaver {
     /// The same, but not longer than a disk that works would take.
     pub fn finish_in_time(mut self) -> Vec<String> {
         self.saves = None;
-        let until = Instant::now() + COMPANION_PATIENCE;
+        let until = Instant::now() + COMPANION_FINISH_TIME_MAX;
         while self.thread.as_ref().is_some_and(|thread| !thread.is_finished()) {
             if until < Instant::now() {
                 // It ends with the program.

@@ -71,7 +71,7 @@ fn best_of(listed: &[Listed]) -> Option<&Listed> {
 }
 
 /// What is to be opened. `inputs`, `outputs`: see [`DeviceSpec`].
-pub struct Wanted {
+pub struct DeviceRequest {
     /// The device's name.
     pub name: String,
     /// Frames a second.
@@ -94,7 +94,7 @@ pub fn is_virtual(name: &str) -> bool {
 }
 
 /// The same for the device itself.
-pub fn device_spec(wanted: Wanted) -> DeviceSpec {
+pub fn device_spec(wanted: DeviceRequest) -> DeviceSpec {
     // A card offers what it offers; the built-in device speaks what the takes want.
     let format = (is_virtual(&wanted.name) && wanted.take_format == TakeFormat::F32).then_some(DeviceFormat::F32);
     DeviceSpec {
@@ -121,7 +121,7 @@ pub fn signal(name: &str) -> Option<Signal> {
 
 /// What a user allows.
 #[derive(Clone, Copy, Debug)]
-pub struct Allowed {
+pub struct UserLimits {
     /// KiB that may be locked; `None`: what the system allows, up to the default.
     pub lock_kib: Option<u64>,
     /// MiB that the spool may hold; `None`: a part of memory.
@@ -131,7 +131,7 @@ pub struct Allowed {
 }
 
 /// What the machine gives and the user allows.
-pub fn threads_setup(allowed: Allowed, capture_path: CapturePath) -> ThreadsSetup {
+pub fn threads_setup(allowed: UserLimits, capture_path: CapturePath) -> ThreadsSetup {
     // More tracks than the usual 1,024 descriptors: a session of 512 tracks opens 1,024 files.
     process::raise_open_files().ok();
     process::outlive_file_limit();

@@ -9,7 +9,7 @@ use nix::time::{ClockId, clock_gettime};
 use std::time::Duration;
 
 /// Shorter sleeps are not worth a word.
-const WORTH: Duration = Duration::from_secs(1);
+const SLEEP_MIN: Duration = Duration::from_secs(1);
 
 /// How long the machine has slept since it was started, as known last.
 #[derive(Debug)]
@@ -17,25 +17,25 @@ pub(super) struct SystemSleep(Duration);
 
 impl Default for SystemSleep {
     fn default() -> SystemSleep {
-        SystemSleep(slept())
+        SystemSleep(time_asleep())
     }
 }
 
 impl SystemSleep {
     /// What is to be said if the machine slept since the last look.
-    pub(super) fn look(&mut self) -> Option<String> {
-        self.see(slept())
+    pub(super) fn poll(&mut self) -> Option<String> {
+        self.update(time_asleep())
     }
 
-    fn see(&mut self, slept: Duration) -> Option<String> {
-        let now = slept.checked_sub(self.0).filter(|now| WORTH <= *now)?;
-        self.0 = slept;
+    fn update(&mut self, time_asleep: Duration) -> Option<String> {
+        let now = time_asleep.checked_sub(self.0).filter(|now| SLEEP_MIN <= *now)?;
+        self.0 = time_asleep;
         Some(format!("the machine slept for {}; that time is not on the timeline, and takes stay in line", Clock(now)))
     }
 }
 
 /// What the clock that counts sleep is ahead of the one that does not.
-fn slept() -> Duration {
+fn time_asleep() -> Duration {
     let read = |clock| clock_gettime(clock).map_or(Duration::ZERO, Duration::from);
     // In this order: an interruption in between makes the result smaller, never a sleep out of nothing.
     let with_sleep = read(ClockId::CLOCK_BOOTTIME);
@@ -49,13 +49,13 @@ mod tests {
     #[test]
     fn a_sleep_is_said_once_and_a_machine_that_is_awake_says_nothing() {
         let mut system_sleep = SystemSleep(Duration::from_secs(100));
-        assert_eq!(system_sleep.see(Duration::from_millis(100_010)), None);
-        assert_eq!(system_sleep.see(Duration::from_millis(99_990)), None);
-        let told = system_sleep.see(Duration::from_secs(100 + 8 * 3600)).unwrap();
-        assert!(told.contains("8:00:00.000"), "{told}");
-        assert_eq!(system_sleep.see(Duration::from_secs(100 + 8 * 3600)), None);
+        assert_eq!(system_sleep.update(Duration::from_millis(100_010)), None);
+        assert_eq!(system_sleep.update(Duration::from_millis(99_990)), None);
+        let notice = system_sleep.update(Duration::from_secs(100 + 8 * 3600)).unwrap();
+        assert!(notice.contains("8:00:00.000"), "{notice}");
+        assert_eq!(system_sleep.update(Duration::from_secs(100 + 8 * 3600)), None);
         let mut awake = SystemSleep::default();
         std::thread::sleep(Duration::from_millis(20));
-        assert_eq!(awake.look(), None);
+        assert_eq!(awake.poll(), None);
     }
 }
