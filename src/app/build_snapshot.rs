@@ -3,14 +3,14 @@
 use super::health::{self, State};
 use super::snapshot::{DeviceView, Figures, Meter, PassPhase, PassView, Room, Snapshot, Stage, Transport};
 use super::{App, OpenState};
-use crate::control::pass::{PassReport, PassStatus};
+use crate::control::pass::PassStatus;
 use crate::control::report::{Reading, faults_by_kind};
 use crate::control::setup;
-use crate::control::{Control, ControlError, Notice, Severity};
+use crate::control::{Control, ControlError, Severity};
 use crate::limits::DATA_OFFSET;
 use crate::message::Motion;
 use crate::session::{Monitor, Session};
-use crate::time::{Clock, FramePos, Frames, SampleRate};
+use crate::time::{FramePos, Frames};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -98,26 +98,6 @@ impl Place {
 /// The refusal of what must wait for a pass to end.
 pub(super) fn busy(what: &str) -> ControlError {
     ControlError::State(format!("{what}: a pass is being recorded; stop it first"))
-}
-
-/// A finished pass in words.
-pub(super) fn told_of(report: &PassReport, rate: SampleRate) -> Notice {
-    let audio = &report.audio_thread;
-    let troubled = report.takes.iter().filter(|take| take.trouble.is_some()).count();
-    let mut text = format!(
-        "{} takes of {}: {} frames lost, {} xruns, {} page faults, worst cycle {:.0} µs",
-        report.takes.len(),
-        Clock(Frames(report.frames).duration(rate)),
-        report.frames_lost,
-        report.xruns,
-        audio.faults_text(),
-        audio.cycle_us_max,
-    );
-    if troubled > 0 {
-        text.push_str(&format!("; {troubled} are not whole on the disk, see above"));
-    }
-    let bad = report.frames_lost > 0 || troubled > 0;
-    Notice { severity: if bad { Severity::Loss } else { Severity::Info }, text }
 }
 
 impl App {

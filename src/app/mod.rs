@@ -254,14 +254,13 @@ impl App {
                 notices.push(notice);
             }
             while let Some(report) = control.take_report() {
-                notices.push(build_snapshot::told_of(&report, control.running().device.rate));
+                let text = report.summary(control.running().device.rate);
+                notices.push(Notice { severity: report.severity(), text });
                 self.last_report = Some(report);
             }
             while let Some(event) = control.take_event() {
-                if let Some(told) = past_events::quiet(&event, self.started.elapsed()) {
-                    self.fresh = true;
-                    push(&mut self.told, told);
-                }
+                self.fresh = true;
+                push(&mut self.told, past_events::quiet(&event, self.started.elapsed()));
             }
             match control.published().motion() {
                 Motion::Rolling => self.transport.rolls = true,

@@ -3,6 +3,7 @@
 use super::args::RecordArgs;
 use super::status::StatusLine;
 use super::{Failure, choose, end_flag, is_raised, plain, print, say};
+use crate::butler::capabilities::CapturePath;
 use crate::control::pass::PassReport;
 use crate::control::{Control, Notice, Purpose, Setup, Severity};
 use crate::format::TakeFormat;
@@ -209,11 +210,18 @@ fn introduction(control: &Control, inputs: usize, format: TakeFormat) -> String 
         device.period_frames,
         device.input_format,
         device.access,
-        crate::control::capture_path_words(setup.capture_path),
+        capture_path_text(setup.capture_path),
         running.scheduling,
     );
     text.push_str(&format!("\nlocked memory: up to {} MiB", setup.lock_bytes_max >> 20));
     text
+}
+
+fn capture_path_text(path: CapturePath) -> &'static str {
+    match path {
+        CapturePath::Spool => "spool: locked windows in memory, committed to the disk behind",
+        CapturePath::InPlace => "in-place: locked windows of the files themselves",
+    }
 }
 
 fn summary(report: &PassReport, folder: &str, rate: SampleRate) -> String {

@@ -68,11 +68,11 @@ impl EventLog {
             ("spool_bytes_max", setup.spool_bytes_max),
             ("lead_ms", setup.lead_ms),
         ];
-        self.flight.note_quietly(Kind::Opened, Severity::Info, &text, &numbers);
+        self.flight.note_without_notice(Kind::Opened, Severity::Info, &text, &numbers);
         if setup.lock_bytes_max < limits::LOCKED_BYTES_DEFAULT {
             let text = format!("locked memory: {} KiB are allowed; 'ulimit -l' raises it", setup.lock_bytes_max >> 10);
             let count = [("locked_bytes_max", setup.lock_bytes_max)];
-            self.flight.note_quietly(Kind::Limit, Severity::Info, &text, &count);
+            self.flight.note_without_notice(Kind::Limit, Severity::Info, &text, &count);
         }
         for (at, notice) in notices.enumerate() {
             let kind = if at < recovered { Kind::Recovered } else { Kind::Limit };
@@ -90,7 +90,7 @@ impl Control {
 
     /// Keeps it in the session's events; nobody is told otherwise.
     pub(super) fn log_event(&mut self, kind: Kind, severity: Severity, text: &str, numbers: &[(&str, u64)]) {
-        self.event_log.flight.note_quietly(kind, severity, text, numbers);
+        self.event_log.flight.note_without_notice(kind, severity, text, numbers);
     }
 
     /// The last events of the session, those of earlier starts among them, the oldest first.
@@ -100,12 +100,12 @@ impl Control {
 
     /// The next event that comes with no notice: for a face that shows all of them.
     pub fn take_event(&mut self) -> Option<Arc<Record>> {
-        self.event_log.flight.take_quiet()
+        self.event_log.flight.take_unannounced()
     }
 
     /// Keeps what a face has told by itself.
     pub fn keep_event(&mut self, severity: Severity, text: &str) {
-        self.event_log.flight.note(Kind::Told, severity, text, &[]);
+        self.event_log.flight.note(Kind::Notice, severity, text, &[]);
     }
 
     /// Looks how much margin is left, and says what is new. Some atomics; it does not wait.
@@ -122,18 +122,18 @@ impl Control {
         if self.running.device.pace == Pace::RealTime
             && self.published().pass_frames.load(Relaxed) != NO_PASS
             && lead != u64::MAX
-            && let Some(least) = self.event_log.lead.see(now, aim, lead, disk.lead_frames_min.load(Relaxed))
+            && let Some(least) = self.event_log.lead.update(now, aim, lead, disk.lead_frames_min.load(Relaxed))
         {
             self.near_miss(least, aim);
         }
-        if let Some(micros) = self.event_log.commit.see(disk.commit_us_max.load(Relaxed), limits::SLOW_COMMIT_US) {
+        if let Some(micros) = self.event_log.commit.update(disk.commit_us_max.load(Relaxed), limits::SLOW_COMMIT_US) {
             let text =
                 format!("disk: one write took {:.1} s; what was recorded meanwhile waited in memory", seconds(micros));
             let waits = disk.backlog_bytes.load(Relaxed);
             let numbers = [("microseconds", micros), ("backlog_bytes", waits)];
             self.log_event(Kind::SlowCommit, Severity::Caution, &text, &numbers);
         }
-        if let Some(micros) = self.event_log.sync.see(disk.sync_us_max.load(Relaxed), limits::SLOW_SYNC_US) {
+        if let Some(micros) = self.event_log.sync.update(disk.sync_us_max.load(Relaxed), limits::SLOW_SYNC_US) {
             let text = format!(
                 "disk: it took {:.1} s to make the takes durable; a power cut would have cost as much",
                 seconds(micros)
@@ -141,7 +141,7 @@ impl Control {
             self.log_event(Kind::SlowSync, Severity::Caution, &text, &[("microseconds", micros)]);
         }
         let (held, max) = (disk.spool_bytes.load(Relaxed), self.running.setup.spool_bytes_max);
-        if let Some(step) = self.event_log.spool.see(held, max) {
+        if let Some(step) = self.event_log.spool.update(held, max) {
             let (used, limit) = (held >> 20, max >> 20);
             let (kind, severity, text) = match step {
                 SpoolStep::Half => (
@@ -198,8 +198,9 @@ impl Control {
             self.log_event(Kind::PassEnded, Severity::Caution, "the pass is over without an account", &[]);
             return;
         };
-        let (text, severity, numbers) = account(report, self.running.device.rate);
-        self.log_event(Kind::PassEnded, severity, &text, &numbers);
+        let (text, numbers) = (report.summary(self.running.device.rate), numbers(report));
+        // The front end shows the report itself.
+        self.event_log.flight.note(Kind::PassEnded, report.severity(), &text, &numbers);
     }
 
     /// The last event; waits until all of them are on the disk.
@@ -216,22 +217,12 @@ fn seconds(micros: u64) -> f64 {
     micros as f64 / 1e6
 }
 
-/// The account of a pass as an event.
-fn account(report: &PassReport, rate: crate::time::SampleRate) -> (String, Severity, Vec<(&'static str, u64)>) {
+/// The numbers of a report, by their names in the events file.
+fn numbers(report: &PassReport) -> Vec<(&'static str, u64)> {
     let audio = &report.audio_thread;
-    let troubled = report.takes.iter().filter(|take| take.trouble.is_some()).count();
-    let text = format!(
-        "{} takes of {} on the disk: {} frames lost, {} xruns, {} page faults, worst cycle {:.0} us",
-        report.takes.len() - troubled,
-        Clock(Frames(report.frames).duration(rate)),
-        report.frames_lost,
-        report.xruns,
-        audio.faults_text(),
-        audio.cycle_us_max,
-    );
     let mut numbers = vec![
         ("takes", report.takes.len() as u64),
-        ("takes_troubled", troubled as u64),
+        ("takes_troubled", report.takes_troubled() as u64),
         ("frames", report.frames),
         ("frames_lost", report.frames_lost),
         ("xruns", report.xruns),
@@ -242,6 +233,5 @@ fn account(report: &PassReport, rate: crate::time::SampleRate) -> (String, Sever
     numbers.extend(audio.major_faults.map(|faults| ("major_faults", faults)));
     numbers.extend(audio.voluntary_switches.map(|switches| ("voluntary_switches", switches)));
     numbers.extend(report.lead_frames_min.map(|frames| ("lead_frames_min", frames)));
-    let severity = if report.frames_lost > 0 || troubled > 0 { Severity::Loss } else { Severity::Info };
-    (text, severity, numbers)
+    numbers
 }

@@ -21,7 +21,6 @@ pub mod session_saver;
 pub mod setup;
 mod system_sleep;
 
-use crate::butler::capabilities::CapturePath;
 use crate::butler::spool;
 use crate::device::{self, DeviceError, DeviceSpec};
 use crate::flight::record::Kind;
@@ -453,15 +452,15 @@ impl Control {
     }
 
     fn info(&mut self, text: String) {
-        self.notify(Kind::Told, Severity::Info, text, &[]);
+        self.notify(Kind::Notice, Severity::Info, text, &[]);
     }
 
     fn caution(&mut self, text: String) {
-        self.notify(Kind::Told, Severity::Caution, text, &[]);
+        self.notify(Kind::Notice, Severity::Caution, text, &[]);
     }
 
     fn loss(&mut self, text: String) {
-        self.notify(Kind::Told, Severity::Loss, text, &[]);
+        self.notify(Kind::Notice, Severity::Loss, text, &[]);
     }
 }
 
@@ -504,12 +503,4 @@ fn open_session(setup: &Setup, rate: SampleRate) -> Result<(OpenSession, Session
 
 fn is_there(path: &Path) -> bool {
     path.symlink_metadata().is_ok()
-}
-
-/// The words for a capture path, for a face.
-pub fn capture_path_words(path: CapturePath) -> &'static str {
-    match path {
-        CapturePath::Spool => "spool: locked windows in memory, committed to the disk behind",
-        CapturePath::InPlace => "in-place: locked windows of the files themselves",
-    }
 }

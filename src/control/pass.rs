@@ -8,13 +8,13 @@
 use super::mirror::{MirrorReport, PassMirror};
 use super::overflow::{EarlierFile, PlannedContinuation};
 use super::report::{AudioReport, Reading};
-use super::{Control, ControlError};
+use super::{Control, ControlError, Severity};
 use crate::butler::capabilities::CapturePath;
 use crate::message::disk::{ButlerCommand, CommitCommand, PassKey, PassWindows, TakeKey, TakePlan};
 use crate::message::published::NO_PASS;
 use crate::message::{AudioCommand, Capture, Pass};
 use crate::session::{NewTake, Session, TakeId, TrackId};
-use crate::time::{FramePos, Frames};
+use crate::time::{Clock, FramePos, Frames, SampleRate};
 use crate::wav::bext::{Bext, coding_history_line};
 use crate::wav::header::Header;
 use serde::Serialize;
@@ -141,6 +141,37 @@ pub struct TakeReport {
     /// What is wrong with it, if something is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
+}
+
+impl PassReport {
+    /// Takes that are not whole on the disk.
+    pub fn takes_troubled(&self) -> usize {
+        self.takes.iter().filter(|take| take.trouble.is_some()).count()
+    }
+
+    /// [`Severity::Loss`] if a frame was lost or a take is not whole.
+    pub fn severity(&self) -> Severity {
+        if self.frames_lost > 0 || self.takes_troubled() > 0 { Severity::Loss } else { Severity::Info }
+    }
+
+    /// The report in one line, for a notice and for the events of the session.
+    pub fn summary(&self, rate: SampleRate) -> String {
+        let audio = &self.audio_thread;
+        let mut text = format!(
+            "{} takes of {}: {} frames lost, {} xruns, {} page faults, worst cycle {:.0} µs",
+            self.takes.len(),
+            Clock(Frames(self.frames).duration(rate)),
+            self.frames_lost,
+            self.xruns,
+            audio.faults_text(),
+            audio.cycle_us_max,
+        );
+        let troubled = self.takes_troubled();
+        if troubled > 0 {
+            text.push_str(&format!("; {troubled} are not whole on the disk, see above"));
+        }
+        text
+    }
 }
 
 impl RecordingPass {

@@ -62,9 +62,10 @@ impl Journal {
     fn try_append(&mut self, records: &[Record]) -> io::Result<()> {
         let mut text = Vec::new();
         if self.failed > 0 {
-            let told = format!("flight recorder: {} events were not kept, the disk did not take them", self.failed);
+            let text_of_failed =
+                format!("flight recorder: {} events were not kept, the disk did not take them", self.failed);
             let count = [("events", self.failed)];
-            text.extend(Record::new(super::Kind::Dropped, Severity::Caution, &told, &count).line());
+            text.extend(Record::new(super::Kind::Dropped, Severity::Caution, &text_of_failed, &count).line());
         }
         for record in records {
             text.extend(record.line());
@@ -73,7 +74,7 @@ impl Journal {
             }
         }
         self.put(&text)?;
-        if records.iter().any(|record| record.severity > Severity::Info || record.kind.is_weighty()) {
+        if records.iter().any(|record| record.severity > Severity::Info || record.kind.is_synced()) {
             self.file.sync_data()?;
         }
         Ok(())
@@ -81,7 +82,7 @@ impl Journal {
 
     fn put(&mut self, text: &[u8]) -> io::Result<()> {
         if limits::FLIGHT_BYTES_MAX < self.bytes + text.len() as u64 {
-            self.turn_over()?;
+            self.rotate()?;
         }
         if std::mem::take(&mut self.torn) {
             // What stands there is no event: it ends here.
@@ -94,7 +95,7 @@ impl Journal {
     }
 
     /// The file becomes the earlier one, in place of that; a new one is begun.
-    fn turn_over(&mut self) -> io::Result<()> {
+    fn rotate(&mut self) -> io::Result<()> {
         renameat(&self.folder, NAME, &self.folder, EARLIER)?;
         (self.file, self.bytes) = open(&self.folder)?;
         self.torn = false;

@@ -11,8 +11,8 @@ const SUMMED: [&str; 1] = ["frames"];
 /// What is known of a kind.
 struct Run {
     since: Duration,
-    passed: u32,
-    held: u64,
+    written: u32,
+    withheld: u64,
     worst: Severity,
     sums: BTreeMap<String, u64>,
 }
@@ -26,14 +26,14 @@ pub(super) struct Limiter {
 impl Limiter {
     /// What is to be written now that `record` came: itself, unless there were too many of its kind a moment ago.
     pub(super) fn admit(&mut self, now: Duration, record: Record) -> Vec<Record> {
-        let mut out = self.settle(now);
-        let fresh = || Run { since: now, passed: 0, held: 0, worst: record.severity, sums: BTreeMap::new() };
+        let mut admitted = self.take_due_counts(now);
+        let fresh = || Run { since: now, written: 0, withheld: 0, worst: record.severity, sums: BTreeMap::new() };
         let run = self.runs.entry(record.kind).or_insert_with(fresh);
-        if run.passed < limits::FLIGHT_SAME_MAX {
-            run.passed += 1;
-            out.push(record);
+        if run.written < limits::FLIGHT_SAME_MAX {
+            run.written += 1;
+            admitted.push(record);
         } else {
-            run.held += 1;
+            run.withheld += 1;
             run.worst = run.worst.max(record.severity);
             for name in SUMMED {
                 if let Some(value) = record.numbers.get(name) {
@@ -42,11 +42,11 @@ impl Limiter {
                 }
             }
         }
-        out
+        admitted
     }
 
     /// The counts of kinds whose time is over.
-    pub(super) fn settle(&mut self, now: Duration) -> Vec<Record> {
+    pub(super) fn take_due_counts(&mut self, now: Duration) -> Vec<Record> {
         let over = |run: &Run| now.saturating_sub(run.since) >= limits::FLIGHT_SAME_SPAN;
         let counted = self.runs.iter().filter(|(_, run)| over(run)).filter_map(|(kind, run)| counted(*kind, run));
         let counted = counted.collect();
@@ -55,18 +55,18 @@ impl Limiter {
     }
 
     /// The counts of all.
-    pub(super) fn settle_all(&mut self) -> Vec<Record> {
-        self.settle(Duration::MAX)
+    pub(super) fn take_all_counts(&mut self) -> Vec<Record> {
+        self.take_due_counts(Duration::MAX)
     }
 }
 
 fn counted(kind: Kind, run: &Run) -> Option<Record> {
-    if run.held == 0 {
+    if run.withheld == 0 {
         return None;
     }
     let frames = run.sums.get("frames").map_or_else(String::new, |frames| format!(", {frames} frames in all"));
-    let text = format!("{kind}: {} more within {} s{frames}", run.held, limits::FLIGHT_SAME_SPAN.as_secs());
+    let text = format!("{kind}: {} more within {} s{frames}", run.withheld, limits::FLIGHT_SAME_SPAN.as_secs());
     let sums = run.sums.iter().map(|(name, value)| (name.as_str(), *value));
-    let numbers: Vec<(&str, u64)> = std::iter::once(("events", run.held)).chain(sums).collect();
+    let numbers: Vec<(&str, u64)> = std::iter::once(("events", run.withheld)).chain(sums).collect();
     Some(Record::new(Kind::Repeated, run.worst, &text, &numbers))
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 /// Leads that came close to nothing: at most one a minute, with the least there was.
 #[derive(Debug, Default)]
 pub struct Lead {
-    told_at: Option<Duration>,
+    reported_at: Option<Duration>,
     /// The least since it was told last.
     least: Option<u64>,
     /// The least of the pass, as seen last.
@@ -15,7 +15,7 @@ pub struct Lead {
 
 impl Lead {
     /// Shows the lead of now and the least of the pass, both in frames. Says the least, when it is time to.
-    pub fn see(&mut self, now: Duration, aim: u64, lead: u64, lowest: u64) -> Option<u64> {
+    pub fn update(&mut self, now: Duration, aim: u64, lead: u64, lowest: u64) -> Option<u64> {
         // Until somebody has measured, the least is none, and the lead an old one.
         if aim == 0 || aim == u64::MAX || lowest == u64::MAX {
             return None;
@@ -26,12 +26,12 @@ impl Lead {
         if least < aim / limits::NEAR_MISS_PART {
             self.least = Some(self.least.map_or(least, |before| before.min(least)));
         }
-        if self.told_at.is_some_and(|at| now.saturating_sub(at) < limits::NEAR_MISS_EVERY) {
+        if self.reported_at.is_some_and(|at| now.saturating_sub(at) < limits::NEAR_MISS_EVERY) {
             return None;
         }
-        let told = self.least.take()?;
-        self.told_at = Some(now);
-        Some(told)
+        let reported = self.least.take()?;
+        self.reported_at = Some(now);
+        Some(reported)
     }
 
     /// The pass is over: what was not told yet, and everything anew.
@@ -59,14 +59,14 @@ pub struct Spool {
 
 impl Spool {
     /// Shows bytes in use and the limit.
-    pub fn see(&mut self, held: u64, max: u64) -> Option<SpoolStep> {
+    pub fn update(&mut self, used: u64, max: u64) -> Option<SpoolStep> {
         if max == 0 {
             return None;
         }
         let now = match () {
-            () if held >= max - max / 50 => SpoolStep::Full,
-            () if held >= max / 2 => SpoolStep::Half,
-            () if held < max / 4 => SpoolStep::Room,
+            () if used >= max - max / 50 => SpoolStep::Full,
+            () if used >= max / 2 => SpoolStep::Half,
+            () if used < max / 4 => SpoolStep::Room,
             // In between nothing is new.
             () => return None,
         };
@@ -85,17 +85,17 @@ impl Spool {
 /// A maximum that others raise: says when it grew past a threshold.
 #[derive(Debug, Default)]
 pub struct Longest {
-    told: u64,
+    reported: u64,
 }
 
 impl Longest {
     /// Shows the maximum; a smaller one than before is one that began anew.
-    pub fn see(&mut self, max: u64, threshold: u64) -> Option<u64> {
-        if max < self.told {
-            self.told = 0;
+    pub fn update(&mut self, max: u64, threshold: u64) -> Option<u64> {
+        if max < self.reported {
+            self.reported = 0;
         }
-        (threshold <= max && self.told < max).then(|| {
-            self.told = max;
+        (threshold <= max && self.reported < max).then(|| {
+            self.reported = max;
             max
         })
     }

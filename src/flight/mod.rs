@@ -50,7 +50,7 @@ pub struct Flight {
     dropped: u64,
     recent: Events,
     /// Events that nobody was told of otherwise, for a face to show.
-    quiet: VecDeque<Arc<Record>>,
+    unannounced: VecDeque<Arc<Record>>,
 }
 
 impl Flight {
@@ -65,16 +65,16 @@ impl Flight {
             started: Instant::now(),
             dropped: 0,
             recent: Arc::new(read::last(folder, limits::FLIGHT_EVENTS_KEPT).into_iter().map(Arc::new).collect()),
-            quiet: VecDeque::new(),
+            unannounced: VecDeque::new(),
         };
         if writes {
             let (queue, records) = bounded(limits::FLIGHT_QUEUE);
-            let (tell, problems) = bounded(PROBLEMS);
+            let (problem_sender, problems) = bounded(PROBLEMS);
             flight.problems = Some(problems);
-            let complain = tell.clone();
+            let sender_if_spawn_fails = problem_sender.clone();
             let spawned = Journal::open(folder).and_then(|journal| {
                 let thread = std::thread::Builder::new().name("flight".to_owned()).stack_size(STACK_BYTES);
-                thread.spawn(move || write(&records, journal, &tell))
+                thread.spawn(move || write(&records, journal, &problem_sender))
             });
             match spawned {
                 Ok(thread) => (flight.queue, flight.thread) = (Some(queue), Some(thread)),
@@ -82,7 +82,7 @@ impl Flight {
                     let path = folder.join(journal::NAME);
                     let text =
                         format!("{}: events are not kept: {error}; the recording is not affected", path.display());
-                    complain.try_send(text).ok();
+                    sender_if_spawn_fails.try_send(text).ok();
                 }
             }
         }
@@ -98,20 +98,20 @@ impl Flight {
     }
 
     /// The same for one that nobody is told of otherwise.
-    pub fn note_quietly(&mut self, kind: Kind, severity: Severity, text: &str, numbers: &[(&str, u64)]) {
+    pub fn note_without_notice(&mut self, kind: Kind, severity: Severity, text: &str, numbers: &[(&str, u64)]) {
         let record = Record::new(kind, severity, text, numbers);
         for record in self.limiter.admit(self.started.elapsed(), record) {
             let kept = self.keep(record);
-            if self.quiet.len() >= limits::FLIGHT_QUEUE {
-                self.quiet.pop_front();
+            if self.unannounced.len() >= limits::FLIGHT_QUEUE {
+                self.unannounced.pop_front();
             }
-            self.quiet.push_back(kept);
+            self.unannounced.push_back(kept);
         }
     }
 
     /// Writes the counts of what was held back. Call it now and then; it does not wait.
     pub fn tick(&mut self) {
-        for record in self.limiter.settle(self.started.elapsed()) {
+        for record in self.limiter.take_due_counts(self.started.elapsed()) {
             self.keep(record);
         }
     }
@@ -126,8 +126,8 @@ impl Flight {
         let Some(queue) = &self.queue else { return kept };
         if self.dropped > 0 {
             let text = format!("flight recorder: {} events were not kept, the disk stood still", self.dropped);
-            let told = Record::new(Kind::Dropped, Severity::Caution, &text, &[("events", self.dropped)]);
-            if queue.try_send(told).is_ok() {
+            let dropped = Record::new(Kind::Dropped, Severity::Caution, &text, &[("events", self.dropped)]);
+            if queue.try_send(dropped).is_ok() {
                 self.dropped = 0;
             }
         }
@@ -143,8 +143,8 @@ impl Flight {
     }
 
     /// The next event that nobody was told of otherwise.
-    pub fn take_quiet(&mut self) -> Option<Arc<Record>> {
-        self.quiet.pop_front()
+    pub fn take_unannounced(&mut self) -> Option<Arc<Record>> {
+        self.unannounced.pop_front()
     }
 
     /// Events that are not kept so far.
@@ -159,7 +159,7 @@ impl Flight {
 
     /// Waits until everything is on the disk.
     pub fn finish(&mut self) {
-        for record in self.limiter.settle_all() {
+        for record in self.limiter.take_all_counts() {
             self.keep(record);
         }
         self.queue = None;
@@ -177,12 +177,12 @@ impl Drop for Flight {
 
 /// The thread: everything that waits in one write, and durable if it matters.
 fn write(records: &Receiver<Record>, mut journal: Journal, problems: &Sender<String>) {
-    let mut told = false;
+    let mut reported = false;
     while let Ok(first) = records.recv() {
         let batch: Vec<Record> = std::iter::once(first).chain(records.try_iter()).collect();
         if let Err(error) = journal.append(&batch) {
             // Once is enough: a full disk says so elsewhere, again and again.
-            if !std::mem::replace(&mut told, true) {
+            if !std::mem::replace(&mut reported, true) {
                 problems.try_send(format!("{}: events are not kept: {error}", journal.path().display())).ok();
             }
         }

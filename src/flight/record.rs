@@ -66,7 +66,8 @@ pub enum Kind {
     /// A thread failed.
     Failed,
     /// Anything else that was told.
-    Told,
+    #[serde(rename = "told")]
+    Notice,
     /// More of the same than is written one by one.
     Repeated,
     /// Events that the disk did not take.
@@ -78,7 +79,7 @@ pub enum Kind {
 
 impl Kind {
     /// Whether it must outlive a power cut.
-    pub(super) fn is_weighty(self) -> bool {
+    pub(super) fn is_synced(self) -> bool {
         matches!(self, Kind::PassBegan | Kind::PassEnded | Kind::Closed | Kind::Recovered)
     }
 }
@@ -139,7 +140,7 @@ impl Record {
 
     /// A name of a file may hold anything: no event spans lines, moves a cursor or is longer than a line may be.
     fn within_bounds(mut self) -> Record {
-        self.text = tame(&self.text, limits::FLIGHT_TEXT_CHARS_MAX);
+        self.text = without_control_characters(&self.text, limits::FLIGHT_TEXT_CHARS_MAX);
         if self.numbers.len() > limits::FLIGHT_NUMBERS_MAX || self.numbers.keys().any(|name| !is_name(name)) {
             self.numbers = std::mem::take(&mut self.numbers)
                 .into_iter()
@@ -156,13 +157,13 @@ fn is_name(name: &str) -> bool {
 }
 
 /// Without what steers a terminal or a reader's eye, and not longer than so many characters.
-fn tame(text: &str, chars_max: usize) -> String {
-    let steers = |c: char| {
+fn without_control_characters(text: &str, chars_max: usize) -> String {
+    let is_unsafe = |c: char| {
         c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
     };
-    let mut tamed: String = text.chars().take(chars_max).map(|c| if steers(c) { ' ' } else { c }).collect();
+    let mut safe: String = text.chars().take(chars_max).map(|c| if is_unsafe(c) { ' ' } else { c }).collect();
     if text.chars().nth(chars_max).is_some() {
-        tamed.push('\u{2026}');
+        safe.push('\u{2026}');
     }
-    tamed
+    safe
 }

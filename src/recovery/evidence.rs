@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 const PIECE_BYTES: usize = 1 << 20;
 
 /// A byte that no file has.
-const FAR: u64 = i64::MAX as u64;
+const BEYOND_ANY_FILE: u64 = i64::MAX as u64;
 
 /// Why a file is not believed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,15 +100,15 @@ impl FoundSpool {
     }
 
     /// The frame after the last one whose memory is there, sound or not.
-    pub fn frames_held(&self) -> io::Result<u64> {
-        let end = self.extents(FAR)?.last().map_or(DATA_OFFSET, |(_, end)| *end);
+    pub fn memory_end(&self) -> io::Result<u64> {
+        let end = self.extents(BEYOND_ANY_FILE)?.last().map_or(DATA_OFFSET, |(_, end)| *end);
         Ok((end - DATA_OFFSET) / self.identity.frame_bytes as u64)
     }
 
     /// The frame after the last one that is not silent.
-    pub fn frames_heard(&self) -> io::Result<u64> {
+    pub fn last_sound(&self) -> io::Result<u64> {
         let mut piece = vec![0; PIECE_BYTES];
-        for (start, end) in self.extents(FAR)?.into_iter().rev() {
+        for (start, end) in self.extents(BEYOND_ANY_FILE)?.into_iter().rev() {
             let mut until = end;
             while start < until {
                 let from = until.saturating_sub(PIECE_BYTES as u64).max(start);
@@ -125,7 +125,7 @@ impl FoundSpool {
     }
 
     /// Bytes of memory that it holds.
-    pub fn bytes_held(&self) -> u64 {
+    pub fn memory_bytes(&self) -> u64 {
         self.file.metadata().map_or(0, |found| found.blocks() * 512)
     }
 }
@@ -147,15 +147,15 @@ impl FoundProgress {
 }
 
 /// Files in a spool folder whose names end in `.ending`, in order.
-pub fn names(folder: &Path, ending: &str) -> Vec<PathBuf> {
+pub fn files_named(folder: &Path, ending: &str) -> Vec<PathBuf> {
     if !is_ours(folder) {
         return Vec::new();
     }
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
-    let mut names: Vec<PathBuf> =
+    let mut files: Vec<PathBuf> =
         entries.filter(|path| path.extension().is_some_and(|extension| extension == ending)).collect();
-    names.sort();
-    names
+    files.sort();
+    files
 }
 
 fn check_version(found: u32) -> Result<(), Rejected> {
@@ -203,8 +203,9 @@ fn open<T: Identity>(path: &Path) -> Result<Found<T>, Rejected> {
 pub fn identity<T: Identity>(page: &[u8]) -> Result<T, Rejected> {
     let end = page.iter().position(|byte| *byte == b'\n').unwrap_or(0);
     // What was found is told back, and is anything.
-    let told = |error: serde_json::Error| Rejected::Unreadable(error.to_string().replace(char::is_control, "\u{fffd}"));
-    let identity: T = serde_json::from_slice(&page[..end]).map_err(told)?;
+    let unreadable =
+        |error: serde_json::Error| Rejected::Unreadable(error.to_string().replace(char::is_control, "\u{fffd}"));
+    let identity: T = serde_json::from_slice(&page[..end]).map_err(unreadable)?;
     identity.check()?;
     Ok(identity)
 }

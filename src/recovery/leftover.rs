@@ -1,9 +1,9 @@
 //! Spool files that no recovery of a session has taken: those whose sound is in their takes go, all others are shown.
 //! Thread: any that may wait for the disk.
 
-use super::evidence::{FoundProgress, FoundSpool, Rejected, names};
+use super::evidence::{FoundProgress, FoundSpool, Rejected, files_named};
 use super::recover_pass::progress_is_needed;
-use super::take_wav::{TakeWav, is_elsewhere_too};
+use super::take_wav::{TakeWav, is_in_another_copy};
 use super::{StepHook, remove};
 use crate::butler::spool::progress_path_of;
 use crate::session::session_file::{OpenSession, is_in_use, open_read_only};
@@ -35,7 +35,7 @@ pub struct Leftover {
 pub(super) fn sweep(store: &OpenSession, session: &Session, folders: &[PathBuf], hook: StepHook<'_>) -> Vec<String> {
     let mut troubles = Vec::new();
     let mut wanted: Vec<Uuid> = Vec::new();
-    for path in folders.iter().flat_map(|folder| names(folder, "spool")) {
+    for path in folders.iter().flat_map(|folder| files_named(folder, "spool")) {
         let Ok(spool) = FoundSpool::open(&path) else { continue };
         let its = &spool.identity;
         if its.session != session.id {
@@ -47,25 +47,25 @@ pub(super) fn sweep(store: &OpenSession, session: &Session, folders: &[PathBuf],
                 let Ok(wav) = TakeWav::open(store, session, take) else { return false };
                 take.state != TakeState::Recording
                     && wav.has_all_of(&spool, take.frames).unwrap_or(false)
-                    && (take.id != first.id || !is_elsewhere_too(&its.wav, take, wav.place()))
+                    && (take.id != first.id || !is_in_another_copy(&its.wav, take, wav.file_id()))
             })
         });
         // Killed before the session listed it, and so before the first frame: there is no sound in it.
-        let unborn =
+        let is_empty_pass =
             || !session.takes().iter().any(|take| take.uuid == its.take) && never_began(&path, its.pass, session);
-        if whole || unborn() {
+        if whole || is_empty_pass() {
             troubles.extend(remove(&path, hook).err());
         } else {
             // Cut off still, changed since, or wanted by a copy of the session: shown, not removed.
             wanted.push(its.pass);
         }
     }
-    for path in folders.iter().flat_map(|folder| names(folder, "progress")) {
+    for path in folders.iter().flat_map(|folder| files_named(folder, "progress")) {
         let Ok(progress_page) = FoundProgress::open(&path) else { continue };
         let its = &progress_page.identity;
-        let unborn =
+        let is_empty_pass =
             || !session.takes().iter().any(|take| take.uuid == its.pass) && never_began(&path, its.pass, session);
-        let needless = || !progress_is_needed(store, session, &progress_page) || unborn();
+        let needless = || !progress_is_needed(store, session, &progress_page) || is_empty_pass();
         if its.session == session.id && !wanted.contains(&its.pass) && needless() {
             troubles.extend(remove(&path, hook).err());
         }
@@ -84,17 +84,17 @@ fn never_began(path: &Path, pass: Uuid, session: &Session) -> bool {
 
 /// Every spool file that this user has left somewhere, or records into now.
 pub fn list(folders: &[PathBuf]) -> Vec<Leftover> {
-    folders.iter().flat_map(|folder| names(folder, "spool")).map(|path| look_at(&path)).collect()
+    folders.iter().flat_map(|folder| files_named(folder, "spool")).map(|path| describe(&path)).collect()
 }
 
-fn look_at(path: &Path) -> Leftover {
+fn describe(path: &Path) -> Leftover {
     match FoundSpool::open(path) {
         Ok(spool) => {
             let wav = spool.identity.wav.clone();
             let session = wav.parent().and_then(Path::parent).map(Path::to_owned);
             let state =
-                session.as_ref().map_or_else(|| "its session is not known".to_owned(), |folder| word(folder, &spool));
-            Leftover { spool: path.to_owned(), bytes: spool.bytes_held(), wav: Some(wav), session, state }
+                session.as_ref().map_or_else(|| "its session is not known".to_owned(), |folder| advice(folder, &spool));
+            Leftover { spool: path.to_owned(), bytes: spool.memory_bytes(), wav: Some(wav), session, state }
         }
         Err(rejected) => {
             let found = std::fs::symlink_metadata(path).ok().filter(|_| rejected != Rejected::Missing);
@@ -105,7 +105,7 @@ fn look_at(path: &Path) -> Leftover {
 }
 
 /// What becomes of a spool whose session was in `folder`.
-fn word(folder: &Path, spool: &FoundSpool) -> String {
+fn advice(folder: &Path, spool: &FoundSpool) -> String {
     let its = &spool.identity;
     match open_read_only(folder) {
         Ok(session) if session.id == its.session => {

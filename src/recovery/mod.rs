@@ -20,7 +20,7 @@ mod take_wav;
 mod recover_pass;
 #[cfg(test)]
 mod tests;
-mod words;
+mod messages;
 
 use crate::session::session_file::{OpenSession, catch_up};
 use crate::session::{Session, Take, TakeState};
@@ -148,5 +148,5 @@ pub fn recover_in_steps(
 }
 
 fn remove(path: &Path, hook: StepHook<'_>) -> Result<(), String> {
-    hook(Step::Remove).and_then(|()| std::fs::remove_file(path)).map_err(|error| words::at(path, &error))
+    hook(Step::Remove).and_then(|()| std::fs::remove_file(path)).map_err(|error| messages::at(path, &error))
 }

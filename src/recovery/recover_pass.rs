@@ -3,8 +3,8 @@
 
 use super::evidence::{FoundProgress, FoundSpool, Rejected};
 use super::length::{Basis, PassKnown, TakeKnown, length};
-use super::take_wav::{TakeWav, is_elsewhere_too};
-use super::{CutTake, RecoveredPass, RecoveredTake, Step, StepHook, remove, words};
+use super::take_wav::{TakeWav, is_in_another_copy};
+use super::{CutTake, RecoveredPass, RecoveredTake, Step, StepHook, messages, remove};
 use crate::butler::spool::{path_of, progress_path_of};
 use crate::device::LossCause;
 use crate::session::session_file::{OpenSession, SessionError};
@@ -29,7 +29,7 @@ pub(super) struct PassRecovery<'a> {
 }
 
 /// What the session is to be told.
-struct Verdict {
+struct PassOutcome {
     frames: Frames,
     began: Option<FramePos>,
     progress: Progress,
@@ -44,37 +44,37 @@ impl PassRecovery<'_> {
         let Some(first) = takes.first() else { return Ok(None) };
         let progress_page = self.progress_of(first)?;
         let progress = progress_page.as_ref().and_then(|progress_page| {
-            let told =
+            let report_trouble =
                 |rejected: &Rejected| self.troubles.push(format!("{}: {rejected}", progress_page.path.display()));
-            progress_page.read().inspect_err(told).ok()
+            progress_page.read().inspect_err(report_trouble).ok()
         });
         let mut cut_takes = Vec::new();
         for take in takes.iter().filter(|take| take.state == TakeState::Recording) {
-            let spool = self.spool_of(first_part(&takes, take))?;
+            let spool = self.spool_of(first_take_of_track(&takes, take))?;
             let until = self.session.continued_in(take).map(|next| next.offset);
             match TakeWav::open(self.store, self.session, take) {
                 Ok(wav) => {
-                    let mirror = self.mirror_of(spool.as_ref(), first_part(&takes, take));
+                    let mirror = self.mirror_of(spool.as_ref(), first_take_of_track(&takes, take));
                     let from_memory = Frames(0);
                     let (take, mirror_trouble) = (take.clone(), None);
                     cut_takes.push(CutTake { take, wav, spool, mirror, mirror_trouble, until, from_memory });
                 }
                 // Its disk had no more room, and it was killed before the file was made in which it was to go on.
-                Err(_) if self.session.is_continuation(take) && self.is_unmade(take) => {
+                Err(_) if self.session.is_continuation(take) && self.file_was_never_made(take) => {
                     self.session.forget_take(take.id).ok();
                     return self.pass(pass);
                 }
-                Err(reason) => self.troubles.push(words::left_alone(&reason, spool.as_ref())),
+                Err(reason) => self.troubles.push(messages::left_alone(&reason, spool.as_ref())),
             }
         }
         if cut_takes.is_empty() {
             return Ok(None);
         }
-        let known = known(self.session, &takes, &cut_takes, progress.as_ref())?;
-        let (frames, basis) = length(&known, || heard(&cut_takes))?;
+        let known = pass_known(self.session, &takes, &cut_takes, progress.as_ref())?;
+        let (frames, basis) = length(&known, || last_sound(&cut_takes))?;
         // What else the progress page says is believed where its length is.
         let progress = progress.filter(|_| basis == Basis::ProgressPage);
-        let verdict = Verdict {
+        let outcome = PassOutcome {
             frames: Frames(frames),
             began: progress.as_ref().and_then(|progress| progress.began),
             all_on_disk: progress.is_some()
@@ -84,25 +84,25 @@ impl PassRecovery<'_> {
         // The sound of all of them first: should the power go meanwhile, memory goes with it, and no header may say how long
         // the pass is that is ahead of another take's sound.
         for cut in &mut cut_takes {
-            let taken = cut.take_over(verdict.frames, self.hook);
-            taken.map_err(|error| words::not_mended(self.store.path(), cut, &error))?;
+            let copied = cut.copy_sound(outcome.frames, self.hook);
+            copied.map_err(|error| messages::not_recovered(self.store.path(), cut, &error))?;
         }
         for cut in &mut cut_takes {
-            let began = verdict.began.unwrap_or(FramePos(cut.take.start.0 - cut.take.offset.0));
-            let finished = cut.finish(verdict.frames, began, self.hook);
-            finished.map_err(|error| words::not_mended(self.store.path(), cut, &error))?;
+            let began = outcome.began.unwrap_or(FramePos(cut.take.start.0 - cut.take.offset.0));
+            let finished = cut.finish(outcome.frames, began, self.hook);
+            finished.map_err(|error| messages::not_recovered(self.store.path(), cut, &error))?;
         }
-        self.save(&cut_takes, &verdict)?;
+        self.save(&cut_takes, &outcome)?;
         self.save_mirror(&cut_takes);
         let recovered = RecoveredPass {
-            frames: verdict.frames,
+            frames: outcome.frames,
             rate: first.rate,
             basis,
-            lost: verdict.progress.lost,
-            overrun: verdict.progress.overrun,
-            takes: cut_takes.iter().map(|cut| cut.recovered(self.session, verdict.frames)).collect(),
+            lost: outcome.progress.lost,
+            overrun: outcome.progress.overrun,
+            takes: cut_takes.iter().map(|cut| cut.recovered(self.session, outcome.frames)).collect(),
         };
-        if let Err(reason) = self.clear_away(cut_takes, progress_page) {
+        if let Err(reason) = self.remove_evidence(cut_takes, progress_page) {
             // It is recovered all the same; what is left goes at the next start.
             self.troubles.push(reason);
         }
@@ -110,14 +110,14 @@ impl PassRecovery<'_> {
     }
 
     /// The session says that the takes are whole, and lasts.
-    fn save(&mut self, cut_takes: &[CutTake], verdict: &Verdict) -> Result<(), String> {
+    fn save(&mut self, cut_takes: &[CutTake], outcome: &PassOutcome) -> Result<(), String> {
         let before = self.session.clone();
         let mut save = || {
             for cut in cut_takes {
-                settle(self.session, cut, verdict).map_err(|error| error.to_string())?;
-                note_losses(self.session, cut, verdict);
+                mark_recovered(self.session, cut, outcome).map_err(|error| error.to_string())?;
+                note_losses(self.session, cut, outcome);
             }
-            (self.hook)(Step::Session).map_err(|error| words::at(self.store.path(), &error))?;
+            (self.hook)(Step::Session).map_err(|error| messages::at(self.store.path(), &error))?;
             self.store.save(self.session).map_err(|error| error.to_string())
         };
         save().inspect_err(|_| *self.session = before)
@@ -141,22 +141,22 @@ impl PassRecovery<'_> {
     /// The copy of a take in the mirror that its spool names; told if it is not there.
     fn mirror_of(&mut self, spool: Option<&FoundSpool>, first: &Take) -> Option<TakeWav> {
         let path = spool?.identity.mirror.as_ref()?;
-        let told = |reason: &String| self.troubles.push(format!("mirror: {reason}; it is not recovered"));
-        TakeWav::open_mirror(path, self.session, first).inspect_err(told).ok()
+        let report_trouble = |reason: &String| self.troubles.push(format!("mirror: {reason}; it is not recovered"));
+        TakeWav::open_mirror(path, self.session, first).inspect_err(report_trouble).ok()
     }
 
     /// Whether the file of a take is not there although its folder is.
-    fn is_unmade(&self, take: &Take) -> bool {
+    fn file_was_never_made(&self, take: &Take) -> bool {
         matches!(self.store.open_take_to_write(self.session, take), Err(SessionError::Missing { path }) if path.ends_with(&take.file))
     }
 
     /// Removes the files whose sound is in the takes. What a copy of the session may still want stays.
-    fn clear_away(&mut self, cut_takes: Vec<CutTake>, progress_page: Option<FoundProgress>) -> Result<(), String> {
+    fn remove_evidence(&mut self, cut_takes: Vec<CutTake>, progress_page: Option<FoundProgress>) -> Result<(), String> {
         let mut wanted = false;
         for cut in cut_takes {
             let Some(spool) = cut.spool else { continue };
             let own = cut.until.is_some() || self.session.is_continuation(&cut.take);
-            if !own && is_elsewhere_too(&spool.identity.wav, &cut.take, cut.wav.place()) {
+            if !own && is_in_another_copy(&spool.identity.wav, &cut.take, cut.wav.file_id()) {
                 wanted = true;
             } else if cut.until.is_none() {
                 remove(&spool.path, self.hook)?;
@@ -223,17 +223,18 @@ impl CutTake {
     }
 
     /// The sound that is in memory, and what the mirror's disk alone has.
-    fn take_over(&mut self, pass_frames: Frames, hook: StepHook<'_>) -> io::Result<()> {
+    fn copy_sound(&mut self, pass_frames: Frames, hook: StepHook<'_>) -> io::Result<()> {
         let frames = self.frames(pass_frames);
         if let Some(spool) = &self.spool {
-            self.from_memory = self.wav.take_over(spool, frames, hook)?;
+            self.from_memory = self.wav.copy_from_spool(spool, frames, hook)?;
         }
         let Some(mirror) = &self.mirror else { return Ok(()) };
-        self.wav.heal_from(mirror, frames, hook)?;
+        self.wav.fill_holes_from(mirror, frames, hook)?;
         // The mirror's disk may be gone by now: the session's takes do not wait for it.
-        let taken = self.spool.as_ref().map_or(Ok(Frames(0)), |spool| mirror.take_over(spool, pass_frames, hook));
-        let healed = taken.and_then(|_| mirror.heal_from(&self.wav, pass_frames, hook));
-        self.mirror_trouble = healed.err().map(|error| error.to_string());
+        let copied =
+            self.spool.as_ref().map_or(Ok(Frames(0)), |spool| mirror.copy_from_spool(spool, pass_frames, hook));
+        let filled = copied.and_then(|_| mirror.fill_holes_from(&self.wav, pass_frames, hook));
+        self.mirror_trouble = filled.err().map(|error| error.to_string());
         Ok(())
     }
 
@@ -262,17 +263,17 @@ impl CutTake {
 pub(super) fn progress_is_needed(store: &OpenSession, session: &Session, progress_page: &FoundProgress) -> bool {
     let Some(first) = session.takes().iter().find(|take| take.uuid == progress_page.identity.pass) else { return true };
     let cut_off = |take: &Take| take.pass == first.pass && take.state == TakeState::Recording;
-    let place = || TakeWav::open(store, session, first).ok().and_then(|wav| wav.place());
-    session.takes().iter().any(cut_off) || is_elsewhere_too(&progress_page.identity.wav, first, place())
+    let file_id = || TakeWav::open(store, session, first).ok().and_then(|wav| wav.file_id());
+    session.takes().iter().any(cut_off) || is_in_another_copy(&progress_page.identity.wav, first, file_id())
 }
 
 /// The take that the track of a take began the pass in.
-fn first_part<'a>(takes: &'a [Take], take: &'a Take) -> &'a Take {
+fn first_take_of_track<'a>(takes: &'a [Take], take: &'a Take) -> &'a Take {
     takes.iter().find(|first| first.track == take.track && first.offset == Frames(0)).unwrap_or(take)
 }
 
 /// Everything that is known about the length of a pass.
-fn known(
+fn pass_known(
     session: &Session,
     takes: &[Take],
     cut_takes: &[CutTake],
@@ -292,10 +293,10 @@ fn known(
             continue;
         }
         let spool = cut.and_then(|cut| cut.spool.as_ref());
-        let held =
-            spool.map(|spool| spool.frames_held().map_err(|error| words::at(&spool.path, &error))).transpose()?;
+        let memory_end =
+            spool.map(|spool| spool.memory_end().map_err(|error| messages::at(&spool.path, &error))).transpose()?;
         let header = cut.map_or(0, |cut| (take.offset + cut.wav.claimed).0);
-        known.push(TakeKnown { header, held, finished });
+        known.push(TakeKnown { header, memory_end, finished });
     }
     let clock = takes.first().and_then(|take| {
         let began: jiff::Timestamp = take.started.parse().ok()?;
@@ -306,19 +307,19 @@ fn known(
 }
 
 /// Up to where any take has sound in memory.
-fn heard(cut_takes: &[CutTake]) -> Result<u64, String> {
+fn last_sound(cut_takes: &[CutTake]) -> Result<u64, String> {
     let mut most = 0;
     for spool in cut_takes.iter().filter_map(|cut| cut.spool.as_ref()) {
-        most = most.max(spool.frames_heard().map_err(|error| words::at(&spool.path, &error))?);
+        most = most.max(spool.last_sound().map_err(|error| messages::at(&spool.path, &error))?);
     }
     Ok(most)
 }
 
 /// The take is whole: its place, its length, its region.
-fn settle(session: &mut Session, cut: &CutTake, verdict: &Verdict) -> Result<(), EditError> {
+fn mark_recovered(session: &mut Session, cut: &CutTake, outcome: &PassOutcome) -> Result<(), EditError> {
     let take = &cut.take;
-    let frames = cut.frames(verdict.frames);
-    let began = verdict.began.unwrap_or(FramePos(take.start.0 - take.offset.0));
+    let frames = cut.frames(outcome.frames);
+    let began = outcome.began.unwrap_or(FramePos(take.start.0 - take.offset.0));
     session.set_take_start(take.id, began)?;
     // What it cost is known only if the pass came to its end and the disk did not take it.
     session.finish_take(take.id, frames, TakeState::Recovered, take.accounts.clone())?;
@@ -331,9 +332,9 @@ fn settle(session: &mut Session, cut: &CutTake, verdict: &Verdict) -> Result<(),
 }
 
 /// What is silence in a take because it was lost.
-fn note_losses(session: &mut Session, cut: &CutTake, verdict: &Verdict) {
-    let (id, claimed, progress) = (cut.take.id, cut.wav.claimed, &verdict.progress);
-    let (first, frames) = (FramePos(cut.take.offset.0), cut.frames(verdict.frames));
+fn note_losses(session: &mut Session, cut: &CutTake, outcome: &PassOutcome) {
+    let (id, claimed, progress) = (cut.take.id, cut.wav.claimed, &outcome.progress);
+    let (first, frames) = (FramePos(cut.take.offset.0), cut.frames(outcome.frames));
     for mark in &progress.marks {
         let (at, end) = (mark.at.max(first), (mark.at + mark.frames).min(first + frames));
         if at < end {
@@ -342,7 +343,7 @@ fn note_losses(session: &mut Session, cut: &CutTake, verdict: &Verdict) {
         }
     }
     session.add_unlisted_losses(id, progress.losses.saturating_sub(progress.marks.len() as u64)).ok();
-    if cut.spool.is_none() && claimed < frames && !verdict.all_on_disk {
+    if cut.spool.is_none() && claimed < frames && !outcome.all_on_disk {
         // The header may have been late: what was written is there.
         if let Ok(Some(hole)) = cut.wav.first_hole(claimed, frames) {
             session.add_loss(id, FramePos(hole.0), frames - hole, "what was in memory is gone").ok();

@@ -64,7 +64,7 @@ impl TakeWav {
         let mut page = Box::new([0; HEADER_BYTES]);
         let bytes = HEADER_BYTES.min(found.len() as usize);
         file.read_exact_at(&mut page[..bytes], 0).map_err(named)?;
-        let fresh = blank_header(session, take);
+        let fresh = initial_header(session, take);
         // A page of nothing is what a power cut can leave; of such a file there must be no second name.
         if page.iter().all(|byte| *byte == 0) && found.nlink() == 1 {
             return Ok(TakeWav { file, header: fresh, claimed: Frames(0), offset, page });
@@ -72,7 +72,7 @@ impl TakeWav {
         let other = || format!("{}: not the file that was recorded; left as it is", name.display());
         let bytes = claimed_bytes(&page).ok_or_else(other)?.min(found.len().saturating_sub(DATA_OFFSET));
         let bext = match parse(&mut Cursor::new(&page[..]), HEADER_BYTES as u64) {
-            Ok(layout) => its_own(&layout, take),
+            Ok(layout) => own_bext(&layout, take),
             Err(_) => is_torn(&page, take).then(|| fresh.bext.clone()),
         };
         let bext = bext.ok_or_else(other)?;
@@ -81,12 +81,12 @@ impl TakeWav {
     }
 
     /// Device and number of the file: two that have the same are the same.
-    pub(super) fn place(&self) -> Option<(u64, u64)> {
+    pub(super) fn file_id(&self) -> Option<(u64, u64)> {
         self.file.metadata().ok().map(|found| (found.dev(), found.ino()))
     }
 
     /// Writes what the spool has of its `frames` frames to where it belongs. Returns the frames that came from there.
-    pub(super) fn take_over(
+    pub(super) fn copy_from_spool(
         &self,
         spool: &FoundSpool,
         frames: Frames,
@@ -99,7 +99,7 @@ impl TakeWav {
                 spool.read(at, piece)?;
                 for (from, run) in runs_of_sound(piece) {
                     hook(Step::Sound)?;
-                    self.file.write_all_at(run, at - self.before() + from as u64)?;
+                    self.file.write_all_at(run, at - self.offset_bytes() + from as u64)?;
                 }
             }
             bytes += hole - start;
@@ -149,7 +149,7 @@ impl TakeWav {
             for at in (start..hole).step_by(PIECE_BYTES) {
                 let bytes = (hole - at).min(PIECE_BYTES as u64) as usize;
                 spool.read(at, &mut theirs[..bytes])?;
-                match self.file.read_exact_at(&mut ours[..bytes], at - self.before()) {
+                match self.file.read_exact_at(&mut ours[..bytes], at - self.offset_bytes()) {
                     Ok(()) => {}
                     Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(false),
                     Err(error) => return Err(error),
@@ -164,28 +164,30 @@ impl TakeWav {
 
     /// Writes what the other copy of a take has where this one has nothing, up to its `frames` frames: a disk that stood
     /// still was to get it from there.
-    pub(super) fn heal_from(
+    pub(super) fn fill_holes_from(
         &self,
         other: &TakeWav,
         frames: Frames,
         hook: &mut dyn FnMut(Step) -> io::Result<()>,
     ) -> io::Result<()> {
         let mut piece = vec![0; PIECE_BYTES];
-        let mut healed = false;
+        let mut wrote = false;
         for (start, hole) in holes(&self.file, DATA_OFFSET, DATA_OFFSET + self.bytes_of(frames))? {
             for at in (start..hole).step_by(PIECE_BYTES) {
-                let theirs = (at + self.before()).checked_sub(other.before()).filter(|theirs| DATA_OFFSET <= *theirs);
+                let theirs = (at + self.offset_bytes())
+                    .checked_sub(other.offset_bytes())
+                    .filter(|theirs| DATA_OFFSET <= *theirs);
                 let Some(theirs) = theirs else { continue };
                 let piece = &mut piece[..(hole - at).min(PIECE_BYTES as u64) as usize];
                 let read = other.file.read_at(piece, theirs)?;
                 for (from, run) in runs_of_sound(&piece[..read]) {
                     hook(Step::Sound)?;
                     self.file.write_all_at(run, at + from as u64)?;
-                    healed = true;
+                    wrote = true;
                 }
             }
         }
-        if healed { self.file.sync_data() } else { Ok(()) }
+        if wrote { self.file.sync_data() } else { Ok(()) }
     }
 
     /// The first of its `frames` frames, from frame `from` on, that was never written to the disk.
@@ -197,7 +199,7 @@ impl TakeWav {
     /// What the spool has of its `frames` frames.
     fn extents(&self, spool: &FoundSpool, frames: Frames) -> io::Result<Vec<Extent>> {
         let (first, end) = (
-            DATA_OFFSET.saturating_add(self.before()),
+            DATA_OFFSET.saturating_add(self.offset_bytes()),
             DATA_OFFSET.saturating_add(self.bytes_of(self.offset + frames)),
         );
         let found = spool.extents(end)?.into_iter().map(|(start, hole)| (start.max(first), hole));
@@ -205,7 +207,7 @@ impl TakeWav {
     }
 
     /// Bytes of the pass before its first one.
-    fn before(&self) -> u64 {
+    fn offset_bytes(&self) -> u64 {
         self.bytes_of(self.offset)
     }
 
@@ -255,7 +257,7 @@ fn runs_of_sound(piece: &[u8]) -> Vec<(usize, &[u8])> {
 }
 
 /// The `bext` chunk of a file that is a take's own: made as the session says, and named after it.
-fn its_own(layout: &Layout, take: &Take) -> Option<Bext> {
+fn own_bext(layout: &Layout, take: &Take) -> Option<Bext> {
     let alike = u32::from(layout.channels) == take.channels
         && layout.rate == take.rate.0
         && layout.encoding == Encoding::from(take.format);
@@ -270,7 +272,7 @@ fn is_torn(page: &[u8; HEADER_BYTES], take: &Take) -> bool {
 }
 
 /// The header as it was made when the take was begun, from what the session knows.
-fn blank_header(session: &Session, take: &Take) -> Header {
+fn initial_header(session: &Session, take: &Take) -> Header {
     let name = session.track(take.track).map_or("", |track| track.name());
     let (date, time) = take.started.split_at_checked(10).unwrap_or_default();
     Header {
@@ -287,17 +289,17 @@ fn blank_header(session: &Session, take: &Take) -> Header {
     }
 }
 
-/// Whether the file at `path` is the recorded file of a take, and another one than that at `place`: the session was copied,
+/// Whether the file at `path` is the recorded file of a take, and another one than that at `file_id`: the session was copied,
 /// and the copy is not the only one that may want the spool.
-pub(super) fn is_elsewhere_too(path: &Path, take: &Take, place: Option<(u64, u64)>) -> bool {
+pub(super) fn is_in_another_copy(path: &Path, take: &Take, file_id: Option<(u64, u64)>) -> bool {
     let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
     let Ok(file) = OpenOptions::new().read(true).custom_flags(flags).open(path) else { return false };
     let Ok(found) = file.metadata() else { return false };
     let mut page = [0; HEADER_BYTES];
-    if !found.is_file() || Some((found.dev(), found.ino())) == place || file.read_exact_at(&mut page, 0).is_err() {
+    if !found.is_file() || Some((found.dev(), found.ino())) == file_id || file.read_exact_at(&mut page, 0).is_err() {
         return false;
     }
-    parse(&mut Cursor::new(&page[..]), HEADER_BYTES as u64).is_ok_and(|layout| its_own(&layout, take).is_some())
+    parse(&mut Cursor::new(&page[..]), HEADER_BYTES as u64).is_ok_and(|layout| own_bext(&layout, take).is_some())
 }
 
 #[cfg(test)]

@@ -86,7 +86,7 @@ fn kill_amid(folder: &Path, arguments: &str, up_to: u64) -> Killed {
         // Nor is the sound: at most the period that was being stored is beyond it.
         let spool = spools(&take).into_iter().find(|path| path.exists());
         if let Some(spool) = spool {
-            let heard = FoundSpool::open(&spool).unwrap().frames_heard().unwrap();
+            let heard = FoundSpool::open(&spool).unwrap().last_sound().unwrap();
             assert!(heard <= exactly + BLOCK_FRAMES_MAX as u64, "{}: {heard} frames of {exactly}", take.file);
         }
     }

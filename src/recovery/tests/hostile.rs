@@ -9,7 +9,10 @@ fn hostile(what: &str, bad: impl Fn(&Scene) -> PathBuf) {
     let path = bad(&scene);
     let before = fs::symlink_metadata(&path).unwrap();
     let (report, session) = scene.recover();
-    assert!(report.troubles.iter().any(|told| told.starts_with(&path.display().to_string())), "{what}: {report:?}");
+    assert!(
+        report.troubles.iter().any(|trouble| trouble.starts_with(&path.display().to_string())),
+        "{what}: {report:?}"
+    );
     assert_eq!(fs::symlink_metadata(&path).unwrap().len(), before.len(), "{what}: it is kept");
     for take in session.takes() {
         assert_eq!(take.state, TakeState::Recovered, "{what}");
@@ -101,7 +104,7 @@ fn a_folder_that_others_may_enter_is_not_believed() {
     let scene = Scene::new(&TWO, 3 * WINDOW);
     fs::set_permissions(scene.memory.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let (report, session) = scene.recover();
-    assert!(report.troubles.iter().any(|told| told.contains("closed to others")), "{report:?}");
+    assert!(report.troubles.iter().any(|trouble| trouble.contains("closed to others")), "{report:?}");
     assert_eq!((report.passes[0].basis, session.takes()[0].frames), (Basis::Disk, Frames(2 * WINDOW)));
     assert!(scene.spool(0).exists());
 }
@@ -131,7 +134,7 @@ fn a_take_that_leads_elsewhere_is_refused_by_name_and_the_others_are_recovered()
         (|path, _| fs::write(path, "a letter").unwrap(), "not the file that was recorded"),
         (|_, _| {}, "In 1-1.wav"),
     ];
-    for (lead, word) in leads {
+    for (lead, expected) in leads {
         let scene = Scene::new(&TWO, 3 * WINDOW);
         let target = scene.folder.path().join("target");
         fs::rename(&scene.plans[0].path, &target).unwrap();
@@ -140,7 +143,10 @@ fn a_take_that_leads_elsewhere_is_refused_by_name_and_the_others_are_recovered()
         let (report, session) = scene.recover();
         let states: Vec<_> = session.takes().iter().map(|take| (take.state, take.frames.0)).collect();
         assert_eq!(states, [(TakeState::Recording, 0), (TakeState::Recovered, 3 * WINDOW)]);
-        assert!(report.troubles.iter().any(|told| told.contains(word) && told.contains("kept in")), "{report:?}");
+        assert!(
+            report.troubles.iter().any(|trouble| trouble.contains(expected) && trouble.contains("kept in")),
+            "{report:?}"
+        );
         assert!(before == fs::read(&target).unwrap());
         assert!(scene.spool(0).exists() && !scene.spool(1).exists() && scene.progress_page().exists());
         // Put right, it gets all that is its own.

@@ -129,8 +129,8 @@ impl Scene {
 
     /// Windows from `first` on up to two beyond `frames`, as the butler makes them: zeros where no sound has come yet.
     fn write_spool(&self, index: usize, first: u64, frames: u64) {
-        let place = SpoolPlace::Folder(self.memory.path().to_owned());
-        let spool = create(&place, &self.plans[index], pass_of(&self.plans)).unwrap();
+        let spool_place = SpoolPlace::Folder(self.memory.path().to_owned());
+        let spool = create(&spool_place, &self.plans[index], pass_of(&self.plans)).unwrap();
         let (from, end) = (first * WINDOW, (frames / WINDOW + 2) * WINDOW);
         spool.file.write_all_at(&vec![0; ((end - from) * BYTES) as usize], at(from)).unwrap();
         if from < frames {
@@ -395,9 +395,9 @@ fn a_disk_that_is_full_is_told_and_the_spool_is_kept() {
         if writes == 2 { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
     });
     assert!(report.passes.is_empty());
-    let told = &report.troubles[0];
-    assert!(told.contains("In 2-1.wav: not recovered") && told.contains("make room on the disk"), "{told}");
-    assert!(told.contains(&scene.spool(1).display().to_string()), "{told}");
+    let trouble = &report.troubles[0];
+    assert!(trouble.contains("In 2-1.wav: not recovered") && trouble.contains("make room on the disk"), "{trouble}");
+    assert!(trouble.contains(&scene.spool(1).display().to_string()), "{trouble}");
     assert!(session.takes().iter().all(|take| take.state == TakeState::Recording));
     assert!(scene.spool(0).exists() && scene.spool(1).exists() && scene.progress_page().exists());
     let (_, session) = scene.recover();
@@ -556,8 +556,8 @@ fn spools_are_listed_with_what_is_to_be_done_and_stay() {
 fn memory_beyond_the_end_is_not_sound() {
     let scene = Scene::new(&TWO, 3 * WINDOW + 5);
     let spool = FoundSpool::open(&scene.spool(1)).unwrap();
-    assert_eq!(spool.frames_heard().unwrap(), 3 * WINDOW + 5);
-    assert!(3 * WINDOW + 5 < spool.frames_held().unwrap());
+    assert_eq!(spool.last_sound().unwrap(), 3 * WINDOW + 5);
+    assert!(3 * WINDOW + 5 < spool.memory_end().unwrap());
     let extents = spool.extents(at(2 * WINDOW)).unwrap();
     assert_eq!(extents, [(at(WINDOW), at(2 * WINDOW))]);
     assert!(spool.extents(0).unwrap().is_empty() && spool.extents(u64::MAX >> 1).unwrap().len() == 1);

@@ -53,7 +53,7 @@ pub(super) fn left_alone(reason: &str, spool: Option<&FoundSpool>) -> String {
 }
 
 /// A pass whose mending came to a stop at a take.
-pub(super) fn not_mended(folder: &Path, cut: &CutTake, error: &io::Error) -> String {
+pub(super) fn not_recovered(folder: &Path, cut: &CutTake, error: &io::Error) -> String {
     let path = folder.join(cut.take.path());
     let advice = match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "make room on the disk and start again",
