@@ -1,4 +1,5 @@
-//! What the audio thread and the disk side have told: what it changes, and in which words it is passed on. Thread: control.
+//! What the audio thread and the disk side have told: what it changes, and in which words it is passed on. Thread:
+//! control.
 
 use super::{Control, Severity};
 use crate::flight::record::Kind;

@@ -8,23 +8,24 @@ use crate::session::Session;
 use crate::session::session_file::{OpenSession, SessionError};
 use std::path::{Path, PathBuf};
 
-/// The folders.
+/// The companions of the open session.
 #[derive(Default)]
 pub(super) struct Companions {
     pub(super) mirror: Option<Companion>,
     pub(super) overflow: Option<Companion>,
-    /// Folders that takes went on in before another one was named.
+    /// Overflow folders that a later `set_overflow` replaced. Their copies stay current, because takes have files
+    /// there.
     pub(super) earlier_overflows: Vec<Companion>,
 }
 
-/// A folder with a copy of the session's file.
+/// A folder with a copy of session.json and the saver that writes it.
 pub(super) struct Companion {
-    /// What was asked for.
+    /// The folder that the user named.
     pub(super) requested: PathBuf,
-    /// The folder in it, once it is open.
+    /// The session folder inside `requested`, or why it cannot be used. `None` while the saver opens it.
     pub(super) folder: Option<Result<PathBuf, String>>,
     pub(super) saver: SessionSaver,
-    /// A revision that could not be handed over yet.
+    /// Whether the copy is behind: the saver's queue was full, the folder is not open yet, or the mirror is opening.
     save_due: bool,
 }
 
@@ -41,7 +42,8 @@ impl Companion {
     }
 }
 
-/// The folder of a session in another one: by the session's name, and if another session has that, by its identity too.
+/// Opens or creates the folder of `session` inside `dir`. Its name is the session's; if another session has a folder of
+/// that name, the first digits of the identity are added.
 fn open_in(dir: &Path, name: &Path, session: &Session) -> Result<OpenSession, String> {
     let dir = std::path::absolute(dir).map_err(|error| format!("{}: {error}", dir.display()))?;
     let id = session.id.simple().to_string();
@@ -54,9 +56,11 @@ fn open_in(dir: &Path, name: &Path, session: &Session) -> Result<OpenSession, St
 }
 
 impl Companions {
-    /// Has the session's file copied, where that can be taken; a copy that is due is offered again. In the mirror are the
-    /// same files; from where takes go on, those of the session's own folder are seen. While the mirror's files are made its
-    /// copy waits: it shall list none that the power may take away.
+    /// Offers the session to the savers of all companions; a copy that was not taken stays due.
+    ///
+    /// The mirror gets the session as it is, because it has the same files. A copy in an overflow folder names the
+    /// session's own files by absolute path. While the mirror's WAV files are being created its copy is held back, so
+    /// that it never lists a file that a power cut could remove.
     pub(super) fn save(&mut self, own: &Path, session: &Session, revision: u64, mirror_is_opening: bool) {
         if let Some(mirror) = &mut self.mirror {
             mirror.save_due = mirror_is_opening || !mirror.saver.save(session, revision);
@@ -69,7 +73,7 @@ impl Companions {
         }
     }
 
-    /// Whether a copy can be offered again.
+    /// Whether the copy of a folder that is open is behind.
     fn is_due(&self, mirror_is_opening: bool) -> bool {
         let mut all =
             self.mirror.iter().filter(|_| !mirror_is_opening).chain(&self.overflow).chain(&self.earlier_overflows);
@@ -80,7 +84,7 @@ impl Companions {
         self.mirror.iter_mut().chain(&mut self.overflow).chain(&mut self.earlier_overflows)
     }
 
-    /// Waits for the replicas that can be made. What went wrong.
+    /// Waits for each saver, at most some seconds for each. Returns their problems.
     pub(super) fn finish(self) -> Vec<String> {
         let all = self.mirror.into_iter().chain(self.overflow).chain(self.earlier_overflows);
         all.flat_map(|companion| companion.saver.finish_in_time()).collect()
@@ -88,13 +92,14 @@ impl Companions {
 }
 
 impl Control {
-    /// Whether every folder that was named is open, or refused.
+    /// Whether the mirror and the overflow folder, as far as they were named, are open or refused.
     pub fn companions_are_known(&self) -> bool {
         let known = |companion: &Option<Companion>| companion.as_ref().is_none_or(|it| it.folder.is_some());
         known(&self.companions.mirror) && known(&self.companions.overflow)
     }
 
-    /// Folders that have come to be open, or cannot be; replicas of the session that are due.
+    /// Learns which companions have opened or failed, lists a new overflow folder in the session, and offers copies
+    /// that are behind.
     pub(super) fn poll_companions(&mut self) {
         let mut problems = Vec::new();
         for companion in self.companions.all() {
@@ -113,7 +118,7 @@ impl Control {
             .and_then(Companion::open_folder)
             .map(|folder| folder.display().to_string());
         if overflow.is_some_and(|folder| self.session.remember_overflow_folder(folder)) {
-            // Now, while the session's own disk takes it.
+            // Recovery finds continuations through this list. Save it now, while the session's own disk still takes it.
             self.save();
         } else if self.companions.is_due(self.mirror_is_opening()) {
             self.save_companions();
@@ -123,7 +128,7 @@ impl Control {
         }
     }
 
-    /// Has the replicas of the session's file made.
+    /// Offers the present session to all companions.
     pub(super) fn save_companions(&mut self) {
         let mirror_is_opening = self.mirror_is_opening();
         self.companions.save(&self.folder, &self.session, self.revision, mirror_is_opening);

@@ -1,4 +1,6 @@
-//! Warnings that a disk will be full soon. Thread: control.
+//! Warnings before the disk of the session or of the mirror is full. Thread: control.
+//!
+//! The committers publish how many milliseconds of the present recording their disk has room for.
 
 use super::Control;
 use super::mirror::PassMirror;
@@ -7,11 +9,12 @@ use crate::time::Clock;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-/// Seconds of room at which it is told that the disk will be full, one after the other.
+/// Each warning comes when the disk has room for less than this many seconds of recording.
 const WARNING_SECONDS: [u64; 3] = [600, 120, 30];
 
 impl Control {
-    /// Says, once for each of [`WARNING_SECONDS`], how long a disk will hold what is recorded.
+    /// Warns once at each step of [`WARNING_SECONDS`], for each disk. A disk that gets free space again is warned of
+    /// again.
     pub(super) fn warn_of_full_disks(&mut self) {
         let Some(run) = self.pass.as_mut().filter(|run| run.start_reading().is_some()) else { return };
         let mut warnings = Vec::new();

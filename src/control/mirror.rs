@@ -1,4 +1,8 @@
-//! The mirror: a second folder that gets every pass too, on another disk. Thread: control.
+//! The mirror: the second replica of every take, in a second session folder on another disk. Owns the state of the
+//! mirror of the pass that is being recorded. Thread: control.
+//!
+//! A mirror that opens late or hangs never delays the pass for longer than the two times below. The pass is then
+//! recorded without it, and a notice says so.
 
 use super::Control;
 use super::companion::Companion;
@@ -11,58 +15,60 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How long a pass waits for its mirror to be made, and at its end for the mirror's last sound.
+/// The longest that a pass waits for the mirror's files to be created before it begins without them.
 const MIRROR_OPEN_TIME_MAX: Duration = Duration::from_secs(3);
-/// See [`MIRROR_OPEN_TIME_MAX`].
+/// The longest that a pass whose own takes are finished waits for the mirror's takes.
 const MIRROR_FINISH_TIME_MAX: Duration = Duration::from_secs(20);
 
-/// A pass's mirror.
+/// The mirror of a pass.
 #[derive(Default)]
 pub(super) enum PassMirror {
-    /// It has none.
+    /// No mirror was named, it could not be opened, or it was given up.
     #[default]
     None,
-    /// It is being made.
+    /// The mirror's committer creates the files in this folder, since this moment.
     Opening(PathBuf, Instant),
-    /// It gets what the session gets.
+    /// The mirror gets the same sound as the session.
     Active(ActiveMirror),
 }
 
-/// How a mirror stands.
+/// A mirror that gets sound.
 pub(super) struct ActiveMirror {
     pub(super) folder: PathBuf,
     unfinished: BTreeSet<TakeKey>,
     takes_whole: usize,
     trouble: Option<String>,
-    /// What its disk refuses now.
+    /// The problem that the mirror's disk has now.
     disk_error: Option<String>,
-    /// When the session's own takes were finished.
+    /// The moment from which on the pass waits for the mirror alone.
     finishing_since: Option<Instant>,
 }
 
-/// What became of the mirror of a pass.
+/// The result of the mirror of a pass.
 #[derive(Clone, Debug, Serialize)]
 pub struct MirrorReport {
-    /// Its folder, a session like any other.
+    /// The mirror's session folder. It can be opened like any session.
     pub folder: PathBuf,
-    /// Whether every take of the pass is whole in it.
+    /// Whether every take of the pass is whole in the mirror.
     pub whole: bool,
-    /// Takes that are.
+    /// Number of takes that are whole in the mirror.
     pub takes_whole: usize,
-    /// What is wrong with the others.
+    /// The first problem of a take that is not whole.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
 }
 
 impl Control {
-    /// Writes every pass from now on to a second folder in `dir` too; `None`: no more. It is made meanwhile.
+    /// Writes every pass from now on to a second session folder inside `dir` too; `None` ends that. The folder is
+    /// opened or created on the thread of its saver.
     pub fn set_mirror(&mut self, dir: Option<&Path>) {
         if self.companions.mirror.as_ref().map(|mirror| mirror.requested.as_path()) != dir && !self.is_read_only() {
             self.companions.mirror = dir.and_then(|dir| Companion::start(dir, &self.folder, &self.session));
         }
     }
 
-    /// The mirror's folder, once it is open; or why it is not. `None`: there is none, or it is on its way.
+    /// The mirror's session folder, or why it cannot be used. `None`: no mirror is named, or its folder is being
+    /// opened.
     pub fn mirror(&self) -> Option<Result<&Path, &str>> {
         self.companions
             .mirror
@@ -71,12 +77,13 @@ impl Control {
             .map(|it| it.as_deref().map_err(String::as_str))
     }
 
-    /// Whether the mirror's files are being made.
+    /// Whether the mirror's files of the present pass are being created.
     pub(super) fn mirror_is_opening(&self) -> bool {
         self.pass.as_ref().is_some_and(|run| matches!(run.mirror, PassMirror::Opening(..)))
     }
 
-    /// Asks the mirror's committer for the files of a pass. Their replicas know of each other from now on.
+    /// Asks the mirror's committer to create the files of a pass, and gives each take the [`ReplicaPair`] that both
+    /// committers share.
     pub(super) fn open_mirror(&mut self, pass: PassKey, takes: &mut [RecordingTake]) -> PassMirror {
         let Some(folder) = self.companions.mirror.as_ref().and_then(Companion::open_folder).map(Path::to_owned) else {
             return PassMirror::None;
@@ -102,7 +109,8 @@ impl Control {
     pub(super) fn mirror_opened(&mut self, pass: PassKey, failed: Option<String>) {
         let opening = self.pass.as_mut().filter(|run| run.key == pass && matches!(run.mirror, PassMirror::Opening(..)));
         let Some(run) = opening else {
-            // It answers too late; nothing has been written to it.
+            // The answer came after the pass had begun without the mirror. No sound was sent there: the empty files can
+            // go.
             self.running.mirror.try_send(CommitCommand::Forget { pass }).ok();
             return;
         };
@@ -123,7 +131,8 @@ impl Control {
         }
     }
 
-    /// Whether the pass can go on without an answer of the mirror, or has it.
+    /// Whether the pass need not wait for the mirror's files: they are created, refused, or given up after
+    /// [`MIRROR_OPEN_TIME_MAX`].
     pub(super) fn mirror_is_open_or_given_up(&mut self) -> bool {
         let Some(run) = &mut self.pass else { return true };
         let PassMirror::Opening(_, since) = &run.mirror else { return true };
@@ -135,15 +144,15 @@ impl Control {
         true
     }
 
-    /// What the mirror's disk refuses, as long as it does.
+    /// Sets or clears the problem of the mirror's disk.
     pub(super) fn set_mirror_error(&mut self, reason: Option<String>) {
         if let Some(PassMirror::Active(mirror)) = self.pass.as_mut().map(|run| &mut run.mirror) {
             mirror.disk_error = reason;
         }
     }
 
-    /// How the mirror of the pass that is on stands: its folder, or what is wrong with it. `None`: there is no pass, none was
-    /// asked for, or it is being made.
+    /// The folder of the present pass's mirror, or its problem. `None`: no pass is on, no mirror was named, or the
+    /// mirror's files are being created.
     pub fn pass_mirror(&self) -> Option<Result<&Path, &str>> {
         match &self.pass.as_ref()?.mirror {
             PassMirror::Opening(..) => None,
@@ -167,19 +176,20 @@ impl Control {
 }
 
 impl PassMirror {
-    /// Whether the mirror gets what the session gets.
+    /// Whether the mirror gets the sound of the pass.
     pub(super) fn is_active(&self) -> bool {
         matches!(self, PassMirror::Active(_))
     }
 
-    /// Whether nobody waits for it. Asked when the session's own takes are finished.
+    /// Whether the pass need not wait for the mirror any more. The first call starts the time of
+    /// [`MIRROR_FINISH_TIME_MAX`]; call it only when the session's own takes are finished.
     pub(super) fn is_finished(&mut self) -> bool {
         let PassMirror::Active(mirror) = self else { return true };
         let since = *mirror.finishing_since.get_or_insert_with(Instant::now);
         mirror.unfinished.is_empty() || MIRROR_FINISH_TIME_MAX < since.elapsed()
     }
 
-    /// What became of it.
+    /// The result for the report of the pass; `None` without a mirror.
     pub(super) fn report(self) -> Option<MirrorReport> {
         let PassMirror::Active(mirror) = self else { return None };
         let late = format!(

@@ -1,12 +1,13 @@
-//! The part of the program that a front end talks to. It owns the session, the pass that is being recorded, and the control
-//! ends of all queues. Thread: control.
+//! The part of the program that a front end talks to. It owns the session, the pass that is being recorded, and the
+//! control ends of all queues. Thread: control.
 //!
-//! A command arrives as a method call: the front end calls [`Control::record`], [`Control::edit`], [`Control::locate`] and so
-//! on. The method changes the session, sends a message to another thread, or both, and returns without waiting for the answer.
+//! A command arrives as a method call: the front end calls [`Control::record`], [`Control::edit`], [`Control::locate`]
+//! and so on. The method changes the session, sends a message to another thread, or both, and returns without waiting
+//! for the answer.
 //!
-//! An answer arrives as an event. The front end calls [`Control::poll`] in its loop; `poll` drains the events of the audio
-//! thread and of the disk threads and carries out what they make possible. The front end then fetches results: notices with
-//! [`Control::take_notice`], reports of passes with [`Control::take_report`], events without a notice with
+//! An answer arrives as an event. The front end calls [`Control::poll`] in its loop; `poll` drains the events of the
+//! audio thread and of the disk threads and carries out what they make possible. The front end then fetches results:
+//! notices with [`Control::take_notice`], reports of passes with [`Control::take_report`], events without a notice with
 //! [`Control::take_event`], and the present state with `session`, `pass_status`, `published` and similar getters.
 //!
 //! ```text
@@ -17,8 +18,8 @@
 //!   front end <-- take_notice(), take_report() -- control <-- AudioEvent, DiskEvent -------- all of them
 //! ```
 //!
-//! [`Control::open`], [`Control::close`] and the reading of the audio thread's counters (8 pauses of 150 us, see `report`) wait.
-//! Everything else is meant to return at once.
+//! [`Control::open`], [`Control::close`] and the reading of the audio thread's counters (8 pauses of 150 us, see
+//! `report`) wait. Everything else is meant to return at once.
 //!
 //! | file | content |
 //! |---|---|
@@ -181,8 +182,8 @@ pub struct Control {
 }
 
 impl Control {
-    /// Opens or creates the session, opens the device, starts the threads. Recovers passes that were cut off. Waits for the
-    /// disk.
+    /// Opens or creates the session, opens the device, starts the threads. Recovers passes that were cut off. Waits for
+    /// the disk.
     pub fn open(setup: Setup) -> Result<Control, ControlError> {
         crate::window::page_bytes_check().map_err(ControlError::Kernel)?;
         // The device first: a missing device must not leave an empty session behind.
@@ -314,8 +315,8 @@ impl Control {
         &self.running.published
     }
 
-    /// Arms one mono track for each device channel below `inputs` and disarms all other tracks. Adds the tracks that are
-    /// missing. This is no step of undo, and it does not save the session.
+    /// Arms one mono track for each device channel below `inputs` and disarms all other tracks. Adds the tracks that
+    /// are missing. This is no step of undo, and it does not save the session.
     pub fn arm_inputs(&mut self, inputs: usize) -> Result<(), ControlError> {
         for input in 0..inputs as u32 {
             let has = self.session.tracks().iter().any(|track| track.inputs() == [input]);
@@ -338,8 +339,8 @@ impl Control {
         Ok(())
     }
 
-    /// Adds one unarmed mono track for each device channel below `inputs` and saves the session. Meant for a session without
-    /// tracks. This is no step of undo.
+    /// Adds one unarmed mono track for each device channel below `inputs` and saves the session. Meant for a session
+    /// without tracks. This is no step of undo.
     pub fn make_tracks(&mut self, inputs: usize) -> Result<(), ControlError> {
         for input in 0..inputs.min(crate::limits::TRACK_COUNT_MAX) as u32 {
             let made = self.session.add_track(&format!("In {}", input + 1), &[input]);
@@ -394,11 +395,11 @@ impl Control {
         self.notices.pop_front()
     }
 
-    /// Handles the events of all threads and carries out the steps that they or the passing of time make possible. Call it
-    /// often: a pass begins, ends and continues in the overflow folder only through this call.
+    /// Handles the events of all threads and carries out the steps that they or the passing of time make possible. Call
+    /// it often: a pass begins, ends and continues in the overflow folder only through this call.
     pub fn poll(&mut self) {
-        // Events first: every step below acts on the state that they set. The order of the two queues is free. The disk side
-        // finishes a take only after control has handled `PassEnded` and sent the butler `Finish`.
+        // Events first: every step below acts on the state that they set. The order of the two queues is free. The disk
+        // side finishes a take only after control has handled `PassEnded` and sent the butler `Finish`.
         while let Some(event) = self.running.next_audio_event() {
             self.on_audio_event(event);
         }
@@ -417,8 +418,9 @@ impl Control {
         self.warn_of_full_disks();
         // Again here and not only after `TakeFinished`, because the time limit for the mirror can end the pass.
         self.finish_pass_if_done();
-        // After `finish_pass_if_done`: a pass whose takes are all finished is reported even if a disk thread has failed since.
-        // After the events: `PassEnded` of an audio thread that has ended since then is exact, the published count is not.
+        // After `finish_pass_if_done`: a pass whose takes are all finished is reported even if a disk thread has failed
+        // since. After the events: `PassEnded` of an audio thread that has ended since then is exact, the published
+        // count is not.
         self.end_lost_pass();
         self.poll_reconnect();
         if let Some(text) = self.system_sleep.poll() {
@@ -438,11 +440,11 @@ impl Control {
         self.check_margins();
     }
 
-    /// Ends the pass, finishes its takes, saves the session and ends all threads. Waits for the disk without a limit. Returns
-    /// the reports and notices that nobody has fetched.
+    /// Ends the pass, finishes its takes, saves the session and ends all threads. Waits for the disk without a limit.
+    /// Returns the reports and notices that nobody has fetched.
     pub fn close(mut self) -> (Vec<PassReport>, Vec<Notice>) {
-        // The pass first, while the audio thread can end it. A pass that is still being prepared is stopped when the audio
-        // thread has it.
+        // The pass first, while the audio thread can end it. A pass that is still being prepared is stopped when the
+        // audio thread has it.
         while self.pass.is_some() {
             self.stop_pass_once();
             self.poll();
@@ -471,13 +473,15 @@ impl Control {
         self.hand_to_saver();
     }
 
-    /// Saves the session again without a change, for a user who asks for it. The session is saved after every change anyway.
+    /// Saves the session again without a change, for a user who asks for it. The session is saved after every change
+    /// anyway.
     pub fn save_now(&mut self) {
         self.save();
     }
 
-    /// The revision that the session saver handled last. The saver sets it after a failed save too, so it does not prove that
-    /// session.json on the disk has this content. Of a session that is not saved at all, the present revision.
+    /// The revision that the session saver handled last. The saver sets it after a failed save too, so it does not
+    /// prove that session.json on the disk has this content. Of a session that is not saved at all, the present
+    /// revision.
     pub fn saved_revision(&self) -> u64 {
         self.saver.as_ref().map_or(self.revision, session_saver::SessionSaver::saved)
     }
@@ -512,8 +516,9 @@ impl Control {
     }
 }
 
-/// Recovers the passes that a killed program left unfinished. Returns one notice for each pass and each problem. Without a
-/// `store` (the session is only played) nothing is recovered; the notice then says that there is something to recover.
+/// Recovers the passes that a killed program left unfinished. Returns one notice for each pass and each problem.
+/// Without a `store` (the session is only played) nothing is recovered; the notice then says that there is something to
+/// recover.
 fn recover_cut_off(folder: &Path, store: Option<&mut OpenSession>, session: &mut Session) -> Vec<Notice> {
     let notice = |severity, text| Notice { severity, text };
     let Some(store) = store else {
@@ -533,8 +538,8 @@ fn recover_cut_off(folder: &Path, store: Option<&mut OpenSession>, session: &mut
 
 fn open_session(setup: &Setup, rate: SampleRate) -> Result<(OpenSession, Session), ControlError> {
     match OpenSession::open(&setup.folder) {
-        // The folder contains `session.json` but is not a valid session (for example `audio` is a symlink). Do not create a
-        // session over it.
+        // The folder contains `session.json` but is not a valid session (for example `audio` is a symlink). Do not
+        // create a session over it.
         Err(refused @ SessionError::NotASession { .. }) if is_there(&folder_of(&setup.folder).join(SESSION_FILE)) => {
             Err(refused)
         }

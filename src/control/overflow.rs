@@ -1,4 +1,13 @@
-//! The overflow folder: takes whose disk is full or fails continue there, in another file. Thread: control.
+//! The overflow folder: a take whose disk is full or fails continues there in another file, its continuation. Thread:
+//! control.
+//!
+//! ```text
+//!   committer: Stuck -> take_refused -> list_continuations: a second take in session.json
+//!                                    -> continue_refused_takes, once a saver has handled it: Continue -> committer
+//!   committer: Continued -> take_continued
+//! ```
+//!
+//! A take on FAT that reaches 4 GiB continues the same way in another file of the session's own folder.
 
 use super::Control;
 use super::companion::Companion;
@@ -9,27 +18,31 @@ use crate::time::{FramePos, Frames};
 use std::path::Path;
 use uuid::Uuid;
 
-/// Bytes from which on a refusal for a file's size is the file system's (4 GiB on FAT): the take goes on in another file.
+/// `EFBIG` for a file of at least this size is the limit of the file system (4 GiB on FAT), and another file on the
+/// same disk helps. For a smaller file it is a limit of the process (`ulimit -f`), and another file would end as early.
 const LARGE_FILE_BYTES: u64 = 1 << 30;
 
-/// A take on its way into another file.
+/// The next file of a take: listed in the session, not yet confirmed by the committer.
 pub(super) struct PlannedContinuation {
     id: TakeId,
     plan: TakePlan,
-    /// The revision of the session that lists it.
+    /// First revision of the session that lists the continuation; `u64::MAX` until it is known.
     listed_by: u64,
+    /// Whether the committer has been sent `Continue`.
     sent: bool,
 }
 
-/// A file that a take was in before, and the frame of the pass at which it ends.
+/// A file of a take that is complete, because the take has continued in another one.
 pub(super) struct EarlierFile {
     pub(super) id: TakeId,
+    /// Frames of the pass up to the end of this file.
     pub(super) end: Frames,
     pub(super) trouble: Option<String>,
 }
 
 impl Control {
-    /// Has takes go on in `dir` when their disk is full or fails; those too that wait for room now.
+    /// Names the folder in which takes continue when their disk is full or fails. Takes that are refused at this moment
+    /// continue there too. `None`: takes wait for their own disk.
     pub fn set_overflow(&mut self, dir: Option<&Path>) {
         if self.companions.overflow.as_ref().map(|overflow| overflow.requested.as_path()) != dir && !self.is_read_only()
         {
@@ -38,7 +51,8 @@ impl Control {
         }
     }
 
-    /// The same for the folder in which takes go on.
+    /// The session folder inside the overflow folder, or why it cannot be used. `None`: none is named, or it is being
+    /// opened.
     pub fn overflow(&self) -> Option<Result<&Path, &str>> {
         let overflow = self.companions.overflow.as_ref();
         overflow.and_then(|it| it.folder.as_ref()).map(|it| it.as_deref().map_err(String::as_str))
@@ -60,7 +74,11 @@ impl Control {
         self.pass.as_mut()?.takes.iter_mut().find(|take| take.plan.key == key)
     }
 
-    /// Lists the takes in which stuck ones go on, and sends them there once the session on a disk lists them.
+    /// Lists a continuation for every take that its disk refuses, and sends it to the committer once a saver has
+    /// handled a revision of the session that lists it: sound in an unlisted file could not be found after a kill.
+    ///
+    /// "Handled" is weaker than "on a disk": a saver counts a failed save too. Without an overflow folder (the FAT
+    /// case) the wait does not happen at all, because `copied` is then the largest number.
     pub(super) fn continue_refused_takes(&mut self) {
         self.list_continuations();
         let saved = self.saved_revision();
@@ -132,7 +150,7 @@ impl Control {
                 let folder =
                     continuation.plan.path.parent().map_or_else(String::new, |folder| folder.display().to_string());
                 take.plan.path = continuation.plan.path;
-                // Once for all takes of a pass.
+                // A single notice for all takes of a pass.
                 let announced =
                     self.pass.as_mut().is_none_or(|run| std::mem::replace(&mut run.continuation_announced, true));
                 if !announced {
@@ -142,7 +160,7 @@ impl Control {
             Continuation::Needless => self.forget_continuation(&continuation),
             Continuation::Refused(reason) => {
                 self.forget_continuation(&continuation);
-                // The same folder would refuse again: another one can be named.
+                // Do not try this folder again. The user can name another one.
                 if let Some(overflow) = &mut self.companions.overflow {
                     overflow.folder = Some(Err(reason.clone()));
                 }
@@ -151,7 +169,7 @@ impl Control {
         }
     }
 
-    /// The take stays where it is: the one that was listed for it never began.
+    /// The take stays in its file. Removes the continuation from the session; it has no frame.
     fn forget_continuation(&mut self, continuation: &PlannedContinuation) {
         self.session.forget_take(continuation.id).ok();
         self.save();
@@ -159,18 +177,19 @@ impl Control {
 }
 
 impl RecordingTake {
-    /// Frames of the pass before the file that it is in now.
+    /// Frames of the pass before the first frame of the present file.
     pub(super) fn offset(&self) -> Frames {
         self.earlier_files.last().map_or(Frames(0), |file| file.end)
     }
 
-    /// What is wrong with the file that it was in as a take, if something is.
+    /// The problem of the file that is take `id`, one of this take's files.
     pub(super) fn trouble_of(&self, id: TakeId) -> Option<String> {
         let file = self.earlier_files.iter().find(|file| file.id == id);
         file.map_or(&self.trouble, |file| &file.trouble).clone()
     }
 
-    /// The takes that it is in: each with its first frame of the pass and the one after its last, when the pass has `frames`.
+    /// The files of this take: the take's id, the first frame of the pass in it, and the frame after the last one.
+    /// `frames` is the length of the pass.
     pub(super) fn spans(&self, frames: Frames) -> Vec<(TakeId, FramePos, FramePos)> {
         let mut at = FramePos(0);
         let ends = self.earlier_files.iter().map(|file| (file.id, file.end)).chain([(self.id, frames)]);

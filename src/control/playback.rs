@@ -63,8 +63,8 @@ impl Players {
         self.loop_range = loop_range;
     }
 
-    /// Tells the audio thread what has changed in how tracks sound. `live`: inputs of armed tracks are heard where that is
-    /// left to the program.
+    /// Tells the audio thread what has changed in how tracks sound. `live`: inputs of armed tracks are heard where that
+    /// is left to the program.
     pub fn mix(&mut self, session: &Session, live: bool, running: &mut Threads) {
         for (slot, (id, told)) in self.slots.iter().zip(&mut self.mixes).enumerate() {
             let Some(track) = session.track(*id) else { continue };

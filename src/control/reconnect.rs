@@ -1,7 +1,7 @@
 //! A device that is gone is looked for until it is back. Thread: reconnect, and control asks.
 //!
-//! The old one is closed first, and here: a driver may make whoever closes it wait, and a card is held by whoever has it
-//! open, also by us. What is found is handed over unstarted: the audio thread starts it, and learns its place on the
+//! The old one is closed first, and here: a driver may make whoever closes it wait, and a card is held by whoever has
+//! it open, also by us. What is found is handed over unstarted: the audio thread starts it, and learns its place on the
 //! timeline from its first frames.
 
 use super::{Control, Notice, Severity};
@@ -20,8 +20,8 @@ const PAUSE_FIRST: Duration = Duration::from_millis(20);
 /// Between two looks in the long run.
 const PAUSE_MAX: Duration = Duration::from_millis(640);
 
-/// Looks at which a device with fewer channels than it had is left alone: while a card is being plugged in, not all of it
-/// may be there yet.
+/// Looks at which a device with fewer channels than it had is left alone: while a card is being plugged in, not all of
+/// it may be there yet.
 const PARTIAL_LOOKS_MAX: u32 = 3;
 
 /// A device that is gone, as control knows it.

@@ -1,5 +1,5 @@
-//! What the session lies on: said before anything is recorded; and its folder, when another program moves or removes it.
-//! Thread: control.
+//! Warnings about the session's file system before anything is recorded, and the session's folder when another program
+//! moves or removes it. Thread: control.
 
 use super::{Control, Notice, Severity};
 use crate::file_system::{FAT_FILE_BYTES_MAX, Kind};
@@ -11,28 +11,30 @@ use crate::time::SampleRate;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// Between two looks at where the folder is.
+/// Time between two checks of the folder.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// Where the session's folder is, looked at now and then.
+/// The watch on the session's folder.
 pub(super) struct WatchedFolder {
     folder_watch: Option<FolderWatch>,
+    /// When the next check is due.
     next: Instant,
     removed: bool,
 }
 
 impl WatchedFolder {
-    /// Of a session that is open to record into; of another, never any news.
+    /// Watches the folder of a session that is open to be recorded into. Without a `store` it never reports a change.
     pub(super) fn of(store: Option<&OpenSession>) -> WatchedFolder {
         WatchedFolder { folder_watch: store.and_then(OpenSession::folder_watch), next: Instant::now(), removed: false }
     }
 }
 
 impl Control {
-    /// Follows the session's folder when that was moved: takes and session are in it, wherever it is.
-    pub(super) fn check_folder(&mut self, now_due: bool) {
+    /// Follows the folder if another program has moved it, and warns if one has removed it. Checks now and then, or at
+    /// once if `force`.
+    pub(super) fn check_folder(&mut self, force: bool) {
         let now = Instant::now();
-        if !now_due && now < self.watched_folder.next {
+        if !force && now < self.watched_folder.next {
             return;
         }
         self.watched_folder.next = now + LOOK;
@@ -45,7 +47,7 @@ impl Control {
                     self.folder.display()
                 ));
                 self.revision += 1;
-                // Players know the takes by their paths.
+                // Players open the takes by path.
                 self.players_outdated = self.playback_enabled;
             }
             Some(FolderChange::Removed) => {
@@ -61,13 +63,13 @@ impl Control {
         }
     }
 
-    /// Whether the session's folder is there no longer.
+    /// Whether another program has removed the session's folder.
     pub fn is_folder_removed(&self) -> bool {
         self.watched_folder.removed
     }
 }
 
-/// What is known of the file system that a session is recorded to, before it is.
+/// Warnings about the file system of a session, and about limits of this process for files on it.
 pub(super) fn notices(store: &OpenSession, folder: &Path, format: TakeFormat, rate: SampleRate) -> Vec<Notice> {
     let name = store.file_system().unwrap_or_default();
     let at = folder.display();
@@ -125,7 +127,7 @@ pub(super) fn notices(store: &OpenSession, folder: &Path, format: TakeFormat, ra
     notices
 }
 
-/// How long a mono take becomes in so many bytes.
+/// Length of a mono take whose file has this many bytes.
 fn length_words(bytes: u64, format: TakeFormat, rate: SampleRate) -> String {
     let frames = bytes.saturating_sub(DATA_OFFSET) / format.bytes() as u64;
     let seconds = frames / u64::from(rate.0).max(1);
