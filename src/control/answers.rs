@@ -25,7 +25,7 @@ impl Control {
                 let place =
                     if self.pass.is_some() { "they are silence in every take" } else { "nothing was recorded then" };
                 if frames.0 == 0 {
-                    // What was to be heard was late; what is recorded is whole.
+                    // Playback was late. The recorded frames are complete.
                     self.caution(format!("{}: {cause} without loss of a recorded frame", clock(at)));
                 } else {
                     let text = format!("{}: {} frames lost ({cause}); {place}", clock(at), frames.0);

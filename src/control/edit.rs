@@ -1,4 +1,4 @@
-//! Changes of the session that a face can ask for, each of which can be undone. Thread: control.
+//! Changes of the session that a front end can ask for and that can be undone. Owns the steps of undo. Thread: control.
 
 use super::{Control, ControlError};
 use crate::format::TakeFormat;
@@ -8,68 +8,58 @@ use crate::time::FramePos;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// A change of the session. Those that name a list of tracks change all of them in one step.
+/// A change of the session. A change that names several tracks is one step of undo.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Edit {
-    /// Arm or disarm. Never touches a pass that is on.
+    /// Arms or disarms. The pass that is on keeps its tracks.
     Arm(Vec<TrackId>, bool),
-    /// Mute.
     Mute(Vec<TrackId>, bool),
-    /// Solo.
     Solo(Vec<TrackId>, bool),
-    /// What is heard.
+    /// Whether a track plays its takes, its input, or both by the state of the transport.
     Monitor(Vec<TrackId>, Monitor),
-    /// Device channels, counted from 0: one or two.
+    /// One or two device channels, counted from 0.
     Inputs(TrackId, Vec<u32>),
-    /// Gain in decibels, track by track. Changes of one drag are one step.
     /// Gain in decibels, track by track. Changes of one drag are one step.
     Gain(Vec<(TrackId, f32)>),
     /// Pan, -1 to 1. Changes of one drag are one step.
     Pan(Vec<TrackId>, f32),
-    /// Name.
     Name(TrackId, String),
     /// Index into the theme's colours.
     Colour(Vec<TrackId>, u8),
-    /// To another place among the tracks, counted from 0.
+    /// Moves a track to this index.
     MoveTrack(TrackId, usize),
-    /// A track for these device channels; `None`: for the first input that no track has.
+    /// Adds a track for these device channels; `None`: for the first input that no track has.
     AddTrack(Option<Vec<u32>>),
-    /// A track like this one, without its regions, below it.
+    /// Adds a copy of this track below it, without regions and takes.
     DuplicateTrack(TrackId),
-    /// Take tracks out. Their takes go to the trash; undo brings both back.
+    /// Removes tracks. Their takes go to the trash; undo brings both back.
     RemoveTracks(Vec<TrackId>),
-    /// A marker.
     AddMarker(FramePos, String),
-    /// Name of a marker.
     RenameMarker(MarkerId, String),
-    /// Place of a marker.
     MoveMarker(MarkerId, FramePos),
-    /// Take a marker out.
     RemoveMarker(MarkerId),
-    /// Name of the session; its folder keeps its name.
+    /// Changes the session's name. The folder keeps its name.
     RenameSession(String),
-    /// How the next takes store their samples.
+    /// Sample format of the next takes.
     Format(TakeFormat),
-    /// What of a take is heard where it was recorded: all of it.
+    /// Places the whole take where it was recorded, in place of what is there.
     ChooseTake(TakeId),
-    /// To the trash.
     TrashTake(TakeId),
-    /// Out of the trash.
     UntrashTake(TakeId),
-    /// A region to another place, perhaps on another track.
+    /// Moves a region to a start, perhaps on another track.
     MoveRegion(RegionId, TrackId, FramePos),
-    /// A region from and to other places.
+    /// Gives a region another start and end on the timeline.
     TrimRegion(RegionId, FramePos, FramePos),
-    /// A region in two.
+    /// Splits a region at a place of the timeline.
     SplitRegion(RegionId, FramePos),
-    /// Take regions out; their takes stay.
+    /// Removes regions. Their takes stay.
     RemoveRegions(Vec<RegionId>),
-    /// Placed, but not heard.
+    /// Mutes or unmutes regions.
     MuteRegions(Vec<RegionId>, bool),
 }
 
 impl Edit {
-    /// What undo calls it, and whether another of its kind soon after goes on where it ended.
+    /// The name of the step of undo, and whether an edit with the same name shortly after belongs to the same step.
     fn label(&self) -> (&'static str, bool) {
         match self {
             Edit::Arm(_, true) => ("arm", false),
@@ -106,7 +96,7 @@ impl Edit {
     }
 }
 
-/// Carries it out. What is refused may have been half done: the caller puts the session back.
+/// Carries out an edit. A refused edit may be half done; the caller puts the session back.
 fn apply(session: &mut Session, edit: Edit) -> Result<(), EditError> {
     match edit {
         Edit::Arm(ids, on) => each_track(session, &ids, |track| track.armed = on),
@@ -154,7 +144,7 @@ fn each_track(session: &mut Session, ids: &[TrackId], mut change: impl FnMut(&mu
     Ok(())
 }
 
-/// Without inputs: the first that no track has.
+/// `inputs`: `None` means the first input that no track has.
 fn add_track(session: &mut Session, inputs: Option<Vec<u32>>) -> Result<(), EditError> {
     let inputs = inputs.unwrap_or_else(|| {
         let used: Vec<u32> = session.tracks().iter().flat_map(|track| track.inputs().to_vec()).collect();
@@ -177,33 +167,34 @@ fn duplicate_track(session: &mut Session, id: TrackId) -> Result<(), EditError> 
     session.move_track(new, at + 1)
 }
 
-/// Its takes go to the trash; one that is being recorded keeps its track.
+/// Moves the track's takes to the trash and removes the track. Refused while one of its takes is being recorded.
 fn remove_track(session: &mut Session, id: TrackId) -> Result<(), EditError> {
     let takes: Vec<TakeId> = session.takes_of(id).map(|take| take.id).collect();
     takes.into_iter().try_for_each(|take| session.trash_take(take))?;
     session.remove_track(id).map(drop)
 }
 
-/// The whole take is heard where it was recorded.
+/// Places the whole take on its track where it was recorded.
 fn choose_take(session: &mut Session, id: TakeId) -> Result<(), EditError> {
     let take = session.take(id).ok_or(EditError::NoSuchTake(id))?;
     let (track, start, end) = (take.track, take.start, take.end());
     session.choose_take(track, id, start, end).map(drop)
 }
 
-/// Steps behind and ahead, and what was done last.
+/// The steps of undo and redo.
 #[derive(Default)]
 pub struct UndoSteps {
     history: History,
-    /// The label of the step that may go on, the tracks or things it names, and when it was last added to.
+    /// The step that the next edit may join: its label, and the time of its last edit. The label alone decides, so gain
+    /// changes of two tracks in quick succession are one step.
     open_step: Option<(&'static str, Instant)>,
 }
 
-/// Changes of one drag come closer together than this.
+/// The longest pause between two edits of one drag.
 const DRAG_PAUSE_MAX: Duration = Duration::from_millis(800);
 
 impl UndoSteps {
-    /// Notes the session as it was before a step, unless the step goes on with the one before.
+    /// Adds a step with the session `before` it, unless the edit joins the last step.
     pub(super) fn record(&mut self, label: &'static str, merges: bool, before: Arc<Session>) {
         let now = Instant::now();
         let same =
@@ -216,8 +207,8 @@ impl UndoSteps {
 }
 
 impl Control {
-    /// Changes the session, so that it can be undone; sound follows at once. A change that is refused has changed
-    /// nothing.
+    /// Changes the session in a step that can be undone. Gain, pan, mute, solo and monitoring sound at once; regions
+    /// and tracks after the pass that is on. A refused edit changes nothing.
     pub fn edit(&mut self, edit: Edit) -> Result<(), ControlError> {
         self.writable_check()?;
         let before = self.shared();
@@ -236,12 +227,12 @@ impl Control {
         Ok(())
     }
 
-    /// Takes the last change back. What was recorded since stays.
+    /// Takes the last step back. Takes that were recorded since then stay.
     pub fn undo(&mut self) -> Result<(), ControlError> {
         self.step(History::undo, "nothing to undo")
     }
 
-    /// Does it again.
+    /// Repeats the step that was undone last.
     pub fn redo(&mut self) -> Result<(), ControlError> {
         self.step(History::redo, "nothing to do again")
     }
@@ -263,7 +254,7 @@ impl Control {
         Ok(())
     }
 
-    /// What undo would take back, and redo do again.
+    /// The labels of the steps that undo and redo would act on.
     pub fn undo_labels(&self) -> (Option<&str>, Option<&str>) {
         (self.undo_steps.history.undo_label(), self.undo_steps.history.redo_label())
     }
@@ -278,7 +269,7 @@ impl Control {
         Ok(())
     }
 
-    /// The session was changed: it is saved, and what is heard follows.
+    /// Saves the session after a change, and has playback follow it.
     fn changed(&mut self, before: &Session) {
         self.save();
         let same_regions =

@@ -1,4 +1,9 @@
-//! The end of a pass: how its takes end, what they cost, and the account of it all. Thread: control.
+//! The end of a pass: losses and lengths go into the session, takes are finished, the report is made. Works on the pass
+//! that `pass` owns. Thread: control.
+//!
+//! ```text
+//!   PassEnded -> Finish: butler, committers -> TakeFinished, each take -> all takes, and the mirror -> report
+//! ```
 
 use super::Control;
 use super::pass::{Ended, PassReport, RecordingPass, RecordingTake, TakeReport, track_name};
@@ -11,9 +16,11 @@ use crate::wav::bext::coding_history_line;
 use std::sync::atomic::Ordering::Relaxed;
 
 impl Control {
+    /// The audio thread has recorded the last frame and given every window back.
     pub(super) fn pass_ended(&mut self, pass: &Pass) {
         if pass.frames.0 > 0 {
-            // The word that it began may have been lost; where it began is not.
+            // `PassBegan` can be missing: the audio thread drops an event if its queue is full. `PassEnded` repeats the
+            // place.
             self.pass_began(pass.began);
         }
         let Some(run) = &mut self.pass else { return };
@@ -29,10 +36,11 @@ impl Control {
         self.finish_takes(&ended, &logs);
     }
 
-    /// Tells the butler how the takes end, and the session what was lost in them.
+    /// Writes the losses into the session's takes and sends the butler the ends of the takes. `losses`: for each take
+    /// the log of the device and its own.
     pub(super) fn finish_takes(&mut self, ended: &Ended, losses: &[[&LossLog; 2]]) {
         if ended.frames.0 > 0 {
-            // Takes stay, whatever is undone; what undo takes back is that they are placed, which comes next.
+            // Undo never removes takes. This step takes back their regions, which `take_finished` places.
             let before = self.shared();
             self.undo_steps.record("record", false, before);
         }
@@ -75,6 +83,8 @@ impl Control {
         }
     }
 
+    /// A take is on the disk, or its committer gave it up. Ends all files of the take in the session and places their
+    /// regions.
     pub(super) fn take_finished(&mut self, key: TakeKey, frames: Frames, trouble: Option<String>) {
         let Some(run) = &mut self.pass else { return };
         let Some(take) = run.takes.iter_mut().find(|take| take.plan.key == key) else { return };
@@ -84,7 +94,8 @@ impl Control {
         let troubles: Vec<bool> =
             take.earlier_files.iter().map(|file| file.trouble.is_some()).chain([trouble.is_some()]).collect();
         let several = spans.len() > 1;
-        // Without the kernel's figures there is no account: nought would be a claim.
+        // If the kernel's fault counts are unknown, leave the accounts out. A zero would claim that there were no
+        // faults.
         let known = run.audio_report.as_ref().filter(|audio_report| audio_report.faults().is_some());
         let accounts = known.zip(run.ended.as_ref()).map(|(audio_report, ended)| TakeAccounts {
             xruns: u64::from(ended.xruns),
@@ -97,7 +108,7 @@ impl Control {
             ..TakeAccounts::default()
         });
         for ((id, from, to), troubled) in spans.into_iter().zip(troubles) {
-            // Trouble leaves it as it is in the file: being recorded, to be recovered.
+            // A file with a problem keeps the state `Recording`, so that the next start recovers it.
             let state = if troubled { TakeState::Recording } else { TakeState::Complete };
             let here = self.session.take(id).map_or(0, |take| take.losses.iter().map(|loss| loss.frames.0).sum());
             let accounts = accounts
@@ -117,7 +128,7 @@ impl Control {
         self.finish_pass_if_done();
     }
 
-    /// The pass is over when its takes are finished, and the mirror's too if its disk answers.
+    /// Ends the pass when its takes are finished and the mirror's takes are finished or given up.
     pub(super) fn finish_pass_if_done(&mut self) {
         let done = |run: &mut RecordingPass| run.takes.iter().all(|take| take.finished) && run.mirror.is_finished();
         if let Some(run) = self.pass.take_if(done) {
@@ -127,6 +138,7 @@ impl Control {
         }
     }
 
+    /// Saves the session and makes the report. A pass that never reached the audio thread has none.
     fn report_pass(&mut self, run: RecordingPass) {
         self.players_outdated = self.playback_enabled;
         self.save();

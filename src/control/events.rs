@@ -1,4 +1,5 @@
-//! What control tells the flight recorder, each thing where it is told once. Thread: control.
+//! The events that control gives to the flight recorder. Owns the flight recorder and the state of the margin warnings.
+//! Thread: control.
 
 use super::pass::PassReport;
 use super::{Control, Notice, Severity};
@@ -15,7 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
-/// The recorder, and how much margin there was when it was looked at last.
+/// The flight recorder, and the margins as of the last check.
 pub(super) struct EventLog {
     flight: Flight,
     started: Instant,
@@ -26,7 +27,7 @@ pub(super) struct EventLog {
 }
 
 impl EventLog {
-    /// Goes on with the events in `folder`. May wait for the disk.
+    /// Reads the events in `folder` and, if `writes`, appends to them. May wait for the disk.
     pub(super) fn start(folder: &Path, writes: bool) -> EventLog {
         EventLog {
             flight: Flight::start(folder, writes),
@@ -38,8 +39,8 @@ impl EventLog {
         }
     }
 
-    /// The first event of a start: which program, where, and what the machine allows; then what was told meanwhile. The
-    /// first `recovered` notices are those of a recovery. May wait for the disk.
+    /// Notes the first events of a start: program, machine, device, limits, and then the notices so far. The first
+    /// `recovered` notices are those of the recovery. Reads the mount table, so it may wait for the disk.
     pub(super) fn opened<'a>(
         &mut self,
         folder: &Path,
@@ -82,33 +83,34 @@ impl EventLog {
 }
 
 impl Control {
-    /// Shows it to a face and keeps it in the session's events.
+    /// Shows a notice and writes it into the session's events.
     pub(super) fn notify(&mut self, kind: Kind, severity: Severity, text: String, numbers: &[(&str, u64)]) {
         self.event_log.flight.note(kind, severity, &text, numbers);
         self.notices.push_back(Notice { severity, text });
     }
 
-    /// Keeps it in the session's events; nobody is told otherwise.
+    /// Writes an event without a notice. A front end that shows all events gets it by [`Control::take_event`].
     pub(super) fn log_event(&mut self, kind: Kind, severity: Severity, text: &str, numbers: &[(&str, u64)]) {
         self.event_log.flight.note_without_notice(kind, severity, text, numbers);
     }
 
-    /// The last events of the session, those of earlier starts among them, the oldest first.
+    /// The last events of the session, those of earlier starts included, the oldest first.
     pub fn events(&self) -> Events {
         self.event_log.flight.recent()
     }
 
-    /// The next event that comes with no notice: for a face that shows all of them.
+    /// The next event that came without a notice, for a front end that shows every event.
     pub fn take_event(&mut self) -> Option<Arc<Record>> {
         self.event_log.flight.take_unannounced()
     }
 
-    /// Keeps what a face has told by itself.
+    /// Writes a notice into the session's events that the front end itself made and shows.
     pub fn keep_event(&mut self, severity: Severity, text: &str) {
         self.event_log.flight.note(Kind::Notice, severity, text, &[]);
     }
 
-    /// Looks how much margin is left, and says what is new. Some atomics; it does not wait.
+    /// Reads lead, write times, sync times and the use of the spool, and writes an event for each that crossed its
+    /// limit. Reads atomics only; it does not wait.
     pub(super) fn check_margins(&mut self) {
         let (now, disk) = (self.event_log.started.elapsed(), Arc::clone(&self.running.disk));
         let rate = self.running.device.rate;
@@ -118,7 +120,7 @@ impl Control {
         }
         let lead = disk.lead_frames.load(Relaxed);
         let aim = disk.lead_frames_aim.load(Relaxed);
-        // A device without a clock takes windows as fast as they come: its lead is always short.
+        // A device without a clock consumes windows as fast as the butler makes them, so its lead is always short.
         if self.running.device.pace == Pace::RealTime
             && self.published().pass_frames.load(Relaxed) != NO_PASS
             && lead != u64::MAX
@@ -176,7 +178,7 @@ impl Control {
         self.log_event(Kind::NearMiss, Severity::Caution, &text, &[("lead_frames", least), ("aim_frames", aim)]);
     }
 
-    /// The first frame of a pass.
+    /// Writes the event of a pass's first frame.
     pub(super) fn note_pass_began(&mut self, at: u64) {
         self.event_log.lead = Lead::default();
         let takes = self.pass_status().map_or(0, |pass| pass.takes.len());
@@ -185,7 +187,8 @@ impl Control {
         self.log_event(Kind::PassBegan, Severity::Info, &text, &[("at", at), ("takes", takes as u64)]);
     }
 
-    /// A pass that is over, if there was one a moment ago and `reports` of them were known.
+    /// Writes the event of a pass that is over, if one `was_on` before and none is now. `reports`: the number of
+    /// waiting reports before the pass ended; a report beyond them is this pass's.
     pub(super) fn note_pass_ended(&mut self, was_on: bool, reports: usize) {
         if !was_on || self.pass.is_some() {
             return;
@@ -203,7 +206,7 @@ impl Control {
         self.event_log.flight.note(Kind::PassEnded, report.severity(), &text, &numbers);
     }
 
-    /// The last event; waits until all of them are on the disk.
+    /// Writes the last event, and waits until all events are on the disk.
     pub(super) fn close_events(&mut self) {
         self.log_event(Kind::Closed, Severity::Info, "closed", &[]);
         self.event_log.flight.finish();

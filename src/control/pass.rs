@@ -1,8 +1,9 @@
-//! One pass of recording from the wish to the finished takes. Thread: control.
+//! A pass of recording from the command to the last frame; `ended` has the rest. Owns the state of the pass. Thread:
+//! control.
 //!
 //! ```text
-//!   record() -> committer makes files -> butler makes windows -> audio records
-//!            -> audio gives back -> butler hands over -> committer ends files -> report
+//!   record() -> Open: committers create files -> TakesOpened: session is saved, Prepare: butler makes windows
+//!            -> PassReady, session saved -> Record: audio thread records -> PassEnded (see ended.rs)
 //! ```
 
 use super::mirror::{MirrorReport, PassMirror};
@@ -23,73 +24,82 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use uuid::Uuid;
 
-/// A pass on its way.
+/// A pass from the command until all its takes are finished.
 pub struct RecordingPass {
     pub(super) key: PassKey,
     pub(super) takes: Vec<RecordingTake>,
     pub(super) mirror: PassMirror,
-    /// Whether it was told that takes go on in another folder.
+    /// Whether a notice has said that takes continue in another folder.
     pub(super) continuation_announced: bool,
-    /// How often it was told that a disk will be full.
+    /// By replica: how many steps of `WARNING_SECONDS` the disk's free space is below.
     pub(super) space_warnings: [usize; 2],
-    /// The files of the session, made; windows are asked for when it is known whether the mirror's are.
+    /// The session's WAV files, once they are created. The butler gets them when the mirror's files are created or
+    /// given up.
     files: Option<Vec<Arc<File>>>,
     length: Frames,
-    /// Where it is to begin: a place that is rolled to; `None`: with its first frame.
+    /// Where a punch begins. `None`: the pass begins with the first frame that the audio thread gets.
     punch_in: Option<FramePos>,
-    /// Where it was to begin when it was asked for.
+    /// Where the pass was expected to begin at the time of the command. The audio thread decides the real place.
     requested_start: FramePos,
+    /// The counters when the pass was sent to the audio thread. `Some` means that the audio thread has the pass.
     pub(super) start_reading: Option<Reading>,
-    /// The session before, should the files not come to be.
+    /// The session before the takes were added. It is put back if the files cannot be created.
     session_before: Box<Session>,
     pub(super) audio_report: Option<AudioReport>,
+    /// `Some` after the last frame.
     pub(super) ended: Option<Ended>,
     stop_sent: bool,
-    /// What waits to be sent to the audio thread until the session that lists its takes is on the disk.
+    /// The message for the audio thread. It waits until the saver has handled revision `listed_by`.
     prepared: Option<Box<Pass>>,
-    /// The revision of that session.
+    /// The first revision of the session that lists the takes of the pass.
     listed_by: u64,
-    /// Stretches of the timeline that were lost, the first ones.
+    /// The first lost ranges of the timeline, for display.
     losses: Vec<(FramePos, Frames)>,
 }
 
-/// Losses of a pass that are kept for those who look at it.
+/// Lost ranges of a pass that are kept for display.
 const LOSSES_SHOWN: usize = 1000;
 
-/// A pass as it stands.
+/// The present state of a pass, for a front end.
 pub struct PassStatus {
-    /// Whether its windows are ready, and the audio thread has it.
+    /// Whether the windows are ready and the audio thread has the pass.
     pub is_ready: bool,
-    /// Whether its first frame was recorded.
+    /// Whether the first frame was recorded.
     pub has_begun: bool,
-    /// Whether its last frame was.
+    /// Whether the last frame was recorded.
     pub has_ended: bool,
-    /// Where on the timeline it begins.
+    /// Where on the timeline the pass begins; a guess until the first frame was recorded.
     pub start: FramePos,
-    /// Frames recorded.
+    /// Frames recorded so far.
     pub frames: Frames,
-    /// Its takes and their tracks.
+    /// The takes and their tracks.
     pub takes: Vec<(TrackId, TakeId)>,
-    /// Stretches of the timeline that were lost.
+    /// Lost ranges of the timeline, at most [`LOSSES_SHOWN`].
     pub losses: Vec<(FramePos, Frames)>,
 }
 
+/// A take of the pass: one track's sound, in one file or, after a continuation, in several. The session lists each file
+/// as a take.
 pub(super) struct RecordingTake {
-    /// The take that it is in now.
+    /// The session's take for the present file.
     pub(super) id: TakeId,
+    /// As sent to the committer; `plan.path` is the present file.
     pub(super) plan: TakePlan,
     pub(super) inputs: Vec<usize>,
+    /// Frames lost by the device and by this take alone.
     pub(super) lost: Frames,
     pub(super) finished: bool,
+    /// The problem of the present file.
     pub(super) trouble: Option<String>,
-    /// Those that it was in before: their disk had no more room.
+    /// The files before the present one, the oldest first.
     pub(super) earlier_files: Vec<EarlierFile>,
-    /// The frame from which on its disk refuses it, and the system's number for it.
+    /// The frame of the pass from which on the disk refuses to write, and the error number.
     pub(super) refused: Option<(Frames, Option<i32>)>,
-    /// The take that it is about to go on in.
+    /// The next file, until the committer answers.
     pub(super) continuation: Option<PlannedContinuation>,
 }
 
+/// What the audio thread reported at the end of a pass.
 pub(super) struct Ended {
     pub(super) frames: Frames,
     pub(super) lost: Frames,
@@ -97,48 +107,48 @@ pub(super) struct Ended {
     pub(super) began: FramePos,
 }
 
-/// What a finished pass was.
+/// The report of a finished pass.
 #[derive(Clone, Debug, Serialize)]
 pub struct PassReport {
-    /// Frames of every take.
+    /// Frames of the pass.
     pub frames: u64,
-    /// Xruns of the device.
+    /// Xruns of the device during the pass.
     pub xruns: u64,
-    /// Frames of silence that stand for sound that did not come: the device's, and the worst take's own.
+    /// Frames of silence in place of lost sound, in the take that lost most.
     pub frames_lost: u64,
-    /// The audio thread's cost.
+    /// Faults, switches and cycle times of the audio thread.
     pub audio_thread: AudioReport,
-    /// Its takes.
+    /// The files of the pass; a take that continued has several.
     pub takes: Vec<TakeReport>,
-    /// The least lead there was; `None` (`null`) if the pass was over before it was looked at.
+    /// The shortest lead, in frames; `None` (`null`) if the butler measured none during the pass.
     pub lead_frames_min: Option<u64>,
-    /// The longest commit.
+    /// The longest write of a run to the disk, in microseconds.
     pub commit_us_max: u64,
-    /// What a bare copy of a period's bytes to as many places takes here, in microseconds.
+    /// Time to copy a period's bytes to as many places on this machine, in microseconds.
     pub bare_copy_us: f64,
-    /// The mean cycle in bare replicas.
+    /// The mean cycle divided by `bare_copy_us`.
     pub bare_copy_ratio: f64,
-    /// What became of the mirror, if there is one.
+    /// The result of the mirror, if the pass had one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mirror: Option<MirrorReport>,
 }
 
-/// What a finished take is.
+/// A file of a finished pass.
 #[derive(Clone, Debug, Serialize)]
 pub struct TakeReport {
     /// The track's name.
     pub track: String,
     /// 0-based device channel of its first input.
     pub input: u32,
-    /// The file, relative to the session.
+    /// The file: relative to the session's folder, or absolute in an overflow folder.
     pub file: String,
-    /// Its frames.
+    /// Frames in this file.
     pub frames: u64,
-    /// Frames of it that are silence for sound that was lost.
+    /// Frames of silence in place of lost sound, in all files of the take together.
     pub frames_lost: u64,
-    /// Xruns in it.
+    /// Xruns of the device during the pass.
     pub xruns: u64,
-    /// What is wrong with it, if something is.
+    /// Why the file is not whole on the disk. `None`: it is whole.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
 }
@@ -175,12 +185,12 @@ impl PassReport {
 }
 
 impl RecordingPass {
-    /// The numbers at its first frame.
+    /// The counters when the pass was sent to the audio thread.
     pub fn start_reading(&self) -> Option<&Reading> {
         self.start_reading.as_ref()
     }
 
-    /// Notes a lost stretch for those who look at the pass.
+    /// Keeps a lost range for display.
     pub(super) fn note_loss(&mut self, at: FramePos, frames: Frames) {
         if self.losses.len() < LOSSES_SHOWN {
             self.losses.push((at, frames));
@@ -199,12 +209,13 @@ pub(super) fn track_name(session: &Session, take: TakeId) -> String {
 }
 
 impl Control {
-    /// Begins to record every armed track, for `length` frames (`u64::MAX`: until told to stop).
+    /// Begins to record every armed track, for `length` frames (`u64::MAX`: until `stop`). Returns before the first
+    /// frame: the pass is prepared by `poll`.
     pub fn record(&mut self, length: Frames) -> Result<(), ControlError> {
         self.begin_pass(length, None)
     }
 
-    /// The pass as it stands.
+    /// The present state of the pass; `None` if none is on.
     pub fn pass_status(&self) -> Option<PassStatus> {
         let run = self.pass.as_ref()?;
         let recorded = Some(self.published().pass_frames.load(Relaxed)).filter(|frames| *frames != NO_PASS);
@@ -222,7 +233,7 @@ impl Control {
         })
     }
 
-    /// Records every armed track from one place of the timeline up to another, rolling in from `pre_roll` before it.
+    /// Records every armed track from `from` up to `to`, and plays the `pre_roll` frames before `from`.
     pub fn punch(&mut self, from: FramePos, to: FramePos, pre_roll: Frames) -> Result<(), ControlError> {
         if to <= from {
             return Err(ControlError::State("punch: the range is empty".to_owned()));
@@ -232,6 +243,7 @@ impl Control {
         self.begin_pass(Frames(to.0 - from.0), Some(from))
     }
 
+    /// Refuses a second pass at a time, and a pass in a session that was opened to be played only.
     fn recordable_check(&self) -> Result<(), ControlError> {
         if self.pass.is_some() {
             return Err(ControlError::State("record: a pass is on already".to_owned()));
@@ -354,6 +366,8 @@ impl Control {
         self.next_key - 1
     }
 
+    /// The committer has created the files of the pass, or could not. The session that lists the takes is saved before
+    /// any window is made.
     pub(super) fn takes_opened(&mut self, key: PassKey, files: Result<Vec<Arc<File>>, String>, notes: Vec<String>) {
         for note in notes {
             self.caution(note);
@@ -378,7 +392,7 @@ impl Control {
         }
     }
 
-    /// Has the windows made, once the files are there and it is known whether the mirror's are too.
+    /// Asks the butler for the windows, once the session's files are created and the mirror's are created or given up.
     pub(super) fn prepare_if_opened(&mut self) {
         if self.pass.as_ref().is_none_or(|run| run.files.is_none()) || !self.mirror_is_open_or_given_up() {
             return;
@@ -391,6 +405,7 @@ impl Control {
         self.running.butler.send(ButlerCommand::Prepare { pass: run.key, takes, files, rate, mirrored }).ok();
     }
 
+    /// The butler has made the windows of the pass, or could not.
     pub(super) fn pass_ready(&mut self, key: PassKey, windows: Result<PassWindows, String>, notes: Vec<String>) {
         for note in notes {
             self.caution(note);
@@ -398,7 +413,7 @@ impl Control {
         let Some(run) = self.pass.as_mut().filter(|pass| pass.key == key) else { return };
         match windows {
             Err(reason) => {
-                // The files are there and empty; they end as takes of no frames.
+                // The files exist and are empty. They become takes without a frame.
                 self.loss(reason);
                 self.finish_takes(&Ended { frames: Frames(0), lost: Frames(0), xruns: 0, began: FramePos(0) }, &[]);
             }
@@ -415,13 +430,16 @@ impl Control {
         }
     }
 
-    /// Has the audio thread begin a pass that is ready, once the session on the disk lists its takes: sound that was
-    /// recorded before could not be found again after a kill.
+    /// Sends a prepared pass to the audio thread, once the saver has handled a revision of the session that lists the
+    /// takes. Recovery finds sound only in takes that session.json lists.
+    ///
+    /// The saver counts a failed save as handled (see [`Control::saved_revision`]). So after a failed save the pass
+    /// begins all the same, and a kill before the next good save leaves takes that session.json does not list.
     pub(super) fn begin_if_saved(&mut self) {
         let saved = self.saved_revision();
         let Some(run) = self.pass.as_mut().filter(|run| run.listed_by <= saved) else { return };
         let Some(pass) = run.prepared.take() else { return };
-        // Rings and pass were made a moment ago: brought in before the audio thread meets them.
+        // The rings and the pass are new memory. Touch every page now, so that the audio thread does not fault on them.
         crate::window::process::populate();
         self.running.disk.commit_us_max.store(0, Relaxed);
         self.running.disk.room_ms.iter().for_each(|room| room.store(0, Relaxed));
@@ -429,7 +447,7 @@ impl Control {
         self.send(AudioCommand::Record(pass));
     }
 
-    /// Asks the audio thread to end the pass, when it has it; not twice.
+    /// Asks the audio thread to stop, once, as soon as it has the pass.
     pub(super) fn stop_pass_once(&mut self) {
         if let Some(run) = &mut self.pass
             && run.start_reading.is_some()
@@ -439,12 +457,14 @@ impl Control {
         }
     }
 
-    /// An audio thread that is gone ends no pass: what it had recorded when it was last heard of is finished.
+    /// Ends a pass that a thread can no longer end. If the butler or the committer has ended, the pass is dropped: its
+    /// sound stays in the spool for a recovery. If the audio thread has ended, the takes are finished with the frames
+    /// that it last published.
     pub(super) fn end_lost_pass(&mut self) {
         if self.pass.is_some()
             && let Some(name) = self.running.failed_capture_thread()
         {
-            // Nobody is left to finish it. The spool outlives the program and says whose it is.
+            // No thread can finish the takes. The spool files outlive the program and name their takes.
             let text =
                 format!("{name}: it failed, recording has stopped; what is not in the takes is in memory, start again");
             self.stop_pass_once();
@@ -462,6 +482,8 @@ impl Control {
         }
     }
 
+    /// The audio thread has recorded the first frame at `at`. Moves the takes there if the command had assumed another
+    /// place.
     pub(super) fn pass_began(&mut self, at: FramePos) {
         if let Some(pass) = &self.pass
             && pass.requested_start != at

@@ -14,29 +14,29 @@ use std::mem::discriminant;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// Between the first two looks; doubled from look to look. A plug that was only loose is back at once.
+/// Pause before the first attempt; doubled after each one. Short, because a loose plug is often back at once.
 const PAUSE_FIRST: Duration = Duration::from_millis(20);
 
-/// Between two looks in the long run.
+/// The longest pause between two attempts.
 const PAUSE_MAX: Duration = Duration::from_millis(640);
 
 /// Looks at which a device with fewer channels than it had is left alone: while a card is being plugged in, not all of
 /// it may be there yet.
 const PARTIAL_LOOKS_MAX: u32 = 3;
 
-/// A device that is gone, as control knows it.
+/// Control's state of a device that is gone.
 pub(super) struct LostDevice {
     reconnect: Option<Reconnect>,
-    /// What keeps it from being taken back although it is there, in words.
+    /// Why the device is not opened although it is there, as a sentence.
     blocked_by: Option<String>,
-    /// What is to be said of the one that was found, if it delivers.
+    /// Notices about differences of the device that was found; shown when it delivers frames.
     changes: Vec<Notice>,
 }
 
-/// Looks from a thread of its own, since a driver may make it wait; dropped, it has ended.
+/// The reconnect thread. Dropping it ends the thread and waits for it.
 struct Reconnect {
     answers: Receiver<Answer>,
-    /// Hung up to end it.
+    /// Dropping the sender ends the thread.
     stop: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -47,7 +47,7 @@ enum Answer {
 }
 
 impl Reconnect {
-    /// Closes `old` and begins to look. `None` if the system gives no thread.
+    /// Starts the thread: it closes `old` and looks for the device. `None` if the system gives no thread.
     fn start(spec: DeviceSpec, old: Box<dyn Device>, first: Duration) -> Option<Reconnect> {
         let (answer_sender, answers) = unbounded();
         let (stop, stopped) = bounded(0);
@@ -63,13 +63,13 @@ impl Drop for Reconnect {
     fn drop(&mut self) {
         self.stop = None;
         if let Some(thread) = self.thread.take() {
-            // It can only have failed to open a device.
+            // A panic of the thread loses nothing but the attempt.
             thread.join().ok();
         }
     }
 }
 
-/// Looks again and again, until a device is found or nobody wants it any more.
+/// Tries to open the device until that works or the sender of `stopped` is dropped.
 fn look_for_device(spec: &DeviceSpec, first: Duration, answer_sender: &Sender<Answer>, stopped: &Receiver<()>) {
     let (mut pause, mut partial_looks, mut reported) = (first, 0, None);
     while stopped.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
@@ -88,7 +88,7 @@ fn look_for_device(spec: &DeviceSpec, first: Duration, answer_sender: &Sender<An
                 None => partial_looks = 0,
             }
         }
-        // Once, not at every look; again if it is another hindrance.
+        // Report a reason once, and again when it changes.
         let kind = Some(discriminant(&error));
         if matches!(error, DeviceError::Unknown { .. }) {
             reported = None;
@@ -100,12 +100,12 @@ fn look_for_device(spec: &DeviceSpec, first: Duration, answer_sender: &Sender<An
 }
 
 fn hand_over(device: Box<dyn Device>, answer_sender: &Sender<Answer>) {
-    // The audio thread is to meet no page that is not there.
+    // The device is new memory. Touch every page now, so that the audio thread does not fault on it.
     process::populate();
     answer_sender.send(Answer::Found(device)).ok();
 }
 
-/// The device with the channels that it has now.
+/// Opens the device with the channels that it has now, without outputs if it must be.
 fn open_less(spec: &DeviceSpec) -> Option<Box<dyn Device>> {
     let any = |wanted: Option<usize>| wanted.filter(|count| *count == 0);
     let fewer = DeviceSpec { inputs: any(spec.inputs), outputs: any(spec.outputs), ..spec.clone() };
@@ -113,7 +113,7 @@ fn open_less(spec: &DeviceSpec) -> Option<Box<dyn Device>> {
     device::open(&fewer).or_else(|_| device::open(&silent)).ok()
 }
 
-/// Why it is not taken back, and what to do.
+/// Why the device is not opened, and what to do.
 fn reason_blocked(error: &DeviceError) -> String {
     match error {
         DeviceError::Busy { name, holder } => {
@@ -129,17 +129,17 @@ fn reason_blocked(error: &DeviceError) -> String {
 }
 
 impl Control {
-    /// Whether the device is gone and awaited.
+    /// Whether the device is gone and the program waits for it.
     pub fn is_device_gone(&self) -> bool {
         self.lost_device.is_some()
     }
 
-    /// Why the device is not taken back although it is there again, and what to do.
+    /// Why the device is not opened although it is there again, and what to do.
     pub fn device_blocked_by(&self) -> Option<&str> {
         self.lost_device.as_ref()?.blocked_by.as_deref()
     }
 
-    /// The device is gone, or one that seemed to be back never delivered.
+    /// The device is gone, or the one that was found never delivered a frame.
     pub(super) fn device_gone(&mut self, device: Box<dyn Device>, reason: Option<&str>) {
         let (tried_before, blocked_by) = match self.lost_device.take() {
             Some(lost_device) => (true, lost_device.blocked_by),
@@ -161,7 +161,7 @@ impl Control {
         self.lost_device = Some(LostDevice { reconnect, blocked_by, changes: Vec::new() });
     }
 
-    /// The device that was taken back delivers.
+    /// The device that was found delivers frames.
     pub(super) fn device_back(&mut self) {
         let changes = self.lost_device.take().map(|lost_device| lost_device.changes);
         let text = format!("{}: the device is back", self.running.device.name);
@@ -171,7 +171,7 @@ impl Control {
         }
     }
 
-    /// A device that came back goes to the audio thread.
+    /// Takes the answer of the reconnect thread: sends a found device to the audio thread, or shows why it is blocked.
     pub(super) fn poll_reconnect(&mut self) {
         let Some(lost_device) = &mut self.lost_device else { return };
         let Some(answer) = lost_device.reconnect.as_ref().and_then(|reconnect| reconnect.answers.try_recv().ok())
@@ -192,7 +192,7 @@ impl Control {
     }
 }
 
-/// What the device that came back has not, or has otherwise.
+/// Notices about the differences between the device that was found and the one that was lost.
 fn changes(now: &DeviceFacts, before: &DeviceFacts) -> Vec<Notice> {
     let mut changes = Vec::new();
     let mut add = |severity: Severity, change: String| {
