@@ -1,5 +1,5 @@
-//! What the audio thread and the disk side have told: what it changes, and in which words it is passed on. Thread:
-//! control.
+//! Handles the events of the audio thread and of the disk threads: changes the state of control and writes the notices.
+//! Owns nothing. Thread: control.
 
 use super::{Control, Severity};
 use crate::flight::record::Kind;
@@ -22,13 +22,13 @@ impl Control {
                 if let Some(pass) = &mut self.pass {
                     pass.note_loss(at, frames);
                 }
-                let place =
+                let consequence =
                     if self.pass.is_some() { "they are silence in every take" } else { "nothing was recorded then" };
                 if frames.0 == 0 {
                     // Playback was late. The recorded frames are complete.
                     self.caution(format!("{}: {cause} without loss of a recorded frame", clock(at)));
                 } else {
-                    let text = format!("{}: {} frames lost ({cause}); {place}", clock(at), frames.0);
+                    let text = format!("{}: {} frames lost ({cause}); {consequence}", clock(at), frames.0);
                     self.notify(Kind::Lost, Severity::Loss, text, &[("at", at.0), ("frames", frames.0)]);
                 }
             }

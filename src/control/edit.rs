@@ -15,9 +15,9 @@ pub enum Edit {
     Arm(Vec<TrackId>, bool),
     Mute(Vec<TrackId>, bool),
     Solo(Vec<TrackId>, bool),
-    /// Whether a track plays its takes, its input, or both by the state of the transport.
+    /// Sets whether a track plays its takes or its input.
     Monitor(Vec<TrackId>, Monitor),
-    /// One or two device channels, counted from 0.
+    /// Sets the inputs of a track: one or two device channels, counted from 0.
     Inputs(TrackId, Vec<u32>),
     /// Gain in decibels, track by track. Changes of one drag are one step.
     Gain(Vec<(TrackId, f32)>),

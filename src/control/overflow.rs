@@ -99,20 +99,20 @@ impl Control {
     fn list_continuations(&mut self) {
         let overflow = self.companions.overflow.as_ref().and_then(Companion::open_folder).map(Path::to_owned);
         let Some(run) = &mut self.pass else { return };
-        let ready = |take: &RecordingTake| {
+        let needs_continuation = |take: &RecordingTake| {
             let too_large = take.refused.is_some_and(|(from, code)| {
                 let bytes = (from - take.offset()).0 * take.plan.frame_bytes() as u64;
                 code == Some(libc::EFBIG) && LARGE_FILE_BYTES <= bytes
             });
             take.refused.is_some() && take.continuation.is_none() && (overflow.is_some() || too_large)
         };
-        if !run.takes.iter().any(&ready) {
+        if !run.takes.iter().any(&needs_continuation) {
             return;
         }
         let mut names = self.session.taken_names();
         self.file_names_found.iter().for_each(|name| names.insert(name));
         let mut listed = Vec::new();
-        for (index, take) in run.takes.iter_mut().enumerate().filter(|(_, take)| ready(take)) {
+        for (index, take) in run.takes.iter_mut().enumerate().filter(|(_, take)| needs_continuation(take)) {
             let Some((from, _)) = take.refused else { continue };
             let identity = Uuid::new_v4();
             let folder = overflow.as_ref().map(|folder| folder.display().to_string());

@@ -99,7 +99,7 @@ pub(super) struct RecordingTake {
     pub(super) continuation: Option<PlannedContinuation>,
 }
 
-/// What the audio thread reported at the end of a pass.
+/// Length, losses and start of a pass, as the audio thread reported them at its end.
 pub(super) struct Ended {
     pub(super) frames: Frames,
     pub(super) lost: Frames,

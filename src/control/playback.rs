@@ -64,17 +64,17 @@ impl Players {
         self.loop_range = loop_range;
     }
 
-    /// Tells the audio thread what has changed in how tracks sound. `live`: inputs of armed tracks are heard where that
-    /// is left to the program.
+    /// Sends the audio thread the mixes that have changed. `live`: armed tracks with `Monitor::Auto` play their input
+    /// in place of their takes.
     pub fn mix(&mut self, session: &Session, live: bool, running: &mut Threads) {
-        for (slot, (id, told)) in self.slots.iter().zip(&mut self.mixes).enumerate() {
+        for (slot, (id, sent)) in self.slots.iter().zip(&mut self.mixes).enumerate() {
             let Some(track) = session.track(*id) else { continue };
             let mut mix = mix_of(track, session);
             if live && track.armed && track.monitor == Monitor::Auto {
                 (mix.disk, mix.input) = (false, true);
             }
-            if mix != *told && running.audio.push(AudioCommand::Mix { slot, mix }).is_ok() {
-                *told = mix;
+            if mix != *sent && running.audio.push(AudioCommand::Mix { slot, mix }).is_ok() {
+                *sent = mix;
             }
         }
     }
@@ -99,8 +99,8 @@ fn play_regions(
     folder: &Path,
     paths: &mut HashMap<PathBuf, Arc<PathBuf>>,
 ) -> Vec<PlayRegion> {
-    let heard = track.regions().iter().filter(|region| !region.muted);
-    heard
+    let audible = track.regions().iter().filter(|region| !region.muted);
+    audible
         .filter_map(|region| {
             let path = folder.join(session.take(region.take)?.path());
             let path = Arc::clone(paths.entry(path.clone()).or_insert_with(|| Arc::new(path)));

@@ -1,8 +1,9 @@
-//! A device that is gone is looked for until it is back. Thread: reconnect, and control asks.
+//! Opens a device that is gone again, as soon as it is there. Thread: reconnect owns the old device and opens the new
+//! one; control polls for it.
 //!
-//! The old one is closed first, and here: a driver may make whoever closes it wait, and a card is held by whoever has
-//! it open, also by us. What is found is handed over unstarted: the audio thread starts it, and learns its place on the
-//! timeline from its first frames.
+//! The reconnect thread first closes the old device. A driver may make the caller of close or open wait, and an open
+//! device, even our own, keeps a card busy. Control sends the new device to the audio thread unstarted. The audio
+//! thread starts it and learns its place on the timeline from its first frames.
 
 use super::{Control, Notice, Severity};
 use crate::device::{self, Device, DeviceError, DeviceFacts, DeviceSpec};
@@ -20,8 +21,8 @@ const PAUSE_FIRST: Duration = Duration::from_millis(20);
 /// The longest pause between two attempts.
 const PAUSE_MAX: Duration = Duration::from_millis(640);
 
-/// Looks at which a device with fewer channels than it had is left alone: while a card is being plugged in, not all of
-/// it may be there yet.
+/// Attempts in a row at which a device with fewer channels than before is left alone. While a card is being plugged in,
+/// some of its channels may appear later.
 const PARTIAL_LOOKS_MAX: u32 = 3;
 
 /// Control's state of a device that is gone.

@@ -143,11 +143,11 @@ pub fn threads_setup(allowed: UserLimits, capture_path: CapturePath) -> ThreadsS
         LockLimit::Bytes(bytes) => asked.min(bytes.saturating_sub(LOCKED_BYTES_SPARE.min(bytes / 4))),
     };
     let memory = process::memory_bound().unwrap_or(1 << 30) / limits::SPOOL_RAM_DIVISOR;
-    let room = match &capabilities.spool {
+    let free = match &capabilities.spool {
         SpoolPlace::Folder(folder) => spool::free_bytes(folder).unwrap_or(memory) / 10 * 9,
         SpoolPlace::Memory => memory,
     };
-    let spool_bytes_max = allowed.spool_mib.map_or(memory, |mib| mib.saturating_mul(1 << 20)).min(room);
+    let spool_bytes_max = allowed.spool_mib.map_or(memory, |mib| mib.saturating_mul(1 << 20)).min(free);
     ThreadsSetup {
         capabilities,
         capture_path,
