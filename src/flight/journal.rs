@@ -1,4 +1,5 @@
-//! `events.jsonl`: appended to, never beyond a size, one earlier file kept. Thread: flight.
+//! Appends to `events.jsonl`. At its size limit the file becomes `events.1.jsonl`, which replaces the one before.
+//! Thread: flight.
 
 use super::record::{Record, Severity};
 use crate::limits;
@@ -9,27 +10,28 @@ use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-/// The file.
+/// The file that events are appended to.
 pub(super) const NAME: &str = "events.jsonl";
 
-/// What it becomes when it is full.
+/// The name that the file gets when it is full.
 pub(super) const EARLIER: &str = "events.1.jsonl";
 
-/// See the module.
+/// The open events file.
 pub(super) struct Journal {
-    /// The folder, held open: the session may be renamed under our feet.
+    /// The session's folder. It is kept open, because another program may rename it.
     folder: File,
     path: PathBuf,
     file: File,
+    /// Size of `file`.
     bytes: u64,
-    /// Whether the file may end within a line.
+    /// Whether the file may end in the middle of a line.
     torn: bool,
-    /// Events that the disk did not take.
+    /// Events that could not be written since the last successful write.
     failed: u64,
 }
 
 impl Journal {
-    /// Goes on with the file in `folder`, or begins one.
+    /// Opens the file in `folder`, or creates it.
     pub(super) fn open(folder: &Path) -> io::Result<Journal> {
         let path = folder.join(NAME);
         let folder = File::open(folder)?;
@@ -46,7 +48,8 @@ impl Journal {
         &self.path
     }
 
-    /// Writes them, in one call where they fit; durable if one of them matters.
+    /// Writes the events, in one call if they fit. Makes them durable if one of them is a warning or must outlive a
+    /// power cut.
     pub(super) fn append(&mut self, records: &[Record]) -> io::Result<()> {
         let done = self.try_append(records);
         match &done {
@@ -85,7 +88,7 @@ impl Journal {
             self.rotate()?;
         }
         if std::mem::take(&mut self.torn) {
-            // What stands there is no event: it ends here.
+            // End the incomplete line, so that the next event has a line of its own.
             self.file.write_all(b"\n")?;
             self.bytes += 1;
         }
@@ -94,7 +97,7 @@ impl Journal {
         Ok(())
     }
 
-    /// The file becomes the earlier one, in place of that; a new one is begun.
+    /// Renames the file to `EARLIER`, which replaces the one before, and creates a new file.
     fn rotate(&mut self) -> io::Result<()> {
         renameat(&self.folder, NAME, &self.folder, EARLIER)?;
         (self.file, self.bytes) = open(&self.folder)?;
@@ -103,8 +106,8 @@ impl Journal {
     }
 }
 
-/// A regular file with one name, ours to append to: a session may come from anywhere, and a link in it must not have us
-/// write elsewhere.
+/// Opens the file to append. Accepts only a regular file with one name: a session may come from anywhere, and a link in
+/// it must not make the program write into another file.
 fn open(folder: &File) -> io::Result<(File, u64)> {
     let flags =
         OFlag::O_RDWR | OFlag::O_APPEND | OFlag::O_CREAT | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;

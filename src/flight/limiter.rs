@@ -1,30 +1,34 @@
-//! Not more of the same than somebody can read: the rest is counted. Thread: control. Pure.
+//! Limits how many events of the same kind are written in a time span. The limiter counts the others. Thread: control.
+//! Pure.
 
 use super::record::{Kind, Record, Severity};
 use crate::limits;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// Numbers that make sense added up.
+/// Names of numbers whose sum is useful.
 const SUMMED: [&str; 1] = ["frames"];
 
-/// What is known of a kind.
+/// The events of a kind in the present span.
 struct Run {
+    /// When the span began.
     since: Duration,
     written: u32,
+    /// Events that were only counted.
     withheld: u64,
     worst: Severity,
     sums: BTreeMap<String, u64>,
 }
 
-/// See the module.
+/// The state of all kinds.
 #[derive(Default)]
 pub(super) struct Limiter {
     runs: BTreeMap<Kind, Run>,
 }
 
 impl Limiter {
-    /// What is to be written now that `record` came: itself, unless there were too many of its kind a moment ago.
+    /// Returns the events to write: counts that are due, and `record` unless its kind has reached the limit of the
+    /// span.
     pub(super) fn admit(&mut self, now: Duration, record: Record) -> Vec<Record> {
         let mut admitted = self.take_due_counts(now);
         let fresh = || Run { since: now, written: 0, withheld: 0, worst: record.severity, sums: BTreeMap::new() };
@@ -45,7 +49,7 @@ impl Limiter {
         admitted
     }
 
-    /// The counts of kinds whose time is over.
+    /// Returns the counts of the kinds whose span is over, and forgets them.
     pub(super) fn take_due_counts(&mut self, now: Duration) -> Vec<Record> {
         let over = |run: &Run| now.saturating_sub(run.since) >= limits::FLIGHT_SAME_SPAN;
         let counted = self.runs.iter().filter(|(_, run)| over(run)).filter_map(|(kind, run)| counted(*kind, run));
@@ -54,7 +58,7 @@ impl Limiter {
         counted
     }
 
-    /// The counts of all.
+    /// Returns the counts of all kinds, and forgets them.
     pub(super) fn take_all_counts(&mut self) -> Vec<Record> {
         self.take_due_counts(Duration::MAX)
     }

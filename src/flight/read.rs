@@ -1,5 +1,5 @@
-//! Reads events back, never more than is bounded: a session may come from anywhere, and its last line may be torn.
-//! Thread: whoever may wait for the disk.
+//! Reads events back. Size and number are bounded, because a session may come from anywhere; the last line may be
+//! incomplete after a crash. Thread: any that may wait for the disk.
 
 use super::journal::{EARLIER, NAME};
 use super::record::Record;
@@ -9,7 +9,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-/// The last events of a session, at most `max`, the oldest first. What is no event is passed over.
+/// The last events of a session, at most `max`, the oldest first. Skips lines that are no events.
 pub fn last(folder: &Path, max: usize) -> Vec<Record> {
     let mut records: Vec<Record> = [EARLIER, NAME].iter().flat_map(|name| events(&folder.join(name))).collect();
     records.split_off(records.len().saturating_sub(max))
@@ -20,9 +20,9 @@ fn events(path: &Path) -> Vec<Record> {
     bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).filter_map(Record::parse).collect()
 }
 
-/// The end of a file, as much of it as a file of ours ever has; without the line that is cut by that.
+/// The end of a file: at most the size limit of an events file, without the line that this cuts.
 fn tail(path: &Path) -> io::Result<Vec<u8>> {
-    // A pipe would hold us, a link would lead elsewhere.
+    // Opening a pipe would block, and a link would lead out of the session.
     let flags = libc::O_NONBLOCK | libc::O_NOFOLLOW;
     let mut file: File = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
     let data = file.metadata()?;

@@ -175,7 +175,7 @@ fn a_write_that_fails_is_told_once_it_works_again() {
     let folder = tempfile::tempdir().unwrap();
     let mut journal = Journal::open(folder.path()).unwrap();
     journal.append(&[record(1)]).unwrap();
-    // A turn-over that cannot be: a folder stands where the earlier file goes.
+    // The rotation must fail: a folder has the name of the earlier file.
     fs::create_dir(folder.path().join(EARLIER)).unwrap();
     fs::OpenOptions::new()
         .write(true)

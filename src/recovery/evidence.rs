@@ -1,9 +1,9 @@
-//! What a killed program has left of a pass: spool files and its progress page, and which of them can be believed. Thread: any
-//! that may wait for the disk.
+//! Opens the spool files and progress pages that a killed program has left, and checks each. Thread: any that may wait
+//! for the disk.
 //!
-//! A file is believed if it is a regular one, ours, closed to others, in a folder of which the same is true, not held by a
-//! program that lives, and if its first page names the take and the session that are looked at. What it claims beyond that
-//! is bounded by those who use it.
+//! A file is accepted if it is a regular file of this user, closed to others, in a folder of which the same is true; if
+//! no running program holds its lock; and if its first page names the take and the session in question. The callers put
+//! bounds on everything else that it claims.
 
 use crate::butler::spool::{ProgressIdentity, SPOOL_VERSION, SpoolIdentity, is_ours};
 use crate::limits::{DATA_OFFSET, PAGE_BYTES};
@@ -17,24 +17,24 @@ use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-/// Bytes that are looked at at once.
+/// Bytes that are read at once.
 const PIECE_BYTES: usize = 1 << 20;
 
-/// A byte that no file has.
+/// A position beyond the end of any file.
 const BEYOND_ANY_FILE: u64 = i64::MAX as u64;
 
-/// Why a file is not believed.
+/// Why a file is not accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Rejected {
-    /// It is not there.
+    /// The file does not exist.
     Missing,
-    /// It is no regular file of ours in a folder of ours, closed to others.
+    /// Not a regular file of this user, closed to others, in such a folder; or the file of another take.
     NotOurs(&'static str),
-    /// A program that lives has it.
+    /// A running program holds the lock of the file.
     InUse,
-    /// Its first page does not say what it should.
+    /// The first page cannot be parsed, or has another version.
     Unreadable(String),
-    /// The system refused.
+    /// The system refused to open or read the file.
     Io(String),
 }
 
@@ -50,12 +50,11 @@ impl fmt::Display for Rejected {
     }
 }
 
-/// A file of ours whose first page was read.
+/// An accepted file. It holds a shared lock on the file while it is open.
 #[derive(Debug)]
 pub struct Found<T> {
-    /// Its name.
     pub path: PathBuf,
-    /// What it says about itself.
+    /// The content of the first page.
     pub identity: T,
     file: File,
 }
@@ -66,7 +65,7 @@ pub type FoundSpool = Found<SpoolIdentity>;
 /// The progress page of a pass.
 pub type FoundProgress = Found<ProgressIdentity>;
 
-/// A stretch of a file that holds data: first byte, and the byte after the last one.
+/// A range of a file that holds data: first byte, and the byte after the last one.
 pub type Extent = (u64, u64);
 
 impl FoundSpool {
@@ -75,7 +74,7 @@ impl FoundSpool {
         open(path)
     }
 
-    /// The stretches whose memory is there, from the first byte of sound up to byte `end`.
+    /// The ranges that have memory, from the first byte of sound up to byte `end`.
     pub fn extents(&self, end: u64) -> io::Result<Vec<Extent>> {
         let (mut extents, mut at) = (Vec::new(), DATA_OFFSET);
         while at < end {
@@ -99,7 +98,7 @@ impl FoundSpool {
         self.file.read_exact_at(bytes, at)
     }
 
-    /// The frame after the last one whose memory is there, sound or not.
+    /// The frame after the last one that has memory, sound or not.
     pub fn memory_end(&self) -> io::Result<u64> {
         let end = self.extents(BEYOND_ANY_FILE)?.last().map_or(DATA_OFFSET, |(_, end)| *end);
         Ok((end - DATA_OFFSET) / self.identity.frame_bytes as u64)
@@ -124,7 +123,7 @@ impl FoundSpool {
         Ok(0)
     }
 
-    /// Bytes of memory that it holds.
+    /// Bytes of memory that the file holds.
     pub fn memory_bytes(&self) -> u64 {
         self.file.metadata().map_or(0, |found| found.blocks() * 512)
     }
@@ -136,7 +135,7 @@ impl FoundProgress {
         open(path)
     }
 
-    /// What it says.
+    /// Reads the record position and the losses from the page.
     pub fn read(&self) -> Result<Progress, Rejected> {
         let mut page = vec![0; PAGE_BYTES];
         self.file
@@ -146,7 +145,7 @@ impl FoundProgress {
     }
 }
 
-/// Files in a spool folder whose names end in `.ending`, in order.
+/// Files in a spool folder whose names end in `.ending`, sorted. None if the folder is not closed to other users.
 pub fn files_named(folder: &Path, ending: &str) -> Vec<PathBuf> {
     if !is_ours(folder) {
         return Vec::new();
@@ -171,7 +170,7 @@ fn open<T: Identity>(path: &Path) -> Result<Found<T>, Rejected> {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Rejected::Missing),
         Err(error) if error.raw_os_error() == Some(libc::ELOOP) => return Err(Rejected::NotOurs("it is a link")),
-        // A socket.
+        // The error for a socket.
         Err(error) if error.raw_os_error() == Some(libc::ENXIO) => {
             return Err(Rejected::NotOurs("it is no regular file"));
         }
@@ -190,7 +189,7 @@ fn open<T: Identity>(path: &Path) -> Result<Found<T>, Rejected> {
     if found.nlink() != 1 {
         return Err(Rejected::NotOurs("it has a second name"));
     }
-    // Shared: those who only look do not take each other for a recorder.
+    // A shared lock: two programs that only read do not take each other for a recorder.
     if let Err(TryLockError::WouldBlock) = file.try_lock_shared() {
         return Err(Rejected::InUse);
     }
@@ -199,10 +198,10 @@ fn open<T: Identity>(path: &Path) -> Result<Found<T>, Rejected> {
     Ok(Found { path: path.to_owned(), identity: identity(&page)?, file })
 }
 
-/// What a first page says about its file.
+/// Parses the first page of a spool file or progress page.
 pub fn identity<T: Identity>(page: &[u8]) -> Result<T, Rejected> {
     let end = page.iter().position(|byte| *byte == b'\n').unwrap_or(0);
-    // What was found is told back, and is anything.
+    // The error text quotes the page, which may hold any character.
     let unreadable =
         |error: serde_json::Error| Rejected::Unreadable(error.to_string().replace(char::is_control, "\u{fffd}"));
     let identity: T = serde_json::from_slice(&page[..end]).map_err(unreadable)?;
@@ -210,9 +209,9 @@ pub fn identity<T: Identity>(page: &[u8]) -> Result<T, Rejected> {
     Ok(identity)
 }
 
-/// What a file in memory says about itself.
+/// The content of a first page.
 pub trait Identity: DeserializeOwned {
-    /// Refuses what cannot be true.
+    /// Rejects another version and impossible values.
     fn check(&self) -> Result<(), Rejected>;
 }
 

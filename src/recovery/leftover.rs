@@ -1,5 +1,5 @@
-//! Spool files that no recovery of a session has taken: those whose sound is in their takes go, all others are shown.
-//! Thread: any that may wait for the disk.
+//! Spool files and progress pages that remain after the recovery of a session's passes. Files whose sound is in the
+//! takes are removed; all others are listed for the user. Thread: any that may wait for the disk.
 
 use super::evidence::{FoundProgress, FoundSpool, Rejected, files_named};
 use super::recover_pass::progress_is_needed;
@@ -14,24 +14,22 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use uuid::Uuid;
 
-/// A spool file that is there.
+/// A spool file for the list that a user sees.
 #[derive(Clone, Debug, Serialize)]
 pub struct Leftover {
-    /// The file.
     pub spool: PathBuf,
-    /// Bytes of memory that it holds.
+    /// Bytes of memory that the file holds.
     pub bytes: u64,
-    /// The WAV file that it belongs to, where it was then.
+    /// The WAV file that the spool belongs to, at the path of the time of recording.
     pub wav: Option<PathBuf>,
-    /// The session's folder, where it was then.
+    /// The session's folder at the time of recording.
     pub session: Option<PathBuf>,
-    /// What there is to know and to do.
+    /// The state of the file and the advice to the user, as a sentence.
     pub state: String,
 }
 
-/// Removes the spool files of a session's finished takes, if all that they hold is in the takes, and those of a pass that
-/// never began. Nothing else goes.
-/// Returns what could not be done.
+/// Removes the spool files of a session's finished takes, if all of their sound is in the takes, and the files of a
+/// pass that never had a frame. Removes nothing else. Returns the problems.
 pub(super) fn sweep(store: &OpenSession, session: &Session, folders: &[PathBuf], hook: StepHook<'_>) -> Vec<String> {
     let mut troubles = Vec::new();
     let mut wanted: Vec<Uuid> = Vec::new();
@@ -50,13 +48,14 @@ pub(super) fn sweep(store: &OpenSession, session: &Session, folders: &[PathBuf],
                     && (take.id != first.id || !is_in_another_copy(&its.wav, take, wav.file_id()))
             })
         });
-        // Killed before the session listed it, and so before the first frame: there is no sound in it.
+        // The program was killed before the session listed the take. The progress page tells whether the pass had a
+        // frame.
         let is_empty_pass =
             || !session.takes().iter().any(|take| take.uuid == its.take) && never_began(&path, its.pass, session);
         if whole || is_empty_pass() {
             troubles.extend(remove(&path, hook).err());
         } else {
-            // Cut off still, changed since, or wanted by a copy of the session: shown, not removed.
+            // The take is still cut off, differs from its spool, or a copy of the session may need the spool: keep it.
             wanted.push(its.pass);
         }
     }
@@ -73,7 +72,7 @@ pub(super) fn sweep(store: &OpenSession, session: &Session, folders: &[PathBuf],
     troubles
 }
 
-/// Whether a pass has no frame, as its progress page beside `path` says.
+/// Whether the progress page in the folder of `path` says that the pass has no frame. Without a readable page: no.
 fn never_began(path: &Path, pass: Uuid, session: &Session) -> bool {
     let progress_page = path.parent().and_then(|folder| FoundProgress::open(&progress_path_of(folder, pass)).ok());
     progress_page
@@ -82,7 +81,7 @@ fn never_began(path: &Path, pass: Uuid, session: &Session) -> bool {
         .is_some_and(|progress| progress.began.is_none() && progress.frames == Frames(0))
 }
 
-/// Every spool file that this user has left somewhere, or records into now.
+/// Lists every spool file in the folders, those of a running recording included.
 pub fn list(folders: &[PathBuf]) -> Vec<Leftover> {
     folders.iter().flat_map(|folder| files_named(folder, "spool")).map(|path| describe(&path)).collect()
 }
@@ -104,7 +103,7 @@ fn describe(path: &Path) -> Leftover {
     }
 }
 
-/// What becomes of a spool whose session was in `folder`.
+/// The advice for a spool whose session was in `folder`.
 fn advice(folder: &Path, spool: &FoundSpool) -> String {
     let its = &spool.identity;
     match open_read_only(folder) {

@@ -2,7 +2,8 @@
 
 use super::*;
 
-/// Recovers with one file of memory made bad. It is named, kept as it is, and the takes have at least what the disk had.
+/// Recovers with one file of memory made bad. It is named, kept as it is, and the takes have at least what the disk
+/// had.
 #[track_caller]
 fn hostile(what: &str, bad: impl Fn(&Scene) -> PathBuf) {
     let scene = Scene::new(&TWO, 3 * WINDOW);

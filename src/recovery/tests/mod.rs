@@ -32,7 +32,7 @@ struct Scene {
     plans: Vec<TakePlan>,
 }
 
-/// What a take holds at a frame: never silence.
+/// The sample of a take at a frame. Never silence.
 fn sample(take: usize, frame: u64) -> [u8; 3] {
     let value = (frame + 1 + 1_000_003 * take as u64) % 0x7f_ffff + 1;
     [value as u8, (value >> 8) as u8, (value >> 16) as u8]
@@ -46,7 +46,7 @@ fn at(frame: u64) -> u64 {
     DATA_OFFSET + frame * BYTES
 }
 
-/// What a take was when it was cut off.
+/// The state of a take when it was cut off.
 #[derive(Clone, Copy)]
 struct Cut {
     /// Windows that were committed and given back.
@@ -159,7 +159,7 @@ impl Scene {
     fn recover_in_steps(&self, hook: StepHook<'_>) -> (Report, Session) {
         let (mut store, mut session) = OpenSession::open(&self.root()).unwrap();
         let report = recover_in_steps(&mut store, &mut session, &[self.memory.path().to_owned()], hook);
-        // What is on the disk is what is in memory.
+        // The sound on the disk is the same as in memory.
         drop(store);
         assert_eq!(OpenSession::open(&self.root()).unwrap().1, session);
         (report, session)
