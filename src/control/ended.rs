@@ -93,11 +93,11 @@ impl Control {
         let (spans, lost) = (take.spans(frames), take.lost);
         let troubles: Vec<bool> =
             take.earlier_files.iter().map(|file| file.trouble.is_some()).chain([trouble.is_some()]).collect();
-        let several = spans.len() > 1;
+        let has_several_files = spans.len() > 1;
         // If the kernel's fault counts are unknown, leave the accounts out. A zero would claim that there were no
         // faults.
-        let known = run.audio_report.as_ref().filter(|audio_report| audio_report.faults().is_some());
-        let accounts = known.zip(run.ended.as_ref()).map(|(audio_report, ended)| TakeAccounts {
+        let measured = run.audio_report.as_ref().filter(|audio_report| audio_report.faults().is_some());
+        let accounts = measured.zip(run.ended.as_ref()).map(|(audio_report, ended)| TakeAccounts {
             xruns: u64::from(ended.xruns),
             frames_lost: lost.0,
             minor_faults: audio_report.minor_faults.unwrap_or(0),
@@ -110,10 +110,11 @@ impl Control {
         for ((id, from, to), troubled) in spans.into_iter().zip(troubles) {
             // A file with a problem keeps the state `Recording`, so that the next start recovers it.
             let state = if troubled { TakeState::Recording } else { TakeState::Complete };
-            let here = self.session.take(id).map_or(0, |take| take.losses.iter().map(|loss| loss.frames.0).sum());
-            let accounts = accounts
-                .clone()
-                .map(|all| TakeAccounts { frames_lost: if several { here } else { all.frames_lost }, ..all });
+            let lost_here = self.session.take(id).map_or(0, |take| take.losses.iter().map(|loss| loss.frames.0).sum());
+            let accounts = accounts.clone().map(|all| TakeAccounts {
+                frames_lost: if has_several_files { lost_here } else { all.frames_lost },
+                ..all
+            });
             let length = to.since(from);
             self.session.finish_take(id, length, state, accounts).ok();
             if let Some((track, start)) = self.session.take(id).map(|take| (take.track, take.start))
@@ -143,7 +144,7 @@ impl Control {
         self.players_outdated = self.playback_enabled;
         self.save();
         let (Some(ended), Some(audio_thread)) = (run.ended, run.audio_report) else { return };
-        let of = |take: &RecordingTake, (id, from, to): (TakeId, FramePos, FramePos)| TakeReport {
+        let report_of = |take: &RecordingTake, (id, from, to): (TakeId, FramePos, FramePos)| TakeReport {
             track: track_name(&self.session, id),
             input: take.inputs[0] as u32,
             file: self.session.take(id).map_or_else(String::new, Take::path),
@@ -154,7 +155,7 @@ impl Control {
         };
         let spans =
             run.takes.iter().flat_map(|take| take.spans(ended.frames).into_iter().map(move |span| (take, span)));
-        let takes: Vec<TakeReport> = spans.map(|(take, span)| of(take, span)).collect();
+        let takes: Vec<TakeReport> = spans.map(|(take, span)| report_of(take, span)).collect();
         let mirror = run.mirror.report();
         let worst = takes.iter().map(|take| take.frames_lost).max().unwrap_or(0);
         let disk = &self.running.disk;

@@ -106,6 +106,7 @@ impl Control {
         PassMirror::Opening(folder, Instant::now())
     }
 
+    /// The mirror's committer has created the files of the pass, or could not.
     pub(super) fn mirror_opened(&mut self, pass: PassKey, failed: Option<String>) {
         let opening = self.pass.as_mut().filter(|run| run.key == pass && matches!(run.mirror, PassMirror::Opening(..)));
         let Some(run) = opening else {
@@ -164,6 +165,7 @@ impl Control {
         }
     }
 
+    /// The mirror's committer has finished a take.
     pub(super) fn mirror_finished(&mut self, key: TakeKey, trouble: Option<String>) {
         let Some(PassMirror::Active(mirror)) = self.pass.as_mut().map(|run| &mut run.mirror) else { return };
         if mirror.unfinished.remove(&key) {

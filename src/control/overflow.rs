@@ -58,12 +58,15 @@ impl Control {
         overflow.and_then(|it| it.folder.as_ref()).map(|it| it.as_deref().map_err(String::as_str))
     }
 
+    /// The disk of a take refuses it from frame `from` of the pass on.
     pub(super) fn take_refused(&mut self, key: TakeKey, from: Frames, code: Option<i32>) {
         if let Some(take) = self.pass_take(key) {
             take.refused = Some((from, code));
         }
     }
 
+    /// The session's disk takes sound again. A take whose continuation is listed keeps its refusal: the committer decides whether
+    /// the continuation is still needed.
     pub(super) fn clear_refusals(&mut self) {
         for take in self.pass.iter_mut().flat_map(|run| &mut run.takes).filter(|take| take.continuation.is_none()) {
             take.refused = None;
@@ -78,24 +81,27 @@ impl Control {
     /// handled a revision of the session that lists it: sound in an unlisted file could not be found after a kill.
     ///
     /// "Handled" is weaker than "on a disk": a saver counts a failed save too. Without an overflow folder (the FAT
-    /// case) the wait does not happen at all, because `copied` is then the largest number.
+    /// case) the wait does not happen at all, because `companion_saved` is then the largest number.
     pub(super) fn continue_refused_takes(&mut self) {
         self.list_continuations();
         let saved = self.saved_revision();
-        let copied = self.companions.overflow.as_ref().map_or(u64::MAX, |it| it.saver.saved());
+        let companion_saved = self.companions.overflow.as_ref().map_or(u64::MAX, |it| it.saver.saved());
         let Some(run) = &mut self.pass else { return };
         for take in &mut run.takes {
             let (key, Some((from, _)), Some(continuation)) = (take.plan.key, take.refused, &mut take.continuation)
             else {
                 continue;
             };
-            if continuation.listed_by <= saved.max(copied) && !std::mem::replace(&mut continuation.sent, true) {
+            if continuation.listed_by <= saved.max(companion_saved) && !std::mem::replace(&mut continuation.sent, true)
+            {
                 let command = CommitCommand::Continue { take: key, from, plan: Box::new(continuation.plan.clone()) };
                 continuation.sent = self.running.commit.try_send(command).is_ok();
             }
         }
     }
 
+    /// Adds a take to the session for the next file of every refused take that can continue: an overflow folder is open, or the
+    /// file has reached the largest size of the file system.
     fn list_continuations(&mut self) {
         let overflow = self.companions.overflow.as_ref().and_then(Companion::open_folder).map(Path::to_owned);
         let Some(run) = &mut self.pass else { return };
@@ -140,6 +146,7 @@ impl Control {
         }
     }
 
+    /// The committer has answered `Continue`.
     pub(super) fn take_continued(&mut self, key: TakeKey, outcome: Continuation) {
         let Some(take) = self.pass_take(key) else { return };
         let (Some(continuation), Some((from, _))) = (take.continuation.take(), take.refused.take()) else { return };

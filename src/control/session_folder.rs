@@ -74,32 +74,32 @@ pub(super) fn notices(store: &OpenSession, folder: &Path, format: TakeFormat, ra
     let name = store.file_system().unwrap_or_default();
     let at = folder.display();
     let mut notices = Vec::new();
-    let mut say = |severity, text: String| notices.push(Notice { severity, text: format!("{at}: {text}") });
-    let longest = |bytes: u64| length_words(bytes, format, rate);
+    let mut warn = |severity, text: String| notices.push(Notice { severity, text: format!("{at}: {text}") });
+    let longest_take = |bytes: u64| length_text(bytes, format, rate);
     match Kind::of(&name) {
         Kind::Plain | Kind::Layered => {}
-        Kind::Memory => say(
+        Kind::Memory => warn(
             Severity::Caution,
             format!("{name} is memory: takes are gone when the machine stops; record to a disk, or copy them before"),
         ),
-        Kind::Fat => say(
+        Kind::Fat => warn(
             Severity::Caution,
             format!(
                 "{name} holds no file of 4 GiB: a mono take goes on in another file after {}, a stereo one after half of that; to have them in one, record to another disk",
-                longest(FAT_FILE_BYTES_MAX)
+                longest_take(FAT_FILE_BYTES_MAX)
             ),
         ),
-        Kind::Exfat => say(
+        Kind::Exfat => warn(
             Severity::Info,
             format!("{name} keeps no journal, a power cut may cost the folder; copy takes to another disk soon"),
         ),
-        Kind::Network => say(
+        Kind::Network => warn(
             Severity::Caution,
             format!(
                 "{name} is across a network: while that stands still sound waits in memory; record to a local disk and copy"
             ),
         ),
-        Kind::Served => say(
+        Kind::Served => warn(
             Severity::Info,
             format!(
                 "{name} is served by another program: should that end, sound stays in the spool; a local disk is surer"
@@ -107,7 +107,7 @@ pub(super) fn notices(store: &OpenSession, folder: &Path, format: TakeFormat, ra
         ),
     }
     if !store.is_locked_by_file() {
-        say(
+        warn(
             Severity::Caution,
             format!(
                 "{name} has no file locks: a second program here is kept out, one on another computer is not; open the session on one only"
@@ -115,12 +115,12 @@ pub(super) fn notices(store: &OpenSession, folder: &Path, format: TakeFormat, ra
         );
     }
     if let Some(bytes) = process::file_bytes_max().filter(|bytes| *bytes < 1 << 40) {
-        say(
+        warn(
             Severity::Caution,
             format!(
                 "this process may write no file above {} MiB: a mono take ends after {}; to change that: ulimit -f unlimited",
                 bytes >> 20,
-                longest(bytes)
+                longest_take(bytes)
             ),
         );
     }
@@ -128,7 +128,7 @@ pub(super) fn notices(store: &OpenSession, folder: &Path, format: TakeFormat, ra
 }
 
 /// Length of a mono take whose file has this many bytes.
-fn length_words(bytes: u64, format: TakeFormat, rate: SampleRate) -> String {
+fn length_text(bytes: u64, format: TakeFormat, rate: SampleRate) -> String {
     let frames = bytes.saturating_sub(DATA_OFFSET) / format.bytes() as u64;
     let seconds = frames / u64::from(rate.0).max(1);
     match (seconds / 3600, seconds / 60 % 60) {
@@ -143,11 +143,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn how_long_a_take_may_become_is_told_in_time() {
-        let words = |bytes, format| length_words(bytes, format, SampleRate(48_000));
-        assert_eq!(words(FAT_FILE_BYTES_MAX, TakeFormat::S24), "8 h 17 min");
-        assert_eq!(words(FAT_FILE_BYTES_MAX, TakeFormat::F32), "6 h 12 min");
-        assert_eq!(words(100 << 20, TakeFormat::S24), "12 min");
-        assert_eq!(words(1, TakeFormat::S24), "0 s");
+    fn the_longest_take_that_a_file_system_allows_is_named() {
+        let text = |bytes, format| length_text(bytes, format, SampleRate(48_000));
+        assert_eq!(text(FAT_FILE_BYTES_MAX, TakeFormat::S24), "8 h 17 min");
+        assert_eq!(text(FAT_FILE_BYTES_MAX, TakeFormat::F32), "6 h 12 min");
+        assert_eq!(text(100 << 20, TakeFormat::S24), "12 min");
+        assert_eq!(text(1, TakeFormat::S24), "0 s");
     }
 }

@@ -14,7 +14,7 @@ fn record(n: u64) -> Record {
 }
 
 #[test]
-fn what_is_noted_is_read_back_and_goes_on_at_the_next_start() {
+fn noted_events_are_read_back_and_the_next_start_appends_to_them() {
     let folder = tempfile::tempdir().unwrap();
     for start in 0..2 {
         let mut flight = Flight::start(folder.path(), true);
@@ -60,7 +60,7 @@ fn two_files_are_kept_and_none_is_larger_than_the_limit() {
 }
 
 #[test]
-fn a_line_that_was_torn_is_passed_over_and_the_next_one_stands_alone() {
+fn an_incomplete_line_is_skipped_and_the_next_event_has_its_own_line() {
     let folder = tempfile::tempdir().unwrap();
     let whole = record(1).line();
     fs::write(folder.path().join(NAME), [&whole[..], &whole[..whole.len() / 2]].concat()).unwrap();
@@ -106,8 +106,8 @@ fn a_hostile_file_costs_no_more_than_its_bounds() {
 #[test]
 fn links_pipes_and_folders_are_neither_read_nor_written() {
     let folder = tempfile::tempdir().unwrap();
-    let elsewhere = tempfile::tempdir().unwrap();
-    let target = elsewhere.path().join("precious");
+    let outside = tempfile::tempdir().unwrap();
+    let target = outside.path().join("precious");
     fs::write(&target, record(1).line()).unwrap();
     let before = fs::read(&target).unwrap();
     let path = folder.path().join(NAME);
@@ -146,11 +146,11 @@ fn a_flood_is_counted_and_not_written() {
     let withheld = 10_000 - u64::from(limits::FLIGHT_SAME_MAX);
     assert_eq!((counts[0].numbers["events"], counts[0].numbers["frames"]), (withheld, 64 * withheld));
     assert_eq!(counts[0].severity, Severity::Loss);
-    assert!(limiter.take_all_counts().is_empty(), "it was told");
+    assert!(limiter.take_all_counts().is_empty(), "the count was reported");
 }
 
 #[test]
-fn a_disk_that_stands_still_costs_a_bounded_queue_and_the_count_of_what_found_no_room() {
+fn a_disk_that_hangs_costs_a_bounded_queue_and_the_events_beyond_it_are_counted() {
     let folder = tempfile::tempdir().unwrap();
     let mut flight = Flight::start(folder.path(), false);
     // Nobody takes anything out of it, as while a write waits.
@@ -171,7 +171,7 @@ fn a_disk_that_stands_still_costs_a_bounded_queue_and_the_count_of_what_found_no
 }
 
 #[test]
-fn a_write_that_fails_is_told_once_it_works_again() {
+fn events_of_a_failed_write_are_counted_in_the_next_good_one() {
     let folder = tempfile::tempdir().unwrap();
     let mut journal = Journal::open(folder.path()).unwrap();
     journal.append(&[record(1)]).unwrap();
@@ -205,15 +205,15 @@ fn no_event_is_longer_than_a_line_may_be() {
 }
 
 #[test]
-fn a_near_miss_is_told_at_once_and_then_once_a_minute_with_the_least() {
+fn a_near_miss_is_reported_at_once_and_then_once_a_minute_with_the_shortest_lead() {
     let (mut lead, aim) = (Lead::default(), 48_000);
     let second = Duration::from_secs;
     assert_eq!(lead.update(second(0), aim, 48_000, 47_000), None);
-    assert_eq!(lead.update(second(1), aim, 20_000, 11_000), Some(11_000), "it fell between two looks");
+    assert_eq!(lead.update(second(1), aim, 20_000, 11_000), Some(11_000), "it fell between two updates");
     assert_eq!(lead.update(second(2), aim, 9_000, 9_000), None);
     assert_eq!(lead.update(second(30), aim, 48_000, 5_000), None);
     assert_eq!(lead.update(second(62), aim, 48_000, 5_000), Some(5_000));
-    assert_eq!(lead.update(second(130), aim, 48_000, 5_000), None, "what was told is told");
+    assert_eq!(lead.update(second(130), aim, 48_000, 5_000), None, "a lead is reported once");
     assert_eq!(lead.update(second(131), aim, 8_000, 5_000), Some(8_000));
     assert_eq!(lead.update(second(132), aim, 4_000, 4_000), None);
     assert_eq!(lead.end(), Some(4_000));
@@ -223,7 +223,7 @@ fn a_near_miss_is_told_at_once_and_then_once_a_minute_with_the_least() {
 }
 
 #[test]
-fn the_spool_is_told_at_half_at_its_end_and_when_there_is_room() {
+fn the_spool_is_reported_when_half_full_when_full_and_when_it_has_space_again() {
     let mut spool = Spool::default();
     let reported: Vec<SpoolStep> = [0, 40, 51, 60, 45, 55, 99, 60, 100, 30, 20, 10, 55]
         .iter()
@@ -234,7 +234,7 @@ fn the_spool_is_told_at_half_at_its_end_and_when_there_is_room() {
 }
 
 #[test]
-fn a_longest_time_is_told_when_it_grows_past_the_threshold() {
+fn a_longest_time_is_reported_when_it_grows_past_the_threshold() {
     let mut longest = Longest::default();
     let reported: Vec<u64> =
         [10, 600, 600, 700, 0, 400, 550].iter().filter_map(|max| longest.update(*max, 500)).collect();

@@ -22,7 +22,7 @@ fn hostile(what: &str, bad: impl Fn(&Scene) -> PathBuf) {
 }
 
 #[test]
-fn a_spool_that_is_not_to_be_believed_is_named_and_left_alone() {
+fn a_spool_that_is_rejected_is_named_and_left_alone() {
     let rewrite = |scene: &Scene, from: &str, to: &str| {
         let path = scene.spool(0);
         let file = OpenOptions::new().read(true).write(true).open(&path).unwrap();
@@ -101,7 +101,7 @@ fn a_progress_that_claims_the_impossible_makes_no_giant() {
 }
 
 #[test]
-fn a_folder_that_others_may_enter_is_not_believed() {
+fn a_folder_that_others_may_enter_is_rejected() {
     let scene = Scene::new(&TWO, 3 * WINDOW);
     fs::set_permissions(scene.memory.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let (report, session) = scene.recover();
@@ -111,24 +111,24 @@ fn a_folder_that_others_may_enter_is_not_believed() {
 }
 
 #[test]
-fn what_a_living_program_records_is_left_alone() {
+fn a_recording_of_a_running_program_is_left_alone() {
     for of_progress in [false, true] {
         let scene = Scene::new(&TWO, 3 * WINDOW);
-        let held = File::open(if of_progress { scene.progress_page() } else { scene.spool(1) }).unwrap();
-        held.try_lock().unwrap();
+        let locked = File::open(if of_progress { scene.progress_page() } else { scene.spool(1) }).unwrap();
+        locked.try_lock().unwrap();
         let before = scene.files();
         let (report, session) = scene.recover();
         assert!(report.passes.is_empty() && report.troubles[0].contains("a program that is running holds it"));
         assert_eq!(session.takes()[0].state, TakeState::Recording);
         assert!(before == scene.files());
-        drop(held);
+        drop(locked);
         let (_, session) = scene.recover();
         scene.check(&session, 3 * WINDOW, whole);
     }
 }
 
 #[test]
-fn a_take_that_leads_elsewhere_is_refused_by_name_and_the_others_are_recovered() {
+fn a_take_that_is_a_link_or_another_file_is_refused_by_name_and_the_others_are_recovered() {
     type Lead = fn(&Path, &Path);
     let leads: [(Lead, &str); 3] = [
         (|path, target| symlink(target, path).unwrap(), "link"),

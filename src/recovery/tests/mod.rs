@@ -360,11 +360,11 @@ fn losses_of_the_device_are_listed_where_they_were() {
 #[test]
 fn a_session_that_was_moved_is_recovered_where_it_is() {
     let mut scene = Scene::new(&TWO, 3 * WINDOW);
-    let there = scene.folder.path().join("elsewhere");
-    fs::rename(scene.root(), &there).unwrap();
-    symlink(&there, scene.root()).unwrap();
+    let target = scene.folder.path().join("elsewhere");
+    fs::rename(scene.root(), &target).unwrap();
+    symlink(&target, scene.root()).unwrap();
     for plan in &mut scene.plans {
-        plan.path = there.join(plan.path.strip_prefix(scene.folder.path().join("session")).unwrap());
+        plan.path = target.join(plan.path.strip_prefix(scene.folder.path().join("session")).unwrap());
     }
     let (report, session) = scene.recover();
     assert!(report.troubles.is_empty());
@@ -387,7 +387,7 @@ fn a_copy_of_a_session_takes_the_sound_and_leaves_it_for_the_original() {
 }
 
 #[test]
-fn a_disk_that_is_full_is_told_and_the_spool_is_kept() {
+fn a_full_disk_is_reported_and_the_spool_is_kept() {
     let scene = Scene::new(&TWO, 3 * WINDOW);
     let mut writes = 0;
     let (report, session) = scene.recover_in_steps(&mut |step| {
@@ -426,7 +426,7 @@ fn a_take_passes_four_gib_in_its_recovery() {
 }
 
 #[test]
-fn a_header_that_a_power_cut_emptied_is_made_anew() {
+fn a_header_that_a_power_cut_emptied_is_rebuilt() {
     let scene = Scene::new(&TWO, 3 * WINDOW);
     OpenOptions::new().write(true).open(&scene.plans[0].path).unwrap().write_all_at(&[0; 4096], 0).unwrap();
     let (_, session) = scene.recover();
@@ -488,7 +488,7 @@ fn a_take_that_a_finished_pass_left_open_gets_the_length_of_the_others() {
 }
 
 #[test]
-fn a_spool_of_a_finished_take_goes_only_if_the_take_has_all_of_it() {
+fn a_spool_of_a_finished_take_is_removed_only_if_the_take_has_all_of_it() {
     for differs in [false, true] {
         let scene = Scene::new(&TWO, 3 * WINDOW);
         let mut removals = 0;
