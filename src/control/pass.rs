@@ -251,6 +251,8 @@ impl Control {
         self.writable_check()
     }
 
+    /// Adds the takes to the session in memory and asks the committers for their files. The revision does not change here:
+    /// `takes_opened` saves the session or puts back the one before.
     fn begin_pass(&mut self, length: Frames, punch_in: Option<FramePos>) -> Result<(), ControlError> {
         self.recordable_check()?;
         self.check_folder(true);
@@ -286,6 +288,7 @@ impl Control {
         Ok(())
     }
 
+    /// Adds a take to the session for every armed track, and plans its file and header.
     fn plan_takes(&mut self, start: FramePos) -> Result<Vec<RecordingTake>, ControlError> {
         let refusal = |reason: String| ControlError::State(format!("record: {reason}"));
         let device_inputs = self.running.device.inputs;
@@ -361,6 +364,7 @@ impl Control {
         Ok(takes)
     }
 
+    /// A number that no take and no pass of this run has.
     fn fresh_key(&mut self) -> u64 {
         self.next_key += 1;
         self.next_key - 1
