@@ -1,5 +1,5 @@
-//! The overflow folder: a take whose disk is full or fails continues there in another file, its continuation. Thread:
-//! control.
+//! The overflow folder: a take whose disk is full or fails continues there in another file, its continuation.
+//! Thread: control.
 //!
 //! ```text
 //!   committer: Stuck -> take_refused -> list_continuations: a second take in session.json

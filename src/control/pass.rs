@@ -1,5 +1,5 @@
-//! A pass of recording from the command to the last frame; `ended` has the rest. Owns the state of the pass. Thread:
-//! control.
+//! A pass of recording from the command to the last frame; `ended` has the rest. Owns the state of the pass.
+//! Thread: control.
 //!
 //! ```text
 //!   record() -> Open: committers create files -> TakesOpened: session is saved, Prepare: butler makes windows
