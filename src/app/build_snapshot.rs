@@ -3,14 +3,14 @@
 use super::health::{self, State};
 use super::snapshot::{DeviceView, Figures, Meter, PassPhase, PassView, Room, Snapshot, Stage, Transport};
 use super::{App, OpenState};
-use crate::control::pass::{PassNow, PassReport};
+use crate::control::pass::PassStatus;
 use crate::control::report::{Reading, faults_by_kind};
 use crate::control::setup;
-use crate::control::{Control, ControlError, Notice, Severity};
+use crate::control::{Control, ControlError, Severity};
 use crate::limits::DATA_OFFSET;
 use crate::message::Motion;
 use crate::session::{Monitor, Session};
-use crate::time::{Clock, FramePos, Frames, SampleRate};
+use crate::time::{FramePos, Frames};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -100,26 +100,6 @@ pub(super) fn busy(what: &str) -> ControlError {
     ControlError::State(format!("{what}: a pass is being recorded; stop it first"))
 }
 
-/// A finished pass in words.
-pub(super) fn told_of(report: &PassReport, rate: SampleRate) -> Notice {
-    let audio = &report.audio_thread;
-    let troubled = report.takes.iter().filter(|take| take.trouble.is_some()).count();
-    let mut text = format!(
-        "{} takes of {}: {} frames lost, {} xruns, {} page faults, worst cycle {:.0} µs",
-        report.takes.len(),
-        Clock(Frames(report.frames).duration(rate)),
-        report.frames_lost,
-        report.xruns,
-        audio.faults_in_words(),
-        audio.cycle_us_max,
-    );
-    if troubled > 0 {
-        text.push_str(&format!("; {troubled} are not whole on the disk, see above"));
-    }
-    let bad = report.frames_lost > 0 || troubled > 0;
-    Notice { severity: if bad { Severity::Loss } else { Severity::Info }, text }
-}
-
 impl App {
     pub(super) fn look(&mut self) -> Snapshot {
         let mut snapshot = Snapshot::empty();
@@ -141,9 +121,9 @@ impl App {
                 snapshot.stage = self.place.read_only.clone().map_or(Stage::Open, Stage::ReadOnly);
                 snapshot.session = control.shared();
                 snapshot.revision = control.revision();
-                let (undo, redo) = control.steps();
+                let (undo, redo) = control.undo_labels();
                 (snapshot.undo, snapshot.redo) = (undo.map(str::to_owned), redo.map(str::to_owned));
-                let pass = control.pass_now();
+                let pass = control.pass_status();
                 snapshot.transport = transport(control, pass, &self.transport);
                 levels(control, &mut snapshot);
                 snapshot.device = device(control, &self.place.title);
@@ -189,7 +169,7 @@ impl App {
             tracks: (session.tracks().len(), pass.map_or(armed, |pass| pass.takes.len())),
             device: &snapshot.device.title,
             device_gone: gone,
-            device_hindrance: control.device_hindrance(),
+            device_blocked_by: control.device_blocked_by(),
             built_in: snapshot.device.is_virtual,
             figures,
             room: snapshot.room.as_ref(),
@@ -220,7 +200,7 @@ fn closed(snapshot: &Snapshot) -> State<'_> {
         tracks: (snapshot.session.tracks().len(), 0),
         device: "",
         device_gone: false,
-        device_hindrance: None,
+        device_blocked_by: None,
         built_in: false,
         figures: &snapshot.figures,
         room: None,
@@ -233,7 +213,7 @@ fn closed(snapshot: &Snapshot) -> State<'_> {
     }
 }
 
-fn transport(control: &Control, pass: Option<PassNow>, wishes: &Wishes) -> Transport {
+fn transport(control: &Control, pass: Option<PassStatus>, wishes: &Wishes) -> Transport {
     let published = control.published();
     let pass = pass.map(|pass| PassView {
         phase: match (pass.is_ready, pass.has_begun, pass.has_ended) {

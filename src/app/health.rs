@@ -14,7 +14,7 @@ pub(super) struct State<'a> {
     pub(super) device: &'a str,
     pub(super) device_gone: bool,
     /// Why it is not taken back although it is there again.
-    pub(super) device_hindrance: Option<&'a str>,
+    pub(super) device_blocked_by: Option<&'a str>,
     pub(super) built_in: bool,
     pub(super) figures: &'a Figures,
     pub(super) room: Option<&'a Room>,
@@ -85,7 +85,7 @@ fn loss(state: &State<'_>, of: &Of<'_>) -> Option<Health> {
     let figures = state.figures;
     if state.device_gone {
         let head = format!("{} is gone.", state.device);
-        let advice = state.device_hindrance.unwrap_or("The timeline counts on; plug it in again, or stop");
+        let advice = state.device_blocked_by.unwrap_or("The timeline counts on; plug it in again, or stop");
         return Some(of(Level::Loss, &head, Some(advice.to_owned())));
     }
     if figures.frames_lost > state.lost_before {
@@ -214,7 +214,7 @@ mod tests {
             tracks: (24, 24),
             device: "Scarlett 18i20",
             device_gone: false,
-            device_hindrance: None,
+            device_blocked_by: None,
             built_in: false,
             figures: kept(figures),
             room: None,

@@ -255,14 +255,13 @@ impl App {
                 notices.push(notice);
             }
             while let Some(report) = control.take_report() {
-                notices.push(build_snapshot::told_of(&report, control.running().device.rate));
+                let text = report.summary(control.running().device.rate);
+                notices.push(Notice { severity: report.severity(), text });
                 self.last_report = Some(report);
             }
             while let Some(event) = control.take_event() {
-                if let Some(told) = past_events::quiet(&event, self.started.elapsed()) {
-                    self.fresh = true;
-                    push(&mut self.told, told);
-                }
+                self.fresh = true;
+                push(&mut self.told, past_events::quiet(&event, self.started.elapsed()));
             }
             match control.published().motion() {
                 Motion::Rolling => self.transport.rolls = true,
@@ -298,7 +297,7 @@ impl App {
 
     fn opened(&mut self, opened: opener::Opened) {
         let opener::Opened { mut control, title, read_only, made, notes, base } = opened;
-        control.hear();
+        control.enable_playback();
         let monitors = self.settings.monitors.unwrap_or(control.running().device.inputs > 2);
         control.set_monitoring(monitors);
         control.set_mirror(self.settings.mirror.as_deref());

@@ -6,7 +6,7 @@ use super::snapshot::Stage;
 use super::{DeviceWish, Wake, versions};
 use crate::butler::capabilities::CapturePath;
 use crate::control::report::Reading;
-use crate::control::setup::{self, Allowed, Wanted};
+use crate::control::setup::{self, DeviceRequest, UserLimits};
 use crate::control::{Control, ControlError, Notice, Purpose, Setup};
 use crate::device::alsa::{Listed, list};
 use crate::device::signal::Signal;
@@ -174,8 +174,10 @@ fn open_at(plan: &Plan, folder: &Path, made: bool) -> Result<Opened, Failed> {
         let outputs = if setup::is_virtual(&name) { Some(2) } else { None };
         let period = wish.period.unwrap_or(settings.period);
         let channels = (inputs, outputs);
-        let wanted = Wanted { name: name.clone(), rate, period, buffer: None, channels, take_format: format, signal };
-        let allowed = Allowed { lock_kib: settings.lock_kib, spool_mib: settings.spool_mib, lead_ms: settings.lead_ms };
+        let wanted =
+            DeviceRequest { name: name.clone(), rate, period, buffer: None, channels, take_format: format, signal };
+        let allowed =
+            UserLimits { lock_kib: settings.lock_kib, spool_mib: settings.spool_mib, lead_ms: settings.lead_ms };
         let run = setup::threads_setup(allowed, plan.capture_path.unwrap_or(settings.capture_path));
         Control::open(Setup { folder: folder.to_path_buf(), purpose, device: setup::device_spec(wanted), format, run })
     };
@@ -193,7 +195,7 @@ fn open_at(plan: &Plan, folder: &Path, made: bool) -> Result<Opened, Failed> {
         control.make_tracks(there).map_err(|error| no_session(folder, &error.to_string()))?;
     }
     let title = title_of(&name, control.running().device.inputs);
-    let base = Reading::take(control.published(), false);
+    let base = Reading::now(control.published(), false);
     Ok(Opened { control: Box::new(control), title, read_only, made, notes, base })
 }
 

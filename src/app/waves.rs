@@ -46,7 +46,7 @@ impl Waves {
 
     /// Brings it up to what the session has now.
     pub(super) fn follow(&mut self, control: &Control) {
-        let pass = control.pass_now();
+        let pass = control.pass_status();
         let recording = pass.as_ref().is_some_and(|pass| pass.is_ready);
         if self.revision == control.revision() && self.recording == recording {
             return;

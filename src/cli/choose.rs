@@ -3,7 +3,7 @@
 use super::Failure;
 use super::args::DeviceArgs;
 use crate::butler::capabilities::CapturePath;
-use crate::control::setup::{self, Allowed, RATE_DEFAULT, Wanted};
+use crate::control::setup::{self, DeviceRequest, RATE_DEFAULT, UserLimits};
 use crate::device::DeviceSpec;
 use crate::device::signal::Signal;
 use crate::format::TakeFormat;
@@ -38,7 +38,7 @@ pub fn device_spec(
     }
     let rate = args.rate.map(SampleRate).or(rate).unwrap_or(SampleRate(RATE_DEFAULT));
     let (period, buffer) = (args.period, args.buffer);
-    Ok(setup::device_spec(Wanted { name, rate, period, buffer, channels, take_format, signal }))
+    Ok(setup::device_spec(DeviceRequest { name, rate, period, buffer, channels, take_format, signal }))
 }
 
 /// The signal that a name stands for.
@@ -49,7 +49,7 @@ pub fn signal(name: &str) -> Result<Signal, Failure> {
 
 /// What the machine gives and the user allows.
 pub fn threads_setup(args: &DeviceArgs, capture_path: CapturePath) -> ThreadsSetup {
-    let allowed = Allowed { lock_kib: args.lock_limit, spool_mib: args.spool_limit, lead_ms: args.lead };
+    let allowed = UserLimits { lock_kib: args.lock_limit, spool_mib: args.spool_limit, lead_ms: args.lead };
     setup::threads_setup(allowed, capture_path)
 }
 

@@ -65,7 +65,7 @@ pub fn run(args: &PlayArgs) -> Result<(), Failure> {
         }
         std::thread::sleep(Duration::from_millis(2));
     }
-    let base = Reading::take(control.published(), true);
+    let base = Reading::now(control.published(), true);
     control.roll();
     // Rolling takes a period to show.
     let mut rolled = false;
@@ -108,7 +108,7 @@ struct Outcome {
 
 impl Outcome {
     fn of(control: &Control, base: &Reading, frames: u64) -> Outcome {
-        let (running, now) = (control.running(), Reading::take(control.published(), false));
+        let (running, now) = (control.running(), Reading::now(control.published(), false));
         Outcome {
             folder: control.folder().to_owned(),
             device: running.device.clone(),
@@ -147,7 +147,7 @@ impl Outcome {
             self.tracks,
             self.dropouts,
             self.xruns,
-            audio.faults_in_words(),
+            audio.faults_text(),
             audio.cycle_us_mean,
             audio.cycle_us_max,
             audio.scheduling,

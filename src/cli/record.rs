@@ -3,6 +3,7 @@
 use super::args::RecordArgs;
 use super::status::StatusLine;
 use super::{Failure, choose, end_flag, is_raised, plain, print, say};
+use crate::butler::capabilities::CapturePath;
 use crate::control::pass::PassReport;
 use crate::control::{Control, Notice, Purpose, Setup, Severity};
 use crate::format::TakeFormat;
@@ -107,7 +108,7 @@ fn open(args: &RecordArgs) -> Result<(Control, u64), Failure> {
         return Err(Failure(format!("{}: it has {} inputs", facts.name, facts.inputs)));
     }
     control.arm_inputs(inputs)?;
-    open_elsewhere(&mut control, args)?;
+    set_companions(&mut control, args)?;
     if !args.json {
         say(&introduction(&control, inputs, format));
     }
@@ -115,11 +116,11 @@ fn open(args: &RecordArgs) -> Result<(Control, u64), Failure> {
 }
 
 /// The folders beside the session's that were asked for. One that cannot be had is refused before anything is recorded.
-fn open_elsewhere(control: &mut Control, args: &RecordArgs) -> Result<(), Failure> {
+fn set_companions(control: &mut Control, args: &RecordArgs) -> Result<(), Failure> {
     control.set_mirror(args.mirror.as_deref());
     control.set_overflow(args.overflow.as_deref());
     let until = Instant::now() + ELSEWHERE_PATIENCE;
-    while !control.elsewhere_is_known() && Instant::now() < until {
+    while !control.companions_are_known() && Instant::now() < until {
         control.poll();
         std::thread::sleep(Duration::from_millis(5));
     }
@@ -210,11 +211,18 @@ fn introduction(control: &Control, inputs: usize, format: TakeFormat) -> String 
         device.period_frames,
         device.input_format,
         device.access,
-        crate::control::capture_path_words(setup.capture_path),
+        capture_path_text(setup.capture_path),
         running.scheduling,
     );
     text.push_str(&format!("\nlocked memory: up to {} MiB", setup.lock_bytes_max >> 20));
     text
+}
+
+fn capture_path_text(path: CapturePath) -> &'static str {
+    match path {
+        CapturePath::Spool => "spool: locked windows in memory, committed to the disk behind",
+        CapturePath::InPlace => "in-place: locked windows of the files themselves",
+    }
 }
 
 fn summary(report: &PassReport, folder: &str, rate: SampleRate) -> String {
@@ -225,7 +233,7 @@ fn summary(report: &PassReport, folder: &str, rate: SampleRate) -> String {
         Clock(Frames(report.frames).duration(rate)),
         report.frames_lost,
         report.xruns,
-        audio.faults_in_words(),
+        audio.faults_text(),
         audio.voluntary_switches.unwrap_or(0),
         audio.cycle_us_mean,
         report.bare_copy_ratio,

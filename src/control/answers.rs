@@ -1,4 +1,5 @@
-//! What the audio thread and the disk side have told: what it changes, and in which words it is passed on. Thread: control.
+//! Handles the events of the audio thread and of the disk threads: changes the state of control and writes the notices.
+//! Owns nothing. Thread: control.
 
 use super::{Control, Severity};
 use crate::flight::record::Kind;
@@ -8,7 +9,7 @@ use crate::message::replica::Replica;
 use crate::time::{Clock, FramePos, Frames};
 
 impl Control {
-    pub(super) fn hear_audio(&mut self, event: AudioEvent) {
+    pub(super) fn on_audio_event(&mut self, event: AudioEvent) {
         let rate = self.running.device.rate;
         let clock = |at: FramePos| Clock(Frames(at.0).duration(rate));
         match event {
@@ -21,46 +22,46 @@ impl Control {
                 if let Some(pass) = &mut self.pass {
                     pass.note_loss(at, frames);
                 }
-                let place =
+                let consequence =
                     if self.pass.is_some() { "they are silence in every take" } else { "nothing was recorded then" };
                 if frames.0 == 0 {
-                    // What was to be heard was late; what is recorded is whole.
+                    // Playback was late. The recorded frames are complete.
                     self.caution(format!("{}: {cause} without loss of a recorded frame", clock(at)));
                 } else {
-                    let text = format!("{}: {} frames lost ({cause}); {place}", clock(at), frames.0);
-                    self.told(Kind::Lost, Severity::Loss, text, &[("at", at.0), ("frames", frames.0)]);
+                    let text = format!("{}: {} frames lost ({cause}); {consequence}", clock(at), frames.0);
+                    self.notify(Kind::Lost, Severity::Loss, text, &[("at", at.0), ("frames", frames.0)]);
                 }
             }
             AudioEvent::Overrun { capture, at, frames } => {
-                let start = self.pass_now().map_or(FramePos(0), |pass| pass.start);
+                let start = self.pass_status().map_or(FramePos(0), |pass| pass.start);
                 if let Some(pass) = &mut self.pass {
                     pass.note_loss(start + Frames(at.0), frames);
                 }
                 let name = self.pass.as_ref().map_or_else(String::new, |pass| pass.take_name(capture, &self.session));
                 let text =
                     format!("{name} {}: {} frames not recorded (no window); they are silence", clock(at), frames.0);
-                self.told(Kind::Overrun, Severity::Loss, text, &[("at", at.0), ("frames", frames.0)]);
+                self.notify(Kind::Overrun, Severity::Loss, text, &[("at", at.0), ("frames", frames.0)]);
             }
             AudioEvent::Dropout { slot, at, frames } => {
                 let name = self.players.name(slot, &self.session);
                 let text = format!("{name} {}: {} frames not heard, the disk was late", clock(at), frames.0);
-                self.told(Kind::Dropout, Severity::Caution, text, &[("at", at.0), ("frames", frames.0)]);
+                self.notify(Kind::Dropout, Severity::Caution, text, &[("at", at.0), ("frames", frames.0)]);
             }
             AudioEvent::CutShort { slot, at } => {
                 let name = self.players.name(slot, &self.session);
                 let text =
                     format!("{name} {}: its file was cut short by another program; the rest is silent", clock(at));
-                self.told(Kind::CutShort, Severity::Loss, text, &[("at", at.0)]);
+                self.notify(Kind::CutShort, Severity::Loss, text, &[("at", at.0)]);
             }
             AudioEvent::DeviceGone { device, reason } => self.device_gone(device, reason),
             AudioEvent::DeviceBack => self.device_back(),
             AudioEvent::DeviceFailed { reason } => {
                 let text = format!("{}: {reason}", self.running.device.name);
-                self.told(Kind::DeviceGone, Severity::Loss, text, &[]);
+                self.notify(Kind::DeviceGone, Severity::Loss, text, &[]);
             }
             AudioEvent::EngineLost => {
                 let text = "audio thread: it failed; what was recorded is being saved, start again".to_owned();
-                self.told(Kind::Failed, Severity::Loss, text, &[]);
+                self.notify(Kind::Failed, Severity::Loss, text, &[]);
             }
             AudioEvent::Removed(voice) => drop(voice),
             AudioEvent::Replaced(device) => drop(device),
@@ -68,7 +69,7 @@ impl Control {
         }
     }
 
-    pub(super) fn hear_disk(&mut self, event: DiskEvent) {
+    pub(super) fn on_disk_event(&mut self, event: DiskEvent) {
         match event {
             DiskEvent::TakesOpened { replica: Replica::Session, pass, files, notes } => {
                 self.takes_opened(pass, files, notes)
@@ -83,25 +84,25 @@ impl Control {
             DiskEvent::TakeFinished { replica: Replica::Mirror, take, trouble, .. } => {
                 self.mirror_finished(take, trouble)
             }
-            DiskEvent::Stuck { take, from, code } => self.take_stuck(take, from, code),
+            DiskEvent::Stuck { take, from, code } => self.take_refused(take, from, code),
             DiskEvent::Continued { take, outcome } => self.take_continued(take, outcome),
             DiskEvent::PlaybackTrouble { reason, .. } => self.caution(reason),
             DiskEvent::Trouble { replica: Replica::Mirror, reason } => {
                 self.caution(format!("mirror: {reason}"));
-                self.mirror_refuses(Some(reason));
+                self.set_mirror_error(Some(reason));
             }
             DiskEvent::TroubleOver { replica: Replica::Mirror, reason } => {
                 self.info(format!("mirror: {reason}"));
-                self.mirror_refuses(None);
+                self.set_mirror_error(None);
             }
             DiskEvent::Trouble { replica: Replica::Session, reason } => {
-                self.trouble = Some(reason.clone());
-                self.told(Kind::DiskTrouble, Severity::Caution, reason, &[]);
+                self.disk_trouble = Some(reason.clone());
+                self.notify(Kind::DiskTrouble, Severity::Caution, reason, &[]);
             }
             DiskEvent::TroubleOver { replica: Replica::Session, reason } => {
-                self.trouble = None;
-                self.nobody_is_stuck();
-                self.told(Kind::DiskTroubleOver, Severity::Info, reason, &[]);
+                self.disk_trouble = None;
+                self.clear_refusals();
+                self.notify(Kind::DiskTroubleOver, Severity::Info, reason, &[]);
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Changes of the session that a face can ask for, each of which can be undone. Thread: control.
+//! Changes of the session that a front end can ask for and that can be undone. Owns the steps of undo. Thread: control.
 
 use super::{Control, ControlError};
 use crate::format::TakeFormat;
@@ -8,68 +8,58 @@ use crate::time::FramePos;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// A change of the session. Those that name a list of tracks change all of them in one step.
+/// A change of the session. A change that names several tracks is one step of undo.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Edit {
-    /// Arm or disarm. Never touches a pass that is on.
+    /// Arms or disarms. The pass that is on keeps its tracks.
     Arm(Vec<TrackId>, bool),
-    /// Mute.
     Mute(Vec<TrackId>, bool),
-    /// Solo.
     Solo(Vec<TrackId>, bool),
-    /// What is heard.
+    /// Sets whether a track plays its takes or its input.
     Monitor(Vec<TrackId>, Monitor),
-    /// Device channels, counted from 0: one or two.
+    /// Sets the inputs of a track: one or two device channels, counted from 0.
     Inputs(TrackId, Vec<u32>),
-    /// Gain in decibels, track by track. Changes of one drag are one step.
     /// Gain in decibels, track by track. Changes of one drag are one step.
     Gain(Vec<(TrackId, f32)>),
     /// Pan, -1 to 1. Changes of one drag are one step.
     Pan(Vec<TrackId>, f32),
-    /// Name.
     Name(TrackId, String),
     /// Index into the theme's colours.
     Colour(Vec<TrackId>, u8),
-    /// To another place among the tracks, counted from 0.
+    /// Moves a track to this index.
     MoveTrack(TrackId, usize),
-    /// A track for these device channels; `None`: for the first input that no track has.
+    /// Adds a track for these device channels; `None`: for the first input that no track has.
     AddTrack(Option<Vec<u32>>),
-    /// A track like this one, without its regions, below it.
+    /// Adds a copy of this track below it, without regions and takes.
     DuplicateTrack(TrackId),
-    /// Take tracks out. Their takes go to the trash; undo brings both back.
+    /// Removes tracks. Their takes go to the trash; undo brings both back.
     RemoveTracks(Vec<TrackId>),
-    /// A marker.
     AddMarker(FramePos, String),
-    /// Name of a marker.
     RenameMarker(MarkerId, String),
-    /// Place of a marker.
     MoveMarker(MarkerId, FramePos),
-    /// Take a marker out.
     RemoveMarker(MarkerId),
-    /// Name of the session; its folder keeps its name.
+    /// Changes the session's name. The folder keeps its name.
     RenameSession(String),
-    /// How the next takes store their samples.
+    /// Sample format of the next takes.
     Format(TakeFormat),
-    /// What of a take is heard where it was recorded: all of it.
+    /// Places the whole take where it was recorded, in place of what is there.
     ChooseTake(TakeId),
-    /// To the trash.
     TrashTake(TakeId),
-    /// Out of the trash.
     UntrashTake(TakeId),
-    /// A region to another place, perhaps on another track.
+    /// Moves a region to a start, perhaps on another track.
     MoveRegion(RegionId, TrackId, FramePos),
-    /// A region from and to other places.
+    /// Gives a region another start and end on the timeline.
     TrimRegion(RegionId, FramePos, FramePos),
-    /// A region in two.
+    /// Splits a region at a place of the timeline.
     SplitRegion(RegionId, FramePos),
-    /// Take regions out; their takes stay.
+    /// Removes regions. Their takes stay.
     RemoveRegions(Vec<RegionId>),
-    /// Placed, but not heard.
+    /// Mutes or unmutes regions.
     MuteRegions(Vec<RegionId>, bool),
 }
 
 impl Edit {
-    /// What undo calls it, and whether another of its kind soon after goes on where it ended.
+    /// The name of the step of undo, and whether an edit with the same name shortly after belongs to the same step.
     fn label(&self) -> (&'static str, bool) {
         match self {
             Edit::Arm(_, true) => ("arm", false),
@@ -106,24 +96,24 @@ impl Edit {
     }
 }
 
-/// Carries it out. What is refused may have been half done: the caller puts the session back.
-fn carry_out(session: &mut Session, edit: Edit) -> Result<(), EditError> {
+/// Carries out an edit. A refused edit may be half done; the caller puts the session back.
+fn apply(session: &mut Session, edit: Edit) -> Result<(), EditError> {
     match edit {
-        Edit::Arm(ids, on) => each(session, &ids, |track| track.armed = on),
-        Edit::Mute(ids, on) => each(session, &ids, |track| track.mute = on),
-        Edit::Solo(ids, on) => each(session, &ids, |track| track.solo = on),
-        Edit::Monitor(ids, monitor) => each(session, &ids, |track| track.monitor = monitor),
+        Edit::Arm(ids, on) => each_track(session, &ids, |track| track.armed = on),
+        Edit::Mute(ids, on) => each_track(session, &ids, |track| track.mute = on),
+        Edit::Solo(ids, on) => each_track(session, &ids, |track| track.solo = on),
+        Edit::Monitor(ids, monitor) => each_track(session, &ids, |track| track.monitor = monitor),
         Edit::Inputs(id, inputs) => session.track_mut(id).ok_or(EditError::NoSuchTrack(id))?.set_inputs(&inputs),
         Edit::Gain(gains) => {
-            gains.iter().try_for_each(|(id, db)| each(session, &[*id], |track| track.set_gain_db(*db)))
+            gains.iter().try_for_each(|(id, db)| each_track(session, &[*id], |track| track.set_gain_db(*db)))
         }
-        Edit::Pan(ids, pan) => each(session, &ids, |track| track.set_pan(pan)),
-        Edit::Name(id, name) => each(session, &[id], |track| track.rename(&name)),
-        Edit::Colour(ids, colour) => each(session, &ids, |track| track.colour = colour),
+        Edit::Pan(ids, pan) => each_track(session, &ids, |track| track.set_pan(pan)),
+        Edit::Name(id, name) => each_track(session, &[id], |track| track.rename(&name)),
+        Edit::Colour(ids, colour) => each_track(session, &ids, |track| track.colour = colour),
         Edit::MoveTrack(id, to) => session.move_track(id, to),
         Edit::AddTrack(inputs) => add_track(session, inputs),
-        Edit::DuplicateTrack(id) => duplicate(session, id),
-        Edit::RemoveTracks(ids) => ids.iter().try_for_each(|id| remove(session, *id)),
+        Edit::DuplicateTrack(id) => duplicate_track(session, id),
+        Edit::RemoveTracks(ids) => ids.iter().try_for_each(|id| remove_track(session, *id)),
         Edit::AddMarker(at, name) => session.add_marker(at, &name).map(drop),
         Edit::RenameMarker(id, name) => session.rename_marker(id, &name),
         Edit::MoveMarker(id, at) => session.move_marker(id, at),
@@ -136,7 +126,7 @@ fn carry_out(session: &mut Session, edit: Edit) -> Result<(), EditError> {
             session.format = format;
             Ok(())
         }
-        Edit::ChooseTake(id) => choose(session, id),
+        Edit::ChooseTake(id) => choose_take(session, id),
         Edit::TrashTake(id) => session.trash_take(id),
         Edit::UntrashTake(id) => session.untrash_take(id),
         Edit::MoveRegion(id, track, start) => session.move_region(id, track, start),
@@ -147,14 +137,14 @@ fn carry_out(session: &mut Session, edit: Edit) -> Result<(), EditError> {
     }
 }
 
-fn each(session: &mut Session, ids: &[TrackId], mut change: impl FnMut(&mut Track)) -> Result<(), EditError> {
+fn each_track(session: &mut Session, ids: &[TrackId], mut change: impl FnMut(&mut Track)) -> Result<(), EditError> {
     for id in ids {
         change(session.track_mut(*id).ok_or(EditError::NoSuchTrack(*id))?);
     }
     Ok(())
 }
 
-/// Without inputs: the first that no track has.
+/// `inputs`: `None` means the first input that no track has.
 fn add_track(session: &mut Session, inputs: Option<Vec<u32>>) -> Result<(), EditError> {
     let inputs = inputs.unwrap_or_else(|| {
         let used: Vec<u32> = session.tracks().iter().flat_map(|track| track.inputs().to_vec()).collect();
@@ -164,11 +154,11 @@ fn add_track(session: &mut Session, inputs: Option<Vec<u32>>) -> Result<(), Edit
     session.add_track(&format!("In {first}"), &inputs).map(drop)
 }
 
-fn duplicate(session: &mut Session, id: TrackId) -> Result<(), EditError> {
+fn duplicate_track(session: &mut Session, id: TrackId) -> Result<(), EditError> {
     let like = session.track(id).ok_or(EditError::NoSuchTrack(id))?.clone();
     let at = session.tracks().iter().position(|track| track.id() == id).unwrap_or(0);
     let new = session.add_track(like.name(), like.inputs())?;
-    each(session, &[new], |track| {
+    each_track(session, &[new], |track| {
         track.set_gain_db(like.gain_db());
         track.set_pan(like.pan());
         (track.mute, track.solo, track.armed) = (like.mute, like.solo, like.armed);
@@ -177,83 +167,85 @@ fn duplicate(session: &mut Session, id: TrackId) -> Result<(), EditError> {
     session.move_track(new, at + 1)
 }
 
-/// Its takes go to the trash; one that is being recorded keeps its track.
-fn remove(session: &mut Session, id: TrackId) -> Result<(), EditError> {
+/// Moves the track's takes to the trash and removes the track. Refused while one of its takes is being recorded.
+fn remove_track(session: &mut Session, id: TrackId) -> Result<(), EditError> {
     let takes: Vec<TakeId> = session.takes_of(id).map(|take| take.id).collect();
     takes.into_iter().try_for_each(|take| session.trash_take(take))?;
     session.remove_track(id).map(drop)
 }
 
-/// The whole take is heard where it was recorded.
-fn choose(session: &mut Session, id: TakeId) -> Result<(), EditError> {
+/// Places the whole take on its track where it was recorded.
+fn choose_take(session: &mut Session, id: TakeId) -> Result<(), EditError> {
     let take = session.take(id).ok_or(EditError::NoSuchTake(id))?;
     let (track, start, end) = (take.track, take.start, take.end());
     session.choose_take(track, id, start, end).map(drop)
 }
 
-/// Steps behind and ahead, and what was done last.
+/// The steps of undo and redo.
 #[derive(Default)]
-pub struct Steps {
+pub struct UndoSteps {
     history: History,
-    /// The label of the step that may go on, the tracks or things it names, and when it was last added to.
-    open: Option<(&'static str, Instant)>,
+    /// The step that the next edit may join: its label, and the time of its last edit. The label alone decides, so gain
+    /// changes of two tracks in quick succession are one step.
+    open_step: Option<(&'static str, Instant)>,
 }
 
-/// Changes of one drag come closer together than this.
-const ONE_DRAG: Duration = Duration::from_millis(800);
+/// The longest pause between two edits of one drag.
+const DRAG_PAUSE_MAX: Duration = Duration::from_millis(800);
 
-impl Steps {
-    /// Notes the session as it was before a step, unless the step goes on with the one before.
-    pub(super) fn note(&mut self, label: &'static str, goes_on: bool, before: Arc<Session>) {
+impl UndoSteps {
+    /// Adds a step with the session `before` it, unless the edit joins the last step.
+    pub(super) fn record(&mut self, label: &'static str, merges: bool, before: Arc<Session>) {
         let now = Instant::now();
-        let same = goes_on && self.open.is_some_and(|(open, at)| open == label && now.duration_since(at) < ONE_DRAG);
+        let same =
+            merges && self.open_step.is_some_and(|(open, at)| open == label && now.duration_since(at) < DRAG_PAUSE_MAX);
         if !same {
             self.history.push(label, before);
         }
-        self.open = goes_on.then_some((label, now));
+        self.open_step = merges.then_some((label, now));
     }
 }
 
 impl Control {
-    /// Changes the session, so that it can be undone; sound follows at once. A change that is refused has changed
-    /// nothing.
+    /// Changes the session in a step that can be undone. Gain, pan, mute, solo and monitoring sound at once; regions
+    /// and tracks after the pass that is on. A refused edit changes nothing.
     pub fn edit(&mut self, edit: Edit) -> Result<(), ControlError> {
         self.writable_check()?;
         let before = self.shared();
-        let (label, goes_on) = edit.label();
+        let (label, merges) = edit.label();
         if let Edit::Format(format) = &edit {
             self.format = *format;
         }
-        if let Err(error) = carry_out(&mut self.session, edit) {
+        if let Err(error) = apply(&mut self.session, edit) {
             self.session = (*before).clone();
             return Err(ControlError::State(error.to_string()));
         }
         if self.session != *before {
-            self.steps.note(label, goes_on, Arc::clone(&before));
+            self.undo_steps.record(label, merges, Arc::clone(&before));
             self.changed(&before);
         }
         Ok(())
     }
 
-    /// Takes the last change back. What was recorded since stays.
+    /// Takes the last step back. Takes that were recorded since then stay.
     pub fn undo(&mut self) -> Result<(), ControlError> {
         self.step(History::undo, "nothing to undo")
     }
 
-    /// Does it again.
+    /// Repeats the step that was undone last.
     pub fn redo(&mut self) -> Result<(), ControlError> {
         self.step(History::redo, "nothing to do again")
     }
 
     fn step(
         &mut self,
-        of: fn(&mut History, &Arc<Session>) -> Option<Arc<Session>>,
+        restore: fn(&mut History, &Arc<Session>) -> Option<Arc<Session>>,
         nothing: &str,
     ) -> Result<(), ControlError> {
         self.writable_check()?;
         let before = self.shared();
-        self.steps.open = None;
-        let Some(session) = of(&mut self.steps.history, &before) else {
+        self.undo_steps.open_step = None;
+        let Some(session) = restore(&mut self.undo_steps.history, &before) else {
             return Err(ControlError::State(nothing.to_owned()));
         };
         self.session = Arc::unwrap_or_clone(session);
@@ -262,13 +254,14 @@ impl Control {
         Ok(())
     }
 
-    /// What undo would take back, and redo do again.
-    pub fn steps(&self) -> (Option<&str>, Option<&str>) {
-        (self.steps.history.undo_label(), self.steps.history.redo_label())
+    /// The labels of the steps that undo and redo would act on.
+    pub fn undo_labels(&self) -> (Option<&str>, Option<&str>) {
+        (self.undo_steps.history.undo_label(), self.undo_steps.history.redo_label())
     }
 
-    fn writable_check(&self) -> Result<(), ControlError> {
-        if self.saver.is_none() {
+    /// Refuses a change of a session that was opened to be played only.
+    pub(super) fn writable_check(&self) -> Result<(), ControlError> {
+        if self.is_read_only() {
             return Err(ControlError::State(
                 "session: it is open to be played only; nothing of it is changed".to_owned(),
             ));
@@ -276,17 +269,17 @@ impl Control {
         Ok(())
     }
 
-    /// The session was changed: it is saved, and what is heard follows.
+    /// Saves the session after a change, and has playback follow it.
     fn changed(&mut self, before: &Session) {
         self.save();
-        let same_places =
+        let same_regions =
             before.tracks().len() == self.session.tracks().len()
                 && before.tracks().iter().zip(self.session.tracks()).all(|(a, b)| {
                     a.id() == b.id() && a.regions() == b.regions() && a.inputs().len() == b.inputs().len()
                 });
-        if !same_places {
-            self.players_due = self.hears;
+        if !same_regions {
+            self.players_outdated = self.playback_enabled;
         }
-        self.hear_changes();
+        self.update_mixes();
     }
 }

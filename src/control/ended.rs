@@ -1,7 +1,12 @@
-//! The end of a pass: how its takes end, what they cost, and the account of it all. Thread: control.
+//! The end of a pass: losses and lengths go into the session, takes are finished, the report is made. Works on the pass
+//! that `pass` owns. Thread: control.
+//!
+//! ```text
+//!   PassEnded -> Finish: butler, committers -> TakeFinished, each take -> all takes, and the mirror -> report
+//! ```
 
 use super::Control;
-use super::pass::{Ended, PassReport, PassRun, PassTake, TakeReport, track_name};
+use super::pass::{Ended, PassReport, RecordingPass, RecordingTake, TakeReport, track_name};
 use super::report::{AudioReport, Reading, bare_copy_us};
 use crate::message::disk::ButlerCommand;
 use crate::message::take::{TakeEnd, TakeKey};
@@ -12,14 +17,17 @@ use crate::wav::bext::coding_history_line;
 use std::sync::atomic::Ordering::Relaxed;
 
 impl Control {
+    /// The audio thread has recorded the last frame and given every window back.
     pub(super) fn pass_ended(&mut self, pass: &Pass) {
         if pass.frames.0 > 0 {
-            // The word that it began may have been lost; where it began is not.
+            // `PassBegan` can be missing: the audio thread drops an event if its queue is full. `PassEnded` repeats the
+            // place.
             self.pass_began(pass.began);
         }
         let Some(run) = &mut self.pass else { return };
-        if let Some(base) = &run.base {
-            run.cost = Some(Reading::take(&self.running.published, false).since(base, &self.running.scheduling));
+        if let Some(start_reading) = &run.start_reading {
+            run.audio_report =
+                Some(Reading::now(&self.running.published, false).since(start_reading, &self.running.scheduling));
         }
         for (take, capture) in run.takes.iter_mut().zip(&pass.captures) {
             take.lost = pass.lost + capture.overrun;
@@ -29,15 +37,16 @@ impl Control {
         self.finish_takes(&ended, &logs);
     }
 
-    /// Tells the butler how the takes end, and the session what was lost in them.
+    /// Writes the losses into the session's takes and sends the butler the ends of the takes. `losses`: for each take
+    /// the log of the device and its own.
     pub(super) fn finish_takes(&mut self, ended: &Ended, losses: &[[&LossLog; 2]]) {
         if ended.frames.0 > 0 {
-            // Takes stay, whatever is undone; what undo takes back is that they are placed, which comes next.
+            // Undo never removes takes. This step takes back their regions, which `take_finished` places.
             let before = self.shared();
-            self.steps.note("record", false, before);
+            self.undo_steps.record("record", false, before);
         }
         let Some(run) = &mut self.pass else { return };
-        let cost = run.cost.as_ref();
+        let audio_report = run.audio_report.as_ref();
         let mut ends = Vec::with_capacity(run.takes.len());
         for (index, take) in run.takes.iter().enumerate() {
             for log in losses.get(index).into_iter().flatten() {
@@ -55,10 +64,12 @@ impl Control {
             }
             let remark = format!(
                 "Faultless; faults={} xruns={} frames_lost={} cycle_us_max={} path={}",
-                cost.and_then(AudioReport::faults).map_or_else(|| "unknown".to_owned(), |faults| faults.to_string()),
+                audio_report
+                    .and_then(AudioReport::faults)
+                    .map_or_else(|| "unknown".to_owned(), |faults| faults.to_string()),
                 ended.xruns,
                 take.lost.0,
-                cost.map_or(0.0, |cost| cost.cycle_us_max),
+                audio_report.map_or(0.0, |audio_report| audio_report.cycle_us_max),
                 self.running.setup.capture_path,
             );
             let header = &take.plan.header;
@@ -73,6 +84,8 @@ impl Control {
         }
     }
 
+    /// A take is on the disk, or its committer gave it up. Ends all files of the take in the session and places their
+    /// regions.
     pub(super) fn take_finished(&mut self, key: TakeKey, frames: Frames, trouble: Option<String>) {
         let Some(run) = &mut self.pass else { return };
         let Some(take) = run.takes.iter_mut().find(|take| take.plan.key == key) else { return };
@@ -80,27 +93,29 @@ impl Control {
         take.trouble.clone_from(&trouble);
         let (spans, lost) = (take.spans(frames), take.lost);
         let troubles: Vec<bool> =
-            take.parts.iter().map(|part| part.trouble.is_some()).chain([trouble.is_some()]).collect();
-        let several = spans.len() > 1;
-        // Without the kernel's figures there is no account: nought would be a claim.
-        let known = run.cost.as_ref().filter(|cost| cost.faults().is_some());
-        let accounts = known.zip(run.ended.as_ref()).map(|(cost, ended)| TakeAccounts {
+            take.earlier_files.iter().map(|file| file.trouble.is_some()).chain([trouble.is_some()]).collect();
+        let has_several_files = spans.len() > 1;
+        // If the kernel's fault counts are unknown, leave the accounts out. A zero would claim that there were no
+        // faults.
+        let measured = run.audio_report.as_ref().filter(|audio_report| audio_report.faults().is_some());
+        let accounts = measured.zip(run.ended.as_ref()).map(|(audio_report, ended)| TakeAccounts {
             xruns: u64::from(ended.xruns),
             frames_lost: lost.0,
-            minor_faults: cost.minor_faults.unwrap_or(0),
-            major_faults: cost.major_faults.unwrap_or(0),
-            cycle_us_max: cost.cycle_us_max.ceil() as u64,
+            minor_faults: audio_report.minor_faults.unwrap_or(0),
+            major_faults: audio_report.major_faults.unwrap_or(0),
+            cycle_us_max: audio_report.cycle_us_max.ceil() as u64,
             capture_path: self.running.setup.capture_path.to_string(),
             device: self.running.device.name.clone(),
             ..TakeAccounts::default()
         });
         for ((id, from, to), troubled) in spans.into_iter().zip(troubles) {
-            // Trouble leaves it as it is in the file: being recorded, to be recovered.
+            // A file with a problem keeps the state `Recording`, so that the next start recovers it.
             let state = if troubled { TakeState::Recording } else { TakeState::Complete };
-            let here = self.session.take(id).map_or(0, |take| take.losses.iter().map(|loss| loss.frames.0).sum());
-            let accounts = accounts
-                .clone()
-                .map(|all| TakeAccounts { frames_lost: if several { here } else { all.frames_lost }, ..all });
+            let lost_here = self.session.take(id).map_or(0, |take| take.losses.iter().map(|loss| loss.frames.0).sum());
+            let accounts = accounts.clone().map(|all| TakeAccounts {
+                frames_lost: if has_several_files { lost_here } else { all.frames_lost },
+                ..all
+            });
             let length = to.since(from);
             self.session.finish_take(id, length, state, accounts).ok();
             if let Some((track, start)) = self.session.take(id).map(|take| (take.track, take.start))
@@ -115,21 +130,22 @@ impl Control {
         self.finish_pass_if_done();
     }
 
-    /// The pass is over when its takes are finished, and the mirror's too if its disk answers.
+    /// Ends the pass when its takes are finished and the mirror's takes are finished or given up.
     pub(super) fn finish_pass_if_done(&mut self) {
-        let done = |run: &mut PassRun| run.takes.iter().all(|take| take.finished) && run.mirror.is_done();
+        let done = |run: &mut RecordingPass| run.takes.iter().all(|take| take.finished) && run.mirror.is_finished();
         if let Some(run) = self.pass.take_if(done) {
             let reports = self.reports.len();
-            self.account_for(run);
+            self.report_pass(run);
             self.note_pass_ended(true, reports);
         }
     }
 
-    fn account_for(&mut self, run: PassRun) {
-        self.players_due = self.hears;
+    /// Saves the session and makes the report. A pass that never reached the audio thread has none.
+    fn report_pass(&mut self, run: RecordingPass) {
+        self.players_outdated = self.playback_enabled;
         self.save();
-        let (Some(ended), Some(audio_thread)) = (run.ended, run.cost) else { return };
-        let of = |take: &PassTake, (id, from, to): (TakeId, FramePos, FramePos)| TakeReport {
+        let (Some(ended), Some(audio_thread)) = (run.ended, run.audio_report) else { return };
+        let report_of = |take: &RecordingTake, (id, from, to): (TakeId, FramePos, FramePos)| TakeReport {
             track: track_name(&self.session, id),
             input: take.inputs[0] as u32,
             file: self.session.take(id).map_or_else(String::new, Take::path),
@@ -140,7 +156,7 @@ impl Control {
         };
         let spans =
             run.takes.iter().flat_map(|take| take.spans(ended.frames).into_iter().map(move |span| (take, span)));
-        let takes: Vec<TakeReport> = spans.map(|(take, span)| of(take, span)).collect();
+        let takes: Vec<TakeReport> = spans.map(|(take, span)| report_of(take, span)).collect();
         let mirror = run.mirror.report();
         let worst = takes.iter().map(|take| take.frames_lost).max().unwrap_or(0);
         let disk = &self.running.disk;

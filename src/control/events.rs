@@ -1,4 +1,5 @@
-//! What control tells the flight recorder, each thing where it is told once. Thread: control.
+//! The events that control gives to the flight recorder. Owns the flight recorder and the state of the margin warnings.
+//! Thread: control.
 
 use super::pass::PassReport;
 use super::{Control, Notice, Severity};
@@ -16,8 +17,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
-/// The recorder, and how much margin there was when it was looked at last.
-pub(super) struct Recorder {
+/// The flight recorder, and the margins as of the last check.
+pub(super) struct EventLog {
     flight: Flight,
     started: Instant,
     lead: Lead,
@@ -26,10 +27,10 @@ pub(super) struct Recorder {
     sync: Longest,
 }
 
-impl Recorder {
-    /// Goes on with the events in `folder`. May wait for the disk.
-    pub(super) fn start(folder: &Path, writes: bool) -> Recorder {
-        Recorder {
+impl EventLog {
+    /// Reads the events in `folder` and, if `writes`, appends to them. May wait for the disk.
+    pub(super) fn start(folder: &Path, writes: bool) -> EventLog {
+        EventLog {
             flight: Flight::start(folder, writes),
             started: Instant::now(),
             lead: Lead::default(),
@@ -39,8 +40,8 @@ impl Recorder {
         }
     }
 
-    /// The first event of a start: which program, where, and what the machine allows; then what was told meanwhile. The
-    /// first `recovered` notices are those of a recovery. May wait for the disk.
+    /// Notes the first events of a start: program, machine, device, limits, and then the notices so far. The first
+    /// `recovered` notices are those of the recovery. Reads the mount table, so it may wait for the disk.
     pub(super) fn opened<'a>(
         &mut self,
         folder: &Path,
@@ -69,11 +70,11 @@ impl Recorder {
             ("spool_bytes_max", setup.spool_bytes_max),
             ("lead_ms", setup.lead_ms),
         ];
-        self.flight.note_quietly(Kind::Opened, Severity::Info, &text, &numbers);
+        self.flight.note_without_notice(Kind::Opened, Severity::Info, &text, &numbers);
         if setup.lock_bytes_max < limits::LOCKED_BYTES_DEFAULT {
             let text = format!("locked memory: {} KiB are allowed; 'ulimit -l' raises it", setup.lock_bytes_max >> 10);
             let count = [("locked_bytes_max", setup.lock_bytes_max)];
-            self.flight.note_quietly(Kind::Limit, Severity::Info, &text, &count);
+            self.flight.note_without_notice(Kind::Limit, Severity::Info, &text, &count);
         }
         for (at, notice) in notices.enumerate() {
             let kind = if at < recovered { Kind::Recovered } else { Kind::Limit };
@@ -83,66 +84,67 @@ impl Recorder {
 }
 
 impl Control {
-    /// Shows it to a face and keeps it in the session's events.
-    pub(super) fn told(&mut self, kind: Kind, severity: Severity, text: String, numbers: &[(&str, u64)]) {
-        self.recorder.flight.note(kind, severity, &text, numbers);
+    /// Shows a notice and writes it into the session's events.
+    pub(super) fn notify(&mut self, kind: Kind, severity: Severity, text: String, numbers: &[(&str, u64)]) {
+        self.event_log.flight.note(kind, severity, &text, numbers);
         self.notices.push_back(Notice { severity, text });
     }
 
-    /// Keeps it in the session's events; nobody is told otherwise.
-    pub(super) fn noted(&mut self, kind: Kind, severity: Severity, text: &str, numbers: &[(&str, u64)]) {
-        self.recorder.flight.note_quietly(kind, severity, text, numbers);
+    /// Writes an event without a notice. A front end that shows all events gets it by [`Control::take_event`].
+    pub(super) fn log_event(&mut self, kind: Kind, severity: Severity, text: &str, numbers: &[(&str, u64)]) {
+        self.event_log.flight.note_without_notice(kind, severity, text, numbers);
     }
 
-    /// The last events of the session, those of earlier starts among them, the oldest first.
+    /// The last events of the session, those of earlier starts included, the oldest first.
     pub fn events(&self) -> Events {
-        self.recorder.flight.recent()
+        self.event_log.flight.recent()
     }
 
-    /// The next event that comes with no notice: for a face that shows all of them.
+    /// The next event that came without a notice, for a front end that shows every event.
     pub fn take_event(&mut self) -> Option<Arc<Record>> {
-        self.recorder.flight.take_quiet()
+        self.event_log.flight.take_unannounced()
     }
 
-    /// Keeps what a face has told by itself.
+    /// Writes a notice into the session's events that the front end itself made and shows.
     pub fn keep_event(&mut self, severity: Severity, text: &str) {
-        self.recorder.flight.note(Kind::Told, severity, text, &[]);
+        self.event_log.flight.note(Kind::Notice, severity, text, &[]);
     }
 
-    /// Looks how much margin is left, and says what is new. Some atomics; it does not wait.
-    pub(super) fn look_at_margins(&mut self) {
-        let (now, disk) = (self.recorder.started.elapsed(), Arc::clone(&self.running.disk));
+    /// Reads lead, write times, sync times and the use of the spool, and writes an event for each that crossed its
+    /// limit. Reads atomics only; it does not wait.
+    pub(super) fn check_margins(&mut self) {
+        let (now, disk) = (self.event_log.started.elapsed(), Arc::clone(&self.running.disk));
         let rate = self.running.device.rate;
-        self.recorder.flight.tick();
-        for text in self.recorder.flight.problems() {
+        self.event_log.flight.tick();
+        for text in self.event_log.flight.problems() {
             self.notices.push_back(Notice { severity: Severity::Caution, text });
         }
         let lead = disk.lead_frames.load(Relaxed);
         let aim = disk.lead_frames_aim.load(Relaxed);
-        // A device without a clock takes windows as fast as they come: its lead is always short.
+        // A device without a clock consumes windows as fast as the butler makes them, so its lead is always short.
         if self.running.device.pace == Pace::RealTime
             && self.published().pass_frames.load(Relaxed) != NO_PASS
             && lead != u64::MAX
-            && let Some(least) = self.recorder.lead.see(now, aim, lead, disk.lead_frames_min.load(Relaxed))
+            && let Some(least) = self.event_log.lead.update(now, aim, lead, disk.lead_frames_min.load(Relaxed))
         {
             self.near_miss(least, aim);
         }
-        if let Some(micros) = self.recorder.commit.see(disk.commit_us_max.load(Relaxed), limits::SLOW_COMMIT_US) {
+        if let Some(micros) = self.event_log.commit.update(disk.commit_us_max.load(Relaxed), limits::SLOW_COMMIT_US) {
             let text =
                 format!("disk: one write took {:.1} s; what was recorded meanwhile waited in memory", seconds(micros));
             let waits = disk.backlog_bytes.load(Relaxed);
             let numbers = [("microseconds", micros), ("backlog_bytes", waits)];
-            self.noted(Kind::SlowCommit, Severity::Caution, &text, &numbers);
+            self.log_event(Kind::SlowCommit, Severity::Caution, &text, &numbers);
         }
-        if let Some(micros) = self.recorder.sync.see(disk.sync_us_max.load(Relaxed), limits::SLOW_SYNC_US) {
+        if let Some(micros) = self.event_log.sync.update(disk.sync_us_max.load(Relaxed), limits::SLOW_SYNC_US) {
             let text = format!(
                 "disk: it took {:.1} s to make the takes durable; a power cut would have cost as much",
                 seconds(micros)
             );
-            self.noted(Kind::SlowSync, Severity::Caution, &text, &[("microseconds", micros)]);
+            self.log_event(Kind::SlowSync, Severity::Caution, &text, &[("microseconds", micros)]);
         }
         let (held, max) = (disk.spool_bytes.load(Relaxed), self.running.setup.spool_bytes_max);
-        if let Some(step) = self.recorder.spool.see(held, max) {
+        if let Some(step) = self.event_log.spool.update(held, max) {
             let (used, limit) = (held >> 20, max >> 20);
             let (kind, severity, text) = match step {
                 SpoolStep::Half => (
@@ -161,7 +163,7 @@ impl Control {
                     format!("spool: {used} of {limit} MiB are in use, there is room again"),
                 ),
             };
-            self.noted(
+            self.log_event(
                 kind,
                 severity,
                 &text,
@@ -174,40 +176,42 @@ impl Control {
         let rate = self.running.device.rate;
         let ms = |frames: u64| 1000.0 * Frames(frames).seconds(rate);
         let text = format!("near miss: the lead fell to {:.0} ms of {:.0} ms; nothing is lost", ms(least), ms(aim));
-        self.noted(Kind::NearMiss, Severity::Caution, &text, &[("lead_frames", least), ("aim_frames", aim)]);
+        self.log_event(Kind::NearMiss, Severity::Caution, &text, &[("lead_frames", least), ("aim_frames", aim)]);
     }
 
-    /// The first frame of a pass.
+    /// Writes the event of a pass's first frame.
     pub(super) fn note_pass_began(&mut self, at: u64) {
-        self.recorder.lead = Lead::default();
-        let takes = self.pass_now().map_or(0, |pass| pass.takes.len());
+        self.event_log.lead = Lead::default();
+        let takes = self.pass_status().map_or(0, |pass| pass.takes.len());
         let text =
             format!("recording of {takes} takes began at {}", Clock(Frames(at).duration(self.running.device.rate)));
-        self.noted(Kind::PassBegan, Severity::Info, &text, &[("at", at), ("takes", takes as u64)]);
+        self.log_event(Kind::PassBegan, Severity::Info, &text, &[("at", at), ("takes", takes as u64)]);
     }
 
-    /// A pass that is over, if there was one a moment ago and `reports` of them were known.
+    /// Writes the event of a pass that is over, if one `was_on` before and none is now. `reports`: the number of
+    /// waiting reports before the pass ended; a report beyond them is this pass's.
     pub(super) fn note_pass_ended(&mut self, was_on: bool, reports: usize) {
         if !was_on || self.pass.is_some() {
             return;
         }
         let aim = self.running.disk.lead_frames_aim.load(Relaxed);
-        if let Some(least) = self.recorder.lead.end() {
+        if let Some(least) = self.event_log.lead.end() {
             self.near_miss(least, aim);
         }
         let Some(report) = self.reports.get(reports) else {
-            self.noted(Kind::PassEnded, Severity::Caution, "the pass is over without an account", &[]);
+            self.log_event(Kind::PassEnded, Severity::Caution, "the pass is over without an account", &[]);
             return;
         };
-        let (text, severity, numbers) = account(report, self.running.device.rate);
-        self.noted(Kind::PassEnded, severity, &text, &numbers);
+        let (text, numbers) = (report.summary(self.running.device.rate), numbers(report));
+        // The front end shows the report itself.
+        self.event_log.flight.note(Kind::PassEnded, report.severity(), &text, &numbers);
     }
 
-    /// The last event; waits until all of them are on the disk.
+    /// Writes the last event, and waits until all events are on the disk.
     pub(super) fn close_events(&mut self) {
-        self.noted(Kind::Closed, Severity::Info, "closed", &[]);
-        self.recorder.flight.finish();
-        for text in self.recorder.flight.problems() {
+        self.log_event(Kind::Closed, Severity::Info, "closed", &[]);
+        self.event_log.flight.finish();
+        for text in self.event_log.flight.problems() {
             self.notices.push_back(Notice { severity: Severity::Caution, text });
         }
     }
@@ -217,22 +221,12 @@ fn seconds(micros: u64) -> f64 {
     micros as f64 / 1e6
 }
 
-/// The account of a pass as an event.
-fn account(report: &PassReport, rate: crate::time::SampleRate) -> (String, Severity, Vec<(&'static str, u64)>) {
+/// The numbers of a report, by their names in the events file.
+fn numbers(report: &PassReport) -> Vec<(&'static str, u64)> {
     let audio = &report.audio_thread;
-    let troubled = report.takes.iter().filter(|take| take.trouble.is_some()).count();
-    let text = format!(
-        "{} takes of {} on the disk: {} frames lost, {} xruns, {} page faults, worst cycle {:.0} us",
-        report.takes.len() - troubled,
-        Clock(Frames(report.frames).duration(rate)),
-        report.frames_lost,
-        report.xruns,
-        audio.faults_in_words(),
-        audio.cycle_us_max,
-    );
     let mut numbers = vec![
         ("takes", report.takes.len() as u64),
-        ("takes_troubled", troubled as u64),
+        ("takes_troubled", report.takes_troubled() as u64),
         ("frames", report.frames),
         ("frames_lost", report.frames_lost),
         ("xruns", report.xruns),
@@ -243,6 +237,5 @@ fn account(report: &PassReport, rate: crate::time::SampleRate) -> (String, Sever
     numbers.extend(audio.major_faults.map(|faults| ("major_faults", faults)));
     numbers.extend(audio.voluntary_switches.map(|switches| ("voluntary_switches", switches)));
     numbers.extend(report.lead_frames_min.map(|frames| ("lead_frames_min", frames)));
-    let severity = if report.frames_lost > 0 || troubled > 0 { Severity::Loss } else { Severity::Info };
-    (text, severity, numbers)
+    numbers
 }

@@ -1,24 +1,63 @@
-//! The faces' end of everything: sends commands, drains events, keeps the session. Thread: control.
+//! The part of the program that a front end talks to. It owns the session, the pass that is being recorded, and the
+//! control ends of all queues. Thread: control.
 //!
-//! A face calls [`Control::poll`] in its loop and shows the [`Notice`]s; nothing here waits for the disk but
-//! [`Control::open`] and [`Control::close`].
+//! A command arrives as a method call: the front end calls [`Control::record`], [`Control::edit`], [`Control::locate`]
+//! and so on. The method changes the session, sends a message to another thread, or both, and returns without waiting
+//! for the answer.
+//!
+//! An answer arrives as an event. The front end calls [`Control::poll`] in its loop; `poll` drains the events of the
+//! audio thread and of the disk threads and carries out what they make possible. The front end then fetches results:
+//! notices with [`Control::take_notice`], reports of passes with [`Control::take_report`], events without a notice with
+//! [`Control::take_event`], and the present state with `session`, `pass_status`, `published` and similar getters.
+//!
+//! ```text
+//!   front end --- record(), edit(), locate() ---> control --- AudioCommand ----------------> audio thread
+//!                                                         --- ButlerCommand, CommitCommand -> butler, committers
+//!                                                         --- ReaderCommand ---------------> read-ahead
+//!                                                         --- session ---------------------> session saver
+//!   front end <-- take_notice(), take_report() -- control <-- AudioEvent, DiskEvent -------- all of them
+//! ```
+//!
+//! [`Control::open`], [`Control::close`] and the reading of the audio thread's counters (8 pauses of 150 us, see
+//! `report`) wait. Everything else is meant to return at once.
+//!
+//! | file | content |
+//! |---|---|
+//! | `setup` | from a user's choices to a device, a memory limit and a spool |
+//! | `answers` | what an event of another thread changes, and the notice for it |
+//! | `pass` | a pass from the command to the last frame |
+//! | `ended` | a pass from the last frame to finished takes and a report |
+//! | `report` | readings of the audio thread's counters, and the difference of two |
+//! | `edit` | changes of the session that can be undone |
+//! | `monitoring`, `playback` | which tracks play, with which gains, from where |
+//! | `companion` | folders with a copy of session.json and a saver of their own |
+//! | `mirror` | the second replica of every take |
+//! | `overflow` | continuation of takes in another file when a disk is full or fails |
+//! | `disk_space` | warnings before a disk is full |
+//! | `session_saver` | the thread that writes session.json |
+//! | `session_folder` | warnings about the file system; the folder moved or removed by another program |
+//! | `reconnect` | a device that is gone is opened again |
+//! | `system_sleep` | whether the machine slept |
+//! | `events` | what goes to the flight recorder |
 
-pub mod edit;
 mod answers;
-mod monitoring;
-mod reconnect;
-mod events;
-mod session_folder;
-pub mod session_saver;
-mod overflow;
+mod companion;
+mod disk_space;
+pub mod edit;
 mod ended;
+mod events;
+mod mirror;
+mod monitoring;
+mod overflow;
 pub mod pass;
 pub mod playback;
+mod reconnect;
 pub mod report;
+mod session_folder;
+pub mod session_saver;
 pub mod setup;
 mod system_sleep;
 
-use crate::butler::capabilities::CapturePath;
 use crate::butler::spool;
 use crate::device::{self, DeviceError, DeviceSpec};
 use crate::flight::record::Kind;
@@ -33,8 +72,8 @@ use crate::session::session_file::{OpenSession, SessionError, folder_of, is_in_u
 use crate::session::{Session, TrackId};
 use crate::threads::{self, Threads, ThreadsError, ThreadsSetup};
 use crate::time::{FramePos, SampleRate};
-use overflow::Elsewhere;
-use pass::{PassReport, PassRun};
+use companion::Companions;
+use pass::{PassReport, RecordingPass};
 use playback::Players;
 use report::Reading;
 use session_saver::SessionSaver;
@@ -48,27 +87,24 @@ use std::time::Duration;
 
 pub use crate::flight::record::Severity;
 
-/// Something that a face shows.
+/// A message for the user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
-    /// How bad it is.
     pub severity: Severity,
-    /// In words: the thing, the reason, what to do.
+    /// A sentence: the thing, the reason, what to do.
     pub text: String,
 }
 
-/// Why something could not be begun.
+/// Why a command was refused or a session could not be opened.
 #[derive(Debug)]
 pub enum ControlError {
-    /// The session.
     Session(SessionError),
-    /// The device.
     Device(DeviceError),
-    /// The threads.
+    /// The threads could not be started.
     Run(ThreadsError),
-    /// The kernel's pages.
+    /// The kernel refused something that is no fault of the session or the device.
     Kernel(io::Error),
-    /// It makes no sense now.
+    /// The command does not fit the present state. The text names the command, the reason, and what to do.
     State(String),
 }
 
@@ -86,74 +122,72 @@ impl fmt::Display for ControlError {
 
 impl std::error::Error for ControlError {}
 
-/// What a session is opened for.
+/// The purpose of opening a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// To record, and to play along. It is made if it is not there, locked against others, and saved.
+    /// Record and play. The session is created if it does not exist, locked against other programs, and saved.
     Record,
-    /// To play. Nothing of it is written, so it may be read-only, or another program may be recording into it.
+    /// Play only. Nothing is written, so the folder may be read-only, or another program may be recording into it.
     Play,
 }
 
-/// What a session is opened with.
+/// Everything that [`Control::open`] needs.
 pub struct Setup {
-    /// The session's folder.
+    /// The session's folder, or its `session.json`.
     pub folder: PathBuf,
-    /// What it is opened for.
     pub purpose: Purpose,
-    /// The device.
     pub device: DeviceSpec,
-    /// How new takes are stored.
+    /// Sample format of new takes.
     pub format: TakeFormat,
-    /// Memory, paths, syncs.
+    /// Memory limits, capture path, sync interval.
     pub run: ThreadsSetup,
 }
 
-/// See the module.
-#[expect(clippy::struct_excessive_bools, reason = "each is a wish or a debt of its own")]
+/// An open session with its device and threads. See the module's documentation for the flow of commands and answers.
+#[expect(clippy::struct_excessive_bools, reason = "each is a setting or a pending step of its own")]
 pub struct Control {
     running: Threads,
     session: Session,
     folder: PathBuf,
-    /// `None`: the session was opened to be played.
+    /// `None`: the session was opened to be played only.
     saver: Option<SessionSaver>,
-    elsewhere: Elsewhere,
+    companions: Companions,
     players: Players,
-    pass: Option<PassRun>,
+    pass: Option<RecordingPass>,
     reports: VecDeque<PassReport>,
     notices: VecDeque<Notice>,
     format: TakeFormat,
     next_key: u64,
-    steps: edit::Steps,
-    /// Changes whenever the session may have.
+    undo_steps: edit::UndoSteps,
+    /// Number of the session's present content. Grows with every change that is to be saved.
     revision: u64,
-    /// The session for those who draw, of a revision.
+    /// The session as last shared with a front end, and its revision.
     shared: Option<(u64, Arc<Session>)>,
-    /// Whether the session saver has yet to be given the session as it is.
+    /// Whether the session saver's queue was full when the present revision was offered to it.
     save_due: bool,
-    /// Whether tracks are heard, and their players follow the session.
-    hears: bool,
-    /// Whether inputs of armed tracks are heard where that is left to the program.
-    monitors: bool,
-    /// Whether places of the session changed that the players do not know yet.
-    players_due: bool,
-    absence: Option<reconnect::Absence>,
-    /// The machine's sleep so far.
+    /// Whether tracks play, and their players follow the session.
+    playback_enabled: bool,
+    /// Whether armed tracks with `Monitor::Auto` let their input through while recording and while stopped.
+    auto_monitoring: bool,
+    /// Whether regions or paths changed since the players were loaded.
+    players_outdated: bool,
+    lost_device: Option<reconnect::LostDevice>,
     system_sleep: system_sleep::SystemSleep,
     spec: DeviceSpec,
-    trouble: Option<String>,
-    /// Files that lay in the session's folder when it was opened: no take gets a name of theirs.
-    names_found: Vec<String>,
-    watched: session_folder::Watched,
+    disk_trouble: Option<String>,
+    /// Names of the files that were in the session's folder when it was opened. No new take gets one of these names.
+    file_names_found: Vec<String>,
+    watched_folder: session_folder::WatchedFolder,
     watcher: Option<Watcher>,
-    recorder: events::Recorder,
+    event_log: events::EventLog,
 }
 
 impl Control {
-    /// Opens or makes the session, opens the device, starts the threads.
+    /// Opens or creates the session, opens the device, starts the threads. Recovers passes that were cut off. Waits for
+    /// the disk.
     pub fn open(setup: Setup) -> Result<Control, ControlError> {
         crate::window::page_bytes_check().map_err(ControlError::Kernel)?;
-        // A device that is not there must not leave an empty session behind.
+        // The device first: a missing device must not leave an empty session behind.
         let mut spec = setup.device.clone();
         let device = device::open(&spec).map_err(ControlError::Device)?;
         spec.name = device::lasting_name(&spec.name);
@@ -162,7 +196,7 @@ impl Control {
             Purpose::Record => open_session(&setup, rate).map(|(store, session)| (Some(store), session))?,
             Purpose::Play => (None, open_read_only(&setup.folder).map_err(ControlError::Session)?),
         };
-        let mut notices: VecDeque<Notice> = cut_off(&setup.folder, store.as_mut(), &mut session).into();
+        let mut notices: VecDeque<Notice> = recover_cut_off(&setup.folder, store.as_mut(), &mut session).into();
         let recovered = notices.len();
         if session.rate() != rate {
             return Err(ControlError::State(format!(
@@ -173,16 +207,16 @@ impl Control {
         }
         let capabilities = setup.run.capabilities.notes.iter().chain(&device.facts().notes);
         notices.extend(capabilities.map(|text| Notice { severity: Severity::Caution, text: text.clone() }));
-        // The spool keeps the path of its take, for a recovery that may start elsewhere.
+        // Absolute, because the spool keeps the path of its take and recovery may run in another working folder.
         let folder = store.as_ref().map_or(folder_of(&setup.folder), OpenSession::path);
         let folder = std::path::absolute(folder).map_err(ControlError::Kernel)?;
         if let Some(store) = &store {
             notices.extend(session_folder::notices(store, &folder, setup.format, rate));
         }
-        let watched = session_folder::Watched::of(store.as_ref());
-        let names_found = store.as_ref().and_then(|store| store.file_names().ok()).unwrap_or_default();
+        let watched_folder = session_folder::WatchedFolder::of(store.as_ref());
+        let file_names_found = store.as_ref().and_then(|store| store.file_names().ok()).unwrap_or_default();
         let saver = store.map(SessionSaver::start).transpose().map_err(ControlError::Kernel)?;
-        let mut recorder = events::Recorder::start(&folder, saver.is_some());
+        let mut event_log = events::EventLog::start(&folder, saver.is_some());
         let running = threads::start(device, setup.run).map_err(ControlError::Run)?;
         if let Some(reason) = running.scheduling.reason() {
             let fix = running.scheduling.fix().map_or_else(String::new, |fix| format!("; to change that: {fix}"));
@@ -190,34 +224,34 @@ impl Control {
                 format!("audio thread: no real-time scheduling ({reason}), a busy machine can make it late{fix}");
             notices.push_back(Notice { severity: Severity::Caution, text });
         }
-        recorder.opened(&folder, &running, recovered, notices.iter());
+        event_log.opened(&folder, &running, recovered, notices.iter());
         Ok(Control {
             running,
             session,
             folder,
             saver,
-            elsewhere: Elsewhere::default(),
+            companions: Companions::default(),
             players: Players::default(),
             pass: None,
             reports: VecDeque::new(),
             notices,
             format: setup.format,
             next_key: 1,
-            steps: edit::Steps::default(),
+            undo_steps: edit::UndoSteps::default(),
             revision: 1,
             shared: None,
             save_due: false,
-            hears: false,
-            monitors: true,
-            players_due: false,
-            absence: None,
+            playback_enabled: false,
+            auto_monitoring: true,
+            players_outdated: false,
+            lost_device: None,
             system_sleep: system_sleep::SystemSleep::default(),
             spec,
-            trouble: None,
-            names_found,
-            watched,
+            disk_trouble: None,
+            file_names_found,
+            watched_folder,
             watcher: None,
-            recorder,
+            event_log,
         })
     }
 
@@ -226,7 +260,7 @@ impl Control {
         &self.session
     }
 
-    /// The session as it is now, to be kept while it changes.
+    /// A snapshot of the session. Calls between two changes return the same `Arc`.
     pub fn shared(&mut self) -> Arc<Session> {
         match &self.shared {
             Some((revision, session)) if *revision == self.revision => Arc::clone(session),
@@ -238,32 +272,32 @@ impl Control {
         }
     }
 
-    /// Changes whenever the session may have.
+    /// Number of the session's present content. The caller redraws when it differs from the one that was drawn.
     pub fn revision(&self) -> u64 {
         self.revision
     }
 
-    /// Whether nothing of the session is written.
+    /// Whether the session was opened to be played only.
     pub fn is_read_only(&self) -> bool {
         self.saver.is_none()
     }
 
-    /// The session's folder.
+    /// The session's folder, absolute. Changes when another program moves the folder.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// How new takes are stored.
+    /// Sample format of new takes.
     pub fn format(&self) -> TakeFormat {
         self.format
     }
 
-    /// The threads, their numbers and what they were granted.
+    /// The threads, their published numbers, and the scheduling and memory that they were granted.
     pub fn running(&self) -> &Threads {
         &self.running
     }
 
-    /// The residency of windows, sampled while something shows it. Its thread is started by the first call.
+    /// The watcher that samples the residency of windows. The first call starts its thread.
     pub fn watcher(&mut self) -> io::Result<&Watcher> {
         let watcher = match self.watcher.take() {
             Some(watcher) => watcher,
@@ -277,13 +311,13 @@ impl Control {
         Ok(self.watcher.insert(watcher))
     }
 
-    /// The audio thread's numbers.
+    /// The numbers that the audio thread publishes.
     pub fn published(&self) -> &Published {
         &self.running.published
     }
 
-    /// Sees to it that there is a track for each of the device channels below `inputs`, and arms those
-    /// tracks and no others.
+    /// Arms one mono track for each device channel below `inputs` and disarms all other tracks. Adds the tracks that
+    /// are missing. This is no step of undo, and it does not save the session.
     pub fn arm_inputs(&mut self, inputs: usize) -> Result<(), ControlError> {
         for input in 0..inputs as u32 {
             let has = self.session.tracks().iter().any(|track| track.inputs() == [input]);
@@ -306,7 +340,8 @@ impl Control {
         Ok(())
     }
 
-    /// Makes a track for each of the device channels below `inputs`, in a session that has none. None is armed.
+    /// Adds one unarmed mono track for each device channel below `inputs` and saves the session. Meant for a session
+    /// without tracks. This is no step of undo.
     pub fn make_tracks(&mut self, inputs: usize) -> Result<(), ControlError> {
         for input in 0..inputs.min(crate::limits::TRACK_COUNT_MAX) as u32 {
             let made = self.session.add_track(&format!("In {}", input + 1), &[input]);
@@ -316,17 +351,17 @@ impl Control {
         Ok(())
     }
 
-    /// Rolls from where the playhead stands.
+    /// Starts to play from the playhead.
     pub fn roll(&mut self) {
         self.send(AudioCommand::Roll);
     }
 
-    /// Ends the pass, if one is on, and stands.
+    /// Stops the transport. Ends the pass if one is being recorded.
     pub fn stop(&mut self) {
         self.send(AudioCommand::Stop);
     }
 
-    /// Goes to a place; a rolling transport rolls on there. Refused while recording.
+    /// Moves the playhead. A rolling transport continues to roll from there. Refused while recording.
     pub fn locate(&mut self, to: FramePos) -> Result<(), ControlError> {
         if self.is_recording() {
             return Err(ControlError::State("locate: a pass is being recorded; stop it first".to_owned()));
@@ -335,7 +370,7 @@ impl Control {
         Ok(())
     }
 
-    /// Whether the windows of the last locate are in place.
+    /// Whether the audio thread has taken the last locate and the read-ahead has filled windows for it.
     pub fn is_ready_to_roll(&self) -> bool {
         self.players.epoch() == self.published().epoch.load(Relaxed)
             && self.players.epoch() == self.published().ready_epoch.load(Relaxed)
@@ -346,42 +381,55 @@ impl Control {
         self.pass.is_some()
     }
 
-    /// Numbers since a pass began recording; `None` while none records.
+    /// The reading of the counters when the pass was sent to the audio thread; `None` before that and without a pass.
     pub fn pass_reading(&self) -> Option<&Reading> {
-        self.pass.as_ref().and_then(PassRun::base)
+        self.pass.as_ref().and_then(RecordingPass::start_reading)
     }
 
-    /// The next finished pass.
+    /// The report of the next finished pass, the oldest first.
     pub fn take_report(&mut self) -> Option<PassReport> {
         self.reports.pop_front()
     }
 
-    /// The next thing to show.
+    /// The next notice to show, the oldest first.
     pub fn take_notice(&mut self) -> Option<Notice> {
         self.notices.pop_front()
     }
 
-    /// Drains what the threads told. Call it often; it does not wait.
+    /// Handles the events of all threads and carries out the steps that they or the passing of time make possible. Call
+    /// it often: a pass begins, ends and continues in the overflow folder only through this call.
     pub fn poll(&mut self) {
+        // Events first: every step below acts on the state that they set. The order of the two queues is free. The disk
+        // side finishes a take only after control has handled `PassEnded` and sent the butler `Finish`.
         while let Some(event) = self.running.next_audio_event() {
-            self.hear_audio(event);
+            self.on_audio_event(event);
         }
         while let Ok(event) = self.running.disk_events.try_recv() {
-            self.hear_disk(event);
+            self.on_disk_event(event);
         }
-        self.poll_replicas();
+        // Before takes continue: an overflow folder that has just opened is listed in the session first.
+        self.poll_companions();
+        // No event comes when the mirror's disk hangs; this call gives the mirror up after a time.
         self.prepare_if_opened();
-        self.follow_folder(false);
+        // Before takes continue: the path of a continuation is made from the present path of the session's folder.
+        self.check_folder(false);
+        // The saver sends no event. These two compare the saved revision with the one they wait for.
         self.begin_if_saved();
-        self.continue_stuck();
-        self.warn_of_room();
+        self.continue_refused_takes();
+        self.warn_of_full_disks();
+        // Again here and not only after `TakeFinished`, because the time limit for the mirror can end the pass.
         self.finish_pass_if_done();
+        // After `finish_pass_if_done`: a pass whose takes are all finished is reported even if a disk thread has failed
+        // since. After the events: `PassEnded` of an audio thread that has ended since then is exact, the published
+        // count is not.
         self.end_lost_pass();
-        self.take_back();
-        if let Some(text) = self.system_sleep.look() {
+        self.poll_reconnect();
+        if let Some(text) = self.system_sleep.poll() {
             self.caution(text);
         }
-        self.follow_session();
+        // After the end of a pass: players are not loaded while a pass is on, and its takes are to play from now on.
+        self.update_playback();
+        // After everything that changes the session: a revision that the saver's queue refused is offered again.
         if self.save_due {
             self.hand_to_saver();
         }
@@ -389,13 +437,15 @@ impl Control {
         for text in problems {
             self.caution(text);
         }
-        self.look_at_margins();
+        // Independent of the steps above: it reads what the disk side publishes.
+        self.check_margins();
     }
 
-    /// Ends everything: the pass is finished, takes are final, the session is saved. Waits as long as the
-    /// disk does. What is left to tell comes back.
+    /// Ends the pass, finishes its takes, saves the session and ends all threads. Waits for the disk without a limit.
+    /// Returns the reports and notices that nobody has fetched.
     pub fn close(mut self) -> (Vec<PassReport>, Vec<Notice>) {
-        // The pass first, while there is somebody to end it: one that is still being made ends at its first frame.
+        // The pass first, while the audio thread can end it. A pass that is still being prepared is stopped when the
+        // audio thread has it.
         while self.pass.is_some() {
             self.stop_pass_once();
             self.poll();
@@ -410,38 +460,42 @@ impl Control {
             std::thread::sleep(Duration::from_millis(5));
             self.hand_to_saver();
         }
-        let told = self.saver.as_mut().map(SessionSaver::finish).unwrap_or_default();
-        for text in told.into_iter().chain(std::mem::take(&mut self.elsewhere).finish()) {
+        let problems = self.saver.as_mut().map(SessionSaver::finish).unwrap_or_default();
+        for text in problems.into_iter().chain(std::mem::take(&mut self.companions).finish()) {
             self.caution(text);
         }
         self.close_events();
         (self.reports.drain(..).collect(), self.notices.drain(..).collect())
     }
 
+    /// The session changed: gives it a new revision and offers it to all savers.
     fn save(&mut self) {
         self.revision += 1;
         self.hand_to_saver();
     }
 
-    /// Has the session saved now. It is saved after every change anyway.
+    /// Saves the session again without a change, for a user who asks for it. The session is saved after every change
+    /// anyway.
     pub fn save_now(&mut self) {
         self.save();
     }
 
-    /// The revision that is durable.
+    /// The revision that the session saver handled last. The saver sets it after a failed save too, so it does not
+    /// prove that session.json on the disk has this content. Of a session that is not saved at all, the present
+    /// revision.
     pub fn saved_revision(&self) -> u64 {
         self.saver.as_ref().map_or(self.revision, session_saver::SessionSaver::saved)
     }
 
-    /// Never waits: a session saver that has too much to do is tried again at the next poll.
+    /// Offers the session to the saver without waiting. If the saver's queue is full, `poll` offers it again.
     fn hand_to_saver(&mut self) {
         self.save_due = self.saver.as_ref().is_some_and(|saver| !saver.save(&self.session, self.revision));
-        self.save_elsewhere();
+        self.save_companions();
     }
 
-    /// What is wrong with the disk now, in words.
+    /// The problem that the session's disk has now, as a sentence. `None` if it has none.
     pub fn trouble(&self) -> Option<&str> {
-        self.trouble.as_deref()
+        self.disk_trouble.as_deref()
     }
 
     fn send(&mut self, command: AudioCommand) {
@@ -451,24 +505,25 @@ impl Control {
     }
 
     fn info(&mut self, text: String) {
-        self.told(Kind::Told, Severity::Info, text, &[]);
+        self.notify(Kind::Notice, Severity::Info, text, &[]);
     }
 
     fn caution(&mut self, text: String) {
-        self.told(Kind::Told, Severity::Caution, text, &[]);
+        self.notify(Kind::Notice, Severity::Caution, text, &[]);
     }
 
     fn loss(&mut self, text: String) {
-        self.told(Kind::Told, Severity::Loss, text, &[]);
+        self.notify(Kind::Notice, Severity::Loss, text, &[]);
     }
 }
 
-/// Recovers what a program that was killed left of a session, and says so; of one that is only played, says that there is
-/// something to recover.
-fn cut_off(folder: &Path, store: Option<&mut OpenSession>, session: &mut Session) -> Vec<Notice> {
+/// Recovers the passes that a killed program left unfinished. Returns one notice for each pass and each problem.
+/// Without a `store` (the session is only played) nothing is recovered; the notice then says that there is something to
+/// recover.
+fn recover_cut_off(folder: &Path, store: Option<&mut OpenSession>, session: &mut Session) -> Vec<Notice> {
     let notice = |severity, text| Notice { severity, text };
     let Some(store) = store else {
-        // Beside a program that records, its takes are being recorded and nothing is cut off.
+        // While another program has the session open, takes in state `Recording` are being recorded and not cut off.
         let needed = recovery::is_needed(session) && !is_in_use(folder);
         let name = folder.display();
         let text = format!("{name}: a pass of it was cut off; open it to record, or: faultless recover {name}");
@@ -484,7 +539,8 @@ fn cut_off(folder: &Path, store: Option<&mut OpenSession>, session: &mut Session
 
 fn open_session(setup: &Setup, rate: SampleRate) -> Result<(OpenSession, Session), ControlError> {
     match OpenSession::open(&setup.folder) {
-        // What has a session's file and is none, as one of its folders leads elsewhere, is no place for a new one.
+        // The folder contains `session.json` but is not a valid session (for example `audio` is a symlink). Do not
+        // create a session over it.
         Err(refused @ SessionError::NotASession { .. }) if is_there(&folder_of(&setup.folder).join(SESSION_FILE)) => {
             Err(refused)
         }
@@ -502,12 +558,4 @@ fn open_session(setup: &Setup, rate: SampleRate) -> Result<(OpenSession, Session
 
 fn is_there(path: &Path) -> bool {
     path.symlink_metadata().is_ok()
-}
-
-/// The words for a capture path, for a face.
-pub fn capture_path_words(path: CapturePath) -> &'static str {
-    match path {
-        CapturePath::Spool => "spool: locked windows in memory, committed to the disk behind",
-        CapturePath::InPlace => "in-place: locked windows of the files themselves",
-    }
 }

@@ -1,4 +1,4 @@
-//! What is heard follows the session: players, levels, monitoring, what repeats. Thread: control.
+//! Keeps playback in line with the session: players, mixes, input monitoring, loop. Thread: control.
 
 use super::Control;
 use crate::message::Motion;
@@ -6,24 +6,24 @@ use crate::time::FramePos;
 use std::sync::atomic::Ordering::Relaxed;
 
 impl Control {
-    /// Makes every track heard that has something placed on it.
+    /// Loads the regions of every track into a player. Does nothing while a pass is on.
     pub fn load_players(&mut self) {
         if self.is_recording() {
-            // It goes to where the playhead stands, and that would end the pass.
+            // Loading locates to the playhead, and a locate would end the pass.
             return;
         }
-        self.players_due = false;
+        self.players_outdated = false;
         self.players.load(&self.session, &self.folder, &mut self.running);
     }
 
-    /// Has every track heard from now on, and their players follow the session. They wait while a pass is on.
-    pub fn hear(&mut self) {
-        self.hears = true;
-        self.players_due = true;
-        self.follow_session();
+    /// Plays every track from now on. Players follow changes of the session; while a pass is on they wait.
+    pub fn enable_playback(&mut self) {
+        self.playback_enabled = true;
+        self.players_outdated = true;
+        self.update_playback();
     }
 
-    /// Has the stretch from the first place up to the second repeated by whoever plays into it; `None`: nothing.
+    /// Sets the range that playback loops in; `None` or an empty range: no loop.
     pub fn set_loop(&mut self, loop_range: Option<(FramePos, FramePos)>) {
         self.players.set_loop(loop_range.filter(|(from, to)| from < to));
         if !self.is_recording() {
@@ -32,24 +32,25 @@ impl Control {
         }
     }
 
-    /// What is heard follows the session: players that are due, monitoring that depends on what rolls.
-    pub(super) fn follow_session(&mut self) {
-        if self.players_due && !self.is_recording() {
+    /// Reloads players that are outdated, and updates the mixes, which depend on whether the transport rolls.
+    pub(super) fn update_playback(&mut self) {
+        if self.players_outdated && !self.is_recording() {
             self.load_players();
         }
-        self.hear_changes();
+        self.update_mixes();
     }
 
-    /// Whether inputs of armed tracks are heard where that is left to the program.
+    /// Sets whether armed tracks with `Monitor::Auto` let their input through while recording and while stopped.
     pub fn set_monitoring(&mut self, on: bool) {
-        self.monitors = on;
-        self.hear_changes();
+        self.auto_monitoring = on;
+        self.update_mixes();
     }
 
-    pub(super) fn hear_changes(&mut self) {
-        if self.hears {
+    /// Sends the audio thread the mixes that have changed.
+    pub(super) fn update_mixes(&mut self) {
+        if self.playback_enabled {
             let rolls = self.published().motion() != Motion::Stopped;
-            let live = self.monitors && (self.is_recording() || !rolls);
+            let live = self.auto_monitoring && (self.is_recording() || !rolls);
             self.players.mix(&self.session, live, &mut self.running);
         }
     }

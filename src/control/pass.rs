@@ -1,20 +1,22 @@
-//! One pass of recording from the wish to the finished takes. Thread: control.
+//! A pass of recording from the command to the last frame; `ended` has the rest. Owns the state of the pass.
+//! Thread: control.
 //!
 //! ```text
-//!   record() -> committer makes files -> butler makes windows -> audio records
-//!            -> audio gives back -> butler hands over -> committer ends files -> report
+//!   record() -> Open: committers create files -> TakesOpened: session is saved, Prepare: butler makes windows
+//!            -> PassReady, session saved -> Record: audio thread records -> PassEnded (see ended.rs)
 //! ```
 
-use super::overflow::{MirrorReport, Next, Part, PassMirror};
+use super::mirror::{MirrorReport, PassMirror};
+use super::overflow::{EarlierFile, PlannedContinuation};
 use super::report::{AudioReport, Reading};
-use super::{Control, ControlError};
+use super::{Control, ControlError, Severity};
 use crate::butler::capabilities::CapturePath;
 use crate::message::disk::{ButlerCommand, CommitCommand, PassWindows};
 use crate::message::published::NO_PASS;
 use crate::message::take::{PassKey, TakeKey, TakePlan};
 use crate::message::{AudioCommand, Capture, Pass};
 use crate::session::{NewTake, Session, TakeId, TrackId};
-use crate::time::{FramePos, Frames};
+use crate::time::{Clock, FramePos, Frames, SampleRate};
 use crate::wav::bext::{Bext, coding_history_line};
 use crate::wav::header::Header;
 use serde::Serialize;
@@ -23,73 +25,82 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use uuid::Uuid;
 
-/// A pass on its way.
-pub struct PassRun {
+/// A pass from the command until all its takes are finished.
+pub struct RecordingPass {
     pub(super) key: PassKey,
-    pub(super) takes: Vec<PassTake>,
+    pub(super) takes: Vec<RecordingTake>,
     pub(super) mirror: PassMirror,
-    /// Whether it was told that takes go on in another folder.
-    pub(super) elsewhere_told: bool,
-    /// How often it was told that a disk will be full.
-    pub(super) room_told: [usize; 2],
-    /// The files of the session, made; windows are asked for when it is known whether the mirror's are.
-    opened: Option<Vec<Arc<File>>>,
+    /// Whether a notice has said that takes continue in another folder.
+    pub(super) continuation_announced: bool,
+    /// By replica: how many steps of `WARNING_SECONDS` the disk's free space is below.
+    pub(super) space_warnings: [usize; 2],
+    /// The session's WAV files, once they are created. The butler gets them when the mirror's files are created or
+    /// given up.
+    files: Option<Vec<Arc<File>>>,
     length: Frames,
-    /// Where it is to begin: a place that is rolled to; `None`: with its first frame.
-    begin: Option<FramePos>,
-    /// Where it was to begin when it was asked for.
-    asked_at: FramePos,
-    pub(super) base: Option<Reading>,
-    /// The session before, should the files not come to be.
-    before: Box<Session>,
-    pub(super) cost: Option<AudioReport>,
+    /// Where a punch begins. `None`: the pass begins with the first frame that the audio thread gets.
+    punch_in: Option<FramePos>,
+    /// Where the pass was expected to begin at the time of the command. The audio thread decides the real place.
+    requested_start: FramePos,
+    /// The counters when the pass was sent to the audio thread. `Some` means that the audio thread has the pass.
+    pub(super) start_reading: Option<Reading>,
+    /// The session before the takes were added. It is put back if the files cannot be created.
+    session_before: Box<Session>,
+    pub(super) audio_report: Option<AudioReport>,
+    /// `Some` after the last frame.
     pub(super) ended: Option<Ended>,
-    told_to_stop: bool,
-    /// What waits to be sent to the audio thread until the session that lists its takes is on the disk.
-    ready: Option<Box<Pass>>,
-    /// The revision of that session.
+    stop_sent: bool,
+    /// The message for the audio thread. It waits until the saver has handled revision `listed_by`.
+    prepared: Option<Box<Pass>>,
+    /// The first revision of the session that lists the takes of the pass.
     listed_by: u64,
-    /// Stretches of the timeline that were lost, the first ones.
+    /// The first lost ranges of the timeline, for display.
     losses: Vec<(FramePos, Frames)>,
 }
 
-/// Losses of a pass that are kept for those who look at it.
+/// Lost ranges of a pass that are kept for display.
 const LOSSES_SHOWN: usize = 1000;
 
-/// A pass as it stands.
-pub struct PassNow {
-    /// Whether its windows are ready, and the audio thread has it.
+/// The present state of a pass, for a front end.
+pub struct PassStatus {
+    /// Whether the windows are ready and the audio thread has the pass.
     pub is_ready: bool,
-    /// Whether its first frame was recorded.
+    /// Whether the first frame was recorded.
     pub has_begun: bool,
-    /// Whether its last frame was.
+    /// Whether the last frame was recorded.
     pub has_ended: bool,
-    /// Where on the timeline it begins.
+    /// Where on the timeline the pass begins; a guess until the first frame was recorded.
     pub start: FramePos,
-    /// Frames recorded.
+    /// Frames recorded so far.
     pub frames: Frames,
-    /// Its takes and their tracks.
+    /// The takes and their tracks.
     pub takes: Vec<(TrackId, TakeId)>,
-    /// Stretches of the timeline that were lost.
+    /// Lost ranges of the timeline, at most [`LOSSES_SHOWN`].
     pub losses: Vec<(FramePos, Frames)>,
 }
 
-pub(super) struct PassTake {
-    /// The take that it is in now.
+/// A take of the pass: one track's sound, in one file or, after a continuation, in several. The session lists each file
+/// as a take.
+pub(super) struct RecordingTake {
+    /// The session's take for the present file.
     pub(super) id: TakeId,
+    /// As sent to the committer; `plan.path` is the present file.
     pub(super) plan: TakePlan,
     pub(super) inputs: Vec<usize>,
+    /// Frames lost by the device and by this take alone.
     pub(super) lost: Frames,
     pub(super) finished: bool,
+    /// The problem of the present file.
     pub(super) trouble: Option<String>,
-    /// Those that it was in before: their disk had no more room.
-    pub(super) parts: Vec<Part>,
-    /// The frame from which on its disk refuses it, and the system's number for it.
-    pub(super) stuck: Option<(Frames, Option<i32>)>,
-    /// The take that it is about to go on in.
-    pub(super) next: Option<Next>,
+    /// The files before the present one, the oldest first.
+    pub(super) earlier_files: Vec<EarlierFile>,
+    /// The frame of the pass from which on the disk refuses to write, and the error number.
+    pub(super) refused: Option<(Frames, Option<i32>)>,
+    /// The next file, until the committer answers.
+    pub(super) continuation: Option<PlannedContinuation>,
 }
 
+/// Length, losses and start of a pass, as the audio thread reported them at its end.
 pub(super) struct Ended {
     pub(super) frames: Frames,
     pub(super) lost: Frames,
@@ -97,59 +108,90 @@ pub(super) struct Ended {
     pub(super) began: FramePos,
 }
 
-/// What a finished pass was.
+/// The report of a finished pass.
 #[derive(Clone, Debug, Serialize)]
 pub struct PassReport {
-    /// Frames of every take.
+    /// Frames of the pass.
     pub frames: u64,
-    /// Xruns of the device.
+    /// Xruns of the device during the pass.
     pub xruns: u64,
-    /// Frames of silence that stand for sound that did not come: the device's, and the worst take's own.
+    /// Frames of silence in place of lost sound, in the take that lost most.
     pub frames_lost: u64,
-    /// The audio thread's cost.
+    /// Faults, switches and cycle times of the audio thread.
     pub audio_thread: AudioReport,
-    /// Its takes.
+    /// The files of the pass; a take that continued has several.
     pub takes: Vec<TakeReport>,
-    /// The least lead there was; `None` (`null`) if the pass was over before it was looked at.
+    /// The shortest lead, in frames; `None` (`null`) if the butler measured none during the pass.
     pub lead_frames_min: Option<u64>,
-    /// The longest commit.
+    /// The longest write of a run to the disk, in microseconds.
     pub commit_us_max: u64,
-    /// What a bare copy of a period's bytes to as many places takes here, in microseconds.
+    /// Time to copy a period's bytes to as many places on this machine, in microseconds.
     pub bare_copy_us: f64,
-    /// The mean cycle in bare replicas.
+    /// The mean cycle divided by `bare_copy_us`.
     pub bare_copy_ratio: f64,
-    /// What became of the mirror, if there is one.
+    /// The result of the mirror, if the pass had one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mirror: Option<MirrorReport>,
 }
 
-/// What a finished take is.
+/// A file of a finished pass.
 #[derive(Clone, Debug, Serialize)]
 pub struct TakeReport {
     /// The track's name.
     pub track: String,
     /// 0-based device channel of its first input.
     pub input: u32,
-    /// The file, relative to the session.
+    /// The file: relative to the session's folder, or absolute in an overflow folder.
     pub file: String,
-    /// Its frames.
+    /// Frames in this file.
     pub frames: u64,
-    /// Frames of it that are silence for sound that was lost.
+    /// Frames of silence in place of lost sound, in all files of the take together.
     pub frames_lost: u64,
-    /// Xruns in it.
+    /// Xruns of the device during the pass.
     pub xruns: u64,
-    /// What is wrong with it, if something is.
+    /// Why the file is not whole on the disk. `None`: it is whole.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
 }
 
-impl PassRun {
-    /// The numbers at its first frame.
-    pub fn base(&self) -> Option<&Reading> {
-        self.base.as_ref()
+impl PassReport {
+    /// Takes that are not whole on the disk.
+    pub fn takes_troubled(&self) -> usize {
+        self.takes.iter().filter(|take| take.trouble.is_some()).count()
     }
 
-    /// Notes a lost stretch for those who look at the pass.
+    /// [`Severity::Loss`] if a frame was lost or a take is not whole.
+    pub fn severity(&self) -> Severity {
+        if self.frames_lost > 0 || self.takes_troubled() > 0 { Severity::Loss } else { Severity::Info }
+    }
+
+    /// The report in one line, for a notice and for the events of the session.
+    pub fn summary(&self, rate: SampleRate) -> String {
+        let audio = &self.audio_thread;
+        let mut text = format!(
+            "{} takes of {}: {} frames lost, {} xruns, {} page faults, worst cycle {:.0} µs",
+            self.takes.len(),
+            Clock(Frames(self.frames).duration(rate)),
+            self.frames_lost,
+            self.xruns,
+            audio.faults_text(),
+            audio.cycle_us_max,
+        );
+        let troubled = self.takes_troubled();
+        if troubled > 0 {
+            text.push_str(&format!("; {troubled} are not whole on the disk, see above"));
+        }
+        text
+    }
+}
+
+impl RecordingPass {
+    /// The counters when the pass was sent to the audio thread.
+    pub fn start_reading(&self) -> Option<&Reading> {
+        self.start_reading.as_ref()
+    }
+
+    /// Keeps a lost range for display.
     pub(super) fn note_loss(&mut self, at: FramePos, frames: Frames) {
         if self.losses.len() < LOSSES_SHOWN {
             self.losses.push((at, frames));
@@ -168,77 +210,78 @@ pub(super) fn track_name(session: &Session, take: TakeId) -> String {
 }
 
 impl Control {
-    /// Begins to record every armed track, for `length` frames (`u64::MAX`: until told to stop).
+    /// Begins to record every armed track, for `length` frames (`u64::MAX`: until `stop`). Returns before the first
+    /// frame: the pass is prepared by `poll`.
     pub fn record(&mut self, length: Frames) -> Result<(), ControlError> {
         self.begin_pass(length, None)
     }
 
-    /// The pass as it stands.
-    pub fn pass_now(&self) -> Option<PassNow> {
+    /// The present state of the pass; `None` if none is on.
+    pub fn pass_status(&self) -> Option<PassStatus> {
         let run = self.pass.as_ref()?;
         let recorded = Some(self.published().pass_frames.load(Relaxed)).filter(|frames| *frames != NO_PASS);
         let take = run.takes.first().and_then(|take| self.session.take(take.id));
         let tracks = run.takes.iter().filter_map(|take| Some((self.session.take(take.id)?.track, take.id)));
         let ended = run.ended.as_ref().map(|ended| ended.frames);
-        Some(PassNow {
-            is_ready: run.base.is_some(),
+        Some(PassStatus {
+            is_ready: run.start_reading.is_some(),
             has_begun: recorded.is_some() || ended.is_some(),
             has_ended: ended.is_some(),
-            start: take.map_or(run.asked_at, |take| take.start),
+            start: take.map_or(run.requested_start, |take| take.start),
             frames: ended.or(recorded.map(Frames)).unwrap_or_default(),
             takes: tracks.collect(),
             losses: run.losses.clone(),
         })
     }
 
-    /// Records every armed track from one place of the timeline up to another, rolling in from `pre_roll` before it.
+    /// Records every armed track from `from` up to `to`, and plays the `pre_roll` frames before `from`.
     pub fn punch(&mut self, from: FramePos, to: FramePos, pre_roll: Frames) -> Result<(), ControlError> {
         if to <= from {
             return Err(ControlError::State("punch: the range is empty".to_owned()));
         }
-        self.writable()?;
+        self.recordable_check()?;
         self.locate(FramePos(from.0.saturating_sub(pre_roll.0)))?;
         self.begin_pass(Frames(to.0 - from.0), Some(from))
     }
 
-    fn writable(&self) -> Result<(), ControlError> {
+    /// Refuses a second pass at a time, and a pass in a session that was opened to be played only.
+    fn recordable_check(&self) -> Result<(), ControlError> {
         if self.pass.is_some() {
             return Err(ControlError::State("record: a pass is on already".to_owned()));
         }
-        if self.saver.is_none() {
-            return Err(ControlError::State("record: the session was opened to be played only".to_owned()));
-        }
-        Ok(())
+        self.writable_check()
     }
 
-    fn begin_pass(&mut self, length: Frames, begin: Option<FramePos>) -> Result<(), ControlError> {
-        self.writable()?;
-        self.follow_folder(true);
-        let before = Box::new(self.session.clone());
-        let asked_at = begin.unwrap_or(FramePos(self.published().position.load(Relaxed)));
-        let mut takes = self.plan_takes(asked_at).inspect_err(|_| self.session = (*before).clone())?;
+    /// Adds the takes to the session in memory and asks the committers for their files. The revision does not change here:
+    /// `takes_opened` saves the session or puts back the one before.
+    fn begin_pass(&mut self, length: Frames, punch_in: Option<FramePos>) -> Result<(), ControlError> {
+        self.recordable_check()?;
+        self.check_folder(true);
+        let session_before = Box::new(self.session.clone());
+        let requested_start = punch_in.unwrap_or(FramePos(self.published().position.load(Relaxed)));
+        let mut takes = self.plan_takes(requested_start).inspect_err(|_| self.session = (*session_before).clone())?;
         if takes.is_empty() {
             return Err(ControlError::State("record: no track is armed".to_owned()));
         }
         let key = PassKey(self.fresh_key());
         let mirror = self.open_mirror(key, &mut takes);
         let plans = takes.iter().map(|take| take.plan.clone()).collect();
-        self.pass = Some(PassRun {
+        self.pass = Some(RecordingPass {
             key,
             takes,
             mirror,
-            elsewhere_told: false,
-            room_told: [0; 2],
-            opened: None,
+            continuation_announced: false,
+            space_warnings: [0; 2],
+            files: None,
             length,
-            begin,
-            asked_at,
-            base: None,
-            before,
-            cost: None,
+            punch_in,
+            requested_start,
+            start_reading: None,
+            session_before,
+            audio_report: None,
             ended: None,
-            told_to_stop: false,
-            ready: None,
+            stop_sent: false,
+            prepared: None,
             listed_by: 0,
             losses: Vec::new(),
         });
@@ -246,22 +289,23 @@ impl Control {
         Ok(())
     }
 
-    fn plan_takes(&mut self, start: FramePos) -> Result<Vec<PassTake>, ControlError> {
-        let state = |reason: String| ControlError::State(format!("record: {reason}"));
-        let inputs_there = self.running.device.inputs;
+    /// Adds a take to the session for every armed track, and plans its file and header.
+    fn plan_takes(&mut self, start: FramePos) -> Result<Vec<RecordingTake>, ControlError> {
+        let refusal = |reason: String| ControlError::State(format!("record: {reason}"));
+        let device_inputs = self.running.device.inputs;
         let now = jiff::Zoned::now();
         let (pass, rate, format) = (self.session.next_pass(), self.session.rate(), self.format);
         let mut names = self.session.taken_names();
-        for name in &self.names_found {
+        for name in &self.file_names_found {
             names.insert(name);
         }
         let armed: Vec<_> =
             self.session.tracks().iter().filter(|track| track.armed).map(|t| (t.id(), t.inputs().to_vec())).collect();
         let mut takes = Vec::with_capacity(armed.len());
         for (track, inputs) in armed {
-            if let Some(missing) = inputs.iter().find(|input| inputs_there <= **input as usize) {
-                return Err(state(format!(
-                    "{} has {inputs_there} inputs and a track wants input {}",
+            if let Some(missing) = inputs.iter().find(|input| device_inputs <= **input as usize) {
+                return Err(refusal(format!(
+                    "{} has {device_inputs} inputs and a track wants input {}",
                     self.running.device.name,
                     missing + 1
                 )));
@@ -279,7 +323,7 @@ impl Control {
                 started: now.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string(),
             };
             let identity = new.uuid;
-            let id = self.session.add_take(new, &mut names).map_err(|error| state(error.to_string()))?;
+            let id = self.session.add_take(new, &mut names).map_err(|error| refusal(error.to_string()))?;
             let Some(take) = self.session.take(id) else { continue };
             let header = Header {
                 bext: Bext {
@@ -306,26 +350,29 @@ impl Control {
                 pair: None,
             };
             let inputs = inputs.iter().map(|input| *input as usize).collect();
-            takes.push(PassTake {
+            takes.push(RecordingTake {
                 id,
                 plan,
                 inputs,
                 lost: Frames(0),
                 finished: false,
                 trouble: None,
-                parts: Vec::new(),
-                stuck: None,
-                next: None,
+                earlier_files: Vec::new(),
+                refused: None,
+                continuation: None,
             });
         }
         Ok(takes)
     }
 
+    /// A number that no take and no pass of this run has.
     fn fresh_key(&mut self) -> u64 {
         self.next_key += 1;
         self.next_key - 1
     }
 
+    /// The committer has created the files of the pass, or could not. The session that lists the takes is saved before
+    /// any window is made.
     pub(super) fn takes_opened(&mut self, key: PassKey, files: Result<Vec<Arc<File>>, String>, notes: Vec<String>) {
         for note in notes {
             self.caution(note);
@@ -333,7 +380,7 @@ impl Control {
         let Some(pass) = self.pass.as_ref().filter(|pass| pass.key == key) else { return };
         match files {
             Err(reason) => {
-                self.session = (*pass.before).clone();
+                self.session = (*pass.session_before).clone();
                 self.pass = None;
                 self.running.mirror.try_send(CommitCommand::Forget { pass: key }).ok();
                 self.loss(reason);
@@ -343,26 +390,27 @@ impl Control {
                 let revision = self.revision;
                 if let Some(run) = &mut self.pass {
                     run.listed_by = revision;
-                    run.opened = Some(files);
+                    run.files = Some(files);
                 }
                 self.prepare_if_opened();
             }
         }
     }
 
-    /// Has the windows made, once the files are there and it is known whether the mirror's are too.
+    /// Asks the butler for the windows, once the session's files are created and the mirror's are created or given up.
     pub(super) fn prepare_if_opened(&mut self) {
-        if self.pass.as_ref().is_none_or(|run| run.opened.is_none()) || !self.mirror_is_settled() {
+        if self.pass.as_ref().is_none_or(|run| run.files.is_none()) || !self.mirror_is_open_or_given_up() {
             return;
         }
         let in_place = self.running.setup.capture_path == CapturePath::InPlace;
         let Some(run) = &mut self.pass else { return };
-        let files = run.opened.take().filter(|_| in_place).unwrap_or_default();
+        let files = run.files.take().filter(|_| in_place).unwrap_or_default();
         let takes = run.takes.iter().map(|take| take.plan.clone()).collect();
-        let (rate, mirrored) = (self.session.rate().0, run.mirror.is_on());
+        let (rate, mirrored) = (self.session.rate().0, run.mirror.is_active());
         self.running.butler.send(ButlerCommand::Prepare { pass: run.key, takes, files, rate, mirrored }).ok();
     }
 
+    /// The butler has made the windows of the pass, or could not.
     pub(super) fn pass_ready(&mut self, key: PassKey, windows: Result<PassWindows, String>, notes: Vec<String>) {
         for note in notes {
             self.caution(note);
@@ -370,7 +418,7 @@ impl Control {
         let Some(run) = self.pass.as_mut().filter(|pass| pass.key == key) else { return };
         match windows {
             Err(reason) => {
-                // The files are there and empty; they end as takes of no frames.
+                // The files exist and are empty. They become takes without a frame.
                 self.loss(reason);
                 self.finish_takes(&Ended { frames: Frames(0), lost: Frames(0), xruns: 0, began: FramePos(0) }, &[]);
             }
@@ -379,44 +427,49 @@ impl Control {
                     let inputs = [take.inputs[0], take.inputs.get(1).copied().unwrap_or(0)];
                     Capture::new(windows, inputs, take.inputs.len(), take.plan.format())
                 });
-                let mut pass = Pass::new(captures.collect(), run.begin, run.length, true);
+                let mut pass = Pass::new(captures.collect(), run.punch_in, run.length, true);
                 pass.progress_page = Some(windows.progress_page);
-                run.ready = Some(Box::new(pass));
+                run.prepared = Some(Box::new(pass));
                 self.begin_if_saved();
             }
         }
     }
 
-    /// Has the audio thread begin a pass that is ready, once the session on the disk lists its takes: sound that was
-    /// recorded before could not be found again after a kill.
+    /// Sends a prepared pass to the audio thread, once the saver has handled a revision of the session that lists the
+    /// takes. Recovery finds sound only in takes that session.json lists.
+    ///
+    /// The saver counts a failed save as handled (see [`Control::saved_revision`]). So after a failed save the pass
+    /// begins all the same, and a kill before the next good save leaves takes that session.json does not list.
     pub(super) fn begin_if_saved(&mut self) {
         let saved = self.saved_revision();
         let Some(run) = self.pass.as_mut().filter(|run| run.listed_by <= saved) else { return };
-        let Some(pass) = run.ready.take() else { return };
-        // Rings and pass were made a moment ago: brought in before the audio thread meets them.
+        let Some(pass) = run.prepared.take() else { return };
+        // The rings and the pass are new memory. Touch every page now, so that the audio thread does not fault on them.
         crate::window::process::populate();
         self.running.disk.commit_us_max.store(0, Relaxed);
         self.running.disk.room_ms.iter().for_each(|room| room.store(0, Relaxed));
-        run.base = Some(Reading::take(&self.running.published, true));
+        run.start_reading = Some(Reading::now(&self.running.published, true));
         self.send(AudioCommand::Record(pass));
     }
 
-    /// Asks the audio thread to end the pass, when it has it; not twice.
+    /// Asks the audio thread to stop, once, as soon as it has the pass.
     pub(super) fn stop_pass_once(&mut self) {
         if let Some(run) = &mut self.pass
-            && run.base.is_some()
-            && !std::mem::replace(&mut run.told_to_stop, true)
+            && run.start_reading.is_some()
+            && !std::mem::replace(&mut run.stop_sent, true)
         {
             self.send(AudioCommand::Stop);
         }
     }
 
-    /// An audio thread that is gone ends no pass: what it had recorded when it was last heard of is finished.
+    /// Ends a pass that a thread can no longer end. If the butler or the committer has ended, the pass is dropped: its
+    /// sound stays in the spool for a recovery. If the audio thread has ended, the takes are finished with the frames
+    /// that it last published.
     pub(super) fn end_lost_pass(&mut self) {
         if self.pass.is_some()
             && let Some(name) = self.running.failed_capture_thread()
         {
-            // Nobody is left to finish it. The spool outlives the program and says whose it is.
+            // No thread can finish the takes. The spool files outlive the program and name their takes.
             let text =
                 format!("{name}: it failed, recording has stopped; what is not in the takes is in memory, start again");
             self.stop_pass_once();
@@ -426,17 +479,19 @@ impl Control {
         }
         let recorded = self.published().pass_frames.load(Relaxed);
         if !self.running.is_alive()
-            && let Some(run) = self.pass.as_ref().filter(|run| run.base.is_some() && run.ended.is_none())
+            && let Some(run) = self.pass.as_ref().filter(|run| run.start_reading.is_some() && run.ended.is_none())
         {
             let frames = Frames(if recorded == NO_PASS { 0 } else { recorded });
-            let began = run.asked_at;
+            let began = run.requested_start;
             self.finish_takes(&Ended { frames, lost: Frames(0), xruns: 0, began }, &[]);
         }
     }
 
+    /// The audio thread has recorded the first frame at `at`. Moves the takes there if the command had assumed another
+    /// place.
     pub(super) fn pass_began(&mut self, at: FramePos) {
         if let Some(pass) = &self.pass
-            && pass.asked_at != at
+            && pass.requested_start != at
         {
             let takes = pass.takes.iter().flat_map(|take| take.spans(Frames(0)));
             let ids: Vec<TakeId> = takes.map(|(id, ..)| id).collect();

@@ -1,4 +1,4 @@
-//! The tracks that are heard: what each plays, how loud, from where. Thread: control.
+//! Players: which track plays in which slot, with which mix, and the last locate. Thread: control.
 
 use crate::message::disk::ReaderCommand;
 use crate::message::{AudioCommand, Mix, PlayPath, PlayRegion, Voice};
@@ -11,18 +11,19 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Which track plays in which slot, and the last locate.
+/// Control's record of the slots, kept equal to those of the audio thread and the read-ahead.
 #[derive(Default)]
 pub struct Players {
     slots: Vec<TrackId>,
-    /// What each slot was last told to sound like.
+    /// The mix that each slot was last sent.
     mixes: Vec<Mix>,
     loop_range: Option<(FramePos, FramePos)>,
+    /// Number of the last locate.
     epoch: u32,
 }
 
 impl Players {
-    /// The number of the last locate.
+    /// Number of the last locate; 0 before the first one.
     pub fn epoch(&self) -> u32 {
         self.epoch
     }
@@ -33,7 +34,7 @@ impl Players {
         track.map_or_else(|| format!("track {}", slot + 1), |track| track.name().to_owned())
     }
 
-    /// Puts every track of the session in its slot, and goes back to where the playhead stands.
+    /// Installs every track of the session in a slot, and locates to the playhead.
     pub fn load(&mut self, session: &Session, folder: &Path, running: &mut Threads) {
         let mut paths: HashMap<PathBuf, Arc<PathBuf>> = HashMap::new();
         for slot in session.tracks().len()..self.slots.len() {
@@ -49,7 +50,7 @@ impl Players {
             voices.push(Box::new(Voice::new(audio, mix_of(track, session))));
             running.reader.send(ReaderCommand::Install { slot, windows: reader, regions }).ok();
         }
-        // Rings and voices were made a moment ago: brought in before the audio thread meets them.
+        // The rings and voices are new memory. Touch every page now, so that the audio thread does not fault on them.
         crate::window::process::populate();
         for (slot, voice) in voices.into_iter().enumerate() {
             running.audio.push(AudioCommand::Install { slot, voice }).ok();
@@ -58,34 +59,34 @@ impl Players {
         self.locate(running, at);
     }
 
-    /// Has the stretch repeated from the next locate on.
+    /// Sets the loop. It is in force from the next locate on.
     pub fn set_loop(&mut self, loop_range: Option<(FramePos, FramePos)>) {
         self.loop_range = loop_range;
     }
 
-    /// Tells the audio thread what has changed in how tracks sound. `live`: inputs of armed tracks are heard where that is
-    /// left to the program.
+    /// Sends the audio thread the mixes that have changed. `live`: armed tracks with `Monitor::Auto` play their input
+    /// in place of their takes.
     pub fn mix(&mut self, session: &Session, live: bool, running: &mut Threads) {
-        for (slot, (id, told)) in self.slots.iter().zip(&mut self.mixes).enumerate() {
+        for (slot, (id, sent)) in self.slots.iter().zip(&mut self.mixes).enumerate() {
             let Some(track) = session.track(*id) else { continue };
             let mut mix = mix_of(track, session);
             if live && track.armed && track.monitor == Monitor::Auto {
                 (mix.disk, mix.input) = (false, true);
             }
-            if mix != *told && running.audio.push(AudioCommand::Mix { slot, mix }).is_ok() {
-                *told = mix;
+            if mix != *sent && running.audio.push(AudioCommand::Mix { slot, mix }).is_ok() {
+                *sent = mix;
             }
         }
     }
 
-    /// Sends both threads elsewhere: the read-ahead first, so that windows are on their way when the
-    /// audio thread asks for them.
+    /// Sends a locate to both threads, to the read-ahead first, so that it already fills windows when the audio thread
+    /// asks for them.
     pub fn locate(&mut self, running: &mut Threads, to: FramePos) {
         self.epoch += 1;
         let path = PlayPath { start: to, loop_range: self.loop_range };
         running.reader.send(ReaderCommand::Locate { path, epoch: self.epoch }).ok();
         if self.slots.is_empty() {
-            // The read-ahead sleeps while there are no tracks, and nothing has to be in place for none.
+            // Without tracks the read-ahead sleeps, and no window has to be filled: the locate is ready at once.
             running.published.ready_epoch.store(self.epoch, std::sync::atomic::Ordering::Release);
         }
         running.audio.push(AudioCommand::Locate { path, epoch: self.epoch }).ok();
@@ -98,8 +99,8 @@ fn play_regions(
     folder: &Path,
     paths: &mut HashMap<PathBuf, Arc<PathBuf>>,
 ) -> Vec<PlayRegion> {
-    let heard = track.regions().iter().filter(|region| !region.muted);
-    heard
+    let audible = track.regions().iter().filter(|region| !region.muted);
+    audible
         .filter_map(|region| {
             let path = folder.join(session.take(region.take)?.path());
             let path = Arc::clone(paths.entry(path.clone()).or_insert_with(|| Arc::new(path)));

@@ -1,8 +1,9 @@
-//! A device that is gone is looked for until it is back. Thread: reconnect, and control asks.
+//! Opens a device that is gone again, as soon as it is there. Thread: reconnect owns the old device and opens the new
+//! one; control polls for it.
 //!
-//! The old one is closed first, and here: a driver may make whoever closes it wait, and a card is held by whoever has it
-//! open, also by us. What is found is handed over unstarted: the audio thread starts it, and learns its place on the
-//! timeline from its first frames.
+//! The reconnect thread first closes the old device. A driver may make the caller of close or open wait, and an open
+//! device, even our own, keeps a card busy. Control sends the new device to the audio thread unstarted. The audio
+//! thread starts it and learns its place on the timeline from its first frames.
 
 use super::{Control, Notice, Severity};
 use crate::device::{self, Device, DeviceError, DeviceFacts, DeviceSpec};
@@ -14,98 +15,98 @@ use std::mem::discriminant;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// Between the first two looks; doubled from look to look. A plug that was only loose is back at once.
-const LOOK_FIRST: Duration = Duration::from_millis(20);
+/// Pause before the first attempt; doubled after each one. Short, because a loose plug is often back at once.
+const PAUSE_FIRST: Duration = Duration::from_millis(20);
 
-/// Between two looks in the long run.
-const LOOK_MAX: Duration = Duration::from_millis(640);
+/// The longest pause between two attempts.
+const PAUSE_MAX: Duration = Duration::from_millis(640);
 
-/// Looks at which a device with fewer channels than it had is left alone: while a card is being plugged in, not all of it
-/// may be there yet.
-const LOOKS_FOR_ALL: u32 = 3;
+/// Attempts in a row at which a device with fewer channels than before is left alone. While a card is being plugged in,
+/// some of its channels may appear later.
+const PARTIAL_LOOKS_MAX: u32 = 3;
 
-/// A device that is gone, as control knows it.
-pub(super) struct Absence {
+/// Control's state of a device that is gone.
+pub(super) struct LostDevice {
     reconnect: Option<Reconnect>,
-    /// What keeps it from being taken back although it is there, in words.
-    hindrance: Option<String>,
-    /// What is to be said of the one that was found, if it delivers.
+    /// Why the device is not opened although it is there, as a sentence.
+    blocked_by: Option<String>,
+    /// Notices about differences of the device that was found; shown when it delivers frames.
     changes: Vec<Notice>,
 }
 
-/// Looks from a thread of its own, since a driver may make it wait; dropped, it has ended.
+/// The reconnect thread. Dropping it ends the thread and waits for it.
 struct Reconnect {
-    words: Receiver<Word>,
-    /// Hung up to end it.
-    again: Option<Sender<()>>,
+    answers: Receiver<Answer>,
+    /// Dropping the sender ends the thread.
+    stop: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
-enum Word {
+enum Answer {
     Found(Box<dyn Device>),
-    Hindered(String),
+    Blocked(String),
 }
 
 impl Reconnect {
-    /// Closes `old` and begins to look. `None` if the system gives no thread.
+    /// Starts the thread: it closes `old` and looks for the device. `None` if the system gives no thread.
     fn start(spec: DeviceSpec, old: Box<dyn Device>, first: Duration) -> Option<Reconnect> {
-        let (tell, words) = unbounded();
-        let (again, asked) = bounded(0);
-        let looking = std::thread::Builder::new().name("comeback".to_owned()).spawn(move || {
+        let (answer_sender, answers) = unbounded();
+        let (stop, stopped) = bounded(0);
+        let thread = std::thread::Builder::new().name("comeback".to_owned()).spawn(move || {
             drop(old);
-            look_out(&spec, first, &tell, &asked);
+            look_for_device(&spec, first, &answer_sender, &stopped);
         });
-        looking.ok().map(|thread| Reconnect { words, again: Some(again), thread: Some(thread) })
+        thread.ok().map(|thread| Reconnect { answers, stop: Some(stop), thread: Some(thread) })
     }
 }
 
 impl Drop for Reconnect {
     fn drop(&mut self) {
-        self.again = None;
+        self.stop = None;
         if let Some(thread) = self.thread.take() {
-            // It can only have failed to open a device.
+            // A panic of the thread loses nothing but the attempt.
             thread.join().ok();
         }
     }
 }
 
-/// Looks again and again, until a device is found or nobody wants it any more.
-fn look_out(spec: &DeviceSpec, first: Duration, tell: &Sender<Word>, asked: &Receiver<()>) {
-    let (mut pause, mut partly, mut told) = (first, 0, None);
-    while asked.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
-        pause = (2 * pause).min(LOOK_MAX);
+/// Tries to open the device until that works or the sender of `stopped` is dropped.
+fn look_for_device(spec: &DeviceSpec, first: Duration, answer_sender: &Sender<Answer>, stopped: &Receiver<()>) {
+    let (mut pause, mut partial_looks, mut reported) = (first, 0, None);
+    while stopped.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
+        pause = (2 * pause).min(PAUSE_MAX);
         let error = match device::open(spec) {
-            Ok(device) => return hand_over(device, tell),
+            Ok(device) => return hand_over(device, answer_sender),
             Err(error) => error,
         };
         if matches!(error, DeviceError::Unknown { .. } | DeviceError::Unsupported { .. }) {
             match open_less(spec) {
-                Some(device) if LOOKS_FOR_ALL <= partly => return hand_over(device, tell),
+                Some(device) if PARTIAL_LOOKS_MAX <= partial_looks => return hand_over(device, answer_sender),
                 Some(_) => {
-                    partly += 1;
+                    partial_looks += 1;
                     continue;
                 }
-                None => partly = 0,
+                None => partial_looks = 0,
             }
         }
-        // Once, not at every look; again if it is another hindrance.
+        // Report a reason once, and again when it changes.
         let kind = Some(discriminant(&error));
         if matches!(error, DeviceError::Unknown { .. }) {
-            told = None;
-        } else if told != kind {
-            told = kind;
-            tell.send(Word::Hindered(hindrance(&error))).ok();
+            reported = None;
+        } else if reported != kind {
+            reported = kind;
+            answer_sender.send(Answer::Blocked(reason_blocked(&error))).ok();
         }
     }
 }
 
-fn hand_over(device: Box<dyn Device>, tell: &Sender<Word>) {
-    // The audio thread is to meet no page that is not there.
+fn hand_over(device: Box<dyn Device>, answer_sender: &Sender<Answer>) {
+    // The device is new memory. Touch every page now, so that the audio thread does not fault on it.
     process::populate();
-    tell.send(Word::Found(device)).ok();
+    answer_sender.send(Answer::Found(device)).ok();
 }
 
-/// The device with the channels that it has now.
+/// Opens the device with the channels that it has now, without outputs if it must be.
 fn open_less(spec: &DeviceSpec) -> Option<Box<dyn Device>> {
     let any = |wanted: Option<usize>| wanted.filter(|count| *count == 0);
     let fewer = DeviceSpec { inputs: any(spec.inputs), outputs: any(spec.outputs), ..spec.clone() };
@@ -113,8 +114,8 @@ fn open_less(spec: &DeviceSpec) -> Option<Box<dyn Device>> {
     device::open(&fewer).or_else(|_| device::open(&silent)).ok()
 }
 
-/// Why it is not taken back, and what to do.
-fn hindrance(error: &DeviceError) -> String {
+/// Why the device is not opened, and what to do.
+fn reason_blocked(error: &DeviceError) -> String {
     match error {
         DeviceError::Busy { name, holder } => {
             let holder = holder.as_deref().unwrap_or("another program");
@@ -129,87 +130,88 @@ fn hindrance(error: &DeviceError) -> String {
 }
 
 impl Control {
-    /// Whether the device is gone and awaited.
+    /// Whether the device is gone and the program waits for it.
     pub fn is_device_gone(&self) -> bool {
-        self.absence.is_some()
+        self.lost_device.is_some()
     }
 
-    /// Why the device is not taken back although it is there again, and what to do.
-    pub fn device_hindrance(&self) -> Option<&str> {
-        self.absence.as_ref()?.hindrance.as_deref()
+    /// Why the device is not opened although it is there again, and what to do.
+    pub fn device_blocked_by(&self) -> Option<&str> {
+        self.lost_device.as_ref()?.blocked_by.as_deref()
     }
 
-    /// The device is gone, or one that seemed to be back never delivered.
+    /// The device is gone, or the one that was found never delivered a frame.
     pub(super) fn device_gone(&mut self, device: Box<dyn Device>, reason: Option<&str>) {
-        let (again, hindrance) = match self.absence.take() {
-            Some(absence) => (true, absence.hindrance),
+        let (tried_before, blocked_by) = match self.lost_device.take() {
+            Some(lost_device) => (true, lost_device.blocked_by),
             None => (false, None),
         };
-        let reconnect = Reconnect::start(self.spec.clone(), device, if again { LOOK_MAX } else { LOOK_FIRST });
+        let reconnect = Reconnect::start(self.spec.clone(), device, if tried_before { PAUSE_MAX } else { PAUSE_FIRST });
         let name = &self.running.device.name;
-        if !again {
+        if !tried_before {
             let reason = reason.map_or_else(String::new, |reason| format!(" ({reason})"));
             let text = format!(
                 "{name}: the device is gone{reason}; the timeline counts on in silence, and it is taken back when it is there again"
             );
-            self.told(Kind::DeviceGone, Severity::Loss, text, &[]);
+            self.notify(Kind::DeviceGone, Severity::Loss, text, &[]);
         }
         if reconnect.is_none() {
             let text = format!("{}: no thread to look for it; stop and open it again", self.running.device.name);
             self.loss(text);
         }
-        self.absence = Some(Absence { reconnect, hindrance, changes: Vec::new() });
+        self.lost_device = Some(LostDevice { reconnect, blocked_by, changes: Vec::new() });
     }
 
-    /// The device that was taken back delivers.
+    /// The device that was found delivers frames.
     pub(super) fn device_back(&mut self) {
-        let changes = self.absence.take().map(|absence| absence.changes);
+        let changes = self.lost_device.take().map(|lost_device| lost_device.changes);
         let text = format!("{}: the device is back", self.running.device.name);
-        self.told(Kind::DeviceBack, Severity::Info, text, &[]);
+        self.notify(Kind::DeviceBack, Severity::Info, text, &[]);
         for change in changes.into_iter().flatten() {
-            self.told(Kind::DeviceChanged, change.severity, change.text, &[]);
+            self.notify(Kind::DeviceChanged, change.severity, change.text, &[]);
         }
     }
 
-    /// A device that came back goes to the audio thread.
-    pub(super) fn take_back(&mut self) {
-        let Some(absence) = &mut self.absence else { return };
-        let Some(word) = absence.reconnect.as_ref().and_then(|reconnect| reconnect.words.try_recv().ok()) else {
+    /// Takes the answer of the reconnect thread: sends a found device to the audio thread, or shows why it is blocked.
+    pub(super) fn poll_reconnect(&mut self) {
+        let Some(lost_device) = &mut self.lost_device else { return };
+        let Some(answer) = lost_device.reconnect.as_ref().and_then(|reconnect| reconnect.answers.try_recv().ok())
+        else {
             return;
         };
-        match word {
-            Word::Hindered(text) => {
-                absence.hindrance = Some(text.clone());
+        match answer {
+            Answer::Blocked(text) => {
+                lost_device.blocked_by = Some(text.clone());
                 self.caution(text);
             }
-            Word::Found(device) => {
-                (absence.reconnect, absence.hindrance) = (None, None);
-                absence.changes = changes(device.facts(), &self.running.device);
+            Answer::Found(device) => {
+                (lost_device.reconnect, lost_device.blocked_by) = (None, None);
+                lost_device.changes = changes(device.facts(), &self.running.device);
                 self.send(AudioCommand::Device(device));
             }
         }
     }
 }
 
-/// What the device that came back has not, or has otherwise.
+/// Notices about the differences between the device that was found and the one that was lost.
 fn changes(now: &DeviceFacts, before: &DeviceFacts) -> Vec<Notice> {
     let mut changes = Vec::new();
-    let mut say = |severity: Severity, what: String| {
-        changes.push(Notice { severity, text: format!("{}: it came back with {what}", now.name) });
+    let mut add = |severity: Severity, change: String| {
+        changes.push(Notice { severity, text: format!("{}: it came back with {change}", now.name) });
     };
     if now.inputs < before.inputs {
-        say(Severity::Loss, format!("{} inputs of {}; the others are silent", now.inputs, before.inputs));
+        add(Severity::Loss, format!("{} inputs of {}; the others are silent", now.inputs, before.inputs));
     } else if before.inputs < now.inputs {
-        say(Severity::Info, format!("{} inputs, not {}; the new ones are not used", now.inputs, before.inputs));
+        add(Severity::Info, format!("{} inputs, not {}; the new ones are not used", now.inputs, before.inputs));
     }
     if now.outputs < before.outputs {
-        say(Severity::Caution, format!("{} outputs of {}", now.outputs, before.outputs));
+        add(Severity::Caution, format!("{} outputs of {}", now.outputs, before.outputs));
     }
     if now.period_frames != before.period_frames {
-        say(Severity::Info, format!("periods of {} frames, not {}", now.period_frames, before.period_frames));
+        add(Severity::Info, format!("periods of {} frames, not {}", now.period_frames, before.period_frames));
     }
     if now.input_format != before.input_format {
-        say(Severity::Info, format!("samples in {}, not {}", now.input_format, before.input_format));
+        add(Severity::Info, format!("samples in {}, not {}", now.input_format, before.input_format));
     }
     let notes = now.notes.iter().filter(|note| !before.notes.contains(note));
     changes.extend(notes.map(|text| Notice { severity: Severity::Caution, text: text.clone() }));

@@ -1,4 +1,6 @@
-//! Accounts: what a pass or a playback cost the audio thread, from the kernel's own counters. Thread: control.
+//! Readings of the audio thread's counters, and the report made from two of them. Thread: control.
+//!
+//! Page faults and switches come from the kernel; cycle times, xruns and losses from the audio thread.
 
 use crate::histogram::Counts;
 use crate::message::published::Published;
@@ -9,69 +11,68 @@ use serde::Serialize;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-/// Everything that is counted, at a moment.
+/// All counters at one moment.
 #[derive(Clone, Debug)]
 pub struct Reading {
-    /// `None`: the thread was gone.
+    /// `None`: the thread had ended.
     counters: Option<ThreadCounters>,
-    /// Voluntary switches less the device's own sleeps, at a moment when it slept.
-    beyond: i64,
+    /// Voluntary switches minus the sleeps that the thread counted itself, read while it slept.
+    extra_switches: i64,
     cycles: Counts,
-    /// Xruns of the device.
     pub xruns: u64,
-    /// Frames of the device's clock that were not delivered.
+    /// Frames of the device's clock that the device did not deliver.
     pub frames_lost: u64,
-    /// Frames of tracks that were not heard in time.
+    /// Frames of tracks that were not played, because the read-ahead was late.
     pub frames_dropped: u64,
-    /// Times that happened.
+    /// Number of such gaps.
     pub dropouts: u64,
 }
 
-/// What the audio thread did between two readings.
+/// The work of the audio thread between two readings.
 #[derive(Clone, Debug, Serialize)]
 pub struct AudioReport {
-    /// Class and priority, and who granted it.
+    /// Scheduling class and priority, and which service granted them.
     pub scheduling: String,
-    /// Periods moved.
+    /// Number of periods processed.
     pub cycles: u64,
-    /// Page faults that needed no disk; `None` (`null`) where the kernel's books were closed before they were read.
+    /// Page faults without disk access; `None` (`null`) if the thread had ended before the kernel's counters were read.
     pub minor_faults: Option<u64>,
-    /// Page faults that waited for the disk, likewise.
+    /// Page faults that waited for the disk; `None` as above.
     pub major_faults: Option<u64>,
-    /// Times it gave up the processor beyond waiting for the device, likewise.
+    /// Times that the thread gave up the processor other than to wait for the device; `None` as above.
     pub voluntary_switches: Option<u64>,
-    /// Microseconds of a cycle, the wait aside: mean.
+    /// Mean time of a cycle in microseconds, without the wait for the device.
     pub cycle_us_mean: f64,
-    /// 99.99 % of cycles took no longer.
+    /// 99.99 % of the cycles took no longer, in microseconds.
     pub cycle_us_p9999: f64,
-    /// The longest.
+    /// The longest cycle in microseconds.
     pub cycle_us_max: f64,
-    /// Processor time of the thread, in seconds.
+    /// Processor time of the thread in seconds.
     pub cpu_seconds: f64,
 }
 
 impl AudioReport {
-    /// All page faults; `None` where they are not known.
+    /// Minor and major page faults; `None` if unknown.
     pub fn faults(&self) -> Option<u64> {
         self.minor_faults.zip(self.major_faults).map(|(minor, major)| minor + major)
     }
 
-    /// The same in words.
-    pub fn faults_in_words(&self) -> String {
+    /// The number of page faults for a sentence.
+    pub fn faults_text(&self) -> String {
         self.faults().map_or_else(|| "an unknown number of".to_owned(), |faults| faults.to_string())
     }
 }
 
 impl Reading {
-    /// Reads everything. With `fresh`, the longest cycle is counted from here on.
-    pub fn take(published: &Published, fresh: bool) -> Reading {
-        let (counters, beyond) = counters_and_excess(published);
-        if fresh {
+    /// Reads all counters. Pauses 8 times 150 us. `restart_max`: the longest cycle is measured from here on.
+    pub fn now(published: &Published, restart_max: bool) -> Reading {
+        let (counters, extra_switches) = counters_and_extra_switches(published);
+        if restart_max {
             published.cycles.take_max();
         }
         Reading {
             counters,
-            beyond,
+            extra_switches,
             cycles: published.cycles.counts(),
             xruns: published.xruns.load(Relaxed),
             frames_lost: published.frames_lost.load(Relaxed),
@@ -80,12 +81,12 @@ impl Reading {
         }
     }
 
-    /// Cycle times since this reading.
+    /// Histogram of the cycle times since this reading.
     pub fn cycles_since(&self, published: &Published) -> Counts {
         published.cycles.counts().since(&self.cycles)
     }
 
-    /// What happened since `earlier`.
+    /// The difference to `earlier`.
     pub fn since(&self, earlier: &Reading, scheduling: &Scheduling) -> AudioReport {
         let counters = self.counters.zip(earlier.counters).map(|(now, then)| now.since(&then));
         let cycles = self.cycles.since(&earlier.cycles);
@@ -94,7 +95,8 @@ impl Reading {
             cycles: cycles.total(),
             minor_faults: counters.map(|counters| counters.minor_faults),
             major_faults: counters.map(|counters| counters.major_faults),
-            voluntary_switches: counters.map(|_| u64::try_from(self.beyond - earlier.beyond).unwrap_or(0)),
+            voluntary_switches: counters
+                .map(|_| u64::try_from(self.extra_switches - earlier.extra_switches).unwrap_or(0)),
             cycle_us_mean: round(cycles.mean_us()),
             cycle_us_p9999: round(cycles.quantile_us(0.9999)),
             cycle_us_max: round(cycles.max_us()),
@@ -103,13 +105,13 @@ impl Reading {
     }
 }
 
-/// Minor and major faults since `earlier`, live; `None`: the kernel does not say.
+/// Minor and major faults from `earlier` until now; `None` if the kernel's counters cannot be read.
 pub fn faults_by_kind(running: &Threads, earlier: &Reading) -> Option<(u64, u64)> {
     let counters = counters(&running.published).zip(earlier.counters).map(|(now, then)| now.since(&then));
     counters.map(|counters| (counters.minor_faults, counters.major_faults))
 }
 
-/// Faults since `earlier`, live.
+/// Page faults from `earlier` until now; 0 if the kernel's counters cannot be read.
 pub fn faults_since(running: &Threads, earlier: &Reading) -> u64 {
     let counters = counters(&running.published).zip(earlier.counters).map(|(now, then)| now.since(&then));
     counters.map_or(0, |counters| counters.minor_faults + counters.major_faults)
@@ -119,18 +121,18 @@ fn counters(published: &Published) -> Option<ThreadCounters> {
     ThreadCounters::of(published.thread_id.load(Relaxed)).ok()
 }
 
-/// The counters, and voluntary switches less sleeps. The kernel counts a switch when the thread goes to sleep,
-/// the thread counts the sleep when it wakes: while it sleeps the difference is one more. It nearly always
-/// does, so the largest of a few readings is one taken in its sleep, and the same one apart both times.
-fn counters_and_excess(published: &Published) -> (Option<ThreadCounters>, i64) {
+/// The counters, and voluntary switches minus sleeps. The kernel counts a switch when the thread goes to sleep; the
+/// thread counts the sleep when it wakes. So the difference is one larger while the thread sleeps. It sleeps most of
+/// the time, so the largest of a few readings was taken during a sleep, and two such results can be subtracted.
+fn counters_and_extra_switches(published: &Published) -> (Option<ThreadCounters>, i64) {
     const READINGS: usize = 8;
     let mut best = (counters(published), i64::MIN);
     for _ in 0..READINGS {
         let before = published.device_sleeps.load(Relaxed);
         let now = counters(published);
         if before == published.device_sleeps.load(Relaxed) {
-            let excess = now.map_or(0, |now| now.voluntary_switches as i64 - before as i64);
-            best = if best.1 < excess { (now, excess) } else { (now, best.1) };
+            let extra = now.map_or(0, |now| now.voluntary_switches as i64 - before as i64);
+            best = if best.1 < extra { (now, extra) } else { (now, best.1) };
         }
         std::thread::sleep(Duration::from_micros(150));
     }
@@ -141,8 +143,8 @@ fn round(us: f64) -> f64 {
     (us * 100.0).round() / 100.0
 }
 
-/// Microseconds that a bare copy of one period takes: `bytes` a track from one buffer to `tracks` places that lie
-/// a window apart, going on by a period each time. The floor under a cycle.
+/// Median time, in microseconds, to copy `bytes` for each of `tracks` tracks to places that are a window apart. No
+/// cycle of the audio thread can be shorter. Runs the copy 400 times.
 pub fn bare_copy_us(tracks: usize, bytes: usize) -> f64 {
     const ROUNDS: usize = 400;
     let stride = crate::limits::WINDOW_BYTES_DEFAULT;

@@ -1,5 +1,5 @@
-//! What the session lies on: said before anything is recorded; and its folder, when another program moves or removes it.
-//! Thread: control.
+//! Warnings about the session's file system before anything is recorded, and the session's folder when another program
+//! moves or removes it. Thread: control.
 
 use super::{Control, Notice, Severity};
 use crate::file_system::{FAT_FILE_BYTES_MAX, Kind};
@@ -11,32 +11,34 @@ use crate::time::SampleRate;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// Between two looks at where the folder is.
+/// Time between two checks of the folder.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// Where the session's folder is, looked at now and then.
-pub(super) struct Watched {
+/// The watch on the session's folder.
+pub(super) struct WatchedFolder {
     folder_watch: Option<FolderWatch>,
+    /// When the next check is due.
     next: Instant,
     removed: bool,
 }
 
-impl Watched {
-    /// Of a session that is open to record into; of another, never any news.
-    pub(super) fn of(store: Option<&OpenSession>) -> Watched {
-        Watched { folder_watch: store.and_then(OpenSession::folder_watch), next: Instant::now(), removed: false }
+impl WatchedFolder {
+    /// Watches the folder of a session that is open to be recorded into. Without a `store` it never reports a change.
+    pub(super) fn of(store: Option<&OpenSession>) -> WatchedFolder {
+        WatchedFolder { folder_watch: store.and_then(OpenSession::folder_watch), next: Instant::now(), removed: false }
     }
 }
 
 impl Control {
-    /// Follows the session's folder when that was moved: takes and session are in it, wherever it is.
-    pub(super) fn follow_folder(&mut self, at_once: bool) {
+    /// Follows the folder if another program has moved it, and warns if one has removed it. Checks now and then, or at
+    /// once if `force`.
+    pub(super) fn check_folder(&mut self, force: bool) {
         let now = Instant::now();
-        if !at_once && now < self.watched.next {
+        if !force && now < self.watched_folder.next {
             return;
         }
-        self.watched.next = now + LOOK;
-        match self.watched.folder_watch.as_mut().and_then(FolderWatch::changed) {
+        self.watched_folder.next = now + LOOK;
+        match self.watched_folder.folder_watch.as_mut().and_then(FolderWatch::changed) {
             Some(FolderChange::Moved(to)) => {
                 let was = std::mem::replace(&mut self.folder, to);
                 self.caution(format!(
@@ -45,11 +47,11 @@ impl Control {
                     self.folder.display()
                 ));
                 self.revision += 1;
-                // Players know the takes by their paths.
-                self.players_due = self.hears;
+                // Players open the takes by path.
+                self.players_outdated = self.playback_enabled;
             }
             Some(FolderChange::Removed) => {
-                self.watched.removed = true;
+                self.watched_folder.removed = true;
                 let what = if self.is_recording() {
                     "what is being recorded goes on, and is put back there when it ends"
                 } else {
@@ -61,43 +63,43 @@ impl Control {
         }
     }
 
-    /// Whether the session's folder is there no longer.
+    /// Whether another program has removed the session's folder.
     pub fn is_folder_removed(&self) -> bool {
-        self.watched.removed
+        self.watched_folder.removed
     }
 }
 
-/// What is known of the file system that a session is recorded to, before it is.
+/// Warnings about the file system of a session, and about limits of this process for files on it.
 pub(super) fn notices(store: &OpenSession, folder: &Path, format: TakeFormat, rate: SampleRate) -> Vec<Notice> {
     let name = store.file_system().unwrap_or_default();
     let at = folder.display();
     let mut notices = Vec::new();
-    let mut say = |severity, text: String| notices.push(Notice { severity, text: format!("{at}: {text}") });
-    let longest = |bytes: u64| length_words(bytes, format, rate);
+    let mut warn = |severity, text: String| notices.push(Notice { severity, text: format!("{at}: {text}") });
+    let longest_take = |bytes: u64| length_text(bytes, format, rate);
     match Kind::of(&name) {
         Kind::Plain | Kind::Layered => {}
-        Kind::Memory => say(
+        Kind::Memory => warn(
             Severity::Caution,
             format!("{name} is memory: takes are gone when the machine stops; record to a disk, or copy them before"),
         ),
-        Kind::Fat => say(
+        Kind::Fat => warn(
             Severity::Caution,
             format!(
                 "{name} holds no file of 4 GiB: a mono take goes on in another file after {}, a stereo one after half of that; to have them in one, record to another disk",
-                longest(FAT_FILE_BYTES_MAX)
+                longest_take(FAT_FILE_BYTES_MAX)
             ),
         ),
-        Kind::Exfat => say(
+        Kind::Exfat => warn(
             Severity::Info,
             format!("{name} keeps no journal, a power cut may cost the folder; copy takes to another disk soon"),
         ),
-        Kind::Network => say(
+        Kind::Network => warn(
             Severity::Caution,
             format!(
                 "{name} is across a network: while that stands still sound waits in memory; record to a local disk and copy"
             ),
         ),
-        Kind::Served => say(
+        Kind::Served => warn(
             Severity::Info,
             format!(
                 "{name} is served by another program: should that end, sound stays in the spool; a local disk is surer"
@@ -105,7 +107,7 @@ pub(super) fn notices(store: &OpenSession, folder: &Path, format: TakeFormat, ra
         ),
     }
     if !store.is_locked_by_file() {
-        say(
+        warn(
             Severity::Caution,
             format!(
                 "{name} has no file locks: a second program here is kept out, one on another computer is not; open the session on one only"
@@ -113,20 +115,20 @@ pub(super) fn notices(store: &OpenSession, folder: &Path, format: TakeFormat, ra
         );
     }
     if let Some(bytes) = process::file_bytes_max().filter(|bytes| *bytes < 1 << 40) {
-        say(
+        warn(
             Severity::Caution,
             format!(
                 "this process may write no file above {} MiB: a mono take ends after {}; to change that: ulimit -f unlimited",
                 bytes >> 20,
-                longest(bytes)
+                longest_take(bytes)
             ),
         );
     }
     notices
 }
 
-/// How long a mono take becomes in so many bytes.
-fn length_words(bytes: u64, format: TakeFormat, rate: SampleRate) -> String {
+/// Length of a mono take whose file has this many bytes.
+fn length_text(bytes: u64, format: TakeFormat, rate: SampleRate) -> String {
     let frames = bytes.saturating_sub(DATA_OFFSET) / format.bytes() as u64;
     let seconds = frames / u64::from(rate.0).max(1);
     match (seconds / 3600, seconds / 60 % 60) {
@@ -141,11 +143,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn how_long_a_take_may_become_is_told_in_time() {
-        let words = |bytes, format| length_words(bytes, format, SampleRate(48_000));
-        assert_eq!(words(FAT_FILE_BYTES_MAX, TakeFormat::S24), "8 h 17 min");
-        assert_eq!(words(FAT_FILE_BYTES_MAX, TakeFormat::F32), "6 h 12 min");
-        assert_eq!(words(100 << 20, TakeFormat::S24), "12 min");
-        assert_eq!(words(1, TakeFormat::S24), "0 s");
+    fn the_longest_take_that_a_file_system_allows_is_named() {
+        let text = |bytes, format| length_text(bytes, format, SampleRate(48_000));
+        assert_eq!(text(FAT_FILE_BYTES_MAX, TakeFormat::S24), "8 h 17 min");
+        assert_eq!(text(FAT_FILE_BYTES_MAX, TakeFormat::F32), "6 h 12 min");
+        assert_eq!(text(100 << 20, TakeFormat::S24), "12 min");
+        assert_eq!(text(1, TakeFormat::S24), "0 s");
     }
 }

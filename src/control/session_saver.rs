@@ -1,5 +1,7 @@
-//! Saves the session so that nobody who draws has to wait for the disk. Thread: session saver (its other end:
-//! control).
+//! Writes session.json on a thread of its own, so that control never waits for the disk. Thread: session saver owns the
+//! open folder; control holds [`SessionSaver`].
+//!
+//! Each folder has one saver: the session's own, the mirror, every overflow folder.
 
 use crate::session::Session;
 use crate::session::session_file::OpenSession;
@@ -11,41 +13,44 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// Versions that may wait. More are not needed: only the last one counts.
+/// Revisions that may wait in the queue, and problems that may wait for control. Of waiting revisions the saver writes
+/// only the newest.
 const WAITING: usize = 64;
 
-/// Control's end.
+/// Control's end of a saver thread. Dropping it waits for the thread.
 pub struct SessionSaver {
     saves: Option<Sender<(Session, u64)>>,
     problems: Receiver<String>,
-    /// The revision that was saved last, whether or not that went well.
+    /// The revision that the thread handled last. It is set after a failed save too: a caller that waits for a revision
+    /// waits until the saver has tried, not until the revision is on the disk.
     saved: Arc<AtomicU64>,
     thread: Option<JoinHandle<()>>,
     opened: Receiver<Result<PathBuf, String>>,
 }
 
-/// How long the end of a session waits for the copy of its file on a disk that stands still.
-const COMPANION_PATIENCE: Duration = Duration::from_secs(5);
+/// The longest that the end of the program waits for a companion's saver.
+const COMPANION_FINISH_TIME_MAX: Duration = Duration::from_secs(5);
 
 impl SessionSaver {
-    /// Starts it on an open session.
+    /// Starts a saver for an open session.
     pub fn start(store: OpenSession) -> io::Result<SessionSaver> {
         SessionSaver::start_with(move || Ok(store))
     }
 
-    /// Starts it on the folder that `open` opens, on its thread: a disk may hold that up.
+    /// Starts a saver whose thread opens the folder with `open`, because opening may wait for a disk. If `open` fails,
+    /// the thread ends; `opened` returns the reason.
     pub fn start_with(open: impl FnOnce() -> Result<OpenSession, String> + Send + 'static) -> io::Result<SessionSaver> {
         let (saves, versions) = bounded::<(Session, u64)>(WAITING);
         let (tell, problems) = bounded(WAITING);
-        let (tell_opened, opened) = bounded(1);
+        let (opened_sender, opened) = bounded(1);
         let saved = Arc::new(AtomicU64::new(0));
         let done = Arc::clone(&saved);
         let thread = std::thread::Builder::new().name("keeper".to_owned()).stack_size(512 * 1024).spawn(move || {
             let store = open();
-            tell_opened.send(store.as_ref().map(|store| store.path().to_owned()).map_err(String::clone)).ok();
+            opened_sender.send(store.as_ref().map(|store| store.path().to_owned()).map_err(String::clone)).ok();
             let Ok(mut store) = store else { return };
             while let Ok((mut session, mut revision)) = versions.recv() {
-                // What came meanwhile replaces it.
+                // Only the newest revision matters.
                 while let Ok(newer) = versions.try_recv() {
                     (session, revision) = newer;
                 }
@@ -61,27 +66,29 @@ impl SessionSaver {
         Ok(SessionSaver { saves: Some(saves), problems, saved, thread: Some(thread), opened })
     }
 
-    /// The folder, or why there is none, path first; told once, when it is known.
+    /// The folder that was opened, or why it was not, path first. Returns it once, then `None`; `None` too while it is
+    /// unknown.
     pub fn opened(&self) -> Option<Result<PathBuf, String>> {
         self.opened.try_recv().ok()
     }
 
-    /// Has a version saved, soon. `false` if so many wait (the disk stands still) that it was not taken: offer it again.
+    /// Queues a revision without waiting. `false` if the queue is full, because the disk hangs, or the thread has
+    /// ended; the caller offers it again.
     pub fn save(&self, session: &Session, revision: u64) -> bool {
         self.saves.as_ref().is_none_or(|saves| !saves.is_full() && saves.try_send((session.clone(), revision)).is_ok())
     }
 
-    /// The revision that was saved last.
+    /// The revision that the thread handled last, successfully or not.
     pub fn saved(&self) -> u64 {
         self.saved.load(Relaxed)
     }
 
-    /// What went wrong since the last call, path first.
+    /// Problems since the last call, path first.
     pub fn problems(&self) -> impl Iterator<Item = String> + '_ {
         self.problems.try_iter()
     }
 
-    /// Waits until everything is saved. What went wrong, if something did.
+    /// Waits without a limit until every queued revision is handled. Returns the problems.
     pub fn finish(&mut self) -> Vec<String> {
         self.saves = None;
         if let Some(thread) = self.thread.take() {
@@ -90,13 +97,13 @@ impl SessionSaver {
         self.problems.try_iter().collect()
     }
 
-    /// The same, but not longer than a disk that works would take.
+    /// Waits like `finish`, at most [`COMPANION_FINISH_TIME_MAX`].
     pub fn finish_in_time(mut self) -> Vec<String> {
         self.saves = None;
-        let until = Instant::now() + COMPANION_PATIENCE;
+        let until = Instant::now() + COMPANION_FINISH_TIME_MAX;
         while self.thread.as_ref().is_some_and(|thread| !thread.is_finished()) {
             if until < Instant::now() {
-                // It ends with the program.
+                // The thread hangs in a write. The end of the program ends it.
                 drop(self.thread.take());
             }
             std::thread::sleep(Duration::from_millis(2));

@@ -1,4 +1,5 @@
-//! From wishes to decided values: device, rate, memory. Every face decides here. Thread: control.
+//! From a user's choices to values: device, rate, memory. Every front end uses these functions, so all decide alike.
+//! Thread: control.
 
 use crate::butler::capabilities::{Capabilities, CapturePath};
 use crate::butler::spool::SpoolPlace;
@@ -15,16 +16,17 @@ use crate::window::lock_limit::{LockLimit, lock_limit};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Rate where neither the user nor a session names one.
+/// Sample rate in Hz, if neither the user nor a session names one.
 pub const RATE_DEFAULT: u32 = 48_000;
 
-/// Locked memory that is left to others of the same limit.
+/// Locked memory that is left to other users of the same limit.
 const LOCKED_BYTES_SPARE: u64 = 128 * 1024;
 
-/// Inputs of the built-in device where there is no card and nobody names a number.
+/// Inputs of the built-in device, if there is no card and the user names no number.
 pub const BUILT_IN_INPUTS: usize = 8;
 
-/// What is meant when no device is named: ALSA's default where a card is, else the built-in one; and why, in words.
+/// The device to use when the user names none: ALSA's default if a card is present, else the built-in device. The
+/// second value is the reason, as a sentence.
 pub fn default_device() -> (String, String) {
     match cards() {
         Cards::Present { .. } => (
@@ -39,8 +41,8 @@ pub fn default_device() -> (String, String) {
     }
 }
 
-/// The device that records most inputs at once, and why, in words: a card's own one before the configuration's.
-/// Asks every card, which can take its time.
+/// The device with most inputs, and a sentence if it is not a card. A card's own device comes before one of the ALSA
+/// configuration. Asks every card, which can take seconds.
 pub fn best_device() -> (String, Option<String>) {
     match cards() {
         Cards::Absent => {
@@ -60,7 +62,7 @@ pub fn best_device() -> (String, Option<String>) {
     }
 }
 
-/// The one with most inputs of those that are free: of two alike the first, which is the card's own.
+/// The free hardware device with most inputs; the first of several with the same number.
 fn best_of(listed: &[Listed]) -> Option<&Listed> {
     let inputs = |listed: &&Listed| match &listed.capture {
         Some(Listing::Free(abilities)) if listed.hardware => {
@@ -71,21 +73,19 @@ fn best_of(listed: &[Listed]) -> Option<&Listed> {
     listed.iter().rev().filter(|listed| inputs(listed) > 0).max_by_key(inputs)
 }
 
-/// What is to be opened. `inputs`, `outputs`: see [`DeviceSpec`].
-pub struct Wanted {
-    /// The device's name.
+/// A user's choice of a device.
+pub struct DeviceRequest {
     pub name: String,
-    /// Frames a second.
     pub rate: SampleRate,
     /// Frames of a period.
     pub period: usize,
-    /// Frames of the buffer.
+    /// Frames of the buffer; `None`: the device decides.
     pub buffer: Option<usize>,
-    /// Inputs and outputs.
+    /// Numbers of inputs and outputs, as in [`DeviceSpec`].
     pub channels: (Option<usize>, Option<usize>),
-    /// How takes will store what comes.
+    /// Sample format of new takes.
     pub take_format: TakeFormat,
-    /// What the built-in device hears.
+    /// The signal on the inputs of the built-in device.
     pub signal: Signal,
 }
 
@@ -94,9 +94,10 @@ pub fn is_virtual(name: &str) -> bool {
     name == "virtual" || name.starts_with("virtual:")
 }
 
-/// The same for the device itself.
-pub fn device_spec(wanted: Wanted) -> DeviceSpec {
-    // A card offers what it offers; the built-in device speaks what the takes want.
+/// The device to open for a user's choice.
+pub fn device_spec(wanted: DeviceRequest) -> DeviceSpec {
+    // A card chooses its own sample format. The built-in device delivers float for float takes, so nothing is
+    // converted.
     let format = (is_virtual(&wanted.name) && wanted.take_format == TakeFormat::F32).then_some(DeviceFormat::F32);
     DeviceSpec {
         name: wanted.name,
@@ -110,7 +111,7 @@ pub fn device_spec(wanted: Wanted) -> DeviceSpec {
     }
 }
 
-/// The signal that a name stands for; `None` for a name that stands for none.
+/// The signal with this name; `None` if there is none.
 pub fn signal(name: &str) -> Option<Signal> {
     match name {
         "ramp" => Some(Signal::Ramp),
@@ -120,20 +121,20 @@ pub fn signal(name: &str) -> Option<Signal> {
     }
 }
 
-/// What a user allows.
+/// Limits that a user sets.
 #[derive(Clone, Copy, Debug)]
-pub struct Allowed {
-    /// KiB that may be locked; `None`: what the system allows, up to the default.
+pub struct UserLimits {
+    /// KiB that may be locked; `None`: as much as the system allows, up to the default.
     pub lock_kib: Option<u64>,
-    /// MiB that the spool may hold; `None`: a part of memory.
+    /// MiB that the spool may hold; `None`: a fraction of the machine's memory.
     pub spool_mib: Option<u64>,
-    /// Milliseconds of lead to aim at.
+    /// Milliseconds of lead that the butler aims at.
     pub lead_ms: u64,
 }
 
-/// What the machine gives and the user allows.
-pub fn threads_setup(allowed: Allowed, capture_path: CapturePath) -> ThreadsSetup {
-    // More tracks than the usual 1,024 descriptors: a session of 512 tracks opens 1,024 files.
+/// The setup of the threads, from the limits of the machine and of the user.
+pub fn threads_setup(allowed: UserLimits, capture_path: CapturePath) -> ThreadsSetup {
+    // A session of 512 tracks opens 1,024 files, and the usual limit is 1,024 descriptors.
     process::raise_open_files().ok();
     process::outlive_file_limit();
     let capabilities = Capabilities::probe(&Capabilities::without_from_environment());
@@ -143,11 +144,11 @@ pub fn threads_setup(allowed: Allowed, capture_path: CapturePath) -> ThreadsSetu
         LockLimit::Bytes(bytes) => asked.min(bytes.saturating_sub(LOCKED_BYTES_SPARE.min(bytes / 4))),
     };
     let memory = process::memory_bound().unwrap_or(1 << 30) / limits::SPOOL_RAM_DIVISOR;
-    let room = match &capabilities.spool {
+    let free = match &capabilities.spool {
         SpoolPlace::Folder(folder) => file_system::free_bytes(folder).unwrap_or(memory) / 10 * 9,
         SpoolPlace::Memory => memory,
     };
-    let spool_bytes_max = allowed.spool_mib.map_or(memory, |mib| mib.saturating_mul(1 << 20)).min(room);
+    let spool_bytes_max = allowed.spool_mib.map_or(memory, |mib| mib.saturating_mul(1 << 20)).min(free);
     ThreadsSetup {
         capabilities,
         capture_path,

@@ -1,4 +1,5 @@
-//! `events.jsonl`: appended to, never beyond a size, one earlier file kept. Thread: flight.
+//! Appends to `events.jsonl`. At its size limit the file becomes `events.1.jsonl`, which replaces the one before.
+//! Thread: flight.
 
 use super::record::{Record, Severity};
 use crate::file_system::{OpenError, open_regular_at};
@@ -11,21 +12,22 @@ use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-/// See the module.
+/// The open events file.
 pub(super) struct Journal {
-    /// The folder, held open: the session may be renamed under our feet.
+    /// The session's folder. It is kept open, because another program may rename it.
     folder: File,
     path: PathBuf,
     file: File,
+    /// Size of `file`.
     bytes: u64,
-    /// Whether the file may end within a line.
+    /// Whether the file may end in the middle of a line.
     torn: bool,
-    /// Events that the disk did not take.
+    /// Events that could not be written since the last successful write.
     failed: u64,
 }
 
 impl Journal {
-    /// Goes on with the file in `folder`, or begins one.
+    /// Opens the file in `folder`, or creates it.
     pub(super) fn open(folder: &Path) -> io::Result<Journal> {
         let path = folder.join(EVENTS_FILE);
         let folder = File::open(folder)?;
@@ -42,7 +44,8 @@ impl Journal {
         &self.path
     }
 
-    /// Writes them, in one call where they fit; durable if one of them matters.
+    /// Writes the events, in one call if they fit. Makes them durable if one of them is a warning or must outlive a
+    /// power cut.
     pub(super) fn append(&mut self, records: &[Record]) -> io::Result<()> {
         let done = self.try_append(records);
         match &done {
@@ -58,9 +61,10 @@ impl Journal {
     fn try_append(&mut self, records: &[Record]) -> io::Result<()> {
         let mut text = Vec::new();
         if self.failed > 0 {
-            let told = format!("flight recorder: {} events were not kept, the disk did not take them", self.failed);
+            let text_of_failed =
+                format!("flight recorder: {} events were not kept, the disk did not take them", self.failed);
             let count = [("events", self.failed)];
-            text.extend(Record::new(super::Kind::Dropped, Severity::Caution, &told, &count).line());
+            text.extend(Record::new(super::Kind::Dropped, Severity::Caution, &text_of_failed, &count).line());
         }
         for record in records {
             text.extend(record.line());
@@ -69,7 +73,7 @@ impl Journal {
             }
         }
         self.put(&text)?;
-        if records.iter().any(|record| record.severity > Severity::Info || record.kind.is_weighty()) {
+        if records.iter().any(|record| record.severity > Severity::Info || record.kind.is_synced()) {
             self.file.sync_data()?;
         }
         Ok(())
@@ -77,10 +81,10 @@ impl Journal {
 
     fn put(&mut self, text: &[u8]) -> io::Result<()> {
         if limits::FLIGHT_BYTES_MAX < self.bytes + text.len() as u64 {
-            self.turn_over()?;
+            self.rotate()?;
         }
         if std::mem::take(&mut self.torn) {
-            // What stands there is no event: it ends here.
+            // End the incomplete line, so that the next event has a line of its own.
             self.file.write_all(b"\n")?;
             self.bytes += 1;
         }
@@ -89,8 +93,8 @@ impl Journal {
         Ok(())
     }
 
-    /// The file becomes the earlier one, in place of that; a new one is begun.
-    fn turn_over(&mut self) -> io::Result<()> {
+    /// Renames the file to `events.1.jsonl`, which replaces the one before, and creates a new file.
+    fn rotate(&mut self) -> io::Result<()> {
         renameat(&self.folder, EVENTS_FILE, &self.folder, EARLIER_EVENTS_FILE)?;
         (self.file, self.bytes) = open(&self.folder)?;
         self.torn = false;
@@ -98,8 +102,8 @@ impl Journal {
     }
 }
 
-/// A regular file with one name, ours to append to: a session may come from anywhere, and a link in it must not have us
-/// write elsewhere.
+/// Opens the file to append. Accepts only a regular file with one name: a session may come from anywhere, and a link in
+/// it must not make the program write into another file.
 fn open(folder: &File) -> io::Result<(File, u64)> {
     let not_ours = || io::Error::other("it is a link or no ordinary file");
     let access = OFlag::O_RDWR | OFlag::O_APPEND | OFlag::O_CREAT;

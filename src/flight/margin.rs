@@ -1,22 +1,25 @@
-//! When margin is used up: lead, spool, slow writes. Thread: control. Pure: each is shown figures, and says what is new.
+//! Decides when a margin (lead, spool, write time) is so small that an event is due. Thread: control. Pure: control
+//! passes the measured values in; the return value says whether an event is due.
 
 use crate::limits;
 use std::time::Duration;
 
-/// Leads that came close to nothing: at most one a minute, with the least there was.
+/// Near misses: the lead fell to a small part of its aim. At most one event a minute, with the shortest lead of that
+/// time.
 #[derive(Debug, Default)]
 pub struct Lead {
-    told_at: Option<Duration>,
-    /// The least since it was told last.
+    reported_at: Option<Duration>,
+    /// The shortest lead since the last event, if it was short enough.
     least: Option<u64>,
-    /// The least of the pass, as seen last.
+    /// The shortest lead of the pass, as of the last update.
     lowest: Option<u64>,
 }
 
 impl Lead {
-    /// Shows the lead of now and the least of the pass, both in frames. Says the least, when it is time to.
-    pub fn see(&mut self, now: Duration, aim: u64, lead: u64, lowest: u64) -> Option<u64> {
-        // Until somebody has measured, the least is none, and the lead an old one.
+    /// `lead`: the present one; `lowest`: the shortest of the pass; both in frames. Returns the shortest lead if an
+    /// event is due.
+    pub fn update(&mut self, now: Duration, aim: u64, lead: u64, lowest: u64) -> Option<u64> {
+        // No measurement yet: `lowest` is unset and `lead` belongs to the previous pass.
         if aim == 0 || aim == u64::MAX || lowest == u64::MAX {
             return None;
         }
@@ -26,28 +29,28 @@ impl Lead {
         if least < aim / limits::NEAR_MISS_DIVISOR {
             self.least = Some(self.least.map_or(least, |before| before.min(least)));
         }
-        if self.told_at.is_some_and(|at| now.saturating_sub(at) < limits::NEAR_MISS_EVERY) {
+        if self.reported_at.is_some_and(|at| now.saturating_sub(at) < limits::NEAR_MISS_EVERY) {
             return None;
         }
-        let told = self.least.take()?;
-        self.told_at = Some(now);
-        Some(told)
+        let reported = self.least.take()?;
+        self.reported_at = Some(now);
+        Some(reported)
     }
 
-    /// The pass is over: what was not told yet, and everything anew.
+    /// The pass is over: returns a short lead that had no event yet, and resets everything.
     pub fn end(&mut self) -> Option<u64> {
         std::mem::take(self).least
     }
 }
 
-/// What became of the spool.
+/// A change of the spool's use that is worth an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SpoolStep {
-    /// More than half is in use.
+    /// Half or more is in use.
     Half,
-    /// All of it is.
+    /// 98 % or more is in use.
     Full,
-    /// Less than a quarter is again.
+    /// Less than a quarter is in use again.
     Room,
 }
 
@@ -58,20 +61,20 @@ pub struct Spool {
 }
 
 impl Spool {
-    /// Shows bytes in use and the limit.
-    pub fn see(&mut self, held: u64, max: u64) -> Option<SpoolStep> {
+    /// Takes the bytes in use and the limit. Returns the step if it is a new one.
+    pub fn update(&mut self, used: u64, max: u64) -> Option<SpoolStep> {
         if max == 0 {
             return None;
         }
         let now = match () {
-            () if held >= max - max / 50 => SpoolStep::Full,
-            () if held >= max / 2 => SpoolStep::Half,
-            () if held < max / 4 => SpoolStep::Room,
-            // In between nothing is new.
+            () if used >= max - max / 50 => SpoolStep::Full,
+            () if used >= max / 2 => SpoolStep::Half,
+            () if used < max / 4 => SpoolStep::Room,
+            // Between a quarter and a half the last step stays.
             () => return None,
         };
         let new = match (self.last, now) {
-            // Full and half full again is not over yet.
+            // From full to half full is no event: the danger is not over.
             (None | Some(SpoolStep::Room), SpoolStep::Room) | (Some(SpoolStep::Full), SpoolStep::Half) => false,
             (last, now) => last != Some(now),
         };
@@ -82,20 +85,20 @@ impl Spool {
     }
 }
 
-/// A maximum that others raise: says when it grew past a threshold.
+/// A maximum that another thread raises and resets. An event is due when it grows and is past a threshold.
 #[derive(Debug, Default)]
 pub struct Longest {
-    told: u64,
+    reported: u64,
 }
 
 impl Longest {
-    /// Shows the maximum; a smaller one than before is one that began anew.
-    pub fn see(&mut self, max: u64, threshold: u64) -> Option<u64> {
-        if max < self.told {
-            self.told = 0;
+    /// Returns the maximum if an event is due. A smaller value than before means that the maximum was reset.
+    pub fn update(&mut self, max: u64, threshold: u64) -> Option<u64> {
+        if max < self.reported {
+            self.reported = 0;
         }
-        (threshold <= max && self.told < max).then(|| {
-            self.told = max;
+        (threshold <= max && self.reported < max).then(|| {
+            self.reported = max;
             max
         })
     }

@@ -1,5 +1,5 @@
-//! The flight recorder: what happened to a session, kept in its folder as `events.jsonl`. Thread: control notes,
-//! flight writes; nobody who notes waits for the disk.
+//! The flight recorder: events of a session, kept in its folder as `events.jsonl`. Thread: control notes events and
+//! never waits for the disk; flight owns the file and writes.
 //!
 //! ```text
 //!   control --- note() --> limiter --> queue (bounded) --> flight: events.jsonl, at its limit events.1.jsonl
@@ -7,8 +7,8 @@
 //!      +------------- problems (bounded) --------------------+
 //! ```
 //!
-//! A disk that stands still fills the queue; what finds no room in it is counted, and the count is written when there is
-//! room again. Whatever is read back is believed within bounds only: see [`read`].
+//! If the disk hangs, the queue fills up. Further events are counted, and the count is written when the queue has space
+//! again. Events that are read back are bounded in size and number: see [`read`].
 
 pub mod facts;
 mod journal;
@@ -31,32 +31,32 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-/// What is kept of an event in memory, the oldest first.
+/// The last events, the oldest first.
 pub type Events = Arc<Vec<Arc<Record>>>;
 
-/// Stack of its thread. Small: it is brought in whole.
+/// Stack of the flight thread. Small, because the program touches the whole stack in advance.
 const STACK_BYTES: usize = 256 * 1024;
 
-/// Problems that may wait to be told.
+/// Problems that may wait for control.
 const PROBLEMS: usize = 4;
 
-/// Control's end.
+/// Control's end of the flight recorder. Dropping it waits until all events are written.
 pub struct Flight {
     queue: Option<Sender<Record>>,
     problems: Option<Receiver<String>>,
     thread: Option<JoinHandle<()>>,
     limiter: Limiter,
     started: Instant,
-    /// Events that found no room in the queue.
+    /// Events that did not fit into the queue and are not yet reported.
     dropped: u64,
     recent: Events,
-    /// Events that nobody was told of otherwise, for a face to show.
-    quiet: VecDeque<Arc<Record>>,
+    /// Events without a notice, for a front end to show.
+    unannounced: VecDeque<Arc<Record>>,
 }
 
 impl Flight {
-    /// Reads what the folder holds and, if it `writes`, goes on with it. May wait for the disk. A recorder that cannot
-    /// write says why, by [`Flight::problems`], and keeps the last events in memory.
+    /// Reads the events in the folder and, if `writes`, appends to them. May wait for the disk. If the file cannot be
+    /// written, the reason is in [`Flight::problems`], and the last events are kept in memory.
     pub fn start(folder: &Path, writes: bool) -> Flight {
         let mut flight = Flight {
             queue: None,
@@ -66,16 +66,16 @@ impl Flight {
             started: Instant::now(),
             dropped: 0,
             recent: Arc::new(read::last(folder, limits::FLIGHT_EVENTS_KEPT).into_iter().map(Arc::new).collect()),
-            quiet: VecDeque::new(),
+            unannounced: VecDeque::new(),
         };
         if writes {
             let (queue, records) = bounded(limits::FLIGHT_QUEUE);
-            let (tell, problems) = bounded(PROBLEMS);
+            let (problem_sender, problems) = bounded(PROBLEMS);
             flight.problems = Some(problems);
-            let complain = tell.clone();
+            let sender_if_spawn_fails = problem_sender.clone();
             let spawned = Journal::open(folder).and_then(|journal| {
                 let thread = std::thread::Builder::new().name("flight".to_owned()).stack_size(STACK_BYTES);
-                thread.spawn(move || write(&records, journal, &tell))
+                thread.spawn(move || write(&records, journal, &problem_sender))
             });
             match spawned {
                 Ok(thread) => (flight.queue, flight.thread) = (Some(queue), Some(thread)),
@@ -83,14 +83,14 @@ impl Flight {
                     let path = folder.join(EVENTS_FILE);
                     let text =
                         format!("{}: events are not kept: {error}; the recording is not affected", path.display());
-                    complain.try_send(text).ok();
+                    sender_if_spawn_fails.try_send(text).ok();
                 }
             }
         }
         flight
     }
 
-    /// Keeps an event that a face is told of too. Does not wait.
+    /// Keeps an event that the front end shows by other means, as a notice or a report. Does not wait.
     pub fn note(&mut self, kind: Kind, severity: Severity, text: &str, numbers: &[(&str, u64)]) {
         let record = Record::new(kind, severity, text, numbers);
         for record in self.limiter.admit(self.started.elapsed(), record) {
@@ -98,21 +98,21 @@ impl Flight {
         }
     }
 
-    /// The same for one that nobody is told of otherwise.
-    pub fn note_quietly(&mut self, kind: Kind, severity: Severity, text: &str, numbers: &[(&str, u64)]) {
+    /// Keeps an event that comes without a notice, and queues it for the front end. Does not wait.
+    pub fn note_without_notice(&mut self, kind: Kind, severity: Severity, text: &str, numbers: &[(&str, u64)]) {
         let record = Record::new(kind, severity, text, numbers);
         for record in self.limiter.admit(self.started.elapsed(), record) {
             let kept = self.keep(record);
-            if self.quiet.len() >= limits::FLIGHT_QUEUE {
-                self.quiet.pop_front();
+            if self.unannounced.len() >= limits::FLIGHT_QUEUE {
+                self.unannounced.pop_front();
             }
-            self.quiet.push_back(kept);
+            self.unannounced.push_back(kept);
         }
     }
 
-    /// Writes the counts of what was held back. Call it now and then; it does not wait.
+    /// Writes the counts of events that the limiter withheld. Call it now and then; it does not wait.
     pub fn tick(&mut self) {
-        for record in self.limiter.settle(self.started.elapsed()) {
+        for record in self.limiter.take_due_counts(self.started.elapsed()) {
             self.keep(record);
         }
     }
@@ -127,8 +127,8 @@ impl Flight {
         let Some(queue) = &self.queue else { return kept };
         if self.dropped > 0 {
             let text = format!("flight recorder: {} events were not kept, the disk stood still", self.dropped);
-            let told = Record::new(Kind::Dropped, Severity::Caution, &text, &[("events", self.dropped)]);
-            if queue.try_send(told).is_ok() {
+            let dropped = Record::new(Kind::Dropped, Severity::Caution, &text, &[("events", self.dropped)]);
+            if queue.try_send(dropped).is_ok() {
                 self.dropped = 0;
             }
         }
@@ -138,29 +138,29 @@ impl Flight {
         kept
     }
 
-    /// The last events, earlier starts' among them.
+    /// The last events, those of earlier starts included.
     pub fn recent(&self) -> Events {
         Arc::clone(&self.recent)
     }
 
-    /// The next event that nobody was told of otherwise.
-    pub fn take_quiet(&mut self) -> Option<Arc<Record>> {
-        self.quiet.pop_front()
+    /// The next event without a notice.
+    pub fn take_unannounced(&mut self) -> Option<Arc<Record>> {
+        self.unannounced.pop_front()
     }
 
-    /// Events that are not kept so far.
+    /// Events that did not fit into the queue and are not yet reported.
     pub fn dropped(&self) -> u64 {
         self.dropped
     }
 
-    /// What went wrong since the last call, path first.
+    /// Problems since the last call, path first.
     pub fn problems(&self) -> Vec<String> {
         self.problems.iter().flat_map(Receiver::try_iter).collect()
     }
 
     /// Waits until everything is on the disk.
     pub fn finish(&mut self) {
-        for record in self.limiter.settle_all() {
+        for record in self.limiter.take_all_counts() {
             self.keep(record);
         }
         self.queue = None;
@@ -176,14 +176,14 @@ impl Drop for Flight {
     }
 }
 
-/// The thread: everything that waits in one write, and durable if it matters.
+/// The flight thread: writes all waiting events at once.
 fn write(records: &Receiver<Record>, mut journal: Journal, problems: &Sender<String>) {
-    let mut told = false;
+    let mut reported = false;
     while let Ok(first) = records.recv() {
         let batch: Vec<Record> = std::iter::once(first).chain(records.try_iter()).collect();
         if let Err(error) = journal.append(&batch) {
-            // Once is enough: a full disk says so elsewhere, again and again.
-            if !std::mem::replace(&mut told, true) {
+            // Once is enough. If the disk is full, the committer reports it too.
+            if !std::mem::replace(&mut reported, true) {
                 problems.try_send(format!("{}: events are not kept: {error}", journal.path().display())).ok();
             }
         }

@@ -1,5 +1,5 @@
-//! Reads events back, never more than is bounded: a session may come from anywhere, and its last line may be torn.
-//! Thread: whoever may wait for the disk.
+//! Reads events back. Size and number are bounded, because a session may come from anywhere; the last line may be
+//! incomplete after a crash. Thread: any that may wait for the disk.
 
 use super::record::Record;
 use crate::file_system::open_regular;
@@ -8,7 +8,7 @@ use crate::session::names::{EARLIER_EVENTS_FILE, EVENTS_FILE};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
-/// The last events of a session, at most `max`, the oldest first. What is no event is passed over.
+/// The last events of a session, at most `max`, the oldest first. Skips lines that are no events.
 pub fn last(folder: &Path, max: usize) -> Vec<Record> {
     let mut records: Vec<Record> =
         [EARLIER_EVENTS_FILE, EVENTS_FILE].iter().flat_map(|name| events(&folder.join(name))).collect();
@@ -20,7 +20,7 @@ fn events(path: &Path) -> Vec<Record> {
     bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).filter_map(Record::parse).collect()
 }
 
-/// The end of a file, as much of it as a file of ours ever has; without the line that is cut by that.
+/// The end of a file: at most the size limit of an events file, without the line that this cuts.
 fn tail(path: &Path) -> io::Result<Vec<u8>> {
     let mut file = open_regular(path)?;
     let skipped = file.metadata()?.len().saturating_sub(limits::FLIGHT_BYTES_MAX);

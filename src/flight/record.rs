@@ -1,128 +1,127 @@
-//! One event, and what it is made of. Thread: any. Pure.
+//! An event: kind, severity, text and numbers, and its line in the file. Thread: any. Pure.
 
 use crate::limits;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// How bad something is.
+/// The severity of an event or a notice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
-    /// Good to know.
+    /// Information; nothing is wrong.
     Info,
-    /// Something is not as it should be; nothing is lost.
+    /// A problem without loss of sound.
     Caution,
-    /// Sound was lost, or will be.
+    /// Sound was lost or will be lost.
     Loss,
 }
 
-/// What happened.
+/// The kind of an event. The file has the name in snake case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// A session was opened: by which program, on which machine.
     Opened,
-    /// It was closed.
+    /// The session was closed.
     Closed,
     /// Takes of a pass that was cut off are whole again.
     Recovered,
     /// The first frame of a pass.
     PassBegan,
-    /// A pass is on the disk; its account.
+    /// A pass is finished; the text is its report.
     PassEnded,
     /// The device did not deliver frames.
     Lost,
     /// No window was there for frames of a take.
     Overrun,
-    /// Frames of a track were not heard in time.
+    /// Frames of a track were not played, because the disk was late.
     Dropout,
     /// A file was cut short while it was played.
     CutShort,
     /// The device is gone.
     DeviceGone,
-    /// It is back.
+    /// The device is back.
     DeviceBack,
-    /// It is back, and another than before.
+    /// The device is back and differs from before.
     DeviceChanged,
-    /// The lead fell under a quarter of what is aimed at.
+    /// The lead fell to a small part of its aim (`limits::NEAR_MISS_PART`).
     NearMiss,
     /// A write took long.
     SlowCommit,
     /// Making takes durable took long.
     SlowSync,
-    /// The disk does not take sound.
+    /// The disk refuses sound.
     DiskTrouble,
-    /// It does again.
+    /// The disk takes sound again.
     DiskTroubleOver,
     /// Half of the spool is in use.
     SpoolHalf,
-    /// All of it is.
+    /// The spool is full.
     SpoolFull,
-    /// There is room again.
+    /// The spool has space again.
     SpoolRoom,
-    /// The system gives less than is wished for.
+    /// The system allows less than the program would use.
     Limit,
     /// A thread failed.
     Failed,
-    /// Anything else that was told.
-    Told,
-    /// More of the same than is written one by one.
+    /// Any other notice.
+    #[serde(rename = "told")]
+    Notice,
+    /// The count of events that the limiter withheld.
     Repeated,
-    /// Events that the disk did not take.
+    /// The count of events that could not be written.
     Dropped,
-    /// An event of a later program.
+    /// A kind that a later version of the program has written.
     #[serde(other)]
     Unknown,
 }
 
 impl Kind {
-    /// Whether it must outlive a power cut.
-    pub(super) fn is_weighty(self) -> bool {
+    /// Whether the event must outlive a power cut whatever its severity.
+    pub(super) fn is_synced(self) -> bool {
         matches!(self, Kind::PassBegan | Kind::PassEnded | Kind::Closed | Kind::Recovered)
     }
 }
 
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The word of the file, spaced.
+        // The name in the file, with spaces.
         let word = serde_json::to_value(self).ok().and_then(|value| value.as_str().map(str::to_owned));
         f.pad(&word.unwrap_or_default().replace('_', " "))
     }
 }
 
-/// One event: one line of the file.
+/// An event, which is a line of the file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
-    /// When, RFC 3339, local with its offset.
+    /// RFC 3339, local time with its offset.
     pub time: String,
-    /// What.
     pub kind: Kind,
-    /// How bad.
     pub severity: Severity,
-    /// In words: the thing, the reason, what to do.
+    /// A sentence: the thing, the reason, what to do.
     pub text: String,
-    /// Places and sizes.
+    /// Positions, sizes and counts, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub numbers: BTreeMap<String, u64>,
 }
 
 impl Record {
-    /// An event of now.
+    /// An event at the present time.
     pub fn new(kind: Kind, severity: Severity, text: &str, numbers: &[(&str, u64)]) -> Record {
         let time = jiff::Zoned::now().strftime("%Y-%m-%dT%H:%M:%S%.3f%:z").to_string();
         let numbers = numbers.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect();
         Record { time, kind, severity, text: text.to_owned(), numbers }.within_bounds()
     }
 
-    /// Its line, newline included.
+    /// The line in the file, newline included.
     pub fn line(&self) -> Vec<u8> {
         let mut line = serde_json::to_vec(self).unwrap_or_default();
         line.push(b'\n');
         line
     }
 
-    /// The event of a line; `None` for what is none, or claims a time that is none.
+    /// Parses a line. `None` if it is no event, is too long, or has an invalid time.
     pub fn parse(line: &[u8]) -> Option<Record> {
         if limits::FLIGHT_LINE_BYTES_MAX < line.len() {
             return None;
@@ -132,14 +131,15 @@ impl Record {
         Some(record.within_bounds())
     }
 
-    /// When it was.
+    /// The time as an instant; `None` if it is invalid.
     pub fn stamp(&self) -> Option<jiff::Timestamp> {
         self.time.parse().ok()
     }
 
-    /// A name of a file may hold anything: no event spans lines, moves a cursor or is longer than a line may be.
+    /// Cleans text and numbers. A file name in the text may hold any character; an event must not span lines, move a
+    /// terminal's cursor, or exceed the length of a line.
     fn within_bounds(mut self) -> Record {
-        self.text = tame(&self.text, limits::FLIGHT_TEXT_CHARS_MAX);
+        self.text = without_control_characters(&self.text, limits::FLIGHT_TEXT_CHARS_MAX);
         if self.numbers.len() > limits::FLIGHT_NUMBERS_MAX || self.numbers.keys().any(|name| !is_name(name)) {
             self.numbers = std::mem::take(&mut self.numbers)
                 .into_iter()
@@ -155,14 +155,14 @@ fn is_name(name: &str) -> bool {
     (1..=32).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
 }
 
-/// Without what steers a terminal or a reader's eye, and not longer than so many characters.
-fn tame(text: &str, chars_max: usize) -> String {
-    let steers = |c: char| {
+/// The text with control characters and characters of text direction replaced, cut to `chars_max` characters.
+fn without_control_characters(text: &str, chars_max: usize) -> String {
+    let is_unsafe = |c: char| {
         c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
     };
-    let mut tamed: String = text.chars().take(chars_max).map(|c| if steers(c) { ' ' } else { c }).collect();
+    let mut safe: String = text.chars().take(chars_max).map(|c| if is_unsafe(c) { ' ' } else { c }).collect();
     if text.chars().nth(chars_max).is_some() {
-        tamed.push('\u{2026}');
+        safe.push('\u{2026}');
     }
-    tamed
+    safe
 }

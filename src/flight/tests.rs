@@ -11,11 +11,11 @@ use std::io::Write;
 use std::time::Duration;
 
 fn record(n: u64) -> Record {
-    Record::new(Kind::Told, Severity::Info, &format!("event {n}"), &[("frames", n)])
+    Record::new(Kind::Notice, Severity::Info, &format!("event {n}"), &[("frames", n)])
 }
 
 #[test]
-fn what_is_noted_is_read_back_and_goes_on_at_the_next_start() {
+fn noted_events_are_read_back_and_the_next_start_appends_to_them() {
     let folder = tempfile::tempdir().unwrap();
     for start in 0..2 {
         let mut flight = Flight::start(folder.path(), true);
@@ -44,7 +44,7 @@ fn two_files_are_kept_and_none_is_larger_than_the_limit() {
     let mut written = 0_u64;
     while written < 5 * limits::FLIGHT_BYTES_MAX / 2 {
         let batch: Vec<Record> =
-            (0..300).map(|n| Record::new(Kind::Told, Severity::Info, &long, &[("frames", n)])).collect();
+            (0..300).map(|n| Record::new(Kind::Notice, Severity::Info, &long, &[("frames", n)])).collect();
         written += batch.iter().map(|record| record.line().len() as u64).sum::<u64>();
         journal.append(&batch).unwrap();
     }
@@ -61,7 +61,7 @@ fn two_files_are_kept_and_none_is_larger_than_the_limit() {
 }
 
 #[test]
-fn a_line_that_was_torn_is_passed_over_and_the_next_one_stands_alone() {
+fn an_incomplete_line_is_skipped_and_the_next_event_has_its_own_line() {
     let folder = tempfile::tempdir().unwrap();
     let whole = record(1).line();
     fs::write(folder.path().join(EVENTS_FILE), [&whole[..], &whole[..whole.len() / 2]].concat()).unwrap();
@@ -83,10 +83,10 @@ fn a_hostile_file_costs_no_more_than_its_bounds() {
     )
     .unwrap();
     file.write_all(&[b"[".repeat(4000), b"\n".to_vec()].concat()).unwrap();
-    let mut long = Record::new(Kind::Told, Severity::Info, "", &[]);
+    let mut long = Record::new(Kind::Notice, Severity::Info, "", &[]);
     long.text = "b".repeat(limits::FLIGHT_LINE_BYTES_MAX);
     file.write_all(&long.line()).unwrap();
-    let mut wild = Record::new(Kind::Told, Severity::Loss, "", &[]);
+    let mut wild = Record::new(Kind::Notice, Severity::Loss, "", &[]);
     wild.text = "first\n\u{1b}[2Jsecond\u{202e}".to_owned();
     wild.numbers = (0..60).map(|n| (format!("n{}", "a".repeat(n % 40)), n as u64)).collect();
     file.write_all(&wild.line()).unwrap();
@@ -107,8 +107,8 @@ fn a_hostile_file_costs_no_more_than_its_bounds() {
 #[test]
 fn links_pipes_and_folders_are_neither_read_nor_written() {
     let folder = tempfile::tempdir().unwrap();
-    let elsewhere = tempfile::tempdir().unwrap();
-    let target = elsewhere.path().join("precious");
+    let outside = tempfile::tempdir().unwrap();
+    let target = outside.path().join("precious");
     fs::write(&target, record(1).line()).unwrap();
     let before = fs::read(&target).unwrap();
     let path = folder.path().join(EVENTS_FILE);
@@ -142,16 +142,16 @@ fn a_flood_is_counted_and_not_written() {
     assert_eq!(written.len(), limits::FLIGHT_SAME_KIND_MAX as usize);
     // Another kind is not held back by it.
     assert_eq!(limiter.admit(Duration::from_secs(1), Record::new(Kind::Closed, Severity::Info, "", &[])).len(), 1);
-    let settled = limiter.settle(limits::FLIGHT_SAME_KIND_SPAN);
-    assert_eq!(settled.len(), 1);
-    let held = 10_000 - u64::from(limits::FLIGHT_SAME_KIND_MAX);
-    assert_eq!((settled[0].numbers["events"], settled[0].numbers["frames"]), (held, 64 * held));
-    assert_eq!(settled[0].severity, Severity::Loss);
-    assert!(limiter.settle_all().is_empty(), "it was told");
+    let counts = limiter.take_due_counts(limits::FLIGHT_SAME_KIND_SPAN);
+    assert_eq!(counts.len(), 1);
+    let withheld = 10_000 - u64::from(limits::FLIGHT_SAME_KIND_MAX);
+    assert_eq!((counts[0].numbers["events"], counts[0].numbers["frames"]), (withheld, 64 * withheld));
+    assert_eq!(counts[0].severity, Severity::Loss);
+    assert!(limiter.take_all_counts().is_empty(), "the count was reported");
 }
 
 #[test]
-fn a_disk_that_stands_still_costs_a_bounded_queue_and_the_count_of_what_found_no_room() {
+fn a_disk_that_hangs_costs_a_bounded_queue_and_the_events_beyond_it_are_counted() {
     let folder = tempfile::tempdir().unwrap();
     let mut flight = Flight::start(folder.path(), false);
     // Nobody takes anything out of it, as while a write waits.
@@ -166,17 +166,17 @@ fn a_disk_that_stands_still_costs_a_bounded_queue_and_the_count_of_what_found_no
     assert_eq!(records.try_iter().count(), limits::FLIGHT_QUEUE);
     flight.keep(record(9));
     let after: Vec<Record> = records.try_iter().collect();
-    assert_eq!(after.iter().map(|record| record.kind).collect::<Vec<_>>(), [Kind::Dropped, Kind::Told]);
+    assert_eq!(after.iter().map(|record| record.kind).collect::<Vec<_>>(), [Kind::Dropped, Kind::Notice]);
     assert_eq!(after[0].numbers["events"], 2 * limits::FLIGHT_QUEUE as u64);
     assert_eq!(flight.dropped(), 0);
 }
 
 #[test]
-fn a_write_that_fails_is_told_once_it_works_again() {
+fn events_of_a_failed_write_are_counted_in_the_next_good_one() {
     let folder = tempfile::tempdir().unwrap();
     let mut journal = Journal::open(folder.path()).unwrap();
     journal.append(&[record(1)]).unwrap();
-    // A turn-over that cannot be: a folder stands where the earlier file goes.
+    // The rotation must fail: a folder has the name of the earlier file.
     fs::create_dir(folder.path().join(EARLIER_EVENTS_FILE)).unwrap();
     fs::OpenOptions::new()
         .write(true)
@@ -191,7 +191,7 @@ fn a_write_that_fails_is_told_once_it_works_again() {
     journal.append(&[record(4)]).unwrap();
     let found = read::last(folder.path(), 10);
     let kinds: Vec<Kind> = found.iter().map(|record| record.kind).collect();
-    assert_eq!(kinds[kinds.len() - 2..], [Kind::Dropped, Kind::Told]);
+    assert_eq!(kinds[kinds.len() - 2..], [Kind::Dropped, Kind::Notice]);
     assert_eq!(found[found.len() - 2].numbers["events"], 2);
 }
 
@@ -206,35 +206,38 @@ fn no_event_is_longer_than_a_line_may_be() {
 }
 
 #[test]
-fn a_near_miss_is_told_at_once_and_then_once_a_minute_with_the_least() {
+fn a_near_miss_is_reported_at_once_and_then_once_a_minute_with_the_shortest_lead() {
     let (mut lead, aim) = (Lead::default(), 48_000);
     let second = Duration::from_secs;
-    assert_eq!(lead.see(second(0), aim, 48_000, 47_000), None);
-    assert_eq!(lead.see(second(1), aim, 20_000, 11_000), Some(11_000), "it fell between two looks");
-    assert_eq!(lead.see(second(2), aim, 9_000, 9_000), None);
-    assert_eq!(lead.see(second(30), aim, 48_000, 5_000), None);
-    assert_eq!(lead.see(second(62), aim, 48_000, 5_000), Some(5_000));
-    assert_eq!(lead.see(second(130), aim, 48_000, 5_000), None, "what was told is told");
-    assert_eq!(lead.see(second(131), aim, 8_000, 5_000), Some(8_000));
-    assert_eq!(lead.see(second(132), aim, 4_000, 4_000), None);
+    assert_eq!(lead.update(second(0), aim, 48_000, 47_000), None);
+    assert_eq!(lead.update(second(1), aim, 20_000, 11_000), Some(11_000), "it fell between two updates");
+    assert_eq!(lead.update(second(2), aim, 9_000, 9_000), None);
+    assert_eq!(lead.update(second(30), aim, 48_000, 5_000), None);
+    assert_eq!(lead.update(second(62), aim, 48_000, 5_000), Some(5_000));
+    assert_eq!(lead.update(second(130), aim, 48_000, 5_000), None, "a lead is reported once");
+    assert_eq!(lead.update(second(131), aim, 8_000, 5_000), Some(8_000));
+    assert_eq!(lead.update(second(132), aim, 4_000, 4_000), None);
     assert_eq!(lead.end(), Some(4_000));
     assert_eq!(lead.end(), None);
-    assert_eq!(Lead::default().see(second(0), u64::MAX, 0, 0), None, "nothing is aimed at");
-    assert_eq!(Lead::default().see(second(0), aim, 0, u64::MAX), None, "nobody has measured yet");
+    assert_eq!(Lead::default().update(second(0), u64::MAX, 0, 0), None, "nothing is aimed at");
+    assert_eq!(Lead::default().update(second(0), aim, 0, u64::MAX), None, "nobody has measured yet");
 }
 
 #[test]
-fn the_spool_is_told_at_half_at_its_end_and_when_there_is_room() {
+fn the_spool_is_reported_when_half_full_when_full_and_when_it_has_space_again() {
     let mut spool = Spool::default();
-    let told: Vec<SpoolStep> =
-        [0, 40, 51, 60, 45, 55, 99, 60, 100, 30, 20, 10, 55].iter().filter_map(|held| spool.see(*held, 100)).collect();
-    assert_eq!(told, [SpoolStep::Half, SpoolStep::Full, SpoolStep::Room, SpoolStep::Half]);
-    assert_eq!(spool.see(5, 0), None);
+    let reported: Vec<SpoolStep> = [0, 40, 51, 60, 45, 55, 99, 60, 100, 30, 20, 10, 55]
+        .iter()
+        .filter_map(|used| spool.update(*used, 100))
+        .collect();
+    assert_eq!(reported, [SpoolStep::Half, SpoolStep::Full, SpoolStep::Room, SpoolStep::Half]);
+    assert_eq!(spool.update(5, 0), None);
 }
 
 #[test]
-fn a_longest_time_is_told_when_it_grows_past_the_threshold() {
+fn a_longest_time_is_reported_when_it_grows_past_the_threshold() {
     let mut longest = Longest::default();
-    let told: Vec<u64> = [10, 600, 600, 700, 0, 400, 550].iter().filter_map(|max| longest.see(*max, 500)).collect();
-    assert_eq!(told, [600, 700, 550]);
+    let reported: Vec<u64> =
+        [10, 600, 600, 700, 0, 400, 550].iter().filter_map(|max| longest.update(*max, 500)).collect();
+    assert_eq!(reported, [600, 700, 550]);
 }

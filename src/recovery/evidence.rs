@@ -1,9 +1,9 @@
-//! What a killed program has left of a pass: spool files and its progress page, and which of them can be believed. Thread: any
-//! that may wait for the disk.
+//! Opens the spool files and progress pages that a killed program has left, and checks each. Thread: any that may wait
+//! for the disk.
 //!
-//! A file is believed if it is a regular one, ours, closed to others, in a folder of which the same is true, not held by a
-//! program that lives, and if its first page names the take and the session that are looked at. What it claims beyond that
-//! is bounded by those who use it.
+//! A file is accepted if it is a regular file of this user, closed to others, in a folder of which the same is true; if
+//! no running program holds its lock; and if its first page names the take and the session in question. The callers put
+//! bounds on everything else that it claims.
 
 use crate::butler::spool::{ProgressIdentity, SPOOL_VERSION, SpoolIdentity, is_ours};
 use crate::file_system::{OpenError, open_regular};
@@ -18,24 +18,24 @@ use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-/// Bytes that are looked at at once.
+/// Bytes that are read at once.
 const PIECE_BYTES: usize = 1 << 20;
 
-/// A byte that no file has.
-const FAR: u64 = i64::MAX as u64;
+/// A position beyond the end of any file.
+const BEYOND_ANY_FILE: u64 = i64::MAX as u64;
 
-/// Why a file is not believed.
+/// Why a file is not accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Rejected {
-    /// It is not there.
+    /// The file does not exist.
     Missing,
-    /// It is no regular file of ours in a folder of ours, closed to others.
+    /// Not a regular file of this user, closed to others, in such a folder; or the file of another take.
     NotOurs(&'static str),
-    /// A program that lives has it.
+    /// A running program holds the lock of the file.
     InUse,
-    /// Its first page does not say what it should.
+    /// The first page cannot be parsed, or has another version.
     Unreadable(String),
-    /// The system refused.
+    /// The system refused to open or read the file.
     Io(String),
 }
 
@@ -51,12 +51,11 @@ impl fmt::Display for Rejected {
     }
 }
 
-/// A file of ours whose first page was read.
+/// An accepted file. It holds a shared lock on the file while it is open.
 #[derive(Debug)]
 pub struct Found<T> {
-    /// Its name.
     pub path: PathBuf,
-    /// What it says about itself.
+    /// The content of the first page.
     pub identity: T,
     file: File,
 }
@@ -67,7 +66,7 @@ pub type FoundSpool = Found<SpoolIdentity>;
 /// The progress page of a pass.
 pub type FoundProgress = Found<ProgressIdentity>;
 
-/// A stretch of a file that holds data: first byte, and the byte after the last one.
+/// A range of a file that holds data: first byte, and the byte after the last one.
 pub type Extent = (u64, u64);
 
 impl FoundSpool {
@@ -76,7 +75,7 @@ impl FoundSpool {
         open(path)
     }
 
-    /// The stretches whose memory is there, from the first byte of sound up to byte `end`.
+    /// The ranges that have memory, from the first byte of sound up to byte `end`.
     pub fn extents(&self, end: u64) -> io::Result<Vec<Extent>> {
         let (mut extents, mut at) = (Vec::new(), DATA_OFFSET);
         while at < end {
@@ -100,16 +99,16 @@ impl FoundSpool {
         self.file.read_exact_at(bytes, at)
     }
 
-    /// The frame after the last one whose memory is there, sound or not.
-    pub fn frames_held(&self) -> io::Result<u64> {
-        let end = self.extents(FAR)?.last().map_or(DATA_OFFSET, |(_, end)| *end);
+    /// The frame after the last one that has memory, sound or not.
+    pub fn memory_end(&self) -> io::Result<u64> {
+        let end = self.extents(BEYOND_ANY_FILE)?.last().map_or(DATA_OFFSET, |(_, end)| *end);
         Ok((end - DATA_OFFSET) / self.identity.frame_bytes as u64)
     }
 
     /// The frame after the last one that is not silent.
-    pub fn frames_heard(&self) -> io::Result<u64> {
+    pub fn last_sound(&self) -> io::Result<u64> {
         let mut piece = vec![0; PIECE_BYTES];
-        for (start, end) in self.extents(FAR)?.into_iter().rev() {
+        for (start, end) in self.extents(BEYOND_ANY_FILE)?.into_iter().rev() {
             let mut until = end;
             while start < until {
                 let from = until.saturating_sub(PIECE_BYTES as u64).max(start);
@@ -125,8 +124,8 @@ impl FoundSpool {
         Ok(0)
     }
 
-    /// Bytes of memory that it holds.
-    pub fn bytes_held(&self) -> u64 {
+    /// Bytes of memory that the file holds.
+    pub fn memory_bytes(&self) -> u64 {
         self.file.metadata().map_or(0, |found| found.blocks() * 512)
     }
 }
@@ -137,7 +136,7 @@ impl FoundProgress {
         open(path)
     }
 
-    /// What it says.
+    /// Reads the record position and the losses from the page.
     pub fn read(&self) -> Result<Progress, Rejected> {
         let mut page = vec![0; PAGE_BYTES];
         self.file
@@ -147,16 +146,16 @@ impl FoundProgress {
     }
 }
 
-/// Files in a spool folder whose names end in `.ending`, in order.
-pub fn names(folder: &Path, ending: &str) -> Vec<PathBuf> {
+/// Files in a spool folder whose names end in `.ending`, sorted. None if the folder is not closed to other users.
+pub fn files_named(folder: &Path, ending: &str) -> Vec<PathBuf> {
     if !is_ours(folder) {
         return Vec::new();
     }
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
-    let mut names: Vec<PathBuf> =
+    let mut files: Vec<PathBuf> =
         entries.filter(|path| path.extension().is_some_and(|extension| extension == ending)).collect();
-    names.sort();
-    names
+    files.sort();
+    files
 }
 
 fn check_version(found: u32) -> Result<(), Rejected> {
@@ -171,7 +170,7 @@ fn open<T: Identity>(path: &Path) -> Result<Found<T>, Rejected> {
         OpenError::Link => Rejected::NotOurs("it is a link"),
         OpenError::NotRegular => Rejected::NotOurs("it is no regular file"),
         OpenError::Open(error) if error.kind() == io::ErrorKind::NotFound => Rejected::Missing,
-        // A socket.
+        // The error for a socket.
         OpenError::Open(error) if error.raw_os_error() == Some(libc::ENXIO) => {
             Rejected::NotOurs("it is no regular file")
         }
@@ -187,7 +186,7 @@ fn open<T: Identity>(path: &Path) -> Result<Found<T>, Rejected> {
     if found.nlink() != 1 {
         return Err(Rejected::NotOurs("it has a second name"));
     }
-    // Shared: those who only look do not take each other for a recorder.
+    // A shared lock: two programs that only read do not take each other for a recorder.
     if let Err(TryLockError::WouldBlock) = file.try_lock_shared() {
         return Err(Rejected::InUse);
     }
@@ -196,19 +195,20 @@ fn open<T: Identity>(path: &Path) -> Result<Found<T>, Rejected> {
     Ok(Found { path: path.to_owned(), identity: identity(&page)?, file })
 }
 
-/// What a first page says about its file.
+/// Parses the first page of a spool file or progress page.
 pub fn identity<T: Identity>(page: &[u8]) -> Result<T, Rejected> {
     let end = page.iter().position(|byte| *byte == b'\n').unwrap_or(0);
-    // What was found is told back, and is anything.
-    let told = |error: serde_json::Error| Rejected::Unreadable(error.to_string().replace(char::is_control, "\u{fffd}"));
-    let identity: T = serde_json::from_slice(&page[..end]).map_err(told)?;
+    // The error text quotes the page, which may hold any character.
+    let unreadable =
+        |error: serde_json::Error| Rejected::Unreadable(error.to_string().replace(char::is_control, "\u{fffd}"));
+    let identity: T = serde_json::from_slice(&page[..end]).map_err(unreadable)?;
     identity.check()?;
     Ok(identity)
 }
 
-/// What a file in memory says about itself.
+/// The content of a first page.
 pub trait Identity: DeserializeOwned {
-    /// Refuses what cannot be true.
+    /// Rejects another version and impossible values.
     fn check(&self) -> Result<(), Rejected>;
 }
 

@@ -1,9 +1,9 @@
-//! Spool files that no recovery of a session has taken: those whose sound is in their takes go, all others are shown.
-//! Thread: any that may wait for the disk.
+//! Spool files and progress pages that remain after the recovery of a session's passes. Files whose sound is in the
+//! takes are removed; all others are listed for the user. Thread: any that may wait for the disk.
 
-use super::evidence::{FoundProgress, FoundSpool, Rejected, names};
+use super::evidence::{FoundProgress, FoundSpool, Rejected, files_named};
 use super::recover_pass::progress_is_needed;
-use super::take_wav::{TakeWav, is_elsewhere_too};
+use super::take_wav::{TakeWav, is_in_another_copy};
 use super::{StepHook, remove};
 use crate::butler::spool::progress_path_of;
 use crate::session::session_file::{OpenSession, is_in_use, open_read_only};
@@ -14,28 +14,26 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use uuid::Uuid;
 
-/// A spool file that is there.
+/// A spool file for the list that a user sees.
 #[derive(Clone, Debug, Serialize)]
 pub struct Leftover {
-    /// The file.
     pub spool: PathBuf,
-    /// Bytes of memory that it holds.
+    /// Bytes of memory that the file holds.
     pub bytes: u64,
-    /// The WAV file that it belongs to, where it was then.
+    /// The WAV file that the spool belongs to, at the path of the time of recording.
     pub wav: Option<PathBuf>,
-    /// The session's folder, where it was then.
+    /// The session's folder at the time of recording.
     pub session: Option<PathBuf>,
-    /// What there is to know and to do.
+    /// The state of the file and the advice to the user, as a sentence.
     pub state: String,
 }
 
-/// Removes the spool files of a session's finished takes, if all that they hold is in the takes, and those of a pass that
-/// never began. Nothing else goes.
-/// Returns what could not be done.
+/// Removes the spool files of a session's finished takes, if all of their sound is in the takes, and the files of a
+/// pass that never had a frame. Removes nothing else. Returns the problems.
 pub(super) fn sweep(store: &OpenSession, session: &Session, folders: &[PathBuf], hook: StepHook<'_>) -> Vec<String> {
     let mut troubles = Vec::new();
     let mut wanted: Vec<Uuid> = Vec::new();
-    for path in folders.iter().flat_map(|folder| names(folder, "spool")) {
+    for path in folders.iter().flat_map(|folder| files_named(folder, "spool")) {
         let Ok(spool) = FoundSpool::open(&path) else { continue };
         let its = &spool.identity;
         if its.session != session.id {
@@ -47,25 +45,26 @@ pub(super) fn sweep(store: &OpenSession, session: &Session, folders: &[PathBuf],
                 let Ok(wav) = TakeWav::open(store, session, take) else { return false };
                 take.state != TakeState::Recording
                     && wav.has_all_of(&spool, take.frames).unwrap_or(false)
-                    && (take.id != first.id || !is_elsewhere_too(&its.wav, take, wav.place()))
+                    && (take.id != first.id || !is_in_another_copy(&its.wav, take, wav.file_id()))
             })
         });
-        // Killed before the session listed it, and so before the first frame: there is no sound in it.
-        let unborn =
+        // The program was killed before the session listed the take. The progress page tells whether the pass had a
+        // frame.
+        let is_empty_pass =
             || !session.takes().iter().any(|take| take.uuid == its.take) && never_began(&path, its.pass, session);
-        if whole || unborn() {
+        if whole || is_empty_pass() {
             troubles.extend(remove(&path, hook).err());
         } else {
-            // Cut off still, changed since, or wanted by a copy of the session: shown, not removed.
+            // The take is still cut off, differs from its spool, or a copy of the session may need the spool: keep it.
             wanted.push(its.pass);
         }
     }
-    for path in folders.iter().flat_map(|folder| names(folder, "progress")) {
+    for path in folders.iter().flat_map(|folder| files_named(folder, "progress")) {
         let Ok(progress_page) = FoundProgress::open(&path) else { continue };
         let its = &progress_page.identity;
-        let unborn =
+        let is_empty_pass =
             || !session.takes().iter().any(|take| take.uuid == its.pass) && never_began(&path, its.pass, session);
-        let needless = || !progress_is_needed(store, session, &progress_page) || unborn();
+        let needless = || !progress_is_needed(store, session, &progress_page) || is_empty_pass();
         if its.session == session.id && !wanted.contains(&its.pass) && needless() {
             troubles.extend(remove(&path, hook).err());
         }
@@ -73,7 +72,7 @@ pub(super) fn sweep(store: &OpenSession, session: &Session, folders: &[PathBuf],
     troubles
 }
 
-/// Whether a pass has no frame, as its progress page beside `path` says.
+/// Whether the progress page in the folder of `path` says that the pass has no frame. Without a readable page: no.
 fn never_began(path: &Path, pass: Uuid, session: &Session) -> bool {
     let progress_page = path.parent().and_then(|folder| FoundProgress::open(&progress_path_of(folder, pass)).ok());
     progress_page
@@ -82,19 +81,19 @@ fn never_began(path: &Path, pass: Uuid, session: &Session) -> bool {
         .is_some_and(|progress| progress.began.is_none() && progress.frames == Frames(0))
 }
 
-/// Every spool file that this user has left somewhere, or records into now.
+/// Lists every spool file in the folders, those of a running recording included.
 pub fn list(folders: &[PathBuf]) -> Vec<Leftover> {
-    folders.iter().flat_map(|folder| names(folder, "spool")).map(|path| look_at(&path)).collect()
+    folders.iter().flat_map(|folder| files_named(folder, "spool")).map(|path| describe(&path)).collect()
 }
 
-fn look_at(path: &Path) -> Leftover {
+fn describe(path: &Path) -> Leftover {
     match FoundSpool::open(path) {
         Ok(spool) => {
             let wav = spool.identity.wav.clone();
             let session = wav.parent().and_then(Path::parent).map(Path::to_owned);
             let state =
-                session.as_ref().map_or_else(|| "its session is not known".to_owned(), |folder| word(folder, &spool));
-            Leftover { spool: path.to_owned(), bytes: spool.bytes_held(), wav: Some(wav), session, state }
+                session.as_ref().map_or_else(|| "its session is not known".to_owned(), |folder| advice(folder, &spool));
+            Leftover { spool: path.to_owned(), bytes: spool.memory_bytes(), wav: Some(wav), session, state }
         }
         Err(rejected) => {
             let found = std::fs::symlink_metadata(path).ok().filter(|_| rejected != Rejected::Missing);
@@ -104,8 +103,8 @@ fn look_at(path: &Path) -> Leftover {
     }
 }
 
-/// What becomes of a spool whose session was in `folder`.
-fn word(folder: &Path, spool: &FoundSpool) -> String {
+/// The advice for a spool whose session was in `folder`.
+fn advice(folder: &Path, spool: &FoundSpool) -> String {
     let its = &spool.identity;
     match open_read_only(folder) {
         Ok(session) if session.id == its.session => {

@@ -1,39 +1,38 @@
-//! How long the takes of a pass that was cut off are. Thread: any. Pure.
+//! Decides the length of a pass that was cut off. All its takes get this length. Thread: any. Pure.
 
 use std::fmt;
 
-/// What is known of one take.
+/// The evidence for the length from one take.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TakeKnown {
-    /// Frames of the pass up to what its header claims and its file has.
+    /// Frames of the pass that the header of the file claims and the file has.
     pub header: u64,
-    /// Frames up to the end of its spool's memory, sound or not. `None`: it has no spool.
-    pub held: Option<u64>,
-    /// Its length, if it was finished: by its committer, or by a recovery before.
+    /// Frames of the pass up to the end of the spool's memory, sound or not. `None`: the take has no spool.
+    pub memory_end: Option<u64>,
+    /// Frames of the pass if the take was finished, by its committer or by an earlier recovery.
     pub finished: Option<u64>,
 }
 
-/// What is known of a pass.
+/// The evidence for the length of a pass.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PassKnown {
-    /// Its takes.
     pub takes: Vec<TakeKnown>,
-    /// Frames of every take, says the progress page.
+    /// Frames recorded in every take, according to the progress page.
     pub progress_page: Option<u64>,
-    /// Frames that can have gone by since the pass was begun, by the clock on the wall.
+    /// Frames that the time since the start of the pass allows, by the wall clock.
     pub clock: Option<u64>,
 }
 
-/// What a length rests on.
+/// The evidence that decided a length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Basis {
     /// Other takes of the pass are finished.
     Finished,
-    /// The progress page: exact to the frame.
+    /// The progress page. The length is exact to the frame.
     ProgressPage,
-    /// The last sound in any spool: there is no progress page to be believed.
+    /// The last sound in any spool, because no progress page is credible.
     Spool,
-    /// The headers, and so the disk, alone: what was in memory is gone.
+    /// The headers on the disk, because no spool is left (after a restart of the machine).
     Disk,
 }
 
@@ -48,23 +47,26 @@ impl fmt::Display for Basis {
     }
 }
 
-/// The length of every take of a pass. `heard` says up to where any take of it has sound in memory; it reads much, and is
-/// asked only when nothing better is known.
-pub fn length<E>(known: &PassKnown, heard: impl FnOnce() -> Result<u64, E>) -> Result<(u64, Basis), E> {
+/// The length of every take of a pass, and the evidence that decided it. `last_sound` returns the frame after the last
+/// frame that is not silent in any spool. It reads much, so it is called only when nothing better is known.
+pub fn length<E>(known: &PassKnown, last_sound: impl FnOnce() -> Result<u64, E>) -> Result<(u64, Basis), E> {
     if let Some(finished) = known.takes.iter().filter_map(|take| take.finished).max() {
         return Ok((finished, Basis::Finished));
     }
     let longest = known.takes.iter().map(|take| take.header).max().unwrap_or(0);
     let shortest = known.takes.iter().map(|take| take.header).min().unwrap_or(0);
-    let held = known.takes.iter().filter_map(|take| take.held).max();
-    // The record position is never beyond memory that was there for it, but after a long loss, which takes its time.
-    // A progress page that claims more than both allow is broken: it shall not make files of petabytes.
-    let most = longest.max(held.unwrap_or(0)).max(known.clock.unwrap_or(0));
+    let memory_end = known.takes.iter().filter_map(|take| take.memory_end).max();
+    // The record position is never beyond the memory that was made for it, except after a long device loss; the wall
+    // clock then bounds it. A progress page that claims more than both allow is broken. It must not make files of
+    // petabytes.
+    let most = longest.max(memory_end.unwrap_or(0)).max(known.clock.unwrap_or(0));
     match known.progress_page {
-        // A header is never ahead of the record position; if one is, the progress page is behind, and what all have stays.
+        // A header is never ahead of the record position. If every header is, the progress page is behind; keep the
+        // frames that all takes have.
         Some(progress_page) if progress_page <= most => Ok((progress_page.max(shortest), Basis::ProgressPage)),
-        _ if held.is_some() => Ok((heard()?.max(longest), Basis::Spool)),
-        // A header claims nothing before it is durable in every take.
+        _ if memory_end.is_some() => Ok((last_sound()?.max(longest), Basis::Spool)),
+        // A header claims a frame only when it is durable in every take, so every file has the frames of the longest
+        // claim.
         _ => Ok((longest, Basis::Disk)),
     }
 }
@@ -75,12 +77,12 @@ mod tests {
     use proptest::prelude::*;
     use std::convert::Infallible;
 
-    fn take(header: u64, held: Option<u64>) -> TakeKnown {
-        TakeKnown { header, held, finished: None }
+    fn take(header: u64, memory_end: Option<u64>) -> TakeKnown {
+        TakeKnown { header, memory_end, finished: None }
     }
 
-    fn of(takes: &[TakeKnown], progress_page: Option<u64>, clock: Option<u64>, heard: u64) -> (u64, Basis) {
-        length::<Infallible>(&PassKnown { takes: takes.to_vec(), progress_page, clock }, || Ok(heard)).unwrap()
+    fn of(takes: &[TakeKnown], progress_page: Option<u64>, clock: Option<u64>, last_sound: u64) -> (u64, Basis) {
+        length::<Infallible>(&PassKnown { takes: takes.to_vec(), progress_page, clock }, || Ok(last_sound)).unwrap()
     }
 
     #[test]
@@ -120,7 +122,7 @@ mod tests {
 
     #[test]
     fn a_take_that_is_finished_knows() {
-        let finished = TakeKnown { header: 7000, held: None, finished: Some(7000) };
+        let finished = TakeKnown { header: 7000, memory_end: None, finished: Some(7000) };
         assert_eq!(of(&[take(4000, Some(9000)), finished], Some(6999), None, 0), (7000, Basis::Finished));
     }
 
@@ -133,12 +135,12 @@ mod tests {
     proptest! {
         #[test]
         fn no_claim_makes_takes_longer_than_memory_disk_and_clock_allow(
-            headers in prop::collection::vec(0u64..1 << 40, 1..5), held in prop::option::of(0u64..1 << 40),
+            headers in prop::collection::vec(0u64..1 << 40, 1..5), memory_end in prop::option::of(0u64..1 << 40),
             progress_page: Option<u64>, clock in prop::option::of(0u64..1 << 40),
         ) {
-            let takes: Vec<_> = headers.iter().map(|header| take(*header, held)).collect();
-            let most = headers.iter().copied().max().unwrap().max(held.unwrap_or(0));
-            let (frames, basis) = of(&takes, progress_page, clock, held.unwrap_or(0));
+            let takes: Vec<_> = headers.iter().map(|header| take(*header, memory_end)).collect();
+            let most = headers.iter().copied().max().unwrap().max(memory_end.unwrap_or(0));
+            let (frames, basis) = of(&takes, progress_page, clock, memory_end.unwrap_or(0));
             prop_assert!(frames <= most.max(clock.unwrap_or(0)));
             prop_assert!(headers.iter().copied().min().unwrap() <= frames, "{:?}", basis);
         }

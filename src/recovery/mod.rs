@@ -1,16 +1,18 @@
-//! Recovery: what a program that was killed left of a recording becomes whole takes. Thread: any that may wait for the
+//! Recovery makes whole takes of the recording that a killed program left behind. Thread: any that may wait for the
 //! disk; control at a start, or the command line.
 //!
 //! ```text
 //!   spool files (sound that was not on the disk yet) --+
-//!   progress page (frames that every take had)                 +--> WAV files --> session.json --> spool files go
-//!   WAV files (what the committer had written) --------+
+//!   progress page (frames that every take had) --------+--> WAV files --> session.json --> spool files are removed
+//!   WAV files (sound that the committer had written) --+
 //! ```
 //!
-//! The order is what makes it safe. A pass's files are written, each byte to the one place where it belongs, and durable,
-//! before the session says that they are whole; the session says so before anything is removed. Stopped anywhere, it is
-//! begun anew and finds at least as much as before. Whoever recovers holds the session's lock; a recorder holds that of each
-//! of its files in memory: what a living program records is left alone, whatever copy of the session asks.
+//! The order makes recovery safe. First the WAV files of a pass are written and made durable; each byte has only one
+//! place. Then session.json says that the takes are whole. Only then the spool files are removed. A recovery that is
+//! stopped anywhere can be started again and finds at least as much as before.
+//!
+//! Recovery holds the session lock. A running recorder also locks each spool file, so recovery of a copied session
+//! never touches audio that is being recorded.
 #![forbid(unsafe_code)]
 
 pub mod evidence;
@@ -20,7 +22,7 @@ mod take_wav;
 mod recover_pass;
 #[cfg(test)]
 mod tests;
-mod words;
+mod messages;
 
 use crate::session::session_file::{OpenSession, merge_copies};
 use crate::session::{Session, Take, TakeState};
@@ -34,7 +36,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use take_wav::TakeWav;
 
-/// Something that a recovery is about to do.
+/// A step of a recovery that changes something on a disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     /// Write a piece of sound.
@@ -51,36 +53,35 @@ pub enum Step {
     Remove,
 }
 
-/// Asked before each step; an error stops the recovery there, as if it had been killed.
+/// Called before each step. An error stops the recovery there, as if the program had been killed. For tests.
 pub type StepHook<'a> = &'a mut dyn FnMut(Step) -> io::Result<()>;
 
-/// What a recovery did.
+/// The result of a recovery.
 #[derive(Debug, Default)]
 pub struct Report {
-    /// Passes that are whole now, in the order of the session.
+    /// Passes that are whole now, by their number in the session.
     pub passes: Vec<RecoveredPass>,
-    /// What could not be done, the thing first. What it is about was kept.
+    /// Problems, path first. The files that they name were kept.
     pub troubles: Vec<String>,
 }
 
-/// A pass that was cut off.
+/// A pass that was cut off and is recovered.
 #[derive(Clone, Debug)]
 pub struct RecoveredPass {
-    /// Frames of every take.
+    /// Length of the pass.
     pub frames: Frames,
-    /// Frames a second.
     pub rate: SampleRate,
-    /// What the length rests on.
+    /// The evidence for the length.
     pub basis: Basis,
-    /// Frames in it that the device lost; silence.
+    /// Frames that the device lost. They are silence.
     pub lost: Frames,
-    /// Frames for which there was no window, summed over takes; silence.
+    /// Frames for which there was no window, summed over the takes. They are silence.
     pub overrun: Frames,
-    /// Its takes that were recovered now.
+    /// The takes that this recovery finished.
     pub takes: Vec<RecoveredTake>,
 }
 
-/// A take that was cut off.
+/// A take that was cut off and is recovered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RecoveredTake {
     /// The track's name.
@@ -89,28 +90,29 @@ pub struct RecoveredTake {
     pub input: u32,
     /// The file, relative to the session.
     pub file: String,
-    /// Its frames.
+    /// Frames in the file.
     pub frames: u64,
-    /// Frames of it that came from memory.
+    /// Frames that were copied from the spool.
     pub recovered_frames: u64,
 }
 
-/// A take that can be mended.
+/// A take that was cut off and whose file can be written.
 struct CutTake {
     take: Take,
     wav: TakeWav,
-    /// That of the first take of its track in the pass: what goes on in another file is in the same spool.
+    /// The spool file. All files of a track in a pass share one spool, named after the first of them.
     spool: Option<FoundSpool>,
-    /// Its copy in the mirror that the spool names.
+    /// The replica in the mirror that the spool names.
     mirror: Option<TakeWav>,
-    /// Why that is not mended.
+    /// Why the mirror's replica is not recovered.
     mirror_trouble: Option<String>,
-    /// The frame of the pass at which it goes on in another file.
+    /// The frame of the pass at which the take continues in another file. `None`: this is its last file.
     until: Option<Frames>,
+    /// Frames copied from the spool.
     from_memory: Frames,
 }
 
-/// Whether there is a take that was cut off, or is being recorded.
+/// Whether the session has a take that was cut off or is being recorded.
 pub fn is_needed(session: &Session) -> bool {
     session.takes().iter().any(|take| take.state == TakeState::Recording)
 }
@@ -120,7 +122,7 @@ pub fn recover(store: &mut OpenSession, session: &mut Session, folders: &[PathBu
     recover_in_steps(store, session, folders, &mut |_| Ok(()))
 }
 
-/// The same; `hook` is asked before each step.
+/// Recovers like [`recover`], and calls `hook` before each step.
 pub fn recover_in_steps(
     store: &mut OpenSession,
     session: &mut Session,
@@ -148,5 +150,5 @@ pub fn recover_in_steps(
 }
 
 fn remove(path: &Path, hook: StepHook<'_>) -> Result<(), String> {
-    hook(Step::Remove).and_then(|()| std::fs::remove_file(path)).map_err(|error| words::at(path, &error))
+    hook(Step::Remove).and_then(|()| std::fs::remove_file(path)).map_err(|error| messages::at(path, &error))
 }

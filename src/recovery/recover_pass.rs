@@ -1,10 +1,10 @@
-//! One pass that was cut off: evidence, length, files, session, and only then the spool. Thread: any that may wait for the
-//! disk.
+//! Recovers a pass that was cut off, in this order: evidence, length, WAV files, session.json, and only then the spool.
+//! Thread: any that may wait for the disk.
 
 use super::evidence::{FoundProgress, FoundSpool, Rejected};
 use super::length::{Basis, PassKnown, TakeKnown, length};
-use super::take_wav::{TakeWav, is_elsewhere_too};
-use super::{CutTake, RecoveredPass, RecoveredTake, Step, StepHook, remove, words};
+use super::take_wav::{TakeWav, is_in_another_copy};
+use super::{CutTake, RecoveredPass, RecoveredTake, Step, StepHook, messages, remove};
 use crate::butler::spool::{path_of, progress_path_of};
 use crate::device::LossCause;
 use crate::session::session_file::{OpenSession, SessionError};
@@ -16,10 +16,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use uuid::Uuid;
 
-/// Seconds by which the clock on the wall may have been set meanwhile.
+/// Seconds by which the wall clock may have been set back since the pass began.
 const CLOCK_SLACK_SECONDS: u64 = 60;
 
-/// What a recovery has in hand.
+/// The recovery of the passes of a session, one after the other.
 pub(super) struct PassRecovery<'a> {
     pub(super) store: &'a mut OpenSession,
     pub(super) session: &'a mut Session,
@@ -28,102 +28,104 @@ pub(super) struct PassRecovery<'a> {
     pub(super) troubles: &'a mut Vec<String>,
 }
 
-/// What the session is to be told.
-struct Verdict {
+/// The decided facts of a pass, for the WAV headers and the session.
+struct PassOutcome {
     frames: Frames,
+    /// The start on the timeline. `None`: the progress page does not know; the session's value counts.
     began: Option<FramePos>,
     progress: Progress,
-    /// What headers do not claim yet is in the files all the same: they were recorded into, without a spool.
+    /// The pass was recorded in place, without spools: the files have sound beyond the claims of their headers.
     all_on_disk: bool,
 }
 
 impl PassRecovery<'_> {
-    /// Recovers a pass. `None`: none of its takes could be looked at. The error says why it was left as it is.
+    /// Recovers a pass. `None`: none of its takes could be opened. The error says why the pass was left as it is.
     pub(super) fn pass(&mut self, pass: u32) -> Result<Option<RecoveredPass>, String> {
         let takes: Vec<Take> = self.session.takes().iter().filter(|take| take.pass == pass).cloned().collect();
         let Some(first) = takes.first() else { return Ok(None) };
         let progress_page = self.progress_of(first)?;
         let progress = progress_page.as_ref().and_then(|progress_page| {
-            let told =
+            let report_trouble =
                 |rejected: &Rejected| self.troubles.push(format!("{}: {rejected}", progress_page.path.display()));
-            progress_page.read().inspect_err(told).ok()
+            progress_page.read().inspect_err(report_trouble).ok()
         });
         let mut cut_takes = Vec::new();
         for take in takes.iter().filter(|take| take.state == TakeState::Recording) {
-            let spool = self.spool_of(first_part(&takes, take))?;
+            let spool = self.spool_of(first_take_of_track(&takes, take))?;
             let until = self.session.continuation_of(take).map(|next| next.offset);
             match TakeWav::open(self.store, self.session, take) {
                 Ok(wav) => {
-                    let mirror = self.mirror_of(spool.as_ref(), first_part(&takes, take));
+                    let mirror = self.mirror_of(spool.as_ref(), first_take_of_track(&takes, take));
                     let from_memory = Frames(0);
                     let (take, mirror_trouble) = (take.clone(), None);
                     cut_takes.push(CutTake { take, wav, spool, mirror, mirror_trouble, until, from_memory });
                 }
-                // Its disk had no more room, and it was killed before the file was made in which it was to go on.
-                Err(_) if self.session.is_continuation(take) && self.is_unmade(take) => {
+                // The program was killed after it listed a continuation and before the committer created its file. Drop
+                // the continuation: the earlier file is then the last one of the take.
+                Err(_) if self.session.is_continuation(take) && self.file_was_never_made(take) => {
                     self.session.forget_take(take.id).ok();
                     return self.pass(pass);
                 }
-                Err(reason) => self.troubles.push(words::left_alone(&reason, spool.as_ref())),
+                Err(reason) => self.troubles.push(messages::left_alone(&reason, spool.as_ref())),
             }
         }
         if cut_takes.is_empty() {
             return Ok(None);
         }
-        let known = known(self.session, &takes, &cut_takes, progress.as_ref())?;
-        let (frames, basis) = length(&known, || heard(&cut_takes))?;
-        // What else the progress page says is believed where its length is.
+        let known = pass_known(self.session, &takes, &cut_takes, progress.as_ref())?;
+        let (frames, basis) = length(&known, || last_sound(&cut_takes))?;
+        // A progress page whose length is not credible is not used for start and losses either.
         let progress = progress.filter(|_| basis == Basis::ProgressPage);
-        let verdict = Verdict {
+        let outcome = PassOutcome {
             frames: Frames(frames),
             began: progress.as_ref().and_then(|progress| progress.began),
             all_on_disk: progress.is_some()
                 && progress_page.as_ref().is_some_and(|progress_page| !progress_page.identity.spooled),
             progress: progress.unwrap_or_default(),
         };
-        // The sound of all of them first: should the power go meanwhile, memory goes with it, and no header may say how long
-        // the pass is that is ahead of another take's sound.
+        // The sound of all takes before the first header. A power cut now destroys the spools, and the next recovery
+        // then takes the longest header as the length: no header may claim more than every take has on its disk.
         for cut in &mut cut_takes {
-            let taken = cut.take_over(verdict.frames, self.hook);
-            taken.map_err(|error| words::not_mended(self.store.path(), cut, &error))?;
+            let copied = cut.copy_sound(outcome.frames, self.hook);
+            copied.map_err(|error| messages::not_recovered(self.store.path(), cut, &error))?;
         }
         for cut in &mut cut_takes {
-            let began = verdict.began.unwrap_or(FramePos(cut.take.start.0 - cut.take.offset.0));
-            let finished = cut.finish(verdict.frames, began, self.hook);
-            finished.map_err(|error| words::not_mended(self.store.path(), cut, &error))?;
+            let began = outcome.began.unwrap_or(FramePos(cut.take.start.0 - cut.take.offset.0));
+            let finished = cut.finish(outcome.frames, began, self.hook);
+            finished.map_err(|error| messages::not_recovered(self.store.path(), cut, &error))?;
         }
-        self.save(&cut_takes, &verdict)?;
+        self.save(&cut_takes, &outcome)?;
         self.save_mirror(&cut_takes);
         let recovered = RecoveredPass {
-            frames: verdict.frames,
+            frames: outcome.frames,
             rate: first.rate,
             basis,
-            lost: verdict.progress.lost,
-            overrun: verdict.progress.overrun,
-            takes: cut_takes.iter().map(|cut| cut.recovered(self.session, verdict.frames)).collect(),
+            lost: outcome.progress.lost,
+            overrun: outcome.progress.overrun,
+            takes: cut_takes.iter().map(|cut| cut.recovered(self.session, outcome.frames)).collect(),
         };
-        if let Err(reason) = self.clear_away(cut_takes, progress_page) {
-            // It is recovered all the same; what is left goes at the next start.
+        if let Err(reason) = self.remove_evidence(cut_takes, progress_page) {
+            // The pass is recovered. The next start removes the files that remain.
             self.troubles.push(reason);
         }
         Ok(Some(recovered))
     }
 
-    /// The session says that the takes are whole, and lasts.
-    fn save(&mut self, cut_takes: &[CutTake], verdict: &Verdict) -> Result<(), String> {
+    /// Marks the takes as recovered and saves the session. On an error the session in memory is put back.
+    fn save(&mut self, cut_takes: &[CutTake], outcome: &PassOutcome) -> Result<(), String> {
         let before = self.session.clone();
         let mut save = || {
             for cut in cut_takes {
-                settle(self.session, cut, verdict).map_err(|error| error.to_string())?;
-                note_losses(self.session, cut, verdict);
+                mark_recovered(self.session, cut, outcome).map_err(|error| error.to_string())?;
+                note_losses(self.session, cut, outcome);
             }
-            (self.hook)(Step::Session).map_err(|error| words::at(self.store.path(), &error))?;
+            (self.hook)(Step::Session).map_err(|error| messages::at(self.store.path(), &error))?;
             self.store.save(self.session).map_err(|error| error.to_string())
         };
         save().inspect_err(|_| *self.session = before)
     }
 
-    /// The mirror's copy of the session says so too.
+    /// Saves the session in the mirror too, and reports the replicas that could not be recovered.
     fn save_mirror(&mut self, cut_takes: &[CutTake]) {
         for (cut, reason) in cut_takes.iter().filter_map(|it| Some((it, it.mirror_trouble.as_ref()?))) {
             self.troubles.push(format!("mirror: {}: {reason}; it is not recovered", cut.take.file));
@@ -138,25 +140,25 @@ impl PassRecovery<'_> {
         }
     }
 
-    /// The copy of a take in the mirror that its spool names; told if it is not there.
+    /// The replica in the mirror that the spool names. Reports a replica that cannot be opened.
     fn mirror_of(&mut self, spool: Option<&FoundSpool>, first: &Take) -> Option<TakeWav> {
         let path = spool?.identity.mirror.as_ref()?;
-        let told = |reason: &String| self.troubles.push(format!("mirror: {reason}; it is not recovered"));
-        TakeWav::open_mirror(path, self.session, first).inspect_err(told).ok()
+        let report_trouble = |reason: &String| self.troubles.push(format!("mirror: {reason}; it is not recovered"));
+        TakeWav::open_mirror(path, self.session, first).inspect_err(report_trouble).ok()
     }
 
-    /// Whether the file of a take is not there although its folder is.
-    fn is_unmade(&self, take: &Take) -> bool {
+    /// Whether the file of a take does not exist although its folder does.
+    fn file_was_never_made(&self, take: &Take) -> bool {
         matches!(self.store.open_take_to_write(self.session, take), Err(SessionError::Missing { path }) if path.ends_with(&take.file))
     }
 
-    /// Removes the files whose sound is in the takes. What a copy of the session may still want stays.
-    fn clear_away(&mut self, cut_takes: Vec<CutTake>, progress_page: Option<FoundProgress>) -> Result<(), String> {
+    /// Removes the spool files whose sound is in the takes. Keeps files that a copy of the session may still need.
+    fn remove_evidence(&mut self, cut_takes: Vec<CutTake>, progress_page: Option<FoundProgress>) -> Result<(), String> {
         let mut wanted = false;
         for cut in cut_takes {
             let Some(spool) = cut.spool else { continue };
             let own = cut.until.is_some() || self.session.is_continuation(&cut.take);
-            if !own && is_elsewhere_too(&spool.identity.wav, &cut.take, cut.wav.place()) {
+            if !own && is_in_another_copy(&spool.identity.wav, &cut.take, cut.wav.file_id()) {
                 wanted = true;
             } else if cut.until.is_none() {
                 remove(&spool.path, self.hook)?;
@@ -170,19 +172,19 @@ impl PassRecovery<'_> {
         Ok(())
     }
 
-    /// The spool of a take, if there is one to be believed. One that is not is told and stays.
+    /// The spool of a take, if an acceptable one exists. Reports and keeps a file that is rejected.
     fn spool_of(&mut self, take: &Take) -> Result<Option<FoundSpool>, String> {
         let (session, frame_bytes) = (self.session.id, take.format.bytes() * take.channels as usize);
         self.find(take.uuid, path_of, |path| {
             let spool = FoundSpool::open(path)?;
             let its = &spool.identity;
             let ours = its.take == take.uuid && its.session == session && its.frame_bytes == frame_bytes;
-            // Where the session was then does not matter; it may have been moved.
+            // Compare the end of the path only: the session may have been moved since.
             Ok((ours && its.wav.ends_with(&take.file), spool))
         })
     }
 
-    /// The progress page of the pass whose first take is `first`, likewise.
+    /// The progress page of the pass whose first take is `first`, if an acceptable one exists.
     fn progress_of(&mut self, first: &Take) -> Result<Option<FoundProgress>, String> {
         let session = self.session.id;
         self.find(first.uuid, progress_path_of, |path| {
@@ -192,6 +194,8 @@ impl PassRecovery<'_> {
         })
     }
 
+    /// Opens the first acceptable file with this name in the spool folders. `open` returns whether the file belongs to
+    /// the take in question.
     fn find<T>(
         &mut self,
         identity: Uuid,
@@ -204,7 +208,8 @@ impl PassRecovery<'_> {
                 Ok((true, found)) => return Ok(Some(found)),
                 Ok((false, _)) => Rejected::NotOurs("it names another take or session"),
                 Err(Rejected::Missing) => continue,
-                // A passing reason: what is in there must not be given up for it.
+                // The reason may be gone at the next start. Leave the pass alone until then, or its sound would be
+                // lost.
                 Err(rejected @ (Rejected::InUse | Rejected::Io(_))) => {
                     return Err(format!("{}: {rejected}; its pass is left as it is", path.display()));
                 }
@@ -217,27 +222,28 @@ impl PassRecovery<'_> {
 }
 
 impl CutTake {
-    /// Frames of its file, if the pass has `frames`.
+    /// Frames in this file of a pass of `frames` frames.
     fn frames(&self, frames: Frames) -> Frames {
         self.until.unwrap_or(frames) - self.take.offset
     }
 
-    /// The sound that is in memory, and what the mirror's disk alone has.
-    fn take_over(&mut self, pass_frames: Frames, hook: StepHook<'_>) -> io::Result<()> {
+    /// Copies the sound that is in the spool, and fills holes from the other replica, in both directions.
+    fn copy_sound(&mut self, pass_frames: Frames, hook: StepHook<'_>) -> io::Result<()> {
         let frames = self.frames(pass_frames);
         if let Some(spool) = &self.spool {
-            self.from_memory = self.wav.take_over(spool, frames, hook)?;
+            self.from_memory = self.wav.copy_from_spool(spool, frames, hook)?;
         }
         let Some(mirror) = &self.mirror else { return Ok(()) };
-        self.wav.heal_from(mirror, frames, hook)?;
-        // The mirror's disk may be gone by now: the session's takes do not wait for it.
-        let taken = self.spool.as_ref().map_or(Ok(Frames(0)), |spool| mirror.take_over(spool, pass_frames, hook));
-        let healed = taken.and_then(|_| mirror.heal_from(&self.wav, pass_frames, hook));
-        self.mirror_trouble = healed.err().map(|error| error.to_string());
+        self.wav.fill_holes_from(mirror, frames, hook)?;
+        // The mirror's disk may be gone. Its errors must not stop the recovery of the session's takes.
+        let copied =
+            self.spool.as_ref().map_or(Ok(Frames(0)), |spool| mirror.copy_from_spool(spool, pass_frames, hook));
+        let filled = copied.and_then(|_| mirror.fill_holes_from(&self.wav, pass_frames, hook));
+        self.mirror_trouble = filled.err().map(|error| error.to_string());
         Ok(())
     }
 
-    /// Length and header, of the mirror's copy too.
+    /// Sets length and header of the file and of its replica in the mirror.
     fn finish(&mut self, pass_frames: Frames, began: FramePos, hook: StepHook<'_>) -> io::Result<()> {
         let frames = self.frames(pass_frames);
         if let Some(mirror) = self.mirror.as_mut().filter(|_| self.mirror_trouble.is_none()) {
@@ -257,22 +263,22 @@ impl CutTake {
     }
 }
 
-/// Whether a recovery, of this session or of a copy of it, may still ask the progress page. One of a pass that the session does not
-/// know is not ours to judge.
+/// Whether a recovery of this session or of a copy of it may still need the progress page. Yes for a pass that the
+/// session does not list.
 pub(super) fn progress_is_needed(store: &OpenSession, session: &Session, progress_page: &FoundProgress) -> bool {
     let Some(first) = session.takes().iter().find(|take| take.uuid == progress_page.identity.pass) else { return true };
     let cut_off = |take: &Take| take.pass == first.pass && take.state == TakeState::Recording;
-    let place = || TakeWav::open(store, session, first).ok().and_then(|wav| wav.place());
-    session.takes().iter().any(cut_off) || is_elsewhere_too(&progress_page.identity.wav, first, place())
+    let file_id = || TakeWav::open(store, session, first).ok().and_then(|wav| wav.file_id());
+    session.takes().iter().any(cut_off) || is_in_another_copy(&progress_page.identity.wav, first, file_id())
 }
 
-/// The take that the track of a take began the pass in.
-fn first_part<'a>(takes: &'a [Take], take: &'a Take) -> &'a Take {
+/// The first file of the take's track in the pass.
+fn first_take_of_track<'a>(takes: &'a [Take], take: &'a Take) -> &'a Take {
     takes.iter().find(|first| first.track == take.track && first.offset == Frames(0)).unwrap_or(take)
 }
 
-/// Everything that is known about the length of a pass.
-fn known(
+/// Collects the evidence for the length of a pass.
+fn pass_known(
     session: &Session,
     takes: &[Take],
     cut_takes: &[CutTake],
@@ -281,21 +287,21 @@ fn known(
     let mut known = Vec::with_capacity(takes.len());
     for take in takes {
         let cut = cut_takes.iter().find(|cut| cut.take.id == take.id);
-        // What goes on in another file says nothing of the pass's end.
+        // A file that has a continuation says nothing about the end of the pass.
         if session.continuation_of(take).is_some() {
             continue;
         }
         let is_finished = take.state != TakeState::Recording || take.frames > Frames(0);
         let finished = is_finished.then_some((take.offset + take.frames).0);
-        // A take that cannot be looked at and was not finished says nothing.
+        // A take whose file cannot be opened and that was not finished says nothing.
         if cut.is_none() && finished.is_none() {
             continue;
         }
         let spool = cut.and_then(|cut| cut.spool.as_ref());
-        let held =
-            spool.map(|spool| spool.frames_held().map_err(|error| words::at(&spool.path, &error))).transpose()?;
+        let memory_end =
+            spool.map(|spool| spool.memory_end().map_err(|error| messages::at(&spool.path, &error))).transpose()?;
         let header = cut.map_or(0, |cut| (take.offset + cut.wav.claimed).0);
-        known.push(TakeKnown { header, held, finished });
+        known.push(TakeKnown { header, memory_end, finished });
     }
     let clock = takes.first().and_then(|take| {
         let began: jiff::Timestamp = take.started.parse().ok()?;
@@ -305,35 +311,35 @@ fn known(
     Ok(PassKnown { takes: known, progress_page: progress.map(|progress| progress.frames.0), clock })
 }
 
-/// Up to where any take has sound in memory.
-fn heard(cut_takes: &[CutTake]) -> Result<u64, String> {
+/// The frame after the last one that is not silent in any spool.
+fn last_sound(cut_takes: &[CutTake]) -> Result<u64, String> {
     let mut most = 0;
     for spool in cut_takes.iter().filter_map(|cut| cut.spool.as_ref()) {
-        most = most.max(spool.frames_heard().map_err(|error| words::at(&spool.path, &error))?);
+        most = most.max(spool.last_sound().map_err(|error| messages::at(&spool.path, &error))?);
     }
     Ok(most)
 }
 
-/// The take is whole: its place, its length, its region.
-fn settle(session: &mut Session, cut: &CutTake, verdict: &Verdict) -> Result<(), EditError> {
+/// Writes a recovered take into the session: start, length, state, and a region if it has none.
+fn mark_recovered(session: &mut Session, cut: &CutTake, outcome: &PassOutcome) -> Result<(), EditError> {
     let take = &cut.take;
-    let frames = cut.frames(verdict.frames);
-    let began = verdict.began.unwrap_or(FramePos(take.start.0 - take.offset.0));
+    let frames = cut.frames(outcome.frames);
+    let began = outcome.began.unwrap_or(FramePos(take.start.0 - take.offset.0));
     session.set_take_start(take.id, began)?;
-    // What it cost is known only if the pass came to its end and the disk did not take it.
+    // The accounts are known only if the pass ended regularly and its disk then failed. Keep them.
     session.finish_take(take.id, frames, TakeState::Recovered, take.accounts.clone())?;
     let placed = session.tracks().iter().any(|track| track.regions().iter().any(|region| region.take == take.id));
     if frames > Frames(0) && !placed && session.track(take.track).is_some() {
-        // A track that is full of regions keeps the take, unplaced.
+        // If the track cannot have more regions, the take stays without one.
         session.place_region(take.track, take.id, began + take.offset, FramePos(0), frames).ok();
     }
     Ok(())
 }
 
-/// What is silence in a take because it was lost.
-fn note_losses(session: &mut Session, cut: &CutTake, verdict: &Verdict) {
-    let (id, claimed, progress) = (cut.take.id, cut.wav.claimed, &verdict.progress);
-    let (first, frames) = (FramePos(cut.take.offset.0), cut.frames(verdict.frames));
+/// Writes the losses of the pass, and sound that is gone with the spool, into a take.
+fn note_losses(session: &mut Session, cut: &CutTake, outcome: &PassOutcome) {
+    let (id, claimed, progress) = (cut.take.id, cut.wav.claimed, &outcome.progress);
+    let (first, frames) = (FramePos(cut.take.offset.0), cut.frames(outcome.frames));
     for mark in &progress.marks {
         let (at, end) = (mark.at.max(first), (mark.at + mark.frames).min(first + frames));
         if at < end {
@@ -342,8 +348,8 @@ fn note_losses(session: &mut Session, cut: &CutTake, verdict: &Verdict) {
         }
     }
     session.add_unlisted_losses(id, progress.losses.saturating_sub(progress.marks.len() as u64)).ok();
-    if cut.spool.is_none() && claimed < frames && !verdict.all_on_disk {
-        // The header may have been late: what was written is there.
+    if cut.spool.is_none() && claimed < frames && !outcome.all_on_disk {
+        // The file can have sound beyond the header's claim. The loss begins at the first block that was never written.
         if let Ok(Some(hole)) = cut.wav.first_hole(claimed, frames) {
             session.add_loss(id, FramePos(hole.0), frames - hole, "what was in memory is gone").ok();
         }

@@ -1,8 +1,7 @@
-//! One take's WAV file: what it is, and how it gets the sound that its spool still has. Thread: any that may wait for the
-//! disk.
+//! The WAV file of a take that was cut off, and the copy of sound into it. Thread: any that may wait for the disk.
 //!
-//! The file is opened inside the session's folder, through no link, and written only if it is the one that was recorded:
-//! its header carries the take's identity. Every byte has one place, so mending that was cut off is mended by mending again.
+//! The file is opened inside the session's folder, never through a link. It is written only if its header carries the
+//! take's identity. Every byte has only one place, so an interrupted recovery is completed by another one.
 
 use super::Step;
 use super::evidence::{Extent, FoundSpool};
@@ -21,16 +20,16 @@ use std::io::{self, Cursor};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 
-/// Bytes that are copied at once.
+/// Bytes that are copied or compared at once.
 const PIECE_BYTES: usize = 1 << 20;
 
-/// Where the `bext` chunk of a header of ours begins, after `RIFF` and the room for 64-bit sizes.
+/// Start of the `bext` chunk in a header that this program wrote: after `RIFF` and the reserve for 64-bit sizes.
 const BEXT_AT: usize = 48;
 
-/// Where the reference stands in it: after head, description and originator.
+/// Start of the originator reference: after the head of the chunk, description and originator.
 const REFERENCE_AT: usize = BEXT_AT + 8 + 256 + 32;
 
-/// What the header of a take says that nobody finished.
+/// Part of the coding history of a take that was not finished.
 const UNFINISHED: &str = "being recorded";
 
 /// The file of a take that was cut off.
@@ -38,21 +37,23 @@ const UNFINISHED: &str = "being recorded";
 pub(super) struct TakeWav {
     file: File,
     header: Header,
-    /// Frames that its header claims and that it has.
+    /// Frames that the header claims and the file has.
     pub(super) claimed: Frames,
-    /// Frames of the pass before its first one.
+    /// Frames of the pass before the first frame of this file.
     offset: Frames,
+    /// The header as it is on the disk.
     page: Box<[u8; HEADER_BYTES]>,
 }
 
 impl TakeWav {
-    /// Opens the file of a take. The error says why it is left alone, the file first.
+    /// Opens the file of a take. The error says why the file is left alone, path first.
     pub(super) fn open(store: &OpenSession, session: &Session, take: &Take) -> Result<TakeWav, String> {
         let file = store.open_take_to_write(session, take).map_err(|error| error.to_string())?;
         TakeWav::of(file, &store.path().join(take.path()), session, take, take.offset)
     }
 
-    /// Opens the copy of a take in the mirror that its spool names: it begins with the pass, wherever the take went on.
+    /// Opens the replica of a take in the mirror. `take` is the first file of its track: the replica holds the whole
+    /// pass, because only the session's side continues in other files.
     pub(super) fn open_mirror(path: &Path, session: &Session, take: &Take) -> Result<TakeWav, String> {
         let file = open_copy_to_write(path, session).map_err(|error| error.to_string())?;
         TakeWav::of(file, path, session, take, Frames(0))
@@ -64,15 +65,16 @@ impl TakeWav {
         let mut page = Box::new([0; HEADER_BYTES]);
         let bytes = HEADER_BYTES.min(found.len() as usize);
         file.read_exact_at(&mut page[..bytes], 0).map_err(named)?;
-        let fresh = blank_header(session, take);
-        // A page of nothing is what a power cut can leave; of such a file there must be no second name.
+        let fresh = initial_header(session, take);
+        // A power cut can leave a header of zeros. Without an identity in it, accept only a file that has no second
+        // name.
         if page.iter().all(|byte| *byte == 0) && found.nlink() == 1 {
             return Ok(TakeWav { file, header: fresh, claimed: Frames(0), offset, page });
         }
         let other = || format!("{}: not the file that was recorded; left as it is", name.display());
         let bytes = claimed_bytes(&page).ok_or_else(other)?.min(found.len().saturating_sub(DATA_OFFSET));
         let bext = match parse(&mut Cursor::new(&page[..]), HEADER_BYTES as u64) {
-            Ok(layout) => its_own(&layout, take),
+            Ok(layout) => own_bext(&layout, take),
             Err(_) => is_torn(&page, take).then(|| fresh.bext.clone()),
         };
         let bext = bext.ok_or_else(other)?;
@@ -80,13 +82,14 @@ impl TakeWav {
         Ok(TakeWav { file, header: Header { bext, ..fresh }, claimed, offset, page })
     }
 
-    /// Device and number of the file: two that have the same are the same.
-    pub(super) fn place(&self) -> Option<(u64, u64)> {
+    /// Device and inode number, equal for two names of the same file.
+    pub(super) fn file_id(&self) -> Option<(u64, u64)> {
         self.file.metadata().ok().map(|found| (found.dev(), found.ino()))
     }
 
-    /// Writes what the spool has of its `frames` frames to where it belongs. Returns the frames that came from there.
-    pub(super) fn take_over(
+    /// Copies the sound of this file's `frames` frames from the spool and makes it durable. Returns the number of
+    /// frames that the spool had, silence included.
+    pub(super) fn copy_from_spool(
         &self,
         spool: &FoundSpool,
         frames: Frames,
@@ -99,20 +102,21 @@ impl TakeWav {
                 spool.read(at, piece)?;
                 for (from, run) in runs_of_sound(piece) {
                     hook(Step::Sound)?;
-                    self.file.write_all_at(run, at - self.before() + from as u64)?;
+                    self.file.write_all_at(run, at - self.offset_bytes() + from as u64)?;
                 }
             }
             bytes += hole - start;
         }
         if bytes > 0 {
-            // Before the header says that it is there: the power may go now.
+            // Durable before any header claims it.
             hook(Step::Durable)?;
             self.file.sync_data()?;
         }
         Ok(Frames(bytes.div_ceil(self.header.frame_bytes() as u64)))
     }
 
-    /// The take has `frames` frames and its pass began at `began`: length, header, durable.
+    /// Sets the length to `frames` frames, writes the header for a pass that began at `began`, and makes the file
+    /// durable.
     pub(super) fn finish(
         &mut self,
         frames: Frames,
@@ -123,13 +127,13 @@ impl TakeWav {
         header.data_bytes = frames.0 * header.frame_bytes() as u64;
         header.bext.time_reference = (began + self.offset).0;
         let history = &mut header.bext.coding_history;
-        // The account of a take that was finished stays: nothing of it is mended.
+        // A file that its committer had finished keeps its history.
         if history.is_empty() || history.contains(UNFINISHED) {
             let remark = "Faultless; cut off and recovered";
             *history = coding_history_line(header.format, header.rate, header.channels, remark);
         }
         hook(Step::Length)?;
-        // In two steps: a pad byte is nought, not the first byte of what was cut off.
+        // In two steps, so that the pad byte is zero and not the first byte after the cut.
         set_length(&self.file, DATA_OFFSET + header.data_bytes)?;
         set_length(&self.file, header.file_bytes())?;
         let page = header.build();
@@ -142,14 +146,14 @@ impl TakeWav {
         self.file.sync_all()
     }
 
-    /// Whether everything that the spool has of its `frames` frames is in the file.
+    /// Whether the file has all of the spool's sound for its `frames` frames.
     pub(super) fn has_all_of(&self, spool: &FoundSpool, frames: Frames) -> io::Result<bool> {
         let (mut ours, mut theirs) = (vec![0; PIECE_BYTES], vec![0; PIECE_BYTES]);
         for (start, hole) in self.extents(spool, frames)? {
             for at in (start..hole).step_by(PIECE_BYTES) {
                 let bytes = (hole - at).min(PIECE_BYTES as u64) as usize;
                 spool.read(at, &mut theirs[..bytes])?;
-                match self.file.read_exact_at(&mut ours[..bytes], at - self.before()) {
+                match self.file.read_exact_at(&mut ours[..bytes], at - self.offset_bytes()) {
                     Ok(()) => {}
                     Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(false),
                     Err(error) => return Err(error),
@@ -162,50 +166,52 @@ impl TakeWav {
         Ok(true)
     }
 
-    /// Writes what the other copy of a take has where this one has nothing, up to its `frames` frames: a disk that stood
-    /// still was to get it from there.
-    pub(super) fn heal_from(
+    /// Copies sound from the other replica into the holes of this file, up to its `frames` frames. Holes come from a
+    /// disk that hung: its committer skipped spans that it was to copy from the other replica later.
+    pub(super) fn fill_holes_from(
         &self,
         other: &TakeWav,
         frames: Frames,
         hook: &mut dyn FnMut(Step) -> io::Result<()>,
     ) -> io::Result<()> {
         let mut piece = vec![0; PIECE_BYTES];
-        let mut healed = false;
+        let mut wrote = false;
         for (start, hole) in holes(&self.file, DATA_OFFSET, DATA_OFFSET + self.bytes_of(frames))? {
             for at in (start..hole).step_by(PIECE_BYTES) {
-                let theirs = (at + self.before()).checked_sub(other.before()).filter(|theirs| DATA_OFFSET <= *theirs);
+                let theirs = (at + self.offset_bytes())
+                    .checked_sub(other.offset_bytes())
+                    .filter(|theirs| DATA_OFFSET <= *theirs);
                 let Some(theirs) = theirs else { continue };
                 let piece = &mut piece[..(hole - at).min(PIECE_BYTES as u64) as usize];
                 let read = other.file.read_at(piece, theirs)?;
                 for (from, run) in runs_of_sound(&piece[..read]) {
                     hook(Step::Sound)?;
                     self.file.write_all_at(run, at + from as u64)?;
-                    healed = true;
+                    wrote = true;
                 }
             }
         }
-        if healed { self.file.sync_data() } else { Ok(()) }
+        if wrote { self.file.sync_data() } else { Ok(()) }
     }
 
-    /// The first of its `frames` frames, from frame `from` on, that was never written to the disk.
+    /// The first frame of this file in `from..frames` that was never written to the disk.
     pub(super) fn first_hole(&self, from: Frames, frames: Frames) -> io::Result<Option<Frames>> {
         let found = holes(&self.file, DATA_OFFSET + self.bytes_of(from), DATA_OFFSET + self.bytes_of(frames))?;
         Ok(found.first().map(|(start, _)| Frames((start - DATA_OFFSET) / self.header.frame_bytes() as u64).max(from)))
     }
 
-    /// What the spool has of its `frames` frames.
+    /// Ranges of the spool that have memory for the `frames` frames of this file.
     fn extents(&self, spool: &FoundSpool, frames: Frames) -> io::Result<Vec<Extent>> {
         let (first, end) = (
-            DATA_OFFSET.saturating_add(self.before()),
+            DATA_OFFSET.saturating_add(self.offset_bytes()),
             DATA_OFFSET.saturating_add(self.bytes_of(self.offset + frames)),
         );
         let found = spool.extents(end)?.into_iter().map(|(start, hole)| (start.max(first), hole));
         Ok(found.filter(|(start, hole)| start < hole).collect())
     }
 
-    /// Bytes of the pass before its first one.
-    fn before(&self) -> u64 {
+    /// Bytes of the pass before the first byte of this file: spool byte minus file byte.
+    fn offset_bytes(&self) -> u64 {
         self.bytes_of(self.offset)
     }
 
@@ -214,8 +220,8 @@ impl TakeWav {
     }
 }
 
-/// Stretches of a file from byte `from` to byte `end` in which nothing was ever written, in whole pages; what lies behind its
-/// end is one. A file system that does not know says that there are none.
+/// Ranges of a file from byte `from` to byte `end` that were never written, in whole pages. Bytes beyond the end of the
+/// file are such a range. A file system that does not track holes reports none.
 fn holes(file: &File, from: u64, end: u64) -> io::Result<Vec<Extent>> {
     let (mut found, mut at, page) = (Vec::new(), from, PAGE_BYTES as u64);
     let there = file.metadata()?.len();
@@ -239,10 +245,11 @@ fn holes(file: &File, from: u64, end: u64) -> io::Result<Vec<Extent>> {
     Ok(found)
 }
 
-/// The pages of a piece that are not all zeros, side by side ones together, and where they lie in it.
+/// The pages of a piece that are not all zeros, adjacent ones joined, each with its offset in the piece.
 ///
-/// Zeros are never written: either the file has them (blocks without data read as zeros), or it has sound there that was
-/// committed, in a place that the kernel has cleared and not given back, as it does inside of a huge page.
+/// Recovery never writes zeros. Either the file has zeros there (blocks without data read as zeros), or it has
+/// committed sound there: the committer punched the spool page, and the kernel cleared it without freeing it, as it
+/// does inside a huge page.
 fn runs_of_sound(piece: &[u8]) -> Vec<(usize, &[u8])> {
     let silent = |page: &[u8]| page.iter().all(|byte| *byte == 0);
     let pages: Vec<bool> = piece.chunks(PAGE_BYTES).map(silent).collect();
@@ -254,8 +261,8 @@ fn runs_of_sound(piece: &[u8]) -> Vec<(usize, &[u8])> {
     runs.filter(|(silent, ..)| !silent).map(|(_, from, end)| (from, &piece[from..end])).collect()
 }
 
-/// The `bext` chunk of a file that is a take's own: made as the session says, and named after it.
-fn its_own(layout: &Layout, take: &Take) -> Option<Bext> {
+/// The `bext` chunk, if the file is the take's own: format as in the session, and the take's identity as reference.
+fn own_bext(layout: &Layout, take: &Take) -> Option<Bext> {
     let alike = u32::from(layout.channels) == take.channels
         && layout.rate == take.rate.0
         && layout.encoding == Encoding::from(take.format);
@@ -263,14 +270,14 @@ fn its_own(layout: &Layout, take: &Take) -> Option<Bext> {
     (alike && bext.originator_reference == take.uuid.simple().to_string()).then_some(bext)
 }
 
-/// Whether a page that makes no sense as a whole is a take's own all the same: a power cut has left sectors of two headers,
-/// whose chunks have not the same lengths. What says whose it is, and where the sound begins, lies in one place in all of them.
+/// Whether a header that cannot be parsed is the take's own. A power cut can leave sectors of two headers whose chunks
+/// differ in length. The identity and the start of the sound are at the same offset in all headers.
 fn is_torn(page: &[u8; HEADER_BYTES], take: &Take) -> bool {
     page[BEXT_AT..].starts_with(b"bext") && page[REFERENCE_AT..].starts_with(take.uuid.simple().to_string().as_bytes())
 }
 
-/// The header as it was made when the take was begun, from what the session knows.
-fn blank_header(session: &Session, take: &Take) -> Header {
+/// The header that the take had at its start, rebuilt from the session.
+fn initial_header(session: &Session, take: &Take) -> Header {
     let name = session.track(take.track).map_or("", |track| track.name());
     let (date, time) = take.started.split_at_checked(10).unwrap_or_default();
     Header {
@@ -287,16 +294,16 @@ fn blank_header(session: &Session, take: &Take) -> Header {
     }
 }
 
-/// Whether the file at `path` is the recorded file of a take, and another one than that at `place`: the session was copied,
-/// and the copy is not the only one that may want the spool.
-pub(super) fn is_elsewhere_too(path: &Path, take: &Take, place: Option<(u64, u64)>) -> bool {
+/// Whether the file at `path` is the recorded file of `take` and another one than `file_id`. Then the session was
+/// copied, and that copy may need the spool too.
+pub(super) fn is_in_another_copy(path: &Path, take: &Take, file_id: Option<(u64, u64)>) -> bool {
     let Ok(file) = open_regular(path) else { return false };
     let Ok(found) = file.metadata() else { return false };
     let mut page = [0; HEADER_BYTES];
-    if Some((found.dev(), found.ino())) == place || file.read_exact_at(&mut page, 0).is_err() {
+    if Some((found.dev(), found.ino())) == file_id || file.read_exact_at(&mut page, 0).is_err() {
         return false;
     }
-    parse(&mut Cursor::new(&page[..]), HEADER_BYTES as u64).is_ok_and(|layout| its_own(&layout, take).is_some())
+    parse(&mut Cursor::new(&page[..]), HEADER_BYTES as u64).is_ok_and(|layout| own_bext(&layout, take).is_some())
 }
 
 #[cfg(test)]

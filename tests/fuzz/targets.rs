@@ -192,15 +192,15 @@ pub fn spool(bytes: &[u8]) {
     let mut numbers = rest.chunks_exact(8).map(|word| u64::from_le_bytes(word.try_into().expect("eight")));
     let clock = numbers.next();
     let mut known = PassKnown { takes: Vec::new(), progress_page: Some(progress.frames.0), clock };
-    while let (Some(header), Some(held)) = (numbers.next(), numbers.next()) {
-        known.takes.push(TakeKnown { header, held: (held % 3 > 0).then_some(held), finished: None });
+    while let (Some(header), Some(memory_end)) = (numbers.next(), numbers.next()) {
+        known.takes.push(TakeKnown { header, memory_end: (memory_end % 3 > 0).then_some(memory_end), finished: None });
     }
-    let held = known.takes.iter().filter_map(|take| take.held).max();
+    let memory_end = known.takes.iter().filter_map(|take| take.memory_end).max();
     let disk = known.takes.iter().map(|take| take.header).max().unwrap_or(0);
     let least = known.takes.iter().map(|take| take.header).min().unwrap_or(0);
-    let heard = || Ok::<_, Rejected>(held.unwrap_or(0));
+    let heard = || Ok::<_, Rejected>(memory_end.unwrap_or(0));
     let (frames, basis) = length(&known, heard).expect("nothing failed");
-    let most = disk.max(held.unwrap_or(0)).max(clock.unwrap_or(0));
+    let most = disk.max(memory_end.unwrap_or(0)).max(clock.unwrap_or(0));
     assert!(least <= frames && frames <= most, "{frames} frames by {basis}: {known:?}");
     assert!(basis != Basis::Finished);
 }

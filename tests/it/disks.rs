@@ -457,7 +457,7 @@ fn a_pass_with_a_mirror_is_followed_by_one_without() {
     let mut control = Control::open(setup(&folder, "free", 2, 48_000, TakeFormat::S24)).unwrap();
     control.arm_inputs(2).unwrap();
     control.set_mirror(Some(&place.path().join("mirror")));
-    while !control.elsewhere_is_known() {
+    while !control.companions_are_known() {
         control.poll();
         std::thread::sleep(Duration::from_millis(2));
     }

@@ -88,7 +88,7 @@ fn kill_amid(folder: &Path, arguments: &str, up_to: u64) -> Killed {
         // The sound is not ahead of the page either: at most by the block that was being stored.
         let spool = spools(&take).into_iter().find(|path| path.exists());
         if let Some(spool) = spool {
-            let heard = FoundSpool::open(&spool).unwrap().frames_heard().unwrap();
+            let heard = FoundSpool::open(&spool).unwrap().last_sound().unwrap();
             assert!(heard <= exactly + BLOCK_FRAMES_MAX as u64, "{}: {heard} frames of {exactly}", take.file);
         }
     }

@@ -4,7 +4,7 @@ use super::disturb::{Disturbance, Going};
 use super::{Kind, Options, RATE};
 use crate::butler::capabilities::CapturePath;
 use crate::control::pass::PassReport;
-use crate::control::setup::{self, Allowed, Wanted};
+use crate::control::setup::{self, DeviceRequest, UserLimits};
 use crate::control::{Control, Notice, Purpose, Setup, Severity};
 use crate::device::signal::Signal;
 use crate::format::TakeFormat;
@@ -72,7 +72,7 @@ fn plan(kind: Kind, options: &Options, folder: &Path) -> Setup {
         Kind::Unplug => format!("virtual:unplug={unplugged}+{AWAY_FRAMES}"),
         _ => "virtual".to_owned(),
     };
-    let wanted = Wanted {
+    let wanted = DeviceRequest {
         name,
         rate: SampleRate(RATE),
         period: options.period,
@@ -81,7 +81,7 @@ fn plan(kind: Kind, options: &Options, folder: &Path) -> Setup {
         take_format: TakeFormat::S24,
         signal: Signal::Ramp,
     };
-    let allowed = Allowed { lock_kib: None, spool_mib: None, lead_ms: limits::LEAD_MS_DEFAULT };
+    let allowed = UserLimits { lock_kib: None, spool_mib: None, lead_ms: limits::LEAD_MS_DEFAULT };
     Setup {
         folder: folder.to_path_buf(),
         purpose: Purpose::Record,
@@ -109,7 +109,7 @@ fn see_through(
                 losses.push(notice);
             }
         }
-        let Some(now) = control.pass_now() else { break };
+        let Some(now) = control.pass_status() else { break };
         let part = now.frames.0 as f64 / length.max(1) as f64;
         if did.is_none() && going.is_none() && !now.has_ended && part >= CALM_PART {
             match disturbance.start() {

@@ -2,14 +2,18 @@
 
 use super::*;
 
-/// Recovers with one file of memory made bad. It is named, kept as it is, and the takes have at least what the disk had.
+/// Recovers with one file of memory made bad. It is named, kept as it is, and the takes have at least what the disk
+/// had.
 #[track_caller]
 fn hostile(what: &str, bad: impl Fn(&Scene) -> PathBuf) {
     let scene = Scene::new(&TWO, 3 * WINDOW);
     let path = bad(&scene);
     let before = fs::symlink_metadata(&path).unwrap();
     let (report, session) = scene.recover();
-    assert!(report.troubles.iter().any(|told| told.starts_with(&path.display().to_string())), "{what}: {report:?}");
+    assert!(
+        report.troubles.iter().any(|trouble| trouble.starts_with(&path.display().to_string())),
+        "{what}: {report:?}"
+    );
     assert_eq!(fs::symlink_metadata(&path).unwrap().len(), before.len(), "{what}: it is kept");
     for take in session.takes() {
         assert_eq!(take.state, TakeState::Recovered, "{what}");
@@ -18,7 +22,7 @@ fn hostile(what: &str, bad: impl Fn(&Scene) -> PathBuf) {
 }
 
 #[test]
-fn a_spool_that_is_not_to_be_believed_is_named_and_left_alone() {
+fn a_spool_that_is_rejected_is_named_and_left_alone() {
     let rewrite = |scene: &Scene, from: &str, to: &str| {
         let path = scene.spool(0);
         let file = OpenOptions::new().read(true).write(true).open(&path).unwrap();
@@ -97,41 +101,41 @@ fn a_progress_that_claims_the_impossible_makes_no_giant() {
 }
 
 #[test]
-fn a_folder_that_others_may_enter_is_not_believed() {
+fn a_folder_that_others_may_enter_is_rejected() {
     let scene = Scene::new(&TWO, 3 * WINDOW);
     fs::set_permissions(scene.memory.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let (report, session) = scene.recover();
-    assert!(report.troubles.iter().any(|told| told.contains("closed to others")), "{report:?}");
+    assert!(report.troubles.iter().any(|trouble| trouble.contains("closed to others")), "{report:?}");
     assert_eq!((report.passes[0].basis, session.takes()[0].frames), (Basis::Disk, Frames(2 * WINDOW)));
     assert!(scene.spool(0).exists());
 }
 
 #[test]
-fn what_a_living_program_records_is_left_alone() {
+fn a_recording_of_a_running_program_is_left_alone() {
     for of_progress in [false, true] {
         let scene = Scene::new(&TWO, 3 * WINDOW);
-        let held = File::open(if of_progress { scene.progress_page() } else { scene.spool(1) }).unwrap();
-        held.try_lock().unwrap();
+        let locked = File::open(if of_progress { scene.progress_page() } else { scene.spool(1) }).unwrap();
+        locked.try_lock().unwrap();
         let before = scene.files();
         let (report, session) = scene.recover();
         assert!(report.passes.is_empty() && report.troubles[0].contains("a program that is running holds it"));
         assert_eq!(session.takes()[0].state, TakeState::Recording);
         assert!(before == scene.files());
-        drop(held);
+        drop(locked);
         let (_, session) = scene.recover();
         scene.check(&session, 3 * WINDOW, whole);
     }
 }
 
 #[test]
-fn a_take_that_leads_elsewhere_is_refused_by_name_and_the_others_are_recovered() {
+fn a_take_that_is_a_link_or_another_file_is_refused_by_name_and_the_others_are_recovered() {
     type Lead = fn(&Path, &Path);
     let leads: [(Lead, &str); 3] = [
         (|path, target| symlink(target, path).unwrap(), "link"),
         (|path, _| fs::write(path, "a letter").unwrap(), "not the file that was recorded"),
         (|_, _| {}, "In 1-1.wav"),
     ];
-    for (lead, word) in leads {
+    for (lead, expected) in leads {
         let scene = Scene::new(&TWO, 3 * WINDOW);
         let target = scene.folder.path().join("target");
         fs::rename(&scene.plans[0].path, &target).unwrap();
@@ -140,7 +144,10 @@ fn a_take_that_leads_elsewhere_is_refused_by_name_and_the_others_are_recovered()
         let (report, session) = scene.recover();
         let states: Vec<_> = session.takes().iter().map(|take| (take.state, take.frames.0)).collect();
         assert_eq!(states, [(TakeState::Recording, 0), (TakeState::Recovered, 3 * WINDOW)]);
-        assert!(report.troubles.iter().any(|told| told.contains(word) && told.contains("kept in")), "{report:?}");
+        assert!(
+            report.troubles.iter().any(|trouble| trouble.contains(expected) && trouble.contains("kept in")),
+            "{report:?}"
+        );
         assert!(before == fs::read(&target).unwrap());
         assert!(scene.spool(0).exists() && !scene.spool(1).exists() && scene.progress_page().exists());
         // Put right, it gets all that is its own.

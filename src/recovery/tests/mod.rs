@@ -32,7 +32,7 @@ struct Scene {
     plans: Vec<TakePlan>,
 }
 
-/// What a take holds at a frame: never silence.
+/// The sample of a take at a frame. Never silence.
 fn sample(take: usize, frame: u64) -> [u8; 3] {
     let value = (frame + 1 + 1_000_003 * take as u64) % 0x7f_ffff + 1;
     [value as u8, (value >> 8) as u8, (value >> 16) as u8]
@@ -46,7 +46,7 @@ fn at(frame: u64) -> u64 {
     DATA_OFFSET + frame * BYTES
 }
 
-/// What a take was when it was cut off.
+/// The state of a take when it was cut off.
 #[derive(Clone, Copy)]
 struct Cut {
     /// Windows that were committed and given back.
@@ -129,8 +129,8 @@ impl Scene {
 
     /// Windows from `first` on up to two beyond `frames`, as the butler makes them: zeros where no sound has come yet.
     fn write_spool(&self, index: usize, first: u64, frames: u64) {
-        let place = SpoolPlace::Folder(self.memory.path().to_owned());
-        let spool = create(&place, &self.plans[index], pass_of(&self.plans)).unwrap();
+        let spool_place = SpoolPlace::Folder(self.memory.path().to_owned());
+        let spool = create(&spool_place, &self.plans[index], pass_of(&self.plans)).unwrap();
         let (from, end) = (first * WINDOW, (frames / WINDOW + 2) * WINDOW);
         spool.file.write_all_at(&vec![0; ((end - from) * BYTES) as usize], at(from)).unwrap();
         if from < frames {
@@ -159,7 +159,7 @@ impl Scene {
     fn recover_in_steps(&self, hook: StepHook<'_>) -> (Report, Session) {
         let (mut store, mut session) = OpenSession::open(&self.root()).unwrap();
         let report = recover_in_steps(&mut store, &mut session, &[self.memory.path().to_owned()], hook);
-        // What is on the disk is what is in memory.
+        // The sound on the disk is the same as in memory.
         drop(store);
         assert_eq!(OpenSession::open(&self.root()).unwrap().1, session);
         (report, session)
@@ -360,11 +360,11 @@ fn losses_of_the_device_are_listed_where_they_were() {
 #[test]
 fn a_session_that_was_moved_is_recovered_where_it_is() {
     let mut scene = Scene::new(&TWO, 3 * WINDOW);
-    let there = scene.folder.path().join("elsewhere");
-    fs::rename(scene.root(), &there).unwrap();
-    symlink(&there, scene.root()).unwrap();
+    let target = scene.folder.path().join("elsewhere");
+    fs::rename(scene.root(), &target).unwrap();
+    symlink(&target, scene.root()).unwrap();
     for plan in &mut scene.plans {
-        plan.path = there.join(plan.path.strip_prefix(scene.folder.path().join("session")).unwrap());
+        plan.path = target.join(plan.path.strip_prefix(scene.folder.path().join("session")).unwrap());
     }
     let (report, session) = scene.recover();
     assert!(report.troubles.is_empty());
@@ -387,7 +387,7 @@ fn a_copy_of_a_session_takes_the_sound_and_leaves_it_for_the_original() {
 }
 
 #[test]
-fn a_disk_that_is_full_is_told_and_the_spool_is_kept() {
+fn a_full_disk_is_reported_and_the_spool_is_kept() {
     let scene = Scene::new(&TWO, 3 * WINDOW);
     let mut writes = 0;
     let (report, session) = scene.recover_in_steps(&mut |step| {
@@ -395,9 +395,9 @@ fn a_disk_that_is_full_is_told_and_the_spool_is_kept() {
         if writes == 2 { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
     });
     assert!(report.passes.is_empty());
-    let told = &report.troubles[0];
-    assert!(told.contains("In 2-1.wav: not recovered") && told.contains("make room on the disk"), "{told}");
-    assert!(told.contains(&scene.spool(1).display().to_string()), "{told}");
+    let trouble = &report.troubles[0];
+    assert!(trouble.contains("In 2-1.wav: not recovered") && trouble.contains("make room on the disk"), "{trouble}");
+    assert!(trouble.contains(&scene.spool(1).display().to_string()), "{trouble}");
     assert!(session.takes().iter().all(|take| take.state == TakeState::Recording));
     assert!(scene.spool(0).exists() && scene.spool(1).exists() && scene.progress_page().exists());
     let (_, session) = scene.recover();
@@ -426,7 +426,7 @@ fn a_take_passes_four_gib_in_its_recovery() {
 }
 
 #[test]
-fn a_header_that_a_power_cut_emptied_is_made_anew() {
+fn a_header_that_a_power_cut_emptied_is_rebuilt() {
     let scene = Scene::new(&TWO, 3 * WINDOW);
     OpenOptions::new().write(true).open(&scene.plans[0].path).unwrap().write_all_at(&[0; 4096], 0).unwrap();
     let (_, session) = scene.recover();
@@ -488,7 +488,7 @@ fn a_take_that_a_finished_pass_left_open_gets_the_length_of_the_others() {
 }
 
 #[test]
-fn a_spool_of_a_finished_take_goes_only_if_the_take_has_all_of_it() {
+fn a_spool_of_a_finished_take_is_removed_only_if_the_take_has_all_of_it() {
     for differs in [false, true] {
         let scene = Scene::new(&TWO, 3 * WINDOW);
         let mut removals = 0;
@@ -556,8 +556,8 @@ fn spools_are_listed_with_what_is_to_be_done_and_stay() {
 fn memory_beyond_the_end_is_not_sound() {
     let scene = Scene::new(&TWO, 3 * WINDOW + 5);
     let spool = FoundSpool::open(&scene.spool(1)).unwrap();
-    assert_eq!(spool.frames_heard().unwrap(), 3 * WINDOW + 5);
-    assert!(3 * WINDOW + 5 < spool.frames_held().unwrap());
+    assert_eq!(spool.last_sound().unwrap(), 3 * WINDOW + 5);
+    assert!(3 * WINDOW + 5 < spool.memory_end().unwrap());
     let extents = spool.extents(at(2 * WINDOW)).unwrap();
     assert_eq!(extents, [(at(WINDOW), at(2 * WINDOW))]);
     assert!(spool.extents(0).unwrap().is_empty() && spool.extents(u64::MAX >> 1).unwrap().len() == 1);

@@ -102,7 +102,7 @@ fn playing_what_was_recorded_costs_the_audio_thread_no_fault() {
     record(&mut control, 24_000);
     let thread = control.published().thread_id.load(Relaxed);
     let before = ThreadCounters::of(thread).unwrap();
-    let base = faultless::control::report::Reading::take(control.published(), true);
+    let base = faultless::control::report::Reading::now(control.published(), true);
     control.load_players();
     control.locate(FramePos(0)).unwrap();
     until(&mut control, "windows", |control| control.is_ready_to_roll());

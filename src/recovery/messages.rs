@@ -1,4 +1,4 @@
-//! What a recovery says, in words: the thing, the reason, what to do. Thread: any.
+//! The messages of a recovery: each names the thing, the reason, and what to do. Thread: any.
 
 use super::evidence::FoundSpool;
 use super::length::Basis;
@@ -9,7 +9,7 @@ use std::io;
 use std::path::Path;
 
 impl RecoveredPass {
-    /// The most that any of its takes got from memory.
+    /// Frames that the take with most frames from the spool got from there.
     pub fn from_memory(&self) -> Frames {
         Frames(self.takes.iter().map(|take| take.recovered_frames).max().unwrap_or(0))
     }
@@ -44,7 +44,7 @@ impl fmt::Display for RecoveredPass {
     }
 }
 
-/// A take that is left as it is.
+/// The message for a take that is left as it is.
 pub(super) fn left_alone(reason: &str, spool: Option<&FoundSpool>) -> String {
     match spool {
         Some(spool) => format!("{reason}; its last seconds are kept in {}", spool.path.display()),
@@ -52,8 +52,8 @@ pub(super) fn left_alone(reason: &str, spool: Option<&FoundSpool>) -> String {
     }
 }
 
-/// A pass whose mending came to a stop at a take.
-pub(super) fn not_mended(folder: &Path, cut: &CutTake, error: &io::Error) -> String {
+/// The message for a pass whose recovery stopped at a take.
+pub(super) fn not_recovered(folder: &Path, cut: &CutTake, error: &io::Error) -> String {
     let path = folder.join(cut.take.path());
     let advice = match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "make room on the disk and start again",
@@ -67,7 +67,7 @@ pub(super) fn not_mended(folder: &Path, cut: &CutTake, error: &io::Error) -> Str
     format!("{}: not recovered: {error}; {advice}{kept}", path.display())
 }
 
-/// An error of a file.
+/// An error with the path before it.
 pub(super) fn at(path: &Path, error: &io::Error) -> String {
     format!("{}: {error}", path.display())
 }

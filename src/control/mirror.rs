@@ -1,0 +1,207 @@
+//! The mirror: the second replica of every take, in a second session folder on another disk. Owns the state of the
+//! mirror of the pass that is being recorded. Thread: control.
+//!
+//! A mirror that opens late or hangs never delays the pass for longer than the two times below. The pass is then
+//! recorded without it, and a notice says so.
+
+use super::Control;
+use super::companion::Companion;
+use super::pass::RecordingTake;
+use crate::message::disk::CommitCommand;
+use crate::message::replica::ReplicaPair;
+use crate::message::take::{PassKey, TakeKey, TakePlan};
+use serde::Serialize;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// The longest that a pass waits for the mirror's files to be created before it begins without them.
+const MIRROR_OPEN_TIME_MAX: Duration = Duration::from_secs(3);
+/// The longest that a pass whose own takes are finished waits for the mirror's takes.
+const MIRROR_FINISH_TIME_MAX: Duration = Duration::from_secs(20);
+
+/// The mirror of a pass.
+#[derive(Default)]
+pub(super) enum PassMirror {
+    /// No mirror was named, it could not be opened, or it was given up.
+    #[default]
+    None,
+    /// The mirror's committer creates the files in this folder, since this moment.
+    Opening(PathBuf, Instant),
+    /// The mirror gets the same sound as the session.
+    Active(ActiveMirror),
+}
+
+/// A mirror that gets sound.
+pub(super) struct ActiveMirror {
+    pub(super) folder: PathBuf,
+    unfinished: BTreeSet<TakeKey>,
+    takes_whole: usize,
+    trouble: Option<String>,
+    /// The problem that the mirror's disk has now.
+    disk_error: Option<String>,
+    /// The moment from which on the pass waits for the mirror alone.
+    finishing_since: Option<Instant>,
+}
+
+/// The result of the mirror of a pass.
+#[derive(Clone, Debug, Serialize)]
+pub struct MirrorReport {
+    /// The mirror's session folder. It can be opened like any session.
+    pub folder: PathBuf,
+    /// Whether every take of the pass is whole in the mirror.
+    pub whole: bool,
+    /// Number of takes that are whole in the mirror.
+    pub takes_whole: usize,
+    /// The first problem of a take that is not whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
+}
+
+impl Control {
+    /// Writes every pass from now on to a second session folder inside `dir` too; `None` ends that. The folder is
+    /// opened or created on the thread of its saver.
+    pub fn set_mirror(&mut self, dir: Option<&Path>) {
+        if self.companions.mirror.as_ref().map(|mirror| mirror.requested.as_path()) != dir && !self.is_read_only() {
+            self.companions.mirror = dir.and_then(|dir| Companion::start(dir, &self.folder, &self.session));
+        }
+    }
+
+    /// The mirror's session folder, or why it cannot be used. `None`: no mirror is named, or its folder is being
+    /// opened.
+    pub fn mirror(&self) -> Option<Result<&Path, &str>> {
+        self.companions
+            .mirror
+            .as_ref()
+            .and_then(|it| it.folder.as_ref())
+            .map(|it| it.as_deref().map_err(String::as_str))
+    }
+
+    /// Whether the mirror's files of the present pass are being created.
+    pub(super) fn mirror_is_opening(&self) -> bool {
+        self.pass.as_ref().is_some_and(|run| matches!(run.mirror, PassMirror::Opening(..)))
+    }
+
+    /// Asks the mirror's committer to create the files of a pass, and gives each take the [`ReplicaPair`] that both
+    /// committers share.
+    pub(super) fn open_mirror(&mut self, pass: PassKey, takes: &mut [RecordingTake]) -> PassMirror {
+        let Some(folder) = self.companions.mirror.as_ref().and_then(Companion::open_folder).map(Path::to_owned) else {
+            return PassMirror::None;
+        };
+        if let Err(error) = self.running.start_mirror() {
+            self.caution(format!("mirror: {error}; recording goes on without it"));
+            return PassMirror::None;
+        }
+        let mut plans = Vec::with_capacity(takes.len());
+        for take in takes {
+            let file = self.session.take(take.id).map_or_else(String::new, |take| take.file.clone());
+            let path = folder.join(file);
+            take.plan.pair = Some(Arc::new(ReplicaPair::new(take.plan.path.clone(), path.clone())));
+            plans.push(TakePlan { path, ..take.plan.clone() });
+        }
+        if self.running.mirror.try_send(CommitCommand::Open { pass, takes: plans }).is_err() {
+            self.caution("mirror: its disk does not answer; recording goes on without it".to_owned());
+            return PassMirror::None;
+        }
+        PassMirror::Opening(folder, Instant::now())
+    }
+
+    /// The mirror's committer has created the files of the pass, or could not.
+    pub(super) fn mirror_opened(&mut self, pass: PassKey, failed: Option<String>) {
+        let opening = self.pass.as_mut().filter(|run| run.key == pass && matches!(run.mirror, PassMirror::Opening(..)));
+        let Some(run) = opening else {
+            // The answer came after the pass had begun without the mirror. No sound was sent there: the empty files can
+            // go.
+            self.running.mirror.try_send(CommitCommand::Forget { pass }).ok();
+            return;
+        };
+        let PassMirror::Opening(folder, _) = std::mem::take(&mut run.mirror) else { return };
+        match failed {
+            None => {
+                let unfinished = run.takes.iter().map(|take| take.plan.key).collect();
+                run.mirror = PassMirror::Active(ActiveMirror {
+                    folder,
+                    unfinished,
+                    takes_whole: 0,
+                    trouble: None,
+                    disk_error: None,
+                    finishing_since: None,
+                });
+            }
+            Some(reason) => self.loss(format!("mirror: {reason}; recording goes on without it")),
+        }
+    }
+
+    /// Whether the pass need not wait for the mirror's files: they are created, refused, or given up after
+    /// [`MIRROR_OPEN_TIME_MAX`].
+    pub(super) fn mirror_is_open_or_given_up(&mut self) -> bool {
+        let Some(run) = &mut self.pass else { return true };
+        let PassMirror::Opening(_, since) = &run.mirror else { return true };
+        if since.elapsed() < MIRROR_OPEN_TIME_MAX {
+            return false;
+        }
+        run.mirror = PassMirror::None;
+        self.loss("mirror: its disk does not answer; recording goes on without it".to_owned());
+        true
+    }
+
+    /// Sets or clears the problem of the mirror's disk.
+    pub(super) fn set_mirror_error(&mut self, reason: Option<String>) {
+        if let Some(PassMirror::Active(mirror)) = self.pass.as_mut().map(|run| &mut run.mirror) {
+            mirror.disk_error = reason;
+        }
+    }
+
+    /// The folder of the present pass's mirror, or its problem. `None`: no pass is on, no mirror was named, or the
+    /// mirror's files are being created.
+    pub fn pass_mirror(&self) -> Option<Result<&Path, &str>> {
+        match &self.pass.as_ref()?.mirror {
+            PassMirror::Opening(..) => None,
+            PassMirror::Active(mirror) => Some(mirror.disk_error.as_deref().map_or(Ok(mirror.folder.as_path()), Err)),
+            PassMirror::None => self.companions.mirror.as_ref().map(|mirror| match &mirror.folder {
+                Some(Err(reason)) => Err(reason.as_str()),
+                _ => Err("this recording was begun without it"),
+            }),
+        }
+    }
+
+    /// The mirror's committer has finished a take.
+    pub(super) fn mirror_finished(&mut self, key: TakeKey, trouble: Option<String>) {
+        let Some(PassMirror::Active(mirror)) = self.pass.as_mut().map(|run| &mut run.mirror) else { return };
+        if mirror.unfinished.remove(&key) {
+            mirror.takes_whole += usize::from(trouble.is_none());
+            if mirror.trouble.is_none() {
+                mirror.trouble = trouble;
+            }
+        }
+    }
+}
+
+impl PassMirror {
+    /// Whether the mirror gets the sound of the pass.
+    pub(super) fn is_active(&self) -> bool {
+        matches!(self, PassMirror::Active(_))
+    }
+
+    /// Whether the pass need not wait for the mirror any more. The first call starts the time of
+    /// [`MIRROR_FINISH_TIME_MAX`]; call it only when the session's own takes are finished.
+    pub(super) fn is_finished(&mut self) -> bool {
+        let PassMirror::Active(mirror) = self else { return true };
+        let since = *mirror.finishing_since.get_or_insert_with(Instant::now);
+        mirror.unfinished.is_empty() || MIRROR_FINISH_TIME_MAX < since.elapsed()
+    }
+
+    /// The result for the report of the pass; `None` without a mirror.
+    pub(super) fn report(self) -> Option<MirrorReport> {
+        let PassMirror::Active(mirror) = self else { return None };
+        let late = format!(
+            "{}: its disk does not answer; {} takes are not whole",
+            mirror.folder.display(),
+            mirror.unfinished.len()
+        );
+        let trouble = mirror.trouble.or((!mirror.unfinished.is_empty()).then_some(late));
+        let (folder, whole) = (mirror.folder, trouble.is_none());
+        Some(MirrorReport { folder, whole, takes_whole: mirror.takes_whole, trouble })
+    }
+}
