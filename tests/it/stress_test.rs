@@ -85,13 +85,13 @@ fn nobodys_session_is_rehearsed_in() {
 
 #[test]
 fn what_is_not_permitted_is_skipped_by_name_with_its_reason() {
+    // In a chroot the kernel's table does not list what the root folder is mounted from.
+    const UNKNOWN: &str = "where the folder is mounted is not known";
     let place = place();
     let sheet = run(faultless("stress", place.path(), "--stress freeze --seconds 2 --inputs 1 --json")).done().json();
     let row = row(&sheet, "freeze");
     assert_eq!(row["verdict"], "skipped", "{row}");
     let reason = row["reason"].as_str().unwrap();
-    // In a chroot the kernel's table does not list what the root folder is mounted from.
-    const UNKNOWN: &str = "where the folder is mounted is not known";
     assert!(["no loop image", "needs root", UNKNOWN].iter().any(|words| reason.contains(words)), "{reason}");
     if is_root() {
         let told_to = "--stress freeze --may-freeze --seconds 2 --inputs 1 --json";
