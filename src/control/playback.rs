@@ -1,8 +1,8 @@
 //! The tracks that are heard: what each plays, how loud, from where. Thread: control.
 
 use crate::message::disk::{PlayRegion, ReaderCommand};
-use crate::message::{AudioCommand, Mix, PlayPath, Voice};
-use crate::mixer::mix_of;
+use crate::message::{AudioCommand, PlayPath, Voice};
+use crate::mixer::{Mix, mix_of};
 use crate::session::{Monitor, Session, Track, TrackId};
 use crate::threads::Threads;
 use crate::time::FramePos;

@@ -1,5 +1,5 @@
-//! Adding tracks up: levels from gain and pan, ramps between them, the two buses and the way to the outputs.
-//! Thread: audio; [`levels`] and [`Buses`] serve the export too, so that a mixdown is what was heard.
+//! The mix: adds tracks to the two buses with gain ramps, and writes the buses to the outputs. Thread: audio; the export
+//! uses [`Buses`] too, so that a mixdown sounds like playback.
 #![forbid(unsafe_code)]
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::disallowed_macros)]
 
@@ -7,32 +7,11 @@ use super::convert::{self, Level};
 use super::transport::Ramp;
 use crate::device::Output;
 use crate::limits::{BLOCK_FRAMES_MAX, DECLICK_FRAMES};
-use crate::message::Levels;
 use crate::message::published::MeterCell;
+use crate::mixer::PanGains;
 
 /// Channels of the mix: left and right.
 pub const BUS_COUNT: usize = 2;
-
-/// What a track of `channels` channels gives to left and right.
-///
-/// Mono is panned with constant power (-3 dB in the middle, 0 dB at the ends), stereo is balanced: the side
-/// that is turned away from gets less, the other stays. `gain_db` at -120 or less is silence.
-pub fn levels(gain_db: f32, pan: f32, channels: usize) -> Levels {
-    let gain = if gain_db <= -120.0 { 0.0 } else { 10_f32.powf(gain_db / 20.0) };
-    let pan = if pan.is_nan() { 0.0 } else { pan.clamp(-1.0, 1.0) };
-    if channels == 1 {
-        let angle = (f64::from(pan) + 1.0) * std::f64::consts::FRAC_PI_4;
-        // The ends are exact: a track panned hard is passed on unchanged.
-        let (left, right) = match pan {
-            -1.0 => (1.0, 0.0),
-            1.0 => (0.0, 1.0),
-            _ => (angle.cos() as f32, angle.sin() as f32),
-        };
-        [[gain * left, gain * right], [0.0; 2]]
-    } else {
-        [[gain * (1.0 - pan).min(1.0), 0.0], [0.0, gain * (1.0 + pan).min(1.0)]]
-    }
-}
 
 /// The two sums, planar, for one stretch of at most [`BLOCK_FRAMES_MAX`] frames.
 pub struct Buses {
@@ -74,8 +53,8 @@ impl Buses {
         channels: usize,
         at: usize,
         frames: usize,
-        now: &mut Levels,
-        to: &Levels,
+        now: &mut PanGains,
+        to: &PanGains,
     ) -> Level {
         let mut level = Level::default();
         let bytes = frames * channels * format.bytes();
@@ -178,23 +157,7 @@ fn step_towards(now: f32, to: f32) -> f32 {
 mod tests {
     use super::*;
     use crate::format::TakeFormat;
-
-    #[test]
-    fn a_mono_track_keeps_its_power_at_every_pan_and_is_exact_at_the_ends() {
-        for pan in [-0.9, -0.3, 0.0, 0.5, 0.99] {
-            let [[left, right], _] = levels(0.0, pan, 1);
-            assert!((left * left + right * right - 1.0).abs() < 1e-6);
-        }
-        assert_eq!(levels(0.0, -1.0, 1)[0], [1.0, 0.0]);
-        assert_eq!(levels(0.0, 1.0, 1)[0], [0.0, 1.0]);
-        assert_eq!(levels(-120.0, 0.0, 1)[0], [0.0, 0.0]);
-    }
-
-    #[test]
-    fn a_stereo_track_in_the_middle_passes_unchanged() {
-        assert_eq!(levels(0.0, 0.0, 2), [[1.0, 0.0], [0.0, 1.0]]);
-        assert_eq!(levels(0.0, 1.0, 2), [[0.0, 0.0], [0.0, 1.0]]);
-    }
+    use crate::mixer::pan_gains;
 
     #[test]
     fn a_level_that_moves_sounds_the_same_however_the_stretches_fall() {
@@ -216,7 +179,7 @@ mod tests {
 
     #[test]
     fn bytes_of_a_take_are_added_where_they_belong() {
-        let (mut buses, mut now) = (Buses::default(), levels(0.0, -1.0, 1));
+        let (mut buses, mut now) = (Buses::default(), pan_gains(0.0, -1.0, 1));
         let to = now;
         buses.clear(8);
         buses.bytes_mut(4).copy_from_slice(&[0, 64, 0, 192]);

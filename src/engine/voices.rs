@@ -11,7 +11,8 @@ use super::outbox::Outbox;
 use crate::device::Input;
 use crate::limits::TRACK_COUNT_MAX;
 use crate::message::published::Published;
-use crate::message::{AudioEvent, Mix, Voice};
+use crate::message::{AudioEvent, Voice};
+use crate::mixer::Mix;
 use crate::time::Frames;
 use crate::window::playback::Heard;
 use std::sync::atomic::Ordering::Relaxed;
@@ -111,13 +112,13 @@ impl Voices {
     /// Adds the inputs that are monitored.
     pub fn play_inputs(&mut self, input: &Input<'_>, from: usize, frames: usize, buses: &mut Buses) {
         for voice in self.slots[..self.end].iter_mut().flatten() {
-            let silent = voice.input_levels == [[0.0; 2]; 2];
+            let silent = voice.input_gains == [[0.0; 2]; 2];
             if !voice.mix.input && silent {
                 continue;
             }
-            let to = if voice.mix.input { voice.mix.levels } else { [[0.0; 2]; 2] };
+            let to = if voice.mix.input { voice.mix.gains } else { [[0.0; 2]; 2] };
             let channels = voice.mix.inputs[..voice.mix.channels].iter().copied();
-            for ((device_channel, now), to) in channels.zip(&mut voice.input_levels).zip(to) {
+            for ((device_channel, now), to) in channels.zip(&mut voice.input_gains).zip(to) {
                 buses.add_with(frames, now, to, |lane| {
                     convert::hear(input, from, device_channel, lane);
                 });
@@ -130,7 +131,7 @@ impl Voice {
     fn play(&mut self, place: &Place, frames: usize, buses: &mut Buses, published: &Published) -> Level {
         let mut sum = Level { frames: frames as u32, ..Level::default() };
         self.missing = false;
-        let to = if self.mix.disk { self.mix.levels } else { [[0.0; 2]; 2] };
+        let to = if self.mix.disk { self.mix.gains } else { [[0.0; 2]; 2] };
         let mut done = 0;
         while done < frames {
             match self.windows.at(place.epoch, place.stream + done as u64, frames - done) {
@@ -138,14 +139,14 @@ impl Voice {
                     let (format, channels) = (window.format, window.channels);
                     window.map.copy_out(at, buses.bytes_mut(frames * channels * format.bytes()));
                     self.cut |= window.map.is_broken();
-                    let level = buses.add_bytes(format, channels, done, frames, &mut self.levels, &to);
+                    let level = buses.add_bytes(format, channels, done, frames, &mut self.gains, &to);
                     sum.peak = sum.peak.max(level.peak);
                     sum.square_sum += level.square_sum;
                     done += frames;
                 }
                 Heard::Silence { frames } => {
                     // Nothing sounds, so nothing can click.
-                    self.levels = to;
+                    self.gains = to;
                     done += frames;
                 }
                 Heard::Missing { frames } => {

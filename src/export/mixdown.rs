@@ -77,8 +77,8 @@ impl Player<'_> {
         let source = self.deck.load(folder, span)?;
         let take_frame = span.take_frame + (at - span.at);
         let found = source.read(take_frame, buses.bytes_mut(frames * source.frame_bytes()))?;
-        let mut now = self.lane.levels;
-        buses.add_bytes(source.format, source.channels, 0, found, &mut now, &self.lane.levels);
+        let mut now = self.lane.gains;
+        buses.add_bytes(source.format, source.channels, 0, found, &mut now, &self.lane.gains);
         Ok(())
     }
 }

@@ -19,6 +19,7 @@ pub mod published;
 use crate::device::{Device, LossCause};
 use crate::format::TakeFormat;
 use crate::limits;
+use crate::mixer::{Mix, PanGains};
 use crate::time::{FramePos, Frames};
 use crate::window::capture::AudioCaptureWindows;
 use crate::window::playback::AudioPlaybackWindows;
@@ -57,7 +58,7 @@ pub enum AudioCommand {
     Mix {
         /// Index below [`limits::TRACK_COUNT_MAX`].
         slot: usize,
-        /// Its new levels and monitoring.
+        /// Its new gains and monitoring.
         mix: Mix,
     },
     /// Start this device and go on with it; the frames in between are lost.
@@ -314,8 +315,8 @@ pub struct Voice {
     pub windows: AudioPlaybackWindows,
     /// What it should sound like.
     pub mix: Mix,
-    /// Levels now, on their way to those of `mix`: what a channel gives to left and right.
-    pub levels: Levels,
+    /// Gains of the takes now; they ramp to those of `mix`.
+    pub gains: PanGains,
     /// Frames that were not heard since the voice was made.
     pub dropped: Frames,
     /// The dropout that is going on: where on the timeline, how long.
@@ -326,8 +327,8 @@ pub struct Voice {
     pub cut: bool,
     /// Whether that has been told.
     pub cut_told: bool,
-    /// Levels of the inputs, when they are heard, on their way to those of `mix`.
-    pub input_levels: Levels,
+    /// Gains of the monitored inputs now; they ramp to those of `mix`, or to silence without monitoring.
+    pub input_gains: PanGains,
 }
 
 impl Voice {
@@ -336,33 +337,15 @@ impl Voice {
         Voice {
             windows,
             mix,
-            levels: if mix.disk { mix.levels } else { Levels::default() },
+            gains: if mix.disk { mix.gains } else { PanGains::default() },
             dropped: Frames(0),
             open: None,
             missing: false,
             cut: false,
             cut_told: false,
-            input_levels: Levels::default(),
+            input_gains: PanGains::default(),
         }
     }
-}
-
-/// What channel 0 and channel 1 of a track give to the left and to the right.
-pub type Levels = [[f32; 2]; limits::TAKE_CHANNEL_COUNT_MAX];
-
-/// What a track sounds like. The control side works it out from gain, pan, mute and solo of all tracks.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Mix {
-    /// Levels to reach.
-    pub levels: Levels,
-    /// Whether its takes are heard.
-    pub disk: bool,
-    /// Whether its inputs are heard.
-    pub input: bool,
-    /// Device channels, 0-based; the first `channels` count.
-    pub inputs: [usize; limits::TAKE_CHANNEL_COUNT_MAX],
-    /// Channels of the track.
-    pub channels: usize,
 }
 
 /// What the transport does.

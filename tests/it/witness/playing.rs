@@ -6,7 +6,8 @@ use super::disc::{Disc, sound};
 use super::rig::{Rig, input_24, interleaved, plain, planar, turn};
 use faultless::engine::Next;
 use faultless::format::{DeviceFormat, TakeFormat};
-use faultless::message::{AudioCommand, AudioEvent, Mix};
+use faultless::message::{AudioCommand, AudioEvent};
+use faultless::mixer::Mix;
 use faultless::time::{FramePos, Frames};
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -143,10 +144,10 @@ fn a_moved_fader_glides_and_a_muted_track_is_silent() {
     rig.send(AudioCommand::Install { slot: 0, voice });
     rig.send(AudioCommand::Roll);
     rig.turns(10);
-    let mix = Mix { levels: [[0.5, 0.0], [0.0, 0.25]], ..plain(2) };
+    let mix = Mix { gains: [[0.5, 0.0], [0.0, 0.25]], ..plain(2) };
     rig.send(AudioCommand::Mix { slot: 0, mix });
     rig.turns(20);
-    rig.send(AudioCommand::Mix { slot: 0, mix: Mix { levels: [[0.0; 2]; 2], ..plain(2) } });
+    rig.send(AudioCommand::Mix { slot: 0, mix: Mix { gains: [[0.0; 2]; 2], ..plain(2) } });
     rig.turns(20);
     rig.send(AudioCommand::Mix { slot: 0, mix: plain(2) });
     rig.turns(20);
@@ -281,8 +282,8 @@ fn twenty_four_tracks_add_up() {
     for slot in 0..24 {
         let (mut disc, mut voice) = Disc::new(TAKE_FORMATS[slot % 3], 1 + slot % 2, 4_000);
         let (share, mix) = (1.0 / 32.0, plain(1 + slot % 2));
-        voice.mix = Mix { levels: [[share, 0.0], [0.0, share]], ..mix };
-        voice.levels = voice.mix.levels;
+        voice.mix = Mix { gains: [[share, 0.0], [0.0, share]], ..mix };
+        voice.gains = voice.mix.gains;
         disc.supply(0, 0, 0, 4_000);
         disc.supplied_until(0, u64::MAX);
         rig.send(AudioCommand::Install { slot, voice });
