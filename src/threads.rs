@@ -278,7 +278,7 @@ fn audio_thread(
     // A panic in the engine must not lose takes: what it was handed goes home, and control is told.
     let driven = catch_unwind(AssertUnwindSafe(|| drive::drive(&mut engine, device, published)));
     if driven.is_err() {
-        engine.tell(AudioEvent::EngineLost);
+        engine.report(AudioEvent::EngineLost);
         catch_unwind(AssertUnwindSafe(|| engine.give_everything_back())).ok();
     }
 }

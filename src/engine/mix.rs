@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::disallowed_macros)]
 
-use super::convert::{self, Level};
+use super::convert::{self, PeakAndPower};
 use super::transport::Ramp;
 use crate::device::Output;
 use crate::limits::{BLOCK_FRAMES_MAX, DECLICK_FRAMES};
@@ -17,7 +17,7 @@ pub const BUS_COUNT: usize = 2;
 pub struct Buses {
     sums: [[f32; BLOCK_FRAMES_MAX]; BUS_COUNT],
     /// One channel of one track, before it is added.
-    lane: [f32; BLOCK_FRAMES_MAX],
+    scratch: [f32; BLOCK_FRAMES_MAX],
     /// A take's bytes, copied out of the window.
     bytes: [u8; BLOCK_FRAMES_MAX * 8],
 }
@@ -26,7 +26,7 @@ impl Default for Buses {
     fn default() -> Self {
         Buses {
             sums: [[0.0; BLOCK_FRAMES_MAX]; BUS_COUNT],
-            lane: [0.0; BLOCK_FRAMES_MAX],
+            scratch: [0.0; BLOCK_FRAMES_MAX],
             bytes: [0; BLOCK_FRAMES_MAX * 8],
         }
     }
@@ -55,15 +55,15 @@ impl Buses {
         frames: usize,
         now: &mut PanGains,
         to: &PanGains,
-    ) -> Level {
-        let mut level = Level::default();
+    ) -> PeakAndPower {
+        let mut measured = PeakAndPower::default();
         let bytes = frames * channels * format.bytes();
         for channel in 0..channels {
             let lane = convert::Lane { channel, channels };
-            convert::decode(&self.bytes[..bytes], format, lane, &mut self.lane[..frames]);
-            level = level.plus(self.add_lane(at, frames, &mut now[channel], to[channel]));
+            convert::decode(&self.bytes[..bytes], format, lane, &mut self.scratch[..frames]);
+            measured = measured.plus(self.add_lane(at, frames, &mut now[channel], to[channel]));
         }
-        level
+        measured
     }
 
     /// Lets `fill` write one channel and adds it.
@@ -73,30 +73,30 @@ impl Buses {
         now: &mut [f32; 2],
         to: [f32; 2],
         fill: impl FnOnce(&mut [f32]),
-    ) -> Level {
-        fill(&mut self.lane[..frames]);
+    ) -> PeakAndPower {
+        fill(&mut self.scratch[..frames]);
         self.add_lane(0, frames, now, to)
     }
 
-    fn add_lane(&mut self, at: usize, frames: usize, now: &mut [f32; 2], to: [f32; 2]) -> Level {
-        let mut level = Level { frames: frames as u32, ..Level::default() };
-        let lane = &self.lane[..frames];
+    fn add_lane(&mut self, at: usize, frames: usize, now: &mut [f32; 2], to: [f32; 2]) -> PeakAndPower {
+        let mut measured = PeakAndPower { frames: frames as u32, ..PeakAndPower::default() };
+        let scratch = &self.scratch[..frames];
         for (sum, (now, to)) in self.sums.iter_mut().zip(now.iter_mut().zip(&to)) {
             if *now == 0.0 && *to == 0.0 {
                 continue;
             }
-            let mut seen = Level::default();
-            for (out, value) in sum[at..at + frames].iter_mut().zip(lane) {
+            let mut bus = PeakAndPower::default();
+            for (out, value) in sum[at..at + frames].iter_mut().zip(scratch) {
                 let given = value * *now;
                 *out += given;
-                seen.peak = seen.peak.max(given.abs());
-                seen.square_sum += given * given;
+                bus.peak = bus.peak.max(given.abs());
+                bus.square_sum += given * given;
                 *now = step_towards(*now, *to);
             }
-            level.peak = level.peak.max(seen.peak);
-            level.square_sum += seen.square_sum;
+            measured.peak = measured.peak.max(bus.peak);
+            measured.square_sum += bus.square_sum;
         }
-        level
+        measured
     }
 
     /// Fades what is there in or out.
@@ -121,8 +121,8 @@ impl Buses {
                 peak = peak.max(value.abs());
                 square_sum += value * value;
             }
-            let level = Level { peak, square_sum, frames: frames as u32 };
-            cell.publish(peak, super::levels::mean(cell.mean_square(), level, 1.0 / 14_400.0));
+            let measured = PeakAndPower { peak, square_sum, frames: frames as u32 };
+            cell.publish(peak, super::meters::smoothed_mean_square(cell.mean_square(), measured, 1.0 / 14_400.0));
         }
     }
 
@@ -139,9 +139,9 @@ impl Buses {
                 *left = (*left + right) * std::f32::consts::FRAC_1_SQRT_2;
             }
         }
-        self.lane[..frames].fill(0.0);
+        self.scratch[..frames].fill(0.0);
         for channel in 0..output.channels {
-            let from = self.sums.get(channel).unwrap_or(&self.lane);
+            let from = self.sums.get(channel).unwrap_or(&self.scratch);
             convert::play_out(&from[..frames], output, at, channel);
         }
     }
@@ -183,9 +183,9 @@ mod tests {
         let to = now;
         buses.clear(8);
         buses.bytes_mut(4).copy_from_slice(&[0, 64, 0, 192]);
-        let level = buses.add_bytes(TakeFormat::S16, 1, 3, 2, &mut now, &to);
+        let measured = buses.add_bytes(TakeFormat::S16, 1, 3, 2, &mut now, &to);
         assert_eq!(buses.sum(0, 8), [0.0, 0.0, 0.0, 0.5, -0.5, 0.0, 0.0, 0.0]);
         assert_eq!(buses.sum(1, 8), [0.0; 8]);
-        assert!((level.peak - 0.5).abs() < f32::EPSILON);
+        assert!((measured.peak - 0.5).abs() < f32::EPSILON);
     }
 }

@@ -10,7 +10,7 @@
 
 pub mod convert;
 pub mod drive;
-pub mod levels;
+pub mod meters;
 pub mod mix;
 pub mod outbox;
 pub mod recorder;
@@ -22,10 +22,10 @@ use crate::limits;
 use crate::message::published::Published;
 use crate::message::{AudioCommand, AudioEvent, Motion, PlayPath};
 use crate::time::{FramePos, Frames, SampleRate};
-use levels::InputLevels;
+use meters::InputMeters;
 use mix::Buses;
 use outbox::Outbox;
-use recorder::{Recorder, Stretch};
+use recorder::{Block, Recorder};
 use rtrb::{Consumer, Producer};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
@@ -47,10 +47,10 @@ pub struct Engine {
     outbox: Outbox,
     published: Arc<Published>,
     transport: Transport,
-    place: Place,
+    playhead: Playhead,
     recorder: Recorder,
     voices: Voices,
-    levels: InputLevels,
+    meters: InputMeters,
     buses: Box<Buses>,
     device_frames: u64,
     /// It was told to quit; it leaves when everything it had is handed over.
@@ -61,7 +61,7 @@ pub struct Engine {
 
 /// Where the playhead is: a locate, and the frames played since.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Place {
+pub struct Playhead {
     /// What plays.
     pub path: PlayPath,
     /// The locate's number.
@@ -70,7 +70,7 @@ pub struct Place {
     pub stream: u64,
 }
 
-impl Place {
+impl Playhead {
     /// The same on the timeline.
     pub fn position(&self) -> FramePos {
         self.path.at(self.stream)
@@ -91,10 +91,10 @@ impl Engine {
             outbox: Outbox::new(events, Arc::clone(&published)),
             published,
             transport: Transport::default(),
-            place: Place::default(),
+            playhead: Playhead::default(),
             recorder: Recorder::default(),
             voices: Voices::default(),
-            levels: InputLevels::new(inputs, rate),
+            meters: InputMeters::new(inputs, rate),
             buses: Box::default(),
             device_frames: 0,
             leaving: false,
@@ -106,7 +106,7 @@ impl Engine {
     /// Whether a period of `frames` could be moved now without an overrun or a dropout: the clock of
     /// a device that has none. This is realtime-safe.
     pub fn is_ready(&mut self, frames: Frames) -> bool {
-        self.transport.is_rolling() && self.recorder.is_ready(frames) && self.voices.are_ready(&self.place, frames)
+        self.transport.is_rolling() && self.recorder.is_ready(frames) && self.voices.are_ready(&self.playhead, frames)
     }
 
     /// Whether a period of `frames` would be recorded into nothing now, since its windows have yet to come. This is
@@ -150,9 +150,9 @@ impl Engine {
         }
         if self.transport.motion() == Motion::WaitingForData {
             // The read-ahead may have sent windows of the locate before after the jump: they make room.
-            self.voices.pass(&self.place);
-            if self.published.ready_epoch.load(Acquire) == self.place.epoch {
-                self.apply(Event::Arrived);
+            self.voices.release_passed(&self.playhead);
+            if self.published.ready_epoch.load(Acquire) == self.playhead.epoch {
+                self.apply(Event::WindowsReady);
             }
         }
         Next::Continue
@@ -174,13 +174,13 @@ impl Engine {
     }
 
     /// Tells the control side. This is realtime-safe.
-    pub fn tell(&mut self, event: AudioEvent) {
-        self.outbox.tell(event);
+    pub fn report(&mut self, event: AudioEvent) {
+        self.outbox.report(event);
     }
 
     /// Ends the pass and gives every window back: the way out, also after a panic. This is realtime-safe.
     pub fn give_everything_back(&mut self) {
-        self.tell_loss();
+        self.report_loss();
         self.recorder.end(&mut self.outbox);
         self.voices.clear(&mut self.outbox);
         self.apply(Event::Halt);
@@ -191,20 +191,20 @@ impl Engine {
     /// This is realtime-safe.
     pub fn process(&mut self, input: &Input<'_>, output: &mut Output<'_>) {
         debug_assert!(input.frames == output.frames && input.frames <= limits::BLOCK_FRAMES_MAX);
-        self.tell_loss();
-        self.levels.begin();
+        self.report_loss();
+        self.meters.begin();
         let quiet = output.channels == 0 && self.voices.is_empty();
         let mut from = 0;
         while from < input.frames {
-            let frames = self.frames_alike(input.frames - from);
-            self.stretch(&Stretch { input, from, frames }, quiet);
+            let frames = self.frames_without_change(input.frames - from);
+            self.process_block(&Block { input, from, frames }, quiet);
             if !quiet {
                 self.buses.play_out(output, from, frames);
             }
             self.device_frames += frames as u64;
             from += frames;
         }
-        self.levels.end(input, &self.published.inputs);
+        self.meters.end(input, &self.published.inputs);
         self.publish();
     }
 
@@ -214,7 +214,7 @@ impl Engine {
         if frames == 0 && cause != LossCause::Xrun {
             return;
         }
-        let (frames, at) = (Frames(frames), self.place.position());
+        let (frames, at) = (Frames(frames), self.playhead.position());
         if cause == LossCause::Unplug && !self.transport.is_rolling() {
             // Nobody plays or records: that the device is gone was told, and nothing is lost.
             self.device_frames += frames.0;
@@ -225,7 +225,7 @@ impl Engine {
         match &mut self.loss {
             Some((_, lost, because)) if *because == cause && cause != LossCause::Xrun => *lost += frames,
             _ => {
-                self.tell_loss();
+                self.report_loss();
                 self.loss = Some((at, frames, cause));
                 self.published.xruns.fetch_add(u64::from(cause == LossCause::Xrun), Relaxed);
             }
@@ -233,7 +233,7 @@ impl Engine {
         self.device_frames += frames.0;
         if self.transport.is_rolling() {
             self.recorder.skip(frames, cause);
-            self.place.stream += frames.0;
+            self.playhead.stream += frames.0;
             self.transport.mute();
             self.end_pass_if_over();
         }
@@ -241,30 +241,30 @@ impl Engine {
     }
 
     /// Frames, at most `most`, in which nothing begins, ends or turns.
-    fn frames_alike(&self, most: usize) -> usize {
+    fn frames_without_change(&self, most: usize) -> usize {
         if !self.transport.is_rolling() {
             return most;
         }
         let turn = self
             .recorder
-            .frames_to_turn(self.place.position())
-            .min(self.place.path.straight(self.place.stream))
-            .min(self.transport.frames_to_turn());
+            .frames_to_change(self.playhead.position())
+            .min(self.playhead.path.straight(self.playhead.stream))
+            .min(self.transport.frames_to_change());
         most.min(usize::try_from(turn).unwrap_or(usize::MAX)).max(1)
     }
 
     /// One stretch recorded, played, counted. With `quiet` nobody would hear the mix, and none is made.
-    fn stretch(&mut self, heard: &Stretch<'_>, quiet: bool) {
-        let (rolling, frames) = (self.transport.is_rolling(), heard.frames);
+    fn process_block(&mut self, block: &Block<'_>, quiet: bool) {
+        let (rolling, frames) = (self.transport.is_rolling(), block.frames);
         if rolling {
-            self.recorder.begin_if_due(self.place.position(), self.device_frames, &mut self.outbox);
-            self.recorder.record(heard, &mut self.levels, &mut self.outbox, &self.published);
+            self.recorder.begin_if_due(self.playhead.position(), self.device_frames, &mut self.outbox);
+            self.recorder.record(block, &mut self.meters, &mut self.outbox, &self.published);
         }
         if !quiet {
-            self.mix(heard, rolling);
+            self.mix(block, rolling);
         }
         if rolling {
-            self.place.stream += frames as u64;
+            self.playhead.stream += frames as u64;
             if let Some(effect) = self.transport.advance(frames as u32) {
                 self.act(effect);
             }
@@ -272,11 +272,11 @@ impl Engine {
         }
     }
 
-    fn mix(&mut self, heard: &Stretch<'_>, rolling: bool) {
-        let Stretch { input, from, frames } = *heard;
+    fn mix(&mut self, block: &Block<'_>, rolling: bool) {
+        let Block { input, from, frames } = *block;
         self.buses.clear(frames);
         if rolling {
-            self.voices.play_disk(&self.place, frames, &mut self.buses, &mut self.outbox, &self.published);
+            self.voices.play_disk(&self.playhead, frames, &mut self.buses, &mut self.outbox, &self.published);
             self.buses.declick(self.transport.ramp(), frames);
         }
         self.voices.play_inputs(input, from, frames, &mut self.buses);
@@ -285,7 +285,7 @@ impl Engine {
 
     fn end_pass_if_over(&mut self) {
         if self.recorder.is_over() {
-            self.tell_loss();
+            self.report_loss();
             if self.recorder.end(&mut self.outbox) {
                 self.apply(Event::Stop);
             }
@@ -294,7 +294,7 @@ impl Engine {
 
     fn end_pass(&mut self) {
         // While the pass is there that it is a loss of.
-        self.tell_loss();
+        self.report_loss();
         self.recorder.end(&mut self.outbox);
     }
 
@@ -306,32 +306,32 @@ impl Engine {
 
     fn act(&mut self, effect: Effect) {
         match effect {
-            Effect::Rolled => self.outbox.tell(AudioEvent::Rolling { at: self.place.position() }),
-            Effect::Stopped => self.outbox.tell(AudioEvent::Stopped { at: self.place.position() }),
+            Effect::Rolled => self.outbox.report(AudioEvent::Rolling { at: self.playhead.position() }),
+            Effect::Stopped => self.outbox.report(AudioEvent::Stopped { at: self.playhead.position() }),
             Effect::Go { path, epoch } => {
                 self.recorder.end(&mut self.outbox);
-                self.place = Place { path, epoch, stream: 0 };
-                self.voices.pass(&self.place);
+                self.playhead = Playhead { path, epoch, stream: 0 };
+                self.voices.release_passed(&self.playhead);
                 // The read-ahead watches the epoch: it must never see the new one with the old stream frame, nor before windows
                 // of the locate before are on their way back.
                 self.published.stream.store(0, Relaxed);
-                self.published.position.store(self.place.position().0, Relaxed);
+                self.published.position.store(self.playhead.position().0, Relaxed);
                 self.published.epoch.store(epoch, Release);
             }
         }
     }
 
-    fn tell_loss(&mut self) {
+    fn report_loss(&mut self) {
         if let Some((at, frames, cause)) = self.loss.take() {
-            self.outbox.tell(AudioEvent::Lost { at, frames, cause });
+            self.outbox.report(AudioEvent::Lost { at, frames, cause });
         }
     }
 
     fn publish(&self) {
         let published = &self.published;
         published.motion.store(self.transport.motion() as u8, Relaxed);
-        published.position.store(self.place.position().0, Relaxed);
-        published.stream.store(self.place.stream, Relaxed);
+        published.position.store(self.playhead.position().0, Relaxed);
+        published.stream.store(self.playhead.stream, Relaxed);
         published.device_frames.store(self.device_frames, Relaxed);
         published.pass_frames.store(self.recorder.frames(), Release);
     }

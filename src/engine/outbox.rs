@@ -8,24 +8,24 @@ use rtrb::{Producer, PushError};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// Events in order, and a place for boxes that found the ring full.
+/// Events in order, and a slot for boxes that found the ring full.
 pub struct Outbox {
     events: Producer<AudioEvent>,
-    kept: [Option<AudioEvent>; Outbox::KEPT],
+    unsent: [Option<AudioEvent>; Outbox::UNSENT_MAX],
     published: Arc<Published>,
 }
 
 impl Outbox {
-    const KEPT: usize = 16;
+    const UNSENT_MAX: usize = 16;
 
     /// Not realtime-safe.
     pub fn new(events: Producer<AudioEvent>, published: Arc<Published>) -> Outbox {
-        Outbox { events, kept: [const { None }; Outbox::KEPT], published }
+        Outbox { events, unsent: [const { None }; Outbox::UNSENT_MAX], published }
     }
 
     /// Tells something whose numbers stand in [`Published`] too: when the ring is full it is counted and
     /// dropped. Not for events that own memory. This is realtime-safe.
-    pub fn tell(&mut self, event: AudioEvent) {
+    pub fn report(&mut self, event: AudioEvent) {
         if let Err(PushError::Full(event)) = self.events.push(event) {
             std::mem::forget(event);
             self.published.events_missed.fetch_add(1, Relaxed);
@@ -35,8 +35,8 @@ impl Outbox {
     /// Sends something that owns memory: never dropped, kept until there is room. This is realtime-safe.
     pub fn hand_over(&mut self, event: AudioEvent) {
         if let Err(PushError::Full(event)) = self.events.push(event) {
-            match self.kept.iter_mut().find(|place| place.is_none()) {
-                Some(place) => *place = Some(event),
+            match self.unsent.iter_mut().find(|slot| slot.is_none()) {
+                Some(slot) => *slot = Some(event),
                 // Nobody has read thousands of events: leaked here rather than freed here.
                 None => std::mem::forget(event),
             }
@@ -45,7 +45,7 @@ impl Outbox {
 
     /// Whether nothing is kept. This is realtime-safe.
     pub fn is_empty(&self) -> bool {
-        self.kept.iter().all(Option::is_none)
+        self.unsent.iter().all(Option::is_none)
     }
 
     /// No pass is on any more. Told before the pass is handed over, so that whoever gets it sees that too.
@@ -56,11 +56,11 @@ impl Outbox {
 
     /// Tries again what was kept. This is realtime-safe.
     pub fn retry(&mut self) {
-        for place in &mut self.kept {
-            if let Some(event) = place.take()
+        for slot in &mut self.unsent {
+            if let Some(event) = slot.take()
                 && let Err(PushError::Full(event)) = self.events.push(event)
             {
-                *place = Some(event);
+                *slot = Some(event);
                 return;
             }
         }

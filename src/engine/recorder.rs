@@ -3,7 +3,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::disallowed_macros)]
 
 use super::convert::{self, Lane};
-use super::levels::InputLevels;
+use super::meters::InputMeters;
 use super::outbox::Outbox;
 use crate::device::{Input, LossCause};
 use crate::limits::TAKE_CHANNEL_COUNT_MAX;
@@ -14,7 +14,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 /// Frames of a period in which nothing begins or ends.
 #[derive(Clone, Copy)]
-pub struct Stretch<'a> {
+pub struct Block<'a> {
     /// The period, as the device lends it.
     pub input: &'a Input<'a>,
     /// The first frame of it.
@@ -24,7 +24,7 @@ pub struct Stretch<'a> {
 }
 
 /// Frames that are put together before they are stored to a window.
-const ASSEMBLED_FRAMES: usize = 128;
+const SCRATCH_FRAMES: usize = 128;
 
 /// Bytes of the largest frame: float, stereo.
 const FRAME_BYTES_MAX: usize = 4 * TAKE_CHANNEL_COUNT_MAX;
@@ -33,17 +33,17 @@ const FRAME_BYTES_MAX: usize = 4 * TAKE_CHANNEL_COUNT_MAX;
 pub struct Recorder {
     pass: Option<Box<Pass>>,
     begun: bool,
-    assembled: Box<Assembled>,
+    scratch: Box<Scratch>,
 }
 
 /// Room for the frames of one take that are put together before they are stored.
-type Assembled = [u8; ASSEMBLED_FRAMES * FRAME_BYTES_MAX];
+type Scratch = [u8; SCRATCH_FRAMES * FRAME_BYTES_MAX];
 
 impl Default for Recorder {
     /// Nothing to record. Not realtime-safe.
     #[expect(clippy::disallowed_methods, reason = "made before the audio thread runs")]
     fn default() -> Recorder {
-        Recorder { pass: None, begun: false, assembled: Box::new([0; ASSEMBLED_FRAMES * FRAME_BYTES_MAX]) }
+        Recorder { pass: None, begun: false, scratch: Box::new([0; SCRATCH_FRAMES * FRAME_BYTES_MAX]) }
     }
 }
 
@@ -68,7 +68,7 @@ impl Recorder {
     }
 
     /// Frames from `position` on until the pass begins or ends.
-    pub fn frames_to_turn(&self, position: FramePos) -> u64 {
+    pub fn frames_to_change(&self, position: FramePos) -> u64 {
         match &self.pass {
             Some(pass) if self.begun => (pass.length - pass.frames).0,
             Some(pass) => match pass.begin {
@@ -89,32 +89,26 @@ impl Recorder {
             if let Some(progress_page) = &pass.progress_page {
                 progress_page.begin(position);
             }
-            outbox.tell(AudioEvent::PassBegan { at: position, device_frame });
+            outbox.report(AudioEvent::PassBegan { at: position, device_frame });
         }
     }
 
     /// Records what the device heard, in every take.
-    pub fn record(
-        &mut self,
-        heard: &Stretch<'_>,
-        levels: &mut InputLevels,
-        outbox: &mut Outbox,
-        published: &Published,
-    ) {
+    pub fn record(&mut self, block: &Block<'_>, meters: &mut InputMeters, outbox: &mut Outbox, published: &Published) {
         let Some(pass) = self.pass.as_mut().filter(|_| self.begun) else { return };
         let at = FramePos(pass.frames.0);
         for (index, capture) in pass.captures.iter_mut().enumerate() {
-            let missed = capture.record(heard, at, &mut self.assembled, levels);
+            let missed = capture.record(block, at, &mut self.scratch, meters);
             if missed.0 > 0 {
                 published.frames_overrun.fetch_add(missed.0, Relaxed);
                 if let Some(progress_page) = &pass.progress_page {
                     progress_page.overrun(missed);
                 }
             } else {
-                capture.tell_overrun(index, outbox);
+                capture.report_overrun(index, outbox);
             }
         }
-        pass.frames += Frames(heard.frames as u64);
+        pass.frames += Frames(block.frames as u64);
         // Last: it must never claim what a window does not hold yet.
         if let Some(progress_page) = &pass.progress_page {
             progress_page.advance_to(pass.frames);
@@ -153,7 +147,7 @@ impl Recorder {
         }
         let at = FramePos(pass.frames.0);
         for (index, capture) in pass.captures.iter_mut().enumerate() {
-            capture.tell_overrun(index, outbox);
+            capture.report_overrun(index, outbox);
             capture.windows.end(at);
         }
         let stop = pass.stop_with_it;
@@ -170,31 +164,37 @@ impl Recorder {
 
 impl Capture {
     /// Copies each of its channels into the windows. Returns the frames for which there was none.
-    fn record(&mut self, heard: &Stretch<'_>, at: FramePos, room: &mut Assembled, levels: &mut InputLevels) -> Frames {
-        let Stretch { input, from, frames } = *heard;
+    fn record(
+        &mut self,
+        block: &Block<'_>,
+        at: FramePos,
+        scratch_memory: &mut Scratch,
+        meters: &mut InputMeters,
+    ) -> Frames {
+        let Block { input, from, frames } = *block;
         let frame_bytes = self.format.bytes() * self.channels;
         let mut done = 0;
         while done < frames {
-            let place = at + Frames(done as u64);
-            let Some(memory) = self.windows.span(place, Frames((frames - done) as u64)) else {
+            let position = at + Frames(done as u64);
+            let Some(memory) = self.windows.span(position, Frames((frames - done) as u64)) else {
                 let missed = Frames((frames - done) as u64);
-                self.miss(place, missed);
+                self.note_overrun(position, missed);
                 return missed;
             };
             // Assembled in the first-level cache and stored in one go: a window's next lines are in no cache yet, and
             // stores of single samples would wait for them one by one (measured: 18 against 8 us for 24 tracks).
-            for piece in memory.chunks_mut(ASSEMBLED_FRAMES * frame_bytes) {
-                let assembled = &mut room[..piece.len()];
+            for piece in memory.chunks_mut(SCRATCH_FRAMES * frame_bytes) {
+                let scratch = &mut scratch_memory[..piece.len()];
                 if self.inputs[..self.channels].iter().any(|channel| input.channels <= *channel) {
                     // A device that came back with fewer inputs: silence, not what the take before left here.
-                    assembled.fill(0);
+                    scratch.fill(0);
                 }
                 for (channel, input_channel) in self.inputs[..self.channels].iter().enumerate() {
                     let lane = Lane { channel, channels: self.channels };
-                    let level = convert::record(input, from + done, *input_channel, self.format, assembled, lane);
-                    levels.add(*input_channel, level);
+                    let measured = convert::record(input, from + done, *input_channel, self.format, scratch, lane);
+                    meters.add(*input_channel, measured);
                 }
-                piece.copy_from_slice(assembled);
+                piece.copy_from_slice(scratch);
                 done += piece.len() / frame_bytes;
             }
         }
@@ -202,7 +202,7 @@ impl Capture {
     }
 
     /// Notes that there was no window at `at`.
-    fn miss(&mut self, at: FramePos, frames: Frames) {
+    fn note_overrun(&mut self, at: FramePos, frames: Frames) {
         self.overrun += frames;
         self.losses.add(LossMark { at, frames, cause: None });
         match &mut self.open {
@@ -212,9 +212,9 @@ impl Capture {
     }
 
     /// Tells an overrun that is over.
-    fn tell_overrun(&mut self, capture: usize, outbox: &mut Outbox) {
+    fn report_overrun(&mut self, capture: usize, outbox: &mut Outbox) {
         if let Some((at, frames)) = self.open.take() {
-            outbox.tell(AudioEvent::Overrun { capture, at, frames });
+            outbox.report(AudioEvent::Overrun { capture, at, frames });
         }
     }
 }

@@ -20,7 +20,7 @@ pub enum Event {
         epoch: u32,
     },
     /// The windows of the last locate are in place.
-    Arrived,
+    WindowsReady,
     /// Stand still at once: the thread leaves.
     Halt,
 }
@@ -56,13 +56,13 @@ pub struct Transport {
     motion: Motion,
     // In 1/DECLICK_FRAMES, so that ramps begin and end on whole frames.
     gain: u32,
-    target: Option<(PlayPath, u32)>,
-    roll_on: bool,
+    locate_target: Option<(PlayPath, u32)>,
+    roll_after_locate: bool,
 }
 
 impl Default for Transport {
     fn default() -> Self {
-        Transport { motion: Motion::Stopped, gain: 0, target: None, roll_on: false }
+        Transport { motion: Motion::Stopped, gain: 0, locate_target: None, roll_after_locate: false }
     }
 }
 
@@ -89,7 +89,7 @@ impl Transport {
     }
 
     /// Frames until the ramp ends; `u64::MAX` when none is on.
-    pub fn frames_to_turn(&self) -> u64 {
+    pub fn frames_to_change(&self) -> u64 {
         match self.motion {
             Motion::Rolling if self.gain < DECLICK_FRAMES => u64::from(DECLICK_FRAMES - self.gain),
             Motion::Stopping | Motion::DeclickToLocate => u64::from(self.gain.max(1)),
@@ -102,7 +102,7 @@ impl Transport {
         self.gain = 0;
     }
 
-    /// `frames` frames went by, no more than [`Transport::frames_to_turn`].
+    /// `frames` frames went by, no more than [`Transport::frames_to_change`].
     pub fn advance(&mut self, frames: u32) -> Option<Effect> {
         match self.motion {
             Motion::Rolling => self.gain = (self.gain + frames).min(DECLICK_FRAMES),
@@ -130,7 +130,7 @@ impl Transport {
                 stood.then_some(Effect::Rolled)
             }
             (Event::Roll, Motion::DeclickToLocate | Motion::WaitingForData) => {
-                self.roll_on = true;
+                self.roll_after_locate = true;
                 None
             }
             (Event::Stop, Motion::Rolling) => {
@@ -138,37 +138,37 @@ impl Transport {
                 (self.gain == 0).then(|| self.turn())
             }
             (Event::Stop, Motion::DeclickToLocate | Motion::WaitingForData) => {
-                self.roll_on = false;
+                self.roll_after_locate = false;
                 None
             }
             (Event::Locate { path, epoch }, Motion::Stopped | Motion::WaitingForData) => {
-                self.roll_on &= self.motion == Motion::WaitingForData;
+                self.roll_after_locate &= self.motion == Motion::WaitingForData;
                 self.motion = Motion::WaitingForData;
                 Some(Effect::Go { path, epoch })
             }
             (Event::Locate { path, epoch }, Motion::Rolling | Motion::Stopping | Motion::DeclickToLocate) => {
-                self.roll_on = match self.motion {
-                    Motion::DeclickToLocate => self.roll_on,
+                self.roll_after_locate = match self.motion {
+                    Motion::DeclickToLocate => self.roll_after_locate,
                     motion => motion == Motion::Rolling,
                 };
                 self.motion = Motion::DeclickToLocate;
-                self.target = Some((path, epoch));
+                self.locate_target = Some((path, epoch));
                 (self.gain == 0).then(|| self.turn())
             }
-            (Event::Arrived, Motion::WaitingForData) => {
-                self.motion = if self.roll_on { Motion::Rolling } else { Motion::Stopped };
+            (Event::WindowsReady, Motion::WaitingForData) => {
+                self.motion = if self.roll_after_locate { Motion::Rolling } else { Motion::Stopped };
                 self.gain = 0;
-                Some(if self.roll_on { Effect::Rolled } else { Effect::Stopped })
+                Some(if self.roll_after_locate { Effect::Rolled } else { Effect::Stopped })
             }
             (Event::Roll, Motion::Rolling)
             | (Event::Stop, Motion::Stopped | Motion::Stopping)
-            | (Event::Arrived, _) => None,
+            | (Event::WindowsReady, _) => None,
         }
     }
 
     /// The way out is silent: stop, or go where it was meant to go.
     fn turn(&mut self) -> Effect {
-        match (self.motion, self.target.take()) {
+        match (self.motion, self.locate_target.take()) {
             (Motion::DeclickToLocate, Some((path, epoch))) => {
                 self.motion = Motion::WaitingForData;
                 Effect::Go { path, epoch }
@@ -214,7 +214,7 @@ mod tests {
         assert_eq!(transport.apply(locate(5, 1)), None);
         let Some(Effect::Go { epoch, .. }) = transport.advance(DECLICK_FRAMES) else { panic!("it goes") };
         assert_eq!((epoch, transport.motion(), transport.is_rolling()), (1, Motion::WaitingForData, false));
-        assert_eq!(transport.apply(Event::Arrived), Some(Effect::Rolled));
+        assert_eq!(transport.apply(Event::WindowsReady), Some(Effect::Rolled));
         assert_eq!(transport.ramp().gain, 0.0);
         assert!(transport.ramp().step > 0.0);
     }
@@ -226,7 +226,7 @@ mod tests {
         transport.apply(locate(9, 2));
         transport.apply(Event::Stop);
         assert!(matches!(transport.advance(DECLICK_FRAMES), Some(Effect::Go { epoch: 2, .. })));
-        assert_eq!(transport.apply(Event::Arrived), Some(Effect::Stopped));
+        assert_eq!(transport.apply(Event::WindowsReady), Some(Effect::Stopped));
     }
 
     #[test]
@@ -235,7 +235,7 @@ mod tests {
         assert!(matches!(transport.apply(locate(5, 1)), Some(Effect::Go { .. })));
         assert_eq!(transport.apply(Event::Roll), None);
         assert!(matches!(transport.apply(locate(6, 2)), Some(Effect::Go { .. })));
-        assert_eq!(transport.apply(Event::Arrived), Some(Effect::Rolled));
+        assert_eq!(transport.apply(Event::WindowsReady), Some(Effect::Rolled));
     }
 
     #[test]
@@ -250,14 +250,14 @@ mod tests {
 
     #[test]
     fn no_event_in_any_motion_leaves_the_gain_outside_its_range() {
-        let events = [Event::Roll, Event::Stop, locate(1, 1), Event::Arrived, Event::Halt];
+        let events = [Event::Roll, Event::Stop, locate(1, 1), Event::WindowsReady, Event::Halt];
         for first in events {
             for second in events {
                 for third in events {
                     let mut transport = rolling();
                     for event in [first, second, third] {
                         transport.apply(event);
-                        transport.advance(transport.frames_to_turn().min(100) as u32);
+                        transport.advance(transport.frames_to_change().min(100) as u32);
                         let gain = transport.ramp().gain;
                         assert!((0.0..=1.0).contains(&gain));
                     }

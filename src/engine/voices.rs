@@ -2,10 +2,10 @@
 #![forbid(unsafe_code)]
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::disallowed_macros)]
 
-use super::Place;
+use super::Playhead;
 use super::convert;
-use super::convert::Level;
-use super::levels::mean;
+use super::convert::PeakAndPower;
+use super::meters::smoothed_mean_square;
 use super::mix::Buses;
 use super::outbox::Outbox;
 use crate::device::Input;
@@ -35,14 +35,14 @@ impl Default for Voices {
 impl Voices {
     /// Puts a track in, or takes it out; what was there goes home with its windows.
     pub fn replace(&mut self, slot: usize, voice: Option<Box<Voice>>, outbox: &mut Outbox) {
-        let Some(place) = self.slots.get_mut(slot) else {
+        let Some(installed) = self.slots.get_mut(slot) else {
             if let Some(voice) = voice {
                 outbox.hand_over(AudioEvent::Removed(voice));
             }
             return;
         };
-        let before = std::mem::replace(place, voice);
-        if place.is_some() {
+        let before = std::mem::replace(installed, voice);
+        if installed.is_some() {
             self.end = self.end.max(slot + 1);
         }
         if let Some(mut voice) = before {
@@ -72,22 +72,22 @@ impl Voices {
     }
 
     /// Whether no track would drop out within `frames`.
-    pub fn are_ready(&mut self, place: &Place, frames: Frames) -> bool {
+    pub fn are_ready(&mut self, playhead: &Playhead, frames: Frames) -> bool {
         let all = &mut self.slots[..self.end];
-        all.iter_mut().flatten().all(|voice| voice.windows.covers(place.epoch, place.stream, frames.0))
+        all.iter_mut().flatten().all(|voice| voice.windows.covers(playhead.epoch, playhead.stream, frames.0))
     }
 
     /// The playhead is somewhere else: what was meant for the place before goes back.
-    pub fn pass(&mut self, place: &Place) {
+    pub fn release_passed(&mut self, playhead: &Playhead) {
         for voice in self.slots[..self.end].iter_mut().flatten() {
-            voice.windows.pass(place.epoch, place.stream);
+            voice.windows.pass(playhead.epoch, playhead.stream);
         }
     }
 
     /// Adds what the takes hold for the next `frames` frames.
     pub fn play_disk(
         &mut self,
-        place: &Place,
+        playhead: &Playhead,
         frames: usize,
         buses: &mut Buses,
         outbox: &mut Outbox,
@@ -95,16 +95,16 @@ impl Voices {
     ) {
         for (slot, voice) in self.slots[..self.end].iter_mut().enumerate() {
             let Some(voice) = voice else { continue };
-            let level = voice.play(place, frames, buses, published);
+            let measured = voice.play(playhead, frames, buses, published);
             if !voice.missing {
-                voice.tell_dropout(slot, outbox);
+                voice.report_dropout(slot, outbox);
             }
             if voice.cut && !voice.cut_told {
                 voice.cut_told = true;
-                outbox.tell(AudioEvent::CutShort { slot, at: place.position() });
+                outbox.report(AudioEvent::CutShort { slot, at: playhead.position() });
             }
             if let Some(cell) = published.tracks.get(slot) {
-                cell.publish(level.peak, mean(cell.mean_square(), level, 1.0 / 14_400.0));
+                cell.publish(measured.peak, smoothed_mean_square(cell.mean_square(), measured, 1.0 / 14_400.0));
             }
         }
     }
@@ -120,7 +120,7 @@ impl Voices {
             let channels = voice.mix.inputs[..voice.mix.channels].iter().copied();
             for ((device_channel, now), to) in channels.zip(&mut voice.input_gains).zip(to) {
                 buses.add_with(frames, now, to, |lane| {
-                    convert::hear(input, from, device_channel, lane);
+                    convert::read_input(input, from, device_channel, lane);
                 });
             }
         }
@@ -128,20 +128,20 @@ impl Voices {
 }
 
 impl Voice {
-    fn play(&mut self, place: &Place, frames: usize, buses: &mut Buses, published: &Published) -> Level {
-        let mut sum = Level { frames: frames as u32, ..Level::default() };
+    fn play(&mut self, playhead: &Playhead, frames: usize, buses: &mut Buses, published: &Published) -> PeakAndPower {
+        let mut sum = PeakAndPower { frames: frames as u32, ..PeakAndPower::default() };
         self.missing = false;
         let to = if self.mix.disk { self.mix.gains } else { [[0.0; 2]; 2] };
         let mut done = 0;
         while done < frames {
-            match self.windows.at(place.epoch, place.stream + done as u64, frames - done) {
+            match self.windows.at(playhead.epoch, playhead.stream + done as u64, frames - done) {
                 Heard::Sound { window, at, frames } => {
                     let (format, channels) = (window.format, window.channels);
                     window.map.copy_out(at, buses.bytes_mut(frames * channels * format.bytes()));
                     self.cut |= window.map.is_broken();
-                    let level = buses.add_bytes(format, channels, done, frames, &mut self.gains, &to);
-                    sum.peak = sum.peak.max(level.peak);
-                    sum.square_sum += level.square_sum;
+                    let measured = buses.add_bytes(format, channels, done, frames, &mut self.gains, &to);
+                    sum.peak = sum.peak.max(measured.peak);
+                    sum.square_sum += measured.square_sum;
                     done += frames;
                 }
                 Heard::Silence { frames } => {
@@ -153,7 +153,7 @@ impl Voice {
                     self.missing = true;
                     self.dropped += Frames(frames as u64);
                     published.frames_dropped.fetch_add(frames as u64, Relaxed);
-                    let at = place.path.at(place.stream + done as u64);
+                    let at = playhead.path.at(playhead.stream + done as u64);
                     match &mut self.open {
                         Some((_, dropped)) => *dropped += Frames(frames as u64),
                         None => {
@@ -168,9 +168,9 @@ impl Voice {
         sum
     }
 
-    fn tell_dropout(&mut self, slot: usize, outbox: &mut Outbox) {
+    fn report_dropout(&mut self, slot: usize, outbox: &mut Outbox) {
         if let Some((at, frames)) = self.open.take() {
-            outbox.tell(AudioEvent::Dropout { slot, at, frames });
+            outbox.report(AudioEvent::Dropout { slot, at, frames });
         }
     }
 }
