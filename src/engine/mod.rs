@@ -29,7 +29,7 @@ use recorder::{Block, Recorder};
 use rtrb::{Consumer, Producer};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use transport::{Effect, Event, Transport};
+use transport::{Event, Jump, Transport};
 use voices::Voices;
 
 /// What the caller does after the commands of a period.
@@ -265,8 +265,8 @@ impl Engine {
         }
         if rolling {
             self.playhead.stream += frames as u64;
-            if let Some(effect) = self.transport.advance(frames as u32) {
-                self.act(effect);
+            if let Some(jump) = self.transport.advance(frames as u32) {
+                self.jump(jump);
             }
             self.end_pass_if_over();
         }
@@ -299,26 +299,20 @@ impl Engine {
     }
 
     fn apply(&mut self, event: Event) {
-        if let Some(effect) = self.transport.apply(event) {
-            self.act(effect);
+        if let Some(jump) = self.transport.apply(event) {
+            self.jump(jump);
         }
     }
 
-    fn act(&mut self, effect: Effect) {
-        match effect {
-            Effect::Rolled => self.outbox.report(AudioEvent::Rolling { at: self.playhead.position() }),
-            Effect::Stopped => self.outbox.report(AudioEvent::Stopped { at: self.playhead.position() }),
-            Effect::Go { path, epoch } => {
-                self.recorder.end(&mut self.outbox);
-                self.playhead = Playhead { path, epoch, stream: 0 };
-                self.voices.release_passed(&self.playhead);
-                // The read-ahead watches the epoch: it must never see the new one with the old stream frame, nor before windows
-                // of the locate before are on their way back.
-                self.published.stream.store(0, Relaxed);
-                self.published.position.store(self.playhead.position().0, Relaxed);
-                self.published.epoch.store(epoch, Release);
-            }
-        }
+    fn jump(&mut self, Jump { path, epoch }: Jump) {
+        self.recorder.end(&mut self.outbox);
+        self.playhead = Playhead { path, epoch, stream: 0 };
+        self.voices.release_passed(&self.playhead);
+        // The read-ahead watches the epoch: it must never see the new one with the old stream frame, nor before windows
+        // of the locate before are on their way back.
+        self.published.stream.store(0, Relaxed);
+        self.published.position.store(self.playhead.position().0, Relaxed);
+        self.published.epoch.store(epoch, Release);
     }
 
     fn report_loss(&mut self) {

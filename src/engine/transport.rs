@@ -25,20 +25,13 @@ pub enum Event {
     Halt,
 }
 
-/// What the engine does about it.
+/// A locate to carry out: the playhead jumps to the start of `path`.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Effect {
-    /// It rolls from here on.
-    Rolled,
-    /// It stands from here on.
-    Stopped,
-    /// The playhead jumps.
-    Go {
-        /// Where to, and what then.
-        path: PlayPath,
-        /// The locate's number.
-        epoch: u32,
-    },
+pub struct Jump {
+    /// What plays from there.
+    pub path: PlayPath,
+    /// The locate's number.
+    pub epoch: u32,
 }
 
 /// A gain at the head of a stretch, and how it changes with every frame.
@@ -56,13 +49,13 @@ pub struct Transport {
     motion: Motion,
     // In 1/DECLICK_FRAMES, so that ramps begin and end on whole frames.
     gain: u32,
-    locate_target: Option<(PlayPath, u32)>,
+    pending_jump: Option<Jump>,
     roll_after_locate: bool,
 }
 
 impl Default for Transport {
     fn default() -> Self {
-        Transport { motion: Motion::Stopped, gain: 0, locate_target: None, roll_after_locate: false }
+        Transport { motion: Motion::Stopped, gain: 0, pending_jump: None, roll_after_locate: false }
     }
 }
 
@@ -103,13 +96,13 @@ impl Transport {
     }
 
     /// `frames` frames went by, no more than [`Transport::frames_to_change`].
-    pub fn advance(&mut self, frames: u32) -> Option<Effect> {
+    pub fn advance(&mut self, frames: u32) -> Option<Jump> {
         match self.motion {
             Motion::Rolling => self.gain = (self.gain + frames).min(DECLICK_FRAMES),
             Motion::Stopping | Motion::DeclickToLocate => {
                 self.gain = self.gain.saturating_sub(frames);
                 if self.gain == 0 {
-                    return Some(self.turn());
+                    return self.finish_fade_out();
                 }
             }
             Motion::Stopped | Motion::WaitingForData => {}
@@ -118,16 +111,15 @@ impl Transport {
     }
 
     /// The one place where motion changes by request.
-    pub fn apply(&mut self, event: Event) -> Option<Effect> {
+    pub fn apply(&mut self, event: Event) -> Option<Jump> {
         match (event, self.motion) {
             (Event::Halt, _) => {
                 *self = Transport::default();
-                Some(Effect::Stopped)
+                None
             }
             (Event::Roll, Motion::Stopped | Motion::Stopping) => {
-                let stood = self.motion == Motion::Stopped;
                 self.motion = Motion::Rolling;
-                stood.then_some(Effect::Rolled)
+                None
             }
             (Event::Roll, Motion::DeclickToLocate | Motion::WaitingForData) => {
                 self.roll_after_locate = true;
@@ -135,7 +127,7 @@ impl Transport {
             }
             (Event::Stop, Motion::Rolling) => {
                 self.motion = Motion::Stopping;
-                (self.gain == 0).then(|| self.turn())
+                if self.gain == 0 { self.finish_fade_out() } else { None }
             }
             (Event::Stop, Motion::DeclickToLocate | Motion::WaitingForData) => {
                 self.roll_after_locate = false;
@@ -144,7 +136,7 @@ impl Transport {
             (Event::Locate { path, epoch }, Motion::Stopped | Motion::WaitingForData) => {
                 self.roll_after_locate &= self.motion == Motion::WaitingForData;
                 self.motion = Motion::WaitingForData;
-                Some(Effect::Go { path, epoch })
+                Some(Jump { path, epoch })
             }
             (Event::Locate { path, epoch }, Motion::Rolling | Motion::Stopping | Motion::DeclickToLocate) => {
                 self.roll_after_locate = match self.motion {
@@ -152,13 +144,13 @@ impl Transport {
                     motion => motion == Motion::Rolling,
                 };
                 self.motion = Motion::DeclickToLocate;
-                self.locate_target = Some((path, epoch));
-                (self.gain == 0).then(|| self.turn())
+                self.pending_jump = Some(Jump { path, epoch });
+                if self.gain == 0 { self.finish_fade_out() } else { None }
             }
             (Event::WindowsReady, Motion::WaitingForData) => {
                 self.motion = if self.roll_after_locate { Motion::Rolling } else { Motion::Stopped };
                 self.gain = 0;
-                Some(if self.roll_after_locate { Effect::Rolled } else { Effect::Stopped })
+                None
             }
             (Event::Roll, Motion::Rolling)
             | (Event::Stop, Motion::Stopped | Motion::Stopping)
@@ -167,15 +159,15 @@ impl Transport {
     }
 
     /// The way out is silent: stop, or go where it was meant to go.
-    fn turn(&mut self) -> Effect {
-        match (self.motion, self.locate_target.take()) {
-            (Motion::DeclickToLocate, Some((path, epoch))) => {
+    fn finish_fade_out(&mut self) -> Option<Jump> {
+        match (self.motion, self.pending_jump.take()) {
+            (Motion::DeclickToLocate, Some(jump)) => {
                 self.motion = Motion::WaitingForData;
-                Effect::Go { path, epoch }
+                Some(jump)
             }
             _ => {
                 self.motion = Motion::Stopped;
-                Effect::Stopped
+                None
             }
         }
     }
@@ -193,7 +185,7 @@ mod tests {
 
     fn rolling() -> Transport {
         let mut transport = Transport::default();
-        assert_eq!(transport.apply(Event::Roll), Some(Effect::Rolled));
+        assert_eq!((transport.apply(Event::Roll), transport.motion()), (None, Motion::Rolling));
         transport.advance(DECLICK_FRAMES);
         transport
     }
@@ -204,17 +196,16 @@ mod tests {
         assert_eq!(transport.apply(Event::Stop), None);
         assert!(transport.is_rolling() && transport.ramp().step < 0.0);
         assert_eq!(transport.advance(DECLICK_FRAMES - 1), None);
-        assert_eq!(transport.advance(1), Some(Effect::Stopped));
-        assert!(!transport.is_rolling());
+        assert_eq!((transport.advance(1), transport.motion()), (None, Motion::Stopped));
     }
 
     #[test]
     fn a_locate_while_rolling_fades_out_jumps_waits_and_fades_in() {
         let mut transport = rolling();
         assert_eq!(transport.apply(locate(5, 1)), None);
-        let Some(Effect::Go { epoch, .. }) = transport.advance(DECLICK_FRAMES) else { panic!("it goes") };
+        let Some(Jump { epoch, .. }) = transport.advance(DECLICK_FRAMES) else { panic!("it goes") };
         assert_eq!((epoch, transport.motion(), transport.is_rolling()), (1, Motion::WaitingForData, false));
-        assert_eq!(transport.apply(Event::WindowsReady), Some(Effect::Rolled));
+        assert_eq!((transport.apply(Event::WindowsReady), transport.motion()), (None, Motion::Rolling));
         assert_eq!(transport.ramp().gain, 0.0);
         assert!(transport.ramp().step > 0.0);
     }
@@ -225,17 +216,17 @@ mod tests {
         transport.apply(locate(5, 1));
         transport.apply(locate(9, 2));
         transport.apply(Event::Stop);
-        assert!(matches!(transport.advance(DECLICK_FRAMES), Some(Effect::Go { epoch: 2, .. })));
-        assert_eq!(transport.apply(Event::WindowsReady), Some(Effect::Stopped));
+        assert!(matches!(transport.advance(DECLICK_FRAMES), Some(Jump { epoch: 2, .. })));
+        assert_eq!((transport.apply(Event::WindowsReady), transport.motion()), (None, Motion::Stopped));
     }
 
     #[test]
     fn play_pressed_while_it_arrives_is_not_forgotten() {
         let mut transport = Transport::default();
-        assert!(matches!(transport.apply(locate(5, 1)), Some(Effect::Go { .. })));
+        assert!(matches!(transport.apply(locate(5, 1)), Some(_)));
         assert_eq!(transport.apply(Event::Roll), None);
-        assert!(matches!(transport.apply(locate(6, 2)), Some(Effect::Go { .. })));
-        assert_eq!(transport.apply(Event::WindowsReady), Some(Effect::Rolled));
+        assert!(matches!(transport.apply(locate(6, 2)), Some(_)));
+        assert_eq!((transport.apply(Event::WindowsReady), transport.motion()), (None, Motion::Rolling));
     }
 
     #[test]

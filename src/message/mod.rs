@@ -112,16 +112,6 @@ pub enum AudioEvent {
         /// Where on the timeline.
         at: FramePos,
     },
-    /// The transport rolls.
-    Rolling {
-        /// From where.
-        at: FramePos,
-    },
-    /// The transport stands.
-    Stopped {
-        /// Where.
-        at: FramePos,
-    },
     /// The device is gone for good, or the one that was sent did not start; close it and send another, or quit. The
     /// timeline counts on.
     DeviceGone {
