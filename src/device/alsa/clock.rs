@@ -6,7 +6,7 @@
 //! the count look too small for its time. So of many sightings the one furthest ahead is the truest, and
 //! each window of half a second keeps just that one.
 
-use super::side::RATES;
+use super::pcm::RATES;
 use std::time::Duration;
 
 /// Nanoseconds over which the furthest sighting is kept.

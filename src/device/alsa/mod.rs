@@ -4,17 +4,22 @@
 //! frame n + [`AlsaDevice::prefill_frames`] of the same clock, also after any recovery: where playback ran dry
 //! alone, capture goes on, and output that would come late is dropped instead of being played late.
 
-mod clock;
-mod list;
-mod open;
+mod name;
+mod pcm;
+mod open_error;
 mod planar;
-mod playback;
-mod recover;
 mod ring;
 mod side;
+mod open;
+mod list;
+mod clock;
+mod recover;
 mod transfer;
+mod playback;
 
-pub use list::{Abilities, Cards, Listed, Listing, cards, lasting, list};
+pub use list::{Abilities, Listed, Listing, list};
+pub use name::lasting;
+pub use open_error::{Cards, cards};
 pub use recover::Gone;
 
 use super::{Access, Device, DeviceError, DeviceFacts, DeviceSpec, LossCause, Pace, Reckoning, StartError, Wake};
@@ -23,9 +28,11 @@ use crate::format::DeviceFormat;
 use ::alsa::Direction;
 use ::alsa::poll::{Descriptors, Flags, poll, pollfd};
 use clock::{FrameClock, nanos};
-use open::{Opened, link_is_possible, names, note_absent, open_side};
+use name::names;
+use open::{Opened, link_is_possible, note_absent, open_side};
+use pcm::{errno, quiet, state};
 use recover::{Fault, Patience, diagnose, start_pair};
-use side::{Side, errno, state};
+use side::Side;
 use std::time::Duration;
 use transfer::Sink;
 
@@ -109,7 +116,7 @@ enum Look {
 impl AlsaDevice {
     /// Opens the PCM or the pair of PCMs that `pcm` names, see [`DeviceSpec::name`].
     pub fn open(spec: &DeviceSpec, pcm: &str) -> Result<Self, DeviceError> {
-        let _quiet = list::quiet();
+        let _quiet = quiet();
         let (capture_name, playback_name) = names(spec, pcm)?;
         let mut notes = Vec::new();
         let one_name = capture_name == playback_name;

@@ -1,8 +1,39 @@
 //! Transfer of non-interleaved frames, which the `alsa` crate offers through raw pointers only. Thread: audio.
 #![expect(unsafe_code, reason = "readn and writen take one raw pointer per channel")]
 
-use super::side::Touched;
 use ::alsa::pcm::IO;
+use memmap2::{MmapMut, MmapOptions};
+use std::ops::{Deref, DerefMut};
+
+/// Memory whose pages are all there before the audio thread comes.
+pub(super) struct Touched(Option<MmapMut>);
+
+impl Touched {
+    /// `bytes` zero bytes.
+    pub(super) fn new(bytes: usize) -> Result<Self, std::io::Error> {
+        if bytes == 0 {
+            return Ok(Touched(None));
+        }
+        MmapOptions::new().len(bytes).populate().map_anon().map(|map| {
+            let mut map = map;
+            map.fill(0);
+            Touched(Some(map))
+        })
+    }
+}
+
+impl Deref for Touched {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        self.0.as_deref().unwrap_or(&[])
+    }
+}
+
+impl DerefMut for Touched {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        self.0.as_deref_mut().unwrap_or(&mut [])
+    }
+}
 
 /// One block of planar sound: channel `c` starts at byte `c * channel_step` of `bytes`.
 ///

@@ -1,7 +1,8 @@
 //! The playback side of a pair: kept in line with capture, started again, or given up. Thread: audio.
 
+use super::pcm::errno;
 use super::recover::{Fault, diagnose, start_playback};
-use super::side::{Side, errno};
+use super::side::Side;
 use super::{AlsaDevice, Look, Phase};
 use crate::device::{LossCause, Wake};
 

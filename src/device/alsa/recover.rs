@@ -1,6 +1,7 @@
 //! What went wrong with a PCM, and how a pair is started again. Thread: audio.
 
-use super::side::{Side, errno, state};
+use super::pcm::{errno, state};
+use super::side::Side;
 use ::alsa::PCM;
 use std::fmt;
 

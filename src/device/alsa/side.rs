@@ -1,83 +1,21 @@
 //! One direction of an ALSA device: how it is opened and set, and how its samples are reached. Thread: audio
 //! (opening: control).
 
-use super::list;
-use super::planar::Planar;
+use super::open_error::open_error;
+use super::pcm::{FORMATS, Want, direction_name, errno, pcm_format, rates_offered, system_says};
+use super::planar::{Planar, Touched};
 use super::ring;
 use crate::device::DeviceError;
 use crate::format::DeviceFormat;
 use crate::limits::{BLOCK_FRAMES_MAX, CHANNEL_COUNT_MAX, PERIOD_FRAMES_MAX, PERIOD_FRAMES_MIN};
-use crate::time::SampleRate;
-use ::alsa::pcm::{Access as PcmAccess, Format, Frames, HwParams, PCM};
+use ::alsa::pcm::{Access as PcmAccess, Frames, HwParams, PCM};
 use ::alsa::{Direction, ValueOr};
-use memmap2::{MmapMut, MmapOptions};
-use std::ops::{Deref, DerefMut};
-
-/// Formats in order of preference: what cards speak by themselves first.
-pub(super) const FORMATS: [DeviceFormat; 5] =
-    [DeviceFormat::S32, DeviceFormat::S24In3, DeviceFormat::S24, DeviceFormat::F32, DeviceFormat::S16];
 
 /// Ways to the samples in order of preference.
 const WAYS: [PcmAccess; 3] = [PcmAccess::MMapInterleaved, PcmAccess::RWInterleaved, PcmAccess::RWNonInterleaved];
 
-/// Rates that an error or a list names.
-pub(super) const RATES: [u32; 14] =
-    [8_000, 11_025, 16_000, 22_050, 32_000, 44_100, 48_000, 64_000, 88_200, 96_000, 176_400, 192_000, 352_800, 384_000];
-
 /// A device that takes any channel count up to more than this has no count of its own: it gets two.
 const ELASTIC_CHANNEL_COUNT: u32 = 32;
-
-/// The numbers of `snd_pcm_state_t`. The crate's `state()` panics on one it doesn't know.
-pub(super) mod state {
-    pub(crate) const PREPARED: i32 = 2;
-    pub(crate) const RUNNING: i32 = 3;
-    pub(crate) const XRUN: i32 = 4;
-    pub(crate) const SUSPENDED: i32 = 7;
-    pub(crate) const DISCONNECTED: i32 = 8;
-}
-
-/// Memory whose pages are all there before the audio thread comes.
-pub(super) struct Touched(Option<MmapMut>);
-
-impl Touched {
-    /// `bytes` zero bytes.
-    pub(super) fn new(bytes: usize) -> Result<Self, std::io::Error> {
-        if bytes == 0 {
-            return Ok(Touched(None));
-        }
-        MmapOptions::new().len(bytes).populate().map_anon().map(|map| {
-            let mut map = map;
-            map.fill(0);
-            Touched(Some(map))
-        })
-    }
-}
-
-impl Deref for Touched {
-    type Target = [u8];
-    fn deref(&self) -> &[u8] {
-        self.0.as_deref().unwrap_or(&[])
-    }
-}
-
-impl DerefMut for Touched {
-    fn deref_mut(&mut self) -> &mut [u8] {
-        self.0.as_deref_mut().unwrap_or(&mut [])
-    }
-}
-
-/// What is asked of one side.
-pub(super) struct Want<'a> {
-    /// The device's full name, for errors.
-    pub(super) device: &'a str,
-    pub(super) pcm: &'a str,
-    pub(super) direction: Direction,
-    pub(super) rate: SampleRate,
-    pub(super) period_frames: usize,
-    pub(super) buffer_frames: usize,
-    pub(super) channels: Option<usize>,
-    pub(super) format: Option<DeviceFormat>,
-}
 
 /// How samples are reached.
 pub(super) enum Way {
@@ -115,7 +53,7 @@ struct Choice {
 impl Side {
     /// Opens and sets one direction, and says what was settled for in `notes`.
     pub(super) fn open(want: &Want<'_>, notes: &mut Vec<String>) -> Result<Side, DeviceError> {
-        let pcm = PCM::new(want.pcm, want.direction, true).map_err(|e| list::open_error(want, errno(&e)))?;
+        let pcm = PCM::new(want.pcm, want.direction, true).map_err(|e| open_error(want, errno(&e)))?;
         let choice = choose(&pcm, want, notes)?;
         apply(&pcm, want, choice)?;
         let (period_frames, buffer_frames) = settled(&pcm, want)?;
@@ -219,47 +157,6 @@ impl Side {
             }
         }
         Ok(())
-    }
-}
-
-/// The positive number of an error, whichever call it comes from: `poll` and `revents` carry it negated.
-pub(super) fn errno(e: &::alsa::Error) -> i32 {
-    e.errno().abs()
-}
-
-/// The system's text for an error number.
-pub(super) fn system_says(errno: i32) -> String {
-    std::io::Error::from_raw_os_error(errno).to_string()
-}
-
-/// The crate's name of a format.
-pub(super) fn pcm_format(format: DeviceFormat) -> Format {
-    match format {
-        DeviceFormat::S16 => Format::S16LE,
-        DeviceFormat::S24 => Format::S24LE,
-        DeviceFormat::S24In3 => Format::S243LE,
-        DeviceFormat::S32 => Format::S32LE,
-        DeviceFormat::F32 => Format::FloatLE,
-    }
-}
-
-/// "capture" or "playback", for sentences.
-pub(super) fn direction_name(direction: Direction) -> &'static str {
-    match direction {
-        Direction::Capture => "capture",
-        Direction::Playback => "playback",
-    }
-}
-
-/// Rates of [`RATES`] that `params` allows, as text.
-pub(super) fn rates_offered(params: &HwParams<'_>) -> String {
-    let offered: Vec<String> =
-        RATES.iter().filter(|rate| params.test_rate(**rate).is_ok()).map(ToString::to_string).collect();
-    match (offered.is_empty(), params.get_rate_min(), params.get_rate_max()) {
-        (false, ..) => format!("it offers {} Hz", offered.join(", ")),
-        (true, Ok(min), Ok(max)) if min == max => format!("it offers {min} Hz"),
-        (true, Ok(min), Ok(max)) => format!("it offers {min} to {max} Hz"),
-        _ => "it offers no rate at all".to_owned(),
     }
 }
 
@@ -370,7 +267,7 @@ fn apply(pcm: &PCM, want: &Want<'_>, choice: Choice) -> Result<(), DeviceError> 
     };
     set().map_err(|e| match errno(&e) {
         // Some drivers are opened by anyone and refuse here.
-        libc::EBUSY => list::open_error(want, libc::EBUSY),
+        libc::EBUSY => open_error(want, libc::EBUSY),
         other => failed(want, "snd_pcm_hw_params", system_says(other)),
     })
 }
