@@ -2,9 +2,8 @@
 
 use crate::butler::capabilities::{Capabilities, CapturePath};
 use crate::butler::spool::{self, SpoolPlace};
-use crate::device::DeviceSpec;
-use crate::device::alsa::{Cards, Listed, Listing, cards, list};
 use crate::device::signal::Signal;
+use crate::device::{Cards, DeviceSpec, Listed, Listing, cards, is_virtual, list};
 use crate::format::{DeviceFormat, TakeFormat};
 use crate::limits;
 use crate::rt::process;
@@ -88,12 +87,7 @@ pub struct Wanted {
     pub signal: Signal,
 }
 
-/// Whether a name means the built-in device.
-pub fn is_virtual(name: &str) -> bool {
-    name == "virtual" || name.starts_with("virtual:")
-}
-
-/// The same for the device itself.
+/// The device that `wanted` describes.
 pub fn device_spec(wanted: Wanted) -> DeviceSpec {
     // A card offers what it offers; the built-in device speaks what the takes want.
     let format = (is_virtual(&wanted.name) && wanted.take_format == TakeFormat::F32).then_some(DeviceFormat::F32);
@@ -160,7 +154,7 @@ pub fn threads_setup(allowed: Allowed, capture_path: CapturePath) -> ThreadsSetu
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::device::alsa::Abilities;
+    use crate::device::Abilities;
 
     fn listed(name: &str, hardware: bool, inputs: u32) -> Listed {
         let abilities =

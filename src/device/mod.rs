@@ -12,6 +12,8 @@ mod script;
 pub mod signal;
 pub mod virtual_device;
 
+pub use alsa::{Abilities, Cards, Listed, Listing, cards, list};
+
 use crate::format::DeviceFormat;
 use crate::time::SampleRate;
 use nix::time::{ClockId, clock_gettime};
@@ -395,6 +397,11 @@ pub fn open(spec: &DeviceSpec) -> Result<Box<dyn Device>, DeviceError> {
             reason: "a device is 'virtual' or 'alsa:NAME'; 'faultless devices' lists what is here".to_owned(),
         }),
     }
+}
+
+/// Whether a device name means the built-in device.
+pub fn is_virtual(name: &str) -> bool {
+    name == "virtual" || name.starts_with("virtual:")
 }
 
 /// The name by which the same device can be opened later, however many cards have come and gone meanwhile: the system

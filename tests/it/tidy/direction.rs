@@ -22,7 +22,7 @@ const DIRECTION: &[(&str, &[&str])] = &[
     ("peaks", &["wav", "format", "limits"]),
     ("rt", &[]),
     ("window", &["time", "format", "limits"]),
-    ("device", &["window", "rt", "format", "time", "limits"]),
+    ("device", &["window", "format", "time", "limits"]),
     ("mixer", &["session", "limits"]),
     ("message", &["mixer", "device.items", "window", "wav", "histogram", "time", "format", "limits"]),
     ("residency", &["message", "window", "rt", "time", "limits"]),
@@ -144,6 +144,9 @@ const DIRECTION: &[(&str, &[&str])] = &[
     ),
 ];
 
+/// Modules that only their parent uses; everybody else uses what the parent exports.
+const PRIVATE: &[[&str; 2]] = &[["device", "alsa"]];
+
 /// Uses of a module by another: where, from which module, to which path.
 struct Use {
     at: usize,
@@ -202,7 +205,9 @@ pub(super) fn direction_offences(source: &Source, modules: &BTreeSet<String>) ->
     let Some((_, allowed)) = DIRECTION.iter().find(|(name, _)| *name == from) else {
         return vec![format!("{}: module `{from}` is not in the direction table", source.path)];
     };
-    let refused = uses(source).into_iter().filter(|found| permit(allowed, &found.path, modules).is_none());
+    let private = |found: &Use| PRIVATE.iter().any(|path| found.path.starts_with(&path.map(str::to_owned)));
+    let refused =
+        uses(source).into_iter().filter(|found| private(found) || permit(allowed, &found.path, modules).is_none());
     refused
         .map(|found| source.offence(found.at, &format!("`{from}` may not use `crate::{}`", found.path.join("::"))))
         .collect()
