@@ -1,9 +1,9 @@
 //! The sample loops: device memory to take, device memory to float, take to float, float to device. Thread:
 //! audio.
 //!
-//! Full scale is 1.0 in float and 2^31 in the integers that all integer formats are widened to. A conversion
-//! that loses nothing is exact (24 bits and less to float and back); one that must lose rounds to the nearest
-//! and clamps. Denormals and NaN are stored as they come and measured as silence.
+//! Full scale is 1.0 in float and 2^31 in the integers that all integer formats are widened to. A conversion to a
+//! format with enough bits is exact (24 bits and less to float and back). A conversion to fewer bits rounds to the
+//! nearest value and clamps. Denormals and NaN are stored unchanged in float takes and measured as silence.
 #![forbid(unsafe_code)]
 #![expect(clippy::inline_always, reason = "a sample loop that calls per sample is three times as slow")]
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::disallowed_macros)]
@@ -12,19 +12,19 @@ use crate::device::{Input, Output};
 use crate::format::{DeviceFormat, TakeFormat};
 use std::marker::PhantomData;
 
-/// What a loop has seen of a channel. Full scale is 1.0.
+/// Peak and power of some samples of one channel. Full scale is 1.0.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct PeakAndPower {
-    /// Largest magnitude.
+    /// Largest absolute value.
     pub peak: f32,
-    /// Sum of squares.
+    /// Sum of the squares.
     pub square_sum: f32,
-    /// Samples seen.
+    /// Number of samples.
     pub frames: u32,
 }
 
 impl PeakAndPower {
-    /// Both together.
+    /// The measurement of the samples of both. This is realtime-safe.
     #[must_use]
     pub fn plus(self, other: PeakAndPower) -> PeakAndPower {
         PeakAndPower {
@@ -37,7 +37,7 @@ impl PeakAndPower {
 
 const FULL: f32 = 2_147_483_648.0;
 
-/// A sample on its way: integers stay integers until a format asks for a float.
+/// A sample between two formats: `i32` or `f32`. Integers stay integers until a float is needed.
 trait Sample: Copy {
     fn float(self) -> f32;
     fn s16(self) -> i16;
@@ -181,20 +181,20 @@ impl WriteSample<4> for F32 {
     }
 }
 
-/// Which samples of a take's memory belong to one channel.
+/// A channel of a take's interleaved memory.
 #[derive(Clone, Copy, Debug)]
 pub struct Lane {
-    /// 0-based channel of the take.
+    /// Channel of the take, counted from 0.
     pub channel: usize,
     /// Channels of the take.
     pub channels: usize,
 }
 
-/// Frames that a sample loop takes at a time: read one by one from where they lie, measured and written
-/// side by side.
+/// Frames that a sample loop handles as one group: read one by one with their stride, then measured and written with
+/// vector instructions.
 const GROUP_FRAMES: usize = 8;
 
-/// [`GROUP_FRAMES`] levels side by side.
+/// [`GROUP_FRAMES`] measurements side by side, so that the compiler can use vector instructions.
 struct Accumulators {
     peak: [f32; GROUP_FRAMES],
     square_sum: [f32; GROUP_FRAMES],
@@ -228,16 +228,16 @@ impl Accumulators {
     }
 }
 
-/// What becomes of samples that were read. A trait and not a closure, so that it is inlined into the loop that
-/// reads: a group stays in registers.
+/// Receives the samples that a loop reads. A trait and not a closure, so that it is inlined into the loop and a group
+/// stays in registers.
 trait Sink<S: Sample> {
-    /// A whole group, the first sample being number `at`.
+    /// A whole group; its first sample is sample `at` of the loop.
     fn group(&mut self, at: usize, samples: [S; GROUP_FRAMES]);
-    /// One sample.
+    /// A single sample, sample `at` of the loop.
     fn one(&mut self, at: usize, sample: S);
 }
 
-/// Reads samples that lie `step` bytes apart. Returns how many there were, at most `frames`.
+/// Reads at most `frames` samples that are `step` bytes apart, and passes them to `sink`. Returns how many were read.
 #[inline(always)]
 fn read_all<const N: usize, R: ReadSample<N>>(
     from: &[u8],
@@ -260,7 +260,7 @@ fn read_all<const N: usize, R: ReadSample<N>>(
     at
 }
 
-/// Measures, and writes every `channels`th sample of a take.
+/// Measures the samples and writes them to one channel of a take.
 struct RecordSink<'a, const M: usize, W> {
     measured: Accumulators,
     out: &'a mut [[u8; M]],
@@ -291,7 +291,7 @@ impl<const M: usize, W: WriteSample<M>, S: Sample> Sink<S> for RecordSink<'_, M,
     }
 }
 
-/// Measures only.
+/// Measures the samples.
 struct MeasureSink(Accumulators);
 
 impl<S: Sample> Sink<S> for MeasureSink {
@@ -306,7 +306,7 @@ impl<S: Sample> Sink<S> for MeasureSink {
     }
 }
 
-/// Widens to float.
+/// Stores the samples as floats.
 struct FloatSink<'a>(&'a mut [f32]);
 
 impl<S: Sample> Sink<S> for FloatSink<'_> {
@@ -350,8 +350,9 @@ fn copy_as<const N: usize, R: ReadSample<N>>(
     }
 }
 
-/// De-interleaves, converts, measures and copies in one pass: the frames of `input` from `from` on, as many as
-/// `to` has room for, of device channel `channel` into lane `lane`. This is realtime-safe.
+/// Copies device channel `channel` of `input`, from frame `from` on, to channel `lane` of the take's memory `to`: as
+/// many frames as `to` holds. Converts and measures in the same loop. A channel that the device lacks leaves `to`
+/// unchanged. This is realtime-safe.
 pub fn record(
     input: &Input<'_>,
     from: usize,
@@ -396,22 +397,23 @@ fn read_channel<T: Sink<i32> + Sink<f32>>(
     }
 }
 
-/// The level of one device channel over the whole of `input`. This is realtime-safe.
+/// Peak and power of device channel `channel` over all of `input`. This is realtime-safe.
 pub fn measure(input: &Input<'_>, channel: usize) -> PeakAndPower {
     let mut measure = MeasureSink(Accumulators::NONE);
     let frames = read_channel(input, 0, channel, input.frames, &mut measure);
     measure.0.total(frames)
 }
 
-/// One device channel as floats: the frames of `input` from `from` on that `to` has room for.
-/// This is realtime-safe.
+/// Fills `to` with device channel `channel` of `input`, from frame `from` on, as floats. Frames that the input lacks
+/// are silence. This is realtime-safe.
 pub fn read_input(input: &Input<'_>, from: usize, channel: usize, to: &mut [f32]) {
     let frames = to.len();
     let read = read_channel(input, from, channel, frames, &mut FloatSink(to));
     to[read..].fill(0.0);
 }
 
-/// A take's bytes as floats, one lane of them. `bytes` holds whole frames. This is realtime-safe.
+/// Fills `to` with channel `lane` of a take as floats. `bytes` are whole frames of the take. Where `bytes` is shorter,
+/// the rest of `to` is left unchanged. This is realtime-safe.
 pub fn decode(bytes: &[u8], format: TakeFormat, lane: Lane, to: &mut [f32]) {
     let step = format.bytes() * lane.channels;
     let bytes = bytes.get(lane.channel * format.bytes()..).unwrap_or(&[]);
@@ -432,7 +434,7 @@ fn write_strided<const M: usize, W: WriteSample<M>>(from: &[f32], to: &mut [u8],
     }
 }
 
-/// Writes one channel of an output: frames from `at` on. This is realtime-safe.
+/// Writes `from` to channel `channel` of the output, from frame `at` on. This is realtime-safe.
 pub fn play_out(from: &[f32], output: &mut Output<'_>, at: usize, channel: usize) {
     let start = channel * output.channel_step + at * output.frame_step;
     let (step, format) = (output.frame_step, output.format);
@@ -456,7 +458,7 @@ mod tests {
     const DEVICES: [DeviceFormat; 5] =
         [DeviceFormat::S16, DeviceFormat::S24, DeviceFormat::S24In3, DeviceFormat::S32, DeviceFormat::F32];
 
-    /// 24-bit integers laid out as a device of `format` would.
+    /// 24-bit integers in the memory layout of a device of `format`.
     fn device_bytes(format: DeviceFormat, values: &[i32]) -> Vec<u8> {
         let lay = |v: &i32| match format {
             DeviceFormat::S16 => ((v >> 8) as i16).to_le_bytes().to_vec(),

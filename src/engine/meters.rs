@@ -1,4 +1,4 @@
-//! Levels of the device's inputs: peak and mean square, every input in every period. Thread: audio.
+//! Meters of the device's inputs: peak and mean square of every input in every period. Thread: audio.
 #![forbid(unsafe_code)]
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::disallowed_macros)]
 
@@ -7,17 +7,18 @@ use crate::device::Input;
 use crate::message::published::MeterCell;
 use crate::time::SampleRate;
 
-/// What one period's inputs measured. An input that is recorded is measured by the loop that copies it;
-/// the others are read for their level alone.
+/// Peak and power of every input in the current period. The loop that records an input also measures it; inputs that
+/// are not recorded are read once more.
 pub struct InputMeters {
     inputs: Box<[PeakAndPower]>,
     weight: f32,
 }
 
-/// Seconds over which the mean square is taken.
+/// Time constant of the mean square, in seconds.
 const MEAN_SECONDS: f32 = 0.3;
 
-/// One step of a one-pole over [`MEAN_SECONDS`].
+/// The next mean square of a meter: a one-pole low pass with `weight` per frame, from `before` and the new measurement.
+/// This is realtime-safe.
 pub fn smoothed_mean_square(before: f32, measured: PeakAndPower, weight: f32) -> f32 {
     if measured.frames == 0 {
         return before;
@@ -25,12 +26,12 @@ pub fn smoothed_mean_square(before: f32, measured: PeakAndPower, weight: f32) ->
     let frames = measured.frames as f32;
     let share = (weight * frames).min(1.0);
     let mean_square = before + (measured.square_sum / frames - before) * share;
-    // Far below any converter's noise: keeps the decay out of denormal numbers.
+    // 1e-15 is far below the noise of any converter. Zero below it keeps the decay out of slow denormal numbers.
     if mean_square.is_finite() && mean_square > 1e-15 { mean_square } else { 0.0 }
 }
 
 impl InputMeters {
-    /// For `inputs` channels. Not realtime-safe.
+    /// Meters for `inputs` channels at `rate`. This is not realtime-safe: it allocates.
     #[expect(clippy::disallowed_methods, reason = "made before the audio thread runs")]
     pub fn new(inputs: usize, rate: SampleRate) -> InputMeters {
         InputMeters {
@@ -39,20 +40,21 @@ impl InputMeters {
         }
     }
 
-    /// A period begins.
+    /// Begins a period: forgets the previous one. This is realtime-safe.
     pub fn begin(&mut self) {
         self.inputs.fill(PeakAndPower::default());
     }
 
-    /// Adds what the loop that copied channel `channel` has measured.
+    /// Adds the measurement of device channel `channel`; channels that the device lacks are ignored. This is
+    /// realtime-safe.
     pub fn add(&mut self, channel: usize, measured: PeakAndPower) {
         if let Some(sum) = self.inputs.get_mut(channel) {
-            // A channel that two takes share is counted once per frame all the same: mean over frames.
+            // Two takes may record one channel. The mean is right all the same: frames are summed as well as squares.
             *sum = sum.plus(measured);
         }
     }
 
-    /// The period is over: measures what nobody copied, and publishes all.
+    /// Ends a period: measures the inputs that no take recorded in full, and publishes all. This is realtime-safe.
     pub fn end(&mut self, input: &Input<'_>, cells: &[MeterCell]) {
         for (channel, (measured, cell)) in self.inputs.iter_mut().zip(cells).enumerate() {
             if channel < input.channels && (measured.frames as usize) < input.frames {

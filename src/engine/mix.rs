@@ -1,5 +1,5 @@
-//! The mix: adds tracks to the two buses with gain ramps, and writes the buses to the outputs. Thread: audio; the export
-//! uses [`Buses`] too, so that a mixdown sounds like playback.
+//! The mix: adds tracks to the two buses with gain ramps, and writes the buses to the outputs. Thread: audio; the
+//! export uses [`Buses`] too, so that a mixdown sounds like playback.
 #![forbid(unsafe_code)]
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::disallowed_macros)]
 
@@ -10,15 +10,15 @@ use crate::limits::{BLOCK_FRAMES_MAX, DECLICK_FRAMES};
 use crate::message::published::MeterCell;
 use crate::mixer::PanGains;
 
-/// Channels of the mix: left and right.
+/// Channels of the mix: 0 is left, 1 is right.
 pub const BUS_COUNT: usize = 2;
 
-/// The two sums, planar, for one stretch of at most [`BLOCK_FRAMES_MAX`] frames.
+/// The left and the right bus for one block of at most [`BLOCK_FRAMES_MAX`] frames, with scratch memory.
 pub struct Buses {
     sums: [[f32; BLOCK_FRAMES_MAX]; BUS_COUNT],
-    /// One channel of one track, before it is added.
+    /// A single channel of a track before it is added to the buses.
     scratch: [f32; BLOCK_FRAMES_MAX],
-    /// A take's bytes, copied out of the window.
+    /// Bytes of a take, copied out of its window.
     bytes: [u8; BLOCK_FRAMES_MAX * 8],
 }
 
@@ -33,20 +33,21 @@ impl Default for Buses {
 }
 
 impl Buses {
-    /// Silence for `frames` frames.
+    /// Sets the first `frames` frames of both buses to silence. This is realtime-safe.
     pub fn clear(&mut self, frames: usize) {
         for sum in &mut self.sums {
             sum[..frames].fill(0.0);
         }
     }
 
-    /// Room for the bytes of a take, to be decoded by [`Buses::add_bytes`].
+    /// Scratch memory for `bytes` bytes of a take, which [`Buses::add_bytes`] decodes. This is realtime-safe.
     pub fn bytes_mut(&mut self, bytes: usize) -> &mut [u8] {
         &mut self.bytes[..bytes]
     }
 
-    /// Decodes what [`Buses::bytes_mut`] was filled with and adds it from frame `at` on. `now` moves
-    /// towards `to`, one step a frame, so that a moved fader does not click. Returns what it measured.
+    /// Decodes `frames` frames of a take from [`Buses::bytes_mut`] and adds them to the buses from frame `at` on. The
+    /// gains `now` move one step a frame towards `to`, so that a moved fader does not click. Returns peak and power
+    /// after gain. This is realtime-safe.
     pub fn add_bytes(
         &mut self,
         format: crate::format::TakeFormat,
@@ -66,7 +67,8 @@ impl Buses {
         measured
     }
 
-    /// Lets `fill` write one channel and adds it.
+    /// Lets `fill` write `frames` samples of one channel, and adds them with gains that move from `now` to `to`.
+    /// Returns peak and power after gain. This is realtime-safe. `fill` must be so too.
     pub fn add_with(
         &mut self,
         frames: usize,
@@ -99,7 +101,7 @@ impl Buses {
         measured
     }
 
-    /// Fades what is there in or out.
+    /// Multiplies both buses by `ramp`: fades them in or out. This is realtime-safe.
     pub fn declick(&mut self, ramp: Ramp, frames: usize) {
         if ramp.step == 0.0 && ramp.gain == 1.0 {
             return;
@@ -113,7 +115,7 @@ impl Buses {
         }
     }
 
-    /// Publishes the level of both sums.
+    /// Publishes peak and mean square of both buses. This is realtime-safe.
     pub fn publish(&self, frames: usize, cells: &[MeterCell; BUS_COUNT]) {
         for (sum, cell) in self.sums.iter().zip(cells) {
             let (mut peak, mut square_sum) = (0.0_f32, 0.0);
@@ -126,12 +128,13 @@ impl Buses {
         }
     }
 
-    /// One of the sums.
+    /// The first `frames` samples of bus `bus`. This is realtime-safe.
     pub fn sum(&self, bus: usize, frames: usize) -> &[f32] {
         &self.sums[bus][..frames]
     }
 
-    /// To the device: left and right to its first two channels, both to a single one, silence to the rest.
+    /// Writes the buses to the device from its frame `at` on: left and right to its first two channels, their sum to a
+    /// single channel, silence to all further channels. This is realtime-safe.
     pub fn play_out(&mut self, output: &mut Output<'_>, at: usize, frames: usize) {
         if output.channels == 1 {
             let [left, right] = &mut self.sums;

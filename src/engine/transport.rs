@@ -1,53 +1,53 @@
-//! The transport: what rolls, what waits, and the ramp that keeps each turn from clicking. Thread: audio. Pure.
+//! The transport: its motion as a state machine, and the declick ramps at start, stop and locate. Thread: audio. Pure.
 #![forbid(unsafe_code)]
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::disallowed_macros)]
 
 use crate::limits::DECLICK_FRAMES;
 use crate::message::{Motion, PlayPath};
 
-/// What happens to the transport.
+/// Input of the state machine.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Event {
-    /// Play was asked for.
+    /// The control side requests play.
     Roll,
-    /// Stop was asked for.
+    /// The control side requests stop.
     Stop,
-    /// A locate was asked for.
+    /// The control side requests a locate.
     Locate {
-        /// Where to, and what then.
+        /// The path that plays from there.
         path: PlayPath,
-        /// Its number.
+        /// Number of the locate.
         epoch: u32,
     },
-    /// The windows of the last locate are in place.
+    /// The read-ahead has supplied the windows of the last locate.
     WindowsReady,
-    /// Stand still at once: the thread leaves.
+    /// Stop at once, without a ramp: the thread ends.
     Halt,
 }
 
 /// A locate to carry out: the playhead jumps to the start of `path`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Jump {
-    /// What plays from there.
+    /// The path that plays from there.
     pub path: PlayPath,
-    /// The locate's number.
+    /// Number of the locate.
     pub epoch: u32,
 }
 
-/// A gain at the head of a stretch, and how it changes with every frame.
+/// A gain that changes with every frame of a block.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Ramp {
     /// Gain of the first frame.
     pub gain: f32,
-    /// Added per frame, the gain staying in 0..=1.
+    /// Added per frame. The gain stays within 0..=1.
     pub step: f32,
 }
 
-/// Motion, and the declick that goes with it.
+/// The state: motion, declick gain, and the locate that follows the current fade-out.
 #[derive(Clone, Copy, Debug)]
 pub struct Transport {
     motion: Motion,
-    // In 1/DECLICK_FRAMES, so that ramps begin and end on whole frames.
+    // In units of 1/DECLICK_FRAMES, so that ramps begin and end on whole frames.
     gain: u32,
     pending_jump: Option<Jump>,
     roll_after_locate: bool,
@@ -60,17 +60,17 @@ impl Default for Transport {
 }
 
 impl Transport {
-    /// What it does.
+    /// The current motion. This is realtime-safe.
     pub fn motion(&self) -> Motion {
         self.motion
     }
 
-    /// Whether frames pass under the playhead.
+    /// Whether the playhead moves. This is realtime-safe.
     pub fn is_rolling(&self) -> bool {
         matches!(self.motion, Motion::Rolling | Motion::Stopping | Motion::DeclickToLocate)
     }
 
-    /// The gain of what is played, from this frame on.
+    /// The declick ramp of the next frames. This is realtime-safe.
     pub fn ramp(&self) -> Ramp {
         let unit = 1.0 / DECLICK_FRAMES as f32;
         let step = match self.motion {
@@ -81,7 +81,7 @@ impl Transport {
         Ramp { gain: self.gain as f32 * unit, step }
     }
 
-    /// Frames until the ramp ends; `u64::MAX` when none is on.
+    /// Frames until the ramp ends; `u64::MAX` without a ramp. This is realtime-safe.
     pub fn frames_to_change(&self) -> u64 {
         match self.motion {
             Motion::Rolling if self.gain < DECLICK_FRAMES => u64::from(DECLICK_FRAMES - self.gain),
@@ -90,12 +90,13 @@ impl Transport {
         }
     }
 
-    /// What is played jumped without being asked (frames were lost): fade it in again.
+    /// Fades playback in again, because frames were lost and the sound jumps. This is realtime-safe.
     pub fn mute(&mut self) {
         self.gain = 0;
     }
 
-    /// `frames` frames went by, no more than [`Transport::frames_to_change`].
+    /// Advances the ramp by `frames` frames, at most [`Transport::frames_to_change`]. Returns the jump that is due
+    /// after a fade-out. This is realtime-safe.
     pub fn advance(&mut self, frames: u32) -> Option<Jump> {
         match self.motion {
             Motion::Rolling => self.gain = (self.gain + frames).min(DECLICK_FRAMES),
@@ -110,7 +111,7 @@ impl Transport {
         None
     }
 
-    /// The one place where motion changes by request.
+    /// Changes the motion as `event` demands. Returns the jump that is due at once. This is realtime-safe.
     pub fn apply(&mut self, event: Event) -> Option<Jump> {
         match (event, self.motion) {
             (Event::Halt, _) => {
@@ -158,7 +159,7 @@ impl Transport {
         }
     }
 
-    /// The way out is silent: stop, or go where it was meant to go.
+    /// The fade-out is over: stops, or returns the pending jump.
     fn finish_fade_out(&mut self) -> Option<Jump> {
         match (self.motion, self.pending_jump.take()) {
             (Motion::DeclickToLocate, Some(jump)) => {

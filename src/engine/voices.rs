@@ -1,4 +1,4 @@
-//! Playing: every track's windows and inputs into the mix. Thread: audio.
+//! Playback: owns a voice per track slot, and adds takes and monitored inputs to the buses. Thread: audio.
 #![forbid(unsafe_code)]
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::disallowed_macros)]
 
@@ -17,15 +17,15 @@ use crate::time::Frames;
 use crate::window::playback::Heard;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// The tracks that can be heard, by slot.
+/// The tracks that play, by slot.
 pub struct Voices {
     slots: Box<[Option<Box<Voice>>]>,
-    /// No slot at or above it is in use.
+    /// No slot at or above this index is in use.
     end: usize,
 }
 
 impl Default for Voices {
-    /// No track. Not realtime-safe.
+    /// Voices without a track. This is not realtime-safe: it allocates.
     #[expect(clippy::disallowed_methods, reason = "made before the audio thread runs")]
     fn default() -> Voices {
         Voices { slots: (0..TRACK_COUNT_MAX).map(|_| None).collect(), end: 0 }
@@ -33,7 +33,8 @@ impl Default for Voices {
 }
 
 impl Voices {
-    /// Puts a track in, or takes it out; what was there goes home with its windows.
+    /// Installs `voice` in `slot`, or removes the slot's voice. The old voice returns its windows and goes back to the
+    /// control side. A voice for a slot that does not exist goes back at once. This is realtime-safe.
     pub fn replace(&mut self, slot: usize, voice: Option<Box<Voice>>, outbox: &mut Outbox) {
         let Some(installed) = self.slots.get_mut(slot) else {
             if let Some(voice) = voice {
@@ -51,7 +52,7 @@ impl Voices {
         }
     }
 
-    /// Takes all of them out.
+    /// Removes every voice. This is realtime-safe.
     pub fn clear(&mut self, outbox: &mut Outbox) {
         for slot in 0..self.end {
             self.replace(slot, None, outbox);
@@ -59,32 +60,32 @@ impl Voices {
         self.end = 0;
     }
 
-    /// Whether there is no track to hear.
+    /// Whether no slot was used since the last [`Voices::clear`]. This is realtime-safe.
     pub fn is_empty(&self) -> bool {
         self.end == 0
     }
 
-    /// Changes what a track sounds like.
+    /// Changes the mix of a track; gains ramp to it. An empty slot is ignored. This is realtime-safe.
     pub fn set_mix(&mut self, slot: usize, mix: Mix) {
         if let Some(Some(voice)) = self.slots.get_mut(slot) {
             voice.mix = mix;
         }
     }
 
-    /// Whether no track would drop out within `frames`.
+    /// Whether every track has playback windows for the next `frames` frames. This is realtime-safe.
     pub fn are_ready(&mut self, playhead: &Playhead, frames: Frames) -> bool {
         let all = &mut self.slots[..self.end];
         all.iter_mut().flatten().all(|voice| voice.windows.covers(playhead.epoch, playhead.stream, frames.0))
     }
 
-    /// The playhead is somewhere else: what was meant for the place before goes back.
+    /// Returns windows that the playhead has passed, or that belong to an older locate. This is realtime-safe.
     pub fn release_passed(&mut self, playhead: &Playhead) {
         for voice in self.slots[..self.end].iter_mut().flatten() {
             voice.windows.pass(playhead.epoch, playhead.stream);
         }
     }
 
-    /// Adds what the takes hold for the next `frames` frames.
+    /// Adds the next `frames` frames of all takes to the buses, and counts dropouts. This is realtime-safe.
     pub fn play_disk(
         &mut self,
         playhead: &Playhead,
@@ -109,7 +110,7 @@ impl Voices {
         }
     }
 
-    /// Adds the inputs that are monitored.
+    /// Adds the monitored inputs to the buses: `frames` frames of `input` from frame `from` on. This is realtime-safe.
     pub fn play_inputs(&mut self, input: &Input<'_>, from: usize, frames: usize, buses: &mut Buses) {
         for voice in self.slots[..self.end].iter_mut().flatten() {
             let silent = voice.input_gains == [[0.0; 2]; 2];
@@ -145,7 +146,7 @@ impl Voice {
                     done += frames;
                 }
                 Heard::Silence { frames } => {
-                    // Nothing sounds, so nothing can click.
+                    // Without sound a jump of the gain cannot click.
                     self.gains = to;
                     done += frames;
                 }
