@@ -7,8 +7,9 @@
 #![warn(missing_docs)]
 
 pub mod alsa;
-mod card;
+
 mod script;
+mod virtual_card;
 pub mod signal;
 pub mod virtual_device;
 

@@ -38,7 +38,7 @@ impl Script {
     pub(super) fn parse(options: &str) -> Result<Script, String> {
         let mut script = Script::default();
         for option in options.split(',').filter(|option| !option.is_empty()) {
-            script.take(option)?;
+            script.parse_option(option)?;
         }
         if script.free && !script.pulls.is_empty() {
             return Err("pull: a device without a clock cannot be away for a time; leave 'free' out".to_owned());
@@ -50,7 +50,7 @@ impl Script {
         Ok(script)
     }
 
-    fn take(&mut self, option: &str) -> Result<(), String> {
+    fn parse_option(&mut self, option: &str) -> Result<(), String> {
         let (key, value) = option.split_once('=').unwrap_or((option, ""));
         let number = |text: &str| match text.parse::<u64>() {
             Ok(number) if number <= ORDER_MAX => Ok(number),
@@ -137,11 +137,11 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_is_named() {
-        let told = |options: &str| Script::parse(options).unwrap_err();
-        assert_eq!(told("xrun=5"), "xrun=5: two numbers are meant, as in xrun=48000+512");
-        assert_eq!(told("busy=x"), "busy=x: 'x' is not a number");
-        assert!(told("fast").contains("unknown option 'fast'"));
-        assert!(told("free,pull=5+5").contains("leave 'free' out"));
+        let error = |options: &str| Script::parse(options).unwrap_err();
+        assert_eq!(error("xrun=5"), "xrun=5: two numbers are meant, as in xrun=48000+512");
+        assert_eq!(error("busy=x"), "busy=x: 'x' is not a number");
+        assert!(error("fast").contains("unknown option 'fast'"));
+        assert!(error("free,pull=5+5").contains("leave 'free' out"));
     }
 
     #[test]

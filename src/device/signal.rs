@@ -180,7 +180,7 @@ fn put(sample: &mut [u8], format: DeviceFormat, value: f32) {
 
 impl Tone {
     /// Channel 0 is a low A; each channel is a fifth or a fourth above, folded into four octaves, and beats in
-    /// its own time, so that meters and waveforms can be told apart at a glance.
+    /// its own time, so that meters and waveforms can be message apart at a glance.
     fn new(channel: usize, rate: SampleRate) -> Tone {
         let turn = f64::from(u32::MAX) + 1.0;
         let hertz = 110.0 * 2_f64.powf((channel * 7 % 48) as f64 / 12.0);
@@ -208,29 +208,30 @@ fn sine() -> Box<[f32]> {
 }
 
 fn read_file(path: &Path, rate: SampleRate) -> Result<Source, String> {
-    let told = |reason: &dyn std::fmt::Display| format!("{}: {reason}", path.display());
+    let message = |reason: &dyn std::fmt::Display| format!("{}: {reason}", path.display());
     // A pipe that nobody writes to would otherwise hold the program up.
-    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path).map_err(|error| told(&error))?;
+    let file =
+        OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path).map_err(|error| message(&error))?;
     if !file.metadata().is_ok_and(|found| found.is_file()) {
-        return Err(told(&"not a regular file"));
+        return Err(message(&"not a regular file"));
     }
-    read_wav(BufReader::new(file), rate).map_err(|reason| told(&reason))
+    read_wav(BufReader::new(file), rate).map_err(|reason| message(&reason))
 }
 
 /// The sound of a WAV file. Says in words what is wrong with it.
 pub fn read_wav(wav: impl Read, rate: SampleRate) -> Result<Source, String> {
-    let told = |reason: &dyn std::fmt::Display| reason.to_string();
-    let mut reader = hound::WavReader::new(wav).map_err(|error| told(&error))?;
+    let message = |reason: &dyn std::fmt::Display| reason.to_string();
+    let mut reader = hound::WavReader::new(wav).map_err(|error| message(&error))?;
     let spec = reader.spec();
     let channels = usize::from(spec.channels);
     if spec.sample_rate != rate.0 {
-        return Err(told(&format_args!("the file has {} Hz and {rate} were asked for", spec.sample_rate)));
+        return Err(message(&format_args!("the file has {} Hz and {rate} were asked for", spec.sample_rate)));
     }
     if !(1..=CHANNEL_COUNT_MAX).contains(&channels) || reader.duration() == 0 {
-        return Err(told(&"the file holds no sound"));
+        return Err(message(&"the file holds no sound"));
     }
     if FILE_SAMPLES_MAX < reader.duration() as usize * channels {
-        return Err(told(&"the file is too long to be a test signal"));
+        return Err(message(&"the file is too long to be a test signal"));
     }
     let samples: Result<Vec<f32>, hound::Error> = match spec.sample_format {
         hound::SampleFormat::Float => reader.samples::<f32>().collect(),
@@ -239,7 +240,7 @@ pub fn read_wav(wav: impl Read, rate: SampleRate) -> Result<Source, String> {
             reader.samples::<i32>().map(|sample| sample.map(|value| (f64::from(value) / full) as f32)).collect()
         }
     };
-    let mut samples = samples.map_err(|error| told(&error))?;
+    let mut samples = samples.map_err(|error| message(&error))?;
     samples.truncate(samples.len() / channels * channels);
     Ok(Source::File { samples: samples.into_boxed_slice(), channels, inputs: channels })
 }

@@ -19,12 +19,12 @@
 //! | `returns-rate=HZ+N` | once pulled, it takes this rate alone at the next N openings |
 //! | `returns-period=FRAMES` | once pulled, it has this period |
 //!
-//! A device that can be pulled is one [`Card`], however often it is opened: its frames are numbered from its first start on,
+//! A device that can be pulled is one [`VirtualCard`], however often it is opened: its frames are numbered from its first start on,
 //! by the clock, so that a ramp tells to the frame how long it was away.
 
-use super::card::{Card, Returned};
 use super::script::{Script, due_order};
 use super::signal::{Signal, Source};
+use super::virtual_card::{Returned, VirtualCard};
 use super::{
     Access, Device, DeviceError, DeviceFacts, DeviceSpec, Input, LossCause, Output, Pace, Reckoning, StartError, Wake,
     monotonic, rest_frames,
@@ -59,7 +59,7 @@ pub struct VirtualDevice {
     output: Box<[u8]>,
     looped: Option<Loop>,
     /// What all openings of it share, if it can be pulled.
-    card: Option<Arc<Card>>,
+    card: Option<Arc<VirtualCard>>,
     /// It is gone, for this opening at least.
     is_gone: bool,
     /// When it will be pulled, and for how many frames.
@@ -71,7 +71,7 @@ pub struct VirtualDevice {
     /// Frames that the clock is known to have reached: below it nothing is waited for.
     reached: u64,
     /// Frames to sleep for when nothing is there.
-    rest: u64,
+    sleep_frames: u64,
     sleeps: u64,
 }
 
@@ -82,7 +82,7 @@ impl VirtualDevice {
         let malformed = |reason: String| DeviceError::Malformed { name: name.clone(), reason };
         let script = Script::parse(options).map_err(malformed)?;
         let unsupported = |what: String, offers: String| DeviceError::Unsupported { name: name.clone(), what, offers };
-        let card = (script.gone.is_some() || !script.pulls.is_empty()).then(|| Card::of(&name));
+        let card = (script.gone.is_some() || !script.pulls.is_empty()).then(|| VirtualCard::of(&name));
         let returned = match &card {
             Some(card) => card.open(&script, spec)?,
             None => Returned::default(),
@@ -141,7 +141,8 @@ impl VirtualDevice {
             started: Duration::ZERO,
             frame: 0,
             reached: 0,
-            rest: if outputs == 0 { rest_frames(period_frames, buffer, spec.rate) } else { period_frames } as u64,
+            sleep_frames: if outputs == 0 { rest_frames(period_frames, buffer, spec.rate) } else { period_frames }
+                as u64,
             sleeps: 0,
         })
     }
@@ -166,7 +167,7 @@ impl VirtualDevice {
     }
 
     /// Whether it is gone for good, or has just been pulled. What was captured before that is delivered first.
-    fn is_over(&mut self, period: u64, timeout: Duration) -> bool {
+    fn is_gone_now(&mut self, period: u64, timeout: Duration) -> bool {
         if self.script.gone.is_some_and(|frame| frame <= self.frame) {
             self.is_gone = true;
             self.card.iter().for_each(|card| card.remove());
@@ -187,7 +188,7 @@ impl VirtualDevice {
         let width = self.facts.input_format.bytes();
         let bytes = &mut self.input[..frames * self.facts.inputs * width];
         match &self.looped {
-            Some(looped) => looped.hear(bytes, self.facts.inputs, self.facts.outputs, width, self.frame),
+            Some(looped) => looped.read(bytes, self.facts.inputs, self.facts.outputs, width, self.frame),
             None => self.source.fill(bytes, self.facts.input_format, self.frame),
         }
     }
@@ -212,7 +213,7 @@ impl Device for VirtualDevice {
 
     fn wait(&mut self, timeout: Duration) -> Wake {
         let period = self.facts.period_frames as u64;
-        if self.is_over(period, timeout) {
+        if self.is_gone_now(period, timeout) {
             return Wake::Gone;
         }
         assert!(
@@ -227,12 +228,12 @@ impl Device for VirtualDevice {
         let absence = self.script.absence(self.frame, period);
         let step = absence.map_or(period, |absence| absence.frames);
         if self.facts.pace == Pace::RealTime && self.reached < self.frame + step {
-            let (rest, slow) = match self.script.slow.last() {
+            let (sleep_frames, slow) = match self.script.slow.last() {
                 Some((at, micros)) if *at <= self.frame => (step, Duration::from_micros(*micros)),
                 _ if absence.is_some() => (step, Duration::ZERO),
-                _ => (self.rest, Duration::ZERO),
+                _ => (self.sleep_frames, Duration::ZERO),
             };
-            if !self.sleep_until(self.due(self.frame + rest) + slow, timeout) {
+            if !self.sleep_until(self.due(self.frame + sleep_frames) + slow, timeout) {
                 return Wake::Timeout;
             }
             due_order(&mut self.script.slow, self.frame);
@@ -262,7 +263,7 @@ impl Device for VirtualDevice {
             let bytes = &mut self.output[..frames * outputs * format.bytes()];
             process(input, Output { frames, ..Output::interleaved(bytes, format, outputs) });
             if let Some(looped) = &mut self.looped {
-                looped.keep(&self.output, outputs * format.bytes(), self.frame, frames);
+                looped.write(&self.output, outputs * format.bytes(), self.frame, frames);
             }
             self.frame += frames as u64;
             done += frames;
@@ -291,23 +292,24 @@ impl Device for VirtualDevice {
 }
 
 impl Loop {
-    fn keep(&mut self, output: &[u8], frame_bytes: usize, frame: u64, frames: usize) {
+    fn write(&mut self, output: &[u8], frame_bytes: usize, frame: u64, frames: usize) {
         for (at, bytes) in output.chunks_exact(frame_bytes.max(1)).take(frames).enumerate() {
-            let place = (frame as usize + at) % self.frames * frame_bytes;
-            self.bytes[place..place + frame_bytes].copy_from_slice(bytes);
+            let offset = (frame as usize + at) % self.frames * frame_bytes;
+            self.bytes[offset..offset + frame_bytes].copy_from_slice(bytes);
         }
     }
 
     /// What output c played `delay` frames ago, to input c; input channels beyond the outputs start over.
     /// A delay shorter than the stretch that is asked for hears silence where nothing was played yet.
-    fn hear(&self, input: &mut [u8], inputs: usize, outputs: usize, width: usize, frame: u64) {
+    fn read(&self, input: &mut [u8], inputs: usize, outputs: usize, width: usize, frame: u64) {
         for (at, bytes) in input.chunks_exact_mut((inputs * width).max(1)).enumerate() {
-            let heard = (frame + at as u64).checked_sub(self.delay as u64).filter(|heard| *heard < frame);
-            match heard {
-                Some(heard) if outputs > 0 => {
-                    let place = heard as usize % self.frames * outputs * width;
+            let played_frame =
+                (frame + at as u64).checked_sub(self.delay as u64).filter(|played_frame| *played_frame < frame);
+            match played_frame {
+                Some(played_frame) if outputs > 0 => {
+                    let offset = played_frame as usize % self.frames * outputs * width;
                     for (channel, sample) in bytes.chunks_exact_mut(width).enumerate() {
-                        let from = place + channel % outputs * width;
+                        let from = offset + channel % outputs * width;
                         sample.copy_from_slice(&self.bytes[from..from + width]);
                     }
                 }
@@ -358,12 +360,12 @@ mod tests {
     #[test]
     fn the_ramp_runs_on_by_the_devices_clock_over_ordered_losses() {
         let mut device = open("free,xrun=100+7,unplug=200+100", 2);
-        let told: Vec<_> = (0..8).map(|_| next(&mut device)).collect();
+        let found: Vec<_> = (0..8).map(|_| next(&mut device)).collect();
         let at = |frame: u64| Ok(ramp(frame, 0));
         let away = |frames| Err((frames, LossCause::Unplug));
         let want = [at(0), at(64), Err((7, LossCause::Xrun)), at(135), at(199), away(37), at(300), at(364)];
-        assert_eq!(told[..5], want[..5]);
-        assert_eq!(told[5..], [away(37), at(300), at(364)]);
+        assert_eq!(found[..5], want[..5]);
+        assert_eq!(found[5..], [away(37), at(300), at(364)]);
     }
 
     #[test]
@@ -423,11 +425,11 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_is_named() {
-        let told =
+        let error =
             |options: &str| VirtualDevice::open(&spec(options, 1, Signal::Ramp), options).err().unwrap().to_string();
-        assert_eq!(told("xrun=5"), "virtual:xrun=5: xrun=5: two numbers are meant, as in xrun=48000+512");
-        assert!(told("fast").contains("unknown option 'fast'"));
+        assert_eq!(error("xrun=5"), "virtual:xrun=5: xrun=5: two numbers are meant, as in xrun=48000+512");
+        assert!(error("fast").contains("unknown option 'fast'"));
         // Frames of the clock are added up.
-        assert!(told("xrun=0+18446744073709551615").contains("is more than"));
+        assert!(error("xrun=0+18446744073709551615").contains("is more than"));
     }
 }

@@ -63,12 +63,12 @@ pub fn yield_if_warned() -> bool {
     if !flag.load(Ordering::Relaxed) {
         return false;
     }
-    rest(flag);
+    sleep_and_rearm(flag);
     true
 }
 
 #[cold]
-fn rest(flag: &AtomicBool) {
+fn sleep_and_rearm(flag: &AtomicBool) {
     std::thread::sleep(Duration::from_millis(1));
     flag.store(false, Ordering::Relaxed);
     // With each signal the kernel moves the soft limit on by a second, past the hard one: back with it.
@@ -88,7 +88,7 @@ mod tests {
     use std::time::Instant;
 
     #[test]
-    fn a_real_time_thread_that_spins_past_the_soft_limit_is_told_and_lives() {
+    fn a_real_time_thread_that_spins_past_the_soft_limit_is_warned_and_not_killed() {
         use thread_priority::{RealtimeThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy};
         arm(None).unwrap();
         let (soft, hard) = getrlimit(Resource::RLIMIT_RTTIME).unwrap();
@@ -115,7 +115,7 @@ mod tests {
         setrlimit(Resource::RLIMIT_RTTIME, soft, hard).unwrap();
         match outcome {
             None => eprintln!("not shown here: no right to SCHED_FIFO"),
-            Some(told) => assert!(told, "the signal never came"),
+            Some(warned) => assert!(warned, "the signal never came"),
         }
     }
 }

@@ -39,7 +39,7 @@ fn ask(tid: i32, deadline: Instant) -> Result<u8, String> {
     let left = || deadline.saturating_duration_since(Instant::now());
     let bus = zbus::blocking::connection::Builder::system()
         .and_then(|builder| builder.method_timeout(left()).build())
-        .map_err(|error| format!("no system bus to ask rtkit on: {}", words(&error)))?;
+        .map_err(|error| format!("no system bus to ask rtkit on: {}", error_text(&error)))?;
     let most_us = property(&bus, "RTTimeUSecMax")?;
     let most_us = u64::try_from(most_us).map_err(|_| format!("rtkit allows {most_us} us"))?;
     let most_priority = property(&bus, "MaxRealtimePriority")?;
@@ -53,7 +53,7 @@ fn ask(tid: i32, deadline: Instant) -> Result<u8, String> {
         return Err("rtkit answered too slowly".to_owned());
     }
     bus.call_method(Some(NAME), PATH, Some(NAME), "MakeThreadRealtime", &(tid as u64, priority))
-        .map_err(|error| format!("rtkit refused: {}", words(&error)))?;
+        .map_err(|error| format!("rtkit refused: {}", error_text(&error)))?;
     Ok(priority as u8)
 }
 
@@ -61,7 +61,7 @@ fn ask(tid: i32, deadline: Instant) -> Result<u8, String> {
 fn property(bus: &Connection, name: &str) -> Result<i64, String> {
     let reply = bus
         .call_method(Some(NAME), PATH, Some("org.freedesktop.DBus.Properties"), "Get", &(NAME, name))
-        .map_err(|error| format!("rtkit is not there: {}", words(&error)))?;
+        .map_err(|error| format!("rtkit is not there: {}", error_text(&error)))?;
     let value: OwnedValue =
         reply.body().deserialize().map_err(|error| format!("rtkit's {name} is no value: {error}"))?;
     i64::try_from(&value)
@@ -70,7 +70,7 @@ fn property(bus: &Connection, name: &str) -> Result<i64, String> {
 }
 
 /// What went wrong, without the message that it came in.
-fn words(error: &zbus::Error) -> String {
+fn error_text(error: &zbus::Error) -> String {
     match error {
         zbus::Error::MethodError(name, detail, _) => match detail {
             // A bus that refuses adds who, what and where.

@@ -83,12 +83,12 @@ pub fn obtain() -> Scheduling {
     };
     match rtkit::make_realtime(counters::this_thread_id(), RTKIT_PATIENCE) {
         Ok(priority) => Scheduling::RoundRobin { priority },
-        Err(reason) => settled(format!("{refused}; {reason}")),
+        Err(reason) => actual_class(format!("{refused}; {reason}")),
     }
 }
 
 /// What was granted in the end: an answer that came too late may still have been a grant.
-fn settled(reason: String) -> Scheduling {
+fn actual_class(reason: String) -> Scheduling {
     const SCHED_RR: u32 = 2;
     match counters::class_of(counters::this_thread_id()) {
         Ok((SCHED_RR, priority)) => Scheduling::RoundRobin { priority: priority as u8 },

@@ -16,10 +16,10 @@ const WINDOW_NS: u64 = 500_000_000;
 const LEARN_NS: u64 = 5_000_000_000;
 
 /// Nanoseconds for which a deficit must hold still before it is called a loss.
-const DOUBT_NS: u64 = 250_000_000;
+const LOSS_CONFIRM_NS: u64 = 250_000_000;
 
 /// Sightings that must agree on a loss.
-const DOUBT_SIGHTINGS: u32 = 4;
+const LOSS_CONFIRM_READINGS: u32 = 4;
 
 /// How far a real crystal may be off its nominal rate: anything beyond is a misreading.
 const RATE_ERROR_MAX: f64 = 0.02;
@@ -33,16 +33,16 @@ const SPAN_ERROR_MAX: f64 = 0.01;
 
 /// The device's frame count `count` as read `at_ns` after the origin.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Sighting {
+struct Reading {
     at_ns: u64,
     count: u64,
 }
 
 /// A deficit under suspicion of being a loss.
 #[derive(Clone, Copy, Debug)]
-struct Doubt {
+struct SuspectedLoss {
     since_ns: u64,
-    sightings: u32,
+    readings: u32,
     least: f64,
     most: f64,
     /// The least of the second half, when a loss that came in pieces is complete.
@@ -57,17 +57,17 @@ pub(super) struct FrameClock {
     /// Deficits up to this many frames are jitter.
     jitter_frames: f64,
     /// Where the rate is measured from: the best sighting of the second window.
-    origin: Option<Sighting>,
+    origin: Option<Reading>,
     /// Windows closed since [`FrameClock::begin`].
     windows: u32,
     window_from_ns: u64,
-    best: Sighting,
-    best_before: Option<Sighting>,
+    best: Reading,
+    best_before: Option<Reading>,
     /// Until the first real sighting, `best` is the time of the start call.
-    seen: bool,
-    doubt: Option<Doubt>,
+    has_reading: bool,
+    suspected_loss: Option<SuspectedLoss>,
     /// Where the span began over which the rate is judged.
-    span_from: Sighting,
+    span_from: Reading,
     /// Hertz in the span before, where that was far off.
     off_hz: Option<f64>,
     wrong_rate: Option<&'static str>,
@@ -78,7 +78,7 @@ impl FrameClock {
     pub(super) fn new(rate_hz: u32, period_frames: usize) -> Self {
         let per_ns = f64::from(rate_hz) / 1e9;
         let jitter_frames = (period_frames as f64 * 1.5).max(f64::from(rate_hz) * 0.005);
-        let best = Sighting { at_ns: 0, count: 0 };
+        let best = Reading { at_ns: 0, count: 0 };
         FrameClock {
             nominal_per_ns: per_ns,
             per_ns,
@@ -88,8 +88,8 @@ impl FrameClock {
             window_from_ns: 0,
             best,
             best_before: None,
-            seen: false,
-            doubt: None,
+            has_reading: false,
+            suspected_loss: None,
             span_from: best,
             off_hz: None,
             wrong_rate: None,
@@ -99,14 +99,14 @@ impl FrameClock {
     /// The device was started, its count is 0.
     pub(super) fn begin(&mut self, at_ns: u64) {
         (self.per_ns, self.origin, self.windows) = (self.nominal_per_ns, None, 0);
-        self.restart_windows(Sighting { at_ns, count: 0 });
-        (self.seen, self.wrong_rate) = (false, None);
+        self.restart_windows(Reading { at_ns, count: 0 });
+        (self.has_reading, self.wrong_rate) = (false, None);
     }
 
     /// The device was started again and its count was measured anew; the rate learned so far stays.
     pub(super) fn resume(&mut self, at_ns: u64, count: u64) {
-        self.restart_windows(Sighting { at_ns, count });
-        self.seen = true;
+        self.restart_windows(Reading { at_ns, count });
+        self.has_reading = true;
     }
 
     /// Where the count stands at `at_ns`, which is not before the last sighting's window.
@@ -118,28 +118,28 @@ impl FrameClock {
     /// Takes a sighting. Returns the frames that the device lost without a word, once that is beyond doubt.
     /// The caller adds them to its count, so the next sighting is back in line.
     pub(super) fn observe(&mut self, at_ns: u64, count: u64) -> Option<u64> {
-        let sighting = Sighting { at_ns, count };
-        if !self.seen && count == 0 {
+        let reading = Reading { at_ns, count };
+        if !self.has_reading && count == 0 {
             return None;
         }
-        if !self.seen {
+        if !self.has_reading {
             // Some servers begin a good while after the start call: the line begins where frames do.
-            self.restart_windows(sighting);
-            self.seen = true;
+            self.restart_windows(reading);
+            self.has_reading = true;
             return None;
         }
-        self.judge_rate(sighting);
+        self.judge_rate(reading);
         let deficit = self.expect(at_ns) - count as f64;
         if self.jitter_frames < deficit {
             // The windows stand still meanwhile: what is in doubt must not become the measure.
-            return self.weigh(sighting, deficit);
+            return self.check_loss(reading, deficit);
         }
-        self.doubt = None;
-        if self.lead(self.best) < self.lead(sighting) {
-            self.best = sighting;
+        self.suspected_loss = None;
+        if self.lead(self.best) < self.lead(reading) {
+            self.best = reading;
         }
         if WINDOW_NS <= at_ns.saturating_sub(self.window_from_ns) {
-            self.close_window(sighting);
+            self.close_window(reading);
         }
         None
     }
@@ -155,12 +155,12 @@ impl FrameClock {
         self.wrong_rate
     }
 
-    fn judge_rate(&mut self, sighting: Sighting) {
-        let span_ns = sighting.at_ns.saturating_sub(self.span_from.at_ns);
+    fn judge_rate(&mut self, reading: Reading) {
+        let span_ns = reading.at_ns.saturating_sub(self.span_from.at_ns);
         if span_ns < SPAN_NS {
             return;
         }
-        let hz = sighting.count.saturating_sub(self.span_from.count) as f64 * 1e9 / span_ns as f64;
+        let hz = reading.count.saturating_sub(self.span_from.count) as f64 * 1e9 / span_ns as f64;
         let is_off = |hz: f64, from: f64, part: f64| part * from < (hz - from).abs();
         if is_off(hz, self.nominal_per_ns * 1e9, RATE_ERROR_MAX) {
             if self.off_hz.is_some_and(|before| !is_off(hz, before, SPAN_ERROR_MAX)) {
@@ -171,7 +171,7 @@ impl FrameClock {
         } else {
             (self.off_hz, self.wrong_rate) = (None, None);
         }
-        self.span_from = sighting;
+        self.span_from = reading;
     }
 
     /// Frames a second, as measured; the nominal rate until enough was seen.
@@ -187,23 +187,23 @@ impl FrameClock {
     }
 
     /// The sighting furthest ahead of the two windows.
-    fn ahead(&self) -> Sighting {
+    fn ahead(&self) -> Reading {
         match self.best_before {
             Some(before) if self.lead(self.best) < self.lead(before) => before,
             _ => self.best,
         }
     }
 
-    fn lead(&self, sighting: Sighting) -> f64 {
-        sighting.count as f64 - sighting.at_ns as f64 * self.per_ns
+    fn lead(&self, reading: Reading) -> f64 {
+        reading.count as f64 - reading.at_ns as f64 * self.per_ns
     }
 
-    fn restart_windows(&mut self, sighting: Sighting) {
-        (self.best, self.best_before, self.window_from_ns) = (sighting, None, sighting.at_ns);
-        (self.doubt, self.span_from, self.off_hz) = (None, sighting, None);
+    fn restart_windows(&mut self, reading: Reading) {
+        (self.best, self.best_before, self.window_from_ns) = (reading, None, reading.at_ns);
+        (self.suspected_loss, self.span_from, self.off_hz) = (None, reading, None);
     }
 
-    fn close_window(&mut self, newest: Sighting) {
+    fn close_window(&mut self, newest: Reading) {
         let best = self.ahead();
         self.windows = self.windows.saturating_add(1);
         match self.origin {
@@ -222,24 +222,26 @@ impl FrameClock {
         (self.best_before, self.best, self.window_from_ns) = (Some(self.best), newest, newest.at_ns);
     }
 
-    fn weigh(&mut self, sighting: Sighting, deficit: f64) -> Option<u64> {
+    fn check_loss(&mut self, reading: Reading, deficit: f64) -> Option<u64> {
         let fresh =
-            Doubt { since_ns: sighting.at_ns, sightings: 1, least: deficit, most: deficit, least_late: deficit };
-        let mut doubt = self.doubt.unwrap_or(fresh);
-        (doubt.least, doubt.most) = (doubt.least.min(deficit), doubt.most.max(deficit));
-        doubt.sightings += 1;
-        if doubt.least + self.jitter_frames < doubt.most {
+            SuspectedLoss { since_ns: reading.at_ns, readings: 1, least: deficit, most: deficit, least_late: deficit };
+        let mut suspected_loss = self.suspected_loss.unwrap_or(fresh);
+        (suspected_loss.least, suspected_loss.most) =
+            (suspected_loss.least.min(deficit), suspected_loss.most.max(deficit));
+        suspected_loss.readings += 1;
+        if suspected_loss.least + self.jitter_frames < suspected_loss.most {
             // Still growing: the device stands, or the loss goes on. Judge when it is over.
-            doubt = fresh;
+            suspected_loss = fresh;
         }
-        let held_ns = sighting.at_ns.saturating_sub(doubt.since_ns);
-        doubt.least_late = if held_ns < DOUBT_NS / 2 { f64::MAX } else { doubt.least_late.min(deficit) };
-        if held_ns < DOUBT_NS || doubt.sightings < DOUBT_SIGHTINGS {
-            self.doubt = Some(doubt);
+        let held_ns = reading.at_ns.saturating_sub(suspected_loss.since_ns);
+        suspected_loss.least_late =
+            if held_ns < LOSS_CONFIRM_NS / 2 { f64::MAX } else { suspected_loss.least_late.min(deficit) };
+        if held_ns < LOSS_CONFIRM_NS || suspected_loss.readings < LOSS_CONFIRM_READINGS {
+            self.suspected_loss = Some(suspected_loss);
             return None;
         }
-        let lost = doubt.least_late.round() as u64;
-        self.resume(sighting.at_ns, sighting.count + lost);
+        let lost = suspected_loss.least_late.round() as u64;
+        self.resume(reading.at_ns, reading.count + lost);
         Some(lost)
     }
 }
@@ -391,18 +393,18 @@ mod tests {
             let mut device = Device { ppm, lost: 0 };
             let mut clock = FrameClock::new(RATE, PERIOD);
             clock.begin(0);
-            let mut told = 0;
+            let mut found = 0;
             for n in 0..6000_u64 {
                 let at_ns = n * 1_333_333;
                 // The loss takes as long as its frames: the count stands still, it does not step back.
                 let stopped = device.true_count(2_000_000_000);
                 let lag_ns = lags[n as usize % lags.len()];
                 device.lost = device.true_count(at_ns.saturating_sub(lag_ns)).saturating_sub(stopped).min(loss);
-                if let Some(frames) = clock.observe(at_ns, device.count(at_ns, lag_ns) + told) {
-                    told += frames;
+                if let Some(frames) = clock.observe(at_ns, device.count(at_ns, lag_ns) + found) {
+                    found += frames;
                 }
             }
-            prop_assert!((told as f64 - loss as f64).abs() <= 70.0, "told {} of {}", told, loss);
+            prop_assert!((found as f64 - loss as f64).abs() <= 70.0, "found {} of {}", found, loss);
         }
 
         #[test]

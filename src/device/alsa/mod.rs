@@ -31,7 +31,7 @@ use clock::{FrameClock, nanos};
 use name::names;
 use open::{Opened, link_is_possible, note_absent, open_side};
 use pcm::{errno, quiet, state};
-use recover::{Fault, Patience, diagnose, start_pair};
+use recover::{Fault, RestartAttempts, diagnose, start_pair};
 use side::Side;
 use std::time::Duration;
 use transfer::Sink;
@@ -48,10 +48,10 @@ const STUCK_NS: u64 = 1_000_000_000;
 const CLOCKLESS_SPEED: f64 = 4.5;
 
 /// Readings of an exact look.
-const SIGHT_COUNT_MAX: u32 = 256;
+const EXACT_READINGS_MAX: u32 = 256;
 
 /// Nanoseconds between two exact looks at the frame counter: what its place is reckoned by when the device is gone.
-const EXACT_NS: u64 = 200_000_000;
+const EXACT_READING_NS: u64 = 200_000_000;
 
 /// Polls in a row that may find nothing before a nap is taken: a descriptor that is always ready must not spin.
 const EMPTY_WAKE_COUNT_MAX: u32 = 4;
@@ -78,13 +78,13 @@ pub struct AlsaDevice {
     /// Output frames that would be heard too late.
     skip_frames: usize,
     /// Playback failed in the last cycle.
-    deaf: bool,
+    playback_failed: bool,
     /// Playback is gone while capture goes on.
-    playback_away: bool,
+    playback_gone: bool,
     /// A call failed or a descriptor showed an error: ask the driver.
-    alarm: bool,
-    patience: Patience,
-    playback_patience: Patience,
+    fault_suspected: bool,
+    restart_attempts: RestartAttempts,
+    playback_restart_attempts: RestartAttempts,
     started_ns: u64,
     progress_ns: u64,
     progress_count: u64,
@@ -107,8 +107,8 @@ enum Phase {
 }
 
 /// What a look at the device found.
-enum Look {
-    Say(Wake),
+enum Check {
+    Report(Wake),
     /// Nothing yet; nothing can come before this time on the device's own scale, if one is given.
     Nothing(Option<u64>),
 }
@@ -180,7 +180,7 @@ impl AlsaDevice {
         if capture.is_some() && playback.is_some() && !linked {
             notes.push("capture and playback are started one after the other, not as one".to_owned());
         }
-        let mapped = capture.iter().chain(&playback).all(|side| matches!(side.way, side::Way::Mapped));
+        let mapped = capture.iter().chain(&playback).all(|side| matches!(side.access, side::SampleAccess::Mapped));
         let format = |side: &Option<Side>| side.as_ref().map_or(DeviceFormat::S32, |side| side.format);
         let channels = |side: &Option<Side>| side.as_ref().map_or(0, |side| side.channels);
         let facts = DeviceFacts {
@@ -211,11 +211,11 @@ impl AlsaDevice {
             position: 0,
             unmeasured: None,
             skip_frames: 0,
-            deaf: false,
-            playback_away: false,
-            alarm: false,
-            patience: Patience::default(),
-            playback_patience: Patience::default(),
+            playback_failed: false,
+            playback_gone: false,
+            fault_suspected: false,
+            restart_attempts: RestartAttempts::default(),
+            playback_restart_attempts: RestartAttempts::default(),
             started_ns: 0,
             progress_ns: 0,
             progress_count: 0,
@@ -249,9 +249,9 @@ impl AlsaDevice {
     }
 
     /// Looks once, without waiting.
-    fn look(&mut self) -> Look {
+    fn check(&mut self) -> Check {
         match self.phase {
-            Phase::Stopped | Phase::Gone(_) => return Look::Nothing(None),
+            Phase::Stopped | Phase::Gone(_) => return Check::Nothing(None),
             Phase::Broken(cause) => return self.restart(cause),
             Phase::Running => {}
         }
@@ -259,14 +259,14 @@ impl AlsaDevice {
         let moved = self.moved(false);
         // A device that was unplugged may answer "0 frames" for ever; one that is ready needs no question.
         let quiet = moved.is_ok_and(|moved| moved < period);
-        let suspect = moved.is_err() || self.alarm || (quiet && self.pacing_state() != state::RUNNING);
+        let suspect = moved.is_err() || self.fault_suspected || (quiet && self.pacing_state() != state::RUNNING);
         if suspect {
-            self.alarm = false;
+            self.fault_suspected = false;
             if let Some(fault) = self.pacing().and_then(|side| diagnose(&side.pcm)) {
                 return self.fail(fault);
             }
         }
-        let Ok(moved) = moved else { return Look::Nothing(None) };
+        let Ok(moved) = moved else { return Check::Nothing(None) };
         let now_ns = self.now_ns();
         if self.progress_count < self.position + moved {
             (self.progress_ns, self.progress_count) = (now_ns, self.position + moved);
@@ -274,16 +274,16 @@ impl AlsaDevice {
             return self.give_up(Gone::Stuck);
         }
         if let Some(cause) = self.unmeasured {
-            return if moved == 0 { Look::Nothing(None) } else { self.measure(cause) };
+            return if moved == 0 { Check::Nothing(None) } else { self.measure(cause) };
         }
-        if let Some(look) = self.look_at_playback(period) {
-            return look;
+        if let Some(check) = self.check_playback(period) {
+            return check;
         }
-        self.judge(moved, period, now_ns)
+        self.check_progress(moved, period, now_ns)
     }
 
     /// Whether `moved` frames make a period, or betray a loss or a device without a clock.
-    fn judge(&mut self, moved: u64, period: u64, now_ns: u64) -> Look {
+    fn check_progress(&mut self, moved: u64, period: u64, now_ns: u64) -> Check {
         if !self.unclocked
             && self.frames_since_start(now_ns) * CLOCKLESS_SPEED + self.burst_frames() < (self.position + moved) as f64
         {
@@ -294,86 +294,86 @@ impl AlsaDevice {
             let due_ns =
                 self.started_ns + ((self.position + period) as f64 * 1e9 / f64::from(self.facts.rate.0)) as u64;
             return if due_ns <= now_ns && period <= moved {
-                Look::Say(Wake::Ready)
+                Check::Report(Wake::Ready)
             } else {
-                Look::Nothing(Some(due_ns))
+                Check::Nothing(Some(due_ns))
             };
         }
         let (at_ns, moved) = if 0 < moved && self.exact_due_ns <= now_ns {
             let first = self.exact_due_ns == 0;
-            self.exact_due_ns = now_ns + EXACT_NS;
-            self.sight(u64::from(first)).unwrap_or((now_ns, moved))
+            self.exact_due_ns = now_ns + EXACT_READING_NS;
+            self.read_exact_count(u64::from(first)).unwrap_or((now_ns, moved))
         } else {
             (now_ns, moved)
         };
         let lost = self.clock.observe(at_ns, self.position + moved);
         if lost.is_none() && self.clock.wrong_rate() != self.wrong_rate {
             self.wrong_rate = self.clock.wrong_rate();
-            return Look::Say(Wake::Lost { frames: 0, cause: LossCause::Silent });
+            return Check::Report(Wake::Lost { frames: 0, cause: LossCause::Silent });
         }
         if let Some(frames) = lost {
             self.position += frames;
             // What was to be heard meanwhile is over: put playback back in line.
-            self.deaf = self.playback.is_some();
-            return Look::Say(Wake::Lost { frames, cause: LossCause::Silent });
+            self.playback_failed = self.playback.is_some();
+            return Check::Report(Wake::Lost { frames, cause: LossCause::Silent });
         }
-        if period <= moved { Look::Say(Wake::Ready) } else { Look::Nothing(None) }
+        if period <= moved { Check::Report(Wake::Ready) } else { Check::Nothing(None) }
     }
 
-    fn fail(&mut self, fault: Fault) -> Look {
+    fn fail(&mut self, fault: Fault) -> Check {
         self.phase = match fault {
             Fault::Xrun => Phase::Broken(LossCause::Xrun),
             Fault::Suspend => Phase::Broken(LossCause::Suspend),
             Fault::Gone(reason) => return self.give_up(reason),
         };
-        self.look_again()
+        self.restart_if_broken()
     }
 
-    fn look_again(&mut self) -> Look {
+    fn restart_if_broken(&mut self) -> Check {
         match self.phase {
             Phase::Broken(cause) => self.restart(cause),
-            _ => Look::Nothing(None),
+            _ => Check::Nothing(None),
         }
     }
 
-    fn give_up(&mut self, reason: Gone) -> Look {
+    fn give_up(&mut self, reason: Gone) -> Check {
         self.phase = Phase::Gone(reason);
         for side in self.capture.iter().chain(&self.playback) {
             side.pcm.drop().ok();
         }
-        Look::Say(Wake::Gone)
+        Check::Report(Wake::Gone)
     }
 
     /// Starts the device again, if that is due.
-    fn restart(&mut self, cause: LossCause) -> Look {
+    fn restart(&mut self, cause: LossCause) -> Check {
         let now_ns = self.now_ns();
-        if now_ns < self.patience.next_ns() {
-            return Look::Nothing(Some(self.patience.next_ns()));
+        if now_ns < self.restart_attempts.next_ns() {
+            return Check::Nothing(Some(self.restart_attempts.next_ns()));
         }
-        if !self.patience.attempt(now_ns) {
-            return self.give_up(Gone::Hopeless);
+        if !self.restart_attempts.attempt(now_ns) {
+            return self.give_up(Gone::RestartsFailed);
         }
-        let playback = if self.playback_away { None } else { self.playback.as_mut() };
+        let playback = if self.playback_gone { None } else { self.playback.as_mut() };
         match start_pair(self.capture.as_mut(), playback, self.prefill_frames, self.facts.linked) {
             Ok(()) => {
                 self.phase = Phase::Running;
                 self.unmeasured = Some(self.unmeasured.unwrap_or(cause));
-                (self.skip_frames, self.deaf) = (0, self.playback_away);
+                (self.skip_frames, self.playback_failed) = (0, self.playback_gone);
                 self.progress_ns = self.now_ns();
                 self.progress_count = self.position;
-                Look::Nothing(None)
+                Check::Nothing(None)
             }
             Err((_, libc::ENODEV | libc::ENXIO | libc::EBADF)) => self.give_up(Gone::Unplugged),
             Err((_, libc::EIO)) => self.give_up(Gone::Failed(libc::EIO)),
-            Err(_) => Look::Nothing(Some(self.patience.next_ns())),
+            Err(_) => Check::Nothing(Some(self.restart_attempts.next_ns())),
         }
     }
 
     /// Counts what was lost between the last frame lent and the first frame after a restart.
-    fn measure(&mut self, cause: LossCause) -> Look {
-        let Some((at_ns, moved)) = self.sight(1) else {
-            self.alarm = true;
-            return Look::Nothing(None);
+    fn measure(&mut self, cause: LossCause) -> Check {
+        let Some((at_ns, moved)) = self.read_exact_count(1) else {
+            self.fault_suspected = true;
+            return Check::Nothing(None);
         };
         let count = self.clock.estimate(at_ns).max(self.position + moved);
         let frames = count - moved - self.position;
@@ -381,17 +381,17 @@ impl AlsaDevice {
         self.clock.resume(at_ns, count);
         self.unmeasured = None;
         self.progress_count = count;
-        Look::Say(Wake::Lost { frames, cause })
+        Check::Report(Wake::Lost { frames, cause })
     }
 
     /// The device's frame count, exactly, and when it stood there: of the readings over the time of `frames` frames, the one
     /// furthest ahead. A count is a whole number: read once, it is late by half a frame on average, and fifty gaps would
     /// add up to a shift. The time is taken after the count, so no interruption makes a reading seem too far ahead.
-    fn sight(&self, frames: u64) -> Option<(u64, u64)> {
+    fn read_exact_count(&self, frames: u64) -> Option<(u64, u64)> {
         let per_ns = f64::from(self.facts.rate.0) / 1e9;
         let from_ns = self.now_ns();
         let (mut best, mut best_lead) = (None, f64::MIN);
-        for _ in 0..SIGHT_COUNT_MAX {
+        for _ in 0..EXACT_READINGS_MAX {
             let moved = self.moved(true).ok()?;
             let at_ns = self.now_ns();
             let passed = (at_ns - from_ns) as f64 * per_ns;
@@ -440,7 +440,7 @@ impl AlsaDevice {
         }
         let Some(side) = self.capture.as_ref().or(self.playback.as_ref()) else { return };
         if side.pcm.fill(&mut self.fds).is_err() {
-            self.alarm = true;
+            self.fault_suspected = true;
             self.empty_wakes = EMPTY_WAKE_COUNT_MAX;
             return;
         }
@@ -450,9 +450,10 @@ impl AlsaDevice {
                 self.empty_wakes += 1;
                 // Must be called whatever came: plugins take their event back in it.
                 let flags = side.pcm.revents(&self.fds);
-                self.alarm |= flags.map_or(true, |flags| flags.intersects(Flags::ERR | Flags::HUP | Flags::NVAL));
+                self.fault_suspected |=
+                    flags.map_or(true, |flags| flags.intersects(Flags::ERR | Flags::HUP | Flags::NVAL));
             }
-            Err(e) => self.alarm |= errno(&e) != libc::EINTR,
+            Err(e) => self.fault_suspected |= errno(&e) != libc::EINTR,
         }
     }
 
@@ -477,10 +478,10 @@ impl Device for AlsaDevice {
         self.clock.begin(self.started_ns);
         (self.position, self.progress_count, self.progress_ns) = (0, 0, self.started_ns);
         (self.exact_due_ns, self.wrong_rate) = (0, None);
-        (self.unmeasured, self.skip_frames, self.deaf, self.alarm) = (None, 0, false, false);
-        self.playback_away = false;
-        self.patience.reset();
-        self.playback_patience.reset();
+        (self.unmeasured, self.skip_frames, self.playback_failed, self.fault_suspected) = (None, 0, false, false);
+        self.playback_gone = false;
+        self.restart_attempts.reset();
+        self.playback_restart_attempts.reset();
         self.phase = Phase::Running;
         Ok(())
     }
@@ -495,9 +496,9 @@ impl Device for AlsaDevice {
                 self.sleep(deadline_ns.min(self.now_ns() + nap_ns), false);
                 return if self.gone().is_some() { Wake::Gone } else { Wake::Timeout };
             }
-            let until_ns = match self.look() {
-                Look::Say(wake) => return wake,
-                Look::Nothing(until_ns) => until_ns,
+            let until_ns = match self.check() {
+                Check::Report(wake) => return wake,
+                Check::Nothing(until_ns) => until_ns,
             };
             let now_ns = self.now_ns();
             if deadline_ns <= now_ns {
@@ -515,17 +516,17 @@ impl Device for AlsaDevice {
             alone: self.capture.is_none(),
             playback: self.playback.as_mut(),
             skip_frames: &mut self.skip_frames,
-            deaf: &mut self.deaf,
+            playback_failed: &mut self.playback_failed,
         };
         let lent = transfer::lend(self.capture.as_mut(), &mut sink, period, process);
         self.position += lent as u64;
         if lent == period {
-            self.patience.reset();
+            self.restart_attempts.reset();
         } else {
-            self.alarm = true;
+            self.fault_suspected = true;
         }
-        if !self.deaf && self.skip_frames == 0 {
-            self.playback_patience.reset();
+        if !self.playback_failed && self.skip_frames == 0 {
+            self.playback_restart_attempts.reset();
         }
         lent
     }
@@ -555,7 +556,7 @@ impl Device for AlsaDevice {
     fn failure(&self) -> Option<&'static str> {
         match self.phase {
             Phase::Gone(reason) => Some(reason.text()),
-            _ if self.playback_away => {
+            _ if self.playback_gone => {
                 Some("the playback device is gone, capture goes on; open the device again to hear")
             }
             _ => self.wrong_rate,

@@ -74,8 +74,8 @@ impl Planar {
     /// Reads up to `frames` frames to the head of the block.
     pub(super) fn read(&mut self, io: &IO<'_, u8>, frames: usize) -> ::alsa::Result<usize> {
         let frames = frames.min(self.channel_step / self.frame_bytes);
-        self.aim(0);
-        // SAFETY: `aim` set one pointer per channel, each to `channel_step` bytes of its own in `bytes`,
+        self.set_pointers(0);
+        // SAFETY: `set_pointers` set one pointer per channel, each to `channel_step` bytes of its own in `bytes`,
         // and `frames` samples fit into those.
         unsafe { io.readn(&mut self.pointers, frames) }
     }
@@ -85,8 +85,8 @@ impl Planar {
         let capacity = self.channel_step / self.frame_bytes;
         let from = from.min(capacity);
         let frames = frames.min(capacity - from);
-        self.aim(from);
-        // SAFETY: a `*mut u8` and a `*const u8` have one layout; `aim` set one pointer per channel, and from
+        self.set_pointers(from);
+        // SAFETY: a `*mut u8` and a `*const u8` have one layout; `set_pointers` set one pointer per channel, and from
         // each of them `frames` samples lie within that channel's bytes.
         unsafe {
             let pointers = std::slice::from_raw_parts(self.pointers.as_ptr().cast::<*const u8>(), self.pointers.len());
@@ -95,7 +95,7 @@ impl Planar {
     }
 
     /// Points at frame `from` of each channel; `from` is at most the block's capacity.
-    fn aim(&mut self, from: usize) {
+    fn set_pointers(&mut self, from: usize) {
         let step = self.channel_step;
         debug_assert!(from * self.frame_bytes <= step);
         debug_assert!(self.pointers.len() * step <= self.bytes.len());

@@ -3,19 +3,19 @@
 use super::pcm::errno;
 use super::recover::{Fault, diagnose, start_playback};
 use super::side::Side;
-use super::{AlsaDevice, Look, Phase};
+use super::{AlsaDevice, Check, Phase};
 use crate::device::{LossCause, Wake};
 
 impl AlsaDevice {
     /// Sees to the playback side of a pair. `Some`: it failed, and was started again or given up.
-    pub(super) fn look_at_playback(&mut self, period: u64) -> Option<Look> {
-        if self.playback_away || self.capture.is_none() {
+    pub(super) fn check_playback(&mut self, period: u64) -> Option<Check> {
+        if self.playback_gone || self.capture.is_none() {
             return None;
         }
         let now_ns = self.now_ns();
         let side = self.playback.as_mut()?;
         let room = side.pcm.avail_update().map_err(|e| errno(&e));
-        if let (Ok(room), false) = (room, self.deaf) {
+        if let (Ok(room), false) = (room, self.playback_failed) {
             if (period as i64) <= room || 0 < self.skip_frames {
                 return None;
             }
@@ -23,31 +23,31 @@ impl AlsaDevice {
             if filled <= self.prefill_frames + period as usize {
                 // A buffer of two or three periods is full between two interrupts.
                 let short_ns = (period as i64 - room).max(0) as u64 * 1_000_000_000 / u64::from(self.facts.rate.0);
-                return Some(Look::Nothing(Some(now_ns + short_ns)));
+                return Some(Check::Nothing(Some(now_ns + short_ns)));
             }
             // Its clock is the slower one and its buffer is full: drop output until it is as at the start.
             self.skip_frames = filled - self.prefill_frames;
-            return Some(Look::Say(Wake::Lost { frames: 0, cause: LossCause::Xrun }));
+            return Some(Check::Report(Wake::Lost { frames: 0, cause: LossCause::Xrun }));
         }
         let fault = diagnose(&side.pcm).unwrap_or(Fault::Xrun);
         if fault == Fault::Suspend {
             self.phase = Phase::Broken(LossCause::Suspend);
             return None;
         }
-        if fault == Fault::Xrun && now_ns < self.playback_patience.next_ns() {
-            self.deaf = true; // capture goes on until the next attempt is due
+        if fault == Fault::Xrun && now_ns < self.playback_restart_attempts.next_ns() {
+            self.playback_failed = true; // capture goes on until the next attempt is due
             return None;
         }
-        if matches!(fault, Fault::Gone(_)) || !self.playback_patience.attempt(now_ns) {
-            self.playback_away = true;
-            self.deaf = true;
-            return Some(Look::Say(Wake::Lost { frames: 0, cause: LossCause::Unplug }));
+        if matches!(fault, Fault::Gone(_)) || !self.playback_restart_attempts.attempt(now_ns) {
+            self.playback_gone = true;
+            self.playback_failed = true;
+            return Some(Check::Report(Wake::Lost { frames: 0, cause: LossCause::Unplug }));
         }
-        self.deaf = start_playback(side, self.prefill_frames).is_err();
+        self.playback_failed = start_playback(side, self.prefill_frames).is_err();
         // What was captured before and is not yet fetched belongs to frames whose output would now come late.
         self.skip_frames =
             self.capture.as_ref().map_or(0, |capture| captured_before(capture, side, self.prefill_frames));
-        Some(Look::Say(Wake::Lost { frames: 0, cause: LossCause::Xrun }))
+        Some(Check::Report(Wake::Lost { frames: 0, cause: LossCause::Xrun }))
     }
 }
 

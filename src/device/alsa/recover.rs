@@ -20,7 +20,7 @@ pub enum Gone {
     /// It runs, reports no error and delivers nothing.
     Stuck,
     /// It was started again and again and did not deliver.
-    Hopeless,
+    RestartsFailed,
     /// A call failed with this error number, which has no cure.
     Failed(i32),
 }
@@ -31,7 +31,7 @@ impl Gone {
         match self {
             Gone::Unplugged => "the device was unplugged or its driver went away",
             Gone::Stuck => "the device stopped delivering without reporting an error",
-            Gone::Hopeless => "the device was restarted several times and delivered nothing",
+            Gone::RestartsFailed => "the device was restarted several times and delivered nothing",
             Gone::Failed(libc::EIO) => "the device or its sound server failed (input/output error)",
             Gone::Failed(_) => "the device failed",
         }
@@ -75,15 +75,15 @@ pub(super) fn diagnose(pcm: &PCM) -> Option<Fault> {
 
 /// Attempts without success, and when the next is due.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Patience {
+pub(super) struct RestartAttempts {
     attempts: u32,
     next_ns: u64,
 }
 
-impl Patience {
+impl RestartAttempts {
     /// The device delivered.
     pub(super) fn reset(&mut self) {
-        *self = Patience::default();
+        *self = RestartAttempts::default();
     }
 
     /// When the next attempt is due.
@@ -176,13 +176,13 @@ mod tests {
 
     #[test]
     fn patience_ends_and_a_delivered_period_restores_it() {
-        let mut patience = Patience::default();
+        let mut restart_attempts = RestartAttempts::default();
         for n in 0..ATTEMPT_COUNT_MAX {
-            assert!(patience.attempt(1000), "attempt {n}");
-            assert_eq!(patience.next_ns(), 1000 + (ATTEMPT_PAUSE_NS << n));
+            assert!(restart_attempts.attempt(1000), "attempt {n}");
+            assert_eq!(restart_attempts.next_ns(), 1000 + (ATTEMPT_PAUSE_NS << n));
         }
-        assert!(!patience.attempt(1000));
-        patience.reset();
-        assert!(patience.attempt(0));
+        assert!(!restart_attempts.attempt(1000));
+        restart_attempts.reset();
+        assert!(restart_attempts.attempt(0));
     }
 }

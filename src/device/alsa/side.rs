@@ -12,13 +12,13 @@ use ::alsa::pcm::{Access as PcmAccess, Frames, HwParams, PCM};
 use ::alsa::{Direction, ValueOr};
 
 /// Ways to the samples in order of preference.
-const WAYS: [PcmAccess; 3] = [PcmAccess::MMapInterleaved, PcmAccess::RWInterleaved, PcmAccess::RWNonInterleaved];
+const ACCESSES: [PcmAccess; 3] = [PcmAccess::MMapInterleaved, PcmAccess::RWInterleaved, PcmAccess::RWNonInterleaved];
 
 /// A device that takes any channel count up to more than this has no count of its own: it gets two.
 const ELASTIC_CHANNEL_COUNT: u32 = 32;
 
 /// How samples are reached.
-pub(super) enum Way {
+pub(super) enum SampleAccess {
     /// In the mapped ring.
     Mapped,
     /// `readi` / `writei` through [`Side::block`].
@@ -35,8 +35,8 @@ pub(super) struct Side {
     pub(super) format: DeviceFormat,
     pub(super) period_frames: usize,
     pub(super) buffer_frames: usize,
-    pub(super) way: Way,
-    /// One block of interleaved sound: the transfer's in [`Way::Interleaved`], and where output goes that
+    pub(super) access: SampleAccess,
+    /// One block of interleaved sound: the transfer's in [`SampleAccess::Interleaved`], and where output goes that
     /// nobody will hear.
     pub(super) block: Touched,
 }
@@ -56,24 +56,24 @@ impl Side {
         let pcm = PCM::new(want.pcm, want.direction, true).map_err(|e| open_error(want, errno(&e)))?;
         let choice = choose(&pcm, want, notes)?;
         apply(&pcm, want, choice)?;
-        let (period_frames, buffer_frames) = settled(&pcm, want)?;
+        let (period_frames, buffer_frames) = actual_sizes(&pcm, want)?;
         note_buffer(want, period_frames, buffer_frames, notes);
         let channels = choice.channels as usize;
         let frame_bytes = channels * choice.format.bytes();
         let no_memory = |e: std::io::Error| failed(want, "mmap", e.to_string());
-        let way = match choice.access {
-            PcmAccess::MMapInterleaved => Way::Mapped,
+        let access = match choice.access {
+            PcmAccess::MMapInterleaved => SampleAccess::Mapped,
             PcmAccess::RWNonInterleaved => {
-                Way::Planar(Planar::new(channels, choice.format.bytes(), BLOCK_FRAMES_MAX).map_err(no_memory)?)
+                SampleAccess::Planar(Planar::new(channels, choice.format.bytes(), BLOCK_FRAMES_MAX).map_err(no_memory)?)
             }
-            _ => Way::Interleaved,
+            _ => SampleAccess::Interleaved,
         };
         let block = Touched::new(BLOCK_FRAMES_MAX * frame_bytes).map_err(no_memory)?;
-        if matches!(way, Way::Mapped) && !ring::make_resident(&pcm, buffer_frames * frame_bytes) {
+        if matches!(access, SampleAccess::Mapped) && !ring::make_resident(&pcm, buffer_frames * frame_bytes) {
             notes.push(format!("{}: the first round of its buffer may fault", label(want)));
         }
         let format = choice.format;
-        Ok(Side { pcm, direction: want.direction, channels, format, period_frames, buffer_frames, way, block })
+        Ok(Side { pcm, direction: want.direction, channels, format, period_frames, buffer_frames, access, block })
     }
 
     /// Sets when the device wakes us, and that it starts when told and stops when its buffer is used up.
@@ -102,20 +102,20 @@ impl Side {
         let mut written = 0;
         self.pcm.avail_update().map_err(|e| errno(&e))?;
         let frame_bytes = self.frame_bytes();
-        if let Way::Planar(planar) = &mut self.way {
+        if let SampleAccess::Planar(planar) = &mut self.access {
             planar.bytes_mut().fill(0);
         }
         self.block.fill(0);
         while written < frames {
             let piece = (frames - written).min(BLOCK_FRAMES_MAX);
             let io = self.pcm.io_bytes();
-            let moved = match &mut self.way {
-                Way::Mapped => io.mmap(piece, |ring| {
+            let moved = match &mut self.access {
+                SampleAccess::Mapped => io.mmap(piece, |ring| {
                     ring.fill(0);
                     ring.len() / frame_bytes
                 }),
-                Way::Interleaved => io.writei(&self.block[..piece * frame_bytes]),
-                Way::Planar(planar) => planar.write(&io, 0, piece),
+                SampleAccess::Interleaved => io.writei(&self.block[..piece * frame_bytes]),
+                SampleAccess::Planar(planar) => planar.write(&io, 0, piece),
             };
             match moved.map_err(|e| errno(&e)) {
                 Ok(0) | Err(libc::EAGAIN) => break,
@@ -131,10 +131,10 @@ impl Side {
         let frame_bytes = self.frame_bytes();
         let piece = frames.min(BLOCK_FRAMES_MAX);
         let io = self.pcm.io_bytes();
-        match &mut self.way {
-            Way::Mapped => Ok(0),
-            Way::Interleaved => io.readi(&mut self.block[..piece * frame_bytes]),
-            Way::Planar(planar) => planar.read(&io, piece),
+        match &mut self.access {
+            SampleAccess::Mapped => Ok(0),
+            SampleAccess::Interleaved => io.readi(&mut self.block[..piece * frame_bytes]),
+            SampleAccess::Planar(planar) => planar.read(&io, piece),
         }
         .map_err(|e| errno(&e))
     }
@@ -145,10 +145,10 @@ impl Side {
         let mut written = 0;
         while written < frames {
             let io = self.pcm.io_bytes();
-            let moved = match &mut self.way {
-                Way::Mapped => return Ok(()),
-                Way::Interleaved => io.writei(&self.block[written * frame_bytes..frames * frame_bytes]),
-                Way::Planar(planar) => planar.write(&io, written, frames - written),
+            let moved = match &mut self.access {
+                SampleAccess::Mapped => return Ok(()),
+                SampleAccess::Interleaved => io.writei(&self.block[written * frame_bytes..frames * frame_bytes]),
+                SampleAccess::Planar(planar) => planar.write(&io, written, frames - written),
             };
             match moved.map_err(|e| errno(&e)) {
                 Ok(0) => return Err(libc::EAGAIN),
@@ -192,7 +192,7 @@ fn choose(pcm: &PCM, want: &Want<'_>, notes: &mut Vec<String>) -> Result<Choice,
     }
     let channels = choose_channels(pcm, want, resample, notes)?;
     let preferred = want.format.into_iter().chain(FORMATS);
-    for access in WAYS {
+    for access in ACCESSES {
         for format in preferred.clone() {
             let choice = Choice { access, format, channels, resample };
             if restricted(pcm, want, choice)?.is_some() {
@@ -273,7 +273,7 @@ fn apply(pcm: &PCM, want: &Want<'_>, choice: Choice) -> Result<(), DeviceError> 
 }
 
 /// Period and buffer as the device has them now.
-fn settled(pcm: &PCM, want: &Want<'_>) -> Result<(usize, usize), DeviceError> {
+fn actual_sizes(pcm: &PCM, want: &Want<'_>) -> Result<(usize, usize), DeviceError> {
     let read = || -> ::alsa::Result<(Frames, Frames, u32)> {
         let params = pcm.hw_params_current()?;
         Ok((params.get_period_size()?, params.get_buffer_size()?, params.get_rate()?))

@@ -1,6 +1,6 @@
 //! Lends one period of the sound cards' memory to the engine, piece by piece. Thread: audio.
 
-use super::side::{Side, Way};
+use super::side::{SampleAccess, Side};
 use crate::device::{Input, Output};
 use crate::limits::BLOCK_FRAMES_MAX;
 
@@ -14,7 +14,7 @@ pub(super) struct Sink<'s> {
     /// Output frames that would be heard too late, and are not played.
     pub(super) skip_frames: &'s mut usize,
     /// The playback side failed: output is produced and dropped, input is not lost for it.
-    pub(super) deaf: &'s mut bool,
+    pub(super) playback_failed: &'s mut bool,
     /// Without inputs there is nothing to save when the playback side fails.
     pub(super) alone: bool,
 }
@@ -39,7 +39,7 @@ pub(super) fn lend(capture: Option<&mut Side>, sink: &mut Sink<'_>, frames: usiz
 
 fn lend_captured(side: &mut Side, sink: &mut Sink<'_>, piece: usize, process: &mut Process<'_>) -> usize {
     let (format, channels, frame_bytes) = (side.format, side.channels, side.frame_bytes());
-    if matches!(side.way, Way::Mapped) {
+    if matches!(side.access, SampleAccess::Mapped) {
         // A plugin brings a ring up to date here, and only as far as the ring's end.
         if side.pcm.avail_update().is_err() {
             return 0;
@@ -55,8 +55,8 @@ fn lend_captured(side: &mut Side, sink: &mut Sink<'_>, piece: usize, process: &m
         return if moved.is_ok() || 0 < lent { lent } else { 0 };
     }
     let frames = side.read_block(piece).unwrap_or(0);
-    let input = match &side.way {
-        Way::Planar(planar) => Input {
+    let input = match &side.access {
+        SampleAccess::Planar(planar) => Input {
             bytes: planar.bytes(),
             format,
             channels,
@@ -73,7 +73,7 @@ fn lend_captured(side: &mut Side, sink: &mut Sink<'_>, piece: usize, process: &m
 fn hand_over(input: Input<'_>, sink: &mut Sink<'_>, process: &mut Process<'_>) -> usize {
     let mut done = 0;
     while done < input.frames {
-        let part = sink.take(part_of(&input, done, input.frames - done), process);
+        let part = sink.consume(sub_input(&input, done, input.frames - done), process);
         if part == 0 {
             break;
         }
@@ -83,21 +83,21 @@ fn hand_over(input: Input<'_>, sink: &mut Sink<'_>, process: &mut Process<'_>) -
 }
 
 /// `frames` frames of `input` from frame `from` on.
-fn part_of<'a>(input: &Input<'a>, from: usize, frames: usize) -> Input<'a> {
+fn sub_input<'a>(input: &Input<'a>, from: usize, frames: usize) -> Input<'a> {
     Input { bytes: &input.bytes[(from * input.frame_step).min(input.bytes.len())..], frames, ..*input }
 }
 
 impl Sink<'_> {
     /// Hands over the head of `input`. Returns its frames; 0 only if there is no playback to go on with.
-    fn take(&mut self, input: Input<'_>, process: &mut Process<'_>) -> usize {
+    fn consume(&mut self, input: Input<'_>, process: &mut Process<'_>) -> usize {
         let frames = input.frames;
         let Some(side) = self.playback.as_deref_mut() else {
             process(input, Output::none(frames));
             return frames;
         };
-        if !*self.deaf && *self.skip_frames == 0 {
+        if !*self.playback_failed && *self.skip_frames == 0 {
             let (produced, taken) = play(side, &input, process);
-            *self.deaf = !taken;
+            *self.playback_failed = !taken;
             if 0 < produced {
                 return produced;
             }
@@ -105,10 +105,10 @@ impl Sink<'_> {
         if self.alone {
             return 0;
         }
-        let frames = if *self.deaf { frames } else { frames.min(*self.skip_frames) };
+        let frames = if *self.playback_failed { frames } else { frames.min(*self.skip_frames) };
         *self.skip_frames = self.skip_frames.saturating_sub(frames);
         let (format, channels, bytes) = (side.format, side.channels, frames * side.frame_bytes());
-        process(part_of(&input, 0, frames), Output::interleaved(&mut side.block[..bytes], format, channels));
+        process(sub_input(&input, 0, frames), Output::interleaved(&mut side.block[..bytes], format, channels));
         frames
     }
 }
@@ -117,25 +117,25 @@ impl Sink<'_> {
 /// whether the device took them.
 fn play(side: &mut Side, input: &Input<'_>, process: &mut Process<'_>) -> (usize, bool) {
     let (format, channels, frame_bytes, frames) = (side.format, side.channels, side.frame_bytes(), input.frames);
-    if matches!(side.way, Way::Mapped) {
+    if matches!(side.access, SampleAccess::Mapped) {
         let mut produced = 0;
         let moved = side.pcm.io_bytes().mmap(frames, |ring| {
             produced = (ring.len() / frame_bytes).min(frames);
             if 0 < produced {
                 let output = Output::interleaved(&mut ring[..produced * frame_bytes], format, channels);
-                process(part_of(input, 0, produced), output);
+                process(sub_input(input, 0, produced), output);
             }
             produced
         });
         return (produced, moved.is_ok_and(|moved| 0 < moved));
     }
-    let output = match &mut side.way {
-        Way::Planar(planar) => {
+    let output = match &mut side.access {
+        SampleAccess::Planar(planar) => {
             let channel_step = planar.channel_step();
             Output { bytes: planar.bytes_mut(), format, channels, frames, frame_step: format.bytes(), channel_step }
         }
         _ => Output::interleaved(&mut side.block[..frames * frame_bytes], format, channels),
     };
-    process(part_of(input, 0, frames), output);
+    process(sub_input(input, 0, frames), output);
     (frames, side.write_block(frames).is_ok())
 }

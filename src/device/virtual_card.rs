@@ -10,11 +10,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// Cards by the full name of the device, as a driver keeps them: for as long as the program runs.
-static CARDS: Mutex<BTreeMap<String, Arc<Card>>> = Mutex::new(BTreeMap::new());
+static CARDS: Mutex<BTreeMap<String, Arc<VirtualCard>>> = Mutex::new(BTreeMap::new());
 
 /// One card, in or out of its socket.
 #[derive(Debug, Default)]
-pub(super) struct Card {
+pub(super) struct VirtualCard {
     /// When its frame 0 was, in nanoseconds; 0: it was never started.
     epoch_ns: AtomicU64,
     /// It was taken away for good.
@@ -34,9 +34,9 @@ pub(super) struct Returned {
     pub(super) period_frames: Option<usize>,
 }
 
-impl Card {
+impl VirtualCard {
     /// The card of that name.
-    pub(super) fn of(name: &str) -> Arc<Card> {
+    pub(super) fn of(name: &str) -> Arc<VirtualCard> {
         let mut cards = CARDS.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(cards.entry(name.to_owned()).or_default())
     }
