@@ -298,8 +298,8 @@ pub trait Device: Send {
         Reckoning::from_now(self.facts().rate)
     }
 
-    /// What is wrong with the device, for the user: it is gone, one direction is gone, or it runs at another rate.
-    /// `None` while nothing is wrong. This is realtime-safe.
+    /// The failure of the device, as a sentence for the user: it is gone, one direction is gone, or it runs at another
+    /// rate. `None` while nothing is wrong. This is realtime-safe.
     fn failure(&self) -> Option<&'static str> {
         None
     }

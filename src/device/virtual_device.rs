@@ -1,26 +1,26 @@
-//! The built-in device: any number of channels, a clock or none, and every fault on demand. Thread: audio
-//! (opening: control).
+//! The built-in virtual device: any number of channels, with or without a clock, and every fault on demand. Thread:
+//! audio (opening: control).
 //!
-//! Its options stand in its name, after `virtual:`, separated by commas:
+//! Its options follow `virtual:` in its name, separated by commas:
 //!
 //! | option | meaning |
 //! |---|---|
-//! | `free` | no clock: as fast as windows come |
-//! | `loop=DELAY` | input c hears what output c played DELAY frames earlier |
+//! | `free` | no clock: the device is as fast as the program moves periods |
+//! | `loop=DELAY` | input c repeats what output c played DELAY frames earlier |
 //! | `xrun=FRAME+LOST` | at the first period from FRAME on, LOST frames are never delivered |
-//! | `unplug=FRAME+AWAY` | from FRAME on the device is away for AWAY frames, and comes back by itself |
-//! | `suspend=FRAME+ASLEEP` | at FRAME the machine sleeps, and wakes ASLEEP frames later |
-//! | `pull=AFTER+AWAY` | AFTER frames after its start the device is gone, and can be opened anew AWAY frames later; the second `pull` is for the second start, and so on |
+//! | `unplug=FRAME+AWAY` | from FRAME on the device delivers nothing for AWAY frames, and comes back by itself |
+//! | `suspend=FRAME+ASLEEP` | at FRAME the machine is suspended, and wakes ASLEEP frames later |
+//! | `pull=AFTER+AWAY` | AFTER frames after its start the device is unplugged, and can be opened again AWAY frames later; the second `pull` is for the second start, and so on |
 //! | `gone=FRAME` | from FRAME on the device is gone for good |
-//! | `crash=FRAME` | from FRAME on the code that drives it panics, on the audio thread |
+//! | `crash=FRAME` | from FRAME on [`Device::wait`] panics on the audio thread |
 //! | `slow=FRAME+MICROS` | the period at FRAME comes MICROS late |
-//! | `busy=N` | once pulled, another program holds it at the next N openings |
-//! | `returns=INPUTS` | once pulled, it has so many inputs |
-//! | `returns-rate=HZ+N` | once pulled, it takes this rate alone at the next N openings |
-//! | `returns-period=FRAMES` | once pulled, it has this period |
+//! | `busy=N` | after a pull, another program holds the device at the next N openings |
+//! | `returns=INPUTS` | after a pull, the device has so many inputs |
+//! | `returns-rate=HZ+N` | after a pull, the device takes only this rate at the next N openings |
+//! | `returns-period=FRAMES` | after a pull, the device has this period |
 //!
-//! A device that can be pulled is one [`VirtualCard`], however often it is opened: its frames are numbered from its first start on,
-//! by the clock, so that a ramp tells to the frame how long it was away.
+//! All openings of a device that can be pulled share one [`VirtualCard`]. The card numbers its frames by the clock from
+//! its first start on, so that the ramp shows to the frame how long the device was away.
 
 use super::script::{Script, due_order};
 use super::signal::{Signal, Source};
@@ -39,18 +39,18 @@ use nix::time::{ClockId, ClockNanosleepFlags, clock_nanosleep};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Buffer where none is asked for: a third of a second, so that a busy machine does not make xruns that a
-/// test did not order.
+/// The default buffer is this fraction of a second: long enough that a busy machine causes no xrun that a test did not
+/// order.
 const BUFFER_PER_SECOND: usize = 3;
 
-/// What outputs played, kept for the inputs to hear.
+/// The loopback: a ring of played frames that the inputs read.
 struct Loop {
     bytes: Box<[u8]>,
     delay: usize,
     frames: usize,
 }
 
-/// See the module.
+/// The virtual device.
 pub struct VirtualDevice {
     facts: DeviceFacts,
     script: Script,
@@ -58,25 +58,25 @@ pub struct VirtualDevice {
     input: Box<[u8]>,
     output: Box<[u8]>,
     looped: Option<Loop>,
-    /// What all openings of it share, if it can be pulled.
+    /// The card that all openings share; `None` if the device cannot be unplugged.
     card: Option<Arc<VirtualCard>>,
-    /// It is gone, for this opening at least.
+    /// Whether this opening is gone; the card may come back for another one.
     is_gone: bool,
-    /// When it will be pulled, and for how many frames.
+    /// The next pull: at which frame, and for how many frames.
     pull: Option<(u64, u64)>,
-    /// The device's clock at frame 0.
+    /// Time of frame 0, as of [`monotonic`].
     started: Duration,
-    /// The next frame: those before were delivered or lost.
+    /// The next frame. All frames before it were delivered or lost.
     frame: u64,
-    /// Frames that the clock is known to have reached: below it nothing is waited for.
+    /// A frame that the clock has certainly reached. No wait is needed for frames before it.
     reached: u64,
-    /// Frames to sleep for when nothing is there.
+    /// Frames to sleep for when no period is ready.
     sleep_frames: u64,
     sleeps: u64,
 }
 
 impl VirtualDevice {
-    /// Opens it. `options`: what stands after `virtual:`.
+    /// Opens the device. `options` is the part of the name after `virtual:`.
     pub fn open(spec: &DeviceSpec, options: &str) -> Result<VirtualDevice, DeviceError> {
         let name = spec.name.clone();
         let malformed = |reason: String| DeviceError::Malformed { name: name.clone(), reason };
@@ -147,12 +147,12 @@ impl VirtualDevice {
         })
     }
 
-    /// When frame `frame` has been played, on the monotonic clock.
+    /// The time at which frame `frame` begins, as of [`monotonic`].
     fn due(&self, frame: u64) -> Duration {
         self.started + Frames(frame).duration(self.facts.rate)
     }
 
-    /// Sleeps until `moment` or for `timeout`; says whether the moment has come.
+    /// Sleeps until `moment`, at most for `timeout`. Returns whether the moment has come.
     fn sleep_until(&mut self, moment: Duration, timeout: Duration) -> bool {
         let now = monotonic();
         if moment <= now {
@@ -160,13 +160,13 @@ impl VirtualDevice {
         }
         let end = moment.min(now + timeout);
         self.sleeps += 1;
-        // Interrupted by a signal it wakes early; the next wait sleeps on.
+        // A signal may end the sleep early; the next wait sleeps again.
         clock_nanosleep(ClockId::CLOCK_MONOTONIC, ClockNanosleepFlags::TIMER_ABSTIME, &TimeSpec::from_duration(end))
             .ok();
         moment <= monotonic()
     }
 
-    /// Whether it is gone for good, or has just been pulled. What was captured before that is delivered first.
+    /// Whether the device is gone. Unplugs it if a pull is due within the next period, after the periods before it.
     fn is_gone_now(&mut self, period: u64, timeout: Duration) -> bool {
         if self.script.gone.is_some_and(|frame| frame <= self.frame) {
             self.is_gone = true;
@@ -299,8 +299,9 @@ impl Loop {
         }
     }
 
-    /// What output c played `delay` frames ago, to input c; input channels beyond the outputs start over.
-    /// A delay shorter than the stretch that is asked for hears silence where nothing was played yet.
+    /// Fills input channel c with what output channel c played `delay` frames earlier. Input channels beyond the
+    /// outputs start again with output 0. Frames that were not played yet, because `delay` is shorter than the block,
+    /// are silence.
     fn read(&self, input: &mut [u8], inputs: usize, outputs: usize, width: usize, frame: u64) {
         for (at, bytes) in input.chunks_exact_mut((inputs * width).max(1)).enumerate() {
             let played_frame =
@@ -319,7 +320,7 @@ impl Loop {
     }
 }
 
-/// A spec for a virtual device, to start from.
+/// A spec for a virtual device at 48 kHz with a period of 64 frames and two outputs. Tests and tools adapt it.
 pub fn spec(options: &str, inputs: usize, signal: Signal) -> DeviceSpec {
     DeviceSpec {
         name: if options.is_empty() { "virtual".to_owned() } else { format!("virtual:{options}") },
@@ -344,7 +345,7 @@ mod tests {
         device
     }
 
-    /// First sample of channel 0 of the next period, or the loss that came in its place.
+    /// The first sample of channel 0 of the next period, or the loss in its place.
     fn next(device: &mut VirtualDevice) -> Result<i32, (u64, LossCause)> {
         match device.wait(Duration::from_secs(1)) {
             Wake::Ready => {
@@ -369,12 +370,12 @@ mod tests {
     }
 
     #[test]
-    fn a_program_that_is_later_than_the_buffer_loses_what_the_clock_went_on() {
+    fn a_program_that_is_later_than_the_buffer_loses_the_frames_of_the_clock() {
         let mut device =
             VirtualDevice::open(&DeviceSpec { buffer_frames: Some(128), ..spec("", 1, Signal::Ramp) }, "").unwrap();
         device.start().unwrap();
         std::thread::sleep(Duration::from_millis(20));
-        // On a busy machine it is late again before it comes to the next one.
+        // On a busy machine the test may be late for several periods.
         let mut lost = 0;
         let heard = loop {
             match next(&mut device) {
@@ -398,7 +399,7 @@ mod tests {
     }
 
     #[test]
-    fn a_looped_device_hears_what_it_played() {
+    fn a_looped_device_records_what_it_played() {
         let mut device = open("free,loop=100", 2);
         let (mut played, mut heard) = (0_i32, Vec::new());
         for _ in 0..10 {
@@ -415,7 +416,7 @@ mod tests {
     }
 
     #[test]
-    fn a_device_that_is_gone_says_so_and_does_not_spin() {
+    fn a_device_that_is_gone_reports_it_and_does_not_spin() {
         let mut device = open("gone=64", 1);
         assert!(next(&mut device).is_ok());
         let from = std::time::Instant::now();
@@ -424,12 +425,12 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_named() {
+    fn an_option_that_cannot_be_parsed_is_named_in_the_error() {
         let error =
             |options: &str| VirtualDevice::open(&spec(options, 1, Signal::Ramp), options).err().unwrap().to_string();
         assert_eq!(error("xrun=5"), "virtual:xrun=5: xrun=5: two numbers are meant, as in xrun=48000+512");
         assert!(error("fast").contains("unknown option 'fast'"));
-        // Frames of the clock are added up.
+        // Frame numbers are added, so they must not overflow.
         assert!(error("xrun=0+18446744073709551615").contains("is more than"));
     }
 }

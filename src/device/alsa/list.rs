@@ -1,4 +1,4 @@
-//! Which sound cards and ALSA devices there are, what they can do, and who holds them. Thread: control.
+//! The list of ALSA devices with their abilities. Thread: control.
 
 use super::open_error::holder_of;
 use super::pcm::{FORMATS, RATES, errno, pcm_format, quiet, system_says};
@@ -13,47 +13,47 @@ use std::fmt;
 /// A device that can be opened by its name.
 #[derive(Clone, Debug)]
 pub struct Listed {
-    /// What to give after `--device`: `alsa:NAME`.
+    /// Name that opens the device: `alsa:NAME`.
     pub name: String,
-    /// What the driver or the configuration calls it.
+    /// Title from the driver or the configuration, for people.
     pub title: String,
-    /// Whether it is a card's own device rather than one made by the configuration.
+    /// Whether the device is a card's own, not one that the configuration defines.
     pub hardware: bool,
-    /// Its inputs, if it has any.
+    /// The capture direction; `None` if the device has none.
     pub capture: Option<Listing>,
-    /// Its outputs, if it has any.
+    /// The playback direction; `None` if the device has none.
     pub playback: Option<Listing>,
 }
 
-/// One direction of a [`Listed`] device.
+/// State of one direction of a [`Listed`] device.
 #[derive(Clone, Debug)]
 pub enum Listing {
-    /// It can be opened.
+    /// The direction can be opened.
     Free(Abilities),
-    /// Another program has it.
+    /// Another program uses the direction.
     Busy {
-        /// Which, where that can be told.
+        /// The program, if it is known.
         holder: Option<String>,
     },
-    /// It cannot be opened.
+    /// The direction cannot be opened.
     Refused {
-        /// What the system said.
+        /// The text of the system.
         reason: String,
     },
 }
 
-/// What one direction of a device can do.
+/// Abilities of one direction of a device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Abilities {
-    /// Fewest channels.
+    /// Smallest number of channels.
     pub channels_min: u32,
-    /// Most channels; equal to the fewest for most interfaces.
+    /// Largest number of channels; the same as the smallest for most interfaces.
     pub channels_max: u32,
-    /// Rates it runs at by itself, of the usual ones.
+    /// Usual rates that the device runs at without conversion, in Hz.
     pub rates: Vec<u32>,
-    /// Formats it speaks, of those this program does.
+    /// Formats that both the device and this program support.
     pub formats: Vec<DeviceFormat>,
-    /// Whether its memory can be mapped.
+    /// Whether the device's memory can be mapped.
     pub mapped: bool,
 }
 
@@ -82,7 +82,7 @@ impl fmt::Display for Abilities {
     }
 }
 
-/// Every device that can be opened, is in use, or is a card's and refuses: cards first.
+/// Every device that can be opened or is in use, and every device of a card. Cards come first.
 pub fn list() -> Vec<Listed> {
     let _quiet = quiet();
     let mut listed = Vec::new();
@@ -113,12 +113,12 @@ fn list_card(card: Card, listed: &mut Vec<Listed>) {
     }
 }
 
-/// Devices of the configuration files: `default`, sound servers, the user's own.
+/// Lists the devices of the configuration files: `default`, sound servers, the user's own.
 fn list_configured(listed: &mut Vec<Listed>) {
     let Ok(hints) = HintIter::new_str(None, "pcm") else { return };
     for hint in hints {
         let Some(pcm) = hint.name else { continue };
-        // Every card brings a dozen names for the same few devices.
+        // The configuration has a dozen names for the few devices of each card.
         if pcm.contains("CARD=") || listed.iter().any(|other| other.name == format!("alsa:{pcm}")) {
             continue;
         }
@@ -128,7 +128,7 @@ fn list_configured(listed: &mut Vec<Listed>) {
         };
         let (capture, playback) = (usable(Direction::Capture), usable(Direction::Playback));
         if capture.is_none() && playback.is_none() {
-            continue; // a plugin without the server or the card that it is for
+            continue; // a plugin whose sound server or card is missing
         }
         let title = hint.desc.unwrap_or_default().replace('\n', ", ");
         listed.push(Listed { name: format!("alsa:{pcm}"), title, hardware: false, capture, playback });
@@ -147,7 +147,7 @@ fn probe(pcm: &str, direction: Direction) -> Listing {
 
 fn abilities(pcm: &PCM) -> ::alsa::Result<Abilities> {
     let params = HwParams::any(pcm)?;
-    // Converters would claim every rate.
+    // With resampling, converters would offer every rate.
     params.set_rate_resample(false).ok();
     Ok(Abilities {
         channels_min: params.get_channels_min()?,

@@ -1,8 +1,8 @@
-//! The ALSA device: one or two PCMs, paced by capture where there is one. Thread: audio (opening: control).
+//! The ALSA device: one or two PCMs, paced by capture where there is a capture side. Thread: audio (opening: control).
 //!
-//! Frame 0 is the first frame after [`Device::start`]. Output that the engine makes for frame n is heard at
-//! frame n + [`AlsaDevice::prefill_frames`] of the same clock, also after any recovery: where playback ran dry
-//! alone, capture goes on, and output that would come late is dropped instead of being played late.
+//! Frame 0 is the first frame after [`Device::start`]. Output of the engine for frame n leaves the device at frame n +
+//! [`AlsaDevice::prefill_frames`] of the same clock, also after every recovery. When only the playback side had an
+//! xrun, capture continues, and output that would be late is dropped instead of played late.
 
 mod name;
 mod pcm;
@@ -36,24 +36,25 @@ use side::Side;
 use std::time::Duration;
 use transfer::Sink;
 
-/// Periods of silence that playback starts with: what it may be late, and how late output is heard.
+/// Periods of silence at the start of playback. The engine may be late by this much, and output is delayed by it.
 const PREFILL_PERIODS: usize = 2;
 
-/// Nanoseconds without a frame, beyond four periods, after which a device counts as stuck. Sound servers
-/// may take 140 ms to connect a stream.
+/// A device without a new frame for this long, plus four periods, counts as stuck. Sound servers may take 140 ms to
+/// connect a stream.
 const STUCK_NS: u64 = 1_000_000_000;
 
-/// Times its rate at which a device has no clock at all. Below that it is one that runs wrong: at another rate than was
-/// asked for, since somebody changed the clock that it follows.
+/// A device that runs faster than this multiple of its rate has no clock. A smaller factor means that somebody changed
+/// the rate of the clock that the device follows.
 const CLOCKLESS_SPEED: f64 = 4.5;
 
-/// Readings of an exact look.
+/// Most readings of the frame counter for one exact count.
 const EXACT_READINGS_MAX: u32 = 256;
 
-/// Nanoseconds between two exact looks at the frame counter: what its place is reckoned by when the device is gone.
+/// Nanoseconds between two exact counts. The last one gives the timeline position when the device is gone.
 const EXACT_READING_NS: u64 = 200_000_000;
 
-/// Polls in a row that may find nothing before a nap is taken: a descriptor that is always ready must not spin.
+/// Polls in a row that may return without a period. After that the thread sleeps, because a descriptor that is always
+/// ready would make it spin.
 const EMPTY_WAKE_COUNT_MAX: u32 = 4;
 
 /// An open ALSA device.
@@ -62,26 +63,28 @@ pub struct AlsaDevice {
     facts: DeviceFacts,
     capture: Option<Side>,
     playback: Option<Side>,
-    /// The pacing side's descriptors.
+    /// Poll descriptors of the pacing side.
     fds: Vec<pollfd>,
     prefill_frames: usize,
-    /// Facts' notes with one more, exchanged when the device turns out to have no clock.
+    /// The notes of `facts` and one more. Swapped with them when the device turns out to have no clock, because the
+    /// audio thread cannot allocate.
     notes_unclocked: Vec<String>,
-    /// What times are counted from.
+    /// Time from which all `_ns` fields count, as of [`monotonic`].
     origin: Duration,
     clock: FrameClock,
     phase: Phase,
-    /// Frames of the device's clock that were lent or reported lost: the number of the next frame.
+    /// Number of the next frame: the frames that were lent or reported lost so far.
     position: u64,
-    /// A restart whose lost frames are counted when the first frame after it arrives.
+    /// Cause of a restart whose lost frames are not counted yet. They are counted when the first frame after it
+    /// arrives.
     unmeasured: Option<LossCause>,
-    /// Output frames that would be heard too late.
+    /// Output frames to drop, because they would be played too late.
     skip_frames: usize,
-    /// Playback failed in the last cycle.
+    /// The playback side failed and must be restarted; output is dropped.
     playback_failed: bool,
-    /// Playback is gone while capture goes on.
+    /// The playback side is gone for good; capture continues.
     playback_gone: bool,
-    /// A call failed or a descriptor showed an error: ask the driver.
+    /// A call failed or a descriptor reported an error, so the next check asks the driver.
     fault_suspected: bool,
     restart_attempts: RestartAttempts,
     playback_restart_attempts: RestartAttempts,
@@ -90,26 +93,26 @@ pub struct AlsaDevice {
     progress_count: u64,
     exact_due_ns: u64,
     unclocked: bool,
-    /// In words, once the device has run at another rate for a while.
+    /// A sentence for the user, once the device has run at another rate for some seconds.
     wrong_rate: Option<&'static str>,
     empty_wakes: u32,
     sleeps: u64,
 }
 
-/// What the device is doing.
+/// State of the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Stopped,
     Running,
-    /// To be started again.
+    /// A fault stopped the device; it must be restarted.
     Broken(LossCause),
     Gone(Gone),
 }
 
-/// What a look at the device found.
+/// Result of a check of the device.
 enum Check {
     Report(Wake),
-    /// Nothing yet; nothing can come before this time on the device's own scale, if one is given.
+    /// Nothing to report. With a time: nothing can come before it, in nanoseconds after [`AlsaDevice::origin`].
     Nothing(Option<u64>),
 }
 
@@ -138,12 +141,12 @@ impl AlsaDevice {
         Self::build(spec, capture, playback, notes)
     }
 
-    /// Frames from the engine's output to the device's: how much later than its frame a sample is heard.
+    /// Frames by which output leaves the device later than its frame number; 0 without a playback side.
     pub fn prefill_frames(&self) -> usize {
         if self.playback.is_some() { self.prefill_frames } else { 0 }
     }
 
-    /// Why the device is gone, once [`Wake::Gone`] was said.
+    /// Why the device is gone, after [`Wake::Gone`].
     pub fn gone(&self) -> Option<Gone> {
         match self.phase {
             Phase::Gone(reason) => Some(reason),
@@ -163,7 +166,8 @@ impl AlsaDevice {
         let period = pacing.period_frames;
         let room = playback.as_ref().map_or(usize::MAX, |side| side.buffer_frames);
         let prefill_frames = (PREFILL_PERIODS * period).min(room / period * period);
-        // Playback alone is paced by the prefill, not by the depth of its buffer, or it would run far ahead.
+        // A playback side without capture is paced by the prefill. Paced by its whole buffer, output would be far
+        // ahead.
         let rest = super::rest_frames(period, pacing.buffer_frames, spec.rate);
         let avail_min = if capture.is_some() && playback.is_none() {
             rest
@@ -231,12 +235,12 @@ impl AlsaDevice {
         nanos(monotonic().saturating_sub(self.origin))
     }
 
-    /// The side that the device's clock is read from.
+    /// The side whose frame counter is the device's clock.
     fn pacing(&self) -> Option<&Side> {
         self.capture.as_ref().or(self.playback.as_ref())
     }
 
-    /// Frames that the device moved beyond [`AlsaDevice::position`]; `exact` asks the driver.
+    /// Frames of the device's counter beyond [`AlsaDevice::position`]. With `exact` the driver reads the hardware.
     fn moved(&self, exact: bool) -> Result<u64, i32> {
         let Some(side) = self.pacing() else { return Err(libc::ENODEV) };
         let avail = if exact { side.pcm.avail() } else { side.pcm.avail_update() };
@@ -248,7 +252,7 @@ impl AlsaDevice {
         Ok(moved.max(0) as u64)
     }
 
-    /// Looks once, without waiting.
+    /// Checks the device once, without waiting.
     fn check(&mut self) -> Check {
         match self.phase {
             Phase::Stopped | Phase::Gone(_) => return Check::Nothing(None),
@@ -257,7 +261,7 @@ impl AlsaDevice {
         }
         let period = self.facts.period_frames as u64;
         let moved = self.moved(false);
-        // A device that was unplugged may answer "0 frames" for ever; one that is ready needs no question.
+        // An unplugged device may answer "0 frames" for ever. A device with a period ready needs no question.
         let quiet = moved.is_ok_and(|moved| moved < period);
         let suspect = moved.is_err() || self.fault_suspected || (quiet && self.pacing_state() != state::RUNNING);
         if suspect {
@@ -282,7 +286,7 @@ impl AlsaDevice {
         self.check_progress(moved, period, now_ns)
     }
 
-    /// Whether `moved` frames make a period, or betray a loss or a device without a clock.
+    /// Decides whether `moved` frames are a period, a silent loss, or show that the device has no clock.
     fn check_progress(&mut self, moved: u64, period: u64, now_ns: u64) -> Check {
         if !self.unclocked
             && self.frames_since_start(now_ns) * CLOCKLESS_SPEED + self.burst_frames() < (self.position + moved) as f64
@@ -313,7 +317,7 @@ impl AlsaDevice {
         }
         if let Some(frames) = lost {
             self.position += frames;
-            // What was to be heard meanwhile is over: put playback back in line.
+            // Output for the lost frames is too late. Restart playback, so that it is in step with capture again.
             self.playback_failed = self.playback.is_some();
             return Check::Report(Wake::Lost { frames, cause: LossCause::Silent });
         }
@@ -344,7 +348,7 @@ impl AlsaDevice {
         Check::Report(Wake::Gone)
     }
 
-    /// Starts the device again, if that is due.
+    /// Restarts the device if the next attempt is due.
     fn restart(&mut self, cause: LossCause) -> Check {
         let now_ns = self.now_ns();
         if now_ns < self.restart_attempts.next_ns() {
@@ -369,7 +373,7 @@ impl AlsaDevice {
         }
     }
 
-    /// Counts what was lost between the last frame lent and the first frame after a restart.
+    /// Counts the frames lost between the last frame lent and the first frame after a restart.
     fn measure(&mut self, cause: LossCause) -> Check {
         let Some((at_ns, moved)) = self.read_exact_count(1) else {
             self.fault_suspected = true;
@@ -384,9 +388,10 @@ impl AlsaDevice {
         Check::Report(Wake::Lost { frames, cause })
     }
 
-    /// The device's frame count, exactly, and when it stood there: of the readings over the time of `frames` frames, the one
-    /// furthest ahead. A count is a whole number: read once, it is late by half a frame on average, and fifty gaps would
-    /// add up to a shift. The time is taken after the count, so no interruption makes a reading seem too far ahead.
+    /// An exact reading: a time, and the frames beyond [`AlsaDevice::position`] at that time. Reads the counter for the
+    /// time of `frames` frames and returns the reading furthest ahead. A single reading of a whole number is late by
+    /// half a frame on average, and fifty gaps would add up to a shift. The time is read after the count, so that an
+    /// interruption between the two never makes a reading seem too far ahead.
     fn read_exact_count(&self, frames: u64) -> Option<(u64, u64)> {
         let per_ns = f64::from(self.facts.rate.0) / 1e9;
         let from_ns = self.now_ns();
@@ -413,7 +418,7 @@ impl AlsaDevice {
         now_ns.saturating_sub(self.started_ns) as f64 * f64::from(self.facts.rate.0) / 1e9
     }
 
-    /// Frames that a real clock may seem to be ahead: stale frames of a server, and what playback took in advance.
+    /// Frames by which a device with a clock may be ahead: old frames of a sound server, and prefilled playback.
     fn burst_frames(&self) -> f64 {
         (self.prefill_frames + 2 * self.facts.period_frames) as f64 + f64::from(self.facts.rate.0) * 0.1
     }
@@ -426,10 +431,10 @@ impl AlsaDevice {
         self.facts.period_frames as u64 * 1_000_000_000 / u64::from(self.facts.rate.0.max(1))
     }
 
-    /// Sleeps until the device's descriptors stir, or until `until_ns`.
+    /// Sleeps until `until_ns`, or with `on_device` until a descriptor of the device is ready.
     fn sleep(&mut self, until_ns: u64, on_device: bool) {
         let left_ns = until_ns.saturating_sub(self.now_ns());
-        // Rounded up, or the last millisecond would be spent spinning.
+        // Rounded up, because a timeout of 0 ms would spin for the last millisecond.
         let ms = i32::try_from(left_ns.div_ceil(1_000_000)).unwrap_or(i32::MAX);
         self.sleeps += 1;
         if !on_device || EMPTY_WAKE_COUNT_MAX <= self.empty_wakes {
@@ -448,7 +453,7 @@ impl AlsaDevice {
             Ok(0) => {}
             Ok(_) => {
                 self.empty_wakes += 1;
-                // Must be called whatever came: plugins take their event back in it.
+                // Required after every poll, because plugins clear their event in it.
                 let flags = side.pcm.revents(&self.fds);
                 self.fault_suspected |=
                     flags.map_or(true, |flags| flags.intersects(Flags::ERR | Flags::HUP | Flags::NVAL));
@@ -457,7 +462,7 @@ impl AlsaDevice {
         }
     }
 
-    /// A nap that costs at most a quarter of a period.
+    /// Length of a short sleep: a quarter of a period, 1 to 5 ms.
     fn nap_ms(&self) -> i32 {
         (self.period_ns() / 4_000_000).clamp(1, 5) as i32
     }

@@ -1,10 +1,10 @@
-//! PCM names: the pair that a name means, and names that survive replugging. Thread: control.
+//! PCM names: splits a pair of names, and replaces card numbers by ids. Thread: control.
 
 use crate::device::{DeviceError, DeviceSpec};
 use std::fs;
 use std::path::Path;
 
-/// The PCM names of capture and playback.
+/// The PCM names of capture and playback in `pcm`; `None` for a direction named `-`.
 pub(super) fn names<'n>(spec: &DeviceSpec, pcm: &'n str) -> Result<(Option<&'n str>, Option<&'n str>), DeviceError> {
     let malformed = |reason: &str| DeviceError::Malformed { name: spec.name.clone(), reason: reason.to_owned() };
     if pcm.contains('\0') {
@@ -21,8 +21,9 @@ pub(super) fn names<'n>(spec: &DeviceSpec, pcm: &'n str) -> Result<(Option<&'n s
     }
 }
 
-/// Splits `CAPTURE,PLAYBACK`. Commas are part of many names (`hw:0,1`, `hw:CARD=UMC,DEV=0`): the one that counts
-/// is followed by `-` or by what can begin a name, and lies outside of quotes and braces.
+/// Splits `CAPTURE,PLAYBACK`; returns one name twice if there is no pair. Many names contain commas (`hw:0,1`,
+/// `hw:CARD=UMC,DEV=0`). The separating comma is outside of quotes and braces, and `-` or the start of a name follows
+/// it.
 pub(super) fn split_names(pcm: &str) -> (&str, &str) {
     let (mut quote, mut depth) = (None, 0_u32);
     for (at, c) in pcm.char_indices() {
@@ -43,7 +44,7 @@ fn begins_a_name(rest: &str) -> bool {
     rest.is_empty() || rest == "-" || (head.starts_with(|c: char| c.is_alphabetic() || c == '_') && !head.contains('='))
 }
 
-/// `pcm` with each card by its id, where it is named by its number: a card that is plugged in again may get another number.
+/// `pcm` with card numbers replaced by card ids, because a card that is plugged in again may get another number.
 pub fn lasting(pcm: &str) -> String {
     lasting_in(Path::new("/proc/asound"), pcm)
 }
@@ -65,7 +66,7 @@ fn lasting_card(asound: &Path, name: &str) -> Option<String> {
         return None;
     }
     let (kind, arguments) = name.split_once(':')?;
-    // What stands without a name after the card has one by its place.
+    // The second and third arguments may lack their keys. The key follows from the position.
     let rest = arguments.split(',').skip(1).zip(["DEV", "SUBDEV"]);
     let rest: String = rest
         .map(|(value, key)| if value.contains('=') { format!(",{value}") } else { format!(",{key}={value}") })
@@ -73,7 +74,7 @@ fn lasting_card(asound: &Path, name: &str) -> Option<String> {
     Some(format!("{kind}:CARD={id}{rest}"))
 }
 
-/// Card (number or id) and device of a name like `hw:0`, `hw:0,1`, `plughw:CARD=UMC,DEV=0`.
+/// Card (number or id) and device number of a name like `hw:0`, `hw:0,1`, `plughw:CARD=UMC,DEV=0`.
 pub(super) fn hardware_address(pcm: &str) -> Option<(&str, &str)> {
     let (kind, arguments) = pcm.split_once(':')?;
     if !matches!(kind, "hw" | "plughw" | "sysdefault" | "front" | "dsnoop" | "dmix") {
@@ -92,7 +93,7 @@ mod tests {
     use std::fs::{create_dir_all, write};
 
     #[test]
-    fn a_pair_is_told_from_the_commas_of_a_name() {
+    fn the_comma_between_two_names_is_found_among_the_commas_of_a_name() {
         for (text, capture, playback) in [
             ("default", "default", "default"),
             ("hw:0,0", "hw:0,0", "hw:0,0"),
@@ -111,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cards_address_is_read_from_the_usual_names() {
+    fn card_and_device_are_read_from_the_usual_names() {
         assert_eq!(hardware_address("hw:0"), Some(("0", "0")));
         assert_eq!(hardware_address("hw:1,3"), Some(("1", "3")));
         assert_eq!(hardware_address("plughw:CARD=UMC,DEV=2"), Some(("UMC", "2")));

@@ -1,4 +1,4 @@
-//! Opening: which PCMs a name means, and what became of each direction. Thread: control.
+//! Opening of the two directions of a device. Thread: control.
 
 use super::pcm::{Want, direction_name};
 use super::side::Side;
@@ -6,15 +6,15 @@ use crate::device::{DeviceError, DeviceSpec};
 use crate::limits::PERIOD_FRAMES_MIN;
 use ::alsa::Direction;
 
-/// Frames of the buffer where none are asked for: at 48 kHz the program may be a third of a second late.
+/// Default frames of the buffer: at 48 kHz the program may be a third of a second late.
 const BUFFER_FRAMES_DEFAULT: usize = 16_384;
 
-/// What became of one direction at opening.
+/// Result of opening one direction.
 pub(super) enum Opened {
     Side(Box<Side>),
-    /// Not asked for.
+    /// The direction was not requested.
     Unwanted,
-    /// The name has no such direction.
+    /// The device has no such direction.
     Absent(DeviceError),
 }
 
@@ -48,7 +48,7 @@ pub(super) fn open_side(
     };
     match Side::open(&want, notes) {
         Ok(side) => Ok(Opened::Side(Box::new(side))),
-        // One name for both: the other direction may be all there is to it.
+        // One name was given for both directions, so the device may have only the other one.
         Err(error @ DeviceError::Unknown { .. }) if one_name && channels.is_none() => Ok(Opened::Absent(error)),
         Err(error) => Err(error),
     }
@@ -60,7 +60,7 @@ pub(super) fn note_absent(opened: &Opened, direction: Direction, notes: &mut Vec
     }
 }
 
-/// Tries the link that each start makes.
+/// Whether the driver can start both sides together, as every start tries to.
 pub(super) fn link_is_possible(capture: Option<&Side>, playback: Option<&Side>) -> bool {
     let (Some(capture), Some(playback)) = (capture, playback) else { return false };
     let linked = capture.pcm.link(&playback.pcm).is_ok();

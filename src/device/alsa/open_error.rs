@@ -1,4 +1,4 @@
-//! Why a PCM cannot be opened: the kernel's list of cards, permissions, and the program that holds a device. Thread: control.
+//! Explains why a PCM cannot be opened: no card, no permission, or another program that holds it. Thread: control.
 
 use super::name::hardware_address;
 use super::pcm::{Want, system_says};
@@ -9,19 +9,19 @@ use std::fmt;
 use std::fs;
 use std::path::Path;
 
-/// Whether there are sound cards and whether they may be used.
+/// The sound cards of the machine, and whether this user may open them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cards {
-    /// The kernel knows no sound card.
+    /// There is no sound card.
     Absent,
-    /// There are cards, but this user may not open them. ALSA would just say that there are none.
+    /// There are cards, but this user may not open them. ALSA itself reports that there are none.
     Forbidden {
-        /// Their names.
+        /// Names of the cards.
         names: Vec<String>,
     },
-    /// There are cards and they may be opened.
+    /// There are cards, and this user may open them.
     Present {
-        /// Their names.
+        /// Names of the cards.
         names: Vec<String>,
     },
 }
@@ -41,12 +41,12 @@ impl fmt::Display for Cards {
     }
 }
 
-/// Whether there are cards, asked of the kernel rather than of ALSA.
+/// The cards according to the kernel. ALSA does not list cards that this user may not open.
 pub fn cards() -> Cards {
     cards_in(Path::new("/proc/asound"), Path::new("/dev/snd"))
 }
 
-/// What it means that a PCM can't be opened.
+/// The error for a PCM whose opening failed with `errno`.
 pub(super) fn open_error(want: &Want<'_>, errno: i32) -> DeviceError {
     let name = want.device.to_owned();
     let failed = |reason: String| DeviceError::Failed { name: name.clone(), call: "snd_pcm_open", reason };
@@ -70,7 +70,7 @@ fn cards_in(proc_asound: &Path, dev_snd: &Path) -> Cards {
     let names: Vec<String> = fs::read_to_string(proc_asound.join("cards"))
         .unwrap_or_default()
         .lines()
-        // " 0 [Loopback       ]: Loopback - Loopback", then a line of details that has no bracket.
+        // " 0 [Loopback       ]: Loopback - Loopback", followed by a line of details without a bracket.
         .filter_map(|line| line.split_once("]: ").map(|(_, name)| name.trim().to_owned()))
         .collect();
     if names.is_empty() {
@@ -103,7 +103,7 @@ fn holder_in(proc: &Path, pcm: &str, direction: Direction) -> Option<String> {
     substreams.flatten().find_map(|substream| {
         let status = fs::read_to_string(substream.path().join("status")).ok()?;
         let thread = field(&status, "owner_pid")?;
-        // The kernel notes the thread that opened it.
+        // `owner_pid` is the thread that opened the device.
         let of_thread = fs::read_to_string(proc.join(thread).join("status")).ok();
         let process = of_thread.as_deref().and_then(|status| field(status, "Tgid")).unwrap_or(thread);
         let name = fs::read_to_string(proc.join(process).join("comm")).ok()?;
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn no_card_and_no_permission_are_told_apart() {
+    fn a_missing_card_and_a_missing_permission_are_different_errors() {
         let root = tempfile::tempdir().unwrap();
         let (proc, dev) = (root.path().join("proc"), root.path().join("dev"));
         create_dir_all(&proc).unwrap();
@@ -152,7 +152,7 @@ mod tests {
         let text = " 0 [UMC            ]: USB-Audio - UMC1820\n                      Behringer at usb-1\n";
         write(proc.join("cards"), text).unwrap();
         let names = vec!["USB-Audio - UMC1820".to_owned()];
-        // A node that isn't there can't be opened either, whoever runs this test.
+        // The node is missing, so it cannot be opened even by root.
         assert_eq!(cards_in(&proc, &dev), Cards::Forbidden { names: names.clone() });
         write(dev.join("controlC0"), "").unwrap();
         assert_eq!(cards_in(&proc, &dev), Cards::Present { names });

@@ -6,15 +6,15 @@ use crate::time::SampleRate;
 use ::alsa::pcm::{Format, HwParams};
 use ::alsa::{Direction, Output};
 
-/// Formats in order of preference: what cards speak by themselves first.
+/// Formats in order of preference: the native formats of most cards first.
 pub(super) const FORMATS: [DeviceFormat; 5] =
     [DeviceFormat::S32, DeviceFormat::S24In3, DeviceFormat::S24, DeviceFormat::F32, DeviceFormat::S16];
 
-/// Rates that an error or a list names.
+/// Rates that errors and lists name, in Hz.
 pub(super) const RATES: [u32; 14] =
     [8_000, 11_025, 16_000, 22_050, 32_000, 44_100, 48_000, 64_000, 88_200, 96_000, 176_400, 192_000, 352_800, 384_000];
 
-/// The numbers of `snd_pcm_state_t`. The crate's `state()` panics on one it doesn't know.
+/// Values of `snd_pcm_state_t`. The crate's `state()` panics on values that it does not know.
 pub(super) mod state {
     pub(crate) const PREPARED: i32 = 2;
     pub(crate) const RUNNING: i32 = 3;
@@ -23,9 +23,9 @@ pub(super) mod state {
     pub(crate) const DISCONNECTED: i32 = 8;
 }
 
-/// What is asked of one side.
+/// Requested settings of one side.
 pub(super) struct Want<'a> {
-    /// The device's full name, for errors.
+    /// Full name of the device, for errors.
     pub(super) device: &'a str,
     pub(super) pcm: &'a str,
     pub(super) direction: Direction,
@@ -36,7 +36,7 @@ pub(super) struct Want<'a> {
     pub(super) format: Option<DeviceFormat>,
 }
 
-/// The positive number of an error, whichever call it comes from: `poll` and `revents` carry it negated.
+/// The positive error number of `e`. Errors of `poll` and `revents` have a negative one. This is realtime-safe.
 pub(super) fn errno(e: &::alsa::Error) -> i32 {
     e.errno().abs()
 }
@@ -46,7 +46,7 @@ pub(super) fn system_says(errno: i32) -> String {
     std::io::Error::from_raw_os_error(errno).to_string()
 }
 
-/// The crate's name of a format.
+/// The format of the `alsa` crate for `format`.
 pub(super) fn pcm_format(format: DeviceFormat) -> Format {
     match format {
         DeviceFormat::S16 => Format::S16LE,
@@ -57,7 +57,7 @@ pub(super) fn pcm_format(format: DeviceFormat) -> Format {
     }
 }
 
-/// "capture" or "playback", for sentences.
+/// "capture" or "playback".
 pub(super) fn direction_name(direction: Direction) -> &'static str {
     match direction {
         Direction::Capture => "capture",
@@ -65,7 +65,7 @@ pub(super) fn direction_name(direction: Direction) -> &'static str {
     }
 }
 
-/// Rates of [`RATES`] that `params` allows, as text.
+/// The rates that `params` allows, as text for an error.
 pub(super) fn rates_offered(params: &HwParams<'_>) -> String {
     let offered: Vec<String> =
         RATES.iter().filter(|rate| params.test_rate(**rate).is_ok()).map(ToString::to_string).collect();
@@ -77,7 +77,7 @@ pub(super) fn rates_offered(params: &HwParams<'_>) -> String {
     }
 }
 
-/// Keeps alsa-lib from printing on this thread; what it has to say comes back as errors.
+/// Stops alsa-lib from printing on this thread until the result is dropped. Errors are returned as values anyway.
 pub(super) fn quiet() -> Option<impl Sized> {
     Output::local_error_handler().ok()
 }

@@ -1,5 +1,5 @@
-//! One direction of an ALSA device: how it is opened and set, and how its samples are reached. Thread: audio
-//! (opening: control).
+//! One direction of an ALSA device: opens and configures a PCM, and transfers its samples. Thread: audio (opening:
+//! control).
 
 use super::open_error::open_error;
 use super::pcm::{FORMATS, Want, direction_name, errno, pcm_format, rates_offered, system_says};
@@ -11,23 +11,23 @@ use crate::limits::{BLOCK_FRAMES_MAX, CHANNEL_COUNT_MAX, PERIOD_FRAMES_MAX, PERI
 use ::alsa::pcm::{Access as PcmAccess, Frames, HwParams, PCM};
 use ::alsa::{Direction, ValueOr};
 
-/// Ways to the samples in order of preference.
+/// Kinds of access in order of preference.
 const ACCESSES: [PcmAccess; 3] = [PcmAccess::MMapInterleaved, PcmAccess::RWInterleaved, PcmAccess::RWNonInterleaved];
 
-/// A device that takes any channel count up to more than this has no count of its own: it gets two.
+/// A device that takes any channel count up to more than this has no natural count. It is opened with two channels.
 const ELASTIC_CHANNEL_COUNT: u32 = 32;
 
-/// How samples are reached.
+/// How the program accesses the samples.
 pub(super) enum SampleAccess {
-    /// In the mapped ring.
+    /// Directly in the mapped ring.
     Mapped,
-    /// `readi` / `writei` through [`Side::block`].
+    /// By `readi` and `writei` through [`Side::block`].
     Interleaved,
-    /// `readn` / `writen`.
+    /// By `readn` and `writen` through a planar block.
     Planar(Planar),
 }
 
-/// One open direction.
+/// An open direction.
 pub(super) struct Side {
     pub(super) pcm: PCM,
     pub(super) direction: Direction,
@@ -36,12 +36,12 @@ pub(super) struct Side {
     pub(super) period_frames: usize,
     pub(super) buffer_frames: usize,
     pub(super) access: SampleAccess,
-    /// One block of interleaved sound: the transfer's in [`SampleAccess::Interleaved`], and where output goes that
-    /// nobody will hear.
+    /// A block of interleaved samples: the buffer of [`SampleAccess::Interleaved`], and the destination of output that
+    /// is dropped.
     pub(super) block: Touched,
 }
 
-/// One possible setting.
+/// A setting that the device may accept.
 #[derive(Clone, Copy)]
 struct Choice {
     access: PcmAccess,
@@ -51,7 +51,7 @@ struct Choice {
 }
 
 impl Side {
-    /// Opens and sets one direction, and says what was settled for in `notes`.
+    /// Opens and configures one direction. Adds a note for every setting that differs from the request.
     pub(super) fn open(want: &Want<'_>, notes: &mut Vec<String>) -> Result<Side, DeviceError> {
         let pcm = PCM::new(want.pcm, want.direction, true).map_err(|e| open_error(want, errno(&e)))?;
         let choice = choose(&pcm, want, notes)?;
@@ -76,7 +76,8 @@ impl Side {
         Ok(Side { pcm, direction: want.direction, channels, format, period_frames, buffer_frames, access, block })
     }
 
-    /// Sets when the device wakes us, and that it starts when told and stops when its buffer is used up.
+    /// Sets the wake threshold to `avail_min` frames. The device starts only by a start call, and stops when its buffer
+    /// overruns or runs dry.
     pub(super) fn set_wake(&self, device: &str, avail_min: usize) -> Result<(), DeviceError> {
         let set = || -> ::alsa::Result<()> {
             let params = self.pcm.sw_params_current()?;
@@ -97,7 +98,7 @@ impl Side {
         self.channels * self.format.bytes()
     }
 
-    /// Gives the device `frames` frames of silence. Returns how many it took.
+    /// Writes `frames` frames of silence. Returns how many the device took.
     pub(super) fn write_silence(&mut self, frames: usize) -> Result<usize, i32> {
         let mut written = 0;
         self.pcm.avail_update().map_err(|e| errno(&e))?;
@@ -126,7 +127,7 @@ impl Side {
         Ok(written)
     }
 
-    /// Reads the next frames, at most `frames` and a block, into this side's own memory. Not for mapped sides.
+    /// Reads up to `frames` frames, at most a block, into this side's own memory. Not for mapped sides.
     pub(super) fn read_block(&mut self, frames: usize) -> Result<usize, i32> {
         let frame_bytes = self.frame_bytes();
         let piece = frames.min(BLOCK_FRAMES_MAX);
@@ -174,7 +175,7 @@ fn label(want: &Want<'_>) -> &'static str {
 
 fn any_params<'p>(pcm: &'p PCM, want: &Want<'_>, resample: bool) -> Result<HwParams<'p>, DeviceError> {
     let params = HwParams::any(pcm).map_err(|e| failed(want, "snd_pcm_hw_params_any", system_says(errno(&e))))?;
-    // Refused by what cannot convert anyway.
+    // A device that cannot convert refuses this call, which is fine.
     params.set_rate_resample(resample).ok();
     Ok(params)
 }
@@ -183,7 +184,7 @@ fn any_params<'p>(pcm: &'p PCM, want: &Want<'_>, resample: bool) -> Result<HwPar
 fn choose(pcm: &PCM, want: &Want<'_>, notes: &mut Vec<String>) -> Result<Choice, DeviceError> {
     let mut resample = false;
     if any_params(pcm, want, false)?.test_rate(want.rate.0).is_err() {
-        // A device with a converter: better the wanted rate than none, and it is said.
+        // A converter behind the device can provide the rate. Use it, and add a note.
         resample = any_params(pcm, want, true)?.test_rate(want.rate.0).is_ok();
         if !resample {
             return Err(unsupported(want, want.rate.to_string(), rates_offered(&any_params(pcm, want, false)?)));
@@ -246,7 +247,7 @@ fn choose_channels(pcm: &PCM, want: &Want<'_>, resample: bool, notes: &mut Vec<S
     }
 }
 
-/// The space of settings that `choice` leaves, `None` if it is empty.
+/// The settings restricted to `choice`; `None` if the device does not support it.
 fn restricted<'p>(pcm: &'p PCM, want: &Want<'_>, choice: Choice) -> Result<Option<HwParams<'p>>, DeviceError> {
     let params = any_params(pcm, want, choice.resample)?;
     let taken = params.set_access(choice.access).is_ok()
@@ -266,13 +267,13 @@ fn apply(pcm: &PCM, want: &Want<'_>, choice: Choice) -> Result<(), DeviceError> 
         pcm.hw_params(&params)
     };
     set().map_err(|e| match errno(&e) {
-        // Some drivers are opened by anyone and refuse here.
+        // Some drivers allow any number of openings and refuse here.
         libc::EBUSY => open_error(want, libc::EBUSY),
         other => failed(want, "snd_pcm_hw_params", system_says(other)),
     })
 }
 
-/// Period and buffer as the device has them now.
+/// Period and buffer that the device chose, checked against the limits.
 fn actual_sizes(pcm: &PCM, want: &Want<'_>) -> Result<(usize, usize), DeviceError> {
     let read = || -> ::alsa::Result<(Frames, Frames, u32)> {
         let params = pcm.hw_params_current()?;
