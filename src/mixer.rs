@@ -1,20 +1,80 @@
-//! What a track sounds like among the others: the one place where gain, pan, mute and solo become levels. Thread:
-//! any but audio; playing and exporting ask here, so that a mixdown is what was heard.
+//! The mixer: [`mix_of`] turns gain, pan, mute and solo of the session's tracks into the gains that playback and export
+//! apply. Thread: any. The audio thread only copies a [`Mix`]; the control side and the export compute it. Both call
+//! [`mix_of`], so that a mixdown sounds like playback.
 
-use crate::engine::mix;
 use crate::limits::TAKE_CHANNEL_COUNT_MAX;
-use crate::message::Mix;
 use crate::session::{Monitor, Session, Track};
 
-/// What a track sounds like among the others: its own gain and pan, its mute, everybody's solo.
+/// Gains from each channel of a track to the left and the right bus: `gains[channel] == [left, right]`, as factors.
+pub type PanGains = [[f32; 2]; TAKE_CHANNEL_COUNT_MAX];
+
+/// How one track sounds: gains, sources, and channels.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Mix {
+    /// Gains that the track's sound ramps to.
+    pub gains: PanGains,
+    /// Whether the track's takes are played.
+    pub disk: bool,
+    /// Whether the track's inputs are played (input monitoring).
+    pub input: bool,
+    /// Device channels of the track's inputs, counted from 0. Only the first `channels` entries are used.
+    pub inputs: [usize; TAKE_CHANNEL_COUNT_MAX],
+    /// Channels of the track: 1 or 2.
+    pub channels: usize,
+}
+
+/// The mix of `track` in `session`: the track's gain and pan, muted by its mute switch and by the solo of other tracks.
 pub fn mix_of(track: &Track, session: &Session) -> Mix {
     let soloed = session.tracks().iter().any(|track| track.solo);
     let silent = track.mute || (soloed && !track.solo);
     let channels = track.inputs().len();
-    let levels = if silent { [[0.0; 2]; 2] } else { mix::levels(track.gain_db(), track.pan(), channels) };
+    let gains = if silent { [[0.0; 2]; 2] } else { pan_gains(track.gain_db(), track.pan(), channels) };
     let mut inputs = [0; TAKE_CHANNEL_COUNT_MAX];
     for (slot, input) in inputs.iter_mut().zip(track.inputs()) {
         *slot = *input as usize;
     }
-    Mix { levels, disk: track.monitor != Monitor::Input, input: track.monitor == Monitor::Input, inputs, channels }
+    Mix { gains, disk: track.monitor != Monitor::Input, input: track.monitor == Monitor::Input, inputs, channels }
+}
+
+/// The pan law: gains of a track of `channels` channels. `pan` is -1 (left) to 1 (right).
+///
+/// A mono track is panned with constant power: -3 dB in the middle, 0 dB at the ends. A stereo track is balanced: pan
+/// attenuates the side it turns away from and leaves the other unchanged. A `gain_db` of -120 or less is silence.
+pub fn pan_gains(gain_db: f32, pan: f32, channels: usize) -> PanGains {
+    let gain = if gain_db <= -120.0 { 0.0 } else { 10_f32.powf(gain_db / 20.0) };
+    let pan = if pan.is_nan() { 0.0 } else { pan.clamp(-1.0, 1.0) };
+    if channels == 1 {
+        let angle = (f64::from(pan) + 1.0) * std::f64::consts::FRAC_PI_4;
+        // The ends are exact, so that a track panned hard reaches its bus unchanged.
+        let (left, right) = match pan {
+            -1.0 => (1.0, 0.0),
+            1.0 => (0.0, 1.0),
+            _ => (angle.cos() as f32, angle.sin() as f32),
+        };
+        [[gain * left, gain * right], [0.0; 2]]
+    } else {
+        [[gain * (1.0 - pan).min(1.0), 0.0], [0.0, gain * (1.0 + pan).min(1.0)]]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mono_track_keeps_its_power_at_every_pan_and_is_exact_at_the_ends() {
+        for pan in [-0.9, -0.3, 0.0, 0.5, 0.99] {
+            let [[left, right], _] = pan_gains(0.0, pan, 1);
+            assert!((left * left + right * right - 1.0).abs() < 1e-6);
+        }
+        assert_eq!(pan_gains(0.0, -1.0, 1)[0], [1.0, 0.0]);
+        assert_eq!(pan_gains(0.0, 1.0, 1)[0], [0.0, 1.0]);
+        assert_eq!(pan_gains(-120.0, 0.0, 1)[0], [0.0, 0.0]);
+    }
+
+    #[test]
+    fn a_stereo_track_in_the_middle_passes_unchanged() {
+        assert_eq!(pan_gains(0.0, 0.0, 2), [[1.0, 0.0], [0.0, 1.0]]);
+        assert_eq!(pan_gains(0.0, 1.0, 2), [[0.0, 0.0], [0.0, 1.0]]);
+    }
 }

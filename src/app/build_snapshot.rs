@@ -5,7 +5,6 @@ use super::snapshot::{DeviceView, Figures, Meter, PassPhase, PassView, Room, Sna
 use super::{App, OpenState};
 use crate::control::pass::PassStatus;
 use crate::control::report::{Reading, faults_by_kind};
-use crate::control::setup;
 use crate::control::{Control, ControlError, Severity};
 use crate::limits::DATA_OFFSET;
 use crate::message::Motion;
@@ -277,7 +276,7 @@ fn device(control: &Control, title: &str) -> DeviceView {
         period: facts.period_frames,
         // In and out: a period each.
         latency_ms: 2000.0 * facts.period_frames as f32 / facts.rate.0.max(1) as f32,
-        is_virtual: setup::is_virtual(&facts.name),
+        is_virtual: crate::device::is_virtual(&facts.name),
         gone: control.is_device_gone(),
     }
 }

@@ -128,7 +128,7 @@ pub struct App {
     room: DiskWatch,
     inhibitor: Inhibitor,
     input_watch: InputWatch,
-    devices: Arc<Vec<crate::device::alsa::Listed>>,
+    devices: Arc<Vec<crate::device::Listed>>,
     /// What is to be opened when the desk is free.
     next: Option<Plan>,
     transport: build_snapshot::Wishes,

@@ -8,8 +8,8 @@ use crate::butler::capabilities::CapturePath;
 use crate::control::report::Reading;
 use crate::control::setup::{self, DeviceRequest, UserLimits};
 use crate::control::{Control, ControlError, Notice, Purpose, Setup};
-use crate::device::alsa::{Listed, list};
 use crate::device::signal::Signal;
+use crate::device::{Listed, is_virtual, list};
 use crate::session::Session;
 use crate::session::session_file::{SessionError, open_read_only, restore};
 use crate::time::SampleRate;
@@ -166,12 +166,12 @@ fn open_at(plan: &Plan, folder: &Path, made: bool) -> Result<Opened, Failed> {
         name
     });
     let mut inputs = wish.inputs.or(settings.inputs);
-    if setup::is_virtual(&name) && inputs.is_none() {
+    if is_virtual(&name) && inputs.is_none() {
         inputs = Some(setup::BUILT_IN_INPUTS);
     }
     let open = |purpose: Purpose| {
         let signal = wish.signal.as_deref().and_then(setup::signal).unwrap_or(Signal::Tones);
-        let outputs = if setup::is_virtual(&name) { Some(2) } else { None };
+        let outputs = if is_virtual(&name) { Some(2) } else { None };
         let period = wish.period.unwrap_or(settings.period);
         let channels = (inputs, outputs);
         let wanted =
@@ -217,7 +217,7 @@ fn no_session(folder: &Path, reason: &str) -> Failed {
 
 /// What the device is called on the screen: the card's own name where it has one.
 fn title_of(name: &str, inputs: usize) -> String {
-    if setup::is_virtual(name) {
+    if is_virtual(name) {
         return format!("Built-in, {inputs} tones");
     }
     let listed = list();

@@ -3,7 +3,7 @@
 use super::jobs::{ExportView, Looked, StressView};
 use super::settings::Settings;
 use crate::control::Severity;
-use crate::device::alsa::Listed;
+use crate::device::Listed;
 use crate::histogram::Counts;
 use crate::message::Motion;
 use crate::session::session_file::KeptVersion;

@@ -3,7 +3,7 @@
 use super::args::{BenchArgs, BenchMode, DevicesArgs, DoctorArgs, ExportArgs, ResidencyArgs};
 use super::{Failure, end_flag, plain, print, say};
 use crate::butler::spool;
-use crate::device::alsa::{Listed, Listing, cards, list};
+use crate::device::{Listed, Listing, cards, list};
 use crate::diagnostics::bench;
 use crate::diagnostics::doctor;
 use crate::export::plan::plan;

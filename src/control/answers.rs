@@ -65,7 +65,6 @@ impl Control {
             }
             AudioEvent::Removed(voice) => drop(voice),
             AudioEvent::Replaced(device) => drop(device),
-            AudioEvent::Rolling { .. } | AudioEvent::Stopped { .. } => {}
         }
     }
 

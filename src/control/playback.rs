@@ -1,8 +1,8 @@
 //! Players: which track plays in which slot, with which mix, and the last locate. Thread: control.
 
 use crate::message::disk::ReaderCommand;
-use crate::message::{AudioCommand, Mix, PlayPath, PlayRegion, Voice};
-use crate::mixer::mix_of;
+use crate::message::{AudioCommand, PlayPath, PlayRegion, Voice};
+use crate::mixer::{Mix, mix_of};
 use crate::session::{Monitor, Session, Track, TrackId};
 use crate::threads::Threads;
 use crate::time::FramePos;

@@ -3,9 +3,8 @@
 
 use crate::butler::capabilities::{Capabilities, CapturePath};
 use crate::butler::spool::SpoolPlace;
-use crate::device::DeviceSpec;
-use crate::device::alsa::{Cards, Listed, Listing, cards, list};
 use crate::device::signal::Signal;
+use crate::device::{Cards, DeviceSpec, Listed, Listing, cards, is_virtual, list};
 use crate::file_system;
 use crate::format::{DeviceFormat, TakeFormat};
 use crate::limits;
@@ -89,11 +88,6 @@ pub struct DeviceRequest {
     pub signal: Signal,
 }
 
-/// Whether a name means the built-in device.
-pub fn is_virtual(name: &str) -> bool {
-    name == "virtual" || name.starts_with("virtual:")
-}
-
 /// The device to open for a user's choice.
 pub fn device_spec(wanted: DeviceRequest) -> DeviceSpec {
     // A card chooses its own sample format. The built-in device delivers float for float takes, so nothing is
@@ -162,7 +156,7 @@ pub fn threads_setup(allowed: UserLimits, capture_path: CapturePath) -> ThreadsS
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::device::alsa::Abilities;
+    use crate::device::Abilities;
 
     fn listed(name: &str, hardware: bool, inputs: u32) -> Listed {
         let abilities =

@@ -1,16 +1,19 @@
-//! Sound devices: what the audio thread waits for, and whose memory it moves sound from. Thread: audio
-//! (opening: control).
+//! Sound devices: the [`Device`] trait, the ALSA device, and the built-in virtual device. Thread: audio (opening and
+//! listing: control). The audio thread owns an open device.
 //!
-//! A device counts its own frames. [`Device::wait`] reports how the clock went on, [`Device::cycle`]
-//! lends the memory of one period. A device never hides a loss: frames of its clock that it could not
-//! deliver come back as [`Wake::Lost`], with their number.
+//! A device counts its own frames. [`Device::wait`] waits until a period is ready, [`Device::cycle`] lends the memory
+//! of one period. A device never hides a loss: it reports frames of its clock that it could not deliver as
+//! [`Wake::Lost`], with their number.
 #![warn(missing_docs)]
 
 pub mod alsa;
-mod card;
+
 mod script;
+mod virtual_card;
 pub mod signal;
 pub mod virtual_device;
+
+pub use alsa::{Abilities, Cards, Listed, Listing, cards, list};
 
 use crate::format::DeviceFormat;
 use crate::time::SampleRate;
@@ -18,7 +21,7 @@ use nix::time::{ClockId, clock_gettime};
 use std::fmt;
 use std::time::Duration;
 
-/// One direction's frames, as they lie in the device's memory.
+/// Captured frames in the device's memory.
 ///
 /// Sample `f` of channel `c` starts at byte `f * frame_step + c * channel_step` and has `format.bytes()` bytes.
 /// Interleaved memory has `channel_step == format.bytes()`, planar memory `frame_step == format.bytes()`.
@@ -26,7 +29,7 @@ use std::time::Duration;
 pub struct Input<'a> {
     /// The device's memory.
     pub bytes: &'a [u8],
-    /// How a sample lies in it.
+    /// Format of a sample in `bytes`.
     pub format: DeviceFormat,
     /// Channels; 0 for a device without inputs.
     pub channels: usize,
@@ -38,15 +41,16 @@ pub struct Input<'a> {
     pub channel_step: usize,
 }
 
-/// Like [`Input`], to be filled. Every frame must be written: the memory holds what was played last.
+/// Frames to play, in the device's memory, laid out as in [`Input`]. Every frame must be written, because the memory
+/// still holds sound that was played earlier.
 pub struct Output<'a> {
     /// The device's memory.
     pub bytes: &'a mut [u8],
-    /// How a sample lies in it.
+    /// Format of a sample in `bytes`.
     pub format: DeviceFormat,
     /// Channels; 0 for a device without outputs.
     pub channels: usize,
-    /// Frames lent; equal to the input's where there are both.
+    /// Frames lent: as many as in the [`Input`] that comes with this output.
     pub frames: usize,
     /// Bytes from one frame to the next.
     pub frame_step: usize,
@@ -82,23 +86,23 @@ impl<'a> Output<'a> {
     }
 }
 
-/// Why frames of the device's clock were not delivered.
+/// The cause of frames that the device did not deliver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LossCause {
     /// The program was too late and the device's buffer ran over or dry.
     Xrun,
-    /// The machine slept.
+    /// The machine was suspended.
     Suspend,
-    /// The device was away and came back.
+    /// The device was unplugged and came back.
     Unplug,
-    /// The clock ran on and frames are missing although no call reported an error.
+    /// Frames are missing although no call reported an error.
     Silent,
 }
 
 impl LossCause {
     const ALL: [LossCause; 4] = [LossCause::Xrun, LossCause::Suspend, LossCause::Unplug, LossCause::Silent];
 
-    /// A number for it, that stays the same from version to version. This is realtime-safe.
+    /// A number for files: it never changes between versions. This is realtime-safe.
     pub fn code(self) -> u64 {
         match self {
             LossCause::Xrun => 1,
@@ -108,7 +112,7 @@ impl LossCause {
         }
     }
 
-    /// The cause with that number.
+    /// The cause with the number `code`, if there is one.
     pub fn from_code(code: u64) -> Option<LossCause> {
         LossCause::ALL.into_iter().find(|cause| cause.code() == code)
     }
@@ -125,52 +129,52 @@ impl fmt::Display for LossCause {
     }
 }
 
-/// Frames for which a device without outputs lets the thread sleep: whole periods, some 20 ms of them. Nobody hears
-/// what is only recorded, so there is no latency to keep, and every wake that is spared is a context switch
-/// and cold caches less. Each period is still moved as one. Never more than a quarter of the buffer.
+/// Frames for which a device without outputs lets the audio thread sleep: whole periods of about 20 ms together, at
+/// most a quarter of the buffer. Without outputs latency does not matter, and every wake that is saved also saves a
+/// context switch and cold caches. The thread still moves one period at a time.
 pub fn rest_frames(period_frames: usize, buffer_frames: usize, rate: SampleRate) -> usize {
     let most = (rate.0 as usize / REST_PER_SECOND).min(buffer_frames / 4);
     (most / period_frames).max(1) * period_frames
 }
 
-/// See [`rest_frames`].
+/// Wakes per second that [`rest_frames`] aims at.
 const REST_PER_SECOND: usize = 50;
 
-/// What a wait ended with.
+/// The result of [`Device::wait`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wake {
-    /// A period can be moved without waiting.
+    /// A period is ready.
     Ready,
-    /// Nothing came within the timeout; wait again.
+    /// The timeout passed; wait again.
     Timeout,
-    /// `frames` of the device's clock went by undelivered; the device runs again, and the next
-    /// frame it delivers is the one after them. `frames` may be 0 (an xrun that lost nothing).
+    /// `frames` frames of the device's clock were not delivered. The device runs again, and the next frame that it
+    /// delivers follows them. `frames` may be 0 (an xrun that lost nothing).
     Lost {
-        /// Undelivered frames.
+        /// How many frames.
         frames: u64,
-        /// Why.
+        /// The cause.
         cause: LossCause,
     },
-    /// The device is gone and will not come back: close it, and open it anew. A further wait sleeps a period's time and
-    /// says so again.
+    /// The device is gone for good: close it and open it again. A further wait sleeps for a period and returns the
+    /// same.
     Gone,
 }
 
-/// Whether a device keeps time by itself.
+/// The clock of a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pace {
-    /// A clock in real time.
+    /// The device has a clock of its own.
     RealTime,
-    /// As fast as the program takes it: the caller must see to it that windows are there.
+    /// The device is as fast as the program moves periods. The caller must check that windows are there.
     Free,
 }
 
-/// How the program gets at the device's samples.
+/// How the program accesses the device's samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// In the device's own mapped memory: the processor copies each sample once.
+    /// In the device's mapped memory: the processor copies each sample once.
     Mapped,
-    /// Through a buffer of our own, since the device refuses mapped access: one copy more.
+    /// Through a buffer of the program, because the device refuses mapped access: one more copy.
     Copied,
 }
 
@@ -183,16 +187,16 @@ impl fmt::Display for Access {
     }
 }
 
-/// What an opened device settled on.
+/// Properties of an open device.
 #[derive(Clone, Debug)]
 pub struct DeviceFacts {
-    /// The name that would open it again, as given after `--device`.
+    /// The name that opens the device, as in [`DeviceSpec::name`].
     pub name: String,
-    /// Frames a second, as the device reports it.
+    /// Frames per second.
     pub rate: SampleRate,
     /// Frames of a period.
     pub period_frames: usize,
-    /// Frames of the device's buffer: how late the audio thread may be.
+    /// Frames of the device's buffer. The audio thread may be late by this much.
     pub buffer_frames: usize,
     /// Input channels.
     pub inputs: usize,
@@ -202,166 +206,167 @@ pub struct DeviceFacts {
     pub input_format: DeviceFormat,
     /// Format of the outputs.
     pub output_format: DeviceFormat,
-    /// How samples are reached.
+    /// How the program accesses the samples.
     pub access: Access,
-    /// Whether it keeps time.
+    /// The clock of the device.
     pub pace: Pace,
-    /// Whether the driver starts both directions as one.
+    /// Whether the driver starts capture and playback together.
     pub linked: bool,
-    /// What the user should know that is not an error: fallbacks taken, in plain words.
+    /// Notes for the user that are not errors, for example fallbacks. Sentences for the screen.
     pub notes: Vec<String>,
 }
 
-/// Time by the monotonic clock. Unlike the wall's it never jumps, and it stands still while the machine sleeps: a take does
-/// not grow over night under a closed lid. This is realtime-safe.
+/// Time by the monotonic clock. Unlike the wall clock it never jumps, and it stops while the machine is suspended: a
+/// take does not grow over night under a closed lid. This is realtime-safe.
 pub fn monotonic() -> Duration {
     clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Duration::ZERO, Duration::from)
 }
 
-/// Where a device's frame counter stands, told by the monotonic clock: also while the device delivers nothing, and after it
-/// is gone.
+/// A device's frame counter as a function of the monotonic clock. It also covers times when the device delivers nothing
+/// or is gone.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Reckoning {
     /// A moment, as of [`monotonic`].
     pub at: Duration,
-    /// How far the counter was then beyond the last frame that was lent or reported lost.
+    /// Frames from the last frame that was lent or reported lost to the counter at that moment.
     pub ahead: f64,
-    /// Frames that it counts in a second.
+    /// Frames that the counter advances per second.
     pub per_second: f64,
 }
 
 impl Reckoning {
-    /// Of a device without a clock: it stands where it was left, and from now on counts as its rate says.
+    /// For a device without a clock: the counter is at the last frame lent now, and advances at `rate`. This is
+    /// realtime-safe.
     pub fn from_now(rate: SampleRate) -> Reckoning {
         Reckoning { at: monotonic(), ahead: 0.0, per_second: f64::from(rate.0) }
     }
 
-    /// How far the counter is ahead at `moment`. This is realtime-safe.
+    /// [`Reckoning::ahead`] at `moment`. This is realtime-safe.
     pub fn ahead_at(&self, moment: Duration) -> f64 {
-        // Either may be the earlier one.
+        // Either moment may be the earlier one; a `Duration` cannot be negative.
         let seconds =
             moment.saturating_sub(self.at).as_nanos() as f64 - self.at.saturating_sub(moment).as_nanos() as f64;
         self.ahead + seconds * 1e-9 * self.per_second
     }
 }
 
-/// Why a device did not start. Holds no heap, since the audio thread may meet it.
+/// Why a device did not start. Owns no heap memory, because the audio thread may drop it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StartError {
     /// The call that failed.
     pub call: &'static str,
-    /// The system's number for the reason.
+    /// The error number of the system.
     pub errno: i32,
 }
 
 impl StartError {
-    /// The same about the device called `name`, in words.
+    /// The error for the device called `name`.
     pub fn of(self, name: &str) -> DeviceError {
         let reason = std::io::Error::from_raw_os_error(self.errno).to_string();
         DeviceError::Failed { name: name.to_owned(), call: self.call, reason }
     }
 }
 
-/// A sound device in the hands of the audio thread.
+/// An open sound device. The audio thread owns it while it runs.
 ///
-/// `start`, `wait`, `cycle` and `stop` are the only calls of the audio thread that may reach the kernel.
-/// None of them allocates or frees.
+/// `start`, `wait`, `cycle` and `stop` may make system calls. Nothing else on the audio thread does. None of them
+/// allocates or frees.
 pub trait Device: Send {
-    /// What it settled on when it was opened.
+    /// Properties of the device.
     fn facts(&self) -> &DeviceFacts;
 
-    /// Starts the clock. Frame 0 of the device is the first that it delivers.
+    /// Starts the clock. Frame 0 is the first frame that the device delivers.
     fn start(&mut self) -> Result<(), StartError>;
 
-    /// Waits until a period is there, at most for `timeout`.
+    /// Waits until a period is ready, a loss is found or `timeout` has passed.
     fn wait(&mut self, timeout: Duration) -> Wake;
 
-    /// Lends the memory of exactly one period, in one or more pieces of at most
-    /// [`crate::limits::BLOCK_FRAMES_MAX`] frames, in order. Only after [`Wake::Ready`].
-    /// Returns the frames that were handed over: less than a period only if the device failed
-    /// in between, which the next wait reports.
+    /// Lends the memory of one period to `process`, in order, in one or more pieces of at most
+    /// [`crate::limits::BLOCK_FRAMES_MAX`] frames. Call it only after [`Wake::Ready`]. Returns the frames that were
+    /// lent: less than a period only if the device failed meanwhile, which the next wait reports.
     fn cycle(&mut self, process: &mut dyn FnMut(Input<'_>, Output<'_>)) -> usize;
 
-    /// Calls of `wait` that found nothing ready and had to sleep: each is one voluntary context
-    /// switch that is the device's, not ours.
+    /// Times that `wait` had to sleep. Each is a voluntary context switch that the device caused, not the engine.
     fn sleeps(&self) -> u64;
 
-    /// Stops the clock. A stopped device may be started again.
+    /// Stops the clock. A stopped device can be started again.
     fn stop(&mut self);
 
-    /// Where its frame counter stands, as well as it is known. Asked when the device is gone, and when it has just begun:
-    /// what lies between is silence of the right length. This is realtime-safe.
+    /// The device's frame counter, as exactly as the device knows it. The drive loop reads it from the device that is
+    /// gone and from its successor, and counts the frames between them as silence. This is realtime-safe.
     fn reckoning(&self) -> Reckoning {
         Reckoning::from_now(self.facts().rate)
     }
 
-    /// Why the device is gone, wholly or in part, or is not what it was, in plain words; `None` while nothing is wrong.
+    /// The failure of the device, as a sentence for the user: it is gone, one direction is gone, or it runs at another
+    /// rate. `None` while nothing is wrong. This is realtime-safe.
     fn failure(&self) -> Option<&'static str> {
         None
     }
 }
 
-/// What a user asked for. `None` leaves the choice to the device.
+/// The device that a user wants. `None` leaves the choice to the device.
 #[derive(Clone, Debug)]
 pub struct DeviceSpec {
     /// `virtual`, `virtual:OPTIONS`, `alsa:NAME` or `alsa:CAPTURE,PLAYBACK` (`-` for none).
     pub name: String,
-    /// Frames a second.
+    /// Frames per second.
     pub rate: SampleRate,
-    /// Frames of a period; a device may settle on another near it.
+    /// Frames of a period. A device may choose another length near it.
     pub period_frames: usize,
-    /// Frames of the buffer; `None`: as many as make the device safe (virtual) or 4 periods and at least 16,384 frames (alsa).
+    /// Frames of the buffer. `None` means a third of a second (virtual), or 16,384 frames and at least 4 periods
+    /// (alsa).
     pub buffer_frames: Option<usize>,
-    /// Input channels wanted: `Some(0)` opens no capture side, `None` takes all that the device has.
+    /// Input channels: `Some(0)` opens no capture side, `None` opens all that the device has.
     pub inputs: Option<usize>,
-    /// Output channels wanted, likewise.
+    /// Output channels: `Some(0)` opens no playback side, `None` opens all that the device has.
     pub outputs: Option<usize>,
-    /// Format to prefer where the device offers a choice.
+    /// Preferred format, where the device offers a choice.
     pub format: Option<DeviceFormat>,
-    /// What a virtual device hears; see [`signal::Signal`].
+    /// Input signal of a virtual device.
     pub signal: signal::Signal,
 }
 
-/// Why a device could not be opened or started. Names the device first, then the reason, then what to do.
+/// Why a device could not be opened or started. Its text names the device, then the reason, then what to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DeviceError {
-    /// No device of that name.
+    /// There is no device of that name.
     Unknown {
-        /// The name asked for.
+        /// The requested name.
         name: String,
-        /// What is there instead, or why nothing is.
+        /// Devices that are there instead, or why there are none.
         hint: String,
     },
-    /// Another program holds it.
+    /// Another program uses the device.
     Busy {
-        /// The name asked for.
+        /// The requested name.
         name: String,
-        /// Who holds it, where that can be told.
+        /// The program, if it is known.
         holder: Option<String>,
     },
-    /// It cannot do what was asked.
+    /// The device does not support a requested setting.
     Unsupported {
-        /// The name asked for.
+        /// The requested name.
         name: String,
-        /// What it was asked for, e.g. "44100 Hz".
+        /// The setting, for example "44100 Hz".
         what: String,
-        /// What it offers instead.
+        /// The settings that the device offers.
         offers: String,
     },
-    /// The name or its options cannot be read.
+    /// The name or its options are malformed.
     Malformed {
-        /// The name asked for.
+        /// The requested name.
         name: String,
-        /// What is wrong with it.
+        /// The mistake.
         reason: String,
     },
     /// The system refused, or the device failed.
     Failed {
-        /// The name asked for.
+        /// The requested name.
         name: String,
         /// The call that failed.
         call: &'static str,
-        /// What the system said.
+        /// The text of the system.
         reason: String,
     },
 }
@@ -385,7 +390,7 @@ impl fmt::Display for DeviceError {
 
 impl std::error::Error for DeviceError {}
 
-/// Opens the device that `spec` names. Not on the audio thread: it allocates and may wait for the driver.
+/// Opens the device that `spec` names. This is not realtime-safe: it allocates and may wait for the driver.
 pub fn open(spec: &DeviceSpec) -> Result<Box<dyn Device>, DeviceError> {
     match spec.name.split_once(':').map_or((spec.name.as_str(), ""), |(kind, rest)| (kind, rest)) {
         ("virtual", options) => Ok(Box::new(virtual_device::VirtualDevice::open(spec, options)?)),
@@ -397,8 +402,13 @@ pub fn open(spec: &DeviceSpec) -> Result<Box<dyn Device>, DeviceError> {
     }
 }
 
-/// The name by which the same device can be opened later, however many cards have come and gone meanwhile: the system
-/// numbers cards by their coming. Ask while the device is there.
+/// Whether a device name means the built-in device.
+pub fn is_virtual(name: &str) -> bool {
+    name == "virtual" || name.starts_with("virtual:")
+}
+
+/// A name that opens the same device later. ALSA numbers cards in the order in which they were plugged in, so a card
+/// number may mean another card by then; this name has the card's id instead. Call it while the device is there.
 pub fn lasting_name(name: &str) -> String {
     match name.split_once(':') {
         Some(("alsa", pcm)) => format!("alsa:{}", alsa::lasting(pcm)),

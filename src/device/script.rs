@@ -1,14 +1,15 @@
-//! What a virtual device is ordered to do, from its name. Pure. Thread: audio (opening: control).
+//! The faults that a virtual device plays out, parsed from its name. Pure. Thread: audio (opening: control).
 
 use super::LossCause;
 
-/// The loopback is no longer than this many frames.
+/// Longest delay of the loopback, in frames.
 const LOOP_FRAMES_MAX: usize = 1 << 16;
 
-/// The largest number in an order: 265 days of frames at 48 kHz. Sums of thousands of them stay within 64 bits.
+/// The largest number in an option: 265 days of frames at 48 kHz. Sums of thousands of them fit 64 bits.
 const ORDER_MAX: u64 = 1 << 40;
 
-/// Orders, the next one of each list last; pulls in their order. What they mean stands in [`super::virtual_device`].
+/// The options; [`super::virtual_device`] explains them. Lists are sorted so that the next entry is the last; `pulls`
+/// are in the order of the name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Script {
     pub(super) free: bool,
@@ -22,12 +23,12 @@ pub(super) struct Script {
     pub(super) crash: Option<u64>,
     pub(super) busy: u64,
     pub(super) returns: Option<usize>,
-    /// A rate, and at how many openings it is the only one.
+    /// A rate, and the number of openings at which the card takes no other.
     pub(super) returns_rate: Option<(u64, u64)>,
     pub(super) returns_period: Option<usize>,
 }
 
-/// Frames that are not delivered, and why.
+/// Frames that the device does not deliver, and the cause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Absence {
     pub(super) frames: u64,
@@ -38,19 +39,19 @@ impl Script {
     pub(super) fn parse(options: &str) -> Result<Script, String> {
         let mut script = Script::default();
         for option in options.split(',').filter(|option| !option.is_empty()) {
-            script.take(option)?;
+            script.parse_option(option)?;
         }
         if script.free && !script.pulls.is_empty() {
             return Err("pull: a device without a clock cannot be away for a time; leave 'free' out".to_owned());
         }
         for list in script.lists() {
-            // The next one is popped from the end.
+            // The next entry is popped from the end.
             list.sort_unstable_by(|a, b| b.cmp(a));
         }
         Ok(script)
     }
 
-    fn take(&mut self, option: &str) -> Result<(), String> {
+    fn parse_option(&mut self, option: &str) -> Result<(), String> {
         let (key, value) = option.split_once('=').unwrap_or((option, ""));
         let number = |text: &str| match text.parse::<u64>() {
             Ok(number) if number <= ORDER_MAX => Ok(number),
@@ -96,7 +97,7 @@ impl Script {
         [&mut self.xruns, &mut self.unplugs, &mut self.suspends, &mut self.slow]
     }
 
-    /// Forgets what was to happen while nobody had the device open.
+    /// Drops entries before `frame`: they were due while the device was closed.
     pub(super) fn forget_before(&mut self, frame: u64) {
         for list in self.lists() {
             while list.last().is_some_and(|(at, _)| *at < frame) {
@@ -105,8 +106,8 @@ impl Script {
         }
     }
 
-    /// What is not delivered from `frame` on. A machine that sleeps tells it once, when it wakes; a device that is
-    /// away every period.
+    /// The frames from `frame` on that are not delivered now. A suspend is reported once, when the machine wakes; an
+    /// unplugged device is reported period by period.
     pub(super) fn absence(&self, frame: u64, period: u64) -> Option<Absence> {
         let left = |list: &Vec<(u64, u64)>| match list.last() {
             Some((at, away)) if *at <= frame => (at + away).checked_sub(frame).filter(|left| 0 < *left),
@@ -117,7 +118,7 @@ impl Script {
             .or_else(|| left(&self.unplugs).map(|left| Absence { frames: left.min(period), cause: LossCause::Unplug }))
     }
 
-    /// Forgets absences that are over at `frame`. This is realtime-safe.
+    /// Drops absences that have ended at `frame`. This is realtime-safe.
     pub(super) fn forget_absence(&mut self, cause: LossCause, frame: u64) {
         let list = if cause == LossCause::Suspend { &mut self.suspends } else { &mut self.unplugs };
         while list.last().is_some_and(|(at, away)| at + away <= frame) {
@@ -126,7 +127,7 @@ impl Script {
     }
 }
 
-/// Takes the first order whose frame has come. This is realtime-safe.
+/// Removes the first entry of `orders` if its frame has come, and returns its amount. This is realtime-safe.
 pub(super) fn due_order(orders: &mut Vec<(u64, u64)>, frame: u64) -> Option<u64> {
     if orders.last().is_some_and(|(at, _)| *at <= frame) { orders.pop().map(|(_, amount)| amount) } else { None }
 }
@@ -136,16 +137,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_cannot_be_read_is_named() {
-        let told = |options: &str| Script::parse(options).unwrap_err();
-        assert_eq!(told("xrun=5"), "xrun=5: two numbers are meant, as in xrun=48000+512");
-        assert_eq!(told("busy=x"), "busy=x: 'x' is not a number");
-        assert!(told("fast").contains("unknown option 'fast'"));
-        assert!(told("free,pull=5+5").contains("leave 'free' out"));
+    fn an_option_that_cannot_be_parsed_is_named_in_the_error() {
+        let error = |options: &str| Script::parse(options).unwrap_err();
+        assert_eq!(error("xrun=5"), "xrun=5: two numbers are meant, as in xrun=48000+512");
+        assert_eq!(error("busy=x"), "busy=x: 'x' is not a number");
+        assert!(error("fast").contains("unknown option 'fast'"));
+        assert!(error("free,pull=5+5").contains("leave 'free' out"));
     }
 
     #[test]
-    fn a_sleep_is_told_in_one_and_an_absence_by_the_period() {
+    fn a_suspend_is_reported_at_once_and_an_absence_period_by_period() {
         let mut script = Script::parse("suspend=100+1000,unplug=2000+100,unplug=5000+0").unwrap();
         let absence = |frames, cause| Some(Absence { frames, cause });
         assert_eq!(script.absence(99, 64), None);

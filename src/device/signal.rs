@@ -1,4 +1,4 @@
-//! What a virtual device hears. Thread: audio (opening: control).
+//! Input signals of a virtual device: ramp, tones, silence, a WAV file. Thread: audio (opening: control).
 
 use crate::format::DeviceFormat;
 use crate::limits::CHANNEL_COUNT_MAX;
@@ -8,59 +8,60 @@ use std::io::{BufReader, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-/// What a virtual device hears.
+/// The input signal of a virtual device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Signal {
-    /// Sample at device frame n on channel c: see [`ramp`]. Exact in s24 and f32, so any gap, repeat or
-    /// shift can be seen.
+    /// A different number in every frame, see [`ramp`]. Exact in s24 and f32, so a test finds every gap, repetition and
+    /// shift.
     Ramp,
-    /// A different pitch and level per channel, for people.
+    /// A different pitch and level per channel, for the ear.
     Tones,
-    /// Nothing.
+    /// Silence.
     Silence,
-    /// A WAV file's channels as inputs, over and over.
+    /// The channels of a WAV file, repeated without end.
     File(PathBuf),
 }
 
-/// Steps from one channel's ramp to the next one's.
+/// Difference between the ramps of two neighbouring channels.
 pub const RAMP_CHANNEL_STEP: u64 = 1_000_003;
 
-/// The ramp: `((frame + channel * 1000003) mod 2^24) - 2^23`, a 24-bit integer.
+/// The ramp at device frame `frame` on channel `channel`: `((frame + channel * 1000003) mod 2^24) - 2^23`, a 24-bit
+/// integer.
 pub const fn ramp(frame: u64, channel: u64) -> i32 {
     (frame.wrapping_add(channel.wrapping_mul(RAMP_CHANNEL_STEP)) & 0x00FF_FFFF) as i32 - 0x0080_0000
 }
 
-/// Entries of the sine that tones are read from.
+/// Entries of the sine table of the tones.
 const SINE_STEPS: usize = 4096;
 
-/// Samples of a file that are kept in memory: 512 MiB of them.
+/// Most samples of a file, because they are kept in memory: 512 MiB.
 const FILE_SAMPLES_MAX: usize = 1 << 27;
 
-/// A signal, ready to be heard.
+/// A generator of a [`Signal`], with its tables or samples in memory.
 pub enum Source {
-    /// The ramp; what each channel adds to the frame number.
+    /// The ramp. Each entry is added to the frame number for one channel.
     Ramp(Box<[u32]>),
     /// Tones.
     Tones {
         /// One period of a sine.
         sine: Box<[f32]>,
-        /// Per channel: how it sounds.
+        /// One tone per channel.
         voices: Box<[Tone]>,
     },
     /// Silence.
     Silence,
-    /// A file: interleaved samples.
+    /// A WAV file.
     File {
-        /// Full scale 1.0.
+        /// Interleaved samples, full scale 1.0.
         samples: Box<[f32]>,
         /// Channels of the file.
         channels: usize,
-        /// Channels that are heard.
+        /// Input channels of the device, at most the file's.
         inputs: usize,
     },
 }
 
-/// One channel of [`Source::Tones`]: phases and their steps in 2^32 a turn.
+/// A channel of [`Source::Tones`]. Phases and their steps per frame, in units of 2^-32 of a period.
 pub struct Tone {
     phase: u32,
     step: u32,
@@ -70,7 +71,7 @@ pub struct Tone {
 }
 
 impl Source {
-    /// Reads what `signal` needs. Says in words what is wrong with a file.
+    /// Loads `signal`. The error is a sentence about the file.
     pub fn open(signal: &Signal, rate: SampleRate) -> Result<Source, String> {
         Ok(match signal {
             Signal::Ramp => Source::Ramp(Box::default()),
@@ -80,7 +81,7 @@ impl Source {
         })
     }
 
-    /// Channels it has by itself; `None` when it can have any number.
+    /// Channels of the signal; `None` if it can have any number.
     pub fn channels(&self) -> Option<usize> {
         match self {
             Source::File { channels, .. } => Some(*channels),
@@ -88,7 +89,7 @@ impl Source {
         }
     }
 
-    /// Gets ready for `inputs` channels.
+    /// The source for `inputs` channels at `rate`.
     #[must_use]
     pub fn for_inputs(self, inputs: usize, rate: SampleRate) -> Source {
         match self {
@@ -104,7 +105,7 @@ impl Source {
         }
     }
 
-    /// Fills interleaved memory with the frames from `frame` on. This is realtime-safe.
+    /// Fills the interleaved memory `bytes` with the frames from device frame `frame` on. This is realtime-safe.
     pub fn fill(&mut self, bytes: &mut [u8], format: DeviceFormat, frame: u64) {
         match self {
             Source::Silence => bytes.fill(0),
@@ -134,7 +135,7 @@ impl Source {
     }
 }
 
-/// One frame of ramps.
+/// Writes one frame of ramps.
 fn fill_ramp(out: &mut [u8], format: DeviceFormat, steps: &[u32], frame: u32) {
     let value = |step: &u32| (frame.wrapping_add(*step) & 0x00FF_FFFF) as i32 - 0x0080_0000;
     match format {
@@ -166,7 +167,7 @@ fn fill_ramp(out: &mut [u8], format: DeviceFormat, steps: &[u32], frame: u32) {
     }
 }
 
-/// One float into device memory.
+/// Writes a float sample in `format`.
 fn put(sample: &mut [u8], format: DeviceFormat, value: f32) {
     let wide = ((f64::from(value) * 2_147_483_648.0) as i32).to_le_bytes();
     match format {
@@ -179,8 +180,8 @@ fn put(sample: &mut [u8], format: DeviceFormat, value: f32) {
 }
 
 impl Tone {
-    /// Channel 0 is a low A; each channel is a fifth or a fourth above, folded into four octaves, and beats in
-    /// its own time, so that meters and waveforms can be told apart at a glance.
+    /// Channel 0 is a low A. Each further channel is a fifth higher, folded into four octaves, and has a pulse of its
+    /// own tempo, so that meters and waveforms of two channels look different.
     fn new(channel: usize, rate: SampleRate) -> Tone {
         let turn = f64::from(u32::MAX) + 1.0;
         let hertz = 110.0 * 2_f64.powf((channel * 7 % 48) as f64 / 12.0);
@@ -197,7 +198,7 @@ impl Tone {
     fn next(&mut self, sine: &[f32]) -> f32 {
         self.phase = self.phase.wrapping_add(self.step);
         self.beat = self.beat.wrapping_add(self.beat_step);
-        // A quick rise and a long fall, twice squared.
+        // The envelope of a pulse: a quick rise and a long fall.
         let fall = 1.0 - (self.beat >> 8) as f32 / (1 << 24) as f32;
         sine[(self.phase >> 20) as usize % SINE_STEPS] * self.level * (fall * fall).max(0.02)
     }
@@ -208,29 +209,30 @@ fn sine() -> Box<[f32]> {
 }
 
 fn read_file(path: &Path, rate: SampleRate) -> Result<Source, String> {
-    let told = |reason: &dyn std::fmt::Display| format!("{}: {reason}", path.display());
-    // A pipe that nobody writes to would otherwise hold the program up.
-    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path).map_err(|error| told(&error))?;
+    let message = |reason: &dyn std::fmt::Display| format!("{}: {reason}", path.display());
+    // Without O_NONBLOCK a pipe without a writer would block here.
+    let file =
+        OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path).map_err(|error| message(&error))?;
     if !file.metadata().is_ok_and(|found| found.is_file()) {
-        return Err(told(&"not a regular file"));
+        return Err(message(&"not a regular file"));
     }
-    read_wav(BufReader::new(file), rate).map_err(|reason| told(&reason))
+    read_wav(BufReader::new(file), rate).map_err(|reason| message(&reason))
 }
 
-/// The sound of a WAV file. Says in words what is wrong with it.
+/// The samples of the WAV file `wav`. The error is a sentence about the file.
 pub fn read_wav(wav: impl Read, rate: SampleRate) -> Result<Source, String> {
-    let told = |reason: &dyn std::fmt::Display| reason.to_string();
-    let mut reader = hound::WavReader::new(wav).map_err(|error| told(&error))?;
+    let message = |reason: &dyn std::fmt::Display| reason.to_string();
+    let mut reader = hound::WavReader::new(wav).map_err(|error| message(&error))?;
     let spec = reader.spec();
     let channels = usize::from(spec.channels);
     if spec.sample_rate != rate.0 {
-        return Err(told(&format_args!("the file has {} Hz and {rate} were asked for", spec.sample_rate)));
+        return Err(message(&format_args!("the file has {} Hz and {rate} were asked for", spec.sample_rate)));
     }
     if !(1..=CHANNEL_COUNT_MAX).contains(&channels) || reader.duration() == 0 {
-        return Err(told(&"the file holds no sound"));
+        return Err(message(&"the file holds no sound"));
     }
     if FILE_SAMPLES_MAX < reader.duration() as usize * channels {
-        return Err(told(&"the file is too long to be a test signal"));
+        return Err(message(&"the file is too long to be a test signal"));
     }
     let samples: Result<Vec<f32>, hound::Error> = match spec.sample_format {
         hound::SampleFormat::Float => reader.samples::<f32>().collect(),
@@ -239,7 +241,7 @@ pub fn read_wav(wav: impl Read, rate: SampleRate) -> Result<Source, String> {
             reader.samples::<i32>().map(|sample| sample.map(|value| (f64::from(value) / full) as f32)).collect()
         }
     };
-    let mut samples = samples.map_err(|error| told(&error))?;
+    let mut samples = samples.map_err(|error| message(&error))?;
     samples.truncate(samples.len() / channels * channels);
     Ok(Source::File { samples: samples.into_boxed_slice(), channels, inputs: channels })
 }
@@ -263,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_heard_over_and_over() {
+    fn a_file_repeats_without_end() {
         let path = tempfile::NamedTempFile::new().unwrap().into_temp_path();
         let spec = hound::WavSpec {
             channels: 2,

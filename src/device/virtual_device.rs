@@ -1,30 +1,30 @@
-//! The built-in device: any number of channels, a clock or none, and every fault on demand. Thread: audio
-//! (opening: control).
+//! The built-in virtual device: any number of channels, with or without a clock, and every fault on demand. Thread:
+//! audio (opening: control).
 //!
-//! Its options stand in its name, after `virtual:`, separated by commas:
+//! Its options follow `virtual:` in its name, separated by commas:
 //!
 //! | option | meaning |
 //! |---|---|
-//! | `free` | no clock: as fast as windows come |
-//! | `loop=DELAY` | input c hears what output c played DELAY frames earlier |
+//! | `free` | no clock: the device is as fast as the program moves periods |
+//! | `loop=DELAY` | input c repeats what output c played DELAY frames earlier |
 //! | `xrun=FRAME+LOST` | at the first period from FRAME on, LOST frames are never delivered |
-//! | `unplug=FRAME+AWAY` | from FRAME on the device is away for AWAY frames, and comes back by itself |
-//! | `suspend=FRAME+ASLEEP` | at FRAME the machine sleeps, and wakes ASLEEP frames later |
-//! | `pull=AFTER+AWAY` | AFTER frames after its start the device is gone, and can be opened anew AWAY frames later; the second `pull` is for the second start, and so on |
+//! | `unplug=FRAME+AWAY` | from FRAME on the device delivers nothing for AWAY frames, and comes back by itself |
+//! | `suspend=FRAME+ASLEEP` | at FRAME the machine is suspended, and wakes ASLEEP frames later |
+//! | `pull=AFTER+AWAY` | AFTER frames after its start the device is unplugged, and can be opened again AWAY frames later; the second `pull` is for the second start, and so on |
 //! | `gone=FRAME` | from FRAME on the device is gone for good |
-//! | `crash=FRAME` | from FRAME on the code that drives it panics, on the audio thread |
+//! | `crash=FRAME` | from FRAME on [`Device::wait`] panics on the audio thread |
 //! | `slow=FRAME+MICROS` | the period at FRAME comes MICROS late |
-//! | `busy=N` | once pulled, another program holds it at the next N openings |
-//! | `returns=INPUTS` | once pulled, it has so many inputs |
-//! | `returns-rate=HZ+N` | once pulled, it takes this rate alone at the next N openings |
-//! | `returns-period=FRAMES` | once pulled, it has this period |
+//! | `busy=N` | after a pull, another program holds the device at the next N openings |
+//! | `returns=INPUTS` | after a pull, the device has so many inputs |
+//! | `returns-rate=HZ+N` | after a pull, the device takes only this rate at the next N openings |
+//! | `returns-period=FRAMES` | after a pull, the device has this period |
 //!
-//! A device that can be pulled is one [`Card`], however often it is opened: its frames are numbered from its first start on,
-//! by the clock, so that a ramp tells to the frame how long it was away.
+//! All openings of a device that can be pulled share one [`VirtualCard`]. The card numbers its frames by the clock from
+//! its first start on, so that the ramp shows to the frame how long the device was away.
 
-use super::card::{Card, Returned};
 use super::script::{Script, due_order};
 use super::signal::{Signal, Source};
+use super::virtual_card::{Returned, VirtualCard};
 use super::{
     Access, Device, DeviceError, DeviceFacts, DeviceSpec, Input, LossCause, Output, Pace, Reckoning, StartError, Wake,
     monotonic, rest_frames,
@@ -39,18 +39,18 @@ use nix::time::{ClockId, ClockNanosleepFlags, clock_nanosleep};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Buffer where none is asked for: a third of a second, so that a busy machine does not make xruns that a
-/// test did not order.
+/// The default buffer is this fraction of a second: long enough that a busy machine causes no xrun that a test did not
+/// order.
 const BUFFER_PER_SECOND: usize = 3;
 
-/// What outputs played, kept for the inputs to hear.
+/// The loopback: a ring of played frames that the inputs read.
 struct Loop {
     bytes: Box<[u8]>,
     delay: usize,
     frames: usize,
 }
 
-/// See the module.
+/// The virtual device.
 pub struct VirtualDevice {
     facts: DeviceFacts,
     script: Script,
@@ -58,31 +58,31 @@ pub struct VirtualDevice {
     input: Box<[u8]>,
     output: Box<[u8]>,
     looped: Option<Loop>,
-    /// What all openings of it share, if it can be pulled.
-    card: Option<Arc<Card>>,
-    /// It is gone, for this opening at least.
+    /// The card that all openings share; `None` if the device cannot be unplugged.
+    card: Option<Arc<VirtualCard>>,
+    /// Whether this opening is gone; the card may come back for another one.
     is_gone: bool,
-    /// When it will be pulled, and for how many frames.
+    /// The next pull: at which frame, and for how many frames.
     pull: Option<(u64, u64)>,
-    /// The device's clock at frame 0.
+    /// Time of frame 0, as of [`monotonic`].
     started: Duration,
-    /// The next frame: those before were delivered or lost.
+    /// The next frame. All frames before it were delivered or lost.
     frame: u64,
-    /// Frames that the clock is known to have reached: below it nothing is waited for.
+    /// A frame that the clock has certainly reached. No wait is needed for frames before it.
     reached: u64,
-    /// Frames to sleep for when nothing is there.
-    rest: u64,
+    /// Frames to sleep for when no period is ready.
+    sleep_frames: u64,
     sleeps: u64,
 }
 
 impl VirtualDevice {
-    /// Opens it. `options`: what stands after `virtual:`.
+    /// Opens the device. `options` is the part of the name after `virtual:`.
     pub fn open(spec: &DeviceSpec, options: &str) -> Result<VirtualDevice, DeviceError> {
         let name = spec.name.clone();
         let malformed = |reason: String| DeviceError::Malformed { name: name.clone(), reason };
         let script = Script::parse(options).map_err(malformed)?;
         let unsupported = |what: String, offers: String| DeviceError::Unsupported { name: name.clone(), what, offers };
-        let card = (script.gone.is_some() || !script.pulls.is_empty()).then(|| Card::of(&name));
+        let card = (script.gone.is_some() || !script.pulls.is_empty()).then(|| VirtualCard::of(&name));
         let returned = match &card {
             Some(card) => card.open(&script, spec)?,
             None => Returned::default(),
@@ -141,17 +141,18 @@ impl VirtualDevice {
             started: Duration::ZERO,
             frame: 0,
             reached: 0,
-            rest: if outputs == 0 { rest_frames(period_frames, buffer, spec.rate) } else { period_frames } as u64,
+            sleep_frames: if outputs == 0 { rest_frames(period_frames, buffer, spec.rate) } else { period_frames }
+                as u64,
             sleeps: 0,
         })
     }
 
-    /// When frame `frame` has been played, on the monotonic clock.
+    /// The time at which frame `frame` begins, as of [`monotonic`].
     fn due(&self, frame: u64) -> Duration {
         self.started + Frames(frame).duration(self.facts.rate)
     }
 
-    /// Sleeps until `moment` or for `timeout`; says whether the moment has come.
+    /// Sleeps until `moment`, at most for `timeout`. Returns whether the moment has come.
     fn sleep_until(&mut self, moment: Duration, timeout: Duration) -> bool {
         let now = monotonic();
         if moment <= now {
@@ -159,14 +160,14 @@ impl VirtualDevice {
         }
         let end = moment.min(now + timeout);
         self.sleeps += 1;
-        // Interrupted by a signal it wakes early; the next wait sleeps on.
+        // A signal may end the sleep early; the next wait sleeps again.
         clock_nanosleep(ClockId::CLOCK_MONOTONIC, ClockNanosleepFlags::TIMER_ABSTIME, &TimeSpec::from_duration(end))
             .ok();
         moment <= monotonic()
     }
 
-    /// Whether it is gone for good, or has just been pulled. What was captured before that is delivered first.
-    fn is_over(&mut self, period: u64, timeout: Duration) -> bool {
+    /// Whether the device is gone. Unplugs it if a pull is due within the next period, after the periods before it.
+    fn is_gone_now(&mut self, period: u64, timeout: Duration) -> bool {
         if self.script.gone.is_some_and(|frame| frame <= self.frame) {
             self.is_gone = true;
             self.card.iter().for_each(|card| card.remove());
@@ -187,7 +188,7 @@ impl VirtualDevice {
         let width = self.facts.input_format.bytes();
         let bytes = &mut self.input[..frames * self.facts.inputs * width];
         match &self.looped {
-            Some(looped) => looped.hear(bytes, self.facts.inputs, self.facts.outputs, width, self.frame),
+            Some(looped) => looped.read(bytes, self.facts.inputs, self.facts.outputs, width, self.frame),
             None => self.source.fill(bytes, self.facts.input_format, self.frame),
         }
     }
@@ -212,7 +213,7 @@ impl Device for VirtualDevice {
 
     fn wait(&mut self, timeout: Duration) -> Wake {
         let period = self.facts.period_frames as u64;
-        if self.is_over(period, timeout) {
+        if self.is_gone_now(period, timeout) {
             return Wake::Gone;
         }
         assert!(
@@ -227,12 +228,12 @@ impl Device for VirtualDevice {
         let absence = self.script.absence(self.frame, period);
         let step = absence.map_or(period, |absence| absence.frames);
         if self.facts.pace == Pace::RealTime && self.reached < self.frame + step {
-            let (rest, slow) = match self.script.slow.last() {
+            let (sleep_frames, slow) = match self.script.slow.last() {
                 Some((at, micros)) if *at <= self.frame => (step, Duration::from_micros(*micros)),
                 _ if absence.is_some() => (step, Duration::ZERO),
-                _ => (self.rest, Duration::ZERO),
+                _ => (self.sleep_frames, Duration::ZERO),
             };
-            if !self.sleep_until(self.due(self.frame + rest) + slow, timeout) {
+            if !self.sleep_until(self.due(self.frame + sleep_frames) + slow, timeout) {
                 return Wake::Timeout;
             }
             due_order(&mut self.script.slow, self.frame);
@@ -262,7 +263,7 @@ impl Device for VirtualDevice {
             let bytes = &mut self.output[..frames * outputs * format.bytes()];
             process(input, Output { frames, ..Output::interleaved(bytes, format, outputs) });
             if let Some(looped) = &mut self.looped {
-                looped.keep(&self.output, outputs * format.bytes(), self.frame, frames);
+                looped.write(&self.output, outputs * format.bytes(), self.frame, frames);
             }
             self.frame += frames as u64;
             done += frames;
@@ -291,23 +292,25 @@ impl Device for VirtualDevice {
 }
 
 impl Loop {
-    fn keep(&mut self, output: &[u8], frame_bytes: usize, frame: u64, frames: usize) {
+    fn write(&mut self, output: &[u8], frame_bytes: usize, frame: u64, frames: usize) {
         for (at, bytes) in output.chunks_exact(frame_bytes.max(1)).take(frames).enumerate() {
-            let place = (frame as usize + at) % self.frames * frame_bytes;
-            self.bytes[place..place + frame_bytes].copy_from_slice(bytes);
+            let offset = (frame as usize + at) % self.frames * frame_bytes;
+            self.bytes[offset..offset + frame_bytes].copy_from_slice(bytes);
         }
     }
 
-    /// What output c played `delay` frames ago, to input c; input channels beyond the outputs start over.
-    /// A delay shorter than the stretch that is asked for hears silence where nothing was played yet.
-    fn hear(&self, input: &mut [u8], inputs: usize, outputs: usize, width: usize, frame: u64) {
+    /// Fills input channel c with what output channel c played `delay` frames earlier. Input channels beyond the
+    /// outputs start again with output 0. Frames that were not played yet, because `delay` is shorter than the block,
+    /// are silence.
+    fn read(&self, input: &mut [u8], inputs: usize, outputs: usize, width: usize, frame: u64) {
         for (at, bytes) in input.chunks_exact_mut((inputs * width).max(1)).enumerate() {
-            let heard = (frame + at as u64).checked_sub(self.delay as u64).filter(|heard| *heard < frame);
-            match heard {
-                Some(heard) if outputs > 0 => {
-                    let place = heard as usize % self.frames * outputs * width;
+            let played_frame =
+                (frame + at as u64).checked_sub(self.delay as u64).filter(|played_frame| *played_frame < frame);
+            match played_frame {
+                Some(played_frame) if outputs > 0 => {
+                    let offset = played_frame as usize % self.frames * outputs * width;
                     for (channel, sample) in bytes.chunks_exact_mut(width).enumerate() {
-                        let from = place + channel % outputs * width;
+                        let from = offset + channel % outputs * width;
                         sample.copy_from_slice(&self.bytes[from..from + width]);
                     }
                 }
@@ -317,7 +320,7 @@ impl Loop {
     }
 }
 
-/// A spec for a virtual device, to start from.
+/// A spec for a virtual device at 48 kHz with a period of 64 frames and two outputs. Tests and tools adapt it.
 pub fn spec(options: &str, inputs: usize, signal: Signal) -> DeviceSpec {
     DeviceSpec {
         name: if options.is_empty() { "virtual".to_owned() } else { format!("virtual:{options}") },
@@ -342,7 +345,7 @@ mod tests {
         device
     }
 
-    /// First sample of channel 0 of the next period, or the loss that came in its place.
+    /// The first sample of channel 0 of the next period, or the loss in its place.
     fn next(device: &mut VirtualDevice) -> Result<i32, (u64, LossCause)> {
         match device.wait(Duration::from_secs(1)) {
             Wake::Ready => {
@@ -358,21 +361,21 @@ mod tests {
     #[test]
     fn the_ramp_runs_on_by_the_devices_clock_over_ordered_losses() {
         let mut device = open("free,xrun=100+7,unplug=200+100", 2);
-        let told: Vec<_> = (0..8).map(|_| next(&mut device)).collect();
+        let found: Vec<_> = (0..8).map(|_| next(&mut device)).collect();
         let at = |frame: u64| Ok(ramp(frame, 0));
         let away = |frames| Err((frames, LossCause::Unplug));
         let want = [at(0), at(64), Err((7, LossCause::Xrun)), at(135), at(199), away(37), at(300), at(364)];
-        assert_eq!(told[..5], want[..5]);
-        assert_eq!(told[5..], [away(37), at(300), at(364)]);
+        assert_eq!(found[..5], want[..5]);
+        assert_eq!(found[5..], [away(37), at(300), at(364)]);
     }
 
     #[test]
-    fn a_program_that_is_later_than_the_buffer_loses_what_the_clock_went_on() {
+    fn a_program_that_is_later_than_the_buffer_loses_the_frames_of_the_clock() {
         let mut device =
             VirtualDevice::open(&DeviceSpec { buffer_frames: Some(128), ..spec("", 1, Signal::Ramp) }, "").unwrap();
         device.start().unwrap();
         std::thread::sleep(Duration::from_millis(20));
-        // On a busy machine it is late again before it comes to the next one.
+        // On a busy machine the test may be late for several periods.
         let mut lost = 0;
         let heard = loop {
             match next(&mut device) {
@@ -396,7 +399,7 @@ mod tests {
     }
 
     #[test]
-    fn a_looped_device_hears_what_it_played() {
+    fn a_looped_device_records_what_it_played() {
         let mut device = open("free,loop=100", 2);
         let (mut played, mut heard) = (0_i32, Vec::new());
         for _ in 0..10 {
@@ -413,7 +416,7 @@ mod tests {
     }
 
     #[test]
-    fn a_device_that_is_gone_says_so_and_does_not_spin() {
+    fn a_device_that_is_gone_reports_it_and_does_not_spin() {
         let mut device = open("gone=64", 1);
         assert!(next(&mut device).is_ok());
         let from = std::time::Instant::now();
@@ -422,12 +425,12 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_named() {
-        let told =
+    fn an_option_that_cannot_be_parsed_is_named_in_the_error() {
+        let error =
             |options: &str| VirtualDevice::open(&spec(options, 1, Signal::Ramp), options).err().unwrap().to_string();
-        assert_eq!(told("xrun=5"), "virtual:xrun=5: xrun=5: two numbers are meant, as in xrun=48000+512");
-        assert!(told("fast").contains("unknown option 'fast'"));
-        // Frames of the clock are added up.
-        assert!(told("xrun=0+18446744073709551615").contains("is more than"));
+        assert_eq!(error("xrun=5"), "virtual:xrun=5: xrun=5: two numbers are meant, as in xrun=48000+512");
+        assert!(error("fast").contains("unknown option 'fast'"));
+        // Frame numbers are added, so they must not overflow.
+        assert!(error("xrun=0+18446744073709551615").contains("is more than"));
     }
 }

@@ -1,9 +1,9 @@
 //! The sample loops: device memory to take, device memory to float, take to float, float to device. Thread:
 //! audio.
 //!
-//! Full scale is 1.0 in float and 2^31 in the integers that all integer formats are widened to. A conversion
-//! that loses nothing is exact (24 bits and less to float and back); one that must lose rounds to the nearest
-//! and clamps. Denormals and NaN are stored as they come and measured as silence.
+//! Full scale is 1.0 in float and 2^31 in the integers that all integer formats are widened to. A conversion to a
+//! format with enough bits is exact (24 bits and less to float and back). A conversion to fewer bits rounds to the
+//! nearest value and clamps. Denormals and NaN are stored unchanged in float takes and measured as silence.
 #![forbid(unsafe_code)]
 #![expect(clippy::inline_always, reason = "a sample loop that calls per sample is three times as slow")]
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::disallowed_macros)]
@@ -12,22 +12,22 @@ use crate::device::{Input, Output};
 use crate::format::{DeviceFormat, TakeFormat};
 use std::marker::PhantomData;
 
-/// What a loop has seen of a channel. Full scale is 1.0.
+/// Peak and power of some samples of one channel. Full scale is 1.0.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Level {
-    /// Largest magnitude.
+pub struct PeakAndPower {
+    /// Largest absolute value.
     pub peak: f32,
-    /// Sum of squares.
+    /// Sum of the squares.
     pub square_sum: f32,
-    /// Samples seen.
+    /// Number of samples.
     pub frames: u32,
 }
 
-impl Level {
-    /// Both together.
+impl PeakAndPower {
+    /// The measurement of the samples of both. This is realtime-safe.
     #[must_use]
-    pub fn plus(self, other: Level) -> Level {
-        Level {
+    pub fn plus(self, other: PeakAndPower) -> PeakAndPower {
+        PeakAndPower {
             peak: self.peak.max(other.peak),
             square_sum: self.square_sum + other.square_sum,
             frames: self.frames + other.frames,
@@ -37,7 +37,7 @@ impl Level {
 
 const FULL: f32 = 2_147_483_648.0;
 
-/// A sample on its way: integers stay integers until a format asks for a float.
+/// A sample between two formats: `i32` or `f32`. Integers stay integers until a float is needed.
 trait Sample: Copy {
     fn float(self) -> f32;
     fn s16(self) -> i16;
@@ -82,14 +82,14 @@ impl Sample for f32 {
 }
 
 /// How one sample is read from `N` bytes.
-trait Read<const N: usize> {
+trait ReadSample<const N: usize> {
     type Sample: Sample;
     const ZERO: Self::Sample;
     fn read(bytes: [u8; N]) -> Self::Sample;
 }
 
 /// How one sample is written to `N` bytes.
-trait Write<const N: usize> {
+trait WriteSample<const N: usize> {
     fn write<S: Sample>(sample: S) -> [u8; N];
 }
 
@@ -99,7 +99,7 @@ struct S24In3;
 struct S32;
 struct F32;
 
-impl Read<2> for S16 {
+impl ReadSample<2> for S16 {
     type Sample = i32;
     const ZERO: i32 = 0;
     #[inline(always)]
@@ -108,7 +108,7 @@ impl Read<2> for S16 {
     }
 }
 
-impl Read<4> for S24 {
+impl ReadSample<4> for S24 {
     type Sample = i32;
     const ZERO: i32 = 0;
     #[inline(always)]
@@ -117,7 +117,7 @@ impl Read<4> for S24 {
     }
 }
 
-impl Read<3> for S24In3 {
+impl ReadSample<3> for S24In3 {
     type Sample = i32;
     const ZERO: i32 = 0;
     #[inline(always)]
@@ -126,7 +126,7 @@ impl Read<3> for S24In3 {
     }
 }
 
-impl Read<4> for S32 {
+impl ReadSample<4> for S32 {
     type Sample = i32;
     const ZERO: i32 = 0;
     #[inline(always)]
@@ -135,7 +135,7 @@ impl Read<4> for S32 {
     }
 }
 
-impl Read<4> for F32 {
+impl ReadSample<4> for F32 {
     type Sample = f32;
     const ZERO: f32 = 0.0;
     #[inline(always)]
@@ -144,14 +144,14 @@ impl Read<4> for F32 {
     }
 }
 
-impl Write<2> for S16 {
+impl WriteSample<2> for S16 {
     #[inline(always)]
     fn write<S: Sample>(sample: S) -> [u8; 2] {
         sample.s16().to_le_bytes()
     }
 }
 
-impl Write<3> for S24In3 {
+impl WriteSample<3> for S24In3 {
     #[inline(always)]
     fn write<S: Sample>(sample: S) -> [u8; 3] {
         let [a, b, c, _] = sample.s24().to_le_bytes();
@@ -159,14 +159,14 @@ impl Write<3> for S24In3 {
     }
 }
 
-impl Write<4> for S24 {
+impl WriteSample<4> for S24 {
     #[inline(always)]
     fn write<S: Sample>(sample: S) -> [u8; 4] {
         sample.s24().to_le_bytes()
     }
 }
 
-impl Write<4> for S32 {
+impl WriteSample<4> for S32 {
     #[inline(always)]
     fn write<S: Sample>(sample: S) -> [u8; 4] {
         // From a float: 2^31 - 128 is the largest below full scale; `as` saturates.
@@ -174,37 +174,37 @@ impl Write<4> for S32 {
     }
 }
 
-impl Write<4> for F32 {
+impl WriteSample<4> for F32 {
     #[inline(always)]
     fn write<S: Sample>(sample: S) -> [u8; 4] {
         sample.float().to_le_bytes()
     }
 }
 
-/// Which samples of a take's memory belong to one channel.
+/// A channel of a take's interleaved memory.
 #[derive(Clone, Copy, Debug)]
 pub struct Lane {
-    /// 0-based channel of the take.
+    /// Channel of the take, counted from 0.
     pub channel: usize,
     /// Channels of the take.
     pub channels: usize,
 }
 
-/// Frames that a sample loop takes at a time: read one by one from where they lie, measured and written
-/// side by side.
-const ABREAST: usize = 8;
+/// Frames that a sample loop handles as one group: read one by one with their stride, then measured and written with
+/// vector instructions.
+const GROUP_FRAMES: usize = 8;
 
-/// [`ABREAST`] levels side by side.
-struct Levels {
-    peak: [f32; ABREAST],
-    square_sum: [f32; ABREAST],
+/// [`GROUP_FRAMES`] measurements side by side, so that the compiler can use vector instructions.
+struct Accumulators {
+    peak: [f32; GROUP_FRAMES],
+    square_sum: [f32; GROUP_FRAMES],
 }
 
-impl Levels {
-    const NONE: Levels = Levels { peak: [0.0; ABREAST], square_sum: [0.0; ABREAST] };
+impl Accumulators {
+    const NONE: Accumulators = Accumulators { peak: [0.0; GROUP_FRAMES], square_sum: [0.0; GROUP_FRAMES] };
 
     #[inline(always)]
-    fn see(&mut self, values: &[f32; ABREAST]) {
+    fn add_group(&mut self, values: &[f32; GROUP_FRAMES]) {
         for ((peak, sum), value) in self.peak.iter_mut().zip(&mut self.square_sum).zip(values) {
             let size = value.abs();
             *peak = if *peak < size { size } else { *peak };
@@ -213,67 +213,67 @@ impl Levels {
     }
 
     #[inline(always)]
-    fn see_one(&mut self, value: f32) {
+    fn add_one(&mut self, value: f32) {
         let size = value.abs();
         self.peak[0] = if self.peak[0] < size { size } else { self.peak[0] };
         self.square_sum[0] += value * value;
     }
 
     #[inline(always)]
-    fn sum(&self, frames: usize) -> Level {
+    fn total(&self, frames: usize) -> PeakAndPower {
         let peak = self.peak.iter().fold(0.0, |max, peak| if max < *peak { *peak } else { max });
         let square_sum: f32 = self.square_sum.iter().sum();
         let square_sum = if square_sum.is_finite() { square_sum } else { 0.0 };
-        Level { peak, square_sum, frames: frames as u32 }
+        PeakAndPower { peak, square_sum, frames: frames as u32 }
     }
 }
 
-/// What becomes of samples that were read. A trait and not a closure, so that it is inlined into the loop that
-/// reads: a group stays in registers.
-trait Take<S: Sample> {
-    /// A whole group, the first sample being number `at`.
-    fn group(&mut self, at: usize, samples: [S; ABREAST]);
-    /// One sample.
+/// Receives the samples that a loop reads. A trait and not a closure, so that it is inlined into the loop and a group
+/// stays in registers.
+trait Sink<S: Sample> {
+    /// A whole group; its first sample is sample `at` of the loop.
+    fn group(&mut self, at: usize, samples: [S; GROUP_FRAMES]);
+    /// A single sample, sample `at` of the loop.
     fn one(&mut self, at: usize, sample: S);
 }
 
-/// Reads samples that lie `step` bytes apart. Returns how many there were, at most `frames`.
+/// Reads at most `frames` samples that are `step` bytes apart, and passes them to `sink`. Returns how many were read.
 #[inline(always)]
-fn read_all<const N: usize, R: Read<N>>(
+fn read_all<const N: usize, R: ReadSample<N>>(
     from: &[u8],
     step: usize,
     frames: usize,
-    take: &mut impl Take<R::Sample>,
+    sink: &mut impl Sink<R::Sample>,
 ) -> usize {
     let mut at = 0;
-    for group in from.chunks_exact(step * ABREAST).take(frames / ABREAST) {
+    for group in from.chunks_exact(step * GROUP_FRAMES).take(frames / GROUP_FRAMES) {
         let read = |lane: usize| group[lane * step..].first_chunk::<N>().map_or(R::ZERO, |bytes| R::read(*bytes));
-        take.group(at, [read(0), read(1), read(2), read(3), read(4), read(5), read(6), read(7)]);
-        at += ABREAST;
+        sink.group(at, [read(0), read(1), read(2), read(3), read(4), read(5), read(6), read(7)]);
+        at += GROUP_FRAMES;
     }
     while at < frames
         && let Some(bytes) = from.get(at * step..).and_then(|rest| rest.first_chunk::<N>())
     {
-        take.one(at, R::read(*bytes));
+        sink.one(at, R::read(*bytes));
         at += 1;
     }
     at
 }
 
-/// Measures, and writes every `channels`th sample of a take.
-struct Record<'a, const M: usize, W> {
-    levels: Levels,
+/// Measures the samples and writes them to one channel of a take.
+struct RecordSink<'a, const M: usize, W> {
+    measured: Accumulators,
     out: &'a mut [[u8; M]],
     lane: Lane,
     write: PhantomData<W>,
 }
 
-impl<const M: usize, W: Write<M>, S: Sample> Take<S> for Record<'_, M, W> {
+impl<const M: usize, W: WriteSample<M>, S: Sample> Sink<S> for RecordSink<'_, M, W> {
     #[inline(always)]
-    fn group(&mut self, at: usize, samples: [S; ABREAST]) {
-        self.levels.see(&samples.map(Sample::float));
+    fn group(&mut self, at: usize, samples: [S; GROUP_FRAMES]) {
+        self.measured.add_group(&samples.map(Sample::float));
         if self.lane.channels == 1 {
-            for (out, sample) in self.out[at..at + ABREAST].iter_mut().zip(samples) {
+            for (out, sample) in self.out[at..at + GROUP_FRAMES].iter_mut().zip(samples) {
                 *out = W::write(sample);
             }
         } else {
@@ -286,33 +286,33 @@ impl<const M: usize, W: Write<M>, S: Sample> Take<S> for Record<'_, M, W> {
 
     #[inline(always)]
     fn one(&mut self, at: usize, sample: S) {
-        self.levels.see_one(sample.float());
+        self.measured.add_one(sample.float());
         self.out[at * self.lane.channels + self.lane.channel] = W::write(sample);
     }
 }
 
-/// Measures only.
-struct Measure(Levels);
+/// Measures the samples.
+struct MeasureSink(Accumulators);
 
-impl<S: Sample> Take<S> for Measure {
+impl<S: Sample> Sink<S> for MeasureSink {
     #[inline(always)]
-    fn group(&mut self, _: usize, samples: [S; ABREAST]) {
-        self.0.see(&samples.map(Sample::float));
+    fn group(&mut self, _: usize, samples: [S; GROUP_FRAMES]) {
+        self.0.add_group(&samples.map(Sample::float));
     }
 
     #[inline(always)]
     fn one(&mut self, _: usize, sample: S) {
-        self.0.see_one(sample.float());
+        self.0.add_one(sample.float());
     }
 }
 
-/// Widens to float.
-struct Floats<'a>(&'a mut [f32]);
+/// Stores the samples as floats.
+struct FloatSink<'a>(&'a mut [f32]);
 
-impl<S: Sample> Take<S> for Floats<'_> {
+impl<S: Sample> Sink<S> for FloatSink<'_> {
     #[inline(always)]
-    fn group(&mut self, at: usize, samples: [S; ABREAST]) {
-        self.0[at..at + ABREAST].copy_from_slice(&samples.map(Sample::float));
+    fn group(&mut self, at: usize, samples: [S; GROUP_FRAMES]) {
+        self.0[at..at + GROUP_FRAMES].copy_from_slice(&samples.map(Sample::float));
     }
 
     #[inline(always)]
@@ -322,27 +322,27 @@ impl<S: Sample> Take<S> for Floats<'_> {
 }
 
 #[inline(always)]
-fn copy<const N: usize, const M: usize, R: Read<N>, W: Write<M>>(
+fn copy<const N: usize, const M: usize, R: ReadSample<N>, W: WriteSample<M>>(
     from: &[u8],
     step: usize,
     to: &mut [u8],
     lane: Lane,
-) -> Level {
+) -> PeakAndPower {
     let (out, _) = to.as_chunks_mut::<M>();
-    let room = out.len() / lane.channels;
-    let mut record = Record::<M, W> { levels: Levels::NONE, out, lane, write: PhantomData };
-    let frames = read_all::<N, R>(from, step, room, &mut record);
-    record.levels.sum(frames)
+    let frames_max = out.len() / lane.channels;
+    let mut record = RecordSink::<M, W> { measured: Accumulators::NONE, out, lane, write: PhantomData };
+    let frames = read_all::<N, R>(from, step, frames_max, &mut record);
+    record.measured.total(frames)
 }
 
 #[inline(always)]
-fn copy_as<const N: usize, R: Read<N>>(
+fn copy_as<const N: usize, R: ReadSample<N>>(
     from: &[u8],
     step: usize,
     format: TakeFormat,
     to: &mut [u8],
     lane: Lane,
-) -> Level {
+) -> PeakAndPower {
     match format {
         TakeFormat::S16 => copy::<N, 2, R, S16>(from, step, to, lane),
         TakeFormat::S24 => copy::<N, 3, R, S24In3>(from, step, to, lane),
@@ -350,12 +350,20 @@ fn copy_as<const N: usize, R: Read<N>>(
     }
 }
 
-/// De-interleaves, converts, measures and copies in one pass: the frames of `input` from `from` on, as many as
-/// `to` has room for, of device channel `channel` into lane `lane`. This is realtime-safe.
-pub fn record(input: &Input<'_>, from: usize, channel: usize, format: TakeFormat, to: &mut [u8], lane: Lane) -> Level {
+/// Copies device channel `channel` of `input`, from frame `from` on, to channel `lane` of the take's memory `to`: as
+/// many frames as `to` holds. Converts and measures in the same loop. A channel that the device lacks leaves `to`
+/// unchanged. This is realtime-safe.
+pub fn record(
+    input: &Input<'_>,
+    from: usize,
+    channel: usize,
+    format: TakeFormat,
+    to: &mut [u8],
+    lane: Lane,
+) -> PeakAndPower {
     let start = channel * input.channel_step + from * input.frame_step;
     if channel >= input.channels || input.bytes.len() <= start {
-        return Level::default();
+        return PeakAndPower::default();
     }
     let (bytes, step) = (&input.bytes[start..], input.frame_step);
     match input.format {
@@ -368,12 +376,12 @@ pub fn record(input: &Input<'_>, from: usize, channel: usize, format: TakeFormat
 }
 
 #[inline(always)]
-fn read_channel<T: Take<i32> + Take<f32>>(
+fn read_channel<T: Sink<i32> + Sink<f32>>(
     input: &Input<'_>,
     from: usize,
     channel: usize,
     frames: usize,
-    take: &mut T,
+    sink: &mut T,
 ) -> usize {
     let start = channel * input.channel_step + from * input.frame_step;
     if channel >= input.channels || input.bytes.len() <= start {
@@ -381,34 +389,35 @@ fn read_channel<T: Take<i32> + Take<f32>>(
     }
     let (bytes, step) = (&input.bytes[start..], input.frame_step);
     match input.format {
-        DeviceFormat::S16 => read_all::<2, S16>(bytes, step, frames, take),
-        DeviceFormat::S24 => read_all::<4, S24>(bytes, step, frames, take),
-        DeviceFormat::S24In3 => read_all::<3, S24In3>(bytes, step, frames, take),
-        DeviceFormat::S32 => read_all::<4, S32>(bytes, step, frames, take),
-        DeviceFormat::F32 => read_all::<4, F32>(bytes, step, frames, take),
+        DeviceFormat::S16 => read_all::<2, S16>(bytes, step, frames, sink),
+        DeviceFormat::S24 => read_all::<4, S24>(bytes, step, frames, sink),
+        DeviceFormat::S24In3 => read_all::<3, S24In3>(bytes, step, frames, sink),
+        DeviceFormat::S32 => read_all::<4, S32>(bytes, step, frames, sink),
+        DeviceFormat::F32 => read_all::<4, F32>(bytes, step, frames, sink),
     }
 }
 
-/// The level of one device channel over the whole of `input`. This is realtime-safe.
-pub fn measure(input: &Input<'_>, channel: usize) -> Level {
-    let mut measure = Measure(Levels::NONE);
+/// Peak and power of device channel `channel` over all of `input`. This is realtime-safe.
+pub fn measure(input: &Input<'_>, channel: usize) -> PeakAndPower {
+    let mut measure = MeasureSink(Accumulators::NONE);
     let frames = read_channel(input, 0, channel, input.frames, &mut measure);
-    measure.0.sum(frames)
+    measure.0.total(frames)
 }
 
-/// One device channel as floats: the frames of `input` from `from` on that `to` has room for.
-/// This is realtime-safe.
-pub fn hear(input: &Input<'_>, from: usize, channel: usize, to: &mut [f32]) {
+/// Fills `to` with device channel `channel` of `input`, from frame `from` on, as floats. Frames that the input lacks
+/// are silence. This is realtime-safe.
+pub fn read_input(input: &Input<'_>, from: usize, channel: usize, to: &mut [f32]) {
     let frames = to.len();
-    let heard = read_channel(input, from, channel, frames, &mut Floats(to));
-    to[heard..].fill(0.0);
+    let read = read_channel(input, from, channel, frames, &mut FloatSink(to));
+    to[read..].fill(0.0);
 }
 
-/// A take's bytes as floats, one lane of them. `bytes` holds whole frames. This is realtime-safe.
+/// Fills `to` with channel `lane` of a take as floats. `bytes` are whole frames of the take. Where `bytes` is shorter,
+/// the rest of `to` is left unchanged. This is realtime-safe.
 pub fn decode(bytes: &[u8], format: TakeFormat, lane: Lane, to: &mut [f32]) {
     let step = format.bytes() * lane.channels;
     let bytes = bytes.get(lane.channel * format.bytes()..).unwrap_or(&[]);
-    let (frames, mut floats) = (to.len(), Floats(to));
+    let (frames, mut floats) = (to.len(), FloatSink(to));
     match format {
         TakeFormat::S16 => read_all::<2, S16>(bytes, step, frames, &mut floats),
         TakeFormat::S24 => read_all::<3, S24In3>(bytes, step, frames, &mut floats),
@@ -417,7 +426,7 @@ pub fn decode(bytes: &[u8], format: TakeFormat, lane: Lane, to: &mut [f32]) {
 }
 
 #[inline(always)]
-fn spread<const M: usize, W: Write<M>>(from: &[f32], to: &mut [u8], step: usize) {
+fn write_strided<const M: usize, W: WriteSample<M>>(from: &[f32], to: &mut [u8], step: usize) {
     for (value, frame) in from.iter().zip(to.chunks_mut(step)) {
         if let Some(out) = frame.first_chunk_mut::<M>() {
             *out = W::write(*value);
@@ -425,17 +434,17 @@ fn spread<const M: usize, W: Write<M>>(from: &[f32], to: &mut [u8], step: usize)
     }
 }
 
-/// Writes one channel of an output: frames from `at` on. This is realtime-safe.
+/// Writes `from` to channel `channel` of the output, from frame `at` on. This is realtime-safe.
 pub fn play_out(from: &[f32], output: &mut Output<'_>, at: usize, channel: usize) {
     let start = channel * output.channel_step + at * output.frame_step;
     let (step, format) = (output.frame_step, output.format);
     let Some(to) = output.bytes.get_mut(start..).filter(|_| channel < output.channels) else { return };
     match format {
-        DeviceFormat::S16 => spread::<2, S16>(from, to, step),
-        DeviceFormat::S24 => spread::<4, S24>(from, to, step),
-        DeviceFormat::S24In3 => spread::<3, S24In3>(from, to, step),
-        DeviceFormat::S32 => spread::<4, S32>(from, to, step),
-        DeviceFormat::F32 => spread::<4, F32>(from, to, step),
+        DeviceFormat::S16 => write_strided::<2, S16>(from, to, step),
+        DeviceFormat::S24 => write_strided::<4, S24>(from, to, step),
+        DeviceFormat::S24In3 => write_strided::<3, S24In3>(from, to, step),
+        DeviceFormat::S32 => write_strided::<4, S32>(from, to, step),
+        DeviceFormat::F32 => write_strided::<4, F32>(from, to, step),
     }
 }
 
@@ -449,7 +458,7 @@ mod tests {
     const DEVICES: [DeviceFormat; 5] =
         [DeviceFormat::S16, DeviceFormat::S24, DeviceFormat::S24In3, DeviceFormat::S32, DeviceFormat::F32];
 
-    /// 24-bit integers laid out as a device of `format` would.
+    /// 24-bit integers in the memory layout of a device of `format`.
     fn device_bytes(format: DeviceFormat, values: &[i32]) -> Vec<u8> {
         let lay = |v: &i32| match format {
             DeviceFormat::S16 => ((v >> 8) as i16).to_le_bytes().to_vec(),
@@ -481,13 +490,13 @@ mod tests {
                 record(&input, 0, 0, TakeFormat::S24, &mut out, MONO);
                 prop_assert_eq!(&s24(&out), &values);
                 let mut out = vec![0; values.len() * 4];
-                let level = record(&input, 0, 0, TakeFormat::F32, &mut out, MONO);
+                let measured = record(&input, 0, 0, TakeFormat::F32, &mut out, MONO);
                 let mut floats = vec![0.0; values.len()];
                 decode(&out, TakeFormat::F32, MONO, &mut floats);
                 let back: Vec<i32> = floats.iter().map(|f| (f * 8_388_608.0) as i32).collect();
                 prop_assert_eq!(&back, &values);
-                prop_assert_eq!(level.peak, floats.iter().fold(0.0, |a: f32, f| a.max(f.abs())));
-                prop_assert_eq!(level, measure(&input, 0));
+                prop_assert_eq!(measured.peak, floats.iter().fold(0.0, |a: f32, f| a.max(f.abs())));
+                prop_assert_eq!(measured, measure(&input, 0));
             }
         }
 
@@ -513,12 +522,12 @@ mod tests {
             let bytes = value.to_le_bytes();
             let input = Input::interleaved(&bytes, DeviceFormat::F32, 1);
             let mut out = [0; 3];
-            let level = record(&input, 0, 0, TakeFormat::S24, &mut out, MONO);
+            let measured = record(&input, 0, 0, TakeFormat::S24, &mut out, MONO);
             let stored = s24(&out)[0];
             if value >= 1.0 { prop_assert_eq!(stored, 8_388_607) }
             if value <= -1.0 { prop_assert_eq!(stored, -8_388_608) }
             if value.is_nan() { prop_assert_eq!(stored, 0) }
-            prop_assert!(level.square_sum.is_finite());
+            prop_assert!(measured.square_sum.is_finite());
         }
     }
 
@@ -548,7 +557,7 @@ mod tests {
     #[test]
     fn an_input_that_the_device_does_not_have_is_left_alone() {
         let mut out = [7; 6];
-        let level = record(&Input::none(2), 0, 0, TakeFormat::S24, &mut out, MONO);
-        assert_eq!((level, out), (Level::default(), [7; 6]));
+        let measured = record(&Input::none(2), 0, 0, TakeFormat::S24, &mut out, MONO);
+        assert_eq!((measured, out), (PeakAndPower::default(), [7; 6]));
     }
 }

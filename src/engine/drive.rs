@@ -1,4 +1,15 @@
-//! The audio thread's loop: wait for the device, move one period, say how long it took. Thread: audio.
+//! The audio thread's loop: waits for the device, moves one period, publishes how long that took. Owns the device.
+//! Thread: audio.
+//!
+//! Besides the device, the loop sleeps in four cases:
+//!
+//! * With a device without a clock ([`Pace::Free`]), until the transport rolls and windows are there. Here
+//!   the disk can delay the audio thread.
+//! * After a loss, for at most half the device's buffer and at most [`WINDOWS_WAIT_MAX`], while capture windows are
+//!   missing: the loss may lead past all windows, and the butler needs time to supply more. The device's buffer holds
+//!   the input meanwhile.
+//! * While there is no device, between two looks for commands.
+//! * When the kernel has warned that the thread uses too much processor time without waiting ([`overrun`]).
 #![forbid(unsafe_code)]
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::disallowed_macros)]
 
@@ -12,24 +23,33 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-/// How long a wait may last before commands are looked at again.
-const WAIT: Duration = Duration::from_millis(20);
+/// Longest wait for the device before the loop looks for commands again.
+const DEVICE_WAIT: Duration = Duration::from_millis(20);
 
-/// How long a free-running device is left alone when windows are not there yet.
-const PAUSE: Duration = Duration::from_micros(200);
+/// Sleep between two checks for missing windows.
+const WINDOW_PAUSE: Duration = Duration::from_micros(200);
 
-/// How long windows are waited for after a loss at the most, however deep the device's buffer is.
-const WINDOWS_MAX: Duration = Duration::from_millis(400);
+/// Longest wait for windows after a loss, however deep the device's buffer is.
+const WINDOWS_WAIT_MAX: Duration = Duration::from_millis(400);
 
-/// How long the thread rests between two looks while there is no device.
-const REST: Duration = Duration::from_millis(5);
+/// Sleep between two looks for commands while there is no device.
+const NO_DEVICE_PAUSE: Duration = Duration::from_millis(5);
 
-/// Runs the engine on `device` until it is told to quit. The device must have been started.
+/// Runs the engine on `device`, which must have been started, until the control side sends [`AudioCommand::Quit`].
 ///
-/// Returns the device, stopped, for the caller to close; none while it was gone.
+/// Returns the device, stopped, for the caller to close; `None` if there is no device at that moment. This is not
+/// realtime-safe: it is the loop itself, which waits.
+///
+/// [`AudioCommand::Quit`]: crate::message::AudioCommand::Quit
 pub fn drive(engine: &mut Engine, device: Box<dyn Device>, published: &Arc<Published>) -> Option<Box<dyn Device>> {
-    let mut slot =
-        DeviceSlot { device: Some(device), line: None, fraction: 0.0, windows_until: None, slept: 0, failure: None };
+    let mut slot = DeviceSlot {
+        device: Some(device),
+        gap_clock: None,
+        fraction: 0.0,
+        windows_until: None,
+        slept: 0,
+        failure: None,
+    };
     loop {
         if engine.apply_commands() == Next::Leave {
             if let Some(device) = &mut slot.device {
@@ -40,73 +60,74 @@ pub fn drive(engine: &mut Engine, device: Box<dyn Device>, published: &Arc<Publi
         if let Some(next) = engine.take_device() {
             slot.take_over(engine, next);
         }
-        // Under rtkit a thread that never rests is killed: rest when the kernel has warned.
+        // Under rtkit the kernel kills a real-time thread that never waits. Sleep when it has sent its warning.
         overrun::yield_if_warned();
-        slot.turn(engine, published);
+        slot.run_one_period(engine, published);
         let sleeps = slot.device.as_ref().map_or(0, |device| device.sleeps());
         published.device_sleeps.store(slot.slept + sleeps, Relaxed);
     }
 }
 
-/// The device, and the line on which the timeline counts on while there is none.
+/// The device, and the clock that replaces it while there is none.
 struct DeviceSlot {
-    /// `None`: it is gone.
+    /// `None` while the device is gone.
     device: Option<Box<dyn Device>>,
-    /// Where the timeline would be. Stays until the next device has delivered, and its place is known.
-    line: Option<Line>,
-    /// By what part of a frame the device's frames stand after their true place. Kept, or the parts of many comebacks would
-    /// add up.
+    /// Clock of the timeline from the loss of one device to the first period of the next.
+    gap_clock: Option<GapClock>,
+    /// Rounding error of the last reconnect, in frames. Carried over, because the errors of many reconnects would add
+    /// up.
     fraction: f64,
-    /// After a loss, until when the device's buffer may hold what comes next: a jump may lead beyond all windows that
-    /// there are, and the butler has to be given the time to follow.
+    /// Set after a loss: until this moment, as of [`monotonic`], periods without windows stay in the device's buffer.
     windows_until: Option<Duration>,
-    /// Sleeps of devices that were before this one, and our own in their stead.
+    /// Sleeps of earlier devices, and of this loop in place of a device.
     slept: u64,
-    /// What the device said last of its failures.
+    /// The failure of the device that was reported last.
     failure: Option<&'static str>,
 }
 
-/// The timeline without a device: the last one's frame counter, reckoned by the monotonic clock.
-struct Line {
-    /// The engine's frame from which on the reckoning counts, and the part of a frame that it is off.
+/// The timeline without a device: the last device's frame counter, extrapolated by the monotonic clock.
+struct GapClock {
+    /// The engine's device frame at which `reckoning` begins.
     from: u64,
+    /// [`DeviceSlot::fraction`] at that frame.
     fraction: f64,
     reckoning: Reckoning,
 }
 
-impl Line {
-    /// Frames from `place` to where the timeline is at `moment`, if frame `ahead` of a device is to be heard then.
-    fn frames_from(&self, place: u64, moment: Duration, ahead: f64) -> f64 {
-        self.from as f64 - self.fraction + self.reckoning.ahead_at(moment) - ahead - place as f64
+impl GapClock {
+    /// Frames from the engine's device frame `frame` to the timeline at `moment`, less the `ahead` frames that a new
+    /// device has captured by then.
+    fn frames_to(&self, frame: u64, moment: Duration, ahead: f64) -> f64 {
+        self.from as f64 - self.fraction + self.reckoning.ahead_at(moment) - ahead - frame as f64
     }
 }
 
 impl DeviceSlot {
-    /// One period, or the wait for one.
-    fn turn(&mut self, engine: &mut Engine, published: &Published) {
+    /// Moves one period, or waits for one.
+    fn run_one_period(&mut self, engine: &mut Engine, published: &Published) {
         let Some(device) = &mut self.device else {
-            self.count_on(engine);
-            pause(REST);
+            self.fill_with_silence(engine);
+            pause(NO_DEVICE_PAUSE);
             self.slept += 1;
             return;
         };
         let frames = Frames(device.facts().period_frames as u64);
         if device.facts().pace == Pace::Free && !engine.is_ready(frames) {
-            // Stands for the device's wait: a device without a clock has none of its own.
-            pause(PAUSE);
+            // In place of the device's wait, which returns at once for a device without a clock.
+            pause(WINDOW_PAUSE);
             self.slept += 1;
             return;
         }
         match self.windows_until {
             Some(until) if engine.lacks_windows(frames) && monotonic() < until => {
-                pause(PAUSE);
+                pause(WINDOW_PAUSE);
                 self.slept += 1;
                 return;
             }
             _ => self.windows_until = None,
         }
-        match device.wait(WAIT) {
-            Wake::Ready if self.settle(engine) => {}
+        match device.wait(DEVICE_WAIT) {
+            Wake::Ready if self.place_on_timeline(engine) => {}
             Wake::Ready => {
                 let Some(device) = &mut self.device else { return };
                 let from = Instant::now();
@@ -115,42 +136,44 @@ impl DeviceSlot {
             }
             Wake::Timeout => {}
             Wake::Lost { frames, cause } => {
-                // What a device loses before its place is known lies before that place.
-                if !self.settle(engine) {
+                // Frames that a new device loses before it is placed on the timeline are part of the silence before it.
+                if !self.place_on_timeline(engine) {
                     engine.lose(frames, cause);
-                    self.give_time();
+                    self.allow_time_for_windows();
                 }
-                self.hear_failure(engine);
+                self.report_failure(engine);
             }
             Wake::Gone => self.device_gone(engine),
         }
     }
 
-    /// The device is gone: it goes home to be closed, since its driver may wait for that, and the timeline counts on.
+    /// The device is gone: sends it to the control side, which closes it, because its driver may wait for that. The
+    /// timeline continues without a device.
     fn device_gone(&mut self, engine: &mut Engine) {
         let Some(mut device) = self.device.take() else { return };
         let reason = device.failure();
-        self.leave(engine, &mut *device);
+        self.keep_time_of(engine, &mut *device);
         engine.hand_over(AudioEvent::DeviceGone { device, reason });
     }
 
-    /// Draws the line on which the timeline counts on, unless `device` never had a place on the one before.
-    fn leave(&mut self, engine: &mut Engine, device: &mut dyn Device) {
+    /// Starts the clock that replaces `device`, and stops the device. A clock that runs already, because `device` never
+    /// delivered, keeps running.
+    fn keep_time_of(&mut self, engine: &mut Engine, device: &mut dyn Device) {
         let reckoning = device.reckoning();
-        self.line.get_or_insert(Line { from: engine.device_frames(), fraction: self.fraction, reckoning });
+        self.gap_clock.get_or_insert(GapClock { from: engine.device_frames(), fraction: self.fraction, reckoning });
         device.stop();
         self.slept += device.sleeps();
         self.failure = None;
-        self.count_on(engine);
+        self.fill_with_silence(engine);
     }
 
-    /// Goes on with another device. Where it has its place on the timeline is known when it has delivered.
+    /// Starts `next` in place of the current device. Its position on the timeline is known when it delivers.
     fn take_over(&mut self, engine: &mut Engine, mut next: Box<dyn Device>) {
         if let Some(mut device) = self.device.take() {
-            self.leave(engine, &mut *device);
+            self.keep_time_of(engine, &mut *device);
             engine.hand_over(AudioEvent::Replaced(device));
         }
-        self.count_on(engine);
+        self.fill_with_silence(engine);
         if next.start().is_ok() {
             self.device = Some(next);
         } else {
@@ -159,40 +182,40 @@ impl DeviceSlot {
         }
     }
 
-    /// Without a device: frames that have gone by are silence.
-    fn count_on(&mut self, engine: &mut Engine) {
-        if let Some(line) = &self.line {
-            lose(engine, line.frames_from(engine.device_frames(), monotonic(), 0.0).floor());
+    /// Counts the frames since the device was lost as silence.
+    fn fill_with_silence(&mut self, engine: &mut Engine) {
+        if let Some(gap_clock) = &self.gap_clock {
+            lose(engine, gap_clock.frames_to(engine.device_frames(), monotonic(), 0.0).floor());
         }
     }
 
-    /// The first period of a device that took over: fills with silence up to its place, to the frame. Says whether
-    /// there was something to settle.
-    fn settle(&mut self, engine: &mut Engine) -> bool {
-        let (Some(device), Some(line)) = (&self.device, self.line.take()) else { return false };
+    /// Before the first period of a new device: counts silence up to the frame that the period begins with. Returns
+    /// whether the device is new.
+    fn place_on_timeline(&mut self, engine: &mut Engine) -> bool {
+        let (Some(device), Some(gap_clock)) = (&self.device, self.gap_clock.take()) else { return false };
         let Reckoning { at, ahead, .. } = device.reckoning();
-        let frames = line.frames_from(engine.device_frames(), at, ahead);
+        let frames = gap_clock.frames_to(engine.device_frames(), at, ahead);
         let lost = frames.round().max(0.0);
         lose(engine, lost);
         self.fraction = lost - frames;
-        self.give_time();
-        engine.tell(AudioEvent::DeviceBack);
+        self.allow_time_for_windows();
+        engine.report(AudioEvent::DeviceBack);
         true
     }
 
-    /// Half of what the device's buffer holds may pass before the next period is moved.
-    fn give_time(&mut self) {
+    /// Lets the next period wait for windows, for at most half the time that the device's buffer holds.
+    fn allow_time_for_windows(&mut self) {
         let Some(device) = &self.device else { return };
         let facts = device.facts();
         let half = Frames(facts.buffer_frames as u64 / 2).duration(facts.rate);
-        self.windows_until = Some(monotonic() + half.min(WINDOWS_MAX));
+        self.windows_until = Some(monotonic() + half.min(WINDOWS_WAIT_MAX));
     }
 
-    /// Tells once what is wrong with a device that goes on.
-    fn hear_failure(&mut self, engine: &mut Engine) {
+    /// Reports the failure of a device that continues, once per failure.
+    fn report_failure(&mut self, engine: &mut Engine) {
         let failure = self.device.as_ref().and_then(|device| device.failure());
         if let Some(reason) = failure.filter(|_| failure != self.failure) {
-            engine.tell(AudioEvent::DeviceFailed { reason });
+            engine.report(AudioEvent::DeviceFailed { reason });
         }
         self.failure = failure;
     }

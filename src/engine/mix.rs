@@ -1,45 +1,24 @@
-//! Adding tracks up: levels from gain and pan, ramps between them, the two buses and the way to the outputs.
-//! Thread: audio; [`levels`] and [`Buses`] serve the export too, so that a mixdown is what was heard.
+//! The mix: adds tracks to the two buses with gain ramps, and writes the buses to the outputs. Thread: audio; the
+//! export uses [`Buses`] too, so that a mixdown sounds like playback.
 #![forbid(unsafe_code)]
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::disallowed_macros)]
 
-use super::convert::{self, Level};
+use super::convert::{self, PeakAndPower};
 use super::transport::Ramp;
 use crate::device::Output;
 use crate::limits::{BLOCK_FRAMES_MAX, DECLICK_FRAMES};
-use crate::message::Levels;
 use crate::message::published::MeterCell;
+use crate::mixer::PanGains;
 
-/// Channels of the mix: left and right.
+/// Channels of the mix: 0 is left, 1 is right.
 pub const BUS_COUNT: usize = 2;
 
-/// What a track of `channels` channels gives to left and right.
-///
-/// Mono is panned with constant power (-3 dB in the middle, 0 dB at the ends), stereo is balanced: the side
-/// that is turned away from gets less, the other stays. `gain_db` at -120 or less is silence.
-pub fn levels(gain_db: f32, pan: f32, channels: usize) -> Levels {
-    let gain = if gain_db <= -120.0 { 0.0 } else { 10_f32.powf(gain_db / 20.0) };
-    let pan = if pan.is_nan() { 0.0 } else { pan.clamp(-1.0, 1.0) };
-    if channels == 1 {
-        let angle = (f64::from(pan) + 1.0) * std::f64::consts::FRAC_PI_4;
-        // The ends are exact: a track panned hard is passed on unchanged.
-        let (left, right) = match pan {
-            -1.0 => (1.0, 0.0),
-            1.0 => (0.0, 1.0),
-            _ => (angle.cos() as f32, angle.sin() as f32),
-        };
-        [[gain * left, gain * right], [0.0; 2]]
-    } else {
-        [[gain * (1.0 - pan).min(1.0), 0.0], [0.0, gain * (1.0 + pan).min(1.0)]]
-    }
-}
-
-/// The two sums, planar, for one stretch of at most [`BLOCK_FRAMES_MAX`] frames.
+/// The left and the right bus for one block of at most [`BLOCK_FRAMES_MAX`] frames, with scratch memory.
 pub struct Buses {
     sums: [[f32; BLOCK_FRAMES_MAX]; BUS_COUNT],
-    /// One channel of one track, before it is added.
-    lane: [f32; BLOCK_FRAMES_MAX],
-    /// A take's bytes, copied out of the window.
+    /// A single channel of a track before it is added to the buses.
+    scratch: [f32; BLOCK_FRAMES_MAX],
+    /// Bytes of a take, copied out of its window.
     bytes: [u8; BLOCK_FRAMES_MAX * 8],
 }
 
@@ -47,80 +26,82 @@ impl Default for Buses {
     fn default() -> Self {
         Buses {
             sums: [[0.0; BLOCK_FRAMES_MAX]; BUS_COUNT],
-            lane: [0.0; BLOCK_FRAMES_MAX],
+            scratch: [0.0; BLOCK_FRAMES_MAX],
             bytes: [0; BLOCK_FRAMES_MAX * 8],
         }
     }
 }
 
 impl Buses {
-    /// Silence for `frames` frames.
+    /// Sets the first `frames` frames of both buses to silence. This is realtime-safe.
     pub fn clear(&mut self, frames: usize) {
         for sum in &mut self.sums {
             sum[..frames].fill(0.0);
         }
     }
 
-    /// Room for the bytes of a take, to be decoded by [`Buses::add_bytes`].
+    /// Scratch memory for `bytes` bytes of a take, which [`Buses::add_bytes`] decodes. This is realtime-safe.
     pub fn bytes_mut(&mut self, bytes: usize) -> &mut [u8] {
         &mut self.bytes[..bytes]
     }
 
-    /// Decodes what [`Buses::bytes_mut`] was filled with and adds it from frame `at` on. `now` moves
-    /// towards `to`, one step a frame, so that a moved fader does not click. Returns what it measured.
+    /// Decodes `frames` frames of a take from [`Buses::bytes_mut`] and adds them to the buses from frame `at` on. The
+    /// gains `now` move one step a frame towards `to`, so that a moved fader does not click. Returns peak and power
+    /// after gain. This is realtime-safe.
     pub fn add_bytes(
         &mut self,
         format: crate::format::TakeFormat,
         channels: usize,
         at: usize,
         frames: usize,
-        now: &mut Levels,
-        to: &Levels,
-    ) -> Level {
-        let mut level = Level::default();
+        now: &mut PanGains,
+        to: &PanGains,
+    ) -> PeakAndPower {
+        let mut measured = PeakAndPower::default();
         let bytes = frames * channels * format.bytes();
         for channel in 0..channels {
             let lane = convert::Lane { channel, channels };
-            convert::decode(&self.bytes[..bytes], format, lane, &mut self.lane[..frames]);
-            level = level.plus(self.add_lane(at, frames, &mut now[channel], to[channel]));
+            convert::decode(&self.bytes[..bytes], format, lane, &mut self.scratch[..frames]);
+            measured = measured.plus(self.add_lane(at, frames, &mut now[channel], to[channel]));
         }
-        level
+        measured
     }
 
-    /// Lets `fill` write one channel and adds it.
+    /// Lets `fill` write `frames` samples of one channel, and adds them with gains that move from `now` to `to`.
+    /// Returns peak and power after gain. This is realtime-safe. `fill` must be so too.
     pub fn add_with(
         &mut self,
         frames: usize,
         now: &mut [f32; 2],
         to: [f32; 2],
         fill: impl FnOnce(&mut [f32]),
-    ) -> Level {
-        fill(&mut self.lane[..frames]);
+    ) -> PeakAndPower {
+        fill(&mut self.scratch[..frames]);
         self.add_lane(0, frames, now, to)
     }
 
-    fn add_lane(&mut self, at: usize, frames: usize, now: &mut [f32; 2], to: [f32; 2]) -> Level {
-        let mut level = Level { frames: frames as u32, ..Level::default() };
-        let lane = &self.lane[..frames];
+    fn add_lane(&mut self, at: usize, frames: usize, now: &mut [f32; 2], to: [f32; 2]) -> PeakAndPower {
+        let mut measured = PeakAndPower { frames: frames as u32, ..PeakAndPower::default() };
+        let scratch = &self.scratch[..frames];
         for (sum, (now, to)) in self.sums.iter_mut().zip(now.iter_mut().zip(&to)) {
             if *now == 0.0 && *to == 0.0 {
                 continue;
             }
-            let mut seen = Level::default();
-            for (out, value) in sum[at..at + frames].iter_mut().zip(lane) {
+            let mut bus = PeakAndPower::default();
+            for (out, value) in sum[at..at + frames].iter_mut().zip(scratch) {
                 let given = value * *now;
                 *out += given;
-                seen.peak = seen.peak.max(given.abs());
-                seen.square_sum += given * given;
+                bus.peak = bus.peak.max(given.abs());
+                bus.square_sum += given * given;
                 *now = step_towards(*now, *to);
             }
-            level.peak = level.peak.max(seen.peak);
-            level.square_sum += seen.square_sum;
+            measured.peak = measured.peak.max(bus.peak);
+            measured.square_sum += bus.square_sum;
         }
-        level
+        measured
     }
 
-    /// Fades what is there in or out.
+    /// Multiplies both buses by `ramp`: fades them in or out. This is realtime-safe.
     pub fn declick(&mut self, ramp: Ramp, frames: usize) {
         if ramp.step == 0.0 && ramp.gain == 1.0 {
             return;
@@ -134,7 +115,7 @@ impl Buses {
         }
     }
 
-    /// Publishes the level of both sums.
+    /// Publishes peak and mean square of both buses. This is realtime-safe.
     pub fn publish(&self, frames: usize, cells: &[MeterCell; BUS_COUNT]) {
         for (sum, cell) in self.sums.iter().zip(cells) {
             let (mut peak, mut square_sum) = (0.0_f32, 0.0);
@@ -142,17 +123,18 @@ impl Buses {
                 peak = peak.max(value.abs());
                 square_sum += value * value;
             }
-            let level = Level { peak, square_sum, frames: frames as u32 };
-            cell.publish(peak, super::levels::mean(cell.mean_square(), level, 1.0 / 14_400.0));
+            let measured = PeakAndPower { peak, square_sum, frames: frames as u32 };
+            cell.publish(peak, super::meters::smoothed_mean_square(cell.mean_square(), measured, 1.0 / 14_400.0));
         }
     }
 
-    /// One of the sums.
+    /// The first `frames` samples of bus `bus`. This is realtime-safe.
     pub fn sum(&self, bus: usize, frames: usize) -> &[f32] {
         &self.sums[bus][..frames]
     }
 
-    /// To the device: left and right to its first two channels, both to a single one, silence to the rest.
+    /// Writes the buses to the device from its frame `at` on: left and right to its first two channels, their sum to a
+    /// single channel, silence to all further channels. This is realtime-safe.
     pub fn play_out(&mut self, output: &mut Output<'_>, at: usize, frames: usize) {
         if output.channels == 1 {
             let [left, right] = &mut self.sums;
@@ -160,9 +142,9 @@ impl Buses {
                 *left = (*left + right) * std::f32::consts::FRAC_1_SQRT_2;
             }
         }
-        self.lane[..frames].fill(0.0);
+        self.scratch[..frames].fill(0.0);
         for channel in 0..output.channels {
-            let from = self.sums.get(channel).unwrap_or(&self.lane);
+            let from = self.sums.get(channel).unwrap_or(&self.scratch);
             convert::play_out(&from[..frames], output, at, channel);
         }
     }
@@ -178,23 +160,7 @@ fn step_towards(now: f32, to: f32) -> f32 {
 mod tests {
     use super::*;
     use crate::format::TakeFormat;
-
-    #[test]
-    fn a_mono_track_keeps_its_power_at_every_pan_and_is_exact_at_the_ends() {
-        for pan in [-0.9, -0.3, 0.0, 0.5, 0.99] {
-            let [[left, right], _] = levels(0.0, pan, 1);
-            assert!((left * left + right * right - 1.0).abs() < 1e-6);
-        }
-        assert_eq!(levels(0.0, -1.0, 1)[0], [1.0, 0.0]);
-        assert_eq!(levels(0.0, 1.0, 1)[0], [0.0, 1.0]);
-        assert_eq!(levels(-120.0, 0.0, 1)[0], [0.0, 0.0]);
-    }
-
-    #[test]
-    fn a_stereo_track_in_the_middle_passes_unchanged() {
-        assert_eq!(levels(0.0, 0.0, 2), [[1.0, 0.0], [0.0, 1.0]]);
-        assert_eq!(levels(0.0, 1.0, 2), [[0.0, 0.0], [0.0, 1.0]]);
-    }
+    use crate::mixer::pan_gains;
 
     #[test]
     fn a_level_that_moves_sounds_the_same_however_the_stretches_fall() {
@@ -216,13 +182,13 @@ mod tests {
 
     #[test]
     fn bytes_of_a_take_are_added_where_they_belong() {
-        let (mut buses, mut now) = (Buses::default(), levels(0.0, -1.0, 1));
+        let (mut buses, mut now) = (Buses::default(), pan_gains(0.0, -1.0, 1));
         let to = now;
         buses.clear(8);
         buses.bytes_mut(4).copy_from_slice(&[0, 64, 0, 192]);
-        let level = buses.add_bytes(TakeFormat::S16, 1, 3, 2, &mut now, &to);
+        let measured = buses.add_bytes(TakeFormat::S16, 1, 3, 2, &mut now, &to);
         assert_eq!(buses.sum(0, 8), [0.0, 0.0, 0.0, 0.5, -0.5, 0.0, 0.0, 0.0]);
         assert_eq!(buses.sum(1, 8), [0.0; 8]);
-        assert!((level.peak - 0.5).abs() < f32::EPSILON);
+        assert!((measured.peak - 0.5).abs() < f32::EPSILON);
     }
 }

@@ -1,16 +1,16 @@
-//! The engine: one period in, one period out. Thread: audio.
+//! The engine: records and plays one period of the device at a time. Thread: audio.
 //!
-//! Nothing in here allocates, frees, locks, logs, faults or calls the system: [`drive`] asks the device for
-//! periods, [`Engine::process`] turns one into sound in windows and sound on outputs. Files, sessions and
-//! the disk are unknown here. What is heard and what is recorded are both a function of the device's frame
-//! count; a frame that did not come is silence in its place.
+//! [`drive`] waits for the device. [`Engine::process`] copies the period's input into capture windows and mixes
+//! playback windows to the outputs. Nothing in this module allocates, frees, locks, logs, faults or makes a system
+//! call, and nothing in it knows files, sessions or disks. Recording and playback both follow the device's frame count.
+//! Frames that the device lost count too and are silence, so everything after them keeps its position.
 #![warn(missing_docs)]
 #![forbid(unsafe_code)]
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::disallowed_macros)]
 
 pub mod convert;
 pub mod drive;
-pub mod levels;
+pub mod meters;
 pub mod mix;
 pub mod outbox;
 pub mod recorder;
@@ -22,63 +22,63 @@ use crate::limits;
 use crate::message::published::Published;
 use crate::message::{AudioCommand, AudioEvent, Motion, PlayPath};
 use crate::time::{FramePos, Frames, SampleRate};
-use levels::InputLevels;
+use meters::InputMeters;
 use mix::Buses;
 use outbox::Outbox;
-use recorder::{Recorder, Stretch};
+use recorder::{Block, Recorder};
 use rtrb::{Consumer, Producer};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use transport::{Effect, Event, Transport};
+use transport::{Event, Jump, Transport};
 use voices::Voices;
 
-/// What the caller does after the commands of a period.
+/// Whether the audio thread continues after [`Engine::apply_commands`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// Go on.
+    /// Move the next period.
     Continue,
-    /// Everything was given back: leave.
+    /// The control side sent `Quit`, and the engine has sent back everything it owned: end the thread.
     Leave,
 }
 
-/// All that one period needs, taken when the engine is made.
+/// The audio thread's state. All its memory is allocated when it is made.
 pub struct Engine {
     commands: Consumer<AudioCommand>,
     outbox: Outbox,
     published: Arc<Published>,
     transport: Transport,
-    place: Place,
+    playhead: Playhead,
     recorder: Recorder,
     voices: Voices,
-    levels: InputLevels,
+    meters: InputMeters,
     buses: Box<Buses>,
     device_frames: u64,
-    /// It was told to quit; it leaves when everything it had is handed over.
+    /// The quit command came. The thread ends when the outbox is empty.
     leaving: bool,
     next_device: Option<Box<dyn Device>>,
     loss: Option<(FramePos, Frames, LossCause)>,
 }
 
-/// Where the playhead is: a locate, and the frames played since.
+/// Position of the playhead: the last locate and the frames played since.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Place {
-    /// What plays.
+pub struct Playhead {
+    /// The path of the locate.
     pub path: PlayPath,
-    /// The locate's number.
+    /// Number of the locate.
     pub epoch: u32,
-    /// Frames played since.
+    /// Frames played since the locate.
     pub stream: u64,
 }
 
-impl Place {
-    /// The same on the timeline.
+impl Playhead {
+    /// The playhead's position on the timeline. This is realtime-safe.
     pub fn position(&self) -> FramePos {
         self.path.at(self.stream)
     }
 }
 
 impl Engine {
-    /// An engine for a device with `inputs` channels at `rate`. Not realtime-safe.
+    /// An engine for a device with `inputs` channels at `rate`. This is not realtime-safe: it allocates.
     pub fn new(
         commands: Consumer<AudioCommand>,
         events: Producer<AudioEvent>,
@@ -91,10 +91,10 @@ impl Engine {
             outbox: Outbox::new(events, Arc::clone(&published)),
             published,
             transport: Transport::default(),
-            place: Place::default(),
+            playhead: Playhead::default(),
             recorder: Recorder::default(),
             voices: Voices::default(),
-            levels: InputLevels::new(inputs, rate),
+            meters: InputMeters::new(inputs, rate),
             buses: Box::default(),
             device_frames: 0,
             leaving: false,
@@ -103,19 +103,19 @@ impl Engine {
         }
     }
 
-    /// Whether a period of `frames` could be moved now without an overrun or a dropout: the clock of
-    /// a device that has none. This is realtime-safe.
+    /// Whether the transport rolls and a period of `frames` can be moved without an overrun or a dropout. Paces a
+    /// device that has no clock. This is realtime-safe.
     pub fn is_ready(&mut self, frames: Frames) -> bool {
-        self.transport.is_rolling() && self.recorder.is_ready(frames) && self.voices.are_ready(&self.place, frames)
+        self.transport.is_rolling() && self.recorder.is_ready(frames) && self.voices.are_ready(&self.playhead, frames)
     }
 
-    /// Whether a period of `frames` would be recorded into nothing now, since its windows have yet to come. This is
+    /// Whether a period of `frames` would be an overrun now, because its capture windows have not come yet. This is
     /// realtime-safe.
     pub fn lacks_windows(&mut self, frames: Frames) -> bool {
         self.transport.is_rolling() && !self.recorder.is_ready(frames)
     }
 
-    /// Takes what the control side asks for. Once per period, before it. This is realtime-safe.
+    /// Carries out the commands of the control side. Call it once before each period. This is realtime-safe.
     pub fn apply_commands(&mut self) -> Next {
         self.outbox.retry();
         while let Ok(command) = self.commands.pop() {
@@ -149,74 +149,75 @@ impl Engine {
             return Next::Leave;
         }
         if self.transport.motion() == Motion::WaitingForData {
-            // The read-ahead may have sent windows of the locate before after the jump: they make room.
-            self.voices.pass(&self.place);
-            if self.published.ready_epoch.load(Acquire) == self.place.epoch {
-                self.apply(Event::Arrived);
+            // The read-ahead may send windows of an older locate after the jump. They are released, because they would
+            // fill the ring.
+            self.voices.release_passed(&self.playhead);
+            if self.published.ready_epoch.load(Acquire) == self.playhead.epoch {
+                self.apply(Event::WindowsReady);
             }
         }
         Next::Continue
     }
 
-    /// A device that was sent to take over. This is realtime-safe.
+    /// The device that the control side sent to replace the current one. This is realtime-safe.
     pub fn take_device(&mut self) -> Option<Box<dyn Device>> {
         self.next_device.take()
     }
 
-    /// Frames of the device's clock so far, lost ones included, over all devices there were. This is realtime-safe.
+    /// Frames of the device's clock so far, over all devices, including lost frames. This is realtime-safe.
     pub fn device_frames(&self) -> u64 {
         self.device_frames
     }
 
-    /// Sends home what owns memory, to be freed there. This is realtime-safe.
+    /// Sends an event that owns memory to the control side, which frees it. This is realtime-safe.
     pub fn hand_over(&mut self, event: AudioEvent) {
         self.outbox.hand_over(event);
     }
 
-    /// Tells the control side. This is realtime-safe.
-    pub fn tell(&mut self, event: AudioEvent) {
-        self.outbox.tell(event);
+    /// Sends an event that owns no memory; a full ring drops it. This is realtime-safe.
+    pub fn report(&mut self, event: AudioEvent) {
+        self.outbox.report(event);
     }
 
-    /// Ends the pass and gives every window back: the way out, also after a panic. This is realtime-safe.
+    /// Ends the pass and returns every window. The last call, also after a panic. This is realtime-safe.
     pub fn give_everything_back(&mut self) {
-        self.tell_loss();
+        self.report_loss();
         self.recorder.end(&mut self.outbox);
         self.voices.clear(&mut self.outbox);
         self.apply(Event::Halt);
         self.publish();
     }
 
-    /// One stretch of the device's memory, at most [`limits::BLOCK_FRAMES_MAX`] frames.
+    /// Records `input` and fills `output`, which have the same length, at most [`limits::BLOCK_FRAMES_MAX`] frames.
     /// This is realtime-safe.
     pub fn process(&mut self, input: &Input<'_>, output: &mut Output<'_>) {
         debug_assert!(input.frames == output.frames && input.frames <= limits::BLOCK_FRAMES_MAX);
-        self.tell_loss();
-        self.levels.begin();
+        self.report_loss();
+        self.meters.begin();
         let quiet = output.channels == 0 && self.voices.is_empty();
         let mut from = 0;
         while from < input.frames {
-            let frames = self.frames_alike(input.frames - from);
-            self.stretch(&Stretch { input, from, frames }, quiet);
+            let frames = self.frames_without_change(input.frames - from);
+            self.process_block(&Block { input, from, frames }, quiet);
             if !quiet {
                 self.buses.play_out(output, from, frames);
             }
             self.device_frames += frames as u64;
             from += frames;
         }
-        self.levels.end(input, &self.published.inputs);
+        self.meters.end(input, &self.published.inputs);
         self.publish();
     }
 
-    /// `frames` of the device's clock were not delivered: everything goes on as if they had been silent.
-    /// This is realtime-safe.
+    /// Counts `frames` frames that the device did not deliver. They are silence in every take, and the playhead moves
+    /// past them. This is realtime-safe.
     pub fn lose(&mut self, frames: u64, cause: LossCause) {
         if frames == 0 && cause != LossCause::Xrun {
             return;
         }
-        let (frames, at) = (Frames(frames), self.place.position());
+        let (frames, at) = (Frames(frames), self.playhead.position());
         if cause == LossCause::Unplug && !self.transport.is_rolling() {
-            // Nobody plays or records: that the device is gone was told, and nothing is lost.
+            // Nothing plays or records, so nothing is lost. The event for the missing device was sent already.
             self.device_frames += frames.0;
             self.publish();
             return;
@@ -225,7 +226,7 @@ impl Engine {
         match &mut self.loss {
             Some((_, lost, because)) if *because == cause && cause != LossCause::Xrun => *lost += frames,
             _ => {
-                self.tell_loss();
+                self.report_loss();
                 self.loss = Some((at, frames, cause));
                 self.published.xruns.fetch_add(u64::from(cause == LossCause::Xrun), Relaxed);
             }
@@ -233,50 +234,50 @@ impl Engine {
         self.device_frames += frames.0;
         if self.transport.is_rolling() {
             self.recorder.skip(frames, cause);
-            self.place.stream += frames.0;
+            self.playhead.stream += frames.0;
             self.transport.mute();
             self.end_pass_if_over();
         }
         self.publish();
     }
 
-    /// Frames, at most `most`, in which nothing begins, ends or turns.
-    fn frames_alike(&self, most: usize) -> usize {
+    /// Frames, at most `most`, until a pass begins or ends, the loop wraps or a declick ramp ends.
+    fn frames_without_change(&self, most: usize) -> usize {
         if !self.transport.is_rolling() {
             return most;
         }
         let turn = self
             .recorder
-            .frames_to_turn(self.place.position())
-            .min(self.place.path.straight(self.place.stream))
-            .min(self.transport.frames_to_turn());
+            .frames_to_change(self.playhead.position())
+            .min(self.playhead.path.straight(self.playhead.stream))
+            .min(self.transport.frames_to_change());
         most.min(usize::try_from(turn).unwrap_or(usize::MAX)).max(1)
     }
 
-    /// One stretch recorded, played, counted. With `quiet` nobody would hear the mix, and none is made.
-    fn stretch(&mut self, heard: &Stretch<'_>, quiet: bool) {
-        let (rolling, frames) = (self.transport.is_rolling(), heard.frames);
+    /// Records, mixes and counts one block. With `quiet` there is no output or no track, so no mix is made.
+    fn process_block(&mut self, block: &Block<'_>, quiet: bool) {
+        let (rolling, frames) = (self.transport.is_rolling(), block.frames);
         if rolling {
-            self.recorder.begin_if_due(self.place.position(), self.device_frames, &mut self.outbox);
-            self.recorder.record(heard, &mut self.levels, &mut self.outbox, &self.published);
+            self.recorder.begin_if_due(self.playhead.position(), self.device_frames, &mut self.outbox);
+            self.recorder.record(block, &mut self.meters, &mut self.outbox, &self.published);
         }
         if !quiet {
-            self.mix(heard, rolling);
+            self.mix(block, rolling);
         }
         if rolling {
-            self.place.stream += frames as u64;
-            if let Some(effect) = self.transport.advance(frames as u32) {
-                self.act(effect);
+            self.playhead.stream += frames as u64;
+            if let Some(jump) = self.transport.advance(frames as u32) {
+                self.jump(jump);
             }
             self.end_pass_if_over();
         }
     }
 
-    fn mix(&mut self, heard: &Stretch<'_>, rolling: bool) {
-        let Stretch { input, from, frames } = *heard;
+    fn mix(&mut self, block: &Block<'_>, rolling: bool) {
+        let Block { input, from, frames } = *block;
         self.buses.clear(frames);
         if rolling {
-            self.voices.play_disk(&self.place, frames, &mut self.buses, &mut self.outbox, &self.published);
+            self.voices.play_disk(&self.playhead, frames, &mut self.buses, &mut self.outbox, &self.published);
             self.buses.declick(self.transport.ramp(), frames);
         }
         self.voices.play_inputs(input, from, frames, &mut self.buses);
@@ -285,7 +286,7 @@ impl Engine {
 
     fn end_pass_if_over(&mut self) {
         if self.recorder.is_over() {
-            self.tell_loss();
+            self.report_loss();
             if self.recorder.end(&mut self.outbox) {
                 self.apply(Event::Stop);
             }
@@ -293,45 +294,39 @@ impl Engine {
     }
 
     fn end_pass(&mut self) {
-        // While the pass is there that it is a loss of.
-        self.tell_loss();
+        // Before the pass ends, so that the control side attributes the loss to it.
+        self.report_loss();
         self.recorder.end(&mut self.outbox);
     }
 
     fn apply(&mut self, event: Event) {
-        if let Some(effect) = self.transport.apply(event) {
-            self.act(effect);
+        if let Some(jump) = self.transport.apply(event) {
+            self.jump(jump);
         }
     }
 
-    fn act(&mut self, effect: Effect) {
-        match effect {
-            Effect::Rolled => self.outbox.tell(AudioEvent::Rolling { at: self.place.position() }),
-            Effect::Stopped => self.outbox.tell(AudioEvent::Stopped { at: self.place.position() }),
-            Effect::Go { path, epoch } => {
-                self.recorder.end(&mut self.outbox);
-                self.place = Place { path, epoch, stream: 0 };
-                self.voices.pass(&self.place);
-                // The read-ahead watches the epoch: it must never see the new one with the old stream frame, nor before windows
-                // of the locate before are on their way back.
-                self.published.stream.store(0, Relaxed);
-                self.published.position.store(self.place.position().0, Relaxed);
-                self.published.epoch.store(epoch, Release);
-            }
-        }
+    fn jump(&mut self, Jump { path, epoch }: Jump) {
+        self.recorder.end(&mut self.outbox);
+        self.playhead = Playhead { path, epoch, stream: 0 };
+        self.voices.release_passed(&self.playhead);
+        // The read-ahead watches the epoch. It must never see the new epoch with the old stream frame, nor before the
+        // windows of the previous locate are on their way back.
+        self.published.stream.store(0, Relaxed);
+        self.published.position.store(self.playhead.position().0, Relaxed);
+        self.published.epoch.store(epoch, Release);
     }
 
-    fn tell_loss(&mut self) {
+    fn report_loss(&mut self) {
         if let Some((at, frames, cause)) = self.loss.take() {
-            self.outbox.tell(AudioEvent::Lost { at, frames, cause });
+            self.outbox.report(AudioEvent::Lost { at, frames, cause });
         }
     }
 
     fn publish(&self) {
         let published = &self.published;
         published.motion.store(self.transport.motion() as u8, Relaxed);
-        published.position.store(self.place.position().0, Relaxed);
-        published.stream.store(self.place.stream, Relaxed);
+        published.position.store(self.playhead.position().0, Relaxed);
+        published.stream.store(self.playhead.stream, Relaxed);
         published.device_frames.store(self.device_frames, Relaxed);
         published.pass_frames.store(self.recorder.frames(), Release);
     }

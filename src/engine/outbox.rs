@@ -1,4 +1,4 @@
-//! The way out of the audio thread. Thread: audio.
+//! The audio thread's end of the event ring, and a buffer for owning events that found the ring full. Thread: audio.
 #![forbid(unsafe_code)]
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::disallowed_macros)]
 
@@ -8,59 +8,61 @@ use rtrb::{Producer, PushError};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// Events in order, and a place for boxes that found the ring full.
+/// Sends [`AudioEvent`]s to the control side. Never waits and never frees.
 pub struct Outbox {
     events: Producer<AudioEvent>,
-    kept: [Option<AudioEvent>; Outbox::KEPT],
+    unsent: [Option<AudioEvent>; Outbox::UNSENT_MAX],
     published: Arc<Published>,
 }
 
 impl Outbox {
-    const KEPT: usize = 16;
+    const UNSENT_MAX: usize = 16;
 
-    /// Not realtime-safe.
+    /// An outbox on the ring `events`. This is not realtime-safe: it is made before the audio thread runs.
     pub fn new(events: Producer<AudioEvent>, published: Arc<Published>) -> Outbox {
-        Outbox { events, kept: [const { None }; Outbox::KEPT], published }
+        Outbox { events, unsent: [const { None }; Outbox::UNSENT_MAX], published }
     }
 
-    /// Tells something whose numbers stand in [`Published`] too: when the ring is full it is counted and
-    /// dropped. Not for events that own memory. This is realtime-safe.
-    pub fn tell(&mut self, event: AudioEvent) {
+    /// Sends an event that owns no memory. When the ring is full, the event is dropped and counted in
+    /// [`Published::events_missed`]; [`Published`] has the sums of such events. This is realtime-safe.
+    pub fn report(&mut self, event: AudioEvent) {
         if let Err(PushError::Full(event)) = self.events.push(event) {
             std::mem::forget(event);
             self.published.events_missed.fetch_add(1, Relaxed);
         }
     }
 
-    /// Sends something that owns memory: never dropped, kept until there is room. This is realtime-safe.
+    /// Sends an event that owns memory. When the ring is full, the event waits here for [`Outbox::retry`]. This is
+    /// realtime-safe.
     pub fn hand_over(&mut self, event: AudioEvent) {
         if let Err(PushError::Full(event)) = self.events.push(event) {
-            match self.kept.iter_mut().find(|place| place.is_none()) {
-                Some(place) => *place = Some(event),
-                // Nobody has read thousands of events: leaked here rather than freed here.
+            match self.unsent.iter_mut().find(|slot| slot.is_none()) {
+                Some(slot) => *slot = Some(event),
+                // The control side has read nothing for thousands of events. Leak this one: freeing it could wait for a
+                // lock.
                 None => std::mem::forget(event),
             }
         }
     }
 
-    /// Whether nothing is kept. This is realtime-safe.
+    /// Whether every owning event is in the ring. This is realtime-safe.
     pub fn is_empty(&self) -> bool {
-        self.kept.iter().all(Option::is_none)
+        self.unsent.iter().all(Option::is_none)
     }
 
-    /// No pass is on any more. Told before the pass is handed over, so that whoever gets it sees that too.
-    /// This is realtime-safe.
+    /// Publishes that no pass is recording. Call it before the pass is handed over, so that the control side never
+    /// holds an ended pass while [`Published::pass_frames`] still counts it. This is realtime-safe.
     pub fn publish_no_pass(&self) {
         self.published.pass_frames.store(NO_PASS, Relaxed);
     }
 
-    /// Tries again what was kept. This is realtime-safe.
+    /// Moves waiting events into the ring until it is full again. This is realtime-safe.
     pub fn retry(&mut self) {
-        for place in &mut self.kept {
-            if let Some(event) = place.take()
+        for slot in &mut self.unsent {
+            if let Some(event) = slot.take()
                 && let Err(PushError::Full(event)) = self.events.push(event)
             {
-                *place = Some(event);
+                *slot = Some(event);
                 return;
             }
         }

@@ -1,9 +1,9 @@
-//! Recording: the pass that is on or waits to begin. Thread: audio.
+//! Recording: owns the pass that records or waits to begin, and copies input into its capture windows. Thread: audio.
 #![forbid(unsafe_code)]
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::disallowed_macros)]
 
 use super::convert::{self, Lane};
-use super::levels::InputLevels;
+use super::meters::InputMeters;
 use super::outbox::Outbox;
 use crate::device::{Input, LossCause};
 use crate::limits::TAKE_CHANNEL_COUNT_MAX;
@@ -12,75 +12,78 @@ use crate::message::{AudioEvent, Capture, LossMark, Pass};
 use crate::time::{FramePos, Frames};
 use std::sync::atomic::Ordering::Relaxed;
 
-/// Frames of a period in which nothing begins or ends.
+/// Frames of a period that are processed at once: no pass begins or ends and the transport does not change within them.
 #[derive(Clone, Copy)]
-pub struct Stretch<'a> {
-    /// The period, as the device lends it.
+pub struct Block<'a> {
+    /// The input of the whole period, in the device's memory.
     pub input: &'a Input<'a>,
-    /// The first frame of it.
+    /// First frame of the block, counted from the start of `input`.
     pub from: usize,
-    /// How many.
+    /// Frames of the block.
     pub frames: usize,
 }
 
-/// Frames that are put together before they are stored to a window.
-const ASSEMBLED_FRAMES: usize = 128;
+/// Frames that are assembled in scratch memory before they are copied to a window.
+const SCRATCH_FRAMES: usize = 128;
 
 /// Bytes of the largest frame: float, stereo.
 const FRAME_BYTES_MAX: usize = 4 * TAKE_CHANNEL_COUNT_MAX;
 
-/// At most one pass: none, waiting for its first frame, or recording.
+/// Holds at most one pass, which waits for its first frame or records.
 pub struct Recorder {
     pass: Option<Box<Pass>>,
     begun: bool,
-    assembled: Box<Assembled>,
+    scratch: Box<Scratch>,
 }
 
-/// Room for the frames of one take that are put together before they are stored.
-type Assembled = [u8; ASSEMBLED_FRAMES * FRAME_BYTES_MAX];
+/// Memory in which frames of one take are assembled before they are copied to a window.
+type Scratch = [u8; SCRATCH_FRAMES * FRAME_BYTES_MAX];
 
 impl Default for Recorder {
-    /// Nothing to record. Not realtime-safe.
+    /// A recorder without a pass. This is not realtime-safe: it allocates.
     #[expect(clippy::disallowed_methods, reason = "made before the audio thread runs")]
     fn default() -> Recorder {
-        Recorder { pass: None, begun: false, assembled: Box::new([0; ASSEMBLED_FRAMES * FRAME_BYTES_MAX]) }
+        Recorder { pass: None, begun: false, scratch: Box::new([0; SCRATCH_FRAMES * FRAME_BYTES_MAX]) }
     }
 }
 
 impl Recorder {
-    /// Takes a pass to be begun when its place comes. One that is on is ended first.
+    /// Takes over a pass, which begins when the playhead reaches [`Pass::begin`]. Ends the previous pass first. This is
+    /// realtime-safe.
     pub fn load(&mut self, pass: Box<Pass>, outbox: &mut Outbox) {
         self.end(outbox);
         self.pass = Some(pass);
         self.begun = false;
     }
 
-    /// Frames recorded, or [`NO_PASS`].
+    /// Frames of the pass so far, or [`NO_PASS`] while none records. This is realtime-safe.
     pub fn frames(&self) -> u64 {
         self.recording().map_or(NO_PASS, |pass| pass.frames.0)
     }
 
-    /// Whether every take has windows for the next `frames`.
+    /// Whether every take has capture windows for the next `frames` frames. True while no pass records. This is
+    /// realtime-safe.
     pub fn is_ready(&mut self, frames: Frames) -> bool {
         let Some(pass) = self.pass.as_mut().filter(|_| self.begun) else { return true };
         let (at, frames) = (FramePos(pass.frames.0), frames.min(pass.length - pass.frames));
         pass.captures.iter_mut().all(|capture| capture.windows.covers(at, frames))
     }
 
-    /// Frames from `position` on until the pass begins or ends.
-    pub fn frames_to_turn(&self, position: FramePos) -> u64 {
+    /// Frames from `position` on until the pass begins or ends; `u64::MAX` without a pass. This is realtime-safe.
+    pub fn frames_to_change(&self, position: FramePos) -> u64 {
         match &self.pass {
             Some(pass) if self.begun => (pass.length - pass.frames).0,
             Some(pass) => match pass.begin {
                 Some(begin) if position < begin => begin.since(position).0,
-                // It begins with the stretch that is being cut, which must not be longer than it.
+                // The pass begins with this block, so the block must not be longer than the pass.
                 _ => pass.length.0,
             },
             None => u64::MAX,
         }
     }
 
-    /// Begins a waiting pass whose place has come. A place that was jumped over has come too.
+    /// Begins the waiting pass if the playhead is at or past [`Pass::begin`]. `device_frame` is the current frame of
+    /// the device's clock. This is realtime-safe.
     pub fn begin_if_due(&mut self, position: FramePos, device_frame: u64, outbox: &mut Outbox) {
         let Some(pass) = self.pass.as_mut().filter(|_| !self.begun) else { return };
         if pass.begin.is_none_or(|begin| begin <= position) {
@@ -89,39 +92,33 @@ impl Recorder {
             if let Some(progress_page) = &pass.progress_page {
                 progress_page.begin(position);
             }
-            outbox.tell(AudioEvent::PassBegan { at: position, device_frame });
+            outbox.report(AudioEvent::PassBegan { at: position, device_frame });
         }
     }
 
-    /// Records what the device heard, in every take.
-    pub fn record(
-        &mut self,
-        heard: &Stretch<'_>,
-        levels: &mut InputLevels,
-        outbox: &mut Outbox,
-        published: &Published,
-    ) {
+    /// Records a block in every take of the pass, and counts overruns. This is realtime-safe.
+    pub fn record(&mut self, block: &Block<'_>, meters: &mut InputMeters, outbox: &mut Outbox, published: &Published) {
         let Some(pass) = self.pass.as_mut().filter(|_| self.begun) else { return };
         let at = FramePos(pass.frames.0);
         for (index, capture) in pass.captures.iter_mut().enumerate() {
-            let missed = capture.record(heard, at, &mut self.assembled, levels);
+            let missed = capture.record(block, at, &mut self.scratch, meters);
             if missed.0 > 0 {
                 published.frames_overrun.fetch_add(missed.0, Relaxed);
                 if let Some(progress_page) = &pass.progress_page {
                     progress_page.overrun(missed);
                 }
             } else {
-                capture.tell_overrun(index, outbox);
+                capture.report_overrun(index, outbox);
             }
         }
-        pass.frames += Frames(heard.frames as u64);
-        // Last: it must never claim what a window does not hold yet.
+        pass.frames += Frames(block.frames as u64);
+        // Last, because recovery trusts the progress page: it must never count a frame that is not in its window yet.
         if let Some(progress_page) = &pass.progress_page {
             progress_page.advance_to(pass.frames);
         }
     }
 
-    /// `frames` frames did not come: silence in every take, up to the end of the pass.
+    /// Moves the pass past `frames` frames that the device lost. They are silence in every take. This is realtime-safe.
     pub fn skip(&mut self, frames: Frames, cause: LossCause) {
         let Some(pass) = self.pass.as_mut().filter(|_| self.begun) else { return };
         let frames = frames.min(pass.length - pass.frames);
@@ -139,13 +136,13 @@ impl Recorder {
         }
     }
 
-    /// Whether the pass has reached its length.
+    /// Whether the pass has reached its length. This is realtime-safe.
     pub fn is_over(&self) -> bool {
         self.recording().is_some_and(|pass| pass.length <= pass.frames)
     }
 
-    /// Ends the pass, if there is one: its windows and itself go home. Says whether the transport is to
-    /// stop with it.
+    /// Ends the pass, if there is one: returns its windows to the butler and the pass to the control side. Returns
+    /// whether the transport stops with the pass. This is realtime-safe.
     pub fn end(&mut self, outbox: &mut Outbox) -> bool {
         let Some(mut pass) = self.pass.take() else { return false };
         if !self.begun {
@@ -153,7 +150,7 @@ impl Recorder {
         }
         let at = FramePos(pass.frames.0);
         for (index, capture) in pass.captures.iter_mut().enumerate() {
-            capture.tell_overrun(index, outbox);
+            capture.report_overrun(index, outbox);
             capture.windows.end(at);
         }
         let stop = pass.stop_with_it;
@@ -169,40 +166,49 @@ impl Recorder {
 }
 
 impl Capture {
-    /// Copies each of its channels into the windows. Returns the frames for which there was none.
-    fn record(&mut self, heard: &Stretch<'_>, at: FramePos, room: &mut Assembled, levels: &mut InputLevels) -> Frames {
-        let Stretch { input, from, frames } = *heard;
+    /// Copies the block's input into the take from take frame `at` on. Returns the frames at the end for which there
+    /// was no window.
+    fn record(
+        &mut self,
+        block: &Block<'_>,
+        at: FramePos,
+        scratch_memory: &mut Scratch,
+        meters: &mut InputMeters,
+    ) -> Frames {
+        let Block { input, from, frames } = *block;
         let frame_bytes = self.format.bytes() * self.channels;
         let mut done = 0;
         while done < frames {
-            let place = at + Frames(done as u64);
-            let Some(memory) = self.windows.span(place, Frames((frames - done) as u64)) else {
+            let position = at + Frames(done as u64);
+            let Some(memory) = self.windows.span(position, Frames((frames - done) as u64)) else {
                 let missed = Frames((frames - done) as u64);
-                self.miss(place, missed);
+                self.note_overrun(position, missed);
                 return missed;
             };
-            // Assembled in the first-level cache and stored in one go: a window's next lines are in no cache yet, and
-            // stores of single samples would wait for them one by one (measured: 18 against 8 us for 24 tracks).
-            for piece in memory.chunks_mut(ASSEMBLED_FRAMES * frame_bytes) {
-                let assembled = &mut room[..piece.len()];
+            // Frames are assembled in the first-level cache and copied as a whole. The window's next cache lines are in
+            // no cache yet, and stores of single samples would wait for each of them (measured: 18 us against 8 us for
+            // 24 tracks).
+            for piece in memory.chunks_mut(SCRATCH_FRAMES * frame_bytes) {
+                let scratch = &mut scratch_memory[..piece.len()];
                 if self.inputs[..self.channels].iter().any(|channel| input.channels <= *channel) {
-                    // A device that came back with fewer inputs: silence, not what the take before left here.
-                    assembled.fill(0);
+                    // The device came back with fewer inputs: store silence, not the samples that the previous take
+                    // left in the scratch memory.
+                    scratch.fill(0);
                 }
                 for (channel, input_channel) in self.inputs[..self.channels].iter().enumerate() {
                     let lane = Lane { channel, channels: self.channels };
-                    let level = convert::record(input, from + done, *input_channel, self.format, assembled, lane);
-                    levels.add(*input_channel, level);
+                    let measured = convert::record(input, from + done, *input_channel, self.format, scratch, lane);
+                    meters.add(*input_channel, measured);
                 }
-                piece.copy_from_slice(assembled);
+                piece.copy_from_slice(scratch);
                 done += piece.len() / frame_bytes;
             }
         }
         Frames(0)
     }
 
-    /// Notes that there was no window at `at`.
-    fn miss(&mut self, at: FramePos, frames: Frames) {
+    /// Counts `frames` frames from take frame `at` on for which there was no window.
+    fn note_overrun(&mut self, at: FramePos, frames: Frames) {
         self.overrun += frames;
         self.losses.add(LossMark { at, frames, cause: None });
         match &mut self.open {
@@ -211,10 +217,10 @@ impl Capture {
         }
     }
 
-    /// Tells an overrun that is over.
-    fn tell_overrun(&mut self, capture: usize, outbox: &mut Outbox) {
+    /// Reports an overrun that has ended.
+    fn report_overrun(&mut self, capture: usize, outbox: &mut Outbox) {
         if let Some((at, frames)) = self.open.take() {
-            outbox.tell(AudioEvent::Overrun { capture, at, frames });
+            outbox.report(AudioEvent::Overrun { capture, at, frames });
         }
     }
 }

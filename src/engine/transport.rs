@@ -1,83 +1,76 @@
-//! The transport: what rolls, what waits, and the ramp that keeps each turn from clicking. Thread: audio. Pure.
+//! The transport: its motion as a state machine, and the declick ramps at start, stop and locate. Thread: audio. Pure.
 #![forbid(unsafe_code)]
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::disallowed_macros)]
 
 use crate::limits::DECLICK_FRAMES;
 use crate::message::{Motion, PlayPath};
 
-/// What happens to the transport.
+/// Input of the state machine.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Event {
-    /// Play was asked for.
+    /// The control side requests play.
     Roll,
-    /// Stop was asked for.
+    /// The control side requests stop.
     Stop,
-    /// A locate was asked for.
+    /// The control side requests a locate.
     Locate {
-        /// Where to, and what then.
+        /// The path that plays from there.
         path: PlayPath,
-        /// Its number.
+        /// Number of the locate.
         epoch: u32,
     },
-    /// The windows of the last locate are in place.
-    Arrived,
-    /// Stand still at once: the thread leaves.
+    /// The read-ahead has supplied the windows of the last locate.
+    WindowsReady,
+    /// Stop at once, without a ramp: the thread ends.
     Halt,
 }
 
-/// What the engine does about it.
+/// A locate to carry out: the playhead jumps to the start of `path`.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Effect {
-    /// It rolls from here on.
-    Rolled,
-    /// It stands from here on.
-    Stopped,
-    /// The playhead jumps.
-    Go {
-        /// Where to, and what then.
-        path: PlayPath,
-        /// The locate's number.
-        epoch: u32,
-    },
+pub struct Jump {
+    /// The path that plays from there.
+    pub path: PlayPath,
+    /// Number of the locate.
+    pub epoch: u32,
 }
 
-/// A gain at the head of a stretch, and how it changes with every frame.
+/// A gain that changes with every frame of a block.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Ramp {
     /// Gain of the first frame.
     pub gain: f32,
-    /// Added per frame, the gain staying in 0..=1.
+    /// Added per frame. The gain stays within 0..=1.
     pub step: f32,
 }
 
-/// Motion, and the declick that goes with it.
+/// The state: motion, declick gain, and the locate that follows the current fade-out.
 #[derive(Clone, Copy, Debug)]
 pub struct Transport {
     motion: Motion,
-    // In 1/DECLICK_FRAMES, so that ramps begin and end on whole frames.
+    // In units of 1/DECLICK_FRAMES, so that ramps begin and end on whole frames.
     gain: u32,
-    target: Option<(PlayPath, u32)>,
-    roll_on: bool,
+    pending_jump: Option<Jump>,
+    roll_after_locate: bool,
 }
 
 impl Default for Transport {
     fn default() -> Self {
-        Transport { motion: Motion::Stopped, gain: 0, target: None, roll_on: false }
+        Transport { motion: Motion::Stopped, gain: 0, pending_jump: None, roll_after_locate: false }
     }
 }
 
 impl Transport {
-    /// What it does.
+    /// The current motion. This is realtime-safe.
     pub fn motion(&self) -> Motion {
         self.motion
     }
 
-    /// Whether frames pass under the playhead.
+    /// Whether the playhead moves. This is realtime-safe.
     pub fn is_rolling(&self) -> bool {
         matches!(self.motion, Motion::Rolling | Motion::Stopping | Motion::DeclickToLocate)
     }
 
-    /// The gain of what is played, from this frame on.
+    /// The declick ramp of the next frames. This is realtime-safe.
     pub fn ramp(&self) -> Ramp {
         let unit = 1.0 / DECLICK_FRAMES as f32;
         let step = match self.motion {
@@ -88,8 +81,8 @@ impl Transport {
         Ramp { gain: self.gain as f32 * unit, step }
     }
 
-    /// Frames until the ramp ends; `u64::MAX` when none is on.
-    pub fn frames_to_turn(&self) -> u64 {
+    /// Frames until the ramp ends; `u64::MAX` without a ramp. This is realtime-safe.
+    pub fn frames_to_change(&self) -> u64 {
         match self.motion {
             Motion::Rolling if self.gain < DECLICK_FRAMES => u64::from(DECLICK_FRAMES - self.gain),
             Motion::Stopping | Motion::DeclickToLocate => u64::from(self.gain.max(1)),
@@ -97,19 +90,20 @@ impl Transport {
         }
     }
 
-    /// What is played jumped without being asked (frames were lost): fade it in again.
+    /// Fades playback in again, because frames were lost and the sound jumps. This is realtime-safe.
     pub fn mute(&mut self) {
         self.gain = 0;
     }
 
-    /// `frames` frames went by, no more than [`Transport::frames_to_turn`].
-    pub fn advance(&mut self, frames: u32) -> Option<Effect> {
+    /// Advances the ramp by `frames` frames, at most [`Transport::frames_to_change`]. Returns the jump that is due
+    /// after a fade-out. This is realtime-safe.
+    pub fn advance(&mut self, frames: u32) -> Option<Jump> {
         match self.motion {
             Motion::Rolling => self.gain = (self.gain + frames).min(DECLICK_FRAMES),
             Motion::Stopping | Motion::DeclickToLocate => {
                 self.gain = self.gain.saturating_sub(frames);
                 if self.gain == 0 {
-                    return Some(self.turn());
+                    return self.finish_fade_out();
                 }
             }
             Motion::Stopped | Motion::WaitingForData => {}
@@ -117,65 +111,64 @@ impl Transport {
         None
     }
 
-    /// The one place where motion changes by request.
-    pub fn apply(&mut self, event: Event) -> Option<Effect> {
+    /// Changes the motion as `event` demands. Returns the jump that is due at once. This is realtime-safe.
+    pub fn apply(&mut self, event: Event) -> Option<Jump> {
         match (event, self.motion) {
             (Event::Halt, _) => {
                 *self = Transport::default();
-                Some(Effect::Stopped)
+                None
             }
             (Event::Roll, Motion::Stopped | Motion::Stopping) => {
-                let stood = self.motion == Motion::Stopped;
                 self.motion = Motion::Rolling;
-                stood.then_some(Effect::Rolled)
+                None
             }
             (Event::Roll, Motion::DeclickToLocate | Motion::WaitingForData) => {
-                self.roll_on = true;
+                self.roll_after_locate = true;
                 None
             }
             (Event::Stop, Motion::Rolling) => {
                 self.motion = Motion::Stopping;
-                (self.gain == 0).then(|| self.turn())
+                if self.gain == 0 { self.finish_fade_out() } else { None }
             }
             (Event::Stop, Motion::DeclickToLocate | Motion::WaitingForData) => {
-                self.roll_on = false;
+                self.roll_after_locate = false;
                 None
             }
             (Event::Locate { path, epoch }, Motion::Stopped | Motion::WaitingForData) => {
-                self.roll_on &= self.motion == Motion::WaitingForData;
+                self.roll_after_locate &= self.motion == Motion::WaitingForData;
                 self.motion = Motion::WaitingForData;
-                Some(Effect::Go { path, epoch })
+                Some(Jump { path, epoch })
             }
             (Event::Locate { path, epoch }, Motion::Rolling | Motion::Stopping | Motion::DeclickToLocate) => {
-                self.roll_on = match self.motion {
-                    Motion::DeclickToLocate => self.roll_on,
+                self.roll_after_locate = match self.motion {
+                    Motion::DeclickToLocate => self.roll_after_locate,
                     motion => motion == Motion::Rolling,
                 };
                 self.motion = Motion::DeclickToLocate;
-                self.target = Some((path, epoch));
-                (self.gain == 0).then(|| self.turn())
+                self.pending_jump = Some(Jump { path, epoch });
+                if self.gain == 0 { self.finish_fade_out() } else { None }
             }
-            (Event::Arrived, Motion::WaitingForData) => {
-                self.motion = if self.roll_on { Motion::Rolling } else { Motion::Stopped };
+            (Event::WindowsReady, Motion::WaitingForData) => {
+                self.motion = if self.roll_after_locate { Motion::Rolling } else { Motion::Stopped };
                 self.gain = 0;
-                Some(if self.roll_on { Effect::Rolled } else { Effect::Stopped })
+                None
             }
             (Event::Roll, Motion::Rolling)
             | (Event::Stop, Motion::Stopped | Motion::Stopping)
-            | (Event::Arrived, _) => None,
+            | (Event::WindowsReady, _) => None,
         }
     }
 
-    /// The way out is silent: stop, or go where it was meant to go.
-    fn turn(&mut self) -> Effect {
-        match (self.motion, self.target.take()) {
-            (Motion::DeclickToLocate, Some((path, epoch))) => {
+    /// The fade-out is over: stops, or returns the pending jump.
+    fn finish_fade_out(&mut self) -> Option<Jump> {
+        match (self.motion, self.pending_jump.take()) {
+            (Motion::DeclickToLocate, Some(jump)) => {
                 self.motion = Motion::WaitingForData;
-                Effect::Go { path, epoch }
+                Some(jump)
             }
             _ => {
                 self.motion = Motion::Stopped;
-                Effect::Stopped
+                None
             }
         }
     }
@@ -193,7 +186,7 @@ mod tests {
 
     fn rolling() -> Transport {
         let mut transport = Transport::default();
-        assert_eq!(transport.apply(Event::Roll), Some(Effect::Rolled));
+        assert_eq!((transport.apply(Event::Roll), transport.motion()), (None, Motion::Rolling));
         transport.advance(DECLICK_FRAMES);
         transport
     }
@@ -204,17 +197,16 @@ mod tests {
         assert_eq!(transport.apply(Event::Stop), None);
         assert!(transport.is_rolling() && transport.ramp().step < 0.0);
         assert_eq!(transport.advance(DECLICK_FRAMES - 1), None);
-        assert_eq!(transport.advance(1), Some(Effect::Stopped));
-        assert!(!transport.is_rolling());
+        assert_eq!((transport.advance(1), transport.motion()), (None, Motion::Stopped));
     }
 
     #[test]
     fn a_locate_while_rolling_fades_out_jumps_waits_and_fades_in() {
         let mut transport = rolling();
         assert_eq!(transport.apply(locate(5, 1)), None);
-        let Some(Effect::Go { epoch, .. }) = transport.advance(DECLICK_FRAMES) else { panic!("it goes") };
+        let Some(Jump { epoch, .. }) = transport.advance(DECLICK_FRAMES) else { panic!("it goes") };
         assert_eq!((epoch, transport.motion(), transport.is_rolling()), (1, Motion::WaitingForData, false));
-        assert_eq!(transport.apply(Event::Arrived), Some(Effect::Rolled));
+        assert_eq!((transport.apply(Event::WindowsReady), transport.motion()), (None, Motion::Rolling));
         assert_eq!(transport.ramp().gain, 0.0);
         assert!(transport.ramp().step > 0.0);
     }
@@ -225,17 +217,17 @@ mod tests {
         transport.apply(locate(5, 1));
         transport.apply(locate(9, 2));
         transport.apply(Event::Stop);
-        assert!(matches!(transport.advance(DECLICK_FRAMES), Some(Effect::Go { epoch: 2, .. })));
-        assert_eq!(transport.apply(Event::Arrived), Some(Effect::Stopped));
+        assert!(matches!(transport.advance(DECLICK_FRAMES), Some(Jump { epoch: 2, .. })));
+        assert_eq!((transport.apply(Event::WindowsReady), transport.motion()), (None, Motion::Stopped));
     }
 
     #[test]
     fn play_pressed_while_it_arrives_is_not_forgotten() {
         let mut transport = Transport::default();
-        assert!(matches!(transport.apply(locate(5, 1)), Some(Effect::Go { .. })));
+        assert!(matches!(transport.apply(locate(5, 1)), Some(_)));
         assert_eq!(transport.apply(Event::Roll), None);
-        assert!(matches!(transport.apply(locate(6, 2)), Some(Effect::Go { .. })));
-        assert_eq!(transport.apply(Event::Arrived), Some(Effect::Rolled));
+        assert!(matches!(transport.apply(locate(6, 2)), Some(_)));
+        assert_eq!((transport.apply(Event::WindowsReady), transport.motion()), (None, Motion::Rolling));
     }
 
     #[test]
@@ -250,14 +242,14 @@ mod tests {
 
     #[test]
     fn no_event_in_any_motion_leaves_the_gain_outside_its_range() {
-        let events = [Event::Roll, Event::Stop, locate(1, 1), Event::Arrived, Event::Halt];
+        let events = [Event::Roll, Event::Stop, locate(1, 1), Event::WindowsReady, Event::Halt];
         for first in events {
             for second in events {
                 for third in events {
                     let mut transport = rolling();
                     for event in [first, second, third] {
                         transport.apply(event);
-                        transport.advance(transport.frames_to_turn().min(100) as u32);
+                        transport.advance(transport.frames_to_change().min(100) as u32);
                         let gain = transport.ramp().gain;
                         assert!((0.0..=1.0).contains(&gain));
                     }

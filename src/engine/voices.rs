@@ -1,30 +1,31 @@
-//! Playing: every track's windows and inputs into the mix. Thread: audio.
+//! Playback: owns a voice per track slot, and adds takes and monitored inputs to the buses. Thread: audio.
 #![forbid(unsafe_code)]
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::disallowed_macros)]
 
-use super::Place;
+use super::Playhead;
 use super::convert;
-use super::convert::Level;
-use super::levels::mean;
+use super::convert::PeakAndPower;
+use super::meters::smoothed_mean_square;
 use super::mix::Buses;
 use super::outbox::Outbox;
 use crate::device::Input;
 use crate::limits::TRACK_COUNT_MAX;
 use crate::message::published::Published;
-use crate::message::{AudioEvent, Mix, Voice};
+use crate::message::{AudioEvent, Voice};
+use crate::mixer::Mix;
 use crate::time::Frames;
 use crate::window::playback::Playable;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// The tracks that can be heard, by slot.
+/// The tracks that play, by slot.
 pub struct Voices {
     slots: Box<[Option<Box<Voice>>]>,
-    /// No slot at or above it is in use.
+    /// No slot at or above this index is in use.
     end: usize,
 }
 
 impl Default for Voices {
-    /// No track. Not realtime-safe.
+    /// Voices without a track. This is not realtime-safe: it allocates.
     #[expect(clippy::disallowed_methods, reason = "made before the audio thread runs")]
     fn default() -> Voices {
         Voices { slots: (0..TRACK_COUNT_MAX).map(|_| None).collect(), end: 0 }
@@ -32,16 +33,17 @@ impl Default for Voices {
 }
 
 impl Voices {
-    /// Puts a track in, or takes it out; what was there goes home with its windows.
+    /// Installs `voice` in `slot`, or removes the slot's voice. The old voice returns its windows and goes back to the
+    /// control side. A voice for a slot that does not exist goes back at once. This is realtime-safe.
     pub fn replace(&mut self, slot: usize, voice: Option<Box<Voice>>, outbox: &mut Outbox) {
-        let Some(place) = self.slots.get_mut(slot) else {
+        let Some(installed) = self.slots.get_mut(slot) else {
             if let Some(voice) = voice {
                 outbox.hand_over(AudioEvent::Removed(voice));
             }
             return;
         };
-        let before = std::mem::replace(place, voice);
-        if place.is_some() {
+        let before = std::mem::replace(installed, voice);
+        if installed.is_some() {
             self.end = self.end.max(slot + 1);
         }
         if let Some(mut voice) = before {
@@ -50,7 +52,7 @@ impl Voices {
         }
     }
 
-    /// Takes all of them out.
+    /// Removes every voice. This is realtime-safe.
     pub fn clear(&mut self, outbox: &mut Outbox) {
         for slot in 0..self.end {
             self.replace(slot, None, outbox);
@@ -58,35 +60,35 @@ impl Voices {
         self.end = 0;
     }
 
-    /// Whether there is no track to hear.
+    /// Whether no slot was used since the last [`Voices::clear`]. This is realtime-safe.
     pub fn is_empty(&self) -> bool {
         self.end == 0
     }
 
-    /// Changes what a track sounds like.
+    /// Changes the mix of a track; gains ramp to it. An empty slot is ignored. This is realtime-safe.
     pub fn set_mix(&mut self, slot: usize, mix: Mix) {
         if let Some(Some(voice)) = self.slots.get_mut(slot) {
             voice.mix = mix;
         }
     }
 
-    /// Whether no track would drop out within `frames`.
-    pub fn are_ready(&mut self, place: &Place, frames: Frames) -> bool {
+    /// Whether every track has playback windows for the next `frames` frames. This is realtime-safe.
+    pub fn are_ready(&mut self, playhead: &Playhead, frames: Frames) -> bool {
         let all = &mut self.slots[..self.end];
-        all.iter_mut().flatten().all(|voice| voice.windows.covers(place.epoch, place.stream, frames.0))
+        all.iter_mut().flatten().all(|voice| voice.windows.covers(playhead.epoch, playhead.stream, frames.0))
     }
 
-    /// The playhead is somewhere else: what was meant for the place before goes back.
-    pub fn pass(&mut self, place: &Place) {
+    /// Returns windows that the playhead has passed, or that belong to an older locate. This is realtime-safe.
+    pub fn release_passed(&mut self, playhead: &Playhead) {
         for voice in self.slots[..self.end].iter_mut().flatten() {
-            voice.windows.advance_to(place.epoch, place.stream);
+            voice.windows.advance_to(playhead.epoch, playhead.stream);
         }
     }
 
-    /// Adds what the takes hold for the next `frames` frames.
+    /// Adds the next `frames` frames of all takes to the buses, and counts dropouts. This is realtime-safe.
     pub fn play_disk(
         &mut self,
-        place: &Place,
+        playhead: &Playhead,
         frames: usize,
         buses: &mut Buses,
         outbox: &mut Outbox,
@@ -94,32 +96,32 @@ impl Voices {
     ) {
         for (slot, voice) in self.slots[..self.end].iter_mut().enumerate() {
             let Some(voice) = voice else { continue };
-            let level = voice.play(place, frames, buses, published);
+            let measured = voice.play(playhead, frames, buses, published);
             if !voice.missing {
-                voice.tell_dropout(slot, outbox);
+                voice.report_dropout(slot, outbox);
             }
             if voice.cut && !voice.cut_told {
                 voice.cut_told = true;
-                outbox.tell(AudioEvent::CutShort { slot, at: place.position() });
+                outbox.report(AudioEvent::CutShort { slot, at: playhead.position() });
             }
             if let Some(cell) = published.tracks.get(slot) {
-                cell.publish(level.peak, mean(cell.mean_square(), level, 1.0 / 14_400.0));
+                cell.publish(measured.peak, smoothed_mean_square(cell.mean_square(), measured, 1.0 / 14_400.0));
             }
         }
     }
 
-    /// Adds the inputs that are monitored.
+    /// Adds the monitored inputs to the buses: `frames` frames of `input` from frame `from` on. This is realtime-safe.
     pub fn play_inputs(&mut self, input: &Input<'_>, from: usize, frames: usize, buses: &mut Buses) {
         for voice in self.slots[..self.end].iter_mut().flatten() {
-            let silent = voice.input_levels == [[0.0; 2]; 2];
+            let silent = voice.input_gains == [[0.0; 2]; 2];
             if !voice.mix.input && silent {
                 continue;
             }
-            let to = if voice.mix.input { voice.mix.levels } else { [[0.0; 2]; 2] };
+            let to = if voice.mix.input { voice.mix.gains } else { [[0.0; 2]; 2] };
             let channels = voice.mix.inputs[..voice.mix.channels].iter().copied();
-            for ((device_channel, now), to) in channels.zip(&mut voice.input_levels).zip(to) {
+            for ((device_channel, now), to) in channels.zip(&mut voice.input_gains).zip(to) {
                 buses.add_with(frames, now, to, |lane| {
-                    convert::hear(input, from, device_channel, lane);
+                    convert::read_input(input, from, device_channel, lane);
                 });
             }
         }
@@ -127,32 +129,32 @@ impl Voices {
 }
 
 impl Voice {
-    fn play(&mut self, place: &Place, frames: usize, buses: &mut Buses, published: &Published) -> Level {
-        let mut sum = Level { frames: frames as u32, ..Level::default() };
+    fn play(&mut self, playhead: &Playhead, frames: usize, buses: &mut Buses, published: &Published) -> PeakAndPower {
+        let mut sum = PeakAndPower { frames: frames as u32, ..PeakAndPower::default() };
         self.missing = false;
-        let to = if self.mix.disk { self.mix.levels } else { [[0.0; 2]; 2] };
+        let to = if self.mix.disk { self.mix.gains } else { [[0.0; 2]; 2] };
         let mut done = 0;
         while done < frames {
-            match self.windows.at(place.epoch, place.stream + done as u64, frames - done) {
+            match self.windows.at(playhead.epoch, playhead.stream + done as u64, frames - done) {
                 Playable::Sound { window, at, frames } => {
                     let (format, channels) = (window.format, window.channels);
                     window.map.copy_out(at, buses.bytes_mut(frames * channels * format.bytes()));
                     self.cut |= window.map.is_broken();
-                    let level = buses.add_bytes(format, channels, done, frames, &mut self.levels, &to);
-                    sum.peak = sum.peak.max(level.peak);
-                    sum.square_sum += level.square_sum;
+                    let measured = buses.add_bytes(format, channels, done, frames, &mut self.gains, &to);
+                    sum.peak = sum.peak.max(measured.peak);
+                    sum.square_sum += measured.square_sum;
                     done += frames;
                 }
                 Playable::Silence { frames } => {
-                    // Nothing sounds, so nothing can click.
-                    self.levels = to;
+                    // Without sound a jump of the gain cannot click.
+                    self.gains = to;
                     done += frames;
                 }
                 Playable::Missing { frames } => {
                     self.missing = true;
                     self.dropped += Frames(frames as u64);
                     published.frames_dropped.fetch_add(frames as u64, Relaxed);
-                    let at = place.path.at(place.stream + done as u64);
+                    let at = playhead.path.at(playhead.stream + done as u64);
                     match &mut self.open {
                         Some((_, dropped)) => *dropped += Frames(frames as u64),
                         None => {
@@ -167,9 +169,9 @@ impl Voice {
         sum
     }
 
-    fn tell_dropout(&mut self, slot: usize, outbox: &mut Outbox) {
+    fn report_dropout(&mut self, slot: usize, outbox: &mut Outbox) {
         if let Some((at, frames)) = self.open.take() {
-            outbox.tell(AudioEvent::Dropout { slot, at, frames });
+            outbox.report(AudioEvent::Dropout { slot, at, frames });
         }
     }
 }

@@ -82,8 +82,8 @@ impl TrackPlayer<'_> {
         let source = self.last_source.load(folder, clip)?;
         let take_frame = clip.take_start + (at - clip.start);
         let frames_read = source.read(take_frame, buses.bytes_mut(frames * source.frame_bytes()))?;
-        let mut now = self.track.levels;
-        buses.add_bytes(source.format, source.channels, 0, frames_read, &mut now, &self.track.levels);
+        let mut now = self.track.gains;
+        buses.add_bytes(source.format, source.channels, 0, frames_read, &mut now, &self.track.gains);
         Ok(())
     }
 }

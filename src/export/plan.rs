@@ -4,8 +4,7 @@ use super::ExportOptions;
 use super::error::ExportError;
 use crate::engine::mix::BUS_COUNT;
 use crate::format::TakeFormat;
-use crate::message::Levels;
-use crate::mixer::mix_of;
+use crate::mixer::{PanGains, mix_of};
 use crate::session::file_name::{FILE_NAME_BYTES_MAX, file_stem};
 use crate::session::{Monitor, POSITION_MAX, Session, Take, TakeId, TakeState, Track, TrackId};
 use crate::time::{FramePos, Frames, SampleRate};
@@ -51,7 +50,7 @@ pub(super) enum Content {
 /// A track of the mix.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct MixTrack {
-    pub(super) levels: Levels,
+    pub(super) gains: PanGains,
     pub(super) clips: Vec<Clip>,
 }
 
@@ -233,12 +232,12 @@ impl Planner<'_> {
             if track.monitor == Monitor::Input {
                 notes.push(format!("{}: its input is monitored, so its takes are not heard", title(number, track)));
             }
-            if !mix.disk || mix.levels == Levels::default() {
+            if !mix.disk || mix.gains == PanGains::default() {
                 continue;
             }
             let clips = self.clips(track)?;
             if !clips.is_empty() {
-                tracks.push(MixTrack { levels: mix.levels, clips });
+                tracks.push(MixTrack { gains: mix.gains, clips });
             }
         }
         if tracks.is_empty() {

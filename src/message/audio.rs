@@ -1,7 +1,8 @@
 //! Commands to the audio thread and events from it. Thread: control sends commands, audio sends events.
 
-use super::{Mix, Pass, PlayPath, Voice};
+use super::{Pass, PlayPath, Voice};
 use crate::device::{Device, LossCause};
+use crate::mixer::Mix;
 use crate::time::{FramePos, Frames};
 
 /// A command from the control side to the audio thread. The audio thread applies all waiting commands at the start of
@@ -92,16 +93,6 @@ pub enum AudioEvent {
         /// Index of the track's slot.
         slot: usize,
         /// Timeline position at which the audio thread noticed it.
-        at: FramePos,
-    },
-    /// The transport rolls.
-    Rolling {
-        /// Timeline position of the first frame that plays.
-        at: FramePos,
-    },
-    /// The transport has stopped.
-    Stopped {
-        /// Timeline position of the playhead.
         at: FramePos,
     },
     /// The device is lost, or a device that control sent did not start. Control closes it and sends another one, or

@@ -28,4 +28,4 @@ pub use audio::{AudioCommand, AudioEvent};
 pub use pass::{Capture, LossLog, LossMark, Pass};
 pub use play_path::{PlayPath, PlayRegion};
 pub use published::Motion;
-pub use voice::{Levels, Mix, Voice};
+pub use voice::Voice;

@@ -1,6 +1,6 @@
 //! The playback of one track. Thread: control makes a voice; the audio thread owns it while it plays.
 
-use crate::limits;
+use crate::mixer::{Mix, PanGains};
 use crate::time::{FramePos, Frames};
 use crate::window::playback::AudioPlaybackWindows;
 
@@ -11,7 +11,7 @@ pub struct Voice {
     /// The gains and sources to reach.
     pub mix: Mix,
     /// Gains of the takes now; they ramp to those of `mix`.
-    pub levels: Levels,
+    pub gains: PanGains,
     /// Frames of dropouts since the voice was made.
     pub dropped: Frames,
     /// The dropout that has not ended yet: timeline position, length so far.
@@ -23,7 +23,7 @@ pub struct Voice {
     /// Whether `cut` was reported.
     pub cut_told: bool,
     /// Gains of the monitored inputs now; they ramp to those of `mix`.
-    pub input_levels: Levels,
+    pub input_gains: PanGains,
 }
 
 impl Voice {
@@ -32,31 +32,13 @@ impl Voice {
         Voice {
             windows,
             mix,
-            levels: if mix.disk { mix.levels } else { Levels::default() },
+            gains: if mix.disk { mix.gains } else { PanGains::default() },
             dropped: Frames(0),
             open: None,
             missing: false,
             cut: false,
             cut_told: false,
-            input_levels: Levels::default(),
+            input_gains: PanGains::default(),
         }
     }
-}
-
-/// Gains from each channel of a track to the left and the right bus.
-pub type Levels = [[f32; 2]; limits::TAKE_CHANNEL_COUNT_MAX];
-
-/// How a track sounds. Control computes it from gain, pan, mute and solo of all tracks.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Mix {
-    /// Gains to ramp to.
-    pub levels: Levels,
-    /// Whether the track's takes are played.
-    pub disk: bool,
-    /// Whether the track's inputs are played (input monitoring).
-    pub input: bool,
-    /// Device channels, counted from 0; only the first `channels` entries are used.
-    pub inputs: [usize; limits::TAKE_CHANNEL_COUNT_MAX],
-    /// Channels of the track, 1 or 2.
-    pub channels: usize,
 }

@@ -1,33 +1,33 @@
-//! Faults, context switches and processor time of one thread, from the kernel's own books. Thread: any
-//! but audio, which is only counted.
+//! Page faults, context switches and processor time of a thread, as the kernel counts them. Thread: any but audio,
+//! whose counters others read.
 
 use std::fs;
 use std::io;
 
-/// What a thread cost since it was started, or between two readings.
+/// Counters of a thread since its start, or the difference of two readings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ThreadCounters {
-    /// Page faults that were served without the disk.
+    /// Page faults that the kernel resolved without reading the disk.
     pub minor_faults: u64,
     /// Page faults that waited for the disk.
     pub major_faults: u64,
-    /// Times the thread gave the processor up: it waited for something.
+    /// Times the thread gave up the processor to wait for something.
     pub voluntary_switches: u64,
-    /// Times the processor was taken from it.
+    /// Times the kernel took the processor from the thread.
     pub involuntary_switches: u64,
-    /// Nanoseconds on a processor. While the thread runs, the kernel brings this up to date at every tick
-    /// (1 to 10 ms), so it may lag by one.
+    /// Nanoseconds on a processor. While the thread runs, the kernel updates this at every tick (1 to 10 ms), so it may
+    /// be one tick old.
     pub cpu_ns: u64,
 }
 
 impl ThreadCounters {
-    /// Reads the books of a thread of this process: `/proc/self/task/TID/{stat,status,schedstat}`.
+    /// Reads the counters of thread `tid` of this process from `/proc/self/task/TID/{stat,status,schedstat}`.
     ///
-    /// Three files are read one after the other, so a thread that runs meanwhile may have been counted a
-    /// little further in the last. An error is `NotFound` when there is no such thread any more.
+    /// The three files are read one after the other, so the counters of a running thread are from slightly different
+    /// times. The error is `NotFound` if there is no such thread any more.
     pub fn of(tid: i32) -> io::Result<ThreadCounters> {
         let read = |name: &str| fs::read_to_string(format!("/proc/self/task/{tid}/{name}"));
-        // Not compiled into every kernel; `stat` has the time in ticks.
+        // Some kernels lack this file. `stat` then gives the time in ticks.
         let schedstat = read("schedstat").unwrap_or_default();
         parse(&read("stat")?, &read("status")?, &schedstat)
             .ok_or_else(|| io::Error::other(format!("/proc/self/task/{tid}: not the fields that proc(5) lists")))
@@ -46,12 +46,12 @@ impl ThreadCounters {
     }
 }
 
-/// The kernel's number of the calling thread, which names it in `/proc/self/task`.
+/// The kernel's id of the calling thread, as in `/proc/self/task`.
 pub fn this_thread_id() -> i32 {
     nix::unistd::gettid().as_raw()
 }
 
-/// Class (`SCHED_*` of sched(7)) and static priority that a thread of this process has now.
+/// Current scheduling class (`SCHED_*` of sched(7)) and static priority of a thread of this process.
 pub(super) fn class_of(tid: i32) -> io::Result<(u32, u32)> {
     let stat = fs::read_to_string(format!("/proc/self/task/{tid}/stat"))?;
     class(&stat).ok_or_else(|| io::Error::other(format!("/proc/self/task/{tid}/stat: no scheduling class in it")))
@@ -74,8 +74,8 @@ fn parse(stat: &str, status: &str, schedstat: &str) -> Option<ThreadCounters> {
     })
 }
 
-/// Field `number` of a `stat` line, counted from 1 as in proc(5). The name in parentheses, field 2, may
-/// hold spaces and parentheses of its own.
+/// Field `number` of a `stat` line, counted from 1 as in proc(5). Field 2, the name in parentheses, may contain spaces
+/// and parentheses.
 fn stat_field(stat: &str, number: usize) -> Option<u64> {
     let (_, rest) = stat.rsplit_once(')')?;
     rest.split_ascii_whitespace().nth(number.checked_sub(3)?)?.parse().ok()
@@ -130,7 +130,7 @@ mod tests {
     #[test]
     fn a_thread_that_is_gone_is_an_error() {
         let tid = std::thread::spawn(this_thread_id).join().unwrap();
-        // The kernel takes a moment to forget it after `join`.
+        // The kernel may list the thread for a moment after `join`.
         for _ in 0..200 {
             if ThreadCounters::of(tid).is_err() {
                 return;

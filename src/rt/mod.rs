@@ -1,5 +1,5 @@
-//! What the kernel grants the audio thread and what it took from it: scheduling class, overrun guard,
-//! counters, limits of the process. Thread: audio once at its start, control and watcher for the rest.
+//! The kernel's side of real-time work: scheduling class, overrun guard, counters of a thread, limits of the process.
+//! Thread: audio once at its start; control and watcher for the rest.
 
 pub mod counters;
 pub mod overrun;

@@ -1,27 +1,25 @@
-//! Keeps a real-time thread that overran its processor time from taking the process down. Thread: audio
-//! asks once a cycle, control arms.
+//! Prevents the kernel from killing the process when a real-time thread uses too much processor time. Thread: audio
+//! checks once a cycle, control arms.
 //!
-//! # What the kernel does
+//! # The kernel's limit
 //!
-//! `RLIMIT_RTTIME` bounds the processor time that a real-time thread may use *without waiting for
-//! anything*; every wait, however short, sets its count back to zero. At the soft limit the kernel sends
-//! `SIGXCPU`, which by default ends the process; at the hard limit `SIGKILL`, which nobody can catch. rtkit
-//! grants a thread the real-time class only if the hard limit is at most 200 ms, and an ordinary user
-//! can never raise a hard limit again. Sessions and desktops hand a lowered limit down to what they start, so
-//! it may also be there when rtkit was not asked.
+//! `RLIMIT_RTTIME` limits the processor time that a real-time thread may use *without waiting for anything*. Every
+//! wait, however short, resets the count. At the soft limit the kernel sends `SIGXCPU`, which by default ends the
+//! process. At the hard limit it sends `SIGKILL`, which cannot be caught. rtkit grants a thread the real-time class
+//! only if the hard limit is at most 200 ms, and an ordinary user can never raise a hard limit again. Programs inherit
+//! the limit from their desktop session, so it may also apply without rtkit.
 //!
-//! # What this does
+//! # The guard
 //!
-//! The soft limit is set to half of the hard one, and `SIGXCPU` sets a flag instead of ending the
-//! process. The audio thread looks at the flag once a cycle ([`yield_if_warned`]: one relaxed load). If it is
-//! set, the thread was busy for 100 ms (of a period of 1 to 20) without waiting for the card, so sound is
-//! lost already; it sleeps for a millisecond, which zeroes the kernel's count, and goes on. So a device
-//! that claims to be ready for ever (an unplugged card, a broken sound server) costs a gap and not the takes.
-//! Only a single cycle of 200 ms would still be killed, and the engine has no unbounded loop; what was
-//! recorded until then is in the spool and comes back by recovery.
+//! The soft limit is half of the hard one, and `SIGXCPU` sets a flag instead of ending the process. The audio thread
+//! reads the flag once a cycle ([`yield_if_warned`]: one relaxed load). If the flag is set, the thread was busy for 100
+//! ms without waiting for the card (a period takes 1 to 20 ms), so sound is lost already. The thread then sleeps for a
+//! millisecond, which resets the kernel's count, and continues. So a device that is always ready (an unplugged card, a
+//! broken sound server) causes a gap, but not the end of the recording. Only a single cycle of 200 ms would still be
+//! killed, and the engine has no unbounded loop. In that case recovery restores the takes from the spool.
 //!
-//! Giving the thread back to the normal class would be the other answer. It is not taken: on a machine with one
-//! processor nobody else would run to do it, and the thread itself can as well sleep.
+//! The guard does not move the thread to the normal scheduling class instead: on a machine with one processor no other
+//! thread would run to do that, and the audio thread itself can as well sleep.
 
 use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 use std::io;
@@ -29,22 +27,22 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-/// Set by the signal, cleared by [`yield_if_warned`]. Nothing until [`arm`] was called.
+/// The flag that the signal handler sets and [`yield_if_warned`] clears. Empty before [`arm`].
 static OVERRAN: OnceLock<Arc<AtomicBool>> = OnceLock::new();
 
-/// Microseconds that a real-time thread of this process may run without waiting, or `None` if for ever.
+/// Microseconds that a real-time thread of this process may run without waiting; `None` without a limit.
 pub fn hard_limit_us() -> Option<u64> {
     let (_, hard) = getrlimit(Resource::RLIMIT_RTTIME).ok()?;
     (hard != nix::libc::RLIM_INFINITY).then_some(hard)
 }
 
-/// Makes `SIGXCPU` harmless and the soft limit half of the hard one. With `at_most_us`, lowers the hard
-/// limit to that first; this cannot be undone without `CAP_SYS_RESOURCE`. Without a hard limit nothing changes.
+/// Handles `SIGXCPU` and sets the soft limit to half of the hard one. With `at_most_us`, first lowers the hard limit to
+/// that, which cannot be undone without `CAP_SYS_RESOURCE`. Without a hard limit nothing changes.
 pub fn arm(at_most_us: Option<u64>) -> io::Result<()> {
     if OVERRAN.get().is_none() {
         let flag = Arc::new(AtomicBool::new(false));
         signal_hook::flag::register(nix::libc::SIGXCPU, Arc::clone(&flag))?;
-        // Two threads at once register two flags and keep one; the other is set and never looked at.
+        // Two threads at once may register two flags. One is kept; the other is set and never read.
         OVERRAN.set(flag).ok();
     }
     let hard = match (hard_limit_us(), at_most_us) {
@@ -55,25 +53,25 @@ pub fn arm(at_most_us: Option<u64>) -> io::Result<()> {
     Ok(setrlimit(Resource::RLIMIT_RTTIME, soft_of(hard), hard)?)
 }
 
-/// To be called by the audio thread once a cycle. Says whether it had overrun; if so it has slept for a
-/// millisecond. Otherwise this is a relaxed load and realtime-safe.
+/// Sleeps for a millisecond if the kernel has sent its warning, and returns whether it did. The audio thread calls this
+/// once a cycle. Without a warning this is a relaxed load and realtime-safe.
 #[inline]
 pub fn yield_if_warned() -> bool {
     let Some(flag) = OVERRAN.get() else { return false };
     if !flag.load(Ordering::Relaxed) {
         return false;
     }
-    rest(flag);
+    sleep_and_rearm(flag);
     true
 }
 
 #[cold]
-fn rest(flag: &AtomicBool) {
+fn sleep_and_rearm(flag: &AtomicBool) {
     std::thread::sleep(Duration::from_millis(1));
     flag.store(false, Ordering::Relaxed);
-    // With each signal the kernel moves the soft limit on by a second, past the hard one: back with it.
+    // With each signal the kernel raises the soft limit by a second, beyond the hard one. Set it back.
     if let Some(hard) = hard_limit_us() {
-        // If this fails there is no further warning, and the takes are recovered from the spool.
+        // If this fails there is no further warning. Recovery would then restore the takes from the spool.
         setrlimit(Resource::RLIMIT_RTTIME, soft_of(hard), hard).ok();
     }
 }
@@ -88,7 +86,7 @@ mod tests {
     use std::time::Instant;
 
     #[test]
-    fn a_real_time_thread_that_spins_past_the_soft_limit_is_told_and_lives() {
+    fn a_real_time_thread_that_spins_past_the_soft_limit_is_warned_and_not_killed() {
         use thread_priority::{RealtimeThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy};
         arm(None).unwrap();
         let (soft, hard) = getrlimit(Resource::RLIMIT_RTTIME).unwrap();
@@ -102,7 +100,7 @@ mod tests {
                 return None;
             }
             let begin = Instant::now();
-            // Real-time throttling and other tests stretch the time on the wall.
+            // Real-time throttling and other tests make this take longer than the limit.
             while begin.elapsed() < Duration::from_secs(5) {
                 if yield_if_warned() {
                     return Some(true);
@@ -115,7 +113,7 @@ mod tests {
         setrlimit(Resource::RLIMIT_RTTIME, soft, hard).unwrap();
         match outcome {
             None => eprintln!("not shown here: no right to SCHED_FIFO"),
-            Some(told) => assert!(told, "the signal never came"),
+            Some(warned) => assert!(warned, "the signal never came"),
         }
     }
 }

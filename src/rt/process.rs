@@ -1,6 +1,6 @@
 //! Limits and memory of the process and of the machine. Thread: control.
 //!
-//! Functions that end in `_under` read below a given root in place of `/`.
+//! Functions whose names end in `_under` read below a given root instead of `/`.
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::fs;
@@ -8,10 +8,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Open files asked for at most: a take holds two, and the session may have 1,024 of them both ways.
+/// Most open files to request: a take has two, and a session may record and play 1,024 tracks.
 const OPEN_FILES_MAX: u64 = 524_288;
 
-/// Raises the soft limit of open files to the hard one. Returns what it is now.
+/// Raises the soft limit of open files to the hard one. Returns the new soft limit.
 pub fn raise_open_files() -> io::Result<u64> {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
     let wanted = hard.min(OPEN_FILES_MAX).max(soft);
@@ -21,12 +21,12 @@ pub fn raise_open_files() -> io::Result<u64> {
     Ok(wanted)
 }
 
-/// A file that grows beyond what this process may write is an error then, and not the program's end.
+/// Ignores `SIGXFSZ`: a write beyond the file size limit then fails with an error instead of ending the process.
 pub fn outlive_file_limit() {
     signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default()).ok();
 }
 
-/// Bytes of the largest file that this process may write; `None`: as the file system allows.
+/// Bytes of the largest file that this process may write; `None` without a limit other than the file system's.
 pub fn file_bytes_max() -> Option<u64> {
     let (soft, _) = getrlimit(Resource::RLIMIT_FSIZE).ok()?;
     (soft < nix::libc::RLIM_INFINITY).then_some(soft)
@@ -37,12 +37,12 @@ pub fn memory_total() -> io::Result<u64> {
     kib_field(Path::new("/proc/meminfo"), "MemTotal:")
 }
 
-/// Bytes of memory that could be taken now without swapping, as the kernel estimates it.
+/// Bytes of memory that can be allocated now without swapping, as the kernel estimates it.
 pub fn memory_available() -> io::Result<u64> {
     kib_field(Path::new("/proc/meminfo"), "MemAvailable:")
 }
 
-/// Bytes of memory that this process may ever have: the machine's, or its control group's if less.
+/// Most bytes of memory that this process can have: the machine's memory or the limit of its control group.
 pub fn memory_bound() -> io::Result<u64> {
     let total = memory_total()?;
     Ok(cgroup_memory_limit().map_or(total, |limit| limit.min(total)))
@@ -51,9 +51,9 @@ pub fn memory_bound() -> io::Result<u64> {
 /// Resident memory of a process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Resident {
-    /// Bytes now (`VmRSS`).
+    /// Current bytes (`VmRSS`).
     pub now: u64,
-    /// Bytes at the most (`VmHWM`).
+    /// Largest number of bytes so far (`VmHWM`).
     pub peak: u64,
 }
 
@@ -63,21 +63,23 @@ pub fn resident_bytes() -> io::Result<Resident> {
     Ok(Resident { now: kib_field(status, "VmRSS:")?, peak: kib_field(status, "VmHWM:")? })
 }
 
-/// Bytes that the control groups of this process allow it and its siblings together, if they say so.
+/// Bytes of memory that the control groups of this process allow to all their processes together; `None` without a
+/// limit.
 pub fn cgroup_memory_limit() -> Option<u64> {
     cgroup_memory_limit_under(Path::new("/"))
 }
 
-/// The same below another root. The tightest limit on the way up counts, of either version of the interface.
+/// [`cgroup_memory_limit`] below another root. Reads both versions of the interface, and returns the smallest limit of
+/// the group and its ancestors.
 pub fn cgroup_memory_limit_under(root: &Path) -> Option<u64> {
     let groups = fs::read_to_string(root.join("proc/self/cgroup")).ok()?;
     let mounts = root.join("sys/fs/cgroup");
-    groups.lines().filter_map(|line| tightest(&mounts, line)).min()
+    groups.lines().filter_map(|line| smallest_limit(&mounts, line)).min()
 }
 
-/// The tightest limit on the path that a line of `/proc/self/cgroup` names: `ID:CONTROLLERS:PATH`.
-fn tightest(mounts: &Path, line: &str) -> Option<u64> {
-    /// Version 1 has no word for "unlimited" but a number that no machine has.
+/// The smallest limit on the path of a line `ID:CONTROLLERS:PATH` of `/proc/self/cgroup`.
+fn smallest_limit(mounts: &Path, line: &str) -> Option<u64> {
+    /// Version 1 writes "unlimited" as a number larger than the memory of any machine.
     const NO_LIMIT: u64 = 1 << 60;
     let mut parts = line.splitn(3, ':').skip(1);
     let (controllers, path) = (parts.next()?, parts.next()?);
@@ -96,7 +98,7 @@ fn tightest(mounts: &Path, line: &str) -> Option<u64> {
         .min()
 }
 
-/// A line `NAME   123 kB` of a file in `/proc`, in bytes.
+/// The value of a line `NAME   123 kB` of a file in `/proc`, in bytes.
 fn kib_field(path: &Path, name: &str) -> io::Result<u64> {
     let text = fs::read_to_string(path)?;
     text.lines()
@@ -116,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn the_tightest_control_group_on_the_way_up_counts() {
+    fn the_smallest_limit_of_a_control_group_and_its_ancestors_counts() {
         let root = tempfile::tempdir().unwrap();
         write(root.path(), "proc/self/cgroup", "0::/user.slice/app.scope\n");
         write(root.path(), "sys/fs/cgroup/user.slice/app.scope/memory.max", "max\n");

@@ -1,5 +1,5 @@
-//! Obtains a real-time class for the calling thread, or the reason why there is none. Thread: audio, at
-//! its very start, before the device runs.
+//! Obtains a real-time scheduling class for the calling thread, or the reason why there is none. Thread: audio, at its
+//! start, before the device runs.
 
 use super::{counters, overrun, rtkit};
 use nix::sys::resource::{Resource, getrlimit};
@@ -7,17 +7,17 @@ use std::fmt;
 use std::time::Duration;
 use thread_priority::{RealtimeThreadSchedulePolicy, ThreadPriority, ThreadPriorityValue, ThreadSchedulePolicy};
 
-/// The priority asked for: above the interrupt threads of a real-time kernel (50), below a sound server (PipeWire: 88),
-/// whose client this program may be.
+/// The requested priority: above the interrupt threads of a real-time kernel (50), and below a sound server (PipeWire:
+/// 88), because this program may be its client.
 pub const FIFO_PRIORITY: u8 = 70;
 
-/// How long a start may wait for D-Bus.
+/// Longest wait for D-Bus at the start.
 pub const RTKIT_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How the kernel schedules the audio thread.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Scheduling {
-    /// `SCHED_FIFO`, taken directly.
+    /// `SCHED_FIFO`, granted by the kernel directly.
     Fifo {
         /// 1 to 99.
         priority: u8,
@@ -27,15 +27,15 @@ pub enum Scheduling {
         /// 1 to 99; rtkit's default is 20.
         priority: u8,
     },
-    /// `SCHED_OTHER`: like every other program.
+    /// `SCHED_OTHER`, the class of ordinary programs.
     Normal {
-        /// Why it is nothing better, in words.
+        /// Why there is no real-time class, as a sentence.
         reason: String,
     },
 }
 
 impl Scheduling {
-    /// Whether other programs cannot keep the thread from running.
+    /// Whether the class is a real-time one, so that ordinary programs cannot delay the thread.
     pub fn is_real_time(&self) -> bool {
         !matches!(self, Scheduling::Normal { .. })
     }
@@ -48,7 +48,8 @@ impl Scheduling {
         }
     }
 
-    /// What a person can do about it: one line to copy into a terminal. The limits count from the next login.
+    /// A shell command that gives the user real-time rights from the next login on; `None` if the class is a real-time
+    /// one.
     pub fn fix(&self) -> Option<&'static str> {
         self.reason().map(|_| {
             "printf '@audio - rtprio 95\\n@audio - memlock unlimited\\n' | sudo tee /etc/security/limits.d/95-audio.conf \
@@ -67,15 +68,15 @@ impl fmt::Display for Scheduling {
     }
 }
 
-/// Takes the best class there is for the calling thread: `SCHED_FIFO` directly, else `SCHED_RR` by
-/// rtkit, else none. Never fails and never waits longer than [`RTKIT_PATIENCE`].
+/// Gives the calling thread the best class available: `SCHED_FIFO` directly, otherwise `SCHED_RR` by rtkit, otherwise
+/// none. Never waits longer than [`RTKIT_PATIENCE`].
 ///
-/// Call it before the thread is counted: it allocates, and may start a helper for D-Bus. Threads that
-/// the caller starts after a direct grant inherit the class; the audio thread starts none.
+/// This is not realtime-safe: it allocates, and may start a helper thread for D-Bus. Threads that the caller starts
+/// after a direct grant inherit the class; the audio thread starts none.
 pub fn obtain() -> Scheduling {
     let refused = match fifo(rtprio_limit()) {
         Ok(priority) => {
-            // A desktop may have handed a limit down that kills: see `overrun`.
+            // The desktop session may have a limit that would kill this thread: see `overrun`.
             overrun::arm(None).ok();
             return Scheduling::Fifo { priority };
         }
@@ -83,12 +84,12 @@ pub fn obtain() -> Scheduling {
     };
     match rtkit::make_realtime(counters::this_thread_id(), RTKIT_PATIENCE) {
         Ok(priority) => Scheduling::RoundRobin { priority },
-        Err(reason) => settled(format!("{refused}; {reason}")),
+        Err(reason) => actual_class(format!("{refused}; {reason}")),
     }
 }
 
-/// What was granted in the end: an answer that came too late may still have been a grant.
-fn settled(reason: String) -> Scheduling {
+/// The class that the thread has in fact: rtkit may have granted it although its answer came too late.
+fn actual_class(reason: String) -> Scheduling {
     const SCHED_RR: u32 = 2;
     match counters::class_of(counters::this_thread_id()) {
         Ok((SCHED_RR, priority)) => Scheduling::RoundRobin { priority: priority as u8 },
@@ -96,7 +97,7 @@ fn settled(reason: String) -> Scheduling {
     }
 }
 
-/// Tries [`FIFO_PRIORITY`], then the most that the limit allows. Returns the priority, or the reason in words.
+/// Requests [`FIFO_PRIORITY`], then the highest priority within `limit`. Returns the priority, or the reason as text.
 fn fifo(limit: u64) -> Result<u8, String> {
     let Err(error) = set_fifo(FIFO_PRIORITY) else { return Ok(FIFO_PRIORITY) };
     let within = limit.min(u64::from(FIFO_PRIORITY)) as u8;
@@ -121,7 +122,7 @@ fn set_fifo(priority: u8) -> Result<(), String> {
     )
 }
 
-/// The highest real-time priority that this process may take without a capability; 0 is none.
+/// The highest real-time priority that this process may use without a capability; 0 if none.
 pub fn rtprio_limit() -> u64 {
     getrlimit(Resource::RLIMIT_RTPRIO).map_or(0, |(soft, _)| soft)
 }
@@ -141,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_claimed_is_what_the_kernel_says_and_it_takes_no_longer_than_promised() {
+    fn the_returned_class_is_the_kernels_and_comes_within_the_promised_time() {
         let (claimed, class, took) = std::thread::spawn(|| {
             let begin = Instant::now();
             let claimed = obtain();

@@ -45,7 +45,7 @@ fn looked_at(session: &Session) {
     }
     for track in session.tracks() {
         let mix = mix_of(track, session);
-        assert!(mix.levels.iter().flatten().all(|level| level.is_finite()));
+        assert!(mix.gains.iter().flatten().all(|gain| gain.is_finite()));
         session.takes_of(track.id()).count();
         played(track, session);
     }

@@ -10,8 +10,8 @@ use faultless::device::{Access, Device, DeviceFacts, Input, Output, Pace, StartE
 use faultless::format::{DeviceFormat, TakeFormat};
 use faultless::limits::DECLICK_FRAMES;
 use faultless::message::disk::DiskEvent;
-use faultless::message::{AudioCommand, AudioEvent, Levels};
-use faultless::mixer::mix_of;
+use faultless::message::{AudioCommand, AudioEvent};
+use faultless::mixer::{PanGains, mix_of};
 use faultless::session::session_file::open_read_only;
 use faultless::session::{Session, TrackId};
 use faultless::threads::{self, Threads};
@@ -261,8 +261,8 @@ fn gain_pan_mute_and_solo_are_what_the_mixer_says() {
             change(session, &ids(session));
         });
         let session = open_read_only(&folder).unwrap();
-        let levels: Vec<Levels> = session.tracks().iter().map(|track| mix_of(track, &session).levels).collect();
-        let silent = levels.iter().filter(|levels| **levels == [[0.0; 2]; 2]).count();
+        let gains: Vec<PanGains> = session.tracks().iter().map(|track| mix_of(track, &session).gains).collect();
+        let silent = gains.iter().filter(|gains| **gains == [[0.0; 2]; 2]).count();
         assert_eq!(silent, [("mute", 1), ("solo", 2), ("solo and mute", 2)].map_or_none(name));
         let mut player = Player::open(&folder);
         player.roll();
@@ -270,7 +270,7 @@ fn gain_pan_mute_and_solo_are_what_the_mixer_says() {
         for (at, frame) in played.iter().enumerate() {
             for (side, found) in frame.iter().enumerate() {
                 let sum: f32 =
-                    levels.iter().enumerate().map(|(track, levels)| wave(at, track as u64) * levels[0][side]).sum();
+                    gains.iter().enumerate().map(|(track, gains)| wave(at, track as u64) * gains[0][side]).sum();
                 is_near(*found, sum * declick(at), &format!("{name}, frame {at}"));
             }
         }

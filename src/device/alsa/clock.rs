@@ -1,166 +1,165 @@
-//! Where a device's frame counter stands, told by the monotonic clock. Pure. Thread: audio.
+//! Estimates a device's frame count at any time from readings of the count. Pure. Thread: audio.
 //!
-//! A device that overran, slept or was starved by its server does not say how many frames it lost.
-//! This clock does. It is shown the device's frame count at known times (sightings) and answers where the
-//! count stands at any other time. A count may be read late, never early: a late reading makes
-//! the count look too small for its time. So of many sightings the one furthest ahead is the truest, and
-//! each window of half a second keeps just that one.
+//! A device that overran, was suspended or was starved by its server does not say how many frames it lost. This clock
+//! computes it. The caller passes readings: the device's frame count at a known time. The clock extrapolates the count
+//! to any other time. A reading may be late, never early, and a late reading makes the count too small for its time. So
+//! of many readings the one furthest ahead is the most exact, and each half second keeps only that one.
 
-use super::side::RATES;
+use super::pcm::RATES;
 use std::time::Duration;
 
-/// Nanoseconds over which the furthest sighting is kept.
-const WINDOW_NS: u64 = 500_000_000;
+/// Length of an interval, of which only the reading furthest ahead is kept.
+const INTERVAL_NS: u64 = 500_000_000;
 
-/// Nanoseconds of sightings before the measured rate is trusted above the nominal one.
+/// Nanoseconds of readings before the measured rate replaces the nominal one.
 const LEARN_NS: u64 = 5_000_000_000;
 
-/// Nanoseconds for which a deficit must hold still before it is called a loss.
-const DOUBT_NS: u64 = 250_000_000;
+/// Nanoseconds for which a deficit must stay constant before it counts as a loss.
+const LOSS_CONFIRM_NS: u64 = 250_000_000;
 
-/// Sightings that must agree on a loss.
-const DOUBT_SIGHTINGS: u32 = 4;
+/// Readings that must agree on a loss.
+const LOSS_CONFIRM_READINGS: u32 = 4;
 
-/// How far a real crystal may be off its nominal rate: anything beyond is a misreading.
+/// Largest relative error of a real clock. A larger one means that somebody set another rate.
 const RATE_ERROR_MAX: f64 = 0.02;
 
-/// Nanoseconds over which it is judged whether the device runs at its rate at all. Twice in a row, since a server that
-/// loses sound is slow for a while too.
+/// Length of a span over which the rate is checked. Two spans in a row must be wrong, because a server that loses sound
+/// is slow for a while too.
 const SPAN_NS: u64 = 2_000_000_000;
 
-/// How far two spans may differ that show the same wrong rate.
+/// Largest relative difference of two spans that show the same wrong rate.
 const SPAN_ERROR_MAX: f64 = 0.01;
 
-/// The device's frame count `count` as read `at_ns` after the origin.
+/// The device's frame count was at least `count` at `at_ns` nanoseconds after the caller's origin.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Sighting {
+struct Reading {
     at_ns: u64,
     count: u64,
 }
 
-/// A deficit under suspicion of being a loss.
+/// A deficit of the frame count that may be a loss.
 #[derive(Clone, Copy, Debug)]
-struct Doubt {
+struct SuspectedLoss {
     since_ns: u64,
-    sightings: u32,
+    readings: u32,
     least: f64,
     most: f64,
-    /// The least of the second half, when a loss that came in pieces is complete.
+    /// Smallest deficit in the second half of the time, when a loss that came in pieces is complete.
     least_late: f64,
 }
 
-/// The estimate of a device's frame count. Holds no heap.
+/// The estimate of a device's frame count. Owns no heap memory.
 #[derive(Clone, Debug)]
 pub(super) struct FrameClock {
     nominal_per_ns: f64,
     per_ns: f64,
-    /// Deficits up to this many frames are jitter.
+    /// Deficits up to this many frames are jitter of the readings.
     jitter_frames: f64,
-    /// Where the rate is measured from: the best sighting of the second window.
-    origin: Option<Sighting>,
-    /// Windows closed since [`FrameClock::begin`].
-    windows: u32,
-    window_from_ns: u64,
-    best: Sighting,
-    best_before: Option<Sighting>,
-    /// Until the first real sighting, `best` is the time of the start call.
-    seen: bool,
-    doubt: Option<Doubt>,
-    /// Where the span began over which the rate is judged.
-    span_from: Sighting,
-    /// Hertz in the span before, where that was far off.
+    /// Start of the rate measurement: the best reading of the second interval.
+    origin: Option<Reading>,
+    /// Intervals closed since [`FrameClock::begin`].
+    intervals: u32,
+    interval_from_ns: u64,
+    best: Reading,
+    best_before: Option<Reading>,
+    /// Whether the device has delivered a frame. Before that, `best` is the time of the start call.
+    has_reading: bool,
+    suspected_loss: Option<SuspectedLoss>,
+    /// Start of the current span of the rate check.
+    span_from: Reading,
+    /// The rate of the previous span in Hz, if it was wrong.
     off_hz: Option<f64>,
     wrong_rate: Option<&'static str>,
 }
 
 impl FrameClock {
-    /// A clock for a device of `rate_hz` that moves `period_frames` at a time.
+    /// A clock for a device at `rate_hz` with a period of `period_frames`.
     pub(super) fn new(rate_hz: u32, period_frames: usize) -> Self {
         let per_ns = f64::from(rate_hz) / 1e9;
         let jitter_frames = (period_frames as f64 * 1.5).max(f64::from(rate_hz) * 0.005);
-        let best = Sighting { at_ns: 0, count: 0 };
+        let best = Reading { at_ns: 0, count: 0 };
         FrameClock {
             nominal_per_ns: per_ns,
             per_ns,
             jitter_frames,
             origin: None,
-            windows: 0,
-            window_from_ns: 0,
+            intervals: 0,
+            interval_from_ns: 0,
             best,
             best_before: None,
-            seen: false,
-            doubt: None,
+            has_reading: false,
+            suspected_loss: None,
             span_from: best,
             off_hz: None,
             wrong_rate: None,
         }
     }
 
-    /// The device was started, its count is 0.
+    /// The device starts with count 0.
     pub(super) fn begin(&mut self, at_ns: u64) {
-        (self.per_ns, self.origin, self.windows) = (self.nominal_per_ns, None, 0);
-        self.restart_windows(Sighting { at_ns, count: 0 });
-        (self.seen, self.wrong_rate) = (false, None);
+        (self.per_ns, self.origin, self.intervals) = (self.nominal_per_ns, None, 0);
+        self.restart_intervals(Reading { at_ns, count: 0 });
+        (self.has_reading, self.wrong_rate) = (false, None);
     }
 
-    /// The device was started again and its count was measured anew; the rate learned so far stays.
+    /// The device was restarted, and its count is now `count`. The measured rate stays valid.
     pub(super) fn resume(&mut self, at_ns: u64, count: u64) {
-        self.restart_windows(Sighting { at_ns, count });
-        self.seen = true;
+        self.restart_intervals(Reading { at_ns, count });
+        self.has_reading = true;
     }
 
-    /// Where the count stands at `at_ns`, which is not before the last sighting's window.
+    /// The count at `at_ns`. Exact for times near or after the last two intervals.
     pub(super) fn estimate(&self, at_ns: u64) -> u64 {
         let count = self.expect(at_ns);
         if count <= 0.0 { 0 } else { count.round() as u64 }
     }
 
-    /// Takes a sighting. Returns the frames that the device lost without a word, once that is beyond doubt.
-    /// The caller adds them to its count, so the next sighting is back in line.
+    /// Adds a reading. Returns the frames of a loss that the device did not report, once the loss is certain. The
+    /// caller adds them to its count, so that the next reading fits again.
     pub(super) fn observe(&mut self, at_ns: u64, count: u64) -> Option<u64> {
-        let sighting = Sighting { at_ns, count };
-        if !self.seen && count == 0 {
+        let reading = Reading { at_ns, count };
+        if !self.has_reading && count == 0 {
             return None;
         }
-        if !self.seen {
-            // Some servers begin a good while after the start call: the line begins where frames do.
-            self.restart_windows(sighting);
-            self.seen = true;
+        if !self.has_reading {
+            // Some sound servers begin long after the start call. The estimate begins with the first frame.
+            self.restart_intervals(reading);
+            self.has_reading = true;
             return None;
         }
-        self.judge_rate(sighting);
+        self.judge_rate(reading);
         let deficit = self.expect(at_ns) - count as f64;
         if self.jitter_frames < deficit {
-            // The windows stand still meanwhile: what is in doubt must not become the measure.
-            return self.weigh(sighting, deficit);
+            // Intervals do not advance meanwhile: a suspected reading must not become the reference.
+            return self.check_loss(reading, deficit);
         }
-        self.doubt = None;
-        if self.lead(self.best) < self.lead(sighting) {
-            self.best = sighting;
+        self.suspected_loss = None;
+        if self.lead(self.best) < self.lead(reading) {
+            self.best = reading;
         }
-        if WINDOW_NS <= at_ns.saturating_sub(self.window_from_ns) {
-            self.close_window(sighting);
+        if INTERVAL_NS <= at_ns.saturating_sub(self.interval_from_ns) {
+            self.close_interval(reading);
         }
         None
     }
 
-    /// The truest sighting, as its time and its count, and the frames a second from there on.
+    /// The most exact reading (its time and count) and the frames per second from there on.
     pub(super) fn reckon(&self) -> (u64, u64, f64) {
         let ahead = self.ahead();
         (ahead.at_ns, ahead.count, self.per_ns * 1e9)
     }
 
-    /// That the device runs at another rate than it was asked for, and what to do; `None` while it runs at its own.
+    /// A sentence for the user if the device runs at another rate than requested; `None` while it runs at its own.
     pub(super) fn wrong_rate(&self) -> Option<&'static str> {
         self.wrong_rate
     }
 
-    fn judge_rate(&mut self, sighting: Sighting) {
-        let span_ns = sighting.at_ns.saturating_sub(self.span_from.at_ns);
+    fn judge_rate(&mut self, reading: Reading) {
+        let span_ns = reading.at_ns.saturating_sub(self.span_from.at_ns);
         if span_ns < SPAN_NS {
             return;
         }
-        let hz = sighting.count.saturating_sub(self.span_from.count) as f64 * 1e9 / span_ns as f64;
+        let hz = reading.count.saturating_sub(self.span_from.count) as f64 * 1e9 / span_ns as f64;
         let is_off = |hz: f64, from: f64, part: f64| part * from < (hz - from).abs();
         if is_off(hz, self.nominal_per_ns * 1e9, RATE_ERROR_MAX) {
             if self.off_hz.is_some_and(|before| !is_off(hz, before, SPAN_ERROR_MAX)) {
@@ -171,10 +170,10 @@ impl FrameClock {
         } else {
             (self.off_hz, self.wrong_rate) = (None, None);
         }
-        self.span_from = sighting;
+        self.span_from = reading;
     }
 
-    /// Frames a second, as measured; the nominal rate until enough was seen.
+    /// The measured frames per second; the nominal rate until the measurement is long enough.
     #[cfg(test)]
     fn rate_hz(&self) -> f64 {
         self.per_ns * 1e9
@@ -182,72 +181,74 @@ impl FrameClock {
 
     fn expect(&self, at_ns: u64) -> f64 {
         let ahead = self.ahead();
-        // The time may lie before the sighting by a few microseconds: signed arithmetic.
+        // `at_ns` may be a few microseconds before the reading, so the difference is signed.
         ahead.count as f64 + (at_ns as f64 - ahead.at_ns as f64) * self.per_ns
     }
 
-    /// The sighting furthest ahead of the two windows.
-    fn ahead(&self) -> Sighting {
+    /// The reading furthest ahead in the last two intervals.
+    fn ahead(&self) -> Reading {
         match self.best_before {
             Some(before) if self.lead(self.best) < self.lead(before) => before,
             _ => self.best,
         }
     }
 
-    fn lead(&self, sighting: Sighting) -> f64 {
-        sighting.count as f64 - sighting.at_ns as f64 * self.per_ns
+    fn lead(&self, reading: Reading) -> f64 {
+        reading.count as f64 - reading.at_ns as f64 * self.per_ns
     }
 
-    fn restart_windows(&mut self, sighting: Sighting) {
-        (self.best, self.best_before, self.window_from_ns) = (sighting, None, sighting.at_ns);
-        (self.doubt, self.span_from, self.off_hz) = (None, sighting, None);
+    fn restart_intervals(&mut self, reading: Reading) {
+        (self.best, self.best_before, self.interval_from_ns) = (reading, None, reading.at_ns);
+        (self.suspected_loss, self.span_from, self.off_hz) = (None, reading, None);
     }
 
-    fn close_window(&mut self, newest: Sighting) {
+    fn close_interval(&mut self, newest: Reading) {
         let best = self.ahead();
-        self.windows = self.windows.saturating_add(1);
+        self.intervals = self.intervals.saturating_add(1);
         match self.origin {
-            None if 2 <= self.windows => self.origin = Some(best),
+            None if 2 <= self.intervals => self.origin = Some(best),
             Some(origin) if LEARN_NS <= best.at_ns.saturating_sub(origin.at_ns) => {
                 let measured = (best.count - origin.count) as f64 / (best.at_ns - origin.at_ns) as f64;
                 if (measured - self.nominal_per_ns).abs() <= self.nominal_per_ns * RATE_ERROR_MAX {
                     self.per_ns = measured;
                 } else {
-                    // No crystal's: somebody set another rate. That is no measure, and what comes after is to be measured anew.
+                    // Somebody set another rate. Discard the measurement and begin a new one.
                     (self.per_ns, self.origin) = (self.nominal_per_ns, None);
                 }
             }
             _ => {}
         }
-        (self.best_before, self.best, self.window_from_ns) = (Some(self.best), newest, newest.at_ns);
+        (self.best_before, self.best, self.interval_from_ns) = (Some(self.best), newest, newest.at_ns);
     }
 
-    fn weigh(&mut self, sighting: Sighting, deficit: f64) -> Option<u64> {
+    fn check_loss(&mut self, reading: Reading, deficit: f64) -> Option<u64> {
         let fresh =
-            Doubt { since_ns: sighting.at_ns, sightings: 1, least: deficit, most: deficit, least_late: deficit };
-        let mut doubt = self.doubt.unwrap_or(fresh);
-        (doubt.least, doubt.most) = (doubt.least.min(deficit), doubt.most.max(deficit));
-        doubt.sightings += 1;
-        if doubt.least + self.jitter_frames < doubt.most {
-            // Still growing: the device stands, or the loss goes on. Judge when it is over.
-            doubt = fresh;
+            SuspectedLoss { since_ns: reading.at_ns, readings: 1, least: deficit, most: deficit, least_late: deficit };
+        let mut suspected_loss = self.suspected_loss.unwrap_or(fresh);
+        (suspected_loss.least, suspected_loss.most) =
+            (suspected_loss.least.min(deficit), suspected_loss.most.max(deficit));
+        suspected_loss.readings += 1;
+        if suspected_loss.least + self.jitter_frames < suspected_loss.most {
+            // The deficit still grows, so the device does not run or the loss continues. Decide when it has ended.
+            suspected_loss = fresh;
         }
-        let held_ns = sighting.at_ns.saturating_sub(doubt.since_ns);
-        doubt.least_late = if held_ns < DOUBT_NS / 2 { f64::MAX } else { doubt.least_late.min(deficit) };
-        if held_ns < DOUBT_NS || doubt.sightings < DOUBT_SIGHTINGS {
-            self.doubt = Some(doubt);
+        let age_ns = reading.at_ns.saturating_sub(suspected_loss.since_ns);
+        suspected_loss.least_late =
+            if age_ns < LOSS_CONFIRM_NS / 2 { f64::MAX } else { suspected_loss.least_late.min(deficit) };
+        if age_ns < LOSS_CONFIRM_NS || suspected_loss.readings < LOSS_CONFIRM_READINGS {
+            self.suspected_loss = Some(suspected_loss);
             return None;
         }
-        let lost = doubt.least_late.round() as u64;
-        self.resume(sighting.at_ns, sighting.count + lost);
+        let lost = suspected_loss.least_late.round() as u64;
+        self.resume(reading.at_ns, reading.count + lost);
         Some(lost)
     }
 }
 
-/// That a card runs at `hz`, which is not what it was asked for. The audio thread makes no text: one is there for each
-/// usual rate.
+/// A sentence for the user about a card that runs at `hz` instead of the requested rate. The audio thread cannot format
+/// text, so there is a constant for each usual rate.
 fn runs_at(hz: f64) -> &'static str {
-    macro_rules! words {
+    macro_rules! sentence {
         ($($rate:literal)*) => {
             match RATES.into_iter().find(|rate| (hz - f64::from(*rate)).abs() < 0.01 * hz) {
                 $(Some($rate) => concat!(
@@ -259,10 +260,10 @@ fn runs_at(hz: f64) -> &'static str {
             }
         };
     }
-    words!(8000 11025 16000 22050 32000 44100 48000 64000 88200 96000 176_400 192_000 352_800 384_000)
+    sentence!(8000 11025 16000 22050 32000 44100 48000 64000 88200 96000 176_400 192_000 352_800 384_000)
 }
 
-/// Nanoseconds of `time`, as this module counts them.
+/// Nanoseconds of `time`, limited to `u64`.
 pub(super) fn nanos(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
@@ -275,7 +276,7 @@ mod tests {
     const RATE: u32 = 48_000;
     const PERIOD: usize = 64;
 
-    /// A device that is `ppm` off and whose count is read `lag_ns` late.
+    /// A device whose clock is off by `ppm`.
     struct Device {
         ppm: f64,
         lost: u64,
@@ -286,7 +287,7 @@ mod tests {
             (at_ns as f64 / 1e9 * f64::from(RATE) * (1.0 + self.ppm / 1e6)) as u64
         }
 
-        /// Without the frames it lost silently.
+        /// The count that a reading at `at_ns` finds, `lag_ns` late and without silently lost frames.
         fn count(&self, at_ns: u64, lag_ns: u64) -> u64 {
             self.true_count(at_ns.saturating_sub(lag_ns)) - self.lost
         }
@@ -318,7 +319,7 @@ mod tests {
 
     #[test]
     fn a_clock_that_was_set_to_another_rate_is_found_in_either_direction_and_forgiven() {
-        for (hz, words) in [(44_100, "44100 Hz"), (96_000, "96000 Hz"), (52_000, "not run at the session's rate")] {
+        for (hz, sentence) in [(44_100, "44100 Hz"), (96_000, "96000 Hz"), (52_000, "not run at the session's rate")] {
             let mut clock = FrameClock::new(RATE, PERIOD);
             clock.begin(0);
             let (mut count, mut lost) = (0_u64, 0);
@@ -327,7 +328,7 @@ mod tests {
                 count += if (3000..12_000).contains(&ms) { hz / 1000 } else { 48 };
                 lost += clock.observe(ms * 1_000_000, count + lost).unwrap_or(0);
                 if let (Some(text), None) = (clock.wrong_rate(), found_ms) {
-                    assert!(text.contains(words), "{text}");
+                    assert!(text.contains(sentence), "{text}");
                     found_ms = Some(ms);
                 }
             }
@@ -344,7 +345,7 @@ mod tests {
         for ms in 0..30_000_u64 {
             // A fifth of a second is lost every three.
             count += if ms % 3000 < 200 { 0 } else { 48 };
-            // And for half a second in seven nobody looks.
+            // For half a second in seven there is no reading.
             if ms % 7000 < 6500 {
                 lost += clock.observe(ms * 1_000_000, count + lost).unwrap_or(0);
             }
@@ -374,9 +375,10 @@ mod tests {
             }
             let then_ns = at_ns + gap_ms * 1_000_000;
             let error = clock.estimate(then_ns) as f64 - device.true_count(then_ns) as f64;
-            // A period, and until the rate is learned its error over the gap and the windows.
+            // A period; and until the rate is measured, its error over the gap and the intervals.
             let unlearned = if seconds < 8 { ppm.abs() } else { 60.0 } / 1e6 * f64::from(RATE) * (gap_ms as f64 / 1e3 + 1.5);
-            // No wake came nearer to its frame than this; and a rate learned in a few seconds carries their jitter.
+            // No reading was nearer to its frame than `least_lag`. A rate measured over a few seconds contains their
+            // jitter.
             let least_lag = lags.iter().min().map_or(0.0, |lag| *lag as f64 * f64::from(RATE) / 1e9);
             let jitter = if seconds < 8 { PERIOD as f64 / 4.0 } else { 0.0 };
             prop_assert!(error.abs() <= 3.0 + least_lag + jitter + unlearned, "{} frames off after {} s", error, seconds);
@@ -391,18 +393,18 @@ mod tests {
             let mut device = Device { ppm, lost: 0 };
             let mut clock = FrameClock::new(RATE, PERIOD);
             clock.begin(0);
-            let mut told = 0;
+            let mut found = 0;
             for n in 0..6000_u64 {
                 let at_ns = n * 1_333_333;
-                // The loss takes as long as its frames: the count stands still, it does not step back.
+                // A loss lasts as long as its frames: the count stops and never steps back.
                 let stopped = device.true_count(2_000_000_000);
                 let lag_ns = lags[n as usize % lags.len()];
                 device.lost = device.true_count(at_ns.saturating_sub(lag_ns)).saturating_sub(stopped).min(loss);
-                if let Some(frames) = clock.observe(at_ns, device.count(at_ns, lag_ns) + told) {
-                    told += frames;
+                if let Some(frames) = clock.observe(at_ns, device.count(at_ns, lag_ns) + found) {
+                    found += frames;
                 }
             }
-            prop_assert!((told as f64 - loss as f64).abs() <= 70.0, "told {} of {}", told, loss);
+            prop_assert!((found as f64 - loss as f64).abs() <= 70.0, "found {} of {}", found, loss);
         }
 
         #[test]

@@ -1,20 +1,25 @@
-//! The ALSA device: one or two PCMs, paced by capture where there is one. Thread: audio (opening: control).
+//! The ALSA device: one or two PCMs, paced by capture where there is a capture side. Thread: audio (opening: control).
 //!
-//! Frame 0 is the first frame after [`Device::start`]. Output that the engine makes for frame n is heard at
-//! frame n + [`AlsaDevice::prefill_frames`] of the same clock, also after any recovery: where playback ran dry
-//! alone, capture goes on, and output that would come late is dropped instead of being played late.
+//! Frame 0 is the first frame after [`Device::start`]. Output of the engine for frame n leaves the device at frame n +
+//! [`AlsaDevice::prefill_frames`] of the same clock, also after every recovery. When only the playback side had an
+//! xrun, capture continues, and output that would be late is dropped instead of played late.
 
-mod clock;
-mod list;
-mod open;
+mod name;
+mod pcm;
+mod open_error;
 mod planar;
-mod playback;
-mod recover;
 mod ring;
 mod side;
+mod open;
+mod list;
+mod clock;
+mod recover;
 mod transfer;
+mod playback;
 
-pub use list::{Abilities, Cards, Listed, Listing, cards, lasting, list};
+pub use list::{Abilities, Listed, Listing, list};
+pub use name::lasting;
+pub use open_error::{Cards, cards};
 pub use recover::Gone;
 
 use super::{Access, Device, DeviceError, DeviceFacts, DeviceSpec, LossCause, Pace, Reckoning, StartError, Wake};
@@ -23,30 +28,33 @@ use crate::format::DeviceFormat;
 use ::alsa::Direction;
 use ::alsa::poll::{Descriptors, Flags, poll, pollfd};
 use clock::{FrameClock, nanos};
-use open::{Opened, link_is_possible, names, note_absent, open_side};
-use recover::{Fault, Patience, diagnose, start_pair};
-use side::{Side, errno, state};
+use name::names;
+use open::{Opened, link_is_possible, note_absent, open_side};
+use pcm::{errno, quiet, state};
+use recover::{Fault, RestartAttempts, diagnose, start_pair};
+use side::Side;
 use std::time::Duration;
 use transfer::Sink;
 
-/// Periods of silence that playback starts with: what it may be late, and how late output is heard.
+/// Periods of silence at the start of playback. The engine may be late by this much, and output is delayed by it.
 const PREFILL_PERIODS: usize = 2;
 
-/// Nanoseconds without a frame, beyond four periods, after which a device counts as stuck. Sound servers
-/// may take 140 ms to connect a stream.
+/// A device without a new frame for this long, plus four periods, counts as stuck. Sound servers may take 140 ms to
+/// connect a stream.
 const STUCK_NS: u64 = 1_000_000_000;
 
-/// Times its rate at which a device has no clock at all. Below that it is one that runs wrong: at another rate than was
-/// asked for, since somebody changed the clock that it follows.
+/// A device that runs faster than this multiple of its rate has no clock. A smaller factor means that somebody changed
+/// the rate of the clock that the device follows.
 const CLOCKLESS_SPEED: f64 = 4.5;
 
-/// Readings of an exact look.
-const SIGHT_COUNT_MAX: u32 = 256;
+/// Most readings of the frame counter for one exact count.
+const EXACT_READINGS_MAX: u32 = 256;
 
-/// Nanoseconds between two exact looks at the frame counter: what its place is reckoned by when the device is gone.
-const EXACT_NS: u64 = 200_000_000;
+/// Nanoseconds between two exact counts. The last one gives the timeline position when the device is gone.
+const EXACT_READING_NS: u64 = 200_000_000;
 
-/// Polls in a row that may find nothing before a nap is taken: a descriptor that is always ready must not spin.
+/// Polls in a row that may return without a period. After that the thread sleeps, because a descriptor that is always
+/// ready would make it spin.
 const EMPTY_WAKE_COUNT_MAX: u32 = 4;
 
 /// An open ALSA device.
@@ -55,61 +63,63 @@ pub struct AlsaDevice {
     facts: DeviceFacts,
     capture: Option<Side>,
     playback: Option<Side>,
-    /// The pacing side's descriptors.
+    /// Poll descriptors of the pacing side.
     fds: Vec<pollfd>,
     prefill_frames: usize,
-    /// Facts' notes with one more, exchanged when the device turns out to have no clock.
+    /// The notes of `facts` and one more. Swapped with them when the device turns out to have no clock, because the
+    /// audio thread cannot allocate.
     notes_unclocked: Vec<String>,
-    /// What times are counted from.
+    /// Time from which all `_ns` fields count, as of [`monotonic`].
     origin: Duration,
     clock: FrameClock,
     phase: Phase,
-    /// Frames of the device's clock that were lent or reported lost: the number of the next frame.
+    /// Number of the next frame: the frames that were lent or reported lost so far.
     position: u64,
-    /// A restart whose lost frames are counted when the first frame after it arrives.
+    /// Cause of a restart whose lost frames are not counted yet. They are counted when the first frame after it
+    /// arrives.
     unmeasured: Option<LossCause>,
-    /// Output frames that would be heard too late.
+    /// Output frames to drop, because they would be played too late.
     skip_frames: usize,
-    /// Playback failed in the last cycle.
-    deaf: bool,
-    /// Playback is gone while capture goes on.
-    playback_away: bool,
-    /// A call failed or a descriptor showed an error: ask the driver.
-    alarm: bool,
-    patience: Patience,
-    playback_patience: Patience,
+    /// The playback side failed and must be restarted; output is dropped.
+    playback_failed: bool,
+    /// The playback side is gone for good; capture continues.
+    playback_gone: bool,
+    /// A call failed or a descriptor reported an error, so the next check asks the driver.
+    fault_suspected: bool,
+    restart_attempts: RestartAttempts,
+    playback_restart_attempts: RestartAttempts,
     started_ns: u64,
     progress_ns: u64,
     progress_count: u64,
     exact_due_ns: u64,
     unclocked: bool,
-    /// In words, once the device has run at another rate for a while.
+    /// A sentence for the user, once the device has run at another rate for some seconds.
     wrong_rate: Option<&'static str>,
     empty_wakes: u32,
     sleeps: u64,
 }
 
-/// What the device is doing.
+/// State of the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Stopped,
     Running,
-    /// To be started again.
+    /// A fault stopped the device; it must be restarted.
     Broken(LossCause),
     Gone(Gone),
 }
 
-/// What a look at the device found.
-enum Look {
-    Say(Wake),
-    /// Nothing yet; nothing can come before this time on the device's own scale, if one is given.
+/// Result of a check of the device.
+enum Check {
+    Report(Wake),
+    /// Nothing to report. With a time: nothing can come before it, in nanoseconds after [`AlsaDevice::origin`].
     Nothing(Option<u64>),
 }
 
 impl AlsaDevice {
     /// Opens the PCM or the pair of PCMs that `pcm` names, see [`DeviceSpec::name`].
     pub fn open(spec: &DeviceSpec, pcm: &str) -> Result<Self, DeviceError> {
-        let _quiet = list::quiet();
+        let _quiet = quiet();
         let (capture_name, playback_name) = names(spec, pcm)?;
         let mut notes = Vec::new();
         let one_name = capture_name == playback_name;
@@ -131,12 +141,12 @@ impl AlsaDevice {
         Self::build(spec, capture, playback, notes)
     }
 
-    /// Frames from the engine's output to the device's: how much later than its frame a sample is heard.
+    /// Frames by which output leaves the device later than its frame number; 0 without a playback side.
     pub fn prefill_frames(&self) -> usize {
         if self.playback.is_some() { self.prefill_frames } else { 0 }
     }
 
-    /// Why the device is gone, once [`Wake::Gone`] was said.
+    /// Why the device is gone, after [`Wake::Gone`].
     pub fn gone(&self) -> Option<Gone> {
         match self.phase {
             Phase::Gone(reason) => Some(reason),
@@ -156,7 +166,8 @@ impl AlsaDevice {
         let period = pacing.period_frames;
         let room = playback.as_ref().map_or(usize::MAX, |side| side.buffer_frames);
         let prefill_frames = (PREFILL_PERIODS * period).min(room / period * period);
-        // Playback alone is paced by the prefill, not by the depth of its buffer, or it would run far ahead.
+        // A playback side without capture is paced by the prefill. Paced by its whole buffer, output would be far
+        // ahead.
         let rest = super::rest_frames(period, pacing.buffer_frames, spec.rate);
         let avail_min = if capture.is_some() && playback.is_none() {
             rest
@@ -173,7 +184,7 @@ impl AlsaDevice {
         if capture.is_some() && playback.is_some() && !linked {
             notes.push("capture and playback are started one after the other, not as one".to_owned());
         }
-        let mapped = capture.iter().chain(&playback).all(|side| matches!(side.way, side::Way::Mapped));
+        let mapped = capture.iter().chain(&playback).all(|side| matches!(side.access, side::SampleAccess::Mapped));
         let format = |side: &Option<Side>| side.as_ref().map_or(DeviceFormat::S32, |side| side.format);
         let channels = |side: &Option<Side>| side.as_ref().map_or(0, |side| side.channels);
         let facts = DeviceFacts {
@@ -204,11 +215,11 @@ impl AlsaDevice {
             position: 0,
             unmeasured: None,
             skip_frames: 0,
-            deaf: false,
-            playback_away: false,
-            alarm: false,
-            patience: Patience::default(),
-            playback_patience: Patience::default(),
+            playback_failed: false,
+            playback_gone: false,
+            fault_suspected: false,
+            restart_attempts: RestartAttempts::default(),
+            playback_restart_attempts: RestartAttempts::default(),
             started_ns: 0,
             progress_ns: 0,
             progress_count: 0,
@@ -224,12 +235,12 @@ impl AlsaDevice {
         nanos(monotonic().saturating_sub(self.origin))
     }
 
-    /// The side that the device's clock is read from.
+    /// The side whose frame counter is the device's clock.
     fn pacing(&self) -> Option<&Side> {
         self.capture.as_ref().or(self.playback.as_ref())
     }
 
-    /// Frames that the device moved beyond [`AlsaDevice::position`]; `exact` asks the driver.
+    /// Frames of the device's counter beyond [`AlsaDevice::position`]. With `exact` the driver reads the hardware.
     fn moved(&self, exact: bool) -> Result<u64, i32> {
         let Some(side) = self.pacing() else { return Err(libc::ENODEV) };
         let avail = if exact { side.pcm.avail() } else { side.pcm.avail_update() };
@@ -241,25 +252,25 @@ impl AlsaDevice {
         Ok(moved.max(0) as u64)
     }
 
-    /// Looks once, without waiting.
-    fn look(&mut self) -> Look {
+    /// Checks the device once, without waiting.
+    fn check(&mut self) -> Check {
         match self.phase {
-            Phase::Stopped | Phase::Gone(_) => return Look::Nothing(None),
+            Phase::Stopped | Phase::Gone(_) => return Check::Nothing(None),
             Phase::Broken(cause) => return self.restart(cause),
             Phase::Running => {}
         }
         let period = self.facts.period_frames as u64;
         let moved = self.moved(false);
-        // A device that was unplugged may answer "0 frames" for ever; one that is ready needs no question.
+        // An unplugged device may answer "0 frames" for ever. A device with a period ready needs no question.
         let quiet = moved.is_ok_and(|moved| moved < period);
-        let suspect = moved.is_err() || self.alarm || (quiet && self.pacing_state() != state::RUNNING);
+        let suspect = moved.is_err() || self.fault_suspected || (quiet && self.pacing_state() != state::RUNNING);
         if suspect {
-            self.alarm = false;
+            self.fault_suspected = false;
             if let Some(fault) = self.pacing().and_then(|side| diagnose(&side.pcm)) {
                 return self.fail(fault);
             }
         }
-        let Ok(moved) = moved else { return Look::Nothing(None) };
+        let Ok(moved) = moved else { return Check::Nothing(None) };
         let now_ns = self.now_ns();
         if self.progress_count < self.position + moved {
             (self.progress_ns, self.progress_count) = (now_ns, self.position + moved);
@@ -267,16 +278,16 @@ impl AlsaDevice {
             return self.give_up(Gone::Stuck);
         }
         if let Some(cause) = self.unmeasured {
-            return if moved == 0 { Look::Nothing(None) } else { self.measure(cause) };
+            return if moved == 0 { Check::Nothing(None) } else { self.measure(cause) };
         }
-        if let Some(look) = self.look_at_playback(period) {
-            return look;
+        if let Some(check) = self.check_playback(period) {
+            return check;
         }
-        self.judge(moved, period, now_ns)
+        self.check_progress(moved, period, now_ns)
     }
 
-    /// Whether `moved` frames make a period, or betray a loss or a device without a clock.
-    fn judge(&mut self, moved: u64, period: u64, now_ns: u64) -> Look {
+    /// Decides whether `moved` frames are a period, a silent loss, or show that the device has no clock.
+    fn check_progress(&mut self, moved: u64, period: u64, now_ns: u64) -> Check {
         if !self.unclocked
             && self.frames_since_start(now_ns) * CLOCKLESS_SPEED + self.burst_frames() < (self.position + moved) as f64
         {
@@ -287,86 +298,86 @@ impl AlsaDevice {
             let due_ns =
                 self.started_ns + ((self.position + period) as f64 * 1e9 / f64::from(self.facts.rate.0)) as u64;
             return if due_ns <= now_ns && period <= moved {
-                Look::Say(Wake::Ready)
+                Check::Report(Wake::Ready)
             } else {
-                Look::Nothing(Some(due_ns))
+                Check::Nothing(Some(due_ns))
             };
         }
         let (at_ns, moved) = if 0 < moved && self.exact_due_ns <= now_ns {
             let first = self.exact_due_ns == 0;
-            self.exact_due_ns = now_ns + EXACT_NS;
-            self.sight(u64::from(first)).unwrap_or((now_ns, moved))
+            self.exact_due_ns = now_ns + EXACT_READING_NS;
+            self.read_exact_count(u64::from(first)).unwrap_or((now_ns, moved))
         } else {
             (now_ns, moved)
         };
         let lost = self.clock.observe(at_ns, self.position + moved);
         if lost.is_none() && self.clock.wrong_rate() != self.wrong_rate {
             self.wrong_rate = self.clock.wrong_rate();
-            return Look::Say(Wake::Lost { frames: 0, cause: LossCause::Silent });
+            return Check::Report(Wake::Lost { frames: 0, cause: LossCause::Silent });
         }
         if let Some(frames) = lost {
             self.position += frames;
-            // What was to be heard meanwhile is over: put playback back in line.
-            self.deaf = self.playback.is_some();
-            return Look::Say(Wake::Lost { frames, cause: LossCause::Silent });
+            // Output for the lost frames is too late. Restart playback, so that it is in step with capture again.
+            self.playback_failed = self.playback.is_some();
+            return Check::Report(Wake::Lost { frames, cause: LossCause::Silent });
         }
-        if period <= moved { Look::Say(Wake::Ready) } else { Look::Nothing(None) }
+        if period <= moved { Check::Report(Wake::Ready) } else { Check::Nothing(None) }
     }
 
-    fn fail(&mut self, fault: Fault) -> Look {
+    fn fail(&mut self, fault: Fault) -> Check {
         self.phase = match fault {
             Fault::Xrun => Phase::Broken(LossCause::Xrun),
             Fault::Suspend => Phase::Broken(LossCause::Suspend),
             Fault::Gone(reason) => return self.give_up(reason),
         };
-        self.look_again()
+        self.restart_if_broken()
     }
 
-    fn look_again(&mut self) -> Look {
+    fn restart_if_broken(&mut self) -> Check {
         match self.phase {
             Phase::Broken(cause) => self.restart(cause),
-            _ => Look::Nothing(None),
+            _ => Check::Nothing(None),
         }
     }
 
-    fn give_up(&mut self, reason: Gone) -> Look {
+    fn give_up(&mut self, reason: Gone) -> Check {
         self.phase = Phase::Gone(reason);
         for side in self.capture.iter().chain(&self.playback) {
             side.pcm.drop().ok();
         }
-        Look::Say(Wake::Gone)
+        Check::Report(Wake::Gone)
     }
 
-    /// Starts the device again, if that is due.
-    fn restart(&mut self, cause: LossCause) -> Look {
+    /// Restarts the device if the next attempt is due.
+    fn restart(&mut self, cause: LossCause) -> Check {
         let now_ns = self.now_ns();
-        if now_ns < self.patience.next_ns() {
-            return Look::Nothing(Some(self.patience.next_ns()));
+        if now_ns < self.restart_attempts.next_ns() {
+            return Check::Nothing(Some(self.restart_attempts.next_ns()));
         }
-        if !self.patience.attempt(now_ns) {
-            return self.give_up(Gone::Hopeless);
+        if !self.restart_attempts.attempt(now_ns) {
+            return self.give_up(Gone::RestartsFailed);
         }
-        let playback = if self.playback_away { None } else { self.playback.as_mut() };
+        let playback = if self.playback_gone { None } else { self.playback.as_mut() };
         match start_pair(self.capture.as_mut(), playback, self.prefill_frames, self.facts.linked) {
             Ok(()) => {
                 self.phase = Phase::Running;
                 self.unmeasured = Some(self.unmeasured.unwrap_or(cause));
-                (self.skip_frames, self.deaf) = (0, self.playback_away);
+                (self.skip_frames, self.playback_failed) = (0, self.playback_gone);
                 self.progress_ns = self.now_ns();
                 self.progress_count = self.position;
-                Look::Nothing(None)
+                Check::Nothing(None)
             }
             Err((_, libc::ENODEV | libc::ENXIO | libc::EBADF)) => self.give_up(Gone::Unplugged),
             Err((_, libc::EIO)) => self.give_up(Gone::Failed(libc::EIO)),
-            Err(_) => Look::Nothing(Some(self.patience.next_ns())),
+            Err(_) => Check::Nothing(Some(self.restart_attempts.next_ns())),
         }
     }
 
-    /// Counts what was lost between the last frame lent and the first frame after a restart.
-    fn measure(&mut self, cause: LossCause) -> Look {
-        let Some((at_ns, moved)) = self.sight(1) else {
-            self.alarm = true;
-            return Look::Nothing(None);
+    /// Counts the frames lost between the last frame lent and the first frame after a restart.
+    fn measure(&mut self, cause: LossCause) -> Check {
+        let Some((at_ns, moved)) = self.read_exact_count(1) else {
+            self.fault_suspected = true;
+            return Check::Nothing(None);
         };
         let count = self.clock.estimate(at_ns).max(self.position + moved);
         let frames = count - moved - self.position;
@@ -374,17 +385,18 @@ impl AlsaDevice {
         self.clock.resume(at_ns, count);
         self.unmeasured = None;
         self.progress_count = count;
-        Look::Say(Wake::Lost { frames, cause })
+        Check::Report(Wake::Lost { frames, cause })
     }
 
-    /// The device's frame count, exactly, and when it stood there: of the readings over the time of `frames` frames, the one
-    /// furthest ahead. A count is a whole number: read once, it is late by half a frame on average, and fifty gaps would
-    /// add up to a shift. The time is taken after the count, so no interruption makes a reading seem too far ahead.
-    fn sight(&self, frames: u64) -> Option<(u64, u64)> {
+    /// An exact reading: a time, and the frames beyond [`AlsaDevice::position`] at that time. Reads the counter for the
+    /// time of `frames` frames and returns the reading furthest ahead. A single reading of a whole number is late by
+    /// half a frame on average, and fifty gaps would add up to a shift. The time is read after the count, so that an
+    /// interruption between the two never makes a reading seem too far ahead.
+    fn read_exact_count(&self, frames: u64) -> Option<(u64, u64)> {
         let per_ns = f64::from(self.facts.rate.0) / 1e9;
         let from_ns = self.now_ns();
         let (mut best, mut best_lead) = (None, f64::MIN);
-        for _ in 0..SIGHT_COUNT_MAX {
+        for _ in 0..EXACT_READINGS_MAX {
             let moved = self.moved(true).ok()?;
             let at_ns = self.now_ns();
             let passed = (at_ns - from_ns) as f64 * per_ns;
@@ -406,7 +418,7 @@ impl AlsaDevice {
         now_ns.saturating_sub(self.started_ns) as f64 * f64::from(self.facts.rate.0) / 1e9
     }
 
-    /// Frames that a real clock may seem to be ahead: stale frames of a server, and what playback took in advance.
+    /// Frames by which a device with a clock may be ahead: old frames of a sound server, and prefilled playback.
     fn burst_frames(&self) -> f64 {
         (self.prefill_frames + 2 * self.facts.period_frames) as f64 + f64::from(self.facts.rate.0) * 0.1
     }
@@ -419,10 +431,10 @@ impl AlsaDevice {
         self.facts.period_frames as u64 * 1_000_000_000 / u64::from(self.facts.rate.0.max(1))
     }
 
-    /// Sleeps until the device's descriptors stir, or until `until_ns`.
+    /// Sleeps until `until_ns`, or with `on_device` until a descriptor of the device is ready.
     fn sleep(&mut self, until_ns: u64, on_device: bool) {
         let left_ns = until_ns.saturating_sub(self.now_ns());
-        // Rounded up, or the last millisecond would be spent spinning.
+        // Rounded up, because a timeout of 0 ms would spin for the last millisecond.
         let ms = i32::try_from(left_ns.div_ceil(1_000_000)).unwrap_or(i32::MAX);
         self.sleeps += 1;
         if !on_device || EMPTY_WAKE_COUNT_MAX <= self.empty_wakes {
@@ -433,7 +445,7 @@ impl AlsaDevice {
         }
         let Some(side) = self.capture.as_ref().or(self.playback.as_ref()) else { return };
         if side.pcm.fill(&mut self.fds).is_err() {
-            self.alarm = true;
+            self.fault_suspected = true;
             self.empty_wakes = EMPTY_WAKE_COUNT_MAX;
             return;
         }
@@ -441,15 +453,16 @@ impl AlsaDevice {
             Ok(0) => {}
             Ok(_) => {
                 self.empty_wakes += 1;
-                // Must be called whatever came: plugins take their event back in it.
+                // Required after every poll, because plugins clear their event in it.
                 let flags = side.pcm.revents(&self.fds);
-                self.alarm |= flags.map_or(true, |flags| flags.intersects(Flags::ERR | Flags::HUP | Flags::NVAL));
+                self.fault_suspected |=
+                    flags.map_or(true, |flags| flags.intersects(Flags::ERR | Flags::HUP | Flags::NVAL));
             }
-            Err(e) => self.alarm |= errno(&e) != libc::EINTR,
+            Err(e) => self.fault_suspected |= errno(&e) != libc::EINTR,
         }
     }
 
-    /// A nap that costs at most a quarter of a period.
+    /// Length of a short sleep: a quarter of a period, 1 to 5 ms.
     fn nap_ms(&self) -> i32 {
         (self.period_ns() / 4_000_000).clamp(1, 5) as i32
     }
@@ -470,10 +483,10 @@ impl Device for AlsaDevice {
         self.clock.begin(self.started_ns);
         (self.position, self.progress_count, self.progress_ns) = (0, 0, self.started_ns);
         (self.exact_due_ns, self.wrong_rate) = (0, None);
-        (self.unmeasured, self.skip_frames, self.deaf, self.alarm) = (None, 0, false, false);
-        self.playback_away = false;
-        self.patience.reset();
-        self.playback_patience.reset();
+        (self.unmeasured, self.skip_frames, self.playback_failed, self.fault_suspected) = (None, 0, false, false);
+        self.playback_gone = false;
+        self.restart_attempts.reset();
+        self.playback_restart_attempts.reset();
         self.phase = Phase::Running;
         Ok(())
     }
@@ -488,9 +501,9 @@ impl Device for AlsaDevice {
                 self.sleep(deadline_ns.min(self.now_ns() + nap_ns), false);
                 return if self.gone().is_some() { Wake::Gone } else { Wake::Timeout };
             }
-            let until_ns = match self.look() {
-                Look::Say(wake) => return wake,
-                Look::Nothing(until_ns) => until_ns,
+            let until_ns = match self.check() {
+                Check::Report(wake) => return wake,
+                Check::Nothing(until_ns) => until_ns,
             };
             let now_ns = self.now_ns();
             if deadline_ns <= now_ns {
@@ -508,17 +521,17 @@ impl Device for AlsaDevice {
             alone: self.capture.is_none(),
             playback: self.playback.as_mut(),
             skip_frames: &mut self.skip_frames,
-            deaf: &mut self.deaf,
+            playback_failed: &mut self.playback_failed,
         };
         let lent = transfer::lend(self.capture.as_mut(), &mut sink, period, process);
         self.position += lent as u64;
         if lent == period {
-            self.patience.reset();
+            self.restart_attempts.reset();
         } else {
-            self.alarm = true;
+            self.fault_suspected = true;
         }
-        if !self.deaf && self.skip_frames == 0 {
-            self.playback_patience.reset();
+        if !self.playback_failed && self.skip_frames == 0 {
+            self.playback_restart_attempts.reset();
         }
         lent
     }
@@ -548,7 +561,7 @@ impl Device for AlsaDevice {
     fn failure(&self) -> Option<&'static str> {
         match self.phase {
             Phase::Gone(reason) => Some(reason.text()),
-            _ if self.playback_away => {
+            _ if self.playback_gone => {
                 Some("the playback device is gone, capture goes on; open the device again to hear")
             }
             _ => self.wrong_rate,

@@ -1,19 +1,20 @@
-//! Opening: which PCMs a name means, and what became of each direction. Thread: control.
+//! Opening of the two directions of a device. Thread: control.
 
-use super::side::{self, Side, Want};
+use super::pcm::{Want, direction_name};
+use super::side::Side;
 use crate::device::{DeviceError, DeviceSpec};
 use crate::limits::PERIOD_FRAMES_MIN;
 use ::alsa::Direction;
 
-/// Frames of the buffer where none are asked for: at 48 kHz the program may be a third of a second late.
+/// Default frames of the buffer: at 48 kHz the program may be a third of a second late.
 const BUFFER_FRAMES_DEFAULT: usize = 16_384;
 
-/// What became of one direction at opening.
+/// Result of opening one direction.
 pub(super) enum Opened {
     Side(Box<Side>),
-    /// Not asked for.
+    /// The direction was not requested.
     Unwanted,
-    /// The name has no such direction.
+    /// The device has no such direction.
     Absent(DeviceError),
 }
 
@@ -47,7 +48,7 @@ pub(super) fn open_side(
     };
     match Side::open(&want, notes) {
         Ok(side) => Ok(Opened::Side(Box::new(side))),
-        // One name for both: the other direction may be all there is to it.
+        // One name was given for both directions, so the device may have only the other one.
         Err(error @ DeviceError::Unknown { .. }) if one_name && channels.is_none() => Ok(Opened::Absent(error)),
         Err(error) => Err(error),
     }
@@ -55,11 +56,11 @@ pub(super) fn open_side(
 
 pub(super) fn note_absent(opened: &Opened, direction: Direction, notes: &mut Vec<String>) {
     if matches!(opened, Opened::Absent(_)) {
-        notes.push(format!("the device has no {}", side::direction_name(direction)));
+        notes.push(format!("the device has no {}", direction_name(direction)));
     }
 }
 
-/// Tries the link that each start makes.
+/// Whether the driver can start both sides together, as every start tries to.
 pub(super) fn link_is_possible(capture: Option<&Side>, playback: Option<&Side>) -> bool {
     let (Some(capture), Some(playback)) = (capture, playback) else { return false };
     let linked = capture.pcm.link(&playback.pcm).is_ok();
@@ -67,67 +68,4 @@ pub(super) fn link_is_possible(capture: Option<&Side>, playback: Option<&Side>) 
         capture.pcm.unlink().ok();
     }
     linked
-}
-
-/// The PCM names of capture and playback.
-pub(super) fn names<'n>(spec: &DeviceSpec, pcm: &'n str) -> Result<(Option<&'n str>, Option<&'n str>), DeviceError> {
-    let malformed = |reason: &str| DeviceError::Malformed { name: spec.name.clone(), reason: reason.to_owned() };
-    if pcm.contains('\0') {
-        return Err(malformed("a device name has no zero byte"));
-    }
-    let (capture, playback) = split_names(pcm);
-    if capture.is_empty() || playback.is_empty() {
-        return Err(malformed("a PCM name is missing; use alsa:NAME or alsa:CAPTURE,PLAYBACK with - for none"));
-    }
-    let some = |name: &'n str| (name != "-").then_some(name);
-    match (some(capture), some(playback)) {
-        (None, None) => Err(malformed("neither capture nor playback is named")),
-        names => Ok(names),
-    }
-}
-
-/// Splits `CAPTURE,PLAYBACK`. Commas are part of many names (`hw:0,1`, `hw:CARD=UMC,DEV=0`): the one that counts
-/// is followed by `-` or by what can begin a name, and lies outside of quotes and braces.
-pub(super) fn split_names(pcm: &str) -> (&str, &str) {
-    let (mut quote, mut depth) = (None, 0_u32);
-    for (at, c) in pcm.char_indices() {
-        match (c, quote) {
-            (_, Some(open)) => quote = (c != open).then_some(open),
-            ('\'' | '"', None) => quote = Some(c),
-            ('{', None) => depth += 1,
-            ('}', None) => depth = depth.saturating_sub(1),
-            (',', None) if depth == 0 && begins_a_name(&pcm[at + 1..]) => return (&pcm[..at], &pcm[at + 1..]),
-            _ => {}
-        }
-    }
-    (pcm, pcm)
-}
-
-fn begins_a_name(rest: &str) -> bool {
-    let head = rest.split([',', ':']).next().unwrap_or("");
-    rest.is_empty() || rest == "-" || (head.starts_with(|c: char| c.is_alphabetic() || c == '_') && !head.contains('='))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_pair_is_told_from_the_commas_of_a_name() {
-        for (text, capture, playback) in [
-            ("default", "default", "default"),
-            ("hw:0,0", "hw:0,0", "hw:0,0"),
-            ("hw:CARD=UMC,DEV=0", "hw:CARD=UMC,DEV=0", "hw:CARD=UMC,DEV=0"),
-            ("hw:0,0,hw:1,0", "hw:0,0", "hw:1,0"),
-            ("hw:CARD=A,DEV=0,hw:CARD=B,DEV=1", "hw:CARD=A,DEV=0", "hw:CARD=B,DEV=1"),
-            ("mic,speaker", "mic", "speaker"),
-            ("-,hw:0,1", "-", "hw:0,1"),
-            ("hw:0,1,-", "hw:0,1", "-"),
-            ("plug:'hw:0,dev',speaker", "plug:'hw:0,dev'", "speaker"),
-            ("plug:{SLAVE=\"a,b\"}", "plug:{SLAVE=\"a,b\"}", "plug:{SLAVE=\"a,b\"}"),
-            ("mic,", "mic", ""),
-        ] {
-            assert_eq!(split_names(text), (capture, playback), "{text}");
-        }
-    }
 }

@@ -1,10 +1,42 @@
-//! Transfer of non-interleaved frames, which the `alsa` crate offers through raw pointers only. Thread: audio.
+//! Transfer of non-interleaved frames, which the `alsa` crate offers through raw pointers only, and resident memory for
+//! transfers. Thread: audio (allocation: control).
 #![expect(unsafe_code, reason = "readn and writen take one raw pointer per channel")]
 
-use super::side::Touched;
 use ::alsa::pcm::IO;
+use memmap2::{MmapMut, MmapOptions};
+use std::ops::{Deref, DerefMut};
 
-/// One block of planar sound: channel `c` starts at byte `c * channel_step` of `bytes`.
+/// Memory that is populated when it is made, so that the audio thread takes no page fault in it.
+pub(super) struct Touched(Option<MmapMut>);
+
+impl Touched {
+    /// `bytes` zero bytes.
+    pub(super) fn new(bytes: usize) -> Result<Self, std::io::Error> {
+        if bytes == 0 {
+            return Ok(Touched(None));
+        }
+        MmapOptions::new().len(bytes).populate().map_anon().map(|map| {
+            let mut map = map;
+            map.fill(0);
+            Touched(Some(map))
+        })
+    }
+}
+
+impl Deref for Touched {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        self.0.as_deref().unwrap_or(&[])
+    }
+}
+
+impl DerefMut for Touched {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        self.0.as_deref_mut().unwrap_or(&mut [])
+    }
+}
+
+/// A block of planar samples: channel `c` starts at byte `c * channel_step` of `bytes`.
 ///
 /// Holding a `Planar` tells you: `bytes` has at least `channels * channel_step` bytes.
 pub(super) struct Planar {
@@ -14,11 +46,11 @@ pub(super) struct Planar {
     pointers: Vec<*mut u8>,
 }
 
-// SAFETY: the pointers are scratch space, written anew from `bytes` at the head of each transfer and read only there.
+// SAFETY: the pointers are scratch space: each transfer sets them from `bytes` before it reads them.
 unsafe impl Send for Planar {}
 
 impl Planar {
-    /// Room for `frames` frames of `channels` channels of `sample_bytes` each.
+    /// A block of `frames` frames of `channels` channels with `sample_bytes` bytes per sample.
     pub(super) fn new(channels: usize, sample_bytes: usize, frames: usize) -> Result<Self, std::io::Error> {
         let channel_step = frames * sample_bytes;
         let bytes = Touched::new(channels * channel_step)?;
@@ -35,27 +67,27 @@ impl Planar {
         &self.bytes
     }
 
-    /// The block's memory, to be filled.
+    /// The block's memory, for writing.
     pub(super) fn bytes_mut(&mut self) -> &mut [u8] {
         &mut self.bytes
     }
 
-    /// Reads up to `frames` frames to the head of the block.
+    /// Reads up to `frames` frames from the device to the start of the block.
     pub(super) fn read(&mut self, io: &IO<'_, u8>, frames: usize) -> ::alsa::Result<usize> {
         let frames = frames.min(self.channel_step / self.frame_bytes);
-        self.aim(0);
-        // SAFETY: `aim` set one pointer per channel, each to `channel_step` bytes of its own in `bytes`,
+        self.set_pointers(0);
+        // SAFETY: `set_pointers` set one pointer per channel, each to `channel_step` bytes of its own in `bytes`,
         // and `frames` samples fit into those.
         unsafe { io.readn(&mut self.pointers, frames) }
     }
 
-    /// Writes `frames` frames from frame `from` of the block on.
+    /// Writes up to `frames` frames of the block, from its frame `from` on, to the device.
     pub(super) fn write(&mut self, io: &IO<'_, u8>, from: usize, frames: usize) -> ::alsa::Result<usize> {
         let capacity = self.channel_step / self.frame_bytes;
         let from = from.min(capacity);
         let frames = frames.min(capacity - from);
-        self.aim(from);
-        // SAFETY: a `*mut u8` and a `*const u8` have one layout; `aim` set one pointer per channel, and from
+        self.set_pointers(from);
+        // SAFETY: a `*mut u8` and a `*const u8` have one layout; `set_pointers` set one pointer per channel, and from
         // each of them `frames` samples lie within that channel's bytes.
         unsafe {
             let pointers = std::slice::from_raw_parts(self.pointers.as_ptr().cast::<*const u8>(), self.pointers.len());
@@ -63,8 +95,8 @@ impl Planar {
         }
     }
 
-    /// Points at frame `from` of each channel; `from` is at most the block's capacity.
-    fn aim(&mut self, from: usize) {
+    /// Sets the pointers to frame `from` of each channel; `from` is at most the block's capacity.
+    fn set_pointers(&mut self, from: usize) {
         let step = self.channel_step;
         debug_assert!(from * self.frame_bytes <= step);
         debug_assert!(self.pointers.len() * step <= self.bytes.len());

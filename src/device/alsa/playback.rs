@@ -1,57 +1,60 @@
-//! The playback side of a pair: kept in line with capture, started again, or given up. Thread: audio.
+//! The playback side of a pair: keeps it in step with capture, restarts it, or gives it up. Thread: audio.
 
+use super::pcm::errno;
 use super::recover::{Fault, diagnose, start_playback};
-use super::side::{Side, errno};
-use super::{AlsaDevice, Look, Phase};
+use super::side::Side;
+use super::{AlsaDevice, Check, Phase};
 use crate::device::{LossCause, Wake};
 
 impl AlsaDevice {
-    /// Sees to the playback side of a pair. `Some`: it failed, and was started again or given up.
-    pub(super) fn look_at_playback(&mut self, period: u64) -> Option<Look> {
-        if self.playback_away || self.capture.is_none() {
+    /// Checks the playback side of a pair; restarts it or gives it up if it failed. `None`: nothing to report, the
+    /// check goes on with capture. `period` is in frames.
+    pub(super) fn check_playback(&mut self, period: u64) -> Option<Check> {
+        if self.playback_gone || self.capture.is_none() {
             return None;
         }
         let now_ns = self.now_ns();
         let side = self.playback.as_mut()?;
         let room = side.pcm.avail_update().map_err(|e| errno(&e));
-        if let (Ok(room), false) = (room, self.deaf) {
+        if let (Ok(room), false) = (room, self.playback_failed) {
             if (period as i64) <= room || 0 < self.skip_frames {
                 return None;
             }
             let filled = (side.buffer_frames as i64 - room).max(0) as usize;
             if filled <= self.prefill_frames + period as usize {
-                // A buffer of two or three periods is full between two interrupts.
+                // A buffer of two or three periods is full between two interrupts: wait for the next one.
                 let short_ns = (period as i64 - room).max(0) as u64 * 1_000_000_000 / u64::from(self.facts.rate.0);
-                return Some(Look::Nothing(Some(now_ns + short_ns)));
+                return Some(Check::Nothing(Some(now_ns + short_ns)));
             }
-            // Its clock is the slower one and its buffer is full: drop output until it is as at the start.
+            // The clock of playback is slower than that of capture, and its buffer is full. Drop output until the
+            // buffer is filled as at the start.
             self.skip_frames = filled - self.prefill_frames;
-            return Some(Look::Say(Wake::Lost { frames: 0, cause: LossCause::Xrun }));
+            return Some(Check::Report(Wake::Lost { frames: 0, cause: LossCause::Xrun }));
         }
         let fault = diagnose(&side.pcm).unwrap_or(Fault::Xrun);
         if fault == Fault::Suspend {
             self.phase = Phase::Broken(LossCause::Suspend);
             return None;
         }
-        if fault == Fault::Xrun && now_ns < self.playback_patience.next_ns() {
-            self.deaf = true; // capture goes on until the next attempt is due
+        if fault == Fault::Xrun && now_ns < self.playback_restart_attempts.next_ns() {
+            self.playback_failed = true; // capture continues until the next attempt is due
             return None;
         }
-        if matches!(fault, Fault::Gone(_)) || !self.playback_patience.attempt(now_ns) {
-            self.playback_away = true;
-            self.deaf = true;
-            return Some(Look::Say(Wake::Lost { frames: 0, cause: LossCause::Unplug }));
+        if matches!(fault, Fault::Gone(_)) || !self.playback_restart_attempts.attempt(now_ns) {
+            self.playback_gone = true;
+            self.playback_failed = true;
+            return Some(Check::Report(Wake::Lost { frames: 0, cause: LossCause::Unplug }));
         }
-        self.deaf = start_playback(side, self.prefill_frames).is_err();
-        // What was captured before and is not yet fetched belongs to frames whose output would now come late.
+        self.playback_failed = start_playback(side, self.prefill_frames).is_err();
+        // Output for frames that were captured before the restart and are not fetched yet would be late: drop it.
         self.skip_frames =
             self.capture.as_ref().map_or(0, |capture| captured_before(capture, side, self.prefill_frames));
-        Some(Look::Say(Wake::Lost { frames: 0, cause: LossCause::Xrun }))
+        Some(Check::Report(Wake::Lost { frames: 0, cause: LossCause::Xrun }))
     }
 }
 
-/// Frames that `capture` held when `playback`, which was just started with `prefill` frames, began. Both counters
-/// are read now and the time since cancels out, so it does not matter when this thread comes to ask.
+/// Frames that `capture` held at the moment `playback` started with `prefill` frames. Both counters are read now. The
+/// time since the start is the same in both and cancels out, so a late reading does no harm.
 fn captured_before(capture: &Side, playback: &Side, prefill: usize) -> usize {
     let (mut before, mut narrowest) = (0, i64::MAX);
     for _ in 0..4 {

@@ -1,36 +1,37 @@
-//! What went wrong with a PCM, and how a pair is started again. Thread: audio.
+//! Diagnosis of a PCM that failed, and the start and restart of a pair of PCMs. Thread: audio.
 
-use super::side::{Side, errno, state};
+use super::pcm::{errno, state};
+use super::side::Side;
 use ::alsa::PCM;
 use std::fmt;
 
-/// Attempts to start a device again between two periods that it delivered. A killed sound server
-/// accepts every attempt and delivers nothing, for ever.
+/// Most restarts without a period in between. The device of a killed sound server accepts every restart and never
+/// delivers anything.
 const ATTEMPT_COUNT_MAX: u32 = 8;
 
-/// Nanoseconds between the first two attempts; doubled for each further one.
+/// Nanoseconds between the first two restarts; doubled for each further one.
 const ATTEMPT_PAUSE_NS: u64 = 2_000_000;
 
 /// Why a device counts as gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Gone {
-    /// The driver said so.
+    /// The driver reported that the device is gone.
     Unplugged,
-    /// It runs, reports no error and delivers nothing.
+    /// The device runs, reports no error and delivers nothing.
     Stuck,
-    /// It was started again and again and did not deliver.
-    Hopeless,
-    /// A call failed with this error number, which has no cure.
+    /// The device delivered nothing after several restarts.
+    RestartsFailed,
+    /// A call failed with this error number, which a restart cannot fix.
     Failed(i32),
 }
 
 impl Gone {
-    /// The reason in plain words.
+    /// The reason as a sentence for the user.
     pub const fn text(self) -> &'static str {
         match self {
             Gone::Unplugged => "the device was unplugged or its driver went away",
             Gone::Stuck => "the device stopped delivering without reporting an error",
-            Gone::Hopeless => "the device was restarted several times and delivered nothing",
+            Gone::RestartsFailed => "the device was restarted several times and delivered nothing",
             Gone::Failed(libc::EIO) => "the device or its sound server failed (input/output error)",
             Gone::Failed(_) => "the device failed",
         }
@@ -43,19 +44,18 @@ impl fmt::Display for Gone {
     }
 }
 
-/// What is wrong with a PCM that should run.
+/// The fault of a PCM that should run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
-    /// Over- or underrun, or stopped by someone else: start it again.
+    /// An overrun or underrun, or somebody else stopped the PCM. A restart helps.
     Xrun,
-    /// The machine slept.
+    /// The machine was suspended. A restart helps.
     Suspend,
-    /// No cure.
+    /// A restart does not help.
     Gone(Gone),
 }
 
-/// What is wrong with `pcm`, asked of the driver itself: `avail` reaches it where `avail_update` may not.
-/// `None`: nothing is.
+/// The fault of `pcm`, or `None` if it runs. Asks the driver by `avail`, because `avail_update` may not reach it.
 pub(super) fn diagnose(pcm: &PCM) -> Option<Fault> {
     let avail = pcm.avail().map_err(|e| errno(&e));
     let state = pcm.state_raw();
@@ -64,7 +64,7 @@ pub(super) fn diagnose(pcm: &PCM) -> Option<Fault> {
             Some(Fault::Gone(Gone::Unplugged))
         }
         (state::SUSPENDED, _) | (_, Err(libc::ESTRPIPE)) => Some(Fault::Suspend),
-        // EBADFD: the state does not fit the call, as after the other side of a linked pair was stopped.
+        // EBADFD: the state does not fit the call, for example after the other side of a linked pair stopped.
         (state::XRUN, _) | (_, Err(libc::EPIPE | libc::EBADFD)) => Some(Fault::Xrun),
         (_, Err(libc::EAGAIN | libc::EINTR)) | (state::RUNNING, Ok(_)) => None,
         (_, Err(other)) => Some(Fault::Gone(Gone::Failed(other))),
@@ -72,25 +72,25 @@ pub(super) fn diagnose(pcm: &PCM) -> Option<Fault> {
     }
 }
 
-/// Attempts without success, and when the next is due.
+/// Counts restarts since the last period, and knows when the next one is due.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Patience {
+pub(super) struct RestartAttempts {
     attempts: u32,
     next_ns: u64,
 }
 
-impl Patience {
-    /// The device delivered.
+impl RestartAttempts {
+    /// The device delivered a period: forgets earlier restarts.
     pub(super) fn reset(&mut self) {
-        *self = Patience::default();
+        *self = RestartAttempts::default();
     }
 
-    /// When the next attempt is due.
+    /// The time at which the next restart is due.
     pub(super) fn next_ns(&self) -> u64 {
         self.next_ns
     }
 
-    /// Counts an attempt at `now_ns`; `false` when there were enough.
+    /// Counts a restart at `now_ns`. Returns `false` if there were too many already.
     #[must_use]
     pub(super) fn attempt(&mut self, now_ns: u64) -> bool {
         if ATTEMPT_COUNT_MAX <= self.attempts {
@@ -105,8 +105,8 @@ impl Patience {
 /// A call that failed, and its error number.
 pub(super) type CallError = (&'static str, i32);
 
-/// Stops what runs, and starts both sides as one where `linked`, otherwise one after the other.
-/// Playback begins with `prefill` frames of silence.
+/// Stops both sides and starts them: together if `linked`, otherwise one after the other. Playback begins with
+/// `prefill` frames of silence.
 pub(super) fn start_pair(
     capture: Option<&mut Side>,
     mut playback: Option<&mut Side>,
@@ -124,19 +124,19 @@ pub(super) fn start_pair(
         return playback.map_or(Ok(()), |side| start(&side.pcm));
     };
     let Some(playback) = playback else { return start(&capture.pcm) };
-    // Linked for the start only. Linked for good, the shallow playback buffer running dry would stop
-    // the deep capture buffer too, and a dropout that is only heard would become one that is recorded.
+    // The sides are linked for the start only. If they stayed linked, an underrun of the small playback buffer would
+    // also stop capture, and a dropout in playback would become a gap in the recording.
     let linked = linked && capture.pcm.link(&playback.pcm).is_ok();
     let started = start(&capture.pcm);
     if linked {
-        // A refused unlink leaves them stopping as one: dearer, not wrong.
+        // If unlinking fails, both sides stop together. That costs more, but is correct.
         capture.pcm.unlink().ok();
     }
     started?;
     if playback.pcm.state_raw() == state::RUNNING { Ok(()) } else { start(&playback.pcm) }
 }
 
-/// Starts playback again while capture goes on.
+/// Restarts playback while capture continues.
 pub(super) fn start_playback(side: &mut Side, prefill: usize) -> Result<(), CallError> {
     make_ready(&side.pcm)?;
     fill(side, prefill)?;
@@ -145,10 +145,10 @@ pub(super) fn start_playback(side: &mut Side, prefill: usize) -> Result<(), Call
 
 fn make_ready(pcm: &PCM) -> Result<(), CallError> {
     if pcm.state_raw() == state::SUSPENDED {
-        // Not every driver resumes; prepare does for those that don't.
+        // Not every driver can resume. `prepare` is enough for the others.
         pcm.resume().ok();
     }
-    // Fails where nothing runs, which is what is wanted.
+    // Fails if the PCM does not run, which is fine.
     pcm.drop().ok();
     pcm.prepare().map_err(|e| ("snd_pcm_prepare", errno(&e)))
 }
@@ -174,14 +174,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn patience_ends_and_a_delivered_period_restores_it() {
-        let mut patience = Patience::default();
+    fn restarts_are_limited_and_a_delivered_period_allows_them_again() {
+        let mut restart_attempts = RestartAttempts::default();
         for n in 0..ATTEMPT_COUNT_MAX {
-            assert!(patience.attempt(1000), "attempt {n}");
-            assert_eq!(patience.next_ns(), 1000 + (ATTEMPT_PAUSE_NS << n));
+            assert!(restart_attempts.attempt(1000), "attempt {n}");
+            assert_eq!(restart_attempts.next_ns(), 1000 + (ATTEMPT_PAUSE_NS << n));
         }
-        assert!(!patience.attempt(1000));
-        patience.reset();
-        assert!(patience.attempt(0));
+        assert!(!restart_attempts.attempt(1000));
+        restart_attempts.reset();
+        assert!(restart_attempts.attempt(0));
     }
 }

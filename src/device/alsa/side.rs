@@ -1,95 +1,33 @@
-//! One direction of an ALSA device: how it is opened and set, and how its samples are reached. Thread: audio
-//! (opening: control).
+//! One direction of an ALSA device: opens and configures a PCM, and transfers its samples. Thread: audio (opening:
+//! control).
 
-use super::list;
-use super::planar::Planar;
+use super::open_error::open_error;
+use super::pcm::{FORMATS, Want, direction_name, errno, pcm_format, rates_offered, system_says};
+use super::planar::{Planar, Touched};
 use super::ring;
 use crate::device::DeviceError;
 use crate::format::DeviceFormat;
 use crate::limits::{BLOCK_FRAMES_MAX, CHANNEL_COUNT_MAX, PERIOD_FRAMES_MAX, PERIOD_FRAMES_MIN};
-use crate::time::SampleRate;
-use ::alsa::pcm::{Access as PcmAccess, Format, Frames, HwParams, PCM};
+use ::alsa::pcm::{Access as PcmAccess, Frames, HwParams, PCM};
 use ::alsa::{Direction, ValueOr};
-use memmap2::{MmapMut, MmapOptions};
-use std::ops::{Deref, DerefMut};
 
-/// Formats in order of preference: what cards speak by themselves first.
-pub(super) const FORMATS: [DeviceFormat; 5] =
-    [DeviceFormat::S32, DeviceFormat::S24In3, DeviceFormat::S24, DeviceFormat::F32, DeviceFormat::S16];
+/// Kinds of access in order of preference.
+const ACCESSES: [PcmAccess; 3] = [PcmAccess::MMapInterleaved, PcmAccess::RWInterleaved, PcmAccess::RWNonInterleaved];
 
-/// Ways to the samples in order of preference.
-const WAYS: [PcmAccess; 3] = [PcmAccess::MMapInterleaved, PcmAccess::RWInterleaved, PcmAccess::RWNonInterleaved];
-
-/// Rates that an error or a list names.
-pub(super) const RATES: [u32; 14] =
-    [8_000, 11_025, 16_000, 22_050, 32_000, 44_100, 48_000, 64_000, 88_200, 96_000, 176_400, 192_000, 352_800, 384_000];
-
-/// A device that takes any channel count up to more than this has no count of its own: it gets two.
+/// A device that takes any channel count up to more than this has no natural count. It is opened with two channels.
 const ELASTIC_CHANNEL_COUNT: u32 = 32;
 
-/// The numbers of `snd_pcm_state_t`. The crate's `state()` panics on one it doesn't know.
-pub(super) mod state {
-    pub(crate) const PREPARED: i32 = 2;
-    pub(crate) const RUNNING: i32 = 3;
-    pub(crate) const XRUN: i32 = 4;
-    pub(crate) const SUSPENDED: i32 = 7;
-    pub(crate) const DISCONNECTED: i32 = 8;
-}
-
-/// Memory whose pages are all there before the audio thread comes.
-pub(super) struct Touched(Option<MmapMut>);
-
-impl Touched {
-    /// `bytes` zero bytes.
-    pub(super) fn new(bytes: usize) -> Result<Self, std::io::Error> {
-        if bytes == 0 {
-            return Ok(Touched(None));
-        }
-        MmapOptions::new().len(bytes).populate().map_anon().map(|map| {
-            let mut map = map;
-            map.fill(0);
-            Touched(Some(map))
-        })
-    }
-}
-
-impl Deref for Touched {
-    type Target = [u8];
-    fn deref(&self) -> &[u8] {
-        self.0.as_deref().unwrap_or(&[])
-    }
-}
-
-impl DerefMut for Touched {
-    fn deref_mut(&mut self) -> &mut [u8] {
-        self.0.as_deref_mut().unwrap_or(&mut [])
-    }
-}
-
-/// What is asked of one side.
-pub(super) struct Want<'a> {
-    /// The device's full name, for errors.
-    pub(super) device: &'a str,
-    pub(super) pcm: &'a str,
-    pub(super) direction: Direction,
-    pub(super) rate: SampleRate,
-    pub(super) period_frames: usize,
-    pub(super) buffer_frames: usize,
-    pub(super) channels: Option<usize>,
-    pub(super) format: Option<DeviceFormat>,
-}
-
-/// How samples are reached.
-pub(super) enum Way {
-    /// In the mapped ring.
+/// How the program accesses the samples.
+pub(super) enum SampleAccess {
+    /// Directly in the mapped ring.
     Mapped,
-    /// `readi` / `writei` through [`Side::block`].
+    /// By `readi` and `writei` through [`Side::block`].
     Interleaved,
-    /// `readn` / `writen`.
+    /// By `readn` and `writen` through a planar block.
     Planar(Planar),
 }
 
-/// One open direction.
+/// An open direction.
 pub(super) struct Side {
     pub(super) pcm: PCM,
     pub(super) direction: Direction,
@@ -97,13 +35,13 @@ pub(super) struct Side {
     pub(super) format: DeviceFormat,
     pub(super) period_frames: usize,
     pub(super) buffer_frames: usize,
-    pub(super) way: Way,
-    /// One block of interleaved sound: the transfer's in [`Way::Interleaved`], and where output goes that
-    /// nobody will hear.
+    pub(super) access: SampleAccess,
+    /// A block of interleaved samples: the buffer of [`SampleAccess::Interleaved`], and the destination of output that
+    /// is dropped.
     pub(super) block: Touched,
 }
 
-/// One possible setting.
+/// A setting that the device may accept.
 #[derive(Clone, Copy)]
 struct Choice {
     access: PcmAccess,
@@ -113,32 +51,33 @@ struct Choice {
 }
 
 impl Side {
-    /// Opens and sets one direction, and says what was settled for in `notes`.
+    /// Opens and configures one direction. Adds a note for every setting that differs from the request.
     pub(super) fn open(want: &Want<'_>, notes: &mut Vec<String>) -> Result<Side, DeviceError> {
-        let pcm = PCM::new(want.pcm, want.direction, true).map_err(|e| list::open_error(want, errno(&e)))?;
+        let pcm = PCM::new(want.pcm, want.direction, true).map_err(|e| open_error(want, errno(&e)))?;
         let choice = choose(&pcm, want, notes)?;
         apply(&pcm, want, choice)?;
-        let (period_frames, buffer_frames) = settled(&pcm, want)?;
+        let (period_frames, buffer_frames) = actual_sizes(&pcm, want)?;
         note_buffer(want, period_frames, buffer_frames, notes);
         let channels = choice.channels as usize;
         let frame_bytes = channels * choice.format.bytes();
         let no_memory = |e: std::io::Error| failed(want, "mmap", e.to_string());
-        let way = match choice.access {
-            PcmAccess::MMapInterleaved => Way::Mapped,
+        let access = match choice.access {
+            PcmAccess::MMapInterleaved => SampleAccess::Mapped,
             PcmAccess::RWNonInterleaved => {
-                Way::Planar(Planar::new(channels, choice.format.bytes(), BLOCK_FRAMES_MAX).map_err(no_memory)?)
+                SampleAccess::Planar(Planar::new(channels, choice.format.bytes(), BLOCK_FRAMES_MAX).map_err(no_memory)?)
             }
-            _ => Way::Interleaved,
+            _ => SampleAccess::Interleaved,
         };
         let block = Touched::new(BLOCK_FRAMES_MAX * frame_bytes).map_err(no_memory)?;
-        if matches!(way, Way::Mapped) && !ring::make_resident(&pcm, buffer_frames * frame_bytes) {
+        if matches!(access, SampleAccess::Mapped) && !ring::make_resident(&pcm, buffer_frames * frame_bytes) {
             notes.push(format!("{}: the first round of its buffer may fault", label(want)));
         }
         let format = choice.format;
-        Ok(Side { pcm, direction: want.direction, channels, format, period_frames, buffer_frames, way, block })
+        Ok(Side { pcm, direction: want.direction, channels, format, period_frames, buffer_frames, access, block })
     }
 
-    /// Sets when the device wakes us, and that it starts when told and stops when its buffer is used up.
+    /// Sets the wake threshold to `avail_min` frames. The device starts only by a start call, and stops when its buffer
+    /// overruns or runs dry.
     pub(super) fn set_wake(&self, device: &str, avail_min: usize) -> Result<(), DeviceError> {
         let set = || -> ::alsa::Result<()> {
             let params = self.pcm.sw_params_current()?;
@@ -159,25 +98,25 @@ impl Side {
         self.channels * self.format.bytes()
     }
 
-    /// Gives the device `frames` frames of silence. Returns how many it took.
+    /// Writes `frames` frames of silence. Returns how many the device took.
     pub(super) fn write_silence(&mut self, frames: usize) -> Result<usize, i32> {
         let mut written = 0;
         self.pcm.avail_update().map_err(|e| errno(&e))?;
         let frame_bytes = self.frame_bytes();
-        if let Way::Planar(planar) = &mut self.way {
+        if let SampleAccess::Planar(planar) = &mut self.access {
             planar.bytes_mut().fill(0);
         }
         self.block.fill(0);
         while written < frames {
             let piece = (frames - written).min(BLOCK_FRAMES_MAX);
             let io = self.pcm.io_bytes();
-            let moved = match &mut self.way {
-                Way::Mapped => io.mmap(piece, |ring| {
+            let moved = match &mut self.access {
+                SampleAccess::Mapped => io.mmap(piece, |ring| {
                     ring.fill(0);
                     ring.len() / frame_bytes
                 }),
-                Way::Interleaved => io.writei(&self.block[..piece * frame_bytes]),
-                Way::Planar(planar) => planar.write(&io, 0, piece),
+                SampleAccess::Interleaved => io.writei(&self.block[..piece * frame_bytes]),
+                SampleAccess::Planar(planar) => planar.write(&io, 0, piece),
             };
             match moved.map_err(|e| errno(&e)) {
                 Ok(0) | Err(libc::EAGAIN) => break,
@@ -188,15 +127,15 @@ impl Side {
         Ok(written)
     }
 
-    /// Reads the next frames, at most `frames` and a block, into this side's own memory. Not for mapped sides.
+    /// Reads up to `frames` frames, at most a block, into this side's own memory. Not for mapped sides.
     pub(super) fn read_block(&mut self, frames: usize) -> Result<usize, i32> {
         let frame_bytes = self.frame_bytes();
         let piece = frames.min(BLOCK_FRAMES_MAX);
         let io = self.pcm.io_bytes();
-        match &mut self.way {
-            Way::Mapped => Ok(0),
-            Way::Interleaved => io.readi(&mut self.block[..piece * frame_bytes]),
-            Way::Planar(planar) => planar.read(&io, piece),
+        match &mut self.access {
+            SampleAccess::Mapped => Ok(0),
+            SampleAccess::Interleaved => io.readi(&mut self.block[..piece * frame_bytes]),
+            SampleAccess::Planar(planar) => planar.read(&io, piece),
         }
         .map_err(|e| errno(&e))
     }
@@ -207,10 +146,10 @@ impl Side {
         let mut written = 0;
         while written < frames {
             let io = self.pcm.io_bytes();
-            let moved = match &mut self.way {
-                Way::Mapped => return Ok(()),
-                Way::Interleaved => io.writei(&self.block[written * frame_bytes..frames * frame_bytes]),
-                Way::Planar(planar) => planar.write(&io, written, frames - written),
+            let moved = match &mut self.access {
+                SampleAccess::Mapped => return Ok(()),
+                SampleAccess::Interleaved => io.writei(&self.block[written * frame_bytes..frames * frame_bytes]),
+                SampleAccess::Planar(planar) => planar.write(&io, written, frames - written),
             };
             match moved.map_err(|e| errno(&e)) {
                 Ok(0) => return Err(libc::EAGAIN),
@@ -219,47 +158,6 @@ impl Side {
             }
         }
         Ok(())
-    }
-}
-
-/// The positive number of an error, whichever call it comes from: `poll` and `revents` carry it negated.
-pub(super) fn errno(e: &::alsa::Error) -> i32 {
-    e.errno().abs()
-}
-
-/// The system's text for an error number.
-pub(super) fn system_says(errno: i32) -> String {
-    std::io::Error::from_raw_os_error(errno).to_string()
-}
-
-/// The crate's name of a format.
-pub(super) fn pcm_format(format: DeviceFormat) -> Format {
-    match format {
-        DeviceFormat::S16 => Format::S16LE,
-        DeviceFormat::S24 => Format::S24LE,
-        DeviceFormat::S24In3 => Format::S243LE,
-        DeviceFormat::S32 => Format::S32LE,
-        DeviceFormat::F32 => Format::FloatLE,
-    }
-}
-
-/// "capture" or "playback", for sentences.
-pub(super) fn direction_name(direction: Direction) -> &'static str {
-    match direction {
-        Direction::Capture => "capture",
-        Direction::Playback => "playback",
-    }
-}
-
-/// Rates of [`RATES`] that `params` allows, as text.
-pub(super) fn rates_offered(params: &HwParams<'_>) -> String {
-    let offered: Vec<String> =
-        RATES.iter().filter(|rate| params.test_rate(**rate).is_ok()).map(ToString::to_string).collect();
-    match (offered.is_empty(), params.get_rate_min(), params.get_rate_max()) {
-        (false, ..) => format!("it offers {} Hz", offered.join(", ")),
-        (true, Ok(min), Ok(max)) if min == max => format!("it offers {min} Hz"),
-        (true, Ok(min), Ok(max)) => format!("it offers {min} to {max} Hz"),
-        _ => "it offers no rate at all".to_owned(),
     }
 }
 
@@ -277,7 +175,7 @@ fn label(want: &Want<'_>) -> &'static str {
 
 fn any_params<'p>(pcm: &'p PCM, want: &Want<'_>, resample: bool) -> Result<HwParams<'p>, DeviceError> {
     let params = HwParams::any(pcm).map_err(|e| failed(want, "snd_pcm_hw_params_any", system_says(errno(&e))))?;
-    // Refused by what cannot convert anyway.
+    // A device that cannot convert refuses this call, which is fine.
     params.set_rate_resample(resample).ok();
     Ok(params)
 }
@@ -286,7 +184,7 @@ fn any_params<'p>(pcm: &'p PCM, want: &Want<'_>, resample: bool) -> Result<HwPar
 fn choose(pcm: &PCM, want: &Want<'_>, notes: &mut Vec<String>) -> Result<Choice, DeviceError> {
     let mut resample = false;
     if any_params(pcm, want, false)?.test_rate(want.rate.0).is_err() {
-        // A device with a converter: better the wanted rate than none, and it is said.
+        // A converter behind the device can provide the rate. Use it, and add a note.
         resample = any_params(pcm, want, true)?.test_rate(want.rate.0).is_ok();
         if !resample {
             return Err(unsupported(want, want.rate.to_string(), rates_offered(&any_params(pcm, want, false)?)));
@@ -295,7 +193,7 @@ fn choose(pcm: &PCM, want: &Want<'_>, notes: &mut Vec<String>) -> Result<Choice,
     }
     let channels = choose_channels(pcm, want, resample, notes)?;
     let preferred = want.format.into_iter().chain(FORMATS);
-    for access in WAYS {
+    for access in ACCESSES {
         for format in preferred.clone() {
             let choice = Choice { access, format, channels, resample };
             if restricted(pcm, want, choice)?.is_some() {
@@ -349,7 +247,7 @@ fn choose_channels(pcm: &PCM, want: &Want<'_>, resample: bool, notes: &mut Vec<S
     }
 }
 
-/// The space of settings that `choice` leaves, `None` if it is empty.
+/// The settings restricted to `choice`; `None` if the device does not support it.
 fn restricted<'p>(pcm: &'p PCM, want: &Want<'_>, choice: Choice) -> Result<Option<HwParams<'p>>, DeviceError> {
     let params = any_params(pcm, want, choice.resample)?;
     let taken = params.set_access(choice.access).is_ok()
@@ -369,14 +267,14 @@ fn apply(pcm: &PCM, want: &Want<'_>, choice: Choice) -> Result<(), DeviceError> 
         pcm.hw_params(&params)
     };
     set().map_err(|e| match errno(&e) {
-        // Some drivers are opened by anyone and refuse here.
-        libc::EBUSY => list::open_error(want, libc::EBUSY),
+        // Some drivers allow any number of openings and refuse here.
+        libc::EBUSY => open_error(want, libc::EBUSY),
         other => failed(want, "snd_pcm_hw_params", system_says(other)),
     })
 }
 
-/// Period and buffer as the device has them now.
-fn settled(pcm: &PCM, want: &Want<'_>) -> Result<(usize, usize), DeviceError> {
+/// Period and buffer that the device chose, checked against the limits.
+fn actual_sizes(pcm: &PCM, want: &Want<'_>) -> Result<(usize, usize), DeviceError> {
     let read = || -> ::alsa::Result<(Frames, Frames, u32)> {
         let params = pcm.hw_params_current()?;
         Ok((params.get_period_size()?, params.get_buffer_size()?, params.get_rate()?))

@@ -1,25 +1,25 @@
-//! Lends one period of the sound cards' memory to the engine, piece by piece. Thread: audio.
+//! Lends one period of the sound card's memory to the engine, piece by piece. Thread: audio.
 
-use super::side::{Side, Way};
+use super::side::{SampleAccess, Side};
 use crate::device::{Input, Output};
 use crate::limits::BLOCK_FRAMES_MAX;
 
-/// The engine's end of a period.
+/// The function of the engine that receives each piece of a period.
 pub(super) type Process<'p> = dyn FnMut(Input<'_>, Output<'_>) + 'p;
 
-/// Where output goes.
+/// The destination of output.
 pub(super) struct Sink<'s> {
     /// The playback side, if there is one.
     pub(super) playback: Option<&'s mut Side>,
-    /// Output frames that would be heard too late, and are not played.
+    /// Output frames to drop, because they would be played too late.
     pub(super) skip_frames: &'s mut usize,
-    /// The playback side failed: output is produced and dropped, input is not lost for it.
-    pub(super) deaf: &'s mut bool,
-    /// Without inputs there is nothing to save when the playback side fails.
+    /// The playback side failed. Output is computed and dropped, so that no input is lost.
+    pub(super) playback_failed: &'s mut bool,
+    /// There is no capture side. When playback fails then, the cycle ends, because there is no input to save.
     pub(super) alone: bool,
 }
 
-/// Lends up to `frames` frames. Returns how many were lent: fewer only where the device failed.
+/// Lends `frames` frames. Returns how many were lent: fewer only if the device failed.
 pub(super) fn lend(capture: Option<&mut Side>, sink: &mut Sink<'_>, frames: usize, process: &mut Process<'_>) -> usize {
     let mut capture = capture;
     let mut lent = 0;
@@ -39,24 +39,24 @@ pub(super) fn lend(capture: Option<&mut Side>, sink: &mut Sink<'_>, frames: usiz
 
 fn lend_captured(side: &mut Side, sink: &mut Sink<'_>, piece: usize, process: &mut Process<'_>) -> usize {
     let (format, channels, frame_bytes) = (side.format, side.channels, side.frame_bytes());
-    if matches!(side.way, Way::Mapped) {
-        // A plugin brings a ring up to date here, and only as far as the ring's end.
+    if matches!(side.access, SampleAccess::Mapped) {
+        // A plugin updates its ring in this call, and only up to the ring's end.
         if side.pcm.avail_update().is_err() {
             return 0;
         }
         let mut lent = 0;
         let moved = side.pcm.io_bytes().mmap(piece, |ring| {
-            // The ring may wrap before the piece ends: the slice stops there.
+            // The slice ends where the ring wraps, which may be before the piece ends.
             let whole = ring.len() / frame_bytes * frame_bytes;
             lent = hand_over(Input::interleaved(&ring[..whole], format, channels), sink, process);
             lent
         });
-        // What was lent was lent, even if giving the frames back failed: the next wait finds the fault.
+        // The frames were lent even if returning them to the ring failed. The next wait finds the fault.
         return if moved.is_ok() || 0 < lent { lent } else { 0 };
     }
     let frames = side.read_block(piece).unwrap_or(0);
-    let input = match &side.way {
-        Way::Planar(planar) => Input {
+    let input = match &side.access {
+        SampleAccess::Planar(planar) => Input {
             bytes: planar.bytes(),
             format,
             channels,
@@ -69,11 +69,11 @@ fn lend_captured(side: &mut Side, sink: &mut Sink<'_>, piece: usize, process: &m
     hand_over(input, sink, process)
 }
 
-/// Hands all of `input` over, in as many parts as the playback side's ring needs.
+/// Passes all of `input` to the engine, in as many parts as the playback ring needs.
 fn hand_over(input: Input<'_>, sink: &mut Sink<'_>, process: &mut Process<'_>) -> usize {
     let mut done = 0;
     while done < input.frames {
-        let part = sink.take(part_of(&input, done, input.frames - done), process);
+        let part = sink.consume(sub_input(&input, done, input.frames - done), process);
         if part == 0 {
             break;
         }
@@ -83,21 +83,22 @@ fn hand_over(input: Input<'_>, sink: &mut Sink<'_>, process: &mut Process<'_>) -
 }
 
 /// `frames` frames of `input` from frame `from` on.
-fn part_of<'a>(input: &Input<'a>, from: usize, frames: usize) -> Input<'a> {
+fn sub_input<'a>(input: &Input<'a>, from: usize, frames: usize) -> Input<'a> {
     Input { bytes: &input.bytes[(from * input.frame_step).min(input.bytes.len())..], frames, ..*input }
 }
 
 impl Sink<'_> {
-    /// Hands over the head of `input`. Returns its frames; 0 only if there is no playback to go on with.
-    fn take(&mut self, input: Input<'_>, process: &mut Process<'_>) -> usize {
+    /// Passes frames from the start of `input` to the engine. Returns how many; 0 only if playback failed and there is
+    /// no capture side.
+    fn consume(&mut self, input: Input<'_>, process: &mut Process<'_>) -> usize {
         let frames = input.frames;
         let Some(side) = self.playback.as_deref_mut() else {
             process(input, Output::none(frames));
             return frames;
         };
-        if !*self.deaf && *self.skip_frames == 0 {
+        if !*self.playback_failed && *self.skip_frames == 0 {
             let (produced, taken) = play(side, &input, process);
-            *self.deaf = !taken;
+            *self.playback_failed = !taken;
             if 0 < produced {
                 return produced;
             }
@@ -105,37 +106,37 @@ impl Sink<'_> {
         if self.alone {
             return 0;
         }
-        let frames = if *self.deaf { frames } else { frames.min(*self.skip_frames) };
+        let frames = if *self.playback_failed { frames } else { frames.min(*self.skip_frames) };
         *self.skip_frames = self.skip_frames.saturating_sub(frames);
         let (format, channels, bytes) = (side.format, side.channels, frames * side.frame_bytes());
-        process(part_of(&input, 0, frames), Output::interleaved(&mut side.block[..bytes], format, channels));
+        process(sub_input(&input, 0, frames), Output::interleaved(&mut side.block[..bytes], format, channels));
         frames
     }
 }
 
-/// Has the engine produce output for the head of `input` and plays it. Returns the frames produced, and
+/// Lets the engine compute output for frames from the start of `input`, and plays it. Returns the number of frames, and
 /// whether the device took them.
 fn play(side: &mut Side, input: &Input<'_>, process: &mut Process<'_>) -> (usize, bool) {
     let (format, channels, frame_bytes, frames) = (side.format, side.channels, side.frame_bytes(), input.frames);
-    if matches!(side.way, Way::Mapped) {
+    if matches!(side.access, SampleAccess::Mapped) {
         let mut produced = 0;
         let moved = side.pcm.io_bytes().mmap(frames, |ring| {
             produced = (ring.len() / frame_bytes).min(frames);
             if 0 < produced {
                 let output = Output::interleaved(&mut ring[..produced * frame_bytes], format, channels);
-                process(part_of(input, 0, produced), output);
+                process(sub_input(input, 0, produced), output);
             }
             produced
         });
         return (produced, moved.is_ok_and(|moved| 0 < moved));
     }
-    let output = match &mut side.way {
-        Way::Planar(planar) => {
+    let output = match &mut side.access {
+        SampleAccess::Planar(planar) => {
             let channel_step = planar.channel_step();
             Output { bytes: planar.bytes_mut(), format, channels, frames, frame_step: format.bytes(), channel_step }
         }
         _ => Output::interleaved(&mut side.block[..frames * frame_bytes], format, channels),
     };
-    process(part_of(input, 0, frames), output);
+    process(sub_input(input, 0, frames), output);
     (frames, side.write_block(frames).is_ok())
 }

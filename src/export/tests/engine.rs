@@ -1,7 +1,7 @@
 //! The engine's own voices play the session, and the exported mix is held against them. Thread: any.
 
 use super::*;
-use crate::engine::Place;
+use crate::engine::Playhead;
 use crate::engine::mix::Buses;
 use crate::engine::outbox::Outbox;
 use crate::engine::voices::Voices;
@@ -49,13 +49,13 @@ impl TestSession {
         for (slot, track) in self.session.tracks().iter().enumerate() {
             voices.replace(slot, Some(self.voice(track)), &mut outbox);
         }
-        let mut place = Place { path: PlayPath::default(), epoch: 0, stream: 0 };
-        while place.stream < self.session.end().0 {
-            let frames = (self.session.end().0 - place.stream).min(PERIOD_FRAMES as u64) as usize;
+        let mut playhead = Playhead { path: PlayPath::default(), epoch: 0, stream: 0 };
+        while playhead.stream < self.session.end().0 {
+            let frames = (self.session.end().0 - playhead.stream).min(PERIOD_FRAMES as u64) as usize;
             buses.clear(frames);
-            voices.play_disk(&place, frames, &mut buses, &mut outbox, &published);
+            voices.play_disk(&playhead, frames, &mut buses, &mut outbox, &published);
             out.extend(buses.sum(0, frames).iter().zip(buses.sum(1, frames)).flat_map(|(left, right)| [*left, *right]));
-            place.stream += frames as u64;
+            playhead.stream += frames as u64;
         }
         assert_eq!((published.frames_dropped.load(Relaxed), published.events_missed.load(Relaxed)), (0, 0));
         out

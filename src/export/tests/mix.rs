@@ -1,7 +1,7 @@
 //! The mix: the engine's sums, computed here a second time. Thread: any.
 
 use super::*;
-use crate::engine::mix::levels;
+use crate::mixer::pan_gains;
 use crate::session::Monitor;
 
 const FRAMES: usize = 70_000;
@@ -27,7 +27,7 @@ fn the_mix_is_the_sum_of_its_tracks_in_their_order_bit_for_bit() {
         let track = fixture.session.track_mut(track).unwrap();
         track.set_gain_db(-3.0 * index as f32);
         track.set_pan(index as f32 / 4.0 - 0.9);
-        let [[left, right], _] = levels(track.gain_db(), track.pan(), 1);
+        let [[left, right], _] = pan_gains(track.gain_db(), track.pan(), 1);
         for (frame, sample) in expected.chunks_exact_mut(2).skip(at).zip(&sound) {
             frame[0] += sample * left;
             frame[1] += sample * right;

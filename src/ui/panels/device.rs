@@ -1,7 +1,7 @@
 //! The device chooser: device, number of inputs, sample rate and period. Thread: ui.
 
 use crate::app::command::Command;
-use crate::device::alsa::{Listed, Listing};
+use crate::device::{Listed, Listing, is_virtual};
 use crate::ui::panel_context::PanelContext;
 use crate::ui::theme::Theme;
 use crate::ui::widget::{Button, Look};
@@ -53,7 +53,7 @@ pub fn show(ui: &mut Ui, state: &mut DeviceState, context: &mut PanelContext<'_>
             let text = "No sound card is found. Plug one in and look again; if one is there, add yourself to group 'audio' and log in again.";
             ui.label(RichText::new(text).color(theme.quiet));
         }
-        let built_in = crate::control::setup::is_virtual(&choice.name);
+        let built_in = is_virtual(&choice.name);
         if device_line(ui, "Built-in", "Plays test tones at its inputs; needs no card", true, built_in, context) && !built_in {
             "virtual".clone_into(&mut choice.name);
             choice.inputs = Some(crate::control::setup::BUILT_IN_INPUTS);

@@ -11,9 +11,9 @@ mod faults;
 mod witnessed;
 
 use card::{Bus, Fault, on_a_test_card};
-use faultless::device::alsa::{AlsaDevice, Gone, Listing, list};
+use faultless::device::alsa::{AlsaDevice, Gone};
 use faultless::device::signal::Signal;
-use faultless::device::{Access, Device, DeviceError, DeviceSpec, Input, LossCause, Output, Wake};
+use faultless::device::{Access, Device, DeviceError, DeviceSpec, Input, Listing, LossCause, Output, Wake, list};
 use faultless::format::DeviceFormat;
 use faultless::time::SampleRate;
 use std::time::{Duration, Instant};

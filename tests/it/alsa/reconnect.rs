@@ -102,26 +102,29 @@ fn times(told: &str, words: &str) -> usize {
 
 #[test]
 fn fifty_unplugs_in_one_take_leave_every_take_in_line_with_the_cards_counter() {
-    on_a_test_card("alsa::comeback::fifty_unplugs_in_one_take_leave_every_take_in_line_with_the_cards_counter", || {
-        let (place, bus) = (place(), Bus::of("ramp"));
-        let folder = place.path().join("session");
-        let program = recording(&folder);
-        for round in 0..50 {
+    on_a_test_card(
+        "alsa::reconnect::fifty_unplugs_in_one_take_leave_every_take_in_line_with_the_cards_counter",
+        || {
+            let (place, bus) = (place(), Bus::of("ramp"));
+            let folder = place.path().join("session");
+            let program = recording(&folder);
+            for round in 0..50 {
+                std::thread::sleep(ms(100));
+                unplug(&bus, ms(10 + 7 * (round % 10)), |_| {});
+            }
             std::thread::sleep(ms(100));
-            unplug(&bus, ms(10 + 7 * (round % 10)), |_| {});
-        }
-        std::thread::sleep(ms(100));
-        let told = ended(program);
-        assert_eq!((times(&told, "the device is gone"), times(&told, "the device is back")), (50, 50), "{told}");
-        assert_eq!(aligned(&folder, 6).len(), 51, "{told}");
-        assert_eq!(bus.open(), 0);
-    });
+            let told = ended(program);
+            assert_eq!((times(&told, "the device is gone"), times(&told, "the device is back")), (50, 50), "{told}");
+            assert_eq!(aligned(&folder, 6).len(), 51, "{told}");
+            assert_eq!(bus.open(), 0);
+        },
+    );
 }
 
 #[test]
 fn a_card_that_stands_still_is_taken_for_gone_and_its_second_is_on_the_timeline() {
     on_a_test_card(
-        "alsa::comeback::a_card_that_stands_still_is_taken_for_gone_and_its_second_is_on_the_timeline",
+        "alsa::reconnect::a_card_that_stands_still_is_taken_for_gone_and_its_second_is_on_the_timeline",
         || {
             let (place, bus) = (place(), Bus::of("ramp"));
             let folder = place.path().join("session");
@@ -144,7 +147,7 @@ fn a_card_that_stands_still_is_taken_for_gone_and_its_second_is_on_the_timeline(
 
 #[test]
 fn a_card_that_comes_back_busy_or_at_another_rate_is_awaited_in_words() {
-    on_a_test_card("alsa::comeback::a_card_that_comes_back_busy_or_at_another_rate_is_awaited_in_words", || {
+    on_a_test_card("alsa::reconnect::a_card_that_comes_back_busy_or_at_another_rate_is_awaited_in_words", || {
         let (place, bus) = (place(), Bus::of("ramp"));
         let folder = place.path().join("session");
         let program = recording(&folder);
@@ -177,7 +180,7 @@ fn a_card_that_comes_back_busy_or_at_another_rate_is_awaited_in_words() {
 
 #[test]
 fn a_card_that_returns_with_fewer_channels_or_another_period_is_taken_back() {
-    on_a_test_card("alsa::comeback::a_card_that_returns_with_fewer_channels_or_another_period_is_taken_back", || {
+    on_a_test_card("alsa::reconnect::a_card_that_returns_with_fewer_channels_or_another_period_is_taken_back", || {
         let (place, bus) = (place(), Bus::of("ramp"));
         let folder = place.path().join("session");
         let program = recording(&folder);
@@ -206,7 +209,7 @@ fn a_card_that_returns_with_fewer_channels_or_another_period_is_taken_back() {
 
 #[test]
 fn a_stop_while_the_card_is_away_leaves_no_thread_and_no_device_behind() {
-    on_a_test_card("alsa::comeback::a_stop_while_the_card_is_away_leaves_no_thread_and_no_device_behind", || {
+    on_a_test_card("alsa::reconnect::a_stop_while_the_card_is_away_leaves_no_thread_and_no_device_behind", || {
         let (place, bus) = (place(), Bus::of("ramp"));
         for comes_back in [false, true] {
             let folder = place.path().join(comes_back.to_string());

@@ -23,16 +23,16 @@ const DIRECTION: &[(&str, &[&str])] = &[
     ("session", &["file_system", "time", "format", "limits"]),
     ("peaks", &["session", "wav", "file_system", "lock", "format", "limits"]),
     ("window", &["time", "format", "limits"]),
-    ("device", &["window", "rt", "format", "time", "limits"]),
-    ("message", &["device.items", "window", "wav", "lock", "histogram", "time", "format", "limits"]),
+    ("device", &["window", "format", "time", "limits"]),
+    ("mixer", &["session", "limits"]),
+    ("message", &["mixer", "device.items", "window", "wav", "lock", "histogram", "time", "format", "limits"]),
     ("residency", &["message", "window", "rt", "lock", "time", "limits"]),
-    ("engine", &["message", "device.items", "window", "rt", "time", "format", "limits"]),
+    ("engine", &["message", "mixer", "device.items", "window", "rt", "time", "format", "limits"]),
     ("butler", &["residency", "message", "window", "wav", "file_system", "time", "format", "limits"]),
     (
         "recovery",
         &["butler", "message", "session", "wav", "window", "device.items", "file_system", "time", "format", "limits"],
     ),
-    ("mixer", &["engine", "message", "session", "limits"]),
     ("flight", &["session", "file_system", "limits"]),
     ("threads", &["butler", "engine", "residency", "message", "device", "window", "rt", "time", "format", "limits"]),
     ("export", &["mixer", "engine", "message", "session", "window", "wav", "device.items", "time", "format", "limits"]),
@@ -146,6 +146,9 @@ const DIRECTION: &[(&str, &[&str])] = &[
     ),
 ];
 
+/// Modules that only their parent uses; everybody else uses what the parent exports.
+const PRIVATE: &[[&str; 2]] = &[["device", "alsa"]];
+
 /// A use of one module by another: its position, the using module, and the used path.
 struct Use {
     at: usize,
@@ -204,7 +207,9 @@ pub(super) fn direction_offences(source: &Source, modules: &BTreeSet<String>) ->
     let Some((_, allowed)) = DIRECTION.iter().find(|(name, _)| *name == from) else {
         return vec![format!("{}: module `{from}` is not in the direction table", source.path)];
     };
-    let refused = uses(source).into_iter().filter(|found| permit(allowed, &found.path, modules).is_none());
+    let private = |found: &Use| PRIVATE.iter().any(|path| found.path.starts_with(&path.map(str::to_owned)));
+    let refused =
+        uses(source).into_iter().filter(|found| private(found) || permit(allowed, &found.path, modules).is_none());
     refused
         .map(|found| source.offence(found.at, &format!("`{from}` may not use `crate::{}`", found.path.join("::"))))
         .collect()

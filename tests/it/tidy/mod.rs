@@ -7,6 +7,7 @@
 mod direction;
 mod planted;
 mod read;
+mod realtime;
 
 use read::{blank, closing, is_word, paths_from, words};
 use std::collections::BTreeSet;

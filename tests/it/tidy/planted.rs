@@ -6,7 +6,7 @@ use super::*;
 use std::collections::BTreeSet;
 
 fn modules() -> BTreeSet<String> {
-    ["device", "device::alsa", "engine", "engine::mix", "butler", "window"].map(str::to_owned).into()
+    ["device", "device::alsa", "device::signal", "engine", "engine::mix", "butler", "window"].map(str::to_owned).into()
 }
 
 fn direction(path: &str, text: &str) -> Vec<String> {
@@ -49,7 +49,8 @@ fn a_permitted_use_is_left_alone() {
         assert_eq!(direction("src/engine/track.rs", text), Vec::<String>::new(), "{text}");
     }
     assert_eq!(direction("src/engine/mod.rs", "use crate::device::alsa::open;").len(), 1);
-    assert_eq!(direction("src/threads.rs", "use crate::device::alsa::open;").len(), 0);
+    assert_eq!(direction("src/threads.rs", "use crate::device::signal::Signal;").len(), 0);
+    assert_eq!(direction("src/threads.rs", "use crate::device::alsa::open;").len(), 1, "private to `device`");
 }
 
 #[test]

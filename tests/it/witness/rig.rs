@@ -8,7 +8,8 @@ use faultless::engine::{Engine, Next};
 use faultless::format::DeviceFormat;
 use faultless::limits;
 use faultless::message::published::{NO_PASS, Published};
-use faultless::message::{AudioCommand, AudioEvent, Mix, Motion, Pass};
+use faultless::message::{AudioCommand, AudioEvent, Motion, Pass};
+use faultless::mixer::Mix;
 use faultless::time::SampleRate;
 use faultless::window::budget::LockBudget;
 use faultless::window::map::Populate;
@@ -263,5 +264,5 @@ pub(super) fn ended(events: Vec<AudioEvent>) -> Box<Pass> {
 
 /// Channel 0 to the left, channel 1 to the right, both as they are.
 pub(super) fn plain(channels: usize) -> Mix {
-    Mix { levels: [[1.0, 0.0], [0.0, 1.0]], disk: true, input: false, inputs: [0, 1], channels }
+    Mix { gains: [[1.0, 0.0], [0.0, 1.0]], disk: true, input: false, inputs: [0, 1], channels }
 }

@@ -1,5 +1,5 @@
-//! What several openings of one virtual device share: its clock, and what becomes of it while it is pulled. Thread: audio
-//! (opening: control).
+//! The simulated card behind a virtual device that can be unplugged: state that all openings of one device share.
+//! Thread: audio (opening: control).
 
 use super::script::Script;
 use super::{DeviceError, DeviceSpec, monotonic};
@@ -9,39 +9,41 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// Cards by the full name of the device, as a driver keeps them: for as long as the program runs.
-static CARDS: Mutex<BTreeMap<String, Arc<Card>>> = Mutex::new(BTreeMap::new());
+/// Cards by the full name of the device. They live as long as the program, like the state of a real driver.
+static CARDS: Mutex<BTreeMap<String, Arc<VirtualCard>>> = Mutex::new(BTreeMap::new());
 
-/// One card, in or out of its socket.
+/// A simulated card, plugged in or not.
 #[derive(Debug, Default)]
-pub(super) struct Card {
-    /// When its frame 0 was, in nanoseconds; 0: it was never started.
+pub(super) struct VirtualCard {
+    /// Time of frame 0 in nanoseconds of the monotonic clock; 0 before the first start.
     epoch_ns: AtomicU64,
-    /// It was taken away for good.
+    /// Whether the card is gone for good.
     is_gone: AtomicBool,
-    /// How often it was pulled, and the frame at which it is plugged in again.
+    /// How often the card was pulled.
     pulls: AtomicU64,
+    /// Frame at which the card is plugged in again.
     away_until: AtomicU64,
-    /// Openings that were refused since it was pulled, because somebody else had it and because of its rate.
+    /// Openings since the first pull that were refused because another program holds the card.
     refused_busy: AtomicU64,
+    /// Openings since the first pull that were refused because of the rate.
     refused_rate: AtomicU64,
 }
 
-/// What a card has that came back; what is not given is as it was.
+/// Properties of a card that came back. `None` where nothing changed.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Returned {
     pub(super) inputs: Option<usize>,
     pub(super) period_frames: Option<usize>,
 }
 
-impl Card {
-    /// The card of that name.
-    pub(super) fn of(name: &str) -> Arc<Card> {
+impl VirtualCard {
+    /// The card of the device called `name`.
+    pub(super) fn of(name: &str) -> Arc<VirtualCard> {
         let mut cards = CARDS.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(cards.entry(name.to_owned()).or_default())
     }
 
-    /// Opens it, if it is there and free.
+    /// Opens the card, or refuses as the script orders.
     pub(super) fn open(&self, script: &Script, spec: &DeviceSpec) -> Result<Returned, DeviceError> {
         let name = spec.name.clone();
         let frame = self.frame_at(monotonic(), spec.rate).unwrap_or(0.0);
@@ -74,7 +76,7 @@ impl Card {
         Ok(Returned { inputs: script.returns, period_frames: script.returns_period })
     }
 
-    /// Starts it at `now`. Returns when its frame 0 was, and the frame that comes next. This is realtime-safe.
+    /// Starts the card at `now`. Returns the time of its frame 0, and the next frame. This is realtime-safe.
     pub(super) fn start(&self, now: Duration, rate: SampleRate) -> (Duration, u64) {
         let now_ns = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX).max(1);
         self.epoch_ns.compare_exchange(0, now_ns, Relaxed, Relaxed).ok();
@@ -86,18 +88,18 @@ impl Card {
         (epoch, frame)
     }
 
-    /// When it is to be pulled next if it was started at `from`: the frame, and for how many. This is realtime-safe.
+    /// The next pull after a start at frame `from`: the frame, and for how many frames. This is realtime-safe.
     pub(super) fn next_pull(&self, script: &Script, from: u64) -> Option<(u64, u64)> {
         script.pulls.get(self.pulls.load(Relaxed) as usize).map(|(after, away)| (from + after, *away))
     }
 
-    /// Pulls it, until frame `until`. This is realtime-safe.
+    /// Unplugs the card until frame `until`. This is realtime-safe.
     pub(super) fn pull(&self, until: u64) {
         self.pulls.fetch_add(1, Relaxed);
         self.away_until.store(until, Relaxed);
     }
 
-    /// Takes it away for good. This is realtime-safe.
+    /// Unplugs the card for good. This is realtime-safe.
     pub(super) fn remove(&self) {
         self.is_gone.store(true, Relaxed);
     }

@@ -1,0 +1,83 @@
+//! The `alsa` crate in this program's terms: a request for one direction, formats, rates, states, error numbers.
+//! Thread: any; only [`errno`] is called by the audio thread.
+
+use crate::format::DeviceFormat;
+use crate::time::SampleRate;
+use ::alsa::pcm::{Format, HwParams};
+use ::alsa::{Direction, Output};
+
+/// Formats in order of preference: the native formats of most cards first.
+pub(super) const FORMATS: [DeviceFormat; 5] =
+    [DeviceFormat::S32, DeviceFormat::S24In3, DeviceFormat::S24, DeviceFormat::F32, DeviceFormat::S16];
+
+/// Rates that errors and lists name, in Hz.
+pub(super) const RATES: [u32; 14] =
+    [8_000, 11_025, 16_000, 22_050, 32_000, 44_100, 48_000, 64_000, 88_200, 96_000, 176_400, 192_000, 352_800, 384_000];
+
+/// Values of `snd_pcm_state_t`. The crate's `state()` panics on values that it does not know.
+pub(super) mod state {
+    pub(crate) const PREPARED: i32 = 2;
+    pub(crate) const RUNNING: i32 = 3;
+    pub(crate) const XRUN: i32 = 4;
+    pub(crate) const SUSPENDED: i32 = 7;
+    pub(crate) const DISCONNECTED: i32 = 8;
+}
+
+/// Requested settings of one side.
+pub(super) struct Want<'a> {
+    /// Full name of the device, for errors.
+    pub(super) device: &'a str,
+    pub(super) pcm: &'a str,
+    pub(super) direction: Direction,
+    pub(super) rate: SampleRate,
+    pub(super) period_frames: usize,
+    pub(super) buffer_frames: usize,
+    pub(super) channels: Option<usize>,
+    pub(super) format: Option<DeviceFormat>,
+}
+
+/// The positive error number of `e`. Errors of `poll` and `revents` have a negative one. This is realtime-safe.
+pub(super) fn errno(e: &::alsa::Error) -> i32 {
+    e.errno().abs()
+}
+
+/// The system's text for an error number.
+pub(super) fn system_says(errno: i32) -> String {
+    std::io::Error::from_raw_os_error(errno).to_string()
+}
+
+/// The format of the `alsa` crate for `format`.
+pub(super) fn pcm_format(format: DeviceFormat) -> Format {
+    match format {
+        DeviceFormat::S16 => Format::S16LE,
+        DeviceFormat::S24 => Format::S24LE,
+        DeviceFormat::S24In3 => Format::S243LE,
+        DeviceFormat::S32 => Format::S32LE,
+        DeviceFormat::F32 => Format::FloatLE,
+    }
+}
+
+/// "capture" or "playback".
+pub(super) fn direction_name(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Capture => "capture",
+        Direction::Playback => "playback",
+    }
+}
+
+/// The rates that `params` allows, as text for an error.
+pub(super) fn rates_offered(params: &HwParams<'_>) -> String {
+    let offered: Vec<String> =
+        RATES.iter().filter(|rate| params.test_rate(**rate).is_ok()).map(ToString::to_string).collect();
+    match (offered.is_empty(), params.get_rate_min(), params.get_rate_max()) {
+        (false, ..) => format!("it offers {} Hz", offered.join(", ")),
+        (true, Ok(min), Ok(max)) if min == max => format!("it offers {min} Hz"),
+        (true, Ok(min), Ok(max)) => format!("it offers {min} to {max} Hz"),
+        _ => "it offers no rate at all".to_owned(),
+    }
+}
+
+/// Stops alsa-lib from printing on this thread until the result is dropped. Errors are returned as values anyway.
+pub(super) fn quiet() -> Option<impl Sized> {
+    Output::local_error_handler().ok()
+}

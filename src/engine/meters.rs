@@ -1,0 +1,66 @@
+//! Meters of the device's inputs: peak and mean square of every input in every period. Thread: audio.
+#![forbid(unsafe_code)]
+#![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::disallowed_macros)]
+
+use super::convert::{self, PeakAndPower};
+use crate::device::Input;
+use crate::message::published::MeterCell;
+use crate::time::SampleRate;
+
+/// Peak and power of every input in the current period. The loop that records an input also measures it; inputs that
+/// are not recorded are read once more.
+pub struct InputMeters {
+    inputs: Box<[PeakAndPower]>,
+    weight: f32,
+}
+
+/// Time constant of the mean square, in seconds.
+const MEAN_SECONDS: f32 = 0.3;
+
+/// The next mean square of a meter: a one-pole low pass with `weight` per frame, from `before` and the new measurement.
+/// This is realtime-safe.
+pub fn smoothed_mean_square(before: f32, measured: PeakAndPower, weight: f32) -> f32 {
+    if measured.frames == 0 {
+        return before;
+    }
+    let frames = measured.frames as f32;
+    let share = (weight * frames).min(1.0);
+    let mean_square = before + (measured.square_sum / frames - before) * share;
+    // 1e-15 is far below the noise of any converter. Zero below it keeps the decay out of slow denormal numbers.
+    if mean_square.is_finite() && mean_square > 1e-15 { mean_square } else { 0.0 }
+}
+
+impl InputMeters {
+    /// Meters for `inputs` channels at `rate`. This is not realtime-safe: it allocates.
+    #[expect(clippy::disallowed_methods, reason = "made before the audio thread runs")]
+    pub fn new(inputs: usize, rate: SampleRate) -> InputMeters {
+        InputMeters {
+            inputs: std::iter::repeat_n(PeakAndPower::default(), inputs).collect(),
+            weight: 1.0 / (MEAN_SECONDS * rate.0.max(1) as f32),
+        }
+    }
+
+    /// Begins a period: forgets the previous one. This is realtime-safe.
+    pub fn begin(&mut self) {
+        self.inputs.fill(PeakAndPower::default());
+    }
+
+    /// Adds the measurement of device channel `channel`; channels that the device lacks are ignored. This is
+    /// realtime-safe.
+    pub fn add(&mut self, channel: usize, measured: PeakAndPower) {
+        if let Some(sum) = self.inputs.get_mut(channel) {
+            // Two takes may record one channel. The mean is right all the same: frames are summed as well as squares.
+            *sum = sum.plus(measured);
+        }
+    }
+
+    /// Ends a period: measures the inputs that no take recorded in full, and publishes all. This is realtime-safe.
+    pub fn end(&mut self, input: &Input<'_>, cells: &[MeterCell]) {
+        for (channel, (measured, cell)) in self.inputs.iter_mut().zip(cells).enumerate() {
+            if channel < input.channels && (measured.frames as usize) < input.frames {
+                *measured = convert::measure(input, channel);
+            }
+            cell.publish(measured.peak, smoothed_mean_square(cell.mean_square(), *measured, self.weight));
+        }
+    }
+}
