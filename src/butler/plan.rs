@@ -155,8 +155,8 @@ pub fn map_span(take_frame: u64, frames: u64, frame_bytes: usize, data_offset: u
     let first = data_offset + take_frame * frame_bytes as u64;
     let offset = first / page * page;
     let skip = first - offset;
-    let room = (window_bytes as u64 - skip) / frame_bytes as u64;
-    let frames = frames.min(room.max(1));
+    let fitting = (window_bytes as u64 - skip) / frame_bytes as u64;
+    let frames = frames.min(fitting.max(1));
     let bytes = (skip + frames * frame_bytes as u64).next_multiple_of(page);
     MapSpan { offset, bytes: bytes as usize, skip_bytes: skip as usize, frames }
 }

@@ -6,10 +6,10 @@
 //! 1. The butler makes it: it maps the span of the spool, populates its pages, locks them (`butler::capture_ahead`).
 //! 2. The ready ring carries it to the audio thread, which fills it in order.
 //! 3. The audio thread gives it back through the done ring when the record position has passed it, or when the pass
-//! ends.
+//!    ends.
 //! 4. The butler collects it and unlocks its pages. The window ends here. Its mapping lives on in a
-//! [`SpanToCommit`](crate::message::span_to_commit::SpanToCommit), until each committer that wants the span has it
-//! durable. Then the last committer unmaps the span and punches a hole in the spool.
+//!    [`SpanToCommit`](crate::message::span_to_commit::SpanToCommit), until each committer that wants the span has it
+//!    durable. Then the last committer unmaps the span and punches a hole in the spool.
 //!
 //! Windows of one take come in order and never overlap. [`ring`](super::ring) explains why giving back cannot fail.
 
@@ -96,7 +96,7 @@ impl AudioCaptureWindows {
         if end <= window.end() {
             return true;
         }
-        self.ring.next().is_some_and(|next| end <= next.end())
+        self.ring.peek_next().is_some_and(|next| end <= next.end())
     }
 }
 

@@ -106,7 +106,7 @@ impl ProgressPage {
 
     /// Counts `lost` more frames that the device lost. `count` is the number of losses; `mark` is the last one, if it
     /// is among those stored with their position. This is realtime-safe.
-    pub fn lose(&self, count: usize, mark: Option<ProgressLoss>, lost: Frames) {
+    pub fn add_loss(&self, count: usize, mark: Option<ProgressLoss>, lost: Frames) {
         if let Some(mark) = mark
             && (1..=LOSSES_MAX).contains(&count)
         {
@@ -163,9 +163,9 @@ mod tests {
         progress_page.advance_to(Frames(64));
         assert_eq!((page(&file).began, page(&file).frames), (Some(FramePos(0)), Frames(64)));
         let loss = ProgressLoss { at: FramePos(64), frames: Frames(10), cause: 1 };
-        progress_page.lose(1, Some(loss), Frames(10));
-        progress_page.lose(1, Some(ProgressLoss { frames: Frames(15), ..loss }), Frames(5));
-        progress_page.lose(100, None, Frames(1));
+        progress_page.add_loss(1, Some(loss), Frames(10));
+        progress_page.add_loss(1, Some(ProgressLoss { frames: Frames(15), ..loss }), Frames(5));
+        progress_page.add_loss(100, None, Frames(1));
         progress_page.overrun(Frames(7));
         drop(progress_page);
         let found = page(&file);

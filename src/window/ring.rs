@@ -84,7 +84,7 @@ impl<W> AudioEnd<W> {
     }
 
     /// The window after the current one, if the disk side has handed it over. This is realtime-safe.
-    pub(super) fn next(&self) -> Option<&W> {
+    pub(super) fn peek_next(&self) -> Option<&W> {
         self.ready.peek().ok()
     }
 
