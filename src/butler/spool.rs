@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn a_spool_says_whose_it_is_and_is_never_made_twice() {
+    fn a_spool_file_contains_its_identity_and_is_never_created_twice() {
         let Some((folder, free)) = folder() else { return };
         assert!(free > 0);
         let (place, plan) = (SpoolPlace::Folder(folder), plan());
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_is_no_tmpfs_is_no_place_for_a_spool() {
+    fn a_folder_outside_of_tmpfs_is_refused_for_spools() {
         assert_eq!(folder_in(Path::new("/proc")), None);
         assert_eq!(folder_in(Path::new("/nowhere")), None);
     }

@@ -148,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn losses_side_by_side_are_one_mark_and_the_number_grows_past_the_marks() {
+    fn adjacent_losses_are_one_mark_and_the_count_grows_past_the_marks() {
         let mut log = LossLog::default();
         for at in [0, 64] {
             log.add(LossMark { at: FramePos(at), frames: Frames(64), cause: None });

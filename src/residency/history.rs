@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn a_minute_is_kept() {
+    fn samples_of_one_minute_are_kept() {
         let mut history = History::default();
         (0..1000).for_each(|index| history.push(sample(index * 100, 112)));
         let kept = history.samples();

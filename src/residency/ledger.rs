@@ -457,7 +457,7 @@ mod tests {
     }
 
     #[test]
-    fn a_window_goes_its_way_and_every_step_is_noted() {
+    fn the_ledger_contains_every_step_of_a_window() {
         let (ledger, file) = (Ledger::default(), tempfile::tempfile().unwrap());
         file.set_len(1 << 20).unwrap();
         let take = ledger.take(&plan());
@@ -491,7 +491,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_is_bounded() {
+    fn the_ledger_of_a_take_is_bounded() {
         let (ledger, file) = (Ledger::default(), tempfile::tempfile().unwrap());
         file.set_len(8192).unwrap();
         let (take, map) = (ledger.take(&plan()), window(&file, 0));

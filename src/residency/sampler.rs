@@ -470,7 +470,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_page_table_to_read_the_kernel_is_asked_in_another_way() {
+    fn without_pagemap_the_sampler_uses_mincore() {
         let file = tempfile::tempfile().unwrap();
         file.set_len(8 * PAGE).unwrap();
         let mut map = Mapping::writable(&file, 2 * PAGE, 4 * PAGE_BYTES).unwrap();

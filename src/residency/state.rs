@@ -424,7 +424,7 @@ mod tests {
     }
 
     #[test]
-    fn a_take_by_way_of_the_spool() {
+    fn cells_of_a_take_with_a_spool() {
         use Kernel as K;
         use PageState as S;
         let view = view(true);
@@ -456,7 +456,7 @@ mod tests {
     }
 
     #[test]
-    fn a_take_that_is_mapped_itself() {
+    fn cells_of_a_take_in_place() {
         use Kernel as K;
         use PageState as S;
         let view = view(false);
@@ -484,7 +484,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stays_dirty_long_after_its_commit_is_suspicious() {
+    fn a_page_that_stays_dirty_long_after_its_commit_is_suspicious() {
         let view = view(true);
         let at = |now: u64| {
             let take = TakeContext { view: &view, in_place: true, head: 0, now: Stamp(now) };
@@ -494,7 +494,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_lost_is_silence() {
+    fn lost_frames_are_silence() {
         let mut view = view(true);
         view.spans[1].touched = false;
         view.spans.remove(2);
@@ -514,7 +514,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cell_across_a_mark_or_the_head_accuses_nobody() {
+    fn a_cell_across_a_mark_or_the_head_is_not_suspicious() {
         let view = view(true);
         let wide = |from: u64, pages: u64, head: u64, facts: Facts| {
             let take = TakeContext { view: &view, in_place: true, head: head * PAGE, now: Stamp(9000) };

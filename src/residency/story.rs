@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_page_says_who_did_what_and_when() {
+    fn a_story_names_actor_event_and_age() {
         let span = LedgerSpan {
             offset: 4096,
             bytes: 61_440,

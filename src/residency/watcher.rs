@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_that_is_not_there_is_accused_at_the_second_look() {
+    fn an_absent_page_disagrees_in_the_second_sample() {
         let sources = sources();
         let take = take(&sources.ledger, 1);
         // In the ledger although it was never populated.

@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn windows_come_back_in_order_with_how_far_they_were_passed() {
+    fn windows_come_back_in_order_with_their_recorded_frames() {
         let (file, (mut audio, mut butler)) = (file(), capture_windows(4));
         for index in 0..3 {
             butler.hand_over(window(&file, index)).unwrap();
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_window_there_is_no_span_and_a_later_window_resumes_at_its_place() {
+    fn without_a_window_there_is_no_span_and_a_later_window_resumes_at_its_position() {
         let (file, (mut audio, mut butler)) = (file(), capture_windows(4));
         assert!(audio.span(FramePos(0), Frames(64)).is_none());
         butler.hand_over(window(&file, 2)).unwrap();

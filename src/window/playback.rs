@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn silence_sound_and_dropout_are_told_apart() {
+    fn silence_sound_and_dropout_are_distinguished() {
         let (mut audio, mut reader) = playback_windows();
         assert_eq!(kind_and_frames(&audio.at(1, 0, 64)), ("missing", 64));
         reader.ring.hand_over(window(1, 100, 50)).unwrap();

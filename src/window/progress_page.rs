@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_stored_is_in_the_file_at_once_and_stays_when_the_writer_is_gone() {
+    fn stored_numbers_are_in_the_file_at_once_and_stay_after_the_writer() {
         let file = tempfile::tempfile().unwrap();
         file.set_len(FILE_BYTES).unwrap();
         file.write_all_at(b"{}\n", 0).unwrap();
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn any_bytes_are_read_and_bound_nothing() {
+    fn any_bytes_are_accepted_and_the_list_of_losses_is_bounded() {
         let found = Progress::read(&[0xff; PAGE_BYTES]).unwrap();
         assert_eq!((found.frames, found.marks.len()), (Frames(u64::MAX), LOSSES_MAX));
         assert_eq!(Progress::read(&[0; PAGE_BYTES - 1]), None);
