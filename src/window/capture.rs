@@ -3,13 +3,16 @@
 //!
 //! The life of a window:
 //!
-//! 1. The butler makes it: it maps the span of the spool, populates its pages, locks them (`butler::capture_ahead`).
-//! 2. The ready ring carries it to the audio thread, which fills it in order.
+//! 1. The butler makes it: it maps the span of the spool, populates its pages and locks them (`butler::capture_ahead`).
+//! 2. The ready ring carries it to the audio thread, which fills it in order. The audio thread receives its end of the
+//!    rings in `AudioCommand::Record`, from control, which has it from the butler's `DiskEvent::PassReady`. The first
+//!    windows wait in the ring meanwhile.
 //! 3. The audio thread gives it back through the done ring when the record position has passed it, or when the pass
 //!    ends.
-//! 4. The butler collects it and unlocks its pages. The window ends here. Its mapping lives on in a
-//!    [`SpanToCommit`](crate::message::span_to_commit::SpanToCommit), until each committer that wants the span has it
-//!    durable. Then the last committer unmaps the span and punches a hole in the spool.
+//! 4. The butler collects it and unlocks its pages. The *window* ends here.
+//! 5. Its *mapping* lives on in a [`SpanToCommit`](crate::message::span_to_commit::SpanToCommit) until each committer
+//!    that wants the span has it durable. Then the last committer unmaps the span and punches a hole in the spool. The
+//!    mapping ends already in step 4 in `in-place`, or if very many spans are mapped.
 //!
 //! Windows of one take come in order and never overlap. [`ring`](super::ring) explains why giving back cannot fail.
 
