@@ -322,7 +322,7 @@ impl OpenTake {
             }
         }
         bytes[done..].fill(0);
-        // A gap before the start of the present file belongs to the file before, which is not written any more.
+        // A gap before the start of the present file belongs to the file before, which is finished: it stays silence there.
         if self.file_start.0 <= start {
             self.file.write_run(self.file_start.to_file(start), &mut [IoSlice::new(bytes)])?;
             self.file.note_written(self.file_start.to_file(end));
@@ -368,7 +368,7 @@ impl OpenTake {
         count
     }
 
-    /// The first offset whose sound is not durable: the start of a page and of a frame.
+    /// The offset from which on the sound may not be durable in the file: the start of a page and of a frame.
     pub(super) fn stuck_at(&self) -> SpoolByte {
         let first = self.written.front().or(self.pending.front());
         first.map_or(self.collected, |span| span.offset)
