@@ -35,8 +35,8 @@ pub struct DiskEnd<W> {
     out: usize,
 }
 
-/// Makes a ring whose memory is populated, so that neither thread takes a fault when it first reaches a slot. The allocator
-/// hands out pages that were never touched, and a ring writes to a slot only at its turn.
+/// Makes a ring whose memory is populated, so that neither thread takes a fault when it first reaches a slot. The
+/// allocator hands out pages that were never touched, and a ring writes to a slot only at its turn.
 pub fn resident_ring<T>(slots: usize) -> (Producer<T>, Consumer<T>) {
     let (mut producer, consumer) = RingBuffer::new(slots);
     if let Ok(mut all) = producer.write_chunk_uninit(slots) {
@@ -89,8 +89,8 @@ impl<W> AudioEnd<W> {
     }
 
     fn give_back(&mut self, window: W) {
-        // This cannot fail: see `DONE_SLOTS`. If it did, the window would be leaked, because dropping it would unmap memory
-        // on the audio thread.
+        // This cannot fail: see `DONE_SLOTS`. If it did, the window would be leaked, because dropping it would unmap
+        // memory on the audio thread.
         if let Err(rtrb::PushError::Full(window)) = self.done.push(window) {
             debug_assert!(false, "the done ring has a slot for every window that is out");
             std::mem::forget(window);

@@ -322,7 +322,8 @@ impl OpenTake {
             }
         }
         bytes[done..].fill(0);
-        // A gap before the start of the present file belongs to the file before, which is finished: it stays silence there.
+        // A gap before the start of the present file belongs to the file before, which is finished: it stays silence
+        // there.
         if self.file_start.0 <= start {
             self.file.write_run(self.file_start.to_file(start), &mut [IoSlice::new(bytes)])?;
             self.file.note_written(self.file_start.to_file(end));
