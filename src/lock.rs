@@ -1,8 +1,9 @@
-//! One way to lock a mutex, whether or not a thread panicked while it held it. Thread: any but audio, which locks nothing.
+//! One way to lock a mutex, whether or not a thread panicked while it held it. Thread: any but audio, which locks
+//! nothing.
 //!
-//! A panic poisons a mutex: afterwards `Mutex::lock` returns an error. The values that this program keeps in a mutex stay
-//! usable after a panic, because no lock is held across a change that must be complete, so a poisoned mutex is locked
-//! like any other and one failed thread does not take the others with it.
+//! A panic poisons a mutex: afterwards `Mutex::lock` returns an error. This function locks a poisoned mutex like any
+//! other, so that one failed thread does not take the others with it. Use it for values that stay usable if a panic
+//! cuts a change off.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -142,7 +142,7 @@ pub fn start(device: Box<dyn Device>, setup: ThreadsSetup) -> Result<Threads, Th
     let (mirror, mirror_commands) = bounded(limits::CHANNEL_MESSAGES);
     let (reader, reader_commands) = bounded(limits::CHANNEL_MESSAGES);
     // Control drains it in every poll. Its length is bounded by the events of open takes and tracks.
-    let (disk_tell, disk_events) = unbounded();
+    let (disk_event_sender, disk_events) = unbounded();
 
     let committer = |replica, commands, events| CommitterSetup {
         replica,
@@ -156,7 +156,7 @@ pub fn start(device: Box<dyn Device>, setup: ThreadsSetup) -> Result<Threads, Th
         commands,
         events,
     };
-    let mirror_setup = committer(Replica::Mirror, mirror_commands, disk_tell.clone());
+    let mirror_setup = committer(Replica::Mirror, mirror_commands, disk_event_sender.clone());
     let mut disk_threads = vec![
         spawn("butler", HELPER_STACK_BYTES, {
             let setup = ButlerSetup {
@@ -173,17 +173,17 @@ pub fn start(device: Box<dyn Device>, setup: ThreadsSetup) -> Result<Threads, Th
                 ledger: Arc::clone(&ledger),
                 commands: butler_commands,
                 commit: vec![commit.clone(), mirror.clone()],
-                events: disk_tell.clone(),
+                events: disk_event_sender.clone(),
             };
             move || Butler::new(setup).run()
         })?,
         spawn("committer", HELPER_STACK_BYTES, {
-            let setup = committer(Replica::Session, commit_commands, disk_tell.clone());
+            let setup = committer(Replica::Session, commit_commands, disk_event_sender.clone());
             move || Committer::new(setup).run()
         })?,
     ];
     let shared = (&published, &disk, &ledger, &budget);
-    let reader_setup = reader_setup(&setup, &facts, shared, reader_commands, disk_tell);
+    let reader_setup = reader_setup(&setup, &facts, shared, reader_commands, disk_event_sender);
     disk_threads.push(spawn(READ_AHEAD, HELPER_STACK_BYTES, move || Reader::new(reader_setup).run())?);
 
     let (audio_thread, scheduling) = start_audio(engine, device, &published, &budget)?;

@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_part_that_is_to_be_done_without_is_replaced_and_named() {
+    fn a_capability_that_is_switched_off_gets_its_fallback_and_a_note() {
         let all = Capabilities::probe(&PARTS.map(str::to_owned));
         assert_eq!(
             (all.populate, all.o_direct, all.reserve, &all.spool),

@@ -168,7 +168,7 @@ impl Butler {
             ButlerCommand::Prepare { pass, takes, files, rate, mirrored } => {
                 let mut notes = Vec::new();
                 let replicas = if mirrored { vec![Replica::Session, Replica::Mirror] } else { vec![Replica::Session] };
-                self.outbox.serve(&replicas);
+                self.outbox.set_replicas(&replicas);
                 let windows =
                     self.prepare(pass, &takes, &files, rate, &mut notes).map_err(|error| format!("spool: {error}"));
                 self.send_event(DiskEvent::PassReady { pass, windows, notes });
@@ -235,8 +235,8 @@ impl Butler {
         {
             for take in self.pass.take().iter().flat_map(|pass| &pass.takes) {
                 take.entry.abandoned();
-                let held: usize = take.out.iter().map(|span| span.bytes).sum();
-                self.setup.disk.spool_bytes.fetch_sub(held as u64, Relaxed);
+                let spool_bytes: usize = take.out.iter().map(|span| span.bytes).sum();
+                self.setup.disk.spool_bytes.fetch_sub(spool_bytes as u64, Relaxed);
             }
             return Err(io::Error::other("no memory for windows; close programs or lower the track count"));
         }
@@ -292,7 +292,7 @@ impl Butler {
                 take.out.pop_front();
                 let mapped = self.setup.disk.spans_mapped.load(Relaxed);
                 let unmap = limits::MAPPED_BACKLOG_MAX as u64 <= mapped;
-                let span = take.into_span(window, unmap, self.outbox.replicas());
+                let span = take.span_of(window, unmap, self.outbox.replicas());
                 self.setup.disk.spans_mapped.fetch_add(u64::from(span.memory().is_some()), Relaxed);
                 self.outbox.send_span(take.key, take.pair.as_ref(), span, &self.setup.disk);
             }
@@ -313,8 +313,8 @@ impl Butler {
             take.next = take.next.max(plan::window_start(recorded, take.frame_bytes));
             while take.windows.waiting() < pass.lead.windows && take.windows.free_slots() > 0 {
                 let span = plan::planned_span(take.next, take.frame_bytes, take.window_bytes, take.phase);
-                let held = setup.disk.spool_bytes.load(Relaxed);
-                if setup.spool_bytes_max < held + span.bytes as u64 {
+                let spool_bytes = setup.disk.spool_bytes.load(Relaxed);
+                if setup.spool_bytes_max < spool_bytes + span.bytes as u64 {
                     full = true;
                     break;
                 }
@@ -327,8 +327,8 @@ impl Butler {
                 if !window.map.is_locked() {
                     setup.disk.windows_unlocked.fetch_add(1, Relaxed);
                 }
-                let held = setup.disk.spool_bytes.fetch_add(span.bytes as u64, Relaxed) + span.bytes as u64;
-                DiskPublished::raise(&setup.disk.spool_bytes_peak, held);
+                let spool_bytes = setup.disk.spool_bytes.fetch_add(span.bytes as u64, Relaxed) + span.bytes as u64;
+                DiskPublished::raise(&setup.disk.spool_bytes_peak, spool_bytes);
                 take.next += span.frames;
                 take.out.push_back(span);
                 take.entry.supplied(span.offset, &window.map);
@@ -339,12 +339,12 @@ impl Butler {
         }
         if full != self.spool_full_reported && setup.keeps_time {
             self.spool_full_reported = full;
-            let held = setup.disk.spool_bytes.load(Relaxed) >> 20;
+            let mebibytes = setup.disk.spool_bytes.load(Relaxed) >> 20;
             self.send_event(if full {
                 DiskEvent::Trouble {
                     replica: Replica::Session,
                     reason: format!(
-                        "spool: {held} MiB are full or memory is short; recording goes on in the windows that are left"
+                        "spool: {mebibytes} MiB are full or memory is short; recording goes on in the windows that are left"
                     ),
                 }
             } else {
@@ -442,7 +442,7 @@ impl PreparedTake {
     /// Turns a window that came back into a span for the committers. Its pages are unlocked here. Its mapping is
     /// dropped here if `unmap` is set, and always in `in-place`, so that the kernel does not have to write-protect its
     /// pages.
-    fn into_span(&self, mut window: CaptureWindow, unmap: bool, replicas: &[Replica]) -> SpanToCommit {
+    fn span_of(&self, mut window: CaptureWindow, unmap: bool, replicas: &[Replica]) -> SpanToCommit {
         let offset = SpoolByte::DATA + window.start.0 * self.frame_bytes as u64;
         let recorded_bytes = window.recorded.0 as usize * self.frame_bytes;
         self.entry.collected(offset, recorded_bytes, window.touched);

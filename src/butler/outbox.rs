@@ -31,7 +31,7 @@ impl Outbox {
     }
 
     /// Sets the replicas of the next pass.
-    pub(super) fn serve(&mut self, replicas: &[Replica]) {
+    pub(super) fn set_replicas(&mut self, replicas: &[Replica]) {
         self.replicas = replicas.iter().copied().filter(|replica| replica.index() < self.queues.len()).collect();
     }
 
@@ -81,7 +81,7 @@ impl Outbox {
             let stands_still = self.queues[replica.index()].waiting.len() > limits::CHANNEL_MESSAGES;
             match pair.filter(|_| stands_still && span.is_wanted(replica.other())) {
                 Some(pair) => {
-                    pair.miss(replica, span.offset, span.recorded_end());
+                    pair.add_gap(replica, span.offset, span.recorded_end());
                     span.release(replica);
                 }
                 None => self.send(replica, CommitCommand::Captured { take, span: Arc::clone(&span) }),

@@ -155,8 +155,8 @@ pub fn map_span(take_frame: u64, frames: u64, frame_bytes: usize, data_offset: u
     let first = data_offset + take_frame * frame_bytes as u64;
     let offset = first / page * page;
     let skip = first - offset;
-    let room = (window_bytes as u64 - skip) / frame_bytes as u64;
-    let frames = frames.min(room.max(1));
+    let fitting = (window_bytes as u64 - skip) / frame_bytes as u64;
+    let frames = frames.min(fitting.max(1));
     let bytes = (skip + frames * frame_bytes as u64).next_multiple_of(page);
     MapSpan { offset, bytes: bytes as usize, skip_bytes: skip as usize, frames }
 }
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_budget_does_not_hold_is_said() {
+    fn a_budget_that_is_too_small_is_reported() {
         assert!(!lead(0, 24, 3, 144_000, 1000, 192).fits);
         assert_eq!(lead(0, 24, 3, 144_000, 1000, 192).windows, limits::LEAD_WINDOWS_MIN);
     }
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stretch_that_repeats_ends_its_spans() {
+    fn a_loop_ends_its_spans() {
         let regions = [region(0, 100, 0)];
         let path = PlayPath { start: FramePos(0), loop_range: Some((FramePos(20), FramePos(30))) };
         assert_eq!(play_span(&regions, &path, 0), PlaySpan::Sound { region: 0, take_frame: 0, frames: 30 });

@@ -81,9 +81,9 @@ fn readable<S: serde::Serializer>(path: &Path, to: S) -> Result<S::Ok, S::Error>
 /// The folder for spool files, and the bytes free in it: a private folder (mode 0700) on the tmpfs with the most free
 /// bytes among those that this user can write to. `None`: there is no such tmpfs.
 pub fn folder() -> Option<(PathBuf, u64)> {
-    places()
+    tmpfs_candidates()
         .into_iter()
-        .filter_map(|place| Some((folder_in(&place)?, free_bytes(&place)?)))
+        .filter_map(|tmpfs| Some((folder_in(&tmpfs)?, free_bytes(&tmpfs)?)))
         .max_by_key(|(_, free)| *free)
 }
 
@@ -91,20 +91,24 @@ pub fn folder() -> Option<(PathBuf, u64)> {
 pub fn folders() -> Vec<PathBuf> {
     // Another tmpfs may have had the most free bytes when those files were made.
     let of_user = PathBuf::from(format!("/run/user/{}", getuid()));
-    let mut folders: Vec<PathBuf> =
-        places().into_iter().chain([of_user]).map(|place| folder_name(&place)).filter(|it| is_ours(it)).collect();
+    let mut folders: Vec<PathBuf> = tmpfs_candidates()
+        .into_iter()
+        .chain([of_user])
+        .map(|tmpfs| folder_name(&tmpfs))
+        .filter(|it| is_ours(it))
+        .collect();
     folders.sort();
     folders.dedup();
     folders
 }
 
-fn places() -> Vec<PathBuf> {
+fn tmpfs_candidates() -> Vec<PathBuf> {
     let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
     runtime.into_iter().chain([PathBuf::from("/dev/shm")]).collect()
 }
 
-fn folder_name(place: &Path) -> PathBuf {
-    place.join(format!("faultless-{}", getuid()))
+fn folder_name(tmpfs: &Path) -> PathBuf {
+    tmpfs.join(format!("faultless-{}", getuid()))
 }
 
 /// Whether `folder` is a folder (not a symlink), belongs to this user, and is closed to everyone else. Otherwise the
@@ -114,11 +118,11 @@ pub fn is_ours(folder: &Path) -> bool {
         .is_ok_and(|found| found.is_dir() && found.uid() == getuid().as_raw() && found.mode() & 0o077 == 0)
 }
 
-fn folder_in(place: &Path) -> Option<PathBuf> {
-    if !statfs(place).is_ok_and(|stat| stat.filesystem_type() == TMPFS_MAGIC) {
+fn folder_in(tmpfs: &Path) -> Option<PathBuf> {
+    if !statfs(tmpfs).is_ok_and(|stat| stat.filesystem_type() == TMPFS_MAGIC) {
         return None;
     }
-    let folder = folder_name(place);
+    let folder = folder_name(tmpfs);
     DirBuilder::new().mode(0o700).create(&folder).ok();
     is_ours(&folder).then_some(folder)
 }
@@ -147,7 +151,11 @@ pub fn create(place: &SpoolPlace, plan: &TakePlan, pass: Uuid) -> io::Result<Spo
         wav: plan.path.clone(),
         frame_bytes: plan.frame_bytes(),
         pass,
-        mirror: plan.pair.as_ref().and_then(|pair| pair.place(Replica::Mirror, SpoolByte::DATA)).map(|(path, _)| path),
+        mirror: plan
+            .pair
+            .as_ref()
+            .and_then(|pair| pair.file_at(Replica::Mirror, SpoolByte::DATA))
+            .map(|(path, _)| path),
     };
     make(place, |folder| path_of(folder, plan.identity), SPOOL_FILE_BYTES, &identity)
 }
@@ -185,7 +193,7 @@ fn make(
         SpoolPlace::Folder(folder) => {
             let path = name(folder);
             let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path)?;
-            hold(&file);
+            lock_against_recovery(&file);
             SpoolFile { file, path: Some(path) }
         }
     };
@@ -197,7 +205,7 @@ fn make(
 /// Locks a new file, so that no recovery uses it while this program lives. The kernel releases the lock when the
 /// program dies. A program that searches the folder may hold the lock for a moment. Without this lock, the session's
 /// lock has to protect the file.
-fn hold(file: &File) {
+fn lock_against_recovery(file: &File) {
     const TRIES: u32 = 50;
     for _ in 0..TRIES {
         match file.try_lock() {
@@ -238,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn a_spool_says_whose_it_is_and_is_never_made_twice() {
+    fn a_spool_file_contains_its_identity_and_is_never_created_twice() {
         let Some((folder, free)) = folder() else { return };
         assert!(free > 0);
         let (place, plan) = (SpoolPlace::Folder(folder), plan());
@@ -253,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_is_no_tmpfs_is_no_place_for_a_spool() {
+    fn a_folder_outside_of_tmpfs_is_refused_for_spools() {
         assert_eq!(folder_in(Path::new("/proc")), None);
         assert_eq!(folder_in(Path::new("/nowhere")), None);
     }

@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn a_take_is_readable_while_it_grows_and_exact_at_its_end_with_every_means() {
+    fn a_take_is_readable_while_it_grows_and_exact_at_its_end_with_every_capability() {
         for without in [vec![], vec!["o_direct".to_owned()], vec!["o_direct".to_owned(), "fallocate".to_owned()]] {
             let folder = tempfile::tempdir().unwrap();
             let (capabilities, mut notes) = (Capabilities::probe(&without), Vec::new());
@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_there_is_never_touched() {
+    fn an_existing_file_is_never_changed() {
         let folder = tempfile::tempdir().unwrap();
         let plan = plan(folder.path());
         std::fs::write(&plan.path, "mine").unwrap();

@@ -84,7 +84,7 @@ impl Pass {
             frames: mark.frames,
             cause: mark.cause.map_or(0, LossCause::code),
         });
-        progress_page.lose(count, mark, lost);
+        progress_page.add_loss(count, mark, lost);
     }
 }
 
@@ -119,15 +119,16 @@ impl LossLog {
     /// Adds a loss. After the first 64 only the count grows. A loss that begins where the last one ended, with the same
     /// cause, extends it. This is realtime-safe.
     pub fn add(&mut self, mark: LossMark) {
-        let goes_on = self.count > 0 && self.last.at + self.last.frames == mark.at && self.last.cause == mark.cause;
-        if goes_on {
+        let continues_last =
+            self.count > 0 && self.last.at + self.last.frames == mark.at && self.last.cause == mark.cause;
+        if continues_last {
             self.last.frames += mark.frames;
         } else {
             self.last = mark;
             self.count += 1;
         }
-        if let Some(place) = self.marks.get_mut(self.count - 1) {
-            *place = self.last;
+        if let Some(slot) = self.marks.get_mut(self.count - 1) {
+            *slot = self.last;
         }
     }
 
@@ -147,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn losses_side_by_side_are_one_mark_and_the_number_grows_past_the_marks() {
+    fn adjacent_losses_are_one_mark_and_the_count_grows_past_the_marks() {
         let mut log = LossLog::default();
         for at in [0, 64] {
             log.add(LossMark { at: FramePos(at), frames: Frames(64), cause: None });

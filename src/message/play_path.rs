@@ -62,8 +62,8 @@ mod tests {
     #[test]
     fn a_path_loops_from_the_end_of_its_range_to_its_start() {
         let path = PlayPath { start: FramePos(95), loop_range: Some((FramePos(90), FramePos(100))) };
-        let places: Vec<u64> = (0..16).map(|stream| path.at(stream).0).collect();
-        assert_eq!(places, [95, 96, 97, 98, 99, 90, 91, 92, 93, 94, 95, 96, 97, 98, 99, 90]);
+        let positions: Vec<u64> = (0..16).map(|stream| path.at(stream).0).collect();
+        assert_eq!(positions, [95, 96, 97, 98, 99, 90, 91, 92, 93, 94, 95, 96, 97, 98, 99, 90]);
         assert_eq!((path.straight(0), path.straight(5), path.straight(14)), (5, 10, 1));
     }
 

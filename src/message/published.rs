@@ -145,7 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_peak_is_forgotten_when_it_was_read() {
+    fn reading_a_peak_resets_it() {
         let cell = MeterCell::default();
         cell.publish(0.5, 0.25);
         cell.publish(0.1, 0.04);

@@ -54,24 +54,24 @@ impl ReplicaPair {
     }
 
     /// The take continues in the file `path` of `replica`, from `start` on.
-    pub fn continued(&self, replica: Replica, start: FileStart, path: PathBuf) {
+    pub fn continue_in(&self, replica: Replica, start: FileStart, path: PathBuf) {
         lock(&self.files[replica.index()]).push((start, path));
     }
 
     /// The file of `replica` that contains the sound at `at`, and the offset there.
-    pub fn place(&self, replica: Replica, at: SpoolByte) -> Option<(PathBuf, FileByte)> {
+    pub fn file_at(&self, replica: Replica, at: SpoolByte) -> Option<(PathBuf, FileByte)> {
         let files = lock(&self.files[replica.index()]);
         let (start, path) = files.iter().rev().find(|(start, _)| start.0 <= at)?;
         Some((path.clone(), start.to_file(at)))
     }
 
     /// Everything before `end` is durable in `replica`, except for its gaps.
-    pub fn durable(&self, replica: Replica, end: SpoolByte) {
+    pub fn set_durable(&self, replica: Replica, end: SpoolByte) {
         self.durable[replica.index()].fetch_max(end.0, Relaxed);
     }
 
     /// `replica` gave up the bytes from `start` to `end`: they are a gap of it now.
-    pub fn miss(&self, replica: Replica, start: SpoolByte, end: SpoolByte) {
+    pub fn add_gap(&self, replica: Replica, start: SpoolByte, end: SpoolByte) {
         if end <= start {
             return;
         }
@@ -84,7 +84,7 @@ impl ReplicaPair {
 
     /// The beginning of the first gap of `replica` that the other replica can fill now: at most `bytes_max` bytes, from
     /// one file.
-    pub fn gap(&self, replica: Replica, bytes_max: u64) -> Option<(SpoolByte, SpoolByte)> {
+    pub fn next_gap(&self, replica: Replica, bytes_max: u64) -> Option<(SpoolByte, SpoolByte)> {
         let there = SpoolByte(self.durable[replica.other().index()].load(Relaxed));
         let gaps = lock(&self.gaps[replica.index()]);
         let (start, end) = gaps.first().copied().filter(|(start, _)| *start < there)?;
@@ -99,7 +99,7 @@ impl ReplicaPair {
     }
 
     /// `replica` has the bytes up to `end` of its first gap.
-    pub fn filled(&self, replica: Replica, end: SpoolByte) {
+    pub fn gap_filled(&self, replica: Replica, end: SpoolByte) {
         let mut gaps = lock(&self.gaps[replica.index()]);
         if let Some(first) = gaps.first_mut() {
             first.0 = end;
@@ -110,7 +110,7 @@ impl ReplicaPair {
     }
 
     /// Number of bytes that `replica` lacks.
-    pub fn missing(&self, replica: Replica) -> u64 {
+    pub fn missing_bytes(&self, replica: Replica) -> u64 {
         let gaps = lock(&self.gaps[replica.index()]);
         gaps.iter().map(|(start, end)| *end - *start).sum()
     }

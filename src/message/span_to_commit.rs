@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_copy_to_be_done_gives_the_memory_back_and_only_once() {
+    fn the_last_replica_to_release_a_span_gives_its_memory_back_and_only_once() {
         let both = SpanToCommit::new(SpoolByte(4096), 4096, 4096, true, &[Replica::Session, Replica::Mirror]);
         assert!(
             !both.release(Replica::Session) && !both.is_wanted(Replica::Session) && both.is_wanted(Replica::Mirror)

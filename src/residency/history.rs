@@ -5,7 +5,7 @@ use crate::limits;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// See the module.
+/// The samples of the last minute, oldest first.
 #[derive(Debug, Default)]
 pub struct History {
     samples: VecDeque<Arc<Sample>>,
@@ -13,7 +13,8 @@ pub struct History {
 }
 
 impl History {
-    /// Adds a sample, and lets go of those that are too old or too many.
+    /// Adds a sample. Drops the oldest ones that exceed [`limits::WATCH_HISTORY_MS`] or
+    /// [`limits::WATCH_HISTORY_BYTES_MAX`].
     pub fn push(&mut self, sample: Arc<Sample>) {
         let now = sample.at;
         self.cells += cells(&sample);
@@ -27,18 +28,16 @@ impl History {
         }
     }
 
-    /// All of them, oldest first.
     pub fn samples(&self) -> Vec<Arc<Sample>> {
         self.samples.iter().cloned().collect()
     }
 
-    /// The last one.
     pub fn last(&self) -> Option<&Arc<Sample>> {
         self.samples.back()
     }
 }
 
-/// Bytes of a sample's cells, and a little for each row.
+/// Bytes of a sample's cells and rows.
 fn cells(sample: &Sample) -> usize {
     sample.rows.iter().map(|row| row.cells.len() + size_of_val(row)).sum()
 }
@@ -76,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn a_minute_is_kept() {
+    fn samples_of_one_minute_are_kept() {
         let mut history = History::default();
         (0..1000).for_each(|index| history.push(sample(index * 100, 112)));
         let kept = history.samples();

@@ -1,11 +1,12 @@
-//! What the disk side believes about its windows: which are out, locked, filled, committed, durable. Thread: butler,
-//! committer and read-ahead write, the watcher reads; the audio thread never sees it.
+//! The ledger: the disk side's own account of its windows, which are out, locked, filled, committed, durable. Thread:
+//! butler, committer and read-ahead write, the watcher reads; audio never sees it.
 //!
-//! A ledger entry is stated after the thing is done and withdrawn before it is undone. So whoever finds a window here before
-//! and after he asked the kernel about its pages knows that they were mapped all the while.
+//! A writer enters a fact after the event and withdraws it before the event is undone. A reader that finds a window in
+//! the ledger both before and after it has asked the kernel about the window's pages knows that they were mapped
+//! meanwhile.
 //!
-//! One note a window keeps the cost below a microsecond some times a second and take, watched or not. A ledger entry lives
-//! as long as a writer holds it; nobody has to end one.
+//! Each window costs some entries of less than a microsecond, whether or not someone reads the ledger. A take or slot
+//! stays in the ledger as long as a writer holds it.
 
 use crate::limits;
 use crate::lock::lock;
@@ -20,26 +21,26 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
-/// A moment: milliseconds since the ledger entries were made.
+/// A moment, in milliseconds since the ledger was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Stamp(pub u64);
 
 impl Stamp {
-    /// It has not happened.
+    /// The event has not happened.
     pub const NEVER: Stamp = Stamp(u64::MAX);
 
-    /// Whether it has happened.
+    /// Whether the event has happened.
     pub fn is_past(self) -> bool {
         self != Stamp::NEVER
     }
 
-    /// Milliseconds from here to `now`; `None` if it has not happened.
+    /// Milliseconds from this moment to `now`; `None` if the event has not happened.
     pub fn age_ms(self, now: Stamp) -> Option<u64> {
         self.is_past().then(|| now.0.saturating_sub(self.0))
     }
 }
 
-/// Everything that is believed now.
+/// The takes that are recorded and the slots that play.
 #[derive(Debug)]
 pub struct Ledger {
     clock: Instant,
@@ -47,20 +48,18 @@ pub struct Ledger {
     slots: Mutex<Vec<Weak<SlotLedger>>>,
 }
 
-/// One take that is being recorded.
+/// The account of one take that is recorded. Offsets are those of the spool; see [`SpoolByte`].
 #[derive(Debug)]
 pub struct TakeLedger {
-    /// Its key.
     pub key: TakeKey,
-    /// Its identity, as the session knows it.
+    /// Identity of the take in the session.
     pub identity: uuid::Uuid,
-    /// The WAV file.
+    /// The WAV file that the take began in.
     pub path: Arc<PathBuf>,
-    /// Bytes of one frame.
     pub frame_bytes: usize,
-    /// Frames a second.
+    /// Sample rate in hertz.
     pub rate: u32,
-    /// Where on the timeline it was to begin.
+    /// Timeline position at which the take was planned to begin.
     pub start: FramePos,
     clock: Instant,
     wav: OnceLock<Arc<File>>,
@@ -75,92 +74,92 @@ struct TakeState {
     version: u64,
 }
 
-/// How far a take has come, in bytes of its file.
+/// Progress of a take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Marks {
     /// End of the windows that were handed to the audio thread.
     pub supplied: u64,
-    /// End of what the record position has passed in windows that came back.
+    /// End of the recorded frames in the windows that came back.
     pub collected: u64,
-    /// End of what was written to the WAV (in `in-place`: whose writing was started).
+    /// End of the sound that was written to the WAV file (in `in-place`: whose writeback was started).
     pub committed: u64,
-    /// End of what is known to outlive a power cut.
+    /// End of the sound that outlives a power cut.
     pub durable: u64,
-    /// Microseconds that the last commit took.
+    /// Duration of the last write, in microseconds.
     pub commit_us: u32,
-    /// Who was the last to touch the take, and when.
+    /// The last thread or step that changed the take, and the moment.
     pub last: (Actor, Stamp),
 }
 
-/// Who touched something.
+/// A thread or step that changes a take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Actor {
-    /// Nobody yet.
+    /// Nothing has changed the take yet.
     Nobody,
-    /// The butler handed a window over.
+    /// The butler, which handed a window over.
     Butler,
-    /// The audio thread filled a window and gave it back.
+    /// The audio thread, which filled a window and gave it back.
     Audio,
-    /// The committer wrote.
+    /// The committer, which wrote.
     Committer,
-    /// The committer made it durable.
+    /// The sync, which made sound durable.
     Sync,
 }
 
-/// One window of a take and what became of it. Kept for [`limits::LEDGER_HISTORY_MS`] after it was supplied.
+/// One window of a take and its later history. The ledger keeps it for [`limits::LEDGER_HISTORY_MS`] after it was
+/// handed over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LedgerSpan {
-    /// Byte of the file where it begins; whole pages.
+    /// Offset of the first byte; whole pages.
     pub offset: u64,
-    /// Its bytes; whole pages.
+    /// Length in bytes; whole pages.
     pub bytes: u32,
-    /// Where it is mapped, while it is out.
+    /// Address of the mapping while the window is out.
     pub address: usize,
-    /// Whether the kernel was made to keep its pages.
+    /// Whether the pages were locked.
     pub locked: bool,
-    /// Whether anything was written to it. Said when it comes back.
+    /// Whether the audio thread wrote to it. Known when the window comes back.
     pub touched: bool,
-    /// Microseconds that the commit took.
+    /// Duration of the write, in microseconds.
     pub commit_us: u32,
-    /// When it was handed to the audio thread.
+    /// The butler handed the window to the audio thread.
     pub supplied: Stamp,
-    /// When it came back.
+    /// The window came back.
     pub collected: Stamp,
-    /// When it was written.
+    /// The committer wrote it.
     pub committed: Stamp,
-    /// When it became durable.
+    /// It became durable.
     pub durable: Stamp,
 }
 
 impl LedgerSpan {
-    /// Byte of the file where it ends.
+    /// Offset after the last byte.
     pub fn end(&self) -> u64 {
         self.offset + u64::from(self.bytes)
     }
 
-    /// Whether the audio thread has it.
+    /// Whether the audio thread has the window.
     pub fn is_out(&self) -> bool {
         !self.collected.is_past()
     }
 }
 
-/// What is believed about a stretch of a take, copied at one moment.
+/// A copy of the account of a range of a take, made at one moment.
 #[derive(Clone, Debug)]
 pub struct TakeView {
-    /// How far the take has come.
     pub marks: Marks,
-    /// Windows in the stretch, in order; those that are out among them.
+    /// The windows in the range, in order, including those that are out.
     pub spans: Vec<LedgerSpan>,
-    /// Changes whenever anything is stated or withdrawn.
+    /// Changes with every entry.
     pub version: u64,
 }
 
-/// One slot that plays.
+/// The account of one slot that plays.
 #[derive(Debug)]
 pub struct SlotLedger {
-    /// The slot.
+    /// Index of the slot.
     pub slot: usize,
-    /// Frames a second.
+    /// Sample rate in hertz.
     pub rate: u32,
     clock: Instant,
     state: Mutex<(Vec<SlotSpan>, u64)>,
@@ -169,38 +168,37 @@ pub struct SlotLedger {
 /// One playback window that is out.
 #[derive(Clone, Debug)]
 pub struct SlotSpan {
-    /// The file that it shows.
+    /// Path of the file that it maps.
     pub path: Arc<PathBuf>,
-    /// The same, open.
+    /// The open file.
     pub file: Arc<File>,
-    /// Bytes of the file when it was opened.
+    /// Length of the file when it was opened.
     pub file_bytes: u64,
-    /// Byte of the file where its sound begins.
+    /// Offset in the file of the first byte of sound.
     pub data_offset: u64,
-    /// Bytes of one frame.
     pub frame_bytes: usize,
-    /// Byte of the file where the mapping begins; whole pages.
+    /// Offset in the file of the mapping; whole pages.
     pub offset: u64,
-    /// Bytes from there to the first frame that is heard.
+    /// Bytes from the start of the mapping to the first frame to play.
     pub skip_bytes: usize,
     /// Stream frame of that frame.
     pub start: u64,
-    /// Frames that are heard.
+    /// Frames to play.
     pub frames: u64,
-    /// The locate that it belongs to.
+    /// The locate that the window belongs to.
     pub epoch: u32,
-    /// Bytes of the mapping; whole pages.
+    /// Length of the mapping in bytes; whole pages.
     pub bytes: u32,
-    /// Where it is mapped.
+    /// Address of the mapping.
     pub address: usize,
-    /// Whether the kernel was made to keep its pages.
+    /// Whether the pages are locked.
     pub locked: bool,
-    /// When it was handed to the audio thread.
+    /// The read-ahead handed the window to the audio thread.
     pub supplied: Stamp,
 }
 
 impl SlotSpan {
-    /// Byte of the file where the mapping ends.
+    /// Offset in the file after the end of the mapping.
     pub fn end(&self) -> u64 {
         self.offset + u64::from(self.bytes)
     }
@@ -213,12 +211,11 @@ impl Default for Ledger {
 }
 
 impl Ledger {
-    /// Now.
     pub fn now(&self) -> Stamp {
         stamp(self.clock)
     }
 
-    /// The ledger entry about a take; made if there is none yet.
+    /// The account of a take, made if there is none yet.
     pub fn take(&self, plan: &TakePlan) -> Arc<TakeLedger> {
         let mut takes = lock(&self.takes);
         takes.retain(|take| take.strong_count() > 0);
@@ -230,7 +227,7 @@ impl Ledger {
         take
     }
 
-    /// A new ledger entry about a slot.
+    /// A new account of a slot.
     pub fn slot(&self, slot: usize, rate: u32) -> Arc<SlotLedger> {
         let mut slots = lock(&self.slots);
         slots.retain(|slot| slot.strong_count() > 0);
@@ -239,12 +236,12 @@ impl Ledger {
         entry
     }
 
-    /// Every take that is being recorded, in the order of its pass.
+    /// Every take that is recorded, in the order of its pass.
     pub fn takes(&self) -> Vec<Arc<TakeLedger>> {
         lock(&self.takes).iter().filter_map(Weak::upgrade).collect()
     }
 
-    /// Every slot that plays, in order.
+    /// Every slot that plays, in the order of their indices.
     pub fn slots(&self) -> Vec<Arc<SlotLedger>> {
         let mut slots: Vec<_> = lock(&self.slots).iter().filter_map(Weak::upgrade).collect();
         slots.sort_by_key(|entry| entry.slot);
@@ -271,7 +268,7 @@ impl TakeLedger {
         }
     }
 
-    /// The WAV file, once it was made.
+    /// The WAV file, after the committer has created it.
     pub fn wav(&self) -> Option<&Arc<File>> {
         self.wav.get()
     }
@@ -281,17 +278,17 @@ impl TakeLedger {
         self.spool.get()
     }
 
-    /// Says that the WAV file is there.
+    /// The committer has created the WAV file.
     pub fn opened(&self, wav: &Arc<File>) {
         self.wav.get_or_init(|| Arc::clone(wav));
     }
 
-    /// Says where captured sound goes first.
+    /// The butler has created the spool file.
     pub fn spooled(&self, spool: &Arc<SpoolFile>) {
         self.spool.get_or_init(|| Arc::clone(spool));
     }
 
-    /// Says that a window that begins at byte `offset` is about to be handed to the audio thread.
+    /// The butler is about to hand the window that begins at `offset` to the audio thread.
     pub fn supplied(&self, offset: SpoolByte, window: &Mapping) {
         let span = LedgerSpan {
             offset: offset.0,
@@ -308,13 +305,13 @@ impl TakeLedger {
         self.state().supplied(span);
     }
 
-    /// Says that the window that begins at byte `offset` came back with `recorded_bytes` bytes behind the record
-    /// position, and is about to be unlocked.
+    /// The window that begins at `offset` came back with `recorded_bytes` bytes before the record position. The butler
+    /// is about to unlock it.
     pub fn collected(&self, offset: SpoolByte, recorded_bytes: usize, touched: bool) {
         self.state().collected(offset.0, recorded_bytes as u64, touched, stamp(self.clock));
     }
 
-    /// Says that no window is out any more.
+    /// No window is out any more.
     pub fn abandoned(&self) {
         let now = stamp(self.clock);
         let mut state = self.state();
@@ -322,27 +319,26 @@ impl TakeLedger {
         state.spans.iter_mut().filter(|span| span.is_out()).for_each(|span| span.collected = now);
     }
 
-    /// Says that everything up to byte `end` was written, and how long the last write took.
+    /// The sound before `end` was written; the last write took `took`.
     pub fn committed(&self, end: SpoolByte, took: Duration) {
         self.state().committed(end.0, took.as_micros() as u32, stamp(self.clock));
     }
 
-    /// Says that everything up to byte `end` outlives a power cut.
+    /// The sound before `end` outlives a power cut.
     pub fn durable(&self, end: SpoolByte) {
         self.state().durable(end.0, stamp(self.clock));
     }
 
-    /// How far the take has come.
     pub fn marks(&self) -> Marks {
         self.state().marks
     }
 
-    /// What [`TakeView::version`] would be now.
+    /// The present value of [`TakeView::version`].
     pub fn version(&self) -> u64 {
         self.state().version
     }
 
-    /// What is believed about bytes `from..to` of the file.
+    /// The account of bytes `from..to` of the take.
     pub fn view(&self, from: u64, to: u64) -> TakeView {
         let state = self.state();
         let first = state.spans.partition_point(|span| span.end() <= from);
@@ -407,7 +403,7 @@ impl TakeState {
 }
 
 impl SlotLedger {
-    /// Says that a window is about to be handed to the audio thread. `span` is whole but for what `window` knows.
+    /// The read-ahead is about to hand a window over. The mapping's own facts in `span` are filled in from `window`.
     pub fn supplied(&self, mut span: SlotSpan, window: &Mapping) {
         span.bytes = window.len() as u32;
         (span.address, span.locked) = (window.address(), window.is_locked());
@@ -417,19 +413,19 @@ impl SlotLedger {
         state.0.push(span);
     }
 
-    /// Says that a window came back and is about to be unmapped.
+    /// A window came back. The read-ahead is about to unmap it.
     pub fn collected(&self, window: &Mapping) {
         let mut state = lock(&self.state);
         state.1 += 1;
         state.0.retain(|span| span.address != window.address());
     }
 
-    /// Windows that are out, in the order in which they were supplied, and a number that changes with them.
+    /// The windows that are out, in the order in which they were handed over, and a number that changes with them.
     pub fn view(&self) -> (Vec<SlotSpan>, u64) {
         lock(&self.state).clone()
     }
 
-    /// The number of [`SlotLedger::view`].
+    /// The present number of [`SlotLedger::view`].
     pub fn version(&self) -> u64 {
         lock(&self.state).1
     }
@@ -461,7 +457,7 @@ mod tests {
     }
 
     #[test]
-    fn a_window_goes_its_way_and_every_step_is_noted() {
+    fn the_ledger_contains_every_step_of_a_window() {
         let (ledger, file) = (Ledger::default(), tempfile::tempfile().unwrap());
         file.set_len(1 << 20).unwrap();
         let take = ledger.take(&plan());
@@ -495,7 +491,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_is_bounded() {
+    fn the_ledger_of_a_take_is_bounded() {
         let (ledger, file) = (Ledger::default(), tempfile::tempfile().unwrap());
         file.set_len(8192).unwrap();
         let (take, map) = (ledger.take(&plan()), window(&file, 0));

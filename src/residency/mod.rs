@@ -1,14 +1,14 @@
-//! Residency: what the disk side believes of its windows against what the kernel says of their pages. Thread: watcher,
-//! and whoever shows it.
+//! Residency: compares the disk side's ledger of windows with the kernel's statements about their pages. Thread:
+//! watcher takes samples; a front end shows them.
 //!
 //! ```text
-//!   butler, committer, read-ahead --- Beliefs ---> watcher <--- cachestat, pagemap --- kernel
-//!                                                     |
-//!                                  latest sample, 60 s of history ---> a face
+//!   butler, committer, read-ahead --- Ledger ---> watcher <--- cachestat, pagemap --- kernel
+//!                                                    |
+//!                                 latest sample, 60 s of history ---> front end
 //! ```
 //!
-//! The watcher runs only while something shows it. [`state`] has the rules and is pure; [`sampler`] asks the kernel;
-//! [`story`] says in words what a page went through.
+//! The watcher runs only while a front end shows residency. [`state`] contains the rules and is pure; [`sampler`] asks
+//! the kernel; [`story`] describes the history of a page in words.
 #![forbid(unsafe_code)]
 
 pub mod ledger;

@@ -1,83 +1,76 @@
-//! The last minute as a document: what was believed, what the kernel said, figures. Thread: any.
+//! The last minute of samples as a JSON document. Thread: any.
 
 use super::sample::{Row, RowKey, Sample};
 use super::state::Cell;
 use serde::Serialize;
 use std::sync::Arc;
 
-/// Samples of a report at the most: a minute twice a second.
+/// Samples in a report at the most: one minute at two samples a second.
 const SAMPLES_MAX: usize = 120;
 
-/// See [`report`].
+/// The document; see [`report`].
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
-    /// `faultless-residency`.
     pub kind: &'static str,
-    /// 1.
     pub version: u32,
-    /// What the letters of [`ReportRow`] mean.
+    /// The meaning of the letters in [`ReportRow`].
     pub legend: &'static str,
-    /// Seconds from the first sample to the last one.
     pub seconds: f64,
-    /// Samples that were taken in that time.
+    /// Number of samples taken in that time, of which `samples` contains some.
     pub samples_taken: usize,
-    /// Cells that disagreed, summed over all samples that were taken.
+    /// Cells that disagree, summed over all samples taken.
     pub disagreements: usize,
-    /// Every so many of them.
+    /// The samples, thinned evenly.
     pub samples: Vec<ReportSample>,
 }
 
-/// One sample.
 #[derive(Clone, Debug, Serialize)]
 pub struct ReportSample {
     /// Milliseconds since the session was opened.
     pub at_ms: u64,
-    /// Microseconds that the sample took.
+    /// Duration of the sample in microseconds.
     pub took_us: u32,
-    /// The playhead, a timeline frame.
+    /// The playhead, as a timeline frame.
     pub position: u64,
-    /// Faults of the audio thread without the disk, since it was started; `null`: not known.
+    /// Faults of the audio thread that did not wait for the disk, since its start; `null`: unknown.
     pub minor_faults: Option<u64>,
-    /// Those that waited for the disk.
+    /// Faults of the audio thread that waited for the disk.
     pub major_faults: Option<u64>,
-    /// Bytes that the program believes are locked, and that the kernel says are.
+    /// Locked bytes: according to the program, and according to the kernel.
     pub locked_bytes: [u64; 2],
-    /// Bytes of the takes that are dirty, in writeback, in the page cache.
+    /// Bytes of the takes: dirty, in writeback, in the page cache.
     pub cache_bytes: [u64; 3],
     /// Bytes that wait for the disk.
     pub backlog_bytes: u64,
-    /// Bytes in the spool.
+    /// Bytes of the spool in use.
     pub spool_bytes: u64,
-    /// Frames of lead in capture and in playback; `null` while there is none.
+    /// Frames of lead: capture, playback; `null` while there is none.
     pub lead_frames: [Option<u64>; 2],
-    /// Microseconds of the longest commit, making of a window, and sync.
+    /// Microseconds of the longest write, making of a window, and sync.
     pub longest_us: [u64; 3],
-    /// The rows.
     pub rows: Vec<ReportRow>,
 }
 
-/// One row.
 #[derive(Clone, Debug, Serialize)]
 pub struct ReportRow {
     /// `take UUID` or `slot N`.
     pub row: String,
-    /// The file.
+    /// Path of the file.
     pub file: String,
-    /// Byte of the file where the first cell begins.
+    /// Offset in the file of the first cell.
     pub first_byte: u64,
-    /// Bytes of a cell.
     pub bytes_per_cell: u64,
-    /// Byte of the file that the position has come to.
+    /// Offset in the file of the record or play position.
     pub head_byte: u64,
-    /// Byte of the file up to which windows are out.
+    /// Offset in the file of the end of the windows that are out.
     pub lead_byte: u64,
-    /// What is believed, in runs: `12L3R`.
+    /// State of each cell according to the ledger, in runs: `12L3R`.
     pub believed: String,
-    /// What the kernel says, likewise.
+    /// State of each cell according to the kernel, in runs.
     pub kernel: String,
-    /// What the map shows, likewise.
+    /// State that the map shows for each cell, in runs.
     pub shown: String,
-    /// Cells that disagree.
+    /// Number of cells that disagree.
     pub disagreements: usize,
 }
 
@@ -85,7 +78,7 @@ const LEGEND: &str = "believed, shown: - nothing, o on disk, c cached, r residen
      disk), w writeback, P write-protected (inferred), C committed, D durable, s silence. kernel: - does not say, \
      a absent, c cached, m mapped, d dirty, w writeback, P write-protected (inferred), s swapped";
 
-/// A report of `history`, oldest first, thinned evenly; the last sample is always in it.
+/// A report of `history`, which is ordered from old to new. It always contains the last sample.
 pub fn report(history: &[Arc<Sample>]) -> Report {
     let step = history.len().div_ceil(SAMPLES_MAX).max(1);
     let thinned = history.iter().rev().step_by(step).map(|sample| report_sample(sample));
@@ -139,7 +132,7 @@ fn report_row(row: &Row) -> ReportRow {
     }
 }
 
-/// `aaab` as `3a1b`.
+/// Run-length encoding: `aaab` becomes `3a1b`.
 fn runs(cells: &[Cell], letter: impl Fn(Cell) -> char) -> String {
     let letters: Vec<char> = cells.iter().map(|cell| letter(*cell)).collect();
     let mut text = String::new();

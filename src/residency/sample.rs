@@ -1,4 +1,4 @@
-//! What a look at everything found: rows of cells, and figures. Thread: watcher makes it, a face reads it.
+//! A residency sample: rows of cells, and figures. Thread: watcher makes it, a front end reads it.
 
 use super::state::Cell;
 use crate::message::published::Published;
@@ -11,93 +11,88 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use uuid::Uuid;
 
-/// What is looked at.
+/// The data that a sampler reads.
 #[derive(Clone, Debug)]
 pub struct Sources {
-    /// What the disk side believes.
     pub ledger: Arc<Ledger>,
-    /// The audio thread's numbers.
+    /// Numbers that the audio thread publishes.
     pub published: Arc<Published>,
-    /// The disk side's numbers.
+    /// Numbers that the disk side publishes.
     pub disk: Arc<DiskPublished>,
-    /// Locked memory.
+    /// The budget of locked memory.
     pub budget: Arc<LockBudget>,
 }
 
-/// Which pages a row shows.
+/// The pages that a row shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pages {
-    /// Those around the record or play position.
+    /// The pages around the record or play position.
     AroundHead {
-        /// Milliseconds behind it.
+        /// Milliseconds before the position.
         back_ms: u32,
-        /// Milliseconds ahead of it.
+        /// Milliseconds after the position.
         ahead_ms: u32,
     },
-    /// All of them.
+    /// All pages.
     WholeFile,
 }
 
-/// What is asked for.
+/// A front end's request to the watcher.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct View {
-    /// Cells of a row at the most.
+    /// Largest number of cells in a row.
     pub cells: usize,
-    /// Which pages.
     pub pages: Pages,
-    /// Samples a second.
+    /// Samples in a second.
     pub hz: u32,
 }
 
-/// Whose row it is.
+/// The take or slot that a row shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RowKey {
-    /// A take that is being recorded.
+    /// A take that is recorded.
     Take {
-        /// As the session knows it.
+        /// Identity of the take in the session.
         uuid: Uuid,
-        /// Among those that are open.
         key: TakeKey,
     },
-    /// A slot that plays.
+    /// A slot that plays, by its index.
     Slot(usize),
 }
 
-/// One track's row of the map.
+/// One row of the map.
 #[derive(Clone, Debug)]
 pub struct Row {
-    /// Whose.
     pub key: RowKey,
-    /// The file that it shows.
+    /// Path of the file that it shows.
     pub path: Arc<PathBuf>,
-    /// Frames a second.
+    /// Sample rate in hertz.
     pub rate: u32,
-    /// Bytes of one frame.
     pub frame_bytes: usize,
-    /// Byte of the file where its sound begins.
+    /// Offset in the file of the first byte of sound.
     pub data_offset: u64,
-    /// Where on the timeline its sound begins; for a slot, which may play a file in many places, 0.
+    /// Timeline position of the first frame. 0 for a slot, which may play a file in many places.
     pub start: FramePos,
-    /// Byte of the file where the first cell begins; whole pages.
+    /// Offset in the file of the first cell; whole pages.
     pub first_byte: u64,
-    /// Bytes that a cell stands for; whole pages.
+    /// Bytes that a cell represents; whole pages.
     pub bytes_per_cell: u64,
-    /// The cells, without a gap.
+    /// The cells, without a gap between them.
     pub cells: Vec<Cell>,
-    /// Byte of the file that the record or play position has come to.
+    /// Offset in the file of the record or play position.
     pub head_byte: u64,
-    /// Byte of the file up to which windows are out.
+    /// Offset in the file of the end of the windows that are out.
     pub lead_byte: u64,
 }
 
 impl Row {
-    /// The cell that byte `byte` of the file lies in.
+    /// The cell that contains offset `byte` of the file.
     pub fn cell_at(&self, byte: u64) -> Option<Cell> {
         let at = byte.checked_sub(self.first_byte)? / self.bytes_per_cell.max(1);
         self.cells.get(usize::try_from(at).ok()?).copied()
     }
 
-    /// Whether the take is being recorded.
+    /// Whether the row shows a take that is recorded.
     pub fn is_recorded(&self) -> bool {
         matches!(self.key, RowKey::Take { .. })
     }
@@ -108,67 +103,64 @@ impl Row {
     }
 }
 
-/// Numbers beside the rows. Maxima are of the whole run.
+/// The numbers shown beside the rows. Maxima are those of the whole run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ResidencyFigures {
-    /// Faults of the audio thread without the disk, since it was started; `None`: not known.
+    /// Faults of the audio thread that did not wait for the disk, since its start; `None`: unknown.
     pub minor_faults: Option<u64>,
-    /// Those that waited for the disk.
+    /// Faults of the audio thread that waited for the disk.
     pub major_faults: Option<u64>,
-    /// Bytes that the program believes are locked.
+    /// Locked bytes according to the lock budget.
     pub locked_bytes_believed: u64,
-    /// Bytes that the kernel says are locked (`VmLck`), as of the last half second.
+    /// Locked bytes according to the kernel (`VmLck`), read every half second.
     pub locked_bytes_kernel: u64,
     /// Bytes that may be locked.
     pub lock_limit: u64,
-    /// Whether the kernel has locked less than is believed, in two readings one after the other.
+    /// Whether two readings in succession found fewer bytes locked by the kernel than the lock budget contains.
     pub lock_disagrees: bool,
-    /// Bytes of the takes, at most 64 MiB behind each end, that are dirty, as of the last half second.
+    /// Dirty bytes of the takes, read every half second. Counts the last 64 MiB of each take.
     pub dirty_bytes: u64,
-    /// The same in writeback.
+    /// Bytes in writeback, counted like `dirty_bytes`.
     pub writeback_bytes: u64,
-    /// The same in the page cache.
+    /// Bytes in the page cache, counted like `dirty_bytes`.
     pub cached_bytes: u64,
-    /// Microseconds of the longest commit.
+    /// The longest write, in microseconds.
     pub commit_us_max: u64,
-    /// Microseconds that the longest making of a window took.
+    /// The longest making of a window, in microseconds.
     pub supply_us_max: u64,
-    /// Microseconds of the longest sync.
+    /// The longest sync, in microseconds.
     pub sync_us_max: u64,
     /// Bytes that wait for the disk.
     pub backlog_bytes: u64,
-    /// Bytes in the spool.
+    /// Bytes of the spool in use.
     pub spool_bytes: u64,
-    /// Frames of lead of the take that has least; `None` while none is recorded.
+    /// Frames of lead of the take that has least; `None` while no take is recorded.
     pub lead_frames: Option<u64>,
-    /// Frames that are ready for the slot that has least; `None` while none plays.
+    /// Frames of lead of the slot that has least; `None` while no slot plays.
     pub play_lead_frames: Option<u64>,
 }
 
-/// One look.
+/// The result of one look at everything.
 #[derive(Clone, Debug)]
 pub struct Sample {
-    /// When.
     pub at: Stamp,
-    /// Microseconds that it took.
+    /// Duration of the sample in microseconds.
     pub took_us: u32,
-    /// What was asked for.
+    /// The request.
     pub view: View,
-    /// The playhead, a timeline frame.
+    /// The playhead, as a timeline frame.
     pub position: u64,
     /// Takes first, then slots.
     pub rows: Vec<Row>,
-    /// Numbers.
     pub figures: ResidencyFigures,
 }
 
 impl Sample {
-    /// Cells in which ledger entry and kernel disagree.
+    /// Number of cells in which ledger and kernel disagree.
     pub fn disagreements(&self) -> usize {
         self.rows.iter().flat_map(|row| &row.cells).filter(|cell| cell.disagrees()).count()
     }
 
-    /// The row of a key.
     pub fn row(&self, key: &RowKey) -> Option<&Row> {
         self.rows.iter().find(|row| row.key == *key)
     }

@@ -1,7 +1,8 @@
-//! Takes samples: reads ledger entries, asks the kernel, compares. Thread: watcher.
+//! Takes samples: reads the ledger, asks the kernel, compares. Thread: watcher.
 //!
-//! A row is taken between two readings of its ledger entry that are the same, so that no window goes or comes while its pages
-//! are asked about. Where ledger entries change faster than that, the row is shown and accuses nobody.
+//! The sampler reads the ledger before and after it asks about the pages of a row. If both readings are the same, no
+//! window came or went meanwhile. If the ledger changes faster than that, the sampler shows the row and reports no
+//! contradiction in it.
 
 use super::sample::{Pages, ResidencyFigures, Row, RowKey, Sample, Sources, View};
 use super::state::{ByteRange, Cell, Facts, TakeContext, UnconfirmedCell, slot_cell, take_cell};
@@ -20,18 +21,18 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 use std::time::Instant;
 
-/// Milliseconds between two readings of what takes longer to read: locked memory, dirty pages of whole files.
+/// Milliseconds between two readings of the slow figures: locked memory, dirty pages of whole files.
 const SLOW_MS: u64 = 500;
 
-/// Bytes behind the end of a take in which dirty pages are counted: enough for minutes, and a bound.
+/// Bytes before the end of a take in which dirty pages are counted: minutes of sound, but bounded.
 const FIGURE_BYTES: u64 = 64 << 20;
 
-/// How often a row is taken again whose ledger entry changed meanwhile.
+/// Attempts to read a row whose account in the ledger does not change meanwhile.
 const TRIES: usize = 3;
 
 const PAGE: u64 = PAGE_BYTES as u64;
 
-/// Suspicious cells of a row of the sample before.
+/// The suspicious cells of a row in one sample.
 #[derive(Debug)]
 struct Suspects {
     first_byte: u64,
@@ -39,16 +40,17 @@ struct Suspects {
     cells: Vec<bool>,
 }
 
-/// Takes samples; see the module.
+/// Takes samples, and compares each with the one before.
 #[derive(Debug)]
 pub struct Sampler {
     sources: Sources,
     pagemap: Option<Pagemap>,
-    /// Of the sample before.
+    /// The suspicious rows of the sample before.
     suspects: HashMap<RowKey, Suspects>,
-    /// Of the sample that is being taken.
+    /// The suspicious rows of the sample that is being taken.
     next_suspects: HashMap<RowKey, Suspects>,
-    /// Where each take's position was last seen: between a pass's end and the last window's return nobody else says it.
+    /// The last record position of each take. Nothing else gives it between the end of a pass and the return of the
+    /// last window.
     heads: HashMap<TakeKey, u64>,
     slow: ResidencyFigures,
     slow_at: Option<Stamp>,
@@ -56,7 +58,7 @@ pub struct Sampler {
     facts: Vec<Facts>,
 }
 
-/// Where the cells of a row lie.
+/// Position and size of the cells of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Grid {
     first: u64,
@@ -65,7 +67,7 @@ struct Grid {
 }
 
 impl Grid {
-    /// For sound from byte `data` to byte `end` of a file and a position at byte `head`.
+    /// A grid for sound from byte `data` to byte `end` of a file, with the position at byte `head`.
     fn new(view: &View, data: u64, end: u64, head: u64, bytes_per_second: u64) -> Grid {
         let most = view.cells.clamp(1, RESIDENCY_CELLS_MAX) as u64;
         let origin = data / PAGE * PAGE;
@@ -77,7 +79,7 @@ impl Grid {
                 (from, all, all.div_ceil(most).next_multiple_of(PAGE).max(PAGE))
             }
             Pages::WholeFile => {
-                // A power of two, so that cells keep their places while the file grows.
+                // A power of two, so that cells keep their positions while the file grows.
                 let all = end.saturating_sub(origin);
                 (origin, all, all.div_ceil(most).max(PAGE).next_power_of_two())
             }
@@ -91,12 +93,12 @@ impl Grid {
         self.first + self.cells as u64 * self.bytes_per_cell
     }
 
-    /// The cell that byte `byte` lies in, or the last one and one.
+    /// Index of the cell that contains `byte`; the number of cells if `byte` lies after the last one.
     fn index(self, byte: u64) -> usize {
         ((byte.saturating_sub(self.first)) / self.bytes_per_cell).min(self.cells as u64) as usize
     }
 
-    /// Cells that begin before byte `byte`.
+    /// Number of cells that begin before `byte`.
     fn before(self, byte: u64) -> usize {
         byte.saturating_sub(self.first).div_ceil(self.bytes_per_cell).min(self.cells as u64) as usize
     }
@@ -107,7 +109,7 @@ impl Grid {
 }
 
 impl Sampler {
-    /// One that has not looked yet.
+    /// A sampler without a sample to compare with.
     pub fn new(sources: Sources) -> Sampler {
         Sampler {
             sources,
@@ -122,13 +124,12 @@ impl Sampler {
         }
     }
 
-    /// Forgets the sample before: nothing is confirmed by what was seen long ago.
+    /// Forgets the sample before: an old sample confirms nothing.
     pub fn forget(&mut self) {
         self.suspects.clear();
         (self.slow_at, self.lock_suspicious) = (None, false);
     }
 
-    /// Looks at everything.
     pub fn sample(&mut self, view: &View) -> Sample {
         let (started, at) = (Instant::now(), self.sources.ledger.now());
         let (takes, slots) = (self.sources.ledger.takes(), self.sources.ledger.slots());
@@ -162,14 +163,14 @@ impl Sampler {
             let grid = Grid::new(view, DATA_OFFSET, end, head, u64::from(take.rate) * frame);
             let entry = take.view(grid.first, grid.end());
             self.take_facts(take, &entry, grid, in_place);
-            let settled = entry.version == take.version();
-            if !settled && tries < TRIES {
+            let unchanged = entry.version == take.version();
+            if !unchanged && tries < TRIES {
                 continue;
             }
             let context = TakeContext { view: &entry, in_place, head, now: self.sources.ledger.now() };
             let cell = |(at, facts): (usize, &Facts)| {
                 let cell = take_cell(&context, grid.range(at), facts);
-                UnconfirmedCell { suspicious: settled && cell.suspicious, ..cell }
+                UnconfirmedCell { suspicious: unchanged && cell.suspicious, ..cell }
             };
             let cells: Vec<UnconfirmedCell> = self.facts.iter().enumerate().map(cell).collect();
             let key = RowKey::Take { uuid: take.identity, key: take.key };
@@ -189,12 +190,14 @@ impl Sampler {
         }
     }
 
-    /// Asks about the pages of a take: those in windows by their addresses, the others where their sound should be.
+    /// Asks the kernel about the pages of a take: about those in windows by address, about the others in the file that
+    /// contains their sound now.
     fn take_facts(&mut self, take: &TakeLedger, entry: &TakeView, grid: Grid, in_place: bool) {
         self.facts.clear();
         self.facts.resize(grid.cells, Facts::default());
         let marks = &entry.marks;
-        // In `in-place` all is in the WAV; with a spool the WAV has what is committed, and the spool what came back since.
+        // In `in-place` everything is in the WAV file. With a spool, the WAV file contains the committed sound, and the
+        // spool the sound that came back since.
         let in_wav = if in_place { grid.cells } else { grid.before(marks.committed) };
         if let Some(wav) = take.wav() {
             scan(wav, grid.first, grid.bytes_per_cell, &mut self.facts[..in_wav]).ok();
@@ -226,13 +229,13 @@ impl Sampler {
             for span in &shown {
                 self.query_window(grid, &MappedSpan::from(*span));
             }
-            let settled = version == slot.version();
-            if !settled && tries < TRIES {
+            let unchanged = version == slot.version();
+            if !unchanged && tries < TRIES {
                 continue;
             }
             let cell = |(at, facts): (usize, &Facts)| {
                 let cell = slot_cell(&shown, grid.range(at), facts);
-                UnconfirmedCell { suspicious: settled && cell.suspicious, ..cell }
+                UnconfirmedCell { suspicious: unchanged && cell.suspicious, ..cell }
             };
             let cells: Vec<UnconfirmedCell> = self.facts.iter().enumerate().map(cell).collect();
             let key = RowKey::Slot(slot.slot);
@@ -252,7 +255,7 @@ impl Sampler {
         }
     }
 
-    /// The window that is heard now, or the first that will be, and the byte of its file where the position is.
+    /// The window that plays now, or else the next one, and the offset in its file of the play position.
     fn playing<'a>(&self, spans: &'a [SlotSpan]) -> Option<(&'a SlotSpan, u64)> {
         let published = &self.sources.published;
         let (epoch, stream) = (published.epoch.load(Acquire), published.stream.load(Relaxed));
@@ -262,7 +265,7 @@ impl Sampler {
         Some((span, span.offset + span.skip_bytes as u64 + played * span.frame_bytes as u64))
     }
 
-    /// Asks which pages of a window are in memory and adds them to the cells they lie in.
+    /// Asks the kernel which pages of a window are in memory, and adds them to their cells.
     fn query_window(&mut self, grid: Grid, span: &MappedSpan) {
         let (from, to) = (span.offset.max(grid.first), (span.offset + span.bytes).min(grid.end()));
         if to <= from {
@@ -284,7 +287,7 @@ impl Sampler {
             }
             self.pagemap = None;
         }
-        // Coarser: it cannot tell a page that is mapped from one that is in the page cache only.
+        // `mincore` is coarser: it does not tell a mapped page from one that is only in the page cache.
         let mut found = vec![0; pages];
         if mincore(address, &mut found).is_ok() {
             found.iter().enumerate().for_each(|(page, found)| note(page, found & 1 != 0));
@@ -310,7 +313,7 @@ impl Sampler {
         let budget = &self.sources.budget;
         let before = budget.used();
         let kernel = locked_bytes_now();
-        // A lock is in the books before the kernel makes it and after it has undone it.
+        // The budget counts a lock before the kernel makes it and until after the kernel has undone it.
         let suspicious = kernel < before.min(budget.used());
         let disagrees = suspicious && std::mem::replace(&mut self.lock_suspicious, suspicious);
         self.lock_suspicious = suspicious;
@@ -363,7 +366,7 @@ impl Suspects {
     }
 }
 
-/// A window as far as its pages are concerned.
+/// Address and range of a window.
 struct MappedSpan {
     offset: u64,
     bytes: u64,
@@ -382,8 +385,8 @@ impl From<&SlotSpan> for MappedSpan {
     }
 }
 
-/// Fills in what the page cache holds of each cell from byte `offset` on. All cells are asked about at once, and
-/// their halves where the answer is neither all nor nothing: a boundary costs some calls, an even stretch one.
+/// Stores the page-cache state of each cell from byte `offset` on. Asks the kernel about all cells at once, and about
+/// halves of the range if the answer is neither all nor nothing. An even range costs one call, a boundary some more.
 fn scan(file: &File, offset: u64, bytes_per_cell: u64, facts: &mut [Facts]) -> io::Result<()> {
     if facts.is_empty() {
         return Ok(());
@@ -393,7 +396,7 @@ fn scan(file: &File, offset: u64, bytes_per_cell: u64, facts: &mut [Facts]) -> i
     let pages = cells * bytes_per_cell / PAGE;
     let even = |count: u64| count == 0 || count == pages;
     if cells == 1 || (even(stat.cached) && even(stat.dirty) && even(stat.writeback)) {
-        // What was evicted is of interest only where nothing is in memory; there, a share says "some".
+        // Evicted pages matter only where nothing is in memory. There the share means "some".
         let share = |count: u64| count.div_ceil(cells);
         let cache = CacheStat {
             cached: share(stat.cached),
@@ -430,7 +433,7 @@ mod tests {
         let around = |back_ms, ahead_ms| Pages::AroundHead { back_ms, ahead_ms };
         let grid = |cells, head| Grid::new(&view(cells, around(1000, 500)), DATA_OFFSET, 0, head, 144_000);
         assert_eq!(grid(112, DATA_OFFSET), Grid { first: 4096, bytes_per_cell: 4096, cells: 53 });
-        // 216,000 bytes are 53 pages; with half as many cells each stands for two.
+        // 216,000 bytes are 53 pages. With half as many cells, each represents two pages.
         let (one, later) = (grid(27, 1_000_000), grid(27, 1_004_096));
         assert_eq!((one.bytes_per_cell, one.cells), (8192, 27));
         assert_eq!((later.first - one.first) % one.bytes_per_cell, 0);
@@ -467,7 +470,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_page_table_to_read_the_kernel_is_asked_in_another_way() {
+    fn without_pagemap_the_sampler_uses_mincore() {
         let file = tempfile::tempfile().unwrap();
         file.set_len(8 * PAGE).unwrap();
         let mut map = Mapping::writable(&file, 2 * PAGE, 4 * PAGE_BYTES).unwrap();
@@ -478,7 +481,7 @@ mod tests {
             disk: Arc::new(DiskPublished::default()),
             budget: LockBudget::new(0),
         };
-        // Cells of two pages from page 1 on: the window of pages 2 to 5 begins and ends within one.
+        // Cells of two pages from page 1 on: the window of pages 2 to 5 begins and ends inside a cell.
         let grid = Grid { first: PAGE, bytes_per_cell: 2 * PAGE, cells: 4 };
         let span = MappedSpan { offset: 2 * PAGE, bytes: 4 * PAGE, address: map.address() };
         let mut sampler = Sampler::new(sources);
@@ -491,7 +494,7 @@ mod tests {
             let found: Vec<_> = sampler.facts.iter().map(|facts| (facts.asked, facts.present)).collect();
             assert_eq!(found, [(1, 1), (2, 2), (1, 1), (0, 0)], "pagemap: {with_pagemap}");
         }
-        // A window that is gone by now: nothing is known, and nobody is harmed.
+        // A window that is gone: the kernel knows nothing about it, which is no error.
         let gone = MappedSpan { address: PAGE_BYTES, ..span };
         sampler.facts = vec![Facts::default(); grid.cells];
         sampler.query_window(grid, &gone);

@@ -1,52 +1,53 @@
-//! From what is believed of a page and what the kernel says of it to what the map shows. Thread: any. Pure.
+//! The rules that turn the ledger's and the kernel's statements about a page into the state that the map shows. Thread:
+//! any. Pure.
 //!
-//! `in-place` maps the take itself. The kernel does not say whether a page may be stored to without a fault, but the
-//! windows were armed for it (populated for writing), which marks their pages dirty. A page ahead of the record position
-//! whose mark is gone was written back by somebody, and is write-protected since: the next store to it takes a fault.
-//! This is an inference, and is named as one wherever it is shown.
+//! `in-place` maps the take itself. The kernel does not say whether a store to a page takes a fault. But the butler
+//! populates windows for writing, which marks their pages dirty. If a page after the record position is no longer
+//! dirty, the kernel has written it back and write-protected it: the next store takes a fault. This is an inference,
+//! and the words of the state say so.
 
 use crate::limits::PAGE_BYTES;
 use crate::residency::ledger::{LedgerSpan, SlotSpan, Stamp, TakeView};
 use crate::window::kernel_pages::CacheStat;
 
-/// Milliseconds that a page may stay dirty after its writing was started.
+/// Milliseconds that a page may stay dirty after its writeback was started.
 const DIRTY_MS_MAX: u64 = 1500;
 
-/// What the map shows of a page.
+/// State of a page on the map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum PageState {
-    /// Nothing is believed of it, nothing known.
+    /// Neither ledger nor kernel says anything.
     None,
     /// Not in memory.
     OnDisk,
-    /// In the page cache, mapped by nobody that is known here.
+    /// In the page cache, in no window that is out.
     Cached,
-    /// In a window that is out, and not locked: the kernel may take it back.
+    /// In a window that is out, not locked: the kernel may take the page back.
     Resident,
-    /// In a window that is out, and locked.
+    /// In a window that is out, locked.
     Locked,
-    /// Filled; it waits for the disk.
+    /// Filled; waits for the disk.
     Recorded,
-    /// On its way to the disk.
+    /// The kernel is writing it to the disk.
     Writeback,
-    /// In a window that is out, written back since it was armed: the next store takes a fault. Inferred.
+    /// In a window that is out, written back since it was populated: the next store takes a fault. Inferred.
     WriteProtected,
-    /// Written to the take (in `in-place`: its writing was started).
+    /// Written to the take (in `in-place`: its writeback was started).
     Committed,
-    /// It outlives a power cut.
+    /// Outlives a power cut.
     Durable,
-    /// Silence that was never written: the file reads as zeros there.
+    /// Silence that was never written: the file reads as zeros.
     Silent,
 }
 
-/// What the kernel says of a page.
+/// The kernel's statement about a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Kernel {
-    /// It was not asked, or does not say.
+    /// The kernel was not asked, or gives no answer.
     Unknown,
-    /// Not in memory; of a window, not mapped.
+    /// Not in memory; if in a window, not mapped.
     Absent,
     /// In the page cache.
     Cached,
@@ -54,11 +55,10 @@ pub enum Kernel {
     Mapped,
     /// Newer than on the disk.
     Dirty,
-    /// On its way to the disk.
+    /// The kernel is writing it to the disk.
     Writeback,
-    /// Mapped, and not to be stored to without a fault. Inferred.
+    /// Mapped, but a store takes a fault. Inferred.
     WriteProtected,
-    /// Swapped out.
     Swapped,
 }
 
@@ -78,7 +78,7 @@ impl PageState {
         PageState::Silent,
     ];
 
-    /// In plain words.
+    /// The state in plain words.
     pub fn words(self) -> &'static str {
         match self {
             PageState::None => "nothing is known of it",
@@ -95,7 +95,7 @@ impl PageState {
         }
     }
 
-    /// One letter, for reports.
+    /// The state as one letter, for reports.
     pub fn letter(self) -> char {
         match self {
             PageState::None => '-',
@@ -125,7 +125,7 @@ impl Kernel {
         Kernel::Swapped,
     ];
 
-    /// In plain words.
+    /// The statement in plain words.
     pub fn words(self) -> &'static str {
         match self {
             Kernel::Unknown => "it does not say",
@@ -139,7 +139,7 @@ impl Kernel {
         }
     }
 
-    /// One letter, for reports.
+    /// The statement as one letter, for reports.
     pub fn letter(self) -> char {
         match self {
             Kernel::Unknown => '-',
@@ -154,7 +154,7 @@ impl Kernel {
     }
 }
 
-/// One cell of the map, in a byte: what is believed, what the kernel says, whether they disagree.
+/// One cell of the map, in a byte: state according to the ledger, statement of the kernel, and whether they disagree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cell(u8);
 
@@ -162,28 +162,27 @@ impl Cell {
     const KERNEL_SHIFT: u8 = 4;
     const DISAGREES: u8 = 0x80;
 
-    /// From its parts.
     pub fn new(believed: PageState, kernel: Kernel, disagrees: bool) -> Cell {
         let flag = if disagrees { Cell::DISAGREES } else { 0 };
         Cell(believed as u8 | (kernel as u8) << Cell::KERNEL_SHIFT | flag)
     }
 
-    /// What the disk side believes; [`PageState::None`] where it has nothing to believe.
+    /// The state according to the ledger; [`PageState::None`] if the ledger says nothing.
     pub fn believed(self) -> PageState {
         PageState::ALL.get(usize::from(self.0 & 0x0f)).copied().unwrap_or(PageState::None)
     }
 
-    /// What the kernel says.
+    /// The kernel's statement.
     pub fn kernel(self) -> Kernel {
         Kernel::ALL[usize::from(self.0 >> Cell::KERNEL_SHIFT & 0x07)]
     }
 
-    /// Whether the two cannot both be true, in two samples one after the other.
+    /// Whether ledger and kernel contradict each other, confirmed by two samples in succession.
     pub fn disagrees(self) -> bool {
         self.0 & Cell::DISAGREES != 0
     }
 
-    /// The one state to paint.
+    /// The state to paint.
     pub fn shown(self) -> PageState {
         match (self.believed(), self.kernel()) {
             (PageState::Locked | PageState::Resident, Kernel::WriteProtected) => PageState::WriteProtected,
@@ -196,42 +195,42 @@ impl Cell {
     }
 }
 
-/// A cell as one sample shows it. The next sample confirms or clears a suspicion, because the kernel sets and clears its
-/// marks a moment before or after the events that they stand for.
+/// A cell as one sample shows it. Only the next sample confirms a suspicion, because the kernel sets and clears its
+/// marks a moment before or after the events that they describe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnconfirmedCell {
-    /// The state that the ledger gives; [`PageState::None`] if the ledger says nothing.
+    /// The state according to the ledger; [`PageState::None`] if the ledger says nothing.
     pub believed: PageState,
-    /// The state that the kernel gives.
+    /// The kernel's statement.
     pub kernel: Kernel,
     /// Whether the two contradict each other.
     pub suspicious: bool,
 }
 
 impl UnconfirmedCell {
-    /// The cell to show: it disagrees if it is suspicious and `was_suspicious` in the sample before.
+    /// The cell to show. It disagrees if it is suspicious and was suspicious in the sample before.
     pub fn confirm(self, was_suspicious: bool) -> Cell {
         Cell::new(self.believed, self.kernel, self.suspicious && was_suspicious)
     }
 }
 
-/// What the kernel said of the pages of one cell.
+/// The kernel's answers about the pages of one cell.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Facts {
-    /// Pages of it that lie in windows that are out.
+    /// Pages that lie in windows that are out.
     pub asked: u32,
     /// Pages among them that are mapped and in memory.
     pub present: u32,
-    /// What the page cache holds of it, in the file where its sound should be now; `None`: not known.
+    /// Page-cache state of the cell, in the file that contains its sound now; `None`: unknown.
     pub cache: Option<CacheStat>,
 }
 
-/// A stretch of a file that one cell stands for.
+/// The range of a file that one cell represents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ByteRange {
-    /// Byte of the file where it begins.
+    /// Offset of the first byte.
     pub from: u64,
-    /// Its bytes; whole pages.
+    /// Length in bytes; whole pages.
     pub bytes: u64,
 }
 
@@ -245,32 +244,31 @@ impl ByteRange {
     }
 }
 
-/// What is known of a whole take when its cells are derived.
+/// The facts about a take that all of its cells need.
 #[derive(Clone, Copy, Debug)]
 pub struct TakeContext<'a> {
-    /// What is believed.
+    /// The ledger's account of the take.
     pub view: &'a TakeView,
-    /// Whether windows are of the take itself.
+    /// Whether windows map the WAV file itself.
     pub in_place: bool,
-    /// Byte of the file that the record position has come to.
+    /// The record position, as an offset in the file.
     pub head: u64,
-    /// Now.
     pub now: Stamp,
 }
 
-/// The window that byte `byte` lies in.
+/// The window that contains `byte`.
 pub fn span_at(spans: &[LedgerSpan], byte: u64) -> Option<&LedgerSpan> {
     let at = spans.partition_point(|span| span.end() <= byte);
     spans.get(at).filter(|span| span.offset <= byte)
 }
 
-/// Whether byte `byte` lies between windows: frames that were lost before a window for them could be made.
+/// Whether `byte` lies between two windows: its frames were lost before a window for them could be made.
 fn is_skipped(spans: &[LedgerSpan], byte: u64) -> bool {
     let at = spans.partition_point(|span| span.end() <= byte);
     0 < at && spans.get(at).is_some_and(|next| byte < next.offset)
 }
 
-/// What is believed of a stretch of a take: of its first page.
+/// The ledger's state of a range: that of its first page.
 fn take_believed(take: &TakeContext, range: ByteRange) -> PageState {
     let (marks, spans) = (&take.view.marks, &take.view.spans);
     let span = span_at(spans, range.from);
@@ -293,7 +291,7 @@ fn take_believed(take: &TakeContext, range: ByteRange) -> PageState {
     }
 }
 
-/// What the page cache says, without regard to windows.
+/// The page cache's statement, regardless of windows.
 fn of_cache(cache: Option<CacheStat>) -> Kernel {
     match cache {
         None => Kernel::Unknown,
@@ -312,7 +310,7 @@ fn take_kernel(take: &TakeContext, range: ByteRange, believed: PageState, facts:
         let whole = u64::from(facts.asked) == range.pages();
         let Some(stat) = facts.cache.filter(|_| take.in_place && whole) else { return Kernel::Mapped };
         return match believed {
-            // What lies behind the record position is stored to no more: written back is what it should be.
+            // The audio thread no longer stores to pages before the record position: writeback is expected there.
             PageState::Recorded if stat.writeback > 0 => Kernel::Writeback,
             PageState::Recorded if stat.dirty > 0 => Kernel::Dirty,
             PageState::Recorded => Kernel::Mapped,
@@ -321,7 +319,7 @@ fn take_kernel(take: &TakeContext, range: ByteRange, believed: PageState, facts:
         };
     }
     match facts.cache {
-        // The spool: memory that nobody maps for a while, or no more.
+        // Memory of the spool that is not mapped now.
         Some(stat) if !take.in_place && believed == PageState::Recorded => match () {
             () if stat.cached > 0 => Kernel::Cached,
             () if stat.evicted > 0 => Kernel::Swapped,
@@ -331,10 +329,9 @@ fn take_kernel(take: &TakeContext, range: ByteRange, believed: PageState, facts:
     }
 }
 
-/// Whether what is believed and what the kernel says cannot both be true. To be confirmed by a second look: the kernel's
-/// marks are set and cleared a moment before or after what they stand for.
+/// Whether ledger and kernel contradict each other about a range.
 fn take_is_suspicious(take: &TakeContext, range: ByteRange, believed: PageState, kernel: Kernel) -> bool {
-    // Of a cell of many pages the first one is believed in: what lies beyond the mark is not accused.
+    // A cell that spans several pages takes its state from the first one. Do not report pages beyond the mark.
     let is_before = |mark: u64| range.end() <= mark.next_multiple_of(PAGE_BYTES as u64);
     let marks = &take.view.marks;
     match (believed, kernel) {
@@ -343,7 +340,7 @@ fn take_is_suspicious(take: &TakeContext, range: ByteRange, believed: PageState,
         (PageState::Committed, Kernel::Dirty) if is_before(marks.committed) => {
             let last = span_at(&take.view.spans, range.end() - 1);
             let age = last.and_then(|span| span.committed.age_ms(take.now));
-            // Without a note it is older than the notes reach.
+            // A span that the ledger no longer contains is older than any that it does.
             age.is_none_or(|age| DIRTY_MS_MAX < age)
         }
         _ => false,
@@ -358,7 +355,7 @@ pub fn take_cell(take: &TakeContext, range: ByteRange, facts: &Facts) -> Unconfi
     UnconfirmedCell { believed, kernel, suspicious }
 }
 
-/// The cell for a range of a file that is played through the windows `spans`.
+/// The cell for a range of a file that plays through the windows `spans`.
 pub fn slot_cell(spans: &[&SlotSpan], range: ByteRange, facts: &Facts) -> UnconfirmedCell {
     let span = spans.iter().find(|span| span.offset < range.end() && range.from < span.end());
     let believed = match span {
@@ -382,7 +379,7 @@ mod tests {
 
     const PAGE: u64 = PAGE_BYTES as u64;
 
-    /// Windows of two pages from page 1 on: two durable, one committed, one that waits, one being filled, one ahead.
+    /// Windows of two pages from page 1 on: two durable, one committed, one waiting, one being filled, one ahead.
     fn view(locked: bool) -> TakeView {
         let span = |index: u64| LedgerSpan {
             offset: PAGE * (1 + 2 * index),
@@ -427,7 +424,7 @@ mod tests {
     }
 
     #[test]
-    fn a_take_by_way_of_the_spool() {
+    fn cells_of_a_take_with_a_spool() {
         use Kernel as K;
         use PageState as S;
         let view = view(true);
@@ -459,7 +456,7 @@ mod tests {
     }
 
     #[test]
-    fn a_take_that_is_mapped_itself() {
+    fn cells_of_a_take_in_place() {
         use Kernel as K;
         use PageState as S;
         let view = view(false);
@@ -487,7 +484,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stays_dirty_long_after_its_commit_is_suspicious() {
+    fn a_page_that_stays_dirty_long_after_its_commit_is_suspicious() {
         let view = view(true);
         let at = |now: u64| {
             let take = TakeContext { view: &view, in_place: true, head: 0, now: Stamp(now) };
@@ -497,7 +494,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_lost_is_silence() {
+    fn lost_frames_are_silence() {
         let mut view = view(true);
         view.spans[1].touched = false;
         view.spans.remove(2);
@@ -517,7 +514,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cell_across_a_mark_or_the_head_accuses_nobody() {
+    fn a_cell_across_a_mark_or_the_head_is_not_suspicious() {
         let view = view(true);
         let wide = |from: u64, pages: u64, head: u64, facts: Facts| {
             let take = TakeContext { view: &view, in_place: true, head: head * PAGE, now: Stamp(9000) };
@@ -528,7 +525,7 @@ mod tests {
         assert_eq!((cell.believed(), cell.kernel(), cell.disagrees()), (PageState::Durable, Kernel::Dirty, false));
         assert!(wide(1, 4, 10, dirty).disagrees(), "all of it lies before the mark");
         assert_eq!((wide(5, 4, 10, dirty).disagrees(), wide(5, 2, 10, dirty).disagrees()), (false, true));
-        // Half of the cell is filled, and written back: nobody stores to it any more.
+        // Half of the cell is filled and written back. No thread stores to it any more.
         let half = Facts { asked: 4, present: 4, ..cache(4, 2, 0) };
         assert_eq!(wide(9, 4, 11, half).shown(), PageState::Recorded);
         assert_eq!(wide(9, 4, 9, half).shown(), PageState::WriteProtected);

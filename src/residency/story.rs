@@ -1,4 +1,4 @@
-//! What a page went through, in plain words. Thread: any.
+//! The history of a page in plain words. Thread: any.
 
 use super::sample::{Row, RowKey, Sample};
 use super::state::{Cell, PageState, span_at};
@@ -6,11 +6,11 @@ use crate::limits::PAGE_BYTES;
 use crate::residency::ledger::{Actor, Ledger, LedgerSpan, SlotLedger, SlotSpan, Stamp, TakeLedger};
 use crate::time::{Clock, Frames, SampleRate};
 
-/// The story of the page in which byte `byte` of a row's file lies, a line each, as it was at `now`. Empty for a row
-/// that is not in the sample.
+/// The history, as of `now`, of the page that contains offset `byte` of a row's file, one line for each event. Empty if
+/// the sample has no such row.
 pub fn page_story(ledger: &Ledger, sample: &Sample, now: Stamp, key: &RowKey, byte: u64) -> Vec<String> {
     let Some(row) = sample.row(key) else { return Vec::new() };
-    let mut lines = vec![place(row, byte)];
+    let mut lines = vec![page_position(row, byte)];
     lines.extend(row.cell_at(byte).map(cell_words));
     let rest = match key {
         RowKey::Take { key, .. } => {
@@ -43,7 +43,7 @@ fn take_story(take: &TakeLedger, byte: u64, now: Stamp) -> Vec<String> {
 }
 
 fn span_story(span: &LedgerSpan, last: &(Actor, Stamp), now: Stamp) -> Vec<String> {
-    // What has not happened by then is told as if it never would.
+    // Leave out events after `now`.
     let ago = |stamp: Stamp| (stamp <= now).then(|| ago(now.0 - stamp.0));
     let mut lines = Vec::new();
     if let Some(ago) = ago(span.supplied) {
@@ -88,7 +88,7 @@ fn slot_story(slot: &SlotLedger, row: &Row, byte: u64, now: Stamp) -> Vec<String
     }]
 }
 
-fn place(row: &Row, byte: u64) -> String {
+fn page_position(row: &Row, byte: u64) -> String {
     let page = byte / PAGE_BYTES as u64;
     let first = page * PAGE_BYTES as u64;
     let name = row.path.file_name().unwrap_or_default().to_string_lossy();
@@ -98,7 +98,7 @@ fn place(row: &Row, byte: u64) -> String {
     format!("page {page} of {name}, bytes {first} to {}, {at} {of}", first + PAGE_BYTES as u64 - 1)
 }
 
-/// `4.1 s ago`.
+/// A duration as text: `4.1 s ago`.
 fn ago(ms: u64) -> String {
     format!("{:.1} s ago", ms as f64 / 1000.0)
 }
@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_page_says_who_did_what_and_when() {
+    fn a_story_names_actor_event_and_age() {
         let span = LedgerSpan {
             offset: 4096,
             bytes: 61_440,
@@ -135,7 +135,7 @@ mod tests {
         let out = LedgerSpan { collected: Stamp::NEVER, committed: Stamp::NEVER, durable: Stamp::NEVER, ..span };
         let story = span_story(&out, &(Actor::Nobody, Stamp::NEVER), Stamp(5100));
         assert_eq!(story[1..], ["with the audio thread since"]);
-        // The same page, looked at as it was.
+        // The same page at an earlier moment.
         let then = span_story(&span, &(Actor::Sync, Stamp(4500)), Stamp(3000));
         assert_eq!(then[1..], ["filled by the audio thread, given back 0.1 s ago; it waits for the disk"]);
     }

@@ -1,4 +1,4 @@
-//! The thread that takes samples while something shows them. Thread: watcher; its handle is a face's.
+//! The watcher: takes samples while a front end shows them. Thread: watcher; the front end owns the handle.
 
 use super::history::History;
 use super::sample::{RowKey, Sample, Sources, View};
@@ -12,13 +12,14 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// The thread works at most one part in so many: with very many tracks, samples come less often than was asked for.
+/// The thread works at most one part in this many of its time. With very many tracks it takes fewer samples than
+/// requested.
 const SHARE: u32 = 20;
 
-/// Stack of the thread.
+/// Stack of the thread in bytes.
 const STACK_BYTES: usize = 256 * 1024;
 
-/// The thread and what it has seen. Dropping it ends the thread.
+/// The handle of the thread. Dropping it ends the thread.
 #[derive(Debug)]
 pub struct Watcher {
     sources: Sources,
@@ -27,7 +28,7 @@ pub struct Watcher {
     thread: Option<JoinHandle<()>>,
 }
 
-/// What both sides of the handle see.
+/// The samples that the thread writes and the handle reads.
 #[derive(Debug, Default)]
 struct Samples {
     latest: Mutex<Option<Arc<Sample>>>,
@@ -41,7 +42,7 @@ enum WatchCommand {
 }
 
 impl Watcher {
-    /// Starts the thread, which sleeps until there is something to show.
+    /// Starts the thread. It sleeps until [`Watcher::set_view`] requests samples.
     pub fn start(sources: Sources) -> io::Result<Watcher> {
         let (commands, received) = unbounded();
         let samples = Arc::new(Samples::default());
@@ -52,13 +53,14 @@ impl Watcher {
         Ok(Watcher { sources, samples, commands, thread: Some(thread) })
     }
 
-    /// What to look at from now on; to be said when it changes. `None`: nothing; the thread sleeps and costs nothing. Samples that were taken stay.
+    /// Requests samples of `view` from now on. `None`: the thread sleeps and costs nothing. Samples taken before are
+    /// kept.
     pub fn set_view(&self, view: Option<View>) {
-        // A thread that is gone has nothing to show, and its last sample says when that was.
+        // A thread that has failed takes no more samples; the age of the last one shows it.
         self.commands.send(WatchCommand::Show(view)).ok();
     }
 
-    /// The last sample. Does not wait: `None` before there is one, or in the instant in which it is replaced.
+    /// The last sample. Does not wait: `None` before the first sample, and while the thread replaces it.
     pub fn latest(&self) -> Option<Arc<Sample>> {
         self.samples.latest.try_lock().ok()?.clone()
     }
@@ -69,16 +71,15 @@ impl Watcher {
         lock(&self.samples.history).samples()
     }
 
-    /// What the page in which byte `byte` of a row's file lies went through, a line each: where it is; what is believed
-    /// and what the kernel says, as of the last sample; who did what to it, and when. Empty for a row that is not in
-    /// the last sample.
+    /// The history of the page that contains offset `byte` of a row's file, as of now, one line for each event. The
+    /// first lines give the position and the states of the last sample. Empty if the last sample has no such row.
     pub fn page_story(&self, key: &RowKey, byte: u64) -> Vec<String> {
         let latest = lock(&self.samples.latest).clone();
         let now = self.sources.ledger.now();
         latest.map(|sample| story::page_story(&self.sources.ledger, &sample, now, key, byte)).unwrap_or_default()
     }
 
-    /// The same as it was when `sample` was taken: what came later is left out, and ages are counted to then.
+    /// The history of the page as of `sample`. Leaves later events out, and counts ages from the time of the sample.
     pub fn page_story_at(&self, sample: &Sample, key: &RowKey, byte: u64) -> Vec<String> {
         story::page_story(&self.sources.ledger, sample, sample.at, key, byte)
     }
@@ -115,7 +116,7 @@ fn run(mut sampler: Sampler, samples: &Samples, commands: &Receiver<WatchCommand
                 let sample = Arc::new(sampler.sample(view));
                 *lock(&samples.latest) = Some(Arc::clone(&sample));
                 lock(&samples.history).push(Arc::clone(&sample));
-                // A late sample is not made up for.
+                // After a late sample the schedule moves: no sample is made up for.
                 let rest = Duration::from_micros(u64::from(sample.took_us)) * (SHARE - 1);
                 next = (next + interval(view)).max(Instant::now() + rest);
             }
@@ -162,7 +163,8 @@ mod tests {
         }
     }
 
-    /// A file on the disk that the tests are built on: tmpfs writes nothing back, so it proves nothing here.
+    /// A file on the disk that contains the test binary. On tmpfs the kernel writes nothing back, so it would prove
+    /// nothing.
     fn file() -> Arc<File> {
         let program = std::env::current_exe().unwrap();
         let file = tempfile::tempfile_in(program.parent().unwrap()).unwrap();
@@ -170,7 +172,7 @@ mod tests {
         Arc::new(file)
     }
 
-    /// 16-bit at 16 kHz: a second of it is some 8 pages.
+    /// 16-bit at 16 kHz: one second is some 8 pages.
     fn take(ledger: &Ledger, key: u64) -> Arc<TakeLedger> {
         let plan = TakePlan {
             key: TakeKey(key),
@@ -185,7 +187,7 @@ mod tests {
         take
     }
 
-    /// A window of the take's own file, or of its spool's, armed and locked.
+    /// A window of the take's own file or of its spool, populated and locked.
     fn window(take: &TakeLedger, index: u64, budget: &Arc<LockBudget>) -> Mapping {
         let offset = DATA_OFFSET + index * WINDOW as u64;
         let file = take.spool().map_or(&**take.wav().unwrap(), |spool| &spool.file);
@@ -252,10 +254,10 @@ mod tests {
     }
 
     #[test]
-    fn a_page_that_is_not_there_is_accused_at_the_second_look() {
+    fn an_absent_page_disagrees_in_the_second_sample() {
         let sources = sources();
         let take = take(&sources.ledger, 1);
-        // Believed although it was never brought in.
+        // In the ledger although it was never populated.
         let map = Mapping::writable(take.wav().unwrap(), DATA_OFFSET, WINDOW).unwrap();
         take.supplied(SpoolByte::DATA, &map);
         let mut sampler = Sampler::new(sources.clone());
@@ -273,7 +275,7 @@ mod tests {
         ThreadCounters::of(watcher_thread).unwrap().cpu_ns
     }
 
-    /// The thread of that name that is not among `before`.
+    /// Ids of the threads of that name.
     fn watcher_threads() -> Vec<i32> {
         let tasks = std::fs::read_dir("/proc/self/task").unwrap().flatten();
         let named = tasks.filter(|task| {
@@ -289,7 +291,7 @@ mod tests {
         let _map = window(&take, 0, &sources.budget);
         let before = watcher_threads();
         let watcher = Watcher::start(sources.clone()).unwrap();
-        // It takes its name itself, when it comes to run.
+        // The thread sets its name itself, when it first runs.
         let started = || watcher_threads().into_iter().find(|thread| !before.contains(thread));
         let thread = std::iter::repeat_with(|| (std::thread::sleep(Duration::from_millis(50)), started()).1);
         let thread = thread.take(100).flatten().next().unwrap();

@@ -3,13 +3,16 @@
 //!
 //! The life of a window:
 //!
-//! 1. The butler makes it: it maps the span of the spool, populates its pages, locks them (`butler::capture_ahead`).
-//! 2. The ready ring carries it to the audio thread, which fills it in order.
+//! 1. The butler makes it: it maps the span of the spool, populates its pages and locks them (`butler::capture_ahead`).
+//! 2. The ready ring carries it to the audio thread, which fills it in order. The audio thread receives its end of the
+//!    rings in `AudioCommand::Record`, from control, which has it from the butler's `DiskEvent::PassReady`. The first
+//!    windows wait in the ring meanwhile.
 //! 3. The audio thread gives it back through the done ring when the record position has passed it, or when the pass
-//! ends.
-//! 4. The butler collects it and unlocks its pages. The window ends here. Its mapping lives on in a
-//! [`SpanToCommit`](crate::message::span_to_commit::SpanToCommit), until each committer that wants the span has it
-//! durable. Then the last committer unmaps the span and punches a hole in the spool.
+//!    ends.
+//! 4. The butler collects it and unlocks its pages. The *window* ends here.
+//! 5. Its *mapping* lives on in a [`SpanToCommit`](crate::message::span_to_commit::SpanToCommit) until each committer
+//!    that wants the span has it durable. Then the last committer unmaps the span and punches a hole in the spool. The
+//!    mapping ends already in step 4 in `in-place`, or if very many spans are mapped.
 //!
 //! Windows of one take come in order and never overlap. [`ring`](super::ring) explains why giving back cannot fail.
 
@@ -96,7 +99,7 @@ impl AudioCaptureWindows {
         if end <= window.end() {
             return true;
         }
-        self.ring.next().is_some_and(|next| end <= next.end())
+        self.ring.peek_next().is_some_and(|next| end <= next.end())
     }
 }
 
@@ -125,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn windows_come_back_in_order_with_how_far_they_were_passed() {
+    fn windows_come_back_in_order_with_their_recorded_frames() {
         let (file, (mut audio, mut butler)) = (file(), capture_windows(4));
         for index in 0..3 {
             butler.hand_over(window(&file, index)).unwrap();
@@ -140,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_window_there_is_no_span_and_a_later_window_resumes_at_its_place() {
+    fn without_a_window_there_is_no_span_and_a_later_window_resumes_at_its_position() {
         let (file, (mut audio, mut butler)) = (file(), capture_windows(4));
         assert!(audio.span(FramePos(0), Frames(64)).is_none());
         butler.hand_over(window(&file, 2)).unwrap();

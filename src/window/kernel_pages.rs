@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn an_armed_page_is_dirty_until_it_is_written_and_again_after_a_store() {
+    fn a_populated_page_is_dirty_until_it_is_written_back_and_again_after_a_store() {
         let file = file(4);
         let mut map = Mapping::writable(&file, 0, 4 * PAGE_BYTES).unwrap();
         map.populate(Populate::Advise).unwrap();
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_mapped_is_an_error_and_harms_nobody() {
+    fn asking_about_an_unmapped_range_is_an_error() {
         assert!(mincore(PAGE_BYTES, &mut [0; 2]).is_err());
         assert!(mincore(PAGE_BYTES + 1, &mut [0; 2]).is_err());
         assert_eq!(present(PAGE_BYTES, 2), [false; 2]);

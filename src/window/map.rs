@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_through_a_mapping_is_read_back_through_another() {
+    fn bytes_written_through_one_mapping_are_read_through_another() {
         let file = file(16384);
         for how in [Populate::Advise, Populate::Touch] {
             let mut map = Mapping::writable(&file, 4096, 8192).unwrap();

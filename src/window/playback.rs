@@ -164,8 +164,8 @@ mod tests {
         PlaybackWindow { map, epoch, start, frames, skip_bytes: 6, format: TakeFormat::S24, channels: 1 }
     }
 
-    fn told(heard: &Playable<'_>) -> (&'static str, usize) {
-        match heard {
+    fn kind_and_frames(playable: &Playable<'_>) -> (&'static str, usize) {
+        match playable {
             Playable::Sound { frames, .. } => ("sound", *frames),
             Playable::Silence { frames } => ("silence", *frames),
             Playable::Missing { frames } => ("missing", *frames),
@@ -173,29 +173,33 @@ mod tests {
     }
 
     #[test]
-    fn silence_sound_and_dropout_are_told_apart() {
+    fn silence_sound_and_dropout_are_distinguished() {
         let (mut audio, mut reader) = playback_windows();
-        assert_eq!(told(&audio.at(1, 0, 64)), ("missing", 64));
+        assert_eq!(kind_and_frames(&audio.at(1, 0, 64)), ("missing", 64));
         reader.ring.hand_over(window(1, 100, 50)).unwrap();
         reader.supplied_until(1, 150);
-        assert_eq!(told(&audio.at(1, 64, 64)), ("silence", 36));
-        assert_eq!(told(&audio.at(1, 100, 64)), ("sound", 50));
-        assert_eq!(told(&audio.at(1, 150, 64)), ("missing", 64));
+        assert_eq!(kind_and_frames(&audio.at(1, 64, 64)), ("silence", 36));
+        assert_eq!(kind_and_frames(&audio.at(1, 100, 64)), ("sound", 50));
+        assert_eq!(kind_and_frames(&audio.at(1, 150, 64)), ("missing", 64));
         reader.supplied_until(1, 200);
-        assert_eq!(told(&audio.at(1, 150, 64)), ("silence", 50));
+        assert_eq!(kind_and_frames(&audio.at(1, 150, 64)), ("silence", 50));
     }
 
     #[test]
     fn a_gap_that_is_left_for_a_later_locate_is_no_dropout() {
         let (mut audio, mut reader) = playback_windows();
         reader.supplied_until(1, 1000);
-        assert_eq!(told(&audio.at(1, 500, 64)), ("silence", 64));
+        assert_eq!(kind_and_frames(&audio.at(1, 500, 64)), ("silence", 64));
         reader.ring.hand_over(window(2, 0, 50)).unwrap();
         reader.supplied_until(2, 50);
-        assert_eq!(told(&audio.at(1, 564, 64)), ("silence", 64), "it fades out where it was");
+        assert_eq!(kind_and_frames(&audio.at(1, 564, 64)), ("silence", 64), "it fades out where it was");
         assert!(audio.covers(1, 564, 64));
-        assert_eq!(told(&audio.at(2, 0, 64)), ("sound", 50));
-        assert_eq!(told(&audio.at(3, 0, 64)), ("missing", 64), "windows of a locate to come are still missing");
+        assert_eq!(kind_and_frames(&audio.at(2, 0, 64)), ("sound", 50));
+        assert_eq!(
+            kind_and_frames(&audio.at(3, 0, 64)),
+            ("missing", 64),
+            "windows of a locate to come are still missing"
+        );
         assert!(!audio.covers(3, 0, 64));
     }
 
@@ -213,9 +217,13 @@ mod tests {
         reader.ring.hand_over(window(1, 0, 50)).unwrap();
         reader.ring.hand_over(window(2, 0, 50)).unwrap();
         reader.supplied_until(2, 50);
-        assert_eq!(told(&audio.at(1, 0, 8)), ("sound", 8), "the declick still plays the old place");
-        assert_eq!(told(&audio.at(1, 50, 8)), ("silence", 8), "the new place is not heard before the locate");
-        assert_eq!(told(&audio.at(2, 0, 8)), ("sound", 8));
+        assert_eq!(kind_and_frames(&audio.at(1, 0, 8)), ("sound", 8), "the declick still plays the old place");
+        assert_eq!(
+            kind_and_frames(&audio.at(1, 50, 8)),
+            ("silence", 8),
+            "the new place is not heard before the locate"
+        );
+        assert_eq!(kind_and_frames(&audio.at(2, 0, 8)), ("sound", 8));
         assert_eq!(reader.ring.collect().unwrap().epoch, 1);
         assert!(reader.ring.collect().is_none());
         assert_eq!(reader.ring.out(), 1);

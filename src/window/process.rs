@@ -45,7 +45,7 @@ fn populate_line(line: &str) -> Option<u64> {
     let private = rights.ends_with('p');
     let large = MAPPING_BYTES_MAX < bytes && name != "[heap]";
     // The main thread's stack grows by itself, and no other thread uses it.
-    if DRAWING.iter().any(|part| name.contains(part)) {
+    if DRAWING.iter().any(|library| name.contains(library)) {
         return None;
     }
     if !private || !rights.starts_with('r') || large || name.starts_with("[v") || name == "[stack]" {

@@ -106,7 +106,7 @@ impl ProgressPage {
 
     /// Counts `lost` more frames that the device lost. `count` is the number of losses; `mark` is the last one, if it
     /// is among those stored with their position. This is realtime-safe.
-    pub fn lose(&self, count: usize, mark: Option<ProgressLoss>, lost: Frames) {
+    pub fn add_loss(&self, count: usize, mark: Option<ProgressLoss>, lost: Frames) {
         if let Some(mark) = mark
             && (1..=LOSSES_MAX).contains(&count)
         {
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_stored_is_in_the_file_at_once_and_stays_when_the_writer_is_gone() {
+    fn stored_numbers_are_in_the_file_at_once_and_stay_after_the_writer() {
         let file = tempfile::tempfile().unwrap();
         file.set_len(FILE_BYTES).unwrap();
         file.write_all_at(b"{}\n", 0).unwrap();
@@ -163,9 +163,9 @@ mod tests {
         progress_page.advance_to(Frames(64));
         assert_eq!((page(&file).began, page(&file).frames), (Some(FramePos(0)), Frames(64)));
         let loss = ProgressLoss { at: FramePos(64), frames: Frames(10), cause: 1 };
-        progress_page.lose(1, Some(loss), Frames(10));
-        progress_page.lose(1, Some(ProgressLoss { frames: Frames(15), ..loss }), Frames(5));
-        progress_page.lose(100, None, Frames(1));
+        progress_page.add_loss(1, Some(loss), Frames(10));
+        progress_page.add_loss(1, Some(ProgressLoss { frames: Frames(15), ..loss }), Frames(5));
+        progress_page.add_loss(100, None, Frames(1));
         progress_page.overrun(Frames(7));
         drop(progress_page);
         let found = page(&file);
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn any_bytes_are_read_and_bound_nothing() {
+    fn any_bytes_are_accepted_and_the_list_of_losses_is_bounded() {
         let found = Progress::read(&[0xff; PAGE_BYTES]).unwrap();
         assert_eq!((found.frames, found.marks.len()), (Frames(u64::MAX), LOSSES_MAX));
         assert_eq!(Progress::read(&[0; PAGE_BYTES - 1]), None);

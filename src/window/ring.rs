@@ -35,8 +35,8 @@ pub struct DiskEnd<W> {
     out: usize,
 }
 
-/// Makes a ring whose memory is populated, so that neither thread takes a fault when it first reaches a slot. The allocator
-/// hands out pages that were never touched, and a ring writes to a slot only at its turn.
+/// Makes a ring whose memory is populated, so that neither thread takes a fault when it first reaches a slot. The
+/// allocator hands out pages that were never touched, and a ring writes to a slot only at its turn.
 pub fn resident_ring<T>(slots: usize) -> (Producer<T>, Consumer<T>) {
     let (mut producer, consumer) = RingBuffer::new(slots);
     if let Ok(mut all) = producer.write_chunk_uninit(slots) {
@@ -84,13 +84,13 @@ impl<W> AudioEnd<W> {
     }
 
     /// The window after the current one, if the disk side has handed it over. This is realtime-safe.
-    pub(super) fn next(&self) -> Option<&W> {
+    pub(super) fn peek_next(&self) -> Option<&W> {
         self.ready.peek().ok()
     }
 
     fn give_back(&mut self, window: W) {
-        // This cannot fail: see `DONE_SLOTS`. If it did, the window would be leaked, because dropping it would unmap memory
-        // on the audio thread.
+        // This cannot fail: see `DONE_SLOTS`. If it did, the window would be leaked, because dropping it would unmap
+        // memory on the audio thread.
         if let Err(rtrb::PushError::Full(window)) = self.done.push(window) {
             debug_assert!(false, "the done ring has a slot for every window that is out");
             std::mem::forget(window);

@@ -81,10 +81,10 @@ impl Committer {
                 None
             }
             Err(error) => {
-                let told = take.trouble.clone().unwrap_or_else(|| format!("{name}: {}", describe(&error)));
+                let failure = take.trouble.clone().unwrap_or_else(|| format!("{name}: {}", describe(&error)));
                 Some(match spool.filter(|_| self.setup.replica == Replica::Session) {
-                    Some(path) => format!("{told}; what is missing is kept in {}", path.display()),
-                    None => told,
+                    Some(path) => format!("{failure}; what is missing is kept in {}", path.display()),
+                    None => failure,
                 })
             }
         };

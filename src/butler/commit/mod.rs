@@ -323,11 +323,11 @@ impl Committer {
         for at in 0..self.takes.len() {
             let started = Instant::now();
             let take = &mut self.takes[at];
-            let open = recorded.zip(scratch.as_deref_mut()).map(|(recorded, scratch)| OpenWindow {
+            let open_window = recorded.zip(scratch.as_deref_mut()).map(|(recorded, scratch)| OpenWindow {
                 recorded: SpoolByte::DATA + recorded * take.file.frame_bytes() as u64,
                 scratch,
             });
-            match take.write_run(&self.spool_use, open) {
+            match take.write_run(&self.spool_use, open_window) {
                 Ok(false) => continue,
                 Ok(true) => {
                     wrote = true;
@@ -354,14 +354,14 @@ impl Committer {
         take.failures += 1;
         let reason = format!("{}: cannot write: {}", take.file.path.display(), describe(error));
         take.trouble = Some(reason.clone());
-        let place = take.stuck_at();
-        let (key, from) = (take.key, take.frame_of(place));
-        let told = take.stuck_reported_at.replace(place) == Some(place);
+        let stuck_at_byte = take.stuck_at();
+        let (key, from) = (take.key, take.frame_of(stuck_at_byte));
+        let already_reported = take.stuck_reported_at.replace(stuck_at_byte) == Some(stuck_at_byte);
         self.retry_at = Some(Instant::now() + RETRY);
         if !std::mem::replace(&mut self.trouble_reported, true) {
             self.send_event(DiskEvent::Trouble { replica, reason });
         }
-        if replica == Replica::Session && self.setup.capture_path == CapturePath::Spool && !told {
+        if replica == Replica::Session && self.setup.capture_path == CapturePath::Spool && !already_reported {
             self.send_event(DiskEvent::Stuck { take: key, from, code });
         }
     }

@@ -147,19 +147,19 @@ impl OpenTake {
 
     /// Bytes that this replica gave up and has to copy from the other one.
     pub(super) fn missing_bytes(&self) -> u64 {
-        self.pair.as_ref().map_or(0, |pair| pair.missing(self.replica))
+        self.pair.as_ref().map_or(0, |pair| pair.missing_bytes(self.replica))
     }
 
     /// Writes the first run of adjacent spans, and after the last span also the sound of the open window. Returns
     /// whether there was anything to write.
-    pub(super) fn write_run(&mut self, spool_use: &SpoolUse, open: Option<OpenWindow>) -> io::Result<bool> {
+    pub(super) fn write_run(&mut self, spool_use: &SpoolUse, open_window: Option<OpenWindow>) -> io::Result<bool> {
         // These spans were given up meanwhile: they are gaps of this replica.
         while self.pending.front().is_some_and(|span| !span.is_wanted(self.replica)) {
             self.pending.pop_front();
         }
         let (run, started) = (self.run_length(), Instant::now());
         let wrote = match &self.spool {
-            Some(spool) => self.write_spooled(&Arc::clone(spool).file, run, open)?,
+            Some(spool) => self.write_spooled(&Arc::clone(spool).file, run, open_window)?,
             None => {
                 if self.pending.front().is_some_and(|first| first.touched) {
                     self.behind.start_writing(self.file.file(), &self.pending, run);
@@ -197,7 +197,7 @@ impl OpenTake {
 
     /// Writes the first `run` spans, as far as they are not in the file yet, and the sound of the open window in the
     /// same call. Returns whether anything was written.
-    fn write_spooled(&mut self, spool: &File, run: usize, mut open: Option<OpenWindow>) -> io::Result<bool> {
+    fn write_spooled(&mut self, spool: &File, run: usize, mut open_window: Option<OpenWindow>) -> io::Result<bool> {
         let end = run.checked_sub(1).and_then(|last| self.pending.get(last)).map_or(self.collected, |last| last.end());
         // The file already contains silence there.
         let touched = self.pending.front().filter(|first| first.touched).map_or(0, |_| run);
@@ -215,12 +215,12 @@ impl OpenTake {
         IoSlice::advance_slices(&mut parts, (at.min(end) - begin) as usize);
         if run < self.pending.len() || self.end.is_some() {
             // The open window does not follow these spans, or its span has arrived.
-            open = None;
+            open_window = None;
         }
         let mut wrote = false;
         loop {
             let from = at + bytes_of(parts);
-            let ahead = open.as_mut().map_or(Ok(&[][..]), |open| open.read(spool, from))?;
+            let ahead = open_window.as_mut().map_or(Ok(&[][..]), |open_window| open_window.read(spool, from))?;
             let mut all: Vec<IoSlice> = parts.iter().copied().chain([IoSlice::new(ahead)]).collect();
             let next = from + ahead.len() as u64;
             if next == at {
@@ -229,7 +229,7 @@ impl OpenTake {
             match self.file.write_run(self.file_start.to_file(at), &mut all) {
                 // The disk may have no space for both. Write the spans first.
                 Err(_) if !parts.is_empty() && !ahead.is_empty() => {
-                    open = None;
+                    open_window = None;
                     continue;
                 }
                 result => result?,
@@ -262,7 +262,7 @@ impl OpenTake {
         }
         if let Some(pair) = &self.pair {
             let end = self.written.back().map_or(SpoolByte::DATA, |span| span.end());
-            pair.durable(self.replica, end.max(self.written_ahead.min(self.durable())));
+            pair.set_durable(self.replica, end.max(self.written_ahead.min(self.durable())));
         }
         while let Some(span) = self.written.pop_front() {
             self.on_durable(span, spool_use);
@@ -298,7 +298,7 @@ impl OpenTake {
             if span.is_wanted(other) {
                 // The order matters: a span is a gap before it is not wanted, and not wanted before its memory is given
                 // back.
-                pair.miss(other, span.offset, span.recorded_end());
+                pair.add_gap(other, span.offset, span.recorded_end());
                 if span.release(other) {
                     give_back(span, self.spool.as_deref(), &spool_use.disk);
                 }
@@ -309,8 +309,8 @@ impl OpenTake {
     /// Fills a part of a gap of this replica from the file of the other one. Returns whether there was a gap to fill.
     pub(super) fn fill_gaps(&mut self, scratch: &mut MmapMut) -> io::Result<bool> {
         let Some(pair) = &self.pair else { return Ok(false) };
-        let Some((start, end)) = pair.gap(self.replica, scratch.len() as u64) else { return Ok(false) };
-        let (path, at) = pair.place(self.replica.other(), start).ok_or(io::ErrorKind::NotFound)?;
+        let Some((start, end)) = pair.next_gap(self.replica, scratch.len() as u64) else { return Ok(false) };
+        let (path, at) = pair.file_at(self.replica.other(), start).ok_or(io::ErrorKind::NotFound)?;
         let bytes = &mut scratch[..(end - start).next_multiple_of(PAGE) as usize];
         let other = open_regular(&path)?;
         let mut done = 0;
@@ -322,12 +322,13 @@ impl OpenTake {
             }
         }
         bytes[done..].fill(0);
-        // A gap before the start of the present file belongs to the file before, which is not written any more.
+        // A gap before the start of the present file belongs to the file before, which is finished: it stays silence
+        // there.
         if self.file_start.0 <= start {
             self.file.write_run(self.file_start.to_file(start), &mut [IoSlice::new(bytes)])?;
             self.file.note_written(self.file_start.to_file(end));
         }
-        pair.filled(self.replica, end);
+        pair.gap_filled(self.replica, end);
         Ok(true)
     }
 
@@ -368,7 +369,7 @@ impl OpenTake {
         count
     }
 
-    /// The first offset whose sound is not durable: the start of a page and of a frame.
+    /// The offset from which on the sound may not be durable in the file: the start of a page and of a frame.
     pub(super) fn stuck_at(&self) -> SpoolByte {
         let first = self.written.front().or(self.pending.front());
         first.map_or(self.collected, |span| span.offset)
@@ -385,7 +386,7 @@ impl OpenTake {
         self.requeue_unsynced();
         self.written_ahead = at;
         if let Some(pair) = &self.pair {
-            pair.continued(self.replica, FileStart(at), file.path.clone());
+            pair.continue_in(self.replica, FileStart(at), file.path.clone());
         }
         let before = self.frame_of(self.file_start.0);
         self.file_start = FileStart(at);
