@@ -29,7 +29,7 @@ fn losses(folder: &Path, cause: &str) -> Vec<(u64, u64)> {
 }
 
 #[test]
-fn fifty_pulls_in_one_take_leave_every_take_aligned_to_the_frame() {
+fn fifty_unplugs_in_one_take_leave_every_take_aligned_to_the_frame() {
     let place = place();
     let folder = place.path().join("session");
     // The first when the pass is well under way.
@@ -51,7 +51,7 @@ fn fifty_pulls_in_one_take_leave_every_take_aligned_to_the_frame() {
 }
 
 #[test]
-fn a_card_that_another_program_has_grabbed_is_asked_for_until_it_is_free_and_that_is_said_once() {
+fn a_card_that_another_program_holds_is_tried_until_it_is_free_and_reported_once() {
     let place = place();
     let folder = place.path().join("session");
     let (run, _) = recorded(&folder, "pull=24000+2400,busy=4", 2, 2.5);
@@ -61,7 +61,7 @@ fn a_card_that_another_program_has_grabbed_is_asked_for_until_it_is_free_and_tha
 }
 
 #[test]
-fn a_card_with_another_rate_stays_silent_says_so_once_and_is_taken_back_when_it_is_set_right() {
+fn a_card_at_another_rate_stays_silent_is_reported_once_and_comes_back_at_the_right_rate() {
     let place = place();
     let folder = place.path().join("session");
     // Three openings a look.
@@ -95,7 +95,7 @@ fn a_card_that_returns_with_fewer_inputs_leaves_the_others_silent_and_all_aligne
 }
 
 #[test]
-fn a_card_that_returns_with_more_inputs_or_another_period_goes_on_as_before() {
+fn a_card_that_returns_with_more_inputs_or_another_period_is_recorded_as_before() {
     let place = place();
     for (options, words) in [
         ("pull=24000+2400,returns=8", "8 inputs, not 4"),
@@ -114,7 +114,7 @@ fn a_card_that_returns_with_more_inputs_or_another_period_goes_on_as_before() {
 }
 
 #[test]
-fn a_machine_that_slept_costs_silence_in_its_place() {
+fn a_suspend_of_the_machine_is_silence_at_its_position() {
     let place = place();
     let folder = place.path().join("session");
     let (_, found) = recorded(&folder, "suspend=24000+30000,suspend=80000+500", 3, 2.0);
@@ -127,7 +127,7 @@ fn a_machine_that_slept_costs_silence_in_its_place() {
 
 /// A jump beyond all windows that were ready: the next sound waits in the device's buffer until the butler has followed.
 #[test]
-fn a_sleep_longer_than_the_lead_costs_no_frame_more_than_it_lasted() {
+fn a_suspend_longer_than_the_lead_loses_no_more_frames_than_it_lasted() {
     let place = place();
     let folder = place.path().join("session");
     let arguments = "--device virtual:suspend=48000+192000 --inputs 24 --seconds 6 --buffer 48000";
@@ -139,7 +139,7 @@ fn a_sleep_longer_than_the_lead_costs_no_frame_more_than_it_lasted() {
 }
 
 #[test]
-fn xruns_in_every_period_are_each_silence_at_their_place() {
+fn xruns_in_every_period_are_each_silence_at_their_position() {
     let place = place();
     let folder = place.path().join("session");
     let orders: Vec<String> = (0..60).map(|n| format!("xrun={}+{}", 48_000 + n * 64, 1 + n % 7)).collect();

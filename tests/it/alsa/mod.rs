@@ -103,7 +103,7 @@ struct Listener {
 }
 
 impl Listener {
-    fn hear(&mut self, input: &Input<'_>) {
+    fn check(&mut self, input: &Input<'_>) {
         for frame in 0..if input.channels == 0 { 0 } else { input.frames } {
             if input.format != DeviceFormat::S16 {
                 let heard = (sample(input, frame, 0) + 0x80_0000) as u64;
@@ -134,7 +134,7 @@ impl Listener {
 /// Captures until `frames` were heard, and returns what was said besides [`Wake::Ready`].
 fn listen(device: &mut AlsaDevice, listener: &mut Listener, frames: u64) -> Vec<Wake> {
     let until = Instant::now() + Duration::from_secs(20);
-    let (mut told, mut heard) = (Vec::new(), 0);
+    let (mut wakes, mut heard) = (Vec::new(), 0);
     while heard < frames && Instant::now() < until {
         match device.wait(Duration::from_millis(100)) {
             Wake::Ready => {
@@ -142,19 +142,19 @@ fn listen(device: &mut AlsaDevice, listener: &mut Listener, frames: u64) -> Vec<
                     assert!(input.frames <= 1024 && (output.channels == 0 || output.frames == input.frames));
                     output.bytes.fill(0);
                     output.bytes = &mut [];
-                    listener.hear(&input);
+                    listener.check(&input);
                 }) as u64;
             }
             Wake::Timeout => {}
-            wake @ Wake::Lost { .. } => told.push(wake),
+            wake @ Wake::Lost { .. } => wakes.push(wake),
             Wake::Gone => {
-                told.push(Wake::Gone);
-                return told;
+                wakes.push(Wake::Gone);
+                return wakes;
             }
         }
     }
     assert!(frames <= heard, "only {heard} frames came");
-    told
+    wakes
 }
 
 #[test]
@@ -189,8 +189,8 @@ fn an_odd_period_wraps_and_is_lent_in_blocks() {
 }
 
 #[test]
-fn what_is_played_is_captured_a_prefill_later() {
-    on_a_test_card("alsa::what_is_played_is_captured_a_prefill_later", || {
+fn playback_is_captured_a_prefill_later() {
+    on_a_test_card("alsa::playback_is_captured_a_prefill_later", || {
         for (name, format) in [
             ("loop_m", DeviceFormat::S32),
             ("loop_m,loop_r", DeviceFormat::S24In3),
@@ -253,9 +253,9 @@ fn a_capture_xrun_is_counted_to_the_period() {
                     std::thread::sleep(Duration::from_millis(40));
                     bus.inject(Fault::CaptureXrun, 0);
                 }
-                let told = listen(&mut device, &mut listener, 10_000);
+                let wakes = listen(&mut device, &mut listener, 10_000);
                 let lost = bus.lost() - lost_before;
-                let [Wake::Lost { frames, cause: LossCause::Xrun }] = told[..] else { panic!("{name}: {told:?}") };
+                let [Wake::Lost { frames, cause: LossCause::Xrun }] = wakes[..] else { panic!("{name}: {wakes:?}") };
                 let jump = listener.jumps.pop();
                 println!("{name}: said {frames}, the card lost {lost}, the ramp jumped {jump:?}");
                 assert_eq!(jump, Some(lost));
@@ -273,7 +273,7 @@ fn a_playback_xrun_loses_no_captured_frame_and_shifts_nothing() {
         let mut device = open(&loop_spec("loop_m"));
         let shift = device.prefill_frames() as u64 + 64;
         device.start().unwrap();
-        let (mut position, mut lags, mut told) = (0_u64, Vec::new(), Vec::new());
+        let (mut position, mut lags, mut wakes) = (0_u64, Vec::new(), Vec::new());
         let mut injected = false;
         while position < 80_000 {
             if !injected && 30_000 < position {
@@ -298,10 +298,10 @@ fn a_playback_xrun_loses_no_captured_frame_and_shifts_nothing() {
                         position += input.frames as u64;
                     });
                 }
-                other => told.push(other),
+                other => wakes.push(other),
             }
         }
-        assert_eq!(told, [Wake::Lost { frames: 0, cause: LossCause::Xrun }]);
+        assert_eq!(wakes, [Wake::Lost { frames: 0, cause: LossCause::Xrun }]);
         assert_eq!((bus.xruns(), bus.lost()), (1, 0));
         let (first, last) = (lags[0].1, lags[lags.len() - 1].1);
         let gap = lags.windows(2).map(|pair| pair[1].0 - pair[0].0).max().unwrap();
@@ -319,9 +319,9 @@ fn a_loss_that_no_call_reports_is_found() {
         let mut listener = Listener::default();
         assert_eq!(listen(&mut device, &mut listener, 60_000), []);
         bus.inject(Fault::SilentLoss, 9_600);
-        let told = listen(&mut device, &mut listener, 40_000);
+        let wakes = listen(&mut device, &mut listener, 40_000);
         assert_eq!(listener.jumps, [9_600]);
-        let [Wake::Lost { frames, cause: LossCause::Silent }] = told[..] else { panic!("{told:?}") };
+        let [Wake::Lost { frames, cause: LossCause::Silent }] = wakes[..] else { panic!("{wakes:?}") };
         println!("said {frames} of 9600");
         assert!(frames.abs_diff(9_600) <= 256, "{frames}");
     });
@@ -363,16 +363,16 @@ fn an_unplugged_card_is_gone_within_a_second_and_nothing_spins() {
 }
 
 #[test]
-fn a_card_that_stands_still_is_gone() {
-    on_a_test_card("alsa::a_card_that_stands_still_is_gone", || {
+fn a_card_that_stops_delivering_is_gone() {
+    on_a_test_card("alsa::a_card_that_stops_delivering_is_gone", || {
         let bus = Bus::of("ramp");
         let mut device = open(&capture_spec("ramp_m"));
         device.start().unwrap();
         listen(&mut device, &mut Listener::default(), 4_000);
         bus.inject(Fault::Stuck, 0);
         let (since, sleeps) = (Instant::now(), device.sleeps());
-        let told = listen(&mut device, &mut Listener::default(), 1_000_000);
-        assert_eq!((told, device.gone()), (vec![Wake::Gone], Some(Gone::Stuck)));
+        let wakes = listen(&mut device, &mut Listener::default(), 1_000_000);
+        assert_eq!((wakes, device.gone()), (vec![Wake::Gone], Some(Gone::Stuck)));
         assert_eq!(device.failure(), Some(Gone::Stuck.text()));
         assert!(since.elapsed() < Duration::from_secs(3), "{:?}", since.elapsed());
         assert!(device.sleeps() - sleeps < 100);
@@ -391,8 +391,8 @@ fn a_playback_only_device_keeps_its_pace_and_survives_an_xrun() {
         // A period is asked for when there is room for it below the prefill: after 6 periods, 6 have passed.
         assert!(Duration::from_millis(1400) < since.elapsed(), "{:?}", since.elapsed());
         bus.inject(Fault::PlaybackXrun, 0);
-        let told = listen(&mut device, &mut Listener::default(), 4 * 1024);
-        assert!(matches!(told[..], [Wake::Lost { cause: LossCause::Xrun, .. }]), "{told:?}");
+        let wakes = listen(&mut device, &mut Listener::default(), 4 * 1024);
+        assert!(matches!(wakes[..], [Wake::Lost { cause: LossCause::Xrun, .. }]), "{wakes:?}");
     });
 }
 
@@ -434,8 +434,8 @@ fn a_name_with_one_direction_opens_that_one() {
 }
 
 #[test]
-fn what_cannot_be_opened_says_why() {
-    on_a_test_card("alsa::what_cannot_be_opened_says_why", || {
+fn a_device_that_cannot_be_opened_gives_the_reason() {
+    on_a_test_card("alsa::a_device_that_cannot_be_opened_gives_the_reason", || {
         let text = |spec: DeviceSpec| error(&spec).to_string();
         assert_eq!(
             text(DeviceSpec { rate: SampleRate(44_100), ..capture_spec("ramp_m") }),

@@ -41,7 +41,7 @@ fn recovery_from_an_xrun_allocates_nothing_and_takes_no_fault() {
             let mut device = open(&capture_spec(name));
             device.start().unwrap();
             prepare();
-            let mut told = [0_u64; 2];
+            let mut wakes = [0_u64; 2];
             for round in 0..4 {
                 let cost = cycles(&mut device, 40, &mut |_, _| {});
                 assert_eq!((cost.allocations, cost.minor_faults, cost.major_faults), (0, 0, 0), "{name}: {cost:?}");
@@ -60,51 +60,48 @@ fn recovery_from_an_xrun_allocates_nothing_and_takes_no_fault() {
                     }
                 });
                 let Wake::Lost { cause, .. } = wake else { panic!("{name}: {wake:?}") };
-                told[usize::from(cause == LossCause::Silent)] += 1;
+                wakes[usize::from(cause == LossCause::Silent)] += 1;
                 assert_eq!((cost.allocations, cost.minor_faults, cost.major_faults), (0, 0, 0), "{name}: {cost:?}");
             }
-            assert_eq!(told, [2, 2], "{name}: xruns and silent losses");
+            assert_eq!(wakes, [2, 2], "{name}: xruns and silent losses");
         }
     });
 }
 
 #[test]
-fn a_card_that_slept_and_one_that_is_taken_back_cost_no_allocation_and_no_fault() {
-    on_a_test_card(
-        "alsa::witnessed::a_card_that_slept_and_one_that_is_taken_back_cost_no_allocation_and_no_fault",
-        || {
-            let bus = Bus::of("ramp");
-            for name in ["ramp_m", "ramp_r", "ramp_n"] {
-                // Opened elsewhere and brought in, as the reconnect does; the start is the audio thread's.
-                let mut device = std::thread::spawn(move || open(&capture_spec(name))).join().unwrap();
-                prepare();
-                let (started, cost) = account(Calls::LetThrough, || device.start());
-                assert_eq!(started, Ok(()));
+fn suspend_and_reconnect_of_a_card_cost_no_allocation_and_no_fault() {
+    on_a_test_card("alsa::witnessed::suspend_and_reconnect_of_a_card_cost_no_allocation_and_no_fault", || {
+        let bus = Bus::of("ramp");
+        for name in ["ramp_m", "ramp_r", "ramp_n"] {
+            // Opened elsewhere and brought in, as the reconnect does; the start is the audio thread's.
+            let mut device = std::thread::spawn(move || open(&capture_spec(name))).join().unwrap();
+            prepare();
+            let (started, cost) = account(Calls::LetThrough, || device.start());
+            assert_eq!(started, Ok(()));
+            assert_eq!((cost.allocations, cost.minor_faults, cost.major_faults), (0, 0, 0), "{name}: {cost:?}");
+            for (fault, argument) in [(Fault::Suspend, 0), (Fault::Suspend, 1), (Fault::CaptureXrun, 3)] {
+                let cost = cycles(&mut device, 40, &mut |_, _| {});
                 assert_eq!((cost.allocations, cost.minor_faults, cost.major_faults), (0, 0, 0), "{name}: {cost:?}");
-                for (fault, argument) in [(Fault::Suspend, 0), (Fault::Suspend, 1), (Fault::CaptureXrun, 3)] {
-                    let cost = cycles(&mut device, 40, &mut |_, _| {});
-                    assert_eq!((cost.allocations, cost.minor_faults, cost.major_faults), (0, 0, 0), "{name}: {cost:?}");
-                    bus.inject(fault, argument);
-                    let cost = cycles(&mut device, 40, &mut |_, _| {});
-                    assert_eq!((cost.allocations, cost.minor_faults, cost.major_faults), (0, 0, 0), "{name}: {cost:?}");
-                }
-                bus.inject(Fault::UnpluggedForGood, 0);
-                let (gone, cost) = account(Calls::LetThrough, || {
-                    // What was captured before is lent first.
-                    let gone = (0..1000).any(|_| match device.wait(Duration::from_millis(20)) {
-                        Wake::Ready => device.cycle(&mut |_, _| {}) == 0,
-                        wake => wake == Wake::Gone,
-                    });
-                    let reckoning = device.reckoning();
-                    device.stop();
-                    (gone, reckoning)
-                });
-                assert!(gone.0 && gone.1.per_second > 47_000.0);
+                bus.inject(fault, argument);
+                let cost = cycles(&mut device, 40, &mut |_, _| {});
                 assert_eq!((cost.allocations, cost.minor_faults, cost.major_faults), (0, 0, 0), "{name}: {cost:?}");
-                bus.plug_in();
             }
-        },
-    );
+            bus.inject(Fault::UnpluggedForGood, 0);
+            let (gone, cost) = account(Calls::LetThrough, || {
+                // What was captured before is lent first.
+                let gone = (0..1000).any(|_| match device.wait(Duration::from_millis(20)) {
+                    Wake::Ready => device.cycle(&mut |_, _| {}) == 0,
+                    wake => wake == Wake::Gone,
+                });
+                let reckoning = device.reckoning();
+                device.stop();
+                (gone, reckoning)
+            });
+            assert!(gone.0 && gone.1.per_second > 47_000.0);
+            assert_eq!((cost.allocations, cost.minor_faults, cost.major_faults), (0, 0, 0), "{name}: {cost:?}");
+            bus.plug_in();
+        }
+    });
 }
 
 /// Moves `count` periods, witnessed, and says what all of it cost.
