@@ -1,11 +1,11 @@
-//! What a card can do to the ALSA device: sleep, xruns upon xruns, another rate. Thread: test.
+//! Faults of a card under the ALSA device: suspend, xruns during recovery, another rate. Thread: test.
 
 use super::card::{Bus, Fault, on_a_test_card};
 use super::{Listener, capture_spec, listen, open};
 use faultless::device::{Device, LossCause, Wake};
 use std::time::Duration;
 
-/// What was said as lost, all in all.
+/// The sum of reported losses, all of which have the cause `cause`.
 fn lost(wakes: &[Wake], cause: LossCause) -> u64 {
     let frames = |wake: &Wake| match wake {
         Wake::Lost { frames, cause: said } if *said == cause => *frames,
@@ -53,7 +53,7 @@ fn many_xruns_in_a_row_add_up() {
         let (lost, jumped) = (bus.lost() - before, listener.jumps.iter().sum::<u64>());
         println!("50 xruns: said {said}, the card lost {lost}, the ramp jumped {jumped}");
         assert_eq!((listener.wrong, jumped), (0, lost));
-        // Errors do not add up: each gap is measured from the clock's line, not from the last gap.
+        // Errors do not add up, because each gap is measured by the clock and not from the last gap.
         assert!(said.abs_diff(lost) <= 8, "said {said}, lost {lost}");
     });
 }
@@ -69,7 +69,7 @@ fn a_suspended_card_is_restarted_whether_it_can_resume_or_not() {
                 let mut listener = Listener::default();
                 assert_eq!(listen(&mut device, &mut listener, 20_000), []);
                 bus.inject(Fault::Suspend, can_resume);
-                // Nobody runs while the machine sleeps.
+                // No thread runs while the machine is suspended.
                 assert!(!matches!(device.wait(Duration::ZERO), Wake::Gone));
                 std::thread::sleep(Duration::from_millis(300));
                 let wakes = listen(&mut device, &mut listener, 10_000);

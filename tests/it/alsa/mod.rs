@@ -1,7 +1,7 @@
-//! The ALSA device, against a sound card that lives in a file (tests/alsa/pcm_clk.c). Thread: test.
+//! The ALSA device on a simulated sound card (tests/alsa/pcm_clk.c). Thread: test.
 //!
-//! alsa-lib reads its configuration once per process: each test runs itself again with its own
-//! `ALSA_CONFIG_PATH`, so it works under `cargo test` and `cargo nextest` alike.
+//! alsa-lib reads its configuration once per process. So each test runs itself again in a child process with its own
+//! `ALSA_CONFIG_PATH`. That works under `cargo test` and `cargo nextest`.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
@@ -19,7 +19,7 @@ use faultless::time::SampleRate;
 use std::time::{Duration, Instant};
 
 const RATE: u32 = 48_000;
-/// Deep enough for the late wakes of a busy machine.
+/// Frames of the buffer: long enough for late wakes on a busy machine.
 const BUFFER: usize = 16_384;
 const FORMATS: [DeviceFormat; 5] =
     [DeviceFormat::S32, DeviceFormat::S24In3, DeviceFormat::S24, DeviceFormat::F32, DeviceFormat::S16];
@@ -41,7 +41,7 @@ fn capture_spec(name: &str) -> DeviceSpec {
     DeviceSpec { outputs: Some(0), ..spec(name) }
 }
 
-/// Slow enough that two periods of playback outlast any late wake.
+/// A spec at such a low rate that two periods of playback are longer than any late wake.
 fn loop_spec(name: &str) -> DeviceSpec {
     DeviceSpec { rate: SampleRate(8_000), period_frames: 2048, ..spec(name) }
 }
@@ -57,7 +57,7 @@ fn error(spec: &DeviceSpec) -> DeviceError {
     }
 }
 
-/// The sample of frame `frame` of channel `channel`, as its top 24 bits.
+/// The top 24 bits of the sample of channel `channel` in frame `frame`.
 fn sample(input: &Input<'_>, frame: usize, channel: usize) -> i32 {
     let at = frame * input.frame_step + channel * input.channel_step;
     let b = &input.bytes[at..at + input.format.bytes()];
@@ -86,19 +86,19 @@ fn ramp(frame: u64, channel: usize) -> i32 {
     ((frame + channel as u64 * 1_000_003) & 0xff_ffff) as i32 - 0x80_0000
 }
 
-/// As many bits of a 24-bit sample as `format` keeps.
+/// `value` with only the bits that `format` stores.
 fn kept(value: i32, format: DeviceFormat) -> i32 {
     if format == DeviceFormat::S16 { value >> 8 << 8 } else { value }
 }
 
-/// Reads the card's ramp. Knows which device frame comes next, and so whether any was lost or repeated.
+/// Checks the card's ramp frame by frame, and notes lost and repeated frames.
 #[derive(Default)]
 struct Listener {
-    /// The card's number of the next frame, modulo 2^24.
+    /// The card's number of the next expected frame, modulo 2^24.
     next: Option<u64>,
     frames: u64,
     wrong: u64,
-    /// Frames that were jumped over at each discontinuity.
+    /// Frames missing at each discontinuity.
     jumps: Vec<u64>,
 }
 
@@ -113,7 +113,7 @@ impl Listener {
                 }
                 self.next = Some(heard);
             } else if self.next.is_none() {
-                // 16 bits show 256 frames as one value: wait for the next value to begin.
+                // In 16 bits 256 frames have one value. Wait for the first frame of the next value.
                 let heard = (sample(input, frame, 0) + 0x80_0000) as u64;
                 if frame == 0 || heard == (sample(input, frame - 1, 0) + 0x80_0000) as u64 {
                     continue;
@@ -131,7 +131,7 @@ impl Listener {
     }
 }
 
-/// Captures until `frames` were heard, and returns what was said besides [`Wake::Ready`].
+/// Captures `frames` frames. Returns every wake except [`Wake::Ready`] and [`Wake::Timeout`].
 fn listen(device: &mut AlsaDevice, listener: &mut Listener, frames: u64) -> Vec<Wake> {
     let until = Instant::now() + Duration::from_secs(20);
     let (mut wakes, mut heard) = (Vec::new(), 0);
@@ -168,7 +168,7 @@ fn every_format_and_access_captures_the_ramp_exactly() {
                 assert_eq!((facts.period_frames, facts.buffer_frames), (256, BUFFER));
                 device.start().unwrap();
                 let mut listener = Listener::default();
-                // More than once round the buffer.
+                // More frames than the buffer holds, so that the ring wraps.
                 assert_eq!(listen(&mut device, &mut listener, 20_000), [], "{name} {format}");
                 assert_eq!((listener.wrong, listener.jumps), (0, vec![]), "{name} {format}");
                 assert!(19_000 < listener.frames);
@@ -216,7 +216,8 @@ fn playback_is_captured_a_prefill_later() {
                         }
                         let heard = sample(&input, frame, 0);
                         if skew.is_none() && shift <= now && heard != 0 {
-                            // Before that, it is the end of what the last device played. Two starts one after the other are a frame or a few apart.
+                            // Earlier input is the end of what the previous device played. Capture and playback start
+                            // one after the other, a few frames apart.
                             skew = Some(now - shift);
                         }
                         let Some(skew) = skew else { continue };
@@ -247,7 +248,7 @@ fn a_capture_xrun_is_counted_to_the_period() {
             for round in 0..4 {
                 let lost_before = bus.lost();
                 if round == 3 {
-                    // A real one: later than the buffer is deep.
+                    // A real xrun: the test is later than the buffer is long.
                     std::thread::sleep(Duration::from_millis(450));
                 } else {
                     std::thread::sleep(Duration::from_millis(40));
@@ -388,7 +389,7 @@ fn a_playback_only_device_keeps_its_pace_and_survives_an_xrun() {
         device.start().unwrap();
         let since = Instant::now();
         assert_eq!(listen(&mut device, &mut Listener::default(), 12 * 1024), []);
-        // A period is asked for when there is room for it below the prefill: after 6 periods, 6 have passed.
+        // A period is ready when the buffer is filled to the prefill or less. So 6 periods take the time of 6 periods.
         assert!(Duration::from_millis(1400) < since.elapsed(), "{:?}", since.elapsed());
         bus.inject(Fault::PlaybackXrun, 0);
         let wakes = listen(&mut device, &mut Listener::default(), 4 * 1024);

@@ -1,7 +1,8 @@
-//! A card that leaves and returns, end to end: the program, its takes, and the card's own frame counter. Thread: test.
+//! A card that is unplugged and comes back, end to end: the program, its takes, and the card's own frame counter.
+//! Thread: test.
 //!
-//! The card in the file counts by the machine's clock for as long as the test lasts, plugged in or not. So its ramp tells
-//! for every frame of a take whether it stands where it was heard.
+//! The simulated card counts frames by the machine's clock during the whole test, plugged in or not. So its ramp shows
+//! for every frame of a take whether the frame is at its right position.
 
 use super::card::{Bus, Fault, on_a_test_card};
 use super::{capture_spec, ramp};
@@ -14,10 +15,10 @@ use faultless::time::Frames;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// Frames by which a place after a gap may be off, against the card's own counter.
+/// Largest error of a position after a gap, in frames of the card's own counter.
 const ACCURACY: i64 = 4;
 
-/// Where the card's file says what it has now.
+/// Offsets of properties in the card's file.
 const CHANNELS_AT: u64 = 52;
 const RATE_AT: u64 = 56;
 const PERIOD_AT: u64 = 60;
@@ -26,7 +27,7 @@ fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
 
-/// Waits until something is so.
+/// Waits until `so` returns true; `what` describes it.
 #[track_caller]
 fn until(what: &str, mut so: impl FnMut() -> bool) {
     let since = Instant::now();
@@ -36,14 +37,14 @@ fn until(what: &str, mut so: impl FnMut() -> bool) {
     }
 }
 
-/// The program, recording six inputs of the card until it is told to stop.
+/// Starts the program, which records six inputs of the card until SIGINT.
 fn recording(folder: &Path) -> Started {
     let program = start(record(folder, "--device alsa:ramp_m --inputs 6 --period 256 --buffer 32768"));
     crate::record::await_sound(&folder.join("audio/In 1-1.wav"));
     program
 }
 
-/// Pulls the plug, and has the machine see a card again after `away`. Waits until the program has started it.
+/// Unplugs the card for `away`, lets `heals` change it, and plugs it in again. Waits until the program has started it.
 fn unplug(bus: &Bus, away: Duration, heals: impl FnOnce(&Bus)) {
     bus.inject(Fault::UnpluggedForGood, 0);
     std::thread::sleep(away);
@@ -53,7 +54,7 @@ fn unplug(bus: &Bus, away: Duration, heals: impl FnOnce(&Bus)) {
     until("the card is taken back", || starts < bus.starts());
 }
 
-/// Stretches of sound of one take: where in it, and the card's frame that its first is.
+/// The length of a take, and its ranges with sound: the first frame in the take, and the card's number of that frame.
 fn sounding_ranges(folder: &Path, input: usize) -> (u64, Vec<(u64, u64)>) {
     let session = open_read_only(folder).unwrap();
     let take = session.takes().iter().find(|take| take.inputs == [input as u32]).unwrap();
@@ -76,7 +77,7 @@ fn sounding_ranges(folder: &Path, input: usize) -> (u64, Vec<(u64, u64)>) {
     (take.frames.0, found)
 }
 
-/// Holds all takes against the card's counter. Returns by how many frames each stretch stands off its place.
+/// Compares all takes with the card's counter. Returns the error of each range's position, in frames.
 #[track_caller]
 fn offsets_from_card(folder: &Path, inputs: usize) -> Vec<i64> {
     let (frames, first) = sounding_ranges(folder, 0);
@@ -133,7 +134,7 @@ fn a_card_that_stops_delivering_is_gone_and_the_gap_is_on_the_timeline() {
         let program = recording(&folder);
         std::thread::sleep(ms(300));
         bus.inject(Fault::Stuck, 0);
-        // It can be opened again and again, and started, and stands still each time.
+        // The card can be opened and started again, but delivers nothing each time.
         let starts = bus.starts();
         until("it is tried again", || starts + 2 <= bus.starts());
         bus.inject(Fault::None, 0);
@@ -200,7 +201,7 @@ fn a_card_that_returns_with_fewer_channels_or_another_period_is_taken_back() {
         assert_eq!(times(&text, "it came back with 10 inputs, not 6"), 1, "{text}");
         assert!(times(&text, "it came back with periods of") >= 1, "{text}");
         assert_eq!(offsets_from_card(&folder, 4).len(), 4, "{text}");
-        // The inputs that are not there any more are silent, and as long as the others.
+        // Takes of missing inputs are silent at their end, and as long as the others.
         let length = |input: usize| read_wav(&folder.join(format!("audio/In {}-1.wav", input + 1))).1;
         let (there, lacking) = (length(0), length(5));
         let silent = there.len() - 10_000;
@@ -235,7 +236,7 @@ fn a_stop_while_the_card_is_gone_leaves_no_thread_and_no_device_behind() {
             });
             until("it is looked for", || threads().contains(&"comeback".to_owned()));
             if comes_back {
-                // It is found, and the program is told to stop before it has heard of that.
+                // The card is found, but the program stops before it handles that.
                 bus.inject(Fault::None, 0);
                 bus.plug_in();
                 until("it is opened", || bus.open() > 0);

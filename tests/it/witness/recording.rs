@@ -147,8 +147,8 @@ fn an_overrun_that_lasts_to_the_end_of_the_pass_is_reported() {
     reel.assert_silent(0..640);
 }
 
-/// Records `cycles` turns on a device with orders, and checks that `lost` frames from `at` on are silent in every
-/// take while everything else is in its place.
+/// Records `cycles` cycles on a device with options `options`. Checks that `lost` frames from `at` on are silent in
+/// every take, and that all other frames keep their position.
 fn record_with_loss(options: &str, cycles: usize, at: u64, lost: u64, cause: LossCause) {
     let mut rig = Rig::on(interleaved(options, 6, DeviceFormat::S24, 64));
     let (mut reels, captures) = takes();
