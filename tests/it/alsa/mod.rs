@@ -106,19 +106,19 @@ impl Listener {
     fn check(&mut self, input: &Input<'_>) {
         for frame in 0..if input.channels == 0 { 0 } else { input.frames } {
             if input.format != DeviceFormat::S16 {
-                let heard = (sample(input, frame, 0) + 0x80_0000) as u64;
-                let next = self.next.unwrap_or(heard);
-                if heard != next {
-                    self.jumps.push((heard + 0x100_0000 - next) & 0xff_ffff);
+                let value = (sample(input, frame, 0) + 0x80_0000) as u64;
+                let next = self.next.unwrap_or(value);
+                if value != next {
+                    self.jumps.push((value + 0x100_0000 - next) & 0xff_ffff);
                 }
-                self.next = Some(heard);
+                self.next = Some(value);
             } else if self.next.is_none() {
                 // In 16 bits 256 frames have one value. Wait for the first frame of the next value.
-                let heard = (sample(input, frame, 0) + 0x80_0000) as u64;
-                if frame == 0 || heard == (sample(input, frame - 1, 0) + 0x80_0000) as u64 {
+                let value = (sample(input, frame, 0) + 0x80_0000) as u64;
+                if frame == 0 || value == (sample(input, frame - 1, 0) + 0x80_0000) as u64 {
                     continue;
                 }
-                self.next = Some(heard);
+                self.next = Some(value);
             }
             let next = self.next.unwrap();
             for channel in 0..input.channels {
@@ -134,11 +134,11 @@ impl Listener {
 /// Captures `frames` frames. Returns every wake except [`Wake::Ready`] and [`Wake::Timeout`].
 fn listen(device: &mut AlsaDevice, listener: &mut Listener, frames: u64) -> Vec<Wake> {
     let until = Instant::now() + Duration::from_secs(20);
-    let (mut wakes, mut heard) = (Vec::new(), 0);
-    while heard < frames && Instant::now() < until {
+    let (mut wakes, mut captured) = (Vec::new(), 0);
+    while captured < frames && Instant::now() < until {
         match device.wait(Duration::from_millis(100)) {
             Wake::Ready => {
-                heard += device.cycle(&mut |input, mut output| {
+                captured += device.cycle(&mut |input, mut output| {
                     assert!(input.frames <= 1024 && (output.channels == 0 || output.frames == input.frames));
                     output.bytes.fill(0);
                     output.bytes = &mut [];
@@ -153,7 +153,7 @@ fn listen(device: &mut AlsaDevice, listener: &mut Listener, frames: u64) -> Vec<
             }
         }
     }
-    assert!(frames <= heard, "only {heard} frames came");
+    assert!(frames <= captured, "only {captured} frames came");
     wakes
 }
 
@@ -214,8 +214,8 @@ fn playback_is_captured_a_prefill_later() {
                         for channel in 0..4 {
                             put(&mut output, frame, channel, ramp(now + 0x80_0001, channel));
                         }
-                        let heard = sample(&input, frame, 0);
-                        if skew.is_none() && shift <= now && heard != 0 {
+                        let value = sample(&input, frame, 0);
+                        if skew.is_none() && shift <= now && value != 0 {
                             // Earlier input is the end of what the previous device played. Capture and playback start
                             // one after the other, a few frames apart.
                             skew = Some(now - shift);
@@ -291,9 +291,9 @@ fn a_playback_xrun_loses_no_captured_frame_and_shifts_nothing() {
                             for channel in 0..4 {
                                 put(&mut output, frame, channel, now as i32 + 1);
                             }
-                            let heard = sample(&input, frame, 0);
-                            if 0 < heard && shift <= now {
-                                lags.push((now, now as i64 + 1 - i64::from(heard) - shift as i64));
+                            let value = sample(&input, frame, 0);
+                            if 0 < value && shift <= now {
+                                lags.push((now, now as i64 + 1 - i64::from(value) - shift as i64));
                             }
                         }
                         position += input.frames as u64;
