@@ -3,9 +3,9 @@
 //!
 //! Besides the device, the loop sleeps in four cases:
 //!
-//! * With a device without a clock ([`Pace::Free`]), until the transport rolls and windows are there. Here
-//!   the disk can delay the audio thread.
-//! * After a loss, for at most half the device's buffer and at most [`WINDOWS_WAIT_MAX`], while capture windows are
+//! * With a device without a clock ([`Pace::Free`]), until the transport rolls and windows are there. Here the disk can
+//!   delay the audio thread.
+//! * After a loss or a reconnect, for at most half the device's buffer and at most 400 ms, while capture windows are
 //!   missing: the loss may lead past all windows, and the butler needs time to supply more. The device's buffer holds
 //!   the input meanwhile.
 //! * While there is no device, between two looks for commands.

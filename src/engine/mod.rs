@@ -1,9 +1,9 @@
 //! The engine: records and plays one period of the device at a time. Thread: audio.
 //!
 //! [`drive`] waits for the device. [`Engine::process`] copies the period's input into capture windows and mixes
-//! playback windows to the outputs. Nothing in this module allocates, frees, locks, logs, faults or makes a system
-//! call, and nothing in it knows files, sessions or disks. Recording and playback both follow the device's frame count.
-//! Frames that the device lost count too and are silence, so everything after them keeps its position.
+//! playback windows to the outputs. Nothing here allocates, frees, locks, logs or faults, only [`drive`] makes system
+//! calls, and nothing knows files, sessions or disks. Recording and playback both follow the device's frame count.
+//! Lost frames count too and are silence, so that everything after them keeps its position.
 #![warn(missing_docs)]
 #![forbid(unsafe_code)]
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::disallowed_macros)]

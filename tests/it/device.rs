@@ -1,4 +1,4 @@
-//! Devices that leave and come back, end to end, with the built-in one: what becomes of the takes, to the frame. Thread: test.
+//! Devices that fail and come back, end to end, with the virtual device: checks every frame of the takes. Thread: test.
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 use crate::util::{Checked, DEEP, Run, check, place, record, run};
@@ -6,7 +6,7 @@ use faultless::session::session_file::open_read_only;
 use serde_json::json;
 use std::path::Path;
 
-/// Records `seconds` of `inputs` inputs of `virtual:OPTIONS`, and holds all takes against the ramp.
+/// Records `seconds` seconds of `inputs` inputs of `virtual:OPTIONS`, and compares all takes with the ramp.
 #[track_caller]
 fn recorded(folder: &Path, options: &str, inputs: usize, seconds: f64) -> (Run, Checked) {
     let arguments = format!("--device virtual:{options} --inputs {inputs} --seconds {seconds} {DEEP}");
@@ -21,7 +21,7 @@ fn times(run: &Run, words: &str) -> usize {
     run.err.matches(words).count()
 }
 
-/// Where the first take has silence for that cause, and how much.
+/// Position and length of the first take's losses with cause `cause`.
 fn losses(folder: &Path, cause: &str) -> Vec<(u64, u64)> {
     let session = open_read_only(folder).unwrap();
     let take = &session.takes()[0];
@@ -29,14 +29,14 @@ fn losses(folder: &Path, cause: &str) -> Vec<(u64, u64)> {
 }
 
 #[test]
-fn fifty_pulls_in_one_take_leave_every_take_aligned_to_the_frame() {
+fn fifty_unplugs_in_one_take_leave_every_take_aligned_to_the_frame() {
     let place = place();
     let folder = place.path().join("session");
-    // The first when the pass is well under way.
+    // The first pull comes a second after the start.
     let pulls = format!("pull=48000+2400,{}", vec!["pull=2400+2400"; 49].join(","));
     let arguments = format!("--device virtual:{pulls} --inputs 4 --seconds 20 {DEEP}");
     let run = run(record(&folder, &arguments)).done();
-    // Each frame of each take is the one that the card had then: the silence is as long as the absence, to the frame.
+    // `check` compares every frame with the card's counter: the silence is as long as the absence, to the frame.
     let found = check(&folder)[0];
     assert_eq!((found.takes, found.frames), (4, 960_000), "{}", run.err);
     assert_eq!((times(&run, "the device is gone"), times(&run, "the device is back")), (50, 50), "{}", run.err);
@@ -51,7 +51,7 @@ fn fifty_pulls_in_one_take_leave_every_take_aligned_to_the_frame() {
 }
 
 #[test]
-fn a_card_that_another_program_has_grabbed_is_asked_for_until_it_is_free_and_that_is_said_once() {
+fn a_card_that_another_program_holds_is_tried_until_it_is_free_and_reported_once() {
     let place = place();
     let folder = place.path().join("session");
     let (run, _) = recorded(&folder, "pull=24000+2400,busy=4", 2, 2.5);
@@ -61,10 +61,10 @@ fn a_card_that_another_program_has_grabbed_is_asked_for_until_it_is_free_and_tha
 }
 
 #[test]
-fn a_card_with_another_rate_stays_silent_says_so_once_and_is_taken_back_when_it_is_set_right() {
+fn a_card_at_another_rate_stays_silent_is_reported_once_and_comes_back_at_the_right_rate() {
     let place = place();
     let folder = place.path().join("session");
-    // Three openings a look.
+    // The program opens the device three times per attempt, so it is refused three times.
     let (run, found) = recorded(&folder, "pull=24000+2400,returns-rate=44100+9", 2, 2.5);
     assert_eq!(times(&run, "48000 Hz is not offered, it offers 44100 Hz; it stays silent"), 1, "{}", run.err);
     assert_eq!(times(&run, "the device is back"), 1, "{}", run.err);
@@ -95,7 +95,7 @@ fn a_card_that_returns_with_fewer_inputs_leaves_the_others_silent_and_all_aligne
 }
 
 #[test]
-fn a_card_that_returns_with_more_inputs_or_another_period_goes_on_as_before() {
+fn a_card_that_returns_with_more_inputs_or_another_period_is_recorded_as_before() {
     let place = place();
     for (options, words) in [
         ("pull=24000+2400,returns=8", "8 inputs, not 4"),
@@ -107,27 +107,28 @@ fn a_card_that_returns_with_more_inputs_or_another_period_goes_on_as_before() {
         let run = run(record(&folder, &arguments)).done();
         assert_eq!(check(&folder)[0].frames, 96_000);
         assert_eq!(times(&run, "the device is back"), 1, "{}", run.err);
-        // As many as were asked for are opened.
+        // Only the requested number of inputs is opened, so there is no note about more inputs.
         assert_eq!(times(&run, words), usize::from(!options.contains("returns=8")), "{}", run.err);
         assert_eq!(losses(&folder, "device away").len(), 1);
     }
 }
 
 #[test]
-fn a_machine_that_slept_costs_silence_in_its_place() {
+fn a_suspend_of_the_machine_is_silence_at_its_position() {
     let place = place();
     let folder = place.path().join("session");
     let (_, found) = recorded(&folder, "suspend=24000+30000,suspend=80000+500", 3, 2.0);
-    // Periods of 64: it is carried out at the first from its frame on.
+    // The device suspends at the first period of 64 frames after the given frame.
     let gaps = losses(&folder, "suspend");
     assert_eq!(gaps.len(), 2, "{gaps:?}");
     assert!(gaps[0].1.abs_diff(30_000) <= 64 && gaps[1].1.abs_diff(500) <= 64, "{gaps:?}");
     assert_eq!(found.lost, gaps[0].1 + gaps[1].1);
 }
 
-/// A jump beyond all windows that were ready: the next sound waits in the device's buffer until the butler has followed.
+/// The suspend leads past all windows that are ready. The next frames wait in the device's buffer until the butler has
+/// supplied windows.
 #[test]
-fn a_sleep_longer_than_the_lead_costs_no_frame_more_than_it_lasted() {
+fn a_suspend_longer_than_the_lead_loses_no_more_frames_than_it_lasted() {
     let place = place();
     let folder = place.path().join("session");
     let arguments = "--device virtual:suspend=48000+192000 --inputs 24 --seconds 6 --buffer 48000";
@@ -139,7 +140,7 @@ fn a_sleep_longer_than_the_lead_costs_no_frame_more_than_it_lasted() {
 }
 
 #[test]
-fn xruns_in_every_period_are_each_silence_at_their_place() {
+fn xruns_in_every_period_are_each_silence_at_their_position() {
     let place = place();
     let folder = place.path().join("session");
     let orders: Vec<String> = (0..60).map(|n| format!("xrun={}+{}", 48_000 + n * 64, 1 + n % 7)).collect();

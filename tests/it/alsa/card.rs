@@ -1,4 +1,5 @@
-//! The sound card of these tests, that lives in a file: how it is built, found, and told to fail. Thread: test.
+//! The simulated sound card of these tests, an ALSA plugin whose state is a file: builds it, configures it, injects
+//! faults. Thread: test.
 
 use std::fmt::Write;
 use std::fs::{self, File};
@@ -51,7 +52,7 @@ impl Bus {
         self.number(32)
     }
 
-    /// PCMs of it that are open.
+    /// Open PCMs of the card.
     pub(super) fn open(&self) -> u32 {
         self.number(68) as u32
     }
@@ -64,7 +65,7 @@ impl Bus {
         self.0.write_at(&value.to_ne_bytes(), at).unwrap();
     }
 
-    /// Another card is in the socket: whoever had the one before has lost it.
+    /// Plugs in a new card. PCMs of the previous one stay gone.
     pub(super) fn plug_in_busy(&self) {
         self.set(48, self.number(48) as i32 + 1);
     }
@@ -79,7 +80,8 @@ fn card_folder() -> PathBuf {
     PathBuf::from(std::env::var_os(CHILD).unwrap())
 }
 
-/// Runs `body` in a process of its own, whose ALSA knows the test cards.
+/// Runs `body` in a process of its own whose ALSA configuration has the test cards. `test` is the full name of the
+/// test.
 pub(super) fn on_a_test_card(test: &str, body: fn()) {
     if std::env::var_os(CHILD).is_some() {
         return body();
@@ -88,8 +90,8 @@ pub(super) fn on_a_test_card(test: &str, body: fn()) {
         Ok(plugin) => plugin,
         Err(reason) => return crate::util::skip(test, &reason),
     };
-    // On tmpfs: elsewhere the kernel would write-protect the card's page at each writeback, and the store
-    // after it would be a fault of the audio thread that is the test's, not the device's.
+    // On tmpfs, because on a disk the kernel write-protects the card's page at each writeback. The next store would
+    // then fault on the audio thread, because of the test and not because of the device.
     let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
     let config = folder.path().join("asound.conf");
     fs::write(&config, configuration(&plugin, folder.path())).unwrap();
@@ -104,13 +106,13 @@ pub(super) fn on_a_test_card(test: &str, body: fn()) {
     println!("{text}");
 }
 
-/// The card, built once however many tests ask for it side by side.
+/// The plugin's library, built once per process.
 fn plugin() -> Result<PathBuf, String> {
     static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     BUILT.get_or_init(build).clone()
 }
 
-/// Builds the card, unless that was done.
+/// Builds the plugin if its source is newer than the library.
 fn build() -> Result<PathBuf, String> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/alsa/pcm_clk.c");
     let library = Path::new(env!("CARGO_TARGET_TMPDIR")).join("libasound_module_pcm_clk.so");
@@ -118,7 +120,7 @@ fn build() -> Result<PathBuf, String> {
     if changed(&source) < changed(&library) {
         return Ok(library);
     }
-    // Under a name of its own first: another run may be building it too.
+    // Built under a temporary name, because another process may be building it too.
     let built = library.with_extension(format!("{}.so", std::process::id()));
     let gcc = Command::new("gcc")
         .args(["-O2", "-Wall", "-shared", "-fPIC", "-DPIC", "-o"])

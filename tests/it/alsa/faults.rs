@@ -1,17 +1,17 @@
-//! What a card can do to the ALSA device: sleep, xruns upon xruns, another rate. Thread: test.
+//! Faults of a card under the ALSA device: suspend, xruns during recovery, another rate. Thread: test.
 
 use super::card::{Bus, Fault, on_a_test_card};
 use super::{Listener, capture_spec, listen, open};
 use faultless::device::{Device, LossCause, Wake};
 use std::time::Duration;
 
-/// What was said as lost, all in all.
-fn lost(told: &[Wake], cause: LossCause) -> u64 {
+/// The sum of reported losses, all of which have the cause `cause`.
+fn lost(wakes: &[Wake], cause: LossCause) -> u64 {
     let frames = |wake: &Wake| match wake {
         Wake::Lost { frames, cause: said } if *said == cause => *frames,
-        other => panic!("{other:?} in {told:?}"),
+        other => panic!("{other:?} in {wakes:?}"),
     };
-    told.iter().map(frames).sum()
+    wakes.iter().map(frames).sum()
 }
 
 #[test]
@@ -26,9 +26,9 @@ fn an_xrun_while_it_recovers_from_an_xrun_is_one_silence_of_the_right_length() {
             for more in [1, 3, 5] {
                 let before = (bus.lost(), bus.xruns());
                 bus.inject(Fault::CaptureXrun, more);
-                let told = listen(&mut device, &mut listener, 10_000);
-                assert_eq!(bus.xruns() - before.1, 1 + u64::from(more), "{told:?}");
-                let (said, jump) = (lost(&told, LossCause::Xrun), listener.jumps.pop());
+                let wakes = listen(&mut device, &mut listener, 10_000);
+                assert_eq!(bus.xruns() - before.1, 1 + u64::from(more), "{wakes:?}");
+                let (said, jump) = (lost(&wakes, LossCause::Xrun), listener.jumps.pop());
                 println!("{name}: {} xruns in one, said {said}, the ramp jumped {jump:?}", 1 + more);
                 assert!(jump.is_some_and(|jump| said.abs_diff(jump) <= 8), "{name}: said {said}, jumped {jump:?}");
             }
@@ -53,14 +53,14 @@ fn many_xruns_in_a_row_add_up() {
         let (lost, jumped) = (bus.lost() - before, listener.jumps.iter().sum::<u64>());
         println!("50 xruns: said {said}, the card lost {lost}, the ramp jumped {jumped}");
         assert_eq!((listener.wrong, jumped), (0, lost));
-        // Errors do not add up: each gap is measured from the clock's line, not from the last gap.
+        // Errors do not add up, because each gap is measured by the clock and not from the last gap.
         assert!(said.abs_diff(lost) <= 8, "said {said}, lost {lost}");
     });
 }
 
 #[test]
-fn a_card_that_slept_is_started_again_whether_it_can_resume_or_not() {
-    on_a_test_card("alsa::faults::a_card_that_slept_is_started_again_whether_it_can_resume_or_not", || {
+fn a_suspended_card_is_restarted_whether_it_can_resume_or_not() {
+    on_a_test_card("alsa::faults::a_suspended_card_is_restarted_whether_it_can_resume_or_not", || {
         let bus = Bus::of("ramp");
         for name in ["ramp_m", "ramp_r", "ramp_n"] {
             for can_resume in [0, 1] {
@@ -69,11 +69,11 @@ fn a_card_that_slept_is_started_again_whether_it_can_resume_or_not() {
                 let mut listener = Listener::default();
                 assert_eq!(listen(&mut device, &mut listener, 20_000), []);
                 bus.inject(Fault::Suspend, can_resume);
-                // Nobody runs while the machine sleeps.
+                // No thread runs while the machine is suspended.
                 assert!(!matches!(device.wait(Duration::ZERO), Wake::Gone));
                 std::thread::sleep(Duration::from_millis(300));
-                let told = listen(&mut device, &mut listener, 10_000);
-                let (said, jump) = (lost(&told, LossCause::Suspend), listener.jumps.pop());
+                let wakes = listen(&mut device, &mut listener, 10_000);
+                let (said, jump) = (lost(&wakes, LossCause::Suspend), listener.jumps.pop());
                 println!("{name}, resumes {can_resume}: said {said}, the ramp jumped {jump:?}");
                 assert!(jump.is_some_and(|jump| said.abs_diff(jump) <= 8), "{name}: said {said}, jumped {jump:?}");
                 assert_eq!((listener.wrong, &listener.jumps[..]), (0, &[][..]));
@@ -83,9 +83,9 @@ fn a_card_that_slept_is_started_again_whether_it_can_resume_or_not() {
 }
 
 #[test]
-fn minute_a_card_whose_rate_was_changed_under_us_is_recorded_on_and_that_is_said() {
+fn minute_a_card_whose_rate_changes_is_still_recorded_and_the_change_is_reported() {
     on_a_test_card(
-        "alsa::faults::minute_a_card_whose_rate_was_changed_under_us_is_recorded_on_and_that_is_said",
+        "alsa::faults::minute_a_card_whose_rate_changes_is_still_recorded_and_the_change_is_reported",
         || {
             let bus = Bus::of("ramp");
             for (ppm, words) in [(-81_250, "44100 Hz"), (1_000_000, "96000 Hz")] {
@@ -94,8 +94,8 @@ fn minute_a_card_whose_rate_was_changed_under_us_is_recorded_on_and_that_is_said
                 let mut listener = Listener::default();
                 assert_eq!(listen(&mut device, &mut listener, 20_000), []);
                 bus.set(8, ppm);
-                let told = listen(&mut device, &mut listener, 700_000);
-                assert_eq!(told, [Wake::Lost { frames: 0, cause: LossCause::Silent }], "it is said once");
+                let wakes = listen(&mut device, &mut listener, 700_000);
+                assert_eq!(wakes, [Wake::Lost { frames: 0, cause: LossCause::Silent }], "it is said once");
                 assert!(device.failure().is_some_and(|text| text.contains(words)), "{:?}", device.failure());
                 assert_eq!((listener.wrong, &listener.jumps[..]), (0, &[][..]), "and nothing is lost");
                 bus.set(8, 0);

@@ -1,7 +1,7 @@
-//! The ALSA device, against a sound card that lives in a file (tests/alsa/pcm_clk.c). Thread: test.
+//! The ALSA device on a simulated sound card (tests/alsa/pcm_clk.c). Thread: test.
 //!
-//! alsa-lib reads its configuration once per process: each test runs itself again with its own
-//! `ALSA_CONFIG_PATH`, so it works under `cargo test` and `cargo nextest` alike.
+//! alsa-lib reads its configuration once per process. So each test runs itself again in a child process with its own
+//! `ALSA_CONFIG_PATH`. That works under `cargo test` and `cargo nextest`.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
@@ -19,7 +19,7 @@ use faultless::time::SampleRate;
 use std::time::{Duration, Instant};
 
 const RATE: u32 = 48_000;
-/// Deep enough for the late wakes of a busy machine.
+/// Frames of the buffer: long enough for late wakes on a busy machine.
 const BUFFER: usize = 16_384;
 const FORMATS: [DeviceFormat; 5] =
     [DeviceFormat::S32, DeviceFormat::S24In3, DeviceFormat::S24, DeviceFormat::F32, DeviceFormat::S16];
@@ -41,7 +41,7 @@ fn capture_spec(name: &str) -> DeviceSpec {
     DeviceSpec { outputs: Some(0), ..spec(name) }
 }
 
-/// Slow enough that two periods of playback outlast any late wake.
+/// A spec at such a low rate that two periods of playback are longer than any late wake.
 fn loop_spec(name: &str) -> DeviceSpec {
     DeviceSpec { rate: SampleRate(8_000), period_frames: 2048, ..spec(name) }
 }
@@ -57,7 +57,7 @@ fn error(spec: &DeviceSpec) -> DeviceError {
     }
 }
 
-/// The sample of frame `frame` of channel `channel`, as its top 24 bits.
+/// The top 24 bits of the sample of channel `channel` in frame `frame`.
 fn sample(input: &Input<'_>, frame: usize, channel: usize) -> i32 {
     let at = frame * input.frame_step + channel * input.channel_step;
     let b = &input.bytes[at..at + input.format.bytes()];
@@ -86,39 +86,39 @@ fn ramp(frame: u64, channel: usize) -> i32 {
     ((frame + channel as u64 * 1_000_003) & 0xff_ffff) as i32 - 0x80_0000
 }
 
-/// As many bits of a 24-bit sample as `format` keeps.
+/// `value` with only the bits that `format` stores.
 fn kept(value: i32, format: DeviceFormat) -> i32 {
     if format == DeviceFormat::S16 { value >> 8 << 8 } else { value }
 }
 
-/// Reads the card's ramp. Knows which device frame comes next, and so whether any was lost or repeated.
+/// Checks the card's ramp frame by frame, and notes lost and repeated frames.
 #[derive(Default)]
 struct Listener {
-    /// The card's number of the next frame, modulo 2^24.
+    /// The card's number of the next expected frame, modulo 2^24.
     next: Option<u64>,
     frames: u64,
     wrong: u64,
-    /// Frames that were jumped over at each discontinuity.
+    /// Frames missing at each discontinuity.
     jumps: Vec<u64>,
 }
 
 impl Listener {
-    fn hear(&mut self, input: &Input<'_>) {
+    fn check(&mut self, input: &Input<'_>) {
         for frame in 0..if input.channels == 0 { 0 } else { input.frames } {
             if input.format != DeviceFormat::S16 {
-                let heard = (sample(input, frame, 0) + 0x80_0000) as u64;
-                let next = self.next.unwrap_or(heard);
-                if heard != next {
-                    self.jumps.push((heard + 0x100_0000 - next) & 0xff_ffff);
+                let value = (sample(input, frame, 0) + 0x80_0000) as u64;
+                let next = self.next.unwrap_or(value);
+                if value != next {
+                    self.jumps.push((value + 0x100_0000 - next) & 0xff_ffff);
                 }
-                self.next = Some(heard);
+                self.next = Some(value);
             } else if self.next.is_none() {
-                // 16 bits show 256 frames as one value: wait for the next value to begin.
-                let heard = (sample(input, frame, 0) + 0x80_0000) as u64;
-                if frame == 0 || heard == (sample(input, frame - 1, 0) + 0x80_0000) as u64 {
+                // In 16 bits 256 frames have one value. Wait for the first frame of the next value.
+                let value = (sample(input, frame, 0) + 0x80_0000) as u64;
+                if frame == 0 || value == (sample(input, frame - 1, 0) + 0x80_0000) as u64 {
                     continue;
                 }
-                self.next = Some(heard);
+                self.next = Some(value);
             }
             let next = self.next.unwrap();
             for channel in 0..input.channels {
@@ -131,30 +131,30 @@ impl Listener {
     }
 }
 
-/// Captures until `frames` were heard, and returns what was said besides [`Wake::Ready`].
+/// Captures `frames` frames. Returns every wake except [`Wake::Ready`] and [`Wake::Timeout`].
 fn listen(device: &mut AlsaDevice, listener: &mut Listener, frames: u64) -> Vec<Wake> {
     let until = Instant::now() + Duration::from_secs(20);
-    let (mut told, mut heard) = (Vec::new(), 0);
-    while heard < frames && Instant::now() < until {
+    let (mut wakes, mut captured) = (Vec::new(), 0);
+    while captured < frames && Instant::now() < until {
         match device.wait(Duration::from_millis(100)) {
             Wake::Ready => {
-                heard += device.cycle(&mut |input, mut output| {
+                captured += device.cycle(&mut |input, mut output| {
                     assert!(input.frames <= 1024 && (output.channels == 0 || output.frames == input.frames));
                     output.bytes.fill(0);
                     output.bytes = &mut [];
-                    listener.hear(&input);
+                    listener.check(&input);
                 }) as u64;
             }
             Wake::Timeout => {}
-            wake @ Wake::Lost { .. } => told.push(wake),
+            wake @ Wake::Lost { .. } => wakes.push(wake),
             Wake::Gone => {
-                told.push(Wake::Gone);
-                return told;
+                wakes.push(Wake::Gone);
+                return wakes;
             }
         }
     }
-    assert!(frames <= heard, "only {heard} frames came");
-    told
+    assert!(frames <= captured, "only {captured} frames came");
+    wakes
 }
 
 #[test]
@@ -168,7 +168,7 @@ fn every_format_and_access_captures_the_ramp_exactly() {
                 assert_eq!((facts.period_frames, facts.buffer_frames), (256, BUFFER));
                 device.start().unwrap();
                 let mut listener = Listener::default();
-                // More than once round the buffer.
+                // More frames than the buffer holds, so that the ring wraps.
                 assert_eq!(listen(&mut device, &mut listener, 20_000), [], "{name} {format}");
                 assert_eq!((listener.wrong, listener.jumps), (0, vec![]), "{name} {format}");
                 assert!(19_000 < listener.frames);
@@ -189,8 +189,8 @@ fn an_odd_period_wraps_and_is_lent_in_blocks() {
 }
 
 #[test]
-fn what_is_played_is_captured_a_prefill_later() {
-    on_a_test_card("alsa::what_is_played_is_captured_a_prefill_later", || {
+fn playback_is_captured_a_prefill_later() {
+    on_a_test_card("alsa::playback_is_captured_a_prefill_later", || {
         for (name, format) in [
             ("loop_m", DeviceFormat::S32),
             ("loop_m,loop_r", DeviceFormat::S24In3),
@@ -214,9 +214,10 @@ fn what_is_played_is_captured_a_prefill_later() {
                         for channel in 0..4 {
                             put(&mut output, frame, channel, ramp(now + 0x80_0001, channel));
                         }
-                        let heard = sample(&input, frame, 0);
-                        if skew.is_none() && shift <= now && heard != 0 {
-                            // Before that, it is the end of what the last device played. Two starts one after the other are a frame or a few apart.
+                        let value = sample(&input, frame, 0);
+                        if skew.is_none() && shift <= now && value != 0 {
+                            // Earlier input is the end of what the previous device played. Capture and playback start
+                            // one after the other, a few frames apart.
                             skew = Some(now - shift);
                         }
                         let Some(skew) = skew else { continue };
@@ -247,15 +248,15 @@ fn a_capture_xrun_is_counted_to_the_period() {
             for round in 0..4 {
                 let lost_before = bus.lost();
                 if round == 3 {
-                    // A real one: later than the buffer is deep.
+                    // A real xrun: the test is later than the buffer is long.
                     std::thread::sleep(Duration::from_millis(450));
                 } else {
                     std::thread::sleep(Duration::from_millis(40));
                     bus.inject(Fault::CaptureXrun, 0);
                 }
-                let told = listen(&mut device, &mut listener, 10_000);
+                let wakes = listen(&mut device, &mut listener, 10_000);
                 let lost = bus.lost() - lost_before;
-                let [Wake::Lost { frames, cause: LossCause::Xrun }] = told[..] else { panic!("{name}: {told:?}") };
+                let [Wake::Lost { frames, cause: LossCause::Xrun }] = wakes[..] else { panic!("{name}: {wakes:?}") };
                 let jump = listener.jumps.pop();
                 println!("{name}: said {frames}, the card lost {lost}, the ramp jumped {jump:?}");
                 assert_eq!(jump, Some(lost));
@@ -273,7 +274,7 @@ fn a_playback_xrun_loses_no_captured_frame_and_shifts_nothing() {
         let mut device = open(&loop_spec("loop_m"));
         let shift = device.prefill_frames() as u64 + 64;
         device.start().unwrap();
-        let (mut position, mut lags, mut told) = (0_u64, Vec::new(), Vec::new());
+        let (mut position, mut lags, mut wakes) = (0_u64, Vec::new(), Vec::new());
         let mut injected = false;
         while position < 80_000 {
             if !injected && 30_000 < position {
@@ -290,18 +291,18 @@ fn a_playback_xrun_loses_no_captured_frame_and_shifts_nothing() {
                             for channel in 0..4 {
                                 put(&mut output, frame, channel, now as i32 + 1);
                             }
-                            let heard = sample(&input, frame, 0);
-                            if 0 < heard && shift <= now {
-                                lags.push((now, now as i64 + 1 - i64::from(heard) - shift as i64));
+                            let value = sample(&input, frame, 0);
+                            if 0 < value && shift <= now {
+                                lags.push((now, now as i64 + 1 - i64::from(value) - shift as i64));
                             }
                         }
                         position += input.frames as u64;
                     });
                 }
-                other => told.push(other),
+                other => wakes.push(other),
             }
         }
-        assert_eq!(told, [Wake::Lost { frames: 0, cause: LossCause::Xrun }]);
+        assert_eq!(wakes, [Wake::Lost { frames: 0, cause: LossCause::Xrun }]);
         assert_eq!((bus.xruns(), bus.lost()), (1, 0));
         let (first, last) = (lags[0].1, lags[lags.len() - 1].1);
         let gap = lags.windows(2).map(|pair| pair[1].0 - pair[0].0).max().unwrap();
@@ -319,9 +320,9 @@ fn a_loss_that_no_call_reports_is_found() {
         let mut listener = Listener::default();
         assert_eq!(listen(&mut device, &mut listener, 60_000), []);
         bus.inject(Fault::SilentLoss, 9_600);
-        let told = listen(&mut device, &mut listener, 40_000);
+        let wakes = listen(&mut device, &mut listener, 40_000);
         assert_eq!(listener.jumps, [9_600]);
-        let [Wake::Lost { frames, cause: LossCause::Silent }] = told[..] else { panic!("{told:?}") };
+        let [Wake::Lost { frames, cause: LossCause::Silent }] = wakes[..] else { panic!("{wakes:?}") };
         println!("said {frames} of 9600");
         assert!(frames.abs_diff(9_600) <= 256, "{frames}");
     });
@@ -363,16 +364,16 @@ fn an_unplugged_card_is_gone_within_a_second_and_nothing_spins() {
 }
 
 #[test]
-fn a_card_that_stands_still_is_gone() {
-    on_a_test_card("alsa::a_card_that_stands_still_is_gone", || {
+fn a_card_that_stops_delivering_is_gone() {
+    on_a_test_card("alsa::a_card_that_stops_delivering_is_gone", || {
         let bus = Bus::of("ramp");
         let mut device = open(&capture_spec("ramp_m"));
         device.start().unwrap();
         listen(&mut device, &mut Listener::default(), 4_000);
         bus.inject(Fault::Stuck, 0);
         let (since, sleeps) = (Instant::now(), device.sleeps());
-        let told = listen(&mut device, &mut Listener::default(), 1_000_000);
-        assert_eq!((told, device.gone()), (vec![Wake::Gone], Some(Gone::Stuck)));
+        let wakes = listen(&mut device, &mut Listener::default(), 1_000_000);
+        assert_eq!((wakes, device.gone()), (vec![Wake::Gone], Some(Gone::Stuck)));
         assert_eq!(device.failure(), Some(Gone::Stuck.text()));
         assert!(since.elapsed() < Duration::from_secs(3), "{:?}", since.elapsed());
         assert!(device.sleeps() - sleeps < 100);
@@ -388,11 +389,11 @@ fn a_playback_only_device_keeps_its_pace_and_survives_an_xrun() {
         device.start().unwrap();
         let since = Instant::now();
         assert_eq!(listen(&mut device, &mut Listener::default(), 12 * 1024), []);
-        // A period is asked for when there is room for it below the prefill: after 6 periods, 6 have passed.
+        // A period is ready when the buffer is filled to the prefill or less. So 6 periods take the time of 6 periods.
         assert!(Duration::from_millis(1400) < since.elapsed(), "{:?}", since.elapsed());
         bus.inject(Fault::PlaybackXrun, 0);
-        let told = listen(&mut device, &mut Listener::default(), 4 * 1024);
-        assert!(matches!(told[..], [Wake::Lost { cause: LossCause::Xrun, .. }]), "{told:?}");
+        let wakes = listen(&mut device, &mut Listener::default(), 4 * 1024);
+        assert!(matches!(wakes[..], [Wake::Lost { cause: LossCause::Xrun, .. }]), "{wakes:?}");
     });
 }
 
@@ -434,8 +435,8 @@ fn a_name_with_one_direction_opens_that_one() {
 }
 
 #[test]
-fn what_cannot_be_opened_says_why() {
-    on_a_test_card("alsa::what_cannot_be_opened_says_why", || {
+fn a_device_that_cannot_be_opened_gives_the_reason() {
+    on_a_test_card("alsa::a_device_that_cannot_be_opened_gives_the_reason", || {
         let text = |spec: DeviceSpec| error(&spec).to_string();
         assert_eq!(
             text(DeviceSpec { rate: SampleRate(44_100), ..capture_spec("ramp_m") }),

@@ -1,7 +1,8 @@
-//! A card that leaves and returns, end to end: the program, its takes, and the card's own frame counter. Thread: test.
+//! A card that is unplugged and comes back, end to end: the program, its takes, and the card's own frame counter.
+//! Thread: test.
 //!
-//! The card in the file counts by the machine's clock for as long as the test lasts, plugged in or not. So its ramp tells
-//! for every frame of a take whether it stands where it was heard.
+//! The simulated card counts frames by the machine's clock during the whole test, plugged in or not. So its ramp shows
+//! for every frame of a take whether the frame is at its right position.
 
 use super::card::{Bus, Fault, on_a_test_card};
 use super::{capture_spec, ramp};
@@ -14,10 +15,10 @@ use faultless::time::Frames;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// Frames by which a place after a gap may be off, against the card's own counter.
+/// Largest error of a position after a gap, in frames of the card's own counter.
 const ACCURACY: i64 = 4;
 
-/// Where the card's file says what it has now.
+/// Offsets of properties in the card's file.
 const CHANNELS_AT: u64 = 52;
 const RATE_AT: u64 = 56;
 const PERIOD_AT: u64 = 60;
@@ -26,7 +27,7 @@ fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
 
-/// Waits until something is so.
+/// Waits until `so` returns true; `what` describes it.
 #[track_caller]
 fn until(what: &str, mut so: impl FnMut() -> bool) {
     let since = Instant::now();
@@ -36,14 +37,14 @@ fn until(what: &str, mut so: impl FnMut() -> bool) {
     }
 }
 
-/// The program, recording six inputs of the card until it is told to stop.
+/// Starts the program, which records six inputs of the card until SIGINT.
 fn recording(folder: &Path) -> Started {
     let program = start(record(folder, "--device alsa:ramp_m --inputs 6 --period 256 --buffer 32768"));
     crate::record::await_sound(&folder.join("audio/In 1-1.wav"));
     program
 }
 
-/// Pulls the plug, and has the machine see a card again after `away`. Waits until the program has started it.
+/// Unplugs the card for `away`, lets `heals` change it, and plugs it in again. Waits until the program has started it.
 fn unplug(bus: &Bus, away: Duration, heals: impl FnOnce(&Bus)) {
     bus.inject(Fault::UnpluggedForGood, 0);
     std::thread::sleep(away);
@@ -53,8 +54,8 @@ fn unplug(bus: &Bus, away: Duration, heals: impl FnOnce(&Bus)) {
     until("the card is taken back", || starts < bus.starts());
 }
 
-/// Stretches of sound of one take: where in it, and the card's frame that its first is.
-fn stretches(folder: &Path, input: usize) -> (u64, Vec<(u64, u64)>) {
+/// The length of a take, and its ranges with sound: the first frame in the take, and the card's number of that frame.
+fn sounding_ranges(folder: &Path, input: usize) -> (u64, Vec<(u64, u64)>) {
     let session = open_read_only(folder).unwrap();
     let take = session.takes().iter().find(|take| take.inputs == [input as u32]).unwrap();
     let (_, samples) = read_wav(&folder.join(take.path()));
@@ -76,12 +77,16 @@ fn stretches(folder: &Path, input: usize) -> (u64, Vec<(u64, u64)>) {
     (take.frames.0, found)
 }
 
-/// Holds all takes against the card's counter. Returns by how many frames each stretch stands off its place.
+/// Compares all takes with the card's counter. Returns the error of each range's position, in frames.
 #[track_caller]
-fn aligned(folder: &Path, inputs: usize) -> Vec<i64> {
-    let (frames, first) = stretches(folder, 0);
+fn offsets_from_card(folder: &Path, inputs: usize) -> Vec<i64> {
+    let (frames, first) = sounding_ranges(folder, 0);
     for input in 1..inputs {
-        assert_eq!(stretches(folder, input), (frames, first.clone()), "takes of one pass are alike, to the frame");
+        assert_eq!(
+            sounding_ranges(folder, input),
+            (frames, first.clone()),
+            "takes of one pass are alike, to the frame"
+        );
     }
     let began = first[0].1 as i64 - first[0].0 as i64;
     let off = |(at, card): &(u64, u64)| (*card as i64 - *at as i64 - began + (1 << 23)).rem_euclid(1 << 24) - (1 << 23);
@@ -96,8 +101,8 @@ fn ended(program: Started) -> String {
     program.wait(PATIENCE).done().err
 }
 
-fn times(told: &str, words: &str) -> usize {
-    told.matches(words).count()
+fn times(text: &str, words: &str) -> usize {
+    text.matches(words).count()
 }
 
 #[test]
@@ -113,69 +118,69 @@ fn fifty_unplugs_in_one_take_leave_every_take_in_line_with_the_cards_counter() {
                 unplug(&bus, ms(10 + 7 * (round % 10)), |_| {});
             }
             std::thread::sleep(ms(100));
-            let told = ended(program);
-            assert_eq!((times(&told, "the device is gone"), times(&told, "the device is back")), (50, 50), "{told}");
-            assert_eq!(aligned(&folder, 6).len(), 51, "{told}");
+            let text = ended(program);
+            assert_eq!((times(&text, "the device is gone"), times(&text, "the device is back")), (50, 50), "{text}");
+            assert_eq!(offsets_from_card(&folder, 6).len(), 51, "{text}");
             assert_eq!(bus.open(), 0);
         },
     );
 }
 
 #[test]
-fn a_card_that_stands_still_is_taken_for_gone_and_its_second_is_on_the_timeline() {
+fn a_card_that_stops_delivering_is_gone_and_the_gap_is_on_the_timeline() {
+    on_a_test_card("alsa::reconnect::a_card_that_stops_delivering_is_gone_and_the_gap_is_on_the_timeline", || {
+        let (place, bus) = (place(), Bus::of("ramp"));
+        let folder = place.path().join("session");
+        let program = recording(&folder);
+        std::thread::sleep(ms(300));
+        bus.inject(Fault::Stuck, 0);
+        // The card can be opened and started again, but delivers nothing each time.
+        let starts = bus.starts();
+        until("it is tried again", || starts + 2 <= bus.starts());
+        bus.inject(Fault::None, 0);
+        std::thread::sleep(ms(1500));
+        let text = ended(program);
+        assert_eq!(times(&text, "the device is gone"), 1, "it is said once: {text}");
+        assert_eq!(times(&text, "stopped delivering without reporting an error"), 1, "{text}");
+        assert_eq!(times(&text, "the device is back"), 1, "{text}");
+        assert_eq!(offsets_from_card(&folder, 6).len(), 2, "{text}");
+    });
+}
+
+#[test]
+fn a_card_that_comes_back_busy_or_at_another_rate_is_waited_for_and_reported() {
     on_a_test_card(
-        "alsa::reconnect::a_card_that_stands_still_is_taken_for_gone_and_its_second_is_on_the_timeline",
+        "alsa::reconnect::a_card_that_comes_back_busy_or_at_another_rate_is_waited_for_and_reported",
         || {
             let (place, bus) = (place(), Bus::of("ramp"));
             let folder = place.path().join("session");
             let program = recording(&folder);
             std::thread::sleep(ms(300));
-            bus.inject(Fault::Stuck, 0);
-            // It can be opened again and again, and started, and stands still each time.
+            bus.inject(Fault::UnpluggedForGood, 0);
+            std::thread::sleep(ms(100));
             let starts = bus.starts();
-            until("it is tried again", || starts + 2 <= bus.starts());
+            bus.inject(Fault::Busy, 0);
+            bus.plug_in_busy();
+            std::thread::sleep(ms(1500));
+            bus.set(RATE_AT, 44_100);
             bus.inject(Fault::None, 0);
             std::thread::sleep(ms(1500));
-            let told = ended(program);
-            assert_eq!(times(&told, "the device is gone"), 1, "it is said once: {told}");
-            assert_eq!(times(&told, "stopped delivering without reporting an error"), 1, "{told}");
-            assert_eq!(times(&told, "the device is back"), 1, "{told}");
-            assert_eq!(aligned(&folder, 6).len(), 2, "{told}");
+            assert_eq!(bus.starts(), starts);
+            bus.set(RATE_AT, 0);
+            until("it is taken back", || starts < bus.starts());
+            std::thread::sleep(ms(300));
+            let text = ended(program);
+            for words in [
+                "the device is gone (the device was unplugged",
+                "it is there again, but in use by another program; close it there",
+                "48000 Hz is not offered, it offers 44100 Hz; it stays silent",
+                "the device is back",
+            ] {
+                assert_eq!(times(&text, words), 1, "{words}: {text}");
+            }
+            assert_eq!(offsets_from_card(&folder, 6).len(), 2, "{text}");
         },
     );
-}
-
-#[test]
-fn a_card_that_comes_back_busy_or_at_another_rate_is_awaited_in_words() {
-    on_a_test_card("alsa::reconnect::a_card_that_comes_back_busy_or_at_another_rate_is_awaited_in_words", || {
-        let (place, bus) = (place(), Bus::of("ramp"));
-        let folder = place.path().join("session");
-        let program = recording(&folder);
-        std::thread::sleep(ms(300));
-        bus.inject(Fault::UnpluggedForGood, 0);
-        std::thread::sleep(ms(100));
-        let starts = bus.starts();
-        bus.inject(Fault::Busy, 0);
-        bus.plug_in_busy();
-        std::thread::sleep(ms(1500));
-        bus.set(RATE_AT, 44_100);
-        bus.inject(Fault::None, 0);
-        std::thread::sleep(ms(1500));
-        assert_eq!(bus.starts(), starts);
-        bus.set(RATE_AT, 0);
-        until("it is taken back", || starts < bus.starts());
-        std::thread::sleep(ms(300));
-        let told = ended(program);
-        for words in [
-            "the device is gone (the device was unplugged",
-            "it is there again, but in use by another program; close it there",
-            "48000 Hz is not offered, it offers 44100 Hz; it stays silent",
-            "the device is back",
-        ] {
-            assert_eq!(times(&told, words), 1, "{words}: {told}");
-        }
-        assert_eq!(aligned(&folder, 6).len(), 2, "{told}");
-    });
 }
 
 #[test]
@@ -191,12 +196,12 @@ fn a_card_that_returns_with_fewer_channels_or_another_period_is_taken_back() {
         std::thread::sleep(ms(300));
         unplug(&bus, ms(100), |bus| bus.set(CHANNELS_AT, 4));
         std::thread::sleep(ms(300));
-        let told = ended(program);
-        assert_eq!(times(&told, "it came back with 4 inputs of 6; the others are silent"), 1, "{told}");
-        assert_eq!(times(&told, "it came back with 10 inputs, not 6"), 1, "{told}");
-        assert!(times(&told, "it came back with periods of") >= 1, "{told}");
-        assert_eq!(aligned(&folder, 4).len(), 4, "{told}");
-        // The inputs that are not there any more are silent, and as long as the others.
+        let text = ended(program);
+        assert_eq!(times(&text, "it came back with 4 inputs of 6; the others are silent"), 1, "{text}");
+        assert_eq!(times(&text, "it came back with 10 inputs, not 6"), 1, "{text}");
+        assert!(times(&text, "it came back with periods of") >= 1, "{text}");
+        assert_eq!(offsets_from_card(&folder, 4).len(), 4, "{text}");
+        // Takes of missing inputs are silent at their end, and as long as the others.
         let length = |input: usize| read_wav(&folder.join(format!("audio/In {}-1.wav", input + 1))).1;
         let (there, lacking) = (length(0), length(5));
         let silent = there.len() - 10_000;
@@ -208,8 +213,8 @@ fn a_card_that_returns_with_fewer_channels_or_another_period_is_taken_back() {
 }
 
 #[test]
-fn a_stop_while_the_card_is_away_leaves_no_thread_and_no_device_behind() {
-    on_a_test_card("alsa::reconnect::a_stop_while_the_card_is_away_leaves_no_thread_and_no_device_behind", || {
+fn a_stop_while_the_card_is_gone_leaves_no_thread_and_no_device_behind() {
+    on_a_test_card("alsa::reconnect::a_stop_while_the_card_is_gone_leaves_no_thread_and_no_device_behind", || {
         let (place, bus) = (place(), Bus::of("ramp"));
         for comes_back in [false, true] {
             let folder = place.path().join(comes_back.to_string());
@@ -231,7 +236,7 @@ fn a_stop_while_the_card_is_away_leaves_no_thread_and_no_device_behind() {
             });
             until("it is looked for", || threads().contains(&"comeback".to_owned()));
             if comes_back {
-                // It is found, and the program is told to stop before it has heard of that.
+                // The card is found, but the program stops before it handles that.
                 bus.inject(Fault::None, 0);
                 bus.plug_in();
                 until("it is opened", || bus.open() > 0);

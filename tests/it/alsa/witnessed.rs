@@ -1,4 +1,4 @@
-//! The ALSA device under the witnesses: wait, cycle and recovery. Thread: test.
+//! Cost of the ALSA device on the audio thread: wait, cycle and recovery under the witnesses. Thread: test.
 
 use super::card::{Bus, Fault, on_a_test_card};
 use super::{capture_spec, loop_spec, open};
@@ -7,7 +7,8 @@ use faultless::device::alsa::AlsaDevice;
 use faultless::device::{Device, DeviceSpec, Input, LossCause, Output, Wake};
 use std::time::Duration;
 
-/// Hundreds of periods of every access under the witnesses. System calls and waits are the device's own.
+/// Moves hundreds of periods with every kind of access. System calls and waits are allowed, because the device makes
+/// them.
 #[test]
 fn the_device_allocates_nothing_and_takes_no_fault() {
     on_a_test_card("alsa::witnessed::the_device_allocates_nothing_and_takes_no_fault", || {
@@ -16,7 +17,7 @@ fn the_device_allocates_nothing_and_takes_no_fault() {
             device.start().unwrap();
             prepare();
             let mut seen = 0_u64;
-            // Twice round the buffer.
+            // Enough periods to wrap the ring twice.
             let cost = cycles(&mut device, 600, &mut |input, _| {
                 seen += input.bytes.iter().map(|b| u64::from(*b)).sum::<u64>();
             });
@@ -41,7 +42,7 @@ fn recovery_from_an_xrun_allocates_nothing_and_takes_no_fault() {
             let mut device = open(&capture_spec(name));
             device.start().unwrap();
             prepare();
-            let mut told = [0_u64; 2];
+            let mut wakes = [0_u64; 2];
             for round in 0..4 {
                 let cost = cycles(&mut device, 40, &mut |_, _| {});
                 assert_eq!((cost.allocations, cost.minor_faults, cost.major_faults), (0, 0, 0), "{name}: {cost:?}");
@@ -60,54 +61,51 @@ fn recovery_from_an_xrun_allocates_nothing_and_takes_no_fault() {
                     }
                 });
                 let Wake::Lost { cause, .. } = wake else { panic!("{name}: {wake:?}") };
-                told[usize::from(cause == LossCause::Silent)] += 1;
+                wakes[usize::from(cause == LossCause::Silent)] += 1;
                 assert_eq!((cost.allocations, cost.minor_faults, cost.major_faults), (0, 0, 0), "{name}: {cost:?}");
             }
-            assert_eq!(told, [2, 2], "{name}: xruns and silent losses");
+            assert_eq!(wakes, [2, 2], "{name}: xruns and silent losses");
         }
     });
 }
 
 #[test]
-fn a_card_that_slept_and_one_that_is_taken_back_cost_no_allocation_and_no_fault() {
-    on_a_test_card(
-        "alsa::witnessed::a_card_that_slept_and_one_that_is_taken_back_cost_no_allocation_and_no_fault",
-        || {
-            let bus = Bus::of("ramp");
-            for name in ["ramp_m", "ramp_r", "ramp_n"] {
-                // Opened elsewhere and brought in, as the reconnect does; the start is the audio thread's.
-                let mut device = std::thread::spawn(move || open(&capture_spec(name))).join().unwrap();
-                prepare();
-                let (started, cost) = account(Calls::LetThrough, || device.start());
-                assert_eq!(started, Ok(()));
+fn suspend_and_reconnect_of_a_card_cost_no_allocation_and_no_fault() {
+    on_a_test_card("alsa::witnessed::suspend_and_reconnect_of_a_card_cost_no_allocation_and_no_fault", || {
+        let bus = Bus::of("ramp");
+        for name in ["ramp_m", "ramp_r", "ramp_n"] {
+            // Another thread opens the device, as in a reconnect. The audio thread starts it.
+            let mut device = std::thread::spawn(move || open(&capture_spec(name))).join().unwrap();
+            prepare();
+            let (started, cost) = account(Calls::LetThrough, || device.start());
+            assert_eq!(started, Ok(()));
+            assert_eq!((cost.allocations, cost.minor_faults, cost.major_faults), (0, 0, 0), "{name}: {cost:?}");
+            for (fault, argument) in [(Fault::Suspend, 0), (Fault::Suspend, 1), (Fault::CaptureXrun, 3)] {
+                let cost = cycles(&mut device, 40, &mut |_, _| {});
                 assert_eq!((cost.allocations, cost.minor_faults, cost.major_faults), (0, 0, 0), "{name}: {cost:?}");
-                for (fault, argument) in [(Fault::Suspend, 0), (Fault::Suspend, 1), (Fault::CaptureXrun, 3)] {
-                    let cost = cycles(&mut device, 40, &mut |_, _| {});
-                    assert_eq!((cost.allocations, cost.minor_faults, cost.major_faults), (0, 0, 0), "{name}: {cost:?}");
-                    bus.inject(fault, argument);
-                    let cost = cycles(&mut device, 40, &mut |_, _| {});
-                    assert_eq!((cost.allocations, cost.minor_faults, cost.major_faults), (0, 0, 0), "{name}: {cost:?}");
-                }
-                bus.inject(Fault::UnpluggedForGood, 0);
-                let (gone, cost) = account(Calls::LetThrough, || {
-                    // What was captured before is lent first.
-                    let gone = (0..1000).any(|_| match device.wait(Duration::from_millis(20)) {
-                        Wake::Ready => device.cycle(&mut |_, _| {}) == 0,
-                        wake => wake == Wake::Gone,
-                    });
-                    let reckoning = device.reckoning();
-                    device.stop();
-                    (gone, reckoning)
-                });
-                assert!(gone.0 && gone.1.per_second > 47_000.0);
+                bus.inject(fault, argument);
+                let cost = cycles(&mut device, 40, &mut |_, _| {});
                 assert_eq!((cost.allocations, cost.minor_faults, cost.major_faults), (0, 0, 0), "{name}: {cost:?}");
-                bus.plug_in();
             }
-        },
-    );
+            bus.inject(Fault::UnpluggedForGood, 0);
+            let (gone, cost) = account(Calls::LetThrough, || {
+                // Frames that were captured before are lent first.
+                let gone = (0..1000).any(|_| match device.wait(Duration::from_millis(20)) {
+                    Wake::Ready => device.cycle(&mut |_, _| {}) == 0,
+                    wake => wake == Wake::Gone,
+                });
+                let reckoning = device.reckoning();
+                device.stop();
+                (gone, reckoning)
+            });
+            assert!(gone.0 && gone.1.per_second > 47_000.0);
+            assert_eq!((cost.allocations, cost.minor_faults, cost.major_faults), (0, 0, 0), "{name}: {cost:?}");
+            bus.plug_in();
+        }
+    });
 }
 
-/// Moves `count` periods, witnessed, and says what all of it cost.
+/// Moves `count` periods under the witnesses. Returns the cost of all of them.
 fn cycles(device: &mut AlsaDevice, count: usize, process: &mut dyn FnMut(Input<'_>, Output<'_>)) -> Account {
     let (lost, cost) = account(Calls::LetThrough, || {
         let (mut done, mut lost) = (0, 0);
@@ -124,7 +122,7 @@ fn cycles(device: &mut AlsaDevice, count: usize, process: &mut dyn FnMut(Input<'
         }
         lost
     });
-    // A busy machine adds some to those that were ordered; what they cost is in the account.
+    // A busy machine causes additional xruns. Their cost is in the account too.
     assert!(lost <= 20, "{lost} losses, or it is gone");
     cost
 }

@@ -1,9 +1,9 @@
-//! The four witnesses: what a piece of code cost the thread that ran it. Thread: test.
+//! The four witnesses: they count what a piece of code costs the thread that runs it. Thread: test.
 //!
-//! * the allocator of this binary counts allocations and frees (assert_no_alloc, which must not abort here),
-//! * `getrusage(RUSAGE_THREAD)` counts minor and major page faults,
-//! * and voluntary context switches: the thread waited for something,
-//! * syscall user dispatch (`prctl`, Linux 5.11, x86-64): while a byte of ours says so, a system call raises SIGSYS
+//! * The allocator of this binary counts allocations and frees (assert_no_alloc, which must not abort here).
+//! * `getrusage(RUSAGE_THREAD)` counts minor and major page faults.
+//! * `getrusage` also counts voluntary context switches: times the thread waited for something.
+//! * Syscall user dispatch (`prctl`, Linux 5.11, x86-64): while a selector byte demands it, a system call raises SIGSYS
 //!   instead of being made.
 #![expect(unsafe_code, reason = "a signal handler and a prctl")]
 
@@ -18,15 +18,15 @@ use std::sync::atomic::{AtomicI32, AtomicU8, Ordering::SeqCst};
 #[global_allocator]
 static ALLOCATOR: assert_no_alloc::AllocDisabler = assert_no_alloc::AllocDisabler;
 
-/// From linux/prctl.h; the libc crate does not have it.
+/// From linux/prctl.h. The libc crate lacks it.
 const PR_SET_SYSCALL_USER_DISPATCH: libc::c_int = 59;
-/// Values of the selector byte, from the same place.
+/// Values of the selector byte, from linux/prctl.h.
 const ALLOW: u8 = 0;
 const BLOCK: u8 = 1;
 
 const NO_CALL: i32 = -1;
 
-/// One thread's trap.
+/// The system call trap of a thread.
 struct Trap {
     selector: AtomicU8,
     caught: AtomicI32,
@@ -36,7 +36,7 @@ thread_local! {
     static TRAP: Cell<Option<&'static Trap>> = const { Cell::new(None) };
 }
 
-/// The first call disarms the trap, so that code that was caught goes on (with a result that makes no sense).
+/// The first system call disarms the trap, so that the code continues, with a meaningless result of that call.
 extern "C" fn on_sigsys(_: i32, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
     let Some(trap) = TRAP.get() else { return };
     trap.selector.store(ALLOW, SeqCst);
@@ -45,7 +45,7 @@ extern "C" fn on_sigsys(_: i32, info: *mut libc::siginfo_t, _: *mut libc::c_void
     trap.caught.store(number, SeqCst);
 }
 
-/// Sets this thread's trap, or says why the kernel has none.
+/// The trap of this thread, made on first use. The error says why the kernel has none.
 fn trap() -> Result<&'static Trap, String> {
     if let Some(trap) = TRAP.get() {
         return Ok(trap);
@@ -80,30 +80,30 @@ pub(crate) fn can_trap(test: &str) -> bool {
     }
 }
 
-/// What to do about system calls.
+/// How to treat system calls.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Calls {
-    /// None may be made.
+    /// Report the first one; none is made.
     Trapped,
-    /// They are the device's own.
+    /// Allow them, because the device makes them.
     LetThrough,
 }
 
-/// What it cost.
+/// The cost of a piece of code.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Account {
     /// Allocations and frees.
     pub(crate) allocations: u32,
     pub(crate) minor_faults: i64,
     pub(crate) major_faults: i64,
-    /// Times the thread waited.
+    /// Voluntary context switches.
     pub(crate) switches: i64,
-    /// The first system call.
+    /// Number of the first system call.
     pub(crate) call: Option<i32>,
 }
 
 impl Account {
-    /// In words; empty when nothing is wrong.
+    /// The offences as text; empty if there are none.
     pub(crate) fn offences(&self) -> String {
         let mut text = String::new();
         if let Some(call) = self.call {
@@ -123,7 +123,7 @@ impl Account {
     }
 }
 
-/// Lets system calls be made again, also when the body panics.
+/// Disarms the trap when it is dropped, also when the body panics.
 struct Trapped(Option<&'static Trap>);
 
 impl Trapped {
@@ -144,18 +144,18 @@ impl Drop for Trapped {
     }
 }
 
-/// Brings in everything that the thread will use, as the program does before its device starts.
+/// Populates all memory that the thread will use, as the program does before its device starts.
 pub(crate) fn prepare() {
-    // Touched, not locked: there is no budget.
+    // The budget is 0, so the stack is touched and not locked.
     process::prepare_stack(&LockBudget::new(0));
     process::populate();
 }
 
-/// Runs `body` and says what it cost this thread.
+/// Runs `body` and counts what it costs this thread.
 pub(crate) fn account<T>(calls: Calls, body: impl FnOnce() -> T) -> (T, Account) {
     let trap = trap().ok().filter(|_| calls == Calls::Trapped);
     let usage = || getrusage(UsageWho::RUSAGE_THREAD).expect("it always can be asked");
-    // Once beforehand, so that what the witnesses themselves touch is there.
+    // The first call brings in the memory that the witnesses themselves use.
     usage();
     let allocations = assert_no_alloc::violation_count();
     let (out, before, after) = assert_no_alloc::assert_no_alloc(|| {
@@ -176,7 +176,7 @@ pub(crate) fn account<T>(calls: Calls, body: impl FnOnce() -> T) -> (T, Account)
     (out, account)
 }
 
-/// Runs `body`, which may do nothing that the audio thread may not.
+/// Runs `body`, and fails the test if `body` does anything that the audio thread must not do.
 #[track_caller]
 pub(crate) fn assert_rt<T>(body: impl FnOnce() -> T) -> T {
     let (out, account) = account(Calls::Trapped, body);
@@ -184,7 +184,7 @@ pub(crate) fn assert_rt<T>(body: impl FnOnce() -> T) -> T {
     out
 }
 
-/// Runs `body` in a process of its own, where no other test brings memory in.
+/// Runs `body` in a process of its own, where no other test populates memory.
 pub(crate) fn alone(test: &str, body: fn()) {
     const ALONE: &str = "FAULTLESS_TEST_ALONE";
     if std::env::var_os(ALONE).is_some() {

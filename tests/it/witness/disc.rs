@@ -1,4 +1,4 @@
-//! The read-ahead by hand: one recorded file on a disk, its windows mapped on the test's thread. Thread: test.
+//! The read-ahead's part in these tests: owns a recorded file on a disk, and supplies its windows. Thread: test.
 
 use faultless::butler::plan;
 use faultless::format::TakeFormat;
@@ -13,10 +13,10 @@ use std::sync::Arc;
 
 use super::rig::plain;
 
-/// Bytes of a window: as small as the program makes them.
+/// Bytes of a window: the smallest size.
 const WINDOW_BYTES: usize = faultless::limits::WINDOW_BYTES_MIN;
 
-/// One file and a ring.
+/// A file and the reader's end of its window ring.
 pub(super) struct Disc {
     file: File,
     windows: ReaderPlaybackWindows,
@@ -26,13 +26,13 @@ pub(super) struct Disc {
     frames: u64,
 }
 
-/// What is recorded at a frame, in 24 bits: something that 16 bits hold.
+/// The recorded sample at frame `frame` of channel `channel`, in 24 bits; 16 bits hold it exactly.
 pub(super) fn sound(frame: u64, channel: usize) -> i32 {
     ((frame * 37 + channel as u64 * 1_009) % 20_001) as i32 * 256 - 10_000 * 256
 }
 
 impl Disc {
-    /// A file of `frames` frames on a disk, and the voice that plays it plainly.
+    /// A file of `frames` frames on a disk, and a voice that plays it unchanged.
     pub(super) fn new(format: TakeFormat, channels: usize, frames: u64) -> (Disc, Box<Voice>) {
         let file = tempfile::tempfile_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let mut bytes = Vec::new();
@@ -50,7 +50,7 @@ impl Disc {
         (Disc { file, windows, budget: LockBudget::new(u64::MAX), format, channels, frames }, voice)
     }
 
-    /// Hands over frames `take_frame ..` of the file, `frames` of them, to be heard from stream frame `stream` of
+    /// Supplies `frames` frames of the file from frame `take_frame` on. They play from stream frame `stream` of locate
     /// `epoch` on.
     pub(super) fn supply(&mut self, epoch: u32, stream: u64, take_frame: u64, frames: u64) {
         assert!(take_frame + frames <= self.frames);
@@ -76,23 +76,23 @@ impl Disc {
         self.supplied_until(epoch, stream + frames);
     }
 
-    /// Nothing more is placed before stream frame `stream`.
+    /// Declares that no further window begins before stream frame `stream`; gaps before it are silence.
     pub(super) fn supplied_until(&mut self, epoch: u32, stream: u64) {
         self.windows.supplied_until(epoch, stream);
     }
 
-    /// Windows that came back since the last call, unmapped now.
+    /// Takes back and unmaps returned windows. Returns how many.
     pub(super) fn collect(&mut self) -> usize {
         std::iter::from_fn(|| self.windows.ring.collect()).count()
     }
 
-    /// Windows that are out.
+    /// Windows that the engine holds.
     pub(super) fn out(&self) -> usize {
         self.windows.ring.out()
     }
 
-    /// Cuts the file off after frame `frame`, as another program might. Returns the frame with which the first page
-    /// begins that is wholly gone.
+    /// Truncates the file after frame `frame`, as another program might. Returns the first frame of the first page that
+    /// is missing as a whole.
     pub(super) fn cut(&self, frame: u64) -> u64 {
         let frame_bytes = (self.format.bytes() * self.channels) as u64;
         let bytes = DATA_OFFSET + frame * frame_bytes;

@@ -1,5 +1,4 @@
-//! The audio thread's own loop under the witnesses: what a device can say, a device that is gone, another that takes
-//! over. Thread: test.
+//! The drive loop under the witnesses: every wake of a device, a device that is gone, a second device. Thread: test.
 
 use super::account::{Calls, account, assert_rt, can_trap, prepare};
 use super::reel::Reel;
@@ -18,15 +17,15 @@ use std::time::Duration;
 
 type Control = Arc<Mutex<Producer<AudioCommand>>>;
 
-/// A device that says what stands in its script, and with the last word sends the engine a command.
+/// A device that returns the wakes of a script, and sends the engine a command with the last one.
 struct Scripted {
     facts: DeviceFacts,
-    /// From the last to the first.
+    /// Wakes, the last one first.
     script: Vec<Wake>,
     memory: Box<dyn Device>,
     control: Control,
     command: Option<AudioCommand>,
-    /// How far its counter is ahead, always.
+    /// [`Reckoning::ahead`] of the device, always the same.
     ahead: f64,
     start: Result<(), StartError>,
 }
@@ -34,7 +33,7 @@ struct Scripted {
 impl Scripted {
     fn new(mut script: Vec<Wake>, control: &Control, command: AudioCommand) -> Box<Scripted> {
         let memory = interleaved("", 2, DeviceFormat::S32, 64);
-        // To the loop it has a clock: there is no pause.
+        // With a clock the loop does not pause for windows.
         let facts = DeviceFacts { pace: Pace::RealTime, ..memory.facts().clone() };
         script.reverse();
         let control = Arc::clone(control);
@@ -81,7 +80,7 @@ impl Device for Scripted {
     }
 }
 
-/// Whether this kernel tells the time without a system call.
+/// Whether reading the clock takes no system call here.
 fn clock_is_free(test: &str) -> bool {
     if !can_trap(test) {
         return false;
@@ -94,21 +93,21 @@ fn clock_is_free(test: &str) -> bool {
 }
 
 #[test]
-fn the_loop_takes_every_word_of_a_device_and_another_device_too() {
-    if !clock_is_free("witness::driving::the_loop_takes_every_word_of_a_device_and_another_device_too") {
+fn the_loop_handles_every_wake_of_a_device_and_a_second_device() {
+    if !clock_is_free("witness::driving::the_loop_handles_every_wake_of_a_device_and_a_second_device") {
         return;
     }
     let (control, commands) = RingBuffer::new(16);
     let control = Arc::new(Mutex::new(control));
-    let (events, mut told) = RingBuffer::new(limits::AUDIO_EVENTS);
+    let (events, mut reports) = RingBuffer::new(limits::AUDIO_EVENTS);
     let published = Arc::new(Published::new(2));
     let mut engine = Engine::new(commands, events, Arc::clone(&published), 2, RATE);
     let (mut reel, capture) = Reel::new(TakeFormat::S24, &[0], 0);
     reel.supply(20);
     let xrun = vec![Wake::Lost { frames: 300, cause: LossCause::Xrun }];
     let (ready, quiet) = (|count: usize| vec![Wake::Ready; count], vec![Wake::Timeout; 2]);
-    // The second device takes over when the first is gone, and with it everything ends.
-    // The first period tells its place; it is moved when it is said again.
+    // The second device replaces the first one, and the loop ends with its script. Its first `Ready` only places it on
+    // the timeline; the period is moved with the next one.
     let after = [ready(11), xrun.clone(), ready(10)].concat();
     let mut second = Scripted::new(after, &control, AudioCommand::Quit);
     second.ahead = -500.0;
@@ -122,7 +121,7 @@ fn the_loop_takes_every_word_of_a_device_and_another_device_too() {
     assert_eq!(device.unwrap().facts().inputs, 2);
 
     let (mut ended, mut gone, mut back) = (None, 0, 0);
-    while let Ok(event) = told.pop() {
+    while let Ok(event) = reports.pop() {
         match event {
             AudioEvent::PassEnded(pass) => ended = Some(pass),
             AudioEvent::DeviceGone { .. } => gone += 1,
@@ -131,7 +130,7 @@ fn the_loop_takes_every_word_of_a_device_and_another_device_too() {
         }
     }
     assert_eq!((gone, back), (1, 1));
-    // The first one's counter was 1,000 frames further, and the second's frame 0 is 500 after that.
+    // The counter of the first device was 1,000 frames ahead, and frame 0 of the second one is 500 frames later.
     let away = published.frames_lost.load(Relaxed) - 600;
     assert_eq!(away, 1_500);
     let frames = 60 * 64 + 600 + away;
@@ -148,12 +147,12 @@ fn the_loop_takes_every_word_of_a_device_and_another_device_too() {
     reel.assert_returned(frames);
 }
 
-/// A device that says once that it is gone, one that does not start, and a thread that ends it all a while later.
+/// A device that is gone, a second one that does not start, and a thread that ends the loop later.
 #[test]
-fn without_a_device_the_timeline_counts_on_by_the_clock_and_the_thread_rests() {
+fn without_a_device_the_timeline_follows_the_clock_and_the_thread_sleeps() {
     let (control, commands) = RingBuffer::new(16);
     let control = Arc::new(Mutex::new(control));
-    let (events, mut told) = RingBuffer::new(limits::AUDIO_EVENTS);
+    let (events, mut reports) = RingBuffer::new(limits::AUDIO_EVENTS);
     let published = Arc::new(Published::new(2));
     let mut engine = Engine::new(commands, events, Arc::clone(&published), 2, RATE);
     let (mut reel, capture) = Reel::new(TakeFormat::S24, &[0], 0);
@@ -183,7 +182,7 @@ fn without_a_device_the_timeline_counts_on_by_the_clock_and_the_thread_rests() {
     assert!(left.0, "it went home");
     assert_eq!((cost.allocations, cost.minor_faults, cost.major_faults), (0, 0, 0), "{cost:?}");
     let (mut frames, mut gone) = (0, Vec::new());
-    while let Ok(event) = told.pop() {
+    while let Ok(event) = reports.pop() {
         match event {
             AudioEvent::PassEnded(pass) => frames = pass.frames.0,
             AudioEvent::DeviceGone { device, reason } => gone.push((device.facts().period_frames, reason)),
@@ -191,7 +190,7 @@ fn without_a_device_the_timeline_counts_on_by_the_clock_and_the_thread_rests() {
         }
     }
     assert_eq!(gone, [(64, Some("its plug was pulled")), (64, Some("the device did not start"))]);
-    // All but the last rest is counted, which is longer than it was meant on a busy machine.
+    // All but the last sleep is counted. On a busy machine that sleep is longer than requested.
     let most = 1_280 + RATE.frames(left.1).0;
     assert!((1_280 + (most - 1_280) / 2..=most).contains(&frames), "{frames} of {most}");
     reel.assert_ramp(0..1_280, 0, DeviceFormat::S32);

@@ -1,8 +1,8 @@
-//! The audio thread's rules as tests: every path of the engine is walked, one period at a time, under four witnesses
-//! ([`account`]), and what it recorded and played is compared with what it should have. Thread: test.
+//! The audio thread's rules as tests. The tests run every path of the engine one period at a time, count its
+//! allocations, page faults, waits and system calls ([`account`]), and compare recording and playback with the expected
+//! samples. Thread: test.
 //!
-//! Nothing here waits: the engine is driven by hand with a device that has no clock, and windows are supplied on
-//! the test's own thread between two periods.
+//! Nothing here waits: the device has no clock, and the test's own thread supplies windows between two periods.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 

@@ -29,19 +29,19 @@ fn began(events: &[AudioEvent]) -> Vec<(u64, u64)> {
 }
 
 #[test]
-fn a_pass_begins_at_its_place_and_ends_after_its_length_amid_a_period() {
+fn a_pass_begins_at_its_position_and_ends_after_its_length_within_a_period() {
     let mut rig = rig();
     let (mut reel, capture) = take();
     rig.send(AudioCommand::Roll);
-    rig.turns(5);
+    rig.cycles(5);
     rig.record(Pass::new(vec![capture], Some(FramePos(1001)), Frames(2345), true));
-    rig.turns(10);
+    rig.cycles(10);
     assert_eq!(rig.published.pass_frames.load(Relaxed), NO_PASS, "its place has not come");
-    rig.turns(50);
-    let told = rig.told();
-    assert_eq!(began(&told), [(1001, 1001)]);
+    rig.cycles(50);
+    let reports = rig.reports();
+    assert_eq!(began(&reports), [(1001, 1001)]);
     assert_eq!(rig.position(), 3602, "the transport stops after 256 frames of declick");
-    let pass = ended(told);
+    let pass = ended(reports);
     assert_eq!((pass.frames, pass.began), (Frames(2345), FramePos(1001)));
     assert_eq!((rig.motion(), rig.published.pass_frames.load(Relaxed)), (Motion::Stopped, NO_PASS));
     reel.assert_ramp(0..2345, 1001, DeviceFormat::S32);
@@ -54,8 +54,8 @@ fn a_pass_that_does_not_stop_with_its_end_leaves_the_transport_rolling() {
     let mut rig = rig();
     let (mut reel, capture) = take();
     rig.record(Pass::new(vec![capture], None, Frames(100), false));
-    rig.turns(10);
-    assert_eq!(ended(rig.told()).frames, Frames(100));
+    rig.cycles(10);
+    assert_eq!(ended(rig.reports()).frames, Frames(100));
     assert_eq!((rig.motion(), rig.position()), (Motion::Rolling, 640));
     reel.assert_ramp(0..100, 0, DeviceFormat::S32);
     reel.assert_returned(100);
@@ -66,13 +66,13 @@ fn stop_ends_the_pass_with_the_frame_before_it() {
     let mut rig = rig();
     let (mut reel, capture) = take();
     rig.record(Pass::new(vec![capture], None, FOR_EVER, false));
-    rig.turns(30);
+    rig.cycles(30);
     rig.send(AudioCommand::Stop);
-    rig.turns(1);
+    rig.cycles(1);
     assert_eq!(rig.motion(), Motion::Stopping);
-    rig.turns(4);
+    rig.cycles(4);
     assert_eq!((rig.motion(), rig.position()), (Motion::Stopped, 30 * 64 + 256));
-    assert_eq!(ended(rig.told()).frames, Frames(30 * 64));
+    assert_eq!(ended(rig.reports()).frames, Frames(30 * 64));
     reel.assert_ramp(0..30 * 64, 0, DeviceFormat::S32);
     reel.assert_returned(30 * 64);
 }
@@ -82,17 +82,17 @@ fn punching_out_and_in_again_keeps_rolling() {
     let mut rig = rig();
     let ((mut first, capture), (mut second, again)) = (take(), take());
     rig.record(Pass::new(vec![capture], None, FOR_EVER, false));
-    rig.turns(20);
+    rig.cycles(20);
     rig.send(AudioCommand::PunchOut);
-    rig.turns(7);
-    assert_eq!((rig.motion(), ended(rig.told()).frames), (Motion::Rolling, Frames(20 * 64)));
+    rig.cycles(7);
+    assert_eq!((rig.motion(), ended(rig.reports()).frames), (Motion::Rolling, Frames(20 * 64)));
     rig.record(Pass::new(vec![again], None, FOR_EVER, false));
-    rig.turns(11);
+    rig.cycles(11);
     rig.send(AudioCommand::PunchOut);
-    rig.turns(3);
-    let told = rig.told();
-    assert_eq!(began(&told), [(27 * 64, 27 * 64)]);
-    assert_eq!(ended(told).frames, Frames(11 * 64));
+    rig.cycles(3);
+    let reports = rig.reports();
+    assert_eq!(began(&reports), [(27 * 64, 27 * 64)]);
+    assert_eq!(ended(reports).frames, Frames(11 * 64));
     first.assert_ramp(0..20 * 64, 0, DeviceFormat::S32);
     first.assert_returned(20 * 64);
     second.assert_ramp(0..11 * 64, 27 * 64, DeviceFormat::S32);
@@ -104,27 +104,27 @@ fn a_pass_over_a_pass_ends_the_first() {
     let mut rig = rig();
     let ((mut first, capture), (mut second, over)) = (take(), take());
     rig.record(Pass::new(vec![capture], None, FOR_EVER, false));
-    rig.turns(9);
+    rig.cycles(9);
     rig.record(Pass::new(vec![over], None, FOR_EVER, true));
-    rig.turns(9);
-    assert_eq!(ended(rig.told()).frames, Frames(9 * 64));
+    rig.cycles(9);
+    assert_eq!(ended(rig.reports()).frames, Frames(9 * 64));
     rig.send(AudioCommand::Stop);
-    rig.turns(1);
-    assert_eq!(ended(rig.told()).frames, Frames(9 * 64));
+    rig.cycles(1);
+    assert_eq!(ended(rig.reports()).frames, Frames(9 * 64));
     first.assert_returned(9 * 64);
     second.assert_ramp(0..9 * 64, 9 * 64, DeviceFormat::S32);
     second.assert_returned(9 * 64);
 }
 
 #[test]
-fn a_pass_whose_place_never_comes_is_given_back_empty() {
+fn a_pass_whose_position_is_never_reached_is_returned_empty() {
     let mut rig = rig();
     let (mut reel, capture) = take();
     rig.record(Pass::new(vec![capture], Some(FramePos(1 << 30)), FOR_EVER, false));
-    rig.turns(10);
+    rig.cycles(10);
     rig.send(AudioCommand::Stop);
-    rig.turns(10);
-    assert_eq!(ended(rig.told()).frames, Frames(0));
+    rig.cycles(10);
+    assert_eq!(ended(rig.reports()).frames, Frames(0));
     reel.assert_returned(0);
     reel.assert_silent(0..1000);
     assert!(reel.back.iter().all(|(.., touched)| !touched));
@@ -135,16 +135,16 @@ fn a_locate_ends_the_pass() {
     let mut rig = rig();
     let (mut reel, capture) = take();
     rig.record(Pass::new(vec![capture], None, FOR_EVER, false));
-    rig.turns(10);
+    rig.cycles(10);
     let path = faultless::message::PlayPath { start: FramePos(48_000), loop_range: None };
     rig.send(AudioCommand::Locate { path, epoch: 1 });
-    rig.turns(10);
-    // It records until the declick is over: what is heard is what is kept.
-    let frames = ended(rig.told()).frames;
+    rig.cycles(10);
+    // The pass records until the fade-out is over, as long as playback is audible.
+    let frames = ended(rig.reports()).frames;
     assert_eq!((frames, rig.motion()), (Frames(10 * 64 + 256), Motion::WaitingForData));
     reel.assert_ramp(0..frames.0, 0, DeviceFormat::S32);
     reel.assert_returned(frames.0);
     rig.arrive(1);
-    rig.turns(2);
+    rig.cycles(2);
     assert_eq!((rig.motion(), rig.position()), (Motion::Rolling, 48_000 + 128));
 }

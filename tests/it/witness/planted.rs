@@ -1,4 +1,4 @@
-//! Offences that are planted, one for each witness: each must be seen. Thread: test.
+//! Planted offences, one for each witness: the witness must find it. Thread: test.
 #![expect(unsafe_code, reason = "a system call and a page, planted")]
 
 use super::account::{Account, Calls, account, assert_rt, can_trap, prepare};
@@ -9,16 +9,16 @@ use std::hint::black_box;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-/// Pages that nobody has touched. Shared ones: a test beside this one brings in all private memory there is.
+/// Pages that were never touched. The mapping is shared, because other tests populate all private memory.
 fn fresh(pages: usize) -> MmapMut {
     let file = File::from(memfd_create(c"faultless-planted", MFdFlags::MFD_CLOEXEC).unwrap());
     file.set_len(pages as u64 * 4096).unwrap();
-    // SAFETY: nobody else has the file.
+    // SAFETY: nothing else uses the file.
     unsafe { MmapMut::map_mut(&file) }.unwrap()
 }
 
 #[test]
-fn nothing_is_held_against_code_that_does_nothing() {
+fn code_that_does_nothing_has_an_empty_account() {
     prepare();
     let (sum, cost) = account(Calls::Trapped, || (0..1000).map(black_box).sum::<u64>());
     assert_eq!((sum, cost), (499_500, Account::default()));
@@ -106,17 +106,17 @@ fn a_lock_that_nobody_holds_makes_no_system_call_and_one_that_somebody_holds_doe
 }
 
 #[test]
-fn a_panic_opens_the_trap_and_assert_rt_says_what_it_saw() {
+fn a_panic_disarms_the_trap_and_assert_rt_names_the_offence() {
     prepare();
-    let told = |body: &mut dyn FnMut()| {
+    let reports = |body: &mut dyn FnMut()| {
         let caught = catch_unwind(AssertUnwindSafe(|| assert_rt(body))).unwrap_err();
         caught.downcast_ref::<String>().cloned().unwrap_or_default()
     };
     let mut doomed = Some(Box::new([1_u8; 100]));
-    assert_eq!(told(&mut || drop(doomed.take())), "allocated or freed 1 times; ");
+    assert_eq!(reports(&mut || drop(doomed.take())), "allocated or freed 1 times; ");
     let mut page = fresh(1);
-    assert_eq!(told(&mut || page[0] = 1), "faulted 1 times; ");
-    told(&mut || panic!("planted"));
+    assert_eq!(reports(&mut || page[0] = 1), "faulted 1 times; ");
+    reports(&mut || panic!("planted"));
     // SAFETY: it takes nothing and changes nothing.
     let parent = unsafe { libc::getppid() };
     assert!(0 <= parent && parent != libc::SYS_getppid as i32, "system calls are made again");

@@ -1,9 +1,9 @@
-//! Playing under the witnesses: sound, gaps, dropouts, files cut short, mixing, monitoring, voices that come and go.
+//! Playback under the witnesses: sound, silence, dropouts, truncated files, mixing, monitoring, changing voices.
 //! Thread: test.
 
 use super::account::{Account, Calls, account, assert_rt};
 use super::disc::{Disc, sound};
-use super::rig::{Rig, input_24, interleaved, plain, planar, turn};
+use super::rig::{Rig, cycle, input_24, interleaved, plain, planar};
 use faultless::engine::Next;
 use faultless::format::{DeviceFormat, TakeFormat};
 use faultless::message::{AudioCommand, AudioEvent};
@@ -12,14 +12,14 @@ use faultless::time::{FramePos, Frames};
 use std::sync::atomic::Ordering::Relaxed;
 
 const TAKE_FORMATS: [TakeFormat; 3] = [TakeFormat::S16, TakeFormat::S24, TakeFormat::F32];
-/// The first frames fade in.
+/// Frames of the declick ramp at the start.
 const FADE: u64 = 256;
 
 fn rig() -> Rig {
     Rig::on(interleaved("", 2, DeviceFormat::S32, 64))
 }
 
-/// What a plain voice plays of frame `frame` of its file.
+/// Left and right that an unchanged voice plays for frame `frame` of its file.
 fn played(frame: u64, channels: usize) -> [i32; 2] {
     [sound(frame, 0), if channels == 2 { sound(frame, 1) } else { 0 }]
 }
@@ -36,7 +36,7 @@ fn removed(events: Vec<AudioEvent>) -> usize {
     events.into_iter().filter(|event| matches!(event, AudioEvent::Removed(_))).count()
 }
 
-/// Sound, a gap, sound, a dropout, sound again, and silence for good.
+/// Plays sound, silence, sound, a dropout, sound again, and silence to the end.
 fn play_all(format: TakeFormat, channels: usize, device: DeviceFormat) {
     let (mut disc, voice) = Disc::new(format, channels, 20_000);
     let mut rig = Rig::on(interleaved("", 0, device, 64));
@@ -44,11 +44,11 @@ fn play_all(format: TakeFormat, channels: usize, device: DeviceFormat) {
     disc.supply(0, 6_001, 9_000, 3_000);
     rig.send(AudioCommand::Install { slot: 3, voice });
     rig.send(AudioCommand::Roll);
-    // 9,001 lies in period 140; up to 10,240 nothing is there.
-    rig.turns(160);
+    // Windows end at frame 9,001, in period 140. There are none up to frame 10,240.
+    rig.cycles(160);
     disc.supply(0, 10_500, 0, 1_000);
     disc.supplied_until(0, u64::MAX);
-    rig.turns(40);
+    rig.cycles(40);
     let lost = |value: i32| if device == DeviceFormat::S16 { value >> 8 << 8 } else { value };
     for frame in FADE..200 * 64 {
         let wanted = match frame {
@@ -57,14 +57,14 @@ fn play_all(format: TakeFormat, channels: usize, device: DeviceFormat) {
             10_500..11_500 => played(frame - 10_500, channels),
             _ => [0, 0],
         };
-        assert_eq!(rig.heard.at(frame), wanted.map(lost), "{format} with {channels} channels: frame {frame}");
+        assert_eq!(rig.playback.at(frame), wanted.map(lost), "{format} with {channels} channels: frame {frame}");
     }
-    assert!(rig.heard.at(0) == [0, 0] && rig.heard.at(100) != [0, 0], "it fades in");
-    assert_eq!(dropouts(&rig.told()), [(3, 9_001, 10_240 - 9_001)]);
+    assert!(rig.playback.at(0) == [0, 0] && rig.playback.at(100) != [0, 0], "it fades in");
+    assert_eq!(dropouts(&rig.reports()), [(3, 9_001, 10_240 - 9_001)]);
     assert_eq!(rig.published.frames_dropped.load(Relaxed), 10_240 - 9_001);
     assert_eq!(rig.published.dropouts.load(Relaxed), 1);
     rig.send(AudioCommand::Quit);
-    assert_eq!(rig.turn(), Next::Leave);
+    assert_eq!(rig.cycle(), Next::Leave);
     assert!(2 < disc.collect());
     assert_eq!(disc.out(), 0);
 }
@@ -92,8 +92,8 @@ fn planar_memory_is_played_to() {
     disc.supply(0, 0, 0, 10_000);
     rig.send(AudioCommand::Install { slot: 0, voice });
     rig.send(AudioCommand::Roll);
-    rig.turns(100);
-    assert!((FADE..10_000).all(|frame| rig.heard.at(frame) == played(frame, 2)));
+    rig.cycles(100);
+    assert!((FADE..10_000).all(|frame| rig.playback.at(frame) == played(frame, 2)));
 }
 
 #[test]
@@ -103,17 +103,16 @@ fn a_file_that_is_cut_short_costs_one_system_call_a_page_and_is_silent_from_ther
     disc.supply(0, 0, 0, 9_000);
     rig.send(AudioCommand::Install { slot: 7, voice });
     rig.send(AudioCommand::Roll);
-    rig.turns(20);
+    rig.cycles(20);
     let gone = disc.cut(3_000);
     assert!((3_000..5_100).contains(&gone));
     let (mut repairs, mut cost) = (0, Account::default());
     for _ in 20..180 {
-        let Rig { engine, device, heard, .. } = &mut rig;
-        let (_, spent) = account(Calls::Trapped, || turn(engine, device.as_mut(), heard));
+        let Rig { engine, device, playback, .. } = &mut rig;
+        let (_, spent) = account(Calls::Trapped, || cycle(engine, device.as_mut(), playback));
         assert_eq!(spent.allocations, 0);
-        // The handler of the SIGBUS puts a page of zeros where one is missing. That is its one call, for which it may
-        // have to wait while another thread maps something, and it is all that there may be: two faults for the
-        // page, the one that was refused and the one that is served.
+        // The SIGBUS handler maps a page of zeros in place of a missing one. That is its only system call. It may wait
+        // while another thread maps memory. Two faults per page are allowed: the refused one and the resolved one.
         assert!(spent.switches == 0 || spent.call.is_some(), "{spent:?}");
         assert!(spent.call.is_none_or(|call| i64::from(call) == libc::SYS_mmap), "{spent:?}");
         repairs += u64::from(spent != Account::default());
@@ -121,40 +120,40 @@ fn a_file_that_is_cut_short_costs_one_system_call_a_page_and_is_silent_from_ther
             (cost.minor_faults + spent.minor_faults, cost.major_faults + spent.major_faults);
     }
     let end = 180 * 64;
-    // The page of the cut is refilled with zeros behind it; it and those that are gone are met anew.
+    // The page of the cut is filled with zeros behind the cut. It and the missing pages fault again.
     let pages = (9_000_u64 * 2).div_ceil(4096) - 3_000 * 2 / 4096;
     assert!(1 <= repairs && repairs <= pages, "{repairs} periods repaired {pages} pages");
     assert!(cost.minor_faults + cost.major_faults <= 3 * pages as i64, "{cost:?}");
     for frame in FADE..3_000 {
-        assert_eq!(rig.heard.at(frame), played(frame, 1), "frame {frame}");
+        assert_eq!(rig.playback.at(frame), played(frame, 1), "frame {frame}");
     }
-    assert!((3_000..end).all(|frame| rig.heard.at(frame) == [0, 0]), "what is missing is silent");
-    let told = rig.told();
-    let cuts: Vec<_> = told.iter().filter(|event| matches!(event, AudioEvent::CutShort { slot: 7, .. })).collect();
+    assert!((3_000..end).all(|frame| rig.playback.at(frame) == [0, 0]), "what is missing is silent");
+    let reports = rig.reports();
+    let cuts: Vec<_> = reports.iter().filter(|event| matches!(event, AudioEvent::CutShort { slot: 7, .. })).collect();
     assert_eq!(cuts.len(), 1, "told once");
-    // From here on it is as real-time safe as ever.
-    rig.turns(10);
+    // From here on the engine is realtime-safe again.
+    rig.cycles(10);
 }
 
 #[test]
-fn a_moved_fader_glides_and_a_muted_track_is_silent() {
+fn a_moved_fader_ramps_and_a_muted_track_is_silent() {
     let (mut disc, voice) = Disc::new(TakeFormat::S24, 2, 20_000);
     let mut rig = rig();
     disc.supply(0, 0, 0, 20_000);
     rig.send(AudioCommand::Install { slot: 0, voice });
     rig.send(AudioCommand::Roll);
-    rig.turns(10);
+    rig.cycles(10);
     let mix = Mix { gains: [[0.5, 0.0], [0.0, 0.25]], ..plain(2) };
     rig.send(AudioCommand::Mix { slot: 0, mix });
-    rig.turns(20);
+    rig.cycles(20);
     rig.send(AudioCommand::Mix { slot: 0, mix: Mix { gains: [[0.0; 2]; 2], ..plain(2) } });
-    rig.turns(20);
+    rig.cycles(20);
     rig.send(AudioCommand::Mix { slot: 0, mix: plain(2) });
-    rig.turns(20);
-    // Out of range, or nobody there: nothing happens.
+    rig.cycles(20);
+    // A slot out of range or without a voice is ignored.
     rig.send(AudioCommand::Mix { slot: 900, mix });
     rig.send(AudioCommand::Mix { slot: usize::MAX, mix });
-    rig.turns(1);
+    rig.cycles(1);
     for frame in [FADE, 639, 640 + FADE, 1919, 1920 + FADE, 3199, 3200 + FADE, 4479] {
         let [left, right] = played(frame, 2);
         let wanted = match frame {
@@ -162,32 +161,35 @@ fn a_moved_fader_glides_and_a_muted_track_is_silent() {
             1920..3200 => [0, 0],
             _ => [left, right],
         };
-        assert_eq!(rig.heard.at(frame), wanted, "frame {frame}");
+        assert_eq!(rig.playback.at(frame), wanted, "frame {frame}");
     }
-    let glide = |frame: u64| f64::from(rig.heard.at(frame)[0]) / f64::from(played(frame, 2)[0]);
-    // A step is 1/256 of full scale: a quarter of it is done after 64 frames.
+    let glide = |frame: u64| f64::from(rig.playback.at(frame)[0]) / f64::from(played(frame, 2)[0]);
+    // A ramp step is 1/256 of full scale, so a quarter of full scale takes 64 frames.
     assert!((0.74..0.76).contains(&glide(640 + 64)), "half way: {}", glide(640 + 64));
 }
 
 #[test]
-fn inputs_are_heard_while_monitored_standing_and_rolling() {
+fn monitored_inputs_are_played_while_stopped_and_while_rolling() {
     for device in [interleaved("", 4, DeviceFormat::S32, 64), planar(4, DeviceFormat::F32, 64)] {
         let mut rig = Rig::on(device);
         let (mut disc, mut voice) = Disc::new(TakeFormat::S16, 2, 10_000);
         voice.mix = Mix { disk: false, input: true, inputs: [3, 1], ..plain(2) };
         disc.supply(0, 0, 0, 10_000);
         rig.send(AudioCommand::Install { slot: 1, voice });
-        rig.turns(20);
+        rig.cycles(20);
         rig.send(AudioCommand::Roll);
-        rig.turns(20);
+        rig.cycles(20);
         rig.send(AudioCommand::Mix { slot: 1, mix: plain(2) });
-        rig.turns(20);
-        let heard = |frame: u64| [input_24(frame, 3, DeviceFormat::S32), input_24(frame, 1, DeviceFormat::S32)];
-        assert!((FADE..20 * 64).all(|frame| rig.heard.at(frame) == heard(frame)), "standing");
-        // Its levels for the disk glide to nothing while the inputs are heard.
-        assert!((20 * 64 + 2 * FADE..40 * 64).all(|frame| rig.heard.at(frame) == heard(frame)), "rolling");
+        rig.cycles(20);
+        let playback = |frame: u64| [input_24(frame, 3, DeviceFormat::S32), input_24(frame, 1, DeviceFormat::S32)];
+        assert!((FADE..20 * 64).all(|frame| rig.playback.at(frame) == playback(frame)), "standing");
+        // The gains of the takes ramp to zero while the inputs are monitored.
+        assert!((20 * 64 + 2 * FADE..40 * 64).all(|frame| rig.playback.at(frame) == playback(frame)), "rolling");
         let from = 40 * 64 + FADE;
-        assert!((from..60 * 64).all(|frame| rig.heard.at(frame) == played(frame - 20 * 64, 2)), "from the disk again");
+        assert!(
+            (from..60 * 64).all(|frame| rig.playback.at(frame) == played(frame - 20 * 64, 2)),
+            "from the disk again"
+        );
     }
 }
 
@@ -199,26 +201,26 @@ fn voices_come_and_go_while_rolling_and_nothing_is_freed() {
     first.supply(0, 0, 0, 10_000);
     second.supply(0, 0, 5_000, 5_000);
     rig.send(AudioCommand::Roll);
-    rig.turns(10);
+    rig.cycles(10);
     rig.send(AudioCommand::Install { slot: 0, voice });
-    rig.turns(10);
+    rig.cycles(10);
     rig.send(AudioCommand::Install { slot: 0, voice: other });
-    rig.turns(10);
+    rig.cycles(10);
     rig.send(AudioCommand::Remove { slot: 0 });
     rig.send(AudioCommand::Remove { slot: 0 });
     rig.send(AudioCommand::Remove { slot: usize::MAX });
-    rig.turns(10);
+    rig.cycles(10);
     let (_, stray) = Disc::new(TakeFormat::S16, 1, 1);
     rig.send(AudioCommand::Install { slot: usize::MAX, voice: stray });
-    rig.turns(1);
-    assert_eq!(removed(rig.told()), 3, "all three came home");
+    rig.cycles(1);
+    assert_eq!(removed(rig.reports()), 3, "all three came home");
     for frame in FADE..41 * 64 {
         let wanted = match frame / 64 {
             10..20 => played(frame, 1),
             20..30 => played(frame + 5_000, 2),
             _ => [0, 0],
         };
-        assert_eq!(rig.heard.at(frame), wanted, "frame {frame}");
+        assert_eq!(rig.playback.at(frame), wanted, "frame {frame}");
     }
     first.collect();
     second.collect();
@@ -226,7 +228,7 @@ fn voices_come_and_go_while_rolling_and_nothing_is_freed() {
 }
 
 #[test]
-fn a_full_ring_of_events_loses_no_voice_and_counts_what_it_does_not_tell() {
+fn a_full_event_ring_loses_no_voice_and_counts_dropped_reports() {
     let mut rig = Rig::with_events(interleaved("", 0, DeviceFormat::S32, 64), 2);
     for _ in 0..3 {
         rig.engine.report(AudioEvent::DeviceBack);
@@ -236,42 +238,42 @@ fn a_full_ring_of_events_loses_no_voice_and_counts_what_it_does_not_tell() {
         let (_, voice) = Disc::new(TakeFormat::S16, 1, 1);
         rig.send(AudioCommand::Install { slot: 5, voice });
     }
-    rig.turns(1);
-    let before = rig.told();
+    rig.cycles(1);
+    let before = rig.reports();
     assert_eq!(before.len(), 2, "the ring was full");
     let mut home = removed(before);
     for _ in 0..10 {
-        rig.turns(1);
-        home += removed(rig.told());
+        rig.cycles(1);
+        home += removed(rig.reports());
     }
     assert_eq!(home, 9, "nine were replaced");
     assert_eq!(rig.published.events_missed.load(Relaxed), 1, "the third report");
-    // A dropout goes on all the while; with nobody to hear, it is counted.
+    // There is a dropout meanwhile. Nobody reads the ring, but the frames are counted.
     let (mut disc, voice) = Disc::new(TakeFormat::S16, 1, 2_000);
     rig.send(AudioCommand::Install { slot: 5, voice });
-    rig.turns(1);
+    rig.cycles(1);
     disc.supply(0, 0, 0, 2_000);
     disc.supplied_until(0, u64::MAX);
-    rig.turns(10);
+    rig.cycles(10);
     assert!(0 < rig.published.frames_dropped.load(Relaxed));
 }
 
 #[test]
-fn with_nobody_to_take_them_boxes_are_kept_and_then_leaked_but_never_freed() {
+fn owning_events_that_find_the_ring_full_are_kept_then_leaked_but_never_freed() {
     let mut rig = Rig::with_events(interleaved("", 0, DeviceFormat::S32, 64), 1);
     for _ in 0..30 {
         let (_, voice) = Disc::new(TakeFormat::S16, 1, 1);
         rig.send(AudioCommand::Install { slot: 0, voice });
     }
-    rig.turns(3);
+    rig.cycles(3);
     rig.send(AudioCommand::Quit);
-    // It leaves when what it kept has found room.
-    assert_eq!(rig.turn(), Next::Continue);
-    let (mut home, mut turns) = (0, 0);
-    while rig.turn() == Next::Continue {
-        home += removed(rig.told());
-        turns += 1;
-        assert!(turns < 100, "what is kept goes out, one a turn");
+    // The engine ends only when every waiting event is in the ring.
+    assert_eq!(rig.cycle(), Next::Continue);
+    let (mut home, mut cycles) = (0, 0);
+    while rig.cycle() == Next::Continue {
+        home += removed(rig.reports());
+        cycles += 1;
+        assert!(cycles < 100, "what is kept goes out, one a turn");
     }
     assert!(10 < home, "{home}");
 }
@@ -291,28 +293,31 @@ fn twenty_four_tracks_add_up() {
         discs.push(disc);
     }
     rig.send(AudioCommand::Roll);
-    rig.turns(70);
+    rig.cycles(70);
     for frame in FADE..4_000 {
-        let heard = rig.heard.at(frame);
+        let playback = rig.playback.at(frame);
         let wanted = [sound(frame, 0) * 3 / 4, sound(frame, 1) * 3 / 8];
-        assert!((heard[0] - wanted[0]).abs() < 8 && (heard[1] - wanted[1]).abs() < 8, "{heard:?}, wanted {wanted:?}");
+        assert!(
+            (playback[0] - wanted[0]).abs() < 8 && (playback[1] - wanted[1]).abs() < 8,
+            "{playback:?}, wanted {wanted:?}"
+        );
     }
-    assert_eq!(dropouts(&rig.told()), []);
+    assert_eq!(dropouts(&rig.reports()), []);
 }
 
 #[test]
-fn a_lost_stretch_of_time_is_skipped_and_faded_in_again() {
+fn lost_frames_are_skipped_and_playback_fades_in_again() {
     let (mut disc, voice) = Disc::new(TakeFormat::S24, 1, 20_000);
     let mut rig = Rig::on(interleaved("xrun=640+5000", 0, DeviceFormat::S32, 64));
     disc.supply(0, 0, 0, 20_000);
     rig.send(AudioCommand::Install { slot: 0, voice });
     rig.send(AudioCommand::Roll);
-    rig.turns(61);
-    // The turn of the xrun brought no frames.
-    assert_eq!(rig.heard.frames(), 60 * 64);
-    assert!((FADE..640).all(|frame| rig.heard.at(frame) == played(frame, 1)));
-    assert!((640 + FADE..60 * 64).all(|frame| rig.heard.at(frame) == played(frame + 5_000, 1)));
-    let lost = rig.told().into_iter().find_map(|event| match event {
+    rig.cycles(61);
+    // The cycle of the xrun moved no frames.
+    assert_eq!(rig.playback.frames(), 60 * 64);
+    assert!((FADE..640).all(|frame| rig.playback.at(frame) == played(frame, 1)));
+    assert!((640 + FADE..60 * 64).all(|frame| rig.playback.at(frame) == played(frame + 5_000, 1)));
+    let lost = rig.reports().into_iter().find_map(|event| match event {
         AudioEvent::Lost { at, frames, .. } => Some((at, frames)),
         _ => None,
     });

@@ -1,4 +1,4 @@
-//! The whole program under the kernel's own books: threads, device with a clock, files on a disk. Thread: test.
+//! The whole program, measured by the kernel's counters: threads, a device with a clock, files on a disk. Thread: test.
 
 use faultless::butler::capabilities::{Capabilities, CapturePath};
 use faultless::control::pass::PassReport;
@@ -54,7 +54,7 @@ fn record(control: &mut Control, frames: u64) -> PassReport {
     control.take_report().expect("a pass has its report")
 }
 
-/// What the pass cost and what it holds.
+/// Checks the cost of a pass and the samples of its takes.
 fn check(control: &Control, report: &PassReport, frames: u64) {
     let audio = &report.audio_thread;
     assert_eq!(
@@ -65,7 +65,7 @@ fn check(control: &Control, report: &PassReport, frames: u64) {
     assert_eq!((report.frames, report.takes.len()), (frames, INPUTS));
     assert!(frames / 64 <= audio.cycles + report.frames_lost / 64, "{audio:?}");
     if 0 < report.frames_lost {
-        // The machine was too busy for 16,000 frames' time. That is for other tests; here, sound is not compared.
+        // The machine was busy for longer than the buffer of 16,000 frames. Other tests cover that; skip the samples.
         return crate::util::skip_part("witness::program: the takes' samples", "the device ran over");
     }
     for take in &report.takes {
@@ -108,7 +108,7 @@ fn playing_what_was_recorded_costs_the_audio_thread_no_fault() {
     until(&mut control, "windows", |control| control.is_ready_to_roll());
     control.roll();
     until(&mut control, "rolling", |control| 12_000 < control.published().position.load(Relaxed));
-    // Over there and back, with windows on the way.
+    // Locate forwards and back while windows are on their way.
     control.locate(FramePos(18_000)).unwrap();
     until(&mut control, "a locate", |control| control.is_ready_to_roll());
     until(&mut control, "rolling there", |control| 20_000 < control.published().position.load(Relaxed));

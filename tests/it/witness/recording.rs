@@ -1,7 +1,7 @@
-//! Recording under the witnesses: formats, memory layouts, window change-over, overruns, losses. Thread: test.
+//! Recording under the witnesses: formats, memory layouts, changes of windows, overruns, losses. Thread: test.
 
 use super::account::{alone, assert_rt, prepare};
-use super::reel::{Reel, turn_all};
+use super::reel::{Reel, refill_all};
 use super::rig::{Rig, ended, input_24, interleaved, planar};
 use faultless::device::{Device, LossCause};
 use faultless::engine::Next;
@@ -16,27 +16,27 @@ const DEVICE_FORMATS: [DeviceFormat; 5] =
 const TAKE_FORMATS: [TakeFormat; 3] = [TakeFormat::S16, TakeFormat::S24, TakeFormat::F32];
 const FOR_EVER: Frames = Frames(u64::MAX);
 
-/// A mono and a stereo take of each format, their windows out of step.
+/// A mono and a stereo take of each format. Their windows end at different frames.
 fn takes() -> (Vec<Reel>, Vec<Capture>) {
     let inputs: [&[usize]; 6] = [&[0], &[1], &[2], &[3, 4], &[5, 0], &[2, 1]];
     (0..6).map(|index| Reel::new(TAKE_FORMATS[index % 3], inputs[index], index)).unzip()
 }
 
-/// Records `turns` periods in every take format, with windows always there.
-fn record_all(device: Box<dyn Device>, turns: usize) {
+/// Records `cycles` periods in every take format. Windows are always there.
+fn record_all(device: Box<dyn Device>, cycles: usize) {
     let (format, period) = (device.facts().input_format, device.facts().period_frames as u64);
     let mut rig = Rig::on(device);
     let (mut reels, captures) = takes();
-    turn_all(&mut reels, 3);
+    refill_all(&mut reels, 3);
     rig.record(Pass::new(captures, None, FOR_EVER, false));
-    for _ in 0..turns {
-        rig.turns(1);
-        turn_all(&mut reels, 3);
+    for _ in 0..cycles {
+        rig.cycles(1);
+        refill_all(&mut reels, 3);
     }
     rig.send(AudioCommand::Stop);
-    rig.turns(1);
-    let pass = ended(rig.told());
-    let frames = turns as u64 * period;
+    rig.cycles(1);
+    let pass = ended(rig.reports());
+    let frames = cycles as u64 * period;
     assert_eq!((pass.frames, pass.lost, pass.captures.len()), (Frames(frames), Frames(0), 6));
     assert_eq!(rig.published.frames_overrun.load(Relaxed), 0);
     for (reel, capture) in reels.iter_mut().zip(&pass.captures) {
@@ -69,50 +69,50 @@ fn every_device_format_is_recorded_in_every_take_format_from_planar_memory() {
 
 #[test]
 fn periods_that_fit_no_window_are_recorded_across_its_end() {
-    for (period, turns) in [(16, 700), (100, 130), (1000, 14), (3000, 5)] {
-        record_all(interleaved("", 6, DeviceFormat::S32, period), turns);
+    for (period, cycles) in [(16, 700), (100, 130), (1000, 14), (3000, 5)] {
+        record_all(interleaved("", 6, DeviceFormat::S32, period), cycles);
     }
     record_all(planar(6, DeviceFormat::S24In3, 441), 31);
 }
 
 #[test]
-fn without_a_window_sound_is_lost_and_counted_and_goes_on_in_its_place() {
+fn without_a_window_frames_are_lost_and_counted_and_later_sound_keeps_its_position() {
     let mut rig = Rig::on(interleaved("", 2, DeviceFormat::S32, 64));
     let ((mut reel, capture), (mut fed, fed_capture)) =
         (Reel::new(TakeFormat::S24, &[0], 0), Reel::new(TakeFormat::S16, &[1], 0));
     let end = reel.supply(1);
-    fed.turn(3);
+    fed.refill(3);
     rig.record(Pass::new(vec![capture, fed_capture], None, FOR_EVER, false));
-    let turns = |rig: &mut Rig, fed: &mut Reel, count: usize| {
+    let cycles = |rig: &mut Rig, fed: &mut Reel, count: usize| {
         for _ in 0..count {
-            rig.turns(1);
-            fed.turn(3);
+            rig.cycles(1);
+            fed.refill(3);
         }
     };
-    turns(&mut rig, &mut fed, 100);
+    cycles(&mut rig, &mut fed, 100);
     assert!(end < 6400);
     assert_eq!(rig.published.frames_overrun.load(Relaxed), 6400 - end);
-    // The butler goes on where the record position is.
+    // The butler continues at the record position.
     reel.skip_to(6400);
     reel.supply(1);
-    turns(&mut rig, &mut fed, 50);
+    cycles(&mut rig, &mut fed, 50);
     reel.supply(2);
-    turns(&mut rig, &mut fed, 50);
+    cycles(&mut rig, &mut fed, 50);
     rig.send(AudioCommand::Stop);
-    rig.turns(1);
-    let told = rig.told();
-    let overruns: Vec<_> = told
+    rig.cycles(1);
+    let reports = rig.reports();
+    let overruns: Vec<_> = reports
         .iter()
         .filter_map(|event| match event {
             AudioEvent::Overrun { capture, at, frames } => Some((*capture, at.0, frames.0)),
             _ => None,
         })
         .collect();
-    let pass = ended(told);
+    let pass = ended(reports);
     reel.assert_returned(12_800);
     fed.assert_returned(12_800);
     fed.assert_ramp(0..12_800, 0, DeviceFormat::S32);
-    // A window that came too late for its first frames is used from where the record position is.
+    // A late window is used from the record position on.
     let resumed = 6400;
     reel.assert_ramp(0..end, 0, DeviceFormat::S32);
     reel.assert_silent(end..resumed);
@@ -131,36 +131,37 @@ fn without_a_window_sound_is_lost_and_counted_and_goes_on_in_its_place() {
 }
 
 #[test]
-fn an_overrun_that_lasts_to_the_end_of_the_pass_is_told() {
+fn an_overrun_that_lasts_to_the_end_of_the_pass_is_reported() {
     let mut rig = Rig::on(interleaved("", 1, DeviceFormat::S16, 64));
     let (mut reel, capture) = Reel::new(TakeFormat::F32, &[0], 0);
     rig.record(Pass::new(vec![capture], None, Frames(640), true));
-    rig.turns(20);
-    let told = rig.told();
+    rig.cycles(20);
+    let reports = rig.reports();
     assert!(
-        told.iter()
+        reports
+            .iter()
             .any(|event| matches!(event, AudioEvent::Overrun { capture: 0, at: FramePos(0), frames: Frames(640) }))
     );
-    assert_eq!(ended(told).captures[0].overrun, Frames(640));
+    assert_eq!(ended(reports).captures[0].overrun, Frames(640));
     reel.assert_returned(640);
     reel.assert_silent(0..640);
 }
 
-/// Records `turns` turns on a device with orders, and checks that `lost` frames from `at` on are silent in every
-/// take while everything else is in its place.
-fn record_with_loss(options: &str, turns: usize, at: u64, lost: u64, cause: LossCause) {
+/// Records `cycles` cycles on a device with options `options`. Checks that `lost` frames from `at` on are silent in
+/// every take, and that all other frames keep their position.
+fn record_with_loss(options: &str, cycles: usize, at: u64, lost: u64, cause: LossCause) {
     let mut rig = Rig::on(interleaved(options, 6, DeviceFormat::S24, 64));
     let (mut reels, captures) = takes();
-    turn_all(&mut reels, 12);
+    refill_all(&mut reels, 12);
     rig.record(Pass::new(captures, None, FOR_EVER, false));
-    for _ in 0..turns {
-        rig.turns(1);
-        turn_all(&mut reels, 12);
+    for _ in 0..cycles {
+        rig.cycles(1);
+        refill_all(&mut reels, 12);
     }
     rig.send(AudioCommand::Stop);
-    rig.turns(1);
-    let told = rig.told();
-    let losses: Vec<_> = told
+    rig.cycles(1);
+    let reports = rig.reports();
+    let losses: Vec<_> = reports
         .iter()
         .filter_map(|event| match event {
             AudioEvent::Lost { at, frames, cause } => Some((at.0, frames.0, *cause)),
@@ -168,7 +169,7 @@ fn record_with_loss(options: &str, turns: usize, at: u64, lost: u64, cause: Loss
         })
         .collect();
     assert_eq!(losses, [(at, lost, cause)]);
-    let pass = ended(told);
+    let pass = ended(reports);
     let xruns = u32::from(cause == LossCause::Xrun);
     assert_eq!((pass.lost, pass.xruns), (Frames(lost), xruns));
     assert_eq!(pass.losses.marks(), [LossMark { at: FramePos(at), frames: Frames(lost), cause: Some(cause) }]);
@@ -194,7 +195,7 @@ fn record_with_loss(options: &str, turns: usize, at: u64, lost: u64, cause: Loss
 }
 
 #[test]
-fn an_xrun_is_silence_in_its_place() {
+fn an_xrun_is_silence_at_its_position() {
     record_with_loss("xrun=640+100", 100, 640, 100, LossCause::Xrun);
 }
 
@@ -214,8 +215,8 @@ fn a_loss_that_reaches_past_the_end_of_the_pass_ends_it_there() {
     let (mut reel, capture) = Reel::new(TakeFormat::S24, &[0], 0);
     reel.supply(4);
     rig.record(Pass::new(vec![capture], None, Frames(9_000), true));
-    rig.turns(40);
-    let pass = ended(rig.told());
+    rig.cycles(40);
+    let pass = ended(rig.reports());
     assert_eq!((pass.frames, pass.lost), (Frames(9_000), Frames(9_000 - 640)));
     reel.assert_ramp(0..640, 0, DeviceFormat::S32);
     reel.assert_silent(640..9_000);
@@ -224,15 +225,15 @@ fn a_loss_that_reaches_past_the_end_of_the_pass_ends_it_there() {
 }
 
 #[test]
-fn quitting_amid_a_pass_gives_everything_back() {
+fn quitting_within_a_pass_returns_everything() {
     let mut rig = Rig::on(interleaved("", 6, DeviceFormat::F32, 64));
     let (mut reels, captures) = takes();
-    turn_all(&mut reels, 5);
+    refill_all(&mut reels, 5);
     rig.record(Pass::new(captures, None, FOR_EVER, false));
-    rig.turns(33);
+    rig.cycles(33);
     rig.send(AudioCommand::Quit);
-    assert_eq!(rig.turn(), Next::Leave);
-    assert_eq!(ended(rig.told()).frames, Frames(33 * 64));
+    assert_eq!(rig.cycle(), Next::Leave);
+    assert_eq!(ended(rig.reports()).frames, Frames(33 * 64));
     for reel in &mut reels {
         reel.assert_returned(33 * 64);
         reel.assert_ramp(0..33 * 64, 0, DeviceFormat::F32);
@@ -241,12 +242,12 @@ fn quitting_amid_a_pass_gives_everything_back() {
 
 #[test]
 fn the_slots_of_a_ring_are_in_memory_before_its_first_window() {
-    // Nothing is populated here but the rings, by their makers.
+    // Only the constructors of the rings populate memory here.
     alone("witness::recording::the_slots_of_a_ring_are_in_memory_before_its_first_window", || {
         prepare();
         let (reels, captures): (Vec<_>, Vec<_>) = (0..200).map(|phase| Reel::new(TakeFormat::S24, &[0], phase)).unzip();
         for (mut reel, mut capture) in reels.into_iter().zip(captures) {
-            // Twice 60: once round the ring that brings them back.
+            // Twice 60 windows, so that the return ring wraps once.
             for _ in 0..2 {
                 let end = reel.supply(60);
                 assert_rt(|| capture.windows.end(FramePos(end)));

@@ -1,4 +1,4 @@
-//! The butler by hand: one take's tmpfs file, cut into windows on the test's thread. Thread: test.
+//! The butler's part in these tests: owns a take's file in memory, and supplies its windows. Thread: test.
 
 use super::rig::input_24;
 use faultless::butler::plan;
@@ -15,7 +15,7 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
-/// One take and its windows. As small as they can be, so that they change often.
+/// A take and the butler's end of its window ring. The windows have the smallest size, so that they change often.
 pub(super) struct Reel {
     file: File,
     windows: ButlerCaptureWindows,
@@ -24,12 +24,12 @@ pub(super) struct Reel {
     inputs: Vec<usize>,
     phase: usize,
     next: FramePos,
-    /// Windows that came back: first frame, frames, frames passed, whether written.
+    /// Returned windows: first frame, frames, frames that the engine moved past, whether it wrote to the window.
     pub(super) back: Vec<(u64, u64, u64, bool)>,
 }
 
 impl Reel {
-    /// A take of `inputs`, and what the audio thread needs of it.
+    /// A take of device channels `inputs`, and its capture for the engine.
     pub(super) fn new(format: TakeFormat, inputs: &[usize], phase: usize) -> (Reel, Capture) {
         let file = File::from(memfd_create(c"faultless-witness", MFdFlags::MFD_CLOEXEC).unwrap());
         file.set_len(64 << 20).unwrap();
@@ -50,7 +50,7 @@ impl Reel {
         (plan::window_bytes(self.frame_bytes(), WINDOW_BYTES_MIN) / self.frame_bytes()) as u64
     }
 
-    /// Hands over `count` windows more, mapped, populated and locked. Returns where the last one ends.
+    /// Supplies `count` more windows, mapped, populated and locked. Returns the end of the last one, in frames.
     pub(super) fn supply(&mut self, count: usize) -> u64 {
         for _ in 0..count {
             let bytes = plan::window_bytes(self.frame_bytes(), WINDOW_BYTES_MIN);
@@ -66,25 +66,25 @@ impl Reel {
         self.next.0
     }
 
-    /// Leaves out what lies before `frame`: the next window begins there or a little before.
+    /// Skips frames before `frame`: the next window begins at `frame`, or a little earlier to stay on a page border.
     pub(super) fn skip_to(&mut self, frame: u64) {
         self.next = self.next.max(plan::window_start(FramePos(frame), self.frame_bytes()));
     }
 
-    /// Keeps at least `ahead` windows in the ring, and takes up what came back.
-    pub(super) fn turn(&mut self, ahead: usize) {
+    /// Collects returned windows, and supplies windows until `ahead` are in the ring.
+    pub(super) fn refill(&mut self, ahead: usize) {
         self.collect();
         self.supply(ahead.saturating_sub(self.windows.waiting()));
     }
 
-    /// Takes up what came back, and unmaps it.
+    /// Takes back and unmaps returned windows.
     pub(super) fn collect(&mut self) {
         while let Some(window) = self.windows.collect() {
             self.back.push((window.start.0, window.frames.0, window.recorded.0, window.touched));
         }
     }
 
-    /// Everything came back, in order, nothing left out, passed up to `end`.
+    /// Asserts that every window came back, in order, and that the engine moved past all frames up to `end`.
     #[track_caller]
     pub(super) fn assert_returned(&mut self, end: u64) {
         self.collect();
@@ -101,21 +101,21 @@ impl Reel {
         bytes
     }
 
-    /// Frames `frames` of the take are the inputs' ramps, frame `frames.start` being frame `device_frame` of a
-    /// device that speaks `format`.
+    /// Asserts that frames `frames` of the take are the ramps of its inputs. Frame `frames.start` is frame
+    /// `device_frame` of a device with format `format`.
     #[track_caller]
     pub(super) fn assert_ramp(&self, frames: Range<u64>, device_frame: u64, format: DeviceFormat) {
         assert!(frames.start < frames.end, "{frames:?}");
         let bytes = self.bytes(&frames);
         for (at, sample) in bytes.chunks_exact(self.format.bytes()).enumerate() {
             let frame = (at / self.inputs.len()) as u64;
-            let heard = input_24(device_frame + frame, self.inputs[at % self.inputs.len()], format);
-            let wanted = stored(heard, self.format, format);
+            let input = input_24(device_frame + frame, self.inputs[at % self.inputs.len()], format);
+            let wanted = stored(input, self.format, format);
             assert_eq!(sample, &wanted[..self.format.bytes()], "frame {} of {:?}", frames.start + frame, self.format);
         }
     }
 
-    /// Frames `frames` of the take are exact silence.
+    /// Asserts that frames `frames` of the take are exact silence.
     #[track_caller]
     pub(super) fn assert_silent(&self, frames: Range<u64>) {
         assert!(frames.start < frames.end, "{frames:?}");
@@ -124,21 +124,21 @@ impl Reel {
     }
 }
 
-/// Keeps at least `ahead` windows in every ring, and takes up what came back.
-pub(super) fn turn_all(reels: &mut [Reel], ahead: usize) {
+/// Calls [`Reel::refill`] on every take.
+pub(super) fn refill_all(reels: &mut [Reel], ahead: usize) {
     for reel in reels {
-        reel.turn(ahead);
+        reel.refill(ahead);
     }
 }
 
-/// A 24-bit sample that came from `device`, as a take stores it.
-fn stored(heard: i32, take: TakeFormat, device: DeviceFormat) -> [u8; 4] {
+/// The bytes that a take of format `take` stores for a 24-bit sample from a device of format `device`.
+fn stored(input: i32, take: TakeFormat, device: DeviceFormat) -> [u8; 4] {
     match take {
-        TakeFormat::F32 => (f64::from(heard) / 8_388_608.0) as f32,
-        TakeFormat::S24 => return heard.to_le_bytes(),
+        TakeFormat::F32 => (f64::from(input) / 8_388_608.0) as f32,
+        TakeFormat::S24 => return input.to_le_bytes(),
         TakeFormat::S16 => {
-            let parts = f64::from(heard) / 256.0;
-            // Halves: integers go up, floats away from zero.
+            let parts = f64::from(input) / 256.0;
+            // Halves: integers round up, floats round away from zero.
             let nearest = if device == DeviceFormat::F32 { parts.round() } else { (parts + 0.5).floor() };
             let [low, high] = (nearest.min(32_767.0) as i16).to_le_bytes();
             return [low, high, 0, 0];

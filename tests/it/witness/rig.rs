@@ -1,4 +1,4 @@
-//! The engine by hand: a device without a clock, the real engine, and what came out of it. Thread: test.
+//! A rig that runs the real engine cycle by cycle on a device without a clock, and keeps its output. Thread: test.
 
 use super::account::{assert_rt, prepare};
 use faultless::device::signal::{Signal, Source, ramp};
@@ -24,28 +24,28 @@ use std::time::Duration;
 
 pub(super) const RATE: SampleRate = SampleRate(48_000);
 
-/// Frames of output that a rig keeps.
-const HEARD_FRAMES: usize = 64 * 1024;
+/// Most frames of output that a rig keeps.
+const PLAYBACK_FRAMES: usize = 64 * 1024;
 
-/// See the module.
+/// The engine, its device, and the control side's ends of the rings.
 pub(super) struct Rig {
     pub(super) engine: Engine,
     pub(super) device: Box<dyn Device>,
     pub(super) published: Arc<Published>,
-    pub(super) heard: Heard,
+    pub(super) playback: Playback,
     commands: Producer<AudioCommand>,
     events: Consumer<AudioEvent>,
     /// The file of the last pass's progress page.
     progress_page: Option<File>,
 }
 
-/// What was played: left and right of every frame that the device lent, as 24-bit integers.
-pub(super) struct Heard {
+/// The output so far: left and right of every frame that the device lent, as 24-bit integers.
+pub(super) struct Playback {
     samples: Box<[[i32; 2]]>,
     frames: usize,
 }
 
-impl Heard {
+impl Playback {
     fn keep(&mut self, output: &Output<'_>) {
         let mut frames = 0;
         for (frame, kept) in self.samples[self.frames..].iter_mut().take(output.frames).enumerate() {
@@ -58,7 +58,7 @@ impl Heard {
         self.frames += frames;
     }
 
-    /// Left and right of device frame `frame`, lost frames not counted.
+    /// Left and right of device frame `frame`. Lost frames are not counted.
     pub(super) fn at(&self, frame: u64) -> [i32; 2] {
         assert!((frame as usize) < self.frames, "only {} frames were kept", self.frames);
         self.samples[frame as usize]
@@ -69,7 +69,7 @@ impl Heard {
     }
 }
 
-/// The sample at the start of `bytes`, in 24 bits.
+/// The sample at the start of `bytes`, as a 24-bit integer.
 pub(super) fn sample_24(bytes: &[u8], format: DeviceFormat) -> i32 {
     match format {
         DeviceFormat::S16 => i32::from(i16::from_le_bytes([bytes[0], bytes[1]])) << 8,
@@ -79,20 +79,20 @@ pub(super) fn sample_24(bytes: &[u8], format: DeviceFormat) -> i32 {
     }
 }
 
-/// The ramp as the inputs deliver it in `format`, in 24 bits.
+/// The ramp as the device delivers it in `format`, as a 24-bit integer.
 pub(super) fn input_24(frame: u64, channel: usize, format: DeviceFormat) -> i32 {
     let value = ramp(frame, channel as u64);
     if format == DeviceFormat::S16 { value >> 8 << 8 } else { value }
 }
 
-/// A virtual device that runs free and hears ramps: interleaved memory.
+/// A virtual device without a clock whose inputs are ramps, with interleaved memory.
 pub(super) fn interleaved(options: &str, inputs: usize, format: DeviceFormat, period: usize) -> Box<dyn Device> {
     let options = if options.is_empty() { "free".to_owned() } else { format!("free,{options}") };
     let spec = DeviceSpec { format: Some(format), period_frames: period, ..spec(&options, inputs, Signal::Ramp) };
     Box::new(VirtualDevice::open(&spec, &options).unwrap())
 }
 
-/// The same with planar memory, which the virtual device does not have.
+/// A device without a clock whose inputs are ramps, with planar memory, which the virtual device does not offer.
 pub(super) fn planar(inputs: usize, format: DeviceFormat, period: usize) -> Box<dyn Device> {
     assert!(period <= limits::BLOCK_FRAMES_MAX);
     let facts = interleaved("", inputs, format, period).facts().clone();
@@ -155,12 +155,12 @@ impl Device for PlanarDevice {
 }
 
 impl Rig {
-    /// An engine on `device`, with room for many events.
+    /// A rig on `device` with an event ring of the usual size.
     pub(super) fn on(device: Box<dyn Device>) -> Rig {
         Rig::with_events(device, limits::AUDIO_EVENTS)
     }
 
-    /// An engine on `device`, with room for `events` events.
+    /// A rig on `device` with an event ring for `events` events.
     pub(super) fn with_events(mut device: Box<dyn Device>, events: usize) -> Rig {
         let (commands, from_control) = RingBuffer::new(limits::AUDIO_COMMANDS);
         let (to_control, events) = RingBuffer::new(events);
@@ -168,17 +168,17 @@ impl Rig {
         let published = Arc::new(Published::new(inputs));
         let engine = Engine::new(from_control, to_control, Arc::clone(&published), inputs, RATE);
         device.start().unwrap();
-        let heard = Heard { samples: vec![[i32::MIN; 2]; HEARD_FRAMES].into_boxed_slice(), frames: 0 };
-        Rig { engine, device, published, heard, commands, events, progress_page: None }
+        let playback = Playback { samples: vec![[i32::MIN; 2]; PLAYBACK_FRAMES].into_boxed_slice(), frames: 0 };
+        Rig { engine, device, published, playback, commands, events, progress_page: None }
     }
 
-    /// Asks the engine for something. What was made for it is brought in first, as control does.
+    /// Sends a command. Populates new memory first, as control does.
     pub(super) fn send(&mut self, command: AudioCommand) {
         prepare();
         assert!(self.commands.push(command).is_ok(), "there is room for a command");
     }
 
-    /// Records `pass` from where the playhead stands.
+    /// Sends `pass` with a new progress page.
     pub(super) fn record(&mut self, mut pass: Pass) {
         let file = File::from(memfd_create(c"faultless-progress", MFdFlags::MFD_CLOEXEC).unwrap());
         file.set_len(progress_page::FILE_BYTES).unwrap();
@@ -187,18 +187,18 @@ impl Rig {
         self.send(AudioCommand::Record(Box::new(pass)));
     }
 
-    /// What the progress page of the last pass says, as a recovery would read it.
+    /// The progress page of the last pass, as recovery reads it.
     pub(super) fn progress(&self) -> Progress {
         let mut page = [0; limits::PAGE_BYTES];
         self.progress_page.as_ref().unwrap().read_exact_at(&mut page, progress_page::PAGE_AT).unwrap();
         Progress::read(&page).unwrap()
     }
 
-    /// One turn of the audio thread's loop, witnessed: commands, the device's word, one period. The progress page keeps up.
+    /// Runs one cycle of the audio thread's loop under the witnesses, and checks the progress page.
     #[track_caller]
-    pub(super) fn turn(&mut self) -> Next {
-        let Rig { engine, device, heard, .. } = self;
-        let next = assert_rt(|| turn(engine, device.as_mut(), heard));
+    pub(super) fn cycle(&mut self) -> Next {
+        let Rig { engine, device, playback, .. } = self;
+        let next = assert_rt(|| cycle(engine, device.as_mut(), playback));
         let frames = self.published.pass_frames.load(Relaxed);
         if frames != NO_PASS {
             assert_eq!(self.progress().frames.0, frames);
@@ -206,21 +206,21 @@ impl Rig {
         next
     }
 
-    /// So many turns, none of which is the last.
+    /// Runs `count` cycles, none of which ends the engine.
     #[track_caller]
-    pub(super) fn turns(&mut self, count: usize) {
+    pub(super) fn cycles(&mut self, count: usize) {
         for _ in 0..count {
-            assert_eq!(self.turn(), Next::Continue);
+            assert_eq!(self.cycle(), Next::Continue);
         }
     }
 
-    /// Says that the read-ahead has the windows of a locate in place.
+    /// Publishes that the read-ahead has supplied the windows of locate `epoch`.
     pub(super) fn arrive(&self, epoch: u32) {
         self.published.ready_epoch.store(epoch, Release);
     }
 
-    /// What the engine has told since the last call.
-    pub(super) fn told(&mut self) -> Vec<AudioEvent> {
+    /// Takes the events since the last call.
+    pub(super) fn reports(&mut self) -> Vec<AudioEvent> {
         std::iter::from_fn(|| self.events.pop().ok()).collect()
     }
 
@@ -233,8 +233,8 @@ impl Rig {
     }
 }
 
-/// The body of the audio thread's loop, its wait and its clock aside.
-pub(super) fn turn(engine: &mut Engine, device: &mut dyn Device, heard: &mut Heard) -> Next {
+/// The body of the audio thread's loop, without its waits and time measurement.
+pub(super) fn cycle(engine: &mut Engine, device: &mut dyn Device, playback: &mut Playback) -> Next {
     if engine.apply_commands() == Next::Leave {
         return Next::Leave;
     }
@@ -242,7 +242,7 @@ pub(super) fn turn(engine: &mut Engine, device: &mut dyn Device, heard: &mut Hea
         Wake::Ready => {
             device.cycle(&mut |input, mut output| {
                 engine.process(&input, &mut output);
-                heard.keep(&output);
+                playback.keep(&output);
             });
         }
         Wake::Lost { frames, cause } => engine.lose(frames, cause),
@@ -251,7 +251,7 @@ pub(super) fn turn(engine: &mut Engine, device: &mut dyn Device, heard: &mut Hea
     Next::Continue
 }
 
-/// The only pass that ended.
+/// The pass that ended. Asserts that there is exactly one.
 pub(super) fn ended(events: Vec<AudioEvent>) -> Box<Pass> {
     let mut passes = events.into_iter().filter_map(|event| match event {
         AudioEvent::PassEnded(pass) => Some(pass),
@@ -262,7 +262,7 @@ pub(super) fn ended(events: Vec<AudioEvent>) -> Box<Pass> {
     pass
 }
 
-/// Channel 0 to the left, channel 1 to the right, both as they are.
+/// A mix that plays channel 0 on the left and channel 1 on the right, unchanged.
 pub(super) fn plain(channels: usize) -> Mix {
     Mix { gains: [[1.0, 0.0], [0.0, 1.0]], disk: true, input: false, inputs: [0, 1], channels }
 }
