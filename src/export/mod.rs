@@ -20,7 +20,7 @@ use crate::time::{FramePos, Frames};
 use serde::{Serialize, Serializer};
 use std::path::{Path, PathBuf};
 
-/// What the user wants to export.
+/// The options of an export.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExportOptions {
     /// The session's folder.

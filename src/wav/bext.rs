@@ -155,12 +155,13 @@ fn history_lines(history: &str) -> String {
     let mut lines = String::new();
     for line in history.lines() {
         let line = ascii(line);
-        let room = CODING_HISTORY_BYTES_MAX - lines.len();
-        let kept = if line.len() + 2 <= room { &line } else { &line[..line.len().min(room.saturating_sub(2))] };
-        if kept.len() < line.len() && !lines.is_empty() || room < 2 {
+        let bytes_left = CODING_HISTORY_BYTES_MAX - lines.len();
+        let written =
+            if line.len() + 2 <= bytes_left { &line } else { &line[..line.len().min(bytes_left.saturating_sub(2))] };
+        if written.len() < line.len() && !lines.is_empty() || bytes_left < 2 {
             break;
         }
-        lines.push_str(kept);
+        lines.push_str(written);
         lines.push_str("\r\n");
     }
     assert!(lines.len() <= CODING_HISTORY_BYTES_MAX);

@@ -165,7 +165,7 @@ impl Header {
 
 /// Bytes of sound that a page built here claims; `None` if it is no such page. Unlike [`crate::wav::parse`] it takes a
 /// size of nought for what it is: a take before its first sync, whose file has blocks for what is to come.
-pub fn claimed_bytes(page: &[u8; HEADER_BYTES]) -> Option<u64> {
+pub fn header_data_bytes(page: &[u8; HEADER_BYTES]) -> Option<u64> {
     const DATA_AT: usize = HEADER_BYTES - CHUNK_HEAD_BYTES;
     const DS64_AT: usize = RIFF_HEAD_BYTES;
     const DATA_BYTES_AT: usize = DS64_AT + CHUNK_HEAD_BYTES + 8;
@@ -237,9 +237,9 @@ mod tests {
     fn a_page_claims_what_it_was_built_with() {
         for bytes in [0, 3, 1 << 31, 3 << 31, 3 << 40] {
             let header = Header { data_bytes: bytes, ..Header::new(1, 48_000, TakeFormat::S24) };
-            assert_eq!(claimed_bytes(&header.build()), Some(bytes));
+            assert_eq!(header_data_bytes(&header.build()), Some(bytes));
         }
-        assert_eq!(claimed_bytes(&[0; HEADER_BYTES]), None);
+        assert_eq!(header_data_bytes(&[0; HEADER_BYTES]), None);
     }
 
     #[test]

@@ -23,11 +23,11 @@ pub struct Reader {
 impl Reader {
     /// Opens `path` and reads its header.
     pub fn open(path: &Path) -> Result<Reader, WavError> {
-        open(path).and_then(|file| Reader::over(file, path)).map_err(|reason| reason.at(path))
+        open(path).and_then(|file| Reader::from_file(file, path)).map_err(|reason| reason.at(path))
     }
 
     /// Reads the header of an open file, whose name is `path`.
-    pub fn over(file: File, path: &Path) -> Result<Reader, WavError> {
+    pub fn from_file(file: File, path: &Path) -> Result<Reader, WavError> {
         let data = file.metadata().map_err(WavError::io("read its length"))?;
         if !data.is_file() {
             return Err(WavError::NotAFile);

@@ -10,20 +10,22 @@ use crate::wav::parse::Encoding;
 pub fn encode_f32_to(format: TakeFormat, samples: &[f32], bytes: &mut [u8]) {
     assert!(bytes.len() == samples.len() * format.bytes());
     match format {
-        TakeFormat::S16 => each(samples, bytes, |x| (quantize(f64::from(x) * SCALE_16, SCALE_16) as i16).to_le_bytes()),
-        TakeFormat::S24 => each(samples, bytes, |x| low_3(quantize(f64::from(x) * SCALE_24, SCALE_24))),
-        TakeFormat::F32 => each(samples, bytes, f32::to_le_bytes),
+        TakeFormat::S16 => {
+            encode_each(samples, bytes, |x| (quantize(f64::from(x) * SCALE_16, SCALE_16) as i16).to_le_bytes());
+        }
+        TakeFormat::S24 => encode_each(samples, bytes, |x| low_3(quantize(f64::from(x) * SCALE_24, SCALE_24))),
+        TakeFormat::F32 => encode_each(samples, bytes, f32::to_le_bytes),
     }
 }
 
 /// Like [`encode_f32_to`], with the noise of `dither` before rounding. Float takes none.
 pub fn encode_f32_dithered(format: TakeFormat, samples: &[f32], bytes: &mut [u8], dither: &mut Dither) {
     assert!(bytes.len() == samples.len() * format.bytes());
-    let mut shrink = |x: f32, scale: f64| quantize(f64::from(x) * scale + dither.next_lsb(), scale);
+    let mut dithered = |x: f32, scale: f64| quantize(f64::from(x) * scale + dither.next_lsb(), scale);
     match format {
-        TakeFormat::S16 => each(samples, bytes, |x| (shrink(x, SCALE_16) as i16).to_le_bytes()),
-        TakeFormat::S24 => each(samples, bytes, |x| low_3(shrink(x, SCALE_24))),
-        TakeFormat::F32 => each(samples, bytes, f32::to_le_bytes),
+        TakeFormat::S16 => encode_each(samples, bytes, |x| (dithered(x, SCALE_16) as i16).to_le_bytes()),
+        TakeFormat::S24 => encode_each(samples, bytes, |x| low_3(dithered(x, SCALE_24))),
+        TakeFormat::F32 => encode_each(samples, bytes, f32::to_le_bytes),
     }
 }
 
@@ -32,10 +34,10 @@ pub fn encode_f32_dithered(format: TakeFormat, samples: &[f32], bytes: &mut [u8]
 pub fn decode_to_f32(encoding: Encoding, bytes: &[u8], samples: &mut [f32]) {
     assert!(bytes.len() == samples.len() * encoding.bytes());
     match encoding {
-        Encoding::Pcm16 => gather(bytes, samples, |b| f32::from(i16::from_le_bytes(b)) / SCALE_16 as f32),
-        Encoding::Pcm24 => gather(bytes, samples, |b| (high_3(b) >> 8) as f32 / SCALE_24 as f32),
-        Encoding::Pcm32 => gather(bytes, samples, |b| i32::from_le_bytes(b) as f32 / SCALE_32 as f32),
-        Encoding::Float32 => gather(bytes, samples, f32::from_le_bytes),
+        Encoding::Pcm16 => decode_each(bytes, samples, |b| f32::from(i16::from_le_bytes(b)) / SCALE_16 as f32),
+        Encoding::Pcm24 => decode_each(bytes, samples, |b| (high_3(b) >> 8) as f32 / SCALE_24 as f32),
+        Encoding::Pcm32 => decode_each(bytes, samples, |b| i32::from_le_bytes(b) as f32 / SCALE_32 as f32),
+        Encoding::Float32 => decode_each(bytes, samples, f32::from_le_bytes),
     }
 }
 
@@ -44,10 +46,12 @@ pub fn encode_i32_to(format: TakeFormat, samples: &[i32], bytes: &mut [u8]) {
     assert!(bytes.len() == samples.len() * format.bytes());
     match format {
         TakeFormat::S16 => {
-            each(samples, bytes, |x| (quantize(f64::from(x) / f64::from(1 << 16), SCALE_16) as i16).to_le_bytes());
+            encode_each(samples, bytes, |x| {
+                (quantize(f64::from(x) / f64::from(1 << 16), SCALE_16) as i16).to_le_bytes()
+            });
         }
-        TakeFormat::S24 => each(samples, bytes, |x| low_3(quantize(f64::from(x) / f64::from(1 << 8), SCALE_24))),
-        TakeFormat::F32 => each(samples, bytes, |x| (x as f32 / SCALE_32 as f32).to_le_bytes()),
+        TakeFormat::S24 => encode_each(samples, bytes, |x| low_3(quantize(f64::from(x) / f64::from(1 << 8), SCALE_24))),
+        TakeFormat::F32 => encode_each(samples, bytes, |x| (x as f32 / SCALE_32 as f32).to_le_bytes()),
     }
 }
 
@@ -56,11 +60,11 @@ pub fn encode_i32_to(format: TakeFormat, samples: &[i32], bytes: &mut [u8]) {
 pub fn decode_to_i32(encoding: Encoding, bytes: &[u8], samples: &mut [i32]) {
     assert!(bytes.len() == samples.len() * encoding.bytes());
     match encoding {
-        Encoding::Pcm16 => gather(bytes, samples, |b| i32::from(i16::from_le_bytes(b)) << 16),
-        Encoding::Pcm24 => gather(bytes, samples, high_3),
-        Encoding::Pcm32 => gather(bytes, samples, i32::from_le_bytes),
+        Encoding::Pcm16 => decode_each(bytes, samples, |b| i32::from(i16::from_le_bytes(b)) << 16),
+        Encoding::Pcm24 => decode_each(bytes, samples, high_3),
+        Encoding::Pcm32 => decode_each(bytes, samples, i32::from_le_bytes),
         Encoding::Float32 => {
-            gather(bytes, samples, |b| quantize(f64::from(f32::from_le_bytes(b)) * SCALE_32, SCALE_32));
+            decode_each(bytes, samples, |b| quantize(f64::from(f32::from_le_bytes(b)) * SCALE_32, SCALE_32));
         }
     }
 }
@@ -110,13 +114,13 @@ fn high_3([low, middle, high]: [u8; 3]) -> i32 {
     i32::from_le_bytes([0, low, middle, high])
 }
 
-fn each<T: Copy, const N: usize>(samples: &[T], bytes: &mut [u8], mut store: impl FnMut(T) -> [u8; N]) {
+fn encode_each<T: Copy, const N: usize>(samples: &[T], bytes: &mut [u8], mut store: impl FnMut(T) -> [u8; N]) {
     for (&sample, bytes) in samples.iter().zip(bytes.as_chunks_mut::<N>().0) {
         *bytes = store(sample);
     }
 }
 
-fn gather<T, const N: usize>(bytes: &[u8], samples: &mut [T], load: impl Fn([u8; N]) -> T) {
+fn decode_each<T, const N: usize>(bytes: &[u8], samples: &mut [T], load: impl Fn([u8; N]) -> T) {
     for (sample, &bytes) in samples.iter_mut().zip(bytes.as_chunks::<N>().0) {
         *sample = load(bytes);
     }

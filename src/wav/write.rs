@@ -43,7 +43,7 @@ pub struct Writer {
 impl Writer {
     /// Begins the file that will be `path`. `header.data_bytes` is not looked at.
     pub fn create_new(path: &Path, header: Header, existing: Existing) -> Result<Writer, WavError> {
-        begin(path, header, existing).map_err(|reason| reason.at(path))
+        create(path, header, existing).map_err(|reason| reason.at(path))
     }
 
     /// Frames written so far.
@@ -111,7 +111,7 @@ impl Writer {
     }
 }
 
-fn begin(path: &Path, header: Header, existing: Existing) -> Result<Writer, WavError> {
+fn create(path: &Path, header: Header, existing: Existing) -> Result<Writer, WavError> {
     if existing == Existing::Keep && path.symlink_metadata().is_ok() {
         return Err(WavError::Exists);
     }
@@ -128,7 +128,7 @@ fn begin(path: &Path, header: Header, existing: Existing) -> Result<Writer, WavE
 struct TempFile {
     path: PathBuf,
     /// The name leads to our file no longer.
-    gone: bool,
+    renamed: bool,
 }
 
 impl TempFile {
@@ -139,7 +139,7 @@ impl TempFile {
             let number = NAMES.fetch_add(1, Ordering::Relaxed);
             let path = folder.join(format!(".faultless-{}-{number}.part", std::process::id()));
             match OpenOptions::new().write(true).create_new(true).open(&path) {
-                Ok(file) => return Ok((file, TempFile { path, gone: false })),
+                Ok(file) => return Ok((file, TempFile { path, renamed: false })),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => refusal = error,
                 Err(error) => return Err(error),
             }
@@ -161,7 +161,7 @@ impl TempFile {
                 }
             }
         }
-        self.gone = true;
+        self.renamed = true;
         Ok(())
     }
 
@@ -171,12 +171,12 @@ impl TempFile {
             Ok(()) => Ok(()),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(WavError::Exists),
             // Nor has it second names (FAT, exFAT).
-            Err(_) => self.take_place(target),
+            Err(_) => self.reserve_and_rename(target),
         }
     }
 
     /// Takes the name with an empty file, which nobody else can then have made, and puts ours in its place.
-    fn take_place(&mut self, target: &Path) -> Result<(), WavError> {
+    fn reserve_and_rename(&mut self, target: &Path) -> Result<(), WavError> {
         let naming = WavError::io("give the file its name");
         match OpenOptions::new().write(true).create_new(true).open(target) {
             Ok(_) => {}
@@ -187,14 +187,14 @@ impl TempFile {
             fs::remove_file(target).ok();
             naming(error)
         })?;
-        self.gone = true;
+        self.renamed = true;
         Ok(())
     }
 }
 
 impl Drop for TempFile {
     fn drop(&mut self) {
-        if !self.gone {
+        if !self.renamed {
             // Nobody is left to tell, and a hidden leftover does no harm.
             drop(fs::remove_file(&self.path));
         }
@@ -327,7 +327,7 @@ mod tests {
         fs::write(&taken, "mine").unwrap();
         let (_, mut temp) = TempFile::create(folder.path()).unwrap();
         assert!(matches!(temp.link(&taken), Err(WavError::Exists)));
-        assert!(matches!(temp.take_place(&taken), Err(WavError::Exists)));
+        assert!(matches!(temp.reserve_and_rename(&taken), Err(WavError::Exists)));
         temp.link(&free).unwrap();
         drop(temp);
         assert!(free.exists());

@@ -27,7 +27,7 @@ use faultless::session::POSITION_MAX;
 use faultless::time::SampleRate;
 use faultless::ui::action::{KeyMap, parse as parse_keys};
 use faultless::wav::bext::Bext;
-use faultless::wav::header::{HEADER_BYTES, Header, claimed_bytes};
+use faultless::wav::header::{HEADER_BYTES, Header, header_data_bytes};
 use faultless::wav::parse::{Layout, parse as parse_wav};
 use faultless::wav::read::Reader;
 use faultless::window::progress_page::{LOSSES_MAX, Progress};
@@ -57,7 +57,7 @@ pub const TARGETS: [(&str, Target); 9] = [
 pub fn wav(bytes: &[u8]) {
     let len = bytes.len() as u64;
     if let Some(page) = bytes.first_chunk::<HEADER_BYTES>() {
-        claimed_bytes(page);
+        header_data_bytes(page);
     }
     // The file may have another length by the time it is read.
     for told in [0, len / 2, len + 1, len + 4096, u64::MAX] {
@@ -70,7 +70,7 @@ pub fn wav(bytes: &[u8]) {
     if let Some(bext) = &layout.bext {
         header_check(bext, &layout);
     }
-    let mut reader = Reader::over(on_disk(bytes), Path::new("x.wav")).expect("the same bytes");
+    let mut reader = Reader::from_file(on_disk(bytes), Path::new("x.wav")).expect("the same bytes");
     assert_eq!(reader.layout(), &layout);
     let channels = usize::from(layout.channels);
     // Room for fifty frames and all of another one but a sample or a byte.
@@ -99,7 +99,7 @@ fn header_check(bext: &Bext, layout: &Layout) {
     header.track_name.clone_from(&bext.description);
     header.data_bytes = layout.data_bytes / layout.frame_bytes() as u64 * layout.frame_bytes() as u64;
     let page = header.build();
-    assert_eq!(claimed_bytes(&page), Some(header.data_bytes));
+    assert_eq!(header_data_bytes(&page), Some(header.data_bytes));
     let again = parse_wav(&mut Cursor::new(&page[..]), header.file_bytes().max(HEADER_BYTES as u64));
     let again = again.expect("what is made here can be read").bext.expect("it has its origin");
     assert_eq!(again.time_reference, bext.time_reference);

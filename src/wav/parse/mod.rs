@@ -99,32 +99,32 @@ impl Layout {
 /// Reads the chunks of a RIFF, RF64 or BW64 file of `file_bytes` bytes. No sound is read.
 pub fn parse(read: &mut (impl Read + Seek), file_bytes: u64) -> Result<Layout, WavError> {
     let riff = Riff::read(read, file_bytes)?;
-    let mut found = Found::default();
+    let mut chunks = KnownChunks::default();
     let mut at = RIFF_HEAD_BYTES;
     for _ in 0..CHUNK_COUNT_MAX {
         let payload_at = at.saturating_add(CHUNK_HEAD_BYTES);
         if payload_at > file_bytes {
-            return found.layout();
+            return chunks.layout();
         }
         let mut head = [0; CHUNK_HEAD_BYTES as usize];
         read_at(read, at, &mut head)?;
-        let chunk = Chunk {
+        let chunk = ChunkHead {
             id: [head[0], head[1], head[2], head[3]],
             size: le_u32(&head, 4),
             payload_at,
             present: file_bytes - payload_at,
         };
-        let payload_bytes = found.take(read, &riff, &chunk)?;
+        let payload_bytes = chunks.read_chunk(read, &riff, &chunk)?;
         // A size past the end of the file ends the walk at the next turn.
         at = payload_at.saturating_add(payload_bytes).saturating_add(payload_bytes % 2).min(file_bytes);
     }
-    if found.data.is_none() { Err(WavError::TooManyChunks) } else { found.layout() }
+    if chunks.data.is_none() { Err(WavError::TooManyChunks) } else { chunks.layout() }
 }
 
 /// The file's own idea of its length.
 struct Riff {
     /// RF64 or BW64: 64-bit sizes may follow in `ds64`.
-    long: bool,
+    is_rf64: bool,
     /// The size field of `RIFF`: bytes after it.
     size: u32,
     file_bytes: u64,
@@ -137,7 +137,7 @@ impl Riff {
         }
         let mut head = [0; RIFF_HEAD_BYTES as usize];
         read_at(read, 0, &mut head)?;
-        let long = match &head[0..4] {
+        let is_rf64 = match &head[0..4] {
             b"RIFF" => false,
             b"RF64" | b"BW64" => true,
             _ => return Err(WavError::NotWav),
@@ -145,7 +145,7 @@ impl Riff {
         if &head[8..12] != b"WAVE" {
             return Err(WavError::NotWav);
         }
-        Ok(Riff { long, size: le_u32(&head, 4), file_bytes })
+        Ok(Riff { is_rf64, size: le_u32(&head, 4), file_bytes })
     }
 
     /// Whether the header's length is that of the file, so that whoever wrote it did finish.
@@ -160,7 +160,7 @@ impl Riff {
 }
 
 /// One chunk as its head tells it.
-struct Chunk {
+struct ChunkHead {
     id: [u8; 4],
     size: u32,
     payload_at: u64,
@@ -168,7 +168,7 @@ struct Chunk {
     present: u64,
 }
 
-impl Chunk {
+impl ChunkHead {
     /// Bytes of the payload that can be read, at most `max`.
     fn readable(&self, max: usize) -> usize {
         u64::from(self.size).min(self.present).min(max as u64) as usize
@@ -182,13 +182,13 @@ struct Ds64 {
     data_bytes: u64,
 }
 
-struct Format {
+struct FormatChunk {
     channels: u16,
     rate: u32,
     encoding: Encoding,
 }
 
-struct Data {
+struct DataChunk {
     at: u64,
     bytes: u64,
     truncated: bool,
@@ -196,18 +196,18 @@ struct Data {
 
 /// The chunks that matter; of several of a kind the first.
 #[derive(Default)]
-struct Found {
+struct KnownChunks {
     ds64: Option<Ds64>,
-    format: Option<Format>,
+    format: Option<FormatChunk>,
     bext: Option<Bext>,
-    data: Option<Data>,
+    data: Option<DataChunk>,
 }
 
-impl Found {
+impl KnownChunks {
     /// Takes what the chunk tells. Returns the bytes of its payload, which may lie past the file's end.
-    fn take(&mut self, read: &mut (impl Read + Seek), riff: &Riff, chunk: &Chunk) -> Result<u64, WavError> {
+    fn read_chunk(&mut self, read: &mut (impl Read + Seek), riff: &Riff, chunk: &ChunkHead) -> Result<u64, WavError> {
         match &chunk.id {
-            b"ds64" if riff.long && self.ds64.is_none() => {
+            b"ds64" if riff.is_rf64 && self.ds64.is_none() => {
                 let mut payload = [0; 24];
                 if chunk.readable(payload.len()) == payload.len() {
                     read_at(read, chunk.payload_at, &mut payload)?;
@@ -239,7 +239,7 @@ impl Found {
 
     /// How much sound there is: what the header says, at most what the file has, and all the file has
     /// where the header was never filled in.
-    fn measure(&self, riff: &Riff, chunk: &Chunk) -> Data {
+    fn measure(&self, riff: &Riff, chunk: &ChunkHead) -> DataChunk {
         let promised = match (&self.ds64, chunk.size) {
             (Some(ds64), 0 | SIZE_UNKNOWN) => ds64.data_bytes,
             (_, SIZE_UNKNOWN) => u64::MAX,
@@ -248,7 +248,7 @@ impl Found {
         // A wav without sound is one that says so and is otherwise complete.
         let unknown = promised == u64::MAX || promised == 0 && !riff.is_finished(self.ds64.as_ref());
         let bytes = if unknown { chunk.present } else { promised.min(chunk.present) };
-        Data { at: chunk.payload_at, bytes, truncated: unknown || bytes < promised }
+        DataChunk { at: chunk.payload_at, bytes, truncated: unknown || bytes < promised }
     }
 
     fn layout(self) -> Result<Layout, WavError> {
@@ -270,7 +270,7 @@ impl Found {
 }
 
 /// WAVEFORMAT, WAVEFORMATEX or WAVEFORMATEXTENSIBLE, as far as the payload goes.
-fn parse_format(payload: &[u8]) -> Result<Format, WavError> {
+fn parse_format(payload: &[u8]) -> Result<FormatChunk, WavError> {
     if payload.len() < 16 {
         return Err(WavError::NoFormat);
     }
@@ -297,7 +297,7 @@ fn parse_format(payload: &[u8]) -> Result<Format, WavError> {
     if usize::from(frame_bytes) != usize::from(channels) * encoding.bytes() {
         return bad("bytes a frame", u64::from(frame_bytes));
     }
-    Ok(Format { channels, rate, encoding })
+    Ok(FormatChunk { channels, rate, encoding })
 }
 
 fn read_at(read: &mut (impl Read + Seek), at: u64, bytes: &mut [u8]) -> Result<(), WavError> {
