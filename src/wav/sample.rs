@@ -1,12 +1,13 @@
-//! Samples from one storage to another: pure loops over slices. Thread: any but audio.
+//! Converts samples between formats. Thread: any but audio. Pure.
 //!
-//! Full scale, 1.0, is 2^15 in 16 bits, 2^23 in 24 and 2^31 in 32, so widening is a shift and exact.
-//! Narrowing rounds to the nearest value, halves to the even one, and clamps. NaN becomes silence.
+//! Full scale, 1.0, is 2^15 in 16 bits, 2^23 in 24 bits and 2^31 in 32 bits. So a conversion to more bits is a shift
+//! and exact. A conversion to fewer bits rounds to the nearest value, halves to the even one, and clamps. NaN becomes
+//! silence.
 
 use crate::format::TakeFormat;
 use crate::wav::parse::Encoding;
 
-/// Stores `samples` as `format`. `bytes` holds exactly as many samples. Float is stored bit for bit.
+/// Stores `samples` as `format`. `bytes` must have exactly the length for them. Floats are stored bit for bit.
 pub fn encode_f32_to(format: TakeFormat, samples: &[f32], bytes: &mut [u8]) {
     assert!(bytes.len() == samples.len() * format.bytes());
     match format {
@@ -18,7 +19,7 @@ pub fn encode_f32_to(format: TakeFormat, samples: &[f32], bytes: &mut [u8]) {
     }
 }
 
-/// Like [`encode_f32_to`], with the noise of `dither` before rounding. Float takes none.
+/// Like [`encode_f32_to`], but adds the noise of `dither` before rounding. Float formats get no dither.
 pub fn encode_f32_dithered(format: TakeFormat, samples: &[f32], bytes: &mut [u8], dither: &mut Dither) {
     assert!(bytes.len() == samples.len() * format.bytes());
     let mut dithered = |x: f32, scale: f64| quantize(f64::from(x) * scale + dither.next_lsb(), scale);
@@ -29,8 +30,8 @@ pub fn encode_f32_dithered(format: TakeFormat, samples: &[f32], bytes: &mut [u8]
     }
 }
 
-/// Reads samples of `encoding`. `samples` takes exactly as many as `bytes` holds. All but
-/// [`Encoding::Pcm32`], of which a float keeps 24 bits, are exact.
+/// Decodes samples of `encoding`. `samples` must have exactly the length for them. The result is exact, except for
+/// [`Encoding::Pcm32`], of which a float keeps 24 bits.
 pub fn decode_to_f32(encoding: Encoding, bytes: &[u8], samples: &mut [f32]) {
     assert!(bytes.len() == samples.len() * encoding.bytes());
     match encoding {
@@ -41,7 +42,7 @@ pub fn decode_to_f32(encoding: Encoding, bytes: &[u8], samples: &mut [f32]) {
     }
 }
 
-/// Stores 32-bit integers, full scale at 2^31, as `format`. Exact where the low bits are zero.
+/// Stores 32-bit integers, full scale 2^31, as `format`. Exact if the low bits are zero.
 pub fn encode_i32_to(format: TakeFormat, samples: &[i32], bytes: &mut [u8]) {
     assert!(bytes.len() == samples.len() * format.bytes());
     match format {
@@ -55,8 +56,8 @@ pub fn encode_i32_to(format: TakeFormat, samples: &[i32], bytes: &mut [u8]) {
     }
 }
 
-/// Reads samples of `encoding` as 32-bit integers, full scale at 2^31. Integers are exact, floats
-/// rounded and clamped.
+/// Decodes samples of `encoding` to 32-bit integers, full scale 2^31. Integers are exact. Floats are rounded and
+/// clamped.
 pub fn decode_to_i32(encoding: Encoding, bytes: &[u8], samples: &mut [i32]) {
     assert!(bytes.len() == samples.len() * encoding.bytes());
     match encoding {
@@ -69,7 +70,7 @@ pub fn decode_to_i32(encoding: Encoding, bytes: &[u8], samples: &mut [i32]) {
     }
 }
 
-/// Noise that makes the error of rounding independent of the sound: triangular, within ±1 of the last
+/// Noise that makes the rounding error independent of the sound. Its distribution is triangular, within ±1 of the last
 /// bit that is kept. The same seed gives the same noise, so an export can be repeated bit for bit.
 #[derive(Clone, Debug)]
 pub struct Dither {
@@ -77,14 +78,14 @@ pub struct Dither {
 }
 
 impl Dither {
-    /// Noise that starts at `seed`; any value will do.
+    /// Every `seed` is valid.
     pub fn new(seed: u64) -> Dither {
         Dither { state: seed }
     }
 
-    /// The next value, in units of the last bit: the difference of two uniform ones in 0..1.
+    /// The next value, in units of the last bit: the difference of two uniform values in 0..1.
     pub fn next_lsb(&mut self) -> f64 {
-        // SplitMix64 (Steele, Lea and Flood 2014): one step gives both uniform values.
+        // One step of SplitMix64 (Steele, Lea and Flood 2014) gives both uniform values.
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.state;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -109,7 +110,7 @@ fn low_3(value: i32) -> [u8; 3] {
     [low, middle, high]
 }
 
-/// Three bytes as the upper three of four.
+/// The three bytes become the upper three of a 32-bit integer.
 fn high_3([low, middle, high]: [u8; 3]) -> i32 {
     i32::from_le_bytes([0, low, middle, high])
 }

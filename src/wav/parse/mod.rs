@@ -1,7 +1,7 @@
-//! What lies where in a WAV file, whoever wrote it and however it ended. Thread: any.
+//! Finds the sound in a WAV file of any program, complete or cut short. Thread: any. Pure.
 //!
-//! The file is not trusted: chunks are counted, sizes are compared with the bytes there are, and no
-//! size in it decides how much memory is taken.
+//! The file is not trusted: the number of chunks is limited, sizes are compared with the length of the file, and no
+//! size in the file decides how much memory is allocated.
 
 use crate::format::TakeFormat;
 use crate::limits::CHANNEL_COUNT_MAX;
@@ -9,21 +9,21 @@ use crate::wav::WavError;
 use crate::wav::bext::{self, Bext};
 use std::io::{Read, Seek, SeekFrom};
 
-/// Chunks that are looked at. Honest files have fewer than twenty.
+/// Maximum number of chunks that are read. Normal files have fewer than twenty.
 pub const CHUNK_COUNT_MAX: usize = 1024;
 
 /// Bytes of a chunk's identity and size.
 const CHUNK_HEAD_BYTES: u64 = 8;
 /// Bytes of `RIFF`, its size and `WAVE`.
 const RIFF_HEAD_BYTES: u64 = 12;
-/// A size that says "see ds64", or that nobody came back to fill in.
+/// A size with the meaning "see ds64". Programs that were killed leave it as well.
 const SIZE_UNKNOWN: u32 = u32::MAX;
-/// `wFormatTag` of WAVEFORMATEXTENSIBLE: the sub-format says what the samples are.
+/// `wFormatTag` of WAVEFORMATEXTENSIBLE: the sub-format defines the samples.
 const TAG_EXTENSIBLE: u16 = 0xfffe;
-/// What follows the tag in the sub-formats that stand for one.
+/// The last 14 bytes of a sub-format whose first two bytes are a format tag.
 const SUBFORMAT_TAIL: [u8; 14] = [0, 0, 0, 0, 0x10, 0, 0x80, 0, 0, 0xaa, 0, 0x38, 0x9b, 0x71];
 
-/// How a file stores its samples: little endian, without padding between them.
+/// Sample format of a file: little endian, without padding between samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoding {
     /// 16-bit integers, or 9 to 15 bits left-justified in them.
@@ -37,7 +37,7 @@ pub enum Encoding {
 }
 
 impl Encoding {
-    /// Bytes of one sample.
+    /// Bytes per sample.
     pub const fn bytes(self) -> usize {
         match self {
             Encoding::Pcm16 => 2,
@@ -46,7 +46,7 @@ impl Encoding {
         }
     }
 
-    /// The format of a take that holds the very same bytes, if there is one.
+    /// The take format with the same bytes, if there is one.
     pub const fn take_format(self) -> Option<TakeFormat> {
         match self {
             Encoding::Pcm16 => Some(TakeFormat::S16),
@@ -67,36 +67,34 @@ impl From<TakeFormat> for Encoding {
     }
 }
 
-/// What a file holds and where its sound lies.
+/// Format, length and position of the sound in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
-    /// Channels, 1 to [`CHANNEL_COUNT_MAX`].
+    /// 1 to [`CHANNEL_COUNT_MAX`].
     pub channels: u16,
-    /// Frames a second, at least 1.
+    /// Frames per second, at least 1.
     pub rate: u32,
-    /// How samples are stored.
     pub encoding: Encoding,
-    /// Byte of the file at which the sound starts.
+    /// Offset of the first sample in bytes.
     pub data_offset: u64,
-    /// Bytes of sound that the file really has. May end in a part of a frame.
+    /// Bytes of sound that the file really has. The last frame may be incomplete.
     pub data_bytes: u64,
     /// Whole frames in `data_bytes`.
     pub frames: u64,
-    /// Origin, time and coding history, where the file tells them.
+    /// None if the file has no usable `bext` chunk.
     pub bext: Option<Bext>,
-    /// The header promises more sound than there is, or never learnt how much there would be: whoever
-    /// wrote the file did not finish it.
+    /// Whether the header promises more sound than the file has, or has no length at all: the program that wrote the
+    /// file did not finish it.
     pub truncated: bool,
 }
 
 impl Layout {
-    /// Bytes of one frame.
     pub fn frame_bytes(&self) -> usize {
         usize::from(self.channels) * self.encoding.bytes()
     }
 }
 
-/// Reads the chunks of a RIFF, RF64 or BW64 file of `file_bytes` bytes. No sound is read.
+/// Reads the chunks of a RIFF, RF64 or BW64 file of `file_bytes` bytes. Reads no sound.
 pub fn parse(read: &mut (impl Read + Seek), file_bytes: u64) -> Result<Layout, WavError> {
     let riff = Riff::read(read, file_bytes)?;
     let mut chunks = KnownChunks::default();
@@ -115,17 +113,17 @@ pub fn parse(read: &mut (impl Read + Seek), file_bytes: u64) -> Result<Layout, W
             present: file_bytes - payload_at,
         };
         let payload_bytes = chunks.read_chunk(read, &riff, &chunk)?;
-        // A size past the end of the file ends the walk at the next turn.
+        // A size past the end of the file ends the loop in the next round.
         at = payload_at.saturating_add(payload_bytes).saturating_add(payload_bytes % 2).min(file_bytes);
     }
     if chunks.data.is_none() { Err(WavError::TooManyChunks) } else { chunks.layout() }
 }
 
-/// The file's own idea of its length.
+/// The first twelve bytes of a file, and its real length.
 struct Riff {
-    /// RF64 or BW64: 64-bit sizes may follow in `ds64`.
+    /// The file is RF64 or BW64: 64-bit sizes may follow in `ds64`.
     is_rf64: bool,
-    /// The size field of `RIFF`: bytes after it.
+    /// The size field of `RIFF`: the number of bytes after it.
     size: u32,
     file_bytes: u64,
 }
@@ -148,18 +146,18 @@ impl Riff {
         Ok(Riff { is_rf64, size: le_u32(&head, 4), file_bytes })
     }
 
-    /// Whether the header's length is that of the file, so that whoever wrote it did finish.
+    /// Whether the length in the header is that of the file: the program that wrote the file finished it.
     fn is_finished(&self, ds64: Option<&Ds64>) -> bool {
         let size = match ds64 {
             Some(ds64) if self.size == SIZE_UNKNOWN => ds64.riff_bytes,
             _ => u64::from(self.size),
         };
-        // Some programs forget to count the last pad byte, some to write it.
+        // Some programs do not count the last pad byte, others do not write it.
         size.checked_add(CHUNK_HEAD_BYTES).is_some_and(|bytes| bytes.abs_diff(self.file_bytes) <= 1)
     }
 }
 
-/// One chunk as its head tells it.
+/// Identifier, size and position of a chunk.
 struct ChunkHead {
     id: [u8; 4],
     size: u32,
@@ -169,14 +167,14 @@ struct ChunkHead {
 }
 
 impl ChunkHead {
-    /// Bytes of the payload that can be read, at most `max`.
+    /// Bytes of the payload that the file has, at most `max`.
     fn readable(&self, max: usize) -> usize {
         u64::from(self.size).min(self.present).min(max as u64) as usize
     }
 }
 
-/// The 64-bit sizes of EBU Tech 3306. Its table of other chunks is not needed: none of those that we
-/// read is that long.
+/// The 64-bit sizes of EBU Tech 3306. The table for other chunks is ignored, because no chunk that we read is that
+/// long.
 struct Ds64 {
     riff_bytes: u64,
     data_bytes: u64,
@@ -194,7 +192,7 @@ struct DataChunk {
     truncated: bool,
 }
 
-/// The chunks that matter; of several of a kind the first.
+/// The chunks that we read. If a file has several of a kind, the first one counts.
 #[derive(Default)]
 struct KnownChunks {
     ds64: Option<Ds64>,
@@ -204,7 +202,7 @@ struct KnownChunks {
 }
 
 impl KnownChunks {
-    /// Takes what the chunk tells. Returns the bytes of its payload, which may lie past the file's end.
+    /// Reads a chunk. Returns the length of its payload, which may reach past the end of the file.
     fn read_chunk(&mut self, read: &mut (impl Read + Seek), riff: &Riff, chunk: &ChunkHead) -> Result<u64, WavError> {
         match &chunk.id {
             b"ds64" if riff.is_rf64 && self.ds64.is_none() => {
@@ -237,15 +235,15 @@ impl KnownChunks {
         Ok(u64::from(chunk.size))
     }
 
-    /// How much sound there is: what the header says, at most what the file has, and all the file has
-    /// where the header was never filled in.
+    /// Length and position of the sound. The length in the header counts, but never more than the file has. If the
+    /// header has no length, the sound reaches to the end of the file.
     fn measure(&self, riff: &Riff, chunk: &ChunkHead) -> DataChunk {
         let promised = match (&self.ds64, chunk.size) {
             (Some(ds64), 0 | SIZE_UNKNOWN) => ds64.data_bytes,
             (_, SIZE_UNKNOWN) => u64::MAX,
             (_, size) => u64::from(size),
         };
-        // A wav without sound is one that says so and is otherwise complete.
+        // A length of 0 is true only if the file is otherwise complete.
         let unknown = promised == u64::MAX || promised == 0 && !riff.is_finished(self.ds64.as_ref());
         let bytes = if unknown { chunk.present } else { promised.min(chunk.present) };
         DataChunk { at: chunk.payload_at, bytes, truncated: unknown || bytes < promised }
@@ -269,7 +267,7 @@ impl KnownChunks {
     }
 }
 
-/// WAVEFORMAT, WAVEFORMATEX or WAVEFORMATEXTENSIBLE, as far as the payload goes.
+/// Parses WAVEFORMAT, WAVEFORMATEX or WAVEFORMATEXTENSIBLE, depending on the length of the payload.
 fn parse_format(payload: &[u8]) -> Result<FormatChunk, WavError> {
     if payload.len() < 16 {
         return Err(WavError::NoFormat);
