@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""The kills of kills.sh: kills.py PROGRAM N FOLDER...
+"""Does the kills of kills.sh: kills.py PROGRAM N FOLDER...
 
-Each kill: record 24 tracks of the ramp in real time, read the pass's progress page while the program lives, SIGKILL it, read the
-progress page again, look at the takes as they are, recover (by `recover`, by `recover` that is itself killed up to three times, or
-by the next recording), and check: every take has exactly the frames of the page, which are at least those that it
-had while the program lived; every sample is the ramp from its first frame on; nothing is left in memory.
+For each kill: record 24 tracks of the ramp in real time, read the progress page of the pass, send SIGKILL, read the progress
+page again, read the headers of the takes, recover (with `recover`, with a `recover` that is itself killed up to three times,
+or with the next recording). Then check that every take has exactly the frames of the progress page, that these are at least
+the frames it had before the kill, that every sample is the ramp from the first frame on, and that no spool file is left.
 """
 
 import json
@@ -26,7 +26,7 @@ WAYS = ("recover", "killed", "start")
 
 
 class Miss(Exception):
-    """What is not as promised."""
+    """A promise that was not kept."""
 
 
 def spool_folders():
@@ -45,7 +45,7 @@ def takes_of(session):
 
 
 def left(take, ending):
-    """The file of that kind that a take has in memory, if any."""
+    """The path of a take's file in memory with this ending, or None."""
     for folder in spool_folders():
         path = os.path.join(folder, f"{take['uuid']}.{ending}")
         if os.path.exists(path):
@@ -54,7 +54,7 @@ def left(take, ending):
 
 
 def tallied(session):
-    """Frames that every take of the pass has, as its progress page says; None: there is none yet."""
+    """The number of frames on the progress page of the pass. None if there is no progress page yet."""
     takes = takes_of(session)
     path = left(takes[0], "progress") if takes else None
     if path is None:
@@ -111,7 +111,7 @@ def one(program, session, way, row):
     unreadable, headers = 0, []
     for take in takes:
         try:
-            # Not `check.Wav`: a take that is cut off has a reserve behind its sound.
+            # `check.Wav` would refuse a take that was cut off, because it has a reserve behind its sound.
             with open(os.path.join(session, take["file"]), "rb") as file:
                 page = file.read(PAGE)
             if page[:4] != b"RIFF" or page[4088:4092] != b"data":
