@@ -4,9 +4,9 @@
     verdict.py head
     verdict.py NAME STDOUT STDERR COST [--check FILE] [--stress FILE] LIMIT...
 
-STDOUT: output of `faultless record` or `play` with --json. STDERR: its messages. COST: output of measure.py. --check: output
-of check.py. --stress: output of the stress script. Prints a line under the row for each missed limit, and then exits with
-status 1. LIMIT:
+STDOUT: output of `faultless record` or `play` with --json. STDERR: its messages. COST: output of measure.py.
+--check: output of check.py. --stress: output of the stress script. Prints a line under the row for each missed
+limit, and then exits with status 1. LIMIT:
 
     exact          every sample right, none silent, no frame lost, all takes of the asked length (seconds=N)
     complete       every sample right, or silent where a loss is reported; for an ordinary user without real-time rights
