@@ -248,12 +248,12 @@ mod tests {
 
             let mut hound = hound::WavReader::open(&path).unwrap();
             let scale = f64::from(1u32 << (format.bits() - 1));
-            let heard: Vec<f32> = if format == TakeFormat::F32 {
+            let decoded: Vec<f32> = if format == TakeFormat::F32 {
                 hound.samples::<f32>().map(Result::unwrap).collect()
             } else {
                 hound.samples::<i32>().map(|s| (f64::from(s.unwrap()) / scale) as f32).collect()
             };
-            assert_eq!(heard, samples);
+            assert_eq!(decoded, samples);
         }
         assert_eq!(names(folder.path()).len(), 3);
     }
