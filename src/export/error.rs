@@ -1,4 +1,4 @@
-//! Why an export can't be made, in words: where, why, what to do. Thread: any.
+//! The errors of an export. Each message names the file, the reason and what to do. Thread: any.
 
 use crate::session::session_file::SessionError;
 use crate::time::FramePos;
@@ -7,91 +7,76 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-/// Why an export was not made. Takes are as they were, and so is the folder it was to go to, except that
-/// files replaced on request before the error stay replaced, each of them whole.
+/// Why an export failed. The takes are unchanged. The target folder is unchanged too, except that files that were
+/// replaced on request before the error stay replaced; each of them is complete.
 #[derive(Debug)]
 pub enum ExportError {
     /// The session has no track of this number.
     UnknownTrack {
         /// The session's folder.
         session: PathBuf,
-        /// The number that was asked for.
+        /// The requested number.
         number: usize,
-        /// How many tracks there are.
+        /// Number of tracks in the session.
         count: usize,
     },
     /// The range holds no frame.
     EmptyRange {
         /// The session's folder.
         session: PathBuf,
-        /// Its first frame.
         from: FramePos,
-        /// The first frame that is left out.
+        /// The frame behind the last one.
         until: FramePos,
     },
-    /// The range reaches further than a timeline does.
+    /// The range ends behind the longest possible timeline.
     BeyondTimeline {
         /// The session's folder.
         session: PathBuf,
-        /// Its end.
         until: FramePos,
     },
-    /// None of the tracks sounds in the range.
+    /// None of the tracks has sound in the range.
     NoSound {
         /// The session's folder.
         session: PathBuf,
-        /// Whether the mix was asked for, in which mute and solo count.
+        /// Whether the mix was requested. Mute and solo apply to it, but not to stems.
         mix: bool,
     },
-    /// A take's file is not what the session says, or can't be exported here.
-    Foreign {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
+    /// A take's file does not have the format in the session, or its rate is not that of the session.
+    Foreign { path: PathBuf, reason: String },
     /// A take's file is shorter than the session says.
     Short {
-        /// The file.
         path: PathBuf,
-        /// Frames that it has.
+        /// Frames in the file.
         frames: u64,
-        /// Frames that the timeline plays of it.
+        /// Frames that the session plays.
         needed: u64,
     },
-    /// The files would lie among the session's own.
-    OwnFolder {
-        /// Where they were to go.
-        path: PathBuf,
-    },
-    /// A file is there already, and was not to be replaced.
-    Exists {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The disk cannot hold what would be written.
+    /// The target folder is one in which the session keeps its own files.
+    OwnFolder { path: PathBuf },
+    /// A file exists, and replacing it was not allowed.
+    Exists { path: PathBuf },
+    /// The disk has too little free space for the files.
     NoRoom {
-        /// Where the files were to go.
+        /// The target folder.
         path: PathBuf,
-        /// Bytes of all of them.
+        /// Bytes of all files together.
         needed: u64,
-        /// Bytes that are free.
+        /// Free bytes on the disk.
         free: u64,
     },
-    /// The system refused.
+    /// A system call failed.
     Io {
         /// The file or folder.
         path: PathBuf,
-        /// The verb that fits after "cannot".
+        /// A verb that fits after "cannot".
         doing: &'static str,
-        /// Its answer.
         error: io::Error,
     },
     /// A take can't be opened.
     Session(SessionError),
     /// A file can't be read or written.
     Wav(WavError),
-    /// It was called off.
+    /// The user cancelled the export.
     Cancelled {
         /// The file that was being written.
         path: PathBuf,

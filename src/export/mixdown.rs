@@ -1,6 +1,7 @@
-//! The stereo mix: the engine's own sums over the takes, with every level at rest. Thread: workers.
+//! Writes the stereo mix with the engine's own buses and constant gains. Thread: workers.
 //!
-//! Each frame's sum has the same terms in the same order as on the audio thread, so each bit is the same.
+//! Each frame's sum has the same terms in the same order as on the audio thread, so the mix is equal to playback bit
+//! for bit.
 
 use super::error::ExportError;
 use super::plan::MixTrack;
@@ -11,7 +12,7 @@ use crate::format::TakeFormat;
 use crate::limits::BLOCK_FRAMES_MAX;
 use std::path::Path;
 
-/// Writes `frames` frames. Where no track sounds, it is digital silence.
+/// Writes `frames` frames. Where no track has sound, it writes digital silence.
 pub(super) fn write(
     folder: &Path,
     tracks: &[MixTrack],
@@ -45,7 +46,7 @@ pub(super) fn write(
     Ok(())
 }
 
-/// Stretches of the output in which no track begins or ends.
+/// Splits the output at the start and end of every clip, so that no clip starts or ends inside a segment.
 fn segments(tracks: &[MixTrack], frames: u64) -> impl Iterator<Item = (u64, u64)> {
     let mut edges = vec![0, frames];
     edges.extend(tracks.iter().flat_map(|track| &track.clips).flat_map(|clip| [clip.start, clip.end()]));
@@ -56,15 +57,16 @@ fn segments(tracks: &[MixTrack], frames: u64) -> impl Iterator<Item = (u64, u64)
     after.into_iter().map(move |until| (std::mem::replace(&mut from, until), until))
 }
 
-/// A track that is mixed, and how far it has come.
+/// Plays the clips of one track in order.
 struct TrackPlayer<'a> {
     track: &'a MixTrack,
+    /// Index of the current clip, or of the next one.
     next: usize,
     last_source: LastSource,
 }
 
 impl TrackPlayer<'_> {
-    /// Whether it sounds at a frame of the output. Asked about later and later frames.
+    /// Whether the track has a clip at a frame of the output. `at` must not decrease from call to call.
     fn has_sound_at(&mut self, at: u64) -> bool {
         let clips = &self.track.clips;
         while clips.get(self.next).is_some_and(|clip| clip.end() <= at) {
@@ -73,7 +75,7 @@ impl TrackPlayer<'_> {
         clips.get(self.next).is_some_and(|clip| clip.start <= at)
     }
 
-    /// Adds `frames` frames, in which it does not begin or end.
+    /// Adds `frames` frames to the buses. No clip starts or ends inside them.
     fn play(&mut self, folder: &Path, at: u64, frames: usize, buses: &mut Buses) -> Result<(), ExportError> {
         if !self.has_sound_at(at) {
             return Ok(());

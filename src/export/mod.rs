@@ -1,7 +1,7 @@
-//! Getting WAV files out: stems, one for each track, or the stereo mix as the engine plays it. Thread: any but audio.
+//! Exports WAV files: stems, one per track, or the stereo mix as the engine plays it. Thread: any but audio.
 //!
-//! [`plan`](plan::plan) is pure and says what would be written; [`run`](run::run) writes it, all of it or
-//! nothing. Takes are only read, so an export may run beside a recording.
+//! [`plan`](plan::plan) is pure and decides which files to write. [`run`](run::run) writes all of them or none. An
+//! export only reads takes, so it may run during a recording.
 #![forbid(unsafe_code)]
 
 pub mod error;
@@ -20,69 +20,64 @@ use crate::time::{FramePos, Frames};
 use serde::{Serialize, Serializer};
 use std::path::{Path, PathBuf};
 
-/// What is asked for.
+/// The options of an export.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExportOptions {
     /// The session's folder.
     pub folder: PathBuf,
-    /// Where the files go; made if it is not there.
+    /// The folder for the files. Created if it does not exist.
     pub to: PathBuf,
-    /// Numbers of tracks as they are shown, from 1. None: all of them.
+    /// Numbers of tracks as on the screen, from 1. None: all tracks.
     pub tracks: Option<Vec<usize>>,
     /// The first frame. None: the start of the timeline.
     pub from: Option<FramePos>,
-    /// The first frame that is left out. None: the end of the session's last region. A place behind that
-    /// end gives silence.
+    /// The frame behind the last one. None: the end of the session's last region. Frames behind that end are silence.
     pub until: Option<FramePos>,
-    /// How samples are stored. None: a stem as its takes, the widest of them where they differ, so that
-    /// nothing is lost; the mix as the session.
+    /// The sample format of the files. None: a stem has the widest format of its takes, so that no bit is lost, and the
+    /// mix has the format of the session.
     pub format: Option<TakeFormat>,
-    /// One stereo file of the chosen tracks as they are heard, in place of their stems.
+    /// Write one stereo mix of the chosen tracks in place of their stems.
     pub mix: bool,
-    /// Files that are there already are replaced.
+    /// Replace files that exist.
     pub force: bool,
 }
 
-/// How far an export is.
+/// Progress of an export.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress<'a> {
     /// The file that is being written.
     pub file: &'a Path,
-    /// Which one it is, from 0.
+    /// Index of that file, from 0.
     pub file_index: usize,
-    /// How many there will be.
     pub file_count: usize,
-    /// Frames written, all files together.
+    /// Frames written so far, in all files together.
     pub frames: Frames,
-    /// Frames there will be, all files together.
+    /// Frames to write, in all files together.
     pub frames_total: Frames,
 }
 
 /// A file that was written.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Exported {
-    /// The file.
     #[serde(serialize_with = "readable")]
     pub file: PathBuf,
-    /// The number of its track, from 1; none for the mix.
+    /// Number of the track, from 1. None for the mix.
     pub track: Option<usize>,
-    /// Channels, 1 or 2.
+    /// 1 or 2.
     pub channels: u16,
-    /// Frames of sound.
     pub frames: u64,
-    /// How samples are stored.
     pub format: TakeFormat,
-    /// Bytes of the file.
+    /// Length of the file.
     pub bytes: u64,
-    /// Whether depth shrank somewhere, and dither was added there.
+    /// Whether some samples lost depth and were dithered.
     pub dithered: bool,
-    /// Samples over full scale: clamped in integers, kept in float. Samples that were copied as they are
-    /// stored are not looked at.
+    /// Number of samples over full scale. They are clamped in integer files and kept in float files. Samples that were
+    /// copied byte for byte are not counted.
     pub over_full_scale: u64,
-    /// The largest magnitude in decibels of full scale, before clamping. None for silence, and where all
-    /// sound was copied as it is stored.
+    /// The largest magnitude in decibels of full scale, before clamping. None for silence, and if all samples were
+    /// copied byte for byte.
     pub peak_dbfs: Option<f64>,
-    /// What else is to be known about it, in sentences.
+    /// Sentences for the user, for example about takes that are not finished.
     pub notes: Vec<String>,
 }
 

@@ -1,4 +1,4 @@
-//! What an export would write: names, lengths, which sound goes where. Thread: any. Pure.
+//! Decides what an export writes: file names, lengths, and the clips of each file. Thread: any. Pure.
 
 use super::ExportOptions;
 use super::error::ExportError;
@@ -15,22 +15,24 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Digits of the shortest track number in a file's name.
+/// Minimum number of digits of a track number in a file name.
 const NUMBER_DIGITS_MIN: usize = 2;
 
-/// What an export would write.
+/// The files of an export.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
-    /// The files, in the order in which they will be written. No two have one name.
+    /// In the order of writing. All names differ.
     pub files: Vec<PlannedFile>,
-    /// What was left out and why, in sentences.
+    /// Sentences for the user about tracks and takes that are left out.
     pub notes: Vec<String>,
 }
 
-/// One file to be written.
+/// One file to write.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PlannedFile {
+    /// The session's folder.
     pub(super) folder: PathBuf,
+    /// The file to write.
     pub(super) path: PathBuf,
     pub(super) existing: Existing,
     pub(super) content: Content,
@@ -38,12 +40,12 @@ pub struct PlannedFile {
     pub(super) header: Header,
 }
 
-/// What goes into a file.
+/// The sound of a file.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Content {
-    /// A track as it was recorded, without gain, pan and mute.
+    /// One track as it was recorded, without gain, pan and mute.
     Stem { track: usize, clips: Vec<Clip> },
-    /// What is heard.
+    /// The tracks that are audible, with gain and pan.
     Mix(Vec<MixTrack>),
 }
 
@@ -54,33 +56,31 @@ pub(super) struct MixTrack {
     pub(super) clips: Vec<Clip>,
 }
 
-/// A stretch of the output that is a stretch of a take. Spans of one track are in order and never overlap.
+/// The part of a region that lies in the exported range. Clips of one track are in order and do not overlap.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Clip {
-    /// Frame of the output.
+    /// First frame in the exported file.
     pub(super) start: u64,
-    /// Frames, never zero.
+    /// Length in frames, never zero.
     pub(super) frames: u64,
-    /// Whose sound it is.
     pub(super) take: Arc<Take>,
-    /// Frame of the take at `at`.
+    /// Frame of the take that is at `start`.
     pub(super) take_start: u64,
 }
 
 impl Clip {
-    /// The first frame of the output behind it.
+    /// The frame of the exported file behind the last one.
     pub(super) fn end(&self) -> u64 {
         self.start + self.frames
     }
 }
 
 impl PlannedFile {
-    /// The file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The number of its track, from 1; none for the mix.
+    /// Number of the track, from 1. None for the mix.
     pub fn track(&self) -> Option<usize> {
         match self.content {
             Content::Stem { track, .. } => Some(track),
@@ -88,27 +88,25 @@ impl PlannedFile {
         }
     }
 
-    /// Its length.
     pub fn frames(&self) -> Frames {
         Frames(self.frames)
     }
 
-    /// How samples will be stored.
     pub fn format(&self) -> TakeFormat {
         self.header.format
     }
 
-    /// Channels, 1 or 2.
+    /// 1 or 2.
     pub fn channels(&self) -> u16 {
         self.header.channels
     }
 
-    /// Bytes of sound there will be.
+    /// Bytes of sound that the file will have.
     pub fn sound_bytes(&self) -> u64 {
         self.frames.saturating_mul(self.header.frame_bytes() as u64)
     }
 
-    /// Every stretch of a take it needs.
+    /// Every clip in the file.
     pub(super) fn clips(&self) -> impl Iterator<Item = &Clip> {
         let (stem, tracks) = match &self.content {
             Content::Stem { clips, .. } => (clips.as_slice(), [].as_slice()),
@@ -118,11 +116,11 @@ impl PlannedFile {
     }
 }
 
-/// Says what would be written. Touches no file.
+/// Plans the files of an export. Opens and writes no file.
 ///
-/// Every stem has the length of the whole range, so that stems line up. Tracks without sound in it are left
-/// out, and a note says so. With [`ExportOptions::mix`], the chosen tracks are mixed as they are heard: with
-/// gain and pan, and silent where mute or anybody's solo silences them.
+/// Every stem has the length of the whole range, so that stems line up. Tracks without sound in the range are left out,
+/// and a note says so. With [`ExportOptions::mix`], the chosen tracks are mixed as they are played: with gain and pan,
+/// and without the tracks that mute or solo silences.
 pub fn plan(session: &Session, options: &ExportOptions) -> Result<Plan, ExportError> {
     let mut planner = Planner { session, options, range: export_range(session, options)?, takes: HashMap::new() };
     let numbers = numbers(session, options)?;
@@ -138,10 +136,11 @@ pub fn plan(session: &Session, options: &ExportOptions) -> Result<Plan, ExportEr
     Ok(Plan { files, notes })
 }
 
-/// From the first frame up to, not including, the last.
+/// The exported part of the timeline.
 #[derive(Clone, Copy)]
 struct Range {
     from: FramePos,
+    /// The frame behind the last one.
     until: FramePos,
 }
 
@@ -160,7 +159,7 @@ fn export_range(session: &Session, options: &ExportOptions) -> Result<Range, Exp
     Ok(range)
 }
 
-/// The chosen tracks' numbers, each once, in the order of the screen.
+/// The numbers of the chosen tracks, each once, in the order of the screen.
 fn numbers(session: &Session, options: &ExportOptions) -> Result<BTreeSet<usize>, ExportError> {
     let count = session.tracks().len();
     let Some(chosen) = &options.tracks else { return Ok((1..=count).collect()) };
@@ -170,10 +169,10 @@ fn numbers(session: &Session, options: &ExportOptions) -> Result<BTreeSet<usize>
     }
 }
 
-/// Takes that are not finished and not on the timeline: their sound would be missed.
+/// Notes about takes that are not finished and have no region yet. The user might miss their sound in the export.
 fn unplaced_takes(session: &Session, numbers: &BTreeSet<usize>) -> Vec<String> {
     let mut notes = Vec::new();
-    // Once over the takes and once over the regions, however many there are of either.
+    // One pass over the takes and one over the regions: the time grows with their sum and not with their product.
     let mut unfinished: HashMap<TrackId, Vec<&Take>> = HashMap::new();
     for take in session.takes().iter().filter(|take| take.state == TakeState::Recording && !take.trashed) {
         unfinished.entry(take.track).or_default().push(take);
@@ -207,7 +206,7 @@ impl Planner<'_> {
                 notes.push(format!("{}: no sound there, left out", title(number, track)));
                 continue;
             }
-            // A take may be wider than its track, which may have been made mono since.
+            // A take may be stereo on a track that has become mono since.
             let channels = clips.iter().map(|clip| clip.take.channels as usize).max().unwrap_or(1);
             let channels = channels.max(track.inputs().len()) as u16;
             let widest = clips.iter().map(|clip| clip.take.format).max_by_key(|format| format.bytes());
@@ -268,7 +267,7 @@ impl Planner<'_> {
         }
     }
 
-    /// What is heard of a track within the range.
+    /// The clips of a track in the range, without muted regions.
     fn clips(&mut self, track: &Track) -> Result<Vec<Clip>, ExportError> {
         let Range { from, until } = self.range;
         let mut clips = Vec::new();
@@ -299,7 +298,7 @@ impl Planner<'_> {
         Ok(Some(take))
     }
 
-    /// `01 Kick in.wav`: the number keeps names apart, and in the order of the screen.
+    /// For example `01 Kick in.wav`. The number makes names unique and sorts them like the tracks on the screen.
     fn stem_name(&self, number: usize, track: &Track) -> String {
         let digits = self.session.tracks().len().to_string().len().max(NUMBER_DIGITS_MIN);
         let (head, tail) = (format!("{number:0digits$} "), ".wav");
@@ -321,7 +320,7 @@ impl Planner<'_> {
     }
 }
 
-/// A track as it is spoken of: `track 3 (Snare)`.
+/// The name of a track in notes, for example `track 3 (Snare)`.
 fn title(number: usize, track: &Track) -> String {
     if track.name().is_empty() { format!("track {number}") } else { format!("track {number} ({})", track.name()) }
 }

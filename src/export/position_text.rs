@@ -1,13 +1,13 @@
-//! A place on the timeline as it is typed: `90`, `1:30`, `0:01:30.250`, `48000f`. Thread: any. Pure.
+//! Parses a position on the timeline as the user types it: `90`, `1:30`, `0:01:30.250`, `48000f`. Thread: any. Pure.
 
 use crate::session::POSITION_MAX;
 use crate::time::{FramePos, SampleRate};
 
-/// Digits of a second's part that are read; more than a frame of the highest rate needs.
+/// Maximum number of digits behind the point. More precise than a frame at the highest rate.
 const PART_DIGITS_MAX: usize = 9;
 
-/// The frame that `text` means: seconds, minutes and seconds, or hours, minutes and seconds, with a part of
-/// a second after a point, rounded to the nearest frame; or frames, with an `f` behind them.
+/// Parses seconds, minutes and seconds, or hours, minutes and seconds. Digits behind a point are a fraction of a
+/// second; the result is rounded to the nearest frame. A number with the suffix `f` is a number of frames.
 pub fn parse_position(text: &str, rate: SampleRate) -> Result<FramePos, String> {
     frames_of(text.trim(), rate).map(FramePos).map_err(|reason| format!("{text}: {reason}"))
 }
@@ -35,7 +35,7 @@ fn frames_of(text: &str, rate: SampleRate) -> Result<u64, String> {
     in_range(seconds.saturating_mul(rate).saturating_add(part_frames(part, rate)?))
 }
 
-/// Frames of the digits behind the point, to the nearest.
+/// The digits behind the point in frames, rounded to the nearest.
 fn part_frames(digits: &str, rate: u128) -> Result<u128, String> {
     if digits.is_empty() {
         return Ok(0);
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_time_is_named_and_explained() {
+    fn a_text_that_is_no_time_is_named_and_explained() {
         for text in ["", "f", ":", "1:", ":30", "1:2:3:4", "-1", "+1", "1.", ".5", "1.5f", "1e3", "1:3O", "1.-5", "½"]
         {
             let error = parse_position(text, RATE).unwrap_err();
@@ -117,19 +117,19 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_a_clock_shows_is_read_back(ms in 0_u64..360_000_000, rate in 8_000_u32..384_000) {
+        fn a_displayed_time_is_parsed_to_the_same_frame(ms in 0_u64..360_000_000, rate in 8_000_u32..384_000) {
             let rate = SampleRate(rate);
             let time = std::time::Duration::from_millis(ms);
             prop_assert_eq!(parse_position(&Clock(time).to_string(), rate), Ok(FramePos(rate.frames(time).0)));
         }
 
         #[test]
-        fn frames_are_read_back(frames in 0..=POSITION_MAX) {
+        fn a_number_of_frames_is_parsed_to_the_same_frame(frames in 0..=POSITION_MAX) {
             prop_assert_eq!(parse_position(&format!("{frames}f"), RATE), Ok(FramePos(0) + Frames(frames)));
         }
 
         #[test]
-        fn no_text_is_too_strange(text in any::<String>()) {
+        fn no_text_panics(text in any::<String>()) {
             parse_position(&text, RATE).ok();
         }
     }

@@ -1,4 +1,4 @@
-//! Writes what was planned: every file, or none that was not there before. Thread: workers.
+//! Writes the files of a plan, all of them or none. Thread: workers.
 
 use super::error::ExportError;
 use super::plan::{Content, PlannedFile};
@@ -13,14 +13,14 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
-/// Folders of a session in which nothing of an export may lie.
+/// Folders of a session into which an export must not write.
 const OWN_FOLDERS: [&str; 4] = [AUDIO, TRASH, PEAKS, HISTORY];
 
-/// Writes the files of a plan, one after the other, each under a temporary name until it is whole.
-/// `progress` is called about three times a second of sound; `cancel` is looked at as often.
+/// Writes the files of a plan, one after the other, each under a temporary name until it is complete. Calls `progress`
+/// and checks `cancel` about three times per second of sound.
 ///
-/// On an error or when called off, files made so far are removed again, and so are folders made for them;
-/// files that were replaced stay.
+/// On an error or when cancelled, it removes the files and folders that it has created. Files that it has replaced
+/// stay.
 pub fn run(
     files: &[PlannedFile],
     progress: &mut dyn FnMut(Progress<'_>),
@@ -79,10 +79,11 @@ fn write(
     })
 }
 
-/// What a file is, when it last changed, and its size: inodes are used again.
+/// Identity of a file, time of its last change in seconds and nanoseconds, and its size. The identity alone is not
+/// enough, because file systems use inode numbers again.
 type FileStamp = (Identity, i64, i64, u64);
 
-/// What was made so far. Unless it is kept, it goes with the drop.
+/// The files and folders created so far. Drop removes them, unless [`CreatedFiles::keep`] was called.
 #[derive(Default)]
 struct CreatedFiles {
     files: Vec<(PathBuf, FileStamp)>,
@@ -91,13 +92,13 @@ struct CreatedFiles {
 }
 
 impl CreatedFiles {
-    /// Makes a folder and those above it, unless they are there.
+    /// Creates a folder and its parents, as far as they do not exist.
     fn folder(&mut self, path: &Path) -> Result<(), ExportError> {
         let missing: Vec<&Path> = path.ancestors().take_while(|path| !exists(path)).collect();
         for path in missing.into_iter().rev() {
             match fs::create_dir(path) {
                 Ok(()) => self.folders.push(path.to_owned()),
-                // Somebody else was faster, or the name says `..`: there it is.
+                // Another program has created the folder meanwhile, or the path contains `..`.
                 Err(_) if path.is_dir() => {}
                 Err(error) => return Err(io(path, "make this folder")(error)),
             }
@@ -121,19 +122,19 @@ impl CreatedFiles {
 impl Drop for CreatedFiles {
     fn drop(&mut self) {
         for (path, stamp) in &self.files {
-            // Only what we made: the name may stand for something else by now.
+            // Remove only our own file: another program may have put a different file under the name.
             if fs::symlink_metadata(path).is_ok_and(|file| CreatedFiles::stamp(&file) == *stamp) {
                 fs::remove_file(path).ok();
             }
         }
         for path in self.folders.iter().rev() {
-            // Refused where somebody else has put something: then it stays.
+            // This fails for a folder into which another program has put a file. Such a folder stays.
             fs::remove_dir(path).ok();
         }
     }
 }
 
-/// Refuses a folder that is, or lies in, one that the session keeps its own files in.
+/// Refuses a target folder that is, or lies in, one of the session's own folders.
 fn own_folder_check(planned: &PlannedFile) -> Result<(), ExportError> {
     let to = folder_of(&planned.path);
     let session = source::folder_of(&planned.folder);
@@ -147,14 +148,14 @@ fn own_folder_check(planned: &PlannedFile) -> Result<(), ExportError> {
     Ok(())
 }
 
-/// Refuses what the disk of a job cannot hold, before it is filled: a session may place a second of sound at the end of a
-/// thousand years.
+/// Refuses an export that needs more than the free space of its disk, before it fills the disk. A session may place one
+/// second of sound at the end of a very long timeline.
 fn free_space_check(files: &[PlannedFile], planned: &PlannedFile) -> Result<(), ExportError> {
     let folder = folder_of(&planned.path);
     let same_folder = files.iter().filter(|other| folder_of(&other.path) == folder);
     let needed = same_folder.map(PlannedFile::sound_bytes).fold(0, u64::saturating_add);
     match statvfs(folder) {
-        // One that does not know says nought of everything.
+        // A file system that does not know its size reports 0 blocks.
         Ok(stat) if stat.blocks() > 0 => {
             let free = stat.blocks_available().saturating_mul(stat.fragment_size());
             if needed <= free { Ok(()) } else { Err(ExportError::NoRoom { path: folder.to_owned(), needed, free }) }
@@ -163,7 +164,7 @@ fn free_space_check(files: &[PlannedFile], planned: &PlannedFile) -> Result<(), 
     }
 }
 
-/// Device and inode: what a file is, whatever it is called.
+/// Device and inode number. They identify a file under any name.
 type Identity = (u64, u64);
 
 fn identity(file: &Metadata) -> Identity {

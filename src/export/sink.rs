@@ -1,4 +1,5 @@
-//! Where an export's sound goes: the file, its dither, what is measured, and who may call it off. Thread: workers.
+//! Writes the samples of one exported file: converts, dithers, measures, reports progress and checks for cancellation.
+//! Thread: workers.
 
 use super::Progress;
 use super::error::ExportError;
@@ -10,10 +11,10 @@ use crate::wav::write::Writer;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// Frames between two looks at whether to go on.
+/// Frames between two checks for cancellation.
 pub(super) const PIECE_FRAMES: usize = 16 * 1024;
 
-/// Who watches all files of an export.
+/// Progress and cancellation of a whole export.
 pub(super) struct RunProgress<'a> {
     pub(super) report: &'a mut dyn FnMut(Progress<'_>),
     pub(super) cancel: &'a AtomicBool,
@@ -30,20 +31,21 @@ pub(super) struct Sink<'a, 'b> {
     progress: &'a mut RunProgress<'b>,
     dither: Dither,
     silence: Vec<u8>,
-    /// What was measured so far.
+    /// Measurements of the samples written so far.
     pub(super) measured: Measured,
 }
 
-/// What a file turned out to be.
+/// Measurements of an exported file.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Measured {
+    /// The largest magnitude, full scale 1.0.
     pub(super) peak: f32,
     pub(super) over_full_scale: u64,
     pub(super) dithered: bool,
 }
 
 impl Measured {
-    /// The peak in decibels of full scale; none for silence.
+    /// The peak in decibels of full scale. None for silence.
     pub(super) fn peak_dbfs(&self) -> Option<f64> {
         (0.0 < self.peak).then(|| 20.0 * f64::from(self.peak).log10())
     }
@@ -62,7 +64,8 @@ impl<'a, 'b> Sink<'a, 'b> {
         progress: &'a mut RunProgress<'b>,
     ) -> Result<Sink<'a, 'b>, ExportError> {
         let writer = Writer::create_new(&planned.path, planned.header.clone(), planned.existing)?;
-        // Each file has noise of its own, and always the same: noise that is common to stems would add up.
+        // The seed is the track number. Equal noise in several stems would add up when they are mixed, and a fixed seed
+        // makes an export repeatable bit for bit.
         let dither = Dither::new(planned.track().unwrap_or(0) as u64);
         let silence = vec![0; PIECE_FRAMES * planned.header.frame_bytes()];
         Ok(Sink { writer, planned, progress, dither, silence, measured: Measured::default() })
@@ -76,7 +79,7 @@ impl<'a, 'b> Sink<'a, 'b> {
         usize::from(self.planned.header.channels)
     }
 
-    /// Appends frames of digital silence.
+    /// Appends digital silence, without dither.
     pub(super) fn silence(&mut self, mut frames: u64) -> Result<(), ExportError> {
         while 0 < frames {
             let piece = frames.min(PIECE_FRAMES as u64);
@@ -87,14 +90,13 @@ impl<'a, 'b> Sink<'a, 'b> {
         Ok(())
     }
 
-    /// Appends whole frames that are stored as the file stores them.
+    /// Appends whole frames that have the format and the channels of the file, byte for byte.
     pub(super) fn bytes(&mut self, bytes: &[u8]) -> Result<(), ExportError> {
         self.writer.write_bytes(bytes)?;
         self.add_progress((bytes.len() / self.planned.header.frame_bytes()) as u64)
     }
 
-    /// Appends whole frames, interleaved, that were stored as `from`: with dither where the file has less
-    /// depth than that.
+    /// Appends whole interleaved frames whose take has the format `from`. Dithers them if the file has less depth.
     pub(super) fn samples(&mut self, samples: &[f32], from: TakeFormat) -> Result<(), ExportError> {
         self.measured.measure(samples);
         if self.format().bytes() < from.bytes() {
@@ -106,10 +108,10 @@ impl<'a, 'b> Sink<'a, 'b> {
         self.add_progress((samples.len() / self.channels()) as u64)
     }
 
-    /// Gives the file its name.
+    /// Completes the file and renames it to its final name.
     pub(super) fn finish(self) -> Result<Measured, ExportError> {
         assert!(self.writer.frames() == self.planned.frames, "a file has the length that was planned");
-        // The last moment: from here on the file is there.
+        // The last chance to cancel: the next line renames the file.
         self.cancel_check()?;
         self.writer.finish()?;
         Ok(self.measured)

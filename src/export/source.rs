@@ -1,4 +1,4 @@
-//! The takes of an export, opened and held against what the session says of them. Thread: workers.
+//! Opens the takes of an export and compares them with the session. Thread: workers.
 
 use super::error::ExportError;
 use super::plan::{Clip, PlannedFile};
@@ -9,21 +9,20 @@ use crate::wav::read::Reader;
 use std::collections::HashMap;
 use std::path::Path;
 
-/// An open take. Holding this tells you: its rate, channels and format are those of the session.
+/// An open take. A value of this type guarantees that rate, channels and format are those in the session.
 pub(super) struct TakeSource {
     id: TakeId,
     reader: Reader,
-    /// How it stores its samples.
     pub(super) format: TakeFormat,
-    /// Its channels, 1 or 2.
+    /// 1 or 2.
     pub(super) channels: usize,
-    /// It may end early: nobody has said yet how long it is.
+    /// The take is still being recorded, so its file may be shorter than the session says.
     unfinished: bool,
 }
 
 impl TakeSource {
     pub(super) fn open(folder: &Path, take: &Take) -> Result<TakeSource, ExportError> {
-        // Tells what is missing, and refuses what leads out of the session.
+        // This call reports a missing file, and refuses a path that leads out of the session.
         drop(open_take(folder, take)?);
         let reader = Reader::open(&folder_of(folder).join(take.path()))?;
         let layout = reader.layout();
@@ -41,13 +40,12 @@ impl TakeSource {
         Ok(TakeSource { id: take.id, reader, format: take.format, channels: take.channels as usize, unfinished })
     }
 
-    /// Bytes of one frame.
     pub(super) fn frame_bytes(&self) -> usize {
         self.channels * self.format.bytes()
     }
 
-    /// Reads whole frames from frame `at` on. Returns how many: all that `bytes` holds, except at the end
-    /// of a take that is still being recorded.
+    /// Reads whole frames from frame `at` on. Returns the number of frames: as many as `bytes` holds, fewer only at the
+    /// end of a take that is still being recorded.
     pub(super) fn read(&self, at: u64, bytes: &mut [u8]) -> Result<usize, ExportError> {
         let wanted = bytes.len() / self.frame_bytes();
         let frames = self.reader.read_bytes(at, bytes)? / self.frame_bytes();
@@ -66,12 +64,12 @@ impl TakeSource {
     }
 }
 
-/// The open take of one track: the one that was played last.
+/// The take of a track that was read last. It stays open, because the next clip often needs the same take.
 #[derive(Default)]
 pub(super) struct LastSource(Option<TakeSource>);
 
 impl LastSource {
-    /// The take of `clip`, opened unless it is.
+    /// The take of `clip`. Opens it unless it is the one that is open.
     pub(super) fn load(&mut self, folder: &Path, clip: &Clip) -> Result<&TakeSource, ExportError> {
         let source = match self.0.take().filter(|source| source.id == clip.take.id) {
             Some(source) => source,
@@ -81,8 +79,8 @@ impl LastSource {
     }
 }
 
-/// Opens every take once and compares its length with what is played of it, so that what is wrong is told
-/// before anything is written. Returns notes about takes that are not finished, by file.
+/// Opens every take and compares its length with the frames that the session plays of it, so that an export fails
+/// before it writes anything. Returns for each file the notes about takes that are not finished.
 pub(super) fn check(files: &[PlannedFile]) -> Result<Vec<Vec<String>>, ExportError> {
     let mut checked_length: HashMap<TakeId, u64> = HashMap::new();
     files
@@ -108,7 +106,7 @@ pub(super) fn check(files: &[PlannedFile]) -> Result<Vec<Vec<String>>, ExportErr
         .collect()
 }
 
-/// A session may be named by the file in its folder.
+/// The folder of a session that is given as its folder or as the file in it.
 pub(super) fn folder_of(session: &Path) -> &Path {
     match session.parent() {
         Some(parent) if session.is_file() && parent.as_os_str().is_empty() => Path::new("."),

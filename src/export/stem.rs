@@ -1,4 +1,4 @@
-//! A track as it was recorded: its regions in their places, silence between them. Thread: workers.
+//! Writes a stem: the clips of one track at their positions, with silence between them. Thread: workers.
 
 use super::error::ExportError;
 use super::plan::Clip;
@@ -7,7 +7,7 @@ use super::source::{LastSource, TakeSource};
 use crate::wav::sample;
 use std::path::Path;
 
-/// Writes `frames` frames. Sound is copied byte for byte where the take stores it as the file does.
+/// Writes `frames` frames. Copies a clip byte for byte if its take has the format and the channels of the file.
 pub(super) fn write(folder: &Path, clips: &[Clip], frames: u64, sink: &mut Sink<'_, '_>) -> Result<(), ExportError> {
     let (mut last_source, mut at) = (LastSource::default(), 0);
     let mut copier = StemCopier::default();
@@ -19,7 +19,7 @@ pub(super) fn write(folder: &Path, clips: &[Clip], frames: u64, sink: &mut Sink<
     sink.silence(frames - at)
 }
 
-/// Room for what is on its way.
+/// Copies clips. Owns the buffers, so that they are allocated once.
 #[derive(Default)]
 struct StemCopier {
     bytes: Vec<u8>,
@@ -36,7 +36,7 @@ impl StemCopier {
             self.bytes.resize(frames * source.frame_bytes(), 0);
             let frames = source.read(clip.take_start + done, &mut self.bytes)?;
             if frames == 0 {
-                // A take that is still being recorded: further than this it does not go.
+                // The take is still being recorded, and its file ends here.
                 return sink.silence(clip.frames - done);
             }
             let bytes = &self.bytes[..frames * source.frame_bytes()];
@@ -56,7 +56,7 @@ impl StemCopier {
     }
 }
 
-/// A mono take in a stereo file sounds on both sides.
+/// Copies a mono take to both channels of a stereo file.
 fn match_channels<'a>(samples: &'a [f32], from: usize, to: usize, stereo: &'a mut Vec<f32>) -> &'a [f32] {
     if from == to {
         return samples;

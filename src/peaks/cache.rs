@@ -11,8 +11,8 @@
 //!
 //! peaks-build writes the base block by block while it grows, and peaks-read reads it block by block on request. When a
 //! session is opened, only the level above the base, a quarter as long, is read. The file gets its name when it is
-//! complete. A reader accepts a file only if its length fits its header and its header fits the WAV; it ignores any
-//! other file.
+//! complete. A reader accepts a file only if its length fits its header, its header fits the WAV, and the
+//! checksum is correct. It ignores any other file.
 
 use super::block::{Block, Scale};
 use super::entry::Entry;

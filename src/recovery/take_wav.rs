@@ -11,7 +11,7 @@ use crate::session::session_file::{OpenSession, open_copy_to_write};
 use crate::session::{Session, Take};
 use crate::time::{FramePos, Frames};
 use crate::wav::bext::{Bext, coding_history_line};
-use crate::wav::header::{HEADER_BYTES, Header, claimed_bytes};
+use crate::wav::header::{HEADER_BYTES, Header, header_data_bytes};
 use crate::wav::parse::{Encoding, Layout, parse};
 use nix::errno::Errno;
 use nix::unistd::{Whence, lseek};
@@ -72,7 +72,7 @@ impl TakeWav {
             return Ok(TakeWav { file, header: fresh, claimed: Frames(0), offset, page });
         }
         let other = || format!("{}: not the file that was recorded; left as it is", name.display());
-        let bytes = claimed_bytes(&page).ok_or_else(other)?.min(found.len().saturating_sub(DATA_OFFSET));
+        let bytes = header_data_bytes(&page).ok_or_else(other)?.min(found.len().saturating_sub(DATA_OFFSET));
         let bext = match parse(&mut Cursor::new(&page[..]), HEADER_BYTES as u64) {
             Ok(layout) => own_bext(&layout, take),
             Err(_) => is_torn(&page, take).then(|| fresh.bext.clone()),

@@ -1,15 +1,16 @@
-//! The Broadcast Audio Extension chunk (EBU Tech 3285 version 2): who recorded what, when. Thread: any.
+//! The Broadcast Audio Extension chunk `bext` (EBU Tech 3285 version 2): description, originator and time of a
+//! recording. Thread: any. Pure.
 
 use crate::format::TakeFormat;
 
 /// Bytes of the chunk's fixed part; the coding history follows.
 pub const FIXED_BYTES: usize = 602;
 
-/// Bytes of coding history that are written: more is cut at the end of a line. With this bound the
-/// chunk always fits into the header page, whatever else is in it.
+/// Maximum length of the coding history in files that we write. A longer history is cut at the end of a line. With this
+/// bound the chunk always fits into the header page.
 pub const CODING_HISTORY_BYTES_MAX: usize = 2048;
 
-/// Bytes of a foreign file's coding history that are read.
+/// Maximum length of the coding history that we read from a file.
 pub const CODING_HISTORY_READ_BYTES_MAX: usize = 16 * 1024;
 
 const DESCRIPTION: Field = Field { at: 0, bytes: 256 };
@@ -26,7 +27,7 @@ const _: () = assert!(RESERVED.at + RESERVED.bytes == FIXED_BYTES);
 const _: () = assert!((FIXED_BYTES + CODING_HISTORY_BYTES_MAX).is_multiple_of(2));
 const _: () = assert!(FIXED_BYTES + CODING_HISTORY_READ_BYTES_MAX <= 64 * 1024);
 
-/// The value that says "not measured" in each of the five loudness fields.
+/// The value for "not measured" in each of the five loudness fields.
 const LOUDNESS_UNSET: i16 = 0x7fff;
 
 #[derive(Clone, Copy)]
@@ -35,25 +36,25 @@ struct Field {
     bytes: usize,
 }
 
-/// What the chunk says. Texts may hold any character here; the file gets ASCII, with a base letter for
-/// an accented one and `?` for the rest, cut to the field's length.
+/// The content of the chunk. Texts may hold any character. [`Bext::build`] writes them as ASCII (see [`ascii`]), cut to
+/// the length of the field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bext {
-    /// What was recorded; 256 bytes.
+    /// Name of the recording; 256 bytes in the file.
     pub description: String,
-    /// Who or what recorded it; 32 bytes.
+    /// Person or program that recorded; 32 bytes in the file.
     pub originator: String,
-    /// The originator's own identity for the file; 32 bytes.
+    /// The originator's identifier of the file; 32 bytes in the file.
     pub originator_reference: String,
     /// Local date of the first frame, `yyyy-mm-dd`. Empty: unknown.
     pub date: String,
     /// Local time of the first frame, `hh:mm:ss`. Empty: unknown.
     pub time: String,
-    /// The first frame's place in frames since midnight, or since the start of the timeline.
+    /// Position of the first frame, in frames since midnight or since the start of the timeline.
     pub time_reference: u64,
-    /// SMPTE 330M identity; all zero: none.
+    /// SMPTE 330M identifier. All zeros: none.
     pub umid: [u8; 64],
-    /// One line for each process the sound went through, separated by `\n` (EBU R98; `\r\n` in the file).
+    /// A line for each process that the sound went through (EBU R98). Lines end with `\n` here and `\r\n` in the file.
     pub coding_history: String,
 }
 
@@ -73,8 +74,8 @@ impl Default for Bext {
 }
 
 impl Bext {
-    /// The chunk's payload: [`FIXED_BYTES`] and at most [`CODING_HISTORY_BYTES_MAX`] of coding history.
-    /// Its length is even: not every reader skips the pad byte of an odd one (`hound` does not).
+    /// The chunk's payload: [`FIXED_BYTES`] and at most [`CODING_HISTORY_BYTES_MAX`] of coding history. The length is
+    /// even, because not every reader skips the pad byte of a chunk of odd length (`hound` does not).
     pub fn build(&self) -> Vec<u8> {
         let mut bytes = vec![0; FIXED_BYTES];
         put_text(&mut bytes, DESCRIPTION, &self.description);
@@ -93,11 +94,11 @@ impl Bext {
         bytes
     }
 
-    /// Reads a payload of any version; nothing when it is shorter than [`FIXED_BYTES`].
+    /// Reads a payload of any version. None if it is shorter than [`FIXED_BYTES`].
     pub fn parse(payload: &[u8]) -> Option<Bext> {
         let (fixed, history) = payload.split_at_checked(FIXED_BYTES)?;
         let version = u16::from_le_bytes(get(fixed, VERSION).try_into().ok()?);
-        // Version 0 had no UMID: whatever stands there is not one.
+        // Version 0 had no UMID. Ignore the bytes at its offset.
         let umid = if version == 0 { [0; 64] } else { get(fixed, UMID).try_into().ok()? };
         Some(Bext {
             description: text(get(fixed, DESCRIPTION)),
@@ -112,8 +113,8 @@ impl Bext {
     }
 }
 
-/// One line of coding history in the form of EBU R98. `remark` becomes the text field; commas, which
-/// separate fields, become semicolons.
+/// A line of coding history in the form of EBU R98. `remark` becomes the text field. Its commas become semicolons,
+/// because commas separate fields.
 pub fn coding_history_line(format: TakeFormat, rate: u32, channels: u16, remark: &str) -> String {
     let mode = match channels {
         1 => "mono",
@@ -123,8 +124,8 @@ pub fn coding_history_line(format: TakeFormat, rate: u32, channels: u16, remark:
     format!("A=PCM,F={rate},W={},M={mode},T={}", format.bits(), remark.replace(',', ";"))
 }
 
-/// ASCII that reads like `text`: letters lose their accents, typographic signs become plain ones,
-/// control characters spaces, and what is left `?`.
+/// Converts `text` to ASCII: letters lose their accents, typographic signs become plain ones, control characters become
+/// spaces, and all other characters become `?`.
 pub fn ascii(text: &str) -> String {
     /// U+00C0 to U+00FF.
     const LATIN: &[u8; 64] = b"AAAAAAACEEEEIIIIDNOOOOOxOUUUUYTsaaaaaaaceeeeiiiidnooooo/ouuuuyty";
@@ -149,18 +150,19 @@ pub fn ascii(text: &str) -> String {
     plain
 }
 
-/// The lines that fit into [`CODING_HISTORY_BYTES_MAX`], each ended by CR LF. A first line that alone is
-/// too long is cut.
+/// The first lines of `history` that fit into [`CODING_HISTORY_BYTES_MAX`], each with CR LF. A first line that is too
+/// long by itself is cut.
 fn history_lines(history: &str) -> String {
     let mut lines = String::new();
     for line in history.lines() {
         let line = ascii(line);
-        let room = CODING_HISTORY_BYTES_MAX - lines.len();
-        let kept = if line.len() + 2 <= room { &line } else { &line[..line.len().min(room.saturating_sub(2))] };
-        if kept.len() < line.len() && !lines.is_empty() || room < 2 {
+        let bytes_left = CODING_HISTORY_BYTES_MAX - lines.len();
+        let written =
+            if line.len() + 2 <= bytes_left { &line } else { &line[..line.len().min(bytes_left.saturating_sub(2))] };
+        if written.len() < line.len() && !lines.is_empty() || bytes_left < 2 {
             break;
         }
-        lines.push_str(kept);
+        lines.push_str(written);
         lines.push_str("\r\n");
     }
     assert!(lines.len() <= CODING_HISTORY_BYTES_MAX);
@@ -180,7 +182,7 @@ fn get(bytes: &[u8], field: Field) -> &[u8] {
     &bytes[field.at..field.at + field.bytes]
 }
 
-/// Text up to the first NUL. Foreign files hold UTF-8 here although the standard says ASCII.
+/// The text up to the first NUL. Files of other programs may hold UTF-8 here although the standard says ASCII.
 fn text(bytes: &[u8]) -> String {
     let end = bytes.iter().position(|&b| b == 0).unwrap_or(bytes.len());
     String::from_utf8_lossy(&bytes[..end]).into_owned()
@@ -192,13 +194,13 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn accents_are_dropped_and_the_rest_is_asked_about() {
+    fn accents_are_dropped_and_other_characters_become_question_marks() {
         assert_eq!(ascii("Flügel – „Größe“ Ærø 声\t√"), "Flugel - \"Grosse\" AEro ? ?");
         assert!((0..=0x2fff).filter_map(char::from_u32).all(|c| ascii(&c.to_string()).is_ascii()));
     }
 
     #[test]
-    fn fields_lie_where_tech_3285_puts_them() {
+    fn fields_have_the_offsets_of_tech_3285() {
         let bext = Bext {
             description: "Nagra".into(),
             originator: "Faultless".into(),
@@ -222,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn a_payload_too_short_for_its_fields_is_no_bext() {
+    fn a_payload_too_short_for_its_fields_is_refused() {
         assert_eq!(Bext::parse(&[0; FIXED_BYTES - 1]), None);
         assert_eq!(Bext::parse(&[0; FIXED_BYTES]), Some(Bext::default()));
     }
@@ -247,7 +249,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_ascii_and_fits_comes_back_unchanged(
+        fn ascii_text_that_fits_comes_back_unchanged(
             description in "[ -~]{0,256}", originator in "[ -~]{0,32}", originator_reference in "[ -~]{0,32}",
             date in "[0-9]{4}-[0-9]{2}-[0-9]{2}", time in "[0-9]{2}:[0-9]{2}:[0-9]{2}",
             time_reference: u64, id: u8, lines in prop::collection::vec("[ -~]{1,60}", 0..20),

@@ -1,17 +1,17 @@
-//! The first page of a WAV file that we write: every chunk up to the sound. Thread: any.
+//! Builds the first page of a WAV file: every chunk up to the sound. Thread: any. Pure.
 //!
 //! | byte | chunk | payload |
 //! |---|---|---|
 //! | 0 | `RIFF` or `RF64` | form `WAVE` |
-//! | 12 | `JUNK` or `ds64` | 28: room for 64-bit sizes (EBU Tech 3306) |
+//! | 12 | `JUNK` or `ds64` | 28: space for 64-bit sizes (EBU Tech 3306) |
 //! | 48 | `bext` | 602 and the coding history (EBU Tech 3285) |
 //! | | `fmt ` | 16 or 40, as `hound` writes it |
 //! | | `fact` | 4: frames; float only |
-//! | | `iXML` | the track's name, when it has one that fits |
+//! | | `iXML` | the track's name, if it is not empty and fits |
 //! | | `JUNK` | zeros |
 //! | 4088 | `data` | the sound, from byte 4096 |
 //!
-//! RIFF and RF64 have the same layout, so a take passes 4 GiB by a rewrite of this one page.
+//! RIFF and RF64 have the same layout. So when a take exceeds 4 GiB, only this page is written again.
 
 use crate::format::TakeFormat;
 use crate::limits::{CHANNEL_COUNT_MAX, DATA_OFFSET, RATE_HZ_MAX, RIFF_BYTES_MAX};
@@ -31,11 +31,11 @@ const DS64_BYTES: usize = 28;
 const FMT_BYTES_MAX: usize = 40;
 /// Bytes of the `fact` payload.
 const FACT_BYTES: usize = 4;
-/// What a 32-bit size says when the real one stands in `ds64`.
+/// The value of a 32-bit size field if the size is in `ds64`.
 const SIZE_IN_DS64: u32 = u32::MAX;
 
-/// Bytes that are left for the iXML chunk when everything else is at its longest. The coding history
-/// has its own bound, so that the accounts written at a take's end never push its name out.
+/// Bytes that remain for the iXML chunk if all other chunks have their maximum length. The coding history has a bound
+/// of its own, so that the lines added at the end of a take never leave too little space for its name.
 const IXML_BYTES_MAX: usize = HEADER_BYTES
     - RIFF_HEAD_BYTES
     - (CHUNK_HEAD_BYTES + DS64_BYTES)
@@ -51,30 +51,27 @@ const _: () = assert!(
     "bytes a second fit into their field"
 );
 
-/// What a header says. Every value may be changed and the page built again.
+/// The values in a header. The caller may change a value and build the page again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {
-    /// Channels of the file, 1 to [`CHANNEL_COUNT_MAX`].
+    /// 1 to [`CHANNEL_COUNT_MAX`].
     pub channels: u16,
-    /// Frames a second, 1 to [`RATE_HZ_MAX`].
+    /// Frames per second, 1 to [`RATE_HZ_MAX`].
     pub rate: u32,
-    /// How samples are stored.
     pub format: TakeFormat,
-    /// Bytes of sound, without the pad byte that follows an odd number of them.
+    /// Bytes of sound, without the pad byte after an odd number.
     pub data_bytes: u64,
-    /// Origin, time and coding history.
     pub bext: Bext,
-    /// The track's name for the iXML chunk; empty: no chunk. A name too long for the page is left out.
+    /// The track's name for the iXML chunk. Empty: no chunk. A name that is too long for the page is left out.
     pub track_name: String,
 }
 
 impl Header {
-    /// A header without sound, origin or name yet.
+    /// Makes a header without sound, origin and name.
     pub fn new(channels: u16, rate: u32, format: TakeFormat) -> Header {
         Header { channels, rate, format, data_bytes: 0, bext: Bext::default(), track_name: String::new() }
     }
 
-    /// Bytes of one frame.
     pub fn frame_bytes(&self) -> usize {
         usize::from(self.channels) * self.format.bytes()
     }
@@ -89,7 +86,7 @@ impl Header {
         self.riff_bytes() > RIFF_BYTES_MAX
     }
 
-    /// The page, byte for byte as it stands at the start of the file.
+    /// The first page of the file.
     pub fn build(&self) -> Box<[u8; HEADER_BYTES]> {
         assert!(1 <= self.channels && usize::from(self.channels) <= CHANNEL_COUNT_MAX);
         assert!(1 <= self.rate && self.rate <= RATE_HZ_MAX);
@@ -123,7 +120,7 @@ impl Header {
         page.bytes
     }
 
-    /// The size field of `RIFF`: everything after it.
+    /// The value of the size field of `RIFF`: the number of bytes after it.
     fn riff_bytes(&self) -> u64 {
         self.file_bytes() - CHUNK_HEAD_BYTES as u64
     }
@@ -155,17 +152,18 @@ impl Header {
         let mut fmt = header[20..20 + usize::from(header[16])].to_vec();
         assert!(fmt.len() <= FMT_BYTES_MAX);
         if self.channels == 1 && fmt.len() == FMT_BYTES_MAX {
-            // hound counts speakers from the left, and a player that believes it plays mono on one side:
-            // the speaker of a single channel is the centre (SPEAKER_FRONT_CENTER).
+            // hound assigns speakers from the left, so some players would play a mono file on the left only. The
+            // speaker of a single channel is the centre (SPEAKER_FRONT_CENTER).
             fmt[20..24].copy_from_slice(&4u32.to_le_bytes());
         }
         fmt
     }
 }
 
-/// Bytes of sound that a page built here claims; `None` if it is no such page. Unlike [`crate::wav::parse`] it takes a
-/// size of nought for what it is: a take before its first sync, whose file has blocks for what is to come.
-pub fn claimed_bytes(page: &[u8; HEADER_BYTES]) -> Option<u64> {
+/// The number of data bytes in a page that [`Header::build`] has built. None for any other page. Unlike
+/// [`crate::wav::parse`] it accepts a size of 0: the file of a take before its first sync has a size of 0 in its header
+/// and preallocated blocks behind it.
+pub fn header_data_bytes(page: &[u8; HEADER_BYTES]) -> Option<u64> {
     const DATA_AT: usize = HEADER_BYTES - CHUNK_HEAD_BYTES;
     const DS64_AT: usize = RIFF_HEAD_BYTES;
     const DATA_BYTES_AT: usize = DS64_AT + CHUNK_HEAD_BYTES + 8;
@@ -192,7 +190,7 @@ impl Page {
         self.at += bytes.len();
     }
 
-    /// A whole chunk. Its payload is even, so that no pad byte follows.
+    /// Adds a chunk. The length of the payload must be even, because no pad byte is added.
     fn chunk(&mut self, id: [u8; 4], payload: &[u8]) {
         assert!(payload.len().is_multiple_of(2));
         self.put(&id);
@@ -200,7 +198,7 @@ impl Page {
         self.put(payload);
     }
 
-    /// A `JUNK` chunk of zeros that ends at `end`.
+    /// Adds a `JUNK` chunk of zeros that ends at `end`.
     fn pad_to(&mut self, end: usize) {
         assert!(self.at + CHUNK_HEAD_BYTES <= end);
         self.put(b"JUNK");
@@ -234,12 +232,12 @@ mod tests {
     }
 
     #[test]
-    fn a_page_claims_what_it_was_built_with() {
+    fn the_data_bytes_of_a_page_are_read_back() {
         for bytes in [0, 3, 1 << 31, 3 << 31, 3 << 40] {
             let header = Header { data_bytes: bytes, ..Header::new(1, 48_000, TakeFormat::S24) };
-            assert_eq!(claimed_bytes(&header.build()), Some(bytes));
+            assert_eq!(header_data_bytes(&header.build()), Some(bytes));
         }
-        assert_eq!(claimed_bytes(&[0; HEADER_BYTES]), None);
+        assert_eq!(header_data_bytes(&[0; HEADER_BYTES]), None);
     }
 
     #[test]
@@ -254,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_riff_and_the_first_rf64_are_neighbours() {
+    fn riff_ends_where_rf64_begins() {
         let mut header = Header::new(2, 48_000, TakeFormat::S16);
         header.data_bytes = RIFF_BYTES_MAX - 1 - 4088;
         assert!(!header.is_rf64());
@@ -279,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mono_take_sounds_from_the_centre() {
+    fn the_speaker_of_a_mono_take_is_the_centre() {
         let page = Header::new(1, 48_000, TakeFormat::S24).build();
         let fmt = page.windows(4).position(|w| w == b"fmt ").unwrap();
         assert_eq!(page[fmt + 28..fmt + 32], [4, 0, 0, 0]);

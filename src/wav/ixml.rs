@@ -1,9 +1,9 @@
-//! The iXML chunk (iXML 1.5): the track's name as it was typed, since `bext` holds only ASCII. Thread: any.
+//! The iXML chunk (iXML 1.5). It holds the track's name in UTF-8, because `bext` holds only ASCII. Thread: any. Pure.
 
 use std::fmt::Write;
 
-/// The chunk's payload: UTF-8 that names each of `channels` channels `track_name`. Its length is even:
-/// not every reader skips the pad byte of an odd one.
+/// The chunk's payload, which gives each of `channels` channels the name `track_name`. The length is even, because not
+/// every reader skips the pad byte of a chunk of odd length.
 pub fn build(track_name: &str, channels: u16) -> Vec<u8> {
     let name = escape(track_name);
     let mut xml = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?><BWFXML><IXML_VERSION>1.5</IXML_VERSION>");
@@ -29,7 +29,7 @@ fn add(xml: &mut String, text: std::fmt::Arguments<'_>) {
     xml.write_fmt(text).expect("a String takes any text");
 }
 
-/// `text` as XML 1.0 character data: markup escaped, characters that XML cannot hold left out.
+/// Converts `text` to XML 1.0 character data: escapes markup and leaves out characters that XML does not allow.
 fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {

@@ -1,7 +1,7 @@
 //! WAV files: headers, sample formats, reading and writing. Thread: any but audio.
 //!
-//! [`header`] builds the first page of a take or an export, [`parse`] makes sense of any WAV file, and
-//! both are pure: bytes in, values out. Only [`read`] and [`mod@write`] open files.
+//! [`header`] builds the first page of a take or an export. [`parse`] reads the header of any WAV file. Both are pure.
+//! Only [`read`] and [`mod@write`] open files.
 #![forbid(unsafe_code)]
 
 pub mod bext;
@@ -18,58 +18,51 @@ use std::path::{Path, PathBuf};
 
 /// Why a WAV file could not be read or written.
 ///
-/// The pure functions return a bare reason; whoever knows the file adds its name with [`WavError::at`].
+/// The pure functions return a reason without a file name. Their caller adds the name with [`WavError::at`].
 #[derive(Debug)]
 pub enum WavError {
-    /// `reason` happened to the file `path`. Never nested.
-    At {
-        /// The file.
-        path: PathBuf,
-        /// What happened to it.
-        reason: Box<WavError>,
-    },
-    /// The operating system refused; `doing` is the verb that fits after "cannot".
+    /// An error with the name of its file. `reason` is never an `At` itself.
+    At { path: PathBuf, reason: Box<WavError> },
+    /// A system call failed.
     Io {
-        /// What was tried.
+        /// A verb that fits after "cannot".
         doing: &'static str,
-        /// What the system said.
         error: io::Error,
     },
     /// The path leads to a directory, a pipe or a device.
     NotAFile,
     /// No RIFF, RF64 or BW64 header of form WAVE.
     NotWav,
-    /// No `fmt ` chunk: nothing says what the samples are.
+    /// No usable `fmt ` chunk, so the format of the samples is unknown.
     NoFormat,
-    /// No `data` chunk: there is no sound.
+    /// No `data` chunk, so no sound.
     NoData,
     /// The `fmt ` chunk contradicts itself.
     BadFormat {
-        /// The field that cannot be true.
+        /// The field whose value is impossible.
         field: &'static str,
-        /// Its value.
         value: u64,
     },
-    /// A kind of sample that this program does not read.
+    /// A sample format that this program does not read.
     Unsupported {
-        /// `wFormatTag`, or the sub-format of WAVEFORMATEXTENSIBLE; 0xFFFE for a foreign sub-format.
+        /// `wFormatTag`, or the sub-format of WAVEFORMATEXTENSIBLE. 0xFFFE for an unknown sub-format.
         tag: u16,
-        /// Bits of a sample.
+        /// Bits per sample.
         bits: u16,
     },
-    /// More chunks than any honest file has, and no sound among them.
+    /// [`parse::CHUNK_COUNT_MAX`] chunks and no sound among them.
     TooManyChunks,
-    /// The file became shorter while it was being read: sound that its header promised is gone.
+    /// The file became shorter after it was opened.
     Shrunk {
-        /// The first frame that is missing.
+        /// The first missing frame.
         frame: u64,
     },
-    /// The file to be written is there already and was not to be replaced.
+    /// The file to write exists, and replacing it was not allowed.
     Exists,
 }
 
 impl WavError {
-    /// The same error with the file it happened to. A name that is there already stays.
+    /// Adds the name of the file. An error that has a name keeps it.
     #[must_use]
     pub fn at(self, path: &Path) -> WavError {
         match self {
@@ -78,7 +71,7 @@ impl WavError {
         }
     }
 
-    /// What happened, without the file.
+    /// The error without the name of the file.
     pub fn reason(&self) -> &WavError {
         match self {
             WavError::At { reason, .. } => reason,
@@ -151,7 +144,7 @@ mod tests {
 
     #[test]
     fn an_error_names_the_file_once_then_the_reason_then_what_to_do() {
-        let error = WavError::NotWav.at(Path::new("audio/voice-01.wav")).at(Path::new("elsewhere.wav"));
+        let error = WavError::NotWav.at(Path::new("audio/voice-01.wav")).at(Path::new("other.wav"));
         assert_eq!(error.to_string(), "audio/voice-01.wav: not a wav file; choose a RIFF, RF64 or BW64 file");
         assert!(matches!(error.reason(), WavError::NotWav));
     }

@@ -1,4 +1,4 @@
-//! Reads frames of a WAV file anywhere in it, for export and import. Thread: workers.
+//! Reads frames at any position of a WAV file. Thread: workers.
 
 use crate::wav::WavError;
 use crate::wav::parse::{Layout, parse};
@@ -8,10 +8,10 @@ use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-/// Bytes that are read at once for conversion.
+/// Maximum number of bytes per read that is converted.
 const PIECE_BYTES: usize = 64 * 1024;
 
-/// An open WAV file. It has no position: each read says where.
+/// An open WAV file. It has no read position: each call names the frame.
 #[derive(Debug)]
 pub struct Reader {
     file: File,
@@ -21,13 +21,13 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Opens `path` and reads its header.
+    /// Opens `path` and reads the header.
     pub fn open(path: &Path) -> Result<Reader, WavError> {
-        open(path).and_then(|file| Reader::over(file, path)).map_err(|reason| reason.at(path))
+        open(path).and_then(|file| Reader::from_file(file, path)).map_err(|reason| reason.at(path))
     }
 
-    /// Reads the header of an open file, whose name is `path`.
-    pub fn over(file: File, path: &Path) -> Result<Reader, WavError> {
+    /// Reads the header of an open file. `path` is only for error messages.
+    pub fn from_file(file: File, path: &Path) -> Result<Reader, WavError> {
         let data = file.metadata().map_err(WavError::io("read its length"))?;
         if !data.is_file() {
             return Err(WavError::NotAFile);
@@ -36,19 +36,17 @@ impl Reader {
         Ok(Reader { file, path: path.to_owned(), layout, piece: Vec::new() })
     }
 
-    /// What the file holds.
+    /// Format, length and position of the sound.
     pub fn layout(&self) -> &Layout {
         &self.layout
     }
 
-    /// The name it was opened by.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Reads frames from frame `at` on into `out`, interleaved, full scale at 1.0. Returns the frames
-    /// read: as many whole ones as `out` holds or, at the end of the sound, fewer. What lies behind them
-    /// in `out` is left as it was.
+    /// Reads interleaved frames from frame `at` on into `out`, full scale 1.0. Returns the number of frames: as many
+    /// whole frames as `out` holds, fewer at the end of the sound. The rest of `out` is unchanged.
     pub fn read_frames(&mut self, at: u64, out: &mut [f32]) -> Result<usize, WavError> {
         let channels = usize::from(self.layout.channels);
         let frame_bytes = self.layout.frame_bytes();
@@ -66,7 +64,7 @@ impl Reader {
         Ok(frames)
     }
 
-    /// Reads whole frames from frame `at_frame` on as they are stored. Returns the bytes read.
+    /// Reads whole frames from frame `at_frame` on without conversion. Returns the number of bytes.
     pub fn read_bytes(&self, at_frame: u64, out: &mut [u8]) -> Result<usize, WavError> {
         let frame_bytes = self.layout.frame_bytes();
         let bytes = self.frames_ahead(at_frame, out.len() / frame_bytes) * frame_bytes;
@@ -79,7 +77,7 @@ impl Reader {
         self.layout.frames.saturating_sub(at).min(max as u64) as usize
     }
 
-    /// Fills `bytes` from frame `at`; both lie within the sound that was there at opening.
+    /// Fills `bytes` from frame `at`. The range must lie within the sound that the file had when it was opened.
     fn read_exact(&self, at: u64, bytes: &mut [u8]) -> Result<(), WavError> {
         if bytes.is_empty() {
             return Ok(());
@@ -98,7 +96,7 @@ impl Reader {
 }
 
 fn open(path: &Path) -> Result<File, WavError> {
-    // A pipe that nobody writes to would otherwise hold the thread in `open`.
+    // Without O_NONBLOCK, opening a pipe without a writer would block the thread.
     OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path).map_err(WavError::io("open it"))
 }
 
@@ -108,7 +106,7 @@ mod tests {
     use crate::format::TakeFormat;
     use crate::wav::header::Header;
 
-    /// A file whose sample `n` is `n` in its last bits.
+    /// Writes a file in which sample `n` has the value `n`.
     fn counting(path: &Path, channels: u16, frames: u64) -> Header {
         let mut header = Header::new(channels, 48_000, TakeFormat::S24);
         header.data_bytes = frames * header.frame_bytes() as u64;
@@ -121,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn frames_come_from_where_they_were_asked() {
+    fn frames_are_read_from_the_requested_position() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.wav");
         counting(&path, 2, 50_000);

@@ -1,71 +1,76 @@
-//! Samples from one storage to another: pure loops over slices. Thread: any but audio.
+//! Converts samples between formats. Thread: any but audio. Pure.
 //!
-//! Full scale, 1.0, is 2^15 in 16 bits, 2^23 in 24 and 2^31 in 32, so widening is a shift and exact.
-//! Narrowing rounds to the nearest value, halves to the even one, and clamps. NaN becomes silence.
+//! Full scale, 1.0, is 2^15 in 16 bits, 2^23 in 24 bits and 2^31 in 32 bits. So a conversion to more bits is a shift
+//! and exact. A conversion to fewer bits rounds to the nearest value, halves to the even one, and clamps. NaN becomes
+//! silence.
 
 use crate::format::TakeFormat;
 use crate::wav::parse::Encoding;
 
-/// Stores `samples` as `format`. `bytes` holds exactly as many samples. Float is stored bit for bit.
+/// Stores `samples` as `format`. `bytes` must have exactly the length for them. Floats are stored bit for bit.
 pub fn encode_f32_to(format: TakeFormat, samples: &[f32], bytes: &mut [u8]) {
     assert!(bytes.len() == samples.len() * format.bytes());
     match format {
-        TakeFormat::S16 => each(samples, bytes, |x| (quantize(f64::from(x) * SCALE_16, SCALE_16) as i16).to_le_bytes()),
-        TakeFormat::S24 => each(samples, bytes, |x| low_3(quantize(f64::from(x) * SCALE_24, SCALE_24))),
-        TakeFormat::F32 => each(samples, bytes, f32::to_le_bytes),
+        TakeFormat::S16 => {
+            encode_each(samples, bytes, |x| (quantize(f64::from(x) * SCALE_16, SCALE_16) as i16).to_le_bytes());
+        }
+        TakeFormat::S24 => encode_each(samples, bytes, |x| low_3(quantize(f64::from(x) * SCALE_24, SCALE_24))),
+        TakeFormat::F32 => encode_each(samples, bytes, f32::to_le_bytes),
     }
 }
 
-/// Like [`encode_f32_to`], with the noise of `dither` before rounding. Float takes none.
+/// Like [`encode_f32_to`], but adds the noise of `dither` before rounding. Float formats get no dither.
 pub fn encode_f32_dithered(format: TakeFormat, samples: &[f32], bytes: &mut [u8], dither: &mut Dither) {
     assert!(bytes.len() == samples.len() * format.bytes());
-    let mut shrink = |x: f32, scale: f64| quantize(f64::from(x) * scale + dither.next_lsb(), scale);
+    let mut dithered = |x: f32, scale: f64| quantize(f64::from(x) * scale + dither.next_lsb(), scale);
     match format {
-        TakeFormat::S16 => each(samples, bytes, |x| (shrink(x, SCALE_16) as i16).to_le_bytes()),
-        TakeFormat::S24 => each(samples, bytes, |x| low_3(shrink(x, SCALE_24))),
-        TakeFormat::F32 => each(samples, bytes, f32::to_le_bytes),
+        TakeFormat::S16 => encode_each(samples, bytes, |x| (dithered(x, SCALE_16) as i16).to_le_bytes()),
+        TakeFormat::S24 => encode_each(samples, bytes, |x| low_3(dithered(x, SCALE_24))),
+        TakeFormat::F32 => encode_each(samples, bytes, f32::to_le_bytes),
     }
 }
 
-/// Reads samples of `encoding`. `samples` takes exactly as many as `bytes` holds. All but
-/// [`Encoding::Pcm32`], of which a float keeps 24 bits, are exact.
+/// Decodes samples of `encoding`. `samples` must have exactly the length for them. The result is exact, except for
+/// [`Encoding::Pcm32`], of which a float keeps 24 bits.
 pub fn decode_to_f32(encoding: Encoding, bytes: &[u8], samples: &mut [f32]) {
     assert!(bytes.len() == samples.len() * encoding.bytes());
     match encoding {
-        Encoding::Pcm16 => gather(bytes, samples, |b| f32::from(i16::from_le_bytes(b)) / SCALE_16 as f32),
-        Encoding::Pcm24 => gather(bytes, samples, |b| (high_3(b) >> 8) as f32 / SCALE_24 as f32),
-        Encoding::Pcm32 => gather(bytes, samples, |b| i32::from_le_bytes(b) as f32 / SCALE_32 as f32),
-        Encoding::Float32 => gather(bytes, samples, f32::from_le_bytes),
+        Encoding::Pcm16 => decode_each(bytes, samples, |b| f32::from(i16::from_le_bytes(b)) / SCALE_16 as f32),
+        Encoding::Pcm24 => decode_each(bytes, samples, |b| (high_3(b) >> 8) as f32 / SCALE_24 as f32),
+        Encoding::Pcm32 => decode_each(bytes, samples, |b| i32::from_le_bytes(b) as f32 / SCALE_32 as f32),
+        Encoding::Float32 => decode_each(bytes, samples, f32::from_le_bytes),
     }
 }
 
-/// Stores 32-bit integers, full scale at 2^31, as `format`. Exact where the low bits are zero.
+/// Stores 32-bit integers, full scale 2^31, as `format`. Exact if the low bits are zero.
 pub fn encode_i32_to(format: TakeFormat, samples: &[i32], bytes: &mut [u8]) {
     assert!(bytes.len() == samples.len() * format.bytes());
     match format {
         TakeFormat::S16 => {
-            each(samples, bytes, |x| (quantize(f64::from(x) / f64::from(1 << 16), SCALE_16) as i16).to_le_bytes());
+            encode_each(samples, bytes, |x| {
+                (quantize(f64::from(x) / f64::from(1 << 16), SCALE_16) as i16).to_le_bytes()
+            });
         }
-        TakeFormat::S24 => each(samples, bytes, |x| low_3(quantize(f64::from(x) / f64::from(1 << 8), SCALE_24))),
-        TakeFormat::F32 => each(samples, bytes, |x| (x as f32 / SCALE_32 as f32).to_le_bytes()),
+        TakeFormat::S24 => encode_each(samples, bytes, |x| low_3(quantize(f64::from(x) / f64::from(1 << 8), SCALE_24))),
+        TakeFormat::F32 => encode_each(samples, bytes, |x| (x as f32 / SCALE_32 as f32).to_le_bytes()),
     }
 }
 
-/// Reads samples of `encoding` as 32-bit integers, full scale at 2^31. Integers are exact, floats
-/// rounded and clamped.
+/// Decodes samples of `encoding` to 32-bit integers, full scale 2^31. Integers are exact. Floats are rounded and
+/// clamped.
 pub fn decode_to_i32(encoding: Encoding, bytes: &[u8], samples: &mut [i32]) {
     assert!(bytes.len() == samples.len() * encoding.bytes());
     match encoding {
-        Encoding::Pcm16 => gather(bytes, samples, |b| i32::from(i16::from_le_bytes(b)) << 16),
-        Encoding::Pcm24 => gather(bytes, samples, high_3),
-        Encoding::Pcm32 => gather(bytes, samples, i32::from_le_bytes),
+        Encoding::Pcm16 => decode_each(bytes, samples, |b| i32::from(i16::from_le_bytes(b)) << 16),
+        Encoding::Pcm24 => decode_each(bytes, samples, high_3),
+        Encoding::Pcm32 => decode_each(bytes, samples, i32::from_le_bytes),
         Encoding::Float32 => {
-            gather(bytes, samples, |b| quantize(f64::from(f32::from_le_bytes(b)) * SCALE_32, SCALE_32));
+            decode_each(bytes, samples, |b| quantize(f64::from(f32::from_le_bytes(b)) * SCALE_32, SCALE_32));
         }
     }
 }
 
-/// Noise that makes the error of rounding independent of the sound: triangular, within ±1 of the last
+/// Noise that makes the rounding error independent of the sound. Its distribution is triangular, within ±1 of the last
 /// bit that is kept. The same seed gives the same noise, so an export can be repeated bit for bit.
 #[derive(Clone, Debug)]
 pub struct Dither {
@@ -73,14 +78,14 @@ pub struct Dither {
 }
 
 impl Dither {
-    /// Noise that starts at `seed`; any value will do.
+    /// Every `seed` is valid.
     pub fn new(seed: u64) -> Dither {
         Dither { state: seed }
     }
 
-    /// The next value, in units of the last bit: the difference of two uniform ones in 0..1.
+    /// The next value, in units of the last bit: the difference of two uniform values in 0..1.
     pub fn next_lsb(&mut self) -> f64 {
-        // SplitMix64 (Steele, Lea and Flood 2014): one step gives both uniform values.
+        // One step of SplitMix64 (Steele, Lea and Flood 2014) gives both uniform values.
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.state;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -105,18 +110,18 @@ fn low_3(value: i32) -> [u8; 3] {
     [low, middle, high]
 }
 
-/// Three bytes as the upper three of four.
+/// The three bytes become the upper three of a 32-bit integer.
 fn high_3([low, middle, high]: [u8; 3]) -> i32 {
     i32::from_le_bytes([0, low, middle, high])
 }
 
-fn each<T: Copy, const N: usize>(samples: &[T], bytes: &mut [u8], mut store: impl FnMut(T) -> [u8; N]) {
+fn encode_each<T: Copy, const N: usize>(samples: &[T], bytes: &mut [u8], mut store: impl FnMut(T) -> [u8; N]) {
     for (&sample, bytes) in samples.iter().zip(bytes.as_chunks_mut::<N>().0) {
         *bytes = store(sample);
     }
 }
 
-fn gather<T, const N: usize>(bytes: &[u8], samples: &mut [T], load: impl Fn([u8; N]) -> T) {
+fn decode_each<T, const N: usize>(bytes: &[u8], samples: &mut [T], load: impl Fn([u8; N]) -> T) {
     for (sample, &bytes) in samples.iter_mut().zip(bytes.as_chunks::<N>().0) {
         *sample = load(bytes);
     }

@@ -1,4 +1,4 @@
-//! Writes a WAV file from start to end, for exports: nobody sees it before it is whole. Thread: workers.
+//! Writes a WAV file from start to end, for exports. The file gets its name when it is complete. Thread: workers.
 
 use crate::limits::DATA_OFFSET;
 use crate::wav::WavError;
@@ -12,24 +12,23 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Bytes that are handed to the system at once.
+/// Bytes per write.
 const BUFFER_BYTES: usize = 256 * 1024;
-/// Samples that are converted at once.
+/// Samples per conversion.
 const PIECE_SAMPLES: usize = 16 * 1024;
-/// Temporary names that are tried before giving up.
+/// Number of temporary names to try.
 const TEMP_NAMES: usize = 100;
 
-/// What becomes of a file that already has the name.
+/// Treatment of a file that exists under the name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Existing {
-    /// It stays, and writing fails with [`WavError::Exists`].
+    /// Keep the file, and fail with [`WavError::Exists`].
     Keep,
-    /// It is replaced in one step at [`Writer::finish`], and not before.
+    /// Replace the file, in one step in [`Writer::finish`].
     Replace,
 }
 
-/// A WAV file that is being written under a temporary name in its own folder. Dropped without
-/// [`Writer::finish`], it vanishes.
+/// Writes a WAV file under a temporary name in the target folder. Drop before [`Writer::finish`] removes the file.
 #[derive(Debug)]
 pub struct Writer {
     file: BufWriter<File>,
@@ -41,9 +40,9 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Begins the file that will be `path`. `header.data_bytes` is not looked at.
+    /// Creates the temporary file for `path`. `header.data_bytes` is ignored.
     pub fn create_new(path: &Path, header: Header, existing: Existing) -> Result<Writer, WavError> {
-        begin(path, header, existing).map_err(|reason| reason.at(path))
+        create(path, header, existing).map_err(|reason| reason.at(path))
     }
 
     /// Frames written so far.
@@ -51,25 +50,26 @@ impl Writer {
         self.header.data_bytes / self.header.frame_bytes() as u64
     }
 
-    /// Appends whole frames, interleaved, full scale at 1.0: rounded to the nearest value and clamped.
+    /// Appends whole interleaved frames, full scale 1.0. Rounds to the nearest value and clamps.
     pub fn write_frames(&mut self, samples: &[f32]) -> Result<(), WavError> {
         self.convert(samples, sample::encode_f32_to)
     }
 
-    /// Like [`Writer::write_frames`], with dither before rounding.
+    /// Like [`Writer::write_frames`], but adds dither before rounding.
     pub fn write_frames_dithered(&mut self, samples: &[f32], dither: &mut Dither) -> Result<(), WavError> {
         self.convert(samples, |format, samples, bytes| sample::encode_f32_dithered(format, samples, bytes, dither))
     }
 
-    /// Appends whole frames that are stored in the header's format already.
+    /// Appends whole frames that have the format of the header.
     pub fn write_bytes(&mut self, bytes: &[u8]) -> Result<(), WavError> {
         assert!(bytes.len().is_multiple_of(self.header.frame_bytes()), "frames are written whole");
         self.append(bytes)
     }
 
-    /// Completes the header, makes the file durable and gives it its name. Returns the frames written.
-    /// On an error the temporary file is gone and the name leads where it led before, except when only
-    /// the folder could not be made durable: then the whole file has its name, but a power cut may take it.
+    /// Writes the header, syncs the file and renames it to its final name. Returns the number of frames.
+    ///
+    /// After an error the temporary file is removed and the final name is unchanged, with one exception: if only the
+    /// sync of the folder failed, the complete file has its name, but a power cut may remove it.
     pub fn finish(mut self) -> Result<u64, WavError> {
         self.complete().map_err(|reason| reason.at(&self.path))?;
         Ok(self.frames())
@@ -111,24 +111,25 @@ impl Writer {
     }
 }
 
-fn begin(path: &Path, header: Header, existing: Existing) -> Result<Writer, WavError> {
+fn create(path: &Path, header: Header, existing: Existing) -> Result<Writer, WavError> {
     if existing == Existing::Keep && path.symlink_metadata().is_ok() {
         return Err(WavError::Exists);
     }
     let header = Header { data_bytes: 0, ..header };
     let (mut file, temp) = TempFile::create(folder_of(path)).map_err(WavError::io("create it"))?;
-    // Room for the header, which is written last: until then nobody can take the file for a whole one.
+    // Leave space for the header. It is written last, so that no program can mistake an incomplete file for a complete
+    // one.
     file.seek(SeekFrom::Start(DATA_OFFSET)).map_err(WavError::io("create it"))?;
     let file = BufWriter::with_capacity(BUFFER_BYTES, file);
     Ok(Writer { file, temp, path: path.to_owned(), existing, header, piece: Vec::new() })
 }
 
-/// A file's temporary name; holding this means that the file is there and is removed on drop.
+/// The temporary name of a file. Drop removes the file, unless it was renamed.
 #[derive(Debug)]
 struct TempFile {
     path: PathBuf,
-    /// The name leads to our file no longer.
-    gone: bool,
+    /// The file has its final name.
+    renamed: bool,
 }
 
 impl TempFile {
@@ -139,7 +140,7 @@ impl TempFile {
             let number = NAMES.fetch_add(1, Ordering::Relaxed);
             let path = folder.join(format!(".faultless-{}-{number}.part", std::process::id()));
             match OpenOptions::new().write(true).create_new(true).open(&path) {
-                Ok(file) => return Ok((file, TempFile { path, gone: false })),
+                Ok(file) => return Ok((file, TempFile { path, renamed: false })),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => refusal = error,
                 Err(error) => return Err(error),
             }
@@ -147,7 +148,7 @@ impl TempFile {
         Err(refusal)
     }
 
-    /// Gives the file the name `target`. It keeps its temporary one only on an error.
+    /// Renames the file to `target`. After an error it still has its temporary name.
     fn rename(&mut self, target: &Path, existing: Existing) -> Result<(), WavError> {
         match existing {
             Existing::Replace => fs::rename(&self.path, target).map_err(WavError::io("give the file its name"))?,
@@ -155,28 +156,28 @@ impl TempFile {
                 match renameat2(AT_FDCWD, &self.path, AT_FDCWD, target, RenameFlags::RENAME_NOREPLACE) {
                     Ok(()) => {}
                     Err(Errno::EEXIST) => return Err(WavError::Exists),
-                    // File systems without the flag. A second name refuses to replace just the same.
+                    // The file system does not support the flag. A hard link does not replace a file either.
                     Err(Errno::EINVAL | Errno::ENOSYS | Errno::ENOTSUP) => return self.link(target),
                     Err(errno) => return Err(WavError::io("give the file its name")(errno.into())),
                 }
             }
         }
-        self.gone = true;
+        self.renamed = true;
         Ok(())
     }
 
-    /// Names the file `target` beside its temporary name, which goes with the drop.
+    /// Adds the name `target` with a hard link. Drop removes the temporary name.
     fn link(&mut self, target: &Path) -> Result<(), WavError> {
         match fs::hard_link(&self.path, target) {
             Ok(()) => Ok(()),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(WavError::Exists),
-            // Nor has it second names (FAT, exFAT).
-            Err(_) => self.take_place(target),
+            // The file system has no hard links either (FAT, exFAT).
+            Err(_) => self.reserve_and_rename(target),
         }
     }
 
-    /// Takes the name with an empty file, which nobody else can then have made, and puts ours in its place.
-    fn take_place(&mut self, target: &Path) -> Result<(), WavError> {
+    /// Creates an empty file `target`, which fails if the name exists, and then replaces it with our file.
+    fn reserve_and_rename(&mut self, target: &Path) -> Result<(), WavError> {
         let naming = WavError::io("give the file its name");
         match OpenOptions::new().write(true).create_new(true).open(target) {
             Ok(_) => {}
@@ -187,15 +188,15 @@ impl TempFile {
             fs::remove_file(target).ok();
             naming(error)
         })?;
-        self.gone = true;
+        self.renamed = true;
         Ok(())
     }
 }
 
 impl Drop for TempFile {
     fn drop(&mut self) {
-        if !self.gone {
-            // Nobody is left to tell, and a hidden leftover does no harm.
+        if !self.renamed {
+            // An error here cannot be reported, and a hidden file that remains does no harm.
             drop(fs::remove_file(&self.path));
         }
     }
@@ -247,12 +248,12 @@ mod tests {
 
             let mut hound = hound::WavReader::open(&path).unwrap();
             let scale = f64::from(1u32 << (format.bits() - 1));
-            let heard: Vec<f32> = if format == TakeFormat::F32 {
+            let decoded: Vec<f32> = if format == TakeFormat::F32 {
                 hound.samples::<f32>().map(Result::unwrap).collect()
             } else {
                 hound.samples::<i32>().map(|s| (f64::from(s.unwrap()) / scale) as f32).collect()
             };
-            assert_eq!(heard, samples);
+            assert_eq!(decoded, samples);
         }
         assert_eq!(names(folder.path()).len(), 3);
     }
@@ -275,7 +276,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("long.wav");
         let mut writer = Writer::create_new(&path, Header::new(1, 48_000, TakeFormat::S24), Existing::Keep).unwrap();
-        // A hole stands for the first 4.5 GiB of silence.
+        // The first 4.5 GiB of silence are a hole.
         writer.header.data_bytes = 3 * (3 << 29);
         writer.file.seek(SeekFrom::Start(DATA_OFFSET + writer.header.data_bytes)).unwrap();
         writer.write_frames(&[0.5]).unwrap();
@@ -299,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_there_is_kept_unless_it_may_be_replaced() {
+    fn an_existing_file_is_kept_unless_it_may_be_replaced() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("mix.wav");
         write(&path, Existing::Keep, &[0.5]).unwrap();
@@ -321,13 +322,13 @@ mod tests {
     }
 
     #[test]
-    fn where_renaming_cannot_refuse_a_second_name_does() {
+    fn without_the_rename_flag_an_existing_file_is_kept_too() {
         let folder = tempfile::tempdir().unwrap();
         let (taken, free) = (folder.path().join("taken.wav"), folder.path().join("free.wav"));
         fs::write(&taken, "mine").unwrap();
         let (_, mut temp) = TempFile::create(folder.path()).unwrap();
         assert!(matches!(temp.link(&taken), Err(WavError::Exists)));
-        assert!(matches!(temp.take_place(&taken), Err(WavError::Exists)));
+        assert!(matches!(temp.reserve_and_rename(&taken), Err(WavError::Exists)));
         temp.link(&free).unwrap();
         drop(temp);
         assert!(free.exists());
@@ -335,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_is_not_there_is_named() {
+    fn a_missing_folder_is_named() {
         let text = write(Path::new("/nonexistent/mix.wav"), Existing::Keep, &[]).unwrap_err().to_string();
         assert!(text.starts_with("/nonexistent/mix.wav: cannot create it: "), "{text}");
     }

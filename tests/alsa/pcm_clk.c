@@ -1,21 +1,21 @@
-/* A sound card for tests that lives in a shared file: an ALSA "ioplug" PCM with a clock, and faults on demand.
+/* A simulated sound card for tests: an ALSA "ioplug" PCM with a clock, controlled through a shared file.
  *
  * Configuration:
  *   pcm_type.clk { lib "/path/libasound_module_pcm_clk.so" }
  *   pcm.desk { type clk  bus "/path/file"  channels 24  rate 48000  latency 64  ramp 0  access "mr n" }
  * Both directions of all PCMs on one bus file share one clock. With "ramp 1", capture frame d of channel c is
- * ((d + c * 1000003) mod 2^24) - 2^23 in the top 24 bits; otherwise it is what playback put out `latency` frames
- * before, and silence where it put out nothing. "access" allows m: mapped, r: read/write, n: non-interleaved r/w.
+ * ((d + c * 1000003) mod 2^24) - 2^23 in the top 24 bits. Otherwise capture gets the frame that was played `latency`
+ * frames before, or silence if none was played. "access" allows m: mapped, r: read/write, n: non-interleaved r/w.
  *
- * The bus file (native endian), written by tests:
+ * Fields of the bus file (native endian) that tests write:
  *    0 u32 set to BUS_MAGIC by the first user    4 u32 fault, see enum    8 i32 clock error, parts per million
  *   12 u32 argument of the fault                16 u64 time of frame 0
- * and by this plugin:
+ * Fields that this plugin writes:
  *   24 u64 capture frames lost (xruns, silent losses)   32 u64 xruns    40 u64 time at which the clock was stopped
- *   68 u32 PCMs that are open   72 u32 starts
- * and by tests again:
- *   48 u32 plugged in: whoever opened it under another number has lost it   52 u32 channels it has now, 0: as configured
- *   56 u32 rate it has now, 0: as configured   60 u32 frames of the only period it takes now, 0: any
+ *   68 u32 open PCMs   72 u32 starts
+ * More fields that tests write:
+ *   48 u32 plug number: a PCM that was opened under another number is unplugged   52 u32 channels, 0: as configured
+ *   56 u32 rate, 0: as configured   60 u32 frames of the only period that the card accepts, 0: any
  */
 #include <alsa/asoundlib.h>
 #include <alsa/pcm_external.h>
@@ -39,7 +39,7 @@ struct bus {
 	volatile uint32_t argument;
 	volatile uint64_t epoch_ns, lost, xruns, stopped_ns;
 	volatile uint32_t plugged, channels, rate, period, spare, open, starts, ppm_seen;
-	volatile double ppm_from_frames; /* the frame at which the clock error became what it is, and when that was */
+	volatile double ppm_from_frames; /* frame of the last change of the clock error */
 	volatile uint64_t ppm_from_ns;
 };
 
@@ -47,16 +47,16 @@ struct card {
 	snd_pcm_ioplug_t io;
 	struct bus *bus;
 	size_t bus_bytes;
-	uint64_t *stamp;      /* per loop frame: 1 + the frame it holds */
+	uint64_t *stamp;      /* per loop frame: 1 + the device frame it holds */
 	int32_t *loop;
 	int timer, running;
 	unsigned latency;
 	long ramp;
-	uint32_t plugged;     /* the bus's number when it was opened */
+	uint32_t plugged;     /* the plug number of the bus at open */
 	int can_resume;
 	uint64_t first;       /* device frame at start */
-	uint64_t hole, hole_at; /* frames lost silently since, and where */
-	uint64_t next;        /* device frame after the last one handed over when an xrun stopped us; 0: none */
+	uint64_t hole, hole_at; /* frames of the last silent loss, and their position */
+	uint64_t next;        /* device frame behind the last one before an xrun; 0: none */
 	snd_pcm_uframes_t wake_frames;
 };
 
@@ -79,7 +79,7 @@ static uint64_t device_frame(struct card *card)
 		bus->stopped_ns = 0;
 	}
 	double frame = bus->ppm_from_frames + (double)(now - bus->ppm_from_ns) * 1e-9 * card->io.rate * (1.0 + (int32_t)bus->ppm_seen * 1e-6);
-	if ((uint32_t)bus->ppm != bus->ppm_seen) { /* the counter runs on from where it is, faster or slower */
+	if ((uint32_t)bus->ppm != bus->ppm_seen) { /* the clock continues from this frame at another speed */
 		bus->ppm_from_frames = frame;
 		bus->ppm_from_ns = now;
 		bus->ppm_seen = bus->ppm;
@@ -101,7 +101,7 @@ static void alarm_in(struct card *card, uint64_t ns)
 	timerfd_settime(card->timer, 0, &when, NULL);
 }
 
-/* Frames the hardware pointer has moved since the start. */
+/* Number of frames that the hardware pointer has advanced since the start. */
 static uint64_t moved(struct card *card)
 {
 	uint64_t frames = device_frame(card) - card->first;
@@ -110,7 +110,7 @@ static uint64_t moved(struct card *card)
 	return frames - card->hole;
 }
 
-/* Device frame of the frame that lies `frames` after the start in the buffer. */
+/* Device frame of the frame that is `frames` after the start in the buffer. */
 static uint64_t frame_at(struct card *card, uint64_t frames)
 {
 	return card->first + frames + (card->hole && card->hole_at <= frames ? card->hole : 0);
@@ -136,7 +136,7 @@ static void sample_out(snd_pcm_format_t format, uint8_t *p, int32_t v)
 	float f = (float)(v / 2147483648.0);
 	switch (format) {
 	case SND_PCM_FORMAT_S16_LE: p[0] = v >> 16; p[1] = v >> 24; break;
-	case SND_PCM_FORMAT_S24_LE: p[3] = 0x5a; /* the top byte means nothing; fall through */
+	case SND_PCM_FORMAT_S24_LE: p[3] = 0x5a; /* the top byte has no meaning; fall through */
 	case SND_PCM_FORMAT_S24_3LE: p[0] = v >> 8; p[1] = v >> 16; p[2] = v >> 24; break;
 	case SND_PCM_FORMAT_FLOAT_LE: memcpy(p, &f, 4); break;
 	default: memcpy(p, &v, 4);
@@ -149,7 +149,7 @@ static int card_start(snd_pcm_ioplug_t *io)
 	if (is_gone(card))
 		return -ENODEV;
 	uint64_t now = device_frame(card);
-	/* What was prefilled was stamped from frame `first` on, which is only known now. */
+	/* The frames before the start can only be stamped now, because their device frame was unknown. */
 	if (!is_capture(io)) {
 		uint64_t ahead = io->appl_ptr;
 		for (uint64_t f = 0; f < ahead; f++) {
@@ -171,7 +171,7 @@ static int card_start(snd_pcm_ioplug_t *io)
 static int card_stop(snd_pcm_ioplug_t *io)
 {
 	struct card *card = io->private_data;
-	if (card->running && !is_capture(io)) { /* what is not played yet will not be */
+	if (card->running && !is_capture(io)) { /* discard the frames that are not played yet */
 		uint64_t end = card->first + io->appl_ptr;
 		for (uint64_t f = device_frame(card); f < end; f++)
 			card->stamp[f % LOOP_FRAMES] = 0;
@@ -187,7 +187,7 @@ static int card_prepare(snd_pcm_ioplug_t *io)
 	return is_gone(card) ? -ENODEV : 0;
 }
 
-/* After a sleep. What was lost meanwhile is lost, with either answer. */
+/* Called after a system sleep. The frames of the sleep are lost, whether the card can resume or not. */
 static int card_resume(snd_pcm_ioplug_t *io)
 {
 	struct card *card = io->private_data;
@@ -220,7 +220,7 @@ static snd_pcm_sframes_t card_pointer(snd_pcm_ioplug_t *io)
 	if (!card->running)
 		return io->hw_ptr % io->buffer_size;
 	if (bus->fault == (is_capture(io) ? CAPTURE_XRUN : PLAYBACK_XRUN)) {
-		/* The argument: how many more, each as soon as it was started again. */
+		/* The argument is the number of further xruns, each directly after the next start. */
 		if (bus->argument)
 			bus->argument--;
 		else
@@ -233,13 +233,13 @@ static snd_pcm_sframes_t card_pointer(snd_pcm_ioplug_t *io)
 		if (is_capture(io))
 			card->next = frame_at(card, io->appl_ptr);
 		card_stop(io);
-		snd_pcm_ioplug_set_state(io, SND_PCM_STATE_SUSPENDED); /* an error here would make it an xrun */
+		snd_pcm_ioplug_set_state(io, SND_PCM_STATE_SUSPENDED); /* returning an error would turn this into an xrun */
 		return io->hw_ptr % io->buffer_size;
 	}
 	if (bus->fault == SILENT_LOSS && is_capture(io)) {
 		bus->fault = NONE;
 		card->hole_at = moved(card);
-		card->first += card->hole; /* an older hole lies behind */
+		card->first += card->hole; /* the former hole has been passed */
 		card->hole = bus->argument;
 		bus->lost += card->hole;
 	}
@@ -249,7 +249,7 @@ static snd_pcm_sframes_t card_pointer(snd_pcm_ioplug_t *io)
 	return frames % io->buffer_size;
 }
 
-static uint8_t *place(const snd_pcm_channel_area_t *area, snd_pcm_uframes_t frame)
+static uint8_t *sample_address(const snd_pcm_channel_area_t *area, snd_pcm_uframes_t frame)
 {
 	return (uint8_t *)area->addr + (area->first + frame * area->step) / 8;
 }
@@ -261,14 +261,14 @@ static snd_pcm_sframes_t card_transfer(snd_pcm_ioplug_t *io, const snd_pcm_chann
 	unsigned channels = io->channels;
 	if (is_gone(card))
 		return -ENODEV;
-	/* A mapped capture ring is brought up to date more than once: the place follows from appl_ptr alone. */
+	/* A mapped capture ring is updated more than once, so the position must follow from appl_ptr alone. */
 	for (snd_pcm_uframes_t k = 0; k < size; k++) {
 		uint64_t frame = frame_at(card, io->appl_ptr + k);
 		uint64_t source = frame - card->latency;
-		int32_t *heard = card->loop + source % LOOP_FRAMES * channels;
+		int32_t *played = card->loop + source % LOOP_FRAMES * channels;
 		int stamped = !card->ramp && card->stamp[source % LOOP_FRAMES] == source + 1;
 		for (unsigned c = 0; c < channels; c++) {
-			uint8_t *p = place(&areas[c], offset + k);
+			uint8_t *p = sample_address(&areas[c], offset + k);
 			if (!is_capture(io)) {
 				if (card->running)
 					card->loop[frame % LOOP_FRAMES * channels + c] = sample_in(io->format, p);
@@ -276,7 +276,7 @@ static snd_pcm_sframes_t card_transfer(snd_pcm_ioplug_t *io, const snd_pcm_chann
 				uint32_t step = (uint32_t)(frame + c * 1000003ull) & 0xffffff;
 				sample_out(io->format, p, (int32_t)((step << 8) ^ 0x80000000u));
 			} else {
-				sample_out(io->format, p, stamped ? heard[c] : 0);
+				sample_out(io->format, p, stamped ? played[c] : 0);
 			}
 		}
 		if (!is_capture(io) && card->running)
@@ -296,7 +296,7 @@ static snd_pcm_uframes_t available(snd_pcm_ioplug_t *io, uint64_t frames)
 	return is_capture(io) ? frames - io->appl_ptr : io->buffer_size - (io->appl_ptr - frames);
 }
 
-/* Called before each poll: sets the timer to when enough frames will be there. */
+/* Called before each poll. Sets the timer to the time at which enough frames are available. */
 static int card_descriptors(snd_pcm_ioplug_t *io, struct pollfd *fds, unsigned space)
 {
 	struct card *card = io->private_data;
@@ -306,7 +306,7 @@ static int card_descriptors(snd_pcm_ioplug_t *io, struct pollfd *fds, unsigned s
 	fds[0].events = POLLIN;
 	fds[0].revents = 0;
 	if (is_gone(card)) {
-		alarm_in(card, 1); /* as the kernel does: ready for ever, with an error */
+		alarm_in(card, 1); /* like the kernel: always ready, with an error */
 	} else if (card->bus->fault == STUCK || !card->running) {
 		alarm_in(card, 0);
 	} else {

@@ -1,4 +1,4 @@
-//! A session's file, and everything that reads or changes what is in it. Thread: test.
+//! The fuzz target of `session.json`: parses it and then plays, exports and edits the session. Thread: test.
 
 use faultless::butler::plan::{PlaySpan, map_span, play_span};
 use faultless::export::ExportOptions;
@@ -13,10 +13,11 @@ use faultless::time::{FramePos, Frames, SampleRate};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-/// Steps of editing and of playing that are tried.
+/// Number of edits and of playback steps per input.
 const STEPS: usize = 24;
 
-/// A session's file: refused in one line, or valid, and then it can be kept, played, exported and edited.
+/// A session file is refused with a reason of one line, or it is valid. A valid session can be stored, played, exported
+/// and edited.
 pub fn session(bytes: &[u8]) {
     match parse(bytes) {
         Err(Fault::Newer(version)) => assert!(1 < version),
@@ -25,29 +26,29 @@ pub fn session(bytes: &[u8]) {
         }
         Ok(session) => {
             assert_eq!(session.validate(), Ok(()));
-            let kept = to_bytes(&session).expect("JSON");
-            let again = parse(&kept).expect("what was accepted can be kept");
+            let stored = to_bytes(&session).expect("JSON");
+            let again = parse(&stored).expect("an accepted session can be stored");
             let again = to_bytes(&again).expect("JSON");
-            assert!(again == kept, "kept twice it is another: {}", String::from_utf8_lossy(&again));
-            looked_at(&session);
-            edited(session, bytes);
+            assert!(again == stored, "storing it twice gives another file: {}", String::from_utf8_lossy(&again));
+            check_session(&session);
+            check_edits(session, bytes);
         }
     }
 }
 
-fn looked_at(session: &Session) {
+fn check_session(session: &Session) {
     session.next_pass();
     for take in session.takes() {
         let parts: Vec<_> =
             Path::new(&take.path()).components().map(|part| matches!(part, Component::Normal(_))).collect();
-        assert_eq!(parts, [true, true], "{} leads elsewhere", take.path());
+        assert_eq!(parts, [true, true], "{} leads out of the session", take.path());
         assert!(take.end().0 <= POSITION_MAX && session.take(take.id) == Some(take));
     }
     for track in session.tracks() {
         let mix = mix_of(track, session);
         assert!(mix.gains.iter().flatten().all(|gain| gain.is_finite()));
         session.takes_of(track.id()).count();
-        played(track, session);
+        check_playback(track, session);
     }
     for mix in [false, true] {
         for (from, until) in [(None, None), (Some(FramePos(1)), Some(session.end())), (None, Some(FramePos::END))] {
@@ -55,16 +56,16 @@ fn looked_at(session: &Session) {
             let to = PathBuf::from("to");
             let options = ExportOptions { folder, to, tracks: None, from, until, format: None, mix, force: false };
             let Ok(plan) = plan(session, &options) else { continue };
-            for job in &plan.files {
-                assert_eq!(job.path().parent(), Some(Path::new("to")), "{}", job.path().display());
-                assert!(job.frames().0 <= POSITION_MAX && job.sound_bytes() < u64::MAX);
+            for planned in &plan.files {
+                assert_eq!(planned.path().parent(), Some(Path::new("to")), "{}", planned.path().display());
+                assert!(planned.frames().0 <= POSITION_MAX && planned.sound_bytes() < u64::MAX);
             }
         }
     }
 }
 
-/// What the read-ahead asks for, from several places on: it goes on, and never beyond a take.
-fn played(track: &Track, session: &Session) {
+/// Plans the playback of a track from several positions on. Each step must advance and stay within the take.
+fn check_playback(track: &Track, session: &Session) {
     let path = Arc::new(PathBuf::from("x"));
     let region = |region: &faultless::session::Region| PlayRegion {
         start: region.start,
@@ -73,17 +74,17 @@ fn played(track: &Track, session: &Session) {
         path: Arc::clone(&path),
     };
     let regions: Vec<PlayRegion> = track.regions().iter().map(region).collect();
-    for (at, own) in track.regions().iter().enumerate() {
-        let inside = own.end().0 - 1;
-        assert_eq!(track.region_at(own.start), Some(own));
-        assert_eq!(track.region_at(FramePos(inside)), Some(own));
-        assert_eq!(track.regions_in(own.start, own.end()).len(), 1);
-        assert!(at == 0 || track.regions()[at - 1].end() <= own.start);
+    for (at, current) in track.regions().iter().enumerate() {
+        let inside = current.end().0 - 1;
+        assert_eq!(track.region_at(current.start), Some(current));
+        assert_eq!(track.region_at(FramePos(inside)), Some(current));
+        assert_eq!(track.regions_in(current.start, current.end()).len(), 1);
+        assert!(at == 0 || track.regions()[at - 1].end() <= current.start);
     }
     let middle = regions.get(regions.len() / 2).map_or(FramePos(7), |region| region.start);
-    let stretch = Some((middle, middle + Frames(3)));
+    let short_loop = Some((middle, middle + Frames(3)));
     for (start, loop_range) in
-        [(FramePos(0), None), (middle, None), (FramePos(0), stretch), (FramePos(POSITION_MAX), None)]
+        [(FramePos(0), None), (middle, None), (FramePos(0), short_loop), (FramePos(POSITION_MAX), None)]
     {
         let (path, mut stream) = (PlayPath { start, loop_range }, 0_u64);
         for _ in 0..STEPS {
@@ -98,14 +99,14 @@ fn played(track: &Track, session: &Session) {
                     frames
                 }
             };
-            assert!(0 < frames, "stands still at {stream}");
+            assert!(0 < frames, "no progress at {stream}");
             let Some(next) = stream.checked_add(frames) else { break };
             stream = next;
         }
     }
 }
 
-/// Numbers out of the bytes: the same for the same bytes.
+/// Random numbers whose seed is the input, so that the same input gives the same numbers.
 struct Dice(u64);
 
 impl Dice {
@@ -121,8 +122,8 @@ impl Dice {
         if count == 0 { 0 } else { (self.next() % count as u64) as usize }
     }
 
-    /// A place that matters: an edge of something, the ends of the timeline, or anywhere.
-    fn place(&mut self, session: &Session) -> FramePos {
+    /// A position: an edge of a region, an end of the timeline, or any other frame.
+    fn position(&mut self, session: &Session) -> FramePos {
         let track = session.tracks().get(self.of(session.tracks().len()));
         let region = track.and_then(|track| track.regions().get(self.of(track.regions().len())));
         FramePos(match (self.of(8), region) {
@@ -138,8 +139,9 @@ impl Dice {
     }
 }
 
-/// Edits with good and bad numbers, then all of them undone and done again: valid after each.
-fn edited(session: Session, bytes: &[u8]) {
+/// Edits the session with valid and invalid numbers, then undoes and redoes all edits. The session must be valid after
+/// each step.
+fn check_edits(session: Session, bytes: &[u8]) {
     let mut dice =
         Dice(bytes.iter().fold(bytes.len() as u64, |sum, byte| sum.wrapping_mul(31).wrapping_add(u64::from(*byte))));
     let (mut history, mut now) = (History::default(), Arc::new(session));
@@ -150,7 +152,7 @@ fn edited(session: Session, bytes: &[u8]) {
         assert_eq!(session.validate(), Ok(()));
         match done {
             Ok(()) => history.push("step", before),
-            // A step that is refused has changed nothing, but identities may have been used up.
+            // A refused edit has changed no track, but it may have used up identities.
             Err(_) => assert_eq!(session.tracks(), before.tracks()),
         }
     }
@@ -171,7 +173,7 @@ fn step(session: &mut Session, dice: &mut Dice) -> Result<(), EditError> {
     let region =
         regions.get(dice.of(regions.len())).map_or(faultless::session::RegionId(dice.next()), |region| region.id);
     let marker = session.markers().get(dice.of(session.markers().len())).map(|marker| marker.id);
-    let (a, b) = (dice.place(session), dice.place(session));
+    let (a, b) = (dice.position(session), dice.position(session));
     match dice.of(16) {
         0 => session.add_track("a\n\u{202e}\u{0}b", &[dice.of(1030) as u32]).map(drop),
         1 => session.remove_track(track).map(drop),

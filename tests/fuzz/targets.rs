@@ -1,8 +1,10 @@
-//! What the fuzz targets and the ordinary tests do with bytes that come from outside: whatever they are, nothing
-//! panics, nothing takes memory beyond their length, and what is accepted keeps its promises. Thread: test.
+//! The fuzz targets: functions that read input of other programs. Thread: test.
 //!
-//! One function a target. `fuzz_targets/NAME.rs` hands it to libFuzzer, `tests/it/hostile/corpus.rs` runs it over
-//! `corpus/NAME` and over mutations of that.
+//! No input may cause a panic or allocate more memory than in proportion to its length. Accepted input is checked
+//! further.
+//!
+//! Each target is one function. `fuzz_targets/NAME.rs` passes it to libFuzzer. `tests/it/hostile/corpus.rs` runs it on
+//! the files of `corpus/NAME` and on mutations of them.
 #![allow(missing_docs, unreachable_pub, clippy::missing_panics_doc, reason = "a test of the test programs")]
 
 mod sessions;
@@ -28,7 +30,7 @@ use faultless::time::SampleRate;
 #[cfg(feature = "gui")]
 use faultless::ui::action::{KeyMap, parse as parse_keys};
 use faultless::wav::bext::Bext;
-use faultless::wav::header::{HEADER_BYTES, Header, claimed_bytes};
+use faultless::wav::header::{HEADER_BYTES, Header, header_data_bytes};
 use faultless::wav::parse::{Layout, parse as parse_wav};
 use faultless::wav::read::Reader;
 use faultless::window::progress_page::{LOSSES_MAX, Progress};
@@ -38,10 +40,10 @@ use std::io::{Cursor, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::time::Duration;
 
-/// One target.
+/// A target gets the bytes of one input.
 pub type Target = fn(&[u8]);
 
-/// Every target by the name of its file and of its corpus.
+/// Every target, with the name of its file and of its corpus.
 pub const TARGETS: [(&str, Target); 9] = [
     ("wav", wav),
     ("session", session),
@@ -54,16 +56,16 @@ pub const TARGETS: [(&str, Target); 9] = [
     ("events", events),
 ];
 
-/// A WAV file: its header by both readers, whatever length it is said to have, its origin, its sound.
+/// A WAV file: parses the header with both parsers and with wrong lengths of the file, then `bext`, then reads frames.
 pub fn wav(bytes: &[u8]) {
     let len = bytes.len() as u64;
     if let Some(page) = bytes.first_chunk::<HEADER_BYTES>() {
-        claimed_bytes(page);
+        header_data_bytes(page);
     }
-    // The file may have another length by the time it is read.
-    for told in [0, len / 2, len + 1, len + 4096, u64::MAX] {
-        if let Ok(layout) = parse_wav(&mut Cursor::new(bytes), told) {
-            layout_check(&layout, told);
+    // The length of the file may have changed by the time the header is read.
+    for claimed_bytes in [0, len / 2, len + 1, len + 4096, u64::MAX] {
+        if let Ok(layout) = parse_wav(&mut Cursor::new(bytes), claimed_bytes) {
+            layout_check(&layout, claimed_bytes);
         }
     }
     let Ok(layout) = parse_wav(&mut Cursor::new(bytes), len) else { return };
@@ -71,10 +73,10 @@ pub fn wav(bytes: &[u8]) {
     if let Some(bext) = &layout.bext {
         header_check(bext, &layout);
     }
-    let mut reader = Reader::over(on_disk(bytes), Path::new("x.wav")).expect("the same bytes");
+    let mut reader = Reader::from_file(on_disk(bytes), Path::new("x.wav")).expect("the same bytes");
     assert_eq!(reader.layout(), &layout);
     let channels = usize::from(layout.channels);
-    // Room for fifty frames and all of another one but a sample or a byte.
+    // Space for fifty frames, and for all but one sample or byte of another one.
     let mut samples = vec![7.0; 51 * channels - 1];
     for at in [0, layout.frames / 2, layout.frames.saturating_sub(1), layout.frames, layout.frames + 1, u64::MAX] {
         let left = layout.frames.saturating_sub(at).min(50) as usize;
@@ -92,7 +94,7 @@ fn layout_check(layout: &Layout, file_bytes: u64) {
     assert_eq!(layout.frames, layout.data_bytes / layout.frame_bytes() as u64);
 }
 
-/// What a recovery makes of a header: the same origin in a page of its own.
+/// Builds a new header from `bext`, as recovery does. It must have the same time reference.
 fn header_check(bext: &Bext, layout: &Layout) {
     let Some(format) = layout.encoding.take_format() else { return };
     let mut header = Header::new(layout.channels, layout.rate.min(384_000), format);
@@ -100,7 +102,7 @@ fn header_check(bext: &Bext, layout: &Layout) {
     header.track_name.clone_from(&bext.description);
     header.data_bytes = layout.data_bytes / layout.frame_bytes() as u64 * layout.frame_bytes() as u64;
     let page = header.build();
-    assert_eq!(claimed_bytes(&page), Some(header.data_bytes));
+    assert_eq!(header_data_bytes(&page), Some(header.data_bytes));
     let again = parse_wav(&mut Cursor::new(&page[..]), header.file_bytes().max(HEADER_BYTES as u64));
     let again = again.expect("what is made here can be read").bext.expect("it has its origin");
     assert_eq!(again.time_reference, bext.time_reference);
@@ -110,10 +112,10 @@ thread_local! {
     static FILE: RefCell<Option<File>> = const { RefCell::new(None) };
 }
 
-/// The bytes in a file without a name, the same each time.
+/// Writes the bytes into a file without a name. A thread uses the same file each time.
 fn on_disk(bytes: &[u8]) -> File {
-    FILE.with_borrow_mut(|kept| {
-        let file = kept.get_or_insert_with(|| {
+    FILE.with_borrow_mut(|cached| {
+        let file = cached.get_or_insert_with(|| {
             let memory = Path::new("/dev/shm");
             let folder = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
             let thread = std::thread::current().id();
@@ -127,7 +129,7 @@ fn on_disk(bytes: &[u8]) -> File {
     })
 }
 
-/// The cache of a waveform, as it is and with the checksum that its maker would have given it.
+/// The cache file of a waveform, unchanged and with a correct checksum.
 pub fn peaks(bytes: &[u8]) {
     let mut copy = bytes.to_vec();
     for checked in [false, true] {
@@ -153,7 +155,8 @@ pub fn peaks(bytes: &[u8]) {
     }
 }
 
-/// FNV-1a over the words of the header and of the lowest level, where the header says that it lies.
+/// Corrects the checksum: FNV-1a over the words of the header and of the lowest level, at the position that the header
+/// gives.
 fn checksum(bytes: &mut [u8]) {
     let long = |at: usize| bytes.get(at..at + 8).map_or(0, |word| u64::from_le_bytes(word.try_into().expect("eight")));
     let (channels, frames) = (long(8) >> 32, long(24));
@@ -163,12 +166,13 @@ fn checksum(bytes: &mut [u8]) {
     let sum = words.fold(0xcbf2_9ce4_8422_2325_u64, |sum, word| {
         (sum ^ u64::from(u32::from_le_bytes(word.try_into().expect("four")))).wrapping_mul(0x0000_0100_0000_01b3)
     });
-    if let Some(place) = bytes.get_mut(56..64) {
-        place.copy_from_slice(&sum.to_le_bytes());
+    if let Some(field) = bytes.get_mut(56..64) {
+        field.copy_from_slice(&sum.to_le_bytes());
     }
 }
 
-/// Files in memory: the first page of a spool, that of a progress page, the progress page's own page, and what the takes' files say.
+/// Files in memory: the identity pages of a spool and of a progress file, the progress page, and the lengths in the
+/// headers of the takes.
 pub fn spool(bytes: &[u8]) {
     let mut rest = bytes;
     let mut page = || {
@@ -179,10 +183,10 @@ pub fn spool(bytes: &[u8]) {
     let (first, second, third) = (page(), page(), page());
     for page in [first, second] {
         if let Err(rejected) = identity::<SpoolIdentity>(page) {
-            one_line(&rejected);
+            check_one_line(&rejected);
         }
         if let Err(rejected) = identity::<ProgressIdentity>(page) {
-            one_line(&rejected);
+            check_one_line(&rejected);
         }
     }
     let mut whole = third.to_vec();
@@ -198,34 +202,34 @@ pub fn spool(bytes: &[u8]) {
     let memory_end = known.takes.iter().filter_map(|take| take.memory_end).max();
     let disk = known.takes.iter().map(|take| take.header).max().unwrap_or(0);
     let least = known.takes.iter().map(|take| take.header).min().unwrap_or(0);
-    let heard = || Ok::<_, Rejected>(memory_end.unwrap_or(0));
-    let (frames, basis) = length(&known, heard).expect("nothing failed");
+    let last_sound = || Ok::<_, Rejected>(memory_end.unwrap_or(0));
+    let (frames, basis) = length(&known, last_sound).expect("nothing failed");
     let most = disk.max(memory_end.unwrap_or(0)).max(clock.unwrap_or(0));
     assert!(least <= frames && frames <= most, "{frames} frames by {basis}: {known:?}");
     assert!(basis != Basis::Finished);
 }
 
-fn one_line(rejected: &Rejected) {
-    let told = rejected.to_string();
-    assert!(!told.contains(char::is_control), "{told:?}");
+fn check_one_line(rejected: &Rejected) {
+    let text = rejected.to_string();
+    assert!(!text.contains(char::is_control), "{text:?}");
 }
 
-/// The settings' file.
+/// The settings file.
 pub fn settings(bytes: &[u8]) {
     match parse_settings(bytes) {
         Ok(settings) => {
             assert_eq!(settings, settings.clone().clamped());
             #[cfg(feature = "gui")]
             drop(KeyMap::new(&settings.keys));
-            let kept = serde_json::to_vec(&settings).expect("JSON");
-            assert_eq!(parse_settings(&kept).as_ref(), Ok(&settings));
+            let stored = serde_json::to_vec(&settings).expect("JSON");
+            assert_eq!(parse_settings(&stored).as_ref(), Ok(&settings));
             assert!(Settings::default().clamped() == Settings::default());
         }
         Err(reason) => assert!(!reason.contains(char::is_control), "{reason:?}"),
     }
 }
 
-/// What is typed: times, keys, stresses. The first byte chooses the rate.
+/// Text that a user types: positions, keys, kinds of stress. The first byte selects the rate.
 pub fn text(bytes: &[u8]) {
     let Some((rate, text)) = bytes.split_first() else { return };
     let text = String::from_utf8_lossy(text);
@@ -242,9 +246,9 @@ pub fn text(bytes: &[u8]) {
     }
 }
 
-/// The options in the built-in device's name: it opens or says why, and what it delivers adds up.
+/// The options in the name of the built-in device. If it opens, its cycles have the right length.
 pub fn device(bytes: &[u8]) {
-    // Without a clock: a test waits for none.
+    // `free`: the device has no clock, so the test does not wait.
     let options = format!("free,{}", String::from_utf8_lossy(bytes));
     let Ok(mut device) = VirtualDevice::open(&spec(&options, 2, Signal::Ramp), &options) else { return };
     if device.start().is_err() {
@@ -260,7 +264,7 @@ pub fn device(bytes: &[u8]) {
     }
 }
 
-/// A WAV file as what the built-in device hears.
+/// A WAV file as the input signal of the built-in device.
 pub fn signal(bytes: &[u8]) {
     let rate = SampleRate(48_000);
     let Ok(source) = read_wav(Cursor::new(bytes), rate) else { return };
@@ -275,7 +279,7 @@ pub fn signal(bytes: &[u8]) {
     }
 }
 
-/// The flight recorder's file: what is taken for an event is one line again, and the same one.
+/// The flight recorder's file. An accepted event must give one line, from which the same event is parsed.
 pub fn events(bytes: &[u8]) {
     for line in bytes.split(|byte| *byte == b'\n') {
         let Some(record) = Record::parse(line) else { continue };

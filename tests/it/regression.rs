@@ -23,7 +23,7 @@ use faultless::session::TakeState;
 use faultless::session::session_file::open_read_only;
 use faultless::time::Frames;
 use faultless::wav::header::Header;
-use faultless::wav::header::{HEADER_BYTES, claimed_bytes};
+use faultless::wav::header::{HEADER_BYTES, header_data_bytes};
 use serde_json::json;
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
@@ -226,7 +226,7 @@ fn a_header_never_claims_what_was_made_ahead_and_not_reached() {
     while !recorder.is_finished() {
         for entry in fs::read_dir(folder.join("audio")).into_iter().flatten().flatten() {
             let read = File::open(entry.path()).and_then(|file| file.read_exact_at(&mut page, 0));
-            most = most.max(read.ok().and_then(|()| claimed_bytes(&page)).unwrap_or(0));
+            most = most.max(read.ok().and_then(|()| header_data_bytes(&page)).unwrap_or(0));
         }
     }
     joined(recorder, PATIENCE);

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# The acceptance runs: what Faultless promises, under every stress, on a file system of its own. Needs root.
-# Prints one table, a line under each row for every promise that was missed, and a closing line.
+# Runs the acceptance tests: every limit of Faultless, under every stress, on a file system of its own. Needs root.
+# Prints one table, a line under a row for each limit that the row missed, and a summary line.
 #
 #   accept.sh [ROW...]      ROW: a pattern of row names, e.g. 'record 24*' or '*freeze*'; all by default
 #
-# SECONDS_EACH (60), FS (ext4; xfs, btrfs), IMAGE_BYTES (6G), PROGRAM (target/release/faultless), WORK (a folder on a
-# real disk; one under TMPDIR by default) may be set. Takes about 20 minutes.
+# Environment: SECONDS_EACH (60), FS (ext4; xfs, btrfs), IMAGE_BYTES (6G), PROGRAM (target/release/faultless), WORK (a
+# folder on a real disk; one under TMPDIR by default). Takes about 20 minutes.
 set -eu
 . "$(dirname "$(readlink -f "$0")")/common.sh"
 here=$(dirname "$(readlink -f "$0")")
@@ -34,7 +34,7 @@ finish() {
         wait "$pid" 2>/dev/null || true
     done
     "$here/image.sh" down "$disk" || true
-    # The rows' own output stays where a row was missed and WORK was given.
+    # If WORK was given, the output of missed rows remains there.
     [ -n "${WORK-}" ] || rm -rf "$work"
 }
 trap finish EXIT
@@ -50,7 +50,7 @@ wanted() {
     return 1
 }
 
-# Starts stress $1 beside process $2, for a run of $3 seconds; it ends before the run does.
+# Starts stress $1 for process $2 in a run of $3 seconds. The stress ends before the run.
 start_stress() {
     local long=$(($3 > 6 ? $3 - 3 : $3))
     case $1 in
@@ -70,7 +70,7 @@ start_stress() {
     stress=$!
 }
 
-# The program itself, once measure.py (process $1) and what it starts it with have made way for it.
+# Prints the process id of the program. Waits until the child of measure.py (process $1) has become the program.
 program_of() {
     local pid tries=0
     while :; do
@@ -82,7 +82,7 @@ program_of() {
     echo "$pid"
 }
 
-# run NAME STRESS SECONDS CHECK LIMIT... -- ARGUMENTS...: one row. CHECK: the session to check, or `-`.
+# run NAME STRESS SECONDS CHECK LIMIT... -- ARGUMENTS...: runs one row. CHECK: the session to check, or `-`.
 run() {
     local row=$1 what=$2 long=$3 check=$4 limits=() extra=() prefix=() pid status=0
     shift 4
@@ -95,7 +95,7 @@ run() {
         echo "skipped: $row: $(sed 's/^skip: //' "$log/probe")"
         return 0
     fi
-    # A recorder that is to be squeezed is charged for its pages from the first on.
+    # Start the recorder in the group of the squeeze, so that all of its pages are charged to that group.
     [ "$what" != squeeze ] || prefix=("$here/squeeze.sh" "in")
     rm -f "$log/cost"
     (cd "$work" && exec python3 "$here/measure.py" "$log/cost" ${prefix[@]+"${prefix[@]}"} ${as[@]+"${as[@]}"} "$program" "$@") \
@@ -126,7 +126,7 @@ run() {
     fi
 }
 
-# record INPUTS STRESS SECONDS LIMIT... -- ARGUMENTS...
+# record INPUTS STRESS SECONDS LIMIT... -- ARGUMENTS...: runs one row that records and checks the session.
 record() {
     local inputs=$1 what=$2 long=$3 limits=()
     shift 3
@@ -140,8 +140,8 @@ record() {
     rm -rf "$disk/session"
 }
 
-# What was written so far leaves memory, so that playback reads the disk. The image's own pages are dropped too.
-forget() {
+# Drops the takes of session $1 and the image from the page cache, so that playback reads the disk.
+drop_from_cache() {
     sync -f "$disk"
     python3 - "$disk.img" "$1"/audio/* <<'PY'
 import os, sys
@@ -174,19 +174,19 @@ done
 tag=
 record 256 nothing $((seconds < 30 ? seconds : 30)) "${quiet[@]}" cycle_max=0.5 -- "${spool[@]}"
 
-# Per minute of sound; a shorter run has as much less of it, but the same start.
+# The limits for CPU time are per minute of sound. A short run has a smaller limit, although its start costs the same.
 tag="f32 p128"
 record 24 nothing "$seconds" "${quiet[@]}" "cpu=$(awk -v s="$seconds" 'BEGIN {print 1.1 * s / 60}')" \
     "audio_cpu=$(awk -v s="$seconds" 'BEGIN {print 0.4 * s / 60}')" -- --period 128 --format f32 --capture-path spool
 tag=
 
-# Playback, of takes that were recorded here and are no longer in memory.
+# Playback of takes that were recorded here and are no longer in the page cache.
 if wanted "play 24 nothing" || wanted "play 24 sync" || wanted "play 24 slow" || wanted "play 24 squeeze"; then
     "$program" record "$disk/played" --device virtual --inputs 24 --rate 48000 "${spool[@]}" \
         --seconds "$((seconds + 2))" --signal ramp --json >"$log/played" 2>&1 || fail "the session to play could not be recorded: $(tail -n 1 "$log/played")"
     for what in nothing sync slow squeeze; do
         wanted "play 24 $what" || continue
-        forget "$disk/played"
+        drop_from_cache "$disk/played"
         limits=("${quiet[@]}" rss=60)
         case $what in
             nothing) limits+=(cycle_max=0.5) ;;
@@ -197,12 +197,12 @@ if wanted "play 24 nothing" || wanted "play 24 sync" || wanted "play 24 slow" ||
     done
 fi
 
-# An ordinary user: no real-time right, 8 MiB of locked memory. Recording and playing at once, in two programs.
+# An ordinary user without real-time rights and with 8 MiB of locked memory records and plays at once, in two programs.
 if wanted "user record 24" || wanted "user play 24"; then
     [ -d "$disk/played" ] || "$program" record "$disk/played" --device virtual --inputs 24 --rate 48000 "${spool[@]}" \
         --seconds "$((seconds + 2))" --signal ramp --json >"$log/played" 2>&1
     chown -R 65534:65534 "$disk/played"
-    # Copied: the folder that it was built in may be closed to others.
+    # Copy the program, because other users may not have access to the folder in which it was built.
     cp "$program" "$disk/faultless"
     chmod 755 "$disk/faultless" "$work" "$disk"
     chmod 1777 "$disk"

@@ -1,20 +1,20 @@
 #!/usr/bin/env python3
-"""Verifies a session's takes against the virtual device's ramp, sample for sample, silence included.
+"""Compares a session's takes with the ramp of the virtual device, sample for sample, silence included.
 
     check.py SESSION [SUMMARY]
 
-SESSION: the session folder. SUMMARY: what `faultless record ... --json` printed (its last line counts); `-` or
+SESSION: the session folder. SUMMARY: the output of `faultless record ... --json` (the last line counts). `-` or
 nothing: standard input.
 
 The ramp: the sample at device frame n on input c is ((n + c * 1000003) mod 2^24) - 2^23 as a 24-bit integer; in f32
-that integer divided by 2^23. Frame i of every take must hold device frame n0 + i, with one n0 for all takes; a frame
-that was lost is exact silence at its place, and a take has as many of those as its `frames_lost` says.
+that integer divided by 2^23. Frame i of every take must hold device frame n0 + i, with the same n0 for all takes. A
+lost frame is exact silence at its position, and the number of such frames must be the `frames_lost` of the take.
 
 Prints one JSON object: takes, frames (of each take), wrong (frames that are neither the ramp nor silence), n0,
-silent (frames, of each take), errors. Exit status 0 where nothing is wrong, 1 otherwise.
+silent (frames, of each take), errors. The exit status is 0 if nothing is wrong, and 1 otherwise.
 
-Nothing but the standard library; no sample is looked at in Python while all is well: whole blocks are compared with
-slices of a table of the ramp, at the speed of memcmp.
+Uses only the standard library. As long as all samples are correct, Python compares whole blocks with slices of a
+table of the ramp, at the speed of memcmp.
 """
 
 import json
@@ -32,11 +32,11 @@ ANY_IS_2 = b"\0" + b"\2" * 255
 
 
 class Bad(Exception):
-    """A take that can't be checked, or contradicts its record. The text names the file."""
+    """A take that cannot be checked, or that contradicts the summary. The text names the file."""
 
 
 def s24_table():
-    """One period of the ramp, three bytes a frame, little endian."""
+    """One period of the ramp, three bytes per frame, little endian."""
     low = bytes(range(256)) * 256
     middle = b"".join(bytes([m]) * 256 for m in range(256))
     part = bytearray(3 * 65536)
@@ -50,7 +50,7 @@ def s24_table():
 
 
 def f32_table():
-    """One period of the ramp, four bytes a frame: k / 2^23 by its bits, since between two powers of two they count."""
+    """One period of the ramp, four bytes per frame: k / 2^23. Between two powers of two the bits of the floats count up."""
     up = array("I", [0])
     for e in range(23):  # k in 2^e .. 2^(e+1), as a float 2^(e-23) * 1.xxx
         base = (127 + e - 23) << 23
@@ -63,7 +63,7 @@ def f32_table():
 
 
 class Wav:
-    """A WAV or RF64 file: where its sound lies and how it is stored. Refuses headers that do not fit the file."""
+    """Position and format of the sound in a WAV or RF64 file. Refuses headers that do not fit the file."""
 
     def __init__(self, path):
         self.path = path
@@ -122,7 +122,7 @@ class Wav:
             frame += want // self.width
 
     def first_value(self):
-        """(frame, ramp value 0 .. 2^24) of the first sample that is not zero, or None for nothing but silence."""
+        """(frame, ramp value 0 .. 2^24) of the first sample that is not zero. None if all samples are zero."""
         for frame, block in self.blocks():
             rest = block.lstrip(b"\0")
             if rest:
@@ -139,14 +139,14 @@ class Wav:
 
 
 def ramp(table, width, frame, frames):
-    """The bytes of `frames` frames of the ramp from `frame` on, which wraps."""
+    """The bytes of `frames` frames of the ramp from `frame` on. The ramp wraps."""
     frame %= PERIOD
     part = table[frame * width : (frame + frames) * width]
     return part if len(part) == frames * width else part + table[: frames * width - len(part)]
 
 
 def any_byte(block, width):
-    """One byte a frame: 0 where all bytes of the frame are 0."""
+    """One byte per frame: 0 if all bytes of the frame are 0."""
     folded = 0
     for k in range(width):
         folded |= int.from_bytes(block[k::width], "little")
@@ -154,9 +154,9 @@ def any_byte(block, width):
 
 
 def check_take(wav, table, start):
-    """Compares a take with the ramp from `start` on. Returns (wrong frames, first of them, silent stretches,
-    natural zeros): a stretch is [first, end), a natural zero a frame where the ramp itself is silent."""
-    wrong, first_wrong, stretches = 0, None, []
+    """Compares a take with the ramp from `start` on. Returns (wrong frames, the first of them, silent ranges, natural
+    zeros). A range is [first, end). A natural zero is a frame at which the ramp itself is 0."""
+    wrong, first_wrong, ranges = 0, None, []
     natural = set(range((PERIOD // 2 - start) % PERIOD, wav.frames, PERIOD))
     for frame, block in wav.blocks():
         frames = len(block) // wav.width
@@ -166,7 +166,7 @@ def check_take(wav, table, start):
         difference = int.from_bytes(block, "little") ^ int.from_bytes(want, "little")
         differs = any_byte(difference.to_bytes(len(block), "little"), wav.width)
         sounds = any_byte(block, wav.width)
-        # A byte a frame, 0: silent as the ramp is, 1: silent where the ramp is not, 2: the ramp, 3: neither.
+        # One byte per frame. 0: silent like the ramp, 1: silent unlike the ramp, 2: the ramp, 3: neither.
         marks = (
             int.from_bytes(differs.translate(ANY_IS_1), "little") | int.from_bytes(sounds.translate(ANY_IS_2), "little")
         ).to_bytes(frames, "little")
@@ -176,32 +176,32 @@ def check_take(wav, table, start):
         wrong += bad
         for run in re.finditer(rb"\x01+", marks):
             a, b = frame + run.start(), frame + run.end()
-            if stretches and stretches[-1][1] == a:
-                stretches[-1][1] = b
+            if ranges and ranges[-1][1] == a:
+                ranges[-1][1] = b
             else:
-                stretches.append([a, b])
-    return wrong, first_wrong, stretches, natural
+                ranges.append([a, b])
+    return wrong, first_wrong, ranges, natural
 
 
-def settle(stretches, natural, lost):
-    """Joins stretches across frames where the ramp itself is silent, and gives such a frame at an edge to the lost
-    ones only where that makes the count right: from the sound alone it can't be told."""
+def join_ranges(ranges, natural, lost):
+    """Joins silent ranges across a frame at which the ramp itself is 0. Adds such a frame at the edge of a range only as
+    long as fewer frames are silent than lost: the sound does not show whether the frame was lost."""
     joined = []
-    for a, b in stretches:
+    for a, b in ranges:
         if joined and joined[-1][1] + 1 == a and joined[-1][1] in natural:
             joined[-1][1] = b
         else:
             joined.append([a, b])
-    for stretch in joined:
-        if sum(b - a for a, b in joined) < lost and stretch[0] - 1 in natural:
-            stretch[0] -= 1
-        if sum(b - a for a, b in joined) < lost and stretch[1] in natural:
-            stretch[1] += 1
+    for span in joined:
+        if sum(b - a for a, b in joined) < lost and span[0] - 1 in natural:
+            span[0] -= 1
+        if sum(b - a for a, b in joined) < lost and span[1] in natural:
+            span[1] += 1
     return joined
 
 
-def near(a, b):
-    """Whether two takes are silent at the same places, up to the frame at an edge that can't be told."""
+def same_ranges(a, b):
+    """Whether two takes are silent in the same ranges. A natural zero at an edge may make one frame of difference."""
     return len(a) == len(b) and all(abs(p - q) <= 1 for s, t in zip(a, b) for p, q in zip(s, t))
 
 
@@ -209,7 +209,7 @@ def check_session(session, summary):
     takes = summary["takes"]
     errors, wavs, tables = [], [], {}
     wrong = 0
-    n0 = frames = places = None
+    n0 = frames = expected_ranges = None
     for take in takes:
         path = os.path.join(session, take["file"])
         try:
@@ -231,18 +231,18 @@ def check_session(session, summary):
                 n0 = (found[1] - found[0] - shift) % PERIOD
             if wav.format not in tables:
                 tables[wav.format] = s24_table() if wav.format == "s24" else f32_table()
-            bad, first, stretches, natural = check_take(wav, tables[wav.format], n0 + shift)
-            stretches = settle(stretches, natural, take["frames_lost"])
-            silent = sum(b - a for a, b in stretches)
+            bad, first, ranges, natural = check_take(wav, tables[wav.format], n0 + shift)
+            ranges = join_ranges(ranges, natural, take["frames_lost"])
+            silent = sum(b - a for a, b in ranges)
             wrong += bad
             if bad:
                 errors.append(f"{path}: {bad} frames wrong, the first at {first}")
             if silent != take["frames_lost"]:
                 errors.append(f"{path}: {silent} frames silent, its record says {take['frames_lost']} lost")
-            if places is None:
-                places = stretches
-            if not near(places, stretches):
-                errors.append(f"{path}: silent at {stretches[:4]}, another take of the pass at {places[:4]}")
+            if expected_ranges is None:
+                expected_ranges = ranges
+            if not same_ranges(expected_ranges, ranges):
+                errors.append(f"{path}: silent at {ranges[:4]}, another take of the pass at {expected_ranges[:4]}")
         except (Bad, OSError) as why:
             errors.append(str(why))
         finally:
@@ -250,14 +250,14 @@ def check_session(session, summary):
                 wavs[-1].file.close()
     if not takes:
         errors.append(f"{session}: no takes")
-    silent = sum(b - a for a, b in places or [])
+    silent = sum(b - a for a, b in expected_ranges or [])
     return {
         "takes": len(takes),
         "frames": frames or 0,
         "wrong": wrong,
         "n0": n0,
         "silent": silent,
-        "stretches": len(places or []),
+        "stretches": len(expected_ranges or []),
         "errors": errors,
     }
 

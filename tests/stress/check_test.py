@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Tests of check.py: sessions that are right, and sessions with a planted offence each."""
+"""Tests of check.py, with correct sessions and with sessions that have one error each."""
 
 import json
 import os
@@ -19,7 +19,7 @@ TABLES = {"s24": check.s24_table(), "f32": check.f32_table()}
 
 
 class Session:
-    """A session made for one test. `tamper` is called with (input, bytes, bytes of a frame) and may change them."""
+    """A session for one test. `tamper` is called with (input, samples, bytes per frame) and may change the samples."""
 
     def __init__(self, takes=3, form="s24", n0=123, lost=(), tamper=None, rf64=False):
         self.dir = tempfile.TemporaryDirectory()

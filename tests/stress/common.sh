@@ -1,5 +1,5 @@
-# What the stress scripts share. Sourced, not run.
-# A script that is not permitted here prints one line "skip: NAME: reason" and exits 77.
+# Functions that the stress scripts share. Scripts source this file.
+# A script that this machine does not permit prints one line "skip: NAME: reason" and exits with status 77.
 
 PATH=$PATH:/usr/sbin:/sbin
 name=$(basename "$0" .sh)
@@ -16,8 +16,8 @@ need_tools() {
     done
 }
 
-# Sleeps so that a signal ends it at once: bash runs a trap only when no foreground child is left. A trap at exit
-# calls end_pause, so that no sleep outlives its script.
+# Sleeps in such a way that a signal ends the script at once: bash runs a trap only when no foreground child is left.
+# The exit trap of a script calls end_pause, so that the sleep ends with the script.
 sleeper=
 pause() {
     sleep "$1" &
@@ -56,8 +56,8 @@ within() {
     wait "$child"
 }
 
-# The loop device under directory $1. Anything that is not a loop image is refused: these scripts slow and freeze
-# whole file systems, and must never be let near the one the machine runs on.
+# Prints the loop device under directory $1. Refuses everything else, because these scripts slow down and freeze whole
+# file systems, which must never happen to the file system of the machine.
 loop_of() {
     local source
     source=$(findmnt -no SOURCE -T "$1" 2>/dev/null) || fail "$1: not on a mounted file system"
@@ -68,10 +68,10 @@ loop_of() {
     esac
 }
 
-# Where a cgroup v1 controller is mounted; fails where there is none.
+# Prints the mount point of cgroup v1 controller $1. Fails if there is none.
 v1_of() { findmnt -rno TARGET,OPTIONS -t cgroup | awk -v c="$1" '{n=split($2,o,","); for(i=1;i<=n;i++) if(o[i]==c){print $1; exit f=1}} END{exit !f}'; }
 
-# Where cgroup v2 is mounted with controller $1; fails where it is not.
+# Prints the mount point of cgroup v2 if it has controller $1. Fails otherwise.
 v2_of() {
     local at
     at=$(findmnt -rno TARGET -t cgroup2 | head -n 1)

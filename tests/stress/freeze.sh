@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Freezes the file system of DIR after AFTER seconds, for FOR seconds: every write and every first store to a page
-# of a mapped file waits. Needs root. It is thawed at exit, however that comes.
+# of a mapped file waits. Needs root. The script thaws the file system at exit, also after a signal.
 #
 #   freeze.sh DIR AFTER FOR
-#   freeze.sh probe            says whether this machine permits it: exit 0, or 77 and the reason
+#   freeze.sh probe            checks whether this machine permits it: exits with 0, or with 77 and a reason
 set -eu
 . "$(dirname "$(readlink -f "$0")")/common.sh"
 

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Runs every target of tests/fuzz under libFuzzer, one after the other: files and texts from outside, in all shapes. Prints
-# a table, and under it every finding with the file that shows it; the exit status is 0 where there was none.
+# Runs every target of tests/fuzz with libFuzzer, one after the other. The targets read files and texts of other programs.
+# Prints a table and every finding with the file that shows it. The exit status is 0 if there is no finding.
 #
-#   fuzz.sh [EXECUTIONS]   so many executions a target, 10,000,000 by default
-#   fuzz.sh HOURSh         so many hours, shared by the targets: 'fuzz.sh 8h'
+#   fuzz.sh [EXECUTIONS]   number of executions per target, 10,000,000 by default
+#   fuzz.sh HOURSh         hours for all targets together, for example 'fuzz.sh 8h'
 #
-# TARGETS (names, separated by blanks; all), SANITIZER (address; 'none' is faster and sees only panics), WORK (where what
-# was learnt is kept for the next time; tests/fuzz/target) may be set. cargo-fuzz is installed below WORK where it is missing.
-# What is found belongs into tests/fuzz/corpus/TARGET: the ordinary tests run that.
+# Environment: TARGETS (names, separated by blanks; all), SANITIZER (address; 'none' is faster and sees only panics), WORK (the
+# folder that keeps the learned inputs for the next run; tests/fuzz/target). Installs cargo-fuzz below WORK if it is missing.
+# Copy findings to tests/fuzz/corpus/TARGET, because the ordinary tests run that corpus.
 set -eu
 . "$(dirname "$(readlink -f "$0")")/common.sh"
 here=$(dirname "$(readlink -f "$0")")
@@ -27,7 +27,7 @@ sanitizer=${SANITIZER:-address}
 crate=$root/tests/fuzz
 read -r -a targets <<<"${TARGETS:-$(cd "$crate/fuzz_targets" && echo *.rs | sed 's/\.rs//g')}"
 
-# The flags that libFuzzer needs are of nightly compilers; a stable one takes them when it is told to.
+# libFuzzer needs flags of nightly compilers. With this variable a stable compiler accepts them.
 export RUSTC_BOOTSTRAP=1
 if ! cargo fuzz --version >/dev/null 2>&1; then
     echo "$name: installing cargo-fuzz below $work" >&2
@@ -59,7 +59,7 @@ for target in "${targets[@]}"; do
     [ ! -f "$crate/$target.dict" ] || dict=("-dict=$crate/$target.dict")
     before=$(find "$work/findings/$target" -type f | wc -l)
     status=0
-    # Half a gigabyte is a hundred times what any input may make it take; ten seconds are an age.
+    # The limits of memory and time are far above what any input needs.
     ASAN_OPTIONS=detect_odr_violation=0 "$bins/$target" "$work/learnt/$target" "$crate/corpus/$target" "$limit" \
         -max_len=16384 -timeout=10 -rss_limit_mb=1024 -malloc_limit_mb=256 -detect_leaks=0 -print_final_stats=1 \
         -artifact_prefix="$work/findings/$target/" "${dict[@]}" >"$log" 2>&1 &

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# A file system of one's own, in an image file, to be slowed, frozen and filled. Needs root.
+# Makes a file system in an image file, which other scripts slow down, freeze and fill. Needs root.
 #
 #   image.sh up FS SIZE DIR    makes DIR.img (FS: ext4, xfs, btrfs; SIZE as for truncate) and mounts it on DIR
-#   image.sh down DIR          thaws, lifts throttles, unmounts, removes both. Does nothing where nothing is up
-#   image.sh probe             says whether this machine permits it: exit 0, or 77 and the reason
+#   image.sh down DIR          thaws, lifts throttles, unmounts, removes image and DIR. Does nothing if nothing is mounted
+#   image.sh probe             checks whether this machine permits it: exits with 0, or with 77 and a reason
 set -eu
 . "$(dirname "$(readlink -f "$0")")/common.sh"
 
@@ -18,7 +18,7 @@ up() {
     [ -z "$(ls -A "$dir")" ] || fail "$dir: is not empty"
     truncate -s "$size" "$image"
     case $fs in
-        # Tables are written now, not by a kernel thread in mid-measurement.
+        # Write the tables now. Otherwise a kernel thread would write them during the measurement.
         ext4) mkfs.ext4 -q -E lazy_itable_init=0,lazy_journal_init=0 "$image" ;;
         *) "mkfs.$fs" -q "$image" >/dev/null ;;
     esac || { rm -f "$image"; fail "$image: mkfs.$fs failed"; }

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""The kills of kills.sh: kills.py PROGRAM N FOLDER...
+"""Does the kills of kills.sh: kills.py PROGRAM N FOLDER...
 
-Each kill: record 24 tracks of the ramp in real time, read the pass's progress page while the program lives, SIGKILL it, read the
-progress page again, look at the takes as they are, recover (by `recover`, by `recover` that is itself killed up to three times, or
-by the next recording), and check: every take has exactly the frames of the page, which are at least those that it
-had while the program lived; every sample is the ramp from its first frame on; nothing is left in memory.
+For each kill: record 24 tracks of the ramp in real time, read the progress page of the pass, send SIGKILL, read the
+progress page again, read the headers of the takes, recover (with `recover`, with a `recover` that is itself killed
+up to three times, or with the next recording). Then check that every take has exactly the frames of the progress
+page, that these are at least the frames it had before the kill, that every sample is the ramp from the first frame
+on, and that no spool file is left.
 """
 
 import json
@@ -26,7 +27,7 @@ WAYS = ("recover", "killed", "start")
 
 
 class Miss(Exception):
-    """What is not as promised."""
+    """A promise that was not kept."""
 
 
 def spool_folders():
@@ -44,8 +45,8 @@ def takes_of(session):
         return []
 
 
-def left(take, ending):
-    """The file of that kind that a take has in memory, if any."""
+def memory_file(take, ending):
+    """The path of a take's file in memory with this ending, or None."""
     for folder in spool_folders():
         path = os.path.join(folder, f"{take['uuid']}.{ending}")
         if os.path.exists(path):
@@ -53,10 +54,10 @@ def left(take, ending):
     return None
 
 
-def tallied(session):
-    """Frames that every take of the pass has, as its progress page says; None: there is none yet."""
+def progress_frames(session):
+    """The number of frames on the progress page of the pass. None if there is no progress page yet."""
     takes = takes_of(session)
-    path = left(takes[0], "progress") if takes else None
+    path = memory_file(takes[0], "progress") if takes else None
     if path is None:
         return None
     with open(path, "rb") as file:
@@ -71,17 +72,17 @@ def record_and_kill(program, session, seconds):
     with open(session + ".err", "w", encoding="utf-8") as errors:
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors)
         until = time.monotonic() + 60
-        while not tallied(session):
+        while not progress_frames(session):
             if process.poll() is not None or until < time.monotonic():
                 process.kill()
-                with open(session + ".err", encoding="utf-8") as told:
-                    raise Miss(f"it does not record: {told.read()}")
+                with open(session + ".err", encoding="utf-8") as messages:
+                    raise Miss(f"it does not record: {messages.read()}")
             time.sleep(0.003)
         time.sleep(seconds)
-        before = tallied(session)
+        before = progress_frames(session)
         process.send_signal(signal.SIGKILL)
         process.wait()
-    return before, tallied(session)
+    return before, progress_frames(session)
 
 
 def recover(program, session, way):
@@ -100,9 +101,9 @@ def recover(program, session, way):
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0 or done.stderr:
         raise Miss(f"recover: {done.returncode}: {done.stderr.strip()}")
-    told = json.loads(done.stdout.splitlines()[-1])["takes"]
-    if len(told) != TRACKS:
-        raise Miss(f"recover tells of {len(told)} takes")
+    reported = json.loads(done.stdout.splitlines()[-1])["takes"]
+    if len(reported) != TRACKS:
+        raise Miss(f"recover tells of {len(reported)} takes")
 
 
 def one(program, session, way, row):
@@ -111,7 +112,7 @@ def one(program, session, way, row):
     unreadable, headers = 0, []
     for take in takes:
         try:
-            # Not `check.Wav`: a take that is cut off has a reserve behind its sound.
+            # `check.Wav` would refuse a take that was cut off, because it has a reserve behind its sound.
             with open(os.path.join(session, take["file"]), "rb") as file:
                 page = file.read(PAGE)
             if page[:4] != b"RIFF" or page[4088:4092] != b"data":
@@ -137,7 +138,7 @@ def one(program, session, way, row):
         raise Miss(f"{unreadable} takes could not be read before recovery")
     if any(take["state"] != "recovered" for take in now):
         raise Miss("a take is not recovered")
-    behind = [path for take in now for path in (left(take, "spool"), left(take, "progress")) if path]
+    behind = [path for take in now for path in (memory_file(take, "spool"), memory_file(take, "progress")) if path]
     if behind:
         raise Miss(f"left in memory: {behind}")
 

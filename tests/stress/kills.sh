@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Kills the program at random moments while 24 tracks record in real time, recovers, and holds every take against the
-# ramp. Prints a table, a line under it for every miss, and a closing line; the exit status is 0 where nothing was missed.
+# Kills the program at random moments while it records 24 tracks in real time, recovers, and compares every take with the
+# ramp. Prints a table, a line for every miss, and a summary line. The exit status is 0 if nothing was missed.
 #
-#   kills.sh [N]      N kills, 1,000 by default; some two seconds each
+#   kills.sh [N]      number of kills, 1,000 by default; each takes some two seconds
 #
-# FS (ext4, xfs, btrfs: an image of its own, needs root; or 'here', the default where root is not: the folder WORK), WORK
-# (a folder on a real disk; one under TMPDIR by default), PROGRAM (target/release/faultless) and SECONDS_MAX (2.5: the
-# longest recording) may be set. As root all three file systems are taken in turn.
+# Environment: FS (ext4, xfs, btrfs: in an image, needs root; 'here': the folder WORK, the default without root), WORK (a
+# folder on a real disk; one under TMPDIR by default), PROGRAM (target/release/faultless), SECONDS_MAX (2.5: the longest
+# recording). As root the script uses all three file systems in turn.
 set -eu
 . "$(dirname "$(readlink -f "$0")")/common.sh"
 here=$(dirname "$(readlink -f "$0")")

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Runs a command and writes down what it cost, as one JSON object.
+"""Runs a command and writes its cost as one JSON object.
 
     measure.py OUT COMMAND...
 
-OUT gets: status (exit status; minus the signal where one ended it), seconds, cpu_s and rss_mib (the whole process, by
-getrusage), audio_cpu_s (its thread of real-time class, or the one whose name begins with "audio"; by
-/proc/PID/task/TID/schedstat, read four times a second, so the last quarter of a second is missing), threads.
-SIGTERM and SIGINT go on to the command. The exit status is the command's.
+OUT gets: status (the exit status, or minus the signal that ended the command), seconds, cpu_s and rss_mib (of the whole
+process, from getrusage), audio_cpu_s (of the thread with a real-time class, or whose name begins with "audio"; from
+/proc/PID/task/TID/schedstat, read four times per second, so the last quarter of a second is missing), threads.
+The script passes SIGTERM and SIGINT to the command. Its exit status is that of the command.
 """
 
 import json
@@ -18,7 +18,7 @@ import time
 
 
 def thread_times(pid):
-    """Thread id -> (name, real-time priority, CPU seconds)."""
+    """A dict of thread id -> (name, real-time priority, CPU seconds)."""
     threads = {}
     try:
         for tid in os.listdir(f"/proc/{pid}/task"):
@@ -31,7 +31,7 @@ def thread_times(pid):
             except OSError:
                 continue
             name = stat[stat.index("(") + 1 : stat.rindex(")")]
-            # After the name stands field 3 (state); rt_priority is field 40.
+            # The field after the name is field 3 (state). rt_priority is field 40.
             priority = int(stat[stat.rindex(")") + 2 :].split()[37])
             threads[tid] = (name, priority, nanoseconds / 1e9)
     except OSError:
@@ -47,7 +47,7 @@ def main():
     pid = os.spawnvp(os.P_NOWAIT, command[0], command)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda got, _: os.kill(pid, got))
-    # The last that was seen of each thread: some end before the process does.
+    # The newest times of each thread. Some threads end before the process does.
     threads = {}
     while True:
         done, status, usage = os.wait4(pid, os.WNOHANG)

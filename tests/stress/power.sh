@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Cuts the power, again and again: records 24 tracks on a disk that remembers every write and flush, makes of it what the
-# disk would hold had the power gone at some moment, mounts and recovers that, and holds every take against the ramp.
-# Prints a table, a line for every miss, and a closing line; the exit status is 0 where nothing was missed. Needs root.
+# Simulates power cuts: records 24 tracks on a disk that remembers every write and flush, builds the content that the disk
+# would have after a power cut at a random moment, mounts it, recovers the session, and compares every take with the ramp.
+# Prints a table, a line for every miss, and a summary line. The exit status is 0 if nothing was missed. Needs root.
 #
-#   power.sh [N]      N cuts, 500 by default; some two seconds each
-#   power.sh probe    says whether this machine permits it: exit 0, or 77 and the reason
+#   power.sh [N]      number of cuts, 500 by default; each takes some two seconds
+#   power.sh probe    checks whether this machine permits it: exits with 0, or with 77 and a reason
 #
-# FS (ext4, xfs, btrfs: all in turn), SECONDS_MAX (20: the longest pass) and FAULTLESS_POWER_SEED (a number: the same cuts of
-# another recording) may be set.
+# Environment: FS (ext4, xfs, btrfs: all in turn), SECONDS_MAX (20: the longest pass), FAULTLESS_POWER_SEED (a number that
+# repeats the choice of the cuts, in another recording).
 set -eu
 . "$(dirname "$(readlink -f "$0")")/common.sh"
 here=$(dirname "$(readlink -f "$0")")

@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
-# Holds the loop device under DIR to 20 MB/s for SECONDS, reading and writing, with a writer beside the recorder
-# that calls fsync after every 16 blocks. Needs root. The throttle is lifted at exit, however it comes.
+# Limits the loop device under DIR to 20 MB/s for SECONDS, in both directions, while a second writer calls fsync after
+# every 16 blocks. Needs root. The script lifts the throttle at exit, also after a signal.
 #
 #   slow-disk.sh DIR SECONDS
-#   slow-disk.sh lift DEVICE   lifts what a killed run left behind on a loop device
-#   slow-disk.sh probe         says whether this machine permits it: exit 0, or 77 and the reason
+#   slow-disk.sh lift DEVICE   lifts the throttle that a killed run left on a loop device
+#   slow-disk.sh probe         checks whether this machine permits it: exits with 0, or with 77 and a reason
 #
-# BYTES_PER_SECOND (20000000) and NEIGHBOUR_BYTES (400m; of fio's file) may be set.
+# Environment: BYTES_PER_SECOND (20000000), NEIGHBOUR_BYTES (400m; size of fio's file).
 set -eu
 . "$(dirname "$(readlink -f "$0")")/common.sh"
 rate=${BYTES_PER_SECOND:-20000000}
 
-# Prints the groups whose throttle holds for this process: in v1, where it does not inherit, the root's (which the
-# kernel's own writers are in) and our own; in v2 the topmost of our path that has one, for all below it.
+# Prints the cgroups to throttle. In v1 a throttle is not inherited: print the root group, which has the kernel's own
+# writers, and our own group. In v2 print the topmost group of our path that has a throttle, which applies to all below.
 groups() {
     local at own step
     if at=$(v1_of blkio); then
@@ -28,7 +28,7 @@ groups() {
     fi
 }
 
-# throttle MAJ:MIN RATE: a rate of 0 lifts it.
+# throttle MAJ:MIN RATE: a rate of 0 lifts the throttle.
 throttle() {
     local group how limit
     while read -r group; do
@@ -44,7 +44,7 @@ throttle() {
     done < <(groups)
 }
 
-# The device number of the loop device under directory $1.
+# Prints the device number of the loop device under directory $1.
 device_of() {
     local loop
     loop=$(loop_of "$1") || return 1
@@ -69,7 +69,7 @@ writer=
 
 finish() {
     trap '' TERM INT HUP
-    # First the throttle: a writer that waits for the slow disk can't be ended.
+    # Lift the throttle first, because a writer that waits for the slow disk cannot be ended.
     throttle "$device" 0 || echo "slow-disk: $device: the throttle could not be lifted" >&2
     if [ -n "$writer" ]; then
         kill "$writer" 2>/dev/null || true
@@ -82,7 +82,7 @@ trap 'exit 143' TERM
 trap 'exit 130' INT HUP
 
 throttle "$device" "$rate" || skip "the throttle of $device can't be set"
-# fio would leave its processes behind if it were killed; --runtime ends them, and --thread keeps it to one process.
+# A killed fio would leave its processes behind. --runtime ends them, and --thread keeps fio in one process.
 fio --name=slow-disk-neighbour --directory="$dir" --thread --rw=randwrite --bs=64k --size="${NEIGHBOUR_BYTES:-400m}" \
     --fsync=16 --time_based --runtime="$seconds" --ioengine=psync --output-format=terse >/dev/null 2>&1 &
 writer=$!

@@ -1,14 +1,18 @@
 #!/usr/bin/env python3
-"""The run of soak.sh: soak.py PROGRAM FOLDER free|real-time HOURS TRACKS [ARGUMENT...]
+"""Does the run of soak.sh: soak.py PROGRAM FOLDER free|real-time HOURS TRACKS [ARGUMENT...]
 
-While the takes grow, what their headers claim is read, held against the ramp byte for byte, and punched out of the file; a
-header that claims less than before, other sizes than it should, or RIFF where RF64 is due is a miss. Once a second the
-program's resident memory and its spool are looked at. At the end: takes of equal and exact length, with headers that say
-so, no frame lost, no fault, a spool that kept to its limit, and memory that stayed within 5 % of what it was after the first
-minute: the program's own (RssAnon) both ways, and with its code (VmRSS less RssShmem) upwards, since the kernel takes pages of
-code back and brings them in again as it likes. The spool's (RssShmem) is what waits for the disk: it goes up and down with
-every sync, has a limit of its own, and its peak stands in the table. Minor faults are told and no miss where the kernel moved
-pages meanwhile (compaction): no program can keep it from that.
+While the takes grow, the script reads the frames that their headers claim, compares them with the ramp byte for
+byte, and punches them out of the file. It is a miss if a header claims fewer frames than before, has wrong sizes, or
+is RIFF where it must be RF64. Once per second the script reads the program's resident memory and the size of its
+spool.
+
+At the end it checks that all takes have the exact length, also in their headers, that no frame was lost, that there
+was no page fault, that the spool stayed within its limit, and that memory stayed within 5 % of its size after the
+first minute. For the program's own memory (RssAnon) that applies in both directions. Memory with code (VmRSS less
+RssShmem) must not grow by more; it may shrink, because the kernel drops and reloads pages of code. The spool
+(RssShmem) holds the sound that waits for the disk. It changes with every sync and has a limit of its own; the table
+shows its peak. If the kernel moved pages meanwhile (compaction), minor faults are reported but are no miss, because
+no program can prevent them.
 """
 
 import ctypes
@@ -26,12 +30,12 @@ RATE = 48000
 WIDTH = 3
 DATA = 4096
 PAGE = 4096
-# Compared, and punched, in stretches of so many bytes: whole frames and whole pages.
-STRETCH = 3 << 20
+# Bytes that are compared and punched at once: whole frames and whole pages.
+BLOCK = 3 << 20
 RIFF_BYTES_MAX = 0xFFFFFFFF
 SETTLED_S = 60
 MEMORY_SHARE = 0.05
-# What may wait for the disk where there is no clock, and what a huge page at each end of a take may add.
+# Limit of the spool without real time, and the part that a huge page at each end of a take may add.
 SPOOL_MIB = 256
 SPOOL_SPARE_MIB = 64
 PUNCH_HOLE_KEEP_SIZE = 0x03
@@ -41,7 +45,7 @@ libc.fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_
 
 
 class Miss(Exception):
-    """What is not as promised."""
+    """A promise that was not kept."""
 
 
 def punch(fd, start, size):
@@ -50,7 +54,7 @@ def punch(fd, start, size):
 
 
 class Take:
-    """One take that grows: how far its header has come, and how far it was checked."""
+    """A growing take: the bytes of sound that its header claims, and the bytes that were checked."""
 
     def __init__(self, folder, entry):
         self.name = entry["file"]
@@ -65,14 +69,14 @@ class Take:
         raise Miss(f"{self.name}: {words}")
 
     def header(self):
-        """Its first page. A read that meets a write sees a part of each: two that are alike have met none."""
+        """The first page. A read during a write may see parts of both pages, so it is repeated until two reads are equal."""
         page = None
         while page != (page := os.pread(self.fd, PAGE, 0)):
             pass
         return page
 
     def look(self, final=False):
-        """Reads the header and takes it at its word; returns bytes that can be checked."""
+        """Reads and checks the header. Returns the bytes of sound that it claims."""
         page = self.header()
         if len(page) < PAGE:
             self.miss("its header is cut short")
@@ -100,10 +104,10 @@ class Take:
         return size
 
     def compare(self, table, start, until):
-        """Holds the sound up to byte `until` of it against the ramp from device frame `start` on; leaves a hole behind."""
+        """Compares the sound up to byte `until` with the ramp from device frame `start` on, and punches it out of the file."""
         begun = self.checked
         while self.checked < until:
-            size = min(STRETCH, until - self.checked)
+            size = min(BLOCK, until - self.checked)
             sound = os.pread(self.fd, size, DATA + self.checked)
             frame = (start + self.shift + self.checked // WIDTH) % check.PERIOD
             if sound != check.ramp(table, WIDTH, frame, size // WIDTH):
@@ -123,14 +127,14 @@ class Take:
 
 
 class Memory:
-    """What the program holds, seen once a second."""
+    """The memory of the program, sampled once per second."""
 
     def __init__(self, pid):
         self.pid = pid
         self.begun = time.monotonic()
         self.next = self.begun
         self.first = None
-        # Of each part the least and the most since then.
+        # Minimum and maximum of each figure since the first minute.
         self.bounds = {}
         self.rss_most = self.spool_most = 0
 
@@ -168,14 +172,14 @@ class Memory:
         return misses
 
     def mib(self, name, at):
-        """A part in MiB: after the first minute, its least, its most."""
+        """A figure in MiB: at 0 after the first minute, at 1 its minimum, at 2 its maximum."""
         if self.first is None:
             return "-"
         return f"{(self.first[name], *self.bounds[name])[at] / 1024:.1f}"
 
 
 def spool_bytes(takes):
-    """Memory that the spools of takes hold."""
+    """Bytes of memory of the takes' spools."""
     own = f"faultless-{os.getuid()}"
     places = [os.environ.get("XDG_RUNTIME_DIR"), f"/run/user/{os.getuid()}", "/dev/shm"]
     total = 0
@@ -203,7 +207,7 @@ class Soak:
         self.pace = pace
         self.seconds = round(hours * 3600)
         self.tracks = tracks
-        # Without a clock the disk shall set the pace, and not how often windows are supplied: as many as locks allow.
+        # Without real time the disk sets the pace. A large lead keeps the supply of windows from setting it.
         device = ["virtual:free", "--lead", "15000", "--spool-limit", str(SPOOL_MIB)] if pace == "free" else ["virtual"]
         command = [program, "record", self.session, "--device", *device, "--inputs", str(tracks), "--signal", "ramp"]
         command += ["--rate", str(RATE), "--format", "s24", "--seconds", str(self.seconds), "--json", *arguments]
@@ -216,7 +220,7 @@ class Soak:
         self.start = None
         self.moved = pages_moved()
         self.stopped = False
-        self.told = time.monotonic()
+        self.last_report = time.monotonic()
 
     def run(self):
         begun = time.monotonic()
@@ -225,7 +229,7 @@ class Soak:
         while self.process.poll() is None:
             self.memory.sample(self.takes)
             done = self.step()
-            self.tell(begun)
+            self.report(begun)
             self.make_room()
             if not done:
                 time.sleep(0.05)
@@ -235,8 +239,7 @@ class Soak:
             os.close(take.fd)
 
     def make_room(self):
-        """Without a clock it can be stopped while the checks are behind and the disk is nearly full of what they have before
-        them: nobody counts the time."""
+        """Without real time, stops the program while the disk is nearly full of sound that is not checked yet."""
         if self.pace != "free":
             return
         stat = os.statvfs(self.session)
@@ -249,14 +252,15 @@ class Soak:
             self.process.send_signal(signal.SIGCONT)
 
     def step(self, final=False):
-        """Checks what was added to every take; whether there was anything. Not all at once, so that memory is looked at."""
+        """Checks the sound that was added to every take. Returns whether there was any. Limits the amount per call, so that
+        memory is sampled in between."""
         if not self.takes and not self.find():
             return False
         done = False
         for take in self.takes:
             size = take.look(final)
-            # While it grows, whole pages only: what is behind them is punched.
-            until = size if final else min(size // STRETCH * STRETCH, take.checked + 16 * STRETCH)
+            # While the take grows, check whole blocks only, because their pages are punched.
+            until = size if final else min(size // BLOCK * BLOCK, take.checked + 16 * BLOCK)
             if take.checked < until:
                 done = True
                 if self.start is None:
@@ -278,22 +282,22 @@ class Soak:
 
     @staticmethod
     def first(take):
-        """The device frame of a take's frame 0, one for all of them."""
+        """The device frame of frame 0 of the takes, which is the same for all of them."""
         value = int.from_bytes(os.pread(take.fd, WIDTH, DATA), "little", signed=True) + (1 << 23)
         return (value - take.shift) % check.PERIOD
 
-    def tell(self, begun):
+    def report(self, begun):
         now = time.monotonic()
-        if now < self.told + 60 or not self.takes:
+        if now < self.last_report + 60 or not self.takes:
             return
-        self.told = now
+        self.last_report = now
         frames = min(take.checked for take in self.takes) // WIDTH
         rate = self.tracks * frames * WIDTH / (now - begun) / 1e6
         hours, held = frames / RATE / 3600, f"{self.memory.mib('held', 2)} MiB, own {self.memory.mib('RssAnon', 2)}"
         print(f"  {hours:.2f} h after {(now - begun) / 60:.0f} min, {rate:.0f} MB/s, {held} MiB", flush=True)
 
     def end(self):
-        """Ends the program in good order, so that nothing of it stays in memory."""
+        """Ends the program with SIGTERM, so that no spool stays in memory."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGCONT)
             self.process.terminate()
@@ -304,12 +308,12 @@ class Soak:
                 self.process.wait()
 
     def judge(self):
-        """The row, and what was missed."""
+        """Prints the row. Returns the misses."""
         self.out.seek(0)
         self.err.seek(0)
-        told = self.err.read()
+        messages = self.err.read()
         if self.process.returncode != 0:
-            raise Miss(f"status {self.process.returncode}: {told.strip()}")
+            raise Miss(f"status {self.process.returncode}: {messages.strip()}")
         result = json.loads(self.out.read().strip().splitlines()[-1])
         audio = result["audio_thread"]
         frames = self.seconds * RATE
@@ -331,14 +335,14 @@ class Soak:
         misses += [f"{name}: {count}" for name, count in counts.items() if count != 0]
         if any(take["frames"] != frames for take in result["takes"]) or len(self.takes) != self.tracks:
             misses.append("the summary has takes of another length, or another number of them")
-        if "LOSS" in told:
-            misses.append(told.strip())
+        if "LOSS" in messages:
+            misses.append(messages.strip())
         self.row(result, audio, len(misses))
         return misses
 
     def row(self, result, audio, count):
         crossed = sum(take.form == b"RF64" for take in self.takes)
-        # What was found right, of the take with least.
+        # Checked frames of the take with the fewest.
         frames = min((take.checked for take in self.takes), default=0) // WIDTH
         cells = (
             ("hours", f"{frames / RATE / 3600:.2f}"),

@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# Records 24 tracks for hours, holds every sample against the ramp while the takes grow, and watches memory. What was
-# checked is punched out of the takes, so that 24 hours fit on a small image. Prints a table, a line for every miss, and a
-# closing line; the exit status is 0 where nothing was missed.
+# Records 24 tracks for hours, compares every sample with the ramp while the takes grow, and measures memory. The script
+# punches checked sound out of the takes, so that 24 hours fit on a small image. It prints a table, a line for every miss,
+# and a summary line. The exit status is 0 if nothing was missed.
 #
-#   soak.sh [HOURS]               HOURS of sound (24 by default), as fast as the disk takes it
-#   soak.sh --real-time [HOURS]   HOURS by the clock (1 by default)
+#   soak.sh [HOURS]               HOURS of sound (24 by default), as fast as the disk allows
+#   soak.sh --real-time [HOURS]   HOURS in real time (1 by default)
 #
-# FS (ext4; xfs, btrfs: an image of its own, needs root; or 'here', the default where root is not: the folder WORK),
+# Environment: FS (ext4; xfs, btrfs: in an image, needs root; 'here': the folder WORK, the default without root),
 # IMAGE_BYTES (12G), TRACKS (24), WORK (a folder on a real disk; one under TMPDIR by default), PROGRAM
-# (target/release/faultless) and ARGUMENTS (more of them for 'record') may be set. HOURS may be a fraction.
+# (target/release/faultless), ARGUMENTS (further arguments of 'record'). HOURS may be a fraction.
 set -eu
 . "$(dirname "$(readlink -f "$0")")/common.sh"
 here=$(dirname "$(readlink -f "$0")")

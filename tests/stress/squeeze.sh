@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
-# Squeezes a recorder's memory: puts it into a memory cgroup with a program that reads a large file without end,
-# and sets the limit to the recorder's working set plus MARGIN_MB. Needs root. The recorder goes back where it was
-# and the group is removed at exit, however that comes.
+# Squeezes the memory of a recorder: puts it into a memory cgroup together with a program that reads a large file in a
+# loop, and sets the limit to the recorder's working set plus MARGIN_MB. Needs root. At exit, also after a signal, the
+# script moves the recorder back to its former group and removes the new group.
 #
 #   squeeze.sh PID DIR MARGIN_MB SECONDS   DIR: on a real disk, for the file that is read
 #   squeeze.sh in COMMAND...               starts COMMAND in a group of its own, without a limit, for a later squeeze
-#   squeeze.sh probe                       says whether this machine permits it: exit 0, or 77 and the reason
+#   squeeze.sh probe                       checks whether this machine permits it: exits with 0, or with 77 and a reason
 #
-# The kernel charges a page to the group its process was in when it was first touched, and moving a process moves no
-# charge: a recorder that is to feel the squeeze with all its pages is started by `squeeze.sh in`.
+# The kernel charges a page to the group of the process that first touched it, and does not move the charge with the
+# process. So start a recorder with `squeeze.sh in` if the limit must apply to all of its pages.
 #
-# Prints {"limit":BYTES,"failcnt":N,"oom_kills":N}: failcnt is how often the limit was hit.
+# Prints {"limit":BYTES,"failcnt":N,"oom_kills":N}. failcnt: how often the limit was reached.
 set -eu
 . "$(dirname "$(readlink -f "$0")")/common.sh"
 
@@ -24,7 +24,7 @@ else
     skip "no memory cgroup, v1 or v2"
 fi
 
-# The group of process $1, as a path under $at.
+# Prints the group of process $1, as a path under $at.
 group_of() {
     if [ $version = 1 ]; then
         sed -n 's/^[0-9]*:\([^:]*,\)\?memory\(,[^:]*\)\?://p' "/proc/$1/cgroup"
@@ -91,7 +91,7 @@ trap 'exit 143' TERM
 trap 'exit 130' INT HUP
 
 echo "$pid" >"$group/cgroup.procs"
-# What is to be read: on the disk, and not in memory on someone else's account.
+# Write the file to read, and drop it from the page cache, where it would be charged to another group.
 resident=$(awk '/^VmRSS/ {print $2 * 1024}' "/proc/$pid/status")
 megabytes=$(((2 * (resident + margin)) / 1048576))
 [ "$megabytes" -ge 256 ] || megabytes=256
@@ -114,7 +114,7 @@ fi
 limit=$((working + margin))
 tries=0
 if [ $version = 1 ]; then limit_file=memory.limit_in_bytes; else limit_file=memory.max; fi
-# EBUSY while the kernel still reclaims down to it.
+# The kernel returns EBUSY while it still reclaims memory down to the limit.
 until echo "$limit" 2>/dev/null >"$group/$limit_file"; do
     tries=$((tries + 1))
     [ "$tries" -le 50 ] || fail "$group: the limit of $limit bytes can't be set"

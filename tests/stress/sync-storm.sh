@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Calls syncfs on the file system of DIR without pause for SECONDS: the kernel write-protects every dirty page of
-# a shared file mapping, again and again. Needs no root. Prints how often it came through.
+# Calls syncfs on the file system of DIR in a loop for SECONDS. At each call the kernel write-protects every dirty page of
+# a shared file mapping. Needs no root. Prints the number of calls.
 #
 #   sync-storm.sh DIR SECONDS
 set -eu
@@ -8,7 +8,7 @@ set -eu
 [ "${1-}" != probe ] || exit 0
 [ $# = 2 ] || { sed -n '5s/^#   //p' "$0" >&2; exit 2; }
 need_tools python3
-# One process and no fork per call: the storm is to reach the file system, not to occupy a core with exec.
+# One process makes all calls. A fork per call would occupy a core with exec instead of stressing the file system.
 exec python3 - "$1" "$2" <<'PY'
 import ctypes, os, signal, sys, time
 

@@ -4,20 +4,20 @@
     verdict.py head
     verdict.py NAME STDOUT STDERR COST [--check FILE] [--stress FILE] LIMIT...
 
-STDOUT: what `faultless record` or `play` printed with --json; STDERR: what it said; COST: what measure.py wrote;
---check: what check.py printed; --stress: what the stress printed. Exit status 1 where a limit is missed; each miss
-is a line under the row. LIMIT:
+STDOUT: output of `faultless record` or `play` with --json. STDERR: its messages. COST: output of measure.py.
+--check: output of check.py. --stress: output of the stress script. Prints a line under the row for each missed
+limit, and then exits with status 1. LIMIT:
 
     exact          every sample right, none silent, no frame lost, all takes of the asked length (seconds=N)
-    complete       right or silent where reported; frames may be lost (an ordinary user, without real-time rights)
+    complete       every sample right, or silent where a loss is reported; for an ordinary user without real-time rights
     seconds=N      the run has N seconds of sound
-    quiet          no fault, no voluntary switch beside the device wait, no xrun
+    quiet          no page fault, no voluntary switch except for the device, no xrun
     cycle_max=F    worst cycle at most F of a period
     cycle_mean=US  mean cycle at most US microseconds
     cpu=S audio_cpu=S rss=MIB locked=MIB
-    hit            the stress shows that it bit (squeeze: failcnt above 0, no kill)
-    stress_ran     the stress ended well (its status is in the last line of its output, `status N`)
-    says=REGEX     STDERR or STDOUT says this in words
+    hit            the stress had an effect (squeeze: failcnt above 0, no kill)
+    stress_ran     the stress ended without an error (the last line of its output is `status 0`)
+    says=REGEX     STDERR or STDOUT matches REGEX
 """
 
 import json
@@ -43,7 +43,7 @@ def row(cells):
 
 
 def last_object(path):
-    """The last line of a file as JSON, or an empty object where it is none."""
+    """The last line of a file as JSON. An empty object if it is no JSON."""
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
             return json.loads(file.read().strip().splitlines()[-1])
@@ -60,14 +60,14 @@ def text_of(path):
 
 
 def misses(limits, run, cost, checked, out, err, stress):
-    """Everything that is not as it should be, in words."""
+    """A sentence for each missed limit."""
     thread = run.get("audio_thread", {})
     period_us = 1e6 * run["period"] / run["rate"] if run.get("rate") and run.get("period") else None
     lost = run.get("frames_lost", run.get("dropouts"))
     found = []
 
     def at_most(what, value, limit):
-        # A figure that is not there is a miss: it can't be told from a bad one.
+        # A missing figure counts as a miss.
         if value is None:
             found.append(f"{what}: not reported")
         elif value > limit:
@@ -94,7 +94,7 @@ def misses(limits, run, cost, checked, out, err, stress):
         elif name == "seconds":
             frames = run.get("frames")
             want = float(value) * run.get("rate", 0)
-            # The pass ends with the period in which its time is up.
+            # The pass ends with the period in which its time ends.
             if frames is None or not want <= frames <= want + 2 * run.get("period", 0):
                 found.append(f"frames: {frames}, asked for {want:g}")
         elif name == "cycle_max":
@@ -113,10 +113,10 @@ def misses(limits, run, cost, checked, out, err, stress):
             at_most("locked MiB", None if locked is None else locked / 2**20, float(value))
         elif name == "hit":
             lines = [line for line in stress.splitlines() if line.startswith("{")]
-            told = json.loads(lines[-1]) if lines else {}
-            if not told.get("failcnt"):
+            report = json.loads(lines[-1]) if lines else {}
+            if not report.get("failcnt"):
                 found.append("the squeeze never bit")
-            at_most("kills for want of memory", told.get("oom_kills"), 0)
+            at_most("kills for want of memory", report.get("oom_kills"), 0)
         elif name == "stress_ran":
             if "status 0" not in stress.splitlines()[-1:]:
                 found.append(f"the stress failed: {' / '.join(stress.strip().splitlines()[-2:]) or 'no word'}")

@@ -1,4 +1,4 @@
-//! The engine's own voices play the session, and the exported mix is held against them. Thread: any.
+//! Compares the exported mix with the session as the engine's own voices play it. Thread: any.
 
 use super::*;
 use crate::engine::Playhead;
@@ -17,7 +17,7 @@ use std::sync::atomic::Ordering::Relaxed;
 const PERIOD_FRAMES: usize = 96;
 
 impl TestSession {
-    /// A track's voice, all of its windows in place.
+    /// The voice of a track, with all of its windows supplied.
     fn voice(&self, track: &Track) -> Box<Voice> {
         let (audio, mut reader) = playback_windows();
         for region in track.regions().iter().filter(|region| !region.muted) {
@@ -40,7 +40,7 @@ impl TestSession {
         Box::new(Voice::new(audio, mix_of(track, &self.session)))
     }
 
-    /// What the buses hold from the start to the end of the session, once the declick is over.
+    /// The output of the buses for the whole session.
     fn played(&self) -> Vec<f32> {
         let (events, _kept) = rtrb::RingBuffer::new(64);
         let published = Arc::new(Published::new(0));
@@ -68,7 +68,7 @@ fn the_mix_is_bit_for_bit_what_the_engine_plays() {
     for index in 0..12_usize {
         let format = FORMATS[index % 3];
         let inputs = 1 + index / 3 % 2;
-        // Now and then a take is wider or narrower than its track.
+        // Every fifth take has another number of channels than its track.
         let channels = if index % 5 == 4 { 3 - inputs } else { inputs };
         let track = fixture.track("T", &[0, 1][..inputs]);
         let take = fixture.take(track, format, channels as u32, &noise(format, 20_000 * channels, index as u64));

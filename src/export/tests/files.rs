@@ -1,10 +1,10 @@
-//! Names, refusals, and what is left behind. Thread: any.
+//! File names, errors, and the files that remain after an error. Thread: any.
 
 use super::*;
 use std::os::unix::fs::symlink;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// Two tracks with sound, one without.
+/// A session of two tracks with sound and one without.
 fn fixture() -> TestSession {
     let mut fixture = TestSession::new(TakeFormat::S24);
     fixture.mono("Kick in", TakeFormat::S24, 0, &noise(TakeFormat::S24, 100_000, 1));
@@ -18,7 +18,7 @@ fn text(error: &ExportError) -> String {
 }
 
 #[test]
-fn a_plan_names_its_files_and_what_it_leaves_out_and_touches_nothing() {
+fn a_plan_names_its_files_and_the_tracks_it_leaves_out_and_writes_nothing() {
     let fixture = fixture();
     let plan = fixture.plan(&fixture.options()).unwrap();
     let files: Vec<_> =
@@ -33,7 +33,7 @@ fn a_plan_names_its_files_and_what_it_leaves_out_and_touches_nothing() {
 }
 
 #[test]
-fn a_take_that_is_not_placed_is_not_passed_over_in_silence() {
+fn an_unfinished_take_without_a_region_gets_a_note() {
     let mut fixture = fixture();
     let track = fixture.session.track_ids().next().unwrap();
     let take = fixture.take(track, TakeFormat::S24, 1, &[0.5; 10]);
@@ -55,7 +55,7 @@ fn names_differ_however_alike_or_long_the_tracks_are_called() {
 }
 
 #[test]
-fn unknown_tracks_empty_ranges_and_silence_are_refused_by_name() {
+fn unknown_tracks_empty_ranges_and_silence_are_refused() {
     let fixture = fixture();
     let folder = fixture.folder();
     let says = |options: &ExportOptions, what: &str| {
@@ -76,7 +76,7 @@ fn unknown_tracks_empty_ranges_and_silence_are_refused_by_name() {
 }
 
 #[test]
-fn a_file_that_is_there_is_kept_without_force_and_nothing_else_is_made() {
+fn without_force_an_existing_file_is_kept_and_nothing_is_written() {
     let fixture = fixture();
     fs::create_dir(fixture.to()).unwrap();
     let theirs = fixture.to().join("03 ___AC_DC.wav");
@@ -94,11 +94,11 @@ fn a_file_that_is_there_is_kept_without_force_and_nothing_else_is_made() {
 }
 
 #[test]
-fn an_export_that_is_called_off_leaves_no_file_and_no_folder() {
+fn a_cancelled_export_leaves_no_file_and_no_folder() {
     let fixture = fixture();
     let to = fixture.to().join("a/b");
     let files = fixture.plan(&ExportOptions { to: to.clone(), ..fixture.options() }).unwrap().files;
-    // Early, in the second file, and when every frame is written.
+    // Cancel early, in the second file, and after the last frame.
     for stop_at in [1, 120_000, 200_000] {
         let cancel = AtomicBool::new(false);
         let mut stop = |progress: Progress<'_>| {
@@ -114,7 +114,7 @@ fn an_export_that_is_called_off_leaves_no_file_and_no_folder() {
 }
 
 #[test]
-fn an_export_that_is_called_off_leaves_alone_what_is_not_its_own() {
+fn a_cancelled_export_leaves_foreign_files_alone() {
     let fixture = fixture();
     fs::create_dir(fixture.to()).unwrap();
     fs::write(fixture.to().join("notes.txt"), "mine").unwrap();
@@ -122,7 +122,7 @@ fn an_export_that_is_called_off_leaves_alone_what_is_not_its_own() {
     let cancel = AtomicBool::new(false);
     let mut stop = |progress: Progress<'_>| {
         if progress.file_index == 1 {
-            // Somebody else puts a file in place of the finished one.
+            // Another program replaces the finished file.
             fs::remove_file(files[0].path()).unwrap_or_default();
             fs::write(files[0].path(), "theirs").unwrap();
             cancel.store(true, Relaxed);
@@ -134,7 +134,7 @@ fn an_export_that_is_called_off_leaves_alone_what_is_not_its_own() {
 }
 
 #[test]
-fn progress_only_grows_and_ends_at_the_whole() {
+fn progress_only_grows_and_ends_at_the_total() {
     let fixture = fixture();
     let files = fixture.plan(&fixture.options()).unwrap().files;
     let mut seen = Vec::new();
@@ -148,7 +148,7 @@ fn progress_only_grows_and_ends_at_the_whole() {
 }
 
 #[test]
-fn a_take_that_is_missing_short_or_another_is_named_before_anything_is_written() {
+fn a_missing_short_or_foreign_take_is_named_before_anything_is_written() {
     type Damage = fn(&Path);
     let cases: [(Damage, &str); 5] = [
         (|file| fs::remove_file(file).unwrap(), "there is nothing here; "),
@@ -167,9 +167,9 @@ fn a_take_that_is_missing_short_or_another_is_named_before_anything_is_written()
         ),
         (
             |file| {
-                let elsewhere = file.parent().unwrap().join("elsewhere.wav");
-                fs::rename(file, &elsewhere).unwrap();
-                symlink(elsewhere, file).unwrap();
+                let target = file.parent().unwrap().join("target.wav");
+                fs::rename(file, &target).unwrap();
+                symlink(target, file).unwrap();
             },
             "not a session: ___AC_DC-1.wav is a link or a special file; ",
         ),
@@ -209,7 +209,7 @@ fn nothing_is_exported_among_the_sessions_own_files() {
 }
 
 #[test]
-fn a_session_may_be_named_by_its_file() {
+fn a_session_may_be_given_as_its_file() {
     let fixture = fixture();
     let file = fixture.folder().join("session.json");
     fs::write(&file, "").unwrap();
@@ -220,7 +220,7 @@ fn a_session_may_be_named_by_its_file() {
 }
 
 #[test]
-fn a_place_that_is_no_folder_is_named() {
+fn a_target_that_is_no_folder_is_named() {
     let fixture = fixture();
     fs::write(fixture.to(), "mine").unwrap();
     let message = text(&fixture.export(&fixture.options()).unwrap_err());
@@ -231,7 +231,7 @@ fn a_place_that_is_no_folder_is_named() {
 }
 
 #[test]
-fn what_was_exported_reads_as_json() {
+fn exported_files_serialize_to_json() {
     let fixture = fixture();
     let exported = fixture.export(&ExportOptions { mix: true, ..fixture.options() }).unwrap();
     let json = serde_json::to_value(&exported).unwrap();

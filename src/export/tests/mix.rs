@@ -1,4 +1,4 @@
-//! The mix: the engine's sums, computed here a second time. Thread: any.
+//! Compares the mix with sums that the tests compute themselves. Thread: any.
 
 use super::*;
 use crate::mixer::pan_gains;
@@ -20,7 +20,7 @@ fn the_mix_is_the_sum_of_its_tracks_in_their_order_bit_for_bit() {
     let mut fixture = TestSession::new(TakeFormat::S24);
     let mut expected = vec![0.0_f32; FRAMES * 2];
     for (index, format) in [TakeFormat::S16, TakeFormat::S24, TakeFormat::F32].into_iter().cycle().take(8).enumerate() {
-        // Every track begins and ends elsewhere, on no block's border.
+        // Every track starts and ends at another frame, and not at the edge of a block.
         let (at, frames) = (index * 1_237, FRAMES - index * 2_501);
         let sound = noise(format, frames, index as u64);
         let track = fixture.mono("T", format, at as u64, &sound);
@@ -39,7 +39,7 @@ fn the_mix_is_the_sum_of_its_tracks_in_their_order_bit_for_bit() {
 }
 
 #[test]
-fn a_mono_track_panned_left_is_left_as_it_is() {
+fn a_mono_track_panned_left_is_unchanged_on_the_left() {
     let mut fixture = TestSession::new(TakeFormat::S24);
     let sound = noise(TakeFormat::S24, 5_000, 4);
     let track = fixture.mono("A", TakeFormat::S24, 0, &sound);
@@ -49,7 +49,7 @@ fn a_mono_track_panned_left_is_left_as_it_is() {
 }
 
 #[test]
-fn a_stereo_track_in_the_middle_is_left_as_it_is() {
+fn a_stereo_track_in_the_middle_is_unchanged() {
     let mut fixture = TestSession::new(TakeFormat::S24);
     let track = fixture.track("A", &[0, 1]);
     let sound = noise(TakeFormat::S16, 10_000, 4);
@@ -59,7 +59,7 @@ fn a_stereo_track_in_the_middle_is_left_as_it_is() {
 }
 
 #[test]
-fn mute_solo_and_monitoring_silence_what_they_silence_in_the_engine() {
+fn mute_solo_and_monitoring_silence_the_same_tracks_as_in_the_engine() {
     let mut fixture = TestSession::new(TakeFormat::S24);
     let tracks = [0.5, 0.25, 0.125].map(|value| fixture.mono("A", TakeFormat::S24, 0, &[value; 10]));
     for track in tracks {
@@ -85,7 +85,7 @@ fn mute_solo_and_monitoring_silence_what_they_silence_in_the_engine() {
 }
 
 #[test]
-fn chosen_tracks_are_mixed_alone() {
+fn only_chosen_tracks_are_mixed() {
     let mut fixture = TestSession::new(TakeFormat::F32);
     for value in [0.5, 0.25] {
         let track = fixture.mono("A", TakeFormat::S24, 0, &[value; 10]);

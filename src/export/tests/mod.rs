@@ -24,7 +24,7 @@ use uuid::Uuid;
 const RATE: u32 = 48_000;
 const FORMATS: [TakeFormat; 3] = [TakeFormat::S16, TakeFormat::S24, TakeFormat::F32];
 
-/// A session in a folder that goes with it.
+/// A session in a temporary folder, which drop removes.
 struct TestSession {
     dir: TempDir,
     session: Session,
@@ -49,7 +49,7 @@ impl TestSession {
         self.session.add_track(name, inputs).unwrap()
     }
 
-    /// A finished take whose file holds `samples`; on no timeline yet.
+    /// Adds a finished take whose file holds `samples`. It has no region yet.
     fn take(&mut self, track: TrackId, format: TakeFormat, channels: u32, samples: &[f32]) -> TakeId {
         let mut names = self.session.taken_names();
         let new = NewTake {
@@ -77,7 +77,7 @@ impl TestSession {
         self.session.place_region(track, take, FramePos(at), FramePos(from), Frames(frames)).unwrap()
     }
 
-    /// A mono track with one take, placed whole.
+    /// Adds a mono track with one take and a region of the whole take.
     fn mono(&mut self, name: &str, format: TakeFormat, at: u64, samples: &[f32]) -> TrackId {
         let track = self.track(name, &[0]);
         let take = self.take(track, format, 1, samples);
@@ -116,7 +116,7 @@ impl TestSession {
     }
 }
 
-/// The sound of a file as it is stored.
+/// The sound of a file as stored.
 fn stored(path: &Path) -> Vec<u8> {
     let reader = Reader::open(path).unwrap();
     let layout = reader.layout();
@@ -126,7 +126,7 @@ fn stored(path: &Path) -> Vec<u8> {
     bytes
 }
 
-/// The sound of a file, interleaved.
+/// The decoded samples of a file, interleaved.
 fn decoded(path: &Path) -> Vec<f32> {
     let mut reader = Reader::open(path).unwrap();
     let mut samples = vec![0.0; reader.layout().frames as usize * usize::from(reader.layout().channels)];
@@ -135,7 +135,7 @@ fn decoded(path: &Path) -> Vec<f32> {
     samples
 }
 
-/// Names in a folder, sorted; none if it is not there.
+/// The names in a folder, sorted. Empty if the folder does not exist.
 fn names(folder: &Path) -> Vec<String> {
     let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
     let mut names: Vec<String> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
@@ -143,7 +143,7 @@ fn names(folder: &Path) -> Vec<String> {
     names
 }
 
-/// Sound that is exact in `format` and uses all of its bits.
+/// Samples that `format` stores exactly and that use all of its bits.
 fn noise(format: TakeFormat, samples: usize, seed: u64) -> Vec<f32> {
     let mut state = seed;
     let bits = if format == TakeFormat::F32 { 24 } else { u32::from(format.bits()) };

@@ -1,4 +1,4 @@
-//! Stems: what was recorded, where it was placed, bit for bit. Thread: any.
+//! Stems hold the recorded sound at its position, bit for bit. Thread: any.
 
 use super::*;
 use crate::session::Monitor;
@@ -11,7 +11,7 @@ fn a_whole_take_comes_out_bit_for_bit_in_every_format_mono_and_stereo() {
             let track = fixture.track("Kick in", &[0, 1][..channels]);
             let take = fixture.take(track, format, channels as u32, &noise(format, 40_001 * channels, 7));
             fixture.place(track, take, 0, 0, 40_001);
-            // Nothing of how it is heard gets into a stem.
+            // Mute, monitoring, gain and pan have no effect on a stem.
             let track = fixture.session.track_mut(track).unwrap();
             (track.mute, track.monitor) = (true, Monitor::Input);
             track.set_gain_db(-12.0);
@@ -39,7 +39,7 @@ fn a_whole_take_comes_out_bit_for_bit_in_every_format_mono_and_stereo() {
 }
 
 #[test]
-fn a_range_is_cut_on_the_exact_frame_and_says_where_it_was() {
+fn a_range_is_cut_at_the_exact_frame_and_bext_has_its_position() {
     let mut fixture = TestSession::new(TakeFormat::S24);
     let sound = noise(TakeFormat::S24, 5_000, 1);
     fixture.mono("Voice", TakeFormat::S24, 1_000, &sound);
@@ -68,7 +68,7 @@ fn stems_of_a_session_all_have_its_length_and_gaps_are_silence() {
 }
 
 #[test]
-fn regions_of_several_takes_stand_in_their_places_and_muted_ones_are_silent() {
+fn regions_of_several_takes_are_at_their_positions_and_muted_ones_are_silent() {
     let mut fixture = TestSession::new(TakeFormat::S24);
     let track = fixture.track("Solo", &[0]);
     let (one, two) = (noise(TakeFormat::S24, 1_000, 1), noise(TakeFormat::S24, 1_000, 2));
@@ -104,7 +104,7 @@ fn a_shallower_format_is_dithered_where_there_is_sound_and_only_there() {
         [(TakeFormat::F32, TakeFormat::S24), (TakeFormat::F32, TakeFormat::S16), (TakeFormat::S24, TakeFormat::S16)]
     {
         let mut fixture = TestSession::new(from);
-        // A recorded silence has the noise of its converter: only what is between regions has none.
+        // Recorded silence is dithered as well. Only the silence between regions is not.
         fixture.mono("A", from, 10_000, &vec![0.0; 10_000]);
         let options = ExportOptions { format: Some(to), ..fixture.range(0, 30_000) };
         let exported = fixture.export(&options).unwrap();
@@ -114,12 +114,12 @@ fn a_shallower_format_is_dithered_where_there_is_sound_and_only_there() {
         assert!(out[..10_000].iter().chain(&out[20_000..]).all(|sample| *sample == 0.0));
         let sound: Vec<f64> = out[10_000..20_000].iter().map(|sample| f64::from(*sample) * scale).collect();
         assert!(sound.iter().all(|value| value.abs() <= 1.0));
-        // Triangular noise of two bits, rounded: each neighbour one time in eight.
+        // Triangular noise within 1 bit, rounded, gives 1 and -1 in one of eight samples each.
         let moved = sound.iter().filter(|value| 0.0 < value.abs()).count();
         assert!((2_000..3_000).contains(&moved), "{moved}");
         let bext = Reader::open(&exported[0].file).unwrap().layout().bext.clone().unwrap();
         assert!(bext.coding_history.ends_with("T=Faultless export; dithered"));
-        // The same again, bit for bit.
+        // A second export is equal bit for bit.
         let first = stored(&exported[0].file);
         fixture.export(&ExportOptions { force: true, ..options }).unwrap();
         assert_eq!(stored(&exported[0].file), first);
@@ -164,7 +164,7 @@ fn floats_over_full_scale_are_kept_as_floats_and_counted_when_clamped() {
 }
 
 #[test]
-fn a_take_that_is_not_finished_is_read_as_far_as_it_goes() {
+fn an_unfinished_take_is_read_as_far_as_its_file_reaches() {
     let mut fixture = TestSession::new(TakeFormat::S24);
     let track = fixture.track("Live", &[0]);
     let sound = noise(TakeFormat::S24, 30_000, 9);

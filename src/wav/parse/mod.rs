@@ -1,7 +1,7 @@
-//! What lies where in a WAV file, whoever wrote it and however it ended. Thread: any.
+//! Finds the sound in a WAV file of any program, complete or cut short. Thread: any. Pure.
 //!
-//! The file is not trusted: chunks are counted, sizes are compared with the bytes there are, and no
-//! size in it decides how much memory is taken.
+//! The file is not trusted: the number of chunks is limited, sizes are compared with the length of the file, and no
+//! size in the file decides how much memory is allocated.
 
 use crate::format::TakeFormat;
 use crate::limits::CHANNEL_COUNT_MAX;
@@ -9,21 +9,21 @@ use crate::wav::WavError;
 use crate::wav::bext::{self, Bext};
 use std::io::{Read, Seek, SeekFrom};
 
-/// Chunks that are looked at. Honest files have fewer than twenty.
+/// Maximum number of chunks that are read. Normal files have fewer than twenty.
 pub const CHUNK_COUNT_MAX: usize = 1024;
 
 /// Bytes of a chunk's identity and size.
 const CHUNK_HEAD_BYTES: u64 = 8;
 /// Bytes of `RIFF`, its size and `WAVE`.
 const RIFF_HEAD_BYTES: u64 = 12;
-/// A size that says "see ds64", or that nobody came back to fill in.
+/// A size with the meaning "see ds64". Programs that were killed leave it as well.
 const SIZE_UNKNOWN: u32 = u32::MAX;
-/// `wFormatTag` of WAVEFORMATEXTENSIBLE: the sub-format says what the samples are.
+/// `wFormatTag` of WAVEFORMATEXTENSIBLE: the sub-format defines the samples.
 const TAG_EXTENSIBLE: u16 = 0xfffe;
-/// What follows the tag in the sub-formats that stand for one.
+/// The last 14 bytes of a sub-format whose first two bytes are a format tag.
 const SUBFORMAT_TAIL: [u8; 14] = [0, 0, 0, 0, 0x10, 0, 0x80, 0, 0, 0xaa, 0, 0x38, 0x9b, 0x71];
 
-/// How a file stores its samples: little endian, without padding between them.
+/// Sample format of a file: little endian, without padding between samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoding {
     /// 16-bit integers, or 9 to 15 bits left-justified in them.
@@ -37,7 +37,7 @@ pub enum Encoding {
 }
 
 impl Encoding {
-    /// Bytes of one sample.
+    /// Bytes per sample.
     pub const fn bytes(self) -> usize {
         match self {
             Encoding::Pcm16 => 2,
@@ -46,7 +46,7 @@ impl Encoding {
         }
     }
 
-    /// The format of a take that holds the very same bytes, if there is one.
+    /// The take format with the same bytes, if there is one.
     pub const fn take_format(self) -> Option<TakeFormat> {
         match self {
             Encoding::Pcm16 => Some(TakeFormat::S16),
@@ -67,65 +67,63 @@ impl From<TakeFormat> for Encoding {
     }
 }
 
-/// What a file holds and where its sound lies.
+/// Format, length and position of the sound in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
-    /// Channels, 1 to [`CHANNEL_COUNT_MAX`].
+    /// 1 to [`CHANNEL_COUNT_MAX`].
     pub channels: u16,
-    /// Frames a second, at least 1.
+    /// Frames per second, at least 1.
     pub rate: u32,
-    /// How samples are stored.
     pub encoding: Encoding,
-    /// Byte of the file at which the sound starts.
+    /// Offset of the first sample in bytes.
     pub data_offset: u64,
-    /// Bytes of sound that the file really has. May end in a part of a frame.
+    /// Bytes of sound that the file really has. The last frame may be incomplete.
     pub data_bytes: u64,
     /// Whole frames in `data_bytes`.
     pub frames: u64,
-    /// Origin, time and coding history, where the file tells them.
+    /// None if the file has no usable `bext` chunk.
     pub bext: Option<Bext>,
-    /// The header promises more sound than there is, or never learnt how much there would be: whoever
-    /// wrote the file did not finish it.
+    /// Whether the header promises more sound than the file has, or has no length at all: the program that wrote the
+    /// file did not finish it.
     pub truncated: bool,
 }
 
 impl Layout {
-    /// Bytes of one frame.
     pub fn frame_bytes(&self) -> usize {
         usize::from(self.channels) * self.encoding.bytes()
     }
 }
 
-/// Reads the chunks of a RIFF, RF64 or BW64 file of `file_bytes` bytes. No sound is read.
+/// Reads the chunks of a RIFF, RF64 or BW64 file of `file_bytes` bytes. Reads no sound.
 pub fn parse(read: &mut (impl Read + Seek), file_bytes: u64) -> Result<Layout, WavError> {
     let riff = Riff::read(read, file_bytes)?;
-    let mut found = Found::default();
+    let mut chunks = KnownChunks::default();
     let mut at = RIFF_HEAD_BYTES;
     for _ in 0..CHUNK_COUNT_MAX {
         let payload_at = at.saturating_add(CHUNK_HEAD_BYTES);
         if payload_at > file_bytes {
-            return found.layout();
+            return chunks.layout();
         }
         let mut head = [0; CHUNK_HEAD_BYTES as usize];
         read_at(read, at, &mut head)?;
-        let chunk = Chunk {
+        let chunk = ChunkHead {
             id: [head[0], head[1], head[2], head[3]],
             size: le_u32(&head, 4),
             payload_at,
             present: file_bytes - payload_at,
         };
-        let payload_bytes = found.take(read, &riff, &chunk)?;
-        // A size past the end of the file ends the walk at the next turn.
+        let payload_bytes = chunks.read_chunk(read, &riff, &chunk)?;
+        // A size past the end of the file ends the loop in the next round.
         at = payload_at.saturating_add(payload_bytes).saturating_add(payload_bytes % 2).min(file_bytes);
     }
-    if found.data.is_none() { Err(WavError::TooManyChunks) } else { found.layout() }
+    if chunks.data.is_none() { Err(WavError::TooManyChunks) } else { chunks.layout() }
 }
 
-/// The file's own idea of its length.
+/// The first twelve bytes of a file, and its real length.
 struct Riff {
-    /// RF64 or BW64: 64-bit sizes may follow in `ds64`.
-    long: bool,
-    /// The size field of `RIFF`: bytes after it.
+    /// The file is RF64 or BW64: 64-bit sizes may follow in `ds64`.
+    is_rf64: bool,
+    /// The size field of `RIFF`: the number of bytes after it.
     size: u32,
     file_bytes: u64,
 }
@@ -137,7 +135,7 @@ impl Riff {
         }
         let mut head = [0; RIFF_HEAD_BYTES as usize];
         read_at(read, 0, &mut head)?;
-        let long = match &head[0..4] {
+        let is_rf64 = match &head[0..4] {
             b"RIFF" => false,
             b"RF64" | b"BW64" => true,
             _ => return Err(WavError::NotWav),
@@ -145,22 +143,22 @@ impl Riff {
         if &head[8..12] != b"WAVE" {
             return Err(WavError::NotWav);
         }
-        Ok(Riff { long, size: le_u32(&head, 4), file_bytes })
+        Ok(Riff { is_rf64, size: le_u32(&head, 4), file_bytes })
     }
 
-    /// Whether the header's length is that of the file, so that whoever wrote it did finish.
+    /// Whether the length in the header is that of the file: the program that wrote the file finished it.
     fn is_finished(&self, ds64: Option<&Ds64>) -> bool {
         let size = match ds64 {
             Some(ds64) if self.size == SIZE_UNKNOWN => ds64.riff_bytes,
             _ => u64::from(self.size),
         };
-        // Some programs forget to count the last pad byte, some to write it.
+        // Some programs do not count the last pad byte, others do not write it.
         size.checked_add(CHUNK_HEAD_BYTES).is_some_and(|bytes| bytes.abs_diff(self.file_bytes) <= 1)
     }
 }
 
-/// One chunk as its head tells it.
-struct Chunk {
+/// Identifier, size and position of a chunk.
+struct ChunkHead {
     id: [u8; 4],
     size: u32,
     payload_at: u64,
@@ -168,46 +166,46 @@ struct Chunk {
     present: u64,
 }
 
-impl Chunk {
-    /// Bytes of the payload that can be read, at most `max`.
+impl ChunkHead {
+    /// Bytes of the payload that the file has, at most `max`.
     fn readable(&self, max: usize) -> usize {
         u64::from(self.size).min(self.present).min(max as u64) as usize
     }
 }
 
-/// The 64-bit sizes of EBU Tech 3306. Its table of other chunks is not needed: none of those that we
-/// read is that long.
+/// The 64-bit sizes of EBU Tech 3306. The table for other chunks is ignored, because no chunk that we read is that
+/// long.
 struct Ds64 {
     riff_bytes: u64,
     data_bytes: u64,
 }
 
-struct Format {
+struct FormatChunk {
     channels: u16,
     rate: u32,
     encoding: Encoding,
 }
 
-struct Data {
+struct DataChunk {
     at: u64,
     bytes: u64,
     truncated: bool,
 }
 
-/// The chunks that matter; of several of a kind the first.
+/// The chunks that we read. If a file has several of a kind, the first one counts.
 #[derive(Default)]
-struct Found {
+struct KnownChunks {
     ds64: Option<Ds64>,
-    format: Option<Format>,
+    format: Option<FormatChunk>,
     bext: Option<Bext>,
-    data: Option<Data>,
+    data: Option<DataChunk>,
 }
 
-impl Found {
-    /// Takes what the chunk tells. Returns the bytes of its payload, which may lie past the file's end.
-    fn take(&mut self, read: &mut (impl Read + Seek), riff: &Riff, chunk: &Chunk) -> Result<u64, WavError> {
+impl KnownChunks {
+    /// Reads a chunk. Returns the length of its payload, which may reach past the end of the file.
+    fn read_chunk(&mut self, read: &mut (impl Read + Seek), riff: &Riff, chunk: &ChunkHead) -> Result<u64, WavError> {
         match &chunk.id {
-            b"ds64" if riff.long && self.ds64.is_none() => {
+            b"ds64" if riff.is_rf64 && self.ds64.is_none() => {
                 let mut payload = [0; 24];
                 if chunk.readable(payload.len()) == payload.len() {
                     read_at(read, chunk.payload_at, &mut payload)?;
@@ -237,18 +235,18 @@ impl Found {
         Ok(u64::from(chunk.size))
     }
 
-    /// How much sound there is: what the header says, at most what the file has, and all the file has
-    /// where the header was never filled in.
-    fn measure(&self, riff: &Riff, chunk: &Chunk) -> Data {
+    /// Length and position of the sound. The length in the header counts, but never more than the file has. If the
+    /// header has no length, the sound reaches to the end of the file.
+    fn measure(&self, riff: &Riff, chunk: &ChunkHead) -> DataChunk {
         let promised = match (&self.ds64, chunk.size) {
             (Some(ds64), 0 | SIZE_UNKNOWN) => ds64.data_bytes,
             (_, SIZE_UNKNOWN) => u64::MAX,
             (_, size) => u64::from(size),
         };
-        // A wav without sound is one that says so and is otherwise complete.
+        // A length of 0 is true only if the file is otherwise complete.
         let unknown = promised == u64::MAX || promised == 0 && !riff.is_finished(self.ds64.as_ref());
         let bytes = if unknown { chunk.present } else { promised.min(chunk.present) };
-        Data { at: chunk.payload_at, bytes, truncated: unknown || bytes < promised }
+        DataChunk { at: chunk.payload_at, bytes, truncated: unknown || bytes < promised }
     }
 
     fn layout(self) -> Result<Layout, WavError> {
@@ -269,8 +267,8 @@ impl Found {
     }
 }
 
-/// WAVEFORMAT, WAVEFORMATEX or WAVEFORMATEXTENSIBLE, as far as the payload goes.
-fn parse_format(payload: &[u8]) -> Result<Format, WavError> {
+/// Parses WAVEFORMAT, WAVEFORMATEX or WAVEFORMATEXTENSIBLE, depending on the length of the payload.
+fn parse_format(payload: &[u8]) -> Result<FormatChunk, WavError> {
     if payload.len() < 16 {
         return Err(WavError::NoFormat);
     }
@@ -297,7 +295,7 @@ fn parse_format(payload: &[u8]) -> Result<Format, WavError> {
     if usize::from(frame_bytes) != usize::from(channels) * encoding.bytes() {
         return bad("bytes a frame", u64::from(frame_bytes));
     }
-    Ok(Format { channels, rate, encoding })
+    Ok(FormatChunk { channels, rate, encoding })
 }
 
 fn read_at(read: &mut (impl Read + Seek), at: u64, bytes: &mut [u8]) -> Result<(), WavError> {

@@ -1,4 +1,4 @@
-//! Files that are whole, broken, foreign and hostile. Thread: test.
+//! Files that are complete, damaged, foreign and hostile. Thread: test.
 
 use super::*;
 use crate::wav::header::Header;
@@ -64,7 +64,7 @@ fn format_and_bext_after_the_sound_are_found() {
 }
 
 #[test]
-fn a_recorder_that_died_left_the_rest_of_the_file() {
+fn without_a_length_the_sound_reaches_to_the_end_of_the_file() {
     for size in [0, u32::MAX] {
         for riff_size in [0, u32::MAX, 36] {
             let mut file = riff(*b"RIFF", &[fmt(1, 2, 48_000, 4, 16), chunk(*b"data", &[1; 4001])]);
@@ -84,7 +84,7 @@ fn a_finished_file_without_sound_stays_without_sound() {
 }
 
 #[test]
-fn a_promise_past_the_end_is_cut_to_what_is_there() {
+fn a_length_past_the_end_is_cut_to_the_file() {
     let mut file = valid_file(TakeFormat::S24, 100);
     file.truncate(4096 + 31);
     let layout = parse_bytes(&file).unwrap();
@@ -121,7 +121,7 @@ fn foreign_formats_are_named() {
 }
 
 #[test]
-fn formats_that_cannot_be_are_refused() {
+fn impossible_formats_are_refused() {
     for (channels, rate, frame_bytes) in [(0, 48_000, 0), (1, 0, 2), (2, 48_000, 2), (5_000, 48_000, 10_000)] {
         let error = parse_bytes(&riff(*b"RIFF", &[fmt(1, channels, rate, frame_bytes, 16)])).unwrap_err();
         assert!(matches!(error, WavError::BadFormat { .. }), "{error}");
@@ -131,7 +131,7 @@ fn formats_that_cannot_be_are_refused() {
 }
 
 #[test]
-fn what_is_no_wav_is_said_to_be_none() {
+fn a_file_that_is_no_wav_is_refused() {
     for bytes in [&b""[..], b"RIFF", b"RIFX\0\0\0\0WAVE", b"RIFF\0\0\0\0AVI LIST", b"fLaC\0\0\0\x22xxxx"] {
         assert!(matches!(parse_bytes(bytes), Err(WavError::NotWav)));
     }
@@ -140,7 +140,7 @@ fn what_is_no_wav_is_said_to_be_none() {
 }
 
 #[test]
-fn a_million_empty_chunks_end_the_walk() {
+fn the_number_of_chunks_is_limited() {
     let file = riff(*b"RIFF", &[vec![0; 8 << 20]]);
     assert!(matches!(parse_bytes(&file), Err(WavError::TooManyChunks)));
     let file = riff(*b"RIFF", &[fmt(1, 1, 48_000, 2, 16), chunk(*b"data", b"ab"), vec![0; 1 << 20]]);
@@ -148,14 +148,14 @@ fn a_million_empty_chunks_end_the_walk() {
 }
 
 #[test]
-fn a_bext_that_claims_gigabytes_is_read_as_far_as_it_goes() {
+fn a_bext_of_gigabytes_is_read_to_the_end_of_the_file() {
     let mut file = riff(*b"RIFF", &[fmt(1, 1, 48_000, 2, 16), chunk(*b"data", b"ab"), chunk(*b"bext", &[b'x'; 700])]);
     let at = file.windows(4).position(|w| w == b"bext").unwrap() + 4;
     file[at..at + 4].copy_from_slice(&0xffff_fff0u32.to_le_bytes());
     assert_eq!(parse_bytes(&file).unwrap().bext.unwrap().coding_history, "x".repeat(98));
 }
 
-/// What must hold of any layout, whatever the file says.
+/// Checks the conditions that hold for every layout.
 fn check(layout: &Layout, file_bytes: u64) {
     assert!(layout.data_offset + layout.data_bytes <= file_bytes);
     assert!(1 <= layout.channels && usize::from(layout.channels) <= CHANNEL_COUNT_MAX);
@@ -165,7 +165,7 @@ fn check(layout: &Layout, file_bytes: u64) {
 
 proptest! {
     #[test]
-    fn a_file_cut_anywhere_gives_what_is_left_or_an_error(frames in 0u64..2_000, cut: prop::sample::Index) {
+    fn a_file_cut_anywhere_gives_the_rest_or_an_error(frames in 0u64..2_000, cut: prop::sample::Index) {
         let whole = valid_file(TakeFormat::S24, frames);
         let file = &whole[..cut.index(whole.len() + 1)];
         match parse_bytes(file) {
@@ -186,7 +186,7 @@ proptest! {
         let mut file = header.build().to_vec();
         file.resize(4096 + 800, 0x55);
         for (at, byte) in flips {
-            // Most flips go where the structure is.
+            // Three of four flips hit the first 800 bytes, where most chunks are.
             let at = if at % 4 == 0 { at } else { at % 800 };
             file[at] = byte;
         }
@@ -199,7 +199,7 @@ proptest! {
     }
 
     #[test]
-    fn noise_never_panics(
+    fn random_chunks_never_panic(
         id in prop::sample::select(vec![*b"RIFF", *b"RF64", *b"BW64"]),
         chunks in prop::collection::vec(
             (prop::sample::select(vec![*b"fmt ", *b"data", *b"bext", *b"ds64", *b"LIST", *b"\0\0\0\0"]),

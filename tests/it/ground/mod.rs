@@ -331,13 +331,13 @@ fn a_limit_on_file_sizes_is_reported_before_and_ends_the_take_and_not_the_progra
 /// Builds the library that makes the named system calls fail.
 fn refusing(place: &Path) -> Option<PathBuf> {
     let library = place.join("refuse.so");
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/ground/refuse.c");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/file_system/refuse.c");
     let made = Command::new("cc").args(["-shared", "-fPIC", "-O1", "-w", "-o"]).arg(&library).arg(source).status();
     made.is_ok_and(|status| status.success()).then_some(library)
 }
 
 fn without(mut command: Command, library: &Path, calls: &str) -> Command {
-    command.env("LD_PRELOAD", library).env("GROUND_REFUSES", calls);
+    command.env("LD_PRELOAD", library).env("FILE_SYSTEM_REFUSES", calls);
     command
 }
 

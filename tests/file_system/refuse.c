@@ -1,5 +1,7 @@
-/* A file system that lacks something, for a program that is preloaded with this: calls that GROUND_REFUSES names fail with
- * the number that stands there, as in "flock=37,truncate=95". Calls on memory (the spool) are let through. */
+/* A library to preload. It makes system calls fail, to simulate a file system that does not support them.
+ *
+ * The variable FILE_SYSTEM_REFUSES names the calls and their error numbers, for example "flock=37,truncate=95". Calls on
+ * tmpfs files (the spool) are not affected. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -12,7 +14,7 @@
 
 static int refused(const char *call, int fd)
 {
-    const char *at = getenv("GROUND_REFUSES");
+    const char *at = getenv("FILE_SYSTEM_REFUSES");
     size_t length = strlen(call);
     struct statfs stat;
     if (fd >= 0 && fstatfs(fd, &stat) == 0 && stat.f_type == TMPFS)
