@@ -270,9 +270,9 @@ pub struct ResidencyArgs {
     /// Seconds for each row
     #[arg(long, default_value_t = 10.0, value_name = "S")]
     pub seconds: f64,
-    /// What runs beside it: none, sync, disk or memory
-    #[arg(long, default_value = "none", value_name = "STRESS")]
-    pub stress: String,
+    /// The load beside the measurement: none, sync, disk or memory
+    #[arg(long, default_value = "none", value_name = "LOAD")]
+    pub load: String,
     /// One line of JSON in place of the table
     #[arg(long)]
     pub json: bool,

@@ -156,7 +156,7 @@ fn residency(args: &ResidencyArgs) -> Result<(), Failure> {
     options.tracks = args.tracks;
     options.period = args.period;
     options.seconds = args.seconds;
-    options.stress = args.stress.parse()?;
+    options.load = args.load.parse()?;
     let live = !args.json && std::io::stderr().is_terminal();
     let report = bench::run(
         &options,

@@ -1,7 +1,7 @@
 //! Capture in each scheme: who maps what, who writes it to the disk, and what the files hold afterwards.
 //! Thread: audio (`Cycle`), butler, committer (`commit`), bench (`row`).
 
-use super::paced::{Cycle, Gate, Ground, ProgressPage, perform};
+use super::paced::{Cycle, Gate, Measurements, RunContext, perform};
 use super::scheme::{
     BUTLER_PAUSE, Card, LEAD_WINDOWS, OwnMaps, SAMPLE_BYTES, Scheme, Shape, WINDOW_BYTES, WINDOW_FRAMES, wrong_frames,
 };
@@ -28,23 +28,23 @@ const TOUCH_BYTES: usize = 32 * 1024;
 const BEHIND_BYTES: u64 = 2 * 1024 * 1024;
 
 /// Measures one scheme and removes its files.
-pub(super) fn row(ground: &Ground<'_>, scheme: Scheme) -> Result<(ProgressPage, String), BenchError> {
-    let takes = (0..ground.shape.tracks).map(|track| Take::create(ground, scheme, track));
+pub(super) fn row(context: &RunContext<'_>, scheme: Scheme) -> Result<(Measurements, String), BenchError> {
+    let takes = (0..context.shape.tracks).map(|track| Take::create(context, scheme, track));
     let takes = takes.collect::<Result<Vec<_>, _>>()?;
     let paths: Vec<PathBuf> = takes.iter().map(|take| take.path.clone()).collect();
-    let (mut progress_page, note) = match scheme {
-        Scheme::Touch => touch(ground, takes)?,
-        _ => given(ground, scheme, takes)?,
+    let (mut measurements, note) = match scheme {
+        Scheme::Touch => touch(context, takes)?,
+        _ => given(context, scheme, takes)?,
     };
-    let frames = progress_page.cycle_nanos.len() as u64 * ground.shape.period as u64;
+    let frames = measurements.cycle_nanos.len() as u64 * context.shape.period as u64;
     for (track, path) in paths.iter().enumerate() {
-        if ground.cancel.load(Ordering::Relaxed) {
+        if context.cancel.load(Ordering::Relaxed) {
             return Err(BenchError::Cancelled);
         }
-        progress_page.frames_wrong += wrong_in_file(track, path, frames).map_err(at_path(path, "cannot verify"))?;
+        measurements.frames_wrong += wrong_in_file(track, path, frames).map_err(at_path(path, "cannot verify"))?;
         std::fs::remove_file(path).map_err(at_path(path, "cannot remove"))?;
     }
-    Ok((progress_page, note))
+    Ok((measurements, note))
 }
 
 /// One track's file, preallocated, and its spool file.
@@ -57,9 +57,9 @@ struct Take {
 }
 
 impl Take {
-    fn create(ground: &Ground<'_>, scheme: Scheme, track: usize) -> Result<Take, BenchError> {
-        let path = ground.folder.join(format!("capture-{scheme}-{track:04}.wav"));
-        let bytes = ground.shape.file_bytes();
+    fn create(context: &RunContext<'_>, scheme: Scheme, track: usize) -> Result<Take, BenchError> {
+        let path = context.folder.join(format!("capture-{scheme}-{track:04}.wav"));
+        let bytes = context.shape.file_bytes();
         let wav = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path);
         let wav = wav.map_err(at_path(&path, "cannot create"))?;
         // Reserved first: a store into a hole of a full disk would be a SIGBUS.
@@ -68,16 +68,16 @@ impl Take {
         let (mut unbuffered, mut spool) = (None, None);
         if scheme == Scheme::Spool {
             unbuffered = OpenOptions::new().write(true).custom_flags(libc::O_DIRECT).open(&path).ok();
-            spool = Some(spool_file(ground, bytes).map_err(at_path(ground.spool, "cannot create a spool file"))?);
+            spool = Some(spool_file(context, bytes).map_err(at_path(context.spool, "cannot create a spool file"))?);
         }
         Ok(Take { path, wav, unbuffered, spool })
     }
 }
 
 /// A spool file without a name: it is gone with the bench, however that ends.
-fn spool_file(ground: &Ground<'_>, bytes: u64) -> io::Result<File> {
+fn spool_file(context: &RunContext<'_>, bytes: u64) -> io::Result<File> {
     let file =
-        OpenOptions::new().read(true).write(true).mode(0o600).custom_flags(libc::O_TMPFILE).open(ground.spool)?;
+        OpenOptions::new().read(true).write(true).mode(0o600).custom_flags(libc::O_TMPFILE).open(context.spool)?;
     file.set_len(bytes)?;
     Ok(file)
 }
@@ -124,13 +124,13 @@ impl Cycle for Toucher {
     }
 }
 
-fn touch(ground: &Ground<'_>, takes: Vec<Take>) -> Result<(ProgressPage, String), BenchError> {
+fn touch(context: &RunContext<'_>, takes: Vec<Take>) -> Result<(Measurements, String), BenchError> {
     let (done, mut collected): (_, Consumer<Mapping>) = RingBuffer::new(4 * takes.len());
     let files: Vec<File> = takes.into_iter().map(|take| take.wav).collect();
     let current = files.iter().map(|_| None).collect();
     let maps = OwnMaps { current, done, bytes: TOUCH_BYTES };
-    let mut audio = Toucher { card: Card::new(ground.shape), files, maps };
-    let (progress_page, ()) = perform(ground, &mut audio, |gate| {
+    let mut audio = Toucher { card: Card::new(context.shape), files, maps };
+    let (measurements, ()) = perform(context, &mut audio, |gate| {
         gate.primed();
         loop {
             // Read before the ring: what was given back before the end is in the ring now.
@@ -142,7 +142,7 @@ fn touch(ground: &Ground<'_>, takes: Vec<Take>) -> Result<(ProgressPage, String)
             thread::sleep(BUTLER_PAUSE);
         }
     })?;
-    Ok((progress_page, format!("maps {} KiB at a time on the audio thread", TOUCH_BYTES / 1024)))
+    Ok((measurements, format!("maps {} KiB at a time on the audio thread", TOUCH_BYTES / 1024)))
 }
 
 /// The audio thread is given windows and fills them.
@@ -184,15 +184,15 @@ impl Cycle for Filler {
     }
 }
 
-fn given(ground: &Ground<'_>, scheme: Scheme, takes: Vec<Take>) -> Result<(ProgressPage, String), BenchError> {
+fn given(context: &RunContext<'_>, scheme: Scheme, takes: Vec<Take>) -> Result<(Measurements, String), BenchError> {
     let (windows, rings): (Vec<_>, Vec<_>) = takes.iter().map(|_| capture_windows(SAMPLE_BYTES)).unzip();
-    let mut audio = Filler { card: Card::new(ground.shape), windows };
+    let mut audio = Filler { card: Card::new(context.shape), windows };
     let tracks = takes.into_iter().zip(rings);
     let tracks = tracks.map(|(take, ring)| Track { take: Arc::new(take), ring, next: 0, behind: 0 }).collect();
-    let refused = ground.budget.refused();
+    let refused = context.budget.refused();
     let (send, receive) = crossbeam_channel::bounded(limits::CHANNEL_MESSAGES);
-    let mut butler = Butler { tracks, scheme, shape: ground.shape, budget: Arc::clone(ground.budget), commit: send };
-    let (progress_page, (behind, buffered)) = perform(ground, &mut audio, |gate| {
+    let mut butler = Butler { tracks, scheme, shape: context.shape, budget: Arc::clone(context.budget), commit: send };
+    let (measurements, (behind, buffered)) = perform(context, &mut audio, |gate| {
         thread::scope(|scope| {
             let committer = scope.spawn(move || commit(&receive));
             let behind = butler.serve(gate);
@@ -214,11 +214,11 @@ fn given(ground: &Ground<'_>, scheme: Scheme, takes: Vec<Take>) -> Result<(Progr
         Scheme::Spool => notes.push("committed with O_DIRECT".to_owned()),
         _ => {}
     }
-    match ground.budget.refused() - refused {
+    match context.budget.refused() - refused {
         0 => {}
         count => notes.push(format!("{count} windows went out unlocked: RLIMIT_MEMLOCK")),
     }
-    Ok((progress_page, notes.join("; ")))
+    Ok((measurements, notes.join("; ")))
 }
 
 struct Track {

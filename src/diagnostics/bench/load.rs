@@ -17,7 +17,7 @@ use std::time::Duration;
 /// Which one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum StressKind {
+pub enum LoadKind {
     /// Nothing beside the measurement.
     #[default]
     None,
@@ -30,25 +30,25 @@ pub enum StressKind {
     Memory,
 }
 
-impl fmt::Display for StressKind {
+impl fmt::Display for LoadKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
-            StressKind::None => "none",
-            StressKind::Sync => "sync",
-            StressKind::Disk => "disk",
-            StressKind::Memory => "memory",
+            LoadKind::None => "none",
+            LoadKind::Sync => "sync",
+            LoadKind::Disk => "disk",
+            LoadKind::Memory => "memory",
         })
     }
 }
 
-impl FromStr for StressKind {
+impl FromStr for LoadKind {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
-        let kinds = [StressKind::None, StressKind::Sync, StressKind::Disk, StressKind::Memory];
+        let kinds = [LoadKind::None, LoadKind::Sync, LoadKind::Disk, LoadKind::Memory];
         kinds
             .into_iter()
             .find(|kind| kind.to_string() == text)
-            .ok_or_else(|| format!("{text}: unknown stress; use none, sync, disk or memory"))
+            .ok_or_else(|| format!("{text}: unknown load; use none, sync, disk or memory"))
     }
 }
 
@@ -62,43 +62,43 @@ const THRASH_BYTES_MAX: u64 = 512 * 1024 * 1024;
 /// Pause between two rounds of cache dropping: each takes locks that a reader wants too.
 const DROP_PAUSE: Duration = Duration::from_millis(20);
 
-/// A stress that is ready to run, with its files and, for memory, its cgroup.
-pub struct Stress {
-    kind: StressKind,
+/// A load that is ready to run, with its files and, for memory, its cgroup.
+pub struct Load {
+    kind: LoadKind,
     folder: PathBuf,
     files: Vec<PathBuf>,
     cgroup: Option<(MemoryCgroup, u64)>,
 }
 
-impl Stress {
-    /// Bytes of files that a stress needs in the folder.
-    pub fn file_bytes(kind: StressKind) -> u64 {
+impl Load {
+    /// Bytes of files that a load needs in the folder.
+    pub fn file_bytes(kind: LoadKind) -> u64 {
         match kind {
-            StressKind::None | StressKind::Sync => 0,
-            StressKind::Disk => DISK_WRITERS as u64 * DISK_FILE_BYTES,
-            StressKind::Memory => THRASH_BYTES_MAX,
+            LoadKind::None | LoadKind::Sync => 0,
+            LoadKind::Disk => DISK_WRITERS as u64 * DISK_FILE_BYTES,
+            LoadKind::Memory => THRASH_BYTES_MAX,
         }
     }
 
     /// Makes its files in `folder`. `window_bytes` is what the windows of a scheme hold at once.
-    pub fn prepare(kind: StressKind, folder: &Path, window_bytes: u64) -> Result<Stress, BenchError> {
-        let mut stress = Stress { kind, folder: folder.to_owned(), files: Vec::new(), cgroup: None };
+    pub fn prepare(kind: LoadKind, folder: &Path, window_bytes: u64) -> Result<Load, BenchError> {
+        let mut load = Load { kind, folder: folder.to_owned(), files: Vec::new(), cgroup: None };
         match kind {
-            StressKind::None | StressKind::Sync => {}
-            StressKind::Disk => {
+            LoadKind::None | LoadKind::Sync => {}
+            LoadKind::Disk => {
                 for index in 0..DISK_WRITERS {
-                    stress.make_file(&format!("stress-{index}"), DISK_FILE_BYTES)?;
+                    load.make_file(&format!("load-{index}"), DISK_FILE_BYTES)?;
                 }
             }
-            StressKind::Memory => {
+            LoadKind::Memory => {
                 if let Some(cgroup) = MemoryCgroup::enter() {
                     let limit = resident_bytes() + window_bytes + MEMORY_SLACK_BYTES;
-                    stress.make_file("stress", (2 * limit).clamp(THRASH_BYTES_MIN, THRASH_BYTES_MAX))?;
-                    stress.cgroup = Some((cgroup, limit));
+                    load.make_file("load", (2 * limit).clamp(THRASH_BYTES_MIN, THRASH_BYTES_MAX))?;
+                    load.cgroup = Some((cgroup, limit));
                 }
             }
         }
-        Ok(stress)
+        Ok(load)
     }
 
     fn make_file(&mut self, name: &str, bytes: u64) -> Result<(), BenchError> {
@@ -118,7 +118,7 @@ impl Stress {
 
     /// What the reader of the report must know about it.
     pub fn caveat(&self) -> Option<String> {
-        let weaker = self.kind == StressKind::Memory && self.cgroup.is_none();
+        let weaker = self.kind == LoadKind::Memory && self.cgroup.is_none();
         weaker.then(|| {
             "memory limit skipped: needs root or a delegated memory cgroup; the page cache is dropped over and over \
              instead, which writes mapped pages back but does not take them away"
@@ -127,15 +127,15 @@ impl Stress {
     }
 
     /// Starts it. It runs until the value is stopped or dropped.
-    pub fn start(&self) -> Result<Threads<'_>, BenchError> {
-        let mut running = Threads { stress: self, stop: Arc::default(), rounds: Arc::default(), threads: Vec::new() };
+    pub fn start(&self) -> Result<RunningLoad<'_>, BenchError> {
+        let mut running = RunningLoad { load: self, stop: Arc::default(), rounds: Arc::default(), threads: Vec::new() };
         match (self.kind, &self.cgroup) {
-            (StressKind::None, _) => {}
-            (StressKind::Sync, _) => {
+            (LoadKind::None, _) => {}
+            (LoadKind::Sync, _) => {
                 let folder = File::open(&self.folder).map_err(at_path(&self.folder, "cannot open"))?;
                 running.repeat(move |_| Ok(nix::unistd::syncfs(&folder)?))?;
             }
-            (StressKind::Disk, _) => {
+            (LoadKind::Disk, _) => {
                 for (index, path) in self.files.iter().enumerate() {
                     let file = OpenOptions::new().write(true).open(path).map_err(at_path(path, "cannot open"))?;
                     let block = vec![0xA5; DISK_BLOCK_BYTES];
@@ -148,7 +148,7 @@ impl Stress {
                     })?;
                 }
             }
-            (StressKind::Memory, Some((cgroup, limit))) => {
+            (LoadKind::Memory, Some((cgroup, limit))) => {
                 cgroup.limit(Some(*limit)).map_err(at_path(&cgroup.folder, "cannot set its limit"))?;
                 for path in &self.files {
                     let mut file = File::open(path).map_err(at_path(path, "cannot open"))?;
@@ -160,7 +160,7 @@ impl Stress {
                     })?;
                 }
             }
-            (StressKind::Memory, None) => {
+            (LoadKind::Memory, None) => {
                 let files = files_of(&self.folder).map_err(at_path(&self.folder, "cannot list"))?;
                 running.repeat(move |_| {
                     for file in &files {
@@ -175,22 +175,22 @@ impl Stress {
     }
 }
 
-/// A stress while it runs.
-pub struct Threads<'a> {
-    stress: &'a Stress,
+/// A load while it runs.
+pub struct RunningLoad<'a> {
+    load: &'a Load,
     stop: Arc<AtomicBool>,
     rounds: Arc<AtomicU64>,
     threads: Vec<JoinHandle<io::Result<()>>>,
 }
 
-impl Threads<'_> {
+impl RunningLoad<'_> {
     /// A thread that does `work` until it is told to stop or fails.
     fn repeat(
         &mut self,
         mut work: impl FnMut(&AtomicBool) -> io::Result<()> + Send + 'static,
     ) -> Result<(), BenchError> {
         let (stop, rounds) = (Arc::clone(&self.stop), Arc::clone(&self.rounds));
-        let thread = thread::Builder::new().name("bench-stress".into()).spawn(move || {
+        let thread = thread::Builder::new().name("bench-load".into()).spawn(move || {
             while !stop.load(Ordering::Relaxed) {
                 work(&stop)?;
                 rounds.fetch_add(1, Ordering::Relaxed);
@@ -205,26 +205,26 @@ impl Threads<'_> {
     pub fn stop(mut self) -> String {
         let failed = self.end();
         let rounds = self.rounds.load(Ordering::Relaxed);
-        let mut told = match (self.stress.kind, &self.stress.cgroup) {
-            (StressKind::None, _) => String::new(),
-            (StressKind::Sync, _) => format!("{rounds} syncs"),
-            (StressKind::Disk, _) => format!("{rounds} blocks of 64 KiB made durable"),
-            (StressKind::Memory, Some((cgroup, limit))) => {
+        let mut text = match (self.load.kind, &self.load.cgroup) {
+            (LoadKind::None, _) => String::new(),
+            (LoadKind::Sync, _) => format!("{rounds} syncs"),
+            (LoadKind::Disk, _) => format!("{rounds} blocks of 64 KiB made durable"),
+            (LoadKind::Memory, Some((cgroup, limit))) => {
                 format!("limit {} MB hit {} times", limit / 1_000_000, cgroup.hits())
             }
-            (StressKind::Memory, None) => {
+            (LoadKind::Memory, None) => {
                 format!("limit skipped: needs root or a delegated memory cgroup; cache dropped {rounds} times")
             }
         };
         if let Some(error) = failed {
-            told = format!("{told}; the stress failed: {error}");
+            text = format!("{text}; the load failed: {error}");
         }
-        told
+        text
     }
 
     /// How often a memory limit was reached so far; `None`: there is none.
     pub fn limit_hits(&self) -> Option<u64> {
-        self.stress.cgroup.as_ref().map(|(cgroup, _)| cgroup.hits())
+        self.load.cgroup.as_ref().map(|(cgroup, _)| cgroup.hits())
     }
 
     fn end(&mut self) -> Option<io::Error> {
@@ -232,7 +232,7 @@ impl Threads<'_> {
         // All of them are joined before the first failure is looked for.
         let ended: Vec<_> = self.threads.drain(..).map(JoinHandle::join).collect();
         let failed = ended.into_iter().find_map(|ended| ended.ok()?.err());
-        if let Some((cgroup, _)) = &self.stress.cgroup
+        if let Some((cgroup, _)) = &self.load.cgroup
             && let Err(error) = cgroup.limit(None)
         {
             return Some(error);
@@ -241,7 +241,7 @@ impl Threads<'_> {
     }
 }
 
-impl Drop for Threads<'_> {
+impl Drop for RunningLoad<'_> {
     fn drop(&mut self) {
         self.end();
     }
@@ -354,11 +354,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_stress_is_known_by_its_name() {
-        for kind in [StressKind::None, StressKind::Sync, StressKind::Disk, StressKind::Memory] {
+    fn every_load_is_known_by_its_name() {
+        for kind in [LoadKind::None, LoadKind::Sync, LoadKind::Disk, LoadKind::Memory] {
             assert_eq!(kind.to_string().parse(), Ok(kind));
         }
-        assert!("heat".parse::<StressKind>().is_err());
+        assert!("heat".parse::<LoadKind>().is_err());
     }
 
     #[test]

@@ -1,21 +1,21 @@
 //! `faultless bench residency`: every way to make a file resident, side by side on this machine and file
 //! system. Thread: whoever calls `run`; it starts and joins the others.
 //!
-//! [`scheme`] has what is compared, [`capture`] and [`playback`] do it on the thread of [`paced`], [`stress`]
+//! [`scheme`] has what is compared, [`capture`] and [`playback`] do it on the thread of [`paced`], [`load`]
 //! disturbs it, [`report`] says what was found.
 
 mod capture;
+pub mod load;
 mod paced;
 mod playback;
 pub mod report;
 pub mod scheme;
-pub mod load;
 
 use crate::limits;
 use crate::window::budget::{LockBudget, LockLimit, lock_limit, locked_bytes_now};
-use load::{Stress, StressKind};
+use load::{Load, LoadKind};
 use nix::sys::statfs::{self, FsType, statfs};
-use paced::Ground;
+use paced::RunContext;
 use report::{Report, Row};
 use scheme::{LEAD_WINDOWS, Scheme, Shape, Side, WINDOW_BYTES};
 use std::fmt;
@@ -38,14 +38,14 @@ pub struct Options {
     /// Seconds of each row.
     pub seconds: f64,
     /// What goes on beside.
-    pub stress: StressKind,
+    pub load: LoadKind,
 }
 
 impl Options {
     /// 24 tracks at periods of 64 frames for 10 seconds a row.
     pub fn new(dir: PathBuf) -> Options {
         let spool_dir = PathBuf::from("/dev/shm");
-        Options { dir, spool_dir, tracks: 24, period: 64, seconds: 10.0, stress: StressKind::None }
+        Options { dir, spool_dir, tracks: 24, period: 64, seconds: 10.0, load: LoadKind::None }
     }
 }
 
@@ -83,7 +83,7 @@ pub enum BenchError {
 impl fmt::Display for BenchError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            BenchError::Option(told) => f.write_str(told),
+            BenchError::Option(text) => f.write_str(text),
             BenchError::Path { path, tried, error } => write!(f, "{}: {tried}: {error}", path.display()),
             BenchError::Space { path, needed, free } => {
                 write!(f, "{}: the run needs {} MB and {} MB are free", path.display(), needed >> 20, free >> 20)
@@ -124,34 +124,34 @@ pub fn run(options: &Options, progress: &mut dyn FnMut(&str), cancel: &AtomicBoo
     let budget = LockBudget::new(limit);
     progress("preparing");
     let window_bytes = (options.tracks * WINDOW_BYTES * (LEAD_WINDOWS + 2)) as u64;
-    let stress = Stress::prepare(options.stress, &folder.path, window_bytes)?;
-    let ground =
-        Ground { shape, folder: &folder.path, spool: &options.spool_dir, stress: &stress, budget: &budget, cancel };
+    let load = Load::prepare(options.load, &folder.path, window_bytes)?;
+    let context =
+        RunContext { shape, folder: &folder.path, spool: &options.spool_dir, load: &load, budget: &budget, cancel };
     let mut report = Report {
         dir: options.dir.clone(),
-        warnings: warnings(&file_system, &stress),
+        warnings: warnings(&file_system, &load),
         file_system,
         kernel: nix::sys::utsname::uname()
             .map_or_else(|_| "unknown".to_owned(), |name| name.release().to_string_lossy().into_owned()),
         tracks: options.tracks,
         period: options.period,
         seconds: options.seconds,
-        stress: options.stress,
+        load: options.load,
         scheduling: String::new(),
         rows: Vec::new(),
     };
     for scheme in Scheme::CAPTURE {
-        begin_row(&ground, progress, Side::Capture, scheme)?;
-        let (progress_page, note) = capture::row(&ground, scheme)?;
-        report.scheduling.clone_from(&progress_page.scheduling);
-        report.rows.push(Row::new(Side::Capture, scheme, progress_page, &note));
+        begin_row(&context, progress, Side::Capture, scheme)?;
+        let (measurements, note) = capture::row(&context, scheme)?;
+        report.scheduling.clone_from(&measurements.scheduling);
+        report.rows.push(Row::new(Side::Capture, scheme, measurements, &note));
     }
     progress("writing the files that are played");
-    let paths = playback::prepare(&ground)?;
+    let paths = playback::prepare(&context)?;
     for scheme in Scheme::PLAYBACK {
-        begin_row(&ground, progress, Side::Playback, scheme)?;
-        let (progress_page, note) = playback::row(&ground, scheme, &paths)?;
-        report.rows.push(Row::new(Side::Playback, scheme, progress_page, &note));
+        begin_row(&context, progress, Side::Playback, scheme)?;
+        let (measurements, note) = playback::row(&context, scheme, &paths)?;
+        report.rows.push(Row::new(Side::Playback, scheme, measurements, &note));
     }
     for row in report.rows.iter_mut().filter(|row| row.cycles < shape.cycles) {
         row.note = format!("ended early, far behind; {}", row.note);
@@ -161,21 +161,21 @@ pub fn run(options: &Options, progress: &mut dyn FnMut(&str), cancel: &AtomicBoo
 
 /// Settles the disk, so that one row does not pay for another.
 fn begin_row(
-    ground: &Ground<'_>,
+    context: &RunContext<'_>,
     progress: &mut dyn FnMut(&str),
     side: Side,
     scheme: Scheme,
 ) -> Result<(), BenchError> {
-    if ground.cancel.load(Ordering::Relaxed) {
+    if context.cancel.load(Ordering::Relaxed) {
         return Err(BenchError::Cancelled);
     }
     progress(&format!("{side} {scheme}"));
-    let folder = fs::File::open(ground.folder).map_err(at_path(ground.folder, "cannot open"))?;
-    nix::unistd::syncfs(&folder).map_err(|error| at_path(ground.folder, "cannot sync")(error.into()))
+    let folder = fs::File::open(context.folder).map_err(at_path(context.folder, "cannot open"))?;
+    nix::unistd::syncfs(&folder).map_err(|error| at_path(context.folder, "cannot sync")(error.into()))
 }
 
 fn check(options: &Options) -> Result<(), BenchError> {
-    let refused = |told: String| Err(BenchError::Option(told));
+    let refused = |text: String| Err(BenchError::Option(text));
     if !(1..=limits::TRACK_COUNT_MAX).contains(&options.tracks) {
         return refused(format!("{} tracks: use 1 to {}", options.tracks, limits::TRACK_COUNT_MAX));
     }
@@ -196,7 +196,7 @@ fn check(options: &Options) -> Result<(), BenchError> {
 fn check_space(options: &Options, shape: Shape) -> Result<(), BenchError> {
     let space = nix::sys::statvfs::statvfs(&options.dir)
         .map_err(|error| at_path(&options.dir, "cannot ask for its free space")(error.into()))?;
-    let needed = shape.tracks as u64 * shape.file_bytes() + Stress::file_bytes(options.stress);
+    let needed = shape.tracks as u64 * shape.file_bytes() + Load::file_bytes(options.load);
     let free = space.blocks_available() * space.fragment_size();
     if needed <= free {
         return Ok(());
@@ -204,7 +204,7 @@ fn check_space(options: &Options, shape: Shape) -> Result<(), BenchError> {
     Err(BenchError::Space { path: options.dir.clone(), needed, free })
 }
 
-fn warnings(file_system: &str, stress: &Stress) -> Vec<String> {
+fn warnings(file_system: &str, load: &Load) -> Vec<String> {
     let mut warnings = Vec::new();
     if matches!(file_system, "tmpfs" | "ramfs") {
         warnings.push(format!(
@@ -212,7 +212,7 @@ fn warnings(file_system: &str, stress: &Stress) -> Vec<String> {
              `populate`, `locked` and above all `in-place` prove nothing; use a folder on a disk"
         ));
     }
-    warnings.extend(stress.caveat());
+    warnings.extend(load.caveat());
     warnings
 }
 
@@ -270,8 +270,8 @@ mod tests {
     #[test]
     fn a_short_run_has_every_row_and_leaves_nothing() {
         let dir = tempfile::tempdir().unwrap();
-        let mut told = Vec::new();
-        let report = run(&quick(dir.path()), &mut |line| told.push(line.to_owned()), &AtomicBool::new(false)).unwrap();
+        let mut lines = Vec::new();
+        let report = run(&quick(dir.path()), &mut |line| lines.push(line.to_owned()), &AtomicBool::new(false)).unwrap();
         let rows: Vec<_> = report.rows.iter().map(|row| format!("{} {}", row.side, row.scheme)).collect();
         let expected = [
             "capture touch",
@@ -284,14 +284,14 @@ mod tests {
             "playback locked",
         ];
         assert_eq!(rows, expected);
-        assert!(expected.iter().all(|row| told.iter().any(|line| line == row)), "{told:?}");
+        assert!(expected.iter().all(|row| lines.iter().any(|line| line == row)), "{lines:?}");
         for row in &report.rows {
             assert_eq!((row.cycles, row.windows_missing, row.frames_wrong), (225, 0, 0), "{report}");
         }
         assert!(0 < report.rows[0].faults(), "who maps for himself takes faults\n{report}");
         assert_eq!(report.rows[4].faults(), 0, "{report}");
         let json: serde_json::Value = serde_json::from_str(&serde_json::to_string(&report).unwrap()).unwrap();
-        assert_eq!((&json["rows"][4]["scheme"], &json["stress"]), (&"spool".into(), &"none".into()));
+        assert_eq!((&json["rows"][4]["scheme"], &json["load"]), (&"spool".into(), &"none".into()));
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "the folder is empty again");
     }
 

@@ -1,8 +1,8 @@
-//! The paced thread that every scheme is measured on, its butler and the stress beside them.
+//! The paced thread that every scheme is measured on, its butler and the load beside them.
 //! Thread: bench (`perform`), audio (`prepare`, `measure` and every `Cycle`).
 
 use super::BenchError;
-use super::load::Stress;
+use super::load::Load;
 use super::scheme::Shape;
 use crate::limits;
 use crate::window::budget::LockBudget;
@@ -64,7 +64,7 @@ impl Gate {
 
 /// What was seen on the audio thread.
 #[derive(Debug, Default)]
-pub(super) struct ProgressPage {
+pub(super) struct Measurements {
     pub(super) minor_faults: u64,
     pub(super) major_faults: u64,
     /// Nanoseconds of each cycle, in order of time.
@@ -74,26 +74,26 @@ pub(super) struct ProgressPage {
     pub(super) windows_missing: u64,
     pub(super) frames_wrong: u64,
     pub(super) scheduling: String,
-    pub(super) stress: String,
+    pub(super) load: String,
 }
 
 /// What a row needs from the run.
-pub(super) struct Ground<'a> {
+pub(super) struct RunContext<'a> {
     pub(super) shape: Shape,
     pub(super) folder: &'a Path,
     pub(super) spool: &'a Path,
-    pub(super) stress: &'a Stress,
+    pub(super) load: &'a Load,
     pub(super) budget: &'a Arc<LockBudget>,
     pub(super) cancel: &'a AtomicBool,
 }
 
-/// Runs one scheme: `audio` on a real-time thread, `butler` on an ordinary one, the stress beside them.
+/// Runs one scheme: `audio` on a real-time thread, `butler` on an ordinary one, the load beside them.
 /// The butler calls [`Gate::primed`] when the first windows are out and returns some time after [`Gate::is_over`].
 pub(super) fn perform<T: Send>(
-    ground: &Ground<'_>,
+    context: &RunContext<'_>,
     audio: &mut impl Cycle,
     butler: impl FnOnce(&Gate) -> Result<T, BenchError> + Send,
-) -> Result<(ProgressPage, T), BenchError> {
+) -> Result<(Measurements, T), BenchError> {
     let gate = &Gate::default();
     let thread_failed = |error: io::Error| BenchError::Thread(error);
     thread::scope(|scope| {
@@ -112,25 +112,25 @@ pub(super) fn perform<T: Send>(
                 .name("bench-audio".into())
                 .stack_size(limits::AUDIO_STACK_BYTES)
                 .spawn_scoped(scope, move || {
-                    let mut progress_page = prepare(ground);
+                    let mut measurements = prepare(context);
                     // The bench thread waits for this one word; nothing is timed yet.
                     ready_in.send(()).ok();
-                    measure(ground, gate, audio, &mut progress_page);
-                    progress_page
+                    measure(context, gate, audio, &mut measurements);
+                    measurements
                 })
                 .map_err(thread_failed)?;
             ready.recv().ok();
             process::populate();
-            let running = ground.stress.start();
+            let running = context.load.start();
             gate.go.store(true, Ordering::Release);
-            let progress_page = audio.join().map_err(|_| BenchError::Lost("audio"));
-            let (mut progress_page, stress) = (progress_page?, running?.stop());
-            progress_page.stress = stress;
-            Ok(progress_page)
+            let measurements = audio.join().map_err(|_| BenchError::Lost("audio"));
+            let (mut measurements, load) = (measurements?, running?.stop());
+            measurements.load = load;
+            Ok(measurements)
         })();
         gate.over.store(true, Ordering::Release);
         let done = butler.join().map_err(|_| BenchError::Lost("butler"))??;
-        if ground.cancel.load(Ordering::Relaxed) {
+        if context.cancel.load(Ordering::Relaxed) {
             return Err(BenchError::Cancelled);
         }
         Ok((heard?, done))
@@ -138,7 +138,7 @@ pub(super) fn perform<T: Send>(
 }
 
 /// Scheduling class, stack and the memory for the measurements: the last allocation of the thread.
-fn prepare(ground: &Ground<'_>) -> ProgressPage {
+fn prepare(context: &RunContext<'_>) -> Measurements {
     let policy = ThreadSchedulePolicy::Realtime(RealtimeThreadSchedulePolicy::Fifo);
     let priority = ThreadPriority::try_from(PRIORITY).unwrap_or(ThreadPriority::Min);
     let scheduling = match set_thread_priority_and_policy(thread_native_id(), priority, policy) {
@@ -148,21 +148,21 @@ fn prepare(ground: &Ground<'_>) -> ProgressPage {
         }
         Err(error) => format!("ordinary: SCHED_FIFO was refused: {error:?}"),
     };
-    process::prepare_stack(ground.budget);
+    process::prepare_stack(context.budget);
     // Not zeros: those would be one shared page until the first store.
-    let mut cycle_nanos = vec![u64::MAX; ground.shape.cycles as usize];
+    let mut cycle_nanos = vec![u64::MAX; context.shape.cycles as usize];
     cycle_nanos.clear();
-    ProgressPage { cycle_nanos, scheduling, ..ProgressPage::default() }
+    Measurements { cycle_nanos, scheduling, ..Measurements::default() }
 }
 
 /// The measured loop. The card delivers period `n` at `start + n * period`; a cycle must end before
 /// the next is delivered. The imagined card has an endless buffer: late periods are made up, and each
 /// of them is a miss.
-fn measure(ground: &Ground<'_>, gate: &Gate, audio: &mut impl Cycle, progress_page: &mut ProgressPage) {
+fn measure(context: &RunContext<'_>, gate: &Gate, audio: &mut impl Cycle, measurements: &mut Measurements) {
     while !gate.go.load(Ordering::Acquire) {
         thread::sleep(Duration::from_millis(1));
     }
-    let shape = ground.shape;
+    let shape = context.shape;
     let period = shape.period_nanos();
     let (minor, major) = faults();
     let start = now() + period;
@@ -172,7 +172,7 @@ fn measure(ground: &Ground<'_>, gate: &Gate, audio: &mut impl Cycle, progress_pa
         let (at, due) = (cycle * shape.period as u64, start + (cycle + 1) * period);
         let slept = now() < due;
         wait_until(due);
-        if ground.cancel.load(Ordering::Relaxed) || last < now() {
+        if context.cancel.load(Ordering::Relaxed) || last < now() {
             break;
         }
         if slept {
@@ -180,20 +180,20 @@ fn measure(ground: &Ground<'_>, gate: &Gate, audio: &mut impl Cycle, progress_pa
         }
         audio.before(at);
         let began = now();
-        progress_page.windows_missing += audio.cycle(at);
+        measurements.windows_missing += audio.cycle(at);
         let ended = now();
-        progress_page.frames_wrong += audio.after(at);
+        measurements.frames_wrong += audio.after(at);
         // Within the capacity, so this never allocates.
-        progress_page.cycle_nanos.push(ended - began);
+        measurements.cycle_nanos.push(ended - began);
         let missed = due + period < ended;
-        progress_page.misses += u64::from(missed);
-        progress_page.woken_late += u64::from(missed && lag_is_the_schedulers);
+        measurements.misses += u64::from(missed);
+        measurements.woken_late += u64::from(missed && lag_is_the_schedulers);
         gate.position.store(at + shape.period as u64, Ordering::Release);
     }
     let (minor_now, major_now) = faults();
-    progress_page.minor_faults = minor_now - minor;
-    progress_page.major_faults = major_now - major;
-    audio.end(progress_page.cycle_nanos.len() as u64 * shape.period as u64);
+    measurements.minor_faults = minor_now - minor;
+    measurements.major_faults = major_now - major;
+    audio.end(measurements.cycle_nanos.len() as u64 * shape.period as u64);
 }
 
 fn now() -> u64 {

@@ -1,6 +1,6 @@
 //! Playback in each scheme: who maps what and who brings it in. Thread: audio (`Cycle`), butler, bench (`row`).
 
-use super::paced::{Cycle, Gate, Ground, ProgressPage, perform};
+use super::paced::{Cycle, Gate, Measurements, RunContext, perform};
 use super::scheme::{
     BUTLER_PAUSE, Card, LEAD_WINDOWS, OwnMaps, SAMPLE_BYTES, Scheme, WINDOW_BYTES, WINDOW_FRAMES, fill_ramp,
 };
@@ -22,18 +22,18 @@ use std::thread;
 const AHEAD_FRAMES: u64 = WINDOW_FRAMES;
 
 /// Writes the files that every playback scheme reads.
-pub(super) fn prepare(ground: &Ground<'_>) -> Result<Vec<PathBuf>, BenchError> {
+pub(super) fn prepare(context: &RunContext<'_>) -> Result<Vec<PathBuf>, BenchError> {
     let mut bytes = vec![0; WINDOW_BYTES];
-    let mut paths = Vec::with_capacity(ground.shape.tracks);
-    for track in 0..ground.shape.tracks {
-        if ground.cancel.load(Ordering::Relaxed) {
+    let mut paths = Vec::with_capacity(context.shape.tracks);
+    for track in 0..context.shape.tracks {
+        if context.cancel.load(Ordering::Relaxed) {
             return Err(BenchError::Cancelled);
         }
-        let path = ground.folder.join(format!("playback-{track:04}.wav"));
+        let path = context.folder.join(format!("playback-{track:04}.wav"));
         let written = (|| -> io::Result<()> {
             let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
             file.write_all(&[0; DATA_OFFSET as usize])?;
-            for window in 0..ground.shape.windows() {
+            for window in 0..context.shape.windows() {
                 fill_ramp(track, window * WINDOW_FRAMES, &mut bytes);
                 file.write_all(&bytes)?;
             }
@@ -47,10 +47,10 @@ pub(super) fn prepare(ground: &Ground<'_>) -> Result<Vec<PathBuf>, BenchError> {
 
 /// Measures one scheme on the prepared files, from a cold cache.
 pub(super) fn row(
-    ground: &Ground<'_>,
+    context: &RunContext<'_>,
     scheme: Scheme,
     paths: &[PathBuf],
-) -> Result<(ProgressPage, String), BenchError> {
+) -> Result<(Measurements, String), BenchError> {
     let mut files = Vec::with_capacity(paths.len());
     for path in paths {
         let file = File::open(path).map_err(at_path(path, "cannot open"))?;
@@ -59,8 +59,8 @@ pub(super) fn row(
         files.push((path.clone(), file));
     }
     match scheme {
-        Scheme::Touch => touch(ground, files),
-        _ => given(ground, scheme, files),
+        Scheme::Touch => touch(context, files),
+        _ => given(context, scheme, files),
     }
 }
 
@@ -105,15 +105,15 @@ impl Cycle for Toucher {
     }
 }
 
-fn touch(ground: &Ground<'_>, files: Vec<(PathBuf, File)>) -> Result<(ProgressPage, String), BenchError> {
+fn touch(context: &RunContext<'_>, files: Vec<(PathBuf, File)>) -> Result<(Measurements, String), BenchError> {
     let (done, mut collected) = RingBuffer::new(4 * files.len());
     let opened = files.iter().map(|(path, _)| File::open(path));
-    let opened = opened.collect::<io::Result<Vec<_>>>().map_err(at_path(ground.folder, "cannot open its files"))?;
+    let opened = opened.collect::<io::Result<Vec<_>>>().map_err(at_path(context.folder, "cannot open its files"))?;
     let current = files.iter().map(|_| None).collect();
     let maps = OwnMaps { current, done, bytes: WINDOW_BYTES };
-    let mut audio = Toucher { card: Card::new(ground.shape), files: opened, maps };
-    let windows = ground.shape.windows();
-    let (progress_page, ()) = perform(ground, &mut audio, move |gate| {
+    let mut audio = Toucher { card: Card::new(context.shape), files: opened, maps };
+    let windows = context.shape.windows();
+    let (measurements, ()) = perform(context, &mut audio, move |gate| {
         // The butler's own mappings: (window, mapping), oldest first.
         let mut touched: Vec<Vec<(u64, Mapping)>> = files.iter().map(|_| Vec::new()).collect();
         let mut next = 0;
@@ -140,7 +140,7 @@ fn touch(ground: &Ground<'_>, files: Vec<(PathBuf, File)>) -> Result<(ProgressPa
             thread::sleep(BUTLER_PAUSE);
         }
     })?;
-    Ok((progress_page, format!("butler touches {} KiB ahead, audio maps again", WINDOW_BYTES / 1024)))
+    Ok((measurements, format!("butler touches {} KiB ahead, audio maps again", WINDOW_BYTES / 1024)))
 }
 
 /// The audio thread is given windows and copies out of them.
@@ -192,24 +192,24 @@ struct Track {
 }
 
 fn given(
-    ground: &Ground<'_>,
+    context: &RunContext<'_>,
     scheme: Scheme,
     files: Vec<(PathBuf, File)>,
-) -> Result<(ProgressPage, String), BenchError> {
+) -> Result<(Measurements, String), BenchError> {
     let (windows, rings): (Vec<_>, Vec<_>) = files.iter().map(|_| playback_windows()).unzip();
-    let mut audio = Player { card: Card::new(ground.shape), windows };
+    let mut audio = Player { card: Card::new(context.shape), windows };
     let tracks = files.into_iter().zip(rings);
     let mut tracks: Vec<_> = tracks.map(|((path, file), ring)| Track { path, file, ring, next: 0 }).collect();
-    let refused = ground.budget.refused();
-    let (progress_page, ()) = perform(ground, &mut audio, |gate| read_ahead(ground, scheme, &mut tracks, gate))?;
-    let note = match ground.budget.refused() - refused {
+    let refused = context.budget.refused();
+    let (measurements, ()) = perform(context, &mut audio, |gate| read_ahead(context, scheme, &mut tracks, gate))?;
+    let note = match context.budget.refused() - refused {
         0 => String::new(),
         count => format!("{count} windows went out unlocked: RLIMIT_MEMLOCK"),
     };
-    Ok((progress_page, note))
+    Ok((measurements, note))
 }
 
-fn read_ahead(ground: &Ground<'_>, scheme: Scheme, tracks: &mut [Track], gate: &Gate) -> Result<(), BenchError> {
+fn read_ahead(context: &RunContext<'_>, scheme: Scheme, tracks: &mut [Track], gate: &Gate) -> Result<(), BenchError> {
     loop {
         let over = gate.is_over();
         for track in tracks.iter_mut() {
@@ -217,8 +217,8 @@ fn read_ahead(ground: &Ground<'_>, scheme: Scheme, tracks: &mut [Track], gate: &
         }
         for lead in 1..=LEAD_WINDOWS {
             for track in tracks.iter_mut() {
-                if !over && track.next < ground.shape.windows() && track.ring.waiting() < lead {
-                    supply(ground, scheme, track).map_err(at_path(&track.path, "cannot supply a window"))?;
+                if !over && track.next < context.shape.windows() && track.ring.waiting() < lead {
+                    supply(context, scheme, track).map_err(at_path(&track.path, "cannot supply a window"))?;
                 }
             }
         }
@@ -230,11 +230,11 @@ fn read_ahead(ground: &Ground<'_>, scheme: Scheme, tracks: &mut [Track], gate: &
     }
 }
 
-fn supply(ground: &Ground<'_>, scheme: Scheme, track: &mut Track) -> io::Result<()> {
+fn supply(context: &RunContext<'_>, scheme: Scheme, track: &mut Track) -> io::Result<()> {
     let mut map = Mapping::readable(&track.file, DATA_OFFSET + track.next * WINDOW_BYTES as u64, WINDOW_BYTES)?;
     map.populate(Populate::Advise)?;
     if scheme.locks() {
-        map.lock(ground.budget);
+        map.lock(context.budget);
     }
     let start = track.next * WINDOW_FRAMES;
     let format = TakeFormat::F32;

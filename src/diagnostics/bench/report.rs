@@ -1,7 +1,7 @@
 //! What a run found, as JSON and as a table with a sentence per finding. Thread: any.
 
-use super::load::StressKind;
-use super::paced::ProgressPage;
+use super::load::LoadKind;
+use super::paced::Measurements;
 use super::scheme::{Scheme, Side};
 use serde::Serialize;
 use std::fmt;
@@ -23,7 +23,7 @@ pub struct Report {
     /// Seconds of each row.
     pub seconds: f64,
     /// What went on beside.
-    pub stress: StressKind,
+    pub load: LoadKind,
     /// How the audio thread was scheduled.
     pub scheduling: String,
     /// What makes figures of this run worth less.
@@ -65,26 +65,26 @@ pub struct Row {
 }
 
 impl Row {
-    pub(super) fn new(side: Side, scheme: Scheme, progress_page: ProgressPage, note: &str) -> Row {
-        let mut nanos = progress_page.cycle_nanos;
+    pub(super) fn new(side: Side, scheme: Scheme, measurements: Measurements, note: &str) -> Row {
+        let mut nanos = measurements.cycle_nanos;
         nanos.sort_unstable();
         let us = |nanos: u64| (nanos as f64 / 100.0).round() / 10.0;
         let mean = nanos.iter().sum::<u64>() / (nanos.len() as u64).max(1);
-        let parts = [note, &progress_page.stress];
+        let parts = [note, &measurements.load];
         let parts: Vec<_> = parts.into_iter().filter(|part| !part.is_empty()).collect();
         Row {
             side,
             scheme,
-            minor_faults: progress_page.minor_faults,
-            major_faults: progress_page.major_faults,
+            minor_faults: measurements.minor_faults,
+            major_faults: measurements.major_faults,
             cycles: nanos.len() as u64,
             cycle_us_mean: us(mean),
             cycle_us_p9999: us(quantile(&nanos, 9999, 10_000)),
             cycle_us_max: us(nanos.last().copied().unwrap_or(0)),
-            misses: progress_page.misses,
-            woken_late: progress_page.woken_late,
-            windows_missing: progress_page.windows_missing,
-            frames_wrong: progress_page.frames_wrong,
+            misses: measurements.misses,
+            woken_late: measurements.woken_late,
+            windows_missing: measurements.windows_missing,
+            frames_wrong: measurements.frames_wrong,
             note: parts.join("; "),
         }
     }
@@ -147,21 +147,21 @@ fn quantile(sorted: &[u64], part: usize, whole: usize) -> u64 {
 /// 18858 as `18,858`.
 fn grouped(number: u64) -> String {
     let digits = number.to_string();
-    let mut told = String::with_capacity(digits.len() + digits.len() / 3);
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (index, digit) in digits.chars().enumerate() {
         if 0 < index && (digits.len() - index).is_multiple_of(3) {
-            told.push(',');
+            text.push(',');
         }
-        told.push(digit);
+        text.push(digit);
     }
-    told
+    text
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Report { tracks, period, seconds, stress, .. } = self;
+        let Report { tracks, period, seconds, load, .. } = self;
         writeln!(f, "{}: {}, Linux {}", self.dir.display(), self.file_system, self.kernel)?;
-        writeln!(f, "{tracks} tracks, f32, 48000 Hz, period {period}, {seconds} s a row, stress: {stress}")?;
+        writeln!(f, "{tracks} tracks, f32, 48000 Hz, period {period}, {seconds} s a row, load: {load}")?;
         writeln!(f, "audio thread: {}", self.scheduling)?;
         for warning in &self.warnings {
             writeln!(f, "warning: {warning}")?;
@@ -214,9 +214,9 @@ mod tests {
     use super::*;
 
     fn row(side: Side, scheme: Scheme, minor_faults: u64) -> Row {
-        let progress_page =
-            ProgressPage { minor_faults, cycle_nanos: vec![3_000, 1_000, 2_000], ..ProgressPage::default() };
-        Row::new(side, scheme, progress_page, "")
+        let measurements =
+            Measurements { minor_faults, cycle_nanos: vec![3_000, 1_000, 2_000], ..Measurements::default() };
+        Row::new(side, scheme, measurements, "")
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::freeze::{Freeze, Frozen};
 use super::place::{self, Place};
 use super::throttle::Throttle;
 use super::{Kind, Options, RATE, SAMPLE_BYTES};
-use crate::diagnostics::bench::load::{Stress, StressKind, Threads};
+use crate::diagnostics::bench::load::{Load, LoadKind, RunningLoad};
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
@@ -29,18 +29,18 @@ const SPARE_BYTES: u64 = 64 << 20;
 /// A stress that is ready.
 pub(super) enum Disturbance {
     Nothing,
-    Bench(Stress),
+    Load(Load),
     Cache(PathBuf),
-    Slow { throttle: Throttle, neighbours: Stress, bytes_per_second: u64 },
+    Slow { throttle: Throttle, neighbours: Load, bytes_per_second: u64 },
     Freeze(Freeze),
 }
 
 /// A stress that goes on; dropped, it ends.
 pub(super) enum Going<'a> {
     Nothing,
-    Bench(Threads<'a>),
+    Load(RunningLoad<'a>),
     Cache(Reader),
-    Slow { throttle: &'a Throttle, neighbours: Threads<'a>, bytes_per_second: u64 },
+    Slow { throttle: &'a Throttle, neighbours: RunningLoad<'a>, bytes_per_second: u64 },
     Freeze(Frozen),
 }
 
@@ -54,22 +54,22 @@ impl Disturbance {
     pub(super) fn prepare(kind: Kind, options: &Options, place: &Place, session: &Path) -> Result<Disturbance, String> {
         let speed = options.inputs as u64 * SAMPLE_BYTES * u64::from(RATE);
         let takes = (options.seconds * speed as f64) as u64 + SPARE_BYTES;
-        let bench = |kind: StressKind| {
-            let needed = takes + Stress::file_bytes(kind);
+        let load = |kind: LoadKind| {
+            let needed = takes + Load::file_bytes(kind);
             room(place, needed)?;
             let folder = beside(session)?;
             // Windows ahead, and what waits for the disk meanwhile.
-            Stress::prepare(kind, &folder, 2 * speed).map_err(|error| error.to_string())
+            Load::prepare(kind, &folder, 2 * speed).map_err(|error| error.to_string())
         };
         match kind {
             Kind::None | Kind::Unplug => room(place, takes).map(|()| Disturbance::Nothing),
-            Kind::Sync => bench(StressKind::Sync).map(Disturbance::Bench),
-            Kind::Disk => bench(StressKind::Disk).map(Disturbance::Bench),
+            Kind::Sync => load(LoadKind::Sync).map(Disturbance::Load),
+            Kind::Disk => load(LoadKind::Disk).map(Disturbance::Load),
             Kind::Memory => {
-                let stress = bench(StressKind::Memory)?;
-                match stress.caveat() {
+                let memory = load(LoadKind::Memory)?;
+                match memory.caveat() {
                     Some(_) => Err("needs root or a delegated memory control group".to_owned()),
-                    None => Ok(Disturbance::Bench(stress)),
+                    None => Ok(Disturbance::Load(memory)),
                 }
             }
             Kind::Cache => {
@@ -82,7 +82,7 @@ impl Disturbance {
             Kind::Slow => {
                 let mount = place.mount().ok_or("where the folder is mounted is not known")?;
                 let throttle = Throttle::enter(mount)?;
-                let neighbours = bench(StressKind::Disk)?;
+                let neighbours = load(LoadKind::Disk)?;
                 Ok(Disturbance::Slow { throttle, neighbours, bytes_per_second: SLOW_BYTES_PER_SECOND.max(3 * speed) })
             }
             Kind::Freeze => {
@@ -97,7 +97,7 @@ impl Disturbance {
     pub(super) fn start(&self) -> Result<Going<'_>, String> {
         match self {
             Disturbance::Nothing => Ok(Going::Nothing),
-            Disturbance::Bench(stress) => stress.start().map(Going::Bench).map_err(|error| error.to_string()),
+            Disturbance::Load(load) => load.start().map(Going::Load).map_err(|error| error.to_string()),
             Disturbance::Cache(path) => {
                 Reader::start(path).map(Going::Cache).map_err(|error| format!("{}: {error}", path.display()))
             }
@@ -118,7 +118,7 @@ impl Going<'_> {
     pub(super) fn stop(self) -> Result<String, String> {
         match self {
             Going::Nothing => Ok(String::new()),
-            Going::Bench(running) => {
+            Going::Load(running) => {
                 let hits = running.limit_hits();
                 let did = running.stop();
                 if hits == Some(0) { Err(format!("the limit was never reached ({did})")) } else { Ok(did) }
