@@ -3,7 +3,7 @@
 use super::Wake;
 use crate::control::Severity;
 use crate::diagnostics::doctor::{self, Finding};
-use crate::diagnostics::stress::Kind;
+use crate::diagnostics::stress::StressKind;
 use crate::diagnostics::stress::sheet::Row;
 use crate::export::{self, ExportOptions};
 use crate::format::TakeFormat;
@@ -49,7 +49,7 @@ pub struct ExportView {
 #[derive(Clone, Debug, PartialEq)]
 pub struct StressRequest {
     /// What goes on beside.
-    pub kinds: Vec<Kind>,
+    pub kinds: Vec<StressKind>,
     /// Inputs.
     pub tracks: usize,
     /// Seconds of each.
@@ -286,7 +286,7 @@ impl Leash {
 }
 
 /// A line that the stress test's program may print at the most.
-const LAB_LINE_BYTES_MAX: u64 = 64 * 1024;
+const OUTPUT_LINE_BYTES_MAX: u64 = 64 * 1024;
 
 /// Runs the stress test's program and passes on what it tells, line by line.
 fn stress(
@@ -297,7 +297,7 @@ fn stress(
     leash: &Leash,
     tell: &dyn Fn(News),
 ) -> Result<(), String> {
-    let kinds: Vec<String> = request.kinds.iter().map(Kind::to_string).collect();
+    let kinds: Vec<String> = request.kinds.iter().map(StressKind::to_string).collect();
     let mut child = std::process::Command::new(program)
         .arg("stress")
         .arg(scratch)
@@ -315,7 +315,7 @@ fn stress(
     let mut line = Vec::new();
     let (mut whole, mut unreadable) = (false, None);
     while let Some(read) = &mut lines
-        && read.by_ref().take(LAB_LINE_BYTES_MAX).read_until(b'\n', &mut line).is_ok_and(|got| got > 0)
+        && read.by_ref().take(OUTPUT_LINE_BYTES_MAX).read_until(b'\n', &mut line).is_ok_and(|got| got > 0)
     {
         let value: Value = serde_json::from_slice(&line).unwrap_or_default();
         line.clear();
@@ -343,7 +343,7 @@ fn stress(
     }
     let mut said = String::new();
     if let Some(errors) = &mut errors {
-        errors.take(LAB_LINE_BYTES_MAX).read_to_string(&mut said).ok();
+        errors.take(OUTPUT_LINE_BYTES_MAX).read_to_string(&mut said).ok();
     }
     let last = said.lines().last().and_then(|line| line.strip_prefix("faultless: ")).map(str::to_owned);
     Err(last.unwrap_or_else(|| format!("stress test: it ended without a sheet ({status})")))

@@ -4,7 +4,7 @@ use super::shell::Shell;
 use crate::app::snapshot::{DeviceView, Health, Level, Meter, PassPhase, PassView, Room, Snapshot, Stage, Told};
 use crate::control::Severity;
 use crate::control::edit::Edit;
-use crate::diagnostics::stress::Kind;
+use crate::diagnostics::stress::StressKind;
 use crate::diagnostics::stress::sheet::{Figures, Row, Verdict};
 use crate::format::TakeFormat;
 use crate::message::Motion;
@@ -182,7 +182,7 @@ pub fn stressed(tracks: usize) -> Snapshot {
         commit_us_max: 15_200,
         ..Figures::default()
     };
-    let row = |stress: Kind, verdict: Verdict, reason: &str, figures: Option<Figures>| Row {
+    let row = |stress: StressKind, verdict: Verdict, reason: &str, figures: Option<Figures>| Row {
         stress,
         verdict,
         reason: reason.to_owned(),
@@ -192,11 +192,11 @@ pub fn stressed(tracks: usize) -> Snapshot {
     let away = Figures { frames_lost: 24_000, frames_lost_wanted: 24_000, ..figures.clone() };
     let mut snapshot = stopped(tracks, 60);
     snapshot.stress.rows = Arc::new(vec![
-        row(Kind::None, Verdict::Passed, "", Some(figures.clone())),
-        row(Kind::Sync, Verdict::Passed, "4843 syncs", Some(figures)),
-        row(Kind::Cache, Verdict::Failed, "3 page faults; 640 frames lost", Some(missed)),
-        row(Kind::Freeze, Verdict::Skipped, "needs root", None),
-        row(Kind::Unplug, Verdict::Passed, "", Some(away)),
+        row(StressKind::None, Verdict::Passed, "", Some(figures.clone())),
+        row(StressKind::Sync, Verdict::Passed, "4843 syncs", Some(figures)),
+        row(StressKind::Cache, Verdict::Failed, "3 page faults; 640 frames lost", Some(missed)),
+        row(StressKind::Freeze, Verdict::Skipped, "needs root", None),
+        row(StressKind::Unplug, Verdict::Passed, "", Some(away)),
     ]);
     snapshot
 }

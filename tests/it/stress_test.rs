@@ -102,7 +102,7 @@ fn what_is_not_permitted_is_skipped_by_name_with_its_reason() {
 }
 
 #[test]
-fn a_lab_that_is_interrupted_ends_soon_and_leaves_nothing() {
+fn an_interrupted_stress_test_ends_soon_and_leaves_nothing() {
     let place = place();
     let arguments = format!("--stress none,sync --seconds 600 --inputs 2 {DEEP}");
     let program = start(faultless("stress", place.path(), &arguments));
@@ -115,9 +115,9 @@ fn a_lab_that_is_interrupted_ends_soon_and_leaves_nothing() {
 }
 
 #[test]
-fn root_freeze_the_lab_freezes_and_slows_a_loop_image_and_nothing_is_lost() {
+fn root_freeze_the_stress_test_freezes_and_slows_a_loop_image_and_nothing_is_lost() {
     if !is_root() {
-        skip("the lab on a loop image", "needs root");
+        skip("the stress test on a loop image", "needs root");
         return;
     }
     let image = Image::up("ext4", "1G");
@@ -130,7 +130,7 @@ fn root_freeze_the_lab_freezes_and_slows_a_loop_image_and_nothing_is_lost() {
     );
     let slow = row(&sheet, "slow");
     if slow["verdict"] == "skipped" {
-        skip("the lab on a slow disk", slow["reason"].as_str().unwrap());
+        skip("the stress test on a slow disk", slow["reason"].as_str().unwrap());
     } else {
         passed(&sheet, "slow", 8, 288_000, 0);
     }
@@ -148,20 +148,20 @@ fn root_freeze_the_lab_freezes_and_slows_a_loop_image_and_nothing_is_lost() {
     written.wait(Duration::from_secs(10)).done();
     // What it had in memory goes into the rehearsal's takes, as after any kill.
     let mut entries = fs::read_dir(image.path()).unwrap().map(|entry| entry.unwrap().path());
-    let stress = entries.find(|path| path.file_name().unwrap().to_string_lossy().starts_with("stress-lab-")).unwrap();
+    let stress = entries.find(|path| path.file_name().unwrap().to_string_lossy().starts_with("stress-")).unwrap();
     run(faultless("recover", &stress.join("freeze"), "")).done();
     assert!(check(&stress.join("freeze"))[0].frames > 12 * 48_000);
 }
 
 #[test]
-fn root_squeeze_the_lab_takes_memory_away_and_nothing_is_lost() {
+fn root_squeeze_the_stress_test_takes_memory_away_and_nothing_is_lost() {
     let place = place();
     let arguments = format!("--stress memory,cache,disk --seconds 4 --inputs 8 --json {DEEP}");
     let sheet = run(faultless("stress", place.path(), &arguments)).done().json();
     for stress in ["memory", "cache", "disk"] {
         let row = row(&sheet, stress);
         if row["verdict"] == "skipped" {
-            skip(&format!("the lab under {stress}"), row["reason"].as_str().unwrap());
+            skip(&format!("the stress test under {stress}"), row["reason"].as_str().unwrap());
         } else {
             passed(&sheet, stress, 8, 192_000, 0);
         }

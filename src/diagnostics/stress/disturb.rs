@@ -3,7 +3,7 @@
 use super::freeze::{Freeze, Frozen};
 use super::place::{self, Place};
 use super::throttle::Throttle;
-use super::{Kind, Options, RATE, SAMPLE_BYTES};
+use super::{Options, RATE, SAMPLE_BYTES, StressKind};
 use crate::diagnostics::bench::load::{Load, LoadKind, RunningLoad};
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use std::fs::{self, File, OpenOptions};
@@ -51,7 +51,12 @@ pub(super) fn freeze_seconds(seconds: f64) -> f64 {
 
 impl Disturbance {
     /// Makes what it needs beside `session`, which is to be recorded into. Why not, where that is not permitted.
-    pub(super) fn prepare(kind: Kind, options: &Options, place: &Place, session: &Path) -> Result<Disturbance, String> {
+    pub(super) fn prepare(
+        kind: StressKind,
+        options: &Options,
+        place: &Place,
+        session: &Path,
+    ) -> Result<Disturbance, String> {
         let speed = options.inputs as u64 * SAMPLE_BYTES * u64::from(RATE);
         let takes = (options.seconds * speed as f64) as u64 + SPARE_BYTES;
         let load = |kind: LoadKind| {
@@ -62,30 +67,30 @@ impl Disturbance {
             Load::prepare(kind, &folder, 2 * speed).map_err(|error| error.to_string())
         };
         match kind {
-            Kind::None | Kind::Unplug => room(place, takes).map(|()| Disturbance::Nothing),
-            Kind::Sync => load(LoadKind::Sync).map(Disturbance::Load),
-            Kind::Disk => load(LoadKind::Disk).map(Disturbance::Load),
-            Kind::Memory => {
+            StressKind::None | StressKind::Unplug => room(place, takes).map(|()| Disturbance::Nothing),
+            StressKind::Sync => load(LoadKind::Sync).map(Disturbance::Load),
+            StressKind::Disk => load(LoadKind::Disk).map(Disturbance::Load),
+            StressKind::Memory => {
                 let memory = load(LoadKind::Memory)?;
                 match memory.caveat() {
                     Some(_) => Err("needs root or a delegated memory control group".to_owned()),
                     None => Ok(Disturbance::Load(memory)),
                 }
             }
-            Kind::Cache => {
+            StressKind::Cache => {
                 let bytes = (place.free_bytes() / 4).clamp(CACHE_BYTES.0, CACHE_BYTES.1);
                 room(place, takes + bytes)?;
                 let path = beside(session)?.join("cache");
                 fill(&path, bytes).map_err(|error| format!("{}: cannot be written: {error}", path.display()))?;
                 Ok(Disturbance::Cache(path))
             }
-            Kind::Slow => {
+            StressKind::Slow => {
                 let mount = place.mount().ok_or("where the folder is mounted is not known")?;
                 let throttle = Throttle::enter(mount)?;
                 let neighbours = load(LoadKind::Disk)?;
                 Ok(Disturbance::Slow { throttle, neighbours, bytes_per_second: SLOW_BYTES_PER_SECOND.max(3 * speed) })
             }
-            Kind::Freeze => {
+            StressKind::Freeze => {
                 room(place, takes)?;
                 let seconds = freeze_seconds(options.seconds);
                 Freeze::permitted(place.mount(), options.may_freeze, seconds).map(Disturbance::Freeze)
@@ -172,7 +177,7 @@ impl Reader {
         let mut file = File::open(path)?;
         let (stop, bytes) = (Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default());
         let (ended, read) = (Arc::clone(&stop), Arc::clone(&bytes));
-        let thread = std::thread::Builder::new().name("lab-cache".to_owned()).spawn(move || {
+        let thread = std::thread::Builder::new().name("stress-cache".to_owned()).spawn(move || {
             let mut block = vec![0; 1 << 20];
             while !ended.load(Relaxed) {
                 file.seek(SeekFrom::Start(0))?;

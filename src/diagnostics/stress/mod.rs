@@ -33,7 +33,7 @@ pub const SAMPLE_BYTES: u64 = 3;
 /// What the machine is put through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Kind {
+pub enum StressKind {
     /// Nothing: the figures to compare with.
     None,
     /// `syncfs` again and again, as any program does that calls `sync`.
@@ -52,64 +52,72 @@ pub enum Kind {
     Unplug,
 }
 
-impl Kind {
+impl StressKind {
     /// All of them, in the order in which they are run.
-    pub const ALL: [Kind; 8] =
-        [Kind::None, Kind::Sync, Kind::Cache, Kind::Disk, Kind::Memory, Kind::Slow, Kind::Freeze, Kind::Unplug];
+    pub const ALL: [StressKind; 8] = [
+        StressKind::None,
+        StressKind::Sync,
+        StressKind::Cache,
+        StressKind::Disk,
+        StressKind::Memory,
+        StressKind::Slow,
+        StressKind::Freeze,
+        StressKind::Unplug,
+    ];
 
     /// What it is, in words.
     pub fn words(self) -> &'static str {
         match self {
-            Kind::None => "nothing beside",
-            Kind::Sync => "another program calls sync all the time",
-            Kind::Cache => "another program reads more than the page cache keeps",
-            Kind::Disk => "two programs write and make every block durable",
-            Kind::Memory => "little more memory than the program needs; needs root",
-            Kind::Slow => "a disk of 20 MB/s with two busy neighbours; needs root",
-            Kind::Freeze => "the file system takes no write for seconds; needs root and a loop image",
-            Kind::Unplug => "the device is unplugged and comes back",
+            StressKind::None => "nothing beside",
+            StressKind::Sync => "another program calls sync all the time",
+            StressKind::Cache => "another program reads more than the page cache keeps",
+            StressKind::Disk => "two programs write and make every block durable",
+            StressKind::Memory => "little more memory than the program needs; needs root",
+            StressKind::Slow => "a disk of 20 MB/s with two busy neighbours; needs root",
+            StressKind::Freeze => "the file system takes no write for seconds; needs root and a loop image",
+            StressKind::Unplug => "the device is unplugged and comes back",
         }
     }
 
     /// Whether it means a disk: on a file system in memory it would prove nothing.
     fn needs_disk(self) -> bool {
-        matches!(self, Kind::Sync | Kind::Cache | Kind::Disk | Kind::Slow | Kind::Freeze)
+        matches!(self, StressKind::Sync | StressKind::Cache | StressKind::Disk | StressKind::Slow | StressKind::Freeze)
     }
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for StressKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
-            Kind::None => "none",
-            Kind::Sync => "sync",
-            Kind::Cache => "cache",
-            Kind::Disk => "disk",
-            Kind::Memory => "memory",
-            Kind::Slow => "slow",
-            Kind::Freeze => "freeze",
-            Kind::Unplug => "unplug",
+            StressKind::None => "none",
+            StressKind::Sync => "sync",
+            StressKind::Cache => "cache",
+            StressKind::Disk => "disk",
+            StressKind::Memory => "memory",
+            StressKind::Slow => "slow",
+            StressKind::Freeze => "freeze",
+            StressKind::Unplug => "unplug",
         })
     }
 }
 
-impl FromStr for Kind {
+impl FromStr for StressKind {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
-        let known = Kind::ALL.into_iter().find(|kind| kind.to_string() == text);
+        let known = StressKind::ALL.into_iter().find(|kind| kind.to_string() == text);
         known.ok_or_else(|| {
-            let all: Vec<String> = Kind::ALL.iter().map(Kind::to_string).collect();
+            let all: Vec<String> = StressKind::ALL.iter().map(StressKind::to_string).collect();
             format!("{text}: unknown stress; use {} or all", all.join(", "))
         })
     }
 }
 
 /// Kinds by their names, in the order in which they are run, none twice. `all` means all of them.
-pub fn kinds(names: &[String]) -> Result<Vec<Kind>, String> {
+pub fn kinds(names: &[String]) -> Result<Vec<StressKind>, String> {
     if names.iter().any(|name| name == "all") {
-        return Ok(Kind::ALL.to_vec());
+        return Ok(StressKind::ALL.to_vec());
     }
-    let named = names.iter().map(|name| name.parse()).collect::<Result<Vec<Kind>, String>>()?;
-    Ok(Kind::ALL.into_iter().filter(|kind| named.contains(kind)).collect())
+    let named = names.iter().map(|name| name.parse()).collect::<Result<Vec<StressKind>, String>>()?;
+    Ok(StressKind::ALL.into_iter().filter(|kind| named.contains(kind)).collect())
 }
 
 /// What is to be run.
@@ -118,7 +126,7 @@ pub struct Options {
     /// A folder for the rehearsals; they get a new one of their own inside it.
     pub scratch: PathBuf,
     /// The stresses.
-    pub kinds: Vec<Kind>,
+    pub kinds: Vec<StressKind>,
     /// Seconds that are recorded under each.
     pub seconds: f64,
     /// Inputs.
@@ -210,7 +218,7 @@ pub fn run(options: &Options, tell: &mut dyn FnMut(News<'_>), cancel: &AtomicBoo
 }
 
 fn one(
-    kind: Kind,
+    kind: StressKind,
     options: &Options,
     place: &Place,
     scheduling: &mut String,

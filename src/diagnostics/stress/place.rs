@@ -38,7 +38,7 @@ impl Place {
                     format!("{} is a session; rehearse in an empty folder, never in one of yours", session.display());
                 return Err(at(reason));
             }
-            let name = jiff::Zoned::now().strftime("stress-lab-%Y%m%d-%H%M%S").to_string();
+            let name = jiff::Zoned::now().strftime("stress-%Y%m%d-%H%M%S").to_string();
             let path = whole.join(format!("{name}-{}", std::process::id()));
             fs::create_dir(&path).map_err(|error| at(format!("no folder can be made in it: {error}")))?;
             Ok(Place { mount: mount_of(&path), path, made: None, keep })

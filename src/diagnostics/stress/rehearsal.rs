@@ -1,7 +1,7 @@
 //! One rehearsal: the true engine over the built-in device's ramp, disturbed on its way. Thread: the stress test's, as control.
 
 use super::disturb::{Disturbance, Going};
-use super::{Kind, Options, RATE};
+use super::{Options, RATE, StressKind};
 use crate::butler::capabilities::CapturePath;
 use crate::control::pass::PassReport;
 use crate::control::setup::{self, Allowed, Wanted};
@@ -36,7 +36,7 @@ pub(super) struct Rehearsal {
 
 /// Records. Why not, if it cannot.
 pub(super) fn record(
-    kind: Kind,
+    kind: StressKind,
     options: &Options,
     folder: &Path,
     disturbance: &Disturbance,
@@ -58,18 +58,18 @@ pub(super) fn record(
     Ok(Rehearsal {
         report: report.ok_or_else(why)?,
         scheduling,
-        lost_wanted: if kind == Kind::Unplug { AWAY_FRAMES } else { 0 },
+        lost_wanted: if kind == StressKind::Unplug { AWAY_FRAMES } else { 0 },
         did,
         spool_bytes_peak,
     })
 }
 
-fn plan(kind: Kind, options: &Options, folder: &Path) -> Setup {
+fn plan(kind: StressKind, options: &Options, folder: &Path) -> Setup {
     // In the middle of the pass, which begins a moment after the device; with a period, so that all of it is lost.
     let unplugged = (f64::from(RATE) * (0.5 + options.seconds / 2.0)) as u64;
     let unplugged = unplugged - unplugged % options.period as u64;
     let name = match kind {
-        Kind::Unplug => format!("virtual:unplug={unplugged}+{AWAY_FRAMES}"),
+        StressKind::Unplug => format!("virtual:unplug={unplugged}+{AWAY_FRAMES}"),
         _ => "virtual".to_owned(),
     };
     let wanted = Wanted {

@@ -2,7 +2,7 @@
 
 use super::check::Checked;
 use super::rehearsal::Rehearsal;
-use super::{Kind, RATE};
+use super::{RATE, StressKind};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::PathBuf;
@@ -33,7 +33,7 @@ impl fmt::Display for Verdict {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Row {
     /// Which.
-    pub stress: Kind,
+    pub stress: StressKind,
     /// How it went.
     pub verdict: Verdict,
     /// Why, where it did not pass; what the stress did, where it did.
@@ -79,7 +79,7 @@ pub struct Figures {
 
 impl Row {
     /// A row of a rehearsal that was not, or not to its end.
-    pub(super) fn without_figures(stress: Kind, verdict: Verdict, reason: String) -> Row {
+    pub(super) fn without_figures(stress: StressKind, verdict: Verdict, reason: String) -> Row {
         Row { stress, verdict, reason, figures: None }
     }
 }
@@ -117,7 +117,7 @@ impl Sheet {
 }
 
 /// Judges a rehearsal.
-pub(super) fn judge(kind: Kind, period: usize, rehearsal: &Rehearsal, checked: &Checked) -> Row {
+pub(super) fn judge(kind: StressKind, period: usize, rehearsal: &Rehearsal, checked: &Checked) -> Row {
     let report = &rehearsal.report;
     let audio = &report.audio_thread;
     let figures = Figures {

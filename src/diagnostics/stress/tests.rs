@@ -15,7 +15,7 @@ use std::path::Path;
 fn options(scratch: &Path) -> Options {
     Options {
         scratch: scratch.to_path_buf(),
-        kinds: vec![Kind::None],
+        kinds: vec![StressKind::None],
         seconds: 2.0,
         inputs: 2,
         period: 64,
@@ -27,12 +27,12 @@ fn options(scratch: &Path) -> Options {
 
 #[test]
 fn every_stress_is_known_by_its_name_and_all_means_all() {
-    for kind in Kind::ALL {
+    for kind in StressKind::ALL {
         assert_eq!(kind.to_string().parse(), Ok(kind));
     }
     let named = |names: &[&str]| kinds(&names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
-    assert_eq!(named(&["unplug", "sync", "sync"]), Ok(vec![Kind::Sync, Kind::Unplug]));
-    assert_eq!(named(&["all"]), Ok(Kind::ALL.to_vec()));
+    assert_eq!(named(&["unplug", "sync", "sync"]), Ok(vec![StressKind::Sync, StressKind::Unplug]));
+    assert_eq!(named(&["all"]), Ok(StressKind::ALL.to_vec()));
     assert!(named(&["heat"]).unwrap_err().starts_with("heat: unknown stress"));
 }
 
@@ -170,10 +170,11 @@ fn options_out_of_range_are_refused_before_anything_is_made() {
 }
 
 #[test]
-fn a_lab_that_is_stopped_leaves_nothing() {
+fn a_stress_test_that_is_stopped_leaves_nothing() {
     let home = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).unwrap();
     let cancel = AtomicBool::new(false);
-    let options = Options { kinds: vec![Kind::None, Kind::Unplug], seconds: 60.0, ..options(&home.path().join("r")) };
+    let options =
+        Options { kinds: vec![StressKind::None, StressKind::Unplug], seconds: 60.0, ..options(&home.path().join("r")) };
     let mut stop = |news: News<'_>| {
         if matches!(&news, News::Doing { doing, .. } if doing.contains("recorded")) {
             cancel.store(true, Relaxed);
@@ -185,9 +186,10 @@ fn a_lab_that_is_stopped_leaves_nothing() {
 
 #[test]
 fn a_sheet_comes_back_from_its_json_and_says_everything_in_words() {
-    let row = Row { stress: Kind::Freeze, verdict: Verdict::Skipped, reason: "needs root".to_owned(), figures: None };
+    let row =
+        Row { stress: StressKind::Freeze, verdict: Verdict::Skipped, reason: "needs root".to_owned(), figures: None };
     let passed = Row {
-        stress: Kind::Sync,
+        stress: StressKind::Sync,
         verdict: Verdict::Passed,
         reason: "90 syncs".to_owned(),
         figures: Some(Figures { minor_faults: Some(0), major_faults: Some(0), ..Figures::default() }),

@@ -34,7 +34,7 @@ impl Throttle {
         })?;
         let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
         let entered = cgroup_places(&own, "blkio", FILES).into_iter().find_map(|(home, parent, file)| {
-            let group = parent.join(format!("faultless-lab-{}", std::process::id()));
+            let group = parent.join(format!("faultless-stress-{}", std::process::id()));
             fs::create_dir(&group).ok()?;
             // From here on dropping it cleans up.
             let throttle = Throttle { group, home, file, disk: disk.clone() };

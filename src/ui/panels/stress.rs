@@ -3,7 +3,7 @@
 use crate::app::command::Command;
 use crate::app::jobs::StressRequest;
 use crate::app::snapshot::Level;
-use crate::diagnostics::stress::Kind;
+use crate::diagnostics::stress::StressKind;
 use crate::diagnostics::stress::sheet::{Figures, Row, Verdict};
 use crate::ui::format::micros;
 use crate::ui::panel_context::PanelContext;
@@ -15,14 +15,14 @@ use egui::{
 
 /// What it keeps between frames.
 pub struct State {
-    chosen: [bool; Kind::ALL.len()],
+    chosen: [bool; StressKind::ALL.len()],
     tracks: usize,
     seconds: f64,
 }
 
 impl Default for State {
     fn default() -> State {
-        State { chosen: [true; Kind::ALL.len()], tracks: 24, seconds: 10.0 }
+        State { chosen: [true; StressKind::ALL.len()], tracks: 24, seconds: 10.0 }
     }
 }
 
@@ -97,7 +97,7 @@ pub fn show(ui: &mut Ui, state: &mut State, context: &mut PanelContext<'_>) {
 
 fn choose(ui: &mut Ui, state: &mut State) {
     ui.spacing_mut().item_spacing.x = 10.0;
-    for (kind, on) in Kind::ALL.iter().zip(&mut state.chosen) {
+    for (kind, on) in StressKind::ALL.iter().zip(&mut state.chosen) {
         ui.checkbox(on, name(*kind)).on_hover_text(kind.words());
     }
     ui.add(DragValue::new(&mut state.tracks).range(1..=256).suffix(" inputs"))
@@ -106,8 +106,8 @@ fn choose(ui: &mut Ui, state: &mut State) {
     ui.add(seconds).accessible_name("Seconds of each rehearsal");
 }
 
-fn name(kind: Kind) -> String {
-    if kind == Kind::None { "nothing".to_owned() } else { kind.to_string() }
+fn name(kind: StressKind) -> String {
+    if kind == StressKind::None { "nothing".to_owned() } else { kind.to_string() }
 }
 
 fn run(ui: &mut Ui, state: &State, context: &mut PanelContext<'_>) {
@@ -122,7 +122,7 @@ fn run(ui: &mut Ui, state: &State, context: &mut PanelContext<'_>) {
     let button = Button::text("Run", "Run").look(Look::Filled(theme.accent)).size(64.0, 28.0);
     let tip = if recording { "Not while a pass is recorded" } else { "Run what is chosen, one after the other" };
     if button.enabled(!recording && state.chosen.contains(&true)).tip(tip).show(ui, theme).clicked() {
-        let kinds = Kind::ALL.into_iter().zip(state.chosen).filter(|(_, on)| *on).map(|(kind, _)| kind);
+        let kinds = StressKind::ALL.into_iter().zip(state.chosen).filter(|(_, on)| *on).map(|(kind, _)| kind);
         let request = StressRequest { kinds: kinds.collect(), tracks: state.tracks, seconds: state.seconds };
         context.ask(Command::Stress(request));
     }
@@ -231,10 +231,10 @@ mod tests {
 
     #[test]
     fn the_verdict_is_over_all_that_was_run() {
-        let row = |stress: Kind, verdict: Verdict| Row { stress, verdict, reason: String::new(), figures: None };
-        let rows = [row(Kind::Sync, Verdict::Passed), row(Kind::Freeze, Verdict::Skipped)];
+        let row = |stress: StressKind, verdict: Verdict| Row { stress, verdict, reason: String::new(), figures: None };
+        let rows = [row(StressKind::Sync, Verdict::Passed), row(StressKind::Freeze, Verdict::Skipped)];
         assert_eq!(summary(&rows), "Passed: 1 of 2, no fault, nothing lost that was not taken away; 1 skipped");
-        assert_eq!(summary(&[row(Kind::Sync, Verdict::Failed)]), "Not passed: sync");
+        assert_eq!(summary(&[row(StressKind::Sync, Verdict::Failed)]), "Not passed: sync");
     }
 
     #[test]
