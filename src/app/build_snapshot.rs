@@ -6,7 +6,7 @@ use super::{App, OpenState};
 use crate::control::pass::{PassNow, PassReport};
 use crate::control::report::{Reading, faults_by_kind};
 use crate::control::setup;
-use crate::control::{Control, ControlError, Notice, Severity};
+use crate::control::{Control, Notice, Severity};
 use crate::limits::DATA_OFFSET;
 use crate::message::Motion;
 use crate::session::{Monitor, Session};
@@ -93,11 +93,6 @@ impl Place {
     pub(super) fn is_untouched(&self, control: &Control) -> bool {
         self.made == Some(control.revision()) && control.session().takes().is_empty()
     }
-}
-
-/// The refusal of what must wait for a pass to end.
-pub(super) fn busy(what: &str) -> ControlError {
-    ControlError::State(format!("{what}: a pass is being recorded; stop it first"))
 }
 
 /// A finished pass in words.

@@ -4,34 +4,30 @@
 //! Nothing here waits: what may (a disk, a driver, a bus) is done by a thread of its own, and [`App::poll`] takes
 //! what it has found.
 
+mod apply;
+mod build_snapshot;
 pub mod command;
+mod disk_watch;
 mod health;
 mod inhibit;
-pub mod jobs;
 mod input_watch;
-mod build_snapshot;
+pub mod jobs;
 pub mod naming;
 mod opener;
-pub mod report;
 mod past_events;
-mod record;
-mod disk_watch;
+pub mod report;
 pub mod settings;
 pub mod snapshot;
 mod waves;
-#[cfg(test)]
-mod tests;
 
 use crate::app::snapshot::{Snapshot, Stage, Told};
 use crate::butler::capabilities::CapturePath;
 use crate::control::pass::PassReport;
-use crate::control::{Control, ControlError, Notice, Severity};
+use crate::control::{Control, Notice, Severity};
 use crate::message::Motion;
 use crate::peaks::PeakStore;
 use crate::residency::watcher::Watcher;
 use crate::session::session_file;
-use crate::time::FramePos;
-use command::Command;
 use disk_watch::DiskWatch;
 use inhibit::Inhibitor;
 use input_watch::InputWatch;
@@ -327,148 +323,6 @@ impl App {
             self.place.session = session;
         }
         self.state = OpenState::Empty(failed.stage);
-    }
-
-    /// Carries it out.
-    pub fn apply(&mut self, command: Command) {
-        self.fresh = true;
-        let done = match command {
-            Command::Settings(settings) => {
-                self.settle(*settings);
-                Ok(())
-            }
-            Command::NewSession if self.is_recording() => Err(build_snapshot::busy("new session")),
-            Command::OpenSession(_) if self.is_recording() => Err(build_snapshot::busy("open a session")),
-            Command::Reopen if self.is_recording() => Err(build_snapshot::busy("device")),
-            Command::NewSession => {
-                self.open(None);
-                Ok(())
-            }
-            Command::OpenSession(folder) => {
-                self.open(Some(folder));
-                Ok(())
-            }
-            Command::Reopen => {
-                // What was named at the start held until another was chosen.
-                self.options.device = self.options.device.take().filter(|_| self.settings.device.is_none());
-                let folder = (!self.place.folder.as_os_str().is_empty()).then(|| self.place.folder.clone());
-                self.open(folder);
-                Ok(())
-            }
-            Command::RestoreVersion(number) => {
-                self.opener.restore(self.place.folder.clone(), number);
-                Ok(())
-            }
-            Command::RescanDevices => {
-                self.opener.list();
-                Ok(())
-            }
-            Command::CancelExport => {
-                self.jobs.cancel_export();
-                Ok(())
-            }
-            Command::Stress(request) => {
-                let base = self.place.folder.parent().map_or_else(std::env::temp_dir, PathBuf::from);
-                let program = self.options.program.clone();
-                self.jobs.stress(request, &base, self.settings.period, program);
-                Ok(())
-            }
-            Command::CancelStress => {
-                self.jobs.cancel_stress();
-                Ok(())
-            }
-            Command::Acknowledge => {
-                for told in Arc::make_mut(&mut self.told) {
-                    told.seen = true;
-                }
-                self.acknowledge_losses();
-                Ok(())
-            }
-            other => self.apply_open(other),
-        };
-        if let Err(error) = done {
-            self.tell(Severity::Caution, error.to_string());
-        }
-    }
-
-    /// What needs something open.
-    fn apply_open(&mut self, command: Command) -> Result<(), ControlError> {
-        let settings = Arc::clone(&self.settings);
-        let OpenState::Open(control) = &mut self.state else { return Ok(()) };
-        let position = FramePos(control.published().position.load(Relaxed));
-        let rolls = match control.published().motion() {
-            Motion::Rolling => true,
-            Motion::Stopped | Motion::Stopping => false,
-            // On its way somewhere: as it was asked for last.
-            Motion::DeclickToLocate | Motion::WaitingForData => self.transport.rolls,
-        };
-        match command {
-            Command::Record => return self.record(),
-            Command::Play | Command::PlayOrStop if control.is_recording() => {}
-            Command::Stop | Command::PlayOrStop if rolls || command == Command::Stop => {
-                self.transport.rolls = false;
-                control.stop();
-            }
-            Command::Play | Command::PlayOrStop => {
-                self.transport.rolls = true;
-                control.roll();
-            }
-            Command::Locate(to) => control.locate(to)?,
-            Command::ToStart => control.locate(FramePos(0))?,
-            Command::ToEnd => control.locate(control.session().end())?,
-            Command::Range(range) => {
-                self.transport.range = range.filter(|(from, to)| from < to);
-                if self.transport.loops {
-                    control.set_loop(self.transport.range);
-                }
-            }
-            Command::Loop(on) => {
-                self.transport.loops = on && self.transport.range.is_some();
-                control.set_loop(self.transport.range.filter(|_| self.transport.loops));
-            }
-            Command::Punch(on) => self.transport.punches = on && self.transport.range.is_some(),
-            Command::Edit(edit) => control.edit(edit)?,
-            Command::Marker => control.edit(crate::control::edit::Edit::AddMarker(position, String::new()))?,
-            Command::Undo => control.undo()?,
-            Command::Redo => control.redo()?,
-            Command::Save => {
-                control.save_now();
-                self.saving_told = Some(control.revision());
-            }
-            Command::Export(request) => {
-                let session = control.shared();
-                self.jobs.export(*request, control.folder().to_path_buf(), session);
-            }
-            Command::Doctor => {
-                let tracks = control.session().tracks().len();
-                self.jobs.doctor(control.folder().to_path_buf(), tracks, control.session().rate().0, settings.format);
-            }
-            Command::OpenFolder => self.jobs.open_folder(control.folder().join("audio")),
-            _ => {}
-        }
-        Ok(())
-    }
-
-    /// Takes new settings; what concerns takes to come and what is heard is applied at once.
-    fn settle(&mut self, settings: Settings) {
-        let settings = settings.clamped();
-        if let OpenState::Open(control) = &mut self.state {
-            if settings.format != self.settings.format && control.format() != settings.format {
-                control.edit(crate::control::edit::Edit::Format(settings.format)).ok();
-            }
-            if settings.monitors != self.settings.monitors {
-                let inputs = control.running().device.inputs;
-                control.set_monitoring(settings.monitors.unwrap_or(inputs > 2));
-            }
-            control.set_mirror(settings.mirror.as_deref());
-            control.set_overflow(settings.overflow.as_deref());
-        }
-        self.keep(|kept| *kept = settings);
-    }
-
-    /// Has takes go on in a folder when their disk is full or fails, from now on: those too that wait in memory.
-    pub fn go_on_in(&mut self, folder: PathBuf) {
-        self.settle(Settings { overflow: Some(folder), ..(*self.settings).clone() });
     }
 
     fn keep(&mut self, change: impl FnOnce(&mut Settings)) {
