@@ -1,6 +1,7 @@
 //! How things stand, in one sentence. Thread: control. Pure.
 
-use super::snapshot::{Figures, Health, Level, PassPhase, Room, Stage};
+use super::snapshot::{Figures, Health, PassPhase, Room, Stage};
+use crate::control::Severity;
 use std::path::Path;
 
 /// What the sentence is made of.
@@ -40,15 +41,15 @@ const BACKLOG_PART: u64 = 8;
 pub(super) fn health(state: &State<'_>) -> Health {
     let parts = parts(state);
     let safety = safety(state);
-    let of = |level: Level, head: &str, advice: Option<String>| Health {
-        level,
+    let of = |severity: Severity, head: &str, advice: Option<String>| Health {
+        severity,
         head: head.to_owned(),
         parts: parts.clone(),
         advice,
         safety: safety.clone(),
     };
-    let alone = |level: Level, head: &str, advice: &str| Health {
-        level,
+    let alone = |severity: Severity, head: &str, advice: &str| Health {
+        severity,
         head: head.to_owned(),
         parts: Vec::new(),
         advice: Some(advice.to_owned()),
@@ -63,10 +64,10 @@ pub(super) fn health(state: &State<'_>) -> Health {
             } else {
                 "Earlier versions can be restored: click here"
             };
-            return alone(Level::Loss, "The session cannot be opened.", &format!("{reason}. {advice}"));
+            return alone(Severity::Loss, "The session cannot be opened.", &format!("{reason}. {advice}"));
         }
-        Stage::NoDevice { reason } => return alone(Level::Loss, "No device.", reason),
-        Stage::ReadOnly(reason) => return alone(Level::Caution, "Only to be played.", reason),
+        Stage::NoDevice { reason } => return alone(Severity::Loss, "No device.", reason),
+        Stage::ReadOnly(reason) => return alone(Severity::Caution, "Only to be played.", reason),
         Stage::Open => {}
     }
     loss(state, &of).or_else(|| caution(state, &of)).unwrap_or_else(|| {
@@ -74,11 +75,11 @@ pub(super) fn health(state: &State<'_>) -> Health {
             (None, true) => "Built-in test tones.",
             _ => "All is well.",
         };
-        of(Level::Good, head, None)
+        of(Severity::Info, head, None)
     })
 }
 
-type Of<'a> = dyn Fn(Level, &str, Option<String>) -> Health + 'a;
+type Of<'a> = dyn Fn(Severity, &str, Option<String>) -> Health + 'a;
 
 /// Sound that was lost, or is being lost.
 fn loss(state: &State<'_>, of: &Of<'_>) -> Option<Health> {
@@ -86,22 +87,22 @@ fn loss(state: &State<'_>, of: &Of<'_>) -> Option<Health> {
     if state.device_gone {
         let head = format!("{} is gone.", state.device);
         let advice = state.device_hindrance.unwrap_or("The timeline counts on; plug it in again, or stop");
-        return Some(of(Level::Loss, &head, Some(advice.to_owned())));
+        return Some(of(Severity::Loss, &head, Some(advice.to_owned())));
     }
     if figures.frames_lost > state.lost_before {
         let lost = figures.frames_lost - state.lost_before;
         let head = format!("{lost} frames lost.");
         return Some(of(
-            Level::Loss,
+            Severity::Loss,
             &head,
             Some("They are silence in their place, marked on the timeline".to_owned()),
         ));
     }
     if let Some(room) = state.room.filter(|room| room.seconds < ROOM_SECONDS.1) {
         let head = format!("The disk is full in {} s.", room.seconds as u64);
-        return Some(of(Level::Loss, &head, Some(format!("Make room on {}", room.place))));
+        return Some(of(Severity::Loss, &head, Some(format!("Make room on {}", room.place))));
     }
-    state.alarm.map(|alarm| of(Level::Loss, "Trouble.", Some(alarm.to_owned())))
+    state.alarm.map(|alarm| of(Severity::Loss, "Trouble.", Some(alarm.to_owned())))
 }
 
 /// Less margin than there should be.
@@ -114,7 +115,7 @@ fn caution(state: &State<'_>, of: &Of<'_>) -> Option<Health> {
         } else {
             "The audio thread had to wait for the kernel; the doctor may know why".to_owned()
         };
-        return Some(of(Level::Caution, &format!("{faults} page faults."), Some(advice)));
+        return Some(of(Severity::Caution, &format!("{faults} page faults."), Some(advice)));
     }
     if state.phase.is_some()
         && figures.backlog_bytes > figures.spool_bytes_max / BACKLOG_PART
@@ -122,30 +123,30 @@ fn caution(state: &State<'_>, of: &Of<'_>) -> Option<Health> {
     {
         let used = 100 * figures.spool_bytes / figures.spool_bytes_max;
         let advice = format!("Recording goes on in memory, {used} % of it used; nothing is lost");
-        return Some(of(Level::Caution, "The disk is behind.", Some(advice)));
+        return Some(of(Severity::Caution, "The disk is behind.", Some(advice)));
     }
     if let Some(trouble) = state.disk {
         let advice = format!(
             "{trouble}. What is recorded waits in memory; make room, or go on in another folder (Ctrl+Shift+G)"
         );
-        return Some(of(Level::Loss, "The disk takes nothing.", Some(advice)));
+        return Some(of(Severity::Loss, "The disk takes nothing.", Some(advice)));
     }
     if let Some(Err(reason)) = state.mirror {
         let advice = format!("{reason}. The session's own takes go on as they are");
-        return Some(of(Level::Caution, "No mirror.", Some(advice)));
+        return Some(of(Severity::Caution, "No mirror.", Some(advice)));
     }
     if let Some(room) = state.room.filter(|room| room.seconds < ROOM_SECONDS.0) {
         let head = format!("{} min of room left.", (room.seconds / 60.0) as u64);
-        return Some(of(Level::Caution, &head, Some(format!("Make room on {}", room.place))));
+        return Some(of(Severity::Caution, &head, Some(format!("Make room on {}", room.place))));
     }
     if state.windows_unlocked > 0 && state.phase.is_some() {
         let limit = figures.locked_limit / 1024;
         let advice = format!("{limit} KiB may be locked, too little for all tracks; raise it with ulimit -l");
-        return Some(of(Level::Caution, "Recording without locked memory.", Some(advice)));
+        return Some(of(Severity::Caution, "Recording without locked memory.", Some(advice)));
     }
     if let Some((reason, fix)) = state.no_real_time {
         let advice = fix.map_or_else(|| reason.to_owned(), |fix| format!("{reason}; to change that: {fix}"));
-        return Some(of(Level::Caution, "No real-time right.", Some(advice)));
+        return Some(of(Severity::Caution, "No real-time right.", Some(advice)));
     }
     None
 }
@@ -232,7 +233,7 @@ mod tests {
     #[test]
     fn a_recording_without_trouble_is_said_in_one_sentence() {
         let health = with(|_| {});
-        assert_eq!((health.level, health.head.as_str()), (Level::Good, "All is well."));
+        assert_eq!((health.severity, health.head.as_str()), (Severity::Info, "All is well."));
         assert_eq!(health.parts, ["24 tracks", "1.8 s lead", "0 frames lost", "0 page faults", "0 xruns"]);
     }
 
@@ -243,22 +244,27 @@ mod tests {
             state.device_gone = true;
             state.room = Some(room);
         });
-        assert!(gone.level == Level::Loss && gone.head == "Scarlett 18i20 is gone." && gone.advice.is_some());
+        assert!(gone.severity == Severity::Loss && gone.head == "Scarlett 18i20 is gone." && gone.advice.is_some());
         let full = with(|state| state.room = Some(room));
-        assert!(full.level == Level::Loss && full.head.contains("60 s") && full.advice.unwrap().contains("Music"));
+        assert!(
+            full.severity == Severity::Loss && full.head.contains("60 s") && full.advice.unwrap().contains("Music")
+        );
         let few = with(|state| {
             state.no_real_time = Some(("refused", Some("add yourself to group audio")));
             state.windows_unlocked = 3;
         });
-        assert!(few.level == Level::Caution && few.head == "Recording without locked memory.");
+        assert!(few.severity == Severity::Caution && few.head == "Recording without locked memory.");
     }
 
     #[test]
     fn a_mirror_is_said_where_it_is_and_a_lost_one_with_its_reason() {
         let mirrored = with(|state| state.mirror = Some(Ok(Path::new("/media/Backup/Friday"))));
-        assert_eq!((mirrored.level, mirrored.safety.last().unwrap().as_str()), (Level::Good, "mirrored in Backup"));
+        assert_eq!(
+            (mirrored.severity, mirrored.safety.last().unwrap().as_str()),
+            (Severity::Info, "mirrored in Backup")
+        );
         let lost = with(|state| state.mirror = Some(Err("/media/Backup: cannot write: the disk is full")));
-        assert_eq!((lost.level, lost.head.as_str()), (Level::Caution, "No mirror."));
+        assert_eq!((lost.severity, lost.head.as_str()), (Severity::Caution, "No mirror."));
         assert!(lost.advice.unwrap().starts_with("/media/Backup: cannot write"));
     }
 
@@ -272,7 +278,7 @@ mod tests {
         };
         let health = with(|state| state.figures = kept(figures));
         assert!(
-            health.level == Level::Caution
+            health.severity == Severity::Caution
                 && health.head == "7 page faults."
                 && health.advice.unwrap().contains("write-protected")
         );
@@ -282,6 +288,6 @@ mod tests {
     fn a_session_that_cannot_be_opened_says_why_and_offers_what_there_is() {
         let stage = Stage::NoSession { reason: "session.json: damaged".to_owned(), versions: Vec::new() };
         let health = with(|state| state.stage = kept(stage));
-        assert!(health.level == Level::Loss && health.advice.unwrap().contains("new one"));
+        assert!(health.severity == Severity::Loss && health.advice.unwrap().contains("new one"));
     }
 }

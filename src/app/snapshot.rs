@@ -165,23 +165,11 @@ pub struct DeviceView {
     pub gone: bool,
 }
 
-/// How things stand.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
-    /// As it should be.
-    #[default]
-    Good,
-    /// Less margin than there should be.
-    Caution,
-    /// Sound was lost, or is being lost.
-    Loss,
-}
-
 /// The sentence under the transport.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Health {
     /// How bad it is.
-    pub level: Level,
+    pub severity: Severity,
     /// The head of the sentence: "All is well.", "The device is gone."
     pub head: String,
     /// What follows, part by part: "24 tracks", "1.8 s lead", "0 frames lost".

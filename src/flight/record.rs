@@ -6,10 +6,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 /// How bad something is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
-    /// Good to know.
+    /// Good to know; nothing is wrong.
+    #[default]
     Info,
     /// Something is not as it should be; nothing is lost.
     Caution,

@@ -1,7 +1,7 @@
 //! Snapshots made by hand, for tests of panels without an engine. Thread: ui.
 
 use super::shell::Shell;
-use crate::app::snapshot::{DeviceView, Health, Level, Meter, PassPhase, PassView, Room, Snapshot, Stage, Told};
+use crate::app::snapshot::{DeviceView, Health, Meter, PassPhase, PassView, Room, Snapshot, Stage, Told};
 use crate::control::Severity;
 use crate::control::edit::Edit;
 use crate::diagnostics::stress::StressKind;
@@ -95,7 +95,7 @@ pub fn stopped(tracks: usize, seconds: u64) -> Snapshot {
     };
     snapshot.room = Some(Room { free_bytes: 412_000_000_000, seconds: 33_120.0, place: "Music".to_owned() });
     snapshot.health = Health {
-        level: Level::Good,
+        severity: Severity::Info,
         head: "All is well.".to_owned(),
         parts: vec![format!("{tracks} tracks"), "0 page faults".to_owned(), "0 xruns".to_owned()],
         advice: None,

@@ -228,7 +228,7 @@ mod tests {
         let mut trouble = demo::recording(8, 75);
         trouble.device.gone = true;
         trouble.health = crate::app::snapshot::Health {
-            level: crate::app::snapshot::Level::Loss,
+            severity: crate::control::Severity::Loss,
             head: "Scarlett 18i20 is gone.".to_owned(),
             parts: vec!["8 tracks".to_owned(), "48000 frames lost".to_owned()],
             advice: Some("The timeline counts on; plug it in again, or stop".to_owned()),

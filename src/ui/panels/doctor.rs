@@ -1,7 +1,7 @@
 //! The doctor's findings, with their fixes to copy. Thread: ui.
 
 use crate::app::command::Command;
-use crate::app::snapshot::Level;
+use crate::control::Severity;
 use crate::diagnostics::doctor::{Finding, Verdict};
 use crate::ui::panel_context::PanelContext;
 use crate::ui::theme::Theme;
@@ -60,9 +60,9 @@ fn line(ui: &mut Ui, state: &mut State, finding: &Finding, context: &PanelContex
     let theme = context.theme;
     ui.horizontal_top(|ui| {
         let level = match finding.verdict {
-            Verdict::Good => Level::Good,
-            Verdict::Fair => Level::Caution,
-            Verdict::Poor => Level::Loss,
+            Verdict::Good => Severity::Info,
+            Verdict::Fair => Severity::Caution,
+            Verdict::Poor => Severity::Loss,
         };
         sign(ui, level, theme);
         label(ui, finding.topic, 150.0, theme.text);

@@ -2,7 +2,7 @@
 //! Thread: ui.
 
 use crate::app::command::Command;
-use crate::app::snapshot::{Level, Stage, Told};
+use crate::app::snapshot::{Stage, Told};
 use crate::control::Severity;
 use crate::session::session_file::KeptVersion;
 use crate::ui::format;
@@ -158,12 +158,7 @@ fn list(ui: &mut Ui, filter: Filter, context: &PanelContext<'_>) {
 /// Sign, time and text of one event.
 fn row(ui: &mut Ui, told: &Told, context: &PanelContext<'_>) {
     let width = ui.available_width();
-    let level = match told.severity {
-        Severity::Info => Level::Good,
-        Severity::Caution => Level::Caution,
-        Severity::Loss => Level::Loss,
-    };
-    let tint = health::tint(level, context.theme);
+    let tint = health::tint(told.severity, context.theme);
     let colour = match (told.seen, told.severity) {
         (true, _) => context.theme.quiet,
         (false, Severity::Loss) => tint.text,
@@ -182,7 +177,7 @@ fn row(ui: &mut Ui, told: &Told, context: &PanelContext<'_>) {
     let painter = ui.painter();
     painter.hline(rect.x_range(), rect.bottom() - 0.5, (1.0, context.theme.line_soft));
     let first = rect.top() + 6.0 + text.rows.first().map_or(7.0, |row| row.rect().height() / 2.0);
-    health::sign(ui, level, pos2(rect.left() + 8.0, first), tint);
+    health::sign(ui, told.severity, pos2(rect.left() + 8.0, first), tint);
     let clock = pos2(rect.left() + 24.0, first);
     painter.text(clock, Align2::LEFT_CENTER, &told.clock, Theme::mono(12.0), context.theme.quiet);
     painter.galley(pos2(rect.left() + TEXT_FROM, rect.top() + 6.0), text, colour);

@@ -2,7 +2,7 @@
 
 use crate::app::command::Command;
 use crate::app::jobs::StressRequest;
-use crate::app::snapshot::Level;
+use crate::control::Severity;
 use crate::diagnostics::stress::StressKind;
 use crate::diagnostics::stress::sheet::{Figures, Row, Verdict};
 use crate::ui::format::micros;
@@ -159,9 +159,9 @@ fn sheet(ui: &mut Ui, rows: &[Row], theme: &Theme) {
 fn line(ui: &mut Ui, row: &Row, theme: &Theme) {
     let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), ROW), Sense::hover());
     let (level, word) = match row.verdict {
-        Verdict::Passed => (Level::Good, "passed"),
-        Verdict::Failed => (Level::Loss, "not passed"),
-        Verdict::Skipped => (Level::Caution, "skipped"),
+        Verdict::Passed => (Severity::Info, "passed"),
+        Verdict::Failed => (Severity::Loss, "not passed"),
+        Verdict::Skipped => (Severity::Caution, "skipped"),
     };
     response.widget_info(|| {
         WidgetInfo::labeled(Role::ListItem, true, format!("{}: {word}, {}", name(row.stress), row.reason))

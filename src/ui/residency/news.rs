@@ -1,6 +1,6 @@
 //! The last events, beside the map: in a column where there is room, else the last one in a line below it. Thread: ui.
 
-use crate::app::snapshot::{Level, Told};
+use crate::app::snapshot::Told;
 use crate::control::Severity;
 use crate::ui::action::Action;
 use crate::ui::health;
@@ -109,10 +109,5 @@ fn row(ui: &mut Ui, told: &Told, context: &PanelContext<'_>) {
 }
 
 fn sign(ui: &Ui, told: &Told, at: egui::Pos2, context: &PanelContext<'_>) {
-    let level = match told.severity {
-        Severity::Info => Level::Good,
-        Severity::Caution => Level::Caution,
-        Severity::Loss => Level::Loss,
-    };
-    health::sign(ui, level, at, health::tint(level, context.theme));
+    health::sign(ui, told.severity, at, health::tint(told.severity, context.theme));
 }

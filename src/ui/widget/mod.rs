@@ -11,7 +11,7 @@ pub use meter::{Ballistics, Meters, part_of};
 pub use text::{elided, name_field, text_at};
 
 use super::theme::{RADIUS, Theme};
-use crate::app::snapshot::Level;
+use crate::control::Severity;
 use egui::{Color32, Rect, Response, Stroke, StrokeKind, Ui};
 
 /// A ring around what the keyboard would use.
@@ -32,18 +32,18 @@ pub fn fill(ui: &Ui, rect: Rect, radius: u8, colour: Color32) {
 }
 
 /// A disc, a triangle or a square in its colour: how good something is, not told by colour alone.
-pub fn sign(ui: &mut Ui, level: Level, theme: &Theme) -> Response {
+pub fn sign(ui: &mut Ui, severity: Severity, theme: &Theme) -> Response {
     let (rect, response) = ui.allocate_exact_size(egui::vec2(16.0, 18.0), egui::Sense::hover());
     let at = rect.center();
-    match level {
-        Level::Good => {
+    match severity {
+        Severity::Info => {
             ui.painter().circle_filled(at, 4.0, theme.good);
         }
-        Level::Caution => {
+        Severity::Caution => {
             let points = [(0.0, -5.5), (6.0, 5.0), (-6.0, 5.0)].map(|(x, y)| at + egui::vec2(x, y));
             ui.painter().add(egui::Shape::convex_polygon(points.to_vec(), theme.caution, Stroke::NONE));
         }
-        Level::Loss => {
+        Severity::Loss => {
             ui.painter().rect_filled(Rect::from_center_size(at, egui::vec2(10.0, 10.0)), 1, theme.record);
         }
     }

@@ -1,14 +1,15 @@
 //! Bad days, as the window tells them: in words, with what to do. Thread: test.
 
 use super::rig::{Home, Rig};
-use faultless::app::snapshot::{Level, Stage};
+use faultless::app::snapshot::Stage;
+use faultless::control::Severity;
 
 #[test]
 fn a_device_that_cannot_be_opened_is_told_with_its_reason() {
     let mut rig = Rig::at(Home::new(), "alsa:no-such-card", 2, None);
     rig.until("it is told", |rig| matches!(rig.snapshot().stage, Stage::NoDevice { .. }));
     let health = rig.snapshot().health;
-    assert!(health.level == Level::Loss && health.head == "No device.", "{health:?}");
+    assert!(health.severity == Severity::Loss && health.head == "No device.", "{health:?}");
     assert!(rig.value("Device").contains("choose"), "{}", rig.value("Device"));
 }
 
@@ -70,7 +71,7 @@ fn a_session_that_is_open_elsewhere_is_played_and_says_by_whom_it_is_held() {
     let mut second = Rig::at(Home::new(), "virtual", 2, Some(folder));
     second.until("it is open to be played", |rig| matches!(rig.snapshot().stage, Stage::ReadOnly(_)));
     let health = second.snapshot().health;
-    assert!(health.level == Level::Caution && health.advice.is_some(), "{health:?}");
+    assert!(health.severity == Severity::Caution && health.advice.is_some(), "{health:?}");
     second.click("Record");
     assert!(!second.is_recording());
 }
