@@ -19,9 +19,9 @@ impl App {
     /// Carries out a command. A command that is refused posts a notice; a command that needs a session and a device does
     /// nothing while none is open.
     pub fn apply(&mut self, command: Command) {
-        self.fresh = true;
+        self.needs_repaint = true;
         if let Err(error) = self.carry_out(command) {
-            self.tell(Severity::Caution, error.to_string());
+            self.notify(Severity::Caution, error.to_string());
         }
     }
 
@@ -76,13 +76,13 @@ impl App {
                 self.refuse_while_recording("open a session")?;
                 self.open(Some(folder));
             }
-            Command::RestoreVersion(number) => self.opener.restore(self.place.folder.clone(), number),
+            Command::RestoreVersion(number) => self.opener.restore(self.session_info.folder.clone(), number),
             Command::Reopen => {
                 self.refuse_while_recording("device")?;
                 self.reopen();
             }
             Command::RescanDevices => self.opener.list(),
-            Command::Settings(settings) => self.settle(*settings),
+            Command::Settings(settings) => self.apply_settings(*settings),
             Command::Export(request) => {
                 if let OpenState::Open(control) = &mut self.state {
                     let session = control.shared();
@@ -97,7 +97,7 @@ impl App {
                 }
             }
             Command::Stress(request) => {
-                let base = self.place.folder.parent().map_or_else(std::env::temp_dir, PathBuf::from);
+                let base = self.session_info.folder.parent().map_or_else(std::env::temp_dir, PathBuf::from);
                 let program = self.options.program.clone();
                 self.jobs.stress(request, &base, self.settings.period, program);
             }
@@ -115,7 +115,7 @@ impl App {
     /// Does `work` if a session and a device are open.
     fn with_control(
         &mut self,
-        work: impl FnOnce(&mut Control, &mut build_snapshot::Wishes) -> Result<(), ControlError>,
+        work: impl FnOnce(&mut Control, &mut build_snapshot::TransportRequests) -> Result<(), ControlError>,
     ) -> Result<(), ControlError> {
         match &mut self.state {
             OpenState::Open(control) => work(control, &mut self.transport),
@@ -159,7 +159,7 @@ impl App {
     fn save(&mut self) {
         if let OpenState::Open(control) = &mut self.state {
             control.save_now();
-            self.saving_told = Some(control.revision());
+            self.save_to_announce = Some(control.revision());
         }
     }
 
@@ -167,19 +167,19 @@ impl App {
     fn reopen(&mut self) {
         // The device of the command line is used until the settings name one.
         self.options.device = self.options.device.take().filter(|_| self.settings.device.is_none());
-        let folder = (!self.place.folder.as_os_str().is_empty()).then(|| self.place.folder.clone());
+        let folder = (!self.session_info.folder.as_os_str().is_empty()).then(|| self.session_info.folder.clone());
         self.open(folder);
     }
 
     fn acknowledge(&mut self) {
-        for told in Arc::make_mut(&mut self.told) {
-            told.seen = true;
+        for entry in Arc::make_mut(&mut self.notices) {
+            entry.seen = true;
         }
         self.acknowledge_losses();
     }
 
     /// Takes new settings; what concerns takes to come and what is heard is applied at once.
-    fn settle(&mut self, settings: Settings) {
+    fn apply_settings(&mut self, settings: Settings) {
         let settings = settings.clamped();
         if let OpenState::Open(control) = &mut self.state {
             if settings.format != self.settings.format && control.format() != settings.format {
@@ -192,16 +192,16 @@ impl App {
             control.set_mirror(settings.mirror.as_deref());
             control.set_overflow(settings.overflow.as_deref());
         }
-        self.keep(|kept| *kept = settings);
+        self.change_settings(|current| *current = settings);
     }
 
     /// Has takes go on in a folder when their disk is full or fails, from now on: those too that wait in memory.
-    pub fn go_on_in(&mut self, folder: PathBuf) {
-        self.settle(Settings { overflow: Some(folder), ..(*self.settings).clone() });
+    pub fn set_overflow_folder(&mut self, folder: PathBuf) {
+        self.apply_settings(Settings { overflow: Some(folder), ..(*self.settings).clone() });
     }
 }
 
-fn play_or_stop(control: &mut Control, transport: &mut build_snapshot::Wishes) -> Result<(), ControlError> {
+fn play_or_stop(control: &mut Control, transport: &mut build_snapshot::TransportRequests) -> Result<(), ControlError> {
     if control.is_recording() {
         return Ok(());
     }

@@ -1,11 +1,11 @@
 //! How things stand, in one sentence. Thread: control. Pure.
 
-use super::snapshot::{Figures, Health, PassPhase, Room, Stage};
+use super::snapshot::{DiskSpace, EngineFigures, Health, PassPhase, Stage};
 use crate::control::Severity;
 use std::path::Path;
 
 /// What the sentence is made of.
-pub(super) struct State<'a> {
+pub(super) struct HealthInput<'a> {
     pub(super) stage: &'a Stage,
     /// The pass that is on.
     pub(super) phase: Option<PassPhase>,
@@ -17,8 +17,8 @@ pub(super) struct State<'a> {
     /// Why it is not taken back although it is there again.
     pub(super) device_hindrance: Option<&'a str>,
     pub(super) built_in: bool,
-    pub(super) figures: &'a Figures,
-    pub(super) room: Option<&'a Room>,
+    pub(super) figures: &'a EngineFigures,
+    pub(super) disk_space: Option<&'a DiskSpace>,
     /// A loss or a trouble that nobody has acknowledged.
     pub(super) alarm: Option<&'a str>,
     /// Why the audio thread has no real-time right, and what to do.
@@ -32,16 +32,16 @@ pub(super) struct State<'a> {
 }
 
 /// Seconds of room below which it is said, and said aloud.
-const ROOM_SECONDS: (f64, f64) = (600.0, 120.0);
+const DISK_SECONDS_WARNING: (f64, f64) = (600.0, 120.0);
 
 /// Part of the spool from which on a slow disk is said.
-const BACKLOG_PART: u64 = 8;
+const BACKLOG_FRACTION: u64 = 8;
 
 /// The sentence, its parts, and what to do.
-pub(super) fn health(state: &State<'_>) -> Health {
-    let parts = parts(state);
-    let safety = safety(state);
-    let of = |severity: Severity, head: &str, advice: Option<String>| Health {
+pub(super) fn health(input: &HealthInput<'_>) -> Health {
+    let parts = parts(input);
+    let safety = safety(input);
+    let make = |severity: Severity, head: &str, advice: Option<String>| Health {
         severity,
         head: head.to_owned(),
         parts: parts.clone(),
@@ -55,7 +55,7 @@ pub(super) fn health(state: &State<'_>) -> Health {
         advice: Some(advice.to_owned()),
         safety: Vec::new(),
     };
-    match state.stage {
+    match input.stage {
         Stage::Opening => return Health { head: "Opening.".to_owned(), ..Health::default() },
         Stage::Closing => return Health { head: "Saving.".to_owned(), ..Health::default() },
         Stage::NoSession { reason, versions } => {
@@ -70,97 +70,97 @@ pub(super) fn health(state: &State<'_>) -> Health {
         Stage::ReadOnly(reason) => return alone(Severity::Caution, "Only to be played.", reason),
         Stage::Open => {}
     }
-    loss(state, &of).or_else(|| caution(state, &of)).unwrap_or_else(|| {
-        let head = match (state.phase, state.built_in) {
+    loss(input, &make).or_else(|| caution(input, &make)).unwrap_or_else(|| {
+        let head = match (input.phase, input.built_in) {
             (None, true) => "Built-in test tones.",
             _ => "All is well.",
         };
-        of(Severity::Info, head, None)
+        make(Severity::Info, head, None)
     })
 }
 
-type Of<'a> = dyn Fn(Severity, &str, Option<String>) -> Health + 'a;
+type MakeHealth<'a> = dyn Fn(Severity, &str, Option<String>) -> Health + 'a;
 
 /// Sound that was lost, or is being lost.
-fn loss(state: &State<'_>, of: &Of<'_>) -> Option<Health> {
-    let figures = state.figures;
-    if state.device_gone {
-        let head = format!("{} is gone.", state.device);
-        let advice = state.device_hindrance.unwrap_or("The timeline counts on; plug it in again, or stop");
-        return Some(of(Severity::Loss, &head, Some(advice.to_owned())));
+fn loss(input: &HealthInput<'_>, make: &MakeHealth<'_>) -> Option<Health> {
+    let figures = input.figures;
+    if input.device_gone {
+        let head = format!("{} is gone.", input.device);
+        let advice = input.device_hindrance.unwrap_or("The timeline counts on; plug it in again, or stop");
+        return Some(make(Severity::Loss, &head, Some(advice.to_owned())));
     }
-    if figures.frames_lost > state.lost_before {
-        let lost = figures.frames_lost - state.lost_before;
+    if figures.frames_lost > input.lost_before {
+        let lost = figures.frames_lost - input.lost_before;
         let head = format!("{lost} frames lost.");
-        return Some(of(
+        return Some(make(
             Severity::Loss,
             &head,
             Some("They are silence in their place, marked on the timeline".to_owned()),
         ));
     }
-    if let Some(room) = state.room.filter(|room| room.seconds < ROOM_SECONDS.1) {
-        let head = format!("The disk is full in {} s.", room.seconds as u64);
-        return Some(of(Severity::Loss, &head, Some(format!("Make room on {}", room.place))));
+    if let Some(disk_space) = input.disk_space.filter(|disk_space| disk_space.seconds < DISK_SECONDS_WARNING.1) {
+        let head = format!("The disk is full in {} s.", disk_space.seconds as u64);
+        return Some(make(Severity::Loss, &head, Some(format!("Make room on {}", disk_space.disk))));
     }
-    state.alarm.map(|alarm| of(Severity::Loss, "Trouble.", Some(alarm.to_owned())))
+    input.alarm.map(|alarm| make(Severity::Loss, "Trouble.", Some(alarm.to_owned())))
 }
 
 /// Less margin than there should be.
-fn caution(state: &State<'_>, of: &Of<'_>) -> Option<Health> {
-    let figures = state.figures;
+fn caution(input: &HealthInput<'_>, make: &MakeHealth<'_>) -> Option<Health> {
+    let figures = input.figures;
     let faults = figures.minor_faults.unwrap_or(0) + figures.major_faults.unwrap_or(0);
-    if state.phase.is_some() && faults > 0 {
+    if input.phase.is_some() && faults > 0 {
         let advice = if figures.capture_path == "in-place" {
             "in-place: the kernel write-protected pages under the audio thread; use the spool path".to_owned()
         } else {
             "The audio thread had to wait for the kernel; the doctor may know why".to_owned()
         };
-        return Some(of(Severity::Caution, &format!("{faults} page faults."), Some(advice)));
+        return Some(make(Severity::Caution, &format!("{faults} page faults."), Some(advice)));
     }
-    if state.phase.is_some()
-        && figures.backlog_bytes > figures.spool_bytes_max / BACKLOG_PART
+    if input.phase.is_some()
+        && figures.backlog_bytes > figures.spool_bytes_max / BACKLOG_FRACTION
         && figures.spool_bytes_max > 0
     {
         let used = 100 * figures.spool_bytes / figures.spool_bytes_max;
         let advice = format!("Recording goes on in memory, {used} % of it used; nothing is lost");
-        return Some(of(Severity::Caution, "The disk is behind.", Some(advice)));
+        return Some(make(Severity::Caution, "The disk is behind.", Some(advice)));
     }
-    if let Some(trouble) = state.disk {
+    if let Some(trouble) = input.disk {
         let advice = format!(
             "{trouble}. What is recorded waits in memory; make room, or go on in another folder (Ctrl+Shift+G)"
         );
-        return Some(of(Severity::Loss, "The disk takes nothing.", Some(advice)));
+        return Some(make(Severity::Loss, "The disk takes nothing.", Some(advice)));
     }
-    if let Some(Err(reason)) = state.mirror {
+    if let Some(Err(reason)) = input.mirror {
         let advice = format!("{reason}. The session's own takes go on as they are");
-        return Some(of(Severity::Caution, "No mirror.", Some(advice)));
+        return Some(make(Severity::Caution, "No mirror.", Some(advice)));
     }
-    if let Some(room) = state.room.filter(|room| room.seconds < ROOM_SECONDS.0) {
-        let head = format!("{} min of room left.", (room.seconds / 60.0) as u64);
-        return Some(of(Severity::Caution, &head, Some(format!("Make room on {}", room.place))));
+    if let Some(disk_space) = input.disk_space.filter(|disk_space| disk_space.seconds < DISK_SECONDS_WARNING.0) {
+        let head = format!("{} min of room left.", (disk_space.seconds / 60.0) as u64);
+        return Some(make(Severity::Caution, &head, Some(format!("Make room on {}", disk_space.disk))));
     }
-    if state.windows_unlocked > 0 && state.phase.is_some() {
+    if input.windows_unlocked > 0 && input.phase.is_some() {
         let limit = figures.locked_limit / 1024;
         let advice = format!("{limit} KiB may be locked, too little for all tracks; raise it with ulimit -l");
-        return Some(of(Severity::Caution, "Recording without locked memory.", Some(advice)));
+        return Some(make(Severity::Caution, "Recording without locked memory.", Some(advice)));
     }
-    if let Some((reason, fix)) = state.no_real_time {
+    if let Some((reason, fix)) = input.no_real_time {
         let advice = fix.map_or_else(|| reason.to_owned(), |fix| format!("{reason}; to change that: {fix}"));
-        return Some(of(Severity::Caution, "No real-time right.", Some(advice)));
+        return Some(make(Severity::Caution, "No real-time right.", Some(advice)));
     }
     None
 }
 
-fn parts(state: &State<'_>) -> Vec<String> {
-    let figures = state.figures;
+fn parts(input: &HealthInput<'_>) -> Vec<String> {
+    let figures = input.figures;
     let count = |n: u64, thing: &str| if n == 1 { format!("1 {thing}") } else { format!("{n} {thing}s") };
-    let (all, armed) = state.tracks;
-    let mut parts = vec![if armed > 0 && armed < all && state.phase.is_none() {
+    let (all, armed) = input.tracks;
+    let mut parts = vec![if armed > 0 && armed < all && input.phase.is_none() {
         format!("{armed} of {all} tracks armed")
     } else {
-        count(if state.phase.is_some() { armed as u64 } else { all as u64 }, "track")
+        count(if input.phase.is_some() { armed as u64 } else { all as u64 }, "track")
     }];
-    if let Some(lead) = figures.lead_s.filter(|_| state.phase.is_some() || state.rolls) {
+    if let Some(lead) = figures.lead_s.filter(|_| input.phase.is_some() || input.rolls) {
         parts.push(format!("{lead:.1} s lead"));
     }
     parts.push(format!("{} lost", count(figures.frames_lost, "frame")));
@@ -176,15 +176,15 @@ fn parts(state: &State<'_>) -> Vec<String> {
 }
 
 /// What a crash and a power cut would cost now.
-fn safety(state: &State<'_>) -> Vec<String> {
-    if state.phase != Some(PassPhase::Recording) {
+fn safety(input: &HealthInput<'_>) -> Vec<String> {
+    if input.phase != Some(PassPhase::Recording) {
         return Vec::new();
     }
     let mut safety = vec!["safe against a crash: now".to_owned()];
-    if let Some(age) = state.figures.durable_age {
+    if let Some(age) = input.figures.durable_age {
         safety.push(format!("safe against power loss: {:.1} s ago", age.as_secs_f64()));
     }
-    if let Some(Ok(folder)) = state.mirror {
+    if let Some(Ok(folder)) = input.mirror {
         // The folder that was named: the session's own in it has the session's name.
         let named = folder.parent().and_then(Path::file_name).unwrap_or(folder.as_os_str());
         safety.push(format!("mirrored in {}", named.display()));
@@ -196,19 +196,19 @@ fn safety(state: &State<'_>) -> Vec<String> {
 mod tests {
     use super::*;
 
-    fn kept<T>(value: T) -> &'static T {
+    fn leak<T>(value: T) -> &'static T {
         Box::leak(Box::new(value))
     }
 
-    fn with(change: impl FnOnce(&mut State<'static>)) -> Health {
-        let figures = Figures {
+    fn with(change: impl FnOnce(&mut HealthInput<'static>)) -> Health {
+        let figures = EngineFigures {
             minor_faults: Some(0),
             major_faults: Some(0),
             lead_s: Some(1.84),
             spool_bytes_max: 1 << 30,
-            ..Figures::default()
+            ..EngineFigures::default()
         };
-        let mut state = State {
+        let mut input = HealthInput {
             stage: &Stage::Open,
             phase: Some(PassPhase::Recording),
             rolls: true,
@@ -217,8 +217,8 @@ mod tests {
             device_gone: false,
             device_hindrance: None,
             built_in: false,
-            figures: kept(figures),
-            room: None,
+            figures: leak(figures),
+            disk_space: None,
             alarm: None,
             no_real_time: None,
             windows_unlocked: 0,
@@ -226,8 +226,8 @@ mod tests {
             mirror: None,
             lost_before: 0,
         };
-        change(&mut state);
-        health(&state)
+        change(&mut input);
+        health(&input)
     }
 
     #[test]
@@ -239,44 +239,44 @@ mod tests {
 
     #[test]
     fn the_worst_is_said_first_and_each_says_what_to_do() {
-        let room = kept(Room { free_bytes: 1, seconds: 60.0, place: "Music".to_owned() });
-        let gone = with(|state| {
-            state.device_gone = true;
-            state.room = Some(room);
+        let disk_space = leak(DiskSpace { free_bytes: 1, seconds: 60.0, disk: "Music".to_owned() });
+        let gone = with(|input| {
+            input.device_gone = true;
+            input.disk_space = Some(disk_space);
         });
         assert!(gone.severity == Severity::Loss && gone.head == "Scarlett 18i20 is gone." && gone.advice.is_some());
-        let full = with(|state| state.room = Some(room));
+        let full = with(|input| input.disk_space = Some(disk_space));
         assert!(
             full.severity == Severity::Loss && full.head.contains("60 s") && full.advice.unwrap().contains("Music")
         );
-        let few = with(|state| {
-            state.no_real_time = Some(("refused", Some("add yourself to group audio")));
-            state.windows_unlocked = 3;
+        let few = with(|input| {
+            input.no_real_time = Some(("refused", Some("add yourself to group audio")));
+            input.windows_unlocked = 3;
         });
         assert!(few.severity == Severity::Caution && few.head == "Recording without locked memory.");
     }
 
     #[test]
     fn a_mirror_is_said_where_it_is_and_a_lost_one_with_its_reason() {
-        let mirrored = with(|state| state.mirror = Some(Ok(Path::new("/media/Backup/Friday"))));
+        let mirrored = with(|input| input.mirror = Some(Ok(Path::new("/media/Backup/Friday"))));
         assert_eq!(
             (mirrored.severity, mirrored.safety.last().unwrap().as_str()),
             (Severity::Info, "mirrored in Backup")
         );
-        let lost = with(|state| state.mirror = Some(Err("/media/Backup: cannot write: the disk is full")));
+        let lost = with(|input| input.mirror = Some(Err("/media/Backup: cannot write: the disk is full")));
         assert_eq!((lost.severity, lost.head.as_str()), (Severity::Caution, "No mirror."));
         assert!(lost.advice.unwrap().starts_with("/media/Backup: cannot write"));
     }
 
     #[test]
     fn faults_in_direct_are_told_as_what_they_are() {
-        let figures = Figures {
+        let figures = EngineFigures {
             minor_faults: Some(7),
             major_faults: Some(0),
             capture_path: "in-place".to_owned(),
-            ..Figures::default()
+            ..EngineFigures::default()
         };
-        let health = with(|state| state.figures = kept(figures));
+        let health = with(|input| input.figures = leak(figures));
         assert!(
             health.severity == Severity::Caution
                 && health.head == "7 page faults."
@@ -287,7 +287,7 @@ mod tests {
     #[test]
     fn a_session_that_cannot_be_opened_says_why_and_offers_what_there_is() {
         let stage = Stage::NoSession { reason: "session.json: damaged".to_owned(), versions: Vec::new() };
-        let health = with(|state| state.stage = kept(stage));
+        let health = with(|input| input.stage = leak(stage));
         assert!(health.severity == Severity::Loss && health.advice.unwrap().contains("new one"));
     }
 }

@@ -70,7 +70,7 @@ pub struct StressView {
 }
 
 /// What the doctor found: not asked, looking, found.
-pub type Looked = Option<Option<Arc<Vec<Finding>>>>;
+pub type DoctorView = Option<Option<Arc<Vec<Finding>>>>;
 
 /// What a job tells.
 enum News {
@@ -80,7 +80,7 @@ enum News {
     Stressing { part: f32, doing: String },
     Stressed(Box<Row>),
     StressOver(Result<(), String>),
-    Told(Severity, String),
+    EventEntry(Severity, String),
 }
 
 /// See the module.
@@ -90,7 +90,7 @@ pub(super) struct Jobs {
     news: Receiver<News>,
     export: ExportView,
     stress: StressView,
-    doctor: Looked,
+    doctor: DoctorView,
     cancel_export: Arc<AtomicBool>,
     stress_leash: Arc<Leash>,
 }
@@ -125,7 +125,7 @@ impl Jobs {
         self.stress.clone()
     }
 
-    pub(super) fn doctor_view(&self) -> Looked {
+    pub(super) fn doctor_view(&self) -> DoctorView {
         self.doctor.clone()
     }
 
@@ -154,7 +154,7 @@ impl Jobs {
                     self.stress.progress = None;
                     self.stress.failed = ended.err();
                 }
-                News::Told(severity, text) => told.push((severity, text)),
+                News::EventEntry(severity, text) => told.push((severity, text)),
             }
         }
         told
@@ -169,7 +169,9 @@ impl Jobs {
             });
         });
         if let Err(error) = spawned {
-            self.tell.send(News::Told(Severity::Caution, format!("{name} thread: cannot be started: {error}"))).ok();
+            self.tell
+                .send(News::EventEntry(Severity::Caution, format!("{name} thread: cannot be started: {error}")))
+                .ok();
         }
     }
 
@@ -236,7 +238,7 @@ impl Jobs {
     pub(super) fn open_folder(&self, folder: PathBuf) {
         self.spawn("open", move |tell| {
             if let Err(error) = open::that(&folder) {
-                tell(News::Told(
+                tell(News::EventEntry(
                     Severity::Info,
                     format!("{}: no file manager opens it here ({error})", folder.display()),
                 ));

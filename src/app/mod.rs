@@ -20,7 +20,7 @@ pub mod settings;
 pub mod snapshot;
 mod waves;
 
-use crate::app::snapshot::{Snapshot, Stage, Told};
+use crate::app::snapshot::{EventEntry, Snapshot, Stage};
 use crate::butler::capabilities::CapturePath;
 use crate::control::pass::PassReport;
 use crate::control::{Control, Notice, Severity};
@@ -32,8 +32,8 @@ use disk_watch::DiskWatch;
 use inhibit::Inhibitor;
 use input_watch::InputWatch;
 use jobs::Jobs;
-use opener::{Opener, Plan};
-use settings::{Kept, Settings};
+use opener::{OpenRequest, Opener};
+use settings::{Settings, SettingsStore};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -90,7 +90,7 @@ pub enum Repaint {
 
 /// What a face looks through, beside the snapshot.
 #[derive(Default)]
-pub struct Instruments<'a> {
+pub struct LiveSources<'a> {
     /// Waveforms.
     pub waves: Option<&'a mut PeakStore>,
     /// Which pages are where.
@@ -113,62 +113,62 @@ pub struct App {
     state: OpenState,
     opener: Opener,
     options: Options,
-    kept: Kept,
+    settings_store: SettingsStore,
     settings: Arc<Settings>,
-    told: Arc<Vec<Told>>,
+    notices: Arc<Vec<EventEntry>>,
     /// Events of earlier starts.
-    earlier: Arc<Vec<Told>>,
+    earlier: Arc<Vec<EventEntry>>,
     started: Instant,
     jobs: Jobs,
-    room: DiskWatch,
+    disk_watch: DiskWatch,
     inhibitor: Inhibitor,
     input_watch: InputWatch,
     devices: Arc<Vec<crate::device::alsa::Listed>>,
     /// What is to be opened when the desk is free.
-    next: Option<Plan>,
-    transport: build_snapshot::Wishes,
+    next_open: Option<OpenRequest>,
+    transport: build_snapshot::TransportRequests,
     /// The session's folder, its title and the device's, while one is open or shown.
-    place: build_snapshot::Place,
+    session_info: build_snapshot::SessionInfo,
     last_report: Option<PassReport>,
     closing: bool,
-    fresh: bool,
-    saving_told: Option<u64>,
+    needs_repaint: bool,
+    save_to_announce: Option<u64>,
     waves: waves::Waves,
     /// Whether the watcher was given a view.
-    watched: bool,
+    watcher_has_view: bool,
 }
 
 impl App {
     /// Begins to open what the options and the settings name. Waits for nothing but the settings' small file.
     pub fn start(options: Options) -> App {
-        let (kept, settings, note) = Kept::load(options.config.clone());
+        let (settings_store, settings, note) = SettingsStore::load(options.config.clone());
         let wake: Wake = options.wake.clone().unwrap_or_else(|| Arc::new(|| {}));
         let mut app = App {
             state: OpenState::Empty(Stage::Opening),
             opener: Opener::new(Arc::clone(&wake)),
-            kept,
+            settings_store,
             settings: Arc::new(settings),
-            told: Arc::default(),
+            notices: Arc::default(),
             earlier: Arc::default(),
             started: Instant::now(),
             jobs: Jobs::new(Arc::clone(&wake)),
-            room: DiskWatch::start(Arc::clone(&wake)),
+            disk_watch: DiskWatch::start(Arc::clone(&wake)),
             inhibitor: Inhibitor::default(),
             input_watch: InputWatch::start(wake),
             devices: Arc::default(),
-            next: None,
-            transport: build_snapshot::Wishes::default(),
-            place: build_snapshot::Place::default(),
+            next_open: None,
+            transport: build_snapshot::TransportRequests::default(),
+            session_info: build_snapshot::SessionInfo::default(),
             last_report: None,
             closing: false,
-            fresh: true,
-            saving_told: None,
+            needs_repaint: true,
+            save_to_announce: None,
             waves: waves::Waves::default(),
-            watched: false,
+            watcher_has_view: false,
             options,
         };
         if let Some(note) = note {
-            app.tell(Severity::Caution, note);
+            app.notify(Severity::Caution, note);
         }
         let folder =
             app.options.session.clone().or_else(|| app.settings.last_session.clone().filter(|path| path.exists()));
@@ -179,7 +179,7 @@ impl App {
     /// Plans to open the session in `folder`, or a new one, as soon as what is open is closed.
     fn open(&mut self, folder: Option<PathBuf>) {
         let named = self.options.session.is_some() || folder.is_some();
-        self.next = Some(Plan {
+        self.next_open = Some(OpenRequest {
             folder,
             named,
             settings: Arc::clone(&self.settings),
@@ -187,35 +187,38 @@ impl App {
             capture_path: self.options.capture_path,
             sessions: self.options.sessions.clone(),
         });
-        self.turn_over();
+        self.open_or_close_next();
     }
 
     /// Closes what is open, opens what is next; each on the opener's thread.
-    fn turn_over(&mut self) {
+    fn open_or_close_next(&mut self) {
         if self.opener.is_busy() {
             return;
         }
-        if (self.next.is_some() || self.closing)
+        if (self.next_open.is_some() || self.closing)
             && let OpenState::Open(_) = &self.state
         {
             let stage = if self.closing { Stage::Closing } else { Stage::Opening };
             if let OpenState::Open(control) = std::mem::replace(&mut self.state, OpenState::Empty(stage)) {
-                self.input_watch.look_at(None);
+                self.input_watch.watch(None);
                 self.waves = waves::Waves::default();
-                self.watched = false;
-                self.place.hold(&control);
+                self.watcher_has_view = false;
+                self.session_info.keep_session(&control);
                 // One that is opened again, with another device, stays.
-                let again = self.next.as_ref().is_some_and(|plan| plan.folder.as_ref() == Some(&self.place.folder));
-                let untouched = self.place.is_untouched(&control) && !again;
-                self.opener.close(control, untouched.then(|| self.place.folder.clone()));
+                let again = self
+                    .next_open
+                    .as_ref()
+                    .is_some_and(|request| request.folder.as_ref() == Some(&self.session_info.folder));
+                let untouched = self.session_info.is_untouched(&control) && !again;
+                self.opener.close(control, untouched.then(|| self.session_info.folder.clone()));
             }
             return;
         }
-        if let Some(plan) = self.next.take()
+        if let Some(request) = self.next_open.take()
             && !self.closing
         {
             self.state = OpenState::Empty(Stage::Opening);
-            self.opener.open(plan);
+            self.opener.open(request);
         }
     }
 
@@ -224,22 +227,22 @@ impl App {
         if self.options.end.as_ref().is_some_and(|end| end.load(Relaxed)) {
             self.shutdown();
         }
-        while let Some(done) = self.opener.done() {
-            self.fresh = true;
+        while let Some(done) = self.opener.next_event() {
+            self.needs_repaint = true;
             match done {
-                opener::Done::Opened(opened) => self.opened(*opened),
-                opener::Done::Failed(failed) => self.failed(failed),
-                opener::Done::Closed(notices) => {
+                opener::OpenerEvent::Opened(opened) => self.opened(*opened),
+                opener::OpenerEvent::Failed(failed) => self.failed(failed),
+                opener::OpenerEvent::Closed(notices) => {
                     for notice in notices {
-                        self.notice(notice);
+                        self.push_notice(notice);
                     }
                     if let OpenState::Empty(stage) = &mut self.state {
                         *stage = if self.closing { Stage::Closing } else { Stage::Opening };
                     }
                 }
-                opener::Done::Listed(devices) => self.devices = Arc::new(devices),
-                opener::Done::Restored(Ok(folder)) => self.open(Some(folder)),
-                opener::Done::Restored(Err(reason)) => self.tell(Severity::Caution, reason),
+                opener::OpenerEvent::Listed(devices) => self.devices = Arc::new(devices),
+                opener::OpenerEvent::Restored(Ok(folder)) => self.open(Some(folder)),
+                opener::OpenerEvent::Restored(Err(reason)) => self.notify(Severity::Caution, reason),
             }
         }
         let mut moved = None;
@@ -254,9 +257,9 @@ impl App {
                 self.last_report = Some(report);
             }
             while let Some(event) = control.take_event() {
-                if let Some(told) = past_events::quiet(&event, self.started.elapsed()) {
-                    self.fresh = true;
-                    push(&mut self.told, told);
+                if let Some(entry) = past_events::unannounced(&event, self.started.elapsed()) {
+                    self.needs_repaint = true;
+                    push(&mut self.notices, entry);
                 }
             }
             match control.published().motion() {
@@ -266,29 +269,30 @@ impl App {
             }
             self.inhibitor.hold(control.is_recording());
             self.waves.follow(control);
-            if control.folder() != self.place.folder {
+            if control.folder() != self.session_info.folder {
                 moved = Some(control.folder().to_path_buf());
             }
-            if self.saving_told.is_some_and(|revision| revision <= control.saved_revision()) {
-                self.saving_told = None;
+            if self.save_to_announce.is_some_and(|revision| revision <= control.saved_revision()) {
+                self.save_to_announce = None;
                 notices.push(Notice { severity: Severity::Info, text: "Saved".to_owned() });
             }
             for notice in notices {
-                self.notice(notice);
+                self.push_notice(notice);
             }
         }
         if let Some(folder) = moved {
-            self.place.folder.clone_from(&folder);
-            self.room.look_at(Some(folder.clone()));
-            if self.place.read_only.is_none() {
-                self.keep(|settings| settings.last_session = Some(folder));
+            self.session_info.folder.clone_from(&folder);
+            self.disk_watch.watch(Some(folder.clone()));
+            if self.session_info.read_only.is_none() {
+                self.change_settings(|settings| settings.last_session = Some(folder));
             }
         }
-        for (severity, text) in self.jobs.poll().into_iter().chain(self.kept.problems()).chain(self.inhibitor.problem())
+        for (severity, text) in
+            self.jobs.poll().into_iter().chain(self.settings_store.problems()).chain(self.inhibitor.problem())
         {
-            self.tell(severity, text);
+            self.notify(severity, text);
         }
-        self.turn_over();
+        self.open_or_close_next();
     }
 
     fn opened(&mut self, opened: opener::Opened) {
@@ -298,60 +302,60 @@ impl App {
         control.set_monitoring(monitors);
         control.set_mirror(self.settings.mirror.as_deref());
         control.set_overflow(self.settings.overflow.as_deref());
-        self.place = build_snapshot::Place::new(&mut control, title, read_only, made, base);
-        self.input_watch.look_at(Some(Arc::clone(&control.running().published)));
-        self.room.look_at(Some(control.folder().to_path_buf()));
-        self.transport = build_snapshot::Wishes::default();
+        self.session_info = build_snapshot::SessionInfo::new(&mut control, title, read_only, made, base);
+        self.input_watch.watch(Some(Arc::clone(&control.running().published)));
+        self.disk_watch.watch(Some(control.folder().to_path_buf()));
+        self.transport = build_snapshot::TransportRequests::default();
         self.last_report = None;
         self.earlier = Arc::new(past_events::earlier(&control.events()));
         self.state = OpenState::Open(control);
         for note in notes {
-            self.tell(Severity::Caution, note);
+            self.notify(Severity::Caution, note);
         }
-        if self.place.read_only.is_none() {
-            let folder = self.place.folder.clone();
-            self.keep(|settings| settings.last_session = Some(folder));
+        if self.session_info.read_only.is_none() {
+            let folder = self.session_info.folder.clone();
+            self.change_settings(|settings| settings.last_session = Some(folder));
         }
     }
 
     fn failed(&mut self, failed: opener::Failed) {
-        self.tell(Severity::Caution, failed.reason.clone());
-        self.place = build_snapshot::Place::default();
+        self.notify(Severity::Caution, failed.reason.clone());
+        self.session_info = build_snapshot::SessionInfo::default();
         self.earlier = Arc::default();
-        self.place.folder = failed.folder;
+        self.session_info.folder = failed.folder;
         if let Some(session) = failed.session {
-            self.place.session = session;
+            self.session_info.session = session;
         }
         self.state = OpenState::Empty(failed.stage);
     }
 
-    fn keep(&mut self, change: impl FnOnce(&mut Settings)) {
+    fn change_settings(&mut self, change: impl FnOnce(&mut Settings)) {
         let mut settings = (*self.settings).clone();
         change(&mut settings);
         if settings != *self.settings {
             self.settings = Arc::new(settings);
-            self.kept.save(&self.settings);
+            self.settings_store.save(&self.settings);
         }
     }
 
     /// Tells something that the app does not know by itself.
-    pub fn tell(&mut self, severity: Severity, text: String) {
+    pub fn notify(&mut self, severity: Severity, text: String) {
         if let OpenState::Open(control) = &mut self.state {
             control.keep_event(severity, &text);
         }
-        self.notice(Notice { severity, text });
+        self.push_notice(Notice { severity, text });
     }
 
-    fn notice(&mut self, notice: Notice) {
-        self.fresh = true;
-        let told = Told {
+    fn push_notice(&mut self, notice: Notice) {
+        self.needs_repaint = true;
+        let entry = EventEntry {
             at: self.started.elapsed(),
             clock: jiff::Zoned::now().strftime("%H:%M:%S").to_string(),
             severity: notice.severity,
             text: notice.text,
             seen: false,
         };
-        push(&mut self.told, told);
+        push(&mut self.notices, entry);
     }
 
     /// Whether a pass is prepared, recorded or finished.
@@ -363,14 +367,17 @@ impl App {
     pub fn shutdown(&mut self) {
         if !self.closing {
             self.closing = true;
-            self.next = None;
-            self.turn_over();
+            self.next_open = None;
+            self.open_or_close_next();
         }
     }
 
     /// Whether everything is on the disk and closed.
     pub fn is_closed(&self) -> bool {
-        self.closing && !self.opener.is_busy() && matches!(self.state, OpenState::Empty(_)) && self.kept.is_saved()
+        self.closing
+            && !self.opener.is_busy()
+            && matches!(self.state, OpenState::Empty(_))
+            && self.settings_store.is_saved()
     }
 
     /// Whether the end was asked for.
@@ -384,42 +391,46 @@ impl App {
             OpenState::Open(control) => {
                 control.is_recording()
                     || control.published().motion() != Motion::Stopped
-                    || self.input_watch.hears()
+                    || self.input_watch.is_audible()
                     || control.is_device_gone()
                     || self.waves.is_busy()
             }
             OpenState::Empty(_) => self.opener.is_busy(),
         };
-        if std::mem::take(&mut self.fresh) || moves || self.jobs.is_busy() { Repaint::Moving } else { Repaint::Never }
+        if std::mem::take(&mut self.needs_repaint) || moves || self.jobs.is_busy() {
+            Repaint::Moving
+        } else {
+            Repaint::Never
+        }
     }
 
     /// What to look through now. The watcher works only while `residency` is looked at.
-    pub fn instruments(&mut self, residency: bool) -> Instruments<'_> {
+    pub fn live_sources(&mut self, residency: bool) -> LiveSources<'_> {
         let watcher = match &mut self.state {
-            OpenState::Open(control) if residency || self.watched => control.watcher().ok(),
+            OpenState::Open(control) if residency || self.watcher_has_view => control.watcher().ok(),
             _ => None,
         };
-        self.watched |= watcher.is_some();
+        self.watcher_has_view |= watcher.is_some();
         if let Some(watcher) = watcher.filter(|_| !residency) {
             watcher.set_view(None);
-            self.watched = false;
+            self.watcher_has_view = false;
         }
-        Instruments { waves: self.waves.store(), watcher: watcher.filter(|_| residency) }
+        LiveSources { waves: self.waves.store(), watcher: watcher.filter(|_| residency) }
     }
 
     /// How things stand. Peaks of meters are those since the last call.
     pub fn snapshot(&mut self) -> Snapshot {
-        self.look()
+        self.build_snapshot()
     }
 }
 
 /// Adds to what was told; the oldest goes.
-fn push(all: &mut Arc<Vec<Told>>, told: Told) {
+fn push(all: &mut Arc<Vec<EventEntry>>, entry: EventEntry) {
     let all = Arc::make_mut(all);
     if all.len() >= NOTICES_MAX {
         all.remove(0);
     }
-    all.push(told);
+    all.push(entry);
 }
 
 /// Which kept versions of a damaged session there are, latest first.

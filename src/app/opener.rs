@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// What is to be opened.
-pub(super) struct Plan {
+pub(super) struct OpenRequest {
     /// The session; `None`: a new one.
     pub(super) folder: Option<PathBuf>,
     /// Whether it was chosen by somebody, rather than being the last one or a new one.
@@ -30,7 +30,7 @@ pub(super) struct Plan {
 }
 
 /// What an opener's thread has found.
-pub(super) enum Done {
+pub(super) enum OpenerEvent {
     Opened(Box<Opened>),
     Failed(Failed),
     Closed(Vec<Notice>),
@@ -65,15 +65,15 @@ pub(super) struct Failed {
 /// See the module.
 pub(super) struct Opener {
     wake: Wake,
-    tell: Sender<Done>,
-    told: Receiver<Done>,
+    sender: Sender<OpenerEvent>,
+    events: Receiver<OpenerEvent>,
     busy: usize,
 }
 
 impl Opener {
     pub(super) fn new(wake: Wake) -> Opener {
-        let (tell, told) = unbounded();
-        Opener { wake, tell, told, busy: 0 }
+        let (sender, events) = unbounded();
+        Opener { wake, sender, events, busy: 0 }
     }
 
     /// Whether something is being opened, closed or restored.
@@ -81,16 +81,16 @@ impl Opener {
         self.busy > 0
     }
 
-    pub(super) fn done(&mut self) -> Option<Done> {
-        let done = self.told.try_recv().ok()?;
-        self.busy -= usize::from(!matches!(done, Done::Listed(_)));
-        Some(done)
+    pub(super) fn next_event(&mut self) -> Option<OpenerEvent> {
+        let next_event = self.events.try_recv().ok()?;
+        self.busy -= usize::from(!matches!(next_event, OpenerEvent::Listed(_)));
+        Some(next_event)
     }
 
-    pub(super) fn open(&mut self, plan: Plan) {
-        self.spawn("opener", move || match open(&plan) {
-            Ok(opened) => Done::Opened(Box::new(opened)),
-            Err(failed) => Done::Failed(failed),
+    pub(super) fn open(&mut self, request: OpenRequest) {
+        self.spawn("opener", move || match open(&request) {
+            Ok(opened) => OpenerEvent::Opened(Box::new(opened)),
+            Err(failed) => OpenerEvent::Failed(failed),
         });
     }
 
@@ -101,46 +101,46 @@ impl Opener {
             if let Some(folder) = untouched {
                 naming::remove_untouched(&folder);
             }
-            Done::Closed(notices)
+            OpenerEvent::Closed(notices)
         });
     }
 
     pub(super) fn restore(&mut self, folder: PathBuf, number: u32) {
         self.spawn("restore", move || {
-            Done::Restored(restore(&folder, number).map(|()| folder).map_err(|error| error.to_string()))
+            OpenerEvent::Restored(restore(&folder, number).map(|()| folder).map_err(|error| error.to_string()))
         });
     }
 
     pub(super) fn list(&mut self) {
-        self.spawn("lister", || Done::Listed(list()));
+        self.spawn("lister", || OpenerEvent::Listed(list()));
         self.busy -= 1;
     }
 
-    fn spawn(&mut self, name: &str, work: impl FnOnce() -> Done + Send + 'static) {
+    fn spawn(&mut self, name: &str, work: impl FnOnce() -> OpenerEvent + Send + 'static) {
         self.busy += 1;
-        let (tell, wake) = (self.tell.clone(), Arc::clone(&self.wake));
+        let (sender, wake) = (self.sender.clone(), Arc::clone(&self.wake));
         let spawned = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
-            tell.send(work()).ok();
+            sender.send(work()).ok();
             wake();
         });
         if let Err(error) = spawned {
             let reason = format!("{name} thread: cannot be started: {error}");
             let stage = Stage::NoDevice { reason: reason.clone() };
-            self.tell.send(Done::Failed(Failed { reason, stage, folder: PathBuf::new(), session: None })).ok();
+            self.sender.send(OpenerEvent::Failed(Failed { reason, stage, folder: PathBuf::new(), session: None })).ok();
         }
     }
 }
 
-fn open(plan: &Plan) -> Result<Opened, Failed> {
-    let (folder, made) = match &plan.folder {
+fn open(request: &OpenRequest) -> Result<Opened, Failed> {
+    let (folder, made) = match &request.folder {
         Some(folder) => (folder.clone(), false),
-        None => (naming::new_session(plan.sessions.as_deref().or(plan.settings.sessions.as_deref())), true),
+        None => (naming::new_session(request.sessions.as_deref().or(request.settings.sessions.as_deref())), true),
     };
-    match open_at(plan, &folder, made) {
+    match open_at(request, &folder, made) {
         // The last session is not to be had: begin a new one, and say why.
-        Err(failed) if !plan.named && !made && matches!(failed.stage, Stage::NoSession { .. }) => {
-            let folder = naming::new_session(plan.sessions.as_deref().or(plan.settings.sessions.as_deref()));
-            let mut opened = open_at(plan, &folder, true)?;
+        Err(failed) if !request.named && !made && matches!(failed.stage, Stage::NoSession { .. }) => {
+            let folder = naming::new_session(request.sessions.as_deref().or(request.settings.sessions.as_deref()));
+            let mut opened = open_at(request, &folder, true)?;
             opened.notes.insert(0, failed.reason);
             Ok(opened)
         }
@@ -148,14 +148,14 @@ fn open(plan: &Plan) -> Result<Opened, Failed> {
     }
 }
 
-fn open_at(plan: &Plan, folder: &Path, made: bool) -> Result<Opened, Failed> {
-    let settings = &plan.settings;
+fn open_at(request: &OpenRequest, folder: &Path, made: bool) -> Result<Opened, Failed> {
+    let settings = &request.settings;
     let session = match open_read_only(folder) {
         Ok(session) => Some(session),
         Err(SessionError::Missing { .. } | SessionError::NotASession { .. }) if made => None,
         Err(error) => return Err(no_session(folder, &error.to_string())),
     };
-    let wish = plan.device.clone().unwrap_or_default();
+    let wish = request.device.clone().unwrap_or_default();
     let rate = session.as_ref().map_or(SampleRate(wish.rate.unwrap_or(settings.rate)), Session::rate);
     let format = session.as_ref().map_or(settings.format, |session| session.format);
     let mut notes = Vec::new();
@@ -176,7 +176,7 @@ fn open_at(plan: &Plan, folder: &Path, made: bool) -> Result<Opened, Failed> {
         let channels = (inputs, outputs);
         let wanted = Wanted { name: name.clone(), rate, period, buffer: None, channels, take_format: format, signal };
         let allowed = Allowed { lock_kib: settings.lock_kib, spool_mib: settings.spool_mib, lead_ms: settings.lead_ms };
-        let run = setup::threads_setup(allowed, plan.capture_path.unwrap_or(settings.capture_path));
+        let run = setup::threads_setup(allowed, request.capture_path.unwrap_or(settings.capture_path));
         Control::open(Setup { folder: folder.to_path_buf(), purpose, device: setup::device_spec(wanted), format, run })
     };
     let mut read_only = None;

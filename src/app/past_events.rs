@@ -1,29 +1,29 @@
 //! Events of the flight recorder as a face shows them. Thread: control. Pure.
 
-use super::snapshot::Told;
+use super::snapshot::EventEntry;
 use crate::flight::Events;
 use crate::flight::record::{Kind, Record, Severity};
 use jiff::tz::TimeZone;
 use std::time::Duration;
 
 /// Those before this start, which begins with the last [`Kind::Opened`].
-pub(super) fn earlier(events: &Events) -> Vec<Told> {
+pub(super) fn earlier(events: &Events) -> Vec<EventEntry> {
     let now = events.iter().rposition(|event| event.kind == Kind::Opened).unwrap_or(events.len());
-    let recalled = events[..now].iter().map(|event| Told {
+    let entries = events[..now].iter().map(|event| EventEntry {
         at: Duration::ZERO,
         clock: local(event, "%-d %b %H:%M"),
         severity: event.severity,
         text: event.text.clone(),
         seen: true,
     });
-    recalled.collect()
+    entries.collect()
 }
 
 /// One of now that nobody was told of otherwise. `None` for what a face tells by itself. What is merely good to know is
 /// no news.
-pub(super) fn quiet(event: &Record, at: Duration) -> Option<Told> {
+pub(super) fn unannounced(event: &Record, at: Duration) -> Option<EventEntry> {
     let twice = event.kind == Kind::PassEnded && event.numbers.contains_key("takes");
-    (!twice).then(|| Told {
+    (!twice).then(|| EventEntry {
         at,
         clock: local(event, "%H:%M:%S"),
         severity: event.severity,
@@ -45,16 +45,17 @@ mod tests {
     fn what_was_before_the_last_opening_is_of_earlier_starts() {
         let kinds = [Kind::Opened, Kind::Lost, Kind::Closed, Kind::Opened, Kind::Limit];
         let events = kinds.map(|kind| Arc::new(Record::new(kind, Severity::Info, &kind.to_string(), &[])));
-        let texts: Vec<String> = earlier(&Arc::new(events.to_vec())).into_iter().map(|told| told.text).collect();
+        let texts: Vec<String> = earlier(&Arc::new(events.to_vec())).into_iter().map(|entry| entry.text).collect();
         assert_eq!(texts, ["opened", "lost", "closed"]);
     }
 
     #[test]
     fn a_caution_that_came_quietly_is_news_and_an_account_is_not_told_twice() {
-        let of =
-            |kind, severity, numbers: &[(&str, u64)]| quiet(&Record::new(kind, severity, "x", numbers), Duration::ZERO);
-        assert_eq!(of(Kind::NearMiss, Severity::Caution, &[]).map(|told| told.seen), Some(false));
-        assert_eq!(of(Kind::Opened, Severity::Info, &[]).map(|told| told.seen), Some(true));
+        let of = |kind, severity, numbers: &[(&str, u64)]| {
+            unannounced(&Record::new(kind, severity, "x", numbers), Duration::ZERO)
+        };
+        assert_eq!(of(Kind::NearMiss, Severity::Caution, &[]).map(|entry| entry.seen), Some(false));
+        assert_eq!(of(Kind::Opened, Severity::Info, &[]).map(|entry| entry.seen), Some(true));
         assert!(of(Kind::PassEnded, Severity::Info, &[("takes", 2)]).is_none());
         assert!(of(Kind::PassEnded, Severity::Caution, &[]).is_some());
     }

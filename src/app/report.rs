@@ -1,7 +1,7 @@
 //! The report that a user sends to whoever is to help: residency, events, the machine, the takes' accounts, in one file.
 //! Thread: control makes it, one a report writes it.
 
-use super::snapshot::{Figures, Snapshot, Told};
+use super::snapshot::{EngineFigures, EventEntry, Snapshot};
 use crate::control::Severity;
 use crate::flight::facts;
 use crate::residency::report::{Report, report};
@@ -51,7 +51,7 @@ impl Draft {
                 "period": snapshot.device.period,
             },
             "health": { "head": snapshot.health.head, "parts": snapshot.health.parts, "advice": snapshot.health.advice },
-            "room": snapshot.room.as_ref().map(|room| json!({ "free_bytes": room.free_bytes, "seconds": room.seconds })),
+            "room": snapshot.disk_space.as_ref().map(|disk_space| json!({ "free_bytes": disk_space.free_bytes, "seconds": disk_space.seconds })),
             "figures": figures(&snapshot.figures),
             "doctor": snapshot.doctor.clone().flatten().as_deref(),
             "stress_lab": *snapshot.stress.rows,
@@ -74,7 +74,7 @@ fn machine(folder: &Path) -> Value {
     })
 }
 
-fn figures(figures: &Figures) -> Value {
+fn figures(figures: &EngineFigures) -> Value {
     json!({
         "scheduling": figures.scheduling,
         "capture_path": figures.capture_path,
@@ -99,16 +99,16 @@ fn figures(figures: &Figures) -> Value {
     })
 }
 
-fn events(told: &[Told]) -> Vec<Value> {
-    let value = |told: &Told| {
-        let severity = match told.severity {
+fn events(entry: &[EventEntry]) -> Vec<Value> {
+    let value = |entry: &EventEntry| {
+        let severity = match entry.severity {
             Severity::Info => "info",
             Severity::Caution => "caution",
             Severity::Loss => "loss",
         };
-        json!({ "clock": told.clock, "severity": severity, "text": told.text })
+        json!({ "clock": entry.clock, "severity": severity, "text": entry.text })
     };
-    told.iter().map(value).collect()
+    entry.iter().map(value).collect()
 }
 
 fn take(take: &Take) -> Value {

@@ -141,20 +141,20 @@ impl Settings {
 const BYTES_MAX: u64 = 1 << 20;
 
 /// Where the settings are kept; a thread writes them.
-pub(super) struct Kept {
+pub(super) struct SettingsStore {
     saves: Option<Sender<Arc<Settings>>>,
     problems: Receiver<String>,
     waiting: Arc<AtomicUsize>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Kept {
+impl SettingsStore {
     /// Reads them from `folder`, or the user's own configuration folder. What cannot be read is put aside, and told.
-    pub(super) fn load(folder: Option<PathBuf>) -> (Kept, Settings, Option<String>) {
+    pub(super) fn load(folder: Option<PathBuf>) -> (SettingsStore, Settings, Option<String>) {
         let folder = folder.or_else(|| dirs::config_dir().map(|config| config.join("faultless")));
         let Some(path) = folder.map(|folder| folder.join("settings.json")) else {
             return (
-                Kept::start(None),
+                SettingsStore::start(None),
                 Settings::default(),
                 Some("settings: there is no home to keep them in".to_owned()),
             );
@@ -173,10 +173,10 @@ impl Kept {
                 (Settings::default(), Some(note))
             }
         };
-        (Kept::start(Some(path)), settings, note)
+        (SettingsStore::start(Some(path)), settings, note)
     }
 
-    fn start(path: Option<PathBuf>) -> Kept {
+    fn start(path: Option<PathBuf>) -> SettingsStore {
         let (saves, versions) = unbounded::<Arc<Settings>>();
         let (tell, problems) = unbounded();
         let waiting = Arc::new(AtomicUsize::new(0));
@@ -196,7 +196,7 @@ impl Kept {
                 left.fetch_sub(taken, SeqCst);
             }
         });
-        Kept { saves: Some(saves), problems, waiting, thread: thread.ok() }
+        SettingsStore { saves: Some(saves), problems, waiting, thread: thread.ok() }
     }
 
     /// Has them saved, soon.
@@ -220,7 +220,7 @@ impl Kept {
     }
 }
 
-impl Drop for Kept {
+impl Drop for SettingsStore {
     fn drop(&mut self) {
         self.saves = None;
         if let Some(thread) = self.thread.take() {
@@ -273,12 +273,12 @@ mod tests {
     #[test]
     fn settings_come_back_as_they_were_kept() {
         let folder = tempfile::tempdir().unwrap();
-        let (kept, first, note) = Kept::load(Some(folder.path().to_path_buf()));
+        let (kept, first, note) = SettingsStore::load(Some(folder.path().to_path_buf()));
         assert!(first == Settings::default() && note.is_none());
         let changed = Settings { period: 256, theme: ThemeChoice::Light, ..first };
         kept.save(&Arc::new(changed.clone()));
         drop(kept);
-        let (_, again, note) = Kept::load(Some(folder.path().to_path_buf()));
+        let (_, again, note) = SettingsStore::load(Some(folder.path().to_path_buf()));
         assert!(again == changed && note.is_none());
     }
 
@@ -287,7 +287,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         for text in ["{\"period\": ", "[1,2]", "{\"zoom\": \"large\"}", "\u{0}\u{0}"] {
             std::fs::write(folder.path().join("settings.json"), text).unwrap();
-            let (_, settings, note) = Kept::load(Some(folder.path().to_path_buf()));
+            let (_, settings, note) = SettingsStore::load(Some(folder.path().to_path_buf()));
             assert!(settings == Settings::default() && note.is_some_and(|note| note.contains("put aside")), "{text}");
             assert_eq!(std::fs::read_to_string(folder.path().join("settings.json.damaged")).unwrap(), text);
         }
@@ -304,11 +304,11 @@ mod tests {
         for make in kinds {
             let folder = tempfile::tempdir().unwrap();
             make(&folder.path().join("settings.json"));
-            let (kept, settings, note) = Kept::load(Some(folder.path().to_path_buf()));
+            let (kept, settings, note) = SettingsStore::load(Some(folder.path().to_path_buf()));
             assert!(settings == Settings::default() && note.is_some_and(|note| note.contains("no ordinary file")));
             kept.save(&Arc::new(Settings { period: 256, ..settings }));
             drop(kept);
-            assert_eq!(Kept::load(Some(folder.path().to_path_buf())).1.period, 256);
+            assert_eq!(SettingsStore::load(Some(folder.path().to_path_buf())).1.period, 256);
         }
     }
 
@@ -318,11 +318,11 @@ mod tests {
         let letter = folder.path().join("letter");
         fs::write(&letter, "dear").unwrap();
         std::os::unix::fs::symlink(&letter, folder.path().join("settings.json.new")).unwrap();
-        let (kept, settings, _) = Kept::load(Some(folder.path().to_path_buf()));
+        let (kept, settings, _) = SettingsStore::load(Some(folder.path().to_path_buf()));
         kept.save(&Arc::new(Settings { period: 256, ..settings }));
         drop(kept);
         assert_eq!(fs::read_to_string(letter).unwrap(), "dear");
-        assert_eq!(Kept::load(Some(folder.path().to_path_buf())).1.period, 256);
+        assert_eq!(SettingsStore::load(Some(folder.path().to_path_buf())).1.period, 256);
     }
 
     #[test]
@@ -336,7 +336,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let text = r#"{"period": 1, "rate": 999999999, "zoom": 1e9, "tempo": [0.0, 0], "newer": true}"#;
         std::fs::write(folder.path().join("settings.json"), text).unwrap();
-        let (_, settings, note) = Kept::load(Some(folder.path().to_path_buf()));
+        let (_, settings, note) = SettingsStore::load(Some(folder.path().to_path_buf()));
         assert!(note.is_none() && settings == settings.clone().clamped() && settings.zoom == 3.0, "{settings:?}");
     }
 }

@@ -1,6 +1,6 @@
 //! What a face draws, taken once a frame. Thread: control makes it; nobody waits for it.
 
-use super::jobs::{ExportView, Looked, StressView};
+use super::jobs::{DoctorView, ExportView, StressView};
 use super::settings::Settings;
 use crate::control::Severity;
 use crate::device::alsa::Listed;
@@ -42,19 +42,19 @@ pub struct Snapshot {
     /// The sentence under the transport.
     pub health: Health,
     /// The figures behind it.
-    pub figures: Figures,
+    pub figures: EngineFigures,
     /// Room on the session's disk; `None` until it is known.
-    pub room: Option<Room>,
+    pub disk_space: Option<DiskSpace>,
     /// What was told, the latest last; bounded.
-    pub notices: Arc<Vec<Told>>,
+    pub notices: Arc<Vec<EventEntry>>,
     /// What the session's flight recorder kept of earlier starts, the latest last; bounded.
-    pub earlier: Arc<Vec<Told>>,
+    pub earlier: Arc<Vec<EventEntry>>,
     /// Devices that can be chosen; empty until they were looked for.
     pub devices: Arc<Vec<Listed>>,
     /// The settings.
     pub settings: Arc<Settings>,
     /// The doctor's findings: `None` before it was asked, `Some(None)` while it looks.
-    pub doctor: Looked,
+    pub doctor: DoctorView,
     /// The export.
     pub export: ExportView,
     /// The stress test.
@@ -182,7 +182,7 @@ pub struct Health {
 
 /// Figures behind the sentence. Those of a pass while one is on, since the start otherwise.
 #[derive(Clone, Debug, Default)]
-pub struct Figures {
+pub struct EngineFigures {
     /// Faults of the audio thread that needed no disk.
     pub minor_faults: Option<u64>,
     /// Faults of the audio thread that waited for the disk.
@@ -205,19 +205,19 @@ pub struct Figures {
     pub deadline_us: f64,
     /// Bytes locked, and the limit.
     pub locked_bytes: u64,
-    /// See [`Figures::locked_bytes`].
+    /// See [`EngineFigures::locked_bytes`].
     pub locked_limit: u64,
     /// The longest commit, sync and supply, in microseconds.
     pub commit_us_max: u64,
-    /// See [`Figures::commit_us_max`].
+    /// See [`EngineFigures::commit_us_max`].
     pub sync_us_max: u64,
-    /// See [`Figures::commit_us_max`].
+    /// See [`EngineFigures::commit_us_max`].
     pub supply_us_max: u64,
     /// Bytes that wait for the disk.
     pub backlog_bytes: u64,
     /// Bytes that the spool holds, and may hold.
     pub spool_bytes: u64,
-    /// See [`Figures::spool_bytes`].
+    /// See [`EngineFigures::spool_bytes`].
     pub spool_bytes_max: u64,
     /// Since the takes were last durable.
     pub durable_age: Option<Duration>,
@@ -229,18 +229,18 @@ pub struct Figures {
 
 /// Room on the session's disk.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Room {
+pub struct DiskSpace {
     /// Bytes that can still be written.
     pub free_bytes: u64,
     /// Seconds that the armed tracks (all, if none is armed) can be recorded.
     pub seconds: f64,
     /// What to call the disk: its mount point's last part, or "/".
-    pub place: String,
+    pub disk: String,
 }
 
 /// Something that was told, and when.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Told {
+pub struct EventEntry {
     /// Since the program's start.
     pub at: Duration,
     /// Local time of day, `hh:mm:ss`; of an earlier start the day and the minute.
@@ -279,8 +279,8 @@ impl Snapshot {
             master: [Meter::default(); 2],
             device: DeviceView::default(),
             health: Health::default(),
-            figures: Figures::default(),
-            room: None,
+            figures: EngineFigures::default(),
+            disk_space: None,
             notices: Arc::default(),
             earlier: Arc::default(),
             devices: Arc::default(),

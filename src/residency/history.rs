@@ -44,7 +44,7 @@ fn cells(sample: &Sample) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::super::sample::{Figures, Pages, Row, RowKey, View};
+    use super::super::sample::{Pages, Row, RowKey, SampleFigures, View};
     use super::super::state::{Cell, Kernel, PageState};
     use super::*;
     use crate::residency::ledger::Stamp;
@@ -64,7 +64,14 @@ mod tests {
             lead_byte: 8192,
         };
         let view = View { cells, pages: Pages::WholeFile, hz: 10 };
-        Arc::new(Sample { at: Stamp(ms), took_us: 0, view, position: 0, rows: vec![row], figures: Figures::default() })
+        Arc::new(Sample {
+            at: Stamp(ms),
+            took_us: 0,
+            view,
+            position: 0,
+            rows: vec![row],
+            figures: SampleFigures::default(),
+        })
     }
 
     #[test]

@@ -109,7 +109,7 @@ impl Row {
 
 /// Numbers beside the rows. Maxima are of the whole run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Figures {
+pub struct SampleFigures {
     /// Faults of the audio thread without the disk, since it was started; `None`: not known.
     pub minor_faults: Option<u64>,
     /// Those that waited for the disk.
@@ -158,7 +158,7 @@ pub struct Sample {
     /// Takes first, then slots.
     pub rows: Vec<Row>,
     /// Numbers.
-    pub figures: Figures,
+    pub figures: SampleFigures,
 }
 
 impl Sample {

@@ -3,7 +3,7 @@
 //! A row is taken between two readings of its ledger entry that are the same, so that no window goes or comes while its pages
 //! are asked about. Where ledger entries change faster than that, the row is shown and accuses nobody.
 
-use super::sample::{Figures, Pages, Row, RowKey, Sample, Sources, View};
+use super::sample::{Pages, Row, RowKey, Sample, SampleFigures, Sources, View};
 use super::state::{Cell, Facts, Stretch, TakeContext, slot_cell, take_cell};
 use crate::limits::{DATA_OFFSET, PAGE_BYTES, WATCH_CELLS_MAX};
 use crate::message::disk::TakeKey;
@@ -47,7 +47,7 @@ pub struct Sampler {
     suspects: HashMap<RowKey, Suspects>,
     /// Where each take's position was last seen: between a pass's end and the last window's return nobody else says it.
     heads: HashMap<TakeKey, u64>,
-    slow: Figures,
+    slow: SampleFigures,
     slow_at: Option<Stamp>,
     lock_suspicious: bool,
     facts: Vec<Facts>,
@@ -111,7 +111,7 @@ impl Sampler {
             pagemap: Pagemap::open().ok(),
             suspects: HashMap::new(),
             heads: HashMap::new(),
-            slow: Figures::default(),
+            slow: SampleFigures::default(),
             slow_at: None,
             lock_suspicious: false,
             facts: Vec::new(),
@@ -321,21 +321,21 @@ impl Sampler {
             sum.writeback += stat.writeback;
             sum.cached += stat.cached;
         }
-        self.slow = Figures {
+        self.slow = SampleFigures {
             locked_bytes_kernel: kernel,
             lock_disagrees: disagrees,
             dirty_bytes: sum.dirty * PAGE,
             writeback_bytes: sum.writeback * PAGE,
             cached_bytes: sum.cached * PAGE,
-            ..Figures::default()
+            ..SampleFigures::default()
         };
     }
 
-    fn figures(&self) -> Figures {
+    fn figures(&self) -> SampleFigures {
         let Sources { published, disk, budget, .. } = &self.sources;
         let counters = ThreadCounters::of(published.thread_id.load(Relaxed)).ok();
         let known = |frames: u64| (frames != u64::MAX).then_some(frames);
-        Figures {
+        SampleFigures {
             minor_faults: counters.map(|counters| counters.minor_faults),
             major_faults: counters.map(|counters| counters.major_faults),
             locked_bytes_believed: budget.used(),

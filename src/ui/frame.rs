@@ -174,7 +174,7 @@ impl WindowFrame {
             self.app.apply(Command::OpenSession(folder));
         }
         if let Some(folder) = self.elsewhere.chosen() {
-            self.app.go_on_in(folder);
+            self.app.set_overflow_folder(folder);
         }
     }
 }
@@ -203,7 +203,7 @@ impl eframe::App for WindowFrame {
             ui.ctx().set_zoom_factor(zoom);
         }
         let residency = self.shell.bottom.shows_residency();
-        let commands = self.shell.show(ui, &snapshot, self.app.instruments(residency));
+        let commands = self.shell.show(ui, &snapshot, self.app.live_sources(residency));
         if self.closing != Closing::No {
             let theme = self.shell.theme.clone().unwrap_or_else(Theme::dark);
             self.question(ui, &theme);
@@ -218,7 +218,7 @@ impl eframe::App for WindowFrame {
             self.told.extend(self.pace.drawn(now, time(used.user_time()) + time(used.system_time())));
         }
         for text in self.told.drain(..) {
-            self.app.tell(crate::control::Severity::Info, text);
+            self.app.notify(crate::control::Severity::Info, text);
         }
     }
 

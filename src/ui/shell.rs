@@ -6,7 +6,7 @@ use super::panels::{device, keys, palette, settings};
 use super::theme::{self, Theme};
 use super::view::View;
 use super::{bar, bottom_panel, dispatch, health, timeline, tracks};
-use crate::app::Instruments;
+use crate::app::LiveSources;
 use crate::app::command::Command;
 use crate::app::settings::ThemeChoice;
 use crate::app::snapshot::Snapshot;
@@ -62,7 +62,7 @@ pub struct Shell {
 
 impl Shell {
     /// Draws everything; returns what was asked of the app.
-    pub fn show(&mut self, ui: &mut Ui, snapshot: &Snapshot, instruments: Instruments<'_>) -> Vec<Command> {
+    pub fn show(&mut self, ui: &mut Ui, snapshot: &Snapshot, live_sources: LiveSources<'_>) -> Vec<Command> {
         self.settle(ui, snapshot);
         let theme = self.theme.clone().unwrap_or_else(Theme::dark);
         let mut commands = Vec::new();
@@ -89,8 +89,8 @@ impl Shell {
             snapshot,
             theme: &theme,
             now: ui.input(|input| input.time),
-            waves: instruments.waves,
-            watcher: instruments.watcher,
+            waves: live_sources.waves,
+            watcher: live_sources.watcher,
             keys: &keys,
             view: &mut self.view,
             commands: &mut commands,
@@ -272,7 +272,7 @@ mod tests {
                 };
                 let started = std::time::Instant::now();
                 let mut out = ctx.run_ui(input, |ui| {
-                    shell.show(ui, &snapshot, Instruments::default());
+                    shell.show(ui, &snapshot, LiveSources::default());
                 });
                 let shapes = std::mem::take(&mut out.shapes);
                 let meshes = ctx.tessellate(shapes, out.pixels_per_point);

@@ -39,35 +39,35 @@ pub struct Row {
     /// Why, where it did not pass; what the stress did, where it did.
     pub reason: String,
     /// The figures; `None` where nothing was recorded.
-    pub figures: Option<Figures>,
+    pub figures: Option<StressFigures>,
 }
 
 /// What a rehearsal cost.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Figures {
+pub struct StressFigures {
     /// Takes, and frames of each.
     pub takes: usize,
-    /// See [`Figures::takes`].
+    /// See [`StressFigures::takes`].
     pub frames: u64,
     /// Samples that were looked at and were wrong.
     pub samples_wrong: u64,
     /// Frames lost, and how many the stress took away itself.
     pub frames_lost: u64,
-    /// See [`Figures::frames_lost`].
+    /// See [`StressFigures::frames_lost`].
     pub frames_lost_wanted: u64,
     /// Xruns of the device.
     pub xruns: u64,
     /// Page faults of the audio thread without and with the disk; `None`: not known.
     pub minor_faults: Option<u64>,
-    /// See [`Figures::minor_faults`].
+    /// See [`StressFigures::minor_faults`].
     pub major_faults: Option<u64>,
     /// Times the audio thread waited for anything but the device.
     pub voluntary_switches: Option<u64>,
     /// Its cycles in microseconds, and what a period lasts.
     pub cycle_us_mean: f64,
-    /// See [`Figures::cycle_us_mean`].
+    /// See [`StressFigures::cycle_us_mean`].
     pub cycle_us_max: f64,
-    /// See [`Figures::cycle_us_mean`].
+    /// See [`StressFigures::cycle_us_mean`].
     pub period_us: f64,
     /// Frames of windows that were ready when it was tightest.
     pub lead_frames_min: Option<u64>,
@@ -120,7 +120,7 @@ impl Sheet {
 pub(super) fn judge(kind: StressKind, period: usize, rehearsal: &Rehearsal, checked: &Checked) -> Row {
     let report = &rehearsal.report;
     let audio = &report.audio_thread;
-    let figures = Figures {
+    let figures = StressFigures {
         takes: checked.takes,
         frames: checked.frames,
         samples_wrong: checked.samples_wrong,
@@ -154,7 +154,7 @@ pub(super) fn judge(kind: StressKind, period: usize, rehearsal: &Rehearsal, chec
 }
 
 /// Everything that is not as promised, in words.
-pub(super) fn misses(figures: &Figures) -> Vec<String> {
+pub(super) fn misses(figures: &StressFigures) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut count = |number: u64, words: &str| {
         if number > 0 {

@@ -1,7 +1,7 @@
 //! What is judged, and what is refused. Thread: test.
 
 use super::place::Place;
-use super::sheet::{Figures, Sheet, misses};
+use super::sheet::{Sheet, StressFigures, misses};
 use super::*;
 use crate::device::signal::ramp;
 use crate::format::TakeFormat;
@@ -129,23 +129,27 @@ fn a_take_of_the_ramp_is_right_and_one_wrong_sample_is_seen() {
 
 #[test]
 fn whatever_is_promised_and_not_kept_is_said() {
-    let good =
-        Figures { minor_faults: Some(0), major_faults: Some(0), voluntary_switches: Some(0), ..Figures::default() };
+    let good = StressFigures {
+        minor_faults: Some(0),
+        major_faults: Some(0),
+        voluntary_switches: Some(0),
+        ..StressFigures::default()
+    };
     assert!(misses(&good).is_empty());
     let bad = [
-        Figures { samples_wrong: 1, ..good.clone() },
-        Figures { minor_faults: Some(1), ..good.clone() },
-        Figures { major_faults: Some(1), ..good.clone() },
-        Figures { minor_faults: None, ..good.clone() },
-        Figures { voluntary_switches: Some(2), ..good.clone() },
-        Figures { xruns: 1, ..good.clone() },
-        Figures { frames_lost: 64, ..good.clone() },
-        Figures { frames_lost: 64, frames_lost_wanted: 128, ..good.clone() },
+        StressFigures { samples_wrong: 1, ..good.clone() },
+        StressFigures { minor_faults: Some(1), ..good.clone() },
+        StressFigures { major_faults: Some(1), ..good.clone() },
+        StressFigures { minor_faults: None, ..good.clone() },
+        StressFigures { voluntary_switches: Some(2), ..good.clone() },
+        StressFigures { xruns: 1, ..good.clone() },
+        StressFigures { frames_lost: 64, ..good.clone() },
+        StressFigures { frames_lost: 64, frames_lost_wanted: 128, ..good.clone() },
     ];
     for figures in bad {
         assert_eq!(misses(&figures).len(), 1, "{figures:?}");
     }
-    let unplugged = Figures { frames_lost: 24_000, frames_lost_wanted: 24_000, ..good };
+    let unplugged = StressFigures { frames_lost: 24_000, frames_lost_wanted: 24_000, ..good };
     assert!(misses(&unplugged).is_empty());
 }
 
@@ -192,7 +196,7 @@ fn a_sheet_comes_back_from_its_json_and_says_everything_in_words() {
         stress: StressKind::Sync,
         verdict: Verdict::Passed,
         reason: "90 syncs".to_owned(),
-        figures: Some(Figures { minor_faults: Some(0), major_faults: Some(0), ..Figures::default() }),
+        figures: Some(StressFigures { minor_faults: Some(0), major_faults: Some(0), ..StressFigures::default() }),
     };
     let sheet = Sheet {
         folder: "/r".into(),

@@ -103,7 +103,7 @@ fn device(ui: &Ui, rect: Rect, narrow: bool, context: &mut PanelContext<'_>) {
 
 fn room(ui: &Ui, rect: Rect, narrow: bool, context: &mut PanelContext<'_>) {
     let theme = context.theme;
-    let Some(room) = &context.snapshot.room else {
+    let Some(room) = &context.snapshot.disk_space else {
         chip(ui, rect, "Room", "not known yet", theme, theme.line);
         return;
     };
@@ -115,7 +115,7 @@ fn room(ui: &Ui, rect: Rect, narrow: bool, context: &mut PanelContext<'_>) {
     let left = format::span(room.seconds);
     let left = if narrow { left } else { format!("{left} left") };
     let free = format::room(room.free_bytes);
-    let free = if narrow { format!("{free} free") } else { format!("{free} free on {}", room.place) };
+    let free = if narrow { format!("{free} free") } else { format!("{free} free on {}", room.disk) };
     let line = if colour == theme.text { theme.line } else { colour };
     let response = chip(ui, rect, "Room", &format!("{left}, {free}"), theme, line);
     lines(ui, rect, (&left, colour), (&free, theme.quiet));

@@ -2,7 +2,7 @@
 //! Thread: ui.
 
 use crate::app::command::Command;
-use crate::app::snapshot::{Stage, Told};
+use crate::app::snapshot::{EventEntry, Stage};
 use crate::control::Severity;
 use crate::session::session_file::KeptVersion;
 use crate::ui::format;
@@ -35,7 +35,7 @@ enum Filter {
 const FILTERS: [(Filter, &str); 3] = [(Filter::All, "All"), (Filter::Cautions, "Cautions"), (Filter::Losses, "Losses")];
 
 impl Filter {
-    fn lets_through(self, told: &Told) -> bool {
+    fn lets_through(self, told: &EventEntry) -> bool {
         match self {
             Filter::All => true,
             Filter::Cautions => told.severity == Severity::Caution,
@@ -117,7 +117,7 @@ fn head(ui: &mut Ui, state: &mut State, context: &mut PanelContext<'_>) {
 }
 
 /// A line each.
-fn as_text<'a>(told: impl Iterator<Item = &'a Told>) -> String {
+fn as_text<'a>(told: impl Iterator<Item = &'a EventEntry>) -> String {
     let lines: Vec<String> =
         told.map(|told| format!("{}  {}  {}", told.clock, word(told.severity), told.text)).collect();
     lines.join("\n")
@@ -134,8 +134,9 @@ fn word(severity: Severity) -> &'static str {
 /// The events that the filter lets through.
 fn list(ui: &mut Ui, filter: Filter, context: &PanelContext<'_>) {
     ui.spacing_mut().item_spacing.y = 0.0;
-    let of =
-        |all: &'_ [Told]| all.iter().rev().filter(|told| filter.lets_through(told)).cloned().collect::<Vec<Told>>();
+    let of = |all: &'_ [EventEntry]| {
+        all.iter().rev().filter(|told| filter.lets_through(told)).cloned().collect::<Vec<EventEntry>>()
+    };
     let (now, earlier) = (of(&context.snapshot.notices), of(&context.snapshot.earlier));
     if now.is_empty() && earlier.is_empty() {
         ui.add_space(GRID * 3.0);
@@ -156,7 +157,7 @@ fn list(ui: &mut Ui, filter: Filter, context: &PanelContext<'_>) {
 }
 
 /// Sign, time and text of one event.
-fn row(ui: &mut Ui, told: &Told, context: &PanelContext<'_>) {
+fn row(ui: &mut Ui, told: &EventEntry, context: &PanelContext<'_>) {
     let width = ui.available_width();
     let tint = health::tint(told.severity, context.theme);
     let colour = match (told.seen, told.severity) {
@@ -254,9 +255,9 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
-    fn told(at: u64, severity: Severity, seen: bool, text: &str) -> Told {
+    fn told(at: u64, severity: Severity, seen: bool, text: &str) -> EventEntry {
         let clock = format!("20:{:02}:{:02}", at / 60, at % 60);
-        Told { at: Duration::from_secs(at), clock, severity, text: text.to_owned(), seen }
+        EventEntry { at: Duration::from_secs(at), clock, severity, text: text.to_owned(), seen }
     }
 
     fn eventful() -> Snapshot {

@@ -4,7 +4,7 @@ use crate::app::command::Command;
 use crate::app::jobs::StressRequest;
 use crate::control::Severity;
 use crate::diagnostics::stress::StressKind;
-use crate::diagnostics::stress::sheet::{Figures, Row, Verdict};
+use crate::diagnostics::stress::sheet::{Row, StressFigures, Verdict};
 use crate::ui::format::micros;
 use crate::ui::panel_context::PanelContext;
 use crate::ui::theme::Theme;
@@ -201,7 +201,7 @@ fn lead_ms(frames: u64) -> String {
 }
 
 /// Faults, waits, xruns, frames lost, samples wrong; and whether each is as it must not be.
-fn cells(figures: &Figures) -> [(String, bool); 5] {
+fn cells(figures: &StressFigures) -> [(String, bool); 5] {
     let known = |count: Option<u64>| (count.map_or_else(|| "?".to_owned(), |n| n.to_string()), count != Some(0));
     let faults = figures.minor_faults.zip(figures.major_faults).map(|(minor, major)| minor + major);
     [
@@ -214,7 +214,7 @@ fn cells(figures: &Figures) -> [(String, bool); 5] {
 }
 
 /// The worst cycle as a part of a period.
-fn cycle(ui: &Ui, at: egui::Pos2, figures: &Figures, theme: &Theme) {
+fn cycle(ui: &Ui, at: egui::Pos2, figures: &StressFigures, theme: &Theme) {
     let bar = Rect::from_min_size(pos2(at.x, at.y - 4.0), vec2(60.0, 8.0));
     ui.painter().rect_filled(bar, 2, theme.well);
     let part = (figures.cycle_us_max / figures.period_us.max(1.0)).min(1.0) as f32;
@@ -239,16 +239,16 @@ mod tests {
 
     #[test]
     fn what_must_not_be_is_marked_and_a_loss_that_was_ordered_is_not() {
-        let figures = Figures {
+        let figures = StressFigures {
             minor_faults: Some(0),
             major_faults: Some(0),
             voluntary_switches: Some(1),
             frames_lost: 24_000,
             frames_lost_wanted: 24_000,
-            ..Figures::default()
+            ..StressFigures::default()
         };
         let marked: Vec<bool> = cells(&figures).into_iter().map(|(_, bad)| bad).collect();
         assert_eq!(marked, [false, true, false, false, false]);
-        assert!(cells(&Figures::default())[0].1, "faults that nobody knows are none to boast of");
+        assert!(cells(&StressFigures::default())[0].1, "faults that nobody knows are none to boast of");
     }
 }

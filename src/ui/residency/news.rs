@@ -1,6 +1,6 @@
 //! The last events, beside the map: in a column where there is room, else the last one in a line below it. Thread: ui.
 
-use crate::app::snapshot::Told;
+use crate::app::snapshot::EventEntry;
 use crate::control::Severity;
 use crate::ui::action::Action;
 use crate::ui::health;
@@ -89,7 +89,7 @@ pub(super) fn show(ui: &mut Ui, place: Place, context: &mut PanelContext<'_>) {
 }
 
 /// Sign and time in one line, the text below them.
-fn row(ui: &mut Ui, told: &Told, context: &PanelContext<'_>) {
+fn row(ui: &mut Ui, told: &EventEntry, context: &PanelContext<'_>) {
     let width = ui.available_width();
     let colour = if told.seen { context.theme.quiet } else { context.theme.text };
     let text = ui.painter().layout(told.text.clone(), Theme::font(11.5), colour, width - 18.0);
@@ -108,6 +108,6 @@ fn row(ui: &mut Ui, told: &Told, context: &PanelContext<'_>) {
     }
 }
 
-fn sign(ui: &Ui, told: &Told, at: egui::Pos2, context: &PanelContext<'_>) {
+fn sign(ui: &Ui, told: &EventEntry, at: egui::Pos2, context: &PanelContext<'_>) {
     health::sign(ui, told.severity, at, health::tint(told.severity, context.theme));
 }
