@@ -178,7 +178,7 @@ impl App {
         self.acknowledge_losses();
     }
 
-    /// Takes new settings; what concerns takes to come and what is heard is applied at once.
+    /// Stores new settings. Format, input monitoring, mirror and overflow folder also change the open session at once.
     fn apply_settings(&mut self, settings: Settings) {
         let settings = settings.clamped();
         if let OpenState::Open(control) = &mut self.state {
@@ -195,7 +195,7 @@ impl App {
         self.change_settings(|current| *current = settings);
     }
 
-    /// Has takes go on in a folder when their disk is full or fails, from now on: those too that wait in memory.
+    /// Sets the overflow folder. Takes that already wait in memory for a full or failed disk continue there too.
     pub fn set_overflow_folder(&mut self, folder: PathBuf) {
         self.apply_settings(Settings { overflow: Some(folder), ..(*self.settings).clone() });
     }

@@ -1,4 +1,4 @@
-//! The snapshot, put together from what is open. Thread: control.
+//! Builds the snapshot from control, the jobs and the settings. Thread: control, which owns all of them.
 
 use super::health::{self, HealthInput};
 use super::snapshot::{DeviceView, DiskSpace, EngineFigures, Meter, PassPhase, PassView, Snapshot, Stage, Transport};
@@ -16,35 +16,35 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-/// Between two readings of what the kernel counts.
+/// Time between two readings of the counters. The kernel's need a system call.
 const FIGURES_INTERVAL: Duration = Duration::from_millis(100);
 
-/// What a user has asked of the transport.
+/// What the user has set at the transport, and how far losses are acknowledged.
 #[derive(Default)]
 pub(super) struct TransportRequests {
     pub(super) range: Option<(FramePos, FramePos)>,
     pub(super) loops: bool,
     pub(super) punches: bool,
-    /// Whether it was last asked to roll, or to stand.
+    /// Whether the last request was to roll rather than to stop.
     pub(super) rolls: bool,
-    /// When notices were acknowledged last, since the start.
+    /// When the user last acknowledged the notices, since the program's start.
     pub(super) acknowledged: Duration,
-    /// Frames lost up to then.
+    /// Frames that were lost up to the last acknowledgement.
     pub(super) lost_seen: u64,
 }
 
-/// What is known of the session and the device beside what control knows; kept while they are being reopened.
+/// Facts of the session and the device that control does not have. They stay while both are being reopened.
 pub(super) struct SessionInfo {
     pub(super) folder: PathBuf,
     pub(super) session: Arc<Session>,
     pub(super) title: String,
     pub(super) read_only: Option<String>,
-    /// Made by us, and never saved by anybody's wish: the revision it had then.
+    /// The revision of a session that the app made by itself, right after it was made.
     made: Option<u64>,
     base: Option<Reading>,
     figures: EngineFigures,
     read_at: Option<Instant>,
-    /// The sync that was seen last, and when.
+    /// The time stamp of the last sync that the snapshot saw, and when it first saw it.
     durable: Option<(u64, Instant)>,
 }
 
@@ -65,7 +65,7 @@ impl Default for SessionInfo {
 }
 
 impl SessionInfo {
-    /// A session and a device that were opened a moment ago.
+    /// The facts of a session and a device that have just been opened.
     pub(super) fn new(
         control: &mut Control,
         title: String,
@@ -84,12 +84,12 @@ impl SessionInfo {
         }
     }
 
-    /// Keeps the session's last state while it is being closed.
+    /// Copies the session's last state, to show it while control closes.
     pub(super) fn keep_session(&mut self, control: &Control) {
         self.session = Arc::new(control.session().clone());
     }
 
-    /// Whether the session was made by us and nobody has done anything in it.
+    /// Whether the app made the session by itself and the user has changed nothing in it.
     pub(super) fn is_untouched(&self, control: &Control) -> bool {
         self.made == Some(control.revision()) && control.session().takes().is_empty()
     }
@@ -197,7 +197,7 @@ impl App {
         })
     }
 
-    /// The losses up to now are known.
+    /// Acknowledges the losses up to now, so that they raise no alarm.
     pub(super) fn acknowledge_losses(&mut self) {
         self.transport.acknowledged = self.started.elapsed();
         if let OpenState::Open(control) = &self.state {
@@ -253,7 +253,7 @@ fn transport(control: &Control, pass: Option<PassNow>, requests: &TransportReque
     }
 }
 
-/// Peaks are forgotten when they are read: once a snapshot.
+/// Reads every meter. Reading resets the peaks, so one snapshot reads each meter once.
 fn meters(control: &Control, snapshot: &mut Snapshot) {
     let published = control.published();
     let meter = |cell: &crate::message::published::MeterCell| Meter { peak: cell.take_peak(), rms: cell.rms() };
@@ -273,7 +273,7 @@ fn meters(control: &Control, snapshot: &mut Snapshot) {
     }
     snapshot.master = [meter(&published.master[0]), meter(&published.master[1])];
     if !rolls {
-        // Nobody writes it then: what was heard last is over.
+        // A stopped engine without monitored inputs no longer writes the master meter, so its last value is stale.
         let monitored = snapshot.session.tracks().iter().any(|track| track.monitor == Monitor::Input || track.armed);
         if !monitored {
             snapshot.master = [Meter::default(); 2];
@@ -290,7 +290,7 @@ fn device(control: &Control, title: &str) -> DeviceView {
         inputs: facts.inputs,
         outputs: facts.outputs,
         period: facts.period_frames,
-        // In and out: a period each.
+        // One period from the input and one to the output.
         latency_ms: 2000.0 * facts.period_frames as f32 / facts.rate.0.max(1) as f32,
         is_virtual: setup::is_virtual(&facts.name),
         gone: control.is_device_gone(),

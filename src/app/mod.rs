@@ -1,8 +1,7 @@
-//! What the window stands on: a session, a device and everything beside them, opened, changed and closed while the
-//! window goes on drawing. Thread: control.
+//! The state behind the GUI: the open session and device, settings, jobs and notices. Thread: control.
 //!
-//! Nothing here waits: what may (a disk, a driver, a bus) is done by a thread of its own, and [`App::poll`] takes
-//! what it has found.
+//! Commands come in ([`App::apply`]), snapshots go out ([`App::snapshot`]). Nothing here waits. Work that can wait for a
+//! disk, a driver or a bus has a thread of its own, and [`App::poll`] collects its results.
 
 mod apply;
 mod build_snapshot;
@@ -40,75 +39,72 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
-/// Called from any thread when something came that a face would want to show.
+/// Wakes the front end. Any thread calls it when there is something new to show.
 pub type Wake = Arc<dyn Fn() + Send + Sync>;
 
-/// How an app is started. What is not given is as the settings say.
+/// How to start an app. The settings decide every field that is `None`.
 #[derive(Clone, Default)]
 pub struct Options {
-    /// The session; `None`: the last one, or a new one.
+    /// The session's folder; `None`: the last session, or a new one.
     pub session: Option<PathBuf>,
-    /// A device for this time only.
+    /// The device for this start only.
     pub device: Option<DeviceWish>,
-    /// A capture path for this time only.
+    /// The capture path for this start only.
     pub capture_path: Option<CapturePath>,
-    /// The folder for the settings, in place of the user's own.
+    /// The folder of the settings file; `None`: the user's configuration folder.
     pub config: Option<PathBuf>,
-    /// The folder for new sessions, in place of the settings'.
+    /// The folder for new sessions.
     pub sessions: Option<PathBuf>,
-    /// Raised from outside to have everything ended: a signal.
+    /// Set by a signal handler: the app closes everything.
     pub end: Option<Arc<AtomicBool>>,
-    /// See [`Wake`].
     pub wake: Option<Wake>,
-    /// The program that runs the stress test, in place of this one.
+    /// The program that runs the stress test; `None`: this one. Tests set it.
     pub program: Option<PathBuf>,
 }
 
-/// A device that was named at the start.
+/// A device that the command line names.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct DeviceWish {
-    /// Its name; empty: the one of the settings.
+    /// The name; empty: the device of the settings.
     pub name: String,
-    /// Frames a second of new sessions.
+    /// Sample rate of new sessions, in Hz.
     pub rate: Option<u32>,
-    /// Frames of a period.
+    /// Frames in a period.
     pub period: Option<usize>,
-    /// Inputs.
+    /// Number of inputs to open.
     pub inputs: Option<usize>,
-    /// What the built-in device hears.
+    /// The input signal of the built-in device.
     pub signal: Option<String>,
 }
 
-/// Whether a face has something new to draw.
+/// Tells the front end how soon to draw again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Repaint {
-    /// Nothing moves; the wake comes when something does.
+    /// Nothing moves. [`Wake`] is called when something does.
     Never,
-    /// Something moves.
+    /// Something moves: draw the next frame.
     Moving,
 }
 
-/// What a face looks through, beside the snapshot.
+/// Data that the front end reads in place, because a snapshot of it would be too large.
 #[derive(Default)]
 pub struct LiveSources<'a> {
-    /// Waveforms.
     pub waves: Option<&'a mut PeakStore>,
-    /// Which pages are where.
+    /// The residency samples, while the residency panel is open.
     pub watcher: Option<&'a Watcher>,
 }
 
-/// What is open.
 enum OpenState {
-    /// Nothing, for this reason; or not yet.
+    /// Nothing is open; the stage says why.
     Empty(Stage),
-    /// A session and a device.
+    /// A session and a device are open.
     Open(Box<Control>),
 }
 
-/// Notices that are kept.
+/// Notices that are kept for the Events panel.
 const NOTICES_MAX: usize = 500;
 
-/// See the module.
+/// The open session and device with everything around them.
 pub struct App {
     state: OpenState,
     opener: Opener,
@@ -124,22 +120,22 @@ pub struct App {
     inhibitor: Inhibitor,
     input_watch: InputWatch,
     devices: Arc<Vec<crate::device::alsa::Listed>>,
-    /// What is to be opened when the desk is free.
+    /// To be opened as soon as the session that is open now is closed.
     next_open: Option<OpenRequest>,
     transport: build_snapshot::TransportRequests,
-    /// The session's folder, its title and the device's, while one is open or shown.
     session_info: build_snapshot::SessionInfo,
     last_report: Option<PassReport>,
     closing: bool,
     needs_repaint: bool,
     save_to_announce: Option<u64>,
     waves: waves::Waves,
-    /// Whether the watcher was given a view.
+    /// Whether the watcher has a view and therefore samples.
     watcher_has_view: bool,
 }
 
 impl App {
-    /// Begins to open what the options and the settings name. Waits for nothing but the settings' small file.
+    /// Reads the settings and begins to open a session and a device. It waits only for the settings file, which is
+    /// small.
     pub fn start(options: Options) -> App {
         let (settings_store, settings, note) = SettingsStore::load(options.config.clone());
         let wake: Wake = options.wake.clone().unwrap_or_else(|| Arc::new(|| {}));
@@ -176,7 +172,7 @@ impl App {
         app
     }
 
-    /// Plans to open the session in `folder`, or a new one, as soon as what is open is closed.
+    /// Opens the session in `folder`, or a new one, as soon as the one that is open now is closed.
     fn open(&mut self, folder: Option<PathBuf>) {
         let named = self.options.session.is_some() || folder.is_some();
         self.next_open = Some(OpenRequest {
@@ -190,7 +186,8 @@ impl App {
         self.open_or_close_next();
     }
 
-    /// Closes what is open, opens what is next; each on the opener's thread.
+    /// Closes the open session if another is to be opened or the app closes; then opens the next one. Each is done on
+    /// a thread of the opener.
     fn open_or_close_next(&mut self) {
         if self.opener.is_busy() {
             return;
@@ -204,7 +201,7 @@ impl App {
                 self.waves = waves::Waves::default();
                 self.watcher_has_view = false;
                 self.session_info.keep_session(&control);
-                // One that is opened again, with another device, stays.
+                // A session that is reopened with another device must not be removed, even if it is untouched.
                 let again = self
                     .next_open
                     .as_ref()
@@ -222,7 +219,7 @@ impl App {
         }
     }
 
-    /// Takes what the threads have found. Call it before drawing, and when woken; it does not wait.
+    /// Collects the results of all threads. Call it before drawing and after a wake. It does not wait.
     pub fn poll(&mut self) {
         if self.options.end.as_ref().is_some_and(|end| end.load(Relaxed)) {
             self.shutdown();
@@ -338,7 +335,7 @@ impl App {
         }
     }
 
-    /// Tells something that the app does not know by itself.
+    /// Shows a notice and, while a session is open, records it as an event of the session.
     pub fn notify(&mut self, severity: Severity, text: String) {
         if let OpenState::Open(control) = &mut self.state {
             control.keep_event(severity, &text);
@@ -358,12 +355,12 @@ impl App {
         push(&mut self.notices, entry);
     }
 
-    /// Whether a pass is prepared, recorded or finished.
+    /// Whether a pass is being prepared, recorded or finished.
     pub fn is_recording(&self) -> bool {
         matches!(&self.state, OpenState::Open(control) if control.is_recording())
     }
 
-    /// Begins to close everything: a pass is ended first.
+    /// Begins to close everything. Closing ends a pass first.
     pub fn shutdown(&mut self) {
         if !self.closing {
             self.closing = true;
@@ -372,7 +369,7 @@ impl App {
         }
     }
 
-    /// Whether everything is on the disk and closed.
+    /// Whether everything is closed and on the disk.
     pub fn is_closed(&self) -> bool {
         self.closing
             && !self.opener.is_busy()
@@ -380,12 +377,12 @@ impl App {
             && self.settings_store.is_saved()
     }
 
-    /// Whether the end was asked for.
+    /// Whether [`App::shutdown`] was called.
     pub fn is_closing(&self) -> bool {
         self.closing
     }
 
-    /// Whether there is something new to draw, and whether it goes on by itself.
+    /// How soon to draw again. Resets the mark that something new came.
     pub fn wants_repaint(&mut self) -> Repaint {
         let moves = match &self.state {
             OpenState::Open(control) => {
@@ -404,7 +401,7 @@ impl App {
         }
     }
 
-    /// What to look through now. The watcher works only while `residency` is looked at.
+    /// The waveforms and, if `residency`, the residency samples. The watcher samples only while `residency` is true.
     pub fn live_sources(&mut self, residency: bool) -> LiveSources<'_> {
         let watcher = match &mut self.state {
             OpenState::Open(control) if residency || self.watcher_has_view => control.watcher().ok(),
@@ -418,22 +415,22 @@ impl App {
         LiveSources { waves: self.waves.store(), watcher: watcher.filter(|_| residency) }
     }
 
-    /// How things stand. Peaks of meters are those since the last call.
+    /// The state to draw. Meter peaks are the highest since the last call.
     pub fn snapshot(&mut self) -> Snapshot {
         self.build_snapshot()
     }
 }
 
-/// Adds to what was told; the oldest goes.
-fn push(all: &mut Arc<Vec<EventEntry>>, entry: EventEntry) {
-    let all = Arc::make_mut(all);
-    if all.len() >= NOTICES_MAX {
-        all.remove(0);
+/// Appends an entry and drops the oldest above [`NOTICES_MAX`].
+fn push(entries: &mut Arc<Vec<EventEntry>>, entry: EventEntry) {
+    let entries = Arc::make_mut(entries);
+    if entries.len() >= NOTICES_MAX {
+        entries.remove(0);
     }
-    all.push(entry);
+    entries.push(entry);
 }
 
-/// Which kept versions of a damaged session there are, latest first.
+/// The kept versions of a damaged session, latest first.
 fn versions(folder: &std::path::Path) -> Vec<session_file::KeptVersion> {
     let mut versions = session_file::kept_versions(folder).unwrap_or_default();
     versions.reverse();
