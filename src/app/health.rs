@@ -1,43 +1,44 @@
-//! How things stand, in one sentence. Thread: control. Pure.
+//! The status line under the transport: the most urgent condition, figures, and advice. Thread: control. Pure.
 
 use super::snapshot::{DiskSpace, EngineFigures, Health, PassPhase, Stage};
 use crate::control::Severity;
 use std::path::Path;
 
-/// What the sentence is made of.
+/// Everything that the status line is derived from.
 pub(super) struct HealthInput<'a> {
     pub(super) stage: &'a Stage,
-    /// The pass that is on.
+    /// The phase of the running pass.
     pub(super) phase: Option<PassPhase>,
     pub(super) rolls: bool,
-    /// Tracks, and those of them that are armed or recorded.
+    /// Number of tracks, and number of those that are armed or being recorded.
     pub(super) tracks: (usize, usize),
     pub(super) device: &'a str,
     pub(super) device_gone: bool,
-    /// Why it is not taken back although it is there again.
+    /// The reason why a device that is back cannot be used.
     pub(super) device_hindrance: Option<&'a str>,
     pub(super) built_in: bool,
     pub(super) figures: &'a EngineFigures,
     pub(super) disk_space: Option<&'a DiskSpace>,
-    /// A loss or a trouble that nobody has acknowledged.
+    /// The text of the last loss that the user has not acknowledged.
     pub(super) alarm: Option<&'a str>,
-    /// Why the audio thread has no real-time right, and what to do.
+    /// Why the audio thread has no real-time priority, and how to change that.
     pub(super) no_real_time: Option<(&'a str, Option<&'a str>)>,
     pub(super) windows_unlocked: u64,
-    /// What is wrong with the disk now.
+    /// The error of the disk that fails now.
     pub(super) disk: Option<&'a str>,
-    /// The folder of the pass's mirror, or what is wrong with that.
+    /// The folder of the pass's mirror, or its error.
     pub(super) mirror: Option<Result<&'a Path, &'a str>>,
+    /// Frames lost that the user has acknowledged.
     pub(super) lost_before: u64,
 }
 
-/// Seconds of room below which it is said, and said aloud.
+/// Recording time that is left, in seconds, below which the status line is a caution (first) or an alarm (second).
 const DISK_SECONDS_WARNING: (f64, f64) = (600.0, 120.0);
 
-/// Part of the spool from which on a slow disk is said.
+/// The disk counts as behind when one part in this many of the spool waits for it.
 const BACKLOG_FRACTION: u64 = 8;
 
-/// The sentence, its parts, and what to do.
+/// The status line for a state. Losses come before cautions.
 pub(super) fn health(input: &HealthInput<'_>) -> Health {
     let parts = parts(input);
     let safety = safety(input);
@@ -81,7 +82,7 @@ pub(super) fn health(input: &HealthInput<'_>) -> Health {
 
 type MakeHealth<'a> = dyn Fn(Severity, &str, Option<String>) -> Health + 'a;
 
-/// Sound that was lost, or is being lost.
+/// The status line for sound that was lost, or is being lost.
 fn loss(input: &HealthInput<'_>, make: &MakeHealth<'_>) -> Option<Health> {
     let figures = input.figures;
     if input.device_gone {
@@ -105,7 +106,7 @@ fn loss(input: &HealthInput<'_>, make: &MakeHealth<'_>) -> Option<Health> {
     input.alarm.map(|alarm| make(Severity::Loss, "Trouble.", Some(alarm.to_owned())))
 }
 
-/// Less margin than there should be.
+/// The status line for less safety margin than there should be.
 fn caution(input: &HealthInput<'_>, make: &MakeHealth<'_>) -> Option<Health> {
     let figures = input.figures;
     let faults = figures.minor_faults.unwrap_or(0) + figures.major_faults.unwrap_or(0);
@@ -175,7 +176,7 @@ fn parts(input: &HealthInput<'_>) -> Vec<String> {
     parts
 }
 
-/// What a crash and a power cut would cost now.
+/// The sound that a crash and a power cut would cost now.
 fn safety(input: &HealthInput<'_>) -> Vec<String> {
     if input.phase != Some(PassPhase::Recording) {
         return Vec::new();
@@ -185,7 +186,7 @@ fn safety(input: &HealthInput<'_>) -> Vec<String> {
         safety.push(format!("safe against power loss: {:.1} s ago", age.as_secs_f64()));
     }
     if let Some(Ok(folder)) = input.mirror {
-        // The folder that was named: the session's own in it has the session's name.
+        // Show the folder that the user chose. Its subfolder, where the mirror is, has the session's name.
         let named = folder.parent().and_then(Path::file_name).unwrap_or(folder.as_os_str());
         safety.push(format!("mirrored in {}", named.display()));
     }

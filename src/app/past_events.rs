@@ -1,4 +1,4 @@
-//! Events of the flight recorder as a face shows them. Thread: control. Pure.
+//! Turns records of the flight recorder into entries of the Events panel. Thread: control. Pure.
 
 use super::snapshot::EventEntry;
 use crate::flight::Events;
@@ -6,7 +6,7 @@ use crate::flight::record::{Kind, Record, Severity};
 use jiff::tz::TimeZone;
 use std::time::Duration;
 
-/// Those before this start, which begins with the last [`Kind::Opened`].
+/// The entries of earlier starts: all before the last [`Kind::Opened`], with which this start begins.
 pub(super) fn earlier(events: &Events) -> Vec<EventEntry> {
     let now = events.iter().rposition(|event| event.kind == Kind::Opened).unwrap_or(events.len());
     let entries = events[..now].iter().map(|event| EventEntry {
@@ -19,8 +19,8 @@ pub(super) fn earlier(events: &Events) -> Vec<EventEntry> {
     entries.collect()
 }
 
-/// One of now that nobody was told of otherwise. `None` for what a face tells by itself. What is merely good to know is
-/// no news.
+/// The entry for an event of this start that no notice announces. `None` for the account of a pass, because the app posts
+/// a notice for it. An entry that is only information counts as seen.
 pub(super) fn unannounced(event: &Record, at: Duration) -> Option<EventEntry> {
     let twice = event.kind == Kind::PassEnded && event.numbers.contains_key("takes");
     (!twice).then(|| EventEntry {

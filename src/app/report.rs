@@ -1,5 +1,5 @@
-//! The report that a user sends to whoever is to help: residency, events, the machine, the takes' accounts, in one file.
-//! Thread: control makes it, one a report writes it.
+//! The report file for support: residency, events, the machine, and the accounts of the takes, as JSON. Thread: control
+//! makes the draft, a thread of its own finishes each report.
 
 use super::snapshot::{EngineFigures, EventEntry, Snapshot};
 use crate::control::Severity;
@@ -11,22 +11,22 @@ use serde_json::{Value, json};
 use std::path::Path;
 use std::sync::Arc;
 
-/// Takes that are in it: the last ones.
+/// A report lists at most this many takes, the last ones.
 const TAKES_MAX: usize = 2048;
 
-/// What is known without waiting for anybody.
+/// The part of a report that needs no waiting.
 pub struct Draft {
     snapshot: Snapshot,
     residency: Report,
 }
 
 impl Draft {
-    /// Of how things stand, and of residency samples, the oldest first.
+    /// Takes the state from a snapshot, and the residency from samples, the oldest first.
     pub fn new(snapshot: &Snapshot, samples: &[Arc<Sample>]) -> Draft {
         Draft { snapshot: snapshot.clone(), residency: report(samples) }
     }
 
-    /// The whole report. Asks the kernel, and may wait for it.
+    /// The whole report. It asks the kernel about the machine and may wait.
     pub fn finish(self) -> Value {
         let snapshot = &self.snapshot;
         let session = &snapshot.session;
