@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 /// Time between two readings of the counters. The kernel's need a system call.
 const FIGURES_INTERVAL: Duration = Duration::from_millis(100);
 
-/// What the user has set at the transport, and how far losses are acknowledged.
+/// Requests of the user to the transport, and the extent to which losses are acknowledged.
 #[derive(Default)]
 pub(super) struct TransportRequests {
     pub(super) range: Option<(FramePos, FramePos)>,
@@ -290,7 +290,7 @@ fn device(control: &Control, title: &str) -> DeviceView {
         inputs: facts.inputs,
         outputs: facts.outputs,
         period: facts.period_frames,
-        // One period from the input and one to the output.
+        // A period from the input, and another to the output.
         latency_ms: 2000.0 * facts.period_frames as f32 / facts.rate.0.max(1) as f32,
         is_virtual: setup::is_virtual(&facts.name),
         gone: control.is_device_gone(),

@@ -232,14 +232,14 @@ mod tests {
     }
 
     #[test]
-    fn a_recording_without_trouble_is_said_in_one_sentence() {
+    fn a_recording_without_trouble_is_well_and_shows_its_figures() {
         let health = with(|_| {});
         assert_eq!((health.severity, health.head.as_str()), (Severity::Info, "All is well."));
         assert_eq!(health.parts, ["24 tracks", "1.8 s lead", "0 frames lost", "0 page faults", "0 xruns"]);
     }
 
     #[test]
-    fn the_worst_is_said_first_and_each_says_what_to_do() {
+    fn the_worst_condition_comes_first_with_advice() {
         let disk_space = leak(DiskSpace { free_bytes: 1, seconds: 60.0, disk: "Music".to_owned() });
         let gone = with(|input| {
             input.device_gone = true;
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mirror_is_said_where_it_is_and_a_lost_one_with_its_reason() {
+    fn a_mirror_shows_its_folder_and_a_failed_one_its_reason() {
         let mirrored = with(|input| input.mirror = Some(Ok(Path::new("/media/Backup/Friday"))));
         assert_eq!(
             (mirrored.severity, mirrored.safety.last().unwrap().as_str()),
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn faults_in_direct_are_told_as_what_they_are() {
+    fn page_faults_in_place_are_explained() {
         let figures = EngineFigures {
             minor_faults: Some(7),
             major_faults: Some(0),
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_that_cannot_be_opened_says_why_and_offers_what_there_is() {
+    fn a_session_that_cannot_be_opened_shows_the_reason_and_the_choices() {
         let stage = Stage::NoSession { reason: "session.json: damaged".to_owned(), versions: Vec::new() };
         let health = with(|input| input.stage = leak(stage));
         assert!(health.severity == Severity::Loss && health.advice.unwrap().contains("new one"));

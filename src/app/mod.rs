@@ -264,8 +264,8 @@ impl App {
                 Motion::Stopped => self.transport.rolls = false,
                 _ => {}
             }
-            self.inhibitor.hold(control.is_recording());
-            self.waves.follow(control);
+            self.inhibitor.set_active(control.is_recording());
+            self.waves.update(control);
             if control.folder() != self.session_info.folder {
                 moved = Some(control.folder().to_path_buf());
             }

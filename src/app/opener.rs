@@ -1,4 +1,5 @@
-//! Opening and closing, listing devices, restoring a session: on threads of their own. Thread: opener, and control asks.
+//! Opens and closes sessions, lists devices and restores kept versions. Thread: control owns [`Opener`]; opener, closer,
+//! lister and restore do the work, one thread for each task.
 
 use super::naming;
 use super::settings::Settings;
@@ -17,11 +18,12 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// What is to be opened.
+/// A request to open a session and a device.
 pub(super) struct OpenRequest {
-    /// The session; `None`: a new one.
+    /// The session's folder; `None`: make a new session.
     pub(super) folder: Option<PathBuf>,
-    /// Whether it was chosen by somebody, rather than being the last one or a new one.
+    /// Whether the user named the session. The last session is opened without being named; a new one replaces it if it
+    /// cannot be opened.
     pub(super) named: bool,
     pub(super) settings: Arc<Settings>,
     pub(super) device: Option<DeviceWish>,
@@ -29,7 +31,7 @@ pub(super) struct OpenRequest {
     pub(super) sessions: Option<PathBuf>,
 }
 
-/// What an opener's thread has found.
+/// The result of one task.
 pub(super) enum OpenerEvent {
     Opened(Box<Opened>),
     Failed(Failed),
@@ -38,31 +40,31 @@ pub(super) enum OpenerEvent {
     Restored(Result<PathBuf, String>),
 }
 
-/// A session and a device.
+/// An open session with its device.
 pub(super) struct Opened {
     pub(super) control: Box<Control>,
     /// The device's name for people.
     pub(super) title: String,
-    /// Why nothing of it is written.
+    /// The reason why the session is open for playback only.
     pub(super) read_only: Option<String>,
-    /// Whether the session was made a moment ago.
+    /// Whether the session is new.
     pub(super) made: bool,
-    /// What was decided for the user, in words.
+    /// Decisions that were made for the user, one sentence each.
     pub(super) notes: Vec<String>,
-    /// What the audio thread's counters said at the start.
+    /// The audio thread's counters at the start.
     pub(super) base: Reading,
 }
 
-/// Why nothing is open.
+/// The failure to open a session or a device.
 pub(super) struct Failed {
     pub(super) reason: String,
     pub(super) stage: Stage,
     pub(super) folder: PathBuf,
-    /// The session, where it is the device that is missing.
+    /// The session, if only the device could not be opened.
     pub(super) session: Option<Arc<Session>>,
 }
 
-/// See the module.
+/// Starts the tasks and receives their results.
 pub(super) struct Opener {
     wake: Wake,
     sender: Sender<OpenerEvent>,
@@ -76,7 +78,7 @@ impl Opener {
         Opener { wake, sender, events, busy: 0 }
     }
 
-    /// Whether something is being opened, closed or restored.
+    /// Whether a session is being opened, closed or restored. Listing devices does not count.
     pub(super) fn is_busy(&self) -> bool {
         self.busy > 0
     }
@@ -94,7 +96,7 @@ impl Opener {
         });
     }
 
-    /// Closes; a session that nobody touched is removed again.
+    /// Closes a session. `untouched` is the folder of a session to be removed because the user has not changed it.
     pub(super) fn close(&mut self, control: Box<Control>, untouched: Option<PathBuf>) {
         self.spawn("closer", move || {
             let (_, notices) = control.close();
@@ -137,7 +139,7 @@ fn open(request: &OpenRequest) -> Result<Opened, Failed> {
         None => (naming::new_session(request.sessions.as_deref().or(request.settings.sessions.as_deref())), true),
     };
     match open_at(request, &folder, made) {
-        // The last session is not to be had: begin a new one, and say why.
+        // The last session cannot be opened: make a new one and show the reason as a note.
         Err(failed) if !request.named && !made && matches!(failed.stage, Stage::NoSession { .. }) => {
             let folder = naming::new_session(request.sessions.as_deref().or(request.settings.sessions.as_deref()));
             let mut opened = open_at(request, &folder, true)?;
@@ -187,17 +189,17 @@ fn open_at(request: &OpenRequest, folder: &Path, made: bool) -> Result<Opened, F
         }
         other => other,
     };
-    let mut control = control.map_err(|error| refused(folder, error, session))?;
+    let mut control = control.map_err(|error| failed(folder, error, session))?;
     if read_only.is_none() && control.session().tracks().is_empty() && control.session().takes().is_empty() {
-        let there = control.running().device.inputs;
-        control.make_tracks(there).map_err(|error| no_session(folder, &error.to_string()))?;
+        let inputs_available = control.running().device.inputs;
+        control.make_tracks(inputs_available).map_err(|error| no_session(folder, &error.to_string()))?;
     }
     let title = title_of(&name, control.running().device.inputs);
     let base = Reading::take(control.published(), false);
     Ok(Opened { control: Box::new(control), title, read_only, made, notes, base })
 }
 
-fn refused(folder: &Path, error: ControlError, session: Option<Session>) -> Failed {
+fn failed(folder: &Path, error: ControlError, session: Option<Session>) -> Failed {
     match error {
         ControlError::Session(error) => no_session(folder, &error.to_string()),
         error => {
@@ -213,7 +215,7 @@ fn no_session(folder: &Path, reason: &str) -> Failed {
     Failed { reason: reason.to_owned(), stage, folder: folder.to_path_buf(), session: None }
 }
 
-/// What the device is called on the screen: the card's own name where it has one.
+/// The device's name on the screen: the card's own name if it has one.
 fn title_of(name: &str, inputs: usize) -> String {
     if setup::is_virtual(name) {
         return format!("Built-in, {inputs} tones");

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 /// The entries of earlier starts: all before the last [`Kind::Opened`], with which this start begins.
 pub(super) fn earlier(events: &Events) -> Vec<EventEntry> {
-    let now = events.iter().rposition(|event| event.kind == Kind::Opened).unwrap_or(events.len());
-    let entries = events[..now].iter().map(|event| EventEntry {
+    let this_start = events.iter().rposition(|event| event.kind == Kind::Opened).unwrap_or(events.len());
+    let entries = events[..this_start].iter().map(|event| EventEntry {
         at: Duration::ZERO,
         clock: local(event, "%-d %b %H:%M"),
         severity: event.severity,
@@ -22,8 +22,8 @@ pub(super) fn earlier(events: &Events) -> Vec<EventEntry> {
 /// The entry for an event of this start that no notice announces. `None` for the account of a pass, because the app posts
 /// a notice for it. An entry that is only information counts as seen.
 pub(super) fn unannounced(event: &Record, at: Duration) -> Option<EventEntry> {
-    let twice = event.kind == Kind::PassEnded && event.numbers.contains_key("takes");
-    (!twice).then(|| EventEntry {
+    let has_notice = event.kind == Kind::PassEnded && event.numbers.contains_key("takes");
+    (!has_notice).then(|| EventEntry {
         at,
         clock: local(event, "%H:%M:%S"),
         severity: event.severity,
@@ -42,7 +42,7 @@ mod tests {
     use std::sync::Arc;
 
     #[test]
-    fn what_was_before_the_last_opening_is_of_earlier_starts() {
+    fn events_before_the_last_opening_belong_to_earlier_starts() {
         let kinds = [Kind::Opened, Kind::Lost, Kind::Closed, Kind::Opened, Kind::Limit];
         let events = kinds.map(|kind| Arc::new(Record::new(kind, Severity::Info, &kind.to_string(), &[])));
         let texts: Vec<String> = earlier(&Arc::new(events.to_vec())).into_iter().map(|entry| entry.text).collect();
@@ -50,13 +50,13 @@ mod tests {
     }
 
     #[test]
-    fn a_caution_that_came_quietly_is_news_and_an_account_is_not_told_twice() {
-        let of = |kind, severity, numbers: &[(&str, u64)]| {
+    fn an_unannounced_caution_is_unseen_and_a_pass_account_is_left_out() {
+        let entry_of = |kind, severity, numbers: &[(&str, u64)]| {
             unannounced(&Record::new(kind, severity, "x", numbers), Duration::ZERO)
         };
-        assert_eq!(of(Kind::NearMiss, Severity::Caution, &[]).map(|entry| entry.seen), Some(false));
-        assert_eq!(of(Kind::Opened, Severity::Info, &[]).map(|entry| entry.seen), Some(true));
-        assert!(of(Kind::PassEnded, Severity::Info, &[("takes", 2)]).is_none());
-        assert!(of(Kind::PassEnded, Severity::Caution, &[]).is_some());
+        assert_eq!(entry_of(Kind::NearMiss, Severity::Caution, &[]).map(|entry| entry.seen), Some(false));
+        assert_eq!(entry_of(Kind::Opened, Severity::Info, &[]).map(|entry| entry.seen), Some(true));
+        assert!(entry_of(Kind::PassEnded, Severity::Info, &[("takes", 2)]).is_none());
+        assert!(entry_of(Kind::PassEnded, Severity::Caution, &[]).is_some());
     }
 }
