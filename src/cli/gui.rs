@@ -10,16 +10,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// What to do instead where there is nothing to draw on.
-const INSTEAD: &str = "to record without a window: faultless record SESSION";
+const WITHOUT_DISPLAY: &str = "to record without a window: faultless record SESSION";
 
 /// The least size at which nothing overlaps.
-const SIZE_LEAST: [f32; 2] = [960.0, 560.0];
+const MIN_SIZE: [f32; 2] = [960.0, 560.0];
 
 /// Opens the window and stays until it is closed.
 pub fn run(args: &WindowArgs) -> Result<(), Failure> {
     let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     if !set("DISPLAY") && !set("WAYLAND_DISPLAY") && !set("WAYLAND_SOCKET") {
-        return Err(Failure(format!("no display: neither DISPLAY nor WAYLAND_DISPLAY is set; {INSTEAD}")));
+        return Err(Failure(format!("no display: neither DISPLAY nor WAYLAND_DISPLAY is set; {WITHOUT_DISPLAY}")));
     }
     if let Some(session) = &args.session
         && !session.exists()
@@ -36,7 +36,7 @@ pub fn run(args: &WindowArgs) -> Result<(), Failure> {
             .with_title("Faultless")
             .with_app_id("faultless")
             .with_inner_size([1440.0, 900.0])
-            .with_min_inner_size(SIZE_LEAST),
+            .with_min_inner_size(MIN_SIZE),
         ..eframe::NativeOptions::default()
     };
     let end = Arc::new(AtomicBool::new(false));
@@ -45,7 +45,7 @@ pub fn run(args: &WindowArgs) -> Result<(), Failure> {
         Ok(Box::new(WindowFrame::new(&cc.egui_ctx, Options { end: Some(end), ..options })) as Box<dyn eframe::App>)
     });
     eframe::run_native("Faultless", native, made)
-        .map_err(|error| Failure(format!("the window cannot be opened: {error}; {INSTEAD}")))
+        .map_err(|error| Failure(format!("the window cannot be opened: {error}; {WITHOUT_DISPLAY}")))
 }
 
 fn options(args: &WindowArgs) -> Options {
@@ -65,12 +65,12 @@ fn options(args: &WindowArgs) -> Options {
 fn listen(end: &Arc<AtomicBool>, ctx: &egui::Context) {
     let (end, ctx) = (Arc::clone(end), ctx.clone());
     let Ok(mut signals) = Signals::new([SIGINT, SIGTERM, SIGHUP]) else { return };
-    let listening = std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+    let thread = std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
         for _ in signals.forever() {
             end.store(true, Relaxed);
             ctx.request_repaint();
         }
     });
     // Without it a signal ends the program, and the next start recovers the takes.
-    drop(listening);
+    drop(thread);
 }

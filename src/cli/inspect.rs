@@ -1,7 +1,7 @@
 //! `faultless export`, `devices`, `doctor` and `bench`: what needs no running engine. Thread: control.
 
 use super::args::{BenchArgs, BenchMode, DevicesArgs, DoctorArgs, ExportArgs, ResidencyArgs};
-use super::{Failure, end_flag, plain, print, say};
+use super::{Failure, end_on_signals, print, print_stderr, printable};
 use crate::butler::spool;
 use crate::device::alsa::{Listed, Listing, cards, list};
 use crate::diagnostics::bench;
@@ -16,7 +16,7 @@ use std::io::{IsTerminal, Write};
 
 /// Exports.
 pub fn export(args: &ExportArgs) -> Result<(), Failure> {
-    let ended = end_flag();
+    let stop_flag = end_on_signals();
     let session = open_read_only(&args.session)?;
     let time = |text: &Option<String>| text.as_ref().map(|text| parse_time(text, session.rate())).transpose();
     let options = ExportOptions {
@@ -31,10 +31,10 @@ pub fn export(args: &ExportArgs) -> Result<(), Failure> {
     };
     let plan = plan(&session, &options)?;
     for note in &plan.notes {
-        say(&format!("note: {}", plain(note)));
+        print_stderr(&format!("note: {}", printable(note)));
     }
     let live = !args.json && std::io::stderr().is_terminal();
-    let files = write_files(&plan.jobs, &mut |progress| show(live, &progress), &ended)?;
+    let files = write_files(&plan.jobs, &mut |progress| show(live, &progress), &stop_flag)?;
     if live {
         write!(std::io::stderr().lock(), "\r\x1b[K").ok();
     }
@@ -148,7 +148,7 @@ pub fn bench(args: &BenchArgs) -> Result<(), Failure> {
 }
 
 fn residency(args: &ResidencyArgs) -> Result<(), Failure> {
-    let ended = end_flag();
+    let stop_flag = end_on_signals();
     let mut options = bench::Options::new(args.dir.clone());
     if let Some((folder, _)) = spool::folder() {
         options.spool_dir = folder;
@@ -165,7 +165,7 @@ fn residency(args: &ResidencyArgs) -> Result<(), Failure> {
                 write!(std::io::stderr().lock(), "\r{step}\x1b[K").ok();
             }
         },
-        &ended,
+        &stop_flag,
     )?;
     if live {
         write!(std::io::stderr().lock(), "\r\x1b[K").ok();

@@ -35,7 +35,7 @@ pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) if error.use_stderr() => {
-            say(&format!("faultless: {}", plain(&one_line(&error.to_string()))));
+            print_stderr(&format!("faultless: {}", printable(&one_line(&error.to_string()))));
             return ExitCode::from(ARGUMENTS_UNREADABLE);
         }
         // Help and version: printed where they belong.
@@ -55,7 +55,7 @@ pub fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure(reason)) => {
-            say(&format!("faultless: {}", plain(&reason)));
+            print_stderr(&format!("faultless: {}", printable(&reason)));
             ExitCode::FAILURE
         }
     }
@@ -66,18 +66,18 @@ const ARGUMENTS_UNREADABLE: u8 = 2;
 
 /// What the argument parser says before it goes on about usage.
 fn one_line(text: &str) -> String {
-    let said: Vec<&str> = text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
-    let said = said.join(" ");
-    format!("{}; 'faultless --help' tells more", said.strip_prefix("error: ").unwrap_or(&said))
+    let message: Vec<&str> = text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
+    let message = message.join(" ");
+    format!("{}; 'faultless --help' tells more", message.strip_prefix("error: ").unwrap_or(&message))
 }
 
 /// A text as one line that does nothing to a terminal: names of files and folders may hold anything.
-pub fn plain(text: &str) -> String {
+pub fn printable(text: &str) -> String {
     text.replace(char::is_control, "\u{fffd}")
 }
 
 /// A line on standard error. That it cannot be written changes nothing.
-pub fn say(line: &str) {
+pub fn print_stderr(line: &str) {
     writeln!(std::io::stderr().lock(), "{line}").ok();
 }
 
@@ -88,7 +88,7 @@ pub fn print(line: &str) {
 }
 
 /// A flag that Ctrl-C, SIGTERM and a closed terminal raise: end what is on, cleanly.
-pub fn end_flag() -> Arc<AtomicBool> {
+pub fn end_on_signals() -> Arc<AtomicBool> {
     let flag = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP] {
         // Without it the signal ends the program, and the next start recovers the takes.
@@ -98,6 +98,6 @@ pub fn end_flag() -> Arc<AtomicBool> {
 }
 
 /// Whether the end was asked for.
-pub fn is_raised(flag: &AtomicBool) -> bool {
+pub fn is_set(flag: &AtomicBool) -> bool {
     flag.load(Ordering::Relaxed)
 }

@@ -1,7 +1,7 @@
 //! `faultless recover`: a recording that was cut off becomes whole takes. Thread: control.
 
 use super::args::RecoverArgs;
-use super::{Failure, plain, print, say};
+use super::{Failure, print, print_stderr, printable};
 use crate::butler::spool;
 use crate::recovery::{Report, leftover, recover};
 use crate::rt::process;
@@ -28,7 +28,7 @@ fn one(path: &Path, as_json: bool) -> Result<(), Failure> {
     let (mut store, mut session) = OpenSession::open(path)?;
     let report = recover(&mut store, &mut session, &spool::folders());
     for trouble in &report.troubles {
-        say(&format!("caution: {}", plain(trouble)));
+        print_stderr(&format!("caution: {}", printable(trouble)));
     }
     let left = session.takes().iter().filter(|take| take.state == TakeState::Recording).count();
     if as_json {
@@ -38,7 +38,7 @@ fn one(path: &Path, as_json: bool) -> Result<(), Failure> {
             print(&pass.to_string());
         }
         if report.passes.is_empty() && left == 0 {
-            print(&plain(&format!("{}: nothing was cut off", path.display())));
+            print(&printable(&format!("{}: nothing was cut off", path.display())));
         }
     }
     match left {
@@ -71,7 +71,7 @@ fn list(as_json: bool) {
     }
     for spool in &left {
         let wav = spool.wav.as_ref().map_or_else(String::new, |wav| format!(" of {}", wav.display()));
-        print(&plain(&format!("{}{wav}: {} KiB; {}", spool.spool.display(), spool.bytes >> 10, spool.state)));
+        print(&printable(&format!("{}{wav}: {} KiB; {}", spool.spool.display(), spool.bytes >> 10, spool.state)));
     }
     if left.is_empty() {
         print("no spool file was left behind");

@@ -63,7 +63,7 @@ fn recording_line(control: &Control) -> String {
         Clock(Frames(frames).duration(rate)),
         published.xruns.load(Relaxed),
         published.frames_lost.load(Relaxed),
-        time_left(control).map_or_else(|| "?".to_owned(), rough),
+        time_left(control).map_or_else(|| "?".to_owned(), rough_duration),
     )
 }
 
@@ -101,7 +101,7 @@ pub fn time_left(control: &Control) -> Option<Duration> {
 }
 
 /// `9 h 12 min`, `12 min`, `45 s`.
-pub fn rough(time: Duration) -> String {
+pub fn rough_duration(time: Duration) -> String {
     let seconds = time.as_secs();
     match (seconds / 3600, seconds / 60 % 60) {
         (0, 0) => format!("{seconds} s"),

@@ -7,10 +7,10 @@ use crate::wav::read::Reader;
 use std::path::Path;
 
 /// Values that the ramp runs through.
-const ROUND: u64 = 1 << 24;
+const RAMP_PERIOD: u64 = 1 << 24;
 
 /// Frames that are compared at once.
-const PIECE_FRAMES: usize = 64 * 1024;
+const CHUNK_FRAMES: usize = 64 * 1024;
 
 /// What all takes of a rehearsal were found to be.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -78,13 +78,13 @@ fn compare(path: &Path, take: &Take) -> Result<(u64, Option<u64>, u64), String> 
     let channel = u64::from(take.inputs.first().copied().unwrap_or(0));
     let mut losses = take.losses.iter().map(|loss| (loss.at.0, loss.at.0 + loss.frames.0)).peekable();
     let (mut began, mut wrong, mut at) = (None, 0, 0);
-    let mut piece = vec![0; PIECE_FRAMES * 3];
+    let mut chunk = vec![0; CHUNK_FRAMES * 3];
     while at < frames {
-        let got = reader.read_bytes(at, &mut piece).map_err(|error| error.to_string())? / 3;
+        let got = reader.read_bytes(at, &mut chunk).map_err(|error| error.to_string())? / 3;
         if got == 0 {
             return Err(format!("{}: ends at frame {at} of {frames}", path.display()));
         }
-        for bytes in piece[..got * 3].chunks_exact(3) {
+        for bytes in chunk[..got * 3].chunks_exact(3) {
             let value = i32::from_le_bytes([0, bytes[0], bytes[1], bytes[2]]) >> 8;
             while losses.next_if(|(_, end)| *end <= at).is_some() {}
             let is_lost = losses.peek().is_some_and(|(start, _)| *start <= at);
@@ -100,5 +100,5 @@ fn compare(path: &Path, take: &Take) -> Result<(u64, Option<u64>, u64), String> 
 /// The device's frame, modulo the ramp, that frame 0 of a take is, if frame `at` of it holds `value`.
 fn origin(value: i32, at: u64, channel: u64) -> u64 {
     let position = (i64::from(value) + (1 << 23)) as u64;
-    (position + 2 * ROUND - at % ROUND - channel * RAMP_CHANNEL_STEP % ROUND) % ROUND
+    (position + 2 * RAMP_PERIOD - at % RAMP_PERIOD - channel * RAMP_CHANNEL_STEP % RAMP_PERIOD) % RAMP_PERIOD
 }

@@ -1,7 +1,7 @@
 //! The stresses: made ready, begun, ended. Thread: the stress test's, and one or two a stress.
 
 use super::freeze::{Freeze, Frozen};
-use super::place::{self, Place};
+use super::scratch::{self, ScratchFolder};
 use super::throttle::Throttle;
 use super::{Options, RATE, SAMPLE_BYTES, StressKind};
 use crate::diagnostics::bench::load::{Load, LoadKind, RunningLoad};
@@ -18,7 +18,7 @@ use std::thread::JoinHandle;
 const SLOW_BYTES_PER_SECOND: u64 = 20_000_000;
 
 /// Bytes of the file that fills the page cache.
-const CACHE_BYTES: (u64, u64) = (64 << 20, 512 << 20);
+const CACHE_BYTES_RANGE: (u64, u64) = (64 << 20, 512 << 20);
 
 /// Seconds of a freeze at the most.
 const FREEZE_SECONDS_MAX: f64 = 30.0;
@@ -36,7 +36,7 @@ pub(super) enum Disturbance {
 }
 
 /// A stress that goes on; dropped, it ends.
-pub(super) enum Going<'a> {
+pub(super) enum RunningDisturbance<'a> {
     Nothing,
     Load(RunningLoad<'a>),
     Cache(Reader),
@@ -54,20 +54,20 @@ impl Disturbance {
     pub(super) fn prepare(
         kind: StressKind,
         options: &Options,
-        place: &Place,
+        scratch: &ScratchFolder,
         session: &Path,
     ) -> Result<Disturbance, String> {
         let speed = options.inputs as u64 * SAMPLE_BYTES * u64::from(RATE);
         let takes = (options.seconds * speed as f64) as u64 + SPARE_BYTES;
         let load = |kind: LoadKind| {
             let needed = takes + Load::file_bytes(kind);
-            room(place, needed)?;
-            let folder = beside(session)?;
+            check_free_space(scratch, needed)?;
+            let folder = load_folder(session)?;
             // Windows ahead, and what waits for the disk meanwhile.
             Load::prepare(kind, &folder, 2 * speed).map_err(|error| error.to_string())
         };
         match kind {
-            StressKind::None | StressKind::Unplug => room(place, takes).map(|()| Disturbance::Nothing),
+            StressKind::None | StressKind::Unplug => check_free_space(scratch, takes).map(|()| Disturbance::Nothing),
             StressKind::Sync => load(LoadKind::Sync).map(Disturbance::Load),
             StressKind::Disk => load(LoadKind::Disk).map(Disturbance::Load),
             StressKind::Memory => {
@@ -78,71 +78,71 @@ impl Disturbance {
                 }
             }
             StressKind::Cache => {
-                let bytes = (place.free_bytes() / 4).clamp(CACHE_BYTES.0, CACHE_BYTES.1);
-                room(place, takes + bytes)?;
-                let path = beside(session)?.join("cache");
-                fill(&path, bytes).map_err(|error| format!("{}: cannot be written: {error}", path.display()))?;
+                let bytes = (scratch.free_bytes() / 4).clamp(CACHE_BYTES_RANGE.0, CACHE_BYTES_RANGE.1);
+                check_free_space(scratch, takes + bytes)?;
+                let path = load_folder(session)?.join("cache");
+                write_file(&path, bytes).map_err(|error| format!("{}: cannot be written: {error}", path.display()))?;
                 Ok(Disturbance::Cache(path))
             }
             StressKind::Slow => {
-                let mount = place.mount().ok_or("where the folder is mounted is not known")?;
+                let mount = scratch.mount().ok_or("where the folder is mounted is not known")?;
                 let throttle = Throttle::enter(mount)?;
                 let neighbours = load(LoadKind::Disk)?;
                 Ok(Disturbance::Slow { throttle, neighbours, bytes_per_second: SLOW_BYTES_PER_SECOND.max(3 * speed) })
             }
             StressKind::Freeze => {
-                room(place, takes)?;
+                check_free_space(scratch, takes)?;
                 let seconds = freeze_seconds(options.seconds);
-                Freeze::permitted(place.mount(), options.may_freeze, seconds).map(Disturbance::Freeze)
+                Freeze::permitted(scratch.mount(), options.may_freeze, seconds).map(Disturbance::Freeze)
             }
         }
     }
 
     /// Begins.
-    pub(super) fn start(&self) -> Result<Going<'_>, String> {
+    pub(super) fn start(&self) -> Result<RunningDisturbance<'_>, String> {
         match self {
-            Disturbance::Nothing => Ok(Going::Nothing),
-            Disturbance::Load(load) => load.start().map(Going::Load).map_err(|error| error.to_string()),
-            Disturbance::Cache(path) => {
-                Reader::start(path).map(Going::Cache).map_err(|error| format!("{}: {error}", path.display()))
-            }
+            Disturbance::Nothing => Ok(RunningDisturbance::Nothing),
+            Disturbance::Load(load) => load.start().map(RunningDisturbance::Load).map_err(|error| error.to_string()),
+            Disturbance::Cache(path) => Reader::start(path)
+                .map(RunningDisturbance::Cache)
+                .map_err(|error| format!("{}: {error}", path.display())),
             Disturbance::Slow { throttle, neighbours, bytes_per_second } => {
                 throttle
                     .set(Some(*bytes_per_second))
                     .map_err(|error| format!("the throttle cannot be set: {error}"))?;
                 let neighbours = neighbours.start().map_err(|error| error.to_string())?;
-                Ok(Going::Slow { throttle, neighbours, bytes_per_second: *bytes_per_second })
+                Ok(RunningDisturbance::Slow { throttle, neighbours, bytes_per_second: *bytes_per_second })
             }
-            Disturbance::Freeze(freeze) => freeze.start().map(Going::Freeze),
+            Disturbance::Freeze(freeze) => freeze.start().map(RunningDisturbance::Freeze),
         }
     }
 }
 
-impl Going<'_> {
+impl RunningDisturbance<'_> {
     /// Ends. What it did; or why it proves nothing.
     pub(super) fn stop(self) -> Result<String, String> {
         match self {
-            Going::Nothing => Ok(String::new()),
-            Going::Load(running) => {
+            RunningDisturbance::Nothing => Ok(String::new()),
+            RunningDisturbance::Load(running) => {
                 let hits = running.limit_hits();
-                let did = running.stop();
-                if hits == Some(0) { Err(format!("the limit was never reached ({did})")) } else { Ok(did) }
+                let effect = running.stop();
+                if hits == Some(0) { Err(format!("the limit was never reached ({effect})")) } else { Ok(effect) }
             }
-            Going::Cache(reader) => reader.stop(),
-            Going::Slow { throttle, neighbours, bytes_per_second } => {
+            RunningDisturbance::Cache(reader) => reader.stop(),
+            RunningDisturbance::Slow { throttle, neighbours, bytes_per_second } => {
                 // First the throttle: a writer that waits for the slow disk cannot be ended.
                 let lifted = throttle.set(None);
-                let did = neighbours.stop();
+                let effect = neighbours.stop();
                 lifted.map_err(|error| format!("the throttle cannot be lifted: {error}"))?;
-                Ok(format!("{} MB/s, {did}", bytes_per_second / 1_000_000))
+                Ok(format!("{} MB/s, {effect}", bytes_per_second / 1_000_000))
             }
-            Going::Freeze(frozen) => frozen.stop(),
+            RunningDisturbance::Freeze(frozen) => frozen.stop(),
         }
     }
 }
 
-fn room(place: &Place, needed: u64) -> Result<(), String> {
-    let free = place.free_bytes();
+fn check_free_space(scratch: &ScratchFolder, needed: u64) -> Result<(), String> {
+    let free = scratch.free_bytes();
     if needed <= free {
         return Ok(());
     }
@@ -150,13 +150,13 @@ fn room(place: &Place, needed: u64) -> Result<(), String> {
 }
 
 /// Makes the folder for the files of a stress.
-fn beside(session: &Path) -> Result<PathBuf, String> {
-    let folder = place::beside(session);
+fn load_folder(session: &Path) -> Result<PathBuf, String> {
+    let folder = scratch::load_folder(session);
     fs::create_dir(&folder).map_err(|error| format!("{}: cannot be made: {error}", folder.display()))?;
     Ok(folder)
 }
 
-fn fill(path: &Path, bytes: u64) -> io::Result<()> {
+fn write_file(path: &Path, bytes: u64) -> io::Result<()> {
     let file = OpenOptions::new().write(true).create_new(true).open(path)?;
     let block = vec![0x5A; 1 << 20];
     for at in (0..bytes).step_by(block.len()) {

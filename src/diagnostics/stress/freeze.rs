@@ -19,7 +19,7 @@ exit 0
 ";
 
 /// Folders whose file system is never frozen: the machine lives there.
-const NEVER: [&str; 12] =
+const NEVER_FROZEN: [&str; 12] =
     ["/", "/usr", "/bin", "/lib", "/etc", "/var", "/var/log", "/tmp", "/home", "/root", "/run", "/dev"];
 
 /// A file system that may be frozen.
@@ -30,25 +30,27 @@ pub(super) struct Freeze {
 
 impl Freeze {
     /// Whether it may be, and why not.
-    pub(super) fn permitted(mount: Option<&Mount>, told_to: bool, seconds: f64) -> Result<Freeze, String> {
+    pub(super) fn permitted(mount: Option<&Mount>, may_freeze: bool, seconds: f64) -> Result<Freeze, String> {
         if !nix::unistd::geteuid().is_root() {
             return Err("needs root".to_owned());
         }
         let mount = mount.ok_or("where the folder is mounted is not known")?;
-        if !(told_to || mount.source.starts_with("/dev/loop")) {
+        if !(may_freeze || mount.source.starts_with("/dev/loop")) {
             return Err(format!(
                 "{} is no loop image; only such a one is frozen, unless --may-freeze says that this one may be",
                 mount.at.display()
             ));
         }
         let own = fs::metadata(&mount.at).map_err(|error| format!("{}: {error}", mount.at.display()))?.dev();
-        if let Some(used) = lived_in().into_iter().find(|path| fs::metadata(path).is_ok_and(|data| data.dev() == own)) {
+        if let Some(used) =
+            never_frozen().into_iter().find(|path| fs::metadata(path).is_ok_and(|data| data.dev() == own))
+        {
             return Err(format!("{} lies on the same file system; the machine would stand still", used.display()));
         }
         for tool in ["fsfreeze", "timeout"] {
-            let places = std::env::var_os("PATH").unwrap_or_default();
-            let mut places = std::env::split_paths(&places).chain(["/usr/sbin".into(), "/sbin".into()]);
-            if !places.any(|place| place.join(tool).exists()) {
+            let path = std::env::var_os("PATH").unwrap_or_default();
+            let mut folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
+            if !folders.any(|folder| folder.join(tool).exists()) {
                 return Err(format!("{tool} is not installed"));
             }
         }
@@ -72,9 +74,9 @@ impl Freeze {
     }
 }
 
-fn lived_in() -> Vec<PathBuf> {
+fn never_frozen() -> Vec<PathBuf> {
     let own = [std::env::current_exe().ok(), std::env::var_os("HOME").map(PathBuf::from)];
-    NEVER.iter().map(Path::new).map(Path::to_path_buf).chain(own.into_iter().flatten()).collect()
+    NEVER_FROZEN.iter().map(Path::new).map(Path::to_path_buf).chain(own.into_iter().flatten()).collect()
 }
 
 /// A frozen file system; dropped, it is thawed.

@@ -1,12 +1,12 @@
 //! The stress test: the true engine records a rehearsal of the ramp while the machine is ill-treated, one stress after the
 //! other, and every sample is looked at afterwards. Thread: whoever calls [`run`]; it starts and joins the others.
 //!
-//! [`place`] decides where, [`disturb`] disturbs, [`rehearsal`] records, [`check`] compares, [`sheet`] judges.
+//! [`scratch`] decides where, [`disturb`] disturbs, [`rehearsal`] records, [`check`] compares, [`sheet`] judges.
 
 pub mod check;
 mod disturb;
 mod freeze;
-mod place;
+mod scratch;
 mod rehearsal;
 pub mod sheet;
 mod throttle;
@@ -16,7 +16,7 @@ mod tests;
 use crate::flight::facts;
 use crate::limits;
 use disturb::Disturbance;
-use place::Place;
+use scratch::ScratchFolder;
 use serde::{Deserialize, Serialize};
 use sheet::{Row, Sheet, Verdict};
 use std::fmt;
@@ -66,7 +66,7 @@ impl StressKind {
     ];
 
     /// What it is, in words.
-    pub fn words(self) -> &'static str {
+    pub fn description(self) -> &'static str {
         match self {
             StressKind::None => "nothing beside",
             StressKind::Sync => "another program calls sync all the time",
@@ -142,11 +142,11 @@ pub struct Options {
 }
 
 /// What is told on the way.
-pub enum News<'a> {
+pub enum Update<'a> {
     /// What is done now, and the part of everything that is behind.
     Doing {
         /// 0 to 1.
-        part: f32,
+        fraction: f32,
         /// In words.
         doing: String,
     },
@@ -160,7 +160,7 @@ pub enum StressError {
     /// An option is out of its range.
     Option(String),
     /// The folder will not do.
-    Place {
+    Scratch {
         /// Which.
         path: PathBuf,
         /// Why, and what to do.
@@ -173,8 +173,8 @@ pub enum StressError {
 impl fmt::Display for StressError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            StressError::Option(told) => f.write_str(told),
-            StressError::Place { path, reason } => write!(f, "{}: {reason}", path.display()),
+            StressError::Option(text) => f.write_str(text),
+            StressError::Scratch { path, reason } => write!(f, "{}: {reason}", path.display()),
             StressError::Cancelled => f.write_str("stress test: stopped, the rehearsals are removed"),
         }
     }
@@ -184,12 +184,12 @@ impl std::error::Error for StressError {}
 
 /// Runs one stress after the other. Rehearsals and whatever the stresses changed are gone when it returns, also with an
 /// error or when `cancel` was set.
-pub fn run(options: &Options, tell: &mut dyn FnMut(News<'_>), cancel: &AtomicBool) -> Result<Sheet, StressError> {
+pub fn run(options: &Options, update: &mut dyn FnMut(Update<'_>), cancel: &AtomicBool) -> Result<Sheet, StressError> {
     check_options(options)?;
-    let place = Place::make(&options.scratch, options.keep)?;
+    let scratch = ScratchFolder::make(&options.scratch, options.keep)?;
     let mut sheet = Sheet {
-        folder: place.path().to_path_buf(),
-        file_system: place.file_system().to_owned(),
+        folder: scratch.path().to_path_buf(),
+        file_system: scratch.file_system().to_owned(),
         kernel: facts::kernel(),
         program: env!("CARGO_PKG_VERSION").to_owned(),
         inputs: options.inputs,
@@ -204,36 +204,37 @@ pub fn run(options: &Options, tell: &mut dyn FnMut(News<'_>), cancel: &AtomicBoo
             return Err(StressError::Cancelled);
         }
         let (before, each) = (at as f32 / options.kinds.len() as f32, 1.0 / options.kinds.len() as f32);
-        let mut doing =
-            |part: f32, text: &str| tell(News::Doing { part: before + each * part, doing: format!("{kind}: {text}") });
+        let mut doing = |fraction: f32, text: &str| {
+            update(Update::Doing { fraction: before + each * fraction, doing: format!("{kind}: {text}") })
+        };
         doing(0.0, "preparing");
-        let row = one(*kind, options, &place, &mut sheet.scheduling, &mut doing, cancel);
+        let row = run_one(*kind, options, &scratch, &mut sheet.scheduling, &mut doing, cancel);
         if cancel.load(Relaxed) {
             return Err(StressError::Cancelled);
         }
-        tell(News::Row(&row));
+        update(Update::Row(&row));
         sheet.rows.push(row);
     }
     Ok(sheet)
 }
 
-fn one(
+fn run_one(
     kind: StressKind,
     options: &Options,
-    place: &Place,
+    scratch: &ScratchFolder,
     scheduling: &mut String,
     doing: &mut dyn FnMut(f32, &str),
     cancel: &AtomicBool,
 ) -> Row {
     let skipped = |reason: String| Row::without_figures(kind, Verdict::Skipped, reason);
-    if kind.needs_disk() && place.is_in_memory() {
-        return skipped(format!("the folder lies in memory ({}); name one on a disk", place.file_system()));
+    if kind.needs_disk() && scratch.is_in_memory() {
+        return skipped(format!("the folder lies in memory ({}); name one on a disk", scratch.file_system()));
     }
-    let folder = match place.session(&kind.to_string()) {
+    let folder = match scratch.session(&kind.to_string()) {
         Ok(folder) => folder,
         Err(reason) => return Row::without_figures(kind, Verdict::Failed, reason),
     };
-    let row = match Disturbance::prepare(kind, options, place, &folder) {
+    let row = match Disturbance::prepare(kind, options, scratch, &folder) {
         Err(reason) => skipped(reason),
         Ok(disturbance) => match rehearsal::record(kind, options, &folder, &disturbance, doing, cancel) {
             Err(reason) => Row::without_figures(kind, Verdict::Failed, reason),
@@ -246,12 +247,12 @@ fn one(
             }
         },
     };
-    place.remove(&folder);
+    scratch.remove(&folder);
     row
 }
 
 fn check_options(options: &Options) -> Result<(), StressError> {
-    let refused = |told: String| Err(StressError::Option(told));
+    let refused = |text: String| Err(StressError::Option(text));
     if options.kinds.is_empty() {
         return refused("--stress: none is named".to_owned());
     }

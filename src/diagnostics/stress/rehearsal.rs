@@ -1,6 +1,6 @@
 //! One rehearsal: the true engine over the built-in device's ramp, disturbed on its way. Thread: the stress test's, as control.
 
-use super::disturb::{Disturbance, Going};
+use super::disturb::{Disturbance, RunningDisturbance};
 use super::{Options, RATE, StressKind};
 use crate::butler::capabilities::CapturePath;
 use crate::control::pass::PassReport;
@@ -15,10 +15,10 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 /// Between two looks.
-const LOOK: Duration = Duration::from_millis(20);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Part of the seconds that is recorded before the stress begins.
-const CALM_PART: f64 = 0.2;
+const CALM_FRACTION: f64 = 0.2;
 
 /// Frames for which an unplugged device is away.
 const AWAY_FRAMES: u64 = RATE as u64 / 2;
@@ -30,7 +30,7 @@ pub(super) struct Rehearsal {
     /// Frames that are to be lost, no more and no fewer.
     pub(super) lost_wanted: u64,
     /// What the stress did; or why it proves nothing.
-    pub(super) did: Result<String, String>,
+    pub(super) effect: Result<String, String>,
     pub(super) spool_bytes_peak: u64,
 }
 
@@ -47,7 +47,7 @@ pub(super) fn record(
     control.arm_inputs(options.inputs).map_err(|error| error.to_string())?;
     let length = (options.seconds * f64::from(RATE)) as u64;
     control.record(Frames(length)).map_err(|error| error.to_string())?;
-    let (did, mut losses) = see_through(&mut control, length, disturbance, doing, cancel);
+    let (effect, mut losses) = wait_for_end(&mut control, length, disturbance, doing, cancel);
     let scheduling = control.running().scheduling.to_string();
     let spool_bytes_peak = control.running().disk.spool_bytes_peak.load(Relaxed);
     let finished = control.take_report();
@@ -59,7 +59,7 @@ pub(super) fn record(
         report: report.ok_or_else(why)?,
         scheduling,
         lost_wanted: if kind == StressKind::Unplug { AWAY_FRAMES } else { 0 },
-        did,
+        effect,
         spool_bytes_peak,
     })
 }
@@ -92,16 +92,16 @@ fn plan(kind: StressKind, options: &Options, folder: &Path) -> Setup {
 }
 
 /// Waits for the end of the pass, and begins and ends the stress meanwhile. Returns what that did, and the losses told.
-fn see_through(
+fn wait_for_end(
     control: &mut Control,
     length: u64,
     disturbance: &Disturbance,
     doing: &mut dyn FnMut(f32, &str),
     cancel: &AtomicBool,
 ) -> (Result<String, String>, Vec<Notice>) {
-    let mut going: Option<Going<'_>> = None;
-    let mut did: Option<Result<String, String>> = None;
-    let (mut stopped, mut losses, mut said) = (false, Vec::new(), None::<Instant>);
+    let mut running: Option<RunningDisturbance<'_>> = None;
+    let mut effect: Option<Result<String, String>> = None;
+    let (mut stopped, mut losses, mut last_shown) = (false, Vec::new(), None::<Instant>);
     while control.is_recording() {
         control.poll();
         while let Some(notice) = control.take_notice() {
@@ -110,31 +110,31 @@ fn see_through(
             }
         }
         let Some(now) = control.pass_now() else { break };
-        let part = now.frames.0 as f64 / length.max(1) as f64;
-        if did.is_none() && going.is_none() && !now.has_ended && part >= CALM_PART {
+        let fraction = now.frames.0 as f64 / length.max(1) as f64;
+        if effect.is_none() && running.is_none() && !now.has_ended && fraction >= CALM_FRACTION {
             match disturbance.start() {
-                Ok(begun) => going = Some(begun),
-                Err(reason) => did = Some(Err(reason)),
+                Ok(begun) => running = Some(begun),
+                Err(reason) => effect = Some(Err(reason)),
             }
         }
         if now.has_ended
-            && let Some(going) = going.take()
+            && let Some(running) = running.take()
         {
-            did = Some(going.stop());
+            effect = Some(running.stop());
         }
         if cancel.load(Relaxed) && !stopped && now.is_ready {
             stopped = true;
-            did = going.take().map(Going::stop).or(did);
+            effect = running.take().map(RunningDisturbance::stop).or(effect);
             control.stop();
         }
-        if said.is_none_or(|at| at.elapsed() > Duration::from_millis(200)) {
-            said = Some(Instant::now());
+        if last_shown.is_none_or(|at| at.elapsed() > Duration::from_millis(200)) {
+            last_shown = Some(Instant::now());
             let seconds = now.frames.seconds(SampleRate(RATE));
-            let what = if going.is_some() { "under stress" } else { "recording" };
-            doing(0.05 + 0.8 * part as f32, &format!("{what}, {seconds:.1} s recorded"));
+            let what = if running.is_some() { "under stress" } else { "recording" };
+            doing(0.05 + 0.8 * fraction as f32, &format!("{what}, {seconds:.1} s recorded"));
         }
-        std::thread::sleep(LOOK);
+        std::thread::sleep(POLL_INTERVAL);
     }
-    let did = going.take().map(Going::stop).or(did);
-    (did.unwrap_or_else(|| Err("the pass was over before the stress began".to_owned())), losses)
+    let effect = running.take().map(RunningDisturbance::stop).or(effect);
+    (effect.unwrap_or_else(|| Err("the pass was over before the stress began".to_owned())), losses)
 }

@@ -145,10 +145,10 @@ pub(super) fn judge(kind: StressKind, period: usize, rehearsal: &Rehearsal, chec
     wrong.extend(report.takes.iter().filter_map(|take| take.trouble.clone()).take(1));
     wrong.extend(checked.problems.iter().take(2).cloned());
     // What a rehearsal lost is lost, whatever the stress says of itself.
-    let (verdict, reason) = match (&rehearsal.did, wrong.is_empty()) {
+    let (verdict, reason) = match (&rehearsal.effect, wrong.is_empty()) {
         (_, false) => (Verdict::Failed, wrong.join("; ")),
         (Err(reason), true) => (Verdict::Skipped, format!("it proved nothing: {reason}")),
-        (Ok(did), true) => (Verdict::Passed, did.clone()),
+        (Ok(effect), true) => (Verdict::Passed, effect.clone()),
     };
     Row { stress: kind, verdict, reason, figures: Some(figures) }
 }
@@ -156,9 +156,9 @@ pub(super) fn judge(kind: StressKind, period: usize, rehearsal: &Rehearsal, chec
 /// Everything that is not as promised, in words.
 pub(super) fn misses(figures: &StressFigures) -> Vec<String> {
     let mut wrong = Vec::new();
-    let mut count = |number: u64, words: &str| {
+    let mut count = |number: u64, description: &str| {
         if number > 0 {
-            wrong.push(format!("{number} {words}"));
+            wrong.push(format!("{number} {description}"));
         }
     };
     count(figures.samples_wrong, "samples wrong");
@@ -180,7 +180,7 @@ pub(super) fn misses(figures: &StressFigures) -> Vec<String> {
     wrong
 }
 
-const HEAD: [(&str, usize); 10] = [
+const COLUMNS: [(&str, usize); 10] = [
     ("stress", 7),
     ("verdict", 8),
     ("faults", 7),
@@ -200,14 +200,14 @@ impl fmt::Display for Sheet {
             "{} inputs, {} Hz, periods of {}, {} s each, on {}, Linux {}, {}",
             self.inputs, self.rate, self.period, self.seconds, self.file_system, self.kernel, self.scheduling
         )?;
-        for (at, (name, width)) in HEAD.iter().enumerate() {
+        for (at, (name, width)) in COLUMNS.iter().enumerate() {
             if at < 2 { write!(f, "{name:<width$} ")? } else { write!(f, "{name:>width$} ")? }
         }
         writeln!(f)?;
         for row in &self.rows {
             let cells = cells(row);
             write!(f, "{:<7} {:<8} ", row.stress, row.verdict)?;
-            for (cell, (_, width)) in cells.iter().zip(&HEAD[2..]) {
+            for (cell, (_, width)) in cells.iter().zip(&COLUMNS[2..]) {
                 write!(f, "{cell:>width$} ")?;
             }
             writeln!(f, " {}", row.reason)?;

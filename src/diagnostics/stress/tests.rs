@@ -1,6 +1,6 @@
 //! What is judged, and what is refused. Thread: test.
 
-use super::place::Place;
+use super::scratch::ScratchFolder;
 use super::sheet::{Sheet, StressFigures, misses};
 use super::*;
 use crate::device::signal::ramp;
@@ -37,33 +37,33 @@ fn every_stress_is_known_by_its_name_and_all_means_all() {
 }
 
 #[test]
-fn a_folder_that_is_in_is_or_holds_a_session_is_refused_and_left_as_it_was() {
+fn a_folder_in_or_around_a_session_is_refused_and_left_unchanged() {
     let home = tempfile::tempdir().unwrap();
     let session = home.path().join("gig");
     std::fs::create_dir_all(session.join("audio/deep")).unwrap();
     std::fs::write(session.join("session.json"), "{}").unwrap();
-    for place in [home.path().to_path_buf(), session.clone(), session.join("audio"), session.join("audio/new")] {
-        let error = Place::make(&place, false).err().map(|error| error.to_string()).unwrap_or_default();
-        assert!(error.contains("is a session"), "{}: {error}", place.display());
+    for scratch in [home.path().to_path_buf(), session.clone(), session.join("audio"), session.join("audio/new")] {
+        let error = ScratchFolder::make(&scratch, false).err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(error.contains("is a session"), "{}: {error}", scratch.display());
     }
     assert!(!session.join("audio/new").exists());
-    assert!(Place::make(&home.path().join("no/such"), false).is_err());
-    assert!(Place::make(&session.join("session.json"), false).is_err());
+    assert!(ScratchFolder::make(&home.path().join("no/such"), false).is_err());
+    assert!(ScratchFolder::make(&session.join("session.json"), false).is_err());
 }
 
 #[test]
-fn what_was_made_goes_and_what_was_there_stays() {
+fn a_scratch_folder_removes_only_what_it_made() {
     let home = tempfile::tempdir().unwrap();
     let scratch = home.path().join("rehearsal");
-    let place = Place::make(&scratch, false).unwrap();
-    std::fs::write(place.session("sync").unwrap().join("take.wav"), "x").unwrap();
-    drop(place);
-    assert!(!scratch.exists(), "the folder around was made, too");
+    let made = ScratchFolder::make(&scratch, false).unwrap();
+    std::fs::write(made.session("sync").unwrap().join("take.wav"), "x").unwrap();
+    drop(made);
+    assert!(!scratch.exists(), "the folder around it was made, too, and must go");
     std::fs::create_dir(&scratch).unwrap();
     std::fs::write(scratch.join("notes.txt"), "mine").unwrap();
-    drop(Place::make(&scratch, false).unwrap());
+    drop(ScratchFolder::make(&scratch, false).unwrap());
     assert_eq!(std::fs::read_dir(&scratch).unwrap().count(), 1);
-    let kept = Place::make(&scratch, true).unwrap();
+    let kept = ScratchFolder::make(&scratch, true).unwrap();
     let path = kept.path().to_path_buf();
     drop(kept);
     assert!(path.is_dir());
@@ -128,7 +128,7 @@ fn a_take_of_the_ramp_is_right_and_one_wrong_sample_is_seen() {
 }
 
 #[test]
-fn whatever_is_promised_and_not_kept_is_said() {
+fn every_broken_promise_is_reported() {
     let good = StressFigures {
         minor_faults: Some(0),
         major_faults: Some(0),
@@ -179,8 +179,8 @@ fn a_stress_test_that_is_stopped_leaves_nothing() {
     let cancel = AtomicBool::new(false);
     let options =
         Options { kinds: vec![StressKind::None, StressKind::Unplug], seconds: 60.0, ..options(&home.path().join("r")) };
-    let mut stop = |news: News<'_>| {
-        if matches!(&news, News::Doing { doing, .. } if doing.contains("recorded")) {
+    let mut stop = |update: Update<'_>| {
+        if matches!(&update, Update::Doing { doing, .. } if doing.contains("recorded")) {
             cancel.store(true, Relaxed);
         }
     };
@@ -189,7 +189,7 @@ fn a_stress_test_that_is_stopped_leaves_nothing() {
 }
 
 #[test]
-fn a_sheet_comes_back_from_its_json_and_says_everything_in_words() {
+fn a_sheet_is_read_back_from_its_json_and_prints_every_row() {
     let row =
         Row { stress: StressKind::Freeze, verdict: Verdict::Skipped, reason: "needs root".to_owned(), figures: None };
     let passed = Row {

@@ -98,7 +98,7 @@ pub fn show(ui: &mut Ui, state: &mut State, context: &mut PanelContext<'_>) {
 fn choose(ui: &mut Ui, state: &mut State) {
     ui.spacing_mut().item_spacing.x = 10.0;
     for (kind, on) in StressKind::ALL.iter().zip(&mut state.chosen) {
-        ui.checkbox(on, name(*kind)).on_hover_text(kind.words());
+        ui.checkbox(on, name(*kind)).on_hover_text(kind.description());
     }
     ui.add(DragValue::new(&mut state.tracks).range(1..=256).suffix(" inputs"))
         .accessible_name("Inputs of the stress test");
@@ -193,7 +193,7 @@ fn line(ui: &mut Ui, row: &Row, theme: &Theme) {
         put(COLUMNS[7].1, &lead, Theme::mono(11.5), theme.text);
         put(COLUMNS[8].1, &micros(figures.commit_us_max as f64), Theme::mono(11.5), theme.text);
     }
-    response.on_hover_text(format!("{}\n{reason}", row.stress.words()));
+    response.on_hover_text(format!("{}\n{reason}", row.stress.description()));
 }
 
 fn lead_ms(frames: u64) -> String {

@@ -11,45 +11,45 @@ use std::path::{Path, PathBuf};
 const SESSION_FILE: &str = "session.json";
 
 /// See the module. Dropped, it removes what it made.
-pub(super) struct Place {
+pub(super) struct ScratchFolder {
     path: PathBuf,
     /// The folder around it, if we made that too.
-    made: Option<PathBuf>,
+    created: Option<PathBuf>,
     mount: Option<Mount>,
     keep: bool,
 }
 
-impl Place {
+impl ScratchFolder {
     /// Makes a folder of its own in `scratch`, and `scratch` if it is not there.
-    pub(super) fn make(scratch: &Path, keep: bool) -> Result<Place, StressError> {
-        let at = |reason: String| StressError::Place { path: scratch.to_path_buf(), reason };
-        let made = match fs::create_dir(scratch) {
+    pub(super) fn make(scratch: &Path, keep: bool) -> Result<ScratchFolder, StressError> {
+        let at = |reason: String| StressError::Scratch { path: scratch.to_path_buf(), reason };
+        let created = match fs::create_dir(scratch) {
             Ok(()) => Some(scratch.to_path_buf()),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => None,
             Err(error) => return Err(at(format!("cannot be made: {error}; make the folder around it first"))),
         };
-        let place = (|| {
-            let whole = scratch.canonicalize().map_err(|error| at(format!("cannot be opened: {error}")))?;
-            if !whole.is_dir() {
+        let made = (|| {
+            let absolute = scratch.canonicalize().map_err(|error| at(format!("cannot be opened: {error}")))?;
+            if !absolute.is_dir() {
                 return Err(at("is no folder; name one".to_owned()));
             }
-            if let Some(session) = session_at(&whole) {
+            if let Some(session) = session_at(&absolute) {
                 let reason =
                     format!("{} is a session; rehearse in an empty folder, never in one of yours", session.display());
                 return Err(at(reason));
             }
             let name = jiff::Zoned::now().strftime("stress-%Y%m%d-%H%M%S").to_string();
-            let path = whole.join(format!("{name}-{}", std::process::id()));
+            let path = absolute.join(format!("{name}-{}", std::process::id()));
             fs::create_dir(&path).map_err(|error| at(format!("no folder can be made in it: {error}")))?;
-            Ok(Place { mount: mount_of(&path), path, made: None, keep })
+            Ok(ScratchFolder { mount: mount_of(&path), path, created: None, keep })
         })();
-        match place {
-            Ok(mut place) => {
-                place.made = made;
-                Ok(place)
+        match made {
+            Ok(mut folder) => {
+                folder.created = created;
+                Ok(folder)
             }
             Err(error) => {
-                if made.is_some() {
+                if created.is_some() {
                     fs::remove_dir(scratch).ok();
                 }
                 Err(error)
@@ -91,24 +91,24 @@ impl Place {
             // What does not go now goes, or names itself, at the end.
             fs::remove_dir_all(folder).ok();
         }
-        fs::remove_dir_all(beside(folder)).ok();
+        fs::remove_dir_all(load_folder(folder)).ok();
     }
 }
 
 /// Where the files of a stress lie: beside the session, on its file system, none of its contents.
-pub(super) fn beside(session: &Path) -> PathBuf {
+pub(super) fn load_folder(session: &Path) -> PathBuf {
     session.with_extension("beside")
 }
 
-impl Drop for Place {
+impl Drop for ScratchFolder {
     fn drop(&mut self) {
         if self.keep {
             return;
         }
         // A leftover names itself, and the sheet or an error is what the caller wants.
         fs::remove_dir_all(&self.path).ok();
-        if let Some(made) = &self.made {
-            fs::remove_dir(made).ok();
+        if let Some(created) = &self.created {
+            fs::remove_dir(created).ok();
         }
     }
 }
