@@ -1,4 +1,5 @@
-//! The stresses: made ready, begun, ended. Thread: the stress test's, and one or two a stress.
+//! Runs the stresses: prepare, start, stop. Thread: the stress test's owns them; each stress has one or two threads of its
+//! own.
 
 use super::freeze::{Freeze, Frozen};
 use super::scratch::{self, ScratchFolder};
@@ -14,19 +15,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread::JoinHandle;
 
-/// Bytes a second of a slow disk; more where that many tracks need it.
+/// Speed of the throttled disk; more if the recording itself needs more.
 const SLOW_BYTES_PER_SECOND: u64 = 20_000_000;
 
-/// Bytes of the file that fills the page cache.
+/// Least and most bytes of the file that fills the page cache.
 const CACHE_BYTES_RANGE: (u64, u64) = (64 << 20, 512 << 20);
 
-/// Seconds of a freeze at the most.
 const FREEZE_SECONDS_MAX: f64 = 30.0;
 
-/// Room that is left over.
+/// Free space that must be left.
 const SPARE_BYTES: u64 = 64 << 20;
 
-/// A stress that is ready.
+/// A stress that is ready to start.
 pub(super) enum Disturbance {
     Nothing,
     Load(Load),
@@ -35,7 +35,7 @@ pub(super) enum Disturbance {
     Freeze(Freeze),
 }
 
-/// A stress that goes on; dropped, it ends.
+/// A stress that runs. Dropping it ends it.
 pub(super) enum RunningDisturbance<'a> {
     Nothing,
     Load(RunningLoad<'a>),
@@ -44,13 +44,14 @@ pub(super) enum RunningDisturbance<'a> {
     Freeze(Frozen),
 }
 
-/// Seconds of a freeze: most of the rehearsal, so that the end is recorded on a disk that works again.
+/// Duration of a freeze: most of the rehearsal. Its end is recorded on a disk that works again.
 pub(super) fn freeze_seconds(seconds: f64) -> f64 {
     (0.6 * seconds).min(FREEZE_SECONDS_MAX)
 }
 
 impl Disturbance {
-    /// Makes what it needs beside `session`, which is to be recorded into. Why not, where that is not permitted.
+    /// Makes the files that the stress needs, beside the folder `session` that will be recorded into. The error is the
+    /// reason why the stress cannot run here.
     pub(super) fn prepare(
         kind: StressKind,
         options: &Options,
@@ -63,7 +64,7 @@ impl Disturbance {
             let needed = takes + Load::file_bytes(kind);
             check_free_space(scratch, needed)?;
             let folder = load_folder(session)?;
-            // Windows ahead, and what waits for the disk meanwhile.
+            // Two seconds of sound: the windows of the lead, and sound that waits for the disk.
             Load::prepare(kind, &folder, 2 * speed).map_err(|error| error.to_string())
         };
         match kind {
@@ -98,7 +99,6 @@ impl Disturbance {
         }
     }
 
-    /// Begins.
     pub(super) fn start(&self) -> Result<RunningDisturbance<'_>, String> {
         match self {
             Disturbance::Nothing => Ok(RunningDisturbance::Nothing),
@@ -119,7 +119,7 @@ impl Disturbance {
 }
 
 impl RunningDisturbance<'_> {
-    /// Ends. What it did; or why it proves nothing.
+    /// Ends the stress. Returns a description of its effect, or the reason why it proves nothing.
     pub(super) fn stop(self) -> Result<String, String> {
         match self {
             RunningDisturbance::Nothing => Ok(String::new()),
@@ -130,7 +130,7 @@ impl RunningDisturbance<'_> {
             }
             RunningDisturbance::Cache(reader) => reader.stop(),
             RunningDisturbance::Slow { throttle, neighbours, bytes_per_second } => {
-                // First the throttle: a writer that waits for the slow disk cannot be ended.
+                // Lift the throttle first: a thread that waits for the slow disk does not end.
                 let lifted = throttle.set(None);
                 let effect = neighbours.stop();
                 lifted.map_err(|error| format!("the throttle cannot be lifted: {error}"))?;
@@ -165,7 +165,7 @@ fn write_file(path: &Path, bytes: u64) -> io::Result<()> {
     file.sync_all()
 }
 
-/// Reads a file again and again, each time from the disk and through the page cache.
+/// A thread that reads a file again and again, each time from the disk and through the page cache.
 pub(super) struct Reader {
     stop: Arc<AtomicBool>,
     bytes: Arc<AtomicU64>,

@@ -1,7 +1,8 @@
-//! A file system that takes no write for seconds. Thread: the stress test's; a helper program freezes and thaws.
+//! Freezes a file system for seconds, so that it accepts no write. Thread: the stress test's; a helper process freezes and
+//! thaws.
 //!
-//! The helper thaws when its time is up and when its standard input is closed: however this program ends, nothing stays
-//! frozen.
+//! The helper thaws when its time is up or when its standard input is closed. So the file system does not stay frozen,
+//! however this program ends.
 
 use crate::flight::facts::Mount;
 use std::fs;
@@ -9,7 +10,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-/// `$0`: where it is mounted. `$1`: seconds. A file system that somebody else has frozen is not ours to thaw.
+/// `$0`: the mount point. `$1`: seconds. If another program has frozen the file system, the helper does not thaw it.
 const HELPER: &str = "PATH=$PATH:/usr/sbin:/sbin
 trap '' INT HUP TERM
 fsfreeze -f \"$0\" || exit 3
@@ -18,18 +19,18 @@ timeout -s KILL \"$1\" cat >/dev/null
 exit 0
 ";
 
-/// Folders whose file system is never frozen: the machine lives there.
+/// Folders whose file system is never frozen, because the machine needs it.
 const NEVER_FROZEN: [&str; 12] =
     ["/", "/usr", "/bin", "/lib", "/etc", "/var", "/var/log", "/tmp", "/home", "/root", "/run", "/dev"];
 
-/// A file system that may be frozen.
+/// Permission to freeze a file system.
 pub(super) struct Freeze {
     at: PathBuf,
     seconds: f64,
 }
 
 impl Freeze {
-    /// Whether it may be, and why not.
+    /// Checks that the file system may be frozen. The error is the reason why not.
     pub(super) fn permitted(mount: Option<&Mount>, may_freeze: bool, seconds: f64) -> Result<Freeze, String> {
         if !nix::unistd::geteuid().is_root() {
             return Err("needs root".to_owned());
@@ -57,7 +58,7 @@ impl Freeze {
         Ok(Freeze { at: mount.at.clone(), seconds })
     }
 
-    /// Freezes it now.
+    /// Freezes the file system.
     pub(super) fn start(&self) -> Result<Frozen, String> {
         let child = Command::new("sh")
             .args(["-c", HELPER])
@@ -79,14 +80,14 @@ fn never_frozen() -> Vec<PathBuf> {
     NEVER_FROZEN.iter().map(Path::new).map(Path::to_path_buf).chain(own.into_iter().flatten()).collect()
 }
 
-/// A frozen file system; dropped, it is thawed.
+/// A frozen file system. Dropping it thaws the file system.
 pub(super) struct Frozen {
     child: Child,
     seconds: f64,
 }
 
 impl Frozen {
-    /// Thaws it, if its time is not up yet. What it did; or why it did nothing.
+    /// Thaws the file system if its time is not up yet. Returns a description, or the reason why it was not frozen.
     pub(super) fn stop(mut self) -> Result<String, String> {
         match self.thaw() {
             Some(0) => Ok(format!("no write for {:.1} s", self.seconds)),

@@ -1,7 +1,8 @@
-//! The stress test: the true engine records a rehearsal of the ramp while the machine is ill-treated, one stress after the
-//! other, and every sample is looked at afterwards. Thread: whoever calls [`run`]; it starts and joins the others.
+//! The stress test. Thread: the caller of [`run`], which starts and joins all others.
 //!
-//! [`scratch`] decides where, [`disturb`] disturbs, [`rehearsal`] records, [`check`] compares, [`sheet`] judges.
+//! For each stress, the real engine records a rehearsal: it records the built-in device's ramp signal while the stress
+//! disturbs the machine. Afterwards every sample is compared. [`scratch`] makes the folder, [`disturb`] runs the stress,
+//! [`rehearsal`] records, [`check`] compares, [`sheet`] judges.
 
 pub mod check;
 mod disturb;
@@ -24,36 +25,36 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-/// Frames a second of a rehearsal.
+/// Sample rate of a rehearsal, in Hz.
 pub const RATE: u32 = 48_000;
 
-/// Bytes of a sample of a rehearsal: 24 bit.
+/// Bytes of a sample in a rehearsal: 24 bit.
 pub const SAMPLE_BYTES: u64 = 3;
 
-/// What the machine is put through.
+/// A kind of disturbance of the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum StressKind {
-    /// Nothing: the figures to compare with.
+    /// No disturbance, for comparison.
     None,
-    /// `syncfs` again and again, as any program does that calls `sync`.
+    /// A thread calls `syncfs` without pause, as any program may.
     Sync,
-    /// A file that is read past the page cache's patience, again and again from the disk.
+    /// A thread reads a large file from the disk again and again, and so fills the page cache.
     Cache,
-    /// Two neighbours write random blocks and make each durable.
+    /// Two threads write random blocks and make each durable.
     Disk,
-    /// A memory limit little larger than the working set, and a reader inside it.
+    /// A memory limit that is little larger than the working set, and a reader that fills it.
     Memory,
-    /// A disk of 20 MB/s with those neighbours on it.
+    /// A disk that is throttled to 20 MB/s, with the two threads of [`StressKind::Disk`] writing to it.
     Slow,
-    /// The file system takes no write for seconds.
+    /// The file system is frozen for seconds and accepts no write.
     Freeze,
-    /// The device goes and comes back.
+    /// The device is unplugged and returns.
     Unplug,
 }
 
 impl StressKind {
-    /// All of them, in the order in which they are run.
+    /// All kinds, in the order in which they run.
     pub const ALL: [StressKind; 8] = [
         StressKind::None,
         StressKind::Sync,
@@ -65,7 +66,7 @@ impl StressKind {
         StressKind::Unplug,
     ];
 
-    /// What it is, in words.
+    /// A description for the screen.
     pub fn description(self) -> &'static str {
         match self {
             StressKind::None => "nothing beside",
@@ -79,7 +80,7 @@ impl StressKind {
         }
     }
 
-    /// Whether it means a disk: on a file system in memory it would prove nothing.
+    /// Whether it disturbs the disk. On a file system in memory such a stress would prove nothing.
     fn needs_disk(self) -> bool {
         matches!(self, StressKind::Sync | StressKind::Cache | StressKind::Disk | StressKind::Slow | StressKind::Freeze)
     }
@@ -111,7 +112,7 @@ impl FromStr for StressKind {
     }
 }
 
-/// Kinds by their names, in the order in which they are run, none twice. `all` means all of them.
+/// Parses names of kinds. The result is in the order in which they run, without duplicates. `all` means all kinds.
 pub fn kinds(names: &[String]) -> Result<Vec<StressKind>, String> {
     if names.iter().any(|name| name == "all") {
         return Ok(StressKind::ALL.to_vec());
@@ -120,53 +121,53 @@ pub fn kinds(names: &[String]) -> Result<Vec<StressKind>, String> {
     Ok(StressKind::ALL.into_iter().filter(|kind| named.contains(kind)).collect())
 }
 
-/// What is to be run.
+/// The options of a test.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// A folder for the rehearsals; they get a new one of their own inside it.
+    /// The folder in which the test makes a new folder for its rehearsals.
     pub scratch: PathBuf,
-    /// The stresses.
+    /// The stresses to run.
     pub kinds: Vec<StressKind>,
-    /// Seconds that are recorded under each.
+    /// Seconds to record under each stress.
     pub seconds: f64,
-    /// Inputs.
+    /// Number of inputs to record.
     pub inputs: usize,
-    /// Frames of a period.
+    /// Frames in a period.
     pub period: usize,
-    /// Frames of the device's buffer: how late the audio thread may be. `None`: the device's own.
+    /// Frames in the device's buffer, which is how late the audio thread may be. `None`: the device's default.
     pub buffer: Option<usize>,
-    /// Freeze the file system of `scratch` even where it is no loop image.
+    /// Freeze the file system of `scratch` even if it is no loop image.
     pub may_freeze: bool,
-    /// Leave the rehearsals.
+    /// Do not remove the rehearsals.
     pub keep: bool,
 }
 
-/// What is told on the way.
+/// Progress of a test.
 pub enum Update<'a> {
-    /// What is done now, and the part of everything that is behind.
+    /// The present step, and the progress of the whole test.
     Doing {
-        /// 0 to 1.
+        /// From 0 to 1.
         fraction: f32,
-        /// In words.
+        /// The step, for the screen.
         doing: String,
     },
-    /// A stress is over.
+    /// A stress has ended with this row.
     Row(&'a Row),
 }
 
-/// Why there is no sheet.
+/// The reason why a test gave no sheet.
 #[derive(Debug)]
 pub enum StressError {
     /// An option is out of its range.
     Option(String),
-    /// The folder will not do.
+    /// The scratch folder cannot be used.
     Scratch {
-        /// Which.
+        /// The folder that the user named.
         path: PathBuf,
-        /// Why, and what to do.
+        /// The reason, and what to do.
         reason: String,
     },
-    /// The caller asked to stop.
+    /// The caller set `cancel`.
     Cancelled,
 }
 
@@ -182,8 +183,8 @@ impl fmt::Display for StressError {
 
 impl std::error::Error for StressError {}
 
-/// Runs one stress after the other. Rehearsals and whatever the stresses changed are gone when it returns, also with an
-/// error or when `cancel` was set.
+/// Runs one stress after the other. It removes the rehearsals and undoes every change of the stresses before it returns,
+/// also after an error or when `cancel` is set.
 pub fn run(options: &Options, update: &mut dyn FnMut(Update<'_>), cancel: &AtomicBool) -> Result<Sheet, StressError> {
     check_options(options)?;
     let scratch = ScratchFolder::make(&options.scratch, options.keep)?;
@@ -239,7 +240,7 @@ fn run_one(
         Ok(disturbance) => match rehearsal::record(kind, options, &folder, &disturbance, doing, cancel) {
             Err(reason) => Row::without_figures(kind, Verdict::Failed, reason),
             Ok(rehearsal) => {
-                // Comparing is no part of the stress.
+                // End the stress before the comparison.
                 drop(disturbance);
                 scheduling.clone_from(&rehearsal.scheduling);
                 doing(0.9, "comparing every sample");

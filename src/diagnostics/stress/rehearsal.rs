@@ -1,4 +1,5 @@
-//! One rehearsal: the true engine over the built-in device's ramp, disturbed on its way. Thread: the stress test's, as control.
+//! Records one rehearsal: the real engine records the built-in device's ramp under a stress. Thread: the stress test's,
+//! which is control here.
 
 use super::disturb::{Disturbance, RunningDisturbance};
 use super::{Options, RATE, StressKind};
@@ -14,27 +15,26 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-/// Between two looks.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Part of the seconds that is recorded before the stress begins.
+/// Fraction of the recording that passes before the stress begins.
 const CALM_FRACTION: f64 = 0.2;
 
-/// Frames for which an unplugged device is away.
+/// Frames for which the device is away in [`StressKind::Unplug`].
 const AWAY_FRAMES: u64 = RATE as u64 / 2;
 
-/// What a rehearsal was.
+/// The outcome of a rehearsal.
 pub(super) struct Rehearsal {
     pub(super) report: PassReport,
     pub(super) scheduling: String,
-    /// Frames that are to be lost, no more and no fewer.
+    /// Frames that the stress takes away. Exactly these must be lost.
     pub(super) lost_wanted: u64,
-    /// What the stress did; or why it proves nothing.
+    /// A description of what the stress did, or the reason why it proves nothing.
     pub(super) effect: Result<String, String>,
     pub(super) spool_bytes_peak: u64,
 }
 
-/// Records. Why not, if it cannot.
+/// Records a rehearsal.
 pub(super) fn record(
     kind: StressKind,
     options: &Options,
@@ -65,7 +65,8 @@ pub(super) fn record(
 }
 
 fn plan(kind: StressKind, options: &Options, folder: &Path) -> Setup {
-    // In the middle of the pass, which begins a moment after the device; with a period, so that all of it is lost.
+    // Unplug in the middle of the pass, which begins some 0.5 s after the device, and at the start of a period, so that
+    // exactly `AWAY_FRAMES` are lost.
     let unplugged = (f64::from(RATE) * (0.5 + options.seconds / 2.0)) as u64;
     let unplugged = unplugged - unplugged % options.period as u64;
     let name = match kind {
@@ -91,7 +92,8 @@ fn plan(kind: StressKind, options: &Options, folder: &Path) -> Setup {
     }
 }
 
-/// Waits for the end of the pass, and begins and ends the stress meanwhile. Returns what that did, and the losses told.
+/// Waits for the end of the pass; starts and stops the stress meanwhile. Returns the effect of the stress, and the notices
+/// of losses.
 fn wait_for_end(
     control: &mut Control,
     length: u64,

@@ -1,4 +1,4 @@
-//! What is judged, and what is refused. Thread: test.
+//! Tests of the judging, of the comparison, and of refused options and folders. Thread: test.
 
 use super::scratch::ScratchFolder;
 use super::sheet::{Sheet, StressFigures, misses};
@@ -118,10 +118,10 @@ fn a_take_of_the_ramp_is_right_and_one_wrong_sample_is_seen() {
     assert_eq!((found.samples_wrong, found.frames_lost, found.problems.len()), (0, 128, 0), "{found:?}");
     rehearsed(&at("bit"), &[], |sound| sound[3 * 150_000] ^= 1);
     assert_eq!(check::check(&at("bit")).samples_wrong, 1);
-    // A frame that is there twice shifts all that follow.
+    // A duplicated frame shifts all frames after it.
     rehearsed(&at("shift"), &[], |sound| sound.copy_within(3 * 100_000..3 * 199_999, 3 * 100_001));
     assert_eq!(check::check(&at("shift")).samples_wrong, 99_999);
-    // Sound where silence is listed is no silence.
+    // Within a listed loss, anything but silence is wrong.
     rehearsed(&at("filled"), &[(500, 10)], |sound| sound[3 * 505] = 1);
     assert_eq!(check::check(&at("filled")).samples_wrong, 1);
     assert!(!check::check(&at("absent")).problems.is_empty());
