@@ -1,4 +1,4 @@
-//! `faultless [SESSION]`: the window. Thread: ui.
+//! `faultless [SESSION]`: opens the GUI. Thread: ui.
 
 use super::Failure;
 use super::args::WindowArgs;
@@ -9,13 +9,13 @@ use signal_hook::iterator::Signals;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-/// What to do instead where there is nothing to draw on.
+/// Advice for a machine without a display.
 const WITHOUT_DISPLAY: &str = "to record without a window: faultless record SESSION";
 
-/// The least size at which nothing overlaps.
+/// The smallest size at which nothing in the GUI overlaps.
 const MIN_SIZE: [f32; 2] = [960.0, 560.0];
 
-/// Opens the window and stays until it is closed.
+/// Opens the GUI and returns when the user closes it.
 pub fn run(args: &WindowArgs) -> Result<(), Failure> {
     let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     if !set("DISPLAY") && !set("WAYLAND_DISPLAY") && !set("WAYLAND_SOCKET") {
@@ -61,7 +61,7 @@ fn options(args: &WindowArgs) -> Options {
     Options { session: args.session.clone(), device, capture_path: args.capture_path, ..Options::default() }
 }
 
-/// Ctrl-C, SIGTERM and a closed terminal end it as its close button does, without a question.
+/// Closes the GUI at Ctrl-C, at SIGTERM and when the terminal closes, without asking the user.
 fn listen(end: &Arc<AtomicBool>, ctx: &egui::Context) {
     let (end, ctx) = (Arc::clone(end), ctx.clone());
     let Ok(mut signals) = Signals::new([SIGINT, SIGTERM, SIGHUP]) else { return };
@@ -71,6 +71,6 @@ fn listen(end: &Arc<AtomicBool>, ctx: &egui::Context) {
             ctx.request_repaint();
         }
     });
-    // Without it a signal ends the program, and the next start recovers the takes.
+    // Without this thread a signal kills the program, and the next start recovers the takes.
     drop(thread);
 }

@@ -1,4 +1,4 @@
-//! `faultless export`, `devices`, `doctor` and `bench`: what needs no running engine. Thread: control.
+//! `faultless export`, `devices`, `doctor` and `bench`: the modes that need no session in control. Thread: control.
 
 use super::args::{BenchArgs, BenchMode, DevicesArgs, DoctorArgs, ExportArgs, ResidencyArgs};
 use super::{Failure, end_on_signals, print, print_stderr, printable};
@@ -14,7 +14,7 @@ use crate::session::session_file::open_read_only;
 use serde_json::{Value, json};
 use std::io::{IsTerminal, Write};
 
-/// Exports.
+/// Runs `faultless export`.
 pub fn export(args: &ExportArgs) -> Result<(), Failure> {
     let stop_flag = end_on_signals();
     let session = open_read_only(&args.session)?;
@@ -75,7 +75,7 @@ fn line(file: &Exported) -> String {
     line
 }
 
-/// Lists devices.
+/// Runs `faultless devices`.
 pub fn devices(args: &DevicesArgs) -> Result<(), Failure> {
     let (cards, devices) = (cards(), list());
     if args.json {
@@ -120,7 +120,7 @@ fn as_json(device: &Listed) -> Value {
     })
 }
 
-/// Examines the machine.
+/// Runs `faultless doctor`.
 pub fn doctor(args: &DoctorArgs) -> Result<(), Failure> {
     if !args.folder.is_dir() {
         return Err(Failure(format!(
@@ -140,7 +140,7 @@ pub fn doctor(args: &DoctorArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Measures.
+/// Runs `faultless bench`.
 pub fn bench(args: &BenchArgs) -> Result<(), Failure> {
     match &args.what {
         BenchMode::Residency(args) => residency(args),

@@ -1,4 +1,4 @@
-//! `faultless play`. Thread: control.
+//! `faultless play`: plays a session to its end. Thread: control.
 
 use super::args::PlayArgs;
 use super::record::show_notices;
@@ -18,10 +18,10 @@ use serde_json::{Value, json};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-/// How long the first windows may take to come.
+/// Time limit for the read-ahead to supply the first windows.
 const WINDOWS_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Plays until the end, or until told to stop.
+/// Plays until the end or until a signal.
 pub fn run(args: &PlayArgs) -> Result<(), Failure> {
     let stop_flag = end_on_signals();
     let session = open_read_only(&args.session)?;
@@ -67,7 +67,7 @@ pub fn run(args: &PlayArgs) -> Result<(), Failure> {
     }
     let base = Reading::take(control.published(), true);
     control.roll();
-    // Rolling takes a period to show.
+    // The engine starts to roll within a period. Until then it shows the old position.
     let mut rolled = false;
     loop {
         control.poll();
@@ -93,7 +93,7 @@ pub fn run(args: &PlayArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What a playback was.
+/// The figures of a playback.
 struct Outcome {
     folder: std::path::PathBuf,
     device: DeviceFacts,

@@ -1,4 +1,4 @@
-//! `faultless record`. Thread: control.
+//! `faultless record`: records one pass. Thread: control.
 
 use super::args::RecordArgs;
 use super::status::StatusLine;
@@ -13,13 +13,13 @@ use serde_json::{Value, json};
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-/// How long a disk may take to make a folder.
+/// Time limit for a disk to make the mirror or overflow folder.
 const FOLDER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long the windows of a playback that goes along may take to come.
+/// Time limit for the read-ahead to supply the first windows with `--play-along`.
 const WINDOWS_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Records until told to stop.
+/// Records until `--seconds` are over or a signal comes.
 pub fn run(args: &RecordArgs) -> Result<(), Failure> {
     let stop_flag = end_on_signals();
     let (mut control, length) = open(args)?;
@@ -73,7 +73,7 @@ pub fn run(args: &RecordArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Opens device and session and arms the tracks. Returns the frames to record, too.
+/// Opens device and session and arms the tracks. Also returns the number of frames to record.
 fn open(args: &RecordArgs) -> Result<(Control, u64), Failure> {
     let (name, note) = choose::device_name(&args.device);
     if let Some(text) = note {
@@ -92,7 +92,7 @@ fn open(args: &RecordArgs) -> Result<(Control, u64), Failure> {
     let outputs = if args.play_along { None } else { Some(0) };
     let signal = choose::signal(&args.signal)?;
     let device = choose::device_spec(&args.device, name, rate, (args.inputs, outputs), format, signal)?;
-    // Whatever is wrong with the arguments is said before anything is made.
+    // Check the arguments before a folder is made.
     if let Some(seconds) = args.seconds {
         choose::frames(seconds, device.rate)?;
     }
@@ -113,7 +113,7 @@ fn open(args: &RecordArgs) -> Result<(Control, u64), Failure> {
     Ok((control, length))
 }
 
-/// The folders beside the session's that were asked for. One that cannot be had is refused before anything is recorded.
+/// Sets the mirror and the overflow folder. If one of them cannot be made, nothing is recorded.
 fn set_extra_folders(control: &mut Control, args: &RecordArgs) -> Result<(), Failure> {
     control.set_mirror(args.mirror.as_deref());
     control.set_overflow(args.overflow.as_deref());
@@ -133,15 +133,15 @@ fn set_extra_folders(control: &mut Control, args: &RecordArgs) -> Result<(), Fai
     Ok(())
 }
 
-/// What was seen of a pass.
+/// Observations during a pass, for the error message at its end.
 struct Observed {
-    /// Whether its first frame came.
+    /// Whether the first frame was recorded.
     began: bool,
-    /// The last loss that was told.
+    /// The text of the last notice of a loss.
     loss: Option<String>,
 }
 
-/// Waits for the end of the pass, and ends it when that is asked for.
+/// Waits for the end of the pass. Stops it when a signal sets `stop_flag`.
 fn wait_for_end(control: &mut Control, line: &mut StatusLine, stop_flag: &AtomicBool) -> Observed {
     let (mut stopped, mut observed) = (false, Observed { began: false, loss: None });
     while control.is_recording() {
@@ -158,7 +158,7 @@ fn wait_for_end(control: &mut Control, line: &mut StatusLine, stop_flag: &Atomic
     observed
 }
 
-/// The members of both.
+/// A JSON object with the members of both.
 fn merged(mut head: Value, tail: Value) -> Value {
     if let (Value::Object(head), Value::Object(tail)) = (&mut head, tail) {
         head.extend(tail);
@@ -175,7 +175,7 @@ fn wait_for_windows(control: &mut Control, line: &mut StatusLine) {
     }
 }
 
-/// Shows what there is to show. Returns the last loss among it.
+/// Prints all new notices. Returns the text of the last loss.
 pub fn show_notices(control: &mut Control, line: &mut StatusLine) -> Option<String> {
     let mut loss = None;
     while let Some(notice) = control.take_notice() {
@@ -188,7 +188,7 @@ pub fn show_notices(control: &mut Control, line: &mut StatusLine) -> Option<Stri
     loss
 }
 
-/// One notice, its weight in front.
+/// Prints a notice with its severity in front.
 pub fn print_notice(notice: &Notice) {
     let label = match notice.severity {
         Severity::Info => "note",
@@ -198,7 +198,7 @@ pub fn print_notice(notice: &Notice) {
     print_stderr(&format!("{label}: {}", printable(&notice.text)));
 }
 
-/// What recording will be like, before it begins.
+/// The lines that are printed before recording: device, format, scheduling, memory.
 fn introduction(control: &Control, inputs: usize, format: TakeFormat) -> String {
     let running = control.running();
     let (device, setup) = (&running.device, &running.setup);

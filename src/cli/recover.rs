@@ -1,4 +1,4 @@
-//! `faultless recover`: a recording that was cut off becomes whole takes. Thread: control.
+//! `faultless recover`: recovers a recording that was cut off. Thread: control.
 
 use super::args::RecoverArgs;
 use super::{Failure, print, print_stderr, printable};
@@ -23,7 +23,7 @@ pub fn run(args: &RecoverArgs) -> Result<(), Failure> {
 
 fn one(path: &Path, as_json: bool) -> Result<(), Failure> {
     crate::window::page_bytes_check()?;
-    // File and spool of every take of a pass are open at once.
+    // Recovery has the WAV file and the spool file of every take of a pass open at once.
     process::raise_open_files().ok();
     let (mut store, mut session) = OpenSession::open(path)?;
     let report = recover(&mut store, &mut session, &spool::folders());
@@ -47,7 +47,7 @@ fn one(path: &Path, as_json: bool) -> Result<(), Failure> {
     }
 }
 
-/// Every take of the session that was recovered, now or before; frames from memory are those of now.
+/// Every recovered take of the session, now or earlier. `recovered_frames` counts only the frames that this run recovered.
 fn takes(session: &Session, report: &Report) -> Vec<Value> {
     let now = |file: &str| report.passes.iter().flat_map(|pass| &pass.takes).find(|take| take.file == file);
     let recovered = session.takes().iter().filter(|take| take.state == TakeState::Recovered);

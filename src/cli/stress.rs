@@ -1,4 +1,4 @@
-//! `faultless stress`: the stress test and its sheet. Thread: control.
+//! `faultless stress`: runs the stress test and prints its sheet. Thread: control.
 
 use super::args::StressArgs;
 use super::{Failure, end_on_signals, print, print_stderr};
@@ -53,7 +53,8 @@ pub fn run(args: &StressArgs) -> Result<(), Failure> {
     Err(Failure(format!("stress test: not passed under {}; the sheet says why", failed.join(", "))))
 }
 
-/// Ends what is on when whoever started this program is gone, or has had enough.
+/// Stops the test when standard input closes. The GUI starts the test as a process and closes its input to stop it; the
+/// input also closes when the GUI crashes.
 fn stop_at_end_of_input(stop_flag: &Arc<AtomicBool>) {
     let stop_flag = Arc::clone(stop_flag);
     let thread = std::thread::Builder::new().name("listener".to_owned()).spawn(move || {
