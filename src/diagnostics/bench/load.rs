@@ -1,4 +1,5 @@
-//! What happens to the machine while a scheme is measured. Thread: its own.
+//! Loads: activity of other programs, imitated while a scheme is measured. Thread: bench prepares and stops a load; its
+//! own threads run it.
 
 use super::{BenchError, at_path};
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
@@ -14,19 +15,20 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-/// Which one.
+/// A kind of load.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LoadKind {
-    /// Nothing beside the measurement.
+    /// No load.
     #[default]
     None,
-    /// `syncfs` of the file system, again as soon as it returns: what any program that calls `sync` does.
-    /// Each one starts writing every dirty page and write-protects it for that.
+    /// A thread calls `syncfs` without pause, as any program may. Each call writes back every dirty page, and the kernel
+    /// write-protects a page while it does so.
     Sync,
-    /// Two threads write random blocks of their own files and make each durable.
+    /// Two threads write random blocks of their own files and make each block durable.
     Disk,
-    /// A memory cgroup 30 MB larger than the windows, and a reader of a file that does not fit into it.
+    /// The process moves into a memory cgroup that is 30 MB larger than the windows, and a thread reads a file that does
+    /// not fit into it.
     Memory,
 }
 
@@ -55,14 +57,14 @@ impl FromStr for LoadKind {
 const DISK_WRITERS: usize = 2;
 const DISK_FILE_BYTES: u64 = 128 * 1024 * 1024;
 const DISK_BLOCK_BYTES: usize = 64 * 1024;
-/// Bytes that a memory cgroup leaves beside the windows and the program itself.
+/// Bytes that the memory cgroup allows beyond the windows and the program itself.
 const MEMORY_SLACK_BYTES: u64 = 30_000_000;
 const THRASH_BYTES_MIN: u64 = 128 * 1024 * 1024;
 const THRASH_BYTES_MAX: u64 = 512 * 1024 * 1024;
-/// Pause between two rounds of cache dropping: each takes locks that a reader wants too.
+/// Pause between two rounds of dropping the page cache. A round takes locks that a reader needs, too.
 const DROP_PAUSE: Duration = Duration::from_millis(20);
 
-/// A load that is ready to run, with its files and, for memory, its cgroup.
+/// A load that is ready to run, with its files and, for [`LoadKind::Memory`], its cgroup.
 pub struct Load {
     kind: LoadKind,
     folder: PathBuf,
@@ -71,7 +73,7 @@ pub struct Load {
 }
 
 impl Load {
-    /// Bytes of files that a load needs in the folder.
+    /// Bytes of disk space that a load needs.
     pub fn file_bytes(kind: LoadKind) -> u64 {
         match kind {
             LoadKind::None | LoadKind::Sync => 0,
@@ -80,7 +82,7 @@ impl Load {
         }
     }
 
-    /// Makes its files in `folder`. `window_bytes` is what the windows of a scheme hold at once.
+    /// Makes the files of a load in `folder`. `window_bytes` is the memory of all windows of a scheme together.
     pub fn prepare(kind: LoadKind, folder: &Path, window_bytes: u64) -> Result<Load, BenchError> {
         let mut load = Load { kind, folder: folder.to_owned(), files: Vec::new(), cgroup: None };
         match kind {
@@ -116,7 +118,7 @@ impl Load {
         Ok(())
     }
 
-    /// What the reader of the report must know about it.
+    /// A warning for the report, if the load is weaker than intended.
     pub fn caveat(&self) -> Option<String> {
         let weaker = self.kind == LoadKind::Memory && self.cgroup.is_none();
         weaker.then(|| {
@@ -126,7 +128,7 @@ impl Load {
         })
     }
 
-    /// Starts it. It runs until the value is stopped or dropped.
+    /// Starts the load. It runs until the returned value is stopped or dropped.
     pub fn start(&self) -> Result<RunningLoad<'_>, BenchError> {
         let mut running = RunningLoad { load: self, stop: Arc::default(), rounds: Arc::default(), threads: Vec::new() };
         match (self.kind, &self.cgroup) {
@@ -184,7 +186,7 @@ pub struct RunningLoad<'a> {
 }
 
 impl RunningLoad<'_> {
-    /// A thread that does `work` until it is told to stop or fails.
+    /// Starts a thread that repeats `work` until the load is stopped or `work` fails.
     fn repeat(
         &mut self,
         mut work: impl FnMut(&AtomicBool) -> io::Result<()> + Send + 'static,
@@ -201,7 +203,7 @@ impl RunningLoad<'_> {
         Ok(())
     }
 
-    /// Ends it and says how much it did.
+    /// Ends the load. Returns a description of how much it did.
     pub fn stop(mut self) -> String {
         let failed = self.end();
         let rounds = self.rounds.load(Ordering::Relaxed);
@@ -222,14 +224,14 @@ impl RunningLoad<'_> {
         text
     }
 
-    /// How often a memory limit was reached so far; `None`: there is none.
+    /// How often the memory limit was reached so far; `None`: there is no limit.
     pub fn limit_hits(&self) -> Option<u64> {
         self.load.cgroup.as_ref().map(|(cgroup, _)| cgroup.hits())
     }
 
     fn end(&mut self) -> Option<io::Error> {
         self.stop.store(true, Ordering::Relaxed);
-        // All of them are joined before the first failure is looked for.
+        // Join all threads before looking for a failure.
         let ended: Vec<_> = self.threads.drain(..).map(JoinHandle::join).collect();
         let failed = ended.into_iter().find_map(|ended| ended.ok()?.err());
         if let Some((cgroup, _)) = &self.load.cgroup
@@ -257,8 +259,8 @@ fn files_of(folder: &Path) -> io::Result<Vec<File>> {
     fs::read_dir(folder)?.map(|entry| File::open(entry?.path())).collect()
 }
 
-/// Bytes that the program has in memory. What was there before the move into a cgroup is charged elsewhere,
-/// so this errs on the roomy side.
+/// Bytes that the program has in memory. The kernel charges pages from before the move to the old cgroup, so a limit from
+/// this figure is rather too large than too small.
 fn resident_bytes() -> u64 {
     fs::read_to_string("/proc/self/statm")
         .ok()
@@ -266,7 +268,7 @@ fn resident_bytes() -> u64 {
         .map_or(0, |pages| pages * crate::limits::PAGE_BYTES as u64)
 }
 
-/// A memory cgroup that this process has moved into; dropping it moves back out and removes it.
+/// A memory cgroup that this process has moved into. Dropping it moves the process back and removes the cgroup.
 struct MemoryCgroup {
     folder: PathBuf,
     home: PathBuf,
@@ -275,13 +277,13 @@ struct MemoryCgroup {
 }
 
 impl MemoryCgroup {
-    /// Makes one and moves in, wherever this process is permitted to.
+    /// Makes a cgroup at the first place where this process may, and moves into it.
     fn enter() -> Option<MemoryCgroup> {
         let own = fs::read_to_string("/proc/self/cgroup").ok()?;
         cgroup_places(&own, "memory", MEMORY_LIMITS).into_iter().find_map(|(home, parent, limit_file)| {
             let folder = parent.join(format!("faultless-bench-{}", std::process::id()));
             fs::create_dir(&folder).ok()?;
-            // From here on dropping it cleans up.
+            // From here on, dropping `cgroup` removes it.
             let cgroup = MemoryCgroup { folder, home, limit_file, hits_before: AtomicU64::new(0) };
             let usable = cgroup.folder.join(limit_file).exists();
             (usable && fs::write(cgroup.folder.join("cgroup.procs"), std::process::id().to_string()).is_ok())
@@ -298,7 +300,7 @@ impl MemoryCgroup {
         fs::write(path, bytes.map_or_else(|| none.to_owned(), |bytes| bytes.to_string()))
     }
 
-    /// How often the limit was hit since it was set.
+    /// How often the limit was reached since it was set.
     fn hits(&self) -> u64 {
         self.hits_ever() - self.hits_before.load(Ordering::Relaxed)
     }
@@ -319,11 +321,12 @@ impl Drop for MemoryCgroup {
     }
 }
 
-/// Files that limit memory, in version 1 and 2.
+/// Files of a cgroup that limit memory, in version 1 and 2.
 const MEMORY_LIMITS: [&str; 2] = ["memory.limit_in_bytes", "memory.max"];
 
-/// From `/proc/self/cgroup`: where this process is, where a group with a controller might be made, and the file that
-/// limits it, of `files` the one of that version. Version 1 first: where both are mounted, its controllers are there.
+/// Reads the text of `/proc/self/cgroup`. Each result is the cgroup of this process, a folder in which a cgroup with
+/// `controller` might be made, and the limit file of that version from `files`. Version 1 comes first: if both versions
+/// are mounted, the controllers are in version 1.
 pub(crate) fn cgroup_places(
     own: &str,
     controller: &str,
@@ -339,7 +342,8 @@ pub(crate) fn cgroup_places(
             places.insert(0, (home.clone(), home, files[0]));
         } else if controllers.is_empty() {
             let home = Path::new("/sys/fs/cgroup").join(path);
-            // A cgroup with processes in it cannot share out to children: beside it, then inside.
+            // A cgroup of version 2 that contains processes cannot give controllers to its children. So try beside it
+            // first, then inside.
             if let Some(parent) = home.parent().filter(|_| !path.is_empty()) {
                 places.push((home.clone(), parent.to_owned(), files[1]));
             }

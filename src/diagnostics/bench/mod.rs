@@ -1,8 +1,8 @@
-//! `faultless bench residency`: every way to make a file resident, side by side on this machine and file
-//! system. Thread: whoever calls `run`; it starts and joins the others.
+//! `faultless bench residency`: compares ways to keep a mapped file in memory, on this machine and file system. Thread:
+//! the caller of [`run`], which starts and joins all others.
 //!
-//! [`scheme`] has what is compared, [`capture`] and [`playback`] do it on the thread of [`paced`], [`load`]
-//! disturbs it, [`report`] says what was found.
+//! [`scheme`] lists the ways ("schemes"). [`capture`] and [`playback`] run each scheme on the audio thread of [`paced`],
+//! [`load`] puts the machine under load meanwhile, and [`report`] shows the measurements.
 
 mod capture;
 pub mod load;
@@ -24,48 +24,45 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// What is to be measured.
+/// The options of a run.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Where the files are made, in a folder of their own that is removed at the end.
+    /// The folder to measure in. The run makes a folder of its own inside it and removes it at the end.
     pub dir: PathBuf,
-    /// Where spool files are made; a tmpfs.
+    /// The folder for spool files; it must be on a tmpfs.
     pub spool_dir: PathBuf,
-    /// Tracks.
+    /// Number of tracks to record and to play.
     pub tracks: usize,
-    /// Frames of a period.
+    /// Frames in a period.
     pub period: usize,
-    /// Seconds of each row.
+    /// Seconds to measure each row.
     pub seconds: f64,
-    /// What goes on beside.
+    /// The load beside the measurement.
     pub load: LoadKind,
 }
 
 impl Options {
-    /// 24 tracks at periods of 64 frames for 10 seconds a row.
+    /// The defaults: 24 tracks, periods of 64 frames, 10 seconds a row, no load.
     pub fn new(dir: PathBuf) -> Options {
         let spool_dir = PathBuf::from("/dev/shm");
         Options { dir, spool_dir, tracks: 24, period: 64, seconds: 10.0, load: LoadKind::None }
     }
 }
 
-/// Why there is no report.
+/// The reason why a run gave no report.
 #[derive(Debug)]
 pub enum BenchError {
     /// An option is out of its range.
     Option(String),
-    /// A file or folder said no.
+    /// An operation on a file or folder failed.
     Path {
-        /// Which.
         path: PathBuf,
-        /// What was tried.
+        /// The operation, as in "cannot open".
         tried: &'static str,
-        /// What it said.
         error: io::Error,
     },
-    /// The files would not fit.
+    /// The files of the run would not fit on the disk.
     Space {
-        /// Where.
         path: PathBuf,
         /// Bytes that the run needs.
         needed: u64,
@@ -76,7 +73,7 @@ pub enum BenchError {
     Thread(io::Error),
     /// A thread panicked.
     Lost(&'static str),
-    /// The caller asked to stop.
+    /// The caller set `cancel`.
     Cancelled,
 }
 
@@ -104,13 +101,13 @@ impl std::error::Error for BenchError {
     }
 }
 
-/// For `map_err`: the path first, then what was tried, then the cause.
+/// Makes a function for `map_err` that adds the path and the operation to an I/O error.
 pub(crate) fn at_path(path: &Path, tried: &'static str) -> impl Fn(io::Error) -> BenchError {
     move |error| BenchError::Path { path: path.to_owned(), tried, error }
 }
 
-/// Measures every scheme, one after the other. `progress` is told what is done now. Files and cgroup are gone
-/// when it returns, also with an error or when `cancel` is set.
+/// Measures every scheme, one after the other. `progress` receives the name of each step. Files and cgroup are removed
+/// before it returns, also after an error or when `cancel` is set.
 pub fn run(options: &Options, progress: &mut dyn FnMut(&str), cancel: &AtomicBool) -> Result<Report, BenchError> {
     check(options)?;
     let shape = Shape::new(options.tracks, options.period, options.seconds);
@@ -159,7 +156,7 @@ pub fn run(options: &Options, progress: &mut dyn FnMut(&str), cancel: &AtomicBoo
     Ok(report)
 }
 
-/// Settles the disk, so that one row does not pay for another.
+/// Shows the next row and syncs the file system, so that the dirty pages of one row do not slow the next.
 fn begin_row(
     context: &RunContext<'_>,
     progress: &mut dyn FnMut(&str),
@@ -239,7 +236,7 @@ fn file_system_name(kind: FsType) -> String {
     names.iter().find(|(magic, _)| *magic == kind).map_or_else(|| format!("{:#x}", kind.0), |(_, name)| (*name).into())
 }
 
-/// The run's own folder, gone with the value.
+/// The run's own folder. Dropping it removes the folder.
 struct Scratch {
     path: PathBuf,
 }
@@ -254,7 +251,7 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // The report or an earlier error is what the caller wants to know; a leftover names itself.
+        // Nothing can be done about a failure. The folder's name tells the user what it is.
         fs::remove_dir_all(&self.path).ok();
     }
 }

@@ -1,5 +1,5 @@
-//! The paced thread that every scheme is measured on, its butler and the load beside them.
-//! Thread: bench (`perform`), audio (`prepare`, `measure` and every `Cycle`).
+//! Runs one scheme: a paced audio thread, a butler and a load. Thread: bench (`perform`), audio (`prepare`, `measure` and
+//! every `Cycle`).
 
 use super::BenchError;
 use super::load::Load;
@@ -22,25 +22,25 @@ use thread_priority::{
 };
 
 const PRIORITY: u8 = 20;
-/// A run that is this many times as long as it should be is ended: its scheme has lost.
+/// A run is ended when it takes this many times as long as it should.
 const OVERTIME: u64 = 3;
 
-/// The audio thread's work in one scheme.
+/// The work of the audio thread in one scheme.
 pub(super) trait Cycle: Send {
-    /// What the card does before the audio thread wakes. Not timed.
+    /// Does the card's part before the audio thread wakes. Not timed.
     fn before(&mut self, at: u64);
-    /// Copies one period of every track. Returns how many tracks found no window.
+    /// Copies one period of every track. Returns how many tracks had no window.
     fn cycle(&mut self, at: u64) -> u64;
-    /// Looks at what was copied and returns the wrong frames. Not timed.
+    /// Compares the copied frames and returns how many are wrong. Not timed.
     fn after(&mut self, at: u64) -> u64;
-    /// Gives everything back.
+    /// Gives all windows and mappings back to the butler.
     fn end(&mut self, at: u64);
 }
 
-/// What butler and audio thread know of each other.
+/// Flags and position that bench, butler and audio thread share.
 #[derive(Debug, Default)]
 pub(super) struct Gate {
-    /// The butler has supplied everything that must be there at the start, or has failed.
+    /// The butler has supplied the first windows, or has failed.
     primed: AtomicBool,
     go: AtomicBool,
     over: AtomicBool,
@@ -56,18 +56,18 @@ impl Gate {
         self.over.load(Ordering::Acquire)
     }
 
-    /// Frames that the audio thread has done.
+    /// Frames that the audio thread has processed.
     pub(super) fn position(&self) -> u64 {
         self.position.load(Ordering::Acquire)
     }
 }
 
-/// What was seen on the audio thread.
+/// Measurements of the audio thread, and a description of the load.
 #[derive(Debug, Default)]
 pub(super) struct Measurements {
     pub(super) minor_faults: u64,
     pub(super) major_faults: u64,
-    /// Nanoseconds of each cycle, in order of time.
+    /// Duration of each cycle, in order of time.
     pub(super) cycle_nanos: Vec<u64>,
     pub(super) misses: u64,
     pub(super) woken_late: u64,
@@ -77,7 +77,7 @@ pub(super) struct Measurements {
     pub(super) load: String,
 }
 
-/// What a row needs from the run.
+/// Values of the run that every row needs.
 pub(super) struct RunContext<'a> {
     pub(super) shape: Shape,
     pub(super) folder: &'a Path,
@@ -87,8 +87,8 @@ pub(super) struct RunContext<'a> {
     pub(super) cancel: &'a AtomicBool,
 }
 
-/// Runs one scheme: `audio` on a real-time thread, `butler` on an ordinary one, the load beside them.
-/// The butler calls [`Gate::primed`] when the first windows are out and returns some time after [`Gate::is_over`].
+/// Runs one scheme: `audio` on a real-time thread, `butler` on an ordinary thread, and the load. The butler calls
+/// [`Gate::primed`] when it has supplied the first windows, and returns after [`Gate::is_over`].
 pub(super) fn perform<T: Send>(
     context: &RunContext<'_>,
     audio: &mut impl Cycle,
@@ -113,7 +113,7 @@ pub(super) fn perform<T: Send>(
                 .stack_size(limits::AUDIO_STACK_BYTES)
                 .spawn_scoped(scope, move || {
                     let mut measurements = prepare(context);
-                    // The bench thread waits for this one word; nothing is timed yet.
+                    // The bench thread waits for this message. Nothing is timed yet.
                     ready_in.send(()).ok();
                     measure(context, gate, audio, &mut measurements);
                     measurements
@@ -137,7 +137,8 @@ pub(super) fn perform<T: Send>(
     })
 }
 
-/// Scheduling class, stack and the memory for the measurements: the last allocation of the thread.
+/// Sets the scheduling class, touches the stack, and allocates the memory for the measurements. The audio thread allocates
+/// nothing after this.
 fn prepare(context: &RunContext<'_>) -> Measurements {
     let policy = ThreadSchedulePolicy::Realtime(RealtimeThreadSchedulePolicy::Fifo);
     let priority = ThreadPriority::try_from(PRIORITY).unwrap_or(ThreadPriority::Min);
@@ -149,15 +150,14 @@ fn prepare(context: &RunContext<'_>) -> Measurements {
         Err(error) => format!("ordinary: SCHED_FIFO was refused: {error:?}"),
     };
     process::prepare_stack(context.budget);
-    // Not zeros: those would be one shared page until the first store.
+    // Fill with another value than zero. Zeroed memory is one shared page until the first store, which would fault.
     let mut cycle_nanos = vec![u64::MAX; context.shape.cycles as usize];
     cycle_nanos.clear();
     Measurements { cycle_nanos, scheduling, ..Measurements::default() }
 }
 
-/// The measured loop. The card delivers period `n` at `start + n * period`; a cycle must end before
-/// the next is delivered. The imagined card has an endless buffer: late periods are made up, and each
-/// of them is a miss.
+/// The measured loop. The card delivers period `n` at `start + n * period`, and a cycle must end before the card delivers
+/// the next period. The simulated card has an endless buffer: late periods are processed, and each counts as a miss.
 fn measure(context: &RunContext<'_>, gate: &Gate, audio: &mut impl Cycle, measurements: &mut Measurements) {
     while !gate.go.load(Ordering::Acquire) {
         thread::sleep(Duration::from_millis(1));
@@ -183,7 +183,7 @@ fn measure(context: &RunContext<'_>, gate: &Gate, audio: &mut impl Cycle, measur
         measurements.windows_missing += audio.cycle(at);
         let ended = now();
         measurements.frames_wrong += audio.after(at);
-        // Within the capacity, so this never allocates.
+        // The capacity is reserved, so this does not allocate.
         measurements.cycle_nanos.push(ended - began);
         let missed = due + period < ended;
         measurements.misses += u64::from(missed);
@@ -203,11 +203,11 @@ fn now() -> u64 {
 
 fn wait_until(nanos: u64) {
     let time = TimeSpec::new((nanos / 1_000_000_000) as i64, (nanos % 1_000_000_000) as i64);
-    // An early return (a signal) is seen as an early wake and harms nothing.
+    // A signal can end the sleep early, which does no harm.
     clock_nanosleep(ClockId::CLOCK_MONOTONIC, ClockNanosleepFlags::TIMER_ABSTIME, &time).ok();
 }
 
-/// Minor and major faults of the calling thread since it began.
+/// Minor and major page faults of the calling thread since it started.
 fn faults() -> (u64, u64) {
     getrusage(UsageWho::RUSAGE_THREAD)
         .map_or((0, 0), |usage| (usage.minor_page_faults() as u64, usage.major_page_faults() as u64))

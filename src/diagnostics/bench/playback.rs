@@ -1,4 +1,6 @@
-//! Playback in each scheme: who maps what and who brings it in. Thread: audio (`Cycle`), butler, bench (`row`).
+//! Playback in each scheme. Thread: audio (`Cycle`), butler, bench (`row`).
+//!
+//! The schemes differ in who maps the files and who brings their pages into memory.
 
 use super::paced::{Cycle, Gate, Measurements, RunContext, perform};
 use super::scheme::{
@@ -18,10 +20,10 @@ use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::thread;
 
-/// Frames that the butler of 2000 keeps touched ahead of the play position.
+/// Frames that the butler of the design of 2000 touches ahead of the play position.
 const AHEAD_FRAMES: u64 = WINDOW_FRAMES;
 
-/// Writes the files that every playback scheme reads.
+/// Writes the files that the playback schemes read.
 pub(super) fn prepare(context: &RunContext<'_>) -> Result<Vec<PathBuf>, BenchError> {
     let mut bytes = vec![0; WINDOW_BYTES];
     let mut paths = Vec::with_capacity(context.shape.tracks);
@@ -64,7 +66,7 @@ pub(super) fn row(
     }
 }
 
-/// The scheme of 2000: a butler touches the pages through its own mapping, the audio thread maps again.
+/// The design of 2000: the butler touches the pages through its own mapping, and the audio thread maps the file again.
 struct Toucher {
     card: Card,
     files: Vec<File>,
@@ -114,7 +116,7 @@ fn touch(context: &RunContext<'_>, files: Vec<(PathBuf, File)>) -> Result<(Measu
     let mut audio = Toucher { card: Card::new(context.shape), files: opened, maps };
     let windows = context.shape.windows();
     let (measurements, ()) = perform(context, &mut audio, move |gate| {
-        // The butler's own mappings: (window, mapping), oldest first.
+        // The butler's own mappings for each track, with the index of the window, oldest first.
         let mut touched: Vec<Vec<(u64, Mapping)>> = files.iter().map(|_| Vec::new()).collect();
         let mut next = 0;
         loop {
@@ -143,7 +145,7 @@ fn touch(context: &RunContext<'_>, files: Vec<(PathBuf, File)>) -> Result<(Measu
     Ok((measurements, format!("butler touches {} KiB ahead, audio maps again", WINDOW_BYTES / 1024)))
 }
 
-/// The audio thread is given windows and copies out of them.
+/// The audio thread copies from windows that the butler supplies.
 struct Player {
     card: Card,
     windows: Vec<AudioPlaybackWindows>,

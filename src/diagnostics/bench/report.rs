@@ -1,4 +1,4 @@
-//! What a run found, as JSON and as a table with a sentence per finding. Thread: any.
+//! The report of a run, as JSON and as a table with one sentence for each row. Thread: any.
 
 use super::load::LoadKind;
 use super::paced::Measurements;
@@ -7,60 +7,56 @@ use serde::Serialize;
 use std::fmt;
 use std::path::PathBuf;
 
-/// Everything that one run found.
+/// The report of a run.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
-    /// Where the files lay.
+    /// The folder that was measured.
     pub dir: PathBuf,
-    /// The file system there: `ext4`, `xfs`, `btrfs`, `tmpfs`, ...
+    /// The type of its file system: `ext4`, `xfs`, `btrfs`, `tmpfs`, ...
     pub file_system: String,
     /// The kernel's release.
     pub kernel: String,
-    /// Tracks recorded, and tracks played.
+    /// Number of tracks that were recorded and played.
     pub tracks: usize,
-    /// Frames of a period.
+    /// Frames in a period.
     pub period: usize,
     /// Seconds of each row.
     pub seconds: f64,
-    /// What went on beside.
     pub load: LoadKind,
-    /// How the audio thread was scheduled.
+    /// Scheduling class and priority of the audio thread.
     pub scheduling: String,
-    /// What makes figures of this run worth less.
+    /// Reasons why the figures prove less than they should.
     pub warnings: Vec<String>,
-    /// One scheme each.
+    /// One row for each side and scheme.
     pub rows: Vec<Row>,
 }
 
-/// One scheme's figures.
+/// The figures of one scheme.
 #[derive(Clone, Debug, Serialize)]
 pub struct Row {
-    /// Capture or playback.
     pub side: Side,
-    /// Which scheme.
     pub scheme: Scheme,
-    /// Faults of the audio thread that did not wait for a read from the disk.
+    /// Page faults of the audio thread that needed no read from the disk.
     pub minor_faults: u64,
-    /// Faults of the audio thread that did.
+    /// Page faults of the audio thread that waited for a read from the disk.
     pub major_faults: u64,
     /// Periods that were copied.
     pub cycles: u64,
-    /// Microseconds of a cycle's copying, on average.
+    /// Mean duration of a cycle's copying.
     pub cycle_us_mean: f64,
     /// One in ten thousand cycles takes longer than this.
     pub cycle_us_p9999: f64,
-    /// The longest.
+    /// Duration of the longest cycle.
     pub cycle_us_max: f64,
-    /// Cycles that ended after their deadline, for whatever reason: with these a card would have lost sound.
+    /// Cycles that ended after their deadline, for any reason. A real card would have lost sound.
     pub misses: u64,
-    /// Of them, those whose lag began with the sleeping thread being woken more than a period late: the
-    /// machine's and the scheduler's, not the scheme's.
+    /// Misses that began with a wake-up more than a period late. The scheduler causes these, not the scheme.
     pub woken_late: u64,
-    /// Spans of one track and period for which no window was there.
+    /// How often a track had no window in a period.
     pub windows_missing: u64,
-    /// Frames that are not what was recorded or played, those without a window among them.
+    /// Frames that differ from the signal, including frames without a window.
     pub frames_wrong: u64,
-    /// What else is to be said.
+    /// Remarks on the scheme and the load.
     pub note: String,
 }
 
@@ -89,12 +85,12 @@ impl Row {
         }
     }
 
-    /// Faults of either kind.
+    /// Minor and major page faults together.
     pub fn faults(&self) -> u64 {
         self.minor_faults + self.major_faults
     }
 
-    /// The row in a sentence.
+    /// The row as a sentence.
     pub fn finding(&self) -> String {
         let Row { side, scheme, minor_faults, major_faults, .. } = self;
         let faults = match (self.faults(), side, scheme) {
@@ -138,13 +134,13 @@ impl Row {
     }
 }
 
-/// The value at `part / whole` of sorted values; zero of none.
+/// The value at the quantile `part / whole` of sorted values; zero if there are none.
 fn quantile(sorted: &[u64], part: usize, whole: usize) -> u64 {
     let rank = (sorted.len() * part).div_ceil(whole);
     sorted.get(rank.saturating_sub(1)).copied().unwrap_or(0)
 }
 
-/// 18858 as `18,858`.
+/// Formats 18858 as `18,858`.
 fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
