@@ -16,8 +16,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 impl App {
-    /// Carries out a command. A command that is refused posts a notice; a command that needs a session and a device does
-    /// nothing while none is open.
+    /// Carries out a command. A command that is refused posts a notice; a command that needs a session and a device
+    /// does nothing while none is open.
     pub fn apply(&mut self, command: Command) {
         self.needs_repaint = true;
         if let Err(error) = self.carry_out(command) {

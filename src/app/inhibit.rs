@@ -1,4 +1,5 @@
-//! Keeps the computer awake while a pass runs. Thread: control owns [`Inhibitor`]; inhibit waits for the system's answer.
+//! Keeps the computer awake while a pass runs. Thread: control owns [`Inhibitor`]; inhibit waits for the system's
+//! answer.
 
 use crate::control::Severity;
 use crossbeam_channel::{Receiver, bounded};

@@ -1,5 +1,5 @@
-//! Long jobs: export, doctor, stress test, and opening a folder. Thread: control owns [`Jobs`]; each job runs on a thread
-//! of its own and sends [`JobEvent`]s.
+//! Long jobs: export, doctor, stress test, and opening a folder. Thread: control owns [`Jobs`]; each job runs on a
+//! thread of its own and sends [`JobEvent`]s.
 
 use super::Wake;
 use crate::control::Severity;
@@ -219,9 +219,9 @@ impl Jobs {
         self.spawn("doctor", move |send| send(JobEvent::DoctorDone(doctor::examine(&folder, tracks, rate, format))));
     }
 
-    /// Starts the stress test as a process of its own. The process limits its own memory and moves itself into a control
-    /// group, and the kernel may kill it; none of this may touch the open session. It works in a folder below `base` and
-    /// removes that folder at the end.
+    /// Starts the stress test as a process of its own. The process limits its own memory and moves itself into a
+    /// control group, and the kernel may kill it; none of this may touch the open session. It works in a folder below
+    /// `base` and removes that folder at the end.
     pub(super) fn stress(&mut self, request: StressRequest, base: &Path, period: usize, program: Option<PathBuf>) {
         if self.stress.progress.is_some() || request.kinds.is_empty() {
             return;

@@ -1,5 +1,5 @@
-//! Opens and closes sessions, lists devices and restores kept versions. Thread: control owns [`Opener`]; opener, closer,
-//! lister and restore do the work, one thread for each task.
+//! Opens and closes sessions, lists devices and restores kept versions. Thread: control owns [`Opener`]; opener,
+//! closer, lister and restore do the work, one thread for each task.
 
 use super::naming;
 use super::settings::Settings;

@@ -19,8 +19,8 @@ pub(super) fn earlier(events: &Events) -> Vec<EventEntry> {
     entries.collect()
 }
 
-/// The entry for an event of this start that no notice announces. `None` for the account of a pass, because the app posts
-/// a notice for it. An entry that is only information counts as seen.
+/// The entry for an event of this start that no notice announces. `None` for the account of a pass, because the app
+/// posts a notice for it. An entry that is only information counts as seen.
 pub(super) fn unannounced(event: &Record, at: Duration) -> Option<EventEntry> {
     let has_notice = event.kind == Kind::PassEnded && event.numbers.contains_key("takes");
     (!has_notice).then(|| EventEntry {

@@ -1,4 +1,5 @@
-//! The user's settings, stored as JSON in the configuration folder. Thread: control owns them; settings writes the file.
+//! The user's settings, stored as JSON in the configuration folder. Thread: control owns them; settings writes the
+//! file.
 
 use crate::butler::capabilities::CapturePath;
 use crate::control::Severity;
@@ -146,8 +147,8 @@ pub(super) struct SettingsStore {
 }
 
 impl SettingsStore {
-    /// Reads the settings file in `folder`, or in the user's configuration folder. A file that cannot be read is renamed;
-    /// the returned text says so.
+    /// Reads the settings file in `folder`, or in the user's configuration folder. A file that cannot be read is
+    /// renamed; the returned text says so.
     pub(super) fn load(folder: Option<PathBuf>) -> (SettingsStore, Settings, Option<String>) {
         let folder = folder.or_else(|| dirs::config_dir().map(|config| config.join("faultless")));
         let Some(path) = folder.map(|folder| folder.join("settings.json")) else {

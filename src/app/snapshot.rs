@@ -32,8 +32,8 @@ pub struct Snapshot {
     pub transport: Transport,
     /// One meter for each device input.
     pub inputs: Vec<Meter>,
-    /// One meter for each track, in the order of the session. It shows the input while the track records or monitors it,
-    /// and the takes otherwise.
+    /// One meter for each track, in the order of the session. It shows the input while the track records or monitors
+    /// it, and the takes otherwise.
     pub tracks: Vec<Meter>,
     /// Meters of the mix, left and right.
     pub master: [Meter; 2],

@@ -104,7 +104,8 @@ fn live_take(control: &Control, take: &Take) -> LiveTake {
     }
 }
 
-/// The spool file with the sound of a take that is not in its WAV file yet; `None`: the sound goes directly into the file.
+/// The spool file with the sound of a take that is not in its WAV file yet; `None`: the sound goes directly into the
+/// file.
 fn spool_of(control: &Control, take: Uuid) -> Option<PathBuf> {
     let setup = &control.running().setup;
     match (setup.capture_path, &setup.capabilities.spool) {

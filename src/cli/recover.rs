@@ -47,7 +47,8 @@ fn one(path: &Path, as_json: bool) -> Result<(), Failure> {
     }
 }
 
-/// Every recovered take of the session, now or earlier. `recovered_frames` counts only the frames that this run recovered.
+/// Every recovered take of the session, now or earlier. `recovered_frames` counts only the frames that this run
+/// recovered.
 fn takes(session: &Session, report: &Report) -> Vec<Value> {
     let now = |file: &str| report.passes.iter().flat_map(|pass| &pass.takes).find(|take| take.file == file);
     let recovered = session.takes().iter().filter(|take| take.state == TakeState::Recovered);

@@ -340,8 +340,8 @@ fn commit(windows: &Receiver<(Arc<Take>, CaptureWindow)>) -> Result<u64, BenchEr
     Ok(buffered)
 }
 
-/// Number of frames of the file that differ from the ramp. The file is dropped from the page cache first, so that as much
-/// as possible is read from the disk.
+/// Number of frames of the file that differ from the ramp. The file is dropped from the page cache first, so that as
+/// much as possible is read from the disk.
 fn wrong_in_file(track: usize, path: &PathBuf, frames: u64) -> io::Result<u64> {
     let mut file = File::open(path)?;
     file.sync_all()?;

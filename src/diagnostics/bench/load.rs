@@ -22,13 +22,13 @@ pub enum LoadKind {
     /// No load.
     #[default]
     None,
-    /// A thread calls `syncfs` without pause, as any program may. Each call writes back every dirty page, and the kernel
-    /// write-protects a page while it does so.
+    /// A thread calls `syncfs` without pause, as any program may. Each call writes back every dirty page, and the
+    /// kernel write-protects a page while it does so.
     Sync,
     /// Two threads write random blocks of their own files and make each block durable.
     Disk,
-    /// The process moves into a memory cgroup that is 30 MB larger than the windows, and a thread reads a file that does
-    /// not fit into it.
+    /// The process moves into a memory cgroup that is 30 MB larger than the windows, and a thread reads a file that
+    /// does not fit into it.
     Memory,
 }
 
@@ -259,8 +259,8 @@ fn files_of(folder: &Path) -> io::Result<Vec<File>> {
     fs::read_dir(folder)?.map(|entry| File::open(entry?.path())).collect()
 }
 
-/// Bytes that the program has in memory. The kernel charges pages from before the move to the old cgroup, so a limit from
-/// this figure is rather too large than too small.
+/// Bytes that the program has in memory. The kernel charges pages from before the move to the old cgroup, so a limit
+/// from this figure is rather too large than too small.
 fn resident_bytes() -> u64 {
     fs::read_to_string("/proc/self/statm")
         .ok()

@@ -1,8 +1,8 @@
 //! `faultless bench residency`: compares ways to keep a mapped file in memory, on this machine and file system. Thread:
 //! the caller of [`run`], which starts and joins all others.
 //!
-//! [`scheme`] lists the ways ("schemes"). [`capture`] and [`playback`] run each scheme on the audio thread of [`paced`],
-//! [`load`] puts the machine under load meanwhile, and [`report`] shows the measurements.
+//! [`scheme`] lists the ways ("schemes"). [`capture`] and [`playback`] run each scheme on the audio thread of
+//! [`paced`], [`load`] puts the machine under load meanwhile, and [`report`] shows the measurements.
 
 mod capture;
 pub mod load;

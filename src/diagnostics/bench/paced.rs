@@ -1,5 +1,5 @@
-//! Runs one scheme: a paced audio thread, a butler and a load. Thread: bench (`perform`), audio (`prepare`, `measure` and
-//! every `Cycle`).
+//! Runs one scheme: a paced audio thread, a butler and a load. Thread: bench (`perform`), audio (`prepare`, `measure`
+//! and every `Cycle`).
 
 use super::BenchError;
 use super::load::Load;
@@ -137,8 +137,8 @@ pub(super) fn perform<T: Send>(
     })
 }
 
-/// Sets the scheduling class, touches the stack, and allocates the memory for the measurements. The audio thread allocates
-/// nothing after this.
+/// Sets the scheduling class, touches the stack, and allocates the memory for the measurements. The audio thread
+/// allocates nothing after this.
 fn prepare(context: &RunContext<'_>) -> Measurements {
     let policy = ThreadSchedulePolicy::Realtime(RealtimeThreadSchedulePolicy::Fifo);
     let priority = ThreadPriority::try_from(PRIORITY).unwrap_or(ThreadPriority::Min);
@@ -156,8 +156,9 @@ fn prepare(context: &RunContext<'_>) -> Measurements {
     Measurements { cycle_nanos, scheduling, ..Measurements::default() }
 }
 
-/// The measured loop. The card delivers period `n` at `start + n * period`, and a cycle must end before the card delivers
-/// the next period. The simulated card has an endless buffer: late periods are processed, and each counts as a miss.
+/// The measured loop. The card delivers period `n` at `start + n * period`, and a cycle must end before the card
+/// delivers the next period. The simulated card has an endless buffer: late periods are processed, and each counts as a
+/// miss.
 fn measure(context: &RunContext<'_>, gate: &Gate, audio: &mut impl Cycle, measurements: &mut Measurements) {
     while !gate.go.load(Ordering::Acquire) {
         thread::sleep(Duration::from_millis(1));

@@ -77,7 +77,8 @@ pub(super) const SAMPLE_BYTES: usize = 4;
 pub(super) const WINDOW_BYTES: usize = limits::WINDOW_BYTES_DEFAULT;
 /// Frames of a window. The files are mono.
 pub(super) const WINDOW_FRAMES: u64 = (WINDOW_BYTES / SAMPLE_BYTES) as u64;
-/// Windows that wait for the audio thread beyond the one in use. With these, 24 tracks lock 6 MiB. A desktop allows 8 MiB.
+/// Windows that wait for the audio thread beyond the one in use. With these, 24 tracks lock 6 MiB. A desktop allows 8
+/// MiB.
 pub(super) const LEAD_WINDOWS: usize = 3;
 /// Pause between two rounds of a butler.
 pub(super) const BUTLER_PAUSE: Duration = Duration::from_millis(2);
@@ -169,8 +170,8 @@ pub(super) struct OwnMaps {
 }
 
 impl OwnMaps {
-    /// The mapping of `track` that contains `frame`, and the byte offset of that frame in it. If the current mapping does
-    /// not contain the frame, `make` maps the file at the given byte offset and length.
+    /// The mapping of `track` that contains `frame`, and the byte offset of that frame in it. If the current mapping
+    /// does not contain the frame, `make` maps the file at the given byte offset and length.
     pub(super) fn at(
         &mut self,
         track: usize,

@@ -85,8 +85,9 @@ impl Needs {
 
 /// Measures everything for `tracks` mono tracks at `rate` Hz that go into `folder`, which need not exist yet.
 ///
-/// Takes about one to two seconds, and 20 at most where the disk or the bus hangs: what hangs then is left behind
-/// on a thread of its own, and the kernel lets the process end only when that has been answered. Whatever can't be measured is a finding that says so.
+/// Takes about one to two seconds, and 20 at most where the disk or the bus hangs: what hangs then is left behind on a
+/// thread of its own, and the kernel lets the process end only when that has been answered. Whatever can't be measured
+/// is a finding that says so.
 pub fn examine(folder: &Path, tracks: usize, rate: u32, format: TakeFormat) -> Vec<Finding> {
     let root = Path::new("/");
     let needs = Needs { tracks: tracks.max(1), rate: rate.max(1), format };

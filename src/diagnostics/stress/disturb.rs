@@ -1,5 +1,5 @@
-//! Runs the stresses: prepare, start, stop. Thread: the stress test's owns them; each stress has one or two threads of its
-//! own.
+//! Runs the stresses: prepare, start, stop. Thread: the stress test's owns them; each stress has one or two threads of
+//! its own.
 
 use super::freeze::{Freeze, Frozen};
 use super::scratch::{self, ScratchFolder};

@@ -1,5 +1,5 @@
-//! Freezes a file system for seconds, so that it accepts no write. Thread: the stress test's; a helper process freezes and
-//! thaws.
+//! Freezes a file system for seconds, so that it accepts no write. Thread: the stress test's; a helper process freezes
+//! and thaws.
 //!
 //! The helper thaws when its time is up or when its standard input is closed. So the file system does not stay frozen,
 //! however this program ends.

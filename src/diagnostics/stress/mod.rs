@@ -1,8 +1,8 @@
 //! The stress test. Thread: the caller of [`run`], which starts and joins all others.
 //!
 //! For each stress, the real engine records a rehearsal: it records the built-in device's ramp signal while the stress
-//! disturbs the machine. Afterwards every sample is compared. [`scratch`] makes the folder, [`disturb`] runs the stress,
-//! [`rehearsal`] records, [`check`] compares, [`sheet`] judges.
+//! disturbs the machine. Afterwards every sample is compared. [`scratch`] makes the folder, [`disturb`] runs the
+//! stress, [`rehearsal`] records, [`check`] compares, [`sheet`] judges.
 
 pub mod check;
 mod disturb;
@@ -183,8 +183,8 @@ impl fmt::Display for StressError {
 
 impl std::error::Error for StressError {}
 
-/// Runs one stress after the other. It removes the rehearsals and undoes every change of the stresses before it returns,
-/// also after an error or when `cancel` is set.
+/// Runs one stress after the other. It removes the rehearsals and undoes every change of the stresses before it
+/// returns, also after an error or when `cancel` is set.
 pub fn run(options: &Options, update: &mut dyn FnMut(Update<'_>), cancel: &AtomicBool) -> Result<Sheet, StressError> {
     check_options(options)?;
     let scratch = ScratchFolder::make(&options.scratch, options.keep)?;

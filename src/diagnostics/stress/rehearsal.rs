@@ -92,8 +92,8 @@ fn plan(kind: StressKind, options: &Options, folder: &Path) -> Setup {
     }
 }
 
-/// Waits for the end of the pass; starts and stops the stress meanwhile. Returns the effect of the stress, and the notices
-/// of losses.
+/// Waits for the end of the pass; starts and stops the stress meanwhile. Returns the effect of the stress, and the
+/// notices of losses.
 fn wait_for_end(
     control: &mut Control,
     length: u64,
