@@ -123,12 +123,13 @@ fn judge(card: &Card, may_open: Option<bool>, holders: &BTreeMap<Holder, Vec<Str
     if holders.is_empty() {
         return Finding::new(TOPIC, measured, Verdict::Good, "Nobody holds it, and we may open it.");
     }
-    let held: Vec<String> = holders
+    let holdings: Vec<String> = holders
         .iter()
         .map(|(holder, streams)| format!("{} (process {}) holds {}", holder.name, holder.process, streams.join(", ")))
         .collect();
     let names = |server: &str| holders.keys().any(|holder| holder.name.starts_with(server));
-    let sentence = |advice: &str| format!("{}, so it can't be opened for that directly: {advice}.", held.join("; "));
+    let sentence =
+        |advice: &str| format!("{}, so it can't be opened for that directly: {advice}.", holdings.join("; "));
     if names("pipewire") {
         let advice = "record through the sound server (`default`), or let it go with the fix until the next login";
         return Finding::new(TOPIC, measured, Verdict::Fair, sentence(advice))

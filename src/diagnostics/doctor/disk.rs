@@ -1,7 +1,7 @@
 //! How fast and how evenly the folder takes what the committer will write. Thread: control, which starts
 //! a helper and leaves it behind if the disk hangs.
 
-use super::scratch::{Scratch, patiently};
+use super::scratch::{Scratch, with_timeout};
 use super::{Finding, Needs, Verdict};
 use crate::limits::{COMMIT_RUN_BYTES_MAX, WINDOW_BYTES_DEFAULT};
 use nix::fcntl::{FallocateFlags, fallocate};
@@ -15,9 +15,9 @@ use std::time::{Duration, Instant};
 const WRITES: usize = 100;
 /// Bytes of the whole trial, and the time for each of its two halves.
 const TRIAL_BYTES: u64 = 64 << 20;
-const HALF: Duration = Duration::from_millis(750);
+const HALF_TIME: Duration = Duration::from_millis(750);
 /// After this a disk counts as hung.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What was measured.
 #[derive(Clone, Copy, Debug)]
@@ -32,7 +32,7 @@ struct Speed {
 
 pub(super) fn examine(folder: &Path, needs: Needs) -> Finding {
     let path = folder.to_path_buf();
-    judge(patiently(PATIENCE, move || measure(&path)), needs)
+    judge(with_timeout(TIMEOUT, move || measure(&path)), needs)
 }
 
 fn measure(folder: &Path) -> io::Result<Speed> {
@@ -58,7 +58,7 @@ fn measure(folder: &Path) -> io::Result<Speed> {
 /// The time that each window took to be on the disk. There is at least one.
 fn windows(file: &File, window: &[u8]) -> io::Result<Vec<Duration>> {
     let (begin, mut times) = (Instant::now(), Vec::with_capacity(WRITES));
-    while times.is_empty() || times.len() < WRITES && begin.elapsed() < HALF {
+    while times.is_empty() || times.len() < WRITES && begin.elapsed() < HALF_TIME {
         let before = Instant::now();
         file.write_all_at(window, (times.len() * window.len()) as u64)?;
         file.sync_data()?;
@@ -70,7 +70,7 @@ fn windows(file: &File, window: &[u8]) -> io::Result<Vec<Duration>> {
 /// Bytes a second of long writes from `offset` on.
 fn runs(file: &File, run: &[u8], offset: u64) -> io::Result<f64> {
     let (begin, mut at) = (Instant::now(), offset);
-    while at == offset || at + run.len() as u64 <= TRIAL_BYTES && begin.elapsed() < HALF {
+    while at == offset || at + run.len() as u64 <= TRIAL_BYTES && begin.elapsed() < HALF_TIME {
         file.write_all_at(run, at)?;
         at += run.len() as u64;
     }
@@ -94,7 +94,7 @@ fn judge(speed: io::Result<Speed>, needs: Needs) -> Finding {
         ms(speed.median),
         ms(speed.worst)
     );
-    let (verdict, words) = match times {
+    let (verdict, advice) = match times {
         t if t < 1.2 => (Verdict::Poor, "it cannot keep up: record fewer tracks or to another disk"),
         t if t < 4.0 => (Verdict::Fair, "it keeps up as long as nothing else writes to it"),
         _ if Duration::from_millis(250) < speed.worst => {
@@ -103,7 +103,7 @@ fn judge(speed: io::Result<Speed>, needs: Needs) -> Finding {
         _ => (Verdict::Good, "it keeps up with ease"),
     };
     let sentence = format!(
-        "{} need {:.1} MB/s and it takes {times:.1} times that: {words}. Measured with {} durable writes of 64 KiB, then \
+        "{} need {:.1} MB/s and it takes {times:.1} times that: {advice}. Measured with {} durable writes of 64 KiB, then \
          long ones, {} the page cache.",
         needs.tracks(),
         needs.bytes_per_second() / 1e6,
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_disk_that_fails_is_a_finding_and_not_an_end() {
+    fn a_failing_disk_is_a_finding() {
         let finding = judge(Err(io::Error::other("input/output error")), NEEDS);
         assert!(finding.verdict == Verdict::Poor && finding.sentence.contains("input/output error"));
     }

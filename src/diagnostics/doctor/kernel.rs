@@ -1,6 +1,6 @@
 //! What the kernel can do for windows and for punctual threads. Thread: control.
 
-use super::scratch::{Scratch, patiently};
+use super::scratch::{Scratch, with_timeout};
 use super::{Finding, Verdict, read};
 use crate::limits::WINDOW_BYTES_DEFAULT;
 use crate::window::map::{Mapping, Populate};
@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 
 /// After this a file system counts as hung.
-const PATIENCE: Duration = Duration::from_secs(2);
+const TIMEOUT: Duration = Duration::from_secs(2);
 
 pub(super) fn examine(root: &Path, folder: &Path) -> Vec<Finding> {
     let release = read(root, "proc/sys/kernel/osrelease").unwrap_or_else(|| "unknown".to_owned());
@@ -19,7 +19,7 @@ pub(super) fn examine(root: &Path, folder: &Path) -> Vec<Finding> {
     let clock = read(root, "sys/devices/system/clocksource/clocksource0/current_clocksource");
     let path = folder.to_path_buf();
     vec![
-        judge_features(&release, patiently(PATIENCE, move || populates(&path))),
+        judge_features(&release, with_timeout(TIMEOUT, move || populates(&path))),
         judge_preemption(&build, &arguments, real_time),
         judge_clock(clock.as_deref()),
     ]
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn preemption_is_read_from_the_build_and_from_what_was_chosen_at_boot() {
+    fn preemption_is_read_from_the_build_and_the_boot_arguments() {
         let judge = |build: &str, arguments: &str| {
             let finding = judge_preemption(build, arguments, false);
             (finding.measured, finding.verdict)

@@ -12,7 +12,7 @@ pub(super) fn examine(needs: Needs) -> Vec<Finding> {
 
 fn judge_locks(limit: LockLimit, needs: Needs) -> Finding {
     const TOPIC: &str = "locked memory";
-    let room = match limit {
+    let bytes = match limit {
         LockLimit::Unlimited => LOCKED_BYTES_DEFAULT,
         // The stack of the audio thread is locked too.
         LockLimit::Bytes(bytes) => bytes.saturating_sub(AUDIO_STACK_BYTES as u64 / 2).min(LOCKED_BYTES_DEFAULT),
@@ -20,14 +20,14 @@ fn judge_locks(limit: LockLimit, needs: Needs) -> Finding {
     // What the butler and the read-ahead will do with it.
     let speed = u64::from(needs.rate) * needs.format.bytes() as u64;
     let lead = |share| plan::lead(share, needs.tracks, needs.format.bytes(), speed, LEAD_MS_DEFAULT, 0);
-    let (record, play) = (lead(plan::capture_share(room)), lead(plan::playback_share(room)));
+    let (record, play) = (lead(plan::capture_share(bytes)), lead(plan::playback_share(bytes)));
     let seconds = |lead: Lead| lead.windows as f64 * lead.window_bytes as f64 / speed as f64;
-    let asked = LEAD_MS_DEFAULT as f64 / 1000.0;
+    let wanted_lead = LEAD_MS_DEFAULT as f64 / 1000.0;
     let (verdict, rest) = if !record.fits || !play.fits {
         let rest = "That is too little to lock all of them: the rest stay resident but unlocked, and the kernel may \
                     take played ones back when memory is short.";
         (Verdict::Poor, rest)
-    } else if seconds(record) < asked || seconds(play) < asked {
+    } else if seconds(record) < wanted_lead || seconds(play) < wanted_lead {
         (Verdict::Fair, "That is enough; a larger limit buys a longer lead.")
     } else {
         (Verdict::Good, "More would buy nothing at this size.")
@@ -82,7 +82,7 @@ mod tests {
     const NEEDS: Needs = Needs { tracks: 24, rate: 48_000, format: TakeFormat::S24 };
 
     #[test]
-    fn eight_mebibytes_serve_24_tracks_both_ways_with_the_lead_in_the_words() {
+    fn eight_mebibytes_serve_24_tracks_both_ways_and_the_lead_is_shown() {
         let finding = judge_locks(LockLimit::Bytes(8 << 20), NEEDS);
         assert_eq!((finding.verdict, finding.measured.as_str()), (Verdict::Fair, "8.0 MiB"));
         assert!(finding.sentence.contains("ahead for recording"), "{finding:?}");

@@ -9,7 +9,7 @@ mod disk;
 mod file_system;
 mod kernel;
 mod memory;
-mod mover;
+mod page_moving;
 mod power;
 mod render;
 mod scheduling;
@@ -98,7 +98,7 @@ pub fn examine(folder: &Path, tracks: usize, rate: u32, format: TakeFormat) -> V
     findings.extend(file_system::examine(&folder, needs));
     findings.push(disk::examine(&folder, needs));
     findings.extend(kernel::examine(root, &folder));
-    findings.extend(mover::examine(root));
+    findings.extend(page_moving::examine(root));
     findings.extend(power::examine(root));
     findings.extend(card::examine(root));
     findings

@@ -1,14 +1,14 @@
 //! Whether the machine slows its processor down or goes to sleep in mid-take. Thread: control, which
 //! starts a helper for D-Bus and leaves it behind if the bus hangs.
 
-use super::scratch::patiently;
+use super::scratch::with_timeout;
 use super::{Finding, Verdict, read};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-const PATIENCE: Duration = Duration::from_secs(1);
+const TIMEOUT: Duration = Duration::from_secs(1);
 
 pub(super) fn examine(root: &Path) -> Vec<Finding> {
     let driver = read(root, "sys/devices/system/cpu/cpu0/cpufreq/scaling_driver").unwrap_or_default();
@@ -53,17 +53,17 @@ fn judge_governor(governors: &BTreeSet<String>, driver: &str) -> Finding {
 
 /// What stops the machine from sleeping now (logind's `BlockInhibited`), or why that can't be asked.
 fn login_manager() -> Result<String, String> {
-    patiently(PATIENCE, || Ok(block_inhibited()))
+    with_timeout(TIMEOUT, || Ok(block_inhibited()))
         .map_err(|error| format!("the login manager: {error}"))?
         .map_err(|_| "no login manager answers on the system bus".to_owned())
 }
 
 fn block_inhibited() -> zbus::Result<String> {
     const NAME: &str = "org.freedesktop.login1";
-    let bus = zbus::blocking::connection::Builder::system()?.method_timeout(PATIENCE).build()?;
-    let asked = ("org.freedesktop.login1.Manager", "BlockInhibited");
+    let bus = zbus::blocking::connection::Builder::system()?.method_timeout(TIMEOUT).build()?;
+    let property = ("org.freedesktop.login1.Manager", "BlockInhibited");
     let properties = Some("org.freedesktop.DBus.Properties");
-    let reply = bus.call_method(Some(NAME), "/org/freedesktop/login1", properties, "Get", &asked)?;
+    let reply = bus.call_method(Some(NAME), "/org/freedesktop/login1", properties, "Get", &property)?;
     let value: zbus::zvariant::OwnedValue = reply.body().deserialize()?;
     Ok(String::try_from(value)?)
 }
@@ -74,7 +74,7 @@ fn judge_sleep(sleeps: bool, manager: Result<String, String>) -> Finding {
         return Finding::new(TOPIC, "none", Verdict::Good, "This machine has no sleep to fall into.");
     }
     match manager {
-        Ok(held) if held.split(':').any(|what| what == "sleep") => {
+        Ok(inhibited) if inhibited.split(':').any(|what| what == "sleep") => {
             Finding::new(TOPIC, "held off", Verdict::Good, "A program keeps the machine awake at the moment.")
         }
         Ok(_) => {

@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn figures_stand_in_a_column_and_a_fix_on_one_line() {
+    fn figures_are_aligned_and_a_fix_is_one_line() {
         let long = "word ".repeat(40);
         let findings = [
             Finding::new("disk", "100 MB/s", Verdict::Good, "It keeps up."),
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn wrapping_loses_no_word_and_passes_no_width() {
+    fn wrapping_loses_no_word_and_keeps_the_width() {
         assert_eq!(wrap("aa bb cc", 5), ["aa bb", "cc"]);
         assert_eq!(wrap("abcdefgh i", 5), ["abcdefgh", "i"]);
         assert!(wrap("", 5).is_empty());

@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_thread_in_line_with_the_others_is_poor_and_can_be_helped() {
+    fn an_ordinary_thread_is_poor_and_has_a_fix() {
         let finding = judge_class(&Scheduling::Normal { reason: "RLIMIT_RTPRIO is 0".to_owned() }, None);
         assert_eq!(finding.verdict, Verdict::Poor);
         assert!(finding.sentence.contains("RLIMIT_RTPRIO is 0") && finding.fix.unwrap().contains("rtprio"));

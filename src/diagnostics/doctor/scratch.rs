@@ -47,21 +47,21 @@ impl Drop for Scratch {
     }
 }
 
-/// Runs `probe` on a thread of its own and waits for it no longer than `patience`. What hangs in the kernel
+/// Runs `probe` on a thread of its own and waits for it no longer than `timeout`. What hangs in the kernel
 /// cannot be ended, so then it is left behind.
-pub(super) fn patiently<T: Send + 'static>(
-    patience: Duration,
+pub(super) fn with_timeout<T: Send + 'static>(
+    timeout: Duration,
     probe: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {
-    let (answer, answered) = mpsc::sync_channel(1);
+    let (answer, answers) = mpsc::sync_channel(1);
     std::thread::Builder::new().name("doctor".to_owned()).spawn(move || {
         // Nobody listens any more when it comes too late.
         answer.send(probe()).ok();
     })?;
-    match answered.recv_timeout(patience) {
+    match answers.recv_timeout(timeout) {
         Ok(found) => found,
         Err(mpsc::RecvTimeoutError::Timeout) => {
-            Err(io::Error::other(format!("it did not answer within {} s", patience.as_secs_f64())))
+            Err(io::Error::other(format!("it did not answer within {} s", timeout.as_secs_f64())))
         }
         Err(mpsc::RecvTimeoutError::Disconnected) => Err(io::Error::other("the trial panicked")),
     }
@@ -72,19 +72,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_probe_that_hangs_or_panics_is_an_error_and_one_that_answers_is_not() {
+    fn a_probe_that_hangs_or_panics_is_an_error() {
         let short = Duration::from_millis(20);
-        let hang = patiently(short, || {
+        let hang = with_timeout(short, || {
             std::thread::sleep(Duration::from_secs(2));
             Ok(())
         });
         assert_eq!(hang.unwrap_err().to_string(), "it did not answer within 0.02 s");
-        assert!(patiently(Duration::from_secs(5), || -> io::Result<()> { panic!("planted") }).is_err());
-        assert_eq!(patiently(Duration::from_secs(5), || Ok(7)).unwrap(), 7);
+        assert!(with_timeout(Duration::from_secs(5), || -> io::Result<()> { panic!("planted") }).is_err());
+        assert_eq!(with_timeout(Duration::from_secs(5), || Ok(7)).unwrap(), 7);
     }
 
     #[test]
-    fn a_scratch_file_is_ours_alone_and_goes() {
+    fn a_scratch_file_is_private_and_removed() {
         use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();
         let scratch = Scratch::new(folder.path()).unwrap();

@@ -21,9 +21,9 @@ fn judge(folder: Option<(PathBuf, u64)>, memory: Option<(u64, u64)>, needs: Need
             .fix("sudo mount -t tmpfs -o mode=1777,nosuid,nodev tmpfs /dev/shm");
     };
     let (bound, available) = memory.unwrap_or((free, free));
-    let room = free.min(bound / SPOOL_RAM_DIVISOR).min(available);
-    let seconds = room as f64 / needs.bytes_per_second();
-    let measured = format!("{} on {}", binary(room), folder.display());
+    let bytes = free.min(bound / SPOOL_RAM_DIVISOR).min(available);
+    let seconds = bytes as f64 / needs.bytes_per_second();
+    let measured = format!("{} on {}", binary(bytes), folder.display());
     let outlasts = format!("{} go on for {} while the disk stands still", needs.tracks(), duration(seconds));
     let (verdict, sentence) = match seconds {
         s if 30.0 <= s => (Verdict::Good, format!("{outlasts}.")),
@@ -41,7 +41,7 @@ mod tests {
     const NEEDS: Needs = Needs { tracks: 24, rate: 48_000, format: TakeFormat::S24 };
 
     #[test]
-    fn the_spool_is_bounded_by_room_by_a_quarter_of_memory_and_by_what_is_free() {
+    fn the_spool_is_bounded_by_free_space_a_quarter_of_memory_and_free_memory() {
         let measured = |free, memory| judge(Some((PathBuf::from("/s"), free)), Some(memory), NEEDS).measured;
         assert_eq!(measured(8 << 30, (16 << 30, 12 << 30)), "4.0 GiB on /s");
         assert_eq!(measured(1 << 30, (16 << 30, 12 << 30)), "1.0 GiB on /s");
@@ -49,7 +49,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stall_is_told_in_the_time_that_it_may_last() {
+    fn the_longest_stall_is_shown_as_a_time() {
         let finding = judge(Some((PathBuf::from("/s"), 1 << 30)), None, NEEDS);
         // a quarter of 1 GiB / 3,456,000 bytes a second
         assert!(finding.sentence.contains("for 77.7 s"), "{finding:?}");

@@ -62,7 +62,7 @@ mod tests {
     const HEAD: &str = "Filename\tType\tSize\tUsed\tPriority\n";
 
     #[test]
-    fn swap_in_memory_and_swap_on_a_disk_are_told_apart() {
+    fn swap_in_memory_and_swap_on_a_disk_are_distinguished() {
         assert_eq!(judge_swap(HEAD).measured, "none");
         let zram = judge_swap(&format!("{HEAD}/dev/zram0 partition 8 0 100\n"));
         assert_eq!((zram.measured.as_str(), zram.verdict), ("/dev/zram0", Verdict::Good));
