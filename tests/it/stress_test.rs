@@ -1,4 +1,5 @@
-//! The stress test from the command line: it records, disturbs, compares and judges, and leaves nothing. Thread: test.
+//! Tests of `faultless stress`: it records under each stress, compares, judges, and leaves no files behind. Thread:
+//! test.
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 use crate::util::{DEEP, Image, PATIENCE, check, contents, faultless, is_root, place, record, run, skip, start};
@@ -6,14 +7,14 @@ use serde_json::Value;
 use std::fs;
 use std::time::Duration;
 
-/// The row of a stress.
+/// The row of a stress in the sheet.
 #[track_caller]
 fn row<'a>(sheet: &'a Value, stress: &str) -> &'a Value {
     let rows = sheet["rows"].as_array().unwrap();
     rows.iter().find(|row| row["stress"] == stress).unwrap_or_else(|| panic!("no row {stress}: {sheet}"))
 }
 
-/// It passed: everything of a rehearsal was looked at, and right.
+/// Asserts that a stress passed: every sample of the rehearsal was compared and is right.
 #[track_caller]
 fn passed(sheet: &Value, stress: &str, takes: u64, frames: u64, lost: u64) {
     let row = row(sheet, stress);
@@ -52,7 +53,7 @@ fn a_loss_fails_the_sheet_and_the_exit_status() {
     let place = place();
     let arguments = "--stress none --seconds 3 --inputs 1 --period 64 --buffer 2400 --json";
     let mut program = start(faultless("stress", place.path(), arguments));
-    // It stands still for three times what the device's buffer holds, over and over.
+    // Stop the program again and again, each time for three times the length of the device's buffer.
     while program.is_running() {
         program.signal("STOP");
         std::thread::sleep(Duration::from_millis(150));
@@ -134,7 +135,7 @@ fn root_freeze_the_stress_test_freezes_and_slows_a_loop_image_and_nothing_is_los
     } else {
         passed(&sheet, "slow", 8, 288_000, 0);
     }
-    // It takes writes again, also when the program is killed in mid-freeze.
+    // The file system accepts writes again even if the program is killed during a freeze.
     let program = start(faultless("stress", image.path(), &format!("--stress freeze --seconds 60 --inputs 1 {DEEP}")));
     std::thread::sleep(Duration::from_secs(14));
     program.signal("KILL");
@@ -146,7 +147,7 @@ fn root_freeze_the_stress_test_freezes_and_slows_a_loop_image_and_nothing_is_los
         touch
     });
     written.wait(Duration::from_secs(10)).done();
-    // What it had in memory goes into the rehearsal's takes, as after any kill.
+    // Recovery moves the sound that was in memory into the rehearsal's takes, as after any kill.
     let mut entries = fs::read_dir(image.path()).unwrap().map(|entry| entry.unwrap().path());
     let stress = entries.find(|path| path.file_name().unwrap().to_string_lossy().starts_with("stress-")).unwrap();
     run(faultless("recover", &stress.join("freeze"), "")).done();

@@ -1,5 +1,5 @@
-//! How fast and how evenly the folder takes what the committer will write. Thread: control, which starts
-//! a helper and leaves it behind if the disk hangs.
+//! Measures the disk's speed for the writes of the committer, on average and at worst. Thread: control, which starts a
+//! helper and leaves it behind if the disk hangs.
 
 use super::scratch::{Scratch, with_timeout};
 use super::{Finding, Needs, Verdict};
@@ -11,21 +11,22 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// Windows that are written and made durable one by one, at most.
+/// At most this many windows are written and made durable one by one.
 const WRITES: usize = 100;
-/// Bytes of the whole trial, and the time for each of its two halves.
+/// Bytes of the whole trial.
 const TRIAL_BYTES: u64 = 64 << 20;
+/// Time limit for each of the trial's two halves: single windows, then long writes.
 const HALF_TIME: Duration = Duration::from_millis(750);
-/// After this a disk counts as hung.
+/// A disk that does not answer within this time counts as hung.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What was measured.
+/// The measurements.
 #[derive(Clone, Copy, Debug)]
 struct Speed {
     writes: usize,
     median: Duration,
     worst: Duration,
-    /// Bytes a second of long writes, made durable at the end.
+    /// Bytes per second of long writes that are made durable at the end.
     sustained: f64,
     o_direct: bool,
 }
@@ -41,11 +42,11 @@ fn measure(folder: &Path) -> io::Result<Speed> {
         Ok(file) => (file, true),
         Err(_) => (scratch.file.try_clone()?, false),
     };
-    // As takes are: reserved ahead where the file system can.
+    // Reserve the blocks, as the committer does for takes, if the file system can.
     fallocate(&file, FallocateFlags::empty(), 0, TRIAL_BYTES as i64).ok();
     file.sync_all()?;
     let mut buffer = memmap2::MmapMut::map_anon(COMMIT_RUN_BYTES_MAX)?;
-    // Not zeros, which some disks do not store.
+    // Do not write zeros: some disks do not store them.
     buffer.iter_mut().enumerate().for_each(|(at, byte)| *byte = (at * 31 + at / 251) as u8);
     let mut times = windows(&file, &buffer[..WINDOW_BYTES_DEFAULT])?;
     times.sort_unstable();
@@ -55,7 +56,7 @@ fn measure(folder: &Path) -> io::Result<Speed> {
     Ok(Speed { writes: times.len(), median, worst, sustained, o_direct })
 }
 
-/// The time that each window took to be on the disk. There is at least one.
+/// Writes single windows. Returns the time that each took to become durable; there is at least one.
 fn windows(file: &File, window: &[u8]) -> io::Result<Vec<Duration>> {
     let (begin, mut times) = (Instant::now(), Vec::with_capacity(WRITES));
     while times.is_empty() || times.len() < WRITES && begin.elapsed() < HALF_TIME {
@@ -67,7 +68,7 @@ fn windows(file: &File, window: &[u8]) -> io::Result<Vec<Duration>> {
     Ok(times)
 }
 
-/// Bytes a second of long writes from `offset` on.
+/// Writes long runs from `offset` on. Returns the bytes per second.
 fn runs(file: &File, run: &[u8], offset: u64) -> io::Result<f64> {
     let (begin, mut at) = (Instant::now(), offset);
     while at == offset || at + run.len() as u64 <= TRIAL_BYTES && begin.elapsed() < HALF_TIME {

@@ -1,4 +1,5 @@
-//! The file system that takes go to: its name, what it refuses, how long it lasts. Thread: control.
+//! Judges the file system of the takes: its type, its capabilities and its free space. Thread: control, which starts a
+//! helper and leaves it behind if the disk hangs.
 
 use super::scratch::{Scratch, with_timeout};
 use super::{Finding, Needs, Verdict, duration};
@@ -11,7 +12,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::Duration;
 
-/// After this a file system counts as hung.
+/// A file system that does not answer within this time counts as hung.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(super) fn examine(folder: &Path, needs: Needs) -> Vec<Finding> {
@@ -28,7 +29,7 @@ pub(super) fn examine(folder: &Path, needs: Needs) -> Vec<Finding> {
     findings
 }
 
-/// What a file system does beyond the ordinary.
+/// Capabilities that not every file system has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Capabilities {
     o_direct: bool,
@@ -137,7 +138,7 @@ mod tests {
         for name in ["nfs4", "fuse.sshfs", "vfat", "exfat", "tmpfs", "overlay"] {
             assert_ne!(judge(name).verdict, Verdict::Good, "{name}");
         }
-        // 4 GiB / 144,000 bytes a second
+        // 4 GiB / 144,000 bytes per second
         assert!(judge("vfat").sentence.contains("8.3 h"));
     }
 

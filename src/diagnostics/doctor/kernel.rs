@@ -1,4 +1,5 @@
-//! What the kernel can do for windows and for punctual threads. Thread: control.
+//! Judges the kernel: populating windows, preemption and the clock. Thread: control, which starts a helper and leaves
+//! it behind if the disk hangs.
 
 use super::scratch::{Scratch, with_timeout};
 use super::{Finding, Verdict, read};
@@ -8,7 +9,7 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-/// After this a file system counts as hung.
+/// A file system that does not answer within this time counts as hung.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
 pub(super) fn examine(root: &Path, folder: &Path) -> Vec<Finding> {
@@ -25,8 +26,8 @@ pub(super) fn examine(root: &Path, folder: &Path) -> Vec<Finding> {
     ]
 }
 
-/// Brings windows of a scratch file in as the butler does, for writing and for reading. The outer error: there
-/// was no file to try it with.
+/// Populates windows of a scratch file as the butler does, one for writing and one for reading. The outer error means
+/// that no scratch file could be made; the inner error is the result of the trial.
 fn populates(folder: &Path) -> io::Result<io::Result<()>> {
     let scratch = Scratch::new(folder)?;
     scratch.file.set_len(WINDOW_BYTES_DEFAULT as u64)?;
@@ -40,7 +41,7 @@ fn populates(folder: &Path) -> io::Result<io::Result<()>> {
 fn judge_features(release: &str, populates: io::Result<io::Result<()>>) -> Finding {
     const TOPIC: &str = "kernel";
     let cachestat = match version(release) {
-        // Not tried: there is no way to it without `unsafe` here, and the map does without.
+        // Judge by the version: calling cachestat needs `unsafe`, which this module must not use.
         Some(at) if (6, 5) <= at => "The map can ask for dirty pages (cachestat, since 6.5).",
         _ => "The map cannot tell dirty pages by cachestat (since 6.5).",
     };
@@ -118,7 +119,7 @@ fn judge_clock(clock: Option<&str>) -> Finding {
         return Finding::new(TOPIC, "unknown", Verdict::Fair, sentence);
     };
     match clock {
-        // Those with a page that a program reads by itself.
+        // A program reads these clocks from a mapped page, without a system call.
         "tsc"
         | "kvm-clock"
         | "hyperv_clocksource_tsc_page"

@@ -1,4 +1,4 @@
-//! How much memory may be locked and what lead that buys; how many files may be open. Thread: control.
+//! Judges the limit for locked memory, by the lead that it allows, and the limit for open files. Thread: control.
 
 use super::{Finding, Needs, Verdict, binary, duration};
 use crate::butler::plan::{self, Lead};
@@ -14,10 +14,10 @@ fn judge_locks(limit: LockLimit, needs: Needs) -> Finding {
     const TOPIC: &str = "locked memory";
     let bytes = match limit {
         LockLimit::Unlimited => LOCKED_BYTES_DEFAULT,
-        // The stack of the audio thread is locked too.
+        // The stack of the audio thread is locked, too.
         LockLimit::Bytes(bytes) => bytes.saturating_sub(AUDIO_STACK_BYTES as u64 / 2).min(LOCKED_BYTES_DEFAULT),
     };
-    // What the butler and the read-ahead will do with it.
+    // Compute the lead as the butler and the read-ahead will.
     let speed = u64::from(needs.rate) * needs.format.bytes() as u64;
     let lead = |share| plan::lead(share, needs.tracks, needs.format.bytes(), speed, LEAD_MS_DEFAULT, 0);
     let (record, play) = (lead(plan::capture_share(bytes)), lead(plan::playback_share(bytes)));
@@ -62,7 +62,7 @@ fn judge_files(limit: Option<u64>, needs: Needs) -> Finding {
             "The kernel would not raise the limit to what it allows.",
         );
     };
-    // A take and its spool, a played take, its peaks; and what the program has open anyway.
+    // Each track needs four files: a take, its spool, a played take and its peaks. The program itself needs others.
     let wanted = 4 * needs.tracks as u64 + 256;
     if wanted <= limit {
         return Finding::new(TOPIC, limit.to_string(), Verdict::Good, format!("Enough for {}.", needs.tracks()));

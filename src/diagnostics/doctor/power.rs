@@ -1,5 +1,5 @@
-//! Whether the machine slows its processor down or goes to sleep in mid-take. Thread: control, which
-//! starts a helper for D-Bus and leaves it behind if the bus hangs.
+//! Judges whether the machine may slow its processor down or fall asleep during a take. Thread: control, which starts a
+//! helper for D-Bus and leaves it behind if the bus hangs.
 
 use super::scratch::with_timeout;
 use super::{Finding, Verdict, read};
@@ -33,7 +33,7 @@ fn judge_governor(governors: &BTreeSet<String>, driver: &str) -> Finding {
         return Finding::new(TOPIC, "absent", Verdict::Good, sentence);
     }
     let measured = governors.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
-    // With these drivers `powersave` is not the lowest speed but the one that the hardware chooses.
+    // With these drivers, `powersave` lets the hardware choose the speed; it does not mean the lowest speed.
     let hardware = matches!(driver, "intel_pstate" | "amd-pstate-epp");
     let (verdict, sentence) = if governors.iter().all(|governor| governor == "performance") {
         (Verdict::Good, "The processor keeps its speed.")
@@ -51,7 +51,7 @@ fn judge_governor(governors: &BTreeSet<String>, driver: &str) -> Finding {
     finding.fix("echo performance | sudo tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor")
 }
 
-/// What stops the machine from sleeping now (logind's `BlockInhibited`), or why that can't be asked.
+/// The kinds of sleep that programs inhibit now (`BlockInhibited` of logind), or the reason why logind does not answer.
 fn login_manager() -> Result<String, String> {
     with_timeout(TIMEOUT, || Ok(block_inhibited()))
         .map_err(|error| format!("the login manager: {error}"))?

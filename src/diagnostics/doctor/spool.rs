@@ -1,4 +1,4 @@
-//! Where the spool will be and how long a stalled disk it outlasts. Thread: control.
+//! Judges the spool: its folder, and how long a disk may stall before the spool is full. Thread: control.
 
 use super::{Finding, Needs, Verdict, binary, duration};
 use crate::butler::spool;
@@ -11,7 +11,7 @@ pub(super) fn examine(needs: Needs) -> Finding {
     judge(spool::folder(), memory.ok(), needs)
 }
 
-/// `memory`: bytes that there are and bytes that are free now.
+/// `folder` is the spool folder and its free bytes; `memory` is the bytes of memory that exist and that are free now.
 fn judge(folder: Option<(PathBuf, u64)>, memory: Option<(u64, u64)>, needs: Needs) -> Finding {
     const TOPIC: &str = "spool";
     let Some((folder, free)) = folder else {
@@ -51,7 +51,7 @@ mod tests {
     #[test]
     fn the_longest_stall_is_shown_as_a_time() {
         let finding = judge(Some((PathBuf::from("/s"), 1 << 30)), None, NEEDS);
-        // a quarter of 1 GiB / 3,456,000 bytes a second
+        // a quarter of 1 GiB / 3,456,000 bytes per second
         assert!(finding.sentence.contains("for 77.7 s"), "{finding:?}");
         assert_eq!(finding.verdict, Verdict::Good);
     }
