@@ -16,7 +16,7 @@ fn row<'a>(sheet: &'a Value, stress: &str) -> &'a Value {
 
 /// Asserts that a stress passed: every sample of the rehearsal was compared and is right.
 #[track_caller]
-fn passed(sheet: &Value, stress: &str, takes: u64, frames: u64, lost: u64) {
+fn assert_passed(sheet: &Value, stress: &str, takes: u64, frames: u64, lost: u64) {
     let row = row(sheet, stress);
     assert_eq!(row["verdict"], "passed", "{row}");
     let figures = &row["figures"];
@@ -42,9 +42,9 @@ fn a_rehearsal_under_sync_and_one_unplugged_pass_and_leave_nothing() {
     let done = run(faultless("stress", &scratch, &arguments)).done();
     assert_eq!(done.out.lines().count(), 1, "{}", done.out);
     let sheet = done.json();
-    passed(&sheet, "sync", 4, 144_000, 0);
+    assert_passed(&sheet, "sync", 4, 144_000, 0);
     assert!(row(&sheet, "sync")["reason"].as_str().unwrap().ends_with(" syncs"));
-    passed(&sheet, "unplug", 4, 144_000, 24_000);
+    assert_passed(&sheet, "unplug", 4, 144_000, 24_000);
     assert!(!scratch.exists(), "it made the folder, and left it");
 }
 
@@ -71,7 +71,7 @@ fn a_loss_fails_the_sheet_and_the_exit_status() {
 }
 
 #[test]
-fn nobodys_session_is_rehearsed_in() {
+fn a_folder_in_or_around_a_session_is_refused() {
     let place = place();
     let folder = place.path().join("session");
     run(record(&folder, "--device virtual:free --inputs 1 --seconds 0.2")).done();
@@ -83,7 +83,7 @@ fn nobodys_session_is_rehearsed_in() {
 }
 
 #[test]
-fn what_is_not_permitted_is_skipped_by_name_with_its_reason() {
+fn a_stress_that_is_not_permitted_is_skipped_with_the_reason() {
     let place = place();
     let sheet = run(faultless("stress", place.path(), "--stress freeze --seconds 2 --inputs 1 --json")).done().json();
     let row = row(&sheet, "freeze");
@@ -91,8 +91,8 @@ fn what_is_not_permitted_is_skipped_by_name_with_its_reason() {
     let reason = row["reason"].as_str().unwrap();
     assert!(reason.contains("no loop image") || reason.contains("needs root"), "{reason}");
     if is_root() {
-        let told_to = "--stress freeze --may-freeze --seconds 2 --inputs 1 --json";
-        let sheet = run(faultless("stress", place.path(), told_to)).done().json();
+        let arguments = "--stress freeze --may-freeze --seconds 2 --inputs 1 --json";
+        let sheet = run(faultless("stress", place.path(), arguments)).done().json();
         let reason = sheet["rows"][0]["reason"].as_str().unwrap();
         assert!(reason.contains("the machine would stand still"), "{reason}");
     }
@@ -124,7 +124,7 @@ fn root_freeze_the_stress_test_freezes_and_slows_a_loop_image_and_nothing_is_los
     let image = Image::up("ext4", "1G");
     let arguments = format!("--stress freeze,slow --seconds 6 --inputs 8 --json {DEEP}");
     let sheet = run(faultless("stress", image.path(), &arguments)).done().json();
-    passed(&sheet, "freeze", 8, 288_000, 0);
+    assert_passed(&sheet, "freeze", 8, 288_000, 0);
     assert!(
         row(&sheet, "freeze")["figures"]["commit_us_max"].as_u64().unwrap() > 2_000_000,
         "it was not frozen: {sheet}"
@@ -133,7 +133,7 @@ fn root_freeze_the_stress_test_freezes_and_slows_a_loop_image_and_nothing_is_los
     if slow["verdict"] == "skipped" {
         skip("the stress test on a slow disk", slow["reason"].as_str().unwrap());
     } else {
-        passed(&sheet, "slow", 8, 288_000, 0);
+        assert_passed(&sheet, "slow", 8, 288_000, 0);
     }
     // The file system accepts writes again even if the program is killed during a freeze.
     let program = start(faultless("stress", image.path(), &format!("--stress freeze --seconds 60 --inputs 1 {DEEP}")));
@@ -164,7 +164,7 @@ fn root_squeeze_the_stress_test_takes_memory_away_and_nothing_is_lost() {
         if row["verdict"] == "skipped" {
             skip(&format!("the stress test under {stress}"), row["reason"].as_str().unwrap());
         } else {
-            passed(&sheet, stress, 8, 192_000, 0);
+            assert_passed(&sheet, stress, 8, 192_000, 0);
         }
     }
 }

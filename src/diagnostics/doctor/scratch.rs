@@ -47,8 +47,8 @@ impl Drop for Scratch {
     }
 }
 
-/// Runs `probe` on a thread of its own and waits for it no longer than `timeout`. What hangs in the kernel
-/// cannot be ended, so then it is left behind.
+/// Runs `probe` on a thread of its own and waits for at most `timeout`. A thread that hangs in the kernel cannot be
+/// ended, so it is left behind.
 pub(super) fn with_timeout<T: Send + 'static>(
     timeout: Duration,
     probe: impl FnOnce() -> io::Result<T> + Send + 'static,
