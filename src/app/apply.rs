@@ -3,9 +3,10 @@
 //! [`App::apply`] takes every [`Command`]. One `match` without a catch-all arm handles them, so a new command does not
 //! compile until it is handled here.
 
+use super::build_snapshot::TransportRequests;
 use super::command::Command;
 use super::settings::Settings;
-use super::{App, OpenState, build_snapshot};
+use super::{App, OpenState};
 use crate::control::edit::Edit;
 use crate::control::{Control, ControlError, Severity};
 use crate::message::Motion;
@@ -115,7 +116,7 @@ impl App {
     /// Does `work` if a session and a device are open.
     fn with_control(
         &mut self,
-        work: impl FnOnce(&mut Control, &mut build_snapshot::TransportRequests) -> Result<(), ControlError>,
+        work: impl FnOnce(&mut Control, &mut TransportRequests) -> Result<(), ControlError>,
     ) -> Result<(), ControlError> {
         match &mut self.state {
             OpenState::Open(control) => work(control, &mut self.transport),
@@ -201,7 +202,7 @@ impl App {
     }
 }
 
-fn play_or_stop(control: &mut Control, transport: &mut build_snapshot::TransportRequests) -> Result<(), ControlError> {
+fn play_or_stop(control: &mut Control, transport: &mut TransportRequests) -> Result<(), ControlError> {
     if control.is_recording() {
         return Ok(());
     }

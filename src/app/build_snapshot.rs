@@ -27,8 +27,6 @@ pub(super) struct TransportRequests {
     pub(super) punches: bool,
     /// Whether the last request was to roll rather than to stop.
     pub(super) rolls: bool,
-    /// When the user last acknowledged the notices, since the program's start.
-    pub(super) acknowledged: Duration,
     /// Frames that were lost up to the last acknowledgement.
     pub(super) lost_seen: u64,
 }
@@ -199,7 +197,6 @@ impl App {
 
     /// Acknowledges the losses up to now, so that they raise no alarm.
     pub(super) fn acknowledge_losses(&mut self) {
-        self.transport.acknowledged = self.started.elapsed();
         if let OpenState::Open(control) = &self.state {
             let published = control.published();
             self.transport.lost_seen = published.frames_lost.load(Relaxed) + published.frames_overrun.load(Relaxed);

@@ -21,17 +21,17 @@ mod waves;
 
 use crate::app::snapshot::{EventEntry, Snapshot, Stage};
 use crate::butler::capabilities::CapturePath;
-use crate::control::pass::PassReport;
 use crate::control::{Control, Notice, Severity};
 use crate::message::Motion;
 use crate::peaks::PeakStore;
 use crate::residency::watcher::Watcher;
 use crate::session::session_file;
+use build_snapshot::{SessionInfo, TransportRequests};
 use disk_watch::DiskWatch;
 use inhibit::Inhibitor;
 use input_watch::InputWatch;
 use jobs::Jobs;
-use opener::{OpenRequest, Opener};
+use opener::{OpenRequest, Opener, OpenerEvent};
 use settings::{Settings, SettingsStore};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -122,9 +122,8 @@ pub struct App {
     devices: Arc<Vec<crate::device::alsa::Listed>>,
     /// To be opened as soon as the session that is open now is closed.
     next_open: Option<OpenRequest>,
-    transport: build_snapshot::TransportRequests,
-    session_info: build_snapshot::SessionInfo,
-    last_report: Option<PassReport>,
+    transport: TransportRequests,
+    session_info: SessionInfo,
     closing: bool,
     needs_repaint: bool,
     save_to_announce: Option<u64>,
@@ -153,9 +152,8 @@ impl App {
             input_watch: InputWatch::start(wake),
             devices: Arc::default(),
             next_open: None,
-            transport: build_snapshot::TransportRequests::default(),
-            session_info: build_snapshot::SessionInfo::default(),
-            last_report: None,
+            transport: TransportRequests::default(),
+            session_info: SessionInfo::default(),
             closing: false,
             needs_repaint: true,
             save_to_announce: None,
@@ -224,72 +222,83 @@ impl App {
         if self.options.end.as_ref().is_some_and(|end| end.load(Relaxed)) {
             self.shutdown();
         }
-        while let Some(done) = self.opener.next_event() {
+        while let Some(event) = self.opener.next_event() {
             self.needs_repaint = true;
-            match done {
-                opener::OpenerEvent::Opened(opened) => self.opened(*opened),
-                opener::OpenerEvent::Failed(failed) => self.failed(failed),
-                opener::OpenerEvent::Closed(notices) => {
-                    for notice in notices {
-                        self.push_notice(notice);
-                    }
-                    if let OpenState::Empty(stage) = &mut self.state {
-                        *stage = if self.closing { Stage::Closing } else { Stage::Opening };
-                    }
-                }
-                opener::OpenerEvent::Listed(devices) => self.devices = Arc::new(devices),
-                opener::OpenerEvent::Restored(Ok(folder)) => self.open(Some(folder)),
-                opener::OpenerEvent::Restored(Err(reason)) => self.notify(Severity::Caution, reason),
-            }
+            self.handle_opener_event(event);
         }
-        let mut moved = None;
-        if let OpenState::Open(control) = &mut self.state {
-            control.poll();
-            let mut notices = Vec::new();
-            while let Some(notice) = control.take_notice() {
-                notices.push(notice);
-            }
-            while let Some(report) = control.take_report() {
-                notices.push(build_snapshot::told_of(&report, control.running().device.rate));
-                self.last_report = Some(report);
-            }
-            while let Some(event) = control.take_event() {
-                if let Some(entry) = past_events::unannounced(&event, self.started.elapsed()) {
-                    self.needs_repaint = true;
-                    push(&mut self.notices, entry);
-                }
-            }
-            match control.published().motion() {
-                Motion::Rolling => self.transport.rolls = true,
-                Motion::Stopped => self.transport.rolls = false,
-                _ => {}
-            }
-            self.inhibitor.set_active(control.is_recording());
-            self.waves.update(control);
-            if control.folder() != self.session_info.folder {
-                moved = Some(control.folder().to_path_buf());
-            }
-            if self.save_to_announce.is_some_and(|revision| revision <= control.saved_revision()) {
-                self.save_to_announce = None;
-                notices.push(Notice { severity: Severity::Info, text: "Saved".to_owned() });
-            }
-            for notice in notices {
-                self.push_notice(notice);
-            }
-        }
-        if let Some(folder) = moved {
-            self.session_info.folder.clone_from(&folder);
-            self.disk_watch.watch(Some(folder.clone()));
-            if self.session_info.read_only.is_none() {
-                self.change_settings(|settings| settings.last_session = Some(folder));
-            }
-        }
+        self.poll_control();
+        self.follow_folder();
         for (severity, text) in
             self.jobs.poll().into_iter().chain(self.settings_store.problems()).chain(self.inhibitor.problem())
         {
             self.notify(severity, text);
         }
         self.open_or_close_next();
+    }
+
+    fn handle_opener_event(&mut self, event: OpenerEvent) {
+        match event {
+            OpenerEvent::Opened(opened) => self.opened(*opened),
+            OpenerEvent::Failed(failed) => self.failed(failed),
+            OpenerEvent::Closed(notices) => {
+                for notice in notices {
+                    self.push_notice(notice);
+                }
+                if let OpenState::Empty(stage) = &mut self.state {
+                    *stage = if self.closing { Stage::Closing } else { Stage::Opening };
+                }
+            }
+            OpenerEvent::Listed(devices) => self.devices = Arc::new(devices),
+            OpenerEvent::Restored(Ok(folder)) => self.open(Some(folder)),
+            OpenerEvent::Restored(Err(reason)) => self.notify(Severity::Caution, reason),
+        }
+    }
+
+    /// Lets control work, and takes its notices, reports and events.
+    fn poll_control(&mut self) {
+        let OpenState::Open(control) = &mut self.state else { return };
+        control.poll();
+        let mut notices = Vec::new();
+        while let Some(notice) = control.take_notice() {
+            notices.push(notice);
+        }
+        while let Some(report) = control.take_report() {
+            notices.push(build_snapshot::told_of(&report, control.running().device.rate));
+        }
+        while let Some(event) = control.take_event() {
+            if let Some(entry) = past_events::unannounced(&event, self.started.elapsed()) {
+                self.needs_repaint = true;
+                push(&mut self.notices, entry);
+            }
+        }
+        match control.published().motion() {
+            Motion::Rolling => self.transport.rolls = true,
+            Motion::Stopped => self.transport.rolls = false,
+            Motion::Stopping | Motion::DeclickToLocate | Motion::WaitingForData => {}
+        }
+        self.inhibitor.set_active(control.is_recording());
+        self.waves.update(control);
+        if self.save_to_announce.is_some_and(|revision| revision <= control.saved_revision()) {
+            self.save_to_announce = None;
+            notices.push(Notice { severity: Severity::Info, text: "Saved".to_owned() });
+        }
+        for notice in notices {
+            self.push_notice(notice);
+        }
+    }
+
+    /// Follows the session's folder if it was moved while the session is open.
+    fn follow_folder(&mut self) {
+        let OpenState::Open(control) = &self.state else { return };
+        if control.folder() == self.session_info.folder {
+            return;
+        }
+        let folder = control.folder().to_path_buf();
+        self.session_info.folder.clone_from(&folder);
+        self.disk_watch.watch(Some(folder.clone()));
+        if self.session_info.read_only.is_none() {
+            self.change_settings(|settings| settings.last_session = Some(folder));
+        }
     }
 
     fn opened(&mut self, opened: opener::Opened) {
@@ -299,11 +308,10 @@ impl App {
         control.set_monitoring(monitors);
         control.set_mirror(self.settings.mirror.as_deref());
         control.set_overflow(self.settings.overflow.as_deref());
-        self.session_info = build_snapshot::SessionInfo::new(&mut control, title, read_only, made, base);
+        self.session_info = SessionInfo::new(&mut control, title, read_only, made, base);
         self.input_watch.watch(Some(Arc::clone(&control.running().published)));
         self.disk_watch.watch(Some(control.folder().to_path_buf()));
-        self.transport = build_snapshot::TransportRequests::default();
-        self.last_report = None;
+        self.transport = TransportRequests::default();
         self.earlier = Arc::new(past_events::earlier(&control.events()));
         self.state = OpenState::Open(control);
         for note in notes {
@@ -317,7 +325,7 @@ impl App {
 
     fn failed(&mut self, failed: opener::Failed) {
         self.notify(Severity::Caution, failed.reason.clone());
-        self.session_info = build_snapshot::SessionInfo::default();
+        self.session_info = SessionInfo::default();
         self.earlier = Arc::default();
         self.session_info.folder = failed.folder;
         if let Some(session) = failed.session {
