@@ -38,7 +38,7 @@ pub(super) struct SessionInfo {
     pub(super) title: String,
     pub(super) read_only: Option<String>,
     /// The revision of a session that the app made by itself, right after it was made.
-    made: Option<u64>,
+    untouched_revision: Option<u64>,
     base: Option<Reading>,
     figures: EngineFigures,
     read_at: Option<Instant>,
@@ -53,7 +53,7 @@ impl Default for SessionInfo {
             session: Snapshot::empty().session,
             title: String::new(),
             read_only: None,
-            made: None,
+            untouched_revision: None,
             base: None,
             figures: EngineFigures::default(),
             read_at: None,
@@ -68,7 +68,7 @@ impl SessionInfo {
         control: &mut Control,
         title: String,
         read_only: Option<String>,
-        made: bool,
+        is_new: bool,
         base: Reading,
     ) -> SessionInfo {
         SessionInfo {
@@ -76,7 +76,7 @@ impl SessionInfo {
             session: control.shared(),
             title,
             read_only,
-            made: made.then(|| control.revision()),
+            untouched_revision: is_new.then(|| control.revision()),
             base: Some(base),
             ..SessionInfo::default()
         }
@@ -89,7 +89,7 @@ impl SessionInfo {
 
     /// Whether the app made the session by itself and the user has changed nothing in it.
     pub(super) fn is_untouched(&self, control: &Control) -> bool {
-        self.made == Some(control.revision()) && control.session().takes().is_empty()
+        self.untouched_revision == Some(control.revision()) && control.session().takes().is_empty()
     }
 }
 
@@ -308,9 +308,9 @@ fn read_figures(control: &Control, session_info: &mut SessionInfo) {
     let seconds = |frames: u64| (frames != u64::MAX).then(|| Frames(frames).seconds(rate));
     let recording = control.is_recording();
     let lead = if recording { disk.lead_frames.load(Relaxed) } else { disk.play_lead_frames.load(Relaxed) };
-    let sync = disk.durable_ms.load(Relaxed);
-    if session_info.durable.is_none_or(|(seen, _)| seen != sync) {
-        session_info.durable = Some((sync, now));
+    let synced_ms = disk.durable_ms.load(Relaxed);
+    if session_info.durable.is_none_or(|(seen, _)| seen != synced_ms) {
+        session_info.durable = Some((synced_ms, now));
     }
     session_info.figures = EngineFigures {
         minor_faults: faults.map(|(minor, _)| minor),
@@ -332,7 +332,7 @@ fn read_figures(control: &Control, session_info: &mut SessionInfo) {
         backlog_bytes: disk.backlog_bytes.load(Relaxed),
         spool_bytes: disk.spool_bytes.load(Relaxed),
         spool_bytes_max: running.setup.spool_bytes_max,
-        durable_age: session_info.durable.filter(|_| recording && sync > 0).map(|(_, at)| now.duration_since(at)),
+        durable_age: session_info.durable.filter(|_| recording && synced_ms > 0).map(|(_, at)| now.duration_since(at)),
         scheduling: running.scheduling.to_string(),
         capture_path: running.setup.capture_path.to_string(),
     };

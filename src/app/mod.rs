@@ -302,13 +302,13 @@ impl App {
     }
 
     fn opened(&mut self, opened: opener::Opened) {
-        let opener::Opened { mut control, title, read_only, made, notes, base } = opened;
+        let opener::Opened { mut control, title, read_only, is_new, notes, base } = opened;
         control.hear();
         let monitors = self.settings.monitors.unwrap_or(control.running().device.inputs > 2);
         control.set_monitoring(monitors);
         control.set_mirror(self.settings.mirror.as_deref());
         control.set_overflow(self.settings.overflow.as_deref());
-        self.session_info = SessionInfo::new(&mut control, title, read_only, made, base);
+        self.session_info = SessionInfo::new(&mut control, title, read_only, is_new, base);
         self.input_watch.watch(Some(Arc::clone(&control.running().published)));
         self.disk_watch.watch(Some(control.folder().to_path_buf()));
         self.transport = TransportRequests::default();

@@ -48,7 +48,7 @@ pub(super) struct Opened {
     /// The reason why the session is open for playback only.
     pub(super) read_only: Option<String>,
     /// Whether the session is new.
-    pub(super) made: bool,
+    pub(super) is_new: bool,
     /// Decisions that were made for the user, one sentence each.
     pub(super) notes: Vec<String>,
     /// The audio thread's counters at the start.
@@ -134,13 +134,13 @@ impl Opener {
 }
 
 fn open(request: &OpenRequest) -> Result<Opened, Failed> {
-    let (folder, made) = match &request.folder {
+    let (folder, is_new) = match &request.folder {
         Some(folder) => (folder.clone(), false),
         None => (naming::new_session(request.sessions.as_deref().or(request.settings.sessions.as_deref())), true),
     };
-    match open_at(request, &folder, made) {
+    match open_at(request, &folder, is_new) {
         // The last session cannot be opened: make a new one and show the reason as a note.
-        Err(failed) if !request.named && !made && matches!(failed.stage, Stage::NoSession { .. }) => {
+        Err(failed) if !request.named && !is_new && matches!(failed.stage, Stage::NoSession { .. }) => {
             let folder = naming::new_session(request.sessions.as_deref().or(request.settings.sessions.as_deref()));
             let mut opened = open_at(request, &folder, true)?;
             opened.notes.insert(0, failed.reason);
@@ -150,11 +150,11 @@ fn open(request: &OpenRequest) -> Result<Opened, Failed> {
     }
 }
 
-fn open_at(request: &OpenRequest, folder: &Path, made: bool) -> Result<Opened, Failed> {
+fn open_at(request: &OpenRequest, folder: &Path, is_new: bool) -> Result<Opened, Failed> {
     let settings = &request.settings;
     let session = match open_read_only(folder) {
         Ok(session) => Some(session),
-        Err(SessionError::Missing { .. } | SessionError::NotASession { .. }) if made => None,
+        Err(SessionError::Missing { .. } | SessionError::NotASession { .. }) if is_new => None,
         Err(error) => return Err(no_session(folder, &error.to_string())),
     };
     let wish = request.device.clone().unwrap_or_default();
@@ -196,7 +196,7 @@ fn open_at(request: &OpenRequest, folder: &Path, made: bool) -> Result<Opened, F
     }
     let title = title_of(&name, control.running().device.inputs);
     let base = Reading::take(control.published(), false);
-    Ok(Opened { control: Box::new(control), title, read_only, made, notes, base })
+    Ok(Opened { control: Box::new(control), title, read_only, is_new, notes, base })
 }
 
 fn failed(folder: &Path, error: ControlError, session: Option<Session>) -> Failed {

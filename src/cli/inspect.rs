@@ -50,10 +50,10 @@ pub fn export(args: &ExportArgs) -> Result<(), Failure> {
 
 fn show(live: bool, progress: &Progress<'_>) {
     if live {
-        let part = progress.frames.0 * 100 / progress.frames_total.0.max(1);
+        let percent = progress.frames.0 * 100 / progress.frames_total.0.max(1);
         let name = progress.file.file_name().unwrap_or_default().to_string_lossy();
         let (at, of) = (progress.file_index + 1, progress.file_count);
-        write!(std::io::stderr().lock(), "\r{part:3} %  {at} of {of}: {name}\x1b[K").ok();
+        write!(std::io::stderr().lock(), "\r{percent:3} %  {at} of {of}: {name}\x1b[K").ok();
     }
 }
 

@@ -30,20 +30,20 @@ fn one(path: &Path, as_json: bool) -> Result<(), Failure> {
     for trouble in &report.troubles {
         print_stderr(&format!("caution: {}", printable(trouble)));
     }
-    let left = session.takes().iter().filter(|take| take.state == TakeState::Recording).count();
+    let unrecovered = session.takes().iter().filter(|take| take.state == TakeState::Recording).count();
     if as_json {
         print(&json!({ "session": path.to_string_lossy(), "takes": takes(&session, &report) }).to_string());
     } else {
         for pass in &report.passes {
             print(&pass.to_string());
         }
-        if report.passes.is_empty() && left == 0 {
+        if report.passes.is_empty() && unrecovered == 0 {
             print(&printable(&format!("{}: nothing was cut off", path.display())));
         }
     }
-    match left {
+    match unrecovered {
         0 => Ok(()),
-        left => Err(Failure(format!("{}: {left} takes are not recovered; see above", path.display()))),
+        unrecovered => Err(Failure(format!("{}: {unrecovered} takes are not recovered; see above", path.display()))),
     }
 }
 
@@ -65,16 +65,16 @@ fn takes(session: &Session, report: &Report) -> Vec<Value> {
 }
 
 fn list(as_json: bool) {
-    let left = leftover::list(&spool::folders());
+    let spools = leftover::list(&spool::folders());
     if as_json {
-        print(&json!({ "spools": left }).to_string());
+        print(&json!({ "spools": spools }).to_string());
         return;
     }
-    for spool in &left {
+    for spool in &spools {
         let wav = spool.wav.as_ref().map_or_else(String::new, |wav| format!(" of {}", wav.display()));
         print(&printable(&format!("{}{wav}: {} KiB; {}", spool.spool.display(), spool.bytes >> 10, spool.state)));
     }
-    if left.is_empty() {
+    if spools.is_empty() {
         print("no spool file was left behind");
     }
 }

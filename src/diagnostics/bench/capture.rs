@@ -36,7 +36,7 @@ pub(super) fn row(context: &RunContext<'_>, scheme: Scheme) -> Result<(Measureme
     let paths: Vec<PathBuf> = takes.iter().map(|take| take.path.clone()).collect();
     let (mut measurements, note) = match scheme {
         Scheme::Touch => touch(context, takes)?,
-        _ => given(context, scheme, takes)?,
+        _ => windowed(context, scheme, takes)?,
     };
     let frames = measurements.cycle_nanos.len() as u64 * context.shape.period as u64;
     for (track, path) in paths.iter().enumerate() {
@@ -85,13 +85,13 @@ fn spool_file(context: &RunContext<'_>, bytes: u64) -> io::Result<File> {
 }
 
 /// The design of 2000: the audio thread maps the file and stores into it. The butler unmaps.
-struct Toucher {
+struct TouchScheme {
     card: Card,
     files: Vec<File>,
     maps: OwnMaps,
 }
 
-impl Cycle for Toucher {
+impl Cycle for TouchScheme {
     fn before(&mut self, at: u64) {
         self.card.record(at);
     }
@@ -131,7 +131,7 @@ fn touch(context: &RunContext<'_>, takes: Vec<Take>) -> Result<(Measurements, St
     let files: Vec<File> = takes.into_iter().map(|take| take.wav).collect();
     let current = files.iter().map(|_| None).collect();
     let maps = OwnMaps { current, done, bytes: TOUCH_BYTES };
-    let mut audio = Toucher { card: Card::new(context.shape), files, maps };
+    let mut audio = TouchScheme { card: Card::new(context.shape), files, maps };
     let (measurements, ()) = perform(context, &mut audio, |gate| {
         gate.primed();
         loop {
@@ -148,12 +148,12 @@ fn touch(context: &RunContext<'_>, takes: Vec<Take>) -> Result<(Measurements, St
 }
 
 /// The audio thread fills windows that the butler supplies.
-struct Filler {
+struct WindowFiller {
     card: Card,
     windows: Vec<AudioCaptureWindows>,
 }
 
-impl Cycle for Filler {
+impl Cycle for WindowFiller {
     fn before(&mut self, at: u64) {
         self.card.record(at);
     }
@@ -186,9 +186,9 @@ impl Cycle for Filler {
     }
 }
 
-fn given(context: &RunContext<'_>, scheme: Scheme, takes: Vec<Take>) -> Result<(Measurements, String), BenchError> {
+fn windowed(context: &RunContext<'_>, scheme: Scheme, takes: Vec<Take>) -> Result<(Measurements, String), BenchError> {
     let (windows, rings): (Vec<_>, Vec<_>) = takes.iter().map(|_| capture_windows(SAMPLE_BYTES)).unzip();
-    let mut audio = Filler { card: Card::new(context.shape), windows };
+    let mut audio = WindowFiller { card: Card::new(context.shape), windows };
     let tracks = takes.into_iter().zip(rings);
     let tracks = tracks.map(|(take, ring)| Track { take: Arc::new(take), ring, next: 0, behind: 0 }).collect();
     let refused = context.budget.refused();

@@ -106,7 +106,7 @@ pub(super) fn perform<T: Send>(
         while !gate.primed.load(Ordering::Acquire) {
             thread::sleep(Duration::from_millis(1));
         }
-        let heard = (|| {
+        let measured = (|| {
             let (ready_in, ready) = crossbeam_channel::bounded(1);
             let audio = thread::Builder::new()
                 .name("bench-audio".into())
@@ -133,7 +133,7 @@ pub(super) fn perform<T: Send>(
         if context.cancel.load(Ordering::Relaxed) {
             return Err(BenchError::Cancelled);
         }
-        Ok((heard?, done))
+        Ok((measured?, done))
     })
 }
 

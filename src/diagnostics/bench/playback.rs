@@ -62,18 +62,18 @@ pub(super) fn row(
     }
     match scheme {
         Scheme::Touch => touch(context, files),
-        _ => given(context, scheme, files),
+        _ => windowed(context, scheme, files),
     }
 }
 
 /// The design of 2000: the butler touches the pages through its own mapping, and the audio thread maps the file again.
-struct Toucher {
+struct TouchScheme {
     card: Card,
     files: Vec<File>,
     maps: OwnMaps,
 }
 
-impl Cycle for Toucher {
+impl Cycle for TouchScheme {
     fn before(&mut self, _at: u64) {
         self.card.bytes.fill(0);
     }
@@ -113,7 +113,7 @@ fn touch(context: &RunContext<'_>, files: Vec<(PathBuf, File)>) -> Result<(Measu
     let opened = opened.collect::<io::Result<Vec<_>>>().map_err(at_path(context.folder, "cannot open its files"))?;
     let current = files.iter().map(|_| None).collect();
     let maps = OwnMaps { current, done, bytes: WINDOW_BYTES };
-    let mut audio = Toucher { card: Card::new(context.shape), files: opened, maps };
+    let mut audio = TouchScheme { card: Card::new(context.shape), files: opened, maps };
     let windows = context.shape.windows();
     let (measurements, ()) = perform(context, &mut audio, move |gate| {
         // The butler's own mappings for each track, with the index of the window, oldest first.
@@ -146,12 +146,12 @@ fn touch(context: &RunContext<'_>, files: Vec<(PathBuf, File)>) -> Result<(Measu
 }
 
 /// The audio thread copies from windows that the butler supplies.
-struct Player {
+struct WindowPlayer {
     card: Card,
     windows: Vec<AudioPlaybackWindows>,
 }
 
-impl Cycle for Player {
+impl Cycle for WindowPlayer {
     fn before(&mut self, _at: u64) {
         self.card.bytes.fill(0);
     }
@@ -193,13 +193,13 @@ struct Track {
     next: u64,
 }
 
-fn given(
+fn windowed(
     context: &RunContext<'_>,
     scheme: Scheme,
     files: Vec<(PathBuf, File)>,
 ) -> Result<(Measurements, String), BenchError> {
     let (windows, rings): (Vec<_>, Vec<_>) = files.iter().map(|_| playback_windows()).unzip();
-    let mut audio = Player { card: Card::new(context.shape), windows };
+    let mut audio = WindowPlayer { card: Card::new(context.shape), windows };
     let tracks = files.into_iter().zip(rings);
     let mut tracks: Vec<_> = tracks.map(|((path, file), ring)| Track { path, file, ring, next: 0 }).collect();
     let refused = context.budget.refused();
