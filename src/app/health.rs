@@ -106,7 +106,8 @@ fn loss(input: &HealthInput<'_>, make: &MakeHealth<'_>) -> Option<Health> {
     input.alarm.map(|alarm| make(Severity::Loss, "Trouble.", Some(alarm.to_owned())))
 }
 
-/// The status line for less safety margin than there should be.
+/// The status line for less safety margin than there should be. A failing disk is shown as a loss, although the sound
+/// still waits in memory.
 fn caution(input: &HealthInput<'_>, make: &MakeHealth<'_>) -> Option<Health> {
     let figures = input.figures;
     let faults = figures.minor_faults.unwrap_or(0) + figures.major_faults.unwrap_or(0);

@@ -16,7 +16,7 @@ use crate::window::budget::{LockBudget, LockLimit, lock_limit, locked_bytes_now}
 use load::{Load, LoadKind};
 use nix::sys::statfs::{self, FsType, statfs};
 use paced::RunContext;
-use report::{Report, Row};
+use report::{BenchReport, Row};
 use scheme::{LEAD_WINDOWS, Scheme, Shape, Side, WINDOW_BYTES};
 use std::fmt;
 use std::fs;
@@ -108,7 +108,7 @@ pub(crate) fn at_path(path: &Path, tried: &'static str) -> impl Fn(io::Error) ->
 
 /// Measures every scheme, one after the other. `progress` receives the name of each step. Files and cgroup are removed
 /// before it returns, also after an error or when `cancel` is set.
-pub fn run(options: &Options, progress: &mut dyn FnMut(&str), cancel: &AtomicBool) -> Result<Report, BenchError> {
+pub fn run(options: &Options, progress: &mut dyn FnMut(&str), cancel: &AtomicBool) -> Result<BenchReport, BenchError> {
     check(options)?;
     let shape = Shape::new(options.tracks, options.period, options.seconds);
     let file_system = file_system(&options.dir)?;
@@ -124,7 +124,7 @@ pub fn run(options: &Options, progress: &mut dyn FnMut(&str), cancel: &AtomicBoo
     let load = Load::prepare(options.load, &folder.path, window_bytes)?;
     let context =
         RunContext { shape, folder: &folder.path, spool: &options.spool_dir, load: &load, budget: &budget, cancel };
-    let mut report = Report {
+    let mut report = BenchReport {
         dir: options.dir.clone(),
         warnings: warnings(&file_system, &load),
         file_system,

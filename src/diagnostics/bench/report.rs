@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 /// The report of a run.
 #[derive(Clone, Debug, Serialize)]
-pub struct Report {
+pub struct BenchReport {
     /// The folder that was measured.
     pub dir: PathBuf,
     /// The type of its file system: `ext4`, `xfs`, `btrfs`, `tmpfs`, ...
@@ -153,9 +153,9 @@ fn grouped(number: u64) -> String {
     text
 }
 
-impl fmt::Display for Report {
+impl fmt::Display for BenchReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Report { tracks, period, seconds, load, .. } = self;
+        let BenchReport { tracks, period, seconds, load, .. } = self;
         writeln!(f, "{}: {}, Linux {}", self.dir.display(), self.file_system, self.kernel)?;
         writeln!(f, "{tracks} tracks, f32, 48000 Hz, period {period}, {seconds} s a row, load: {load}")?;
         writeln!(f, "audio thread: {}", self.scheduling)?;

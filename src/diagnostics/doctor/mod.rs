@@ -14,7 +14,7 @@ mod power;
 mod render;
 mod scheduling;
 mod scratch;
-pub mod spool;
+mod spool;
 
 pub use render::render;
 
