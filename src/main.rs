@@ -1,4 +1,4 @@
-//! The program: arguments become one mode, the mode's exit code becomes the program's.
+//! The `faultless` program. The library's command line does everything.
 
 fn main() -> std::process::ExitCode {
     faultless::cli::main()

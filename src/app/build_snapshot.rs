@@ -1,11 +1,11 @@
-//! The snapshot, put together from what is open. Thread: control.
+//! Builds the snapshot from control, the jobs and the settings. Thread: control, which owns all of them.
 
-use super::health::{self, State};
-use super::snapshot::{DeviceView, Figures, Meter, PassPhase, PassView, Room, Snapshot, Stage, Transport};
+use super::health::{self, HealthInput};
+use super::snapshot::{DeviceView, DiskSpace, EngineFigures, Meter, PassPhase, PassView, Snapshot, Stage, Transport};
 use super::{App, OpenState};
 use crate::control::pass::PassStatus;
 use crate::control::report::{Reading, faults_by_kind};
-use crate::control::{Control, ControlError, Severity};
+use crate::control::{Control, Severity};
 use crate::limits::DATA_OFFSET;
 use crate::message::Motion;
 use crate::session::{Monitor, Session};
@@ -15,128 +15,121 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-/// Between two readings of what the kernel counts.
-const READING: Duration = Duration::from_millis(100);
+/// Time between two readings of the counters. The kernel's need a system call.
+const FIGURES_INTERVAL: Duration = Duration::from_millis(100);
 
-/// What a user has asked of the transport.
+/// Requests of the user to the transport, and the extent to which losses are acknowledged.
 #[derive(Default)]
-pub(super) struct Wishes {
+pub(super) struct TransportRequests {
     pub(super) range: Option<(FramePos, FramePos)>,
     pub(super) loops: bool,
     pub(super) punches: bool,
-    /// Whether it was last asked to roll, or to stand.
+    /// Whether the last request was to roll rather than to stop.
     pub(super) rolls: bool,
-    /// When notices were acknowledged last, since the start.
-    pub(super) acknowledged: Duration,
-    /// Frames lost up to then.
+    /// Frames that were lost up to the last acknowledgement.
     pub(super) lost_seen: u64,
 }
 
-/// What is known of the session and the device beside what control knows; kept while they are being reopened.
-pub(super) struct Place {
+/// Facts of the session and the device that control does not have. They stay while both are being reopened.
+pub(super) struct SessionInfo {
     pub(super) folder: PathBuf,
     pub(super) session: Arc<Session>,
     pub(super) title: String,
     pub(super) read_only: Option<String>,
-    /// Made by us, and never saved by anybody's wish: the revision it had then.
-    made: Option<u64>,
+    /// The revision of a session that the app made by itself, right after it was made.
+    untouched_revision: Option<u64>,
     base: Option<Reading>,
-    figures: Figures,
+    figures: EngineFigures,
     read_at: Option<Instant>,
-    /// The sync that was seen last, and when.
+    /// The time stamp of the last sync that the snapshot saw, and when it first saw it.
     durable: Option<(u64, Instant)>,
 }
 
-impl Default for Place {
-    fn default() -> Place {
-        Place {
+impl Default for SessionInfo {
+    fn default() -> SessionInfo {
+        SessionInfo {
             folder: PathBuf::new(),
             session: Snapshot::empty().session,
             title: String::new(),
             read_only: None,
-            made: None,
+            untouched_revision: None,
             base: None,
-            figures: Figures::default(),
+            figures: EngineFigures::default(),
             read_at: None,
             durable: None,
         }
     }
 }
 
-impl Place {
-    /// A session and a device that were opened a moment ago.
+impl SessionInfo {
+    /// The facts of a session and a device that have just been opened.
     pub(super) fn new(
         control: &mut Control,
         title: String,
         read_only: Option<String>,
-        made: bool,
+        is_new: bool,
         base: Reading,
-    ) -> Place {
-        Place {
+    ) -> SessionInfo {
+        SessionInfo {
             folder: control.folder().to_path_buf(),
             session: control.shared(),
             title,
             read_only,
-            made: made.then(|| control.revision()),
+            untouched_revision: is_new.then(|| control.revision()),
             base: Some(base),
-            ..Place::default()
+            ..SessionInfo::default()
         }
     }
 
-    /// Keeps the session's last state while it is being closed.
-    pub(super) fn hold(&mut self, control: &Control) {
+    /// Copies the session's last state, to show it while control closes.
+    pub(super) fn keep_session(&mut self, control: &Control) {
         self.session = Arc::new(control.session().clone());
     }
 
-    /// Whether the session was made by us and nobody has done anything in it.
+    /// Whether the app made the session by itself and the user has changed nothing in it.
     pub(super) fn is_untouched(&self, control: &Control) -> bool {
-        self.made == Some(control.revision()) && control.session().takes().is_empty()
+        self.untouched_revision == Some(control.revision()) && control.session().takes().is_empty()
     }
 }
 
-/// The refusal of what must wait for a pass to end.
-pub(super) fn busy(what: &str) -> ControlError {
-    ControlError::State(format!("{what}: a pass is being recorded; stop it first"))
-}
-
 impl App {
-    pub(super) fn look(&mut self) -> Snapshot {
+    pub(super) fn build_snapshot(&mut self) -> Snapshot {
         let mut snapshot = Snapshot::empty();
         snapshot.settings = Arc::clone(&self.settings);
-        snapshot.notices = Arc::clone(&self.told);
+        snapshot.notices = Arc::clone(&self.notices);
         snapshot.earlier = Arc::clone(&self.earlier);
         snapshot.devices = Arc::clone(&self.devices);
         snapshot.doctor = self.jobs.doctor_view();
         snapshot.export = self.jobs.export_view();
         snapshot.stress = self.jobs.stress_view();
-        snapshot.folder.clone_from(&self.place.folder);
+        snapshot.folder.clone_from(&self.session_info.folder);
         match &mut self.state {
             OpenState::Empty(stage) => {
                 snapshot.stage = stage.clone();
-                snapshot.session = Arc::clone(&self.place.session);
+                snapshot.session = Arc::clone(&self.session_info.session);
                 snapshot.transport.rate = snapshot.session.rate();
             }
             OpenState::Open(control) => {
-                snapshot.stage = self.place.read_only.clone().map_or(Stage::Open, Stage::ReadOnly);
+                snapshot.stage = self.session_info.read_only.clone().map_or(Stage::Open, Stage::ReadOnly);
                 snapshot.session = control.shared();
                 snapshot.revision = control.revision();
                 let (undo, redo) = control.undo_labels();
                 (snapshot.undo, snapshot.redo) = (undo.map(str::to_owned), redo.map(str::to_owned));
                 let pass = control.pass_status();
                 snapshot.transport = transport(control, pass, &self.transport);
-                levels(control, &mut snapshot);
-                snapshot.device = device(control, &self.place.title);
-                read_figures(control, &mut self.place);
-                snapshot.figures = self.place.figures.clone();
+                meters(control, &mut snapshot);
+                snapshot.device = device(control, &self.session_info.title);
+                read_figures(control, &mut self.session_info);
+                snapshot.figures = self.session_info.figures.clone();
             }
         }
-        snapshot.room = self.room_left(&snapshot);
-        snapshot.health = self.sentence(&snapshot);
+        snapshot.disk_space = self.disk_space(&snapshot);
+        snapshot.health = self.build_health(&snapshot);
         snapshot
     }
 
-    fn room_left(&self, snapshot: &Snapshot) -> Option<Room> {
-        let (free_bytes, place) = self.room.found()?;
+    fn disk_space(&self, snapshot: &Snapshot) -> Option<DiskSpace> {
+        let (free_bytes, disk) = self.disk_watch.latest()?;
         let session = &snapshot.session;
         let armed = session.tracks().iter().filter(|track| track.armed);
         let channels = |count: usize| {
@@ -144,11 +137,11 @@ impl App {
         };
         let channels: usize = channels(armed.map(|track| track.inputs().len()).sum());
         let speed = (channels.max(1) * session.format.bytes()) as f64 * f64::from(session.rate().0);
-        let kept = DATA_OFFSET * session.tracks().len() as u64;
-        Some(Room { free_bytes, seconds: free_bytes.saturating_sub(kept) as f64 / speed, place })
+        let header_bytes = DATA_OFFSET * session.tracks().len() as u64;
+        Some(DiskSpace { free_bytes, seconds: free_bytes.saturating_sub(header_bytes) as f64 / speed, disk })
     }
 
-    fn sentence(&mut self, snapshot: &Snapshot) -> super::snapshot::Health {
+    fn build_health(&mut self, snapshot: &Snapshot) -> super::snapshot::Health {
         let OpenState::Open(control) = &self.state else {
             return health::health(&closed(snapshot));
         };
@@ -156,12 +149,12 @@ impl App {
         let unseen = lost.saturating_sub(self.transport.lost_seen);
         let figures = &snapshot.figures;
         let gone = control.is_device_gone();
-        let alarm = self.told.iter().rev().find(|told| told.severity == Severity::Loss && !told.seen);
+        let alarm = self.notices.iter().rev().find(|entry| entry.severity == Severity::Loss && !entry.seen);
         let scheduling = &control.running().scheduling;
         let session = &snapshot.session;
         let armed = session.tracks().iter().filter(|track| track.armed).count();
         let pass = snapshot.transport.pass.as_ref();
-        health::health(&State {
+        health::health(&HealthInput {
             stage: &snapshot.stage,
             phase: pass.map(|pass| pass.phase),
             rolls: snapshot.transport.motion != Motion::Stopped,
@@ -171,8 +164,8 @@ impl App {
             device_blocked_by: control.device_blocked_by(),
             built_in: snapshot.device.is_virtual,
             figures,
-            room: snapshot.room.as_ref(),
-            alarm: alarm.filter(|_| unseen == 0).map(|told| told.text.as_str()),
+            disk_space: snapshot.disk_space.as_ref(),
+            alarm: alarm.filter(|_| unseen == 0).map(|entry| entry.text.as_str()),
             no_real_time: scheduling.reason().map(|reason| (reason, scheduling.fix())),
             windows_unlocked: control.running().disk.windows_unlocked.load(Relaxed),
             disk: control.trouble(),
@@ -181,9 +174,8 @@ impl App {
         })
     }
 
-    /// The losses up to now are known.
+    /// Acknowledges the losses up to now, so that they raise no alarm.
     pub(super) fn acknowledge_losses(&mut self) {
-        self.transport.acknowledged = self.started.elapsed();
         if let OpenState::Open(control) = &self.state {
             let published = control.published();
             self.transport.lost_seen = published.frames_lost.load(Relaxed) + published.frames_overrun.load(Relaxed);
@@ -191,8 +183,8 @@ impl App {
     }
 }
 
-fn closed(snapshot: &Snapshot) -> State<'_> {
-    State {
+fn closed(snapshot: &Snapshot) -> HealthInput<'_> {
+    HealthInput {
         stage: &snapshot.stage,
         phase: None,
         rolls: false,
@@ -202,7 +194,7 @@ fn closed(snapshot: &Snapshot) -> State<'_> {
         device_blocked_by: None,
         built_in: false,
         figures: &snapshot.figures,
-        room: None,
+        disk_space: None,
         alarm: None,
         no_real_time: None,
         windows_unlocked: 0,
@@ -212,7 +204,7 @@ fn closed(snapshot: &Snapshot) -> State<'_> {
     }
 }
 
-fn transport(control: &Control, pass: Option<PassStatus>, wishes: &Wishes) -> Transport {
+fn transport(control: &Control, pass: Option<PassStatus>, requests: &TransportRequests) -> Transport {
     let published = control.published();
     let pass = pass.map(|pass| PassView {
         phase: match (pass.is_ready, pass.has_begun, pass.has_ended) {
@@ -231,14 +223,14 @@ fn transport(control: &Control, pass: Option<PassStatus>, wishes: &Wishes) -> Tr
         position: FramePos(published.position.load(Relaxed)),
         rate: control.session().rate(),
         pass,
-        range: wishes.range,
-        loops: wishes.loops,
-        punches: wishes.punches,
+        range: requests.range,
+        loops: requests.loops,
+        punches: requests.punches,
     }
 }
 
-/// Peaks are forgotten when they are read: once a snapshot.
-fn levels(control: &Control, snapshot: &mut Snapshot) {
+/// Reads every meter. Reading resets the peaks, so one snapshot reads each meter once.
+fn meters(control: &Control, snapshot: &mut Snapshot) {
     let published = control.published();
     let meter = |cell: &crate::message::published::MeterCell| Meter { peak: cell.take_peak(), rms: cell.rms() };
     snapshot.inputs = published.inputs.iter().map(meter).collect();
@@ -251,13 +243,13 @@ fn levels(control: &Control, snapshot: &mut Snapshot) {
             Monitor::Disk => !rolls,
             Monitor::Auto => !rolls || (recording && track.armed),
         };
-        let heard = track.inputs().iter().filter_map(|input| snapshot.inputs.get(*input as usize));
-        let loudest = heard.fold(Meter::default(), |a, b| Meter { peak: a.peak.max(b.peak), rms: a.rms.max(b.rms) });
+        let inputs = track.inputs().iter().filter_map(|input| snapshot.inputs.get(*input as usize));
+        let loudest = inputs.fold(Meter::default(), |a, b| Meter { peak: a.peak.max(b.peak), rms: a.rms.max(b.rms) });
         snapshot.tracks.push(if input { loudest } else { played });
     }
     snapshot.master = [meter(&published.master[0]), meter(&published.master[1])];
     if !rolls {
-        // Nobody writes it then: what was heard last is over.
+        // A stopped engine without monitored inputs no longer writes the master meter, so its last value is stale.
         let monitored = snapshot.session.tracks().iter().any(|track| track.monitor == Monitor::Input || track.armed);
         if !monitored {
             snapshot.master = [Meter::default(); 2];
@@ -274,32 +266,32 @@ fn device(control: &Control, title: &str) -> DeviceView {
         inputs: facts.inputs,
         outputs: facts.outputs,
         period: facts.period_frames,
-        // In and out: a period each.
+        // A period from the input, and another to the output.
         latency_ms: 2000.0 * facts.period_frames as f32 / facts.rate.0.max(1) as f32,
         is_virtual: crate::device::is_virtual(&facts.name),
         gone: control.is_device_gone(),
     }
 }
 
-fn read_figures(control: &Control, place: &mut Place) {
+fn read_figures(control: &Control, session_info: &mut SessionInfo) {
     let now = Instant::now();
-    if place.read_at.is_some_and(|at| now.duration_since(at) < READING) {
+    if session_info.read_at.is_some_and(|at| now.duration_since(at) < FIGURES_INTERVAL) {
         return;
     }
-    place.read_at = Some(now);
+    session_info.read_at = Some(now);
     let running = control.running();
     let (published, disk, rate) = (&running.published, &running.disk, running.device.rate);
-    let base = control.pass_reading().or(place.base.as_ref());
+    let base = control.pass_reading().or(session_info.base.as_ref());
     let faults = base.and_then(|base| faults_by_kind(running, base));
     let since = |now: u64, of: fn(&Reading) -> u64| now - base.map_or(0, of).min(now);
     let seconds = |frames: u64| (frames != u64::MAX).then(|| Frames(frames).seconds(rate));
     let recording = control.is_recording();
     let lead = if recording { disk.lead_frames.load(Relaxed) } else { disk.play_lead_frames.load(Relaxed) };
-    let sync = disk.durable_ms.load(Relaxed);
-    if place.durable.is_none_or(|(seen, _)| seen != sync) {
-        place.durable = Some((sync, now));
+    let synced_ms = disk.durable_ms.load(Relaxed);
+    if session_info.durable.is_none_or(|(seen, _)| seen != synced_ms) {
+        session_info.durable = Some((synced_ms, now));
     }
-    place.figures = Figures {
+    session_info.figures = EngineFigures {
         minor_faults: faults.map(|(minor, _)| minor),
         major_faults: faults.map(|(_, major)| major),
         xruns: since(published.xruns.load(Relaxed), |base| base.xruns),
@@ -319,7 +311,7 @@ fn read_figures(control: &Control, place: &mut Place) {
         backlog_bytes: disk.backlog_bytes.load(Relaxed),
         spool_bytes: disk.spool_bytes.load(Relaxed),
         spool_bytes_max: running.setup.spool_bytes_max,
-        durable_age: place.durable.filter(|_| recording && sync > 0).map(|(_, at)| now.duration_since(at)),
+        durable_age: session_info.durable.filter(|_| recording && synced_ms > 0).map(|(_, at)| now.duration_since(at)),
         scheduling: running.scheduling.to_string(),
         capture_path: running.setup.capture_path.to_string(),
     };

@@ -1,7 +1,7 @@
-//! Everything that a face can ask for. Thread: control.
+//! Commands: everything that a front end can ask the app to do. Thread: control.
 //!
-//! A widget pushes a command; [`super::App::apply`] carries it out, in one place. A command that makes no sense
-//! now changes nothing and is answered by a notice.
+//! A widget pushes a command and [`super::App::apply`] carries it out. A command that the present state does not allow
+//! changes nothing and posts a notice.
 
 use super::jobs::{ExportRequest, StressRequest};
 use super::settings::Settings;
@@ -9,66 +9,62 @@ use crate::control::edit::Edit;
 use crate::time::FramePos;
 use std::path::PathBuf;
 
-/// See the module.
+/// A request of the front end.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
-    /// Record every armed track; if none is armed, arm all of them first. Locks: only [`Command::Stop`] ends it.
+    /// Record every armed track; if none is armed, arm all of them first. Only [`Command::Stop`] ends a pass.
     Record,
-    /// End the pass or the playback. A face asks for a long press first while a pass is on.
+    /// End the pass or the playback. While a pass runs, the front end requires a long press before it sends this.
     Stop,
-    /// Roll from where the playhead stands.
+    /// Play from the playhead. Does nothing while a pass runs.
     Play,
-    /// Play, or stop playing. Does nothing while a pass is on.
+    /// Play, or stop playing. Does nothing while a pass runs.
     PlayOrStop,
-    /// Go to a place; a rolling transport rolls on there. Refused while recording.
+    /// Move the playhead. A rolling transport keeps rolling from the new position. Refused while recording.
     Locate(FramePos),
-    /// Go to the start of the timeline.
+    /// Move the playhead to the start of the timeline.
     ToStart,
-    /// Go to the end of the last region.
+    /// Move the playhead to the end of the last region.
     ToEnd,
-    /// Select a stretch of the timeline, or none. Loop, punch and export use it.
+    /// Select a range of the timeline, or none. Loop, punch and export use it.
     Range(Option<(FramePos, FramePos)>),
-    /// Whether playback repeats the selected stretch.
+    /// Whether playback loops over the selected range.
     Loop(bool),
-    /// Whether recording begins and ends with the selected stretch, rolling in before it.
+    /// Whether recording punches in and out at the selected range, with a pre-roll.
     Punch(bool),
     /// A change of the session, which can be undone.
     Edit(Edit),
-    /// Drop a marker at the playhead; it is named later.
+    /// Add a marker without a name at the playhead.
     Marker,
-    /// Take the last change back.
     Undo,
-    /// Do it again.
     Redo,
-    /// Save now. Everything is saved by itself; this is for peace of mind and tells when it is done.
+    /// Save now and post a notice when the session is saved. Every change is saved without this command, too.
     Save,
-    /// Open a new session named by date, in the folder for sessions.
+    /// Open a new session, named by date, in the folder for sessions. Refused while recording.
     NewSession,
-    /// Open a session.
+    /// Open the session in this folder. Refused while recording.
     OpenSession(PathBuf),
-    /// Go back to a kept version of a session whose file is damaged, and open it.
+    /// Restore this kept version of a session whose file is damaged, and open it.
     RestoreVersion(u32),
-    /// Close the device and open the one the settings name. Refused while recording.
+    /// Close the device and open the one that the settings name. Refused while recording.
     Reopen,
-    /// Look again which devices are there.
+    /// List the sound devices again.
     RescanDevices,
-    /// Keep these settings. What takes a new device or new windows is applied at once when no pass is on.
+    /// Store these settings. Settings of the device and of memory take effect with the next [`Command::Reopen`].
     Settings(Box<Settings>),
     /// Let takes continue in this folder when their disk is full or fails, from now on. Audio that already waits in
     /// memory for such a disk goes there too.
     SetOverflowFolder(PathBuf),
-    /// Export, on a thread of its own.
     Export(Box<ExportRequest>),
-    /// Stop the export; what it had made is removed.
+    /// Stop the export and remove the files that it has written.
     CancelExport,
-    /// Examine the machine.
+    /// Let the doctor examine the machine.
     Doctor,
     /// Run the stress test.
     Stress(StressRequest),
-    /// End it.
     CancelStress,
-    /// Show the session's takes in the file manager.
+    /// Open the folder of the session's takes in the file manager.
     OpenFolder,
-    /// Forget the notices that were shown, and the clip lamps' and losses' alarm.
+    /// Mark all notices as seen and end the alarm for losses.
     Acknowledge,
 }

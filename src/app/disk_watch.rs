@@ -1,5 +1,5 @@
-//! Room on the session's disk: asked now and then by a thread that a dead disk may hold up. Thread: room, and control
-//! asks.
+//! Free space of the session's disk, read every few seconds. Thread: disk-watch reads, because a dead disk can block
+//! it; control asks.
 
 use super::Wake;
 use crate::file_system::{free_bytes, mount_of};
@@ -9,45 +9,45 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::time::Duration;
 
-/// Between two looks.
-const LOOK: Duration = Duration::from_secs(3);
+const READ_INTERVAL: Duration = Duration::from_secs(3);
 
-/// Bytes that are free, and what to call the disk.
-type Found = Option<(u64, String)>;
+/// Free bytes and the disk's name; `None`: not known.
+type FreeSpace = Option<(u64, String)>;
 
-/// See the module.
+/// Control's side of the thread.
 pub(super) struct DiskWatch {
-    told: Sender<Option<PathBuf>>,
-    found: Arc<Mutex<Found>>,
+    folders: Sender<Option<PathBuf>>,
+    latest: Arc<Mutex<FreeSpace>>,
 }
 
 impl DiskWatch {
-    /// Begins to look, at nothing.
+    /// Starts the thread. It waits until [`DiskWatch::watch`] names a folder.
     pub(super) fn start(wake: Wake) -> DiskWatch {
-        let (told, folders) = bounded(8);
-        let found = Arc::new(Mutex::new(None));
-        let here = Arc::clone(&found);
-        let looking = std::thread::Builder::new().name("room".to_owned()).spawn(move || look(&folders, &here, &wake));
-        drop(looking);
-        DiskWatch { told, found }
+        let (folders, received) = bounded(8);
+        let latest = Arc::new(Mutex::new(None));
+        let shared = Arc::clone(&latest);
+        let thread =
+            std::thread::Builder::new().name("disk-watch".to_owned()).spawn(move || run(&received, &shared, &wake));
+        drop(thread);
+        DiskWatch { folders, latest }
     }
 
-    /// Which folder's disk to look at.
-    pub(super) fn look_at(&self, folder: Option<PathBuf>) {
-        self.told.try_send(folder).ok();
+    /// Watches the disk of this folder from now on.
+    pub(super) fn watch(&self, folder: Option<PathBuf>) {
+        self.folders.try_send(folder).ok();
     }
 
-    /// What was found last. Does not wait: while it is being changed, nothing is known for a moment.
-    pub(super) fn found(&self) -> Found {
-        self.found.try_lock().ok().and_then(|found| found.clone())
+    /// The last reading. It does not wait: while the thread writes a new reading, the answer is `None`.
+    pub(super) fn latest(&self) -> FreeSpace {
+        self.latest.try_lock().ok().and_then(|latest| latest.clone())
     }
 }
 
-fn look(folders: &Receiver<Option<PathBuf>>, found: &Mutex<Found>, wake: &Wake) {
+fn run(folders: &Receiver<Option<PathBuf>>, latest: &Mutex<FreeSpace>, wake: &Wake) {
     let mut folder: Option<PathBuf> = None;
     loop {
         let next = if folder.is_some() {
-            folders.recv_timeout(LOOK)
+            folders.recv_timeout(READ_INTERVAL)
         } else {
             folders.recv().map_err(|_| RecvTimeoutError::Disconnected)
         };
@@ -57,14 +57,14 @@ fn look(folders: &Receiver<Option<PathBuf>>, found: &Mutex<Found>, wake: &Wake) 
             Err(RecvTimeoutError::Disconnected) => return,
         }
         let now = folder.as_ref().and_then(|folder| Some((free_bytes(folder)?, place_of(folder))));
-        let Ok(mut before) = found.lock() else { return };
-        // A window that rests is woken for what it would show: tenths of a percent are not.
-        let differs = match (&*before, &now) {
+        let Ok(mut latest) = latest.lock() else { return };
+        // Wake an idle front end only for a change that it would show, not for tenths of a percent.
+        let differs = match (&*latest, &now) {
             (Some((a, _)), Some((b, _))) => a.abs_diff(*b) > b / 500 + (16 << 20),
             (a, b) => a.is_some() != b.is_some(),
         };
-        *before = now;
-        drop(before);
+        *latest = now;
+        drop(latest);
         if differs {
             wake();
         }

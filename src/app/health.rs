@@ -1,60 +1,62 @@
-//! How things stand, in one sentence. Thread: control. Pure.
+//! The status line under the transport: the most urgent condition, figures, and advice. Thread: control. Pure.
 
-use super::snapshot::{Figures, Health, Level, PassPhase, Room, Stage};
+use super::snapshot::{DiskSpace, EngineFigures, Health, PassPhase, Stage};
+use crate::control::Severity;
 use std::path::Path;
 
-/// What the sentence is made of.
-pub(super) struct State<'a> {
+/// Everything that the status line is derived from.
+pub(super) struct HealthInput<'a> {
     pub(super) stage: &'a Stage,
-    /// The pass that is on.
+    /// The phase of the running pass.
     pub(super) phase: Option<PassPhase>,
     pub(super) rolls: bool,
-    /// Tracks, and those of them that are armed or recorded.
+    /// Number of tracks, and number of those that are armed or being recorded.
     pub(super) tracks: (usize, usize),
     pub(super) device: &'a str,
     pub(super) device_gone: bool,
-    /// Why it is not taken back although it is there again.
+    /// The reason why a device that is back cannot be used.
     pub(super) device_blocked_by: Option<&'a str>,
     pub(super) built_in: bool,
-    pub(super) figures: &'a Figures,
-    pub(super) room: Option<&'a Room>,
-    /// A loss or a trouble that nobody has acknowledged.
+    pub(super) figures: &'a EngineFigures,
+    pub(super) disk_space: Option<&'a DiskSpace>,
+    /// The text of the last loss that the user has not acknowledged.
     pub(super) alarm: Option<&'a str>,
-    /// Why the audio thread has no real-time right, and what to do.
+    /// Why the audio thread has no real-time priority, and how to change that.
     pub(super) no_real_time: Option<(&'a str, Option<&'a str>)>,
     pub(super) windows_unlocked: u64,
-    /// What is wrong with the disk now.
+    /// The error of the disk that fails now.
     pub(super) disk: Option<&'a str>,
-    /// The folder of the pass's mirror, or what is wrong with that.
+    /// The folder of the pass's mirror, or its error.
     pub(super) mirror: Option<Result<&'a Path, &'a str>>,
+    /// Frames lost that the user has acknowledged.
     pub(super) lost_before: u64,
 }
 
-/// Seconds of room below which it is said, and said aloud.
-const ROOM_SECONDS: (f64, f64) = (600.0, 120.0);
+/// Recording time that is left, in seconds, below which the status line is a caution (first) or an alarm (second).
+const DISK_SECONDS_WARNING: (f64, f64) = (600.0, 120.0);
 
-/// Part of the spool from which on a slow disk is said.
-const BACKLOG_PART: u64 = 8;
+/// The disk counts as behind when one part in this many of the spool waits for it.
+const BACKLOG_FRACTION: u64 = 8;
 
-/// The sentence, its parts, and what to do.
-pub(super) fn health(state: &State<'_>) -> Health {
-    let parts = parts(state);
-    let safety = safety(state);
-    let of = |level: Level, head: &str, advice: Option<String>| Health {
-        level,
+/// The status line for a state. Losses come before cautions.
+pub(super) fn health(input: &HealthInput<'_>) -> Health {
+    let parts = parts(input);
+    let safety = safety(input);
+    let make = |severity: Severity, head: &str, advice: Option<String>| Health {
+        severity,
         head: head.to_owned(),
         parts: parts.clone(),
         advice,
         safety: safety.clone(),
     };
-    let alone = |level: Level, head: &str, advice: &str| Health {
-        level,
+    let alone = |severity: Severity, head: &str, advice: &str| Health {
+        severity,
         head: head.to_owned(),
         parts: Vec::new(),
         advice: Some(advice.to_owned()),
         safety: Vec::new(),
     };
-    match state.stage {
+    match input.stage {
         Stage::Opening => return Health { head: "Opening.".to_owned(), ..Health::default() },
         Stage::Closing => return Health { head: "Saving.".to_owned(), ..Health::default() },
         Stage::NoSession { reason, versions } => {
@@ -63,103 +65,104 @@ pub(super) fn health(state: &State<'_>) -> Health {
             } else {
                 "Earlier versions can be restored: click here"
             };
-            return alone(Level::Loss, "The session cannot be opened.", &format!("{reason}. {advice}"));
+            return alone(Severity::Loss, "The session cannot be opened.", &format!("{reason}. {advice}"));
         }
-        Stage::NoDevice { reason } => return alone(Level::Loss, "No device.", reason),
-        Stage::ReadOnly(reason) => return alone(Level::Caution, "Only to be played.", reason),
+        Stage::NoDevice { reason } => return alone(Severity::Loss, "No device.", reason),
+        Stage::ReadOnly(reason) => return alone(Severity::Caution, "Only to be played.", reason),
         Stage::Open => {}
     }
-    loss(state, &of).or_else(|| caution(state, &of)).unwrap_or_else(|| {
-        let head = match (state.phase, state.built_in) {
+    loss(input, &make).or_else(|| caution(input, &make)).unwrap_or_else(|| {
+        let head = match (input.phase, input.built_in) {
             (None, true) => "Built-in test tones.",
             _ => "All is well.",
         };
-        of(Level::Good, head, None)
+        make(Severity::Info, head, None)
     })
 }
 
-type Of<'a> = dyn Fn(Level, &str, Option<String>) -> Health + 'a;
+type MakeHealth<'a> = dyn Fn(Severity, &str, Option<String>) -> Health + 'a;
 
-/// Sound that was lost, or is being lost.
-fn loss(state: &State<'_>, of: &Of<'_>) -> Option<Health> {
-    let figures = state.figures;
-    if state.device_gone {
-        let head = format!("{} is gone.", state.device);
-        let advice = state.device_blocked_by.unwrap_or("The timeline counts on; plug it in again, or stop");
-        return Some(of(Level::Loss, &head, Some(advice.to_owned())));
+/// The status line for sound that was lost, or is being lost.
+fn loss(input: &HealthInput<'_>, make: &MakeHealth<'_>) -> Option<Health> {
+    let figures = input.figures;
+    if input.device_gone {
+        let head = format!("{} is gone.", input.device);
+        let advice = input.device_blocked_by.unwrap_or("The timeline counts on; plug it in again, or stop");
+        return Some(make(Severity::Loss, &head, Some(advice.to_owned())));
     }
-    if figures.frames_lost > state.lost_before {
-        let lost = figures.frames_lost - state.lost_before;
+    if figures.frames_lost > input.lost_before {
+        let lost = figures.frames_lost - input.lost_before;
         let head = format!("{lost} frames lost.");
-        return Some(of(
-            Level::Loss,
+        return Some(make(
+            Severity::Loss,
             &head,
             Some("They are silence in their place, marked on the timeline".to_owned()),
         ));
     }
-    if let Some(room) = state.room.filter(|room| room.seconds < ROOM_SECONDS.1) {
-        let head = format!("The disk is full in {} s.", room.seconds as u64);
-        return Some(of(Level::Loss, &head, Some(format!("Make room on {}", room.place))));
+    if let Some(disk_space) = input.disk_space.filter(|disk_space| disk_space.seconds < DISK_SECONDS_WARNING.1) {
+        let head = format!("The disk is full in {} s.", disk_space.seconds as u64);
+        return Some(make(Severity::Loss, &head, Some(format!("Make room on {}", disk_space.disk))));
     }
-    state.alarm.map(|alarm| of(Level::Loss, "Trouble.", Some(alarm.to_owned())))
+    input.alarm.map(|alarm| make(Severity::Loss, "Trouble.", Some(alarm.to_owned())))
 }
 
-/// Less margin than there should be.
-fn caution(state: &State<'_>, of: &Of<'_>) -> Option<Health> {
-    let figures = state.figures;
+/// The status line for less safety margin than there should be. A failing disk is shown as a loss, although the sound
+/// still waits in memory.
+fn caution(input: &HealthInput<'_>, make: &MakeHealth<'_>) -> Option<Health> {
+    let figures = input.figures;
     let faults = figures.minor_faults.unwrap_or(0) + figures.major_faults.unwrap_or(0);
-    if state.phase.is_some() && faults > 0 {
+    if input.phase.is_some() && faults > 0 {
         let advice = if figures.capture_path == "in-place" {
             "in-place: the kernel write-protected pages under the audio thread; use the spool path".to_owned()
         } else {
             "The audio thread had to wait for the kernel; the doctor may know why".to_owned()
         };
-        return Some(of(Level::Caution, &format!("{faults} page faults."), Some(advice)));
+        return Some(make(Severity::Caution, &format!("{faults} page faults."), Some(advice)));
     }
-    if state.phase.is_some()
-        && figures.backlog_bytes > figures.spool_bytes_max / BACKLOG_PART
+    if input.phase.is_some()
+        && figures.backlog_bytes > figures.spool_bytes_max / BACKLOG_FRACTION
         && figures.spool_bytes_max > 0
     {
         let used = 100 * figures.spool_bytes / figures.spool_bytes_max;
         let advice = format!("Recording goes on in memory, {used} % of it used; nothing is lost");
-        return Some(of(Level::Caution, "The disk is behind.", Some(advice)));
+        return Some(make(Severity::Caution, "The disk is behind.", Some(advice)));
     }
-    if let Some(trouble) = state.disk {
+    if let Some(trouble) = input.disk {
         let advice = format!(
             "{trouble}. What is recorded waits in memory; make room, or go on in another folder (Ctrl+Shift+G)"
         );
-        return Some(of(Level::Loss, "The disk takes nothing.", Some(advice)));
+        return Some(make(Severity::Loss, "The disk takes nothing.", Some(advice)));
     }
-    if let Some(Err(reason)) = state.mirror {
+    if let Some(Err(reason)) = input.mirror {
         let advice = format!("{reason}. The session's own takes go on as they are");
-        return Some(of(Level::Caution, "No mirror.", Some(advice)));
+        return Some(make(Severity::Caution, "No mirror.", Some(advice)));
     }
-    if let Some(room) = state.room.filter(|room| room.seconds < ROOM_SECONDS.0) {
-        let head = format!("{} min of room left.", (room.seconds / 60.0) as u64);
-        return Some(of(Level::Caution, &head, Some(format!("Make room on {}", room.place))));
+    if let Some(disk_space) = input.disk_space.filter(|disk_space| disk_space.seconds < DISK_SECONDS_WARNING.0) {
+        let head = format!("{} min of room left.", (disk_space.seconds / 60.0) as u64);
+        return Some(make(Severity::Caution, &head, Some(format!("Make room on {}", disk_space.disk))));
     }
-    if state.windows_unlocked > 0 && state.phase.is_some() {
+    if input.windows_unlocked > 0 && input.phase.is_some() {
         let limit = figures.locked_limit / 1024;
         let advice = format!("{limit} KiB may be locked, too little for all tracks; raise it with ulimit -l");
-        return Some(of(Level::Caution, "Recording without locked memory.", Some(advice)));
+        return Some(make(Severity::Caution, "Recording without locked memory.", Some(advice)));
     }
-    if let Some((reason, fix)) = state.no_real_time {
+    if let Some((reason, fix)) = input.no_real_time {
         let advice = fix.map_or_else(|| reason.to_owned(), |fix| format!("{reason}; to change that: {fix}"));
-        return Some(of(Level::Caution, "No real-time right.", Some(advice)));
+        return Some(make(Severity::Caution, "No real-time right.", Some(advice)));
     }
     None
 }
 
-fn parts(state: &State<'_>) -> Vec<String> {
-    let figures = state.figures;
+fn parts(input: &HealthInput<'_>) -> Vec<String> {
+    let figures = input.figures;
     let count = |n: u64, thing: &str| if n == 1 { format!("1 {thing}") } else { format!("{n} {thing}s") };
-    let (all, armed) = state.tracks;
-    let mut parts = vec![if armed > 0 && armed < all && state.phase.is_none() {
+    let (all, armed) = input.tracks;
+    let mut parts = vec![if armed > 0 && armed < all && input.phase.is_none() {
         format!("{armed} of {all} tracks armed")
     } else {
-        count(if state.phase.is_some() { armed as u64 } else { all as u64 }, "track")
+        count(if input.phase.is_some() { armed as u64 } else { all as u64 }, "track")
     }];
-    if let Some(lead) = figures.lead_s.filter(|_| state.phase.is_some() || state.rolls) {
+    if let Some(lead) = figures.lead_s.filter(|_| input.phase.is_some() || input.rolls) {
         parts.push(format!("{lead:.1} s lead"));
     }
     parts.push(format!("{} lost", count(figures.frames_lost, "frame")));
@@ -174,17 +177,17 @@ fn parts(state: &State<'_>) -> Vec<String> {
     parts
 }
 
-/// What a crash and a power cut would cost now.
-fn safety(state: &State<'_>) -> Vec<String> {
-    if state.phase != Some(PassPhase::Recording) {
+/// The sound that a crash and a power cut would cost now.
+fn safety(input: &HealthInput<'_>) -> Vec<String> {
+    if input.phase != Some(PassPhase::Recording) {
         return Vec::new();
     }
     let mut safety = vec!["safe against a crash: now".to_owned()];
-    if let Some(age) = state.figures.durable_age {
+    if let Some(age) = input.figures.durable_age {
         safety.push(format!("safe against power loss: {:.1} s ago", age.as_secs_f64()));
     }
-    if let Some(Ok(folder)) = state.mirror {
-        // The folder that was named: the session's own in it has the session's name.
+    if let Some(Ok(folder)) = input.mirror {
+        // Show the folder that the user chose. Its subfolder, where the mirror is, has the session's name.
         let named = folder.parent().and_then(Path::file_name).unwrap_or(folder.as_os_str());
         safety.push(format!("mirrored in {}", named.display()));
     }
@@ -195,19 +198,19 @@ fn safety(state: &State<'_>) -> Vec<String> {
 mod tests {
     use super::*;
 
-    fn kept<T>(value: T) -> &'static T {
+    fn leak<T>(value: T) -> &'static T {
         Box::leak(Box::new(value))
     }
 
-    fn with(change: impl FnOnce(&mut State<'static>)) -> Health {
-        let figures = Figures {
+    fn with(change: impl FnOnce(&mut HealthInput<'static>)) -> Health {
+        let figures = EngineFigures {
             minor_faults: Some(0),
             major_faults: Some(0),
             lead_s: Some(1.84),
             spool_bytes_max: 1 << 30,
-            ..Figures::default()
+            ..EngineFigures::default()
         };
-        let mut state = State {
+        let mut input = HealthInput {
             stage: &Stage::Open,
             phase: Some(PassPhase::Recording),
             rolls: true,
@@ -216,8 +219,8 @@ mod tests {
             device_gone: false,
             device_blocked_by: None,
             built_in: false,
-            figures: kept(figures),
-            room: None,
+            figures: leak(figures),
+            disk_space: None,
             alarm: None,
             no_real_time: None,
             windows_unlocked: 0,
@@ -225,63 +228,68 @@ mod tests {
             mirror: None,
             lost_before: 0,
         };
-        change(&mut state);
-        health(&state)
+        change(&mut input);
+        health(&input)
     }
 
     #[test]
-    fn a_recording_without_trouble_is_said_in_one_sentence() {
+    fn a_recording_without_trouble_is_well_and_shows_its_figures() {
         let health = with(|_| {});
-        assert_eq!((health.level, health.head.as_str()), (Level::Good, "All is well."));
+        assert_eq!((health.severity, health.head.as_str()), (Severity::Info, "All is well."));
         assert_eq!(health.parts, ["24 tracks", "1.8 s lead", "0 frames lost", "0 page faults", "0 xruns"]);
     }
 
     #[test]
-    fn the_worst_is_said_first_and_each_says_what_to_do() {
-        let room = kept(Room { free_bytes: 1, seconds: 60.0, place: "Music".to_owned() });
-        let gone = with(|state| {
-            state.device_gone = true;
-            state.room = Some(room);
+    fn the_worst_condition_comes_first_with_advice() {
+        let disk_space = leak(DiskSpace { free_bytes: 1, seconds: 60.0, disk: "Music".to_owned() });
+        let gone = with(|input| {
+            input.device_gone = true;
+            input.disk_space = Some(disk_space);
         });
-        assert!(gone.level == Level::Loss && gone.head == "Scarlett 18i20 is gone." && gone.advice.is_some());
-        let full = with(|state| state.room = Some(room));
-        assert!(full.level == Level::Loss && full.head.contains("60 s") && full.advice.unwrap().contains("Music"));
-        let few = with(|state| {
-            state.no_real_time = Some(("refused", Some("add yourself to group audio")));
-            state.windows_unlocked = 3;
+        assert!(gone.severity == Severity::Loss && gone.head == "Scarlett 18i20 is gone." && gone.advice.is_some());
+        let full = with(|input| input.disk_space = Some(disk_space));
+        assert!(
+            full.severity == Severity::Loss && full.head.contains("60 s") && full.advice.unwrap().contains("Music")
+        );
+        let few = with(|input| {
+            input.no_real_time = Some(("refused", Some("add yourself to group audio")));
+            input.windows_unlocked = 3;
         });
-        assert!(few.level == Level::Caution && few.head == "Recording without locked memory.");
+        assert!(few.severity == Severity::Caution && few.head == "Recording without locked memory.");
     }
 
     #[test]
-    fn a_mirror_is_said_where_it_is_and_a_lost_one_with_its_reason() {
-        let mirrored = with(|state| state.mirror = Some(Ok(Path::new("/media/Backup/Friday"))));
-        assert_eq!((mirrored.level, mirrored.safety.last().unwrap().as_str()), (Level::Good, "mirrored in Backup"));
-        let lost = with(|state| state.mirror = Some(Err("/media/Backup: cannot write: the disk is full")));
-        assert_eq!((lost.level, lost.head.as_str()), (Level::Caution, "No mirror."));
+    fn a_mirror_shows_its_folder_and_a_failed_one_its_reason() {
+        let mirrored = with(|input| input.mirror = Some(Ok(Path::new("/media/Backup/Friday"))));
+        assert_eq!(
+            (mirrored.severity, mirrored.safety.last().unwrap().as_str()),
+            (Severity::Info, "mirrored in Backup")
+        );
+        let lost = with(|input| input.mirror = Some(Err("/media/Backup: cannot write: the disk is full")));
+        assert_eq!((lost.severity, lost.head.as_str()), (Severity::Caution, "No mirror."));
         assert!(lost.advice.unwrap().starts_with("/media/Backup: cannot write"));
     }
 
     #[test]
-    fn faults_in_direct_are_told_as_what_they_are() {
-        let figures = Figures {
+    fn page_faults_in_place_are_explained() {
+        let figures = EngineFigures {
             minor_faults: Some(7),
             major_faults: Some(0),
             capture_path: "in-place".to_owned(),
-            ..Figures::default()
+            ..EngineFigures::default()
         };
-        let health = with(|state| state.figures = kept(figures));
+        let health = with(|input| input.figures = leak(figures));
         assert!(
-            health.level == Level::Caution
+            health.severity == Severity::Caution
                 && health.head == "7 page faults."
                 && health.advice.unwrap().contains("write-protected")
         );
     }
 
     #[test]
-    fn a_session_that_cannot_be_opened_says_why_and_offers_what_there_is() {
+    fn a_session_that_cannot_be_opened_shows_the_reason_and_the_choices() {
         let stage = Stage::NoSession { reason: "session.json: damaged".to_owned(), versions: Vec::new() };
-        let health = with(|state| state.stage = kept(stage));
-        assert!(health.level == Level::Loss && health.advice.unwrap().contains("new one"));
+        let health = with(|input| input.stage = leak(stage));
+        assert!(health.severity == Severity::Loss && health.advice.unwrap().contains("new one"));
     }
 }

@@ -1,56 +1,57 @@
-//! Keeps the computer from falling asleep while a pass is on. Thread: inhibit, and control asks.
+//! Keeps the computer awake while a pass runs. Thread: control owns [`Inhibitor`]; inhibit waits for the system's
+//! answer.
 
 use crate::control::Severity;
 use crossbeam_channel::{Receiver, bounded};
 use std::os::fd::OwnedFd;
 
-/// Holds the system's word while there is a reason to.
+/// The request to the system to stay awake, and the lock that it grants.
 #[derive(Default)]
 pub(super) struct Inhibitor {
-    held: Option<Receiver<Result<OwnedFd, String>>>,
-    /// Sleep is off as long as this is open.
+    answer: Option<Receiver<Result<OwnedFd, String>>>,
+    /// The system stays awake while this file descriptor is open.
     lock: Option<OwnedFd>,
     problem: Option<String>,
-    told: bool,
+    reported: bool,
 }
 
 impl Inhibitor {
-    /// Asks for it, or gives it back.
-    pub(super) fn hold(&mut self, on: bool) {
+    /// Requests the lock, or releases it.
+    pub(super) fn set_active(&mut self, on: bool) {
         if !on {
-            self.held = None;
+            self.answer = None;
             self.lock = None;
             return;
         }
-        if let Some(answer) = self.held.as_ref().and_then(|held| held.try_recv().ok()) {
+        if let Some(answer) = self.answer.as_ref().and_then(|answer| answer.try_recv().ok()) {
             match answer {
                 Ok(lock) => self.lock = Some(lock),
                 Err(reason) => self.problem = Some(reason),
             }
         }
-        if self.held.is_none() {
-            let (tell, held) = bounded(1);
-            // The bus may let it wait.
-            let asking = std::thread::Builder::new().name("inhibit".to_owned()).spawn(move || {
-                tell.send(ask().map_err(|error| error.to_string())).ok();
+        if self.answer.is_none() {
+            let (sender, answer) = bounded(1);
+            // A thread of its own, because the bus may block.
+            let thread = std::thread::Builder::new().name("inhibit".to_owned()).spawn(move || {
+                sender.send(request_lock().map_err(|error| error.to_string())).ok();
             });
-            drop(asking);
-            self.held = Some(held);
+            drop(thread);
+            self.answer = Some(answer);
         }
     }
 
-    /// Why it could not be had; told once.
+    /// The reason why the system refused. Only the first refusal is returned.
     pub(super) fn problem(&mut self) -> Option<(Severity, String)> {
         let reason = self.problem.take()?;
-        if std::mem::replace(&mut self.told, true) {
+        if std::mem::replace(&mut self.reported, true) {
             return None;
         }
         Some((Severity::Info, format!("sleep: it cannot be kept off ({reason}); see that the computer stays awake")))
     }
 }
 
-/// `org.freedesktop.login1.Manager.Inhibit`: sleep is off until what comes back is closed.
-fn ask() -> zbus::Result<OwnedFd> {
+/// Calls `org.freedesktop.login1.Manager.Inhibit`. The system stays awake until the returned descriptor is closed.
+fn request_lock() -> zbus::Result<OwnedFd> {
     let bus = zbus::blocking::Connection::system()?;
     let arguments = ("sleep:idle", "Faultless", "A recording is being made", "block");
     let path = "/org/freedesktop/login1";

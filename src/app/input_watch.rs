@@ -1,5 +1,5 @@
-//! Whether anything is heard at the inputs: looked at now and then, so that a window that rests is woken when somebody
-//! plays. Thread: lookout, and control asks.
+//! Sound at the inputs, looked for a few times a second, so that an idle front end wakes when somebody plays. Thread:
+//! input-watch reads the meters; control asks.
 
 use super::Wake;
 use crate::message::Motion;
@@ -9,70 +9,69 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
-/// Between two looks.
-const LOOK: Duration = Duration::from_millis(150);
+const READ_INTERVAL: Duration = Duration::from_millis(150);
 
-/// Full scale 1.0; below it a meter shows nothing.
-const HEARD: f32 = 1e-3;
+/// RMS above which an input counts as sounding; full scale is 1.0. Below it a meter shows nothing.
+const AUDIBLE_RMS: f32 = 1e-3;
 
-/// See the module.
+/// Control's side of the thread.
 pub(super) struct InputWatch {
-    told: Sender<Option<Arc<Published>>>,
-    hears: Arc<AtomicBool>,
+    engines: Sender<Option<Arc<Published>>>,
+    is_audible: Arc<AtomicBool>,
 }
 
 impl InputWatch {
-    /// Begins to look, at nothing.
+    /// Starts the thread. It waits until [`InputWatch::watch`] gives it an engine's meters.
     pub(super) fn start(wake: Wake) -> InputWatch {
-        let (told, heard) = bounded(8);
-        let hears = Arc::new(AtomicBool::new(false));
-        let hears_here = Arc::clone(&hears);
-        let looking =
-            std::thread::Builder::new().name("lookout".to_owned()).spawn(move || look(&heard, &hears_here, &wake));
-        // Without it the window draws when it is touched.
-        drop(looking);
-        InputWatch { told, hears }
+        let (engines, received) = bounded(8);
+        let is_audible = Arc::new(AtomicBool::new(false));
+        let shared = Arc::clone(&is_audible);
+        let thread =
+            std::thread::Builder::new().name("input-watch".to_owned()).spawn(move || run(&received, &shared, &wake));
+        // Without the thread an idle front end draws when the user touches it.
+        drop(thread);
+        InputWatch { engines, is_audible }
     }
 
-    /// What to look at from now on.
-    pub(super) fn look_at(&self, published: Option<Arc<Published>>) {
-        self.hears.store(false, Relaxed);
-        self.told.try_send(published).ok();
+    /// Watches the meters of this engine from now on.
+    pub(super) fn watch(&self, published: Option<Arc<Published>>) {
+        self.is_audible.store(false, Relaxed);
+        self.engines.try_send(published).ok();
     }
 
-    /// Whether something was heard at the last look.
-    pub(super) fn hears(&self) -> bool {
-        self.hears.load(Relaxed)
+    /// Whether an input sounded at the last reading.
+    pub(super) fn is_audible(&self) -> bool {
+        self.is_audible.load(Relaxed)
     }
 }
 
-fn look(told: &Receiver<Option<Arc<Published>>>, hears: &AtomicBool, wake: &Wake) {
-    let mut at: Option<Arc<Published>> = None;
+fn run(engines: &Receiver<Option<Arc<Published>>>, is_audible: &AtomicBool, wake: &Wake) {
+    let mut watched: Option<Arc<Published>> = None;
     loop {
-        let next = match &at {
-            Some(_) => match told.try_recv() {
+        let next = match &watched {
+            Some(_) => match engines.try_recv() {
                 Ok(next) => Some(next),
                 Err(crossbeam_channel::TryRecvError::Empty) => None,
                 Err(crossbeam_channel::TryRecvError::Disconnected) => return,
             },
-            None => match told.recv() {
+            None => match engines.recv() {
                 Ok(next) => Some(next),
                 Err(_) => return,
             },
         };
         if let Some(next) = next {
-            at = next;
+            watched = next;
         }
-        if let Some(published) = &at {
-            let loud = published.inputs.iter().any(|cell| cell.rms() > HEARD);
+        if let Some(published) = &watched {
+            let loud = published.inputs.iter().any(|cell| cell.rms() > AUDIBLE_RMS);
             let moves = loud || published.motion() != Motion::Stopped;
-            if moves && !hears.swap(loud, Relaxed) {
+            if moves && !is_audible.swap(loud, Relaxed) {
                 wake();
             }
             if !loud {
-                hears.store(false, Relaxed);
+                is_audible.store(false, Relaxed);
             }
-            std::thread::sleep(LOOK);
+            std::thread::sleep(READ_INTERVAL);
         }
     }
 }

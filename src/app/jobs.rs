@@ -1,9 +1,10 @@
-//! Work that takes its time, on threads of its own: export, doctor, stress test. Thread: control, and one a job.
+//! Long jobs: export, doctor, stress test, and opening a folder. Thread: control owns [`Jobs`]; each job runs on a
+//! thread of its own and sends [`JobEvent`]s.
 
 use super::Wake;
 use crate::control::Severity;
 use crate::diagnostics::doctor::{self, Finding};
-use crate::diagnostics::stress::Kind;
+use crate::diagnostics::stress::StressKind;
 use crate::diagnostics::stress::sheet::Row;
 use crate::export::{self, ExportOptions};
 use crate::format::TakeFormat;
@@ -17,103 +18,103 @@ use std::process::{ChildStdin, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
-/// What is to be exported.
+/// A request to export.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ExportRequest {
-    /// The folder for the files.
+    /// The folder for the exported files.
     pub to: PathBuf,
-    /// Tracks; `None`: all.
+    /// The tracks; `None`: all.
     pub tracks: Option<Vec<TrackId>>,
-    /// From and until; `None`: the whole session.
+    /// The range: from, until; `None`: the whole session.
     pub range: Option<(FramePos, FramePos)>,
-    /// Format of the files; `None`: that of the session.
+    /// The sample format of the files; `None`: that of each take.
     pub format: Option<TakeFormat>,
-    /// One stereo mix rather than a file per track.
+    /// Export one stereo mix rather than a file for each track.
     pub mix: bool,
-    /// Replace files that are there.
+    /// Replace existing files.
     pub replace: bool,
 }
 
-/// What is known of an export.
+/// The state of the export.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ExportView {
-    /// The part that is done, 0 to 1; `None` while none runs.
+    /// Progress from 0 to 1; `None` while no export runs.
     pub progress: Option<f32>,
     /// The file being written.
     pub file: String,
-    /// How the last one ended: the files, or why not.
+    /// The result of the last export: its files, or the reason for its failure.
     pub ended: Option<Result<Arc<Vec<PathBuf>>, String>>,
 }
 
-/// What the stress test is to run.
+/// A request to run the stress test.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StressRequest {
-    /// What goes on beside.
-    pub kinds: Vec<Kind>,
-    /// Inputs.
+    /// The stresses to run, one after the other.
+    pub kinds: Vec<StressKind>,
+    /// Number of inputs to record.
     pub tracks: usize,
-    /// Seconds of each.
+    /// Seconds to record under each stress.
     pub seconds: f64,
 }
 
-/// What is known of the stress test.
+/// The state of the stress test.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct StressView {
-    /// The part that is done, 0 to 1; `None` while it does not run.
+    /// Progress from 0 to 1; `None` while the test does not run.
     pub progress: Option<f32>,
-    /// What it does now.
+    /// The present step, for the screen.
     pub doing: String,
-    /// The sheet so far.
+    /// The rows of the sheet that are complete.
     pub rows: Arc<Vec<Row>>,
-    /// Why it ended early.
+    /// The reason why the test ended early.
     pub failed: Option<String>,
 }
 
-/// What the doctor found: not asked, looking, found.
-pub type Looked = Option<Option<Arc<Vec<Finding>>>>;
+/// The doctor's findings: `None` before the first examination, `Some(None)` during one.
+pub type DoctorView = Option<Option<Arc<Vec<Finding>>>>;
 
-/// What a job tells.
-enum News {
-    Exporting { part: f32, file: String },
+/// A message from a job's thread.
+enum JobEvent {
+    ExportProgress { fraction: f32, file: String },
     Exported(Result<Arc<Vec<PathBuf>>, String>),
-    Examined(Vec<Finding>),
-    Stressing { part: f32, doing: String },
-    Stressed(Box<Row>),
-    StressOver(Result<(), String>),
-    Told(Severity, String),
+    DoctorDone(Vec<Finding>),
+    StressProgress { fraction: f32, doing: String },
+    StressRow(Box<Row>),
+    StressEnded(Result<(), String>),
+    Notice(Severity, String),
 }
 
-/// See the module.
+/// The jobs that run now, and the results of the last ones.
 pub(super) struct Jobs {
     wake: Wake,
-    tell: Sender<News>,
-    news: Receiver<News>,
+    sender: Sender<JobEvent>,
+    events: Receiver<JobEvent>,
     export: ExportView,
     stress: StressView,
-    doctor: Looked,
+    doctor: DoctorView,
     cancel_export: Arc<AtomicBool>,
-    stress_leash: Arc<Leash>,
+    stress_keep_alive: Arc<KeepAlive>,
 }
 
 impl Drop for Jobs {
     fn drop(&mut self) {
         self.cancel_export.store(true, Relaxed);
-        self.stress_leash.release();
+        self.stress_keep_alive.release();
     }
 }
 
 impl Jobs {
     pub(super) fn new(wake: Wake) -> Jobs {
-        let (tell, news) = unbounded();
+        let (sender, events) = unbounded();
         Jobs {
             wake,
-            tell,
-            news,
+            sender,
+            events,
             export: ExportView::default(),
             stress: StressView::default(),
             doctor: None,
             cancel_export: Arc::default(),
-            stress_leash: Arc::default(),
+            stress_keep_alive: Arc::default(),
         }
     }
 
@@ -125,51 +126,57 @@ impl Jobs {
         self.stress.clone()
     }
 
-    pub(super) fn doctor_view(&self) -> Looked {
+    pub(super) fn doctor_view(&self) -> DoctorView {
         self.doctor.clone()
     }
 
-    /// Whether any runs.
+    /// Whether a job runs.
     pub(super) fn is_busy(&self) -> bool {
         self.export.progress.is_some() || self.stress.progress.is_some() || self.doctor == Some(None)
     }
 
-    /// Takes what they have told; what a user should read comes back.
+    /// Takes the messages of all jobs. Returns notices for the user.
     pub(super) fn poll(&mut self) -> Vec<(Severity, String)> {
-        let mut told = Vec::new();
-        while let Ok(news) = self.news.try_recv() {
-            match news {
-                News::Exporting { part, file } => (self.export.progress, self.export.file) = (Some(part), file),
-                News::Exported(ended) => {
+        let mut notices = Vec::new();
+        while let Ok(event) = self.events.try_recv() {
+            match event {
+                JobEvent::ExportProgress { fraction, file } => {
+                    (self.export.progress, self.export.file) = (Some(fraction), file)
+                }
+                JobEvent::Exported(ended) => {
                     match &ended {
-                        Ok(files) => told.push((Severity::Info, format!("export: {} files written", files.len()))),
-                        Err(reason) => told.push((Severity::Caution, format!("export: {reason}"))),
+                        Ok(files) => notices.push((Severity::Info, format!("export: {} files written", files.len()))),
+                        Err(reason) => notices.push((Severity::Caution, format!("export: {reason}"))),
                     }
                     self.export = ExportView { ended: Some(ended), ..ExportView::default() };
                 }
-                News::Examined(findings) => self.doctor = Some(Some(Arc::new(findings))),
-                News::Stressing { part, doing } => (self.stress.progress, self.stress.doing) = (Some(part), doing),
-                News::Stressed(row) => Arc::make_mut(&mut self.stress.rows).push(*row),
-                News::StressOver(ended) => {
+                JobEvent::DoctorDone(findings) => self.doctor = Some(Some(Arc::new(findings))),
+                JobEvent::StressProgress { fraction, doing } => {
+                    (self.stress.progress, self.stress.doing) = (Some(fraction), doing)
+                }
+                JobEvent::StressRow(row) => Arc::make_mut(&mut self.stress.rows).push(*row),
+                JobEvent::StressEnded(ended) => {
                     self.stress.progress = None;
                     self.stress.failed = ended.err();
                 }
-                News::Told(severity, text) => told.push((severity, text)),
+                JobEvent::Notice(severity, text) => notices.push((severity, text)),
             }
         }
-        told
+        notices
     }
 
-    fn spawn(&self, name: &str, work: impl FnOnce(&dyn Fn(News)) + Send + 'static) {
-        let (tell, wake) = (self.tell.clone(), Arc::clone(&self.wake));
+    fn spawn(&self, name: &str, work: impl FnOnce(&dyn Fn(JobEvent)) + Send + 'static) {
+        let (sender, wake) = (self.sender.clone(), Arc::clone(&self.wake));
         let spawned = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
-            work(&|news| {
-                tell.send(news).ok();
+            work(&|event| {
+                sender.send(event).ok();
                 wake();
             });
         });
         if let Err(error) = spawned {
-            self.tell.send(News::Told(Severity::Caution, format!("{name} thread: cannot be started: {error}"))).ok();
+            self.sender
+                .send(JobEvent::Notice(Severity::Caution, format!("{name} thread: cannot be started: {error}")))
+                .ok();
         }
     }
 
@@ -180,23 +187,23 @@ impl Jobs {
         self.export = ExportView { progress: Some(0.0), ..ExportView::default() };
         self.cancel_export = Arc::default();
         let cancel = Arc::clone(&self.cancel_export);
-        self.spawn("export", move |tell| {
+        self.spawn("export", move |send| {
             let options = options(&request, folder, &session);
             let mut last = -1.0_f32;
             let mut progress = |now: export::Progress<'_>| {
-                let part = now.frames.0 as f32 / now.frames_total.0.max(1) as f32;
-                if part - last > 0.005 {
-                    last = part;
+                let fraction = now.frames.0 as f32 / now.frames_total.0.max(1) as f32;
+                if fraction - last > 0.005 {
+                    last = fraction;
                     let file =
                         now.file.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-                    tell(News::Exporting { part, file });
+                    send(JobEvent::ExportProgress { fraction, file });
                 }
             };
             let done = export::plan::plan(&session, &options)
                 .and_then(|plan| export::run::run(&plan.files, &mut progress, &cancel))
                 .map(|made| Arc::new(made.into_iter().map(|made| made.file).collect()))
                 .map_err(|error| error.to_string());
-            tell(News::Exported(done));
+            send(JobEvent::Exported(done));
         });
     }
 
@@ -209,34 +216,35 @@ impl Jobs {
             return;
         }
         self.doctor = Some(None);
-        self.spawn("doctor", move |tell| tell(News::Examined(doctor::examine(&folder, tracks, rate, format))));
+        self.spawn("doctor", move |send| send(JobEvent::DoctorDone(doctor::examine(&folder, tracks, rate, format))));
     }
 
-    /// One stress after the other, by a program of its own: what it does to its memory and its control group, and an end
-    /// by the kernel's hand, does not reach the open session. It works in a folder below `base` that is removed afterwards.
+    /// Starts the stress test as a process of its own. The process limits its own memory and moves itself into a
+    /// control group, and the kernel may kill it; none of this may touch the open session. It works in a folder below
+    /// `base` and removes that folder at the end.
     pub(super) fn stress(&mut self, request: StressRequest, base: &Path, period: usize, program: Option<PathBuf>) {
         if self.stress.progress.is_some() || request.kinds.is_empty() {
             return;
         }
         self.stress = StressView { progress: Some(0.0), doing: "preparing".to_owned(), ..StressView::default() };
-        self.stress_leash = Arc::default();
-        let leash = Arc::clone(&self.stress_leash);
+        self.stress_keep_alive = Arc::default();
+        let keep_alive = Arc::clone(&self.stress_keep_alive);
         let scratch = base.join("Stress test");
-        self.spawn("stress", move |tell| {
+        self.spawn("stress", move |send| {
             let program = program.unwrap_or_else(|| PathBuf::from("/proc/self/exe"));
-            let ended = stress(&program, &request, &scratch, period, &leash, tell);
-            tell(News::StressOver(ended));
+            let ended = stress(&program, &request, &scratch, period, &keep_alive, send);
+            send(JobEvent::StressEnded(ended));
         });
     }
 
     pub(super) fn cancel_stress(&mut self) {
-        self.stress_leash.release();
+        self.stress_keep_alive.release();
     }
 
     pub(super) fn open_folder(&self, folder: PathBuf) {
-        self.spawn("open", move |tell| {
+        self.spawn("open", move |send| {
             if let Err(error) = open::that(&folder) {
-                tell(News::Told(
+                send(JobEvent::Notice(
                     Severity::Info,
                     format!("{}: no file manager opens it here ({error})", folder.display()),
                 ));
@@ -245,7 +253,7 @@ impl Jobs {
     }
 }
 
-/// What the export itself is told.
+/// The options of the exporter for a request of the front end.
 pub fn options(request: &ExportRequest, folder: PathBuf, session: &Session) -> ExportOptions {
     let numbers = |ids: &Vec<TrackId>| {
         let at = |id: &TrackId| session.track_ids().position(|other| other == *id).map(|at| at + 1);
@@ -263,41 +271,41 @@ pub fn options(request: &ExportRequest, folder: PathBuf, session: &Session) -> E
     }
 }
 
-/// What keeps the stress test's program going: its standard input. Let go, it ends in good order.
+/// The standard input of the stress test's process. The process runs until this is closed, and then cleans up.
 #[derive(Default)]
-struct Leash {
+struct KeepAlive {
     input: Mutex<Option<ChildStdin>>,
-    gone: AtomicBool,
+    released: AtomicBool,
 }
 
-impl Leash {
-    fn hold(&self, input: Option<ChildStdin>) {
-        if let Ok(mut held) = self.input.lock() {
-            *held = input.filter(|_| !self.gone.load(Relaxed));
+impl KeepAlive {
+    fn set_input(&self, input: Option<ChildStdin>) {
+        if let Ok(mut slot) = self.input.lock() {
+            *slot = input.filter(|_| !self.released.load(Relaxed));
         }
     }
 
     fn release(&self) {
-        self.gone.store(true, Relaxed);
-        if let Ok(mut held) = self.input.lock() {
-            *held = None;
+        self.released.store(true, Relaxed);
+        if let Ok(mut slot) = self.input.lock() {
+            *slot = None;
         }
     }
 }
 
-/// A line that the stress test's program may print at the most.
-const LAB_LINE_BYTES_MAX: u64 = 64 * 1024;
+/// Limit for a line of output of the stress test's process.
+const OUTPUT_LINE_BYTES_MAX: u64 = 64 * 1024;
 
-/// Runs the stress test's program and passes on what it tells, line by line.
+/// Runs the process of the stress test and turns each line of its output into a job event.
 fn stress(
     program: &Path,
     request: &StressRequest,
     scratch: &Path,
     period: usize,
-    leash: &Leash,
-    tell: &dyn Fn(News),
+    keep_alive: &KeepAlive,
+    send: &dyn Fn(JobEvent),
 ) -> Result<(), String> {
-    let kinds: Vec<String> = request.kinds.iter().map(Kind::to_string).collect();
+    let kinds: Vec<String> = request.kinds.iter().map(StressKind::to_string).collect();
     let mut child = std::process::Command::new(program)
         .arg("stress")
         .arg(scratch)
@@ -308,43 +316,43 @@ fn stress(
         .stderr(Stdio::piped())
         .spawn()
         .map_err(|error| format!("stress test: {} cannot be started: {error}", program.display()))?;
-    leash.hold(child.stdin.take());
-    // Short, and read only when it is over: a pipe holds it.
+    keep_alive.set_input(child.stdin.take());
+    // Standard error is short enough for the pipe's buffer, so reading it after the end cannot block the process.
     let mut errors = child.stderr.take();
     let mut lines = child.stdout.take().map(BufReader::new);
     let mut line = Vec::new();
-    let (mut whole, mut unreadable) = (false, None);
+    let (mut complete, mut unreadable) = (false, None);
     while let Some(read) = &mut lines
-        && read.by_ref().take(LAB_LINE_BYTES_MAX).read_until(b'\n', &mut line).is_ok_and(|got| got > 0)
+        && read.by_ref().take(OUTPUT_LINE_BYTES_MAX).read_until(b'\n', &mut line).is_ok_and(|got| got > 0)
     {
         let value: Value = serde_json::from_slice(&line).unwrap_or_default();
         line.clear();
         if let Some(row) = value.get("row") {
             match serde_json::from_value(row.clone()) {
-                Ok(row) => tell(News::Stressed(Box::new(row))),
+                Ok(row) => send(JobEvent::StressRow(Box::new(row))),
                 Err(error) => {
                     unreadable = Some(format!("stress test: its sheet cannot be read: {error}"));
-                    leash.release();
+                    keep_alive.release();
                 }
             }
-        } else if let Some(part) = value["part"].as_f64() {
+        } else if let Some(fraction) = value["part"].as_f64() {
             let doing = value["doing"].as_str().unwrap_or_default().to_owned();
-            tell(News::Stressing { part: part as f32, doing });
+            send(JobEvent::StressProgress { fraction: fraction as f32, doing });
         }
-        whole |= value.get("rows").is_some();
+        complete |= value.get("rows").is_some();
     }
     let status = child.wait().map_err(|error| format!("stress test: {error}"))?;
     if let Some(reason) = unreadable {
         return Err(reason);
     }
-    if whole {
-        // A sheet that was not passed says so itself.
+    if complete {
+        // A failed test also exits with an error, but its sheet is complete and shows the failure.
         return Ok(());
     }
-    let mut said = String::new();
+    let mut output = String::new();
     if let Some(errors) = &mut errors {
-        errors.take(LAB_LINE_BYTES_MAX).read_to_string(&mut said).ok();
+        errors.take(OUTPUT_LINE_BYTES_MAX).read_to_string(&mut output).ok();
     }
-    let last = said.lines().last().and_then(|line| line.strip_prefix("faultless: ")).map(str::to_owned);
+    let last = output.lines().last().and_then(|line| line.strip_prefix("faultless: ")).map(str::to_owned);
     Err(last.unwrap_or_else(|| format!("stress test: it ended without a sheet ({status})")))
 }

@@ -1,179 +1,168 @@
-//! What the window stands on: a session, a device and everything beside them, opened, changed and closed while the
-//! window goes on drawing. Thread: control.
+//! The state behind the GUI: the open session and device, settings, jobs and notices. Thread: control.
 //!
-//! Nothing here waits: what may (a disk, a driver, a bus) is done by a thread of its own, and [`App::poll`] takes
-//! what it has found.
+//! Commands come in ([`App::apply`]), snapshots go out ([`App::snapshot`]). Nothing here waits. Work that can wait for
+//! a disk, a driver or a bus has a thread of its own, and [`App::poll`] collects its results.
 
+mod apply;
+mod build_snapshot;
 pub mod command;
+mod disk_watch;
 mod health;
 mod inhibit;
-pub mod jobs;
 mod input_watch;
-mod build_snapshot;
+pub mod jobs;
 pub mod naming;
 mod opener;
-pub mod report;
 mod past_events;
-mod record;
-mod disk_watch;
+pub mod report;
 pub mod settings;
 pub mod snapshot;
 mod waves;
-#[cfg(test)]
-mod tests;
 
-use crate::app::snapshot::{Snapshot, Stage, Told};
+use crate::app::snapshot::{EventEntry, Snapshot, Stage};
 use crate::butler::capabilities::CapturePath;
-use crate::control::pass::PassReport;
-use crate::control::{Control, ControlError, Notice, Severity};
+use crate::control::{Control, Notice, Severity};
 use crate::message::Motion;
 use crate::peaks::PeakStore;
 use crate::residency::watcher::Watcher;
-use crate::session::names::AUDIO;
 use crate::session::session_file;
-use crate::time::FramePos;
-use command::Command;
+use build_snapshot::{SessionInfo, TransportRequests};
 use disk_watch::DiskWatch;
 use inhibit::Inhibitor;
 use input_watch::InputWatch;
 use jobs::Jobs;
-use opener::{Opener, Plan};
-use settings::{Kept, Settings};
+use opener::{OpenRequest, Opener, OpenerEvent};
+use settings::{Settings, SettingsStore};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
-/// Called from any thread when something came that a face would want to show.
+/// Wakes the front end. Any thread calls it when there is something new to show.
 pub type Wake = Arc<dyn Fn() + Send + Sync>;
 
-/// How an app is started. What is not given is as the settings say.
+/// How to start an app. The settings decide every field that is `None`.
 #[derive(Clone, Default)]
 pub struct Options {
-    /// The session; `None`: the last one, or a new one.
+    /// The session's folder; `None`: the last session, or a new one.
     pub session: Option<PathBuf>,
-    /// A device for this time only.
+    /// The device for this start only.
     pub device: Option<DeviceWish>,
-    /// A capture path for this time only.
+    /// The capture path for this start only.
     pub capture_path: Option<CapturePath>,
-    /// The folder for the settings, in place of the user's own.
+    /// The folder of the settings file; `None`: the user's configuration folder.
     pub config: Option<PathBuf>,
-    /// The folder for new sessions, in place of the settings'.
+    /// The folder for new sessions.
     pub sessions: Option<PathBuf>,
-    /// Raised from outside to have everything ended: a signal.
+    /// Set by a signal handler: the app closes everything.
     pub end: Option<Arc<AtomicBool>>,
-    /// See [`Wake`].
     pub wake: Option<Wake>,
-    /// The program that runs the stress test, in place of this one.
+    /// The program that runs the stress test; `None`: this one. Tests set it.
     pub program: Option<PathBuf>,
 }
 
-/// A device that was named at the start.
+/// A device that the command line names.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct DeviceWish {
-    /// Its name; empty: the one of the settings.
+    /// The name; empty: the device of the settings.
     pub name: String,
-    /// Frames a second of new sessions.
+    /// Sample rate of new sessions, in Hz.
     pub rate: Option<u32>,
-    /// Frames of a period.
+    /// Frames in a period.
     pub period: Option<usize>,
-    /// Inputs.
+    /// Number of inputs to open.
     pub inputs: Option<usize>,
-    /// What the built-in device hears.
+    /// The input signal of the built-in device.
     pub signal: Option<String>,
 }
 
-/// Whether a face has something new to draw.
+/// Tells the front end how soon to draw again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Repaint {
-    /// Nothing moves; the wake comes when something does.
+    /// Nothing moves. [`Wake`] is called when something does.
     Never,
-    /// Something moves.
+    /// Something moves: draw the next frame.
     Moving,
 }
 
-/// What a face looks through, beside the snapshot.
+/// Data that the front end reads in place, because a snapshot of it would be too large.
 #[derive(Default)]
-pub struct Instruments<'a> {
-    /// Waveforms.
+pub struct LiveSources<'a> {
     pub waves: Option<&'a mut PeakStore>,
-    /// Which pages are where.
+    /// The residency samples, while the residency panel is open.
     pub watcher: Option<&'a Watcher>,
 }
 
-/// What is open.
 enum OpenState {
-    /// Nothing, for this reason; or not yet.
+    /// Nothing is open; the stage says why.
     Empty(Stage),
-    /// A session and a device.
+    /// A session and a device are open.
     Open(Box<Control>),
 }
 
-/// Notices that are kept.
+/// Notices that are kept for the Events panel.
 const NOTICES_MAX: usize = 500;
 
-/// See the module.
+/// The open session and device with everything around them.
 pub struct App {
     state: OpenState,
     opener: Opener,
     options: Options,
-    kept: Kept,
+    settings_store: SettingsStore,
     settings: Arc<Settings>,
-    told: Arc<Vec<Told>>,
+    notices: Arc<Vec<EventEntry>>,
     /// Events of earlier starts.
-    earlier: Arc<Vec<Told>>,
+    earlier: Arc<Vec<EventEntry>>,
     started: Instant,
     jobs: Jobs,
-    room: DiskWatch,
+    disk_watch: DiskWatch,
     inhibitor: Inhibitor,
     input_watch: InputWatch,
     devices: Arc<Vec<crate::device::Listed>>,
-    /// What is to be opened when the desk is free.
-    next: Option<Plan>,
-    transport: build_snapshot::Wishes,
-    /// The session's folder, its title and the device's, while one is open or shown.
-    place: build_snapshot::Place,
-    last_report: Option<PassReport>,
+    /// To be opened as soon as the session that is open now is closed.
+    next_open: Option<OpenRequest>,
+    transport: TransportRequests,
+    session_info: SessionInfo,
     closing: bool,
-    fresh: bool,
-    saving_told: Option<u64>,
+    needs_repaint: bool,
+    save_to_announce: Option<u64>,
     waves: waves::Waves,
-    /// Whether the watcher was given a view.
-    watched: bool,
+    /// Whether the watcher has a view and therefore samples.
+    watcher_has_view: bool,
 }
 
 impl App {
-    /// Begins to open what the options and the settings name. Waits for nothing but the settings' small file.
+    /// Reads the settings and begins to open a session and a device. It waits only for the settings file, which is
+    /// small.
     pub fn start(options: Options) -> App {
-        let (kept, settings, note) = Kept::load(options.config.clone());
+        let (settings_store, settings, note) = SettingsStore::load(options.config.clone());
         let wake: Wake = options.wake.clone().unwrap_or_else(|| Arc::new(|| {}));
         let mut app = App {
             state: OpenState::Empty(Stage::Opening),
             opener: Opener::new(Arc::clone(&wake)),
-            kept,
+            settings_store,
             settings: Arc::new(settings),
-            told: Arc::default(),
+            notices: Arc::default(),
             earlier: Arc::default(),
             started: Instant::now(),
             jobs: Jobs::new(Arc::clone(&wake)),
-            room: DiskWatch::start(Arc::clone(&wake)),
+            disk_watch: DiskWatch::start(Arc::clone(&wake)),
             inhibitor: Inhibitor::default(),
             input_watch: InputWatch::start(wake),
             devices: Arc::default(),
-            next: None,
-            transport: build_snapshot::Wishes::default(),
-            place: build_snapshot::Place::default(),
-            last_report: None,
+            next_open: None,
+            transport: TransportRequests::default(),
+            session_info: SessionInfo::default(),
             closing: false,
-            fresh: true,
-            saving_told: None,
+            needs_repaint: true,
+            save_to_announce: None,
             waves: waves::Waves::default(),
-            watched: false,
+            watcher_has_view: false,
             options,
         };
         if let Some(note) = note {
-            app.tell(Severity::Caution, note);
+            app.notify(Severity::Caution, note);
         }
         let folder =
             app.options.session.clone().or_else(|| app.settings.last_session.clone().filter(|path| path.exists()));
@@ -181,10 +170,10 @@ impl App {
         app
     }
 
-    /// Plans to open the session in `folder`, or a new one, as soon as what is open is closed.
+    /// Opens the session in `folder`, or a new one, as soon as the one that is open now is closed.
     fn open(&mut self, folder: Option<PathBuf>) {
         let named = self.options.session.is_some() || folder.is_some();
-        self.next = Some(Plan {
+        self.next_open = Some(OpenRequest {
             folder,
             named,
             settings: Arc::clone(&self.settings),
@@ -192,382 +181,263 @@ impl App {
             capture_path: self.options.capture_path,
             sessions: self.options.sessions.clone(),
         });
-        self.turn_over();
+        self.open_or_close_next();
     }
 
-    /// Closes what is open, opens what is next; each on the opener's thread.
-    fn turn_over(&mut self) {
+    /// Closes the open session if another is to be opened or the app closes; then opens the next one. Each is done on
+    /// a thread of the opener.
+    fn open_or_close_next(&mut self) {
         if self.opener.is_busy() {
             return;
         }
-        if (self.next.is_some() || self.closing)
+        if (self.next_open.is_some() || self.closing)
             && let OpenState::Open(_) = &self.state
         {
             let stage = if self.closing { Stage::Closing } else { Stage::Opening };
             if let OpenState::Open(control) = std::mem::replace(&mut self.state, OpenState::Empty(stage)) {
-                self.input_watch.look_at(None);
+                self.input_watch.watch(None);
                 self.waves = waves::Waves::default();
-                self.watched = false;
-                self.place.hold(&control);
-                // One that is opened again, with another device, stays.
-                let again = self.next.as_ref().is_some_and(|plan| plan.folder.as_ref() == Some(&self.place.folder));
-                let untouched = self.place.is_untouched(&control) && !again;
-                self.opener.close(control, untouched.then(|| self.place.folder.clone()));
+                self.watcher_has_view = false;
+                self.session_info.keep_session(&control);
+                // A session that is reopened with another device must not be removed, even if it is untouched.
+                let again = self
+                    .next_open
+                    .as_ref()
+                    .is_some_and(|request| request.folder.as_ref() == Some(&self.session_info.folder));
+                let untouched = self.session_info.is_untouched(&control) && !again;
+                self.opener.close(control, untouched.then(|| self.session_info.folder.clone()));
             }
             return;
         }
-        if let Some(plan) = self.next.take()
+        if let Some(request) = self.next_open.take()
             && !self.closing
         {
             self.state = OpenState::Empty(Stage::Opening);
-            self.opener.open(plan);
+            self.opener.open(request);
         }
     }
 
-    /// Takes what the threads have found. Call it before drawing, and when woken; it does not wait.
+    /// Collects the results of all threads. Call it before drawing and after a wake. It does not wait.
     pub fn poll(&mut self) {
         if self.options.end.as_ref().is_some_and(|end| end.load(Relaxed)) {
             self.shutdown();
         }
-        while let Some(done) = self.opener.done() {
-            self.fresh = true;
-            match done {
-                opener::Done::Opened(opened) => self.opened(*opened),
-                opener::Done::Failed(failed) => self.failed(failed),
-                opener::Done::Closed(notices) => {
-                    for notice in notices {
-                        self.notice(notice);
-                    }
-                    if let OpenState::Empty(stage) = &mut self.state {
-                        *stage = if self.closing { Stage::Closing } else { Stage::Opening };
-                    }
-                }
-                opener::Done::Listed(devices) => self.devices = Arc::new(devices),
-                opener::Done::Restored(Ok(folder)) => self.open(Some(folder)),
-                opener::Done::Restored(Err(reason)) => self.tell(Severity::Caution, reason),
-            }
+        while let Some(event) = self.opener.next_event() {
+            self.needs_repaint = true;
+            self.handle_opener_event(event);
         }
-        let mut moved = None;
-        if let OpenState::Open(control) = &mut self.state {
-            control.poll();
-            let mut notices = Vec::new();
-            while let Some(notice) = control.take_notice() {
-                notices.push(notice);
-            }
-            while let Some(report) = control.take_report() {
-                let text = report.summary(control.running().device.rate);
-                notices.push(Notice { severity: report.severity(), text });
-                self.last_report = Some(report);
-            }
-            while let Some(event) = control.take_event() {
-                self.fresh = true;
-                push(&mut self.told, past_events::quiet(&event, self.started.elapsed()));
-            }
-            match control.published().motion() {
-                Motion::Rolling => self.transport.rolls = true,
-                Motion::Stopped => self.transport.rolls = false,
-                _ => {}
-            }
-            self.inhibitor.hold(control.is_recording());
-            self.waves.follow(control);
-            if control.folder() != self.place.folder {
-                moved = Some(control.folder().to_path_buf());
-            }
-            if self.saving_told.is_some_and(|revision| revision <= control.saved_revision()) {
-                self.saving_told = None;
-                notices.push(Notice { severity: Severity::Info, text: "Saved".to_owned() });
-            }
-            for notice in notices {
-                self.notice(notice);
-            }
-        }
-        if let Some(folder) = moved {
-            self.place.folder.clone_from(&folder);
-            self.room.look_at(Some(folder.clone()));
-            if self.place.read_only.is_none() {
-                self.keep(|settings| settings.last_session = Some(folder));
-            }
-        }
-        for (severity, text) in self.jobs.poll().into_iter().chain(self.kept.problems()).chain(self.inhibitor.problem())
+        self.poll_control();
+        self.follow_folder();
+        for (severity, text) in
+            self.jobs.poll().into_iter().chain(self.settings_store.problems()).chain(self.inhibitor.problem())
         {
-            self.tell(severity, text);
+            self.notify(severity, text);
         }
-        self.turn_over();
+        self.open_or_close_next();
+    }
+
+    fn handle_opener_event(&mut self, event: OpenerEvent) {
+        match event {
+            OpenerEvent::Opened(opened) => self.opened(*opened),
+            OpenerEvent::Failed(failed) => self.failed(failed),
+            OpenerEvent::Closed(notices) => {
+                for notice in notices {
+                    self.push_notice(notice);
+                }
+                if let OpenState::Empty(stage) = &mut self.state {
+                    *stage = if self.closing { Stage::Closing } else { Stage::Opening };
+                }
+            }
+            OpenerEvent::Listed(devices) => self.devices = Arc::new(devices),
+            OpenerEvent::Restored(Ok(folder)) => self.open(Some(folder)),
+            OpenerEvent::Restored(Err(reason)) => self.notify(Severity::Caution, reason),
+        }
+    }
+
+    /// Lets control work, and takes its notices, reports and events.
+    fn poll_control(&mut self) {
+        let OpenState::Open(control) = &mut self.state else { return };
+        control.poll();
+        let mut notices = Vec::new();
+        while let Some(notice) = control.take_notice() {
+            notices.push(notice);
+        }
+        while let Some(report) = control.take_report() {
+            let text = report.summary(control.running().device.rate);
+            notices.push(Notice { severity: report.severity(), text });
+        }
+        while let Some(event) = control.take_event() {
+            self.needs_repaint = true;
+            push(&mut self.notices, past_events::unannounced(&event, self.started.elapsed()));
+        }
+        match control.published().motion() {
+            Motion::Rolling => self.transport.rolls = true,
+            Motion::Stopped => self.transport.rolls = false,
+            Motion::Stopping | Motion::DeclickToLocate | Motion::WaitingForData => {}
+        }
+        self.inhibitor.set_active(control.is_recording());
+        self.waves.update(control);
+        if self.save_to_announce.is_some_and(|revision| revision <= control.saved_revision()) {
+            self.save_to_announce = None;
+            notices.push(Notice { severity: Severity::Info, text: "Saved".to_owned() });
+        }
+        for notice in notices {
+            self.push_notice(notice);
+        }
+    }
+
+    /// Follows the session's folder if it was moved while the session is open.
+    fn follow_folder(&mut self) {
+        let OpenState::Open(control) = &self.state else { return };
+        if control.folder() == self.session_info.folder {
+            return;
+        }
+        let folder = control.folder().to_path_buf();
+        self.session_info.folder.clone_from(&folder);
+        self.disk_watch.watch(Some(folder.clone()));
+        if self.session_info.read_only.is_none() {
+            self.change_settings(|settings| settings.last_session = Some(folder));
+        }
     }
 
     fn opened(&mut self, opened: opener::Opened) {
-        let opener::Opened { mut control, title, read_only, made, notes, base } = opened;
+        let opener::Opened { mut control, title, read_only, is_new, notes, base } = opened;
         control.enable_playback();
         let monitors = self.settings.monitors.unwrap_or(control.running().device.inputs > 2);
         control.set_monitoring(monitors);
         control.set_mirror(self.settings.mirror.as_deref());
         control.set_overflow(self.settings.overflow.as_deref());
-        self.place = build_snapshot::Place::new(&mut control, title, read_only, made, base);
-        self.input_watch.look_at(Some(Arc::clone(&control.running().published)));
-        self.room.look_at(Some(control.folder().to_path_buf()));
-        self.transport = build_snapshot::Wishes::default();
-        self.last_report = None;
+        self.session_info = SessionInfo::new(&mut control, title, read_only, is_new, base);
+        self.input_watch.watch(Some(Arc::clone(&control.running().published)));
+        self.disk_watch.watch(Some(control.folder().to_path_buf()));
+        self.transport = TransportRequests::default();
         self.earlier = Arc::new(past_events::earlier(&control.events()));
         self.state = OpenState::Open(control);
         for note in notes {
-            self.tell(Severity::Caution, note);
+            self.notify(Severity::Caution, note);
         }
-        if self.place.read_only.is_none() {
-            let folder = self.place.folder.clone();
-            self.keep(|settings| settings.last_session = Some(folder));
+        if self.session_info.read_only.is_none() {
+            let folder = self.session_info.folder.clone();
+            self.change_settings(|settings| settings.last_session = Some(folder));
         }
     }
 
     fn failed(&mut self, failed: opener::Failed) {
-        self.tell(Severity::Caution, failed.reason.clone());
-        self.place = build_snapshot::Place::default();
+        self.notify(Severity::Caution, failed.reason.clone());
+        self.session_info = SessionInfo::default();
         self.earlier = Arc::default();
-        self.place.folder = failed.folder;
+        self.session_info.folder = failed.folder;
         if let Some(session) = failed.session {
-            self.place.session = session;
+            self.session_info.session = session;
         }
         self.state = OpenState::Empty(failed.stage);
     }
 
-    /// Carries it out.
-    pub fn apply(&mut self, command: Command) {
-        self.fresh = true;
-        let done = match command {
-            Command::Settings(settings) => {
-                self.settle(*settings);
-                Ok(())
-            }
-            Command::SetOverflowFolder(folder) => {
-                self.settle(Settings { overflow: Some(folder), ..(*self.settings).clone() });
-                Ok(())
-            }
-            Command::NewSession if self.is_recording() => Err(build_snapshot::busy("new session")),
-            Command::OpenSession(_) if self.is_recording() => Err(build_snapshot::busy("open a session")),
-            Command::Reopen if self.is_recording() => Err(build_snapshot::busy("device")),
-            Command::NewSession => {
-                self.open(None);
-                Ok(())
-            }
-            Command::OpenSession(folder) => {
-                self.open(Some(folder));
-                Ok(())
-            }
-            Command::Reopen => {
-                // What was named at the start held until another was chosen.
-                self.options.device = self.options.device.take().filter(|_| self.settings.device.is_none());
-                let folder = (!self.place.folder.as_os_str().is_empty()).then(|| self.place.folder.clone());
-                self.open(folder);
-                Ok(())
-            }
-            Command::RestoreVersion(number) => {
-                self.opener.restore(self.place.folder.clone(), number);
-                Ok(())
-            }
-            Command::RescanDevices => {
-                self.opener.list();
-                Ok(())
-            }
-            Command::CancelExport => {
-                self.jobs.cancel_export();
-                Ok(())
-            }
-            Command::Stress(request) => {
-                let base = self.place.folder.parent().map_or_else(std::env::temp_dir, PathBuf::from);
-                let program = self.options.program.clone();
-                self.jobs.stress(request, &base, self.settings.period, program);
-                Ok(())
-            }
-            Command::CancelStress => {
-                self.jobs.cancel_stress();
-                Ok(())
-            }
-            Command::Acknowledge => {
-                for told in Arc::make_mut(&mut self.told) {
-                    told.seen = true;
-                }
-                self.acknowledge_losses();
-                Ok(())
-            }
-            other => self.apply_open(other),
-        };
-        if let Err(error) = done {
-            self.tell(Severity::Caution, error.to_string());
-        }
-    }
-
-    /// What needs something open.
-    fn apply_open(&mut self, command: Command) -> Result<(), ControlError> {
-        let settings = Arc::clone(&self.settings);
-        let OpenState::Open(control) = &mut self.state else { return Ok(()) };
-        let position = FramePos(control.published().position.load(Relaxed));
-        let rolls = match control.published().motion() {
-            Motion::Rolling => true,
-            Motion::Stopped | Motion::Stopping => false,
-            // On its way somewhere: as it was asked for last.
-            Motion::DeclickToLocate | Motion::WaitingForData => self.transport.rolls,
-        };
-        match command {
-            Command::Record => return self.record(),
-            Command::Play | Command::PlayOrStop if control.is_recording() => {}
-            Command::Stop | Command::PlayOrStop if rolls || command == Command::Stop => {
-                self.transport.rolls = false;
-                control.stop();
-            }
-            Command::Play | Command::PlayOrStop => {
-                self.transport.rolls = true;
-                control.roll();
-            }
-            Command::Locate(to) => control.locate(to)?,
-            Command::ToStart => control.locate(FramePos(0))?,
-            Command::ToEnd => control.locate(control.session().end())?,
-            Command::Range(range) => {
-                self.transport.range = range.filter(|(from, to)| from < to);
-                if self.transport.loops {
-                    control.set_loop(self.transport.range);
-                }
-            }
-            Command::Loop(on) => {
-                self.transport.loops = on && self.transport.range.is_some();
-                control.set_loop(self.transport.range.filter(|_| self.transport.loops));
-            }
-            Command::Punch(on) => self.transport.punches = on && self.transport.range.is_some(),
-            Command::Edit(edit) => control.edit(edit)?,
-            Command::Marker => control.edit(crate::control::edit::Edit::AddMarker(position, String::new()))?,
-            Command::Undo => control.undo()?,
-            Command::Redo => control.redo()?,
-            Command::Save => {
-                control.save_now();
-                self.saving_told = Some(control.revision());
-            }
-            Command::Export(request) => {
-                let session = control.shared();
-                self.jobs.export(*request, control.folder().to_path_buf(), session);
-            }
-            Command::Doctor => {
-                let tracks = control.session().tracks().len();
-                self.jobs.doctor(control.folder().to_path_buf(), tracks, control.session().rate().0, settings.format);
-            }
-            Command::OpenFolder => self.jobs.open_folder(control.folder().join(AUDIO)),
-            _ => {}
-        }
-        Ok(())
-    }
-
-    /// Takes new settings; what concerns takes to come and what is heard is applied at once.
-    fn settle(&mut self, settings: Settings) {
-        let settings = settings.clamped();
-        if let OpenState::Open(control) = &mut self.state {
-            if settings.format != self.settings.format && control.format() != settings.format {
-                control.edit(crate::control::edit::Edit::Format(settings.format)).ok();
-            }
-            if settings.monitors != self.settings.monitors {
-                let inputs = control.running().device.inputs;
-                control.set_monitoring(settings.monitors.unwrap_or(inputs > 2));
-            }
-            control.set_mirror(settings.mirror.as_deref());
-            control.set_overflow(settings.overflow.as_deref());
-        }
-        self.keep(|kept| *kept = settings);
-    }
-
-    fn keep(&mut self, change: impl FnOnce(&mut Settings)) {
+    fn change_settings(&mut self, change: impl FnOnce(&mut Settings)) {
         let mut settings = (*self.settings).clone();
         change(&mut settings);
         if settings != *self.settings {
             self.settings = Arc::new(settings);
-            self.kept.save(&self.settings);
+            self.settings_store.save(&self.settings);
         }
     }
 
-    /// Tells something that the app does not know by itself.
-    pub fn tell(&mut self, severity: Severity, text: String) {
+    /// Shows a notice and, while a session is open, records it as an event of the session.
+    pub fn notify(&mut self, severity: Severity, text: String) {
         if let OpenState::Open(control) = &mut self.state {
             control.keep_event(severity, &text);
         }
-        self.notice(Notice { severity, text });
+        self.push_notice(Notice { severity, text });
     }
 
-    fn notice(&mut self, notice: Notice) {
-        self.fresh = true;
-        let told = Told {
+    fn push_notice(&mut self, notice: Notice) {
+        self.needs_repaint = true;
+        let entry = EventEntry {
             at: self.started.elapsed(),
             clock: jiff::Zoned::now().strftime("%H:%M:%S").to_string(),
             severity: notice.severity,
             text: notice.text,
             seen: false,
         };
-        push(&mut self.told, told);
+        push(&mut self.notices, entry);
     }
 
-    /// Whether a pass is prepared, recorded or finished.
+    /// Whether a pass is being prepared, recorded or finished.
     pub fn is_recording(&self) -> bool {
         matches!(&self.state, OpenState::Open(control) if control.is_recording())
     }
 
-    /// Begins to close everything: a pass is ended first.
+    /// Begins to close everything. Closing ends a pass first.
     pub fn shutdown(&mut self) {
         if !self.closing {
             self.closing = true;
-            self.next = None;
-            self.turn_over();
+            self.next_open = None;
+            self.open_or_close_next();
         }
     }
 
-    /// Whether everything is on the disk and closed.
+    /// Whether everything is closed and on the disk.
     pub fn is_closed(&self) -> bool {
-        self.closing && !self.opener.is_busy() && matches!(self.state, OpenState::Empty(_)) && self.kept.is_saved()
+        self.closing
+            && !self.opener.is_busy()
+            && matches!(self.state, OpenState::Empty(_))
+            && self.settings_store.is_saved()
     }
 
-    /// Whether the end was asked for.
+    /// Whether [`App::shutdown`] was called.
     pub fn is_closing(&self) -> bool {
         self.closing
     }
 
-    /// Whether there is something new to draw, and whether it goes on by itself.
+    /// How soon to draw again. Resets the mark that something new came.
     pub fn wants_repaint(&mut self) -> Repaint {
         let moves = match &self.state {
             OpenState::Open(control) => {
                 control.is_recording()
                     || control.published().motion() != Motion::Stopped
-                    || self.input_watch.hears()
+                    || self.input_watch.is_audible()
                     || control.is_device_gone()
                     || self.waves.is_busy()
             }
             OpenState::Empty(_) => self.opener.is_busy(),
         };
-        if std::mem::take(&mut self.fresh) || moves || self.jobs.is_busy() { Repaint::Moving } else { Repaint::Never }
+        if std::mem::take(&mut self.needs_repaint) || moves || self.jobs.is_busy() {
+            Repaint::Moving
+        } else {
+            Repaint::Never
+        }
     }
 
-    /// What to look through now. The watcher works only while `residency` is looked at.
-    pub fn instruments(&mut self, residency: bool) -> Instruments<'_> {
+    /// The waveforms and, if `residency`, the residency samples. The watcher samples only while `residency` is true.
+    pub fn live_sources(&mut self, residency: bool) -> LiveSources<'_> {
         let watcher = match &mut self.state {
-            OpenState::Open(control) if residency || self.watched => control.watcher().ok(),
+            OpenState::Open(control) if residency || self.watcher_has_view => control.watcher().ok(),
             _ => None,
         };
-        self.watched |= watcher.is_some();
+        self.watcher_has_view |= watcher.is_some();
         if let Some(watcher) = watcher.filter(|_| !residency) {
             watcher.set_view(None);
-            self.watched = false;
+            self.watcher_has_view = false;
         }
-        Instruments { waves: self.waves.store(), watcher: watcher.filter(|_| residency) }
+        LiveSources { waves: self.waves.store(), watcher: watcher.filter(|_| residency) }
     }
 
-    /// How things stand. Peaks of meters are those since the last call.
+    /// The state to draw. Meter peaks are the highest since the last call.
     pub fn snapshot(&mut self) -> Snapshot {
-        self.look()
+        self.build_snapshot()
     }
 }
 
-/// Adds to what was told; the oldest goes.
-fn push(all: &mut Arc<Vec<Told>>, told: Told) {
-    let all = Arc::make_mut(all);
-    if all.len() >= NOTICES_MAX {
-        all.remove(0);
+/// Appends an entry and drops the oldest above [`NOTICES_MAX`].
+fn push(entries: &mut Arc<Vec<EventEntry>>, entry: EventEntry) {
+    let entries = Arc::make_mut(entries);
+    if entries.len() >= NOTICES_MAX {
+        entries.remove(0);
     }
-    all.push(told);
+    entries.push(entry);
 }
 
-/// Which kept versions of a damaged session there are, latest first.
+/// The kept versions of a damaged session, latest first.
 fn versions(folder: &std::path::Path) -> Vec<session_file::KeptVersion> {
     let mut versions = session_file::kept_versions(folder).unwrap_or_default();
     versions.reverse();

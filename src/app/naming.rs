@@ -1,4 +1,4 @@
-//! Where new sessions are made and what they are called. Thread: opener.
+//! Folders and names of new sessions, and the removal of untouched ones. Thread: opener, closer.
 
 use crate::session::names::{
     AUDIO, EARLIER_EVENTS_FILE, EVENTS_FILE, EXPORT, FOLDERS, HISTORY, LOCK_FILE, PEAKS, RESERVE_FILE, SESSION_FILE,
@@ -6,13 +6,13 @@ use crate::session::names::{
 };
 use std::path::{Path, PathBuf};
 
-/// The folder for sessions where none was chosen: `Faultless` in the user's music folder, or in the home.
+/// The default folder for sessions: `Faultless` in the user's music folder.
 pub fn default_folder() -> PathBuf {
     let base = dirs::audio_dir().or_else(|| dirs::home_dir().map(|home| home.join("Music")));
     base.unwrap_or_else(std::env::temp_dir).join("Faultless")
 }
 
-/// A folder that is not there yet, named by date and minute, in `sessions` or the default.
+/// A path for a new session in `sessions` or the default folder: date and minute, with a number if that name is taken.
 pub(super) fn new_session(sessions: Option<&Path>) -> PathBuf {
     let base = sessions.map_or_else(default_folder, Path::to_path_buf);
     let name = jiff::Zoned::now().strftime("%Y-%m-%d %H.%M").to_string();
@@ -28,10 +28,10 @@ fn unused(base: &Path, name: &str) -> PathBuf {
         .unwrap_or_else(|| base.join(name))
 }
 
-/// Removes a session in which nobody has done anything: only what we made, and only if nothing else is there. Whatever
-/// cannot be removed stays.
+/// Removes a session that holds no sound and only files that Faultless made. If anything else is in the folder, the
+/// session stays. Files that cannot be removed stay.
 pub(super) fn remove_untouched(folder: &Path) {
-    let ours = |name: &str| {
+    let is_ours = |name: &str| {
         matches!(name, SESSION_FILE | LOCK_FILE | RESERVE_FILE | EVENTS_FILE | EARLIER_EVENTS_FILE)
             || FOLDERS.contains(&name)
     };
@@ -43,7 +43,7 @@ pub(super) fn remove_untouched(folder: &Path) {
     let is_lock = |name: &str| name.contains("lock");
     let sound =
         [AUDIO, TRASH, PEAKS, EXPORT].iter().any(|sub| names(&folder.join(sub)).is_some_and(|names| !names.is_empty()));
-    if sound || !top.iter().all(|name| ours(name) || is_lock(name)) {
+    if sound || !top.iter().all(|name| is_ours(name) || is_lock(name)) {
         return;
     }
     for sub in [AUDIO, TRASH, PEAKS, EXPORT] {
@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_that_is_taken_gets_a_number() {
+    fn a_taken_name_gets_a_number() {
         let base = tempfile::tempdir().unwrap();
         let first = unused(base.path(), "2026-11-23 14.05");
         std::fs::create_dir(&first).unwrap();
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_as_it_is_made_goes_with_all_that_was_made() {
+    fn an_untouched_session_is_removed_completely() {
         use crate::session::session_file::OpenSession;
         let base = tempfile::tempdir().unwrap();
         let folder = base.path().join("session");

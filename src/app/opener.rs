@@ -1,4 +1,5 @@
-//! Opening and closing, listing devices, restoring a session: on threads of their own. Thread: opener, and control asks.
+//! Opens and closes sessions, lists devices and restores kept versions. Thread: control owns [`Opener`]; opener,
+//! closer, lister and restore do the work, one thread for each task.
 
 use super::naming;
 use super::settings::Settings;
@@ -17,11 +18,12 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// What is to be opened.
-pub(super) struct Plan {
-    /// The session; `None`: a new one.
+/// A request to open a session and a device.
+pub(super) struct OpenRequest {
+    /// The session's folder; `None`: make a new session.
     pub(super) folder: Option<PathBuf>,
-    /// Whether it was chosen by somebody, rather than being the last one or a new one.
+    /// Whether the user named the session. The last session is opened without being named; a new one replaces it if it
+    /// cannot be opened.
     pub(super) named: bool,
     pub(super) settings: Arc<Settings>,
     pub(super) device: Option<DeviceWish>,
@@ -29,8 +31,8 @@ pub(super) struct Plan {
     pub(super) sessions: Option<PathBuf>,
 }
 
-/// What an opener's thread has found.
-pub(super) enum Done {
+/// The result of one task.
+pub(super) enum OpenerEvent {
     Opened(Box<Opened>),
     Failed(Failed),
     Closed(Vec<Notice>),
@@ -38,109 +40,109 @@ pub(super) enum Done {
     Restored(Result<PathBuf, String>),
 }
 
-/// A session and a device.
+/// An open session with its device.
 pub(super) struct Opened {
     pub(super) control: Box<Control>,
     /// The device's name for people.
     pub(super) title: String,
-    /// Why nothing of it is written.
+    /// The reason why the session is open for playback only.
     pub(super) read_only: Option<String>,
-    /// Whether the session was made a moment ago.
-    pub(super) made: bool,
-    /// What was decided for the user, in words.
+    /// Whether the session is new.
+    pub(super) is_new: bool,
+    /// Decisions that were made for the user, one sentence each.
     pub(super) notes: Vec<String>,
-    /// What the audio thread's counters said at the start.
+    /// The audio thread's counters at the start.
     pub(super) base: Reading,
 }
 
-/// Why nothing is open.
+/// The failure to open a session or a device.
 pub(super) struct Failed {
     pub(super) reason: String,
     pub(super) stage: Stage,
     pub(super) folder: PathBuf,
-    /// The session, where it is the device that is missing.
+    /// The session, if only the device could not be opened.
     pub(super) session: Option<Arc<Session>>,
 }
 
-/// See the module.
+/// Starts the tasks and receives their results.
 pub(super) struct Opener {
     wake: Wake,
-    tell: Sender<Done>,
-    told: Receiver<Done>,
+    sender: Sender<OpenerEvent>,
+    events: Receiver<OpenerEvent>,
     busy: usize,
 }
 
 impl Opener {
     pub(super) fn new(wake: Wake) -> Opener {
-        let (tell, told) = unbounded();
-        Opener { wake, tell, told, busy: 0 }
+        let (sender, events) = unbounded();
+        Opener { wake, sender, events, busy: 0 }
     }
 
-    /// Whether something is being opened, closed or restored.
+    /// Whether a session is being opened, closed or restored. Listing devices does not count.
     pub(super) fn is_busy(&self) -> bool {
         self.busy > 0
     }
 
-    pub(super) fn done(&mut self) -> Option<Done> {
-        let done = self.told.try_recv().ok()?;
-        self.busy -= usize::from(!matches!(done, Done::Listed(_)));
-        Some(done)
+    pub(super) fn next_event(&mut self) -> Option<OpenerEvent> {
+        let next_event = self.events.try_recv().ok()?;
+        self.busy -= usize::from(!matches!(next_event, OpenerEvent::Listed(_)));
+        Some(next_event)
     }
 
-    pub(super) fn open(&mut self, plan: Plan) {
-        self.spawn("opener", move || match open(&plan) {
-            Ok(opened) => Done::Opened(Box::new(opened)),
-            Err(failed) => Done::Failed(failed),
+    pub(super) fn open(&mut self, request: OpenRequest) {
+        self.spawn("opener", move || match open(&request) {
+            Ok(opened) => OpenerEvent::Opened(Box::new(opened)),
+            Err(failed) => OpenerEvent::Failed(failed),
         });
     }
 
-    /// Closes; a session that nobody touched is removed again.
+    /// Closes a session. `untouched` is the folder of a session to be removed because the user has not changed it.
     pub(super) fn close(&mut self, control: Box<Control>, untouched: Option<PathBuf>) {
         self.spawn("closer", move || {
             let (_, notices) = control.close();
             if let Some(folder) = untouched {
                 naming::remove_untouched(&folder);
             }
-            Done::Closed(notices)
+            OpenerEvent::Closed(notices)
         });
     }
 
     pub(super) fn restore(&mut self, folder: PathBuf, number: u32) {
         self.spawn("restore", move || {
-            Done::Restored(restore(&folder, number).map(|()| folder).map_err(|error| error.to_string()))
+            OpenerEvent::Restored(restore(&folder, number).map(|()| folder).map_err(|error| error.to_string()))
         });
     }
 
     pub(super) fn list(&mut self) {
-        self.spawn("lister", || Done::Listed(list()));
+        self.spawn("lister", || OpenerEvent::Listed(list()));
         self.busy -= 1;
     }
 
-    fn spawn(&mut self, name: &str, work: impl FnOnce() -> Done + Send + 'static) {
+    fn spawn(&mut self, name: &str, work: impl FnOnce() -> OpenerEvent + Send + 'static) {
         self.busy += 1;
-        let (tell, wake) = (self.tell.clone(), Arc::clone(&self.wake));
+        let (sender, wake) = (self.sender.clone(), Arc::clone(&self.wake));
         let spawned = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
-            tell.send(work()).ok();
+            sender.send(work()).ok();
             wake();
         });
         if let Err(error) = spawned {
             let reason = format!("{name} thread: cannot be started: {error}");
             let stage = Stage::NoDevice { reason: reason.clone() };
-            self.tell.send(Done::Failed(Failed { reason, stage, folder: PathBuf::new(), session: None })).ok();
+            self.sender.send(OpenerEvent::Failed(Failed { reason, stage, folder: PathBuf::new(), session: None })).ok();
         }
     }
 }
 
-fn open(plan: &Plan) -> Result<Opened, Failed> {
-    let (folder, made) = match &plan.folder {
+fn open(request: &OpenRequest) -> Result<Opened, Failed> {
+    let (folder, is_new) = match &request.folder {
         Some(folder) => (folder.clone(), false),
-        None => (naming::new_session(plan.sessions.as_deref().or(plan.settings.sessions.as_deref())), true),
+        None => (naming::new_session(request.sessions.as_deref().or(request.settings.sessions.as_deref())), true),
     };
-    match open_at(plan, &folder, made) {
-        // The last session is not to be had: begin a new one, and say why.
-        Err(failed) if !plan.named && !made && matches!(failed.stage, Stage::NoSession { .. }) => {
-            let folder = naming::new_session(plan.sessions.as_deref().or(plan.settings.sessions.as_deref()));
-            let mut opened = open_at(plan, &folder, true)?;
+    match open_at(request, &folder, is_new) {
+        // The last session cannot be opened: make a new one and show the reason as a note.
+        Err(failed) if !request.named && !is_new && matches!(failed.stage, Stage::NoSession { .. }) => {
+            let folder = naming::new_session(request.sessions.as_deref().or(request.settings.sessions.as_deref()));
+            let mut opened = open_at(request, &folder, true)?;
             opened.notes.insert(0, failed.reason);
             Ok(opened)
         }
@@ -148,14 +150,14 @@ fn open(plan: &Plan) -> Result<Opened, Failed> {
     }
 }
 
-fn open_at(plan: &Plan, folder: &Path, made: bool) -> Result<Opened, Failed> {
-    let settings = &plan.settings;
+fn open_at(request: &OpenRequest, folder: &Path, is_new: bool) -> Result<Opened, Failed> {
+    let settings = &request.settings;
     let session = match open_read_only(folder) {
         Ok(session) => Some(session),
-        Err(SessionError::Missing { .. } | SessionError::NotASession { .. }) if made => None,
+        Err(SessionError::Missing { .. } | SessionError::NotASession { .. }) if is_new => None,
         Err(error) => return Err(no_session(folder, &error.to_string())),
     };
-    let wish = plan.device.clone().unwrap_or_default();
+    let wish = request.device.clone().unwrap_or_default();
     let rate = session.as_ref().map_or(SampleRate(wish.rate.unwrap_or(settings.rate)), Session::rate);
     let format = session.as_ref().map_or(settings.format, |session| session.format);
     let mut notes = Vec::new();
@@ -178,7 +180,7 @@ fn open_at(plan: &Plan, folder: &Path, made: bool) -> Result<Opened, Failed> {
             DeviceRequest { name: name.clone(), rate, period, buffer: None, channels, take_format: format, signal };
         let allowed =
             UserLimits { lock_kib: settings.lock_kib, spool_mib: settings.spool_mib, lead_ms: settings.lead_ms };
-        let run = setup::threads_setup(allowed, plan.capture_path.unwrap_or(settings.capture_path));
+        let run = setup::threads_setup(allowed, request.capture_path.unwrap_or(settings.capture_path));
         Control::open(Setup { folder: folder.to_path_buf(), purpose, device: setup::device_spec(wanted), format, run })
     };
     let mut read_only = None;
@@ -189,17 +191,17 @@ fn open_at(plan: &Plan, folder: &Path, made: bool) -> Result<Opened, Failed> {
         }
         other => other,
     };
-    let mut control = control.map_err(|error| refused(folder, error, session))?;
+    let mut control = control.map_err(|error| failed(folder, error, session))?;
     if read_only.is_none() && control.session().tracks().is_empty() && control.session().takes().is_empty() {
-        let there = control.running().device.inputs;
-        control.make_tracks(there).map_err(|error| no_session(folder, &error.to_string()))?;
+        let inputs_available = control.running().device.inputs;
+        control.make_tracks(inputs_available).map_err(|error| no_session(folder, &error.to_string()))?;
     }
     let title = title_of(&name, control.running().device.inputs);
     let base = Reading::now(control.published(), false);
-    Ok(Opened { control: Box::new(control), title, read_only, made, notes, base })
+    Ok(Opened { control: Box::new(control), title, read_only, is_new, notes, base })
 }
 
-fn refused(folder: &Path, error: ControlError, session: Option<Session>) -> Failed {
+fn failed(folder: &Path, error: ControlError, session: Option<Session>) -> Failed {
     match error {
         ControlError::Session(error) => no_session(folder, &error.to_string()),
         error => {
@@ -215,7 +217,7 @@ fn no_session(folder: &Path, reason: &str) -> Failed {
     Failed { reason: reason.to_owned(), stage, folder: folder.to_path_buf(), session: None }
 }
 
-/// What the device is called on the screen: the card's own name where it has one.
+/// The device's name on the screen: the card's own name if it has one.
 fn title_of(name: &str, inputs: usize) -> String {
     if is_virtual(name) {
         return format!("Built-in, {inputs} tones");

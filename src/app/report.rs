@@ -1,7 +1,7 @@
-//! The report that a user sends to whoever is to help: residency, events, the machine, the takes' accounts, in one file.
-//! Thread: control makes it, one a report writes it.
+//! The report file for support: residency, events, the machine, and the accounts of the takes, as JSON. Thread: control
+//! makes the draft, a thread of its own finishes each report.
 
-use super::snapshot::{Figures, Snapshot, Told};
+use super::snapshot::{EngineFigures, EventEntry, Snapshot};
 use crate::control::Severity;
 use crate::file_system::mount_of;
 use crate::flight::facts;
@@ -12,22 +12,22 @@ use serde_json::{Value, json};
 use std::path::Path;
 use std::sync::Arc;
 
-/// Takes that are in it: the last ones.
+/// A report lists at most this many takes, the last ones.
 const TAKES_MAX: usize = 2048;
 
-/// What is known without waiting for anybody.
+/// The part of a report that needs no waiting.
 pub struct Draft {
     snapshot: Snapshot,
     residency: Report,
 }
 
 impl Draft {
-    /// Of how things stand, and of residency samples, the oldest first.
+    /// Takes the state from a snapshot, and the residency from samples, the oldest first.
     pub fn new(snapshot: &Snapshot, samples: &[Arc<Sample>]) -> Draft {
         Draft { snapshot: snapshot.clone(), residency: report(samples) }
     }
 
-    /// The whole report. Asks the kernel, and may wait for it.
+    /// The whole report. It asks the kernel about the machine and may wait.
     pub fn finish(self) -> Value {
         let snapshot = &self.snapshot;
         let session = &snapshot.session;
@@ -52,7 +52,7 @@ impl Draft {
                 "period": snapshot.device.period,
             },
             "health": { "head": snapshot.health.head, "parts": snapshot.health.parts, "advice": snapshot.health.advice },
-            "room": snapshot.room.as_ref().map(|room| json!({ "free_bytes": room.free_bytes, "seconds": room.seconds })),
+            "room": snapshot.disk_space.as_ref().map(|disk_space| json!({ "free_bytes": disk_space.free_bytes, "seconds": disk_space.seconds })),
             "figures": figures(&snapshot.figures),
             "doctor": snapshot.doctor.clone().flatten().as_deref(),
             "stress_lab": *snapshot.stress.rows,
@@ -76,7 +76,7 @@ fn machine(folder: &Path) -> Value {
     })
 }
 
-fn figures(figures: &Figures) -> Value {
+fn figures(figures: &EngineFigures) -> Value {
     json!({
         "scheduling": figures.scheduling,
         "capture_path": figures.capture_path,
@@ -101,16 +101,16 @@ fn figures(figures: &Figures) -> Value {
     })
 }
 
-fn events(told: &[Told]) -> Vec<Value> {
-    let value = |told: &Told| {
-        let severity = match told.severity {
+fn events(entry: &[EventEntry]) -> Vec<Value> {
+    let value = |entry: &EventEntry| {
+        let severity = match entry.severity {
             Severity::Info => "info",
             Severity::Caution => "caution",
             Severity::Loss => "loss",
         };
-        json!({ "clock": told.clock, "severity": severity, "text": told.text })
+        json!({ "clock": entry.clock, "severity": severity, "text": entry.text })
     };
-    told.iter().map(value).collect()
+    entry.iter().map(value).collect()
 }
 
 fn take(take: &Take) -> Value {

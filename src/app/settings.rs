@@ -1,4 +1,5 @@
-//! What a user has settled: kept as JSON in the configuration folder. Thread: control.
+//! The user's settings, stored as JSON in the configuration folder. Thread: control owns them; settings writes the
+//! file.
 
 use crate::butler::capabilities::CapturePath;
 use crate::control::Severity;
@@ -15,80 +16,77 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::thread::JoinHandle;
 
-/// See the module. A field that is missing or cannot be read has its default.
+/// The user's settings. A field that is missing in the file has its default value.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Settings {
-    /// The device; `None`: the best there is.
+    /// The device; `None`: the best one that is present.
     pub device: Option<String>,
-    /// Frames a second of new sessions.
+    /// Sample rate of new sessions, in Hz.
     pub rate: u32,
-    /// Frames of a period.
+    /// Frames in a period.
     pub period: usize,
-    /// Input channels to open; `None`: all.
+    /// Number of input channels to open; `None`: all.
     pub inputs: Option<usize>,
-    /// Where new sessions are made; `None`: `Faultless` in the user's music folder.
+    /// The folder for new sessions; `None`: `Faultless` in the user's music folder.
     pub sessions: Option<PathBuf>,
     /// The session that was open last.
     pub last_session: Option<PathBuf>,
-    /// Where a second copy of every take is written; `None`: nowhere.
+    /// The folder for a second copy of every take; `None`: no mirror.
     pub mirror: Option<PathBuf>,
-    /// Where takes go on when their disk is full or fails; `None`: they wait in memory.
+    /// The folder in which takes continue when their disk is full or fails; `None`: their sound waits in memory.
     pub overflow: Option<PathBuf>,
-    /// How new takes are stored.
+    /// The sample format of new takes.
     pub format: TakeFormat,
-    /// Milliseconds of lead to aim at.
+    /// The lead that the butler aims at.
     pub lead_ms: u64,
-    /// KiB of memory that may be locked; `None`: what the system allows, up to a default.
+    /// Memory that may be locked; `None`: the system's limit, but at most a default.
     pub lock_kib: Option<u64>,
-    /// MiB that the spool may hold; `None`: a quarter of memory.
+    /// Memory that the spool may hold; `None`: a quarter of the machine's memory.
     pub spool_mib: Option<u64>,
-    /// Where captured sound goes first.
+    /// Whether captured sound goes into the spool first or directly into the file.
     pub capture_path: CapturePath,
-    /// Milliseconds to roll before a punch.
+    /// Pre-roll before a punch-in.
     pub pre_roll_ms: u64,
-    /// Light or dark.
     pub theme: ThemeChoice,
-    /// Magnification of the window, 1.0 for none.
+    /// Zoom factor of the GUI; 1.0 is the normal size.
     pub zoom: f32,
-    /// How places of the timeline are written.
+    /// The format of positions on the timeline.
     pub time: TimeFormat,
-    /// Beats a minute and beats a bar, for bars.
+    /// Tempo for [`TimeFormat::Bars`]: beats per minute, and beats per bar.
     pub tempo: (f32, u32),
-    /// Shortcuts that differ from the defaults: action to keys.
+    /// Shortcuts that differ from the defaults: from action to keys.
     pub keys: BTreeMap<String, String>,
-    /// Whether inputs of armed tracks are heard where a track says "auto"; `None`: with an interface of more than two
-    /// inputs. A microphone beside loudspeakers would howl.
+    /// Whether armed tracks set to "auto" use input monitoring; `None`: only on a device with more than two inputs. A
+    /// device with one or two inputs is often a laptop, whose microphone would feed back from its speakers.
     pub monitors: Option<bool>,
-    /// Whether the view goes with the playhead.
+    /// Whether the timeline scrolls with the playhead.
     pub follow: bool,
     /// Whether track rows are tall.
     pub tall: bool,
 }
 
-/// Light or dark.
+/// The colours of the GUI.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ThemeChoice {
-    /// Dark.
     #[default]
     Dark,
-    /// Light.
     Light,
-    /// As the desktop has it.
+    /// The desktop's choice.
     System,
 }
 
-/// How places of the timeline are written.
+/// The format of positions on the timeline.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TimeFormat {
     /// `hh:mm:ss.mmm`.
     #[default]
     Clock,
-    /// Frames.
+    /// Frame numbers.
     Samples,
-    /// Bars and beats.
+    /// Bars and beats of the tempo.
     Bars,
 }
 
@@ -122,7 +120,7 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Every value within what there is.
+    /// The settings with every number brought into its range.
     #[must_use]
     pub fn clamped(mut self) -> Settings {
         self.rate = self.rate.clamp(limits::RATE_HZ_MIN, limits::RATE_HZ_MAX);
@@ -137,24 +135,25 @@ impl Settings {
     }
 }
 
-/// Bytes that the settings' file may have.
+/// Limit for the size of the settings file.
 const BYTES_MAX: u64 = 1 << 20;
 
-/// Where the settings are kept; a thread writes them.
-pub(super) struct Kept {
+/// The settings file and the thread that writes it.
+pub(super) struct SettingsStore {
     saves: Option<Sender<Arc<Settings>>>,
     problems: Receiver<String>,
     waiting: Arc<AtomicUsize>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Kept {
-    /// Reads them from `folder`, or the user's own configuration folder. What cannot be read is put aside, and told.
-    pub(super) fn load(folder: Option<PathBuf>) -> (Kept, Settings, Option<String>) {
+impl SettingsStore {
+    /// Reads the settings file in `folder`, or in the user's configuration folder. A file that cannot be read is
+    /// renamed; the returned text says so.
+    pub(super) fn load(folder: Option<PathBuf>) -> (SettingsStore, Settings, Option<String>) {
         let folder = folder.or_else(|| dirs::config_dir().map(|config| config.join("faultless")));
         let Some(path) = folder.map(|folder| folder.join("settings.json")) else {
             return (
-                Kept::start(None),
+                SettingsStore::start(None),
                 Settings::default(),
                 Some("settings: there is no home to keep them in".to_owned()),
             );
@@ -173,33 +172,33 @@ impl Kept {
                 (Settings::default(), Some(note))
             }
         };
-        (Kept::start(Some(path)), settings, note)
+        (SettingsStore::start(Some(path)), settings, note)
     }
 
-    fn start(path: Option<PathBuf>) -> Kept {
+    fn start(path: Option<PathBuf>) -> SettingsStore {
         let (saves, versions) = unbounded::<Arc<Settings>>();
-        let (tell, problems) = unbounded();
+        let (sender, problems) = unbounded();
         let waiting = Arc::new(AtomicUsize::new(0));
-        let left = Arc::clone(&waiting);
+        let unsaved = Arc::clone(&waiting);
         let thread = std::thread::Builder::new().name("settings".to_owned()).spawn(move || {
             while let Ok(mut settings) = versions.recv() {
-                let mut taken = 1;
+                let mut received = 1;
                 while let Ok(newer) = versions.try_recv() {
                     settings = newer;
-                    taken += 1;
+                    received += 1;
                 }
                 if let Some(path) = &path
                     && let Err(error) = write(path, &settings)
                 {
-                    tell.send(format!("{}: cannot be saved: {error}", path.display())).ok();
+                    sender.send(format!("{}: cannot be saved: {error}", path.display())).ok();
                 }
-                left.fetch_sub(taken, SeqCst);
+                unsaved.fetch_sub(received, SeqCst);
             }
         });
-        Kept { saves: Some(saves), problems, waiting, thread: thread.ok() }
+        SettingsStore { saves: Some(saves), problems, waiting, thread: thread.ok() }
     }
 
-    /// Has them saved, soon.
+    /// Sends the settings to the thread, which writes them. Of several that wait it writes only the last.
     pub(super) fn save(&self, settings: &Arc<Settings>) {
         if let Some(saves) = &self.saves
             && self.thread.is_some()
@@ -209,18 +208,18 @@ impl Kept {
         }
     }
 
-    /// Whether everything is on the disk.
+    /// Whether the thread has written all settings that it was sent.
     pub(super) fn is_saved(&self) -> bool {
         self.waiting.load(SeqCst) == 0
     }
 
-    /// What went wrong since the last call.
+    /// The errors since the last call.
     pub(super) fn problems(&self) -> Vec<(Severity, String)> {
         self.problems.try_iter().map(|text| (Severity::Caution, text)).collect()
     }
 }
 
-impl Drop for Kept {
+impl Drop for SettingsStore {
     fn drop(&mut self) {
         self.saves = None;
         if let Some(thread) = self.thread.take() {
@@ -230,7 +229,7 @@ impl Drop for Kept {
 }
 
 fn read(path: &Path) -> Result<Option<Settings>, String> {
-    // A pipe that nobody writes to would otherwise hold the window up.
+    // Without O_NONBLOCK, opening a pipe without a writer would block the start of the program.
     let file = match OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -244,10 +243,10 @@ fn read(path: &Path) -> Result<Option<Settings>, String> {
     parse(&bytes).map(Some)
 }
 
-/// Reads settings as they are kept, every value within what there is. The reason why not is one line.
+/// Parses the settings file and brings every number into its range. An error is one line without control characters.
 pub fn parse(bytes: &[u8]) -> Result<Settings, String> {
-    let told = |error: serde_json::Error| error.to_string().replace(char::is_control, "\u{fffd}");
-    serde_json::from_slice(bytes).map(Settings::clamped).map_err(told)
+    let one_line = |error: serde_json::Error| error.to_string().replace(char::is_control, "\u{fffd}");
+    serde_json::from_slice(bytes).map(Settings::clamped).map_err(one_line)
 }
 
 fn write(path: &Path, settings: &Settings) -> io::Result<()> {
@@ -255,7 +254,7 @@ fn write(path: &Path, settings: &Settings) -> io::Result<()> {
         fs::create_dir_all(folder)?;
     }
     let new = path.with_extension("json.new");
-    // What a killed program left of that name goes, whatever it is: a link would be written through.
+    // Remove a leftover of that name, whatever it is. Writing through a symlink would change another file.
     match fs::remove_file(&new) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
@@ -271,30 +270,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn settings_come_back_as_they_were_kept() {
+    fn settings_are_read_back_as_they_were_saved() {
         let folder = tempfile::tempdir().unwrap();
-        let (kept, first, note) = Kept::load(Some(folder.path().to_path_buf()));
+        let (store, first, note) = SettingsStore::load(Some(folder.path().to_path_buf()));
         assert!(first == Settings::default() && note.is_none());
         let changed = Settings { period: 256, theme: ThemeChoice::Light, ..first };
-        kept.save(&Arc::new(changed.clone()));
-        drop(kept);
-        let (_, again, note) = Kept::load(Some(folder.path().to_path_buf()));
+        store.save(&Arc::new(changed.clone()));
+        drop(store);
+        let (_, again, note) = SettingsStore::load(Some(folder.path().to_path_buf()));
         assert!(again == changed && note.is_none());
     }
 
     #[test]
-    fn a_damaged_file_is_put_aside_and_told() {
+    fn a_damaged_file_is_renamed_and_reported() {
         let folder = tempfile::tempdir().unwrap();
         for text in ["{\"period\": ", "[1,2]", "{\"zoom\": \"large\"}", "\u{0}\u{0}"] {
             std::fs::write(folder.path().join("settings.json"), text).unwrap();
-            let (_, settings, note) = Kept::load(Some(folder.path().to_path_buf()));
+            let (_, settings, note) = SettingsStore::load(Some(folder.path().to_path_buf()));
             assert!(settings == Settings::default() && note.is_some_and(|note| note.contains("put aside")), "{text}");
             assert_eq!(std::fs::read_to_string(folder.path().join("settings.json.damaged")).unwrap(), text);
         }
     }
 
     #[test]
-    fn a_pipe_a_folder_or_a_device_in_the_place_of_the_file_holds_nothing_up() {
+    fn a_pipe_a_folder_or_a_device_in_place_of_the_file_does_not_block() {
         type Make = fn(&Path);
         let kinds: [Make; 3] = [
             |path| nix::unistd::mkfifo(path, nix::sys::stat::Mode::S_IRWXU).unwrap(),
@@ -304,29 +303,29 @@ mod tests {
         for make in kinds {
             let folder = tempfile::tempdir().unwrap();
             make(&folder.path().join("settings.json"));
-            let (kept, settings, note) = Kept::load(Some(folder.path().to_path_buf()));
+            let (store, settings, note) = SettingsStore::load(Some(folder.path().to_path_buf()));
             assert!(settings == Settings::default() && note.is_some_and(|note| note.contains("no ordinary file")));
-            kept.save(&Arc::new(Settings { period: 256, ..settings }));
-            drop(kept);
-            assert_eq!(Kept::load(Some(folder.path().to_path_buf())).1.period, 256);
+            store.save(&Arc::new(Settings { period: 256, ..settings }));
+            drop(store);
+            assert_eq!(SettingsStore::load(Some(folder.path().to_path_buf())).1.period, 256);
         }
     }
 
     #[test]
-    fn a_link_in_the_place_of_the_new_file_is_not_written_through() {
+    fn a_symlink_in_place_of_the_new_file_is_not_followed() {
         let folder = tempfile::tempdir().unwrap();
-        let letter = folder.path().join("letter");
-        fs::write(&letter, "dear").unwrap();
-        std::os::unix::fs::symlink(&letter, folder.path().join("settings.json.new")).unwrap();
-        let (kept, settings, _) = Kept::load(Some(folder.path().to_path_buf()));
-        kept.save(&Arc::new(Settings { period: 256, ..settings }));
-        drop(kept);
-        assert_eq!(fs::read_to_string(letter).unwrap(), "dear");
-        assert_eq!(Kept::load(Some(folder.path().to_path_buf())).1.period, 256);
+        let target = folder.path().join("letter");
+        fs::write(&target, "dear").unwrap();
+        std::os::unix::fs::symlink(&target, folder.path().join("settings.json.new")).unwrap();
+        let (store, settings, _) = SettingsStore::load(Some(folder.path().to_path_buf()));
+        store.save(&Arc::new(Settings { period: 256, ..settings }));
+        drop(store);
+        assert_eq!(fs::read_to_string(target).unwrap(), "dear");
+        assert_eq!(SettingsStore::load(Some(folder.path().to_path_buf())).1.period, 256);
     }
 
     #[test]
-    fn what_is_wrong_is_told_in_one_plain_line() {
+    fn an_error_is_one_line_without_control_characters() {
         let reason = parse(b"{\"theme\": \"dark\\n\\u001b[2J\"}").unwrap_err();
         assert!(reason.contains("unknown variant") && !reason.contains(char::is_control), "{reason:?}");
     }
@@ -336,7 +335,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let text = r#"{"period": 1, "rate": 999999999, "zoom": 1e9, "tempo": [0.0, 0], "newer": true}"#;
         std::fs::write(folder.path().join("settings.json"), text).unwrap();
-        let (_, settings, note) = Kept::load(Some(folder.path().to_path_buf()));
+        let (_, settings, note) = SettingsStore::load(Some(folder.path().to_path_buf()));
         assert!(note.is_none() && settings == settings.clone().clamped() && settings.zoom == 3.0, "{settings:?}");
     }
 }

@@ -1,6 +1,7 @@
-//! What a face draws, taken once a frame. Thread: control makes it; nobody waits for it.
+//! The snapshot: the state that the front end draws, as plain values. Thread: control builds one per drawn frame; any
+//! thread may read it.
 
-use super::jobs::{ExportView, Looked, StressView};
+use super::jobs::{DoctorView, ExportView, StressView};
 use super::settings::Settings;
 use crate::control::Severity;
 use crate::device::Listed;
@@ -13,260 +14,231 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// See the module.
+/// The whole state that the front end draws.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
     /// Whether a session and a device are open.
     pub stage: Stage,
-    /// The session as it is now; an empty one while none is open.
+    /// The session; while none is open, the last one or an empty one.
     pub session: Arc<Session>,
     /// Changes whenever the session does.
     pub revision: u64,
     /// The session's folder.
     pub folder: PathBuf,
-    /// What undo would take back, and redo do again.
+    /// The label of the change that undo reverts; `None`: there is nothing to undo.
     pub undo: Option<String>,
-    /// See [`Snapshot::undo`].
+    /// The label of the change that redo repeats.
     pub redo: Option<String>,
-    /// Where the playhead is and what it does.
     pub transport: Transport,
-    /// A level per device input.
+    /// One meter for each device input.
     pub inputs: Vec<Meter>,
-    /// A level per track, in the order of the session: its input while that is what it would record or is heard,
-    /// its takes otherwise.
+    /// One meter for each track, in the order of the session. It shows the input while the track records or monitors
+    /// it, and the takes otherwise.
     pub tracks: Vec<Meter>,
-    /// Left and right of the mix.
+    /// Meters of the mix, left and right.
     pub master: [Meter; 2],
     /// The device that is open.
     pub device: DeviceView,
-    /// The sentence under the transport.
     pub health: Health,
-    /// The figures behind it.
-    pub figures: Figures,
-    /// Room on the session's disk; `None` until it is known.
-    pub room: Option<Room>,
-    /// What was told, the latest last; bounded.
-    pub notices: Arc<Vec<Told>>,
-    /// What the session's flight recorder kept of earlier starts, the latest last; bounded.
-    pub earlier: Arc<Vec<Told>>,
-    /// Devices that can be chosen; empty until they were looked for.
+    pub figures: EngineFigures,
+    /// Free space of the session's disk; `None` until it has been read.
+    pub disk_space: Option<DiskSpace>,
+    /// Notices of this start, the latest last; their number is limited.
+    pub notices: Arc<Vec<EventEntry>>,
+    /// Events of earlier starts from the session's flight recorder, the latest last; their number is limited.
+    pub earlier: Arc<Vec<EventEntry>>,
+    /// Devices that can be chosen; empty until they have been listed.
     pub devices: Arc<Vec<Listed>>,
-    /// The settings.
     pub settings: Arc<Settings>,
-    /// The doctor's findings: `None` before it was asked, `Some(None)` while it looks.
-    pub doctor: Looked,
-    /// The export.
+    /// The doctor's findings: `None` before the first examination, `Some(None)` during one.
+    pub doctor: DoctorView,
     pub export: ExportView,
-    /// The stress test.
     pub stress: StressView,
 }
 
 /// Whether a session and a device are open.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Stage {
-    /// On the way.
     Opening,
-    /// Open.
     Open,
-    /// Open, but nothing of it is written: why.
+    /// Open for playback only, for this reason.
     ReadOnly(String),
-    /// Being closed; the last sound is on its way to the disk.
+    /// Closing. The last sound is being written to the disk.
     Closing,
     /// The session cannot be opened.
     NoSession {
         /// Why, and what to do.
         reason: String,
-        /// Earlier versions that can be restored, the latest first.
+        /// Kept versions that can be restored, the latest first.
         versions: Vec<KeptVersion>,
     },
-    /// The device cannot be opened; the session is shown.
+    /// The device cannot be opened. The session is shown without it.
     NoDevice {
         /// Why, and what to do.
         reason: String,
     },
 }
 
-/// Where the playhead is and what it does.
+/// The playhead, the running pass and the transport's switches.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Transport {
-    /// What it does.
     pub motion: Motion,
-    /// The playhead.
+    /// The playhead's position.
     pub position: FramePos,
-    /// Frames a second of the timeline.
+    /// The timeline's sample rate.
     pub rate: SampleRate,
-    /// The pass that is on.
     pub pass: Option<PassView>,
-    /// The selected stretch.
+    /// The selected range: from, until.
     pub range: Option<(FramePos, FramePos)>,
-    /// Whether playback repeats it.
+    /// Whether playback loops over the selected range.
     pub loops: bool,
-    /// Whether recording begins and ends with it.
+    /// Whether recording punches in and out at the selected range.
     pub punches: bool,
 }
 
-/// A pass that is prepared, recorded or finished.
+/// A pass that is being prepared, recorded or finished.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PassView {
-    /// Which of the three.
     pub phase: PassPhase,
-    /// Where it began.
+    /// The position of the first frame on the timeline.
     pub start: FramePos,
-    /// Frames recorded.
+    /// Frames recorded so far.
     pub frames: Frames,
     /// The takes being recorded, and their tracks.
     pub takes: Arc<Vec<(TrackId, TakeId)>>,
-    /// Stretches that were lost so far: place on the timeline and length.
+    /// Losses so far: position on the timeline and length.
     pub losses: Arc<Vec<(FramePos, Frames)>>,
 }
 
-/// Where a pass is on its way.
+/// The phases of a pass, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PassPhase {
     /// Files and windows are being made.
     Preparing,
-    /// It rolls in to the punch.
+    /// The pre-roll runs, up to the punch-in.
     Waiting,
-    /// It records.
     Recording,
-    /// The last of it is on its way to the disk.
+    /// Recording has ended and the last sound is being written to the disk.
     Finishing,
 }
 
-/// A level, full scale 1.0.
+/// A meter's values; full scale is 1.0.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Meter {
-    /// The highest since the last snapshot.
+    /// The highest absolute sample since the last snapshot.
     pub peak: f32,
-    /// Root of the mean square over some 300 ms.
+    /// Root mean square over some 300 ms.
     pub rms: f32,
 }
 
 /// The device that is open.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct DeviceView {
-    /// Its name as `--device` takes it.
+    /// The name as `--device` takes it.
     pub name: String,
-    /// Its name for people.
+    /// The name for people.
     pub title: String,
-    /// Frames a second.
+    /// Sample rate in Hz.
     pub rate: u32,
-    /// Inputs.
     pub inputs: usize,
-    /// Outputs.
     pub outputs: usize,
-    /// Frames of a period.
+    /// Frames in a period.
     pub period: usize,
-    /// Milliseconds from its input to its output, as far as known from period and buffer.
+    /// Milliseconds from input to output, estimated as two periods.
     pub latency_ms: f32,
-    /// Whether it is the built-in one.
+    /// Whether it is the built-in device.
     pub is_virtual: bool,
-    /// Whether it is gone, and awaited.
+    /// Whether the device has gone and the program waits for it to return.
     pub gone: bool,
 }
 
-/// How things stand.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
-    /// As it should be.
-    #[default]
-    Good,
-    /// Less margin than there should be.
-    Caution,
-    /// Sound was lost, or is being lost.
-    Loss,
-}
-
-/// The sentence under the transport.
+/// The status line under the transport.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Health {
-    /// How bad it is.
-    pub level: Level,
-    /// The head of the sentence: "All is well.", "The device is gone."
+    pub severity: Severity,
+    /// The first sentence: "All is well.", "The device is gone."
     pub head: String,
-    /// What follows, part by part: "24 tracks", "1.8 s lead", "0 frames lost".
+    /// Figures that follow the head: "24 tracks", "1.8 s lead", "0 frames lost".
     pub parts: Vec<String>,
-    /// What to do, when there is something.
+    /// Advice for the user, if there is any.
     pub advice: Option<String>,
-    /// What a crash and a power cut would cost now.
+    /// The sound that a crash and a power cut would cost now, one sentence each.
     pub safety: Vec<String>,
 }
 
-/// Figures behind the sentence. Those of a pass while one is on, since the start otherwise.
+/// Figures of engine, butler and disk. They count from the start of the running pass, or, without a pass, from the
+/// opening of the device.
 #[derive(Clone, Debug, Default)]
-pub struct Figures {
-    /// Faults of the audio thread that needed no disk.
+pub struct EngineFigures {
+    /// Page faults of the audio thread that needed no disk; `None`: the kernel has not reported them.
     pub minor_faults: Option<u64>,
-    /// Faults of the audio thread that waited for the disk.
+    /// Page faults of the audio thread that waited for the disk.
     pub major_faults: Option<u64>,
     /// Xruns of the device.
     pub xruns: u64,
-    /// Frames lost.
+    /// Recorded frames that were lost.
     pub frames_lost: u64,
-    /// Frames of tracks that were not heard in time.
+    /// Frames of tracks that playback did not have in time.
     pub frames_dropped: u64,
     /// Seconds of lead of the track that has least; `None` while nothing rolls.
     pub lead_s: Option<f64>,
-    /// The least there was.
+    /// The shortest lead of the running pass.
     pub lead_min_s: Option<f64>,
-    /// Seconds of lead that are aimed at.
+    /// The lead that the butler aims at.
     pub lead_aim_s: f64,
-    /// Cycle times.
+    /// Cycle times of the audio thread.
     pub cycles: Option<Counts>,
-    /// Microseconds of a period: what a cycle must not exceed.
+    /// Microseconds of a period. A cycle must not take longer.
     pub deadline_us: f64,
-    /// Bytes locked, and the limit.
+    /// Bytes of memory that are locked.
     pub locked_bytes: u64,
-    /// See [`Figures::locked_bytes`].
+    /// Bytes of memory that may be locked.
     pub locked_limit: u64,
-    /// The longest commit, sync and supply, in microseconds.
+    /// The longest commit of a window.
     pub commit_us_max: u64,
-    /// See [`Figures::commit_us_max`].
+    /// The longest sync.
     pub sync_us_max: u64,
-    /// See [`Figures::commit_us_max`].
+    /// The longest supply of a window.
     pub supply_us_max: u64,
     /// Bytes that wait for the disk.
     pub backlog_bytes: u64,
-    /// Bytes that the spool holds, and may hold.
+    /// Bytes that the spool holds.
     pub spool_bytes: u64,
-    /// See [`Figures::spool_bytes`].
+    /// Bytes that the spool may hold.
     pub spool_bytes_max: u64,
-    /// Since the takes were last durable.
+    /// Time since the takes were last durable.
     pub durable_age: Option<Duration>,
-    /// Class and priority of the audio thread.
+    /// Scheduling class and priority of the audio thread.
     pub scheduling: String,
     /// `spool` or `in-place`.
     pub capture_path: String,
 }
 
-/// Room on the session's disk.
+/// Free space of the session's disk.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Room {
-    /// Bytes that can still be written.
+pub struct DiskSpace {
     pub free_bytes: u64,
-    /// Seconds that the armed tracks (all, if none is armed) can be recorded.
+    /// Recording time for the armed tracks, or for all tracks if none is armed.
     pub seconds: f64,
-    /// What to call the disk: its mount point's last part, or "/".
-    pub place: String,
+    /// The disk's name on the screen: the last component of its mount point, or "this disk".
+    pub disk: String,
 }
 
-/// Something that was told, and when.
+/// One entry of the Events panel.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Told {
-    /// Since the program's start.
+pub struct EventEntry {
+    /// Time since the program's start; zero for an entry of an earlier start.
     pub at: Duration,
-    /// Local time of day, `hh:mm:ss`; of an earlier start the day and the minute.
+    /// Local time of day, `hh:mm:ss`; for an entry of an earlier start, day and minute.
     pub clock: String,
-    /// How bad it is.
     pub severity: Severity,
-    /// In words.
     pub text: String,
-    /// Whether it was acknowledged.
+    /// Whether the user has acknowledged it.
     pub seen: bool,
 }
 
 impl Snapshot {
-    /// Nothing is open yet.
+    /// The snapshot of an app in which nothing is open yet.
     pub fn empty() -> Snapshot {
         let rate = SampleRate(48_000);
         let session = Session::new(uuid::Uuid::nil(), "", "", rate, crate::format::TakeFormat::S24);
@@ -291,8 +263,8 @@ impl Snapshot {
             master: [Meter::default(); 2],
             device: DeviceView::default(),
             health: Health::default(),
-            figures: Figures::default(),
-            room: None,
+            figures: EngineFigures::default(),
+            disk_space: None,
             notices: Arc::default(),
             earlier: Arc::default(),
             devices: Arc::default(),

@@ -1,4 +1,4 @@
-//! Waveforms of the session that is open: which takes are wanted, which grow. Thread: control.
+//! Requests waveforms for the takes of the open session from the peak store. Thread: control.
 
 use crate::butler::capabilities::CapturePath;
 use crate::butler::spool::{SpoolPlace, path_of};
@@ -13,22 +13,22 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Acquire;
 use uuid::Uuid;
 
-/// How far a take is known.
+/// The request that the peak store has for a take.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Known {
-    /// It grows.
+enum Requested {
+    /// The take is being recorded, and its waveform grows.
     Live,
-    /// It is whole.
+    /// The take is finished.
     Whole,
 }
 
-/// See the module.
+/// The peak store of the open session, and the takes that it knows.
 #[derive(Default)]
 pub(super) struct Waves {
     store: Option<PeakStore>,
-    /// Where its takes are; a pass that is on while the folder is moved is drawn on as it is.
+    /// The session folder that the store reads. If the folder moves during a pass, the store changes after the pass.
     folder: PathBuf,
-    known: HashMap<Uuid, Known>,
+    takes: HashMap<Uuid, Requested>,
     revision: u64,
     recording: bool,
 }
@@ -44,8 +44,8 @@ impl Waves {
         self.store.as_ref().is_some_and(PeakStore::is_busy)
     }
 
-    /// Brings it up to what the session has now.
-    pub(super) fn follow(&mut self, control: &Control) {
+    /// Adds new takes of the session to the store and finishes takes whose recording has ended.
+    pub(super) fn update(&mut self, control: &Control) {
         let pass = control.pass_status();
         let recording = pass.as_ref().is_some_and(|pass| pass.is_ready);
         if self.revision == control.revision() && self.recording == recording {
@@ -55,10 +55,10 @@ impl Waves {
         if !recording && control.folder() != self.folder {
             self.folder = control.folder().to_path_buf();
             self.store = None;
-            self.known.clear();
+            self.takes.clear();
         }
         if self.store.is_none() {
-            // Without threads for it the lanes stay without waves; everything else works.
+            // If its threads cannot start, the timeline has no waveforms; everything else works.
             self.store = PeakStore::start(control.folder()).ok();
         }
         let Some(store) = &mut self.store else { return };
@@ -66,18 +66,18 @@ impl Waves {
         let live: Vec<_> = ready.flat_map(|pass| &pass.takes).map(|(_, id)| *id).collect();
         for take in control.session().takes() {
             let recorded = take.state == TakeState::Recording;
-            match self.known.get(&take.uuid) {
+            match self.takes.get(&take.uuid) {
                 None if recorded && live.contains(&take.id) => {
                     store.watch_live(live_take(control, take));
-                    self.known.insert(take.uuid, Known::Live);
+                    self.takes.insert(take.uuid, Requested::Live);
                 }
-                Some(Known::Live) if !recorded => {
+                Some(Requested::Live) if !recorded => {
                     store.finish(take.uuid, take.frames.0);
-                    self.known.insert(take.uuid, Known::Whole);
+                    self.takes.insert(take.uuid, Requested::Whole);
                 }
                 None if !recorded => {
                     store.request(take.uuid, &control.folder().join(take.path()));
-                    self.known.insert(take.uuid, Known::Whole);
+                    self.takes.insert(take.uuid, Requested::Whole);
                 }
                 _ => {}
             }
@@ -85,7 +85,7 @@ impl Waves {
     }
 }
 
-/// A take that is being recorded, as the store wants it.
+/// The description of a take that is being recorded, for the peak store.
 fn live_take(control: &Control, take: &Take) -> LiveTake {
     let published = Arc::clone(&control.running().published);
     LiveTake {
@@ -96,7 +96,7 @@ fn live_take(control: &Control, take: &Take) -> LiveTake {
         channels: take.channels as usize,
         rate: take.rate.0,
         data_offset: DATA_OFFSET,
-        // What lies before this frame was stored before it was published; `NO_PASS` is `u64::MAX`, too.
+        // The audio thread stores the sound before it publishes the frame count, so every earlier frame is readable.
         frames: Arc::new(move || match published.pass_frames.load(Acquire) {
             NO_PASS => u64::MAX,
             frames => frames,
@@ -104,12 +104,13 @@ fn live_take(control: &Control, take: &Take) -> LiveTake {
     }
 }
 
-/// Where the sound of a take lies that is not in its file yet; `None`: it is in its file at once.
+/// The spool file with the sound of a take that is not in its WAV file yet; `None`: the sound goes directly into the
+/// file.
 fn spool_of(control: &Control, take: Uuid) -> Option<PathBuf> {
     let setup = &control.running().setup;
     match (setup.capture_path, &setup.capabilities.spool) {
         (CapturePath::Spool, SpoolPlace::Folder(folder)) => Some(path_of(folder, take)),
-        // Memory without a name cannot be read by a path: it is drawn when it is in the file.
+        // A spool in anonymous memory has no path. The waveform shows the sound when the committer has written it.
         (CapturePath::Spool, SpoolPlace::Memory) => Some(PathBuf::from("/dev/null")),
         (CapturePath::InPlace, _) => None,
     }

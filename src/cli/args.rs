@@ -1,4 +1,4 @@
-//! What the command line accepts, and what its help teaches. Thread: control.
+//! Arguments of the command line and the texts of `--help`, which come from the doc comments here. Thread: control.
 
 use crate::butler::capabilities::CapturePath;
 use crate::format::TakeFormat;
@@ -11,144 +11,144 @@ use std::path::PathBuf;
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 #[command(after_help = "\
 Examples:
-  faultless                                                         the window: the last session, or a new one
-  faultless gig                                                     the window, over the session in folder gig
+  faultless                                                         open the window: the last session, or a new one
+  faultless gig                                                     open the window with the session in folder gig
   faultless record demo --device virtual --inputs 24 --seconds 10   24 tracks from the built-in device
   faultless record gig --device alsa:hw:CARD=USB                    every input of a sound card, until Ctrl-C
   faultless play demo                                               listen to it
-  faultless export demo --to mixes --mix                            a stereo mix, as it was heard
-  faultless doctor gig                                              what recording here will be like
-  faultless stress /var/tmp/rehearsal --inputs 24                   does it hold, whatever the machine does?
-  faultless recover gig                                             after a crash: every frame into its take
+  faultless export demo --to mixes --mix                            a stereo mix, as it was played
+  faultless doctor gig                                              check this machine and the disk of folder gig
+  faultless stress /var/tmp/rehearsal --inputs 24                   test recording while the machine is busy
+  faultless recover gig                                             after a crash: complete the takes that were cut off
 
 Takes are ordinary WAV files, one per track, in SESSION/audio; other programs can open them while they
 are being recorded.")]
 pub struct Cli {
-    /// What to do; nothing: open the window.
+    /// The mode; without one, the window opens.
     #[command(subcommand)]
     pub mode: Option<Mode>,
-    /// For the window.
+    /// Arguments of the window, if there is no mode.
     #[command(flatten)]
     pub window: WindowArgs,
 }
 
-/// Arguments of the window. What is not given is as the settings say.
+/// Arguments of the window. The settings decide everything that is not given.
 #[derive(Args)]
 pub struct WindowArgs {
-    /// Folder of the session to open; without it the last one, or a new one named by date
+    /// Folder of the session to open; without it, the last session or a new one named by date
     pub session: Option<PathBuf>,
-    /// The device, as for 'record'; without it the one that was used last, or the best there is
+    /// The device, as for 'record'; without it, the device of the settings or the best one present
     #[arg(long, value_name = "DEVICE")]
     pub device: Option<String>,
-    /// Frames a second of a new session
+    /// Sample rate of a new session
     #[arg(long, value_name = "HZ")]
     pub rate: Option<u32>,
-    /// Frames of a period
+    /// Frames in a period
     #[arg(long, value_name = "FRAMES")]
     pub period: Option<usize>,
-    /// Inputs to open; all of them without it
+    /// Number of inputs to open; without it, all
     #[arg(long, value_name = "N")]
     pub inputs: Option<usize>,
     /// Where captured sound goes first: 'spool' or 'in-place'
     #[arg(long, value_name = "PATH")]
     pub capture_path: Option<CapturePath>,
-    /// What the built-in device hears: tones, ramp, silence or file=PATH
+    /// Input signal of the built-in device: tones, ramp, silence or file=PATH
     #[arg(long, value_name = "SIGNAL")]
     pub signal: Option<String>,
 }
 
-/// The modes.
+/// The modes of the program.
 #[derive(Subcommand)]
 pub enum Mode {
-    /// Record every wanted input of a device, one WAV file per track, until Ctrl-C
+    /// Record the inputs of a device, one WAV file per track, until Ctrl-C
     Record(RecordArgs),
     /// Play a session
     Play(PlayArgs),
     /// Write tracks or the mix of a session as WAV files
     Export(ExportArgs),
-    /// Make whole takes of a recording that was cut off, or list what such recordings have left in memory
+    /// Complete the takes of a recording that was cut off, or list the sound that such recordings left in memory
     Recover(RecoverArgs),
-    /// List the sound devices that are here, and what they can do
+    /// List the sound devices of this machine and their abilities
     Devices(DevicesArgs),
-    /// Measure what recording will be like here, and say what to change
+    /// Check whether this machine can record safely, and show what to change
     Doctor(DoctorArgs),
-    /// Measure how the program works on this machine, and why
+    /// Measure how the program's ways to use memory perform on this machine
     Bench(BenchArgs),
-    /// Rehearse: record while the machine is ill-treated, compare every sample, end with a sheet
+    /// Test: record while the machine is put under stress, compare every sample, print the results
     Stress(StressArgs),
 }
 
-/// Arguments of everything that opens a device.
+/// Arguments of the modes that open a device.
 #[derive(Args)]
 pub struct DeviceArgs {
     /// 'virtual', 'virtual:OPTIONS', 'alsa:NAME' or 'alsa:CAPTURE,PLAYBACK' ('-': none).
-    /// Without it: ALSA's default where a card is, else virtual
+    /// Without it: ALSA's default if there is a card, else virtual
     ///
     /// Options of the virtual device, separated by commas: free (no clock), loop=DELAY, xrun=FRAME+LOST,
     /// unplug=FRAME+AWAY, suspend=FRAME+ASLEEP, slow=FRAME+MICROSECONDS, gone=FRAME, crash=FRAME (the audio thread
-    /// panics). pull=AFTER+AWAY makes it leave AFTER frames after its start, to be opened anew AWAY frames later (given
-    /// again: for the next start). Once pulled: busy=N (another program has it at N openings), returns=INPUTS,
-    /// returns-period=FRAMES, returns-rate=HZ+N (no other rate at N openings).
+    /// panics). pull=AFTER+AWAY unplugs it AFTER frames after its start; it can be opened again AWAY frames later (if
+    /// repeated: for the next start). After it was unplugged: busy=N (another program uses it at the next N openings),
+    /// returns=INPUTS, returns-period=FRAMES, returns-rate=HZ+N (the only rate at the next N openings).
     #[arg(long, value_name = "DEVICE", verbatim_doc_comment)]
     pub device: Option<String>,
-    /// Frames a second; the session's own where it has one, else 48000
+    /// Sample rate; without it, the session's rate, or 48000 for a new session
     #[arg(long, value_name = "HZ")]
     pub rate: Option<u32>,
-    /// Frames of a period
+    /// Frames in a period
     #[arg(long, default_value_t = 64, value_name = "FRAMES")]
     pub period: usize,
-    /// Frames of the device's buffer: how late the program may be
+    /// Frames in the device's buffer: how late the program may be
     #[arg(long, value_name = "FRAMES")]
     pub buffer: Option<usize>,
-    /// Milliseconds of sound for which windows are kept ready ahead, if locked memory allows
+    /// Milliseconds of sound for which memory is prepared ahead, if enough memory may be locked
     #[arg(long, default_value_t = crate::limits::LEAD_MS_DEFAULT, value_name = "MS", value_parser = clap::value_parser!(u64).range(20..=60_000))]
     pub lead: u64,
-    /// Memory that may be locked, in KiB; the system's limit if that is lower
+    /// Memory that may be locked, in KiB, up to the system's limit
     #[arg(long, value_name = "KIB")]
     pub lock_limit: Option<u64>,
-    /// Memory that sound may wait in for a slow disk, in MiB; a quarter of the machine's if not given
+    /// Memory for sound that waits for a slow disk, in MiB; without it, a quarter of the machine's memory
     #[arg(long, value_name = "MIB")]
     pub spool_limit: Option<u64>,
 }
 
-/// `faultless record`.
+/// Arguments of `faultless record`.
 #[derive(Args)]
 pub struct RecordArgs {
-    /// The session's folder; it is made if it is not there
+    /// The session's folder; it is made if it does not exist
     pub session: PathBuf,
     #[command(flatten)]
     #[expect(missing_docs, reason = "flattened")]
     pub device: DeviceArgs,
-    /// Inputs to record, from the first on; all that the device has if not given
+    /// Number of inputs to record, from the first on; without it, all
     #[arg(long, value_name = "N")]
     pub inputs: Option<usize>,
-    /// Sample format of new takes: s16, s24 or f32; the session's own if not given (s24 for a new one)
+    /// Sample format of new takes: s16, s24 or f32; without it, the session's format, or s24 for a new session
     #[arg(long, value_name = "FORMAT")]
     pub format: Option<TakeFormat>,
-    /// Stop by itself after so many seconds, to the frame
+    /// Stop after this many seconds, exact to the frame
     #[arg(long, value_name = "S", allow_negative_numbers = true)]
     pub seconds: Option<f64>,
-    /// Where captured sound goes first: 'spool' (nothing can hold it up) or 'in-place' (the file itself)
+    /// Where captured sound goes first: 'spool' (memory; a slow disk cannot stop it) or 'in-place' (the file itself)
     #[arg(long, default_value = "spool", value_name = "PATH")]
     pub capture_path: CapturePath,
-    /// What a virtual device hears: ramp, tones, silence or file=WAV
+    /// Input signal of a virtual device: ramp, tones, silence or file=WAV
     #[arg(long, default_value = "tones", value_name = "SIGNAL")]
     pub signal: String,
-    /// Write the same takes to a second folder in DIR too, better on another disk: either disk may fail, fill or stand still
+    /// Also write the takes to a second folder in DIR, best on another disk: either disk may fail, fill up or hang
     #[arg(long, value_name = "DIR")]
     pub mirror: Option<PathBuf>,
-    /// Go on in a folder in DIR, without a gap, when the session's disk is full or fails
+    /// Continue in a folder in DIR, without a gap, when the session's disk is full or fails
     #[arg(long, value_name = "DIR")]
     pub overflow: Option<PathBuf>,
-    /// Play what the session holds while recording
+    /// Play the session while recording
     #[arg(long)]
     pub play_along: bool,
-    /// End with one line of JSON on standard output
+    /// Print the result as one line of JSON on standard output
     #[arg(long)]
     pub json: bool,
 }
 
-/// `faultless play`.
+/// Arguments of `faultless play`.
 #[derive(Args)]
 pub struct PlayArgs {
     /// The session's folder
@@ -159,160 +159,160 @@ pub struct PlayArgs {
     /// Where to begin: seconds, m:s or h:m:s.ms
     #[arg(long, value_name = "TIME")]
     pub from: Option<String>,
-    /// Stop after so many seconds; at the end of the session if not given
+    /// Stop after this many seconds; without it, at the end of the session
     #[arg(long, value_name = "S", allow_negative_numbers = true)]
     pub seconds: Option<f64>,
-    /// End with one line of JSON on standard output
+    /// Print the result as one line of JSON on standard output
     #[arg(long)]
     pub json: bool,
 }
 
-/// `faultless export`.
+/// Arguments of `faultless export`.
 #[derive(Args)]
 pub struct ExportArgs {
     /// The session's folder
     pub session: PathBuf,
-    /// The folder for the files; it is made if it is not there
+    /// The folder for the files; it is made if it does not exist
     #[arg(long, value_name = "DIR")]
     pub to: PathBuf,
-    /// Numbers of the tracks, separated by commas; all if not given
+    /// Numbers of the tracks, separated by commas; without it, all
     #[arg(long, value_delimiter = ',', value_name = "N,N,...")]
     pub tracks: Option<Vec<usize>>,
     /// Where to begin: seconds, m:s, h:m:s.ms, or frames as in 48000f
     #[arg(long, value_name = "TIME")]
     pub from: Option<String>,
-    /// Where to end, likewise
+    /// Where to end, in the same form as --from
     #[arg(long, value_name = "TIME")]
     pub until: Option<String>,
-    /// Sample format: s16, s24 or f32; each take's own if not given
+    /// Sample format: s16, s24 or f32; without it, the format of each take
     #[arg(long, value_name = "FORMAT")]
     pub format: Option<TakeFormat>,
-    /// The stereo mix in place of the tracks
+    /// Export the stereo mix in place of the tracks
     #[arg(long)]
     pub mix: bool,
-    /// Replace files that are there
+    /// Replace existing files
     #[arg(long)]
     pub force: bool,
-    /// End with one line of JSON on standard output
+    /// Print the result as one line of JSON on standard output
     #[arg(long)]
     pub json: bool,
 }
 
-/// `faultless recover`.
+/// Arguments of `faultless recover`.
 #[derive(Args)]
 pub struct RecoverArgs {
-    /// The session's folder; without it, spool files that were left in memory are listed and nothing is changed
+    /// The session's folder; without it, the spool files left in memory are listed and nothing is changed
     ///
-    /// Whatever opens a session to record recovers it first, without being asked; this does it without recording. It may
-    /// be stopped at any moment and run again. A spool file goes when its sound is in its take, and not before.
+    /// Every mode that opens a session to record recovers it first; this mode recovers without recording. It can be
+    /// stopped at any moment and run again. A spool file is removed only when its sound is in its take.
     #[arg(verbatim_doc_comment)]
     pub session: Option<PathBuf>,
-    /// End with one line of JSON on standard output
+    /// Print the result as one line of JSON on standard output
     #[arg(long)]
     pub json: bool,
 }
 
-/// `faultless devices`.
+/// Arguments of `faultless devices`.
 #[derive(Args)]
 pub struct DevicesArgs {
-    /// One line of JSON in place of the table
+    /// Print one line of JSON in place of the table
     #[arg(long)]
     pub json: bool,
 }
 
-/// `faultless doctor`.
+/// Arguments of `faultless doctor`.
 #[derive(Args)]
 pub struct DoctorArgs {
-    /// Where sessions are kept
+    /// The folder where sessions are kept
     #[arg(default_value = ".")]
     pub folder: PathBuf,
-    /// Tracks to be recorded
+    /// Number of tracks to record
     #[arg(long, default_value_t = 24, value_name = "N")]
     pub tracks: usize,
-    /// Frames a second
+    /// Sample rate
     #[arg(long, default_value_t = 48_000, value_name = "HZ")]
     pub rate: u32,
     /// Sample format: s16, s24 or f32
     #[arg(long, default_value = "s24", value_name = "FORMAT")]
     pub format: TakeFormat,
-    /// One line of JSON in place of the table
+    /// Print one line of JSON in place of the table
     #[arg(long)]
     pub json: bool,
 }
 
-/// `faultless bench`.
+/// Arguments of `faultless bench`.
 #[derive(Args)]
 pub struct BenchArgs {
-    /// What to measure.
+    /// The measurement.
     #[command(subcommand)]
     pub what: BenchMode,
 }
 
-/// What can be measured.
+/// The measurements.
 #[derive(Subcommand)]
 pub enum BenchMode {
-    /// The ways to stream through mapped files, from the scheme of 2000 to this program's, side by side
+    /// Compare ways to stream through memory-mapped files, from a design of the year 2000 to this program's
     Residency(ResidencyArgs),
 }
 
-/// `faultless bench residency`.
+/// Arguments of `faultless bench residency`.
 #[derive(Args)]
 pub struct ResidencyArgs {
-    /// A folder on the file system to measure on; a real one, not tmpfs
+    /// A folder on the file system to measure; a real disk, not tmpfs
     #[arg(long, value_name = "DIR")]
     pub dir: PathBuf,
-    /// Tracks
+    /// Number of tracks
     #[arg(long, default_value_t = 24, value_name = "N")]
     pub tracks: usize,
-    /// Frames of a period
+    /// Frames in a period
     #[arg(long, default_value_t = 64, value_name = "FRAMES")]
     pub period: usize,
-    /// Seconds for each row
+    /// Seconds to measure each row
     #[arg(long, default_value_t = 10.0, value_name = "S")]
     pub seconds: f64,
-    /// What runs beside it: none, sync, disk or memory
-    #[arg(long, default_value = "none", value_name = "STRESS")]
-    pub stress: String,
-    /// One line of JSON in place of the table
+    /// The load beside the measurement: none, sync, disk or memory
+    #[arg(long, default_value = "none", value_name = "LOAD")]
+    pub load: String,
+    /// Print one line of JSON in place of the table
     #[arg(long)]
     pub json: bool,
 }
 
-/// `faultless stress`.
+/// Arguments of `faultless stress`.
 #[derive(Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub struct StressArgs {
-    /// A folder to rehearse in, on the disk that is meant; none that is a session, or holds one
+    /// A folder on the disk to test; it must not be, contain or lie in a session
     ///
-    /// A new folder is made inside it, and removed at the end.
+    /// A new folder is made inside it and removed at the end.
     pub scratch: PathBuf,
-    /// What to go through, separated by commas: none, sync, cache, disk, memory, slow, freeze, unplug; or all
+    /// Stresses, separated by commas: none, sync, cache, disk, memory, slow, freeze, unplug; or all
     ///
-    /// memory, slow and freeze need root; freeze a loop image, too. What is not permitted is skipped by name.
+    /// memory, slow and freeze need root; freeze also needs a loop image. A stress that is not permitted is skipped.
     #[arg(long, default_value = "all", value_delimiter = ',', value_name = "STRESS,...")]
     pub stress: Vec<String>,
-    /// Seconds to record under each
+    /// Seconds to record under each stress
     #[arg(long, default_value_t = 10.0, value_name = "S")]
     pub seconds: f64,
-    /// Inputs to record
+    /// Number of inputs to record
     #[arg(long, default_value_t = 24, value_name = "N")]
     pub inputs: usize,
-    /// Frames of a period
+    /// Frames in a period
     #[arg(long, default_value_t = 64, value_name = "FRAMES")]
     pub period: usize,
-    /// Frames of the device's buffer: how late the program may be
+    /// Frames in the device's buffer: how late the program may be
     #[arg(long, value_name = "FRAMES")]
     pub buffer: Option<usize>,
-    /// Freeze the file system of SCRATCH even if it is no loop image; never the one the machine lives on
+    /// Freeze the file system of SCRATCH even if it is no loop image; a system disk is never frozen
     #[arg(long)]
     pub may_freeze: bool,
-    /// Leave the rehearsals, to look at them
+    /// Keep the recordings of the test
     #[arg(long)]
     pub keep: bool,
-    /// One line of JSON in place of the table
+    /// Print one line of JSON in place of the table
     #[arg(long)]
     pub json: bool,
-    /// Tell what is done as lines of JSON on standard output, and end when standard input does: for the window
+    /// For the window: print progress as lines of JSON on standard output, and stop when standard input closes
     #[arg(long, hide = true)]
     pub told: bool,
 }

@@ -1,4 +1,4 @@
-//! From arguments to decided values. Thread: control.
+//! Turns arguments into values of the library: device, signal, threads, length. Thread: control.
 
 use super::Failure;
 use super::args::DeviceArgs;
@@ -11,7 +11,7 @@ use crate::limits;
 use crate::threads::ThreadsSetup;
 use crate::time::SampleRate;
 
-/// The device that is meant, and a sentence when it was chosen for the user.
+/// The device's name, and a sentence if the program has chosen it for the user.
 pub fn device_name(args: &DeviceArgs) -> (String, Option<String>) {
     if let Some(name) = &args.device {
         return (name.clone(), None);
@@ -20,7 +20,7 @@ pub fn device_name(args: &DeviceArgs) -> (String, Option<String>) {
     (name, Some(why))
 }
 
-/// What to open. `inputs`, `outputs`: see [`DeviceSpec`].
+/// The device to open. `channels` are the inputs and outputs, as in [`DeviceSpec`].
 pub fn device_spec(
     args: &DeviceArgs,
     name: String,
@@ -41,19 +41,19 @@ pub fn device_spec(
     Ok(setup::device_spec(DeviceRequest { name, rate, period, buffer, channels, take_format, signal }))
 }
 
-/// The signal that a name stands for.
+/// Parses the name of an input signal.
 pub fn signal(name: &str) -> Result<Signal, Failure> {
     setup::signal(name)
         .ok_or_else(|| Failure(format!("--signal {name}: unknown; use ramp, tones, silence or file=PATH")))
 }
 
-/// What the machine gives and the user allows.
+/// The setup of the threads, from the machine's limits and the user's.
 pub fn threads_setup(args: &DeviceArgs, capture_path: CapturePath) -> ThreadsSetup {
     let allowed = UserLimits { lock_kib: args.lock_limit, spool_mib: args.spool_limit, lead_ms: args.lead };
     setup::threads_setup(allowed, capture_path)
 }
 
-/// Frames of so many seconds, to the nearest.
+/// Converts seconds to frames, rounded to the nearest.
 pub fn frames(seconds: f64, rate: SampleRate) -> Result<u64, Failure> {
     if !seconds.is_finite() || seconds <= 0.0 || 1e9 < seconds {
         return Err(Failure(format!("--seconds {seconds}: a time above 0 is meant")));

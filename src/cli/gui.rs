@@ -1,4 +1,4 @@
-//! `faultless [SESSION]`: the window. Thread: ui.
+//! `faultless [SESSION]`: opens the GUI. Thread: ui.
 
 use super::Failure;
 use super::args::WindowArgs;
@@ -9,17 +9,17 @@ use signal_hook::iterator::Signals;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-/// What to do instead where there is nothing to draw on.
-const INSTEAD: &str = "to record without a window: faultless record SESSION";
+/// Advice for a machine without a display.
+const WITHOUT_DISPLAY: &str = "to record without a window: faultless record SESSION";
 
-/// The least size at which nothing overlaps.
-const SIZE_LEAST: [f32; 2] = [960.0, 560.0];
+/// The smallest size at which nothing in the GUI overlaps.
+const MIN_SIZE: [f32; 2] = [960.0, 560.0];
 
-/// Opens the window and stays until it is closed.
+/// Opens the GUI and returns when the user closes it.
 pub fn run(args: &WindowArgs) -> Result<(), Failure> {
     let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     if !set("DISPLAY") && !set("WAYLAND_DISPLAY") && !set("WAYLAND_SOCKET") {
-        return Err(Failure(format!("no display: neither DISPLAY nor WAYLAND_DISPLAY is set; {INSTEAD}")));
+        return Err(Failure(format!("no display: neither DISPLAY nor WAYLAND_DISPLAY is set; {WITHOUT_DISPLAY}")));
     }
     if let Some(session) = &args.session
         && !session.exists()
@@ -36,7 +36,7 @@ pub fn run(args: &WindowArgs) -> Result<(), Failure> {
             .with_title("Faultless")
             .with_app_id("faultless")
             .with_inner_size([1440.0, 900.0])
-            .with_min_inner_size(SIZE_LEAST),
+            .with_min_inner_size(MIN_SIZE),
         ..eframe::NativeOptions::default()
     };
     let end = Arc::new(AtomicBool::new(false));
@@ -45,7 +45,7 @@ pub fn run(args: &WindowArgs) -> Result<(), Failure> {
         Ok(Box::new(WindowFrame::new(&cc.egui_ctx, Options { end: Some(end), ..options })) as Box<dyn eframe::App>)
     });
     eframe::run_native("Faultless", native, made)
-        .map_err(|error| Failure(format!("the window cannot be opened: {error}; {INSTEAD}")))
+        .map_err(|error| Failure(format!("the window cannot be opened: {error}; {WITHOUT_DISPLAY}")))
 }
 
 fn options(args: &WindowArgs) -> Options {
@@ -61,16 +61,16 @@ fn options(args: &WindowArgs) -> Options {
     Options { session: args.session.clone(), device, capture_path: args.capture_path, ..Options::default() }
 }
 
-/// Ctrl-C, SIGTERM and a closed terminal end it as its close button does, without a question.
+/// Closes the GUI at Ctrl-C, at SIGTERM and when the terminal closes, without asking the user.
 fn listen(end: &Arc<AtomicBool>, ctx: &egui::Context) {
     let (end, ctx) = (Arc::clone(end), ctx.clone());
     let Ok(mut signals) = Signals::new([SIGINT, SIGTERM, SIGHUP]) else { return };
-    let listening = std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+    let thread = std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
         for _ in signals.forever() {
             end.store(true, Relaxed);
             ctx.request_repaint();
         }
     });
-    // Without it a signal ends the program, and the next start recovers the takes.
-    drop(listening);
+    // Without this thread a signal kills the program, and the next start recovers the takes.
+    drop(thread);
 }

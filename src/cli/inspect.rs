@@ -1,7 +1,7 @@
-//! `faultless export`, `devices`, `doctor` and `bench`: what needs no running engine. Thread: control.
+//! `faultless export`, `devices`, `doctor` and `bench`: the modes that need no session in control. Thread: control.
 
 use super::args::{BenchArgs, BenchMode, DevicesArgs, DoctorArgs, ExportArgs, ResidencyArgs};
-use super::{Failure, end_flag, plain, print, say};
+use super::{Failure, end_on_signals, print, print_stderr, printable};
 use crate::butler::spool;
 use crate::device::{Listed, Listing, cards, list};
 use crate::diagnostics::bench;
@@ -14,9 +14,9 @@ use crate::session::session_file::open_read_only;
 use serde_json::{Value, json};
 use std::io::{IsTerminal, Write};
 
-/// Exports.
+/// Runs `faultless export`.
 pub fn export(args: &ExportArgs) -> Result<(), Failure> {
-    let ended = end_flag();
+    let stop_flag = end_on_signals();
     let session = open_read_only(&args.session)?;
     let time = |text: &Option<String>| text.as_ref().map(|text| parse_position(text, session.rate())).transpose();
     let options = ExportOptions {
@@ -31,10 +31,10 @@ pub fn export(args: &ExportArgs) -> Result<(), Failure> {
     };
     let plan = plan(&session, &options)?;
     for note in &plan.notes {
-        say(&format!("note: {}", plain(note)));
+        print_stderr(&format!("note: {}", printable(note)));
     }
     let live = !args.json && std::io::stderr().is_terminal();
-    let files = write_files(&plan.files, &mut |progress| show(live, &progress), &ended)?;
+    let files = write_files(&plan.files, &mut |progress| show(live, &progress), &stop_flag)?;
     if live {
         write!(std::io::stderr().lock(), "\r\x1b[K").ok();
     }
@@ -50,10 +50,10 @@ pub fn export(args: &ExportArgs) -> Result<(), Failure> {
 
 fn show(live: bool, progress: &Progress<'_>) {
     if live {
-        let part = progress.frames.0 * 100 / progress.frames_total.0.max(1);
+        let percent = progress.frames.0 * 100 / progress.frames_total.0.max(1);
         let name = progress.file.file_name().unwrap_or_default().to_string_lossy();
         let (at, of) = (progress.file_index + 1, progress.file_count);
-        write!(std::io::stderr().lock(), "\r{part:3} %  {at} of {of}: {name}\x1b[K").ok();
+        write!(std::io::stderr().lock(), "\r{percent:3} %  {at} of {of}: {name}\x1b[K").ok();
     }
 }
 
@@ -75,7 +75,7 @@ fn line(file: &Exported) -> String {
     line
 }
 
-/// Lists devices.
+/// Runs `faultless devices`.
 pub fn devices(args: &DevicesArgs) -> Result<(), Failure> {
     let (cards, devices) = (cards(), list());
     if args.json {
@@ -120,7 +120,7 @@ fn as_json(device: &Listed) -> Value {
     })
 }
 
-/// Examines the machine.
+/// Runs `faultless doctor`.
 pub fn doctor(args: &DoctorArgs) -> Result<(), Failure> {
     if !args.folder.is_dir() {
         return Err(Failure(format!(
@@ -140,7 +140,7 @@ pub fn doctor(args: &DoctorArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Measures.
+/// Runs `faultless bench`.
 pub fn bench(args: &BenchArgs) -> Result<(), Failure> {
     match &args.what {
         BenchMode::Residency(args) => residency(args),
@@ -148,7 +148,7 @@ pub fn bench(args: &BenchArgs) -> Result<(), Failure> {
 }
 
 fn residency(args: &ResidencyArgs) -> Result<(), Failure> {
-    let ended = end_flag();
+    let stop_flag = end_on_signals();
     let mut options = bench::Options::new(args.dir.clone());
     if let Some((folder, _)) = spool::folder() {
         options.spool_dir = folder;
@@ -156,7 +156,7 @@ fn residency(args: &ResidencyArgs) -> Result<(), Failure> {
     options.tracks = args.tracks;
     options.period = args.period;
     options.seconds = args.seconds;
-    options.stress = args.stress.parse()?;
+    options.load = args.load.parse()?;
     let live = !args.json && std::io::stderr().is_terminal();
     let report = bench::run(
         &options,
@@ -165,7 +165,7 @@ fn residency(args: &ResidencyArgs) -> Result<(), Failure> {
                 write!(std::io::stderr().lock(), "\r{step}\x1b[K").ok();
             }
         },
-        &ended,
+        &stop_flag,
     )?;
     if live {
         write!(std::io::stderr().lock(), "\r\x1b[K").ok();

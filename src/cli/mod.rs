@@ -1,7 +1,7 @@
-//! The command line: arguments to one mode. Thread: control.
+//! The command line: parses the arguments and runs one mode. Thread: control.
 //!
-//! Results go to standard output, everything else to standard error. An error is one line that names the
-//! thing first, then the reason; the exit status is 1, or 2 for arguments that cannot be read.
+//! Results go to standard output, everything else to standard error. An error is one line: first the thing, then the
+//! reason. The exit status is 1 for a failure and 2 for unreadable arguments.
 
 pub mod args;
 pub mod choose;
@@ -22,7 +22,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Why a mode ended without doing its work: one line.
+/// The reason why a mode failed, in one line.
 pub struct Failure(pub String);
 
 impl<E: Display> From<E> for Failure {
@@ -36,10 +36,10 @@ pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) if error.use_stderr() => {
-            say(&format!("faultless: {}", plain(&one_line(&error.to_string()))));
+            print_stderr(&format!("faultless: {}", printable(&one_line(&error.to_string()))));
             return ExitCode::from(ARGUMENTS_UNREADABLE);
         }
-        // Help and version: printed where they belong.
+        // Help and version go to standard output.
         Err(error) => error.exit(),
     };
     let done = match cli.mode {
@@ -61,49 +61,49 @@ pub fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure(reason)) => {
-            say(&format!("faultless: {}", plain(&reason)));
+            print_stderr(&format!("faultless: {}", printable(&reason)));
             ExitCode::FAILURE
         }
     }
 }
 
-/// The exit status for arguments that cannot be read.
+/// The exit status for unreadable arguments.
 const ARGUMENTS_UNREADABLE: u8 = 2;
 
-/// What the argument parser says before it goes on about usage.
+/// The first paragraph of the argument parser's message, as one line. The paragraphs after it explain the usage.
 fn one_line(text: &str) -> String {
-    let said: Vec<&str> = text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
-    let said = said.join(" ");
-    format!("{}; 'faultless --help' tells more", said.strip_prefix("error: ").unwrap_or(&said))
+    let message: Vec<&str> = text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
+    let message = message.join(" ");
+    format!("{}; 'faultless --help' tells more", message.strip_prefix("error: ").unwrap_or(&message))
 }
 
-/// A text as one line that does nothing to a terminal: names of files and folders may hold anything.
-pub fn plain(text: &str) -> String {
+/// Replaces control characters. Names of files and folders may contain them, and a terminal would obey them.
+pub fn printable(text: &str) -> String {
     text.replace(char::is_control, "\u{fffd}")
 }
 
-/// A line on standard error. That it cannot be written changes nothing.
-pub fn say(line: &str) {
+/// Prints a line on standard error. Errors of writing are ignored.
+pub fn print_stderr(line: &str) {
     writeln!(std::io::stderr().lock(), "{line}").ok();
 }
 
-/// A line on standard output. A reader that went away ends nothing: the takes matter more.
+/// Prints a line on standard output. Errors of writing are ignored: a closed pipe must not end a recording.
 pub fn print(line: &str) {
     let mut out = std::io::stdout().lock();
     writeln!(out, "{line}").and_then(|()| out.flush()).ok();
 }
 
-/// A flag that Ctrl-C, SIGTERM and a closed terminal raise: end what is on, cleanly.
-pub fn end_flag() -> Arc<AtomicBool> {
+/// Returns a flag that Ctrl-C, SIGTERM and a closed terminal set. The mode that runs then ends cleanly.
+pub fn end_on_signals() -> Arc<AtomicBool> {
     let flag = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP] {
-        // Without it the signal ends the program, and the next start recovers the takes.
+        // If this fails, the signal kills the program, and the next start recovers the takes.
         signal_hook::flag::register(signal, Arc::clone(&flag)).ok();
     }
     flag
 }
 
-/// Whether the end was asked for.
-pub fn is_raised(flag: &AtomicBool) -> bool {
+/// Whether a signal has set the flag.
+pub fn is_set(flag: &AtomicBool) -> bool {
     flag.load(Ordering::Relaxed)
 }

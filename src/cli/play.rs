@@ -1,9 +1,9 @@
-//! `faultless play`. Thread: control.
+//! `faultless play`: plays a session to its end. Thread: control.
 
 use super::args::PlayArgs;
 use super::record::show_notices;
 use super::status::StatusLine;
-use super::{Failure, choose, end_flag, is_raised, print, say};
+use super::{Failure, choose, end_on_signals, is_set, print, print_stderr};
 use crate::butler::capabilities::CapturePath;
 use crate::control::report::{AudioReport, Reading};
 use crate::control::{Control, Purpose, Setup};
@@ -18,12 +18,12 @@ use serde_json::{Value, json};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-/// How long the first windows may take to come.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Time limit for the read-ahead to supply the first windows.
+const WINDOWS_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Plays until the end, or until told to stop.
+/// Plays until the end or until a signal.
 pub fn run(args: &PlayArgs) -> Result<(), Failure> {
-    let ended = end_flag();
+    let stop_flag = end_on_signals();
     let session = open_read_only(&args.session)?;
     let rate = session.rate();
     let from = args.from.as_ref().map(|text| parse_position(text, rate)).transpose()?.unwrap_or_default().0;
@@ -40,9 +40,9 @@ pub fn run(args: &PlayArgs) -> Result<(), Failure> {
         };
         return Err(Failure(format!("{name}: there is nothing to play from there on{more}")));
     }
-    let (name, told) = choose::device_name(&args.device);
-    if let Some(text) = told {
-        say(&text);
+    let (name, note) = choose::device_name(&args.device);
+    if let Some(text) = note {
+        print_stderr(&text);
     }
     let device = choose::device_spec(&args.device, name, Some(rate), (Some(0), None), session.format, Signal::Silence)?;
     let setup = Setup {
@@ -56,18 +56,18 @@ pub fn run(args: &PlayArgs) -> Result<(), Failure> {
     let mut line = StatusLine::new(!args.json);
     control.load_players();
     control.locate(FramePos(from))?;
-    let patience = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + WINDOWS_TIMEOUT;
     while !control.is_ready_to_roll() {
         control.poll();
         show_notices(&mut control, &mut line);
-        if patience < Instant::now() || is_raised(&ended) {
+        if deadline < Instant::now() || is_set(&stop_flag) {
             return Err(Failure(format!("{}: the disk does not deliver its takes", args.session.display())));
         }
         std::thread::sleep(Duration::from_millis(2));
     }
     let base = Reading::now(control.published(), true);
     control.roll();
-    // Rolling takes a period to show.
+    // The engine starts to roll within a period. Until then it shows the old position.
     let mut rolled = false;
     loop {
         control.poll();
@@ -76,7 +76,7 @@ pub fn run(args: &PlayArgs) -> Result<(), Failure> {
         let motion = control.published().motion();
         rolled |= motion == Motion::Rolling;
         let at = control.published().position.load(Relaxed);
-        if rolled && (is_raised(&ended) || end <= at) {
+        if rolled && (is_set(&stop_flag) || end <= at) {
             break;
         }
         std::thread::sleep(line.pace().min(Duration::from_millis(20)));
@@ -87,13 +87,13 @@ pub fn run(args: &PlayArgs) -> Result<(), Failure> {
     line.clear();
     let (_, notices) = control.close();
     for notice in notices {
-        super::record::say_notice(&notice);
+        super::record::print_notice(&notice);
     }
-    print(&if args.json { outcome.json().to_string() } else { outcome.words() });
+    print(&if args.json { outcome.json().to_string() } else { outcome.summary() });
     Ok(())
 }
 
-/// What a playback was.
+/// The figures of a playback.
 struct Outcome {
     folder: std::path::PathBuf,
     device: DeviceFacts,
@@ -139,7 +139,7 @@ impl Outcome {
         })
     }
 
-    fn words(&self) -> String {
+    fn summary(&self) -> String {
         let audio = &self.audio_thread;
         format!(
             "played {} of {} tracks: {} dropouts, {} xruns, {} page faults; cycle {:.1} us mean, {:.1} us worst; {}",

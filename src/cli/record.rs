@@ -1,8 +1,8 @@
-//! `faultless record`. Thread: control.
+//! `faultless record`: records one pass. Thread: control.
 
 use super::args::RecordArgs;
 use super::status::StatusLine;
-use super::{Failure, choose, end_flag, is_raised, plain, print, say};
+use super::{Failure, choose, end_on_signals, is_set, print, print_stderr, printable};
 use crate::butler::capabilities::CapturePath;
 use crate::control::pass::PassReport;
 use crate::control::{Control, Notice, Purpose, Setup, Severity};
@@ -15,23 +15,23 @@ use serde_json::{Value, json};
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-/// How long a disk may take to make a folder.
-const ELSEWHERE_PATIENCE: Duration = Duration::from_secs(10);
+/// Time limit for a disk to make the mirror or overflow folder.
+const FOLDER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long the windows of a playback that goes along may take to come.
-const ROLL_PATIENCE: Duration = Duration::from_secs(10);
+/// Time limit for the read-ahead to supply the first windows with `--play-along`.
+const WINDOWS_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Records until told to stop.
+/// Records until `--seconds` are over or a signal comes.
 pub fn run(args: &RecordArgs) -> Result<(), Failure> {
-    let ended = end_flag();
+    let stop_flag = end_on_signals();
     let (mut control, length) = open(args)?;
     let mut line = StatusLine::new(!args.json);
     if args.play_along {
         control.load_players();
-        await_windows(&mut control, &mut line);
+        wait_for_windows(&mut control, &mut line);
     }
     control.record(Frames(length))?;
-    let seen = see_through(&mut control, &mut line, &ended);
+    let observed = wait_for_end(&mut control, &mut line, &stop_flag);
     line.clear();
     let running = control.running();
     let head = json!({
@@ -47,16 +47,16 @@ pub fn run(args: &RecordArgs) -> Result<(), Failure> {
     let finished = control.take_report();
     let (reports, notices) = control.close();
     for notice in notices {
-        say_notice(&notice);
+        print_notice(&notice);
     }
     let Some(report) = finished.or_else(|| reports.into_iter().next()) else {
-        let reason = seen.loss.map_or_else(String::new, |reason| format!(": {reason}"));
-        let what = if seen.began { "it is not finished" } else { "nothing was recorded" };
+        let reason = observed.loss.map_or_else(String::new, |reason| format!(": {reason}"));
+        let what = if observed.began { "it is not finished" } else { "nothing was recorded" };
         return Err(Failure(format!("{}: {what}{reason}", args.session.display())));
     };
     if args.json {
         let seconds = json!({ "seconds": Frames(report.frames).seconds(rate) });
-        print(&one_object(one_object(head, seconds), serde_json::to_value(&report)?).to_string());
+        print(&merged(merged(head, seconds), serde_json::to_value(&report)?).to_string());
     } else {
         print(&summary(&report, &folder.display().to_string(), rate));
     }
@@ -67,19 +67,19 @@ pub fn run(args: &RecordArgs) -> Result<(), Failure> {
     if report.mirror.is_some_and(|mirror| !mirror.whole) {
         return Err(Failure("the mirror is not whole; the session's own takes are; see above".to_owned()));
     }
-    if report.frames < length && !is_raised(&ended) {
+    if report.frames < length && !is_set(&stop_flag) {
         let at = Clock(Frames(report.frames).duration(rate));
-        let reason = seen.loss.map_or_else(String::new, |reason| format!(": {reason}"));
+        let reason = observed.loss.map_or_else(String::new, |reason| format!(": {reason}"));
         return Err(Failure(format!("{}: recording ended by itself at {at}{reason}", args.session.display())));
     }
     Ok(())
 }
 
-/// Opens device and session and arms the tracks. Returns the frames to record, too.
+/// Opens device and session and arms the tracks. Also returns the number of frames to record.
 fn open(args: &RecordArgs) -> Result<(Control, u64), Failure> {
-    let (name, told) = choose::device_name(&args.device);
-    if let Some(text) = told {
-        say(&text);
+    let (name, note) = choose::device_name(&args.device);
+    if let Some(text) = note {
+        print_stderr(&text);
     }
     let before = match open_read_only(&args.session) {
         Ok(session) => Some(session),
@@ -94,7 +94,7 @@ fn open(args: &RecordArgs) -> Result<(Control, u64), Failure> {
     let outputs = if args.play_along { None } else { Some(0) };
     let signal = choose::signal(&args.signal)?;
     let device = choose::device_spec(&args.device, name, rate, (args.inputs, outputs), format, signal)?;
-    // Whatever is wrong with the arguments is said before anything is made.
+    // Check the arguments before a folder is made.
     if let Some(seconds) = args.seconds {
         choose::frames(seconds, device.rate)?;
     }
@@ -108,19 +108,19 @@ fn open(args: &RecordArgs) -> Result<(Control, u64), Failure> {
         return Err(Failure(format!("{}: it has {} inputs", facts.name, facts.inputs)));
     }
     control.arm_inputs(inputs)?;
-    set_companions(&mut control, args)?;
+    set_extra_folders(&mut control, args)?;
     if !args.json {
-        say(&introduction(&control, inputs, format));
+        print_stderr(&introduction(&control, inputs, format));
     }
     Ok((control, length))
 }
 
-/// The folders beside the session's that were asked for. One that cannot be had is refused before anything is recorded.
-fn set_companions(control: &mut Control, args: &RecordArgs) -> Result<(), Failure> {
+/// Sets the mirror and the overflow folder. If one of them cannot be made, nothing is recorded.
+fn set_extra_folders(control: &mut Control, args: &RecordArgs) -> Result<(), Failure> {
     control.set_mirror(args.mirror.as_deref());
     control.set_overflow(args.overflow.as_deref());
-    let until = Instant::now() + ELSEWHERE_PATIENCE;
-    while !control.companions_are_known() && Instant::now() < until {
+    let deadline = Instant::now() + FOLDER_TIMEOUT;
+    while !control.companions_are_known() && Instant::now() < deadline {
         control.poll();
         std::thread::sleep(Duration::from_millis(5));
     }
@@ -135,54 +135,54 @@ fn set_companions(control: &mut Control, args: &RecordArgs) -> Result<(), Failur
     Ok(())
 }
 
-/// What was seen of a pass.
-struct Seen {
-    /// Whether its first frame came.
+/// Observations during a pass, for the error message at its end.
+struct Observed {
+    /// Whether the first frame was recorded.
     began: bool,
-    /// The last loss that was told.
+    /// The text of the last notice of a loss.
     loss: Option<String>,
 }
 
-/// Waits for the end of the pass, and ends it when that is asked for.
-fn see_through(control: &mut Control, line: &mut StatusLine, ended: &AtomicBool) -> Seen {
-    let (mut stopped, mut seen) = (false, Seen { began: false, loss: None });
+/// Waits for the end of the pass. Stops it when a signal sets `stop_flag`.
+fn wait_for_end(control: &mut Control, line: &mut StatusLine, stop_flag: &AtomicBool) -> Observed {
+    let (mut stopped, mut observed) = (false, Observed { began: false, loss: None });
     while control.is_recording() {
-        seen.began |= control.pass_reading().is_some();
+        observed.began |= control.pass_reading().is_some();
         control.poll();
-        seen.loss = show_notices(control, line).or(seen.loss);
+        observed.loss = show_notices(control, line).or(observed.loss);
         line.draw(control, true);
-        if is_raised(ended) && !stopped && control.pass_reading().is_some() {
+        if is_set(stop_flag) && !stopped && control.pass_reading().is_some() {
             control.stop();
             stopped = true;
         }
         std::thread::sleep(line.pace());
     }
-    seen
+    observed
 }
 
-/// The members of both.
-fn one_object(mut head: Value, tail: Value) -> Value {
+/// A JSON object with the members of both.
+fn merged(mut head: Value, tail: Value) -> Value {
     if let (Value::Object(head), Value::Object(tail)) = (&mut head, tail) {
         head.extend(tail);
     }
     head
 }
 
-fn await_windows(control: &mut Control, line: &mut StatusLine) {
-    let until = Instant::now() + ROLL_PATIENCE;
-    while !control.is_ready_to_roll() && Instant::now() < until {
+fn wait_for_windows(control: &mut Control, line: &mut StatusLine) {
+    let deadline = Instant::now() + WINDOWS_TIMEOUT;
+    while !control.is_ready_to_roll() && Instant::now() < deadline {
         control.poll();
         show_notices(control, line);
         std::thread::sleep(Duration::from_millis(5));
     }
 }
 
-/// Shows what there is to show. Returns the last loss among it.
+/// Prints all new notices. Returns the text of the last loss.
 pub fn show_notices(control: &mut Control, line: &mut StatusLine) -> Option<String> {
     let mut loss = None;
     while let Some(notice) = control.take_notice() {
         line.clear();
-        say_notice(&notice);
+        print_notice(&notice);
         if notice.severity == Severity::Loss {
             loss = Some(notice.text);
         }
@@ -190,17 +190,17 @@ pub fn show_notices(control: &mut Control, line: &mut StatusLine) -> Option<Stri
     loss
 }
 
-/// One notice, its weight in front.
-pub fn say_notice(notice: &Notice) {
-    let weight = match notice.severity {
+/// Prints a notice with its severity in front.
+pub fn print_notice(notice: &Notice) {
+    let label = match notice.severity {
         Severity::Info => "note",
         Severity::Caution => "caution",
         Severity::Loss => "LOSS",
     };
-    say(&format!("{weight}: {}", plain(&notice.text)));
+    print_stderr(&format!("{label}: {}", printable(&notice.text)));
 }
 
-/// What recording will be like, before it begins.
+/// The lines that are printed before recording: device, format, scheduling, memory.
 fn introduction(control: &Control, inputs: usize, format: TakeFormat) -> String {
     let running = control.running();
     let (device, setup) = (&running.device, &running.setup);

@@ -1,7 +1,7 @@
-//! `faultless recover`: a recording that was cut off becomes whole takes. Thread: control.
+//! `faultless recover`: recovers a recording that was cut off. Thread: control.
 
 use super::args::RecoverArgs;
-use super::{Failure, plain, print, say};
+use super::{Failure, print, print_stderr, printable};
 use crate::butler::spool;
 use crate::recovery::{Report, leftover, recover};
 use crate::rt::process;
@@ -23,31 +23,32 @@ pub fn run(args: &RecoverArgs) -> Result<(), Failure> {
 
 fn one(path: &Path, as_json: bool) -> Result<(), Failure> {
     crate::window::page_bytes_check()?;
-    // File and spool of every take of a pass are open at once.
+    // Recovery has the WAV file and the spool file of every take of a pass open at once.
     process::raise_open_files().ok();
     let (mut store, mut session) = OpenSession::open(path)?;
     let report = recover(&mut store, &mut session, &spool::folders());
     for trouble in &report.troubles {
-        say(&format!("caution: {}", plain(trouble)));
+        print_stderr(&format!("caution: {}", printable(trouble)));
     }
-    let left = session.takes().iter().filter(|take| take.state == TakeState::Recording).count();
+    let unrecovered = session.takes().iter().filter(|take| take.state == TakeState::Recording).count();
     if as_json {
         print(&json!({ "session": path.to_string_lossy(), "takes": takes(&session, &report) }).to_string());
     } else {
         for pass in &report.passes {
             print(&pass.to_string());
         }
-        if report.passes.is_empty() && left == 0 {
-            print(&plain(&format!("{}: nothing was cut off", path.display())));
+        if report.passes.is_empty() && unrecovered == 0 {
+            print(&printable(&format!("{}: nothing was cut off", path.display())));
         }
     }
-    match left {
+    match unrecovered {
         0 => Ok(()),
-        left => Err(Failure(format!("{}: {left} takes are not recovered; see above", path.display()))),
+        unrecovered => Err(Failure(format!("{}: {unrecovered} takes are not recovered; see above", path.display()))),
     }
 }
 
-/// Every take of the session that was recovered, now or before; frames from memory are those of now.
+/// Every recovered take of the session, now or earlier. `recovered_frames` counts only the frames that this run
+/// recovered.
 fn takes(session: &Session, report: &Report) -> Vec<Value> {
     let now = |file: &str| report.passes.iter().flat_map(|pass| &pass.takes).find(|take| take.file == file);
     let recovered = session.takes().iter().filter(|take| take.state == TakeState::Recovered);
@@ -64,16 +65,16 @@ fn takes(session: &Session, report: &Report) -> Vec<Value> {
 }
 
 fn list(as_json: bool) {
-    let left = leftover::list(&spool::folders());
+    let spools = leftover::list(&spool::folders());
     if as_json {
-        print(&json!({ "spools": left }).to_string());
+        print(&json!({ "spools": spools }).to_string());
         return;
     }
-    for spool in &left {
+    for spool in &spools {
         let wav = spool.wav.as_ref().map_or_else(String::new, |wav| format!(" of {}", wav.display()));
-        print(&plain(&format!("{}{wav}: {} KiB; {}", spool.spool.display(), spool.bytes >> 10, spool.state)));
+        print(&printable(&format!("{}{wav}: {} KiB; {}", spool.spool.display(), spool.bytes >> 10, spool.state)));
     }
-    if left.is_empty() {
+    if spools.is_empty() {
         print("no spool file was left behind");
     }
 }

@@ -1,4 +1,4 @@
-//! The live status line of a terminal. Thread: control.
+//! The live status line on a terminal. Thread: control.
 
 use crate::control::{Control, report};
 use crate::limits;
@@ -9,27 +9,26 @@ use std::io::{IsTerminal, Write};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-/// Redraws one line in place; says nothing where there is no terminal.
+/// A line that is redrawn in place. Without a terminal it prints nothing.
 pub struct StatusLine {
     shown: bool,
     drawn: bool,
 }
 
-/// Tracks that get a meter; the rest is counted.
+/// Inputs beyond these get no meter.
 const METERS_MAX: usize = 48;
 
 impl StatusLine {
-    /// Shown if standard error is a terminal and `wanted`.
+    /// The line is shown if `wanted` and if standard error is a terminal.
     pub fn new(wanted: bool) -> StatusLine {
         StatusLine { shown: wanted && std::io::stderr().is_terminal(), drawn: false }
     }
 
-    /// How often it should be drawn.
+    /// The time between two drawings.
     pub fn pace(&self) -> Duration {
         Duration::from_millis(100)
     }
 
-    /// Draws it.
     pub fn draw(&mut self, control: &Control, recording: bool) {
         if !self.shown {
             return;
@@ -39,7 +38,7 @@ impl StatusLine {
         self.drawn = true;
     }
 
-    /// Makes room for an ordinary line.
+    /// Erases the line, so that an ordinary line can be printed.
     pub fn clear(&mut self) {
         if std::mem::take(&mut self.drawn) {
             write!(std::io::stderr().lock(), "\r\x1b[K").ok();
@@ -63,7 +62,7 @@ fn recording_line(control: &Control) -> String {
         Clock(Frames(frames).duration(rate)),
         published.xruns.load(Relaxed),
         published.frames_lost.load(Relaxed),
-        time_left(control).map_or_else(|| "?".to_owned(), rough),
+        time_left(control).map_or_else(|| "?".to_owned(), rough_duration),
     )
 }
 
@@ -77,7 +76,7 @@ fn playing_line(control: &Control) -> String {
     )
 }
 
-/// Eight steps of 6 dB; full scale is told apart.
+/// A meter of eight steps of 6 dB. `!` is full scale or more, a space is digital silence.
 fn bar(peak: f32) -> char {
     const STEPS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
     match peak {
@@ -87,21 +86,21 @@ fn bar(peak: f32) -> char {
     }
 }
 
-/// How long the disk lasts for the armed tracks.
+/// Recording time for the armed tracks on the session's disk.
 pub fn time_left(control: &Control) -> Option<Duration> {
-    // A file system that does not know says nought of everything.
+    // A file system that does not know its size reports zero blocks.
     let stat = statvfs(control.folder()).ok().filter(|stat| stat.blocks() > 0)?;
     let free = stat.blocks_available() * stat.fragment_size();
     let session = control.session();
     let channels: u64 =
         session.tracks().iter().filter(|track| track.armed).map(|track| track.inputs().len() as u64).sum();
     let bytes_per_second = channels * session.format.bytes() as u64 * u64::from(session.rate().0);
-    // What is reserved for open takes counts as used on the disk and is still to be filled.
+    // Add the space that is reserved for open takes. The disk counts it as used, but on average half of it is empty.
     Some(Duration::from_secs(free.checked_div(bytes_per_second)? + limits::RESERVE_SECONDS / 2))
 }
 
-/// `9 h 12 min`, `12 min`, `45 s`.
-pub fn rough(time: Duration) -> String {
+/// A duration as `9 h 12 min`, `12 min` or `45 s`.
+pub fn rough_duration(time: Duration) -> String {
     let seconds = time.as_secs();
     match (seconds / 3600, seconds / 60 % 60) {
         (0, 0) => format!("{seconds} s"),

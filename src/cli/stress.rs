@@ -1,9 +1,9 @@
-//! `faultless stress`: the stress test and its sheet. Thread: control.
+//! `faultless stress`: runs the stress test and prints its sheet. Thread: control.
 
 use super::args::StressArgs;
-use super::{Failure, end_flag, print, say};
+use super::{Failure, end_on_signals, print, print_stderr};
 use crate::diagnostics::stress::sheet::Verdict;
-use crate::diagnostics::stress::{self, News, Options};
+use crate::diagnostics::stress::{self, Options, Update};
 use serde_json::json;
 use std::io::{IsTerminal, Read, Write};
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// Runs the stress test.
 pub fn run(args: &StressArgs) -> Result<(), Failure> {
-    let ended = end_flag();
+    let stop_flag = end_on_signals();
     let options = Options {
         scratch: args.scratch.clone(),
         kinds: stress::kinds(&args.stress).map_err(|reason| Failure(format!("--stress {reason}")))?,
@@ -23,25 +23,27 @@ pub fn run(args: &StressArgs) -> Result<(), Failure> {
         keep: args.keep,
     };
     if args.told {
-        end_with_input(&ended);
+        stop_at_end_of_input(&stop_flag);
     }
     let live = !args.json && !args.told && std::io::stderr().is_terminal();
-    let mut tell = |news: News<'_>| match news {
-        News::Doing { part, doing } if args.told => print(&json!({ "part": part, "doing": doing }).to_string()),
-        News::Row(row) if args.told => print(&json!({ "row": row }).to_string()),
-        News::Doing { part, doing } if live => {
-            write!(std::io::stderr().lock(), "\r{:3.0} %  {doing}\x1b[K", 100.0 * part).ok();
+    let mut show = |update: Update<'_>| match update {
+        Update::Doing { fraction, doing } if args.told => {
+            print(&json!({ "part": fraction, "doing": doing }).to_string())
         }
-        News::Row(row) if live => {
+        Update::Row(row) if args.told => print(&json!({ "row": row }).to_string()),
+        Update::Doing { fraction, doing } if live => {
+            write!(std::io::stderr().lock(), "\r{:3.0} %  {doing}\x1b[K", 100.0 * fraction).ok();
+        }
+        Update::Row(row) if live => {
             write!(std::io::stderr().lock(), "\r{}: {} {}\x1b[K\n", row.stress, row.verdict, row.reason).ok();
         }
-        News::Doing { .. } => {}
-        News::Row(row) => say(&format!("{}: {} {}", row.stress, row.verdict, row.reason)),
+        Update::Doing { .. } => {}
+        Update::Row(row) => print_stderr(&format!("{}: {} {}", row.stress, row.verdict, row.reason)),
     };
-    let sheet = stress::run(&options, &mut tell, &ended)?;
+    let sheet = stress::run(&options, &mut show, &stop_flag)?;
     print(&if args.json || args.told { serde_json::to_string(&sheet)? } else { sheet.to_string() });
     if args.keep {
-        say(&format!("the rehearsals are in {}", sheet.folder.display()));
+        print_stderr(&format!("the rehearsals are in {}", sheet.folder.display()));
     }
     let failed: Vec<String> =
         sheet.rows.iter().filter(|row| row.verdict == Verdict::Failed).map(|row| row.stress.to_string()).collect();
@@ -51,15 +53,16 @@ pub fn run(args: &StressArgs) -> Result<(), Failure> {
     Err(Failure(format!("stress test: not passed under {}; the sheet says why", failed.join(", "))))
 }
 
-/// Ends what is on when whoever started this program is gone, or has had enough.
-fn end_with_input(ended: &Arc<AtomicBool>) {
-    let ended = Arc::clone(ended);
-    let listening = std::thread::Builder::new().name("listener".to_owned()).spawn(move || {
+/// Stops the test when standard input closes. The GUI starts the test as a process and closes its input to stop it; the
+/// input also closes when the GUI crashes.
+fn stop_at_end_of_input(stop_flag: &Arc<AtomicBool>) {
+    let stop_flag = Arc::clone(stop_flag);
+    let thread = std::thread::Builder::new().name("listener".to_owned()).spawn(move || {
         let mut input = std::io::stdin().lock();
         let mut byte = [0];
         while input.read(&mut byte).is_ok_and(|got| got > 0) {}
-        ended.store(true, Relaxed);
+        stop_flag.store(true, Relaxed);
     });
-    // Without it the signals still end it.
-    drop(listening);
+    // Without this thread, signals still end the test.
+    drop(thread);
 }

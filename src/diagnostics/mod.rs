@@ -1,4 +1,4 @@
-//! Tools that judge this machine: the doctor, the residency bench, the stress test. Thread: as each says.
+//! Tools that judge this machine: the doctor, the residency bench and the stress test. Thread: each module says.
 
 pub mod bench;
 pub mod doctor;

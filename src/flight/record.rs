@@ -6,10 +6,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 /// The severity of an event or a notice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
     /// Information; nothing is wrong.
+    #[default]
     Info,
     /// A problem without loss of sound.
     Caution,

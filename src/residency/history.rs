@@ -44,7 +44,7 @@ fn cells(sample: &Sample) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::super::sample::{Pages, ResidencyFigures, Row, RowKey, View};
+    use super::super::sample::{Pages, Row, RowKey, SampleFigures, View};
     use super::super::state::{Cell, Kernel, PageState};
     use super::*;
     use crate::residency::ledger::Stamp;
@@ -70,7 +70,7 @@ mod tests {
             view,
             position: 0,
             rows: vec![row],
-            figures: ResidencyFigures::default(),
+            figures: SampleFigures::default(),
         })
     }
 

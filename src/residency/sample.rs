@@ -105,7 +105,7 @@ impl Row {
 
 /// The numbers shown beside the rows. Maxima are those of the whole run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ResidencyFigures {
+pub struct SampleFigures {
     /// Faults of the audio thread that did not wait for the disk, since its start; `None`: unknown.
     pub minor_faults: Option<u64>,
     /// Faults of the audio thread that waited for the disk.
@@ -152,7 +152,7 @@ pub struct Sample {
     pub position: u64,
     /// Takes first, then slots.
     pub rows: Vec<Row>,
-    pub figures: ResidencyFigures,
+    pub figures: SampleFigures,
 }
 
 impl Sample {

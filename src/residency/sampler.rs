@@ -4,7 +4,7 @@
 //! window came or went meanwhile. If the ledger changes faster than that, the sampler shows the row and reports no
 //! contradiction in it.
 
-use super::sample::{Pages, ResidencyFigures, Row, RowKey, Sample, Sources, View};
+use super::sample::{Pages, Row, RowKey, Sample, SampleFigures, Sources, View};
 use super::state::{ByteRange, Cell, Facts, TakeContext, UnconfirmedCell, slot_cell, take_cell};
 use crate::limits::{DATA_OFFSET, PAGE_BYTES, RESIDENCY_CELLS_MAX};
 use crate::message::published::NO_PASS;
@@ -52,7 +52,7 @@ pub struct Sampler {
     /// The last record position of each take. Nothing else gives it between the end of a pass and the return of the
     /// last window.
     heads: HashMap<TakeKey, u64>,
-    slow: ResidencyFigures,
+    slow: SampleFigures,
     slow_at: Option<Stamp>,
     lock_suspicious: bool,
     facts: Vec<Facts>,
@@ -117,7 +117,7 @@ impl Sampler {
             suspects: HashMap::new(),
             next_suspects: HashMap::new(),
             heads: HashMap::new(),
-            slow: ResidencyFigures::default(),
+            slow: SampleFigures::default(),
             slow_at: None,
             lock_suspicious: false,
             facts: Vec::new(),
@@ -328,21 +328,21 @@ impl Sampler {
             sum.writeback += stat.writeback;
             sum.cached += stat.cached;
         }
-        self.slow = ResidencyFigures {
+        self.slow = SampleFigures {
             locked_bytes_kernel: kernel,
             lock_disagrees: disagrees,
             dirty_bytes: sum.dirty * PAGE,
             writeback_bytes: sum.writeback * PAGE,
             cached_bytes: sum.cached * PAGE,
-            ..ResidencyFigures::default()
+            ..SampleFigures::default()
         };
     }
 
-    fn figures(&self) -> ResidencyFigures {
+    fn figures(&self) -> SampleFigures {
         let Sources { published, disk, budget, .. } = &self.sources;
         let counters = ThreadCounters::of(published.thread_id.load(Relaxed)).ok();
         let known = |frames: u64| (frames != u64::MAX).then_some(frames);
-        ResidencyFigures {
+        SampleFigures {
             minor_faults: counters.map(|counters| counters.minor_faults),
             major_faults: counters.map(|counters| counters.major_faults),
             locked_bytes_believed: budget.used(),

@@ -1,11 +1,11 @@
 //! Example snapshots for tests of panels without an engine, and tests that compare pictures. Thread: ui.
 
 use super::shell::Shell;
-use crate::app::snapshot::{DeviceView, Health, Level, Meter, PassPhase, PassView, Room, Snapshot, Stage, Told};
+use crate::app::snapshot::{DeviceView, DiskSpace, EventEntry, Health, Meter, PassPhase, PassView, Snapshot, Stage};
 use crate::control::Severity;
 use crate::control::edit::Edit;
-use crate::diagnostics::stress::Kind;
-use crate::diagnostics::stress::sheet::{Figures, Row, Verdict};
+use crate::diagnostics::stress::StressKind;
+use crate::diagnostics::stress::sheet::{Row, StressFigures, Verdict};
 use crate::format::TakeFormat;
 use crate::message::Motion;
 use crate::session::{NewTake, Session, TakeState, TrackId};
@@ -93,9 +93,9 @@ pub fn stopped(tracks: usize, seconds: u64) -> Snapshot {
         is_virtual: false,
         gone: false,
     };
-    snapshot.room = Some(Room { free_bytes: 412_000_000_000, seconds: 33_120.0, place: "Music".to_owned() });
+    snapshot.disk_space = Some(DiskSpace { free_bytes: 412_000_000_000, seconds: 33_120.0, disk: "Music".to_owned() });
     snapshot.health = Health {
-        level: Level::Good,
+        severity: Severity::Info,
         head: "All is well.".to_owned(),
         parts: vec![format!("{tracks} tracks"), "0 page faults".to_owned(), "0 xruns".to_owned()],
         advice: None,
@@ -139,7 +139,7 @@ pub fn recording(tracks: usize, seconds: u64) -> Snapshot {
 
 /// A stopped transport with events of today and of an earlier day.
 pub fn eventful(tracks: usize) -> Snapshot {
-    let notice = |clock: &str, severity: Severity, text: &str| Told {
+    let notice = |clock: &str, severity: Severity, text: &str| EventEntry {
         at: Duration::ZERO,
         clock: clock.to_owned(),
         severity,
@@ -169,7 +169,7 @@ pub fn eventful(tracks: usize) -> Snapshot {
 
 /// A stopped transport after a stress test.
 pub fn stressed(tracks: usize) -> Snapshot {
-    let figures = Figures {
+    let figures = StressFigures {
         takes: 24,
         frames: 480_000,
         minor_faults: Some(0),
@@ -180,23 +180,23 @@ pub fn stressed(tracks: usize) -> Snapshot {
         period_us: 1333.3,
         lead_frames_min: Some(63_696),
         commit_us_max: 15_200,
-        ..Figures::default()
+        ..StressFigures::default()
     };
-    let row = |stress: Kind, verdict: Verdict, reason: &str, figures: Option<Figures>| Row {
+    let row = |stress: StressKind, verdict: Verdict, reason: &str, figures: Option<StressFigures>| Row {
         stress,
         verdict,
         reason: reason.to_owned(),
         figures,
     };
-    let missed = Figures { minor_faults: Some(3), frames_lost: 640, cycle_us_max: 2810.0, ..figures.clone() };
-    let away = Figures { frames_lost: 24_000, frames_lost_wanted: 24_000, ..figures.clone() };
+    let missed = StressFigures { minor_faults: Some(3), frames_lost: 640, cycle_us_max: 2810.0, ..figures.clone() };
+    let away = StressFigures { frames_lost: 24_000, frames_lost_wanted: 24_000, ..figures.clone() };
     let mut snapshot = stopped(tracks, 60);
     snapshot.stress.rows = Arc::new(vec![
-        row(Kind::None, Verdict::Passed, "", Some(figures.clone())),
-        row(Kind::Sync, Verdict::Passed, "4843 syncs", Some(figures)),
-        row(Kind::Cache, Verdict::Failed, "3 page faults; 640 frames lost", Some(missed)),
-        row(Kind::Freeze, Verdict::Skipped, "needs root", None),
-        row(Kind::Unplug, Verdict::Passed, "", Some(away)),
+        row(StressKind::None, Verdict::Passed, "", Some(figures.clone())),
+        row(StressKind::Sync, Verdict::Passed, "4843 syncs", Some(figures)),
+        row(StressKind::Cache, Verdict::Failed, "3 page faults; 640 frames lost", Some(missed)),
+        row(StressKind::Freeze, Verdict::Skipped, "needs root", None),
+        row(StressKind::Unplug, Verdict::Passed, "", Some(away)),
     ]);
     snapshot
 }
@@ -227,7 +227,7 @@ fn drawn(name: &str, size: [f32; 2], snapshot: &Snapshot, prepare: impl Fn(&mut 
         ui.set_clip_rect(whole);
         let background = shell.theme.as_ref().map_or(egui::Color32::BLACK, |theme| theme.background);
         ui.painter().rect_filled(whole, 0, background);
-        shell.show(&mut ui, &snapshot, crate::app::Instruments::default());
+        shell.show(&mut ui, &snapshot, crate::app::LiveSources::default());
     });
     harness.run_steps(4);
     match harness.render() {

@@ -206,7 +206,7 @@ impl eframe::App for WindowFrame {
             ui.ctx().set_zoom_factor(zoom);
         }
         let residency = self.shell.bottom.shows_residency();
-        let commands = self.shell.show(ui, &snapshot, self.app.instruments(residency));
+        let commands = self.shell.show(ui, &snapshot, self.app.live_sources(residency));
         if self.closing != Closing::No {
             let theme = self.shell.theme.clone().unwrap_or_else(Theme::dark);
             self.close_question(ui, &theme);
@@ -221,7 +221,7 @@ impl eframe::App for WindowFrame {
             self.pace_notes.extend(self.pace.record_picture(now, time(used.user_time()) + time(used.system_time())));
         }
         for text in self.pace_notes.drain(..) {
-            self.app.tell(crate::control::Severity::Info, text);
+            self.app.notify(crate::control::Severity::Info, text);
         }
     }
 

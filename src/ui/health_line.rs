@@ -5,7 +5,8 @@ use super::action::Action;
 use super::panel_context::PanelContext;
 use super::theme::{Theme, Tint};
 use super::widget::text_at;
-use crate::app::snapshot::{Health, Level};
+use crate::app::snapshot::Health;
+use crate::control::Severity;
 use egui::{Align2, CursorIcon, Rect, Role, Sense, Ui, WidgetInfo, pos2};
 
 /// The whole sentence, for tooltip and screen reader.
@@ -22,19 +23,19 @@ pub fn sentence(health: &Health) -> String {
     text
 }
 
-/// The colours of a level.
-pub fn tint(level: Level, theme: &Theme) -> Tint {
-    theme.tint(match level {
-        Level::Good => theme.good,
-        Level::Caution => theme.caution,
-        Level::Loss => theme.record,
+/// The colours of a severity.
+pub fn tint(severity: Severity, theme: &Theme) -> Tint {
+    theme.tint(match severity {
+        Severity::Info => theme.good,
+        Severity::Caution => theme.caution,
+        Severity::Loss => theme.record,
     })
 }
 
 /// Draws the line into `rect`. A click shows the events.
 pub fn show(ui: &mut Ui, rect: Rect, context: &mut PanelContext<'_>) {
     let health = &context.snapshot.health;
-    let tint = tint(health.level, context.theme);
+    let tint = tint(health.severity, context.theme);
     ui.painter().rect_filled(rect, 0, tint.fill);
     ui.painter().hline(rect.x_range(), rect.bottom() - 0.5, (1.0, tint.line));
     let response = ui.interact(rect, ui.scope_id().with("health"), Sense::click());
@@ -45,7 +46,7 @@ pub fn show(ui: &mut Ui, rect: Rect, context: &mut PanelContext<'_>) {
         info
     });
     let y = rect.center().y;
-    sign(ui, health.level, pos2(rect.left() + 20.0, y), tint);
+    sign(ui, health.severity, pos2(rect.left() + 20.0, y), tint);
     let right_width = safety(ui, rect, health, tint);
     let left = rect.left() + 34.0;
     let width_max = rect.width() - 34.0 - right_width - 40.0;
@@ -88,17 +89,17 @@ fn safety(ui: &Ui, rect: Rect, health: &Health, tint: Tint) -> f32 {
     text_at(ui, at, Align2::RIGHT_CENTER, &text, Theme::font(12.0), colour, width_max).width()
 }
 
-/// Draws a disc, a triangle or a square, so that shape and not only colour shows the level.
-pub fn sign(ui: &Ui, level: Level, at: egui::Pos2, tint: Tint) {
-    match level {
-        Level::Good => {
+/// Draws a disc, a triangle or a square, so that shape and not only colour shows the severity.
+pub fn sign(ui: &Ui, severity: Severity, at: egui::Pos2, tint: Tint) {
+    match severity {
+        Severity::Info => {
             ui.painter().circle_filled(at, 4.0, tint.sign);
         }
-        Level::Caution => {
+        Severity::Caution => {
             let points = vec![pos2(at.x, at.y - 5.5), pos2(at.x + 6.0, at.y + 5.0), pos2(at.x - 6.0, at.y + 5.0)];
             ui.painter().add(egui::Shape::convex_polygon(points, tint.sign, egui::Stroke::NONE));
         }
-        Level::Loss => {
+        Severity::Loss => {
             ui.painter().rect_filled(Rect::from_center_size(at, egui::vec2(10.0, 10.0)), 1, tint.sign);
         }
     }

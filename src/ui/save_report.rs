@@ -90,7 +90,7 @@ mod tests {
         let base = folder.path().join("reports/report 2026-11-23 01.02.03");
         let mut snapshot = crate::ui::demo::stopped(3, 60);
         snapshot.folder = folder.path().to_path_buf();
-        let notice = |text: &str| crate::app::snapshot::Told {
+        let notice = |text: &str| crate::app::snapshot::EventEntry {
             at: std::time::Duration::ZERO,
             clock: "20:14:03".to_owned(),
             severity: crate::control::Severity::Caution,

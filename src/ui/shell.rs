@@ -8,7 +8,7 @@ use super::panels::{device, keys, palette, settings};
 use super::theme::{self, Theme};
 use super::view::View;
 use super::{bar, bottom_panel, dispatch, health_line, timeline, tracks};
-use crate::app::Instruments;
+use crate::app::LiveSources;
 use crate::app::command::Command;
 use crate::app::settings::ThemeChoice;
 use crate::app::snapshot::Snapshot;
@@ -47,7 +47,7 @@ pub struct Shell {
 
 impl Shell {
     /// Draws everything, applies the effects of actions, and returns commands for the app.
-    pub fn show(&mut self, ui: &mut Ui, snapshot: &Snapshot, instruments: Instruments<'_>) -> Vec<Command> {
+    pub fn show(&mut self, ui: &mut Ui, snapshot: &Snapshot, live_sources: LiveSources<'_>) -> Vec<Command> {
         self.apply_settings(ui, snapshot);
         let theme = self.theme.clone().unwrap_or_else(Theme::dark);
         let mut commands = Vec::new();
@@ -74,8 +74,8 @@ impl Shell {
             snapshot,
             theme: &theme,
             now: ui.input(|input| input.time),
-            waves: instruments.waves,
-            watcher: instruments.watcher,
+            waves: live_sources.waves,
+            watcher: live_sources.watcher,
             keys: &keys,
             view: &mut self.view,
             commands: &mut commands,
@@ -242,7 +242,7 @@ mod tests {
         let mut trouble = demo::recording(8, 75);
         trouble.device.gone = true;
         trouble.health = crate::app::snapshot::Health {
-            level: crate::app::snapshot::Level::Loss,
+            severity: crate::control::Severity::Loss,
             head: "Scarlett 18i20 is gone.".to_owned(),
             parts: vec!["8 tracks".to_owned(), "48000 frames lost".to_owned()],
             advice: Some("The timeline counts on; plug it in again, or stop".to_owned()),
@@ -286,7 +286,7 @@ mod tests {
                 };
                 let started = std::time::Instant::now();
                 let mut out = ctx.run_ui(input, |ui| {
-                    shell.show(ui, &snapshot, Instruments::default());
+                    shell.show(ui, &snapshot, LiveSources::default());
                 });
                 let shapes = std::mem::take(&mut out.shapes);
                 let meshes = ctx.tessellate(shapes, out.pixels_per_point);

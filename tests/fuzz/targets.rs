@@ -16,7 +16,7 @@ use faultless::butler::spool::{ProgressIdentity, SpoolIdentity};
 use faultless::device::signal::{Signal, Source, read_wav};
 use faultless::device::virtual_device::{VirtualDevice, spec};
 use faultless::device::{Device, Wake};
-use faultless::diagnostics::bench::load::StressKind;
+use faultless::diagnostics::bench::load::LoadKind;
 use faultless::export::position_text::parse_position;
 use faultless::flight::record::Record;
 use faultless::format::DeviceFormat;
@@ -241,7 +241,7 @@ pub fn text(bytes: &[u8]) {
     if let Some(keys) = parse_keys(&text) {
         assert!(!keys.logical_key.name().is_empty());
     }
-    if let Ok(kind) = text.parse::<StressKind>() {
+    if let Ok(kind) = text.parse::<LoadKind>() {
         assert_eq!(kind.to_string(), text);
     }
 }

@@ -4,7 +4,7 @@ use super::rig::Rig;
 use egui_kittest::kittest::Queryable as _;
 use faultless::app::command::Command;
 use faultless::app::jobs::StressRequest;
-use faultless::diagnostics::stress::Kind;
+use faultless::diagnostics::stress::StressKind;
 use faultless::diagnostics::stress::sheet::Verdict;
 use faultless::ui::bottom_panel::Tab;
 
@@ -52,9 +52,9 @@ fn events_of_earlier_starts_are_shown_and_a_report_holds_everything() {
 fn the_stress_test_runs_a_separate_program_and_shows_its_results() {
     let mut rig = Rig::new("virtual", 2);
     show_tab(&mut rig, Tab::Stress);
-    for kind in Kind::ALL {
-        if kind != Kind::Unplug {
-            rig.click(if kind == Kind::None { "nothing" } else { Box::leak(kind.to_string().into_boxed_str()) });
+    for kind in StressKind::ALL {
+        if kind != StressKind::Unplug {
+            rig.click(if kind == StressKind::None { "nothing" } else { Box::leak(kind.to_string().into_boxed_str()) });
         }
     }
     rig.click("Run");
@@ -62,7 +62,7 @@ fn the_stress_test_runs_a_separate_program_and_shows_its_results() {
     rig.click("Stop the stress test");
     rig.until("it is stopped", |rig| rig.snapshot().stress.progress.is_none());
     assert!(rig.snapshot().stress.failed.unwrap().contains("stopped"), "the window shows why it ended");
-    let request = StressRequest { kinds: vec![Kind::Freeze, Kind::Unplug], tracks: 2, seconds: 3.0 };
+    let request = StressRequest { kinds: vec![StressKind::Freeze, StressKind::Unplug], tracks: 2, seconds: 3.0 };
     rig.send(Command::Stress(request));
     rig.until("it is over", |rig| {
         let stress = rig.snapshot().stress;
@@ -70,7 +70,7 @@ fn the_stress_test_runs_a_separate_program_and_shows_its_results() {
     });
     rig.step(3);
     let rows = rig.snapshot().stress.rows;
-    assert_eq!((rows[0].stress, rows[0].verdict), (Kind::Freeze, Verdict::Skipped), "{rows:?}");
+    assert_eq!((rows[0].stress, rows[0].verdict), (StressKind::Freeze, Verdict::Skipped), "{rows:?}");
     let figures = rows[1].figures.as_ref().unwrap();
     assert_eq!((figures.takes, figures.samples_wrong), (2, 0), "{rows:?}");
     assert!(figures.frames_lost >= 24_000, "{rows:?}");

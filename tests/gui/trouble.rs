@@ -1,14 +1,15 @@
 //! Tests of failures: the window shows each with its reason and with advice. Thread: test.
 
 use super::rig::{Home, Rig};
-use faultless::app::snapshot::{Level, Stage};
+use faultless::app::snapshot::Stage;
+use faultless::control::Severity;
 
 #[test]
 fn a_device_that_cannot_be_opened_is_shown_with_the_reason() {
     let mut rig = Rig::at(Home::new(), "alsa:no-such-card", 2, None);
     rig.until("it is shown", |rig| matches!(rig.snapshot().stage, Stage::NoDevice { .. }));
     let health = rig.snapshot().health;
-    assert!(health.level == Level::Loss && health.head == "No device.", "{health:?}");
+    assert!(health.severity == Severity::Loss && health.head == "No device.", "{health:?}");
     assert!(rig.value("Device").contains("choose"), "{}", rig.value("Device"));
 }
 
@@ -70,7 +71,7 @@ fn a_session_that_another_window_has_open_is_read_only_and_names_the_owner() {
     let mut second = Rig::at(Home::new(), "virtual", 2, Some(folder));
     second.until("it is open to be played", |rig| matches!(rig.snapshot().stage, Stage::ReadOnly(_)));
     let health = second.snapshot().health;
-    assert!(health.level == Level::Caution && health.advice.is_some(), "{health:?}");
+    assert!(health.severity == Severity::Caution && health.advice.is_some(), "{health:?}");
     second.click("Record");
     assert!(!second.is_recording());
 }

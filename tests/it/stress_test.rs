@@ -1,4 +1,5 @@
-//! The stress test from the command line: it records, disturbs, compares and judges, and leaves nothing. Thread: test.
+//! Tests of `faultless stress`: it records under each stress, compares, judges, and leaves no files behind. Thread:
+//! test.
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 use crate::util::{
@@ -8,16 +9,16 @@ use serde_json::Value;
 use std::fs;
 use std::time::Duration;
 
-/// The row of a stress.
+/// The row of a stress in the sheet.
 #[track_caller]
 fn row<'a>(sheet: &'a Value, stress: &str) -> &'a Value {
     let rows = sheet["rows"].as_array().unwrap();
     rows.iter().find(|row| row["stress"] == stress).unwrap_or_else(|| panic!("no row {stress}: {sheet}"))
 }
 
-/// It passed: everything of a rehearsal was looked at, and right.
+/// Asserts that a stress passed: every sample of the rehearsal was compared and is right.
 #[track_caller]
-fn passed(sheet: &Value, stress: &str, takes: u64, frames: u64, lost: u64) {
+fn assert_passed(sheet: &Value, stress: &str, takes: u64, frames: u64, lost: u64) {
     let row = row(sheet, stress);
     assert_eq!(row["verdict"], "passed", "{row}");
     let figures = &row["figures"];
@@ -43,9 +44,9 @@ fn a_rehearsal_under_sync_and_one_unplugged_pass_and_leave_nothing() {
     let done = run(faultless("stress", &scratch, &arguments)).done();
     assert_eq!(done.out.lines().count(), 1, "{}", done.out);
     let sheet = done.json();
-    passed(&sheet, "sync", 4, 144_000, 0);
+    assert_passed(&sheet, "sync", 4, 144_000, 0);
     assert!(row(&sheet, "sync")["reason"].as_str().unwrap().ends_with(" syncs"));
-    passed(&sheet, "unplug", 4, 144_000, 24_000);
+    assert_passed(&sheet, "unplug", 4, 144_000, 24_000);
     assert!(!scratch.exists(), "it made the folder, and left it");
 }
 
@@ -54,7 +55,7 @@ fn a_loss_fails_the_sheet_and_the_exit_status() {
     let place = place();
     let arguments = "--stress none --seconds 3 --inputs 1 --period 64 --buffer 2400 --json";
     let mut program = start(faultless("stress", place.path(), arguments));
-    // It stands still for three times what the device's buffer holds, over and over.
+    // Stop the program again and again, each time for three times the length of the device's buffer.
     while program.is_running() {
         program.signal("STOP");
         std::thread::sleep(Duration::from_millis(150));
@@ -72,7 +73,7 @@ fn a_loss_fails_the_sheet_and_the_exit_status() {
 }
 
 #[test]
-fn nobodys_session_is_rehearsed_in() {
+fn a_folder_in_or_around_a_session_is_refused() {
     let place = place();
     let folder = place.path().join("session");
     run(record(&folder, "--device virtual:free --inputs 1 --seconds 0.2")).done();
@@ -84,7 +85,7 @@ fn nobodys_session_is_rehearsed_in() {
 }
 
 #[test]
-fn what_is_not_permitted_is_skipped_by_name_with_its_reason() {
+fn a_stress_that_is_not_permitted_is_skipped_with_the_reason() {
     // In a chroot the kernel's table does not list what the root folder is mounted from.
     const UNKNOWN: &str = "where the folder is mounted is not known";
     let place = place();
@@ -94,8 +95,8 @@ fn what_is_not_permitted_is_skipped_by_name_with_its_reason() {
     let reason = row["reason"].as_str().unwrap();
     assert!(["no loop image", "needs root", UNKNOWN].iter().any(|words| reason.contains(words)), "{reason}");
     if is_root() {
-        let told_to = "--stress freeze --may-freeze --seconds 2 --inputs 1 --json";
-        let sheet = run(faultless("stress", place.path(), told_to)).done().json();
+        let arguments = "--stress freeze --may-freeze --seconds 2 --inputs 1 --json";
+        let sheet = run(faultless("stress", place.path(), arguments)).done().json();
         let reason = sheet["rows"][0]["reason"].as_str().unwrap();
         assert!(reason.contains("the machine would stand still") || reason.contains(UNKNOWN), "{reason}");
     }
@@ -106,7 +107,7 @@ fn what_is_not_permitted_is_skipped_by_name_with_its_reason() {
 }
 
 #[test]
-fn a_lab_that_is_interrupted_ends_soon_and_leaves_nothing() {
+fn an_interrupted_stress_test_ends_soon_and_leaves_nothing() {
     let place = place();
     let arguments = format!("--stress none,sync --seconds 600 --inputs 2 {DEEP}");
     let program = start(faultless("stress", place.path(), &arguments));
@@ -119,26 +120,26 @@ fn a_lab_that_is_interrupted_ends_soon_and_leaves_nothing() {
 }
 
 #[test]
-fn root_freeze_the_lab_freezes_and_slows_a_loop_image_and_nothing_is_lost() {
+fn root_freeze_the_stress_test_freezes_and_slows_a_loop_image_and_nothing_is_lost() {
     if !is_root() {
-        skip("the lab on a loop image", "needs root");
+        skip("the stress test on a loop image", "needs root");
         return;
     }
     let image = Image::up("ext4", "1G");
     let arguments = format!("--stress freeze,slow --seconds 6 --inputs 8 --json {DEEP}");
     let sheet = run(faultless("stress", image.path(), &arguments)).done().json();
-    passed(&sheet, "freeze", 8, 288_000, 0);
+    assert_passed(&sheet, "freeze", 8, 288_000, 0);
     assert!(
         row(&sheet, "freeze")["figures"]["commit_us_max"].as_u64().unwrap() > 2_000_000,
         "it was not frozen: {sheet}"
     );
     let slow = row(&sheet, "slow");
     if slow["verdict"] == "skipped" {
-        skip_part("the lab on a slow disk", slow["reason"].as_str().unwrap());
+        skip_part("the stress test on a slow disk", slow["reason"].as_str().unwrap());
     } else {
-        passed(&sheet, "slow", 8, 288_000, 0);
+        assert_passed(&sheet, "slow", 8, 288_000, 0);
     }
-    // It takes writes again, also when the program is killed in mid-freeze.
+    // The file system accepts writes again even if the program is killed during a freeze.
     let program = start(faultless("stress", image.path(), &format!("--stress freeze --seconds 60 --inputs 1 {DEEP}")));
     std::thread::sleep(Duration::from_secs(14));
     program.signal("KILL");
@@ -150,24 +151,24 @@ fn root_freeze_the_lab_freezes_and_slows_a_loop_image_and_nothing_is_lost() {
         touch
     });
     written.wait(Duration::from_secs(10)).done();
-    // What it had in memory goes into the rehearsal's takes, as after any kill.
+    // Recovery moves the sound that was in memory into the rehearsal's takes, as after any kill.
     let mut entries = fs::read_dir(image.path()).unwrap().map(|entry| entry.unwrap().path());
-    let stress = entries.find(|path| path.file_name().unwrap().to_string_lossy().starts_with("stress-lab-")).unwrap();
+    let stress = entries.find(|path| path.file_name().unwrap().to_string_lossy().starts_with("stress-")).unwrap();
     run(faultless("recover", &stress.join("freeze"), "")).done();
     assert!(check(&stress.join("freeze"))[0].frames > 12 * 48_000);
 }
 
 #[test]
-fn root_lab_that_takes_memory_cache_and_disk_away_loses_nothing() {
+fn root_stress_test_that_takes_memory_cache_and_disk_away_loses_nothing() {
     let place = place();
     let arguments = format!("--stress memory,cache,disk --seconds 4 --inputs 8 --json {DEEP}");
     let sheet = run(faultless("stress", place.path(), &arguments)).done().json();
     for stress in ["memory", "cache", "disk"] {
         let row = row(&sheet, stress);
         if row["verdict"] == "skipped" {
-            skip_part(&format!("the lab under {stress}"), row["reason"].as_str().unwrap());
+            skip_part(&format!("the stress test under {stress}"), row["reason"].as_str().unwrap());
         } else {
-            passed(&sheet, stress, 8, 192_000, 0);
+            assert_passed(&sheet, stress, 8, 192_000, 0);
         }
     }
 }

@@ -1,7 +1,9 @@
-//! Capture in each scheme: who maps what, who writes it to the disk, and what the files hold afterwards.
-//! Thread: audio (`Cycle`), butler, committer (`commit`), bench (`row`).
+//! Capture in each scheme. Thread: audio (`Cycle`), butler, committer (`commit`), bench (`row`).
+//!
+//! The schemes differ in who maps the files and who writes them to the disk. Afterwards the files are compared with the
+//! signal.
 
-use super::paced::{Cycle, Gate, Ground, ProgressPage, perform};
+use super::paced::{Cycle, Gate, Measurements, RunContext, perform};
 use super::scheme::{
     BUTLER_PAUSE, Card, LEAD_WINDOWS, OwnMaps, SAMPLE_BYTES, Scheme, Shape, WINDOW_BYTES, WINDOW_FRAMES, wrong_frames,
 };
@@ -22,74 +24,74 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
 
-/// Bytes that the audio thread maps at a time in `touch`, as in 2000.
+/// Bytes that the audio thread maps at a time in [`Scheme::Touch`], as in the design of 2000.
 const TOUCH_BYTES: usize = 32 * 1024;
-/// Bytes between the record position and what `o_direct` starts to write.
+/// Distance behind the record position at which [`Scheme::InPlace`] starts to write back.
 const BEHIND_BYTES: u64 = 2 * 1024 * 1024;
 
-/// Measures one scheme and removes its files.
-pub(super) fn row(ground: &Ground<'_>, scheme: Scheme) -> Result<(ProgressPage, String), BenchError> {
-    let takes = (0..ground.shape.tracks).map(|track| Take::create(ground, scheme, track));
+/// Measures one scheme, compares its files, and removes them. Returns a note for the row, too.
+pub(super) fn row(context: &RunContext<'_>, scheme: Scheme) -> Result<(Measurements, String), BenchError> {
+    let takes = (0..context.shape.tracks).map(|track| Take::create(context, scheme, track));
     let takes = takes.collect::<Result<Vec<_>, _>>()?;
     let paths: Vec<PathBuf> = takes.iter().map(|take| take.path.clone()).collect();
-    let (mut progress_page, note) = match scheme {
-        Scheme::Touch => touch(ground, takes)?,
-        _ => given(ground, scheme, takes)?,
+    let (mut measurements, note) = match scheme {
+        Scheme::Touch => touch(context, takes)?,
+        _ => windowed(context, scheme, takes)?,
     };
-    let frames = progress_page.cycle_nanos.len() as u64 * ground.shape.period as u64;
+    let frames = measurements.cycle_nanos.len() as u64 * context.shape.period as u64;
     for (track, path) in paths.iter().enumerate() {
-        if ground.cancel.load(Ordering::Relaxed) {
+        if context.cancel.load(Ordering::Relaxed) {
             return Err(BenchError::Cancelled);
         }
-        progress_page.frames_wrong += wrong_in_file(track, path, frames).map_err(at_path(path, "cannot verify"))?;
+        measurements.frames_wrong += wrong_in_file(track, path, frames).map_err(at_path(path, "cannot verify"))?;
         std::fs::remove_file(path).map_err(at_path(path, "cannot remove"))?;
     }
-    Ok((progress_page, note))
+    Ok((measurements, note))
 }
 
-/// One track's file, preallocated, and its spool file.
+/// The WAV file of one track, with reserved blocks, and its spool file.
 struct Take {
     path: PathBuf,
     wav: File,
-    /// The same file for writes that bypass the page cache, where the file system has them.
+    /// The WAV file opened with `O_DIRECT`; `None`: the file system refuses that.
     unbuffered: Option<File>,
     spool: Option<File>,
 }
 
 impl Take {
-    fn create(ground: &Ground<'_>, scheme: Scheme, track: usize) -> Result<Take, BenchError> {
-        let path = ground.folder.join(format!("capture-{scheme}-{track:04}.wav"));
-        let bytes = ground.shape.file_bytes();
+    fn create(context: &RunContext<'_>, scheme: Scheme, track: usize) -> Result<Take, BenchError> {
+        let path = context.folder.join(format!("capture-{scheme}-{track:04}.wav"));
+        let bytes = context.shape.file_bytes();
         let wav = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path);
         let wav = wav.map_err(at_path(&path, "cannot create"))?;
-        // Reserved first: a store into a hole of a full disk would be a SIGBUS.
+        // Reserve the blocks first. On a full disk, a store into a hole of the file would raise SIGBUS.
         fallocate(&wav, FallocateFlags::empty(), 0, bytes as i64)
             .map_err(|error| at_path(&path, "cannot reserve its blocks")(error.into()))?;
         let (mut unbuffered, mut spool) = (None, None);
         if scheme == Scheme::Spool {
             unbuffered = OpenOptions::new().write(true).custom_flags(libc::O_DIRECT).open(&path).ok();
-            spool = Some(spool_file(ground, bytes).map_err(at_path(ground.spool, "cannot create a spool file"))?);
+            spool = Some(spool_file(context, bytes).map_err(at_path(context.spool, "cannot create a spool file"))?);
         }
         Ok(Take { path, wav, unbuffered, spool })
     }
 }
 
-/// A spool file without a name: it is gone with the bench, however that ends.
-fn spool_file(ground: &Ground<'_>, bytes: u64) -> io::Result<File> {
+/// Makes a spool file without a name, so that the kernel removes it however the bench ends.
+fn spool_file(context: &RunContext<'_>, bytes: u64) -> io::Result<File> {
     let file =
-        OpenOptions::new().read(true).write(true).mode(0o600).custom_flags(libc::O_TMPFILE).open(ground.spool)?;
+        OpenOptions::new().read(true).write(true).mode(0o600).custom_flags(libc::O_TMPFILE).open(context.spool)?;
     file.set_len(bytes)?;
     Ok(file)
 }
 
-/// The scheme of 2000: the audio thread maps, stores and hands the mapping back to be undone.
-struct Toucher {
+/// The design of 2000: the audio thread maps the file and stores into it. The butler unmaps.
+struct TouchScheme {
     card: Card,
     files: Vec<File>,
     maps: OwnMaps,
 }
 
-impl Cycle for Toucher {
+impl Cycle for TouchScheme {
     fn before(&mut self, at: u64) {
         self.card.record(at);
     }
@@ -124,16 +126,16 @@ impl Cycle for Toucher {
     }
 }
 
-fn touch(ground: &Ground<'_>, takes: Vec<Take>) -> Result<(ProgressPage, String), BenchError> {
+fn touch(context: &RunContext<'_>, takes: Vec<Take>) -> Result<(Measurements, String), BenchError> {
     let (done, mut collected): (_, Consumer<Mapping>) = RingBuffer::new(4 * takes.len());
     let files: Vec<File> = takes.into_iter().map(|take| take.wav).collect();
     let current = files.iter().map(|_| None).collect();
     let maps = OwnMaps { current, done, bytes: TOUCH_BYTES };
-    let mut audio = Toucher { card: Card::new(ground.shape), files, maps };
-    let (progress_page, ()) = perform(ground, &mut audio, |gate| {
+    let mut audio = TouchScheme { card: Card::new(context.shape), files, maps };
+    let (measurements, ()) = perform(context, &mut audio, |gate| {
         gate.primed();
         loop {
-            // Read before the ring: what was given back before the end is in the ring now.
+            // Read the flag before the ring, so that the last round collects every mapping.
             let over = gate.is_over();
             while collected.pop().is_ok() {}
             if over {
@@ -142,16 +144,16 @@ fn touch(ground: &Ground<'_>, takes: Vec<Take>) -> Result<(ProgressPage, String)
             thread::sleep(BUTLER_PAUSE);
         }
     })?;
-    Ok((progress_page, format!("maps {} KiB at a time on the audio thread", TOUCH_BYTES / 1024)))
+    Ok((measurements, format!("maps {} KiB at a time on the audio thread", TOUCH_BYTES / 1024)))
 }
 
-/// The audio thread is given windows and fills them.
-struct Filler {
+/// The audio thread fills windows that the butler supplies.
+struct WindowFiller {
     card: Card,
     windows: Vec<AudioCaptureWindows>,
 }
 
-impl Cycle for Filler {
+impl Cycle for WindowFiller {
     fn before(&mut self, at: u64) {
         self.card.record(at);
     }
@@ -184,19 +186,19 @@ impl Cycle for Filler {
     }
 }
 
-fn given(ground: &Ground<'_>, scheme: Scheme, takes: Vec<Take>) -> Result<(ProgressPage, String), BenchError> {
+fn windowed(context: &RunContext<'_>, scheme: Scheme, takes: Vec<Take>) -> Result<(Measurements, String), BenchError> {
     let (windows, rings): (Vec<_>, Vec<_>) = takes.iter().map(|_| capture_windows(SAMPLE_BYTES)).unzip();
-    let mut audio = Filler { card: Card::new(ground.shape), windows };
+    let mut audio = WindowFiller { card: Card::new(context.shape), windows };
     let tracks = takes.into_iter().zip(rings);
     let tracks = tracks.map(|(take, ring)| Track { take: Arc::new(take), ring, next: 0, behind: 0 }).collect();
-    let refused = ground.budget.refused();
+    let refused = context.budget.refused();
     let (send, receive) = crossbeam_channel::bounded(limits::CHANNEL_MESSAGES);
-    let mut butler = Butler { tracks, scheme, shape: ground.shape, budget: Arc::clone(ground.budget), commit: send };
-    let (progress_page, (behind, buffered)) = perform(ground, &mut audio, |gate| {
+    let mut butler = Butler { tracks, scheme, shape: context.shape, budget: Arc::clone(context.budget), commit: send };
+    let (measurements, (behind, buffered)) = perform(context, &mut audio, |gate| {
         thread::scope(|scope| {
             let committer = scope.spawn(move || commit(&receive));
             let behind = butler.serve(gate);
-            // The sender goes with the butler, and with it the committer.
+            // Dropping the butler closes the channel, which ends the committer.
             drop(butler);
             let buffered = committer.join().map_err(|_| BenchError::Lost("committer"))??;
             Ok((behind?, buffered))
@@ -214,23 +216,23 @@ fn given(ground: &Ground<'_>, scheme: Scheme, takes: Vec<Take>) -> Result<(Progr
         Scheme::Spool => notes.push("committed with O_DIRECT".to_owned()),
         _ => {}
     }
-    match ground.budget.refused() - refused {
+    match context.budget.refused() - refused {
         0 => {}
         count => notes.push(format!("{count} windows went out unlocked: RLIMIT_MEMLOCK")),
     }
-    Ok((progress_page, notes.join("; ")))
+    Ok((measurements, notes.join("; ")))
 }
 
 struct Track {
     take: Arc<Take>,
     ring: ButlerCaptureWindows,
-    /// Index of the next window to go out.
+    /// Index of the next window to supply.
     next: u64,
-    /// Bytes of sound whose write-behind was started.
+    /// Bytes of sound whose write-back was started.
     behind: u64,
 }
 
-/// Supplies and collects windows.
+/// The butler of the windowed schemes. It supplies and collects windows.
 struct Butler {
     tracks: Vec<Track>,
     scheme: Scheme,
@@ -240,7 +242,7 @@ struct Butler {
 }
 
 impl Butler {
-    /// Serves until the run is over and every window is back. Returns bytes written behind.
+    /// Supplies windows until the run is over and every window is back. Returns the bytes that were written behind.
     fn serve(&mut self, gate: &Gate) -> Result<u64, BenchError> {
         let failed = |track: &Track, error| at_path(&track.take.path, "cannot supply a window")(error);
         loop {
@@ -248,7 +250,7 @@ impl Butler {
             for index in 0..self.tracks.len() {
                 self.collect(index).map_err(|error| failed(&self.tracks[index], error))?;
             }
-            // One window for every track before the next one for any.
+            // Supply every track with one window before any track gets its next one.
             for lead in 1..=LEAD_WINDOWS {
                 for index in 0..self.tracks.len() {
                     if !over && self.tracks[index].ring.waiting() < lead {
@@ -278,7 +280,7 @@ impl Butler {
         }
         let (start, frames) = (FramePos(start), Frames(WINDOW_FRAMES));
         let window = CaptureWindow { map, start, frames, recorded: Frames(0), touched: false };
-        // A refused window is unmapped here and made again when there is room.
+        // A window that the full ring refuses is dropped, and made again in a later round.
         if track.ring.hand_over(window).is_ok() {
             track.next += 1;
         }
@@ -296,7 +298,7 @@ impl Butler {
                 continue;
             }
             let end = (window.start + window.recorded).0 * SAMPLE_BYTES as u64;
-            // Unmapped first: writing back a page that is mapped writable interrupts the audio thread's CPU.
+            // Unmap first. Writing back a page that is mapped writable interrupts the CPU of the audio thread.
             drop(window);
             let until = end.saturating_sub(BEHIND_BYTES);
             if self.scheme == Scheme::InPlace && track.behind < until {
@@ -308,8 +310,8 @@ impl Butler {
     }
 }
 
-/// Writes windows of the spool to where they belong and punches them out of the spool. Returns how many
-/// went through the page cache because the file system refused to bypass it.
+/// Writes spool windows into the WAV files and punches them out of the spool. Returns how many windows went through the
+/// page cache because the file system refused `O_DIRECT`.
 fn commit(windows: &Receiver<(Arc<Take>, CaptureWindow)>) -> Result<u64, BenchError> {
     let mut buffered = 0;
     for (take, window) in windows {
@@ -338,7 +340,8 @@ fn commit(windows: &Receiver<(Arc<Take>, CaptureWindow)>) -> Result<u64, BenchEr
     Ok(buffered)
 }
 
-/// Frames of the file that are not the ramp, read back from the disk as far as the kernel lets us.
+/// Number of frames of the file that differ from the ramp. The file is dropped from the page cache first, so that as
+/// much as possible is read from the disk.
 fn wrong_in_file(track: usize, path: &PathBuf, frames: u64) -> io::Result<u64> {
     let mut file = File::open(path)?;
     file.sync_all()?;

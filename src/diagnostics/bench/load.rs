@@ -1,4 +1,5 @@
-//! What happens to the machine while a scheme is measured. Thread: its own.
+//! Loads: activity of other programs, imitated while a scheme is measured. Thread: bench prepares and stops a load; its
+//! own threads run it.
 
 use super::{BenchError, at_path};
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
@@ -14,91 +15,92 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-/// Which one.
+/// A kind of load.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum StressKind {
-    /// Nothing beside the measurement.
+pub enum LoadKind {
+    /// No load.
     #[default]
     None,
-    /// `syncfs` of the file system, again as soon as it returns: what any program that calls `sync` does.
-    /// Each one starts writing every dirty page and write-protects it for that.
+    /// A thread calls `syncfs` without pause, as any program may. Each call writes back every dirty page, and the
+    /// kernel write-protects a page while it does so.
     Sync,
-    /// Two threads write random blocks of their own files and make each durable.
+    /// Two threads write random blocks of their own files and make each block durable.
     Disk,
-    /// A memory cgroup 30 MB larger than the windows, and a reader of a file that does not fit into it.
+    /// The process moves into a memory cgroup that is 30 MB larger than the windows, and a thread reads a file that
+    /// does not fit into it.
     Memory,
 }
 
-impl fmt::Display for StressKind {
+impl fmt::Display for LoadKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
-            StressKind::None => "none",
-            StressKind::Sync => "sync",
-            StressKind::Disk => "disk",
-            StressKind::Memory => "memory",
+            LoadKind::None => "none",
+            LoadKind::Sync => "sync",
+            LoadKind::Disk => "disk",
+            LoadKind::Memory => "memory",
         })
     }
 }
 
-impl FromStr for StressKind {
+impl FromStr for LoadKind {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
-        let kinds = [StressKind::None, StressKind::Sync, StressKind::Disk, StressKind::Memory];
+        let kinds = [LoadKind::None, LoadKind::Sync, LoadKind::Disk, LoadKind::Memory];
         kinds
             .into_iter()
             .find(|kind| kind.to_string() == text)
-            .ok_or_else(|| format!("{text}: unknown stress; use none, sync, disk or memory"))
+            .ok_or_else(|| format!("{text}: unknown load; use none, sync, disk or memory"))
     }
 }
 
 const DISK_WRITERS: usize = 2;
 const DISK_FILE_BYTES: u64 = 128 * 1024 * 1024;
 const DISK_BLOCK_BYTES: usize = 64 * 1024;
-/// Bytes that a memory cgroup leaves beside the windows and the program itself.
+/// Bytes that the memory cgroup allows beyond the windows and the program itself.
 const MEMORY_SLACK_BYTES: u64 = 30_000_000;
 const THRASH_BYTES_MIN: u64 = 128 * 1024 * 1024;
 const THRASH_BYTES_MAX: u64 = 512 * 1024 * 1024;
-/// Pause between two rounds of cache dropping: each takes locks that a reader wants too.
+/// Pause between two rounds of dropping the page cache. A round takes locks that a reader needs, too.
 const DROP_PAUSE: Duration = Duration::from_millis(20);
 
-/// A stress that is ready to run, with its files and, for memory, its cgroup.
-pub struct Stress {
-    kind: StressKind,
+/// A load that is ready to run, with its files and, for [`LoadKind::Memory`], its cgroup.
+pub struct Load {
+    kind: LoadKind,
     folder: PathBuf,
     files: Vec<PathBuf>,
     cgroup: Option<(MemoryCgroup, u64)>,
 }
 
-impl Stress {
-    /// Bytes of files that a stress needs in the folder.
-    pub fn file_bytes(kind: StressKind) -> u64 {
+impl Load {
+    /// Bytes of disk space that a load needs.
+    pub fn file_bytes(kind: LoadKind) -> u64 {
         match kind {
-            StressKind::None | StressKind::Sync => 0,
-            StressKind::Disk => DISK_WRITERS as u64 * DISK_FILE_BYTES,
-            StressKind::Memory => THRASH_BYTES_MAX,
+            LoadKind::None | LoadKind::Sync => 0,
+            LoadKind::Disk => DISK_WRITERS as u64 * DISK_FILE_BYTES,
+            LoadKind::Memory => THRASH_BYTES_MAX,
         }
     }
 
-    /// Makes its files in `folder`. `window_bytes` is what the windows of a scheme hold at once.
-    pub fn prepare(kind: StressKind, folder: &Path, window_bytes: u64) -> Result<Stress, BenchError> {
-        let mut stress = Stress { kind, folder: folder.to_owned(), files: Vec::new(), cgroup: None };
+    /// Makes the files of a load in `folder`. `window_bytes` is the memory of all windows of a scheme together.
+    pub fn prepare(kind: LoadKind, folder: &Path, window_bytes: u64) -> Result<Load, BenchError> {
+        let mut load = Load { kind, folder: folder.to_owned(), files: Vec::new(), cgroup: None };
         match kind {
-            StressKind::None | StressKind::Sync => {}
-            StressKind::Disk => {
+            LoadKind::None | LoadKind::Sync => {}
+            LoadKind::Disk => {
                 for index in 0..DISK_WRITERS {
-                    stress.make_file(&format!("stress-{index}"), DISK_FILE_BYTES)?;
+                    load.make_file(&format!("load-{index}"), DISK_FILE_BYTES)?;
                 }
             }
-            StressKind::Memory => {
+            LoadKind::Memory => {
                 if let Some(cgroup) = MemoryCgroup::enter() {
                     let limit = resident_bytes() + window_bytes + MEMORY_SLACK_BYTES;
-                    stress.make_file("stress", (2 * limit).clamp(THRASH_BYTES_MIN, THRASH_BYTES_MAX))?;
-                    stress.cgroup = Some((cgroup, limit));
+                    load.make_file("load", (2 * limit).clamp(THRASH_BYTES_MIN, THRASH_BYTES_MAX))?;
+                    load.cgroup = Some((cgroup, limit));
                 }
             }
         }
-        Ok(stress)
+        Ok(load)
     }
 
     fn make_file(&mut self, name: &str, bytes: u64) -> Result<(), BenchError> {
@@ -116,9 +118,9 @@ impl Stress {
         Ok(())
     }
 
-    /// What the reader of the report must know about it.
+    /// A warning for the report, if the load is weaker than intended.
     pub fn caveat(&self) -> Option<String> {
-        let weaker = self.kind == StressKind::Memory && self.cgroup.is_none();
+        let weaker = self.kind == LoadKind::Memory && self.cgroup.is_none();
         weaker.then(|| {
             "memory limit skipped: needs root or a delegated memory cgroup; the page cache is dropped over and over \
              instead, which writes mapped pages back but does not take them away"
@@ -126,16 +128,16 @@ impl Stress {
         })
     }
 
-    /// Starts it. It runs until the value is stopped or dropped.
-    pub fn start(&self) -> Result<Threads<'_>, BenchError> {
-        let mut running = Threads { stress: self, stop: Arc::default(), rounds: Arc::default(), threads: Vec::new() };
+    /// Starts the load. It runs until the returned value is stopped or dropped.
+    pub fn start(&self) -> Result<RunningLoad<'_>, BenchError> {
+        let mut running = RunningLoad { load: self, stop: Arc::default(), rounds: Arc::default(), threads: Vec::new() };
         match (self.kind, &self.cgroup) {
-            (StressKind::None, _) => {}
-            (StressKind::Sync, _) => {
+            (LoadKind::None, _) => {}
+            (LoadKind::Sync, _) => {
                 let folder = File::open(&self.folder).map_err(at_path(&self.folder, "cannot open"))?;
                 running.repeat(move |_| Ok(nix::unistd::syncfs(&folder)?))?;
             }
-            (StressKind::Disk, _) => {
+            (LoadKind::Disk, _) => {
                 for (index, path) in self.files.iter().enumerate() {
                     let file = OpenOptions::new().write(true).open(path).map_err(at_path(path, "cannot open"))?;
                     let block = vec![0xA5; DISK_BLOCK_BYTES];
@@ -148,7 +150,7 @@ impl Stress {
                     })?;
                 }
             }
-            (StressKind::Memory, Some((cgroup, limit))) => {
+            (LoadKind::Memory, Some((cgroup, limit))) => {
                 cgroup.limit(Some(*limit)).map_err(at_path(&cgroup.folder, "cannot set its limit"))?;
                 for path in &self.files {
                     let mut file = File::open(path).map_err(at_path(path, "cannot open"))?;
@@ -160,7 +162,7 @@ impl Stress {
                     })?;
                 }
             }
-            (StressKind::Memory, None) => {
+            (LoadKind::Memory, None) => {
                 let files = files_of(&self.folder).map_err(at_path(&self.folder, "cannot list"))?;
                 running.repeat(move |_| {
                     for file in &files {
@@ -175,22 +177,22 @@ impl Stress {
     }
 }
 
-/// A stress while it runs.
-pub struct Threads<'a> {
-    stress: &'a Stress,
+/// A load while it runs.
+pub struct RunningLoad<'a> {
+    load: &'a Load,
     stop: Arc<AtomicBool>,
     rounds: Arc<AtomicU64>,
     threads: Vec<JoinHandle<io::Result<()>>>,
 }
 
-impl Threads<'_> {
-    /// A thread that does `work` until it is told to stop or fails.
+impl RunningLoad<'_> {
+    /// Starts a thread that repeats `work` until the load is stopped or `work` fails.
     fn repeat(
         &mut self,
         mut work: impl FnMut(&AtomicBool) -> io::Result<()> + Send + 'static,
     ) -> Result<(), BenchError> {
         let (stop, rounds) = (Arc::clone(&self.stop), Arc::clone(&self.rounds));
-        let thread = thread::Builder::new().name("bench-stress".into()).spawn(move || {
+        let thread = thread::Builder::new().name("bench-load".into()).spawn(move || {
             while !stop.load(Ordering::Relaxed) {
                 work(&stop)?;
                 rounds.fetch_add(1, Ordering::Relaxed);
@@ -201,38 +203,38 @@ impl Threads<'_> {
         Ok(())
     }
 
-    /// Ends it and says how much it did.
+    /// Ends the load. Returns a description of how much it did.
     pub fn stop(mut self) -> String {
         let failed = self.end();
         let rounds = self.rounds.load(Ordering::Relaxed);
-        let mut told = match (self.stress.kind, &self.stress.cgroup) {
-            (StressKind::None, _) => String::new(),
-            (StressKind::Sync, _) => format!("{rounds} syncs"),
-            (StressKind::Disk, _) => format!("{rounds} blocks of 64 KiB made durable"),
-            (StressKind::Memory, Some((cgroup, limit))) => {
+        let mut text = match (self.load.kind, &self.load.cgroup) {
+            (LoadKind::None, _) => String::new(),
+            (LoadKind::Sync, _) => format!("{rounds} syncs"),
+            (LoadKind::Disk, _) => format!("{rounds} blocks of 64 KiB made durable"),
+            (LoadKind::Memory, Some((cgroup, limit))) => {
                 format!("limit {} MB hit {} times", limit / 1_000_000, cgroup.hits())
             }
-            (StressKind::Memory, None) => {
+            (LoadKind::Memory, None) => {
                 format!("limit skipped: needs root or a delegated memory cgroup; cache dropped {rounds} times")
             }
         };
         if let Some(error) = failed {
-            told = format!("{told}; the stress failed: {error}");
+            text = format!("{text}; the load failed: {error}");
         }
-        told
+        text
     }
 
-    /// How often a memory limit was reached so far; `None`: there is none.
+    /// How often the memory limit was reached so far; `None`: there is no limit.
     pub fn limit_hits(&self) -> Option<u64> {
-        self.stress.cgroup.as_ref().map(|(cgroup, _)| cgroup.hits())
+        self.load.cgroup.as_ref().map(|(cgroup, _)| cgroup.hits())
     }
 
     fn end(&mut self) -> Option<io::Error> {
         self.stop.store(true, Ordering::Relaxed);
-        // All of them are joined before the first failure is looked for.
+        // Join all threads before looking for a failure.
         let ended: Vec<_> = self.threads.drain(..).map(JoinHandle::join).collect();
         let failed = ended.into_iter().find_map(|ended| ended.ok()?.err());
-        if let Some((cgroup, _)) = &self.stress.cgroup
+        if let Some((cgroup, _)) = &self.load.cgroup
             && let Err(error) = cgroup.limit(None)
         {
             return Some(error);
@@ -241,7 +243,7 @@ impl Threads<'_> {
     }
 }
 
-impl Drop for Threads<'_> {
+impl Drop for RunningLoad<'_> {
     fn drop(&mut self) {
         self.end();
     }
@@ -257,8 +259,8 @@ fn files_of(folder: &Path) -> io::Result<Vec<File>> {
     fs::read_dir(folder)?.map(|entry| File::open(entry?.path())).collect()
 }
 
-/// Bytes that the program has in memory. What was there before the move into a cgroup is charged elsewhere,
-/// so this errs on the roomy side.
+/// Bytes that the program has in memory. The kernel charges pages from before the move to the old cgroup, so a limit
+/// from this figure is rather too large than too small.
 fn resident_bytes() -> u64 {
     fs::read_to_string("/proc/self/statm")
         .ok()
@@ -266,7 +268,7 @@ fn resident_bytes() -> u64 {
         .map_or(0, |pages| pages * crate::limits::PAGE_BYTES as u64)
 }
 
-/// A memory cgroup that this process has moved into; dropping it moves back out and removes it.
+/// A memory cgroup that this process has moved into. Dropping it moves the process back and removes the cgroup.
 struct MemoryCgroup {
     folder: PathBuf,
     home: PathBuf,
@@ -275,13 +277,13 @@ struct MemoryCgroup {
 }
 
 impl MemoryCgroup {
-    /// Makes one and moves in, wherever this process is permitted to.
+    /// Makes a cgroup at the first place where this process may, and moves into it.
     fn enter() -> Option<MemoryCgroup> {
         let own = fs::read_to_string("/proc/self/cgroup").ok()?;
         cgroup_places(&own, "memory", MEMORY_LIMITS).into_iter().find_map(|(home, parent, limit_file)| {
             let folder = parent.join(format!("faultless-bench-{}", std::process::id()));
             fs::create_dir(&folder).ok()?;
-            // From here on dropping it cleans up.
+            // From here on, dropping `cgroup` removes it.
             let cgroup = MemoryCgroup { folder, home, limit_file, hits_before: AtomicU64::new(0) };
             let usable = cgroup.folder.join(limit_file).exists();
             (usable && fs::write(cgroup.folder.join("cgroup.procs"), std::process::id().to_string()).is_ok())
@@ -298,7 +300,7 @@ impl MemoryCgroup {
         fs::write(path, bytes.map_or_else(|| none.to_owned(), |bytes| bytes.to_string()))
     }
 
-    /// How often the limit was hit since it was set.
+    /// How often the limit was reached since it was set.
     fn hits(&self) -> u64 {
         self.hits_ever() - self.hits_before.load(Ordering::Relaxed)
     }
@@ -319,11 +321,12 @@ impl Drop for MemoryCgroup {
     }
 }
 
-/// Files that limit memory, in version 1 and 2.
+/// Files of a cgroup that limit memory, in version 1 and 2.
 const MEMORY_LIMITS: [&str; 2] = ["memory.limit_in_bytes", "memory.max"];
 
-/// From `/proc/self/cgroup`: where this process is, where a group with a controller might be made, and the file that
-/// limits it, of `files` the one of that version. Version 1 first: where both are mounted, its controllers are there.
+/// Reads the text of `/proc/self/cgroup`. Each result is the cgroup of this process, a folder in which a cgroup with
+/// `controller` might be made, and the limit file of that version from `files`. Version 1 comes first: if both versions
+/// are mounted, the controllers are in version 1.
 pub(crate) fn cgroup_places(
     own: &str,
     controller: &str,
@@ -339,7 +342,8 @@ pub(crate) fn cgroup_places(
             places.insert(0, (home.clone(), home, files[0]));
         } else if controllers.is_empty() {
             let home = Path::new("/sys/fs/cgroup").join(path);
-            // A cgroup with processes in it cannot share out to children: beside it, then inside.
+            // A cgroup of version 2 that contains processes cannot give controllers to its children. So try beside it
+            // first, then inside.
             if let Some(parent) = home.parent().filter(|_| !path.is_empty()) {
                 places.push((home.clone(), parent.to_owned(), files[1]));
             }
@@ -354,11 +358,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_stress_is_known_by_its_name() {
-        for kind in [StressKind::None, StressKind::Sync, StressKind::Disk, StressKind::Memory] {
+    fn every_load_is_known_by_its_name() {
+        for kind in [LoadKind::None, LoadKind::Sync, LoadKind::Disk, LoadKind::Memory] {
             assert_eq!(kind.to_string().parse(), Ok(kind));
         }
-        assert!("heat".parse::<StressKind>().is_err());
+        assert!("heat".parse::<LoadKind>().is_err());
     }
 
     #[test]

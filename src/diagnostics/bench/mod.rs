@@ -1,23 +1,23 @@
-//! `faultless bench residency`: every way to make a file resident, side by side on this machine and file
-//! system. Thread: whoever calls `run`; it starts and joins the others.
+//! `faultless bench residency`: compares ways to keep a mapped file in memory, on this machine and file system. Thread:
+//! the caller of [`run`], which starts and joins all others.
 //!
-//! [`scheme`] has what is compared, [`capture`] and [`playback`] do it on the thread of [`paced`], [`stress`]
-//! disturbs it, [`report`] says what was found.
+//! [`scheme`] lists the ways ("schemes"). [`capture`] and [`playback`] run each scheme on the audio thread of
+//! [`paced`], [`load`] puts the machine under load meanwhile, and [`report`] shows the measurements.
 
 mod capture;
+pub mod load;
 mod paced;
 mod playback;
 pub mod report;
 pub mod scheme;
-pub mod load;
 
 use crate::limits;
 use crate::window::budget::LockBudget;
 use crate::window::lock_limit::{LockLimit, lock_limit, locked_bytes_now};
-use load::{Stress, StressKind};
+use load::{Load, LoadKind};
 use nix::sys::statfs::{self, FsType, statfs};
-use paced::Ground;
-use report::{Report, Row};
+use paced::RunContext;
+use report::{BenchReport, Row};
 use scheme::{LEAD_WINDOWS, Scheme, Shape, Side, WINDOW_BYTES};
 use std::fmt;
 use std::fs;
@@ -25,48 +25,45 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// What is to be measured.
+/// The options of a run.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Where the files are made, in a folder of their own that is removed at the end.
+    /// The folder to measure in. The run makes a folder of its own inside it and removes it at the end.
     pub dir: PathBuf,
-    /// Where spool files are made; a tmpfs.
+    /// The folder for spool files; it must be on a tmpfs.
     pub spool_dir: PathBuf,
-    /// Tracks.
+    /// Number of tracks to record and to play.
     pub tracks: usize,
-    /// Frames of a period.
+    /// Frames in a period.
     pub period: usize,
-    /// Seconds of each row.
+    /// Seconds to measure each row.
     pub seconds: f64,
-    /// What goes on beside.
-    pub stress: StressKind,
+    /// The load beside the measurement.
+    pub load: LoadKind,
 }
 
 impl Options {
-    /// 24 tracks at periods of 64 frames for 10 seconds a row.
+    /// The defaults: 24 tracks, periods of 64 frames, 10 seconds a row, no load.
     pub fn new(dir: PathBuf) -> Options {
         let spool_dir = PathBuf::from("/dev/shm");
-        Options { dir, spool_dir, tracks: 24, period: 64, seconds: 10.0, stress: StressKind::None }
+        Options { dir, spool_dir, tracks: 24, period: 64, seconds: 10.0, load: LoadKind::None }
     }
 }
 
-/// Why there is no report.
+/// The reason why a run gave no report.
 #[derive(Debug)]
 pub enum BenchError {
     /// An option is out of its range.
     Option(String),
-    /// A file or folder said no.
+    /// An operation on a file or folder failed.
     Path {
-        /// Which.
         path: PathBuf,
-        /// What was tried.
+        /// The operation, as in "cannot open".
         tried: &'static str,
-        /// What it said.
         error: io::Error,
     },
-    /// The files would not fit.
+    /// The files of the run would not fit on the disk.
     Space {
-        /// Where.
         path: PathBuf,
         /// Bytes that the run needs.
         needed: u64,
@@ -77,14 +74,14 @@ pub enum BenchError {
     Thread(io::Error),
     /// A thread panicked.
     Lost(&'static str),
-    /// The caller asked to stop.
+    /// The caller set `cancel`.
     Cancelled,
 }
 
 impl fmt::Display for BenchError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            BenchError::Option(told) => f.write_str(told),
+            BenchError::Option(text) => f.write_str(text),
             BenchError::Path { path, tried, error } => write!(f, "{}: {tried}: {error}", path.display()),
             BenchError::Space { path, needed, free } => {
                 write!(f, "{}: the run needs {} MB and {} MB are free", path.display(), needed >> 20, free >> 20)
@@ -105,14 +102,14 @@ impl std::error::Error for BenchError {
     }
 }
 
-/// For `map_err`: the path first, then what was tried, then the cause.
+/// Makes a function for `map_err` that adds the path and the operation to an I/O error.
 pub(crate) fn at_path(path: &Path, tried: &'static str) -> impl Fn(io::Error) -> BenchError {
     move |error| BenchError::Path { path: path.to_owned(), tried, error }
 }
 
-/// Measures every scheme, one after the other. `progress` is told what is done now. Files and cgroup are gone
-/// when it returns, also with an error or when `cancel` is set.
-pub fn run(options: &Options, progress: &mut dyn FnMut(&str), cancel: &AtomicBool) -> Result<Report, BenchError> {
+/// Measures every scheme, one after the other. `progress` receives the name of each step. Files and cgroup are removed
+/// before it returns, also after an error or when `cancel` is set.
+pub fn run(options: &Options, progress: &mut dyn FnMut(&str), cancel: &AtomicBool) -> Result<BenchReport, BenchError> {
     check(options)?;
     let shape = Shape::new(options.tracks, options.period, options.seconds);
     let file_system = file_system(&options.dir)?;
@@ -125,34 +122,34 @@ pub fn run(options: &Options, progress: &mut dyn FnMut(&str), cancel: &AtomicBoo
     let budget = LockBudget::new(limit);
     progress("preparing");
     let window_bytes = (options.tracks * WINDOW_BYTES * (LEAD_WINDOWS + 2)) as u64;
-    let stress = Stress::prepare(options.stress, &folder.path, window_bytes)?;
-    let ground =
-        Ground { shape, folder: &folder.path, spool: &options.spool_dir, stress: &stress, budget: &budget, cancel };
-    let mut report = Report {
+    let load = Load::prepare(options.load, &folder.path, window_bytes)?;
+    let context =
+        RunContext { shape, folder: &folder.path, spool: &options.spool_dir, load: &load, budget: &budget, cancel };
+    let mut report = BenchReport {
         dir: options.dir.clone(),
-        warnings: warnings(&file_system, &stress),
+        warnings: warnings(&file_system, &load),
         file_system,
         kernel: nix::sys::utsname::uname()
             .map_or_else(|_| "unknown".to_owned(), |name| name.release().to_string_lossy().into_owned()),
         tracks: options.tracks,
         period: options.period,
         seconds: options.seconds,
-        stress: options.stress,
+        load: options.load,
         scheduling: String::new(),
         rows: Vec::new(),
     };
     for scheme in Scheme::CAPTURE {
-        begin_row(&ground, progress, Side::Capture, scheme)?;
-        let (progress_page, note) = capture::row(&ground, scheme)?;
-        report.scheduling.clone_from(&progress_page.scheduling);
-        report.rows.push(Row::new(Side::Capture, scheme, progress_page, &note));
+        begin_row(&context, progress, Side::Capture, scheme)?;
+        let (measurements, note) = capture::row(&context, scheme)?;
+        report.scheduling.clone_from(&measurements.scheduling);
+        report.rows.push(Row::new(Side::Capture, scheme, measurements, &note));
     }
     progress("writing the files that are played");
-    let paths = playback::prepare(&ground)?;
+    let paths = playback::prepare(&context)?;
     for scheme in Scheme::PLAYBACK {
-        begin_row(&ground, progress, Side::Playback, scheme)?;
-        let (progress_page, note) = playback::row(&ground, scheme, &paths)?;
-        report.rows.push(Row::new(Side::Playback, scheme, progress_page, &note));
+        begin_row(&context, progress, Side::Playback, scheme)?;
+        let (measurements, note) = playback::row(&context, scheme, &paths)?;
+        report.rows.push(Row::new(Side::Playback, scheme, measurements, &note));
     }
     for row in report.rows.iter_mut().filter(|row| row.cycles < shape.cycles) {
         row.note = format!("ended early, far behind; {}", row.note);
@@ -160,23 +157,23 @@ pub fn run(options: &Options, progress: &mut dyn FnMut(&str), cancel: &AtomicBoo
     Ok(report)
 }
 
-/// Settles the disk, so that one row does not pay for another.
+/// Shows the next row and syncs the file system, so that the dirty pages of one row do not slow the next.
 fn begin_row(
-    ground: &Ground<'_>,
+    context: &RunContext<'_>,
     progress: &mut dyn FnMut(&str),
     side: Side,
     scheme: Scheme,
 ) -> Result<(), BenchError> {
-    if ground.cancel.load(Ordering::Relaxed) {
+    if context.cancel.load(Ordering::Relaxed) {
         return Err(BenchError::Cancelled);
     }
     progress(&format!("{side} {scheme}"));
-    let folder = fs::File::open(ground.folder).map_err(at_path(ground.folder, "cannot open"))?;
-    nix::unistd::syncfs(&folder).map_err(|error| at_path(ground.folder, "cannot sync")(error.into()))
+    let folder = fs::File::open(context.folder).map_err(at_path(context.folder, "cannot open"))?;
+    nix::unistd::syncfs(&folder).map_err(|error| at_path(context.folder, "cannot sync")(error.into()))
 }
 
 fn check(options: &Options) -> Result<(), BenchError> {
-    let refused = |told: String| Err(BenchError::Option(told));
+    let refused = |text: String| Err(BenchError::Option(text));
     if !(1..=limits::TRACK_COUNT_MAX).contains(&options.tracks) {
         return refused(format!("{} tracks: use 1 to {}", options.tracks, limits::TRACK_COUNT_MAX));
     }
@@ -197,7 +194,7 @@ fn check(options: &Options) -> Result<(), BenchError> {
 fn check_space(options: &Options, shape: Shape) -> Result<(), BenchError> {
     let space = nix::sys::statvfs::statvfs(&options.dir)
         .map_err(|error| at_path(&options.dir, "cannot ask for its free space")(error.into()))?;
-    let needed = shape.tracks as u64 * shape.file_bytes() + Stress::file_bytes(options.stress);
+    let needed = shape.tracks as u64 * shape.file_bytes() + Load::file_bytes(options.load);
     let free = space.blocks_available() * space.fragment_size();
     if needed <= free {
         return Ok(());
@@ -205,7 +202,7 @@ fn check_space(options: &Options, shape: Shape) -> Result<(), BenchError> {
     Err(BenchError::Space { path: options.dir.clone(), needed, free })
 }
 
-fn warnings(file_system: &str, stress: &Stress) -> Vec<String> {
+fn warnings(file_system: &str, load: &Load) -> Vec<String> {
     let mut warnings = Vec::new();
     if matches!(file_system, "tmpfs" | "ramfs") {
         warnings.push(format!(
@@ -213,7 +210,7 @@ fn warnings(file_system: &str, stress: &Stress) -> Vec<String> {
              `populate`, `locked` and above all `in-place` prove nothing; use a folder on a disk"
         ));
     }
-    warnings.extend(stress.caveat());
+    warnings.extend(load.caveat());
     warnings
 }
 
@@ -240,7 +237,7 @@ fn file_system_name(kind: FsType) -> String {
     names.iter().find(|(magic, _)| *magic == kind).map_or_else(|| format!("{:#x}", kind.0), |(_, name)| (*name).into())
 }
 
-/// The run's own folder, gone with the value.
+/// The run's own folder. Dropping it removes the folder.
 struct Scratch {
     path: PathBuf,
 }
@@ -255,7 +252,7 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // The report or an earlier error is what the caller wants to know; a leftover names itself.
+        // Nothing can be done about a failure. The folder's name tells the user what it is.
         fs::remove_dir_all(&self.path).ok();
     }
 }
@@ -271,8 +268,8 @@ mod tests {
     #[test]
     fn a_short_run_has_every_row_and_leaves_nothing() {
         let dir = tempfile::tempdir().unwrap();
-        let mut told = Vec::new();
-        let report = run(&quick(dir.path()), &mut |line| told.push(line.to_owned()), &AtomicBool::new(false)).unwrap();
+        let mut lines = Vec::new();
+        let report = run(&quick(dir.path()), &mut |line| lines.push(line.to_owned()), &AtomicBool::new(false)).unwrap();
         let rows: Vec<_> = report.rows.iter().map(|row| format!("{} {}", row.side, row.scheme)).collect();
         let expected = [
             "capture touch",
@@ -285,14 +282,14 @@ mod tests {
             "playback locked",
         ];
         assert_eq!(rows, expected);
-        assert!(expected.iter().all(|row| told.iter().any(|line| line == row)), "{told:?}");
+        assert!(expected.iter().all(|row| lines.iter().any(|line| line == row)), "{lines:?}");
         for row in &report.rows {
             assert_eq!((row.cycles, row.windows_missing, row.frames_wrong), (225, 0, 0), "{report}");
         }
         assert!(0 < report.rows[0].faults(), "who maps for himself takes faults\n{report}");
         assert_eq!(report.rows[4].faults(), 0, "{report}");
         let json: serde_json::Value = serde_json::from_str(&serde_json::to_string(&report).unwrap()).unwrap();
-        assert_eq!((&json["rows"][4]["scheme"], &json["stress"]), (&"spool".into(), &"none".into()));
+        assert_eq!((&json["rows"][4]["scheme"], &json["load"]), (&"spool".into(), &"none".into()));
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "the folder is empty again");
     }
 

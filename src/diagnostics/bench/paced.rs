@@ -1,8 +1,8 @@
-//! The paced thread that every scheme is measured on, its butler and the stress beside them.
-//! Thread: bench (`perform`), audio (`prepare`, `measure` and every `Cycle`).
+//! Runs one scheme: a paced audio thread, a butler and a load. Thread: bench (`perform`), audio (`prepare`, `measure`
+//! and every `Cycle`).
 
 use super::BenchError;
-use super::load::Stress;
+use super::load::Load;
 use super::scheme::Shape;
 use crate::limits;
 use crate::window::budget::LockBudget;
@@ -22,25 +22,25 @@ use thread_priority::{
 };
 
 const PRIORITY: u8 = 20;
-/// A run that is this many times as long as it should be is ended: its scheme has lost.
+/// A run is ended when it takes this many times as long as it should.
 const OVERTIME: u64 = 3;
 
-/// The audio thread's work in one scheme.
+/// The work of the audio thread in one scheme.
 pub(super) trait Cycle: Send {
-    /// What the card does before the audio thread wakes. Not timed.
+    /// Does the card's part before the audio thread wakes. Not timed.
     fn before(&mut self, at: u64);
-    /// Copies one period of every track. Returns how many tracks found no window.
+    /// Copies one period of every track. Returns how many tracks had no window.
     fn cycle(&mut self, at: u64) -> u64;
-    /// Looks at what was copied and returns the wrong frames. Not timed.
+    /// Compares the copied frames and returns how many are wrong. Not timed.
     fn after(&mut self, at: u64) -> u64;
-    /// Gives everything back.
+    /// Gives all windows and mappings back to the butler.
     fn end(&mut self, at: u64);
 }
 
-/// What butler and audio thread know of each other.
+/// Flags and position that bench, butler and audio thread share.
 #[derive(Debug, Default)]
 pub(super) struct Gate {
-    /// The butler has supplied everything that must be there at the start, or has failed.
+    /// The butler has supplied the first windows, or has failed.
     primed: AtomicBool,
     go: AtomicBool,
     over: AtomicBool,
@@ -56,44 +56,44 @@ impl Gate {
         self.over.load(Ordering::Acquire)
     }
 
-    /// Frames that the audio thread has done.
+    /// Frames that the audio thread has processed.
     pub(super) fn position(&self) -> u64 {
         self.position.load(Ordering::Acquire)
     }
 }
 
-/// What was seen on the audio thread.
+/// Measurements of the audio thread, and a description of the load.
 #[derive(Debug, Default)]
-pub(super) struct ProgressPage {
+pub(super) struct Measurements {
     pub(super) minor_faults: u64,
     pub(super) major_faults: u64,
-    /// Nanoseconds of each cycle, in order of time.
+    /// Duration of each cycle, in order of time.
     pub(super) cycle_nanos: Vec<u64>,
     pub(super) misses: u64,
     pub(super) woken_late: u64,
     pub(super) windows_missing: u64,
     pub(super) frames_wrong: u64,
     pub(super) scheduling: String,
-    pub(super) stress: String,
+    pub(super) load: String,
 }
 
-/// What a row needs from the run.
-pub(super) struct Ground<'a> {
+/// Values of the run that every row needs.
+pub(super) struct RunContext<'a> {
     pub(super) shape: Shape,
     pub(super) folder: &'a Path,
     pub(super) spool: &'a Path,
-    pub(super) stress: &'a Stress,
+    pub(super) load: &'a Load,
     pub(super) budget: &'a Arc<LockBudget>,
     pub(super) cancel: &'a AtomicBool,
 }
 
-/// Runs one scheme: `audio` on a real-time thread, `butler` on an ordinary one, the stress beside them.
-/// The butler calls [`Gate::primed`] when the first windows are out and returns some time after [`Gate::is_over`].
+/// Runs one scheme: `audio` on a real-time thread, `butler` on an ordinary thread, and the load. The butler calls
+/// [`Gate::primed`] when it has supplied the first windows, and returns after [`Gate::is_over`].
 pub(super) fn perform<T: Send>(
-    ground: &Ground<'_>,
+    context: &RunContext<'_>,
     audio: &mut impl Cycle,
     butler: impl FnOnce(&Gate) -> Result<T, BenchError> + Send,
-) -> Result<(ProgressPage, T), BenchError> {
+) -> Result<(Measurements, T), BenchError> {
     let gate = &Gate::default();
     let thread_failed = |error: io::Error| BenchError::Thread(error);
     thread::scope(|scope| {
@@ -106,39 +106,40 @@ pub(super) fn perform<T: Send>(
         while !gate.primed.load(Ordering::Acquire) {
             thread::sleep(Duration::from_millis(1));
         }
-        let heard = (|| {
+        let measured = (|| {
             let (ready_in, ready) = crossbeam_channel::bounded(1);
             let audio = thread::Builder::new()
                 .name("bench-audio".into())
                 .stack_size(limits::AUDIO_STACK_BYTES)
                 .spawn_scoped(scope, move || {
-                    let mut progress_page = prepare(ground);
-                    // The bench thread waits for this one word; nothing is timed yet.
+                    let mut measurements = prepare(context);
+                    // The bench thread waits for this message. Nothing is timed yet.
                     ready_in.send(()).ok();
-                    measure(ground, gate, audio, &mut progress_page);
-                    progress_page
+                    measure(context, gate, audio, &mut measurements);
+                    measurements
                 })
                 .map_err(thread_failed)?;
             ready.recv().ok();
             process::populate();
-            let running = ground.stress.start();
+            let running = context.load.start();
             gate.go.store(true, Ordering::Release);
-            let progress_page = audio.join().map_err(|_| BenchError::Lost("audio"));
-            let (mut progress_page, stress) = (progress_page?, running?.stop());
-            progress_page.stress = stress;
-            Ok(progress_page)
+            let measurements = audio.join().map_err(|_| BenchError::Lost("audio"));
+            let (mut measurements, load) = (measurements?, running?.stop());
+            measurements.load = load;
+            Ok(measurements)
         })();
         gate.over.store(true, Ordering::Release);
         let done = butler.join().map_err(|_| BenchError::Lost("butler"))??;
-        if ground.cancel.load(Ordering::Relaxed) {
+        if context.cancel.load(Ordering::Relaxed) {
             return Err(BenchError::Cancelled);
         }
-        Ok((heard?, done))
+        Ok((measured?, done))
     })
 }
 
-/// Scheduling class, stack and the memory for the measurements: the last allocation of the thread.
-fn prepare(ground: &Ground<'_>) -> ProgressPage {
+/// Sets the scheduling class, touches the stack, and allocates the memory for the measurements. The audio thread
+/// allocates nothing after this.
+fn prepare(context: &RunContext<'_>) -> Measurements {
     let policy = ThreadSchedulePolicy::Realtime(RealtimeThreadSchedulePolicy::Fifo);
     let priority = ThreadPriority::try_from(PRIORITY).unwrap_or(ThreadPriority::Min);
     let scheduling = match set_thread_priority_and_policy(thread_native_id(), priority, policy) {
@@ -148,21 +149,21 @@ fn prepare(ground: &Ground<'_>) -> ProgressPage {
         }
         Err(error) => format!("ordinary: SCHED_FIFO was refused: {error:?}"),
     };
-    process::prepare_stack(ground.budget);
-    // Not zeros: those would be one shared page until the first store.
-    let mut cycle_nanos = vec![u64::MAX; ground.shape.cycles as usize];
+    process::prepare_stack(context.budget);
+    // Fill with another value than zero. Zeroed memory is one shared page until the first store, which would fault.
+    let mut cycle_nanos = vec![u64::MAX; context.shape.cycles as usize];
     cycle_nanos.clear();
-    ProgressPage { cycle_nanos, scheduling, ..ProgressPage::default() }
+    Measurements { cycle_nanos, scheduling, ..Measurements::default() }
 }
 
-/// The measured loop. The card delivers period `n` at `start + n * period`; a cycle must end before
-/// the next is delivered. The imagined card has an endless buffer: late periods are made up, and each
-/// of them is a miss.
-fn measure(ground: &Ground<'_>, gate: &Gate, audio: &mut impl Cycle, progress_page: &mut ProgressPage) {
+/// The measured loop. The card delivers period `n` at `start + n * period`, and a cycle must end before the card
+/// delivers the next period. The simulated card has an endless buffer: late periods are processed, and each counts as a
+/// miss.
+fn measure(context: &RunContext<'_>, gate: &Gate, audio: &mut impl Cycle, measurements: &mut Measurements) {
     while !gate.go.load(Ordering::Acquire) {
         thread::sleep(Duration::from_millis(1));
     }
-    let shape = ground.shape;
+    let shape = context.shape;
     let period = shape.period_nanos();
     let (minor, major) = faults();
     let start = now() + period;
@@ -172,7 +173,7 @@ fn measure(ground: &Ground<'_>, gate: &Gate, audio: &mut impl Cycle, progress_pa
         let (at, due) = (cycle * shape.period as u64, start + (cycle + 1) * period);
         let slept = now() < due;
         wait_until(due);
-        if ground.cancel.load(Ordering::Relaxed) || last < now() {
+        if context.cancel.load(Ordering::Relaxed) || last < now() {
             break;
         }
         if slept {
@@ -180,20 +181,20 @@ fn measure(ground: &Ground<'_>, gate: &Gate, audio: &mut impl Cycle, progress_pa
         }
         audio.before(at);
         let began = now();
-        progress_page.windows_missing += audio.cycle(at);
+        measurements.windows_missing += audio.cycle(at);
         let ended = now();
-        progress_page.frames_wrong += audio.after(at);
-        // Within the capacity, so this never allocates.
-        progress_page.cycle_nanos.push(ended - began);
+        measurements.frames_wrong += audio.after(at);
+        // The capacity is reserved, so this does not allocate.
+        measurements.cycle_nanos.push(ended - began);
         let missed = due + period < ended;
-        progress_page.misses += u64::from(missed);
-        progress_page.woken_late += u64::from(missed && lag_is_the_schedulers);
+        measurements.misses += u64::from(missed);
+        measurements.woken_late += u64::from(missed && lag_is_the_schedulers);
         gate.position.store(at + shape.period as u64, Ordering::Release);
     }
     let (minor_now, major_now) = faults();
-    progress_page.minor_faults = minor_now - minor;
-    progress_page.major_faults = major_now - major;
-    audio.end(progress_page.cycle_nanos.len() as u64 * shape.period as u64);
+    measurements.minor_faults = minor_now - minor;
+    measurements.major_faults = major_now - major;
+    audio.end(measurements.cycle_nanos.len() as u64 * shape.period as u64);
 }
 
 fn now() -> u64 {
@@ -203,11 +204,11 @@ fn now() -> u64 {
 
 fn wait_until(nanos: u64) {
     let time = TimeSpec::new((nanos / 1_000_000_000) as i64, (nanos % 1_000_000_000) as i64);
-    // An early return (a signal) is seen as an early wake and harms nothing.
+    // A signal can end the sleep early, which does no harm.
     clock_nanosleep(ClockId::CLOCK_MONOTONIC, ClockNanosleepFlags::TIMER_ABSTIME, &time).ok();
 }
 
-/// Minor and major faults of the calling thread since it began.
+/// Minor and major page faults of the calling thread since it started.
 fn faults() -> (u64, u64) {
     getrusage(UsageWho::RUSAGE_THREAD)
         .map_or((0, 0), |usage| (usage.minor_page_faults() as u64, usage.major_page_faults() as u64))

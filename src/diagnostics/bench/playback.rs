@@ -1,6 +1,8 @@
-//! Playback in each scheme: who maps what and who brings it in. Thread: audio (`Cycle`), butler, bench (`row`).
+//! Playback in each scheme. Thread: audio (`Cycle`), butler, bench (`row`).
+//!
+//! The schemes differ in who maps the files and who brings their pages into memory.
 
-use super::paced::{Cycle, Gate, Ground, ProgressPage, perform};
+use super::paced::{Cycle, Gate, Measurements, RunContext, perform};
 use super::scheme::{
     BUTLER_PAUSE, Card, LEAD_WINDOWS, OwnMaps, SAMPLE_BYTES, Scheme, WINDOW_BYTES, WINDOW_FRAMES, fill_ramp,
 };
@@ -20,22 +22,22 @@ use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::thread;
 
-/// Frames that the butler of 2000 keeps touched ahead of the play position.
+/// Frames that the butler of the design of 2000 touches ahead of the play position.
 const AHEAD_FRAMES: u64 = WINDOW_FRAMES;
 
-/// Writes the files that every playback scheme reads.
-pub(super) fn prepare(ground: &Ground<'_>) -> Result<Vec<PathBuf>, BenchError> {
+/// Writes the files that the playback schemes read.
+pub(super) fn prepare(context: &RunContext<'_>) -> Result<Vec<PathBuf>, BenchError> {
     let mut bytes = vec![0; WINDOW_BYTES];
-    let mut paths = Vec::with_capacity(ground.shape.tracks);
-    for track in 0..ground.shape.tracks {
-        if ground.cancel.load(Ordering::Relaxed) {
+    let mut paths = Vec::with_capacity(context.shape.tracks);
+    for track in 0..context.shape.tracks {
+        if context.cancel.load(Ordering::Relaxed) {
             return Err(BenchError::Cancelled);
         }
-        let path = ground.folder.join(format!("playback-{track:04}.wav"));
+        let path = context.folder.join(format!("playback-{track:04}.wav"));
         let written = (|| -> io::Result<()> {
             let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
             file.write_all(&[0; DATA_OFFSET as usize])?;
-            for window in 0..ground.shape.windows() {
+            for window in 0..context.shape.windows() {
                 fill_ramp(track, window * WINDOW_FRAMES, &mut bytes);
                 file.write_all(&bytes)?;
             }
@@ -49,10 +51,10 @@ pub(super) fn prepare(ground: &Ground<'_>) -> Result<Vec<PathBuf>, BenchError> {
 
 /// Measures one scheme on the prepared files, from a cold cache.
 pub(super) fn row(
-    ground: &Ground<'_>,
+    context: &RunContext<'_>,
     scheme: Scheme,
     paths: &[PathBuf],
-) -> Result<(ProgressPage, String), BenchError> {
+) -> Result<(Measurements, String), BenchError> {
     let mut files = Vec::with_capacity(paths.len());
     for path in paths {
         let file = File::open(path).map_err(at_path(path, "cannot open"))?;
@@ -61,19 +63,19 @@ pub(super) fn row(
         files.push((path.clone(), file));
     }
     match scheme {
-        Scheme::Touch => touch(ground, files),
-        _ => given(ground, scheme, files),
+        Scheme::Touch => touch(context, files),
+        _ => windowed(context, scheme, files),
     }
 }
 
-/// The scheme of 2000: a butler touches the pages through its own mapping, the audio thread maps again.
-struct Toucher {
+/// The design of 2000: the butler touches the pages through its own mapping, and the audio thread maps the file again.
+struct TouchScheme {
     card: Card,
     files: Vec<File>,
     maps: OwnMaps,
 }
 
-impl Cycle for Toucher {
+impl Cycle for TouchScheme {
     fn before(&mut self, _at: u64) {
         self.card.bytes.fill(0);
     }
@@ -107,16 +109,16 @@ impl Cycle for Toucher {
     }
 }
 
-fn touch(ground: &Ground<'_>, files: Vec<(PathBuf, File)>) -> Result<(ProgressPage, String), BenchError> {
+fn touch(context: &RunContext<'_>, files: Vec<(PathBuf, File)>) -> Result<(Measurements, String), BenchError> {
     let (done, mut collected) = RingBuffer::new(4 * files.len());
     let opened = files.iter().map(|(path, _)| File::open(path));
-    let opened = opened.collect::<io::Result<Vec<_>>>().map_err(at_path(ground.folder, "cannot open its files"))?;
+    let opened = opened.collect::<io::Result<Vec<_>>>().map_err(at_path(context.folder, "cannot open its files"))?;
     let current = files.iter().map(|_| None).collect();
     let maps = OwnMaps { current, done, bytes: WINDOW_BYTES };
-    let mut audio = Toucher { card: Card::new(ground.shape), files: opened, maps };
-    let windows = ground.shape.windows();
-    let (progress_page, ()) = perform(ground, &mut audio, move |gate| {
-        // The butler's own mappings: (window, mapping), oldest first.
+    let mut audio = TouchScheme { card: Card::new(context.shape), files: opened, maps };
+    let windows = context.shape.windows();
+    let (measurements, ()) = perform(context, &mut audio, move |gate| {
+        // The butler's own mappings for each track, with the index of the window, oldest first.
         let mut touched: Vec<Vec<(u64, Mapping)>> = files.iter().map(|_| Vec::new()).collect();
         let mut next = 0;
         loop {
@@ -142,16 +144,16 @@ fn touch(ground: &Ground<'_>, files: Vec<(PathBuf, File)>) -> Result<(ProgressPa
             thread::sleep(BUTLER_PAUSE);
         }
     })?;
-    Ok((progress_page, format!("butler touches {} KiB ahead, audio maps again", WINDOW_BYTES / 1024)))
+    Ok((measurements, format!("butler touches {} KiB ahead, audio maps again", WINDOW_BYTES / 1024)))
 }
 
-/// The audio thread is given windows and copies out of them.
-struct Player {
+/// The audio thread copies from windows that the butler supplies.
+struct WindowPlayer {
     card: Card,
     windows: Vec<AudioPlaybackWindows>,
 }
 
-impl Cycle for Player {
+impl Cycle for WindowPlayer {
     fn before(&mut self, _at: u64) {
         self.card.bytes.fill(0);
     }
@@ -193,25 +195,25 @@ struct Track {
     next: u64,
 }
 
-fn given(
-    ground: &Ground<'_>,
+fn windowed(
+    context: &RunContext<'_>,
     scheme: Scheme,
     files: Vec<(PathBuf, File)>,
-) -> Result<(ProgressPage, String), BenchError> {
+) -> Result<(Measurements, String), BenchError> {
     let (windows, rings): (Vec<_>, Vec<_>) = files.iter().map(|_| playback_windows()).unzip();
-    let mut audio = Player { card: Card::new(ground.shape), windows };
+    let mut audio = WindowPlayer { card: Card::new(context.shape), windows };
     let tracks = files.into_iter().zip(rings);
     let mut tracks: Vec<_> = tracks.map(|((path, file), windows)| Track { path, file, windows, next: 0 }).collect();
-    let refused = ground.budget.refused();
-    let (progress_page, ()) = perform(ground, &mut audio, |gate| read_ahead(ground, scheme, &mut tracks, gate))?;
-    let note = match ground.budget.refused() - refused {
+    let refused = context.budget.refused();
+    let (measurements, ()) = perform(context, &mut audio, |gate| read_ahead(context, scheme, &mut tracks, gate))?;
+    let note = match context.budget.refused() - refused {
         0 => String::new(),
         count => format!("{count} windows went out unlocked: RLIMIT_MEMLOCK"),
     };
-    Ok((progress_page, note))
+    Ok((measurements, note))
 }
 
-fn read_ahead(ground: &Ground<'_>, scheme: Scheme, tracks: &mut [Track], gate: &Gate) -> Result<(), BenchError> {
+fn read_ahead(context: &RunContext<'_>, scheme: Scheme, tracks: &mut [Track], gate: &Gate) -> Result<(), BenchError> {
     loop {
         let over = gate.is_over();
         for track in tracks.iter_mut() {
@@ -219,8 +221,8 @@ fn read_ahead(ground: &Ground<'_>, scheme: Scheme, tracks: &mut [Track], gate: &
         }
         for lead in 1..=LEAD_WINDOWS {
             for track in tracks.iter_mut() {
-                if !over && track.next < ground.shape.windows() && track.windows.ring.waiting() < lead {
-                    supply(ground, scheme, track).map_err(at_path(&track.path, "cannot supply a window"))?;
+                if !over && track.next < context.shape.windows() && track.windows.ring.waiting() < lead {
+                    supply(context, scheme, track).map_err(at_path(&track.path, "cannot supply a window"))?;
                 }
             }
         }
@@ -232,11 +234,11 @@ fn read_ahead(ground: &Ground<'_>, scheme: Scheme, tracks: &mut [Track], gate: &
     }
 }
 
-fn supply(ground: &Ground<'_>, scheme: Scheme, track: &mut Track) -> io::Result<()> {
+fn supply(context: &RunContext<'_>, scheme: Scheme, track: &mut Track) -> io::Result<()> {
     let mut map = Mapping::readable(&track.file, DATA_OFFSET + track.next * WINDOW_BYTES as u64, WINDOW_BYTES)?;
     map.populate(Populate::Advise)?;
     if scheme.locks() {
-        map.lock(ground.budget);
+        map.lock(context.budget);
     }
     let start = track.next * WINDOW_FRAMES;
     let format = TakeFormat::F32;

@@ -1,100 +1,96 @@
-//! What a run found, as JSON and as a table with a sentence per finding. Thread: any.
+//! The report of a run, as JSON and as a table with one sentence for each row. Thread: any.
 
-use super::load::StressKind;
-use super::paced::ProgressPage;
+use super::load::LoadKind;
+use super::paced::Measurements;
 use super::scheme::{Scheme, Side};
 use serde::Serialize;
 use std::fmt;
 use std::path::PathBuf;
 
-/// Everything that one run found.
+/// The report of a run.
 #[derive(Clone, Debug, Serialize)]
-pub struct Report {
-    /// Where the files lay.
+pub struct BenchReport {
+    /// The folder that was measured.
     pub dir: PathBuf,
-    /// The file system there: `ext4`, `xfs`, `btrfs`, `tmpfs`, ...
+    /// The type of its file system: `ext4`, `xfs`, `btrfs`, `tmpfs`, ...
     pub file_system: String,
     /// The kernel's release.
     pub kernel: String,
-    /// Tracks recorded, and tracks played.
+    /// Number of tracks that were recorded and played.
     pub tracks: usize,
-    /// Frames of a period.
+    /// Frames in a period.
     pub period: usize,
     /// Seconds of each row.
     pub seconds: f64,
-    /// What went on beside.
-    pub stress: StressKind,
-    /// How the audio thread was scheduled.
+    pub load: LoadKind,
+    /// Scheduling class and priority of the audio thread.
     pub scheduling: String,
-    /// What makes figures of this run worth less.
+    /// Reasons why the figures prove less than they should.
     pub warnings: Vec<String>,
-    /// One scheme each.
+    /// One row for each side and scheme.
     pub rows: Vec<Row>,
 }
 
-/// One scheme's figures.
+/// The figures of one scheme.
 #[derive(Clone, Debug, Serialize)]
 pub struct Row {
-    /// Capture or playback.
     pub side: Side,
-    /// Which scheme.
     pub scheme: Scheme,
-    /// Faults of the audio thread that did not wait for a read from the disk.
+    /// Page faults of the audio thread that needed no read from the disk.
     pub minor_faults: u64,
-    /// Faults of the audio thread that did.
+    /// Page faults of the audio thread that waited for a read from the disk.
     pub major_faults: u64,
     /// Periods that were copied.
     pub cycles: u64,
-    /// Microseconds of a cycle's copying, on average.
+    /// Mean duration of a cycle's copying.
     pub cycle_us_mean: f64,
     /// One in ten thousand cycles takes longer than this.
     pub cycle_us_p9999: f64,
-    /// The longest.
+    /// Duration of the longest cycle.
     pub cycle_us_max: f64,
-    /// Cycles that ended after their deadline, for whatever reason: with these a card would have lost sound.
+    /// Cycles that ended after their deadline, for any reason. A real card would have lost sound.
     pub misses: u64,
-    /// Of them, those whose lag began with the sleeping thread being woken more than a period late: the
-    /// machine's and the scheduler's, not the scheme's.
+    /// Misses that began with a wake-up more than a period late. The scheduler causes these, not the scheme.
     pub woken_late: u64,
-    /// Spans of one track and period for which no window was there.
+    /// How often a track had no window in a period.
     pub windows_missing: u64,
-    /// Frames that are not what was recorded or played, those without a window among them.
+    /// Frames that differ from the signal, including frames without a window.
     pub frames_wrong: u64,
-    /// What else is to be said.
+    /// Remarks on the scheme and the load.
     pub note: String,
 }
 
 impl Row {
-    pub(super) fn new(side: Side, scheme: Scheme, progress_page: ProgressPage, note: &str) -> Row {
-        let mut nanos = progress_page.cycle_nanos;
+    pub(super) fn new(side: Side, scheme: Scheme, measurements: Measurements, note: &str) -> Row {
+        let mut nanos = measurements.cycle_nanos;
         nanos.sort_unstable();
         let us = |nanos: u64| (nanos as f64 / 100.0).round() / 10.0;
         let mean = nanos.iter().sum::<u64>() / (nanos.len() as u64).max(1);
-        let parts = [note, &progress_page.stress];
+        let parts = [note, &measurements.load];
         let parts: Vec<_> = parts.into_iter().filter(|part| !part.is_empty()).collect();
         Row {
             side,
             scheme,
-            minor_faults: progress_page.minor_faults,
-            major_faults: progress_page.major_faults,
+            minor_faults: measurements.minor_faults,
+            major_faults: measurements.major_faults,
             cycles: nanos.len() as u64,
             cycle_us_mean: us(mean),
             cycle_us_p9999: us(quantile(&nanos, 9999, 10_000)),
             cycle_us_max: us(nanos.last().copied().unwrap_or(0)),
-            misses: progress_page.misses,
-            woken_late: progress_page.woken_late,
-            windows_missing: progress_page.windows_missing,
-            frames_wrong: progress_page.frames_wrong,
+            misses: measurements.misses,
+            woken_late: measurements.woken_late,
+            windows_missing: measurements.windows_missing,
+            frames_wrong: measurements.frames_wrong,
             note: parts.join("; "),
         }
     }
 
-    /// Faults of either kind.
+    /// Minor and major page faults together.
     pub fn faults(&self) -> u64 {
         self.minor_faults + self.major_faults
     }
 
-    /// The row in a sentence.
+    /// The row as a sentence.
     pub fn finding(&self) -> String {
         let Row { side, scheme, minor_faults, major_faults, .. } = self;
         let faults = match (self.faults(), side, scheme) {
@@ -138,30 +134,30 @@ impl Row {
     }
 }
 
-/// The value at `part / whole` of sorted values; zero of none.
+/// The value at the quantile `part / whole` of sorted values; zero if there are none.
 fn quantile(sorted: &[u64], part: usize, whole: usize) -> u64 {
     let rank = (sorted.len() * part).div_ceil(whole);
     sorted.get(rank.saturating_sub(1)).copied().unwrap_or(0)
 }
 
-/// 18858 as `18,858`.
+/// Formats 18858 as `18,858`.
 fn grouped(number: u64) -> String {
     let digits = number.to_string();
-    let mut told = String::with_capacity(digits.len() + digits.len() / 3);
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (index, digit) in digits.chars().enumerate() {
         if 0 < index && (digits.len() - index).is_multiple_of(3) {
-            told.push(',');
+            text.push(',');
         }
-        told.push(digit);
+        text.push(digit);
     }
-    told
+    text
 }
 
-impl fmt::Display for Report {
+impl fmt::Display for BenchReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Report { tracks, period, seconds, stress, .. } = self;
+        let BenchReport { tracks, period, seconds, load, .. } = self;
         writeln!(f, "{}: {}, Linux {}", self.dir.display(), self.file_system, self.kernel)?;
-        writeln!(f, "{tracks} tracks, f32, 48000 Hz, period {period}, {seconds} s a row, stress: {stress}")?;
+        writeln!(f, "{tracks} tracks, f32, 48000 Hz, period {period}, {seconds} s a row, load: {load}")?;
         writeln!(f, "audio thread: {}", self.scheduling)?;
         for warning in &self.warnings {
             writeln!(f, "warning: {warning}")?;
@@ -214,9 +210,9 @@ mod tests {
     use super::*;
 
     fn row(side: Side, scheme: Scheme, minor_faults: u64) -> Row {
-        let progress_page =
-            ProgressPage { minor_faults, cycle_nanos: vec![3_000, 1_000, 2_000], ..ProgressPage::default() };
-        Row::new(side, scheme, progress_page, "")
+        let measurements =
+            Measurements { minor_faults, cycle_nanos: vec![3_000, 1_000, 2_000], ..Measurements::default() };
+        Row::new(side, scheme, measurements, "")
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! The schemes that are compared, what is recorded, and the card's memory. Thread: any; `Card` and `OwnMaps`
-//! belong to audio.
+//! The schemes, the test signal, and the memory of the simulated card. Thread: any; `Card` and `OwnMaps` belong to the
+//! audio thread.
 
 use crate::limits;
 use crate::time::SampleRate;
@@ -10,7 +10,7 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-/// Which way the sound goes.
+/// The direction of the sound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Side {
@@ -20,26 +20,26 @@ pub enum Side {
     Playback,
 }
 
-/// How the audio thread comes by resident memory.
+/// A way to give the audio thread memory of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Scheme {
-    /// As in 2000: the audio thread maps the file itself; on playback a butler touches its pages first.
+    /// The design of 2000: the audio thread maps the file itself. For playback, a butler touches the pages before.
     Touch,
-    /// A butler maps the file and populates it; nothing is locked.
+    /// A butler maps windows of the file and populates them, without locking.
     Populate,
-    /// The same, locked.
+    /// A butler maps windows of the file, populates and locks them.
     Locked,
-    /// Locked, unmapped when passed, and written behind at a distance.
+    /// Like `Locked`. When a window is full, the butler unmaps it and starts to write it back some distance behind.
     InPlace,
-    /// Locked windows of a tmpfs file, committed to the disk by another thread.
+    /// A butler supplies locked windows of a tmpfs file. A committer writes them to the disk.
     Spool,
 }
 
 impl Scheme {
-    /// Those that capture is measured with.
+    /// The schemes for capture.
     pub const CAPTURE: [Scheme; 5] = [Scheme::Touch, Scheme::Populate, Scheme::Locked, Scheme::InPlace, Scheme::Spool];
-    /// Those that playback is measured with.
+    /// The schemes for playback.
     pub const PLAYBACK: [Scheme; 3] = [Scheme::Touch, Scheme::Populate, Scheme::Locked];
 
     /// Whether its windows are locked in memory.
@@ -69,21 +69,21 @@ impl fmt::Display for Scheme {
     }
 }
 
-/// The rate of the imagined card.
+/// The sample rate of the simulated card.
 pub(super) const RATE: SampleRate = SampleRate(48_000);
-/// Bytes of one f32 sample.
+/// Bytes of an f32 sample.
 pub(super) const SAMPLE_BYTES: usize = 4;
 /// Bytes of a window.
 pub(super) const WINDOW_BYTES: usize = limits::WINDOW_BYTES_DEFAULT;
-/// Frames of a window: the files are mono.
+/// Frames of a window. The files are mono.
 pub(super) const WINDOW_FRAMES: u64 = (WINDOW_BYTES / SAMPLE_BYTES) as u64;
-/// Windows that wait for the audio thread beside the one it uses: 24 tracks then lock 6 MiB, under the
-/// 8 MiB that a desktop allows.
+/// Windows that wait for the audio thread beyond the one in use. With these, 24 tracks lock 6 MiB. A desktop allows 8
+/// MiB.
 pub(super) const LEAD_WINDOWS: usize = 3;
-/// Time between two passes of a butler.
+/// Pause between two rounds of a butler.
 pub(super) const BUTLER_PAUSE: Duration = Duration::from_millis(2);
 
-/// How much is recorded or played.
+/// The amount of sound in a row.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Shape {
     pub(super) tracks: usize,
@@ -112,26 +112,26 @@ impl Shape {
     }
 }
 
-/// The sample of `track` at `frame`: never zero, exact in f32, different on each track.
+/// The test signal: the sample of `track` at `frame`. It is never zero, exact in f32, and different on each track.
 pub(super) fn ramp(track: usize, frame: u64) -> f32 {
     let step = (frame + track as u64 * 4099) & 0x3F_FFFF;
     (step + 1) as f32 / 8_388_608.0
 }
 
-/// Fills `out` with the samples of `track` from `frame` on, as a file holds them.
+/// Fills `out` with the signal of `track` from `frame` on, in the file's encoding.
 pub(super) fn fill_ramp(track: usize, frame: u64, out: &mut [u8]) {
     for (sample, frame) in out.as_chunks_mut::<SAMPLE_BYTES>().0.iter_mut().zip(frame..) {
         *sample = ramp(track, frame).to_le_bytes();
     }
 }
 
-/// Frames of `bytes` that are not what `track` has from `frame` on.
+/// Number of frames in `bytes` that differ from the signal of `track` from `frame` on.
 pub(super) fn wrong_frames(track: usize, frame: u64, bytes: &[u8]) -> u64 {
     let samples = bytes.as_chunks::<SAMPLE_BYTES>().0.iter().zip(frame..);
     samples.filter(|(sample, frame)| **sample != ramp(track, *frame).to_le_bytes()).count() as u64
 }
 
-/// One period of every track in the card's memory, track after track.
+/// The memory of the simulated card: one period of every track, track after track.
 pub(super) struct Card {
     pub(super) bytes: Vec<u8>,
     track_bytes: usize,
@@ -143,26 +143,26 @@ impl Card {
         Card { bytes: vec![0; shape.tracks * track_bytes], track_bytes }
     }
 
-    /// What the card has recorded of every track. This is realtime-safe.
+    /// Writes the signal of every track into the card's memory, as if recorded. This is realtime-safe.
     pub(super) fn record(&mut self, at: u64) {
         for (track, bytes) in self.bytes.chunks_exact_mut(self.track_bytes).enumerate() {
             fill_ramp(track, at, bytes);
         }
     }
 
-    /// Frames that the card was given and that are not the ramp. This is realtime-safe.
+    /// Number of frames in the card's memory that differ from the signal. This is realtime-safe.
     pub(super) fn wrong(&self, at: u64) -> u64 {
         let tracks = self.bytes.chunks_exact(self.track_bytes).enumerate();
         tracks.map(|(track, bytes)| wrong_frames(track, at, bytes)).sum()
     }
 
-    /// Each track's period.
+    /// The memory of each track.
     pub(super) fn tracks(&mut self) -> impl Iterator<Item = &mut [u8]> {
         self.bytes.chunks_exact_mut(self.track_bytes)
     }
 }
 
-/// The mappings of an audio thread that makes them itself, as in 2000. It never undoes one: the butler does.
+/// The mappings of an audio thread that maps files itself ([`Scheme::Touch`]). The butler unmaps them.
 pub(super) struct OwnMaps {
     pub(super) current: Vec<Option<(u64, Mapping)>>,
     pub(super) done: Producer<Mapping>,
@@ -170,8 +170,8 @@ pub(super) struct OwnMaps {
 }
 
 impl OwnMaps {
-    /// The mapping of `track` that holds `frame`, and the byte of that frame in it; made here and now by
-    /// `make` (from a byte of the file) where the current one is another.
+    /// The mapping of `track` that contains `frame`, and the byte offset of that frame in it. If the current mapping
+    /// does not contain the frame, `make` maps the file at the given byte offset and length.
     pub(super) fn at(
         &mut self,
         track: usize,
@@ -188,7 +188,7 @@ impl OwnMaps {
         Some((map, (frame - start) as usize * SAMPLE_BYTES))
     }
 
-    /// Hands everything to the butler.
+    /// Hands all mappings to the butler.
     pub(super) fn end(&mut self) {
         for track in 0..self.current.len() {
             self.give_back(track);
@@ -199,7 +199,7 @@ impl OwnMaps {
         if let Some((_, map)) = self.current[track].take()
             && let Err(rtrb::PushError::Full(map)) = self.done.push(map)
         {
-            // Leaked rather than unmapped on the audio thread.
+            // Leak the mapping: unmapping on the audio thread would take too long.
             std::mem::forget(map);
         }
     }

@@ -1,6 +1,7 @@
-//! Sound cards: which there are, whether we may open them, who holds them. Thread: control.
+//! Judges the sound cards: which exist, whether this user may open them, which programs use them. Thread: control.
 //!
-//! All from `/proc/asound`, without opening a device: asking must not disturb what is playing.
+//! Everything is read from `/proc/asound` and `/dev/snd`. No device is opened, because that could disturb a program
+//! that plays.
 
 use super::{Finding, Verdict, read};
 use nix::unistd::{AccessFlags, access};
@@ -32,7 +33,8 @@ struct Holder {
     name: String,
 }
 
-/// Lines ` 0 [PCH            ]: HDA-Intel - HDA Intel PCH`, each followed by one that says more.
+/// Parses lines like ` 0 [PCH            ]: HDA-Intel - HDA Intel PCH`. The line after each has more details and is
+/// skipped.
 fn cards(text: &str) -> Vec<Card> {
     text.lines()
         .filter_map(|line| {
@@ -44,7 +46,7 @@ fn cards(text: &str) -> Vec<Card> {
         .collect()
 }
 
-/// Whether every device node of a card can be read and written. None if there are none.
+/// Whether this user may read and write every device node of a card. `None`: the card has no device nodes.
 fn may_open(root: &Path, number: u32) -> Option<bool> {
     let (control, stream) = (format!("controlC{number}"), format!("pcmC{number}D"));
     let nodes: Vec<_> = fs::read_dir(root.join("dev/snd"))
@@ -61,7 +63,8 @@ fn may_open(root: &Path, number: u32) -> Option<bool> {
     Some(nodes.iter().all(|node| access(&node.path(), AccessFlags::R_OK | AccessFlags::W_OK).is_ok()))
 }
 
-/// Who has streams of a card open, with their names (`pcm0c`): `owner_pid` in `pcm*/sub*/status`.
+/// The programs that have streams of a card open, with the names of the streams (`pcm0c`). The source is `owner_pid` in
+/// `pcm*/sub*/status`.
 fn holders(root: &Path, number: u32) -> BTreeMap<Holder, Vec<String>> {
     let mut found: BTreeMap<Holder, Vec<String>> = BTreeMap::new();
     let card = root.join(format!("proc/asound/card{number}"));
@@ -95,7 +98,7 @@ fn owner(status: &str) -> Option<u32> {
     status.lines().find_map(|line| line.strip_prefix("owner_pid")?.trim_start().strip_prefix(':')?.trim().parse().ok())
 }
 
-/// The owner is the thread that opened the stream; people know the process.
+/// The process of the thread that opened a stream. The kernel reports the thread, but users know the process.
 fn holder(root: &Path, thread: u32) -> Holder {
     let process = read(root, &format!("proc/{thread}/status"))
         .and_then(|text| text.lines().find_map(|line| line.strip_prefix("Tgid:")?.trim().parse().ok()))
@@ -123,12 +126,13 @@ fn judge(card: &Card, may_open: Option<bool>, holders: &BTreeMap<Holder, Vec<Str
     if holders.is_empty() {
         return Finding::new(TOPIC, measured, Verdict::Good, "Nobody holds it, and we may open it.");
     }
-    let held: Vec<String> = holders
+    let holdings: Vec<String> = holders
         .iter()
         .map(|(holder, streams)| format!("{} (process {}) holds {}", holder.name, holder.process, streams.join(", ")))
         .collect();
     let names = |server: &str| holders.keys().any(|holder| holder.name.starts_with(server));
-    let sentence = |advice: &str| format!("{}, so it can't be opened for that directly: {advice}.", held.join("; "));
+    let sentence =
+        |advice: &str| format!("{}, so it can't be opened for that directly: {advice}.", holdings.join("; "));
     if names("pipewire") {
         let advice = "record through the sound server (`default`), or let it go with the fix until the next login";
         return Finding::new(TOPIC, measured, Verdict::Fair, sentence(advice))

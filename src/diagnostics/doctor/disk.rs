@@ -1,7 +1,7 @@
-//! How fast and how evenly the folder takes what the committer will write. Thread: control, which starts
-//! a helper and leaves it behind if the disk hangs.
+//! Measures the disk's speed for the writes of the committer, on average and at worst. Thread: control, which starts a
+//! helper and leaves it behind if the disk hangs.
 
-use super::scratch::{Scratch, patiently};
+use super::scratch::{Scratch, with_timeout};
 use super::{Finding, Needs, Verdict};
 use crate::limits::{COMMIT_RUN_BYTES_MAX, WINDOW_BYTES_DEFAULT};
 use nix::fcntl::{FallocateFlags, fallocate};
@@ -11,28 +11,29 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// Windows that are written and made durable one by one, at most.
+/// At most this many windows are written and made durable one by one.
 const WRITES: usize = 100;
-/// Bytes of the whole trial, and the time for each of its two halves.
+/// Bytes of the whole trial.
 const TRIAL_BYTES: u64 = 64 << 20;
-const HALF: Duration = Duration::from_millis(750);
-/// After this a disk counts as hung.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Time limit for each of the trial's two halves: single windows, then long writes.
+const HALF_TIME: Duration = Duration::from_millis(750);
+/// A disk that does not answer within this time counts as hung.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What was measured.
+/// The measurements.
 #[derive(Clone, Copy, Debug)]
 struct Speed {
     writes: usize,
     median: Duration,
     worst: Duration,
-    /// Bytes a second of long writes, made durable at the end.
+    /// Bytes per second of long writes that are made durable at the end.
     sustained: f64,
     o_direct: bool,
 }
 
 pub(super) fn examine(folder: &Path, needs: Needs) -> Finding {
     let path = folder.to_path_buf();
-    judge(patiently(PATIENCE, move || measure(&path)), needs)
+    judge(with_timeout(TIMEOUT, move || measure(&path)), needs)
 }
 
 fn measure(folder: &Path) -> io::Result<Speed> {
@@ -41,11 +42,11 @@ fn measure(folder: &Path) -> io::Result<Speed> {
         Ok(file) => (file, true),
         Err(_) => (scratch.file.try_clone()?, false),
     };
-    // As takes are: reserved ahead where the file system can.
+    // Reserve the blocks, as the committer does for takes, if the file system can.
     fallocate(&file, FallocateFlags::empty(), 0, TRIAL_BYTES as i64).ok();
     file.sync_all()?;
     let mut buffer = memmap2::MmapMut::map_anon(COMMIT_RUN_BYTES_MAX)?;
-    // Not zeros, which some disks do not store.
+    // Do not write zeros: some disks do not store them.
     buffer.iter_mut().enumerate().for_each(|(at, byte)| *byte = (at * 31 + at / 251) as u8);
     let mut times = windows(&file, &buffer[..WINDOW_BYTES_DEFAULT])?;
     times.sort_unstable();
@@ -55,10 +56,10 @@ fn measure(folder: &Path) -> io::Result<Speed> {
     Ok(Speed { writes: times.len(), median, worst, sustained, o_direct })
 }
 
-/// The time that each window took to be on the disk. There is at least one.
+/// Writes single windows. Returns the time that each took to become durable; there is at least one.
 fn windows(file: &File, window: &[u8]) -> io::Result<Vec<Duration>> {
     let (begin, mut times) = (Instant::now(), Vec::with_capacity(WRITES));
-    while times.is_empty() || times.len() < WRITES && begin.elapsed() < HALF {
+    while times.is_empty() || times.len() < WRITES && begin.elapsed() < HALF_TIME {
         let before = Instant::now();
         file.write_all_at(window, (times.len() * window.len()) as u64)?;
         file.sync_data()?;
@@ -67,10 +68,10 @@ fn windows(file: &File, window: &[u8]) -> io::Result<Vec<Duration>> {
     Ok(times)
 }
 
-/// Bytes a second of long writes from `offset` on.
+/// Writes long runs from `offset` on. Returns the bytes per second.
 fn runs(file: &File, run: &[u8], offset: u64) -> io::Result<f64> {
     let (begin, mut at) = (Instant::now(), offset);
-    while at == offset || at + run.len() as u64 <= TRIAL_BYTES && begin.elapsed() < HALF {
+    while at == offset || at + run.len() as u64 <= TRIAL_BYTES && begin.elapsed() < HALF_TIME {
         file.write_all_at(run, at)?;
         at += run.len() as u64;
     }
@@ -94,7 +95,7 @@ fn judge(speed: io::Result<Speed>, needs: Needs) -> Finding {
         ms(speed.median),
         ms(speed.worst)
     );
-    let (verdict, words) = match times {
+    let (verdict, advice) = match times {
         t if t < 1.2 => (Verdict::Poor, "it cannot keep up: record fewer tracks or to another disk"),
         t if t < 4.0 => (Verdict::Fair, "it keeps up as long as nothing else writes to it"),
         _ if Duration::from_millis(250) < speed.worst => {
@@ -103,7 +104,7 @@ fn judge(speed: io::Result<Speed>, needs: Needs) -> Finding {
         _ => (Verdict::Good, "it keeps up with ease"),
     };
     let sentence = format!(
-        "{} need {:.1} MB/s and it takes {times:.1} times that: {words}. Measured with {} durable writes of 64 KiB, then \
+        "{} need {:.1} MB/s and it takes {times:.1} times that: {advice}. Measured with {} durable writes of 64 KiB, then \
          long ones, {} the page cache.",
         needs.tracks(),
         needs.bytes_per_second() / 1e6,
@@ -135,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_disk_that_fails_is_a_finding_and_not_an_end() {
+    fn a_failing_disk_is_a_finding() {
         let finding = judge(Err(io::Error::other("input/output error")), NEEDS);
         assert!(finding.verdict == Verdict::Poor && finding.sentence.contains("input/output error"));
     }

@@ -1,6 +1,7 @@
-//! The file system that takes go to: its name, what it refuses, how long it lasts. Thread: control.
+//! Judges the file system of the takes: its type, its capabilities and its free space. Thread: control, which starts a
+//! helper and leaves it behind if the disk hangs.
 
-use super::scratch::{Scratch, patiently};
+use super::scratch::{Scratch, with_timeout};
 use super::{Finding, Needs, Verdict, duration};
 use crate::file_system::{self, FAT_FILE_BYTES_MAX, Kind};
 use crate::limits::PAGE_BYTES;
@@ -11,39 +12,39 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::Duration;
 
-/// After this a file system counts as hung.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// A file system that does not answer within this time counts as hung.
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(super) fn examine(folder: &Path, needs: Needs) -> Vec<Finding> {
     let name = file_system::name_at(folder).unwrap_or_else(|| "unknown".to_owned());
     let path = folder.to_path_buf();
-    let tried = patiently(PATIENCE, move || try_out(&path));
+    let tried = with_timeout(TIMEOUT, move || try_capabilities(&path));
     let mut findings = vec![judge(&name, folder, tried, needs)];
     if let Ok(stat) = statvfs(folder) {
         // The field's width differs between architectures.
         #[allow(clippy::useless_conversion, clippy::unnecessary_cast)]
         let free = stat.blocks_available() as u64 * stat.fragment_size() as u64;
-        findings.push(judge_room(free, needs));
+        findings.push(judge_free_space(free, needs));
     }
     findings
 }
 
-/// What a file system does beyond the ordinary.
+/// Capabilities that not every file system has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Abilities {
+struct Capabilities {
     o_direct: bool,
     reserve: bool,
 }
 
-fn try_out(folder: &Path) -> io::Result<Abilities> {
+fn try_capabilities(folder: &Path) -> io::Result<Capabilities> {
     let scratch = Scratch::new(folder)?;
     let reserve = fallocate(&scratch.file, FallocateFlags::empty(), 0, 1 << 20).is_ok();
     let page = memmap2::MmapMut::map_anon(PAGE_BYTES)?;
     let o_direct = scratch.o_direct().and_then(|file| file.write_all_at(&page, PAGE_BYTES as u64)).is_ok();
-    Ok(Abilities { o_direct, reserve })
+    Ok(Capabilities { o_direct, reserve })
 }
 
-fn judge(name: &str, folder: &Path, tried: io::Result<Abilities>, needs: Needs) -> Finding {
+fn judge(name: &str, folder: &Path, tried: io::Result<Capabilities>, needs: Needs) -> Finding {
     const TOPIC: &str = "file system";
     let tried = match tried {
         Ok(tried) => tried,
@@ -103,7 +104,7 @@ fn judge_name(name: &str, needs: Needs) -> (Verdict, Option<String>) {
     (verdict, Some(warning))
 }
 
-fn judge_room(free: u64, needs: Needs) -> Finding {
+fn judge_free_space(free: u64, needs: Needs) -> Finding {
     let seconds = free as f64 / needs.bytes_per_second();
     let verdict = match seconds {
         s if 7_200.0 <= s => Verdict::Good,
@@ -126,7 +127,7 @@ mod tests {
     use crate::format::TakeFormat;
 
     const NEEDS: Needs = Needs { tracks: 24, rate: 48_000, format: TakeFormat::S24 };
-    const BOTH: Abilities = Abilities { o_direct: true, reserve: true };
+    const BOTH: Capabilities = Capabilities { o_direct: true, reserve: true };
 
     #[test]
     fn a_plain_local_disk_is_good_and_the_others_say_why_not() {
@@ -137,13 +138,13 @@ mod tests {
         for name in ["nfs4", "fuse.sshfs", "vfat", "exfat", "tmpfs", "overlay"] {
             assert_ne!(judge(name).verdict, Verdict::Good, "{name}");
         }
-        // 4 GiB / 144,000 bytes a second
+        // 4 GiB / 144,000 bytes per second
         assert!(judge("vfat").sentence.contains("8.3 h"));
     }
 
     #[test]
     fn what_a_file_system_refuses_is_named_with_what_is_done_instead() {
-        let none = Abilities { o_direct: false, reserve: false };
+        let none = Capabilities { o_direct: false, reserve: false };
         let finding = judge("ext4", Path::new("/x"), Ok(none), NEEDS);
         assert_eq!(finding.verdict, Verdict::Fair);
         assert!(finding.sentence.contains("through the page cache") && finding.sentence.contains("full disk"));
@@ -156,9 +157,9 @@ mod tests {
     }
 
     #[test]
-    fn room_is_counted_in_time() {
-        let finding = judge_room(3_456_000 * 3600 * 5, NEEDS);
+    fn free_space_is_shown_as_recording_time() {
+        let finding = judge_free_space(3_456_000 * 3600 * 5, NEEDS);
         assert_eq!((finding.measured.as_str(), finding.verdict), ("5.0 h", Verdict::Good));
-        assert_eq!(judge_room(3_456_000 * 60, NEEDS).verdict, Verdict::Poor);
+        assert_eq!(judge_free_space(3_456_000 * 60, NEEDS).verdict, Verdict::Poor);
     }
 }

@@ -1,6 +1,7 @@
-//! What the kernel can do for windows and for punctual threads. Thread: control.
+//! Judges the kernel: populating windows, preemption and the clock. Thread: control, which starts a helper and leaves
+//! it behind if the disk hangs.
 
-use super::scratch::{Scratch, patiently};
+use super::scratch::{Scratch, with_timeout};
 use super::{Finding, Verdict, read};
 use crate::limits::WINDOW_BYTES_DEFAULT;
 use crate::window::map::{Mapping, Populate};
@@ -8,8 +9,8 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-/// After this a file system counts as hung.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// A file system that does not answer within this time counts as hung.
+const TIMEOUT: Duration = Duration::from_secs(2);
 
 pub(super) fn examine(root: &Path, folder: &Path) -> Vec<Finding> {
     let release = read(root, "proc/sys/kernel/osrelease").unwrap_or_else(|| "unknown".to_owned());
@@ -19,14 +20,14 @@ pub(super) fn examine(root: &Path, folder: &Path) -> Vec<Finding> {
     let clock = read(root, "sys/devices/system/clocksource/clocksource0/current_clocksource");
     let path = folder.to_path_buf();
     vec![
-        judge_features(&release, patiently(PATIENCE, move || populates(&path))),
+        judge_features(&release, with_timeout(TIMEOUT, move || populates(&path))),
         judge_preemption(&build, &arguments, real_time),
         judge_clock(clock.as_deref()),
     ]
 }
 
-/// Brings windows of a scratch file in as the butler does, for writing and for reading. The outer error: there
-/// was no file to try it with.
+/// Populates windows of a scratch file as the butler does, one for writing and one for reading. The outer error means
+/// that no scratch file could be made; the inner error is the result of the trial.
 fn populates(folder: &Path) -> io::Result<io::Result<()>> {
     let scratch = Scratch::new(folder)?;
     scratch.file.set_len(WINDOW_BYTES_DEFAULT as u64)?;
@@ -40,7 +41,7 @@ fn populates(folder: &Path) -> io::Result<io::Result<()>> {
 fn judge_features(release: &str, populates: io::Result<io::Result<()>>) -> Finding {
     const TOPIC: &str = "kernel";
     let cachestat = match version(release) {
-        // Not tried: there is no way to it without `unsafe` here, and the map does without.
+        // Judge by the version: calling cachestat needs `unsafe`, which this module must not use.
         Some(at) if (6, 5) <= at => "The map can ask for dirty pages (cachestat, since 6.5).",
         _ => "The map cannot tell dirty pages by cachestat (since 6.5).",
     };
@@ -118,7 +119,7 @@ fn judge_clock(clock: Option<&str>) -> Finding {
         return Finding::new(TOPIC, "unknown", Verdict::Fair, sentence);
     };
     match clock {
-        // Those with a page that a program reads by itself.
+        // A program reads these clocks from a mapped page, without a system call.
         "tsc"
         | "kvm-clock"
         | "hyperv_clocksource_tsc_page"
@@ -157,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn preemption_is_read_from_the_build_and_from_what_was_chosen_at_boot() {
+    fn preemption_is_read_from_the_build_and_the_boot_arguments() {
         let judge = |build: &str, arguments: &str| {
             let finding = judge_preemption(build, arguments, false);
             (finding.measured, finding.verdict)

@@ -1,4 +1,4 @@
-//! How much memory may be locked and what lead that buys; how many files may be open. Thread: control.
+//! Judges the limit for locked memory, by the lead that it allows, and the limit for open files. Thread: control.
 
 use super::{Finding, Needs, Verdict, binary, duration};
 use crate::butler::plan::{self, Lead};
@@ -12,22 +12,22 @@ pub(super) fn examine(needs: Needs) -> Vec<Finding> {
 
 fn judge_locks(limit: LockLimit, needs: Needs) -> Finding {
     const TOPIC: &str = "locked memory";
-    let room = match limit {
+    let bytes = match limit {
         LockLimit::Unlimited => LOCKED_BYTES_DEFAULT,
-        // The stack of the audio thread is locked too.
+        // The stack of the audio thread is locked, too.
         LockLimit::Bytes(bytes) => bytes.saturating_sub(AUDIO_STACK_BYTES as u64 / 2).min(LOCKED_BYTES_DEFAULT),
     };
-    // What the butler and the read-ahead will do with it.
+    // Compute the lead as the butler and the read-ahead will.
     let speed = u64::from(needs.rate) * needs.format.bytes() as u64;
     let lead = |share| plan::lead(share, needs.tracks, needs.format.bytes(), speed, LEAD_MS_DEFAULT, 0);
-    let (record, play) = (lead(plan::capture_share(room)), lead(plan::playback_share(room)));
+    let (record, play) = (lead(plan::capture_share(bytes)), lead(plan::playback_share(bytes)));
     let seconds = |lead: Lead| lead.windows as f64 * lead.window_bytes as f64 / speed as f64;
-    let asked = LEAD_MS_DEFAULT as f64 / 1000.0;
+    let wanted_lead = LEAD_MS_DEFAULT as f64 / 1000.0;
     let (verdict, rest) = if !record.fits || !play.fits {
         let rest = "That is too little to lock all of them: the rest stay resident but unlocked, and the kernel may \
                     take played ones back when memory is short.";
         (Verdict::Poor, rest)
-    } else if seconds(record) < asked || seconds(play) < asked {
+    } else if seconds(record) < wanted_lead || seconds(play) < wanted_lead {
         (Verdict::Fair, "That is enough; a larger limit buys a longer lead.")
     } else {
         (Verdict::Good, "More would buy nothing at this size.")
@@ -62,7 +62,7 @@ fn judge_files(limit: Option<u64>, needs: Needs) -> Finding {
             "The kernel would not raise the limit to what it allows.",
         );
     };
-    // A take and its spool, a played take, its peaks; and what the program has open anyway.
+    // Each track needs four files: a take, its spool, a played take and its peaks. The program itself needs others.
     let wanted = 4 * needs.tracks as u64 + 256;
     if wanted <= limit {
         return Finding::new(TOPIC, limit.to_string(), Verdict::Good, format!("Enough for {}.", needs.tracks()));
@@ -82,7 +82,7 @@ mod tests {
     const NEEDS: Needs = Needs { tracks: 24, rate: 48_000, format: TakeFormat::S24 };
 
     #[test]
-    fn eight_mebibytes_serve_24_tracks_both_ways_with_the_lead_in_the_words() {
+    fn eight_mebibytes_serve_24_tracks_both_ways_and_the_lead_is_shown() {
         let finding = judge_locks(LockLimit::Bytes(8 << 20), NEEDS);
         assert_eq!((finding.verdict, finding.measured.as_str()), (Verdict::Fair, "8.0 MiB"));
         assert!(finding.sentence.contains("ahead for recording"), "{finding:?}");

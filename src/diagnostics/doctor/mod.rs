@@ -1,20 +1,20 @@
-//! Measures what recording on this machine, into this folder, will be like. Thread: control.
+//! The doctor: examines whether this machine and this folder are fit for recording. Thread: control.
 //!
-//! Each finding has a figure, a verdict, a plain sentence and, where it falls short, a command that
-//! mends it. Nothing is changed, but for a scratch file of 64 MiB at most that is gone afterwards. What is
-//! asked of `/proc` and `/sys` is read below a root that tests replace.
+//! Each finding has a figure, a verdict, a sentence and, if the verdict is not good, a command that improves it. The
+//! doctor changes nothing. It writes a scratch file of at most 64 MiB and removes it. Files of `/proc` and `/sys` are
+//! read below a root folder, which tests replace.
 
 mod card;
 mod disk;
 mod file_system;
 mod kernel;
 mod memory;
-mod mover;
+mod page_moving;
 mod power;
 mod render;
 mod scheduling;
 mod scratch;
-pub mod spool;
+mod spool;
 
 pub use render::render;
 
@@ -22,30 +22,29 @@ use crate::format::TakeFormat;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
-/// How good a measured thing is for recording.
+/// The verdict of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
-    /// As it should be.
+    /// Fit for recording.
     Good,
-    /// Recording works, with less margin than there could be.
+    /// Recording works, with less safety margin than possible.
     Fair,
-    /// Expect trouble.
+    /// Recording may fail or lose sound.
     Poor,
 }
 
-/// One thing that was looked at.
+/// The result of one examination.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// What was looked at, in a word or three.
+    /// The subject, in one to three words.
     pub topic: &'static str,
-    /// What was found: a figure where there is one.
+    /// The measured value.
     pub measured: String,
-    /// What it means for recording, as a word.
     pub verdict: Verdict,
-    /// What it means for recording, as a sentence.
+    /// The consequences for recording.
     pub sentence: String,
-    /// A command that makes it better, to be copied.
+    /// A shell command for the user to copy.
     pub fix: Option<String>,
 }
 
@@ -59,7 +58,7 @@ impl Finding {
     }
 }
 
-/// What is going to be recorded.
+/// The recording that the machine must be fit for.
 #[derive(Clone, Copy, Debug)]
 struct Needs {
     tracks: usize,
@@ -68,7 +67,7 @@ struct Needs {
 }
 
 impl Needs {
-    /// Bytes of sound a second, all tracks in one direction.
+    /// Data rate of all tracks, for recording or for playback.
     fn bytes_per_second(&self) -> f64 {
         self.tracks as f64 * self.track_bytes_per_second()
     }
@@ -77,16 +76,17 @@ impl Needs {
         f64::from(self.rate) * self.format.bytes() as f64
     }
 
-    /// "24 tracks", "1 track".
+    /// The number of tracks as "24 tracks" or "1 track".
     fn tracks(&self) -> String {
         format!("{} {}", self.tracks, if self.tracks == 1 { "track" } else { "tracks" })
     }
 }
 
-/// Measures everything for `tracks` mono tracks at `rate` Hz that go into `folder`, which need not exist yet.
+/// Examines everything for `tracks` mono tracks at `rate` Hz that are recorded into `folder`, which need not exist yet.
 ///
-/// Takes about one to two seconds, and 20 at most where the disk or the bus hangs: what hangs then is left behind
-/// on a thread of its own, and the kernel lets the process end only when that has been answered. Whatever can't be measured is a finding that says so.
+/// This takes one to two seconds, and at most 20 if the disk or the bus hangs. A probe that hangs stays behind on its
+/// own thread, and the process cannot end before the kernel answers that thread. If something cannot be measured, the
+/// finding says so.
 pub fn examine(folder: &Path, tracks: usize, rate: u32, format: TakeFormat) -> Vec<Finding> {
     let root = Path::new("/");
     let needs = Needs { tracks: tracks.max(1), rate: rate.max(1), format };
@@ -97,25 +97,25 @@ pub fn examine(folder: &Path, tracks: usize, rate: u32, format: TakeFormat) -> V
     findings.extend(file_system::examine(&folder, needs));
     findings.push(disk::examine(&folder, needs));
     findings.extend(kernel::examine(root, &folder));
-    findings.extend(mover::examine(root));
+    findings.extend(page_moving::examine(root));
     findings.extend(power::examine(root));
     findings.extend(card::examine(root));
     findings
 }
 
-/// The folder itself, or the nearest one above it that is there.
+/// The folder itself, or its nearest ancestor that exists.
 fn existing(folder: &Path) -> PathBuf {
     let absolute = std::path::absolute(folder).unwrap_or_else(|_| folder.to_path_buf());
     let found = absolute.ancestors().find(|above| above.is_dir()).unwrap_or(Path::new("/"));
     found.canonicalize().unwrap_or_else(|_| found.to_path_buf())
 }
 
-/// A small file of `/proc` or `/sys`, without white space around it.
+/// Reads a small file of `/proc` or `/sys` and trims white space.
 fn read(root: &Path, path: &str) -> Option<String> {
     std::fs::read_to_string(root.join(path)).ok().map(|text| text.trim().to_owned())
 }
 
-/// "8.0 MiB".
+/// Formats bytes as in "8.0 MiB".
 fn binary(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["bytes", "KiB", "MiB", "GiB", "TiB"];
     let (mut value, mut unit) = (bytes as f64, 0);
@@ -126,7 +126,7 @@ fn binary(bytes: u64) -> String {
     if unit == 0 { format!("{bytes} bytes") } else { format!("{value:.1} {}", UNITS[unit]) }
 }
 
-/// "3.5 h", "12 min", "2.4 s", "80 ms", whichever reads best.
+/// Formats a duration as "3.5 h", "12 min", "2.4 s" or "80 ms".
 fn duration(seconds: f64) -> String {
     match seconds {
         s if s < 0.9995 => format!("{:.0} ms", s * 1000.0),

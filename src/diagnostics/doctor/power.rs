@@ -1,14 +1,14 @@
-//! Whether the machine slows its processor down or goes to sleep in mid-take. Thread: control, which
-//! starts a helper for D-Bus and leaves it behind if the bus hangs.
+//! Judges whether the machine may slow its processor down or fall asleep during a take. Thread: control, which starts a
+//! helper for D-Bus and leaves it behind if the bus hangs.
 
-use super::scratch::patiently;
+use super::scratch::with_timeout;
 use super::{Finding, Verdict, read};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-const PATIENCE: Duration = Duration::from_secs(1);
+const TIMEOUT: Duration = Duration::from_secs(1);
 
 pub(super) fn examine(root: &Path) -> Vec<Finding> {
     let driver = read(root, "sys/devices/system/cpu/cpu0/cpufreq/scaling_driver").unwrap_or_default();
@@ -33,7 +33,7 @@ fn judge_governor(governors: &BTreeSet<String>, driver: &str) -> Finding {
         return Finding::new(TOPIC, "absent", Verdict::Good, sentence);
     }
     let measured = governors.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
-    // With these drivers `powersave` is not the lowest speed but the one that the hardware chooses.
+    // With these drivers, `powersave` lets the hardware choose the speed; it does not mean the lowest speed.
     let hardware = matches!(driver, "intel_pstate" | "amd-pstate-epp");
     let (verdict, sentence) = if governors.iter().all(|governor| governor == "performance") {
         (Verdict::Good, "The processor keeps its speed.")
@@ -51,19 +51,19 @@ fn judge_governor(governors: &BTreeSet<String>, driver: &str) -> Finding {
     finding.fix("echo performance | sudo tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor")
 }
 
-/// What stops the machine from sleeping now (logind's `BlockInhibited`), or why that can't be asked.
+/// The kinds of sleep that programs inhibit now (`BlockInhibited` of logind), or the reason why logind does not answer.
 fn login_manager() -> Result<String, String> {
-    patiently(PATIENCE, || Ok(block_inhibited()))
+    with_timeout(TIMEOUT, || Ok(block_inhibited()))
         .map_err(|error| format!("the login manager: {error}"))?
         .map_err(|_| "no login manager answers on the system bus".to_owned())
 }
 
 fn block_inhibited() -> zbus::Result<String> {
     const NAME: &str = "org.freedesktop.login1";
-    let bus = zbus::blocking::connection::Builder::system()?.method_timeout(PATIENCE).build()?;
-    let asked = ("org.freedesktop.login1.Manager", "BlockInhibited");
+    let bus = zbus::blocking::connection::Builder::system()?.method_timeout(TIMEOUT).build()?;
+    let property = ("org.freedesktop.login1.Manager", "BlockInhibited");
     let properties = Some("org.freedesktop.DBus.Properties");
-    let reply = bus.call_method(Some(NAME), "/org/freedesktop/login1", properties, "Get", &asked)?;
+    let reply = bus.call_method(Some(NAME), "/org/freedesktop/login1", properties, "Get", &property)?;
     let value: zbus::zvariant::OwnedValue = reply.body().deserialize()?;
     Ok(String::try_from(value)?)
 }
@@ -74,7 +74,7 @@ fn judge_sleep(sleeps: bool, manager: Result<String, String>) -> Finding {
         return Finding::new(TOPIC, "none", Verdict::Good, "This machine has no sleep to fall into.");
     }
     match manager {
-        Ok(held) if held.split(':').any(|what| what == "sleep") => {
+        Ok(inhibited) if inhibited.split(':').any(|what| what == "sleep") => {
             Finding::new(TOPIC, "held off", Verdict::Good, "A program keeps the machine awake at the moment.")
         }
         Ok(_) => {

@@ -1,13 +1,13 @@
-//! Lays findings out for people. Thread: control.
+//! Formats findings as text for a terminal. Thread: control.
 
 use super::{Finding, Verdict};
 use std::fmt::Write;
 
-/// Columns of a line. A fix is not wrapped: it is there to be copied.
+/// Columns of a line. A fix is not wrapped, because the user copies it.
 const WIDTH: usize = 100;
 
-/// Findings as text: a line of figures each, the sentence below it, the fix on a line of its own; a
-/// count of the verdicts at the end.
+/// Formats findings. Each has a line of figures, its sentence below, and its fix on a line of its own. The last line
+/// counts the verdicts.
 pub fn render(findings: &[Finding]) -> String {
     let topic_width = findings.iter().map(|finding| finding.topic.chars().count()).max().unwrap_or(0);
     let indent = " ".repeat("good  ".len() + topic_width + 2);
@@ -30,7 +30,7 @@ pub fn render(findings: &[Finding]) -> String {
 }
 
 fn push(text: &mut String, line: &str) {
-    // Writing to a string does not fail.
+    // Writing to a string cannot fail.
     writeln!(text, "{line}").ok();
 }
 
@@ -42,7 +42,7 @@ const fn word(verdict: Verdict) -> &'static str {
     }
 }
 
-/// Lines of whole words, `width` characters at most unless a word is longer.
+/// Splits a text into lines of whole words. A line has at most `width` characters, unless a single word is longer.
 fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split_ascii_whitespace() {
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn figures_stand_in_a_column_and_a_fix_on_one_line() {
+    fn figures_are_aligned_and_a_fix_is_one_line() {
         let long = "word ".repeat(40);
         let findings = [
             Finding::new("disk", "100 MB/s", Verdict::Good, "It keeps up."),
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn wrapping_loses_no_word_and_passes_no_width() {
+    fn wrapping_loses_no_word_and_keeps_the_width() {
         assert_eq!(wrap("aa bb cc", 5), ["aa bb", "cc"]);
         assert_eq!(wrap("abcdefgh i", 5), ["abcdefgh", "i"]);
         assert!(wrap("", 5).is_empty());

@@ -1,5 +1,5 @@
-//! Which scheduling class the audio thread will get, and how late it wakes in it. Thread: control, which
-//! starts a scratch thread.
+//! Judges the scheduling class that the audio thread will get, and how late a thread of that class wakes up. Thread:
+//! control, which starts a trial thread.
 
 use super::{Finding, Verdict, duration};
 use crate::rt::{Scheduling, obtain, overrun};
@@ -9,7 +9,7 @@ const SLEEPS: u32 = 200;
 const SLEEP: Duration = Duration::from_millis(1);
 
 pub(super) fn examine() -> Vec<Finding> {
-    // A thread of its own: the class goes with it.
+    // Use a thread of its own, because the class stays with the thread.
     match std::thread::Builder::new().name("audio trial".to_owned()).spawn(|| (obtain(), worst_lateness())) {
         Ok(thread) => match thread.join() {
             Ok((class, late)) => vec![judge_class(&class, overrun::hard_limit_us()), judge_lateness(&class, late)],
@@ -23,7 +23,7 @@ fn failed(reason: &str) -> Finding {
     Finding::new("scheduling", "nothing", Verdict::Poor, format!("It could not be tried: {reason}."))
 }
 
-/// The latest of many wake-ups from short sleeps, as an audio thread has them.
+/// Sleeps many times for a short while, as an audio thread does. Returns how late the latest wake-up was.
 fn worst_lateness() -> Duration {
     (0..SLEEPS)
         .map(|_| {
@@ -60,7 +60,7 @@ fn judge_class(class: &Scheduling, hard_limit_us: Option<u64>) -> Finding {
 
 fn judge_lateness(class: &Scheduling, late: Duration) -> Finding {
     let us = late.as_micros();
-    // Half a period of 64 and of 256 frames at 48 kHz.
+    // The limits are half a period of 64 and of 256 frames at 48 kHz.
     let (verdict, advice) = match us {
         0..=666 => (Verdict::Good, "short periods (64 frames) are within reach"),
         667..=2666 => (Verdict::Fair, "choose periods of 256 frames or more"),
@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_thread_in_line_with_the_others_is_poor_and_can_be_helped() {
+    fn an_ordinary_thread_is_poor_and_has_a_fix() {
         let finding = judge_class(&Scheduling::Normal { reason: "RLIMIT_RTPRIO is 0".to_owned() }, None);
         assert_eq!(finding.verdict, Verdict::Poor);
         assert!(finding.sentence.contains("RLIMIT_RTPRIO is 0") && finding.fix.unwrap().contains("rtprio"));

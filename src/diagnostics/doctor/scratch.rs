@@ -1,5 +1,5 @@
-//! What probes share: a file that is tried out and removed, and a wait that ends. Thread: control, and the
-//! helpers that it starts for whatever may hang.
+//! Helpers of the probes: a scratch file, and a call with a time limit. Thread: control, and one helper for each call
+//! that may hang.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -9,17 +9,17 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::Duration;
 
-/// A new, empty file of our own in a folder. Dropping it removes it.
+/// A new, empty file. Dropping it removes the file.
 #[derive(Debug)]
 pub(super) struct Scratch {
     pub(super) file: File,
-    /// Its name, where the file system makes no file without one.
+    /// The path; `None` if the file has no name.
     name: Option<PathBuf>,
 }
 
 impl Scratch {
-    /// Makes it: for us alone, never over or through something that is there. If it can be, it has no name, so that
-    /// it is gone however the program ends.
+    /// Makes a private file in `folder`. It never replaces a file or follows a symlink. If the file system allows it,
+    /// the file has no name, so that the kernel removes it however the program ends.
     pub(super) fn new(folder: &Path) -> io::Result<Scratch> {
         let mut options = OpenOptions::new();
         options.read(true).write(true).mode(0o600);
@@ -31,7 +31,7 @@ impl Scratch {
         Ok(Scratch { file, name: Some(path) })
     }
 
-    /// Opens the same file again, past the page cache.
+    /// Opens the same file again with `O_DIRECT`.
     pub(super) fn o_direct(&self) -> io::Result<File> {
         let path = format!("/proc/self/fd/{}", self.file.as_raw_fd());
         OpenOptions::new().write(true).custom_flags(nix::libc::O_DIRECT).open(path)
@@ -41,27 +41,27 @@ impl Scratch {
 impl Drop for Scratch {
     fn drop(&mut self) {
         if let Some(path) = &self.name {
-            // Nothing can be done about a file that does not go, and its name says whose it is.
+            // Nothing can be done about a failure. The file's name tells the user what it is.
             std::fs::remove_file(path).ok();
         }
     }
 }
 
-/// Runs `probe` on a thread of its own and waits for it no longer than `patience`. What hangs in the kernel
-/// cannot be ended, so then it is left behind.
-pub(super) fn patiently<T: Send + 'static>(
-    patience: Duration,
+/// Runs `probe` on a thread of its own and waits for at most `timeout`. A thread that hangs in the kernel cannot be
+/// ended, so it is left behind.
+pub(super) fn with_timeout<T: Send + 'static>(
+    timeout: Duration,
     probe: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {
-    let (answer, answered) = mpsc::sync_channel(1);
+    let (answer, answers) = mpsc::sync_channel(1);
     std::thread::Builder::new().name("doctor".to_owned()).spawn(move || {
-        // Nobody listens any more when it comes too late.
+        // After the timeout nobody receives the answer.
         answer.send(probe()).ok();
     })?;
-    match answered.recv_timeout(patience) {
+    match answers.recv_timeout(timeout) {
         Ok(found) => found,
         Err(mpsc::RecvTimeoutError::Timeout) => {
-            Err(io::Error::other(format!("it did not answer within {} s", patience.as_secs_f64())))
+            Err(io::Error::other(format!("it did not answer within {} s", timeout.as_secs_f64())))
         }
         Err(mpsc::RecvTimeoutError::Disconnected) => Err(io::Error::other("the trial panicked")),
     }
@@ -72,19 +72,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_probe_that_hangs_or_panics_is_an_error_and_one_that_answers_is_not() {
+    fn a_probe_that_hangs_or_panics_is_an_error() {
         let short = Duration::from_millis(20);
-        let hang = patiently(short, || {
+        let hang = with_timeout(short, || {
             std::thread::sleep(Duration::from_secs(2));
             Ok(())
         });
         assert_eq!(hang.unwrap_err().to_string(), "it did not answer within 0.02 s");
-        assert!(patiently(Duration::from_secs(5), || -> io::Result<()> { panic!("planted") }).is_err());
-        assert_eq!(patiently(Duration::from_secs(5), || Ok(7)).unwrap(), 7);
+        assert!(with_timeout(Duration::from_secs(5), || -> io::Result<()> { panic!("planted") }).is_err());
+        assert_eq!(with_timeout(Duration::from_secs(5), || Ok(7)).unwrap(), 7);
     }
 
     #[test]
-    fn a_scratch_file_is_ours_alone_and_goes() {
+    fn a_scratch_file_is_private_and_removed() {
         use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();
         let scratch = Scratch::new(folder.path()).unwrap();

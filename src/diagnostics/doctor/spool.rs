@@ -1,4 +1,4 @@
-//! Where the spool will be and how long a stalled disk it outlasts. Thread: control.
+//! Judges the spool: its folder, and how long a disk may stall before the spool is full. Thread: control.
 
 use super::{Finding, Needs, Verdict, binary, duration};
 use crate::butler::spool;
@@ -11,7 +11,7 @@ pub(super) fn examine(needs: Needs) -> Finding {
     judge(spool::folder(), memory.ok(), needs)
 }
 
-/// `memory`: bytes that there are and bytes that are free now.
+/// `folder` is the spool folder and its free bytes; `memory` is the bytes of memory that exist and that are free now.
 fn judge(folder: Option<(PathBuf, u64)>, memory: Option<(u64, u64)>, needs: Needs) -> Finding {
     const TOPIC: &str = "spool";
     let Some((folder, free)) = folder else {
@@ -21,9 +21,9 @@ fn judge(folder: Option<(PathBuf, u64)>, memory: Option<(u64, u64)>, needs: Need
             .fix("sudo mount -t tmpfs -o mode=1777,nosuid,nodev tmpfs /dev/shm");
     };
     let (bound, available) = memory.unwrap_or((free, free));
-    let room = free.min(bound / SPOOL_RAM_DIVISOR).min(available);
-    let seconds = room as f64 / needs.bytes_per_second();
-    let measured = format!("{} on {}", binary(room), folder.display());
+    let bytes = free.min(bound / SPOOL_RAM_DIVISOR).min(available);
+    let seconds = bytes as f64 / needs.bytes_per_second();
+    let measured = format!("{} on {}", binary(bytes), folder.display());
     let outlasts = format!("{} go on for {} while the disk stands still", needs.tracks(), duration(seconds));
     let (verdict, sentence) = match seconds {
         s if 30.0 <= s => (Verdict::Good, format!("{outlasts}.")),
@@ -41,7 +41,7 @@ mod tests {
     const NEEDS: Needs = Needs { tracks: 24, rate: 48_000, format: TakeFormat::S24 };
 
     #[test]
-    fn the_spool_is_bounded_by_room_by_a_quarter_of_memory_and_by_what_is_free() {
+    fn the_spool_is_bounded_by_free_space_a_quarter_of_memory_and_free_memory() {
         let measured = |free, memory| judge(Some((PathBuf::from("/s"), free)), Some(memory), NEEDS).measured;
         assert_eq!(measured(8 << 30, (16 << 30, 12 << 30)), "4.0 GiB on /s");
         assert_eq!(measured(1 << 30, (16 << 30, 12 << 30)), "1.0 GiB on /s");
@@ -49,9 +49,9 @@ mod tests {
     }
 
     #[test]
-    fn a_stall_is_told_in_the_time_that_it_may_last() {
+    fn the_longest_stall_is_shown_as_a_time() {
         let finding = judge(Some((PathBuf::from("/s"), 1 << 30)), None, NEEDS);
-        // a quarter of 1 GiB / 3,456,000 bytes a second
+        // a quarter of 1 GiB / 3,456,000 bytes per second
         assert!(finding.sentence.contains("for 77.7 s"), "{finding:?}");
         assert_eq!(finding.verdict, Verdict::Good);
     }

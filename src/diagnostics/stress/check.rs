@@ -1,4 +1,4 @@
-//! Every sample of a rehearsal against the ramp. Thread: the stress test's.
+//! Compares every sample of a rehearsal with the ramp signal. Thread: the stress test's.
 
 use crate::device::signal::{RAMP_CHANNEL_STEP, ramp};
 use crate::session::session_file::open_read_only;
@@ -6,28 +6,28 @@ use crate::session::{Take, TakeState};
 use crate::wav::read::Reader;
 use std::path::Path;
 
-/// Values that the ramp runs through.
-const ROUND: u64 = 1 << 24;
+/// Number of values in one period of the ramp.
+const RAMP_PERIOD: u64 = 1 << 24;
 
-/// Frames that are compared at once.
-const PIECE_FRAMES: usize = 64 * 1024;
+/// Frames that are read at a time.
+const CHUNK_FRAMES: usize = 64 * 1024;
 
-/// What all takes of a rehearsal were found to be.
+/// The result of the comparison over all takes of a rehearsal.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Checked {
-    /// Takes.
+    /// Number of takes.
     pub takes: usize,
-    /// Frames of each; of the shortest, if they differ.
+    /// Length of each take; if the lengths differ, the shortest.
     pub frames: u64,
-    /// Samples that are neither the ramp at its place nor the silence of a loss that is listed.
+    /// Samples that differ from the ramp, or from silence within a loss that the session lists.
     pub samples_wrong: u64,
-    /// Frames that are listed as lost, of the take that lost most.
+    /// Frames that the session lists as lost, of the take that lost most.
     pub frames_lost: u64,
-    /// Whatever else is not as it should be.
+    /// Everything else that is wrong, one sentence each.
     pub problems: Vec<String>,
 }
 
-/// Looks at every take of the session in `folder`.
+/// Checks every take of the session in `folder`.
 pub fn check(folder: &Path) -> Checked {
     let mut checked = Checked::default();
     let session = match open_read_only(folder) {
@@ -67,7 +67,8 @@ pub fn check(folder: &Path) -> Checked {
     checked
 }
 
-/// Frames of the file, the device's frame that its first one is (modulo the ramp), and samples that are wrong.
+/// Compares one take. Returns the frames of its file, the device frame of its first frame (modulo the ramp's period;
+/// `None` if the take is all loss), and the number of wrong samples.
 fn compare(path: &Path, take: &Take) -> Result<(u64, Option<u64>, u64), String> {
     let reader = Reader::open(path).map_err(|error| error.to_string())?;
     let layout = reader.layout();
@@ -78,13 +79,13 @@ fn compare(path: &Path, take: &Take) -> Result<(u64, Option<u64>, u64), String> 
     let channel = u64::from(take.inputs.first().copied().unwrap_or(0));
     let mut losses = take.losses.iter().map(|loss| (loss.at.0, loss.at.0 + loss.frames.0)).peekable();
     let (mut began, mut wrong, mut at) = (None, 0, 0);
-    let mut piece = vec![0; PIECE_FRAMES * 3];
+    let mut chunk = vec![0; CHUNK_FRAMES * 3];
     while at < frames {
-        let got = reader.read_bytes(at, &mut piece).map_err(|error| error.to_string())? / 3;
+        let got = reader.read_bytes(at, &mut chunk).map_err(|error| error.to_string())? / 3;
         if got == 0 {
             return Err(format!("{}: ends at frame {at} of {frames}", path.display()));
         }
-        for bytes in piece[..got * 3].chunks_exact(3) {
+        for bytes in chunk[..got * 3].chunks_exact(3) {
             let value = i32::from_le_bytes([0, bytes[0], bytes[1], bytes[2]]) >> 8;
             while losses.next_if(|(_, end)| *end <= at).is_some() {}
             let is_lost = losses.peek().is_some_and(|(start, _)| *start <= at);
@@ -97,8 +98,8 @@ fn compare(path: &Path, take: &Take) -> Result<(u64, Option<u64>, u64), String> 
     Ok((frames, began, wrong))
 }
 
-/// The device's frame, modulo the ramp, that frame 0 of a take is, if frame `at` of it holds `value`.
+/// The device frame of a take's frame 0, modulo the ramp's period, given that the take's frame `at` holds `value`.
 fn origin(value: i32, at: u64, channel: u64) -> u64 {
     let position = (i64::from(value) + (1 << 23)) as u64;
-    (position + 2 * ROUND - at % ROUND - channel * RAMP_CHANNEL_STEP % ROUND) % ROUND
+    (position + 2 * RAMP_PERIOD - at % RAMP_PERIOD - channel * RAMP_CHANNEL_STEP % RAMP_PERIOD) % RAMP_PERIOD
 }

@@ -1,7 +1,8 @@
-//! A file system that takes no write for seconds. Thread: the stress test's; a helper program freezes and thaws.
+//! Freezes a file system for seconds, so that it accepts no write. Thread: the stress test's; a helper process freezes
+//! and thaws.
 //!
-//! The helper thaws when its time is up and when its standard input is closed: however this program ends, nothing stays
-//! frozen.
+//! The helper thaws when its time is up or when its standard input is closed. So the file system does not stay frozen,
+//! however this program ends.
 
 use crate::file_system::Mount;
 use std::fs;
@@ -9,7 +10,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-/// `$0`: where it is mounted. `$1`: seconds. A file system that somebody else has frozen is not ours to thaw.
+/// `$0`: the mount point. `$1`: seconds. If another program has frozen the file system, the helper does not thaw it.
 const HELPER: &str = "PATH=$PATH:/usr/sbin:/sbin
 trap '' INT HUP TERM
 fsfreeze -f \"$0\" || exit 3
@@ -18,44 +19,46 @@ timeout -s KILL \"$1\" cat >/dev/null
 exit 0
 ";
 
-/// Folders whose file system is never frozen: the machine lives there.
-const NEVER: [&str; 12] =
+/// Folders whose file system is never frozen, because the machine needs it.
+const NEVER_FROZEN: [&str; 12] =
     ["/", "/usr", "/bin", "/lib", "/etc", "/var", "/var/log", "/tmp", "/home", "/root", "/run", "/dev"];
 
-/// A file system that may be frozen.
+/// Permission to freeze a file system.
 pub(super) struct Freeze {
     at: PathBuf,
     seconds: f64,
 }
 
 impl Freeze {
-    /// Whether it may be, and why not.
-    pub(super) fn permitted(mount: Option<&Mount>, told_to: bool, seconds: f64) -> Result<Freeze, String> {
+    /// Checks that the file system may be frozen. The error is the reason why not.
+    pub(super) fn permitted(mount: Option<&Mount>, may_freeze: bool, seconds: f64) -> Result<Freeze, String> {
         if !nix::unistd::geteuid().is_root() {
             return Err("needs root".to_owned());
         }
         let mount = mount.ok_or("where the folder is mounted is not known")?;
-        if !(told_to || mount.source.starts_with("/dev/loop")) {
+        if !(may_freeze || mount.source.starts_with("/dev/loop")) {
             return Err(format!(
                 "{} is no loop image; only such a one is frozen, unless --may-freeze says that this one may be",
                 mount.at.display()
             ));
         }
         let own = fs::metadata(&mount.at).map_err(|error| format!("{}: {error}", mount.at.display()))?.dev();
-        if let Some(used) = lived_in().into_iter().find(|path| fs::metadata(path).is_ok_and(|data| data.dev() == own)) {
+        if let Some(used) =
+            never_frozen().into_iter().find(|path| fs::metadata(path).is_ok_and(|data| data.dev() == own))
+        {
             return Err(format!("{} lies on the same file system; the machine would stand still", used.display()));
         }
         for tool in ["fsfreeze", "timeout"] {
-            let places = std::env::var_os("PATH").unwrap_or_default();
-            let mut places = std::env::split_paths(&places).chain(["/usr/sbin".into(), "/sbin".into()]);
-            if !places.any(|place| place.join(tool).exists()) {
+            let path = std::env::var_os("PATH").unwrap_or_default();
+            let mut folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
+            if !folders.any(|folder| folder.join(tool).exists()) {
                 return Err(format!("{tool} is not installed"));
             }
         }
         Ok(Freeze { at: mount.at.clone(), seconds })
     }
 
-    /// Freezes it now.
+    /// Freezes the file system.
     pub(super) fn start(&self) -> Result<Frozen, String> {
         let child = Command::new("sh")
             .args(["-c", HELPER])
@@ -72,19 +75,19 @@ impl Freeze {
     }
 }
 
-fn lived_in() -> Vec<PathBuf> {
+fn never_frozen() -> Vec<PathBuf> {
     let own = [std::env::current_exe().ok(), std::env::var_os("HOME").map(PathBuf::from)];
-    NEVER.iter().map(Path::new).map(Path::to_path_buf).chain(own.into_iter().flatten()).collect()
+    NEVER_FROZEN.iter().map(Path::new).map(Path::to_path_buf).chain(own.into_iter().flatten()).collect()
 }
 
-/// A frozen file system; dropped, it is thawed.
+/// A frozen file system. Dropping it thaws the file system.
 pub(super) struct Frozen {
     child: Child,
     seconds: f64,
 }
 
 impl Frozen {
-    /// Thaws it, if its time is not up yet. What it did; or why it did nothing.
+    /// Thaws the file system if its time is not up yet. Returns a description, or the reason why it was not frozen.
     pub(super) fn stop(mut self) -> Result<String, String> {
         match self.thaw() {
             Some(0) => Ok(format!("no write for {:.1} s", self.seconds)),

@@ -1,12 +1,13 @@
-//! The stress test: the true engine records a rehearsal of the ramp while the machine is ill-treated, one stress after the
-//! other, and every sample is looked at afterwards. Thread: whoever calls [`run`]; it starts and joins the others.
+//! The stress test. Thread: the caller of [`run`], which starts and joins all others.
 //!
-//! [`place`] decides where, [`disturb`] disturbs, [`rehearsal`] records, [`check`] compares, [`sheet`] judges.
+//! For each stress, the real engine records a rehearsal: it records the built-in device's ramp signal while the stress
+//! disturbs the machine. Afterwards every sample is compared. [`scratch`] makes the folder, [`disturb`] runs the
+//! stress, [`rehearsal`] records, [`check`] compares, [`sheet`] judges.
 
 pub mod check;
 mod disturb;
 mod freeze;
-mod place;
+mod scratch;
 mod rehearsal;
 pub mod sheet;
 mod throttle;
@@ -16,7 +17,7 @@ mod tests;
 use crate::flight::facts;
 use crate::limits;
 use disturb::Disturbance;
-use place::Place;
+use scratch::ScratchFolder;
 use serde::{Deserialize, Serialize};
 use sheet::{Row, Sheet, Verdict};
 use std::fmt;
@@ -24,149 +25,157 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-/// Frames a second of a rehearsal.
+/// Sample rate of a rehearsal, in Hz.
 pub const RATE: u32 = 48_000;
 
-/// Bytes of a sample of a rehearsal: 24 bit.
+/// Bytes of a sample in a rehearsal: 24 bit.
 pub const SAMPLE_BYTES: u64 = 3;
 
-/// What the machine is put through.
+/// A kind of disturbance of the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Kind {
-    /// Nothing: the figures to compare with.
+pub enum StressKind {
+    /// No disturbance, for comparison.
     None,
-    /// `syncfs` again and again, as any program does that calls `sync`.
+    /// A thread calls `syncfs` without pause, as any program may.
     Sync,
-    /// A file that is read past the page cache's patience, again and again from the disk.
+    /// A thread reads a large file from the disk again and again, and so fills the page cache.
     Cache,
-    /// Two neighbours write random blocks and make each durable.
+    /// Two threads write random blocks and make each durable.
     Disk,
-    /// A memory limit little larger than the working set, and a reader inside it.
+    /// A memory limit that is little larger than the working set, and a reader that fills it.
     Memory,
-    /// A disk of 20 MB/s with those neighbours on it.
+    /// A disk that is throttled to 20 MB/s, with the two threads of [`StressKind::Disk`] writing to it.
     Slow,
-    /// The file system takes no write for seconds.
+    /// The file system is frozen for seconds and accepts no write.
     Freeze,
-    /// The device goes and comes back.
+    /// The device is unplugged and returns.
     Unplug,
 }
 
-impl Kind {
-    /// All of them, in the order in which they are run.
-    pub const ALL: [Kind; 8] =
-        [Kind::None, Kind::Sync, Kind::Cache, Kind::Disk, Kind::Memory, Kind::Slow, Kind::Freeze, Kind::Unplug];
+impl StressKind {
+    /// All kinds, in the order in which they run.
+    pub const ALL: [StressKind; 8] = [
+        StressKind::None,
+        StressKind::Sync,
+        StressKind::Cache,
+        StressKind::Disk,
+        StressKind::Memory,
+        StressKind::Slow,
+        StressKind::Freeze,
+        StressKind::Unplug,
+    ];
 
-    /// What it is, in words.
-    pub fn words(self) -> &'static str {
+    /// A description for the screen.
+    pub fn description(self) -> &'static str {
         match self {
-            Kind::None => "nothing beside",
-            Kind::Sync => "another program calls sync all the time",
-            Kind::Cache => "another program reads more than the page cache keeps",
-            Kind::Disk => "two programs write and make every block durable",
-            Kind::Memory => "little more memory than the program needs; needs root",
-            Kind::Slow => "a disk of 20 MB/s with two busy neighbours; needs root",
-            Kind::Freeze => "the file system takes no write for seconds; needs root and a loop image",
-            Kind::Unplug => "the device is unplugged and comes back",
+            StressKind::None => "nothing beside",
+            StressKind::Sync => "another program calls sync all the time",
+            StressKind::Cache => "another program reads more than the page cache keeps",
+            StressKind::Disk => "two programs write and make every block durable",
+            StressKind::Memory => "little more memory than the program needs; needs root",
+            StressKind::Slow => "a disk of 20 MB/s with two busy neighbours; needs root",
+            StressKind::Freeze => "the file system takes no write for seconds; needs root and a loop image",
+            StressKind::Unplug => "the device is unplugged and comes back",
         }
     }
 
-    /// Whether it means a disk: on a file system in memory it would prove nothing.
+    /// Whether it disturbs the disk. On a file system in memory such a stress would prove nothing.
     fn needs_disk(self) -> bool {
-        matches!(self, Kind::Sync | Kind::Cache | Kind::Disk | Kind::Slow | Kind::Freeze)
+        matches!(self, StressKind::Sync | StressKind::Cache | StressKind::Disk | StressKind::Slow | StressKind::Freeze)
     }
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for StressKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
-            Kind::None => "none",
-            Kind::Sync => "sync",
-            Kind::Cache => "cache",
-            Kind::Disk => "disk",
-            Kind::Memory => "memory",
-            Kind::Slow => "slow",
-            Kind::Freeze => "freeze",
-            Kind::Unplug => "unplug",
+            StressKind::None => "none",
+            StressKind::Sync => "sync",
+            StressKind::Cache => "cache",
+            StressKind::Disk => "disk",
+            StressKind::Memory => "memory",
+            StressKind::Slow => "slow",
+            StressKind::Freeze => "freeze",
+            StressKind::Unplug => "unplug",
         })
     }
 }
 
-impl FromStr for Kind {
+impl FromStr for StressKind {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
-        let known = Kind::ALL.into_iter().find(|kind| kind.to_string() == text);
+        let known = StressKind::ALL.into_iter().find(|kind| kind.to_string() == text);
         known.ok_or_else(|| {
-            let all: Vec<String> = Kind::ALL.iter().map(Kind::to_string).collect();
+            let all: Vec<String> = StressKind::ALL.iter().map(StressKind::to_string).collect();
             format!("{text}: unknown stress; use {} or all", all.join(", "))
         })
     }
 }
 
-/// Kinds by their names, in the order in which they are run, none twice. `all` means all of them.
-pub fn kinds(names: &[String]) -> Result<Vec<Kind>, String> {
+/// Parses names of kinds. The result is in the order in which they run, without duplicates. `all` means all kinds.
+pub fn kinds(names: &[String]) -> Result<Vec<StressKind>, String> {
     if names.iter().any(|name| name == "all") {
-        return Ok(Kind::ALL.to_vec());
+        return Ok(StressKind::ALL.to_vec());
     }
-    let named = names.iter().map(|name| name.parse()).collect::<Result<Vec<Kind>, String>>()?;
-    Ok(Kind::ALL.into_iter().filter(|kind| named.contains(kind)).collect())
+    let named = names.iter().map(|name| name.parse()).collect::<Result<Vec<StressKind>, String>>()?;
+    Ok(StressKind::ALL.into_iter().filter(|kind| named.contains(kind)).collect())
 }
 
-/// What is to be run.
+/// The options of a test.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// A folder for the rehearsals; they get a new one of their own inside it.
+    /// The folder in which the test makes a new folder for its rehearsals.
     pub scratch: PathBuf,
-    /// The stresses.
-    pub kinds: Vec<Kind>,
-    /// Seconds that are recorded under each.
+    /// The stresses to run.
+    pub kinds: Vec<StressKind>,
+    /// Seconds to record under each stress.
     pub seconds: f64,
-    /// Inputs.
+    /// Number of inputs to record.
     pub inputs: usize,
-    /// Frames of a period.
+    /// Frames in a period.
     pub period: usize,
-    /// Frames of the device's buffer: how late the audio thread may be. `None`: the device's own.
+    /// Frames in the device's buffer, which is how late the audio thread may be. `None`: the device's default.
     pub buffer: Option<usize>,
-    /// Freeze the file system of `scratch` even where it is no loop image.
+    /// Freeze the file system of `scratch` even if it is no loop image.
     pub may_freeze: bool,
-    /// Leave the rehearsals.
+    /// Do not remove the rehearsals.
     pub keep: bool,
 }
 
-/// What is told on the way.
-pub enum News<'a> {
-    /// What is done now, and the part of everything that is behind.
+/// Progress of a test.
+pub enum Update<'a> {
+    /// The present step, and the progress of the whole test.
     Doing {
-        /// 0 to 1.
-        part: f32,
-        /// In words.
+        /// From 0 to 1.
+        fraction: f32,
+        /// The step, for the screen.
         doing: String,
     },
-    /// A stress is over.
+    /// A stress has ended with this row.
     Row(&'a Row),
 }
 
-/// Why there is no sheet.
+/// The reason why a test gave no sheet.
 #[derive(Debug)]
 pub enum StressError {
     /// An option is out of its range.
     Option(String),
-    /// The folder will not do.
-    Place {
-        /// Which.
+    /// The scratch folder cannot be used.
+    Scratch {
+        /// The folder that the user named.
         path: PathBuf,
-        /// Why, and what to do.
+        /// The reason, and what to do.
         reason: String,
     },
-    /// The caller asked to stop.
+    /// The caller set `cancel`.
     Cancelled,
 }
 
 impl fmt::Display for StressError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            StressError::Option(told) => f.write_str(told),
-            StressError::Place { path, reason } => write!(f, "{}: {reason}", path.display()),
+            StressError::Option(text) => f.write_str(text),
+            StressError::Scratch { path, reason } => write!(f, "{}: {reason}", path.display()),
             StressError::Cancelled => f.write_str("stress test: stopped, the rehearsals are removed"),
         }
     }
@@ -174,14 +183,14 @@ impl fmt::Display for StressError {
 
 impl std::error::Error for StressError {}
 
-/// Runs one stress after the other. Rehearsals and whatever the stresses changed are gone when it returns, also with an
-/// error or when `cancel` was set.
-pub fn run(options: &Options, tell: &mut dyn FnMut(News<'_>), cancel: &AtomicBool) -> Result<Sheet, StressError> {
+/// Runs one stress after the other. It removes the rehearsals and undoes every change of the stresses before it
+/// returns, also after an error or when `cancel` is set.
+pub fn run(options: &Options, update: &mut dyn FnMut(Update<'_>), cancel: &AtomicBool) -> Result<Sheet, StressError> {
     check_options(options)?;
-    let place = Place::make(&options.scratch, options.keep)?;
+    let scratch = ScratchFolder::make(&options.scratch, options.keep)?;
     let mut sheet = Sheet {
-        folder: place.path().to_path_buf(),
-        file_system: place.file_system().to_owned(),
+        folder: scratch.path().to_path_buf(),
+        file_system: scratch.file_system().to_owned(),
         kernel: facts::kernel(),
         program: env!("CARGO_PKG_VERSION").to_owned(),
         inputs: options.inputs,
@@ -196,41 +205,42 @@ pub fn run(options: &Options, tell: &mut dyn FnMut(News<'_>), cancel: &AtomicBoo
             return Err(StressError::Cancelled);
         }
         let (before, each) = (at as f32 / options.kinds.len() as f32, 1.0 / options.kinds.len() as f32);
-        let mut doing =
-            |part: f32, text: &str| tell(News::Doing { part: before + each * part, doing: format!("{kind}: {text}") });
+        let mut doing = |fraction: f32, text: &str| {
+            update(Update::Doing { fraction: before + each * fraction, doing: format!("{kind}: {text}") })
+        };
         doing(0.0, "preparing");
-        let row = one(*kind, options, &place, &mut sheet.scheduling, &mut doing, cancel);
+        let row = run_one(*kind, options, &scratch, &mut sheet.scheduling, &mut doing, cancel);
         if cancel.load(Relaxed) {
             return Err(StressError::Cancelled);
         }
-        tell(News::Row(&row));
+        update(Update::Row(&row));
         sheet.rows.push(row);
     }
     Ok(sheet)
 }
 
-fn one(
-    kind: Kind,
+fn run_one(
+    kind: StressKind,
     options: &Options,
-    place: &Place,
+    scratch: &ScratchFolder,
     scheduling: &mut String,
     doing: &mut dyn FnMut(f32, &str),
     cancel: &AtomicBool,
 ) -> Row {
     let skipped = |reason: String| Row::without_figures(kind, Verdict::Skipped, reason);
-    if kind.needs_disk() && place.is_in_memory() {
-        return skipped(format!("the folder lies in memory ({}); name one on a disk", place.file_system()));
+    if kind.needs_disk() && scratch.is_in_memory() {
+        return skipped(format!("the folder lies in memory ({}); name one on a disk", scratch.file_system()));
     }
-    let folder = match place.session(&kind.to_string()) {
+    let folder = match scratch.session(&kind.to_string()) {
         Ok(folder) => folder,
         Err(reason) => return Row::without_figures(kind, Verdict::Failed, reason),
     };
-    let row = match Disturbance::prepare(kind, options, place, &folder) {
+    let row = match Disturbance::prepare(kind, options, scratch, &folder) {
         Err(reason) => skipped(reason),
         Ok(disturbance) => match rehearsal::record(kind, options, &folder, &disturbance, doing, cancel) {
             Err(reason) => Row::without_figures(kind, Verdict::Failed, reason),
             Ok(rehearsal) => {
-                // Comparing is no part of the stress.
+                // End the stress before the comparison.
                 drop(disturbance);
                 scheduling.clone_from(&rehearsal.scheduling);
                 doing(0.9, "comparing every sample");
@@ -238,12 +248,12 @@ fn one(
             }
         },
     };
-    place.remove(&folder);
+    scratch.remove(&folder);
     row
 }
 
 fn check_options(options: &Options) -> Result<(), StressError> {
-    let refused = |told: String| Err(StressError::Option(told));
+    let refused = |text: String| Err(StressError::Option(text));
     if options.kinds.is_empty() {
         return refused("--stress: none is named".to_owned());
     }

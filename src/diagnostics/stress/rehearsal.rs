@@ -1,7 +1,8 @@
-//! One rehearsal: the true engine over the built-in device's ramp, disturbed on its way. Thread: the stress test's, as control.
+//! Records one rehearsal: the real engine records the built-in device's ramp under a stress. Thread: the stress test's,
+//! which is control here.
 
-use super::disturb::{Disturbance, Going};
-use super::{Kind, Options, RATE};
+use super::disturb::{Disturbance, RunningDisturbance};
+use super::{Options, RATE, StressKind};
 use crate::butler::capabilities::CapturePath;
 use crate::control::pass::PassReport;
 use crate::control::setup::{self, DeviceRequest, UserLimits};
@@ -14,29 +15,28 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-/// Between two looks.
-const LOOK: Duration = Duration::from_millis(20);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Part of the seconds that is recorded before the stress begins.
-const CALM_PART: f64 = 0.2;
+/// Fraction of the recording that passes before the stress begins.
+const CALM_FRACTION: f64 = 0.2;
 
-/// Frames for which an unplugged device is away.
+/// Frames for which the device is away in [`StressKind::Unplug`].
 const AWAY_FRAMES: u64 = RATE as u64 / 2;
 
-/// What a rehearsal was.
+/// The outcome of a rehearsal.
 pub(super) struct Rehearsal {
     pub(super) report: PassReport,
     pub(super) scheduling: String,
-    /// Frames that are to be lost, no more and no fewer.
+    /// Frames that the stress takes away. Exactly these must be lost.
     pub(super) lost_wanted: u64,
-    /// What the stress did; or why it proves nothing.
-    pub(super) did: Result<String, String>,
+    /// A description of what the stress did, or the reason why it proves nothing.
+    pub(super) effect: Result<String, String>,
     pub(super) spool_bytes_peak: u64,
 }
 
-/// Records. Why not, if it cannot.
+/// Records a rehearsal.
 pub(super) fn record(
-    kind: Kind,
+    kind: StressKind,
     options: &Options,
     folder: &Path,
     disturbance: &Disturbance,
@@ -47,7 +47,7 @@ pub(super) fn record(
     control.arm_inputs(options.inputs).map_err(|error| error.to_string())?;
     let length = (options.seconds * f64::from(RATE)) as u64;
     control.record(Frames(length)).map_err(|error| error.to_string())?;
-    let (did, mut losses) = see_through(&mut control, length, disturbance, doing, cancel);
+    let (effect, mut losses) = wait_for_end(&mut control, length, disturbance, doing, cancel);
     let scheduling = control.running().scheduling.to_string();
     let spool_bytes_peak = control.running().disk.spool_bytes_peak.load(Relaxed);
     let finished = control.take_report();
@@ -58,18 +58,19 @@ pub(super) fn record(
     Ok(Rehearsal {
         report: report.ok_or_else(why)?,
         scheduling,
-        lost_wanted: if kind == Kind::Unplug { AWAY_FRAMES } else { 0 },
-        did,
+        lost_wanted: if kind == StressKind::Unplug { AWAY_FRAMES } else { 0 },
+        effect,
         spool_bytes_peak,
     })
 }
 
-fn plan(kind: Kind, options: &Options, folder: &Path) -> Setup {
-    // In the middle of the pass, which begins a moment after the device; with a period, so that all of it is lost.
+fn plan(kind: StressKind, options: &Options, folder: &Path) -> Setup {
+    // Unplug in the middle of the pass, which begins some 0.5 s after the device, and at the start of a period, so that
+    // exactly `AWAY_FRAMES` are lost.
     let unplugged = (f64::from(RATE) * (0.5 + options.seconds / 2.0)) as u64;
     let unplugged = unplugged - unplugged % options.period as u64;
     let name = match kind {
-        Kind::Unplug => format!("virtual:unplug={unplugged}+{AWAY_FRAMES}"),
+        StressKind::Unplug => format!("virtual:unplug={unplugged}+{AWAY_FRAMES}"),
         _ => "virtual".to_owned(),
     };
     let wanted = DeviceRequest {
@@ -91,17 +92,18 @@ fn plan(kind: Kind, options: &Options, folder: &Path) -> Setup {
     }
 }
 
-/// Waits for the end of the pass, and begins and ends the stress meanwhile. Returns what that did, and the losses told.
-fn see_through(
+/// Waits for the end of the pass; starts and stops the stress meanwhile. Returns the effect of the stress, and the
+/// notices of losses.
+fn wait_for_end(
     control: &mut Control,
     length: u64,
     disturbance: &Disturbance,
     doing: &mut dyn FnMut(f32, &str),
     cancel: &AtomicBool,
 ) -> (Result<String, String>, Vec<Notice>) {
-    let mut going: Option<Going<'_>> = None;
-    let mut did: Option<Result<String, String>> = None;
-    let (mut stopped, mut losses, mut said) = (false, Vec::new(), None::<Instant>);
+    let mut running: Option<RunningDisturbance<'_>> = None;
+    let mut effect: Option<Result<String, String>> = None;
+    let (mut stopped, mut losses, mut last_shown) = (false, Vec::new(), None::<Instant>);
     while control.is_recording() {
         control.poll();
         while let Some(notice) = control.take_notice() {
@@ -110,31 +112,31 @@ fn see_through(
             }
         }
         let Some(now) = control.pass_status() else { break };
-        let part = now.frames.0 as f64 / length.max(1) as f64;
-        if did.is_none() && going.is_none() && !now.has_ended && part >= CALM_PART {
+        let fraction = now.frames.0 as f64 / length.max(1) as f64;
+        if effect.is_none() && running.is_none() && !now.has_ended && fraction >= CALM_FRACTION {
             match disturbance.start() {
-                Ok(begun) => going = Some(begun),
-                Err(reason) => did = Some(Err(reason)),
+                Ok(begun) => running = Some(begun),
+                Err(reason) => effect = Some(Err(reason)),
             }
         }
         if now.has_ended
-            && let Some(going) = going.take()
+            && let Some(running) = running.take()
         {
-            did = Some(going.stop());
+            effect = Some(running.stop());
         }
         if cancel.load(Relaxed) && !stopped && now.is_ready {
             stopped = true;
-            did = going.take().map(Going::stop).or(did);
+            effect = running.take().map(RunningDisturbance::stop).or(effect);
             control.stop();
         }
-        if said.is_none_or(|at| at.elapsed() > Duration::from_millis(200)) {
-            said = Some(Instant::now());
+        if last_shown.is_none_or(|at| at.elapsed() > Duration::from_millis(200)) {
+            last_shown = Some(Instant::now());
             let seconds = now.frames.seconds(SampleRate(RATE));
-            let what = if going.is_some() { "under stress" } else { "recording" };
-            doing(0.05 + 0.8 * part as f32, &format!("{what}, {seconds:.1} s recorded"));
+            let what = if running.is_some() { "under stress" } else { "recording" };
+            doing(0.05 + 0.8 * fraction as f32, &format!("{what}, {seconds:.1} s recorded"));
         }
-        std::thread::sleep(LOOK);
+        std::thread::sleep(POLL_INTERVAL);
     }
-    let did = going.take().map(Going::stop).or(did);
-    (did.unwrap_or_else(|| Err("the pass was over before the stress began".to_owned())), losses)
+    let effect = running.take().map(RunningDisturbance::stop).or(effect);
+    (effect.unwrap_or_else(|| Err("the pass was over before the stress began".to_owned())), losses)
 }

@@ -1,21 +1,21 @@
-//! The sheet: a row a stress, judged, as a table and as JSON. Thread: any. Pure.
+//! The sheet of a stress test: one judged row for each stress, as a table and as JSON. Thread: any. Pure.
 
 use super::check::Checked;
 use super::rehearsal::Rehearsal;
-use super::{Kind, RATE};
+use super::{RATE, StressKind};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::PathBuf;
 
-/// What a row says.
+/// The verdict on a rehearsal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
-    /// Nothing was lost but what the stress took away, and the audio thread took no fault.
+    /// Only the frames that the stress took away were lost, and the audio thread took no page fault.
     Passed,
-    /// It was not so.
+    /// A promise was broken.
     Failed,
-    /// It could not be run here, or proved nothing.
+    /// The stress could not run here, or had no effect.
     Skipped,
 }
 
@@ -29,98 +29,96 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// One stress.
+/// The result of one stress.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Row {
-    /// Which.
-    pub stress: Kind,
-    /// How it went.
+    pub stress: StressKind,
     pub verdict: Verdict,
-    /// Why, where it did not pass; what the stress did, where it did.
+    /// If it passed, a description of what the stress did; otherwise the reason.
     pub reason: String,
-    /// The figures; `None` where nothing was recorded.
-    pub figures: Option<Figures>,
+    /// `None`: nothing was recorded.
+    pub figures: Option<StressFigures>,
 }
 
-/// What a rehearsal cost.
+/// The figures of a rehearsal.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Figures {
-    /// Takes, and frames of each.
+pub struct StressFigures {
+    /// Number of takes.
     pub takes: usize,
-    /// See [`Figures::takes`].
+    /// Frames of each take.
     pub frames: u64,
-    /// Samples that were looked at and were wrong.
+    /// Samples that differ from the signal.
     pub samples_wrong: u64,
-    /// Frames lost, and how many the stress took away itself.
+    /// Frames that were lost.
     pub frames_lost: u64,
-    /// See [`Figures::frames_lost`].
+    /// Frames that the stress itself took away.
     pub frames_lost_wanted: u64,
     /// Xruns of the device.
     pub xruns: u64,
-    /// Page faults of the audio thread without and with the disk; `None`: not known.
+    /// Page faults of the audio thread that needed no disk; `None`: the kernel did not report them.
     pub minor_faults: Option<u64>,
-    /// See [`Figures::minor_faults`].
+    /// Page faults of the audio thread that waited for the disk.
     pub major_faults: Option<u64>,
-    /// Times the audio thread waited for anything but the device.
+    /// Times that the audio thread waited for anything but the device.
     pub voluntary_switches: Option<u64>,
-    /// Its cycles in microseconds, and what a period lasts.
+    /// Mean time of a cycle.
     pub cycle_us_mean: f64,
-    /// See [`Figures::cycle_us_mean`].
+    /// The longest cycle.
     pub cycle_us_max: f64,
-    /// See [`Figures::cycle_us_mean`].
+    /// The duration of a period.
     pub period_us: f64,
-    /// Frames of windows that were ready when it was tightest.
+    /// The shortest lead: frames of windows that were ready.
     pub lead_frames_min: Option<u64>,
-    /// The longest write.
+    /// The longest commit.
     pub commit_us_max: u64,
-    /// The most that waited in memory.
+    /// The most bytes that the spool held.
     pub spool_bytes_peak: u64,
 }
 
 impl Row {
-    /// A row of a rehearsal that was not, or not to its end.
-    pub(super) fn without_figures(stress: Kind, verdict: Verdict, reason: String) -> Row {
+    /// The row of a rehearsal that did not take place or did not finish.
+    pub(super) fn without_figures(stress: StressKind, verdict: Verdict, reason: String) -> Row {
         Row { stress, verdict, reason, figures: None }
     }
 }
 
-/// All of it.
+/// The result of a stress test.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Sheet {
-    /// Where the rehearsals lay.
+    /// The folder of the rehearsals.
     pub folder: PathBuf,
-    /// The file system there.
+    /// The type of its file system.
     pub file_system: String,
     /// The kernel's release.
     pub kernel: String,
-    /// The program's version.
+    /// The version of Faultless.
     pub program: String,
-    /// Inputs.
+    /// Number of inputs that were recorded.
     pub inputs: usize,
-    /// Frames a second.
+    /// Sample rate in Hz.
     pub rate: u32,
-    /// Frames of a period.
+    /// Frames in a period.
     pub period: usize,
     /// Seconds of each rehearsal.
     pub seconds: f64,
-    /// How the audio thread was scheduled.
+    /// Scheduling class and priority of the audio thread.
     pub scheduling: String,
-    /// A stress each.
+    /// One row for each stress.
     pub rows: Vec<Row>,
 }
 
 impl Sheet {
-    /// Rows of a verdict.
+    /// Number of rows with this verdict.
     pub fn count(&self, verdict: Verdict) -> usize {
         self.rows.iter().filter(|row| row.verdict == verdict).count()
     }
 }
 
 /// Judges a rehearsal.
-pub(super) fn judge(kind: Kind, period: usize, rehearsal: &Rehearsal, checked: &Checked) -> Row {
+pub(super) fn judge(kind: StressKind, period: usize, rehearsal: &Rehearsal, checked: &Checked) -> Row {
     let report = &rehearsal.report;
     let audio = &report.audio_thread;
-    let figures = Figures {
+    let figures = StressFigures {
         takes: checked.takes,
         frames: checked.frames,
         samples_wrong: checked.samples_wrong,
@@ -144,21 +142,21 @@ pub(super) fn judge(kind: Kind, period: usize, rehearsal: &Rehearsal, checked: &
     }
     wrong.extend(report.takes.iter().filter_map(|take| take.trouble.clone()).take(1));
     wrong.extend(checked.problems.iter().take(2).cloned());
-    // What a rehearsal lost is lost, whatever the stress says of itself.
-    let (verdict, reason) = match (&rehearsal.did, wrong.is_empty()) {
+    // A broken promise is a failure even if the stress had no effect.
+    let (verdict, reason) = match (&rehearsal.effect, wrong.is_empty()) {
         (_, false) => (Verdict::Failed, wrong.join("; ")),
         (Err(reason), true) => (Verdict::Skipped, format!("it proved nothing: {reason}")),
-        (Ok(did), true) => (Verdict::Passed, did.clone()),
+        (Ok(effect), true) => (Verdict::Passed, effect.clone()),
     };
     Row { stress: kind, verdict, reason, figures: Some(figures) }
 }
 
-/// Everything that is not as promised, in words.
-pub(super) fn misses(figures: &Figures) -> Vec<String> {
+/// Every broken promise, one sentence each.
+pub(super) fn misses(figures: &StressFigures) -> Vec<String> {
     let mut wrong = Vec::new();
-    let mut count = |number: u64, words: &str| {
+    let mut count = |number: u64, description: &str| {
         if number > 0 {
-            wrong.push(format!("{number} {words}"));
+            wrong.push(format!("{number} {description}"));
         }
     };
     count(figures.samples_wrong, "samples wrong");
@@ -180,7 +178,7 @@ pub(super) fn misses(figures: &Figures) -> Vec<String> {
     wrong
 }
 
-const HEAD: [(&str, usize); 10] = [
+const COLUMNS: [(&str, usize); 10] = [
     ("stress", 7),
     ("verdict", 8),
     ("faults", 7),
@@ -200,14 +198,14 @@ impl fmt::Display for Sheet {
             "{} inputs, {} Hz, periods of {}, {} s each, on {}, Linux {}, {}",
             self.inputs, self.rate, self.period, self.seconds, self.file_system, self.kernel, self.scheduling
         )?;
-        for (at, (name, width)) in HEAD.iter().enumerate() {
+        for (at, (name, width)) in COLUMNS.iter().enumerate() {
             if at < 2 { write!(f, "{name:<width$} ")? } else { write!(f, "{name:>width$} ")? }
         }
         writeln!(f)?;
         for row in &self.rows {
             let cells = cells(row);
             write!(f, "{:<7} {:<8} ", row.stress, row.verdict)?;
-            for (cell, (_, width)) in cells.iter().zip(&HEAD[2..]) {
+            for (cell, (_, width)) in cells.iter().zip(&COLUMNS[2..]) {
                 write!(f, "{cell:>width$} ")?;
             }
             writeln!(f, " {}", row.reason)?;
@@ -217,7 +215,7 @@ impl fmt::Display for Sheet {
     }
 }
 
-/// The figures of a row as they stand in a table, `-` for what there is not.
+/// The figures of a row as cells of a table; `-` for a missing figure.
 pub fn cells(row: &Row) -> [String; 8] {
     let Some(figures) = &row.figures else { return std::array::from_fn(|_| "-".to_owned()) };
     let known = |count: Option<u64>| count.map_or_else(|| "?".to_owned(), |count| count.to_string());

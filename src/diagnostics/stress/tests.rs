@@ -1,7 +1,7 @@
-//! What is judged, and what is refused. Thread: test.
+//! Tests of the judging, of the comparison, and of refused options and folders. Thread: test.
 
-use super::place::Place;
-use super::sheet::{Figures, Sheet, misses};
+use super::scratch::ScratchFolder;
+use super::sheet::{Sheet, StressFigures, misses};
 use super::*;
 use crate::device::signal::ramp;
 use crate::format::TakeFormat;
@@ -15,7 +15,7 @@ use std::path::Path;
 fn options(scratch: &Path) -> Options {
     Options {
         scratch: scratch.to_path_buf(),
-        kinds: vec![Kind::None],
+        kinds: vec![StressKind::None],
         seconds: 2.0,
         inputs: 2,
         period: 64,
@@ -27,43 +27,43 @@ fn options(scratch: &Path) -> Options {
 
 #[test]
 fn every_stress_is_known_by_its_name_and_all_means_all() {
-    for kind in Kind::ALL {
+    for kind in StressKind::ALL {
         assert_eq!(kind.to_string().parse(), Ok(kind));
     }
     let named = |names: &[&str]| kinds(&names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
-    assert_eq!(named(&["unplug", "sync", "sync"]), Ok(vec![Kind::Sync, Kind::Unplug]));
-    assert_eq!(named(&["all"]), Ok(Kind::ALL.to_vec()));
+    assert_eq!(named(&["unplug", "sync", "sync"]), Ok(vec![StressKind::Sync, StressKind::Unplug]));
+    assert_eq!(named(&["all"]), Ok(StressKind::ALL.to_vec()));
     assert!(named(&["heat"]).unwrap_err().starts_with("heat: unknown stress"));
 }
 
 #[test]
-fn a_folder_that_is_in_is_or_holds_a_session_is_refused_and_left_as_it_was() {
+fn a_folder_in_or_around_a_session_is_refused_and_left_unchanged() {
     let home = tempfile::tempdir().unwrap();
     let session = home.path().join("gig");
     std::fs::create_dir_all(session.join("audio/deep")).unwrap();
     std::fs::write(session.join("session.json"), "{}").unwrap();
-    for place in [home.path().to_path_buf(), session.clone(), session.join("audio"), session.join("audio/new")] {
-        let error = Place::make(&place, false).err().map(|error| error.to_string()).unwrap_or_default();
-        assert!(error.contains("is a session"), "{}: {error}", place.display());
+    for scratch in [home.path().to_path_buf(), session.clone(), session.join("audio"), session.join("audio/new")] {
+        let error = ScratchFolder::make(&scratch, false).err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(error.contains("is a session"), "{}: {error}", scratch.display());
     }
     assert!(!session.join("audio/new").exists());
-    assert!(Place::make(&home.path().join("no/such"), false).is_err());
-    assert!(Place::make(&session.join("session.json"), false).is_err());
+    assert!(ScratchFolder::make(&home.path().join("no/such"), false).is_err());
+    assert!(ScratchFolder::make(&session.join("session.json"), false).is_err());
 }
 
 #[test]
-fn what_was_made_goes_and_what_was_there_stays() {
+fn a_scratch_folder_removes_only_what_it_made() {
     let home = tempfile::tempdir().unwrap();
     let scratch = home.path().join("rehearsal");
-    let place = Place::make(&scratch, false).unwrap();
-    std::fs::write(place.session("sync").unwrap().join("take.wav"), "x").unwrap();
-    drop(place);
-    assert!(!scratch.exists(), "the folder around was made, too");
+    let made = ScratchFolder::make(&scratch, false).unwrap();
+    std::fs::write(made.session("sync").unwrap().join("take.wav"), "x").unwrap();
+    drop(made);
+    assert!(!scratch.exists(), "the folder around it was made, too, and must go");
     std::fs::create_dir(&scratch).unwrap();
     std::fs::write(scratch.join("notes.txt"), "mine").unwrap();
-    drop(Place::make(&scratch, false).unwrap());
+    drop(ScratchFolder::make(&scratch, false).unwrap());
     assert_eq!(std::fs::read_dir(&scratch).unwrap().count(), 1);
-    let kept = Place::make(&scratch, true).unwrap();
+    let kept = ScratchFolder::make(&scratch, true).unwrap();
     let path = kept.path().to_path_buf();
     drop(kept);
     assert!(path.is_dir());
@@ -118,34 +118,38 @@ fn a_take_of_the_ramp_is_right_and_one_wrong_sample_is_seen() {
     assert_eq!((found.samples_wrong, found.frames_lost, found.problems.len()), (0, 128, 0), "{found:?}");
     rehearsed(&at("bit"), &[], |sound| sound[3 * 150_000] ^= 1);
     assert_eq!(check::check(&at("bit")).samples_wrong, 1);
-    // A frame that is there twice shifts all that follow.
+    // A duplicated frame shifts all frames after it.
     rehearsed(&at("shift"), &[], |sound| sound.copy_within(3 * 100_000..3 * 199_999, 3 * 100_001));
     assert_eq!(check::check(&at("shift")).samples_wrong, 99_999);
-    // Sound where silence is listed is no silence.
+    // Within a listed loss, anything but silence is wrong.
     rehearsed(&at("filled"), &[(500, 10)], |sound| sound[3 * 505] = 1);
     assert_eq!(check::check(&at("filled")).samples_wrong, 1);
     assert!(!check::check(&at("absent")).problems.is_empty());
 }
 
 #[test]
-fn whatever_is_promised_and_not_kept_is_said() {
-    let good =
-        Figures { minor_faults: Some(0), major_faults: Some(0), voluntary_switches: Some(0), ..Figures::default() };
+fn every_broken_promise_is_reported() {
+    let good = StressFigures {
+        minor_faults: Some(0),
+        major_faults: Some(0),
+        voluntary_switches: Some(0),
+        ..StressFigures::default()
+    };
     assert!(misses(&good).is_empty());
     let bad = [
-        Figures { samples_wrong: 1, ..good.clone() },
-        Figures { minor_faults: Some(1), ..good.clone() },
-        Figures { major_faults: Some(1), ..good.clone() },
-        Figures { minor_faults: None, ..good.clone() },
-        Figures { voluntary_switches: Some(2), ..good.clone() },
-        Figures { xruns: 1, ..good.clone() },
-        Figures { frames_lost: 64, ..good.clone() },
-        Figures { frames_lost: 64, frames_lost_wanted: 128, ..good.clone() },
+        StressFigures { samples_wrong: 1, ..good.clone() },
+        StressFigures { minor_faults: Some(1), ..good.clone() },
+        StressFigures { major_faults: Some(1), ..good.clone() },
+        StressFigures { minor_faults: None, ..good.clone() },
+        StressFigures { voluntary_switches: Some(2), ..good.clone() },
+        StressFigures { xruns: 1, ..good.clone() },
+        StressFigures { frames_lost: 64, ..good.clone() },
+        StressFigures { frames_lost: 64, frames_lost_wanted: 128, ..good.clone() },
     ];
     for figures in bad {
         assert_eq!(misses(&figures).len(), 1, "{figures:?}");
     }
-    let unplugged = Figures { frames_lost: 24_000, frames_lost_wanted: 24_000, ..good };
+    let unplugged = StressFigures { frames_lost: 24_000, frames_lost_wanted: 24_000, ..good };
     assert!(misses(&unplugged).is_empty());
 }
 
@@ -170,12 +174,13 @@ fn options_out_of_range_are_refused_before_anything_is_made() {
 }
 
 #[test]
-fn a_lab_that_is_stopped_leaves_nothing() {
+fn a_stress_test_that_is_stopped_leaves_nothing() {
     let home = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).unwrap();
     let cancel = AtomicBool::new(false);
-    let options = Options { kinds: vec![Kind::None, Kind::Unplug], seconds: 60.0, ..options(&home.path().join("r")) };
-    let mut stop = |news: News<'_>| {
-        if matches!(&news, News::Doing { doing, .. } if doing.contains("recorded")) {
+    let options =
+        Options { kinds: vec![StressKind::None, StressKind::Unplug], seconds: 60.0, ..options(&home.path().join("r")) };
+    let mut stop = |update: Update<'_>| {
+        if matches!(&update, Update::Doing { doing, .. } if doing.contains("recorded")) {
             cancel.store(true, Relaxed);
         }
     };
@@ -184,13 +189,14 @@ fn a_lab_that_is_stopped_leaves_nothing() {
 }
 
 #[test]
-fn a_sheet_comes_back_from_its_json_and_says_everything_in_words() {
-    let row = Row { stress: Kind::Freeze, verdict: Verdict::Skipped, reason: "needs root".to_owned(), figures: None };
+fn a_sheet_is_read_back_from_its_json_and_prints_every_row() {
+    let row =
+        Row { stress: StressKind::Freeze, verdict: Verdict::Skipped, reason: "needs root".to_owned(), figures: None };
     let passed = Row {
-        stress: Kind::Sync,
+        stress: StressKind::Sync,
         verdict: Verdict::Passed,
         reason: "90 syncs".to_owned(),
-        figures: Some(Figures { minor_faults: Some(0), major_faults: Some(0), ..Figures::default() }),
+        figures: Some(StressFigures { minor_faults: Some(0), major_faults: Some(0), ..StressFigures::default() }),
     };
     let sheet = Sheet {
         folder: "/r".into(),

@@ -1,4 +1,5 @@
-//! A disk that is slow for this program alone: a block throttle in a control group of its own. Thread: the stress test's.
+//! Makes the disk slow for this process only, with a control group of its own that limits block I/O. Thread: the stress
+//! test's.
 
 use crate::diagnostics::bench::load::cgroup_places;
 use crate::file_system::Mount;
@@ -8,23 +9,23 @@ use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-/// Where control groups say how fast a disk may be, in version 1 and 2.
+/// Files of a control group that limit writing to a disk, in version 1 and 2.
 const FILES: [&str; 2] = ["blkio.throttle.write_bps_device", "io.max"];
 
-/// The other direction in version 1.
+/// The file of version 1 that limits reading.
 const READS: &str = "blkio.throttle.read_bps_device";
 
-/// A group that this process is in; dropped, the process goes back and the group goes.
+/// A control group that this process has moved into. Dropping it moves the process back and removes the group.
 pub(super) struct Throttle {
     group: PathBuf,
     home: PathBuf,
     file: &'static str,
-    /// `MAJOR:MINOR` of the whole disk.
+    /// `MAJOR:MINOR` of the disk, not of a partition.
     disk: String,
 }
 
 impl Throttle {
-    /// Moves this process into a group of its own. Why not, if it may not.
+    /// Moves this process into a control group of its own. The error is the reason why that is not possible.
     pub(super) fn enter(mount: &Mount) -> Result<Throttle, String> {
         if !nix::unistd::geteuid().is_root() {
             return Err("needs root".to_owned());
@@ -34,9 +35,9 @@ impl Throttle {
         })?;
         let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
         let entered = cgroup_places(&own, "blkio", FILES).into_iter().find_map(|(home, parent, file)| {
-            let group = parent.join(format!("faultless-lab-{}", std::process::id()));
+            let group = parent.join(format!("faultless-stress-{}", std::process::id()));
             fs::create_dir(&group).ok()?;
-            // From here on dropping it cleans up.
+            // From here on, dropping `throttle` removes the group.
             let throttle = Throttle { group, home, file, disk: disk.clone() };
             let usable = throttle.group.join(file).exists();
             (usable && join(&throttle.group).is_ok()).then_some(throttle)
@@ -45,7 +46,7 @@ impl Throttle {
             .ok_or_else(|| "no control group with a block throttle (blkio of v1, io.max of v2) can be made".to_owned())
     }
 
-    /// Bytes a second in each direction; `None`: as fast as the disk is.
+    /// Limits reading and writing to this many bytes per second each; `None`: no limit.
     pub(super) fn set(&self, bytes_per_second: Option<u64>) -> io::Result<()> {
         let disk = &self.disk;
         if self.file == FILES[0] {
@@ -71,7 +72,7 @@ fn join(group: &Path) -> io::Result<()> {
     fs::write(group.join("cgroup.procs"), std::process::id().to_string())
 }
 
-/// The whole disk behind a device file: a partition has no speed of its own.
+/// `MAJOR:MINOR` of the disk behind a device file. A partition cannot be throttled, so its disk is returned.
 fn disk_of(source: &str) -> Option<String> {
     let data = fs::metadata(source).ok().filter(|data| data.file_type().is_block_device())?;
     let own = format!("{}:{}", major(data.rdev()), minor(data.rdev()));

@@ -104,7 +104,7 @@ fn device(ui: &Ui, rect: Rect, narrow: bool, context: &mut PanelContext<'_>) {
 
 fn disk_space(ui: &Ui, rect: Rect, narrow: bool, context: &mut PanelContext<'_>) {
     let theme = context.theme;
-    let Some(room) = &context.snapshot.room else {
+    let Some(room) = &context.snapshot.disk_space else {
         chip(ui, rect, "Room", "not known yet", theme, theme.line);
         return;
     };
@@ -116,7 +116,7 @@ fn disk_space(ui: &Ui, rect: Rect, narrow: bool, context: &mut PanelContext<'_>)
     let left = format::duration(room.seconds);
     let left = if narrow { left } else { format!("{left} left") };
     let free = format::disk_bytes(room.free_bytes);
-    let free = if narrow { format!("{free} free") } else { format!("{free} free on {}", room.place) };
+    let free = if narrow { format!("{free} free") } else { format!("{free} free on {}", room.disk) };
     let line = if colour == theme.text { theme.line } else { colour };
     let response = chip(ui, rect, "Room", &format!("{left}, {free}"), theme, line);
     two_lines(ui, rect, (&left, colour), (&free, theme.quiet));

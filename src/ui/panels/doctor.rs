@@ -1,7 +1,7 @@
 //! The doctor panel: findings about the machine, with fixes that can be copied. Thread: ui.
 
 use crate::app::command::Command;
-use crate::app::snapshot::Level;
+use crate::control::Severity;
 use crate::diagnostics::doctor::{Finding, Verdict};
 use crate::ui::panel_context::PanelContext;
 use crate::ui::theme::Theme;
@@ -61,9 +61,9 @@ fn line(ui: &mut Ui, state: &mut DoctorState, finding: &Finding, context: &Panel
     let theme = context.theme;
     ui.horizontal_top(|ui| {
         let level = match finding.verdict {
-            Verdict::Good => Level::Good,
-            Verdict::Fair => Level::Caution,
-            Verdict::Poor => Level::Loss,
+            Verdict::Good => Severity::Info,
+            Verdict::Fair => Severity::Caution,
+            Verdict::Poor => Severity::Loss,
         };
         sign(ui, level, theme);
         label(ui, finding.topic, 150.0, theme.text);

@@ -2,7 +2,7 @@
 //! cannot be opened, the panel also offers its kept versions. Thread: ui.
 
 use crate::app::command::Command;
-use crate::app::snapshot::{Level, Stage, Told};
+use crate::app::snapshot::{EventEntry, Stage};
 use crate::control::Severity;
 use crate::session::session_file::KeptVersion;
 use crate::ui::format;
@@ -35,7 +35,7 @@ enum Filter {
 const FILTERS: [(Filter, &str); 3] = [(Filter::All, "All"), (Filter::Cautions, "Cautions"), (Filter::Losses, "Losses")];
 
 impl Filter {
-    fn accepts(self, event: &Told) -> bool {
+    fn accepts(self, event: &EventEntry) -> bool {
         match self {
             Filter::All => true,
             Filter::Cautions => event.severity == Severity::Caution,
@@ -117,7 +117,7 @@ fn head(ui: &mut Ui, state: &mut EventsState, context: &mut PanelContext<'_>) {
 }
 
 /// The events as text, one line for each.
-fn as_text<'a>(events: impl Iterator<Item = &'a Told>) -> String {
+fn as_text<'a>(events: impl Iterator<Item = &'a EventEntry>) -> String {
     let lines: Vec<String> =
         events.map(|event| format!("{}  {}  {}", event.clock, severity_name(event.severity), event.text)).collect();
     lines.join("\n")
@@ -134,8 +134,9 @@ fn severity_name(severity: Severity) -> &'static str {
 /// Draws the events that the filter accepts.
 fn list(ui: &mut Ui, filter: Filter, context: &PanelContext<'_>) {
     ui.spacing_mut().item_spacing.y = 0.0;
-    let accepted =
-        |all: &'_ [Told]| all.iter().rev().filter(|event| filter.accepts(event)).cloned().collect::<Vec<Told>>();
+    let accepted = |all: &'_ [EventEntry]| {
+        all.iter().rev().filter(|event| filter.accepts(event)).cloned().collect::<Vec<EventEntry>>()
+    };
     let (now, earlier) = (accepted(&context.snapshot.notices), accepted(&context.snapshot.earlier));
     if now.is_empty() && earlier.is_empty() {
         ui.add_space(GRID * 3.0);
@@ -156,14 +157,10 @@ fn list(ui: &mut Ui, filter: Filter, context: &PanelContext<'_>) {
 }
 
 /// Draws sign, time and text of an event.
-fn row(ui: &mut Ui, event: &Told, context: &PanelContext<'_>) {
+fn row(ui: &mut Ui, event: &EventEntry, context: &PanelContext<'_>) {
     let width = ui.available_width();
-    let level = match event.severity {
-        Severity::Info => Level::Good,
-        Severity::Caution => Level::Caution,
-        Severity::Loss => Level::Loss,
-    };
-    let tint = health_line::tint(level, context.theme);
+    let severity = event.severity;
+    let tint = health_line::tint(severity, context.theme);
     let colour = match (event.seen, event.severity) {
         (true, _) => context.theme.quiet,
         (false, Severity::Loss) => tint.text,
@@ -186,7 +183,7 @@ fn row(ui: &mut Ui, event: &Told, context: &PanelContext<'_>) {
     let painter = ui.painter();
     painter.hline(rect.x_range(), rect.bottom() - 0.5, (1.0, context.theme.line_soft));
     let first = rect.top() + 6.0 + text.rows.first().map_or(7.0, |row| row.rect().height() / 2.0);
-    health_line::sign(ui, level, pos2(rect.left() + 8.0, first), tint);
+    health_line::sign(ui, severity, pos2(rect.left() + 8.0, first), tint);
     let clock = pos2(rect.left() + 24.0, first);
     painter.text(clock, Align2::LEFT_CENTER, &event.clock, Theme::mono(12.0), context.theme.quiet);
     painter.galley(pos2(rect.left() + TEXT_FROM, rect.top() + 6.0), text, colour);
@@ -264,9 +261,9 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
-    fn event(at: u64, severity: Severity, seen: bool, text: &str) -> Told {
+    fn event(at: u64, severity: Severity, seen: bool, text: &str) -> EventEntry {
         let clock = format!("20:{:02}:{:02}", at / 60, at % 60);
-        Told { at: Duration::from_secs(at), clock, severity, text: text.to_owned(), seen }
+        EventEntry { at: Duration::from_secs(at), clock, severity, text: text.to_owned(), seen }
     }
 
     fn eventful() -> Snapshot {

@@ -2,9 +2,9 @@
 
 use crate::app::command::Command;
 use crate::app::jobs::StressRequest;
-use crate::app::snapshot::Level;
-use crate::diagnostics::stress::Kind;
-use crate::diagnostics::stress::sheet::{Figures, Row, Verdict};
+use crate::control::Severity;
+use crate::diagnostics::stress::StressKind;
+use crate::diagnostics::stress::sheet::{Row, StressFigures, Verdict};
 use crate::ui::format::micros;
 use crate::ui::panel_context::PanelContext;
 use crate::ui::theme::Theme;
@@ -15,8 +15,8 @@ use egui::{
 
 /// State that the panel keeps between pictures.
 pub struct StressState {
-    /// The chosen stresses, in the order of `Kind::ALL`.
-    chosen: [bool; Kind::ALL.len()],
+    /// The chosen stresses, in the order of `StressKind::ALL`.
+    chosen: [bool; StressKind::ALL.len()],
     tracks: usize,
     /// Length of each test recording, in seconds.
     seconds: f64,
@@ -24,7 +24,7 @@ pub struct StressState {
 
 impl Default for StressState {
     fn default() -> StressState {
-        StressState { chosen: [true; Kind::ALL.len()], tracks: 24, seconds: 10.0 }
+        StressState { chosen: [true; StressKind::ALL.len()], tracks: 24, seconds: 10.0 }
     }
 }
 
@@ -99,8 +99,8 @@ pub fn show(ui: &mut Ui, state: &mut StressState, context: &mut PanelContext<'_>
 
 fn choose(ui: &mut Ui, state: &mut StressState) {
     ui.spacing_mut().item_spacing.x = 10.0;
-    for (kind, on) in Kind::ALL.iter().zip(&mut state.chosen) {
-        ui.checkbox(on, name(*kind)).on_hover_text(kind.words());
+    for (kind, on) in StressKind::ALL.iter().zip(&mut state.chosen) {
+        ui.checkbox(on, name(*kind)).on_hover_text(kind.description());
     }
     ui.add(DragValue::new(&mut state.tracks).range(1..=256).suffix(" inputs"))
         .accessible_name("Inputs of the stress test");
@@ -108,8 +108,8 @@ fn choose(ui: &mut Ui, state: &mut StressState) {
     ui.add(seconds).accessible_name("Seconds of each rehearsal");
 }
 
-fn name(kind: Kind) -> String {
-    if kind == Kind::None { "nothing".to_owned() } else { kind.to_string() }
+fn name(kind: StressKind) -> String {
+    if kind == StressKind::None { "nothing".to_owned() } else { kind.to_string() }
 }
 
 fn run(ui: &mut Ui, state: &StressState, context: &mut PanelContext<'_>) {
@@ -124,7 +124,7 @@ fn run(ui: &mut Ui, state: &StressState, context: &mut PanelContext<'_>) {
     let button = Button::text("Run", "Run").look(Look::Filled(theme.accent)).size(64.0, 28.0);
     let tip = if recording { "Not while a pass is recorded" } else { "Run what is chosen, one after the other" };
     if button.enabled(!recording && state.chosen.contains(&true)).tip(tip).show(ui, theme).clicked() {
-        let kinds = Kind::ALL.into_iter().zip(state.chosen).filter(|(_, on)| *on).map(|(kind, _)| kind);
+        let kinds = StressKind::ALL.into_iter().zip(state.chosen).filter(|(_, on)| *on).map(|(kind, _)| kind);
         let request = StressRequest { kinds: kinds.collect(), tracks: state.tracks, seconds: state.seconds };
         context.send(Command::Stress(request));
     }
@@ -161,9 +161,9 @@ fn sheet(ui: &mut Ui, rows: &[Row], theme: &Theme) {
 fn line(ui: &mut Ui, row: &Row, theme: &Theme) {
     let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), ROW), Sense::hover());
     let (level, word) = match row.verdict {
-        Verdict::Passed => (Level::Good, "passed"),
-        Verdict::Failed => (Level::Loss, "not passed"),
-        Verdict::Skipped => (Level::Caution, "skipped"),
+        Verdict::Passed => (Severity::Info, "passed"),
+        Verdict::Failed => (Severity::Loss, "not passed"),
+        Verdict::Skipped => (Severity::Caution, "skipped"),
     };
     response.widget_info(|| {
         WidgetInfo::labeled(Role::ListItem, true, format!("{}: {word}, {}", name(row.stress), row.reason))
@@ -195,7 +195,7 @@ fn line(ui: &mut Ui, row: &Row, theme: &Theme) {
         put(COLUMNS[7].1, &lead, Theme::mono(11.5), theme.text);
         put(COLUMNS[8].1, &micros(figures.commit_us_max as f64), Theme::mono(11.5), theme.text);
     }
-    response.on_hover_text(format!("{}\n{reason}", row.stress.words()));
+    response.on_hover_text(format!("{}\n{reason}", row.stress.description()));
 }
 
 fn lead_ms(frames: u64) -> String {
@@ -203,7 +203,7 @@ fn lead_ms(frames: u64) -> String {
 }
 
 /// Faults, waits, xruns, frames lost and samples wrong, each with whether the value is bad.
-fn cells(figures: &Figures) -> [(String, bool); 5] {
+fn cells(figures: &StressFigures) -> [(String, bool); 5] {
     let known = |count: Option<u64>| (count.map_or_else(|| "?".to_owned(), |n| n.to_string()), count != Some(0));
     let faults = figures.minor_faults.zip(figures.major_faults).map(|(minor, major)| minor + major);
     [
@@ -216,7 +216,7 @@ fn cells(figures: &Figures) -> [(String, bool); 5] {
 }
 
 /// Draws the worst cycle time as a part of the period.
-fn cycle(ui: &Ui, at: egui::Pos2, figures: &Figures, theme: &Theme) {
+fn cycle(ui: &Ui, at: egui::Pos2, figures: &StressFigures, theme: &Theme) {
     let bar = Rect::from_min_size(pos2(at.x, at.y - 4.0), vec2(60.0, 8.0));
     ui.painter().rect_filled(bar, 2, theme.well);
     let fraction = (figures.cycle_us_max / figures.period_us.max(1.0)).min(1.0) as f32;
@@ -233,24 +233,24 @@ mod tests {
 
     #[test]
     fn the_verdict_counts_all_results() {
-        let row = |stress: Kind, verdict: Verdict| Row { stress, verdict, reason: String::new(), figures: None };
-        let rows = [row(Kind::Sync, Verdict::Passed), row(Kind::Freeze, Verdict::Skipped)];
+        let row = |stress: StressKind, verdict: Verdict| Row { stress, verdict, reason: String::new(), figures: None };
+        let rows = [row(StressKind::Sync, Verdict::Passed), row(StressKind::Freeze, Verdict::Skipped)];
         assert_eq!(summary(&rows), "Passed: 1 of 2, no fault, nothing lost that was not taken away; 1 skipped");
-        assert_eq!(summary(&[row(Kind::Sync, Verdict::Failed)]), "Not passed: sync");
+        assert_eq!(summary(&[row(StressKind::Sync, Verdict::Failed)]), "Not passed: sync");
     }
 
     #[test]
     fn bad_values_are_marked_and_a_wanted_loss_is_not() {
-        let figures = Figures {
+        let figures = StressFigures {
             minor_faults: Some(0),
             major_faults: Some(0),
             voluntary_switches: Some(1),
             frames_lost: 24_000,
             frames_lost_wanted: 24_000,
-            ..Figures::default()
+            ..StressFigures::default()
         };
         let marked: Vec<bool> = cells(&figures).into_iter().map(|(_, bad)| bad).collect();
         assert_eq!(marked, [false, true, false, false, false]);
-        assert!(cells(&Figures::default())[0].1, "unknown faults count as bad");
+        assert!(cells(&StressFigures::default())[0].1, "unknown faults count as bad");
     }
 }

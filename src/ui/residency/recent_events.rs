@@ -1,7 +1,7 @@
 //! Recent events next to the residency map: a column if there is space, else the last event in a line below the map.
 //! Thread: ui.
 
-use crate::app::snapshot::{Level, Told};
+use crate::app::snapshot::EventEntry;
 use crate::control::Severity;
 use crate::ui::action::Action;
 use crate::ui::health_line;
@@ -90,7 +90,7 @@ pub(super) fn show(ui: &mut Ui, placement: Placement, context: &mut PanelContext
 }
 
 /// Draws an event in the column: sign and time in one line, the text below.
-fn row(ui: &mut Ui, event: &Told, context: &PanelContext<'_>) {
+fn row(ui: &mut Ui, event: &EventEntry, context: &PanelContext<'_>) {
     let width = ui.available_width();
     let colour = if event.seen { context.theme.quiet } else { context.theme.text };
     let text = ui.painter().layout(event.text.clone(), Theme::font(11.5), colour, width - 18.0);
@@ -109,11 +109,7 @@ fn row(ui: &mut Ui, event: &Told, context: &PanelContext<'_>) {
     }
 }
 
-fn sign(ui: &Ui, event: &Told, at: egui::Pos2, context: &PanelContext<'_>) {
-    let level = match event.severity {
-        Severity::Info => Level::Good,
-        Severity::Caution => Level::Caution,
-        Severity::Loss => Level::Loss,
-    };
-    health_line::sign(ui, level, at, health_line::tint(level, context.theme));
+fn sign(ui: &Ui, event: &EventEntry, at: egui::Pos2, context: &PanelContext<'_>) {
+    let severity = event.severity;
+    health_line::sign(ui, severity, at, health_line::tint(severity, context.theme));
 }

@@ -11,7 +11,7 @@ pub use meter::{Ballistics, Meters, height_of};
 pub use text::{elided, name_field, text_at};
 
 use super::theme::{RADIUS, Theme};
-use crate::app::snapshot::Level;
+use crate::control::Severity;
 use egui::{Color32, Rect, Response, Stroke, StrokeKind, Ui};
 
 /// Draws a ring around a control that has the keyboard focus.
@@ -26,19 +26,19 @@ pub fn card(ui: &Ui, rect: Rect, theme: &Theme) {
     ui.painter().rect(rect, RADIUS, theme.card, Stroke::new(1.0, theme.line), StrokeKind::Inside);
 }
 
-/// A disc, a triangle or a square, so that shape and not only colour shows the level.
-pub fn sign(ui: &mut Ui, level: Level, theme: &Theme) -> Response {
+/// A disc, a triangle or a square, so that shape and not only colour shows the severity.
+pub fn sign(ui: &mut Ui, severity: Severity, theme: &Theme) -> Response {
     let (rect, response) = ui.allocate_exact_size(egui::vec2(16.0, 18.0), egui::Sense::hover());
     let at = rect.center();
-    match level {
-        Level::Good => {
+    match severity {
+        Severity::Info => {
             ui.painter().circle_filled(at, 4.0, theme.good);
         }
-        Level::Caution => {
+        Severity::Caution => {
             let points = [(0.0, -5.5), (6.0, 5.0), (-6.0, 5.0)].map(|(x, y)| at + egui::vec2(x, y));
             ui.painter().add(egui::Shape::convex_polygon(points.to_vec(), theme.caution, Stroke::NONE));
         }
-        Level::Loss => {
+        Severity::Loss => {
             ui.painter().rect_filled(Rect::from_center_size(at, egui::vec2(10.0, 10.0)), 1, theme.record);
         }
     }

@@ -1,4 +1,4 @@
-//! What the kernel may do to memory behind a program's back: swap it, move it. Thread: control.
+//! Judges whether the kernel may swap out or move the program's memory. Thread: control.
 
 use super::{Finding, Verdict, read};
 use std::path::Path;
@@ -27,8 +27,9 @@ fn judge_swap(swaps: &str) -> Finding {
     Finding::new(TOPIC, measured, Verdict::Fair, sentence).fix("sudo sysctl vm.swappiness=10")
 }
 
-/// Both take a page from the page tables for a moment, locked or not (Documentation/admin-guide/sysctl, kernel.rst and
-/// vm.rst): an access at that moment is a minor fault.
+/// NUMA balancing and compaction both remove a page from the page tables for a moment, even a locked one, and an access
+/// at that moment is a minor fault. See Documentation/admin-guide/sysctl in the kernel's sources, kernel.rst and
+/// vm.rst.
 fn judge_moving(balancing: bool, compaction: bool) -> Finding {
     const TOPIC: &str = "page moving";
     let named: Vec<&str> =
@@ -50,7 +51,7 @@ fn judge_moving(balancing: bool, compaction: bool) -> Finding {
         );
         fix.push("vm.compact_unevictable_allowed=0");
     }
-    // Compaction is on nearly everywhere, and rare: it is no reason to warn by itself.
+    // Compaction is enabled nearly everywhere and rarely happens, so it is no reason to warn by itself.
     let verdict = if balancing { Verdict::Fair } else { Verdict::Good };
     Finding::new(TOPIC, named.join(", "), verdict, sentences.join(" ")).fix(format!("sudo sysctl {}", fix.join(" ")))
 }
@@ -62,7 +63,7 @@ mod tests {
     const HEAD: &str = "Filename\tType\tSize\tUsed\tPriority\n";
 
     #[test]
-    fn swap_in_memory_and_swap_on_a_disk_are_told_apart() {
+    fn swap_in_memory_and_swap_on_a_disk_are_distinguished() {
         assert_eq!(judge_swap(HEAD).measured, "none");
         let zram = judge_swap(&format!("{HEAD}/dev/zram0 partition 8 0 100\n"));
         assert_eq!((zram.measured.as_str(), zram.verdict), ("/dev/zram0", Verdict::Good));

@@ -1,1 +1,0 @@
-//! The app over the built-in device. Thread: test.
