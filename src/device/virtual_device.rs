@@ -10,7 +10,7 @@
 //! | `xrun=FRAME+LOST` | at the first period from FRAME on, LOST frames are never delivered |
 //! | `unplug=FRAME+AWAY` | from FRAME on the device delivers nothing for AWAY frames, and comes back by itself |
 //! | `suspend=FRAME+ASLEEP` | at FRAME the machine is suspended, and wakes ASLEEP frames later |
-//! | `pull=AFTER+AWAY` | AFTER frames after its start the device is unplugged, and can be opened again AWAY frames later; the second `pull` is for the second start, and so on |
+//! | `pull=AFTER+AWAY` | AFTER frames after a start it is unplugged, for AWAY frames; the n-th `pull` is for the n-th start |
 //! | `gone=FRAME` | from FRAME on the device is gone for good |
 //! | `crash=FRAME` | from FRAME on [`Device::wait`] panics on the audio thread |
 //! | `slow=FRAME+MICROS` | the period at FRAME comes MICROS late |

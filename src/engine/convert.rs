@@ -501,7 +501,7 @@ mod tests {
         }
 
         #[test]
-        fn what_a_take_holds_is_played_out_unchanged(
+        fn samples_of_a_take_are_played_unchanged(
             values in prop::collection::vec(-8_388_608..=8_388_607_i32, 1..50),
         ) {
             let bytes = device_bytes(DeviceFormat::S24In3, &values);

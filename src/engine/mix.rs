@@ -163,16 +163,16 @@ mod tests {
     use crate::mixer::pan_gains;
 
     #[test]
-    fn a_level_that_moves_sounds_the_same_however_the_stretches_fall() {
-        let whole = moved(&[512]);
-        assert_eq!(whole, moved(&[64; 8]));
-        assert_eq!(whole, moved(&[1, 300, 211]));
+    fn a_gain_ramp_does_not_depend_on_the_block_size() {
+        let whole = ramped(&[512]);
+        assert_eq!(whole, ramped(&[64; 8]));
+        assert_eq!(whole, ramped(&[1, 300, 211]));
         assert!((whole[511] - 1.0).abs() < f32::EPSILON);
     }
 
-    fn moved(stretches: &[usize]) -> Vec<f32> {
+    fn ramped(blocks: &[usize]) -> Vec<f32> {
         let (mut buses, mut now, mut out) = (Buses::default(), [0.0, 0.0], Vec::new());
-        for frames in stretches {
+        for frames in blocks {
             buses.clear(*frames);
             buses.add_with(*frames, &mut now, [1.0, 0.0], |lane| lane.fill(1.0));
             out.extend_from_slice(buses.sum(0, *frames));
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_of_a_take_are_added_where_they_belong() {
+    fn bytes_of_a_take_are_added_at_their_frame_and_bus() {
         let (mut buses, mut now) = (Buses::default(), pan_gains(0.0, -1.0, 1));
         let to = now;
         buses.clear(8);

@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stop_declicks_and_then_stands() {
+    fn a_stop_fades_out_and_then_stops() {
         let mut transport = rolling();
         assert_eq!(transport.apply(Event::Stop), None);
         assert!(transport.is_rolling() && transport.ramp().step < 0.0);
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_of_several_locates_wins_and_a_stop_on_the_way_is_kept() {
+    fn the_last_of_several_locates_wins_and_a_stop_in_between_is_remembered() {
         let mut transport = rolling();
         transport.apply(locate(5, 1));
         transport.apply(locate(9, 2));
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn play_pressed_while_it_arrives_is_not_forgotten() {
+    fn a_roll_while_waiting_for_data_is_remembered() {
         let mut transport = Transport::default();
         assert!(matches!(transport.apply(locate(5, 1)), Some(_)));
         assert_eq!(transport.apply(Event::Roll), None);

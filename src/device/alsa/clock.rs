@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn a_start_that_takes_the_server_a_while_is_no_loss() {
+    fn a_slow_start_of_a_sound_server_is_no_loss() {
         let mut clock = FrameClock::new(RATE, PERIOD);
         clock.begin(0);
         for ms in 140..2000_u64 {
@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn a_device_that_stands_and_goes_on_lost_the_time_it_stood() {
+    fn a_device_that_pauses_lost_the_frames_of_the_pause() {
         let mut clock = FrameClock::new(RATE, PERIOD);
         clock.begin(0);
         let (mut lost, mut count) = (0, 0);
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_was_set_to_another_rate_is_found_in_either_direction_and_forgiven() {
+    fn a_clock_at_another_rate_is_reported_until_it_is_set_back() {
         for (hz, sentence) in [(44_100, "44100 Hz"), (96_000, "96000 Hz"), (52_000, "not run at the session's rate")] {
             let mut clock = FrameClock::new(RATE, PERIOD);
             clock.begin(0);
@@ -338,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn neither_a_server_that_starves_us_nor_a_late_program_is_a_wrong_rate() {
+    fn neither_losses_of_a_server_nor_a_late_program_are_a_wrong_rate() {
         let mut clock = FrameClock::new(RATE, PERIOD);
         clock.begin(0);
         let (mut count, mut lost) = (0_u64, 0);
