@@ -10,7 +10,7 @@ use std::str::FromStr;
 
 /// Where the audio thread stores captured sound.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum CapturePath {
     /// In locked windows of a spool file on tmpfs, from which the committer writes the WAV file. No disk can delay a
     /// store, and no writeback can write-protect the pages.
@@ -18,6 +18,7 @@ pub enum CapturePath {
     Spool,
     /// In locked windows of the WAV file itself: the scheme that a recorder used in 2000, with today's system calls.
     /// The audio thread takes faults whenever the kernel writes the file back. This path exists for comparison.
+    #[serde(alias = "direct")]
     InPlace,
 }
 
@@ -104,6 +105,14 @@ fn populate_works() -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn settings_and_flags_spell_a_capture_path_alike_and_old_settings_are_read() {
+        for path in [CapturePath::Spool, CapturePath::InPlace] {
+            assert_eq!(serde_json::to_string(&path).unwrap(), format!("\"{path}\""));
+        }
+        assert_eq!(serde_json::from_str::<CapturePath>("\"direct\"").unwrap(), CapturePath::InPlace);
+    }
 
     #[test]
     fn a_capability_that_is_switched_off_gets_its_fallback_and_a_note() {

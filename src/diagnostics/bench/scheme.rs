@@ -22,7 +22,7 @@ pub enum Side {
 
 /// A way to give the audio thread memory of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum Scheme {
     /// The design of 2000: the audio thread maps the file itself. For playback, a butler touches the pages before.
     Touch,
