@@ -339,7 +339,7 @@ impl Threads {
             std::thread::sleep(Duration::from_millis(2));
         }
         if let Some(thread) = self.audio_thread.take() {
-            // If it panicked, its event has told control.
+            // If it panicked, control has its event already.
             thread.join().ok();
         }
     }

@@ -81,10 +81,10 @@ pub enum ThemeChoice {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TimeFormat {
-    /// `hh:mm:ss.mmm`.
+    /// A time such as `hh:mm:ss.mmm`.
     #[default]
     Clock,
-    /// Frame numbers.
+    /// The number of the frame.
     Samples,
     /// Bars and beats of the tempo.
     Bars,

@@ -103,7 +103,7 @@ pub fn window_start(frame: FramePos, frame_bytes: usize) -> FramePos {
 /// Content of a track at a stream frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PlaySpan {
-    /// A region.
+    /// Sound of a region.
     Sound {
         /// Index of the region.
         region: usize,
@@ -112,7 +112,7 @@ pub enum PlaySpan {
         /// Frames to the end of the region or of the loop.
         frames: u64,
     },
-    /// No region.
+    /// Silence between regions.
     Gap {
         /// Frames to the next region or to the end of the loop; `u64::MAX` if nothing follows.
         frames: u64,

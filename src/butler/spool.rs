@@ -38,7 +38,7 @@ const SPOOL_FILE_BYTES: u64 = 1 << 42;
 /// The identity in the first page of a spool file. The WAV file has its header there, which only the committer writes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SpoolIdentity {
-    /// [`SPOOL_VERSION`].
+    /// Format version: [`SPOOL_VERSION`].
     pub faultless_spool: u32,
     /// Identity of the take in the session.
     pub take: Uuid,
@@ -60,7 +60,7 @@ pub struct SpoolIdentity {
 /// The identity in the first page of a progress-page file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProgressIdentity {
-    /// [`SPOOL_VERSION`].
+    /// Format version: [`SPOOL_VERSION`].
     pub faultless_progress: u32,
     /// Identity of the pass's first take.
     pub pass: Uuid,

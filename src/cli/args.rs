@@ -229,7 +229,7 @@ pub struct DoctorArgs {
     /// Number of tracks to record
     #[arg(long, default_value_t = 24, value_name = "N")]
     pub tracks: usize,
-    /// Sample rate
+    /// Sample rate of the takes
     #[arg(long, default_value_t = 48_000, value_name = "HZ")]
     pub rate: u32,
     /// Sample format: s16, s24 or f32
@@ -243,12 +243,12 @@ pub struct DoctorArgs {
 /// Arguments of `faultless bench`.
 #[derive(Args)]
 pub struct BenchArgs {
-    /// The measurement.
+    /// The measurement to make.
     #[command(subcommand)]
     pub what: BenchMode,
 }
 
-/// The measurements.
+/// The measurements of `faultless bench`.
 #[derive(Subcommand)]
 pub enum BenchMode {
     /// Compare ways to stream through memory-mapped files, from a design of the year 2000 to this program's

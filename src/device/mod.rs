@@ -33,7 +33,7 @@ pub struct Input<'a> {
     pub format: DeviceFormat,
     /// Channels; 0 for a device without inputs.
     pub channels: usize,
-    /// Frames lent.
+    /// Frames that are lent.
     pub frames: usize,
     /// Bytes from one frame to the next.
     pub frame_step: usize,
@@ -152,7 +152,7 @@ pub enum Wake {
     Lost {
         /// How many frames.
         frames: u64,
-        /// The cause.
+        /// Cause of the loss.
         cause: LossCause,
     },
     /// The device is gone for good: close it and open it again. A further wait sleeps for a period and returns the
@@ -198,9 +198,9 @@ pub struct DeviceFacts {
     pub period_frames: usize,
     /// Frames of the device's buffer. The audio thread may be late by this much.
     pub buffer_frames: usize,
-    /// Input channels.
+    /// Number of input channels.
     pub inputs: usize,
-    /// Output channels.
+    /// Number of output channels.
     pub outputs: usize,
     /// Format of the inputs.
     pub input_format: DeviceFormat,
@@ -357,7 +357,7 @@ pub enum DeviceError {
     Malformed {
         /// The requested name.
         name: String,
-        /// The mistake.
+        /// Description of the mistake.
         reason: String,
     },
     /// The system refused, or the device failed.

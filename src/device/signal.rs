@@ -16,7 +16,7 @@ pub enum Signal {
     Ramp,
     /// A different pitch and level per channel, for the ear.
     Tones,
-    /// Silence.
+    /// Silence in every channel.
     Silence,
     /// The channels of a WAV file, repeated without end.
     File(PathBuf),
@@ -41,14 +41,14 @@ const FILE_SAMPLES_MAX: usize = 1 << 27;
 pub enum Source {
     /// The ramp. Each entry is added to the frame number for one channel.
     Ramp(Box<[u32]>),
-    /// Tones.
+    /// Tones, made as the device runs.
     Tones {
         /// One period of a sine.
         sine: Box<[f32]>,
         /// One tone per channel.
         voices: Box<[Tone]>,
     },
-    /// Silence.
+    /// Silence in every channel.
     Silence,
     /// A WAV file.
     File {

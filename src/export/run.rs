@@ -87,7 +87,7 @@ type FileStamp = (Identity, i64, i64, u64);
 #[derive(Default)]
 struct CreatedFiles {
     files: Vec<(PathBuf, FileStamp)>,
-    /// Outermost first.
+    /// Folders that the export has made, the outermost first.
     folders: Vec<PathBuf>,
 }
 

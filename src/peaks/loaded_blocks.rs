@@ -36,7 +36,7 @@ struct Slot {
 pub(super) struct LoadedBlocks {
     blocks: HashMap<Key, Slot>,
     bytes: usize,
-    /// Counts uses.
+    /// Number of uses so far, which dates each block.
     clock: u64,
     /// Requests without an answer.
     requested: HashSet<Key>,

@@ -128,7 +128,7 @@ pub struct LedgerSpan {
     pub collected: Stamp,
     /// The committer wrote it.
     pub committed: Stamp,
-    /// It became durable.
+    /// The disk reported it durable.
     pub durable: Stamp,
 }
 

@@ -33,7 +33,7 @@ pub enum Pages {
         /// Milliseconds after the position.
         ahead_ms: u32,
     },
-    /// All pages.
+    /// All pages of the file.
     WholeFile,
 }
 
@@ -146,7 +146,7 @@ pub struct Sample {
     pub at: Stamp,
     /// Duration of the sample in microseconds.
     pub took_us: u32,
-    /// The request.
+    /// The view that was requested.
     pub view: View,
     /// The playhead, as a timeline frame.
     pub position: u64,

@@ -55,7 +55,7 @@ pub enum Overlay {
     Keys,
     /// The device chooser.
     Device,
-    /// The settings.
+    /// The panel of settings.
     Settings,
 }
 

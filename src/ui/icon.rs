@@ -4,11 +4,11 @@ use egui::{Color32, Painter, Pos2, Rect, Shape, Stroke, pos2, vec2};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Icon {
-    /// A disc.
+    /// A filled disc.
     Record,
-    /// A square.
+    /// A filled square.
     Stop,
-    /// A triangle.
+    /// A triangle to the right.
     Play,
     /// A bar and a triangle to the left.
     ToStart,
@@ -18,25 +18,25 @@ pub enum Icon {
     Loop,
     /// In and out brackets around a disc.
     Punch,
-    /// Six teeth.
+    /// Three sliders with knobs.
     Settings,
     /// A plus sign.
     Plus,
-    /// A cross.
+    /// A diagonal cross.
     Close,
     /// An arrow head down.
     Down,
-    /// A pencil.
+    /// A slanted pencil outline.
     Pencil,
-    /// Three lines.
+    /// Three horizontal lines.
     Menu,
-    /// A folder.
+    /// A closed folder.
     Folder,
-    /// A flag.
+    /// A small flag.
     Marker,
     /// Two arrows sideways.
     Follow,
-    /// Two rows.
+    /// A frame in two rows.
     Rows,
     /// A snowflake of three lines.
     Freeze,

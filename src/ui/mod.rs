@@ -35,7 +35,7 @@
 //! 2. A tab of the bottom panel, in `bottom_panel.rs`: a variant of `Tab`, a line of `TABS` (and its length), a field
 //!    of `BottomPanelState` and its `Default`, an arm of the `match` in `show`.
 //! 3. Or an overlay: a variant of `effect::Overlay`, a field of `Shell`, an arm of the `match` in
-//!    `Shell::show_overlay`, and a line in `tests/it/gui/labels.rs`.
+//!    `Shell::show_overlay`, and a line in `tests/gui/labels.rs`.
 //! 4. An action that opens the panel, see above.
 //! 5. Data that the snapshot lacks: a field in `app/snapshot.rs`, filled in `app/build_snapshot.rs`, with an example in
 //!    `demo.rs`.

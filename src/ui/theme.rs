@@ -47,7 +47,7 @@ pub struct Theme {
     pub well: Color32,
     /// Text that matters most.
     pub strong: Color32,
-    /// Normal text.
+    /// Text in the usual colour.
     pub text: Color32,
     /// Text of less importance.
     pub quiet: Color32,
@@ -61,9 +61,9 @@ pub struct Theme {
     pub caution: Color32,
     /// Selection, and controls to point out.
     pub accent: Color32,
-    /// Mute switch.
+    /// Mute switch that is on.
     pub mute: Color32,
-    /// Solo switch.
+    /// Solo switch that is on.
     pub solo: Color32,
     pub marker: Color32,
     /// Text on a filled colour.
@@ -106,9 +106,9 @@ pub struct Heat {
 pub struct Tint {
     pub sign: Color32,
     pub text: Color32,
-    /// Background.
+    /// Colour of the background.
     pub fill: Color32,
-    /// Border.
+    /// Colour of the border.
     pub line: Color32,
 }
 
@@ -218,7 +218,7 @@ impl Theme {
         }
     }
 
-    /// Regular weight.
+    /// Text of regular weight.
     pub fn font(size: f32) -> FontId {
         FontId::new(size, FontFamily::Proportional)
     }
@@ -227,7 +227,7 @@ impl Theme {
         FontId::new(size, FontFamily::Name("medium".into()))
     }
 
-    /// Semi-bold.
+    /// Text of semi-bold weight.
     pub fn semi(size: f32) -> FontId {
         FontId::new(size, FontFamily::Name("semibold".into()))
     }

@@ -32,7 +32,7 @@ pub struct PlaybackWindow {
 
 /// Content of a track at a stream frame.
 pub enum Playable<'a> {
-    /// Sound.
+    /// Sound of a take.
     Sound {
         /// The window that contains it.
         window: &'a PlaybackWindow,

@@ -8,7 +8,7 @@ use crate::device::{LossCause, Wake};
 
 impl AlsaDevice {
     /// Checks the playback side of a pair; restarts it or gives it up if it failed. `None`: nothing to report, the
-    /// check goes on with capture. `period` is in frames.
+    /// caller continues with capture. `period` is in frames.
     pub(super) fn check_playback(&mut self, period: u64) -> Option<Check> {
         if self.playback_gone || self.capture.is_none() {
             return None;

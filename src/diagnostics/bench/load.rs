@@ -19,7 +19,7 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LoadKind {
-    /// No load.
+    /// The machine is left alone.
     #[default]
     None,
     /// A thread calls `syncfs` without pause, as any program may. Each call writes back every dirty page, and the

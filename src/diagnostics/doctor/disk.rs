@@ -20,7 +20,7 @@ const HALF_TIME: Duration = Duration::from_millis(750);
 /// A disk that does not answer within this time counts as hung.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The measurements.
+/// Measured speed of a disk.
 #[derive(Clone, Copy, Debug)]
 struct Speed {
     writes: usize,

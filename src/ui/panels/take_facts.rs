@@ -12,7 +12,7 @@ pub fn hour(started: &str) -> String {
     hour.unwrap_or_default().to_owned()
 }
 
-/// "42:17", "1:02:17".
+/// Length as text: "42:17" or "1:02:17".
 pub fn length(take: &Take) -> String {
     let seconds = take.frames.0 / u64::from(take.rate.0.max(1));
     let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);

@@ -20,7 +20,7 @@ pub struct Ballistics {
     /// Peak with decay.
     pub peak: f32,
     pub rms: f32,
-    /// Peak hold.
+    /// Peak that is held on the meter.
     pub hold: f32,
     /// Time of the held peak, in seconds.
     hold_since: f64,

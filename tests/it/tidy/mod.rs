@@ -5,7 +5,9 @@
 //! one or more tests in `planted` check that the rule finds offences.
 
 mod direction;
+mod documents;
 mod planted;
+mod prose;
 mod read;
 mod realtime;
 

@@ -21,6 +21,49 @@ pub(super) fn blank(text: &str) -> String {
     String::from_utf8_lossy(&code).into_owned()
 }
 
+/// Adjacent comments of one kind, as one text.
+pub(super) struct Comment {
+    /// The position of the first one.
+    pub(super) at: usize,
+    /// `///`, `//!`, `//` or `/*`.
+    pub(super) kind: &'static str,
+    /// The lines without marks, joined by blanks.
+    pub(super) text: String,
+}
+
+impl Comment {
+    pub(super) fn is_doc(&self) -> bool {
+        matches!(self.kind, "///" | "//!")
+    }
+}
+
+/// The comments of a source. Lines of one kind that follow each other are one comment.
+pub(super) fn comments(text: &str) -> Vec<Comment> {
+    let bytes = text.as_bytes();
+    let mut found: Vec<Comment> = Vec::new();
+    let (mut at, mut last_end) = (0, 0);
+    while at < bytes.len() {
+        let end = literal_end(bytes, at);
+        if end > at && (bytes[at..].starts_with(b"//") || bytes[at..].starts_with(b"/*")) {
+            let kinds = ["////", "///", "//!", "//", "/*"];
+            let mark = kinds.into_iter().find(|mark| text[at..].starts_with(mark)).unwrap_or("//");
+            // Four slashes are an ordinary comment.
+            let kind = if mark == "////" { "//" } else { mark };
+            let words = text[at + mark.len()..end].trim_matches(|c: char| c.is_whitespace() || c == '*' || c == '/');
+            match found.last_mut().filter(|last| last.kind == kind && text[last_end..at].trim().is_empty()) {
+                Some(last) if text[last_end..at].matches('\n').count() == 1 => {
+                    last.text.push(' ');
+                    last.text.push_str(words);
+                }
+                _ => found.push(Comment { at, kind, text: words.to_owned() }),
+            }
+            last_end = end;
+        }
+        at = end.max(at + 1);
+    }
+    found
+}
+
 /// The end of the comment or literal that starts at `at`; `at` if none starts there.
 fn literal_end(bytes: &[u8], at: usize) -> usize {
     let rest = &bytes[at..];
