@@ -108,6 +108,10 @@ impl App {
                 self.leaving = if self.studio.is_recording() { Leaving::Asking } else { Leaving::Ending };
             }
         }
+        // A signal ends the studio without the window's close button.
+        if matches!(self.leaving, Leaving::No | Leaving::Asking) && self.studio.is_closing() {
+            self.leaving = Leaving::Closing;
+        }
         match self.leaving {
             Leaving::Asking if !self.studio.is_recording() => self.leaving = Leaving::Ending,
             Leaving::Ending if !self.studio.is_recording() => {
