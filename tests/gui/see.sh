@@ -99,6 +99,16 @@ key alt+F4
 for _ in $(seq 100); do kill -0 "$app" 2>/dev/null || break; sleep 0.1; done
 kill -0 "$app" 2>/dev/null && fail "the window does not close"
 
+# A signal ends it as its close button does.
+"$program" >"$work/told" 2>&1 &
+app=$!
+pids+=("$app")
+for _ in $(seq 200); do [ -z "$(xdotool search --onlyvisible --pid "$app" 2>/dev/null)" ] || break; sleep 0.05; done
+sleep 2
+kill -TERM "$app"
+for _ in $(seq 100); do kill -0 "$app" 2>/dev/null || break; sleep 0.1; done
+kill -0 "$app" 2>/dev/null && fail "a signal does not end the window"
+
 python3 - "$HOME/Music" <<'P' || fail "the takes are not as they should be"
 import glob, json, struct, sys
 folder = sys.argv[1]
