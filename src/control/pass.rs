@@ -105,6 +105,7 @@ pub(super) struct Ended {
     pub(super) frames: Frames,
     pub(super) lost: Frames,
     pub(super) xruns: u32,
+    pub(super) playback_xruns: u32,
     pub(super) began: FramePos,
 }
 
@@ -113,8 +114,10 @@ pub(super) struct Ended {
 pub struct PassReport {
     /// Frames of the pass.
     pub frames: u64,
-    /// Xruns of the device during the pass.
+    /// Xruns of the device's inputs during the pass.
     pub xruns: u64,
+    /// Xruns of the device's outputs during the pass. They cost no recorded frame.
+    pub playback_xruns: u64,
     /// Frames of silence in place of lost sound, in the take that lost most.
     pub frames_lost: u64,
     /// Faults, switches and cycle times of the audio thread.
@@ -420,7 +423,10 @@ impl Control {
             Err(reason) => {
                 // The files exist and are empty. They become takes without a frame.
                 self.loss(reason);
-                self.finish_takes(&Ended { frames: Frames(0), lost: Frames(0), xruns: 0, began: FramePos(0) }, &[]);
+                self.finish_takes(
+                    &Ended { frames: Frames(0), lost: Frames(0), xruns: 0, playback_xruns: 0, began: FramePos(0) },
+                    &[],
+                );
             }
             Ok(windows) => {
                 let captures = windows.takes.into_iter().zip(&run.takes).map(|(windows, take)| {
@@ -483,7 +489,7 @@ impl Control {
         {
             let frames = Frames(if recorded == NO_PASS { 0 } else { recorded });
             let began = run.requested_start;
-            self.finish_takes(&Ended { frames, lost: Frames(0), xruns: 0, began }, &[]);
+            self.finish_takes(&Ended { frames, lost: Frames(0), xruns: 0, playback_xruns: 0, began }, &[]);
         }
     }
 

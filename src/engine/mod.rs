@@ -209,6 +209,14 @@ impl Engine {
         self.publish();
     }
 
+    /// Counts an xrun of the device's outputs: some output came too late, and every input frame arrived. This is
+    /// realtime-safe.
+    pub fn count_playback_xrun(&mut self) {
+        self.published.playback_xruns.fetch_add(1, Relaxed);
+        self.recorder.count_playback_xrun();
+        self.outbox.report(AudioEvent::PlaybackXrun { at: self.playhead.position() });
+    }
+
     /// Counts `frames` frames that the device did not deliver. They are silence in every take, and the playhead moves
     /// past them. This is realtime-safe.
     pub fn lose(&mut self, frames: u64, cause: LossCause) {
@@ -235,7 +243,9 @@ impl Engine {
         if self.transport.is_rolling() {
             self.recorder.skip(frames, cause);
             self.playhead.stream += frames.0;
-            self.transport.mute();
+            if 0 < frames.0 {
+                self.transport.mute();
+            }
             self.end_pass_if_over();
         }
         self.publish();

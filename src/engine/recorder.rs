@@ -123,16 +123,22 @@ impl Recorder {
         let Some(pass) = self.pass.as_mut().filter(|_| self.begun) else { return };
         let frames = frames.min(pass.length - pass.frames);
         let at = FramePos(pass.frames.0);
-        pass.losses.add(LossMark { at, frames, cause: Some(cause) });
+        pass.add_loss(LossMark { at, frames, cause: Some(cause) });
         pass.xruns += u32::from(cause == LossCause::Xrun);
         pass.lost += frames;
         pass.frames += frames;
         for capture in &mut pass.captures {
             capture.windows.advance_to(at + frames);
         }
-        pass.note_loss(frames);
         if let Some(progress_page) = &pass.progress_page {
             progress_page.advance_to(pass.frames);
+        }
+    }
+
+    /// Counts an xrun of the device's outputs. The pass lost nothing. This is realtime-safe.
+    pub fn count_playback_xrun(&mut self) {
+        if let Some(pass) = self.pass.as_mut().filter(|_| self.begun) {
+            pass.playback_xruns += 1;
         }
     }
 

@@ -246,7 +246,8 @@ pub(super) fn cycle(engine: &mut Engine, device: &mut dyn Device, playback: &mut
             });
         }
         Wake::Lost { frames, cause } => engine.lose(frames, cause),
-        Wake::Timeout | Wake::Gone => {}
+        Wake::PlaybackXrun => engine.count_playback_xrun(),
+        Wake::Timeout | Wake::Changed | Wake::Gone => {}
     }
     Next::Continue
 }
