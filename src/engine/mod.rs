@@ -243,10 +243,13 @@ impl Engine {
         if self.transport.is_rolling() {
             self.recorder.skip(frames, cause);
             self.playhead.stream += frames.0;
-            if 0 < frames.0 {
-                self.transport.mute();
-            }
             self.end_pass_if_over();
+            if 0 < frames.0
+                && let Some(jump) = self.transport.mute()
+            {
+                self.report_loss();
+                self.jump(jump);
+            }
         }
         self.publish();
     }
