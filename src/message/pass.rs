@@ -12,10 +12,8 @@ use crate::window::progress_page::{ProgressLoss, ProgressPage};
 pub struct Pass {
     /// One capture for each take.
     pub captures: Vec<Capture>,
-    /// Timeline position of the first frame; `None`: the next frame.
-    pub begin: Option<FramePos>,
-    /// Frames after which the pass ends without a command; `Frames(u64::MAX)`: never.
-    pub length: Frames,
+    /// The part of the timeline that the pass records.
+    pub range: PassRange,
     /// Whether the transport stops when the pass ends.
     pub stop_with_it: bool,
     /// Frames recorded so far, lost frames included. Every take has this length.
@@ -32,6 +30,39 @@ pub struct Pass {
     pub began: FramePos,
     /// The page that tells a recovery how far the pass has come if the program is killed.
     pub progress_page: Option<ProgressPage>,
+}
+
+/// The part of the timeline that a pass records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PassRange {
+    /// From the next frame on, for so many frames; `Frames(u64::MAX)`: until a command ends the pass.
+    Now(Frames),
+    /// A punch. The pass begins when the playhead is at or past `from`, and ends at `to`. A punch that begins late does
+    /// not end later, because the sound behind `to` must stay.
+    Punch {
+        /// The first frame to record.
+        from: FramePos,
+        /// The frame behind the last one.
+        to: FramePos,
+    },
+}
+
+impl PassRange {
+    /// Whether a pass begins at `position`. This is realtime-safe.
+    pub fn has_begun(self, position: FramePos) -> bool {
+        match self {
+            PassRange::Now(_) => true,
+            PassRange::Punch { from, .. } => from <= position,
+        }
+    }
+
+    /// The length of a pass whose first frame is at `began`. This is realtime-safe.
+    pub fn length_from(self, began: FramePos) -> Frames {
+        match self {
+            PassRange::Now(length) => length,
+            PassRange::Punch { to, .. } => to.since(began),
+        }
+    }
 }
 
 /// The recording of one take.
@@ -61,12 +92,11 @@ impl Capture {
 }
 
 impl Pass {
-    /// A pass that begins at `begin` (`None`: at once) and ends after `length` frames.
-    pub fn new(captures: Vec<Capture>, begin: Option<FramePos>, length: Frames, stop_with_it: bool) -> Pass {
+    /// A pass that records `range`.
+    pub fn new(captures: Vec<Capture>, range: PassRange, stop_with_it: bool) -> Pass {
         Pass {
             captures,
-            begin,
-            length,
+            range,
             stop_with_it,
             frames: Frames(0),
             lost: Frames(0),
@@ -76,6 +106,11 @@ impl Pass {
             began: FramePos(0),
             progress_page: None,
         }
+    }
+
+    /// Frames that the pass has yet to record, once it has begun. This is realtime-safe.
+    pub fn frames_left(&self) -> Frames {
+        self.range.length_from(self.began) - self.frames
     }
 
     /// Adds frames that the device lost to the log and to the progress page. This is realtime-safe.
