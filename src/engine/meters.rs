@@ -17,6 +17,11 @@ pub struct InputMeters {
 /// Time constant of the mean square, in seconds.
 const MEAN_SECONDS: f32 = 0.3;
 
+/// The weight of one frame in the mean square at `rate`. This is realtime-safe.
+pub fn frame_weight(rate: SampleRate) -> f32 {
+    1.0 / (MEAN_SECONDS * rate.0.max(1) as f32)
+}
+
 /// The next mean square of a meter: a one-pole low pass with `weight` per frame, from `before` and the new measurement.
 /// This is realtime-safe.
 pub fn smoothed_mean_square(before: f32, measured: PeakAndPower, weight: f32) -> f32 {
@@ -36,7 +41,7 @@ impl InputMeters {
     pub fn new(inputs: usize, rate: SampleRate) -> InputMeters {
         InputMeters {
             inputs: std::iter::repeat_n(PeakAndPower::default(), inputs).collect(),
-            weight: 1.0 / (MEAN_SECONDS * rate.0.max(1) as f32),
+            weight: frame_weight(rate),
         }
     }
 

@@ -12,7 +12,7 @@ use crate::device::Input;
 use crate::limits::TRACK_COUNT_MAX;
 use crate::message::published::Published;
 use crate::message::{AudioEvent, Voice};
-use crate::mixer::Mix;
+use crate::mixer::{Mix, TrackGains};
 use crate::time::Frames;
 use crate::window::playback::Playable;
 use std::sync::atomic::Ordering::Relaxed;
@@ -117,7 +117,7 @@ impl Voices {
             if !voice.mix.input && silent {
                 continue;
             }
-            let to = if voice.mix.input { voice.mix.gains } else { [[0.0; 2]; 2] };
+            let to = if voice.mix.input { *voice.mix.gains.of(voice.mix.channels) } else { [[0.0; 2]; 2] };
             let channels = voice.mix.inputs[..voice.mix.channels].iter().copied();
             for ((device_channel, now), to) in channels.zip(&mut voice.input_gains).zip(to) {
                 buses.add_with(frames, now, to, |lane| {
@@ -132,7 +132,7 @@ impl Voice {
     fn play(&mut self, playhead: &Playhead, frames: usize, buses: &mut Buses, published: &Published) -> PeakAndPower {
         let mut sum = PeakAndPower { frames: frames as u32, ..PeakAndPower::default() };
         self.missing = false;
-        let to = if self.mix.disk { self.mix.gains } else { [[0.0; 2]; 2] };
+        let to = if self.mix.disk { self.mix.gains } else { TrackGains::SILENT };
         let mut done = 0;
         while done < frames {
             match self.windows.at(playhead.epoch, playhead.stream + done as u64, frames - done) {
@@ -140,7 +140,11 @@ impl Voice {
                     let (format, channels) = (window.format, window.channels);
                     window.map.copy_out(at, buses.bytes_mut(frames * channels * format.bytes()));
                     self.cut |= window.map.is_broken();
-                    let measured = buses.add_bytes(format, channels, done, frames, &mut self.gains, &to);
+                    // The gains for the other number of channels have no sound to ramp over.
+                    let mut now = *self.gains.of(channels);
+                    let measured = buses.add_bytes(format, channels, done, frames, &mut now, to.of(channels));
+                    self.gains = to;
+                    *self.gains.of_mut(channels) = now;
                     sum.peak = sum.peak.max(measured.peak);
                     sum.square_sum += measured.square_sum;
                     done += frames;

@@ -261,7 +261,7 @@ fn gain_pan_mute_and_solo_are_what_the_mixer_says() {
             change(session, &ids(session));
         });
         let session = open_read_only(&folder).unwrap();
-        let gains: Vec<PanGains> = session.tracks().iter().map(|track| mix_of(track, &session).gains).collect();
+        let gains: Vec<PanGains> = session.tracks().iter().map(|track| mix_of(track, &session).gains.mono).collect();
         let silent = gains.iter().filter(|gains| **gains == [[0.0; 2]; 2]).count();
         assert_eq!(silent, [("mute", 1), ("solo", 2), ("solo and mute", 2)].map_or_none(name));
         let mut player = Player::open(&folder);

@@ -9,7 +9,7 @@ use faultless::format::DeviceFormat;
 use faultless::limits;
 use faultless::message::published::{NO_PASS, Published};
 use faultless::message::{AudioCommand, AudioEvent, Motion, Pass};
-use faultless::mixer::Mix;
+use faultless::mixer::{Mix, TrackGains};
 use faultless::time::SampleRate;
 use faultless::window::budget::LockBudget;
 use faultless::window::map::Populate;
@@ -265,5 +265,5 @@ pub(super) fn ended(events: Vec<AudioEvent>) -> Box<Pass> {
 
 /// A mix that plays channel 0 on the left and channel 1 on the right, unchanged.
 pub(super) fn plain(channels: usize) -> Mix {
-    Mix { gains: [[1.0, 0.0], [0.0, 1.0]], disk: true, input: false, inputs: [0, 1], channels }
+    Mix { gains: TrackGains::both([[1.0, 0.0], [0.0, 1.0]]), disk: true, input: false, inputs: [0, 1], channels }
 }
