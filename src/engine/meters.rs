@@ -69,3 +69,24 @@ impl InputMeters {
         }
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::disallowed_methods, clippy::disallowed_macros, reason = "tests run on a thread of their own")]
+mod tests {
+    use super::*;
+
+    /// The meters of tracks and buses had the weight for 48 kHz at every rate.
+    #[test]
+    fn a_meter_rises_in_the_same_time_at_every_rate() {
+        for rate in [44_100, 48_000, 96_000, 192_000] {
+            let mut mean_square = 0.0;
+            // 300 ms of full scale in periods of 1 ms.
+            for _ in 0..300 {
+                let frames = rate / 1000;
+                let measured = PeakAndPower { peak: 1.0, square_sum: frames as f32, frames };
+                mean_square = smoothed_mean_square(mean_square, measured, frame_weight(SampleRate(rate)));
+            }
+            assert!((0.62..0.65).contains(&mean_square), "{rate} Hz: {mean_square}");
+        }
+    }
+}

@@ -115,8 +115,8 @@ impl Buses {
         }
     }
 
-    /// Publishes peak and mean square of both buses. This is realtime-safe.
-    pub fn publish(&self, frames: usize, cells: &[MeterCell; BUS_COUNT]) {
+    /// Publishes peak and mean square of both buses; `weight` is the weight of a frame. This is realtime-safe.
+    pub fn publish(&self, frames: usize, cells: &[MeterCell; BUS_COUNT], weight: f32) {
         for (sum, cell) in self.sums.iter().zip(cells) {
             let (mut peak, mut square_sum) = (0.0_f32, 0.0);
             for value in &sum[..frames] {
@@ -124,7 +124,7 @@ impl Buses {
                 square_sum += value * value;
             }
             let measured = PeakAndPower { peak, square_sum, frames: frames as u32 };
-            cell.publish(peak, super::meters::smoothed_mean_square(cell.mean_square(), measured, 1.0 / 14_400.0));
+            cell.publish(peak, super::meters::smoothed_mean_square(cell.mean_square(), measured, weight));
         }
     }
 

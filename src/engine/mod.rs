@@ -52,6 +52,8 @@ pub struct Engine {
     voices: Voices,
     meters: InputMeters,
     buses: Box<Buses>,
+    /// Weight of a frame in the meters of tracks and buses.
+    frame_weight: f32,
     device_frames: u64,
     /// The quit command came. The thread ends when the outbox is empty.
     leaving: bool,
@@ -96,6 +98,7 @@ impl Engine {
             voices: Voices::default(),
             meters: InputMeters::new(inputs, rate),
             buses: Box::default(),
+            frame_weight: meters::frame_weight(rate),
             device_frames: 0,
             leaving: false,
             next_device: None,
@@ -290,11 +293,12 @@ impl Engine {
         let Block { input, from, frames } = *block;
         self.buses.clear(frames);
         if rolling {
-            self.voices.play_disk(&self.playhead, frames, &mut self.buses, &mut self.outbox, &self.published);
+            let (buses, outbox) = (&mut self.buses, &mut self.outbox);
+            self.voices.play_disk(&self.playhead, frames, buses, outbox, &self.published, self.frame_weight);
             self.buses.declick(self.transport.ramp(), frames);
         }
         self.voices.play_inputs(input, from, frames, &mut self.buses);
-        self.buses.publish(frames, &self.published.master);
+        self.buses.publish(frames, &self.published.master, self.frame_weight);
     }
 
     fn end_pass_if_over(&mut self) {

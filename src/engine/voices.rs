@@ -85,7 +85,8 @@ impl Voices {
         }
     }
 
-    /// Adds the next `frames` frames of all takes to the buses, and counts dropouts. This is realtime-safe.
+    /// Adds the next `frames` frames of all takes to the buses, and counts dropouts. `weight` is the weight of a frame in
+    /// the meters. This is realtime-safe.
     pub fn play_disk(
         &mut self,
         playhead: &Playhead,
@@ -93,6 +94,7 @@ impl Voices {
         buses: &mut Buses,
         outbox: &mut Outbox,
         published: &Published,
+        weight: f32,
     ) {
         for (slot, voice) in self.slots[..self.end].iter_mut().enumerate() {
             let Some(voice) = voice else { continue };
@@ -105,7 +107,7 @@ impl Voices {
                 outbox.report(AudioEvent::CutShort { slot, at: playhead.position() });
             }
             if let Some(cell) = published.tracks.get(slot) {
-                cell.publish(measured.peak, smoothed_mean_square(cell.mean_square(), measured, 1.0 / 14_400.0));
+                cell.publish(measured.peak, smoothed_mean_square(cell.mean_square(), measured, weight));
             }
         }
     }
