@@ -50,10 +50,21 @@ pub struct Mix {
     pub disk: bool,
     /// Whether the track's inputs are played (input monitoring).
     pub input: bool,
+    /// Whether the audio thread chooses between takes and inputs in place of `disk` and `input`, see [`Mix::sources`].
+    pub auto: bool,
     /// Device channels of the track's inputs, counted from 0. Only the first `channels` entries are used.
     pub inputs: [usize; TAKE_CHANNEL_COUNT_MAX],
     /// Channels of the track's inputs: 1 or 2.
     pub channels: usize,
+}
+
+impl Mix {
+    /// Whether the takes and whether the inputs are played. `live`: the transport is stopped or a pass records. With
+    /// `auto` the inputs are played then, and the takes otherwise: also in the pre-roll of a punch, where the player
+    /// needs the take that he punches into. This is realtime-safe.
+    pub fn sources(&self, live: bool) -> (bool, bool) {
+        if self.auto { (!live, live) } else { (self.disk, self.input) }
+    }
 }
 
 /// The mix of `track` in `session`: the track's gain and pan, muted by its mute switch and by the solo of other tracks.
@@ -67,7 +78,8 @@ pub fn mix_of(track: &Track, session: &Session) -> Mix {
     for (slot, input) in inputs.iter_mut().zip(track.inputs()) {
         *slot = *input as usize;
     }
-    Mix { gains, disk: track.monitor != Monitor::Input, input: track.monitor == Monitor::Input, inputs, channels }
+    let input = track.monitor == Monitor::Input;
+    Mix { gains, disk: !input, input, auto: false, inputs, channels }
 }
 
 /// The pan law: gains of a sound of `channels` channels. `pan` is -1 (left) to 1 (right).

@@ -61,6 +61,11 @@ impl Recorder {
         self.recording().map_or(NO_PASS, |pass| pass.frames.0)
     }
 
+    /// Whether a pass records. This is realtime-safe.
+    pub fn is_recording(&self) -> bool {
+        self.recording().is_some()
+    }
+
     /// Whether every take has capture windows for the next `frames` frames. True while no pass records. This is
     /// realtime-safe.
     pub fn is_ready(&mut self, frames: Frames) -> bool {

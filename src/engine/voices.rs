@@ -22,13 +22,15 @@ pub struct Voices {
     slots: Box<[Option<Box<Voice>>]>,
     /// No slot at or above this index is in use.
     end: usize,
+    /// See [`Mix::sources`].
+    live: bool,
 }
 
 impl Default for Voices {
     /// Voices without a track. This is not realtime-safe: it allocates.
     #[expect(clippy::disallowed_methods, reason = "made before the audio thread runs")]
     fn default() -> Voices {
-        Voices { slots: (0..TRACK_COUNT_MAX).map(|_| None).collect(), end: 0 }
+        Voices { slots: (0..TRACK_COUNT_MAX).map(|_| None).collect(), end: 0, live: false }
     }
 }
 
@@ -72,6 +74,11 @@ impl Voices {
         }
     }
 
+    /// Sets whether tracks with [`Mix::auto`] play their inputs, see [`Mix::sources`]. Gains ramp. This is realtime-safe.
+    pub fn set_live(&mut self, live: bool) {
+        self.live = live;
+    }
+
     /// Whether every track has playback windows for the next `frames` frames. This is realtime-safe.
     pub fn are_ready(&mut self, playhead: &Playhead, frames: Frames) -> bool {
         let all = &mut self.slots[..self.end];
@@ -98,7 +105,8 @@ impl Voices {
     ) {
         for (slot, voice) in self.slots[..self.end].iter_mut().enumerate() {
             let Some(voice) = voice else { continue };
-            let measured = voice.play(playhead, frames, buses, published);
+            let disk = voice.mix.sources(self.live).0;
+            let measured = voice.play(playhead, frames, disk, buses, published);
             if !voice.missing {
                 voice.report_dropout(slot, outbox);
             }
@@ -116,10 +124,11 @@ impl Voices {
     pub fn play_inputs(&mut self, input: &Input<'_>, from: usize, frames: usize, buses: &mut Buses) {
         for voice in self.slots[..self.end].iter_mut().flatten() {
             let silent = voice.input_gains == [[0.0; 2]; 2];
-            if !voice.mix.input && silent {
+            let plays = voice.mix.sources(self.live).1;
+            if !plays && silent {
                 continue;
             }
-            let to = if voice.mix.input { *voice.mix.gains.of(voice.mix.channels) } else { [[0.0; 2]; 2] };
+            let to = if plays { *voice.mix.gains.of(voice.mix.channels) } else { [[0.0; 2]; 2] };
             let channels = voice.mix.inputs[..voice.mix.channels].iter().copied();
             for ((device_channel, now), to) in channels.zip(&mut voice.input_gains).zip(to) {
                 buses.add_with(frames, now, to, |lane| {
@@ -131,10 +140,17 @@ impl Voices {
 }
 
 impl Voice {
-    fn play(&mut self, playhead: &Playhead, frames: usize, buses: &mut Buses, published: &Published) -> PeakAndPower {
+    fn play(
+        &mut self,
+        playhead: &Playhead,
+        frames: usize,
+        disk: bool,
+        buses: &mut Buses,
+        published: &Published,
+    ) -> PeakAndPower {
         let mut sum = PeakAndPower { frames: frames as u32, ..PeakAndPower::default() };
         self.missing = false;
-        let to = if self.mix.disk { self.mix.gains } else { TrackGains::SILENT };
+        let to = if disk { self.mix.gains } else { TrackGains::SILENT };
         let mut done = 0;
         while done < frames {
             match self.windows.at(playhead.epoch, playhead.stream + done as u64, frames - done) {

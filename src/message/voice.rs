@@ -32,7 +32,7 @@ impl Voice {
         Voice {
             windows,
             mix,
-            gains: if mix.disk { mix.gains } else { TrackGains::SILENT },
+            gains: if mix.disk || mix.auto { mix.gains } else { TrackGains::SILENT },
             dropped: Frames(0),
             open: None,
             missing: false,

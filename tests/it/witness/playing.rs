@@ -3,10 +3,11 @@
 
 use super::account::{Account, Calls, account, assert_rt};
 use super::disc::{Disc, sound};
+use super::reel::Reel;
 use super::rig::{Rig, cycle, input_24, interleaved, plain, planar};
 use faultless::engine::Next;
 use faultless::format::{DeviceFormat, TakeFormat};
-use faultless::message::{AudioCommand, AudioEvent};
+use faultless::message::{AudioCommand, AudioEvent, Pass, PassRange};
 use faultless::mixer::{Mix, TrackGains, pan_gains};
 use faultless::time::{FramePos, Frames};
 use std::sync::atomic::Ordering::Relaxed;
@@ -216,6 +217,34 @@ fn monitored_inputs_are_played_while_stopped_and_while_rolling() {
             (from..60 * 64).all(|frame| rig.playback.at(frame) == played(frame - 20 * 64, 2)),
             "from the disk again"
         );
+    }
+}
+
+/// Control switched the tracks to their inputs when a pass was prepared, so the pre-roll of a punch was silent.
+#[test]
+fn an_armed_track_plays_its_take_up_to_the_punch_in_and_its_input_from_there() {
+    let mut rig = Rig::on(interleaved("", 2, DeviceFormat::S32, 64));
+    let (mut disc, mut voice) = Disc::new(TakeFormat::S24, 2, 10_000);
+    voice.mix = Mix { auto: true, ..plain(2) };
+    disc.supply(0, 0, 0, 10_000);
+    rig.send(AudioCommand::Install { slot: 0, voice });
+    rig.cycles(10);
+    let (mut reel, capture) = Reel::new(TakeFormat::S24, &[0, 1], 0);
+    reel.supply(6);
+    let range = PassRange::Punch { from: FramePos(1_000), to: FramePos(2_000) };
+    rig.record(Pass::new(vec![capture], range, false));
+    rig.cycles(50);
+    let input = |frame: u64| [0, 1].map(|channel| input_24(frame, channel, DeviceFormat::S32));
+    let (rolled, punched, out) = (640, 640 + 1_000, 640 + 2_000);
+    for frame in FADE..60 * 64 {
+        let wanted = match frame {
+            // The gains of both sources ramp behind each change.
+            _ if (rolled..rolled + FADE).contains(&frame) => continue,
+            _ if (punched..punched + FADE).contains(&frame) || (out..out + FADE).contains(&frame) => continue,
+            _ if frame < rolled || (punched..out).contains(&frame) => input(frame),
+            _ => played(frame - rolled, 2),
+        };
+        assert_eq!(rig.playback.at(frame), wanted, "frame {frame}");
     }
 }
 

@@ -265,5 +265,12 @@ pub(super) fn ended(events: Vec<AudioEvent>) -> Box<Pass> {
 
 /// A mix that plays channel 0 on the left and channel 1 on the right, unchanged.
 pub(super) fn plain(channels: usize) -> Mix {
-    Mix { gains: TrackGains::both([[1.0, 0.0], [0.0, 1.0]]), disk: true, input: false, inputs: [0, 1], channels }
+    Mix {
+        gains: TrackGains::both([[1.0, 0.0], [0.0, 1.0]]),
+        disk: true,
+        input: false,
+        auto: false,
+        inputs: [0, 1],
+        channels,
+    }
 }
