@@ -8,19 +8,63 @@ use crate::session::{Monitor, Session, Track};
 /// Gains from each channel of a track to the left and the right bus: `gains[channel] == [left, right]`, as factors.
 pub type PanGains = [[f32; 2]; TAKE_CHANNEL_COUNT_MAX];
 
+/// The gains of a track for a sound of one channel and for a sound of two.
+///
+/// The sound decides which ones apply, not the track: a take of one channel is panned and a take of two is balanced,
+/// also after the track was given other inputs. So a take sounds as it did when it was recorded, on both sides, in
+/// playback and in every mix. Reaper treats items in the same way.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct TrackGains {
+    /// For one channel. Only the first row is used.
+    pub mono: PanGains,
+    /// For two channels.
+    pub stereo: PanGains,
+}
+
+impl TrackGains {
+    /// The gains of silence.
+    pub const SILENT: TrackGains = TrackGains { mono: [[0.0; 2]; 2], stereo: [[0.0; 2]; 2] };
+
+    /// The same gains for every sound.
+    pub const fn both(gains: PanGains) -> TrackGains {
+        TrackGains { mono: gains, stereo: gains }
+    }
+
+    /// The gains for a sound of `channels` channels. This is realtime-safe.
+    pub fn of(&self, channels: usize) -> &PanGains {
+        if channels == 1 { &self.mono } else { &self.stereo }
+    }
+
+    /// The gains for a sound of `channels` channels. This is realtime-safe.
+    pub fn of_mut(&mut self, channels: usize) -> &mut PanGains {
+        if channels == 1 { &mut self.mono } else { &mut self.stereo }
+    }
+}
+
 /// How one track sounds: gains, sources, and channels.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Mix {
     /// Gains that the track's sound ramps to.
-    pub gains: PanGains,
+    pub gains: TrackGains,
     /// Whether the track's takes are played.
     pub disk: bool,
     /// Whether the track's inputs are played (input monitoring).
     pub input: bool,
+    /// Whether the audio thread chooses between takes and inputs in place of `disk` and `input`, see [`Mix::sources`].
+    pub auto: bool,
     /// Device channels of the track's inputs, counted from 0. Only the first `channels` entries are used.
     pub inputs: [usize; TAKE_CHANNEL_COUNT_MAX],
-    /// Channels of the track: 1 or 2.
+    /// Channels of the track's inputs: 1 or 2.
     pub channels: usize,
+}
+
+impl Mix {
+    /// Whether the takes and whether the inputs are played. `live`: the transport is stopped or a pass records. With
+    /// `auto` the inputs are played then, and the takes otherwise: also in the pre-roll of a punch, where the player
+    /// needs the take that he punches into. This is realtime-safe.
+    pub fn sources(&self, live: bool) -> (bool, bool) {
+        if self.auto { (!live, live) } else { (self.disk, self.input) }
+    }
 }
 
 /// The mix of `track` in `session`: the track's gain and pan, muted by its mute switch and by the solo of other tracks.
@@ -28,17 +72,19 @@ pub fn mix_of(track: &Track, session: &Session) -> Mix {
     let soloed = session.tracks().iter().any(|track| track.solo);
     let silent = track.mute || (soloed && !track.solo);
     let channels = track.inputs().len();
-    let gains = if silent { [[0.0; 2]; 2] } else { pan_gains(track.gain_db(), track.pan(), channels) };
+    let of = |channels| pan_gains(track.gain_db(), track.pan(), channels);
+    let gains = if silent { TrackGains::SILENT } else { TrackGains { mono: of(1), stereo: of(2) } };
     let mut inputs = [0; TAKE_CHANNEL_COUNT_MAX];
     for (slot, input) in inputs.iter_mut().zip(track.inputs()) {
         *slot = *input as usize;
     }
-    Mix { gains, disk: track.monitor != Monitor::Input, input: track.monitor == Monitor::Input, inputs, channels }
+    let input = track.monitor == Monitor::Input;
+    Mix { gains, disk: !input, input, auto: false, inputs, channels }
 }
 
-/// The pan law: gains of a track of `channels` channels. `pan` is -1 (left) to 1 (right).
+/// The pan law: gains of a sound of `channels` channels. `pan` is -1 (left) to 1 (right).
 ///
-/// A mono track is panned with constant power: -3 dB in the middle, 0 dB at the ends. A stereo track is balanced: pan
+/// A mono sound is panned with constant power: -3 dB in the middle, 0 dB at the ends. A stereo sound is balanced: pan
 /// attenuates the side it turns away from and leaves the other unchanged. A `gain_db` of -120 or less is silence.
 pub fn pan_gains(gain_db: f32, pan: f32, channels: usize) -> PanGains {
     let gain = if gain_db <= -120.0 { 0.0 } else { 10_f32.powf(gain_db / 20.0) };

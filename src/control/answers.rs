@@ -19,18 +19,23 @@ impl Control {
             }
             AudioEvent::PassEnded(pass) => self.pass_ended(&pass),
             AudioEvent::Lost { at, frames, cause } => {
-                if let Some(pass) = &mut self.pass {
+                if frames.0 > 0
+                    && let Some(pass) = &mut self.pass
+                {
                     pass.note_loss(at, frames);
                 }
                 let consequence =
                     if self.pass.is_some() { "they are silence in every take" } else { "nothing was recorded then" };
                 if frames.0 == 0 {
-                    // Playback was late. The recorded frames are complete.
                     self.caution(format!("{}: {cause} without loss of a recorded frame", clock(at)));
                 } else {
                     let text = format!("{}: {} frames lost ({cause}); {consequence}", clock(at), frames.0);
                     self.notify(Kind::Lost, Severity::Loss, text, &[("at", at.0), ("frames", frames.0)]);
                 }
+            }
+            AudioEvent::PlaybackXrun { at } => {
+                let text = format!("{}: the outputs were late; the recorded sound is complete", clock(at));
+                self.notify(Kind::Dropout, Severity::Caution, text, &[("at", at.0)]);
             }
             AudioEvent::Overrun { capture, at, frames } => {
                 let start = self.pass_status().map_or(FramePos(0), |pass| pass.start);

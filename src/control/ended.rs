@@ -33,7 +33,13 @@ impl Control {
             take.lost = pass.lost + capture.overrun;
         }
         let logs: Vec<[&LossLog; 2]> = pass.captures.iter().map(|capture| [&pass.losses, &capture.losses]).collect();
-        let ended = Ended { frames: pass.frames, lost: pass.lost, xruns: pass.xruns, began: pass.began };
+        let ended = Ended {
+            frames: pass.frames,
+            lost: pass.lost,
+            xruns: pass.xruns,
+            playback_xruns: pass.playback_xruns,
+            began: pass.began,
+        };
         self.finish_takes(&ended, &logs);
     }
 
@@ -167,6 +173,7 @@ impl Control {
         self.reports.push_back(PassReport {
             frames: ended.frames.0,
             xruns: u64::from(ended.xruns),
+            playback_xruns: u64::from(ended.playback_xruns),
             frames_lost: worst.max(ended.lost.0),
             audio_thread,
             takes,

@@ -230,6 +230,7 @@ fn numbers(report: &PassReport) -> Vec<(&'static str, u64)> {
         ("frames", report.frames),
         ("frames_lost", report.frames_lost),
         ("xruns", report.xruns),
+        ("playback_xruns", report.playback_xruns),
         ("cycle_us_max", audio.cycle_us_max.ceil() as u64),
         ("commit_us_max", report.commit_us_max),
     ];

@@ -1,7 +1,6 @@
 //! Keeps playback in line with the session: players, mixes, input monitoring, loop. Thread: control.
 
 use super::Control;
-use crate::message::Motion;
 use crate::time::FramePos;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -32,7 +31,7 @@ impl Control {
         }
     }
 
-    /// Reloads players that are outdated, and updates the mixes, which depend on whether the transport rolls.
+    /// Reloads players that are outdated, and updates the mixes.
     pub(super) fn update_playback(&mut self) {
         if self.players_outdated && !self.is_recording() {
             self.load_players();
@@ -49,9 +48,7 @@ impl Control {
     /// Sends the audio thread the mixes that have changed.
     pub(super) fn update_mixes(&mut self) {
         if self.playback_enabled {
-            let rolls = self.published().motion() != Motion::Stopped;
-            let live = self.auto_monitoring && (self.is_recording() || !rolls);
-            self.players.mix(&self.session, live, &mut self.running);
+            self.players.mix(&self.session, self.auto_monitoring, &mut self.running);
         }
     }
 }

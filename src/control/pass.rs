@@ -14,7 +14,7 @@ use crate::butler::capabilities::CapturePath;
 use crate::message::disk::{ButlerCommand, CommitCommand, PassWindows};
 use crate::message::published::NO_PASS;
 use crate::message::take::{PassKey, TakeKey, TakePlan};
-use crate::message::{AudioCommand, Capture, Pass};
+use crate::message::{AudioCommand, Capture, Pass, PassRange};
 use crate::session::{NewTake, Session, TakeId, TrackId};
 use crate::time::{Clock, FramePos, Frames, SampleRate};
 use crate::wav::bext::{Bext, coding_history_line};
@@ -37,9 +37,7 @@ pub struct RecordingPass {
     /// The session's WAV files, once they are created. The butler gets them when the mirror's files are created or
     /// given up.
     files: Option<Vec<Arc<File>>>,
-    length: Frames,
-    /// Where a punch begins. `None`: the pass begins with the first frame that the audio thread gets.
-    punch_in: Option<FramePos>,
+    range: PassRange,
     /// Where the pass was expected to begin at the time of the command. The audio thread decides the real place.
     requested_start: FramePos,
     /// The counters when the pass was sent to the audio thread. `Some` means that the audio thread has the pass.
@@ -105,6 +103,7 @@ pub(super) struct Ended {
     pub(super) frames: Frames,
     pub(super) lost: Frames,
     pub(super) xruns: u32,
+    pub(super) playback_xruns: u32,
     pub(super) began: FramePos,
 }
 
@@ -113,8 +112,10 @@ pub(super) struct Ended {
 pub struct PassReport {
     /// Frames of the pass.
     pub frames: u64,
-    /// Xruns of the device during the pass.
+    /// Xruns of the device's inputs during the pass.
     pub xruns: u64,
+    /// Xruns of the device's outputs during the pass. They cost no recorded frame.
+    pub playback_xruns: u64,
     /// Frames of silence in place of lost sound, in the take that lost most.
     pub frames_lost: u64,
     /// Faults, switches and cycle times of the audio thread.
@@ -213,7 +214,7 @@ impl Control {
     /// Begins to record every armed track, for `length` frames (`u64::MAX`: until `stop`). Returns before the first
     /// frame: the pass is prepared by `poll`.
     pub fn record(&mut self, length: Frames) -> Result<(), ControlError> {
-        self.begin_pass(length, None)
+        self.begin_pass(PassRange::Now(length))
     }
 
     /// The present state of the pass; `None` if none is on.
@@ -241,7 +242,7 @@ impl Control {
         }
         self.recordable_check()?;
         self.locate(FramePos(from.0.saturating_sub(pre_roll.0)))?;
-        self.begin_pass(Frames(to.0 - from.0), Some(from))
+        self.begin_pass(PassRange::Punch { from, to })
     }
 
     /// Refuses a second pass at a time, and a pass in a session that was opened to be played only.
@@ -254,11 +255,14 @@ impl Control {
 
     /// Adds the takes to the session in memory and asks the committers for their files. The revision does not change here:
     /// `takes_opened` saves the session or puts back the one before.
-    fn begin_pass(&mut self, length: Frames, punch_in: Option<FramePos>) -> Result<(), ControlError> {
+    fn begin_pass(&mut self, range: PassRange) -> Result<(), ControlError> {
         self.recordable_check()?;
         self.check_folder(true);
         let session_before = Box::new(self.session.clone());
-        let requested_start = punch_in.unwrap_or(FramePos(self.published().position.load(Relaxed)));
+        let requested_start = match range {
+            PassRange::Now(_) => FramePos(self.published().position.load(Relaxed)),
+            PassRange::Punch { from, .. } => from,
+        };
         let mut takes = self.plan_takes(requested_start).inspect_err(|_| self.session = (*session_before).clone())?;
         if takes.is_empty() {
             return Err(ControlError::State("record: no track is armed".to_owned()));
@@ -273,8 +277,7 @@ impl Control {
             continuation_announced: false,
             space_warnings: [0; 2],
             files: None,
-            length,
-            punch_in,
+            range,
             requested_start,
             start_reading: None,
             session_before,
@@ -420,14 +423,17 @@ impl Control {
             Err(reason) => {
                 // The files exist and are empty. They become takes without a frame.
                 self.loss(reason);
-                self.finish_takes(&Ended { frames: Frames(0), lost: Frames(0), xruns: 0, began: FramePos(0) }, &[]);
+                self.finish_takes(
+                    &Ended { frames: Frames(0), lost: Frames(0), xruns: 0, playback_xruns: 0, began: FramePos(0) },
+                    &[],
+                );
             }
             Ok(windows) => {
                 let captures = windows.takes.into_iter().zip(&run.takes).map(|(windows, take)| {
                     let inputs = [take.inputs[0], take.inputs.get(1).copied().unwrap_or(0)];
                     Capture::new(windows, inputs, take.inputs.len(), take.plan.format())
                 });
-                let mut pass = Pass::new(captures.collect(), run.punch_in, run.length, true);
+                let mut pass = Pass::new(captures.collect(), run.range, true);
                 pass.progress_page = Some(windows.progress_page);
                 run.prepared = Some(Box::new(pass));
                 self.begin_if_saved();
@@ -483,7 +489,7 @@ impl Control {
         {
             let frames = Frames(if recorded == NO_PASS { 0 } else { recorded });
             let began = run.requested_start;
-            self.finish_takes(&Ended { frames, lost: Frames(0), xruns: 0, began }, &[]);
+            self.finish_takes(&Ended { frames, lost: Frames(0), xruns: 0, playback_xruns: 0, began }, &[]);
         }
     }
 

@@ -64,15 +64,13 @@ impl Players {
         self.loop_range = loop_range;
     }
 
-    /// Sends the audio thread the mixes that have changed. `live`: armed tracks with `Monitor::Auto` play their input
-    /// in place of their takes.
-    pub fn mix(&mut self, session: &Session, live: bool, running: &mut Threads) {
+    /// Sends the audio thread the mixes that have changed. `auto`: armed tracks with `Monitor::Auto` play their input
+    /// while stopped and while recording.
+    pub fn mix(&mut self, session: &Session, auto: bool, running: &mut Threads) {
         for (slot, (id, sent)) in self.slots.iter().zip(&mut self.mixes).enumerate() {
             let Some(track) = session.track(*id) else { continue };
             let mut mix = mix_of(track, session);
-            if live && track.armed && track.monitor == Monitor::Auto {
-                (mix.disk, mix.input) = (false, true);
-            }
+            mix.auto = auto && track.armed && track.monitor == Monitor::Auto;
             if mix != *sent && running.audio.push(AudioCommand::Mix { slot, mix }).is_ok() {
                 *sent = mix;
             }

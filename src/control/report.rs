@@ -20,6 +20,8 @@ pub struct Reading {
     extra_switches: i64,
     cycles: Counts,
     pub xruns: u64,
+    /// Xruns of the device's outputs, which cost no recorded frame.
+    pub playback_xruns: u64,
     /// Frames of the device's clock that the device did not deliver.
     pub frames_lost: u64,
     /// Frames of tracks that were not played, because the read-ahead was late.
@@ -75,6 +77,7 @@ impl Reading {
             extra_switches,
             cycles: published.cycles.counts(),
             xruns: published.xruns.load(Relaxed),
+            playback_xruns: published.playback_xruns.load(Relaxed),
             frames_lost: published.frames_lost.load(Relaxed),
             frames_dropped: published.frames_dropped.load(Relaxed),
             dropouts: published.dropouts.load(Relaxed),

@@ -148,13 +148,17 @@ pub enum Wake {
     /// The timeout passed; wait again.
     Timeout,
     /// `frames` frames of the device's clock were not delivered. The device runs again, and the next frame that it
-    /// delivers follows them. `frames` may be 0 (an xrun that lost nothing).
+    /// delivers follows them. `frames` is 0 only after an xrun of the inputs that lost nothing.
     Lost {
         /// How many frames.
         frames: u64,
         /// Cause of the loss.
         cause: LossCause,
     },
+    /// The outputs ran dry or over, and every input frame arrives. Only a device that has inputs too reports this.
+    PlaybackXrun,
+    /// [`Device::failure`] has changed; no frame was lost.
+    Changed,
     /// The device is gone for good: close it and open it again. A further wait sleeps for a period and returns the
     /// same.
     Gone,

@@ -15,6 +15,8 @@ pub(super) struct Script {
     pub(super) free: bool,
     pub(super) loop_delay: Option<usize>,
     pub(super) xruns: Vec<(u64, u64)>,
+    /// The second number is 0.
+    pub(super) playback_xruns: Vec<(u64, u64)>,
     unplugs: Vec<(u64, u64)>,
     suspends: Vec<(u64, u64)>,
     pub(super) slow: Vec<(u64, u64)>,
@@ -73,6 +75,7 @@ impl Script {
                     Some(delay.ok_or_else(|| format!("{option}: the loop has at most {LOOP_FRAMES_MAX} frames"))?);
             }
             "xrun" => self.xruns.push(pair()?),
+            "playback-xrun" => self.playback_xruns.push((number(value)?, 0)),
             "unplug" => self.unplugs.push(pair()?),
             "suspend" => self.suspends.push(pair()?),
             "slow" => self.slow.push(pair()?),
@@ -85,16 +88,16 @@ impl Script {
             "returns-period" => self.returns_period = Some(count()?),
             _ => {
                 return Err(format!(
-                    "unknown option '{option}'; there are free, loop, xrun, unplug, suspend, pull, gone, crash, slow, busy, \
-                     returns, returns-rate, returns-period"
+                    "unknown option '{option}'; there are free, loop, xrun, playback-xrun, unplug, suspend, pull, gone, crash, slow, \
+                     busy, returns, returns-rate, returns-period"
                 ));
             }
         }
         Ok(())
     }
 
-    fn lists(&mut self) -> [&mut Vec<(u64, u64)>; 4] {
-        [&mut self.xruns, &mut self.unplugs, &mut self.suspends, &mut self.slow]
+    fn lists(&mut self) -> [&mut Vec<(u64, u64)>; 5] {
+        [&mut self.xruns, &mut self.playback_xruns, &mut self.unplugs, &mut self.suspends, &mut self.slow]
     }
 
     /// Drops entries before `frame`: they were due while the device was closed.

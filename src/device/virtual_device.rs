@@ -8,6 +8,7 @@
 //! | `free` | no clock: the device is as fast as the program moves periods |
 //! | `loop=DELAY` | input c repeats what output c played DELAY frames earlier |
 //! | `xrun=FRAME+LOST` | at the first period from FRAME on, LOST frames are never delivered |
+//! | `playback-xrun=FRAME` | at the first period from FRAME on, the outputs run dry and no input frame is lost |
 //! | `unplug=FRAME+AWAY` | from FRAME on the device delivers nothing for AWAY frames, and comes back by itself |
 //! | `suspend=FRAME+ASLEEP` | at FRAME the machine is suspended, and wakes ASLEEP frames later |
 //! | `pull=AFTER+AWAY` | AFTER frames after a start it is unplugged, for AWAY frames; the n-th `pull` is for the n-th start |
@@ -221,6 +222,9 @@ impl Device for VirtualDevice {
             "{}: it crashes, as was ordered",
             self.facts.name
         );
+        if due_order(&mut self.script.playback_xruns, self.frame).is_some() {
+            return Wake::PlaybackXrun;
+        }
         if let Some(lost) = due_order(&mut self.script.xruns, self.frame) {
             self.frame += lost;
             return Wake::Lost { frames: lost, cause: LossCause::Xrun };

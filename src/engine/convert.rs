@@ -3,7 +3,7 @@
 //!
 //! Full scale is 1.0 in float and 2^31 in the integers that all integer formats are widened to. A conversion to a
 //! format with enough bits is exact (24 bits and less to float and back). A conversion to fewer bits rounds to the
-//! nearest value and clamps. Denormals and NaN are stored unchanged in float takes and measured as silence.
+//! nearest value and clamps. Denormals and NaN are stored unchanged in float takes; NaN is measured as an over.
 #![forbid(unsafe_code)]
 #![expect(clippy::inline_always, reason = "a sample loop that calls per sample is three times as slow")]
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::disallowed_macros)]
@@ -34,6 +34,9 @@ impl PeakAndPower {
         }
     }
 }
+
+/// The peak that a meter shows for a sample that is not a number, infinite or absurdly large: an over of 12 dB.
+pub const OVER_PEAK: f32 = 4.0;
 
 const FULL: f32 = 2_147_483_648.0;
 
@@ -223,7 +226,7 @@ impl Accumulators {
     fn total(&self, frames: usize) -> PeakAndPower {
         let peak = self.peak.iter().fold(0.0, |max, peak| if max < *peak { *peak } else { max });
         let square_sum: f32 = self.square_sum.iter().sum();
-        let square_sum = if square_sum.is_finite() { square_sum } else { 0.0 };
+        let (peak, square_sum) = if square_sum.is_finite() { (peak, square_sum) } else { (OVER_PEAK, 0.0) };
         PeakAndPower { peak, square_sum, frames: frames as u32 }
     }
 }

@@ -135,6 +135,8 @@ impl DeviceSlot {
                 published.cycles.count(from.elapsed().as_nanos() as u64);
             }
             Wake::Timeout => {}
+            Wake::PlaybackXrun => engine.count_playback_xrun(),
+            Wake::Changed => self.report_failure(engine),
             Wake::Lost { frames, cause } => {
                 // Frames that a new device loses before it is placed on the timeline are part of the silence before it.
                 if !self.place_on_timeline(engine) {

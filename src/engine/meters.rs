@@ -17,6 +17,11 @@ pub struct InputMeters {
 /// Time constant of the mean square, in seconds.
 const MEAN_SECONDS: f32 = 0.3;
 
+/// The weight of one frame in the mean square at `rate`. This is realtime-safe.
+pub fn frame_weight(rate: SampleRate) -> f32 {
+    1.0 / (MEAN_SECONDS * rate.0.max(1) as f32)
+}
+
 /// The next mean square of a meter: a one-pole low pass with `weight` per frame, from `before` and the new measurement.
 /// This is realtime-safe.
 pub fn smoothed_mean_square(before: f32, measured: PeakAndPower, weight: f32) -> f32 {
@@ -36,7 +41,7 @@ impl InputMeters {
     pub fn new(inputs: usize, rate: SampleRate) -> InputMeters {
         InputMeters {
             inputs: std::iter::repeat_n(PeakAndPower::default(), inputs).collect(),
-            weight: 1.0 / (MEAN_SECONDS * rate.0.max(1) as f32),
+            weight: frame_weight(rate),
         }
     }
 
@@ -61,6 +66,27 @@ impl InputMeters {
                 *measured = convert::measure(input, channel);
             }
             cell.publish(measured.peak, smoothed_mean_square(cell.mean_square(), *measured, self.weight));
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::disallowed_methods, clippy::disallowed_macros, reason = "tests run on a thread of their own")]
+mod tests {
+    use super::*;
+
+    /// The meters of tracks and buses had the weight for 48 kHz at every rate.
+    #[test]
+    fn a_meter_rises_in_the_same_time_at_every_rate() {
+        for rate in [44_100, 48_000, 96_000, 192_000] {
+            let mut mean_square = 0.0;
+            // 300 ms of full scale in periods of 1 ms.
+            for _ in 0..300 {
+                let frames = rate / 1000;
+                let measured = PeakAndPower { peak: 1.0, square_sum: frames as f32, frames };
+                mean_square = smoothed_mean_square(mean_square, measured, frame_weight(SampleRate(rate)));
+            }
+            assert!((0.62..0.65).contains(&mean_square), "{rate} Hz: {mean_square}");
         }
     }
 }

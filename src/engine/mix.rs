@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::disallowed_macros)]
 
-use super::convert::{self, PeakAndPower};
+use super::convert::{self, OVER_PEAK, PeakAndPower};
 use super::transport::Ramp;
 use crate::device::Output;
 use crate::limits::{BLOCK_FRAMES_MAX, DECLICK_FRAMES};
@@ -82,12 +82,13 @@ impl Buses {
 
     fn add_lane(&mut self, at: usize, frames: usize, now: &mut [f32; 2], to: [f32; 2]) -> PeakAndPower {
         let mut measured = PeakAndPower { frames: frames as u32, ..PeakAndPower::default() };
+        let all_sound = keep_audible(&mut self.scratch[..frames]);
         let scratch = &self.scratch[..frames];
         for (sum, (now, to)) in self.sums.iter_mut().zip(now.iter_mut().zip(&to)) {
             if *now == 0.0 && *to == 0.0 {
                 continue;
             }
-            let mut bus = PeakAndPower::default();
+            let mut bus = PeakAndPower { peak: if all_sound { 0.0 } else { OVER_PEAK }, ..PeakAndPower::default() };
             for (out, value) in sum[at..at + frames].iter_mut().zip(scratch) {
                 let given = value * *now;
                 *out += given;
@@ -115,8 +116,8 @@ impl Buses {
         }
     }
 
-    /// Publishes peak and mean square of both buses. This is realtime-safe.
-    pub fn publish(&self, frames: usize, cells: &[MeterCell; BUS_COUNT]) {
+    /// Publishes peak and mean square of both buses; `weight` is the weight of a frame. This is realtime-safe.
+    pub fn publish(&self, frames: usize, cells: &[MeterCell; BUS_COUNT], weight: f32) {
         for (sum, cell) in self.sums.iter().zip(cells) {
             let (mut peak, mut square_sum) = (0.0_f32, 0.0);
             for value in &sum[..frames] {
@@ -124,7 +125,7 @@ impl Buses {
                 square_sum += value * value;
             }
             let measured = PeakAndPower { peak, square_sum, frames: frames as u32 };
-            cell.publish(peak, super::meters::smoothed_mean_square(cell.mean_square(), measured, 1.0 / 14_400.0));
+            cell.publish(peak, super::meters::smoothed_mean_square(cell.mean_square(), measured, weight));
         }
     }
 
@@ -148,6 +149,27 @@ impl Buses {
             convert::play_out(&from[..frames], output, at, channel);
         }
     }
+}
+
+/// Smallest and largest absolute value of a sample that the mix adds. Smaller ones are far below any converter, and
+/// lead to denormal numbers, which cost the processor a third more time. Larger ones are no sound, and their sum could
+/// be infinite.
+const AUDIBLE: std::ops::RangeInclusive<f32> = 1e-30..=1e30;
+
+/// Replaces samples that the mix cannot add by silence. One of them would make the whole mix silent or not a number: a
+/// plugin or a sound server can put them into an input or a take, and the take keeps them as they are. Returns whether
+/// every sample was a sound.
+fn keep_audible(samples: &mut [f32]) -> bool {
+    let (least, most) = (*AUDIBLE.start(), *AUDIBLE.end());
+    let mut overs = 0_u32;
+    for sample in samples {
+        let size = sample.abs();
+        // Both comparisons are false for a NaN.
+        let (large_enough, small_enough) = (least <= size, size <= most);
+        overs += u32::from(!small_enough);
+        *sample = if large_enough & small_enough { *sample } else { 0.0 };
+    }
+    overs == 0
 }
 
 fn step_towards(now: f32, to: f32) -> f32 {
@@ -178,6 +200,21 @@ mod tests {
             out.extend_from_slice(buses.sum(0, *frames));
         }
         out
+    }
+
+    /// One such sample made the sum of all tracks silent or not a number.
+    #[test]
+    fn a_sample_that_is_no_number_is_silence_in_the_mix_and_an_over_on_its_meter() {
+        for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, f32::MAX, 1e-40, -1e-31] {
+            let (mut buses, mut now) = (Buses::default(), [1.0, 1.0]);
+            buses.clear(4);
+            let measured =
+                buses.add_with(4, &mut now, [1.0, 1.0], |lane| lane.copy_from_slice(&[0.5, bad, -0.5, 0.25]));
+            buses.add_with(4, &mut now, [1.0, 1.0], |lane| lane.fill(0.125));
+            assert_eq!(buses.sum(0, 4), [0.625, 0.125, -0.375, 0.375], "{bad}");
+            assert!(measured.square_sum.is_finite());
+            assert_eq!(1.0 < measured.peak, !(bad.abs() < 1.0), "{bad}: {measured:?}");
+        }
     }
 
     #[test]

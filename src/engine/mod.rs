@@ -52,6 +52,8 @@ pub struct Engine {
     voices: Voices,
     meters: InputMeters,
     buses: Box<Buses>,
+    /// Weight of a frame in the meters of tracks and buses.
+    frame_weight: f32,
     device_frames: u64,
     /// The quit command came. The thread ends when the outbox is empty.
     leaving: bool,
@@ -96,6 +98,7 @@ impl Engine {
             voices: Voices::default(),
             meters: InputMeters::new(inputs, rate),
             buses: Box::default(),
+            frame_weight: meters::frame_weight(rate),
             device_frames: 0,
             leaving: false,
             next_device: None,
@@ -209,6 +212,14 @@ impl Engine {
         self.publish();
     }
 
+    /// Counts an xrun of the device's outputs: some output came too late, and every input frame arrived. This is
+    /// realtime-safe.
+    pub fn count_playback_xrun(&mut self) {
+        self.published.playback_xruns.fetch_add(1, Relaxed);
+        self.recorder.count_playback_xrun();
+        self.outbox.report(AudioEvent::PlaybackXrun { at: self.playhead.position() });
+    }
+
     /// Counts `frames` frames that the device did not deliver. They are silence in every take, and the playhead moves
     /// past them. This is realtime-safe.
     pub fn lose(&mut self, frames: u64, cause: LossCause) {
@@ -235,8 +246,13 @@ impl Engine {
         if self.transport.is_rolling() {
             self.recorder.skip(frames, cause);
             self.playhead.stream += frames.0;
-            self.transport.mute();
             self.end_pass_if_over();
+            if 0 < frames.0
+                && let Some(jump) = self.transport.mute()
+            {
+                self.report_loss();
+                self.jump(jump);
+            }
         }
         self.publish();
     }
@@ -275,13 +291,15 @@ impl Engine {
 
     fn mix(&mut self, block: &Block<'_>, rolling: bool) {
         let Block { input, from, frames } = *block;
+        self.voices.set_live(self.transport.motion() == Motion::Stopped || self.recorder.is_recording());
         self.buses.clear(frames);
         if rolling {
-            self.voices.play_disk(&self.playhead, frames, &mut self.buses, &mut self.outbox, &self.published);
+            let (buses, outbox) = (&mut self.buses, &mut self.outbox);
+            self.voices.play_disk(&self.playhead, frames, buses, outbox, &self.published, self.frame_weight);
             self.buses.declick(self.transport.ramp(), frames);
         }
         self.voices.play_inputs(input, from, frames, &mut self.buses);
-        self.buses.publish(frames, &self.published.master);
+        self.buses.publish(frames, &self.published.master, self.frame_weight);
     }
 
     fn end_pass_if_over(&mut self) {

@@ -8,7 +8,7 @@ use super::outbox::Outbox;
 use crate::device::{Input, LossCause};
 use crate::limits::TAKE_CHANNEL_COUNT_MAX;
 use crate::message::published::{NO_PASS, Published};
-use crate::message::{AudioEvent, Capture, LossMark, Pass};
+use crate::message::{AudioEvent, Capture, LossMark, Pass, PassRange};
 use crate::time::{FramePos, Frames};
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -48,7 +48,7 @@ impl Default for Recorder {
 }
 
 impl Recorder {
-    /// Takes over a pass, which begins when the playhead reaches [`Pass::begin`]. Ends the previous pass first. This is
+    /// Takes over a pass, which begins when the playhead reaches [`Pass::range`]. Ends the previous pass first. This is
     /// realtime-safe.
     pub fn load(&mut self, pass: Box<Pass>, outbox: &mut Outbox) {
         self.end(outbox);
@@ -61,34 +61,43 @@ impl Recorder {
         self.recording().map_or(NO_PASS, |pass| pass.frames.0)
     }
 
+    /// Whether a pass records. This is realtime-safe.
+    pub fn is_recording(&self) -> bool {
+        self.recording().is_some()
+    }
+
     /// Whether every take has capture windows for the next `frames` frames. True while no pass records. This is
     /// realtime-safe.
     pub fn is_ready(&mut self, frames: Frames) -> bool {
         let Some(pass) = self.pass.as_mut().filter(|_| self.begun) else { return true };
-        let (at, frames) = (FramePos(pass.frames.0), frames.min(pass.length - pass.frames));
+        let (at, frames) = (FramePos(pass.frames.0), frames.min(pass.frames_left()));
         pass.captures.iter_mut().all(|capture| capture.windows.covers(at, frames))
     }
 
     /// Frames from `position` on until the pass begins or ends; `u64::MAX` without a pass. This is realtime-safe.
     pub fn frames_to_change(&self, position: FramePos) -> u64 {
         match &self.pass {
-            Some(pass) if self.begun => (pass.length - pass.frames).0,
-            Some(pass) => match pass.begin {
-                Some(begin) if position < begin => begin.since(position).0,
+            Some(pass) if self.begun => pass.frames_left().0,
+            Some(pass) => match pass.range {
+                PassRange::Punch { from, .. } if position < from => from.since(position).0,
                 // The pass begins with this block, so the block must not be longer than the pass.
-                _ => pass.length.0,
+                range => range.length_from(position).0,
             },
             None => u64::MAX,
         }
     }
 
-    /// Begins the waiting pass if the playhead is at or past [`Pass::begin`]. `device_frame` is the current frame of
-    /// the device's clock. This is realtime-safe.
+    /// Begins the waiting pass if the playhead is at or past the start of [`Pass::range`]. A pass whose range has passed
+    /// already is over, without a frame. `device_frame` is the current frame of the device's clock. This is
+    /// realtime-safe.
     pub fn begin_if_due(&mut self, position: FramePos, device_frame: u64, outbox: &mut Outbox) {
         let Some(pass) = self.pass.as_mut().filter(|_| !self.begun) else { return };
-        if pass.begin.is_none_or(|begin| begin <= position) {
+        if pass.range.has_begun(position) {
             pass.began = position;
             self.begun = true;
+            if pass.frames_left().0 == 0 {
+                return;
+            }
             if let Some(progress_page) = &pass.progress_page {
                 progress_page.begin(position);
             }
@@ -98,7 +107,7 @@ impl Recorder {
 
     /// Records a block in every take of the pass, and counts overruns. This is realtime-safe.
     pub fn record(&mut self, block: &Block<'_>, meters: &mut InputMeters, outbox: &mut Outbox, published: &Published) {
-        let Some(pass) = self.pass.as_mut().filter(|_| self.begun) else { return };
+        let Some(pass) = self.pass.as_mut().filter(|pass| self.begun && 0 < pass.frames_left().0) else { return };
         let at = FramePos(pass.frames.0);
         for (index, capture) in pass.captures.iter_mut().enumerate() {
             let missed = capture.record(block, at, &mut self.scratch, meters);
@@ -121,24 +130,30 @@ impl Recorder {
     /// Moves the pass past `frames` frames that the device lost. They are silence in every take. This is realtime-safe.
     pub fn skip(&mut self, frames: Frames, cause: LossCause) {
         let Some(pass) = self.pass.as_mut().filter(|_| self.begun) else { return };
-        let frames = frames.min(pass.length - pass.frames);
+        let frames = frames.min(pass.frames_left());
         let at = FramePos(pass.frames.0);
-        pass.losses.add(LossMark { at, frames, cause: Some(cause) });
+        pass.add_loss(LossMark { at, frames, cause: Some(cause) });
         pass.xruns += u32::from(cause == LossCause::Xrun);
         pass.lost += frames;
         pass.frames += frames;
         for capture in &mut pass.captures {
             capture.windows.advance_to(at + frames);
         }
-        pass.note_loss(frames);
         if let Some(progress_page) = &pass.progress_page {
             progress_page.advance_to(pass.frames);
         }
     }
 
-    /// Whether the pass has reached its length. This is realtime-safe.
+    /// Counts an xrun of the device's outputs. The pass lost nothing. This is realtime-safe.
+    pub fn count_playback_xrun(&mut self) {
+        if let Some(pass) = self.pass.as_mut().filter(|_| self.begun) {
+            pass.playback_xruns += 1;
+        }
+    }
+
+    /// Whether the pass has reached its end. This is realtime-safe.
     pub fn is_over(&self) -> bool {
-        self.recording().is_some_and(|pass| pass.length <= pass.frames)
+        self.recording().is_some_and(|pass| pass.frames_left().0 == 0)
     }
 
     /// Ends the pass, if there is one: returns its windows to the butler and the pass to the control side. Returns

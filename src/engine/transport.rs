@@ -90,9 +90,14 @@ impl Transport {
         }
     }
 
-    /// Fades playback in again, because frames were lost and the sound jumps. This is realtime-safe.
-    pub fn mute(&mut self) {
+    /// Fades playback in again, because frames were lost and the sound jumps. A fade-out is over at once: its remaining
+    /// frames may never come. Returns the jump that was due after it. This is realtime-safe.
+    pub fn mute(&mut self) -> Option<Jump> {
         self.gain = 0;
+        match self.motion {
+            Motion::Stopping | Motion::DeclickToLocate => self.finish_fade_out(),
+            _ => None,
+        }
     }
 
     /// Advances the ramp by `frames` frames, at most [`Transport::frames_to_change`]. Returns the jump that is due
@@ -209,6 +214,21 @@ mod tests {
         assert_eq!((transport.apply(Event::WindowsReady), transport.motion()), (None, Motion::Rolling));
         assert_eq!(transport.ramp().gain, 0.0);
         assert!(transport.ramp().step > 0.0);
+    }
+
+    /// A device that was unplugged within the fade of a stop left the transport stopping, and counting, for ever.
+    #[test]
+    fn a_loss_within_a_fade_out_ends_it() {
+        let mut transport = rolling();
+        transport.apply(Event::Stop);
+        transport.advance(100);
+        assert_eq!((transport.mute(), transport.motion()), (None, Motion::Stopped));
+        let mut transport = rolling();
+        transport.apply(locate(5, 1));
+        assert!(matches!(transport.mute(), Some(Jump { epoch: 1, .. })));
+        assert_eq!(transport.motion(), Motion::WaitingForData);
+        let mut transport = rolling();
+        assert_eq!((transport.mute(), transport.motion()), (None, Motion::Rolling));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::device::Input;
 use crate::limits::TRACK_COUNT_MAX;
 use crate::message::published::Published;
 use crate::message::{AudioEvent, Voice};
-use crate::mixer::Mix;
+use crate::mixer::{Mix, TrackGains};
 use crate::time::Frames;
 use crate::window::playback::Playable;
 use std::sync::atomic::Ordering::Relaxed;
@@ -22,13 +22,15 @@ pub struct Voices {
     slots: Box<[Option<Box<Voice>>]>,
     /// No slot at or above this index is in use.
     end: usize,
+    /// See [`Mix::sources`].
+    live: bool,
 }
 
 impl Default for Voices {
     /// Voices without a track. This is not realtime-safe: it allocates.
     #[expect(clippy::disallowed_methods, reason = "made before the audio thread runs")]
     fn default() -> Voices {
-        Voices { slots: (0..TRACK_COUNT_MAX).map(|_| None).collect(), end: 0 }
+        Voices { slots: (0..TRACK_COUNT_MAX).map(|_| None).collect(), end: 0, live: false }
     }
 }
 
@@ -72,6 +74,11 @@ impl Voices {
         }
     }
 
+    /// Sets whether tracks with [`Mix::auto`] play their inputs, see [`Mix::sources`]. Gains ramp. This is realtime-safe.
+    pub fn set_live(&mut self, live: bool) {
+        self.live = live;
+    }
+
     /// Whether every track has playback windows for the next `frames` frames. This is realtime-safe.
     pub fn are_ready(&mut self, playhead: &Playhead, frames: Frames) -> bool {
         let all = &mut self.slots[..self.end];
@@ -85,7 +92,8 @@ impl Voices {
         }
     }
 
-    /// Adds the next `frames` frames of all takes to the buses, and counts dropouts. This is realtime-safe.
+    /// Adds the next `frames` frames of all takes to the buses, and counts dropouts. `weight` is the weight of a frame in
+    /// the meters. This is realtime-safe.
     pub fn play_disk(
         &mut self,
         playhead: &Playhead,
@@ -93,10 +101,12 @@ impl Voices {
         buses: &mut Buses,
         outbox: &mut Outbox,
         published: &Published,
+        weight: f32,
     ) {
         for (slot, voice) in self.slots[..self.end].iter_mut().enumerate() {
             let Some(voice) = voice else { continue };
-            let measured = voice.play(playhead, frames, buses, published);
+            let disk = voice.mix.sources(self.live).0;
+            let measured = voice.play(playhead, frames, disk, buses, published);
             if !voice.missing {
                 voice.report_dropout(slot, outbox);
             }
@@ -105,7 +115,7 @@ impl Voices {
                 outbox.report(AudioEvent::CutShort { slot, at: playhead.position() });
             }
             if let Some(cell) = published.tracks.get(slot) {
-                cell.publish(measured.peak, smoothed_mean_square(cell.mean_square(), measured, 1.0 / 14_400.0));
+                cell.publish(measured.peak, smoothed_mean_square(cell.mean_square(), measured, weight));
             }
         }
     }
@@ -114,10 +124,11 @@ impl Voices {
     pub fn play_inputs(&mut self, input: &Input<'_>, from: usize, frames: usize, buses: &mut Buses) {
         for voice in self.slots[..self.end].iter_mut().flatten() {
             let silent = voice.input_gains == [[0.0; 2]; 2];
-            if !voice.mix.input && silent {
+            let plays = voice.mix.sources(self.live).1;
+            if !plays && silent {
                 continue;
             }
-            let to = if voice.mix.input { voice.mix.gains } else { [[0.0; 2]; 2] };
+            let to = if plays { *voice.mix.gains.of(voice.mix.channels) } else { [[0.0; 2]; 2] };
             let channels = voice.mix.inputs[..voice.mix.channels].iter().copied();
             for ((device_channel, now), to) in channels.zip(&mut voice.input_gains).zip(to) {
                 buses.add_with(frames, now, to, |lane| {
@@ -129,10 +140,17 @@ impl Voices {
 }
 
 impl Voice {
-    fn play(&mut self, playhead: &Playhead, frames: usize, buses: &mut Buses, published: &Published) -> PeakAndPower {
+    fn play(
+        &mut self,
+        playhead: &Playhead,
+        frames: usize,
+        disk: bool,
+        buses: &mut Buses,
+        published: &Published,
+    ) -> PeakAndPower {
         let mut sum = PeakAndPower { frames: frames as u32, ..PeakAndPower::default() };
         self.missing = false;
-        let to = if self.mix.disk { self.mix.gains } else { [[0.0; 2]; 2] };
+        let to = if disk { self.mix.gains } else { TrackGains::SILENT };
         let mut done = 0;
         while done < frames {
             match self.windows.at(playhead.epoch, playhead.stream + done as u64, frames - done) {
@@ -140,7 +158,11 @@ impl Voice {
                     let (format, channels) = (window.format, window.channels);
                     window.map.copy_out(at, buses.bytes_mut(frames * channels * format.bytes()));
                     self.cut |= window.map.is_broken();
-                    let measured = buses.add_bytes(format, channels, done, frames, &mut self.gains, &to);
+                    // The gains for the other number of channels have no sound to ramp over.
+                    let mut now = *self.gains.of(channels);
+                    let measured = buses.add_bytes(format, channels, done, frames, &mut now, to.of(channels));
+                    self.gains = to;
+                    *self.gains.of_mut(channels) = now;
                     sum.peak = sum.peak.max(measured.peak);
                     sum.square_sum += measured.square_sum;
                     done += frames;

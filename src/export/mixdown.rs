@@ -84,8 +84,9 @@ impl TrackPlayer<'_> {
         let source = self.last_source.load(folder, clip)?;
         let take_frame = clip.take_start + (at - clip.start);
         let frames_read = source.read(take_frame, buses.bytes_mut(frames * source.frame_bytes()))?;
-        let mut now = self.track.gains;
-        buses.add_bytes(source.format, source.channels, 0, frames_read, &mut now, &self.track.gains);
+        let to = self.track.gains.of(source.channels);
+        let mut now = *to;
+        buses.add_bytes(source.format, source.channels, 0, frames_read, &mut now, to);
         Ok(())
     }
 }

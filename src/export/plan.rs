@@ -4,7 +4,7 @@ use super::ExportOptions;
 use super::error::ExportError;
 use crate::engine::mix::BUS_COUNT;
 use crate::format::TakeFormat;
-use crate::mixer::{PanGains, mix_of};
+use crate::mixer::{TrackGains, mix_of};
 use crate::session::file_name::{FILE_NAME_BYTES_MAX, file_stem};
 use crate::session::{Monitor, POSITION_MAX, Session, Take, TakeId, TakeState, Track, TrackId};
 use crate::time::{FramePos, Frames, SampleRate};
@@ -52,7 +52,7 @@ pub(super) enum Content {
 /// A track of the mix.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct MixTrack {
-    pub(super) gains: PanGains,
+    pub(super) gains: TrackGains,
     pub(super) clips: Vec<Clip>,
 }
 
@@ -231,7 +231,7 @@ impl Planner<'_> {
             if track.monitor == Monitor::Input {
                 notes.push(format!("{}: its input is monitored, so its takes are not heard", title(number, track)));
             }
-            if !mix.disk || mix.gains == PanGains::default() {
+            if !mix.disk || mix.gains == TrackGains::SILENT {
                 continue;
             }
             let clips = self.clips(track)?;

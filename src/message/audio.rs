@@ -65,10 +65,15 @@ pub enum AudioEvent {
     Lost {
         /// Timeline position of the first lost frame.
         at: FramePos,
-        /// Number of lost frames; 0 if playback was late but every recorded frame arrived.
+        /// Number of lost frames; 0 after an xrun from which the device recovered without a loss.
         frames: Frames,
         /// The cause that the device reported.
         cause: LossCause,
+    },
+    /// The device's outputs ran dry or over. Every recorded frame arrived.
+    PlaybackXrun {
+        /// Timeline position.
+        at: FramePos,
     },
     /// A take had no capture window for some frames. The take has silence in their place.
     Overrun {

@@ -25,7 +25,7 @@ pub mod stats;
 pub mod take;
 
 pub use audio::{AudioCommand, AudioEvent};
-pub use pass::{Capture, LossLog, LossMark, Pass};
+pub use pass::{Capture, LossLog, LossMark, Pass, PassRange};
 pub use play_path::{PlayPath, PlayRegion};
 pub use published::Motion;
 pub use voice::Voice;

@@ -77,8 +77,10 @@ pub struct Published {
     pub cycles: Histogram,
     /// Number of waits in which the thread slept.
     pub device_sleeps: AtomicU64,
-    /// Xruns of the device since the start of the threads.
+    /// Xruns of the device's inputs since the start of the threads; of its outputs, if it has no inputs.
     pub xruns: AtomicU64,
+    /// Xruns of the outputs of a device that has inputs too. They cost no recorded frame.
+    pub playback_xruns: AtomicU64,
     /// Frames of the device's clock that were not delivered.
     pub frames_lost: AtomicU64,
     /// Frames of takes that had no capture window, summed over takes.
@@ -117,6 +119,7 @@ impl Published {
             cycles: Histogram::default(),
             device_sleeps: AtomicU64::new(0),
             xruns: AtomicU64::new(0),
+            playback_xruns: AtomicU64::new(0),
             frames_lost: AtomicU64::new(0),
             frames_overrun: AtomicU64::new(0),
             frames_dropped: AtomicU64::new(0),

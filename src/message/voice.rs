@@ -1,6 +1,6 @@
 //! The playback of one track. Thread: control makes a voice; the audio thread owns it while it plays.
 
-use crate::mixer::{Mix, PanGains};
+use crate::mixer::{Mix, PanGains, TrackGains};
 use crate::time::{FramePos, Frames};
 use crate::window::playback::AudioPlaybackWindows;
 
@@ -11,7 +11,7 @@ pub struct Voice {
     /// The gains and sources to reach.
     pub mix: Mix,
     /// Gains of the takes now; they ramp to those of `mix`.
-    pub gains: PanGains,
+    pub gains: TrackGains,
     /// Frames of dropouts since the voice was made.
     pub dropped: Frames,
     /// The dropout that has not ended yet: timeline position, length so far.
@@ -32,7 +32,7 @@ impl Voice {
         Voice {
             windows,
             mix,
-            gains: if mix.disk { mix.gains } else { PanGains::default() },
+            gains: if mix.disk || mix.auto { mix.gains } else { TrackGains::SILENT },
             dropped: Frames(0),
             open: None,
             missing: false,

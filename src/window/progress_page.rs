@@ -12,7 +12,7 @@
 //! | 2 | frames for which a take had no window, summed over takes |
 //! | 3 | number of losses of the device |
 //! | 4 | frames in those losses |
-//! | 8 .. 199 | the first 64 losses: position in the take, frames, cause |
+//! | 8 .. 199 | the 64 longest losses: position in the take, frames, cause |
 //!
 //! Words have 8 bytes in the machine's byte order, because the page never leaves the machine. The page is the second of
 //! its file. The first one identifies the pass (`butler::spool`).
@@ -75,7 +75,7 @@ pub struct Progress {
     pub losses: u64,
     /// Frames in those losses.
     pub lost: Frames,
-    /// The first losses.
+    /// The longest losses, in the order of their positions.
     pub marks: Vec<ProgressLoss>,
 }
 
@@ -104,16 +104,21 @@ impl ProgressPage {
         self.map.word(OVERRUN).fetch_add(frames.0, Relaxed);
     }
 
-    /// Counts `lost` more frames that the device lost. `count` is the number of losses; `mark` is the last one, if it
-    /// is among those stored with their position. This is realtime-safe.
-    pub fn add_loss(&self, count: usize, mark: Option<ProgressLoss>, lost: Frames) {
-        if let Some(mark) = mark
-            && (1..=LOSSES_MAX).contains(&count)
+    /// Counts `lost` more frames that the device lost. `count` is the number of losses; `mark` is the slot that changed,
+    /// if one did, and its content. This is realtime-safe.
+    pub fn add_loss(&self, count: usize, mark: Option<(usize, ProgressLoss)>, lost: Frames) {
+        if let Some((slot, mark)) = mark
+            && slot < LOSSES_MAX
         {
-            let at = MARKS + MARK_WORDS * (count - 1);
-            for (word, value) in [mark.at.0, mark.frames.0, mark.cause].into_iter().enumerate() {
-                self.map.word(at + word).store(value, Relaxed);
+            let at = MARKS + MARK_WORDS * slot;
+            if self.map.word(at).load(Relaxed) != mark.at.0 {
+                // The slot has another loss. If the program is killed between the stores, the slot is empty and not a
+                // mixture of both.
+                self.map.word(at + 1).store(0, Release);
             }
+            self.map.word(at).store(mark.at.0, Release);
+            self.map.word(at + 2).store(mark.cause, Release);
+            self.map.word(at + 1).store(mark.frames.0, Release);
         }
         self.map.word(LOST).fetch_add(lost.0, Relaxed);
         self.map.word(LOSSES).store(count as u64, Release);
@@ -130,13 +135,15 @@ impl Progress {
         let words: Vec<u64> = page.as_chunks().0.iter().map(|word| u64::from_ne_bytes(*word)).collect();
         let listed = words[LOSSES].min(LOSSES_MAX as u64) as usize;
         let mark = |mark: &[u64]| ProgressLoss { at: FramePos(mark[0]), frames: Frames(mark[1]), cause: mark[2] };
+        let mut marks: Vec<ProgressLoss> = words[MARKS..].chunks_exact(MARK_WORDS).take(listed).map(mark).collect();
+        marks.sort_by_key(|mark| (mark.frames.0 == 0, mark.at));
         Some(Progress {
             frames: Frames(words[FRAMES]),
             began: words[BEGAN].checked_sub(1).map(FramePos),
             overrun: Frames(words[OVERRUN]),
             losses: words[LOSSES],
             lost: Frames(words[LOST]),
-            marks: words[MARKS..].chunks_exact(MARK_WORDS).take(listed).map(mark).collect(),
+            marks,
         })
     }
 }
@@ -163,8 +170,8 @@ mod tests {
         progress_page.advance_to(Frames(64));
         assert_eq!((page(&file).began, page(&file).frames), (Some(FramePos(0)), Frames(64)));
         let loss = ProgressLoss { at: FramePos(64), frames: Frames(10), cause: 1 };
-        progress_page.add_loss(1, Some(loss), Frames(10));
-        progress_page.add_loss(1, Some(ProgressLoss { frames: Frames(15), ..loss }), Frames(5));
+        progress_page.add_loss(1, Some((0, loss)), Frames(10));
+        progress_page.add_loss(1, Some((0, ProgressLoss { frames: Frames(15), ..loss })), Frames(5));
         progress_page.add_loss(100, None, Frames(1));
         progress_page.overrun(Frames(7));
         drop(progress_page);

@@ -46,7 +46,7 @@ fn check_session(session: &Session) {
     }
     for track in session.tracks() {
         let mix = mix_of(track, session);
-        assert!(mix.gains.iter().flatten().all(|gain| gain.is_finite()));
+        assert!([mix.gains.mono, mix.gains.stereo].iter().flatten().flatten().all(|gain| gain.is_finite()));
         session.takes_of(track.id()).count();
         check_playback(track, session);
     }

@@ -261,7 +261,7 @@ fn gain_pan_mute_and_solo_are_what_the_mixer_says() {
             change(session, &ids(session));
         });
         let session = open_read_only(&folder).unwrap();
-        let gains: Vec<PanGains> = session.tracks().iter().map(|track| mix_of(track, &session).gains).collect();
+        let gains: Vec<PanGains> = session.tracks().iter().map(|track| mix_of(track, &session).gains.mono).collect();
         let silent = gains.iter().filter(|gains| **gains == [[0.0; 2]; 2]).count();
         assert_eq!(silent, [("mute", 1), ("solo", 2), ("solo and mute", 2)].map_or_none(name));
         let mut player = Player::open(&folder);
@@ -384,8 +384,8 @@ fn the_program_plays_24_tracks_without_a_dropout_and_says_so() {
     let folder = place.path().join("session");
     recorded(&folder, 24, 96_000, "s24");
     let found = run(faultless("play", &folder, "--device virtual:free --json")).done().json();
-    let members = "audio_thread device dropouts frames frames_dropped locked_bytes_peak period rate seconds session \
-                   tracks xruns";
+    let members = "audio_thread device dropouts frames frames_dropped locked_bytes_peak period playback_xruns rate seconds \
+                   session tracks xruns";
     let keys: Vec<&str> = found.as_object().unwrap().keys().map(String::as_str).collect();
     assert_eq!(keys, members.split_whitespace().collect::<Vec<_>>());
     let numbers = ["frames", "dropouts", "frames_dropped", "xruns", "tracks"].map(|key| found[key].clone());

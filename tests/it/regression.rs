@@ -33,6 +33,24 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use uuid::Uuid;
 
+/// The outputs ran dry 130 times before 5,000 frames were lost. The events without a lost frame had taken the places of
+/// the take's losses, so the loss was listed nowhere.
+#[test]
+fn a_loss_after_many_xruns_of_the_outputs_is_listed_and_they_are_counted_apart() {
+    let place = place();
+    let folder = place.path().join("session");
+    let orders: Vec<String> = (1..=130).map(|at| format!("playback-xrun={}", at * 400)).collect();
+    let arguments = format!("--device virtual:free,{},xrun=64000+5000 --inputs 1 --seconds 2", orders.join(","));
+    let found = run(record(&folder, &arguments)).done().json();
+    let counts = ["xruns", "playback_xruns", "frames_lost"].map(|key| found[key].clone());
+    assert_eq!(json!(counts), json!([1, 130, 5000]));
+    let session = open_read_only(&folder).unwrap();
+    let take = &session.takes()[0];
+    let losses: Vec<_> = take.losses.iter().map(|loss| (loss.at.0, loss.frames.0)).collect();
+    assert_eq!((losses, take.losses_unlisted), (vec![(64_000, 5_000)], 0));
+    assert_eq!(take.accounts.as_ref().unwrap().xruns, 1);
+}
+
 #[test]
 fn more_losses_than_a_take_lists_are_counted() {
     let place = place();

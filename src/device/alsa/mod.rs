@@ -313,7 +313,7 @@ impl AlsaDevice {
         let lost = self.clock.observe(at_ns, self.position + moved);
         if lost.is_none() && self.clock.wrong_rate() != self.wrong_rate {
             self.wrong_rate = self.clock.wrong_rate();
-            return Check::Report(Wake::Lost { frames: 0, cause: LossCause::Silent });
+            return Check::Report(Wake::Changed);
         }
         if let Some(frames) = lost {
             self.position += frames;

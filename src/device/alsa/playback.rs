@@ -29,7 +29,7 @@ impl AlsaDevice {
             // The clock of playback is slower than that of capture, and its buffer is full. Drop output until the
             // buffer is filled as at the start.
             self.skip_frames = filled - self.prefill_frames;
-            return Some(Check::Report(Wake::Lost { frames: 0, cause: LossCause::Xrun }));
+            return Some(Check::Report(Wake::PlaybackXrun));
         }
         let fault = diagnose(&side.pcm).unwrap_or(Fault::Xrun);
         if fault == Fault::Suspend {
@@ -43,13 +43,13 @@ impl AlsaDevice {
         if matches!(fault, Fault::Gone(_)) || !self.playback_restart_attempts.attempt(now_ns) {
             self.playback_gone = true;
             self.playback_failed = true;
-            return Some(Check::Report(Wake::Lost { frames: 0, cause: LossCause::Unplug }));
+            return Some(Check::Report(Wake::Changed));
         }
         self.playback_failed = start_playback(side, self.prefill_frames).is_err();
         // Output for frames that were captured before the restart and are not fetched yet would be late: drop it.
         self.skip_frames =
             self.capture.as_ref().map_or(0, |capture| captured_before(capture, side, self.prefill_frames));
-        Some(Check::Report(Wake::Lost { frames: 0, cause: LossCause::Xrun }))
+        Some(Check::Report(Wake::PlaybackXrun))
     }
 }
 

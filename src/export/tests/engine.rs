@@ -53,7 +53,7 @@ impl TestSession {
         while playhead.stream < self.session.end().0 {
             let frames = (self.session.end().0 - playhead.stream).min(PERIOD_FRAMES as u64) as usize;
             buses.clear(frames);
-            voices.play_disk(&playhead, frames, &mut buses, &mut outbox, &published);
+            voices.play_disk(&playhead, frames, &mut buses, &mut outbox, &published, 1.0);
             out.extend(buses.sum(0, frames).iter().zip(buses.sum(1, frames)).flat_map(|(left, right)| [*left, *right]));
             playhead.stream += frames as u64;
         }

@@ -59,6 +59,21 @@ fn a_stereo_track_in_the_middle_is_unchanged() {
 }
 
 #[test]
+fn a_take_keeps_both_sides_when_its_track_is_given_other_inputs() {
+    let mut fixture = TestSession::new(TakeFormat::S24);
+    let stereo = fixture.track("A", &[0, 1]);
+    let take = fixture.take(stereo, TakeFormat::F32, 1, &[0.5; 10]);
+    fixture.place(stereo, take, 0, 0, 10);
+    let mono = fixture.track("B", &[0]);
+    let take = fixture.take(mono, TakeFormat::F32, 2, &[0.25, 0.125].repeat(10));
+    fixture.place(mono, take, 10, 0, 10);
+    let out = fixture.mixed(Some(TakeFormat::F32));
+    let [[left, right], _] = pan_gains(0.0, 0.0, 1);
+    assert!(out[..20].chunks_exact(2).all(|frame| frame == [0.5 * left, 0.5 * right]));
+    assert!(out[20..].chunks_exact(2).all(|frame| frame == [0.25, 0.125]));
+}
+
+#[test]
 fn mute_solo_and_monitoring_silence_the_same_tracks_as_in_the_engine() {
     let mut fixture = TestSession::new(TakeFormat::S24);
     let tracks = [0.5, 0.25, 0.125].map(|value| fixture.mono("A", TakeFormat::S24, 0, &[value; 10]));

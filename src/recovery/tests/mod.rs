@@ -143,7 +143,7 @@ impl Scene {
         let progress_page = ProgressPage::new(&made.file, Populate::Advise, &LockBudget::new(0)).unwrap();
         progress_page.begin(FramePos(250));
         for (index, loss) in losses.iter().enumerate() {
-            progress_page.add_loss(index + 1, Some(*loss), loss.frames);
+            progress_page.add_loss(index + 1, Some((index, *loss)), loss.frames);
         }
         progress_page.advance_to(Frames(frames));
     }

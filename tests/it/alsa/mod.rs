@@ -146,7 +146,7 @@ fn listen(device: &mut AlsaDevice, listener: &mut Listener, frames: u64) -> Vec<
                 }) as u64;
             }
             Wake::Timeout => {}
-            wake @ Wake::Lost { .. } => wakes.push(wake),
+            wake @ (Wake::Lost { .. } | Wake::PlaybackXrun | Wake::Changed) => wakes.push(wake),
             Wake::Gone => {
                 wakes.push(Wake::Gone);
                 return wakes;
@@ -302,7 +302,7 @@ fn a_playback_xrun_loses_no_captured_frame_and_shifts_nothing() {
                 other => wakes.push(other),
             }
         }
-        assert_eq!(wakes, [Wake::Lost { frames: 0, cause: LossCause::Xrun }]);
+        assert_eq!(wakes, [Wake::PlaybackXrun]);
         assert_eq!((bus.xruns(), bus.lost()), (1, 0));
         let (first, last) = (lags[0].1, lags[lags.len() - 1].1);
         let gap = lags.windows(2).map(|pair| pair[1].0 - pair[0].0).max().unwrap();

@@ -115,7 +115,7 @@ fn cycles(device: &mut AlsaDevice, count: usize, process: &mut dyn FnMut(Input<'
                     device.cycle(process);
                     done += 1;
                 }
-                Wake::Timeout => {}
+                Wake::Timeout | Wake::Changed | Wake::PlaybackXrun => {}
                 Wake::Lost { .. } => lost += 1,
                 Wake::Gone => return u32::MAX,
             }

@@ -8,7 +8,7 @@ use faultless::engine::{Engine, drive};
 use faultless::format::{DeviceFormat, TakeFormat};
 use faultless::limits;
 use faultless::message::published::Published;
-use faultless::message::{AudioCommand, AudioEvent, Pass};
+use faultless::message::{AudioCommand, AudioEvent, Pass, PassRange};
 use faultless::time::Frames;
 use rtrb::{Producer, RingBuffer};
 use std::sync::atomic::Ordering::Relaxed;
@@ -114,7 +114,7 @@ fn the_loop_handles_every_wake_of_a_device_and_a_second_device() {
     let before = [ready(20), quiet, xrun, ready(20), vec![Wake::Gone]].concat();
     let mut first = Scripted::new(before, &control, AudioCommand::Device(second));
     first.ahead = 1_000.2;
-    let pass = Box::new(Pass::new(vec![capture], None, Frames(u64::MAX), false));
+    let pass = Box::new(Pass::new(vec![capture], PassRange::Now(Frames(u64::MAX)), false));
     assert!(control.lock().unwrap().push(AudioCommand::Record(pass)).is_ok());
     prepare();
     let device = assert_rt(|| drive::drive(&mut engine, first, &published));
@@ -157,7 +157,7 @@ fn without_a_device_the_timeline_follows_the_clock_and_the_thread_sleeps() {
     let mut engine = Engine::new(commands, events, Arc::clone(&published), 2, RATE);
     let (mut reel, capture) = Reel::new(TakeFormat::S24, &[0], 0);
     reel.supply(20);
-    let pass = Box::new(Pass::new(vec![capture], None, Frames(u64::MAX), false));
+    let pass = Box::new(Pass::new(vec![capture], PassRange::Now(Frames(u64::MAX)), false));
     assert!(control.lock().unwrap().push(AudioCommand::Record(pass)).is_ok());
     let mut device = interleaved("gone=1280", 2, DeviceFormat::S32, 64);
     device.start().unwrap();

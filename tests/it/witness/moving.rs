@@ -5,7 +5,7 @@ use super::reel::{Reel, refill_all};
 use super::rig::{Rig, ended, interleaved};
 use faultless::engine::Next;
 use faultless::format::{DeviceFormat, TakeFormat};
-use faultless::message::{AudioCommand, Motion, Pass, PlayPath};
+use faultless::message::{AudioCommand, Motion, Pass, PassRange, PlayPath};
 use faultless::time::{FramePos, Frames};
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -158,7 +158,7 @@ fn everything_at_once_is_recorded_exactly() {
         discs.push(disc);
     }
     refill_all(&mut reels, 3);
-    rig.record(Pass::new(captures, Some(FramePos(130)), Frames(14_000), true));
+    rig.record(Pass::new(captures, PassRange::Punch { from: FramePos(130), to: FramePos(14130) }, true));
     let mix = super::rig::plain(1);
     for round in 0..260_usize {
         if round % 50 == 0 {

@@ -4,7 +4,7 @@ use super::reel::Reel;
 use super::rig::{Rig, ended, interleaved};
 use faultless::format::{DeviceFormat, TakeFormat};
 use faultless::message::published::NO_PASS;
-use faultless::message::{AudioCommand, AudioEvent, Capture, Motion, Pass};
+use faultless::message::{AudioCommand, AudioEvent, Capture, Motion, Pass, PassRange};
 use faultless::time::{FramePos, Frames};
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -34,7 +34,7 @@ fn a_pass_begins_at_its_position_and_ends_after_its_length_within_a_period() {
     let (mut reel, capture) = take();
     rig.send(AudioCommand::Roll);
     rig.cycles(5);
-    rig.record(Pass::new(vec![capture], Some(FramePos(1001)), Frames(2345), true));
+    rig.record(Pass::new(vec![capture], PassRange::Punch { from: FramePos(1001), to: FramePos(3346) }, true));
     rig.cycles(10);
     assert_eq!(rig.published.pass_frames.load(Relaxed), NO_PASS, "its place has not come");
     rig.cycles(50);
@@ -49,11 +49,45 @@ fn a_pass_begins_at_its_position_and_ends_after_its_length_within_a_period() {
     reel.assert_returned(2345);
 }
 
+/// The pass had a length instead of an end. A punch that began late, because frames were lost or windows came late,
+/// recorded as many frames behind its end.
+#[test]
+fn a_punch_that_begins_late_ends_in_time() {
+    let mut rig = rig();
+    let (mut reel, capture) = take();
+    rig.send(AudioCommand::Roll);
+    rig.cycles(20);
+    rig.record(Pass::new(vec![capture], PassRange::Punch { from: FramePos(1000), to: FramePos(2000) }, false));
+    rig.cycles(20);
+    let reports = rig.reports();
+    assert_eq!(began(&reports), [(1280, 1280)]);
+    let pass = ended(reports);
+    assert_eq!((pass.began, pass.frames), (FramePos(1280), Frames(720)));
+    reel.assert_ramp(0..720, 1280, DeviceFormat::S32);
+    reel.assert_silent(720..1000);
+    reel.assert_returned(720);
+}
+
+#[test]
+fn a_punch_whose_range_has_passed_records_nothing_and_ends() {
+    let mut rig = rig();
+    let (mut reel, capture) = take();
+    rig.send(AudioCommand::Roll);
+    rig.cycles(20);
+    rig.record(Pass::new(vec![capture], PassRange::Punch { from: FramePos(100), to: FramePos(1280) }, true));
+    rig.cycles(10);
+    let reports = rig.reports();
+    assert_eq!(began(&reports), []);
+    assert_eq!((ended(reports).frames, rig.motion()), (Frames(0), Motion::Stopped));
+    reel.assert_silent(0..1000);
+    reel.assert_returned(0);
+}
+
 #[test]
 fn a_pass_that_does_not_stop_with_its_end_leaves_the_transport_rolling() {
     let mut rig = rig();
     let (mut reel, capture) = take();
-    rig.record(Pass::new(vec![capture], None, Frames(100), false));
+    rig.record(Pass::new(vec![capture], PassRange::Now(Frames(100)), false));
     rig.cycles(10);
     assert_eq!(ended(rig.reports()).frames, Frames(100));
     assert_eq!((rig.motion(), rig.position()), (Motion::Rolling, 640));
@@ -65,7 +99,7 @@ fn a_pass_that_does_not_stop_with_its_end_leaves_the_transport_rolling() {
 fn stop_ends_the_pass_with_the_frame_before_it() {
     let mut rig = rig();
     let (mut reel, capture) = take();
-    rig.record(Pass::new(vec![capture], None, FOR_EVER, false));
+    rig.record(Pass::new(vec![capture], PassRange::Now(FOR_EVER), false));
     rig.cycles(30);
     rig.send(AudioCommand::Stop);
     rig.cycles(1);
@@ -81,12 +115,12 @@ fn stop_ends_the_pass_with_the_frame_before_it() {
 fn punching_out_and_in_again_keeps_rolling() {
     let mut rig = rig();
     let ((mut first, capture), (mut second, again)) = (take(), take());
-    rig.record(Pass::new(vec![capture], None, FOR_EVER, false));
+    rig.record(Pass::new(vec![capture], PassRange::Now(FOR_EVER), false));
     rig.cycles(20);
     rig.send(AudioCommand::PunchOut);
     rig.cycles(7);
     assert_eq!((rig.motion(), ended(rig.reports()).frames), (Motion::Rolling, Frames(20 * 64)));
-    rig.record(Pass::new(vec![again], None, FOR_EVER, false));
+    rig.record(Pass::new(vec![again], PassRange::Now(FOR_EVER), false));
     rig.cycles(11);
     rig.send(AudioCommand::PunchOut);
     rig.cycles(3);
@@ -103,9 +137,9 @@ fn punching_out_and_in_again_keeps_rolling() {
 fn a_pass_over_a_pass_ends_the_first() {
     let mut rig = rig();
     let ((mut first, capture), (mut second, over)) = (take(), take());
-    rig.record(Pass::new(vec![capture], None, FOR_EVER, false));
+    rig.record(Pass::new(vec![capture], PassRange::Now(FOR_EVER), false));
     rig.cycles(9);
-    rig.record(Pass::new(vec![over], None, FOR_EVER, true));
+    rig.record(Pass::new(vec![over], PassRange::Now(FOR_EVER), true));
     rig.cycles(9);
     assert_eq!(ended(rig.reports()).frames, Frames(9 * 64));
     rig.send(AudioCommand::Stop);
@@ -120,7 +154,7 @@ fn a_pass_over_a_pass_ends_the_first() {
 fn a_pass_whose_position_is_never_reached_is_returned_empty() {
     let mut rig = rig();
     let (mut reel, capture) = take();
-    rig.record(Pass::new(vec![capture], Some(FramePos(1 << 30)), FOR_EVER, false));
+    rig.record(Pass::new(vec![capture], PassRange::Punch { from: FramePos(1 << 30), to: FramePos(1 << 31) }, false));
     rig.cycles(10);
     rig.send(AudioCommand::Stop);
     rig.cycles(10);
@@ -134,7 +168,7 @@ fn a_pass_whose_position_is_never_reached_is_returned_empty() {
 fn a_locate_ends_the_pass() {
     let mut rig = rig();
     let (mut reel, capture) = take();
-    rig.record(Pass::new(vec![capture], None, FOR_EVER, false));
+    rig.record(Pass::new(vec![capture], PassRange::Now(FOR_EVER), false));
     rig.cycles(10);
     let path = faultless::message::PlayPath { start: FramePos(48_000), loop_range: None };
     rig.send(AudioCommand::Locate { path, epoch: 1 });

@@ -3,11 +3,12 @@
 
 use super::account::{Account, Calls, account, assert_rt};
 use super::disc::{Disc, sound};
+use super::reel::Reel;
 use super::rig::{Rig, cycle, input_24, interleaved, plain, planar};
 use faultless::engine::Next;
 use faultless::format::{DeviceFormat, TakeFormat};
-use faultless::message::{AudioCommand, AudioEvent};
-use faultless::mixer::Mix;
+use faultless::message::{AudioCommand, AudioEvent, Pass, PassRange};
+use faultless::mixer::{Mix, TrackGains, pan_gains};
 use faultless::time::{FramePos, Frames};
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -143,10 +144,10 @@ fn a_moved_fader_ramps_and_a_muted_track_is_silent() {
     rig.send(AudioCommand::Install { slot: 0, voice });
     rig.send(AudioCommand::Roll);
     rig.cycles(10);
-    let mix = Mix { gains: [[0.5, 0.0], [0.0, 0.25]], ..plain(2) };
+    let mix = Mix { gains: TrackGains::both([[0.5, 0.0], [0.0, 0.25]]), ..plain(2) };
     rig.send(AudioCommand::Mix { slot: 0, mix });
     rig.cycles(20);
-    rig.send(AudioCommand::Mix { slot: 0, mix: Mix { gains: [[0.0; 2]; 2], ..plain(2) } });
+    rig.send(AudioCommand::Mix { slot: 0, mix: Mix { gains: TrackGains::SILENT, ..plain(2) } });
     rig.cycles(20);
     rig.send(AudioCommand::Mix { slot: 0, mix: plain(2) });
     rig.cycles(20);
@@ -166,6 +167,32 @@ fn a_moved_fader_ramps_and_a_muted_track_is_silent() {
     let glide = |frame: u64| f64::from(rig.playback.at(frame)[0]) / f64::from(played(frame, 2)[0]);
     // A ramp step is 1/256 of full scale, so a quarter of full scale takes 64 frames.
     assert!((0.74..0.76).contains(&glide(640 + 64)), "half way: {}", glide(640 + 64));
+}
+
+/// The gains followed the inputs of the track: a mono take on a track that is stereo now was heard on the left only, and
+/// a stereo take on a mono track lost its right side.
+#[test]
+fn a_take_is_panned_by_its_own_channels_and_not_by_the_inputs_of_its_track() {
+    for (channels, inputs) in [(1, 2), (2, 1)] {
+        let (mut disc, mut voice) = Disc::new(TakeFormat::S24, channels, 5_000);
+        let gains = TrackGains { mono: pan_gains(0.0, 0.0, 1), stereo: pan_gains(0.0, 0.0, 2) };
+        voice.mix = Mix { gains, ..plain(inputs) };
+        voice.gains = gains;
+        let mut rig = rig();
+        disc.supply(0, 0, 0, 5_000);
+        rig.send(AudioCommand::Install { slot: 0, voice });
+        rig.send(AudioCommand::Roll);
+        rig.cycles(70);
+        for frame in FADE..4_000 {
+            let centre = (f64::from(sound(frame, 0)) * std::f64::consts::FRAC_1_SQRT_2) as i32;
+            let wanted = if channels == 1 { [centre, centre] } else { played(frame, 2) };
+            let found = rig.playback.at(frame);
+            assert!(
+                found.iter().zip(wanted).all(|(found, wanted)| found.abs_diff(wanted) <= 2),
+                "{channels} channels, frame {frame}: {found:?}, not {wanted:?}"
+            );
+        }
+    }
 }
 
 #[test]
@@ -190,6 +217,34 @@ fn monitored_inputs_are_played_while_stopped_and_while_rolling() {
             (from..60 * 64).all(|frame| rig.playback.at(frame) == played(frame - 20 * 64, 2)),
             "from the disk again"
         );
+    }
+}
+
+/// Control switched the tracks to their inputs when a pass was prepared, so the pre-roll of a punch was silent.
+#[test]
+fn an_armed_track_plays_its_take_up_to_the_punch_in_and_its_input_from_there() {
+    let mut rig = Rig::on(interleaved("", 2, DeviceFormat::S32, 64));
+    let (mut disc, mut voice) = Disc::new(TakeFormat::S24, 2, 10_000);
+    voice.mix = Mix { auto: true, ..plain(2) };
+    disc.supply(0, 0, 0, 10_000);
+    rig.send(AudioCommand::Install { slot: 0, voice });
+    rig.cycles(10);
+    let (mut reel, capture) = Reel::new(TakeFormat::S24, &[0, 1], 0);
+    reel.supply(6);
+    let range = PassRange::Punch { from: FramePos(1_000), to: FramePos(2_000) };
+    rig.record(Pass::new(vec![capture], range, false));
+    rig.cycles(50);
+    let input = |frame: u64| [0, 1].map(|channel| input_24(frame, channel, DeviceFormat::S32));
+    let (rolled, punched, out) = (640, 640 + 1_000, 640 + 2_000);
+    for frame in FADE..60 * 64 {
+        let wanted = match frame {
+            // The gains of both sources ramp behind each change.
+            _ if (rolled..rolled + FADE).contains(&frame) => continue,
+            _ if (punched..punched + FADE).contains(&frame) || (out..out + FADE).contains(&frame) => continue,
+            _ if frame < rolled || (punched..out).contains(&frame) => input(frame),
+            _ => played(frame - rolled, 2),
+        };
+        assert_eq!(rig.playback.at(frame), wanted, "frame {frame}");
     }
 }
 
@@ -285,7 +340,7 @@ fn twenty_four_tracks_add_up() {
     for slot in 0..24 {
         let (mut disc, mut voice) = Disc::new(TAKE_FORMATS[slot % 3], 1 + slot % 2, 4_000);
         let (share, mix) = (1.0 / 32.0, plain(1 + slot % 2));
-        voice.mix = Mix { gains: [[share, 0.0], [0.0, share]], ..mix };
+        voice.mix = Mix { gains: TrackGains::both([[share, 0.0], [0.0, share]]), ..mix };
         voice.gains = voice.mix.gains;
         disc.supply(0, 0, 0, 4_000);
         disc.supplied_until(0, u64::MAX);

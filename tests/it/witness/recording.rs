@@ -6,7 +6,7 @@ use super::rig::{Rig, ended, input_24, interleaved, planar};
 use faultless::device::{Device, LossCause};
 use faultless::engine::Next;
 use faultless::format::{DeviceFormat, TakeFormat};
-use faultless::message::{AudioCommand, AudioEvent, Capture, LossMark, Pass};
+use faultless::message::{AudioCommand, AudioEvent, Capture, LossMark, Pass, PassRange};
 use faultless::time::{FramePos, Frames};
 use faultless::window::progress_page::ProgressLoss;
 use std::sync::atomic::Ordering::Relaxed;
@@ -28,7 +28,7 @@ fn record_all(device: Box<dyn Device>, cycles: usize) {
     let mut rig = Rig::on(device);
     let (mut reels, captures) = takes();
     refill_all(&mut reels, 3);
-    rig.record(Pass::new(captures, None, FOR_EVER, false));
+    rig.record(Pass::new(captures, PassRange::Now(FOR_EVER), false));
     for _ in 0..cycles {
         rig.cycles(1);
         refill_all(&mut reels, 3);
@@ -82,7 +82,7 @@ fn without_a_window_frames_are_lost_and_counted_and_later_sound_keeps_its_positi
         (Reel::new(TakeFormat::S24, &[0], 0), Reel::new(TakeFormat::S16, &[1], 0));
     let end = reel.supply(1);
     fed.refill(3);
-    rig.record(Pass::new(vec![capture, fed_capture], None, FOR_EVER, false));
+    rig.record(Pass::new(vec![capture, fed_capture], PassRange::Now(FOR_EVER), false));
     let cycles = |rig: &mut Rig, fed: &mut Reel, count: usize| {
         for _ in 0..count {
             rig.cycles(1);
@@ -134,7 +134,7 @@ fn without_a_window_frames_are_lost_and_counted_and_later_sound_keeps_its_positi
 fn an_overrun_that_lasts_to_the_end_of_the_pass_is_reported() {
     let mut rig = Rig::on(interleaved("", 1, DeviceFormat::S16, 64));
     let (mut reel, capture) = Reel::new(TakeFormat::F32, &[0], 0);
-    rig.record(Pass::new(vec![capture], None, Frames(640), true));
+    rig.record(Pass::new(vec![capture], PassRange::Now(Frames(640)), true));
     rig.cycles(20);
     let reports = rig.reports();
     assert!(
@@ -153,7 +153,7 @@ fn record_with_loss(options: &str, cycles: usize, at: u64, lost: u64, cause: Los
     let mut rig = Rig::on(interleaved(options, 6, DeviceFormat::S24, 64));
     let (mut reels, captures) = takes();
     refill_all(&mut reels, 12);
-    rig.record(Pass::new(captures, None, FOR_EVER, false));
+    rig.record(Pass::new(captures, PassRange::Now(FOR_EVER), false));
     for _ in 0..cycles {
         rig.cycles(1);
         refill_all(&mut reels, 12);
@@ -214,7 +214,7 @@ fn a_loss_that_reaches_past_the_end_of_the_pass_ends_it_there() {
     let mut rig = Rig::on(interleaved("xrun=640+50000", 1, DeviceFormat::S32, 64));
     let (mut reel, capture) = Reel::new(TakeFormat::S24, &[0], 0);
     reel.supply(4);
-    rig.record(Pass::new(vec![capture], None, Frames(9_000), true));
+    rig.record(Pass::new(vec![capture], PassRange::Now(Frames(9_000)), true));
     rig.cycles(40);
     let pass = ended(rig.reports());
     assert_eq!((pass.frames, pass.lost), (Frames(9_000), Frames(9_000 - 640)));
@@ -229,7 +229,7 @@ fn quitting_within_a_pass_returns_everything() {
     let mut rig = Rig::on(interleaved("", 6, DeviceFormat::F32, 64));
     let (mut reels, captures) = takes();
     refill_all(&mut reels, 5);
-    rig.record(Pass::new(captures, None, FOR_EVER, false));
+    rig.record(Pass::new(captures, PassRange::Now(FOR_EVER), false));
     rig.cycles(33);
     rig.send(AudioCommand::Quit);
     assert_eq!(rig.cycle(), Next::Leave);

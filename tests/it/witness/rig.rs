@@ -9,7 +9,7 @@ use faultless::format::DeviceFormat;
 use faultless::limits;
 use faultless::message::published::{NO_PASS, Published};
 use faultless::message::{AudioCommand, AudioEvent, Motion, Pass};
-use faultless::mixer::Mix;
+use faultless::mixer::{Mix, TrackGains};
 use faultless::time::SampleRate;
 use faultless::window::budget::LockBudget;
 use faultless::window::map::Populate;
@@ -246,7 +246,8 @@ pub(super) fn cycle(engine: &mut Engine, device: &mut dyn Device, playback: &mut
             });
         }
         Wake::Lost { frames, cause } => engine.lose(frames, cause),
-        Wake::Timeout | Wake::Gone => {}
+        Wake::PlaybackXrun => engine.count_playback_xrun(),
+        Wake::Timeout | Wake::Changed | Wake::Gone => {}
     }
     Next::Continue
 }
@@ -264,5 +265,12 @@ pub(super) fn ended(events: Vec<AudioEvent>) -> Box<Pass> {
 
 /// A mix that plays channel 0 on the left and channel 1 on the right, unchanged.
 pub(super) fn plain(channels: usize) -> Mix {
-    Mix { gains: [[1.0, 0.0], [0.0, 1.0]], disk: true, input: false, inputs: [0, 1], channels }
+    Mix {
+        gains: TrackGains::both([[1.0, 0.0], [0.0, 1.0]]),
+        disk: true,
+        input: false,
+        auto: false,
+        inputs: [0, 1],
+        channels,
+    }
 }
