@@ -83,6 +83,8 @@ fn readable<S: serde::Serializer>(path: &Path, to: S) -> Result<S::Ok, S::Error>
 pub fn folder() -> Option<(PathBuf, u64)> {
     tmpfs_candidates()
         .into_iter()
+        // session.json names the folder as text, so that another user or program can find it.
+        .filter(|tmpfs| tmpfs.to_str().is_some())
         .filter_map(|tmpfs| Some((folder_in(&tmpfs)?, free_bytes(&tmpfs)?)))
         .max_by_key(|(_, free)| *free)
 }
@@ -114,8 +116,13 @@ fn folder_name(tmpfs: &Path) -> PathBuf {
 /// Whether `folder` is a folder (not a symlink), belongs to this user, and is closed to everyone else. Otherwise the
 /// program neither stores sound in it nor trusts its files.
 pub fn is_ours(folder: &Path) -> bool {
+    is_private(folder, getuid().as_raw())
+}
+
+/// Like [`is_ours`], for a folder of user `owner`.
+pub fn is_private(folder: &Path, owner: u32) -> bool {
     std::fs::symlink_metadata(folder)
-        .is_ok_and(|found| found.is_dir() && found.uid() == getuid().as_raw() && found.mode() & 0o077 == 0)
+        .is_ok_and(|found| found.is_dir() && found.uid() == owner && found.mode() & 0o077 == 0)
 }
 
 fn folder_in(tmpfs: &Path) -> Option<PathBuf> {

@@ -207,6 +207,12 @@ pub struct RecoverArgs {
     /// stopped at any moment and run again. A spool file is removed only when its sound is in its take.
     #[arg(verbatim_doc_comment)]
     pub session: Option<PathBuf>,
+    /// Finish the takes with the sound that is on the disk, although their memory cannot be seen from here
+    ///
+    /// A recovery as another user, in another container or on another machine cannot see the memory of the recording.
+    /// It then leaves the takes as they are. Use this only if that memory is gone. It removes nothing from memory.
+    #[arg(long, requires = "session", verbatim_doc_comment)]
+    pub without_memory: bool,
     /// Print the result as one line of JSON on standard output
     #[arg(long)]
     pub json: bool,

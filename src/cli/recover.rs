@@ -3,7 +3,8 @@
 use super::args::RecoverArgs;
 use super::{Failure, print, print_stderr, printable};
 use crate::butler::spool;
-use crate::recovery::{Report, leftover, recover};
+use crate::recovery::viewpoint::Viewpoint;
+use crate::recovery::{Report, leftover, recover_from};
 use crate::rt::process;
 use crate::session::session_file::OpenSession;
 use crate::session::{Session, TakeState};
@@ -13,7 +14,7 @@ use std::path::Path;
 /// Recovers a session, or lists what is left in memory.
 pub fn run(args: &RecoverArgs) -> Result<(), Failure> {
     match &args.session {
-        Some(session) => one(session, args.json),
+        Some(session) => one(session, args),
         None => {
             list(args.json);
             Ok(())
@@ -21,17 +22,18 @@ pub fn run(args: &RecoverArgs) -> Result<(), Failure> {
     }
 }
 
-fn one(path: &Path, as_json: bool) -> Result<(), Failure> {
+fn one(path: &Path, args: &RecoverArgs) -> Result<(), Failure> {
     crate::window::page_bytes_check()?;
     // Recovery has the WAV file and the spool file of every take of a pass open at once.
     process::raise_open_files().ok();
     let (mut store, mut session) = OpenSession::open(path)?;
-    let report = recover(&mut store, &mut session, &spool::folders());
+    let view = Viewpoint { without_memory: args.without_memory, ..Viewpoint::here(&spool::folders()) };
+    let report = recover_from(&mut store, &mut session, &view, &mut |_| Ok(()));
     for trouble in &report.troubles {
         print_stderr(&format!("caution: {}", printable(trouble)));
     }
     let unrecovered = session.takes().iter().filter(|take| take.state == TakeState::Recording).count();
-    if as_json {
+    if args.json {
         print(&json!({ "session": path.to_string_lossy(), "takes": takes(&session, &report) }).to_string());
     } else {
         for pass in &report.passes {

@@ -15,6 +15,7 @@ use crate::message::disk::{ButlerCommand, CommitCommand, PassWindows};
 use crate::message::published::NO_PASS;
 use crate::message::take::{PassKey, TakeKey, TakePlan};
 use crate::message::{AudioCommand, Capture, Pass, PassRange};
+use crate::recovery::viewpoint::spool_record;
 use crate::session::{NewTake, Session, TakeId, TrackId};
 use crate::time::{Clock, FramePos, Frames, SampleRate};
 use crate::wav::bext::{Bext, coding_history_line};
@@ -304,6 +305,7 @@ impl Control {
         }
         let armed: Vec<_> =
             self.session.tracks().iter().filter(|track| track.armed).map(|t| (t.id(), t.inputs().to_vec())).collect();
+        let memory = spool_record(&self.running.setup.capabilities.spool);
         let mut takes = Vec::with_capacity(armed.len());
         for (track, inputs) in armed {
             if let Some(missing) = inputs.iter().find(|input| device_inputs <= **input as usize) {
@@ -327,6 +329,7 @@ impl Control {
             };
             let identity = new.uuid;
             let id = self.session.add_take(new, &mut names).map_err(|error| refusal(error.to_string()))?;
+            self.session.set_take_spool(id, memory.clone()).map_err(|error| refusal(error.to_string()))?;
             let Some(take) = self.session.take(id) else { continue };
             let header = Header {
                 bext: Bext {

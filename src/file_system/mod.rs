@@ -4,7 +4,7 @@
 mod mounts;
 mod open;
 
-pub use mounts::{Mount, mount_of};
+pub use mounts::{Mount, is_mounted, mount_of};
 pub use open::{OpenError, open_regular, open_regular_at};
 
 use crate::limits::PAGE_BYTES;

@@ -30,6 +30,16 @@ pub(super) fn mount_by_id(id: &str) -> Option<Mount> {
     mount_with_id(&table()?, id)
 }
 
+/// Whether a file system with this device number (`MAJOR:MINOR`) is mounted anywhere that this program can see, also
+/// under another mount. `None`: the kernel does not say.
+pub fn is_mounted(device: &str) -> Option<bool> {
+    Some(has_device(&table()?, device))
+}
+
+fn has_device(table: &str, device: &str) -> bool {
+    table.lines().any(|line| line.split(' ').nth(2) == Some(device))
+}
+
 fn table() -> Option<String> {
     // A mount point may be any bytes; one that is not UTF-8 does not hide the others.
     fs::read("/proc/self/mountinfo").ok().map(|bytes| String::from_utf8_lossy(&bytes).into_owned())

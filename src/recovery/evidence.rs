@@ -5,7 +5,7 @@
 //! no running program holds its lock; and if its first page names the take and the session in question. The callers put
 //! bounds on everything else that it claims.
 
-use crate::butler::spool::{ProgressIdentity, SPOOL_VERSION, SpoolIdentity, is_ours};
+use crate::butler::spool::{ProgressIdentity, SPOOL_VERSION, SpoolIdentity, is_private};
 use crate::file_system::{OpenError, open_regular};
 use crate::limits::{DATA_OFFSET, PAGE_BYTES};
 use crate::window::progress_page::{self, Progress};
@@ -66,13 +66,32 @@ pub type FoundSpool = Found<SpoolIdentity>;
 /// The progress page of a pass.
 pub type FoundProgress = Found<ProgressIdentity>;
 
+/// A spool folder, and the user whose files in it are accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SpoolFolder {
+    pub path: PathBuf,
+    pub owner: u32,
+}
+
+impl SpoolFolder {
+    /// A folder of the user who runs this program.
+    pub fn own(path: &Path) -> SpoolFolder {
+        SpoolFolder { path: path.to_owned(), owner: getuid().as_raw() }
+    }
+}
+
 /// A range of a file that holds data: first byte, and the byte after the last one.
 pub type Extent = (u64, u64);
 
 impl FoundSpool {
-    /// Opens a spool file.
+    /// Opens a spool file of the user who runs this program.
     pub fn open(path: &Path) -> Result<FoundSpool, Rejected> {
-        open(path)
+        open(path, getuid().as_raw())
+    }
+
+    /// Opens a spool file of user `owner`.
+    pub fn open_of(path: &Path, owner: u32) -> Result<FoundSpool, Rejected> {
+        open(path, owner)
     }
 
     /// The ranges that have memory, from the first byte of sound up to byte `end`.
@@ -131,9 +150,9 @@ impl FoundSpool {
 }
 
 impl FoundProgress {
-    /// Opens a progress page.
-    pub fn open(path: &Path) -> Result<FoundProgress, Rejected> {
-        open(path)
+    /// Opens a progress page of user `owner`.
+    pub fn open_of(path: &Path, owner: u32) -> Result<FoundProgress, Rejected> {
+        open(path, owner)
     }
 
     /// Reads the record position and the losses from the page.
@@ -147,11 +166,11 @@ impl FoundProgress {
 }
 
 /// Files in a spool folder whose names end in `.ending`, sorted. None if the folder is not closed to other users.
-pub fn files_named(folder: &Path, ending: &str) -> Vec<PathBuf> {
-    if !is_ours(folder) {
+pub fn files_named(folder: &SpoolFolder, ending: &str) -> Vec<PathBuf> {
+    if !is_private(&folder.path, folder.owner) {
         return Vec::new();
     }
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let entries = std::fs::read_dir(&folder.path).into_iter().flatten().flatten().map(|entry| entry.path());
     let mut files: Vec<PathBuf> =
         entries.filter(|path| path.extension().is_some_and(|extension| extension == ending)).collect();
     files.sort();
@@ -162,9 +181,15 @@ fn check_version(found: u32) -> Result<(), Rejected> {
     if found == SPOOL_VERSION { Ok(()) } else { Err(Rejected::Unreadable(format!("version {found}"))) }
 }
 
-fn open<T: Identity>(path: &Path) -> Result<Found<T>, Rejected> {
-    if !path.parent().is_some_and(is_ours) {
-        return Err(Rejected::NotOurs("its folder is not a folder of this user, closed to others"));
+fn open<T: Identity>(path: &Path, owner: u32) -> Result<Found<T>, Rejected> {
+    let parent = path.parent().unwrap_or(Path::new("/"));
+    match std::fs::symlink_metadata(parent) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Rejected::Missing),
+        Err(error) => return Err(Rejected::Io(error.to_string())),
+        Ok(_) if !is_private(parent, owner) => {
+            return Err(Rejected::NotOurs("its folder is not a folder of its user, closed to others"));
+        }
+        Ok(_) => {}
     }
     let file = open_regular(path).map_err(|error| match error {
         OpenError::Link => Rejected::NotOurs("it is a link"),
@@ -177,7 +202,7 @@ fn open<T: Identity>(path: &Path) -> Result<Found<T>, Rejected> {
         OpenError::Open(error) | OpenError::Stat(error) => Rejected::Io(error.to_string()),
     })?;
     let found = file.metadata().map_err(|error| Rejected::Io(error.to_string()))?;
-    if found.uid() != getuid().as_raw() {
+    if found.uid() != owner {
         return Err(Rejected::NotOurs("it belongs to another user"));
     }
     if found.mode() & 0o077 != 0 {

@@ -1,15 +1,17 @@
 //! Spool files and progress pages that remain after the recovery of a session's passes. Files whose sound is in the
 //! takes are removed; all others are listed for the user. Thread: any that may wait for the disk.
 
-use super::evidence::{FoundProgress, FoundSpool, Rejected, files_named};
+use super::evidence::{FoundProgress, FoundSpool, Rejected, SpoolFolder, files_named};
 use super::recover_pass::progress_is_needed;
 use super::take_wav::{TakeWav, is_in_another_copy};
 use super::{StepHook, remove};
-use crate::butler::spool::progress_path_of;
+use crate::butler::spool::{path_of, progress_path_of};
 use crate::session::session_file::{OpenSession, is_in_use, open_read_only};
 use crate::session::{Session, Take, TakeState};
 use crate::time::Frames;
+use crate::window::progress_page::Progress;
 use serde::Serialize;
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use uuid::Uuid;
@@ -30,60 +32,114 @@ pub struct Leftover {
 
 /// Removes the spool files of a session's finished takes, if all of their sound is in the takes, and the files of a
 /// pass that never had a frame. Removes nothing else. Returns the problems.
-pub(super) fn sweep(store: &OpenSession, session: &Session, folders: &[PathBuf], hook: StepHook<'_>) -> Vec<String> {
+pub(super) fn sweep(
+    store: &OpenSession,
+    session: &Session,
+    folders: &[SpoolFolder],
+    hook: StepHook<'_>,
+) -> Vec<String> {
     let mut troubles = Vec::new();
     let mut wanted: Vec<Uuid> = Vec::new();
-    for path in folders.iter().flat_map(|folder| files_named(folder, "spool")) {
-        let Ok(spool) = FoundSpool::open(&path) else { continue };
+    let in_folders =
+        |ending| folders.iter().flat_map(move |it| files_named(it, ending).into_iter().map(move |path| (path, it)));
+    for (path, folder) in in_folders("spool") {
+        let Ok(spool) = FoundSpool::open_of(&path, folder.owner) else { continue };
         let its = &spool.identity;
         if its.session != session.id {
             continue;
         }
-        let whole = session.takes().iter().find(|take| take.uuid == its.take).is_some_and(|first| {
-            let of_it = |take: &&Take| take.pass == first.pass && take.track == first.track;
-            session.takes().iter().filter(of_it).all(|take| {
-                let Ok(wav) = TakeWav::open(store, session, take) else { return false };
-                take.state != TakeState::Recording
-                    && wav.has_all_of(&spool, take.frames).unwrap_or(false)
-                    && (take.id != first.id || !is_in_another_copy(&its.wav, take, wav.file_id()))
-            })
-        });
+        let progress = progress_of(folder, its.pass, session);
+        let recorded = progress.as_ref().map(|progress| progress.frames);
+        let whole = is_in_takes(store, session, &spool, recorded) && !is_for_a_copy(store, session, &spool);
         // The program was killed before the session listed the take. The progress page tells whether the pass had a
         // frame.
-        let is_empty_pass =
-            || !session.takes().iter().any(|take| take.uuid == its.take) && never_began(&path, its.pass, session);
-        if whole || is_empty_pass() {
+        let is_listed = session.takes().iter().any(|take| take.uuid == its.take);
+        let is_empty_pass = !is_listed && progress.as_ref().is_some_and(never_began);
+        if whole || is_empty_pass {
             troubles.extend(remove(&path, hook).err());
         } else {
             // The take is still cut off, differs from its spool, or a copy of the session may need the spool: keep it.
             wanted.push(its.pass);
         }
     }
-    for path in folders.iter().flat_map(|folder| files_named(folder, "progress")) {
-        let Ok(progress_page) = FoundProgress::open(&path) else { continue };
+    for (path, folder) in in_folders("progress") {
+        let Ok(progress_page) = FoundProgress::open_of(&path, folder.owner) else { continue };
         let its = &progress_page.identity;
-        let is_empty_pass =
-            || !session.takes().iter().any(|take| take.uuid == its.pass) && never_began(&path, its.pass, session);
+        let is_listed = session.takes().iter().any(|take| take.uuid == its.pass);
+        let is_empty_pass = || !is_listed && progress_of(folder, its.pass, session).as_ref().is_some_and(never_began);
         let needless = || !progress_is_needed(store, session, &progress_page) || is_empty_pass();
-        if its.session == session.id && !wanted.contains(&its.pass) && needless() {
+        let is_kept = || wanted.contains(&its.pass) || has_spool(session, &progress_page);
+        if its.session == session.id && !is_kept() && needless() {
             troubles.extend(remove(&path, hook).err());
         }
     }
     troubles
 }
 
-/// Whether the progress page in the folder of `path` says that the pass has no frame. Without a readable page: no.
-fn never_began(path: &Path, pass: Uuid, session: &Session) -> bool {
-    let progress_page = path.parent().and_then(|folder| FoundProgress::open(&progress_path_of(folder, pass)).ok());
-    progress_page
-        .filter(|progress_page| progress_page.identity.session == session.id)
-        .and_then(|progress_page| progress_page.read().ok())
-        .is_some_and(|progress| progress.began.is_none() && progress.frames == Frames(0))
+/// Whether the finished takes of the session have all sound of a spool. `recorded`: the frames of the pass according to
+/// its progress page, if there is one.
+///
+/// This comparison comes before every removal of a spool whose take the session lists.
+pub(super) fn is_in_takes(
+    store: &OpenSession,
+    session: &Session,
+    spool: &FoundSpool,
+    recorded: Option<Frames>,
+) -> bool {
+    let Some(takes) = takes_of(session, spool) else { return false };
+    let end = takes.iter().map(|take| take.offset + take.frames).max().unwrap_or_default();
+    takes.iter().all(|take| {
+        take.state != TakeState::Recording
+            && TakeWav::open(store, session, take).is_ok_and(|wav| wav.has_all_of(spool, take.frames).unwrap_or(false))
+    }) && sound_beyond(spool, end, recorded).is_ok_and(|more| more == Frames(0))
+}
+
+/// The takes of the spool: its take, and the continuations in other files. `None`: the session does not list the take.
+fn takes_of<'a>(session: &'a Session, spool: &FoundSpool) -> Option<Vec<&'a Take>> {
+    let first = session.takes().iter().find(|take| take.uuid == spool.identity.take)?;
+    let of_it = |take: &&Take| take.pass == first.pass && take.track == first.track;
+    Some(session.takes().iter().filter(of_it).collect())
+}
+
+/// Frames from frame `end` of the pass up to the last sound in the spool. The last period may be in the spool only in
+/// part, because a kill interrupted it: frames beyond the progress page's count are in no take and are not counted.
+fn sound_beyond(spool: &FoundSpool, end: Frames, recorded: Option<Frames>) -> io::Result<Frames> {
+    let last = spool.last_sound()?.min(recorded.map_or(u64::MAX, |recorded| recorded.0));
+    Ok(Frames(last.saturating_sub(end.0)))
+}
+
+/// Whether a copy of the session, at the place where the spool was recorded, may need the spool.
+fn is_for_a_copy(store: &OpenSession, session: &Session, spool: &FoundSpool) -> bool {
+    let Some(take) = session.takes().iter().find(|take| take.uuid == spool.identity.take) else { return false };
+    let file_id = TakeWav::open(store, session, take).ok().and_then(|wav| wav.file_id());
+    is_in_another_copy(&spool.identity.wav, take, file_id)
+}
+
+/// Whether a spool file of the page's pass lies beside the page, accepted or not.
+pub(super) fn has_spool(session: &Session, progress_page: &FoundProgress) -> bool {
+    let Some(folder) = progress_page.path.parent() else { return false };
+    let Some(first) = session.takes().iter().find(|take| take.uuid == progress_page.identity.pass) else {
+        return false;
+    };
+    let mut takes = session.takes().iter().filter(|take| take.pass == first.pass);
+    takes.any(|take| path_of(folder, take.uuid).symlink_metadata().is_ok())
+}
+
+/// The content of the pass's progress page in a folder, if it can be read and is the session's.
+fn progress_of(folder: &SpoolFolder, pass: Uuid, session: &Session) -> Option<Progress> {
+    let page = FoundProgress::open_of(&progress_path_of(&folder.path, pass), folder.owner).ok()?;
+    if page.identity.session == session.id { page.read().ok() } else { None }
+}
+
+/// Whether the pass has no frame.
+fn never_began(progress: &Progress) -> bool {
+    progress.began.is_none() && progress.frames == Frames(0)
 }
 
 /// Lists every spool file in the folders, those of a running recording included.
 pub fn list(folders: &[PathBuf]) -> Vec<Leftover> {
-    folders.iter().flat_map(|folder| files_named(folder, "spool")).map(|path| describe(&path)).collect()
+    let own = |folder: &PathBuf| files_named(&SpoolFolder::own(folder), "spool");
+    folders.iter().flat_map(own).map(|path| describe(&path)).collect()
 }
 
 fn describe(path: &Path) -> Leftover {
@@ -107,15 +163,27 @@ fn describe(path: &Path) -> Leftover {
 fn advice(folder: &Path, spool: &FoundSpool) -> String {
     let its = &spool.identity;
     match open_read_only(folder) {
-        Ok(session) if session.id == its.session => {
-            let state = session.takes().iter().find(|take| take.uuid == its.take).map(|take| take.state);
-            match state {
-                _ if is_in_use(folder) => "its session is open in another program".to_owned(),
-                Some(TakeState::Recording) => format!("to be recovered: faultless recover {}", folder.display()),
-                Some(_) => "its take is finished and differs from it; kept for you to judge".to_owned(),
-                None => "its session does not list its take; kept for you to judge".to_owned(),
+        Ok(session) if session.id == its.session => match takes_of(&session, spool) {
+            _ if is_in_use(folder) => "its session is open in another program".to_owned(),
+            Some(takes) if takes.iter().any(|take| take.state == TakeState::Recording) => {
+                format!("to be recovered: faultless recover {}", folder.display())
             }
-        }
+            Some(takes) => finished_advice(&takes, spool, &session),
+            None => "its session does not list its take; kept for you to judge".to_owned(),
+        },
         _ => format!("its session is not at {} any more; if it was moved: faultless recover FOLDER", folder.display()),
     }
+}
+
+/// The advice for a spool whose takes are finished.
+fn finished_advice(takes: &[&Take], spool: &FoundSpool, session: &Session) -> String {
+    let end = takes.iter().map(|take| take.offset + take.frames).max().unwrap_or_default();
+    let recorded =
+        spool.path.parent().and_then(|folder| progress_of(&SpoolFolder::own(folder), spool.identity.pass, session));
+    let more = sound_beyond(spool, end, recorded.map(|progress| progress.frames)).unwrap_or_default();
+    if more == Frames(0) {
+        return "its take is finished and differs from it; kept for you to judge".to_owned();
+    }
+    let seconds = more.seconds(session.rate());
+    format!("its take is finished without the last {seconds:.2} s that this file has; kept for you to judge")
 }

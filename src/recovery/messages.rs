@@ -2,7 +2,9 @@
 
 use super::evidence::FoundSpool;
 use super::length::Basis;
+use super::viewpoint::Hidden;
 use super::{CutTake, RecoveredPass};
+use crate::session::SpoolRecord;
 use crate::time::{Clock, Frames};
 use std::fmt;
 use std::io;
@@ -30,7 +32,12 @@ impl fmt::Display for RecoveredPass {
         write!(f, "Recovered {takes} of the pass that was cut off: {clock} each")?;
         let memory = self.from_memory().seconds(self.rate);
         match self.basis {
-            Basis::Disk => write!(f, ", as much as was on the disk; what was in memory only is gone")?,
+            Basis::Disk => {
+                write!(f, ", as much as was on the disk; what was in memory only is gone")?;
+                if let Some(reason) = &self.memory_gone {
+                    write!(f, " ({reason})")?;
+                }
+            }
             _ if self.frames == Frames(0) => write!(f, "; it had not begun")?,
             _ => write!(f, "; {memory:.2} s came from memory")?,
         }
@@ -50,6 +57,21 @@ pub(super) fn left_alone(reason: &str, spool: Option<&FoundSpool>) -> String {
         Some(spool) => format!("{reason}; its last seconds are kept in {}", spool.path.display()),
         None => reason.to_owned(),
     }
+}
+
+/// The message for a pass whose memory may hold sound that cannot be seen from here.
+pub(super) fn memory_not_seen(folder: &Path, takes: usize, record: &SpoolRecord, hidden: &Hidden) -> String {
+    let memory = record.folder.as_deref().unwrap_or("memory");
+    let name = folder.display();
+    format!(
+        "{name}: {takes} takes that were cut off are left as they are: {memory} may have more of their sound, and {}; {}: faultless recover {name}",
+        hidden.reason, hidden.advice
+    )
+}
+
+/// The message for a spool file with sound that its takes do not have.
+pub(super) fn has_more(spool: &FoundSpool) -> String {
+    format!("{}: it has sound that its take does not have; it is kept; see: faultless recover", spool.path.display())
 }
 
 /// The message for a pass whose recovery stopped at a take.

@@ -11,6 +11,10 @@
 //! place. Then session.json says that the takes are whole. Only then the spool files are removed. A recovery that is
 //! stopped anywhere can be started again and finds at least as much as before.
 //!
+//! Nothing is ended early and nothing is removed on a mere absence. A spool file that is not found proves that its sound
+//! is gone only if the recovery looks from the right place ([`viewpoint`]); otherwise the takes stay as they are. A spool
+//! file is removed only after a comparison with its takes has shown that they have all of it.
+//!
 //! Recovery holds the session lock. A running recorder also locks each spool file, so recovery of a copied session
 //! never touches audio that is being recorded.
 #![forbid(unsafe_code)]
@@ -18,6 +22,7 @@
 pub mod evidence;
 pub mod leftover;
 pub mod length;
+pub mod viewpoint;
 mod take_wav;
 mod recover_pass;
 #[cfg(test)]
@@ -35,6 +40,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use take_wav::TakeWav;
+use viewpoint::Viewpoint;
 
 /// A step of a recovery that changes something on a disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +79,8 @@ pub struct RecoveredPass {
     pub rate: SampleRate,
     /// The evidence for the length.
     pub basis: Basis,
+    /// Why the sound in memory is gone, if a file of the pass was not found and the session says where it was.
+    pub memory_gone: Option<String>,
     /// Frames that the device lost. They are silence.
     pub lost: Frames,
     /// Frames for which there was no window, summed over the takes. They are silence.
@@ -119,26 +127,22 @@ pub fn is_needed(session: &Session) -> bool {
 
 /// Recovers every pass of a session that was cut off, from the spool files in `folders`, and saves the session.
 pub fn recover(store: &mut OpenSession, session: &mut Session, folders: &[PathBuf]) -> Report {
-    recover_in_steps(store, session, folders, &mut |_| Ok(()))
+    recover_from(store, session, &Viewpoint::here(folders), &mut |_| Ok(()))
 }
 
-/// Recovers like [`recover`], and calls `hook` before each step.
-pub fn recover_in_steps(
-    store: &mut OpenSession,
-    session: &mut Session,
-    folders: &[PathBuf],
-    hook: StepHook<'_>,
-) -> Report {
+/// Recovers like [`recover`] as seen from `view`, and calls `hook` before each step.
+pub fn recover_from(store: &mut OpenSession, session: &mut Session, view: &Viewpoint, hook: StepHook<'_>) -> Report {
     let mut report = Report::default();
     if merge_copies(store, session)
         && let Err(error) = store.save(session)
     {
         report.troubles.push(error.to_string());
     }
+    let folders = &view.folders_of(session);
     let cut_off = session.takes().iter().filter(|take| take.state == TakeState::Recording);
     let passes: BTreeSet<u32> = cut_off.map(|take| take.pass).collect();
     for pass in passes {
-        let mut recovery = PassRecovery { store, session, folders, hook, troubles: &mut report.troubles };
+        let mut recovery = PassRecovery { store, session, view, folders, hook, troubles: &mut report.troubles };
         match recovery.pass(pass) {
             Ok(Some(recovered)) => report.passes.push(recovered),
             Ok(None) => {}

@@ -1,9 +1,11 @@
 //! Recovers a pass that was cut off, in this order: evidence, length, WAV files, session.json, and only then the spool.
 //! Thread: any that may wait for the disk.
 
-use super::evidence::{FoundProgress, FoundSpool, Rejected};
+use super::evidence::{FoundProgress, FoundSpool, Rejected, SpoolFolder};
+use super::leftover::{has_spool, is_in_takes};
 use super::length::{Basis, PassKnown, TakeKnown, length};
 use super::take_wav::{TakeWav, is_in_another_copy};
+use super::viewpoint::{Absence, Viewpoint};
 use super::{CutTake, RecoveredPass, RecoveredTake, Step, StepHook, messages, remove};
 use crate::butler::spool::{path_of, progress_path_of};
 use crate::device::LossCause;
@@ -23,7 +25,8 @@ const CLOCK_SLACK_SECONDS: u64 = 60;
 pub(super) struct PassRecovery<'a> {
     pub(super) store: &'a mut OpenSession,
     pub(super) session: &'a mut Session,
-    pub(super) folders: &'a [PathBuf],
+    pub(super) view: &'a Viewpoint,
+    pub(super) folders: &'a [SpoolFolder],
     pub(super) hook: StepHook<'a>,
     pub(super) troubles: &'a mut Vec<String>,
 }
@@ -49,9 +52,14 @@ impl PassRecovery<'_> {
                 |rejected: &Rejected| self.troubles.push(format!("{}: {rejected}", progress_page.path.display()));
             progress_page.read().inspect_err(report_trouble).ok()
         });
+        let cut_off: Vec<&Take> = takes.iter().filter(|take| take.state == TakeState::Recording).collect();
+        let mut spools = Vec::with_capacity(cut_off.len());
+        for take in &cut_off {
+            spools.push(self.spool_of(first_take_of_track(&takes, take))?);
+        }
+        let memory_gone = self.memory_gone(&cut_off, &spools, progress_page.as_ref())?;
         let mut cut_takes = Vec::new();
-        for take in takes.iter().filter(|take| take.state == TakeState::Recording) {
-            let spool = self.spool_of(first_take_of_track(&takes, take))?;
+        for (take, spool) in cut_off.into_iter().zip(spools) {
             let until = self.session.continuation_of(take).map(|next| next.offset);
             match TakeWav::open(self.store, self.session, take) {
                 Ok(wav) => {
@@ -100,6 +108,7 @@ impl PassRecovery<'_> {
             frames: outcome.frames,
             rate: first.rate,
             basis,
+            memory_gone,
             lost: outcome.progress.lost,
             overrun: outcome.progress.overrun,
             takes: cut_takes.iter().map(|cut| cut.recovered(self.session, outcome.frames)).collect(),
@@ -109,6 +118,27 @@ impl PassRecovery<'_> {
             self.troubles.push(reason);
         }
         Ok(Some(recovered))
+    }
+
+    /// The reason why memory of the pass is gone; `None` if all of its files were found, or if the session is of an
+    /// earlier program and says nothing. An error if the memory may exist out of sight: the pass then stays as it is.
+    fn memory_gone(
+        &self,
+        cut_off: &[&Take],
+        spools: &[Option<FoundSpool>],
+        progress_page: Option<&FoundProgress>,
+    ) -> Result<Option<String>, String> {
+        let needs_spools = progress_page.is_none_or(|progress_page| progress_page.identity.spooled);
+        if progress_page.is_some() && (!needs_spools || spools.iter().all(Option::is_some)) {
+            return Ok(None);
+        }
+        let Some(record) = cut_off.iter().find_map(|take| take.spool.as_ref()) else { return Ok(None) };
+        match self.view.absence(record) {
+            Absence::Gone(reason) => Ok(Some(reason)),
+            Absence::Unproven(hidden) => {
+                Err(messages::memory_not_seen(self.store.path(), cut_off.len(), record, &hidden))
+            }
+        }
     }
 
     /// Marks the takes as recovered and saves the session. On an error the session in memory is put back.
@@ -154,18 +184,25 @@ impl PassRecovery<'_> {
 
     /// Removes the spool files whose sound is in the takes. Keeps files that a copy of the session may still need.
     fn remove_evidence(&mut self, cut_takes: Vec<CutTake>, progress_page: Option<FoundProgress>) -> Result<(), String> {
+        let recorded = progress_page.as_ref().and_then(|page| page.read().ok()).map(|progress| progress.frames);
         let mut wanted = false;
         for cut in cut_takes {
             let Some(spool) = cut.spool else { continue };
             let own = cut.until.is_some() || self.session.is_continuation(&cut.take);
             if !own && is_in_another_copy(&spool.identity.wav, &cut.take, cut.wav.file_id()) {
                 wanted = true;
-            } else if cut.until.is_none() {
+            } else if cut.until.is_some() {
+                // The spool goes with the last file of the take.
+            } else if is_in_takes(self.store, self.session, &spool, recorded) {
                 remove(&spool.path, self.hook)?;
+            } else {
+                wanted = true;
+                self.troubles.push(messages::has_more(&spool));
             }
         }
         if let Some(progress_page) = progress_page.filter(|_| !wanted)
             && !progress_is_needed(self.store, self.session, &progress_page)
+            && !has_spool(self.session, &progress_page)
         {
             remove(&progress_page.path, self.hook)?;
         }
@@ -175,8 +212,8 @@ impl PassRecovery<'_> {
     /// The spool of a take, if an acceptable one exists. Reports and keeps a file that is rejected.
     fn spool_of(&mut self, take: &Take) -> Result<Option<FoundSpool>, String> {
         let (session, frame_bytes) = (self.session.id, take.format.bytes() * take.channels as usize);
-        self.find(take.uuid, path_of, |path| {
-            let spool = FoundSpool::open(path)?;
+        self.find(take.uuid, path_of, |path, owner| {
+            let spool = FoundSpool::open_of(path, owner)?;
             let its = &spool.identity;
             let ours = its.take == take.uuid && its.session == session && its.frame_bytes == frame_bytes;
             // Compare the end of the path only: the session may have been moved since.
@@ -187,8 +224,8 @@ impl PassRecovery<'_> {
     /// The progress page of the pass whose first take is `first`, if an acceptable one exists.
     fn progress_of(&mut self, first: &Take) -> Result<Option<FoundProgress>, String> {
         let session = self.session.id;
-        self.find(first.uuid, progress_path_of, |path| {
-            let progress_page = FoundProgress::open(path)?;
+        self.find(first.uuid, progress_path_of, |path, owner| {
+            let progress_page = FoundProgress::open_of(path, owner)?;
             let its = &progress_page.identity;
             Ok((its.pass == first.uuid && its.session == session && its.wav.ends_with(&first.file), progress_page))
         })
@@ -200,11 +237,11 @@ impl PassRecovery<'_> {
         &mut self,
         identity: Uuid,
         name: fn(&Path, Uuid) -> PathBuf,
-        open: impl Fn(&Path) -> Result<(bool, T), Rejected>,
+        open: impl Fn(&Path, u32) -> Result<(bool, T), Rejected>,
     ) -> Result<Option<T>, String> {
         for folder in self.folders {
-            let path = name(folder, identity);
-            let rejected = match open(&path) {
+            let path = name(&folder.path, identity);
+            let rejected = match open(&path, folder.owner) {
                 Ok((true, found)) => return Ok(Some(found)),
                 Ok((false, _)) => Rejected::NotOurs("it names another take or session"),
                 Err(Rejected::Missing) => continue,

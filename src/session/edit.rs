@@ -7,8 +7,8 @@ use super::file_name::TakenNames;
 use super::names::audio_path;
 use super::{
     FOLDER_BYTES_MAX, GAIN_DB_MAX, GAIN_DB_MIN, ID_MAX, LOSS_COUNT_MAX, Loss, MARKER_COUNT_MAX, Marker, MarkerId,
-    Monitor, OVERFLOW_FOLDER_COUNT_MAX, Other, POSITION_MAX, RegionId, Session, TAKE_COUNT_MAX, TAKE_NUMBER_MAX, Take,
-    TakeAccounts, TakeId, TakeState, Track, TrackId, clean_name,
+    Monitor, OVERFLOW_FOLDER_COUNT_MAX, Other, POSITION_MAX, RegionId, Session, SpoolRecord, TAKE_COUNT_MAX,
+    TAKE_NUMBER_MAX, Take, TakeAccounts, TakeId, TakeState, Track, TrackId, clean_name,
 };
 use crate::format::TakeFormat;
 use crate::limits::{CHANNEL_COUNT_MAX, RATE_HZ_MAX, RATE_HZ_MIN, TAKE_CHANNEL_COUNT_MAX, TRACK_COUNT_MAX};
@@ -212,6 +212,7 @@ impl Session {
             losses: Vec::new(),
             losses_unlisted: 0,
             accounts: None,
+            spool: None,
             other: Other::new(),
         });
         Ok(id)
@@ -245,7 +246,7 @@ impl Session {
         };
         let next = self.add_take(new, names)?;
         let take = self.take_mut(next)?;
-        (take.offset, take.folder) = (from, folder);
+        (take.offset, take.folder, take.spool) = (from, folder, continued.spool);
         Ok(next)
     }
 
@@ -331,11 +332,18 @@ impl Session {
         self.set_take_frames(id, frames)?;
         let take = self.take_mut(id)?;
         take.state = state;
+        take.spool = take.spool.take().filter(|_| state == TakeState::Recording);
         take.accounts = accounts.map(|accounts| TakeAccounts {
             capture_path: clean_name(&accounts.capture_path),
             device: clean_name(&accounts.device),
             ..accounts
         });
+        Ok(())
+    }
+
+    /// Remembers where the sound of a take that is about to be recorded lies in memory.
+    pub fn set_take_spool(&mut self, id: TakeId, spool: SpoolRecord) -> Result<(), EditError> {
+        self.take_mut(id)?.spool = Some(spool);
         Ok(())
     }
 

@@ -13,11 +13,13 @@ pub mod names;
 mod read;
 mod region;
 pub mod session_file;
+mod spool_record;
 #[cfg(test)]
 mod tests;
 mod validate;
 
 pub use edit::{EditError, NewTake};
+pub use spool_record::SpoolRecord;
 
 use crate::format::TakeFormat;
 use crate::time::{FramePos, Frames, SampleRate};
@@ -260,6 +262,10 @@ pub struct Take {
     /// Faults and losses that recording it cost. `None` while it is recorded and for an imported file.
     #[serde(default)]
     pub accounts: Option<TakeAccounts>,
+    /// The memory with the sound that the file does not have yet. `None` once the take is finished, and in files of
+    /// earlier programs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spool: Option<SpoolRecord>,
     #[serde(flatten)]
     other: Other,
 }

@@ -7,7 +7,8 @@ use super::file_name::is_file_name;
 use super::names::name_in_audio;
 use super::{
     FOLDER_BYTES_MAX, GAIN_DB_MAX, GAIN_DB_MIN, ID_MAX, LOSS_COUNT_MAX, MARKER_COUNT_MAX, NAME_BYTES_MAX,
-    OVERFLOW_FOLDER_COUNT_MAX, POSITION_MAX, REGION_COUNT_MAX, Session, TAKE_COUNT_MAX, TAKE_NUMBER_MAX, Take, Track,
+    OVERFLOW_FOLDER_COUNT_MAX, POSITION_MAX, REGION_COUNT_MAX, Session, SpoolRecord, TAKE_COUNT_MAX, TAKE_NUMBER_MAX,
+    Take, Track,
 };
 use crate::limits::{CHANNEL_COUNT_MAX, RATE_HZ_MAX, RATE_HZ_MIN, TAKE_CHANNEL_COUNT_MAX, TRACK_COUNT_MAX};
 use crate::time::{FramePos, Frames, SampleRate};
@@ -145,6 +146,14 @@ fn take_check(take: &Take) -> Result<(), String> {
     if let Some(accounts) = &take.accounts {
         name_check("capture_path", &accounts.capture_path)?;
         name_check("device", &accounts.device)?;
+    }
+    take.spool.as_ref().map_or(Ok(()), spool_check)
+}
+
+fn spool_check(spool: &SpoolRecord) -> Result<(), String> {
+    spool.folder.as_deref().map_or(Ok(()), folder_check)?;
+    for text in [&spool.boot, &spool.machine, &spool.mounts, &spool.device] {
+        name_check("spool", text)?;
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! Recovery by hand: sessions, spools and tallies made for the purpose, and what comes of each. Thread: test.
 
+mod elsewhere;
 mod hostile;
 
 use super::evidence::FoundSpool;
@@ -148,6 +149,12 @@ impl Scene {
         progress_page.advance_to(Frames(frames));
     }
 
+    /// Changes the frame count of the progress page.
+    fn write_page(&self, frames: u64) {
+        let file = OpenOptions::new().write(true).open(self.progress_page()).unwrap();
+        file.write_all_at(&frames.to_ne_bytes(), crate::window::progress_page::PAGE_AT).unwrap();
+    }
+
     fn spool(&self, index: usize) -> PathBuf {
         path_of(self.memory.path(), self.plans[index].identity)
     }
@@ -158,11 +165,16 @@ impl Scene {
 
     fn recover_in_steps(&self, hook: StepHook<'_>) -> (Report, Session) {
         let (mut store, mut session) = OpenSession::open(&self.root()).unwrap();
-        let report = recover_in_steps(&mut store, &mut session, &[self.memory.path().to_owned()], hook);
+        let report = recover_from(&mut store, &mut session, &self.view(), hook);
         // The sound on the disk is the same as in memory.
         drop(store);
         assert_eq!(OpenSession::open(&self.root()).unwrap().1, session);
         (report, session)
+    }
+
+    /// This program, which sees the memory.
+    fn view(&self) -> Viewpoint {
+        Viewpoint::here(&[self.memory.path().to_owned()])
     }
 
     fn recover(&self) -> (Report, Session) {
