@@ -126,8 +126,12 @@ pub const GUARDED_MAPPINGS_MAX: usize = 16 * 1024;
 /// start.
 pub const AUDIO_STACK_BYTES: usize = 256 * 1024;
 
-/// Frames of the ramp at a start, a stop, a locate and the edge of a region. Without a ramp these click.
+/// Frames of the ramp at a start, a stop and a locate. Without a ramp these click.
 pub const DECLICK_FRAMES: u32 = 256;
+
+/// Frames of the ramp at the edge of a region, 1.3 ms at 48 kHz: long enough that a step does not click, short enough that
+/// a drum hit at the edge keeps its attack.
+pub const EDGE_FRAMES: u32 = 64;
 
 /// Bytes of the largest file with 32-bit sizes. A longer one carries 64-bit sizes (RF64, EBU Tech 3306).
 pub const RIFF_BYTES_MAX: u64 = u32::MAX as u64;

@@ -3,7 +3,7 @@
 //! [`mix_of`], so that a mixdown sounds like playback.
 
 use crate::limits::TAKE_CHANNEL_COUNT_MAX;
-use crate::session::{Monitor, Session, Track};
+use crate::session::{Monitor, Region, Session, Take, Track};
 
 /// Gains from each channel of a track to the left and the right bus: `gains[channel] == [left, right]`, as factors.
 pub type PanGains = [[f32; 2]; TAKE_CHANNEL_COUNT_MAX];
@@ -80,6 +80,44 @@ pub fn mix_of(track: &Track, session: &Session) -> Mix {
     }
     let input = track.monitor == Monitor::Input;
     Mix { gains, disk: !input, input, auto: false, inputs, channels }
+}
+
+/// A region that is heard, and its take.
+#[derive(Clone, Copy, Debug)]
+pub struct AudibleRegion<'a> {
+    /// The region.
+    pub region: &'a Region,
+    /// The take that it plays.
+    pub take: &'a Take,
+    /// Whether the region fades in, and whether it fades out, so that its edges do not click. Where the region before or
+    /// behind continues the same recording without a break there is no fade.
+    pub fades: [bool; 2],
+}
+
+/// The regions of `track` that are not muted, in order.
+pub fn audible_regions<'a>(track: &'a Track, session: &'a Session) -> Vec<AudibleRegion<'a>> {
+    let audible = track.regions().iter().filter(|region| !region.muted);
+    let mut found: Vec<AudibleRegion<'a>> = audible
+        .filter_map(|region| Some(AudibleRegion { region, take: session.take(region.take)?, fades: [true; 2] }))
+        .collect();
+    for at in 1..found.len() {
+        if continues(&found[at - 1], &found[at]) {
+            found[at - 1].fades[1] = false;
+            found[at].fades[0] = false;
+        }
+    }
+    found
+}
+
+/// Whether `next` begins with the frame of the recording that follows the last one of `before`, at the same place of the
+/// timeline. A recording that continued in another file has a take for each.
+fn continues(before: &AudibleRegion<'_>, next: &AudibleRegion<'_>) -> bool {
+    let in_pass = |found: &AudibleRegion<'_>| found.take.offset.0 + found.region.take_start.0;
+    let same_recording = (before.take.track, before.take.pass) == (next.take.track, next.take.pass)
+        && (before.take.id == next.take.id || before.take.offset != next.take.offset);
+    same_recording
+        && before.region.end() == next.region.start
+        && in_pass(before) + before.region.length.0 == in_pass(next)
 }
 
 /// The pan law: gains of a sound of `channels` channels. `pan` is -1 (left) to 1 (right).

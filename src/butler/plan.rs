@@ -205,6 +205,7 @@ mod tests {
             length: Frames(length),
             take_start: FramePos(take_start),
             path: Arc::new(PathBuf::new()),
+            edges: crate::window::playback::Edges::NONE,
         }
     }
 

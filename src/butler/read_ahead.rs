@@ -18,7 +18,7 @@ use crate::time::SampleRate;
 use crate::wav::parse::{Layout, parse};
 use crate::window::budget::LockBudget;
 use crate::window::map::Mapping;
-use crate::window::playback::{PlaybackWindow, ReaderPlaybackWindows};
+use crate::window::playback::{Edges, PlaybackWindow, ReaderPlaybackWindows};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use std::collections::{HashMap, VecDeque};
 use std::fs::File;
@@ -250,12 +250,14 @@ impl Track {
             let upcoming = match plan::play_span(&self.regions, path, self.next) {
                 PlaySpan::Gap { frames } => Upcoming { window: None, end: self.next.saturating_add(frames), ticks: 0 },
                 PlaySpan::Sound { region, take_frame, frames } => {
-                    let take = files.get(&self.regions[region].path).and_then(Option::as_ref);
+                    let region = &self.regions[region];
+                    let edges = region.edges.after(take_frame - region.take_start.0);
+                    let take = files.get(&region.path).and_then(Option::as_ref);
                     let mapped =
                         take.and_then(|take| match take.window(take_frame, frames, window_bytes, epoch, self.next) {
-                            Ok(window) => window,
+                            Ok(window) => window.map(|(window, span)| (PlaybackWindow { edges, ..window }, span)),
                             Err(error) => {
-                                let path = self.regions[region].path.display();
+                                let path = region.path.display();
                                 self.trouble = Some(format!(
                                     "{path}: cannot map a window of it: {error}; the track is silent there"
                                 ));
@@ -357,6 +359,7 @@ impl PlayedFile {
             skip_bytes: span.skip_bytes,
             format: self.format,
             channels: usize::from(self.layout.channels),
+            edges: Edges::NONE,
         };
         Ok(Some((window, entry)))
     }
@@ -432,7 +435,8 @@ mod tests {
         let (commands, thread) = reader(&published);
         let (mut audio, windows) = playback_windows();
         let length = Frames(FRAMES as u64);
-        let region = PlayRegion { start: FramePos(0), length, take_start: FramePos(0), path: Arc::new(path) };
+        let edges = Edges::NONE;
+        let region = PlayRegion { start: FramePos(0), length, take_start: FramePos(0), path: Arc::new(path), edges };
         commands.send(ReaderCommand::Install { slot: 0, windows, regions: vec![region] }).unwrap();
         commands.send(ReaderCommand::Locate { path: PlayPath::default(), epoch: 1 }).unwrap();
         assert!(becomes(&published, 1));

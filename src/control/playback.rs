@@ -2,11 +2,11 @@
 
 use crate::message::disk::ReaderCommand;
 use crate::message::{AudioCommand, PlayPath, PlayRegion, Voice};
-use crate::mixer::{Mix, mix_of};
+use crate::mixer::{AudibleRegion, Mix, audible_regions, mix_of};
 use crate::session::{Monitor, Session, Track, TrackId};
 use crate::threads::Threads;
 use crate::time::FramePos;
-use crate::window::playback::playback_windows;
+use crate::window::playback::{Edges, playback_windows};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -97,12 +97,17 @@ fn play_regions(
     folder: &Path,
     paths: &mut HashMap<PathBuf, Arc<PathBuf>>,
 ) -> Vec<PlayRegion> {
-    let audible = track.regions().iter().filter(|region| !region.muted);
-    audible
-        .filter_map(|region| {
-            let path = folder.join(session.take(region.take)?.path());
-            let path = Arc::clone(paths.entry(path.clone()).or_insert_with(|| Arc::new(path)));
-            Some(PlayRegion { start: region.start, length: region.length, take_start: region.take_start, path })
+    let regions = audible_regions(track, session).into_iter();
+    regions
+        .map(|AudibleRegion { region, take, fades }| {
+            let path = folder.join(take.path());
+            PlayRegion {
+                start: region.start,
+                length: region.length,
+                take_start: region.take_start,
+                path: Arc::clone(paths.entry(path.clone()).or_insert_with(|| Arc::new(path))),
+                edges: Edges::new(fades, region.length.0),
+            }
         })
         .collect()
 }

@@ -6,12 +6,25 @@
 use super::convert::{self, OVER_PEAK, PeakAndPower};
 use super::transport::Ramp;
 use crate::device::Output;
+use crate::format::TakeFormat;
 use crate::limits::{BLOCK_FRAMES_MAX, DECLICK_FRAMES};
 use crate::message::published::MeterCell;
 use crate::mixer::PanGains;
+use crate::window::playback::Edges;
 
 /// Channels of the mix: 0 is left, 1 is right.
 pub const BUS_COUNT: usize = 2;
+
+/// Some frames of a take, as they lie in [`Buses::bytes_mut`].
+#[derive(Clone, Copy, Debug)]
+pub struct TakeSound {
+    /// Format of a sample.
+    pub format: TakeFormat,
+    /// Channels of the take: 1 or 2.
+    pub channels: usize,
+    /// The first frame, between the edges of its region.
+    pub edges: Edges,
+}
 
 /// The left and the right bus for one block of at most [`BLOCK_FRAMES_MAX`] frames, with scratch memory.
 pub struct Buses {
@@ -45,23 +58,24 @@ impl Buses {
         &mut self.bytes[..bytes]
     }
 
-    /// Decodes `frames` frames of a take from [`Buses::bytes_mut`] and adds them to the buses from frame `at` on. The
+    /// Decodes `frames` frames of `sound` from [`Buses::bytes_mut`] and adds them to the buses from frame `at` on. The
     /// gains `now` move one step a frame towards `to`, so that a moved fader does not click. Returns peak and power
     /// after gain. This is realtime-safe.
     pub fn add_bytes(
         &mut self,
-        format: crate::format::TakeFormat,
-        channels: usize,
+        sound: TakeSound,
         at: usize,
         frames: usize,
         now: &mut PanGains,
         to: &PanGains,
     ) -> PeakAndPower {
+        let TakeSound { format, channels, edges } = sound;
         let mut measured = PeakAndPower::default();
         let bytes = frames * channels * format.bytes();
         for channel in 0..channels {
             let lane = convert::Lane { channel, channels };
             convert::decode(&self.bytes[..bytes], format, lane, &mut self.scratch[..frames]);
+            edges.fade(&mut self.scratch[..frames]);
             measured = measured.plus(self.add_lane(at, frames, &mut now[channel], to[channel]));
         }
         measured
@@ -181,7 +195,6 @@ fn step_towards(now: f32, to: f32) -> f32 {
 #[allow(clippy::disallowed_methods, clippy::disallowed_macros, reason = "tests run on a thread of their own")]
 mod tests {
     use super::*;
-    use crate::format::TakeFormat;
     use crate::mixer::pan_gains;
 
     #[test]
@@ -222,8 +235,9 @@ mod tests {
         let (mut buses, mut now) = (Buses::default(), pan_gains(0.0, -1.0, 1));
         let to = now;
         buses.clear(8);
+        let sound = TakeSound { format: TakeFormat::S16, channels: 1, edges: Edges::NONE };
         buses.bytes_mut(4).copy_from_slice(&[0, 64, 0, 192]);
-        let measured = buses.add_bytes(TakeFormat::S16, 1, 3, 2, &mut now, &to);
+        let measured = buses.add_bytes(sound, 3, 2, &mut now, &to);
         assert_eq!(buses.sum(0, 8), [0.0, 0.0, 0.0, 0.5, -0.5, 0.0, 0.0, 0.0]);
         assert_eq!(buses.sum(1, 8), [0.0; 8]);
         assert!((measured.peak - 0.5).abs() < f32::EPSILON);

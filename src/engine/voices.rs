@@ -6,7 +6,7 @@ use super::Playhead;
 use super::convert;
 use super::convert::PeakAndPower;
 use super::meters::smoothed_mean_square;
-use super::mix::Buses;
+use super::mix::{Buses, TakeSound};
 use super::outbox::Outbox;
 use crate::device::Input;
 use crate::limits::TRACK_COUNT_MAX;
@@ -156,11 +156,12 @@ impl Voice {
             match self.windows.at(playhead.epoch, playhead.stream + done as u64, frames - done) {
                 Playable::Sound { window, at, frames } => {
                     let (format, channels) = (window.format, window.channels);
+                    let sound = TakeSound { format, channels, edges: window.edges_at(at) };
                     window.map.copy_out(at, buses.bytes_mut(frames * channels * format.bytes()));
                     self.cut |= window.map.is_broken();
                     // The gains for the other number of channels have no sound to ramp over.
                     let mut now = *self.gains.of(channels);
-                    let measured = buses.add_bytes(format, channels, done, frames, &mut now, to.of(channels));
+                    let measured = buses.add_bytes(sound, done, frames, &mut now, to.of(channels));
                     self.gains = to;
                     *self.gains.of_mut(channels) = now;
                     sum.peak = sum.peak.max(measured.peak);

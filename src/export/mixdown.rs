@@ -7,7 +7,7 @@ use super::error::ExportError;
 use super::plan::MixTrack;
 use super::sink::{PIECE_FRAMES, Sink};
 use super::source::LastSource;
-use crate::engine::mix::{BUS_COUNT, Buses};
+use crate::engine::mix::{BUS_COUNT, Buses, TakeSound};
 use crate::format::TakeFormat;
 use crate::limits::BLOCK_FRAMES_MAX;
 use std::path::Path;
@@ -86,7 +86,9 @@ impl TrackPlayer<'_> {
         let frames_read = source.read(take_frame, buses.bytes_mut(frames * source.frame_bytes()))?;
         let to = self.track.gains.of(source.channels);
         let mut now = *to;
-        buses.add_bytes(source.format, source.channels, 0, frames_read, &mut now, to);
+        let edges = clip.edges.after(at - clip.start);
+        let sound = TakeSound { format: source.format, channels: source.channels, edges };
+        buses.add_bytes(sound, 0, frames_read, &mut now, to);
         Ok(())
     }
 }

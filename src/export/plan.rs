@@ -4,13 +4,14 @@ use super::ExportOptions;
 use super::error::ExportError;
 use crate::engine::mix::BUS_COUNT;
 use crate::format::TakeFormat;
-use crate::mixer::{TrackGains, mix_of};
+use crate::mixer::{AudibleRegion, TrackGains, audible_regions, mix_of};
 use crate::session::file_name::{FILE_NAME_BYTES_MAX, file_stem};
 use crate::session::{Monitor, POSITION_MAX, Session, Take, TakeId, TakeState, Track, TrackId};
 use crate::time::{FramePos, Frames, SampleRate};
 use crate::wav::bext::{Bext, coding_history_line};
 use crate::wav::header::Header;
 use crate::wav::write::Existing;
+use crate::window::playback::Edges;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -66,6 +67,8 @@ pub(super) struct Clip {
     pub(super) take: Arc<Take>,
     /// Frame of the take that is at `start`.
     pub(super) take_start: u64,
+    /// The frame at `start`, between the edges of its region. Only a mix fades there; a stem is as it was recorded.
+    pub(super) edges: Edges,
 }
 
 impl Clip {
@@ -271,31 +274,34 @@ impl Planner<'_> {
     fn clips(&mut self, track: &Track) -> Result<Vec<Clip>, ExportError> {
         let Range { from, until } = self.range;
         let mut clips = Vec::new();
-        for region in track.regions_in(from, until).iter().filter(|region| !region.muted) {
-            let Some(take) = self.take(region.take)? else { continue };
+        for AudibleRegion { region, take, fades } in audible_regions(track, self.session) {
+            if region.end() <= from || until <= region.start {
+                continue;
+            }
+            let take = self.take(take)?;
             let (start, end) = (region.start.max(from), region.end().min(until));
             clips.push(Clip {
                 start: start.since(from).0,
                 frames: end.since(start).0,
                 take,
                 take_start: (region.take_start + start.since(region.start)).0,
+                edges: Edges::new(fades, region.length.0).after(start.since(region.start).0),
             });
         }
         Ok(clips)
     }
 
-    fn take(&mut self, id: TakeId) -> Result<Option<Arc<Take>>, ExportError> {
-        if let Some(take) = self.takes.get(&id) {
-            return Ok(Some(Arc::clone(take)));
+    fn take(&mut self, take: &Take) -> Result<Arc<Take>, ExportError> {
+        if let Some(take) = self.takes.get(&take.id) {
+            return Ok(Arc::clone(take));
         }
-        let Some(take) = self.session.take(id) else { return Ok(None) };
         if take.rate != self.rate() {
             let reason = format!("a take of {} in a session of {}", take.rate, self.rate());
             return Err(ExportError::Foreign { path: self.options.folder.join(take.path()), reason });
         }
         let take = Arc::new(take.clone());
-        self.takes.insert(id, Arc::clone(&take));
-        Ok(Some(take))
+        self.takes.insert(take.id, Arc::clone(&take));
+        Ok(take)
     }
 
     /// For example `01 Kick in.wav`. The number makes names unique and sorts them like the tracks on the screen.

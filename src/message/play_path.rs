@@ -1,6 +1,7 @@
 //! The playhead's path through the timeline, and the regions on a track. Thread: any. Pure.
 
 use crate::time::{FramePos, Frames};
+use crate::window::playback::Edges;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -45,6 +46,8 @@ pub struct PlayRegion {
     pub take_start: FramePos,
     /// The WAV file of the take.
     pub path: Arc<PathBuf>,
+    /// The first frame, between the edges of the region.
+    pub edges: Edges,
 }
 
 #[cfg(test)]

@@ -8,8 +8,56 @@
 use super::map::Mapping;
 use super::ring::{AudioEnd, DiskEnd, window_ring};
 use crate::format::TakeFormat;
+use crate::limits::EDGE_FRAMES;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+/// The position of a frame between the edges of its region, as far as the region fades there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Edges {
+    /// Frames from the region's start to this frame; `u64::MAX`: the region does not fade in.
+    since_start: u64,
+    /// Frames from this frame to the region's end; `u64::MAX`: the region does not fade out.
+    to_end: u64,
+}
+
+impl Edges {
+    /// No edge that fades.
+    pub const NONE: Edges = Edges { since_start: u64::MAX, to_end: u64::MAX };
+
+    /// The first frame of a region of `frames` frames. `fades`: whether it fades in, and whether it fades out.
+    pub const fn new(fades: [bool; 2], frames: u64) -> Edges {
+        let [fade_in, fade_out] = fades;
+        Edges { since_start: if fade_in { 0 } else { u64::MAX }, to_end: if fade_out { frames } else { u64::MAX } }
+    }
+
+    /// The frame that is `frames` frames later. This is realtime-safe.
+    #[must_use]
+    pub const fn after(self, frames: u64) -> Edges {
+        Edges {
+            since_start: self.since_start.saturating_add(frames),
+            to_end: if self.to_end == u64::MAX { u64::MAX } else { self.to_end.saturating_sub(frames) },
+        }
+    }
+
+    /// Fades `samples`, the first of which is at this frame: with a ramp of [`EDGE_FRAMES`] inside the region at each edge.
+    /// The first and the last frame of a region are silent. This is realtime-safe.
+    pub fn fade(self, samples: &mut [f32]) {
+        let (whole, count) = (u64::from(EDGE_FRAMES), samples.len() as u64);
+        let gain = |frames: u64| frames as f32 * (1.0 / EDGE_FRAMES as f32);
+        if self.since_start < whole {
+            for (sample, since) in samples.iter_mut().zip(self.since_start..whole) {
+                *sample *= gain(since);
+            }
+        }
+        if self.to_end < whole.saturating_add(count) {
+            let from = self.to_end.saturating_sub(whole);
+            for (at, sample) in samples.iter_mut().enumerate().skip(from as usize) {
+                *sample *= gain(self.to_end.saturating_sub(at as u64 + 1));
+            }
+        }
+    }
+}
 
 /// A span of one take: mapped to be read, populated, and locked if the lock budget allowed it.
 #[derive(Debug)]
@@ -28,6 +76,20 @@ pub struct PlaybackWindow {
     pub format: TakeFormat,
     /// Channels of the take.
     pub channels: usize,
+    /// The first frame to play, between the edges of its region.
+    pub edges: Edges,
+}
+
+impl PlaybackWindow {
+    /// Bytes of one frame. This is realtime-safe.
+    pub fn frame_bytes(&self) -> usize {
+        self.format.bytes() * self.channels
+    }
+
+    /// The frame that begins at byte `at` of the window's memory, between the edges of its region. This is realtime-safe.
+    pub fn edges_at(&self, at: usize) -> Edges {
+        self.edges.after((at.saturating_sub(self.skip_bytes) / self.frame_bytes()) as u64)
+    }
 }
 
 /// Content of a track at a stream frame.
@@ -113,7 +175,7 @@ impl AudioPlaybackWindows {
             Some(window) if window.start <= at => {
                 let from = at - window.start;
                 let count = (window.frames - from).min(frames as u64) as usize;
-                let frame_bytes = window.format.bytes() * window.channels;
+                let frame_bytes = window.frame_bytes();
                 Playable::Sound { window, at: window.skip_bytes + from as usize * frame_bytes, frames: count }
             }
             Some(window) => Playable::Silence { frames: (window.start - at).min(frames as u64) as usize },
@@ -161,7 +223,8 @@ mod tests {
         let file = tempfile::tempfile().unwrap();
         file.set_len(8192).unwrap();
         let map = Mapping::readable(&file, 0, 8192).unwrap();
-        PlaybackWindow { map, epoch, start, frames, skip_bytes: 6, format: TakeFormat::S24, channels: 1 }
+        let edges = Edges::NONE;
+        PlaybackWindow { map, epoch, start, frames, skip_bytes: 6, format: TakeFormat::S24, channels: 1, edges }
     }
 
     fn kind_and_frames(playable: &Playable<'_>) -> (&'static str, usize) {
@@ -169,6 +232,25 @@ mod tests {
             Playable::Sound { frames, .. } => ("sound", *frames),
             Playable::Silence { frames } => ("silence", *frames),
             Playable::Missing { frames } => ("missing", *frames),
+        }
+    }
+
+    #[test]
+    fn a_region_fades_at_its_edges_whatever_the_length_of_the_pieces() {
+        for (fades, frames) in [([true, true], 1000), ([true, false], 300), ([false, true], 200), ([true, true], 70)] {
+            let mut whole = vec![1.0; frames];
+            Edges::new(fades, frames as u64).fade(&mut whole);
+            for piece in [1, 7, 64, 96] {
+                let mut pieces = vec![1.0; frames];
+                for (index, samples) in pieces.chunks_mut(piece).enumerate() {
+                    Edges::new(fades, frames as u64).after((index * piece) as u64).fade(samples);
+                }
+                assert_eq!(pieces, whole, "{fades:?} {frames} {piece}");
+            }
+            let end = frames - 1;
+            assert_eq!([whole[0] == 0.0, whole[end] == 0.0], fades, "{fades:?} {frames}");
+            assert!(whole.windows(2).all(|pair| (pair[0] - pair[1]).abs() < 0.017), "no step: {whole:?}");
+            assert!(frames < 200 || whole[100..130].iter().all(|gain| *gain == 1.0));
         }
     }
 

@@ -72,6 +72,7 @@ fn check_playback(track: &Track, session: &Session) {
         length: region.length,
         take_start: region.take_start,
         path: Arc::clone(&path),
+        edges: faultless::window::playback::Edges::NONE,
     };
     let regions: Vec<PlayRegion> = track.regions().iter().map(region).collect();
     for (at, current) in track.regions().iter().enumerate() {

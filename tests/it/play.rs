@@ -166,6 +166,11 @@ fn declick(at: usize) -> f32 {
     (at as f32 / DECLICK as f32).min(1.0)
 }
 
+/// The gain of frame `at` of a region of `frames` frames.
+fn edge(at: usize, frames: usize) -> f32 {
+    (at.min(frames - 1 - at) as f32 / 64.0).min(1.0)
+}
+
 #[track_caller]
 fn is_near(found: f32, want: f32, place: &str) {
     assert!((found - want).abs() <= 2.0 / FULL, "{place}: {found} for {want}");
@@ -186,7 +191,7 @@ fn what_was_recorded_is_what_is_played() {
         player.roll();
         let played = player.play_to(102_400);
         for (at, [left, right]) in played.iter().enumerate() {
-            let want = if at < 100_000 { [wave(at, 0), wave(at, 1)] } else { [0.0; 2] };
+            let want = if at < 100_000 { [0, 1].map(|input| wave(at, input) * edge(at, 100_000)) } else { [0.0; 2] };
             if at < DECLICK {
                 is_near(*left, want[0] * declick(at), format);
                 is_near(*right, want[1] * declick(at), format);
@@ -225,7 +230,7 @@ fn a_stereo_take_is_played_unchanged() {
     player.roll();
     let played = player.play_to(30_016);
     for (at, frame) in played.iter().enumerate().take(30_000).skip(DECLICK) {
-        assert_eq!(*frame, [wave(at, 1), wave(at, 0)], "frame {at}");
+        assert_eq!(*frame, [1, 0].map(|input| wave(at, input) * edge(at, 30_000)), "frame {at}");
     }
 }
 
@@ -271,7 +276,7 @@ fn gain_pan_mute_and_solo_are_what_the_mixer_says() {
             for (side, found) in frame.iter().enumerate() {
                 let sum: f32 =
                     gains.iter().enumerate().map(|(track, gains)| wave(at, track as u64) * gains[0][side]).sum();
-                is_near(*found, sum * declick(at), &format!("{name}, frame {at}"));
+                is_near(*found, sum * edge(at, 20_000) * declick(at), &format!("{name}, frame {at}"));
             }
         }
     }
@@ -313,7 +318,7 @@ fn a_locate_while_rolling_lands_on_the_frame() {
         // position.
         let lands = landing(&played, from, to as usize);
         for (at, [found, _]) in played[lands..].iter().enumerate() {
-            let want = wave(to as usize + at, 0);
+            let want = wave(to as usize + at, 0) * edge(to as usize + at, 400_000);
             if at < DECLICK {
                 is_near(*found, want * declick(at), &format!("to {to}, {at} after"));
             } else {
@@ -345,7 +350,10 @@ fn a_gap_between_regions_is_silence_and_regions_are_exact() {
     let played = player.play_to(50_048);
     for (at, [left, right]) in played.iter().enumerate() {
         let region = regions.iter().find(|(start, _, length)| (*start..start + length).contains(&(at as u64)));
-        let want = region.map_or(0.0, |(start, take_start, _)| wave(at - *start as usize + *take_start as usize, 0));
+        let want = region.map_or(0.0, |(start, take_start, length)| {
+            let inside = at - *start as usize;
+            wave(inside + *take_start as usize, 0) * edge(inside, *length as usize)
+        });
         if at < DECLICK {
             is_near(*left, want * declick(at), "start");
         } else {
@@ -413,7 +421,7 @@ fn a_take_cut_short_under_the_playhead_falls_silent_and_the_other_plays_on() {
     File::options().write(true).open(folder.join("audio/In 1-1.wav")).unwrap().set_len(4096 + 3 * 1000).unwrap();
     let played = player.play_to(400_000);
     for (at, [left, right]) in played.iter().enumerate().skip(48_000) {
-        assert_eq!((*left, *right), (0.0, wave(at, 1)), "frame {at}");
+        assert_eq!((*left, *right), (0.0, wave(at, 1) * edge(at, 400_000)), "frame {at}");
     }
     assert_eq!(player.told, ["cut 0"]);
 }
@@ -482,7 +490,7 @@ fn foreign_hostile_and_missing_takes_are_silent_with_one_line() {
         player.roll();
         let played = player.play_to(19_968);
         for (at, frame) in played.iter().enumerate().skip(DECLICK) {
-            assert_eq!(*frame, [0.0, wave(at, 1)], "{name}: frame {at}");
+            assert_eq!(*frame, [0.0, wave(at, 1) * edge(at, 20_000)], "{name}: frame {at}");
         }
         assert_eq!(player.told.len(), 1, "{name}: {:?}", player.told);
         let told = &player.told[0];

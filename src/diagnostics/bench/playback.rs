@@ -11,7 +11,7 @@ use crate::format::TakeFormat;
 use crate::limits::DATA_OFFSET;
 use crate::window::map::{Mapping, Populate};
 use crate::window::playback::{
-    AudioPlaybackWindows, Playable, PlaybackWindow, ReaderPlaybackWindows, playback_windows,
+    AudioPlaybackWindows, Edges, Playable, PlaybackWindow, ReaderPlaybackWindows, playback_windows,
 };
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use rtrb::RingBuffer;
@@ -242,7 +242,9 @@ fn supply(context: &RunContext<'_>, scheme: Scheme, track: &mut Track) -> io::Re
     }
     let start = track.next * WINDOW_FRAMES;
     let format = TakeFormat::F32;
-    let window = PlaybackWindow { map, epoch: 0, start, frames: WINDOW_FRAMES, skip_bytes: 0, format, channels: 1 };
+    let edges = Edges::NONE;
+    let frames = WINDOW_FRAMES;
+    let window = PlaybackWindow { map, epoch: 0, start, frames, skip_bytes: 0, format, channels: 1, edges };
     if track.windows.ring.hand_over(window).is_ok() {
         track.next += 1;
     }

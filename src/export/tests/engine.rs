@@ -7,10 +7,10 @@ use crate::engine::outbox::Outbox;
 use crate::engine::voices::Voices;
 use crate::message::published::Published;
 use crate::message::{PlayPath, Voice};
-use crate::mixer::mix_of;
+use crate::mixer::{AudibleRegion, audible_regions, mix_of};
 use crate::session::Track;
 use crate::window::map::Mapping;
-use crate::window::playback::{PlaybackWindow, playback_windows};
+use crate::window::playback::{Edges, PlaybackWindow, playback_windows};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -20,8 +20,7 @@ impl TestSession {
     /// The voice of a track, with all of its windows supplied.
     fn voice(&self, track: &Track) -> Box<Voice> {
         let (audio, mut reader) = playback_windows();
-        for region in track.regions().iter().filter(|region| !region.muted) {
-            let take = self.session.take(region.take).unwrap();
+        for AudibleRegion { region, take, fades } in audible_regions(track, &self.session) {
             let file = fs::File::open(self.file(take.id)).unwrap();
             let bytes = file.metadata().unwrap().len().next_multiple_of(4096) as usize;
             let skip_frames = region.take_start.0 as usize;
@@ -33,6 +32,7 @@ impl TestSession {
                 skip_bytes: 4096 + skip_frames * take.channels as usize * take.format.bytes(),
                 format: take.format,
                 channels: take.channels as usize,
+                edges: Edges::new(fades, region.length.0),
             };
             assert!(reader.ring.hand_over(window).is_ok());
         }
@@ -74,7 +74,9 @@ fn the_mix_is_bit_for_bit_what_the_engine_plays() {
         let take = fixture.take(track, format, channels as u32, &noise(format, 20_000 * channels, index as u64));
         let at = index as u64 * 313;
         fixture.place(track, take, at, 17, 9_000);
-        fixture.place(track, take, at + 9_000, 1_234, 3_000);
+        // The second region continues the first one; the third one does not.
+        fixture.place(track, take, at + 9_000, 9_017, 1_000);
+        fixture.place(track, take, at + 10_000, 1_234, 2_000);
         let muted = fixture.place(track, take, at + 12_500, 0, 500);
         fixture.session.mute_region(muted, true).unwrap();
         fixture.place(track, take, at + 14_000, 5, 4_001);

@@ -15,6 +15,30 @@ impl TestSession {
     }
 }
 
+/// `sound`, of `channels` channels, as a region of all of it plays it.
+fn with_edges(sound: &[f32], channels: usize) -> Vec<f32> {
+    let frames = sound.len() / channels;
+    let gain = |at: usize| (at.min(frames - 1 - at) as f32 / 64.0).min(1.0);
+    sound.iter().enumerate().map(|(at, sample)| sample * gain(at / channels)).collect()
+}
+
+/// Regions began and ended with a step, for example from 0.0 to 0.114 within a frame.
+#[test]
+fn a_region_fades_at_its_edges_and_not_where_the_next_one_continues_it() {
+    let mut fixture = TestSession::new(TakeFormat::F32);
+    let track = fixture.track("A", &[0]);
+    fixture.session.track_mut(track).unwrap().set_pan(-1.0);
+    let take = fixture.take(track, TakeFormat::F32, 1, &[0.5; 4_000]);
+    fixture.place(track, take, 0, 0, 1_000);
+    fixture.place(track, take, 1_000, 1_000, 1_000);
+    fixture.place(track, take, 2_000, 2_500, 1_000);
+    let out: Vec<f32> = fixture.mixed(Some(TakeFormat::F32)).chunks_exact(2).map(|frame| frame[0]).collect();
+    let seams = [0, 1_999, 2_000, 2_999].map(|at| out[at].to_bits());
+    assert_eq!(seams, [0.0_f32.to_bits(); 4], "edges that are no continuation are silent");
+    assert!(out[64..1_936].iter().all(|sample| sample.to_bits() == 0.5_f32.to_bits()), "the seam is not heard");
+    assert!(out.windows(2).all(|pair| (pair[0] - pair[1]).abs() < 0.01), "no step");
+}
+
 #[test]
 fn the_mix_is_the_sum_of_its_tracks_in_their_order_bit_for_bit() {
     let mut fixture = TestSession::new(TakeFormat::S24);
@@ -28,7 +52,7 @@ fn the_mix_is_the_sum_of_its_tracks_in_their_order_bit_for_bit() {
         track.set_gain_db(-3.0 * index as f32);
         track.set_pan(index as f32 / 4.0 - 0.9);
         let [[left, right], _] = pan_gains(track.gain_db(), track.pan(), 1);
-        for (frame, sample) in expected.chunks_exact_mut(2).skip(at).zip(&sound) {
+        for (frame, sample) in expected.chunks_exact_mut(2).skip(at).zip(&with_edges(&sound, 1)) {
             frame[0] += sample * left;
             frame[1] += sample * right;
         }
@@ -45,7 +69,7 @@ fn a_mono_track_panned_left_is_unchanged_on_the_left() {
     let track = fixture.mono("A", TakeFormat::S24, 0, &sound);
     fixture.session.track_mut(track).unwrap().set_pan(-1.0);
     let out = fixture.mixed(Some(TakeFormat::F32));
-    assert!(out.chunks_exact(2).zip(&sound).all(|(frame, sample)| frame == [*sample, 0.0]));
+    assert!(out.chunks_exact(2).zip(&with_edges(&sound, 1)).all(|(frame, sample)| frame == [*sample, 0.0]));
 }
 
 #[test]
@@ -55,32 +79,32 @@ fn a_stereo_track_in_the_middle_is_unchanged() {
     let sound = noise(TakeFormat::S16, 10_000, 4);
     let take = fixture.take(track, TakeFormat::S16, 2, &sound);
     fixture.place(track, take, 0, 0, 5_000);
-    assert_eq!(fixture.mixed(Some(TakeFormat::F32)), sound);
+    assert_eq!(fixture.mixed(Some(TakeFormat::F32)), with_edges(&sound, 2));
 }
 
 #[test]
 fn a_take_keeps_both_sides_when_its_track_is_given_other_inputs() {
     let mut fixture = TestSession::new(TakeFormat::S24);
     let stereo = fixture.track("A", &[0, 1]);
-    let take = fixture.take(stereo, TakeFormat::F32, 1, &[0.5; 10]);
-    fixture.place(stereo, take, 0, 0, 10);
+    let take = fixture.take(stereo, TakeFormat::F32, 1, &[0.5; 200]);
+    fixture.place(stereo, take, 0, 0, 200);
     let mono = fixture.track("B", &[0]);
-    let take = fixture.take(mono, TakeFormat::F32, 2, &[0.25, 0.125].repeat(10));
-    fixture.place(mono, take, 10, 0, 10);
+    let take = fixture.take(mono, TakeFormat::F32, 2, &[0.25, 0.125].repeat(200));
+    fixture.place(mono, take, 200, 0, 200);
     let out = fixture.mixed(Some(TakeFormat::F32));
     let [[left, right], _] = pan_gains(0.0, 0.0, 1);
-    assert!(out[..20].chunks_exact(2).all(|frame| frame == [0.5 * left, 0.5 * right]));
-    assert!(out[20..].chunks_exact(2).all(|frame| frame == [0.25, 0.125]));
+    assert!(out[200..220].chunks_exact(2).all(|frame| frame == [0.5 * left, 0.5 * right]));
+    assert!(out[600..620].chunks_exact(2).all(|frame| frame == [0.25, 0.125]));
 }
 
 #[test]
 fn mute_solo_and_monitoring_silence_the_same_tracks_as_in_the_engine() {
     let mut fixture = TestSession::new(TakeFormat::S24);
-    let tracks = [0.5, 0.25, 0.125].map(|value| fixture.mono("A", TakeFormat::S24, 0, &[value; 10]));
+    let tracks = [0.5, 0.25, 0.125].map(|value| fixture.mono("A", TakeFormat::S24, 0, &[value; 200]));
     for track in tracks {
         fixture.session.track_mut(track).unwrap().set_pan(-1.0);
     }
-    let left = |fixture: &TestSession| fixture.mixed(Some(TakeFormat::F32))[0];
+    let left = |fixture: &TestSession| fixture.mixed(Some(TakeFormat::F32))[200];
     assert_eq!(left(&fixture).to_bits(), 0.875_f32.to_bits());
     fixture.session.track_mut(tracks[0]).unwrap().mute = true;
     assert_eq!(left(&fixture).to_bits(), 0.375_f32.to_bits());
@@ -103,11 +127,11 @@ fn mute_solo_and_monitoring_silence_the_same_tracks_as_in_the_engine() {
 fn only_chosen_tracks_are_mixed() {
     let mut fixture = TestSession::new(TakeFormat::F32);
     for value in [0.5, 0.25] {
-        let track = fixture.mono("A", TakeFormat::S24, 0, &[value; 10]);
+        let track = fixture.mono("A", TakeFormat::S24, 0, &[value; 200]);
         fixture.session.track_mut(track).unwrap().set_pan(1.0);
     }
     fixture.export(&ExportOptions { mix: true, tracks: Some(vec![2]), ..fixture.options() }).unwrap();
-    assert_eq!(decoded(&fixture.to().join("Demo mix.wav"))[..2], [0.0, 0.25]);
+    assert_eq!(decoded(&fixture.to().join("Demo mix.wav"))[200..202], [0.0, 0.25]);
 }
 
 #[test]
@@ -121,12 +145,13 @@ fn a_mix_to_integers_is_dithered_clamped_and_counted_but_not_between_regions() {
     let options = ExportOptions { mix: true, ..fixture.range(0, 20_000) };
     let exported = fixture.export(&options).unwrap();
     assert_eq!((exported[0].format, exported[0].dithered), (TakeFormat::S16, true));
-    assert_eq!(exported[0].over_full_scale, 5_000);
+    // 1.5 times full scale is over from two thirds of a ramp on.
+    assert_eq!(exported[0].over_full_scale, 5_000 - 2 * 43);
     assert!((exported[0].peak_dbfs.unwrap() - 3.5218).abs() < 1e-3);
     let out = decoded(&exported[0].file);
     let (sound, gaps) = (&out[10_000..20_000], [&out[..10_000], &out[20_000..]].concat());
     assert!(gaps.iter().all(|sample| *sample == 0.0));
     let full = 32_767.0_f32 / 32_768.0;
-    assert!(sound.chunks_exact(2).all(|frame| frame[0].to_bits() == full.to_bits()));
+    assert!(sound[128..9_872].chunks_exact(2).all(|frame| frame[0].to_bits() == full.to_bits()));
     assert!(sound.chunks_exact(2).any(|frame| frame[1] != 0.0));
 }

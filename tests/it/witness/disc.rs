@@ -6,7 +6,7 @@ use faultless::limits::DATA_OFFSET;
 use faultless::message::Voice;
 use faultless::window::budget::LockBudget;
 use faultless::window::map::{Mapping, Populate};
-use faultless::window::playback::{PlaybackWindow, ReaderPlaybackWindows, playback_windows};
+use faultless::window::playback::{Edges, PlaybackWindow, ReaderPlaybackWindows, playback_windows};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
@@ -69,6 +69,7 @@ impl Disc {
                 skip_bytes: span.skip_bytes,
                 format: self.format,
                 channels: self.channels,
+                edges: Edges::NONE,
             };
             done += span.frames;
             self.windows.ring.hand_over(window).unwrap();
