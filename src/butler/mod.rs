@@ -9,6 +9,7 @@
 
 pub mod plan;
 pub mod capabilities;
+mod stored_path;
 pub mod spool;
 mod outbox;
 pub mod capture_ahead;

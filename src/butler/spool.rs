@@ -1,6 +1,7 @@
 //! Spool files and progress-page files: their place, identity and memory. Thread: butler (create), committer (punch,
 //! remove).
 
+use super::stored_path;
 use crate::file_system::free_bytes;
 use crate::limits;
 use crate::message::offset::SpoolByte;
@@ -46,14 +47,14 @@ pub struct SpoolIdentity {
     pub session: Uuid,
     /// Absolute path of the WAV file when the spool was made. For people to read: recovery finds the file through the
     /// session.
-    #[serde(serialize_with = "readable")]
+    #[serde(with = "stored_path")]
     pub wav: PathBuf,
     /// Bytes of one frame.
     pub frame_bytes: usize,
     /// Identity of the pass's first take, which the progress page is named after.
     pub pass: Uuid,
     /// Absolute path of the WAV file in the mirror.
-    #[serde(default)]
+    #[serde(default, with = "stored_path::optional")]
     pub mirror: Option<PathBuf>,
 }
 
@@ -67,15 +68,10 @@ pub struct ProgressIdentity {
     /// Identity of the session.
     pub session: Uuid,
     /// Absolute path of that take's WAV file when the page was made.
-    #[serde(serialize_with = "readable")]
+    #[serde(with = "stored_path")]
     pub wav: PathBuf,
     /// Whether the takes of the pass have spool files. Without them, the sound is in the WAV files only.
     pub spooled: bool,
-}
-
-/// A path may contain bytes that are not text.
-fn readable<S: serde::Serializer>(path: &Path, to: S) -> Result<S::Ok, S::Error> {
-    to.serialize_str(&path.to_string_lossy())
 }
 
 /// The folder for spool files, and the bytes free in it: a private folder (mode 0700) on the tmpfs with the most free
@@ -240,6 +236,7 @@ mod tests {
     use crate::format::TakeFormat;
     use crate::message::take::TakeKey;
     use crate::wav::header::Header;
+    use std::os::unix::ffi::OsStrExt;
 
     fn plan() -> TakePlan {
         TakePlan {
@@ -271,6 +268,28 @@ mod tests {
     fn a_folder_outside_of_tmpfs_is_refused_for_spools() {
         assert_eq!(folder_in(Path::new("/proc")), None);
         assert_eq!(folder_in(Path::new("/nowhere")), None);
+    }
+
+    #[test]
+    fn a_path_that_is_not_text_is_stored_byte_for_byte() {
+        let path = |bytes: &[u8]| PathBuf::from(std::ffi::OsStr::from_bytes(bytes));
+        for (wav, mirror) in [
+            (path(b"/a/b.wav"), None),
+            (path(b"/a/\xff/b.wav"), Some(path(b"/m/\xe9\x01/b.wav"))),
+            (path("/Åska/b.wav".as_bytes()), Some(path(b"/m/b.wav"))),
+        ] {
+            let identity = SpoolIdentity {
+                faultless_spool: SPOOL_VERSION,
+                take: Uuid::nil(),
+                session: Uuid::nil(),
+                wav,
+                frame_bytes: 3,
+                pass: Uuid::nil(),
+                mirror,
+            };
+            let text = serde_json::to_string(&identity).unwrap();
+            assert_eq!(serde_json::from_str::<SpoolIdentity>(&text).unwrap(), identity, "{text}");
+        }
     }
 
     #[test]
