@@ -33,6 +33,9 @@ pub enum SpoolPlace {
 /// Format version of both kinds of file.
 pub const SPOOL_VERSION: u32 = 1;
 
+/// Digits that make the name of a spool folder unknown to other users.
+const RANDOM_DIGITS: usize = 12;
+
 /// Length of a spool file. The file is sparse: only its windows hold memory.
 const SPOOL_FILE_BYTES: u64 = 1 << 42;
 
@@ -89,12 +92,8 @@ pub fn folder() -> Option<(PathBuf, u64)> {
 pub fn folders() -> Vec<PathBuf> {
     // Another tmpfs may have had the most free bytes when those files were made.
     let of_user = PathBuf::from(format!("/run/user/{}", getuid()));
-    let mut folders: Vec<PathBuf> = tmpfs_candidates()
-        .into_iter()
-        .chain([of_user])
-        .map(|tmpfs| folder_name(&tmpfs))
-        .filter(|it| is_ours(it))
-        .collect();
+    let mut folders: Vec<PathBuf> =
+        tmpfs_candidates().into_iter().chain([of_user]).flat_map(|tmpfs| folders_in(&tmpfs)).collect();
     folders.sort();
     folders.dedup();
     folders
@@ -125,9 +124,37 @@ fn folder_in(tmpfs: &Path) -> Option<PathBuf> {
     if !statfs(tmpfs).is_ok_and(|stat| stat.filesystem_type() == TMPFS_MAGIC) {
         return None;
     }
-    let folder = folder_name(tmpfs);
-    DirBuilder::new().mode(0o700).create(&folder).ok();
-    is_ours(&folder).then_some(folder)
+    own_folder_in(tmpfs)
+}
+
+/// The folder for spools in `tmpfs`. Any user can make a folder of the usual name first. Then the program uses a name
+/// that nobody can know before: an earlier one of its own, or a new one.
+fn own_folder_in(tmpfs: &Path) -> Option<PathBuf> {
+    let usual = folder_name(tmpfs);
+    let make = |folder: &Path| {
+        DirBuilder::new().mode(0o700).create(folder).ok();
+        is_ours(folder)
+    };
+    if make(&usual) {
+        return Some(usual);
+    }
+    folders_in(tmpfs).into_iter().next().or_else(|| {
+        let random = Uuid::new_v4().simple().to_string();
+        let mut name = usual.into_os_string();
+        name.push(format!("-{}", &random[..RANDOM_DIGITS]));
+        Some(PathBuf::from(name)).filter(|folder| make(folder))
+    })
+}
+
+/// The existing spool folders of this user in a tmpfs: the one of the usual name, and those with a random one.
+fn folders_in(tmpfs: &Path) -> Vec<PathBuf> {
+    let usual = folder_name(tmpfs);
+    let prefix = format!("faultless-{}-", getuid());
+    let entries = std::fs::read_dir(tmpfs).into_iter().flatten().flatten();
+    let random = entries.filter(|entry| entry.file_name().to_str().is_some_and(|name| name.starts_with(&prefix)));
+    let mut folders: Vec<PathBuf> = random.map(|entry| entry.path()).chain([usual]).filter(|it| is_ours(it)).collect();
+    folders.sort();
+    folders
 }
 
 /// Path of the spool file of a take in a spool folder.
@@ -268,6 +295,20 @@ mod tests {
     fn a_folder_outside_of_tmpfs_is_refused_for_spools() {
         assert_eq!(folder_in(Path::new("/proc")), None);
         assert_eq!(folder_in(Path::new("/nowhere")), None);
+    }
+
+    #[test]
+    fn another_user_who_makes_the_spool_folder_first_does_not_push_the_spool_into_nameless_memory() {
+        let tmpfs = tempfile::tempdir().unwrap();
+        // The program trusts neither a folder of another user nor its own one that others may enter.
+        DirBuilder::new().mode(0o755).create(folder_name(tmpfs.path())).unwrap();
+        std::fs::set_permissions(folder_name(tmpfs.path()), std::os::unix::fs::PermissionsExt::from_mode(0o755))
+            .unwrap();
+        let folder = own_folder_in(tmpfs.path()).unwrap();
+        assert_ne!(folder, folder_name(tmpfs.path()));
+        assert!(is_ours(&folder));
+        assert_eq!(own_folder_in(tmpfs.path()), Some(folder.clone()), "the next start uses it again");
+        assert_eq!(folders_in(tmpfs.path()), [folder], "a recovery without a session finds it too");
     }
 
     #[test]
