@@ -1,7 +1,7 @@
 //! Spool files and progress-page files: their place, identity and memory. Thread: butler (create), committer (punch,
 //! remove).
 
-use super::stored_path;
+use super::{logout, stored_path};
 use crate::file_system::free_bytes;
 use crate::limits;
 use crate::message::offset::SpoolByte;
@@ -77,15 +77,26 @@ pub struct ProgressIdentity {
     pub spooled: bool,
 }
 
-/// The folder for spool files, and the bytes free in it: a private folder (mode 0700) on the tmpfs with the most free
-/// bytes among those that this user can write to. `None`: there is no such tmpfs.
+/// The folder for spool files, and the bytes free in it: a private folder (mode 0700) on a tmpfs that this user can
+/// write to. `None`: there is no such tmpfs.
+///
+/// A folder that outlives the user's logout comes first, unless it has less than a quarter of the most free bytes: a
+/// spool that is full loses sound too. Of several such folders the one with the most free bytes counts.
 pub fn folder() -> Option<(PathBuf, u64)> {
+    let found = usable_folders();
+    let most = found.iter().map(|(_, free)| *free).max()?;
+    let uid = getuid().as_raw();
+    let rank = |(folder, free): &(PathBuf, u64)| (most / 4 <= *free && logout::effect(folder, uid).is_none(), *free);
+    found.into_iter().max_by_key(rank)
+}
+
+fn usable_folders() -> Vec<(PathBuf, u64)> {
     tmpfs_candidates()
         .into_iter()
         // session.json names the folder as text, so that another user or program can find it.
         .filter(|tmpfs| tmpfs.to_str().is_some())
         .filter_map(|tmpfs| Some((folder_in(&tmpfs)?, free_bytes(&tmpfs)?)))
-        .max_by_key(|(_, free)| *free)
+        .collect()
 }
 
 /// Every existing folder in which a program of this user may have left spool files. Creates none.
