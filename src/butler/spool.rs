@@ -3,6 +3,7 @@
 
 use super::{logout, stored_path};
 use crate::file_system::free_bytes;
+use crate::format::TakeFormat;
 use crate::limits;
 use crate::message::offset::SpoolByte;
 use crate::message::replica::Replica;
@@ -59,6 +60,27 @@ pub struct SpoolIdentity {
     /// Absolute path of the WAV file in the mirror.
     #[serde(default, with = "stored_path::optional")]
     pub mirror: Option<PathBuf>,
+    /// Format of the sound. Files of earlier programs do not have it.
+    #[serde(default)]
+    pub sound: Option<SpoolSound>,
+}
+
+/// The format of the sound in a spool file, for a program that has no session and no WAV file beside it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpoolSound {
+    /// Channels of the take.
+    pub channels: u16,
+    /// Frames per second.
+    pub rate: u32,
+    /// Format of each sample.
+    pub format: TakeFormat,
+}
+
+impl SpoolSound {
+    /// Bytes of one frame.
+    pub fn frame_bytes(&self) -> usize {
+        usize::from(self.channels) * self.format.bytes()
+    }
 }
 
 /// The identity in the first page of a progress-page file.
@@ -197,6 +219,7 @@ pub fn create(place: &SpoolPlace, plan: &TakePlan, pass: Uuid) -> io::Result<Spo
             .as_ref()
             .and_then(|pair| pair.file_at(Replica::Mirror, SpoolByte::DATA))
             .map(|(path, _)| path),
+        sound: Some(SpoolSound { channels: plan.header.channels, rate: plan.header.rate, format: plan.header.format }),
     };
     make(place, |folder| path_of(folder, plan.identity), SPOOL_FILE_BYTES, &identity)
 }
@@ -271,7 +294,6 @@ pub fn punch(spool: &File, offset: SpoolByte, bytes: usize) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::format::TakeFormat;
     use crate::message::take::TakeKey;
     use crate::wav::header::Header;
     use std::os::unix::ffi::OsStrExt;
@@ -338,6 +360,7 @@ mod tests {
                 frame_bytes: 3,
                 pass: Uuid::nil(),
                 mirror,
+                sound: None,
             };
             let text = serde_json::to_string(&identity).unwrap();
             assert_eq!(serde_json::from_str::<SpoolIdentity>(&text).unwrap(), identity, "{text}");
