@@ -9,6 +9,8 @@
 
 pub mod plan;
 pub mod capabilities;
+pub mod logout;
+mod stored_path;
 pub mod spool;
 mod outbox;
 pub mod capture_ahead;

@@ -1,7 +1,9 @@
 //! Spool files and progress-page files: their place, identity and memory. Thread: butler (create), committer (punch,
 //! remove).
 
+use super::{logout, stored_path};
 use crate::file_system::free_bytes;
+use crate::format::TakeFormat;
 use crate::limits;
 use crate::message::offset::SpoolByte;
 use crate::message::replica::Replica;
@@ -32,6 +34,9 @@ pub enum SpoolPlace {
 /// Format version of both kinds of file.
 pub const SPOOL_VERSION: u32 = 1;
 
+/// Digits that make the name of a spool folder unknown to other users.
+const RANDOM_DIGITS: usize = 12;
+
 /// Length of a spool file. The file is sparse: only its windows hold memory.
 const SPOOL_FILE_BYTES: u64 = 1 << 42;
 
@@ -46,15 +51,36 @@ pub struct SpoolIdentity {
     pub session: Uuid,
     /// Absolute path of the WAV file when the spool was made. For people to read: recovery finds the file through the
     /// session.
-    #[serde(serialize_with = "readable")]
+    #[serde(with = "stored_path")]
     pub wav: PathBuf,
     /// Bytes of one frame.
     pub frame_bytes: usize,
     /// Identity of the pass's first take, which the progress page is named after.
     pub pass: Uuid,
     /// Absolute path of the WAV file in the mirror.
-    #[serde(default)]
+    #[serde(default, with = "stored_path::optional")]
     pub mirror: Option<PathBuf>,
+    /// Format of the sound. Files of earlier programs do not have it.
+    #[serde(default)]
+    pub sound: Option<SpoolSound>,
+}
+
+/// The format of the sound in a spool file, for a program that has no session and no WAV file beside it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpoolSound {
+    /// Channels of the take.
+    pub channels: u16,
+    /// Frames per second.
+    pub rate: u32,
+    /// Format of each sample.
+    pub format: TakeFormat,
+}
+
+impl SpoolSound {
+    /// Bytes of one frame.
+    pub fn frame_bytes(&self) -> usize {
+        usize::from(self.channels) * self.format.bytes()
+    }
 }
 
 /// The identity in the first page of a progress-page file.
@@ -67,38 +93,40 @@ pub struct ProgressIdentity {
     /// Identity of the session.
     pub session: Uuid,
     /// Absolute path of that take's WAV file when the page was made.
-    #[serde(serialize_with = "readable")]
+    #[serde(with = "stored_path")]
     pub wav: PathBuf,
     /// Whether the takes of the pass have spool files. Without them, the sound is in the WAV files only.
     pub spooled: bool,
 }
 
-/// A path may contain bytes that are not text.
-fn readable<S: serde::Serializer>(path: &Path, to: S) -> Result<S::Ok, S::Error> {
-    to.serialize_str(&path.to_string_lossy())
+/// The folder for spool files, and the bytes free in it: a private folder (mode 0700) on a tmpfs that this user can
+/// write to. `None`: there is no such tmpfs.
+///
+/// A folder that outlives the user's logout comes first, unless it has less than a quarter of the most free bytes: a
+/// spool that is full loses sound too. Of several such folders the one with the most free bytes counts.
+pub fn folder() -> Option<(PathBuf, u64)> {
+    let found = usable_folders();
+    let most = found.iter().map(|(_, free)| *free).max()?;
+    let uid = getuid().as_raw();
+    let rank = |(folder, free): &(PathBuf, u64)| (most / 4 <= *free && logout::effect(folder, uid).is_none(), *free);
+    found.into_iter().max_by_key(rank)
 }
 
-/// The folder for spool files, and the bytes free in it: a private folder (mode 0700) on the tmpfs with the most free
-/// bytes among those that this user can write to. `None`: there is no such tmpfs.
-pub fn folder() -> Option<(PathBuf, u64)> {
+fn usable_folders() -> Vec<(PathBuf, u64)> {
     tmpfs_candidates()
         .into_iter()
         // session.json names the folder as text, so that another user or program can find it.
         .filter(|tmpfs| tmpfs.to_str().is_some())
         .filter_map(|tmpfs| Some((folder_in(&tmpfs)?, free_bytes(&tmpfs)?)))
-        .max_by_key(|(_, free)| *free)
+        .collect()
 }
 
 /// Every existing folder in which a program of this user may have left spool files. Creates none.
 pub fn folders() -> Vec<PathBuf> {
     // Another tmpfs may have had the most free bytes when those files were made.
     let of_user = PathBuf::from(format!("/run/user/{}", getuid()));
-    let mut folders: Vec<PathBuf> = tmpfs_candidates()
-        .into_iter()
-        .chain([of_user])
-        .map(|tmpfs| folder_name(&tmpfs))
-        .filter(|it| is_ours(it))
-        .collect();
+    let mut folders: Vec<PathBuf> =
+        tmpfs_candidates().into_iter().chain([of_user]).flat_map(|tmpfs| folders_in(&tmpfs)).collect();
     folders.sort();
     folders.dedup();
     folders
@@ -129,9 +157,37 @@ fn folder_in(tmpfs: &Path) -> Option<PathBuf> {
     if !statfs(tmpfs).is_ok_and(|stat| stat.filesystem_type() == TMPFS_MAGIC) {
         return None;
     }
-    let folder = folder_name(tmpfs);
-    DirBuilder::new().mode(0o700).create(&folder).ok();
-    is_ours(&folder).then_some(folder)
+    own_folder_in(tmpfs)
+}
+
+/// The folder for spools in `tmpfs`. Any user can make a folder of the usual name first. Then the program uses a name
+/// that nobody can know before: an earlier one of its own, or a new one.
+fn own_folder_in(tmpfs: &Path) -> Option<PathBuf> {
+    let usual = folder_name(tmpfs);
+    let make = |folder: &Path| {
+        DirBuilder::new().mode(0o700).create(folder).ok();
+        is_ours(folder)
+    };
+    if make(&usual) {
+        return Some(usual);
+    }
+    folders_in(tmpfs).into_iter().next().or_else(|| {
+        let random = Uuid::new_v4().simple().to_string();
+        let mut name = usual.into_os_string();
+        name.push(format!("-{}", &random[..RANDOM_DIGITS]));
+        Some(PathBuf::from(name)).filter(|folder| make(folder))
+    })
+}
+
+/// The existing spool folders of this user in a tmpfs: the one of the usual name, and those with a random one.
+fn folders_in(tmpfs: &Path) -> Vec<PathBuf> {
+    let usual = folder_name(tmpfs);
+    let prefix = format!("faultless-{}-", getuid());
+    let entries = std::fs::read_dir(tmpfs).into_iter().flatten().flatten();
+    let random = entries.filter(|entry| entry.file_name().to_str().is_some_and(|name| name.starts_with(&prefix)));
+    let mut folders: Vec<PathBuf> = random.map(|entry| entry.path()).chain([usual]).filter(|it| is_ours(it)).collect();
+    folders.sort();
+    folders
 }
 
 /// Path of the spool file of a take in a spool folder.
@@ -163,6 +219,7 @@ pub fn create(place: &SpoolPlace, plan: &TakePlan, pass: Uuid) -> io::Result<Spo
             .as_ref()
             .and_then(|pair| pair.file_at(Replica::Mirror, SpoolByte::DATA))
             .map(|(path, _)| path),
+        sound: Some(SpoolSound { channels: plan.header.channels, rate: plan.header.rate, format: plan.header.format }),
     };
     make(place, |folder| path_of(folder, plan.identity), SPOOL_FILE_BYTES, &identity)
 }
@@ -237,9 +294,9 @@ pub fn punch(spool: &File, offset: SpoolByte, bytes: usize) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::format::TakeFormat;
     use crate::message::take::TakeKey;
     use crate::wav::header::Header;
+    use std::os::unix::ffi::OsStrExt;
 
     fn plan() -> TakePlan {
         TakePlan {
@@ -271,6 +328,43 @@ mod tests {
     fn a_folder_outside_of_tmpfs_is_refused_for_spools() {
         assert_eq!(folder_in(Path::new("/proc")), None);
         assert_eq!(folder_in(Path::new("/nowhere")), None);
+    }
+
+    #[test]
+    fn another_user_who_makes_the_spool_folder_first_does_not_push_the_spool_into_nameless_memory() {
+        let tmpfs = tempfile::tempdir().unwrap();
+        // The program trusts neither a folder of another user nor its own one that others may enter.
+        DirBuilder::new().mode(0o755).create(folder_name(tmpfs.path())).unwrap();
+        std::fs::set_permissions(folder_name(tmpfs.path()), std::os::unix::fs::PermissionsExt::from_mode(0o755))
+            .unwrap();
+        let folder = own_folder_in(tmpfs.path()).unwrap();
+        assert_ne!(folder, folder_name(tmpfs.path()));
+        assert!(is_ours(&folder));
+        assert_eq!(own_folder_in(tmpfs.path()), Some(folder.clone()), "the next start uses it again");
+        assert_eq!(folders_in(tmpfs.path()), [folder], "a recovery without a session finds it too");
+    }
+
+    #[test]
+    fn a_path_that_is_not_text_is_stored_byte_for_byte() {
+        let path = |bytes: &[u8]| PathBuf::from(std::ffi::OsStr::from_bytes(bytes));
+        for (wav, mirror) in [
+            (path(b"/a/b.wav"), None),
+            (path(b"/a/\xff/b.wav"), Some(path(b"/m/\xe9\x01/b.wav"))),
+            (path("/Åska/b.wav".as_bytes()), Some(path(b"/m/b.wav"))),
+        ] {
+            let identity = SpoolIdentity {
+                faultless_spool: SPOOL_VERSION,
+                take: Uuid::nil(),
+                session: Uuid::nil(),
+                wav,
+                frame_bytes: 3,
+                pass: Uuid::nil(),
+                mirror,
+                sound: None,
+            };
+            let text = serde_json::to_string(&identity).unwrap();
+            assert_eq!(serde_json::from_str::<SpoolIdentity>(&text).unwrap(), identity, "{text}");
+        }
     }
 
     #[test]

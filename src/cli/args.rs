@@ -213,6 +213,14 @@ pub struct RecoverArgs {
     /// It then leaves the takes as they are. Use this only if that memory is gone. It removes nothing from memory.
     #[arg(long, requires = "session", verbatim_doc_comment)]
     pub without_memory: bool,
+    /// Write the sound of the spool files that no session will recover into WAV files in this folder
+    ///
+    /// The list without arguments shows these files: their session is not there any more, or their take is finished.
+    #[arg(long, value_name = "FOLDER", conflicts_with = "session", verbatim_doc_comment)]
+    pub extract: Option<PathBuf>,
+    /// Remove each of these spool files from memory once the WAV file with its sound is durable
+    #[arg(long, requires = "extract")]
+    pub discard: bool,
     /// Print the result as one line of JSON on standard output
     #[arg(long)]
     pub json: bool,

@@ -3,19 +3,22 @@
 use super::args::RecoverArgs;
 use super::{Failure, print, print_stderr, printable};
 use crate::butler::spool;
+use crate::recovery::extract::{Extracted, extract};
 use crate::recovery::viewpoint::Viewpoint;
 use crate::recovery::{Report, leftover, recover_from};
 use crate::rt::process;
 use crate::session::session_file::OpenSession;
 use crate::session::{Session, TakeState};
+use crate::time::{Frames, SampleRate};
 use serde_json::{Value, json};
 use std::path::Path;
 
 /// Recovers a session, or lists what is left in memory.
 pub fn run(args: &RecoverArgs) -> Result<(), Failure> {
-    match &args.session {
-        Some(session) => one(session, args),
-        None => {
+    match (&args.session, &args.extract) {
+        (Some(session), _) => one(session, args),
+        (None, Some(folder)) => extract_to(folder, args),
+        (None, None) => {
             list(args.json);
             Ok(())
         }
@@ -64,6 +67,41 @@ fn takes(session: &Session, report: &Report) -> Vec<Value> {
         })
     });
     value.collect()
+}
+
+/// Takes the sound of leftover spool files out of memory.
+fn extract_to(folder: &Path, args: &RecoverArgs) -> Result<(), Failure> {
+    let (extracted, troubles) = extract(&spool::folders(), folder, args.discard);
+    for trouble in &troubles {
+        print_stderr(&format!("caution: {}", printable(trouble)));
+    }
+    if args.json {
+        print(&json!({ "extracted": extracted }).to_string());
+    } else {
+        for one in &extracted {
+            print(&printable(&extracted_line(one)));
+        }
+        if extracted.is_empty() && troubles.is_empty() {
+            print("no spool file was left behind that needs this");
+        }
+    }
+    match troubles.len() {
+        0 => Ok(()),
+        count => Err(Failure(format!("{}: {count} spool files are kept; see above", folder.display()))),
+    }
+}
+
+fn extracted_line(one: &Extracted) -> String {
+    let spool = one.spool.display();
+    let removed = if one.removed { "; removed from memory" } else { "" };
+    let Some(wav) = &one.wav else { return format!("{spool}: has no sound{removed}") };
+    let seconds = Frames(one.frames).seconds(SampleRate(one.rate));
+    let guess = if one.format_guessed { "; its format is a guess" } else { "" };
+    format!(
+        "{}: {seconds:.2} s from frame {} of its take on, from {spool}{guess}{removed}",
+        wav.display(),
+        one.first_frame
+    )
 }
 
 fn list(as_json: bool) {

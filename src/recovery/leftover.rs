@@ -11,6 +11,7 @@ use crate::session::{Session, Take, TakeState};
 use crate::time::Frames;
 use crate::window::progress_page::Progress;
 use serde::Serialize;
+use std::fmt;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -48,7 +49,7 @@ pub(super) fn sweep(
         if its.session != session.id {
             continue;
         }
-        let progress = progress_of(folder, its.pass, session);
+        let progress = progress_of(folder, its.pass, session.id);
         let recorded = progress.as_ref().map(|progress| progress.frames);
         let whole = is_in_takes(store, session, &spool, recorded) && !is_for_a_copy(store, session, &spool);
         // The program was killed before the session listed the take. The progress page tells whether the pass had a
@@ -66,7 +67,8 @@ pub(super) fn sweep(
         let Ok(progress_page) = FoundProgress::open_of(&path, folder.owner) else { continue };
         let its = &progress_page.identity;
         let is_listed = session.takes().iter().any(|take| take.uuid == its.pass);
-        let is_empty_pass = || !is_listed && progress_of(folder, its.pass, session).as_ref().is_some_and(never_began);
+        let is_empty_pass =
+            || !is_listed && progress_of(folder, its.pass, session.id).as_ref().is_some_and(never_began);
         let needless = || !progress_is_needed(store, session, &progress_page) || is_empty_pass();
         let is_kept = || wanted.contains(&its.pass) || has_spool(session, &progress_page);
         if its.session == session.id && !is_kept() && needless() {
@@ -126,9 +128,9 @@ pub(super) fn has_spool(session: &Session, progress_page: &FoundProgress) -> boo
 }
 
 /// The content of the pass's progress page in a folder, if it can be read and is the session's.
-fn progress_of(folder: &SpoolFolder, pass: Uuid, session: &Session) -> Option<Progress> {
+pub(super) fn progress_of(folder: &SpoolFolder, pass: Uuid, session: Uuid) -> Option<Progress> {
     let page = FoundProgress::open_of(&progress_path_of(&folder.path, pass), folder.owner).ok()?;
-    if page.identity.session == session.id { page.read().ok() } else { None }
+    if page.identity.session == session { page.read().ok() } else { None }
 }
 
 /// Whether the pass has no frame.
@@ -147,9 +149,8 @@ fn describe(path: &Path) -> Leftover {
         Ok(spool) => {
             let wav = spool.identity.wav.clone();
             let session = wav.parent().and_then(Path::parent).map(Path::to_owned);
-            let state =
-                session.as_ref().map_or_else(|| "its session is not known".to_owned(), |folder| advice(folder, &spool));
-            Leftover { spool: path.to_owned(), bytes: spool.memory_bytes(), wav: Some(wav), session, state }
+            let (bytes, state) = (spool.memory_bytes(), Fate::of(&spool).to_string());
+            Leftover { spool: path.to_owned(), bytes, wav: Some(wav), session, state }
         }
         Err(rejected) => {
             let found = std::fs::symlink_metadata(path).ok().filter(|_| rejected != Rejected::Missing);
@@ -159,31 +160,71 @@ fn describe(path: &Path) -> Leftover {
     }
 }
 
-/// The advice for a spool whose session was in `folder`.
-fn advice(folder: &Path, spool: &FoundSpool) -> String {
-    let its = &spool.identity;
-    match open_read_only(folder) {
-        Ok(session) if session.id == its.session => match takes_of(&session, spool) {
-            _ if is_in_use(folder) => "its session is open in another program".to_owned(),
+/// The state of a spool, as its session at the place of the time of recording shows it.
+enum Fate {
+    /// The session is open in another program.
+    InUse,
+    /// A recovery of the session in this folder brings the sound into the take.
+    ToRecover(PathBuf),
+    /// The take is finished, without this many seconds of the spool's sound at its end.
+    Finished { missing: f64 },
+    /// The session does not list the take.
+    NotListed,
+    /// The session is not in this folder any more.
+    NoSession(PathBuf),
+    /// The path of the take has no folder for a session.
+    Nameless,
+}
+
+impl Fate {
+    fn of(spool: &FoundSpool) -> Fate {
+        let its = &spool.identity;
+        let Some(folder) = its.wav.parent().and_then(Path::parent) else { return Fate::Nameless };
+        let session = match open_read_only(folder) {
+            Ok(session) if session.id == its.session => session,
+            _ => return Fate::NoSession(folder.to_owned()),
+        };
+        match takes_of(&session, spool) {
+            _ if is_in_use(folder) => Fate::InUse,
+            None => Fate::NotListed,
             Some(takes) if takes.iter().any(|take| take.state == TakeState::Recording) => {
-                format!("to be recovered: faultless recover {}", folder.display())
+                Fate::ToRecover(folder.to_owned())
             }
-            Some(takes) => finished_advice(&takes, spool, &session),
-            None => "its session does not list its take; kept for you to judge".to_owned(),
-        },
-        _ => format!("its session is not at {} any more; if it was moved: faultless recover FOLDER", folder.display()),
+            Some(takes) => {
+                let end = takes.iter().map(|take| take.offset + take.frames).max().unwrap_or_default();
+                let folder = spool.path.parent().map(SpoolFolder::own);
+                let recorded = folder.and_then(|folder| progress_of(&folder, its.pass, its.session));
+                let more = sound_beyond(spool, end, recorded.map(|progress| progress.frames)).unwrap_or_default();
+                Fate::Finished { missing: more.seconds(session.rate()) }
+            }
+        }
     }
 }
 
-/// The advice for a spool whose takes are finished.
-fn finished_advice(takes: &[&Take], spool: &FoundSpool, session: &Session) -> String {
-    let end = takes.iter().map(|take| take.offset + take.frames).max().unwrap_or_default();
-    let recorded =
-        spool.path.parent().and_then(|folder| progress_of(&SpoolFolder::own(folder), spool.identity.pass, session));
-    let more = sound_beyond(spool, end, recorded.map(|progress| progress.frames)).unwrap_or_default();
-    if more == Frames(0) {
-        return "its take is finished and differs from it; kept for you to judge".to_owned();
+impl fmt::Display for Fate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const EXTRACT: &str = "to take the sound out: faultless recover --extract FOLDER";
+        match self {
+            Fate::InUse => f.write_str("its session is open in another program"),
+            Fate::ToRecover(folder) => write!(f, "to be recovered: faultless recover {}", folder.display()),
+            Fate::Finished { missing: 0.0 } => write!(f, "its take is finished and differs from it; {EXTRACT}"),
+            Fate::Finished { missing } => {
+                write!(f, "its take is finished without the last {missing:.2} s that this file has; {EXTRACT}")
+            }
+            Fate::NotListed => write!(f, "its session does not list its take; {EXTRACT}"),
+            Fate::NoSession(folder) => {
+                let folder = folder.display();
+                write!(
+                    f,
+                    "its session is not at {folder} any more; if it was moved: faultless recover FOLDER; {EXTRACT}"
+                )
+            }
+            Fate::Nameless => write!(f, "its session is not known; {EXTRACT}"),
+        }
     }
-    let seconds = more.seconds(session.rate());
-    format!("its take is finished without the last {seconds:.2} s that this file has; kept for you to judge")
+}
+
+/// Whether no recovery at the place of the recording will bring the spool's sound into a take.
+pub(super) fn is_orphan(spool: &FoundSpool) -> bool {
+    !matches!(Fate::of(spool), Fate::InUse | Fate::ToRecover(_))
 }

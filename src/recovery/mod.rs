@@ -20,6 +20,7 @@
 #![forbid(unsafe_code)]
 
 pub mod evidence;
+pub mod extract;
 pub mod leftover;
 pub mod length;
 pub mod viewpoint;

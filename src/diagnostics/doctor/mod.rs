@@ -93,7 +93,7 @@ pub fn examine(folder: &Path, tracks: usize, rate: u32, format: TakeFormat) -> V
     let folder = existing(folder);
     let mut findings = scheduling::examine();
     findings.extend(memory::examine(needs));
-    findings.push(spool::examine(needs));
+    findings.extend(spool::examine(needs));
     findings.extend(file_system::examine(&folder, needs));
     findings.push(disk::examine(&folder, needs));
     findings.extend(kernel::examine(root, &folder));

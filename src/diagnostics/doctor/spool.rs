@@ -1,14 +1,28 @@
 //! Judges the spool: its folder, and how long a disk may stall before the spool is full. Thread: control.
 
 use super::{Finding, Needs, Verdict, binary, duration};
+use crate::butler::logout::{self, Logout};
 use crate::butler::spool;
 use crate::limits::SPOOL_RAM_DIVISOR;
 use crate::rt::process;
-use std::path::PathBuf;
+use nix::unistd::getuid;
+use std::path::{Path, PathBuf};
 
-pub(super) fn examine(needs: Needs) -> Finding {
+pub(super) fn examine(needs: Needs) -> Vec<Finding> {
     let memory = process::memory_bound().and_then(|bound| Ok((bound, process::memory_available()?)));
-    judge(spool::folder(), memory.ok(), needs)
+    let folder = spool::folder();
+    let effect = folder.as_ref().and_then(|(folder, _)| logout::effect(folder, getuid().as_raw()));
+    let at_logout = folder.as_ref().zip(effect).map(|((folder, _), effect)| judge_logout(folder, effect));
+    std::iter::once(judge(folder, memory.ok(), needs)).chain(at_logout).collect()
+}
+
+/// A spool folder that does not outlive the user's last logout.
+fn judge_logout(folder: &Path, effect: Logout) -> Finding {
+    let sentence = format!(
+        "{}: a recording that was killed must be recovered before the logout, or its last seconds are lost.",
+        effect.sentence()
+    );
+    Finding::new("spool at logout", folder.display().to_string(), Verdict::Fair, sentence).fix(effect.fix())
 }
 
 /// `folder` is the spool folder and its free bytes; `memory` is the bytes of memory that exist and that are free now.
@@ -54,6 +68,14 @@ mod tests {
         // a quarter of 1 GiB / 3,456,000 bytes per second
         assert!(finding.sentence.contains("for 77.7 s"), "{finding:?}");
         assert_eq!(finding.verdict, Verdict::Good);
+    }
+
+    #[test]
+    fn a_spool_folder_that_a_logout_empties_is_fair_and_the_fix_keeps_it() {
+        let finding = judge_logout(Path::new("/dev/shm/faultless-1000"), Logout::RemovesIpc);
+        assert_eq!(finding.verdict, Verdict::Fair);
+        assert!(finding.sentence.contains("RemoveIPC") && finding.sentence.ends_with('.'), "{finding:?}");
+        assert!(finding.fix.unwrap().contains("RemoveIPC=no"));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Recovery by hand: sessions, spools and tallies made for the purpose, and what comes of each. Thread: test.
 
 mod elsewhere;
+mod extracting;
 mod hostile;
 
 use super::evidence::FoundSpool;
