@@ -14,6 +14,7 @@ pub mod stress;
 #[cfg(feature = "gui")]
 pub mod gui;
 
+use crate::rt::process;
 use args::{Cli, Mode};
 use clap::Parser;
 use std::fmt::Display;
@@ -33,6 +34,7 @@ impl<E: Display> From<E> for Failure {
 
 /// Runs the mode that the arguments name.
 pub fn main() -> ExitCode {
+    process::prepare();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) if error.use_stderr() => {
@@ -93,10 +95,11 @@ pub fn print(line: &str) {
     writeln!(out, "{line}").and_then(|()| out.flush()).ok();
 }
 
-/// Returns a flag that Ctrl-C, SIGTERM and a closed terminal set. The mode that runs then ends cleanly.
+/// Returns a flag that Ctrl-C, SIGTERM and a closed terminal set, unless the program's parent ignored that signal. The
+/// mode that runs then ends cleanly.
 pub fn end_on_signals() -> Arc<AtomicBool> {
     let flag = Arc::new(AtomicBool::new(false));
-    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP] {
+    for signal in process::end_signals() {
         // If this fails, the signal kills the program, and the next start recovers the takes.
         signal_hook::flag::register(signal, Arc::clone(&flag)).ok();
     }

@@ -4,7 +4,6 @@ use super::args::RecoverArgs;
 use super::{Failure, print, print_stderr, printable};
 use crate::butler::spool;
 use crate::recovery::{Report, leftover, recover};
-use crate::rt::process;
 use crate::session::session_file::OpenSession;
 use crate::session::{Session, TakeState};
 use serde_json::{Value, json};
@@ -23,8 +22,6 @@ pub fn run(args: &RecoverArgs) -> Result<(), Failure> {
 
 fn one(path: &Path, as_json: bool) -> Result<(), Failure> {
     crate::window::page_bytes_check()?;
-    // Recovery has the WAV file and the spool file of every take of a pass open at once.
-    process::raise_open_files().ok();
     let (mut store, mut session) = OpenSession::open(path)?;
     let report = recover(&mut store, &mut session, &spool::folders());
     for trouble in &report.troubles {

@@ -2,7 +2,10 @@
 //! Thread: test.
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
-use crate::util::{Run, before, check, contents, faultless, is_root, place, record, run, skip, stranger, with_program};
+use crate::record::await_sound;
+use crate::util::{
+    PATIENCE, Run, before, check, contents, faultless, is_root, place, record, run, skip, start, stranger, with_program,
+};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -206,6 +209,25 @@ fn too_few_open_files_are_one_line() {
     let program = record(&folder, "--device virtual:free --inputs 64 --seconds 0.1");
     let told = run(before("prlimit --nofile=60:60 --", &program));
     told.refused(&["audio", "open files"]);
+}
+
+#[test]
+fn a_limit_of_file_sizes_is_an_error_of_every_mode_that_writes_and_leaves_nothing_half() {
+    let (place, folder) = session();
+    let limited = |bytes: u32, command: &Command| run(before(&format!("prlimit --fsize={bytes}:{bytes} --"), command));
+    let to = place.path().join("to");
+    let export = faultless("export", &folder, &format!("--to {}", to.display()));
+    limited(40_000, &export).refused(&["In 1.wav", "too large"]);
+    assert!(!to.exists(), "{:?}", contents(&to));
+    let cut_off = place.path().join("cut-off");
+    let program = start(record(&cut_off, "--device virtual --inputs 1 --seconds 600"));
+    await_sound(&cut_off.join("audio/In 1-1.wav"));
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    program.signal("KILL");
+    program.wait(PATIENCE);
+    limited(200_000, &faultless("recover", &cut_off, "")).refused(&["not recovered"]);
+    run(faultless("recover", &cut_off, "")).done();
+    assert!(check(&cut_off)[0].frames > 90_000, "the sound is still there");
 }
 
 #[test]
