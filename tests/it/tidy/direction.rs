@@ -97,6 +97,7 @@ const DIRECTION: &[(&str, &[&str])] = &[
             "peaks",
             "session",
             "file_system",
+            "lock",
             "histogram",
             "time",
             "format",
