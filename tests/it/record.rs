@@ -3,7 +3,7 @@
 
 use crate::util::{
     Checked, DEEP, PATIENCE, Started, before, check, contents, edit, faultless, new_session, place, read_wav, record,
-    run, start, stored,
+    run, skip, start, stored,
 };
 use faultless::butler::capabilities::{Capabilities, CapturePath};
 use faultless::control::{Control, Notice, Setup};
@@ -452,6 +452,22 @@ fn takes_without_a_frame_are_no_success() {
     }
     program.signal("TERM");
     program.wait(PATIENCE).refused(&[&folder.display().to_string(), "no sound was recorded"]);
+}
+
+#[test]
+fn a_time_zone_that_tz_names_is_the_time_zone_of_takes() {
+    if !Path::new("/usr/share/zoneinfo/Asia/Kolkata").exists() {
+        return skip("a_time_zone_that_tz_names", "needs the zones of tzdata");
+    }
+    let place = place();
+    for name in ["Asia/Kolkata", ":Asia/Kolkata"] {
+        let folder = place.path().join(name.replace('/', "-"));
+        let mut program = record(&folder, "--device virtual:free --inputs 1 --seconds 0.1");
+        program.env("TZ", name);
+        run(program).done();
+        let session = open_read_only(&folder).unwrap();
+        assert!(session.takes()[0].started.ends_with("+05:30"), "{name}: {}", session.takes()[0].started);
+    }
 }
 
 #[test]
