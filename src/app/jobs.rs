@@ -206,7 +206,12 @@ impl Jobs {
             };
             let done = export::plan::plan(&session, &options)
                 .and_then(|plan| export::run::run(&plan.files, &mut progress, &cancel))
-                .map(|made| Arc::new(made.into_iter().map(|made| made.file).collect()))
+                .map(|made| {
+                    for problem in made.problems {
+                        send(JobEvent::Notice(Severity::Caution, format!("export: {problem}")));
+                    }
+                    Arc::new(made.files.into_iter().map(|made| made.file).collect())
+                })
                 .map_err(|error| error.to_string());
             send(JobEvent::Exported(done));
         });

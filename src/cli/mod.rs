@@ -14,11 +14,15 @@ pub mod stress;
 #[cfg(feature = "gui")]
 pub mod gui;
 
+use crate::recovery::is_needed;
 use crate::rt::process;
+use crate::session::Session;
+use crate::session::session_file::is_in_use;
 use args::{Cli, Mode};
 use clap::Parser;
 use std::fmt::Display;
 use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -93,6 +97,16 @@ pub fn print_stderr(line: &str) {
 pub fn print(line: &str) {
     let mut out = std::io::stdout().lock();
     writeln!(out, "{line}").and_then(|()| out.flush()).ok();
+}
+
+/// What to do about a pass of the session that is not finished, as the end of a sentence. `None`: every pass is finished.
+pub fn unfinished_pass(folder: &Path, session: &Session) -> Option<String> {
+    let advice = match (is_needed(session), is_in_use(folder)) {
+        (false, _) => return None,
+        (true, true) => "a pass of it is being recorded: its sound can be used when it is finished".to_owned(),
+        (true, false) => format!("a pass of it was cut off: faultless recover {}", folder.display()),
+    };
+    Some(advice)
 }
 
 /// Returns a flag that Ctrl-C, SIGTERM and a closed terminal set, unless the program's parent ignored that signal. The
