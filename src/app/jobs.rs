@@ -130,9 +130,14 @@ impl Jobs {
         self.doctor.clone()
     }
 
+    /// Whether an export runs, or was cancelled and still removes its files.
+    pub(super) fn is_exporting(&self) -> bool {
+        self.export.progress.is_some()
+    }
+
     /// Whether a job runs.
     pub(super) fn is_busy(&self) -> bool {
-        self.export.progress.is_some() || self.stress.progress.is_some() || self.doctor == Some(None)
+        self.is_exporting() || self.stress.progress.is_some() || self.doctor == Some(None)
     }
 
     /// Takes the messages of all jobs. Returns notices for the user.
@@ -181,7 +186,7 @@ impl Jobs {
     }
 
     pub(super) fn export(&mut self, request: ExportRequest, folder: PathBuf, session: Arc<Session>) {
-        if self.export.progress.is_some() {
+        if self.is_exporting() {
             return;
         }
         self.export = ExportView { progress: Some(0.0), ..ExportView::default() };
@@ -201,7 +206,12 @@ impl Jobs {
             };
             let done = export::plan::plan(&session, &options)
                 .and_then(|plan| export::run::run(&plan.files, &mut progress, &cancel))
-                .map(|made| Arc::new(made.into_iter().map(|made| made.file).collect()))
+                .map(|made| {
+                    for problem in made.problems {
+                        send(JobEvent::Notice(Severity::Caution, format!("export: {problem}")));
+                    }
+                    Arc::new(made.files.into_iter().map(|made| made.file).collect())
+                })
                 .map_err(|error| error.to_string());
             send(JobEvent::Exported(done));
         });

@@ -16,6 +16,7 @@ mod opener;
 mod past_events;
 pub mod report;
 pub mod settings;
+pub mod shared_app;
 pub mod snapshot;
 mod waves;
 
@@ -35,8 +36,6 @@ use opener::{OpenRequest, Opener, OpenerEvent};
 use settings::{Settings, SettingsStore};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 /// Wakes the front end. Any thread calls it when there is something new to show.
@@ -55,8 +54,6 @@ pub struct Options {
     pub config: Option<PathBuf>,
     /// The folder for new sessions.
     pub sessions: Option<PathBuf>,
-    /// Set by a signal handler: the app closes everything.
-    pub end: Option<Arc<AtomicBool>>,
     pub wake: Option<Wake>,
     /// The program that runs the stress test; `None`: this one. Tests set it.
     pub program: Option<PathBuf>,
@@ -219,9 +216,6 @@ impl App {
 
     /// Collects the results of all threads. Call it before drawing and after a wake. It does not wait.
     pub fn poll(&mut self) {
-        if self.options.end.as_ref().is_some_and(|end| end.load(Relaxed)) {
-            self.shutdown();
-        }
         while let Some(event) = self.opener.next_event() {
             self.needs_repaint = true;
             self.handle_opener_event(event);
@@ -367,11 +361,12 @@ impl App {
         matches!(&self.state, OpenState::Open(control) if control.is_recording())
     }
 
-    /// Begins to close everything. Closing ends a pass first.
+    /// Begins to close everything. Closing ends a pass first, and cancels an export, which then removes its files.
     pub fn shutdown(&mut self) {
         if !self.closing {
             self.closing = true;
             self.next_open = None;
+            self.jobs.cancel_export();
             self.open_or_close_next();
         }
     }
@@ -381,6 +376,7 @@ impl App {
         self.closing
             && !self.opener.is_busy()
             && matches!(self.state, OpenState::Empty(_))
+            && !self.jobs.is_exporting()
             && self.settings_store.is_saved()
     }
 

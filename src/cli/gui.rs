@@ -1,16 +1,27 @@
 //! `faultless [SESSION]`: opens the GUI. Thread: ui.
 
-use super::Failure;
 use super::args::WindowArgs;
+use super::{Failure, print_stderr};
+use crate::app::shared_app::SharedApp;
 use crate::app::{DeviceWish, Options};
+use crate::rt::process;
 use crate::ui::frame::WindowFrame;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 /// Advice for a machine without a display.
 const WITHOUT_DISPLAY: &str = "to record without a window: faultless record SESSION";
+
+/// Time limit for the disk after a signal. Shorter than the 90 seconds after which systemd kills a program, so that the
+/// message below is written.
+const CLOSE_LIMIT: Duration = Duration::from_secs(60);
+
+/// Time for the window to close after everything is on the disk.
+const WINDOW_LIMIT: Duration = Duration::from_secs(2);
+
+const NOT_CLOSED: &str = "not everything is saved, because a disk or a device does not answer; the sound that is not in \
+                          the takes is in memory: start again before you switch the machine off, and it is recovered";
 
 /// The smallest size at which nothing in the GUI overlaps.
 const MIN_SIZE: [f32; 2] = [960.0, 560.0];
@@ -39,13 +50,22 @@ pub fn run(args: &WindowArgs) -> Result<(), Failure> {
             .with_min_inner_size(MIN_SIZE),
         ..eframe::NativeOptions::default()
     };
-    let end = Arc::new(AtomicBool::new(false));
-    let made = Box::new(move |cc: &eframe::CreationContext<'_>| {
-        listen(&end, &cc.egui_ctx);
-        Ok(Box::new(WindowFrame::new(&cc.egui_ctx, Options { end: Some(end), ..options })) as Box<dyn eframe::App>)
+    let window = Arc::new(OnceLock::new());
+    close_on_signals(Arc::clone(&window))?;
+    let created = Arc::clone(&window);
+    let create = Box::new(move |cc: &eframe::CreationContext<'_>| {
+        let frame = WindowFrame::new(&cc.egui_ctx, options);
+        created.set((frame.shared_app(), cc.egui_ctx.clone())).ok();
+        Ok(Box::new(frame) as Box<dyn eframe::App>)
     });
-    eframe::run_native("Faultless", native, made)
-        .map_err(|error| Failure(format!("the window cannot be opened: {error}; {WITHOUT_DISPLAY}")))
+    let shown = eframe::run_native("Faultless", native, create);
+    // The event loop also ends by an error, for example when the display server is gone.
+    if let Some((app, _)) = window.get()
+        && !app.close_within(CLOSE_LIMIT)
+    {
+        return Err(Failure(NOT_CLOSED.to_owned()));
+    }
+    shown.map_err(|error| Failure(format!("the window cannot be opened: {error}; {WITHOUT_DISPLAY}")))
 }
 
 fn options(args: &WindowArgs) -> Options {
@@ -61,16 +81,23 @@ fn options(args: &WindowArgs) -> Options {
     Options { session: args.session.clone(), device, capture_path: args.capture_path, ..Options::default() }
 }
 
-/// Closes the GUI at Ctrl-C, at SIGTERM and when the terminal closes, without asking the user.
-fn listen(end: &Arc<AtomicBool>, ctx: &egui::Context) {
-    let (end, ctx) = (Arc::clone(end), ctx.clone());
-    let Ok(mut signals) = Signals::new([SIGINT, SIGTERM, SIGHUP]) else { return };
-    let thread = std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
-        for _ in signals.forever() {
-            end.store(true, Relaxed);
-            ctx.request_repaint();
+/// Closes the app at Ctrl-C, at a log-out or shutdown and when the terminal closes, without asking the user. The window
+/// then closes by itself. If it does not draw, or the disk does not answer, the program ends without it.
+fn close_on_signals(window: Arc<OnceLock<(SharedApp, egui::Context)>>) -> Result<(), Failure> {
+    let mut signals = Signals::new(process::end_signals())?;
+    std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        if signals.forever().next().is_none() {
+            return;
         }
-    });
-    // Without this thread a signal kills the program, and the next start recovers the takes.
-    drop(thread);
+        // Before there is a window, nothing is open.
+        let Some((app, ctx)) = window.get() else { std::process::exit(1) };
+        if !app.close_within(CLOSE_LIMIT) {
+            print_stderr(&format!("faultless: {NOT_CLOSED}"));
+            std::process::exit(1);
+        }
+        ctx.request_repaint();
+        std::thread::sleep(WINDOW_LIMIT);
+        std::process::exit(0);
+    })?;
+    Ok(())
 }

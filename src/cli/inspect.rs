@@ -1,11 +1,12 @@
 //! `faultless export`, `devices`, `doctor` and `bench`: the modes that need no session in control. Thread: control.
 
 use super::args::{BenchArgs, BenchMode, DevicesArgs, DoctorArgs, ExportArgs, ResidencyArgs};
-use super::{Failure, end_on_signals, print, print_stderr, printable};
+use super::{Failure, end_on_signals, print, print_stderr, printable, unfinished_pass};
 use crate::butler::spool;
 use crate::device::{Listed, Listing, cards, list};
 use crate::diagnostics::bench;
 use crate::diagnostics::doctor;
+use crate::export::error::ExportError;
 use crate::export::plan::plan;
 use crate::export::position_text::parse_position;
 use crate::export::run::run as write_files;
@@ -29,23 +30,39 @@ pub fn export(args: &ExportArgs) -> Result<(), Failure> {
         mix: args.mix,
         force: args.force,
     };
-    let plan = plan(&session, &options)?;
-    for note in &plan.notes {
+    let unfinished = unfinished_pass(&args.session, &session);
+    let plan = match (plan(&session, &options), &unfinished) {
+        (Ok(plan), _) => plan,
+        // The sound that the user looks for is most likely in the pass that is not finished.
+        (Err(ExportError::NoSound { .. }), Some(advice)) => {
+            return Err(Failure(format!("{}: no track has finished sound there; {advice}", args.session.display())));
+        }
+        (Err(error), _) => return Err(error.into()),
+    };
+    for note in plan.notes.iter().chain(&unfinished) {
         print_stderr(&format!("note: {}", printable(note)));
     }
     let live = !args.json && std::io::stderr().is_terminal();
-    let files = write_files(&plan.files, &mut |progress| show(live, &progress), &stop_flag)?;
+    let outcome = write_files(&plan.files, &mut |progress| show(live, &progress), &stop_flag)?;
     if live {
         write!(std::io::stderr().lock(), "\r\x1b[K").ok();
     }
+    for problem in &outcome.problems {
+        print_stderr(&format!("caution: {}", printable(problem)));
+    }
     if args.json {
-        print(&json!({ "session": args.session.to_string_lossy(), "files": files }).to_string());
-        return Ok(());
+        let session = args.session.to_string_lossy();
+        print(&json!({ "session": session, "files": outcome.files, "problems": outcome.problems }).to_string());
+    } else {
+        for file in &outcome.files {
+            print(&line(file));
+        }
     }
-    for file in &files {
-        print(&line(file));
+    match outcome.problems.len() {
+        0 => Ok(()),
+        1 => Err(Failure("one take is not whole in the export; see above".to_owned())),
+        takes => Err(Failure(format!("{takes} takes are not whole in the export; see above"))),
     }
-    Ok(())
 }
 
 fn show(live: bool, progress: &Progress<'_>) {

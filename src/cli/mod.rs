@@ -14,10 +14,15 @@ pub mod stress;
 #[cfg(feature = "gui")]
 pub mod gui;
 
+use crate::recovery::is_needed;
+use crate::rt::process;
+use crate::session::Session;
+use crate::session::session_file::is_in_use;
 use args::{Cli, Mode};
 use clap::Parser;
 use std::fmt::Display;
 use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -33,6 +38,7 @@ impl<E: Display> From<E> for Failure {
 
 /// Runs the mode that the arguments name.
 pub fn main() -> ExitCode {
+    process::prepare();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) if error.use_stderr() => {
@@ -93,10 +99,21 @@ pub fn print(line: &str) {
     writeln!(out, "{line}").and_then(|()| out.flush()).ok();
 }
 
-/// Returns a flag that Ctrl-C, SIGTERM and a closed terminal set. The mode that runs then ends cleanly.
+/// What to do about a pass of the session that is not finished, as the end of a sentence. `None`: every pass is finished.
+pub fn unfinished_pass(folder: &Path, session: &Session) -> Option<String> {
+    let advice = match (is_needed(session), is_in_use(folder)) {
+        (false, _) => return None,
+        (true, true) => "a pass of it is being recorded: its sound can be used when it is finished".to_owned(),
+        (true, false) => format!("a pass of it was cut off: faultless recover {}", folder.display()),
+    };
+    Some(advice)
+}
+
+/// Returns a flag that Ctrl-C, SIGTERM and a closed terminal set, unless the program's parent ignored that signal. The
+/// mode that runs then ends cleanly.
 pub fn end_on_signals() -> Arc<AtomicBool> {
     let flag = Arc::new(AtomicBool::new(false));
-    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP] {
+    for signal in process::end_signals() {
         // If this fails, the signal kills the program, and the next start recovers the takes.
         signal_hook::flag::register(signal, Arc::clone(&flag)).ok();
     }

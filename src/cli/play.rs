@@ -3,7 +3,7 @@
 use super::args::PlayArgs;
 use super::record::show_notices;
 use super::status::StatusLine;
-use super::{Failure, choose, end_on_signals, is_set, print, print_stderr};
+use super::{Failure, choose, end_on_signals, is_set, print, print_stderr, unfinished_pass};
 use crate::butler::capabilities::CapturePath;
 use crate::control::report::{AudioReport, Reading};
 use crate::control::{Control, Purpose, Setup};
@@ -11,8 +11,7 @@ use crate::device::DeviceFacts;
 use crate::device::signal::Signal;
 use crate::export::position_text::parse_position;
 use crate::message::Motion;
-use crate::recovery::is_needed;
-use crate::session::session_file::{is_in_use, open_read_only};
+use crate::session::session_file::open_read_only;
 use crate::time::{Clock, FramePos, Frames};
 use serde_json::{Value, json};
 use std::sync::atomic::Ordering::Relaxed;
@@ -32,13 +31,8 @@ pub fn run(args: &PlayArgs) -> Result<(), Failure> {
         None => session.end().0,
     };
     if session.end().0 <= from {
-        let name = args.session.display();
-        let more = if is_needed(&session) && !is_in_use(&args.session) {
-            format!("; a pass of it was cut off: faultless recover {name}")
-        } else {
-            String::new()
-        };
-        return Err(Failure(format!("{name}: there is nothing to play from there on{more}")));
+        let more = unfinished_pass(&args.session, &session).map_or_else(String::new, |advice| format!("; {advice}"));
+        return Err(Failure(format!("{}: there is nothing to play from there on{more}", args.session.display())));
     }
     let (name, note) = choose::device_name(&args.device);
     if let Some(text) = note {

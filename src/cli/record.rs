@@ -21,6 +21,10 @@ const FOLDER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time limit for the read-ahead to supply the first windows with `--play-along`.
 const WINDOWS_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Time limit for the device to deliver the first frame. `--seconds` count from that frame on, so without this limit a
+/// device that died before it would be waited for without an end.
+const FIRST_FRAME_LIMIT: Duration = Duration::from_secs(5);
+
 /// Records until `--seconds` are over or a signal comes.
 pub fn run(args: &RecordArgs) -> Result<(), Failure> {
     let stop_flag = end_on_signals();
@@ -44,16 +48,27 @@ pub fn run(args: &RecordArgs) -> Result<(), Failure> {
         "locked_bytes_peak": running.budget.peak(),
     });
     let (rate, folder) = (running.device.rate, control.folder().join(AUDIO));
+    let device = running.device.name.clone();
     let finished = control.take_report();
     let (reports, notices) = control.close();
     for notice in notices {
         print_notice(&notice);
     }
     let Some(report) = finished.or_else(|| reports.into_iter().next()) else {
-        let reason = observed.loss.map_or_else(String::new, |reason| format!(": {reason}"));
         let what = if observed.began { "it is not finished" } else { "nothing was recorded" };
-        return Err(Failure(format!("{}: {what}{reason}", args.session.display())));
+        return Err(Failure(format!("{}: {what}{}", args.session.display(), observed.reason())));
     };
+    // A take without a frame of sound is no success, whatever the user asked for.
+    if observed.is_late {
+        let limit = FIRST_FRAME_LIMIT.as_secs();
+        return Err(Failure(format!(
+            "{device}: it delivered no sound within {limit} s, nothing was recorded; check its cable and its clock, then \
+             record again"
+        )));
+    }
+    if report.takes.iter().all(|take| report.frames <= take.frames_lost) {
+        return Err(Failure(format!("{}: no sound was recorded{}", args.session.display(), observed.reason())));
+    }
     if args.json {
         let seconds = json!({ "seconds": Frames(report.frames).seconds(rate) });
         print(&merged(merged(head, seconds), serde_json::to_value(&report)?).to_string());
@@ -69,8 +84,8 @@ pub fn run(args: &RecordArgs) -> Result<(), Failure> {
     }
     if report.frames < length && !is_set(&stop_flag) {
         let at = Clock(Frames(report.frames).duration(rate));
-        let reason = observed.loss.map_or_else(String::new, |reason| format!(": {reason}"));
-        return Err(Failure(format!("{}: recording ended by itself at {at}{reason}", args.session.display())));
+        let (session, reason) = (args.session.display(), observed.reason());
+        return Err(Failure(format!("{session}: recording ended by itself at {at}{reason}")));
     }
     Ok(())
 }
@@ -136,24 +151,40 @@ fn set_extra_folders(control: &mut Control, args: &RecordArgs) -> Result<(), Fai
 }
 
 /// Observations during a pass, for the error message at its end.
+#[derive(Default)]
 struct Observed {
-    /// Whether the first frame was recorded.
+    /// Whether the audio thread got the pass.
     began: bool,
+    /// Whether the pass was stopped because the device delivered no first frame.
+    is_late: bool,
     /// The text of the last notice of a loss.
     loss: Option<String>,
 }
 
-/// Waits for the end of the pass. Stops it when a signal sets `stop_flag`.
+impl Observed {
+    /// The last loss as the end of a message.
+    fn reason(&self) -> String {
+        self.loss.as_ref().map_or_else(String::new, |reason| format!(": {reason}"))
+    }
+}
+
+/// Waits for the end of the pass. Stops it when a signal sets `stop_flag`, and when no first frame comes.
 fn wait_for_end(control: &mut Control, line: &mut StatusLine, stop_flag: &AtomicBool) -> Observed {
-    let (mut stopped, mut observed) = (false, Observed { began: false, loss: None });
+    let (mut stopped, mut observed) = (false, Observed::default());
+    let mut first_frame_deadline = None;
     while control.is_recording() {
         observed.began |= control.pass_reading().is_some();
         control.poll();
         observed.loss = show_notices(control, line).or(observed.loss);
         line.draw(control, true);
-        if is_set(stop_flag) && !stopped && control.pass_reading().is_some() {
-            control.stop();
-            stopped = true;
+        if control.pass_reading().is_some() && !stopped {
+            let deadline = *first_frame_deadline.get_or_insert_with(|| Instant::now() + FIRST_FRAME_LIMIT);
+            observed.is_late =
+                deadline < Instant::now() && control.pass_status().is_some_and(|status| !status.has_begun);
+            if is_set(stop_flag) || observed.is_late {
+                control.stop();
+                stopped = true;
+            }
         }
         std::thread::sleep(line.pace());
     }

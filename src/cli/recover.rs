@@ -6,7 +6,6 @@ use crate::butler::spool;
 use crate::recovery::extract::{Extracted, extract};
 use crate::recovery::viewpoint::Viewpoint;
 use crate::recovery::{Report, leftover, recover_from};
-use crate::rt::process;
 use crate::session::session_file::OpenSession;
 use crate::session::{Session, TakeState};
 use crate::time::{Frames, SampleRate};
@@ -27,8 +26,6 @@ pub fn run(args: &RecoverArgs) -> Result<(), Failure> {
 
 fn one(path: &Path, args: &RecoverArgs) -> Result<(), Failure> {
     crate::window::page_bytes_check()?;
-    // Recovery has the WAV file and the spool file of every take of a pass open at once.
-    process::raise_open_files().ok();
     let (mut store, mut session) = OpenSession::open(path)?;
     let view = Viewpoint { without_memory: args.without_memory, ..Viewpoint::here(&spool::folders()) };
     let report = recover_from(&mut store, &mut session, &view, &mut |_| Ok(()));

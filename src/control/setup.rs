@@ -128,9 +128,9 @@ pub struct UserLimits {
 
 /// The setup of the threads, from the limits of the machine and of the user.
 pub fn threads_setup(allowed: UserLimits, capture_path: CapturePath) -> ThreadsSetup {
-    // A session of 512 tracks opens 1,024 files, and the usual limit is 1,024 descriptors.
-    process::raise_open_files().ok();
-    process::outlive_file_limit();
+    // A session of 512 tracks opens 1,024 files, and the usual limit is 1,024 descriptors. `main` has done this already
+    // in the program; a test of the library has not.
+    process::prepare();
     let capabilities = Capabilities::probe(&Capabilities::without_from_environment());
     let asked = allowed.lock_kib.map_or(limits::LOCKED_BYTES_DEFAULT, |kib| kib.saturating_mul(1024));
     let lock_bytes_max = match lock_limit() {

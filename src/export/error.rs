@@ -41,6 +41,8 @@ pub enum ExportError {
         /// Whether the mix was requested. Mute and solo apply to it, but not to stems.
         mix: bool,
     },
+    /// A take's file is gone.
+    Missing { path: PathBuf },
     /// A take's file does not have the format in the session, or its rate is not that of the session.
     Foreign { path: PathBuf, reason: String },
     /// A take's file is shorter than the session says.
@@ -110,6 +112,9 @@ impl fmt::Display for ExportError {
                 "{}: no track is heard there; choose another range, or look at mute, solo and monitoring",
                 session.display()
             ),
+            ExportError::Missing { path } => {
+                write!(f, "{}: the take's file is missing; bring it back, or remove its regions", path.display())
+            }
             ExportError::Foreign { path, reason } => {
                 write!(f, "{}: {reason}; bring the take's own file back, or remove its regions", path.display())
             }

@@ -56,6 +56,16 @@ pub struct Progress<'a> {
     pub frames_total: Frames,
 }
 
+/// The result of an export.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    /// The files that were written, in their order.
+    pub files: Vec<Exported>,
+    /// Takes whose sound is not in the files, because they cannot be read: one sentence each. Not empty means that the
+    /// export is not a success.
+    pub problems: Vec<String>,
+}
+
 /// A file that was written.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Exported {

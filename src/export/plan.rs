@@ -15,6 +15,7 @@ use crate::window::playback::Edges;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use uuid::Uuid;
 
 /// Minimum number of digits of a track number in a file name.
 const NUMBER_DIGITS_MIN: usize = 2;
@@ -45,7 +46,7 @@ pub struct PlannedFile {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Content {
     /// One track as it was recorded, without gain, pan and mute.
-    Stem { track: usize, clips: Vec<Clip> },
+    Stem { track: usize, title: String, clips: Vec<Clip> },
     /// The tracks that are audible, with gain and pan.
     Mix(Vec<MixTrack>),
 }
@@ -53,6 +54,8 @@ pub(super) enum Content {
 /// A track of the mix.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct MixTrack {
+    /// The track in notes.
+    pub(super) title: String,
     pub(super) gains: TrackGains,
     pub(super) clips: Vec<Clip>,
 }
@@ -107,6 +110,18 @@ impl PlannedFile {
     /// Bytes of sound that the file will have.
     pub fn sound_bytes(&self) -> u64 {
         self.frames.saturating_mul(self.header.frame_bytes() as u64)
+    }
+
+    /// Keeps the clips for which `keep` returns true. `keep` gets the title of the track, and may shorten the clip.
+    pub(super) fn retain_clips(&mut self, mut keep: impl FnMut(&str, &mut Clip) -> bool) {
+        match &mut self.content {
+            Content::Stem { title, clips, .. } => clips.retain_mut(|clip| keep(title, clip)),
+            Content::Mix(tracks) => {
+                for MixTrack { title, clips, .. } in tracks {
+                    clips.retain_mut(|clip| keep(title, clip));
+                }
+            }
+        }
     }
 
     /// Every clip in the file.
@@ -216,12 +231,16 @@ impl Planner<'_> {
             let format = self.options.format.or(widest).unwrap_or(self.session.format);
             let shrinks = clips.iter().any(|clip| format.bytes() < clip.take.format.bytes());
             let name = self.stem_name(number, track);
+            let title = title(number, track);
+            let first = clips.iter().min_by(|a, b| a.take.started.cmp(&b.take.started)).map(|clip| &clip.take);
+            let reference = first.map_or(self.session.id, |take| take.uuid);
             let header = Header {
-                bext: self.bext(&title(number, track)),
+                bext: self.bext(&title, reference, first.map_or("", |take| &take.started)),
                 track_name: track.name().to_owned(),
                 ..Header::new(channels, self.rate().0, format)
             };
-            files.push(self.file(&name, Content::Stem { track: number, clips }, header, shrinks));
+            let frames = self.range.until.since(self.range.from).0;
+            files.push(self.file(&name, Content::Stem { track: number, title, clips }, header, (frames, shrinks)));
         }
         Ok(files)
     }
@@ -239,25 +258,33 @@ impl Planner<'_> {
             }
             let clips = self.clips(track)?;
             if !clips.is_empty() {
-                tracks.push(MixTrack { gains: mix.gains, clips });
+                tracks.push(MixTrack { title: title(number, track), gains: mix.gains, clips });
             }
         }
         if tracks.is_empty() {
             return Ok(None);
         }
+        let clips = || tracks.iter().flat_map(|track| &track.clips);
+        let whole = self.range.until.since(self.range.from).0;
+        // Without an end on request, the mix ends with its last sound: a track that is muted or not chosen adds no
+        // silence. Stems have the length of the session, so that they line up.
+        let last = clips().map(Clip::end).max().unwrap_or(whole);
+        let frames = if self.options.until.is_some() { whole } else { last };
+        let started = clips().map(|clip| clip.take.started.as_str()).min().unwrap_or_default();
         let format = self.options.format.unwrap_or(self.session.format);
         let name = if self.session.name().trim().is_empty() { "Session" } else { self.session.name() };
         let header = Header {
-            bext: self.bext(&format!("mix of {} tracks", tracks.len())),
+            bext: self.bext(&format!("mix of {} tracks", tracks.len()), self.session.id, started),
             track_name: format!("{name} mix"),
             ..Header::new(BUS_COUNT as u16, self.rate().0, format)
         };
         let tail = " mix.wav";
         let file_name = format!("{}{tail}", file_stem(name, FILE_NAME_BYTES_MAX - tail.len()));
-        Ok(Some(self.file(&file_name, Content::Mix(tracks), header, format != TakeFormat::F32)))
+        Ok(Some(self.file(&file_name, Content::Mix(tracks), header, (frames, format != TakeFormat::F32))))
     }
 
-    fn file(&self, name: &str, content: Content, mut header: Header, shrinks: bool) -> PlannedFile {
+    /// A file of `frames` frames. `shrinks`: whether some samples lose depth.
+    fn file(&self, name: &str, content: Content, mut header: Header, (frames, shrinks): (u64, bool)) -> PlannedFile {
         let remark = if shrinks { "Faultless export; dithered" } else { "Faultless export" };
         header.bext.coding_history = coding_history_line(header.format, header.rate, header.channels, remark);
         PlannedFile {
@@ -265,7 +292,7 @@ impl Planner<'_> {
             path: self.options.to.join(name),
             existing: if self.options.force { Existing::Replace } else { Existing::Keep },
             content,
-            frames: self.range.until.since(self.range.from).0,
+            frames,
             header,
         }
     }
@@ -311,9 +338,15 @@ impl Planner<'_> {
         format!("{head}{}{tail}", file_stem(track.name(), FILE_NAME_BYTES_MAX - head.len() - tail.len()))
     }
 
-    fn bext(&self, what: &str) -> Bext {
+    /// `started`: the time at which the first take in the file began, RFC 3339. Not the time of the export, because an
+    /// export can be repeated bit for bit.
+    fn bext(&self, what: &str, reference: Uuid, started: &str) -> Bext {
         let name = self.session.name();
+        let (date, time) = date_and_time(started).unwrap_or_default();
         Bext {
+            date: date.to_owned(),
+            time: time.to_owned(),
+            originator_reference: reference.simple().to_string(),
             description: if name.is_empty() { what.to_owned() } else { format!("{name}, {what}") },
             originator: "Faultless".to_owned(),
             time_reference: self.range.from.0,
@@ -324,6 +357,17 @@ impl Planner<'_> {
     fn rate(&self) -> SampleRate {
         self.session.rate()
     }
+}
+
+/// Local date `yyyy-mm-dd` and time `hh:mm:ss` of a moment in RFC 3339; `None` for any other text.
+fn date_and_time(moment: &str) -> Option<(&str, &str)> {
+    let (date, rest) = moment.split_once('T')?;
+    let time = rest.get(..8)?;
+    let is = |text: &str, pattern: &str| {
+        let fits = |(byte, wanted): (u8, u8)| if wanted == b'0' { byte.is_ascii_digit() } else { byte == wanted };
+        text.len() == pattern.len() && text.bytes().zip(pattern.bytes()).all(fits)
+    };
+    (is(date, "0000-00-00") && is(time, "00:00:00")).then_some((date, time))
 }
 
 /// The name of a track in notes, for example `track 3 (Snare)`.

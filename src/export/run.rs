@@ -3,10 +3,10 @@
 use super::error::ExportError;
 use super::plan::{Content, PlannedFile};
 use super::sink::{RunProgress, Sink};
-use super::source;
-use super::{Exported, Progress, mixdown, stem};
+use super::source::{self, Checked};
+use super::{Exported, Outcome, Progress, mixdown, stem};
 use crate::session::names::{AUDIO, HISTORY, PEAKS, TRASH};
-use crate::wav::write::Existing;
+use crate::wav::write::{Existing, remove_abandoned};
 use nix::sys::statvfs::statvfs;
 use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
@@ -17,7 +17,8 @@ use std::sync::atomic::AtomicBool;
 const OWN_FOLDERS: [&str; 4] = [AUDIO, TRASH, PEAKS, HISTORY];
 
 /// Writes the files of a plan, one after the other, each under a temporary name until it is complete. Calls `progress`
-/// and checks `cancel` about three times per second of sound.
+/// and checks `cancel` about three times per second of sound. First removes the half files that killed exports have left
+/// in the target folder.
 ///
 /// On an error or when cancelled, it removes the files and folders that it has created. Files that it has replaced
 /// stay.
@@ -25,12 +26,15 @@ pub fn run(
     files: &[PlannedFile],
     progress: &mut dyn FnMut(Progress<'_>),
     cancel: &AtomicBool,
-) -> Result<Vec<Exported>, ExportError> {
-    let notes = source::check(files)?;
+) -> Result<Outcome, ExportError> {
+    let Checked { files: with_notes, problems } = source::check(files)?;
+    let (files, notes): (Vec<PlannedFile>, Vec<Vec<String>>) = with_notes.into_iter().unzip();
+    let files = files.as_slice();
     let mut created = CreatedFiles::default();
     for planned in files {
         created.folder(folder_of(&planned.path))?;
         own_folder_check(planned)?;
+        remove_abandoned(folder_of(&planned.path));
         free_space_check(files, planned)?;
         if planned.existing == Existing::Keep && planned.path.symlink_metadata().is_ok() {
             return Err(ExportError::Exists { path: planned.path.clone() });
@@ -45,7 +49,7 @@ pub fn run(
         exported.push(write(planned, notes, &mut progress, &mut created)?);
     }
     created.keep();
-    Ok(exported)
+    Ok(Outcome { files: exported, problems })
 }
 
 fn write(

@@ -3,7 +3,7 @@
 use super::error::ExportError;
 use super::plan::{Clip, PlannedFile};
 use crate::format::TakeFormat;
-use crate::session::session_file::open_take;
+use crate::session::session_file::{SessionError, open_take};
 use crate::session::{Take, TakeId, TakeState};
 use crate::wav::read::Reader;
 use std::collections::HashMap;
@@ -23,7 +23,11 @@ pub(super) struct TakeSource {
 impl TakeSource {
     pub(super) fn open(folder: &Path, take: &Take) -> Result<TakeSource, ExportError> {
         // This call reports a missing file, and refuses a path that leads out of the session.
-        drop(open_take(folder, take)?);
+        match open_take(folder, take) {
+            Ok(_) => {}
+            Err(SessionError::Missing { path }) => return Err(ExportError::Missing { path }),
+            Err(error) => return Err(error.into()),
+        }
         let reader = Reader::open(&folder_of(folder).join(take.path()))?;
         let layout = reader.layout();
         let format = layout.encoding.take_format();
@@ -79,31 +83,77 @@ impl LastSource {
     }
 }
 
-/// Opens every take and compares its length with the frames that the session plays of it, so that an export fails
-/// before it writes anything. Returns for each file the notes about takes that are not finished.
-pub(super) fn check(files: &[PlannedFile]) -> Result<Vec<Vec<String>>, ExportError> {
-    let mut checked_length: HashMap<TakeId, u64> = HashMap::new();
-    files
-        .iter()
-        .map(|planned| {
-            let mut notes = Vec::new();
-            for clip in planned.clips() {
-                let needed = clip.take_start + clip.frames;
-                if checked_length.get(&clip.take.id).is_some_and(|&checked| needed <= checked) {
-                    continue;
+/// The files of an export with the takes that can be read.
+pub(super) struct Checked {
+    /// The files to write, each with its notes. A clip without sound to read is left out of them, and so is a file
+    /// without a clip.
+    pub(super) files: Vec<(PlannedFile, Vec<String>)>,
+    /// Takes that cannot be read as the session plays them: one sentence each, with the track, the file, the reason and
+    /// the remedy.
+    pub(super) problems: Vec<String>,
+}
+
+/// What is known of a take after it was opened.
+enum Found {
+    /// Frames in its file, and whether it may be shorter than the session says.
+    Readable {
+        frames: u64,
+        unfinished: bool,
+    },
+    Unreadable,
+}
+
+/// Opens every take and compares its length with the frames that the session plays of it, before anything is written.
+///
+/// A take that cannot be read costs its own place, as in playback, and not the other tracks. The error is that of the
+/// first take if no file is left.
+pub(super) fn check(files: &[PlannedFile]) -> Result<Checked, ExportError> {
+    let mut found: HashMap<TakeId, Found> = HashMap::new();
+    let (mut checked, mut first) = (Checked { files: Vec::new(), problems: Vec::new() }, None);
+    for planned in files {
+        let (mut planned, mut notes) = (planned.clone(), Vec::new());
+        let folder = planned.folder.clone();
+        let mut noted: HashMap<TakeId, u64> = HashMap::new();
+        planned.retain_clips(|title, clip| {
+            let mut refuse = |error: ExportError| {
+                checked.problems.push(format!("{title}, silent there: {error}"));
+                first.get_or_insert(error);
+            };
+            let take = found.entry(clip.take.id).or_insert_with(|| match TakeSource::open(&folder, &clip.take) {
+                Ok(source) => Found::Readable { frames: source.reader.layout().frames, unfinished: source.unfinished },
+                Err(error) => {
+                    refuse(error);
+                    Found::Unreadable
                 }
-                let source = TakeSource::open(&planned.folder, &clip.take)?;
-                source.length_check(needed)?;
-                let frames = source.reader.layout().frames;
-                if frames < needed {
+            });
+            let Found::Readable { frames, unfinished } = *take else { return false };
+            let needed = clip.take_start + clip.frames;
+            if needed <= frames {
+                return true;
+            }
+            let is_new = noted.insert(clip.take.id, needed).is_none_or(|before| before < needed);
+            if unfinished {
+                if is_new {
                     let file = clip.take.path();
                     notes.push(format!("{file}: not finished; silence from its frame {frames} to frame {needed}"));
                 }
-                checked_length.insert(clip.take.id, needed);
+                return true;
             }
-            Ok(notes)
-        })
-        .collect()
+            if is_new {
+                let path = folder_of(&folder).join(clip.take.path());
+                refuse(ExportError::Short { path, frames, needed });
+            }
+            clip.frames = frames.saturating_sub(clip.take_start);
+            0 < clip.frames
+        });
+        if planned.clips().next().is_some() {
+            checked.files.push((planned, notes));
+        }
+    }
+    match first {
+        Some(error) if checked.files.is_empty() => Err(error),
+        _ => Ok(checked),
+    }
 }
 
 /// The folder of a session that is given as its folder or as the file in it.

@@ -1,8 +1,9 @@
-//! Limits and memory of the process and of the machine. Thread: control.
+//! Limits, signals and memory of the process, and the memory of the machine. Thread: control.
 //!
 //! Functions whose names end in `_under` read below a given root instead of `/`.
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -21,9 +22,32 @@ pub fn raise_open_files() -> io::Result<u64> {
     Ok(wanted)
 }
 
-/// Ignores `SIGXFSZ`: a write beyond the file size limit then fails with an error instead of ending the process.
-pub fn outlive_file_limit() {
-    signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default()).ok();
+/// Prepares the process for any mode. `main` calls it first, because every mode may write files, and many files.
+///
+/// - A write beyond the file size limit fails with an error (`EFBIG`) and does not end the process by `SIGXFSZ`. A
+///   handler does that as well as ignoring the signal, and programs that this one starts do not inherit a handler.
+/// - As many files may be open as the system allows.
+pub fn prepare() {
+    signal_hook::flag::register(SIGXFSZ, Arc::default()).ok();
+    raise_open_files().ok();
+}
+
+/// The signals that ask a program to end: Ctrl-C, a shutdown or log-out, a closed terminal.
+const END_SIGNALS: [i32; 3] = [SIGINT, SIGTERM, SIGHUP];
+
+/// The signals that end this program in order: `SIGINT`, `SIGTERM` and `SIGHUP`, without those that the program's
+/// parent has set to be ignored (`nohup`, `trap ''`). An ignored signal must stay ignored, or `nohup` would not protect
+/// a recording from the end of its terminal.
+pub fn end_signals() -> Vec<i32> {
+    end_signals_under(Path::new("/"))
+}
+
+/// [`end_signals`] below another root. Without a readable `/proc` no signal counts as ignored.
+fn end_signals_under(root: &Path) -> Vec<i32> {
+    let status = fs::read_to_string(root.join("proc/self/status")).unwrap_or_default();
+    let mask = status.lines().find_map(|line| u64::from_str_radix(line.strip_prefix("SigIgn:")?.trim(), 16).ok());
+    let is_ignored = |signal: &i32| mask.unwrap_or(0) >> (signal - 1) & 1 == 1;
+    END_SIGNALS.into_iter().filter(|signal| !is_ignored(signal)).collect()
 }
 
 /// Bytes of the largest file that this process may write; `None` without a limit other than the file system's.
@@ -150,6 +174,19 @@ mod tests {
         let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
         assert_eq!(now, soft);
         assert!(soft == hard || OPEN_FILES_MAX <= soft);
+    }
+
+    #[test]
+    fn a_signal_that_was_ignored_at_the_start_does_not_end_the_program() {
+        let root = tempfile::tempdir().unwrap();
+        assert_eq!(end_signals_under(root.path()), [SIGINT, SIGTERM, SIGHUP]);
+        write(root.path(), "proc/self/status", "Name:\tfaultless\nSigIgn:\t0000000000001000\n");
+        assert_eq!(end_signals_under(root.path()), [SIGINT, SIGTERM, SIGHUP]);
+        // As `nohup` starts a program, and as a shell without job control starts one in the background.
+        write(root.path(), "proc/self/status", "SigBlk:\t0000000000000000\nSigIgn:\t0000000000001001\n");
+        assert_eq!(end_signals_under(root.path()), [SIGINT, SIGTERM]);
+        write(root.path(), "proc/self/status", "SigIgn:\t0000000000000006\nSigCgt:\tffffffffffffffff\n");
+        assert_eq!(end_signals_under(root.path()), [SIGTERM, SIGHUP]);
     }
 
     #[test]

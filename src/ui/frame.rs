@@ -10,27 +10,25 @@ use super::shell::Shell;
 use super::theme::Theme;
 use super::widget::{Button, Look};
 use crate::app::command::Command;
+use crate::app::shared_app::SharedApp;
 use crate::app::snapshot::Snapshot;
 use crate::app::{App, Options, Repaint};
 use egui::{Align, Color32, Layout, Rect, Ui, UiBuilder, ViewportCommand, vec2};
 use nix::sys::resource::{UsageWho, getrusage};
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
-/// Progress of closing the window.
+/// The user's request to close the window. The app itself knows whether it closes and is closed: a signal closes it
+/// without this request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Closing {
+enum CloseRequest {
     /// The window stays open.
     #[default]
-    No,
+    None,
     /// A recording runs. The window asks whether to end it.
     Asking,
     /// The recording ends; then the app shuts down.
     Ending,
-    /// The app closes the session.
-    Session,
-    /// Everything is on the disk. The next close request is not refused.
-    Done,
 }
 
 /// Interval of polls while the window is hidden and the app is active.
@@ -38,10 +36,10 @@ const HIDDEN_POLL: Duration = Duration::from_millis(200);
 
 /// The app, the shell, and the window around them.
 pub struct WindowFrame {
-    app: App,
+    app: SharedApp,
     shell: Shell,
     pace: Pace,
-    closing: Closing,
+    close_request: CloseRequest,
     /// Asks for the session to open.
     dialog: Dialog,
     /// Asks for the overflow folder.
@@ -65,12 +63,12 @@ impl WindowFrame {
         });
         let waker = ctx.clone();
         let wake: Arc<dyn Fn() + Send + Sync> = Arc::new(move || waker.request_repaint());
-        let app = App::start(Options { wake: Some(wake), ..options });
+        let app = SharedApp::start(Options { wake: Some(wake), ..options });
         WindowFrame {
             app,
             shell: Shell::default(),
             pace: Pace::default(),
-            closing: Closing::No,
+            close_request: CloseRequest::None,
             dialog: Dialog::default(),
             overflow_dialog: Dialog::default(),
             zoom: 0.0,
@@ -79,8 +77,14 @@ impl WindowFrame {
         }
     }
 
-    pub fn app(&self) -> &App {
-        &self.app
+    /// The app, locked.
+    pub fn app(&self) -> MutexGuard<'_, App> {
+        self.app.lock()
+    }
+
+    /// A handle of the app that outlives the window.
+    pub fn shared_app(&self) -> SharedApp {
+        self.app.clone()
     }
 
     pub fn shell(&mut self) -> &mut Shell {
@@ -89,12 +93,12 @@ impl WindowFrame {
 
     /// The state that a picture would show now.
     pub fn snapshot(&mut self) -> Snapshot {
-        self.app.snapshot()
+        self.app().snapshot()
     }
 
     /// Gives a command to the app, as a panel does.
     pub fn apply(&mut self, command: Command) {
-        self.app.apply(command);
+        self.app().apply(command);
     }
 
     /// Target rate in pictures per second.
@@ -102,33 +106,35 @@ impl WindowFrame {
         self.pace.rate()
     }
 
-    /// Refuses to close until everything is on the disk, and asks first if a recording runs.
-    fn guard_close(&mut self, ctx: &egui::Context) {
-        if ctx.input(|input| input.viewport().close_requested()) && self.closing != Closing::Done {
-            ctx.send_viewport_cmd(ViewportCommand::CancelClose);
-            if self.closing == Closing::No {
-                self.closing = if self.app.is_recording() { Closing::Asking } else { Closing::Ending };
-            }
-        }
-        match self.closing {
-            Closing::Asking if !self.app.is_recording() => self.closing = Closing::Ending,
-            Closing::Ending if !self.app.is_recording() => {
-                self.app.shutdown();
-                self.closing = Closing::Session;
-            }
-            Closing::Session if self.app.is_closed() => {
-                self.closing = Closing::Done;
+    /// Refuses to close until everything is on the disk, and asks first if a recording runs. Closes the window as soon as
+    /// the app is closed, by the user or by a signal.
+    fn guard_close(&mut self, ctx: &egui::Context, app: &mut App) {
+        let is_requested = ctx.input(|input| input.viewport().close_requested());
+        if app.is_closed() {
+            if !is_requested {
                 ctx.send_viewport_cmd(ViewportCommand::Close);
             }
-            _ => {}
+            return;
         }
-        if matches!(self.closing, Closing::Ending | Closing::Session) {
+        if is_requested {
+            ctx.send_viewport_cmd(ViewportCommand::CancelClose);
+            if self.close_request == CloseRequest::None {
+                self.close_request = if app.is_recording() { CloseRequest::Asking } else { CloseRequest::Ending };
+            }
+        }
+        if self.close_request == CloseRequest::Asking && !app.is_recording() {
+            self.close_request = CloseRequest::Ending;
+        }
+        if self.close_request == CloseRequest::Ending && !app.is_recording() {
+            app.shutdown();
+        }
+        if self.close_request == CloseRequest::Ending || app.is_closing() {
             ctx.request_repaint_after(Duration::from_millis(30));
         }
     }
 
     /// Draws the question, or the progress of saving, over the health line. The recording continues meanwhile.
-    fn close_question(&mut self, ui: &mut Ui, theme: &Theme) {
+    fn close_question(&mut self, ui: &mut Ui, theme: &Theme, app: &mut App) {
         let whole = ui.max_rect();
         let top = whole.top() + super::theme::BAR;
         let rect = Rect::from_min_size(egui::pos2(whole.left(), top), vec2(whole.width(), 48.0));
@@ -138,28 +144,29 @@ impl WindowFrame {
         let inner = rect.shrink2(vec2(16.0, 6.0));
         let mut row =
             ui.new_child(UiBuilder::new().max_rect(inner).layout(Layout::left_to_right(Align::Center)).id_salt("ask"));
-        let text = if self.closing == Closing::Asking {
+        let asks = self.close_request == CloseRequest::Asking && !app.is_closing();
+        let text = if asks {
             "Still recording. Nothing is lost while you decide."
         } else {
             "Saving. The window closes when everything is on the disk."
         };
         row.label(egui::RichText::new(text).font(Theme::semi(13.0)).color(tint.text));
-        if self.closing != Closing::Asking {
+        if !asks {
             return;
         }
         row.with_layout(Layout::right_to_left(Align::Center), |ui| {
             let end = Button::text("Stop and quit", "Stop and quit").look(Look::Filled(theme.record));
             if end.show(ui, theme).clicked() {
-                self.app.apply(Command::Stop);
-                self.closing = Closing::Ending;
+                app.apply(Command::Stop);
+                self.close_request = CloseRequest::Ending;
             }
             if Button::text("Keep recording", "Keep recording").show(ui, theme).clicked() {
-                self.closing = Closing::No;
+                self.close_request = CloseRequest::None;
             }
         });
     }
 
-    fn apply_frame_requests(&mut self, ctx: &egui::Context) {
+    fn apply_frame_requests(&mut self, ctx: &egui::Context, app: &mut App) {
         for request in std::mem::take(&mut self.shell.frame_requests) {
             match request {
                 FrameRequest::Quit => ctx.send_viewport_cmd(ViewportCommand::Close),
@@ -174,21 +181,23 @@ impl WindowFrame {
             }
         }
         if let Some(folder) = self.dialog.chosen() {
-            self.app.apply(Command::OpenSession(folder));
+            app.apply(Command::OpenSession(folder));
         }
         if let Some(folder) = self.overflow_dialog.chosen() {
-            self.app.apply(Command::SetOverflowFolder(folder));
+            app.apply(Command::SetOverflowFolder(folder));
         }
     }
 }
 
 impl eframe::App for WindowFrame {
     fn logic(&mut self, ctx: &egui::Context, _frame: &mut eframe::Frame) {
-        self.app.poll();
-        self.guard_close(ctx);
+        let shared = self.app.clone();
+        let mut app = shared.lock();
+        app.poll();
+        self.guard_close(ctx, &mut app);
         let now = ctx.input(|input| input.time);
         let hidden = ctx.input(|input| input.viewport().visible() == Some(false));
-        match self.app.wants_repaint() {
+        match app.wants_repaint() {
             Repaint::Never => {}
             Repaint::Moving if hidden => ctx.request_repaint_after(HIDDEN_POLL),
             Repaint::Moving => ctx.request_repaint_after(self.pace.wait(now)),
@@ -199,29 +208,31 @@ impl eframe::App for WindowFrame {
     }
 
     fn ui(&mut self, ui: &mut Ui, _frame: &mut eframe::Frame) {
-        let snapshot = self.app.snapshot();
+        let shared = self.app.clone();
+        let mut app = shared.lock();
+        let snapshot = app.snapshot();
         let zoom = snapshot.settings.zoom.clamp(0.5, 3.0);
         if (zoom - self.zoom).abs() > 0.001 {
             self.zoom = zoom;
             ui.ctx().set_zoom_factor(zoom);
         }
         let residency = self.shell.bottom.shows_residency();
-        let commands = self.shell.show(ui, &snapshot, self.app.live_sources(residency));
-        if self.closing != Closing::No {
+        let commands = self.shell.show(ui, &snapshot, app.live_sources(residency));
+        if self.close_request != CloseRequest::None || app.is_closing() {
             let theme = self.shell.theme.clone().unwrap_or_else(Theme::dark);
-            self.close_question(ui, &theme);
+            self.close_question(ui, &theme, &mut app);
         }
         for command in commands {
-            self.app.apply(command);
+            app.apply(command);
         }
-        self.apply_frame_requests(ui.ctx());
+        self.apply_frame_requests(ui.ctx(), &mut app);
         let now = ui.input(|input| input.time);
         if let Ok(used) = getrusage(UsageWho::RUSAGE_SELF) {
             let time = |of: nix::sys::time::TimeVal| Duration::new(of.tv_sec() as u64, of.tv_usec() as u32 * 1000);
             self.pace_notes.extend(self.pace.record_picture(now, time(used.user_time()) + time(used.system_time())));
         }
         for text in self.pace_notes.drain(..) {
-            self.app.notify(crate::control::Severity::Info, text);
+            app.notify(crate::control::Severity::Info, text);
         }
     }
 

@@ -8,7 +8,7 @@ use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -16,6 +16,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 const BUFFER_BYTES: usize = 256 * 1024;
 /// Samples per conversion.
 const PIECE_SAMPLES: usize = 16 * 1024;
+/// A temporary name is this, the number of the process, a hyphen, a number and [`TEMP_TAIL`].
+const TEMP_HEAD: &str = ".faultless-";
+const TEMP_TAIL: &str = ".part";
 /// Number of temporary names to try.
 const TEMP_NAMES: usize = 100;
 
@@ -111,6 +114,35 @@ impl Writer {
     }
 }
 
+/// Removes the temporary files of writers that were killed from a folder: files with a name of [`TempFile`] that no writer
+/// has locked. Errors are ignored, because such a file costs only space.
+pub fn remove_abandoned(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if !is_temp_name(&entry.file_name().to_string_lossy()) || !entry.file_type().is_ok_and(|kind| kind.is_file()) {
+            continue;
+        }
+        let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
+        // Network file systems give a lock only on a file that is open for writing.
+        let Ok(file) = OpenOptions::new().write(true).custom_flags(flags).open(&path) else { continue };
+        if file.try_lock().is_ok() && is_at(&file, &path) {
+            fs::remove_file(&path).ok();
+        }
+    }
+}
+
+fn is_temp_name(name: &str) -> bool {
+    let number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let numbers = name.strip_prefix(TEMP_HEAD).and_then(|rest| rest.strip_suffix(TEMP_TAIL));
+    numbers.and_then(|numbers| numbers.split_once('-')).is_some_and(|(process, file)| number(process) && number(file))
+}
+
+/// Whether `path` is the name of the open file.
+fn is_at(file: &File, path: &Path) -> bool {
+    let identity = |found: io::Result<fs::Metadata>| found.map(|found| (found.dev(), found.ino())).ok();
+    identity(file.metadata()).is_some_and(|open| identity(path.symlink_metadata()) == Some(open))
+}
+
 fn create(path: &Path, header: Header, existing: Existing) -> Result<Writer, WavError> {
     if existing == Existing::Keep && path.symlink_metadata().is_ok() {
         return Err(WavError::Exists);
@@ -138,8 +170,12 @@ impl TempFile {
         let mut refusal = io::Error::from(io::ErrorKind::AlreadyExists);
         for _ in 0..TEMP_NAMES {
             let number = NAMES.fetch_add(1, Ordering::Relaxed);
-            let path = folder.join(format!(".faultless-{}-{number}.part", std::process::id()));
+            let path = folder.join(format!("{TEMP_HEAD}{}-{number}{TEMP_TAIL}", std::process::id()));
             match OpenOptions::new().write(true).create_new(true).open(&path) {
+                // The lock lasts as long as the file is open: it tells other exports that this file is not abandoned.
+                // One that removes abandoned files may have been quicker; then this file has no name any more.
+                Ok(file) if file.try_lock().is_ok() && !is_at(&file, &path) => {}
+                // A file system without locks never lets `remove_abandoned` lock a file either.
                 Ok(file) => return Ok((file, TempFile { path, renamed: false })),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => refusal = error,
                 Err(error) => return Err(error),
@@ -297,6 +333,27 @@ mod tests {
         assert_eq!(names(folder.path()).len(), 1);
         drop(writer);
         assert!(names(folder.path()).is_empty());
+    }
+
+    #[test]
+    fn half_files_of_killed_writers_are_removed_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("mix.wav");
+        let writer = Writer::create_new(&path, Header::new(1, 48_000, TakeFormat::S16), Existing::Keep).unwrap();
+        let at_work = writer.temp.path.file_name().unwrap().to_str().unwrap().to_owned();
+        let kept = [".faultless-1-.part", ".faultless-1.part", ".faultless-a-1.part", "faultless-1-1.part", ".x.part"];
+        for name in kept.into_iter().chain([".faultless-1-0.part", ".faultless-4194304-12.part"]) {
+            fs::write(folder.path().join(name), "half").unwrap();
+        }
+        std::os::unix::fs::symlink("mix.wav", folder.path().join(".faultless-2-0.part")).unwrap();
+        remove_abandoned(folder.path());
+        let mut left = names(folder.path());
+        left.sort();
+        let mut wanted: Vec<&str> = kept.into_iter().chain([".faultless-2-0.part", at_work.as_str()]).collect();
+        wanted.sort_unstable();
+        assert_eq!(left, wanted);
+        writer.finish().unwrap();
+        assert!(path.exists());
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod trouble;
 use egui::{Key, Modifiers};
 use egui_kittest::kittest::Queryable as _;
 use rig::Rig;
+use std::time::Duration;
 
 #[test]
 fn the_first_start_is_ready_by_itself_and_records_with_one_click() {
@@ -146,6 +147,21 @@ fn a_window_that_is_closed_while_recording_asks_and_loses_nothing() {
     rig.until("everything is on the disk", |rig| rig.harness.state().app().is_closed());
     let takes = rig.takes();
     assert!(takes.len() == 2 && takes.iter().all(|take| hound::WavReader::open(take).unwrap().duration() > 20_000));
+}
+
+#[test]
+fn a_signal_ends_a_window_that_records_and_draws_nothing_and_then_the_window_closes() {
+    let mut rig = Rig::new("virtual", 2);
+    rig.click("Record");
+    rig.record_for(0.4);
+    // The thread for signals does this. No picture is drawn meanwhile.
+    assert!(rig.harness.state().shared_app().close_within(Duration::from_secs(20)));
+    assert!(!rig.is_recording());
+    rig.step(1);
+    let commands = &rig.harness.output().viewport_output[&egui::ViewportId::ROOT].commands;
+    assert!(commands.contains(&egui::ViewportCommand::Close), "{commands:?}");
+    let takes = rig.takes();
+    assert!(takes.len() == 2 && takes.iter().all(|take| hound::WavReader::open(take).unwrap().duration() > 10_000));
 }
 
 #[test]

@@ -2,7 +2,10 @@
 //! Thread: test.
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
-use crate::util::{Run, before, check, contents, faultless, is_root, place, record, run, skip, stranger, with_program};
+use crate::record::await_sound;
+use crate::util::{
+    PATIENCE, Run, before, check, contents, faultless, is_root, place, record, run, skip, start, stranger, with_program,
+};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -148,11 +151,35 @@ fn an_export_never_replaces_and_names_what_it_lacks() {
     assert!(before == contents(&to), "files that were there have changed");
     let into = faultless("export", &folder, &format!("--to {}", folder.join("audio").display()));
     refused_and_unchanged(into, &folder, &["audio"]);
-    // A take is missing: no part of an export remains.
+    // A take is missing: the other track is exported, and the program says so and fails.
     fs::remove_file(folder.join("audio/In 2-1.wav")).unwrap();
     let elsewhere = place.path().join("elsewhere");
-    run(faultless("export", &folder, &format!("--to {}", elsewhere.display()))).refused(&["In 2-1.wav"]);
-    assert!(!elsewhere.exists() || contents(&elsewhere).is_empty());
+    let told = run(faultless("export", &folder, &format!("--to {}", elsewhere.display())));
+    assert!(told.code == Some(1) && told.err.contains("track 2 (In 2), silent there: "), "{}", told.err);
+    assert!(told.err.contains("In 2-1.wav: the take's file is missing"), "{}", told.err);
+    assert!(contents(&elsewhere).keys().eq([&elsewhere.join("01 In 1.wav")]), "{:?}", contents(&elsewhere).keys());
+}
+
+#[test]
+fn an_export_says_how_to_get_the_sound_of_a_pass_that_runs_or_was_cut_off_and_removes_killed_exports() {
+    let place = place();
+    let (folder, to) = (place.path().join("session"), place.path().join("to"));
+    let export = |more: &str| run(faultless("export", &folder, &format!("--to {} {more}", to.display())));
+    let program = start(record(&folder, "--device virtual --inputs 2 --seconds 600"));
+    await_sound(&folder.join("audio/In 2-1.wav"));
+    export("").refused(&["being recorded"]);
+    program.signal("KILL");
+    program.wait(PATIENCE);
+    let name = format!("faultless recover {}", folder.display());
+    export("").refused(&[&name]);
+    export("--mix").refused(&[&name]);
+    assert!(!to.exists());
+    run(faultless("recover", &folder, "")).done();
+    fs::create_dir(&to).unwrap();
+    fs::write(to.join(".faultless-4194304-0.part"), "half a stem").unwrap();
+    export("").done();
+    let files = contents(&to);
+    assert!(files.keys().eq([&to.join("01 In 1.wav"), &to.join("02 In 2.wav")]), "{:?}", files.keys());
 }
 
 #[test]
@@ -206,6 +233,25 @@ fn too_few_open_files_are_one_line() {
     let program = record(&folder, "--device virtual:free --inputs 64 --seconds 0.1");
     let told = run(before("prlimit --nofile=60:60 --", &program));
     told.refused(&["audio", "open files"]);
+}
+
+#[test]
+fn a_limit_of_file_sizes_is_an_error_of_every_mode_that_writes_and_leaves_nothing_half() {
+    let (place, folder) = session();
+    let limited = |bytes: u32, command: &Command| run(before(&format!("prlimit --fsize={bytes}:{bytes} --"), command));
+    let to = place.path().join("to");
+    let export = faultless("export", &folder, &format!("--to {}", to.display()));
+    limited(40_000, &export).refused(&["In 1.wav", "too large"]);
+    assert!(!to.exists(), "{:?}", contents(&to));
+    let cut_off = place.path().join("cut-off");
+    let program = start(record(&cut_off, "--device virtual --inputs 1 --seconds 600"));
+    await_sound(&cut_off.join("audio/In 1-1.wav"));
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    program.signal("KILL");
+    program.wait(PATIENCE);
+    limited(200_000, &faultless("recover", &cut_off, "")).refused(&["not recovered"]);
+    run(faultless("recover", &cut_off, "")).done();
+    assert!(check(&cut_off)[0].frames > 90_000, "the sound is still there");
 }
 
 #[test]

@@ -158,7 +158,7 @@ fn a_recording_can_be_stopped_while_the_card_is_away_and_ends_at_once() {
     crate::record::await_sound(&folder.join("audio/In 1-1.wav"));
     std::thread::sleep(std::time::Duration::from_millis(1500));
     let since = std::time::Instant::now();
-    started.signal("INT");
+    started.signal("TERM");
     let run = started.wait(crate::util::PATIENCE).done();
     println!("ended after {:?}", since.elapsed());
     let found = check(&folder)[0];

@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 use crate::util::{
-    Checked, DEEP, PATIENCE, Started, check, contents, edit, faultless, new_session, place, read_wav, record, run,
-    start, stored,
+    Checked, DEEP, PATIENCE, Started, before, check, contents, edit, faultless, new_session, place, read_wav, record,
+    run, skip, start, stored,
 };
 use faultless::butler::capabilities::{Capabilities, CapturePath};
 use faultless::control::{Control, Notice, Setup};
@@ -403,7 +403,9 @@ fn a_spool_that_is_full_loses_frames_in_place_and_continues() {
 fn a_session_that_is_being_recorded_refuses_a_second_program() {
     let place = place();
     let folder = place.path().join("session");
-    let program = start(record(&folder, &format!("--device virtual --inputs 2 {DEEP}")));
+    // The shell that starts the tests may ignore SIGINT, and the program then ignores it too.
+    let program = record(&folder, &format!("--device virtual --inputs 2 {DEEP}"));
+    let program = start(before("env --default-signal=INT", &program));
     await_sound(&folder.join("audio/In 2-1.wav"));
     let second = run(record(&folder, "--device virtual:free --inputs 2 --seconds 1"));
     second.refused(&[&folder.display().to_string(), &format!("process {}", program.pid())]);
@@ -412,6 +414,60 @@ fn a_session_that_is_being_recorded_refuses_a_second_program() {
     assert_eq!(check(&folder).len(), 1);
     run(record(&folder, "--device virtual:free --inputs 2 --seconds 0.1")).done();
     assert_eq!(check(&folder).len(), 2);
+}
+
+#[test]
+fn a_recording_that_nohup_started_outlives_its_terminal() {
+    let place = place();
+    let folder = place.path().join("session");
+    let program = record(&folder, &format!("--device virtual --inputs 2 --seconds 3 {DEEP}"));
+    let program = start(before("nohup", &program));
+    await_sound(&folder.join("audio/In 2-1.wav"));
+    program.signal("HUP");
+    program.wait(PATIENCE).done();
+    assert_eq!(check(&folder)[0].frames, 144_000);
+}
+
+#[test]
+fn a_card_that_dies_before_the_first_frame_ends_the_recording_by_name() {
+    let place = place();
+    for device in ["virtual:gone=64", "virtual:unplug=0+48000000"] {
+        let folder = place.path().join(device);
+        let since = Instant::now();
+        run(record(&folder, &format!("--device {device} --inputs 2 --seconds 2")))
+            .refused(&[device, "no sound within"]);
+        assert!(since.elapsed() < Duration::from_secs(30), "{:?}", since.elapsed());
+    }
+}
+
+#[test]
+fn takes_without_a_frame_are_no_success() {
+    let place = place();
+    let folder = place.path().join("session");
+    let program = start(record(&folder, "--device virtual:gone=64 --inputs 2"));
+    let until = Instant::now() + PATIENCE;
+    while !program.said().contains("the device is gone") {
+        assert!(Instant::now() < until, "{}", program.said());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    program.signal("TERM");
+    program.wait(PATIENCE).refused(&[&folder.display().to_string(), "no sound was recorded"]);
+}
+
+#[test]
+fn a_time_zone_that_tz_names_is_the_time_zone_of_takes() {
+    if !Path::new("/usr/share/zoneinfo/Asia/Kolkata").exists() {
+        return skip("a_time_zone_that_tz_names", "needs the zones of tzdata");
+    }
+    let place = place();
+    for name in ["Asia/Kolkata", ":Asia/Kolkata"] {
+        let folder = place.path().join(name.replace('/', "-"));
+        let mut program = record(&folder, "--device virtual:free --inputs 1 --seconds 0.1");
+        program.env("TZ", name);
+        run(program).done();
+        let session = open_read_only(&folder).unwrap();
+        assert!(session.takes()[0].started.ends_with("+05:30"), "{name}: {}", session.takes()[0].started);
+    }
 }
 
 #[test]

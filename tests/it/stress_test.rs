@@ -112,7 +112,7 @@ fn an_interrupted_stress_test_ends_soon_and_leaves_nothing() {
     let arguments = format!("--stress none,sync --seconds 600 --inputs 2 {DEEP}");
     let program = start(faultless("stress", place.path(), &arguments));
     std::thread::sleep(Duration::from_secs(2));
-    program.signal("INT");
+    program.signal("TERM");
     let done = program.wait(PATIENCE);
     assert_eq!(done.code, Some(1), "{}", done.err);
     assert!(done.err.contains("stopped, the rehearsals are removed"), "{}", done.err);

@@ -148,10 +148,10 @@ fn progress_only_grows_and_ends_at_the_total() {
 }
 
 #[test]
-fn a_missing_short_or_foreign_take_is_named_before_anything_is_written() {
+fn a_missing_short_or_foreign_take_is_named_and_costs_its_own_place_only() {
     type Damage = fn(&Path);
     let cases: [(Damage, &str); 5] = [
-        (|file| fs::remove_file(file).unwrap(), "there is nothing here; "),
+        (|file| fs::remove_file(file).unwrap(), "the take's file is missing; bring "),
         (|file| fs::write(file, "no sound").unwrap(), "not a wav file; "),
         (
             |file| fs::OpenOptions::new().write(true).open(file).unwrap().set_len(4_096 + 3 * 999).unwrap(),
@@ -179,12 +179,32 @@ fn a_missing_short_or_foreign_take_is_named_before_anything_is_written() {
             let fixture = fixture();
             let file = fixture.file(fixture.session.takes()[1].id);
             damage(&file);
-            let message = text(&fixture.export(&ExportOptions { mix, ..fixture.options() }).unwrap_err());
-            let folder = file.parent().unwrap().display().to_string();
-            assert!(message.starts_with(&folder) && message.contains(&format!(": {reason}")), "{message}");
-            assert!(!fixture.to().exists());
+            let outcome = fixture.outcome(&ExportOptions { mix, ..fixture.options() }).unwrap();
+            let [problem] = outcome.problems.as_slice() else { panic!("{:?}", outcome.problems) };
+            assert!(problem.starts_with("track 3 (../AC/DC), silent there: ") && problem.contains(reason), "{problem}");
+            let left = names(&fixture.to());
+            let short = reason.contains("frame 999");
+            let wanted: &[&str] = match (mix, short) {
+                (true, _) => &["Demo mix.wav"],
+                (false, true) => &["01 Kick in.wav", "03 ___AC_DC.wav"],
+                (false, false) => &["01 Kick in.wav"],
+            };
+            assert_eq!(left, wanted);
+            if short && !mix {
+                let sound = decoded(&fixture.to().join(wanted[1]));
+                assert_eq!(sound[10..1_009], noise(TakeFormat::S24, 90_000, 2)[..999]);
+                assert!(sound.len() == 100_000 && sound[1_009..].iter().all(|sample| *sample == 0.0));
+            }
+            assert_eq!(outcome.files.len(), left.len());
         }
     }
+    // The sound of all takes is gone: nothing is written.
+    let fixture = fixture();
+    for take in fixture.session.takes() {
+        fs::remove_file(fixture.file(take.id)).unwrap();
+    }
+    let error = fixture.export(&fixture.options()).unwrap_err();
+    assert!(matches!(error, ExportError::Missing { .. }) && !fixture.to().exists(), "{error}");
 }
 
 #[test]

@@ -155,3 +155,20 @@ fn a_mix_to_integers_is_dithered_clamped_and_counted_but_not_between_regions() {
     assert!(sound[128..9_872].chunks_exact(2).all(|frame| frame[0].to_bits() == full.to_bits()));
     assert!(sound.chunks_exact(2).any(|frame| frame[1] != 0.0));
 }
+
+#[test]
+fn a_mix_ends_with_its_last_sound_and_not_with_that_of_a_track_that_is_muted_or_not_chosen() {
+    let mut fixture = TestSession::new(TakeFormat::S24);
+    fixture.mono("A", TakeFormat::S24, 5, &[0.5; 10]);
+    let long = fixture.mono("B", TakeFormat::S24, 0, &[0.5; 100]);
+    let frames = |fixture: &TestSession, options: ExportOptions| {
+        fixture.plan(&ExportOptions { mix: true, ..options }).unwrap().files[0].frames().0
+    };
+    assert_eq!(frames(&fixture, fixture.options()), 100);
+    assert_eq!(frames(&fixture, ExportOptions { tracks: Some(vec![1]), ..fixture.options() }), 15);
+    fixture.session.track_mut(long).unwrap().mute = true;
+    assert_eq!(frames(&fixture, fixture.options()), 15);
+    assert_eq!(frames(&fixture, ExportOptions { from: Some(FramePos(5)), ..fixture.options() }), 10);
+    // An end on request is kept.
+    assert_eq!(frames(&fixture, fixture.range(0, 60)), 60);
+}

@@ -8,7 +8,7 @@ mod stems;
 use super::error::ExportError;
 use super::plan::{Plan, plan};
 use super::run::run;
-use super::{ExportOptions, Exported, Progress};
+use super::{ExportOptions, Exported, Outcome, Progress};
 use crate::format::TakeFormat;
 use crate::session::{NewTake, RegionId, Session, TakeId, TakeState, TrackId};
 use crate::time::{FramePos, Frames, SampleRate};
@@ -111,7 +111,14 @@ impl TestSession {
         plan(&self.session, options)
     }
 
+    /// Exports a session whose takes can all be read.
     fn export(&self, options: &ExportOptions) -> Result<Vec<Exported>, ExportError> {
+        let outcome = self.outcome(options)?;
+        assert!(outcome.problems.is_empty(), "{:?}", outcome.problems);
+        Ok(outcome.files)
+    }
+
+    fn outcome(&self, options: &ExportOptions) -> Result<Outcome, ExportError> {
         run(&self.plan(options)?.files, &mut |_| {}, &AtomicBool::new(false))
     }
 }

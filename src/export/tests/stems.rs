@@ -178,3 +178,29 @@ fn an_unfinished_take_is_read_as_far_as_its_file_reaches() {
     let note = "audio/Live-1.wav: not finished; silence from its frame 30000 to frame 50000";
     assert_eq!(exported[0].notes, [note]);
 }
+
+#[test]
+fn a_file_carries_date_and_time_of_its_first_take() {
+    let mut fixture = TestSession::new(TakeFormat::S24);
+    fixture.mono("A", TakeFormat::S24, 0, &[0.5; 10]);
+    fixture.mono("B", TakeFormat::S24, 0, &[0.5; 10]);
+    let text = serde_json::to_string(&fixture.session).unwrap();
+    let times = ["2026-11-28T04:45:48+01:00", "2026-11-27T23:59:59Z"];
+    let mut parts = text.split("\"started\":\"\"");
+    let mut dated = parts.next().unwrap().to_owned();
+    for (part, time) in parts.zip(times) {
+        dated.push_str(&format!("\"started\":\"{time}\"{part}"));
+    }
+    fixture.session = serde_json::from_str(&dated).unwrap();
+    let bext = |options: &ExportOptions| {
+        let files = fixture.plan(options).unwrap().files;
+        let bext = |planned: &crate::export::plan::PlannedFile| planned.header.bext.clone();
+        files.iter().map(bext).map(|bext| (bext.date, bext.time, bext.originator_reference)).collect::<Vec<_>>()
+    };
+    let uuid = |take: usize| fixture.session.takes()[take].uuid.simple().to_string();
+    let own = |text: &str| text.to_owned();
+    let stems = [(own("2026-11-28"), own("04:45:48"), uuid(0)), (own("2026-11-27"), own("23:59:59"), uuid(1))];
+    assert_eq!(bext(&fixture.options()), stems);
+    let mix = bext(&ExportOptions { mix: true, ..fixture.options() });
+    assert_eq!(mix, [(own("2026-11-27"), own("23:59:59"), fixture.session.id.simple().to_string())]);
+}

@@ -97,7 +97,7 @@ fn offsets_from_card(folder: &Path, inputs: usize) -> Vec<i64> {
 }
 
 fn ended(program: Started) -> String {
-    program.signal("INT");
+    program.signal("TERM");
     program.wait(PATIENCE).done().err
 }
 

@@ -31,7 +31,7 @@ fn recording(folder: &Path, inputs: usize) -> Started {
 /// Ends the program with a signal. Checks that the last pass in `folder` is complete, and returns it.
 #[track_caller]
 fn ended(program: Started, folder: &Path) -> Checked {
-    program.signal("INT");
+    program.signal("TERM");
     let run = program.wait(PATIENCE).done();
     let found = *check(folder).last().unwrap();
     assert_eq!((found.frames, found.lost), (run.json()["takes"][0]["frames"].as_u64().unwrap(), 0), "{}", run.err);
@@ -356,7 +356,7 @@ fn without_file_locks_a_second_program_is_kept_out_all_the_same() {
         refused.refused(&["open in another program", &format!("process {}", program.pid())]);
         let played = run(without(faultless("play", &folder, "--device virtual:free"), &library, &calls));
         assert!(!played.err.contains("cut off"), "{}", played.err);
-        program.signal("INT");
+        program.signal("TERM");
         let told = program.wait(PATIENCE).done();
         assert!(told.err.contains("has no file locks"), "{}", told.err);
     }

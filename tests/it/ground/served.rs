@@ -228,7 +228,7 @@ fn root_bindfs_that_ends_in_mid_take_costs_no_frame() {
     let program = recording(&at.join("session"), 4);
     kill(&mut server);
     std::thread::sleep(Duration::from_millis(1500));
-    program.signal("INT");
+    program.signal("TERM");
     let told = program.wait(PATIENCE);
     assert_eq!(told.code, Some(1), "{}", told.err);
     assert!(told.err.contains("what is missing is kept in"), "{}", told.err);

@@ -90,6 +90,7 @@ const DIRECTION: &[(&str, &[&str])] = &[
             "peaks",
             "session",
             "file_system",
+            "lock",
             "histogram",
             "time",
             "format",
