@@ -3,7 +3,8 @@
 use super::capabilities::Capabilities;
 use crate::file_system;
 use crate::limits;
-use crate::message::offset::FileByte;
+use crate::message::offset::{FileByte, FileStart, SpoolByte};
+use crate::message::replica::{FilledGap, Gap};
 use crate::message::take::{TakeEnd, TakePlan};
 use crate::time::Frames;
 use crate::wav::header::Header;
@@ -43,20 +44,25 @@ pub struct TakeFile {
     header_end: FileByte,
     /// Whether sound was written since the last successful sync.
     unsynced: bool,
+    /// Where the sound of this file begins in the take.
+    start: FileStart,
+    /// Gaps that were written since the last successful sync.
+    filled: Vec<FilledGap>,
 }
 
 impl TakeFile {
-    /// Creates the file, reserves blocks and writes the first header. Fails if the file exists. Adds missing
-    /// capabilities to `notes`.
+    /// Creates the file for the sound from `start` on, reserves blocks and writes the first header. Fails if the file
+    /// exists. Adds missing capabilities to `notes`.
     pub fn create(
         plan: &TakePlan,
+        start: FileStart,
         capabilities: &Capabilities,
         o_direct: bool,
         ahead: Duration,
         notes: &mut Vec<String>,
     ) -> io::Result<TakeFile> {
         let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o644).open(&plan.path)?;
-        TakeFile::prepare(file, plan, capabilities, o_direct, ahead, notes).inspect_err(|_| {
+        TakeFile::prepare(file, plan, start, capabilities, o_direct, ahead, notes).inspect_err(|_| {
             // The file was created a moment ago, exclusively, and contains no sample. Remove it to free its blocks.
             std::fs::remove_file(&plan.path).ok();
         })
@@ -65,6 +71,7 @@ impl TakeFile {
     fn prepare(
         file: File,
         plan: &TakePlan,
+        start: FileStart,
         capabilities: &Capabilities,
         o_direct: bool,
         ahead: Duration,
@@ -82,6 +89,8 @@ impl TakeFile {
             durable: FileByte::DATA,
             header_end: FileByte::DATA,
             unsynced: false,
+            start,
+            filled: Vec::new(),
         };
         if !capabilities.reserve {
             notes.push(NO_RESERVE.to_owned());
@@ -105,6 +114,11 @@ impl TakeFile {
     /// The open file. In `in-place`, windows map it.
     pub fn file(&self) -> &Arc<File> {
         &self.file
+    }
+
+    /// Where the sound of this file begins in the take.
+    pub fn start(&self) -> FileStart {
+        self.start
     }
 
     /// Bytes of one frame.
@@ -202,6 +216,20 @@ impl TakeFile {
         Ok(())
     }
 
+    /// Writes the sound of a gap. The gap counts as filled when the next sync has succeeded.
+    pub fn fill(&mut self, gap: Gap, bytes: &[u8]) -> io::Result<()> {
+        let start = self.start;
+        let filled = gap.write_to(start, |at| self.write_run(at, &mut [IoSlice::new(bytes)]))?;
+        self.note_written(start.to_file(filled.end()));
+        self.filled.push(filled);
+        Ok(())
+    }
+
+    /// End of the gaps that were written and are not durable yet; the start of the file if there is none.
+    pub fn filled_end(&self) -> SpoolByte {
+        self.filled.iter().map(FilledGap::end).max().unwrap_or(self.start.0)
+    }
+
     /// The sound before `end` is in the file.
     pub fn note_written(&mut self, end: FileByte) {
         self.written = self.written.max(end);
@@ -221,16 +249,20 @@ impl TakeFile {
         Ok(())
     }
 
-    /// Makes everything in the file durable. After an error, everything written since the last success may be lost: the
-    /// kernel reports a failure once and drops the pages.
-    pub fn sync(&mut self) -> io::Result<()> {
-        let written = self.written;
-        self.file.sync_data()?;
+    /// Makes everything in the file durable. Returns the gaps that are filled now. After an error, everything written
+    /// since the last success may be lost: the kernel reports a failure once and drops the pages. So gaps that were
+    /// written since then remain gaps.
+    pub fn sync(&mut self) -> io::Result<Vec<FilledGap>> {
+        let (written, filled) = (self.written, std::mem::take(&mut self.filled));
+        if let Err(error) = self.file.sync_data() {
+            self.written = self.durable;
+            return Err(error);
+        }
         (self.durable, self.unsynced) = (written, false);
         if self.o_direct_file.is_none() {
             posix_fadvise(&*self.file, 0, written.0 as i64, PosixFadviseAdvice::POSIX_FADV_DONTNEED).ok();
         }
-        Ok(())
+        Ok(filled)
     }
 
     /// Ends the file: exact length, final header, durable, with a name. `frames` is the length of this file. Returns
@@ -275,7 +307,6 @@ fn restore_removed_file(file: &File) -> io::Result<Option<PathBuf>> {
 mod tests {
     use super::*;
     use crate::format::TakeFormat;
-    use crate::message::offset::FileByte;
     use crate::message::take::TakeKey;
     use crate::time::FramePos;
     use uuid::Uuid;
@@ -296,15 +327,21 @@ mod tests {
         for without in [vec![], vec!["o_direct".to_owned()], vec!["o_direct".to_owned(), "fallocate".to_owned()]] {
             let folder = tempfile::tempdir().unwrap();
             let (capabilities, mut notes) = (Capabilities::probe(&without), Vec::new());
-            let mut take =
-                TakeFile::create(&plan(folder.path()), &capabilities, true, Duration::from_secs(30), &mut notes)
-                    .unwrap();
+            let mut take = TakeFile::create(
+                &plan(folder.path()),
+                FileStart::FIRST,
+                &capabilities,
+                true,
+                Duration::from_secs(30),
+                &mut notes,
+            )
+            .unwrap();
             assert_eq!(notes.is_empty(), without.is_empty(), "{notes:?}");
             let memory = MmapMut::map_anon(12_288).unwrap();
             take.write_run(FileByte(4096), &mut [IoSlice::new(&memory[..4096]), IoSlice::new(&memory[4096..])])
                 .unwrap();
             take.note_written(FileByte(4096 + 12_288));
-            take.sync().unwrap();
+            assert!(take.sync().unwrap().is_empty());
             assert!(!take.is_unsynced() && take.header_ends_before(take.durable()));
             take.write_header(take.durable()).unwrap();
             assert_eq!(hound::WavReader::open(&take.path).unwrap().duration(), 4096);
@@ -325,9 +362,16 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let plan = plan(folder.path());
         std::fs::write(&plan.path, "mine").unwrap();
-        let error = TakeFile::create(&plan, &Capabilities::probe(&[]), true, Duration::from_secs(30), &mut Vec::new())
-            .err()
-            .unwrap();
+        let error = TakeFile::create(
+            &plan,
+            FileStart::FIRST,
+            &Capabilities::probe(&[]),
+            true,
+            Duration::from_secs(30),
+            &mut Vec::new(),
+        )
+        .err()
+        .unwrap();
         assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(std::fs::read(&plan.path).unwrap(), b"mine");
     }
