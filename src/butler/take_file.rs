@@ -1,6 +1,7 @@
 //! The WAV file of a take that is recorded: reserved blocks, sound, header, end. Thread: committer.
 
 use super::capabilities::Capabilities;
+use super::put_back;
 use crate::file_system;
 use crate::limits;
 use crate::message::offset::{FileByte, FileStart, SpoolByte};
@@ -99,11 +100,7 @@ impl TakeFile {
         take.write_header(FileByte::DATA)?;
         take.file.sync_all()?;
         if o_direct && capabilities.o_direct {
-            // Write the header as a test: some file systems accept the flag and refuse the write. Open by descriptor,
-            // not by path: another program may have moved the folder.
-            let path = format!("/proc/self/fd/{}", take.file.as_raw_fd());
-            let file = OpenOptions::new().read(true).write(true).custom_flags(libc::O_DIRECT).open(path);
-            take.o_direct_file = file.ok().filter(|file| file.write_all_at(&take.page, 0).is_ok());
+            take.o_direct_file = open_o_direct(&take.file, &take.page);
         }
         if o_direct && take.o_direct_file.is_none() {
             notes.push("no O_DIRECT here: takes are written through the page cache".to_owned());
@@ -265,9 +262,36 @@ impl TakeFile {
         Ok(filled)
     }
 
+    /// Puts the file back if another program has removed or replaced it. Returns the message for the user. The next sync
+    /// makes what was copied durable.
+    pub fn put_back_if_removed(&mut self) -> io::Result<Option<String>> {
+        let end = self.written.0.max(limits::DATA_OFFSET);
+        let Some(put_back) = put_back::put_back(&self.file, &self.path, end)? else { return Ok(None) };
+        let text = put_back.text();
+        self.path = put_back.path;
+        self.file = Arc::new(put_back.file);
+        self.o_direct_file = self.o_direct_file.take().and_then(|_| open_o_direct(&self.file, &self.page));
+        (self.reserved, self.unsynced) = (FileByte(end), true);
+        Ok(Some(text))
+    }
+
+    /// Keeps a file without a name open until the program ends, because closing it would free its sound. Returns where
+    /// it can be copied from.
+    pub fn keep_if_removed(&self) -> Option<String> {
+        if !put_back::is_removed(&self.file) {
+            return None;
+        }
+        let number = self.file.as_raw_fd();
+        std::mem::forget(Arc::clone(&self.file));
+        Some(format!(
+            "another program removed it; until this program ends, copy /proc/{}/fd/{number}",
+            std::process::id()
+        ))
+    }
+
     /// Ends the file: exact length, final header, durable, with a name. `frames` is the length of this file. Returns
-    /// the path if another program had removed the file.
-    pub fn finish(&mut self, frames: Frames, end: &TakeEnd) -> io::Result<Option<PathBuf>> {
+    /// the message for the user if the file was put back.
+    pub fn finish(&mut self, frames: Frames, end: &TakeEnd) -> io::Result<Option<String>> {
         self.header.data_bytes = frames.0 * self.frame_bytes() as u64;
         self.header.bext.time_reference = end.began.0;
         if !end.history.is_empty() {
@@ -281,26 +305,22 @@ impl TakeFile {
         self.page.copy_from_slice(&*self.header.build());
         self.file.write_all_at(&self.page, 0)?;
         self.file.sync_all()?;
-        restore_removed_file(&self.file)
+        let Some(put_back) = put_back::put_back(&self.file, &self.path, u64::MAX)? else {
+            return Ok(put_back::renamed_text(&self.file, &self.path));
+        };
+        let text = put_back.text();
+        self.file = Arc::new(put_back.file);
+        Ok(Some(text))
     }
 }
 
-/// Restores a file that another program removed while it was open: creates it again and copies the content. Returns the
-/// path; `None`: the file still has a name.
-fn restore_removed_file(file: &File) -> io::Result<Option<PathBuf>> {
-    let Some(path) = file_system::path_of(file).and_then(|now| file_system::path_before_removal(&now)) else {
-        return Ok(None);
-    };
-    let folder = path.parent().ok_or(io::ErrorKind::NotFound)?;
-    std::fs::create_dir_all(folder)?;
-    let mut replica = OpenOptions::new().write(true).create_new(true).mode(0o644).open(&path)?;
-    let copied = io::copy(&mut io::BufReader::new(file), &mut replica).and_then(|_| replica.sync_all());
-    copied.inspect_err(|_| {
-        // An incomplete copy would pass for the take.
-        std::fs::remove_file(&path).ok();
-    })?;
-    File::open(folder).and_then(|folder| folder.sync_all()).ok();
-    Ok(Some(path))
+/// Opens a file a second time with `O_DIRECT`, if its file system can do that. `header`: the header in the file.
+fn open_o_direct(file: &File, header: &[u8]) -> Option<File> {
+    // Write the header as a test: some file systems accept the flag and refuse the write. Open by descriptor, not by
+    // path: another program may have moved the folder.
+    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+    let file = OpenOptions::new().read(true).write(true).custom_flags(libc::O_DIRECT).open(path);
+    file.ok().filter(|file| file.write_all_at(header, 0).is_ok())
 }
 
 #[cfg(test)]

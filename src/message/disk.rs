@@ -174,6 +174,13 @@ pub enum DiskEvent {
         /// The problem with the file, if there is one.
         trouble: Option<String>,
     },
+    /// Another program removed or replaced a file that is being recorded. The file has its name again, and is whole.
+    PutBack {
+        /// The replica whose file it is.
+        replica: Replica,
+        /// The message for the user, path first.
+        text: String,
+    },
     /// A take cannot be written. The committer tries again; control may send [`CommitCommand::Continue`].
     Stuck {
         /// Key of the take.

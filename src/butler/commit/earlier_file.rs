@@ -51,16 +51,23 @@ impl EarlierFile {
         self.pair.as_ref().and_then(|(pair, replica)| pair.first_gap(*replica, self.file.start()))
     }
 
-    /// Fills a part of a gap, or finishes a file without gaps. Returns whether it is finished.
-    fn advance(&mut self, scratch: &mut MmapMut) -> io::Result<bool> {
+    /// Fills a part of a gap, or finishes a file without gaps. Returns whether it is finished. Adds the message for the
+    /// user if another program had removed the file.
+    fn advance(&mut self, scratch: &mut MmapMut, messages: &mut Vec<String>) -> io::Result<bool> {
         if let Some((pair, replica)) = self.pair.as_ref().filter(|_| self.first_gap().is_some()) {
+            let put_back = self.file.put_back_if_removed()?;
+            if put_back.is_some() {
+                pair.replace_file(*replica, self.file.start(), self.file.file());
+            }
+            messages.extend(put_back);
             fill_gap(&mut self.file, pair, *replica, scratch)?;
             for filled in self.file.sync()? {
                 pair.gap_filled(*replica, &filled);
             }
             return Ok(false);
         }
-        self.file.finish(self.end.frames, &self.end).map(|_| true)
+        messages.extend(self.file.finish(self.end.frames, &self.end)?);
+        Ok(true)
     }
 }
 
@@ -74,12 +81,12 @@ impl OpenTake {
     /// Fills and finishes the earlier files. Returns an event for each that is finished, or that is given up because
     /// the take has ended. A file that is given up keeps its last header, which claims no gap.
     pub(super) fn advance_earlier(&mut self, scratch: &mut MmapMut) -> Vec<DiskEvent> {
-        let mut events = Vec::new();
+        let (mut events, mut messages) = (Vec::new(), Vec::new());
         let mut at = 0;
         while at < self.earlier.len() {
             let earlier = &mut self.earlier[at];
             let finished = earlier.retry_at.is_none_or(|until| until <= Instant::now()) && {
-                let result = earlier.advance(scratch);
+                let result = earlier.advance(scratch, &mut messages);
                 let path = earlier.file.path.display();
                 earlier.trouble = result.as_ref().err().map(|error| format!("{path}: {}", describe(error)));
                 earlier.failures = if result.is_ok() { 0 } else { earlier.failures + 1 };
@@ -87,8 +94,13 @@ impl OpenTake {
                 result.is_ok_and(|finished| finished)
             };
             if finished || (self.end.is_some() && RETRIES_AT_END < earlier.failures) {
-                let earlier = self.earlier.remove(at);
+                let mut earlier = self.earlier.remove(at);
                 self.earlier_troubled |= earlier.is_troubled();
+                let kept = earlier.file.keep_if_removed().filter(|_| earlier.is_troubled());
+                earlier.trouble = earlier.trouble.map(|trouble| match kept {
+                    Some(place) => format!("{trouble}; {place}"),
+                    None => trouble,
+                });
                 events.push(DiskEvent::EarlierFileFinished {
                     take: self.key,
                     index: earlier.index,
@@ -98,6 +110,8 @@ impl OpenTake {
                 at += 1;
             }
         }
+        let put_back = |text| DiskEvent::PutBack { replica: self.replica(), text };
+        events.extend(messages.into_iter().map(put_back));
         events
     }
 }

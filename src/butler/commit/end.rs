@@ -53,9 +53,8 @@ impl Committer {
                 }
                 result => {
                     let take = self.takes.remove(at);
-                    if let Ok(Some(path)) = &result {
-                        let reason = format!("{}: another program removed it; it is put back, whole", path.display());
-                        self.send_event(DiskEvent::TroubleOver { replica: self.setup.replica, reason });
+                    if let Ok(Some(text)) = &result {
+                        self.send_event(DiskEvent::PutBack { replica: self.setup.replica, text: text.clone() });
                     }
                     let event = self.finish_event(take, end.frames, result.map(drop));
                     self.send_event(event);
@@ -81,7 +80,10 @@ impl Committer {
                 None
             }
             Err(error) => {
-                let failure = take.trouble.clone().unwrap_or_else(|| format!("{name}: {}", describe(&error)));
+                let mut failure = take.trouble.clone().unwrap_or_else(|| format!("{name}: {}", describe(&error)));
+                if let Some(place) = take.file.keep_if_removed() {
+                    failure = format!("{failure}; {place}");
+                }
                 Some(match spool.filter(|_| self.setup.replica == Replica::Session) {
                     Some(path) => format!("{failure}; what is missing is kept in {}", path.display()),
                     None => failure,

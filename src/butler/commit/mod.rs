@@ -418,7 +418,11 @@ impl Committer {
         let mut all_durable = true;
         if in_spool {
             for at in 0..self.takes.len() {
-                if let Err(error) = self.takes[at].sync(&self.spool_use) {
+                let put_back = self.takes[at].put_back_if_removed();
+                if let Ok(Some(text)) = &put_back {
+                    self.send_event(DiskEvent::PutBack { replica: self.setup.replica, text: text.clone() });
+                }
+                if let Err(error) = put_back.and_then(|_| self.takes[at].sync(&self.spool_use)) {
                     self.on_write_failure(at, &error);
                 }
             }

@@ -29,7 +29,6 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, IoSlice};
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
@@ -150,6 +149,10 @@ impl OpenTake {
             damaged: false,
             behind: WriteBehind { from: FileByte::DATA },
         }
+    }
+
+    pub(super) fn replica(&self) -> Replica {
+        self.replica
     }
 
     pub(super) fn add_pending(&mut self, span: Arc<SpanToCommit>) {
@@ -432,8 +435,26 @@ impl OpenTake {
         (self.trouble, self.stuck_reported_at, self.failures, self.held_until) = (None, None, 0, None);
     }
 
-    /// Ends the file of a take that has all its spans. Returns the path if another program had removed the file.
-    pub(super) fn end_with(&mut self, end: &TakeEnd) -> io::Result<Option<PathBuf>> {
+    /// Puts the file back if another program has removed it. Returns the message for the user. In `in-place` the windows
+    /// map the file, so that only its end can put it back.
+    pub(super) fn put_back_if_removed(&mut self) -> io::Result<Option<String>> {
+        if self.spool.is_none() {
+            return Ok(None);
+        }
+        let message = self.file.put_back_if_removed()?;
+        if message.is_some() {
+            if let Some(pair) = &self.pair {
+                pair.replace_file(self.replica, self.file.start(), self.file.file());
+            }
+            if let Some(entry) = &self.entry {
+                entry.opened(self.file.file());
+            }
+        }
+        Ok(message)
+    }
+
+    /// Ends the file of a take that has all its spans. Returns the message for the user if the file was put back.
+    pub(super) fn end_with(&mut self, end: &TakeEnd) -> io::Result<Option<String>> {
         if !self.pending.is_empty() || !self.written.is_empty() {
             return Err(io::Error::other("sound is left in the spool"));
         }

@@ -274,3 +274,31 @@ fn a_take_that_needs_no_continuation_any_more_is_reported_again_when_it_is_stuck
     assert_eq!(rig.finish(3), (None, None));
     assert!(claimed(&rig.next_path()) == sound(2 * WINDOW, 3 * WINDOW));
 }
+
+#[test]
+fn a_take_that_another_program_replaces_while_it_grows_is_put_back_under_its_name_and_stays_whole() {
+    for replaced in [true, false] {
+        let mut rig = Rig::new(3);
+        rig.captured(0);
+        rig.work();
+        let other = rig.folder.path().join("saved by an editor");
+        std::fs::write(&other, "of the editor").unwrap();
+        if replaced {
+            std::fs::rename(&other, &rig.plan.path).unwrap();
+        } else {
+            std::fs::remove_file(&rig.plan.path).unwrap();
+        }
+        rig.captured(1);
+        let events = rig.work();
+        assert!(events.iter().any(|event| matches!(event, DiskEvent::PutBack { .. })), "at the next sync");
+        assert!(claimed(&rig.plan.path) == sound(0, 2 * WINDOW), "while it grows");
+        rig.captured(2);
+        assert_eq!(rig.finish(3), (None, None));
+        assert!(claimed(&rig.plan.path) == sound(0, 3 * WINDOW), "at the end");
+        let aside = rig.folder.path().join("t-1 (of another program 1).wav");
+        let kept = if replaced { aside } else { other };
+        assert_eq!(std::fs::read(kept).unwrap(), b"of the editor", "no file of another program is changed");
+        let names = std::fs::read_dir(rig.folder.path()).unwrap().count();
+        assert_eq!(names, 3, "mirror, take, and the editor's file");
+    }
+}
