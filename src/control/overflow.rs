@@ -51,8 +51,7 @@ impl Control {
     pub fn set_overflow(&mut self, dir: Option<&Path>) {
         if self.companions.overflow.as_ref().map(|overflow| overflow.requested.as_path()) != dir && !self.is_read_only()
         {
-            self.companions.earlier_overflows.extend(self.companions.overflow.take());
-            self.companions.overflow = dir.and_then(|dir| Companion::start(dir, &self.folder, &self.session));
+            self.companions.set_overflow(dir, &self.folder, &self.session);
         }
     }
 
