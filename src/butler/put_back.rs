@@ -74,8 +74,9 @@ pub(super) fn renamed_text(file: &File, name: &Path) -> Option<String> {
 }
 
 /// Copies the first `bytes` bytes of a removed file to a file of the name that it had; `name` if the kernel does not
-/// say. The copy is durable. `None`: the file still has a name.
-pub(super) fn put_back(file: &File, name: &Path, bytes: u64) -> io::Result<Option<PutBack>> {
+/// say. The copy is durable. `None`: the file still has a name, or its folder was removed as well and `make_folder` is
+/// false.
+pub(super) fn put_back(file: &File, name: &Path, bytes: u64, make_folder: bool) -> io::Result<Option<PutBack>> {
     if !is_removed(file) {
         return Ok(None);
     }
@@ -84,7 +85,11 @@ pub(super) fn put_back(file: &File, name: &Path, bytes: u64) -> io::Result<Optio
     let known = before.as_deref().and_then(Path::parent).or(name.parent());
     let folder = known.ok_or(io::ErrorKind::NotFound)?.to_owned();
     let name = name.file_name().ok_or(io::ErrorKind::NotFound)?;
-    std::fs::create_dir_all(&folder)?;
+    if make_folder {
+        std::fs::create_dir_all(&folder)?;
+    } else if !folder.is_dir() {
+        return Ok(None);
+    }
     let part = folder.join(with_suffix(".", name, ".part"));
     // The copy of a program that was killed.
     std::fs::remove_file(&part).ok();

@@ -262,11 +262,12 @@ impl TakeFile {
         Ok(filled)
     }
 
-    /// Puts the file back if another program has removed or replaced it. Returns the message for the user. The next sync
+    /// Puts the file back if another program has removed or replaced it. A file whose folder was removed as well is put
+    /// back by [`TakeFile::finish`]: somebody may be removing the whole session at this moment. Returns the message for the user. The next sync
     /// makes what was copied durable.
     pub fn put_back_if_removed(&mut self) -> io::Result<Option<String>> {
         let end = self.written.0.max(limits::DATA_OFFSET);
-        let Some(put_back) = put_back::put_back(&self.file, &self.path, end)? else { return Ok(None) };
+        let Some(put_back) = put_back::put_back(&self.file, &self.path, end, false)? else { return Ok(None) };
         let text = put_back.text();
         self.path = put_back.path;
         self.file = Arc::new(put_back.file);
@@ -305,7 +306,7 @@ impl TakeFile {
         self.page.copy_from_slice(&*self.header.build());
         self.file.write_all_at(&self.page, 0)?;
         self.file.sync_all()?;
-        let Some(put_back) = put_back::put_back(&self.file, &self.path, u64::MAX)? else {
+        let Some(put_back) = put_back::put_back(&self.file, &self.path, u64::MAX, true)? else {
             return Ok(put_back::renamed_text(&self.file, &self.path));
         };
         let text = put_back.text();
