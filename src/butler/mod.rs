@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 pub mod plan;
+mod put_back;
 pub mod capabilities;
 pub mod logout;
 mod stored_path;

@@ -214,11 +214,7 @@ pub fn create(place: &SpoolPlace, plan: &TakePlan, pass: Uuid) -> io::Result<Spo
         wav: plan.path.clone(),
         frame_bytes: plan.frame_bytes(),
         pass,
-        mirror: plan
-            .pair
-            .as_ref()
-            .and_then(|pair| pair.file_at(Replica::Mirror, SpoolByte::DATA))
-            .map(|(path, _)| path),
+        mirror: plan.pair.as_ref().map(|pair| pair.first_path(Replica::Mirror).to_owned()),
         sound: Some(SpoolSound { channels: plan.header.channels, rate: plan.header.rate, format: plan.header.format }),
     };
     make(place, |folder| path_of(folder, plan.identity), SPOOL_FILE_BYTES, &identity)

@@ -1,9 +1,11 @@
 //! The WAV file of a take that is recorded: reserved blocks, sound, header, end. Thread: committer.
 
 use super::capabilities::Capabilities;
+use super::put_back;
 use crate::file_system;
 use crate::limits;
-use crate::message::offset::FileByte;
+use crate::message::offset::{FileByte, FileStart, SpoolByte};
+use crate::message::replica::{FilledGap, Gap};
 use crate::message::take::{TakeEnd, TakePlan};
 use crate::time::Frames;
 use crate::wav::header::Header;
@@ -43,20 +45,25 @@ pub struct TakeFile {
     header_end: FileByte,
     /// Whether sound was written since the last successful sync.
     unsynced: bool,
+    /// Where the sound of this file begins in the take.
+    start: FileStart,
+    /// Gaps that were written since the last successful sync.
+    filled: Vec<FilledGap>,
 }
 
 impl TakeFile {
-    /// Creates the file, reserves blocks and writes the first header. Fails if the file exists. Adds missing
-    /// capabilities to `notes`.
+    /// Creates the file for the sound from `start` on, reserves blocks and writes the first header. Fails if the file
+    /// exists. Adds missing capabilities to `notes`.
     pub fn create(
         plan: &TakePlan,
+        start: FileStart,
         capabilities: &Capabilities,
         o_direct: bool,
         ahead: Duration,
         notes: &mut Vec<String>,
     ) -> io::Result<TakeFile> {
         let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o644).open(&plan.path)?;
-        TakeFile::prepare(file, plan, capabilities, o_direct, ahead, notes).inspect_err(|_| {
+        TakeFile::prepare(file, plan, start, capabilities, o_direct, ahead, notes).inspect_err(|_| {
             // The file was created a moment ago, exclusively, and contains no sample. Remove it to free its blocks.
             std::fs::remove_file(&plan.path).ok();
         })
@@ -65,6 +72,7 @@ impl TakeFile {
     fn prepare(
         file: File,
         plan: &TakePlan,
+        start: FileStart,
         capabilities: &Capabilities,
         o_direct: bool,
         ahead: Duration,
@@ -82,6 +90,8 @@ impl TakeFile {
             durable: FileByte::DATA,
             header_end: FileByte::DATA,
             unsynced: false,
+            start,
+            filled: Vec::new(),
         };
         if !capabilities.reserve {
             notes.push(NO_RESERVE.to_owned());
@@ -90,11 +100,7 @@ impl TakeFile {
         take.write_header(FileByte::DATA)?;
         take.file.sync_all()?;
         if o_direct && capabilities.o_direct {
-            // Write the header as a test: some file systems accept the flag and refuse the write. Open by descriptor,
-            // not by path: another program may have moved the folder.
-            let path = format!("/proc/self/fd/{}", take.file.as_raw_fd());
-            let file = OpenOptions::new().read(true).write(true).custom_flags(libc::O_DIRECT).open(path);
-            take.o_direct_file = file.ok().filter(|file| file.write_all_at(&take.page, 0).is_ok());
+            take.o_direct_file = open_o_direct(&take.file, &take.page);
         }
         if o_direct && take.o_direct_file.is_none() {
             notes.push("no O_DIRECT here: takes are written through the page cache".to_owned());
@@ -105,6 +111,11 @@ impl TakeFile {
     /// The open file. In `in-place`, windows map it.
     pub fn file(&self) -> &Arc<File> {
         &self.file
+    }
+
+    /// Where the sound of this file begins in the take.
+    pub fn start(&self) -> FileStart {
+        self.start
     }
 
     /// Bytes of one frame.
@@ -202,6 +213,20 @@ impl TakeFile {
         Ok(())
     }
 
+    /// Writes the sound of a gap. The gap counts as filled when the next sync has succeeded.
+    pub fn fill(&mut self, gap: Gap, bytes: &[u8]) -> io::Result<()> {
+        let start = self.start;
+        let filled = gap.write_to(start, |at| self.write_run(at, &mut [IoSlice::new(bytes)]))?;
+        self.note_written(start.to_file(filled.end()));
+        self.filled.push(filled);
+        Ok(())
+    }
+
+    /// End of the gaps that were written and are not durable yet; the start of the file if there is none.
+    pub fn filled_end(&self) -> SpoolByte {
+        self.filled.iter().map(FilledGap::end).max().unwrap_or(self.start.0)
+    }
+
     /// The sound before `end` is in the file.
     pub fn note_written(&mut self, end: FileByte) {
         self.written = self.written.max(end);
@@ -221,21 +246,53 @@ impl TakeFile {
         Ok(())
     }
 
-    /// Makes everything in the file durable. After an error, everything written since the last success may be lost: the
-    /// kernel reports a failure once and drops the pages.
-    pub fn sync(&mut self) -> io::Result<()> {
-        let written = self.written;
-        self.file.sync_data()?;
+    /// Makes everything in the file durable. Returns the gaps that are filled now. After an error, everything written
+    /// since the last success may be lost: the kernel reports a failure once and drops the pages. So gaps that were
+    /// written since then remain gaps.
+    pub fn sync(&mut self) -> io::Result<Vec<FilledGap>> {
+        let (written, filled) = (self.written, std::mem::take(&mut self.filled));
+        if let Err(error) = self.file.sync_data() {
+            self.written = self.durable;
+            return Err(error);
+        }
         (self.durable, self.unsynced) = (written, false);
         if self.o_direct_file.is_none() {
             posix_fadvise(&*self.file, 0, written.0 as i64, PosixFadviseAdvice::POSIX_FADV_DONTNEED).ok();
         }
-        Ok(())
+        Ok(filled)
+    }
+
+    /// Puts the file back if another program has removed or replaced it. A file whose folder was removed as well is put
+    /// back by [`TakeFile::finish`]: somebody may be removing the whole session at this moment. Returns the message for the user. The next sync
+    /// makes what was copied durable.
+    pub fn put_back_if_removed(&mut self) -> io::Result<Option<String>> {
+        let end = self.written.0.max(limits::DATA_OFFSET);
+        let Some(put_back) = put_back::put_back(&self.file, &self.path, end, false)? else { return Ok(None) };
+        let text = put_back.text();
+        self.path = put_back.path;
+        self.file = Arc::new(put_back.file);
+        self.o_direct_file = self.o_direct_file.take().and_then(|_| open_o_direct(&self.file, &self.page));
+        (self.reserved, self.unsynced) = (FileByte(end), true);
+        Ok(Some(text))
+    }
+
+    /// Keeps a file without a name open until the program ends, because closing it would free its sound. Returns where
+    /// it can be copied from.
+    pub fn keep_if_removed(&self) -> Option<String> {
+        if !put_back::is_removed(&self.file) {
+            return None;
+        }
+        let number = self.file.as_raw_fd();
+        std::mem::forget(Arc::clone(&self.file));
+        Some(format!(
+            "another program removed it; until this program ends, copy /proc/{}/fd/{number}",
+            std::process::id()
+        ))
     }
 
     /// Ends the file: exact length, final header, durable, with a name. `frames` is the length of this file. Returns
-    /// the path if another program had removed the file.
-    pub fn finish(&mut self, frames: Frames, end: &TakeEnd) -> io::Result<Option<PathBuf>> {
+    /// the message for the user if the file was put back.
+    pub fn finish(&mut self, frames: Frames, end: &TakeEnd) -> io::Result<Option<String>> {
         self.header.data_bytes = frames.0 * self.frame_bytes() as u64;
         self.header.bext.time_reference = end.began.0;
         if !end.history.is_empty() {
@@ -249,33 +306,28 @@ impl TakeFile {
         self.page.copy_from_slice(&*self.header.build());
         self.file.write_all_at(&self.page, 0)?;
         self.file.sync_all()?;
-        restore_removed_file(&self.file)
+        let Some(put_back) = put_back::put_back(&self.file, &self.path, u64::MAX, true)? else {
+            return Ok(put_back::renamed_text(&self.file, &self.path));
+        };
+        let text = put_back.text();
+        self.file = Arc::new(put_back.file);
+        Ok(Some(text))
     }
 }
 
-/// Restores a file that another program removed while it was open: creates it again and copies the content. Returns the
-/// path; `None`: the file still has a name.
-fn restore_removed_file(file: &File) -> io::Result<Option<PathBuf>> {
-    let Some(path) = file_system::path_of(file).and_then(|now| file_system::path_before_removal(&now)) else {
-        return Ok(None);
-    };
-    let folder = path.parent().ok_or(io::ErrorKind::NotFound)?;
-    std::fs::create_dir_all(folder)?;
-    let mut replica = OpenOptions::new().write(true).create_new(true).mode(0o644).open(&path)?;
-    let copied = io::copy(&mut io::BufReader::new(file), &mut replica).and_then(|_| replica.sync_all());
-    copied.inspect_err(|_| {
-        // An incomplete copy would pass for the take.
-        std::fs::remove_file(&path).ok();
-    })?;
-    File::open(folder).and_then(|folder| folder.sync_all()).ok();
-    Ok(Some(path))
+/// Opens a file a second time with `O_DIRECT`, if its file system can do that. `header`: the header in the file.
+fn open_o_direct(file: &File, header: &[u8]) -> Option<File> {
+    // Write the header as a test: some file systems accept the flag and refuse the write. Open by descriptor, not by
+    // path: another program may have moved the folder.
+    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+    let file = OpenOptions::new().read(true).write(true).custom_flags(libc::O_DIRECT).open(path);
+    file.ok().filter(|file| file.write_all_at(header, 0).is_ok())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::format::TakeFormat;
-    use crate::message::offset::FileByte;
     use crate::message::take::TakeKey;
     use crate::time::FramePos;
     use uuid::Uuid;
@@ -296,15 +348,21 @@ mod tests {
         for without in [vec![], vec!["o_direct".to_owned()], vec!["o_direct".to_owned(), "fallocate".to_owned()]] {
             let folder = tempfile::tempdir().unwrap();
             let (capabilities, mut notes) = (Capabilities::probe(&without), Vec::new());
-            let mut take =
-                TakeFile::create(&plan(folder.path()), &capabilities, true, Duration::from_secs(30), &mut notes)
-                    .unwrap();
+            let mut take = TakeFile::create(
+                &plan(folder.path()),
+                FileStart::FIRST,
+                &capabilities,
+                true,
+                Duration::from_secs(30),
+                &mut notes,
+            )
+            .unwrap();
             assert_eq!(notes.is_empty(), without.is_empty(), "{notes:?}");
             let memory = MmapMut::map_anon(12_288).unwrap();
             take.write_run(FileByte(4096), &mut [IoSlice::new(&memory[..4096]), IoSlice::new(&memory[4096..])])
                 .unwrap();
             take.note_written(FileByte(4096 + 12_288));
-            take.sync().unwrap();
+            assert!(take.sync().unwrap().is_empty());
             assert!(!take.is_unsynced() && take.header_ends_before(take.durable()));
             take.write_header(take.durable()).unwrap();
             assert_eq!(hound::WavReader::open(&take.path).unwrap().duration(), 4096);
@@ -325,9 +383,16 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let plan = plan(folder.path());
         std::fs::write(&plan.path, "mine").unwrap();
-        let error = TakeFile::create(&plan, &Capabilities::probe(&[]), true, Duration::from_secs(30), &mut Vec::new())
-            .err()
-            .unwrap();
+        let error = TakeFile::create(
+            &plan,
+            FileStart::FIRST,
+            &Capabilities::probe(&[]),
+            true,
+            Duration::from_secs(30),
+            &mut Vec::new(),
+        )
+        .err()
+        .unwrap();
         assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(std::fs::read(&plan.path).unwrap(), b"mine");
     }

@@ -89,6 +89,9 @@ impl Control {
                 self.mirror_finished(take, trouble)
             }
             DiskEvent::Stuck { take, from, code } => self.take_refused(take, from, code),
+            DiskEvent::PutBack { replica: Replica::Session, text } => self.caution(text),
+            DiskEvent::PutBack { replica: Replica::Mirror, text } => self.caution(format!("mirror: {text}")),
+            DiskEvent::EarlierFileFinished { take, index, trouble } => self.earlier_file_finished(take, index, trouble),
             DiskEvent::Continued { take, outcome } => self.take_continued(take, outcome),
             DiskEvent::PlaybackTrouble { reason, .. } => self.caution(reason),
             DiskEvent::Trouble { replica: Replica::Mirror, reason } => {

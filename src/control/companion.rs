@@ -7,6 +7,7 @@ use super::session_saver::SessionSaver;
 use crate::session::Session;
 use crate::session::session_file::{OpenSession, SessionError};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// The companions of the open session.
 #[derive(Default)]
@@ -16,7 +17,12 @@ pub(super) struct Companions {
     /// Overflow folders that a later `set_overflow` replaced. Their copies stay current, because takes have files
     /// there.
     pub(super) earlier_overflows: Vec<Companion>,
+    /// Companions that were removed. Their savers handle what is queued, however long their disks take.
+    ending: Vec<Companion>,
 }
+
+/// The longest that the end of the program waits for the savers of all companions.
+const FINISH_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// A folder with a copy of session.json and the saver that writes it.
 pub(super) struct Companion {
@@ -30,11 +36,33 @@ pub(super) struct Companion {
 }
 
 impl Companion {
-    pub(super) fn start(requested: &Path, session_folder: &Path, session: &Session) -> Option<Companion> {
+    /// Opens the folder on a new thread, after the savers of `before` have ended: they hold the lock of the same folder.
+    ///
+    /// `is_overflow`: the copy there names the session's own folder, so that path must be text too.
+    fn start(
+        requested: &Path,
+        session_folder: &Path,
+        session: &Session,
+        before: Vec<Companion>,
+        is_overflow: bool,
+    ) -> Option<Companion> {
+        let own = session_folder.to_owned();
         let (dir, session) = (requested.to_owned(), session.clone());
         let name = session_folder.file_name().map_or_else(|| PathBuf::from("session"), PathBuf::from);
-        let saver = SessionSaver::start_with(move || open_in(&dir, &name, &session)).ok()?;
+        let saver = SessionSaver::start_with(move || {
+            before.into_iter().for_each(|mut earlier| drop(earlier.saver.finish()));
+            if is_overflow {
+                text_check(&own)?;
+            }
+            open_in(&dir, &name, &session)
+        });
+        let saver = saver.ok()?;
         Some(Companion { requested: requested.to_owned(), folder: None, saver, save_due: true })
+    }
+
+    /// Whether the folder is open, or is being opened.
+    fn is_usable(&self) -> bool {
+        !matches!(self.folder, Some(Err(_)))
     }
 
     pub(super) fn open_folder(&self) -> Option<&Path> {
@@ -43,9 +71,11 @@ impl Companion {
 }
 
 /// Opens or creates the folder of `session` inside `dir`. Its name is the session's; if another session has a folder of
-/// that name, the first digits of the identity are added.
+/// that name, the first digits of the identity are added. Refuses a path that is not text: session.json and the spool
+/// store it as text, and a path that is changed on the way leads to another folder.
 fn open_in(dir: &Path, name: &Path, session: &Session) -> Result<OpenSession, String> {
     let dir = std::path::absolute(dir).map_err(|error| format!("{}: {error}", dir.display()))?;
+    text_check(&dir.join(name))?;
     let id = session.id.simple().to_string();
     let second = format!("{} {}", name.display(), &id[..8]);
     match OpenSession::open_on_other_disk(&dir.join(name), session) {
@@ -53,9 +83,51 @@ fn open_in(dir: &Path, name: &Path, session: &Session) -> Result<OpenSession, St
         other => other,
     }
     .map_err(|error| error.to_string())
+    .and_then(|store| text_check(store.path()).map(|()| store))
+}
+
+fn text_check(path: &Path) -> Result<(), String> {
+    let reason = || format!("{}: its path is not UTF-8 text; rename the folder, or name another one", path.display());
+    path.to_str().map(|_| ()).ok_or_else(reason)
 }
 
 impl Companions {
+    /// Names another mirror, or none. Returns at once: the saver of the mirror before may hang on its disk.
+    pub(super) fn set_mirror(&mut self, dir: Option<&Path>, session_folder: &Path, session: &Session) {
+        self.end(|companions| companions.mirror.take());
+        self.mirror = dir.and_then(|dir| {
+            let before = self.take_ending(dir);
+            Companion::start(dir, session_folder, session, before, false)
+        });
+    }
+
+    /// Names another overflow folder, or none. The copy in the one before stays current.
+    pub(super) fn set_overflow(&mut self, dir: Option<&Path>, session_folder: &Path, session: &Session) {
+        self.earlier_overflows.extend(self.overflow.take());
+        let Some(dir) = dir else { return };
+        self.overflow = match self.earlier_overflows.iter().position(|it| it.requested == dir && it.is_usable()) {
+            Some(at) => Some(self.earlier_overflows.remove(at)),
+            None => {
+                let refused = self.earlier_overflows.iter().position(|it| it.requested == dir);
+                self.end(|companions| refused.map(|at| companions.earlier_overflows.remove(at)));
+                let before = self.take_ending(dir);
+                Companion::start(dir, session_folder, session, before, true)
+            }
+        };
+    }
+
+    fn end(&mut self, take: impl FnOnce(&mut Companions) -> Option<Companion>) {
+        if let Some(mut companion) = take(self) {
+            companion.saver.close_queue();
+            self.ending.push(companion);
+        }
+    }
+
+    /// The companions for `dir` that were removed and whose savers have not ended.
+    fn take_ending(&mut self, dir: &Path) -> Vec<Companion> {
+        self.ending.extract_if(.., |companion| companion.requested == dir).collect()
+    }
+
     /// Offers the session to the savers of all companions; a copy that was not taken stays due.
     ///
     /// The mirror gets the session as it is, because it has the same files. A copy in an overflow folder names the
@@ -81,13 +153,33 @@ impl Companions {
     }
 
     fn all(&mut self) -> impl Iterator<Item = &mut Companion> {
-        self.mirror.iter_mut().chain(&mut self.overflow).chain(&mut self.earlier_overflows)
+        let named = self.mirror.iter_mut().chain(&mut self.overflow);
+        named.chain(&mut self.earlier_overflows).chain(&mut self.ending)
     }
 
-    /// Waits for each saver, at most some seconds for each. Returns their problems.
+    /// Waits for all savers, at most [`FINISH_TIME_MAX`]. Returns their problems.
     pub(super) fn finish(self) -> Vec<String> {
-        let all = self.mirror.into_iter().chain(self.overflow).chain(self.earlier_overflows);
-        all.flat_map(|companion| companion.saver.finish_in_time()).collect()
+        self.finish_within(FINISH_TIME_MAX)
+    }
+
+    fn finish_within(self, time_max: Duration) -> Vec<String> {
+        let named = self.mirror.into_iter().chain(self.overflow);
+        let mut all: Vec<Companion> = named.chain(self.earlier_overflows).chain(self.ending).collect();
+        all.iter_mut().for_each(|companion| companion.saver.close_queue());
+        let until = Instant::now() + time_max;
+        while !all.iter().all(|companion| companion.saver.has_ended()) && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        let mut problems = Vec::new();
+        for companion in all {
+            problems.extend(companion.saver.problems());
+            if !companion.saver.has_ended() {
+                let dir = companion.requested.display();
+                problems
+                    .push(format!("{dir}: its disk does not answer; the copy of the session there is not up to date"));
+            }
+        }
+        problems
     }
 }
 
@@ -111,6 +203,7 @@ impl Control {
             }
             problems.extend(companion.saver.problems());
         }
+        self.companions.ending.retain(|companion| !companion.saver.has_ended());
         let overflow = self
             .companions
             .overflow
@@ -132,5 +225,71 @@ impl Control {
     pub(super) fn save_companions(&mut self) {
         let mirror_is_opening = self.mirror_is_opening();
         self.companions.save(&self.folder, &self.session, self.revision, mirror_is_opening);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::TakeFormat;
+    use crate::time::SampleRate;
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    fn session() -> Session {
+        Session::new(uuid::Uuid::from_u128(7), "Test", "", SampleRate(48_000), TakeFormat::S24)
+    }
+
+    #[test]
+    fn a_mirror_whose_disk_hangs_is_removed_at_once_and_named_at_the_end() {
+        let (thaw, frozen) = crossbeam_channel::bounded::<()>(1);
+        let hangs = SessionSaver::start_with(move || {
+            frozen.recv().ok();
+            Err("thawed".to_owned())
+        });
+        let requested = PathBuf::from("/frozen");
+        let mirror = Companion { requested, folder: None, saver: hangs.unwrap(), save_due: true };
+        let mut companions = Companions { mirror: Some(mirror), ..Companions::default() };
+        let began = Instant::now();
+        companions.set_mirror(None, Path::new("/session"), &session());
+        assert!(companions.mirror.is_none());
+        let problems = companions.finish_within(Duration::from_millis(20));
+        assert!(began.elapsed() < Duration::from_secs(2), "nothing waits for the disk");
+        assert!(matches!(&problems[..], [text] if text.contains("/frozen") && text.contains("not up to date")));
+        drop(thaw);
+    }
+
+    #[test]
+    fn a_folder_is_known_by_the_path_that_was_opened_and_a_path_that_is_no_text_is_refused() {
+        let place = tempfile::tempdir().unwrap();
+        std::fs::create_dir(place.path().join("inner")).unwrap();
+        std::os::unix::fs::symlink(place.path(), place.path().join("link")).unwrap();
+        let real = place.path().canonicalize().unwrap();
+        let name = Path::new("song");
+        for dir in ["inner/../other", "link/other"] {
+            let store = open_in(&place.path().join(dir), name, &session()).unwrap();
+            assert_eq!(store.path(), real.join("other/song"), "{dir}");
+        }
+        let refused = open_in(&place.path().join(OsStr::from_bytes(b"tra\xffck")), name, &session());
+        assert!(refused.is_err_and(|reason| reason.contains("not UTF-8 text")));
+        assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 3, "no folder is made under another name");
+    }
+
+    #[test]
+    fn an_overflow_folder_that_is_named_again_is_the_same_one() {
+        let (place, session) = (tempfile::tempdir().unwrap(), session());
+        let own = place.path().join("song");
+        let mut companions = Companions::default();
+        for dir in ["a", "b", "a"] {
+            companions.set_overflow(Some(&place.path().join(dir)), &own, &session);
+        }
+        assert_eq!(companions.earlier_overflows.len(), 1);
+        let opened = loop {
+            if let Some(opened) = companions.overflow.as_ref().and_then(|it| it.saver.opened()) {
+                break opened;
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        };
+        assert!(opened.is_ok_and(|path| path.ends_with("a/song")));
     }
 }

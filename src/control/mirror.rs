@@ -64,7 +64,7 @@ impl Control {
     /// opened or created on the thread of its saver.
     pub fn set_mirror(&mut self, dir: Option<&Path>) {
         if self.companions.mirror.as_ref().map(|mirror| mirror.requested.as_path()) != dir && !self.is_read_only() {
-            self.companions.mirror = dir.and_then(|dir| Companion::start(dir, &self.folder, &self.session));
+            self.companions.set_mirror(dir, &self.folder, &self.session);
         }
     }
 

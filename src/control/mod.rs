@@ -208,8 +208,8 @@ impl Control {
         let capabilities = setup.run.capabilities.notes.iter().chain(&device.facts().notes);
         notices.extend(capabilities.map(|text| Notice { severity: Severity::Caution, text: text.clone() }));
         // Absolute, because the spool keeps the path of its take and recovery may run in another working folder.
-        let folder = store.as_ref().map_or(folder_of(&setup.folder), OpenSession::path);
-        let folder = std::path::absolute(folder).map_err(ControlError::Kernel)?;
+        let absolute = || std::path::absolute(folder_of(&setup.folder));
+        let folder = store.as_ref().map_or_else(absolute, OpenSession::resolved_path).map_err(ControlError::Kernel)?;
         if let Some(store) = &store {
             notices.extend(session_folder::notices(store, &folder, setup.format, rate));
         }

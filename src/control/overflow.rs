@@ -4,8 +4,12 @@
 //! ```text
 //!   committer: Stuck -> take_refused -> list_continuations: a second take in session.json
 //!                                    -> continue_refused_takes, once a saver has handled it: Continue -> committer
-//!   committer: Continued -> take_continued
+//!   committer: Continued -> take_continued: the take is in the next file, or is listed again for another frame
+//!   committer: EarlierFileFinished -> earlier_file_finished
 //! ```
+//!
+//! A disk that refuses a take may accept some of its sound a moment later. The listed file then begins at the wrong
+//! frame. Control drops such a listing and makes another one, and the committer refuses it.
 //!
 //! A take on FAT that reaches 4 GiB continues the same way in another file of the session's own folder.
 
@@ -13,7 +17,7 @@ use super::Control;
 use super::companion::Companion;
 use super::pass::RecordingTake;
 use crate::message::disk::{CommitCommand, Continuation};
-use crate::message::take::{TakeKey, TakePlan};
+use crate::message::take::{ContinuationPlan, TakeKey, TakePlan};
 use crate::session::TakeId;
 use crate::time::{FramePos, Frames};
 use std::path::Path;
@@ -26,9 +30,9 @@ const LARGE_FILE_BYTES: u64 = 1 << 30;
 /// The next file of a take: listed in the session, not yet confirmed by the committer.
 pub(super) struct PlannedContinuation {
     id: TakeId,
-    plan: TakePlan,
-    /// First revision of the session that lists the continuation; `u64::MAX` until it is known.
-    listed_by: u64,
+    plan: ContinuationPlan,
+    /// First revision of the session that lists the continuation; `None` until the session has that revision.
+    listed_by: Option<u64>,
     /// Whether the committer has been sent `Continue`.
     sent: bool,
 }
@@ -47,8 +51,7 @@ impl Control {
     pub fn set_overflow(&mut self, dir: Option<&Path>) {
         if self.companions.overflow.as_ref().map(|overflow| overflow.requested.as_path()) != dir && !self.is_read_only()
         {
-            self.companions.earlier_overflows.extend(self.companions.overflow.take());
-            self.companions.overflow = dir.and_then(|dir| Companion::start(dir, &self.folder, &self.session));
+            self.companions.set_overflow(dir, &self.folder, &self.session);
         }
     }
 
@@ -80,29 +83,33 @@ impl Control {
 
     /// Lists a continuation for every take that its disk refuses, and sends it to the committer once a saver has
     /// handled a revision of the session that lists it: sound in an unlisted file could not be found after a kill.
-    ///
-    /// "Handled" is weaker than "on a disk": a saver counts a failed save too. Without an overflow folder (the FAT
-    /// case) the wait does not happen at all, because `companion_saved` is then the largest number.
     pub(super) fn continue_refused_takes(&mut self) {
+        self.drop_outdated_continuations();
         self.list_continuations();
-        let saved = self.saved_revision();
-        let companion_saved = self.companions.overflow.as_ref().map_or(u64::MAX, |it| it.saver.saved());
+        let companion_saved = self.companions.overflow.as_ref().map(|it| it.saver.saved());
+        let saved = self.saved_revision().max(companion_saved.unwrap_or(0));
         let Some(run) = &mut self.pass else { return };
-        for take in &mut run.takes {
-            let (key, Some((from, _)), Some(continuation)) = (take.plan.key, take.refused, &mut take.continuation)
-            else {
-                continue;
-            };
-            if continuation.listed_by <= saved.max(companion_saved) && !std::mem::replace(&mut continuation.sent, true)
-            {
-                let command = CommitCommand::Continue { take: key, from, plan: Box::new(continuation.plan.clone()) };
+        for continuation in run.takes.iter_mut().filter_map(|take| take.continuation.as_mut()) {
+            if !continuation.sent && continuation.listed_by.is_some_and(|listed_by| listed_by <= saved) {
+                let command = CommitCommand::Continue { plan: Box::new(continuation.plan.clone()) };
                 continuation.sent = self.running.commit.try_send(command).is_ok();
             }
         }
     }
 
-    /// Adds a take to the session for the next file of every refused take that can continue: an overflow folder is open, or the
-    /// file has reached the largest size of the file system.
+    /// Removes the continuations that were not sent and begin at another frame than the one from which on the disk refuses
+    /// the take now.
+    fn drop_outdated_continuations(&mut self) {
+        for take in self.pass.iter_mut().flat_map(|run| &mut run.takes) {
+            let refused = take.refused.map(|(from, _)| from);
+            if let Some(outdated) = take.continuation.take_if(|it| !it.sent && it.is_outdated(refused)) {
+                self.session.forget_take(outdated.id).ok();
+            }
+        }
+    }
+
+    /// Adds a take to the session for the next file of every refused take that can continue: an overflow folder is open,
+    /// or the file has reached the largest size of the file system.
     fn list_continuations(&mut self) {
         let overflow = self.companions.overflow.as_ref().and_then(Companion::open_folder).map(Path::to_owned);
         let Some(run) = &mut self.pass else { return };
@@ -118,8 +125,7 @@ impl Control {
         }
         let mut names = self.session.taken_names();
         self.file_names_found.iter().for_each(|name| names.insert(name));
-        let mut listed = Vec::new();
-        for (index, take) in run.takes.iter_mut().enumerate().filter(|(_, take)| needs_continuation(take)) {
+        for take in run.takes.iter_mut().filter(|take| needs_continuation(take)) {
             let Some((from, _)) = take.refused else { continue };
             let identity = Uuid::new_v4();
             let folder = overflow.as_ref().map(|folder| folder.display().to_string());
@@ -128,59 +134,84 @@ impl Control {
             let mut plan = TakePlan { identity, path: self.folder.join(new.path()), ..take.plan.clone() };
             plan.header.bext.originator_reference = identity.simple().to_string();
             plan.header.bext.time_reference = new.start.0;
-            take.continuation = Some(PlannedContinuation { id, plan, listed_by: u64::MAX, sent: false });
-            listed.push(index);
+            let plan = ContinuationPlan { from, take: plan };
+            take.continuation = Some(PlannedContinuation { id, plan, listed_by: None, sent: false });
         }
         self.save();
         let revision = self.revision;
-        for take in self
-            .pass
-            .iter_mut()
-            .flat_map(|run| &mut run.takes)
-            .filter(|take| !listed.is_empty() && take.refused.is_some())
+        for continuation in
+            self.pass.iter_mut().flat_map(|run| &mut run.takes).filter_map(|take| take.continuation.as_mut())
         {
-            if let Some(continuation) =
-                take.continuation.as_mut().filter(|continuation| continuation.listed_by == u64::MAX)
-            {
-                continuation.listed_by = revision;
-            }
+            continuation.listed_by.get_or_insert(revision);
         }
     }
 
     /// The committer has answered `Continue`.
     pub(super) fn take_continued(&mut self, key: TakeKey, outcome: Continuation) {
         let Some(take) = self.pass_take(key) else { return };
-        let (Some(continuation), Some((from, _))) = (take.continuation.take(), take.refused.take()) else { return };
+        let Some(PlannedContinuation { id, plan, .. }) = take.continuation.take() else { return };
         match outcome {
-            Continuation::Done(trouble) => {
-                let old = std::mem::replace(&mut take.id, continuation.id);
-                take.earlier_files.push(EarlierFile { id: old, end: from, trouble });
-                let folder =
-                    continuation.plan.path.parent().map_or_else(String::new, |folder| folder.display().to_string());
-                take.plan.path = continuation.plan.path;
-                // A single notice for all takes of a pass.
-                let announced =
-                    self.pass.as_mut().is_none_or(|run| std::mem::replace(&mut run.continuation_announced, true));
-                if !announced {
+            Continuation::Done => {
+                take.refused = None;
+                let old = std::mem::replace(&mut take.id, id);
+                take.earlier_files.push(EarlierFile { id: old, end: plan.from, trouble: None });
+                let folder = plan.take.path.parent().map_or_else(String::new, |folder| folder.display().to_string());
+                take.plan.path = plan.take.path;
+                if self.is_other_notice(&folder) {
                     self.info(format!("{folder}: takes go on here, without a gap"));
                 }
             }
-            Continuation::Needless => self.forget_continuation(&continuation),
+            Continuation::Needless => {
+                take.refused = None;
+                self.forget_continuation(id);
+            }
+            Continuation::Moved(from) => {
+                // `continue_refused_takes` lists the take again, for this frame.
+                take.refused = Some((from, take.refused.and_then(|(_, code)| code)));
+                self.forget_continuation(id);
+            }
             Continuation::Refused(reason) => {
-                self.forget_continuation(&continuation);
+                // The committer reports the take again if its disk still refuses it.
+                take.refused = None;
+                self.forget_continuation(id);
                 // Do not try this folder again. The user can name another one.
                 if let Some(overflow) = &mut self.companions.overflow {
                     overflow.folder = Some(Err(reason.clone()));
                 }
-                self.caution(format!("{reason}; name another folder"));
+                if self.is_other_notice(&reason) {
+                    self.caution(format!("{reason}; name another folder"));
+                }
             }
         }
     }
 
+    /// Whether the pass has not had this notice last. Remembers it.
+    fn is_other_notice(&mut self, text: &str) -> bool {
+        let last = self.pass.as_mut().map(|run| std::mem::replace(&mut run.continuation_notice, text.to_owned()));
+        last.is_none_or(|last| last != text)
+    }
+
+    /// A file before the present one of a take is whole, or was given up.
+    pub(super) fn earlier_file_finished(&mut self, key: TakeKey, index: usize, trouble: Option<String>) {
+        if let Some(file) = self.pass_take(key).and_then(|take| take.earlier_files.get_mut(index)) {
+            file.trouble.clone_from(&trouble);
+        }
+        if let Some(reason) = trouble {
+            self.loss(reason);
+        }
+    }
+
     /// The take stays in its file. Removes the continuation from the session; it has no frame.
-    fn forget_continuation(&mut self, continuation: &PlannedContinuation) {
-        self.session.forget_take(continuation.id).ok();
+    fn forget_continuation(&mut self, id: TakeId) {
+        self.session.forget_take(id).ok();
         self.save();
+    }
+}
+
+impl PlannedContinuation {
+    /// Whether the disk refuses the take from another frame on than the one at which this file begins.
+    fn is_outdated(&self, refused: Option<Frames>) -> bool {
+        refused.is_some_and(|from| from != self.plan.from)
     }
 }
 

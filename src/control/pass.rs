@@ -31,8 +31,8 @@ pub struct RecordingPass {
     pub(super) key: PassKey,
     pub(super) takes: Vec<RecordingTake>,
     pub(super) mirror: PassMirror,
-    /// Whether a notice has said that takes continue in another folder.
-    pub(super) continuation_announced: bool,
+    /// The last notice about continuations. All takes of a pass share one.
+    pub(super) continuation_notice: String,
     /// By replica: how many steps of `WARNING_SECONDS` the disk's free space is below.
     pub(super) space_warnings: [usize; 2],
     /// The session's WAV files, once they are created. The butler gets them when the mirror's files are created or
@@ -275,7 +275,7 @@ impl Control {
             key,
             takes,
             mirror,
-            continuation_announced: false,
+            continuation_notice: String::new(),
             space_warnings: [0; 2],
             files: None,
             range,

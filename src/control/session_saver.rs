@@ -11,13 +11,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
 
 /// Revisions that may wait in the queue, and problems that may wait for control. Of waiting revisions the saver writes
 /// only the newest.
 const WAITING: usize = 64;
 
-/// Control's end of a saver thread. Dropping it waits for the thread.
+/// Control's end of a saver thread. Dropping the session's own saver waits for the thread. Dropping another one does
+/// not wait, because its disk may hang: the thread handles what is queued and ends.
 pub struct SessionSaver {
     saves: Option<Sender<(Session, u64)>>,
     problems: Receiver<String>,
@@ -25,16 +25,16 @@ pub struct SessionSaver {
     /// waits until the saver has tried, not until the revision is on the disk.
     saved: Arc<AtomicU64>,
     thread: Option<JoinHandle<()>>,
+    waits_on_drop: bool,
     opened: Receiver<Result<PathBuf, String>>,
 }
-
-/// The longest that the end of the program waits for a companion's saver.
-const COMPANION_FINISH_TIME_MAX: Duration = Duration::from_secs(5);
 
 impl SessionSaver {
     /// Starts a saver for an open session.
     pub fn start(store: OpenSession) -> io::Result<SessionSaver> {
-        SessionSaver::start_with(move || Ok(store))
+        let mut saver = SessionSaver::start_with(move || Ok(store))?;
+        saver.waits_on_drop = true;
+        Ok(saver)
     }
 
     /// Starts a saver whose thread opens the folder with `open`, because opening may wait for a disk. If `open` fails,
@@ -63,7 +63,7 @@ impl SessionSaver {
                 done.store(revision, Relaxed);
             }
         })?;
-        Ok(SessionSaver { saves: Some(saves), problems, saved, thread: Some(thread), opened })
+        Ok(SessionSaver { saves: Some(saves), problems, saved, thread: Some(thread), waits_on_drop: false, opened })
     }
 
     /// The folder that was opened, or why it was not, path first. Returns it once, then `None`; `None` too while it is
@@ -97,23 +97,22 @@ impl SessionSaver {
         self.problems.try_iter().collect()
     }
 
-    /// Waits like `finish`, at most [`COMPANION_FINISH_TIME_MAX`].
-    pub fn finish_in_time(mut self) -> Vec<String> {
+    /// Accepts no further revision. The thread handles what is queued and ends.
+    pub fn close_queue(&mut self) {
         self.saves = None;
-        let until = Instant::now() + COMPANION_FINISH_TIME_MAX;
-        while self.thread.as_ref().is_some_and(|thread| !thread.is_finished()) {
-            if until < Instant::now() {
-                // The thread hangs in a write. The end of the program ends it.
-                drop(self.thread.take());
-            }
-            std::thread::sleep(Duration::from_millis(2));
-        }
-        self.finish()
+    }
+
+    /// Whether the thread has ended.
+    pub fn has_ended(&self) -> bool {
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
     }
 }
 
 impl Drop for SessionSaver {
     fn drop(&mut self) {
-        self.finish();
+        self.close_queue();
+        if self.waits_on_drop {
+            self.finish();
+        }
     }
 }

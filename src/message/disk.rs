@@ -13,7 +13,7 @@
 use super::replica::Replica;
 use super::span_to_commit::SpanToCommit;
 use super::spool_file::{ProgressFile, SpoolFile};
-use super::take::{PassKey, TakeEnd, TakeKey, TakePlan};
+use super::take::{ContinuationPlan, PassKey, TakeEnd, TakeKey, TakePlan};
 use super::{PlayPath, PlayRegion};
 use crate::time::Frames;
 use crate::window::capture::AudioCaptureWindows;
@@ -82,12 +82,8 @@ pub enum CommitCommand {
     /// Continue a take that was reported as [`DiskEvent::Stuck`] in another file. The committer answers with
     /// [`DiskEvent::Continued`].
     Continue {
-        /// Key of the take.
-        take: TakeKey,
-        /// Frame of the pass from which nothing could be written.
-        from: Frames,
         /// The next file of the take. The committer creates it and its folders.
-        plan: Box<TakePlan>,
+        plan: Box<ContinuationPlan>,
     },
     /// Remove the files that were created for a pass, which will not be recorded here. They contain no sound.
     Forget {
@@ -168,6 +164,23 @@ pub enum DiskEvent {
         /// The problem with the file, if there is one. The missing sound stays in the spool then.
         trouble: Option<String>,
     },
+    /// A file of a take that has continued in another one is whole and durable, or its `trouble` says why not. Comes once
+    /// for each such file, after `Continued` and before `TakeFinished`.
+    EarlierFileFinished {
+        /// Key of the take.
+        take: TakeKey,
+        /// Number of files of the take before this one.
+        index: usize,
+        /// The problem with the file, if there is one.
+        trouble: Option<String>,
+    },
+    /// Another program removed or replaced a file that is being recorded. The file has its name again, and is whole.
+    PutBack {
+        /// The replica whose file it is.
+        replica: Replica,
+        /// The message for the user, path first.
+        text: String,
+    },
     /// A take cannot be written. The committer tries again; control may send [`CommitCommand::Continue`].
     Stuck {
         /// Key of the take.
@@ -210,10 +223,13 @@ pub enum DiskEvent {
 /// Result of [`CommitCommand::Continue`].
 #[derive(Debug)]
 pub enum Continuation {
-    /// The take continues in the new file. Contains the problem with the file before, if there is one.
-    Done(Option<String>),
+    /// The take continues in the new file, at the frame of its plan. `EarlierFileFinished` follows for the file before.
+    Done,
     /// The disk accepts writes again: the take stays in its file.
     Needless,
+    /// The disk has accepted sound since, and refuses the take from this frame of the pass on. The plan is for another
+    /// frame, so its file was not created. The take waits some seconds for a plan for this frame.
+    Moved(Frames),
     /// The new file could not be created: the reason, path first.
     Refused(String),
 }

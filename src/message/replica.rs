@@ -3,12 +3,17 @@
 //!
 //! A replica whose disk is slow or broken gives spans up, so that they do not hold memory. Such a span is a *gap* of
 //! that replica. Its committer fills gaps from the file of the other replica.
+//!
+//! A gap ends in one way only: the committer writes its sound to the file that the gap lies in, makes that file
+//! durable, and hands the [`FilledGap`] back. [`Gap::write_to`] refuses any other file.
 
 use super::offset::{FileByte, FileStart, SpoolByte};
 use crate::lock::lock;
-use std::path::PathBuf;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 
 /// A folder that captured sound is written to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,39 +40,126 @@ impl Replica {
     }
 }
 
-/// State of one take that both committers share. Offsets are those of the spool.
+/// State of one take that both committers share. Offsets are those of the spool. Arrays are indexed by
+/// [`Replica::index`].
 #[derive(Debug)]
 pub struct ReplicaPair {
-    /// The files of each replica, indexed by [`Replica::index`] like the fields below: where the sound of each begins,
-    /// and its path.
-    files: [Mutex<Vec<(FileStart, PathBuf)>>; 2],
+    /// Path of the first file of each replica, as control planned it.
+    first_paths: [PathBuf; 2],
+    /// The open files of each replica, in order, and where the sound of each begins. Open files and not paths: another
+    /// program may give the path to another file.
+    files: [Mutex<Vec<(FileStart, Arc<File>)>>; 2],
     /// End of the durable sound of each replica. Gaps before it may exist.
     durable: [AtomicU64; 2],
-    gaps: [Mutex<Vec<(SpoolByte, SpoolByte)>>; 2],
+    gaps: [Mutex<Vec<Range>>; 2],
+    /// Whether the committer of the replica has ended the take: nothing more becomes durable there.
+    ended: [AtomicBool; 2],
+}
+
+/// The first byte of a range, and the byte after the last one.
+type Range = (SpoolByte, SpoolByte);
+
+/// A part of a gap that lies in one file of its own replica and in one file of the other replica.
+#[derive(Debug)]
+pub struct Gap {
+    range: Range,
+    /// The file of its own replica that it lies in.
+    lies_in: FileStart,
+    source: Arc<File>,
+    source_at: FileByte,
+}
+
+/// A gap whose sound was written to the file that the gap lies in. The range stays a gap until
+/// [`ReplicaPair::gap_filled`], which the committer calls when that file is durable.
+#[derive(Debug)]
+pub struct FilledGap {
+    range: Range,
+}
+
+impl Gap {
+    /// Number of bytes that are missing.
+    pub fn bytes(&self) -> u64 {
+        self.range.1 - self.range.0
+    }
+
+    /// The other replica's file that contains the sound, and the offset there.
+    pub fn source(&self) -> (&File, FileByte) {
+        (&self.source, self.source_at)
+    }
+
+    /// Calls `write` with the offset in the file that begins at `file`. Fails if the gap does not lie in that file.
+    pub fn write_to(self, file: FileStart, write: impl FnOnce(FileByte) -> io::Result<()>) -> io::Result<FilledGap> {
+        if self.lies_in != file {
+            return Err(io::Error::other("the gap lies in another file of the take"));
+        }
+        write(file.to_file(self.range.0))?;
+        Ok(FilledGap { range: self.range })
+    }
+}
+
+impl FilledGap {
+    /// Offset after the last byte.
+    pub fn end(&self) -> SpoolByte {
+        self.range.1
+    }
+
+    /// The part at and after `at`, if there is one.
+    pub fn from(&self, at: SpoolByte) -> Option<(SpoolByte, SpoolByte)> {
+        Some((self.range.0.max(at), self.range.1)).filter(|(start, end)| start < end)
+    }
 }
 
 impl ReplicaPair {
     /// The state of a take whose two files contain no sound yet.
     pub fn new(session: PathBuf, mirror: PathBuf) -> ReplicaPair {
-        let files = [session, mirror].map(|path| Mutex::new(vec![(FileStart::FIRST, path)]));
-        ReplicaPair { files, durable: Default::default(), gaps: Default::default() }
+        ReplicaPair {
+            first_paths: [session, mirror],
+            files: Default::default(),
+            durable: Default::default(),
+            gaps: Default::default(),
+            ended: Default::default(),
+        }
     }
 
-    /// The take continues in the file `path` of `replica`, from `start` on.
-    pub fn continue_in(&self, replica: Replica, start: FileStart, path: PathBuf) {
-        lock(&self.files[replica.index()]).push((start, path));
+    /// Path of the first file of `replica`, as control planned it.
+    pub fn first_path(&self, replica: Replica) -> &Path {
+        &self.first_paths[replica.index()]
     }
 
-    /// The file of `replica` that contains the sound at `at`, and the offset there.
-    pub fn file_at(&self, replica: Replica, at: SpoolByte) -> Option<(PathBuf, FileByte)> {
-        let files = lock(&self.files[replica.index()]);
-        let (start, path) = files.iter().rev().find(|(start, _)| start.0 <= at)?;
-        Some((path.clone(), start.to_file(at)))
+    /// From `start` on, the sound of `replica` is in `file`: the take begins or continues there. Sound of the file before
+    /// that lies behind `start` counts no longer, because the new file does not contain it yet.
+    pub fn continue_in(&self, replica: Replica, start: FileStart, file: Arc<File>) {
+        // First, so that the other committer does not look for that sound in the new file.
+        self.durable[replica.index()].fetch_min(start.0.0, Relaxed);
+        let mut files = lock(&self.files[replica.index()]);
+        if files.last().is_none_or(|(last, _)| last.0 < start.0) {
+            files.push((start, file));
+        } else if let Some(last) = files.last_mut() {
+            // The file before contains no sound.
+            *last = (start, file);
+        }
+    }
+
+    /// Another program removed the file of `replica` that begins at `start`; `file` contains the same sound.
+    pub fn replace_file(&self, replica: Replica, start: FileStart, file: &Arc<File>) {
+        for (_, old) in lock(&self.files[replica.index()]).iter_mut().filter(|(begins, _)| *begins == start) {
+            *old = Arc::clone(file);
+        }
     }
 
     /// Everything before `end` is durable in `replica`, except for its gaps.
     pub fn set_durable(&self, replica: Replica, end: SpoolByte) {
         self.durable[replica.index()].fetch_max(end.0, Relaxed);
+    }
+
+    /// The committer of `replica` has ended the take.
+    pub fn set_ended(&self, replica: Replica) {
+        self.ended[replica.index()].store(true, Relaxed);
+    }
+
+    /// Whether nothing more becomes durable in `replica`.
+    pub fn has_ended(&self, replica: Replica) -> bool {
+        self.ended[replica.index()].load(Relaxed)
     }
 
     /// `replica` gave up the bytes from `start` to `end`: they are a gap of it now.
@@ -82,36 +174,46 @@ impl ReplicaPair {
         }
     }
 
-    /// The beginning of the first gap of `replica` that the other replica can fill now: at most `bytes_max` bytes, from
-    /// one file.
-    pub fn next_gap(&self, replica: Replica, bytes_max: u64) -> Option<(SpoolByte, SpoolByte)> {
+    /// The first gap at or after `from` in the file of `replica` that begins at `file`, as far as the other replica can
+    /// fill it now: at most `bytes_max` bytes.
+    pub fn next_gap(&self, replica: Replica, file: FileStart, from: SpoolByte, bytes_max: u64) -> Option<Gap> {
         let there = SpoolByte(self.durable[replica.other().index()].load(Relaxed));
-        let gaps = lock(&self.gaps[replica.index()]);
-        let (start, end) = gaps.first().copied().filter(|(start, _)| *start < there)?;
+        let found = self.gaps_in(replica, file).into_iter().map(|(start, end)| (start.max(from), end.min(there)));
+        let (start, end) = found.filter(|(start, end)| start < end).min_by_key(|gap| gap.0)?;
+        let files = lock(&self.files[replica.other().index()]);
+        let (source_start, source) = files.iter().rev().find(|(first, _)| first.0 <= start)?;
         // The range must not reach past the end of the file that contains its beginning.
-        let next = lock(&self.files[replica.other().index()]).iter().map(|file| file.0.0).find(|first| start < *first);
-        Some((start, end.min(start + bytes_max).min(there).min(next.unwrap_or(end))))
+        let source_end = files.iter().map(|file| file.0.0).find(|first| start < *first).unwrap_or(end);
+        let range = (start, end.min(start + bytes_max).min(source_end));
+        Some(Gap { range, lies_in: file, source: Arc::clone(source), source_at: source_start.to_file(start) })
     }
 
-    /// The first byte that `replica` lacks.
-    pub fn first_gap(&self, replica: Replica) -> Option<SpoolByte> {
-        lock(&self.gaps[replica.index()]).iter().map(|gap| gap.0).min()
+    /// The first byte that the file of `replica` lacks that begins at `file`.
+    pub fn first_gap(&self, replica: Replica, file: FileStart) -> Option<SpoolByte> {
+        self.gaps_in(replica, file).into_iter().map(|gap| gap.0).min()
     }
 
-    /// `replica` has the bytes up to `end` of its first gap.
-    pub fn gap_filled(&self, replica: Replica, end: SpoolByte) {
+    /// The file in which `filled` lies is durable: the range is no gap of `replica` any more.
+    pub fn gap_filled(&self, replica: Replica, filled: &FilledGap) {
+        let (from, to) = filled.range;
         let mut gaps = lock(&self.gaps[replica.index()]);
-        if let Some(first) = gaps.first_mut() {
-            first.0 = end;
-            if first.1 <= end {
-                gaps.remove(0);
-            }
-        }
+        *gaps = gaps
+            .iter()
+            .flat_map(|&(start, end)| [(start, end.min(from)), (start.max(to), end)])
+            .filter(|(start, end)| start < end)
+            .collect();
     }
 
-    /// Number of bytes that `replica` lacks.
-    pub fn missing_bytes(&self, replica: Replica) -> u64 {
+    /// Number of bytes that the file of `replica` lacks that begins at `file`.
+    pub fn missing_bytes(&self, replica: Replica, file: FileStart) -> u64 {
+        self.gaps_in(replica, file).into_iter().map(|(start, end)| end - start).sum()
+    }
+
+    /// The gaps of `replica` within the file that begins at `file`.
+    fn gaps_in(&self, replica: Replica, file: FileStart) -> Vec<Range> {
+        let next = lock(&self.files[replica.index()]).iter().map(|it| it.0.0).find(|first| file.0 < *first);
         let gaps = lock(&self.gaps[replica.index()]);
-        gaps.iter().map(|(start, end)| *end - *start).sum()
+        let within = gaps.iter().map(|&(start, end)| (start.max(file.0), next.map_or(end, |next| end.min(next))));
+        within.filter(|(start, end)| start < end).collect()
     }
 }

@@ -39,13 +39,6 @@ impl TakePlan {
         self.header.frame_bytes()
     }
 
-    /// Timeline position at which the previous file of the take began. That file has `frames` frames and ends at frame
-    /// `from` of the pass; this plan's file begins there.
-    pub fn began_before(&self, from: Frames, frames: Frames) -> FramePos {
-        debug_assert!(frames <= from);
-        FramePos(self.header.bext.time_reference.saturating_sub(frames.0))
-    }
-
     /// Bytes of sound in a second.
     pub fn speed(&self) -> u64 {
         u64::from(self.header.rate) * self.frame_bytes() as u64
@@ -54,6 +47,24 @@ impl TakePlan {
     /// Sample format of the take.
     pub fn format(&self) -> TakeFormat {
         self.header.format
+    }
+}
+
+/// The next file of a take whose disk refuses it, and the frame at which that file begins: one value, because a file
+/// that is listed at one frame and begins at another one plays at the wrong time. Control lists the file in the session
+/// at this frame; the committer continues in the file at this frame or not at all.
+#[derive(Clone, Debug)]
+pub struct ContinuationPlan {
+    /// Frame of the pass at which the file begins.
+    pub from: Frames,
+    /// The file and its header. Its key is that of the take that continues.
+    pub take: TakePlan,
+}
+
+impl ContinuationPlan {
+    /// Timeline position at which the file begins.
+    pub fn began(&self) -> FramePos {
+        FramePos(self.take.header.bext.time_reference)
     }
 }
 

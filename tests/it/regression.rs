@@ -356,3 +356,39 @@ fn a_header_never_claims_what_another_take_of_its_pass_has_not() {
     joined(thread, PATIENCE);
     assert_eq!(claimed(&plans[1]), 2 * FRAMES);
 }
+
+#[test]
+fn a_session_and_an_overflow_folder_with_dots_in_their_paths_are_saved() {
+    let place = place();
+    fs::create_dir(place.path().join("inner")).unwrap();
+    let folder = place.path().join("inner/../session");
+    let mut command = record(&folder, "--device virtual:free --inputs 2 --seconds 0.5");
+    command.arg("--overflow").arg(place.path().join("inner/../other"));
+    let run = run(command).done();
+    assert!(!run.err.contains("not saved"), "{}", run.err);
+    let real = place.path().canonicalize().unwrap();
+    let own = open_read_only(&real.join("session")).unwrap();
+    assert_eq!((own.takes().len(), own.tracks().len()), (2, 2));
+    assert_eq!(own.overflow_folders(), [real.join("other/session").display().to_string()]);
+    let copy = open_read_only(&real.join("other/session")).unwrap();
+    let folders: Vec<_> = copy.takes().iter().map(|take| take.folder.clone()).collect();
+    assert_eq!(folders, vec![Some(real.join("session").display().to_string()); 2]);
+    assert!(copy.takes().iter().all(|take| take.state == TakeState::Complete), "the copy is current");
+}
+
+#[test]
+fn a_growing_take_that_an_editor_saves_over_is_whole_in_the_session() {
+    let place = place();
+    let folder = place.path().join("session");
+    let take = folder.join("audio/In 1-1.wav");
+    let program = start(record(&folder, &format!("--device virtual --inputs 2 --seconds 4 {DEEP}")));
+    await_sound(&take);
+    let edited = folder.join("audio/edited.wav");
+    fs::copy(&take, &edited).unwrap();
+    fs::rename(&edited, &take).unwrap();
+    let run = program.wait(PATIENCE).done();
+    assert!(run.err.contains("another program replaced it; it is put back, whole"), "{}", run.err);
+    let found = check(&folder)[0];
+    assert_eq!((found.takes, found.frames, found.lost), (2, 192_000, 0));
+    assert!(folder.join("audio/In 1-1 (of another program 1).wav").exists(), "the editor's file is kept");
+}

@@ -10,7 +10,7 @@ use std::io;
 use std::sync::atomic::Ordering::Relaxed;
 
 /// Number of times that a failed write is repeated after the take has ended.
-const RETRIES_AT_END: u32 = 6;
+pub(super) const RETRIES_AT_END: u32 = 6;
 
 impl Committer {
     /// Ends the takes whose files contain everything. The takes of a pass end together, because a final header claims
@@ -39,9 +39,9 @@ impl Committer {
         let mut at = 0;
         while at < self.takes.len() {
             let take = &mut self.takes[at];
-            let whole = !take.has_pending() && take.missing_bytes() == 0;
+            let whole = !take.has_pending() && take.missing_bytes() == 0 && take.earlier.is_empty();
             // A take that is given up does not wait for the next attempt.
-            let due = (whole && self.retry_at.is_none()) || given_up(take);
+            let due = (whole && self.retry_at.is_none()) || (given_up(take) && take.earlier.is_empty());
             let Some(end) = take.end.clone().filter(|_| due) else {
                 at += 1;
                 continue;
@@ -53,9 +53,8 @@ impl Committer {
                 }
                 result => {
                     let take = self.takes.remove(at);
-                    if let Ok(Some(path)) = &result {
-                        let reason = format!("{}: another program removed it; it is put back, whole", path.display());
-                        self.send_event(DiskEvent::TroubleOver { replica: self.setup.replica, reason });
+                    if let Ok(Some(text)) = &result {
+                        self.send_event(DiskEvent::PutBack { replica: self.setup.replica, text: text.clone() });
                     }
                     let event = self.finish_event(take, end.frames, result.map(drop));
                     self.send_event(event);
@@ -75,13 +74,16 @@ impl Committer {
                 "{name}: the disk failed while sound was made durable; parts of the take may be missing, listen to it and replace the disk",
             )),
             Ok(()) => {
-                if self.setup.replica == Replica::Session {
+                if self.setup.replica == Replica::Session && !take.earlier_troubled {
                     clear_away(&take);
                 }
                 None
             }
             Err(error) => {
-                let failure = take.trouble.clone().unwrap_or_else(|| format!("{name}: {}", describe(&error)));
+                let mut failure = take.trouble.clone().unwrap_or_else(|| format!("{name}: {}", describe(&error)));
+                if let Some(place) = take.file.keep_if_removed() {
+                    failure = format!("{failure}; {place}");
+                }
                 Some(match spool.filter(|_| self.setup.replica == Replica::Session) {
                     Some(path) => format!("{failure}; what is missing is kept in {}", path.display()),
                     None => failure,

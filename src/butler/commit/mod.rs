@@ -8,20 +8,23 @@
 //! A header never claims a frame that is not durable in *every* take of its pass. After a power cut, recovery gives all
 //! takes of the pass the length of the longest claim.
 
+mod disk_error;
+mod earlier_file;
 mod end;
 mod open_take;
-mod disk_error;
+#[cfg(test)]
+mod tests;
 
 use super::capabilities::{Capabilities, CapturePath};
 use super::take_file::TakeFile;
 use crate::file_system;
 use crate::limits;
 use crate::message::disk::{CommitCommand, Continuation, DiskEvent};
-use crate::message::offset::{FileByte, SpoolByte};
+use crate::message::offset::{FileByte, FileStart, SpoolByte};
 use crate::message::published::{NO_PASS, Published};
 use crate::message::replica::Replica;
 use crate::message::stats::DiskPublished;
-use crate::message::take::{PassKey, TakeEnd, TakeKey, TakePlan};
+use crate::message::take::{ContinuationPlan, PassKey, TakeKey, TakePlan};
 use crate::residency::ledger::Ledger;
 use crate::time::Frames;
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
@@ -130,32 +133,37 @@ impl Committer {
     pub fn run(mut self) {
         loop {
             self.receive();
-            let now = Instant::now();
-            let sync = self.next_sync <= now || self.abandoned;
-            // Each sync writes the waiting spans of a take in one run, which is a third of the writes that single
-            // windows would need. If more spans wait, the disk is behind, and the committer writes without pause.
-            let waiting_bytes: u64 = self.takes.iter().map(OpenTake::pending_bytes).sum();
-            if self.setup.replica == Replica::Mirror {
-                self.spool_use.disk.mirror_backlog_bytes.store(waiting_bytes, Relaxed);
-            }
-            if sync
-                || WAITING_BYTES_MAX * self.takes.len() as u64 <= waiting_bytes
-                || self.takes.iter().any(|take| take.end.is_some())
-            {
-                while self.write_some(sync) {}
-            }
-            if sync {
-                self.sync();
-                self.next_sync = self.next_sync_after(now);
-            }
-            self.fill_gaps();
-            self.takes.iter_mut().for_each(|take| take.release_lent(&self.spool_use));
-            self.end_takes();
-            self.report_disk_is_back();
+            self.work();
             if self.quitting && (self.takes.is_empty() || self.has_written_what_it_can()) {
                 return;
             }
         }
+    }
+
+    /// Writes what waits, makes it durable when a sync is due, fills gaps, and ends takes.
+    fn work(&mut self) {
+        let now = Instant::now();
+        let sync = self.next_sync <= now || self.abandoned;
+        // Each sync writes the waiting spans of a take in one run, which is a third of the writes that single windows
+        // would need. If more spans wait, the disk is behind, and the committer writes without pause.
+        let waiting_bytes: u64 = self.takes.iter().map(OpenTake::pending_bytes).sum();
+        if self.setup.replica == Replica::Mirror {
+            self.spool_use.disk.mirror_backlog_bytes.store(waiting_bytes, Relaxed);
+        }
+        if sync
+            || WAITING_BYTES_MAX * self.takes.len() as u64 <= waiting_bytes
+            || self.takes.iter().any(|take| take.end.is_some())
+        {
+            while self.write_some(sync) {}
+        }
+        if sync {
+            self.sync();
+            self.next_sync = self.next_sync_after(now);
+        }
+        self.fill_gaps();
+        self.takes.iter_mut().for_each(|take| take.release_lent(&self.spool_use));
+        self.end_takes();
+        self.report_disk_is_back();
     }
 
     /// Whether abandoned takes are as complete as they can be now. Spans that the disk rejects stay in their spools for
@@ -214,7 +222,10 @@ impl Committer {
                     take.failures = 0;
                 }
             }
-            CommitCommand::Continue { take, from, plan } => self.continue_take(take, from, &plan),
+            CommitCommand::Continue { plan } => {
+                let outcome = self.continue_take(&plan);
+                self.send_event(DiskEvent::Continued { take: plan.take.key, outcome });
+            }
             CommitCommand::Forget { pass } => {
                 for take in self.takes.extract_if(.., |take| take.pass == pass) {
                     // The file was created a moment ago, exclusively, and contains no sample.
@@ -238,7 +249,7 @@ impl Committer {
         let ahead =
             plans.first().map_or(Duration::ZERO, |plan| reserve_ahead(&plan.path, plans.iter().map(TakePlan::speed)));
         for plan in plans {
-            match self.create(plan, ahead, &mut notes) {
+            match self.create(plan, FileStart::FIRST, ahead, &mut notes) {
                 Ok(file) => {
                     let entry = (self.setup.replica == Replica::Session).then(|| self.setup.ledger.take(plan));
                     made.push(OpenTake::new(pass, plan, self.setup.replica, file, entry));
@@ -275,38 +286,54 @@ impl Committer {
         self.send_event(DiskEvent::TakesOpened { replica: self.setup.replica, pass, files, notes });
     }
 
-    fn create(&self, plan: &TakePlan, ahead: Duration, notes: &mut Vec<String>) -> Result<TakeFile, String> {
+    fn create(
+        &self,
+        plan: &TakePlan,
+        start: FileStart,
+        ahead: Duration,
+        notes: &mut Vec<String>,
+    ) -> Result<TakeFile, String> {
         let o_direct = self.setup.capture_path == CapturePath::Spool;
-        TakeFile::create(plan, &self.setup.capabilities, o_direct, ahead, notes)
+        TakeFile::create(plan, start, &self.setup.capabilities, o_direct, ahead, notes)
             .map_err(|error| format!("{}: cannot make the take: {}", plan.path.display(), describe(&error)))
     }
 
-    /// Continues a take in another file, unless its disk accepts writes again.
-    fn continue_take(&mut self, key: TakeKey, from: Frames, plan: &TakePlan) {
-        let is_stuck = |take: &OpenTake| take.trouble.is_some() && take.frame_of(take.stuck_at()) == from;
-        let outcome = match self.takes.iter().position(|take| take.key == key && is_stuck(take)) {
-            None => Continuation::Needless,
-            Some(at) => match self.create_continuation(plan) {
-                Err(reason) => Continuation::Refused(reason),
-                Ok(file) => {
-                    self.retry_at = None;
-                    let (mut before, frames) = self.takes[at].continue_in_file(file);
-                    let end = TakeEnd { frames, began: plan.began_before(from, frames), history: String::new() };
-                    let done = before.finish(frames, &end);
-                    let named = done.map_err(|error| format!("{}: {}", before.path.display(), describe(&error)));
-                    Continuation::Done(named.err())
-                }
-            },
+    /// Continues a take in another file, if its disk still refuses it from the frame of the plan on. Every answer except
+    /// `Moved` forgets which position was reported, so that the next failure is reported again.
+    fn continue_take(&mut self, plan: &ContinuationPlan) -> Continuation {
+        let Some(take) = self.takes.iter_mut().find(|take| take.key == plan.take.key) else {
+            return Continuation::Needless;
         };
-        self.send_event(DiskEvent::Continued { take: key, outcome });
+        if take.trouble.is_none() {
+            take.stuck_reported_at = None;
+            return Continuation::Needless;
+        }
+        // The take is stuck behind the sound that can be made durable where it is.
+        take.sync(&self.spool_use).ok();
+        let at = take.stuck_at();
+        if take.frame_of(at) != plan.from {
+            take.hold();
+            return Continuation::Moved(take.frame_of(at));
+        }
+        take.stuck_reported_at = None;
+        match self.create_continuation(&plan.take, FileStart(at)) {
+            Err(reason) => Continuation::Refused(reason),
+            Ok(file) => {
+                self.retry_at = None;
+                if let Some(take) = self.take(plan.take.key) {
+                    take.continue_in_file(file, plan.began());
+                }
+                Continuation::Done
+            }
+        }
     }
 
     /// Creates the next file of a take, and its folders.
-    fn create_continuation(&self, plan: &TakePlan) -> Result<TakeFile, String> {
+    fn create_continuation(&self, plan: &TakePlan, start: FileStart) -> Result<TakeFile, String> {
         let folder = plan.path.parent().unwrap_or(Path::new("."));
         std::fs::create_dir_all(folder)
             .map_err(|error| format!("{}: cannot be made: {}", plan.path.display(), describe(&error)))?;
-        let file = self.create(plan, self.ahead_in(&plan.path), &mut Vec::new())?;
+        let file = self.create(plan, start, self.ahead_in(&plan.path), &mut Vec::new())?;
         sync_folder(folder);
         Ok(file)
     }
@@ -323,6 +350,9 @@ impl Committer {
         for at in 0..self.takes.len() {
             let started = Instant::now();
             let take = &mut self.takes[at];
+            if take.is_held() {
+                continue;
+            }
             let open_window = recorded.zip(scratch.as_deref_mut()).map(|(recorded, scratch)| OpenWindow {
                 recorded: SpoolByte::DATA + recorded * take.file.frame_bytes() as u64,
                 scratch,
@@ -354,6 +384,8 @@ impl Committer {
         take.failures += 1;
         let reason = format!("{}: cannot write: {}", take.file.path.display(), describe(error));
         take.trouble = Some(reason.clone());
+        // The take is stuck behind the sound that can be made durable where it is.
+        take.sync(&self.spool_use).ok();
         let stuck_at_byte = take.stuck_at();
         let (key, from) = (take.key, take.frame_of(stuck_at_byte));
         let already_reported = take.stuck_reported_at.replace(stuck_at_byte) == Some(stuck_at_byte);
@@ -386,7 +418,11 @@ impl Committer {
         let mut all_durable = true;
         if in_spool {
             for at in 0..self.takes.len() {
-                if let Err(error) = self.takes[at].sync(&self.spool_use) {
+                let put_back = self.takes[at].put_back_if_removed();
+                if let Ok(Some(text)) = &put_back {
+                    self.send_event(DiskEvent::PutBack { replica: self.setup.replica, text: text.clone() });
+                }
+                if let Err(error) = put_back.and_then(|_| self.takes[at].sync(&self.spool_use)) {
                     self.on_write_failure(at, &error);
                 }
             }
@@ -408,7 +444,7 @@ impl Committer {
             // Make one header durable now; writing the others has begun. A single durable claim is enough, because it
             // holds for every take.
             if behind && in_spool && std::mem::take(&mut first) {
-                done = done.and_then(|()| file.sync());
+                done = done.and_then(|()| self.takes[at].sync_file());
             }
             if let Err(error) = done {
                 self.on_write_failure(at, &error);
@@ -481,17 +517,21 @@ impl Committer {
         recorded.checked_sub(limits::PEAK_LAG_FRAMES).filter(|_| recorded != NO_PASS)
     }
 
-    /// Fills gaps of this replica from the other one, for takes that have no span to write.
+    /// Fills gaps of this replica from the other one, for takes that have no span to write. Finishes the files before
+    /// the present ones, also for a take that has ended and cannot be written.
     fn fill_gaps(&mut self) {
-        if self.retry_at.is_some() || self.takes.iter().all(|take| take.missing_bytes() == 0 || take.has_pending()) {
+        if self.takes.iter().all(|take| take.earlier.is_empty() && (take.missing_bytes() == 0 || take.has_pending())) {
             return;
         }
         let Some(mut scratch) = self.take_scratch() else { return };
         for at in 0..self.takes.len() {
-            if self.takes[at].has_pending() {
-                continue;
-            }
-            if let Err(error) = self.takes[at].fill_gaps(&mut scratch) {
+            let take = &mut self.takes[at];
+            let writes = take.has_pending();
+            let events = if writes && take.end.is_none() { Vec::new() } else { take.advance_earlier(&mut scratch) };
+            let may_fill = !writes && self.retry_at.is_none() && !take.is_held();
+            let filled = if may_fill { take.fill_gaps(&mut scratch) } else { Ok(false) };
+            events.into_iter().for_each(|event| self.send_event(event));
+            if let Err(error) = filled {
                 self.on_write_failure(at, &error);
             }
         }

@@ -11,32 +11,35 @@
 //! a power cut does not cost the time in which a window fills.
 
 use super::SpoolUse;
+use super::earlier_file::{EarlierFile, fill_gap};
 use crate::butler::spool;
 use crate::butler::take_file::TakeFile;
-use crate::file_system::open_regular;
 use crate::limits;
 use crate::message::offset::{FileByte, FileStart, SpoolByte};
-use crate::message::replica::{Replica, ReplicaPair};
+use crate::message::replica::{FilledGap, Replica, ReplicaPair};
 use crate::message::span_to_commit::SpanToCommit;
 use crate::message::spool_file::{ProgressFile, SpoolFile};
 use crate::message::stats::DiskPublished;
 use crate::message::take::{PassKey, TakeEnd, TakeKey, TakePlan};
 use crate::residency::ledger::TakeLedger;
-use crate::time::Frames;
+use crate::time::{FramePos, Frames};
 use crate::window::map::{Mapping, write_behind};
 use memmap2::MmapMut;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, IoSlice};
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// In `in-place`, the take starts no writeback this close to the record position: it would write-protect pages that the
 /// audio thread is about to store to.
 const WRITE_BEHIND_BYTES: u64 = 2 << 20;
+
+/// The longest that a take waits for a continuation that begins where it is stuck. Longer than a save of a large
+/// session takes.
+const HOLD: Duration = Duration::from_secs(4);
 
 const PAGE: u64 = limits::PAGE_BYTES as u64;
 
@@ -48,8 +51,14 @@ pub(super) struct OpenTake {
     /// The ledger entry; `None` in the mirror, which the residency map does not show.
     pub(super) entry: Option<Arc<TakeLedger>>,
     pub(super) file: TakeFile,
-    /// Where the sound of `file` begins: after the take's first byte if the take continued from another file.
-    file_start: FileStart,
+    /// The files before `file`, as far as they are not finished.
+    pub(super) earlier: Vec<EarlierFile>,
+    /// Number of files before `file`.
+    earlier_count: usize,
+    /// Whether an earlier file was given up. Recovery then needs the spool, which names the mirror's file.
+    pub(super) earlier_troubled: bool,
+    /// Ranges of `file` that were gaps and are durable.
+    refilled: Vec<FilledGap>,
     pub(super) spool: Option<Arc<SpoolFile>>,
     pub(super) progress_page: Option<Arc<ProgressFile>>,
     pair: Option<Arc<ReplicaPair>>,
@@ -68,6 +77,9 @@ pub(super) struct OpenTake {
     pub(super) trouble: Option<String>,
     /// The position at which the failure was last reported.
     pub(super) stuck_reported_at: Option<SpoolByte>,
+    /// Until this moment nothing is written to the file, so that the position at which the take is stuck remains the
+    /// one that control was sent.
+    held_until: Option<Instant>,
     /// Whether the disk refuses to reserve blocks.
     pub(super) unreserved: bool,
     /// Whether a sync failed while there was no spool to write the sound from again. A later success proves nothing
@@ -107,13 +119,19 @@ impl OpenTake {
         file: TakeFile,
         entry: Option<Arc<TakeLedger>>,
     ) -> OpenTake {
+        if let Some(pair) = &plan.pair {
+            pair.continue_in(replica, FileStart::FIRST, Arc::clone(file.file()));
+        }
         OpenTake {
             key: plan.key,
             pass,
             replica,
             entry,
             file,
-            file_start: FileStart::FIRST,
+            earlier: Vec::new(),
+            earlier_count: 0,
+            earlier_troubled: false,
+            refilled: Vec::new(),
             spool: None,
             progress_page: None,
             pair: plan.pair.clone(),
@@ -126,10 +144,15 @@ impl OpenTake {
             failures: 0,
             trouble: None,
             stuck_reported_at: None,
+            held_until: None,
             unreserved: false,
             damaged: false,
             behind: WriteBehind { from: FileByte::DATA },
         }
+    }
+
+    pub(super) fn replica(&self) -> Replica {
+        self.replica
     }
 
     pub(super) fn add_pending(&mut self, span: Arc<SpanToCommit>) {
@@ -145,9 +168,9 @@ impl OpenTake {
         !self.pending.is_empty()
     }
 
-    /// Bytes that this replica gave up and has to copy from the other one.
+    /// Bytes of the present file that this replica gave up and has to copy from the other one.
     pub(super) fn missing_bytes(&self) -> u64 {
-        self.pair.as_ref().map_or(0, |pair| pair.missing_bytes(self.replica))
+        self.pair.as_ref().map_or(0, |pair| pair.missing_bytes(self.replica, self.file.start()))
     }
 
     /// Writes the first run of adjacent spans, and after the last span also the sound of the open window. Returns
@@ -181,7 +204,7 @@ impl OpenTake {
             }
             if span.recorded_bytes > 0 {
                 // Sound ends at the record position. The rest of a window that was ready ahead must not enter a header.
-                self.file.note_written(self.file_start.to_file(span.recorded_end()));
+                self.file.note_written(self.file.start().to_file(span.recorded_end()));
             }
             spool_use.disk.committed_bytes.fetch_add(span.bytes as u64, Relaxed);
             self.written.push_back(span);
@@ -226,7 +249,7 @@ impl OpenTake {
             if next == at {
                 return Ok(wrote);
             }
-            match self.file.write_run(self.file_start.to_file(at), &mut all) {
+            match self.file.write_run(self.file.start().to_file(at), &mut all) {
                 // The disk may have no space for both. Write the spans first.
                 Err(_) if !parts.is_empty() && !ahead.is_empty() => {
                     open_window = None;
@@ -237,7 +260,7 @@ impl OpenTake {
             (at, parts, wrote) = (next, &mut [], true);
             if !ahead.is_empty() {
                 self.written_ahead = at;
-                self.file.note_written(self.file_start.to_file(at));
+                self.file.note_written(self.file.start().to_file(at));
             }
         }
     }
@@ -245,13 +268,13 @@ impl OpenTake {
     /// End of the sound that is in the file after the first `run` spans; in `in-place`, whose writeback was started.
     fn committed_by(&self, run: usize) -> SpoolByte {
         let last = self.pending.get(run.saturating_sub(1)).filter(|_| self.spool.is_some());
-        last.map_or_else(|| self.file_start.to_spool(self.behind.from), |span| span.recorded_end())
+        last.map_or_else(|| self.file.start().to_spool(self.behind.from), |span| span.recorded_end())
     }
 
     /// Makes the sound in the file durable, and gives its memory back.
     pub(super) fn sync(&mut self, spool_use: &SpoolUse) -> io::Result<()> {
         if self.file.is_unsynced() {
-            if let Err(error) = self.file.sync() {
+            if let Err(error) = self.sync_file() {
                 self.damaged |= self.spool.is_none();
                 self.requeue_unsynced();
                 return Err(error);
@@ -270,8 +293,19 @@ impl OpenTake {
         Ok(())
     }
 
+    /// Makes the present file durable. Gaps that were written to it are filled then.
+    pub(super) fn sync_file(&mut self) -> io::Result<()> {
+        for filled in self.file.sync()? {
+            if let Some(pair) = &self.pair {
+                pair.gap_filled(self.replica, &filled);
+            }
+            self.refilled.push(filled);
+        }
+        Ok(())
+    }
+
     /// After a failed sync: requeues every unsynced span, and forgets how much of the open window was written.
-    fn requeue_unsynced(&mut self) {
+    pub(super) fn requeue_unsynced(&mut self) {
         while let Some(span) = self.written.pop_back() {
             self.pending.push_front(span);
         }
@@ -306,47 +340,33 @@ impl OpenTake {
         }
     }
 
-    /// Fills a part of a gap of this replica from the file of the other one. Returns whether there was a gap to fill.
+    /// Fills a part of a gap in the present file from the file of the other replica. Returns whether there was a gap to
+    /// fill.
     pub(super) fn fill_gaps(&mut self, scratch: &mut MmapMut) -> io::Result<bool> {
-        let Some(pair) = &self.pair else { return Ok(false) };
-        let Some((start, end)) = pair.next_gap(self.replica, scratch.len() as u64) else { return Ok(false) };
-        let (path, at) = pair.file_at(self.replica.other(), start).ok_or(io::ErrorKind::NotFound)?;
-        let bytes = &mut scratch[..(end - start).next_multiple_of(PAGE) as usize];
-        let other = open_regular(&path)?;
-        let mut done = 0;
-        while done < bytes.len() {
-            match other.read_at(&mut bytes[done..], (at + done as u64).0)? {
-                // The take ends within its last page.
-                0 => break,
-                read => done += read,
-            }
+        match &self.pair {
+            Some(pair) => fill_gap(&mut self.file, pair, self.replica, scratch),
+            None => Ok(false),
         }
-        bytes[done..].fill(0);
-        // A gap before the start of the present file belongs to the file before, which is finished: it stays silence
-        // there.
-        if self.file_start.0 <= start {
-            self.file.write_run(self.file_start.to_file(start), &mut [IoSlice::new(bytes)])?;
-            self.file.note_written(self.file_start.to_file(end));
-        }
-        pair.gap_filled(self.replica, end);
-        Ok(true)
     }
 
     /// End of the durable sound in the file, as an offset in the spool.
     fn durable(&self) -> SpoolByte {
-        self.file_start.to_spool(self.file.durable())
+        self.file.start().to_spool(self.file.durable())
     }
 
-    /// Frames of the pass that are durable in this take without a gap before them.
+    /// Frames of the pass that are durable in this take without a gap before them. A gap in an earlier file whose disk
+    /// reports errors does not count: it must not keep the headers of all takes of the pass back.
     pub(super) fn durable_frames(&self) -> Frames {
-        let gap = self.pair.as_ref().and_then(|pair| pair.first_gap(self.replica)).unwrap_or(self.durable());
-        self.frame_of(self.durable().min(gap))
+        let present = self.pair.as_ref().and_then(|pair| pair.first_gap(self.replica, self.file.start()));
+        let earlier = self.earlier.iter().filter(|earlier| !earlier.is_troubled());
+        let gaps = earlier.filter_map(EarlierFile::first_gap).chain(present);
+        self.frame_of(gaps.fold(self.durable(), SpoolByte::min))
     }
 
     /// The offset in the file at which frame `end` of the pass begins; the start of the file's sound if that frame lies
     /// in an earlier file.
     pub(super) fn end_in_file(&self, end: Frames) -> FileByte {
-        let bytes = (end.0 * self.file.frame_bytes() as u64).saturating_sub(self.file_start.bytes_before());
+        let bytes = (end.0 * self.file.frame_bytes() as u64).saturating_sub(self.file.start().bytes_before());
         FileByte::DATA + bytes
     }
 
@@ -375,34 +395,73 @@ impl OpenTake {
         first.map_or(self.collected, |span| span.offset)
     }
 
+    /// Keeps the take where it is stuck for some time, and remembers that control was sent this position.
+    pub(super) fn hold(&mut self) {
+        self.stuck_reported_at = Some(self.stuck_at());
+        self.held_until = Some(Instant::now() + HOLD);
+    }
+
+    /// Whether nothing is to be written to the file now.
+    pub(super) fn is_held(&mut self) -> bool {
+        self.held_until = self.held_until.filter(|until| Instant::now() < *until);
+        self.held_until.is_some()
+    }
+
     /// The frame of the pass at offset `at`.
     pub(super) fn frame_of(&self, at: SpoolByte) -> Frames {
         Frames((at - SpoolByte::DATA) / self.file.frame_bytes() as u64)
     }
 
-    /// Continues in `file` from where the take is stuck. Returns the file before, and the number of frames in it.
-    pub(super) fn continue_in_file(&mut self, file: TakeFile) -> (TakeFile, Frames) {
-        let at = self.stuck_at();
+    /// Continues in `file`, which begins where the take is stuck. The file before is finished later. `began`: timeline
+    /// position at which `file` begins.
+    pub(super) fn continue_in_file(&mut self, file: TakeFile, began: FramePos) {
+        let at = file.start().0;
+        debug_assert_eq!(at, self.stuck_at(), "the caller compares the two");
         self.requeue_unsynced();
         self.written_ahead = at;
         if let Some(pair) = &self.pair {
-            pair.continue_in(self.replica, FileStart(at), file.path.clone());
+            pair.continue_in(self.replica, file.start(), Arc::clone(file.file()));
+            // The file before ends at `at`. What was filled there behind that is to be filled in the new file.
+            for (start, end) in self.refilled.drain(..).filter_map(|filled| filled.from(at)) {
+                pair.add_gap(self.replica, start, end);
+            }
         }
-        let before = self.frame_of(self.file_start.0);
-        self.file_start = FileStart(at);
-        (self.trouble, self.stuck_reported_at, self.failures) = (None, None, 0);
-        (std::mem::replace(&mut self.file, file), self.frame_of(at) - before)
+        let before = std::mem::replace(&mut self.file, file);
+        let frames = self.frame_of(at) - self.frame_of(before.start().0);
+        let end = TakeEnd { frames, began: FramePos(began.0.saturating_sub(frames.0)), history: String::new() };
+        let pair = self.pair.clone().filter(|_| frames > Frames(0));
+        self.earlier.push(EarlierFile::new(self.earlier_count, before, end, pair.map(|pair| (pair, self.replica))));
+        self.earlier_count += 1;
+        (self.trouble, self.stuck_reported_at, self.failures, self.held_until) = (None, None, 0, None);
     }
 
-    /// Ends the file of a take that has all its spans. Returns the path if another program had removed the file.
-    pub(super) fn end_with(&mut self, end: &TakeEnd) -> io::Result<Option<PathBuf>> {
+    /// Puts the file back if another program has removed it. Returns the message for the user. In `in-place` the windows
+    /// map the file, so that only its end can put it back.
+    pub(super) fn put_back_if_removed(&mut self) -> io::Result<Option<String>> {
+        if self.spool.is_none() {
+            return Ok(None);
+        }
+        let message = self.file.put_back_if_removed()?;
+        if message.is_some() {
+            if let Some(pair) = &self.pair {
+                pair.replace_file(self.replica, self.file.start(), self.file.file());
+            }
+            if let Some(entry) = &self.entry {
+                entry.opened(self.file.file());
+            }
+        }
+        Ok(message)
+    }
+
+    /// Ends the file of a take that has all its spans. Returns the message for the user if the file was put back.
+    pub(super) fn end_with(&mut self, end: &TakeEnd) -> io::Result<Option<String>> {
         if !self.pending.is_empty() || !self.written.is_empty() {
             return Err(io::Error::other("sound is left in the spool"));
         }
-        if self.missing_bytes() > 0 {
+        if self.missing_bytes() > 0 || !self.earlier.is_empty() {
             return Err(io::Error::other("parts are in the other copy only"));
         }
-        let before = self.frame_of(self.file_start.0);
+        let before = self.frame_of(self.file.start().0);
         let began = end.began + before;
         self.file.finish(end.frames - before, &TakeEnd { began, ..end.clone() })
     }
@@ -414,6 +473,9 @@ impl OpenTake {
 
     /// Gives the take up. Spans that the session's file lacks stay in the spool, whatever the mirror has.
     pub(super) fn abandon(&mut self, disk: &DiskPublished) {
+        if let Some(pair) = &self.pair {
+            pair.set_ended(self.replica);
+        }
         for span in self.pending.drain(..).chain(self.written.drain(..)) {
             match self.replica {
                 Replica::Session => account(&span, disk),

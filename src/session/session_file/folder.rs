@@ -5,7 +5,7 @@
 //! without waiting, so none can make the program wait for ever.
 
 use super::SessionError;
-use crate::file_system::{OpenError, open_regular_at};
+use crate::file_system::{self, OpenError, open_regular_at};
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, FallocateFlags, OFlag, RenameFlags, fallocate, open, openat, renameat, renameat2};
 use nix::sys::stat::{Mode, SFlag, fstatat, mkdirat};
@@ -34,6 +34,13 @@ impl Folder {
             }
             Err(errno) => Err(SessionError::Io { path: path.into(), call: "open", error: errno.into() }),
         }
+    }
+
+    /// The same folder under the path that the kernel knows it by: absolute, without `..` and links. `session.json` can
+    /// store only such a path.
+    pub(super) fn resolved(self) -> Folder {
+        let path = file_system::path_of(&self.dir).unwrap_or(self.path);
+        Folder { path, dir: self.dir }
     }
 
     /// Opens a folder in this one. A link is refused.

@@ -26,7 +26,7 @@ use lock::Lock;
 use serde::Deserialize;
 use std::fs::{self, File};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 use uuid::Uuid;
 
@@ -107,7 +107,7 @@ impl OpenSession {
     pub fn open_on_other_disk(path: &Path, session: &Session) -> Result<OpenSession, SessionError> {
         let io = |error| SessionError::Io { path: path.into(), call: "mkdir", error };
         fs::create_dir_all(path).map_err(io)?;
-        let folder = Folder::open(path)?;
+        let folder = Folder::open(path)?.resolved();
         if folder.kind(SESSION_FILE)?.is_none() {
             unused_check(&folder)?;
         } else if id_in(&folder)? != Some(session.id) {
@@ -141,6 +141,11 @@ impl OpenSession {
     /// The session's folder, as it was named when it was opened.
     pub fn path(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// The path of the session's folder as the kernel knows it: absolute, without `..` and links.
+    pub fn resolved_path(&self) -> io::Result<PathBuf> {
+        file_system::path_of(&self.folder).map_or_else(|| std::path::absolute(self.path()), Ok)
     }
 
     /// A watch on the folder's path, which never waits for the disk.
@@ -254,7 +259,7 @@ impl OpenSession {
 /// disk was full when they were saved. Returns whether there was anything. A folder whose disk is not connected is
 /// left out.
 pub fn merge_copies(store: &OpenSession, session: &mut Session) -> bool {
-    let own = std::path::absolute(store.path()).map_or_else(|_| String::new(), |own| own.display().to_string());
+    let own = store.resolved_path().map_or_else(|_| String::new(), |own| own.display().to_string());
     let mut changed = false;
     for path in session.overflow_folders().to_vec() {
         let Ok(folder) = Folder::open(Path::new(&path)) else { continue };

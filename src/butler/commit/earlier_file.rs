@@ -1,0 +1,142 @@
+//! The files of a take before its present one, until they are finished, and the filling of gaps. Thread: committer.
+//!
+//! A take whose disk refuses sound continues in another file. The file before may still have gaps, which only the other
+//! replica can fill. It stays open until they are filled, because a finished header claims every frame.
+
+use super::disk_error::describe;
+use super::end::RETRIES_AT_END;
+use super::{OpenTake, RETRY};
+use crate::butler::take_file::TakeFile;
+use crate::message::disk::DiskEvent;
+use crate::message::offset::SpoolByte;
+use crate::message::replica::{Replica, ReplicaPair};
+use crate::message::take::TakeEnd;
+use memmap2::MmapMut;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// A file of a take that continues in another one.
+pub(super) struct EarlierFile {
+    /// Number of files before this one.
+    index: usize,
+    file: TakeFile,
+    end: TakeEnd,
+    /// The state that both replicas share. `None`: there is no mirror, or no sound is in this file.
+    pair: Option<(Arc<ReplicaPair>, Replica)>,
+    failures: u32,
+    trouble: Option<String>,
+    retry_at: Option<Instant>,
+}
+
+impl EarlierFile {
+    /// The file before the `index + 1`th one. `end`: its own length and start.
+    pub(super) fn new(
+        index: usize,
+        file: TakeFile,
+        end: TakeEnd,
+        pair: Option<(Arc<ReplicaPair>, Replica)>,
+    ) -> EarlierFile {
+        EarlierFile { index, file, end, pair, failures: 0, trouble: None, retry_at: None }
+    }
+
+    /// Whether the last attempt to fill or to finish it failed.
+    pub(super) fn is_troubled(&self) -> bool {
+        self.trouble.is_some()
+    }
+
+    /// The first byte that the file lacks.
+    pub(super) fn first_gap(&self) -> Option<SpoolByte> {
+        self.pair.as_ref().and_then(|(pair, replica)| pair.first_gap(*replica, self.file.start()))
+    }
+
+    /// Fills a part of a gap, or finishes a file without gaps. Returns whether it is finished. Adds the message for the
+    /// user if another program had removed the file.
+    fn advance(&mut self, scratch: &mut MmapMut, messages: &mut Vec<String>) -> io::Result<bool> {
+        if let Some((pair, replica)) = self.pair.as_ref().filter(|_| self.first_gap().is_some()) {
+            let put_back = self.file.put_back_if_removed()?;
+            if put_back.is_some() {
+                pair.replace_file(*replica, self.file.start(), self.file.file());
+            }
+            messages.extend(put_back);
+            fill_gap(&mut self.file, pair, *replica, scratch)?;
+            for filled in self.file.sync()? {
+                pair.gap_filled(*replica, &filled);
+            }
+            return Ok(false);
+        }
+        messages.extend(self.file.finish(self.end.frames, &self.end)?);
+        Ok(true)
+    }
+}
+
+impl OpenTake {
+    /// Forgets the pause after a failure, for tests.
+    #[cfg(test)]
+    pub(super) fn retry_earlier_now(&mut self) {
+        self.earlier.iter_mut().for_each(|earlier| earlier.retry_at = None);
+    }
+
+    /// Fills and finishes the earlier files. Returns an event for each that is finished, or that is given up because
+    /// the take has ended. A file that is given up keeps its last header, which claims no gap.
+    pub(super) fn advance_earlier(&mut self, scratch: &mut MmapMut) -> Vec<DiskEvent> {
+        let (mut events, mut messages) = (Vec::new(), Vec::new());
+        let mut at = 0;
+        while at < self.earlier.len() {
+            let earlier = &mut self.earlier[at];
+            let finished = earlier.retry_at.is_none_or(|until| until <= Instant::now()) && {
+                let result = earlier.advance(scratch, &mut messages);
+                let path = earlier.file.path.display();
+                earlier.trouble = result.as_ref().err().map(|error| format!("{path}: {}", describe(error)));
+                earlier.failures = if result.is_ok() { 0 } else { earlier.failures + 1 };
+                earlier.retry_at = result.is_err().then(|| Instant::now() + RETRY);
+                result.is_ok_and(|finished| finished)
+            };
+            if finished || (self.end.is_some() && RETRIES_AT_END < earlier.failures) {
+                let mut earlier = self.earlier.remove(at);
+                self.earlier_troubled |= earlier.is_troubled();
+                let kept = earlier.file.keep_if_removed().filter(|_| earlier.is_troubled());
+                earlier.trouble = earlier.trouble.map(|trouble| match kept {
+                    Some(place) => format!("{trouble}; {place}"),
+                    None => trouble,
+                });
+                events.push(DiskEvent::EarlierFileFinished {
+                    take: self.key,
+                    index: earlier.index,
+                    trouble: earlier.trouble,
+                });
+            } else {
+                at += 1;
+            }
+        }
+        let put_back = |text| DiskEvent::PutBack { replica: self.replica(), text };
+        events.extend(messages.into_iter().map(put_back));
+        events
+    }
+}
+
+/// Fills a part of a gap in `file`, a file of `replica`, from the file of the other replica. Returns whether there was a
+/// gap to fill. The gap remains one until `file` is durable.
+pub(super) fn fill_gap(
+    file: &mut TakeFile,
+    pair: &ReplicaPair,
+    replica: Replica,
+    scratch: &mut MmapMut,
+) -> io::Result<bool> {
+    let Some(gap) = pair.next_gap(replica, file.start(), file.filled_end(), scratch.len() as u64) else {
+        let waits_for_ever = pair.has_ended(replica.other()) && file.filled_end() == file.start().0;
+        if waits_for_ever && pair.missing_bytes(replica, file.start()) > 0 {
+            return Err(io::Error::other("parts of it are in neither copy"));
+        }
+        return Ok(false);
+    };
+    let missing = gap.bytes() as usize;
+    let bytes = &mut scratch[..missing.next_multiple_of(crate::limits::PAGE_BYTES)];
+    let (source, at) = gap.source();
+    // A source that is too short is an error: zeros in its place would count as sound.
+    source.read_exact_at(&mut bytes[..missing], at.0)?;
+    bytes[missing..].fill(0);
+    file.fill(gap, bytes)?;
+    Ok(true)
+}

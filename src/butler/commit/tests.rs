@@ -1,0 +1,304 @@
+//! A take that continues in another file, and gaps that the other replica fills. Thread: test.
+//!
+//! Each test drives the steps of a committer by hand. The disk that refuses sound is a spool that is cut short: a span
+//! behind its end cannot be read, so it cannot be written.
+
+use super::*;
+use crate::butler::spool::{self, SpoolPlace};
+use crate::format::TakeFormat;
+use crate::message::replica::ReplicaPair;
+use crate::message::span_to_commit::SpanToCommit;
+use crate::message::spool_file::SpoolFile;
+use crate::message::take::TakeEnd;
+use crate::time::FramePos;
+use crate::wav::header::Header;
+use std::os::unix::fs::FileExt;
+use uuid::Uuid;
+
+/// Frames of a window: whole pages of 24-bit samples.
+const WINDOW: u64 = 4096;
+
+/// Bytes of one sample.
+const FRAME_BYTES: u64 = 3;
+
+const TAKE: TakeKey = TakeKey(1);
+
+/// The sample at frame `at`: never silence.
+fn sample(at: u64) -> [u8; 3] {
+    [(at % 251) as u8 + 1, (at / 251 % 251) as u8 + 1, (at / 63_001) as u8 + 1]
+}
+
+fn sound(from: u64, to: u64) -> Vec<u8> {
+    (from..to).flat_map(sample).collect()
+}
+
+fn byte_of(frame: u64) -> SpoolByte {
+    SpoolByte::DATA + frame * FRAME_BYTES
+}
+
+/// A session's committer with one take, and a mirror's file that contains all of the sound.
+struct Rig {
+    committer: Committer,
+    events: Receiver<DiskEvent>,
+    spool: Arc<SpoolFile>,
+    pair: Arc<ReplicaPair>,
+    mirror: Arc<File>,
+    plan: TakePlan,
+    folder: tempfile::TempDir,
+}
+
+impl Rig {
+    /// `windows`: windows of sound in the spool and in the mirror.
+    fn new(windows: u64) -> Rig {
+        let folder = tempfile::tempdir().unwrap();
+        let (mirror_path, path) = (folder.path().join("mirror.wav"), folder.path().join("t-1.wav"));
+        let pair = Arc::new(ReplicaPair::new(path.clone(), mirror_path.clone()));
+        let mirror = File::options().read(true).write(true).create_new(true).open(mirror_path).unwrap();
+        mirror.write_all_at(&sound(0, windows * WINDOW), limits::DATA_OFFSET).unwrap();
+        let mirror = Arc::new(mirror);
+        pair.continue_in(Replica::Mirror, FileStart::FIRST, Arc::clone(&mirror));
+        pair.set_durable(Replica::Mirror, byte_of(windows * WINDOW));
+        let plan = TakePlan {
+            key: TAKE,
+            identity: Uuid::new_v4(),
+            session: Uuid::nil(),
+            path,
+            header: Header::new(1, 48_000, TakeFormat::S24),
+            pair: Some(Arc::clone(&pair)),
+        };
+        let spool = Arc::new(spool::create(&SpoolPlace::Memory, &plan, plan.identity).unwrap());
+        spool.file.write_all_at(&sound(0, windows * WINDOW), limits::DATA_OFFSET).unwrap();
+        let (sender, events) = crossbeam_channel::unbounded();
+        let mut committer = Committer::new(CommitterSetup {
+            replica: Replica::Session,
+            spool_bytes_max: 1 << 20,
+            published: Arc::new(Published::new(1)),
+            capabilities: Capabilities::probe(&[]),
+            capture_path: CapturePath::Spool,
+            sync_interval: Duration::ZERO,
+            disk: Arc::default(),
+            ledger: Arc::new(Ledger::default()),
+            commands: crossbeam_channel::unbounded().1,
+            events: sender,
+        });
+        committer.apply(CommitCommand::Open { pass: PassKey(1), takes: vec![plan.clone()] });
+        committer.apply(CommitCommand::Spooled { take: TAKE, spool: Arc::clone(&spool) });
+        let mut rig = Rig { committer, events, spool, pair, mirror, plan, folder };
+        assert!(matches!(rig.work()[..], [DiskEvent::TakesOpened { files: Ok(_), .. }]));
+        rig
+    }
+
+    /// The disk accepts the sound before frame `frame` and refuses what comes behind it.
+    fn accept_up_to(&self, frame: u64) {
+        self.spool.file.set_len(byte_of(frame).0).unwrap();
+        self.spool.file.write_all_at(&sound(0, frame), limits::DATA_OFFSET).unwrap();
+    }
+
+    /// The window `number` of sound arrives.
+    fn captured(&mut self, number: u64) {
+        let bytes = (WINDOW * FRAME_BYTES) as usize;
+        let span = SpanToCommit::new(byte_of(number * WINDOW), bytes, bytes, true, &[Replica::Session]);
+        self.committer.apply(CommitCommand::Captured { take: TAKE, span: Arc::new(span) });
+    }
+
+    /// The session's disk was too slow for window `number`: only the mirror has it.
+    fn gave_up(&self, number: u64) {
+        self.pair.add_gap(Replica::Session, byte_of(number * WINDOW), byte_of((number + 1) * WINDOW));
+    }
+
+    /// A few steps of the committer with a sync each, without the pause after a failure. Returns the events.
+    fn work(&mut self) -> Vec<DiskEvent> {
+        for _ in 0..4 {
+            self.committer.retry_at = None;
+            self.committer.next_sync = Instant::now();
+            self.committer.takes.iter_mut().for_each(OpenTake::retry_earlier_now);
+            self.committer.work();
+        }
+        self.events.try_iter().collect()
+    }
+
+    /// The frame from which on the last event reports the take as stuck.
+    fn stuck(&mut self) -> Option<u64> {
+        self.work().iter().rev().find_map(|event| match event {
+            DiskEvent::Stuck { from, .. } => Some(from.0),
+            _ => None,
+        })
+    }
+
+    /// Continues in another file at frame `from`. Returns the answer.
+    fn go_on(&mut self, from: u64) -> Continuation {
+        let mut take = TakePlan { path: self.next_path(), ..self.plan.clone() };
+        take.header.bext.time_reference = from;
+        let plan = Box::new(ContinuationPlan { from: Frames(from), take });
+        self.committer.apply(CommitCommand::Continue { plan });
+        let answer = self.events.try_iter().find_map(|event| match event {
+            DiskEvent::Continued { outcome, .. } => Some(outcome),
+            _ => None,
+        });
+        answer.expect("an answer")
+    }
+
+    fn next_path(&self) -> std::path::PathBuf {
+        self.folder.path().join("next.wav")
+    }
+
+    /// The take ends after `windows` windows. Returns the troubles: of the earlier file and of the present one.
+    fn finish(&mut self, windows: u64) -> (Option<String>, Option<String>) {
+        let end = TakeEnd { frames: Frames(windows * WINDOW), began: FramePos(0), history: String::new() };
+        self.committer.apply(CommitCommand::Finish { take: TAKE, end });
+        let mut troubles = (None, None);
+        for _ in 0..20 {
+            for event in self.work() {
+                match event {
+                    DiskEvent::EarlierFileFinished { index: 0, trouble, .. } => troubles.0 = trouble,
+                    DiskEvent::TakeFinished { trouble, .. } => troubles.1 = trouble,
+                    _ => {}
+                }
+            }
+        }
+        assert!(self.committer.takes.is_empty(), "the take ends");
+        troubles
+    }
+}
+
+/// The sound of a WAV file, as far as its header claims it.
+fn claimed(path: &Path) -> Vec<u8> {
+    let bytes = std::fs::read(path).unwrap();
+    let length = crate::wav::header::header_data_bytes(bytes[..4096].try_into().unwrap()).unwrap() as usize;
+    bytes[limits::DATA_OFFSET as usize..][..length].to_vec()
+}
+
+#[test]
+fn a_gap_before_a_continuation_is_filled_in_the_file_in_which_it_lies() {
+    let mut rig = Rig::new(5);
+    rig.captured(0);
+    rig.work();
+    rig.accept_up_to(WINDOW);
+    rig.gave_up(1);
+    rig.captured(2);
+    assert_eq!(rig.stuck(), Some(2 * WINDOW));
+    assert!(matches!(rig.go_on(2 * WINDOW), Continuation::Done));
+    assert_eq!(claimed(&rig.plan.path), sound(0, WINDOW), "no header claims the gap while it is one");
+    rig.accept_up_to(5 * WINDOW);
+    rig.captured(3);
+    rig.captured(4);
+    assert_eq!(rig.finish(5), (None, None));
+    assert!(claimed(&rig.plan.path) == sound(0, 2 * WINDOW), "the first file is whole");
+    assert!(claimed(&rig.next_path()) == sound(2 * WINDOW, 5 * WINDOW), "the next file is whole");
+}
+
+#[test]
+fn a_gap_that_cannot_be_filled_before_a_continuation_is_reported_and_never_claimed() {
+    let mut rig = Rig::new(4);
+    rig.captured(0);
+    rig.work();
+    rig.accept_up_to(WINDOW);
+    rig.gave_up(1);
+    rig.captured(2);
+    assert_eq!(rig.stuck(), Some(2 * WINDOW));
+    // The mirror's file is shorter than the mirror has reported.
+    rig.mirror.set_len(byte_of(WINDOW).0).unwrap();
+    assert!(matches!(rig.go_on(2 * WINDOW), Continuation::Done));
+    rig.accept_up_to(4 * WINDOW);
+    rig.captured(3);
+    rig.work();
+    assert!(claimed(&rig.next_path()) == sound(2 * WINDOW, 4 * WINDOW), "the gap keeps no other sound back");
+    let (earlier, present) = rig.finish(4);
+    assert!(earlier.is_some_and(|trouble| trouble.contains("t-1.wav")) && present.is_none());
+    assert!(claimed(&rig.plan.path) == sound(0, WINDOW));
+}
+
+#[test]
+fn sound_that_was_filled_behind_the_frame_of_a_continuation_is_filled_in_the_next_file_again() {
+    let mut rig = Rig::new(3);
+    rig.captured(0);
+    rig.work();
+    rig.gave_up(1);
+    rig.work();
+    assert_eq!(rig.pair.missing_bytes(Replica::Session, FileStart::FIRST), 0);
+    // The disk refuses the next header: the take is stuck behind the last window that has arrived.
+    rig.committer.on_write_failure(0, &io::Error::from_raw_os_error(libc::ENOSPC));
+    assert!(matches!(rig.go_on(WINDOW), Continuation::Done));
+    rig.captured(2);
+    assert_eq!(rig.finish(3), (None, None));
+    assert!(claimed(&rig.plan.path) == sound(0, WINDOW));
+    assert!(claimed(&rig.next_path()) == sound(WINDOW, 3 * WINDOW));
+}
+
+#[test]
+fn a_take_continues_at_the_frame_at_which_its_next_file_is_listed_or_not_at_all() {
+    let mut rig = Rig::new(4);
+    rig.accept_up_to(WINDOW);
+    rig.captured(0);
+    rig.work();
+    rig.captured(1);
+    assert_eq!(rig.stuck(), Some(WINDOW));
+    // While the continuation is being listed, the disk accepts some more.
+    rig.accept_up_to(2 * WINDOW);
+    rig.work();
+    rig.captured(2);
+    assert_eq!(rig.stuck(), Some(2 * WINDOW));
+    assert!(matches!(rig.go_on(WINDOW), Continuation::Moved(Frames(at)) if at == 2 * WINDOW));
+    assert!(!rig.next_path().exists());
+    // The take waits there for a plan that fits, although the disk accepts everything.
+    rig.accept_up_to(4 * WINDOW);
+    rig.captured(3);
+    assert_eq!(rig.stuck(), None);
+    assert!(matches!(rig.go_on(2 * WINDOW), Continuation::Done));
+    assert_eq!(rig.finish(4), (None, None));
+    assert!(claimed(&rig.plan.path) == sound(0, 2 * WINDOW));
+    assert!(claimed(&rig.next_path()) == sound(2 * WINDOW, 4 * WINDOW));
+}
+
+#[test]
+fn a_take_that_needs_no_continuation_any_more_is_reported_again_when_it_is_stuck_again() {
+    let mut rig = Rig::new(3);
+    rig.accept_up_to(WINDOW);
+    rig.captured(0);
+    rig.captured(1);
+    assert_eq!(rig.stuck(), Some(0));
+    rig.accept_up_to(2 * WINDOW);
+    rig.work();
+    rig.captured(2);
+    assert_eq!(rig.stuck(), Some(2 * WINDOW));
+    rig.accept_up_to(3 * WINDOW);
+    // The disk accepts the write and then loses it: the take is stuck at the same place as before.
+    rig.committer.retry_at = None;
+    rig.committer.write_some(true);
+    assert!(matches!(rig.go_on(2 * WINDOW), Continuation::Needless));
+    rig.committer.takes[0].requeue_unsynced();
+    rig.accept_up_to(2 * WINDOW);
+    assert_eq!(rig.stuck(), Some(2 * WINDOW));
+    assert!(matches!(rig.go_on(2 * WINDOW), Continuation::Done));
+    rig.accept_up_to(3 * WINDOW);
+    assert_eq!(rig.finish(3), (None, None));
+    assert!(claimed(&rig.next_path()) == sound(2 * WINDOW, 3 * WINDOW));
+}
+
+#[test]
+fn a_take_that_another_program_replaces_while_it_grows_is_put_back_under_its_name_and_stays_whole() {
+    for replaced in [true, false] {
+        let mut rig = Rig::new(3);
+        rig.captured(0);
+        rig.work();
+        let other = rig.folder.path().join("saved by an editor");
+        std::fs::write(&other, "of the editor").unwrap();
+        if replaced {
+            std::fs::rename(&other, &rig.plan.path).unwrap();
+        } else {
+            std::fs::remove_file(&rig.plan.path).unwrap();
+        }
+        rig.captured(1);
+        let events = rig.work();
+        assert!(events.iter().any(|event| matches!(event, DiskEvent::PutBack { .. })), "at the next sync");
+        assert!(claimed(&rig.plan.path) == sound(0, 2 * WINDOW), "while it grows");
+        rig.captured(2);
+        assert_eq!(rig.finish(3), (None, None));
+        assert!(claimed(&rig.plan.path) == sound(0, 3 * WINDOW), "at the end");
+        let aside = rig.folder.path().join("t-1 (of another program 1).wav");
+        let kept = if replaced { aside } else { other };
+        assert_eq!(std::fs::read(kept).unwrap(), b"of the editor", "no file of another program is changed");
+        let names = std::fs::read_dir(rig.folder.path()).unwrap().count();
+        assert_eq!(names, 3, "mirror, take, and the editor's file");
+    }
+}

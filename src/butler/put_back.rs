@@ -1,0 +1,176 @@
+//! A file that another program removed or replaced while it was open is put back under its name. Thread: committer.
+//!
+//! An editor saves, and a sync client updates, by renaming a new file over the old one. The old file then has no name,
+//! and the kernel frees it when it is closed. The open file is copied, and the copy takes the name that the session
+//! lists. A file that has that name meanwhile keeps its content and gets another name.
+
+use crate::file_system;
+use nix::errno::Errno;
+use nix::fcntl::{RenameFlags, renameat2};
+use nix::unistd::{Whence, lseek};
+use std::ffi::{OsStr, OsString};
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// Bytes that are copied at once.
+const PIECE_BYTES: usize = 1 << 20;
+
+/// Names that are tried for the file of the other program.
+const NAME_COUNT_MAX: u32 = 1000;
+
+/// A file that was put back.
+pub(super) struct PutBack {
+    /// The copy, open to read and write.
+    pub(super) file: File,
+    /// The path of the copy, which is the one that the file had before.
+    pub(super) path: PathBuf,
+    /// The path that the file of the other program has now, if it had taken the name.
+    pub(super) moved_aside: Option<PathBuf>,
+}
+
+impl PutBack {
+    /// The message for the user.
+    pub(super) fn text(&self) -> String {
+        let path = self.path.display();
+        match &self.moved_aside {
+            None => format!("{path}: another program removed it; it is put back, whole"),
+            Some(other) => format!(
+                "{path}: another program replaced it; it is put back, whole, and the other file is {} now; \
+                 do not save takes in other programs while they are recorded",
+                other.display()
+            ),
+        }
+    }
+}
+
+/// Whether the name of an open file was removed or leads to another file now. The kernel frees such a file when it is
+/// closed, unless it has a second name.
+pub(super) fn is_removed(file: &File) -> bool {
+    let Ok(found) = file.metadata() else { return false };
+    let Some(path) = file_system::path_of(file) else { return found.nlink() == 0 };
+    let name = path.file_name().unwrap_or_default().as_bytes();
+    // NFS and FUSE give a removed file that is open a hidden name.
+    if name.starts_with(b".nfs") || name.starts_with(b".fuse_hidden") {
+        return true;
+    }
+    let leads_here = |name: &Path| {
+        name.symlink_metadata().is_ok_and(|there| (there.dev(), there.ino()) == (found.dev(), found.ino()))
+    };
+    let was = without_removed_suffix(&path);
+    was != path && !leads_here(&was) && !leads_here(&path)
+}
+
+/// The message for the user if another program has renamed an open file, which has the name `name` in the session.
+pub(super) fn renamed_text(file: &File, name: &Path) -> Option<String> {
+    let now = file_system::path_of(file).filter(|now| now.file_name() != name.file_name())?;
+    Some(format!(
+        "{}: another program renamed it; the take is whole in {}, rename it back so that the session finds it",
+        name.display(),
+        now.display()
+    ))
+}
+
+/// Copies the first `bytes` bytes of a removed file to a file of the name that it had; `name` if the kernel does not
+/// say. The copy is durable. `None`: the file still has a name, or its folder was removed as well and `make_folder` is
+/// false.
+pub(super) fn put_back(file: &File, name: &Path, bytes: u64, make_folder: bool) -> io::Result<Option<PutBack>> {
+    if !is_removed(file) {
+        return Ok(None);
+    }
+    let before = file_system::path_of(file).map(|now| without_removed_suffix(&now));
+    // Another program may have moved the folder: the name is the planned one, the folder the one that the kernel knows.
+    let known = before.as_deref().and_then(Path::parent).or(name.parent());
+    let folder = known.ok_or(io::ErrorKind::NotFound)?.to_owned();
+    let name = name.file_name().ok_or(io::ErrorKind::NotFound)?;
+    if make_folder {
+        std::fs::create_dir_all(&folder)?;
+    } else if !folder.is_dir() {
+        return Ok(None);
+    }
+    let part = folder.join(with_suffix(".", name, ".part"));
+    // The copy of a program that was killed.
+    std::fs::remove_file(&part).ok();
+    let copy = OpenOptions::new().read(true).write(true).create_new(true).mode(0o644).open(&part)?;
+    let named = copy_sound(file, &copy, bytes)
+        .and_then(|()| copy.sync_all())
+        .and_then(|()| take_name(&folder, &part, name))
+        .inspect_err(|_| {
+            // An incomplete copy must not take blocks of a disk that may be full.
+            std::fs::remove_file(&part).ok();
+        })?;
+    File::open(&folder).and_then(|folder| folder.sync_all()).ok();
+    Ok(Some(PutBack { file: copy, path: folder.join(name), moved_aside: named }))
+}
+
+/// The path without the suffix that the kernel adds for a removed file. Unlike for a folder, another file may have the
+/// name with the suffix.
+fn without_removed_suffix(path: &Path) -> PathBuf {
+    let bytes = path.as_os_str().as_bytes();
+    PathBuf::from(OsStr::from_bytes(bytes.strip_suffix(b" (deleted)").unwrap_or(bytes)))
+}
+
+fn with_suffix(before: &str, name: &OsStr, after: &str) -> OsString {
+    let mut text = OsString::from(before);
+    text.push(name);
+    text.push(after);
+    text
+}
+
+/// Gives `part` the name `name`. A file that has the name gets another one. Returns its path.
+fn take_name(folder: &Path, part: &Path, name: &OsStr) -> io::Result<Option<PathBuf>> {
+    let path = folder.join(name);
+    if rename_to_free_name(part, &path)? {
+        return Ok(None);
+    }
+    let stem = Path::new(name).file_stem().unwrap_or(name);
+    for number in 1..=NAME_COUNT_MAX {
+        let aside = folder.join(with_suffix("", stem, &format!(" (of another program {number}).wav")));
+        if rename_to_free_name(&path, &aside)? {
+            return match rename_to_free_name(part, &path)? {
+                true => Ok(Some(aside)),
+                // The other program has replaced it once more. The next sync tries again.
+                false => Err(io::ErrorKind::AlreadyExists.into()),
+            };
+        }
+    }
+    Err(io::ErrorKind::AlreadyExists.into())
+}
+
+/// Renames a file, unless there is a file of the new name. Returns whether it did.
+fn rename_to_free_name(from: &Path, to: &Path) -> io::Result<bool> {
+    use nix::fcntl::AT_FDCWD;
+    match renameat2(AT_FDCWD, from, AT_FDCWD, to, RenameFlags::RENAME_NOREPLACE) {
+        Ok(()) => Ok(true),
+        Err(Errno::EEXIST) => Ok(false),
+        // The file system cannot do both in one step.
+        Err(Errno::EINVAL | Errno::ENOSYS) if to.symlink_metadata().is_ok() => Ok(false),
+        Err(Errno::EINVAL | Errno::ENOSYS) => std::fs::rename(from, to).map(|()| true),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+/// Copies the first `bytes` bytes. Holes stay holes: recovery fills them from the mirror.
+fn copy_sound(from: &File, to: &File, bytes: u64) -> io::Result<()> {
+    let end = from.metadata()?.len().min(bytes);
+    to.set_len(end)?;
+    let (mut piece, mut at) = (vec![0; PIECE_BYTES], 0);
+    while at < end {
+        let data = match lseek(from, at as i64, Whence::SeekData) {
+            Ok(data) => data as u64,
+            Err(Errno::ENXIO) => break,
+            Err(_) => at,
+        };
+        let hole = lseek(from, data as i64, Whence::SeekHole).map_or(end, |hole| hole as u64).min(end);
+        at = data;
+        while at < hole {
+            let piece = &mut piece[..(hole - at).min(PIECE_BYTES as u64) as usize];
+            from.read_exact_at(piece, at)?;
+            to.write_all_at(piece, at)?;
+            at += piece.len() as u64;
+        }
+    }
+    Ok(())
+}
