@@ -3,7 +3,7 @@
 //! A session saver of its own keeps the copy in each folder current, so that a disk that hangs delays only that saver.
 
 use super::Control;
-use super::session_saver::SessionSaver;
+use super::session_saver::{Problem, SessionSaver};
 use crate::session::Session;
 use crate::session::session_file::{OpenSession, SessionError};
 use std::path::{Path, PathBuf};
@@ -25,6 +25,9 @@ pub(super) struct Companion {
     /// The session folder inside `requested`, or why it cannot be used. `None` while the saver opens it.
     pub(super) folder: Option<Result<PathBuf, String>>,
     pub(super) saver: SessionSaver,
+    /// First revision of the session that lists the folder; `u64::MAX` before it is open. Recovery reads the copy there
+    /// only if the session on its own disk lists the folder.
+    pub(super) listed_by: u64,
     /// Whether the copy is behind: the saver's queue was full, the folder is not open yet, or the mirror is opening.
     save_due: bool,
 }
@@ -34,7 +37,7 @@ impl Companion {
         let (dir, session) = (requested.to_owned(), session.clone());
         let name = session_folder.file_name().map_or_else(|| PathBuf::from("session"), PathBuf::from);
         let saver = SessionSaver::start_with(move || open_in(&dir, &name, &session)).ok()?;
-        Some(Companion { requested: requested.to_owned(), folder: None, saver, save_due: true })
+        Some(Companion { requested: requested.to_owned(), folder: None, saver, listed_by: u64::MAX, save_due: true })
     }
 
     pub(super) fn open_folder(&self) -> Option<&Path> {
@@ -87,7 +90,7 @@ impl Companions {
     /// Waits for each saver, at most some seconds for each. Returns their problems.
     pub(super) fn finish(self) -> Vec<String> {
         let all = self.mirror.into_iter().chain(self.overflow).chain(self.earlier_overflows);
-        all.flat_map(|companion| companion.saver.finish_in_time()).collect()
+        all.flat_map(|companion| companion.saver.finish_in_time()).map(Problem::text).collect()
     }
 }
 
@@ -109,7 +112,7 @@ impl Control {
                 }
                 companion.folder = Some(opened);
             }
-            problems.extend(companion.saver.problems());
+            problems.extend(companion.saver.problems().map(Problem::text));
         }
         let overflow = self
             .companions
@@ -117,11 +120,17 @@ impl Control {
             .as_ref()
             .and_then(Companion::open_folder)
             .map(|folder| folder.display().to_string());
-        if overflow.is_some_and(|folder| self.session.remember_overflow_folder(folder)) {
+        // Asked first: mutable access to the session raises its revision.
+        let new = overflow.filter(|folder| self.session.is_new_overflow_folder(folder));
+        if new.is_some_and(|folder| self.session.remember_overflow_folder(folder)) {
             // Recovery finds continuations through this list. Save it now, while the session's own disk still takes it.
             self.save();
         } else if self.companions.is_due(self.mirror_is_opening()) {
             self.save_companions();
+        }
+        let revision = self.session.revision();
+        if let Some(overflow) = self.companions.overflow.as_mut().filter(|it| it.open_folder().is_some()) {
+            overflow.listed_by = overflow.listed_by.min(revision);
         }
         for text in problems {
             self.caution(text);
@@ -131,6 +140,6 @@ impl Control {
     /// Offers the present session to all companions.
     pub(super) fn save_companions(&mut self) {
         let mirror_is_opening = self.mirror_is_opening();
-        self.companions.save(&self.folder, &self.session, self.revision, mirror_is_opening);
+        self.companions.save(&self.folder, &self.session, self.session.revision(), mirror_is_opening);
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!   committer: Stuck -> take_refused -> list_continuations: a second take in session.json
-//!                                    -> continue_refused_takes, once a saver has handled it: Continue -> committer
+//!                                    -> continue_refused_takes, once that is durable: Continue -> committer
 //!   committer: Continued -> take_continued
 //! ```
 //!
@@ -78,23 +78,18 @@ impl Control {
         self.pass.as_mut()?.takes.iter_mut().find(|take| take.plan.key == key)
     }
 
-    /// Lists a continuation for every take that its disk refuses, and sends it to the committer once a saver has
-    /// handled a revision of the session that lists it: sound in an unlisted file could not be found after a kill.
-    ///
-    /// "Handled" is weaker than "on a disk": a saver counts a failed save too. Without an overflow folder (the FAT
-    /// case) the wait does not happen at all, because `companion_saved` is then the largest number.
+    /// Lists a continuation for every take that its disk refuses, and sends it to the committer once a session that
+    /// lists it is durable: sound in an unlisted file could not be found after a kill.
     pub(super) fn continue_refused_takes(&mut self) {
         self.list_continuations();
-        let saved = self.saved_revision();
-        let companion_saved = self.companions.overflow.as_ref().map_or(u64::MAX, |it| it.saver.saved());
+        let durable = self.durable_revision();
         let Some(run) = &mut self.pass else { return };
         for take in &mut run.takes {
             let (key, Some((from, _)), Some(continuation)) = (take.plan.key, take.refused, &mut take.continuation)
             else {
                 continue;
             };
-            if continuation.listed_by <= saved.max(companion_saved) && !std::mem::replace(&mut continuation.sent, true)
-            {
+            if continuation.listed_by <= durable && !std::mem::replace(&mut continuation.sent, true) {
                 let command = CommitCommand::Continue { take: key, from, plan: Box::new(continuation.plan.clone()) };
                 continuation.sent = self.running.commit.try_send(command).is_ok();
             }
@@ -132,7 +127,7 @@ impl Control {
             listed.push(index);
         }
         self.save();
-        let revision = self.revision;
+        let revision = self.session.revision();
         for take in self
             .pass
             .iter_mut()
