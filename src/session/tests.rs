@@ -274,7 +274,9 @@ fn takes_of_a_copy_that_comes_back_late_are_adopted_though_their_identities_were
         (take.uuid, take.folder) = (Uuid::from_u128(77 + at as u128), Some("/other/session".to_owned()));
     }
     recorded(&mut own, track, FramePos(100), Frames(30));
-    (0..2).for_each(|_| drop(own.add_marker(FramePos(0), "since").expect("room")));
+    for name in ["since", "then"] {
+        own.add_marker(FramePos(0), name).expect("room");
+    }
     assert!(own.merge_newer_takes(&copy, |_| false));
     own.validate().expect("valid");
     assert_eq!(uuids(&own).len(), 4, "all with sound");
