@@ -5,7 +5,7 @@ use super::status::StatusLine;
 use super::{Failure, choose, end_on_signals, is_set, print, print_stderr, printable};
 use crate::butler::capabilities::CapturePath;
 use crate::control::pass::PassReport;
-use crate::control::{Control, Notice, Purpose, Setup, Severity};
+use crate::control::{Control, Notice, Purpose, SaveState, Setup, Severity};
 use crate::format::TakeFormat;
 use crate::session::Session;
 use crate::session::names::AUDIO;
@@ -24,6 +24,9 @@ const WINDOWS_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time limit for the device to deliver the first frame. `--seconds` count from that frame on, so without this limit a
 /// device that died before it would be waited for without an end.
 const FIRST_FRAME_LIMIT: Duration = Duration::from_secs(5);
+
+/// Time for which a session whose saves fail is tried again at the end.
+const SAVE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Records until `--seconds` are over or a signal comes.
 pub fn run(args: &RecordArgs) -> Result<(), Failure> {
@@ -50,6 +53,7 @@ pub fn run(args: &RecordArgs) -> Result<(), Failure> {
     let (rate, folder) = (running.device.rate, control.folder().join(AUDIO));
     let device = running.device.name.clone();
     let finished = control.take_report();
+    let unsaved = await_saved(&mut control, &mut line);
     let (reports, notices) = control.close();
     for notice in notices {
         print_notice(&notice);
@@ -78,6 +82,9 @@ pub fn run(args: &RecordArgs) -> Result<(), Failure> {
     let troubled = report.takes.iter().filter(|take| take.trouble.is_some()).count();
     if troubled > 0 {
         return Err(Failure(format!("{troubled} takes are not whole on the disk; see above")));
+    }
+    if let Some(reason) = unsaved {
+        return Err(Failure(format!("the takes are on the disk, but the session is not saved: {reason}")));
     }
     if report.mirror.is_some_and(|mirror| !mirror.whole) {
         return Err(Failure("the mirror is not whole; the session's own takes are; see above".to_owned()));
@@ -189,6 +196,26 @@ fn wait_for_end(control: &mut Control, line: &mut StatusLine, stop_flag: &Atomic
         std::thread::sleep(line.pace());
     }
     observed
+}
+
+/// Waits until the session is saved. If saves keep failing, returns the reason.
+fn await_saved(control: &mut Control, line: &mut StatusLine) -> Option<String> {
+    let mut failing_since = None;
+    loop {
+        control.poll();
+        show_notices(control, line);
+        match control.save_state() {
+            SaveState::Saved => return None,
+            SaveState::Pending => {}
+            SaveState::Failing(reason) => {
+                let since: Instant = *failing_since.get_or_insert_with(Instant::now);
+                if SAVE_TIMEOUT < since.elapsed() {
+                    return Some(reason);
+                }
+            }
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 /// A JSON object with the members of both.

@@ -3,7 +3,7 @@
 //! A session saver of its own keeps the copy in each folder current, so that a disk that hangs delays only that saver.
 
 use super::Control;
-use super::session_saver::SessionSaver;
+use super::session_saver::{Problem, SessionSaver};
 use crate::session::Session;
 use crate::session::session_file::{OpenSession, SessionError};
 use std::path::{Path, PathBuf};
@@ -31,6 +31,9 @@ pub(super) struct Companion {
     /// The session folder inside `requested`, or why it cannot be used. `None` while the saver opens it.
     pub(super) folder: Option<Result<PathBuf, String>>,
     pub(super) saver: SessionSaver,
+    /// First revision of the session that lists the folder; `u64::MAX` before it is open. Recovery reads the copy there
+    /// only if the session on its own disk lists the folder.
+    pub(super) listed_by: u64,
     /// Whether the copy is behind: the saver's queue was full, the folder is not open yet, or the mirror is opening.
     save_due: bool,
 }
@@ -57,7 +60,7 @@ impl Companion {
             open_in(&dir, &name, &session)
         });
         let saver = saver.ok()?;
-        Some(Companion { requested: requested.to_owned(), folder: None, saver, save_due: true })
+        Some(Companion { requested: requested.to_owned(), folder: None, saver, listed_by: u64::MAX, save_due: true })
     }
 
     /// Whether the folder is open, or is being opened.
@@ -172,7 +175,7 @@ impl Companions {
         }
         let mut problems = Vec::new();
         for companion in all {
-            problems.extend(companion.saver.problems());
+            problems.extend(companion.saver.problems().map(Problem::text));
             if !companion.saver.has_ended() {
                 let dir = companion.requested.display();
                 problems
@@ -201,7 +204,7 @@ impl Control {
                 }
                 companion.folder = Some(opened);
             }
-            problems.extend(companion.saver.problems());
+            problems.extend(companion.saver.problems().map(Problem::text));
         }
         self.companions.ending.retain(|companion| !companion.saver.has_ended());
         let overflow = self
@@ -210,11 +213,17 @@ impl Control {
             .as_ref()
             .and_then(Companion::open_folder)
             .map(|folder| folder.display().to_string());
-        if overflow.is_some_and(|folder| self.session.remember_overflow_folder(folder)) {
+        // Asked first: mutable access to the session raises its revision.
+        let new = overflow.filter(|folder| self.session.is_new_overflow_folder(folder));
+        if new.is_some_and(|folder| self.session.remember_overflow_folder(folder)) {
             // Recovery finds continuations through this list. Save it now, while the session's own disk still takes it.
             self.save();
         } else if self.companions.is_due(self.mirror_is_opening()) {
             self.save_companions();
+        }
+        let revision = self.session.revision();
+        if let Some(overflow) = self.companions.overflow.as_mut().filter(|it| it.open_folder().is_some()) {
+            overflow.listed_by = overflow.listed_by.min(revision);
         }
         for text in problems {
             self.caution(text);
@@ -224,7 +233,7 @@ impl Control {
     /// Offers the present session to all companions.
     pub(super) fn save_companions(&mut self) {
         let mirror_is_opening = self.mirror_is_opening();
-        self.companions.save(&self.folder, &self.session, self.revision, mirror_is_opening);
+        self.companions.save(&self.folder, &self.session, self.session.revision(), mirror_is_opening);
     }
 }
 
@@ -248,7 +257,7 @@ mod tests {
             Err("thawed".to_owned())
         });
         let requested = PathBuf::from("/frozen");
-        let mirror = Companion { requested, folder: None, saver: hangs.unwrap(), save_due: true };
+        let mirror = Companion { requested, folder: None, saver: hangs.unwrap(), listed_by: u64::MAX, save_due: true };
         let mut companions = Companions { mirror: Some(mirror), ..Companions::default() };
         let began = Instant::now();
         companions.set_mirror(None, Path::new("/session"), &session());

@@ -1,11 +1,11 @@
 //! Changes of the session that a front end can ask for and that can be undone. Owns the steps of undo. Thread: control.
 
+use super::pass::track_name;
 use super::{Control, ControlError};
 use crate::format::TakeFormat;
 use crate::session::history::History;
-use crate::session::{EditError, MarkerId, Monitor, RegionId, Session, TakeId, Track, TrackId};
-use crate::time::FramePos;
-use std::sync::Arc;
+use crate::session::{Arrangement, EditError, MarkerId, Monitor, RegionId, Session, TakeId, Track, TrackId};
+use crate::time::{FramePos, Frames};
 use std::time::{Duration, Instant};
 
 /// A change of the session. A change that names several tracks is one step of undo.
@@ -59,44 +59,56 @@ pub enum Edit {
 }
 
 impl Edit {
-    /// The name of the step of undo, and whether an edit with the same name shortly after belongs to the same step.
-    fn label(&self) -> (&'static str, bool) {
+    /// The things whose values a drag changes, as identities. `Some`: an edit with the same label and the same things
+    /// shortly after belongs to the same step of undo.
+    fn dragged(&self) -> Option<Vec<u64>> {
         match self {
-            Edit::Arm(_, true) => ("arm", false),
-            Edit::Arm(_, false) => ("disarm", false),
-            Edit::Mute(_, true) => ("mute", false),
-            Edit::Mute(_, false) => ("unmute", false),
-            Edit::Solo(_, true) => ("solo", false),
-            Edit::Solo(_, false) => ("unsolo", false),
-            Edit::Monitor(..) => ("monitoring", false),
-            Edit::Inputs(..) => ("choose inputs", false),
-            Edit::Gain(_) => ("gain", true),
-            Edit::Pan(..) => ("pan", true),
-            Edit::Name(..) => ("name a track", false),
-            Edit::Colour(..) => ("colour", false),
-            Edit::MoveTrack(..) => ("move a track", false),
-            Edit::AddTrack(_) => ("add a track", false),
-            Edit::DuplicateTrack(_) => ("duplicate a track", false),
-            Edit::RemoveTracks(_) => ("remove tracks", false),
-            Edit::AddMarker(..) => ("add a marker", false),
-            Edit::RenameMarker(..) => ("name a marker", false),
-            Edit::MoveMarker(..) => ("move a marker", true),
-            Edit::RemoveMarker(_) => ("remove a marker", false),
-            Edit::RenameSession(_) => ("rename the session", false),
-            Edit::Format(_) => ("format of takes", false),
-            Edit::ChooseTake(_) => ("choose a take", false),
-            Edit::TrashTake(_) => ("take to the trash", false),
-            Edit::UntrashTake(_) => ("take out of the trash", false),
-            Edit::MoveRegion(..) => ("move a region", true),
-            Edit::TrimRegion(..) => ("trim a region", true),
-            Edit::SplitRegion(..) => ("split a region", false),
-            Edit::RemoveRegions(_) => ("remove regions", false),
-            Edit::MuteRegions(..) => ("mute regions", false),
+            Edit::Gain(gains) => Some(gains.iter().map(|(id, _)| id.0).collect()),
+            Edit::Pan(ids, _) => Some(ids.iter().map(|id| id.0).collect()),
+            Edit::MoveMarker(id, _) => Some(vec![id.0]),
+            Edit::MoveRegion(id, ..) | Edit::TrimRegion(id, ..) => Some(vec![id.0]),
+            _ => None,
+        }
+    }
+
+    /// The name of the step of undo.
+    fn label(&self) -> &'static str {
+        match self {
+            Edit::Arm(_, true) => "arm",
+            Edit::Arm(_, false) => "disarm",
+            Edit::Mute(_, true) => "mute",
+            Edit::Mute(_, false) => "unmute",
+            Edit::Solo(_, true) => "solo",
+            Edit::Solo(_, false) => "unsolo",
+            Edit::Monitor(..) => "monitoring",
+            Edit::Inputs(..) => "choose inputs",
+            Edit::Gain(_) => "gain",
+            Edit::Pan(..) => "pan",
+            Edit::Name(..) => "name a track",
+            Edit::Colour(..) => "colour",
+            Edit::MoveTrack(..) => "move a track",
+            Edit::AddTrack(_) => "add a track",
+            Edit::DuplicateTrack(_) => "duplicate a track",
+            Edit::RemoveTracks(_) => "remove tracks",
+            Edit::AddMarker(..) => "add a marker",
+            Edit::RenameMarker(..) => "name a marker",
+            Edit::MoveMarker(..) => "move a marker",
+            Edit::RemoveMarker(_) => "remove a marker",
+            Edit::RenameSession(_) => "rename the session",
+            Edit::Format(_) => "format of takes",
+            Edit::ChooseTake(_) => "choose a take",
+            Edit::TrashTake(_) => "take to the trash",
+            Edit::UntrashTake(_) => "take out of the trash",
+            Edit::MoveRegion(..) => "move a region",
+            Edit::TrimRegion(..) => "trim a region",
+            Edit::SplitRegion(..) => "split a region",
+            Edit::RemoveRegions(_) => "remove regions",
+            Edit::MuteRegions(..) => "mute regions",
         }
     }
 }
 
-/// Carries out an edit. A refused edit may be half done; the caller puts the session back.
+/// Carries out an edit on a copy of the session. A refused edit may be half done; the caller drops the copy.
 fn apply(session: &mut Session, edit: Edit) -> Result<(), EditError> {
     match edit {
         Edit::Arm(ids, on) => each_track(session, &ids, |track| track.armed = on),
@@ -127,8 +139,8 @@ fn apply(session: &mut Session, edit: Edit) -> Result<(), EditError> {
             Ok(())
         }
         Edit::ChooseTake(id) => choose_take(session, id),
-        Edit::TrashTake(id) => session.trash_take(id),
-        Edit::UntrashTake(id) => session.untrash_take(id),
+        Edit::TrashTake(id) => each_file(session, id, Session::trash_take),
+        Edit::UntrashTake(id) => each_file(session, id, Session::untrash_take),
         Edit::MoveRegion(id, track, start) => session.move_region(id, track, start),
         Edit::TrimRegion(id, start, end) => session.trim_region(id, start, end),
         Edit::SplitRegion(id, at) => session.split_region(id, at).map(drop),
@@ -174,35 +186,64 @@ fn remove_track(session: &mut Session, id: TrackId) -> Result<(), EditError> {
     session.remove_track(id).map(drop)
 }
 
-/// Places the whole take on its track where it was recorded.
+/// Places the whole take on its track where it was recorded. A take that continued in other files is all of them.
 fn choose_take(session: &mut Session, id: TakeId) -> Result<(), EditError> {
-    let take = session.take(id).ok_or(EditError::NoSuchTake(id))?;
-    let (track, start, end) = (take.track, take.start, take.end());
-    session.choose_take(track, id, start, end).map(drop)
+    if session.take(id).is_some_and(|take| take.trashed) {
+        return Err(EditError::Trashed(id));
+    }
+    each_file(session, id, |session, file| {
+        let take = session.take(file).ok_or(EditError::NoSuchTake(file))?;
+        let (track, start, end) = (take.track, take.start, take.end());
+        // A file has no frame if its disk refused the take from the beginning; the next file has the sound.
+        let is_part = file != id && (take.trashed || take.frames == Frames(0));
+        if is_part { Ok(()) } else { session.choose_take(track, file, start, end).map(drop) }
+    })
+}
+
+/// Changes every file of the take that `id` is a file of.
+fn each_file(
+    session: &mut Session,
+    id: TakeId,
+    mut change: impl FnMut(&mut Session, TakeId) -> Result<(), EditError>,
+) -> Result<(), EditError> {
+    let files: Vec<TakeId> = session.files_of_take(id).map(|take| take.id).collect();
+    if files.is_empty() {
+        return Err(EditError::NoSuchTake(id));
+    }
+    files.into_iter().try_for_each(|file| change(session, file))
 }
 
 /// The steps of undo and redo.
 #[derive(Default)]
 pub struct UndoSteps {
     history: History,
-    /// The step that the next edit may join: its label, and the time of its last edit. The label alone decides, so gain
-    /// changes of two tracks in quick succession are one step.
-    open_step: Option<(&'static str, Instant)>,
+    /// The step that the next edit may join.
+    open_step: Option<OpenStep>,
+}
+
+/// A step of a drag: its label, the things that it changes, and the time of its last edit.
+struct OpenStep {
+    label: &'static str,
+    dragged: Vec<u64>,
+    at: Instant,
 }
 
 /// The longest pause between two edits of one drag.
 const DRAG_PAUSE_MAX: Duration = Duration::from_millis(800);
 
 impl UndoSteps {
-    /// Adds a step with the session `before` it, unless the edit joins the last step.
-    pub(super) fn record(&mut self, label: &'static str, merges: bool, before: Arc<Session>) {
+    /// Adds a step with the arrangement `before` it, unless the edit joins the last step: it drags the same things.
+    pub(super) fn record(&mut self, label: &'static str, dragged: Option<Vec<u64>>, before: Arrangement) {
         let now = Instant::now();
-        let same =
-            merges && self.open_step.is_some_and(|(open, at)| open == label && now.duration_since(at) < DRAG_PAUSE_MAX);
-        if !same {
+        let joins = self.open_step.as_ref().is_some_and(|open| {
+            open.label == label
+                && Some(&open.dragged) == dragged.as_ref()
+                && now.duration_since(open.at) < DRAG_PAUSE_MAX
+        });
+        if !joins {
             self.history.push(label, before);
         }
-        self.open_step = merges.then_some((label, now));
+        self.open_step = dragged.map(|dragged| OpenStep { label, dragged, at: now });
     }
 }
 
@@ -212,19 +253,26 @@ impl Control {
     pub fn edit(&mut self, edit: Edit) -> Result<(), ControlError> {
         self.writable_check()?;
         let before = self.shared();
-        let (label, merges) = edit.label();
-        if let Edit::Format(format) = &edit {
-            self.format = *format;
-        }
-        if let Err(error) = apply(&mut self.session, edit) {
-            self.session = (*before).clone();
-            return Err(ControlError::State(error.to_string()));
-        }
-        if self.session != *before {
-            self.undo_steps.record(label, merges, Arc::clone(&before));
+        let (label, dragged) = (edit.label(), edit.dragged());
+        let mut after = Session::clone(&self.session);
+        apply(&mut after, edit).map_err(|error| self.refusal(&error))?;
+        if after != *before {
+            self.undo_steps.record(label, dragged, before.arrangement());
+            self.format = after.format;
+            *self.session = after;
             self.changed(&before);
         }
         Ok(())
+    }
+
+    /// The reason why an edit or a step of undo was refused, with what to do where the user can do something.
+    fn refusal(&self, error: &EditError) -> ControlError {
+        ControlError::State(match error {
+            EditError::Recording(take) => {
+                format!("{}: it is being recorded; stop recording first", track_name(&self.session, *take))
+            }
+            error => error.to_string(),
+        })
     }
 
     /// Takes the last step back. Takes that were recorded since then stay.
@@ -239,16 +287,17 @@ impl Control {
 
     fn step(
         &mut self,
-        restore: fn(&mut History, &Arc<Session>) -> Option<Arc<Session>>,
+        restore: fn(&mut History, &mut Session) -> Result<bool, EditError>,
         nothing: &str,
     ) -> Result<(), ControlError> {
         self.writable_check()?;
         let before = self.shared();
         self.undo_steps.open_step = None;
-        let Some(session) = restore(&mut self.undo_steps.history, &before) else {
-            return Err(ControlError::State(nothing.to_owned()));
-        };
-        self.session = Arc::unwrap_or_clone(session);
+        match restore(&mut self.undo_steps.history, &mut self.session) {
+            Err(error) => return Err(self.refusal(&error)),
+            Ok(false) => return Err(ControlError::State(nothing.to_owned())),
+            Ok(true) => {}
+        }
         self.format = self.session.format;
         self.changed(&before);
         Ok(())
@@ -272,11 +321,12 @@ impl Control {
     /// Saves the session after a change, and has playback follow it.
     fn changed(&mut self, before: &Session) {
         self.save();
-        let same_regions =
-            before.tracks().len() == self.session.tracks().len()
-                && before.tracks().iter().zip(self.session.tracks()).all(|(a, b)| {
-                    a.id() == b.id() && a.regions() == b.regions() && a.inputs().len() == b.inputs().len()
-                });
+        let same_regions = before.tracks().len() == self.session.tracks().len()
+            && before
+                .tracks()
+                .iter()
+                .zip(self.session.tracks())
+                .all(|(a, b)| a.id() == b.id() && a.has_regions_of(b) && a.inputs().len() == b.inputs().len());
         if !same_regions {
             self.players_outdated = self.playback_enabled;
         }

@@ -46,11 +46,6 @@ impl Control {
     /// Writes the losses into the session's takes and sends the butler the ends of the takes. `losses`: for each take
     /// the log of the device and its own.
     pub(super) fn finish_takes(&mut self, ended: &Ended, losses: &[[&LossLog; 2]]) {
-        if ended.frames.0 > 0 {
-            // Undo never removes takes. This step takes back their regions, which `take_finished` places.
-            let before = self.shared();
-            self.undo_steps.record("record", false, before);
-        }
         let Some(run) = &mut self.pass else { return };
         let audio_report = run.audio_report.as_ref();
         let mut ends = Vec::with_capacity(run.takes.len());
@@ -90,8 +85,8 @@ impl Control {
         }
     }
 
-    /// A take is on the disk, or its committer gave it up. Ends all files of the take in the session and places their
-    /// regions.
+    /// A take is on the disk, or its committer gave it up. Ends all files of the take in the session. The regions of all
+    /// takes are placed together when the last take is finished.
     pub(super) fn take_finished(&mut self, key: TakeKey, frames: Frames, trouble: Option<String>) {
         let Some(run) = &mut self.pass else { return };
         let Some(take) = run.takes.iter_mut().find(|take| take.plan.key == key) else { return };
@@ -124,16 +119,35 @@ impl Control {
             });
             let length = to.since(from);
             self.session.finish_take(id, length, state, accounts).ok();
-            if let Some((track, start)) = self.session.take(id).map(|take| (take.track, take.start))
-                && length.0 > 0
-            {
-                self.session.place_region(track, id, start, FramePos(0), length).ok();
-            }
         }
         if let Some(reason) = trouble {
             self.loss(reason);
         }
+        if self.pass.as_ref().is_some_and(|run| run.takes.iter().all(|take| take.finished)) {
+            self.place_finished_takes();
+            self.save();
+        }
         self.finish_pass_if_done();
+    }
+
+    /// Places the finished takes of the pass where they were recorded, as one step of undo. The step is made here and
+    /// not before, so that an undo while takes are being finished takes back an earlier step, and never half of this one.
+    pub(super) fn place_finished_takes(&mut self) {
+        let Some(run) = &self.pass else { return };
+        let finished = run.takes.iter().filter(|take| take.finished);
+        let ids = finished.flat_map(|take| take.earlier_files.iter().map(|file| file.id).chain([take.id]));
+        let files: Vec<_> = ids
+            .filter_map(|id| self.session.take(id))
+            .filter(|take| take.frames > Frames(0))
+            .map(|take| (take.track, take.id, take.start, take.frames))
+            .collect();
+        if files.is_empty() {
+            return;
+        }
+        self.undo_steps.record("record", None, self.session.arrangement());
+        for (track, id, start, frames) in files {
+            self.session.place_region(track, id, start, FramePos(0), frames).ok();
+        }
     }
 
     /// Ends the pass when its takes are finished and the mirror's takes are finished or given up.

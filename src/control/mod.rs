@@ -28,12 +28,14 @@
 //! | `pass` | a pass from the command to the last frame |
 //! | `ended` | a pass from the last frame to finished takes and a report |
 //! | `report` | readings of the audio thread's counters, and the difference of two |
+//! | `document` | the session in memory and the number of its content |
 //! | `edit` | changes of the session that can be undone |
 //! | `monitoring`, `playback` | which tracks play, with which gains, from where |
 //! | `companion` | folders with a copy of session.json and a saver of their own |
 //! | `mirror` | the second replica of every take |
 //! | `overflow` | continuation of takes in another file when a disk is full or fails |
 //! | `disk_space` | warnings before a disk is full |
+//! | `saving` | each revision to the savers, and saves that fail |
 //! | `session_saver` | the thread that writes session.json |
 //! | `session_folder` | warnings about the file system; the folder moved or removed by another program |
 //! | `reconnect` | a device that is gone is opened again |
@@ -43,6 +45,7 @@
 mod answers;
 mod companion;
 mod disk_space;
+mod document;
 pub mod edit;
 mod ended;
 mod events;
@@ -53,6 +56,7 @@ pub mod pass;
 pub mod playback;
 mod reconnect;
 pub mod report;
+mod saving;
 mod session_folder;
 pub mod session_saver;
 pub mod setup;
@@ -86,6 +90,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 pub use crate::flight::record::Severity;
+pub use saving::SaveState;
 
 /// A message for the user.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -147,7 +152,7 @@ pub struct Setup {
 #[expect(clippy::struct_excessive_bools, reason = "each is a setting or a pending step of its own")]
 pub struct Control {
     running: Threads,
-    session: Session,
+    session: document::Document,
     folder: PathBuf,
     /// `None`: the session was opened to be played only.
     saver: Option<SessionSaver>,
@@ -159,12 +164,9 @@ pub struct Control {
     format: TakeFormat,
     next_key: u64,
     undo_steps: edit::UndoSteps,
-    /// Number of the session's present content. Grows with every change that is to be saved.
-    revision: u64,
-    /// The session as last shared with a front end, and its revision.
-    shared: Option<(u64, Arc<Session>)>,
     /// Whether the session saver's queue was full when the present revision was offered to it.
     save_due: bool,
+    save_watch: saving::SaveWatch,
     /// Whether tracks play, and their players follow the session.
     playback_enabled: bool,
     /// Whether armed tracks with `Monitor::Auto` let their input through while recording and while stopped.
@@ -227,7 +229,7 @@ impl Control {
         event_log.opened(&folder, &running, recovered, notices.iter());
         Ok(Control {
             running,
-            session,
+            session: document::Document::new(session),
             folder,
             saver,
             companions: Companions::default(),
@@ -238,9 +240,8 @@ impl Control {
             format: setup.format,
             next_key: 1,
             undo_steps: edit::UndoSteps::default(),
-            revision: 1,
-            shared: None,
             save_due: false,
+            save_watch: saving::SaveWatch::default(),
             playback_enabled: false,
             auto_monitoring: true,
             players_outdated: false,
@@ -262,19 +263,12 @@ impl Control {
 
     /// A snapshot of the session. Calls between two changes return the same `Arc`.
     pub fn shared(&mut self) -> Arc<Session> {
-        match &self.shared {
-            Some((revision, session)) if *revision == self.revision => Arc::clone(session),
-            _ => {
-                let session = Arc::new(self.session.clone());
-                self.shared = Some((self.revision, Arc::clone(&session)));
-                session
-            }
-        }
+        self.session.snapshot()
     }
 
     /// Number of the session's present content. The caller redraws when it differs from the one that was drawn.
     pub fn revision(&self) -> u64 {
-        self.revision
+        self.session.revision()
     }
 
     /// Whether the session was opened to be played only.
@@ -429,14 +423,8 @@ impl Control {
         }
         // After the end of a pass: players are not loaded while a pass is on, and its takes are to play from now on.
         self.update_playback();
-        // After everything that changes the session: a revision that the saver's queue refused is offered again.
-        if self.save_due {
-            self.hand_to_saver();
-        }
-        let problems: Vec<String> = self.saver.iter().flat_map(SessionSaver::problems).collect();
-        for text in problems {
-            self.caution(text);
-        }
+        // After everything that changes the session.
+        self.poll_saver();
         // Independent of the steps above: it reads what the disk side publishes.
         self.check_margins();
     }
@@ -455,42 +443,9 @@ impl Control {
         self.poll();
         self.running.end_disk();
         self.poll();
-        self.save();
-        while self.save_due {
-            std::thread::sleep(Duration::from_millis(5));
-            self.hand_to_saver();
-        }
-        let problems = self.saver.as_mut().map(SessionSaver::finish).unwrap_or_default();
-        for text in problems.into_iter().chain(std::mem::take(&mut self.companions).finish()) {
-            self.caution(text);
-        }
+        self.finish_saving();
         self.close_events();
         (self.reports.drain(..).collect(), self.notices.drain(..).collect())
-    }
-
-    /// The session changed: gives it a new revision and offers it to all savers.
-    fn save(&mut self) {
-        self.revision += 1;
-        self.hand_to_saver();
-    }
-
-    /// Saves the session again without a change, for a user who asks for it. The session is saved after every change
-    /// anyway.
-    pub fn save_now(&mut self) {
-        self.save();
-    }
-
-    /// The revision that the session saver handled last. The saver sets it after a failed save too, so it does not
-    /// prove that session.json on the disk has this content. Of a session that is not saved at all, the present
-    /// revision.
-    pub fn saved_revision(&self) -> u64 {
-        self.saver.as_ref().map_or(self.revision, session_saver::SessionSaver::saved)
-    }
-
-    /// Offers the session to the saver without waiting. If the saver's queue is full, `poll` offers it again.
-    fn hand_to_saver(&mut self) {
-        self.save_due = self.saver.as_ref().is_some_and(|saver| !saver.save(&self.session, self.revision));
-        self.save_companions();
     }
 
     /// The problem that the session's disk has now, as a sentence. `None` if it has none.

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!   committer: Stuck -> take_refused -> list_continuations: a second take in session.json
-//!                                    -> continue_refused_takes, once a saver has handled it: Continue -> committer
+//!                                    -> continue_refused_takes, once that is durable: Continue -> committer
 //!   committer: Continued -> take_continued: the take is in the next file, or is listed again for another frame
 //!   committer: EarlierFileFinished -> earlier_file_finished
 //! ```
@@ -81,16 +81,15 @@ impl Control {
         self.pass.as_mut()?.takes.iter_mut().find(|take| take.plan.key == key)
     }
 
-    /// Lists a continuation for every take that its disk refuses, and sends it to the committer once a saver has
-    /// handled a revision of the session that lists it: sound in an unlisted file could not be found after a kill.
+    /// Lists a continuation for every take that its disk refuses, and sends it to the committer once a session that
+    /// lists it is durable: sound in an unlisted file could not be found after a kill.
     pub(super) fn continue_refused_takes(&mut self) {
         self.drop_outdated_continuations();
         self.list_continuations();
-        let companion_saved = self.companions.overflow.as_ref().map(|it| it.saver.saved());
-        let saved = self.saved_revision().max(companion_saved.unwrap_or(0));
+        let durable = self.durable_revision();
         let Some(run) = &mut self.pass else { return };
         for continuation in run.takes.iter_mut().filter_map(|take| take.continuation.as_mut()) {
-            if !continuation.sent && continuation.listed_by.is_some_and(|listed_by| listed_by <= saved) {
+            if !continuation.sent && continuation.listed_by.is_some_and(|listed_by| listed_by <= durable) {
                 let command = CommitCommand::Continue { plan: Box::new(continuation.plan.clone()) };
                 continuation.sent = self.running.commit.try_send(command).is_ok();
             }
@@ -138,7 +137,7 @@ impl Control {
             take.continuation = Some(PlannedContinuation { id, plan, listed_by: None, sent: false });
         }
         self.save();
-        let revision = self.revision;
+        let revision = self.session.revision();
         for continuation in
             self.pass.iter_mut().flat_map(|run| &mut run.takes).filter_map(|take| take.continuation.as_mut())
         {

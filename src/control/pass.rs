@@ -16,14 +16,17 @@ use crate::message::published::NO_PASS;
 use crate::message::take::{PassKey, TakeKey, TakePlan};
 use crate::message::{AudioCommand, Capture, Pass, PassRange};
 use crate::recovery::viewpoint::spool_record;
+use crate::session::file_name::TakenNames;
+use crate::session::names::{AUDIO, TRASH};
 use crate::session::{NewTake, Session, TakeId, TrackId};
 use crate::time::{Clock, FramePos, Frames, SampleRate};
 use crate::wav::bext::{Bext, coding_history_line};
 use crate::wav::header::Header;
 use serde::Serialize;
-use std::fs::File;
+use std::fs::{self, File};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 /// A pass from the command until all its takes are finished.
@@ -43,13 +46,15 @@ pub struct RecordingPass {
     requested_start: FramePos,
     /// The counters when the pass was sent to the audio thread. `Some` means that the audio thread has the pass.
     pub(super) start_reading: Option<Reading>,
-    /// The session before the takes were added. It is put back if the files cannot be created.
-    session_before: Box<Session>,
+    /// How often the files could not be created because other files had their names.
+    name_collisions: usize,
+    /// Since when the pass is ready and the session that lists its takes could not be saved.
+    unsaved_since: Option<Instant>,
     pub(super) audio_report: Option<AudioReport>,
     /// `Some` after the last frame.
     pub(super) ended: Option<Ended>,
     stop_sent: bool,
-    /// The message for the audio thread. It waits until the saver has handled revision `listed_by`.
+    /// The message for the audio thread. It waits until revision `listed_by` is durable.
     prepared: Option<Box<Pass>>,
     /// The first revision of the session that lists the takes of the pass.
     listed_by: u64,
@@ -59,6 +64,12 @@ pub struct RecordingPass {
 
 /// Lost ranges of a pass that are kept for display.
 const LOSSES_SHOWN: usize = 1000;
+
+/// The longest that a pass waits while the session that lists its takes cannot be saved.
+const UNSAVED_TIME_MAX: Duration = Duration::from_secs(3);
+
+/// How often new names are chosen for the files of a pass.
+const NAME_COLLISIONS_MAX: usize = 8;
 
 /// The present state of a pass, for a front end.
 pub struct PassStatus {
@@ -215,7 +226,7 @@ impl Control {
     /// Begins to record every armed track, for `length` frames (`u64::MAX`: until `stop`). Returns before the first
     /// frame: the pass is prepared by `poll`.
     pub fn record(&mut self, length: Frames) -> Result<(), ControlError> {
-        self.begin_pass(PassRange::Now(length))
+        self.begin_pass(PassRange::Now(length), 0)
     }
 
     /// The present state of the pass; `None` if none is on.
@@ -243,7 +254,7 @@ impl Control {
         }
         self.recordable_check()?;
         self.locate(FramePos(from.0.saturating_sub(pre_roll.0)))?;
-        self.begin_pass(PassRange::Punch { from, to })
+        self.begin_pass(PassRange::Punch { from, to }, 0)
     }
 
     /// Refuses a second pass at a time, and a pass in a session that was opened to be played only.
@@ -254,17 +265,20 @@ impl Control {
         self.writable_check()
     }
 
-    /// Adds the takes to the session in memory and asks the committers for their files. The revision does not change here:
-    /// `takes_opened` saves the session or puts back the one before.
-    fn begin_pass(&mut self, range: PassRange) -> Result<(), ControlError> {
+    /// Adds the takes to the session in memory and asks the committers for their files. `takes_opened` saves the session
+    /// or forgets the takes. `name_collisions`: how often that failed because other files have the names.
+    fn begin_pass(&mut self, range: PassRange, name_collisions: usize) -> Result<(), ControlError> {
         self.recordable_check()?;
         self.check_folder(true);
-        let session_before = Box::new(self.session.clone());
         let requested_start = match range {
             PassRange::Now(_) => FramePos(self.published().position.load(Relaxed)),
             PassRange::Punch { from, .. } => from,
         };
-        let mut takes = self.plan_takes(requested_start).inspect_err(|_| self.session = (*session_before).clone())?;
+        let mut takes = Vec::new();
+        if let Err(error) = self.plan_takes(requested_start, &mut takes) {
+            self.forget_takes(&takes);
+            return Err(error);
+        }
         if takes.is_empty() {
             return Err(ControlError::State("record: no track is armed".to_owned()));
         }
@@ -281,7 +295,8 @@ impl Control {
             range,
             requested_start,
             start_reading: None,
-            session_before,
+            name_collisions,
+            unsaved_since: None,
             audio_report: None,
             ended: None,
             stop_sent: false,
@@ -293,20 +308,18 @@ impl Control {
         Ok(())
     }
 
-    /// Adds a take to the session for every armed track, and plans its file and header.
-    fn plan_takes(&mut self, start: FramePos) -> Result<Vec<RecordingTake>, ControlError> {
+    /// Adds a take to the session for every armed track, and plans its file and header. After an error `takes` has the
+    /// takes that were added.
+    fn plan_takes(&mut self, start: FramePos, takes: &mut Vec<RecordingTake>) -> Result<(), ControlError> {
         let refusal = |reason: String| ControlError::State(format!("record: {reason}"));
         let device_inputs = self.running.device.inputs;
         let now = jiff::Zoned::now();
         let (pass, rate, format) = (self.session.next_pass(), self.session.rate(), self.format);
         let mut names = self.session.taken_names();
-        for name in &self.file_names_found {
-            names.insert(name);
-        }
+        names.extend(self.file_names_found.iter().map(String::as_str));
         let armed: Vec<_> =
             self.session.tracks().iter().filter(|track| track.armed).map(|t| (t.id(), t.inputs().to_vec())).collect();
         let memory = spool_record(&self.running.setup.capabilities.spool);
-        let mut takes = Vec::with_capacity(armed.len());
         for (track, inputs) in armed {
             if let Some(missing) = inputs.iter().find(|input| device_inputs <= **input as usize) {
                 return Err(refusal(format!(
@@ -368,7 +381,15 @@ impl Control {
                 continuation: None,
             });
         }
-        Ok(takes)
+        Ok(())
+    }
+
+    /// Removes takes without a frame from the session, because their files were not created. Everything else that
+    /// happened to the session since stays.
+    fn forget_takes(&mut self, takes: &[RecordingTake]) {
+        for take in takes {
+            self.session.forget_take(take.id).ok();
+        }
     }
 
     /// A number that no take and no pass of this run has.
@@ -383,17 +404,14 @@ impl Control {
         for note in notes {
             self.caution(note);
         }
-        let Some(pass) = self.pass.as_ref().filter(|pass| pass.key == key) else { return };
+        if self.pass.as_ref().is_none_or(|pass| pass.key != key) {
+            return;
+        }
         match files {
-            Err(reason) => {
-                self.session = (*pass.session_before).clone();
-                self.pass = None;
-                self.running.mirror.try_send(CommitCommand::Forget { pass: key }).ok();
-                self.loss(reason);
-            }
+            Err(reason) => self.takes_not_opened(&reason),
             Ok(files) => {
                 self.save();
-                let revision = self.revision;
+                let revision = self.session.revision();
                 if let Some(run) = &mut self.pass {
                     run.listed_by = revision;
                     run.files = Some(files);
@@ -401,6 +419,34 @@ impl Control {
                 self.prepare_if_opened();
             }
         }
+    }
+
+    /// The committer could not create the files. Forgets the takes. If files of other programs have the names, the pass
+    /// is begun again with names that are free.
+    fn takes_not_opened(&mut self, reason: &str) {
+        let Some(run) = self.pass.take() else { return };
+        self.forget_takes(&run.takes);
+        self.running.mirror.try_send(CommitCommand::Forget { pass: run.key }).ok();
+        let again = if run.name_collisions < NAME_COLLISIONS_MAX && self.learn_file_names(&run.takes) {
+            self.begin_pass(run.range, run.name_collisions + 1)
+        } else {
+            Err(ControlError::State(reason.to_owned()))
+        };
+        if let Err(error) = again {
+            self.save();
+            self.loss(error.to_string());
+        }
+    }
+
+    /// Reads the names of the files that are in the session's folder now. Returns whether one of them is the name of a
+    /// planned take.
+    fn learn_file_names(&mut self, takes: &[RecordingTake]) -> bool {
+        let names_in = |folder: &str| fs::read_dir(self.folder.join(folder)).into_iter().flatten().flatten();
+        let entries = names_in(AUDIO).chain(names_in(TRASH));
+        self.file_names_found = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+        let found: TakenNames = self.file_names_found.iter().map(String::as_str).collect();
+        let name_of = |take: &RecordingTake| take.plan.path.file_name().map(|name| name.to_string_lossy().into_owned());
+        takes.iter().filter_map(name_of).any(|name| found.contains(&name))
     }
 
     /// Asks the butler for the windows, once the session's files are created and the mirror's are created or given up.
@@ -444,14 +490,17 @@ impl Control {
         }
     }
 
-    /// Sends a prepared pass to the audio thread, once the saver has handled a revision of the session that lists the
-    /// takes. Recovery finds sound only in takes that session.json lists.
-    ///
-    /// The saver counts a failed save as handled (see [`Control::saved_revision`]). So after a failed save the pass
-    /// begins all the same, and a kill before the next good save leaves takes that session.json does not list.
+    /// Sends a prepared pass to the audio thread, once a session that lists the takes is durable. Recovery finds sound
+    /// only in takes that session.json lists, so no frame is recorded before. A pass whose session cannot be saved for
+    /// [`UNSAVED_TIME_MAX`] is given up.
     pub(super) fn begin_if_saved(&mut self) {
-        let saved = self.saved_revision();
-        let Some(run) = self.pass.as_mut().filter(|run| run.listed_by <= saved) else { return };
+        let recoverable = self.recoverable_revision();
+        let Some(run) = self.pass.as_ref().filter(|run| run.prepared.is_some()) else { return };
+        if recoverable < run.listed_by {
+            self.give_up_if_unsaved();
+            return;
+        }
+        let Some(run) = &mut self.pass else { return };
         let Some(pass) = run.prepared.take() else { return };
         // The rings and the pass are new memory. Touch every page now, so that the audio thread does not fault on them.
         crate::window::process::populate();
@@ -459,6 +508,23 @@ impl Control {
         self.running.disk.room_ms.iter().for_each(|room| room.store(0, Relaxed));
         run.start_reading = Some(Reading::now(&self.running.published, true));
         self.send(AudioCommand::Record(pass));
+    }
+
+    /// Gives up a prepared pass if the session that lists its takes cannot be saved. The files have no frame.
+    fn give_up_if_unsaved(&mut self) {
+        let has_failed = self.pass.as_ref().is_some_and(|run| self.has_failed_to_save(run.listed_by));
+        let Some(run) = self.pass.as_mut().filter(|_| has_failed) else { return };
+        let since = *run.unsaved_since.get_or_insert_with(Instant::now);
+        if since.elapsed() < UNSAVED_TIME_MAX {
+            return;
+        }
+        run.prepared = None;
+        let reason = self.save_failure();
+        self.loss(format!("record: {reason}; nothing is recorded, because a crash would lose it; save first"));
+        self.finish_takes(
+            &Ended { frames: Frames(0), lost: Frames(0), xruns: 0, playback_xruns: 0, began: FramePos(0) },
+            &[],
+        );
     }
 
     /// Asks the audio thread to stop, once, as soon as it has the pass.
@@ -482,6 +548,7 @@ impl Control {
             let text =
                 format!("{name}: it failed, recording has stopped; what is not in the takes is in memory, start again");
             self.stop_pass_once();
+            self.place_finished_takes();
             self.pass = None;
             self.loss(text);
             return;

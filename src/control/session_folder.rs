@@ -46,7 +46,7 @@ impl Control {
                     was.display(),
                     self.folder.display()
                 ));
-                self.revision += 1;
+                self.session.raise_revision();
                 // Players open the takes by path.
                 self.players_outdated = self.playback_enabled;
             }

@@ -9,7 +9,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Acquire, Ordering::Release};
 use std::thread::JoinHandle;
 
 /// Revisions that may wait in the queue, and problems that may wait for control. Of waiting revisions the saver writes
@@ -20,13 +20,37 @@ const WAITING: usize = 64;
 /// not wait, because its disk may hang: the thread handles what is queued and ends.
 pub struct SessionSaver {
     saves: Option<Sender<(Session, u64)>>,
-    problems: Receiver<String>,
-    /// The revision that the thread handled last. It is set after a failed save too: a caller that waits for a revision
-    /// waits until the saver has tried, not until the revision is on the disk.
-    saved: Arc<AtomicU64>,
+    problems: Receiver<Problem>,
+    progress: Arc<Progress>,
     thread: Option<JoinHandle<()>>,
     waits_on_drop: bool,
     opened: Receiver<Result<PathBuf, String>>,
+}
+
+/// The progress of the thread. A save that failed is handled and not durable.
+#[derive(Default)]
+struct Progress {
+    /// The revision that the thread tried to save last.
+    handled: AtomicU64,
+    /// The last revision that is on the disk.
+    durable: AtomicU64,
+}
+
+/// A problem of a saver thread, path first.
+pub enum Problem {
+    /// A revision was not saved.
+    Save(String),
+    /// A file was not moved into the trash or out of it.
+    Trash(String),
+}
+
+impl Problem {
+    /// The text for the user.
+    pub fn text(self) -> String {
+        match self {
+            Problem::Save(text) | Problem::Trash(text) => text,
+        }
+    }
 }
 
 impl SessionSaver {
@@ -41,10 +65,10 @@ impl SessionSaver {
     /// the thread ends; `opened` returns the reason.
     pub fn start_with(open: impl FnOnce() -> Result<OpenSession, String> + Send + 'static) -> io::Result<SessionSaver> {
         let (saves, versions) = bounded::<(Session, u64)>(WAITING);
-        let (tell, problems) = bounded(WAITING);
+        let (problem_sender, problems) = bounded(WAITING);
         let (opened_sender, opened) = bounded(1);
-        let saved = Arc::new(AtomicU64::new(0));
-        let done = Arc::clone(&saved);
+        let progress = Arc::new(Progress::default());
+        let reached = Arc::clone(&progress);
         let thread = std::thread::Builder::new().name("keeper".to_owned()).stack_size(512 * 1024).spawn(move || {
             let store = open();
             opened_sender.send(store.as_ref().map(|store| store.path().to_owned()).map_err(String::clone)).ok();
@@ -54,16 +78,23 @@ impl SessionSaver {
                 while let Ok(newer) = versions.try_recv() {
                     (session, revision) = newer;
                 }
-                if let Err(error) = store.reopen_if_removed().and_then(|()| store.save(&session)) {
-                    tell.try_send(error.to_string()).ok();
+                match store.reopen_if_removed().and_then(|()| store.save(&session)) {
+                    Ok(()) => {
+                        // Before the files of the trash are moved: a pass that waits for this save need not wait for
+                        // them.
+                        reached.durable.store(revision, Release);
+                        for error in store.move_trashed_files(&session).err().into_iter().flatten() {
+                            problem_sender.try_send(Problem::Trash(error.to_string())).ok();
+                        }
+                    }
+                    // The files stay where the session on the disk says they are.
+                    Err(error) => drop(problem_sender.try_send(Problem::Save(error.to_string()))),
                 }
-                for error in store.move_trashed_files(&session).err().into_iter().flatten() {
-                    tell.try_send(error.to_string()).ok();
-                }
-                done.store(revision, Relaxed);
+                // Last: a reader that sees the revision handled sees the problem and `durable` too.
+                reached.handled.store(revision, Release);
             }
         })?;
-        Ok(SessionSaver { saves: Some(saves), problems, saved, thread: Some(thread), waits_on_drop: false, opened })
+        Ok(SessionSaver { saves: Some(saves), problems, progress, thread: Some(thread), waits_on_drop: false, opened })
     }
 
     /// The folder that was opened, or why it was not, path first. Returns it once, then `None`; `None` too while it is
@@ -78,18 +109,34 @@ impl SessionSaver {
         self.saves.as_ref().is_none_or(|saves| !saves.is_full() && saves.try_send((session.clone(), revision)).is_ok())
     }
 
-    /// The revision that the thread handled last, successfully or not.
-    pub fn saved(&self) -> u64 {
-        self.saved.load(Relaxed)
+    /// The last revision that is on the disk. A save that failed does not count.
+    pub fn durable(&self) -> u64 {
+        self.progress.durable.load(Acquire)
     }
 
-    /// Problems since the last call, path first.
-    pub fn problems(&self) -> impl Iterator<Item = String> + '_ {
+    /// The revision that the thread tried to save last, with success or without.
+    pub fn handled(&self) -> u64 {
+        self.progress.handled.load(Acquire)
+    }
+
+    /// Whether the last save failed. The thread does not try it again by itself.
+    pub fn is_failing(&self) -> bool {
+        let handled = self.handled();
+        self.durable() < handled
+    }
+
+    /// Whether the thread has ended: its folder could not be opened, or it failed. It saves nothing more.
+    pub fn has_ended(&self) -> bool {
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
+    /// Problems since the last call.
+    pub fn problems(&self) -> impl Iterator<Item = Problem> + '_ {
         self.problems.try_iter()
     }
 
     /// Waits without a limit until every queued revision is handled. Returns the problems.
-    pub fn finish(&mut self) -> Vec<String> {
+    pub fn finish(&mut self) -> Vec<Problem> {
         self.saves = None;
         if let Some(thread) = self.thread.take() {
             thread.join().ok();
@@ -101,11 +148,6 @@ impl SessionSaver {
     pub fn close_queue(&mut self) {
         self.saves = None;
     }
-
-    /// Whether the thread has ended.
-    pub fn has_ended(&self) -> bool {
-        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
-    }
 }
 
 impl Drop for SessionSaver {
@@ -114,5 +156,60 @@ impl Drop for SessionSaver {
         if self.waits_on_drop {
             self.finish();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::TakeFormat;
+    use crate::time::SampleRate;
+    use std::time::{Duration, Instant};
+
+    fn await_handled(saver: &SessionSaver, revision: u64) {
+        let until = Instant::now() + Duration::from_secs(10);
+        while saver.handled() < revision && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        assert_eq!(saver.handled(), revision);
+    }
+
+    #[test]
+    fn a_save_that_failed_is_handled_and_not_durable() {
+        let place = tempfile::tempdir().expect("a folder");
+        let folder = place.path().join("session");
+        let (store, mut session) =
+            OpenSession::create(&folder, "Test", SampleRate(48_000), TakeFormat::S24).expect("made");
+        let saver = SessionSaver::start(store).expect("a thread");
+        // A file in place of the folder of kept versions: session.json cannot be replaced.
+        let history = folder.join("history");
+        std::fs::remove_dir_all(&history).expect("removed");
+        std::fs::write(&history, "").expect("written");
+        session.add_track("Kick", &[0]).expect("room");
+        assert!(saver.save(&session, 7));
+        await_handled(&saver, 7);
+        assert!(saver.durable() < 7 && saver.is_failing());
+        assert!(matches!(saver.problems().next(), Some(Problem::Save(_))));
+        // Control offers the same revision again.
+        std::fs::remove_file(&history).expect("removed");
+        assert!(saver.save(&session, 7));
+        let until = Instant::now() + Duration::from_secs(10);
+        while saver.durable() < 7 && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        assert!(saver.durable() == 7 && !saver.is_failing());
+    }
+
+    #[test]
+    fn a_saver_whose_thread_has_ended_is_known_and_takes_no_session() {
+        let mut saver = SessionSaver::start_with(|| Err("no disk".to_owned())).expect("a thread");
+        let until = Instant::now() + Duration::from_secs(10);
+        while !saver.has_ended() && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        let session = Session::new(uuid::Uuid::from_u128(1), "Test", "", SampleRate(48_000), TakeFormat::S24);
+        assert!(saver.has_ended() && !saver.save(&session, 1));
+        assert_eq!(saver.durable(), 0);
+        saver.finish();
     }
 }

@@ -7,12 +7,14 @@ use super::file_name::TakenNames;
 use super::names::audio_path;
 use super::{
     FOLDER_BYTES_MAX, GAIN_DB_MAX, GAIN_DB_MIN, ID_MAX, LOSS_COUNT_MAX, Loss, MARKER_COUNT_MAX, Marker, MarkerId,
-    Monitor, OVERFLOW_FOLDER_COUNT_MAX, Other, POSITION_MAX, RegionId, Session, SpoolRecord, TAKE_COUNT_MAX,
-    TAKE_NUMBER_MAX, Take, TakeAccounts, TakeId, TakeState, Track, TrackId, clean_name,
+    Monitor, OVERFLOW_FOLDER_COUNT_MAX, Other, POSITION_MAX, Region, RegionId, Session, Shared, SpoolRecord,
+    TAKE_COUNT_MAX, TAKE_NUMBER_MAX, Take, TakeAccounts, TakeFields, TakeId, TakeState, Track, TrackFields, TrackId,
+    clean_name,
 };
 use crate::format::TakeFormat;
 use crate::limits::{CHANNEL_COUNT_MAX, RATE_HZ_MAX, RATE_HZ_MIN, TAKE_CHANNEL_COUNT_MAX, TRACK_COUNT_MAX};
 use crate::time::{FramePos, Frames, SampleRate};
+use std::collections::HashMap;
 use std::fmt;
 use uuid::Uuid;
 
@@ -129,7 +131,7 @@ impl Session {
             return Err(EditError::TooMany("tracks"));
         }
         let id = TrackId(self.fresh_id()?);
-        self.tracks.push(Track {
+        self.tracks.push(Shared::new(TrackFields {
             id,
             name: clean_name(name),
             inputs: inputs.to_vec(),
@@ -140,15 +142,19 @@ impl Session {
             monitor: Monitor::Auto,
             armed: false,
             colour: (self.tracks.len() % 256) as u8,
-            regions: Vec::new(),
+            regions: Shared::default(),
             other: Other::new(),
-        });
+        }));
         Ok(id)
     }
 
-    /// Removes a track and its regions. Its takes stay in the session and on the disk.
+    /// Removes a track and its regions. Its takes stay in the session and on the disk. Refused while one of its takes is
+    /// being recorded.
     pub fn remove_track(&mut self, id: TrackId) -> Result<Track, EditError> {
         let index = self.track_index(id)?;
+        if let Some(take) = self.takes_of(id).find(|take| take.state == TakeState::Recording) {
+            return Err(EditError::Recording(take.id));
+        }
         Ok(self.tracks.remove(index))
     }
 
@@ -191,7 +197,7 @@ impl Session {
         }
         let id = TakeId(self.fresh_id()?);
         names.insert(&file_name);
-        self.takes.push(Take {
+        self.takes.push(Shared::new(TakeFields {
             id,
             uuid: new.uuid,
             track: new.track,
@@ -214,7 +220,7 @@ impl Session {
             accounts: None,
             spool: None,
             other: Other::new(),
-        });
+        }));
         Ok(id)
     }
 
@@ -237,22 +243,27 @@ impl Session {
             uuid,
             track: continued.track,
             pass: continued.pass,
-            inputs: continued.inputs,
+            inputs: continued.inputs.clone(),
             channels: continued.channels,
             rate: continued.rate,
             format: continued.format,
             start,
-            started: continued.started,
+            started: continued.started.clone(),
         };
         let next = self.add_take(new, names)?;
         let take = self.take_mut(next)?;
-        (take.offset, take.folder, take.spool) = (from, folder, continued.spool);
+        (take.offset, take.folder, take.spool) = (from, folder, continued.spool.clone());
         Ok(next)
+    }
+
+    /// Whether [`Session::remember_overflow_folder`] would add the folder.
+    pub fn is_new_overflow_folder(&self, folder: &String) -> bool {
+        !self.overflow_folders.contains(folder) && folder.len() <= FOLDER_BYTES_MAX
     }
 
     /// Remembers an overflow folder. Returns whether it was new. When the list is full, the oldest folder is dropped.
     pub fn remember_overflow_folder(&mut self, folder: String) -> bool {
-        if self.overflow_folders.contains(&folder) || FOLDER_BYTES_MAX < folder.len() {
+        if !self.is_new_overflow_folder(&folder) {
             return false;
         }
         if OVERFLOW_FOLDER_COUNT_MAX <= self.overflow_folders.len() {
@@ -262,30 +273,51 @@ impl Session {
         true
     }
 
-    /// Takes over what a newer copy of the session knows about takes: takes that are missing here, and the end of
+    /// Takes over what another copy of the session knows about takes: takes that are missing here, and the end of
     /// takes that are still recording here. Returns whether there was any.
-    pub fn merge_newer_takes(&mut self, newer: &Session) -> bool {
-        let is_newer = |take: &&Take| match self.take(take.id) {
-            None => self.next_id <= take.id.0,
-            Some(own) => {
-                own.state == TakeState::Recording && take.state != TakeState::Recording && own.uuid == take.uuid
+    ///
+    /// The UUID decides whether two takes are the same. A take that is missing here keeps its identity if this session
+    /// never gave that identity; otherwise all missing takes get fresh ones. A take without frames whose identity was
+    /// given here may be one that this session has forgotten, so `has_file` decides about it.
+    pub fn merge_newer_takes(&mut self, newer: &Session, has_file: impl Fn(&Take) -> bool) -> bool {
+        let own: HashMap<Uuid, usize> = self.takes.iter().enumerate().map(|(at, take)| (take.uuid, at)).collect();
+        let given_here = self.next_id;
+        let missing: Vec<&Take> = (newer.takes.iter())
+            .filter(|take| !own.contains_key(&take.uuid))
+            .filter(|take| given_here <= take.id.0 || take.frames > Frames(0) || has_file(take))
+            .collect();
+        let mut merged = Vec::new();
+        for take in newer.takes.iter().filter(|take| take.state != TakeState::Recording) {
+            let Some(&at) = own.get(&take.uuid) else { continue };
+            if self.takes[at].state == TakeState::Recording {
+                let (id, track, trashed) = (self.takes[at].id, self.takes[at].track, self.takes[at].trashed);
+                let mut take = take.clone();
+                (take.id, take.track, take.trashed) = (id, track, trashed);
+                self.takes[at] = take;
+                merged.push(id);
             }
-        };
-        let takes: Vec<Take> = newer.takes.iter().filter(is_newer).cloned().collect();
-        if takes.is_empty() {
-            return false;
         }
-        let placed: Vec<(TakeId, TrackId, FramePos, Frames)> =
-            takes.iter().map(|take| (take.id, take.track, take.start, take.frames)).collect();
-        self.adopt_takes(&Session { takes, ..newer.clone() });
-        for (take, track, start, frames) in placed {
-            let is_placed = self.tracks.iter().any(|track| track.regions.iter().any(|region| region.take == take));
-            if !is_placed && frames > Frames(0) {
+        self.next_id = self.next_id.max(newer.next_id);
+        let renumbers = missing.iter().any(|take| take.id.0 < given_here);
+        for take in missing {
+            let mut take = take.clone();
+            if renumbers {
+                let Ok(id) = self.fresh_id() else { continue };
+                take.id = TakeId(id);
+            }
+            merged.push(take.id);
+            let at = self.takes.partition_point(|own| own.id < take.id);
+            self.takes.insert(at, take);
+        }
+        for id in &merged {
+            let is_placed = self.tracks.iter().any(|track| track.regions.iter().any(|region| region.take == *id));
+            if let Some(take) = self.take(*id).filter(|take| !is_placed && take.frames > Frames(0)) {
+                let (track, start, frames) = (take.track, take.start, take.frames);
                 // The track may have been removed: then the take stays without a region.
-                self.place_region(track, take, start, FramePos(0), frames).ok();
+                self.place_region(track, *id, start, FramePos(0), frames).ok();
             }
         }
-        true
+        !merged.is_empty()
     }
 
     /// Removes a take that has no frames, because its file could not be made. No region plays it.
@@ -316,7 +348,7 @@ impl Session {
         let shrinks = frames < take.frames;
         take.frames = frames;
         if shrinks {
-            self.fit_regions();
+            (0..self.tracks.len()).for_each(|track| self.fit_regions(track));
         }
         Ok(())
     }
@@ -376,7 +408,9 @@ impl Session {
         }
         take.trashed = true;
         for track in &mut self.tracks {
-            track.regions.retain(|region| region.take != id);
+            if track.regions.iter().any(|region| region.take == id) {
+                track.regions.retain(|region| region.take != id);
+            }
         }
         Ok(())
     }
@@ -424,31 +458,21 @@ impl Session {
         Ok(self.markers.remove(index))
     }
 
-    /// Makes this earlier state of the session current again without forgetting what was recorded since. The takes
-    /// and all facts about them come from `now`; everything else, and which takes are in the trash, stays as it was.
-    pub(super) fn adopt_takes(&mut self, now: &Session) {
-        self.next_id = self.next_id.max(now.next_id);
-        for take in &now.takes {
-            match self.takes.binary_search_by_key(&take.id, |own| own.id) {
-                Ok(index) => self.takes[index] = Take { trashed: self.takes[index].trashed, ..take.clone() },
-                Err(index) => self.takes.insert(index, take.clone()),
-            }
-        }
-        self.fit_regions();
-    }
-
-    /// Shortens or removes regions that reach beyond their takes.
-    fn fit_regions(&mut self) {
+    /// Shortens or removes the regions of the track at `index` that reach beyond their takes.
+    pub(super) fn fit_regions(&mut self, index: usize) {
         let takes = &self.takes;
-        for track in &mut self.tracks {
-            track.regions.retain_mut(|region| {
-                let frames = takes
-                    .binary_search_by_key(&region.take, |take| take.id)
-                    .map_or(Frames(0), |index| takes[index].frames);
-                region.length = region.length.min(frames - Frames(region.take_start.0));
-                region.length != Frames(0)
-            });
+        let frames_of =
+            |id: TakeId| takes.binary_search_by_key(&id, |take| take.id).map_or(Frames(0), |index| takes[index].frames);
+        let room = |region: &Region| frames_of(region.take) - Frames(region.take_start.0);
+        let track = &mut self.tracks[index];
+        // Mutable access copies a list that a step of undo shares.
+        if track.regions.iter().all(|region| region.length <= room(region)) {
+            return;
         }
+        track.regions.retain_mut(|region| {
+            region.length = region.length.min(room(region));
+            region.length != Frames(0)
+        });
     }
 
     /// Returns an identity that was never given out before.

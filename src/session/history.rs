@@ -1,11 +1,11 @@
-//! Undo and redo. Each step keeps a snapshot of the whole session. Thread: any; control owns the history.
+//! Undo and redo. Each step keeps the arrangement before it, which shares every unchanged track with the session.
+//! Thread: any; control owns the history.
 //!
-//! Undo never forgets sound. A take that was recorded after a snapshot stays in the session that undo returns,
-//! without its regions; the length and the losses of a take stay known.
+//! Undo never forgets sound: a step has no takes, so a take that was recorded after it stays in the session, without
+//! its regions.
 
-use super::Session;
+use super::{Arrangement, EditError, Session};
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 /// Steps that can be undone. When there are more, the oldest is forgotten.
 pub const STEP_COUNT_MAX: usize = 200;
@@ -20,34 +20,41 @@ pub struct History {
 #[derive(Clone, Debug)]
 struct Step {
     label: String,
-    session: Arc<Session>,
+    arrangement: Arrangement,
 }
 
 impl History {
-    /// Adds a step. `before` is the session before it. Steps that were undone can no longer be redone.
-    pub fn push(&mut self, label: &str, before: Arc<Session>) {
+    /// Adds a step. `before` is the arrangement before it. Steps that were undone can no longer be redone.
+    pub fn push(&mut self, label: &str, mut before: Arrangement) {
         self.ahead.clear();
         if self.behind.len() == STEP_COUNT_MAX {
             self.behind.pop_front();
         }
-        self.behind.push_back(Step { label: label.into(), session: before });
+        if let Some(last) = self.behind.back() {
+            before.share_with(&last.arrangement);
+        }
+        self.behind.push_back(Step { label: label.into(), arrangement: before });
     }
 
-    /// Takes back the last step and returns the session before it. `now` is the current session, to which redo
-    /// returns.
-    #[must_use = "the session as it is has not been changed"]
-    pub fn undo(&mut self, now: &Arc<Session>) -> Option<Arc<Session>> {
-        let step = self.behind.pop_back()?;
-        self.ahead.push(Step { label: step.label, session: Arc::clone(now) });
-        Some(with_takes_of(step.session, now))
+    /// Takes the last step back in `session`. Returns whether there was one. A step that is refused remains.
+    pub fn undo(&mut self, session: &mut Session) -> Result<bool, EditError> {
+        let Some(step) = self.behind.back() else { return Ok(false) };
+        let now = session.arrangement();
+        session.restore(&step.arrangement)?;
+        let label = self.behind.pop_back().map(|step| step.label).unwrap_or_default();
+        self.ahead.push(Step { label, arrangement: now });
+        Ok(true)
     }
 
-    /// Repeats the step that was undone last and returns the session after it.
-    #[must_use = "the session as it is has not been changed"]
-    pub fn redo(&mut self, now: &Arc<Session>) -> Option<Arc<Session>> {
-        let step = self.ahead.pop()?;
-        self.behind.push_back(Step { label: step.label, session: Arc::clone(now) });
-        Some(with_takes_of(step.session, now))
+    /// Repeats the step that was undone last in `session`. Returns whether there was one. A step that is refused
+    /// remains.
+    pub fn redo(&mut self, session: &mut Session) -> Result<bool, EditError> {
+        let Some(step) = self.ahead.last() else { return Ok(false) };
+        let now = session.arrangement();
+        session.restore(&step.arrangement)?;
+        let label = self.ahead.pop().map(|step| step.label).unwrap_or_default();
+        self.behind.push_back(Step { label, arrangement: now });
+        Ok(true)
     }
 
     /// Label of the step that undo would take back.
@@ -72,66 +79,59 @@ impl History {
     }
 }
 
-fn with_takes_of(mut session: Arc<Session>, now: &Session) -> Arc<Session> {
-    Arc::make_mut(&mut session).adopt_takes(now);
-    session
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::session::tests::{empty_session, recorded};
+    use crate::session::TakeState;
+    use crate::session::tests::{empty_session, recorded, recording};
     use crate::time::{FramePos, Frames};
 
     #[test]
     fn undo_and_redo_walk_the_same_steps() {
         let mut history = History::default();
-        let mut now = Arc::new(empty_session());
+        let mut now = empty_session();
         for name in ["a", "b", "c"] {
-            history.push(&format!("Add {name}"), Arc::clone(&now));
-            Arc::make_mut(&mut now).add_track(name, &[0]).expect("room");
+            history.push(&format!("Add {name}"), now.arrangement());
+            now.add_track(name, &[0]).expect("room");
         }
-        let last = Arc::clone(&now);
+        let last = now.clone();
         assert_eq!(history.labels().collect::<Vec<_>>(), ["Add c", "Add b", "Add a"]);
         for left in [2, 1, 0] {
-            now = history.undo(&now).expect("a step");
+            assert_eq!(history.undo(&mut now), Ok(true));
             assert_eq!(now.tracks().len(), left);
         }
-        assert!(history.undo(&now).is_none());
+        assert_eq!(history.undo(&mut now), Ok(false));
         assert_eq!(history.redo_label(), Some("Add a"));
-        while let Some(next) = history.redo(&now) {
-            now = next;
-        }
+        while history.redo(&mut now) == Ok(true) {}
         assert_eq!(now, last);
     }
 
     #[test]
     fn a_new_step_ends_what_could_be_redone_and_old_steps_fall_off() {
         let mut history = History::default();
-        let now = Arc::new(empty_session());
+        let mut now = empty_session();
         for step in 0..STEP_COUNT_MAX + 7 {
-            history.push(&step.to_string(), Arc::clone(&now));
+            history.push(&step.to_string(), now.arrangement());
         }
         assert_eq!(history.labels().count(), STEP_COUNT_MAX);
-        assert!(history.undo(&now).is_some());
-        history.push("other", Arc::clone(&now));
+        assert_eq!(history.undo(&mut now), Ok(true));
+        history.push("other", now.arrangement());
         assert_eq!(history.redo_label(), None);
     }
 
     #[test]
     fn undoing_a_recording_keeps_its_take_and_never_gives_an_identity_twice() {
         let mut history = History::default();
-        let mut session = empty_session();
-        let track = session.add_track("Kick", &[0]).expect("room");
-        let mut now = Arc::new(session);
-        history.push("Record", Arc::clone(&now));
-        let take = recorded(Arc::make_mut(&mut now), track, FramePos(0), Frames(100));
-        Arc::make_mut(&mut now).choose_take(track, take, FramePos(0), FramePos(100)).expect("placed");
+        let mut now = empty_session();
+        let track = now.add_track("Kick", &[0]).expect("room");
+        history.push("Record", now.arrangement());
+        let take = recorded(&mut now, track, FramePos(0), Frames(100));
+        now.choose_take(track, take, FramePos(0), FramePos(100)).expect("placed");
 
-        let mut now = history.undo(&now).expect("a step");
+        assert_eq!(history.undo(&mut now), Ok(true));
         assert_eq!(now.track(track).expect("track").regions(), []);
         assert_eq!(now.take(take).expect("still there").frames, Frames(100));
-        let other = recorded(Arc::make_mut(&mut now), track, FramePos(0), Frames(50));
+        let other = recorded(&mut now, track, FramePos(0), Frames(50));
         assert_ne!(other, take);
         assert_ne!(now.take(other).expect("made").file, now.take(take).expect("kept").file);
         now.validate().expect("valid");
@@ -140,19 +140,73 @@ mod tests {
     #[test]
     fn a_take_put_into_the_trash_comes_back_with_its_region() {
         let mut history = History::default();
-        let mut session = empty_session();
-        let track = session.add_track("Kick", &[0]).expect("room");
-        let take = recorded(&mut session, track, FramePos(0), Frames(100));
-        session.choose_take(track, take, FramePos(0), FramePos(100)).expect("placed");
-        let mut now = Arc::new(session);
-        history.push("Delete take", Arc::clone(&now));
-        Arc::make_mut(&mut now).trash_take(take).expect("complete");
+        let mut now = empty_session();
+        let track = now.add_track("Kick", &[0]).expect("room");
+        let take = recorded(&mut now, track, FramePos(0), Frames(100));
+        now.choose_take(track, take, FramePos(0), FramePos(100)).expect("placed");
+        history.push("Delete take", now.arrangement());
+        now.trash_take(take).expect("complete");
         assert_eq!(now.take(take).expect("kept").path(), "trash/Kick-1.wav");
         now.validate().expect("valid");
 
-        let now = history.undo(&now).expect("a step");
+        assert_eq!(history.undo(&mut now), Ok(true));
         assert_eq!(now.take(take).expect("kept").path(), "audio/Kick-1.wav");
         assert_eq!(now.track(track).expect("track").regions().len(), 1);
         now.validate().expect("valid");
+    }
+
+    #[test]
+    fn undo_keeps_takes_that_are_recording_their_ends_and_the_overflow_folders() {
+        let mut history = History::default();
+        let mut now = empty_session();
+        let track = now.add_track("Kick", &[0]).expect("room");
+        history.push("mute", now.arrangement());
+        now.track_mut(track).expect("track").mute = true;
+        let (one, two) = (recording(&mut now, track, FramePos(0)), recording(&mut now, track, FramePos(0)));
+        now.finish_take(one, Frames(100), TakeState::Complete, None).expect("recording");
+        now.remember_overflow_folder("/other/session".to_owned());
+        assert_eq!(history.undo(&mut now), Ok(true));
+        assert!(!now.track(track).expect("track").mute);
+        assert_eq!(now.take(one).expect("kept").state, TakeState::Complete);
+        assert_eq!(now.take(two).expect("kept").state, TakeState::Recording);
+        assert_eq!(now.overflow_folders(), ["/other/session"]);
+    }
+
+    #[test]
+    fn no_undo_redo_or_edit_removes_a_track_that_is_recording() {
+        let mut history = History::default();
+        let mut now = empty_session();
+        history.push("add a track", now.arrangement());
+        let track = now.add_track("Kick", &[0]).expect("room");
+        let take = recording(&mut now, track, FramePos(0));
+        assert_eq!(history.undo(&mut now), Err(EditError::Recording(take)));
+        assert_eq!(history.undo_label(), Some("add a track"), "the refused step remains");
+        assert!(now.remove_track(track).is_err());
+        assert!(now.track(track).is_some());
+        now.finish_take(take, Frames(1), TakeState::Complete, None).expect("recording");
+        assert_eq!(history.undo(&mut now), Ok(true));
+        assert!(now.track(track).is_none());
+
+        // Redo of the removal of a track, while it records.
+        let mut history = History::default();
+        let track = now.add_track("Snare", &[0]).expect("room");
+        history.push("remove tracks", now.arrangement());
+        now.remove_track(track).expect("idle");
+        assert_eq!(history.undo(&mut now), Ok(true));
+        let take = recording(&mut now, track, FramePos(0));
+        assert_eq!(history.redo(&mut now), Err(EditError::Recording(take)));
+        assert!(now.track(track).is_some());
+    }
+
+    #[test]
+    fn a_step_keeps_only_the_track_that_it_changed() {
+        let mut now = empty_session();
+        let tracks: Vec<_> = (0..3).map(|_| now.add_track("In", &[0]).expect("room")).collect();
+        let before = now.clone();
+        now.track_mut(tracks[1]).expect("track").mute = true;
+        let same = |at: usize| crate::session::Shared::is_same(&before.tracks[at], &now.tracks[at]);
+        assert_eq!([same(0), same(1), same(2)], [true, false, true]);
+        let regions = |session: &Session| session.tracks[1].regions.clone();
+        assert!(crate::session::Shared::is_same(&regions(&before), &regions(&now)), "muting copies no region");
     }
 }

@@ -3,9 +3,14 @@
 //!
 //! Only [`session_file`] does I/O. The caller passes in times, file names found on the disk and UUIDs. A field is
 //! public where every value of it is valid; where a value could contradict another field, methods change it.
+//!
+//! A session has two parts. The *ledger* (takes, overflow folders, `next_id`) holds facts: recording and recovery add
+//! to it, and nothing restores an older copy of it. The *arrangement* (name, format, tracks, markers, trash) is what
+//! edits change and undo restores, see [`Arrangement`]. session.json holds both in one flat object.
 #![warn(missing_docs)]
 #![forbid(unsafe_code)]
 
+mod arrangement;
 mod edit;
 pub mod file_name;
 pub mod history;
@@ -13,12 +18,15 @@ pub mod names;
 mod read;
 mod region;
 pub mod session_file;
+mod shared;
 mod spool_record;
 #[cfg(test)]
 mod tests;
 mod validate;
 
+pub use arrangement::Arrangement;
 pub use edit::{EditError, NewTake};
+pub use shared::Shared;
 pub use spool_record::SpoolRecord;
 
 use crate::format::TakeFormat;
@@ -118,9 +126,9 @@ pub struct Session {
     #[serde(default)]
     tracks: Vec<Track>,
     #[serde(default)]
-    markers: Vec<Marker>,
+    markers: Shared<Vec<Marker>>,
     #[serde(default)]
-    takes: Vec<Take>,
+    takes: Shared<Vec<Take>>,
     /// Overflow folders in which this session has or had takes, as absolute paths, oldest first. Each has a copy of
     /// `session.json`, which may be newer than the one in the session's own folder when that disk was full.
     #[serde(rename = "beside", default, skip_serializing_if = "Vec::is_empty")]
@@ -142,9 +150,12 @@ pub enum Monitor {
     Disk,
 }
 
-/// A track of the session. Its regions are sorted by start and do not overlap.
+/// A track of the session. A clone shares the fields until one of the two changes.
+pub type Track = Shared<TrackFields>;
+
+/// The fields of a [`Track`]. Its regions are sorted by start and do not overlap.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Track {
+pub struct TrackFields {
     id: TrackId,
     #[serde(default)]
     name: String,
@@ -169,7 +180,7 @@ pub struct Track {
     #[serde(default)]
     pub colour: u8,
     #[serde(default)]
-    regions: Vec<Region>,
+    regions: Shared<Vec<Region>>,
     #[serde(flatten)]
     other: Other,
 }
@@ -207,9 +218,13 @@ pub enum TakeState {
     Recovered,
 }
 
-/// A recorded or imported file. Only the methods of [`Session`] make and change takes.
+/// A recorded or imported file. Only the methods of [`Session`] make and change takes. A clone shares the fields until
+/// one of the two changes.
+pub type Take = Shared<TakeFields>;
+
+/// The fields of a [`Take`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Take {
+pub struct TakeFields {
     /// Identity within the session.
     pub id: TakeId,
     /// Identity among all takes of all sessions. The WAV file and the spool file carry it too.
@@ -331,8 +346,8 @@ impl Session {
             format,
             next_id: 1,
             tracks: Vec::new(),
-            markers: Vec::new(),
-            takes: Vec::new(),
+            markers: Shared::default(),
+            takes: Shared::default(),
             overflow_folders: Vec::new(),
             other: Other::new(),
         }

@@ -86,7 +86,7 @@ impl Session {
     #[must_use]
     pub fn copy_for_folder(&self, there: &str, own: &str) -> Session {
         let mut copy = self.clone();
-        for take in &mut copy.takes {
+        for take in copy.takes.iter_mut() {
             take.folder = match take.folder.take() {
                 None => Some(own.to_owned()),
                 Some(folder) => Some(folder).filter(|folder| folder != there),
@@ -110,6 +110,13 @@ impl Session {
     pub fn is_continuation(&self, take: &Take) -> bool {
         let is_earlier = |other: &Take| other.pass == take.pass && other.track == take.track && other.id < take.id;
         take.offset > Frames(0) || self.takes.iter().any(|other| is_earlier(other) && other.folder != take.folder)
+    }
+
+    /// The files that hold the same recording as take `id`: the takes of its track and its pass, in the order of time. A
+    /// take that continued in another file has several.
+    pub fn files_of_take(&self, id: TakeId) -> impl Iterator<Item = &Take> {
+        let found = self.take(id).map(|take| (take.track, take.pass));
+        self.takes.iter().filter(move |take| Some((take.track, take.pass)) == found)
     }
 
     /// Number for the next pass: one more than the largest one of any take.
@@ -147,6 +154,11 @@ impl Track {
     /// The regions, sorted by start. No two overlap.
     pub fn regions(&self) -> &[Region] {
         &self.regions
+    }
+
+    /// Whether both tracks have the same regions. Costs nothing if neither list was changed since one was a clone.
+    pub fn has_regions_of(&self, other: &Track) -> bool {
+        self.regions == other.regions
     }
 
     /// The region at a position of the timeline.

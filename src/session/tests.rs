@@ -17,6 +17,12 @@ pub(super) fn recorded(session: &mut Session, track: TrackId, start: FramePos, f
     take
 }
 
+/// Adds a take that is being recorded.
+pub(super) fn recording(session: &mut Session, track: TrackId, start: FramePos) -> TakeId {
+    let mut names = session.taken_names();
+    session.add_take(new_take(session, track, start), &mut names).expect("room")
+}
+
 fn new_take(session: &Session, track: TrackId, start: FramePos) -> NewTake {
     NewTake {
         uuid: Uuid::from_u128(u128::from(session.next_id) << 64),
@@ -105,7 +111,7 @@ fn pick<T: Clone>(all: impl Iterator<Item = T>, index: u8) -> Option<T> {
 pub(super) fn apply(session: &mut Session, step: Step) -> Result<(), EditError> {
     let track = |s: &Session, n| pick(s.track_ids(), n).unwrap_or(TrackId(n.into()));
     let take = |s: &Session, n| pick(s.takes.iter().map(|take| take.id), n).unwrap_or(TakeId(n.into()));
-    let regions = |s: &Session| s.tracks.iter().flat_map(|t| t.regions.clone()).collect::<Vec<_>>();
+    let regions = |s: &Session| s.tracks.iter().flat_map(|t| t.regions.iter().cloned()).collect::<Vec<_>>();
     let region = |s: &Session, n| pick(regions(s).into_iter(), n).map_or(RegionId(n.into()), |region| region.id);
     match step {
         Step::Track(name, inputs) => session.add_track(&name, &inputs).map(drop),
@@ -254,6 +260,38 @@ fn a_take_continues_in_another_folder_from_any_frame_even_its_first() {
 }
 
 #[test]
+fn takes_of_a_copy_that_comes_back_late_are_adopted_though_their_identities_were_given_again() {
+    let (mut own, track, _) = one_track_and_takes(&[10]);
+    // The copy knows three takes more; this session was started without it and gave the same identities again.
+    let mut copy = own.clone();
+    let elsewhere = [recording(&mut copy, track, FramePos(0)), recording(&mut copy, track, FramePos(50))];
+    let empty = recording(&mut copy, track, FramePos(50));
+    for id in elsewhere {
+        copy.finish_take(id, Frames(20), TakeState::Complete, None).expect("recording");
+    }
+    let uuids = |session: &Session| session.takes.iter().map(|take| take.uuid).collect::<Vec<_>>();
+    for (at, take) in copy.takes.iter_mut().enumerate().skip(1) {
+        (take.uuid, take.folder) = (Uuid::from_u128(77 + at as u128), Some("/other/session".to_owned()));
+    }
+    recorded(&mut own, track, FramePos(100), Frames(30));
+    for name in ["since", "then"] {
+        own.add_marker(FramePos(0), name).expect("room");
+    }
+    assert!(own.merge_newer_takes(&copy, |_| false));
+    own.validate().expect("valid");
+    assert_eq!(uuids(&own).len(), 4, "all with sound");
+    assert!(!uuids(&own).contains(&copy.take(empty).expect("take").uuid), "forgotten here and without a file");
+    for id in elsewhere {
+        let uuid = copy.take(id).expect("take").uuid;
+        let take = own.takes.iter().find(|take| take.uuid == uuid).expect("adopted");
+        assert!(own.track(track).expect("track").regions().iter().any(|region| region.take == take.id), "placed");
+    }
+    assert!(!own.merge_newer_takes(&copy, |_| false), "a second time there is nothing");
+    assert!(own.merge_newer_takes(&copy, |_| true), "its file is there: sound of it may be in a spool");
+    own.validate().expect("valid");
+}
+
+#[test]
 fn removing_a_track_keeps_its_takes() {
     let (mut session, track, takes) = one_track_and_takes(&[100]);
     session.choose_take(track, takes[0], FramePos(0), FramePos(100)).expect("placed");
@@ -345,9 +383,10 @@ proptest! {
         for step in steps {
             apply(&mut now, step).ok();
         }
-        let mut restored = before;
-        restored.adopt_takes(&now);
-        prop_assert_eq!(restored.validate(), Ok(()));
-        prop_assert_eq!(restored.takes().len(), now.takes().len());
+        let takes = now.takes().len();
+        let restored = now.restore(&before.arrangement());
+        prop_assert!(matches!(restored, Ok(()) | Err(EditError::Recording(_))));
+        prop_assert_eq!(now.validate(), Ok(()));
+        prop_assert_eq!(now.takes().len(), takes);
     }
 }

@@ -37,7 +37,7 @@ impl Session {
         if ID_MAX < self.next_id {
             return Err(format!("next_id {} is above {ID_MAX}", self.next_id));
         }
-        let regions = self.tracks.iter().flat_map(|track| &track.regions);
+        let regions = self.tracks.iter().flat_map(|track| track.regions.iter());
         let ids = (self.tracks.iter().map(|track| track.id.0))
             .chain(self.takes.iter().map(|take| take.id.0))
             .chain(regions.map(|region| region.id.0))
@@ -59,9 +59,10 @@ impl Session {
             return Err("takes are not sorted by id".into());
         }
         let (mut files, mut uuids) = (HashSet::new(), HashSet::new());
-        for take in &self.takes {
+        for take in self.takes.iter() {
             take_check(take).map_err(|reason| format!("take {}: {reason}", take.id))?;
-            if !files.insert(take.file.to_lowercase()) {
+            // Two disks can each have a file of the same name: a copy that comes back names takes of its own.
+            if !files.insert((take.folder.as_deref(), take.file.to_lowercase())) {
                 return Err(format!("take {}: its file is another take's too", take.id));
             }
             if !uuids.insert(take.uuid) {
@@ -84,7 +85,7 @@ impl Session {
         }
         count_check(&format!("regions of track {id}"), track.regions.len(), REGION_COUNT_MAX)?;
         let mut last_end = 0;
-        for region in &track.regions {
+        for region in track.regions.iter() {
             let region_id = region.id;
             let take =
                 self.take(region.take).ok_or_else(|| format!("region {region_id}: take {} is missing", region.take))?;
@@ -109,7 +110,7 @@ impl Session {
     }
 
     fn markers_check(&self) -> Result<(), String> {
-        for marker in &self.markers {
+        for marker in self.markers.iter() {
             name_check(&format!("marker {}", marker.id), &marker.name)?;
             end_check(marker.at, Frames(0)).map_err(|reason| format!("marker {}: {reason}", marker.id))?;
         }

@@ -24,6 +24,8 @@ mod power;
 mod record;
 // Playing from end to end: the samples at the outputs, and bad takes.
 mod play;
+// Undo, edits, name collisions and failing saves while a pass is prepared, recorded or finished: no take goes.
+mod ledger;
 // Kills at random moments: nothing that was recorded is lost.
 mod recovery;
 // Defects that were once found.

@@ -268,7 +268,8 @@ pub fn merge_copies(store: &OpenSession, session: &mut Session) -> bool {
             && path != own
         {
             let before = session.clone();
-            changed |= session.merge_newer_takes(&copy.copy_for_folder(&own, &path));
+            let has_file = |take: &Take| Path::new(&own).join(take.path()).symlink_metadata().is_ok();
+            changed |= session.merge_newer_takes(&copy.copy_for_folder(&own, &path), has_file);
             if session.validate().is_err() {
                 *session = before;
             }

@@ -4,6 +4,7 @@ use super::take_facts as facts;
 use crate::app::command::Command;
 use crate::control::edit::Edit;
 use crate::session::{Session, Take, TakeId, TakeState, Track, TrackId};
+use crate::time::Frames;
 use crate::ui::panel_context::PanelContext;
 use crate::ui::theme::{GRID, Theme, mixed};
 use crate::ui::widget::{Button, Look, focus_ring, text_at};
@@ -40,6 +41,13 @@ enum Placed {
     Whole,
 }
 
+/// A take as the grid shows it: all files of one track and pass together.
+struct WholeTake {
+    /// The first file, with the length, the losses and the state of all files.
+    take: Take,
+    placed: Option<Placed>,
+}
+
 /// The contents of the grid. Computed when the session changes, not for every picture.
 #[derive(Default)]
 struct Index {
@@ -47,8 +55,8 @@ struct Index {
     key: Option<(Uuid, u64, usize)>,
     /// The columns: number of a pass and its start time as text, the latest first.
     passes: Vec<(u32, String)>,
-    cells: HashMap<(TrackId, u32), TakeId>,
-    placed: HashMap<TakeId, Placed>,
+    /// The takes of the cells. A take that continued in other files is one cell.
+    cells: HashMap<(TrackId, u32), WholeTake>,
     /// Takes in the trash, the latest first.
     trashed: Vec<TakeId>,
 }
@@ -60,23 +68,57 @@ impl Index {
             return;
         }
         *self = Index { key, ..Index::default() };
+        let mut files: HashMap<(TrackId, u32), Vec<&Take>> = HashMap::new();
         for take in session.takes() {
             if take.trashed {
                 self.trashed.push(take.id);
             } else {
-                self.cells.insert((take.track, take.pass), take.id);
+                files.entry((take.track, take.pass)).or_default().push(take);
                 self.passes.push((take.pass, facts::hour(&take.started)));
             }
         }
         self.trashed.reverse();
         self.passes.sort_by_key(|(pass, _)| std::cmp::Reverse(*pass));
         self.passes.dedup_by_key(|(pass, _)| *pass);
+        let mut placed: HashMap<TakeId, Placed> = HashMap::new();
         for region in session.tracks().iter().flat_map(Track::regions).filter(|region| !region.muted) {
             let whole = session
                 .take(region.take)
                 .is_some_and(|take| region.start == take.start && region.length == take.frames);
-            self.placed.insert(region.take, if whole { Placed::Whole } else { Placed::Part });
+            placed.insert(region.take, if whole { Placed::Whole } else { Placed::Part });
         }
+        for (key, files) in files {
+            if let Some(whole) = WholeTake::of(&files, &placed) {
+                self.cells.insert(key, whole);
+            }
+        }
+    }
+}
+
+impl WholeTake {
+    /// `files`: the files of one track and pass, in the order of time.
+    fn of(files: &[&Take], placed: &HashMap<TakeId, Placed>) -> Option<WholeTake> {
+        let mut take = Take::clone(files.first()?);
+        for file in &files[1..] {
+            take.frames = take.frames + file.frames;
+            take.losses.extend(file.losses.iter().cloned());
+            take.losses_unlisted += file.losses_unlisted;
+            // The whole take is complete only if each file is.
+            if take.state == TakeState::Complete || file.state == TakeState::Recording {
+                take.state = file.state;
+            }
+            if let (Some(all), Some(accounts)) = (&mut take.accounts, &file.accounts) {
+                all.frames_lost += accounts.frames_lost;
+            }
+        }
+        let with_sound = || files.iter().filter(|file| file.frames > Frames(0));
+        let placed =
+            if with_sound().next().is_some() && with_sound().all(|file| placed.get(&file.id) == Some(&Placed::Whole)) {
+                Some(Placed::Whole)
+            } else {
+                files.iter().any(|file| placed.contains_key(&file.id)).then_some(Placed::Part)
+            };
+        Some(WholeTake { take, placed })
     }
 }
 
@@ -139,11 +181,10 @@ fn grid(ui: &mut Ui, index: &Index, context: &mut PanelContext<'_>) {
             for column in visible_range(view.x_range(), pitch.x, columns) {
                 let at = origin + vec2(column as f32 * pitch.x, row as f32 * pitch.y);
                 let position = CellPosition { rect: Rect::from_min_size(at, CELL), row, pass: index.passes[column].0 };
-                let id = index.cells.get(&(track.id(), position.pass));
-                match id.and_then(|id| session.take(*id)) {
-                    Some(take) => {
-                        let placed = index.placed.get(&take.id).copied();
-                        requested = cell(ui, &position, track, take, placed, context).or(requested.take());
+                match index.cells.get(&(track.id(), position.pass)) {
+                    Some(whole) => {
+                        let asked = cell(ui, &position, track, &whole.take, whole.placed, context);
+                        requested = asked.or(requested.take());
                     }
                     None => empty_cell(ui, position.rect, context.theme),
                 }

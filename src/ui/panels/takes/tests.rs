@@ -110,6 +110,29 @@ fn a_click_chooses_a_take_and_does_nothing_on_a_take_that_plays_in_full() {
 }
 
 #[test]
+fn a_take_in_several_files_is_one_cell_of_its_whole_length() {
+    let mut snapshot = passes(2, 3);
+    let first = take_of(&snapshot, 0, 2);
+    let session = Arc::make_mut(&mut snapshot.session);
+    let (frames, mut names) = (session.take(first).unwrap().frames, session.taken_names());
+    let folder = Some("/other/session".to_owned());
+    let second = session.add_continuation(first, Uuid::from_u128(7), frames, folder, &mut names).unwrap();
+    session.finish_take(second, Frames(48_000 * 60), TakeState::Complete, None).unwrap();
+    let (track, mut index) = (session.tracks()[0].id(), Index::default());
+    index.update(session, 1);
+    let whole = &index.cells[&(track, 2)];
+    assert_eq!((whole.take.id, whole.take.frames), (first, frames + Frames(48_000 * 60)));
+    assert_eq!(whole.placed, None);
+    session.choose_take(track, first, FramePos(0), FramePos(u64::MAX)).unwrap();
+    index.update(session, 2);
+    assert_eq!(index.cells[&(track, 2)].placed, Some(Placed::Part));
+    let start = session.take(second).unwrap().start;
+    session.choose_take(track, second, start, FramePos(u64::MAX)).unwrap();
+    index.update(session, 3);
+    assert_eq!(index.cells[&(track, 2)].placed, Some(Placed::Whole));
+}
+
+#[test]
 fn a_take_goes_to_the_trash_from_its_menu_and_is_restored_from_there() {
     let mut snapshot = passes(4, 3);
     let (thrown, kept) = (take_of(&snapshot, 0, 2), take_of(&snapshot, 2, 1));

@@ -1,0 +1,201 @@
+//! Saving the session: offers each revision to the savers, repeats a save that failed, and reports to the user once that
+//! saves fail and once that they work again. Owns the state of failing saves. Thread: control.
+
+use super::session_saver::{Problem, SessionSaver};
+use super::{Control, Severity};
+use crate::flight::record::Kind;
+use crate::session::names::SESSION_FILE;
+use std::time::{Duration, Instant};
+
+/// Pause between two tries of a save that fails.
+const RETRY_PAUSE: Duration = Duration::from_millis(500);
+
+/// Whether the session's last content is on the disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SaveState {
+    /// The present revision is durable, or the session is not saved at all because it is only played.
+    Saved,
+    /// The saver has not tried the present revision yet.
+    Pending,
+    /// The last save failed, for this reason. It is tried again.
+    Failing(String),
+}
+
+/// The state of saves that fail. A single failure begins it, a save that succeeds ends it.
+#[derive(Default)]
+pub(super) struct SaveWatch {
+    /// The reason of the last failure, path first.
+    reason: Option<String>,
+    /// When the next try is due. `None`: saves do not fail.
+    retry_at: Option<Instant>,
+}
+
+/// The next step of [`SaveWatch`].
+#[derive(Debug, PartialEq, Eq)]
+enum Step {
+    Nothing,
+    /// Offer the present revision to the saver again.
+    Retry,
+    /// Tell the user that saves fail.
+    Announce,
+    /// Tell the user that saves work again.
+    AnnounceEnd,
+}
+
+impl SaveWatch {
+    /// `is_failing`: whether the last save failed, or the saver's thread has ended.
+    fn step(&mut self, is_failing: bool, now: Instant) -> Step {
+        match self.retry_at {
+            None if is_failing => {
+                self.retry_at = Some(now + RETRY_PAUSE);
+                Step::Announce
+            }
+            Some(_) if !is_failing => {
+                self.retry_at = None;
+                Step::AnnounceEnd
+            }
+            Some(at) if at <= now => {
+                self.retry_at = Some(now + RETRY_PAUSE);
+                Step::Retry
+            }
+            _ => Step::Nothing,
+        }
+    }
+}
+
+impl Control {
+    /// The session changed: gives it a new revision and offers it to all savers.
+    pub(super) fn save(&mut self) {
+        self.session.raise_revision();
+        self.hand_to_saver();
+    }
+
+    /// Saves the session again without a change, for a user who asks for it. The session is saved after every change
+    /// anyway.
+    pub fn save_now(&mut self) {
+        self.save();
+    }
+
+    /// Offers the session to the saver without waiting. If the saver's queue is full, `poll` offers it again.
+    fn hand_to_saver(&mut self) {
+        let revision = self.session.revision();
+        self.save_due = self.saver.as_ref().is_some_and(|saver| !saver.save(&self.session, revision));
+        self.save_companions();
+    }
+
+    /// The last revision that session.json on the session's own disk has. Of a session that is not saved at all, the
+    /// present revision.
+    pub fn saved_revision(&self) -> u64 {
+        self.saver.as_ref().map_or(self.session.revision(), SessionSaver::durable)
+    }
+
+    /// The last revision that is on a disk: in session.json on the session's own disk, or in the copy in the overflow
+    /// folder. A failed save does not count.
+    pub fn durable_revision(&self) -> u64 {
+        let overflow = self.companions.overflow.as_ref().map_or(0, |overflow| overflow.saver.durable());
+        self.saved_revision().max(overflow)
+    }
+
+    /// The last revision that recovery would find after a kill. Like `durable_revision`, but the copy in the overflow
+    /// folder counts only if session.json on the own disk lists the folder, because recovery looks nowhere else.
+    pub(super) fn recoverable_revision(&self) -> u64 {
+        let own = self.saved_revision();
+        let is_listed = self.companions.overflow.as_ref().is_some_and(|overflow| overflow.listed_by <= own);
+        if is_listed { self.durable_revision() } else { own }
+    }
+
+    /// Whether the present content of the session is on the disk.
+    pub fn save_state(&self) -> SaveState {
+        match &self.saver {
+            None => SaveState::Saved,
+            Some(saver) if saver.durable() == self.session.revision() => SaveState::Saved,
+            Some(saver) if saver.is_failing() || saver.has_ended() => SaveState::Failing(self.save_failure()),
+            Some(_) => SaveState::Pending,
+        }
+    }
+
+    /// The reason of the last failed save, path first.
+    pub(super) fn save_failure(&self) -> String {
+        let unknown = || format!("{}: the thread that saves it has ended", self.folder.join(SESSION_FILE).display());
+        self.save_watch.reason.clone().unwrap_or_else(unknown)
+    }
+
+    /// Whether the saver has tried `revision` without success, or cannot try it any more.
+    pub(super) fn has_failed_to_save(&self, revision: u64) -> bool {
+        let failed = |saver: &SessionSaver| saver.has_ended() || revision <= saver.handled();
+        self.recoverable_revision() < revision && self.saver.as_ref().is_some_and(failed)
+    }
+
+    /// Reports the problems of the saver, and repeats a save that failed.
+    pub(super) fn poll_saver(&mut self) {
+        // A revision that the saver's queue refused is offered again.
+        if self.save_due {
+            self.hand_to_saver();
+        }
+        let Some(saver) = &self.saver else { return };
+        // Before the problems are read: a problem is sent before the save counts as handled.
+        let is_failing = saver.is_failing() || saver.has_ended();
+        let problems: Vec<Problem> = saver.problems().collect();
+        for problem in problems {
+            match problem {
+                Problem::Save(reason) => self.save_watch.reason = Some(reason),
+                Problem::Trash(text) => self.caution(text),
+            }
+        }
+        match self.save_watch.step(is_failing, Instant::now()) {
+            Step::Nothing => {}
+            Step::Retry => self.hand_to_saver(),
+            Step::Announce => {
+                let text = format!("{}; changes are not saved, it is tried again until they are", self.save_failure());
+                self.notify(Kind::Notice, Severity::Caution, text, &[]);
+            }
+            Step::AnnounceEnd => {
+                self.save_watch.reason = None;
+                self.info(format!("{}: saved again", self.folder.join(SESSION_FILE).display()));
+            }
+        }
+    }
+
+    /// Saves the last revision and ends the savers. Waits for the session's own disk without a limit, but not for a
+    /// saver whose thread has ended.
+    pub(super) fn finish_saving(&mut self) {
+        self.save();
+        while self.save_due && self.saver.as_ref().is_some_and(|saver| !saver.has_ended()) {
+            std::thread::sleep(Duration::from_millis(5));
+            self.hand_to_saver();
+        }
+        let problems = self.saver.as_mut().map(SessionSaver::finish).unwrap_or_default();
+        for problem in problems {
+            match problem {
+                Problem::Save(reason) => self.save_watch.reason = Some(reason),
+                Problem::Trash(text) => self.caution(text),
+            }
+        }
+        if self.saved_revision() < self.session.revision() {
+            let text = format!("{}; the last changes are not saved", self.save_failure());
+            self.loss(text);
+        }
+        for text in std::mem::take(&mut self.companions).finish() {
+            self.caution(text);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn saves_that_keep_failing_are_repeated_and_reported_once() {
+        let (mut watch, start) = (SaveWatch::default(), Instant::now());
+        let at = |ms| start + Duration::from_millis(ms);
+        assert_eq!(watch.step(false, at(0)), Step::Nothing);
+        assert_eq!(watch.step(true, at(1)), Step::Announce);
+        assert_eq!(watch.step(true, at(2)), Step::Nothing);
+        assert_eq!(watch.step(true, at(501)), Step::Retry);
+        assert_eq!(watch.step(true, at(502)), Step::Nothing);
+        assert_eq!(watch.step(true, at(1001)), Step::Retry);
+        assert_eq!(watch.step(false, at(1002)), Step::AnnounceEnd);
+        assert_eq!(watch.step(false, at(1003)), Step::Nothing);
+    }
+}

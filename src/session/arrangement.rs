@@ -1,0 +1,70 @@
+//! The arrangement: the part of a session that edits change and undo restores. Thread: any; control owns the session,
+//! the history owns arrangements.
+//!
+//! The other part is the ledger of takes: facts that recording and recovery append. An [`Arrangement`] has no take, no
+//! overflow folder and no next identity, so going back to one cannot forget a recorded file.
+
+use super::{EditError, Marker, Session, Shared, TakeFormat, TakeId, TakeState, Track, TrackId};
+use std::sync::Arc;
+
+/// The tracks with their regions, the markers, the name, the format of new takes, and which takes are in the trash.
+#[derive(Clone, Debug)]
+pub struct Arrangement {
+    name: String,
+    format: TakeFormat,
+    tracks: Vec<Track>,
+    markers: Shared<Vec<Marker>>,
+    /// The takes in the trash, sorted.
+    trashed: Arc<[TakeId]>,
+}
+
+impl Arrangement {
+    /// Shares the list of the trash with another arrangement if both lists are equal.
+    pub(super) fn share_with(&mut self, other: &Arrangement) {
+        if self.trashed == other.trashed {
+            self.trashed = Arc::clone(&other.trashed);
+        }
+    }
+
+    fn has_track(&self, id: TrackId) -> bool {
+        self.tracks.iter().any(|track| track.id == id)
+    }
+}
+
+impl Session {
+    /// The present arrangement. It shares the tracks with the session.
+    pub fn arrangement(&self) -> Arrangement {
+        Arrangement {
+            name: self.name.clone(),
+            format: self.format,
+            tracks: self.tracks.clone(),
+            markers: self.markers.clone(),
+            trashed: self.takes.iter().filter(|take| take.trashed).map(|take| take.id).collect(),
+        }
+    }
+
+    /// Goes back to an earlier arrangement of this session. The takes and all facts about them stay as they are.
+    /// Refused if a track that is recording would go: its take could not be placed at the end.
+    pub fn restore(&mut self, arrangement: &Arrangement) -> Result<(), EditError> {
+        let goes = |id| self.track(id).is_some() && !arrangement.has_track(id);
+        if let Some(take) = self.takes.iter().find(|take| take.state == TakeState::Recording && goes(take.track)) {
+            return Err(EditError::Recording(take.id));
+        }
+        self.name.clone_from(&arrangement.name);
+        self.format = arrangement.format;
+        self.markers = arrangement.markers.clone();
+        let before = std::mem::replace(&mut self.tracks, arrangement.tracks.clone());
+        let is_trashed = |id: TakeId| arrangement.trashed.binary_search(&id).is_ok();
+        if self.takes.iter().any(|take| take.trashed != is_trashed(take.id)) {
+            for take in self.takes.iter_mut().filter(|take| take.trashed != is_trashed(take.id)) {
+                take.trashed = !take.trashed;
+            }
+        }
+        // A track whose regions did not change fits its takes already.
+        let changed: Vec<usize> = (0..self.tracks.len())
+            .filter(|at| before.get(*at).is_none_or(|b| !Shared::is_same(&b.regions, &self.tracks[*at].regions)))
+            .collect();
+        changed.into_iter().for_each(|track| self.fit_regions(track));
+        Ok(())
+    }
+}
