@@ -45,24 +45,25 @@ impl SessionSaver {
         let (opened_sender, opened) = bounded(1);
         let saved = Arc::new(AtomicU64::new(0));
         let done = Arc::clone(&saved);
-        let thread = std::thread::Builder::new().name("keeper".to_owned()).stack_size(512 * 1024).spawn(move || {
-            let store = open();
-            opened_sender.send(store.as_ref().map(|store| store.path().to_owned()).map_err(String::clone)).ok();
-            let Ok(mut store) = store else { return };
-            while let Ok((mut session, mut revision)) = versions.recv() {
-                // Only the newest revision matters.
-                while let Ok(newer) = versions.try_recv() {
-                    (session, revision) = newer;
+        let thread =
+            std::thread::Builder::new().name("session-saver".to_owned()).stack_size(512 * 1024).spawn(move || {
+                let store = open();
+                opened_sender.send(store.as_ref().map(|store| store.path().to_owned()).map_err(String::clone)).ok();
+                let Ok(mut store) = store else { return };
+                while let Ok((mut session, mut revision)) = versions.recv() {
+                    // Only the newest revision matters.
+                    while let Ok(newer) = versions.try_recv() {
+                        (session, revision) = newer;
+                    }
+                    if let Err(error) = store.reopen_if_removed().and_then(|()| store.save(&session)) {
+                        tell.try_send(error.to_string()).ok();
+                    }
+                    for error in store.move_trashed_files(&session).err().into_iter().flatten() {
+                        tell.try_send(error.to_string()).ok();
+                    }
+                    done.store(revision, Relaxed);
                 }
-                if let Err(error) = store.reopen_if_removed().and_then(|()| store.save(&session)) {
-                    tell.try_send(error.to_string()).ok();
-                }
-                for error in store.move_trashed_files(&session).err().into_iter().flatten() {
-                    tell.try_send(error.to_string()).ok();
-                }
-                done.store(revision, Relaxed);
-            }
-        })?;
+            })?;
         Ok(SessionSaver { saves: Some(saves), problems, saved, thread: Some(thread), opened })
     }
 
