@@ -1,7 +1,7 @@
 //! Changes to a session. Each leaves the session valid. Thread: any; control calls them on the session that it owns.
 //!
 //! A change that is refused has changed nothing. No change deletes sound: the takes of covered or removed regions and
-//! of removed tracks stay in the session, and a deleted take is in the trash.
+//! of removed tracks stay in the session, and a take that the user deletes is in the trash.
 
 use super::file_name::TakenNames;
 use super::names::audio_path;
@@ -146,7 +146,7 @@ impl Session {
         Ok(id)
     }
 
-    /// Removes a track and its regions. Its takes stay in the session and on the disk.
+    /// Removes a track and its regions. Changes no take. `control::edit` moves the track's takes to the trash first.
     pub fn remove_track(&mut self, id: TrackId) -> Result<Track, EditError> {
         let index = self.track_index(id)?;
         Ok(self.tracks.remove(index))

@@ -1,7 +1,7 @@
 //! Undo and redo. Each step keeps a snapshot of the whole session. Thread: any; control owns the history.
 //!
-//! Undo never forgets sound. A take that was recorded after a snapshot stays in the session that undo returns,
-//! without its regions; the length and the losses of a take stay known.
+//! Undo never removes a take or a fact about it, such as its length and losses. A take that was recorded after a
+//! snapshot stays in the session that undo returns, without its regions. Undo takes back whether a take is in the trash.
 
 use super::Session;
 use std::collections::VecDeque;
