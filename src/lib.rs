@@ -2,8 +2,8 @@
 //!
 //! # Threads
 //!
-//! The audio thread fills and reads windows and waits for the sound card only; with `--capture-path in-place` a disk
-//! can delay it too. The butler supplies and collects the windows of recording tracks, the read-ahead those of
+//! The audio thread fills and reads windows and waits for the sound card ([`engine::drive`] lists the exceptions); with
+//! `--capture-path in-place` a disk can delay it too. The butler supplies and collects the windows of recording tracks, the read-ahead those of
 //! playing tracks; the committer and the mirror's committer write takes. The watcher samples residency, a session
 //! saver writes `session.json`, flight writes `events.jsonl`, and three threads (peaks-build, peaks-live, peaks-read)
 //! make and load waveforms. Control and the front end run on the main thread. Whatever could make that thread wait
@@ -14,7 +14,7 @@
 //!
 //! # Modules
 //!
-//! The modules are listed from the bottom up: a module imports only from modules above it in the list. The test
+//! The list begins with the lowest module. A module imports only from earlier lines. The test
 //! `tests/it/tidy/direction.rs` keeps that.
 
 pub mod limits;

@@ -28,7 +28,8 @@ pub const WINDOW_BYTES_MIN: usize = 12 * 1024;
 /// Bytes of the largest window. A larger size that is asked for is reduced to it.
 pub const WINDOW_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// Windows that the ring of one track holds in each direction. The lead is at least two windows shorter.
+/// Windows that the ready ring of one track holds. The lead is at least two windows shorter. The done ring has twice as
+/// many slots, so the audio thread can always give a window back.
 pub const RING_WINDOWS: usize = 64;
 
 /// Windows that must wait for a recording track before a pass begins: one to fill and one to continue with.
@@ -160,8 +161,9 @@ pub const PEAK_REQUESTS_MAX: usize = 128;
 /// allocate.
 pub const PEAK_FRAMES_MAX: u64 = 1 << 34;
 
-/// Frames by which a growing waveform stays behind the record position: the engine may still be storing one block.
-pub const PEAK_LAG_FRAMES: u64 = BLOCK_FRAMES_MAX as u64;
+/// Frames by which a growing waveform and the committer stay behind the published record position: one block of the
+/// engine. The position counts only stored frames, so this is a margin.
+pub const STORE_LAG_FRAMES: u64 = BLOCK_FRAMES_MAX as u64;
 
 /// Bytes of the file of events, and of the earlier file that is kept beside it.
 pub const FLIGHT_BYTES_MAX: u64 = 1024 * 1024;

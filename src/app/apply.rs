@@ -112,6 +112,7 @@ impl App {
                     self.jobs.open_folder(control.folder().join(AUDIO));
                 }
             }
+            Command::OpenExportFolder(folder) => self.jobs.open_folder(folder),
             Command::Acknowledge => self.acknowledge(),
         }
         Ok(())

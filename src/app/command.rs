@@ -14,7 +14,7 @@ use std::path::PathBuf;
 pub enum Command {
     /// Record every armed track; if none is armed, arm all of them first. Only [`Command::Stop`] ends a pass.
     Record,
-    /// End the pass or the playback. While a pass runs, the front end requires a long press before it sends this.
+    /// End the pass or the playback. While a pass runs, the window sends this after a long press or "Stop and quit" only.
     Stop,
     /// Play from the playhead. Does nothing while a pass runs.
     Play,
@@ -65,6 +65,8 @@ pub enum Command {
     CancelStress,
     /// Open the folder of the session's takes in the file manager.
     OpenFolder,
+    /// Open this folder, which an export has written, in the file manager.
+    OpenExportFolder(PathBuf),
     /// Mark all notices as seen and end the alarm for losses.
     Acknowledge,
 }

@@ -1,7 +1,8 @@
 //! The state behind the GUI: the open session and device, settings, jobs and notices. Thread: control.
 //!
-//! Commands come in ([`App::apply`]), snapshots go out ([`App::snapshot`]). Nothing here waits. Work that can wait for
-//! a disk, a driver or a bus has a thread of its own, and [`App::poll`] collects its results.
+//! Commands come in ([`App::apply`]), snapshots go out ([`App::snapshot`]). [`App::start`] waits for the settings file,
+//! and the drop of the app for its last save. Other work that can wait for a disk, a driver or a bus has a thread of its
+//! own, and [`App::poll`] collects its results.
 
 mod apply;
 mod build_snapshot;

@@ -18,8 +18,8 @@
 //!   front end <-- take_notice(), take_report() -- control <-- AudioEvent, DiskEvent -------- all of them
 //! ```
 //!
-//! [`Control::open`], [`Control::close`] and the reading of the audio thread's counters (8 pauses of 150 us, see
-//! `report`) wait. Everything else is meant to return at once.
+//! [`Control::open`] and [`Control::close`] wait for the disk. Everything else is meant to return at once. The section
+//! "Threads" of `ARCHITECTURE.md` lists the exceptions.
 //!
 //! | file | content |
 //! |---|---|

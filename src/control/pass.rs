@@ -398,8 +398,8 @@ impl Control {
         self.next_key - 1
     }
 
-    /// The committer has created the files of the pass, or could not. The session that lists the takes is saved before
-    /// any window is made.
+    /// The committer has created the files of the pass, or could not. Queues a save of the session that lists the takes.
+    /// The butler makes windows meanwhile. The pass begins after the session saver has handled the save.
     pub(super) fn takes_opened(&mut self, key: PassKey, files: Result<Vec<Arc<File>>, String>, notes: Vec<String>) {
         for note in notes {
             self.caution(note);

@@ -52,7 +52,7 @@ impl Reconnect {
     fn start(spec: DeviceSpec, old: Box<dyn Device>, first: Duration) -> Option<Reconnect> {
         let (answer_sender, answers) = unbounded();
         let (stop, stopped) = bounded(0);
-        let thread = std::thread::Builder::new().name("comeback".to_owned()).spawn(move || {
+        let thread = std::thread::Builder::new().name("reconnect".to_owned()).spawn(move || {
             drop(old);
             look_for_device(&spec, first, &answer_sender, &stopped);
         });

@@ -131,9 +131,9 @@ fn counters_and_extra_switches(published: &Published) -> (Option<ThreadCounters>
     const READINGS: usize = 8;
     let mut best = (counters(published), i64::MIN);
     for _ in 0..READINGS {
-        let before = published.device_sleeps.load(Relaxed);
+        let before = published.counted_sleeps.load(Relaxed);
         let now = counters(published);
-        if before == published.device_sleeps.load(Relaxed) {
+        if before == published.counted_sleeps.load(Relaxed) {
             let extra = now.map_or(0, |now| now.voluntary_switches as i64 - before as i64);
             best = if best.1 < extra { (now, extra) } else { (now, best.1) };
         }

@@ -69,31 +69,32 @@ impl SessionSaver {
         let (opened_sender, opened) = bounded(1);
         let progress = Arc::new(Progress::default());
         let reached = Arc::clone(&progress);
-        let thread = std::thread::Builder::new().name("keeper".to_owned()).stack_size(512 * 1024).spawn(move || {
-            let store = open();
-            opened_sender.send(store.as_ref().map(|store| store.path().to_owned()).map_err(String::clone)).ok();
-            let Ok(mut store) = store else { return };
-            while let Ok((mut session, mut revision)) = versions.recv() {
-                // Only the newest revision matters.
-                while let Ok(newer) = versions.try_recv() {
-                    (session, revision) = newer;
-                }
-                match store.reopen_if_removed().and_then(|()| store.save(&session)) {
-                    Ok(()) => {
-                        // Before the files of the trash are moved: a pass that waits for this save need not wait for
-                        // them.
-                        reached.durable.store(revision, Release);
-                        for error in store.move_trashed_files(&session).err().into_iter().flatten() {
-                            problem_sender.try_send(Problem::Trash(error.to_string())).ok();
-                        }
+        let thread =
+            std::thread::Builder::new().name("session-saver".to_owned()).stack_size(512 * 1024).spawn(move || {
+                let store = open();
+                opened_sender.send(store.as_ref().map(|store| store.path().to_owned()).map_err(String::clone)).ok();
+                let Ok(mut store) = store else { return };
+                while let Ok((mut session, mut revision)) = versions.recv() {
+                    // Only the newest revision matters.
+                    while let Ok(newer) = versions.try_recv() {
+                        (session, revision) = newer;
                     }
-                    // The files stay where the session on the disk says they are.
-                    Err(error) => drop(problem_sender.try_send(Problem::Save(error.to_string()))),
+                    match store.reopen_if_removed().and_then(|()| store.save(&session)) {
+                        Ok(()) => {
+                            // Before the files of the trash are moved: a pass that waits for this save need not wait for
+                            // them.
+                            reached.durable.store(revision, Release);
+                            for error in store.move_trashed_files(&session).err().into_iter().flatten() {
+                                problem_sender.try_send(Problem::Trash(error.to_string())).ok();
+                            }
+                        }
+                        // The files stay where the session on the disk says they are.
+                        Err(error) => drop(problem_sender.try_send(Problem::Save(error.to_string()))),
+                    }
+                    // Last: a reader that sees the revision handled sees the problem and `durable` too.
+                    reached.handled.store(revision, Release);
                 }
-                // Last: a reader that sees the revision handled sees the problem and `durable` too.
-                reached.handled.store(revision, Release);
-            }
-        })?;
+            })?;
         Ok(SessionSaver { saves: Some(saves), problems, progress, thread: Some(thread), waits_on_drop: false, opened })
     }
 

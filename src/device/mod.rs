@@ -1,5 +1,5 @@
-//! Sound devices: the [`Device`] trait, the ALSA device, and the built-in virtual device. Thread: audio (opening and
-//! listing: control). The audio thread owns an open device.
+//! Sound devices: the [`Device`] trait, the ALSA device, and the built-in virtual device. Thread: audio (opening:
+//! opener, reconnect, control; listing: lister, opener, control). The audio thread owns an open device.
 //!
 //! A device counts its own frames. [`Device::wait`] waits until a period is ready, [`Device::cycle`] lends the memory
 //! of one period. A device never hides a loss: it reports frames of its clock that it could not deliver as
@@ -273,8 +273,8 @@ impl StartError {
 
 /// An open sound device. The audio thread owns it while it runs.
 ///
-/// `start`, `wait`, `cycle` and `stop` may make system calls. Nothing else on the audio thread does. None of them
-/// allocates or frees.
+/// `start`, `wait`, `cycle` and `stop` may make system calls. Apart from them, only the sleeps that the header of the drive
+/// loop lists do so on the audio thread. None of them allocates or frees.
 pub trait Device: Send {
     /// Properties of the device.
     fn facts(&self) -> &DeviceFacts;

@@ -1,4 +1,5 @@
-//! The faults that a virtual device plays out, parsed from its name. Pure. Thread: audio (opening: control).
+//! The faults that a virtual device plays out, parsed from its name. Pure.
+//! Thread: audio (opening: opener, reconnect, control).
 
 use super::LossCause;
 

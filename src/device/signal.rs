@@ -1,4 +1,4 @@
-//! Input signals of a virtual device: ramp, tones, silence, a WAV file. Thread: audio (opening: control).
+//! Input signals of a virtual device: ramp, tones, silence, a WAV file. Thread: audio (opening: opener, reconnect, control).
 
 use crate::format::DeviceFormat;
 use crate::limits::CHANNEL_COUNT_MAX;

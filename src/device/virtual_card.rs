@@ -1,5 +1,5 @@
 //! The simulated card behind a virtual device that can be unplugged: state that all openings of one device share.
-//! Thread: audio (opening: control).
+//! Thread: audio (opening: opener, reconnect, control).
 
 use super::script::Script;
 use super::{DeviceError, DeviceSpec, monotonic};

@@ -1,5 +1,5 @@
-//! The built-in virtual device: any number of channels, with or without a clock, and every fault on demand. Thread:
-//! audio (opening: control).
+//! The built-in virtual device: any number of channels, with or without a clock, and every fault on demand.
+//! Thread: audio (opening: opener, reconnect, control).
 //!
 //! Its options follow `virtual:` in its name, separated by commas:
 //!

@@ -64,7 +64,7 @@ pub fn drive(engine: &mut Engine, device: Box<dyn Device>, published: &Arc<Publi
         overrun::yield_if_warned();
         slot.run_one_period(engine, published);
         let sleeps = slot.device.as_ref().map_or(0, |device| device.sleeps());
-        published.device_sleeps.store(slot.slept + sleeps, Relaxed);
+        published.counted_sleeps.store(slot.slept + sleeps, Relaxed);
     }
 }
 
@@ -149,8 +149,8 @@ impl DeviceSlot {
         }
     }
 
-    /// The device is gone: sends it to the control side, which closes it, because its driver may wait for that. The
-    /// timeline continues without a device.
+    /// The device is gone: sends it to control. The reconnect thread closes it, because the driver may wait. The timeline
+    /// continues without a device.
     fn device_gone(&mut self, engine: &mut Engine) {
         let Some(mut device) = self.device.take() else { return };
         let reason = device.failure();
@@ -229,7 +229,7 @@ fn lose(engine: &mut Engine, frames: f64) {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "the wait of a device that has no clock, or is not there")]
+#[expect(clippy::disallowed_methods, reason = "no clock, no device, or no windows after a loss: see the header")]
 fn pause(time: Duration) {
     std::thread::sleep(time);
 }

@@ -100,10 +100,10 @@ pub enum AudioEvent {
         /// Timeline position at which the audio thread noticed it.
         at: FramePos,
     },
-    /// The device is lost, or a device that control sent did not start. Control closes it and sends another one, or
-    /// quits. The timeline position keeps advancing.
+    /// The device is lost, or a device that control sent did not start. The reconnect thread closes it and opens another
+    /// one, which control sends. The timeline position keeps advancing.
     DeviceGone {
-        /// The lost device, to be closed by control.
+        /// The lost device. The reconnect thread closes it.
         device: Box<dyn Device>,
         /// The reason in plain words; `None` if the device gave none.
         reason: Option<&'static str>,
@@ -117,7 +117,7 @@ pub enum AudioEvent {
     },
     /// The playback of a track, removed from its slot. Control drops it.
     Removed(Box<Voice>),
-    /// A device that another one replaced. Control closes it, because closing waits.
+    /// A device that another one replaced. Control closes it. Closing can wait, and the audio thread must not.
     Replaced(Box<dyn Device>),
     /// The engine panicked. The audio thread ends; every window is on its way back.
     EngineLost,

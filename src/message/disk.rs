@@ -141,7 +141,7 @@ pub enum DiskEvent {
         pass: PassKey,
         /// The files in the order of the takes; or the reason why they could not be created, path first.
         files: Result<Vec<Arc<File>>, String>,
-        /// Missing capabilities in words: no `O_DIRECT`, no reserve.
+        /// Missing capabilities in words: no `O_DIRECT`, no reserve, a folder that could not be synced.
         notes: Vec<String>,
     },
     /// The answer to [`ButlerCommand::Prepare`].

@@ -1,4 +1,4 @@
-//! Numbers that the audio thread publishes: one writer, any reader, no waiting. Thread: any.
+//! Numbers that the audio thread publishes: any reader, no waiting. Thread: any.
 
 use crate::histogram::Histogram;
 use crate::limits;
@@ -20,7 +20,7 @@ pub enum Motion {
     WaitingForData = 4,
 }
 
-/// A peak and a mean square that the audio thread writes and a front end reads.
+/// A peak and a mean square that the audio thread writes. A front end reads both, and resets the peak.
 #[derive(Debug, Default)]
 pub struct MeterCell {
     peak: AtomicU32,
@@ -52,7 +52,8 @@ impl MeterCell {
 }
 
 /// The numbers of the audio thread, which is their only writer. Exceptions: the read-ahead writes
-/// [`Published::ready_epoch`], and the start of the threads fills in `thread_id` and `stack_locked`.
+/// [`Published::ready_epoch`]; a front end resets peaks ([`MeterCell::take_peak`]); control resets the longest cycle
+/// ([`Histogram::take_max`]); the start of the threads fills in `thread_id` and `stack_locked`.
 #[derive(Debug)]
 pub struct Published {
     /// Kernel thread id of the audio thread; 0 before it runs.
@@ -75,8 +76,8 @@ pub struct Published {
     pub device_frames: AtomicU64,
     /// Duration of each cycle in nanoseconds, without the time in which the thread waited for the device.
     pub cycles: Histogram,
-    /// Number of waits in which the thread slept.
-    pub device_sleeps: AtomicU64,
+    /// Sleeps that the thread counts itself: in the device's wait, for windows, and while there is no device.
+    pub counted_sleeps: AtomicU64,
     /// Xruns of the device's inputs since the start of the threads; of its outputs, if it has no inputs.
     pub xruns: AtomicU64,
     /// Xruns of the outputs of a device that has inputs too. They cost no recorded frame.
@@ -117,7 +118,7 @@ impl Published {
             pass_frames: AtomicU64::new(NO_PASS),
             device_frames: AtomicU64::new(0),
             cycles: Histogram::default(),
-            device_sleeps: AtomicU64::new(0),
+            counted_sleeps: AtomicU64::new(0),
             xruns: AtomicU64::new(0),
             playback_xruns: AtomicU64::new(0),
             frames_lost: AtomicU64::new(0),

@@ -1,8 +1,9 @@
 //! The two replicas of a take, session and mirror, and the state that their committers share. Thread: butler and both
 //! committers.
 //!
-//! A replica whose disk is slow or broken gives spans up, so that they do not hold memory. Such a span is a *gap* of
-//! that replica. Its committer fills gaps from the file of the other replica.
+//! When more than half of the spool is in use, the committer that is ahead frees spans that the slower replica still
+//! needs, and enters them as *gaps* of the slower replica. The butler does the same when a committer takes no commands.
+//! The committer of the slower replica later fills its gaps from the other replica's file.
 //!
 //! A gap ends in one way only: the committer writes its sound to the file that the gap lies in, makes that file
 //! durable, and hands the [`FilledGap`] back. [`Gap::write_to`] refuses any other file.
@@ -162,7 +163,7 @@ impl ReplicaPair {
         self.ended[replica.index()].load(Relaxed)
     }
 
-    /// `replica` gave up the bytes from `start` to `end`: they are a gap of it now.
+    /// The bytes from `start` to `end` are a gap of `replica` now.
     pub fn add_gap(&self, replica: Replica, start: SpoolByte, end: SpoolByte) {
         if end <= start {
             return;

@@ -6,7 +6,7 @@ use super::live_take::LiveTake;
 use super::pyramid::Grower;
 use super::shared::{BuildJob, NOT_FINISHED, SharedStore, SharedTake, Stage};
 use super::source::{self, LiveTakeReader};
-use crate::limits::PEAK_LAG_FRAMES;
+use crate::limits::STORE_LAG_FRAMES;
 use crate::wav::read::Reader;
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
 use std::io;
@@ -206,10 +206,10 @@ impl GrowingTake {
     }
 }
 
-/// Frames whose samples are stored in every case. The engine may still be storing the last block.
+/// Frames to draw: the recorded frames without the last block, as a margin.
 fn recorded(live: &LiveTake) -> u64 {
     match (live.frames)() {
         u64::MAX => 0,
-        frames => frames.saturating_sub(PEAK_LAG_FRAMES),
+        frames => frames.saturating_sub(STORE_LAG_FRAMES),
     }
 }

@@ -6,7 +6,7 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TakeKnown {
     /// Frames of the pass that the header of the file claims and the file has.
-    pub header: u64,
+    pub claimed_frames: u64,
     /// Frames of the pass up to the end of the spool's memory, sound or not. `None`: the take has no spool.
     pub memory_end: Option<u64>,
     /// Frames of the pass if the take was finished, by its committer or by an earlier recovery.
@@ -53,20 +53,20 @@ pub fn length<E>(known: &PassKnown, last_sound: impl FnOnce() -> Result<u64, E>)
     if let Some(finished) = known.takes.iter().filter_map(|take| take.finished).max() {
         return Ok((finished, Basis::Finished));
     }
-    let longest = known.takes.iter().map(|take| take.header).max().unwrap_or(0);
-    let shortest = known.takes.iter().map(|take| take.header).min().unwrap_or(0);
+    let longest = known.takes.iter().map(|take| take.claimed_frames).max().unwrap_or(0);
+    let shortest = known.takes.iter().map(|take| take.claimed_frames).min().unwrap_or(0);
     let memory_end = known.takes.iter().filter_map(|take| take.memory_end).max();
     // The record position is never beyond the memory that was made for it, except after a long device loss; the wall
     // clock then bounds it. A progress page that claims more than both allow is broken. It must not make files of
     // petabytes.
     let most = longest.max(memory_end.unwrap_or(0)).max(known.clock.unwrap_or(0));
     match known.progress_page {
-        // A header is never ahead of the record position. If every header is, the progress page is behind; keep the
-        // frames that all takes have.
+        // No header can claim more than was recorded. If all claim more than the page, the page is wrong: keep the
+        // frames that every take has.
         Some(progress_page) if progress_page <= most => Ok((progress_page.max(shortest), Basis::ProgressPage)),
         _ if memory_end.is_some() => Ok((last_sound()?.max(longest), Basis::Spool)),
-        // A header claims a frame only when it is durable in every take, so every file has the frames of the longest
-        // claim.
+        // A header claims a frame only if it is durable in every take whose disk accepts writes. So every such file has
+        // the frames of the longest claim, and the others have silence there.
         _ => Ok((longest, Basis::Disk)),
     }
 }
@@ -77,8 +77,8 @@ mod tests {
     use proptest::prelude::*;
     use std::convert::Infallible;
 
-    fn take(header: u64, memory_end: Option<u64>) -> TakeKnown {
-        TakeKnown { header, memory_end, finished: None }
+    fn take(claimed_frames: u64, memory_end: Option<u64>) -> TakeKnown {
+        TakeKnown { claimed_frames, memory_end, finished: None }
     }
 
     fn of(takes: &[TakeKnown], progress_page: Option<u64>, clock: Option<u64>, last_sound: u64) -> (u64, Basis) {
@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn a_take_that_is_finished_knows() {
-        let finished = TakeKnown { header: 7000, memory_end: None, finished: Some(7000) };
+        let finished = TakeKnown { claimed_frames: 7000, memory_end: None, finished: Some(7000) };
         assert_eq!(of(&[take(4000, Some(9000)), finished], Some(6999), None, 0), (7000, Basis::Finished));
     }
 

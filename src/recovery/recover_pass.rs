@@ -337,8 +337,8 @@ fn pass_known(
         let spool = cut.and_then(|cut| cut.spool.as_ref());
         let memory_end =
             spool.map(|spool| spool.memory_end().map_err(|error| messages::at(&spool.path, &error))).transpose()?;
-        let header = cut.map_or(0, |cut| (take.offset + cut.wav.claimed).0);
-        known.push(TakeKnown { header, memory_end, finished });
+        let claimed_frames = cut.map_or(0, |cut| (take.offset + cut.wav.claimed).0);
+        known.push(TakeKnown { claimed_frames, memory_end, finished });
     }
     let clock = takes.first().and_then(|take| {
         let began: jiff::Timestamp = take.started.parse().ok()?;

@@ -166,8 +166,10 @@ impl TakeWav {
         Ok(true)
     }
 
-    /// Copies sound from the other replica into the holes of this file, up to its `frames` frames. Holes come from a
-    /// disk that hung: its committer skipped spans that it was to copy from the other replica later.
+    /// Copies sound from the other replica into the holes of this file, up to its `frames` frames. Holes are gaps: when
+    /// more than half of the spool was in use, the committer that was ahead freed spans that this replica still needed,
+    /// or the butler did so because a committer took no commands. The program was killed before this replica's
+    /// committer filled the gaps.
     pub(super) fn fill_holes_from(
         &self,
         other: &TakeWav,

@@ -1,7 +1,7 @@
 //! Changes to a session. Each leaves the session valid. Thread: any; control calls them on the session that it owns.
 //!
 //! A change that is refused has changed nothing. No change deletes sound: the takes of covered or removed regions and
-//! of removed tracks stay in the session, and a deleted take is in the trash.
+//! of removed tracks stay in the session, and a take that the user deletes is in the trash.
 
 use super::file_name::TakenNames;
 use super::names::audio_path;
@@ -148,8 +148,8 @@ impl Session {
         Ok(id)
     }
 
-    /// Removes a track and its regions. Its takes stay in the session and on the disk. Refused while one of its takes is
-    /// being recorded.
+    /// Removes a track and its regions. Changes no take. `control::edit` moves the track's takes to the trash first.
+    /// Refused while one of the takes is being recorded.
     pub fn remove_track(&mut self, id: TrackId) -> Result<Track, EditError> {
         let index = self.track_index(id)?;
         if let Some(take) = self.takes_of(id).find(|take| take.state == TakeState::Recording) {

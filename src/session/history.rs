@@ -1,8 +1,8 @@
 //! Undo and redo. Each step keeps the arrangement before it, which shares every unchanged track with the session.
 //! Thread: any; control owns the history.
 //!
-//! Undo never forgets sound: a step has no takes, so a take that was recorded after it stays in the session, without
-//! its regions.
+//! Undo never removes a take or a fact about it, such as its length and losses. A take that was recorded after a
+//! snapshot stays in the session that undo returns, without its regions. Undo takes back whether a take is in the trash.
 
 use super::{Arrangement, EditError, Session};
 use std::collections::VecDeque;

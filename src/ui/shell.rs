@@ -89,7 +89,7 @@ impl Shell {
         clipped_ui(ui, "tracks", head.union(list), |ui| tracks::show(ui, &mut self.tracks, head, list, &mut context));
         clipped_ui(ui, "lower", bottom, |ui| bottom_panel::show(ui, &mut self.bottom, &mut context));
         if self.bottom.open {
-            self.bottom.height -= drag_bottom_edge(ui, bottom);
+            self.bottom.height -= drag_upper_edge(ui, bottom);
         }
         self.show_overlay(ui, whole, &theme, snapshot, &keys, &mut commands, &mut actions);
         for action in actions {
@@ -154,7 +154,7 @@ impl Shell {
 
     #[expect(
         clippy::too_many_arguments,
-        reason = "the fields of a second context; the first one borrows the instruments"
+        reason = "the fields of a second context, because the first one borrows the view"
     )]
     fn show_overlay(
         &mut self,
@@ -221,7 +221,7 @@ fn clipped_ui(ui: &mut Ui, name: &str, rect: Rect, draw: impl FnOnce(&mut Ui)) {
 }
 
 /// The upper edge of the bottom panel, which the user drags. Returns the points that it moved down.
-fn drag_bottom_edge(ui: &Ui, bottom: Rect) -> f32 {
+fn drag_upper_edge(ui: &Ui, bottom: Rect) -> f32 {
     let rect = Rect::from_min_max(bottom.min - vec2(0.0, 3.0), pos2(bottom.right(), bottom.top() + 4.0));
     let response = ui.interact(rect, egui::Id::unique("grip"), Sense::drag());
     response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Splitter, true, "Height of the lower panel"));

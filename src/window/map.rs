@@ -23,8 +23,8 @@ pub enum Populate {
 
 /// A shared mapping of a page-aligned span of a file.
 ///
-/// Holding one tells you: the memory stays mapped; nobody else in this program has a writable mapping of the same span;
-/// and if [`Mapping::is_locked`], the kernel keeps the pages in memory. It does *not* tell you that a store takes no
+/// Holding one tells you: the memory stays mapped; if it is writable, nobody else in this program has a writable mapping
+/// of the same span; and if [`Mapping::is_locked`], the kernel keeps the pages in memory. It does *not* tell you that a store takes no
 /// fault: the kernel write-protects pages of a file on a disk whenever it writes them back. It never does so on tmpfs.
 ///
 /// # Other processes
@@ -45,7 +45,7 @@ pub struct Mapping {
 
 impl Mapping {
     /// Maps `bytes` bytes of `file` from `offset` for writing. Both must be whole pages. The caller guarantees that no
-    /// other writable mapping of the span exists in this program: the butler maps each span of a take once.
+    /// other writable mapping of the span exists in this program: the butler maps each span of a take once for writing.
     pub fn writable(file: &File, offset: u64, bytes: usize) -> io::Result<Mapping> {
         check_span(offset, bytes)?;
         let raw = MmapOptions::new().offset(offset).len(bytes).map_raw(file)?;
@@ -60,6 +60,14 @@ impl Mapping {
         let guard = Guard::new(raw.as_ptr() as usize, bytes)
             .ok_or_else(|| io::Error::other("more playback windows than the program has room for"))?;
         Ok(Mapping { guard: Some(guard), raw, grant: None, writable: false })
+    }
+
+    /// Maps `bytes` bytes of `file` from `offset` for reading, so that the committer can write them to the disk. Both must
+    /// be whole pages. The audio thread no longer writes to the span, and nobody cuts the file short.
+    pub fn of_captured(file: &File, offset: u64, bytes: usize) -> io::Result<Mapping> {
+        check_span(offset, bytes)?;
+        let raw = MmapOptions::new().offset(offset).len(bytes).map_raw_read_only(file)?;
+        Ok(Mapping { guard: None, raw, grant: None, writable: false })
     }
 
     /// Brings every page into memory, for the access that the mapping allows. After `Ok`, the next access to a page
@@ -154,10 +162,13 @@ impl Mapping {
         unsafe { std::slice::from_raw_parts_mut(self.raw.as_mut_ptr(), self.raw.len()) }
     }
 
-    /// The memory of a writable mapping, for the committer to write to the disk.
+    /// The memory of captured sound, for the committer to write to the disk.
     pub fn bytes(&self) -> &[u8] {
-        assert!(self.writable, "bytes of a playback window are copied out");
-        // SAFETY: as in `bytes_mut`; `&self` excludes a writer.
+        assert!(self.guard.is_none(), "bytes of a playback window are copied out");
+        // SAFETY: the mapping is alive, readable and `len` bytes long; any byte is a valid `u8`. No thread of this
+        // program stores to the span: `&self` excludes a writer if this mapping is writable, and `of_captured` is called
+        // after the writable mapping is gone. When a span is given up, its pages may be punched meanwhile; the committer
+        // only passes the slice to the kernel, which reads zeros then.
         unsafe { std::slice::from_raw_parts(self.raw.as_ptr(), self.raw.len()) }
     }
 

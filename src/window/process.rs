@@ -1,5 +1,5 @@
-//! Populates the program's own memory before the first period: code, data, heap and the audio thread's stack. Thread:
-//! control (memory), audio (its stack, once, before the device starts).
+//! Populates the program's own memory before the audio thread uses it: code, data, heap and the audio thread's stack.
+//! Thread: control, opener and reconnect (memory), audio (its stack, once, before the device starts).
 #![expect(unsafe_code, reason = "advice on address ranges that the program owns")]
 
 use crate::limits::{AUDIO_STACK_BYTES, PAGE_BYTES};
@@ -15,7 +15,8 @@ const DRAWING: [&str; 9] = ["LLVM", "/dri/", "gallium", "libGL", "libEGL", "libX
 /// Brings every mapped page of code and private data into memory, so that running code for the first time takes no
 /// fault. Skips pages that cannot be populated. Returns the number of bytes visited.
 ///
-/// Call it before the device starts, when everything that the audio thread will use exists.
+/// Call it when new memory exists, and before the audio thread uses that memory: before the device starts, before a pass,
+/// before playback of other tracks, and before the audio thread gets a new device.
 pub fn populate() -> u64 {
     let Ok(maps) = std::fs::read_to_string("/proc/self/maps") else { return 0 };
     maps.lines().filter_map(populate_line).sum()

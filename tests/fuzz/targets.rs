@@ -196,12 +196,13 @@ pub fn spool(bytes: &[u8]) {
     let mut numbers = rest.chunks_exact(8).map(|word| u64::from_le_bytes(word.try_into().expect("eight")));
     let clock = numbers.next();
     let mut known = PassKnown { takes: Vec::new(), progress_page: Some(progress.frames.0), clock };
-    while let (Some(header), Some(memory_end)) = (numbers.next(), numbers.next()) {
-        known.takes.push(TakeKnown { header, memory_end: (memory_end % 3 > 0).then_some(memory_end), finished: None });
+    while let (Some(claimed_frames), Some(memory_end)) = (numbers.next(), numbers.next()) {
+        let memory_end = (memory_end % 3 > 0).then_some(memory_end);
+        known.takes.push(TakeKnown { claimed_frames, memory_end, finished: None });
     }
     let memory_end = known.takes.iter().filter_map(|take| take.memory_end).max();
-    let disk = known.takes.iter().map(|take| take.header).max().unwrap_or(0);
-    let least = known.takes.iter().map(|take| take.header).min().unwrap_or(0);
+    let disk = known.takes.iter().map(|take| take.claimed_frames).max().unwrap_or(0);
+    let least = known.takes.iter().map(|take| take.claimed_frames).min().unwrap_or(0);
     let last_sound = || Ok::<_, Rejected>(memory_end.unwrap_or(0));
     let (frames, basis) = length(&known, last_sound).expect("nothing failed");
     let most = disk.max(memory_end.unwrap_or(0)).max(clock.unwrap_or(0));

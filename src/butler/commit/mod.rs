@@ -5,8 +5,9 @@
 //! The spans of a take arrive in order and are written in order. A span that cannot be written stays in the spool, and
 //! the committer tries again. No span is given up before its sound is durable in a file.
 //!
-//! A header never claims a frame that is not durable in *every* take of its pass. After a power cut, recovery gives all
-//! takes of the pass the length of the longest claim.
+//! A header claims a frame only if it is durable in every take of the pass whose disk accepts writes. After a power cut,
+//! recovery gives all takes of the pass the length of the longest claim. A take whose disk rejected writes has silence
+//! there.
 
 mod disk_error;
 mod earlier_file;
@@ -103,8 +104,9 @@ struct SpoolUse {
 }
 
 impl SpoolUse {
-    /// Whether half of the spool is in use. A replica that is behind then gives spans up and copies them from the other
-    /// replica's file later.
+    /// Whether more than half of the spool is in use. The committer that is ahead then frees spans that the slower
+    /// replica still needs, and enters them as gaps of the slower replica. The committer of the slower replica later
+    /// fills its gaps from the other replica's file.
     fn is_short(&self) -> bool {
         self.spool_bytes_max / 2 < self.disk.spool_bytes.load(Relaxed)
     }
@@ -260,8 +262,14 @@ impl Committer {
                 }
             }
         }
-        if let Some(folder) = plans.first().and_then(|plan| plan.path.parent()) {
-            sync_folder(folder);
+        if let Some(folder) = plans.first().and_then(|plan| plan.path.parent())
+            && let Err(error) = sync_folder(folder)
+        {
+            notes.push(format!(
+                "{}: the names of the new files could not be made durable ({}); a power cut can cost these takes",
+                folder.display(),
+                describe(&error)
+            ));
         }
         notes.dedup();
         let files = match failed {
@@ -334,7 +342,8 @@ impl Committer {
         std::fs::create_dir_all(folder)
             .map_err(|error| format!("{}: cannot be made: {}", plan.path.display(), describe(&error)))?;
         let file = self.create(plan, start, self.ahead_in(&plan.path), &mut Vec::new())?;
-        sync_folder(folder);
+        // A disk that fails here rejects the sound next, and the committer reports that.
+        sync_folder(folder).ok();
         Ok(file)
     }
 
@@ -513,8 +522,8 @@ impl Committer {
     fn recorded(&self) -> Option<u64> {
         // Acquire: the samples stored before this number are visible. The committer does not write them a second time.
         let recorded = self.setup.published.pass_frames.load(Acquire);
-        // One block of the engine may not be in its window yet.
-        recorded.checked_sub(limits::PEAK_LAG_FRAMES).filter(|_| recorded != NO_PASS)
+        // The number counts only stored frames. One block is a margin.
+        recorded.checked_sub(limits::STORE_LAG_FRAMES).filter(|_| recorded != NO_PASS)
     }
 
     /// Fills gaps of this replica from the other one, for takes that have no span to write. Finishes the files before
@@ -555,9 +564,10 @@ fn reserve_ahead(path: &Path, speeds: impl Iterator<Item = u64>) -> Duration {
     Duration::from_millis((limits::RESERVE_SECONDS * 1000).min(free / 2 / speed.div_ceil(1000)))
 }
 
-/// Makes the names in a folder durable, as far as the file system can.
-fn sync_folder(folder: &Path) {
-    if let Ok(folder) = File::open(folder) {
-        folder.sync_all().ok();
+/// Makes the names in a folder durable. A file system that cannot sync a folder is no error.
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    match File::open(folder)?.sync_all() {
+        Err(error) if matches!(error.raw_os_error(), Some(libc::EINVAL | libc::ENOSYS | libc::EOPNOTSUPP)) => Ok(()),
+        result => result,
     }
 }

@@ -521,8 +521,8 @@ fn bytes_of(parts: &[IoSlice]) -> u64 {
     parts.iter().map(|part| part.len() as u64).sum()
 }
 
-/// Maps the spans among the first `run` that have no mapping, in order.
+/// Maps the spans among the first `run` that have no mapping, in order. With a mirror, both committers may do so at once.
 fn map_spans(spans: &VecDeque<Arc<SpanToCommit>>, run: usize, spool: &File) -> io::Result<Vec<Mapping>> {
     let unmapped = spans.iter().take(run).filter(|span| span.memory().is_none());
-    unmapped.map(|span| Mapping::writable(spool, span.offset.0, span.bytes)).collect()
+    unmapped.map(|span| Mapping::of_captured(spool, span.offset.0, span.bytes)).collect()
 }

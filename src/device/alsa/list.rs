@@ -1,4 +1,4 @@
-//! The list of ALSA devices with their abilities. Thread: control.
+//! The list of ALSA devices with their abilities. Thread: lister, opener, control.
 
 use super::open_error::holder_of;
 use super::pcm::{FORMATS, RATES, errno, pcm_format, quiet, system_says};

@@ -1,4 +1,5 @@
-//! The ALSA device: one or two PCMs, paced by capture where there is a capture side. Thread: audio (opening: control).
+//! The ALSA device: one or two PCMs, paced by capture where there is a capture side.
+//! Thread: audio (opening: opener, reconnect, control).
 //!
 //! Frame 0 is the first frame after [`Device::start`]. Output of the engine for frame n leaves the device at frame n +
 //! [`AlsaDevice::prefill_frames`] of the same clock, also after every recovery. When only the playback side had an

@@ -1,4 +1,4 @@
-//! PCM names: splits a pair of names, and replaces card numbers by ids. Thread: control.
+//! PCM names: splits a pair of names, and replaces card numbers by ids. Thread: any but audio.
 
 use crate::device::{DeviceError, DeviceSpec};
 use std::fs;

@@ -1,4 +1,4 @@
-//! Opening of the two directions of a device. Thread: control.
+//! Opening of the two directions of a device. Thread: opener, reconnect, control.
 
 use super::pcm::{Want, direction_name};
 use super::side::Side;

@@ -1,4 +1,5 @@
-//! Explains why a PCM cannot be opened: no card, no permission, or another program that holds it. Thread: control.
+//! Explains why a PCM cannot be opened: no card, no permission, or another program that holds it. Thread: opener,
+//! reconnect, control.
 
 use super::name::hardware_address;
 use super::pcm::{Want, system_says};

@@ -1,5 +1,5 @@
 //! Transfer of non-interleaved frames, which the `alsa` crate offers through raw pointers only, and resident memory for
-//! transfers. Thread: audio (allocation: control).
+//! transfers. Thread: audio (allocation: opener, reconnect, control).
 #![expect(unsafe_code, reason = "readn and writen take one raw pointer per channel")]
 
 use ::alsa::pcm::IO;

@@ -1,4 +1,5 @@
-//! Makes a sound card's mapped ring resident before the audio thread uses it. Thread: control.
+//! Makes a sound card's mapped ring resident before the audio thread uses it. Thread: opener, reconnect,
+//! control.
 //!
 //! The ring of a plugin is ordinary memory of alsa-lib, and some drivers map a page of theirs only when it is touched.
 //! Without this the first pass over the ring would fault on every page.

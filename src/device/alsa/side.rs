@@ -1,5 +1,5 @@
-//! One direction of an ALSA device: opens and configures a PCM, and transfers its samples. Thread: audio (opening:
-//! control).
+//! One direction of an ALSA device: opens and configures a PCM, and transfers its samples. Thread: audio
+//! (opening: opener, reconnect, control).
 
 use super::open_error::open_error;
 use super::pcm::{FORMATS, Want, direction_name, errno, pcm_format, rates_offered, system_says};

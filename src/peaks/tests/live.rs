@@ -6,7 +6,7 @@ use super::super::live_take::LiveTake;
 use super::super::store::{PeakStore, Quality, WaveformState};
 use super::{exact_columns, expected_columns, folder, sound, wait_until, wait_until_ready, wav};
 use crate::format::TakeFormat;
-use crate::limits::{DATA_OFFSET, PEAK_LAG_FRAMES};
+use crate::limits::{DATA_OFFSET, STORE_LAG_FRAMES};
 use nix::fcntl::{FallocateFlags, fallocate};
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::FileExt;
@@ -110,7 +110,7 @@ fn a_growing_take_is_drawn_from_its_spool_and_its_wav() {
                     committed = pages;
                 }
             }
-            let seen = end.saturating_sub(PEAK_LAG_FRAMES);
+            let seen = end.saturating_sub(STORE_LAG_FRAMES);
             wait_until(|| store.frames_of(id) == seen);
             let samples = &take.samples[..seen as usize * channels];
             for per in [1.0, 20.0, 256.0, 1024.0, 50_000.0] {
@@ -148,7 +148,7 @@ fn lost_frames_are_drawn_as_silence() {
     samples[49 * 1024..59 * 1024].fill(0.0);
     let mut store = PeakStore::start(folder.path()).unwrap();
     store.watch_live(take.take.clone());
-    wait_until(|| store.frames_of(id) == 200_000 - PEAK_LAG_FRAMES);
+    wait_until(|| store.frames_of(id) == 200_000 - STORE_LAG_FRAMES);
     let seen = exact_columns(&mut store, id, 0, 0.0, 256.0, 700);
     assert_eq!(seen, expected_columns(&samples, 1, 0, 0.0, 256.0, 700));
     assert_eq!(seen[49 * 4], Column { min: 0.0, max: 0.0 });
@@ -163,7 +163,7 @@ fn a_take_recorded_in_place_is_drawn_as_far_as_its_wav_reaches() {
     store.watch_live(LiveTake { spool: None, ..take.take.clone() });
     take.wav.write_all_at(&take.file[..4096 + 6 * 100_000], 0).unwrap();
     take.frames.store(90_000, SeqCst);
-    wait_until(|| store.frames_of(id) == 90_000 - PEAK_LAG_FRAMES);
+    wait_until(|| store.frames_of(id) == 90_000 - STORE_LAG_FRAMES);
     take.frames.store(300_000, SeqCst);
     wait_until(|| store.frames_of(id) == 100_000);
     take.frames.store(u64::MAX, SeqCst);
@@ -189,7 +189,7 @@ fn a_take_that_ends_before_its_drawn_part_is_built_again() {
     let mut store = PeakStore::start(folder.path()).unwrap();
     store.watch_live(take.take.clone());
     take.record(100_000);
-    wait_until(|| store.frames_of(id) == 100_000 - PEAK_LAG_FRAMES);
+    wait_until(|| store.frames_of(id) == 100_000 - STORE_LAG_FRAMES);
     // Only half of the take reached the disk.
     let (half, _) = wav(TakeFormat::S16, 1, &take.samples[..50_000]);
     take.wav.write_all_at(&half, 0).unwrap();

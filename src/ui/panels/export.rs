@@ -170,11 +170,7 @@ fn preview(ui: &mut Ui, state: &mut ExportState, request: &ExportRequest, contex
             Some(Ok(files)) => {
                 ui.label(RichText::new(format!("{} written", format::count(files.len(), "file"))).color(theme.good));
                 if Button::text("Open the export folder", "Open folder").size(90.0, 26.0).show(ui, theme).clicked() {
-                    let to = request.to.clone();
-                    // On a thread, because the start of a file manager may take seconds.
-                    let opening =
-                        std::thread::Builder::new().name("open".to_owned()).spawn(move || open::that(to).ok());
-                    drop(opening);
+                    context.send(Command::OpenExportFolder(request.to.clone()));
                 }
             }
             Some(Err(reason)) => {

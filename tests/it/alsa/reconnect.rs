@@ -234,7 +234,7 @@ fn a_stop_while_the_card_is_gone_leaves_no_thread_and_no_device_behind() {
                 control.poll();
                 control.is_device_gone()
             });
-            until("it is looked for", || threads().contains(&"comeback".to_owned()));
+            until("it is looked for", || threads().contains(&"reconnect".to_owned()));
             if comes_back {
                 // The card is found, but the program stops before it handles that.
                 bus.inject(Fault::None, 0);
@@ -244,7 +244,7 @@ fn a_stop_while_the_card_is_gone_leaves_no_thread_and_no_device_behind() {
             let (reports, _) = control.close();
             assert_eq!(reports.len(), 1);
             bus.plug_in();
-            assert_eq!((bus.open(), threads().contains(&"comeback".to_owned())), (0, false), "{:?}", threads());
+            assert_eq!((bus.open(), threads().contains(&"reconnect".to_owned())), (0, false), "{:?}", threads());
         }
     });
 }

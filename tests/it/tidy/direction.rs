@@ -1,13 +1,13 @@
 //! Checks which module uses which, against an ordered table. Thread: test.
 //!
-//! A module may use only modules that the table lists *before* it, and of those only the ones that its own line
-//! names. A permit that no source uses is an offence too, so the table shows the structure as it is.
+//! The list begins with the lowest module. A module imports only from earlier lines, and of those only from the ones
+//! that its own line names. A permit that no source uses is an offence too, so the table shows the structure as it is.
 
 use super::read::{paths_from, test_spans, words};
 use super::{Source, module_paths, nobody_offends, sources};
 use std::collections::BTreeSet;
 
-/// The modules of the crate from the bottom to the top, and the modules that each may use.
+/// The modules of the crate, the lowest first, and the modules that each may use.
 ///
 /// `name` permits everything in a module; `name.items` only what the module itself defines, none of its submodules. A
 /// module that is not in the table is refused, because its position is a decision.

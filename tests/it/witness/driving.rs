@@ -165,7 +165,7 @@ fn without_a_device_the_timeline_follows_the_clock_and_the_thread_sleeps() {
     broken.start = Err(StartError { call: "start", errno: 5 });
     let seen = Arc::clone(&published);
     let ender = std::thread::spawn(move || {
-        while seen.device_sleeps.load(Relaxed) == 0 {
+        while seen.counted_sleeps.load(Relaxed) == 0 {
             std::thread::sleep(Duration::from_millis(5));
         }
         std::thread::sleep(Duration::from_millis(150));
@@ -195,6 +195,6 @@ fn without_a_device_the_timeline_follows_the_clock_and_the_thread_sleeps() {
     assert!((1_280 + (most - 1_280) / 2..=most).contains(&frames), "{frames} of {most}");
     reel.assert_ramp(0..1_280, 0, DeviceFormat::S32);
     reel.assert_silent(1_280..frames);
-    let rests = published.device_sleeps.load(Relaxed);
+    let rests = published.counted_sleeps.load(Relaxed);
     assert!((1..=100).contains(&rests), "{rests} rests of 5 ms");
 }
