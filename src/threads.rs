@@ -114,7 +114,7 @@ pub struct Threads {
     /// Events that arrived while the audio thread was being ended.
     late_events: VecDeque<AudioEvent>,
     audio_thread: Option<JoinHandle<()>>,
-    disk_threads: Vec<JoinHandle<()>>,
+    disk_handles: Vec<JoinHandle<()>>,
     /// Everything that the mirror's committer needs to start; `None` once it was started.
     mirror_setup: Option<CommitterSetup>,
     mirror_thread: Option<JoinHandle<()>>,
@@ -157,7 +157,7 @@ pub fn start(device: Box<dyn Device>, setup: ThreadsSetup) -> Result<Threads, Th
         events,
     };
     let mirror_setup = committer(Replica::Mirror, mirror_commands, disk_event_sender.clone());
-    let mut disk_threads = vec![
+    let mut disk_handles = vec![
         spawn("butler", HELPER_STACK_BYTES, {
             let setup = ButlerSetup {
                 capabilities: setup.capabilities.clone(),
@@ -184,7 +184,7 @@ pub fn start(device: Box<dyn Device>, setup: ThreadsSetup) -> Result<Threads, Th
     ];
     let shared = (&published, &disk, &ledger, &budget);
     let reader_setup = reader_setup(&setup, &facts, shared, reader_commands, disk_event_sender);
-    disk_threads.push(spawn(READ_AHEAD, HELPER_STACK_BYTES, move || Reader::new(reader_setup).run())?);
+    disk_handles.push(spawn(READ_AHEAD, HELPER_STACK_BYTES, move || Reader::new(reader_setup).run())?);
 
     let (audio_thread, scheduling) = start_audio(engine, device, &published, &budget)?;
     Ok(Threads {
@@ -204,7 +204,7 @@ pub fn start(device: Box<dyn Device>, setup: ThreadsSetup) -> Result<Threads, Th
         setup,
         late_events: VecDeque::new(),
         audio_thread: Some(audio_thread),
-        disk_threads,
+        disk_handles,
         mirror_setup: Some(mirror_setup),
         mirror_thread: None,
     })
@@ -307,7 +307,7 @@ impl Threads {
     /// Name of the butler or committer thread if it has failed: they end on command only. Recording works without the
     /// read-ahead.
     pub fn failed_capture_thread(&self) -> Option<&str> {
-        let names = self.disk_threads.iter().filter(|thread| thread.is_finished());
+        let names = self.disk_handles.iter().filter(|thread| thread.is_finished());
         names.filter_map(|thread| thread.thread().name()).find(|name| *name != READ_AHEAD)
     }
 
@@ -348,7 +348,7 @@ impl Threads {
     pub fn end_disk(&mut self) {
         self.butler.send(ButlerCommand::Quit).ok();
         self.reader.send(ReaderCommand::Quit).ok();
-        let mut threads = self.disk_threads.drain(..);
+        let mut threads = self.disk_handles.drain(..);
         // A butler that failed has not sent how the takes end, and will not.
         let lost = threads.next().is_some_and(|butler| butler.join().is_err());
         let leave = || if lost { CommitCommand::Abandon } else { CommitCommand::Quit };

@@ -42,7 +42,10 @@ impl App {
                 }
                 Ok(())
             })?,
-            Command::PlayOrStop => self.with_control(play_or_stop)?,
+            Command::PlayOrStop => self.with_control(|control, transport| {
+                play_or_stop(control, transport);
+                Ok(())
+            })?,
             Command::Locate(to) => self.with_control(|control, _| control.locate(to))?,
             Command::ToStart => self.with_control(|control, _| control.locate(FramePos(0)))?,
             Command::ToEnd => self.with_control(|control, _| control.locate(control.session().end()))?,
@@ -202,9 +205,9 @@ impl App {
     }
 }
 
-fn play_or_stop(control: &mut Control, transport: &mut TransportRequests) -> Result<(), ControlError> {
+fn play_or_stop(control: &mut Control, transport: &mut TransportRequests) {
     if control.is_recording() {
-        return Ok(());
+        return;
     }
     let rolls = match control.published().motion() {
         Motion::Rolling => true,
@@ -218,5 +221,4 @@ fn play_or_stop(control: &mut Control, transport: &mut TransportRequests) -> Res
     } else {
         control.roll();
     }
-    Ok(())
 }

@@ -146,7 +146,7 @@ impl Jobs {
         while let Ok(event) = self.events.try_recv() {
             match event {
                 JobEvent::ExportProgress { fraction, file } => {
-                    (self.export.progress, self.export.file) = (Some(fraction), file)
+                    (self.export.progress, self.export.file) = (Some(fraction), file);
                 }
                 JobEvent::Exported(ended) => {
                     match &ended {
@@ -157,7 +157,7 @@ impl Jobs {
                 }
                 JobEvent::DoctorDone(findings) => self.doctor = Some(Some(Arc::new(findings))),
                 JobEvent::StressProgress { fraction, doing } => {
-                    (self.stress.progress, self.stress.doing) = (Some(fraction), doing)
+                    (self.stress.progress, self.stress.doing) = (Some(fraction), doing);
                 }
                 JobEvent::StressRow(row) => Arc::make_mut(&mut self.stress.rows).push(*row),
                 JobEvent::StressEnded(ended) => {

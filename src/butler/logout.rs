@@ -79,16 +79,16 @@ fn removes_ipc(root: &Path) -> bool {
         drop_ins.extend(conf.map(|entry| (entry.file_name(), entry.path())));
     }
     let files = main.into_iter().chain(drop_ins.into_values());
-    files.filter_map(|path| setting(&fs::read_to_string(path).ok()?)).last().unwrap_or(true)
+    files.filter_map(|path| setting(&fs::read_to_string(path).ok()?)).next_back().unwrap_or(true)
 }
 
 fn setting(text: &str) -> Option<bool> {
-    let values = text.lines().filter_map(|line| {
+    let mut values = text.lines().filter_map(|line| {
         let (key, value) = line.split_once('=')?;
         (key.trim() == "RemoveIPC").then(|| value.trim().to_ascii_lowercase())
     });
     values
-        .last()
+        .next_back()
         .filter(|value| !value.is_empty())
         .map(|value| !["no", "n", "false", "f", "off", "0"].contains(&&*value))
 }

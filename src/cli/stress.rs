@@ -28,7 +28,7 @@ pub fn run(args: &StressArgs) -> Result<(), Failure> {
     let live = !args.json && !args.told && std::io::stderr().is_terminal();
     let mut show = |update: Update<'_>| match update {
         Update::Doing { fraction, doing } if args.told => {
-            print(&json!({ "part": fraction, "doing": doing }).to_string())
+            print(&json!({ "part": fraction, "doing": doing }).to_string());
         }
         Update::Row(row) if args.told => print(&json!({ "row": row }).to_string()),
         Update::Doing { fraction, doing } if live => {

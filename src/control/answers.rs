@@ -76,17 +76,17 @@ impl Control {
     pub(super) fn on_disk_event(&mut self, event: DiskEvent) {
         match event {
             DiskEvent::TakesOpened { replica: Replica::Session, pass, files, notes } => {
-                self.takes_opened(pass, files, notes)
+                self.takes_opened(pass, files, notes);
             }
             DiskEvent::TakesOpened { replica: Replica::Mirror, pass, files, .. } => {
-                self.mirror_opened(pass, files.err())
+                self.mirror_opened(pass, files.err());
             }
             DiskEvent::PassReady { pass, windows, notes } => self.pass_ready(pass, windows, notes),
             DiskEvent::TakeFinished { replica: Replica::Session, take, frames, trouble } => {
                 self.take_finished(take, frames, trouble);
             }
             DiskEvent::TakeFinished { replica: Replica::Mirror, take, trouble, .. } => {
-                self.mirror_finished(take, trouble)
+                self.mirror_finished(take, trouble);
             }
             DiskEvent::Stuck { take, from, code } => self.take_refused(take, from, code),
             DiskEvent::PutBack { replica: Replica::Session, text } => self.caution(text),

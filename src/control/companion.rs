@@ -53,7 +53,9 @@ impl Companion {
         let (dir, session) = (requested.to_owned(), session.clone());
         let name = session_folder.file_name().map_or_else(|| PathBuf::from("session"), PathBuf::from);
         let saver = SessionSaver::start_with(move || {
-            before.into_iter().for_each(|mut earlier| drop(earlier.saver.finish()));
+            for mut earlier in before {
+                earlier.saver.finish();
+            }
             if is_overflow {
                 text_check(&own)?;
             }
@@ -168,7 +170,9 @@ impl Companions {
     fn finish_within(self, time_max: Duration) -> Vec<String> {
         let named = self.mirror.into_iter().chain(self.overflow);
         let mut all: Vec<Companion> = named.chain(self.earlier_overflows).chain(self.ending).collect();
-        all.iter_mut().for_each(|companion| companion.saver.close_queue());
+        for companion in &mut all {
+            companion.saver.close_queue();
+        }
         let until = Instant::now() + time_max;
         while !all.iter().all(|companion| companion.saver.has_ended()) && Instant::now() < until {
             std::thread::sleep(Duration::from_millis(2));

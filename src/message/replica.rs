@@ -41,6 +41,9 @@ impl Replica {
     }
 }
 
+/// The open files of one replica of a take, each with the position of its sound in the take.
+type OpenFiles = Vec<(FileStart, Arc<File>)>;
+
 /// State of one take that both committers share. Offsets are those of the spool. Arrays are indexed by
 /// [`Replica::index`].
 #[derive(Debug)]
@@ -49,7 +52,7 @@ pub struct ReplicaPair {
     first_paths: [PathBuf; 2],
     /// The open files of each replica, in order, and where the sound of each begins. Open files and not paths: another
     /// program may give the path to another file.
-    files: [Mutex<Vec<(FileStart, Arc<File>)>>; 2],
+    files: [Mutex<OpenFiles>; 2],
     /// End of the durable sound of each replica. Gaps before it may exist.
     durable: [AtomicU64; 2],
     gaps: [Mutex<Vec<Range>>; 2],

@@ -120,7 +120,7 @@ fn write(spool: &FoundSpool, folder: &SpoolFolder, to: &Path) -> Result<Extracte
         return Ok(one);
     }
     let began = progress.and_then(|progress| progress.began).unwrap_or_default();
-    let header = header_of(spool, &sound, one.frames, began + Frames(first));
+    let header = header_of(spool, sound, one.frames, began + Frames(first));
     fs::create_dir_all(to).map_err(|error| messages::at(to, &error))?;
     let path = to.join(name_of(spool));
     let file = OpenOptions::new().write(true).create_new(true).open(&path);
@@ -151,7 +151,7 @@ fn copy(spool: &FoundSpool, extents: &[(u64, u64)], from: u64, file: &File, head
     file.sync_all()
 }
 
-fn header_of(spool: &FoundSpool, sound: &SpoolSound, frames: u64, at: FramePos) -> Header {
+fn header_of(spool: &FoundSpool, sound: SpoolSound, frames: u64, at: FramePos) -> Header {
     let its = &spool.identity;
     let bext = Bext {
         description: "Sound that a take left in memory".to_owned(),
@@ -162,7 +162,7 @@ fn header_of(spool: &FoundSpool, sound: &SpoolSound, frames: u64, at: FramePos) 
         ..Bext::default()
     };
     let data_bytes = frames * its.frame_bytes as u64;
-    Header { bext, data_bytes, ..Header::new(sound.channels, sound.rate, sound.format) }
+    Header { data_bytes, bext, ..Header::new(sound.channels, sound.rate, sound.format) }
 }
 
 /// The name of the take's file with a part of its identity, because two sessions may have files of the same name.

@@ -64,7 +64,9 @@ impl Session {
         let changed: Vec<usize> = (0..self.tracks.len())
             .filter(|at| before.get(*at).is_none_or(|b| !Shared::is_same(&b.regions, &self.tracks[*at].regions)))
             .collect();
-        changed.into_iter().for_each(|track| self.fit_regions(track));
+        for track in changed {
+            self.fit_regions(track);
+        }
         Ok(())
     }
 }

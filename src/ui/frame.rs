@@ -176,7 +176,7 @@ impl WindowFrame {
                 }
                 FrameRequest::OpenSession => self.dialog.open_session(ctx),
                 FrameRequest::ChooseOverflowFolder => {
-                    self.overflow_dialog.folder(ctx, "Choose a folder for when the disk is full", None)
+                    self.overflow_dialog.folder(ctx, "Choose a folder for when the disk is full", None);
                 }
             }
         }

@@ -64,5 +64,6 @@ pub mod shell;
 pub mod pace;
 pub mod dialog;
 pub mod frame;
-#[cfg(all(test, feature = "gui-tests"))]
+#[cfg(test)]
+#[cfg(feature = "gui-tests")]
 pub mod demo;

@@ -80,7 +80,8 @@ fn write_picture(base: &Path, picture: &ColorImage) -> Result<(), String> {
     image.save(with_ending(base, ".png")).map_err(|error| error.to_string())
 }
 
-#[cfg(all(test, feature = "gui-tests"))]
+#[cfg(test)]
+#[cfg(feature = "gui-tests")]
 mod tests {
     use super::*;
 

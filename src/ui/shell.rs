@@ -84,7 +84,7 @@ impl Shell {
         clipped_ui(ui, "bar", bar, |ui| bar::show(ui, &mut self.bar, bar, &mut context));
         clipped_ui(ui, "health", health, |ui| health_line::show(ui, health, &mut context));
         clipped_ui(ui, "timeline", ruler.union(lanes), |ui| {
-            timeline::show(ui, &mut self.timeline, ruler, lanes, &mut context)
+            timeline::show(ui, &mut self.timeline, ruler, lanes, &mut context);
         });
         clipped_ui(ui, "tracks", head.union(list), |ui| tracks::show(ui, &mut self.tracks, head, list, &mut context));
         clipped_ui(ui, "lower", bottom, |ui| bottom_panel::show(ui, &mut self.bottom, &mut context));
@@ -228,7 +228,8 @@ fn drag_upper_edge(ui: &Ui, bottom: Rect) -> f32 {
     response.on_hover_and_drag_cursor(egui::CursorIcon::ResizeVertical).drag_delta().y
 }
 
-#[cfg(all(test, feature = "gui-tests"))]
+#[cfg(test)]
+#[cfg(feature = "gui-tests")]
 mod tests {
     use super::*;
     use crate::ui::demo;

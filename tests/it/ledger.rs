@@ -136,7 +136,9 @@ fn faders_of_two_tracks_are_two_steps_of_undo_and_one_drag_is_one() {
     for (track, db) in [(0, -1.0), (0, -2.0), (1, -3.0)] {
         control.edit(Edit::Gain(vec![(tracks[track], db)])).unwrap();
     }
-    let gains = |control: &Control| control.session().tracks().iter().map(|track| track.gain_db()).collect::<Vec<_>>();
+    let gains = |control: &Control| {
+        control.session().tracks().iter().map(faultless::session::Shared::gain_db).collect::<Vec<_>>()
+    };
     control.undo().unwrap();
     assert_eq!(gains(&control), [-2.0, 0.0]);
     control.undo().unwrap();

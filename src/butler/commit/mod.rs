@@ -539,7 +539,9 @@ impl Committer {
             let events = if writes && take.end.is_none() { Vec::new() } else { take.advance_earlier(&mut scratch) };
             let may_fill = !writes && self.retry_at.is_none() && !take.is_held();
             let filled = if may_fill { take.fill_gaps(&mut scratch) } else { Ok(false) };
-            events.into_iter().for_each(|event| self.send_event(event));
+            for event in events {
+                self.send_event(event);
+            }
             if let Err(error) = filled {
                 self.on_write_failure(at, &error);
             }

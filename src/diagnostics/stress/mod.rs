@@ -206,7 +206,7 @@ pub fn run(options: &Options, update: &mut dyn FnMut(Update<'_>), cancel: &Atomi
         }
         let (before, each) = (at as f32 / options.kinds.len() as f32, 1.0 / options.kinds.len() as f32);
         let mut doing = |fraction: f32, text: &str| {
-            update(Update::Doing { fraction: before + each * fraction, doing: format!("{kind}: {text}") })
+            update(Update::Doing { fraction: before + each * fraction, doing: format!("{kind}: {text}") });
         };
         doing(0.0, "preparing");
         let row = run_one(*kind, options, &scratch, &mut sheet.scheduling, &mut doing, cancel);

@@ -247,7 +247,8 @@ fn saved(at: Option<SystemTime>, now: SystemTime) -> (String, String) {
     (when, ago)
 }
 
-#[cfg(all(test, feature = "gui-tests"))]
+#[cfg(test)]
+#[cfg(feature = "gui-tests")]
 mod tests {
     use super::*;
     use crate::app::snapshot::Snapshot;

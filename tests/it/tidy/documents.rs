@@ -51,9 +51,8 @@ fn is_path(name: &str) -> bool {
 /// The segments of a name of an item or a test: `a::b`, or one word with an underscore.
 fn segments(name: &str) -> Option<Vec<&str>> {
     let segments: Vec<&str> = name.split("::").collect();
-    let is_name = |segment: &&str| {
-        segment.starts_with(|c: char| c.is_ascii_alphabetic()) && segment.bytes().all(|byte| is_word(byte))
-    };
+    let is_name =
+        |segment: &&str| segment.starts_with(|c: char| c.is_ascii_alphabetic()) && segment.bytes().all(is_word);
     let is_item = segments.len() > 1 || (name.contains('_') && !name.ends_with('_'));
     (is_item && segments.iter().all(is_name)).then_some(segments)
 }

@@ -100,7 +100,7 @@ impl WholeTake {
     fn of(files: &[&Take], placed: &HashMap<TakeId, Placed>) -> Option<WholeTake> {
         let mut take = Take::clone(files.first()?);
         for file in &files[1..] {
-            take.frames = take.frames + file.frames;
+            take.frames += file.frames;
             take.losses.extend(file.losses.iter().cloned());
             take.losses_unlisted += file.losses_unlisted;
             // The whole take is complete only if each file is.
@@ -384,5 +384,6 @@ fn trash_row(ui: &mut Ui, session: &Session, take: &Take, theme: &Theme) -> bool
         .clicked()
 }
 
-#[cfg(all(test, feature = "gui-tests"))]
+#[cfg(test)]
+#[cfg(feature = "gui-tests")]
 mod tests;
