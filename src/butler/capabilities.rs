@@ -1,10 +1,8 @@
 //! Capabilities of kernel and file systems, and the fallbacks for missing ones. Thread: control, at start.
 
-use super::logout;
 use super::spool::SpoolPlace;
 use crate::window::map::{Mapping, Populate};
 use nix::sys::memfd::{MFdFlags, memfd_create};
-use nix::unistd::getuid;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::fs::File;
@@ -77,14 +75,7 @@ impl Capabilities {
         };
         let folder = if lacks("tmpfs") { None } else { super::spool::folder() };
         let spool = match folder {
-            Some((folder, _)) => {
-                let effect = logout::effect(&folder, getuid().as_raw());
-                notes.extend(effect.map(|effect| {
-                    let (name, why, fix) = (folder.display(), effect.sentence(), effect.fix());
-                    format!("spool: {name}: {why}: recover a recording that was killed before you log out, or {fix}")
-                }));
-                SpoolPlace::Folder(folder)
-            }
+            Some((folder, _)) => SpoolPlace::Folder(folder),
             None => {
                 notes.push(
                     "no tmpfs that this user can write: the spool is nameless memory, and what is not yet on the disk is lost if the program is killed"
