@@ -546,7 +546,16 @@ def run_step(words):
     return child.returncode if child.returncode >= 0 else 128 - child.returncode
 
 
+def heed_signals():
+    """Lets the tests die of the signals that end a program. A shell starts its background programs with SIGINT ignored, and
+    children inherit that; the program under test heeds it."""
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+
+
 def main():
+    heed_signals()
     if len(sys.argv) > 1 and sys.argv[1] == "tests":
         return run_tests(sys.argv[2:])
     if len(sys.argv) > 3 and sys.argv[1] == "step":

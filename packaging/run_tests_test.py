@@ -3,6 +3,7 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -15,7 +16,7 @@ RUNNER = os.path.join(os.path.dirname(os.path.realpath(__file__)), "run_tests.py
 FAKE = """#!/bin/bash
 if [ "$1" = --list ]; then
     printf '%s: test\\n' a::passes a::fails a::hangs a::hides a::skips_itself a::skips_a_part a::dies a::does_not_run \\
-        a::reads_what_cargo_sets a::root_one a::root_two a::slow_is_late a::leaves_a_process a::skips_in_the_middle a::exits_without_a_word
+        a::reads_what_cargo_sets a::root_one a::root_two a::slow_is_late a::leaves_a_process a::skips_in_the_middle a::exits_without_a_word a::may_be_interrupted
     exit
 fi
 name=$2
@@ -31,6 +32,8 @@ case $name in
     a::skips_in_the_middle) echo "SKIPPED it: needs a star"; exit 77 ;;
     a::exits_without_a_word) exit 77 ;;
     a::skips_a_part) echo; echo "PART SKIPPED its end: needs the sun"; ok ;;
+    # Bit 1 of the mask is SIGINT.
+    a::may_be_interrupted) [ $((0x$(sed -n 's/^SigIgn:\t*//p' /proc/$$/status) & 2)) = 0 ] && ok ;;
     a::dies) kill -SEGV $$ ;;
     a::does_not_run) echo 'test result: ok. 0 passed; 0 failed; 0 ignored; 0 measured; 9 filtered out' ;;
     a::reads_what_cargo_sets) [ -n "$CARGO_MANIFEST_DIR" ] && [ "$PWD" = "$CARGO_MANIFEST_DIR" ] && ok ;;
@@ -72,6 +75,12 @@ class Runner(unittest.TestCase):
         status, text, _ = self.run_fake("--only", "a::passes")
         self.assertEqual(status, 0, text)
         self.assertRegex(text, r"^ok +0\.\d s  fake a::passes\ntests: 1 passed, 0 failed, 0 skipped\n$")
+
+    def test_a_test_may_be_interrupted_though_the_runner_was_started_in_the_background(self):
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        self.addCleanup(signal.signal, signal.SIGINT, before)
+        status, text, _ = self.run_fake("--only", "a::may_be_interrupted")
+        self.assertEqual(status, 0, text)
 
     def test_a_test_that_fails_is_named_with_its_words(self):
         status, text, _ = self.run_fake("--only", "a::fails", "--only", "a::passes")
