@@ -85,7 +85,7 @@ pub fn mix_of(track: &Track, session: &Session) -> Mix {
 /// A region that is heard, and its take.
 #[derive(Clone, Copy, Debug)]
 pub struct AudibleRegion<'a> {
-    /// The region.
+    /// The region that is heard.
     pub region: &'a Region,
     /// The take that it plays.
     pub take: &'a Take,

@@ -5,6 +5,7 @@
 
 use super::build_snapshot::TransportRequests;
 use super::command::Command;
+use super::jobs::{ExportRequest, StressRequest};
 use super::settings::Settings;
 use super::{App, OpenState};
 use crate::control::edit::Edit;
@@ -91,12 +92,7 @@ impl App {
                 self.apply_settings(Settings { overflow: Some(folder), ..(*self.settings).clone() });
             }
             Command::Settings(settings) => self.apply_settings(*settings),
-            Command::Export(request) => {
-                if let OpenState::Open(control) = &mut self.state {
-                    let session = control.shared();
-                    self.jobs.export(*request, control.folder().to_path_buf(), session);
-                }
-            }
+            Command::Export(request) => self.export(*request),
             Command::CancelExport => self.jobs.cancel_export(),
             Command::Doctor => {
                 if let OpenState::Open(control) = &self.state {
@@ -104,11 +100,7 @@ impl App {
                     self.jobs.doctor(control.folder().to_path_buf(), tracks, rate, self.settings.format);
                 }
             }
-            Command::Stress(request) => {
-                let base = self.session_info.folder.parent().map_or_else(std::env::temp_dir, PathBuf::from);
-                let program = self.options.program.clone();
-                self.jobs.stress(request, &base, self.settings.period, program);
-            }
+            Command::Stress(request) => self.stress(request),
             Command::CancelStress => self.jobs.cancel_stress(),
             Command::OpenFolder => {
                 if let OpenState::Open(control) = &self.state {
@@ -119,6 +111,19 @@ impl App {
             Command::Acknowledge => self.acknowledge(),
         }
         Ok(())
+    }
+
+    fn export(&mut self, request: ExportRequest) {
+        if let OpenState::Open(control) = &mut self.state {
+            let session = control.shared();
+            self.jobs.export(request, control.folder().to_path_buf(), session);
+        }
+    }
+
+    fn stress(&mut self, request: StressRequest) {
+        let base = self.session_info.folder.parent().map_or_else(std::env::temp_dir, PathBuf::from);
+        let program = self.options.program.clone();
+        self.jobs.stress(request, &base, self.settings.period, program);
     }
 
     /// Does `work` if a session and a device are open.

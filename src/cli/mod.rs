@@ -99,7 +99,7 @@ pub fn print(line: &str) {
     writeln!(out, "{line}").and_then(|()| out.flush()).ok();
 }
 
-/// What to do about a pass of the session that is not finished, as the end of a sentence. `None`: every pass is finished.
+/// Advice about a pass of the session that is not finished, as the end of a sentence. `None`: every pass is finished.
 pub fn unfinished_pass(folder: &Path, session: &Session) -> Option<String> {
     let advice = match (is_needed(session), is_in_use(folder)) {
         (false, _) => return None,

@@ -22,7 +22,7 @@ pub struct Voices {
     slots: Box<[Option<Box<Voice>>]>,
     /// No slot at or above this index is in use.
     end: usize,
-    /// See [`Mix::sources`].
+    /// Whether tracks that monitor automatically play their inputs now, see [`Mix::sources`].
     live: bool,
 }
 

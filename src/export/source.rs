@@ -93,7 +93,7 @@ pub(super) struct Checked {
     pub(super) problems: Vec<String>,
 }
 
-/// What is known of a take after it was opened.
+/// The result of opening a take.
 enum Found {
     /// Frames in its file, and whether it may be shorter than the session says.
     Readable {

@@ -72,7 +72,7 @@ pub enum AudioEvent {
     },
     /// The device's outputs ran dry or over. Every recorded frame arrived.
     PlaybackXrun {
-        /// Timeline position.
+        /// Timeline position at which the audio thread noticed it.
         at: FramePos,
     },
     /// A take had no capture window for some frames. The take has silence in their place.

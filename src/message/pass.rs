@@ -77,7 +77,7 @@ pub struct Capture {
     pub format: TakeFormat,
     /// Frames for which there was no window.
     pub overrun: Frames,
-    /// Overruns.
+    /// The overruns of this take, with their positions in the take.
     pub losses: LossLog,
     /// The overrun that has not ended yet: first frame in the take, length so far.
     pub open: Option<(FramePos, Frames)>,
