@@ -116,7 +116,7 @@ pub fn open(path: &Path, wav: Fingerprint) -> Option<Pyramid> {
     read(file, file_bytes, wav)
 }
 
-/// Like [`open`], from a file of `file_bytes` bytes that is positioned at its start.
+/// Like [`open()`], from a file of `file_bytes` bytes that is positioned at its start.
 pub fn read(mut file: impl Read + Seek, file_bytes: u64, wav: Fingerprint) -> Option<Pyramid> {
     let mut header = [0; HEADER_BYTES];
     file.read_exact(&mut header).ok()?;

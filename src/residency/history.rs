@@ -13,8 +13,8 @@ pub struct History {
 }
 
 impl History {
-    /// Adds a sample. Drops the oldest ones that exceed [`limits::WATCH_HISTORY_MS`] or
-    /// [`limits::WATCH_HISTORY_BYTES_MAX`].
+    /// Adds a sample. Drops the oldest ones that exceed [`limits::RESIDENCY_HISTORY_MS`] or
+    /// [`limits::RESIDENCY_HISTORY_BYTES_MAX`].
     pub fn push(&mut self, sample: Arc<Sample>) {
         let now = sample.at;
         self.cells += cells(&sample);
