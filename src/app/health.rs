@@ -124,7 +124,7 @@ fn caution(input: &HealthInput<'_>, make: &MakeHealth<'_>) -> Option<Health> {
         && figures.spool_bytes_max > 0
     {
         let used = 100 * figures.spool_bytes / figures.spool_bytes_max;
-        let advice = format!("Recording goes on in memory, {used} % of it used; nothing is lost");
+        let advice = format!("Recording continues in memory, {used} % of it used; nothing is lost");
         return Some(make(Severity::Caution, "The disk is behind.", Some(advice)));
     }
     if let Some(trouble) = input.disk {

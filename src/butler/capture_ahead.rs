@@ -344,7 +344,7 @@ impl Butler {
                 DiskEvent::Trouble {
                     replica: Replica::Session,
                     reason: format!(
-                        "spool: {mebibytes} MiB are full or memory is short; recording goes on in the windows that are left"
+                        "spool: {mebibytes} MiB are full or memory is short; recording continues in the windows that are left"
                     ),
                 }
             } else {

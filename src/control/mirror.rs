@@ -90,7 +90,7 @@ impl Control {
             return PassMirror::None;
         };
         if let Err(error) = self.running.start_mirror() {
-            self.caution(format!("mirror: {error}; recording goes on without it"));
+            self.caution(format!("mirror: {error}; recording continues without it"));
             return PassMirror::None;
         }
         let mut plans = Vec::with_capacity(takes.len());
@@ -101,7 +101,7 @@ impl Control {
             plans.push(TakePlan { path, ..take.plan.clone() });
         }
         if self.running.mirror.try_send(CommitCommand::Open { pass, takes: plans }).is_err() {
-            self.caution("mirror: its disk does not answer; recording goes on without it".to_owned());
+            self.caution("mirror: its disk does not answer; recording continues without it".to_owned());
             return PassMirror::None;
         }
         PassMirror::Opening(folder, Instant::now())
@@ -129,7 +129,7 @@ impl Control {
                     finishing_since: None,
                 });
             }
-            Some(reason) => self.loss(format!("mirror: {reason}; recording goes on without it")),
+            Some(reason) => self.loss(format!("mirror: {reason}; recording continues without it")),
         }
     }
 
@@ -142,7 +142,7 @@ impl Control {
             return false;
         }
         run.mirror = PassMirror::None;
-        self.loss("mirror: its disk does not answer; recording goes on without it".to_owned());
+        self.loss("mirror: its disk does not answer; recording continues without it".to_owned());
         true
     }
 
