@@ -22,6 +22,8 @@ pub mod time;
 pub mod format;
 pub mod histogram;
 pub mod lock;
+pub mod mailbox;
+pub mod reaper;
 pub mod rt;
 pub mod file_system;
 pub mod wav;

@@ -3,6 +3,7 @@
 use super::health::{self, HealthInput};
 use super::snapshot::{DeviceView, DiskSpace, EngineFigures, Meter, PassPhase, PassView, Snapshot, Stage, Transport};
 use super::{App, OpenState};
+use crate::butler::capabilities::CapturePath;
 use crate::control::pass::PassStatus;
 use crate::control::report::{Reading, faults_by_kind};
 use crate::control::{Control, Severity};
@@ -205,7 +206,7 @@ fn closed(snapshot: &Snapshot) -> HealthInput<'_> {
 }
 
 fn transport(control: &Control, pass: Option<PassStatus>, requests: &TransportRequests) -> Transport {
-    let published = control.published();
+    let (published, setup) = (control.published(), &control.running().setup);
     let pass = pass.map(|pass| PassView {
         phase: match (pass.is_ready, pass.has_begun, pass.has_ended) {
             (_, _, true) => PassPhase::Finishing,
@@ -217,6 +218,10 @@ fn transport(control: &Control, pass: Option<PassStatus>, requests: &TransportRe
         frames: pass.frames,
         takes: Arc::new(pass.takes),
         losses: Arc::new(pass.losses),
+        spool: match setup.capture_path {
+            CapturePath::Spool => Some(setup.capabilities.spool.clone()),
+            CapturePath::InPlace => None,
+        },
     });
     Transport {
         motion: published.motion(),

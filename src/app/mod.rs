@@ -19,7 +19,7 @@ pub mod report;
 pub mod settings;
 pub mod shared_app;
 pub mod snapshot;
-mod waves;
+pub mod waves;
 
 use crate::app::snapshot::{EventEntry, Snapshot, Stage};
 use crate::butler::capabilities::CapturePath;
@@ -88,7 +88,7 @@ pub enum Repaint {
 #[derive(Default)]
 pub struct LiveSources<'a> {
     pub waves: Option<&'a mut PeakStore>,
-    /// The residency samples, while the residency panel is open.
+    /// The residency samples, once the residency panel was open.
     pub watcher: Option<&'a Watcher>,
 }
 
@@ -125,9 +125,6 @@ pub struct App {
     closing: bool,
     needs_repaint: bool,
     save_to_announce: Option<u64>,
-    waves: waves::Waves,
-    /// Whether the watcher has a view and therefore samples.
-    watcher_has_view: bool,
 }
 
 impl App {
@@ -155,8 +152,6 @@ impl App {
             closing: false,
             needs_repaint: true,
             save_to_announce: None,
-            waves: waves::Waves::default(),
-            watcher_has_view: false,
             options,
         };
         if let Some(note) = note {
@@ -194,8 +189,6 @@ impl App {
             let stage = if self.closing { Stage::Closing } else { Stage::Opening };
             if let OpenState::Open(control) = std::mem::replace(&mut self.state, OpenState::Empty(stage)) {
                 self.input_watch.watch(None);
-                self.waves = waves::Waves::default();
-                self.watcher_has_view = false;
                 self.session_info.keep_session(&control);
                 // A session that is reopened with another device must not be removed, even if it is untouched.
                 let again = self
@@ -271,7 +264,6 @@ impl App {
             Motion::Stopping | Motion::DeclickToLocate | Motion::WaitingForData => {}
         }
         self.inhibitor.set_active(control.is_recording());
-        self.waves.update(control);
         if self.save_to_announce.is_some_and(|revision| revision <= control.saved_revision()) {
             self.save_to_announce = None;
             notices.push(Notice { severity: Severity::Info, text: "Saved".to_owned() });
@@ -394,7 +386,6 @@ impl App {
                     || control.published().motion() != Motion::Stopped
                     || self.input_watch.is_audible()
                     || control.is_device_gone()
-                    || self.waves.is_busy()
             }
             OpenState::Empty(_) => self.opener.is_busy(),
         };
@@ -405,18 +396,12 @@ impl App {
         }
     }
 
-    /// The waveforms and, if `residency`, the residency samples. The watcher samples only while `residency` is true.
-    pub fn live_sources(&mut self, residency: bool) -> LiveSources<'_> {
-        let watcher = match &mut self.state {
-            OpenState::Open(control) if residency || self.watcher_has_view => control.watcher().ok(),
-            _ => None,
-        };
-        self.watcher_has_view |= watcher.is_some();
-        if let Some(watcher) = watcher.filter(|_| !residency) {
-            watcher.set_view(None);
-            self.watcher_has_view = false;
+    /// The watcher of residency, which the front end tells what to sample. The first call starts its thread.
+    pub fn watcher(&mut self) -> Option<Arc<Watcher>> {
+        match &mut self.state {
+            OpenState::Open(control) => control.watcher().ok(),
+            OpenState::Empty(_) => None,
         }
-        LiveSources { waves: self.waves.store(), watcher: watcher.filter(|_| residency) }
     }
 
     /// The state to draw. Meter peaks are the highest since the last call.

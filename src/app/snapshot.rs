@@ -3,6 +3,7 @@
 
 use super::jobs::{DoctorView, ExportView, StressView};
 use super::settings::Settings;
+use crate::butler::spool::SpoolPlace;
 use crate::control::Severity;
 use crate::device::Listed;
 use crate::histogram::Counts;
@@ -108,6 +109,8 @@ pub struct PassView {
     pub takes: Arc<Vec<(TrackId, TakeId)>>,
     /// Losses so far: position on the timeline and length.
     pub losses: Arc<Vec<(FramePos, Frames)>>,
+    /// Where the spool files of the takes are; `None`: sound goes directly into the WAV files.
+    pub spool: Option<SpoolPlace>,
 }
 
 /// The phases of a pass, in order.

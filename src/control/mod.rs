@@ -180,7 +180,7 @@ pub struct Control {
     /// Names of the files that were in the session's folder when it was opened. No new take gets one of these names.
     file_names_found: Vec<String>,
     watched_folder: session_folder::WatchedFolder,
-    watcher: Option<Watcher>,
+    watcher: Option<Arc<Watcher>>,
     event_log: events::EventLog,
 }
 
@@ -292,17 +292,18 @@ impl Control {
     }
 
     /// The watcher that samples the residency of windows. The first call starts its thread.
-    pub fn watcher(&mut self) -> io::Result<&Watcher> {
-        let watcher = match self.watcher.take() {
-            Some(watcher) => watcher,
-            None => Watcher::start(Sources {
+    pub fn watcher(&mut self) -> io::Result<Arc<Watcher>> {
+        let watcher = match &self.watcher {
+            Some(watcher) => Arc::clone(watcher),
+            None => Arc::new(Watcher::start(Sources {
                 ledger: Arc::clone(&self.running.ledger),
                 published: Arc::clone(&self.running.published),
                 disk: Arc::clone(&self.running.disk),
                 budget: Arc::clone(&self.running.budget),
-            })?,
+            })?),
         };
-        Ok(self.watcher.insert(watcher))
+        self.watcher = Some(Arc::clone(&watcher));
+        Ok(watcher)
     }
 
     /// The numbers that the audio thread publishes.

@@ -25,7 +25,7 @@ use crate::wav::header::Header;
 use serde::Serialize;
 use std::fs::{self, File};
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::{Acquire, Relaxed};
 use std::time::{Duration, Instant};
 use uuid::Uuid;
 
@@ -232,7 +232,8 @@ impl Control {
     /// The present state of the pass; `None` if none is on.
     pub fn pass_status(&self) -> Option<PassStatus> {
         let run = self.pass.as_ref()?;
-        let recorded = Some(self.published().pass_frames.load(Relaxed)).filter(|frames| *frames != NO_PASS);
+        // The reader of the count also reads the recorded sound itself, to draw it.
+        let recorded = Some(self.published().pass_frames.load(Acquire)).filter(|frames| *frames != NO_PASS);
         let take = run.takes.first().and_then(|take| self.session.take(take.id));
         let tracks = run.takes.iter().filter_map(|take| Some((self.session.take(take.id)?.track, take.id)));
         let ended = run.ended.as_ref().map(|ended| ended.frames);

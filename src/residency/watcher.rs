@@ -6,10 +6,10 @@ use super::sampler::Sampler;
 use super::story;
 use crate::limits::RESIDENCY_HZ_MAX;
 use crate::lock::lock;
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
+use crate::mailbox::{Mailbox, Poster, mailbox};
+use crossbeam_channel::RecvTimeoutError;
 use std::io;
 use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// The thread works at most one part in this many of its time. With very many tracks it takes fewer samples than
@@ -19,13 +19,13 @@ const SHARE: u32 = 20;
 /// Stack of the thread in bytes.
 const STACK_BYTES: usize = 256 * 1024;
 
-/// The handle of the thread. Dropping it ends the thread.
+/// The handle of the thread. Dropping it ends the thread and does not wait for it: the thread only reads.
 #[derive(Debug)]
 pub struct Watcher {
     sources: Sources,
     samples: Arc<Samples>,
-    commands: Sender<WatchCommand>,
-    thread: Option<JoinHandle<()>>,
+    /// The view that is wanted. Only the newest one counts.
+    views: Poster<Option<View>>,
 }
 
 /// The samples that the thread writes and the handle reads.
@@ -35,29 +35,23 @@ struct Samples {
     history: Mutex<History>,
 }
 
-#[derive(Clone, Copy, Debug)]
-enum WatchCommand {
-    Show(Option<View>),
-    Quit,
-}
-
 impl Watcher {
     /// Starts the thread. It sleeps until [`Watcher::set_view`] requests samples.
     pub fn start(sources: Sources) -> io::Result<Watcher> {
-        let (commands, received) = unbounded();
+        let (views, wanted) = mailbox();
         let samples = Arc::new(Samples::default());
-        let thread = std::thread::Builder::new().name("watcher".to_owned()).stack_size(STACK_BYTES).spawn({
+        std::thread::Builder::new().name("watcher".to_owned()).stack_size(STACK_BYTES).spawn({
             let (sources, samples) = (sources.clone(), Arc::clone(&samples));
-            move || run(Sampler::new(sources), &samples, &received)
+            move || run(Sampler::new(sources), &samples, &wanted)
         })?;
-        Ok(Watcher { sources, samples, commands, thread: Some(thread) })
+        Ok(Watcher { sources, samples, views })
     }
 
     /// Requests samples of `view` from now on. `None`: the thread sleeps and costs nothing. Samples taken before are
     /// kept.
     pub fn set_view(&self, view: Option<View>) {
         // A thread that has failed takes no more samples; the age of the last one shows it.
-        self.commands.send(WatchCommand::Show(view)).ok();
+        self.views.post(view);
     }
 
     /// The last sample. Does not wait: `None` before the first sample, and while the thread replaces it.
@@ -85,26 +79,13 @@ impl Watcher {
     }
 }
 
-impl Drop for Watcher {
-    fn drop(&mut self) {
-        self.commands.send(WatchCommand::Quit).ok();
-        if let Some(thread) = self.thread.take() {
-            thread.join().ok();
-        }
-    }
-}
-
-fn run(mut sampler: Sampler, samples: &Samples, commands: &Receiver<WatchCommand>) {
+fn run(mut sampler: Sampler, samples: &Samples, views: &Mailbox<Option<View>>) {
     let mut view: Option<View> = None;
     let mut next = Instant::now();
     loop {
-        let order = match view {
-            None => commands.recv().map_err(|_| RecvTimeoutError::Disconnected),
-            Some(_) => commands.recv_deadline(next),
-        };
-        match order {
-            Ok(WatchCommand::Quit) | Err(RecvTimeoutError::Disconnected) => return,
-            Ok(WatchCommand::Show(wanted)) => {
+        match views.take(view.is_some().then_some(next)) {
+            Err(RecvTimeoutError::Disconnected) => return,
+            Ok(wanted) => {
                 if view.is_none() {
                     sampler.forget();
                     next = Instant::now();

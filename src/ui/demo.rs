@@ -123,6 +123,7 @@ pub fn recording(tracks: usize, seconds: u64) -> Snapshot {
         frames,
         takes: Arc::new(Vec::new()),
         losses: Arc::new(Vec::new()),
+        spool: None,
     });
     let parts = [
         format!("{tracks} tracks"),

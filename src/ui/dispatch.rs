@@ -290,6 +290,7 @@ mod tests {
             frames: Frames(48_000),
             takes: Arc::default(),
             losses: Arc::default(),
+            spool: None,
         });
         assert_eq!(dispatch(Action::Stop, &snapshot, &View::default()), []);
     }

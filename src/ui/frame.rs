@@ -12,7 +12,9 @@ use super::widget::{Button, Look};
 use crate::app::command::Command;
 use crate::app::shared_app::SharedApp;
 use crate::app::snapshot::Snapshot;
-use crate::app::{App, Options, Repaint};
+use crate::app::waves::Waves;
+use crate::app::{App, LiveSources, Options, Repaint};
+use crate::residency::watcher::Watcher;
 use egui::{Align, Color32, Layout, Rect, Ui, UiBuilder, ViewportCommand, vec2};
 use nix::sys::resource::{UsageWho, getrusage};
 use std::sync::{Arc, MutexGuard};
@@ -38,6 +40,9 @@ const HIDDEN_POLL: Duration = Duration::from_millis(200);
 pub struct WindowFrame {
     app: SharedApp,
     shell: Shell,
+    waves: Waves,
+    /// The watcher that has a view and therefore samples.
+    watcher: Option<Arc<Watcher>>,
     pace: Pace,
     close_request: CloseRequest,
     /// Asks for the session to open.
@@ -67,6 +72,8 @@ impl WindowFrame {
         WindowFrame {
             app,
             shell: Shell::default(),
+            waves: Waves::default(),
+            watcher: None,
             pace: Pace::default(),
             close_request: CloseRequest::None,
             dialog: Dialog::default(),
@@ -166,6 +173,18 @@ impl WindowFrame {
         });
     }
 
+    /// Lets the watcher sample while the residency panel is visible, and only then.
+    fn update_watcher(&mut self, app: &mut App) {
+        let wanted = if self.shell.bottom.shows_residency() { app.watcher() } else { None };
+        if let Some(before) = self.watcher.take()
+            && wanted.is_none()
+        {
+            before.set_view(None);
+            self.shell.bottom.residency.hide();
+        }
+        self.watcher = wanted;
+    }
+
     fn apply_frame_requests(&mut self, ctx: &egui::Context, app: &mut App) {
         for request in std::mem::take(&mut self.shell.frame_requests) {
             match request {
@@ -202,7 +221,7 @@ impl eframe::App for WindowFrame {
             Repaint::Moving if hidden => ctx.request_repaint_after(HIDDEN_POLL),
             Repaint::Moving => ctx.request_repaint_after(self.pace.wait(now)),
         }
-        if !hidden && self.shell.moves() {
+        if !hidden && (self.shell.moves() || self.waves.is_busy()) {
             ctx.request_repaint_after(self.pace.wait(now));
         }
     }
@@ -216,8 +235,10 @@ impl eframe::App for WindowFrame {
             self.zoom = zoom;
             ui.ctx().set_zoom_factor(zoom);
         }
-        let residency = self.shell.bottom.shows_residency();
-        let commands = self.shell.show(ui, &snapshot, app.live_sources(residency));
+        self.waves.update(&snapshot);
+        self.update_watcher(&mut app);
+        let live_sources = LiveSources { waves: self.waves.store(), watcher: self.watcher.as_deref() };
+        let commands = self.shell.show(ui, &snapshot, live_sources);
         if self.close_request != CloseRequest::None || app.is_closing() {
             let theme = self.shell.theme.clone().unwrap_or_else(Theme::dark);
             self.close_question(ui, &theme, &mut app);

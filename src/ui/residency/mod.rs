@@ -58,6 +58,11 @@ impl ResidencyState {
         self.freeze_clicked = true;
     }
 
+    /// The panel is not visible any more, and the watcher has no view. The next picture of the panel requests one.
+    pub fn hide(&mut self) {
+        self.view = None;
+    }
+
     /// Whether the map is frozen.
     pub fn is_frozen(&self) -> bool {
         self.frozen.is_some()
