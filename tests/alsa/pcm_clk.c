@@ -6,6 +6,8 @@
  * Both directions of all PCMs on one bus file share one clock. With "ramp 1", capture frame d of channel c is
  * ((d + c * 1000003) mod 2^24) - 2^23 in the top 24 bits. Otherwise capture gets the frame that was played `latency`
  * frames before, or silence if none was played. "access" allows m: mapped, r: read/write, n: non-interleaved r/w.
+ * With "kernel 1" the PCM behaves like a card's own: its description is a card's, and with a stop threshold of the boundary
+ * it goes on at an overrun. Frames that were overwritten are then read as the frames that overwrote them.
  *
  * Fields of the bus file (native endian) that tests write:
  *    0 u32 set to BUS_MAGIC by the first user    4 u32 fault, see enum    8 i32 clock error, parts per million
@@ -58,6 +60,9 @@ struct card {
 	uint64_t hole, hole_at; /* frames of the last silent loss, and their position */
 	uint64_t next;        /* device frame behind the last one before an xrun; 0: none */
 	snd_pcm_uframes_t wake_frames;
+	long kernel;
+	int endless;          /* the stop threshold is the boundary */
+	snd_pcm_uframes_t boundary;
 };
 
 static uint64_t clock_ns(void)
@@ -209,16 +214,22 @@ static snd_pcm_sframes_t xrun(struct card *card)
 	return -EPIPE;
 }
 
+/* The position that alsa-lib wants: modulo the boundary for a counter that may be more than a buffer ahead. */
+static snd_pcm_sframes_t wrapped(struct card *card, uint64_t frames)
+{
+	return frames % (card->kernel ? card->boundary : card->io.buffer_size);
+}
+
 static snd_pcm_sframes_t card_pointer(snd_pcm_ioplug_t *io)
 {
 	struct card *card = io->private_data;
 	struct bus *bus = card->bus;
 	if (is_gone(card)) {
 		snd_pcm_ioplug_set_state(io, SND_PCM_STATE_DISCONNECTED);
-		return io->hw_ptr % io->buffer_size;
+		return wrapped(card, io->hw_ptr);
 	}
 	if (!card->running)
-		return io->hw_ptr % io->buffer_size;
+		return wrapped(card, io->hw_ptr);
 	if (bus->fault == (is_capture(io) ? CAPTURE_XRUN : PLAYBACK_XRUN)) {
 		/* The argument is the number of further xruns, each directly after the next start. */
 		if (bus->argument)
@@ -234,7 +245,7 @@ static snd_pcm_sframes_t card_pointer(snd_pcm_ioplug_t *io)
 			card->next = frame_at(card, io->appl_ptr);
 		card_stop(io);
 		snd_pcm_ioplug_set_state(io, SND_PCM_STATE_SUSPENDED); /* returning an error would turn this into an xrun */
-		return io->hw_ptr % io->buffer_size;
+		return wrapped(card, io->hw_ptr);
 	}
 	if (bus->fault == SILENT_LOSS && is_capture(io)) {
 		bus->fault = NONE;
@@ -244,9 +255,9 @@ static snd_pcm_sframes_t card_pointer(snd_pcm_ioplug_t *io)
 		bus->lost += card->hole;
 	}
 	uint64_t frames = moved(card), limit = io->appl_ptr + (is_capture(io) ? io->buffer_size : 0);
-	if (limit <= frames)
+	if (limit <= frames && !card->endless)
 		return xrun(card);
-	return frames % io->buffer_size;
+	return wrapped(card, frames);
 }
 
 static uint8_t *sample_address(const snd_pcm_channel_area_t *area, snd_pcm_uframes_t frame)
@@ -261,9 +272,13 @@ static snd_pcm_sframes_t card_transfer(snd_pcm_ioplug_t *io, const snd_pcm_chann
 	unsigned channels = io->channels;
 	if (is_gone(card))
 		return -ENODEV;
+	uint64_t newest = card->endless && card->running ? moved(card) : 0;
 	/* A mapped capture ring is updated more than once, so the position must follow from appl_ptr alone. */
 	for (snd_pcm_uframes_t k = 0; k < size; k++) {
-		uint64_t frame = frame_at(card, io->appl_ptr + k);
+		uint64_t position = io->appl_ptr + k;
+		if (position + io->buffer_size <= newest) /* overwritten, perhaps more than once */
+			position += (newest - 1 - position) / io->buffer_size * io->buffer_size;
+		uint64_t frame = frame_at(card, position);
 		uint64_t source = frame - card->latency;
 		int32_t *played = card->loop + source % LOOP_FRAMES * channels;
 		int stamped = !card->ramp && card->stamp[source % LOOP_FRAMES] == source + 1;
@@ -288,7 +303,14 @@ static snd_pcm_sframes_t card_transfer(snd_pcm_ioplug_t *io, const snd_pcm_chann
 static int card_sw_params(snd_pcm_ioplug_t *io, snd_pcm_sw_params_t *params)
 {
 	struct card *card = io->private_data;
-	return snd_pcm_sw_params_get_avail_min(params, &card->wake_frames);
+	snd_pcm_uframes_t stop;
+	int err = snd_pcm_sw_params_get_avail_min(params, &card->wake_frames);
+	if (err >= 0)
+		err = snd_pcm_sw_params_get_boundary(params, &card->boundary);
+	if (err >= 0)
+		err = snd_pcm_sw_params_get_stop_threshold(params, &stop);
+	card->endless = err >= 0 && card->kernel && is_capture(io) && stop == card->boundary;
+	return err;
 }
 
 static snd_pcm_uframes_t available(snd_pcm_ioplug_t *io, uint64_t frames)
@@ -404,7 +426,7 @@ SND_PCM_PLUGIN_DEFINE_FUNC(clk)
 {
 	snd_config_iterator_t i, next;
 	const char *path = NULL, *allowed = "mrn";
-	long channels = 2, rate = 48000, latency = 64, ramp = 0;
+	long channels = 2, rate = 48000, latency = 64, ramp = 0, kernel = 0;
 	(void)root;
 	snd_config_for_each(i, next, conf) {
 		snd_config_t *entry = snd_config_iterator_entry(i);
@@ -418,7 +440,7 @@ SND_PCM_PLUGIN_DEFINE_FUNC(clk)
 			err = snd_config_get_string(entry, &allowed);
 		else
 			err = snd_config_get_integer(entry, !strcmp(id, "channels") ? &channels : !strcmp(id, "rate") ? &rate
-						     : !strcmp(id, "latency") ? &latency : &ramp);
+						     : !strcmp(id, "latency") ? &latency : !strcmp(id, "kernel") ? &kernel : &ramp);
 		if (err < 0)
 			return err;
 	}
@@ -428,9 +450,12 @@ SND_PCM_PLUGIN_DEFINE_FUNC(clk)
 	int err = open_bus(card, path, channels);
 	card->latency = latency;
 	card->ramp = ramp;
+	card->kernel = kernel;
 	card->timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
-	card->io = (snd_pcm_ioplug_t){ .version = SND_PCM_IOPLUG_VERSION, .name = "Test clock card", .callback = &callbacks,
-		.private_data = card, .poll_fd = card->timer, .poll_events = POLLIN, .flags = SND_PCM_IOPLUG_FLAG_MONOTONIC };
+	card->io = (snd_pcm_ioplug_t){ .version = SND_PCM_IOPLUG_VERSION, .callback = &callbacks,
+		.name = kernel ? "Hardware PCM card 7 'Test' device 0 subdevice 0" : "Test clock card",
+		.private_data = card, .poll_fd = card->timer, .poll_events = POLLIN,
+		.flags = SND_PCM_IOPLUG_FLAG_MONOTONIC | (kernel ? SND_PCM_IOPLUG_FLAG_BOUNDARY_WA : 0) };
 	if (err >= 0)
 		err = snd_pcm_ioplug_create(&card->io, name, stream, mode);
 	if (err >= 0) {

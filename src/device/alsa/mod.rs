@@ -14,6 +14,7 @@ mod side;
 mod open;
 mod list;
 mod clock;
+mod overwritten;
 mod recover;
 mod transfer;
 mod playback;
@@ -260,6 +261,9 @@ impl AlsaDevice {
             Phase::Broken(cause) => return self.restart(cause),
             Phase::Running => {}
         }
+        if let Some(check) = self.check_spoiled() {
+            return check;
+        }
         let period = self.facts.period_frames as u64;
         let moved = self.moved(false);
         // An unplugged device may answer "0 frames" for ever. A device with a period ready needs no question.
@@ -280,6 +284,9 @@ impl AlsaDevice {
         }
         if let Some(cause) = self.unmeasured {
             return if moved == 0 { Check::Nothing(None) } else { self.measure(cause) };
+        }
+        if let Some(check) = self.check_overwritten(moved) {
+            return check;
         }
         if let Some(check) = self.check_playback(period) {
             return check;

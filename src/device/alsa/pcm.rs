@@ -3,7 +3,7 @@
 
 use crate::format::DeviceFormat;
 use crate::time::SampleRate;
-use ::alsa::pcm::{Format, HwParams};
+use ::alsa::pcm::{Format, HwParams, PCM};
 use ::alsa::{Direction, Output};
 
 /// Formats in order of preference: the native formats of most cards first.
@@ -21,6 +21,37 @@ pub(super) mod state {
     pub(crate) const XRUN: i32 = 4;
     pub(crate) const SUSPENDED: i32 = 7;
     pub(crate) const DISCONNECTED: i32 = 8;
+}
+
+/// The origin of the sound of a PCM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A card, driven by the kernel.
+    Card,
+    /// A card behind a plugin of alsa-lib: a converter, a mixer.
+    Converted,
+    /// A sound server, or another plugin that has no card.
+    Server,
+}
+
+/// Finds the origin behind `pcm`. alsa-lib's description names the plugins one behind the other. The last one is a card.
+pub(super) fn kind_of(pcm: &PCM) -> Kind {
+    let Ok(mut text) = Output::buffer_open() else { return Kind::Server };
+    if pcm.dump(&mut text).is_err() {
+        return Kind::Server;
+    }
+    text.buffer_string(|bytes| kind_in(&String::from_utf8_lossy(bytes)))
+}
+
+fn kind_in(description: &str) -> Kind {
+    const CARD: &str = "Hardware PCM card ";
+    if description.starts_with(CARD) {
+        Kind::Card
+    } else if description.contains(CARD) {
+        Kind::Converted
+    } else {
+        Kind::Server
+    }
 }
 
 /// Requested settings of one side.
@@ -80,4 +111,19 @@ pub(super) fn rates_offered(params: &HwParams<'_>) -> String {
 /// Stops alsa-lib from printing on this thread until the result is dropped. Errors are returned as values anyway.
 pub(super) fn quiet() -> Option<impl Sized> {
     Output::local_error_handler().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_card_is_told_from_a_converter_before_it_and_from_a_server() {
+        let card = "Hardware PCM card 1 'UMC1820' device 0 subdevice 0\nIts setup is:\n";
+        assert_eq!(kind_in(card), Kind::Card);
+        let converter =
+            format!("Plug PCM: Rate conversion PCM (44100)\nIts setup is:\n  stream: CAPTURE\nSlave: {card}");
+        assert_eq!(kind_in(&converter), Kind::Converted);
+        assert_eq!(kind_in("ALSA <-> PipeWire PCM I/O Plugin\nIts setup is:\n"), Kind::Server);
+    }
 }

@@ -2,7 +2,7 @@
 //! (opening: opener, reconnect, control).
 
 use super::open_error::open_error;
-use super::pcm::{FORMATS, Want, direction_name, errno, pcm_format, rates_offered, system_says};
+use super::pcm::{FORMATS, Kind, Want, direction_name, errno, kind_of, pcm_format, rates_offered, system_says};
 use super::planar::{Planar, Touched};
 use super::ring;
 use crate::device::DeviceError;
@@ -36,9 +36,15 @@ pub(super) struct Side {
     pub(super) period_frames: usize,
     pub(super) buffer_frames: usize,
     pub(super) access: SampleAccess,
-    /// A block of interleaved samples: the buffer of [`SampleAccess::Interleaved`], and the destination of output that
-    /// is dropped.
+    /// A block of interleaved samples: the buffer of [`SampleAccess::Interleaved`], the destination of output that is
+    /// dropped, and the copy of input that the card may overwrite.
     pub(super) block: Touched,
+    /// The origin of its sound.
+    pub(super) kind: Kind,
+    /// More than half of the capture ring is in use, so the card may overwrite what is being read.
+    pub(super) is_near_full: bool,
+    /// Frames that were taken out of the capture ring and not lent, because the card had overwritten some of them.
+    pub(super) spoiled: usize,
 }
 
 /// A setting that the device may accept.
@@ -72,18 +78,31 @@ impl Side {
         if matches!(access, SampleAccess::Mapped) && !ring::make_resident(&pcm, buffer_frames * frame_bytes) {
             notes.push(format!("{}: the first round of its buffer may fault", label(want)));
         }
-        let format = choice.format;
-        Ok(Side { pcm, direction: want.direction, channels, format, period_frames, buffer_frames, access, block })
+        let kind = kind_of(&pcm);
+        Ok(Side {
+            direction: want.direction,
+            channels,
+            format: choice.format,
+            period_frames,
+            buffer_frames,
+            access,
+            block,
+            kind,
+            is_near_full: false,
+            spoiled: 0,
+            pcm,
+        })
     }
 
-    /// Sets the wake threshold to `avail_min` frames. The device starts only by a start call, and stops when its buffer
-    /// overruns or runs dry.
+    /// Sets the wake threshold to `avail_min` frames. The device starts only by a start call. It stops when its buffer
+    /// runs over or dry, except where [`Side::is_endless`].
     pub(super) fn set_wake(&self, device: &str, avail_min: usize) -> Result<(), DeviceError> {
         let set = || -> ::alsa::Result<()> {
             let params = self.pcm.sw_params_current()?;
             params.set_avail_min(avail_min as Frames)?;
             params.set_start_threshold(params.get_boundary()?)?;
-            params.set_stop_threshold(self.buffer_frames as Frames)?;
+            let stop = if self.is_endless() { params.get_boundary()? } else { self.buffer_frames as Frames };
+            params.set_stop_threshold(stop)?;
             self.pcm.sw_params(&params)
         };
         set().map_err(|e| DeviceError::Failed {
@@ -127,14 +146,19 @@ impl Side {
         Ok(written)
     }
 
-    /// Reads up to `frames` frames, at most a block, into this side's own memory. Not for mapped sides.
+    /// Reads up to `frames` frames, at most a block, into this side's own memory.
     pub(super) fn read_block(&mut self, frames: usize) -> Result<usize, i32> {
         let frame_bytes = self.frame_bytes();
         let piece = frames.min(BLOCK_FRAMES_MAX);
         let io = self.pcm.io_bytes();
+        let block = &mut self.block;
         match &mut self.access {
-            SampleAccess::Mapped => Ok(0),
-            SampleAccess::Interleaved => io.readi(&mut self.block[..piece * frame_bytes]),
+            SampleAccess::Mapped => io.mmap(piece, |ring| {
+                let whole = ring.len() / frame_bytes * frame_bytes;
+                block[..whole].copy_from_slice(&ring[..whole]);
+                whole / frame_bytes
+            }),
+            SampleAccess::Interleaved => io.readi(&mut block[..piece * frame_bytes]),
             SampleAccess::Planar(planar) => planar.read(&io, piece),
         }
         .map_err(|e| errno(&e))

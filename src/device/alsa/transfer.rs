@@ -39,11 +39,11 @@ pub(super) fn lend(capture: Option<&mut Side>, sink: &mut Sink<'_>, frames: usiz
 
 fn lend_captured(side: &mut Side, sink: &mut Sink<'_>, piece: usize, process: &mut Process<'_>) -> usize {
     let (format, channels, frame_bytes) = (side.format, side.channels, side.frame_bytes());
-    if matches!(side.access, SampleAccess::Mapped) {
-        // A plugin updates its ring in this call, and only up to the ring's end.
-        if side.pcm.avail_update().is_err() {
-            return 0;
-        }
+    // A plugin updates its ring in this call, and only up to the ring's end.
+    if matches!(side.access, SampleAccess::Mapped) && side.pcm.avail_update().is_err() {
+        return 0;
+    }
+    if matches!(side.access, SampleAccess::Mapped) && !(side.is_endless() && side.is_near_full) {
         let mut lent = 0;
         let moved = side.pcm.io_bytes().mmap(piece, |ring| {
             // The slice ends where the ring wraps, which may be before the piece ends.
@@ -55,6 +55,9 @@ fn lend_captured(side: &mut Side, sink: &mut Sink<'_>, piece: usize, process: &m
         return if moved.is_ok() || 0 < lent { lent } else { 0 };
     }
     let frames = side.read_block(piece).unwrap_or(0);
+    if !side.was_in_time(frames) {
+        return 0;
+    }
     let input = match &side.access {
         SampleAccess::Planar(planar) => Input {
             bytes: planar.bytes(),

@@ -147,6 +147,8 @@ fn configuration(plugin: &Path, folder: &Path) -> String {
     for access in ["m", "r", "n"] {
         card(&format!("ramp_{access}"), "ramp", &format!("channels 6 rate 48000 ramp 1 access \"{access}\""));
         card(&format!("loop_{access}"), "loop", &format!("channels 4 rate 8000 access \"{access}\""));
+        card(&format!("hw_{access}"), "hw", &format!("channels 6 rate 48000 ramp 1 kernel 1 access \"{access}\""));
+        card(&format!("hwloop_{access}"), "hwloop", &format!("channels 4 rate 8000 kernel 1 access \"{access}\""));
     }
     card("wide", "wide", "channels 24 rate 48000 ramp 1");
     text + "pcm.mic { type asym capture.pcm \"ramp_m\" }\npcm.speaker { type asym playback.pcm \"loop_m\" }\n"

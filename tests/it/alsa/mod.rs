@@ -8,6 +8,7 @@
 mod card;
 mod reconnect;
 mod faults;
+mod overwritten;
 mod witnessed;
 
 use card::{Bus, Fault, on_a_test_card};
