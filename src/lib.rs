@@ -18,6 +18,7 @@
 //! `tests/it/tidy/direction.rs` keeps that.
 
 pub mod limits;
+pub mod host;
 pub mod time;
 pub mod format;
 pub mod histogram;

@@ -13,6 +13,7 @@ use std::collections::BTreeSet;
 /// module that is not in the table is refused, because its position is a decision.
 const DIRECTION: &[(&str, &[&str])] = &[
     ("limits", &[]),
+    ("host", &[]),
     ("time", &[]),
     ("format", &[]),
     ("histogram", &[]),
