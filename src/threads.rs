@@ -10,6 +10,7 @@ use crate::butler::plan;
 use crate::butler::read_ahead::{Reader, ReaderSetup};
 use crate::device::{Device, DeviceError, DeviceFacts, Pace};
 use crate::engine::{Engine, drive};
+use crate::host::{self, Thread};
 use crate::limits;
 use crate::message::disk::{ButlerCommand, CommitCommand, DiskEvent, ReaderCommand};
 use crate::message::published::Published;
@@ -30,8 +31,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Stack of the disk threads. Small, because all of it is populated.
 const HELPER_STACK_BYTES: usize = 512 * 1024;
@@ -113,11 +113,11 @@ pub struct Threads {
     pub setup: ThreadsSetup,
     /// Events that arrived while the audio thread was being ended.
     late_events: VecDeque<AudioEvent>,
-    audio_thread: Option<JoinHandle<()>>,
-    disk_handles: Vec<JoinHandle<()>>,
+    audio_thread: Option<Thread>,
+    disk_handles: Vec<Thread>,
     /// Everything that the mirror's committer needs to start; `None` once it was started.
     mirror_setup: Option<CommitterSetup>,
-    mirror_thread: Option<JoinHandle<()>>,
+    mirror_thread: Option<Thread>,
 }
 
 /// Name of the read-ahead's thread.
@@ -241,7 +241,7 @@ fn start_audio(
     device: Box<dyn Device>,
     published: &Arc<Published>,
     budget: &Arc<LockBudget>,
-) -> Result<(JoinHandle<()>, Scheduling), ThreadsError> {
+) -> Result<(Thread, Scheduling), ThreadsError> {
     let (granted, grant) = bounded(1);
     let (go, wait_for_go) = bounded(1);
     let (started, start_result) = bounded(1);
@@ -249,11 +249,11 @@ fn start_audio(
         let (published, budget) = (Arc::clone(published), Arc::clone(budget));
         move || audio_thread(engine, device, &published, &budget, &granted, &wait_for_go, &started)
     })?;
-    let scheduling = grant.recv().map_err(|_| ThreadsError::AudioLost)?;
+    let scheduling = host::receive(&grant).map_err(|_| ThreadsError::AudioLost)?;
     // Everything that the audio thread will touch exists now: code, rings, engine, stacks.
     process::populate();
-    go.send(()).map_err(|_| ThreadsError::AudioLost)?;
-    start_result.recv().map_err(|_| ThreadsError::AudioLost)?.map_err(ThreadsError::Device)?;
+    host::send(&go, ()).map_err(|_| ThreadsError::AudioLost)?;
+    host::receive(&start_result).map_err(|_| ThreadsError::AudioLost)?.map_err(ThreadsError::Device)?;
     Ok((audio_thread, scheduling))
 }
 
@@ -268,14 +268,19 @@ fn audio_thread(
     started: &Sender<Result<(), DeviceError>>,
 ) {
     published.thread_id.store(counters::this_thread_id(), Relaxed);
-    let scheduling = schedule::obtain();
-    published.stack_locked.store(process::prepare_stack(budget), Relaxed);
-    if granted.send(scheduling).is_err() || go.recv().is_err() {
+    // A simulated machine has neither priorities nor a stack of the usual size.
+    let scheduling = match host::is_simulated() {
+        true => Scheduling::Fifo { priority: schedule::FIFO_PRIORITY },
+        false => schedule::obtain(),
+    };
+    let locked = !host::is_simulated() && process::prepare_stack(budget);
+    published.stack_locked.store(locked, Relaxed);
+    if host::send(granted, scheduling).is_err() || host::receive(go).is_err() {
         return;
     }
     let result = device.start().map_err(|error| error.of(&device.facts().name));
     let failed = result.is_err();
-    if started.send(result).is_err() || failed {
+    if host::send(started, result).is_err() || failed {
         return;
     }
     // A panic in the engine must not lose takes: the windows go back, and control is informed.
@@ -286,16 +291,8 @@ fn audio_thread(
     }
 }
 
-fn spawn(
-    name: &'static str,
-    stack: usize,
-    body: impl FnOnce() + Send + 'static,
-) -> Result<JoinHandle<()>, ThreadsError> {
-    std::thread::Builder::new()
-        .name(name.to_owned())
-        .stack_size(stack)
-        .spawn(body)
-        .map_err(|error| ThreadsError::Thread { name, error })
+fn spawn(name: &'static str, stack: usize, body: impl FnOnce() + Send + 'static) -> Result<Thread, ThreadsError> {
+    host::spawn(name, stack, body).map_err(|error| ThreadsError::Thread { name, error })
 }
 
 impl Threads {
@@ -307,8 +304,8 @@ impl Threads {
     /// Name of the butler or committer thread if it has failed: they end on command only. Recording works without the
     /// read-ahead.
     pub fn failed_capture_thread(&self) -> Option<&str> {
-        let names = self.disk_handles.iter().filter(|thread| thread.is_finished());
-        names.filter_map(|thread| thread.thread().name()).find(|name| *name != READ_AHEAD)
+        let mut names = self.disk_handles.iter().filter(|thread| thread.is_finished()).map(Thread::name);
+        names.find(|name| *name != READ_AHEAD)
     }
 
     /// Starts the mirror's committer, once.
@@ -329,14 +326,14 @@ impl Threads {
         // A full ring means that the audio thread does not drain it now. Dropping our end would not stop the thread, so
         // try again.
         while self.is_alive() && self.audio.push(AudioCommand::Quit).is_err() {
-            std::thread::sleep(Duration::from_millis(5));
+            host::sleep(Duration::from_millis(5));
         }
         // The audio thread ends when all its last events have found space in the ring.
         while self.is_alive() {
             while let Ok(event) = self.audio_events.pop() {
                 self.late_events.push_back(event);
             }
-            std::thread::sleep(Duration::from_millis(2));
+            host::sleep(Duration::from_millis(2));
         }
         if let Some(thread) = self.audio_thread.take() {
             // If it panicked, control has its event already.
@@ -346,21 +343,21 @@ impl Threads {
 
     /// Lets the disk threads finish their takes, and joins them. Waits as long as the disk does.
     pub fn end_disk(&mut self) {
-        self.butler.send(ButlerCommand::Quit).ok();
-        self.reader.send(ReaderCommand::Quit).ok();
+        host::send(&self.butler, ButlerCommand::Quit).ok();
+        host::send(&self.reader, ReaderCommand::Quit).ok();
         let mut threads = self.disk_handles.drain(..);
         // A butler that failed has not sent how the takes end, and will not.
         let lost = threads.next().is_some_and(|butler| butler.join().is_err());
         let leave = || if lost { CommitCommand::Abandon } else { CommitCommand::Quit };
-        self.commit.send(leave()).ok();
+        host::send(&self.commit, leave()).ok();
         for thread in threads {
             thread.join().ok();
         }
         self.mirror.try_send(leave()).ok();
-        let until = Instant::now() + MIRROR_PATIENCE;
+        let until = host::now() + MIRROR_PATIENCE;
         if let Some(mirror) = self.mirror_thread.take() {
-            while !mirror.is_finished() && Instant::now() < until {
-                std::thread::sleep(Duration::from_millis(5));
+            while !mirror.is_finished() && host::now() < until {
+                host::sleep(Duration::from_millis(5));
             }
             // A mirror whose disk does not respond is not joined. The system ends its thread with the program.
             if mirror.is_finished() {

@@ -8,6 +8,7 @@ use super::capabilities::{Capabilities, CapturePath};
 use super::outbox::Outbox;
 use super::plan::{self, Lead};
 use super::spool;
+use crate::host;
 use crate::limits;
 use crate::message::disk::{ButlerCommand, CommitCommand, DiskEvent, PassWindows};
 use crate::message::offset::SpoolByte;
@@ -29,7 +30,7 @@ use std::fs::File;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Looks at the rings in the time that a window takes to fill. The lead is at least two windows.
 const TICKS_PER_WINDOW: u32 = 4;
@@ -135,13 +136,13 @@ impl Butler {
     pub fn run(mut self) {
         loop {
             if self.pass.is_none() && self.outbox.is_empty() && !self.quitting {
-                match self.setup.commands.recv() {
+                match host::receive(&self.setup.commands) {
                     Ok(command) => self.apply(command),
                     Err(_) => self.quitting = true,
                 }
             } else {
                 // A receive with a timeout would spin first, at every tick.
-                std::thread::sleep(self.pass.as_ref().map_or(TICK_MIN, |pass| pass.tick));
+                host::sleep(self.pass.as_ref().map_or(TICK_MIN, |pass| pass.tick));
             }
             loop {
                 match self.setup.commands.try_recv() {
@@ -318,12 +319,12 @@ impl Butler {
                     full = true;
                     break;
                 }
-                let started = Instant::now();
+                let started = host::now();
                 let Ok(window) = take.make_window(span, setup) else {
                     full = true;
                     break;
                 };
-                DiskPublished::raise(&setup.disk.supply_us_max, started.elapsed().as_micros() as u64);
+                DiskPublished::raise(&setup.disk.supply_us_max, host::elapsed(started).as_micros() as u64);
                 if !window.map.is_locked() {
                     setup.disk.windows_unlocked.fetch_add(1, Relaxed);
                 }

@@ -5,14 +5,14 @@
 //! lists. A file that has that name meanwhile keeps its content and gets another name.
 
 use crate::file_system;
+use crate::host::disk;
 use nix::errno::Errno;
-use nix::fcntl::{RenameFlags, renameat2};
-use nix::unistd::{Whence, lseek};
+use nix::unistd::Whence;
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// Bytes that are copied at once.
@@ -57,7 +57,7 @@ pub(super) fn is_removed(file: &File) -> bool {
         return true;
     }
     let leads_here = |name: &Path| {
-        name.symlink_metadata().is_ok_and(|there| (there.dev(), there.ino()) == (found.dev(), found.ino()))
+        disk::link_metadata(name).is_ok_and(|there| (there.dev(), there.ino()) == (found.dev(), found.ino()))
     };
     let was = without_removed_suffix(&path);
     was != path && !leads_here(&was) && !leads_here(&path)
@@ -86,22 +86,22 @@ pub(super) fn put_back(file: &File, name: &Path, bytes: u64, make_folder: bool) 
     let folder = known.ok_or(io::ErrorKind::NotFound)?.to_owned();
     let name = name.file_name().ok_or(io::ErrorKind::NotFound)?;
     if make_folder {
-        std::fs::create_dir_all(&folder)?;
-    } else if !folder.is_dir() {
+        disk::make_folders(&folder)?;
+    } else if !disk::metadata(&folder).is_ok_and(|found| found.is_dir()) {
         return Ok(None);
     }
     let part = folder.join(with_suffix(".", name, ".part"));
     // The copy of a program that was killed.
-    std::fs::remove_file(&part).ok();
-    let copy = OpenOptions::new().read(true).write(true).create_new(true).mode(0o644).open(&part)?;
+    disk::remove(&part).ok();
+    let copy = disk::create(OpenOptions::new().read(true).write(true).mode(0o644), &part)?;
     let named = copy_sound(file, &copy, bytes)
-        .and_then(|()| copy.sync_all())
+        .and_then(|()| disk::sync_all(&copy))
         .and_then(|()| take_name(&folder, &part, name))
         .inspect_err(|_| {
             // An incomplete copy must not take blocks of a disk that may be full.
-            std::fs::remove_file(&part).ok();
+            disk::remove(&part).ok();
         })?;
-    File::open(&folder).and_then(|folder| folder.sync_all()).ok();
+    disk::sync_folder_at(&folder).ok();
     Ok(Some(PutBack { file: copy, path: folder.join(name), moved_aside: named }))
 }
 
@@ -142,12 +142,13 @@ fn take_name(folder: &Path, part: &Path, name: &OsStr) -> io::Result<Option<Path
 /// Renames a file, unless there is a file of the new name. Returns whether it did.
 fn rename_to_free_name(from: &Path, to: &Path) -> io::Result<bool> {
     use nix::fcntl::AT_FDCWD;
-    match renameat2(AT_FDCWD, from, AT_FDCWD, to, RenameFlags::RENAME_NOREPLACE) {
+    let rename = |may_replace| disk::rename_at((AT_FDCWD, from), (AT_FDCWD, to), may_replace);
+    match rename(false) {
         Ok(()) => Ok(true),
         Err(Errno::EEXIST) => Ok(false),
         // The file system cannot do both in one step.
-        Err(Errno::EINVAL | Errno::ENOSYS) if to.symlink_metadata().is_ok() => Ok(false),
-        Err(Errno::EINVAL | Errno::ENOSYS) => std::fs::rename(from, to).map(|()| true),
+        Err(Errno::EINVAL | Errno::ENOSYS) if disk::link_metadata(to).is_ok() => Ok(false),
+        Err(Errno::EINVAL | Errno::ENOSYS) => Ok(rename(true).map(|()| true)?),
         Err(errno) => Err(errno.into()),
     }
 }
@@ -155,20 +156,20 @@ fn rename_to_free_name(from: &Path, to: &Path) -> io::Result<bool> {
 /// Copies the first `bytes` bytes. Holes stay holes: recovery fills them from the mirror.
 fn copy_sound(from: &File, to: &File, bytes: u64) -> io::Result<()> {
     let end = from.metadata()?.len().min(bytes);
-    to.set_len(end)?;
+    disk::set_length(to, end)?;
     let (mut piece, mut at) = (vec![0; PIECE_BYTES], 0);
     while at < end {
-        let data = match lseek(from, at as i64, Whence::SeekData) {
-            Ok(data) => data as u64,
+        let data = match disk::seek(from, at, Whence::SeekData) {
+            Ok(data) => data,
             Err(Errno::ENXIO) => break,
             Err(_) => at,
         };
-        let hole = lseek(from, data as i64, Whence::SeekHole).map_or(end, |hole| hole as u64).min(end);
+        let hole = disk::seek(from, data, Whence::SeekHole).unwrap_or(end).min(end);
         at = data;
         while at < hole {
             let piece = &mut piece[..(hole - at).min(PIECE_BYTES as u64) as usize];
-            from.read_exact_at(piece, at)?;
-            to.write_all_at(piece, at)?;
+            disk::read_exact_at(from, piece, at)?;
+            disk::write_all_at(to, piece, at)?;
             at += piece.len() as u64;
         }
     }

@@ -8,6 +8,7 @@
 use super::capabilities::Capabilities;
 use super::plan::{self, Lead, PlaySpan};
 use crate::file_system::{OpenError, open_regular};
+use crate::host::{self, disk};
 use crate::limits;
 use crate::message::disk::{DiskEvent, ReaderCommand};
 use crate::message::published::Published;
@@ -114,9 +115,9 @@ impl Reader {
     pub fn run(mut self) {
         loop {
             let command = if self.tracks.is_empty() {
-                self.setup.commands.recv().map_err(|_| RecvTimeoutError::Disconnected)
+                host::receive(&self.setup.commands).map_err(|_| RecvTimeoutError::Disconnected)
             } else {
-                self.setup.commands.recv_timeout(TICK)
+                host::receive_timeout(&self.setup.commands, TICK)
             };
             match command {
                 Ok(ReaderCommand::Quit) | Err(RecvTimeoutError::Disconnected) => return,
@@ -282,7 +283,7 @@ impl Track {
     /// Hands over, in order, the windows whose pages have arrived.
     fn hand_over(&mut self, setup: &ReaderSetup, epoch: u32, lead_windows: usize) {
         while let Some(upcoming) = self.upcoming.front_mut() {
-            if let Some((window, _)) = &mut upcoming.window {
+            if let Some((window, span)) = &mut upcoming.window {
                 if lead_windows <= self.windows.ring.waiting() || self.windows.ring.free_slots() == 0 {
                     return;
                 }
@@ -290,6 +291,7 @@ impl Track {
                 if upcoming.ticks <= PATIENCE_TICKS && !window.map.is_cached().unwrap_or(true) {
                     return;
                 }
+                disk::will_read(&span.file, span.offset, window.map.len() as u64).ok();
                 // Lock before populating, so that the kernel takes no page back between the two.
                 if !window.map.lock(&setup.budget) {
                     setup.disk.windows_unlocked.fetch_add(1, Relaxed);
@@ -367,13 +369,13 @@ impl PlayedFile {
 
 fn open_file(path: &Arc<PathBuf>) -> Result<PlayedFile, String> {
     let refusal = |reason: &dyn std::fmt::Display| format!("{}: {reason}; the track is silent there", path.display());
-    let mut file = open_regular(path).map_err(|error| match error {
+    let file = open_regular(path).map_err(|error| match error {
         OpenError::Link => refusal(&"it is a link"),
         OpenError::NotRegular => refusal(&"it is not a regular file"),
         OpenError::Open(error) | OpenError::Stat(error) => refusal(&error),
     })?;
     let bytes = file.metadata().map_err(|error| refusal(&error))?.len();
-    let layout = parse(&mut file, bytes).map_err(|error| refusal(&error))?;
+    let layout = parse(&mut disk::Reading::of(&file), bytes).map_err(|error| refusal(&error))?;
     let format =
         layout.encoding.take_format().ok_or_else(|| refusal(&"32-bit integer samples cannot be played yet"))?;
     if limits::TAKE_CHANNEL_COUNT_MAX < usize::from(layout.channels) {

@@ -4,20 +4,20 @@
 use super::{logout, stored_path};
 use crate::file_system::free_bytes;
 use crate::format::TakeFormat;
+use crate::host::{self, disk};
 use crate::limits;
 use crate::message::offset::SpoolByte;
 use crate::message::replica::Replica;
 use crate::message::spool_file::SpoolFile;
 use crate::message::take::TakePlan;
 use crate::window::progress_page;
-use nix::fcntl::{FallocateFlags, fallocate};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::statfs::{TMPFS_MAGIC, statfs};
 use nix::unistd::getuid;
 use serde::{Deserialize, Serialize};
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use uuid::Uuid;
@@ -134,6 +134,9 @@ pub fn folders() -> Vec<PathBuf> {
 }
 
 fn tmpfs_candidates() -> Vec<PathBuf> {
+    if let Some(folders) = host::memory_folders() {
+        return folders;
+    }
     let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
     runtime.into_iter().chain([PathBuf::from("/dev/shm")]).collect()
 }
@@ -150,8 +153,7 @@ pub fn is_ours(folder: &Path) -> bool {
 
 /// Like [`is_ours`], for a folder of user `owner`.
 pub fn is_private(folder: &Path, owner: u32) -> bool {
-    std::fs::symlink_metadata(folder)
-        .is_ok_and(|found| found.is_dir() && found.uid() == owner && found.mode() & 0o077 == 0)
+    disk::link_metadata(folder).is_ok_and(|found| found.is_dir() && found.uid() == owner && found.mode() & 0o077 == 0)
 }
 
 fn folder_in(tmpfs: &Path) -> Option<PathBuf> {
@@ -166,14 +168,14 @@ fn folder_in(tmpfs: &Path) -> Option<PathBuf> {
 fn own_folder_in(tmpfs: &Path) -> Option<PathBuf> {
     let usual = folder_name(tmpfs);
     let make = |folder: &Path| {
-        DirBuilder::new().mode(0o700).create(folder).ok();
+        disk::make_private_folder(folder).ok();
         is_ours(folder)
     };
     if make(&usual) {
         return Some(usual);
     }
     folders_in(tmpfs).into_iter().next().or_else(|| {
-        let random = Uuid::new_v4().simple().to_string();
+        let random = host::new_uuid().simple().to_string();
         let mut name = usual.into_os_string();
         name.push(format!("-{}", &random[..RANDOM_DIGITS]));
         Some(PathBuf::from(name)).filter(|folder| make(folder))
@@ -184,9 +186,10 @@ fn own_folder_in(tmpfs: &Path) -> Option<PathBuf> {
 fn folders_in(tmpfs: &Path) -> Vec<PathBuf> {
     let usual = folder_name(tmpfs);
     let prefix = format!("faultless-{}-", getuid());
-    let entries = std::fs::read_dir(tmpfs).into_iter().flatten().flatten();
-    let random = entries.filter(|entry| entry.file_name().to_str().is_some_and(|name| name.starts_with(&prefix)));
-    let mut folders: Vec<PathBuf> = random.map(|entry| entry.path()).chain([usual]).filter(|it| is_ours(it)).collect();
+    let names = disk::list(tmpfs).unwrap_or_default().into_iter();
+    let random = names.filter(|name| name.to_str().is_some_and(|name| name.starts_with(&prefix)));
+    let paths = random.map(|name| tmpfs.join(name)).chain([usual]);
+    let mut folders: Vec<PathBuf> = paths.filter(|it| is_ours(it)).collect();
     folders.sort();
     folders
 }
@@ -253,13 +256,13 @@ fn make(
         }
         SpoolPlace::Folder(folder) => {
             let path = name(folder);
-            let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path)?;
+            let file = disk::create(OpenOptions::new().read(true).write(true).mode(0o600), &path)?;
             lock_against_recovery(&file);
             SpoolFile { file, path: Some(path) }
         }
     };
-    spool.file.set_len(bytes)?;
-    spool.file.write_all_at(&page, 0)?;
+    disk::set_length(&spool.file, bytes)?;
+    disk::write_all_at(&spool.file, &page, 0)?;
     Ok(spool)
 }
 
@@ -269,8 +272,8 @@ fn make(
 fn lock_against_recovery(file: &File) {
     const TRIES: u32 = 50;
     for _ in 0..TRIES {
-        match file.try_lock() {
-            Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(1)),
+        match disk::try_lock(file) {
+            Err(TryLockError::WouldBlock) => host::sleep(Duration::from_millis(1)),
             _ => return,
         }
     }
@@ -279,13 +282,12 @@ fn lock_against_recovery(file: &File) {
 /// Allocates the memory of a span, so that a store to it cannot fail for lack of memory. Needed where pages are
 /// populated by touching them.
 pub fn reserve(spool: &File, offset: SpoolByte, bytes: usize) -> io::Result<()> {
-    Ok(fallocate(spool, FallocateFlags::empty(), offset.0 as i64, bytes as i64)?)
+    Ok(disk::reserve(spool, offset.0, bytes as u64)?)
 }
 
 /// Frees the memory of a span. Its sound must be durable in a file.
 pub fn punch(spool: &File, offset: SpoolByte, bytes: usize) -> io::Result<()> {
-    let flags = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
-    Ok(fallocate(spool, flags, offset.0 as i64, bytes as i64)?)
+    Ok(disk::punch(spool, offset.0, bytes as u64)?)
 }
 
 #[cfg(test)]
@@ -293,7 +295,9 @@ mod tests {
     use super::*;
     use crate::message::take::TakeKey;
     use crate::wav::header::Header;
+    use std::fs::DirBuilder;
     use std::os::unix::ffi::OsStrExt;
+    use std::os::unix::fs::{DirBuilderExt, FileExt};
 
     fn plan() -> TakePlan {
         TakePlan {

@@ -3,6 +3,7 @@
 use super::capabilities::Capabilities;
 use super::put_back;
 use crate::file_system;
+use crate::host::disk;
 use crate::limits;
 use crate::message::offset::{FileByte, FileStart, SpoolByte};
 use crate::message::replica::{FilledGap, Gap};
@@ -10,12 +11,11 @@ use crate::message::take::{TakeEnd, TakePlan};
 use crate::time::Frames;
 use crate::wav::header::Header;
 use memmap2::MmapMut;
-use nix::fcntl::{FallocateFlags, PosixFadviseAdvice, fallocate, posix_fadvise};
-use nix::sys::uio::pwritev;
+use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use std::fs::{File, OpenOptions};
 use std::io::{self, IoSlice};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -62,10 +62,10 @@ impl TakeFile {
         ahead: Duration,
         notes: &mut Vec<String>,
     ) -> io::Result<TakeFile> {
-        let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o644).open(&plan.path)?;
+        let file = disk::create(OpenOptions::new().read(true).write(true).mode(0o644), &plan.path)?;
         TakeFile::prepare(file, plan, start, capabilities, o_direct, ahead, notes).inspect_err(|_| {
             // The file was created a moment ago, exclusively, and contains no sample. Remove it to free its blocks.
-            std::fs::remove_file(&plan.path).ok();
+            disk::remove(&plan.path).ok();
         })
     }
 
@@ -98,7 +98,7 @@ impl TakeFile {
         }
         take.reserve_ahead(ahead, notes)?;
         take.write_header(FileByte::DATA)?;
-        take.file.sync_all()?;
+        disk::sync_all(&take.file)?;
         if o_direct && capabilities.o_direct {
             take.o_direct_file = open_o_direct(&take.file, &take.page);
         }
@@ -163,8 +163,7 @@ impl TakeFile {
         let page = limits::PAGE_BYTES as u64;
         let end = FileByte((self.written + ahead).0.next_multiple_of(page)).max(self.reserved + page);
         if self.reserve {
-            let (from, bytes) = (self.reserved.0 as i64, (end - self.reserved) as i64);
-            match fallocate(&*self.file, FallocateFlags::empty(), from, bytes) {
+            match disk::reserve(&self.file, self.reserved.0, end - self.reserved) {
                 Ok(()) => {}
                 Err(nix::errno::Errno::EOPNOTSUPP | nix::errno::Errno::ENOSYS) => {
                     self.reserve = false;
@@ -174,7 +173,7 @@ impl TakeFile {
             }
         }
         if !self.reserve {
-            match self.file.set_len(end.0) {
+            match disk::set_length(&self.file, end.0) {
                 // On this file system a file gets longer by writes only.
                 Err(error) if file_system::is_growth_refused(&error) => {}
                 other => other?,
@@ -193,7 +192,7 @@ impl TakeFile {
         IoSlice::advance_slices(&mut parts, 0);
         while !parts.is_empty() {
             let file = self.o_direct_file.as_ref().unwrap_or(&self.file);
-            let done = match pwritev(file, parts, offset as i64) {
+            let done = match disk::write_parts_at(file, parts, offset) {
                 // Count whole pages only: a write with O_DIRECT that was cut short continues at the start of a page.
                 Ok(bytes) if self.o_direct_file.is_some() => bytes / limits::PAGE_BYTES * limits::PAGE_BYTES,
                 Ok(bytes) => bytes,
@@ -237,7 +236,7 @@ impl TakeFile {
         let frame_bytes = self.frame_bytes() as u64;
         self.header.data_bytes = (end - FileByte::DATA) / frame_bytes * frame_bytes;
         self.page.copy_from_slice(&*self.header.build());
-        self.file.write_all_at(&self.page, 0)?;
+        disk::write_all_at(&*self.file, &self.page, 0)?;
         self.header_end = end;
         if self.o_direct_file.is_some() {
             // Only the header goes through the page cache, and its page contains no sound.
@@ -251,7 +250,7 @@ impl TakeFile {
     /// written since then remain gaps.
     pub fn sync(&mut self) -> io::Result<Vec<FilledGap>> {
         let (written, filled) = (self.written, std::mem::take(&mut self.filled));
-        if let Err(error) = self.file.sync_data() {
+        if let Err(error) = disk::sync_data(&self.file) {
             self.written = self.durable;
             return Err(error);
         }
@@ -304,8 +303,8 @@ impl TakeFile {
         file_system::set_length(&self.file, limits::DATA_OFFSET + self.header.data_bytes)?;
         file_system::set_length(&self.file, end)?;
         self.page.copy_from_slice(&*self.header.build());
-        self.file.write_all_at(&self.page, 0)?;
-        self.file.sync_all()?;
+        disk::write_all_at(&*self.file, &self.page, 0)?;
+        disk::sync_all(&self.file)?;
         let Some(put_back) = put_back::put_back(&self.file, &self.path, u64::MAX, true)? else {
             return Ok(put_back::renamed_text(&self.file, &self.path));
         };
@@ -320,8 +319,8 @@ fn open_o_direct(file: &File, header: &[u8]) -> Option<File> {
     // Write the header as a test: some file systems accept the flag and refuse the write. Open by descriptor, not by
     // path: another program may have moved the folder.
     let path = format!("/proc/self/fd/{}", file.as_raw_fd());
-    let file = OpenOptions::new().read(true).write(true).custom_flags(libc::O_DIRECT).open(path);
-    file.ok().filter(|file| file.write_all_at(header, 0).is_ok())
+    let file = disk::open(OpenOptions::new().read(true).write(true).custom_flags(libc::O_DIRECT), path.as_ref());
+    file.ok().filter(|file| disk::write_all_at(file, header, 0).is_ok())
 }
 
 #[cfg(test)]

@@ -4,10 +4,11 @@
 
 use super::Control;
 use super::session_saver::{Problem, SessionSaver};
+use crate::host;
 use crate::session::Session;
 use crate::session::session_file::{OpenSession, SessionError};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The companions of the open session.
 #[derive(Default)]
@@ -173,9 +174,9 @@ impl Companions {
         for companion in &mut all {
             companion.saver.close_queue();
         }
-        let until = Instant::now() + time_max;
-        while !all.iter().all(|companion| companion.saver.has_ended()) && Instant::now() < until {
-            std::thread::sleep(Duration::from_millis(2));
+        let until = host::now() + time_max;
+        while !all.iter().all(|companion| companion.saver.has_ended()) && host::now() < until {
+            host::sleep(Duration::from_millis(2));
         }
         let mut problems = Vec::new();
         for companion in all {
@@ -263,7 +264,7 @@ mod tests {
         let requested = PathBuf::from("/frozen");
         let mirror = Companion { requested, folder: None, saver: hangs.unwrap(), listed_by: u64::MAX, save_due: true };
         let mut companions = Companions { mirror: Some(mirror), ..Companions::default() };
-        let began = Instant::now();
+        let began = std::time::Instant::now();
         companions.set_mirror(None, Path::new("/session"), &session());
         assert!(companions.mirror.is_none());
         let problems = companions.finish_within(Duration::from_millis(20));

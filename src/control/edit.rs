@@ -3,6 +3,7 @@
 use super::pass::track_name;
 use super::{Control, ControlError};
 use crate::format::TakeFormat;
+use crate::host;
 use crate::session::history::History;
 use crate::session::{Arrangement, EditError, MarkerId, Monitor, RegionId, Session, TakeId, Track, TrackId};
 use crate::time::{FramePos, Frames};
@@ -234,7 +235,7 @@ const DRAG_PAUSE_MAX: Duration = Duration::from_millis(800);
 impl UndoSteps {
     /// Adds a step with the arrangement `before` it, unless the edit joins the last step: it drags the same things.
     pub(super) fn record(&mut self, label: &'static str, dragged: Option<Vec<u64>>, before: Arrangement) {
-        let now = Instant::now();
+        let now = host::now();
         let joins = self.open_step.as_ref().is_some_and(|open| {
             open.label == label
                 && Some(&open.dragged) == dragged.as_ref()

@@ -8,6 +8,7 @@ use crate::file_system::mount_of;
 use crate::flight::margin::{Lead, Longest, Spool, SpoolStep};
 use crate::flight::record::{Kind, Record};
 use crate::flight::{Events, Flight, facts};
+use crate::host;
 use crate::limits;
 use crate::message::published::NO_PASS;
 use crate::threads::Threads;
@@ -32,7 +33,7 @@ impl EventLog {
     pub(super) fn start(folder: &Path, writes: bool) -> EventLog {
         EventLog {
             flight: Flight::start(folder, writes),
-            started: Instant::now(),
+            started: host::now(),
             lead: Lead::default(),
             spool: Spool::default(),
             commit: Longest::default(),
@@ -113,7 +114,7 @@ impl Control {
     /// Reads lead, write times, sync times and the use of the spool, and writes an event for each that crossed its
     /// limit. Reads atomics only; it does not wait.
     pub(super) fn check_margins(&mut self) {
-        let (now, disk) = (self.event_log.started.elapsed(), Arc::clone(&self.running.disk));
+        let (now, disk) = (host::elapsed(self.event_log.started), Arc::clone(&self.running.disk));
         let rate = self.running.device.rate;
         self.event_log.flight.tick();
         for text in self.event_log.flight.problems() {

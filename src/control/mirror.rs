@@ -7,6 +7,7 @@
 use super::Control;
 use super::companion::Companion;
 use super::pass::RecordingTake;
+use crate::host;
 use crate::message::disk::CommitCommand;
 use crate::message::replica::ReplicaPair;
 use crate::message::take::{PassKey, TakeKey, TakePlan};
@@ -104,7 +105,7 @@ impl Control {
             self.caution("mirror: its disk does not answer; recording continues without it".to_owned());
             return PassMirror::None;
         }
-        PassMirror::Opening(folder, Instant::now())
+        PassMirror::Opening(folder, host::now())
     }
 
     /// The mirror's committer has created the files of the pass, or could not.
@@ -138,7 +139,7 @@ impl Control {
     pub(super) fn mirror_is_open_or_given_up(&mut self) -> bool {
         let Some(run) = &mut self.pass else { return true };
         let PassMirror::Opening(_, since) = &run.mirror else { return true };
-        if since.elapsed() < MIRROR_OPEN_TIME_MAX {
+        if host::elapsed(*since) < MIRROR_OPEN_TIME_MAX {
             return false;
         }
         run.mirror = PassMirror::None;
@@ -188,8 +189,8 @@ impl PassMirror {
     /// [`MIRROR_FINISH_TIME_MAX`]; call it only when the session's own takes are finished.
     pub(super) fn is_finished(&mut self) -> bool {
         let PassMirror::Active(mirror) = self else { return true };
-        let since = *mirror.finishing_since.get_or_insert_with(Instant::now);
-        mirror.unfinished.is_empty() || MIRROR_FINISH_TIME_MAX < since.elapsed()
+        let since = *mirror.finishing_since.get_or_insert_with(host::now);
+        mirror.unfinished.is_empty() || MIRROR_FINISH_TIME_MAX < host::elapsed(since)
     }
 
     /// The result for the report of the pass; `None` without a mirror.

@@ -66,6 +66,7 @@ use crate::butler::spool;
 use crate::device::{self, DeviceError, DeviceSpec};
 use crate::flight::record::Kind;
 use crate::format::TakeFormat;
+use crate::host::{self, disk};
 use crate::message::AudioCommand;
 use crate::message::published::Published;
 use crate::recovery;
@@ -218,7 +219,7 @@ impl Control {
         let watched_folder = session_folder::WatchedFolder::of(store.as_ref());
         let file_names_found = store.as_ref().and_then(|store| store.file_names().ok()).unwrap_or_default();
         let saver = store.map(SessionSaver::start).transpose().map_err(ControlError::Kernel)?;
-        let mut event_log = events::EventLog::start(&folder, saver.is_some());
+        let mut event_log = events::EventLog::start(&folder, saver.is_some() && !host::is_simulated());
         let running = threads::start(device, setup.run).map_err(ControlError::Run)?;
         if let Some(reason) = running.scheduling.reason() {
             let fix = running.scheduling.fix().map_or_else(String::new, |fix| format!("; to change that: {fix}"));
@@ -438,7 +439,7 @@ impl Control {
         while self.pass.is_some() {
             self.stop_pass_once();
             self.poll();
-            std::thread::sleep(Duration::from_millis(5));
+            host::sleep(Duration::from_millis(5));
         }
         self.running.end_audio();
         self.poll();
@@ -513,5 +514,5 @@ fn open_session(setup: &Setup, rate: SampleRate) -> Result<(OpenSession, Session
 }
 
 fn is_there(path: &Path) -> bool {
-    path.symlink_metadata().is_ok()
+    disk::link_metadata(path).is_ok()
 }

@@ -16,12 +16,12 @@
 use super::Control;
 use super::companion::Companion;
 use super::pass::RecordingTake;
+use crate::host;
 use crate::message::disk::{CommitCommand, Continuation};
 use crate::message::take::{ContinuationPlan, TakeKey, TakePlan};
 use crate::session::TakeId;
 use crate::time::{FramePos, Frames};
 use std::path::Path;
-use uuid::Uuid;
 
 /// `EFBIG` for a file of at least this size is the limit of the file system (4 GiB on FAT), and another file on the
 /// same disk helps. For a smaller file it is a limit of the process (`ulimit -f`), and another file would end as early.
@@ -126,7 +126,7 @@ impl Control {
         self.file_names_found.iter().for_each(|name| names.insert(name));
         for take in run.takes.iter_mut().filter(|take| needs_continuation(take)) {
             let Some((from, _)) = take.refused else { continue };
-            let identity = Uuid::new_v4();
+            let identity = host::new_uuid();
             let folder = overflow.as_ref().map(|folder| folder.display().to_string());
             let Ok(id) = self.session.add_continuation(take.id, identity, from, folder, &mut names) else { continue };
             let Some(new) = self.session.take(id) else { continue };

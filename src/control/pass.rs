@@ -11,6 +11,7 @@ use super::overflow::{EarlierFile, PlannedContinuation};
 use super::report::{AudioReport, Reading};
 use super::{Control, ControlError, Severity};
 use crate::butler::capabilities::CapturePath;
+use crate::host::{self, disk};
 use crate::message::disk::{ButlerCommand, CommitCommand, PassWindows};
 use crate::message::published::NO_PASS;
 use crate::message::take::{PassKey, TakeKey, TakePlan};
@@ -23,11 +24,10 @@ use crate::time::{Clock, FramePos, Frames, SampleRate};
 use crate::wav::bext::{Bext, coding_history_line};
 use crate::wav::header::Header;
 use serde::Serialize;
-use std::fs::{self, File};
+use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 use std::time::{Duration, Instant};
-use uuid::Uuid;
 
 /// A pass from the command until all its takes are finished.
 pub struct RecordingPass {
@@ -314,7 +314,7 @@ impl Control {
     fn plan_takes(&mut self, start: FramePos, takes: &mut Vec<RecordingTake>) -> Result<(), ControlError> {
         let refusal = |reason: String| ControlError::State(format!("record: {reason}"));
         let device_inputs = self.running.device.inputs;
-        let now = jiff::Zoned::now();
+        let now = host::zoned();
         let (pass, rate, format) = (self.session.next_pass(), self.session.rate(), self.format);
         let mut names = self.session.taken_names();
         names.extend(self.file_names_found.iter().map(String::as_str));
@@ -331,7 +331,7 @@ impl Control {
             }
             let channels = inputs.len() as u32;
             let new = NewTake {
-                uuid: Uuid::new_v4(),
+                uuid: host::new_uuid(),
                 track,
                 pass,
                 inputs: inputs.clone(),
@@ -442,9 +442,9 @@ impl Control {
     /// Reads the names of the files that are in the session's folder now. Returns whether one of them is the name of a
     /// planned take.
     fn learn_file_names(&mut self, takes: &[RecordingTake]) -> bool {
-        let names_in = |folder: &str| fs::read_dir(self.folder.join(folder)).into_iter().flatten().flatten();
-        let entries = names_in(AUDIO).chain(names_in(TRASH));
-        self.file_names_found = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+        let names_in = |folder: &str| disk::list(&self.folder.join(folder)).unwrap_or_default();
+        let names = names_in(AUDIO).into_iter().chain(names_in(TRASH));
+        self.file_names_found = names.map(|name| name.to_string_lossy().into_owned()).collect();
         let found: TakenNames = self.file_names_found.iter().map(String::as_str).collect();
         let name_of = |take: &RecordingTake| take.plan.path.file_name().map(|name| name.to_string_lossy().into_owned());
         takes.iter().filter_map(name_of).any(|name| found.contains(&name))
@@ -515,8 +515,8 @@ impl Control {
     fn give_up_if_unsaved(&mut self) {
         let has_failed = self.pass.as_ref().is_some_and(|run| self.has_failed_to_save(run.listed_by));
         let Some(run) = self.pass.as_mut().filter(|_| has_failed) else { return };
-        let since = *run.unsaved_since.get_or_insert_with(Instant::now);
-        if since.elapsed() < UNSAVED_TIME_MAX {
+        let since = *run.unsaved_since.get_or_insert_with(host::now);
+        if host::elapsed(since) < UNSAVED_TIME_MAX {
             return;
         }
         run.prepared = None;

@@ -8,11 +8,11 @@
 use super::{Control, Notice, Severity};
 use crate::device::{self, Device, DeviceError, DeviceFacts, DeviceSpec};
 use crate::flight::record::Kind;
+use crate::host::{self, Thread};
 use crate::message::AudioCommand;
 use crate::window::process;
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use std::mem::discriminant;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// Pause before the first attempt; doubled after each one. Short, because a loose plug is often back at once.
@@ -24,6 +24,12 @@ const PAUSE_MAX: Duration = Duration::from_millis(640);
 /// Attempts in a row at which a device with fewer channels than before is left alone. While a card is being plugged in,
 /// some of its channels may appear later.
 const PARTIAL_LOOKS_MAX: u32 = 3;
+
+/// Answers that may wait for control.
+const ANSWERS: usize = 8;
+
+/// Stack of the thread. A driver's library runs on it.
+const STACK_BYTES: usize = 2 << 20;
 
 /// Control's state of a device that is gone.
 pub(super) struct LostDevice {
@@ -39,7 +45,7 @@ struct Reconnect {
     answers: Receiver<Answer>,
     /// Dropping the sender ends the thread.
     stop: Option<Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    thread: Option<Thread>,
 }
 
 enum Answer {
@@ -50,9 +56,9 @@ enum Answer {
 impl Reconnect {
     /// Starts the thread: it closes `old` and looks for the device. `None` if the system gives no thread.
     fn start(spec: DeviceSpec, old: Box<dyn Device>, first: Duration) -> Option<Reconnect> {
-        let (answer_sender, answers) = unbounded();
+        let (answer_sender, answers) = bounded(ANSWERS);
         let (stop, stopped) = bounded(0);
-        let thread = std::thread::Builder::new().name("reconnect".to_owned()).spawn(move || {
+        let thread = host::spawn("reconnect", STACK_BYTES, move || {
             drop(old);
             look_for_device(&spec, first, &answer_sender, &stopped);
         });
@@ -73,7 +79,7 @@ impl Drop for Reconnect {
 /// Tries to open the device until that works or the sender of `stopped` is dropped.
 fn look_for_device(spec: &DeviceSpec, first: Duration, answer_sender: &Sender<Answer>, stopped: &Receiver<()>) {
     let (mut pause, mut partial_looks, mut reported) = (first, 0, None);
-    while stopped.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
+    while host::receive_timeout(stopped, pause) == Err(RecvTimeoutError::Timeout) {
         pause = (2 * pause).min(PAUSE_MAX);
         let error = match device::open(spec) {
             Ok(device) => return hand_over(device, answer_sender),
@@ -93,9 +99,10 @@ fn look_for_device(spec: &DeviceSpec, first: Duration, answer_sender: &Sender<An
         let kind = Some(discriminant(&error));
         if matches!(error, DeviceError::Unknown { .. }) {
             reported = None;
-        } else if reported != kind {
+        } else if reported != kind && answer_sender.len() + 1 < ANSWERS {
+            // A place is left for the device. A reason that finds none is reported at a later attempt.
             reported = kind;
-            answer_sender.send(Answer::Blocked(reason_blocked(&error))).ok();
+            answer_sender.try_send(Answer::Blocked(reason_blocked(&error))).ok();
         }
     }
 }
@@ -103,7 +110,8 @@ fn look_for_device(spec: &DeviceSpec, first: Duration, answer_sender: &Sender<An
 fn hand_over(device: Box<dyn Device>, answer_sender: &Sender<Answer>) {
     // The device is new memory. Touch every page now, so that the audio thread does not fault on it.
     process::populate();
-    answer_sender.send(Answer::Found(device)).ok();
+    // There is room: the thread leaves a place for this message, and ends with it.
+    answer_sender.try_send(Answer::Found(device)).ok();
 }
 
 /// Opens the device with the channels that it has now, without outputs if it must be.

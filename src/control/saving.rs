@@ -4,6 +4,7 @@
 use super::session_saver::{Problem, SessionSaver};
 use super::{Control, Severity};
 use crate::flight::record::Kind;
+use crate::host;
 use crate::session::names::SESSION_FILE;
 use std::time::{Duration, Instant};
 
@@ -142,7 +143,7 @@ impl Control {
                 Problem::Trash(text) => self.caution(text),
             }
         }
-        match self.save_watch.step(is_failing, Instant::now()) {
+        match self.save_watch.step(is_failing, host::now()) {
             Step::Nothing => {}
             Step::Retry => self.hand_to_saver(),
             Step::Announce => {
@@ -161,7 +162,7 @@ impl Control {
     pub(super) fn finish_saving(&mut self) {
         self.save();
         while self.save_due && self.saver.as_ref().is_some_and(|saver| !saver.has_ended()) {
-            std::thread::sleep(Duration::from_millis(5));
+            host::sleep(Duration::from_millis(5));
             self.hand_to_saver();
         }
         let problems = self.saver.as_mut().map(SessionSaver::finish).unwrap_or_default();

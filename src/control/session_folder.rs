@@ -4,6 +4,7 @@
 use super::{Control, Notice, Severity};
 use crate::file_system::{FAT_FILE_BYTES_MAX, Kind};
 use crate::format::TakeFormat;
+use crate::host;
 use crate::limits::DATA_OFFSET;
 use crate::rt::process;
 use crate::session::session_file::{FolderChange, FolderWatch, OpenSession};
@@ -25,7 +26,7 @@ pub(super) struct WatchedFolder {
 impl WatchedFolder {
     /// Watches the folder of a session that is open to be recorded into. Without a `store` it never reports a change.
     pub(super) fn of(store: Option<&OpenSession>) -> WatchedFolder {
-        WatchedFolder { folder_watch: store.and_then(OpenSession::folder_watch), next: Instant::now(), removed: false }
+        WatchedFolder { folder_watch: store.and_then(OpenSession::folder_watch), next: host::now(), removed: false }
     }
 }
 
@@ -33,7 +34,7 @@ impl Control {
     /// Follows the folder if another program has moved it, and warns if one has removed it. Checks now and then, or at
     /// once if `force`.
     pub(super) fn check_folder(&mut self, force: bool) {
-        let now = Instant::now();
+        let now = host::now();
         if !force && now < self.watched_folder.next {
             return;
         }

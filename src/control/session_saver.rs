@@ -3,6 +3,7 @@
 //!
 //! Each folder has one saver: the session's own, the mirror, every overflow folder.
 
+use crate::host::{self, Thread};
 use crate::session::Session;
 use crate::session::session_file::OpenSession;
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -10,11 +11,13 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Acquire, Ordering::Release};
-use std::thread::JoinHandle;
 
 /// Revisions that may wait in the queue, and problems that may wait for control. Of waiting revisions the saver writes
 /// only the newest.
 const WAITING: usize = 64;
+
+/// Stack of a saver thread. Small, because the program touches the whole stack in advance.
+const STACK_BYTES: usize = 512 * 1024;
 
 /// Control's end of a saver thread. Dropping the session's own saver waits for the thread. Dropping another one does
 /// not wait, because its disk may hang: the thread handles what is queued and ends.
@@ -22,7 +25,7 @@ pub struct SessionSaver {
     saves: Option<Sender<(Session, u64)>>,
     problems: Receiver<Problem>,
     progress: Arc<Progress>,
-    thread: Option<JoinHandle<()>>,
+    thread: Option<Thread>,
     waits_on_drop: bool,
     opened: Receiver<Result<PathBuf, String>>,
 }
@@ -69,32 +72,31 @@ impl SessionSaver {
         let (opened_sender, opened) = bounded(1);
         let progress = Arc::new(Progress::default());
         let reached = Arc::clone(&progress);
-        let thread =
-            std::thread::Builder::new().name("session-saver".to_owned()).stack_size(512 * 1024).spawn(move || {
-                let store = open();
-                opened_sender.send(store.as_ref().map(|store| store.path().to_owned()).map_err(String::clone)).ok();
-                let Ok(mut store) = store else { return };
-                while let Ok((mut session, mut revision)) = versions.recv() {
-                    // Only the newest revision matters.
-                    while let Ok(newer) = versions.try_recv() {
-                        (session, revision) = newer;
-                    }
-                    match store.reopen_if_removed().and_then(|()| store.save(&session)) {
-                        Ok(()) => {
-                            // Before the files of the trash are moved: a pass that waits for this save need not wait for
-                            // them.
-                            reached.durable.store(revision, Release);
-                            for error in store.move_trashed_files(&session).err().into_iter().flatten() {
-                                problem_sender.try_send(Problem::Trash(error.to_string())).ok();
-                            }
-                        }
-                        // The files stay where the session on the disk says they are.
-                        Err(error) => drop(problem_sender.try_send(Problem::Save(error.to_string()))),
-                    }
-                    // Last: a reader that sees the revision handled sees the problem and `durable` too.
-                    reached.handled.store(revision, Release);
+        let thread = host::spawn("session-saver", STACK_BYTES, move || {
+            let store = open();
+            host::send(&opened_sender, store.as_ref().map(|store| store.path().to_owned()).map_err(String::clone)).ok();
+            let Ok(mut store) = store else { return };
+            while let Ok((mut session, mut revision)) = host::receive(&versions) {
+                // Only the newest revision matters.
+                while let Ok(newer) = versions.try_recv() {
+                    (session, revision) = newer;
                 }
-            })?;
+                match store.reopen_if_removed().and_then(|()| store.save(&session)) {
+                    Ok(()) => {
+                        // Before the files of the trash are moved: a pass that waits for this save need not wait for
+                        // them.
+                        reached.durable.store(revision, Release);
+                        for error in store.move_trashed_files(&session).err().into_iter().flatten() {
+                            problem_sender.try_send(Problem::Trash(error.to_string())).ok();
+                        }
+                    }
+                    // The files stay where the session on the disk says they are.
+                    Err(error) => drop(problem_sender.try_send(Problem::Save(error.to_string()))),
+                }
+                // Last: a reader that sees the revision handled sees the problem and `durable` too.
+                reached.handled.store(revision, Release);
+            }
+        })?;
         Ok(SessionSaver { saves: Some(saves), problems, progress, thread: Some(thread), waits_on_drop: false, opened })
     }
 
@@ -128,7 +130,7 @@ impl SessionSaver {
 
     /// Whether the thread has ended: its folder could not be opened, or it failed. It saves nothing more.
     pub fn has_ended(&self) -> bool {
-        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+        self.thread.as_ref().is_none_or(Thread::is_finished)
     }
 
     /// Problems since the last call.

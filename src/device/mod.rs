@@ -13,11 +13,11 @@ mod virtual_card;
 pub mod signal;
 pub mod virtual_device;
 
+pub use crate::host::monotonic;
 pub use alsa::{Abilities, Cards, Listed, Listing, cards, list};
 
 use crate::format::DeviceFormat;
 use crate::time::SampleRate;
-use nix::time::{ClockId, clock_gettime};
 use std::fmt;
 use std::time::Duration;
 
@@ -218,12 +218,6 @@ pub struct DeviceFacts {
     pub linked: bool,
     /// Notes for the user that are not errors, for example fallbacks. Sentences for the screen.
     pub notes: Vec<String>,
-}
-
-/// Time by the monotonic clock. Unlike the wall clock it never jumps, and it stops while the machine is suspended: a
-/// take does not grow over night under a closed lid. This is realtime-safe.
-pub fn monotonic() -> Duration {
-    clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Duration::ZERO, Duration::from)
 }
 
 /// A device's frame counter as a function of the monotonic clock. It also covers times when the device delivers nothing

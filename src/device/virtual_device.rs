@@ -31,6 +31,7 @@ use super::{
     monotonic, rest_frames,
 };
 use crate::format::DeviceFormat;
+use crate::host;
 use crate::limits::{
     BLOCK_FRAMES_MAX, CHANNEL_COUNT_MAX, PERIOD_FRAMES_MAX, PERIOD_FRAMES_MIN, RATE_HZ_MAX, RATE_HZ_MIN,
 };
@@ -161,6 +162,10 @@ impl VirtualDevice {
         }
         let end = moment.min(now + timeout);
         self.sleeps += 1;
+        if host::is_simulated() {
+            host::sleep(end.saturating_sub(now));
+            return moment <= monotonic();
+        }
         // A signal may end the sleep early; the next wait sleeps again.
         clock_nanosleep(ClockId::CLOCK_MONOTONIC, ClockNanosleepFlags::TIMER_ABSTIME, &TimeSpec::from_duration(end))
             .ok();

@@ -15,13 +15,14 @@
 
 use super::{Engine, Next};
 use crate::device::{Device, LossCause, Pace, Reckoning, Wake, monotonic};
+use crate::host;
 use crate::message::AudioEvent;
 use crate::message::published::Published;
 use crate::rt::overrun;
 use crate::time::Frames;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Longest wait for the device before the loop looks for commands again.
 const DEVICE_WAIT: Duration = Duration::from_millis(20);
@@ -130,9 +131,9 @@ impl DeviceSlot {
             Wake::Ready if self.place_on_timeline(engine) => {}
             Wake::Ready => {
                 let Some(device) = &mut self.device else { return };
-                let from = Instant::now();
+                let from = host::now();
                 device.cycle(&mut |input, mut output| engine.process(&input, &mut output));
-                published.cycles.count(from.elapsed().as_nanos() as u64);
+                published.cycles.count(host::elapsed(from).as_nanos() as u64);
             }
             Wake::Timeout => {}
             Wake::PlaybackXrun => engine.count_playback_xrun(),
@@ -231,5 +232,5 @@ fn lose(engine: &mut Engine, frames: f64) {
 
 #[expect(clippy::disallowed_methods, reason = "no clock, no device, or no windows after a loss: see the header")]
 fn pause(time: Duration) {
-    std::thread::sleep(time);
+    host::sleep(time);
 }

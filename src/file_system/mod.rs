@@ -7,21 +7,20 @@ mod open;
 pub use mounts::{Mount, is_mounted, mount_of};
 pub use open::{OpenError, open_regular, open_regular_at};
 
+use crate::host::{self, disk};
 use crate::limits::PAGE_BYTES;
 use crate::rt::process;
 use mounts::mount_by_id;
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, open, openat};
+use nix::fcntl::{AT_FDCWD, OFlag};
 use nix::sys::stat::Mode;
 use nix::sys::statfs::{TMPFS_MAGIC, statfs};
 use nix::sys::statvfs::statvfs;
-use nix::unistd::{UnlinkatFlags, unlinkat};
 use std::fmt;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::ffi::OsStringExt;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 /// Bytes of the largest file on FAT.
@@ -67,6 +66,9 @@ impl Kind {
 /// The name of the file system that an open folder is on, from the mount table, or from its magic number if the table
 /// does not have it.
 pub fn name_of(folder: impl AsFd) -> Option<String> {
+    if host::is_simulated() {
+        return Some("ext4".to_owned());
+    }
     let number = folder.as_fd().as_raw_fd();
     let info = fs::read_to_string(format!("/proc/self/fdinfo/{number}")).ok();
     let id = info.as_deref().and_then(|info| info.lines().find_map(|line| line.strip_prefix("mnt_id:")));
@@ -75,7 +77,7 @@ pub fn name_of(folder: impl AsFd) -> Option<String> {
 
 /// The name of the file system that a path is on.
 pub fn name_at(path: &Path) -> Option<String> {
-    name_of(open(path, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).ok()?)
+    name_of(disk::open_at(AT_FDCWD, path, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).ok()?)
 }
 
 /// The name that belongs to the magic number of statfs(2).
@@ -115,7 +117,7 @@ pub fn path_before_removal(path: &Path) -> Option<PathBuf> {
     let bytes = path.as_os_str().to_owned().into_vec();
     let was = bytes.strip_suffix(REMOVED)?;
     // A folder may really have a name with this ending.
-    path.symlink_metadata().is_err().then(|| PathBuf::from(std::ffi::OsString::from_vec(was.to_vec())))
+    disk::link_metadata(path).is_err().then(|| PathBuf::from(std::ffi::OsString::from_vec(was.to_vec())))
 }
 
 /// The reason why a session cannot be on a file system.
@@ -140,9 +142,9 @@ pub const TRIAL_FILE: &str = ".faultless-trial";
 /// the file system; the code that needs the disk will report them.
 pub fn trial(folder: impl AsFd) -> Result<(), Flaw> {
     let folder = folder.as_fd();
-    unlinkat(folder, TRIAL_FILE, UnlinkatFlags::NoRemoveDir).ok();
+    disk::remove_at(folder, TRIAL_FILE).ok();
     let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    let make = || openat(folder, TRIAL_FILE, flags, Mode::from_bits_truncate(0o600)).map(File::from);
+    let make = || disk::open_at(folder, TRIAL_FILE, flags, Mode::from_bits_truncate(0o600)).map(File::from);
     let tried = match make() {
         Ok(file) => try_file(&file).and_then(|()| match make() {
             Err(Errno::EEXIST) => Ok(()),
@@ -151,30 +153,27 @@ pub fn trial(folder: impl AsFd) -> Result<(), Flaw> {
         // The code that makes files in this folder reports this error with more detail.
         Err(_) => Ok(()),
     };
-    unlinkat(folder, TRIAL_FILE, UnlinkatFlags::NoRemoveDir).ok();
+    disk::remove_at(folder, TRIAL_FILE).ok();
     tried
 }
 
 fn try_file(file: &File) -> Result<(), Flaw> {
     const PAGE: u64 = PAGE_BYTES as u64;
     let (first, second) = ([1_u8; PAGE_BYTES], [2_u8; PAGE_BYTES]);
-    let written = file
-        .write_all_at(&first, 0)
-        .and_then(|()| file.write_all_at(&second, 2 * PAGE))
-        .and_then(|()| file.write_all_at(&second, 0))
-        .and_then(|()| file.write_all_at(&first, PAGE));
+    let pages = [(&first, 0), (&second, 2 * PAGE), (&second, 0), (&first, PAGE)];
+    let written = pages.into_iter().try_for_each(|(page, at)| disk::write_all_at(file, page, at));
     if let Err(error) = written {
         return flaw("files there cannot be written out of order", &error);
     }
-    if let Err(error) = file.set_len(PAGE + 1) {
+    if let Err(error) = disk::set_length(file, PAGE + 1) {
         return flaw("files there cannot be cut", &error);
     }
-    if let Err(error) = file.sync_data() {
+    if let Err(error) = disk::sync_data(file) {
         return flaw("files there cannot be made durable", &error);
     }
     let mut found = vec![0; 2 * PAGE_BYTES];
     let length = file.metadata().map(|stat| stat.len());
-    match file.read_at(&mut found, 0).and_then(|bytes| Ok((bytes, length?))) {
+    match disk::read_at(file, &mut found, 0).and_then(|bytes| Ok((bytes, length?))) {
         Ok((bytes, length)) if bytes == PAGE_BYTES + 1 && length == PAGE + 1 => {}
         Ok((bytes, length)) => {
             let reason = format!("{bytes} bytes and a length of {length} in place of {}", PAGE + 1);
@@ -203,6 +202,9 @@ fn flaw(what: &'static str, error: &io::Error) -> Result<(), Flaw> {
 
 /// Bytes that a user without privileges can still write on the file system of `path`. `None`: the file system does not say.
 pub fn free_bytes(path: &Path) -> Option<u64> {
+    if let Some(answer) = host::free_bytes(path) {
+        return answer;
+    }
     let stat = statvfs(path).ok()?;
     if stat.blocks() == 0 {
         // A tmpfs mounted without a size limit reports no blocks; free memory is its limit. Any other file system that
@@ -225,7 +227,7 @@ pub fn is_growth_refused(error: &io::Error) -> bool {
 /// are written.
 pub fn set_length(file: &File, end: u64) -> io::Result<()> {
     const ZEROS: [u8; PAGE_BYTES] = [0; PAGE_BYTES];
-    match file.set_len(end) {
+    match disk::set_length(file, end) {
         Err(error) if is_growth_refused(&error) => {
             let mut at = file.metadata()?.len();
             if end <= at {
@@ -233,7 +235,7 @@ pub fn set_length(file: &File, end: u64) -> io::Result<()> {
             }
             while at < end {
                 let bytes = (end - at).min(ZEROS.len() as u64) as usize;
-                file.write_all_at(&ZEROS[..bytes], at)?;
+                disk::write_all_at(file, &ZEROS[..bytes], at)?;
                 at += bytes as u64;
             }
             Ok(())

@@ -4,8 +4,9 @@
 //! A session may come from another computer. A link in it may lead out of its folder, and opening a pipe may never
 //! return. So both functions refuse a link, open without waiting, and check the open file, not its name.
 
+use crate::host::disk;
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, openat};
+use nix::fcntl::OFlag;
 use nix::libc::{O_NOFOLLOW, O_NONBLOCK};
 use nix::sys::stat::Mode;
 use std::fs::{File, OpenOptions};
@@ -39,13 +40,13 @@ impl From<OpenError> for io::Error {
 
 /// Opens a regular file to read.
 pub fn open_regular(path: &Path) -> Result<File, OpenError> {
-    checked(OpenOptions::new().read(true).custom_flags(O_NOFOLLOW | O_NONBLOCK).open(path))
+    checked(disk::open(OpenOptions::new().read(true).custom_flags(O_NOFOLLOW | O_NONBLOCK), path))
 }
 
 /// Opens a regular file in an open folder. `access` says how, and whether to make it: `mode` is that of a new file.
 pub fn open_regular_at(folder: impl AsFd, name: &str, access: OFlag, mode: Mode) -> Result<File, OpenError> {
     let flags = access | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-    checked(openat(folder, name, flags, mode).map(File::from).map_err(io::Error::from))
+    checked(disk::open_at(folder, name, flags, mode).map(File::from).map_err(io::Error::from))
 }
 
 fn checked(opened: io::Result<File>) -> Result<File, OpenError> {

@@ -19,6 +19,7 @@ pub mod record;
 #[cfg(test)]
 mod tests;
 
+use crate::host;
 use crate::limits;
 use crate::session::names::EVENTS_FILE;
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
@@ -63,7 +64,7 @@ impl Flight {
             problems: None,
             thread: None,
             limiter: Limiter::default(),
-            started: Instant::now(),
+            started: host::now(),
             dropped: 0,
             recent: Arc::new(read::last(folder, limits::FLIGHT_EVENTS_KEPT).into_iter().map(Arc::new).collect()),
             unannounced: VecDeque::new(),
@@ -93,7 +94,7 @@ impl Flight {
     /// Keeps an event that the front end shows by other means, as a notice or a report. Does not wait.
     pub fn note(&mut self, kind: Kind, severity: Severity, text: &str, numbers: &[(&str, u64)]) {
         let record = Record::new(kind, severity, text, numbers);
-        for record in self.limiter.admit(self.started.elapsed(), record) {
+        for record in self.limiter.admit(host::elapsed(self.started), record) {
             self.keep(record);
         }
     }
@@ -101,7 +102,7 @@ impl Flight {
     /// Keeps an event that comes without a notice, and queues it for the front end. Does not wait.
     pub fn note_without_notice(&mut self, kind: Kind, severity: Severity, text: &str, numbers: &[(&str, u64)]) {
         let record = Record::new(kind, severity, text, numbers);
-        for record in self.limiter.admit(self.started.elapsed(), record) {
+        for record in self.limiter.admit(host::elapsed(self.started), record) {
             let kept = self.keep(record);
             if self.unannounced.len() >= limits::FLIGHT_QUEUE {
                 self.unannounced.pop_front();
@@ -112,7 +113,7 @@ impl Flight {
 
     /// Writes the counts of events that the limiter withheld. Call it now and then; it does not wait.
     pub fn tick(&mut self) {
-        for record in self.limiter.take_due_counts(self.started.elapsed()) {
+        for record in self.limiter.take_due_counts(host::elapsed(self.started)) {
             self.keep(record);
         }
     }

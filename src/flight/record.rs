@@ -110,7 +110,7 @@ pub struct Record {
 impl Record {
     /// An event at the present time.
     pub fn new(kind: Kind, severity: Severity, text: &str, numbers: &[(&str, u64)]) -> Record {
-        let time = jiff::Zoned::now().strftime("%Y-%m-%dT%H:%M:%S%.3f%:z").to_string();
+        let time = crate::host::zoned().strftime("%Y-%m-%dT%H:%M:%S%.3f%:z").to_string();
         let numbers = numbers.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect();
         Record { time, kind, severity, text: text.to_owned(), numbers }.within_bounds()
     }

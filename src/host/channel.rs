@@ -26,10 +26,9 @@ pub fn receive_timeout<T>(from: &Receiver<T>, time: Duration) -> Result<T, RecvT
     loop {
         match from.try_recv() {
             Ok(message) => return Ok(message),
-            Err(TryRecvError::Disconnected) => return Err(RecvTimeoutError::Disconnected),
             Err(TryRecvError::Empty) if until <= host.time() => return Err(RecvTimeoutError::Timeout),
             Err(TryRecvError::Empty) if host.pause(Some(until)) => {}
-            Err(TryRecvError::Empty) => return Err(RecvTimeoutError::Disconnected),
+            Err(_) => return Err(RecvTimeoutError::Disconnected),
         }
     }
 }

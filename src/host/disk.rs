@@ -24,7 +24,7 @@ use std::rc::Rc;
 pub struct Name<'a> {
     /// The open folder that `path` is relative to. `None`: the working folder.
     pub folder: Option<BorrowedFd<'a>>,
-    /// The path.
+    /// The path from that folder on.
     pub path: &'a Path,
 }
 
@@ -82,7 +82,7 @@ pub enum DiskCall<'a> {
         offset: u64,
         bytes: u64,
     },
-    /// Frees blocks.
+    /// Frees the blocks of a range.
     Punch {
         file: BorrowedFd<'a>,
         offset: u64,
@@ -122,7 +122,7 @@ pub enum DiskCall<'a> {
     },
 }
 
-/// What the host makes of a call.
+/// The host's decision about a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Proceed {
     /// The call goes to the system.
@@ -136,11 +136,11 @@ pub enum Proceed {
 /// The outcome of a call that went to the system.
 #[derive(Clone, Copy, Debug)]
 pub enum Outcome<'a> {
-    /// It succeeded.
+    /// The call succeeded.
     Done,
-    /// It wrote or read so many bytes.
+    /// The call wrote or read so many bytes.
     Bytes(usize),
-    /// It opened or made this file or folder.
+    /// The call opened or made this file or folder.
     Opened(BorrowedFd<'a>),
     /// The system refused it.
     Failed(&'a io::Error),
@@ -178,7 +178,7 @@ fn opening<T: AsFd>(call: &DiskCall<'_>, real: impl FnOnce() -> io::Result<T>) -
     make(call, |_| real(), |file| Outcome::Opened(file.as_fd()))
 }
 
-fn errno(error: io::Error) -> Errno {
+fn errno(error: &io::Error) -> Errno {
     error.raw_os_error().map_or(Errno::EIO, Errno::from_raw)
 }
 
@@ -210,7 +210,7 @@ pub fn open_at(folder: impl AsFd, path: impl AsRef<Path>, flags: OFlag, mode: Mo
         true => DiskCall::Create { name, may_exist: !flags.contains(OFlag::O_EXCL) },
         false => DiskCall::Open { name },
     };
-    opening(&call, || Ok(nix::fcntl::openat(folder, path, flags, mode)?)).map_err(errno)
+    opening(&call, || Ok(nix::fcntl::openat(folder, path, flags, mode)?)).map_err(|error| errno(&error))
 }
 
 /// Opens a folder by its path.
@@ -234,7 +234,7 @@ pub fn write_parts_at(file: impl AsFd, parts: &[IoSlice<'_>], offset: u64) -> Re
         let cut: Vec<IoSlice<'_>> = cut.collect();
         Ok(nix::sys::uio::pwritev(file, &cut, offset as i64)?)
     };
-    make(&DiskCall::Write { file, offset, parts }, write, |bytes| Outcome::Bytes(*bytes)).map_err(errno)
+    make(&DiskCall::Write { file, offset, parts }, write, |bytes| Outcome::Bytes(*bytes)).map_err(|error| errno(&error))
 }
 
 /// Writes all bytes from `offset` on.
@@ -325,7 +325,7 @@ pub fn will_read(file: &File, offset: u64, bytes: u64) -> io::Result<()> {
 /// The next data or the next hole from `offset` on.
 pub fn seek(file: &File, offset: u64, whence: Whence) -> Result<u64, Errno> {
     let call = DiskCall::Read { file: file.as_fd(), offset, bytes: 0 };
-    simple(&call, || Ok(nix::unistd::lseek(file, offset as i64, whence)? as u64)).map_err(errno)
+    simple(&call, || Ok(nix::unistd::lseek(file, offset as i64, whence)? as u64)).map_err(|error| errno(&error))
 }
 
 /// Makes the bytes of a file durable.
@@ -341,7 +341,7 @@ pub fn sync_all(file: &File) -> io::Result<()> {
 /// Makes the names in an open folder durable.
 pub fn sync_folder(folder: impl AsFd) -> Result<(), Errno> {
     let folder = folder.as_fd();
-    simple(&DiskCall::SyncFolder { folder }, || Ok(nix::unistd::fsync(folder)?)).map_err(errno)
+    simple(&DiskCall::SyncFolder { folder }, || Ok(nix::unistd::fsync(folder)?)).map_err(|error| errno(&error))
 }
 
 /// Makes the names in the folder `path` durable.
@@ -354,18 +354,19 @@ pub fn set_length(file: &File, bytes: u64) -> io::Result<()> {
     simple(&DiskCall::SetLength { file: file.as_fd(), bytes }, || file.set_len(bytes))
 }
 
-/// Reserves blocks.
+/// Reserves blocks of the disk for a range of a file.
 pub fn reserve(file: &File, offset: u64, bytes: u64) -> Result<(), Errno> {
     let call = DiskCall::Reserve { file: file.as_fd(), offset, bytes };
     let real = || Ok(nix::fcntl::fallocate(file, FallocateFlags::empty(), offset as i64, bytes as i64)?);
-    simple(&call, real).map_err(errno)
+    simple(&call, real).map_err(|error| errno(&error))
 }
 
 /// Frees the blocks of a range; the length of the file does not change.
 pub fn punch(file: &File, offset: u64, bytes: u64) -> Result<(), Errno> {
     let flags = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
     let call = DiskCall::Punch { file: file.as_fd(), offset, bytes };
-    simple(&call, || Ok(nix::fcntl::fallocate(file, flags, offset as i64, bytes as i64)?)).map_err(errno)
+    simple(&call, || Ok(nix::fcntl::fallocate(file, flags, offset as i64, bytes as i64)?))
+        .map_err(|error| errno(&error))
 }
 
 /// Renames a file. With `may_replace`, a file that has the new name is replaced; otherwise the error is `EEXIST`, or
@@ -381,7 +382,7 @@ pub fn rename_at(
         true => nix::fcntl::renameat(from_folder, from, to_folder, to),
         false => nix::fcntl::renameat2(from_folder, from, to_folder, to, RenameFlags::RENAME_NOREPLACE),
     };
-    simple(&call, || Ok(real()?)).map_err(errno)
+    simple(&call, || Ok(real()?)).map_err(|error| errno(&error))
 }
 
 /// Gives a file a second name.
@@ -391,14 +392,16 @@ pub fn link_at(
 ) -> Result<(), Errno> {
     let (from_folder, to_folder, from, to) = (from_folder.as_fd(), to_folder.as_fd(), from.as_ref(), to.as_ref());
     let call = DiskCall::Link { from: name(from_folder, from), to: name(to_folder, to) };
-    simple(&call, || Ok(nix::unistd::linkat(from_folder, from, to_folder, to, AtFlags::empty())?)).map_err(errno)
+    simple(&call, || Ok(nix::unistd::linkat(from_folder, from, to_folder, to, AtFlags::empty())?))
+        .map_err(|error| errno(&error))
 }
 
 /// Removes a name of a file.
 pub fn remove_at(folder: impl AsFd, path: impl AsRef<Path>) -> Result<(), Errno> {
     let (folder, path) = (folder.as_fd(), path.as_ref());
     let call = DiskCall::Remove { name: name(folder, path) };
-    simple(&call, || Ok(nix::unistd::unlinkat(folder, path, UnlinkatFlags::NoRemoveDir)?)).map_err(errno)
+    simple(&call, || Ok(nix::unistd::unlinkat(folder, path, UnlinkatFlags::NoRemoveDir)?))
+        .map_err(|error| errno(&error))
 }
 
 /// Removes a name of a file.
@@ -410,7 +413,7 @@ pub fn remove(path: &Path) -> io::Result<()> {
 pub fn make_folder_at(folder: impl AsFd, path: impl AsRef<Path>, mode: Mode) -> Result<(), Errno> {
     let (folder, path) = (folder.as_fd(), path.as_ref());
     let call = DiskCall::MakeFolder { name: name(folder, path), above: false };
-    simple(&call, || Ok(nix::sys::stat::mkdirat(folder, path, mode)?)).map_err(errno)
+    simple(&call, || Ok(nix::sys::stat::mkdirat(folder, path, mode)?)).map_err(|error| errno(&error))
 }
 
 /// Makes a folder that is closed to other users.
@@ -445,7 +448,8 @@ pub fn list(path: &Path) -> io::Result<Vec<OsString>> {
 pub fn stat_at(folder: impl AsFd, path: impl AsRef<Path>) -> Result<FileStat, Errno> {
     let (folder, path) = (folder.as_fd(), path.as_ref());
     let call = DiskCall::Stat { name: name(folder, path) };
-    simple(&call, || Ok(nix::sys::stat::fstatat(folder, path, AtFlags::AT_SYMLINK_NOFOLLOW)?)).map_err(errno)
+    simple(&call, || Ok(nix::sys::stat::fstatat(folder, path, AtFlags::AT_SYMLINK_NOFOLLOW)?))
+        .map_err(|error| errno(&error))
 }
 
 /// The attributes behind a path. Follows links.

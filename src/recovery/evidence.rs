@@ -7,15 +7,16 @@
 
 use crate::butler::spool::{ProgressIdentity, SPOOL_VERSION, SpoolIdentity, is_private};
 use crate::file_system::{OpenError, open_regular};
+use crate::host::disk;
 use crate::limits::{DATA_OFFSET, PAGE_BYTES};
 use crate::window::progress_page::{self, Progress};
 use nix::errno::Errno;
-use nix::unistd::{Whence, getuid, lseek};
+use nix::unistd::{Whence, getuid};
 use serde::de::DeserializeOwned;
 use std::fmt;
 use std::fs::{File, TryLockError};
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// Bytes that are read at once.
@@ -98,12 +99,12 @@ impl FoundSpool {
     pub fn extents(&self, end: u64) -> io::Result<Vec<Extent>> {
         let (mut extents, mut at) = (Vec::new(), DATA_OFFSET);
         while at < end {
-            let start = match lseek(&self.file, at as i64, Whence::SeekData) {
-                Ok(start) => start as u64,
+            let start = match disk::seek(&self.file, at, Whence::SeekData) {
+                Ok(start) => start,
                 Err(Errno::ENXIO) => break,
                 Err(errno) => return Err(errno.into()),
             };
-            let hole = lseek(&self.file, start as i64, Whence::SeekHole)? as u64;
+            let hole = disk::seek(&self.file, start, Whence::SeekHole)?;
             if end <= start || hole <= start {
                 break;
             }
@@ -115,7 +116,7 @@ impl FoundSpool {
 
     /// Reads bytes that lie in an extent.
     pub fn read(&self, at: u64, bytes: &mut [u8]) -> io::Result<()> {
-        self.file.read_exact_at(bytes, at)
+        disk::read_exact_at(&self.file, bytes, at)
     }
 
     /// The frame after the last one that has memory, sound or not.
@@ -158,8 +159,7 @@ impl FoundProgress {
     /// Reads the record position and the losses from the page.
     pub fn read(&self) -> Result<Progress, Rejected> {
         let mut page = vec![0; PAGE_BYTES];
-        self.file
-            .read_exact_at(&mut page, progress_page::PAGE_AT)
+        disk::read_exact_at(&self.file, &mut page, progress_page::PAGE_AT)
             .map_err(|error| Rejected::Unreadable(error.to_string()))?;
         Progress::read(&page).ok_or_else(|| Rejected::Unreadable("it is cut short".to_owned()))
     }
@@ -170,7 +170,7 @@ pub fn files_named(folder: &SpoolFolder, ending: &str) -> Vec<PathBuf> {
     if !is_private(&folder.path, folder.owner) {
         return Vec::new();
     }
-    let entries = std::fs::read_dir(&folder.path).into_iter().flatten().flatten().map(|entry| entry.path());
+    let entries = disk::list(&folder.path).unwrap_or_default().into_iter().map(|name| folder.path.join(name));
     let mut files: Vec<PathBuf> =
         entries.filter(|path| path.extension().is_some_and(|extension| extension == ending)).collect();
     files.sort();
@@ -183,7 +183,7 @@ fn check_version(found: u32) -> Result<(), Rejected> {
 
 fn open<T: Identity>(path: &Path, owner: u32) -> Result<Found<T>, Rejected> {
     let parent = path.parent().unwrap_or(Path::new("/"));
-    match std::fs::symlink_metadata(parent) {
+    match disk::link_metadata(parent) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Rejected::Missing),
         Err(error) => return Err(Rejected::Io(error.to_string())),
         Ok(_) if !is_private(parent, owner) => {
@@ -212,11 +212,12 @@ fn open<T: Identity>(path: &Path, owner: u32) -> Result<Found<T>, Rejected> {
         return Err(Rejected::NotOurs("it has a second name"));
     }
     // A shared lock: two programs that only read do not take each other for a recorder.
-    if let Err(TryLockError::WouldBlock) = file.try_lock_shared() {
+    if let Err(TryLockError::WouldBlock) = disk::try_lock_shared(&file) {
         return Err(Rejected::InUse);
     }
     let mut page = vec![0; PAGE_BYTES];
-    file.read_exact_at(&mut page, 0).map_err(|_| Rejected::Unreadable("it is shorter than a page".to_owned()))?;
+    disk::read_exact_at(&file, &mut page, 0)
+        .map_err(|_| Rejected::Unreadable("it is shorter than a page".to_owned()))?;
     Ok(Found { path: path.to_owned(), identity: identity(&page)?, file })
 }
 

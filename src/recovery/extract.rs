@@ -10,15 +10,15 @@ use super::messages;
 use crate::butler::spool::{SpoolSound, progress_path_of};
 use crate::file_system::open_regular;
 use crate::format::TakeFormat;
+use crate::host::disk;
 use crate::limits::DATA_OFFSET;
 use crate::time::{FramePos, Frames};
 use crate::wav::bext::{Bext, coding_history_line};
 use crate::wav::header::{HEADER_BYTES, Header};
 use crate::wav::parse::{Encoding, parse};
 use serde::Serialize;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{self, Cursor};
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use uuid::Uuid;
 
@@ -66,7 +66,7 @@ pub fn extract(folders: &[PathBuf], to: &Path, discard: bool) -> (Vec<Extracted>
             match write(&spool, &folder, to) {
                 Ok(mut one) => {
                     if discard {
-                        let removed = fs::remove_file(&path);
+                        let removed = disk::remove(&path);
                         one.removed = removed.is_ok();
                         troubles.extend(removed.err().map(|error| messages::at(&path, &error)));
                         passes.push(spool.identity.pass);
@@ -90,7 +90,7 @@ fn remove_pages(folder: &SpoolFolder, passes: &[Uuid]) {
         let path = progress_path_of(&folder.path, *pass);
         if FoundProgress::open_of(&path, folder.owner).is_ok() {
             // A page that remains costs a page of memory.
-            fs::remove_file(&path).ok();
+            disk::remove(&path).ok();
         }
     }
 }
@@ -121,15 +121,15 @@ fn write(spool: &FoundSpool, folder: &SpoolFolder, to: &Path) -> Result<Extracte
     }
     let began = progress.and_then(|progress| progress.began).unwrap_or_default();
     let header = header_of(spool, sound, one.frames, began + Frames(first));
-    fs::create_dir_all(to).map_err(|error| messages::at(to, &error))?;
+    disk::make_folders(to).map_err(|error| messages::at(to, &error))?;
     let path = to.join(name_of(spool));
-    let file = OpenOptions::new().write(true).create_new(true).open(&path);
+    let file = disk::create(OpenOptions::new().write(true), &path);
     let file = file.map_err(|error| messages::at(&path, &error))?;
     let from = DATA_OFFSET + first * frame_bytes;
-    let written = copy(spool, &extents, from, &file, &header).and_then(|()| File::open(to)?.sync_all());
+    let written = copy(spool, &extents, from, &file, &header).and_then(|()| disk::sync_folder_at(to));
     if let Err(error) = written {
         // A file with a part of the sound would look whole. The spool still has all of it.
-        fs::remove_file(&path).ok();
+        disk::remove(&path).ok();
         return Err(messages::at(&path, &error));
     }
     one.wav = Some(path);
@@ -139,16 +139,16 @@ fn write(spool: &FoundSpool, folder: &SpoolFolder, to: &Path) -> Result<Extracte
 /// Copies the extents from spool byte `from` on, writes the header and makes the file durable.
 fn copy(spool: &FoundSpool, extents: &[(u64, u64)], from: u64, file: &File, header: &Header) -> io::Result<()> {
     let mut piece = vec![0; PIECE_BYTES as usize];
-    file.set_len(header.file_bytes())?;
+    disk::set_length(file, header.file_bytes())?;
     for (start, hole) in extents.iter().map(|(start, hole)| ((*start).max(from), *hole)) {
         for at in (start..hole).step_by(PIECE_BYTES as usize) {
             let piece = &mut piece[..(hole - at).min(PIECE_BYTES) as usize];
             spool.read(at, piece)?;
-            file.write_all_at(piece, at - from + DATA_OFFSET)?;
+            disk::write_all_at(file, piece, at - from + DATA_OFFSET)?;
         }
     }
-    file.write_all_at(&header.build()[..], 0)?;
-    file.sync_all()
+    disk::write_all_at(file, &header.build()[..], 0)?;
+    disk::sync_all(file)
 }
 
 fn header_of(spool: &FoundSpool, sound: SpoolSound, frames: u64, at: FramePos) -> Header {
@@ -196,7 +196,7 @@ fn sound_of(spool: &FoundSpool) -> Option<(SpoolSound, bool)> {
 fn sound_in_file(spool: &FoundSpool) -> Option<SpoolSound> {
     let file = open_regular(&spool.identity.wav).ok()?;
     let mut page = [0; HEADER_BYTES];
-    file.read_exact_at(&mut page, 0).ok()?;
+    disk::read_exact_at(&file, &mut page, 0).ok()?;
     let layout = parse(&mut Cursor::new(&page[..]), HEADER_BYTES as u64).ok()?;
     let is_own = layout.bext.as_ref()?.originator_reference == spool.identity.take.simple().to_string();
     let formats = [TakeFormat::S16, TakeFormat::S24, TakeFormat::F32];

@@ -6,6 +6,7 @@ use super::recover_pass::progress_is_needed;
 use super::take_wav::{TakeWav, is_in_another_copy};
 use super::{StepHook, remove};
 use crate::butler::spool::{path_of, progress_path_of};
+use crate::host::disk;
 use crate::session::session_file::{OpenSession, is_in_use, open_read_only};
 use crate::session::{Session, Take, TakeState};
 use crate::time::Frames;
@@ -124,7 +125,7 @@ pub(super) fn has_spool(session: &Session, progress_page: &FoundProgress) -> boo
         return false;
     };
     let mut takes = session.takes().iter().filter(|take| take.pass == first.pass);
-    takes.any(|take| path_of(folder, take.uuid).symlink_metadata().is_ok())
+    takes.any(|take| disk::link_metadata(&path_of(folder, take.uuid)).is_ok())
 }
 
 /// The content of the pass's progress page in a folder, if it can be read and is the session's.
@@ -153,7 +154,7 @@ fn describe(path: &Path) -> Leftover {
             Leftover { spool: path.to_owned(), bytes, wav: Some(wav), session, state }
         }
         Err(rejected) => {
-            let found = std::fs::symlink_metadata(path).ok().filter(|_| rejected != Rejected::Missing);
+            let found = disk::link_metadata(path).ok().filter(|_| rejected != Rejected::Missing);
             let bytes = found.map_or(0, |found| found.blocks() * 512);
             Leftover { spool: path.to_owned(), bytes, wav: None, session: None, state: rejected.to_string() }
         }

@@ -30,6 +30,7 @@ mod recover_pass;
 mod tests;
 mod messages;
 
+use crate::host::disk;
 use crate::session::session_file::{OpenSession, merge_copies};
 use crate::session::{Session, Take, TakeState};
 use crate::time::{Frames, SampleRate};
@@ -155,5 +156,5 @@ pub fn recover_from(store: &mut OpenSession, session: &mut Session, view: &Viewp
 }
 
 fn remove(path: &Path, hook: StepHook<'_>) -> Result<(), String> {
-    hook(Step::Remove).and_then(|()| std::fs::remove_file(path)).map_err(|error| messages::at(path, &error))
+    hook(Step::Remove).and_then(|()| disk::remove(path)).map_err(|error| messages::at(path, &error))
 }

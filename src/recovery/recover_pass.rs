@@ -9,6 +9,7 @@ use super::viewpoint::{Absence, Viewpoint};
 use super::{CutTake, RecoveredPass, RecoveredTake, Step, StepHook, messages, remove};
 use crate::butler::spool::{path_of, progress_path_of};
 use crate::device::LossCause;
+use crate::host;
 use crate::session::session_file::{OpenSession, SessionError};
 use crate::session::{EditError, Session, Take, TakeState};
 use crate::time::{FramePos, Frames};
@@ -342,7 +343,7 @@ fn pass_known(
     }
     let clock = takes.first().and_then(|take| {
         let began: jiff::Timestamp = take.started.parse().ok()?;
-        let seconds = u64::try_from(jiff::Timestamp::now().duration_since(began).as_secs()).ok()?;
+        let seconds = u64::try_from(host::timestamp().duration_since(began).as_secs()).ok()?;
         Some((seconds + CLOCK_SLACK_SECONDS).saturating_mul(u64::from(take.rate.0)))
     });
     Ok(PassKnown { takes: known, progress_page: progress.map(|progress| progress.frames.0), clock })

@@ -6,6 +6,7 @@
 use super::Step;
 use super::evidence::{Extent, FoundSpool};
 use crate::file_system::{open_regular, set_length};
+use crate::host::disk;
 use crate::limits::{DATA_OFFSET, PAGE_BYTES};
 use crate::session::session_file::{OpenSession, open_copy_to_write};
 use crate::session::{Session, Take};
@@ -14,10 +15,10 @@ use crate::wav::bext::{Bext, coding_history_line};
 use crate::wav::header::{HEADER_BYTES, Header, header_data_bytes};
 use crate::wav::parse::{Encoding, Layout, parse};
 use nix::errno::Errno;
-use nix::unistd::{Whence, lseek};
+use nix::unistd::Whence;
 use std::fs::File;
 use std::io::{self, Cursor};
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 /// Bytes that are copied or compared at once.
@@ -64,7 +65,7 @@ impl TakeWav {
         let found = file.metadata().map_err(named)?;
         let mut page = Box::new([0; HEADER_BYTES]);
         let bytes = HEADER_BYTES.min(found.len() as usize);
-        file.read_exact_at(&mut page[..bytes], 0).map_err(named)?;
+        disk::read_exact_at(&file, &mut page[..bytes], 0).map_err(named)?;
         let fresh = initial_header(session, take);
         // A power cut can leave a header of zeros. Without an identity in it, accept only a file that has no second
         // name.
@@ -102,7 +103,7 @@ impl TakeWav {
                 spool.read(at, piece)?;
                 for (from, run) in runs_of_sound(piece) {
                     hook(Step::Sound)?;
-                    self.file.write_all_at(run, at - self.offset_bytes() + from as u64)?;
+                    disk::write_all_at(&self.file, run, at - self.offset_bytes() + from as u64)?;
                 }
             }
             bytes += hole - start;
@@ -110,7 +111,7 @@ impl TakeWav {
         if bytes > 0 {
             // Durable before any header claims it.
             hook(Step::Durable)?;
-            self.file.sync_data()?;
+            disk::sync_data(&self.file)?;
         }
         Ok(Frames(bytes.div_ceil(self.header.frame_bytes() as u64)))
     }
@@ -139,11 +140,11 @@ impl TakeWav {
         let page = header.build();
         if page != self.page {
             hook(Step::Header)?;
-            self.file.write_all_at(&*page, 0)?;
+            disk::write_all_at(&self.file, &*page, 0)?;
             self.page = page;
         }
         hook(Step::Durable)?;
-        self.file.sync_all()
+        disk::sync_all(&self.file)
     }
 
     /// Whether the file has all of the spool's sound for its `frames` frames.
@@ -153,7 +154,7 @@ impl TakeWav {
             for at in (start..hole).step_by(PIECE_BYTES) {
                 let bytes = (hole - at).min(PIECE_BYTES as u64) as usize;
                 spool.read(at, &mut theirs[..bytes])?;
-                match self.file.read_exact_at(&mut ours[..bytes], at - self.offset_bytes()) {
+                match disk::read_exact_at(&self.file, &mut ours[..bytes], at - self.offset_bytes()) {
                     Ok(()) => {}
                     Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(false),
                     Err(error) => return Err(error),
@@ -185,15 +186,15 @@ impl TakeWav {
                     .filter(|theirs| DATA_OFFSET <= *theirs);
                 let Some(theirs) = theirs else { continue };
                 let piece = &mut piece[..(hole - at).min(PIECE_BYTES as u64) as usize];
-                let read = other.file.read_at(piece, theirs)?;
+                let read = disk::read_at(&other.file, piece, theirs)?;
                 for (from, run) in runs_of_sound(&piece[..read]) {
                     hook(Step::Sound)?;
-                    self.file.write_all_at(run, at + from as u64)?;
+                    disk::write_all_at(&self.file, run, at + from as u64)?;
                     wrote = true;
                 }
             }
         }
-        if wrote { self.file.sync_data() } else { Ok(()) }
+        if wrote { disk::sync_data(&self.file) } else { Ok(()) }
     }
 
     /// The first frame of this file in `from..frames` that was never written to the disk.
@@ -228,9 +229,9 @@ fn holes(file: &File, from: u64, end: u64) -> io::Result<Vec<Extent>> {
     let (mut found, mut at, page) = (Vec::new(), from, PAGE_BYTES as u64);
     let there = file.metadata()?.len();
     while at < end.min(there) {
-        let hole = lseek(file, at as i64, Whence::SeekHole)? as u64;
-        let data = match lseek(file, hole as i64, Whence::SeekData) {
-            Ok(data) => data as u64,
+        let hole = disk::seek(file, at, Whence::SeekHole)?;
+        let data = match disk::seek(file, hole, Whence::SeekData) {
+            Ok(data) => data,
             Err(Errno::ENXIO) => end,
             Err(errno) => return Err(errno.into()),
         };
@@ -302,7 +303,7 @@ pub(super) fn is_in_another_copy(path: &Path, take: &Take, file_id: Option<(u64,
     let Ok(file) = open_regular(path) else { return false };
     let Ok(found) = file.metadata() else { return false };
     let mut page = [0; HEADER_BYTES];
-    if Some((found.dev(), found.ino())) == file_id || file.read_exact_at(&mut page, 0).is_err() {
+    if Some((found.dev(), found.ino())) == file_id || disk::read_exact_at(&file, &mut page, 0).is_err() {
         return false;
     }
     parse(&mut Cursor::new(&page[..]), HEADER_BYTES as u64).is_ok_and(|layout| own_bext(&layout, take).is_some())

@@ -7,6 +7,7 @@
 use super::evidence::SpoolFolder;
 use crate::butler::spool::SpoolPlace;
 use crate::file_system::is_mounted;
+use crate::host::{self, disk};
 use crate::session::{Session, SpoolRecord, TakeState};
 use nix::sys::stat::{major, minor};
 use nix::unistd::getuid;
@@ -122,7 +123,7 @@ impl Viewpoint {
             Ok(found) => found,
             Err(error) => return unreadable(error),
         };
-        if exists && let Err(error) = fs::read_dir(folder) {
+        if exists && let Err(error) = disk::list(folder) {
             return unreadable(error);
         }
         if device == record.device {
@@ -165,7 +166,7 @@ pub fn spool_record(place: &SpoolPlace) -> SpoolRecord {
 /// Whether the folder exists, and the device number of it or of the nearest folder above it that exists.
 fn nearest(folder: &Path) -> io::Result<(bool, String)> {
     for above in folder.ancestors() {
-        match fs::metadata(above) {
+        match disk::metadata(above) {
             Ok(found) => return Ok((above == folder, format!("{}:{}", major(found.dev()), minor(found.dev())))),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
@@ -175,8 +176,8 @@ fn nearest(folder: &Path) -> io::Result<(bool, String)> {
 }
 
 fn boot() -> String {
-    let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    text.trim().to_owned()
+    let real = || fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned();
+    host::boot().unwrap_or_else(real)
 }
 
 fn mounts() -> String {

@@ -2,6 +2,7 @@
 //! Thread: control, opener and reconnect (memory), audio (its stack, once, before the device starts).
 #![expect(unsafe_code, reason = "advice on address ranges that the program owns")]
 
+use crate::host;
 use crate::limits::{AUDIO_STACK_BYTES, PAGE_BYTES};
 use std::sync::Arc;
 
@@ -18,6 +19,9 @@ const DRAWING: [&str; 9] = ["LLVM", "/dri/", "gallium", "libGL", "libEGL", "libX
 /// Call it when new memory exists, and before the audio thread uses that memory: before the device starts, before a pass,
 /// before playback of other tracks, and before the audio thread gets a new device.
 pub fn populate() -> u64 {
+    if host::is_simulated() {
+        return 0;
+    }
     let Ok(maps) = std::fs::read_to_string("/proc/self/maps") else { return 0 };
     maps.lines().filter_map(populate_line).sum()
 }

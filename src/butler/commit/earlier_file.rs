@@ -7,13 +7,13 @@ use super::disk_error::describe;
 use super::end::RETRIES_AT_END;
 use super::{OpenTake, RETRY};
 use crate::butler::take_file::TakeFile;
+use crate::host::{self, disk};
 use crate::message::disk::DiskEvent;
 use crate::message::offset::SpoolByte;
 use crate::message::replica::{Replica, ReplicaPair};
 use crate::message::take::TakeEnd;
 use memmap2::MmapMut;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -85,12 +85,12 @@ impl OpenTake {
         let mut at = 0;
         while at < self.earlier.len() {
             let earlier = &mut self.earlier[at];
-            let finished = earlier.retry_at.is_none_or(|until| until <= Instant::now()) && {
+            let finished = earlier.retry_at.is_none_or(|until| until <= host::now()) && {
                 let result = earlier.advance(scratch, &mut messages);
                 let path = earlier.file.path.display();
                 earlier.trouble = result.as_ref().err().map(|error| format!("{path}: {}", describe(error)));
                 earlier.failures = if result.is_ok() { 0 } else { earlier.failures + 1 };
-                earlier.retry_at = result.is_err().then(|| Instant::now() + RETRY);
+                earlier.retry_at = result.is_err().then(|| host::now() + RETRY);
                 result.is_ok_and(|finished| finished)
             };
             if finished || (self.end.is_some() && RETRIES_AT_END < earlier.failures) {
@@ -135,7 +135,7 @@ pub(super) fn fill_gap(
     let bytes = &mut scratch[..missing.next_multiple_of(crate::limits::PAGE_BYTES)];
     let (source, at) = gap.source();
     // A source that is too short is an error: zeros in its place would count as sound.
-    source.read_exact_at(&mut bytes[..missing], at.0)?;
+    disk::read_exact_at(source, &mut bytes[..missing], at.0)?;
     bytes[missing..].fill(0);
     file.fill(gap, bytes)?;
     Ok(true)

@@ -3,6 +3,7 @@
 
 use super::disk_error::describe;
 use super::{Committer, OpenTake};
+use crate::host::disk;
 use crate::message::disk::DiskEvent;
 use crate::message::replica::Replica;
 use crate::time::Frames;
@@ -99,13 +100,13 @@ impl Committer {
 /// keeps the spool open.
 fn clear_away(take: &OpenTake) {
     if let Some(path) = take.spool.as_ref().and_then(|spool| spool.path.as_ref()) {
-        std::fs::remove_file(path).ok();
+        disk::remove(path).ok();
     }
     // The take that ends last removes the progress page: recovery of any other take of the pass needs it.
     if let Some(progress_page) = &take.progress_page
         && progress_page.unfinished.fetch_sub(1, Relaxed) == 1
         && let Some(path) = &progress_page.path
     {
-        std::fs::remove_file(path).ok();
+        disk::remove(path).ok();
     }
 }

@@ -19,6 +19,7 @@ mod tests;
 use super::capabilities::{Capabilities, CapturePath};
 use super::take_file::TakeFile;
 use crate::file_system;
+use crate::host::{self, disk};
 use crate::limits;
 use crate::message::disk::{CommitCommand, Continuation, DiskEvent};
 use crate::message::offset::{FileByte, FileStart, SpoolByte};
@@ -32,7 +33,6 @@ use crossbeam_channel::{Receiver, Sender, TryRecvError};
 use disk_error::describe;
 use memmap2::MmapMut;
 use open_take::{OpenTake, OpenWindow};
-use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -115,7 +115,7 @@ impl SpoolUse {
 impl Committer {
     /// A committer without takes.
     pub fn new(setup: CommitterSetup) -> Committer {
-        let now = Instant::now();
+        let now = host::now();
         let spool_use = SpoolUse { disk: Arc::clone(&setup.disk), spool_bytes_max: setup.spool_bytes_max };
         Committer {
             setup,
@@ -144,7 +144,7 @@ impl Committer {
 
     /// Writes what waits, makes it durable when a sync is due, fills gaps, and ends takes.
     fn work(&mut self) {
-        let now = Instant::now();
+        let now = host::now();
         let sync = self.next_sync <= now || self.abandoned;
         // Each sync writes the waiting spans of a take in one run, which is a third of the writes that single windows
         // would need. If more spans wait, the disk is behind, and the committer writes without pause.
@@ -178,12 +178,12 @@ impl Committer {
     /// receive with a timeout would spin first, at every tick.
     fn receive(&mut self) {
         if self.takes.is_empty() && !self.quitting {
-            match self.setup.commands.recv() {
+            match host::receive(&self.setup.commands) {
                 Ok(command) => self.apply(command),
                 Err(_) => self.quitting = true,
             }
         } else {
-            std::thread::sleep(TICK);
+            host::sleep(TICK);
         }
         loop {
             match self.setup.commands.try_recv() {
@@ -195,7 +195,7 @@ impl Committer {
                 }
             }
         }
-        if self.retry_at.is_some_and(|until| until <= Instant::now()) {
+        if self.retry_at.is_some_and(|until| until <= host::now()) {
             self.retry_at = None;
         }
     }
@@ -231,7 +231,7 @@ impl Committer {
             CommitCommand::Forget { pass } => {
                 for take in self.takes.extract_if(.., |take| take.pass == pass) {
                     // The file was created a moment ago, exclusively, and contains no sample.
-                    std::fs::remove_file(&take.file.path).ok();
+                    disk::remove(&take.file.path).ok();
                 }
             }
             CommitCommand::Quit => self.quitting = true,
@@ -286,7 +286,7 @@ impl Committer {
             Some(reason) => {
                 for take in made {
                     // The file was created a moment ago, exclusively, and contains no sample.
-                    std::fs::remove_file(&take.file.path).ok();
+                    disk::remove(&take.file.path).ok();
                 }
                 Err(reason)
             }
@@ -339,7 +339,7 @@ impl Committer {
     /// Creates the next file of a take, and its folders.
     fn create_continuation(&self, plan: &TakePlan, start: FileStart) -> Result<TakeFile, String> {
         let folder = plan.path.parent().unwrap_or(Path::new("."));
-        std::fs::create_dir_all(folder)
+        disk::make_folders(folder)
             .map_err(|error| format!("{}: cannot be made: {}", plan.path.display(), describe(&error)))?;
         let file = self.create(plan, start, self.ahead_in(&plan.path), &mut Vec::new())?;
         // A disk that fails here rejects the sound next, and the committer reports that.
@@ -357,7 +357,7 @@ impl Committer {
         let mut scratch = if in_sync { self.take_scratch() } else { None };
         let mut wrote = false;
         for at in 0..self.takes.len() {
-            let started = Instant::now();
+            let started = host::now();
             let take = &mut self.takes[at];
             if take.is_held() {
                 continue;
@@ -371,13 +371,16 @@ impl Committer {
                 Ok(true) => {
                     wrote = true;
                     if self.setup.replica == Replica::Session {
-                        DiskPublished::raise(&self.spool_use.disk.commit_us_max, started.elapsed().as_micros() as u64);
+                        DiskPublished::raise(
+                            &self.spool_use.disk.commit_us_max,
+                            host::elapsed(started).as_micros() as u64,
+                        );
                     }
                     (self.takes[at].trouble, self.takes[at].failures) = (None, 0);
                 }
                 Err(error) => self.on_write_failure(at, &error),
             }
-            if !in_sync && self.next_sync <= Instant::now() {
+            if !in_sync && self.next_sync <= host::now() {
                 return false;
             }
         }
@@ -398,7 +401,7 @@ impl Committer {
         let stuck_at_byte = take.stuck_at();
         let (key, from) = (take.key, take.frame_of(stuck_at_byte));
         let already_reported = take.stuck_reported_at.replace(stuck_at_byte) == Some(stuck_at_byte);
-        self.retry_at = Some(Instant::now() + RETRY);
+        self.retry_at = Some(host::now() + RETRY);
         if !std::mem::replace(&mut self.trouble_reported, true) {
             self.send_event(DiskEvent::Trouble { replica, reason });
         }
@@ -421,7 +424,7 @@ impl Committer {
 
     /// Makes everything recorded durable, updates the headers, and reserves blocks.
     fn sync(&mut self) {
-        let started = Instant::now();
+        let started = host::now();
         let in_spool = self.setup.capture_path == CapturePath::Spool;
         let mut notes = Vec::new();
         let mut all_durable = true;
@@ -462,7 +465,7 @@ impl Committer {
             self.reserve(at, ahead, &mut notes);
         }
         if self.setup.replica == Replica::Session {
-            DiskPublished::raise(&self.spool_use.disk.sync_us_max, started.elapsed().as_micros() as u64);
+            DiskPublished::raise(&self.spool_use.disk.sync_us_max, host::elapsed(started).as_micros() as u64);
             if in_spool && all_durable {
                 self.spool_use.disk.durable_ms.store((started - self.started).as_millis() as u64, Relaxed);
             }
@@ -513,9 +516,9 @@ impl Committer {
     /// The time of the next sync. A power cut costs everything since the last complete sync *began*, and a sync that is
     /// cut off counts for nothing. So the longer syncs take, the sooner the next one begins.
     fn next_sync_after(&self, began: Instant) -> Instant {
-        let took = began.elapsed();
+        let took = host::elapsed(began);
         let pause = LOSS_AIM.saturating_sub(took.mul_f64(1.5)).min(self.setup.sync_interval);
-        (began + pause).max(Instant::now() + SYNC_REST.min(self.setup.sync_interval))
+        (began + pause).max(host::now() + SYNC_REST.min(self.setup.sync_interval))
     }
 
     /// Frames that are stored in the windows of every take. `None`: no pass is recorded.
@@ -568,7 +571,7 @@ fn reserve_ahead(path: &Path, speeds: impl Iterator<Item = u64>) -> Duration {
 
 /// Makes the names in a folder durable. A file system that cannot sync a folder is no error.
 fn sync_folder(folder: &Path) -> io::Result<()> {
-    match File::open(folder)?.sync_all() {
+    match disk::sync_folder_at(folder) {
         Err(error) if matches!(error.raw_os_error(), Some(libc::EINVAL | libc::ENOSYS | libc::EOPNOTSUPP)) => Ok(()),
         result => result,
     }

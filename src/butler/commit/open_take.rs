@@ -14,6 +14,7 @@ use super::SpoolUse;
 use super::earlier_file::{EarlierFile, fill_gap};
 use crate::butler::spool;
 use crate::butler::take_file::TakeFile;
+use crate::host::{self, disk};
 use crate::limits;
 use crate::message::offset::{FileByte, FileStart, SpoolByte};
 use crate::message::replica::{FilledGap, Replica, ReplicaPair};
@@ -28,7 +29,6 @@ use memmap2::MmapMut;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, IoSlice};
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
@@ -106,7 +106,7 @@ impl OpenWindow<'_> {
     fn read(&mut self, spool: &File, from: SpoolByte) -> io::Result<&[u8]> {
         let end = self.recorded.0 / PAGE * PAGE;
         let length = end.saturating_sub(from.0).min(self.scratch.len() as u64) as usize;
-        spool.read_exact_at(&mut self.scratch[..length], from.0)?;
+        disk::read_exact_at(spool, &mut self.scratch[..length], from.0)?;
         Ok(&self.scratch[..length])
     }
 }
@@ -180,7 +180,7 @@ impl OpenTake {
         while self.pending.front().is_some_and(|span| !span.is_wanted(self.replica)) {
             self.pending.pop_front();
         }
-        let (run, started) = (self.run_length(), Instant::now());
+        let (run, started) = (self.run_length(), host::now());
         let wrote = match &self.spool {
             Some(spool) => self.write_spooled(&Arc::clone(spool).file, run, open_window)?,
             None => {
@@ -195,7 +195,7 @@ impl OpenTake {
         }
         if let Some(entry) = &self.entry {
             // Before the spool's pages are punched: from now on a sampler looks for the sound in the WAV file.
-            entry.committed(self.committed_by(run), started.elapsed());
+            entry.committed(self.committed_by(run), host::elapsed(started));
         }
         for span in self.pending.drain(..run) {
             // The span was given up while it was written: its memory may have been punched by then.
@@ -398,12 +398,12 @@ impl OpenTake {
     /// Keeps the take where it is stuck for some time, and remembers that control was sent this position.
     pub(super) fn hold(&mut self) {
         self.stuck_reported_at = Some(self.stuck_at());
-        self.held_until = Some(Instant::now() + HOLD);
+        self.held_until = Some(host::now() + HOLD);
     }
 
     /// Whether nothing is to be written to the file now.
     pub(super) fn is_held(&mut self) -> bool {
-        self.held_until = self.held_until.filter(|until| Instant::now() < *until);
+        self.held_until = self.held_until.filter(|until| host::now() < *until);
         self.held_until.is_some()
     }
 

@@ -12,6 +12,7 @@ use crate::message::spool_file::SpoolFile;
 use crate::message::take::TakeEnd;
 use crate::time::FramePos;
 use crate::wav::header::Header;
+use std::fs::File;
 use std::os::unix::fs::FileExt;
 use uuid::Uuid;
 

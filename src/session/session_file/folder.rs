@@ -6,12 +6,11 @@
 
 use super::SessionError;
 use crate::file_system::{self, OpenError, open_regular_at};
+use crate::host::disk;
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, FallocateFlags, OFlag, RenameFlags, fallocate, open, openat, renameat, renameat2};
-use nix::sys::stat::{Mode, SFlag, fstatat, mkdirat};
-use nix::unistd::{UnlinkatFlags, linkat, unlinkat};
-use std::fs::{self, File};
-use std::io::{Read, Write};
+use nix::fcntl::OFlag;
+use nix::sys::stat::{Mode, SFlag};
+use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
@@ -25,8 +24,7 @@ pub(super) struct Folder {
 impl Folder {
     /// Opens the folder of a session. The path may go through links.
     pub(super) fn open(path: &Path) -> Result<Folder, SessionError> {
-        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        match open(path, flags, Mode::empty()) {
+        match disk::open_folder(path) {
             Ok(dir) => Ok(Folder { path: path.into(), dir }),
             Err(Errno::ENOENT) => Err(SessionError::Missing { path: path.into() }),
             Err(Errno::ENOTDIR) => {
@@ -46,7 +44,7 @@ impl Folder {
     /// Opens a folder in this one. A link is refused.
     pub(super) fn subfolder(&self, name: &str) -> Result<Option<Folder>, SessionError> {
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        match openat(&self.dir, name, flags, Mode::empty()) {
+        match disk::open_at(&self.dir, name, flags, Mode::empty()) {
             Ok(dir) => Ok(Some(Folder { path: self.path.join(name), dir })),
             Err(Errno::ENOENT) => Ok(None),
             Err(Errno::ENOTDIR | Errno::ELOOP) => {
@@ -58,7 +56,7 @@ impl Folder {
 
     /// Opens a folder in this one, and makes it first if it does not exist.
     pub(super) fn make_subfolder(&self, name: &str) -> Result<Folder, SessionError> {
-        match mkdirat(&self.dir, name, Mode::from_bits_truncate(0o777)) {
+        match disk::make_folder_at(&self.dir, name, Mode::from_bits_truncate(0o777)) {
             Ok(()) | Err(Errno::EEXIST) => {}
             Err(errno) => return Err(self.io(name, "mkdir", errno)),
         }
@@ -76,7 +74,7 @@ impl Folder {
 
     /// The file type behind a name; `None` if there is no such name.
     pub(super) fn kind(&self, name: &str) -> Result<Option<SFlag>, SessionError> {
-        match fstatat(&self.dir, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
+        match disk::stat_at(&self.dir, name) {
             Ok(stat) => Ok(Some(SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT)),
             Err(Errno::ENOENT) => Ok(None),
             Err(errno) => Err(self.io(name, "stat", errno)),
@@ -87,8 +85,8 @@ impl Folder {
     pub(super) fn names(&self) -> Result<Vec<String>, SessionError> {
         let io = |error| SessionError::Io { path: self.path.clone(), call: "read folder", error };
         // The folder is read through its descriptor, because another program may have moved it.
-        let entries = fs::read_dir(format!("/proc/self/fd/{}", self.dir.as_raw_fd())).map_err(io)?;
-        entries.map(|entry| Ok(entry.map_err(io)?.file_name().to_string_lossy().into_owned())).collect()
+        let names = disk::list(Path::new(&format!("/proc/self/fd/{}", self.dir.as_raw_fd()))).map_err(io)?;
+        Ok(names.into_iter().map(|name| name.to_string_lossy().into_owned()).collect())
     }
 
     /// Opens a regular file to read. `None` if there is no file of that name.
@@ -137,8 +135,7 @@ impl Folder {
         if bytes_max < size {
             return Err(too_large(size));
         }
-        let mut bytes = Vec::with_capacity(size as usize);
-        file.take(bytes_max + 1).read_to_end(&mut bytes).map_err(|error| self.io_error(name, "read", error))?;
+        let bytes = disk::read_to_end(&file, bytes_max + 1).map_err(|error| self.io_error(name, "read", error))?;
         if bytes_max < bytes.len() as u64 { Err(too_large(bytes.len() as u64)) } else { Ok(Some(bytes)) }
     }
 
@@ -147,11 +144,11 @@ impl Folder {
     pub(super) fn write(&self, name: &str, bytes: &[u8]) -> Result<(), SessionError> {
         self.remove(name)?;
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        let fd = openat(&self.dir, name, flags, Mode::from_bits_truncate(0o666))
+        let fd = disk::open_at(&self.dir, name, flags, Mode::from_bits_truncate(0o666))
             .map_err(|errno| self.io(name, "create", errno))?;
-        let mut file = File::from(fd);
-        file.write_all(bytes).map_err(|error| self.io_error(name, "write", error))?;
-        file.sync_all().map_err(|error| self.io_error(name, "fsync", error))
+        let file = File::from(fd);
+        disk::write_all_at(&file, bytes, 0).map_err(|error| self.io_error(name, "write", error))?;
+        disk::sync_all(&file).map_err(|error| self.io_error(name, "fsync", error))
     }
 
     /// Extends a file to `bytes` bytes with blocks reserved for all of them, where the file system supports that.
@@ -159,8 +156,7 @@ impl Folder {
         let file = self.open_lock_file(name)?;
         let there = file.metadata().map_err(|error| self.io_error(name, "stat", error))?;
         if there.len() < bytes {
-            fallocate(&file, FallocateFlags::empty(), 0, bytes as i64)
-                .map_err(|errno| self.io(name, "fallocate", errno))?;
+            disk::reserve(&file, 0, bytes).map_err(|errno| self.io(name, "fallocate", errno))?;
         }
         Ok(())
     }
@@ -172,14 +168,14 @@ impl Folder {
         if there <= bytes {
             self.remove(name)?;
         } else {
-            file.set_len(there - bytes).map_err(|error| self.io_error(name, "truncate", error))?;
+            disk::set_length(&file, there - bytes).map_err(|error| self.io_error(name, "truncate", error))?;
         }
         Ok(there > 0)
     }
 
     /// Removes a file if it exists.
     pub(super) fn remove(&self, name: &str) -> Result<(), SessionError> {
-        match unlinkat(&self.dir, name, UnlinkatFlags::NoRemoveDir) {
+        match disk::remove_at(&self.dir, name) {
             Ok(()) | Err(Errno::ENOENT) => Ok(()),
             Err(errno) => Err(self.io(name, "unlink", errno)),
         }
@@ -187,12 +183,12 @@ impl Folder {
 
     /// Renames a file in this folder. A file that has the new name is replaced.
     pub(super) fn replace(&self, from: &str, to: &str) -> Result<(), SessionError> {
-        renameat(&self.dir, from, &self.dir, to).map_err(|errno| self.io(to, "rename", errno))
+        disk::rename_at((&self.dir, from), (&self.dir, to), true).map_err(|errno| self.io(to, "rename", errno))
     }
 
     /// Gives a file a second name in another folder. Returns false if that name is taken.
     pub(super) fn link(&self, from: &str, to: &Folder, name: &str, bytes_max: u64) -> Result<bool, SessionError> {
-        match linkat(&self.dir, from, &to.dir, name, AtFlags::empty()) {
+        match disk::link_at((&self.dir, from), (&to.dir, name)) {
             Ok(()) => Ok(true),
             Err(Errno::EEXIST) => Ok(false),
             Err(Errno::EPERM | Errno::EOPNOTSUPP | Errno::EMLINK | Errno::EXDEV | Errno::ENOSYS) => {
@@ -214,8 +210,9 @@ impl Folder {
     /// Moves a file to another folder and never replaces a file there. Returns false if the file is not in this
     /// folder.
     pub(super) fn move_to(&self, to: &Folder, name: &str) -> Result<bool, SessionError> {
-        let moved = match renameat2(&self.dir, name, &to.dir, name, RenameFlags::RENAME_NOREPLACE) {
-            Err(Errno::EINVAL | Errno::ENOSYS) if to.kind(name)?.is_none() => renameat(&self.dir, name, &to.dir, name),
+        let rename = |may_replace| disk::rename_at((&self.dir, name), (&to.dir, name), may_replace);
+        let moved = match rename(false) {
+            Err(Errno::EINVAL | Errno::ENOSYS) if to.kind(name)?.is_none() => rename(true),
             other => other,
         };
         match moved {
@@ -227,7 +224,7 @@ impl Folder {
 
     /// Waits until the names in this folder are durable.
     pub(super) fn sync(&self) -> Result<(), SessionError> {
-        match nix::unistd::fsync(&self.dir) {
+        match disk::sync_folder(&self.dir) {
             // Some file systems cannot sync a folder.
             Ok(()) | Err(Errno::EINVAL | Errno::ENOSYS | Errno::EOPNOTSUPP) => Ok(()),
             Err(errno) => Err(SessionError::Io { path: self.path.clone(), call: "fsync", error: errno.into() }),

@@ -20,11 +20,12 @@ use super::names::{AUDIO, FOLDERS, HISTORY, LOCK_FILE, NEW_SESSION_FILE, RESERVE
 use super::{Session, Take};
 use crate::file_system;
 use crate::format::TakeFormat;
+use crate::host::{self, disk};
 use crate::time::SampleRate;
 use folder::Folder;
 use lock::Lock;
 use serde::Deserialize;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -72,8 +73,8 @@ impl OpenSession {
         rate: SampleRate,
         format: TakeFormat,
     ) -> Result<(OpenSession, Session), SessionError> {
-        let was_there = path.symlink_metadata().is_ok();
-        fs::create_dir_all(path).map_err(|error| match error.kind() {
+        let was_there = disk::link_metadata(path).is_ok();
+        disk::make_folders(path).map_err(|error| match error.kind() {
             io::ErrorKind::AlreadyExists => SessionError::Exists { path: path.into() },
             io::ErrorKind::ReadOnlyFilesystem => SessionError::ReadOnly { path: path.into() },
             _ => SessionError::Io { path: path.into(), call: "mkdir", error },
@@ -83,7 +84,7 @@ impl OpenSession {
         trial(&folder).inspect_err(|_| {
             // The folder is as it was before.
             if !was_there {
-                fs::remove_dir(path).ok();
+                disk::remove_folder(path).ok();
             }
         })?;
         let lock = Lock::acquire(&folder)?;
@@ -91,8 +92,8 @@ impl OpenSession {
         for name in FOLDERS {
             folder.make_subfolder(name)?;
         }
-        let created = jiff::Zoned::now().strftime("%Y-%m-%dT%H:%M:%S%:z").to_string();
-        let session = Session::new(Uuid::new_v4(), name, &created, rate, format);
+        let created = host::zoned().strftime("%Y-%m-%dT%H:%M:%S%:z").to_string();
+        let session = Session::new(host::new_uuid(), name, &created, rate, format);
         let mut open = OpenSession { folder, lock };
         open.save(&session)?;
         // Makes the folder's own name durable. Where the folder above cannot be opened, its file system does that in
@@ -106,7 +107,7 @@ impl OpenSession {
     /// copy of `session.json`, which identifies it. A folder with another session or with other files is refused.
     pub fn open_on_other_disk(path: &Path, session: &Session) -> Result<OpenSession, SessionError> {
         let io = |error| SessionError::Io { path: path.into(), call: "mkdir", error };
-        fs::create_dir_all(path).map_err(io)?;
+        disk::make_folders(path).map_err(io)?;
         let folder = Folder::open(path)?.resolved();
         if folder.kind(SESSION_FILE)?.is_none() {
             unused_check(&folder)?;
@@ -268,7 +269,7 @@ pub fn merge_copies(store: &OpenSession, session: &mut Session) -> bool {
             && path != own
         {
             let before = session.clone();
-            let has_file = |take: &Take| Path::new(&own).join(take.path()).symlink_metadata().is_ok();
+            let has_file = |take: &Take| disk::link_metadata(&Path::new(&own).join(take.path())).is_ok();
             changed |= session.merge_newer_takes(&copy.copy_for_folder(&own, &path), has_file);
             if session.validate().is_err() {
                 *session = before;
@@ -461,7 +462,9 @@ fn version_number(name: &str) -> Option<u32> {
 
 /// The folder of a session, given that folder or the `session.json` in it.
 pub(crate) fn folder_of(path: &Path) -> &Path {
-    if path.file_name().is_some_and(|name| name == SESSION_FILE) && !path.is_dir() {
+    if path.file_name().is_some_and(|name| name == SESSION_FILE)
+        && !disk::metadata(path).is_ok_and(|found| found.is_dir())
+    {
         match path.parent() {
             Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
             Some(parent) => parent,

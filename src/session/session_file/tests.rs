@@ -5,6 +5,7 @@ use crate::session::tests::{any_session, any_steps, apply, empty_session, record
 use crate::time::{FramePos, Frames};
 use nix::sys::stat::Mode;
 use proptest::prelude::*;
+use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::PathBuf;
 use std::time::Instant;
