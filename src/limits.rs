@@ -149,9 +149,17 @@ pub const PEAK_BLOCK_ENTRIES: usize = 4096;
 /// Frames of one block of samples, which are kept in memory where the zoom shows each sample.
 pub const PEAK_SAMPLE_FRAMES: usize = 16 * 1024;
 
-/// Bytes of blocks that all waveforms together keep in memory. The coarse levels come on top: 0.9 MB for an hour of one
-/// channel.
+/// Bytes of blocks that all waveforms together keep in memory. The levels of the takes come on top.
 pub const PEAK_BLOCK_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Bytes of the levels that all finished takes together keep in memory: 14 kB for an hour of one channel, and 7 kB for a
+/// short take. Takes that are off the screen are dropped above it. A take that grows or is built is not counted: 0.9 MB
+/// for an hour of one channel.
+pub const PEAK_LEVEL_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Takes that are requested and not yet loaded. A later drawing requests the others. It bounds the levels that arrive
+/// before the next drawing drops others.
+pub const PEAK_OPENS_MAX: usize = 64;
 
 /// Blocks that are requested and not yet loaded. Whatever does not fit is requested again at the next drawing.
 pub const PEAK_REQUESTS_MAX: usize = 128;

@@ -1,4 +1,4 @@
-//! Requests waveforms for the takes of the session from the peak store. Thread: the front end, which draws them.
+//! Makes the takes of the session known to the peak store. Thread: the front end, which draws them.
 //!
 //! A snapshot is the only input, so the front end needs nothing of control to draw waveforms.
 
@@ -65,7 +65,8 @@ impl Waves {
         self.store.as_ref().map_or_else(waits, PeakStore::is_busy)
     }
 
-    /// Adds new takes of the session to the store and finishes takes whose recording has ended. Does not wait.
+    /// Adds new takes of the session to the store, finishes takes whose recording has ended, and removes takes in the
+    /// trash. The store loads a take when it is drawn. Does not wait.
     pub fn update(&mut self, snapshot: &Snapshot) {
         let pass = snapshot.transport.pass.as_ref().filter(|pass| pass.phase != PassPhase::Preparing);
         if let Some(live) = &self.live {
@@ -97,13 +98,19 @@ impl Waves {
         {
             self.live = Some(LivePass { number, frames: Arc::new(AtomicU64::new(pass.frames.0)) });
         }
-        self.request(snapshot, pass);
+        self.update_takes(snapshot, pass);
     }
 
-    fn request(&mut self, snapshot: &Snapshot, pass: Option<&PassView>) {
+    fn update_takes(&mut self, snapshot: &Snapshot, pass: Option<&PassView>) {
         let Some(store) = &mut self.store else { return };
         let is_live = |id: TakeId| pass.is_some_and(|pass| pass.takes.iter().any(|(_, take)| *take == id));
         for take in snapshot.session.takes() {
+            if take.trashed {
+                if self.takes.remove(&take.uuid).is_some() {
+                    store.forget(take.uuid);
+                }
+                continue;
+            }
             let recorded = take.state == TakeState::Recording;
             match self.takes.get(&take.uuid) {
                 None if recorded && is_live(take.id) => {
@@ -117,7 +124,7 @@ impl Waves {
                     self.takes.insert(take.uuid, Requested::Whole);
                 }
                 None if !recorded => {
-                    store.request(take.uuid, &snapshot.folder.join(take.path()));
+                    store.add(take.uuid, &snapshot.folder.join(take.path()));
                     self.takes.insert(take.uuid, Requested::Whole);
                 }
                 _ => {}

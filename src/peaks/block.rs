@@ -1,4 +1,4 @@
-//! One block of a level that is too fine to stay in memory: entries, or the samples themselves. Thread: one thread
+//! One block of a level that is too large to stay in memory: entries, or the samples themselves. Thread: one thread
 //! fills a block, any thread reads it.
 
 use super::entry::{Entry, Extent, FULL_SCALE, extend};
@@ -6,7 +6,7 @@ use crate::limits::{PEAK_BASE_FRAMES, PEAK_BLOCK_ENTRIES, PEAK_FINE_FRAMES, PEAK
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicU32, AtomicUsize};
 
-/// The levels below those of the pyramid, finest first.
+/// The levels that are loaded in blocks, finest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Scale {
     /// Single samples, read from the WAV or the spool.
@@ -15,10 +15,16 @@ pub(super) enum Scale {
     Fine,
     /// Entries of 256 frames, kept in the cache file. Where there is no cache, computed from samples on request.
     Base,
+    /// Entries of 1024 frames: level 0 of the pyramid, kept in the cache file.
+    Low,
+    /// Entries of 4096 frames: level 1, computed from the one below.
+    Mid,
+    /// Entries of 16,384 frames: level 2, computed in the same way.
+    High,
 }
 
 /// All scales, finest first.
-pub(super) const SCALES: [Scale; 3] = [Scale::Sample, Scale::Fine, Scale::Base];
+pub(super) const SCALES: [Scale; 6] = [Scale::Sample, Scale::Fine, Scale::Base, Scale::Low, Scale::Mid, Scale::High];
 
 impl Scale {
     /// Frames in one entry.
@@ -27,6 +33,19 @@ impl Scale {
             Scale::Sample => 1,
             Scale::Fine => PEAK_FINE_FRAMES as u64,
             Scale::Base => PEAK_BASE_FRAMES as u64,
+            Scale::Low => PEAK_BASE_FRAMES as u64 * 4,
+            Scale::Mid => PEAK_BASE_FRAMES as u64 * 16,
+            Scale::High => PEAK_BASE_FRAMES as u64 * 64,
+        }
+    }
+
+    /// The level of a pyramid with these entries. None for the scales below all levels.
+    pub(super) const fn level(self) -> Option<usize> {
+        match self {
+            Scale::Sample | Scale::Fine | Scale::Base => None,
+            Scale::Low => Some(0),
+            Scale::Mid => Some(1),
+            Scale::High => Some(2),
         }
     }
 
@@ -34,7 +53,7 @@ impl Scale {
     pub(super) const fn block_entries(self) -> usize {
         match self {
             Scale::Sample => PEAK_SAMPLE_FRAMES,
-            Scale::Fine | Scale::Base => PEAK_BLOCK_ENTRIES,
+            _ => PEAK_BLOCK_ENTRIES,
         }
     }
 

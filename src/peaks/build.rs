@@ -49,6 +49,7 @@ impl BuildWorker {
                 BuildJob::Flush(take) => self.flush(&take),
                 BuildJob::Save(take) => {
                     self.save(&take);
+                    take.being_saved.store(false, Release);
                     self.common.remove_pending();
                 }
             }

@@ -10,7 +10,7 @@
 //! | | the lowest level of the pyramid, channel after channel |
 //!
 //! peaks-build writes the base block by block while it grows, and peaks-read reads it block by block on request. When a
-//! session is opened, only the level above the base, a quarter as long, is read. The file gets its name when it is
+//! take is opened, only the level above the base, a quarter as long, is read. The file gets its name when it is
 //! complete. A reader accepts a file only if its length fits its header, its header fits the WAV, and the
 //! checksum is correct. It ignores any other file.
 
@@ -170,6 +170,39 @@ pub(super) fn read_block(path: &Path, channels: usize, frames: u64, index: u64) 
             return Err(io::ErrorKind::InvalidData.into());
         }
         block.set(at / len, at % len, entry);
+    }
+    block.set_len(len);
+    Ok(block)
+}
+
+/// Reads block `index` of one of the coarser `scale`s of a take of `frames` frames, from its complete cache file. The
+/// entries are made from those of the lowest level.
+pub(super) fn read_level_block(
+    path: &Path,
+    channels: usize,
+    frames: u64,
+    scale: Scale,
+    index: u64,
+) -> io::Result<Block> {
+    let shape = CacheLayout::new(channels, frames);
+    let ratio = scale.frames() / level_frames(0);
+    let first = index.saturating_mul(PEAK_BLOCK_ENTRIES as u64 * ratio);
+    let lowest = shape.lowest.saturating_sub(first).min(PEAK_BLOCK_ENTRIES as u64 * ratio);
+    let len = lowest.div_ceil(ratio) as usize;
+    let block = Block::entries(channels, len);
+    let file = open_regular(path)?;
+    let mut bytes = vec![0; lowest as usize * ENTRY_BYTES as usize];
+    for channel in 0..channels {
+        let at = shape.lowest_at() + (channel as u64 * shape.lowest + first) * ENTRY_BYTES;
+        file.read_exact_at(&mut bytes, at)?;
+        for (at, part) in bytes.as_chunks().0.chunks(ratio as usize).enumerate() {
+            let entries = part.iter().map(|bits| Entry::unpack(u32::from_le_bytes(*bits)));
+            let entry = entries.fold(Entry::NONE, Entry::merge);
+            if !entry.is_valid() {
+                return Err(io::ErrorKind::InvalidData.into());
+            }
+            block.set(channel, at, entry);
+        }
     }
     block.set_len(len);
     Ok(block)

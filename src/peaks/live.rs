@@ -11,7 +11,7 @@ use crate::wav::read::Reader;
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Acquire;
+use std::sync::atomic::Ordering::{Acquire, Release};
 use std::time::Duration;
 
 /// Time between two checks of the record position.
@@ -130,6 +130,7 @@ impl GrowingTake {
         if end != NOT_FINISHED {
             return match self.read_finished_wav(end, samples) {
                 Ok(Turn::Done) => {
+                    self.shared.being_saved.store(true, Release);
                     self.shared.set_stage(Stage::Ready);
                     common.add_pending();
                     jobs.send(BuildJob::Save(Arc::clone(&self.shared))).ok();

@@ -29,15 +29,25 @@ struct Slot {
     block: Arc<Block>,
     /// Value of [`LoadedBlocks::clock`] at the last use.
     used: u64,
+    /// Value of [`LoadedBlocks::drawing`] at the last use.
+    drawing: u64,
 }
 
-/// Cache in memory of at most [`PEAK_BLOCK_BYTES_MAX`] bytes. The block whose last use is oldest is dropped first.
+/// Cache in memory of at most [`PEAK_BLOCK_BYTES_MAX`] bytes. The block whose last use is oldest is dropped first. If
+/// one picture needs more blocks than fit, the rest of the picture stays coarse: the blocks do not push out each other
+/// without an end.
 #[derive(Default)]
 pub(super) struct LoadedBlocks {
     blocks: HashMap<Key, Slot>,
     bytes: usize,
     /// Number of uses so far, which dates each block.
     clock: u64,
+    /// Number of drawings of the whole picture so far.
+    drawing: u64,
+    /// The present drawing shows the same as the one before.
+    is_same_view: bool,
+    /// The present picture needs more blocks than fit. Nothing is requested before the view moves.
+    is_full: bool,
     /// Requests without an answer.
     requested: HashSet<Key>,
     /// Blocks that could not be read, and when.
@@ -63,12 +73,19 @@ impl LoadedBlocks {
         }
     }
 
-    /// Drops the blocks of a take.
-    pub(super) fn forget(&mut self, serial: u64) {
-        self.failed.retain(|key, _| key.serial != serial);
+    /// Begins a drawing of the whole picture. `moved`: it shows something else than the last one.
+    pub(super) fn begin_drawing(&mut self, moved: bool) {
+        self.drawing += 1;
+        self.is_same_view = !moved;
+        self.is_full &= !moved;
+    }
+
+    /// Drops the blocks of takes, by their serials.
+    pub(super) fn forget(&mut self, serials: &HashSet<u64>) {
+        self.failed.retain(|key, _| !serials.contains(&key.serial));
         let bytes = &mut self.bytes;
         self.blocks.retain(|key, slot| {
-            let stays = key.serial != serial;
+            let stays = !serials.contains(&key.serial);
             *bytes -= if stays { 0 } else { cost(&slot.block) };
             stays
         });
@@ -81,13 +98,19 @@ impl LoadedBlocks {
     fn insert_block(&mut self, key: Key, block: Arc<Block>) {
         self.clock += 1;
         self.bytes += cost(&block);
-        if let Some(old) = self.blocks.insert(key, Slot { block, used: self.clock }) {
+        if let Some(old) = self.blocks.insert(key, Slot { block, used: self.clock, drawing: self.drawing }) {
             self.bytes -= cost(&old.block);
         }
         while PEAK_BLOCK_BYTES_MAX < self.bytes {
-            let Some(oldest) = self.blocks.iter().min_by_key(|(_, slot)| slot.used).map(|(key, _)| *key) else { break };
-            if let Some(slot) = self.blocks.remove(&oldest) {
+            let oldest = self.blocks.iter().min_by_key(|(_, slot)| slot.used);
+            let shown_from = if self.is_same_view { self.drawing - 1 } else { self.drawing };
+            let Some((oldest, is_shown)) = oldest.map(|(key, slot)| (*key, shown_from <= slot.drawing)) else { break };
+            // The oldest block is on the screen, so all are. The newest one goes, and no more are requested.
+            self.is_full |= is_shown;
+            if let Some(slot) = self.blocks.remove(if is_shown { &key } else { &oldest }) {
                 self.bytes -= cost(&slot.block);
+            } else {
+                break;
             }
         }
     }
@@ -96,6 +119,7 @@ impl LoadedBlocks {
         self.clock += 1;
         let slot = self.blocks.get_mut(&key)?;
         slot.used = self.clock;
+        slot.drawing = self.drawing;
         Some(&slot.block)
     }
 }
@@ -120,6 +144,9 @@ pub(super) struct BlockLookup<'a> {
 
 impl FinerLevels for BlockLookup<'_> {
     fn fold(&mut self, scale: Scale, first: u64, end: u64) -> Option<Extent> {
+        if let Some(level) = scale.level().filter(|level| self.pyramid.finest() <= *level) {
+            return Some(self.pyramid.fold(self.channel, level, first, end).extent());
+        }
         fold_blocks(scale, first, end, |index, first, end| {
             let channel = self.channel;
             let block = self.block(scale, index)?;
@@ -166,6 +193,7 @@ impl BlockLookup<'_> {
         let key = Key { serial: self.take.serial, scale, index };
         let failed = self.loaded_blocks.failed.get(&key).is_some_and(|at| at.elapsed() < RETRY);
         if failed
+            || self.loaded_blocks.is_full
             || PEAK_REQUESTS_MAX <= self.loaded_blocks.requested.len()
             || !self.loaded_blocks.requested.insert(key)
         {
@@ -191,11 +219,32 @@ mod tests {
         for index in 0..count {
             loaded_blocks.insert_block(key(index), Arc::new(Block::entries(1, Scale::Fine.block_entries())));
             assert!(loaded_blocks.get_block(key(0)).is_some(), "block 0 is used in every round");
-            assert!(loaded_blocks.bytes() <= PEAK_BLOCK_BYTES_MAX);
+            assert!(loaded_blocks.bytes() <= PEAK_BLOCK_BYTES_MAX && !loaded_blocks.is_full);
+            loaded_blocks.begin_drawing(true);
         }
         assert!(loaded_blocks.get_block(key(1)).is_none() && loaded_blocks.get_block(key(count - 1)).is_some());
         assert_eq!(loaded_blocks.bytes(), loaded_blocks.blocks.values().map(|slot| cost(&slot.block)).sum::<usize>());
-        loaded_blocks.forget(1);
+        loaded_blocks.forget(&HashSet::from([1]));
         assert_eq!(loaded_blocks.bytes(), 0);
+    }
+
+    #[test]
+    fn blocks_of_one_picture_do_not_push_out_each_other() {
+        let mut loaded_blocks = LoadedBlocks::default();
+        let key = |index| Key { serial: 1, scale: Scale::Fine, index };
+        let block = || Arc::new(Block::entries(1, Scale::Fine.block_entries()));
+        loaded_blocks.begin_drawing(true);
+        let mut index = 0;
+        while !loaded_blocks.is_full {
+            loaded_blocks.insert_block(key(index), block());
+            index += 1;
+        }
+        assert!(loaded_blocks.bytes() <= PEAK_BLOCK_BYTES_MAX);
+        assert!(loaded_blocks.get_block(key(0)).is_some() && loaded_blocks.get_block(key(index - 1)).is_none());
+        loaded_blocks.begin_drawing(false);
+        assert!(loaded_blocks.is_full, "the same picture still needs too many");
+        loaded_blocks.begin_drawing(true);
+        loaded_blocks.insert_block(key(index), block());
+        assert!(!loaded_blocks.is_full && loaded_blocks.get_block(key(index)).is_some(), "another picture");
     }
 }

@@ -23,6 +23,6 @@ pub mod store;
 #[cfg(test)]
 mod tests;
 
-pub use columns::Column;
+pub use columns::{Column, Span};
 pub use live_take::LiveTake;
 pub use store::{PeakStore, Quality, WaveformState};

@@ -4,7 +4,10 @@
 //! | level | frames per entry | where |
 //! |---|---|---|
 //! | base | 256 | blocks in the cache file; those of a growing take in memory until peaks-build has written them |
-//! | 0 to 5 | 1024, 4096, ... 1,048,576 | in memory: 0.9 MB per hour and channel at 48 kHz |
+//! | 0 to 2 | 1024, 4096, 16,384 | blocks made from the cache file; in memory while the take grows or is built |
+//! | 3 to 5 | 65,536, 262,144, 1,048,576 | in memory: 14 kB per hour and channel at 48 kHz |
+//!
+//! A take that grows or is built has all levels in memory: 0.9 MB per hour and channel.
 //!
 //! Minimum and maximum of an entry have 16 bits each. Eight bits would halve the memory, but every sound below -42 dB
 //! would look alike in a tall track or a magnified waveform.
@@ -22,8 +25,11 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicU32, AtomicU64};
 use std::sync::{Arc, Mutex, OnceLock};
 
-/// Levels in memory.
+/// All levels above the base.
 pub const LEVELS: usize = 6;
+
+/// The finest level of a reduced pyramid. The levels below it are loaded in blocks.
+pub(super) const REDUCED_FROM: usize = 3;
 
 /// Entries of one level that make one entry of the next, as a power of two.
 const STEP_BITS: u32 = 2;
@@ -39,7 +45,7 @@ const _: () = assert!(
     "the longest take has a chunk for its last entry"
 );
 
-/// Frames in one entry of a level in memory.
+/// Frames in one entry of a level.
 pub const fn level_frames(level: usize) -> u64 {
     (PEAK_BASE_FRAMES as u64) << (STEP_BITS * (level as u32 + 1))
 }
@@ -70,6 +76,13 @@ impl Level {
         entries[(at % CHUNK_ENTRIES as u64) as usize].store(entry.pack(), Relaxed);
     }
 
+    /// Bytes of the chunks and directories for that many entries.
+    fn bytes(entries: usize) -> usize {
+        let chunks = entries.div_ceil(CHUNK_ENTRIES);
+        // Directories are as long as the next power of two.
+        chunks * CHUNK_ENTRIES * size_of::<AtomicU32>() + (chunks + 1).next_power_of_two() * size_of::<Chunk>()
+    }
+
     /// Merges the entries `first..end`. Entries that were never stored are skipped.
     fn fold(&self, first: u64, end: u64) -> Entry {
         let mut at = first;
@@ -92,6 +105,8 @@ impl Level {
 /// The waveform of a take. It is shared: one [`Grower`] adds to it while any thread reads it.
 pub struct Pyramid {
     frames: AtomicU64,
+    /// The finest level that is in memory: 0 or [`REDUCED_FROM`].
+    finest: usize,
     channels: Box<[[Level; LEVELS]]>,
     /// Blocks of the base that are not in the cache file yet, with their indices, oldest first. A thread holds the lock
     /// only for a short time; the front end only tries to lock.
@@ -104,6 +119,7 @@ impl Pyramid {
         assert!((1..=TAKE_CHANNEL_COUNT_MAX).contains(&channels));
         Pyramid {
             frames: AtomicU64::new(0),
+            finest: 0,
             channels: (0..channels).map(|_| array::from_fn(|_| Level::new())).collect(),
             resident: Mutex::default(),
         }
@@ -134,6 +150,35 @@ impl Pyramid {
         Some(pyramid)
     }
 
+    /// A copy without the levels below [`REDUCED_FROM`].
+    #[must_use]
+    pub(super) fn reduced(&self) -> Pyramid {
+        let frames = self.frames();
+        let reduced = Pyramid { finest: REDUCED_FROM, ..Pyramid::new(self.channels()) };
+        for (from, to) in self.channels.iter().zip(&reduced.channels) {
+            for level in REDUCED_FROM..LEVELS {
+                for at in 0..frames.div_ceil(level_frames(level)) {
+                    to[level].store(at, from[level].fold(at, at + 1));
+                }
+            }
+        }
+        reduced.frames.store(frames, Release);
+        reduced
+    }
+
+    /// The finest level that is in memory.
+    pub(super) fn finest(&self) -> usize {
+        self.finest
+    }
+
+    /// Bytes of the levels in memory.
+    pub(super) fn bytes(&self) -> usize {
+        let frames = self.frames();
+        let entries = |level| frames.div_ceil(level_frames(level)) as usize;
+        let levels: usize = (self.finest..LEVELS).map(|level| Level::bytes(entries(level))).sum();
+        self.channels() * (levels + size_of::<[Level; LEVELS]>())
+    }
+
     /// Frames that all levels cover.
     pub fn frames(&self) -> u64 {
         self.frames.load(Acquire)
@@ -144,7 +189,7 @@ impl Pyramid {
         self.channels.len()
     }
 
-    /// Merges the entries `first..end` of a level.
+    /// Merges the entries `first..end` of a level in memory.
     pub(super) fn fold(&self, channel: usize, level: usize, first: u64, end: u64) -> Entry {
         self.channels[channel][level].fold(first, end)
     }

@@ -1,4 +1,4 @@
-//! Reads cache files when a session is opened, and blocks when the user zooms in. Thread: peaks-read.
+//! Reads cache files when takes come into view, and blocks when the user zooms in. Thread: peaks-read.
 
 use super::block::{Block, Scale};
 use super::cache::{self, Fingerprint};
@@ -7,7 +7,7 @@ use super::source::{self, LiveTakeReader};
 use crate::wav::read::Reader;
 use crossbeam_channel::{Receiver, Sender};
 use std::sync::Arc;
-use std::sync::atomic::Ordering::{Acquire, Release};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Release};
 
 pub(super) struct ReadWorker {
     common: Arc<SharedStore>,
@@ -59,7 +59,7 @@ impl ReadWorker {
                 self.jobs.send(BuildJob::Build(Arc::clone(take))).ok();
                 return;
             };
-            take.set_pyramid(&Arc::new(pyramid));
+            take.set_pyramid(&Arc::new(pyramid.reduced()));
             take.saved.store(true, Release);
             take.set_stage(Stage::Ready);
             self.common.mark_changed(take);
@@ -67,10 +67,27 @@ impl ReadWorker {
         self.common.remove_pending();
     }
 
-    fn block(&mut self, take: &SharedTake, scale: Scale, index: u64) -> Option<Block> {
+    /// Has the waveform of a finished take built again, because its cache file is gone or damaged.
+    fn build_again(&self, take: &Arc<SharedTake>) {
+        if take.saved.swap(false, AcqRel) {
+            take.set_stage(Stage::Waiting);
+            self.common.add_pending();
+            self.jobs.send(BuildJob::Build(Arc::clone(take))).ok();
+        }
+    }
+
+    fn block(&mut self, take: &Arc<SharedTake>, scale: Scale, index: u64) -> Option<Block> {
         let pyramid = take.pyramid()?;
         let (channels, frames) = (pyramid.channels(), pyramid.frames());
         let first = index.checked_mul(scale.block_frames()).filter(|first| *first < frames)?;
+        if scale.level().is_some() {
+            let path = cache::path_of(&self.common.peaks, take.take);
+            let block = cache::read_level_block(&path, channels, frames, scale, index).ok();
+            if block.is_none() {
+                self.build_again(take);
+            }
+            return block;
+        }
         if scale == Scale::Base {
             let peaks = &self.common.peaks;
             let stored = if take.saved.load(Acquire) {

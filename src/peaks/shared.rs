@@ -46,6 +46,8 @@ pub(super) struct SharedTake {
     pub(super) forgotten: AtomicBool,
     /// The cache file is complete and matches the WAV.
     pub(super) saved: AtomicBool,
+    /// peaks-build has yet to write the cache file of a take that was recorded.
+    pub(super) being_saved: AtomicBool,
     /// Blocks that can be read from the unfinished cache file.
     pub(super) part_file_blocks: AtomicU32,
     failure: Mutex<Option<String>>,
@@ -66,6 +68,7 @@ impl SharedTake {
             final_frames: AtomicU64::new(NOT_FINISHED),
             forgotten: AtomicBool::new(false),
             saved: AtomicBool::new(false),
+            being_saved: AtomicBool::new(false),
             part_file_blocks: AtomicU32::new(0),
             failure: Mutex::new(None),
         }
@@ -100,6 +103,11 @@ impl SharedTake {
         lock(&self.wav).clone()
     }
 
+    /// The path of the WAV. None if another thread holds the lock.
+    pub(super) fn try_wav(&self) -> Option<PathBuf> {
+        Some(self.wav.try_lock().ok()?.clone())
+    }
+
     /// Changes the path of the WAV, unless another thread holds the lock. The next call tries again.
     pub(super) fn try_move(&self, new_path: &std::path::Path) {
         if let Ok(mut wav) = self.wav.try_lock()
@@ -118,6 +126,15 @@ impl SharedTake {
         drop(old);
     }
 
+    /// Changes the pyramid, unless another thread holds the lock. Returns whether it did.
+    pub(super) fn try_set_pyramid(&self, pyramid: &Arc<Pyramid>) -> bool {
+        let Ok(mut held) = self.pyramid.try_lock() else { return false };
+        let old = held.replace(Arc::clone(pyramid));
+        drop(held);
+        drop(old);
+        true
+    }
+
     /// Updates `mine` to the current pyramid, unless another thread holds the lock.
     pub(super) fn try_refresh(&self, mine: &mut Option<Arc<Pyramid>>) {
         if let Ok(pyramid) = self.pyramid.try_lock()
@@ -126,6 +143,10 @@ impl SharedTake {
         {
             *mine = Some(Arc::clone(newer));
         }
+    }
+
+    pub(super) fn is_being_saved(&self) -> bool {
+        self.being_saved.load(Acquire)
     }
 
     pub(super) fn is_forgotten(&self) -> bool {

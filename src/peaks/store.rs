@@ -1,22 +1,25 @@
 //! The store of all waveforms of a session, and its interface for the front end. Thread: control and the front end. The
 //! store starts the threads peaks-build, peaks-live and peaks-read.
 //!
-//! No call waits for a disk. Missing blocks are requested, and the waveform is drawn coarser meanwhile.
+//! No call waits for a disk. A take is loaded when it is drawn, and dropped when it is off the screen and memory is
+//! needed for others. Missing blocks are requested, and the waveform is drawn coarser meanwhile.
 //! [`PeakStore::generation`] changes when they have arrived.
 
 use super::build::BuildWorker;
 use super::cache;
-use super::columns::{Column, draw};
+use super::columns::{Column, Span, draw};
 use super::live::LiveWorker;
 use super::live_take::LiveTake;
 use super::loaded_blocks::{BlockLookup, LoadedBlocks};
 use super::pyramid::Pyramid;
 use super::read::ReadWorker;
 use super::shared::{LoadedBlock, ReadRequest, SharedStore, SharedTake, Stage};
-use crate::limits::{CHANNEL_MESSAGES, PEAK_REQUESTS_MAX, TAKE_CHANNEL_COUNT_MAX};
+use crate::limits::{
+    CHANNEL_MESSAGES, PEAK_LEVEL_BYTES_MAX, PEAK_OPENS_MAX, PEAK_REQUESTS_MAX, TAKE_CHANNEL_COUNT_MAX,
+};
 use crate::session::names::PEAKS;
 use crossbeam_channel::{Receiver, Sender, bounded};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -63,18 +66,46 @@ pub enum WaveformState {
     },
 }
 
-struct KnownTake {
+/// A take that is loaded, or will be.
+struct LoadedTake {
     shared: Arc<SharedTake>,
     /// The pyramid at the last drawing. Updated when the lock is free.
     pyramid: Option<Arc<Pyramid>>,
+    /// Number of the last drawing that used it.
+    drawing: u64,
+}
+
+impl LoadedTake {
+    fn new(shared: Arc<SharedTake>, drawing: u64) -> LoadedTake {
+        LoadedTake { shared, pyramid: None, drawing }
+    }
+
+    fn bytes(&self) -> usize {
+        size_of::<SharedTake>() + self.pyramid.as_ref().map_or(0, |pyramid| pyramid.bytes())
+    }
+
+    /// Whether the waveform can be loaded again from a file, or could not be made.
+    fn can_be_dropped(&self) -> bool {
+        matches!(self.shared.stage(), Stage::Ready | Stage::Failed) && !self.shared.is_being_saved()
+    }
 }
 
 /// The waveforms of a session's takes. Dropping the store joins its threads; they first save the takes that have ended.
 pub struct PeakStore {
     common: Arc<SharedStore>,
-    takes: HashMap<Uuid, KnownTake>,
+    takes: HashMap<Uuid, LoadedTake>,
+    /// The WAV files of takes that are not loaded.
+    known: HashMap<Uuid, PathBuf>,
     loaded_blocks: LoadedBlocks,
     last_serial: u64,
+    /// Number of drawings of the whole picture so far.
+    drawing: u64,
+    /// The present picture needs more takes than fit. No take is loaded before the view moves.
+    is_full: bool,
+    /// Limit of the bytes of all levels.
+    bytes_max: usize,
+    /// The generation at which all levels were last found within the limit.
+    within_limit_at: Option<u64>,
     /// None only during drop: the threads end when the channels close.
     ends: Option<Ends>,
     threads: Vec<JoinHandle<()>>,
@@ -104,8 +135,13 @@ impl PeakStore {
         let mut store = PeakStore {
             common: Arc::clone(&common),
             takes: HashMap::new(),
+            known: HashMap::new(),
             loaded_blocks: LoadedBlocks::default(),
             last_serial: 0,
+            drawing: 0,
+            is_full: false,
+            bytes_max: PEAK_LEVEL_BYTES_MAX,
+            within_limit_at: None,
             ends: Some(Ends { requests, live, loaded }),
             threads: Vec::with_capacity(3),
         };
@@ -123,25 +159,114 @@ impl PeakStore {
         Ok(())
     }
 
-    /// Requests the waveform of a finished take, from its cache file or built from the WAV at `wav`. A second call only
-    /// updates the path of the WAV. That is not necessary for a move between `audio` and `trash`.
-    pub fn request(&mut self, take: Uuid, wav: &Path) {
-        if let Some(held) = self.takes.get(&take) {
-            return held.shared.try_move(wav);
+    /// Makes a finished take known, with the WAV at `wav`. It is loaded when it is drawn. A second call only updates the
+    /// path of the WAV. That is not necessary for a move between `audio` and `trash`.
+    pub fn add(&mut self, take: Uuid, wav: &Path) {
+        match self.takes.get(&take) {
+            Some(held) => held.shared.try_move(wav),
+            None => {
+                self.known.insert(take, wav.to_owned());
+            }
         }
-        let shared = self.shared(take, wav, None);
+    }
+
+    /// Loads the waveform of a finished take at once, from its cache file or built from the WAV at `wav`.
+    pub fn request(&mut self, take: Uuid, wav: &Path) {
+        self.add(take, wav);
+        self.load(take);
+    }
+
+    /// Requests the waveform of a take that is known. If too much is requested already, a later call does it.
+    fn load(&mut self, take: Uuid) {
+        if self.is_full || PEAK_OPENS_MAX <= self.common.pending.load(Acquire) {
+            return;
+        }
+        let Some(wav) = self.known.get(&take).cloned() else { return };
+        let shared = self.shared(take, &wav, None);
         self.common.add_pending();
         match self.ends.as_ref().map(|ends| ends.requests.try_send(ReadRequest::Open(Arc::clone(&shared)))) {
             Some(Ok(())) => {
-                self.takes.insert(take, KnownTake { shared, pyramid: None });
+                self.known.remove(&take);
+                self.takes.insert(take, LoadedTake::new(shared, self.drawing));
             }
-            // The queue is full: the next call requests the take again.
             _ => self.common.remove_pending(),
         }
     }
 
+    /// Limits the bytes of all levels to less than the default.
+    #[cfg(test)]
+    pub(super) fn limit_levels(&mut self, bytes_max: usize) {
+        self.bytes_max = bytes_max;
+    }
+
+    /// Begins a drawing of the whole picture: drops takes that the last one did not use, if all need too much memory.
+    /// `moved`: the picture shows something else than the last one.
+    pub fn begin_drawing(&mut self, moved: bool) {
+        self.loaded_blocks.begin_drawing(moved);
+        self.is_full &= !moved;
+        self.drop_unused();
+        self.drawing += 1;
+    }
+
+    /// Bytes of the levels of finished takes. Limited to [`PEAK_LEVEL_BYTES_MAX`].
+    pub fn level_bytes(&mut self) -> usize {
+        let mut bytes = 0;
+        for held in self.takes.values_mut() {
+            held.shared.try_refresh(&mut held.pyramid);
+            bytes += if held.can_be_dropped() { held.bytes() } else { 0 };
+        }
+        bytes
+    }
+
+    fn drop_unused(&mut self) {
+        let generation = self.generation();
+        if self.within_limit_at == Some(generation) {
+            return;
+        }
+        let mut bytes = self.level_bytes();
+        self.within_limit_at = (bytes <= self.bytes_max).then_some(generation);
+        if bytes <= self.bytes_max {
+            return;
+        }
+        // A little more than necessary, so that not every drawing has to look for takes.
+        let wanted = self.bytes_max / 8 * 7;
+        let unused = |held: &LoadedTake| held.can_be_dropped() && held.drawing < self.drawing;
+        let mut unused: Vec<(u64, Uuid)> =
+            self.takes.iter().filter(|(_, held)| unused(held)).map(|(id, held)| (held.drawing, *id)).collect();
+        unused.sort_unstable();
+        let mut serials = HashSet::new();
+        for (_, take) in unused {
+            if bytes <= wanted {
+                break;
+            }
+            let Some(wav) = self.takes.get(&take).and_then(|held| held.shared.try_wav()) else { continue };
+            if let Some(held) = self.takes.remove(&take) {
+                bytes -= held.bytes();
+                held.shared.forgotten.store(true, Release);
+                serials.insert(held.shared.serial);
+                self.known.insert(take, wav);
+            }
+        }
+        self.loaded_blocks.forget(&serials);
+        // The rest is on the screen. Takes that were recorded or built just now still have all of their levels.
+        for held in self.takes.values_mut().filter(|held| held.can_be_dropped() && held.shared.saved.load(Acquire)) {
+            if bytes <= wanted {
+                break;
+            }
+            if let Some(pyramid) = held.pyramid.as_ref().filter(|pyramid| pyramid.finest() == 0) {
+                let reduced = Arc::new(pyramid.reduced());
+                if held.shared.try_set_pyramid(&reduced) {
+                    bytes -= pyramid.bytes().saturating_sub(reduced.bytes());
+                    held.pyramid = Some(reduced);
+                }
+            }
+        }
+        self.is_full = self.bytes_max < bytes;
+    }
+
     /// Grows the waveform of a take while it is recorded. Does nothing if the take is known already.
     pub fn watch_live(&mut self, live: LiveTake) {
+        self.known.remove(&live.take);
         if self.takes.contains_key(&live.take) || !(1..=TAKE_CHANNEL_COUNT_MAX).contains(&live.channels) {
             return;
         }
@@ -150,7 +275,7 @@ impl PeakStore {
         if let Some(ends) = &self.ends
             && ends.live.try_send(Arc::clone(&shared)).is_ok()
         {
-            self.takes.insert(take, KnownTake { shared, pyramid: None });
+            self.takes.insert(take, LoadedTake::new(shared, self.drawing));
         }
     }
 
@@ -162,11 +287,12 @@ impl PeakStore {
         }
     }
 
-    /// Drops the waveform of a take from memory. Its cache file stays.
+    /// Drops the waveform of a take from memory, and does not load it again. Its cache file stays.
     pub fn forget(&mut self, take: Uuid) {
+        self.known.remove(&take);
         if let Some(held) = self.takes.remove(&take) {
             held.shared.forgotten.store(true, Release);
-            self.loaded_blocks.forget(held.shared.serial);
+            self.loaded_blocks.forget(&HashSet::from([held.shared.serial]));
         }
     }
 
@@ -182,11 +308,19 @@ impl PeakStore {
         frames_per_column: f64,
         out: &mut [Column],
     ) -> Quality {
-        let Some(ends) = &self.ends else { return missing(out) };
+        self.span_columns(take, channel, &Span::new(from_frame, frames_per_column), out)
+    }
+
+    /// Like [`PeakStore::columns`], for the columns of `span`.
+    pub fn span_columns(&mut self, take: Uuid, channel: usize, span: &Span, out: &mut [Column]) -> Quality {
+        if !self.takes.contains_key(&take) {
+            self.load(take);
+        }
+        let (Some(ends), Some(held)) = (&self.ends, self.takes.get_mut(&take)) else { return missing(out) };
         for loaded in ends.loaded.try_iter() {
             self.loaded_blocks.receive(loaded);
         }
-        let Some(held) = self.takes.get_mut(&take) else { return missing(out) };
+        held.drawing = self.drawing;
         // The stage is read before the pyramid. If it changes in between, the columns are called coarse and drawn
         // again.
         let stage = held.shared.stage();
@@ -203,7 +337,7 @@ impl PeakStore {
             requests: &ends.requests,
             last: Default::default(),
         };
-        let exact = draw(pyramid, channel, (from_frame, frames_per_column), out, &mut finder);
+        let exact = draw(pyramid, channel, span, out, &mut finder);
         if exact && !matches!(stage, Stage::Waiting | Stage::Building) { Quality::Exact } else { Quality::Coarse }
     }
 
@@ -212,12 +346,12 @@ impl PeakStore {
         self.common.generation.load(Acquire)
     }
 
-    /// Changes when more can be drawn of one take. 0 for a take that was not requested.
+    /// Changes when more can be drawn of one take. 0 for a take that is not loaded.
     pub fn generation_of(&self, take: Uuid) -> u64 {
         self.takes.get(&take).map_or(0, |held| held.shared.generation.load(Acquire))
     }
 
-    /// How much of a take's waveform is ready. None: it was not requested.
+    /// How much of a take's waveform is ready. None: it is not loaded.
     pub fn state_of(&self, take: Uuid) -> Option<WaveformState> {
         let held = self.takes.get(&take)?;
         let mut pyramid = held.pyramid.clone();
@@ -247,7 +381,7 @@ impl PeakStore {
         self.common.pending.load(Acquire) > 0
     }
 
-    /// Bytes of the blocks in memory for zooms below 1024 frames per column.
+    /// Bytes of the blocks in memory, for zooms below 65,536 frames per column.
     pub fn loaded_bytes(&self) -> usize {
         self.loaded_blocks.bytes()
     }

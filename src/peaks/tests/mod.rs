@@ -1,5 +1,6 @@
 //! Helpers for the tests of waveforms. Thread: tests.
 
+mod bounded;
 mod live;
 mod pure;
 mod speed;

@@ -15,11 +15,11 @@ use std::time::Instant;
 use uuid::Uuid;
 
 /// Minutes of the long take. An hour takes half a GiB of disk, so the default is 2.
-fn minutes() -> u64 {
+pub(super) fn minutes() -> u64 {
     std::env::var("FAULTLESS_PEAK_MINUTES").ok().and_then(|minutes| minutes.parse().ok()).unwrap_or(2)
 }
 
-fn long_take(folder: &Path, frames: u64) -> PathBuf {
+pub(super) fn long_take(folder: &Path, frames: u64) -> PathBuf {
     let mut header = Header::new(1, 48_000, TakeFormat::S24);
     header.data_bytes = frames * 3;
     let path = folder.join("audio/long-1.wav");
@@ -92,7 +92,7 @@ fn building_opening_and_drawing_are_fast_enough() {
     }
 }
 
-fn resident_kib() -> i64 {
+pub(super) fn resident_kib() -> i64 {
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap();
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
