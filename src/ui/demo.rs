@@ -73,6 +73,28 @@ pub fn session(tracks: usize, seconds: u64) -> Session {
     session
 }
 
+/// A stopped transport after a long edit: each track has `regions` regions of `length` frames, with a gap of an eighth
+/// of that. Every tenth one is muted. Their takes list losses.
+pub fn edited(tracks: usize, regions: u64, length: u64) -> Snapshot {
+    let mut snapshot = stopped(tracks, regions * length / 48_000 + 1);
+    let session = Arc::make_mut(&mut snapshot.session);
+    let takes: Vec<_> = session.takes().iter().map(|take| (take.track, take.id)).collect();
+    for (track, take) in takes {
+        let whole = session.track(track).unwrap().regions()[0].id;
+        session.remove_region(whole).unwrap();
+        for at in 0..50 {
+            session.add_loss(take, FramePos(at * regions * length / 50), Frames(64), "xrun").unwrap();
+        }
+        for at in 0..regions {
+            let (start, from) = (FramePos(at * length * 9 / 8), FramePos(at * length));
+            let region = session.place_region(track, take, start, from, Frames(length)).unwrap();
+            session.mute_region(region, at % 10 == 9).unwrap();
+        }
+    }
+    snapshot.revision += 1;
+    snapshot
+}
+
 /// A stopped transport without problems.
 pub fn stopped(tracks: usize, seconds: u64) -> Snapshot {
     let mut snapshot = Snapshot::empty();

@@ -271,35 +271,109 @@ mod tests {
         });
     }
 
+    /// The CPU time of this thread in milliseconds.
+    fn cpu_ms() -> f64 {
+        let time = nix::time::clock_gettime(nix::time::ClockId::CLOCK_THREAD_CPUTIME_ID).unwrap();
+        time.tv_sec() as f64 * 1e3 + time.tv_nsec() as f64 / 1e6
+    }
+
+    /// Draws pictures of 1440 x 900 points. Returns the median CPU time of one, and the vertices of the last.
+    fn cost(
+        shell: &mut Shell,
+        snapshot: &Snapshot,
+        waves: &mut Option<crate::peaks::PeakStore>,
+        mut step: impl FnMut(&mut Shell, u32),
+    ) -> (f64, usize) {
+        let ctx = egui::Context::default();
+        crate::ui::theme::install_fonts(&ctx);
+        let (mut times, mut vertices) = (Vec::new(), 0);
+        for frame in 0..60 {
+            let input = egui::RawInput {
+                screen_rect: Some(Rect::from_min_size(pos2(0.0, 0.0), vec2(1440.0, 900.0))),
+                time: Some(f64::from(frame) / 30.0),
+                ..egui::RawInput::default()
+            };
+            step(shell, frame);
+            let started = cpu_ms();
+            let mut out = ctx.run_ui(input, |ui| {
+                shell.show(ui, snapshot, LiveSources { waves: waves.as_mut(), watcher: None });
+            });
+            let shapes = std::mem::take(&mut out.shapes);
+            let meshes = ctx.tessellate(shapes, out.pixels_per_point);
+            times.push(cpu_ms() - started);
+            let of = |mesh: &egui::ClippedPrimitive| match &mesh.primitive {
+                egui::epaint::Primitive::Mesh(mesh) => mesh.vertices.len(),
+                egui::epaint::Primitive::Callback(_) => 0,
+            };
+            vertices = meshes.iter().map(of).sum();
+            out.textures_delta.clear();
+        }
+        times.sort_by(f64::total_cmp);
+        (times[times.len() / 2], vertices)
+    }
+
     #[test]
     fn drawing_the_window_costs_milliseconds_at_most() {
         for (tracks, most_ms) in [(24, 8.0), (64, 12.0)] {
-            let ctx = egui::Context::default();
-            crate::ui::theme::install_fonts(&ctx);
             let (snapshot, mut shell) = (demo::recording(tracks, 2537), Shell::default());
             shell.bottom.open = true;
-            let mut times = Vec::new();
-            for frame in 0..120 {
-                let input = egui::RawInput {
-                    screen_rect: Some(Rect::from_min_size(pos2(0.0, 0.0), vec2(1440.0, 900.0))),
-                    time: Some(f64::from(frame) / 30.0),
-                    ..egui::RawInput::default()
-                };
-                let started = std::time::Instant::now();
-                let mut out = ctx.run_ui(input, |ui| {
-                    shell.show(ui, &snapshot, LiveSources::default());
-                });
-                let shapes = std::mem::take(&mut out.shapes);
-                let meshes = ctx.tessellate(shapes, out.pixels_per_point);
-                times.push(started.elapsed().as_secs_f64() * 1e3);
-                std::hint::black_box(meshes);
-                out.textures_delta.clear();
-            }
-            times.sort_by(f64::total_cmp);
-            let median = times[times.len() / 2];
+            let (median, _) = cost(&mut shell, &snapshot, &mut None, |_, _| {});
             println!("{tracks} tracks: {median:.2} ms a picture, ui and tessellation");
-            // Far above the usual time, because a machine that runs tests is busy.
+            // Far above the usual time, because the machine that runs tests may be slow and the build not optimised.
             assert!(median < most_ms, "{tracks} tracks: {median:.2} ms");
+        }
+    }
+
+    /// Waveforms for the takes of `snapshot`, all of the same silent file.
+    fn silent_waves(snapshot: &Snapshot, folder: &std::path::Path) -> crate::peaks::PeakStore {
+        use crate::peaks::{PeakStore, WaveformState, cache};
+        let takes = snapshot.session.takes();
+        let mut header = crate::wav::header::Header::new(1, 48_000, crate::format::TakeFormat::S16);
+        header.data_bytes = takes[0].frames.0 * 2;
+        for name in ["audio", "peaks"] {
+            std::fs::create_dir(folder.join(name)).unwrap();
+        }
+        let path = folder.join("audio/silent-1.wav");
+        std::fs::write(&path, &header.build()[..]).unwrap();
+        std::fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(header.file_bytes()).unwrap();
+        let mut store = PeakStore::start(folder).unwrap();
+        store.request(takes[0].uuid, &path);
+        while store.state_of(takes[0].uuid) != Some(WaveformState::Ready) || store.is_busy() {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        let built = store.cache_path(takes[0].uuid);
+        for take in &takes[1..] {
+            std::fs::hard_link(&built, cache::path_of(&folder.join("peaks"), take.uuid)).unwrap();
+        }
+        for take in takes {
+            store.add(take.uuid, &path);
+        }
+        store
+    }
+
+    #[test]
+    fn a_picture_of_64_tracks_with_1000_regions_costs_milliseconds_at_every_zoom() {
+        let length = 48_000;
+        let snapshot = demo::edited(64, 1000, length);
+        let folder = tempfile::tempdir().unwrap();
+        let mut waves = Some(silent_waves(&snapshot, folder.path()));
+        // From the whole session on the screen to regions of 200 points. The view moves, so the waveforms are drawn for
+        // each picture, or stands still.
+        for points in [1.0, 2.0, 4.0, 8.0, 12.0, 24.0, 40.0, 200.0] {
+            let step = |shell: &mut Shell, speed: f64, frame: u32| {
+                shell.view.frames_per_point = length as f64 / points;
+                shell.view.start = 100_000.0 + f64::from(frame) * speed;
+                shell.view.tall = false;
+            };
+            let mut shell = Shell::default();
+            cost(&mut shell, &snapshot, &mut waves, |shell, _| step(shell, 0.0, 0));
+            let (still, vertices) = cost(&mut shell, &snapshot, &mut waves, |shell, _| step(shell, 0.0, 0));
+            let (moving, _) =
+                cost(&mut shell, &snapshot, &mut waves, |shell, at| step(shell, 3.0 * length as f64 / points, at));
+            println!("regions of {points} points: {still:.2} ms a picture, {moving:.2} in motion, {vertices} vertices");
+            assert!(vertices < 200_000, "{points}: {vertices}");
+            // Far above the usual time, for slow machines and builds that are not optimised.
+            assert!(still < 16.0 && moving < 60.0, "{points}: {still:.2} and {moving:.2} ms");
         }
     }
 }

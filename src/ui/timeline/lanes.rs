@@ -1,25 +1,27 @@
-//! The lanes: regions, takes that are being recorded, and lost ranges. Thread: ui.
+//! The lanes: regions, and takes that are being recorded. Thread: ui.
 
-use crate::app::snapshot::PassPhase;
-use crate::session::{Region, Session, TakeId, Track};
+use super::runs::{Run, runs};
+use crate::session::{RegionId, TakeId, TakeState, Track};
 use crate::time::{FramePos, Frames};
 use crate::ui::panel_context::PanelContext;
 use crate::ui::theme::{Theme, mixed};
-use egui::{Align2, Color32, Rect, Shape, Stroke, StrokeKind, Ui, pos2, vec2};
+use egui::{Align2, Color32, Mesh, Rect, Shape, Stroke, StrokeKind, Ui, pos2, vec2};
 
-/// A box with audio in a lane: a region, or a take that is being recorded.
-pub(super) struct LaneBlock<'a> {
-    /// Index of the track in the session.
-    pub(super) row: usize,
-    pub(super) track: &'a Track,
-    /// `None` for a take that is being recorded.
-    pub(super) region: Option<&'a Region>,
+/// Width in points from which a block has round corners. A round rectangle costs as much as twenty plain ones.
+const ROUND_MIN: f32 = 24.0;
+
+/// Width in points from which a block has cut corners, three plain rectangles.
+const CUT_MIN: f32 = 8.0;
+
+/// Width in points from which the word "muted" fits into a block.
+const MUTED_MIN: f32 = 34.0;
+
+/// A take that is being recorded, in its lane.
+pub(super) struct RecordedBlock {
     pub(super) take: TakeId,
     /// Position on the timeline.
     pub(super) start: FramePos,
     pub(super) length: Frames,
-    /// The frame of the take that is at `start`.
-    pub(super) take_start: FramePos,
 }
 
 /// The indices of the rows in view.
@@ -37,55 +39,21 @@ pub(super) fn lane_rect(lanes: Rect, row: usize, context: &PanelContext<'_>) -> 
     Rect::from_min_size(pos2(lanes.left(), top), vec2(lanes.width(), height))
 }
 
-/// The blocks in view: for each row its regions in order, then the take that is being recorded.
-pub(super) fn lane_blocks<'a>(
-    session: &'a Session,
-    rows: std::ops::Range<usize>,
-    context: &PanelContext<'_>,
-) -> Vec<LaneBlock<'a>> {
-    let from = FramePos(context.view.start as u64);
-    let to = FramePos((context.view.start + context.view.frames()) as u64 + 1);
-    let pass = context.snapshot.transport.pass.as_ref();
-    let mut blocks = Vec::new();
-    for row in rows {
-        let Some(track) = session.tracks().get(row) else { continue };
-        blocks.extend(track.regions_in(from, to).iter().map(|region| LaneBlock {
-            row,
-            track,
-            region: Some(region),
-            take: region.take,
-            start: region.start,
-            length: region.length,
-            take_start: region.take_start,
-        }));
-        let recorded = pass.and_then(|pass| {
-            let (_, take) = pass.takes.iter().find(|(id, _)| *id == track.id())?;
-            // A finished take gets its region before the recording is over. Do not draw it twice.
-            let placed = track.regions().iter().any(|region| region.take == *take);
-            (!placed && pass.frames.0 > 0).then_some((*take, pass.start, pass.frames))
-        });
-        if let Some((take, start, length)) = recorded {
-            blocks.push(LaneBlock { row, track, region: None, take, start, length, take_start: FramePos(0) });
-        }
+/// The take that the track is recording.
+pub(super) fn recorded_block(track: &Track, context: &PanelContext<'_>) -> Option<RecordedBlock> {
+    let pass = context.snapshot.transport.pass.as_ref().filter(|pass| pass.frames.0 > 0)?;
+    let (_, take) = pass.takes.iter().find(|(id, _)| *id == track.id())?;
+    if context.snapshot.session.take(*take).is_some_and(|take| take.state == TakeState::Recording) {
+        return Some(RecordedBlock { take: *take, start: pass.start, length: pass.frames });
     }
-    blocks
-}
-
-/// The rectangle of a block on the screen.
-pub(super) fn block_rect(block: &LaneBlock<'_>, lanes: Rect, context: &PanelContext<'_>) -> Rect {
-    let lane = lane_rect(lanes, block.row, context);
-    let from = lanes.left() + context.view.x_of(block.start).max(-4.0);
-    let to = lanes.left() + context.view.x_of(block.start + block.length).min(lanes.width() + 4.0);
-    Rect::from_min_max(pos2(from, lane.top() + 2.0), pos2(to.max(from + 1.0), lane.bottom() - 2.0))
+    // A finished take gets its region before the recording is over. Do not draw it twice.
+    let around = track.regions_in(pass.start, pass.start + pass.frames);
+    let placed = around.iter().any(|region| region.take == *take);
+    (!placed).then_some(RecordedBlock { take: *take, start: pass.start, length: pass.frames })
 }
 
 /// Draws the lanes and the blocks. `moving` is a dragged region and the position where it would go.
-pub(super) fn draw_regions(
-    ui: &Ui,
-    lanes: Rect,
-    moving: Option<(crate::session::RegionId, FramePos)>,
-    context: &PanelContext<'_>,
-) {
+pub(super) fn draw_regions(ui: &Ui, lanes: Rect, moving: Option<(RegionId, FramePos)>, context: &PanelContext<'_>) {
     let session = std::sync::Arc::clone(&context.snapshot.session);
     let rows = rows_in_view(lanes, context);
     for row in rows.clone() {
@@ -93,88 +61,101 @@ pub(super) fn draw_regions(
         ui.painter().hline(lane.x_range(), lane.bottom() - 0.5, (1.0, context.theme.line_soft));
     }
     let soloed = session.tracks().iter().any(|track| track.solo);
-    for block in lane_blocks(&session, rows, context) {
-        let mut rect = block_rect(&block, lanes, context);
-        if let (Some(region), Some((id, to))) = (block.region, moving)
-            && region.id == id
-        {
-            rect = rect.translate(vec2(context.view.x_of(to) - context.view.x_of(region.start), 0.0));
-        }
-        let colour = context.theme.track(block.track.colour);
-        let is_silent = block.track.mute || (soloed && !block.track.solo) || block.region.is_some_and(|r| r.muted);
-        let strength = if is_silent { 0.06 } else { 0.15 };
-        let base = if block.region.is_none() {
-            mixed(context.theme.background, context.theme.record, 0.12)
-        } else {
-            context.theme.background
+    let pixel = 1.0 / ui.pixels_per_point();
+    let mut blocks = BlockPainter::new(ui, pixel);
+    let mut moved = None;
+    for row in rows {
+        let Some(track) = session.tracks().get(row) else { continue };
+        let lane = lane_rect(lanes, row, context);
+        let rect = |from: f32, to: f32| {
+            Rect::from_x_y_ranges(lanes.left() + from..=lanes.left() + to, lane.top() + 2.0..=lane.bottom() - 2.0)
         };
-        ui.painter().rect_filled(rect, 3, mixed(base, colour, strength));
-        if block.region.is_some_and(|region| context.view.selected_regions.contains(&region.id)) {
-            ui.painter().rect_stroke(rect, 3, Stroke::new(1.5, context.theme.accent), StrokeKind::Inside);
-        }
-        if block.region.is_some_and(|region| region.muted) {
-            let at = rect.left_top() + vec2(5.0, 8.0);
-            ui.painter().text(at, Align2::LEFT_CENTER, "muted", Theme::font(9.5), context.theme.quiet);
-        }
-    }
-}
-
-/// Draws lost ranges of the blocks: hatched, at least two points wide, with a tooltip about the loss.
-pub(super) fn draw_losses(ui: &Ui, lanes: Rect, context: &PanelContext<'_>) {
-    let session = std::sync::Arc::clone(&context.snapshot.session);
-    let all = rows_in_view(lanes, context);
-    let pointer = ui.input(|input| input.pointer.hover_pos());
-    let mut tooltip = None;
-    for block in lane_blocks(&session, all, context) {
-        let lane = lane_rect(lanes, block.row, context);
-        let mut mark = |at: FramePos, frames: Frames, cause: &str| {
-            let from = lanes.left() + context.view.x_of(at);
-            let to = (lanes.left() + context.view.x_of(at + frames)).max(from + 2.0);
-            let rect = Rect::from_x_y_ranges(from..=to, lane.top() + 2.0..=lane.bottom() - 2.0);
-            if rect.intersects(lanes) {
-                hatch(ui, rect.intersect(lanes), context.theme.record);
-                if pointer.is_some_and(|at| rect.expand(3.0).contains(at)) {
-                    tooltip = Some(format!("{} frames lost ({cause}): silence", frames.0));
+        let is_silent = track.mute || (soloed && !track.solo);
+        let fill = |muted: bool, base: Color32| {
+            let strength = if is_silent || muted { 0.06 } else { 0.15 };
+            mixed(base, context.theme.track(track.colour), strength)
+        };
+        runs(track, context.view, pixel, &mut |run| {
+            let colour = fill(run.muted, context.theme.background);
+            let rect = rect(run.from, run.to);
+            match (run.only, moving) {
+                (Some(region), Some((id, to))) if region.id == id => {
+                    let by = context.view.x_of(to) - context.view.x_of(region.start);
+                    moved = Some((run, rect.translate(vec2(by, 0.0)), colour));
                 }
+                _ => blocks.add(&run, rect, colour, context.theme),
             }
-        };
-        let Some(take) = session.take(block.take) else { continue };
-        for loss in &take.losses {
-            let end = block.take_start + block.length;
-            if block.take_start <= loss.at && loss.at < end {
-                let at = block.start + loss.at.since(block.take_start);
-                mark(at, loss.frames, &loss.cause);
-            }
-        }
-        if block.region.is_none()
-            && let Some(pass) = &context.snapshot.transport.pass
-            && pass.phase != PassPhase::Preparing
-        {
-            for (at, frames) in pass.losses.iter() {
-                mark(*at, *frames, "while recording");
+        });
+        if let Some(block) = recorded_block(track, context) {
+            let from = context.view.x_of(block.start).max(-4.0);
+            let to = context.view.x_of(block.start + block.length).min(lanes.width() + 4.0);
+            if from < lanes.width() && to > 0.0 {
+                let base = mixed(context.theme.background, context.theme.record, 0.12);
+                ui.painter().rect_filled(rect(from, to.max(from + 1.0)), 3, fill(false, base));
             }
         }
     }
-    if let (Some(text), Some(at)) = (tooltip, pointer) {
-        let galley = ui.painter().layout_no_wrap(text, Theme::font(11.5), context.theme.strong);
-        let rect = Rect::from_min_size(at + vec2(12.0, 10.0), galley.size() + vec2(14.0, 8.0));
-        ui.painter().rect(rect, 6, context.theme.card, Stroke::new(1.0, context.theme.record), StrokeKind::Inside);
-        ui.painter().galley(rect.min + vec2(7.0, 4.0), galley, context.theme.strong);
+    blocks.finish(context.theme);
+    if let Some((run, rect, colour)) = moved {
+        let mut above = BlockPainter::new(ui, pixel);
+        above.add(&run, rect, colour, context.theme);
+        above.finish(context.theme);
     }
 }
 
-/// Fills with red and slanted lines, so that pattern and not only colour shows a loss.
-fn hatch(ui: &Ui, rect: Rect, colour: Color32) {
-    ui.painter().rect_filled(rect, 0, super::faded(colour, 0.55));
-    if rect.width() > 6.0 {
-        let painter = ui.painter().with_clip_rect(rect.intersect(ui.clip_rect()));
-        let mut x = rect.left() - rect.height();
-        while x < rect.right() {
-            painter.add(Shape::line_segment(
-                [pos2(x, rect.bottom()), pos2(x + rect.height(), rect.top())],
-                Stroke::new(1.0, colour),
-            ));
-            x += 6.0;
+/// Draws the blocks of regions. All narrow ones are one mesh.
+struct BlockPainter<'a> {
+    ui: &'a Ui,
+    /// Width of a pixel in points.
+    pixel: f32,
+    narrow: Mesh,
+    selected: Vec<Rect>,
+}
+
+impl<'a> BlockPainter<'a> {
+    fn new(ui: &'a Ui, pixel: f32) -> BlockPainter<'a> {
+        BlockPainter { ui, pixel, narrow: Mesh::default(), selected: Vec::new() }
+    }
+
+    fn add(&mut self, run: &Run<'_>, rect: Rect, colour: Color32, theme: &Theme) {
+        if rect.width() < ROUND_MIN {
+            self.add_narrow(rect, colour);
+        } else {
+            self.ui.painter().rect_filled(rect, 3, colour);
+        }
+        if run.selected {
+            self.selected.push(rect);
+        }
+        if run.muted && rect.width() >= MUTED_MIN {
+            let at = rect.left_top() + vec2(5.0, 8.0);
+            self.ui.painter().text(at, Align2::LEFT_CENTER, "muted", Theme::font(9.5), theme.quiet);
+        }
+    }
+
+    /// A block whose edges are at pixels. Two blocks side by side can be told apart by their corners, or by a pixel
+    /// between them.
+    fn add_narrow(&mut self, rect: Rect, colour: Color32) {
+        let snap = |x: f32| (x / self.pixel).round() * self.pixel;
+        let (left, top, bottom) = (snap(rect.left()), snap(rect.top()), snap(rect.bottom()));
+        let right = snap(rect.right()).max(left + self.pixel);
+        let (one, mesh) = (self.pixel, &mut self.narrow);
+        let mut add = |left: f32, right: f32, inset: f32| {
+            mesh.add_colored_rect(Rect::from_x_y_ranges(left..=right, top + inset..=bottom - inset), colour);
+        };
+        if rect.width() < CUT_MIN {
+            return add(left, if right - left > 2.5 * one { right - one } else { right }, 0.0);
+        }
+        add(left, left + one, one);
+        add(left + one, right - one, 0.0);
+        add(right - one, right, one);
+    }
+
+    fn finish(self, theme: &Theme) {
+        if !self.narrow.is_empty() {
+            self.ui.painter().add(Shape::mesh(self.narrow));
+        }
+        for rect in self.selected {
+            self.ui.painter().rect_stroke(rect, 3, Stroke::new(1.5, theme.accent), StrokeKind::Inside);
         }
     }
 }

@@ -1,9 +1,12 @@
 //! The timeline: ruler, lanes with regions and waveforms, markers, range and playhead. Thread: ui.
 
 mod lanes;
+mod losses;
 mod markers;
 mod pointer;
 mod ruler;
+mod runs;
+mod short_regions;
 mod waves;
 
 use super::panel_context::PanelContext;
@@ -17,6 +20,7 @@ use egui::{Align2, Color32, Rect, Shape, Stroke, Ui, pos2};
 #[derive(Default)]
 pub struct TimelineState {
     waves: waves::Waves,
+    losses: losses::Losses,
     pointer: pointer::Pointer,
     markers: markers::MarkersState,
     /// The user scrolled or zoomed. The view does not follow the playhead until the transport starts again.
@@ -38,7 +42,7 @@ pub fn show(ui: &mut Ui, state: &mut TimelineState, ruler: Rect, lanes: Rect, co
     ruler::grid(&inner, lanes, context);
     lanes::draw_regions(&inner, lanes, state.pointer.moving(), context);
     state.waves.show(&inner, lanes, context);
-    lanes::draw_losses(&inner, lanes, context);
+    state.losses.show(&inner, lanes, context);
     if context.snapshot.session.end() == FramePos(0) && context.snapshot.transport.pass.is_none() {
         invitation(&inner, lanes, context);
     }

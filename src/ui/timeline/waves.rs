@@ -1,14 +1,20 @@
 //! The waveforms of all lanes. They are drawn into one texture, and only changed columns are drawn again. Thread: ui.
 
-use super::lanes::{self, LaneBlock};
-use crate::peaks::{Column, Quality};
-use crate::session::Session;
+use super::lanes::{self, RecordedBlock};
+use super::runs::{view_end, view_start};
+use super::short_regions::ShortRegions;
+use crate::peaks::{Column, PeakStore, Quality, Span};
+use crate::session::{Region, Session, Take, Track};
+use crate::time::{FramePos, Frames};
 use crate::ui::panel_context::PanelContext;
 use egui::{Color32, ColorImage, Mesh, Rect, Shape, TextureHandle, TextureOptions, Ui, pos2, vec2};
 use std::sync::Arc;
 
 /// Limit of the texture's sides in texels. Every graphics driver supports this size.
 const SIDE_MAX: usize = 4096;
+
+/// Strength of the colour of what is muted.
+const MUTED: f32 = 0.4;
 
 /// Everything that the texture depends on. If it changes, the whole texture is drawn again.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,8 +44,10 @@ pub(super) struct Waves {
     live_end: usize,
     /// The last drawing used coarse peaks, because finer ones were not ready.
     is_coarse: bool,
-    /// Scratch memory of `draw`.
+    /// Scratch memory for the columns of one channel.
     columns: Vec<Column>,
+    /// Scratch memory for the short regions of one track.
+    short: ShortRegions,
 }
 
 impl Waves {
@@ -64,7 +72,7 @@ impl Waves {
         };
         let live = context.snapshot.transport.pass.is_some();
         if self.key.as_ref() != Some(&key) {
-            self.draw_all(lanes, size, scale, context);
+            self.draw_all(lanes, size, scale, true, context);
             self.upload(ui, None);
         } else if generation != self.generation || live || self.is_coarse {
             if live && !self.is_coarse && !context.waves.as_deref().is_some_and(crate::peaks::PeakStore::is_busy) {
@@ -75,7 +83,7 @@ impl Waves {
                     self.upload(ui, Some(changed));
                 }
             } else if generation != self.generation {
-                self.draw_all(lanes, size, scale, context);
+                self.draw_all(lanes, size, scale, false, context);
                 self.upload(ui, None);
             }
         }
@@ -90,8 +98,8 @@ impl Waves {
         ui.painter().add(Shape::mesh(mesh));
     }
 
-    /// Draws the whole image.
-    fn draw_all(&mut self, lanes: Rect, size: [usize; 2], scale: f32, context: &mut PanelContext<'_>) {
+    /// Draws the whole image. `moved`: not only the peaks have changed since the last drawing.
+    fn draw_all(&mut self, lanes: Rect, size: [usize; 2], scale: f32, moved: bool, context: &mut PanelContext<'_>) {
         let mut image = match self.image.take() {
             Some(mut image) if image.size == size => {
                 image.pixels.fill(Color32::TRANSPARENT);
@@ -101,10 +109,18 @@ impl Waves {
         };
         self.is_coarse = false;
         (self.live_known, self.live_end) = (usize::MAX, 0);
+        if let Some(peaks) = context.waves.as_deref_mut() {
+            peaks.begin_drawing(moved);
+        }
         let session = Arc::clone(&context.snapshot.session);
-        let rows = lanes::rows_in_view(lanes, context);
-        for block in lanes::lane_blocks(&session, rows, context) {
-            self.draw(&mut image, &session, &block, lanes, (0, usize::MAX), scale, context);
+        let grid = Grid::of(context, scale);
+        for row in lanes::rows_in_view(lanes, context) {
+            let Some(track) = session.tracks().get(row) else { continue };
+            let band = band(row, lanes, scale, size[1], context);
+            self.draw_regions(&mut image, &session, track, &band, &grid, context);
+            if let Some(block) = lanes::recorded_block(track, context) {
+                self.draw_recorded(&mut image, &session, track, &block, &band, 0, &grid, context);
+            }
         }
         self.image = Some(image);
     }
@@ -119,82 +135,101 @@ impl Waves {
     ) -> Option<(usize, usize)> {
         let mut image = self.image.take()?;
         let session = Arc::clone(&context.snapshot.session);
-        let rows = lanes::rows_in_view(lanes, context);
-        let width = image.size[0];
+        let grid = Grid::of(context, scale);
+        let [width, height] = image.size;
         (self.live_known, self.live_end) = (usize::MAX, 0);
-        for block in lanes::lane_blocks(&session, rows, context) {
-            if block.region.is_none() {
-                let band = band(&block, lanes, scale, image.size[1], context);
-                for y in band.from..band.to {
-                    image.pixels[y * width + from.min(width)..(y + 1) * width].fill(Color32::TRANSPARENT);
-                }
-                self.draw(&mut image, &session, &block, lanes, (from, usize::MAX), scale, context);
+        for row in lanes::rows_in_view(lanes, context) {
+            let Some(track) = session.tracks().get(row) else { continue };
+            let Some(block) = lanes::recorded_block(track, context) else { continue };
+            let band = band(row, lanes, scale, height, context);
+            for y in band.from..band.to {
+                image.pixels[y * width + from.min(width)..(y + 1) * width].fill(Color32::TRANSPARENT);
             }
+            self.draw_recorded(&mut image, &session, track, &block, &band, from, &grid, context);
         }
         self.image = Some(image);
         (from < self.live_end.min(width)).then_some((from, self.live_end.min(width)))
     }
 
-    /// Draws a block into the columns `from..to` of the image.
-    #[expect(clippy::too_many_arguments, reason = "the block and its place in the image")]
-    fn draw(
+    /// Draws the regions of a track. Regions of a few columns are collected first, because several can share a column.
+    fn draw_regions(
         &mut self,
         image: &mut ColorImage,
         session: &Session,
-        block: &LaneBlock<'_>,
-        lanes: Rect,
-        (from, to): (usize, usize),
-        scale: f32,
+        track: &Track,
+        band: &Band,
+        grid: &Grid,
+        context: &mut PanelContext<'_>,
+    ) {
+        let Some(peaks) = context.waves.as_deref_mut() else { return };
+        let mut found: Option<&Take> = None;
+        self.short.clear(image.size[0]);
+        for region in track.regions_in(view_start(context.view), view_end(context.view)) {
+            let take = found.filter(|take| take.id == region.take).or_else(|| session.take(region.take));
+            let Some(take) = take else { continue };
+            found = Some(take);
+            if ShortRegions::is_short(region, grid.frames_per_column) {
+                let quality = self.short.add(region, take, grid, peaks);
+                self.is_coarse |= quality == Quality::Coarse;
+                continue;
+            }
+            let colour = context.theme.track(track.colour);
+            let colour = if track.mute || region.muted { colour.gamma_multiply(MUTED) } else { colour };
+            let span = TakeSpan::of_region(region);
+            let columns = grid.columns_of(&span, 0, image.size[0]);
+            for channel in 0..take.channels.max(1) as usize {
+                let quality = span.read(take, channel, &columns, grid, peaks, &mut self.columns);
+                self.is_coarse |= quality == Quality::Coarse;
+                join(&mut self.columns, grid.frames_per_column);
+                let part = band.channel(channel, take.channels.max(1) as usize, grid.scale);
+                for (x, column) in columns.clone().zip(&self.columns) {
+                    draw_column(image, x, *column, &part, colour, context.theme.record);
+                }
+            }
+        }
+        let colour = context.theme.track(track.colour);
+        for (x, column) in self.short.columns() {
+            let colour = if track.mute || !column.audible { colour.gamma_multiply(MUTED) } else { colour };
+            for (channel, side) in column.sides().iter().enumerate() {
+                let part = band.channel(channel, column.sides().len(), grid.scale);
+                draw_column(image, x, *side, &part, colour, context.theme.record);
+            }
+        }
+    }
+
+    /// Draws a take that is being recorded, from column `from` on.
+    #[expect(clippy::too_many_arguments, reason = "the block and its place in the image")]
+    fn draw_recorded(
+        &mut self,
+        image: &mut ColorImage,
+        session: &Session,
+        track: &Track,
+        block: &RecordedBlock,
+        band: &Band,
+        from: usize,
+        grid: &Grid,
         context: &mut PanelContext<'_>,
     ) {
         let Some(take) = session.take(block.take) else { return };
-        let frames_per_column = context.view.frames_per_point / f64::from(scale);
-        let first = (context.view.start / frames_per_column).floor();
-        let column_of = |frame: u64| (frame as f64 / frames_per_column - first).floor();
-        let [width, height] = image.size;
-        let begin = column_of(block.start.0).max(from as f64).max(0.0) as usize;
-        let end = (column_of((block.start + block.length).0) + 1.0).clamp(0.0, width.min(to) as f64) as usize;
-        if end <= begin {
-            if block.region.is_none() {
-                self.live_known = self.live_known.min(end);
-            }
+        let span = TakeSpan { start: block.start, length: block.length, take_start: FramePos(0) };
+        let columns = grid.columns_of(&span, from, image.size[0]);
+        if columns.is_empty() {
+            self.live_known = self.live_known.min(columns.end);
             return;
         }
-        if block.region.is_none() {
-            self.live_end = self.live_end.max(end);
-        }
-        let band = band(block, lanes, scale, height, context);
-        let colour = context.theme.track(block.track.colour);
-        let is_silent = block.track.mute || block.region.is_some_and(|region| region.muted);
-        let colour = if is_silent { colour.gamma_multiply(0.4) } else { colour };
-        let clip = context.theme.record;
-        let channels = take.channels.max(1) as usize;
-        // The frame of the take at the left edge of the first column. It has a fraction, because columns are aligned to
-        // the timeline and not to the take.
-        let take_from = (first + begin as f64) * frames_per_column - block.start.0 as f64 + block.take_start.0 as f64;
-        for channel in 0..channels {
-            self.columns.clear();
-            self.columns.resize(end - begin, Column::EMPTY);
+        self.live_end = self.live_end.max(columns.end);
+        let colour = context.theme.track(track.colour);
+        let colour = if track.mute { colour.gamma_multiply(MUTED) } else { colour };
+        for channel in 0..take.channels.max(1) as usize {
             let Some(peaks) = context.waves.as_deref_mut() else { return };
-            let quality = peaks.columns(take.uuid, channel, take_from, frames_per_column, &mut self.columns);
-            self.is_coarse |= quality == Quality::Coarse && block.region.is_some();
-            if block.region.is_none() {
-                // Peaks lag behind the audio. Columns without peaks are drawn in a later picture.
-                let known = self.columns.iter().rposition(|column| !column.is_empty()).map_or(0, |last| last + 1);
-                self.live_known = self.live_known.min(begin + known);
-            }
-            join(&mut self.columns, frames_per_column);
-            let share = band.height / channels as f32;
-            let middle = band.top + share * (channel as f32 + 0.5);
-            let half = (share / 2.0 - 1.5 * scale).max(1.0);
-            for (at, column) in self.columns.iter().enumerate() {
-                if !column.is_empty() {
-                    let x = begin + at;
-                    let colour = if column.is_clipped() { clip } else { colour };
-                    let top = middle - column.max.clamp(-1.0, 1.0) * half;
-                    let bottom = middle - column.min.clamp(-1.0, 1.0) * half;
-                    bar(&mut image.pixels, [width, height], x, (top - 0.5, bottom + 0.5), colour);
-                }
+            span.read(take, channel, &columns, grid, peaks, &mut self.columns);
+            // Peaks lag behind the audio. Columns without peaks are drawn in a later picture.
+            let known = self.columns.iter().rposition(|column| !column.is_empty()).map_or(0, |last| last + 1);
+            self.live_known = self.live_known.min(columns.start + known);
+            join(&mut self.columns, grid.frames_per_column);
+            let part = band.channel(channel, take.channels.max(1) as usize, grid.scale);
+            for (x, column) in columns.clone().zip(&self.columns) {
+                draw_column(image, x, *column, &part, colour, context.theme.record);
             }
         }
     }
@@ -215,6 +250,67 @@ impl Waves {
     }
 }
 
+/// The columns of the image on the timeline.
+pub(super) struct Grid {
+    /// Index of the leftmost column on the timeline.
+    pub(super) first: f64,
+    pub(super) frames_per_column: f64,
+    /// Texels in a point.
+    scale: f32,
+}
+
+impl Grid {
+    fn of(context: &PanelContext<'_>, scale: f32) -> Grid {
+        let frames_per_column = context.view.frames_per_point / f64::from(scale);
+        Grid { first: (context.view.start / frames_per_column).floor(), frames_per_column, scale }
+    }
+
+    /// The columns that show the span, from column `from` to the column before `to`. If there are none, the range is
+    /// empty and ends where the span ends.
+    fn columns_of(&self, span: &TakeSpan, from: usize, to: usize) -> std::ops::Range<usize> {
+        let column_of = |frame: u64| (frame as f64 / self.frames_per_column - self.first).floor();
+        let begin = column_of(span.start.0).max(from as f64).max(0.0) as usize;
+        let end = (column_of((span.start + span.length).0) + 1.0).clamp(0.0, to as f64) as usize;
+        begin.min(end)..end
+    }
+}
+
+/// A span of the timeline that shows the sound of a take.
+struct TakeSpan {
+    start: FramePos,
+    length: Frames,
+    /// The frame of the take at `start`.
+    take_start: FramePos,
+}
+
+impl TakeSpan {
+    fn of_region(region: &Region) -> TakeSpan {
+        TakeSpan { start: region.start, length: region.length, take_start: region.take_start }
+    }
+
+    /// Reads the columns of a channel into `out`. They show no sound beyond the ends of the span.
+    fn read(
+        &self,
+        take: &Take,
+        channel: usize,
+        columns: &std::ops::Range<usize>,
+        grid: &Grid,
+        peaks: &mut PeakStore,
+        out: &mut Vec<Column>,
+    ) -> Quality {
+        out.clear();
+        out.resize(columns.len(), Column::EMPTY);
+        // The frame of the take at the left edge of the first column. It has a fraction, because columns are aligned to
+        // the timeline and not to the take.
+        let left = (grid.first + columns.start as f64) * grid.frames_per_column;
+        let from = left - self.start.0 as f64 + self.take_start.0 as f64;
+        let first = self.take_start.0 as f64;
+        let within = (first, first + self.length.0 as f64);
+        let span = Span { within, ..Span::new(from, grid.frames_per_column) };
+        peaks.span_columns(take.uuid, channel, &span, out)
+    }
+}
+
 /// The rows of texels of a lane in the image.
 struct Band {
     /// First row in view.
@@ -227,9 +323,9 @@ struct Band {
     height: f32,
 }
 
-/// The rows of texels of a block's lane.
-fn band(block: &LaneBlock<'_>, lanes: Rect, scale: f32, height: usize, context: &PanelContext<'_>) -> Band {
-    let lane = lanes::lane_rect(lanes, block.row, context);
+/// The rows of texels of a lane.
+fn band(row: usize, lanes: Rect, scale: f32, height: usize, context: &PanelContext<'_>) -> Band {
+    let lane = lanes::lane_rect(lanes, row, context);
     let top = (lane.top() - lanes.top() + 2.0) * scale;
     let bottom = (lane.bottom() - lanes.top() - 2.0) * scale;
     let whole = (bottom - top).max(1.0);
@@ -237,6 +333,34 @@ fn band(block: &LaneBlock<'_>, lanes: Rect, scale: f32, height: usize, context: 
     let from = top.max(0.0) as usize;
     let to = ((top + whole).max(0.0) as usize).min(height);
     Band { from: from.min(to), to, top, height: whole }
+}
+
+impl Band {
+    /// The part of the lane for one of `channels` channels.
+    fn channel(&self, channel: usize, channels: usize, scale: f32) -> ChannelBand {
+        let share = self.height / channels as f32;
+        ChannelBand { middle: self.top + share * (channel as f32 + 0.5), half: (share / 2.0 - 1.5 * scale).max(1.0) }
+    }
+}
+
+/// The rows of texels of one channel.
+struct ChannelBand {
+    /// The row of silence.
+    middle: f32,
+    /// Rows from silence to full scale.
+    half: f32,
+}
+
+/// Draws a column of a waveform, in the colour `clip` if it has a sample at full scale.
+fn draw_column(image: &mut ColorImage, x: usize, column: Column, band: &ChannelBand, colour: Color32, clip: Color32) {
+    if column.is_empty() {
+        return;
+    }
+    let colour = if column.is_clipped() { clip } else { colour };
+    let top = band.middle - column.max.clamp(-1.0, 1.0) * band.half;
+    let bottom = band.middle - column.min.clamp(-1.0, 1.0) * band.half;
+    let size = image.size;
+    bar(&mut image.pixels, size, x, (top - 0.5, bottom + 0.5), colour);
 }
 
 /// Joins columns to a line if one column has at most two frames. Without it, only separate dots would be visible.
