@@ -6,17 +6,31 @@ use crate::session::names::{
 };
 use std::path::{Path, PathBuf};
 
-/// The default folder for sessions: `Faultless` in the user's music folder.
+/// The default folder for sessions: `Faultless` in the user's music folder. It may not exist.
 pub fn default_folder() -> PathBuf {
     let base = dirs::audio_dir().or_else(|| dirs::home_dir().map(|home| home.join("Music")));
-    base.unwrap_or_else(std::env::temp_dir).join("Faultless")
+    base.unwrap_or_else(|| PathBuf::from("~/Music")).join("Faultless")
 }
 
 /// A path for a new session in `sessions` or the default folder: date and minute, with a number if that name is taken.
-pub(super) fn new_session(sessions: Option<&Path>) -> PathBuf {
+/// The error is a sentence for the user.
+pub(super) fn new_session(sessions: Option<&Path>) -> Result<PathBuf, String> {
+    if sessions.is_none() {
+        home_check(dirs::home_dir().as_deref())?;
+    }
     let base = sessions.map_or_else(default_folder, Path::to_path_buf);
     let name = jiff::Zoned::now().strftime("%Y-%m-%d %H.%M").to_string();
-    unused(&base, &name)
+    Ok(unused(&base, &name))
+}
+
+/// Refuses a home folder that is missing: a session in a temporary folder in its place would be gone after a restart.
+fn home_check(home: Option<&Path>) -> Result<(), String> {
+    let advice = "set HOME, or choose a folder for sessions in the settings";
+    match home {
+        Some(home) if home.is_dir() => Ok(()),
+        Some(home) => Err(format!("{}: the home folder does not exist; {advice}", home.display())),
+        None => Err(format!("there is no home folder for new sessions; {advice}")),
+    }
 }
 
 fn unused(base: &Path, name: &str) -> PathBuf {
@@ -69,6 +83,16 @@ mod tests {
         let first = unused(base.path(), "2026-11-23 14.05");
         std::fs::create_dir(&first).unwrap();
         assert_eq!(unused(base.path(), "2026-11-23 14.05").file_name().unwrap(), "2026-11-23 14.05 (2)");
+    }
+
+    #[test]
+    fn a_home_folder_that_is_missing_is_one_clear_sentence() {
+        let base = tempfile::tempdir().unwrap();
+        assert_eq!(home_check(Some(base.path())), Ok(()));
+        let missing = base.path().join("gone");
+        let said = home_check(Some(&missing)).unwrap_err();
+        assert!(said.starts_with(&missing.display().to_string()) && said.contains("set HOME"), "{said}");
+        assert!(home_check(None).unwrap_err().contains("set HOME"));
     }
 
     #[test]

@@ -134,14 +134,18 @@ impl Opener {
 }
 
 fn open(request: &OpenRequest) -> Result<Opened, Failed> {
+    let new_session = || {
+        naming::new_session(request.sessions.as_deref().or(request.settings.sessions.as_deref()))
+            .map_err(|reason| no_session(Path::new(""), &reason))
+    };
     let (folder, is_new) = match &request.folder {
         Some(folder) => (folder.clone(), false),
-        None => (naming::new_session(request.sessions.as_deref().or(request.settings.sessions.as_deref())), true),
+        None => (new_session()?, true),
     };
     match open_at(request, &folder, is_new) {
         // The last session cannot be opened: make a new one and show the reason as a note.
         Err(failed) if !request.named && !is_new && matches!(failed.stage, Stage::NoSession { .. }) => {
-            let folder = naming::new_session(request.sessions.as_deref().or(request.settings.sessions.as_deref()));
+            let folder = new_session()?;
             let mut opened = open_at(request, &folder, true)?;
             opened.notes.insert(0, failed.reason);
             Ok(opened)

@@ -93,7 +93,7 @@ pub(super) fn put_back(file: &File, name: &Path, bytes: u64, make_folder: bool) 
     let part = folder.join(with_suffix(".", name, ".part"));
     // The copy of a program that was killed.
     disk::remove(&part).ok();
-    let copy = disk::create(OpenOptions::new().read(true).write(true).mode(0o644), &part)?;
+    let copy = disk::create(OpenOptions::new().read(true).write(true).mode(0o666), &part)?;
     let named = copy_sound(file, &copy, bytes)
         .and_then(|()| disk::sync_all(&copy))
         .and_then(|()| take_name(&folder, &part, name))

@@ -62,7 +62,7 @@ impl TakeFile {
         ahead: Duration,
         notes: &mut Vec<String>,
     ) -> io::Result<TakeFile> {
-        let file = disk::create(OpenOptions::new().read(true).write(true).mode(0o644), &plan.path)?;
+        let file = disk::create(OpenOptions::new().read(true).write(true).mode(0o666), &plan.path)?;
         TakeFile::prepare(file, plan, start, capabilities, o_direct, ahead, notes).inspect_err(|_| {
             // The file was created a moment ago, exclusively, and contains no sample. Remove it to free its blocks.
             disk::remove(&plan.path).ok();

@@ -1,6 +1,7 @@
 //! `faultless export`, `devices`, `doctor` and `bench`: the modes that need no session in control. Thread: control.
 
 use super::args::{BenchArgs, BenchMode, DevicesArgs, DoctorArgs, ExportArgs, ResidencyArgs};
+use super::live_line::LiveLine;
 use super::{Failure, end_on_signals, print, print_stderr, printable, unfinished_pass};
 use crate::butler::spool;
 use crate::device::{Listed, Listing, cards, list};
@@ -13,7 +14,6 @@ use crate::export::run::run as write_files;
 use crate::export::{ExportOptions, Exported, Progress};
 use crate::session::session_file::open_read_only;
 use serde_json::{Value, json};
-use std::io::{IsTerminal, Write};
 
 /// Runs `faultless export`.
 pub fn export(args: &ExportArgs) -> Result<(), Failure> {
@@ -42,11 +42,10 @@ pub fn export(args: &ExportArgs) -> Result<(), Failure> {
     for note in plan.notes.iter().chain(&unfinished) {
         print_stderr(&format!("note: {}", printable(note)));
     }
-    let live = !args.json && std::io::stderr().is_terminal();
-    let outcome = write_files(&plan.files, &mut |progress| show(live, &progress), &stop_flag)?;
-    if live {
-        write!(std::io::stderr().lock(), "\r\x1b[K").ok();
-    }
+    let mut live = LiveLine::new(!args.json);
+    let outcome = write_files(&plan.files, &mut |progress| show(&mut live, &progress), &stop_flag);
+    live.clear();
+    let outcome = outcome?;
     for problem in &outcome.problems {
         print_stderr(&format!("caution: {}", printable(problem)));
     }
@@ -65,13 +64,11 @@ pub fn export(args: &ExportArgs) -> Result<(), Failure> {
     }
 }
 
-fn show(live: bool, progress: &Progress<'_>) {
-    if live {
-        let percent = progress.frames.0 * 100 / progress.frames_total.0.max(1);
-        let name = progress.file.file_name().unwrap_or_default().to_string_lossy();
-        let (at, of) = (progress.file_index + 1, progress.file_count);
-        write!(std::io::stderr().lock(), "\r{percent:3} %  {at} of {of}: {name}\x1b[K").ok();
-    }
+fn show(live: &mut LiveLine, progress: &Progress<'_>) {
+    let percent = progress.frames.0 * 100 / progress.frames_total.0.max(1);
+    let name = progress.file.file_name().unwrap_or_default().to_string_lossy();
+    let (at, of) = (progress.file_index + 1, progress.file_count);
+    live.draw(&format!("{percent:3} %  {at} of {of}: {name}"));
 }
 
 fn line(file: &Exported) -> String {
@@ -174,19 +171,10 @@ fn residency(args: &ResidencyArgs) -> Result<(), Failure> {
     options.period = args.period;
     options.seconds = args.seconds;
     options.load = args.load.parse()?;
-    let live = !args.json && std::io::stderr().is_terminal();
-    let report = bench::run(
-        &options,
-        &mut |step| {
-            if live {
-                write!(std::io::stderr().lock(), "\r{step}\x1b[K").ok();
-            }
-        },
-        &stop_flag,
-    )?;
-    if live {
-        write!(std::io::stderr().lock(), "\r\x1b[K").ok();
-    }
+    let mut live = LiveLine::new(!args.json);
+    let report = bench::run(&options, &mut |step| live.draw(step), &stop_flag);
+    live.clear();
+    let report = report?;
     print(&if args.json { serde_json::to_string(&report)? } else { report.to_string() });
     Ok(())
 }

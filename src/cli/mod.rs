@@ -6,6 +6,7 @@
 pub mod args;
 pub mod choose;
 pub mod inspect;
+pub mod live_line;
 pub mod play;
 pub mod record;
 pub mod recover;

@@ -1,27 +1,27 @@
 //! The live status line on a terminal. Thread: control.
 
+use super::live_line::{LiveLine, columns_of};
 use crate::control::{Control, report};
 use crate::limits;
-use crate::message::published::NO_PASS;
+use crate::message::published::{MeterCell, NO_PASS};
 use crate::time::{Clock, Frames};
 use nix::sys::statvfs::statvfs;
-use std::io::{IsTerminal, Write};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-/// A line that is redrawn in place. Without a terminal it prints nothing.
-pub struct StatusLine {
-    shown: bool,
-    drawn: bool,
-}
-
-/// Inputs beyond these get no meter.
+/// Most meters. More inputs share them.
 const METERS_MAX: usize = 48;
+
+/// Meters for which words are left out.
+const METERS_MIN: usize = 8;
+
+/// The line of a recording or of playback. Without a terminal it prints nothing.
+pub struct StatusLine(LiveLine);
 
 impl StatusLine {
     /// The line is shown if `wanted` and if standard error is a terminal.
     pub fn new(wanted: bool) -> StatusLine {
-        StatusLine { shown: wanted && std::io::stderr().is_terminal(), drawn: false }
+        StatusLine(LiveLine::new(wanted))
     }
 
     /// The time between two drawings.
@@ -30,50 +30,70 @@ impl StatusLine {
     }
 
     pub fn draw(&mut self, control: &Control, recording: bool) {
-        if !self.shown {
-            return;
-        }
-        let line = if recording { recording_line(control) } else { playing_line(control) };
-        write!(std::io::stderr().lock(), "\r{line}\x1b[K").ok();
-        self.drawn = true;
+        let Some(columns) = self.0.columns() else { return };
+        let (head, peaks, facts) = if recording { recording_facts(control) } else { playing_facts(control) };
+        self.0.draw(&fitted(&head, &peaks, facts, columns));
     }
 
     /// Erases the line, so that an ordinary line can be printed.
     pub fn clear(&mut self) {
-        if std::mem::take(&mut self.drawn) {
-            write!(std::io::stderr().lock(), "\r\x1b[K").ok();
-        }
+        self.0.clear();
     }
 }
 
-fn recording_line(control: &Control) -> String {
+/// A word of the line, and its rank: of the words that do not fit, those with the highest ranks are left out.
+type Fact = (u8, String);
+
+/// The beginning of the line, the peaks since the last drawing, and the words behind the meters.
+fn recording_facts(control: &Control) -> (String, Vec<f32>, Vec<Fact>) {
     let (running, published) = (control.running(), control.published());
     let rate = running.device.rate;
     let frames = published.pass_frames.load(Relaxed);
     if frames == NO_PASS {
-        return "preparing".to_owned();
+        return ("preparing".to_owned(), Vec::new(), Vec::new());
     }
     let lead = running.disk.lead_frames.load(Relaxed);
     let lead = if lead == u64::MAX { 0.0 } else { Frames(lead).seconds(rate) };
     let faults = control.pass_reading().map_or(0, |base| report::faults_since(running, base));
-    let meters: String = published.inputs.iter().take(METERS_MAX).map(|cell| bar(cell.take_peak())).collect();
-    format!(
-        "● {} {meters} lead {lead:.2} s · {} xruns · {} lost · {faults} faults · {} left",
-        Clock(Frames(frames).duration(rate)),
-        published.xruns.load(Relaxed),
-        published.frames_lost.load(Relaxed),
-        time_left(control).map_or_else(|| "?".to_owned(), rough_duration),
-    )
+    let facts = vec![
+        (3, format!("lead {lead:.2} s")),
+        (1, format!("{} xruns", published.xruns.load(Relaxed))),
+        (0, format!("{} lost", published.frames_lost.load(Relaxed))),
+        (4, format!("{faults} faults")),
+        (2, format!("{} left", time_left(control).map_or_else(|| "?".to_owned(), rough_duration))),
+    ];
+    let peaks = published.inputs.iter().map(MeterCell::take_peak).collect();
+    (format!("● {}", Clock(Frames(frames).duration(rate))), peaks, facts)
 }
 
-fn playing_line(control: &Control) -> String {
+fn playing_facts(control: &Control) -> (String, Vec<f32>, Vec<Fact>) {
     let (running, published) = (control.running(), control.published());
-    let meters: String = published.master.iter().map(|cell| bar(cell.take_peak())).collect();
-    format!(
-        "▶ {} {meters} {} dropouts",
-        Clock(Frames(published.position.load(Relaxed)).duration(running.device.rate)),
-        published.dropouts.load(Relaxed),
-    )
+    let peaks = published.master.iter().map(MeterCell::take_peak).collect();
+    let head = format!("▶ {}", Clock(Frames(published.position.load(Relaxed)).duration(running.device.rate)));
+    (head, peaks, vec![(0, format!("{} dropouts", published.dropouts.load(Relaxed)))])
+}
+
+/// The line in at most `columns`. First meters share a step, then words are left out, and at last the meters.
+fn fitted(head: &str, peaks: &[f32], mut facts: Vec<Fact>, columns: usize) -> String {
+    loop {
+        let tail = facts.iter().map(|(_, fact)| fact.as_str()).collect::<Vec<_>>().join(" · ");
+        let spaces = usize::from(!tail.is_empty()) + usize::from(!peaks.is_empty());
+        let room = columns.saturating_sub(columns_of(head) + columns_of(&tail) + spaces);
+        let fits = columns_of(head) + columns_of(&tail) + spaces <= columns;
+        if fits && room >= peaks.len().min(METERS_MIN) || facts.len() <= 1 {
+            let meters: String = if room == 0 { String::new() } else { shared(peaks, room).map(bar).collect() };
+            let parts = [head, &meters, &tail].into_iter().filter(|part| !part.is_empty());
+            return parts.collect::<Vec<_>>().join(" ");
+        }
+        let last = facts.iter().enumerate().max_by_key(|(_, (rank, _))| *rank).map_or(0, |(at, _)| at);
+        facts.remove(last);
+    }
+}
+
+/// The peaks in at most `most` steps. Neighbouring inputs that share a step show the highest peak.
+fn shared(peaks: &[f32], most: usize) -> impl Iterator<Item = f32> {
+    let each = peaks.len().div_ceil(most.clamp(1, METERS_MAX)).max(1);
+    peaks.chunks(each).map(|peaks| peaks.iter().copied().fold(0.0, f32::max))
 }
 
 /// A meter of eight steps of 6 dB. `!` is full scale or more, a space is digital silence.
@@ -106,5 +126,39 @@ pub fn rough_duration(time: Duration) -> String {
         (0, 0) => format!("{seconds} s"),
         (0, minutes) => format!("{minutes} min"),
         (hours, minutes) => format!("{hours} h {minutes:02} min"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_fits_into_every_width_and_says_what_is_lost_to_the_last() {
+        let facts = || {
+            let words = ["lead 1.00 s", "12 xruns", "4096 lost", "3 faults", "17 h 02 min left"];
+            [3, 1, 0, 4, 2].into_iter().zip(words.map(str::to_owned)).collect::<Vec<Fact>>()
+        };
+        for inputs in [0, 1, 2, 8, 24, 48, 64, 1024] {
+            for columns in 30..200 {
+                let line = fitted("● 0:00:03.120", &vec![0.5; inputs], facts(), columns);
+                assert!(columns_of(&line) <= columns, "{inputs} in {columns}: {line}");
+                assert!(
+                    line.starts_with("● 0:00:03.120 ") && line.contains("4096 lost"),
+                    "{inputs} in {columns}: {line}"
+                );
+            }
+        }
+        let wide = fitted("● 0:00:03.120", &[0.5; 24], facts(), 200);
+        assert_eq!(wide.matches('▇').count(), 24, "{wide}");
+        let narrow = fitted("● 0:00:03.120", &[0.5; 24], facts(), 79);
+        assert!(narrow.matches('▇').count() >= 8, "{narrow}");
+        assert_eq!(fitted("▶ 0:01", &[1.0, 0.0], vec![(0, "0 dropouts".to_owned())], 80), "▶ 0:01 !  0 dropouts");
+    }
+
+    #[test]
+    fn inputs_that_share_a_meter_show_the_loudest() {
+        assert_eq!(shared(&[0.1, 0.9, 0.2, 0.0, 0.3], 3).collect::<Vec<_>>(), [0.9, 0.2, 0.3]);
+        assert_eq!(shared(&[0.1, 0.9], 40).collect::<Vec<_>>(), [0.1, 0.9]);
     }
 }

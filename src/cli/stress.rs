@@ -1,11 +1,12 @@
 //! `faultless stress`: runs the stress test and prints its sheet. Thread: control.
 
 use super::args::StressArgs;
+use super::live_line::LiveLine;
 use super::{Failure, end_on_signals, print, print_stderr};
 use crate::diagnostics::stress::sheet::Verdict;
 use crate::diagnostics::stress::{self, Options, Update};
 use serde_json::json;
-use std::io::{IsTerminal, Read, Write};
+use std::io::Read;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
@@ -25,22 +26,21 @@ pub fn run(args: &StressArgs) -> Result<(), Failure> {
     if args.told {
         stop_at_end_of_input(&stop_flag);
     }
-    let live = !args.json && !args.told && std::io::stderr().is_terminal();
+    let mut line = LiveLine::new(!args.json && !args.told);
     let mut show = |update: Update<'_>| match update {
         Update::Doing { fraction, doing } if args.told => {
             print(&json!({ "part": fraction, "doing": doing }).to_string());
         }
         Update::Row(row) if args.told => print(&json!({ "row": row }).to_string()),
-        Update::Doing { fraction, doing } if live => {
-            write!(std::io::stderr().lock(), "\r{:3.0} %  {doing}\x1b[K", 100.0 * fraction).ok();
+        Update::Doing { fraction, doing } => line.draw(&format!("{:3.0} %  {doing}", 100.0 * fraction)),
+        Update::Row(row) => {
+            line.clear();
+            print_stderr(&format!("{}: {} {}", row.stress, row.verdict, row.reason));
         }
-        Update::Row(row) if live => {
-            write!(std::io::stderr().lock(), "\r{}: {} {}\x1b[K\n", row.stress, row.verdict, row.reason).ok();
-        }
-        Update::Doing { .. } => {}
-        Update::Row(row) => print_stderr(&format!("{}: {} {}", row.stress, row.verdict, row.reason)),
     };
-    let sheet = stress::run(&options, &mut show, &stop_flag)?;
+    let sheet = stress::run(&options, &mut show, &stop_flag);
+    line.clear();
+    let sheet = sheet?;
     print(&if args.json || args.told { serde_json::to_string(&sheet)? } else { sheet.to_string() });
     if args.keep {
         print_stderr(&format!("the rehearsals are in {}", sheet.folder.display()));

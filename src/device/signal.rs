@@ -1,10 +1,11 @@
 //! Input signals of a virtual device: ramp, tones, silence, a WAV file. Thread: audio (opening: opener, reconnect, control).
 
 use crate::format::DeviceFormat;
-use crate::limits::CHANNEL_COUNT_MAX;
 use crate::time::SampleRate;
+use crate::wav::parse::parse;
+use crate::wav::sample;
 use std::fs::OpenOptions;
-use std::io::{BufReader, Read};
+use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -36,6 +37,9 @@ const SINE_STEPS: usize = 4096;
 
 /// Most samples of a file, because they are kept in memory: 512 MiB.
 const FILE_SAMPLES_MAX: usize = 1 << 27;
+
+/// Samples of a file that are read at a time.
+const PIECE_SAMPLES: usize = 16 * 1024;
 
 /// A generator of a [`Signal`], with its tables or samples in memory.
 pub enum Source {
@@ -216,33 +220,31 @@ fn read_file(path: &Path, rate: SampleRate) -> Result<Source, String> {
     if !file.metadata().is_ok_and(|found| found.is_file()) {
         return Err(message(&"not a regular file"));
     }
-    read_wav(BufReader::new(file), rate).map_err(|reason| message(&reason))
+    let bytes = file.metadata().map_err(|error| message(&error))?.len();
+    read_wav(&mut &file, bytes, rate).map_err(|reason| message(&reason))
 }
 
-/// The samples of the WAV file `wav`. The error is a sentence about the file.
-pub fn read_wav(wav: impl Read, rate: SampleRate) -> Result<Source, String> {
-    let message = |reason: &dyn std::fmt::Display| reason.to_string();
-    let mut reader = hound::WavReader::new(wav).map_err(|error| message(&error))?;
-    let spec = reader.spec();
-    let channels = usize::from(spec.channels);
-    if spec.sample_rate != rate.0 {
-        return Err(message(&format_args!("the file has {} Hz and {rate} were asked for", spec.sample_rate)));
+/// The samples of the WAV file `wav` of `file_bytes` bytes. The error is a sentence about the file.
+pub fn read_wav(wav: &mut (impl Read + Seek), file_bytes: u64, rate: SampleRate) -> Result<Source, String> {
+    let layout = parse(wav, file_bytes).map_err(|error| error.to_string())?;
+    if layout.rate != rate.0 {
+        return Err(format!("the file has {} Hz and {rate} were asked for", layout.rate));
     }
-    if !(1..=CHANNEL_COUNT_MAX).contains(&channels) || reader.duration() == 0 {
-        return Err(message(&"the file holds no sound"));
+    if layout.frames == 0 {
+        return Err("the file holds no sound".to_owned());
     }
-    if FILE_SAMPLES_MAX < reader.duration() as usize * channels {
-        return Err(message(&"the file is too long to be a test signal"));
+    let channels = usize::from(layout.channels);
+    if FILE_SAMPLES_MAX as u64 / u64::from(layout.channels) < layout.frames {
+        return Err("the file is too long to be a test signal".to_owned());
     }
-    let samples: Result<Vec<f32>, hound::Error> = match spec.sample_format {
-        hound::SampleFormat::Float => reader.samples::<f32>().collect(),
-        hound::SampleFormat::Int => {
-            let full = 2_f64.powi(i32::from(spec.bits_per_sample) - 1);
-            reader.samples::<i32>().map(|sample| sample.map(|value| (f64::from(value) / full) as f32)).collect()
-        }
-    };
-    let mut samples = samples.map_err(|error| message(&error))?;
-    samples.truncate(samples.len() / channels * channels);
+    let mut samples = vec![0.0; layout.frames as usize * channels];
+    let mut bytes = vec![0; PIECE_SAMPLES * layout.encoding.bytes()];
+    wav.seek(SeekFrom::Start(layout.data_offset)).map_err(|error| error.to_string())?;
+    for piece in samples.chunks_mut(PIECE_SAMPLES) {
+        let bytes = &mut bytes[..piece.len() * layout.encoding.bytes()];
+        wav.read_exact(bytes).map_err(|error| error.to_string())?;
+        sample::decode_to_f32(layout.encoding, bytes, piece);
+    }
     Ok(Source::File { samples: samples.into_boxed_slice(), channels, inputs: channels })
 }
 
@@ -285,6 +287,62 @@ mod tests {
         assert_eq!(out, [5, 0, 1, 0, 3, 0, 5, 0]);
         let wrong = Source::open(&signal, SampleRate(44_100)).err().unwrap();
         assert!(wrong.contains("48000 Hz"), "{wrong}");
+    }
+
+    /// A WAV file with a chunk `fmt ` and other chunks before the sound.
+    fn wav(id: [u8; 4], size: u32, fmt: &[u8], before: &[u8], data_size: u32, sound: &[u8]) -> Vec<u8> {
+        let mut bytes = id.to_vec();
+        bytes.extend(size.to_le_bytes());
+        bytes.extend(b"WAVE");
+        bytes.extend(before);
+        bytes.extend(b"fmt ");
+        bytes.extend((fmt.len() as u32).to_le_bytes());
+        bytes.extend(fmt);
+        bytes.extend(b"data");
+        bytes.extend(data_size.to_le_bytes());
+        bytes.extend(sound);
+        bytes
+    }
+
+    fn fmt(tag: u16, sample_bytes: u16, more: &[u8]) -> Vec<u8> {
+        let mut fmt = tag.to_le_bytes().to_vec();
+        fmt.extend(1u16.to_le_bytes());
+        fmt.extend(48_000u32.to_le_bytes());
+        fmt.extend((48_000 * u32::from(sample_bytes)).to_le_bytes());
+        fmt.extend(sample_bytes.to_le_bytes());
+        fmt.extend((sample_bytes * 8).to_le_bytes());
+        fmt.extend(more);
+        fmt
+    }
+
+    #[test]
+    fn every_wav_that_the_parser_reads_is_a_signal() {
+        let half = |bytes: &[u8]| bytes.to_vec();
+        let (s16, s32) = (half(&[0, 0x40, 0, 0x40]), half(&[0, 0, 0, 0x40, 0, 0, 0, 0x40]));
+        let f64s: Vec<u8> = [0.5f64, 0.5].into_iter().flat_map(f64::to_le_bytes).collect();
+        let plain = fmt(1, 2, &[]);
+        let odd = b"LIST\x03\0\0\0abc\0";
+        let mut ds64 = b"ds64\x1c\0\0\0".to_vec();
+        ds64.extend([80u64, 4, 2].into_iter().flat_map(u64::to_le_bytes).chain([0; 4]));
+        for (kind, file) in [
+            ("a chunk of odd length", wav(*b"RIFF", 48, &plain, odd, 4, &s16)),
+            ("RF64", wav(*b"RF64", u32::MAX, &plain, &ds64, u32::MAX, &s16)),
+            ("BW64", wav(*b"BW64", u32::MAX, &plain, &ds64, u32::MAX, &s16)),
+            ("never finished", wav(*b"RIFF", 0, &plain, &[], 0, &s16)),
+            ("cut short", wav(*b"RIFF", 2000, &plain, &[], 1964, &s16)),
+            ("half a frame", wav(*b"RIFF", 41, &plain, &[], 5, &[&s16[..], &[1, 0]].concat())),
+            ("32 bits with 18 bytes of format", wav(*b"RIFF", 48, &fmt(1, 4, &[0, 0]), &[], 8, &s32)),
+            ("64-bit float", wav(*b"RIFF", 54, &fmt(3, 8, &[0, 0]), &[], 16, &f64s)),
+        ] {
+            let source = read_wav(&mut std::io::Cursor::new(&file), file.len() as u64, SampleRate(48_000));
+            let Ok(Source::File { samples, channels: 1, .. }) = source else {
+                panic!("{kind}: {:?}", source.err());
+            };
+            assert_eq!(&samples[..2], [0.5, 0.5], "{kind}");
+        }
+        let bytes = wav(*b"RIFF", 38, &fmt(1, 1, &[]), &[], 2, &[1, 2]);
+        let said = read_wav(&mut std::io::Cursor::new(&bytes), bytes.len() as u64, SampleRate(48_000)).err().unwrap();
+        assert!(said.contains("8 bits cannot be read; convert"), "{said}");
     }
 
     #[test]

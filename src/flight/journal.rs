@@ -107,7 +107,7 @@ impl Journal {
 fn open(folder: &File) -> io::Result<(File, u64)> {
     let not_ours = || io::Error::other("it is a link or no ordinary file");
     let access = OFlag::O_RDWR | OFlag::O_APPEND | OFlag::O_CREAT;
-    let file = match open_regular_at(folder, EVENTS_FILE, access, Mode::from_bits_truncate(0o644)) {
+    let file = match open_regular_at(folder, EVENTS_FILE, access, Mode::from_bits_truncate(0o666)) {
         Err(OpenError::NotRegular) => return Err(not_ours()),
         opened => opened?,
     };

@@ -5,7 +5,7 @@
 //! | 0 | `RIFF` or `RF64` | form `WAVE` |
 //! | 12 | `JUNK` or `ds64` | 28: space for 64-bit sizes (EBU Tech 3306) |
 //! | 48 | `bext` | 602 and the coding history (EBU Tech 3285) |
-//! | | `fmt ` | 16 or 40, as `hound` writes it |
+//! | | `fmt ` | 16: plain PCM; 18: float; 40: extensible, for more than two channels |
 //! | | `fact` | 4: frames; float only |
 //! | | `iXML` | the track's name, if it is not empty and fits |
 //! | | `JUNK` | zeros |
@@ -17,6 +17,7 @@ use crate::format::TakeFormat;
 use crate::limits::{CHANNEL_COUNT_MAX, DATA_OFFSET, RATE_HZ_MAX, RIFF_BYTES_MAX};
 use crate::wav::bext::{self, Bext};
 use crate::wav::ixml;
+use crate::wav::parse::{SUBFORMAT_TAIL, TAG_EXTENSIBLE};
 
 /// Bytes of the page.
 pub const HEADER_BYTES: usize = DATA_OFFSET as usize;
@@ -29,6 +30,12 @@ const RIFF_HEAD_BYTES: usize = 12;
 const DS64_BYTES: usize = 28;
 /// Bytes of the longest `fmt ` payload: WAVEFORMATEXTENSIBLE.
 const FMT_BYTES_MAX: usize = 40;
+/// `wFormatTag` of integers.
+const TAG_PCM: u16 = 1;
+/// `wFormatTag` of floats.
+const TAG_FLOAT: u16 = 3;
+/// Channels up to which a file has a plain tag.
+const PLAIN_CHANNELS_MAX: u16 = 2;
 /// Bytes of the `fact` payload.
 const FACT_BYTES: usize = 4;
 /// The value of a 32-bit size field if the size is in `ds64`.
@@ -134,27 +141,32 @@ impl Header {
         payload
     }
 
-    /// The payload that `hound` writes: PCMWAVEFORMAT up to 16 bits and two channels, else
-    /// WAVEFORMATEXTENSIBLE.
+    /// The payload of `fmt `. Files with one or two channels have the plain tags: the Broadcast Wave Format asks for
+    /// them, and many readers and hardware players know no other. More channels need WAVEFORMATEXTENSIBLE.
     fn fmt(&self) -> Vec<u8> {
-        let sample_format = match self.format {
-            TakeFormat::S16 | TakeFormat::S24 => hound::SampleFormat::Int,
-            TakeFormat::F32 => hound::SampleFormat::Float,
+        let tag = match self.format {
+            TakeFormat::S16 | TakeFormat::S24 => TAG_PCM,
+            TakeFormat::F32 => TAG_FLOAT,
         };
-        let spec = hound::WavSpec {
-            channels: self.channels,
-            sample_rate: self.rate,
-            bits_per_sample: self.format.bits(),
-            sample_format,
-        };
-        let header = spec.into_header_for_infinite_file();
-        assert!(&header[12..16] == b"fmt " && header[17..20] == [0, 0, 0]);
-        let mut fmt = header[20..20 + usize::from(header[16])].to_vec();
-        assert!(fmt.len() <= FMT_BYTES_MAX);
-        if self.channels == 1 && fmt.len() == FMT_BYTES_MAX {
-            // hound assigns speakers from the left, so some players would play a mono file on the left only. The
-            // speaker of a single channel is the centre (SPEAKER_FRONT_CENTER).
-            fmt[20..24].copy_from_slice(&4u32.to_le_bytes());
+        let is_extensible = self.channels > PLAIN_CHANNELS_MAX;
+        let frame_bytes = self.frame_bytes() as u16;
+        let mut fmt = Vec::with_capacity(FMT_BYTES_MAX);
+        fmt.extend(if is_extensible { TAG_EXTENSIBLE } else { tag }.to_le_bytes());
+        fmt.extend(self.channels.to_le_bytes());
+        fmt.extend(self.rate.to_le_bytes());
+        fmt.extend((self.rate * u32::from(frame_bytes)).to_le_bytes());
+        fmt.extend(frame_bytes.to_le_bytes());
+        fmt.extend(self.format.bits().to_le_bytes());
+        if is_extensible {
+            // The bytes that follow, the valid bits of a sample, and no speakers.
+            fmt.extend(22u16.to_le_bytes());
+            fmt.extend(self.format.bits().to_le_bytes());
+            fmt.extend(0u32.to_le_bytes());
+            fmt.extend(tag.to_le_bytes());
+            fmt.extend(SUBFORMAT_TAIL);
+        } else if tag != TAG_PCM {
+            // Every tag but PCM has this length field.
+            fmt.extend(0u16.to_le_bytes());
         }
         fmt
     }
@@ -276,11 +288,50 @@ mod tests {
         assert!(page.windows(2_000).any(|w| w.iter().all(|&b| b == b'h')));
     }
 
+    /// The payload of the `fmt ` chunk of a page.
+    fn fmt_of(page: &[u8]) -> &[u8] {
+        let at = page.windows(4).position(|bytes| bytes == b"fmt ").unwrap();
+        let bytes = u32::from_le_bytes(page[at + 4..at + 8].try_into().unwrap()) as usize;
+        &page[at + 8..at + 8 + bytes]
+    }
+
     #[test]
-    fn the_speaker_of_a_mono_take_is_the_centre() {
-        let page = Header::new(1, 48_000, TakeFormat::S24).build();
-        let fmt = page.windows(4).position(|w| w == b"fmt ").unwrap();
-        assert_eq!(page[fmt + 28..fmt + 32], [4, 0, 0, 0]);
+    fn one_and_two_channels_have_the_plain_tag_and_more_the_extensible_one() {
+        for (format, tag, bytes) in [(TakeFormat::S16, 1, 16), (TakeFormat::S24, 1, 16), (TakeFormat::F32, 3, 18)] {
+            for channels in 1..=2 {
+                let page = Header::new(channels, 48_000, format).build();
+                let fmt = fmt_of(&*page);
+                assert_eq!((fmt.len(), u16::from_le_bytes([fmt[0], fmt[1]])), (bytes, tag), "{format:?}");
+            }
+            let page = Header::new(4, 48_000, format).build();
+            let fmt = fmt_of(&*page);
+            assert_eq!((fmt.len(), &fmt[..2], &fmt[24..26]), (40, &[0xfe, 0xff][..], &[tag as u8, 0][..]));
+            let layout = parse(&mut Cursor::new(&page[..]), HEADER_BYTES as u64).unwrap();
+            assert_eq!((layout.channels, layout.encoding), (4, Encoding::from(format)));
+        }
+    }
+
+    #[test]
+    fn a_page_of_an_earlier_program_with_the_extensible_tag_is_read_alike() {
+        let header = Header { data_bytes: 300, ..Header::new(1, 48_000, TakeFormat::S24) };
+        let mut file = header.build().to_vec();
+        let at = file.windows(4).position(|bytes| bytes == b"fmt ").unwrap();
+        let mut chunk = b"fmt ".to_vec();
+        chunk.extend(40u32.to_le_bytes());
+        chunk.extend(TAG_EXTENSIBLE.to_le_bytes());
+        chunk.extend(&file[at + 10..at + 24]);
+        chunk.extend([22, 0, 24, 0, 4, 0, 0, 0, 1, 0]);
+        chunk.extend(SUBFORMAT_TAIL);
+        let end = at + chunk.len();
+        file[at..end].copy_from_slice(&chunk);
+        file[end..end + 4].copy_from_slice(b"JUNK");
+        file[end + 4..end + 8].copy_from_slice(&((4088 - end - 8) as u32).to_le_bytes());
+        file.resize(4096 + 300, 0);
+        let old = parse(&mut Cursor::new(&file), file.len() as u64).unwrap();
+        let mut new = header.build().to_vec();
+        new.resize(4096 + 300, 0);
+        assert_eq!(old, parse(&mut Cursor::new(&new), new.len() as u64).unwrap());
+        assert_eq!(header_data_bytes(file[..4096].try_into().unwrap()), Some(300));
     }
 
     proptest! {

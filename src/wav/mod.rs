@@ -103,7 +103,7 @@ impl fmt::Display for WavError {
             WavError::Unsupported { tag, bits } => write!(
                 f,
                 "samples of format 0x{tag:04x} with {bits} bits cannot be read; convert the file to 16, 24 or 32 bit pcm \
-                 or 32 bit float"
+                 or to float"
             ),
             WavError::TooManyChunks => f.write_str(
                 "too many chunks before any sound; the file is damaged or hostile, save it anew with another program",

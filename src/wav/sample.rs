@@ -31,7 +31,7 @@ pub fn encode_f32_dithered(format: TakeFormat, samples: &[f32], bytes: &mut [u8]
 }
 
 /// Decodes samples of `encoding`. `samples` must have exactly the length for them. The result is exact, except for
-/// [`Encoding::Pcm32`], of which a float keeps 24 bits.
+/// [`Encoding::Pcm32`] and [`Encoding::Float64`], of which a float keeps 24 bits.
 pub fn decode_to_f32(encoding: Encoding, bytes: &[u8], samples: &mut [f32]) {
     assert!(bytes.len() == samples.len() * encoding.bytes());
     match encoding {
@@ -39,6 +39,7 @@ pub fn decode_to_f32(encoding: Encoding, bytes: &[u8], samples: &mut [f32]) {
         Encoding::Pcm24 => decode_each(bytes, samples, |b| (high_3(b) >> 8) as f32 / SCALE_24 as f32),
         Encoding::Pcm32 => decode_each(bytes, samples, |b| i32::from_le_bytes(b) as f32 / SCALE_32 as f32),
         Encoding::Float32 => decode_each(bytes, samples, f32::from_le_bytes),
+        Encoding::Float64 => decode_each(bytes, samples, |b| f64::from_le_bytes(b) as f32),
     }
 }
 
@@ -66,6 +67,9 @@ pub fn decode_to_i32(encoding: Encoding, bytes: &[u8], samples: &mut [i32]) {
         Encoding::Pcm32 => decode_each(bytes, samples, i32::from_le_bytes),
         Encoding::Float32 => {
             decode_each(bytes, samples, |b| quantize(f64::from(f32::from_le_bytes(b)) * SCALE_32, SCALE_32));
+        }
+        Encoding::Float64 => {
+            decode_each(bytes, samples, |b| quantize(f64::from_le_bytes(b) * SCALE_32, SCALE_32));
         }
     }
 }

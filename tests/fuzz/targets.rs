@@ -268,7 +268,7 @@ pub fn device(bytes: &[u8]) {
 /// A WAV file as the input signal of the built-in device.
 pub fn signal(bytes: &[u8]) {
     let rate = SampleRate(48_000);
-    let Ok(source) = read_wav(Cursor::new(bytes), rate) else { return };
+    let Ok(source) = read_wav(&mut Cursor::new(bytes), bytes.len() as u64, rate) else { return };
     let channels = source.channels().expect("a file has channels");
     assert!((1..=CHANNEL_COUNT_MAX).contains(&channels));
     let mut source = source.for_inputs(channels, rate);

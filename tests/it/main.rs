@@ -32,6 +32,8 @@ mod recovery;
 mod regression;
 // The stress scripts of tests/stress, shortened, on a file system of their own.
 mod stress;
+// The terminal and the user's environment: the status line, jobs in the background, the umask.
+mod terminal;
 // The house rules, checked on the source text: imports, headers, unsafe, lengths, leftovers, dead files.
 mod tidy;
 // Helpers of the end-to-end tests: the program, sessions, the ramp.

@@ -475,11 +475,28 @@ pub(crate) fn folder_of(path: &Path) -> &Path {
     }
 }
 
+/// Names that file systems and desktops make by themselves at the top of a disk or in every folder that they show.
+const DESKTOP_NAMES: [&str; 9] = [
+    "lost+found",
+    ".directory",
+    ".DS_Store",
+    ".Trashes",
+    ".Spotlight-V100",
+    ".fseventsd",
+    "System Volume Information",
+    "desktop.ini",
+    "Thumbs.db",
+];
+
+/// The beginning of the name of a desktop's trash at the top of a disk. The number of the user follows.
+const DESKTOP_TRASH: &str = ".Trash-";
+
 /// Refuses a folder in which any file would be in the way of a new session.
 fn unused_check(folder: &Folder) -> Result<(), SessionError> {
     for name in folder.names()? {
         let ours = match name.as_str() {
             LOCK_FILE | NEW_SESSION_FILE | RESERVE_FILE | file_system::TRIAL_FILE => true,
+            name if DESKTOP_NAMES.contains(&name) || name.starts_with(DESKTOP_TRASH) => true,
             name if FOLDERS.contains(&name) => match folder.subfolder(name)? {
                 Some(subfolder) => subfolder.names()?.is_empty(),
                 None => true,

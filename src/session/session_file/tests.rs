@@ -49,6 +49,21 @@ fn a_session_is_made_only_in_an_empty_place() {
 }
 
 #[test]
+fn what_file_systems_and_desktops_make_by_themselves_is_not_in_the_way_of_a_session() {
+    let dir = tempfile::tempdir().expect("a folder");
+    fs::create_dir(dir.path().join("lost+found")).expect("made");
+    fs::create_dir(dir.path().join(".Trash-1000")).expect("made");
+    fs::write(dir.path().join(".directory"), "[Desktop Entry]").expect("written");
+    fs::write(dir.path().join(".DS_Store"), "x").expect("written");
+    let create = || OpenSession::create(dir.path(), "x", SampleRate(48_000), TakeFormat::S16);
+    fs::write(dir.path().join("notes.txt"), "mine").expect("written");
+    assert!(matches!(create(), Err(SessionError::Exists { .. })));
+    fs::remove_file(dir.path().join("notes.txt")).expect("removed");
+    create().expect("a session");
+    assert_eq!(fs::read(dir.path().join(".directory")).expect("kept"), b"[Desktop Entry]");
+}
+
+#[test]
 fn a_second_program_gets_the_process_number_of_the_first() {
     let (_dir, path, open, session) = made();
     let pid = match OpenSession::open(&path) {

@@ -19,9 +19,11 @@ const RIFF_HEAD_BYTES: u64 = 12;
 /// A size with the meaning "see ds64". Programs that were killed leave it as well.
 const SIZE_UNKNOWN: u32 = u32::MAX;
 /// `wFormatTag` of WAVEFORMATEXTENSIBLE: the sub-format defines the samples.
-const TAG_EXTENSIBLE: u16 = 0xfffe;
+pub(super) const TAG_EXTENSIBLE: u16 = 0xfffe;
 /// The last 14 bytes of a sub-format whose first two bytes are a format tag.
-const SUBFORMAT_TAIL: [u8; 14] = [0, 0, 0, 0, 0x10, 0, 0x80, 0, 0, 0xaa, 0, 0x38, 0x9b, 0x71];
+pub(super) const SUBFORMAT_TAIL: [u8; 14] = [0, 0, 0, 0, 0x10, 0, 0x80, 0, 0, 0xaa, 0, 0x38, 0x9b, 0x71];
+/// The same for Ambisonic B format. Its samples are ordinary ones.
+const AMBISONIC_TAIL: [u8; 14] = [0, 0, 0x21, 7, 0xd3, 0x11, 0x86, 0x44, 0xc8, 0xc1, 0xca, 0, 0, 0];
 
 /// Sample format of a file: little endian, without padding between samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +36,8 @@ pub enum Encoding {
     Pcm32,
     /// 32-bit IEEE floats, full scale at 1.0.
     Float32,
+    /// 64-bit IEEE floats, full scale at 1.0.
+    Float64,
 }
 
 impl Encoding {
@@ -43,6 +47,7 @@ impl Encoding {
             Encoding::Pcm16 => 2,
             Encoding::Pcm24 => 3,
             Encoding::Pcm32 | Encoding::Float32 => 4,
+            Encoding::Float64 => 8,
         }
     }
 
@@ -51,7 +56,7 @@ impl Encoding {
         match self {
             Encoding::Pcm16 => Some(TakeFormat::S16),
             Encoding::Pcm24 => Some(TakeFormat::S24),
-            Encoding::Pcm32 => None,
+            Encoding::Pcm32 | Encoding::Float64 => None,
             Encoding::Float32 => Some(TakeFormat::F32),
         }
     }
@@ -275,7 +280,9 @@ fn parse_format(payload: &[u8]) -> Result<FormatChunk, WavError> {
     let (channels, rate) = (le_u16(payload, 2), le_u32(payload, 4));
     let (frame_bytes, bits) = (le_u16(payload, 12), le_u16(payload, 14));
     let tag = match le_u16(payload, 0) {
-        TAG_EXTENSIBLE if payload.len() >= 40 && payload[26..40] == SUBFORMAT_TAIL => le_u16(payload, 24),
+        TAG_EXTENSIBLE if payload.len() >= 40 && [SUBFORMAT_TAIL, AMBISONIC_TAIL].contains(&tail_of(payload)) => {
+            le_u16(payload, 24)
+        }
         tag => tag,
     };
     let encoding = match (tag, bits) {
@@ -283,6 +290,7 @@ fn parse_format(payload: &[u8]) -> Result<FormatChunk, WavError> {
         (1, 17..=24) => Encoding::Pcm24,
         (1, 25..=32) => Encoding::Pcm32,
         (3, 32) => Encoding::Float32,
+        (3, 64) => Encoding::Float64,
         _ => return Err(WavError::Unsupported { tag, bits }),
     };
     let bad = |field, value| Err(WavError::BadFormat { field, value });
@@ -296,6 +304,13 @@ fn parse_format(payload: &[u8]) -> Result<FormatChunk, WavError> {
         return bad("bytes a frame", u64::from(frame_bytes));
     }
     Ok(FormatChunk { channels, rate, encoding })
+}
+
+/// The last 14 bytes of the sub-format in a payload of at least 40 bytes.
+fn tail_of(payload: &[u8]) -> [u8; 14] {
+    let mut tail = [0; 14];
+    tail.copy_from_slice(&payload[26..40]);
+    tail
 }
 
 fn read_at(read: &mut (impl Read + Seek), at: u64, bytes: &mut [u8]) -> Result<(), WavError> {
