@@ -3,6 +3,7 @@
 //! A message that nobody has taken yet is replaced by the next one. So the queue is bounded, and its sender never waits
 //! for a receiver that hangs.
 
+use crate::host;
 use crate::lock::lock;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
 use std::sync::{Arc, Mutex};
@@ -44,8 +45,8 @@ impl<T> Mailbox<T> {
     pub fn take(&self, deadline: Option<Instant>) -> Result<T, RecvTimeoutError> {
         loop {
             let rung = match deadline {
-                Some(deadline) => self.bell.recv_deadline(deadline),
-                None => self.bell.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                Some(deadline) => host::receive_timeout(&self.bell, deadline.saturating_duration_since(host::now())),
+                None => host::receive(&self.bell).map_err(|_| RecvTimeoutError::Disconnected),
             };
             // The last message counts even if its sender is gone.
             match (lock(&self.place).take(), rung) {

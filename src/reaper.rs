@@ -5,6 +5,7 @@
 //! Each thing has a thread of its own, because a disk that hangs must not hold up the end of the others. So there is no
 //! queue that could be full.
 
+use crate::host;
 use crate::lock::lock;
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 use std::convert::Infallible;
@@ -24,7 +25,7 @@ pub fn end(work: impl FnOnce() + Send + 'static) -> Ending {
     let (over, ended) = bounded::<Infallible>(0);
     let kept = Arc::new(Mutex::new(Some(work)));
     let shared = Arc::clone(&kept);
-    let spawned = std::thread::Builder::new().name("reaper".to_owned()).stack_size(STACK_BYTES).spawn(move || {
+    let spawned = host::spawn("reaper", STACK_BYTES, move || {
         let _over = over;
         let work = lock(&shared).take();
         if let Some(work) = work {
@@ -46,7 +47,7 @@ impl Ending {
 
     /// Waits until the thing has ended, at most for `limit`. Returns whether it has ended.
     pub fn wait(&self, limit: Duration) -> bool {
-        self.0.recv_timeout(limit) == Err(RecvTimeoutError::Disconnected)
+        host::receive_timeout(&self.0, limit) == Err(RecvTimeoutError::Disconnected)
     }
 }
 

@@ -13,6 +13,7 @@ use crate::engine::{Engine, drive};
 use crate::host::{self, Thread};
 use crate::limits;
 use crate::message::disk::{ButlerCommand, CommitCommand, DiskEvent, ReaderCommand};
+use crate::message::outbox::Outbox;
 use crate::message::published::Published;
 use crate::message::replica::Replica;
 use crate::message::stats::DiskPublished;
@@ -23,7 +24,7 @@ use crate::rt::schedule::{self, Scheduling};
 use crate::window::budget::LockBudget;
 use crate::window::process;
 use crate::window::ring::resident_ring;
-use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+use crossbeam_channel::{Receiver, Sender, bounded};
 use rtrb::{Consumer, Producer};
 use std::collections::VecDeque;
 use std::fmt;
@@ -84,19 +85,19 @@ impl std::error::Error for ThreadsError {}
 /// The running threads, and control's ends of their channels.
 pub struct Threads {
     /// Commands to the audio thread.
-    pub audio: Producer<AudioCommand>,
+    pub audio: Outbox<AudioCommand, Producer<AudioCommand>>,
     /// Events from the audio thread; see [`Threads::next_audio_event`].
     audio_events: Consumer<AudioEvent>,
     /// Commands to the butler.
-    pub butler: Sender<ButlerCommand>,
+    pub butler: Outbox<ButlerCommand>,
     /// Commands to the session's committer.
-    pub commit: Sender<CommitCommand>,
+    pub commit: Outbox<CommitCommand>,
     /// Commands to the mirror's committer; see [`Threads::start_mirror`].
-    pub mirror: Sender<CommitCommand>,
+    pub mirror: Outbox<CommitCommand>,
     /// Commands to the read-ahead.
-    pub reader: Sender<ReaderCommand>,
-    /// Events from butler, committers and read-ahead.
-    pub disk_events: Receiver<DiskEvent>,
+    pub reader: Outbox<ReaderCommand>,
+    /// Events from butler, committers and read-ahead; see [`Threads::next_disk_event`].
+    disk_events: Receiver<DiskEvent>,
     /// Numbers that the audio thread publishes.
     pub published: Arc<Published>,
     /// Numbers that the disk side publishes.
@@ -113,6 +114,8 @@ pub struct Threads {
     pub setup: ThreadsSetup,
     /// Events that arrived while the audio thread was being ended.
     late_events: VecDeque<AudioEvent>,
+    /// Events that arrived while the disk threads were being joined.
+    late_disk_events: VecDeque<DiskEvent>,
     audio_thread: Option<Thread>,
     disk_handles: Vec<Thread>,
     /// Everything that the mirror's committer needs to start; `None` once it was started.
@@ -125,6 +128,9 @@ const READ_AHEAD: &str = "read-ahead";
 
 /// Time that the end of the program waits for a mirror whose disk does not respond.
 const MIRROR_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Pause between two looks at a thread that is being joined.
+const JOIN_PAUSE: Duration = Duration::from_millis(2);
 
 /// Starts all threads except the mirror's. On return the device runs, and the transport is stopped at 0.
 pub fn start(device: Box<dyn Device>, setup: ThreadsSetup) -> Result<Threads, ThreadsError> {
@@ -141,8 +147,8 @@ pub fn start(device: Box<dyn Device>, setup: ThreadsSetup) -> Result<Threads, Th
     let (commit, commit_commands) = bounded(limits::CHANNEL_MESSAGES);
     let (mirror, mirror_commands) = bounded(limits::CHANNEL_MESSAGES);
     let (reader, reader_commands) = bounded(limits::CHANNEL_MESSAGES);
-    // Control drains it in every poll. Its length is bounded by the events of open takes and tracks.
-    let (disk_event_sender, disk_events) = unbounded();
+    // Control drains it in every poll. A committer and the read-ahead wait while it is full; the butler never does.
+    let (disk_event_sender, disk_events) = bounded(limits::CHANNEL_MESSAGES);
 
     let committer = |replica, commands, events| CommitterSetup {
         replica,
@@ -188,12 +194,12 @@ pub fn start(device: Box<dyn Device>, setup: ThreadsSetup) -> Result<Threads, Th
 
     let (audio_thread, scheduling) = start_audio(engine, device, &published, &budget)?;
     Ok(Threads {
-        audio,
+        audio: Outbox::new(audio),
         audio_events,
-        butler,
-        commit,
-        mirror,
-        reader,
+        butler: Outbox::new(butler),
+        commit: Outbox::new(commit),
+        mirror: Outbox::new(mirror),
+        reader: Outbox::new(reader),
         disk_events,
         published,
         disk,
@@ -203,6 +209,7 @@ pub fn start(device: Box<dyn Device>, setup: ThreadsSetup) -> Result<Threads, Th
         scheduling,
         setup,
         late_events: VecDeque::new(),
+        late_disk_events: VecDeque::new(),
         audio_thread: Some(audio_thread),
         disk_handles,
         mirror_setup: Some(mirror_setup),
@@ -321,15 +328,29 @@ impl Threads {
         self.late_events.pop_front().or_else(|| self.audio_events.pop().ok())
     }
 
+    /// The next event of a disk thread.
+    pub fn next_disk_event(&mut self) -> Option<DiskEvent> {
+        self.late_disk_events.pop_front().or_else(|| self.disk_events.try_recv().ok())
+    }
+
+    /// Sends what found no room in a queue before. Control calls it in every poll. A thread that is gone is found by
+    /// [`Threads::is_alive`] and [`Threads::failed_capture_thread`].
+    pub fn flush(&mut self) {
+        self.audio.flush().ok();
+        self.butler.flush().ok();
+        self.commit.flush().ok();
+        self.mirror.flush().ok();
+        self.reader.flush().ok();
+    }
+
     /// Ends the audio thread. Its last events can be read afterwards.
     pub fn end_audio(&mut self) {
-        // A full ring means that the audio thread does not drain it now. Dropping our end would not stop the thread, so
-        // try again.
-        while self.is_alive() && self.audio.push(AudioCommand::Quit).is_err() {
-            host::sleep(Duration::from_millis(5));
+        if self.is_alive() {
+            self.audio.send(AudioCommand::Quit).ok();
         }
         // The audio thread ends when all its last events have found space in the ring.
         while self.is_alive() {
+            self.audio.flush().ok();
             while let Ok(event) = self.audio_events.pop() {
                 self.late_events.push_back(event);
             }
@@ -343,20 +364,21 @@ impl Threads {
 
     /// Lets the disk threads finish their takes, and joins them. Waits as long as the disk does.
     pub fn end_disk(&mut self) {
-        host::send(&self.butler, ButlerCommand::Quit).ok();
-        host::send(&self.reader, ReaderCommand::Quit).ok();
-        let mut threads = self.disk_handles.drain(..);
+        self.butler.send(ButlerCommand::Quit).ok();
+        self.reader.send(ReaderCommand::Quit).ok();
+        let mut threads = std::mem::take(&mut self.disk_handles).into_iter();
         // A butler that failed has not sent how the takes end, and will not.
-        let lost = threads.next().is_some_and(|butler| butler.join().is_err());
+        let lost = threads.next().is_some_and(|butler| self.join(butler).is_err());
         let leave = || if lost { CommitCommand::Abandon } else { CommitCommand::Quit };
-        host::send(&self.commit, leave()).ok();
+        self.commit.send(leave()).ok();
         for thread in threads {
-            thread.join().ok();
+            self.join(thread).ok();
         }
-        self.mirror.try_send(leave()).ok();
+        self.mirror.send(leave()).ok();
         let until = host::now() + MIRROR_PATIENCE;
         if let Some(mirror) = self.mirror_thread.take() {
             while !mirror.is_finished() && host::now() < until {
+                self.serve_queues();
                 host::sleep(Duration::from_millis(5));
             }
             // A mirror whose disk does not respond is not joined. The system ends its thread with the program.
@@ -364,6 +386,22 @@ impl Threads {
                 mirror.join().ok();
             }
         }
+    }
+}
+
+impl Threads {
+    /// Waits for a disk thread. Serves the queues meanwhile: the thread may wait for room in one.
+    fn join(&mut self, thread: Thread) -> std::thread::Result<()> {
+        while !thread.is_finished() {
+            self.serve_queues();
+            host::sleep(JOIN_PAUSE);
+        }
+        thread.join()
+    }
+
+    fn serve_queues(&mut self) {
+        self.flush();
+        self.late_disk_events.extend(self.disk_events.try_iter());
     }
 }
 

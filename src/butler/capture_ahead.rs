@@ -12,6 +12,7 @@ use crate::host;
 use crate::limits;
 use crate::message::disk::{ButlerCommand, CommitCommand, DiskEvent, PassWindows};
 use crate::message::offset::SpoolByte;
+use crate::message::outbox::Outbox as EventOutbox;
 use crate::message::published::{NO_PASS, Published};
 use crate::message::replica::{Replica, ReplicaPair};
 use crate::message::span_to_commit::SpanToCommit;
@@ -79,6 +80,8 @@ pub struct Butler {
     pass: Option<PreparedPass>,
     /// Commands that wait for the committers.
     outbox: Outbox,
+    /// Events that wait for control.
+    events: EventOutbox<DiskEvent>,
     spool_full_reported: bool,
     quitting: bool,
 }
@@ -129,13 +132,14 @@ impl Butler {
     /// A butler without a pass.
     pub fn new(setup: ButlerSetup) -> Butler {
         let outbox = Outbox::new(setup.commit.clone());
-        Butler { setup, pass: None, outbox, spool_full_reported: false, quitting: false }
+        let events = EventOutbox::new(setup.events.clone());
+        Butler { setup, pass: None, outbox, events, spool_full_reported: false, quitting: false }
     }
 
     /// Runs until it received `Quit` and every pass is finished.
     pub fn run(mut self) {
         loop {
-            if self.pass.is_none() && self.outbox.is_empty() && !self.quitting {
+            if self.pass.is_none() && self.outbox.is_empty() && self.events.is_empty() && !self.quitting {
                 match host::receive(&self.setup.commands) {
                     Ok(command) => self.apply(command),
                     Err(_) => self.quitting = true,
@@ -158,7 +162,7 @@ impl Butler {
             if self.quitting {
                 self.finish_orphan();
             }
-            if self.quitting && self.pass.is_none() && self.outbox.is_done() {
+            if self.quitting && self.pass.is_none() && self.outbox.is_done() && self.events.is_empty() {
                 return;
             }
         }
@@ -279,6 +283,7 @@ impl Butler {
         self.measure_lead();
         self.refill();
         self.outbox.flush();
+        self.events.flush().ok();
     }
 
     /// Collects the windows that the audio thread has given back, and sends their spans to the committers.
@@ -417,9 +422,9 @@ impl Butler {
         }
     }
 
-    fn send_event(&self, event: DiskEvent) {
-        // Control reads events until it has joined this thread. If control is gone, nobody is left to inform.
-        self.setup.events.send(event).ok();
+    fn send_event(&mut self, event: DiskEvent) {
+        // If control is gone, nobody is left to inform.
+        self.events.send(event).ok();
     }
 }
 

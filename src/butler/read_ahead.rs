@@ -189,7 +189,7 @@ impl Reader {
             let opened = open_file(&region.path);
             if let Err(reason) = &opened {
                 let event = DiskEvent::PlaybackTrouble { slot: track.slot, reason: reason.clone() };
-                self.setup.events.send(event).ok();
+                host::send(&self.setup.events, event).ok();
             }
             self.files.insert(Arc::clone(&region.path), opened.ok().map(Arc::new));
         }
@@ -215,7 +215,7 @@ impl Reader {
             );
             if let Some(reason) = track.trouble.take().filter(|_| !std::mem::replace(&mut track.trouble_reported, true))
             {
-                self.setup.events.send(DiskEvent::PlaybackTrouble { slot: track.slot, reason }).ok();
+                host::send(&self.setup.events, DiskEvent::PlaybackTrouble { slot: track.slot, reason }).ok();
             }
             track.hand_over(&self.setup, self.epoch, lead.windows);
             let ahead = track.supplied.saturating_sub(stream);

@@ -395,12 +395,14 @@ impl Control {
     /// Handles the events of all threads and carries out the steps that they or the passing of time make possible. Call
     /// it often: a pass begins, ends and continues in the overflow folder only through this call.
     pub fn poll(&mut self) {
+        // Commands that found no room before: their order is the order in which they were given.
+        self.running.flush();
         // Events first: every step below acts on the state that they set. The order of the two queues is free. The disk
         // side finishes a take only after control has handled `PassEnded` and sent the butler `Finish`.
         while let Some(event) = self.running.next_audio_event() {
             self.on_audio_event(event);
         }
-        while let Ok(event) = self.running.disk_events.try_recv() {
+        while let Some(event) = self.running.next_disk_event() {
             self.on_disk_event(event);
         }
         // Before takes continue: an overflow folder that has just opened is listed in the session first.
@@ -456,9 +458,8 @@ impl Control {
     }
 
     fn send(&mut self, command: AudioCommand) {
-        if self.running.audio.push(command).is_err() {
-            self.caution("audio thread: it does not answer".to_owned());
-        }
+        // If the audio thread is gone, `end_lost_pass` reports it.
+        self.running.audio.send(command).ok();
     }
 
     fn info(&mut self, text: String) {

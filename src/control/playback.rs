@@ -39,7 +39,7 @@ impl Players {
         let mut paths: HashMap<PathBuf, Arc<PathBuf>> = HashMap::new();
         for slot in session.tracks().len()..self.slots.len() {
             running.reader.send(ReaderCommand::Remove { slot }).ok();
-            running.audio.push(AudioCommand::Remove { slot }).ok();
+            running.audio.send(AudioCommand::Remove { slot }).ok();
         }
         self.slots = session.track_ids().collect();
         self.mixes = session.tracks().iter().map(|track| mix_of(track, session)).collect();
@@ -53,7 +53,7 @@ impl Players {
         // The rings and voices are new memory. Touch every page now, so that the audio thread does not fault on them.
         crate::window::process::populate();
         for (slot, voice) in voices.into_iter().enumerate() {
-            running.audio.push(AudioCommand::Install { slot, voice }).ok();
+            running.audio.send(AudioCommand::Install { slot, voice }).ok();
         }
         let at = FramePos(running.published.position.load(std::sync::atomic::Ordering::Relaxed));
         self.locate(running, at);
@@ -71,7 +71,7 @@ impl Players {
             let Some(track) = session.track(*id) else { continue };
             let mut mix = mix_of(track, session);
             mix.auto = auto && track.armed && track.monitor == Monitor::Auto;
-            if mix != *sent && running.audio.push(AudioCommand::Mix { slot, mix }).is_ok() {
+            if mix != *sent && running.audio.send(AudioCommand::Mix { slot, mix }).is_ok() {
                 *sent = mix;
             }
         }
@@ -87,7 +87,7 @@ impl Players {
             // Without tracks the read-ahead sleeps, and no window has to be filled: the locate is ready at once.
             running.published.ready_epoch.store(self.epoch, std::sync::atomic::Ordering::Release);
         }
-        running.audio.push(AudioCommand::Locate { path, epoch: self.epoch }).ok();
+        running.audio.send(AudioCommand::Locate { path, epoch: self.epoch }).ok();
     }
 }
 

@@ -1,5 +1,6 @@
 //! Commands to the audio thread and events from it. Thread: control sends commands, audio sends events.
 
+use super::outbox::Message;
 use super::{Pass, PlayPath, Voice};
 use crate::device::{Device, LossCause};
 use crate::mixer::Mix;
@@ -48,6 +49,25 @@ pub enum AudioCommand {
     Device(Box<dyn Device>),
     /// End the pass, give every window back, and end the thread.
     Quit,
+}
+
+impl Message for AudioCommand {
+    /// A pass, a device and `Quit` are never replaced. A stop does what the waiting commands of the transport would have
+    /// ended with.
+    fn replaces(&self, earlier: &AudioCommand) -> bool {
+        use AudioCommand::{Install, Locate, Mix, PunchOut, Remove, Roll, Stop};
+        match (self, earlier) {
+            (Roll, Roll) | (Stop, Roll | Stop | PunchOut) | (PunchOut, PunchOut) | (Locate { .. }, Locate { .. }) => {
+                true
+            }
+            (Mix { slot, .. }, Mix { slot: of, .. })
+            | (
+                Install { slot, .. } | Remove { slot },
+                Install { slot: of, .. } | Remove { slot: of } | Mix { slot: of, .. },
+            ) => slot == of,
+            _ => false,
+        }
+    }
 }
 
 /// An event from the audio thread to the control side.

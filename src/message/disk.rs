@@ -10,6 +10,7 @@
 //!
 //! All of them also publish numbers: see [`stats`](super::stats).
 
+use super::outbox::Message;
 use super::replica::Replica;
 use super::span_to_commit::SpanToCommit;
 use super::spool_file::{ProgressFile, SpoolFile};
@@ -129,6 +130,34 @@ pub enum ReaderCommand {
     },
     /// End the thread.
     Quit,
+}
+
+impl Message for ButlerCommand {}
+
+impl Message for CommitCommand {}
+
+impl Message for ReaderCommand {
+    fn replaces(&self, earlier: &ReaderCommand) -> bool {
+        use ReaderCommand::{Install, Locate, Remove};
+        match (self, earlier) {
+            (Locate { .. }, Locate { .. }) => true,
+            (Install { slot, .. } | Remove { slot }, Install { slot: of, .. } | Remove { slot: of }) => slot == of,
+            _ => false,
+        }
+    }
+}
+
+impl Message for DiskEvent {
+    fn replaces(&self, earlier: &DiskEvent) -> bool {
+        use DiskEvent::{Trouble, TroubleOver};
+        match (self, earlier) {
+            (
+                Trouble { replica, .. } | TroubleOver { replica, .. },
+                Trouble { replica: of, .. } | TroubleOver { replica: of, .. },
+            ) => replica == of,
+            _ => false,
+        }
+    }
 }
 
 /// An event from the disk side to control.

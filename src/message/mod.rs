@@ -18,6 +18,7 @@ mod voice;
 pub mod span_to_commit;
 pub mod disk;
 pub mod offset;
+pub mod outbox;
 pub mod published;
 pub mod replica;
 pub mod spool_file;

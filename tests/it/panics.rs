@@ -86,7 +86,7 @@ fn a_committer_that_panics_costs_no_frame() {
     let folder = place.path().join("session");
     let control = recording(&folder, 60_000);
     let takes = vec![poison(place.path())];
-    control.running().commit.send(CommitCommand::Open { pass: PassKey(u64::MAX), takes }).unwrap();
+    control.running().commit.queue().send(CommitCommand::Open { pass: PassKey(u64::MAX), takes }).unwrap();
     reported_and_kept(control, "committer", &folder);
 }
 
@@ -99,7 +99,7 @@ fn a_butler_that_panics_costs_no_frame() {
     let tallies = folders().into_iter().map(|folder| progress_path_of(&folder, take.identity));
     let command =
         ButlerCommand::Prepare { pass, takes: vec![take.clone()], files: Vec::new(), rate: 48_000, mirrored: false };
-    control.running().butler.send(command).unwrap();
+    control.running().butler.queue().send(command).unwrap();
     reported_and_kept(control, "butler", &folder);
     // The butler may have made this file before it panicked.
     tallies.for_each(|progress_page| drop(fs::remove_file(progress_page)));

@@ -114,7 +114,7 @@ impl Player {
     }
 
     pub(crate) fn roll(&mut self) {
-        self.running.audio.push(AudioCommand::Roll).unwrap();
+        self.running.audio.send(AudioCommand::Roll).unwrap();
     }
 
     /// Plays until `frames` frames came out since the start, and returns all of them.
@@ -137,7 +137,7 @@ impl Player {
                 _ => {}
             }
         }
-        while let Ok(event) = self.running.disk_events.try_recv() {
+        while let Some(event) = self.running.next_disk_event() {
             if let DiskEvent::PlaybackTrouble { reason, .. } = event {
                 self.told.push(reason);
             }

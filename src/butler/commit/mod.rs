@@ -557,7 +557,8 @@ impl Committer {
     }
 
     fn send_event(&self, event: DiskEvent) {
-        self.setup.events.send(event).ok();
+        // Control reads events until it has joined this thread, so this wait ends.
+        host::send(&self.setup.events, event).ok();
     }
 }
 

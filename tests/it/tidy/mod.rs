@@ -6,6 +6,7 @@
 
 mod direction;
 mod documents;
+mod machine;
 mod planted;
 mod prose;
 mod read;
