@@ -59,7 +59,7 @@ impl Histogram {
         // With one writer, a load and a store lose no count.
         let cell = &self.counts[bucket(nanos)];
         cell.store(cell.load(Relaxed) + 1, Relaxed);
-        self.sum.store(self.sum.load(Relaxed) + nanos, Relaxed);
+        self.sum.store(self.sum.load(Relaxed).wrapping_add(nanos), Relaxed);
         self.max.fetch_max(nanos, Relaxed);
     }
 
@@ -83,8 +83,8 @@ impl Counts {
     #[must_use]
     pub fn since(&self, earlier: &Counts) -> Counts {
         Counts {
-            buckets: self.buckets.iter().zip(&earlier.buckets).map(|(now, then)| now - then).collect(),
-            sum: self.sum - earlier.sum,
+            buckets: self.buckets.iter().zip(&earlier.buckets).map(|(now, then)| now.saturating_sub(*then)).collect(),
+            sum: self.sum.wrapping_sub(earlier.sum),
             max: self.max,
         }
     }

@@ -17,8 +17,9 @@ use std::time::Duration;
 pub struct Reading {
     /// `None`: the thread had ended.
     counters: Option<ThreadCounters>,
-    /// Voluntary switches minus the sleeps that the thread counted itself, read while it slept.
-    extra_switches: i64,
+    /// Voluntary switches minus the sleeps that the thread counted itself, read while it slept. `None`: no reading was
+    /// taken during a sleep, as on a machine so busy that the thread slept and woke during each of them.
+    extra_switches: Option<i64>,
     cycles: Counts,
     pub xruns: u64,
     /// Xruns of the device's outputs, which cost no recorded frame.
@@ -42,7 +43,8 @@ pub struct AudioReport {
     pub minor_faults: Option<u64>,
     /// Page faults that waited for the disk; `None` as above.
     pub major_faults: Option<u64>,
-    /// Times that the thread gave up the processor other than to wait for the device; `None` as above.
+    /// Times that the thread gave up the processor other than to wait for the device; `None` as above, and if the machine
+    /// was too busy to tell them apart.
     pub voluntary_switches: Option<u64>,
     /// Mean time of a cycle in microseconds, without the wait for the device.
     pub cycle_us_mean: f64,
@@ -99,8 +101,11 @@ impl Reading {
             cycles: cycles.total(),
             minor_faults: counters.map(|counters| counters.minor_faults),
             major_faults: counters.map(|counters| counters.major_faults),
-            voluntary_switches: counters
-                .map(|_| u64::try_from(self.extra_switches - earlier.extra_switches).unwrap_or(0)),
+            voluntary_switches: counters.and(
+                self.extra_switches
+                    .zip(earlier.extra_switches)
+                    .map(|(now, then)| u64::try_from(now.saturating_sub(then)).unwrap_or(0)),
+            ),
             cycle_us_mean: round(cycles.mean_us()),
             cycle_us_p9999: round(cycles.quantile_us(0.9999)),
             cycle_us_max: round(cycles.max_us()),
@@ -129,15 +134,15 @@ fn counters(published: &Published) -> Option<ThreadCounters> {
 /// The counters, and voluntary switches minus sleeps. The kernel counts a switch when the thread goes to sleep; the
 /// thread counts the sleep when it wakes. So the difference is one larger while the thread sleeps. It sleeps most of
 /// the time, so the largest of a few readings was taken during a sleep, and two such results can be subtracted.
-fn counters_and_extra_switches(published: &Published) -> (Option<ThreadCounters>, i64) {
+fn counters_and_extra_switches(published: &Published) -> (Option<ThreadCounters>, Option<i64>) {
     const READINGS: usize = 8;
-    let mut best = (counters(published), i64::MIN);
+    let mut best = (counters(published), None);
     for _ in 0..READINGS {
         let before = published.counted_sleeps.load(Relaxed);
         let now = counters(published);
         if before == published.counted_sleeps.load(Relaxed) {
-            let extra = now.map_or(0, |now| now.voluntary_switches as i64 - before as i64);
-            best = if best.1 < extra { (now, extra) } else { (now, best.1) };
+            let extra = now.map(|now| (now.voluntary_switches as i64).saturating_sub(before as i64));
+            best = (now, best.1.max(extra));
         }
         host::sleep(Duration::from_micros(150));
     }
@@ -156,6 +161,7 @@ pub fn bare_copy_us(tracks: usize, bytes: usize) -> f64 {
         return 0.0;
     }
     let stride = crate::limits::WINDOW_BYTES_DEFAULT;
+    let bytes = bytes.min(stride);
     let (from, mut to) = (vec![1_u8; tracks * bytes], vec![0_u8; tracks * stride]);
     let mut times = Vec::with_capacity(ROUNDS);
     for round in 0..ROUNDS {
@@ -169,4 +175,39 @@ pub fn bare_copy_us(tracks: usize, bytes: usize) -> f64 {
     }
     times.sort_unstable();
     times[ROUNDS / 2] as f64 / 1e3
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The difference of two readings overflowed when neither was taken during a sleep of the thread, and the panic
+    /// ended control.
+    #[test]
+    fn readings_of_which_none_was_taken_during_a_sleep_give_an_unknown_number_and_no_panic() {
+        let published = Published::new(1);
+        let reading = |extra_switches| Reading {
+            counters: Some(ThreadCounters::default()),
+            extra_switches,
+            ..Reading::now(&published, false)
+        };
+        let scheduling = Scheduling::Fifo { priority: 1 };
+        for (now, then, wanted) in [
+            (None, None, None),
+            (None, Some(5), None),
+            (Some(5), None, None),
+            (Some(7), Some(5), Some(2)),
+            (Some(-7), Some(i64::MAX), Some(0)),
+            (Some(i64::MAX), Some(i64::MIN), Some(i64::MAX as u64)),
+        ] {
+            assert_eq!(reading(now).since(&reading(then), &scheduling).voluntary_switches, wanted);
+        }
+    }
+
+    #[test]
+    fn the_copy_of_a_period_is_measured_for_every_size_and_number_of_tracks() {
+        for (tracks, bytes) in [(0, 512), (1, 0), (1, 1), (2, 64 * 1024), (1, 64 * 1024 + 8)] {
+            assert!(bare_copy_us(tracks, bytes) >= 0.0, "{tracks} {bytes}");
+        }
+    }
 }
