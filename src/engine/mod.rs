@@ -242,10 +242,8 @@ impl Engine {
                 self.published.xruns.fetch_add(u64::from(cause == LossCause::Xrun), Relaxed);
             }
         }
-        self.device_frames += frames.0;
         if self.transport.is_rolling() {
-            self.recorder.skip(frames, cause);
-            self.playhead.stream += frames.0;
+            self.skip(frames, cause);
             self.end_pass_if_over();
             if 0 < frames.0
                 && let Some(jump) = self.transport.mute()
@@ -254,7 +252,30 @@ impl Engine {
                 self.jump(jump);
             }
         }
+        self.device_frames += frames.0;
         self.publish();
+    }
+
+    /// Moves pass and playhead past lost frames. A punch whose punch-in lies within them begins there, with silence.
+    fn skip(&mut self, frames: Frames, cause: LossCause) {
+        let mut left = frames;
+        if self.may_begin()
+            && let Some(before) = self.recorder.frames_to_punch_in(self.playhead.position())
+            && before < frames
+        {
+            self.playhead.stream += before.0;
+            let device_frame = self.device_frames + before.0;
+            self.recorder.begin_if_due(self.playhead.position(), device_frame, &mut self.outbox);
+            left = frames - before;
+        }
+        self.recorder.skip(left, cause);
+        self.playhead.stream += left.0;
+    }
+
+    /// Whether a waiting pass may begin. It waits while the playback before a locate fades out: its first frame is at or
+    /// after the new position.
+    fn may_begin(&self) -> bool {
+        self.transport.motion() == Motion::Rolling
     }
 
     /// Frames, at most `most`, until a pass begins or ends, the loop wraps or a declick ramp ends.
@@ -264,7 +285,7 @@ impl Engine {
         }
         let turn = self
             .recorder
-            .frames_to_change(self.playhead.position())
+            .frames_to_change(self.playhead.position(), self.may_begin())
             .min(self.playhead.path.straight(self.playhead.stream))
             .min(self.transport.frames_to_change());
         most.min(usize::try_from(turn).unwrap_or(usize::MAX)).max(1)
@@ -274,7 +295,9 @@ impl Engine {
     fn process_block(&mut self, block: &Block<'_>, quiet: bool) {
         let (rolling, frames) = (self.transport.is_rolling(), block.frames);
         if rolling {
-            self.recorder.begin_if_due(self.playhead.position(), self.device_frames, &mut self.outbox);
+            if self.may_begin() {
+                self.recorder.begin_if_due(self.playhead.position(), self.device_frames, &mut self.outbox);
+            }
             self.recorder.record(block, &mut self.meters, &mut self.outbox, &self.published);
         }
         if !quiet {
@@ -324,7 +347,10 @@ impl Engine {
     }
 
     fn jump(&mut self, Jump { path, epoch }: Jump) {
-        self.recorder.end(&mut self.outbox);
+        // A pass that waits for its first frame waits on, and begins after the jump.
+        if self.recorder.is_recording() {
+            self.recorder.end(&mut self.outbox);
+        }
         self.playhead = Playhead { path, epoch, stream: 0 };
         self.voices.release_passed(&self.playhead);
         // The read-ahead watches the epoch. It must never see the new epoch with the old stream frame, nor before the

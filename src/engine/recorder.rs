@@ -74,16 +74,25 @@ impl Recorder {
         pass.captures.iter_mut().all(|capture| capture.windows.covers(at, frames))
     }
 
-    /// Frames from `position` on until the pass begins or ends; `u64::MAX` without a pass. This is realtime-safe.
-    pub fn frames_to_change(&self, position: FramePos) -> u64 {
+    /// Frames from `position` on until the pass begins or ends; `u64::MAX` without a pass. `may_begin`: whether a waiting
+    /// pass begins when its position comes. This is realtime-safe.
+    pub fn frames_to_change(&self, position: FramePos, may_begin: bool) -> u64 {
         match &self.pass {
             Some(pass) if self.begun => pass.frames_left().0,
-            Some(pass) => match pass.range {
+            Some(pass) if may_begin => match pass.range {
                 PassRange::Punch { from, .. } if position < from => from.since(position).0,
                 // The pass begins with this block, so the block must not be longer than the pass.
                 range => range.length_from(position).0,
             },
-            None => u64::MAX,
+            _ => u64::MAX,
+        }
+    }
+
+    /// Frames from `position` to the punch-in of a punch that has not begun; `None` without one. This is realtime-safe.
+    pub fn frames_to_punch_in(&self, position: FramePos) -> Option<Frames> {
+        match self.pass.as_ref().filter(|_| !self.begun)?.range {
+            PassRange::Punch { from, .. } if position <= from => Some(from.since(position)),
+            _ => None,
         }
     }
 

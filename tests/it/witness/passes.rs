@@ -164,6 +164,77 @@ fn a_pass_whose_position_is_never_reached_is_returned_empty() {
     assert!(reel.back.iter().all(|(.., touched)| !touched));
 }
 
+/// A pass that arrived within the fade of a locate began there, and the jump ended it after a few frames.
+#[test]
+fn a_pass_that_arrives_within_the_fade_of_a_locate_begins_after_it() {
+    for range in [PassRange::Now(Frames(1_000)), PassRange::Punch { from: FramePos(48_200), to: FramePos(49_200) }] {
+        let mut rig = rig();
+        let (mut reel, capture) = take();
+        rig.send(AudioCommand::Roll);
+        rig.cycles(10);
+        let path = faultless::message::PlayPath { start: FramePos(48_000), loop_range: None };
+        rig.send(AudioCommand::Locate { path, epoch: 1 });
+        rig.cycles(1);
+        rig.record(Pass::new(vec![capture], range, false));
+        rig.cycles(10);
+        assert_eq!((rig.motion(), began(&rig.reports())), (Motion::WaitingForData, vec![]), "{range:?}");
+        rig.arrive(1);
+        rig.cycles(30);
+        let reports = rig.reports();
+        let before = if range == PassRange::Now(Frames(1_000)) { 0 } else { 200 };
+        // Ten periods, one of which the fade ends in, and eleven while the transport waits.
+        let device_frame = 21 * 64 + before;
+        assert_eq!(began(&reports), [(48_000 + before, device_frame)], "{range:?}");
+        assert_eq!(ended(reports).frames, Frames(1_000));
+        reel.assert_ramp(0..1_000, device_frame, DeviceFormat::S32);
+        reel.assert_returned(1_000);
+    }
+}
+
+/// A punch whose punch-in lay within lost frames began behind them.
+#[test]
+fn a_punch_whose_punch_in_lies_within_lost_frames_begins_there_with_silence() {
+    for (order, from, lost) in
+        [("xrun=640+777", 1_001, 416), ("xrun=640+777", 640, 777), ("unplug=640+777", 1_001, 416)]
+    {
+        let mut rig = Rig::on(interleaved(order, 2, DeviceFormat::S32, 64));
+        let (mut reel, capture) = take();
+        rig.send(AudioCommand::Roll);
+        rig.record(Pass::new(
+            vec![capture],
+            PassRange::Punch { from: FramePos(from), to: FramePos(from + 2_000) },
+            false,
+        ));
+        rig.cycles(60);
+        let reports = rig.reports();
+        assert_eq!(began(&reports), [(from, from)], "{order}");
+        let pass = ended(reports);
+        assert_eq!((pass.began, pass.frames, pass.lost), (FramePos(from), Frames(2_000), Frames(lost)), "{order}");
+        let marks: Vec<_> = pass.losses.marks().iter().map(|mark| (mark.at.0, mark.frames.0)).collect();
+        assert_eq!(marks, [(0, lost)]);
+        assert_eq!(rig.published.device_frames.load(Relaxed), rig.position());
+        reel.assert_silent(0..lost);
+        reel.assert_ramp(lost..2_000, from + lost, DeviceFormat::S32);
+        reel.assert_returned(2_000);
+    }
+}
+
+/// A whole punch that the device lost is a take of silence with a loss, and not a take without a frame.
+#[test]
+fn a_punch_that_lies_within_lost_frames_is_silence_from_end_to_end() {
+    let mut rig = Rig::on(interleaved("xrun=640+5000", 2, DeviceFormat::S32, 64));
+    let (mut reel, capture) = take();
+    rig.send(AudioCommand::Roll);
+    rig.record(Pass::new(vec![capture], PassRange::Punch { from: FramePos(1_000), to: FramePos(2_000) }, true));
+    rig.cycles(30);
+    let reports = rig.reports();
+    assert_eq!(began(&reports), [(1_000, 1_000)]);
+    let pass = ended(reports);
+    assert_eq!((pass.frames, pass.lost), (Frames(1_000), Frames(1_000)));
+    reel.assert_silent(0..1_000);
+    reel.assert_returned(1_000);
+}
+
 #[test]
 fn a_locate_ends_the_pass() {
     let mut rig = rig();
