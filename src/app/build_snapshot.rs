@@ -1,10 +1,10 @@
 //! Builds the snapshot from control, the jobs and the settings. Thread: control, which owns all of them.
 
 use super::health::{self, HealthInput};
-use super::snapshot::{DeviceView, DiskSpace, EngineFigures, Meter, PassPhase, PassView, Snapshot, Stage, Transport};
+use super::snapshot::{DeviceView, DiskSpace, EngineFigures, Meter, PassView, Snapshot, Stage, Transport};
 use super::{App, OpenState};
 use crate::butler::capabilities::CapturePath;
-use crate::control::pass::PassStatus;
+use crate::control::recording::PassStatus;
 use crate::control::report::{Reading, faults_by_kind};
 use crate::control::{Control, Severity};
 use crate::limits::DATA_OFFSET;
@@ -208,12 +208,7 @@ fn closed(snapshot: &Snapshot) -> HealthInput<'_> {
 fn transport(control: &Control, pass: Option<PassStatus>, requests: &TransportRequests) -> Transport {
     let (published, setup) = (control.published(), &control.running().setup);
     let pass = pass.map(|pass| PassView {
-        phase: match (pass.is_ready, pass.has_begun, pass.has_ended) {
-            (_, _, true) => PassPhase::Finishing,
-            (true, true, false) => PassPhase::Recording,
-            (true, false, false) => PassPhase::Waiting,
-            (false, _, _) => PassPhase::Preparing,
-        },
+        phase: pass.phase,
         start: pass.start,
         frames: pass.frames,
         takes: Arc::new(pass.takes),

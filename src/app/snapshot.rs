@@ -5,6 +5,7 @@ use super::jobs::{DoctorView, ExportView, StressView};
 use super::settings::Settings;
 use crate::butler::spool::SpoolPlace;
 use crate::control::Severity;
+pub use crate::control::recording::PassPhase;
 use crate::device::Listed;
 use crate::histogram::Counts;
 use crate::message::Motion;
@@ -111,18 +112,6 @@ pub struct PassView {
     pub losses: Arc<Vec<(FramePos, Frames)>>,
     /// Where the spool files of the takes are; `None`: sound goes directly into the WAV files.
     pub spool: Option<SpoolPlace>,
-}
-
-/// The phases of a pass, in order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PassPhase {
-    /// Files and windows are being made.
-    Preparing,
-    /// The pre-roll runs, up to the punch-in.
-    Waiting,
-    Recording,
-    /// Recording has ended and the last sound is being written to the disk.
-    Finishing,
 }
 
 /// A meter's values; full scale is 1.0.

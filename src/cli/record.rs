@@ -4,7 +4,7 @@ use super::args::RecordArgs;
 use super::status::StatusLine;
 use super::{Failure, choose, end_on_signals, is_set, print, print_stderr, printable};
 use crate::butler::capabilities::CapturePath;
-use crate::control::pass::PassReport;
+use crate::control::recording::PassReport;
 use crate::control::{Control, Notice, Purpose, SaveState, Setup, Severity};
 use crate::format::TakeFormat;
 use crate::session::Session;
@@ -187,7 +187,7 @@ fn wait_for_end(control: &mut Control, line: &mut StatusLine, stop_flag: &Atomic
         if control.pass_reading().is_some() && !stopped {
             let deadline = *first_frame_deadline.get_or_insert_with(|| Instant::now() + FIRST_FRAME_LIMIT);
             observed.is_late =
-                deadline < Instant::now() && control.pass_status().is_some_and(|status| !status.has_begun);
+                deadline < Instant::now() && control.pass_status().is_some_and(|status| !status.has_begun());
             if is_set(stop_flag) || observed.is_late {
                 control.stop();
                 stopped = true;
@@ -285,6 +285,8 @@ fn capture_path_text(path: CapturePath) -> &'static str {
 
 fn summary(report: &PassReport, folder: &str, rate: SampleRate) -> String {
     let audio = &report.audio_thread;
+    let switches =
+        audio.voluntary_switches.map_or_else(|| "an unknown number of".to_owned(), |count| count.to_string());
     format!(
         "{} takes of {} in {folder}\n{} frames lost, {} xruns, {} page faults, {} voluntary switches; cycle {:.1} us mean ({} bare copies), {:.1} us worst; {}",
         report.takes.len(),
@@ -292,7 +294,7 @@ fn summary(report: &PassReport, folder: &str, rate: SampleRate) -> String {
         report.frames_lost,
         report.xruns,
         audio.faults_text(),
-        audio.voluntary_switches.unwrap_or(0),
+        switches,
         audio.cycle_us_mean,
         report.bare_copy_ratio,
         audio.cycle_us_max,

@@ -1,6 +1,7 @@
 //! Handles the events of the audio thread and of the disk threads: changes the state of control and writes the notices.
 //! Owns nothing. Thread: control.
 
+use super::recording::Event;
 use super::{Control, Severity};
 use crate::flight::record::Kind;
 use crate::message::AudioEvent;
@@ -14,18 +15,14 @@ impl Control {
         let clock = |at: FramePos| Clock(Frames(at.0).duration(rate));
         match event {
             AudioEvent::PassBegan { at, .. } => {
-                self.pass_began(at);
+                self.on_pass_event(Event::Began(at));
                 self.note_pass_began(at.0);
             }
             AudioEvent::PassEnded(pass) => self.pass_ended(&pass),
             AudioEvent::Lost { at, frames, cause } => {
-                if frames.0 > 0
-                    && let Some(pass) = &mut self.pass
-                {
-                    pass.note_loss(at, frames);
-                }
+                let is_in_pass = self.device_lost(at, frames, &cause.to_string());
                 let consequence =
-                    if self.pass.is_some() { "they are silence in every take" } else { "nothing was recorded then" };
+                    if is_in_pass { "they are silence in every take" } else { "nothing was recorded then" };
                 if frames.0 == 0 {
                     self.caution(format!("{}: {cause} without loss of a recorded frame", clock(at)));
                 } else {
@@ -38,10 +35,7 @@ impl Control {
                 self.notify(Kind::Dropout, Severity::Caution, text, &[("at", at.0)]);
             }
             AudioEvent::Overrun { capture, at, frames } => {
-                let start = self.pass_status().map_or(FramePos(0), |pass| pass.start);
-                if let Some(pass) = &mut self.pass {
-                    pass.note_loss(start + Frames(at.0), frames);
-                }
+                self.take_lost(capture, at, frames);
                 let name = self.pass.as_ref().map_or_else(String::new, |pass| pass.take_name(capture, &self.session));
                 let text =
                     format!("{name} {}: {} frames not recorded (no window); they are silence", clock(at), frames.0);

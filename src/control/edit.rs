@@ -1,6 +1,6 @@
 //! Changes of the session that a front end can ask for and that can be undone. Owns the steps of undo. Thread: control.
 
-use super::pass::track_name;
+use super::recording::track_name;
 use super::{Control, ControlError};
 use crate::format::TakeFormat;
 use crate::host;

@@ -1,7 +1,7 @@
 //! The events that control gives to the flight recorder. Owns the flight recorder and the state of the margin warnings.
 //! Thread: control.
 
-use super::pass::PassReport;
+use super::recording::PassReport;
 use super::{Control, Notice, Severity};
 use crate::device::Pace;
 use crate::file_system::mount_of;

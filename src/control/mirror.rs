@@ -1,13 +1,12 @@
 //! The mirror: the second replica of every take, in a second session folder on another disk. Owns the state of the
 //! mirror of the pass that is being recorded. Thread: control.
 //!
-//! A mirror that opens late or hangs never delays the pass for longer than the two times below. The pass is then
-//! recorded without it, and a notice says so.
+//! A mirror that opens late or hangs delays the pass for some seconds at most. The pass is then recorded without it, and a
+//! notice says so.
 
 use super::Control;
 use super::companion::Companion;
-use super::pass::RecordingTake;
-use crate::host;
+use super::recording::{Event, RecordingTake};
 use crate::message::disk::CommitCommand;
 use crate::message::replica::ReplicaPair;
 use crate::message::take::{PassKey, TakeKey, TakePlan};
@@ -15,12 +14,6 @@ use serde::Serialize;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-/// The longest that a pass waits for the mirror's files to be created before it begins without them.
-const MIRROR_OPEN_TIME_MAX: Duration = Duration::from_secs(3);
-/// The longest that a pass whose own takes are finished waits for the mirror's takes.
-const MIRROR_FINISH_TIME_MAX: Duration = Duration::from_secs(20);
 
 /// The mirror of a pass.
 #[derive(Default)]
@@ -28,8 +21,8 @@ pub(super) enum PassMirror {
     /// No mirror was named, it could not be opened, or it was given up.
     #[default]
     None,
-    /// The mirror's committer creates the files in this folder, since this moment.
-    Opening(PathBuf, Instant),
+    /// The mirror's committer creates the files in this folder.
+    Opening(PathBuf),
     /// The mirror gets the same sound as the session.
     Active(ActiveMirror),
 }
@@ -42,8 +35,6 @@ pub(super) struct ActiveMirror {
     trouble: Option<String>,
     /// The problem that the mirror's disk has now.
     disk_error: Option<String>,
-    /// The moment from which on the pass waits for the mirror alone.
-    finishing_since: Option<Instant>,
 }
 
 /// The result of the mirror of a pass.
@@ -81,7 +72,7 @@ impl Control {
 
     /// Whether the mirror's files of the present pass are being created.
     pub(super) fn mirror_is_opening(&self) -> bool {
-        self.pass.as_ref().is_some_and(|run| matches!(run.mirror, PassMirror::Opening(..)))
+        self.pass.as_ref().is_some_and(|run| matches!(run.mirror, PassMirror::Opening(_)))
     }
 
     /// Asks the mirror's committer to create the files of a pass, and gives each take the [`ReplicaPair`] that both
@@ -105,19 +96,19 @@ impl Control {
             self.caution("mirror: its disk does not answer; recording continues without it".to_owned());
             return PassMirror::None;
         }
-        PassMirror::Opening(folder, host::now())
+        PassMirror::Opening(folder)
     }
 
     /// The mirror's committer has created the files of the pass, or could not.
     pub(super) fn mirror_opened(&mut self, pass: PassKey, failed: Option<String>) {
-        let opening = self.pass.as_mut().filter(|run| run.key == pass && matches!(run.mirror, PassMirror::Opening(..)));
+        let opening = self.pass.as_mut().filter(|run| run.key == pass && matches!(run.mirror, PassMirror::Opening(_)));
         let Some(run) = opening else {
             // The answer came after the pass had begun without the mirror. No sound was sent there: the empty files can
             // go.
-            self.running.mirror.try_send(CommitCommand::Forget { pass }).ok();
+            self.running.mirror.send(CommitCommand::Forget { pass }).ok();
             return;
         };
-        let PassMirror::Opening(folder, _) = std::mem::take(&mut run.mirror) else { return };
+        let PassMirror::Opening(folder) = std::mem::take(&mut run.mirror) else { return };
         match failed {
             None => {
                 let unfinished = run.takes.iter().map(|take| take.plan.key).collect();
@@ -127,24 +118,11 @@ impl Control {
                     takes_whole: 0,
                     trouble: None,
                     disk_error: None,
-                    finishing_since: None,
                 });
             }
             Some(reason) => self.loss(format!("mirror: {reason}; recording continues without it")),
         }
-    }
-
-    /// Whether the pass need not wait for the mirror's files: they are created, refused, or given up after
-    /// [`MIRROR_OPEN_TIME_MAX`].
-    pub(super) fn mirror_is_open_or_given_up(&mut self) -> bool {
-        let Some(run) = &mut self.pass else { return true };
-        let PassMirror::Opening(_, since) = &run.mirror else { return true };
-        if host::elapsed(*since) < MIRROR_OPEN_TIME_MAX {
-            return false;
-        }
-        run.mirror = PassMirror::None;
-        self.loss("mirror: its disk does not answer; recording continues without it".to_owned());
-        true
+        self.on_pass_event(Event::MirrorSettled);
     }
 
     /// Sets or clears the problem of the mirror's disk.
@@ -158,7 +136,7 @@ impl Control {
     /// mirror's files are being created.
     pub fn pass_mirror(&self) -> Option<Result<&Path, &str>> {
         match &self.pass.as_ref()?.mirror {
-            PassMirror::Opening(..) => None,
+            PassMirror::Opening(_) => None,
             PassMirror::Active(mirror) => Some(mirror.disk_error.as_deref().map_or(Ok(mirror.folder.as_path()), Err)),
             PassMirror::None => self.companions.mirror.as_ref().map(|mirror| match &mirror.folder {
                 Some(Err(reason)) => Err(reason.as_str()),
@@ -185,12 +163,14 @@ impl PassMirror {
         matches!(self, PassMirror::Active(_))
     }
 
-    /// Whether the pass need not wait for the mirror any more. The first call starts the time of
-    /// [`MIRROR_FINISH_TIME_MAX`]; call it only when the session's own takes are finished.
-    pub(super) fn is_finished(&mut self) -> bool {
-        let PassMirror::Active(mirror) = self else { return true };
-        let since = *mirror.finishing_since.get_or_insert_with(host::now);
-        mirror.unfinished.is_empty() || MIRROR_FINISH_TIME_MAX < host::elapsed(since)
+    /// Whether the mirror's files are being created.
+    pub(super) fn is_opening(&self) -> bool {
+        matches!(self, PassMirror::Opening(_))
+    }
+
+    /// Whether the mirror has every take, or is not used.
+    pub(super) fn is_finished(&self) -> bool {
+        !matches!(self, PassMirror::Active(mirror) if !mirror.unfinished.is_empty())
     }
 
     /// The result for the report of the pass; `None` without a mirror.

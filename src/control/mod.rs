@@ -25,8 +25,7 @@
 //! |---|---|
 //! | `setup` | from a user's choices to a device, a memory limit and a spool |
 //! | `answers` | what an event of another thread changes, and the notice for it |
-//! | `pass` | a pass from the command to the last frame |
-//! | `ended` | a pass from the last frame to finished takes and a report |
+//! | `recording` | a pass from the command to its report, as a state machine |
 //! | `report` | readings of the audio thread's counters, and the difference of two |
 //! | `document` | the session in memory and the number of its content |
 //! | `edit` | changes of the session that can be undone |
@@ -47,14 +46,13 @@ mod companion;
 mod disk_space;
 mod document;
 pub mod edit;
-mod ended;
 mod events;
 mod mirror;
 mod monitoring;
 mod overflow;
-pub mod pass;
 pub mod playback;
 mod reconnect;
+pub mod recording;
 pub mod report;
 mod saving;
 mod session_folder;
@@ -78,8 +76,8 @@ use crate::session::{Session, TrackId};
 use crate::threads::{self, Threads, ThreadsError, ThreadsSetup};
 use crate::time::{FramePos, SampleRate};
 use companion::Companions;
-use pass::{PassReport, RecordingPass};
 use playback::Players;
+use recording::{Event, PassReport, RecordingPass};
 use report::Reading;
 use session_saver::SessionSaver;
 use std::collections::VecDeque;
@@ -352,11 +350,6 @@ impl Control {
         self.send(AudioCommand::Roll);
     }
 
-    /// Stops the transport. Ends the pass if one is being recorded.
-    pub fn stop(&mut self) {
-        self.send(AudioCommand::Stop);
-    }
-
     /// Moves the playhead. A rolling transport continues to roll from there. Refused while recording.
     pub fn locate(&mut self, to: FramePos) -> Result<(), ControlError> {
         if self.is_recording() {
@@ -399,28 +392,18 @@ impl Control {
         self.running.flush();
         // Events first: every step below acts on the state that they set. The order of the two queues is free. The disk
         // side finishes a take only after control has handled `PassEnded` and sent the butler `Finish`.
-        while let Some(event) = self.running.next_audio_event() {
-            self.on_audio_event(event);
-        }
+        self.handle_audio_events();
         while let Some(event) = self.running.next_disk_event() {
             self.on_disk_event(event);
         }
         // Before takes continue: an overflow folder that has just opened is listed in the session first.
         self.poll_companions();
-        // No event comes when the mirror's disk hangs; this call gives the mirror up after a time.
-        self.prepare_if_opened();
         // Before takes continue: the path of a continuation is made from the present path of the session's folder.
         self.check_folder(false);
-        // The saver sends no event. These two compare the saved revision with the one they wait for.
-        self.begin_if_saved();
+        // Neither the saver nor a thread that has ended nor a disk that hangs sends an event: the pass looks at them.
+        self.poll_pass();
         self.continue_refused_takes();
         self.warn_of_full_disks();
-        // Again here and not only after `TakeFinished`, because the time limit for the mirror can end the pass.
-        self.finish_pass_if_done();
-        // After `finish_pass_if_done`: a pass whose takes are all finished is reported even if a disk thread has failed
-        // since. After the events: `PassEnded` of an audio thread that has ended since then is exact, the published
-        // count is not.
-        self.end_lost_pass();
         self.poll_reconnect();
         if let Some(text) = self.system_sleep.poll() {
             self.caution(text);
@@ -433,13 +416,18 @@ impl Control {
         self.check_margins();
     }
 
+    fn handle_audio_events(&mut self) {
+        while let Some(event) = self.running.next_audio_event() {
+            self.on_audio_event(event);
+        }
+    }
+
     /// Ends the pass, finishes its takes, saves the session and ends all threads. Waits for the disk without a limit.
     /// Returns the reports and notices that nobody has fetched.
     pub fn close(mut self) -> (Vec<PassReport>, Vec<Notice>) {
-        // The pass first, while the audio thread can end it. A pass that is still being prepared is stopped when the
-        // audio thread has it.
+        // The pass first, while the audio thread can end it.
         while self.pass.is_some() {
-            self.stop_pass_once();
+            self.on_pass_event(Event::Stop);
             self.poll();
             host::sleep(Duration::from_millis(5));
         }
@@ -458,7 +446,7 @@ impl Control {
     }
 
     fn send(&mut self, command: AudioCommand) {
-        // If the audio thread is gone, `end_lost_pass` reports it.
+        // If the audio thread is gone, `poll_pass` ends the pass.
         self.running.audio.send(command).ok();
     }
 

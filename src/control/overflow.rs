@@ -15,7 +15,7 @@
 
 use super::Control;
 use super::companion::Companion;
-use super::pass::RecordingTake;
+use super::recording::{Placement, PlacementEffect, PlacementEvent, RecordingTake, Refusal};
 use crate::host;
 use crate::message::disk::{CommitCommand, Continuation};
 use crate::message::take::{ContinuationPlan, TakeKey, TakePlan};
@@ -27,14 +27,11 @@ use std::path::Path;
 /// same disk helps. For a smaller file it is a limit of the process (`ulimit -f`), and another file would end as early.
 const LARGE_FILE_BYTES: u64 = 1 << 30;
 
-/// The next file of a take: listed in the session, not yet confirmed by the committer.
-pub(super) struct PlannedContinuation {
+/// The next file of a take, as the session lists it.
+#[derive(Clone)]
+pub(super) struct Listing {
     id: TakeId,
     plan: ContinuationPlan,
-    /// First revision of the session that lists the continuation; `None` until the session has that revision.
-    listed_by: Option<u64>,
-    /// Whether the committer has been sent `Continue`.
-    sent: bool,
 }
 
 /// A file of a take that is complete, because the take has continued in another one.
@@ -64,17 +61,19 @@ impl Control {
 
     /// The disk of a take refuses it from frame `from` of the pass on.
     pub(super) fn take_refused(&mut self, key: TakeKey, from: Frames, code: Option<i32>) {
-        if let Some(take) = self.pass_take(key) {
-            take.refused = Some((from, code));
+        self.on_placement_event(key, PlacementEvent::Stuck(Refusal { from, code }));
+    }
+
+    /// The session's disk takes sound again.
+    pub(super) fn clear_refusals(&mut self) {
+        for key in self.keys_of(|placement| placement.unlisted().is_some()) {
+            self.on_placement_event(key, PlacementEvent::DiskWorks);
         }
     }
 
-    /// The session's disk takes sound again. A take whose continuation is listed keeps its refusal: the committer decides whether
-    /// the continuation is still needed.
-    pub(super) fn clear_refusals(&mut self) {
-        for take in self.pass.iter_mut().flat_map(|run| &mut run.takes).filter(|take| take.continuation.is_none()) {
-            take.refused = None;
-        }
+    fn keys_of(&self, is_wanted: impl Fn(&Placement<Listing>) -> bool) -> Vec<TakeKey> {
+        let takes = self.pass.iter().flat_map(|run| &run.takes);
+        takes.filter(|take| is_wanted(&take.placement)).map(|take| take.plan.key).collect()
     }
 
     fn pass_take(&mut self, key: TakeKey) -> Option<&mut RecordingTake> {
@@ -84,25 +83,38 @@ impl Control {
     /// Lists a continuation for every take that its disk refuses, and sends it to the committer once a session that
     /// lists it is durable: sound in an unlisted file could not be found after a kill.
     pub(super) fn continue_refused_takes(&mut self) {
-        self.drop_outdated_continuations();
         self.list_continuations();
         let durable = self.durable_revision();
-        let Some(run) = &mut self.pass else { return };
-        for continuation in run.takes.iter_mut().filter_map(|take| take.continuation.as_mut()) {
-            if !continuation.sent && continuation.listed_by.is_some_and(|listed_by| listed_by <= durable) {
-                let command = CommitCommand::Continue { plan: Box::new(continuation.plan.clone()) };
-                continuation.sent = self.running.commit.try_send(command).is_ok();
-            }
+        for key in self.keys_of(Placement::waits_for_save) {
+            self.on_placement_event(key, PlacementEvent::Saved(durable));
         }
     }
 
-    /// Removes the continuations that were not sent and begin at another frame than the one from which on the disk refuses
-    /// the take now.
-    fn drop_outdated_continuations(&mut self) {
-        for take in self.pass.iter_mut().flat_map(|run| &mut run.takes) {
-            let refused = take.refused.map(|(from, _)| from);
-            if let Some(outdated) = take.continuation.take_if(|it| !it.sent && it.is_outdated(refused)) {
-                self.session.forget_take(outdated.id).ok();
+    /// Gives the placement of a take an event and carries out what follows from it.
+    fn on_placement_event(&mut self, key: TakeKey, event: PlacementEvent<Listing>) {
+        let Some(take) = self.pass_take(key) else { return };
+        for effect in take.placement.on(event) {
+            match effect {
+                PlacementEffect::Send(listing) => {
+                    let command = CommitCommand::Continue { plan: Box::new(listing.plan) };
+                    // A committer that is gone is found by `poll_pass`.
+                    self.running.commit.send(command).ok();
+                }
+                PlacementEffect::Continued(listing) => self.take_is_in_next_file(key, listing),
+                // The take stays in its file, and its next file has no frame.
+                PlacementEffect::Forget(listing) => {
+                    self.session.forget_take(listing.id).ok();
+                    self.save();
+                }
+                PlacementEffect::RefuseFolder(reason) => {
+                    // Do not try this folder again. The user can name another one.
+                    if let Some(overflow) = &mut self.companions.overflow {
+                        overflow.folder = Some(Err(reason.clone()));
+                    }
+                    if self.is_other_notice(&reason) {
+                        self.caution(format!("{reason}; name another folder"));
+                    }
+                }
             }
         }
     }
@@ -111,76 +123,51 @@ impl Control {
     /// or the file has reached the largest size of the file system.
     fn list_continuations(&mut self) {
         let overflow = self.companions.overflow.as_ref().and_then(Companion::open_folder).map(Path::to_owned);
-        let Some(run) = &mut self.pass else { return };
-        let needs_continuation = |take: &RecordingTake| {
-            let too_large = take.refused.is_some_and(|(from, code)| {
-                let bytes = (from - take.offset()).0 * take.plan.frame_bytes() as u64;
-                code == Some(libc::EFBIG) && LARGE_FILE_BYTES <= bytes
-            });
-            take.refused.is_some() && take.continuation.is_none() && (overflow.is_some() || too_large)
+        let refused = |take: &RecordingTake| {
+            let refusal = take.placement.unlisted()?;
+            let bytes = (refusal.from - take.offset()).0.saturating_mul(take.plan.frame_bytes() as u64);
+            let is_too_large = refusal.code == Some(libc::EFBIG) && LARGE_FILE_BYTES <= bytes;
+            (overflow.is_some() || is_too_large).then_some((take.plan.key, take.id, refusal.from))
         };
-        if !run.takes.iter().any(&needs_continuation) {
+        let refused: Vec<_> = self.pass.iter().flat_map(|run| &run.takes).filter_map(refused).collect();
+        if refused.is_empty() {
             return;
         }
         let mut names = self.session.taken_names();
         self.file_names_found.iter().for_each(|name| names.insert(name));
-        for take in run.takes.iter_mut().filter(|take| needs_continuation(take)) {
-            let Some((from, _)) = take.refused else { continue };
+        let mut listings = Vec::new();
+        for (key, id, from) in refused {
             let identity = host::new_uuid();
             let folder = overflow.as_ref().map(|folder| folder.display().to_string());
-            let Ok(id) = self.session.add_continuation(take.id, identity, from, folder, &mut names) else { continue };
-            let Some(new) = self.session.take(id) else { continue };
-            let mut plan = TakePlan { identity, path: self.folder.join(new.path()), ..take.plan.clone() };
+            let Ok(next) = self.session.add_continuation(id, identity, from, folder, &mut names) else { continue };
+            let Some(new) = self.session.take(next) else { continue };
+            let (path, start) = (self.folder.join(new.path()), new.start);
+            let Some(take) = self.pass_take(key) else { continue };
+            let mut plan = TakePlan { identity, path, ..take.plan.clone() };
             plan.header.bext.originator_reference = identity.simple().to_string();
-            plan.header.bext.time_reference = new.start.0;
-            let plan = ContinuationPlan { from, take: plan };
-            take.continuation = Some(PlannedContinuation { id, plan, listed_by: None, sent: false });
+            plan.header.bext.time_reference = start.0;
+            listings.push((key, Listing { id: next, plan: ContinuationPlan { from, take: plan } }));
         }
         self.save();
-        let revision = self.session.revision();
-        for continuation in
-            self.pass.iter_mut().flat_map(|run| &mut run.takes).filter_map(|take| take.continuation.as_mut())
-        {
-            continuation.listed_by.get_or_insert(revision);
+        let listed_by = self.session.revision();
+        for (key, listing) in listings {
+            self.on_placement_event(key, PlacementEvent::Listed { listing, listed_by });
         }
     }
 
     /// The committer has answered `Continue`.
     pub(super) fn take_continued(&mut self, key: TakeKey, outcome: Continuation) {
+        self.on_placement_event(key, PlacementEvent::Answered(outcome));
+    }
+
+    fn take_is_in_next_file(&mut self, key: TakeKey, Listing { id, plan }: Listing) {
         let Some(take) = self.pass_take(key) else { return };
-        let Some(PlannedContinuation { id, plan, .. }) = take.continuation.take() else { return };
-        match outcome {
-            Continuation::Done => {
-                take.refused = None;
-                let old = std::mem::replace(&mut take.id, id);
-                take.earlier_files.push(EarlierFile { id: old, end: plan.from, trouble: None });
-                let folder = plan.take.path.parent().map_or_else(String::new, |folder| folder.display().to_string());
-                take.plan.path = plan.take.path;
-                if self.is_other_notice(&folder) {
-                    self.info(format!("{folder}: takes go on here, without a gap"));
-                }
-            }
-            Continuation::Needless => {
-                take.refused = None;
-                self.forget_continuation(id);
-            }
-            Continuation::Moved(from) => {
-                // `continue_refused_takes` lists the take again, for this frame.
-                take.refused = Some((from, take.refused.and_then(|(_, code)| code)));
-                self.forget_continuation(id);
-            }
-            Continuation::Refused(reason) => {
-                // The committer reports the take again if its disk still refuses it.
-                take.refused = None;
-                self.forget_continuation(id);
-                // Do not try this folder again. The user can name another one.
-                if let Some(overflow) = &mut self.companions.overflow {
-                    overflow.folder = Some(Err(reason.clone()));
-                }
-                if self.is_other_notice(&reason) {
-                    self.caution(format!("{reason}; name another folder"));
-                }
-            }
+        let old = std::mem::replace(&mut take.id, id);
+        take.earlier_files.push(EarlierFile { id: old, end: plan.from, trouble: None });
+        let folder = plan.take.path.parent().map_or_else(String::new, |folder| folder.display().to_string());
+        take.plan.path = plan.take.path;
+        if self.is_other_notice(&folder) {
+            self.info(format!("{folder}: takes go on here, without a gap"));
         }
     }
 
@@ -198,19 +185,6 @@ impl Control {
         if let Some(reason) = trouble {
             self.loss(reason);
         }
-    }
-
-    /// The take stays in its file. Removes the continuation from the session; it has no frame.
-    fn forget_continuation(&mut self, id: TakeId) {
-        self.session.forget_take(id).ok();
-        self.save();
-    }
-}
-
-impl PlannedContinuation {
-    /// Whether the disk refuses the take from another frame on than the one at which this file begins.
-    fn is_outdated(&self, refused: Option<Frames>) -> bool {
-        refused.is_some_and(|from| from != self.plan.from)
     }
 }
 

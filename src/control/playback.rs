@@ -64,6 +64,11 @@ impl Players {
         self.loop_range = loop_range;
     }
 
+    /// Whether playback loops from the next locate on.
+    pub fn is_looping(&self) -> bool {
+        self.loop_range.is_some()
+    }
+
     /// Sends the audio thread the mixes that have changed. `auto`: armed tracks with `Monitor::Auto` play their input
     /// while stopped and while recording.
     pub fn mix(&mut self, session: &Session, auto: bool, running: &mut Threads) {

@@ -121,10 +121,10 @@ impl Control {
         self.save_watch.reason.clone().unwrap_or_else(unknown)
     }
 
-    /// Whether the saver has tried `revision` without success, or cannot try it any more.
-    pub(super) fn has_failed_to_save(&self, revision: u64) -> bool {
-        let failed = |saver: &SessionSaver| saver.has_ended() || revision <= saver.handled();
-        self.recoverable_revision() < revision && self.saver.as_ref().is_some_and(failed)
+    /// The last revision that the saver has tried to save; `u64::MAX` if it cannot try any more, 0 without a saver.
+    pub(super) fn tried_revision(&self) -> u64 {
+        let tried = |saver: &SessionSaver| if saver.has_ended() { u64::MAX } else { saver.handled() };
+        self.saver.as_ref().map_or(0, tried)
     }
 
     /// Reports the problems of the saver, and repeats a save that failed.

@@ -382,14 +382,14 @@ fn note_losses(session: &mut Session, cut: &CutTake, outcome: &PassOutcome) {
         let (at, end) = (mark.at.max(first), (mark.at + mark.frames).min(first + frames));
         if at < end {
             let cause = LossCause::from_code(mark.cause).map_or_else(|| "lost".to_owned(), |cause| cause.to_string());
-            session.add_loss(id, FramePos(at.since(first).0), end.since(at), &cause).ok();
+            session.list_loss(id, FramePos(at.since(first).0), end.since(at), &cause).ok();
         }
     }
-    session.add_unlisted_losses(id, progress.losses.saturating_sub(progress.marks.len() as u64)).ok();
+    session.raise_unlisted_losses(id, progress.losses.saturating_sub(progress.marks.len() as u64)).ok();
     if cut.spool.is_none() && claimed < frames && !outcome.all_on_disk {
         // The file can have sound beyond the header's claim. The loss begins at the first block that was never written.
         if let Ok(Some(hole)) = cut.wav.first_hole(claimed, frames) {
-            session.add_loss(id, FramePos(hole.0), frames - hole, "what was in memory is gone").ok();
+            session.list_loss(id, FramePos(hole.0), frames - hole, "what was in memory is gone").ok();
         }
     }
 }

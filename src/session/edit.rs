@@ -363,6 +363,11 @@ impl Session {
     ) -> Result<(), EditError> {
         self.set_take_frames(id, frames)?;
         let take = self.take_mut(id)?;
+        // Losses are listed when they are reported, and the end of the take may come before the end of one.
+        take.losses.retain(|loss| loss.at.0 < frames.0);
+        for loss in &mut take.losses {
+            loss.frames = loss.frames.min(Frames(frames.0 - loss.at.0));
+        }
         take.state = state;
         take.spool = take.spool.take().filter(|_| state == TakeState::Recording);
         take.accounts = accounts.map(|accounts| TakeAccounts {
@@ -390,6 +395,35 @@ impl Session {
         } else {
             take.losses_unlisted = take.losses_unlisted.saturating_add(1);
         }
+        Ok(())
+    }
+
+    /// Adds the parts of a loss that the take does not list yet, so that a loss that is reported twice is listed once.
+    pub fn list_loss(&mut self, id: TakeId, at: FramePos, frames: Frames, cause: &str) -> Result<(), EditError> {
+        let (mut from, end) = (at, at + frames);
+        let listed = self.take_mut(id)?.losses.iter().map(|loss| (loss.at, loss.at + loss.frames));
+        let mut listed: Vec<_> = listed.filter(|(start, listed_end)| *start < end && at < *listed_end).collect();
+        listed.sort_unstable();
+        for (start, listed_end) in listed {
+            if from < start {
+                self.add_loss(id, from, start.since(from), cause)?;
+            }
+            from = from.max(listed_end);
+        }
+        if from < end { self.add_loss(id, from, end.since(from), cause) } else { Ok(()) }
+    }
+
+    /// Removes the losses of a take that is being recorded, because a more exact list of them follows.
+    pub fn clear_losses(&mut self, id: TakeId) -> Result<(), EditError> {
+        let take = self.take_mut(id)?;
+        (take.losses, take.losses_unlisted) = (Vec::new(), 0);
+        Ok(())
+    }
+
+    /// Sets the number of losses whose positions are not known to at least `count`.
+    pub fn raise_unlisted_losses(&mut self, id: TakeId, count: u64) -> Result<(), EditError> {
+        let take = self.take_mut(id)?;
+        take.losses_unlisted = take.losses_unlisted.max(count);
         Ok(())
     }
 

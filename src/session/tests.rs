@@ -323,6 +323,42 @@ fn losses_beyond_the_list_are_counted() {
 }
 
 #[test]
+fn a_loss_that_is_reported_twice_is_listed_once() {
+    let (mut session, _, takes) = one_track_and_takes(&[100]);
+    let id = takes[0];
+    let cases = [
+        (20, 10, vec![(20, 10)]),
+        (20, 10, vec![(20, 10)]),
+        (15, 10, vec![(20, 10), (15, 5)]),
+        (40, 10, vec![(20, 10), (15, 5), (40, 10)]),
+        (10, 50, vec![(20, 10), (15, 5), (40, 10), (10, 5), (30, 10), (50, 10)]),
+    ];
+    for (at, frames, wanted) in cases {
+        session.list_loss(id, FramePos(at), Frames(frames), "xrun").expect("take");
+        let take = session.take(id).expect("take");
+        let losses: Vec<_> = take.losses.iter().map(|loss| (loss.at.0, loss.frames.0)).collect();
+        assert_eq!(losses, wanted);
+    }
+    session.raise_unlisted_losses(id, 3).expect("take");
+    session.raise_unlisted_losses(id, 2).expect("take");
+    assert_eq!(session.take(id).expect("take").losses_unlisted, 3);
+    session.clear_losses(id).expect("take");
+    assert_eq!(session.take(id).map(|take| (take.losses.len(), take.losses_unlisted)), Some((0, 0)));
+}
+
+#[test]
+fn losses_beyond_the_end_of_a_take_go_with_its_end() {
+    let (mut session, _, takes) = one_track_and_takes(&[100]);
+    for (at, frames) in [(10, 10), (45, 10), (60, 10)] {
+        session.add_loss(takes[0], FramePos(at), Frames(frames), "xrun").expect("take");
+    }
+    session.finish_take(takes[0], Frames(50), TakeState::Recovered, None).expect("take");
+    let take = session.take(takes[0]).expect("take");
+    let losses: Vec<_> = take.losses.iter().map(|loss| (loss.at.0, loss.frames.0)).collect();
+    assert_eq!(losses, [(10, 10), (45, 5)]);
+}
+
+#[test]
 fn not_a_number_is_no_gain_and_no_pan() {
     let (mut session, id, _) = one_track_and_takes(&[]);
     let track = session.track_mut(id).expect("track");

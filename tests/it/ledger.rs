@@ -76,7 +76,7 @@ fn undo_at_every_moment_of_the_end_of_a_pass_unfinishes_no_take() {
     }
     control.record(Frames(48_000)).unwrap();
     poll_until(&mut control, |control| {
-        if control.pass_status().is_some_and(|status| status.has_ended) {
+        if control.pass_status().is_some_and(|status| status.has_ended()) {
             control.undo().ok();
         }
         !control.is_recording()

@@ -24,6 +24,8 @@ mod power;
 mod record;
 // Playing from end to end: the samples at the outputs, and bad takes.
 mod play;
+// Punches and stops: where passes begin and end, and what is listed before they end.
+mod punch;
 // Undo, edits, name collisions and failing saves while a pass is prepared, recorded or finished: no take goes.
 mod ledger;
 // Kills at random moments: nothing that was recorded is lost.

@@ -4,7 +4,7 @@
 
 use crate::util::{place, skip};
 use faultless::butler::capabilities::{Capabilities, CapturePath};
-use faultless::control::pass::PassReport;
+use faultless::control::recording::PassReport;
 use faultless::control::{Control, Purpose, Setup};
 use faultless::device::signal::Signal;
 use faultless::device::virtual_device::spec;

@@ -4,7 +4,7 @@
 use super::disturb::{Disturbance, RunningDisturbance};
 use super::{Options, RATE, StressKind};
 use crate::butler::capabilities::CapturePath;
-use crate::control::pass::PassReport;
+use crate::control::recording::PassReport;
 use crate::control::setup::{self, DeviceRequest, UserLimits};
 use crate::control::{Control, Notice, Purpose, Setup, Severity};
 use crate::device::signal::Signal;
@@ -113,13 +113,13 @@ fn wait_for_end(
         }
         let Some(now) = control.pass_status() else { break };
         let fraction = now.frames.0 as f64 / length.max(1) as f64;
-        if effect.is_none() && running.is_none() && !now.has_ended && fraction >= CALM_FRACTION {
+        if effect.is_none() && running.is_none() && !now.has_ended() && fraction >= CALM_FRACTION {
             match disturbance.start() {
                 Ok(begun) => running = Some(begun),
                 Err(reason) => effect = Some(Err(reason)),
             }
         }
-        if now.has_ended
+        if now.has_ended()
             && let Some(running) = running.take()
         {
             effect = Some(running.stop());

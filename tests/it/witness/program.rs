@@ -1,7 +1,7 @@
 //! The whole program, measured by the kernel's counters: threads, a device with a clock, files on a disk. Thread: test.
 
 use faultless::butler::capabilities::{Capabilities, CapturePath};
-use faultless::control::pass::PassReport;
+use faultless::control::recording::PassReport;
 use faultless::control::report::faults_since;
 use faultless::control::{Control, Setup};
 use faultless::device::signal::{Signal, ramp};

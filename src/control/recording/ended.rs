@@ -1,16 +1,13 @@
-//! The end of a pass: losses and lengths go into the session, takes are finished, the report is made. Works on the pass
-//! that `pass` owns. Thread: control.
-//!
-//! ```text
-//!   PassEnded -> Finish: butler, committers -> TakeFinished, each take -> all takes, and the mirror -> report
-//! ```
+//! The end of a pass: losses and lengths go into the session, takes are finished, the report is made. Thread: control.
 
-use super::Control;
-use super::pass::{Ended, PassReport, RecordingPass, RecordingTake, TakeReport, track_name};
-use super::report::{AudioReport, Reading, bare_copy_us};
+use super::machine::{Ended, Event};
+use super::pass::{RecordingPass, RecordingTake, track_name};
+use super::pass_report::{PassReport, TakeReport};
+use crate::control::Control;
+use crate::control::report::{AudioReport, Reading, bare_copy_us};
+use crate::message::Pass;
 use crate::message::disk::ButlerCommand;
 use crate::message::take::{TakeEnd, TakeKey};
-use crate::message::{LossLog, Pass};
 use crate::session::{Take, TakeAccounts, TakeId, TakeState};
 use crate::time::{FramePos, Frames};
 use crate::wav::bext::coding_history_line;
@@ -18,12 +15,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 impl Control {
     /// The audio thread has recorded the last frame and given every window back.
-    pub(super) fn pass_ended(&mut self, pass: &Pass) {
-        if pass.frames.0 > 0 {
-            // `PassBegan` can be missing: the audio thread drops an event if its queue is full. `PassEnded` repeats the
-            // place.
-            self.pass_began(pass.began);
-        }
+    pub(in crate::control) fn pass_ended(&mut self, pass: &Pass) {
         let Some(run) = &mut self.pass else { return };
         if let Some(start_reading) = &run.start_reading {
             run.audio_report =
@@ -32,7 +24,6 @@ impl Control {
         for (take, capture) in run.takes.iter_mut().zip(&pass.captures) {
             take.lost = pass.lost + capture.overrun;
         }
-        let logs: Vec<[&LossLog; 2]> = pass.captures.iter().map(|capture| [&pass.losses, &capture.losses]).collect();
         let ended = Ended {
             frames: pass.frames,
             lost: pass.lost,
@@ -40,29 +31,16 @@ impl Control {
             playback_xruns: pass.playback_xruns,
             began: pass.began,
         };
-        self.finish_takes(&ended, &logs);
+        self.list_losses(pass);
+        self.on_pass_event(Event::AudioEnded(ended));
     }
 
-    /// Writes the losses into the session's takes and sends the butler the ends of the takes. `losses`: for each take
-    /// the log of the device and its own.
-    pub(super) fn finish_takes(&mut self, ended: &Ended, losses: &[[&LossLog; 2]]) {
-        let Some(run) = &mut self.pass else { return };
+    /// Sends the butler the ends of the takes.
+    pub(super) fn finish_takes(&mut self, ended: &Ended) {
+        let Some(run) = &self.pass else { return };
         let audio_report = run.audio_report.as_ref();
         let mut ends = Vec::with_capacity(run.takes.len());
-        for (index, take) in run.takes.iter().enumerate() {
-            for log in losses.get(index).into_iter().flatten() {
-                for mark in log.marks() {
-                    let cause = mark.cause.map_or_else(|| "overrun".to_owned(), |cause| cause.to_string());
-                    for (id, from, to) in take.spans(ended.frames) {
-                        let (at, end) = (mark.at.max(from), (mark.at + mark.frames).min(to));
-                        if at < end {
-                            self.session.add_loss(id, FramePos(at.since(from).0), end.since(at), &cause).ok();
-                        }
-                    }
-                }
-                let unlisted = log.count() - log.marks().len();
-                self.session.add_unlisted_losses(take.id, unlisted as u64).ok();
-            }
+        for take in &run.takes {
             let remark = format!(
                 "Faultless; faults={} xruns={} frames_lost={} cycle_us_max={} path={}",
                 audio_report
@@ -78,7 +56,6 @@ impl Control {
             let end = TakeEnd { frames: ended.frames, began: ended.began, history };
             ends.push((take.plan.key, end));
         }
-        run.ended = Some(Ended { ..*ended });
         let key = run.key;
         if self.running.butler.send(ButlerCommand::Finish { pass: key, ends }).is_err() {
             self.loss("butler: it is gone; what is in the spool is recovered at the next start".to_owned());
@@ -87,7 +64,7 @@ impl Control {
 
     /// A take is on the disk, or its committer gave it up. Ends all files of the take in the session. The regions of all
     /// takes are placed together when the last take is finished.
-    pub(super) fn take_finished(&mut self, key: TakeKey, frames: Frames, trouble: Option<String>) {
+    pub(in crate::control) fn take_finished(&mut self, key: TakeKey, frames: Frames, trouble: Option<String>) {
         let Some(run) = &mut self.pass else { return };
         let Some(take) = run.takes.iter_mut().find(|take| take.plan.key == key) else { return };
         take.finished = true;
@@ -99,7 +76,7 @@ impl Control {
         // If the kernel's fault counts are unknown, leave the accounts out. A zero would claim that there were no
         // faults.
         let measured = run.audio_report.as_ref().filter(|audio_report| audio_report.faults().is_some());
-        let accounts = measured.zip(run.ended.as_ref()).map(|(audio_report, ended)| TakeAccounts {
+        let accounts = measured.zip(run.machine.ended()).map(|(audio_report, ended)| TakeAccounts {
             xruns: u64::from(ended.xruns),
             frames_lost: lost.0,
             minor_faults: audio_report.minor_faults.unwrap_or(0),
@@ -124,10 +101,8 @@ impl Control {
             self.loss(reason);
         }
         if self.pass.as_ref().is_some_and(|run| run.takes.iter().all(|take| take.finished)) {
-            self.place_finished_takes();
-            self.save();
+            self.on_pass_event(Event::TakesFinished);
         }
-        self.finish_pass_if_done();
     }
 
     /// Places the finished takes of the pass where they were recorded, as one step of undo. The step is made here and
@@ -150,24 +125,14 @@ impl Control {
         }
     }
 
-    /// Ends the pass when its takes are finished and the mirror's takes are finished or given up.
-    pub(super) fn finish_pass_if_done(&mut self) {
-        let done = |run: &mut RecordingPass| run.takes.iter().all(|take| take.finished) && run.mirror.is_finished();
-        if let Some(run) = self.pass.take_if(done) {
-            let reports = self.reports.len();
-            self.report_pass(run);
-            self.note_pass_ended(true, reports);
-        }
-    }
-
     /// Saves the session and makes the report. A pass that never reached the audio thread has none.
-    fn report_pass(&mut self, run: RecordingPass) {
+    pub(super) fn report_pass(&mut self, run: RecordingPass, ended: &Ended) {
         self.players_outdated = self.playback_enabled;
         self.save();
-        let (Some(ended), Some(audio_thread)) = (run.ended, run.audio_report) else { return };
+        let Some(audio_thread) = run.audio_report else { return };
         let report_of = |take: &RecordingTake, (id, from, to): (TakeId, FramePos, FramePos)| TakeReport {
             track: track_name(&self.session, id),
-            input: take.inputs[0] as u32,
+            input: take.inputs.first().map_or(0, |input| *input as u32),
             file: self.session.take(id).map_or_else(String::new, Take::path),
             frames: to.since(from).0,
             frames_lost: take.lost.0,

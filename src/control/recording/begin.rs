@@ -1,0 +1,248 @@
+//! The commands that begin and end a pass; its takes, their names and their files. Thread: control.
+
+use super::continuation::Placement;
+use super::losses::ReportedLosses;
+use super::machine::Event;
+use super::pass::{PassMachine, PassRequest, RecordingPass, RecordingTake, track_name};
+use crate::control::{Control, ControlError};
+use crate::host::{self, disk};
+use crate::limits::TAKE_CHANNEL_COUNT_MAX;
+use crate::message::disk::CommitCommand;
+use crate::message::take::{PassKey, TakeKey, TakePlan};
+use crate::message::{AudioCommand, Motion, PassRange};
+use crate::recovery::viewpoint::spool_record;
+use crate::session::NewTake;
+use crate::session::file_name::TakenNames;
+use crate::session::names::{AUDIO, TRASH};
+use crate::time::{FramePos, Frames};
+use crate::wav::bext::{Bext, coding_history_line};
+use crate::wav::header::Header;
+use std::fs::File;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+impl Control {
+    /// Begins to record every armed track, for `length` frames (`u64::MAX`: until `stop`). Returns before the first
+    /// frame: the pass is prepared by `poll`.
+    pub fn record(&mut self, length: Frames) -> Result<(), ControlError> {
+        self.begin_pass(PassRequest { range: PassRange::Now(length), roll_in: None, name_collisions: 0 })
+    }
+
+    /// Records every armed track from `from` up to `to`. A transport that rolls towards `from` rolls on; otherwise the
+    /// `pre_roll` frames before `from` are played first.
+    pub fn punch(&mut self, from: FramePos, to: FramePos, pre_roll: Frames) -> Result<(), ControlError> {
+        if to <= from {
+            return Err(ControlError::State("punch: the range is empty".to_owned()));
+        }
+        let roll_in = FramePos(from.0.saturating_sub(pre_roll.0));
+        let rolls_on = self.rolls_towards(from);
+        let range = PassRange::Punch { from, to };
+        self.begin_pass(PassRequest { range, roll_in: rolls_on.then_some(roll_in), name_collisions: 0 })?;
+        if !rolls_on {
+            self.wait_at(roll_in);
+        }
+        Ok(())
+    }
+
+    /// Whether the transport rolls, has carried out every locate, and comes to `at`.
+    fn rolls_towards(&self, at: FramePos) -> bool {
+        let published = self.published();
+        published.motion() == Motion::Rolling
+            && self.players.epoch() == published.epoch.load(Relaxed)
+            && !self.players.is_looping()
+            && FramePos(published.position.load(Relaxed)) < at
+    }
+
+    /// Stops the transport at `at`. The audio thread rolls from there when it has the pass, so that a punch begins at its
+    /// punch-in however long the preparation takes.
+    pub(super) fn wait_at(&mut self, at: FramePos) {
+        self.send(AudioCommand::Stop);
+        self.players.locate(&mut self.running, at);
+    }
+
+    /// Stops the transport. Ends the pass if one is on; a pass that has not begun to roll records nothing.
+    pub fn stop(&mut self) {
+        if !self.pass.as_ref().is_some_and(|run| run.machine.is_rolling()) {
+            self.send(AudioCommand::Stop);
+        }
+        self.on_pass_event(Event::Stop);
+    }
+
+    /// Refuses a second pass at a time, and a pass in a session that was opened to be played only.
+    fn recordable_check(&self) -> Result<(), ControlError> {
+        if self.pass.is_some() {
+            return Err(ControlError::State("record: a pass is on already".to_owned()));
+        }
+        self.writable_check()
+    }
+
+    /// Adds the takes to the session in memory and asks the committers for their files. `takes_opened` saves the session
+    /// or forgets the takes.
+    pub(super) fn begin_pass(&mut self, request: PassRequest) -> Result<(), ControlError> {
+        self.recordable_check()?;
+        self.check_folder(true);
+        let start = match request.range {
+            PassRange::Now(_) => FramePos(self.published().position.load(Relaxed)),
+            PassRange::Punch { from, .. } => from,
+        };
+        let mut takes = Vec::new();
+        if let Err(error) = self.plan_takes(start, &mut takes) {
+            self.forget_takes(&takes);
+            return Err(error);
+        }
+        if takes.is_empty() {
+            return Err(ControlError::State("record: no track is armed".to_owned()));
+        }
+        let key = PassKey(self.fresh_key());
+        let mirror = self.open_mirror(key, &mut takes);
+        let plans = takes.iter().map(|take| take.plan.clone()).collect();
+        let mirror_since = mirror.is_opening().then(host::now);
+        self.pass = Some(RecordingPass {
+            key,
+            machine: PassMachine::new(start, mirror_since, request.name_collisions),
+            request,
+            takes,
+            mirror,
+            continuation_notice: String::new(),
+            space_warnings: [0; 2],
+            start_reading: None,
+            audio_report: None,
+            losses: ReportedLosses::default(),
+        });
+        self.running.commit.send(CommitCommand::Open { pass: key, takes: plans }).ok();
+        Ok(())
+    }
+
+    /// Adds a take to the session for every armed track, and plans its file and header. After an error `takes` has the
+    /// takes that were added.
+    fn plan_takes(&mut self, start: FramePos, takes: &mut Vec<RecordingTake>) -> Result<(), ControlError> {
+        let refusal = |reason: String| ControlError::State(format!("record: {reason}"));
+        let device_inputs = self.running.device.inputs;
+        let now = host::zoned();
+        let (pass, rate, format) = (self.session.next_pass(), self.session.rate(), self.format);
+        let mut names = self.session.taken_names();
+        names.extend(self.file_names_found.iter().map(String::as_str));
+        let armed: Vec<_> =
+            self.session.tracks().iter().filter(|track| track.armed).map(|t| (t.id(), t.inputs().to_vec())).collect();
+        let memory = spool_record(&self.running.setup.capabilities.spool);
+        for (track, inputs) in armed {
+            if let Some(missing) = inputs.iter().find(|input| device_inputs <= **input as usize) {
+                return Err(refusal(format!(
+                    "{} has {device_inputs} inputs and a track wants input {}",
+                    self.running.device.name,
+                    missing + 1
+                )));
+            }
+            if !(1..=TAKE_CHANNEL_COUNT_MAX).contains(&inputs.len()) {
+                return Err(refusal(format!(
+                    "a track has {} inputs, and a take has one or two channels",
+                    inputs.len()
+                )));
+            }
+            let channels = inputs.len() as u32;
+            let new = NewTake {
+                uuid: host::new_uuid(),
+                track,
+                pass,
+                inputs: inputs.clone(),
+                channels,
+                rate,
+                format,
+                start,
+                started: now.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string(),
+            };
+            let identity = new.uuid;
+            let id = self.session.add_take(new, &mut names).map_err(|error| refusal(error.to_string()))?;
+            self.session.set_take_spool(id, memory.clone()).map_err(|error| refusal(error.to_string()))?;
+            let Some(take) = self.session.take(id) else { continue };
+            let header = Header {
+                bext: Bext {
+                    description: format!("{} take {}", track_name(&self.session, id), take.number),
+                    originator: "Faultless".to_owned(),
+                    originator_reference: identity.simple().to_string(),
+                    date: now.strftime("%Y-%m-%d").to_string(),
+                    time: now.strftime("%H:%M:%S").to_string(),
+                    time_reference: start.0,
+                    coding_history: coding_history_line(format, rate.0, channels as u16, "Faultless; being recorded"),
+                    ..Bext::default()
+                },
+                track_name: track_name(&self.session, id),
+                ..Header::new(channels as u16, rate.0, format)
+            };
+            let key = TakeKey(self.next_key);
+            self.next_key += 1;
+            let plan = TakePlan {
+                key,
+                identity,
+                session: self.session.id,
+                path: self.folder.join(&take.file),
+                header,
+                pair: None,
+            };
+            let inputs = inputs.iter().map(|input| *input as usize).collect();
+            takes.push(RecordingTake {
+                id,
+                plan,
+                inputs,
+                lost: Frames(0),
+                finished: false,
+                trouble: None,
+                earlier_files: Vec::new(),
+                placement: Placement::default(),
+            });
+        }
+        Ok(())
+    }
+
+    /// Removes takes without a frame from the session, because their files were not created. Everything else that
+    /// happened to the session since stays.
+    pub(super) fn forget_takes(&mut self, takes: &[RecordingTake]) {
+        for take in takes {
+            self.session.forget_take(take.id).ok();
+        }
+    }
+
+    /// A number that no take and no pass of this run has.
+    fn fresh_key(&mut self) -> u64 {
+        self.next_key += 1;
+        self.next_key - 1
+    }
+
+    /// The committer has created the files of the pass, or could not.
+    pub(in crate::control) fn takes_opened(
+        &mut self,
+        key: PassKey,
+        files: Result<Vec<Arc<File>>, String>,
+        notes: Vec<String>,
+    ) {
+        for note in notes {
+            self.caution(note);
+        }
+        if self.pass.as_ref().is_none_or(|pass| pass.key != key) {
+            return;
+        }
+        let event = match files {
+            Ok(files) => Event::FilesCreated(files),
+            Err(reason) => Event::FilesRefused { reason, names_taken: self.learn_file_names() },
+        };
+        self.on_pass_event(event);
+    }
+
+    /// Forgets the takes of a pass whose files could not be created, and ends the pass.
+    pub(super) fn forget_pass(&mut self) {
+        let Some(run) = self.pass.take() else { return };
+        self.forget_takes(&run.takes);
+        self.running.mirror.send(CommitCommand::Forget { pass: run.key }).ok();
+    }
+
+    /// Reads the names of the files that are in the session's folder now. Returns whether one of them is the name of a
+    /// planned take.
+    fn learn_file_names(&mut self) -> bool {
+        let names_in = |folder: &str| disk::list(&self.folder.join(folder)).unwrap_or_default();
+        let names = names_in(AUDIO).into_iter().chain(names_in(TRASH));
+        self.file_names_found = names.map(|name| name.to_string_lossy().into_owned()).collect();
+        let found: TakenNames = self.file_names_found.iter().map(String::as_str).collect();
+        let name_of = |take: &RecordingTake| take.plan.path.file_name().map(|name| name.to_string_lossy().into_owned());
+        self.pass.iter().flat_map(|run| &run.takes).filter_map(name_of).any(|name| found.contains(&name))
+    }
+}

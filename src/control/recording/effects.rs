@@ -1,0 +1,228 @@
+//! Carries out the effects of the state machine of a pass, and observes the facts that it needs. Thread: control.
+
+use super::machine::{Effect, Ended, Event, Facts, Problem};
+use super::pass::{PassEffect, PassEvent, PassRequest};
+use crate::butler::capabilities::CapturePath;
+use crate::control::Control;
+use crate::control::mirror::PassMirror;
+use crate::control::report::Reading;
+use crate::host;
+use crate::message::disk::{ButlerCommand, PassWindows};
+use crate::message::published::NO_PASS;
+use crate::message::take::PassKey;
+use crate::message::{AudioCommand, Capture, Pass, PassRange};
+use crate::time::{Clock, FramePos, Frames};
+use std::collections::VecDeque;
+use std::fs::File;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+/// Time that a command needs to the audio thread, besides two periods. A punch-in that is nearer is not reached in time.
+const COMMAND_TIME: Duration = Duration::from_millis(20);
+
+impl Control {
+    /// Gives the pass an event and carries out what follows from it. Does nothing without a pass.
+    pub(in crate::control) fn on_pass_event(&mut self, event: PassEvent) {
+        let mut events = VecDeque::from([event]);
+        while let Some(event) = events.pop_front() {
+            let Some(run) = &mut self.pass else { return };
+            for effect in run.machine.on(event) {
+                events.extend(self.carry_out(effect));
+            }
+        }
+    }
+
+    /// Gives the pass the facts that come without an event: the time, saves, threads that have ended.
+    pub(in crate::control) fn poll_pass(&mut self) {
+        if self.pass.is_none() {
+            return;
+        }
+        if !self.running.is_alive() {
+            // Its last events: `PassEnded` is exact, the published numbers are not.
+            self.handle_audio_events();
+        }
+        let Some(facts) = self.pass_facts() else { return };
+        self.save_reported_losses(facts.now);
+        self.on_pass_event(Event::Tick(facts));
+        // After the tick: a pass whose takes are all finished is reported even if a disk thread has failed since.
+        if let Some(name) = self.running.failed_capture_thread() {
+            let event = Event::ThreadFailed(name.to_owned());
+            self.on_pass_event(event);
+        }
+    }
+
+    fn pass_facts(&self) -> Option<Facts> {
+        let run = self.pass.as_ref()?;
+        Some(Facts {
+            now: host::now(),
+            recoverable: self.recoverable_revision(),
+            tried: self.tried_revision(),
+            audio_thread_ended: (!self.running.is_alive()).then(|| self.published_end(run.start_reading.as_ref())),
+            is_mirror_finished: run.mirror.is_finished(),
+        })
+    }
+
+    /// The end of the pass as far as the audio thread has published it.
+    fn published_end(&self, start: Option<&Reading>) -> Ended {
+        let published = self.published();
+        let since = |now: u64, then: Option<u64>| now.saturating_sub(then.unwrap_or(now));
+        let recorded = published.pass_frames.load(Relaxed);
+        let frames = Frames(if recorded == NO_PASS { 0 } else { recorded });
+        let lost = since(published.frames_lost.load(Relaxed), start.map(|start| start.frames_lost));
+        let xruns = since(published.xruns.load(Relaxed), start.map(|start| start.xruns));
+        let playback_xruns = since(published.playback_xruns.load(Relaxed), start.map(|start| start.playback_xruns));
+        Ended {
+            frames,
+            lost: Frames(lost).min(frames),
+            xruns: u32::try_from(xruns).unwrap_or(u32::MAX),
+            playback_xruns: u32::try_from(playback_xruns).unwrap_or(u32::MAX),
+            began: FramePos(0),
+        }
+    }
+
+    /// Carries out an effect. Returns the event that follows at once.
+    fn carry_out(&mut self, effect: PassEffect) -> Option<PassEvent> {
+        match effect {
+            Effect::Save => {
+                self.save();
+                return Some(Event::Listed(self.session.revision()));
+            }
+            Effect::GiveUpMirror => {
+                if let Some(run) = &mut self.pass {
+                    run.mirror = PassMirror::None;
+                }
+                self.loss("mirror: its disk does not answer; recording continues without it".to_owned());
+            }
+            Effect::Prepare(files) => self.prepare_windows(files),
+            Effect::SendRecord(pass) => self.send_record(pass),
+            Effect::SendStop => self.send(AudioCommand::Stop),
+            Effect::MoveTakes(at) => self.move_takes(at),
+            Effect::Finish(ended) => self.finish_takes(&ended),
+            Effect::PlaceTakes => {
+                self.place_finished_takes();
+                self.save();
+            }
+            Effect::Notify(problem) => self.notify_problem(problem),
+            Effect::OpenAgain => {
+                let request = self.pass.as_ref().map(|run| run.request)?;
+                self.forget_pass();
+                let again = PassRequest { name_collisions: request.name_collisions + 1, ..request };
+                if let Err(error) = self.begin_pass(again) {
+                    self.save();
+                    self.loss(error.to_string());
+                }
+            }
+            Effect::Forget(reason) => {
+                self.forget_pass();
+                self.save();
+                self.loss(reason);
+            }
+            Effect::Report(ended) => {
+                if let Some(run) = self.pass.take() {
+                    let reports = self.reports.len();
+                    self.report_pass(run, &ended);
+                    self.note_pass_ended(true, reports);
+                }
+            }
+            Effect::Abandon => {
+                self.pass = None;
+                self.save();
+            }
+        }
+        None
+    }
+
+    fn notify_problem(&mut self, problem: Problem) {
+        let text = match problem {
+            Problem::NoWindows(reason) => reason,
+            Problem::Unsaved => {
+                let reason = self.save_failure();
+                format!("record: {reason}; nothing is recorded, because a crash would lose it; save first")
+            }
+            // The spool files outlive the program and name their takes.
+            Problem::ThreadFailed(name) => {
+                format!("{name}: it failed, recording has stopped; what is not in the takes is in memory, start again")
+            }
+        };
+        self.loss(text);
+    }
+
+    /// Asks the butler for the windows of the pass. In `in-place` they map `files`.
+    fn prepare_windows(&mut self, files: Vec<Arc<File>>) {
+        let in_place = self.running.setup.capture_path == CapturePath::InPlace;
+        let Some(run) = &self.pass else { return };
+        let files = if in_place { files } else { Vec::new() };
+        let takes = run.takes.iter().map(|take| take.plan.clone()).collect();
+        let (rate, mirrored) = (self.session.rate().0, run.mirror.is_active());
+        self.running.butler.send(ButlerCommand::Prepare { pass: run.key, takes, files, rate, mirrored }).ok();
+    }
+
+    /// The butler has made the windows of the pass, or could not.
+    pub(in crate::control) fn pass_ready(
+        &mut self,
+        key: PassKey,
+        windows: Result<PassWindows, String>,
+        notes: Vec<String>,
+    ) {
+        for note in notes {
+            self.caution(note);
+        }
+        let Some(run) = self.pass.as_ref().filter(|pass| pass.key == key) else { return };
+        let event = match windows {
+            Err(reason) => Event::WindowsRefused(reason),
+            Ok(windows) => {
+                let captures = windows.takes.into_iter().zip(&run.takes).map(|(windows, take)| {
+                    let input = |channel: usize| take.inputs.get(channel).copied().unwrap_or(0);
+                    Capture::new(windows, [input(0), input(1)], take.inputs.len(), take.plan.format())
+                });
+                let mut pass = Pass::new(captures.collect(), run.request.range, true);
+                pass.progress_page = Some(windows.progress_page);
+                Event::WindowsReady(Box::new(pass))
+            }
+        };
+        self.on_pass_event(event);
+    }
+
+    /// Gives the pass to the audio thread.
+    fn send_record(&mut self, pass: Box<Pass>) {
+        // The rings and the pass are new memory. Touch every page now, so that the audio thread does not fault on them.
+        crate::window::process::populate();
+        self.running.disk.commit_us_max.store(0, Relaxed);
+        self.running.disk.room_ms.iter().for_each(|room| room.store(0, Relaxed));
+        let reading = Reading::now(&self.running.published, true);
+        let Some(run) = &mut self.pass else { return };
+        run.start_reading = Some(reading);
+        let request = run.request;
+        if let (PassRange::Punch { from, .. }, Some(roll_in)) = (request.range, request.roll_in)
+            && from <= self.position_at_next_command()
+        {
+            self.wait_at(roll_in);
+        }
+        self.send(AudioCommand::Record(pass));
+    }
+
+    /// A position that the transport has not passed when the audio thread takes a command that is sent now.
+    fn position_at_next_command(&self) -> FramePos {
+        let device = &self.running.device;
+        let ahead = Frames(2 * device.period_frames as u64) + device.rate.frames(COMMAND_TIME);
+        FramePos(self.published().position.load(Relaxed)) + ahead
+    }
+
+    /// The pass began at `at`, and not where the command had assumed.
+    fn move_takes(&mut self, at: FramePos) {
+        let Some(run) = &self.pass else { return };
+        let ids: Vec<_> = run.takes.iter().flat_map(|take| take.spans(Frames(0))).map(|(id, ..)| id).collect();
+        let range = run.request.range;
+        for id in ids {
+            self.session.set_take_start(id, at).ok();
+        }
+        self.save();
+        if let PassRange::Punch { from, .. } = range {
+            let late = Clock(at.since(from).duration(self.running.device.rate));
+            self.caution(format!(
+                "punch: it began {late} after the punch-in, because the program was late; the sound up to there stays"
+            ));
+        }
+    }
+}

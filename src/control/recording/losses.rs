@@ -1,0 +1,114 @@
+//! Losses of the pass: each goes into the session's takes when it is reported, so that a kill or a power cut before the
+//! end of the pass hides none. The exact lists of the audio thread replace them at the end. Thread: control.
+
+use super::pass::RecordingPass;
+use crate::control::Control;
+use crate::message::Pass;
+use crate::message::published::NO_PASS;
+use crate::time::{FramePos, Frames};
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+/// Time between two saves of reported losses. Every loss is saved, and a card that loses frames all the time costs one
+/// save in this time.
+const SAVE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Lost ranges of a pass that are kept for display.
+const LOSSES_SHOWN: usize = 1000;
+
+/// The losses of a pass that were reported.
+#[derive(Default)]
+pub(super) struct ReportedLosses {
+    /// The first lost ranges of the timeline, for display.
+    pub(super) shown: Vec<(FramePos, Frames)>,
+    is_save_due: bool,
+    saved_at: Option<Instant>,
+}
+
+impl RecordingPass {
+    fn show_loss(&mut self, at: FramePos, frames: Frames) {
+        if self.losses.shown.len() < LOSSES_SHOWN {
+            self.losses.shown.push((at, frames));
+        }
+    }
+}
+
+impl Control {
+    /// The device has lost frames of the timeline. Returns whether frames of the pass are among them.
+    pub(in crate::control) fn device_lost(&mut self, at: FramePos, frames: Frames, cause: &str) -> bool {
+        let records = self.published().pass_frames.load(Relaxed) != NO_PASS;
+        let Some(run) = &mut self.pass else { return false };
+        if !run.machine.has_begun() {
+            // The event of the first frame is missing if the queue was full, and the start is a guess.
+            return records;
+        }
+        let start = run.machine.start();
+        let first = at.max(start);
+        let end = (at + frames).min(start + run.request.range.length_from(start));
+        if end <= first {
+            return false;
+        }
+        run.show_loss(first, end.since(first));
+        let take_count = run.takes.len();
+        for index in 0..take_count {
+            self.list_reported_loss(index, FramePos(first.since(start).0), end.since(first), cause);
+        }
+        true
+    }
+
+    /// A take had no window for frames from frame `at` of the pass on.
+    pub(in crate::control) fn take_lost(&mut self, capture: usize, at: FramePos, frames: Frames) {
+        let Some(run) = &mut self.pass else { return };
+        run.show_loss(run.machine.start() + Frames(at.0), frames);
+        self.list_reported_loss(capture, at, frames, "overrun");
+    }
+
+    fn list_reported_loss(&mut self, capture: usize, at: FramePos, frames: Frames, cause: &str) {
+        let Some(run) = &mut self.pass else { return };
+        run.losses.is_save_due = true;
+        let Some(take) = run.takes.get_mut(capture) else { return };
+        take.lost += frames;
+        for (id, from, to) in take.spans(Frames(u64::MAX)) {
+            let (first, end) = (at.max(from), (at + frames).min(to));
+            if first < end {
+                self.session.list_loss(id, FramePos(first.since(from).0), end.since(first), cause).ok();
+            }
+        }
+    }
+
+    /// Saves the reported losses.
+    pub(super) fn save_reported_losses(&mut self, now: Instant) {
+        let Some(run) = &mut self.pass else { return };
+        let losses = &mut run.losses;
+        let is_early = losses.saved_at.is_some_and(|at| now.duration_since(at) < SAVE_INTERVAL);
+        if losses.is_save_due && !is_early {
+            (losses.is_save_due, losses.saved_at) = (false, Some(now));
+            self.save();
+        }
+    }
+
+    /// Writes the losses of a pass that has ended into the session's takes, in place of the reported ones.
+    pub(super) fn list_losses(&mut self, pass: &Pass) {
+        let Some(run) = &self.pass else { return };
+        for (take, capture) in run.takes.iter().zip(&pass.captures) {
+            let spans = take.spans(pass.frames);
+            for (id, ..) in &spans {
+                self.session.clear_losses(*id).ok();
+            }
+            for log in [&pass.losses, &capture.losses] {
+                let marks = log.marks();
+                for mark in &marks {
+                    let cause = mark.cause.map_or_else(|| "overrun".to_owned(), |cause| cause.to_string());
+                    for (id, from, to) in &spans {
+                        let (at, end) = (mark.at.max(*from), (mark.at + mark.frames).min(*to));
+                        if at < end {
+                            self.session.add_loss(*id, FramePos(at.since(*from).0), end.since(at), &cause).ok();
+                        }
+                    }
+                }
+                let unlisted = log.count().saturating_sub(marks.len());
+                self.session.add_unlisted_losses(take.id, unlisted as u64).ok();
+            }
+        }
+    }
+}
