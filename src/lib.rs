@@ -6,8 +6,9 @@
 //! `--capture-path in-place` a disk can delay it too. The butler supplies and collects the windows of recording tracks, the read-ahead those of
 //! playing tracks; the committer and the mirror's committer write takes. The watcher samples residency, a session
 //! saver writes `session.json`, flight writes `events.jsonl`, and three threads (peaks-build, peaks-live, peaks-read)
-//! make and load waveforms. Control and the front end run on the main thread. Whatever could make that thread wait
-//! (opening a session, listing devices, asking for free space) has a thread of its own for the one question.
+//! make and load waveforms. Under a window, control has a thread of its own ([`app::handle`]); the window is the main
+//! thread, and neither waits for the other. In the other modes control is the main thread. Whatever could make control
+//! wait (opening a session, listing devices, asking for free space) has a thread of its own for the one question.
 //!
 //! `ARCHITECTURE.md` has the table: which thread owns what, and what it may wait for. [`threads`] starts the threads
 //! that serve the device.

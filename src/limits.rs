@@ -4,8 +4,7 @@
 //! the numbers promise each other: change a number, and the build fails with the promise that it breaks.
 //!
 //! Every ring to or from the audio thread has its capacity here. The other channels have theirs here or beside their
-//! code. Some channels are unbounded, because their senders bound them: `app::opener`, `app::jobs` and `app::settings` have
-//! one message for each step of the user, or each step of a job.
+//! code, with what happens when they are full.
 
 /// Bytes of a memory page. At start the program checks that the kernel uses the same size
 /// ([`crate::window::page_bytes_check`]).

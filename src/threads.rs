@@ -328,6 +328,12 @@ impl Threads {
         self.late_events.pop_front().or_else(|| self.audio_events.pop().ok())
     }
 
+    /// The queue of the disk threads' events, for a caller that waits for one and takes it by
+    /// [`Threads::next_disk_event`].
+    pub fn disk_event_queue(&self) -> &Receiver<DiskEvent> {
+        &self.disk_events
+    }
+
     /// The next event of a disk thread.
     pub fn next_disk_event(&mut self) -> Option<DiskEvent> {
         self.late_disk_events.pop_front().or_else(|| self.disk_events.try_recv().ok())

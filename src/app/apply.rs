@@ -6,7 +6,7 @@
 use super::build_snapshot::TransportRequests;
 use super::command::Command;
 use super::jobs::{ExportRequest, StressRequest};
-use super::settings::Settings;
+use super::settings_change::SettingsChange;
 use super::{App, OpenState};
 use crate::control::edit::Edit;
 use crate::control::{Control, ControlError, Severity};
@@ -22,7 +22,7 @@ impl App {
     /// Carries out a command. A command that is refused posts a notice; a command that needs a session and a device
     /// does nothing while none is open.
     pub fn apply(&mut self, command: Command) {
-        self.needs_repaint = true;
+        self.changed = true;
         if let Err(error) = self.carry_out(command) {
             self.notify(Severity::Caution, error.to_string());
         }
@@ -88,10 +88,9 @@ impl App {
                 self.reopen();
             }
             Command::RescanDevices => self.opener.list(),
-            Command::SetOverflowFolder(folder) => {
-                self.apply_settings(Settings { overflow: Some(folder), ..(*self.settings).clone() });
-            }
-            Command::Settings(settings) => self.apply_settings(*settings),
+            Command::SetOverflowFolder(folder) => self.apply_settings([SettingsChange::Overflow(Some(folder))]),
+            Command::Settings(changes) => self.apply_settings(changes),
+            Command::Notice(severity, text) => self.notify(severity, text),
             Command::Export(request) => self.export(*request),
             Command::CancelExport => self.jobs.cancel_export(),
             Command::Doctor => {
@@ -192,8 +191,13 @@ impl App {
         self.acknowledge_losses();
     }
 
-    /// Stores new settings. Format, input monitoring, mirror and overflow folder also change the open session at once.
-    fn apply_settings(&mut self, settings: Settings) {
+    /// Stores changed settings. Format, input monitoring, mirror and overflow folder also change the open session at
+    /// once.
+    fn apply_settings(&mut self, changes: impl IntoIterator<Item = SettingsChange>) {
+        let mut settings = (*self.settings).clone();
+        for change in changes {
+            settings.apply(change);
+        }
         let settings = settings.clamped();
         if let OpenState::Open(control) = &mut self.state {
             if settings.format != self.settings.format && control.format() != settings.format {

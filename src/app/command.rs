@@ -1,10 +1,11 @@
 //! Commands: everything that a front end can ask the app to do. Thread: control.
 //!
 //! A widget pushes a command and [`super::App::apply`] carries it out. A command that the present state does not allow
-//! changes nothing and posts a notice.
+//! changes nothing and posts a notice. A command is a plain value without references, so it can travel between threads.
 
 use super::jobs::{ExportRequest, StressRequest};
-use super::settings::Settings;
+use super::settings_change::SettingsChange;
+use crate::control::Severity;
 use crate::control::edit::Edit;
 use crate::time::FramePos;
 use std::path::PathBuf;
@@ -50,8 +51,8 @@ pub enum Command {
     Reopen,
     /// List the sound devices again.
     RescanDevices,
-    /// Store these settings. Settings of the device and of memory take effect with the next [`Command::Reopen`].
-    Settings(Box<Settings>),
+    /// Change these settings. Settings of the device and of memory take effect with the next [`Command::Reopen`].
+    Settings(Vec<SettingsChange>),
     /// Let takes continue in this folder when their disk is full or fails, from now on. Audio that already waits in
     /// memory for such a disk goes there too.
     SetOverflowFolder(PathBuf),
@@ -69,4 +70,6 @@ pub enum Command {
     OpenExportFolder(PathBuf),
     /// Mark all notices as seen and end the alarm for losses.
     Acknowledge,
+    /// Show a notice of the front end and record it as an event of the session.
+    Notice(Severity, String),
 }

@@ -3,11 +3,12 @@
 
 use super::Wake;
 use crate::file_system::{free_bytes, mount_of};
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use crate::mailbox::{Mailbox, Poster, mailbox};
+use crossbeam_channel::RecvTimeoutError;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::Mutex;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const READ_INTERVAL: Duration = Duration::from_secs(3);
 
@@ -16,14 +17,15 @@ type FreeSpace = Option<(u64, String)>;
 
 /// Control's side of the thread.
 pub(super) struct DiskWatch {
-    folders: Sender<Option<PathBuf>>,
+    /// The folder to watch. Only the newest one counts, because the disk of an earlier one may hang.
+    folders: Poster<Option<PathBuf>>,
     latest: Arc<Mutex<FreeSpace>>,
 }
 
 impl DiskWatch {
     /// Starts the thread. It waits until [`DiskWatch::watch`] names a folder.
     pub(super) fn start(wake: Wake) -> DiskWatch {
-        let (folders, received) = bounded(8);
+        let (folders, received) = mailbox();
         let latest = Arc::new(Mutex::new(None));
         let shared = Arc::clone(&latest);
         let thread =
@@ -34,7 +36,7 @@ impl DiskWatch {
 
     /// Watches the disk of this folder from now on.
     pub(super) fn watch(&self, folder: Option<PathBuf>) {
-        self.folders.try_send(folder).ok();
+        self.folders.post(folder);
     }
 
     /// The last reading. It does not wait: while the thread writes a new reading, the answer is `None`.
@@ -43,15 +45,10 @@ impl DiskWatch {
     }
 }
 
-fn run(folders: &Receiver<Option<PathBuf>>, latest: &Mutex<FreeSpace>, wake: &Wake) {
+fn run(folders: &Mailbox<Option<PathBuf>>, latest: &Mutex<FreeSpace>, wake: &Wake) {
     let mut folder: Option<PathBuf> = None;
     loop {
-        let next = if folder.is_some() {
-            folders.recv_timeout(READ_INTERVAL)
-        } else {
-            folders.recv().map_err(|_| RecvTimeoutError::Disconnected)
-        };
-        match next {
+        match folders.take(folder.is_some().then(|| Instant::now() + READ_INTERVAL)) {
             Ok(next) => folder = next,
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return,

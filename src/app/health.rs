@@ -69,6 +69,7 @@ pub(super) fn health(input: &HealthInput<'_>) -> Health {
         }
         Stage::NoDevice { reason } => return alone(Severity::Loss, "No device.", reason),
         Stage::ReadOnly(reason) => return alone(Severity::Caution, "Only to be played.", reason),
+        Stage::Failed { reason } => return failed(reason),
         Stage::Open => {}
     }
     loss(input, &make).or_else(|| caution(input, &make)).unwrap_or_else(|| {
@@ -78,6 +79,17 @@ pub(super) fn health(input: &HealthInput<'_>) -> Health {
         };
         make(Severity::Info, head, None)
     })
+}
+
+/// The status line after control has failed.
+pub(super) fn failed(reason: &str) -> Health {
+    Health {
+        severity: Severity::Loss,
+        head: "The recorder has failed.".to_owned(),
+        parts: Vec::new(),
+        advice: Some(format!("{reason}. What was recorded is kept: close the window and start again")),
+        safety: Vec::new(),
+    }
 }
 
 type MakeHealth<'a> = dyn Fn(Severity, &str, Option<String>) -> Health + 'a;

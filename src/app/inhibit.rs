@@ -35,7 +35,9 @@ impl Inhibitor {
             let thread = std::thread::Builder::new().name("inhibit".to_owned()).spawn(move || {
                 sender.send(request_lock().map_err(|error| error.to_string())).ok();
             });
-            drop(thread);
+            if let Err(error) = thread {
+                self.problem = Some(format!("inhibit thread: cannot be started: {error}"));
+            }
             self.answer = Some(answer);
         }
     }

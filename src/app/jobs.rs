@@ -10,9 +10,10 @@ use crate::export::{self, ExportOptions};
 use crate::format::TakeFormat;
 use crate::session::{Session, TrackId};
 use crate::time::FramePos;
-use crossbeam_channel::{Receiver, Sender, unbounded};
+use crossbeam_channel::{Receiver, Sender, bounded};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -73,15 +74,59 @@ pub struct StressView {
 /// The doctor's findings: `None` before the first examination, `Some(None)` during one.
 pub type DoctorView = Option<Option<Arc<Vec<Finding>>>>;
 
+/// Messages that may wait for control. A report of progress that finds no place is dropped, because a later one replaces
+/// it. Any other message waits on its job's thread, so none is lost.
+const EVENTS_MAX: usize = 64;
+
+/// The kinds of jobs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Job {
+    Export,
+    Doctor,
+    Stress,
+    OpenFolder,
+}
+
+impl Job {
+    /// The name of its thread.
+    fn name(self) -> &'static str {
+        match self {
+            Job::Export => "export",
+            Job::Doctor => "doctor",
+            Job::Stress => "stress",
+            Job::OpenFolder => "open",
+        }
+    }
+
+    /// The last message of a job that failed for `reason`.
+    fn failed(self, reason: &str) -> JobEvent {
+        let reason = format!("{} thread: {reason}", self.name());
+        match self {
+            Job::Export => JobEvent::Exported(Err(reason)),
+            Job::Doctor => JobEvent::DoctorFailed(reason),
+            Job::Stress => JobEvent::StressEnded(Err(reason)),
+            Job::OpenFolder => JobEvent::Notice(Severity::Info, reason),
+        }
+    }
+}
+
 /// A message from a job's thread.
 enum JobEvent {
     ExportProgress { fraction: f32, file: String },
     Exported(Result<Arc<Vec<PathBuf>>, String>),
     DoctorDone(Vec<Finding>),
+    DoctorFailed(String),
     StressProgress { fraction: f32, doing: String },
     StressRow(Box<Row>),
     StressEnded(Result<(), String>),
     Notice(Severity, String),
+}
+
+impl JobEvent {
+    /// Whether a later message replaces this one.
+    fn is_progress(&self) -> bool {
+        matches!(self, JobEvent::ExportProgress { .. } | JobEvent::StressProgress { .. })
+    }
 }
 
 /// The jobs that run now, and the results of the last ones.
@@ -89,6 +134,8 @@ pub(super) struct Jobs {
     wake: Wake,
     sender: Sender<JobEvent>,
     events: Receiver<JobEvent>,
+    /// The messages of jobs that could not be started, at most one of each kind.
+    not_started: Vec<JobEvent>,
     export: ExportView,
     stress: StressView,
     doctor: DoctorView,
@@ -105,11 +152,12 @@ impl Drop for Jobs {
 
 impl Jobs {
     pub(super) fn new(wake: Wake) -> Jobs {
-        let (sender, events) = unbounded();
+        let (sender, events) = bounded(EVENTS_MAX);
         Jobs {
             wake,
             sender,
             events,
+            not_started: Vec::new(),
             export: ExportView::default(),
             stress: StressView::default(),
             doctor: None,
@@ -143,7 +191,7 @@ impl Jobs {
     /// Takes the messages of all jobs. Returns notices for the user.
     pub(super) fn poll(&mut self) -> Vec<(Severity, String)> {
         let mut notices = Vec::new();
-        while let Ok(event) = self.events.try_recv() {
+        while let Some(event) = self.not_started.pop().or_else(|| self.events.try_recv().ok()) {
             match event {
                 JobEvent::ExportProgress { fraction, file } => {
                     (self.export.progress, self.export.file) = (Some(fraction), file);
@@ -156,6 +204,10 @@ impl Jobs {
                     self.export = ExportView { ended: Some(ended), ..ExportView::default() };
                 }
                 JobEvent::DoctorDone(findings) => self.doctor = Some(Some(Arc::new(findings))),
+                JobEvent::DoctorFailed(reason) => {
+                    self.doctor = None;
+                    notices.push((Severity::Caution, reason));
+                }
                 JobEvent::StressProgress { fraction, doing } => {
                     (self.stress.progress, self.stress.doing) = (Some(fraction), doing);
                 }
@@ -170,18 +222,26 @@ impl Jobs {
         notices
     }
 
-    fn spawn(&self, name: &str, work: impl FnOnce(&dyn Fn(JobEvent)) + Send + 'static) {
+    /// Starts a job. A job that panics, or for which the system gives no thread, ends with a message too. Otherwise the
+    /// app would wait for it and could not be closed.
+    fn spawn(&mut self, job: Job, work: impl FnOnce(&dyn Fn(JobEvent)) + Send + 'static) {
         let (sender, wake) = (self.sender.clone(), Arc::clone(&self.wake));
-        let spawned = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
-            work(&|event| {
-                sender.send(event).ok();
+        let spawned = std::thread::Builder::new().name(job.name().to_owned()).spawn(move || {
+            let send = |event: JobEvent| {
+                if event.is_progress() {
+                    sender.try_send(event).ok();
+                } else {
+                    sender.send(event).ok();
+                }
                 wake();
-            });
+            };
+            if catch_unwind(AssertUnwindSafe(|| work(&send))).is_err() {
+                send(job.failed("it failed"));
+            }
         });
         if let Err(error) = spawned {
-            self.sender
-                .send(JobEvent::Notice(Severity::Caution, format!("{name} thread: cannot be started: {error}")))
-                .ok();
+            self.not_started.push(job.failed(&format!("cannot be started: {error}")));
+            (self.wake)();
         }
     }
 
@@ -192,7 +252,7 @@ impl Jobs {
         self.export = ExportView { progress: Some(0.0), ..ExportView::default() };
         self.cancel_export = Arc::default();
         let cancel = Arc::clone(&self.cancel_export);
-        self.spawn("export", move |send| {
+        self.spawn(Job::Export, move |send| {
             let options = options(&request, folder, &session);
             let mut last = -1.0_f32;
             let mut progress = |now: export::Progress<'_>| {
@@ -226,7 +286,7 @@ impl Jobs {
             return;
         }
         self.doctor = Some(None);
-        self.spawn("doctor", move |send| send(JobEvent::DoctorDone(doctor::examine(&folder, tracks, rate, format))));
+        self.spawn(Job::Doctor, move |send| send(JobEvent::DoctorDone(doctor::examine(&folder, tracks, rate, format))));
     }
 
     /// Starts the stress test as a process of its own. The process limits its own memory and moves itself into a
@@ -240,7 +300,7 @@ impl Jobs {
         self.stress_keep_alive = Arc::default();
         let keep_alive = Arc::clone(&self.stress_keep_alive);
         let scratch = base.join("Stress test");
-        self.spawn("stress", move |send| {
+        self.spawn(Job::Stress, move |send| {
             let program = program.unwrap_or_else(|| PathBuf::from("/proc/self/exe"));
             let ended = stress(&program, &request, &scratch, period, &keep_alive, send);
             send(JobEvent::StressEnded(ended));
@@ -251,8 +311,8 @@ impl Jobs {
         self.stress_keep_alive.release();
     }
 
-    pub(super) fn open_folder(&self, folder: PathBuf) {
-        self.spawn("open", move |send| {
+    pub(super) fn open_folder(&mut self, folder: PathBuf) {
+        self.spawn(Job::OpenFolder, move |send| {
             if let Err(error) = open::that(&folder) {
                 send(JobEvent::Notice(
                     Severity::Info,
@@ -365,4 +425,51 @@ fn stress(
     }
     let last = output.lines().last().and_then(|line| line.strip_prefix("faultless: ")).map(str::to_owned);
     Err(last.unwrap_or_else(|| format!("stress test: it ended without a sheet ({status})")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::{Duration, Instant};
+
+    fn poll_until(jobs: &mut Jobs, so: impl Fn(&Jobs) -> bool) -> Vec<(Severity, String)> {
+        let (mut notices, deadline) = (Vec::new(), Instant::now() + Duration::from_secs(20));
+        while !so(jobs) {
+            assert!(Instant::now() < deadline, "the job does not end");
+            notices.extend(jobs.poll());
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        notices
+    }
+
+    #[test]
+    fn a_job_that_panics_ends_with_a_message() {
+        let mut jobs = Jobs::new(Arc::new(|| ()));
+        jobs.export.progress = Some(0.0);
+        jobs.spawn(Job::Export, |_| std::panic::resume_unwind(Box::new("as intended")));
+        let notices = poll_until(&mut jobs, |jobs| !jobs.is_exporting());
+        assert!(notices[0].1.contains("export thread: it failed"), "{notices:?}");
+        jobs.doctor = Some(None);
+        jobs.spawn(Job::Doctor, |_| std::panic::resume_unwind(Box::new("as intended")));
+        poll_until(&mut jobs, |jobs| !jobs.is_busy());
+        assert_eq!(jobs.doctor, None, "it can be asked again");
+    }
+
+    #[test]
+    fn progress_that_nobody_takes_is_dropped_and_results_are_not() {
+        let mut jobs = Jobs::new(Arc::new(|| ()));
+        jobs.export.progress = Some(0.0);
+        let (filled, is_filled) = bounded(0);
+        jobs.spawn(Job::Export, move |send| {
+            for _ in 0..10 * EVENTS_MAX {
+                send(JobEvent::ExportProgress { fraction: 0.5, file: String::new() });
+            }
+            filled.send(()).ok();
+            send(JobEvent::Exported(Ok(Arc::default())));
+        });
+        assert_eq!(is_filled.recv_timeout(Duration::from_secs(20)), Ok(()), "a full queue holds up no job");
+        assert_eq!(jobs.events.len(), EVENTS_MAX);
+        poll_until(&mut jobs, |jobs| !jobs.is_exporting());
+        assert!(matches!(&jobs.export.ended, Some(Ok(files)) if files.is_empty()));
+    }
 }

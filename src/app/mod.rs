@@ -1,23 +1,24 @@
 //! The state behind the GUI: the open session and device, settings, jobs and notices. Thread: control.
 //!
-//! Commands come in ([`App::apply`]), snapshots go out ([`App::snapshot`]). [`App::start`] waits for the settings file,
-//! and the drop of the app for its last save. Other work that can wait for a disk, a driver or a bus has a thread of its
-//! own, and [`App::poll`] collects its results.
+//! A front end has an [`AppHandle`](handle::AppHandle), and the thread control owns the [`App`]. Commands come in
+//! ([`App::apply`]), snapshots go out ([`App::snapshot`]). Both are plain values. Work that can wait for a disk, a driver
+//! or a bus has a thread of its own, and [`App::poll`] collects its results. Only the drop of the app waits, for the last
+//! save of the settings.
 
 mod apply;
 mod build_snapshot;
 pub mod command;
 mod disk_watch;
+pub mod handle;
 mod health;
 mod inhibit;
-mod input_watch;
 pub mod jobs;
 pub mod naming;
 mod opener;
 mod past_events;
 pub mod report;
 pub mod settings;
-pub mod shared_app;
+pub mod settings_change;
 pub mod snapshot;
 pub mod waves;
 
@@ -25,21 +26,23 @@ use crate::app::snapshot::{EventEntry, Snapshot, Stage};
 use crate::butler::capabilities::CapturePath;
 use crate::control::{Control, Notice, Severity};
 use crate::message::Motion;
+use crate::message::disk::DiskEvent;
+use crate::message::published::Published;
 use crate::peaks::PeakStore;
 use crate::residency::watcher::Watcher;
 use crate::session::session_file;
 use build_snapshot::{SessionInfo, TransportRequests};
+use crossbeam_channel::Receiver;
 use disk_watch::DiskWatch;
 use inhibit::Inhibitor;
-use input_watch::InputWatch;
 use jobs::Jobs;
 use opener::{OpenRequest, Opener, OpenerEvent};
 use settings::{Settings, SettingsStore};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-/// Wakes the front end. Any thread calls it when there is something new to show.
+/// Wakes another thread: control when a task has a result, the front end when there is something new to show.
 pub type Wake = Arc<dyn Fn() + Send + Sync>;
 
 /// How to start an app. The settings decide every field that is `None`.
@@ -55,6 +58,7 @@ pub struct Options {
     pub config: Option<PathBuf>,
     /// The folder for new sessions.
     pub sessions: Option<PathBuf>,
+    /// Wakes the front end. A thread of its own calls it, so it may wait.
     pub wake: Option<Wake>,
     /// The program that runs the stress test; `None`: this one. Tests set it.
     pub program: Option<PathBuf>,
@@ -75,15 +79,6 @@ pub struct DeviceWish {
     pub signal: Option<String>,
 }
 
-/// Tells the front end how soon to draw again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Repaint {
-    /// Nothing moves. [`Wake`] is called when something does.
-    Never,
-    /// Something moves: draw the next frame.
-    Moving,
-}
-
 /// Data that the front end reads in place, because a snapshot of it would be too large.
 #[derive(Default)]
 pub struct LiveSources<'a> {
@@ -102,6 +97,18 @@ enum OpenState {
 /// Notices that are kept for the Events panel.
 const NOTICES_MAX: usize = 500;
 
+/// Interval of polls while a pass is being prepared. Its steps wait for each other.
+const PREPARING_POLL: Duration = Duration::from_millis(5);
+/// Interval of polls while something moves.
+const MOVING_POLL: Duration = Duration::from_millis(20);
+/// Interval of polls while a session is open and nothing moves: somebody may play, the device may go.
+const IDLE_POLL: Duration = Duration::from_millis(150);
+
+/// RMS above which an input counts as sounding; full scale is 1.0. Below it a meter shows nothing.
+const AUDIBLE_RMS: f32 = 1e-3;
+/// Time for which an input counts as sounding after it was last loud.
+const AUDIBLE_HOLD: Duration = Duration::from_millis(300);
+
 /// The open session and device with everything around them.
 pub struct App {
     state: OpenState,
@@ -116,59 +123,67 @@ pub struct App {
     jobs: Jobs,
     disk_watch: DiskWatch,
     inhibitor: Inhibitor,
-    input_watch: InputWatch,
+    /// When an input was loud last.
+    heard_at: Option<Instant>,
     devices: Arc<Vec<crate::device::Listed>>,
     /// To be opened as soon as the session that is open now is closed.
     next_open: Option<OpenRequest>,
     transport: TransportRequests,
     session_info: SessionInfo,
     closing: bool,
-    needs_repaint: bool,
+    /// Whether something has changed since the last call of [`App::take_changed`].
+    changed: bool,
     save_to_announce: Option<u64>,
 }
 
 impl App {
-    /// Reads the settings and begins to open a session and a device. It waits only for the settings file, which is
-    /// small.
-    pub fn start(options: Options) -> App {
-        let (settings_store, settings, note) = SettingsStore::load(options.config.clone());
-        let wake: Wake = options.wake.clone().unwrap_or_else(|| Arc::new(|| {}));
+    /// Begins to open a session and a device. `wake` is called when [`App::poll`] has something to collect. `settings`:
+    /// the settings, their file, and a note for the user.
+    fn start(options: Options, wake: Wake, settings: (SettingsStore, Arc<Settings>, Option<String>)) -> App {
+        let (settings_store, settings, note) = settings;
         let mut app = App {
             state: OpenState::Empty(Stage::Opening),
             opener: Opener::new(Arc::clone(&wake)),
             settings_store,
-            settings: Arc::new(settings),
+            settings,
             notices: Arc::default(),
             earlier: Arc::default(),
             started: Instant::now(),
             jobs: Jobs::new(Arc::clone(&wake)),
-            disk_watch: DiskWatch::start(Arc::clone(&wake)),
+            disk_watch: DiskWatch::start(wake),
             inhibitor: Inhibitor::default(),
-            input_watch: InputWatch::start(wake),
+            heard_at: None,
             devices: Arc::default(),
             next_open: None,
             transport: TransportRequests::default(),
             session_info: SessionInfo::default(),
             closing: false,
-            needs_repaint: true,
+            changed: true,
             save_to_announce: None,
             options,
         };
         if let Some(note) = note {
             app.notify(Severity::Caution, note);
         }
-        let folder =
-            app.options.session.clone().or_else(|| app.settings.last_session.clone().filter(|path| path.exists()));
-        app.open(folder);
+        match app.options.session.clone() {
+            Some(folder) => app.open(Some(folder)),
+            None => app.open_with(app.settings.last_session.clone(), true),
+        }
         app
     }
 
     /// Opens the session in `folder`, or a new one, as soon as the one that is open now is closed.
     fn open(&mut self, folder: Option<PathBuf>) {
+        self.open_with(folder, false);
+    }
+
+    /// `may_be_missing`: whether a new session is made if the folder is not there.
+    fn open_with(&mut self, folder: Option<PathBuf>, may_be_missing: bool) {
         let named = self.options.session.is_some() || folder.is_some();
         self.next_open = Some(OpenRequest {
             folder,
             named,
+            may_be_missing,
             settings: Arc::clone(&self.settings),
             device: self.options.device.clone(),
             capture_path: self.options.capture_path,
@@ -188,7 +203,6 @@ impl App {
         {
             let stage = if self.closing { Stage::Closing } else { Stage::Opening };
             if let OpenState::Open(control) = std::mem::replace(&mut self.state, OpenState::Empty(stage)) {
-                self.input_watch.watch(None);
                 self.session_info.keep_session(&control);
                 // A session that is reopened with another device must not be removed, even if it is untouched.
                 let again = self
@@ -208,10 +222,10 @@ impl App {
         }
     }
 
-    /// Collects the results of all threads. Call it before drawing and after a wake. It does not wait.
+    /// Collects the results of all threads. Call it after a wake and after [`App::poll_interval`]. It does not wait.
     pub fn poll(&mut self) {
         while let Some(event) = self.opener.next_event() {
-            self.needs_repaint = true;
+            self.changed = true;
             self.handle_opener_event(event);
         }
         self.poll_control();
@@ -255,7 +269,7 @@ impl App {
             notices.push(Notice { severity: report.severity(), text });
         }
         while let Some(event) = control.take_event() {
-            self.needs_repaint = true;
+            self.changed = true;
             push(&mut self.notices, past_events::unannounced(&event, self.started.elapsed()));
         }
         match control.published().motion() {
@@ -295,7 +309,6 @@ impl App {
         control.set_mirror(self.settings.mirror.as_deref());
         control.set_overflow(self.settings.overflow.as_deref());
         self.session_info = SessionInfo::new(&mut control, title, read_only, is_new, base);
-        self.input_watch.watch(Some(Arc::clone(&control.running().published)));
         self.disk_watch.watch(Some(control.folder().to_path_buf()));
         self.transport = TransportRequests::default();
         self.earlier = Arc::new(past_events::earlier(&control.events()));
@@ -320,6 +333,7 @@ impl App {
         self.state = OpenState::Empty(failed.stage);
     }
 
+    /// Stores the settings with a change.
     fn change_settings(&mut self, change: impl FnOnce(&mut Settings)) {
         let mut settings = (*self.settings).clone();
         change(&mut settings);
@@ -338,7 +352,7 @@ impl App {
     }
 
     fn push_notice(&mut self, notice: Notice) {
-        self.needs_repaint = true;
+        self.changed = true;
         let entry = EventEntry {
             at: self.started.elapsed(),
             clock: jiff::Zoned::now().strftime("%H:%M:%S").to_string(),
@@ -373,26 +387,59 @@ impl App {
             && self.settings_store.is_saved()
     }
 
-    /// Whether [`App::shutdown`] was called.
-    pub fn is_closing(&self) -> bool {
-        self.closing
-    }
-
-    /// How soon to draw again. Resets the mark that something new came.
-    pub fn wants_repaint(&mut self) -> Repaint {
+    /// Whether something moves on the screen without further changes: the playhead, a meter, the progress of a task.
+    fn moves(&mut self) -> bool {
         let moves = match &self.state {
             OpenState::Open(control) => {
+                if is_audible(control.published()) {
+                    self.heard_at = Some(Instant::now());
+                }
                 control.is_recording()
                     || control.published().motion() != Motion::Stopped
-                    || self.input_watch.is_audible()
                     || control.is_device_gone()
+                    || self.heard_at.is_some_and(|at| at.elapsed() < AUDIBLE_HOLD)
             }
             OpenState::Empty(_) => self.opener.is_busy(),
         };
-        if std::mem::take(&mut self.needs_repaint) || moves || self.jobs.is_busy() {
-            Repaint::Moving
-        } else {
-            Repaint::Never
+        moves || self.jobs.is_busy()
+    }
+
+    /// Whether something has changed since the last call.
+    fn take_changed(&mut self) -> bool {
+        std::mem::take(&mut self.changed)
+    }
+
+    /// Time until the next poll, if nothing else asks for one; `None`: whatever happens next wakes control.
+    fn poll_interval(&self) -> Option<Duration> {
+        match &self.state {
+            OpenState::Open(control) => Some(match control.pass_status() {
+                Some(pass) if !pass.has_begun() => PREPARING_POLL,
+                Some(_) => MOVING_POLL,
+                None if control.published().motion() != Motion::Stopped || control.is_device_gone() => MOVING_POLL,
+                None if self.heard_at.is_some_and(|at| at.elapsed() < AUDIBLE_HOLD) => MOVING_POLL,
+                None => IDLE_POLL,
+            }),
+            OpenState::Empty(_) => self.closing.then_some(MOVING_POLL),
+        }
+    }
+
+    /// The events of the disk threads of the open session. Control wakes when there is one.
+    fn disk_events(&self) -> Option<&Receiver<DiskEvent>> {
+        match &self.state {
+            OpenState::Open(control) => Some(control.running().disk_event_queue()),
+            OpenState::Empty(_) => None,
+        }
+    }
+
+    fn notices(&self) -> Arc<Vec<EventEntry>> {
+        Arc::clone(&self.notices)
+    }
+
+    /// Takes the open session out of an app that has failed.
+    fn take_control(&mut self) -> Option<Box<Control>> {
+        match std::mem::replace(&mut self.state, OpenState::Empty(Stage::Closing)) {
+            OpenState::Open(control) => Some(control),
+            OpenState::Empty(_) => None,
         }
     }
 
@@ -408,6 +455,11 @@ impl App {
     pub fn snapshot(&mut self) -> Snapshot {
         self.build_snapshot()
     }
+}
+
+/// Whether an input sounds now.
+fn is_audible(published: &Published) -> bool {
+    published.inputs.iter().any(|cell| cell.rms() > AUDIBLE_RMS)
 }
 
 /// Appends an entry and drops the oldest above [`NOTICES_MAX`].

@@ -8,13 +8,14 @@ use super::{DeviceWish, Wake, versions};
 use crate::butler::capabilities::CapturePath;
 use crate::control::report::Reading;
 use crate::control::setup::{self, DeviceRequest, UserLimits};
-use crate::control::{Control, ControlError, Notice, Purpose, Setup};
+use crate::control::{Control, ControlError, Notice, Purpose, Setup, Severity};
 use crate::device::signal::Signal;
 use crate::device::{Listed, is_virtual, list};
 use crate::session::Session;
 use crate::session::session_file::{SessionError, open_read_only, restore};
 use crate::time::SampleRate;
-use crossbeam_channel::{Receiver, Sender, unbounded};
+use crossbeam_channel::{Receiver, Sender, bounded};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -25,6 +26,8 @@ pub(super) struct OpenRequest {
     /// Whether the user named the session. The last session is opened without being named; a new one replaces it if it
     /// cannot be opened.
     pub(super) named: bool,
+    /// Whether a folder that is not there counts as none. So it is with the last session, which the settings name.
+    pub(super) may_be_missing: bool,
     pub(super) settings: Arc<Settings>,
     pub(super) device: Option<DeviceWish>,
     pub(super) capture_path: Option<CapturePath>,
@@ -64,33 +67,85 @@ pub(super) struct Failed {
     pub(super) session: Option<Arc<Session>>,
 }
 
+/// Results that may wait for control. A task whose result finds no place waits on its own thread, so none is lost.
+const EVENTS_MAX: usize = 8;
+
+/// The kinds of tasks. At most one listing runs at a time, and at most one of the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Task {
+    Open,
+    Close,
+    Restore,
+    List,
+}
+
+impl Task {
+    /// The name of its thread.
+    fn name(self) -> &'static str {
+        match self {
+            Task::Open => "opener",
+            Task::Close => "closer",
+            Task::Restore => "restore",
+            Task::List => "lister",
+        }
+    }
+
+    /// The result of a task that failed for `reason`.
+    fn failed(self, reason: &str) -> OpenerEvent {
+        let reason = format!("{} thread: {reason}", self.name());
+        match self {
+            Task::Open => {
+                let stage = Stage::NoDevice { reason: reason.clone() };
+                OpenerEvent::Failed(Failed { reason, stage, folder: PathBuf::new(), session: None })
+            }
+            Task::Close => OpenerEvent::Closed(vec![Notice { severity: Severity::Loss, text: reason }]),
+            Task::Restore => OpenerEvent::Restored(Err(reason)),
+            Task::List => OpenerEvent::Listed(Vec::new()),
+        }
+    }
+}
+
 /// Starts the tasks and receives their results.
 pub(super) struct Opener {
     wake: Wake,
-    sender: Sender<OpenerEvent>,
-    events: Receiver<OpenerEvent>,
-    busy: usize,
+    sender: Sender<(Task, OpenerEvent)>,
+    events: Receiver<(Task, OpenerEvent)>,
+    /// The results of tasks that could not be started. At most one of each kind.
+    not_started: Vec<(Task, OpenerEvent)>,
+    /// The task other than a listing that runs.
+    running: Option<Task>,
+    is_listing: bool,
+    /// Whether the devices are to be listed once more, because the user asked during a listing.
+    lists_again: bool,
 }
 
 impl Opener {
     pub(super) fn new(wake: Wake) -> Opener {
-        let (sender, events) = unbounded();
-        Opener { wake, sender, events, busy: 0 }
+        let (sender, events) = bounded(EVENTS_MAX);
+        let (not_started, running) = (Vec::new(), None);
+        Opener { wake, sender, events, not_started, running, is_listing: false, lists_again: false }
     }
 
     /// Whether a session is being opened, closed or restored. Listing devices does not count.
     pub(super) fn is_busy(&self) -> bool {
-        self.busy > 0
+        self.running.is_some()
     }
 
     pub(super) fn next_event(&mut self) -> Option<OpenerEvent> {
-        let next_event = self.events.try_recv().ok()?;
-        self.busy -= usize::from(!matches!(next_event, OpenerEvent::Listed(_)));
-        Some(next_event)
+        let (task, event) = self.not_started.pop().or_else(|| self.events.try_recv().ok())?;
+        if task == Task::List {
+            self.is_listing = false;
+            if std::mem::take(&mut self.lists_again) {
+                self.list();
+            }
+        } else {
+            self.running = None;
+        }
+        Some(event)
     }
 
     pub(super) fn open(&mut self, request: OpenRequest) {
-        self.spawn("opener", move || match open(&request) {
+        self.spawn(Task::Open, move || match open(&request) {
             Ok(opened) => OpenerEvent::Opened(Box::new(opened)),
             Err(failed) => OpenerEvent::Failed(failed),
         });
@@ -98,7 +153,7 @@ impl Opener {
 
     /// Closes a session. `untouched` is the folder of a session to be removed because the user has not changed it.
     pub(super) fn close(&mut self, control: Box<Control>, untouched: Option<PathBuf>) {
-        self.spawn("closer", move || {
+        self.spawn(Task::Close, move || {
             let (_, notices) = control.close();
             if let Some(folder) = untouched {
                 naming::remove_untouched(&folder);
@@ -107,28 +162,40 @@ impl Opener {
         });
     }
 
+    /// Restores a kept version. Does nothing while a session is being opened, closed or restored.
     pub(super) fn restore(&mut self, folder: PathBuf, number: u32) {
-        self.spawn("restore", move || {
-            OpenerEvent::Restored(restore(&folder, number).map(|()| folder).map_err(|error| error.to_string()))
-        });
+        if !self.is_busy() {
+            self.spawn(Task::Restore, move || {
+                OpenerEvent::Restored(restore(&folder, number).map(|()| folder).map_err(|error| error.to_string()))
+            });
+        }
     }
 
+    /// Lists the devices, or once more after the listing that runs.
     pub(super) fn list(&mut self) {
-        self.spawn("lister", || OpenerEvent::Listed(list()));
-        self.busy -= 1;
+        if self.is_listing {
+            self.lists_again = true;
+        } else {
+            self.spawn(Task::List, || OpenerEvent::Listed(list()));
+        }
     }
 
-    fn spawn(&mut self, name: &str, work: impl FnOnce() -> OpenerEvent + Send + 'static) {
-        self.busy += 1;
+    /// Starts a task. The caller makes sure that none of its kind runs.
+    fn spawn(&mut self, task: Task, work: impl FnOnce() -> OpenerEvent + Send + 'static) {
+        match task {
+            Task::List => self.is_listing = true,
+            Task::Open | Task::Close | Task::Restore => self.running = Some(task),
+        }
         let (sender, wake) = (self.sender.clone(), Arc::clone(&self.wake));
-        let spawned = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
-            sender.send(work()).ok();
+        let work = move || {
+            // A task that panics ends too. Otherwise the app would wait for it and could not be closed.
+            let event = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| task.failed("it failed"));
+            sender.send((task, event)).ok();
             wake();
-        });
-        if let Err(error) = spawned {
-            let reason = format!("{name} thread: cannot be started: {error}");
-            let stage = Stage::NoDevice { reason: reason.clone() };
-            self.sender.send(OpenerEvent::Failed(Failed { reason, stage, folder: PathBuf::new(), session: None })).ok();
+        };
+        if let Err(error) = std::thread::Builder::new().name(task.name().to_owned()).spawn(work) {
+            self.not_started.push((task, task.failed(&format!("cannot be started: {error}"))));
+            (self.wake)();
         }
     }
 }
@@ -138,7 +205,9 @@ fn open(request: &OpenRequest) -> Result<Opened, Failed> {
         naming::new_session(request.sessions.as_deref().or(request.settings.sessions.as_deref()))
             .map_err(|reason| no_session(Path::new(""), &reason))
     };
-    let (folder, is_new) = match &request.folder {
+    // Asked here, because the disk of the folder may hang.
+    let folder = request.folder.as_ref().filter(|folder| !request.may_be_missing || folder.exists());
+    let (folder, is_new) = match folder {
         Some(folder) => (folder.clone(), false),
         None => (new_session()?, true),
     };
@@ -229,4 +298,45 @@ fn title_of(name: &str, inputs: usize) -> String {
     let listed = list();
     let found = listed.iter().find(|listed| listed.name == name).map(|listed| listed.title.clone());
     found.unwrap_or_else(|| name.strip_prefix("alsa:").unwrap_or(name).to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::{Duration, Instant};
+
+    fn next(opener: &mut Opener) -> OpenerEvent {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        loop {
+            if let Some(event) = opener.next_event() {
+                return event;
+            }
+            assert!(Instant::now() < deadline, "no result comes");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    #[test]
+    fn a_task_that_panics_or_cannot_start_ends_and_the_opener_is_free_again() {
+        let mut opener = Opener::new(Arc::new(|| ()));
+        opener.spawn(Task::Close, || std::panic::resume_unwind(Box::new("as intended")));
+        assert!(opener.is_busy());
+        assert!(matches!(&next(&mut opener), OpenerEvent::Closed(notices) if notices[0].text.contains("it failed")));
+        assert!(!opener.is_busy());
+        // As after a thread that the system refused.
+        opener.is_listing = true;
+        opener.not_started.push((Task::List, Task::List.failed("cannot be started")));
+        assert!(matches!(next(&mut opener), OpenerEvent::Listed(_)) && !opener.is_busy() && !opener.is_listing);
+    }
+
+    #[test]
+    fn a_thousand_requests_to_list_devices_are_two_listings() {
+        let mut opener = Opener::new(Arc::new(|| ()));
+        for _ in 0..1000 {
+            opener.list();
+        }
+        assert!(matches!(next(&mut opener), OpenerEvent::Listed(_)) && opener.is_listing);
+        assert!(matches!(next(&mut opener), OpenerEvent::Listed(_)) && !opener.is_listing);
+        assert!(opener.next_event().is_none());
+    }
 }

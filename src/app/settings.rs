@@ -1,11 +1,13 @@
 //! The user's settings, stored as JSON in the configuration folder. Thread: control owns them; settings writes the
 //! file.
 
+use super::Wake;
 use crate::butler::capabilities::CapturePath;
 use crate::control::Severity;
 use crate::format::TakeFormat;
 use crate::limits;
-use crossbeam_channel::{Receiver, Sender, unbounded};
+use crate::mailbox::{Poster, mailbox};
+use crossbeam_channel::{Receiver, bounded};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
@@ -13,7 +15,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::thread::JoinHandle;
 
 /// The user's settings. A field that is missing in the file has its default value.
@@ -138,22 +140,29 @@ impl Settings {
 /// Limit for the size of the settings file.
 const BYTES_MAX: u64 = 1 << 20;
 
+/// Errors that may wait for control. Each is the failure of one save; where they do not fit, the older ones say enough.
+const PROBLEMS_MAX: usize = 4;
+
 /// The settings file and the thread that writes it.
 pub(super) struct SettingsStore {
-    saves: Option<Sender<Arc<Settings>>>,
+    /// Of settings that wait, only the newest are written.
+    saves: Option<Poster<(u64, Arc<Settings>)>>,
     problems: Receiver<String>,
-    waiting: Arc<AtomicUsize>,
+    /// Number of the last save that was asked for.
+    asked: u64,
+    /// Number of the last save that the thread has handled.
+    handled: Arc<AtomicU64>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl SettingsStore {
     /// Reads the settings file in `folder`, or in the user's configuration folder. A file that cannot be read is
-    /// renamed; the returned text says so.
-    pub(super) fn load(folder: Option<PathBuf>) -> (SettingsStore, Settings, Option<String>) {
+    /// renamed; the returned text says so. `wake` is called after each save.
+    pub(super) fn load(folder: Option<PathBuf>, wake: Wake) -> (SettingsStore, Settings, Option<String>) {
         let folder = folder.or_else(|| dirs::config_dir().map(|config| config.join("faultless")));
         let Some(path) = folder.map(|folder| folder.join("settings.json")) else {
             return (
-                SettingsStore::start(None),
+                SettingsStore::start(None, wake),
                 Settings::default(),
                 Some("settings: there is no home to keep them in".to_owned()),
             );
@@ -172,45 +181,43 @@ impl SettingsStore {
                 (Settings::default(), Some(note))
             }
         };
-        (SettingsStore::start(Some(path)), settings, note)
+        (SettingsStore::start(Some(path), wake), settings, note)
     }
 
-    fn start(path: Option<PathBuf>) -> SettingsStore {
-        let (saves, versions) = unbounded::<Arc<Settings>>();
-        let (sender, problems) = unbounded();
-        let waiting = Arc::new(AtomicUsize::new(0));
-        let unsaved = Arc::clone(&waiting);
+    fn start(path: Option<PathBuf>, wake: Wake) -> SettingsStore {
+        let (saves, versions) = mailbox::<(u64, Arc<Settings>)>();
+        let (sender, problems) = bounded(PROBLEMS_MAX);
+        let handled = Arc::new(AtomicU64::new(0));
+        let (reached, refusals) = (Arc::clone(&handled), sender.clone());
         let thread = std::thread::Builder::new().name("settings".to_owned()).spawn(move || {
-            while let Ok(mut settings) = versions.recv() {
-                let mut received = 1;
-                while let Ok(newer) = versions.try_recv() {
-                    settings = newer;
-                    received += 1;
-                }
+            while let Ok((number, settings)) = versions.take(None) {
                 if let Some(path) = &path
                     && let Err(error) = write(path, &settings)
                 {
-                    sender.send(format!("{}: cannot be saved: {error}", path.display())).ok();
+                    sender.try_send(format!("{}: cannot be saved: {error}", path.display())).ok();
                 }
-                unsaved.fetch_sub(received, SeqCst);
+                reached.store(number, SeqCst);
+                wake();
             }
         });
-        SettingsStore { saves: Some(saves), problems, waiting, thread: thread.ok() }
+        if let Err(error) = &thread {
+            refusals.try_send(format!("settings thread: cannot be started: {error}; changes are not saved")).ok();
+        }
+        SettingsStore { saves: Some(saves), problems, asked: 0, handled, thread: thread.ok() }
     }
 
-    /// Sends the settings to the thread, which writes them. Of several that wait it writes only the last.
-    pub(super) fn save(&self, settings: &Arc<Settings>) {
+    /// Sends the settings to the thread, which writes them. Does not wait.
+    pub(super) fn save(&mut self, settings: &Arc<Settings>) {
         if let Some(saves) = &self.saves
-            && self.thread.is_some()
+            && saves.post((self.asked + 1, Arc::clone(settings)))
         {
-            self.waiting.fetch_add(1, SeqCst);
-            saves.send(Arc::clone(settings)).ok();
+            self.asked += 1;
         }
     }
 
-    /// Whether the thread has written all settings that it was sent.
+    /// Whether the thread has handled all settings that it was sent. A thread that has ended handles no more.
     pub(super) fn is_saved(&self) -> bool {
-        self.waiting.load(SeqCst) == 0
+        self.asked <= self.handled.load(SeqCst) || self.thread.as_ref().is_none_or(JoinHandle::is_finished)
     }
 
     /// The errors since the last call.
@@ -269,15 +276,19 @@ fn write(path: &Path, settings: &Settings) -> io::Result<()> {
 mod tests {
     use super::*;
 
+    fn load(folder: &Path) -> (SettingsStore, Settings, Option<String>) {
+        SettingsStore::load(Some(folder.to_path_buf()), Arc::new(|| ()))
+    }
+
     #[test]
     fn settings_are_read_back_as_they_were_saved() {
         let folder = tempfile::tempdir().unwrap();
-        let (store, first, note) = SettingsStore::load(Some(folder.path().to_path_buf()));
+        let (mut store, first, note) = load(folder.path());
         assert!(first == Settings::default() && note.is_none());
         let changed = Settings { period: 256, theme: ThemeChoice::Light, ..first };
         store.save(&Arc::new(changed.clone()));
         drop(store);
-        let (_, again, note) = SettingsStore::load(Some(folder.path().to_path_buf()));
+        let (_, again, note) = load(folder.path());
         assert!(again == changed && note.is_none());
     }
 
@@ -286,7 +297,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         for text in ["{\"period\": ", "[1,2]", "{\"zoom\": \"large\"}", "\u{0}\u{0}"] {
             std::fs::write(folder.path().join("settings.json"), text).unwrap();
-            let (_, settings, note) = SettingsStore::load(Some(folder.path().to_path_buf()));
+            let (_, settings, note) = load(folder.path());
             assert!(settings == Settings::default() && note.is_some_and(|note| note.contains("put aside")), "{text}");
             assert_eq!(std::fs::read_to_string(folder.path().join("settings.json.damaged")).unwrap(), text);
         }
@@ -303,11 +314,11 @@ mod tests {
         for make in kinds {
             let folder = tempfile::tempdir().unwrap();
             make(&folder.path().join("settings.json"));
-            let (store, settings, note) = SettingsStore::load(Some(folder.path().to_path_buf()));
+            let (mut store, settings, note) = load(folder.path());
             assert!(settings == Settings::default() && note.is_some_and(|note| note.contains("no ordinary file")));
             store.save(&Arc::new(Settings { period: 256, ..settings }));
             drop(store);
-            assert_eq!(SettingsStore::load(Some(folder.path().to_path_buf())).1.period, 256);
+            assert_eq!(load(folder.path()).1.period, 256);
         }
     }
 
@@ -317,11 +328,26 @@ mod tests {
         let target = folder.path().join("letter");
         fs::write(&target, "dear").unwrap();
         std::os::unix::fs::symlink(&target, folder.path().join("settings.json.new")).unwrap();
-        let (store, settings, _) = SettingsStore::load(Some(folder.path().to_path_buf()));
+        let (mut store, settings, _) = load(folder.path());
         store.save(&Arc::new(Settings { period: 256, ..settings }));
         drop(store);
         assert_eq!(fs::read_to_string(target).unwrap(), "dear");
-        assert_eq!(SettingsStore::load(Some(folder.path().to_path_buf())).1.period, 256);
+        assert_eq!(load(folder.path()).1.period, 256);
+    }
+
+    #[test]
+    fn of_settings_that_wait_the_last_ones_are_written_and_then_nothing_is_unsaved() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut store, settings, _) = load(folder.path());
+        for period in 16..1016 {
+            store.save(&Arc::new(Settings { period, ..settings.clone() }));
+        }
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+        while !store.is_saved() {
+            assert!(std::time::Instant::now() < deadline, "it is not saved");
+            std::thread::sleep(std::time::Duration::from_millis(2));
+        }
+        assert_eq!(load(folder.path()).1.period, 1015);
     }
 
     #[test]
@@ -335,7 +361,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let text = r#"{"period": 1, "rate": 999999999, "zoom": 1e9, "tempo": [0.0, 0], "newer": true}"#;
         std::fs::write(folder.path().join("settings.json"), text).unwrap();
-        let (_, settings, note) = SettingsStore::load(Some(folder.path().to_path_buf()));
+        let (_, settings, note) = load(folder.path());
         assert!(note.is_none() && settings == settings.clone().clamped() && settings.zoom == 3.0, "{settings:?}");
     }
 }

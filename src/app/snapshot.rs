@@ -1,5 +1,5 @@
-//! The snapshot: the state that the front end draws, as plain values. Thread: control builds one per drawn frame; any
-//! thread may read it.
+//! The snapshot: the state that the front end draws, as plain values. Thread: control builds one when something has
+//! changed or the last one was taken; any thread may read it.
 
 use super::jobs::{DoctorView, ExportView, StressView};
 use super::settings::Settings;
@@ -19,6 +19,10 @@ use std::time::Duration;
 /// The whole state that the front end draws.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
+    /// Commands that were carried out before the snapshot was built.
+    pub commands_done: u64,
+    /// Whether the next snapshot differs although nothing changes: the playhead rolls, a meter moves, a task goes on.
+    pub moves: bool,
     /// Whether a session and a device are open.
     pub stage: Stage,
     /// The session; while none is open, the last one or an empty one.
@@ -77,6 +81,11 @@ pub enum Stage {
     /// The device cannot be opened. The session is shown without it.
     NoDevice {
         /// Why, and what to do.
+        reason: String,
+    },
+    /// Control has failed. Nothing is open any more; the window can only be closed.
+    Failed {
+        /// A sentence that names the thread.
         reason: String,
     },
 }
@@ -235,6 +244,8 @@ impl Snapshot {
         let rate = SampleRate(48_000);
         let session = Session::new(uuid::Uuid::nil(), "", "", rate, crate::format::TakeFormat::S24);
         Snapshot {
+            commands_done: 0,
+            moves: true,
             stage: Stage::Opening,
             session: Arc::new(session),
             revision: 0,
@@ -264,6 +275,30 @@ impl Snapshot {
             doctor: None,
             export: ExportView::default(),
             stress: StressView::default(),
+        }
+    }
+
+    /// Raises the peaks of the meters to those of an earlier snapshot that nobody has seen.
+    pub(super) fn keep_peaks(&mut self, unseen: &Snapshot) {
+        let keep = |meters: &mut [Meter], unseen: &[Meter]| {
+            if meters.len() == unseen.len() {
+                meters.iter_mut().zip(unseen).for_each(|(meter, unseen)| meter.peak = meter.peak.max(unseen.peak));
+            }
+        };
+        keep(&mut self.inputs, &unseen.inputs);
+        keep(&mut self.tracks, &unseen.tracks);
+        keep(&mut self.master, &unseen.master);
+    }
+
+    /// The state after control has failed for `reason`: nothing runs any more.
+    pub(super) fn failed(&self, reason: &str) -> Snapshot {
+        let stage = Stage::Failed { reason: reason.to_owned() };
+        Snapshot {
+            health: super::health::failed(reason),
+            stage,
+            moves: false,
+            transport: Transport { motion: Motion::Stopped, pass: None, ..self.transport.clone() },
+            ..self.clone()
         }
     }
 }

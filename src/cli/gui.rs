@@ -2,7 +2,7 @@
 
 use super::args::WindowArgs;
 use super::{Failure, print_stderr};
-use crate::app::shared_app::SharedApp;
+use crate::app::handle::{AppHandle, CLOSE_LIMIT};
 use crate::app::{DeviceWish, Options};
 use crate::rt::process;
 use crate::ui::frame::WindowFrame;
@@ -12,10 +12,6 @@ use std::time::Duration;
 
 /// Advice for a machine without a display.
 const WITHOUT_DISPLAY: &str = "to record without a window: faultless record SESSION";
-
-/// Time limit for the disk after a signal. Shorter than the 90 seconds after which systemd kills a program, so that the
-/// message below is written.
-const CLOSE_LIMIT: Duration = Duration::from_secs(60);
 
 /// Time for the window to close after everything is on the disk.
 const WINDOW_LIMIT: Duration = Duration::from_secs(2);
@@ -54,13 +50,13 @@ pub fn run(args: &WindowArgs) -> Result<(), Failure> {
     close_on_signals(Arc::clone(&window))?;
     let created = Arc::clone(&window);
     let create = Box::new(move |cc: &eframe::CreationContext<'_>| {
-        let frame = WindowFrame::new(&cc.egui_ctx, options);
-        created.set((frame.shared_app(), cc.egui_ctx.clone())).ok();
+        let frame = WindowFrame::new(&cc.egui_ctx, options)?;
+        created.set(frame.app().clone()).ok();
         Ok(Box::new(frame) as Box<dyn eframe::App>)
     });
     let shown = eframe::run_native("Faultless", native, create);
     // The event loop also ends by an error, for example when the display server is gone.
-    if let Some((app, _)) = window.get()
+    if let Some(app) = window.get()
         && !app.close_within(CLOSE_LIMIT)
     {
         return Err(Failure(NOT_CLOSED.to_owned()));
@@ -83,19 +79,18 @@ fn options(args: &WindowArgs) -> Options {
 
 /// Closes the app at Ctrl-C, at a log-out or shutdown and when the terminal closes, without asking the user. The window
 /// then closes by itself. If it does not draw, or the disk does not answer, the program ends without it.
-fn close_on_signals(window: Arc<OnceLock<(SharedApp, egui::Context)>>) -> Result<(), Failure> {
+fn close_on_signals(window: Arc<OnceLock<AppHandle>>) -> Result<(), Failure> {
     let mut signals = Signals::new(process::end_signals())?;
     std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
         if signals.forever().next().is_none() {
             return;
         }
         // Before there is a window, nothing is open.
-        let Some((app, ctx)) = window.get() else { std::process::exit(1) };
+        let Some(app) = window.get() else { std::process::exit(1) };
         if !app.close_within(CLOSE_LIMIT) {
             print_stderr(&format!("faultless: {NOT_CLOSED}"));
             std::process::exit(1);
         }
-        ctx.request_repaint();
         std::thread::sleep(WINDOW_LIMIT);
         std::process::exit(0);
     })?;

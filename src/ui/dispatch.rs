@@ -113,11 +113,11 @@ fn edit(edit: Edit) -> Vec<Effect> {
     send(Command::Edit(edit))
 }
 
-/// The settings with a change. The settings are sent as a whole.
+/// Sends the changes of settings that `change` makes.
 fn change_settings(snapshot: &Snapshot, change: impl FnOnce(&mut Settings)) -> Effect {
     let mut settings = (*snapshot.settings).clone();
     change(&mut settings);
-    Effect::Send(Command::Settings(Box::new(settings)))
+    Effect::Send(Command::Settings(settings.changes_since(&snapshot.settings)))
 }
 
 fn switch_theme(settings: &mut Settings) {
@@ -228,6 +228,7 @@ fn range_edge(snapshot: &Snapshot, end: bool) -> Command {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::app::settings_change::SettingsChange;
     use crate::app::snapshot::{PassPhase, PassView};
     use crate::ui::demo;
     use std::sync::Arc;
@@ -241,7 +242,7 @@ mod tests {
         let snapshot = demo::stopped(3, 60);
         let tracks = ids(&snapshot);
         let view = View { selected_tracks: [tracks[1]].into(), ..View::default() };
-        let taller = Settings { tall: false, ..(*snapshot.settings).clone() };
+        let taller = vec![SettingsChange::Tall(false)];
         let table = [
             (Action::Record, send(Command::Record)),
             (Action::Stop, send(Command::Stop)),
@@ -249,7 +250,7 @@ mod tests {
             (Action::NudgeBack, send(Command::Locate(FramePos(0)))),
             (Action::MarkerAfter, Vec::new()),
             (Action::ZoomRange, Vec::new()),
-            (Action::Tall, vec![Effect::SetTallRows(false), Effect::Send(Command::Settings(Box::new(taller)))]),
+            (Action::Tall, vec![Effect::SetTallRows(false), Effect::Send(Command::Settings(taller))]),
             (Action::ArmAll, edit(Edit::Arm(tracks.clone(), true))),
             (Action::MuteSelected, edit(Edit::Mute(vec![tracks[1]], true))),
             (Action::SelectBelow, vec![Effect::SelectTracks([tracks[2]].into())]),

@@ -1,7 +1,8 @@
-//! The window's frame: owns app and shell, passes commands from the shell to the app, sets the pace of drawing, and
-//! asks before it closes during a recording. Thread: ui.
+//! The window's frame: has the handle of the app and the shell, passes commands from the shell to the app, sets the pace
+//! of drawing, and asks before it closes during a recording. Thread: ui.
 //!
-//! eframe calls `logic` also while the window is hidden, so `logic` polls the app. `ui` draws.
+//! The app runs on the thread control. Nothing here waits for it, except the end of the window. eframe calls `logic`
+//! before each picture, and also while the window is hidden. `ui` draws.
 
 use super::dialog::Dialog;
 use super::effect::FrameRequest;
@@ -10,14 +11,16 @@ use super::shell::Shell;
 use super::theme::Theme;
 use super::widget::{Button, Look};
 use crate::app::command::Command;
-use crate::app::shared_app::SharedApp;
+use crate::app::handle::{AppHandle, CLOSE_LIMIT, Phase};
 use crate::app::snapshot::Snapshot;
 use crate::app::waves::Waves;
-use crate::app::{App, LiveSources, Options, Repaint};
+use crate::app::{LiveSources, Options};
+use crate::control::Severity;
 use crate::residency::watcher::Watcher;
 use egui::{Align, Color32, Layout, Rect, Ui, UiBuilder, ViewportCommand, vec2};
 use nix::sys::resource::{UsageWho, getrusage};
-use std::sync::{Arc, MutexGuard};
+use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The user's request to close the window. The app itself knows whether it closes and is closed: a signal closes it
@@ -27,24 +30,37 @@ enum CloseRequest {
     /// The window stays open.
     #[default]
     None,
+    /// The user has asked. The next step waits until the app has carried out all commands, such as Record.
+    Requested,
     /// A recording runs. The window asks whether to end it.
     Asking,
     /// The recording ends; then the app shuts down.
     Ending,
 }
 
-/// Interval of polls while the window is hidden and the app is active.
+/// Interval of pictures while the window is hidden and something moves.
 const HIDDEN_POLL: Duration = Duration::from_millis(200);
 
-/// The app, the shell, and the window around them.
+/// Interval of pictures while the window closes.
+const CLOSING_POLL: Duration = Duration::from_millis(30);
+
+/// The longest that the end of the window waits for waveforms that are being saved.
+const WAVES_LIMIT: Duration = Duration::from_secs(2);
+
+/// The shell and the window around it. Its drop ends a recording and closes the app in order, also when a panic drops
+/// it.
 pub struct WindowFrame {
-    app: SharedApp,
+    app: AppHandle,
+    /// The state that the present picture shows.
+    snapshot: Arc<Snapshot>,
     shell: Shell,
     waves: Waves,
     /// The watcher that has a view and therefore samples.
     watcher: Option<Arc<Watcher>>,
     pace: Pace,
     close_request: CloseRequest,
+    /// Whether the app did not take the last command.
+    is_refused: bool,
     /// Asks for the session to open.
     dialog: Dialog,
     /// Asks for the overflow folder.
@@ -52,13 +68,12 @@ pub struct WindowFrame {
     /// Zoom factor that was given to egui.
     zoom: f32,
     full_screen: bool,
-    /// Changes of the drawing rate, not yet reported as events.
-    pace_notes: Vec<String>,
 }
 
 impl WindowFrame {
-    /// Starts the app and makes the window. Does not wait for the session or the device.
-    pub fn new(ctx: &egui::Context, options: Options) -> WindowFrame {
+    /// Starts the app and makes the window. Does not wait for the session or the device. Fails if the system gives no
+    /// threads.
+    pub fn new(ctx: &egui::Context, options: Options) -> io::Result<WindowFrame> {
         super::theme::install_fonts(ctx);
         Theme::dark().install(ctx);
         // `guard_close` handles closing, and the settings hold the zoom. egui must not do either by itself.
@@ -68,44 +83,35 @@ impl WindowFrame {
         });
         let waker = ctx.clone();
         let wake: Arc<dyn Fn() + Send + Sync> = Arc::new(move || waker.request_repaint());
-        let app = SharedApp::start(Options { wake: Some(wake), ..options });
-        WindowFrame {
+        let app = AppHandle::start(Options { wake: Some(wake), ..options })?;
+        Ok(WindowFrame {
+            snapshot: app.snapshot(),
             app,
             shell: Shell::default(),
             waves: Waves::default(),
             watcher: None,
             pace: Pace::default(),
             close_request: CloseRequest::None,
+            is_refused: false,
             dialog: Dialog::default(),
             overflow_dialog: Dialog::default(),
             zoom: 0.0,
             full_screen: false,
-            pace_notes: Vec::new(),
-        }
+        })
     }
 
-    /// The app, locked.
-    pub fn app(&self) -> MutexGuard<'_, App> {
-        self.app.lock()
-    }
-
-    /// A handle of the app that outlives the window.
-    pub fn shared_app(&self) -> SharedApp {
-        self.app.clone()
+    /// A handle of the app, which may outlive the window.
+    pub fn app(&self) -> &AppHandle {
+        &self.app
     }
 
     pub fn shell(&mut self) -> &mut Shell {
         &mut self.shell
     }
 
-    /// The state that a picture would show now.
-    pub fn snapshot(&mut self) -> Snapshot {
-        self.app().snapshot()
-    }
-
     /// Gives a command to the app, as a panel does.
     pub fn apply(&mut self, command: Command) {
-        self.app().apply(command);
+        self.is_refused = !self.app.apply(command);
     }
 
     /// Target rate in pictures per second.
@@ -113,11 +119,22 @@ impl WindowFrame {
         self.pace.rate()
     }
 
+    fn is_recording(&self) -> bool {
+        self.snapshot.transport.pass.is_some()
+    }
+
     /// Refuses to close until everything is on the disk, and asks first if a recording runs. Closes the window as soon as
     /// the app is closed, by the user or by a signal.
-    fn guard_close(&mut self, ctx: &egui::Context, app: &mut App) {
+    fn guard_close(&mut self, ctx: &egui::Context) {
         let is_requested = ctx.input(|input| input.viewport().close_requested());
-        if app.is_closed() {
+        let phase = self.app.phase();
+        let may_close = match phase {
+            Phase::Closed => true,
+            // Nothing runs any more. The window stays until the user has read why.
+            Phase::Failed => is_requested || self.close_request != CloseRequest::None,
+            Phase::Running | Phase::Closing | Phase::Failing => false,
+        };
+        if may_close {
             if !is_requested {
                 ctx.send_viewport_cmd(ViewportCommand::Close);
             }
@@ -126,22 +143,29 @@ impl WindowFrame {
         if is_requested {
             ctx.send_viewport_cmd(ViewportCommand::CancelClose);
             if self.close_request == CloseRequest::None {
-                self.close_request = if app.is_recording() { CloseRequest::Asking } else { CloseRequest::Ending };
+                self.close_request = CloseRequest::Requested;
             }
         }
-        if self.close_request == CloseRequest::Asking && !app.is_recording() {
-            self.close_request = CloseRequest::Ending;
+        if phase == Phase::Running && self.app.is_up_to_date(&self.snapshot) {
+            let recording = self.is_recording();
+            self.close_request = match self.close_request {
+                CloseRequest::Requested if recording => CloseRequest::Asking,
+                CloseRequest::Requested => CloseRequest::Ending,
+                CloseRequest::Asking if !recording => CloseRequest::Ending,
+                unchanged => unchanged,
+            };
+            if self.close_request == CloseRequest::Ending && !recording {
+                self.app.shutdown();
+            }
         }
-        if self.close_request == CloseRequest::Ending && !app.is_recording() {
-            app.shutdown();
-        }
-        if self.close_request == CloseRequest::Ending || app.is_closing() {
-            ctx.request_repaint_after(Duration::from_millis(30));
+        let waits = matches!(self.close_request, CloseRequest::Requested | CloseRequest::Ending);
+        if waits || matches!(phase, Phase::Closing | Phase::Failing) {
+            ctx.request_repaint_after(CLOSING_POLL);
         }
     }
 
-    /// Draws the question, or the progress of saving, over the health line. The recording continues meanwhile.
-    fn close_question(&mut self, ui: &mut Ui, theme: &Theme, app: &mut App) {
+    /// Draws a strip with a text over the health line. Returns the rest of the strip.
+    fn strip(ui: &mut Ui, theme: &Theme, text: &str) -> Ui {
         let whole = ui.max_rect();
         let top = whole.top() + super::theme::BAR;
         let rect = Rect::from_min_size(egui::pos2(whole.left(), top), vec2(whole.width(), 48.0));
@@ -151,20 +175,26 @@ impl WindowFrame {
         let inner = rect.shrink2(vec2(16.0, 6.0));
         let mut row =
             ui.new_child(UiBuilder::new().max_rect(inner).layout(Layout::left_to_right(Align::Center)).id_salt("ask"));
-        let asks = self.close_request == CloseRequest::Asking && !app.is_closing();
+        row.label(egui::RichText::new(text).font(Theme::semi(13.0)).color(tint.text));
+        row
+    }
+
+    /// Draws the question, or the progress of saving, over the health line. The recording continues meanwhile.
+    fn close_question(&mut self, ui: &mut Ui, theme: &Theme) {
+        let asks = self.close_request == CloseRequest::Asking && self.app.phase() == Phase::Running;
         let text = if asks {
             "Still recording. Nothing is lost while you decide."
         } else {
             "Saving. The window closes when everything is on the disk."
         };
-        row.label(egui::RichText::new(text).font(Theme::semi(13.0)).color(tint.text));
+        let mut row = WindowFrame::strip(ui, theme, text);
         if !asks {
             return;
         }
         row.with_layout(Layout::right_to_left(Align::Center), |ui| {
             let end = Button::text("Stop and quit", "Stop and quit").look(Look::Filled(theme.record));
             if end.show(ui, theme).clicked() {
-                app.apply(Command::Stop);
+                self.apply(Command::Stop);
                 self.close_request = CloseRequest::Ending;
             }
             if Button::text("Keep recording", "Keep recording").show(ui, theme).clicked() {
@@ -173,9 +203,22 @@ impl WindowFrame {
         });
     }
 
+    /// Draws what matters more than the health line: the question before closing, or that a command was not taken.
+    fn show_strip(&mut self, ui: &mut Ui) {
+        let theme = self.shell.theme.clone().unwrap_or_else(Theme::dark);
+        let closes = matches!(self.app.phase(), Phase::Closing | Phase::Failing | Phase::Closed);
+        if closes || !matches!(self.close_request, CloseRequest::None | CloseRequest::Requested) {
+            self.close_question(ui, &theme);
+        } else if self.is_refused && self.app.phase() == Phase::Running {
+            let text = "The recorder does not answer: the last command was not carried out. A recording continues; \
+                        try again, or end the program by a signal";
+            WindowFrame::strip(ui, &theme, text);
+        }
+    }
+
     /// Lets the watcher sample while the residency panel is visible, and only then.
-    fn update_watcher(&mut self, app: &mut App) {
-        let wanted = if self.shell.bottom.shows_residency() { app.watcher() } else { None };
+    fn update_watcher(&mut self) {
+        let wanted = if self.shell.bottom.shows_residency() { self.app.watcher() } else { None };
         if let Some(before) = self.watcher.take()
             && wanted.is_none()
         {
@@ -185,7 +228,7 @@ impl WindowFrame {
         self.watcher = wanted;
     }
 
-    fn apply_frame_requests(&mut self, ctx: &egui::Context, app: &mut App) {
+    fn apply_frame_requests(&mut self, ctx: &egui::Context) {
         for request in std::mem::take(&mut self.shell.frame_requests) {
             match request {
                 FrameRequest::Quit => ctx.send_viewport_cmd(ViewportCommand::Close),
@@ -200,26 +243,22 @@ impl WindowFrame {
             }
         }
         if let Some(folder) = self.dialog.chosen() {
-            app.apply(Command::OpenSession(folder));
+            self.apply(Command::OpenSession(folder));
         }
         if let Some(folder) = self.overflow_dialog.chosen() {
-            app.apply(Command::SetOverflowFolder(folder));
+            self.apply(Command::SetOverflowFolder(folder));
         }
     }
 }
 
 impl eframe::App for WindowFrame {
     fn logic(&mut self, ctx: &egui::Context, _frame: &mut eframe::Frame) {
-        let shared = self.app.clone();
-        let mut app = shared.lock();
-        app.poll();
-        self.guard_close(ctx, &mut app);
+        self.snapshot = self.app.snapshot();
+        self.guard_close(ctx);
         let now = ctx.input(|input| input.time);
         let hidden = ctx.input(|input| input.viewport().visible() == Some(false));
-        match app.wants_repaint() {
-            Repaint::Never => {}
-            Repaint::Moving if hidden => ctx.request_repaint_after(HIDDEN_POLL),
-            Repaint::Moving => ctx.request_repaint_after(self.pace.wait(now)),
+        if self.snapshot.moves {
+            ctx.request_repaint_after(if hidden { HIDDEN_POLL } else { self.pace.wait(now) });
         }
         if !hidden && (self.shell.moves() || self.waves.is_busy()) {
             ctx.request_repaint_after(self.pace.wait(now));
@@ -227,38 +266,41 @@ impl eframe::App for WindowFrame {
     }
 
     fn ui(&mut self, ui: &mut Ui, _frame: &mut eframe::Frame) {
-        let shared = self.app.clone();
-        let mut app = shared.lock();
-        let snapshot = app.snapshot();
+        let snapshot = Arc::clone(&self.snapshot);
         let zoom = snapshot.settings.zoom.clamp(0.5, 3.0);
         if (zoom - self.zoom).abs() > 0.001 {
             self.zoom = zoom;
             ui.ctx().set_zoom_factor(zoom);
         }
         self.waves.update(&snapshot);
-        self.update_watcher(&mut app);
+        self.update_watcher();
         let live_sources = LiveSources { waves: self.waves.store(), watcher: self.watcher.as_deref() };
         let commands = self.shell.show(ui, &snapshot, live_sources);
-        if self.close_request != CloseRequest::None || app.is_closing() {
-            let theme = self.shell.theme.clone().unwrap_or_else(Theme::dark);
-            self.close_question(ui, &theme, &mut app);
-        }
+        self.show_strip(ui);
         for command in commands {
-            app.apply(command);
+            self.apply(command);
         }
-        self.apply_frame_requests(ui.ctx(), &mut app);
+        self.apply_frame_requests(ui.ctx());
         let now = ui.input(|input| input.time);
         if let Ok(used) = getrusage(UsageWho::RUSAGE_SELF) {
             let time = |of: nix::sys::time::TimeVal| Duration::new(of.tv_sec() as u64, of.tv_usec() as u32 * 1000);
-            self.pace_notes.extend(self.pace.record_picture(now, time(used.user_time()) + time(used.system_time())));
-        }
-        for text in self.pace_notes.drain(..) {
-            app.notify(crate::control::Severity::Info, text);
+            if let Some(text) = self.pace.record_picture(now, time(used.user_time()) + time(used.system_time())) {
+                self.apply(Command::Notice(Severity::Info, text));
+            }
         }
     }
 
     fn clear_color(&self, _visuals: &egui::Visuals) -> [f32; 4] {
         let background = self.shell.theme.as_ref().map_or(Color32::BLACK, |theme| theme.background);
         background.to_normalized_gamma_f32()
+    }
+}
+
+impl Drop for WindowFrame {
+    fn drop(&mut self) {
+        // A panic of the window, and an event loop that ends by an error, come here too.
+        self.app.shutdown();
+        self.waves.close(WAVES_LIMIT);
+        self.app.close_within(CLOSE_LIMIT);
     }
 }

@@ -4,6 +4,7 @@ use super::action::{Action, KeyMap};
 use super::theme::Theme;
 use super::view::View;
 use crate::app::command::Command;
+use crate::app::settings::Settings;
 use crate::app::snapshot::Snapshot;
 use crate::peaks::PeakStore;
 use crate::residency::watcher::Watcher;
@@ -32,6 +33,13 @@ impl PanelContext<'_> {
     /// Sends a command to the app.
     pub fn send(&mut self, command: Command) {
         self.commands.push(command);
+    }
+
+    /// Sends the changes of settings that `change` makes.
+    pub fn change_settings(&mut self, change: impl FnOnce(&mut Settings)) {
+        let mut settings = (*self.snapshot.settings).clone();
+        change(&mut settings);
+        self.send(Command::Settings(settings.changes_since(&self.snapshot.settings)));
     }
 
     /// Triggers an action.

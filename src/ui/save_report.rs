@@ -3,6 +3,7 @@
 
 use super::panel_context::PanelContext;
 use crate::app::report::Draft;
+use crate::lock::lock;
 use crate::residency::sample::Sample;
 use crate::session::names::REPORTS;
 use egui::{ColorImage, Ui};
@@ -24,16 +25,12 @@ impl ReportSaver {
         let time = jiff::Zoned::now().strftime("%Y-%m-%d %H.%M.%S").to_string();
         let base = context.snapshot.folder.join(REPORTS).join(format!("report {time}"));
         let draft = Draft::new(context.snapshot, &samples);
-        let (result, ctx, path_base) = (Arc::clone(&self.result), ui.ctx().clone(), base.clone());
+        *lock(&self.result) = None;
+        let outcome = Outcome { result: Arc::clone(&self.result), ctx: ui.ctx().clone(), base: base.clone() };
+        // If the system gives no thread, the closure is dropped, and the outcome in it says so.
         spawn(move || {
-            let text = match write_json(&path_base, draft) {
-                Ok(()) => format!("Saved as {}.json", path_base.display()),
-                Err(reason) => format!("{}.json: cannot be saved: {reason}", path_base.display()),
-            };
-            if let Ok(mut result) = result.lock() {
-                *result = Some(text);
-            }
-            ctx.request_repaint();
+            let saved = write_json(&outcome.base, draft);
+            outcome.set(&saved);
         });
         // The picture arrives after the next drawing, or never. The JSON file does not wait for it.
         ui.request_screenshot(move |picture: Arc<ColorImage>| {
@@ -49,8 +46,34 @@ impl ReportSaver {
     }
 }
 
+/// The outcome of a report, for display. One that is dropped without a result says that the report is lost.
+struct Outcome {
+    result: Arc<Mutex<Option<String>>>,
+    ctx: egui::Context,
+    base: PathBuf,
+}
+
+impl Outcome {
+    fn set(&self, saved: &Result<(), String>) {
+        let text = match saved {
+            Ok(()) => format!("Saved as {}.json", self.base.display()),
+            Err(reason) => format!("{}.json: cannot be saved: {reason}", self.base.display()),
+        };
+        *lock(&self.result) = Some(text);
+        self.ctx.request_repaint();
+    }
+}
+
+impl Drop for Outcome {
+    fn drop(&mut self) {
+        let is_set = lock(&self.result).is_some();
+        if !is_set {
+            self.set(&Err("its thread could not be started, or failed; try again".to_owned()));
+        }
+    }
+}
+
 fn spawn(work: impl FnOnce() + Send + 'static) {
-    // If the system cannot start a thread, no report is saved, and the user gets no message.
     drop(std::thread::Builder::new().name("report".to_owned()).spawn(work));
 }
 
@@ -84,6 +107,15 @@ fn write_picture(base: &Path, picture: &ColorImage) -> Result<(), String> {
 #[cfg(feature = "gui-tests")]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_report_whose_thread_is_lost_is_reported() {
+        let result = Arc::default();
+        drop(Outcome { result: Arc::clone(&result), ctx: egui::Context::default(), base: PathBuf::from("/x/report") });
+        assert!(
+            lock(&result).as_ref().is_some_and(|text| text.starts_with("/x/report.json: cannot be saved: its thread"))
+        );
+    }
 
     #[test]
     fn a_report_is_one_file_with_everything_and_a_picture_next_to_it() {

@@ -24,7 +24,7 @@ fn opened(home: Home, session: Option<PathBuf>, what: &str) -> Stage {
     rig.step(5);
     let stage = rig.snapshot().stage;
     rig.close();
-    rig.until(what, |rig| rig.harness.state().app().is_closed());
+    rig.until(what, |rig| rig.app().is_closed());
     stage
 }
 

@@ -4,6 +4,7 @@ mod hostile;
 mod flight;
 mod labels;
 mod rig;
+mod stands_still;
 mod trouble;
 
 use egui::{Key, Modifiers};
@@ -144,7 +145,7 @@ fn a_window_that_is_closed_while_recording_asks_and_loses_nothing() {
     rig.close();
     rig.step(3);
     rig.click("Stop and quit");
-    rig.until("everything is on the disk", |rig| rig.harness.state().app().is_closed());
+    rig.until("everything is on the disk", |rig| rig.app().is_closed());
     let takes = rig.takes();
     assert!(takes.len() == 2 && takes.iter().all(|take| hound::WavReader::open(take).unwrap().duration() > 20_000));
 }
@@ -155,7 +156,7 @@ fn a_signal_ends_a_window_that_records_and_draws_nothing_and_then_the_window_clo
     rig.click("Record");
     rig.record_for(0.4);
     // The thread for signals does this. No picture is drawn meanwhile.
-    assert!(rig.harness.state().shared_app().close_within(Duration::from_secs(20)));
+    assert!(rig.app().close_within(Duration::from_secs(20)));
     assert!(!rig.is_recording());
     rig.step(1);
     let commands = &rig.harness.output().viewport_output[&egui::ViewportId::ROOT].commands;

@@ -4,6 +4,7 @@ use egui::{Event, Key, Modifiers, PointerButton, ViewportEvent, ViewportId};
 use egui_kittest::kittest::{NodeT as _, Queryable as _};
 use egui_kittest::{Harness, HarnessBuilder};
 use faultless::app::command::Command;
+use faultless::app::handle::AppHandle;
 use faultless::app::settings::Settings;
 use faultless::app::snapshot::{PassPhase, Snapshot, Stage};
 use faultless::app::{DeviceWish, Options};
@@ -74,14 +75,14 @@ impl Rig {
         let harness = builder
             .with_size([1440.0, 900.0])
             .with_step_dt(1.0 / 30.0)
-            .build_eframe(move |cc| WindowFrame::new(&cc.egui_ctx, options));
+            .build_eframe(move |cc| WindowFrame::new(&cc.egui_ctx, options).expect("threads for the app"));
         Rig { harness, home, device: (device.to_owned(), inputs) }
     }
 
     /// Closes the window, and opens another one in the same home.
     pub(super) fn again(mut self) -> Rig {
         self.close();
-        self.until("it is closed", |rig| rig.harness.state().app().is_closed());
+        self.until("it is closed", |rig| rig.app().is_closed());
         let Rig { harness, home, device } = self;
         drop(harness);
         let mut rig = Rig::at(home, &device.0, device.1, None);
@@ -96,19 +97,28 @@ impl Rig {
         home
     }
 
-    /// Draws `pictures` pictures.
+    /// Draws `pictures` pictures. Each one shows the effect of everything that was done before it.
     pub(super) fn step(&mut self, pictures: usize) {
         for _ in 0..pictures {
-            self.harness.step();
+            self.draw();
             std::thread::sleep(Duration::from_millis(2));
         }
+    }
+
+    fn draw(&mut self) {
+        self.app().settled(PATIENCE);
+        self.harness.step();
+    }
+
+    pub(super) fn app(&self) -> &AppHandle {
+        self.harness.state().app()
     }
 
     /// Draws until `so` returns true. Fails after [`PATIENCE`], and prints `what`.
     pub(super) fn until(&mut self, what: &str, mut so: impl FnMut(&mut Rig) -> bool) {
         let started = Instant::now();
         loop {
-            self.harness.step();
+            self.draw();
             if so(self) {
                 return;
             }
@@ -125,7 +135,7 @@ impl Rig {
     }
 
     pub(super) fn snapshot(&mut self) -> Snapshot {
-        self.harness.state_mut().snapshot()
+        Snapshot::clone(&self.app().settled(PATIENCE))
     }
 
     pub(super) fn session(&mut self) -> Arc<Session> {
@@ -138,9 +148,10 @@ impl Rig {
     }
 
     pub(super) fn with_settings(&mut self, change: impl FnOnce(&mut Settings)) {
-        let mut settings = (*self.settings()).clone();
+        let before = self.settings();
+        let mut settings = (*before).clone();
         change(&mut settings);
-        self.send(Command::Settings(Box::new(settings)));
+        self.send(Command::Settings(settings.changes_since(&before)));
     }
 
     pub(super) fn reopen(&mut self) {

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Opens Faultless in a real window on a screen of its own, and uses it as a person would: first start, record,
-# stop, play, residency. Checks the WAV files and that the audio thread took no fault.
+# stop, play, residency. Checks the WAV files and that the audio thread took no fault. Then stops the screen's server while
+# the window records: a signal ends the recording all the same.
 #
 #   tests/gui/see.sh [FOLDER]     screenshots go to FOLDER (target/pictures/window where none is named)
 #
@@ -29,7 +30,8 @@ shot() { import -window root -silent "$pictures/$1.png" 2>/dev/null || true; }
 
 exec 3<>"$work/number"
 Xvfb -displayfd 3 -screen 0 1440x930x24 -nolisten tcp >/dev/null 2>&1 &
-pids+=($!)
+screen=$!
+pids+=("$screen")
 for _ in $(seq 100); do [ -s "$work/number" ] && break; sleep 0.1; done
 DISPLAY=:$(head -n1 "$work/number")
 export DISPLAY
@@ -143,5 +145,37 @@ for take in session["takes"]:
     assert accounts["minor_faults"] + accounts["major_faults"] == 0, accounts
     assert accounts["xruns"] == 0 and accounts["frames_lost"] == 0, accounts
 print(f"{len(takes)} takes of {seconds:.2f} s, 0 faults, 0 xruns, 0 frames lost")
+P
+
+# The server of the screen stands still, and with it the window's thread. Control has a thread of its own.
+export HOME=$work/home2 XDG_CONFIG_HOME=$work/config2
+mkdir -p "$HOME/Music" "$XDG_CONFIG_HOME"
+"$program" --device virtual >"$work/told" 2>&1 &
+app=$!
+pids+=("$app")
+window=
+for _ in $(seq 200); do
+    window=$(xdotool search --onlyvisible --pid "$app" 2>/dev/null | tail -n1) && [ -n "$window" ] && break
+    sleep 0.05
+done
+[ -n "$window" ] || fail "no window"
+xdotool windowmove "$window" 0 0 windowsize "$window" 1440 900
+sleep 1.5
+click $record
+sleep 2
+kill -STOP "$screen"
+sleep 3
+kill -TERM "$app"
+for _ in $(seq 100); do kill -0 "$app" 2>/dev/null || break; sleep 0.1; done
+ended=yes
+kill -0 "$app" 2>/dev/null && ended=no
+kill -CONT "$screen"
+[ $ended = yes ] || fail "a signal does not end the window while its screen stands still"
+python3 - "$HOME/Music" <<'P' || fail "the takes of the window that stood still are not whole"
+import glob, json, sys
+takes = json.load(open(glob.glob(sys.argv[1] + "/**/session.json", recursive=True)[0]))["takes"]
+assert len(takes) >= 2 and all(take["state"] == "complete" for take in takes), takes
+assert all(take["frames"] > 3 * 48000 for take in takes), takes
+print(f"{len(takes)} takes of {takes[0]['frames'] / 48000:.2f} s by a window whose screen stood still for 3 s")
 P
 echo "passed; pictures in $pictures"

@@ -52,7 +52,7 @@ fn a_damaged_session_is_not_touched_and_an_earlier_version_is_offered() {
     rig.rename("Name 2", "Snare");
     let folder = rig.snapshot().folder;
     rig.close();
-    rig.until("it is closed", |rig| rig.harness.state().app().is_closed());
+    rig.until("it is closed", |rig| rig.app().is_closed());
     let home = rig.leave();
     std::fs::write(folder.join("session.json"), "{ \"version\": 1, \"session\": { \"tra").unwrap();
     let mut rig = Rig::at(home, "virtual", 2, Some(folder));

@@ -70,6 +70,7 @@ fn device(ui: &Ui, rect: Rect, narrow: bool, context: &mut PanelContext<'_>) {
     let (title, below, alarm) = match &context.snapshot.stage {
         Stage::NoDevice { .. } => ("No device".to_owned(), "click to choose one".to_owned(), true),
         Stage::Opening => ("Opening".to_owned(), String::new(), false),
+        Stage::Failed { .. } => ("No device".to_owned(), "closed".to_owned(), true),
         _ if device.gone => (device.title.clone(), "gone, waiting for it".to_owned(), true),
         _ => {
             let what = if narrow {

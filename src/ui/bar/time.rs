@@ -2,6 +2,7 @@
 
 use crate::app::command::Command;
 use crate::app::settings::TimeFormat;
+use crate::app::settings_change::SettingsChange;
 use crate::export::position_text::parse_position;
 use crate::ui::format;
 use crate::ui::panel_context::PanelContext;
@@ -69,13 +70,12 @@ pub(super) fn show(ui: &mut Ui, state: &mut TimeState, space: Rect, narrow: bool
     ui.painter().text(line.center(), Align2::CENTER_CENTER, &below, font, colour);
     let tip = "Click for hours, samples, or bars";
     if response.on_hover_cursor(CursorIcon::PointingHand).on_hover_text(tip).clicked() {
-        let mut settings = (*context.snapshot.settings).clone();
-        settings.time = match settings.time {
+        let next = match settings.time {
             TimeFormat::Clock => TimeFormat::Samples,
             TimeFormat::Samples => TimeFormat::Bars,
             TimeFormat::Bars => TimeFormat::Clock,
         };
-        context.send(Command::Settings(Box::new(settings)));
+        context.send(Command::Settings(vec![SettingsChange::Time(next)]));
     }
 }
 

@@ -1,6 +1,7 @@
 //! The device chooser: device, number of inputs, sample rate and period. Thread: ui.
 
 use crate::app::command::Command;
+use crate::app::settings_change::SettingsChange;
 use crate::device::{Listed, Listing, is_virtual};
 use crate::ui::panel_context::PanelContext;
 use crate::ui::theme::Theme;
@@ -67,10 +68,13 @@ pub fn show(ui: &mut Ui, state: &mut DeviceState, context: &mut PanelContext<'_>
         let button =
             Button::text("Use this device", "Use this device").look(Look::Filled(theme.accent)).size(130.0, 32.0);
         if button.enabled(free).show(ui, theme).clicked() {
-            let mut settings = (*context.snapshot.settings).clone();
-            settings.device = Some(choice.name.clone());
-            (settings.inputs, settings.rate, settings.period) = (choice.inputs, choice.rate, choice.period);
-            context.send(Command::Settings(Box::new(settings)));
+            let changes = vec![
+                SettingsChange::Device(Some(choice.name.clone())),
+                SettingsChange::Inputs(choice.inputs),
+                SettingsChange::Rate(choice.rate),
+                SettingsChange::Period(choice.period),
+            ];
+            context.send(Command::Settings(changes));
             context.send(Command::Reopen);
         }
         if !free {

@@ -1,6 +1,7 @@
 //! The key sheet: all actions with their keys, which the user can change. Thread: ui.
 
 use crate::app::command::Command;
+use crate::app::settings_change::SettingsChange;
 use crate::ui::action::{ACTIONS, Action, Entry, parse};
 use crate::ui::panel_context::PanelContext;
 use crate::ui::theme::Theme;
@@ -29,9 +30,7 @@ pub fn show(ui: &mut Ui, state: &mut KeysState, context: &mut PanelContext<'_>) 
         if !context.snapshot.settings.keys.is_empty()
             && Button::text("Reset all keys", "Reset all").size(80.0, 26.0).show(ui, context.theme).clicked()
         {
-            let mut settings = (*context.snapshot.settings).clone();
-            settings.keys.clear();
-            context.send(Command::Settings(Box::new(settings)));
+            context.change_settings(|settings| settings.keys.clear());
         }
     });
     ScrollArea::vertical().max_height(560.0).show(ui, |ui| {
@@ -93,7 +92,7 @@ fn read_new_keys(ui: &Ui, state: &mut KeysState, context: &mut PanelContext<'_>)
     if key == egui::Key::Backspace {
         text.clear();
     }
-    let mut settings = (*context.snapshot.settings).clone();
+    let settings = &context.snapshot.settings;
     let other_owner = ACTIONS.iter().find(|entry| {
         let own = settings.keys.get(&entry.action.id());
         let keys: Vec<&str> = own.map_or_else(|| entry.keys.to_vec(), |own| own.split(' ').collect());
@@ -103,7 +102,6 @@ fn read_new_keys(ui: &Ui, state: &mut KeysState, context: &mut PanelContext<'_>)
         state.refusal = Some(format!("{text} means \u{201c}{}\u{201d} already", other.name));
         return;
     }
-    settings.keys.insert(action.id(), text);
-    context.send(Command::Settings(Box::new(settings)));
+    context.send(Command::Settings(vec![SettingsChange::Keys { action: action.id(), keys: Some(text) }]));
     state.waits_for_keys = None;
 }

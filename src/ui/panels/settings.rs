@@ -1,4 +1,4 @@
-//! The settings panel. Every change is sent at once as a whole `Settings`. Thread: ui.
+//! The settings panel. Every change is sent at once. Thread: ui.
 
 use crate::app::command::Command;
 use crate::app::naming::default_folder;
@@ -48,7 +48,7 @@ pub fn show(ui: &mut Ui, state: &mut SettingsState, context: &mut PanelContext<'
     if settings != *context.snapshot.settings {
         context.view.follow = settings.follow;
         context.view.tall = settings.tall;
-        context.send(Command::Settings(Box::new(settings)));
+        context.send(Command::Settings(settings.changes_since(&context.snapshot.settings)));
     }
     ui.add_space(6.0);
     ui.horizontal(|ui| {
