@@ -54,6 +54,13 @@ pub const PERIOD_FRAMES_MAX: usize = 8192;
 /// Frames of the smallest period that a device may have.
 pub const PERIOD_FRAMES_MIN: usize = 16;
 
+/// Frames of a period of a sound card, if the user names none.
+pub const PERIOD_FRAMES_DEFAULT: usize = 64;
+
+/// Frames of a period of a sound server, if the user names none: the usual block of PipeWire and of JACK. With a shorter
+/// one the server has to change its own block, and playback beside capture runs dry until it has.
+pub const PERIOD_FRAMES_SERVER: usize = 1024;
+
 /// Hertz of the lowest sample rate.
 pub const RATE_HZ_MIN: u32 = 8_000;
 

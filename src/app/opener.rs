@@ -11,6 +11,7 @@ use crate::control::setup::{self, DeviceRequest, UserLimits};
 use crate::control::{Control, ControlError, Notice, Purpose, Setup, Severity};
 use crate::device::signal::Signal;
 use crate::device::{Listed, is_virtual, list};
+use crate::limits;
 use crate::session::Session;
 use crate::session::session_file::{SessionError, open_read_only, restore};
 use crate::time::SampleRate;
@@ -247,7 +248,9 @@ fn open_at(request: &OpenRequest, folder: &Path, is_new: bool) -> Result<Opened,
     let open = |purpose: Purpose| {
         let signal = wish.signal.as_deref().and_then(setup::signal).unwrap_or(Signal::Tones);
         let outputs = if is_virtual(&name) { Some(2) } else { None };
-        let period = wish.period.unwrap_or(settings.period);
+        // The settings always have a period. The usual one leaves the choice to the device.
+        let chosen = (settings.period != limits::PERIOD_FRAMES_DEFAULT).then_some(settings.period);
+        let period = wish.period.or(chosen);
         let channels = (inputs, outputs);
         let wanted =
             DeviceRequest { name: name.clone(), rate, period, buffer: None, channels, take_format: format, signal };

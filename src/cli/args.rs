@@ -94,9 +94,9 @@ pub struct DeviceArgs {
     /// Sample rate; without it, the session's rate, or 48000 for a new session
     #[arg(long, value_name = "HZ")]
     pub rate: Option<u32>,
-    /// Frames in a period
-    #[arg(long, default_value_t = 64, value_name = "FRAMES")]
-    pub period: usize,
+    /// Frames in a period; without it, 64, and 1024 for a sound server
+    #[arg(long, value_name = "FRAMES")]
+    pub period: Option<usize>,
     /// Frames in the device's buffer: how late the program may be
     #[arg(long, value_name = "FRAMES")]
     pub buffer: Option<usize>,

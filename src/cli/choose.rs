@@ -29,12 +29,9 @@ pub fn device_spec(
     take_format: TakeFormat,
     signal: Signal,
 ) -> Result<DeviceSpec, Failure> {
-    if args.period == 0 || limits::PERIOD_FRAMES_MAX < args.period {
-        return Err(Failure(format!(
-            "--period {}: a period has 1 to {} frames",
-            args.period,
-            limits::PERIOD_FRAMES_MAX
-        )));
+    if let Some(period) = args.period.filter(|period| !(1..=limits::PERIOD_FRAMES_MAX).contains(period)) {
+        let most = limits::PERIOD_FRAMES_MAX;
+        return Err(Failure(format!("--period {period}: a period has 1 to {most} frames")));
     }
     let rate = args.rate.map(SampleRate).or(rate).unwrap_or(SampleRate(RATE_DEFAULT));
     let (period, buffer) = (args.period, args.buffer);

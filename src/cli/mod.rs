@@ -15,10 +15,12 @@ pub mod stress;
 #[cfg(feature = "gui")]
 pub mod gui;
 
+use crate::device::UNMIXED;
 use crate::recovery::is_needed;
 use crate::rt::process;
 use crate::session::Session;
 use crate::session::session_file::is_in_use;
+use crate::window::process::set_unset_variable;
 use args::{Cli, Mode};
 use clap::Parser;
 use std::fmt::Display;
@@ -40,6 +42,8 @@ impl<E: Display> From<E> for Failure {
 /// Runs the mode that the arguments name.
 pub fn main() -> ExitCode {
     process::prepare();
+    // Before any thread is started: libraries of sound servers read the environment.
+    set_unset_variable(UNMIXED.0, UNMIXED.1);
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) if error.use_stderr() => {

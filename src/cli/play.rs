@@ -20,6 +20,12 @@ use std::time::{Duration, Instant};
 /// Time limit for the read-ahead to supply the first windows.
 const WINDOWS_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Longest wait for the last frames to leave the device.
+const OUTPUT_DELAY_MAX: Duration = Duration::from_secs(1);
+
+/// Part of a second of silent outputs from which a playback has failed, though some of it was heard.
+const SILENT_PER_SECOND: u64 = 2;
+
 /// Plays until the end or until a signal.
 pub fn run(args: &PlayArgs) -> Result<(), Failure> {
     let stop_flag = end_on_signals();
@@ -62,10 +68,10 @@ pub fn run(args: &PlayArgs) -> Result<(), Failure> {
     let base = Reading::now(control.published(), true);
     control.roll();
     // The engine starts to roll within a period. Until then it shows the old position.
-    let mut rolled = false;
+    let (mut rolled, mut loss) = (false, None);
     loop {
         control.poll();
-        show_notices(&mut control, &mut line);
+        loss = show_notices(&mut control, &mut line).or(loss);
         line.draw(&control, false);
         let motion = control.published().motion();
         rolled |= motion == Motion::Rolling;
@@ -77,6 +83,11 @@ pub fn run(args: &PlayArgs) -> Result<(), Failure> {
     }
     let played = control.published().position.load(Relaxed).min(end).saturating_sub(from);
     let outcome = Outcome::of(&control, &base, played);
+    if !is_set(&stop_flag) {
+        // The last frames are computed, and leave the device later.
+        let delay = Frames(control.published().output_delay.load(Relaxed));
+        std::thread::sleep(delay.duration(control.running().device.rate).min(OUTPUT_DELAY_MAX));
+    }
     control.stop();
     line.clear();
     let (_, notices) = control.close();
@@ -84,7 +95,7 @@ pub fn run(args: &PlayArgs) -> Result<(), Failure> {
         super::record::print_notice(&notice);
     }
     print(&if args.json { outcome.json().to_string() } else { outcome.summary() });
-    Ok(())
+    outcome.verdict(loss)
 }
 
 /// The figures of a playback.
@@ -93,6 +104,8 @@ struct Outcome {
     device: DeviceFacts,
     tracks: usize,
     frames: u64,
+    /// Frames of them that nobody heard: the device lost them, or the outputs had failed.
+    silent: u64,
     xruns: u64,
     playback_xruns: u64,
     dropouts: u64,
@@ -109,6 +122,7 @@ impl Outcome {
             device: running.device.clone(),
             tracks: control.session().tracks().len(),
             frames,
+            silent: (now.frames_lost - base.frames_lost) + (now.frames_unheard - base.frames_unheard),
             xruns: now.xruns - base.xruns,
             playback_xruns: now.playback_xruns - base.playback_xruns,
             dropouts: now.dropouts - base.dropouts,
@@ -127,6 +141,7 @@ impl Outcome {
             "tracks": self.tracks,
             "seconds": Frames(self.frames).seconds(self.device.rate),
             "frames": self.frames,
+            "frames_unheard": self.silent,
             "xruns": self.xruns,
             "playback_xruns": self.playback_xruns,
             "dropouts": self.dropouts,
@@ -136,12 +151,28 @@ impl Outcome {
         })
     }
 
+    /// A failure if nothing was heard, or the outputs were silent for a time that a listener notices. `loss`: the text
+    /// of the last notice of a loss.
+    fn verdict(&self, loss: Option<String>) -> Result<(), Failure> {
+        let (name, because) = (&self.device.name, loss.map_or_else(String::new, |text| format!(": {text}")));
+        if self.audio_thread.cycles == 0 || self.frames <= self.silent {
+            let advice = "choose a longer period with --period, or another device";
+            return Err(Failure(format!("{name}: nothing was heard{because}; {advice}")));
+        }
+        if u64::from(self.device.rate.0) <= self.silent * SILENT_PER_SECOND {
+            let silent = Clock(Frames(self.silent).duration(self.device.rate));
+            return Err(Failure(format!("{name}: the outputs were silent for {silent} of it{because}")));
+        }
+        Ok(())
+    }
+
     fn summary(&self) -> String {
         let audio = &self.audio_thread;
         format!(
-            "played {} of {} tracks: {} dropouts, {} xruns, {} page faults; cycle {:.1} us mean, {:.1} us worst; {}",
+            "played {} of {} tracks: {} frames not heard, {} dropouts, {} xruns, {} page faults; cycle {:.1} us mean, {:.1} us worst; {}",
             Clock(Frames(self.frames).duration(self.device.rate)),
             self.tracks,
+            self.silent,
             self.dropouts,
             self.xruns + self.playback_xruns,
             audio.faults_text(),

@@ -89,6 +89,11 @@ pub fn run(args: &RecordArgs) -> Result<(), Failure> {
     if report.mirror.is_some_and(|mirror| !mirror.whole) {
         return Err(Failure("the mirror is not whole; the session's own takes are; see above".to_owned()));
     }
+    let silent = report.audio_thread.frames_unheard;
+    if args.play_along && u64::from(rate.0) <= 2 * silent {
+        let silent = Clock(Frames(silent).duration(rate));
+        return Err(Failure(format!("{device}: the takes are complete, but the outputs were silent for {silent}")));
+    }
     if report.frames < length && !is_set(&stop_flag) {
         let at = Clock(Frames(report.frames).duration(rate));
         let (session, reason) = (args.session.display(), observed.reason());

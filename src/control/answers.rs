@@ -24,16 +24,13 @@ impl Control {
                 let consequence =
                     if is_in_pass { "they are silence in every take" } else { "nothing was recorded then" };
                 if frames.0 == 0 {
-                    self.caution(format!("{}: {cause} without loss of a recorded frame", clock(at)));
+                    self.inputs_were_late(at, cause);
                 } else {
                     let text = format!("{}: {} frames lost ({cause}); {consequence}", clock(at), frames.0);
                     self.notify(Kind::Lost, Severity::Loss, text, &[("at", at.0), ("frames", frames.0)]);
                 }
             }
-            AudioEvent::PlaybackXrun { at } => {
-                let text = format!("{}: the outputs were late; the recorded sound is complete", clock(at));
-                self.notify(Kind::Dropout, Severity::Caution, text, &[("at", at.0)]);
-            }
+            AudioEvent::PlaybackXrun { at } => self.outputs_were_late(at),
             AudioEvent::Overrun { capture, at, frames } => {
                 self.take_lost(capture, at, frames);
                 let name = self.pass.as_ref().map_or_else(String::new, |pass| pass.take_name(capture, &self.session));

@@ -53,6 +53,7 @@ mod overflow;
 pub mod playback;
 mod reconnect;
 pub mod recording;
+mod repeats;
 pub mod report;
 mod saving;
 mod session_folder;
@@ -181,6 +182,7 @@ pub struct Control {
     watched_folder: session_folder::WatchedFolder,
     watcher: Option<Arc<Watcher>>,
     event_log: events::EventLog,
+    repeats: repeats::Repeats,
 }
 
 impl Control {
@@ -252,6 +254,7 @@ impl Control {
             watched_folder,
             watcher: None,
             event_log,
+            repeats: repeats::Repeats::default(),
         })
     }
 
@@ -414,6 +417,8 @@ impl Control {
         self.poll_saver();
         // Independent of the steps above: it reads what the disk side publishes.
         self.check_margins();
+        // After the events, so that those of this poll are counted.
+        self.show_repeats();
     }
 
     fn handle_audio_events(&mut self) {

@@ -26,6 +26,8 @@ pub struct Reading {
     pub playback_xruns: u64,
     /// Frames of the device's clock that the device did not deliver.
     pub frames_lost: u64,
+    /// Output frames that were computed and not played, because the outputs had failed or ran late.
+    pub frames_unheard: u64,
     /// Frames of tracks that were not played, because the read-ahead was late.
     pub frames_dropped: u64,
     /// Number of such gaps.
@@ -54,6 +56,8 @@ pub struct AudioReport {
     pub cycle_us_max: f64,
     /// Processor time of the thread in seconds.
     pub cpu_seconds: f64,
+    /// Output frames that were computed and not played, because the outputs had failed or ran late.
+    pub frames_unheard: u64,
 }
 
 impl AudioReport {
@@ -82,6 +86,7 @@ impl Reading {
             xruns: published.xruns.load(Relaxed),
             playback_xruns: published.playback_xruns.load(Relaxed),
             frames_lost: published.frames_lost.load(Relaxed),
+            frames_unheard: published.frames_unheard.load(Relaxed),
             frames_dropped: published.frames_dropped.load(Relaxed),
             dropouts: published.dropouts.load(Relaxed),
         }
@@ -110,6 +115,7 @@ impl Reading {
             cycle_us_p9999: round(cycles.quantile_us(0.9999)),
             cycle_us_max: round(cycles.max_us()),
             cpu_seconds: counters.map_or(0.0, |counters| counters.cpu_ns as f64 / 1e9),
+            frames_unheard: self.frames_unheard - earlier.frames_unheard,
         }
     }
 }

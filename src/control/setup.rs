@@ -76,8 +76,8 @@ fn best_of(listed: &[Listed]) -> Option<&Listed> {
 pub struct DeviceRequest {
     pub name: String,
     pub rate: SampleRate,
-    /// Frames of a period.
-    pub period: usize,
+    /// Frames of a period; `None`: what fits the device.
+    pub period: Option<usize>,
     /// Frames of the buffer; `None`: the device decides.
     pub buffer: Option<usize>,
     /// Numbers of inputs and outputs, as in [`DeviceSpec`].

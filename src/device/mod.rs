@@ -296,6 +296,17 @@ pub trait Device: Send {
         Reckoning::from_now(self.facts().rate)
     }
 
+    /// Output frames that were computed and not played, because the outputs had failed or ran late. Frames that
+    /// [`Wake::Lost`] reports are not counted. This is realtime-safe.
+    fn unheard_frames(&self) -> u64 {
+        0
+    }
+
+    /// Frames between the frame number of output and the moment at which it leaves the device. This is realtime-safe.
+    fn output_delay(&self) -> u64 {
+        0
+    }
+
     /// The failure of the device, as a sentence for the user: it is gone, one direction is gone, or it runs at another
     /// rate. `None` while nothing is wrong. This is realtime-safe.
     fn failure(&self) -> Option<&'static str> {
@@ -310,8 +321,9 @@ pub struct DeviceSpec {
     pub name: String,
     /// Frames per second.
     pub rate: SampleRate,
-    /// Frames of a period. A device may choose another length near it.
-    pub period_frames: usize,
+    /// Frames of a period. A device may choose another length near it. `None` means 64 frames, and 1,024 for a sound
+    /// server.
+    pub period_frames: Option<usize>,
     /// Frames of the buffer. `None` means a third of a second (virtual), or 16,384 frames and at least 4 periods
     /// (alsa).
     pub buffer_frames: Option<usize>,
@@ -404,6 +416,11 @@ pub fn open(spec: &DeviceSpec) -> Result<Box<dyn Device>, DeviceError> {
 pub fn is_virtual(name: &str) -> bool {
     name == "virtual" || name.starts_with("virtual:")
 }
+
+/// A variable of the environment and its value, with which PipeWire's ALSA plugin gives a program the channels of a
+/// source as they are. Without it the plugin mixes a source of more than two channels down, and the channels from the
+/// third on are silent.
+pub const UNMIXED: (&str, &str) = ("PIPEWIRE_ALSA", "{ stream.dont-remix = true channelmix.disable = true }");
 
 /// A name that opens the same device later. ALSA numbers cards in the order in which they were plugged in, so a card
 /// number may mean another card by then; this name has the card's id instead. Call it while the device is there.

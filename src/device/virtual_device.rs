@@ -33,7 +33,8 @@ use super::{
 use crate::format::DeviceFormat;
 use crate::host;
 use crate::limits::{
-    BLOCK_FRAMES_MAX, CHANNEL_COUNT_MAX, PERIOD_FRAMES_MAX, PERIOD_FRAMES_MIN, RATE_HZ_MAX, RATE_HZ_MIN,
+    BLOCK_FRAMES_MAX, CHANNEL_COUNT_MAX, PERIOD_FRAMES_DEFAULT, PERIOD_FRAMES_MAX, PERIOD_FRAMES_MIN, RATE_HZ_MAX,
+    RATE_HZ_MIN,
 };
 use crate::time::{Frames, SampleRate};
 use nix::sys::time::TimeSpec;
@@ -89,7 +90,7 @@ impl VirtualDevice {
             Some(card) => card.open(&script, spec)?,
             None => Returned::default(),
         };
-        let period_frames = returned.period_frames.unwrap_or(spec.period_frames);
+        let period_frames = returned.period_frames.or(spec.period_frames).unwrap_or(PERIOD_FRAMES_DEFAULT);
         if !(RATE_HZ_MIN..=RATE_HZ_MAX).contains(&spec.rate.0) {
             return Err(unsupported(spec.rate.to_string(), format!("it takes {RATE_HZ_MIN} to {RATE_HZ_MAX} Hz")));
         }
@@ -334,7 +335,7 @@ pub fn spec(options: &str, inputs: usize, signal: Signal) -> DeviceSpec {
     DeviceSpec {
         name: if options.is_empty() { "virtual".to_owned() } else { format!("virtual:{options}") },
         rate: SampleRate(48_000),
-        period_frames: 64,
+        period_frames: Some(64),
         buffer_frames: None,
         inputs: Some(inputs),
         outputs: Some(2),

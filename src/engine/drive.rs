@@ -49,6 +49,7 @@ pub fn drive(engine: &mut Engine, device: Box<dyn Device>, published: &Arc<Publi
         fraction: 0.0,
         windows_until: None,
         slept: 0,
+        unheard: 0,
         failure: None,
     };
     loop {
@@ -64,8 +65,7 @@ pub fn drive(engine: &mut Engine, device: Box<dyn Device>, published: &Arc<Publi
         // Under rtkit the kernel kills a real-time thread that never waits. Sleep when it has sent its warning.
         overrun::yield_if_warned();
         slot.run_one_period(engine, published);
-        let sleeps = slot.device.as_ref().map_or(0, |device| device.sleeps());
-        published.counted_sleeps.store(slot.slept + sleeps, Relaxed);
+        slot.publish(published);
     }
 }
 
@@ -82,6 +82,8 @@ struct DeviceSlot {
     windows_until: Option<Duration>,
     /// Sleeps of earlier devices, and of this loop in place of a device.
     slept: u64,
+    /// Output frames that earlier devices did not play.
+    unheard: u64,
     /// The failure of the device that was reported last.
     failure: Option<&'static str>,
 }
@@ -104,6 +106,14 @@ impl GapClock {
 }
 
 impl DeviceSlot {
+    /// Publishes the counters of the device.
+    fn publish(&self, published: &Published) {
+        let device = self.device.as_ref();
+        published.counted_sleeps.store(self.slept + device.map_or(0, |device| device.sleeps()), Relaxed);
+        published.frames_unheard.store(self.unheard + device.map_or(0, |device| device.unheard_frames()), Relaxed);
+        published.output_delay.store(device.map_or(0, |device| device.output_delay()), Relaxed);
+    }
+
     /// Moves one period, or waits for one.
     fn run_one_period(&mut self, engine: &mut Engine, published: &Published) {
         let Some(device) = &mut self.device else {
@@ -166,6 +176,7 @@ impl DeviceSlot {
         self.gap_clock.get_or_insert(GapClock { from: engine.device_frames(), fraction: self.fraction, reckoning });
         device.stop();
         self.slept += device.sleeps();
+        self.unheard += device.unheard_frames();
         self.failure = None;
         self.fill_with_silence(engine);
     }

@@ -84,6 +84,10 @@ pub struct Published {
     pub playback_xruns: AtomicU64,
     /// Frames of the device's clock that were not delivered.
     pub frames_lost: AtomicU64,
+    /// Output frames that were computed and not played, see [`Device::unheard_frames`](crate::device::Device).
+    pub frames_unheard: AtomicU64,
+    /// Frames by which output is heard after its frame number, see [`Device::output_delay`](crate::device::Device).
+    pub output_delay: AtomicU64,
     /// Frames of takes that had no capture window, summed over takes.
     pub frames_overrun: AtomicU64,
     /// Frames of tracks that had no playback window in time, summed over tracks.
@@ -122,6 +126,8 @@ impl Published {
             xruns: AtomicU64::new(0),
             playback_xruns: AtomicU64::new(0),
             frames_lost: AtomicU64::new(0),
+            frames_unheard: AtomicU64::new(0),
+            output_delay: AtomicU64::new(0),
             frames_overrun: AtomicU64::new(0),
             frames_dropped: AtomicU64::new(0),
             dropouts: AtomicU64::new(0),

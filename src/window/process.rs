@@ -1,6 +1,9 @@
 //! Populates the program's own memory before the audio thread uses it: code, data, heap and the audio thread's stack.
 //! Thread: control, opener and reconnect (memory), audio (its stack, once, before the device starts).
-#![expect(unsafe_code, reason = "advice on address ranges that the program owns")]
+#![expect(
+    unsafe_code,
+    reason = "advice on address ranges that the program owns; the environment before a second thread"
+)]
 
 use crate::host;
 use crate::limits::{AUDIO_STACK_BYTES, PAGE_BYTES};
@@ -12,6 +15,18 @@ const MAPPING_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// Libraries that only draw. The audio thread never runs them, and the compiler of a renderer alone has over 100 MiB.
 const DRAWING: [&str; 9] = ["LLVM", "/dri/", "gallium", "libGL", "libEGL", "libX", "libxcb", "libwayland", "libz3"];
+
+/// Sets a variable of the process's environment, unless the user has set it. Does nothing when the process has a second
+/// thread, because that thread could read the environment at the same time. Returns whether the variable was set.
+pub fn set_unset_variable(name: &str, value: &str) -> bool {
+    let threads = std::fs::read_dir("/proc/self/task").map_or(usize::MAX, Iterator::count);
+    if std::env::var_os(name).is_some() || threads != 1 {
+        return false;
+    }
+    // SAFETY: this is the only thread of the process, so nothing reads or changes the environment meanwhile.
+    unsafe { std::env::set_var(name, value) };
+    true
+}
 
 /// Brings every mapped page of code and private data into memory, so that running code for the first time takes no
 /// fault. Skips pages that cannot be populated. Returns the number of bytes visited.

@@ -32,6 +32,8 @@ mod ledger;
 mod recovery;
 // Defects that were once found.
 mod regression;
+// Real sound servers, started in a folder of their own: PipeWire and JACK.
+mod servers;
 // The stress scripts of tests/stress, shortened, on a file system of their own.
 mod stress;
 // The terminal and the user's environment: the status line, jobs in the background, the umask.

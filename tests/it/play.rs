@@ -392,8 +392,8 @@ fn the_program_plays_24_tracks_without_a_dropout_and_says_so() {
     let folder = place.path().join("session");
     recorded(&folder, 24, 96_000, "s24");
     let found = run(faultless("play", &folder, "--device virtual:free --json")).done().json();
-    let members = "audio_thread device dropouts frames frames_dropped locked_bytes_peak period playback_xruns rate seconds \
-                   session tracks xruns";
+    let members = "audio_thread device dropouts frames frames_dropped frames_unheard locked_bytes_peak period playback_xruns rate \
+                   seconds session tracks xruns";
     let keys: Vec<&str> = found.as_object().unwrap().keys().map(String::as_str).collect();
     assert_eq!(keys, members.split_whitespace().collect::<Vec<_>>());
     let numbers = ["frames", "dropouts", "frames_dropped", "xruns", "tracks"].map(|key| found[key].clone());

@@ -99,7 +99,7 @@ fn the_last_line_is_one_object_with_the_promised_members() {
                 locked_bytes_peak lead_frames_min commit_us_max audio_thread takes bare_copy_us bare_copy_ratio";
     assert_eq!(keys(&found), head.split_whitespace().collect());
     let thread = "scheduling cycles minor_faults major_faults voluntary_switches cycle_us_mean cycle_us_p9999 \
-                  cycle_us_max cpu_seconds";
+                  cycle_us_max cpu_seconds frames_unheard";
     assert_eq!(keys(&found["audio_thread"]), thread.split_whitespace().collect());
     assert_eq!(found["session"], json!(folder));
     let plain = ["device", "rate", "period", "format", "capture_path", "seconds", "frames", "xruns", "frames_lost"];
@@ -505,7 +505,7 @@ fn minute_a_take_that_passes_4_gib_becomes_rf64_while_it_rolls() {
     let folder = place.path().join("session");
     new_session(&folder, 192_000, TakeFormat::F32, &[&[0, 1]]);
     let mut setup = setup(&folder, "free", 2, 192_000, TakeFormat::F32);
-    setup.device.period_frames = 1024;
+    setup.device.period_frames = Some(1024);
     // The headers are written often enough to be seen between the crossing and the end.
     setup.run.sync_interval = Duration::from_millis(100);
     let file = folder.join("audio/Track 1-1.wav");

@@ -201,6 +201,13 @@ pub(crate) fn edit(folder: &Path, change: impl FnOnce(&mut Session)) {
     store.save(&session).unwrap();
 }
 
+/// Makes a session with tracks of one input each, which hold the ramp from the device's frame 0 on.
+pub(crate) fn recorded_ramp(folder: &Path, inputs: usize, frames: u64) {
+    let seconds = frames as f64 / 48_000.0;
+    let arguments = format!("--device virtual:free --inputs {inputs} --seconds {seconds}");
+    assert_eq!(run(record(folder, &arguments)).done().json()["frames"], frames);
+}
+
 /// A new session with a track for each list of inputs, all armed.
 pub(crate) fn new_session(folder: &Path, rate: u32, format: TakeFormat, tracks: &[&[u32]]) {
     let (mut store, mut session) = OpenSession::create(folder, "test", SampleRate(rate), format).unwrap();

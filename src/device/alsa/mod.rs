@@ -9,6 +9,7 @@ mod name;
 mod pcm;
 mod open_error;
 mod planar;
+mod prefill;
 mod ring;
 mod side;
 mod open;
@@ -16,6 +17,7 @@ mod list;
 mod clock;
 mod overwritten;
 mod recover;
+mod sleep;
 mod transfer;
 mod playback;
 
@@ -28,22 +30,27 @@ use super::{Access, Device, DeviceError, DeviceFacts, DeviceSpec, LossCause, Pac
 use super::{Input, Output, monotonic};
 use crate::format::DeviceFormat;
 use ::alsa::Direction;
-use ::alsa::poll::{Descriptors, Flags, poll, pollfd};
+use ::alsa::poll::{Descriptors, pollfd};
 use clock::{FrameClock, nanos};
 use name::names;
 use open::{Opened, link_is_possible, note_absent, open_side};
+use pcm::Kind;
 use pcm::{errno, quiet, state};
+use prefill::{Circumstances, Prefill};
 use recover::{Fault, RestartAttempts, diagnose, start_pair};
 use side::Side;
 use std::time::Duration;
 use transfer::Sink;
 
-/// Periods of silence at the start of playback. The engine may be late by this much, and output is delayed by it.
-const PREFILL_PERIODS: usize = 2;
-
-/// A device without a new frame for this long, plus four periods, counts as stuck. Sound servers may take 140 ms to
-/// connect a stream.
+/// A device without a new frame for this long, plus four periods, counts as stuck.
 const STUCK_NS: u64 = 1_000_000_000;
+
+/// The same for a device that has not delivered anything yet. An idle PulseAudio takes two seconds.
+const NEVER_BEGAN_NS: u64 = 4_000_000_000;
+
+/// Wake threshold of playback to a sound server. PipeWire takes it for the block that the program delivers: with less
+/// than the server's own block, a part of each block would be silence. It is the longest block of PipeWire.
+const SERVER_BLOCK_FRAMES: usize = 2048;
 
 /// A device that runs faster than this multiple of its rate has no clock. A smaller factor means that somebody changed
 /// the rate of the clock that the device follows.
@@ -55,10 +62,6 @@ const EXACT_READINGS_MAX: u32 = 256;
 /// Nanoseconds between two exact counts. The last one gives the timeline position when the device is gone.
 const EXACT_READING_NS: u64 = 200_000_000;
 
-/// Polls in a row that may return without a period. After that the thread sleeps, because a descriptor that is always
-/// ready would make it spin.
-const EMPTY_WAKE_COUNT_MAX: u32 = 4;
-
 /// An open ALSA device.
 #[expect(clippy::struct_excessive_bools, reason = "each is a finding of its own, and any set of them can hold")]
 pub struct AlsaDevice {
@@ -67,7 +70,7 @@ pub struct AlsaDevice {
     playback: Option<Side>,
     /// Poll descriptors of the pacing side.
     fds: Vec<pollfd>,
-    prefill_frames: usize,
+    prefill: Prefill,
     /// The notes of `facts` and one more. Swapped with them when the device turns out to have no clock, because the
     /// audio thread cannot allocate.
     notes_unclocked: Vec<String>,
@@ -82,10 +85,14 @@ pub struct AlsaDevice {
     unmeasured: Option<LossCause>,
     /// Output frames to drop, because they would be played too late.
     skip_frames: usize,
+    /// Output frames that were computed and not played.
+    unheard_frames: u64,
     /// The playback side failed and must be restarted; output is dropped.
     playback_failed: bool,
     /// The playback side is gone for good; capture continues.
     playback_gone: bool,
+    /// The playback side was restarted many times in a row and plays nothing. It is tried again.
+    playback_late: bool,
     /// A call failed or a descriptor reported an error, so the next check asks the driver.
     fault_suspected: bool,
     restart_attempts: RestartAttempts,
@@ -145,7 +152,7 @@ impl AlsaDevice {
 
     /// Frames by which output leaves the device later than its frame number; 0 without a playback side.
     pub fn prefill_frames(&self) -> usize {
-        if self.playback.is_some() { self.prefill_frames } else { 0 }
+        self.prefill.frames()
     }
 
     /// Why the device is gone, after [`Wake::Gone`].
@@ -166,21 +173,22 @@ impl AlsaDevice {
             return Err(DeviceError::Malformed { name: spec.name.clone(), reason: "no direction is left".to_owned() });
         };
         let period = pacing.period_frames;
-        let room = playback.as_ref().map_or(usize::MAX, |side| side.buffer_frames);
-        let prefill_frames = (PREFILL_PERIODS * period).min(room / period * period);
-        // A playback side without capture is paced by the prefill. Paced by its whole buffer, output would be far
-        // ahead.
-        let rest = super::rest_frames(period, pacing.buffer_frames, spec.rate);
-        let avail_min = if capture.is_some() && playback.is_none() {
-            rest
-        } else if capture.is_some() {
-            period
-        } else {
-            pacing.buffer_frames - prefill_frames + period
-        };
-        pacing.set_wake(&spec.name, avail_min)?;
-        if let (Some(_), Some(side)) = (&capture, &playback) {
-            side.set_wake(&spec.name, period)?;
+        let prefill = playback.as_ref().map_or(Prefill::NONE, |side| {
+            Prefill::new(Circumstances {
+                kind: side.kind,
+                alone: capture.is_none(),
+                rate_hz: spec.rate.0 as usize,
+                period,
+                playback_period: side.period_frames,
+                buffer: side.buffer_frames,
+            })
+        });
+        if let Some(side) = &capture {
+            let rest = super::rest_frames(period, side.buffer_frames, spec.rate);
+            side.set_wake(&spec.name, if playback.is_none() { rest } else { period })?;
+        }
+        if let Some(side) = &playback {
+            side.set_wake(&spec.name, playback_wake(side, capture.is_none(), period, prefill.frames()))?;
         }
         let linked = link_is_possible(capture.as_ref(), playback.as_ref());
         if capture.is_some() && playback.is_some() && !linked {
@@ -211,14 +219,16 @@ impl AlsaDevice {
             facts,
             capture,
             playback,
-            prefill_frames,
+            prefill,
             origin: monotonic(),
             phase: Phase::Stopped,
             position: 0,
             unmeasured: None,
             skip_frames: 0,
+            unheard_frames: 0,
             playback_failed: false,
             playback_gone: false,
+            playback_late: false,
             fault_suspected: false,
             restart_attempts: RestartAttempts::default(),
             playback_restart_attempts: RestartAttempts::default(),
@@ -249,7 +259,7 @@ impl AlsaDevice {
         let avail = avail.map_err(|e| errno(&e))?;
         let moved = match side.direction {
             Direction::Capture => avail,
-            Direction::Playback => (self.prefill_frames as i64 - side.buffer_frames as i64).saturating_add(avail),
+            Direction::Playback => (self.prefill.frames() as i64 - side.buffer_frames as i64).saturating_add(avail),
         };
         Ok(moved.max(0) as u64)
     }
@@ -329,7 +339,10 @@ impl AlsaDevice {
             self.playback_failed = self.playback.is_some();
             return Check::Report(Wake::Lost { frames, cause: LossCause::Silent });
         }
-        if period <= moved { Check::Report(Wake::Ready) } else { Check::Nothing(None) }
+        if period <= moved {
+            return Check::Report(Wake::Ready);
+        }
+        Check::Nothing(self.is_timed().then(|| now_ns + self.time_to(period - moved)))
     }
 
     fn fail(&mut self, fault: Fault) -> Check {
@@ -365,10 +378,14 @@ impl AlsaDevice {
         if !self.restart_attempts.attempt(now_ns) {
             return self.give_up(Gone::RestartsFailed);
         }
+        if self.capture.is_none() {
+            self.prefill.ran_dry(now_ns);
+        }
         let playback = if self.playback_gone { None } else { self.playback.as_mut() };
-        match start_pair(self.capture.as_mut(), playback, self.prefill_frames, self.facts.linked) {
+        match start_pair(self.capture.as_mut(), playback, self.prefill.frames(), self.facts.linked) {
             Ok(()) => {
                 self.phase = Phase::Running;
+                self.prefill.started(self.now_ns());
                 self.unmeasured = Some(self.unmeasured.unwrap_or(cause));
                 (self.skip_frames, self.playback_failed) = (0, self.playback_gone);
                 self.progress_ns = self.now_ns();
@@ -428,51 +445,15 @@ impl AlsaDevice {
 
     /// Frames by which a device with a clock may be ahead: old frames of a sound server, and prefilled playback.
     fn burst_frames(&self) -> f64 {
-        (self.prefill_frames + 2 * self.facts.period_frames) as f64 + f64::from(self.facts.rate.0) * 0.1
+        (self.prefill.frames() + 2 * self.facts.period_frames) as f64 + f64::from(self.facts.rate.0) * 0.1
     }
 
     fn stuck_after_ns(&self) -> u64 {
-        STUCK_NS + self.period_ns() * 4
+        (if self.progress_count == 0 { NEVER_BEGAN_NS } else { STUCK_NS }) + self.period_ns() * 4
     }
 
     fn period_ns(&self) -> u64 {
         self.facts.period_frames as u64 * 1_000_000_000 / u64::from(self.facts.rate.0.max(1))
-    }
-
-    /// Sleeps until `until_ns`, or with `on_device` until a descriptor of the device is ready.
-    fn sleep(&mut self, until_ns: u64, on_device: bool) {
-        let left_ns = until_ns.saturating_sub(self.now_ns());
-        // Rounded up, because a timeout of 0 ms would spin for the last millisecond.
-        let ms = i32::try_from(left_ns.div_ceil(1_000_000)).unwrap_or(i32::MAX);
-        self.sleeps += 1;
-        if !on_device || EMPTY_WAKE_COUNT_MAX <= self.empty_wakes {
-            self.empty_wakes = 0;
-            let nap_ms = if on_device { ms.min(self.nap_ms()) } else { ms };
-            poll(&mut [], nap_ms).ok();
-            return;
-        }
-        let Some(side) = self.capture.as_ref().or(self.playback.as_ref()) else { return };
-        if side.pcm.fill(&mut self.fds).is_err() {
-            self.fault_suspected = true;
-            self.empty_wakes = EMPTY_WAKE_COUNT_MAX;
-            return;
-        }
-        match poll(&mut self.fds, ms) {
-            Ok(0) => {}
-            Ok(_) => {
-                self.empty_wakes += 1;
-                // Required after every poll, because plugins clear their event in it.
-                let flags = side.pcm.revents(&self.fds);
-                self.fault_suspected |=
-                    flags.map_or(true, |flags| flags.intersects(Flags::ERR | Flags::HUP | Flags::NVAL));
-            }
-            Err(e) => self.fault_suspected |= errno(&e) != libc::EINTR,
-        }
-    }
-
-    /// Length of a short sleep: a quarter of a period, 1 to 5 ms.
-    fn nap_ms(&self) -> i32 {
-        (self.period_ns() / 4_000_000).clamp(1, 5) as i32
     }
 }
 
@@ -485,14 +466,16 @@ impl Device for AlsaDevice {
         if let Phase::Gone(_) = self.phase {
             return Err(StartError { call: "start", errno: libc::ENODEV });
         }
-        let started = start_pair(self.capture.as_mut(), self.playback.as_mut(), self.prefill_frames, self.facts.linked);
+        let (prefill, linked) = (self.prefill.frames(), self.facts.linked);
+        let started = start_pair(self.capture.as_mut(), self.playback.as_mut(), prefill, linked);
         started.map_err(|(call, errno)| StartError { call, errno })?;
         self.started_ns = self.now_ns();
+        self.prefill.started(self.started_ns);
         self.clock.begin(self.started_ns);
         (self.position, self.progress_count, self.progress_ns) = (0, 0, self.started_ns);
         (self.exact_due_ns, self.wrong_rate) = (0, None);
         (self.unmeasured, self.skip_frames, self.playback_failed, self.fault_suspected) = (None, 0, false, false);
-        self.playback_gone = false;
+        (self.playback_gone, self.playback_late) = (false, false);
         self.restart_attempts.reset();
         self.playback_restart_attempts.reset();
         self.phase = Phase::Running;
@@ -530,6 +513,7 @@ impl Device for AlsaDevice {
             playback: self.playback.as_mut(),
             skip_frames: &mut self.skip_frames,
             playback_failed: &mut self.playback_failed,
+            unheard_frames: &mut self.unheard_frames,
         };
         let lent = transfer::lend(self.capture.as_mut(), &mut sink, period, process);
         self.position += lent as u64;
@@ -540,12 +524,21 @@ impl Device for AlsaDevice {
         }
         if !self.playback_failed && self.skip_frames == 0 {
             self.playback_restart_attempts.reset();
+            self.playback_late = false;
         }
         lent
     }
 
     fn sleeps(&self) -> u64 {
         self.sleeps
+    }
+
+    fn unheard_frames(&self) -> u64 {
+        self.unheard_frames
+    }
+
+    fn output_delay(&self) -> u64 {
+        self.prefill.frames() as u64
     }
 
     fn stop(&mut self) {
@@ -572,7 +565,20 @@ impl Device for AlsaDevice {
             _ if self.playback_gone => {
                 Some("the playback device is gone, capture goes on; open the device again to hear")
             }
+            _ if self.playback_late => Some(
+                "the outputs are silent, because playback runs dry again and again; it is tried again, and capture goes on",
+            ),
             _ => self.wrong_rate,
         }
+    }
+}
+
+/// Wake threshold of a playback side. Beside capture nobody waits for it; alone it paces the device.
+fn playback_wake(side: &Side, alone: bool, period: usize, prefill: usize) -> usize {
+    match (side.kind, alone) {
+        (Kind::Server, _) => SERVER_BLOCK_FRAMES.min(side.buffer_frames / 4).max(side.period_frames),
+        (_, false) => period,
+        // Paced by its whole buffer, output would be far ahead.
+        (_, true) => side.buffer_frames - prefill + period,
     }
 }

@@ -41,8 +41,8 @@ pub(super) fn open_side(
         pcm,
         direction,
         rate: spec.rate,
-        period_frames: spec.period_frames.max(PERIOD_FRAMES_MIN),
-        buffer_frames: spec.buffer_frames.unwrap_or(BUFFER_FRAMES_DEFAULT).max(4 * spec.period_frames),
+        period_frames: spec.period_frames.map(|frames| frames.max(PERIOD_FRAMES_MIN)),
+        buffer_frames: spec.buffer_frames.unwrap_or(BUFFER_FRAMES_DEFAULT),
         channels,
         format: spec.format,
     };

@@ -2,6 +2,7 @@
 //! Thread: any; only [`errno`] is called by the audio thread.
 
 use crate::format::DeviceFormat;
+use crate::limits::{PERIOD_FRAMES_DEFAULT, PERIOD_FRAMES_SERVER};
 use crate::time::SampleRate;
 use ::alsa::pcm::{Format, HwParams, PCM};
 use ::alsa::{Direction, Output};
@@ -54,6 +55,16 @@ fn kind_in(description: &str) -> Kind {
     }
 }
 
+impl Kind {
+    /// Frames of a period, if the user names none.
+    pub(super) fn period_frames(self) -> usize {
+        match self {
+            Kind::Server => PERIOD_FRAMES_SERVER,
+            Kind::Card | Kind::Converted => PERIOD_FRAMES_DEFAULT,
+        }
+    }
+}
+
 /// Requested settings of one side.
 pub(super) struct Want<'a> {
     /// Full name of the device, for errors.
@@ -61,7 +72,8 @@ pub(super) struct Want<'a> {
     pub(super) pcm: &'a str,
     pub(super) direction: Direction,
     pub(super) rate: SampleRate,
-    pub(super) period_frames: usize,
+    /// Frames of a period; `None`: what fits the origin of the sound.
+    pub(super) period_frames: Option<usize>,
     pub(super) buffer_frames: usize,
     pub(super) channels: Option<usize>,
     pub(super) format: Option<DeviceFormat>,

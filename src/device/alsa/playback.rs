@@ -21,35 +21,44 @@ impl AlsaDevice {
                 return None;
             }
             let filled = (side.buffer_frames as i64 - room).max(0) as usize;
-            if filled <= self.prefill_frames + period as usize {
+            if filled <= self.prefill.frames() + period as usize {
                 // A buffer of two or three periods is full between two interrupts: wait for the next one.
                 let short_ns = (period as i64 - room).max(0) as u64 * 1_000_000_000 / u64::from(self.facts.rate.0);
                 return Some(Check::Nothing(Some(now_ns + short_ns)));
             }
             // The clock of playback is slower than that of capture, and its buffer is full. Drop output until the
             // buffer is filled as at the start.
-            self.skip_frames = filled - self.prefill_frames;
+            self.skip_frames = filled - self.prefill.frames();
             return Some(Check::Report(Wake::PlaybackXrun));
         }
-        let fault = diagnose(&side.pcm).unwrap_or(Fault::Xrun);
-        if fault == Fault::Suspend {
+        let fault = diagnose(&side.pcm);
+        if fault == Some(Fault::Suspend) {
             self.phase = Phase::Broken(LossCause::Suspend);
             return None;
         }
-        if fault == Fault::Xrun && now_ns < self.playback_restart_attempts.next_ns() {
+        if let Some(Fault::Gone(_)) = fault {
+            (self.playback_gone, self.playback_failed) = (true, true);
+            return Some(Check::Report(Wake::Changed));
+        }
+        if now_ns < self.playback_restart_attempts.next_ns() {
             self.playback_failed = true; // capture continues until the next attempt is due
             return None;
         }
-        if matches!(fault, Fault::Gone(_)) || !self.playback_restart_attempts.attempt(now_ns) {
-            self.playback_gone = true;
-            self.playback_failed = true;
-            return Some(Check::Report(Wake::Changed));
+        // A playback side that has not failed is restarted to bring it in step; its prefill was long enough.
+        if fault == Some(Fault::Xrun) {
+            self.prefill.ran_dry(now_ns);
         }
-        self.playback_failed = start_playback(side, self.prefill_frames).is_err();
+        let (was_late, prefill) = (self.playback_late, self.prefill.frames());
+        self.playback_late |= self.playback_restart_attempts.attempt_again(now_ns);
+        self.playback_failed = start_playback(side, prefill).is_err();
         // Output for frames that were captured before the restart and are not fetched yet would be late: drop it.
-        self.skip_frames =
-            self.capture.as_ref().map_or(0, |capture| captured_before(capture, side, self.prefill_frames));
-        Some(Check::Report(Wake::PlaybackXrun))
+        self.skip_frames = self.capture.as_ref().map_or(0, |capture| captured_before(capture, side, prefill));
+        self.prefill.started(self.now_ns());
+        match (was_late, self.playback_late) {
+            (false, true) => Some(Check::Report(Wake::Changed)),
+            (true, _) => None,
+            _ => Some(Check::Report(Wake::PlaybackXrun)),
+        }
     }
 }
 

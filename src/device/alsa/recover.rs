@@ -90,6 +90,15 @@ impl RestartAttempts {
         self.next_ns
     }
 
+    /// Counts a restart at `now_ns`, however many there were. Returns whether there were too many already.
+    pub(super) fn attempt_again(&mut self, now_ns: u64) -> bool {
+        let too_many = ATTEMPT_COUNT_MAX <= self.attempts;
+        self.attempts = self.attempts.min(ATTEMPT_COUNT_MAX - 1);
+        let counted = self.attempt(now_ns);
+        debug_assert!(counted);
+        too_many
+    }
+
     /// Counts a restart at `now_ns`. Returns `false` if there were too many already.
     #[must_use]
     pub(super) fn attempt(&mut self, now_ns: u64) -> bool {
@@ -136,8 +145,14 @@ pub(super) fn start_pair(
     if playback.pcm.state_raw() == state::RUNNING { Ok(()) } else { start(&playback.pcm) }
 }
 
-/// Restarts playback while capture continues.
+/// Restarts playback while capture continues. The first try leaves the stream as it is: a sound server then keeps the
+/// stream at its place, and the program's other streams lose nothing. A stream that is dropped leaves the server's graph,
+/// which the server then arranges again.
 pub(super) fn start_playback(side: &mut Side, prefill: usize) -> Result<(), CallError> {
+    let is_dry = side.pcm.state_raw() == state::XRUN;
+    if is_dry && side.pcm.prepare().is_ok() && fill(side, prefill).is_ok() && start(&side.pcm).is_ok() {
+        return Ok(());
+    }
     make_ready(&side.pcm)?;
     fill(side, prefill)?;
     start(&side.pcm)

@@ -7,14 +7,14 @@ use super::planar::{Planar, Touched};
 use super::ring;
 use crate::device::DeviceError;
 use crate::format::DeviceFormat;
-use crate::limits::{BLOCK_FRAMES_MAX, CHANNEL_COUNT_MAX, PERIOD_FRAMES_MAX, PERIOD_FRAMES_MIN};
+use crate::limits::{BLOCK_FRAMES_MAX, CHANNEL_COUNT_MAX, PERIOD_FRAMES_DEFAULT, PERIOD_FRAMES_MAX, PERIOD_FRAMES_MIN};
 use ::alsa::pcm::{Access as PcmAccess, Frames, HwParams, PCM};
 use ::alsa::{Direction, ValueOr};
 
 /// Kinds of access in order of preference.
 const ACCESSES: [PcmAccess; 3] = [PcmAccess::MMapInterleaved, PcmAccess::RWInterleaved, PcmAccess::RWNonInterleaved];
 
-/// A device that takes any channel count up to more than this has no natural count. It is opened with two channels.
+/// A device that takes any channel count up to this or more has no natural count. It is opened with two channels.
 const ELASTIC_CHANNEL_COUNT: u32 = 32;
 
 /// How the program accesses the samples.
@@ -60,6 +60,8 @@ impl Side {
     /// Opens and configures one direction. Adds a note for every setting that differs from the request.
     pub(super) fn open(want: &Want<'_>, notes: &mut Vec<String>) -> Result<Side, DeviceError> {
         let pcm = PCM::new(want.pcm, want.direction, true).map_err(|e| open_error(want, errno(&e)))?;
+        let kind = kind_of(&pcm);
+        let want = &Want { period_frames: Some(period_wanted(want, kind, notes)), ..*want };
         let choice = choose(&pcm, want, notes)?;
         apply(&pcm, want, choice)?;
         let (period_frames, buffer_frames) = actual_sizes(&pcm, want)?;
@@ -78,7 +80,6 @@ impl Side {
         if matches!(access, SampleAccess::Mapped) && !ring::make_resident(&pcm, buffer_frames * frame_bytes) {
             notes.push(format!("{}: the first round of its buffer may fault", label(want)));
         }
-        let kind = kind_of(&pcm);
         Ok(Side {
             direction: want.direction,
             channels,
@@ -185,6 +186,21 @@ impl Side {
     }
 }
 
+fn period_of(want: &Want<'_>) -> usize {
+    want.period_frames.unwrap_or(PERIOD_FRAMES_DEFAULT)
+}
+
+/// The period to ask for, with a note where the user named none and it is not the usual one.
+fn period_wanted(want: &Want<'_>, kind: Kind, notes: &mut Vec<String>) -> usize {
+    want.period_frames.unwrap_or_else(|| {
+        let frames = kind.period_frames();
+        if frames != PERIOD_FRAMES_DEFAULT {
+            notes.push(format!("{}: a sound server is behind it, so the period is {frames} frames", label(want)));
+        }
+        frames
+    })
+}
+
 fn failed(want: &Want<'_>, call: &'static str, reason: String) -> DeviceError {
     DeviceError::Failed { name: want.device.to_owned(), call, reason }
 }
@@ -253,7 +269,7 @@ fn choose_channels(pcm: &PCM, want: &Want<'_>, resample: bool, notes: &mut Vec<S
     let max = params.get_channels_max().map_err(read)?;
     let limit = max.min(CHANNEL_COUNT_MAX as u32);
     let Some(wanted) = want.channels else {
-        if min < max && ELASTIC_CHANNEL_COUNT < max {
+        if min < max && ELASTIC_CHANNEL_COUNT <= max {
             let channels = min.max(2);
             notes.push(format!("{}: it takes any number of channels; {channels} are opened", label(want)));
             return Ok(channels);
@@ -286,7 +302,7 @@ fn apply(pcm: &PCM, want: &Want<'_>, choice: Choice) -> Result<(), DeviceError> 
         return Err(failed(want, "snd_pcm_hw_params", "the device changed its mind".to_owned()));
     };
     let set = || -> ::alsa::Result<()> {
-        let period = params.set_period_size_near(want.period_frames as Frames, ValueOr::Nearest)?;
+        let period = params.set_period_size_near(period_of(want) as Frames, ValueOr::Nearest)?;
         params.set_buffer_size_near((want.buffer_frames as Frames).max(4 * period))?;
         pcm.hw_params(&params)
     };
@@ -310,15 +326,15 @@ fn actual_sizes(pcm: &PCM, want: &Want<'_>) -> Result<(usize, usize), DeviceErro
     }
     let (period, buffer) = (period as usize, buffer as usize);
     if !(PERIOD_FRAMES_MIN..=PERIOD_FRAMES_MAX).contains(&period) || buffer < 2 * period {
-        let what = format!("a period of {} frames for {}", want.period_frames, label(want));
+        let what = format!("a period of {} frames for {}", period_of(want), label(want));
         return Err(unsupported(want, what, format!("it settled on {period} in a buffer of {buffer}")));
     }
     Ok((period, buffer))
 }
 
 fn note_buffer(want: &Want<'_>, period: usize, buffer: usize, notes: &mut Vec<String>) {
-    if period != want.period_frames {
-        notes.push(format!("{}: the period is {period} frames, not {}", label(want), want.period_frames));
+    if period != period_of(want) {
+        notes.push(format!("{}: the period is {period} frames, not {}", label(want), period_of(want)));
     }
     if buffer < 4 * period {
         notes.push(format!("{}: the buffer holds only {} periods", label(want), buffer / period));

@@ -15,6 +15,8 @@ pub(super) struct Sink<'s> {
     pub(super) skip_frames: &'s mut usize,
     /// The playback side failed. Output is computed and dropped, so that no input is lost.
     pub(super) playback_failed: &'s mut bool,
+    /// Output frames that were computed and not played.
+    pub(super) unheard_frames: &'s mut u64,
     /// There is no capture side. When playback fails then, the cycle ends, because there is no input to save.
     pub(super) alone: bool,
 }
@@ -111,6 +113,7 @@ impl Sink<'_> {
         }
         let frames = if *self.playback_failed { frames } else { frames.min(*self.skip_frames) };
         *self.skip_frames = self.skip_frames.saturating_sub(frames);
+        *self.unheard_frames += frames as u64;
         let (format, channels, bytes) = (side.format, side.channels, frames * side.frame_bytes());
         process(sub_input(&input, 0, frames), Output::interleaved(&mut side.block[..bytes], format, channels));
         frames

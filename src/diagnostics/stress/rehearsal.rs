@@ -76,7 +76,7 @@ fn plan(kind: StressKind, options: &Options, folder: &Path) -> Setup {
     let wanted = DeviceRequest {
         name,
         rate: SampleRate(RATE),
-        period: options.period,
+        period: Some(options.period),
         buffer: options.buffer,
         channels: (Some(options.inputs), Some(0)),
         take_format: TakeFormat::S24,

@@ -105,3 +105,34 @@ fn minute_a_card_whose_rate_changes_is_still_recorded_and_the_change_is_reported
         },
     );
 }
+
+#[test]
+fn playback_that_runs_dry_again_and_again_is_tried_until_it_plays_and_costs_no_captured_frame() {
+    on_a_test_card(
+        "alsa::faults::playback_that_runs_dry_again_and_again_is_tried_until_it_plays_and_costs_no_captured_frame",
+        || {
+            let bus = Bus::of("loop");
+            let mut device = open(&super::DeviceSpec { period_frames: Some(512), ..super::loop_spec("loop_m") });
+            device.start().unwrap();
+            let mut listener = Listener::default();
+            assert_eq!(listen(&mut device, &mut listener, 8_000), []);
+            let (before, unheard) = (device.prefill_frames(), device.unheard_frames());
+            bus.inject(Fault::PlaybackXrun, 11);
+            let (mut wakes, mut late) = (Vec::new(), None);
+            for _ in 0..20 {
+                wakes.extend(listen(&mut device, &mut listener, 1_024));
+                late = late.or(device.failure());
+            }
+            println!("{wakes:?}, {late:?}, {} frames not heard", device.unheard_frames() - unheard);
+            assert!(late.is_some_and(|late| late.contains("it is tried again")), "{late:?}");
+            assert!(wakes.iter().all(|wake| matches!(wake, Wake::PlaybackXrun | Wake::Changed)), "{wakes:?}");
+            assert_eq!((bus.xruns(), bus.lost(), device.failure()), (12, 0, None));
+            // Doubled, up to 200 ms in whole periods.
+            assert_eq!(device.prefill_frames(), 2 * before);
+            let silent = device.unheard_frames() - unheard;
+            assert!((4_000..20_480).contains(&silent), "{silent} frames not heard");
+            // It plays.
+            assert_eq!(listen(&mut device, &mut listener, 8_000), []);
+        },
+    );
+}

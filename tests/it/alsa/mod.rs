@@ -29,7 +29,7 @@ fn spec(name: &str) -> DeviceSpec {
     DeviceSpec {
         name: format!("alsa:{name}"),
         rate: SampleRate(RATE),
-        period_frames: 256,
+        period_frames: Some(256),
         buffer_frames: Some(BUFFER),
         inputs: None,
         outputs: None,
@@ -44,7 +44,7 @@ fn capture_spec(name: &str) -> DeviceSpec {
 
 /// A spec at such a low rate that two periods of playback are longer than any late wake.
 fn loop_spec(name: &str) -> DeviceSpec {
-    DeviceSpec { rate: SampleRate(8_000), period_frames: 2048, ..spec(name) }
+    DeviceSpec { rate: SampleRate(8_000), period_frames: Some(2048), ..spec(name) }
 }
 
 fn open(spec: &DeviceSpec) -> AlsaDevice {
@@ -181,7 +181,7 @@ fn every_format_and_access_captures_the_ramp_exactly() {
 #[test]
 fn an_odd_period_wraps_and_is_lent_in_blocks() {
     on_a_test_card("alsa::an_odd_period_wraps_and_is_lent_in_blocks", || {
-        let mut device = open(&DeviceSpec { period_frames: 3000, ..capture_spec("ramp_m") });
+        let mut device = open(&DeviceSpec { period_frames: Some(3000), ..capture_spec("ramp_m") });
         device.start().unwrap();
         let mut listener = Listener::default();
         assert_eq!(listen(&mut device, &mut listener, 60_000), []);
@@ -344,7 +344,7 @@ fn an_unplugged_card_is_gone_within_a_second_and_nothing_spins() {
             let said = loop {
                 match device.wait(Duration::from_millis(100)) {
                     Wake::Gone => break Wake::Gone,
-                    Wake::Ready => assert!(device.cycle(&mut |_, _| {}) <= spec.period_frames),
+                    Wake::Ready => assert!(device.cycle(&mut |_, _| {}) <= spec.period_frames.unwrap()),
                     _ if Duration::from_secs(2) < since.elapsed() => break Wake::Timeout,
                     _ => {}
                 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 fn the_device_allocates_nothing_and_takes_no_fault() {
     on_a_test_card("alsa::witnessed::the_device_allocates_nothing_and_takes_no_fault", || {
         for name in ["ramp_m", "ramp_r", "ramp_n", "wide"] {
-            let mut device = open(&DeviceSpec { period_frames: 64, ..capture_spec(name) });
+            let mut device = open(&DeviceSpec { period_frames: Some(64), ..capture_spec(name) });
             device.start().unwrap();
             prepare();
             let mut seen = 0_u64;
@@ -25,7 +25,7 @@ fn the_device_allocates_nothing_and_takes_no_fault() {
             assert!(0 < seen);
         }
         for name in ["loop_m", "loop_r", "loop_n", "-,loop_m"] {
-            let mut device = open(&DeviceSpec { period_frames: 128, ..loop_spec(name) });
+            let mut device = open(&DeviceSpec { period_frames: Some(128), ..loop_spec(name) });
             device.start().unwrap();
             prepare();
             let cost = cycles(&mut device, 200, &mut |_, output| output.bytes.fill(3));

@@ -88,7 +88,7 @@ pub(super) fn input_24(frame: u64, channel: usize, format: DeviceFormat) -> i32 
 /// A virtual device without a clock whose inputs are ramps, with interleaved memory.
 pub(super) fn interleaved(options: &str, inputs: usize, format: DeviceFormat, period: usize) -> Box<dyn Device> {
     let options = if options.is_empty() { "free".to_owned() } else { format!("free,{options}") };
-    let spec = DeviceSpec { format: Some(format), period_frames: period, ..spec(&options, inputs, Signal::Ramp) };
+    let spec = DeviceSpec { format: Some(format), period_frames: Some(period), ..spec(&options, inputs, Signal::Ramp) };
     Box::new(VirtualDevice::open(&spec, &options).unwrap())
 }
 

@@ -1,0 +1,59 @@
+//! The sleeps of the device's wait: until a descriptor is ready, or for a time. Thread: audio.
+
+use super::AlsaDevice;
+use super::pcm::{Kind, errno};
+use ::alsa::poll::{Descriptors, Flags, poll};
+
+/// Polls in a row that may return without a period. After that the thread sleeps, because a descriptor that is always
+/// ready would make it spin.
+const EMPTY_WAKE_COUNT_MAX: u32 = 4;
+
+impl AlsaDevice {
+    /// Whether the device is waited for by the clock: playback without capture, where the wake threshold does not fit the
+    /// prefill.
+    pub(super) fn is_timed(&self) -> bool {
+        let Some(side) = self.playback.as_ref().filter(|_| self.capture.is_none()) else { return false };
+        side.kind == Kind::Server || self.prefill.has_grown()
+    }
+
+    /// Nanoseconds of `frames` frames, 1 to 5 ms.
+    pub(super) fn time_to(&self, frames: u64) -> u64 {
+        (frames * 1_000_000_000 / u64::from(self.facts.rate.0.max(1))).clamp(1_000_000, 5_000_000)
+    }
+
+    /// Sleeps until `until_ns`, or with `on_device` until a descriptor of the device is ready.
+    pub(super) fn sleep(&mut self, until_ns: u64, on_device: bool) {
+        let left_ns = until_ns.saturating_sub(self.now_ns());
+        // Rounded up, because a timeout of 0 ms would spin for the last millisecond.
+        let ms = i32::try_from(left_ns.div_ceil(1_000_000)).unwrap_or(i32::MAX);
+        self.sleeps += 1;
+        if !on_device || EMPTY_WAKE_COUNT_MAX <= self.empty_wakes {
+            self.empty_wakes = 0;
+            let nap_ms = if on_device { ms.min(self.nap_ms()) } else { ms };
+            poll(&mut [], nap_ms).ok();
+            return;
+        }
+        let Some(side) = self.capture.as_ref().or(self.playback.as_ref()) else { return };
+        if side.pcm.fill(&mut self.fds).is_err() {
+            self.fault_suspected = true;
+            self.empty_wakes = EMPTY_WAKE_COUNT_MAX;
+            return;
+        }
+        match poll(&mut self.fds, ms) {
+            Ok(0) => {}
+            Ok(_) => {
+                self.empty_wakes += 1;
+                // Required after every poll, because plugins clear their event in it.
+                let flags = side.pcm.revents(&self.fds);
+                self.fault_suspected |=
+                    flags.map_or(true, |flags| flags.intersects(Flags::ERR | Flags::HUP | Flags::NVAL));
+            }
+            Err(e) => self.fault_suspected |= errno(&e) != libc::EINTR,
+        }
+    }
+
+    /// Length of a short sleep: a quarter of a period, 1 to 5 ms.
+    fn nap_ms(&self) -> i32 {
+        (self.period_ns() / 4_000_000).clamp(1, 5) as i32
+    }
+}

@@ -1,0 +1,204 @@
+//! PipeWire with WirePlumber, through the ALSA plugin of PipeWire. Thread: test.
+
+use super::{Server, Service, all_is_heard, await_ready, installed, module, spawn};
+use crate::util::{Run, check, faultless, place, run, skip};
+use faultless::device::UNMIXED;
+use faultless::session::session_file::open_read_only;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use tempfile::TempDir;
+
+/// A server with two sinks: `two` of 2 channels and `many` of 18. What is played to one can be recorded from its monitor.
+struct PipeWire {
+    folder: TempDir,
+    _services: [Service; 2],
+}
+
+/// What WirePlumber is to do: nothing but connect streams. No devices, no state on the disk.
+const MANAGER: &str = r#"default_access.properties = {}
+default_access.enable()
+device_defaults.properties["use-persistent-storage"] = false
+device_defaults.enable()
+load_module("si-node"); load_module("si-audio-adapter"); load_module("si-standard-link")
+load_script("create-item.lua")
+"#;
+
+impl PipeWire {
+    /// Starts a server with blocks of `quantum` frames where no client asks for others.
+    fn start(quantum: usize) -> Result<PipeWire, String> {
+        installed(&["pipewire", "wireplumber", "pw-cli", "arecord", "aplay"])?;
+        module("pipewire")?;
+        let given =
+            fs::read_to_string("/usr/share/pipewire/pipewire.conf").map_err(|e| format!("pipewire.conf: {e}"))?;
+        if !Path::new("/usr/share/wireplumber/main.lua.d").exists() {
+            return Err("WirePlumber is not of the version 0.4, whose configuration the test writes".to_owned());
+        }
+        let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).map_err(|e| e.to_string())?;
+        let config = folder.path().join("config");
+        let write = |path: &str, text: &str| {
+            let path = config.join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        write("pipewire/pipewire.conf", &configuration(&given, quantum));
+        write("wireplumber/main.lua.d/90-enable-all.lua", MANAGER);
+        write("wireplumber/bluetooth.lua.d/90-enable-all.lua", "");
+        let pcm = |name: &str, node: &str| {
+            format!("pcm.{name} {{ type pipewire playback_node \"{node}\" capture_node \"{node}\" }}\n")
+        };
+        fs::write(
+            folder.path().join("asound.conf"),
+            format!("</usr/share/alsa/alsa.conf>\n{}{}", pcm("two", "two"), pcm("many", "many")),
+        )
+        .unwrap();
+        let service = |program: &str| {
+            let mut command = Command::new(program);
+            for (name, part) in [("CONFIG", "config"), ("STATE", "state"), ("CACHE", "cache")] {
+                command.env(format!("XDG_{name}_HOME"), folder.path().join(part));
+            }
+            command.env("XDG_RUNTIME_DIR", folder.path()).env("PIPEWIRE_RUNTIME_DIR", folder.path());
+            command.env_remove("DBUS_SESSION_BUS_ADDRESS");
+            spawn(&mut command, &folder.path().join(format!("{program}.log")))
+        };
+        let server = service("pipewire");
+        await_ready("pipewire", || folder.path().join("pipewire-0").exists());
+        let manager = service("wireplumber");
+        await_ready("wireplumber", || {
+            let mut question = Command::new("pw-cli");
+            question.args(["ls", "Client"]).env("PIPEWIRE_RUNTIME_DIR", folder.path()).stderr(Stdio::null());
+            String::from_utf8_lossy(&question.output().unwrap().stdout).contains("WirePlumber")
+        });
+        // The sinks appear a moment after the manager.
+        std::thread::sleep(std::time::Duration::from_millis(700));
+        Ok(PipeWire { folder, _services: [manager, server] })
+    }
+}
+
+/// The distribution's own configuration with two sinks and no D-Bus.
+fn configuration(given: &str, quantum: usize) -> String {
+    let sink = |name: &str, channels: usize| {
+        let position: Vec<String> = (0..channels).map(|channel| format!("AUX{channel}")).collect();
+        format!(
+            "{{ factory = adapter args = {{ factory.name = support.null-audio-sink node.name = {name} \
+             media.class = Audio/Sink object.linger = true audio.rate = 48000 audio.channels = {channels} \
+             audio.position = [ {} ] session.suspend-timeout-seconds = 0 }} }}\n",
+            position.join(" ")
+        )
+    };
+    let mut lines = String::new();
+    let mut in_override = false;
+    for line in given.lines() {
+        // The distribution makes blocks long in a virtual machine.
+        in_override |= line.contains("vm.overrides = {");
+        if !in_override {
+            lines.push_str(line);
+            lines.push('\n');
+        }
+        in_override &= !line.contains('}');
+    }
+    lines
+        .replacen(
+            "context.properties = {",
+            &format!(
+                "context.properties = {{ default.clock.rate = 48000 default.clock.quantum = {quantum} \
+                 default.clock.min-quantum = 32 default.clock.max-quantum = 2048 support.dbus = false\n"
+            ),
+            1,
+        )
+        .replacen("context.objects = [", &format!("context.objects = [\n{}{}", sink("two", 2), sink("many", 18)), 1)
+}
+
+impl Server for PipeWire {
+    fn lead<'c>(&self, client: &'c mut Command) -> &'c mut Command {
+        client
+            .env("PIPEWIRE_RUNTIME_DIR", self.folder.path())
+            .env("ALSA_CONFIG_PATH", self.folder.path().join("asound.conf"));
+        match client.get_program().to_str() {
+            // The listener records what a sink plays.
+            Some("arecord") => client.env("PIPEWIRE_ALSA", MONITOR),
+            Some("aplay") => client.env("PIPEWIRE_ALSA", UNMIXED.1),
+            // The program itself is to set what it needs.
+            _ => client.env_remove("PIPEWIRE_ALSA"),
+        }
+    }
+
+    fn output(&self) -> &'static str {
+        "two"
+    }
+
+    fn monitor(&self) -> (&'static str, usize, &'static str) {
+        ("two", 2, "S32_LE")
+    }
+}
+
+const MONITOR: &str = "{ stream.capture.sink = true stream.dont-remix = true channelmix.disable = true }";
+
+fn heard_at(quantum: usize, test: &str) {
+    match PipeWire::start(quantum) {
+        Ok(server) => all_is_heard(&server, &[0, 64, 256]),
+        Err(reason) => skip(test, &reason),
+    }
+}
+
+#[test]
+fn a_session_is_heard_through_pipewire_with_short_blocks() {
+    heard_at(64, "servers::pipewire::a_session_is_heard_through_pipewire_with_short_blocks");
+}
+
+#[test]
+fn a_session_is_heard_through_pipewire_with_its_usual_blocks() {
+    heard_at(1024, "servers::pipewire::a_session_is_heard_through_pipewire_with_its_usual_blocks");
+}
+
+/// Records `many` channels of the ramp while the session plays.
+fn overdub(server: &PipeWire, folder: &Path, arguments: &str) -> Run {
+    let mut recorder = faultless(
+        "record",
+        folder,
+        &format!("--json --play-along --device alsa:many,two --inputs 18 --seconds 2 {arguments}"),
+    );
+    server.lead(&mut recorder).env("PIPEWIRE_PROPS", "{ stream.capture.sink = true }");
+    run(recorder)
+}
+
+#[test]
+fn an_overdub_through_pipewire_loses_no_recorded_frame() {
+    let server = match PipeWire::start(1024) {
+        Ok(server) => server,
+        Err(reason) => {
+            return skip("servers::pipewire::an_overdub_through_pipewire_loses_no_recorded_frame", &reason);
+        }
+    };
+    let place = place();
+    let ramp = place.path().join("ramp.raw");
+    let frame =
+        |at: u64| (0..18).flat_map(move |input| (faultless::device::signal::ramp(at, input) << 8).to_le_bytes());
+    fs::write(&ramp, (0..48_000 * 30).flat_map(frame).collect::<Vec<u8>>()).unwrap();
+    for period in ["", "--period 64", "--period 256"] {
+        let mut kept = Vec::new();
+        for round in 0..4 {
+            let folder = place.path().join(format!("session{period}{round}"));
+            super::session(&folder);
+            let mut source = Command::new("aplay");
+            source.args(["-q", "-D", "many", "-f", "S32_LE", "-c", "18", "-r", "48000", "-t", "raw"]);
+            source.args(["--period-size=1024", "--buffer-size=16384"]).arg(&ramp);
+            let source = spawn(server.lead(&mut source), &place.path().join("source.log"));
+            std::thread::sleep(std::time::Duration::from_millis(500));
+            let ended = overdub(&server, &folder, period);
+            drop(source);
+            println!("{period}: status {:?}\n{}{}", ended.code, ended.out, ended.err);
+            let lost = if ended.code == Some(0) { ended.json()["frames_lost"].as_u64().unwrap() } else { u64::MAX };
+            kept.push(lost);
+            if lost == 0 && open_read_only(&folder).unwrap().takes().len() == 20 {
+                // Every sample of every channel. A server on a busy machine loses some without a word.
+                let exact = std::panic::catch_unwind(|| check(&folder)).is_ok();
+                if exact {
+                    break;
+                }
+                kept.push(u64::MAX - 1);
+            }
+        }
+        assert_eq!(kept.last(), Some(&0), "{period}: {kept:?}");
+    }
+}
