@@ -9,6 +9,7 @@ use crate::control::report::{Reading, faults_by_kind};
 use crate::control::{Control, Severity};
 use crate::limits::DATA_OFFSET;
 use crate::message::Motion;
+use crate::message::published::Published;
 use crate::session::{Monitor, Session};
 use crate::time::{FramePos, Frames};
 use std::path::PathBuf;
@@ -295,8 +296,7 @@ fn read_figures(control: &Control, session_info: &mut SessionInfo) {
         minor_faults: faults.map(|(minor, _)| minor),
         major_faults: faults.map(|(_, major)| major),
         xruns: since(published.xruns.load(Relaxed), |base| base.xruns),
-        frames_lost: since(published.frames_lost.load(Relaxed), |base| base.frames_lost)
-            + published.frames_overrun.load(Relaxed),
+        frames_lost: frames_lost(published, base),
         frames_dropped: since(published.frames_dropped.load(Relaxed), |base| base.frames_dropped),
         lead_s: seconds(lead),
         lead_min_s: seconds(disk.lead_frames_min.load(Relaxed)).filter(|_| recording),
@@ -315,4 +315,28 @@ fn read_figures(control: &Control, session_info: &mut SessionInfo) {
         scheduling: running.scheduling.to_string(),
         capture_path: running.setup.capture_path.to_string(),
     };
+}
+
+/// Frames that the device and the takes lost since `base`. The counters of the engine go on over all passes.
+fn frames_lost(published: &Published, base: Option<&Reading>) -> u64 {
+    let (lost, overrun) = base.map_or((0, 0), |base| (base.frames_lost, base.frames_overrun));
+    published.frames_lost.load(Relaxed).saturating_sub(lost)
+        + published.frames_overrun.load(Relaxed).saturating_sub(overrun)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_that_an_earlier_pass_lost_do_not_count_as_those_of_the_present_one() {
+        let published = Published::new(1);
+        published.frames_lost.store(480, Relaxed);
+        published.frames_overrun.store(64, Relaxed);
+        assert_eq!(frames_lost(&published, None), 544);
+        let base = Reading::now(&published, false);
+        assert_eq!(frames_lost(&published, Some(&base)), 0);
+        published.frames_overrun.fetch_add(3, Relaxed);
+        assert_eq!(frames_lost(&published, Some(&base)), 3);
+    }
 }

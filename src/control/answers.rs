@@ -7,6 +7,7 @@ use crate::flight::record::Kind;
 use crate::message::AudioEvent;
 use crate::message::disk::DiskEvent;
 use crate::message::replica::Replica;
+use crate::reaper;
 use crate::time::{Clock, FramePos, Frames};
 
 impl Control {
@@ -60,7 +61,10 @@ impl Control {
                 self.notify(Kind::Failed, Severity::Loss, text, &[]);
             }
             AudioEvent::Removed(voice) => drop(voice),
-            AudioEvent::Replaced(device) => drop(device),
+            AudioEvent::Replaced(device) => {
+                // Closing a device may wait for its driver.
+                reaper::end(move || drop(device));
+            }
         }
     }
 

@@ -436,6 +436,9 @@ impl Control {
             self.poll();
             host::sleep(Duration::from_millis(5));
         }
+        if let Some(lost_device) = self.lost_device.take() {
+            lost_device.finish();
+        }
         self.running.end_audio();
         self.poll();
         self.running.end_disk();

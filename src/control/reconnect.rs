@@ -9,10 +9,12 @@ use super::{Control, Notice, Severity};
 use crate::device::{self, Device, DeviceError, DeviceFacts, DeviceSpec};
 use crate::flight::record::Kind;
 use crate::host::{self, Thread};
+use crate::lock::lock;
 use crate::message::AudioCommand;
 use crate::window::process;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use std::mem::discriminant;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// Pause before the first attempt; doubled after each one. Short, because a loose plug is often back at once.
@@ -40,12 +42,12 @@ pub(super) struct LostDevice {
     changes: Vec<Notice>,
 }
 
-/// The reconnect thread. Dropping it ends the thread and waits for it.
+/// The reconnect thread. Dropping this ends the thread and does not wait for it, because a driver may hold it up.
 struct Reconnect {
     answers: Receiver<Answer>,
     /// Dropping the sender ends the thread.
-    stop: Option<Sender<()>>,
-    thread: Option<Thread>,
+    stop: Sender<()>,
+    thread: Thread,
 }
 
 enum Answer {
@@ -58,18 +60,27 @@ impl Reconnect {
     fn start(spec: DeviceSpec, old: Box<dyn Device>, first: Duration) -> Option<Reconnect> {
         let (answer_sender, answers) = bounded(ANSWERS);
         let (stop, stopped) = bounded(0);
+        let old = Arc::new(Mutex::new(Some(old)));
+        let shared = Arc::clone(&old);
         let thread = host::spawn("reconnect", STACK_BYTES, move || {
+            let old = lock(&shared).take();
             drop(old);
             look_for_device(&spec, first, &answer_sender, &stopped);
         });
-        thread.ok().map(|thread| Reconnect { answers, stop: Some(stop), thread: Some(thread) })
+        if thread.is_err() {
+            // Closing the device could hold up control. It stays open until the program ends.
+            std::mem::forget(old);
+        }
+        thread.ok().map(|thread| Reconnect { answers, stop, thread })
     }
 }
 
-impl Drop for Reconnect {
-    fn drop(&mut self) {
-        self.stop = None;
-        if let Some(thread) = self.thread.take() {
+impl LostDevice {
+    /// Ends the search for the device, and waits for its thread: it must not hold the device when another session opens
+    /// it.
+    pub(super) fn finish(self) {
+        if let Some(Reconnect { stop, thread, .. }) = self.reconnect {
+            drop(stop);
             // A panic of the thread loses nothing but the attempt.
             thread.join().ok();
         }
@@ -224,4 +235,24 @@ fn changes(now: &DeviceFacts, before: &DeviceFacts) -> Vec<Notice> {
     let notes = now.notes.iter().filter(|note| !before.notes.contains(note));
     changes.extend(notes.map(|text| Notice { severity: Severity::Caution, text: text.clone() }));
     changes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Instant;
+
+    #[test]
+    fn a_search_that_a_driver_holds_up_is_ended_without_waiting_for_it() {
+        let (thaw, frozen) = bounded::<()>(0);
+        let (_answer_sender, answers) = bounded(ANSWERS);
+        let thread = host::spawn("reconnect", STACK_BYTES, move || {
+            frozen.recv().ok();
+        });
+        let reconnect = Some(Reconnect { answers, stop: bounded(0).0, thread: thread.unwrap() });
+        let began = Instant::now();
+        drop(LostDevice { reconnect, blocked_by: None, changes: Vec::new() });
+        assert!(began.elapsed() < Duration::from_secs(2), "control does not wait for the driver");
+        drop(thaw);
+    }
 }

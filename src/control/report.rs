@@ -32,6 +32,8 @@ pub struct Reading {
     pub frames_dropped: u64,
     /// Number of such gaps.
     pub dropouts: u64,
+    /// Frames for which a take had no capture window, added up over all takes.
+    pub frames_overrun: u64,
 }
 
 /// The work of the audio thread between two readings.
@@ -87,6 +89,7 @@ impl Reading {
             playback_xruns: published.playback_xruns.load(Relaxed),
             frames_lost: published.frames_lost.load(Relaxed),
             frames_unheard: published.frames_unheard.load(Relaxed),
+            frames_overrun: published.frames_overrun.load(Relaxed),
             frames_dropped: published.frames_dropped.load(Relaxed),
             dropouts: published.dropouts.load(Relaxed),
         }

@@ -67,6 +67,8 @@ const DIRECTION: &[(&str, &[&str])] = &[
             "session",
             "wav",
             "file_system",
+            "reaper",
+            "lock",
             "histogram",
             "time",
             "format",
