@@ -69,7 +69,20 @@ impl Mix {
 
 /// The mix of `track` in `session`: the track's gain and pan, muted by its mute switch and by the solo of other tracks.
 pub fn mix_of(track: &Track, session: &Session) -> Mix {
-    let soloed = session.tracks().iter().any(|track| track.solo);
+    mix_with(track, is_any_soloed(session))
+}
+
+/// The mixes of all tracks of `session`, in their order.
+pub fn mixes_of(session: &Session) -> impl Iterator<Item = Mix> {
+    let soloed = is_any_soloed(session);
+    session.tracks().iter().map(move |track| mix_with(track, soloed))
+}
+
+fn is_any_soloed(session: &Session) -> bool {
+    session.tracks().iter().any(|track| track.solo)
+}
+
+fn mix_with(track: &Track, soloed: bool) -> Mix {
     let silent = track.mute || (soloed && !track.solo);
     let channels = track.inputs().len();
     let of = |channels| pan_gains(track.gain_db(), track.pan(), channels);

@@ -21,12 +21,12 @@ use crate::window::budget::LockBudget;
 use crate::window::map::Mapping;
 use crate::window::playback::{Edges, PlaybackWindow, ReaderPlaybackWindows};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::fs::File;
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 /// Time between two looks at the rings.
@@ -68,9 +68,12 @@ pub struct ReaderSetup {
 pub struct Reader {
     setup: ReaderSetup,
     tracks: Vec<Track>,
-    files: HashMap<Arc<PathBuf>, Option<Arc<PlayedFile>>>,
+    /// The open files. The tracks own them: a file that no track plays any more is closed.
+    files: HashMap<Arc<PathBuf>, Weak<PlayedFile>>,
     path: PlayPath,
     epoch: u32,
+    /// Number of files when closed ones were last forgotten.
+    open_file_count: usize,
 }
 
 struct PlayedFile {
@@ -86,6 +89,14 @@ struct Track {
     entry: Arc<SlotLedger>,
     windows: ReaderPlaybackWindows,
     regions: Vec<PlayRegion>,
+    /// The file of each region. `None`: it could not be opened.
+    files: Vec<Option<Arc<PlayedFile>>>,
+    /// Bytes of the widest frame of its files.
+    frame_bytes_max: usize,
+    /// The key to answer with when the first windows are filled.
+    announces: Option<u64>,
+    /// Whether another player of the same slot is going to replace this one.
+    is_replaced: bool,
     upcoming: VecDeque<Upcoming>,
     /// Stream frame from which on nothing is mapped.
     next: u64,
@@ -108,7 +119,8 @@ struct Upcoming {
 impl Reader {
     /// A read-ahead without tracks.
     pub fn new(setup: ReaderSetup) -> Reader {
-        Reader { setup, tracks: Vec::new(), files: HashMap::new(), path: PlayPath::default(), epoch: 0 }
+        let (tracks, files, path) = (Vec::new(), HashMap::new(), PlayPath::default());
+        Reader { setup, tracks, files, path, epoch: 0, open_file_count: 0 }
     }
 
     /// Runs until it received `Quit`.
@@ -136,32 +148,17 @@ impl Reader {
 
     fn apply(&mut self, command: ReaderCommand) {
         match command {
-            ReaderCommand::Install { slot, windows, regions } => {
-                self.tracks.retain(|track| track.slot != slot);
-                // Close files that no track plays any more. Forget files that could not be opened, so that they are
-                // tried again.
-                let (tracks, files) = (&self.tracks, &mut self.files);
-                let plays =
-                    |track: &Track, path: &Arc<PathBuf>| track.regions.iter().any(|region| region.path == *path);
-                files.retain(|path, take| take.is_some() && tracks.iter().any(|track| plays(track, path)));
-                let track = Track {
-                    slot,
-                    entry: self.setup.ledger.slot(slot, self.setup.rate.0),
-                    windows,
-                    regions,
-                    upcoming: VecDeque::new(),
-                    next: 0,
-                    supplied: 0,
-                    handed_over: 0,
-                    trouble: None,
-                    trouble_reported: false,
-                };
-                self.open_files(&track);
-                self.tracks.push(track);
-                let streams = self.stream();
-                if let Some(track) = self.tracks.last_mut() {
-                    track.next = streams;
+            ReaderCommand::Install { slot, windows, regions, replaces } => {
+                match replaces {
+                    None => self.tracks.retain(|track| track.slot != slot),
+                    Some(_) => {
+                        self.tracks.iter_mut().filter(|track| track.slot == slot).for_each(|track| {
+                            track.is_replaced = true;
+                        });
+                    }
                 }
+                let track = self.new_track(slot, windows, regions(), replaces);
+                self.tracks.push(track);
             }
             ReaderCommand::Remove { slot } => self.tracks.retain(|track| track.slot != slot),
             ReaderCommand::Locate { path, epoch } => {
@@ -181,18 +178,59 @@ impl Reader {
         if published.epoch.load(Acquire) == self.epoch { published.stream.load(Relaxed) } else { 0 }
     }
 
-    fn open_files(&mut self, track: &Track) {
-        for region in &track.regions {
-            if self.files.contains_key(&region.path) {
-                continue;
-            }
-            let opened = open_file(&region.path);
-            if let Err(reason) = &opened {
-                let event = DiskEvent::PlaybackTrouble { slot: track.slot, reason: reason.clone() };
-                host::send(&self.setup.events, event).ok();
-            }
-            self.files.insert(Arc::clone(&region.path), opened.ok().map(Arc::new));
+    fn new_track(
+        &mut self,
+        slot: usize,
+        windows: ReaderPlaybackWindows,
+        regions: Vec<PlayRegion>,
+        announces: Option<u64>,
+    ) -> Track {
+        let files = self.open_files(slot, &regions);
+        Track {
+            slot,
+            entry: self.setup.ledger.slot(slot, self.setup.rate.0),
+            windows,
+            regions,
+            frame_bytes_max: files.iter().flatten().map(|file| file.layout.frame_bytes()).max().unwrap_or(4),
+            files,
+            announces,
+            is_replaced: false,
+            upcoming: VecDeque::new(),
+            next: self.stream(),
+            supplied: 0,
+            handed_over: 0,
+            trouble: None,
+            trouble_reported: false,
         }
+    }
+
+    /// The files of regions. A file that another track plays is open already; one that cannot be opened is tried once for
+    /// each list of regions.
+    fn open_files(&mut self, slot: usize, regions: &[PlayRegion]) -> Vec<Option<Arc<PlayedFile>>> {
+        if self.files.len() > 2 * self.open_file_count + regions.len() {
+            self.files.retain(|_, file| file.strong_count() > 0);
+            self.open_file_count = self.files.len();
+        }
+        let mut opened = Vec::with_capacity(regions.len());
+        let mut refused: HashSet<Arc<PathBuf>> = HashSet::new();
+        for region in regions {
+            let mut file = self.files.get(&region.path).and_then(Weak::upgrade);
+            if file.is_none() && !refused.contains(&region.path) {
+                match open_file(&region.path) {
+                    Ok(new) => {
+                        let new = Arc::new(new);
+                        self.files.insert(Arc::clone(&region.path), Arc::downgrade(&new));
+                        file = Some(new);
+                    }
+                    Err(reason) => {
+                        refused.insert(Arc::clone(&region.path));
+                        host::send(&self.setup.events, DiskEvent::PlaybackTrouble { slot, reason }).ok();
+                    }
+                }
+            }
+            opened.push(file);
+        }
+        opened
     }
 
     fn tick(&mut self) {
@@ -200,6 +238,8 @@ impl Reader {
         let lead = self.lead();
         let lead_frames = self.setup.rate.frames(Duration::from_millis(self.setup.lead_ms)).0;
         let (mut least, mut ready) = (u64::MAX, true);
+        // The audio thread has the player that replaced it, and control has dropped the other end.
+        self.tracks.retain(|track| !(track.is_replaced && track.windows.ring.is_abandoned()));
         for track in &mut self.tracks {
             while let Some(window) = track.windows.ring.collect() {
                 track.entry.collected(&window.map);
@@ -207,7 +247,6 @@ impl Reader {
             }
             track.next = track.next.max(stream);
             track.map_ahead(
-                &self.files,
                 &self.path,
                 self.epoch,
                 lead.window_bytes,
@@ -219,8 +258,14 @@ impl Reader {
             }
             track.hand_over(&self.setup, self.epoch, lead.windows);
             let ahead = track.supplied.saturating_sub(stream);
-            least = least.min(ahead);
-            ready &= limits::LEAD_WINDOWS_MIN <= track.handed_over || lead_frames <= ahead || track.has_nothing_left();
+            // A player that is not in use yet has no lead to speak of.
+            least = if track.announces.is_some() { least } else { least.min(ahead) };
+            let track_ready =
+                limits::LEAD_WINDOWS_MIN <= track.handed_over || lead_frames <= ahead || track.has_nothing_left();
+            if let Some(key) = track.announces.take_if(|_| track_ready) {
+                host::send(&self.setup.events, DiskEvent::PlayerReady { slot: track.slot, key }).ok();
+            }
+            ready &= track_ready;
         }
         self.setup.disk.play_lead_frames.store(least, Relaxed);
         if ready {
@@ -230,32 +275,25 @@ impl Reader {
 
     /// The lead that the budget allows for the present tracks.
     fn lead(&self) -> Lead {
-        let widest = self.files.values().flatten().map(|take| take.layout.frame_bytes()).max().unwrap_or(4);
+        let widest = self.tracks.iter().map(|track| track.frame_bytes_max).max().unwrap_or(4);
+        let count = self.tracks.iter().filter(|track| !track.is_replaced).count();
         let speed = u64::from(self.setup.rate.0) * widest as u64;
         let period_bytes = self.setup.period_frames * widest;
-        plan::lead(self.setup.playback_share, self.tracks.len(), widest, speed, self.setup.lead_ms, period_bytes)
+        plan::lead(self.setup.playback_share, count, widest, speed, self.setup.lead_ms, period_bytes)
     }
 }
 
 impl Track {
     /// Maps the next windows, up to [`UPCOMING_WINDOWS`], and asks the disk for their pages.
-    fn map_ahead(
-        &mut self,
-        files: &HashMap<Arc<PathBuf>, Option<Arc<PlayedFile>>>,
-        path: &PlayPath,
-        epoch: u32,
-        window_bytes: usize,
-        horizon: u64,
-    ) {
+    fn map_ahead(&mut self, path: &PlayPath, epoch: u32, window_bytes: usize, horizon: u64) {
         while self.upcoming.len() < UPCOMING_WINDOWS && self.next < horizon {
             let upcoming = match plan::play_span(&self.regions, path, self.next) {
                 PlaySpan::Gap { frames } => Upcoming { window: None, end: self.next.saturating_add(frames), ticks: 0 },
                 PlaySpan::Sound { region, take_frame, frames } => {
-                    let region = &self.regions[region];
+                    let (region, take) = (&self.regions[region], &self.files[region]);
                     let edges = region.edges.after(take_frame - region.take_start.0);
-                    let take = files.get(&region.path).and_then(Option::as_ref);
-                    let mapped =
-                        take.and_then(|take| match take.window(take_frame, frames, window_bytes, epoch, self.next) {
+                    let mapped = take.as_ref().and_then(|take| {
+                        match take.window(take_frame, frames, window_bytes, epoch, self.next) {
                             Ok(window) => window.map(|(window, span)| (PlaybackWindow { edges, ..window }, span)),
                             Err(error) => {
                                 let path = region.path.display();
@@ -264,7 +302,8 @@ impl Track {
                                 ));
                                 None
                             }
-                        });
+                        }
+                    });
                     match mapped {
                         Some(window) => Upcoming { end: self.next + window.0.frames, window: Some(window), ticks: 0 },
                         // The file does not have these frames: silence. This was reported when the file was opened.
@@ -439,7 +478,8 @@ mod tests {
         let length = Frames(FRAMES as u64);
         let edges = Edges::NONE;
         let region = PlayRegion { start: FramePos(0), length, take_start: FramePos(0), path: Arc::new(path), edges };
-        commands.send(ReaderCommand::Install { slot: 0, windows, regions: vec![region] }).unwrap();
+        let regions = Box::new(move || vec![region]);
+        commands.send(ReaderCommand::Install { slot: 0, windows, regions, replaces: None }).unwrap();
         commands.send(ReaderCommand::Locate { path: PlayPath::default(), epoch: 1 }).unwrap();
         assert!(becomes(&published, 1));
         // The ring holds the windows of the first locate until the audio thread has moved on.

@@ -88,6 +88,7 @@ impl Control {
             DiskEvent::PutBack { replica: Replica::Mirror, text } => self.caution(format!("mirror: {text}")),
             DiskEvent::EarlierFileFinished { take, index, trouble } => self.earlier_file_finished(take, index, trouble),
             DiskEvent::Continued { take, outcome } => self.take_continued(take, outcome),
+            DiskEvent::PlayerReady { slot, key } => self.players.player_ready(slot, key, &mut self.running),
             DiskEvent::PlaybackTrouble { reason, .. } => self.caution(reason),
             DiskEvent::Trouble { replica: Replica::Mirror, reason } => {
                 self.caution(format!("mirror: {reason}"));

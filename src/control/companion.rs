@@ -35,7 +35,7 @@ pub(super) struct Companion {
     /// First revision of the session that lists the folder; `u64::MAX` before it is open. Recovery reads the copy there
     /// only if the session on its own disk lists the folder.
     pub(super) listed_by: u64,
-    /// Whether the copy is behind: the saver's queue was full, the folder is not open yet, or the mirror is opening.
+    /// Whether the copy is behind: the folder is not open yet, or the mirror is opening.
     save_due: bool,
 }
 
@@ -134,7 +134,7 @@ impl Companions {
         self.ending.extract_if(.., |companion| companion.requested == dir).collect()
     }
 
-    /// Offers the session to the savers of all companions; a copy that was not taken stays due.
+    /// Gives the session to the savers of all companions; a copy that was not taken stays due.
     ///
     /// The mirror gets the session as it is, because it has the same files. A copy in an overflow folder names the
     /// session's own files by absolute path. While the mirror's WAV files are being created its copy is held back, so
@@ -143,11 +143,10 @@ impl Companions {
         if let Some(mirror) = &mut self.mirror {
             mirror.save_due = mirror_is_opening || !mirror.saver.save(session, revision);
         }
+        let own = own.display().to_string();
         for companion in self.overflow.iter_mut().chain(&mut self.earlier_overflows) {
-            let folder = companion.open_folder().map(|folder| folder.display().to_string());
-            companion.save_due = folder.is_none_or(|folder| {
-                !companion.saver.save(&session.copy_for_folder(&folder, &own.display().to_string()), revision)
-            });
+            companion.save_due =
+                companion.open_folder().is_none() || !companion.saver.save_copy(session, revision, &own);
         }
     }
 
@@ -222,7 +221,7 @@ impl Control {
         let new = overflow.filter(|folder| self.session.is_new_overflow_folder(folder));
         if new.is_some_and(|folder| self.session.remember_overflow_folder(folder)) {
             // Recovery finds continuations through this list. Save it now, while the session's own disk still takes it.
-            self.save();
+            self.save_at_once();
         } else if self.companions.is_due(self.mirror_is_opening()) {
             self.save_companions();
         }

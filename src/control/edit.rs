@@ -5,7 +5,7 @@ use super::{Control, ControlError};
 use crate::format::TakeFormat;
 use crate::host;
 use crate::session::history::History;
-use crate::session::{Arrangement, EditError, MarkerId, Monitor, RegionId, Session, TakeId, Track, TrackId};
+use crate::session::{EditError, MarkerId, Monitor, RegionId, Session, TakeId, Track, TrackId, TrashList};
 use crate::time::{FramePos, Frames};
 use std::time::{Duration, Instant};
 
@@ -145,8 +145,8 @@ fn apply(session: &mut Session, edit: Edit) -> Result<(), EditError> {
         Edit::MoveRegion(id, track, start) => session.move_region(id, track, start),
         Edit::TrimRegion(id, start, end) => session.trim_region(id, start, end),
         Edit::SplitRegion(id, at) => session.split_region(id, at).map(drop),
-        Edit::RemoveRegions(ids) => ids.iter().try_for_each(|id| session.remove_region(*id).map(drop)),
-        Edit::MuteRegions(ids, on) => ids.iter().try_for_each(|id| session.mute_region(*id, on)),
+        Edit::RemoveRegions(ids) => session.remove_regions(&ids),
+        Edit::MuteRegions(ids, on) => session.mute_regions(&ids, on),
     }
 }
 
@@ -183,7 +183,7 @@ fn duplicate_track(session: &mut Session, id: TrackId) -> Result<(), EditError> 
 /// Moves the track's takes to the trash and removes the track. Refused while one of its takes is being recorded.
 fn remove_track(session: &mut Session, id: TrackId) -> Result<(), EditError> {
     let takes: Vec<TakeId> = session.takes_of(id).map(|take| take.id).collect();
-    takes.into_iter().try_for_each(|take| session.trash_take(take))?;
+    session.trash_takes(&takes)?;
     session.remove_track(id).map(drop)
 }
 
@@ -220,6 +220,8 @@ pub struct UndoSteps {
     history: History,
     /// The step that the next edit may join.
     open_step: Option<OpenStep>,
+    /// The trash of the last step.
+    trash: TrashList,
 }
 
 /// A step of a drag: its label, the things that it changes, and the time of its last edit.
@@ -234,7 +236,7 @@ const DRAG_PAUSE_MAX: Duration = Duration::from_millis(800);
 
 impl UndoSteps {
     /// Adds a step with the arrangement `before` it, unless the edit joins the last step: it drags the same things.
-    pub(super) fn record(&mut self, label: &'static str, dragged: Option<Vec<u64>>, before: Arrangement) {
+    pub(super) fn record(&mut self, label: &'static str, dragged: Option<Vec<u64>>, before: &Session) {
         let now = host::now();
         let joins = self.open_step.as_ref().is_some_and(|open| {
             open.label == label
@@ -242,7 +244,7 @@ impl UndoSteps {
                 && now.duration_since(open.at) < DRAG_PAUSE_MAX
         });
         if !joins {
-            self.history.push(label, before);
+            self.history.push(label, before.arrangement_sharing(&mut self.trash));
         }
         self.open_step = dragged.map(|dragged| OpenStep { label, dragged, at: now });
     }
@@ -258,7 +260,7 @@ impl Control {
         let mut after = Session::clone(&self.session);
         apply(&mut after, edit).map_err(|error| self.refusal(&error))?;
         if after != *before {
-            self.undo_steps.record(label, dragged, before.arrangement());
+            self.undo_steps.record(label, dragged, &before);
             self.format = after.format;
             *self.session = after;
             self.changed(&before);

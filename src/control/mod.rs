@@ -149,7 +149,6 @@ pub struct Setup {
 }
 
 /// An open session with its device and threads. See the module's documentation for the flow of commands and answers.
-#[expect(clippy::struct_excessive_bools, reason = "each is a setting or a pending step of its own")]
 pub struct Control {
     running: Threads,
     session: document::Document,
@@ -164,8 +163,7 @@ pub struct Control {
     format: TakeFormat,
     next_key: u64,
     undo_steps: edit::UndoSteps,
-    /// Whether the session saver's queue was full when the present revision was offered to it.
-    save_due: bool,
+    save_pace: saving::SavePace,
     save_watch: saving::SaveWatch,
     /// Whether tracks play, and their players follow the session.
     playback_enabled: bool,
@@ -241,7 +239,7 @@ impl Control {
             format: setup.format,
             next_key: 1,
             undo_steps: edit::UndoSteps::default(),
-            save_due: false,
+            save_pace: saving::SavePace::default(),
             save_watch: saving::SaveWatch::default(),
             playback_enabled: false,
             auto_monitoring: true,

@@ -12,7 +12,18 @@ impl Control {
             return;
         }
         self.players_outdated = false;
-        self.players.load(&self.session, &self.folder, &mut self.running);
+        let session = self.shared();
+        self.players.load(&session, &self.folder, &mut self.running);
+    }
+
+    /// Makes new players for tracks that have changed. Does nothing while a pass is on.
+    fn update_players(&mut self) {
+        if self.is_recording() {
+            return;
+        }
+        self.players_outdated = false;
+        let session = self.shared();
+        self.players.update(&session, &self.folder, &mut self.running);
     }
 
     /// Plays every track from now on. Players follow changes of the session; while a pass is on they wait.
@@ -31,10 +42,10 @@ impl Control {
         }
     }
 
-    /// Reloads players that are outdated, and updates the mixes.
+    /// Replaces players that are outdated, and updates the mixes.
     pub(super) fn update_playback(&mut self) {
-        if self.players_outdated && !self.is_recording() {
-            self.load_players();
+        if self.players_outdated {
+            self.update_players();
         }
         self.update_mixes();
     }
@@ -48,7 +59,8 @@ impl Control {
     /// Sends the audio thread the mixes that have changed.
     pub(super) fn update_mixes(&mut self) {
         if self.playback_enabled {
-            self.players.mix(&self.session, self.auto_monitoring, &mut self.running);
+            let revision = self.session.revision();
+            self.players.mix(&self.session, revision, self.auto_monitoring, &mut self.running);
         }
     }
 }

@@ -148,7 +148,7 @@ impl Control {
             plan.header.bext.time_reference = start.0;
             listings.push((key, Listing { id: next, plan: ContinuationPlan { from, take: plan } }));
         }
-        self.save();
+        self.save_at_once();
         let listed_by = self.session.revision();
         for (key, listing) in listings {
             self.on_placement_event(key, PlacementEvent::Listed { listing, listed_by });

@@ -1,25 +1,49 @@
 //! Players: which track plays in which slot, with which mix, and the last locate. Thread: control.
+//!
+//! A change of regions makes a new player for each track that it changed, and no locate: the other tracks play on. The
+//! old player of a track plays until the read-ahead has filled windows for the new one, and the engine fades over.
 
-use crate::message::disk::ReaderCommand;
+use crate::message::disk::{PlayRegions, ReaderCommand};
 use crate::message::{AudioCommand, PlayPath, PlayRegion, Voice};
-use crate::mixer::{AudibleRegion, Mix, audible_regions, mix_of};
-use crate::session::{Monitor, Session, Track, TrackId};
+use crate::mixer::{AudibleRegion, Mix, audible_regions, mixes_of};
+use crate::session::{Monitor, Session, Shared, Take, TakeId, Track, TrackId};
 use crate::threads::Threads;
 use crate::time::FramePos;
 use crate::window::playback::{Edges, playback_windows};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering::{Relaxed, Release};
 
 /// Control's record of the slots, kept equal to those of the audio thread and the read-ahead.
 #[derive(Default)]
 pub struct Players {
-    slots: Vec<TrackId>,
-    /// The mix that each slot was last sent.
-    mixes: Vec<Mix>,
+    slots: Vec<Slot>,
     loop_range: Option<(FramePos, FramePos)>,
     /// Number of the last locate.
     epoch: u32,
+    /// The session and the folder that the players were made for.
+    loaded: Option<(Arc<Session>, PathBuf)>,
+    /// Number of the next player that replaces another one.
+    next_key: u64,
+    /// Revision of the session and setting of the monitoring that the last mixes were made for.
+    mixed: Option<(u64, bool)>,
+}
+
+/// A slot: the track that plays in it.
+struct Slot {
+    track: TrackId,
+    /// The mix that was sent last.
+    mix: Mix,
+    /// The player that replaces the present one as soon as it has windows.
+    next: Option<NextPlayer>,
+}
+
+struct NextPlayer {
+    key: u64,
+    voice: Box<Voice>,
+    /// Whether the present player plays another track. Mixes are for the next one only.
+    is_other_track: bool,
 }
 
 impl Players {
@@ -30,33 +54,87 @@ impl Players {
 
     /// The name of the track in a slot.
     pub fn name(&self, slot: usize, session: &Session) -> String {
-        let track = self.slots.get(slot).and_then(|id| session.track(*id));
+        let track = self.slots.get(slot).and_then(|slot| session.track(slot.track));
         track.map_or_else(|| format!("track {}", slot + 1), |track| track.name().to_owned())
     }
 
     /// Installs every track of the session in a slot, and locates to the playhead.
-    pub fn load(&mut self, session: &Session, folder: &Path, running: &mut Threads) {
-        let mut paths: HashMap<PathBuf, Arc<PathBuf>> = HashMap::new();
-        for slot in session.tracks().len()..self.slots.len() {
-            running.reader.send(ReaderCommand::Remove { slot }).ok();
-            running.audio.send(AudioCommand::Remove { slot }).ok();
-        }
-        self.slots = session.track_ids().collect();
-        self.mixes = session.tracks().iter().map(|track| mix_of(track, session)).collect();
-        let mut voices = Vec::with_capacity(self.slots.len());
-        for (slot, track) in session.tracks().iter().enumerate() {
-            let regions = play_regions(track, session, folder, &mut paths);
-            let (audio, reader) = playback_windows();
-            voices.push(Box::new(Voice::new(audio, mix_of(track, session))));
-            running.reader.send(ReaderCommand::Install { slot, windows: reader, regions }).ok();
+    pub fn load(&mut self, session: &Arc<Session>, folder: &Path, running: &mut Threads) {
+        self.remove_slots(session.tracks().len(), running);
+        self.slots.clear();
+        let mut voices = Vec::with_capacity(session.tracks().len());
+        for (slot, (track, mix)) in session.tracks().iter().zip(mixes_of(session)).enumerate() {
+            self.slots.push(Slot { track: track.id(), mix, next: None });
+            let (audio, windows) = playback_windows();
+            voices.push(Box::new(Voice::new(audio, mix)));
+            let regions = play_regions(slot, session, folder);
+            running.reader.send(ReaderCommand::Install { slot, windows, regions, replaces: None }).ok();
         }
         // The rings and voices are new memory. Touch every page now, so that the audio thread does not fault on them.
         crate::window::process::populate();
         for (slot, voice) in voices.into_iter().enumerate() {
             running.audio.send(AudioCommand::Install { slot, voice }).ok();
         }
-        let at = FramePos(running.published.position.load(std::sync::atomic::Ordering::Relaxed));
+        self.loaded = Some((Arc::clone(session), folder.to_owned()));
+        self.mixed = None;
+        let at = FramePos(running.published.position.load(Relaxed));
         self.locate(running, at);
+    }
+
+    /// Makes new players for the tracks whose regions or takes changed since the players were made. There is no locate,
+    /// so this may be done while the transport rolls.
+    pub fn update(&mut self, session: &Arc<Session>, folder: &Path, running: &mut Threads) {
+        let Some((before, folder_before)) = self.loaded.take() else {
+            return self.load(session, folder, running);
+        };
+        let moved = changed_takes(before.takes(), session.takes());
+        let is_same = |slot: usize, track: &Track| {
+            folder == folder_before
+                && before.tracks().get(slot).is_some_and(|old| old.id() == track.id() && old.has_regions_of(track))
+                && (moved.is_empty() || !track.regions().iter().any(|region| moved.contains(&region.take)))
+        };
+        self.remove_slots(session.tracks().len(), running);
+        for (slot, (track, mix)) in session.tracks().iter().zip(mixes_of(session)).enumerate() {
+            if is_same(slot, track) {
+                continue;
+            }
+            // The rings are populated when they are made, and the voice is written here: the audio thread takes no fault.
+            let (audio, windows) = playback_windows();
+            let voice = Box::new(Voice::new(audio, mix));
+            self.next_key += 1;
+            let key = self.next_key;
+            let regions = play_regions(slot, session, folder);
+            running.reader.send(ReaderCommand::Install { slot, windows, regions, replaces: Some(key) }).ok();
+            let mut next = NextPlayer { key, voice, is_other_track: true };
+            match self.slots.get_mut(slot) {
+                None => self.slots.push(Slot { track: track.id(), mix, next: Some(next) }),
+                Some(present) => {
+                    next.is_other_track = present.track != track.id()
+                        || present.next.as_ref().is_some_and(|before| before.is_other_track);
+                    present.track = track.id();
+                    present.next = Some(next);
+                }
+            }
+        }
+        self.loaded = Some((Arc::clone(session), folder.to_owned()));
+        self.mixed = None;
+    }
+
+    fn remove_slots(&mut self, from: usize, running: &mut Threads) {
+        for slot in from..self.slots.len() {
+            running.reader.send(ReaderCommand::Remove { slot }).ok();
+            running.audio.send(AudioCommand::Remove { slot }).ok();
+        }
+        self.slots.truncate(from);
+    }
+
+    /// The read-ahead has filled the first windows of player `key`: the audio thread gets it.
+    pub fn player_ready(&mut self, slot: usize, key: u64, running: &mut Threads) {
+        let Some(present) = self.slots.get_mut(slot) else { return };
+        if let Some(NextPlayer { voice, .. }) = present.next.take_if(|next| next.key == key) {
+            present.mix = voice.mix;
+            running.audio.send(AudioCommand::Install { slot, voice }).ok();
+        }
     }
 
     /// Sets the loop. It is in force from the next locate on.
@@ -70,14 +148,28 @@ impl Players {
     }
 
     /// Sends the audio thread the mixes that have changed. `auto`: armed tracks with `Monitor::Auto` play their input
-    /// while stopped and while recording.
-    pub fn mix(&mut self, session: &Session, auto: bool, running: &mut Threads) {
-        for (slot, (id, sent)) in self.slots.iter().zip(&mut self.mixes).enumerate() {
-            let Some(track) = session.track(*id) else { continue };
-            let mut mix = mix_of(track, session);
+    /// while stopped and while recording. `revision`: the number of the session's content. Costs nothing if neither
+    /// changed.
+    pub fn mix(&mut self, session: &Session, revision: u64, auto: bool, running: &mut Threads) {
+        if self.mixed == Some((revision, auto)) {
+            return;
+        }
+        self.mixed = Some((revision, auto));
+        let mixes: Vec<(&Track, Mix)> = session.tracks().iter().zip(mixes_of(session)).collect();
+        for (slot, present) in self.slots.iter_mut().enumerate() {
+            let is_it = |found: &&(&Track, Mix)| found.0.id() == present.track;
+            // While a pass is on, the order of the tracks may change and the players stay.
+            let found = mixes.get(slot).filter(is_it).or_else(|| mixes.iter().find(is_it));
+            let Some((track, mut mix)) = found.copied() else { continue };
             mix.auto = auto && track.armed && track.monitor == Monitor::Auto;
-            if mix != *sent && running.audio.send(AudioCommand::Mix { slot, mix }).is_ok() {
-                *sent = mix;
+            if let Some(next) = &mut present.next {
+                next.voice.mix = mix;
+                if next.is_other_track {
+                    continue;
+                }
+            }
+            if mix != present.mix && running.audio.send(AudioCommand::Mix { slot, mix }).is_ok() {
+                present.mix = mix;
             }
         }
     }
@@ -90,29 +182,46 @@ impl Players {
         running.reader.send(ReaderCommand::Locate { path, epoch: self.epoch }).ok();
         if self.slots.is_empty() {
             // Without tracks the read-ahead sleeps, and no window has to be filled: the locate is ready at once.
-            running.published.ready_epoch.store(self.epoch, std::sync::atomic::Ordering::Release);
+            running.published.ready_epoch.store(self.epoch, Release);
         }
         running.audio.send(AudioCommand::Locate { path, epoch: self.epoch }).ok();
     }
 }
 
-fn play_regions(
-    track: &Track,
-    session: &Session,
-    folder: &Path,
-    paths: &mut HashMap<PathBuf, Arc<PathBuf>>,
-) -> Vec<PlayRegion> {
-    let regions = audible_regions(track, session).into_iter();
-    regions
-        .map(|AudibleRegion { region, take, fades }| {
-            let path = folder.join(take.path());
-            PlayRegion {
+/// The takes whose sound is somewhere else now, or that follow another take. New takes are left out: a list of regions
+/// that did not change has none of them. Both lists are sorted by identity.
+fn changed_takes(before: &[Take], now: &[Take]) -> BTreeSet<TakeId> {
+    let what_plays = |take: &Take| (take.path(), take.track, take.pass, take.offset);
+    let mut now = now.iter().peekable();
+    let mut changed = BTreeSet::new();
+    for old in before {
+        if now.next_if(|now| Shared::is_same(now, old)).is_some() {
+            continue;
+        }
+        while now.next_if(|now| now.id < old.id).is_some() {}
+        let found = now.next_if(|now| now.id == old.id);
+        if found.is_none_or(|now| what_plays(now) != what_plays(old)) {
+            changed.insert(old.id);
+        }
+    }
+    changed
+}
+
+/// The regions of the track in a slot. The read-ahead makes the list, because that takes a while for a long one.
+fn play_regions(slot: usize, session: &Arc<Session>, folder: &Path) -> PlayRegions {
+    let (session, folder) = (Arc::clone(session), folder.to_owned());
+    Box::new(move || {
+        let Some(track) = session.tracks().get(slot) else { return Vec::new() };
+        let mut paths: HashMap<TakeId, Arc<PathBuf>> = HashMap::new();
+        let regions = audible_regions(track, &session).into_iter();
+        regions
+            .map(|AudibleRegion { region, take, fades }| PlayRegion {
                 start: region.start,
                 length: region.length,
                 take_start: region.take_start,
-                path: Arc::clone(paths.entry(path.clone()).or_insert_with(|| Arc::new(path))),
+                path: Arc::clone(paths.entry(take.id).or_insert_with(|| Arc::new(folder.join(take.path())))),
                 edges: Edges::new(fades, region.length.0),
-            }
-        })
-        .collect()
+            })
+            .collect()
+    })
 }

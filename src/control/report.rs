@@ -163,9 +163,9 @@ fn round(us: f64) -> f64 {
 }
 
 /// Median time, in microseconds, to copy `bytes` for each of `tracks` tracks to places that are a window apart. No
-/// cycle of the audio thread can be shorter. Runs the copy 400 times.
+/// cycle of the audio thread can be shorter. Runs the copy 64 times.
 pub fn bare_copy_us(tracks: usize, bytes: usize) -> f64 {
-    const ROUNDS: usize = 400;
+    const ROUNDS: usize = 64;
     if host::is_simulated() {
         return 0.0;
     }

@@ -1,5 +1,8 @@
-//! Saving the session: offers each revision to the savers, repeats a save that failed, and reports to the user once that
-//! saves fail and once that they work again. Owns the state of failing saves. Thread: control.
+//! Saving the session: gives revisions to the savers, repeats a save that failed, and reports to the user once that saves
+//! fail and once that they work again. Owns the times of saves and the state of failing ones. Thread: control.
+//!
+//! While changes go on there is a save a second, because a save writes the whole file and makes it durable, and the takes
+//! need the same disk. A save that something waits for goes at once: Record, a continuation, the end of a pass, the user.
 
 use super::session_saver::{Problem, SessionSaver};
 use super::{Control, Severity};
@@ -11,6 +14,9 @@ use std::time::{Duration, Instant};
 /// Pause between two tries of a save that fails.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
 
+/// Pause from one save to the next while changes go on.
+const SAVE_INTERVAL: Duration = Duration::from_secs(1);
+
 /// Whether the session's last content is on the disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SaveState {
@@ -20,6 +26,22 @@ pub enum SaveState {
     Pending,
     /// The last save failed, for this reason. It is tried again.
     Failing(String),
+}
+
+/// When changes are saved for which nothing waits.
+#[derive(Default)]
+pub(super) struct SavePace {
+    /// Whether the savers lack the present revision.
+    is_behind: bool,
+    /// When the savers got the last revision.
+    last: Option<Instant>,
+}
+
+impl SavePace {
+    /// Whether the present revision goes to the savers now.
+    fn is_due(&self, now: Instant) -> bool {
+        self.is_behind && self.last.is_none_or(|last| last + SAVE_INTERVAL <= now)
+    }
 }
 
 /// The state of saves that fail. A single failure begins it, a save that succeeds ends it.
@@ -65,22 +87,42 @@ impl SaveWatch {
 }
 
 impl Control {
-    /// The session changed: gives it a new revision and offers it to all savers.
+    /// The session changed: gives it a new revision, and saves it a second after the last save at the latest.
     pub(super) fn save(&mut self) {
+        self.session.raise_revision();
+        self.save_pace.is_behind = true;
+        self.save_if_due();
+    }
+
+    /// The session changed and something waits until it is saved.
+    pub(super) fn save_at_once(&mut self) {
         self.session.raise_revision();
         self.hand_to_saver();
     }
 
-    /// Saves the session again without a change, for a user who asks for it. The session is saved after every change
-    /// anyway.
+    /// Saves the session now, without a change, for a user who asks for it.
     pub fn save_now(&mut self) {
-        self.save();
+        self.save_at_once();
     }
 
-    /// Offers the session to the saver without waiting. If the saver's queue is full, `poll` offers it again.
+    /// The session is going to be saved soon, and something will wait for that.
+    pub(super) fn prepare_save(&self) {
+        if let Some(saver) = &self.saver {
+            saver.prepare(&self.session);
+        }
+    }
+
+    fn save_if_due(&mut self) {
+        if self.save_pace.is_due(host::now()) {
+            self.hand_to_saver();
+        }
+    }
+
+    /// Gives the present revision to the savers without waiting. One that is not taken is given again by `poll`.
     fn hand_to_saver(&mut self) {
         let revision = self.session.revision();
-        self.save_due = self.saver.as_ref().is_some_and(|saver| !saver.save(&self.session, revision));
+        let is_behind = self.saver.as_ref().is_some_and(|saver| !saver.save(&self.session, revision));
+        self.save_pace = SavePace { is_behind, last: Some(host::now()) };
         self.save_companions();
     }
 
@@ -129,10 +171,7 @@ impl Control {
 
     /// Reports the problems of the saver, and repeats a save that failed.
     pub(super) fn poll_saver(&mut self) {
-        // A revision that the saver's queue refused is offered again.
-        if self.save_due {
-            self.hand_to_saver();
-        }
+        self.save_if_due();
         let Some(saver) = &self.saver else { return };
         // Before the problems are read: a problem is sent before the save counts as handled.
         let is_failing = saver.is_failing() || saver.has_ended();
@@ -160,11 +199,7 @@ impl Control {
     /// Saves the last revision and ends the savers. Waits for the session's own disk without a limit, but not for a
     /// saver whose thread has ended.
     pub(super) fn finish_saving(&mut self) {
-        self.save();
-        while self.save_due && self.saver.as_ref().is_some_and(|saver| !saver.has_ended()) {
-            host::sleep(Duration::from_millis(5));
-            self.hand_to_saver();
-        }
+        self.save_at_once();
         let problems = self.saver.as_mut().map(SessionSaver::finish).unwrap_or_default();
         for problem in problems {
             match problem {
@@ -185,6 +220,25 @@ impl Control {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn changes_are_saved_at_once_after_a_pause_and_then_once_a_second() {
+        let start = Instant::now();
+        let at = |ms| start + Duration::from_millis(ms);
+        let mut pace = SavePace::default();
+        assert!(!pace.is_due(at(0)), "nothing changed");
+        let mut saves = Vec::new();
+        for ms in (0..5000).step_by(20) {
+            pace.is_behind = true;
+            if pace.is_due(at(ms)) {
+                pace = SavePace { is_behind: false, last: Some(at(ms)) };
+                saves.push(ms);
+            }
+        }
+        assert_eq!(saves, [0, 1000, 2000, 3000, 4000]);
+        pace.is_behind = true;
+        assert!(pace.is_due(at(60_000)));
+    }
 
     #[test]
     fn saves_that_keep_failing_are_repeated_and_reported_once() {

@@ -47,7 +47,8 @@ impl Control {
                     was.display(),
                     self.folder.display()
                 ));
-                self.session.raise_revision();
+                // The copies in overflow folders name this folder.
+                self.save();
                 // Players open the takes by path.
                 self.players_outdated = self.playback_enabled;
             }

@@ -4,17 +4,16 @@
 //! Each folder has one saver: the session's own, the mirror, every overflow folder.
 
 use crate::host::{self, Thread};
-use crate::session::Session;
 use crate::session::session_file::OpenSession;
+use crate::session::{FolderCopies, Session};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Acquire, Ordering::Release};
 
-/// Revisions that may wait in the queue, and problems that may wait for control. Of waiting revisions the saver writes
-/// only the newest.
-const WAITING: usize = 64;
+/// Problems that may wait for control.
+const PROBLEMS: usize = 64;
 
 /// Stack of a saver thread. Small, because the program touches the whole stack in advance.
 const STACK_BYTES: usize = 512 * 1024;
@@ -22,12 +21,24 @@ const STACK_BYTES: usize = 512 * 1024;
 /// Control's end of a saver thread. Dropping the session's own saver waits for the thread. Dropping another one does
 /// not wait, because its disk may hang: the thread handles what is queued and ends.
 pub struct SessionSaver {
-    saves: Option<Sender<(Session, u64)>>,
+    saves: Option<Sender<Version>>,
+    /// Control's access to the version that waits, to replace it by a newer one.
+    waiting: Receiver<Version>,
     problems: Receiver<Problem>,
     progress: Arc<Progress>,
     thread: Option<Thread>,
     waits_on_drop: bool,
     opened: Receiver<Result<PathBuf, String>>,
+}
+
+/// A revision of the session to save.
+struct Version {
+    session: Session,
+    revision: u64,
+    /// The folder of the session, if this saver keeps a copy in another folder.
+    copy_of: Option<String>,
+    /// Only to prepare a save of the same session that follows soon.
+    is_only_prepared: bool,
 }
 
 /// The progress of the thread. A save that failed is handled and not durable.
@@ -67,8 +78,10 @@ impl SessionSaver {
     /// Starts a saver whose thread opens the folder with `open`, because opening may wait for a disk. If `open` fails,
     /// the thread ends; `opened` returns the reason.
     pub fn start_with(open: impl FnOnce() -> Result<OpenSession, String> + Send + 'static) -> io::Result<SessionSaver> {
-        let (saves, versions) = bounded::<(Session, u64)>(WAITING);
-        let (problem_sender, problems) = bounded(WAITING);
+        // One place: of waiting revisions only the newest matters.
+        let (saves, versions) = bounded::<Version>(1);
+        let waiting = versions.clone();
+        let (problem_sender, problems) = bounded(PROBLEMS);
         let (opened_sender, opened) = bounded(1);
         let progress = Arc::new(Progress::default());
         let reached = Arc::clone(&progress);
@@ -76,16 +89,21 @@ impl SessionSaver {
             let store = open();
             host::send(&opened_sender, store.as_ref().map(|store| store.path().to_owned()).map_err(String::clone)).ok();
             let Ok(mut store) = store else { return };
-            while let Ok((mut session, mut revision)) = host::receive(&versions) {
-                // Only the newest revision matters.
-                while let Ok(newer) = versions.try_recv() {
-                    (session, revision) = newer;
+            let mut copies = FolderCopies::default();
+            while let Ok(Version { mut session, revision, copy_of, is_only_prepared }) = host::receive(&versions) {
+                if is_only_prepared {
+                    // An error is reported by the save itself.
+                    store.prepare_save(&session).ok();
+                    continue;
                 }
-                match store.reopen_if_removed().and_then(|()| store.save(&session)) {
+                if let Some(own) = copy_of {
+                    session = copies.copy(&session, &store.path().display().to_string(), &own);
+                }
+                match store.reopen_if_removed().and_then(|()| store.save_only(&session)) {
                     Ok(()) => {
-                        // Before the files of the trash are moved: a pass that waits for this save need not wait for
-                        // them.
+                        // Now: a pass that waits for this save need not wait for the rest.
                         reached.durable.store(revision, Release);
+                        store.clean_up();
                         for error in store.move_trashed_files(&session).err().into_iter().flatten() {
                             problem_sender.try_send(Problem::Trash(error.to_string())).ok();
                         }
@@ -97,7 +115,8 @@ impl SessionSaver {
                 reached.handled.store(revision, Release);
             }
         })?;
-        Ok(SessionSaver { saves: Some(saves), problems, progress, thread: Some(thread), waits_on_drop: false, opened })
+        let (saves, thread) = (Some(saves), Some(thread));
+        Ok(SessionSaver { saves, waiting, problems, progress, thread, waits_on_drop: false, opened })
     }
 
     /// The folder that was opened, or why it was not, path first. Returns it once, then `None`; `None` too while it is
@@ -106,10 +125,39 @@ impl SessionSaver {
         self.opened.try_recv().ok()
     }
 
-    /// Queues a revision without waiting. `false` if the queue is full, because the disk hangs, or the thread has
-    /// ended; the caller offers it again.
+    /// Gives the thread a revision to save, in place of one that waits. Never waits itself. `false` if the thread has
+    /// ended.
     pub fn save(&self, session: &Session, revision: u64) -> bool {
-        self.saves.as_ref().is_none_or(|saves| !saves.is_full() && saves.try_send((session.clone(), revision)).is_ok())
+        self.offer(Version { session: session.clone(), revision, copy_of: None, is_only_prepared: false })
+    }
+
+    /// Like [`SessionSaver::save`], in a folder on another disk than the session's own folder, `own`.
+    pub fn save_copy(&self, session: &Session, revision: u64, own: &str) -> bool {
+        self.offer(Version {
+            session: session.clone(),
+            revision,
+            copy_of: Some(own.to_owned()),
+            is_only_prepared: false,
+        })
+    }
+
+    /// Lets the thread prepare the save of a session, unless a revision waits. A save of the same session then only renames
+    /// a file.
+    pub fn prepare(&self, session: &Session) {
+        if let Some(saves) = &self.saves {
+            let session = session.clone();
+            saves.try_send(Version { session, revision: 0, copy_of: None, is_only_prepared: true }).ok();
+        }
+    }
+
+    fn offer(&self, version: Version) -> bool {
+        let Some(saves) = &self.saves else { return true };
+        if self.has_ended() {
+            return false;
+        }
+        // Only this end adds versions, so there is a place when the one that waited is gone.
+        self.waiting.try_recv().ok();
+        saves.try_send(version).is_ok()
     }
 
     /// The last revision that is on the disk. A save that failed does not count.
@@ -201,6 +249,29 @@ mod tests {
             std::thread::sleep(Duration::from_millis(2));
         }
         assert!(saver.durable() == 7 && !saver.is_failing());
+    }
+
+    #[test]
+    fn of_revisions_that_wait_for_a_disk_only_the_newest_is_saved() {
+        let place = tempfile::tempdir().expect("a folder");
+        let folder = place.path().join("session");
+        let (store, mut session) =
+            OpenSession::create(&folder, "Test", SampleRate(48_000), TakeFormat::S24).expect("made");
+        let (thaw, frozen) = bounded::<()>(0);
+        let mut saver = SessionSaver::start_with(move || {
+            frozen.recv().ok();
+            Ok(store)
+        })
+        .expect("a thread");
+        for revision in 1..200 {
+            session.add_marker(crate::time::FramePos(revision), "").expect("room");
+            assert!(saver.save(&session, revision));
+        }
+        drop(thaw);
+        await_handled(&saver, 199);
+        saver.finish();
+        assert_eq!(std::fs::read_dir(folder.join("history")).expect("there").count(), 1, "one save");
+        assert_eq!(crate::session::session_file::open_read_only(&folder).expect("whole").markers().len(), 199);
     }
 
     #[test]

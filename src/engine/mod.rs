@@ -134,8 +134,11 @@ impl Engine {
                     self.recorder.load(pass, &mut self.outbox);
                     self.apply(Event::Roll);
                 }
-                AudioCommand::Install { slot, voice } => self.voices.replace(slot, Some(voice), &mut self.outbox),
-                AudioCommand::Remove { slot } => self.voices.replace(slot, None, &mut self.outbox),
+                AudioCommand::Install { slot, voice } => {
+                    let is_rolling = self.transport.is_rolling();
+                    self.voices.replace(slot, Some(voice), is_rolling, &mut self.outbox);
+                }
+                AudioCommand::Remove { slot } => self.voices.replace(slot, None, false, &mut self.outbox),
                 AudioCommand::Mix { slot, mix } => self.voices.set_mix(slot, mix),
                 AudioCommand::Device(device) => {
                     if let Some(unused) = self.next_device.replace(device) {
@@ -154,6 +157,8 @@ impl Engine {
         if self.transport.motion() == Motion::WaitingForData {
             // The read-ahead may send windows of an older locate after the jump. They are released, because they would
             // fill the ring.
+            // A jump is declicked as a whole.
+            self.voices.release_all_replaced(&mut self.outbox);
             self.voices.release_passed(&self.playhead);
             if self.published.ready_epoch.load(Acquire) == self.playhead.epoch {
                 self.apply(Event::WindowsReady);
@@ -322,6 +327,7 @@ impl Engine {
             self.buses.declick(self.transport.ramp(), frames);
         }
         self.voices.play_inputs(input, from, frames, &mut self.buses);
+        self.voices.release_faded(rolling, &mut self.outbox);
         self.buses.publish(frames, &self.published.master, self.frame_weight);
     }
 
@@ -352,6 +358,8 @@ impl Engine {
             self.recorder.end(&mut self.outbox);
         }
         self.playhead = Playhead { path, epoch, stream: 0 };
+        // A jump is declicked as a whole.
+        self.voices.release_all_replaced(&mut self.outbox);
         self.voices.release_passed(&self.playhead);
         // The read-ahead watches the epoch. It must never see the new epoch with the old stream frame, nor before the
         // windows of the previous locate are on their way back.

@@ -35,9 +35,11 @@ impl Default for Voices {
 }
 
 impl Voices {
-    /// Installs `voice` in `slot`, or removes the slot's voice. The old voice returns its windows and goes back to the
-    /// control side. A voice for a slot that does not exist goes back at once. This is realtime-safe.
-    pub fn replace(&mut self, slot: usize, voice: Option<Box<Voice>>, outbox: &mut Outbox) {
+    /// Installs `voice` in `slot`, or removes the slot's voice. A voice that is replaced fades out while the new one fades
+    /// in, so that nothing clicks; then it returns its windows and goes back to the control side. A voice that is removed,
+    /// or that is for a slot that does not exist, goes back at once. `is_rolling`: whether takes play now. This is
+    /// realtime-safe.
+    pub fn replace(&mut self, slot: usize, voice: Option<Box<Voice>>, is_rolling: bool, outbox: &mut Outbox) {
         let Some(installed) = self.slots.get_mut(slot) else {
             if let Some(voice) = voice {
                 outbox.hand_over(AudioEvent::Removed(voice));
@@ -48,16 +50,42 @@ impl Voices {
         if installed.is_some() {
             self.end = self.end.max(slot + 1);
         }
-        if let Some(mut voice) = before {
-            voice.windows.end();
-            outbox.hand_over(AudioEvent::Removed(voice));
+        if let Some(new) = installed.as_mut().filter(|_| is_rolling) {
+            new.gains = TrackGains::SILENT;
+        }
+        let Some(mut before) = before else { return };
+        if let Some(fading) = before.fading.take() {
+            give_back(fading, outbox);
+        }
+        before.report_dropout(slot, outbox);
+        match installed {
+            Some(new) => new.fading = Some(before),
+            None => give_back(before, outbox),
+        }
+    }
+
+    /// Gives the replaced voices back that have faded out. This is realtime-safe.
+    pub fn release_faded(&mut self, is_rolling: bool, outbox: &mut Outbox) {
+        self.release_replaced(outbox, |fading| fading.is_silent(is_rolling));
+    }
+
+    /// Gives all replaced voices back. This is realtime-safe.
+    pub fn release_all_replaced(&mut self, outbox: &mut Outbox) {
+        self.release_replaced(outbox, |_| true);
+    }
+
+    fn release_replaced(&mut self, outbox: &mut Outbox, is_over: impl Fn(&Voice) -> bool) {
+        for voice in self.slots[..self.end].iter_mut().flatten() {
+            if let Some(faded) = voice.fading.take_if(|fading| is_over(fading)) {
+                give_back(faded, outbox);
+            }
         }
     }
 
     /// Removes every voice. This is realtime-safe.
     pub fn clear(&mut self, outbox: &mut Outbox) {
         for slot in 0..self.end {
-            self.replace(slot, None, outbox);
+            self.replace(slot, None, false, outbox);
         }
         self.end = 0;
     }
@@ -106,6 +134,13 @@ impl Voices {
         for (slot, voice) in self.slots[..self.end].iter_mut().enumerate() {
             let Some(voice) = voice else { continue };
             let disk = voice.mix.sources(self.live).0;
+            if let Some(fading) = &mut voice.fading {
+                fading.play(playhead, frames, false, buses, published);
+                if fading.missing {
+                    // It has no sound to fade out. That is no dropout: the voice that has replaced it plays.
+                    (fading.gains, fading.open) = (TrackGains::SILENT, None);
+                }
+            }
             let measured = voice.play(playhead, frames, disk, buses, published);
             if !voice.missing {
                 voice.report_dropout(slot, outbox);
@@ -123,20 +158,18 @@ impl Voices {
     /// Adds the monitored inputs to the buses: `frames` frames of `input` from frame `from` on. This is realtime-safe.
     pub fn play_inputs(&mut self, input: &Input<'_>, from: usize, frames: usize, buses: &mut Buses) {
         for voice in self.slots[..self.end].iter_mut().flatten() {
-            let silent = voice.input_gains == [[0.0; 2]; 2];
             let plays = voice.mix.sources(self.live).1;
-            if !plays && silent {
-                continue;
+            if let Some(fading) = &mut voice.fading {
+                fading.play_input(false, input, from, frames, buses);
             }
-            let to = if plays { *voice.mix.gains.of(voice.mix.channels) } else { [[0.0; 2]; 2] };
-            let channels = voice.mix.inputs[..voice.mix.channels].iter().copied();
-            for ((device_channel, now), to) in channels.zip(&mut voice.input_gains).zip(to) {
-                buses.add_with(frames, now, to, |lane| {
-                    convert::read_input(input, from, device_channel, lane);
-                });
-            }
+            voice.play_input(plays, input, from, frames, buses);
         }
     }
+}
+
+fn give_back(mut voice: Box<Voice>, outbox: &mut Outbox) {
+    voice.windows.end();
+    outbox.hand_over(AudioEvent::Removed(voice));
 }
 
 impl Voice {
@@ -190,6 +223,20 @@ impl Voice {
             }
         }
         sum
+    }
+
+    fn play_input(&mut self, plays: bool, input: &Input<'_>, from: usize, frames: usize, buses: &mut Buses) {
+        let silent = self.input_gains == [[0.0; 2]; 2];
+        if !plays && silent {
+            return;
+        }
+        let to = if plays { *self.mix.gains.of(self.mix.channels) } else { [[0.0; 2]; 2] };
+        let channels = self.mix.inputs[..self.mix.channels].iter().copied();
+        for ((device_channel, now), to) in channels.zip(&mut self.input_gains).zip(to) {
+            buses.add_with(frames, now, to, |lane| {
+                convert::read_input(input, from, device_channel, lane);
+            });
+        }
     }
 
     fn report_dropout(&mut self, slot: usize, outbox: &mut Outbox) {

@@ -113,8 +113,12 @@ pub enum ReaderCommand {
         slot: usize,
         /// The read-ahead's end of the rings of the track.
         windows: ReaderPlaybackWindows,
-        /// The regions on the track, in order; they do not overlap.
-        regions: Vec<PlayRegion>,
+        /// Makes the regions on the track.
+        regions: PlayRegions,
+        /// `Some`: the player that is in the slot plays on meanwhile. The read-ahead supplies both and answers with
+        /// [`DiskEvent::PlayerReady`] of this key. It drops the other one when the audio thread's end is gone.
+        /// `None`: the read-ahead drops a player that is in the slot.
+        replaces: Option<u64>,
     },
     /// Stop supplying a track's playback.
     Remove {
@@ -159,6 +163,9 @@ impl Message for DiskEvent {
         }
     }
 }
+
+/// Makes the list of a track's regions: in order, without overlap.
+pub type PlayRegions = Box<dyn FnOnce() -> Vec<PlayRegion> + Send>;
 
 /// An event from the disk side to control.
 pub enum DiskEvent {
@@ -225,6 +232,13 @@ pub enum DiskEvent {
         take: TakeKey,
         /// Result of the attempt.
         outcome: Continuation,
+    },
+    /// The first windows of a player that replaces another one are filled: the audio thread can have it.
+    PlayerReady {
+        /// Index of the track's slot.
+        slot: usize,
+        /// The key of the [`ReaderCommand::Install`].
+        key: u64,
     },
     /// Some or all of a track cannot be played.
     PlaybackTrouble {

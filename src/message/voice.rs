@@ -24,9 +24,16 @@ pub struct Voice {
     pub cut_told: bool,
     /// Gains of the monitored inputs now; they ramp to those of `mix`.
     pub input_gains: PanGains,
+    /// The voice that this one has replaced. It fades out and then goes back to control.
+    pub fading: Option<Box<Voice>>,
 }
 
 impl Voice {
+    /// Whether nothing of the voice can be heard now. `is_rolling`: whether takes play. This is realtime-safe.
+    pub fn is_silent(&self, is_rolling: bool) -> bool {
+        (!is_rolling || self.gains == TrackGains::SILENT) && self.input_gains == PanGains::default()
+    }
+
     /// A voice that starts with the gains of `mix`.
     pub fn new(windows: AudioPlaybackWindows, mix: Mix) -> Voice {
         Voice {
@@ -39,6 +46,7 @@ impl Voice {
             cut: false,
             cut_told: false,
             input_gains: PanGains::default(),
+            fading: None,
         }
     }
 }

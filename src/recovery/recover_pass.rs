@@ -142,18 +142,17 @@ impl PassRecovery<'_> {
         }
     }
 
-    /// Marks the takes as recovered and saves the session. On an error the session in memory is put back.
+    /// Saves a session in which the takes are recovered. The session in memory becomes that one only when it is saved.
     fn save(&mut self, cut_takes: &[CutTake], outcome: &PassOutcome) -> Result<(), String> {
-        let before = self.session.clone();
-        let mut save = || {
-            for cut in cut_takes {
-                mark_recovered(self.session, cut, outcome).map_err(|error| error.to_string())?;
-                note_losses(self.session, cut, outcome);
-            }
-            (self.hook)(Step::Session).map_err(|error| messages::at(self.store.path(), &error))?;
-            self.store.save(self.session).map_err(|error| error.to_string())
-        };
-        save().inspect_err(|_| *self.session = before)
+        let mut recovered = self.session.clone();
+        for cut in cut_takes {
+            mark_recovered(&mut recovered, cut, outcome).map_err(|error| error.to_string())?;
+            note_losses(&mut recovered, cut, outcome);
+        }
+        (self.hook)(Step::Session).map_err(|error| messages::at(self.store.path(), &error))?;
+        self.store.save(&recovered).map_err(|error| error.to_string())?;
+        *self.session = recovered;
+        Ok(())
     }
 
     /// Saves the session in the mirror too, and reports the replicas that could not be recovered.

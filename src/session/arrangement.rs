@@ -4,7 +4,7 @@
 //! The other part is the ledger of takes: facts that recording and recovery append. An [`Arrangement`] has no take, no
 //! overflow folder and no next identity, so going back to one cannot forget a recorded file.
 
-use super::{EditError, Marker, Session, Shared, TakeFormat, TakeId, TakeState, Track, TrackId};
+use super::{EditError, Marker, Session, Shared, Take, TakeFormat, TakeId, TakeState, Track, TrackId};
 use std::sync::Arc;
 
 /// The tracks with their regions, the markers, the name, the format of new takes, and which takes are in the trash.
@@ -31,15 +31,32 @@ impl Arrangement {
     }
 }
 
+/// The takes of a session, and which of them are in the trash. Arrangements of sessions with the same takes share the list.
+#[derive(Debug, Default)]
+pub struct TrashList {
+    /// The takes of the last session.
+    takes: Option<Shared<Vec<Take>>>,
+    trashed: Arc<[TakeId]>,
+}
+
 impl Session {
     /// The present arrangement. It shares the tracks with the session.
     pub fn arrangement(&self) -> Arrangement {
+        self.arrangement_sharing(&mut TrashList::default())
+    }
+
+    /// The present arrangement. Looks at the takes only if they are not those of the last call with the same `list`.
+    pub fn arrangement_sharing(&self, list: &mut TrashList) -> Arrangement {
+        if !list.takes.as_ref().is_some_and(|takes| Shared::is_same(takes, &self.takes)) {
+            list.trashed = self.takes.iter().filter(|take| take.trashed).map(|take| take.id).collect();
+            list.takes = Some(self.takes.clone());
+        }
         Arrangement {
             name: self.name.clone(),
             format: self.format,
             tracks: self.tracks.clone(),
             markers: self.markers.clone(),
-            trashed: self.takes.iter().filter(|take| take.trashed).map(|take| take.id).collect(),
+            trashed: Arc::clone(&list.trashed),
         }
     }
 

@@ -166,9 +166,11 @@ impl Session {
         Ok(())
     }
 
-    /// File names of all takes. The caller adds the names that it finds on the disk.
+    /// File names and numbers of all takes. The caller adds the names that it finds on the disk.
     pub fn taken_names(&self) -> TakenNames {
-        self.takes.iter().map(Take::file_name).collect()
+        let mut names: TakenNames = self.takes.iter().map(Take::file_name).collect();
+        names.set_numbers(self.takes.iter().map(|take| (take.track, take.number)));
+        names
     }
 
     /// Adds a take that is about to be recorded. Chooses its number and its file name, and adds the name to `names`.
@@ -190,13 +192,15 @@ impl Session {
         if self.takes.len() >= TAKE_COUNT_MAX {
             return Err(EditError::TooMany("takes"));
         }
-        let last = self.takes.iter().filter(|take| take.track == new.track).map(|take| take.number).max().unwrap_or(0);
+        let numbers = || self.takes.iter().filter(|take| take.track == new.track).map(|take| take.number);
+        let last = names.last_number(new.track).unwrap_or_else(|| numbers().max().unwrap_or(0));
         let (number, file_name) = names.choose(&self.tracks[track_index].name, last.saturating_add(1));
         if number > TAKE_NUMBER_MAX {
             return Err(EditError::TooMany("takes on this track"));
         }
         let id = TakeId(self.fresh_id()?);
         names.insert(&file_name);
+        names.note_number(new.track, number);
         self.takes.push(Shared::new(TakeFields {
             id,
             uuid: new.uuid,
@@ -436,14 +440,27 @@ impl Session {
 
     /// Marks a take as deleted and removes its regions. A take that is being recorded is refused.
     pub fn trash_take(&mut self, id: TakeId) -> Result<(), EditError> {
-        let take = self.take_mut(id)?;
-        if take.state == TakeState::Recording {
-            return Err(EditError::Recording(id));
+        self.trash_takes(&[id])
+    }
+
+    /// Marks takes as deleted and removes their regions. If one is being recorded or is missing, none is deleted.
+    pub fn trash_takes(&mut self, ids: &[TakeId]) -> Result<(), EditError> {
+        for id in ids {
+            let take = self.take(*id).ok_or(EditError::NoSuchTake(*id))?;
+            if take.state == TakeState::Recording {
+                return Err(EditError::Recording(*id));
+            }
         }
-        take.trashed = true;
+        let mut sorted = ids.to_vec();
+        sorted.sort_unstable();
+        for id in ids {
+            self.take_mut(*id)?.trashed = true;
+        }
+        let plays_one = |region: &Region| sorted.binary_search(&region.take).is_ok();
         for track in &mut self.tracks {
-            if track.regions.iter().any(|region| region.take == id) {
-                track.regions.retain(|region| region.take != id);
+            // Mutable access copies a list that a step of undo shares.
+            if track.regions.iter().any(plays_one) {
+                track.regions.retain(|region| !plays_one(region));
             }
         }
         Ok(())

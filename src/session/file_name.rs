@@ -3,7 +3,8 @@
 //! A file name is always one component of a path. It stays unique on file systems that ignore case, and valid on
 //! systems that reserve names, because sessions are copied to other people's disks.
 
-use std::collections::HashSet;
+use super::TrackId;
+use std::collections::{HashMap, HashSet};
 
 /// Bytes of the longest file name that is made here.
 pub const FILE_NAME_BYTES_MAX: usize = 200;
@@ -19,24 +20,50 @@ const RESERVED: [&str; 22] = [
 
 /// File names that are in use. Upper and lower case count as the same.
 #[derive(Clone, Debug, Default)]
-pub struct TakenNames(HashSet<String>);
+pub struct TakenNames {
+    names: HashSet<String>,
+    /// The largest number of a take of each track that has takes; `None`: not known.
+    numbers: Option<HashMap<TrackId, u32>>,
+}
 
 impl TakenNames {
     /// Adds a name.
     pub fn insert(&mut self, name: &str) {
-        self.0.insert(name.to_lowercase());
+        self.names.insert(name.to_lowercase());
     }
 
     /// Whether a name is in use.
     pub fn contains(&self, name: &str) -> bool {
-        self.0.contains(&name.to_lowercase())
+        self.names.contains(&name.to_lowercase())
+    }
+
+    /// Adds the largest numbers of the takes of all tracks, so that [`TakenNames::last_number`] knows them.
+    pub(super) fn set_numbers(&mut self, takes: impl Iterator<Item = (TrackId, u32)>) {
+        let mut numbers = HashMap::new();
+        for (track, number) in takes {
+            let last = numbers.entry(track).or_insert(number);
+            *last = number.max(*last);
+        }
+        self.numbers = Some(numbers);
+    }
+
+    /// The largest number of a take of the track, 0 if it has none. `None` if the numbers were never set.
+    pub(super) fn last_number(&self, track: TrackId) -> Option<u32> {
+        self.numbers.as_ref().map(|numbers| numbers.get(&track).copied().unwrap_or(0))
+    }
+
+    /// Notes the number of a new take.
+    pub(super) fn note_number(&mut self, track: TrackId, number: u32) {
+        if let Some(numbers) = &mut self.numbers {
+            numbers.insert(track, number);
+        }
     }
 
     /// The first number from `number` on whose file name is free, and that name.
     pub fn choose(&self, track_name: &str, number: u32) -> (u32, String) {
         // There is one candidate more than there are names, so one is free. The caller refuses a number at its
         // maximum.
-        (0..=self.0.len())
+        (0..=self.names.len())
             .map(|step| number.saturating_add(u32::try_from(step).unwrap_or(u32::MAX)))
             .map(|number| (number, take_file_name(track_name, number)))
             .find(|(_, name)| !self.contains(name))
@@ -46,13 +73,13 @@ impl TakenNames {
 
 impl<'a> FromIterator<&'a str> for TakenNames {
     fn from_iter<I: IntoIterator<Item = &'a str>>(names: I) -> Self {
-        TakenNames(names.into_iter().map(str::to_lowercase).collect())
+        TakenNames { names: names.into_iter().map(str::to_lowercase).collect(), numbers: None }
     }
 }
 
 impl<'a> Extend<&'a str> for TakenNames {
     fn extend<I: IntoIterator<Item = &'a str>>(&mut self, names: I) {
-        self.0.extend(names.into_iter().map(str::to_lowercase));
+        self.names.extend(names.into_iter().map(str::to_lowercase));
     }
 }
 

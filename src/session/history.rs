@@ -209,4 +209,54 @@ mod tests {
         let regions = |session: &Session| session.tracks[1].regions.clone();
         assert!(crate::session::Shared::is_same(&regions(&before), &regions(&now)), "muting copies no region");
     }
+
+    #[test]
+    fn steps_without_a_change_of_takes_share_the_list_of_the_trash_and_others_do_not() {
+        let mut now = empty_session();
+        let track = now.add_track("Kick", &[0]).expect("room");
+        let take = recorded(&mut now, track, FramePos(0), Frames(100));
+        let mut list = crate::session::TrashList::default();
+        let mut history = History::default();
+        history.push("mute", now.arrangement_sharing(&mut list));
+        now.track_mut(track).expect("track").mute = true;
+        history.push("trash", now.arrangement_sharing(&mut list));
+        now.trash_take(take).expect("complete");
+        history.push("unmute", now.arrangement_sharing(&mut list));
+        now.track_mut(track).expect("track").mute = false;
+        for trashed in [true, false, false] {
+            assert_eq!(history.undo(&mut now), Ok(true));
+            assert_eq!(now.take(take).expect("kept").trashed, trashed);
+        }
+    }
+
+    #[test]
+    fn a_change_of_many_regions_or_takes_is_made_for_all_or_for_none() {
+        let mut now = empty_session();
+        let tracks: Vec<_> = (0..3).map(|_| now.add_track("In", &[0]).expect("room")).collect();
+        let mut regions = Vec::new();
+        for track in &tracks[..2] {
+            let take = recorded(&mut now, *track, FramePos(0), Frames(100));
+            regions.push(now.choose_take(*track, take, FramePos(0), FramePos(40)).expect("placed"));
+            regions.push(now.place_region(*track, take, FramePos(50), FramePos(0), Frames(9)).expect("placed"));
+        }
+        let before = now.clone();
+        let missing = crate::session::RegionId(999);
+        assert_eq!(now.mute_regions(&[regions[0], missing], true), Err(EditError::NoSuchRegion(missing)));
+        assert_eq!(now.remove_regions(&[missing, regions[0]]), Err(EditError::NoSuchRegion(missing)));
+        let still = recording(&mut now, tracks[2], FramePos(0));
+        let takes: Vec<_> = now.takes().iter().map(|take| take.id).collect();
+        assert_eq!(now.trash_takes(&takes), Err(EditError::Recording(still)));
+        assert!(now.tracks() == before.tracks() && now.takes().iter().all(|take| !take.trashed));
+
+        now.mute_regions(&[regions[3], regions[0], regions[3]], true).expect("there");
+        assert_eq!(
+            regions.iter().map(|id| now.region(*id).expect("there").1.muted).collect::<Vec<_>>(),
+            [true, false, false, true]
+        );
+        now.remove_regions(&regions[1..3]).expect("there");
+        assert_eq!([0, 1, 2].map(|at: usize| now.tracks()[at].regions().len()), [1, 1, 0]);
+        now.trash_takes(&takes[..2]).expect("complete");
+        assert!(now.tracks().iter().all(|track| track.regions().is_empty()));
+        now.validate().expect("valid");
+    }
 }

@@ -13,6 +13,7 @@
 mod arrangement;
 mod edit;
 pub mod file_name;
+mod folder_copy;
 pub mod history;
 pub mod names;
 mod read;
@@ -24,8 +25,9 @@ mod spool_record;
 mod tests;
 mod validate;
 
-pub use arrangement::Arrangement;
+pub use arrangement::{Arrangement, TrashList};
 pub use edit::{EditError, NewTake};
+pub use folder_copy::FolderCopies;
 pub use shared::Shared;
 pub use spool_record::SpoolRecord;
 

@@ -81,20 +81,6 @@ impl Session {
         &self.overflow_folders
     }
 
-    /// The copy of the session that is saved in another folder, `there`. `own` is the folder of this session. A take
-    /// whose file is in `own` gets that path as its folder; a take whose file is in `there` gets `None`.
-    #[must_use]
-    pub fn copy_for_folder(&self, there: &str, own: &str) -> Session {
-        let mut copy = self.clone();
-        for take in copy.takes.iter_mut() {
-            take.folder = match take.folder.take() {
-                None => Some(own.to_owned()),
-                Some(folder) => Some(folder).filter(|folder| folder != there),
-            };
-        }
-        copy
-    }
-
     /// The take that continues `take`, if there is one. If the disk took nothing of `take`, its continuation has the
     /// same offset and another folder.
     pub fn continuation_of(&self, take: &Take) -> Option<&Take> {

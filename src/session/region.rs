@@ -91,9 +91,48 @@ impl Session {
 
     /// Mutes a region or unmutes it.
     pub fn mute_region(&mut self, id: RegionId, muted: bool) -> Result<(), EditError> {
-        let (track, at) = self.region_index(id)?;
-        self.tracks[track].regions[at].muted = muted;
+        self.mute_regions(&[id], muted)
+    }
+
+    /// Removes regions from the timeline: all of them, or none if one is missing.
+    pub fn remove_regions(&mut self, ids: &[RegionId]) -> Result<(), EditError> {
+        let (sorted, tracks) = self.tracks_with(ids)?;
+        for track in tracks {
+            self.tracks[track].regions.retain(|region| sorted.binary_search(&region.id).is_err());
+        }
         Ok(())
+    }
+
+    /// Mutes regions or unmutes them: all of them, or none if one is missing.
+    pub fn mute_regions(&mut self, ids: &[RegionId], muted: bool) -> Result<(), EditError> {
+        let (sorted, tracks) = self.tracks_with(ids)?;
+        for track in tracks {
+            let named = |region: &&mut Region| sorted.binary_search(&region.id).is_ok();
+            self.tracks[track].regions.iter_mut().filter(named).for_each(|region| region.muted = muted);
+        }
+        Ok(())
+    }
+
+    /// The sorted identities, and the indices of the tracks that have these regions.
+    fn tracks_with(&self, ids: &[RegionId]) -> Result<(Vec<RegionId>, Vec<usize>), EditError> {
+        let mut sorted = ids.to_vec();
+        sorted.sort_unstable();
+        sorted.dedup();
+        let mut is_found = vec![false; sorted.len()];
+        let mut tracks = Vec::new();
+        for (index, track) in self.tracks.iter().enumerate() {
+            let mut has_one = false;
+            for at in track.regions.iter().filter_map(|region| sorted.binary_search(&region.id).ok()) {
+                (is_found[at], has_one) = (true, true);
+            }
+            if has_one {
+                tracks.push(index);
+            }
+        }
+        match is_found.iter().position(|found| !found) {
+            Some(missing) => Err(EditError::NoSuchRegion(sorted[missing])),
+            None => Ok((sorted, tracks)),
+        }
     }
 
     /// Puts `region` on a track and covers the regions below. It cannot fail: callers have used `span_check` and

@@ -18,7 +18,7 @@ impl<T> Shared<T> {
     }
 
     /// Whether both are the same value in memory. Equal values can be apart.
-    pub(super) fn is_same(one: &Shared<T>, other: &Shared<T>) -> bool {
+    pub fn is_same(one: &Shared<T>, other: &Shared<T>) -> bool {
         Arc::ptr_eq(&one.0, &other.0)
     }
 }

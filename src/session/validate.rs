@@ -8,7 +8,7 @@ use super::names::name_in_audio;
 use super::{
     FOLDER_BYTES_MAX, GAIN_DB_MAX, GAIN_DB_MIN, ID_MAX, LOSS_COUNT_MAX, MARKER_COUNT_MAX, NAME_BYTES_MAX,
     OVERFLOW_FOLDER_COUNT_MAX, POSITION_MAX, REGION_COUNT_MAX, Session, SpoolRecord, TAKE_COUNT_MAX, TAKE_NUMBER_MAX,
-    Take, Track,
+    Take, TakeId, Track,
 };
 use crate::limits::{CHANNEL_COUNT_MAX, RATE_HZ_MAX, RATE_HZ_MIN, TAKE_CHANNEL_COUNT_MAX, TRACK_COUNT_MAX};
 use crate::time::{FramePos, Frames, SampleRate};
@@ -29,7 +29,9 @@ impl Session {
         self.overflow_folders.iter().try_for_each(|folder| folder_check(folder))?;
         self.ids_check()?;
         self.takes_check()?;
-        self.tracks.iter().try_for_each(|track| self.track_check(track))?;
+        // Side by side, because every region asks for its take.
+        let takes: Vec<_> = self.takes.iter().map(|take| (take.id, take.frames, take.trashed)).collect();
+        self.tracks.iter().try_for_each(|track| track_check(track, &takes))?;
         self.markers_check()
     }
 
@@ -42,16 +44,16 @@ impl Session {
             .chain(self.takes.iter().map(|take| take.id.0))
             .chain(regions.map(|region| region.id.0))
             .chain(self.markers.iter().map(|marker| marker.id.0));
-        let mut seen = HashSet::new();
-        for id in ids {
-            if self.next_id <= id {
-                return Err(format!("id {id} is not below next_id {}", self.next_id));
-            }
-            if !seen.insert(id) {
-                return Err(format!("id {id} stands twice"));
-            }
+        // Sorting is several times faster than a set.
+        let mut ids: Vec<u64> = ids.collect();
+        ids.sort_unstable();
+        if let Some(id) = ids.last().filter(|id| self.next_id <= **id) {
+            return Err(format!("id {id} is not below next_id {}", self.next_id));
         }
-        Ok(())
+        match ids.windows(2).find(|pair| pair[0] == pair[1]) {
+            Some(pair) => Err(format!("id {} stands twice", pair[0])),
+            None => Ok(()),
+        }
     }
 
     fn takes_check(&self) -> Result<(), String> {
@@ -72,43 +74,6 @@ impl Session {
         Ok(())
     }
 
-    fn track_check(&self, track: &Track) -> Result<(), String> {
-        let id = track.id;
-        name_check(&format!("track {id}"), &track.name)?;
-        inputs_check(&track.inputs, 1).map_err(|reason| format!("track {id}: {reason}"))?;
-        // `contains` is false for not-a-number, so that is refused too.
-        if !(GAIN_DB_MIN..=GAIN_DB_MAX).contains(&track.gain_db) {
-            return Err(format!("track {id}: gain {} dB is out of range", track.gain_db));
-        }
-        if !(-1.0..=1.0).contains(&track.pan) {
-            return Err(format!("track {id}: pan {} is out of range", track.pan));
-        }
-        count_check(&format!("regions of track {id}"), track.regions.len(), REGION_COUNT_MAX)?;
-        let mut last_end = 0;
-        for region in track.regions.iter() {
-            let region_id = region.id;
-            let take =
-                self.take(region.take).ok_or_else(|| format!("region {region_id}: take {} is missing", region.take))?;
-            if take.trashed {
-                return Err(format!("region {region_id}: take {} lies in the trash", take.id));
-            }
-            if region.length == Frames(0) {
-                return Err(format!("region {region_id}: is empty"));
-            }
-            let end =
-                end_check(region.start, region.length).map_err(|reason| format!("region {region_id}: {reason}"))?;
-            let take_end = end_check(region.take_start, region.length).unwrap_or(u64::MAX);
-            if take.frames.0 < take_end {
-                return Err(format!("region {region_id}: reaches beyond take {}", take.id));
-            }
-            if region.start.0 < last_end {
-                return Err(format!("region {region_id}: overlaps the one before it, or stands before it"));
-            }
-            last_end = end;
-        }
-        Ok(())
-    }
-
     fn markers_check(&self) -> Result<(), String> {
         for marker in self.markers.iter() {
             name_check(&format!("marker {}", marker.id), &marker.name)?;
@@ -119,6 +84,45 @@ impl Session {
         }
         Ok(())
     }
+}
+
+/// `takes`: identity, length, and whether it is in the trash, of every take, sorted by identity.
+fn track_check(track: &Track, takes: &[(TakeId, Frames, bool)]) -> Result<(), String> {
+    let id = track.id;
+    name_check(&format!("track {id}"), &track.name)?;
+    inputs_check(&track.inputs, 1).map_err(|reason| format!("track {id}: {reason}"))?;
+    // `contains` is false for not-a-number, so that is refused too.
+    if !(GAIN_DB_MIN..=GAIN_DB_MAX).contains(&track.gain_db) {
+        return Err(format!("track {id}: gain {} dB is out of range", track.gain_db));
+    }
+    if !(-1.0..=1.0).contains(&track.pan) {
+        return Err(format!("track {id}: pan {} is out of range", track.pan));
+    }
+    count_check(&format!("regions of track {id}"), track.regions.len(), REGION_COUNT_MAX)?;
+    let mut last_end = 0;
+    for region in track.regions.iter() {
+        let region_id = region.id;
+        let take = takes
+            .binary_search_by_key(&region.take, |take| take.0)
+            .map_err(|_| format!("region {region_id}: take {} is missing", region.take))?;
+        let (_, take_frames, trashed) = takes[take];
+        if trashed {
+            return Err(format!("region {region_id}: take {} lies in the trash", region.take));
+        }
+        if region.length == Frames(0) {
+            return Err(format!("region {region_id}: is empty"));
+        }
+        let end = end_check(region.start, region.length).map_err(|reason| format!("region {region_id}: {reason}"))?;
+        let take_end = end_check(region.take_start, region.length).unwrap_or(u64::MAX);
+        if take_frames.0 < take_end {
+            return Err(format!("region {region_id}: reaches beyond take {}", region.take));
+        }
+        if region.start.0 < last_end {
+            return Err(format!("region {region_id}: overlaps the one before it, or stands before it"));
+        }
+        last_end = end;
+    }
+    Ok(())
 }
 
 fn take_check(take: &Take) -> Result<(), String> {

@@ -146,6 +146,39 @@ fn faders_of_two_tracks_are_two_steps_of_undo_and_one_drag_is_one() {
     control.close();
 }
 
+#[test]
+fn an_edit_waits_for_the_next_save_and_a_save_that_something_waits_for_does_not() {
+    let place = place();
+    let folder = place.path().join("session");
+    let mut control = opened(&folder, "free", 2);
+    let track = first_track(&control);
+    // No poll: only what goes to the saver at once is saved.
+    let await_saved = |control: &Control| {
+        let until = Instant::now() + PATIENCE;
+        while control.saved_revision() < control.revision() {
+            assert!(Instant::now() < until, "it is not saved");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    };
+    control.save_now();
+    await_saved(&control);
+    for mute in [true, false] {
+        let asked = Instant::now();
+        control.save_now();
+        control.edit(Edit::Mute(vec![track], mute)).unwrap();
+        // On a busy machine a second may have passed.
+        let is_soon = asked.elapsed() < Duration::from_millis(900);
+        std::thread::sleep(Duration::from_millis(100));
+        assert!(!is_soon || control.saved_revision() < control.revision(), "the last save was a moment ago");
+        control.save_now();
+        await_saved(&control);
+        assert_eq!(open_read_only(&folder).unwrap().track(track).unwrap().mute, mute);
+    }
+    control.edit(Edit::Mute(vec![track], true)).unwrap();
+    control.close();
+    assert!(open_read_only(&folder).unwrap().track(track).unwrap().mute, "closing saves at once");
+}
+
 /// Puts a file in place of the folder of kept versions: session.json cannot be saved then.
 fn refuse_saves(folder: &Path) {
     let history = folder.join("history");

@@ -26,6 +26,8 @@ mod record;
 mod play;
 // Punches and stops: where passes begin and end, and what is listed before they end.
 mod punch;
+// The costs of control in large sessions.
+mod cost;
 // Undo, edits, name collisions and failing saves while a pass is prepared, recorded or finished: no take goes.
 mod ledger;
 // Kills at random moments: nothing that was recorded is lost.

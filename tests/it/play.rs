@@ -77,6 +77,8 @@ pub(crate) struct Player {
     played: Arc<Mutex<Vec<[f32; 2]>>>,
     allowed: Arc<AtomicU64>,
     pub(crate) told: Vec<String>,
+    /// Players that replaced another one.
+    replaced: usize,
 }
 
 impl Player {
@@ -104,8 +106,9 @@ impl Player {
             frame: 0,
         };
         let running = threads::start(Box::new(tap), threads_setup(64 << 20)).unwrap();
-        let mut player = Player { running, players: Players::default(), played, allowed, told: Vec::new() };
-        player.players.load(&session, folder, &mut player.running);
+        let mut player =
+            Player { running, players: Players::default(), played, allowed, told: Vec::new(), replaced: 0 };
+        player.players.load(&Arc::new(session), folder, &mut player.running);
         player
     }
 
@@ -138,8 +141,13 @@ impl Player {
             }
         }
         while let Some(event) = self.running.next_disk_event() {
-            if let DiskEvent::PlaybackTrouble { reason, .. } = event {
-                self.told.push(reason);
+            match event {
+                DiskEvent::PlaybackTrouble { reason, .. } => self.told.push(reason),
+                DiskEvent::PlayerReady { slot, key } => {
+                    self.players.player_ready(slot, key, &mut self.running);
+                    self.replaced += 1;
+                }
+                _ => {}
             }
         }
     }
@@ -202,6 +210,53 @@ fn what_was_recorded_is_what_is_played() {
         assert_eq!(player.told, Vec::<String>::new());
         assert_eq!(player.running.published.dropouts.load(Relaxed), 0);
     }
+}
+
+#[test]
+fn an_edit_of_a_region_fades_over_while_the_other_tracks_play_on_without_a_gap() {
+    let place = place();
+    let folder = place.path().join("session");
+    recorded(&folder, 2, 400_000, "s24");
+    edit(&folder, |session| {
+        let tracks = ids(session);
+        session.track_mut(tracks[0]).unwrap().set_pan(-1.0);
+        session.track_mut(tracks[1]).unwrap().set_pan(1.0);
+    });
+    let mut player = Player::open(&folder);
+    player.roll();
+    let mut to = player.play_to(20_032).len();
+    let mut session = open_read_only(&folder).unwrap();
+    let region = session.tracks()[1].regions()[0].id;
+    let mut edits = Vec::new();
+    for muted in [true, false, true] {
+        session.mute_regions(&[region], muted).unwrap();
+        player.players.update(&Arc::new(session.clone()), &folder, &mut player.running);
+        let replaced = player.replaced;
+        while player.replaced == replaced {
+            to = player.play_to(to + PERIOD).len();
+        }
+        edits.push((to, muted));
+        to = player.play_to(to + 5056).len();
+    }
+    let played = player.play_to(to);
+    assert_eq!(player.replaced, 3, "the other track keeps its player");
+    for (at, [left, _]) in played.iter().enumerate().skip(DECLICK) {
+        assert_eq!(*left, wave(at, 0) * edge(at, 400_000), "frame {at}");
+    }
+    for (told_at, muted) in edits {
+        // The audio thread takes the player at the start of the next period, or of the one after it.
+        let right = |at: usize| played[at][1];
+        let gain = |at: usize, from: usize| if muted { 1.0 - declick(at - from) } else { declick(at - from) };
+        let fits = |from: &usize| {
+            (told_at..told_at + 5000).all(|at| {
+                let want = wave(at, 1) * if at < *from { f32::from(muted) } else { gain(at, *from) };
+                (right(at) - want).abs() <= 4.0 / FULL
+            })
+        };
+        let from = (told_at - 2 * PERIOD..=told_at + 4 * PERIOD).step_by(PERIOD).find(fits);
+        assert!(from.is_some(), "at {told_at} the track does not fade over");
+    }
+    assert_eq!((player.told, player.running.published.dropouts.load(Relaxed)), (Vec::new(), 0));
 }
 
 #[test]

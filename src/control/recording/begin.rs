@@ -110,6 +110,7 @@ impl Control {
             losses: ReportedLosses::default(),
         });
         self.running.commit.send(CommitCommand::Open { pass: key, takes: plans }).ok();
+        self.prepare_save();
         Ok(())
     }
 

@@ -85,7 +85,7 @@ impl Control {
     fn carry_out(&mut self, effect: PassEffect) -> Option<PassEvent> {
         match effect {
             Effect::Save => {
-                self.save();
+                self.save_at_once();
                 return Some(Event::Listed(self.session.revision()));
             }
             Effect::GiveUpMirror => {
@@ -178,7 +178,11 @@ impl Control {
                 });
                 let mut pass = Pass::new(captures.collect(), run.request.range, true);
                 pass.progress_page = Some(windows.progress_page);
-                Event::WindowsReady(Box::new(pass))
+                let pass = Box::new(pass);
+                // The rings and the pass are new memory. Touch every page now, so that the audio thread does not fault on
+                // them. The session is being saved meanwhile.
+                crate::window::process::populate();
+                Event::WindowsReady(pass)
             }
         };
         self.on_pass_event(event);
@@ -186,8 +190,6 @@ impl Control {
 
     /// Gives the pass to the audio thread.
     fn send_record(&mut self, pass: Box<Pass>) {
-        // The rings and the pass are new memory. Touch every page now, so that the audio thread does not fault on them.
-        crate::window::process::populate();
         self.running.disk.commit_us_max.store(0, Relaxed);
         self.running.disk.room_ms.iter().for_each(|room| room.store(0, Relaxed));
         let reading = Reading::now(&self.running.published, true);

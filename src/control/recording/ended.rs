@@ -119,7 +119,7 @@ impl Control {
         if files.is_empty() {
             return;
         }
-        self.undo_steps.record("record", None, self.session.arrangement());
+        self.undo_steps.record("record", None, &self.session);
         for (track, id, start, frames) in files {
             self.session.place_region(track, id, start, FramePos(0), frames).ok();
         }
@@ -128,7 +128,7 @@ impl Control {
     /// Saves the session and makes the report. A pass that never reached the audio thread has none.
     pub(super) fn report_pass(&mut self, run: RecordingPass, ended: &Ended) {
         self.players_outdated = self.playback_enabled;
-        self.save();
+        self.save_at_once();
         let Some(audio_thread) = run.audio_report else { return };
         let report_of = |take: &RecordingTake, (id, from, to): (TakeId, FramePos, FramePos)| TakeReport {
             track: track_name(&self.session, id),

@@ -47,7 +47,7 @@ impl TestSession {
         let mut outbox = Outbox::new(events, Arc::clone(&published));
         let (mut voices, mut buses, mut out) = (Voices::default(), Box::<Buses>::default(), Vec::new());
         for (slot, track) in self.session.tracks().iter().enumerate() {
-            voices.replace(slot, Some(self.voice(track)), &mut outbox);
+            voices.replace(slot, Some(self.voice(track)), false, &mut outbox);
         }
         let mut playhead = Playhead { path: PlayPath::default(), epoch: 0, stream: 0 };
         while playhead.stream < self.session.end().0 {
@@ -78,7 +78,7 @@ fn the_mix_is_bit_for_bit_what_the_engine_plays() {
         fixture.place(track, take, at + 9_000, 9_017, 1_000);
         fixture.place(track, take, at + 10_000, 1_234, 2_000);
         let muted = fixture.place(track, take, at + 12_500, 0, 500);
-        fixture.session.mute_region(muted, true).unwrap();
+        fixture.session.mute_regions(&[muted], true).unwrap();
         fixture.place(track, take, at + 14_000, 5, 4_001);
         let track = fixture.session.track_mut(track).unwrap();
         track.set_gain_db(6.0 - 1.7 * index as f32);

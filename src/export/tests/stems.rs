@@ -76,7 +76,7 @@ fn regions_of_several_takes_are_at_their_positions_and_muted_ones_are_silent() {
     fixture.place(track, takes[0], 100, 10, 500);
     fixture.place(track, takes[1], 300, 0, 200);
     let muted = fixture.place(track, takes[1], 700, 0, 100);
-    fixture.session.mute_region(muted, true).unwrap();
+    fixture.session.mute_regions(&[muted], true).unwrap();
     fixture.export(&fixture.options()).unwrap();
     let mut expected = vec![0.0; 800];
     expected[100..600].copy_from_slice(&one[10..510]);

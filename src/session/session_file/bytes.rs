@@ -1,25 +1,26 @@
-//! Reading and writing the bytes of `session.json`. Thread: any; pure.
+//! Reading the bytes of `session.json`. Thread: any; pure. `encode` writes them.
 //!
 //! The bytes are not trusted. The number of JSON values is checked before any of them is stored, because two bytes of
 //! JSON can become a value of 32 bytes in memory.
 
+use super::FILE_VERSION;
 use super::error::SessionError;
 use super::folder::Folder;
-use super::{FILE_VERSION, numbers};
+use super::versions::numbers;
 use crate::session::Session;
+use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, Serialize};
 use std::cell::Cell;
 use std::fmt;
-use std::io;
 use std::path::PathBuf;
+use uuid::Uuid;
 
-/// JSON values in the largest session, names included. A file that this program wrote has a line for each value and
-/// more than [`VALUE_BYTES_MIN`] bytes for each value or name, so a session that could be saved can be opened.
-pub const VALUE_COUNT_MAX: u32 = (super::SESSION_BYTES_MAX / VALUE_BYTES_MIN) as u32;
+/// JSON values in the largest session, names included. A save refuses a session with more, so a session that could be saved
+/// can be opened.
+pub const VALUE_COUNT_MAX: u32 = 32 * 1024 * 1024;
 
-/// Bytes that a value or a name takes on average, at least, in a file that this program wrote.
-const VALUE_BYTES_MIN: u64 = 10;
+/// A value with the character that separates it from the next one has at least this many bytes.
+const VALUE_BYTES_MIN: u64 = 2;
 
 /// Bytes of a reason that are shown. The text found in the file may be as long as the file.
 const REASON_BYTES_MAX: usize = 200;
@@ -91,17 +92,10 @@ pub fn parse(bytes: &[u8]) -> Result<Session, Fault> {
     Ok(session)
 }
 
-/// The bytes of a session as they are written.
-pub fn to_bytes(session: &Session) -> io::Result<Vec<u8>> {
-    #[derive(Serialize)]
-    struct Written<'a> {
-        version: u64,
-        #[serde(flatten)]
-        session: &'a Session,
-    }
-    let mut bytes = serde_json::to_vec_pretty(&Written { version: FILE_VERSION, session })?;
-    bytes.push(b'\n');
-    Ok(bytes)
+/// Whether a session of these bytes, which were just encoded, can be read again.
+pub(super) fn has_readable_size(bytes: &[u8]) -> bool {
+    let len = bytes.len() as u64;
+    len <= super::SESSION_BYTES_MAX && (len < VALUE_BYTES_MIN * u64::from(VALUE_COUNT_MAX) || head(bytes).is_ok())
 }
 
 /// Reads the version. Fails if the bytes are no JSON object or have more values than a session can have.
@@ -111,6 +105,52 @@ fn head(bytes: &[u8]) -> Result<Option<u64>, serde_json::Error> {
     let version = Head(&values_left).deserialize(&mut reader)?;
     reader.end()?;
     Ok(version)
+}
+
+/// The identity in the first bytes of a session's file. The bytes may end anywhere behind it.
+pub(super) fn id_at_start(bytes: &[u8]) -> Option<Uuid> {
+    let found = Cell::new(None);
+    // An error ends the reading behind the identity, or before it if these are no bytes of a session.
+    IdAtStart(&found).deserialize(&mut serde_json::Deserializer::from_slice(bytes)).err()?;
+    found.get()
+}
+
+/// Stores the identity and then fails, because nothing behind it is of interest.
+struct IdAtStart<'a>(&'a Cell<Option<Uuid>>);
+
+impl<'de> DeserializeSeed<'de> for IdAtStart<'_> {
+    type Value = ();
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
+        from.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for IdAtStart<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a session with an identity")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        #[derive(Deserialize)]
+        #[serde(field_identifier, rename_all = "lowercase")]
+        enum Key {
+            Id,
+            #[serde(other)]
+            Other,
+        }
+        while let Some(key) = map.next_key()? {
+            match key {
+                Key::Id => {
+                    self.0.set(Some(map.next_value()?));
+                    break;
+                }
+                Key::Other => drop(map.next_value::<IgnoredAny>()?),
+            }
+        }
+        Err(A::Error::custom("the rest is not read"))
+    }
 }
 
 /// Reads the version of a JSON object and counts the values in the rest of it.

@@ -13,12 +13,21 @@ use nix::sys::stat::{Mode, SFlag};
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 /// An open folder. It was a folder when it was opened and remains the same one, even if its path changes.
 #[derive(Debug)]
 pub(super) struct Folder {
     path: PathBuf,
     dir: OwnedFd,
+}
+
+/// Device, inode, size and time of the last write of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct FileMark {
+    file: (u64, u64),
+    bytes: i64,
+    modified: (i64, i64),
 }
 
 impl Folder {
@@ -81,6 +90,28 @@ impl Folder {
         }
     }
 
+    /// The time at which a file was last written. `None` if there is no file of that name.
+    pub(super) fn modified(&self, name: &str) -> Result<Option<SystemTime>, SessionError> {
+        let Some(mark) = self.mark(name)? else { return Ok(None) };
+        let (seconds, nanoseconds) = mark.modified;
+        Ok(u64::try_from(seconds).ok().and_then(|seconds| {
+            SystemTime::UNIX_EPOCH.checked_add(Duration::new(seconds, u32::try_from(nanoseconds).unwrap_or(0)))
+        }))
+    }
+
+    /// A mark that changes when another program replaces or writes a file. `None` if there is no file of that name.
+    pub(super) fn mark(&self, name: &str) -> Result<Option<FileMark>, SessionError> {
+        match disk::stat_at(&self.dir, name) {
+            Ok(stat) => Ok(Some(FileMark {
+                file: (stat.st_dev, stat.st_ino),
+                bytes: stat.st_size,
+                modified: (stat.st_mtime, stat.st_mtime_nsec),
+            })),
+            Err(Errno::ENOENT) => Ok(None),
+            Err(errno) => Err(self.io(name, "stat", errno)),
+        }
+    }
+
     /// The names in this folder.
     pub(super) fn names(&self) -> Result<Vec<String>, SessionError> {
         let io = |error| SessionError::Io { path: self.path.clone(), call: "read folder", error };
@@ -125,6 +156,12 @@ impl Folder {
             OpenError::Open(error) => self.io_error(name, "open", error),
             OpenError::Stat(error) => self.io_error(name, "stat", error),
         })
+    }
+
+    /// Reads at most `bytes` bytes from the start of a file. `None` if there is no file of that name.
+    pub(super) fn read_start(&self, name: &str, bytes: u64) -> Result<Option<Vec<u8>>, SessionError> {
+        let Some(file) = self.open_file(name)? else { return Ok(None) };
+        disk::read_to_end(&file, bytes).map(Some).map_err(|error| self.io_error(name, "read", error))
     }
 
     /// Reads a whole file of at most `bytes_max` bytes. `None` if there is no file of that name.

@@ -5,16 +5,21 @@
 //! another computer cannot lead out of its folder, make the program wait for ever, or make it read without bound.
 
 mod bytes;
+mod encode;
 mod error;
 mod folder;
-mod lock;
 mod folder_watch;
+mod lock;
+mod trash;
+mod versions;
 #[cfg(test)]
 mod tests;
 
-pub use bytes::{Fault, VALUE_COUNT_MAX, parse, to_bytes};
+pub use bytes::{Fault, VALUE_COUNT_MAX, parse};
+pub use encode::to_bytes;
 pub use error::SessionError;
 pub use folder_watch::{FolderChange, FolderWatch};
+pub use versions::{KeptVersion, VERSION_COUNT_MAX, kept_versions};
 
 use super::names::{AUDIO, FOLDERS, HISTORY, LOCK_FILE, NEW_SESSION_FILE, RESERVE_FILE, SESSION_FILE, TRASH};
 use super::{Session, Take};
@@ -22,14 +27,15 @@ use crate::file_system;
 use crate::format::TakeFormat;
 use crate::host::{self, disk};
 use crate::time::SampleRate;
-use folder::Folder;
+use encode::Encoder;
+use folder::{FileMark, Folder};
 use lock::Lock;
-use serde::Deserialize;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use trash::Settled;
 use uuid::Uuid;
+use versions::{numbers, thin_out, version_name};
 
 /// The version of `session.json` that is written, and the newest that can be read.
 pub const FILE_VERSION: u64 = 1;
@@ -37,14 +43,12 @@ pub const FILE_VERSION: u64 = 1;
 /// Bytes of the largest `session.json`.
 pub const SESSION_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
-/// Earlier versions that are kept.
-pub const VERSION_COUNT_MAX: usize = 10;
-
 /// Bytes of the smallest reserve.
 const RESERVE_BYTES_MIN: u64 = 1024 * 1024;
 
-/// The highest number of a kept version. A file with a higher number was not made by this program and is ignored.
-const VERSION_NUMBER_MAX: u32 = 1_000_000_000;
+/// Bytes at the start of `session.json` in which the identity of the session is looked for first. This program writes it
+/// within the first hundred.
+const ID_BYTES_MAX: u64 = 4096;
 
 /// A session's folder, open for recording. While this exists, no other program has it open for recording. Dropping it
 /// releases the lock; if the program dies, the kernel does.
@@ -52,20 +56,30 @@ const VERSION_NUMBER_MAX: u32 = 1_000_000_000;
 pub struct OpenSession {
     folder: Folder,
     lock: Lock,
+    encoder: Encoder,
+    on_disk: OnDisk,
+    /// The new file that has the last encoded bytes and is durable, if a save was prepared.
+    prepared: Option<FileMark>,
+    settled: Settled,
 }
 
-/// An earlier version of a session's file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KeptVersion {
-    /// Number of the version. The highest is the newest.
-    pub number: u32,
-    /// Bytes of the file.
-    pub bytes: u64,
-    /// Time at which it was saved, if the file system has times.
-    pub saved: Option<SystemTime>,
+/// The content of `session.json`, compared with the bytes that were encoded last.
+#[derive(Clone, Copy, Debug)]
+enum OnDisk {
+    /// It was not read since the folder was opened, or the last save failed.
+    Unknown,
+    /// It has these bytes, if it still has this mark.
+    Same(FileMark),
+    /// It has other bytes.
+    Other,
 }
 
 impl OpenSession {
+    fn of(folder: Folder, lock: Lock) -> OpenSession {
+        let (encoder, settled) = (Encoder::default(), Settled::default());
+        OpenSession { folder, lock, encoder, on_disk: OnDisk::Unknown, prepared: None, settled }
+    }
+
     /// Makes a session in a folder that does not exist or is empty.
     pub fn create(
         path: &Path,
@@ -94,7 +108,7 @@ impl OpenSession {
         }
         let created = host::zoned().strftime("%Y-%m-%dT%H:%M:%S%:z").to_string();
         let session = Session::new(host::new_uuid(), name, &created, rate, format);
-        let mut open = OpenSession { folder, lock };
+        let mut open = OpenSession::of(folder, lock);
         open.save(&session)?;
         // Makes the folder's own name durable. Where the folder above cannot be opened, its file system does that in
         // its own time.
@@ -119,7 +133,7 @@ impl OpenSession {
         for name in FOLDERS {
             folder.make_subfolder(name)?;
         }
-        let mut open = OpenSession { folder, lock };
+        let mut open = OpenSession::of(folder, lock);
         open.save(session)?;
         Ok(open)
     }
@@ -136,7 +150,7 @@ impl OpenSession {
             folder.make_subfolder(name)?;
         }
         let session = load(&folder)?;
-        Ok((OpenSession { folder, lock }, session))
+        Ok((OpenSession::of(folder, lock), session))
     }
 
     /// The session's folder, as it was named when it was opened.
@@ -173,23 +187,65 @@ impl OpenSession {
     /// Saves the session. Afterwards the new version is durable and the previous one is kept. After an error the file
     /// is as it was. A session that equals the file is not written.
     pub fn save(&mut self, session: &Session) -> Result<(), SessionError> {
-        let path = || self.folder.path().join(SESSION_FILE);
-        session.validate().map_err(|reason| SessionError::Invalid { path: path(), reason })?;
-        let bytes = to_bytes(session).map_err(|error| SessionError::Io { path: path(), call: "encode", error })?;
-        if SESSION_BYTES_MAX < bytes.len() as u64 {
-            let (bytes, bytes_max) = (bytes.len() as u64, SESSION_BYTES_MAX);
-            return Err(SessionError::TooLarge { path: path(), bytes, bytes_max });
+        self.save_only(session)?;
+        self.clean_up();
+        Ok(())
+    }
+
+    /// Thins out the kept versions and fills the reserve. Belongs after every save. A failure is no error: a version that
+    /// cannot be removed does no harm, and without a reserve only a full disk is harder to save to.
+    pub fn clean_up(&mut self) {
+        thin_out(&self.folder).ok();
+        let bytes = self.encoder.byte_count() as u64;
+        self.folder.reserve(RESERVE_FILE, RESERVE_BYTES_MIN.max(2 * bytes)).ok();
+    }
+
+    /// The part of [`OpenSession::save`] that makes the session durable. `clean_up` is the rest.
+    pub fn save_only(&mut self, session: &Session) -> Result<(), SessionError> {
+        let before = std::mem::replace(&mut self.on_disk, OnDisk::Unknown);
+        let prepared = self.prepared.take();
+        let (bytes, differs) = encode_valid(&mut self.encoder, &self.folder, session)?;
+        let mark = || self.folder.mark(SESSION_FILE).ok().flatten();
+        let is_on_disk = match before {
+            OnDisk::Same(saved) => !differs && mark() == Some(saved),
+            OnDisk::Other => false,
+            OnDisk::Unknown => {
+                matches!(self.folder.read(SESSION_FILE, SESSION_BYTES_MAX), Ok(Some(now)) if now == *bytes)
+            }
+        };
+        if !is_on_disk {
+            let found = self.folder.mark(NEW_SESSION_FILE).ok().flatten();
+            let is_prepared = !differs && found.is_some() && found == prepared;
+            let mut saved = replace_session_file(&self.folder, (!is_prepared).then_some(bytes), Previous::Version);
+            while matches!(&saved, Err(error) if error.is_disk_full()) && free_blocks(&self.folder, bytes.len() as u64)?
+            {
+                saved = replace_session_file(&self.folder, Some(bytes), Previous::Version);
+            }
+            saved?;
+        } else if prepared.is_some() {
+            self.folder.remove(NEW_SESSION_FILE).ok();
         }
-        if matches!(self.folder.read(SESSION_FILE, SESSION_BYTES_MAX), Ok(Some(current)) if current == bytes) {
+        self.on_disk = mark().map_or(OnDisk::Unknown, OnDisk::Same);
+        Ok(())
+    }
+
+    /// Prepares the save of a session that is going to be saved soon: makes a new file durable that has its bytes. The
+    /// save then only gives it the name `session.json`.
+    pub fn prepare_save(&mut self, session: &Session) -> Result<(), SessionError> {
+        self.prepared = None;
+        let (bytes, differs) = encode_valid(&mut self.encoder, &self.folder, session)?;
+        if !differs && matches!(self.on_disk, OnDisk::Same(_)) {
             return Ok(());
         }
-        let mut saved = replace_session_file(&self.folder, &bytes, Previous::Version);
-        while matches!(&saved, Err(error) if error.is_disk_full()) && free_blocks(&self.folder, bytes.len() as u64)? {
-            saved = replace_session_file(&self.folder, &bytes, Previous::Version);
+        if differs && matches!(self.on_disk, OnDisk::Same(_)) {
+            self.on_disk = OnDisk::Other;
         }
-        // A failure is no error: without a reserve, only a full disk is harder to save to.
-        self.folder.reserve(RESERVE_FILE, RESERVE_BYTES_MIN.max(2 * bytes.len() as u64)).ok();
-        saved
+        self.folder.write(NEW_SESSION_FILE, bytes).inspect_err(|_| {
+            // Half of a new file must not fill a full disk further.
+            self.folder.remove(NEW_SESSION_FILE).ok();
+        })?;
+        self.prepared = self.folder.mark(NEW_SESSION_FILE)?;
+        Ok(())
     }
 
     /// Opens the folder of the same path again, if another program has removed the folder and the committer has since
@@ -207,7 +263,8 @@ impl OpenSession {
         for name in FOLDERS {
             folder.make_subfolder(name)?;
         }
-        self.folder = folder;
+        (self.folder, self.on_disk, self.settled) = (folder, OnDisk::Unknown, Settled::default());
+        self.prepared = None;
         Ok(())
     }
 
@@ -227,33 +284,25 @@ impl OpenSession {
         let subfolder = folder.subfolder(if take.trashed { TRASH } else { AUDIO })?.ok_or_else(missing)?;
         subfolder.open_file_to_write(take.file_name())?.ok_or_else(missing)
     }
+}
 
-    /// Moves the files of takes to where the session says they are: into the trash or back. The caller does so after
-    /// a save and after opening. A second call changes nothing. Each file that cannot be moved is an error.
-    pub fn move_trashed_files(&mut self, session: &Session) -> Result<(), Vec<SessionError>> {
-        let folders = || Ok((self.folder.make_subfolder(AUDIO)?, self.folder.make_subfolder(TRASH)?));
-        let (audio, trash) = folders().map_err(|error| vec![error])?;
-        let mut moved = false;
-        let mut errors = Vec::new();
-        for take in session.takes() {
-            let (from, to) = if take.trashed { (&audio, &trash) } else { (&trash, &audio) };
-            let done = match folder_on_other_disk(session, take) {
-                Ok(None) => from.move_to(to, take.file_name()),
-                Ok(Some(other)) => move_trashed_file_on_other_disk(&other, take),
-                // The disk is not connected. Its files are moved when the session is opened with it.
-                Err(SessionError::Missing { .. }) => Ok(false),
-                Err(error) => Err(error),
-            };
-            match done {
-                Ok(one) => moved |= one,
-                Err(error) => errors.push(error),
-            }
-        }
-        if moved {
-            errors.extend([audio.sync(), trash.sync()].into_iter().filter_map(Result::err));
-        }
-        if errors.is_empty() { Ok(()) } else { Err(errors) }
+/// The bytes of a valid session that can be read again, and whether they differ from the last ones.
+fn encode_valid<'a>(
+    encoder: &'a mut Encoder,
+    folder: &Folder,
+    session: &Session,
+) -> Result<(&'a [u8], bool), SessionError> {
+    let path = || folder.path().join(SESSION_FILE);
+    if !encoder.has_encoded(session) {
+        session.validate().map_err(|reason| SessionError::Invalid { path: path(), reason })?;
     }
+    let encoded = encoder.encode(session);
+    let (bytes, differs) = encoded.map_err(|error| SessionError::Io { path: path(), call: "encode", error })?;
+    if !bytes::has_readable_size(bytes) {
+        let (bytes, bytes_max) = (bytes.len() as u64, SESSION_BYTES_MAX);
+        return Err(SessionError::TooLarge { path: path(), bytes, bytes_max });
+    }
+    Ok((bytes, differs))
 }
 
 /// Takes over what the copies of the session in its overflow folders know and the session does not, because its own
@@ -268,11 +317,10 @@ pub fn merge_copies(store: &OpenSession, session: &mut Session) -> bool {
             && copy.id == session.id
             && path != own
         {
-            let before = session.clone();
+            let mut merged = session.clone();
             let has_file = |take: &Take| disk::link_metadata(&Path::new(&own).join(take.path())).is_ok();
-            changed |= session.merge_newer_takes(&copy.copy_for_folder(&own, &path), has_file);
-            if session.validate().is_err() {
-                *session = before;
+            if merged.merge_newer_takes(&copy.copy_for_folder(&own, &path), has_file) && merged.validate().is_ok() {
+                (*session, changed) = (merged, true);
             }
         }
     }
@@ -290,21 +338,14 @@ fn folder_on_other_disk(session: &Session, take: &Take) -> Result<Option<Folder>
     Err(folder.not_a_session("it holds no copy of this session".into()))
 }
 
-/// The identity of the session whose file is in a folder.
+/// The identity of the session whose file is in a folder. Reads the start of the file, and the whole file only if the
+/// identity is not there.
 fn id_in(folder: &Folder) -> Result<Option<Uuid>, SessionError> {
-    #[derive(Deserialize)]
-    struct Head {
-        id: Uuid,
+    let start = folder.read_start(SESSION_FILE, ID_BYTES_MAX)?;
+    match start.as_deref().and_then(bytes::id_at_start) {
+        Some(id) => Ok(Some(id)),
+        None => Ok(folder.read(SESSION_FILE, SESSION_BYTES_MAX)?.as_deref().and_then(bytes::id_at_start)),
     }
-    let bytes = folder.read(SESSION_FILE, SESSION_BYTES_MAX)?;
-    Ok(bytes.and_then(|bytes| serde_json::from_slice::<Head>(&bytes).ok()).map(|head| head.id))
-}
-
-/// Moves a take's file into the trash of its folder on another disk, or back.
-fn move_trashed_file_on_other_disk(other: &Folder, take: &Take) -> Result<bool, SessionError> {
-    let (audio, trash) = (other.make_subfolder(AUDIO)?, other.make_subfolder(TRASH)?);
-    let (from, to) = if take.trashed { (&audio, &trash) } else { (&trash, &audio) };
-    from.move_to(to, take.file_name())
 }
 
 /// Reads a session for playback or export. It writes nothing and takes no lock, so it works on a read-only folder and
@@ -342,19 +383,6 @@ pub fn open_copy_to_write(path: &Path, session: &Session) -> Result<File, Sessio
     subfolder.open_file_to_write(name)?.ok_or_else(missing)
 }
 
-/// The earlier versions of a session's file, oldest first.
-pub fn kept_versions(path: &Path) -> Result<Vec<KeptVersion>, SessionError> {
-    let folder = Folder::open(folder_of(path))?;
-    let Some(history) = folder.subfolder(HISTORY)? else { return Ok(Vec::new()) };
-    let mut versions = Vec::new();
-    for number in numbers(&folder)? {
-        let Some(file) = history.open_file(&version_name(number))? else { continue };
-        let stat = file.metadata().map_err(|error| history.io_error(&version_name(number), "stat", error))?;
-        versions.push(KeptVersion { number, bytes: stat.len(), saved: stat.modified().ok() });
-    }
-    Ok(versions)
-}
-
 /// Makes a kept version the session's file again. The present file becomes a kept version, or goes to the trash if it
 /// is damaged. The session must not be open.
 pub fn restore(path: &Path, number: u32) -> Result<(), SessionError> {
@@ -368,7 +396,9 @@ pub fn restore(path: &Path, number: u32) -> Result<(), SessionError> {
     parse(&bytes).map_err(|fault| fault.into_error(history.path().join(&name), &folder))?;
     let present = folder.read(SESSION_FILE, SESSION_BYTES_MAX);
     let sound = matches!(present, Ok(Some(present)) if parse(&present).is_ok());
-    replace_session_file(&folder, &bytes, if sound { Previous::Version } else { Previous::Trash })
+    replace_session_file(&folder, Some(&bytes), if sound { Previous::Version } else { Previous::Trash })?;
+    thin_out(&folder).ok();
+    Ok(())
 }
 
 fn trial(folder: &Folder) -> Result<(), SessionError> {
@@ -388,46 +418,40 @@ enum Previous {
     Trash,
 }
 
-/// Replaces the session's file and makes that durable. After an error the file is as it was.
-fn replace_session_file(folder: &Folder, bytes: &[u8], previous: Previous) -> Result<(), SessionError> {
+/// Replaces the session's file by a new one and makes that durable: two syncs. `bytes`: the content of the new file;
+/// `None`: it is there already. After an error the file is as it was.
+fn replace_session_file(folder: &Folder, bytes: Option<&[u8]>, previous: Previous) -> Result<(), SessionError> {
     let replace = || {
-        folder.write(NEW_SESSION_FILE, bytes)?;
-        let history = folder.make_subfolder(HISTORY)?;
+        if let Some(bytes) = bytes {
+            folder.write(NEW_SESSION_FILE, bytes)?;
+        }
         if folder.kind(SESSION_FILE)?.is_some() {
-            let (saver, first, name): (_, _, fn(u32) -> String) = match previous {
-                Previous::Version => (&history, numbers(folder)?.last().map_or(1, |last| last + 1), version_name),
+            let (keeper, first, name): (_, _, fn(u32) -> String) = match previous {
+                Previous::Version => {
+                    let last = numbers(folder)?.last().copied();
+                    (folder.make_subfolder(HISTORY)?, last.map_or(1, |last| last + 1), version_name)
+                }
                 Previous::Trash => {
-                    (&folder.make_subfolder(TRASH)?, 1, |number| format!("session-damaged-{number}.json"))
+                    (folder.make_subfolder(TRASH)?, 1, |number| format!("session-damaged-{number}.json"))
                 }
             };
             let mut number = first;
-            while !folder.link(SESSION_FILE, saver, &name(number), SESSION_BYTES_MAX)? {
+            while !folder.link(SESSION_FILE, &keeper, &name(number), SESSION_BYTES_MAX)? {
                 number += 1;
             }
-            saver.sync()?;
+            // No sync for the name of a kept version: the journal of a file system has it before the rename that is made
+            // durable below. Elsewhere a power cut may cost that version, never the session.
+            if matches!(previous, Previous::Trash) {
+                keeper.sync()?;
+            }
         }
         folder.replace(NEW_SESSION_FILE, SESSION_FILE)?;
-        folder.sync()?;
-        Ok(history)
+        folder.sync()
     };
-    match replace() {
-        Ok(history) => {
-            // The save has succeeded. A version that cannot be removed does no harm and is removed after the next
-            // save.
-            if let Ok(numbers) = numbers(folder) {
-                let gone = numbers.len().saturating_sub(VERSION_COUNT_MAX);
-                for number in &numbers[..gone] {
-                    history.remove(&version_name(*number)).ok();
-                }
-            }
-            Ok(())
-        }
-        Err(error) => {
-            // Half of a new file must not fill a full disk further. The first error is the one to report.
-            folder.remove(NEW_SESSION_FILE).ok();
-            Err(error)
-        }
-    }
+    replace().inspect_err(|_| {
+        // Half of a new file must not fill a full disk further. The first error is the one to report.
+        folder.remove(NEW_SESSION_FILE).ok();
+    })
 }
 
 /// Frees disk blocks for `session.json` on a full disk: first a part of the reserve, no more than the file needs,
@@ -441,23 +465,6 @@ fn free_blocks(folder: &Folder, bytes: u64) -> Result<bool, SessionError> {
     };
     history.remove(&version_name(oldest))?;
     Ok(true)
-}
-
-/// Numbers of the kept versions, oldest first.
-fn numbers(folder: &Folder) -> Result<Vec<u32>, SessionError> {
-    let Some(history) = folder.subfolder(HISTORY)? else { return Ok(Vec::new()) };
-    let mut numbers: Vec<u32> = history.names()?.iter().filter_map(|name| version_number(name)).collect();
-    numbers.sort_unstable();
-    Ok(numbers)
-}
-
-fn version_name(number: u32) -> String {
-    format!("session-{number}.json")
-}
-
-fn version_number(name: &str) -> Option<u32> {
-    let number = name.strip_prefix("session-")?.strip_suffix(".json")?.parse().ok()?;
-    (number < VERSION_NUMBER_MAX && version_name(number) == name).then_some(number)
 }
 
 /// The folder of a session, given that folder or the `session.json` in it.

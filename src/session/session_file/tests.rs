@@ -87,12 +87,13 @@ fn the_last_versions_are_kept_and_come_back() {
     }
     drop(open);
     let numbers: Vec<_> = kept_versions(&path).expect("listed").iter().map(|version| version.number).collect();
-    assert_eq!(numbers, (6..=15).collect::<Vec<_>>());
-    restore(&path, 10).expect("restored");
-    assert_eq!(open_read_only(&path).expect("read").tracks().len(), 9);
+    assert_eq!((numbers.len(), numbers[0], numbers[VERSION_COUNT_MAX - 1]), (VERSION_COUNT_MAX, 1, 15));
+    restore(&path, 15).expect("restored");
+    assert_eq!(open_read_only(&path).expect("read").tracks().len(), 14);
     restore(&path, 16).expect("what was replaced was kept in turn");
     assert_eq!(open_read_only(&path).expect("read"), session);
-    assert!(matches!(restore(&path, 1), Err(SessionError::Missing { .. })));
+    let gone = (2..15).find(|number| !numbers.contains(number)).expect("15 were made");
+    assert!(matches!(restore(&path, gone), Err(SessionError::Missing { .. })));
 }
 
 #[test]
@@ -179,29 +180,66 @@ fn fields_of_a_newer_program_of_the_same_version_are_not_lost() {
 }
 
 #[test]
-fn a_written_file_has_bytes_enough_for_its_values() {
-    fn count(value: &serde_json::Value) -> usize {
-        1 + match value {
-            serde_json::Value::Array(values) => values.iter().map(count).sum(),
-            serde_json::Value::Object(values) => values.len() + values.values().map(count).sum::<usize>(),
-            _ => 0,
-        }
-    }
-    let mut session = empty_session();
-    let track = session.add_track("", &[0, 1]).expect("room");
-    let take = recorded(&mut session, track, FramePos(0), Frames(1000));
-    // Losses and regions are the values that a session can have most of. Markers take fewer bytes, but there are few.
-    for at in 0..100 {
-        session.add_loss(take, FramePos(at), Frames(1), "").expect("room");
-        session.place_region(track, take, FramePos(2 * at), FramePos(0), Frames(1)).expect("room");
-    }
-    let bytes = to_bytes(&session).expect("JSON");
-    let values = count(&serde_json::from_slice(&bytes).expect("JSON")) as u64;
-    assert!(
-        values * SESSION_BYTES_MAX < u64::from(VALUE_COUNT_MAX) * bytes.len() as u64,
-        "{values} in {}",
-        bytes.len()
-    );
+fn a_session_with_more_values_than_can_be_read_is_not_written() {
+    let bytes = |count: u32| format!("{{\"version\": 1, \"x\": [0{}]}}", ",0".repeat(count as usize - 1)).into_bytes();
+    assert!(bytes::has_readable_size(&bytes(1000)));
+    let most = bytes(VALUE_COUNT_MAX - 2);
+    assert!(bytes::has_readable_size(&most) && matches!(parse(&most), Err(Fault::Damaged { place: Some(_), .. })));
+    assert!(!bytes::has_readable_size(&bytes(VALUE_COUNT_MAX)));
+}
+
+#[test]
+fn a_file_that_another_program_changed_is_replaced_by_the_next_save_and_kept() {
+    let (_dir, path, mut open, mut session) = made();
+    session.add_track("Kick", &[0]).expect("room");
+    open.save(&session).expect("saved");
+    fs::write(path.join(SESSION_FILE), "another program's").expect("written");
+    open.save(&session).expect("saved again");
+    assert_eq!(open_read_only(&path).expect("read"), session);
+    assert_eq!(fs::read(path.join("history/session-2.json")).expect("kept"), b"another program's");
+    drop(open);
+    let (mut open, session) = OpenSession::open(&path).expect("opened");
+    open.save(&session).expect("nothing to do");
+    assert_eq!(kept_versions(&path).expect("listed").len(), 2, "a session that was only opened is not written");
+}
+
+#[test]
+fn a_save_that_was_prepared_is_written_and_a_prepared_session_alone_is_not() {
+    let (_dir, path, mut open, mut session) = made();
+    open.save(&session).expect("saved");
+    session.add_track("Kick", &[0]).expect("room");
+    open.prepare_save(&session).expect("valid");
+    assert_eq!(open_read_only(&path).expect("read").tracks().len(), 0);
+    open.save(&session).expect("saved");
+    assert_eq!(open_read_only(&path).expect("read"), session);
+    let before = session.clone();
+    session.add_track("Snare", &[0]).expect("room");
+    open.prepare_save(&session).expect("valid");
+    open.save(&before).expect("saved as it was");
+    assert!(!path.join(NEW_SESSION_FILE).exists(), "the file that was prepared is gone");
+    open.prepare_save(&before).expect("valid");
+    open.save(&session).expect("saved");
+    assert_eq!(open_read_only(&path).expect("read"), session);
+    // Another program changes the file that was prepared.
+    session.add_track("Hat", &[0]).expect("room");
+    open.prepare_save(&session).expect("valid");
+    fs::write(path.join(NEW_SESSION_FILE), "another program's").expect("written");
+    open.save(&session).expect("saved");
+    assert_eq!(open_read_only(&path).expect("read"), session);
+}
+
+#[test]
+fn a_take_on_another_disk_whose_copy_is_large_is_found_by_the_start_of_the_copy() {
+    let (_dir, path, _open, session) = made();
+    let head = format!("{{\"name\": \"x\", \"other\": {{\"id\": 7}}, \"id\": \"{}\", \"rest\": [", session.id);
+    fs::write(path.join(SESSION_FILE), &head).expect("written");
+    let id = || id_in(&Folder::open(&path).expect("there")).expect("read");
+    assert_eq!(id(), Some(session.id), "the rest is not read");
+    fs::write(path.join(SESSION_FILE), format!("{{\"long\": \"{}\", {}", "x".repeat(9000), &head[1..]))
+        .expect("written");
+    assert_eq!(id(), Some(session.id));
+    fs::write(path.join(SESSION_FILE), "{\"rest\": []}").expect("written");
+    assert_eq!(id(), None);
 }
 
 #[test]
