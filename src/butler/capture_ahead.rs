@@ -179,6 +179,7 @@ impl Butler {
                 self.send_event(DiskEvent::PassReady { pass, windows, notes });
             }
             ButlerCommand::Finish { pass, ends } => self.finish(pass, ends),
+            ButlerCommand::RemoveMemory { memory } => spool::remove(&memory),
             ButlerCommand::Quit => self.quitting = true,
         }
     }

@@ -8,7 +8,7 @@ use crate::host::{self, disk};
 use crate::limits;
 use crate::message::offset::SpoolByte;
 use crate::message::replica::Replica;
-use crate::message::spool_file::SpoolFile;
+use crate::message::spool_file::{MemoryFiles, SpoolFile};
 use crate::message::take::TakePlan;
 use crate::window::progress_page;
 use nix::sys::memfd::{MFdFlags, memfd_create};
@@ -19,6 +19,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -276,6 +277,20 @@ fn lock_against_recovery(file: &File) {
             Err(TryLockError::WouldBlock) => host::sleep(Duration::from_millis(1)),
             _ => return,
         }
+    }
+}
+
+/// Removes the files in memory of a take, of which a session that is durable says that it is complete. The take that
+/// comes last removes the progress page: recovery of any other take of the pass needs it.
+pub fn remove(memory: &MemoryFiles) {
+    if let Some(path) = memory.spool.as_ref().and_then(|spool| spool.path.as_ref()) {
+        disk::remove(path).ok();
+    }
+    if let Some(page) = &memory.progress_page
+        && page.unfinished.fetch_sub(1, Relaxed) == 1
+        && let Some(path) = &page.path
+    {
+        disk::remove(path).ok();
     }
 }
 

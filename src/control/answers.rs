@@ -77,8 +77,8 @@ impl Control {
                 self.mirror_opened(pass, files.err());
             }
             DiskEvent::PassReady { pass, windows, notes } => self.pass_ready(pass, windows, notes),
-            DiskEvent::TakeFinished { replica: Replica::Session, take, frames, trouble } => {
-                self.take_finished(take, frames, trouble);
+            DiskEvent::TakeFinished { replica: Replica::Session, take, frames, trouble, memory } => {
+                self.take_finished(take, frames, trouble, memory);
             }
             DiskEvent::TakeFinished { replica: Replica::Mirror, take, trouble, .. } => {
                 self.mirror_finished(take, trouble);

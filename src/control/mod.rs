@@ -68,6 +68,7 @@ use crate::format::TakeFormat;
 use crate::host::{self, disk};
 use crate::message::AudioCommand;
 use crate::message::published::Published;
+use crate::message::spool_file::MemoryFiles;
 use crate::recovery;
 use crate::residency::sample::Sources;
 use crate::residency::watcher::Watcher;
@@ -163,6 +164,9 @@ pub struct Control {
     format: TakeFormat,
     next_key: u64,
     undo_steps: edit::UndoSteps,
+    /// Files in memory of takes that are finished, and the first revision of the session that lists the take as complete.
+    /// They are removed when that revision is durable.
+    finished_memory: Vec<(u64, MemoryFiles)>,
     save_pace: saving::SavePace,
     save_watch: saving::SaveWatch,
     /// Whether tracks play, and their players follow the session.
@@ -239,6 +243,7 @@ impl Control {
             format: setup.format,
             next_key: 1,
             undo_steps: edit::UndoSteps::default(),
+            finished_memory: Vec::new(),
             save_pace: saving::SavePace::default(),
             save_watch: saving::SaveWatch::default(),
             playback_enabled: false,
@@ -413,6 +418,7 @@ impl Control {
         self.update_playback();
         // After everything that changes the session.
         self.poll_saver();
+        self.remove_finished_memory();
         // Independent of the steps above: it reads what the disk side publishes.
         self.check_margins();
         // After the events, so that those of this poll are counted.

@@ -6,8 +6,10 @@
 
 use super::session_saver::{Problem, SessionSaver};
 use super::{Control, Severity};
+use crate::butler::spool;
 use crate::flight::record::Kind;
 use crate::host;
+use crate::message::disk::ButlerCommand;
 use crate::session::names::SESSION_FILE;
 use std::time::{Duration, Instant};
 
@@ -147,6 +149,25 @@ impl Control {
         if is_listed { self.durable_revision() } else { own }
     }
 
+    /// Has the butler remove the files in memory of takes that recovery would find complete after a kill.
+    pub(super) fn remove_finished_memory(&mut self) {
+        let recoverable = self.recoverable_revision();
+        let butler = &mut self.running.butler;
+        self.finished_memory.retain(|(revision, memory)| {
+            let command = ButlerCommand::RemoveMemory { memory: memory.clone() };
+            recoverable < *revision || butler.send(command).is_err()
+        });
+    }
+
+    /// Removes the files in memory that are left after the last save. Files of takes that the session does not list as
+    /// complete stay for the next start.
+    fn remove_last_memory(&mut self) {
+        let recoverable = self.recoverable_revision();
+        for (_, memory) in self.finished_memory.extract_if(.., |(revision, _)| *revision <= recoverable) {
+            spool::remove(&memory);
+        }
+    }
+
     /// Whether the present content of the session is on the disk.
     pub fn save_state(&self) -> SaveState {
         match &self.saver {
@@ -211,6 +232,7 @@ impl Control {
             let text = format!("{}; the last changes are not saved", self.save_failure());
             self.loss(text);
         }
+        self.remove_last_memory();
         for text in std::mem::take(&mut self.companions).finish() {
             self.caution(text);
         }

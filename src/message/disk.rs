@@ -13,7 +13,7 @@
 use super::outbox::Message;
 use super::replica::Replica;
 use super::span_to_commit::SpanToCommit;
-use super::spool_file::{ProgressFile, SpoolFile};
+use super::spool_file::{MemoryFiles, ProgressFile, SpoolFile};
 use super::take::{ContinuationPlan, PassKey, TakeEnd, TakeKey, TakePlan};
 use super::{PlayPath, PlayRegion};
 use crate::time::Frames;
@@ -45,6 +45,11 @@ pub enum ButlerCommand {
         pass: PassKey,
         /// The end of each take.
         ends: Vec<(TakeKey, TakeEnd)>,
+    },
+    /// Remove these files. A session that lists their takes as complete is durable.
+    RemoveMemory {
+        /// The files of one take.
+        memory: MemoryFiles,
     },
     /// End the thread after every pass is finished.
     Quit,
@@ -199,6 +204,9 @@ pub enum DiskEvent {
         frames: Frames,
         /// The problem with the file, if there is one. The missing sound stays in the spool then.
         trouble: Option<String>,
+        /// The files in memory that are not needed any more as soon as a session that lists the take as complete is
+        /// durable. Control has them removed then. `None`: they stay for a recovery, or the replica has none.
+        memory: Option<MemoryFiles>,
     },
     /// A file of a take that has continued in another one is whole and durable, or its `trouble` says why not. Comes once
     /// for each such file, after `Continued` and before `TakeFinished`.

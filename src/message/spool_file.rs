@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
 /// The file of a pass's progress page.
@@ -12,7 +13,7 @@ pub struct ProgressFile {
     pub file: File,
     /// Path of the file; `None` for memory without a name.
     pub path: Option<PathBuf>,
-    /// Takes of the pass that are not complete on the disk yet.
+    /// Takes of the pass whose files in memory were not removed yet.
     pub unfinished: AtomicUsize,
 }
 
@@ -23,4 +24,13 @@ pub struct SpoolFile {
     pub file: File,
     /// Path of the file; `None` for memory without a name, which does not outlive the program.
     pub path: Option<PathBuf>,
+}
+
+/// The files in memory that a recovery of one take would need.
+#[derive(Clone, Debug)]
+pub struct MemoryFiles {
+    /// The spool file. `None` in `in-place`.
+    pub spool: Option<Arc<SpoolFile>>,
+    /// The progress page of the pass, which the takes of the pass share.
+    pub progress_page: Option<Arc<ProgressFile>>,
 }

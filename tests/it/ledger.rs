@@ -3,6 +3,7 @@
 
 use crate::record::setup;
 use crate::util::{check, faultless, place, record, run, start};
+use faultless::butler::spool::{folders, path_of};
 use faultless::control::edit::Edit;
 use faultless::control::{Control, SaveState, Severity};
 use faultless::format::TakeFormat;
@@ -223,4 +224,38 @@ fn record_fails_if_the_session_cannot_be_saved_at_its_end() {
     assert_eq!(open_read_only(&folder).unwrap().takes().len(), 2);
     run(faultless("recover", &folder, "")).done();
     assert_eq!(check(&folder)[0].takes, 2);
+}
+
+#[test]
+fn a_pass_whose_end_cannot_be_saved_keeps_its_memory_and_the_next_start_lists_its_losses() {
+    let place = place();
+    let folder = place.path().join("session");
+    let mut control = opened(&folder, "free,xrun=9600+480", 2);
+    let history = folder.join("history");
+    control.record(Frames(24_000)).unwrap();
+    poll_until(&mut control, |control| control.pass_status().is_some_and(|status| status.is_ready));
+    // A file in place of the folder of kept versions: session.json cannot be replaced.
+    fs::remove_dir_all(&history).unwrap();
+    fs::write(&history, "").unwrap();
+    to_the_end(&mut control);
+    let identities: Vec<_> = control.session().takes().iter().map(|take| take.uuid).collect();
+    let spools: Vec<_> = folders().iter().map(|folder| path_of(folder, identities[0])).collect();
+    assert!(spools.iter().any(|spool| spool.exists()), "{spools:?}");
+    control.close();
+    assert!(spools.iter().any(|spool| spool.exists()), "no session that lists the takes as complete is on the disk");
+    fs::remove_file(&history).unwrap();
+    let mut control = opened(&folder, "free,xrun=9600+480", 2);
+    let notices: Vec<String> = std::iter::from_fn(|| control.take_notice()).map(|notice| notice.text).collect();
+    assert!(!notices.iter().any(|text| text.contains("gone")), "{notices:?}");
+    for take in control.session().takes() {
+        let lost: u64 = take.losses.iter().map(|loss| loss.frames.0).sum();
+        assert_eq!((take.state, take.frames, lost), (TakeState::Recovered, Frames(24_000), 480));
+    }
+    // A pass that ends as usual leaves nothing in memory.
+    control.record(Frames(24_000)).unwrap();
+    to_the_end(&mut control);
+    let identity = control.session().takes().last().unwrap().uuid;
+    poll_until(&mut control, |_| folders().iter().all(|folder| !path_of(folder, identity).exists()));
+    control.close();
+    assert!(spools.iter().all(|spool| !spool.exists()));
 }

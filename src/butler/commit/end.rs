@@ -3,12 +3,11 @@
 
 use super::disk_error::describe;
 use super::{Committer, OpenTake};
-use crate::host::disk;
 use crate::message::disk::DiskEvent;
 use crate::message::replica::Replica;
+use crate::message::spool_file::MemoryFiles;
 use crate::time::Frames;
 use std::io;
-use std::sync::atomic::Ordering::Relaxed;
 
 /// Number of times that a failed write is repeated after the take has ended.
 pub(super) const RETRIES_AT_END: u32 = 6;
@@ -64,19 +63,23 @@ impl Committer {
         }
     }
 
-    /// The event for a take that has ended. Removes the spool of a complete take; otherwise the event names the spool
-    /// that contains the missing sound.
+    /// The event for a take that has ended. It has the files in memory of a complete take; otherwise it names the spool that
+    /// contains the missing sound.
     fn finish_event(&self, mut take: OpenTake, frames: Frames, result: io::Result<()>) -> DiskEvent {
         let name = take.file.path.display();
         let spool = take.spool.as_ref().and_then(|spool| spool.path.clone());
+        let is_session = self.setup.replica == Replica::Session;
+        let mut memory = None;
         let trouble = match result {
             // The sound is no longer in memory and cannot be written again, so the report cannot be more precise.
             Ok(()) if take.is_damaged() => Some(format!(
                 "{name}: the disk failed while sound was made durable; parts of the take may be missing, listen to it and replace the disk",
             )),
             Ok(()) => {
-                if self.setup.replica == Replica::Session && !take.earlier_troubled {
-                    clear_away(&take);
+                // Without the page, a recovery would not know the device's losses. Without the spool, it would report that
+                // sound is gone. So both stay until the session says that the take is complete.
+                if is_session && !take.earlier_troubled {
+                    memory = Some(MemoryFiles { spool: take.spool.clone(), progress_page: take.progress_page.clone() });
                 }
                 None
             }
@@ -85,28 +88,13 @@ impl Committer {
                 if let Some(place) = take.file.keep_if_removed() {
                     failure = format!("{failure}; {place}");
                 }
-                Some(match spool.filter(|_| self.setup.replica == Replica::Session) {
+                Some(match spool.filter(|_| is_session) {
                     Some(path) => format!("{failure}; what is missing is kept in {}", path.display()),
                     None => failure,
                 })
             }
         };
         take.abandon(&self.spool_use.disk);
-        DiskEvent::TakeFinished { replica: self.setup.replica, take: take.key, frames, trouble }
-    }
-}
-
-/// Removes the files that recovery would have needed, because the session's file is complete. A mirror that is behind
-/// keeps the spool open.
-fn clear_away(take: &OpenTake) {
-    if let Some(path) = take.spool.as_ref().and_then(|spool| spool.path.as_ref()) {
-        disk::remove(path).ok();
-    }
-    // The take that ends last removes the progress page: recovery of any other take of the pass needs it.
-    if let Some(progress_page) = &take.progress_page
-        && progress_page.unfinished.fetch_sub(1, Relaxed) == 1
-        && let Some(path) = &progress_page.path
-    {
-        disk::remove(path).ok();
+        DiskEvent::TakeFinished { replica: self.setup.replica, take: take.key, frames, trouble, memory }
     }
 }

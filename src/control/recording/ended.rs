@@ -7,6 +7,7 @@ use crate::control::Control;
 use crate::control::report::{AudioReport, Reading, bare_copy_us};
 use crate::message::Pass;
 use crate::message::disk::ButlerCommand;
+use crate::message::spool_file::MemoryFiles;
 use crate::message::take::{TakeEnd, TakeKey};
 use crate::session::{Take, TakeAccounts, TakeId, TakeState};
 use crate::time::{FramePos, Frames};
@@ -64,7 +65,13 @@ impl Control {
 
     /// A take is on the disk, or its committer gave it up. Ends all files of the take in the session. The regions of all
     /// takes are placed together when the last take is finished.
-    pub(in crate::control) fn take_finished(&mut self, key: TakeKey, frames: Frames, trouble: Option<String>) {
+    pub(in crate::control) fn take_finished(
+        &mut self,
+        key: TakeKey,
+        frames: Frames,
+        trouble: Option<String>,
+        memory: Option<MemoryFiles>,
+    ) {
         let Some(run) = &mut self.pass else { return };
         let Some(take) = run.takes.iter_mut().find(|take| take.plan.key == key) else { return };
         take.finished = true;
@@ -97,6 +104,8 @@ impl Control {
             let length = to.since(from);
             self.session.finish_take(id, length, state, accounts).ok();
         }
+        // The present revision is the first one that lists the take as complete.
+        self.finished_memory.extend(memory.map(|memory| (self.session.revision(), memory)));
         if let Some(reason) = trouble {
             self.loss(reason);
         }
