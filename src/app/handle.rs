@@ -79,7 +79,7 @@ struct Shared {
     /// When a handle first asked the app to close.
     closing_since: OnceLock<Instant>,
     phase: AtomicU8,
-    /// Wakes control.
+    /// Wakes the thread of control for another turn.
     bell: Sender<()>,
     /// Whether the next turn panics.
     #[cfg(test)]
