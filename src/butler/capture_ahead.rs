@@ -193,7 +193,7 @@ impl Butler {
         notes: &mut Vec<String>,
     ) -> io::Result<PassWindows> {
         // Made before the windows: it is one page, and the one that must be locked.
-        let progress_page = self.make_progress(takes)?;
+        let (progress_page, progress_file) = self.make_progress(takes)?;
         let widest = takes.iter().map(TakePlan::frame_bytes).max().unwrap_or(1);
         let setup = &self.setup;
         let speed = u64::from(rate) * widest as u64;
@@ -260,11 +260,11 @@ impl Butler {
                 self.setup.lead_ms
             ));
         }
-        Ok(PassWindows { takes: ends, progress_page })
+        Ok(PassWindows { takes: ends, progress_page, progress_file })
     }
 
     /// Makes the page that tells a recovery how far the pass has come.
-    fn make_progress(&mut self, takes: &[TakePlan]) -> io::Result<ProgressPage> {
+    fn make_progress(&mut self, takes: &[TakePlan]) -> io::Result<(ProgressPage, Arc<ProgressFile>)> {
         let setup = &self.setup;
         let made = spool::create_progress(&setup.capabilities.spool, takes, setup.capture_path == CapturePath::Spool)?;
         let progress_page = ProgressPage::new(&made.file, setup.capabilities.populate, &setup.budget);
@@ -275,7 +275,7 @@ impl Butler {
             self.outbox
                 .send(Replica::Session, CommitCommand::Progress { take: take.key, progress_page: Arc::clone(&file) });
         }
-        progress_page
+        Ok((progress_page?, file))
     }
 
     fn tick(&mut self) {

@@ -58,7 +58,7 @@ fn recording_facts(control: &Control) -> (String, Vec<f32>, Vec<Fact>) {
     let facts = vec![
         (3, format!("lead {lead:.2} s")),
         (1, format!("{} xruns", published.xruns.load(Relaxed))),
-        (0, format!("{} lost", published.frames_lost.load(Relaxed))),
+        (0, format!("{} lost", published.frames_lost.load(Relaxed) + published.frames_overrun.load(Relaxed))),
         (4, format!("{faults} faults")),
         (2, format!("{} left", time_left(control).map_or_else(|| "?".to_owned(), rough_duration))),
     ];

@@ -292,4 +292,6 @@ pub struct PassWindows {
     pub takes: Vec<AudioCaptureWindows>,
     /// The page to which the audio thread stores the length of the pass.
     pub progress_page: ProgressPage,
+    /// The file of that page: if the audio thread ends without the pass, the page has its length.
+    pub progress_file: Arc<ProgressFile>,
 }

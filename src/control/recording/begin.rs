@@ -105,6 +105,7 @@ impl Control {
             mirror,
             continuation_notice: String::new(),
             space_warnings: [0; 2],
+            progress_file: None,
             start_reading: None,
             audio_report: None,
             losses: ReportedLosses::default(),

@@ -6,12 +6,16 @@ use crate::butler::capabilities::CapturePath;
 use crate::control::Control;
 use crate::control::mirror::PassMirror;
 use crate::control::report::Reading;
-use crate::host;
+use crate::device::LossCause;
+use crate::host::{self, disk};
+use crate::limits::PAGE_BYTES;
 use crate::message::disk::{ButlerCommand, PassWindows};
 use crate::message::published::NO_PASS;
+use crate::message::spool_file::ProgressFile;
 use crate::message::take::PassKey;
 use crate::message::{AudioCommand, Capture, Pass, PassRange};
 use crate::time::{Clock, FramePos, Frames};
+use crate::window::progress_page::{PAGE_AT, Progress, ProgressLoss};
 use std::collections::VecDeque;
 use std::fs::File;
 use std::sync::Arc;
@@ -39,7 +43,7 @@ impl Control {
             return;
         }
         if !self.running.is_alive() {
-            // Its last events: `PassEnded` is exact, the published numbers are not.
+            // Its last events: the pass in `PassEnded` has all losses.
             self.handle_audio_events();
         }
         let Some(facts) = self.pass_facts() else { return };
@@ -52,33 +56,30 @@ impl Control {
         }
     }
 
-    fn pass_facts(&self) -> Option<Facts> {
-        let run = self.pass.as_ref()?;
+    fn pass_facts(&mut self) -> Option<Facts> {
+        let rolls = self.pass.as_ref()?.machine.is_rolling();
+        let audio_thread_ended = if rolls && !self.running.is_alive() { self.recorded_end() } else { None };
         Some(Facts {
             now: host::now(),
             recoverable: self.recoverable_revision(),
             tried: self.tried_revision(),
-            audio_thread_ended: (!self.running.is_alive()).then(|| self.published_end(run.start_reading.as_ref())),
-            is_mirror_finished: run.mirror.is_finished(),
+            audio_thread_ended,
+            is_mirror_finished: self.pass.as_ref()?.mirror.is_finished(),
         })
     }
 
-    /// The end of the pass as far as the audio thread has published it.
-    fn published_end(&self, start: Option<&Reading>) -> Ended {
-        let published = self.published();
-        let since = |now: u64, then: Option<u64>| now.saturating_sub(then.unwrap_or(now));
-        let recorded = published.pass_frames.load(Relaxed);
-        let frames = Frames(if recorded == NO_PASS { 0 } else { recorded });
-        let lost = since(published.frames_lost.load(Relaxed), start.map(|start| start.frames_lost));
-        let xruns = since(published.xruns.load(Relaxed), start.map(|start| start.xruns));
-        let playback_xruns = since(published.playback_xruns.load(Relaxed), start.map(|start| start.playback_xruns));
-        Ended {
-            frames,
-            lost: Frames(lost).min(frames),
-            xruns: u32::try_from(xruns).unwrap_or(u32::MAX),
-            playback_xruns: u32::try_from(playback_xruns).unwrap_or(u32::MAX),
-            began: FramePos(0),
-        }
+    /// The end of a pass that the audio thread took along when it ended: the progress page has every frame that every
+    /// take has, and the losses among them.
+    fn recorded_end(&mut self) -> Option<Ended> {
+        let run = self.pass.as_ref()?;
+        let start = run.machine.start();
+        let Some(progress) = run.progress_file.as_deref().and_then(progress_of) else {
+            let recorded = self.published().pass_frames.load(Relaxed);
+            let frames = Frames(if recorded == NO_PASS { 0 } else { recorded });
+            return Some(Ended { frames, began: start, ..Ended::default() });
+        };
+        self.list_progress_losses(&progress);
+        Some(ended_by(&progress, start))
     }
 
     /// Carries out an effect. Returns the event that follows at once.
@@ -168,7 +169,7 @@ impl Control {
         for note in notes {
             self.caution(note);
         }
-        let Some(run) = self.pass.as_ref().filter(|pass| pass.key == key) else { return };
+        let Some(run) = self.pass.as_mut().filter(|pass| pass.key == key) else { return };
         let event = match windows {
             Err(reason) => Event::WindowsRefused(reason),
             Ok(windows) => {
@@ -178,6 +179,7 @@ impl Control {
                 });
                 let mut pass = Pass::new(captures.collect(), run.request.range, true);
                 pass.progress_page = Some(windows.progress_page);
+                run.progress_file = Some(windows.progress_file);
                 let pass = Box::new(pass);
                 // The rings and the pass are new memory. Touch every page now, so that the audio thread does not fault on
                 // them. The session is being saved meanwhile.
@@ -226,5 +228,53 @@ impl Control {
                 "punch: it began {late} after the punch-in, because the program was late; the sound up to there stays"
             ));
         }
+    }
+}
+
+/// The content of a progress page; `None` if it cannot be read.
+fn progress_of(file: &ProgressFile) -> Option<Progress> {
+    let mut page = [0; PAGE_BYTES];
+    disk::read_exact_at(&file.file, &mut page, PAGE_AT).ok()?;
+    Progress::read(&page)
+}
+
+/// The end of a pass as its progress page tells it. `start`: where it begins if the page does not know that.
+fn ended_by(progress: &Progress, start: FramePos) -> Ended {
+    let is_xrun = |loss: &&ProgressLoss| LossCause::from_code(loss.cause) == Some(LossCause::Xrun);
+    Ended {
+        frames: progress.frames,
+        lost: progress.lost.min(progress.frames),
+        xruns: progress.marks.iter().filter(is_xrun).count() as u32,
+        playback_xruns: 0,
+        began: progress.began.unwrap_or(start),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::window::budget::LockBudget;
+    use crate::window::map::Populate;
+    use crate::window::progress_page::{FILE_BYTES, ProgressPage};
+    use std::sync::atomic::AtomicUsize;
+
+    /// The audio thread panicked while it ended a pass: the pass was lost with it, its published length was reset, and
+    /// takes of seconds were finished with no frame.
+    #[test]
+    fn a_pass_that_the_audio_thread_took_along_has_the_length_of_its_progress_page() {
+        let file = tempfile::tempfile().expect("a file");
+        file.set_len(FILE_BYTES).expect("room");
+        let page = ProgressPage::new(&file, Populate::Advise, &LockBudget::new(0)).expect("a page");
+        let file = ProgressFile { file, path: None, unfinished: AtomicUsize::new(1) };
+        let end = || ended_by(&progress_of(&file).expect("a page"), FramePos(900));
+        assert_eq!(end(), Ended { began: FramePos(900), ..Ended::default() });
+        page.begin(FramePos(1_000));
+        page.advance_to(Frames(48_000));
+        let loss = |at, cause: LossCause| ProgressLoss { at: FramePos(at), frames: Frames(64), cause: cause.code() };
+        page.add_loss(1, Some((0, loss(100, LossCause::Xrun))), Frames(64));
+        page.add_loss(2, Some((1, loss(900, LossCause::Unplug))), Frames(64));
+        let wanted =
+            Ended { frames: Frames(48_000), lost: Frames(128), xruns: 1, playback_xruns: 0, began: FramePos(1_000) };
+        assert_eq!(end(), wanted);
     }
 }

@@ -3,9 +3,11 @@
 
 use super::pass::RecordingPass;
 use crate::control::Control;
+use crate::device::LossCause;
 use crate::message::Pass;
 use crate::message::published::NO_PASS;
 use crate::time::{FramePos, Frames};
+use crate::window::progress_page::Progress;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
@@ -72,6 +74,27 @@ impl Control {
             let (first, end) = (at.max(from), (at + frames).min(to));
             if first < end {
                 self.session.list_loss(id, FramePos(first.since(from).0), end.since(first), cause).ok();
+            }
+        }
+    }
+
+    /// Lists the losses of a progress page that were not reported.
+    pub(super) fn list_progress_losses(&mut self, progress: &Progress) {
+        let takes: Vec<_> =
+            self.pass.iter().flat_map(|run| &run.takes).map(|take| take.spans(progress.frames)).collect();
+        for spans in takes {
+            for mark in &progress.marks {
+                let cause = LossCause::from_code(mark.cause).map_or_else(|| "lost".to_owned(), |it| it.to_string());
+                for (id, from, to) in &spans {
+                    let (at, end) = (mark.at.max(*from), (mark.at + mark.frames).min(*to));
+                    if at < end {
+                        self.session.list_loss(*id, FramePos(at.since(*from).0), end.since(at), &cause).ok();
+                    }
+                }
+            }
+            if let Some((id, ..)) = spans.last() {
+                let unlisted = progress.losses.saturating_sub(progress.marks.len() as u64);
+                self.session.raise_unlisted_losses(*id, unlisted).ok();
             }
         }
     }

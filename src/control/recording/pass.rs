@@ -8,6 +8,7 @@ use crate::control::mirror::PassMirror;
 use crate::control::overflow::{EarlierFile, Listing};
 use crate::control::report::{AudioReport, Reading};
 use crate::message::published::NO_PASS;
+use crate::message::spool_file::ProgressFile;
 use crate::message::take::{PassKey, TakePlan};
 use crate::message::{Pass, PassRange};
 use crate::session::{Session, TakeId, TrackId};
@@ -45,6 +46,8 @@ pub struct RecordingPass {
     pub(in crate::control) continuation_notice: String,
     /// By replica: how many steps of `WARNING_SECONDS` the disk's free space is below.
     pub(in crate::control) space_warnings: [usize; 2],
+    /// The file of the progress page, once the butler has made it.
+    pub(super) progress_file: Option<Arc<ProgressFile>>,
     /// The counters when the pass was sent to the audio thread.
     pub(super) start_reading: Option<Reading>,
     /// The work of the audio thread for the pass, once it has ended.

@@ -89,7 +89,7 @@ pub(in crate::control) struct Facts {
     pub(in crate::control) recoverable: u64,
     /// The last revision that the saver has tried; `u64::MAX` if it cannot try any more.
     pub(in crate::control) tried: u64,
-    /// If the audio thread has ended: what it has published of the pass. `began` is not known.
+    /// If the audio thread has ended: the pass as far as it was recorded.
     pub(in crate::control) audio_thread_ended: Option<Ended>,
     /// Whether the mirror has every take, or is not used.
     pub(in crate::control) is_mirror_finished: bool,
@@ -331,12 +331,9 @@ impl<F, W> Machine<F, W> {
             }
             Event::Began(at) => (State::Rolling { is_stop_sent, has_begun: true }, self.moved_to(at)),
             // `Began` can be missing: the audio thread drops an event if its queue is full.
-            Event::AudioEnded(ended) => {
+            Event::AudioEnded(ended) | Event::Tick(Facts { audio_thread_ended: Some(ended), .. }) => {
                 let effects = if ended.frames > Frames(0) { self.moved_to(ended.began) } else { Vec::new() };
                 finish(ended, true, effects)
-            }
-            Event::Tick(Facts { audio_thread_ended: Some(ended), .. }) => {
-                finish(Ended { began: self.start, ..ended }, true, Vec::new())
             }
             Event::FilesCreated(_)
             | Event::FilesRefused { .. }

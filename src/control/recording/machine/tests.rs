@@ -86,8 +86,6 @@ fn state(name: &str, clock: Clock) -> TestState {
         "finishing, mirror since late" => finishing(ENDED, true, true, Some(clock.at(20.1))),
         "finishing, mirror since 3 s" => finishing(ENDED, true, true, Some(clock.at(3.0))),
         "ended" => State::Ended,
-        // The state of a pass whose audio thread has ended by itself: the start is the one that the machine knows.
-        "finishing, published" => finishing(Ended { began: FramePos(900), ..ENDED }, true, false, None),
         other => panic!("no state {other}"),
     }
 }
@@ -198,11 +196,8 @@ fn row(state: &str, event: &str) -> Option<(Vec<TestEffect>, &'static str)> {
         ("rolling, stopped", "began here") => (vec![], "rolling, stopped, begun"),
         ("rolling, stopped", "began there") => (vec![MoveTakes(FramePos(1_000))], "rolling, stopped, begun"),
         ("rolling, begun", "began there") => (vec![MoveTakes(FramePos(1_000))], "rolling, begun"),
-        ("rolling" | "rolling, stopped" | "rolling, begun", "audio ended") => {
+        ("rolling" | "rolling, stopped" | "rolling, begun", "audio ended" | "tick, audio dead") => {
             (vec![MoveTakes(FramePos(1_000)), Finish(ENDED)], "finishing")
-        }
-        ("rolling" | "rolling, stopped" | "rolling, begun", "tick, audio dead") => {
-            (vec![Finish(Ended { began: FramePos(900), ..ENDED })], "finishing, published")
         }
 
         ("finishing, nothing", "takes finished") => (vec![PlaceTakes], "finishing, nothing, finished"),
