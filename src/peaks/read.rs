@@ -37,7 +37,10 @@ impl ReadWorker {
                 return;
             }
             match request {
-                ReadRequest::Open(take) => self.open(&take),
+                ReadRequest::Open(take) => {
+                    self.open(&take);
+                    self.common.opens.fetch_sub(1, AcqRel);
+                }
                 ReadRequest::Block(take, scale, index) => {
                     let block = if take.is_forgotten() { None } else { self.block(&take, scale, index) };
                     let block = block.map(Arc::new);

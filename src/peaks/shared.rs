@@ -161,6 +161,8 @@ pub(super) struct SharedStore {
     pub(super) generation: AtomicU64,
     /// Requested takes and blocks that are not ready.
     pub(super) pending: AtomicUsize,
+    /// Requested takes for which peaks-read has not looked yet.
+    pub(super) opens: AtomicUsize,
     pub(super) quit: AtomicBool,
 }
 

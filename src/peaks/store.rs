@@ -23,7 +23,7 @@ use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering::{Acquire, Release};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Release};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 use std::thread::{Builder as Thread, JoinHandle};
 use uuid::Uuid;
@@ -126,6 +126,7 @@ impl PeakStore {
             peaks: folder.join(PEAKS),
             generation: AtomicU64::new(0),
             pending: AtomicUsize::new(0),
+            opens: AtomicUsize::new(0),
             quit: AtomicBool::new(false),
         });
         let (requests, request_inbox) = bounded(CHANNEL_MESSAGES);
@@ -178,18 +179,22 @@ impl PeakStore {
 
     /// Requests the waveform of a take that is known. If too much is requested already, a later call does it.
     fn load(&mut self, take: Uuid) {
-        if self.is_full || PEAK_OPENS_MAX <= self.common.pending.load(Acquire) {
+        if self.is_full || PEAK_OPENS_MAX <= self.common.opens.load(Acquire) {
             return;
         }
         let Some(wav) = self.known.get(&take).cloned() else { return };
         let shared = self.shared(take, &wav, None);
         self.common.add_pending();
+        self.common.opens.fetch_add(1, AcqRel);
         match self.ends.as_ref().map(|ends| ends.requests.try_send(ReadRequest::Open(Arc::clone(&shared)))) {
             Some(Ok(())) => {
                 self.known.remove(&take);
                 self.takes.insert(take, LoadedTake::new(shared, self.drawing));
             }
-            _ => self.common.remove_pending(),
+            _ => {
+                self.common.opens.fetch_sub(1, AcqRel);
+                self.common.remove_pending();
+            }
         }
     }
 
@@ -199,12 +204,12 @@ impl PeakStore {
         self.bytes_max = bytes_max;
     }
 
-    /// Begins a drawing of the whole picture: drops takes that the last one did not use, if all need too much memory.
-    /// `moved`: the picture shows something else than the last one.
+    /// Begins a drawing of the whole picture, and drops takes if all need too much memory. `moved`: the picture shows
+    /// something else than the last one.
     pub fn begin_drawing(&mut self, moved: bool) {
         self.loaded_blocks.begin_drawing(moved);
         self.is_full &= !moved;
-        self.drop_unused();
+        self.drop_takes(moved);
         self.drawing += 1;
     }
 
@@ -218,7 +223,9 @@ impl PeakStore {
         bytes
     }
 
-    fn drop_unused(&mut self) {
+    /// Drops takes above the limit, the ones first whose last use is oldest. While the picture does not change, those
+    /// that it shows stay.
+    fn drop_takes(&mut self, moved: bool) {
         let generation = self.generation();
         if self.within_limit_at == Some(generation) {
             return;
@@ -230,7 +237,7 @@ impl PeakStore {
         }
         // A little more than necessary, so that not every drawing has to look for takes.
         let wanted = self.bytes_max / 8 * 7;
-        let unused = |held: &LoadedTake| held.can_be_dropped() && held.drawing < self.drawing;
+        let unused = |held: &LoadedTake| held.can_be_dropped() && (moved || held.drawing < self.drawing);
         let mut unused: Vec<(u64, Uuid)> =
             self.takes.iter().filter(|(_, held)| unused(held)).map(|(id, held)| (held.drawing, *id)).collect();
         unused.sort_unstable();
@@ -261,7 +268,7 @@ impl PeakStore {
                 }
             }
         }
-        self.is_full = self.bytes_max < bytes;
+        self.is_full = !moved && self.bytes_max < bytes;
     }
 
     /// Grows the waveform of a take while it is recorded. Does nothing if the take is known already.
