@@ -162,10 +162,13 @@ impl Control {
 
     fn take_is_in_next_file(&mut self, key: TakeKey, Listing { id, plan }: Listing) {
         let Some(take) = self.pass_take(key) else { return };
+        let in_old = plan.from - take.offset();
         let old = std::mem::replace(&mut take.id, id);
         take.earlier_files.push(EarlierFile { id: old, end: plan.from, trouble: None });
         let folder = plan.take.path.parent().map_or_else(String::new, |folder| folder.display().to_string());
         take.plan.path = plan.take.path;
+        // Losses that were reported, or a pass that ended, while the take was refused are listed in the file before.
+        self.session.move_losses(old, id, in_old).ok();
         if self.is_other_notice(&folder) {
             self.info(format!("{folder}: takes go on here, without a gap"));
         }

@@ -84,7 +84,12 @@ impl PassRecovery<'_> {
         let known = pass_known(self.session, &takes, &cut_takes, progress.as_ref())?;
         let (frames, basis) = length(&known, || last_sound(&cut_takes))?;
         // A progress page whose length is not credible is not used for start and losses either.
-        let progress = progress.filter(|_| basis == Basis::ProgressPage);
+        let progress = progress.filter(|progress| match basis {
+            Basis::ProgressPage => true,
+            // Another take of the pass was finished, and this one was not.
+            Basis::Finished => progress.frames == Frames(frames),
+            Basis::Spool | Basis::Disk => false,
+        });
         let outcome = PassOutcome {
             frames: Frames(frames),
             began: progress.as_ref().and_then(|progress| progress.began),

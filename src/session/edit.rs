@@ -431,6 +431,26 @@ impl Session {
         Ok(())
     }
 
+    /// Moves the losses of a take from frame `at` on to `next`, the take that continues it there.
+    pub fn move_losses(&mut self, id: TakeId, next: TakeId, at: Frames) -> Result<(), EditError> {
+        self.take_mut(next)?;
+        let split = FramePos(at.0);
+        let losses = std::mem::take(&mut self.take_mut(id)?.losses);
+        for loss in losses {
+            let end = loss.at + loss.frames;
+            if loss.at < split {
+                let frames = end.min(split).since(loss.at);
+                self.take_mut(id)?.losses.push(Loss { frames, ..loss.clone() });
+            }
+            if split < end {
+                let from = loss.at.max(split);
+                let moved = Loss { at: FramePos(from.since(split).0), frames: end.since(from), cause: loss.cause };
+                self.take_mut(next)?.losses.push(moved);
+            }
+        }
+        Ok(())
+    }
+
     /// Counts losses of a take whose positions are not known.
     pub fn add_unlisted_losses(&mut self, id: TakeId, count: u64) -> Result<(), EditError> {
         let take = self.take_mut(id)?;

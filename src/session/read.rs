@@ -82,20 +82,18 @@ impl Session {
     }
 
     /// The take that continues `take`, if there is one. If the disk took nothing of `take`, its continuation has the
-    /// same offset and another folder.
+    /// same offset.
     pub fn continuation_of(&self, take: &Take) -> Option<&Take> {
         let later = self.takes.iter().filter(|other| {
             other.pass == take.pass && other.track == take.track && take.id < other.id && take.offset <= other.offset
         });
-        later
-            .filter(|other| other.offset > Frames(0) || other.folder != take.folder)
-            .min_by_key(|other| (other.offset, other.id))
+        later.min_by_key(|other| (other.offset, other.id))
     }
 
     /// Whether `take` continues an earlier take of the same track and pass.
     pub fn is_continuation(&self, take: &Take) -> bool {
         let is_earlier = |other: &Take| other.pass == take.pass && other.track == take.track && other.id < take.id;
-        take.offset > Frames(0) || self.takes.iter().any(|other| is_earlier(other) && other.folder != take.folder)
+        take.offset > Frames(0) || self.takes.iter().any(is_earlier)
     }
 
     /// The files that hold the same recording as take `id`: the takes of its track and its pass, in the order of time. A

@@ -426,3 +426,32 @@ proptest! {
         prop_assert_eq!(now.takes().len(), takes);
     }
 }
+
+#[test]
+fn a_take_that_no_disk_takes_continues_twice_from_its_first_frame_in_one_folder() {
+    let (mut session, track, _) = one_track_and_takes(&[]);
+    let mut names = session.taken_names();
+    let first = session.add_take(new_take(&session, track, FramePos(7)), &mut names).unwrap();
+    let mut go_on = |of, uuid| {
+        let folder = Some("/b/session".to_owned());
+        session.add_continuation(of, Uuid::from_u128(uuid), Frames(0), folder, &mut names).unwrap()
+    };
+    let second = go_on(first, 1);
+    let third = go_on(second, 2);
+    let next = |id| session.continuation_of(session.take(id).unwrap()).map(|next| next.id);
+    assert_eq!([first, second, third].map(next), [Some(second), Some(third), None]);
+}
+
+#[test]
+fn losses_go_with_the_frames_to_the_take_that_continues_another() {
+    let (mut session, track, _) = one_track_and_takes(&[]);
+    let mut names = session.taken_names();
+    let first = session.add_take(new_take(&session, track, FramePos(0)), &mut names).unwrap();
+    let next = session.add_continuation(first, Uuid::from_u128(1), Frames(100), None, &mut names).unwrap();
+    for (at, frames) in [(10, 20), (90, 30), (150, 5)] {
+        session.add_loss(first, FramePos(at), Frames(frames), "xrun").unwrap();
+    }
+    session.move_losses(first, next, Frames(100)).unwrap();
+    let of = |id| session.take(id).unwrap().losses.iter().map(|loss| (loss.at.0, loss.frames.0)).collect::<Vec<_>>();
+    assert_eq!((of(first), of(next)), (vec![(10, 20), (90, 10)], vec![(0, 20), (50, 5)]));
+}

@@ -319,9 +319,14 @@ impl Committer {
         // The take is stuck behind the sound that can be made durable where it is.
         take.sync(&self.spool_use).ok();
         let at = take.stuck_at();
-        if take.frame_of(at) != plan.from {
+        let from = take.frame_of(at);
+        if take.has_sound_up_to(from) {
+            take.stuck_reported_at = None;
+            return Continuation::Needless;
+        }
+        if from != plan.from {
             take.hold();
-            return Continuation::Moved(take.frame_of(at));
+            return Continuation::Moved(from);
         }
         take.stuck_reported_at = None;
         match self.create_continuation(&plan.take, FileStart(at)) {
@@ -400,12 +405,17 @@ impl Committer {
         take.sync(&self.spool_use).ok();
         let stuck_at_byte = take.stuck_at();
         let (key, from) = (take.key, take.frame_of(stuck_at_byte));
+        let is_whole = take.has_sound_up_to(from);
         let already_reported = take.stuck_reported_at.replace(stuck_at_byte) == Some(stuck_at_byte);
         self.retry_at = Some(host::now() + RETRY);
         if !std::mem::replace(&mut self.trouble_reported, true) {
             self.send_event(DiskEvent::Trouble { replica, reason });
         }
-        if replica == Replica::Session && self.setup.capture_path == CapturePath::Spool && !already_reported {
+        if replica == Replica::Session
+            && self.setup.capture_path == CapturePath::Spool
+            && !already_reported
+            && !is_whole
+        {
             self.send_event(DiskEvent::Stuck { take: key, from, code });
         }
     }

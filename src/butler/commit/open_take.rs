@@ -44,6 +44,7 @@ const HOLD: Duration = Duration::from_secs(4);
 const PAGE: u64 = limits::PAGE_BYTES as u64;
 
 /// An open take. Offsets are those of the spool, except where the type is `FileByte`.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about the file")]
 pub(super) struct OpenTake {
     pub(super) key: TakeKey,
     pub(super) pass: PassKey,
@@ -80,6 +81,9 @@ pub(super) struct OpenTake {
     /// Until this moment nothing is written to the file, so that the position at which the take is stuck remains the
     /// one that control was sent.
     held_until: Option<Instant>,
+    /// Whether another program has removed the file and it could not be put back. A kill would free the file, so the
+    /// spool keeps the sound until the file is put back.
+    is_nameless: bool,
     /// Whether the disk refuses to reserve blocks.
     pub(super) unreserved: bool,
     /// Whether a sync failed while there was no spool to write the sound from again. A later success proves nothing
@@ -145,6 +149,7 @@ impl OpenTake {
             trouble: None,
             stuck_reported_at: None,
             held_until: None,
+            is_nameless: false,
             unreserved: false,
             damaged: false,
             behind: WriteBehind { from: FileByte::DATA },
@@ -273,6 +278,9 @@ impl OpenTake {
 
     /// Makes the sound in the file durable, and gives its memory back.
     pub(super) fn sync(&mut self, spool_use: &SpoolUse) -> io::Result<()> {
+        if self.is_nameless {
+            return Err(io::Error::other("another program removed the file"));
+        }
         if self.file.is_unsynced() {
             if let Err(error) = self.sync_file() {
                 self.damaged |= self.spool.is_none();
@@ -395,6 +403,12 @@ impl OpenTake {
         first.map_or(self.collected, |span| span.offset)
     }
 
+    /// Whether the take has ended at or before frame `from`. Only its length and its header are missing then, and another
+    /// file would begin behind the end of the pass.
+    pub(super) fn has_sound_up_to(&self, from: Frames) -> bool {
+        self.end.as_ref().is_some_and(|end| end.frames <= from)
+    }
+
     /// Keeps the take where it is stuck for some time, and remembers that control was sent this position.
     pub(super) fn hold(&mut self) {
         self.stuck_reported_at = Some(self.stuck_at());
@@ -441,7 +455,8 @@ impl OpenTake {
         if self.spool.is_none() {
             return Ok(None);
         }
-        let message = self.file.put_back_if_removed()?;
+        let message = self.file.put_back_if_removed().inspect_err(|_| self.is_nameless = true)?;
+        self.is_nameless = false;
         if message.is_some() {
             if let Some(pair) = &self.pair {
                 pair.replace_file(self.replica, self.file.start(), self.file.file());

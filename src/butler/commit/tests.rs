@@ -303,3 +303,38 @@ fn a_take_that_another_program_replaces_while_it_grows_is_put_back_under_its_nam
         assert_eq!(names, 3, "mirror, take, and the editor's file");
     }
 }
+
+#[test]
+fn a_take_that_has_all_its_sound_does_not_continue_behind_its_end() {
+    let mut rig = Rig::new(3);
+    rig.captured(0);
+    rig.work();
+    rig.accept_up_to(WINDOW);
+    rig.captured(1);
+    assert_eq!(rig.stuck(), Some(WINDOW));
+    // The take ends, and its last window was only ready ahead.
+    let end = TakeEnd { frames: Frames(WINDOW), began: FramePos(0), history: String::new() };
+    rig.committer.apply(CommitCommand::Finish { take: TAKE, end });
+    assert!(matches!(rig.go_on(WINDOW), Continuation::Needless));
+    assert!(!rig.next_path().exists(), "no file begins at the end of the pass");
+    assert_eq!(rig.stuck(), None, "the take is not reported again");
+}
+
+#[test]
+fn sound_is_not_freed_from_memory_while_its_file_has_no_name() {
+    let mut rig = Rig::new(2);
+    rig.captured(0);
+    rig.work();
+    rig.captured(1);
+    std::fs::remove_file(&rig.plan.path).unwrap();
+    // A folder in the place of the copy: the file cannot be put back.
+    let part = rig.folder.path().join(".t-1.wav.part");
+    std::fs::create_dir(&part).unwrap();
+    rig.work();
+    let mut bytes = vec![0; (WINDOW * FRAME_BYTES) as usize];
+    rig.spool.file.read_exact_at(&mut bytes, byte_of(WINDOW).0).unwrap();
+    assert_eq!(bytes, sound(WINDOW, 2 * WINDOW), "a kill now would free the file that has no name");
+    std::fs::remove_dir(&part).unwrap();
+    assert_eq!(rig.finish(2), (None, None));
+    assert_eq!(claimed(&rig.plan.path), sound(0, 2 * WINDOW));
+}
