@@ -1,0 +1,665 @@
+//! The simulated disks. The files are real files in a folder of a tmpfs; a disk decides before each call whether the call
+//! waits, fails or is cut short, and keeps what a power cut would leave. Thread: the one of the run.
+//!
+//! A power cut leaves the sound, the headers and the names that were synced. Of what was not synced the seed keeps some
+//! pages and some names.
+
+use crate::random::Random;
+use nix::libc;
+use nix::sys::stat::fstat;
+use nix::sys::uio::{pread, pwrite};
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+const PAGE: u64 = 4096;
+
+/// A disk of the run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Name {
+    Session,
+    Mirror,
+    Overflow,
+}
+
+pub(crate) const NAMES: [Name; 3] = [Name::Session, Name::Mirror, Name::Overflow];
+
+impl Name {
+    /// The folder of the disk below the folder of the run.
+    pub(crate) fn folder(self) -> &'static str {
+        match self {
+            Name::Session => "session-disk",
+            Name::Mirror => "mirror-disk",
+            Name::Overflow => "overflow-disk",
+        }
+    }
+}
+
+/// What a disk does from one moment to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trouble {
+    /// Each call takes up to this much longer.
+    Slow(Duration),
+    /// No call returns.
+    Stands,
+    /// Another program has filled the disk, except for so many bytes.
+    Full(u64),
+    /// The next call that changes something fails, once.
+    FailsOnce(i32),
+    /// Every call that changes something fails.
+    Fails(i32),
+}
+
+/// A trouble with its time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fault {
+    pub(crate) from: Duration,
+    pub(crate) to: Duration,
+    pub(crate) trouble: Trouble,
+}
+
+/// A call of the program.
+#[derive(Clone, Debug)]
+pub(crate) enum Op {
+    Create,
+    Open,
+    Write {
+        offset: u64,
+        bytes: u64,
+    },
+    SyncFile,
+    SyncFolder,
+    SetLength(u64),
+    Reserve {
+        offset: u64,
+        bytes: u64,
+    },
+    Punch {
+        offset: u64,
+        bytes: u64,
+    },
+    Rename(PathBuf),
+    Link(PathBuf),
+    Remove,
+    MakeFolder,
+    /// A call that changes nothing, by name.
+    Ask(&'static str),
+}
+
+impl Op {
+    pub(crate) fn changes(&self) -> bool {
+        !matches!(self, Op::Ask(_) | Op::Open)
+    }
+
+    /// The name of the call for the trace.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Op::Create => "create",
+            Op::Open => "open",
+            Op::Write { .. } => "write",
+            Op::SyncFile => "sync",
+            Op::SyncFolder => "sync-folder",
+            Op::SetLength(_) => "set-length",
+            Op::Reserve { .. } => "reserve",
+            Op::Punch { .. } => "punch",
+            Op::Rename(_) => "rename",
+            Op::Link(_) => "link",
+            Op::Remove => "remove",
+            Op::MakeFolder => "make-folder",
+            Op::Ask(name) => name,
+        }
+    }
+}
+
+/// The decision about a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Go,
+    /// Only so many bytes of a write fit.
+    Short(u64),
+    Fail(i32),
+    /// The call waits until this moment and is then judged again.
+    Wait(Duration),
+}
+
+/// A defect that a test plants, so that the oracle can show that it finds it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Planted {
+    /// The n-th write of sound is reported as done and does nothing.
+    SkippedWrite(u64),
+    /// The n-th write of sound goes one page further.
+    WrongOffset(u64),
+    /// From the n-th on, each sync reports success and makes nothing durable.
+    IdleSync(u64),
+    /// There is a file with sound that the session does not list.
+    UnlistedFile,
+}
+
+/// A file with what a power cut would leave of it.
+#[derive(Debug, Default)]
+struct Image {
+    durable: Vec<u8>,
+    /// Ranges that were written since the last sync.
+    dirty: Vec<(u64, u64)>,
+    /// Pages that have blocks.
+    blocks: Vec<bool>,
+    /// Whether the last call wrote sound or made it durable: the file grows.
+    is_recorded: bool,
+}
+
+impl Image {
+    fn new_blocks(&self, offset: u64, bytes: u64) -> u64 {
+        let pages = offset / PAGE..(offset + bytes).div_ceil(PAGE);
+        pages.filter(|page| !self.blocks.get(*page as usize).copied().unwrap_or(false)).count() as u64 * PAGE
+    }
+
+    fn take_blocks(&mut self, offset: u64, bytes: u64) -> u64 {
+        let new = self.new_blocks(offset, bytes);
+        let end = (offset + bytes).div_ceil(PAGE) as usize;
+        if self.blocks.len() < end {
+            self.blocks.resize(end, false);
+        }
+        self.blocks[(offset / PAGE) as usize..end].fill(true);
+        new
+    }
+
+    fn give_blocks(&mut self, from: u64) -> u64 {
+        let first = (from.div_ceil(PAGE) as usize).min(self.blocks.len());
+        let given = self.blocks[first..].iter().filter(|has| **has).count() as u64 * PAGE;
+        self.blocks.truncate(first);
+        given
+    }
+}
+
+/// A change of names that no sync of a folder has made durable.
+#[derive(Clone, Debug)]
+enum NameChange {
+    Add(PathBuf, u64),
+    Remove(PathBuf),
+    Rename(PathBuf, PathBuf),
+}
+
+impl NameChange {
+    /// Whether a sync of `folder` makes the change durable. It makes the folder itself durable too.
+    fn touches(&self, folder: &Path) -> bool {
+        match self {
+            NameChange::Add(path, IS_FOLDER) if folder.starts_with(path) => true,
+            NameChange::Add(path, _) | NameChange::Remove(path) => path.parent() == Some(folder),
+            NameChange::Rename(from, to) => from.parent() == Some(folder) || to.parent() == Some(folder),
+        }
+    }
+}
+
+/// Marks a folder among the durable names.
+const IS_FOLDER: u64 = 0;
+
+#[derive(Debug)]
+struct Disk {
+    name: Name,
+    root: PathBuf,
+    faults: Vec<Fault>,
+    /// Bytes of the whole disk.
+    size: u64,
+    used: u64,
+    /// By fault: the bytes in use when another program filled the disk.
+    used_at: BTreeMap<usize, u64>,
+    /// Names that a power cut leaves: the number of the file, or [`IS_FOLDER`].
+    names: BTreeMap<PathBuf, u64>,
+    changes: Vec<NameChange>,
+}
+
+/// All disks of a run.
+#[derive(Debug, Default)]
+pub(crate) struct Disks {
+    each: Vec<Disk>,
+    /// Files by their number, and the disk of each.
+    images: BTreeMap<u64, (usize, Image)>,
+    /// Files by their number: the name that each had first.
+    first_names: BTreeMap<u64, String>,
+    planted: Option<Planted>,
+    sound_writes: u64,
+    syncs: u64,
+    /// Files that were changed without having been created through the seam.
+    pub(crate) strangers: Vec<String>,
+}
+
+impl Disks {
+    /// Disks with their folders below `root`.
+    pub(crate) fn new(root: &Path, size: u64) -> Disks {
+        let disk = |name: Name| {
+            let root = root.join(name.folder());
+            fs::create_dir_all(&root).expect("a folder of a disk");
+            Disk {
+                name,
+                root,
+                faults: Vec::new(),
+                size,
+                used: 0,
+                used_at: BTreeMap::new(),
+                names: BTreeMap::new(),
+                changes: Vec::new(),
+            }
+        };
+        Disks { each: NAMES.map(disk).into(), ..Disks::default() }
+    }
+
+    pub(crate) fn plant(&mut self, planted: Planted) {
+        self.planted = Some(planted);
+    }
+
+    pub(crate) fn add_fault(&mut self, name: Name, fault: Fault) {
+        self.each.iter_mut().filter(|disk| disk.name == name).for_each(|disk| disk.faults.push(fault));
+    }
+
+    /// All disks are repaired and have room.
+    pub(crate) fn repair(&mut self) {
+        for disk in &mut self.each {
+            disk.faults.clear();
+            disk.size = u64::MAX;
+        }
+    }
+
+    pub(crate) fn root(&self, name: Name) -> &Path {
+        self.each.iter().find(|disk| disk.name == name).map_or(Path::new(""), |disk| &disk.root)
+    }
+
+    /// The disk that a path lies on.
+    pub(crate) fn of_path(&self, path: &Path) -> Option<usize> {
+        self.each.iter().position(|disk| path.starts_with(&disk.root))
+    }
+
+    /// The disk of an open file, and the number of the file.
+    pub(crate) fn of_file(&self, file: BorrowedFd<'_>) -> Option<(usize, u64)> {
+        let number = number_of(file)?;
+        self.images.get(&number).map(|(disk, _)| (*disk, number))
+    }
+
+    /// Whether a disk has had no trouble since `from`.
+    pub(crate) fn is_calm_since(&self, from: Duration, now: Duration) -> bool {
+        self.each.iter().flat_map(|disk| &disk.faults).all(|fault| fault.to < from || now < fault.from)
+    }
+
+    /// The name of an open file for the trace.
+    pub(crate) fn name_of(&self, file: BorrowedFd<'_>) -> String {
+        let number = number_of(file).unwrap_or(0);
+        self.first_names.get(&number).map_or_else(|| "memory".to_owned(), String::clone)
+    }
+
+    /// A path for the trace: without the folder of the run.
+    pub(crate) fn short_name(&self, path: &Path) -> String {
+        let run = self.each.first().and_then(|disk| disk.root.parent()).unwrap_or(Path::new("/"));
+        path.strip_prefix(run).unwrap_or(path).display().to_string()
+    }
+
+    /// Notes a file on a disk that was changed and not seen when it was made.
+    pub(crate) fn check_stranger(&mut self, file: Option<BorrowedFd<'_>>) {
+        let Some(path) = file.and_then(|file| fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).ok()) else {
+            return;
+        };
+        if self.of_path(&path).is_some() {
+            self.strangers.push(self.short_name(&path));
+        }
+    }
+
+    /// Bytes that are free on a disk.
+    pub(crate) fn free(&mut self, disk: usize, now: Duration) -> u64 {
+        let disk = &mut self.each[disk];
+        let mut free = disk.size.saturating_sub(disk.used);
+        for (index, fault) in disk.faults.iter().enumerate() {
+            if let Trouble::Full(left) = fault.trouble
+                && fault.from <= now
+                && now < fault.to
+            {
+                let used_at = *disk.used_at.entry(index).or_insert(disk.used);
+                free = free.min(left.saturating_sub(disk.used.saturating_sub(used_at)));
+            }
+        }
+        free
+    }
+
+    /// Decides about a call.
+    pub(crate) fn judge(&mut self, disk: usize, number: Option<u64>, op: &Op, now: Duration) -> Verdict {
+        let free = self.free(disk, now);
+        let at = disk;
+        let disk = &mut self.each[at];
+        let mut fails = None;
+        let mut spent = None;
+        for (index, fault) in disk.faults.iter().enumerate() {
+            if now < fault.from || fault.to <= now {
+                continue;
+            }
+            match fault.trouble {
+                Trouble::Stands => return Verdict::Wait(fault.to),
+                Trouble::Fails(code) if op.changes() => fails = Some(code),
+                Trouble::FailsOnce(code) if op.changes() => (fails, spent) = (Some(code), Some(index)),
+                _ => {}
+            }
+        }
+        if let Some(index) = spent {
+            // It keeps its place, because others are known by theirs.
+            disk.faults[index].to = now;
+        }
+        if let Some(code) = fails {
+            return Verdict::Fail(code);
+        }
+        let image = number.and_then(|number| self.images.get(&number)).map(|(_, image)| image);
+        let needed = match (op, image) {
+            (Op::Write { offset, bytes } | Op::Reserve { offset, bytes }, Some(image)) => {
+                image.new_blocks(*offset, *bytes)
+            }
+            (Op::Create | Op::MakeFolder | Op::Link(_), _) => PAGE,
+            _ => 0,
+        };
+        if needed <= free {
+            return Verdict::Go;
+        }
+        match (op, image) {
+            (Op::Write { offset, bytes }, Some(image)) => {
+                let mut fits = 0;
+                while fits + PAGE <= *bytes && image.new_blocks(*offset, fits + PAGE) <= free {
+                    fits += PAGE;
+                }
+                if fits == 0 { Verdict::Fail(libc::ENOSPC) } else { Verdict::Short(fits) }
+            }
+            _ => Verdict::Fail(libc::ENOSPC),
+        }
+    }
+
+    /// Until when a disk stands still, if it does.
+    pub(crate) fn stands_until(&self, disk: usize, now: Duration) -> Option<Duration> {
+        let faults = self.each.get(disk)?.faults.iter();
+        let stands = faults.filter(|fault| fault.trouble == Trouble::Stands && fault.from <= now && now < fault.to);
+        stands.map(|fault| fault.to).max()
+    }
+
+    /// The longest delay of a call.
+    pub(crate) fn delay_max(&self, disk: usize, now: Duration) -> Duration {
+        let faults = self.each[disk].faults.iter().filter(|fault| fault.from <= now && now < fault.to);
+        let slow = faults.filter_map(|fault| match fault.trouble {
+            Trouble::Slow(time) => Some(time),
+            _ => None,
+        });
+        slow.max().unwrap_or(Duration::ZERO)
+    }
+
+    /// Carries out the planted defect after a write of sound, if this is the write.
+    fn spoil_write(&mut self, file: BorrowedFd<'_>, offset: u64, bytes: u64) {
+        if offset < PAGE {
+            return;
+        }
+        self.sound_writes += 1;
+        let mut sound = vec![0; bytes as usize];
+        match self.planted {
+            Some(Planted::SkippedWrite(n)) if n == self.sound_writes => {
+                pwrite(file, &sound, offset as i64).ok();
+            }
+            Some(Planted::WrongOffset(n)) if n == self.sound_writes => {
+                pread(file, &mut sound, offset as i64).ok();
+                pwrite(file, &sound, (offset + PAGE) as i64).ok();
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether the planted defect is that this sync does nothing.
+    fn is_sync_idle(&mut self) -> bool {
+        self.syncs += 1;
+        matches!(self.planted, Some(Planted::IdleSync(n)) if n <= self.syncs)
+    }
+
+    /// A file was created.
+    pub(crate) fn created(&mut self, path: &Path, number: u64) {
+        let Some(disk) = self.of_path(path) else { return };
+        self.first_names.insert(number, self.short_name(path));
+        self.images.entry(number).or_insert_with(|| (disk, Image::default()));
+        self.each[disk].changes.push(NameChange::Add(path.to_owned(), number));
+    }
+
+    /// Another program has made or replaced a file, and made it durable.
+    pub(crate) fn foreign_file(&mut self, path: &Path) {
+        let (Some(disk), Ok(bytes), Ok(found)) = (self.of_path(path), fs::read(path), fs::metadata(path)) else {
+            return;
+        };
+        self.first_names.insert(found.ino(), self.short_name(path));
+        let mut image = Image::default();
+        self.each[disk].used += image.take_blocks(0, bytes.len() as u64);
+        image.durable = bytes;
+        self.images.insert(found.ino(), (disk, image));
+        apply(&mut self.each[disk].names, NameChange::Add(path.to_owned(), found.ino()));
+    }
+
+    /// Another program has removed a file.
+    pub(crate) fn foreign_remove(&mut self, path: &Path) {
+        if let Some(disk) = self.of_path(path) {
+            apply(&mut self.each[disk].names, NameChange::Remove(path.to_owned()));
+        }
+    }
+
+    /// Whether sound was written to a file and not synced yet, so that it is being recorded.
+    pub(crate) fn is_open_for_sound(&self, path: &Path) -> bool {
+        let number = fs::metadata(path).map_or(0, |data| data.ino());
+        self.images.get(&number).is_some_and(|(_, image)| image.is_recorded)
+    }
+
+    /// A call has succeeded.
+    pub(crate) fn done(&mut self, disk: usize, file: Option<(BorrowedFd<'_>, u64)>, path: Option<&Path>, op: &Op) {
+        match (op, file, path) {
+            (Op::Write { offset, bytes }, Some((file, number)), _) => {
+                self.spoil_write(file, *offset, *bytes);
+                if let Some((_, image)) = self.images.get_mut(&number) {
+                    let used = image.take_blocks(*offset, *bytes);
+                    image.dirty.push((*offset, *offset + *bytes));
+                    image.is_recorded |= PAGE <= *offset;
+                    self.each[disk].used += used;
+                }
+            }
+            (Op::Reserve { offset, bytes }, Some((_, number)), _) => {
+                if let Some((_, image)) = self.images.get_mut(&number) {
+                    let used = image.take_blocks(*offset, *bytes);
+                    self.each[disk].used += used;
+                }
+            }
+            (Op::SetLength(length), Some((_, number)), _) => {
+                if let Some((_, image)) = self.images.get_mut(&number) {
+                    let given = image.give_blocks(*length);
+                    // A take gets its length at its end.
+                    image.is_recorded = false;
+                    self.each[disk].used = self.each[disk].used.saturating_sub(given);
+                }
+            }
+            (Op::SyncFile, Some((file, number)), _) if !self.is_sync_idle() => self.synced(file, number),
+            (Op::SyncFolder, _, Some(folder)) => self.sync_names(disk, folder),
+            (Op::Rename(to), _, Some(from)) => {
+                self.each[disk].changes.push(NameChange::Rename(from.to_owned(), to.clone()));
+            }
+            (Op::Link(to), _, Some(_)) => {
+                if let Ok(found) = fs::symlink_metadata(to) {
+                    self.each[disk].changes.push(NameChange::Add(to.clone(), found.ino()));
+                }
+            }
+            (Op::Remove, _, Some(path)) => self.each[disk].changes.push(NameChange::Remove(path.to_owned())),
+            (Op::MakeFolder, _, Some(path)) => {
+                let disk = &mut self.each[disk];
+                let mut folders: Vec<&Path> =
+                    path.ancestors().filter(|it| *it != disk.root && it.starts_with(&disk.root)).collect();
+                folders.reverse();
+                let new = folders.into_iter().filter(|folder| !disk.names.contains_key(*folder));
+                disk.changes.extend(new.map(|folder| NameChange::Add(folder.to_owned(), IS_FOLDER)));
+            }
+            _ => {}
+        }
+    }
+
+    fn synced(&mut self, file: BorrowedFd<'_>, number: u64) {
+        let Some((_, image)) = self.images.get_mut(&number) else { return };
+        let length = length_of(file);
+        image.durable.resize(length as usize, 0);
+        for (from, to) in image.dirty.drain(..) {
+            let to = to.min(length);
+            if from < to {
+                let bytes = &mut image.durable[from as usize..to as usize];
+                if pread(file, bytes, from as i64).is_err() {
+                    // It is open to be written only.
+                    let again = fs::File::open(format!("/proc/self/fd/{}", file.as_raw_fd()));
+                    again.and_then(|again| again.read_exact_at(bytes, from)).expect("the file can be read");
+                }
+            }
+        }
+    }
+
+    /// A sync has failed: the kernel drops the pages that it could not write, so that some of them have the old content.
+    pub(crate) fn sync_failed(&mut self, file: BorrowedFd<'_>, number: u64, random: &mut Random) {
+        let Some((_, image)) = self.images.get_mut(&number) else { return };
+        for (from, to) in image.dirty.drain(..) {
+            let mut at = from / PAGE * PAGE;
+            while at < to {
+                if random.chance(500) {
+                    let mut page = vec![0; PAGE as usize];
+                    let known = image.durable.len() as u64;
+                    if at < known {
+                        let bytes = (known - at).min(PAGE) as usize;
+                        page[..bytes].copy_from_slice(&image.durable[at as usize..at as usize + bytes]);
+                    }
+                    let length = length_of(file);
+                    let bytes = length.saturating_sub(at).min(PAGE) as usize;
+                    pwrite(file, &page[..bytes], at as i64).ok();
+                }
+                at += PAGE;
+            }
+        }
+    }
+
+    fn sync_names(&mut self, disk: usize, folder: &Path) {
+        let disk = &mut self.each[disk];
+        let (now, later): (Vec<_>, Vec<_>) = disk.changes.drain(..).partition(|change| change.touches(folder));
+        disk.changes = later;
+        for change in now {
+            apply(&mut disk.names, change);
+        }
+    }
+
+    /// The power is cut: every disk is as it would be found afterwards. No file is open any more.
+    pub(crate) fn cut_power(&mut self, random: &mut Random) -> io::Result<()> {
+        for at in 0..self.each.len() {
+            let changes = std::mem::take(&mut self.each[at].changes);
+            let kept = random.below(changes.len() as u64 + 1) as usize;
+            for change in changes.into_iter().take(kept) {
+                apply(&mut self.each[at].names, change);
+            }
+            let mut files = Vec::new();
+            let names = self.each[at].names.clone();
+            for (path, number) in &names {
+                let Some((_, image)) = self.images.get(number) else { continue };
+                // The content that the program has seen, where the file still has a name.
+                let seen = present_content(&self.each[at].root, *number)?;
+                files.push((path.clone(), after_cut(image, seen.as_deref(), random)));
+            }
+            let root = self.each[at].root.clone();
+            fs::remove_dir_all(&root)?;
+            fs::create_dir_all(&root)?;
+            for folder in names.iter().filter(|(_, number)| **number == IS_FOLDER).map(|(path, _)| path) {
+                fs::create_dir_all(folder)?;
+            }
+            self.images.retain(|_, (disk, _)| *disk != at);
+            self.each[at].names.retain(|_, number| *number == IS_FOLDER);
+            self.each[at].used = 0;
+            for (path, bytes) in files {
+                if !path.parent().is_some_and(Path::is_dir) {
+                    continue;
+                }
+                write_with_holes(&path, &bytes)?;
+                let number = fs::metadata(&path)?.ino();
+                let mut image = Image::default();
+                self.each[at].used += image.take_blocks(0, bytes.len() as u64);
+                image.durable = bytes;
+                self.images.insert(number, (at, image));
+                self.first_names.insert(number, self.short_name(&path));
+                self.each[at].names.insert(path, number);
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.each.clear();
+        self.images.clear();
+    }
+}
+
+/// Writes a file in which pages of zeros are holes: blocks that were reserved and never written look like that.
+fn write_with_holes(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let file = fs::File::create(path)?;
+    file.set_len(bytes.len() as u64)?;
+    for (at, page) in bytes.chunks(PAGE as usize).enumerate() {
+        if page.iter().any(|byte| *byte != 0) {
+            file.write_all_at(page, at as u64 * PAGE)?;
+        }
+    }
+    Ok(())
+}
+
+/// The number of an open file.
+fn number_of(file: BorrowedFd<'_>) -> Option<u64> {
+    fstat(file).ok().map(|found| found.st_ino)
+}
+
+fn length_of(file: BorrowedFd<'_>) -> u64 {
+    fstat(file).map_or(0, |found| found.st_size as u64)
+}
+
+fn apply(names: &mut BTreeMap<PathBuf, u64>, change: NameChange) {
+    match change {
+        NameChange::Add(path, number) => {
+            names.insert(path, number);
+        }
+        NameChange::Remove(path) => {
+            names.remove(&path);
+        }
+        NameChange::Rename(from, to) => {
+            if let Some(number) = names.remove(&from) {
+                names.insert(to, number);
+            }
+        }
+    }
+}
+
+/// The content of the file with this number, if a name below `root` leads to it.
+fn present_content(root: &Path, number: u64) -> io::Result<Option<Vec<u8>>> {
+    let mut folders = vec![root.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder)? {
+            let (path, data) = entry.and_then(|entry| Ok((entry.path(), entry.metadata()?)))?;
+            if data.is_dir() {
+                folders.push(path);
+            } else if data.ino() == number {
+                return fs::read(path).map(Some);
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// What a power cut leaves of a file: what was synced, and some of the pages that were not.
+fn after_cut(image: &Image, seen: Option<&[u8]>, random: &mut Random) -> Vec<u8> {
+    let mut bytes = image.durable.clone();
+    let Some(seen) = seen else { return bytes };
+    let kept_per_mille = *random.pick(&[0, 300, 1000]);
+    for (from, to) in &image.dirty {
+        let mut at = from / PAGE * PAGE;
+        while at < *to {
+            let end = (at + PAGE).min(seen.len() as u64);
+            if at < end && random.chance(kept_per_mille) {
+                if (bytes.len() as u64) < end {
+                    bytes.resize(end as usize, 0);
+                }
+                bytes[at as usize..end as usize].copy_from_slice(&seen[at as usize..end as usize]);
+            }
+            at += PAGE;
+        }
+    }
+    bytes
+}

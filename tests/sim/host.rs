@@ -1,0 +1,239 @@
+//! The program's host in the simulation: every call of the program that would reach the machine comes here. Thread: the
+//! one of the run.
+
+use crate::disk::{Op, Verdict};
+use crate::world::World;
+use faultless::host::disk::{DiskCall, Name, Outcome, Proceed};
+use faultless::host::{Host, HostThread};
+use std::fs;
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The wall clock at the begin of each run: seconds since 1970.
+const WALL_CLOCK_SECONDS: i64 = 1_790_000_000;
+
+/// Bytes that are free in memory for spools.
+const MEMORY_BYTES: u64 = 1 << 34;
+
+/// A call, as the simulated disks know it.
+struct Call<'a> {
+    op: Op,
+    file: Option<BorrowedFd<'a>>,
+    path: Option<PathBuf>,
+}
+
+/// Whether a call changes something.
+fn changes(call: &DiskCall<'_>) -> bool {
+    !matches!(
+        call,
+        DiskCall::Open { .. }
+            | DiskCall::List { .. }
+            | DiskCall::Stat { .. }
+            | DiskCall::Read { .. }
+            | DiskCall::Lock { .. }
+    )
+}
+
+impl<'a> Call<'a> {
+    fn of(call: &DiskCall<'a>) -> Call<'a> {
+        let on_file = |op, file: BorrowedFd<'a>| Call { op, file: Some(file), path: None };
+        let on_path = |op, name: &Name<'_>| Call { op, file: None, path: Some(name.resolved()) };
+        match call {
+            DiskCall::Create { name, .. } => on_path(Op::Create, name),
+            DiskCall::Open { name } => on_path(Op::Open, name),
+            DiskCall::Write { file, offset, parts } => {
+                let bytes = parts.iter().map(|part| part.len() as u64).sum();
+                on_file(Op::Write { offset: *offset, bytes }, *file)
+            }
+            DiskCall::SyncData { file } | DiskCall::SyncAll { file } => on_file(Op::SyncFile, *file),
+            DiskCall::SyncFolder { folder } => {
+                let path = fs::read_link(format!("/proc/self/fd/{}", folder.as_raw_fd())).ok();
+                Call { op: Op::SyncFolder, file: None, path }
+            }
+            DiskCall::SetLength { file, bytes } => on_file(Op::SetLength(*bytes), *file),
+            DiskCall::Reserve { file, offset, bytes } => on_file(Op::Reserve { offset: *offset, bytes: *bytes }, *file),
+            DiskCall::Punch { file, offset, bytes } => on_file(Op::Punch { offset: *offset, bytes: *bytes }, *file),
+            DiskCall::Rename { from, to, .. } => on_path(Op::Rename(to.resolved()), from),
+            DiskCall::Link { from, to } => on_path(Op::Link(to.resolved()), from),
+            DiskCall::Remove { name } | DiskCall::RemoveFolder { name } => on_path(Op::Remove, name),
+            DiskCall::MakeFolder { name, .. } => on_path(Op::MakeFolder, name),
+            DiskCall::List { name } => on_path(Op::Ask("list"), name),
+            DiskCall::Stat { name } => on_path(Op::Ask("stat"), name),
+            DiskCall::Read { file, .. } => on_file(Op::Ask("read"), *file),
+            DiskCall::Lock { file } => on_file(Op::Ask("lock"), *file),
+        }
+    }
+
+    /// The call as it was carried out: a write of fewer bytes.
+    fn cut_to(mut self, done: u64) -> Call<'a> {
+        if let Op::Write { bytes, .. } = &mut self.op {
+            *bytes = done;
+        }
+        self
+    }
+
+    fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
+    }
+}
+
+impl World {
+    /// Takes the time of a call, and decides about it.
+    fn judge(&self, call: &Call<'_>) -> Proceed {
+        let place = {
+            let disks = self.disks.borrow();
+            match (call.file, call.path()) {
+                (Some(file), _) => disks.of_file(file).map(|(disk, number)| (disk, Some(number))),
+                (None, Some(path)) => disks.of_path(path).map(|disk| (disk, None)),
+                (None, None) => None,
+            }
+        };
+        if call.op.changes() {
+            self.count_call();
+        }
+        let Some((disk, number)) = place else {
+            // The spool: memory, which is never in trouble.
+            return Proceed::Go;
+        };
+        let slow = self.disks.borrow().delay_max(disk, self.time());
+        if call.op.changes() || !slow.is_zero() {
+            self.take_time(slow);
+        }
+        loop {
+            let verdict = self.disks.borrow_mut().judge(disk, number, &call.op, self.time());
+            match verdict {
+                Verdict::Wait(until) => self.wait_until(until),
+                Verdict::Go => return Proceed::Go,
+                Verdict::Short(bytes) => {
+                    self.trace_call(call, &format!("only {bytes} bytes fit"));
+                    return Proceed::Short(bytes as usize);
+                }
+                Verdict::Fail(code) => {
+                    let error = io::Error::from_raw_os_error(code);
+                    self.trace_call(call, &error.to_string());
+                    if let (Op::SyncFile, Some(file), Some(number)) = (&call.op, call.file, number) {
+                        self.disks.borrow_mut().sync_failed(file, number, &mut self.random());
+                    }
+                    return Proceed::Fail(nix::errno::Errno::from_raw(code));
+                }
+            }
+        }
+    }
+
+    fn trace_call(&self, call: &Call<'_>, result: &str) {
+        let name = match (call.file, call.path()) {
+            (Some(file), _) => self.disks.borrow().name_of(file),
+            (None, Some(path)) => self.disks.borrow().short_name(path),
+            (None, None) => String::new(),
+        };
+        let place = match &call.op {
+            Op::Write { offset, bytes } | Op::Reserve { offset, bytes } | Op::Punch { offset, bytes } => {
+                format!(" {offset}+{bytes}")
+            }
+            Op::SetLength(length) => format!(" {length}"),
+            Op::Rename(to) | Op::Link(to) => format!(" to {}", self.disks.borrow().short_name(to)),
+            _ => String::new(),
+        };
+        self.note(self.name_of_current(), format_args!("{} {name}{place}: {result}", call.op.name()));
+    }
+
+    fn call_done(&self, call: &Call<'_>) {
+        if call.op.changes() {
+            self.trace_call(call, "done");
+        }
+        let mut disks = self.disks.borrow_mut();
+        if let (Op::Create, Some(path)) = (&call.op, call.path()) {
+            if let Ok(found) = fs::symlink_metadata(path) {
+                disks.created(path, found.ino());
+            }
+            return;
+        }
+        let place = match (call.file, call.path()) {
+            (Some(file), _) => disks.of_file(file),
+            (None, Some(path)) => disks.of_path(path).map(|disk| (disk, 0)),
+            (None, None) => None,
+        };
+        match place {
+            Some((disk, number)) => {
+                disks.done(disk, call.file.map(|file| (file, number)), call.path(), &call.op);
+            }
+            None if call.op.changes() => disks.check_stranger(call.file),
+            None => {}
+        }
+    }
+}
+
+impl Host for World {
+    fn time(&self) -> Duration {
+        World::time(self)
+    }
+
+    fn wall_clock(&self) -> jiff::Timestamp {
+        let seconds = WALL_CLOCK_SECONDS + World::time(self).as_secs() as i64;
+        jiff::Timestamp::new(seconds, World::time(self).subsec_nanos() as i32).unwrap_or_default()
+    }
+
+    fn random(&self) -> u128 {
+        let mut random = self.random();
+        u128::from(random.next()) << 64 | u128::from(random.next())
+    }
+
+    fn sleep(&self, time: Duration) {
+        self.sleep_about(time);
+    }
+
+    fn pause(&self, until: Option<Duration>) -> bool {
+        self.wait_for_change(until);
+        true
+    }
+
+    fn spawn(
+        &self,
+        name: &'static str,
+        _stack_bytes: usize,
+        body: Box<dyn FnOnce() + Send>,
+    ) -> io::Result<Box<dyn HostThread>> {
+        Ok(Box::new(self.start_thread(name, body)))
+    }
+
+    fn before(&self, call: &DiskCall<'_>) -> Proceed {
+        self.judge(&Call::of(call))
+    }
+
+    fn after(&self, call: &DiskCall<'_>, outcome: Outcome<'_>) {
+        if !changes(call) {
+            return;
+        }
+        let call = Call::of(call);
+        match outcome {
+            Outcome::Failed(error) => {
+                if call.op.changes() {
+                    self.trace_call(&call, &error.to_string());
+                }
+            }
+            Outcome::Bytes(bytes) => self.call_done(&call.cut_to(bytes as u64)),
+            Outcome::Done | Outcome::Opened(_) => self.call_done(&call),
+        }
+    }
+
+    fn free_bytes(&self, path: &Path) -> Option<u64> {
+        let Some(disk) = self.disks.borrow().of_path(path) else { return Some(MEMORY_BYTES) };
+        loop {
+            let until = self.disks.borrow().stands_until(disk, World::time(self));
+            let Some(until) = until else { break };
+            self.wait_until(until);
+        }
+        Some(self.disks.borrow_mut().free(disk, World::time(self)))
+    }
+
+    fn memory_folders(&self) -> Vec<PathBuf> {
+        vec![self.memory_folder.borrow().clone()]
+    }
+
+    fn boot(&self) -> String {
+        format!("boot-{}", self.boot.get())
+    }
+}

@@ -1,0 +1,92 @@
+//! Other programs of the simulated machine: they replace and remove files of the session. Thread: the one of the run.
+
+use crate::disk::Name;
+use crate::random::Random;
+use crate::world::World;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// What another program does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Act {
+    /// It saves a WAV file again: a copy with the same content replaces the file, as an editor or a sync client does.
+    Replaces,
+    /// It removes the newest WAV file that grows.
+    Removes,
+    /// It puts a file into the folder of takes whose name the next take would get.
+    TakesName,
+}
+
+/// An act with its moment and its disk.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Deed {
+    pub(crate) at: Duration,
+    pub(crate) disk: Name,
+    pub(crate) act: Act,
+    /// For the choice of the file.
+    pub(crate) number: u64,
+}
+
+impl Deed {
+    pub(crate) fn new(random: &mut Random, at: Duration) -> Deed {
+        let disk = *random.pick(&[Name::Session, Name::Session, Name::Mirror, Name::Overflow]);
+        let act = *random.pick(&[Act::Replaces, Act::Replaces, Act::Removes, Act::TakesName]);
+        Deed { at, disk, act, number: random.next() }
+    }
+
+    /// Carries the act out.
+    pub(crate) fn happen(self, world: &World) {
+        let audio = world.disks.borrow().root(self.disk).join("song/audio");
+        let files = wav_files(&audio);
+        let chosen = files.get((self.number % files.len().max(1) as u64) as usize);
+        match (self.act, chosen) {
+            (Act::Replaces, Some(file)) => replace(world, file),
+            (Act::Removes, _) => {
+                let grows = |file: &&PathBuf| world.disks.borrow().is_open_for_sound(file);
+                if let Some(file) = files.iter().rev().find(grows) {
+                    say(world, "removes", file);
+                    fs::remove_file(file).ok();
+                    world.disks.borrow_mut().foreign_remove(file);
+                }
+            }
+            (Act::TakesName, Some(file)) => {
+                if let Some(next) = next_name(file).filter(|next| !next.exists()) {
+                    say(world, "makes", &next);
+                    fs::write(&next, "of another program").ok();
+                    world.disks.borrow_mut().foreign_file(&next);
+                }
+            }
+            (_, None) => {}
+        }
+    }
+}
+
+fn say(world: &World, what: &str, file: &Path) {
+    let name = world.disks.borrow().short_name(file);
+    world.note("other program", format_args!("{what} {name}"));
+}
+
+fn replace(world: &World, file: &Path) {
+    say(world, "replaces", file);
+    let part = file.with_extension("part");
+    if fs::copy(file, &part).is_err() || fs::rename(&part, file).is_err() {
+        return;
+    }
+    world.disks.borrow_mut().foreign_file(file);
+}
+
+/// The name that the next take of the same track would get.
+fn next_name(file: &Path) -> Option<PathBuf> {
+    let (name, number) = file.file_stem()?.to_str()?.rsplit_once('-')?;
+    Some(file.with_file_name(format!("{name}-{}.wav", number.parse::<u32>().ok()? + 1)))
+}
+
+/// WAV files, the oldest first.
+fn wav_files(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut files: Vec<PathBuf> = entries.filter(|path| path.extension().is_some_and(|it| it == "wav")).collect();
+    files.sort_by_key(|path| fs::metadata(path).map_or(0, |data| data.ino()));
+    files
+}

@@ -1,0 +1,438 @@
+//! The oracle: compares what a run has left on the disks with what was recorded. Every sample of the simulated card is a
+//! number of a ramp, so the place of each frame can be read back from the files. Thread: the one of the run.
+
+use faultless::device::signal::{RAMP_CHANNEL_STEP, ramp};
+use faultless::format::TakeFormat;
+use faultless::session::session_file::{open_read_only, open_take};
+use faultless::session::{Session, Take, TakeState, TrackId};
+use faultless::wav::read::Reader;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A pass as the user and the machine saw it while it was recorded.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SeenPass {
+    /// Number of the pass in the session.
+    pub(crate) number: u32,
+    /// Tracks that were recorded.
+    pub(crate) tracks: Vec<TrackId>,
+    /// Frames that every take must have at least.
+    pub(crate) frames_min: u64,
+    /// The exact length, if the report of the pass gave one.
+    pub(crate) frames: Option<u64>,
+    /// Frames of silence that the report gave.
+    pub(crate) lost: Option<u64>,
+    /// Whether the power was cut before the pass was recovered.
+    pub(crate) is_cut: bool,
+    /// Whether the report named takes that are not whole on the disk.
+    pub(crate) is_troubled: bool,
+    /// The folder of the mirror that the report called whole.
+    pub(crate) whole_mirror: Option<PathBuf>,
+}
+
+/// What a run knows for the judgement.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Evidence {
+    pub(crate) passes: Vec<SeenPass>,
+    /// Whether the power was cut.
+    pub(crate) power_cut: bool,
+    /// The fewest inputs that a device had during the run.
+    pub(crate) inputs_min: Option<usize>,
+}
+
+/// Judges a session folder. Returns every offence as a sentence.
+pub(crate) fn judge(folder: &Path, others: &[PathBuf], evidence: &Evidence) -> Vec<String> {
+    let session = match open_read_only(folder) {
+        Ok(session) => session,
+        Err(error) => return vec![format!("the session cannot be opened: {error}")],
+    };
+    let mut offences = Vec::new();
+    if let Err(reason) = session.validate() {
+        offences.push(format!("the session contradicts itself: {reason}"));
+    }
+    let takes = takes_by_track(&session);
+    let mut starts: BTreeMap<u32, i64> = BTreeMap::new();
+    let mut ends: BTreeMap<u32, u64> = BTreeMap::new();
+    let mut silent: BTreeMap<u32, Vec<Range>> = BTreeMap::new();
+    let mut uncovered: BTreeMap<u32, Vec<Range>> = BTreeMap::new();
+    for ((pass, track), parts) in &takes {
+        let name = format!("pass {pass}, track {track}");
+        check_tiles(&name, parts, &mut offences);
+        let end = parts.last().map_or(0, |take| take.offset.0 + take.frames.0);
+        let common = *ends.entry(*pass).or_insert(end);
+        if common != end {
+            offences.push(format!("{name}: ends at frame {end}, another take of the pass at {common}"));
+        }
+        for take in parts {
+            let found = check_sound(folder, take, starts.get(pass).copied(), evidence, &mut offences);
+            if let Some(start) = found.start {
+                starts.entry(*pass).or_insert(start);
+            }
+            let ranges = |ranges: Vec<(u64, u64)>| {
+                ranges.into_iter().map(|(from, to)| (from, to, *track, take.path())).collect::<Vec<Range>>()
+            };
+            uncovered.entry(*pass).or_default().extend(ranges(found.uncovered));
+            silent.entry(*pass).or_default().extend(ranges(found.silent));
+        }
+    }
+    for (pass, ranges) in uncovered {
+        let tracks = takes.keys().filter(|(number, _)| *number == pass).count();
+        let is_cut = evidence.passes.iter().any(|seen| seen.number == pass && seen.is_cut);
+        check_uncovered(&ranges, &silent[&pass], tracks, is_cut, &mut offences);
+    }
+    for pass in &evidence.passes {
+        check_pass(pass, &takes, &ends, &session, folder, evidence, &mut offences);
+    }
+    for pass in &evidence.passes {
+        check_report(pass, silent.get(&pass.number).map_or(&[], Vec::as_slice), evidence, &mut offences);
+    }
+    offences.extend(unlisted_files(folder, others, &session));
+    offences
+}
+
+/// The report of a pass does not give fewer lost frames than there are.
+fn check_report(pass: &SeenPass, silent: &[Range], evidence: &Evidence, offences: &mut Vec<String>) {
+    let Some(reported) = pass.lost.filter(|_| !pass.is_troubled && evidence.inputs_min.is_none()) else { return };
+    let mut by_track: BTreeMap<TrackId, u64> = BTreeMap::new();
+    for (from, to, track, _) in silent {
+        *by_track.entry(*track).or_default() += to - from;
+    }
+    for (track, frames) in by_track.into_iter().filter(|(_, frames)| reported < *frames) {
+        let number = pass.number;
+        offences.push(format!("pass {number}, track {track}: {frames} frames are silence, its report says {reported}"));
+    }
+}
+
+/// A range of a pass, a track, and the file.
+type Range = (u64, u64, TrackId, String);
+
+/// Silence that no loss covers is an offence. One exception: after a power cut the session does not know the losses of the
+/// device during the pass, because the progress page is gone. They are the same in all takes of the pass.
+fn check_uncovered(uncovered: &[Range], silent: &[Range], tracks: usize, is_cut: bool, offences: &mut Vec<String>) {
+    for (from, to, _, file) in uncovered {
+        let alike: BTreeSet<TrackId> =
+            silent.iter().filter(|other| other.0 <= *from && *to <= other.1).map(|other| other.2).collect();
+        if !is_cut || alike.len() != tracks {
+            let frames = to - from;
+            let place = format!("{frames} frames from frame {from} of the pass on");
+            offences.push(format!("{file}: {place} are silence that no loss covers"));
+        }
+    }
+}
+
+type Parts<'a> = BTreeMap<(u32, TrackId), Vec<&'a Take>>;
+
+fn takes_by_track(session: &Session) -> Parts<'_> {
+    let mut takes: Parts = BTreeMap::new();
+    for take in session.takes() {
+        takes.entry((take.pass, take.track)).or_default().push(take);
+    }
+    for parts in takes.values_mut() {
+        parts.sort_by_key(|take| (take.offset, take.id));
+    }
+    takes
+}
+
+/// The parts of a take follow each other from frame 0 without gap or overlap.
+fn check_tiles(name: &str, parts: &[&Take], offences: &mut Vec<String>) {
+    let mut at = 0;
+    for take in parts {
+        if take.offset.0 != at {
+            offences.push(format!("{name}: {} begins at frame {} of the pass, not {at}", take.file, take.offset.0));
+        }
+        if take.state == TakeState::Recording {
+            offences.push(format!("{name}: {} still counts as being recorded", take.file));
+        }
+        at = take.offset.0 + take.frames.0;
+    }
+    let begins: BTreeSet<u64> = parts.iter().map(|take| take.start.0.wrapping_sub(take.offset.0)).collect();
+    if 1 < begins.len() {
+        offences.push(format!("{name}: its parts disagree about the begin of the pass: {begins:?}"));
+    }
+}
+
+#[derive(Default)]
+struct Found {
+    /// The device's frame that is frame 0 of the pass.
+    start: Option<i64>,
+    /// Ranges of the pass that are silence.
+    silent: Vec<(u64, u64)>,
+    /// Ranges of the pass that are silence and that no loss covers.
+    uncovered: Vec<(u64, u64)>,
+}
+
+/// Every frame of a take is the ramp's at its place, or silence that a loss covers.
+fn check_sound(
+    folder: &Path,
+    take: &Take,
+    known_start: Option<i64>,
+    evidence: &Evidence,
+    offences: &mut Vec<String>,
+) -> Found {
+    let mut found = Found { start: known_start, ..Found::default() };
+    let name = take.path();
+    let path = take.folder.as_ref().map_or(folder.to_owned(), PathBuf::from).join(&name);
+    let opened = open_take(folder, take).map_err(|error| error.to_string());
+    let reader = opened.and_then(|file| Reader::from_file(file, &path).map_err(|error| error.to_string()));
+    let reader = match reader {
+        Ok(reader) => reader,
+        Err(reason) => {
+            offences.push(format!("{name}: cannot be read: {reason}"));
+            return found;
+        }
+    };
+    let layout = reader.layout();
+    if layout.frames != take.frames.0 || layout.truncated {
+        let cut = if layout.truncated { ", cut short" } else { "" };
+        offences
+            .push(format!("{name}: the file has {} frames{cut}, the session says {}", layout.frames, take.frames.0));
+        return found;
+    }
+    if u32::from(layout.channels) != take.channels || layout.rate != take.rate.0 {
+        offences.push(format!("{name}: the file has other channels or another rate than the session says"));
+        return found;
+    }
+    if let Some(bext) = &layout.bext
+        && bext.time_reference != take.start.0
+        && take.frames.0 > 0
+    {
+        offences
+            .push(format!("{name}: the file says it begins at {}, the session {}", bext.time_reference, take.start.0));
+    }
+    let frame_bytes = layout.frame_bytes();
+    let mut bytes = vec![0; frame_bytes * take.frames.0 as usize];
+    if let Err(error) = reader.read_bytes(0, &mut bytes) {
+        offences.push(format!("{name}: cannot be read: {error}"));
+        return found;
+    }
+    let lost = lost_frames(take);
+    // An input that a device did not have any more is silent, and a message said so.
+    let heard = |input: u32| evidence.inputs_min.is_none_or(|inputs| (input as usize) < inputs);
+    let mut wrong: Option<(u64, i32, i32)> = None;
+    let channels = take.inputs.len();
+    // By frame: in how many channels it is silence, and whether a loss is missing for it.
+    let mut zeros = vec![(0, false); take.frames.0 as usize];
+    for (channel, input) in take.inputs.iter().enumerate() {
+        let mut expected: Option<i32> = None;
+        for (at, frame) in bytes.chunks_exact(frame_bytes).enumerate() {
+            let place = take.offset.0 + at as u64;
+            let value = sample(take.format, frame, channel);
+            if value == 0 {
+                expected = None;
+                zeros[at].0 += 1;
+                zeros[at].1 |= !lost.covers(at as u64) && heard(*input);
+                continue;
+            }
+            if take.format == TakeFormat::S16 {
+                // The low bits are missing, so the place is known to 256 frames only.
+                if let Some(start) = found.start {
+                    let want = (ramp((start + place as i64) as u64, u64::from(*input)) + 128) >> 8;
+                    if value != want.min(32_767) && wrong.is_none() {
+                        wrong = Some((at as u64, value, want));
+                    }
+                }
+                continue;
+            }
+            let want = match (expected, found.start) {
+                (Some(value), _) => value,
+                (None, Some(start)) => ramp((start + place as i64) as u64, u64::from(*input)),
+                (None, None) => {
+                    found.start = Some(device_frame(value, *input) - place as i64);
+                    value
+                }
+            };
+            if value != want && wrong.is_none() {
+                wrong = Some((at as u64, value, want));
+            }
+            expected = Some(value + 1);
+        }
+    }
+    for (at, (silent_channels, is_uncovered)) in zeros.into_iter().enumerate() {
+        let place = take.offset.0 + at as u64;
+        if silent_channels == channels {
+            extend(&mut found.silent, place);
+        }
+        if is_uncovered {
+            extend(&mut found.uncovered, place);
+        }
+    }
+    if let Some((at, value, want)) = wrong {
+        let shift = value - want;
+        offences.push(format!("{name}: frame {at} is {value}, not {want}: it is {shift} frames off"));
+    }
+    found
+}
+
+/// Adds a frame to the last of the ranges, or begins a new one.
+fn extend(ranges: &mut Vec<(u64, u64)>, place: u64) {
+    match ranges.last_mut() {
+        Some((_, end)) if *end == place => *end += 1,
+        _ => ranges.push((place, place + 1)),
+    }
+}
+
+/// A sample as a number of the ramp; of a 16-bit take, its upper bits.
+fn sample(format: TakeFormat, frame: &[u8], channel: usize) -> i32 {
+    let bytes = &frame[channel * format.bytes()..][..format.bytes()];
+    match format {
+        TakeFormat::S16 => i32::from(i16::from_le_bytes([bytes[0], bytes[1]])),
+        TakeFormat::S24 => i32::from_le_bytes([0, bytes[0], bytes[1], bytes[2]]) >> 8,
+        TakeFormat::F32 => (f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]) * 8_388_608.0) as i32,
+    }
+}
+
+/// The frame of the device at which the ramp of an input has this value.
+fn device_frame(value: i32, input: u32) -> i64 {
+    (i64::from(value) + (1 << 23) - (u64::from(input) * RAMP_CHANNEL_STEP) as i64).rem_euclid(1 << 24)
+}
+
+/// The frames of a take that its losses cover.
+struct LostFrames {
+    ranges: Vec<(u64, u64)>,
+    /// Whether there are losses that are counted only.
+    any: bool,
+}
+
+impl LostFrames {
+    fn covers(&self, frame: u64) -> bool {
+        self.any || self.ranges.iter().any(|(from, to)| (*from..*to).contains(&frame))
+    }
+}
+
+fn lost_frames(take: &Take) -> LostFrames {
+    let ranges = take.losses.iter().map(|loss| (loss.at.0, loss.at.0 + loss.frames.0)).collect();
+    LostFrames { ranges, any: take.losses_unlisted > 0 }
+}
+
+/// A pass that was seen is in the session with all its tracks and its length.
+fn check_pass(
+    pass: &SeenPass,
+    takes: &Parts<'_>,
+    ends: &BTreeMap<u32, u64>,
+    session: &Session,
+    folder: &Path,
+    evidence: &Evidence,
+    offences: &mut Vec<String>,
+) {
+    let number = pass.number;
+    let frames = ends.get(&number).copied().unwrap_or(0);
+    if pass.frames_min == 0 && pass.frames.is_none_or(|frames| frames == 0) {
+        return;
+    }
+    for track in &pass.tracks {
+        if !takes.contains_key(&(number, *track)) {
+            offences.push(format!("pass {number}: the session has no take of track {track}"));
+        }
+    }
+    if frames < pass.frames_min {
+        offences.push(format!("pass {number}: {frames} frames are left of at least {}", pass.frames_min));
+    }
+    if let Some(reported) = pass.frames
+        && reported != frames
+        && !evidence.power_cut
+    {
+        offences.push(format!("pass {number}: its report says {reported} frames, the session {frames}"));
+    }
+    if let Some(mirror) = &pass.whole_mirror {
+        check_mirror(number, mirror, session, folder, offences);
+    }
+}
+
+/// A mirror that was called whole has the same sound as the session.
+fn check_mirror(pass: u32, mirror: &Path, session: &Session, folder: &Path, offences: &mut Vec<String>) {
+    let takes = takes_by_track(session);
+    for ((_, track), parts) in takes.iter().filter(|((number, _), _)| *number == pass) {
+        let Some(first) = parts.first() else { continue };
+        let mut sound = Vec::new();
+        for take in parts {
+            let Ok(file) = open_take(folder, take) else { continue };
+            let Ok(reader) = Reader::from_file(file, folder) else { continue };
+            let mut bytes = vec![0; reader.layout().frame_bytes() * take.frames.0 as usize];
+            reader.read_bytes(0, &mut bytes).ok();
+            sound.extend(bytes);
+        }
+        let name = Path::new(&first.file).file_name().unwrap_or_default();
+        let places = ["audio", "trash"].map(|place| mirror.join(place).join(name));
+        let Some(path) = places.iter().find(|path| path.exists()) else {
+            offences.push(format!("mirror: pass {pass}, track {track}: {} is missing", first.file));
+            continue;
+        };
+        let reader = match Reader::open(path) {
+            Ok(reader) => reader,
+            Err(error) => {
+                offences.push(format!("mirror: {error}"));
+                continue;
+            }
+        };
+        let mut bytes = vec![0; reader.layout().frame_bytes() * reader.layout().frames as usize];
+        reader.read_bytes(0, &mut bytes).ok();
+        if bytes != sound {
+            let frame_bytes = reader.layout().frame_bytes();
+            let at = bytes.iter().zip(&sound).position(|(a, b)| a != b).unwrap_or(bytes.len().min(sound.len()));
+            offences.push(format!(
+                "mirror: pass {pass}, track {track}: it was called whole and differs from frame {} on ({} frames, the \
+                 session has {})",
+                at / frame_bytes,
+                bytes.len() / frame_bytes,
+                sound.len() / frame_bytes
+            ));
+        }
+    }
+}
+
+/// WAV files with sound that no session lists.
+fn unlisted_files(folder: &Path, others: &[PathBuf], session: &Session) -> Vec<String> {
+    let mut listed: BTreeSet<PathBuf> = BTreeSet::new();
+    for take in session.takes() {
+        let place = take.folder.as_ref().map_or(folder.to_owned(), PathBuf::from);
+        listed.insert(place.join(take.path()));
+        // A mirror has the same names.
+        for other in others {
+            for place in ["audio", "trash"] {
+                listed.insert(other.join(place).join(take.file_name()));
+            }
+        }
+    }
+    let mut offences = Vec::new();
+    for folder in std::iter::once(folder).chain(others.iter().map(PathBuf::as_path)) {
+        for path in ["audio", "trash"].iter().flat_map(|place| wav_files(&folder.join(place))) {
+            // A copy that another program had put into the place of a take.
+            let is_foreign = path.to_string_lossy().contains("(of another program");
+            if !listed.contains(&path) && !is_foreign && has_sound(&path) {
+                offences.push(format!("{}: has sound, and the session does not list it", path.display()));
+            }
+        }
+    }
+    offences
+}
+
+fn wav_files(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut files: Vec<PathBuf> = entries.filter(|path| path.extension().is_some_and(|it| it == "wav")).collect();
+    files.sort();
+    files
+}
+
+fn has_sound(path: &Path) -> bool {
+    fs::read(path).is_ok_and(|bytes| bytes.iter().skip(4096).any(|byte| *byte != 0))
+}
+
+/// Everything in the folders that a second recovery must not change: the names and a number for the content.
+pub(crate) fn content_of(folders: &[PathBuf]) -> BTreeMap<PathBuf, u64> {
+    let mut content = BTreeMap::new();
+    let mut left: Vec<PathBuf> = folders.to_vec();
+    while let Some(folder) = left.pop() {
+        for path in fs::read_dir(&folder).into_iter().flatten().flatten().map(|entry| entry.path()) {
+            if path.is_dir() {
+                left.push(path);
+            } else if !path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("events")) {
+                let bytes = fs::read(&path).unwrap_or_default();
+                let word = |bytes: &[u8]| bytes.iter().fold(0, |word: u64, byte| word << 8 | u64::from(*byte));
+                let step = |hash: u64, bytes: &[u8]| (hash ^ word(bytes)).wrapping_mul(0x100_0000_01b3).rotate_left(23);
+                content.insert(path, bytes.chunks(8).fold(bytes.len() as u64, step));
+            }
+        }
+    }
+    content
+}

@@ -1,0 +1,206 @@
+//! The plan of a run: what the seed decides before the run begins. Thread: the one of the run.
+
+use crate::disk::{Fault, NAMES, Name, Trouble};
+use crate::nature::{Act, Deed};
+use crate::random::Random;
+use crate::world::Kill;
+use faultless::format::TakeFormat;
+use nix::libc;
+use std::time::Duration;
+
+/// Frames per second of every simulated card: the lowest that the program takes.
+pub(crate) const RATE: u64 = 8_000;
+
+/// Which faults a run may have. Each test of the simulator allows its own.
+#[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a kind of fault")]
+pub(crate) struct Allowed {
+    pub(crate) kills: bool,
+    pub(crate) power_cuts: bool,
+    pub(crate) disks: bool,
+    pub(crate) devices: bool,
+    pub(crate) edits: bool,
+    pub(crate) foreign: bool,
+}
+
+impl Allowed {
+    pub(crate) const NOTHING: Allowed =
+        Allowed { kills: false, power_cuts: false, disks: false, devices: false, edits: false, foreign: false };
+    pub(crate) const ALL: Allowed =
+        Allowed { kills: true, power_cuts: true, disks: true, devices: true, edits: true, foreign: true };
+}
+
+/// How a life of the program is to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// The user closes the program.
+    Close,
+    Killed(Kill),
+    /// Killed, and the machine loses its power in the same moment.
+    PowerCut(Kill),
+}
+
+/// One life of the program: from its start to its end.
+#[derive(Clone, Debug)]
+pub(crate) struct Life {
+    pub(crate) time: Duration,
+    pub(crate) ending: Ending,
+    pub(crate) device: String,
+    pub(crate) mirror: bool,
+    pub(crate) overflow: bool,
+    pub(crate) playback: bool,
+    /// Per mille of the user's looks at which something is done.
+    pub(crate) activity: u64,
+    /// Time until the program is started again.
+    pub(crate) pause: Duration,
+}
+
+/// The plan of a run.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(crate) allowed: Allowed,
+    pub(crate) inputs: usize,
+    pub(crate) period: usize,
+    pub(crate) format: TakeFormat,
+    pub(crate) o_direct: bool,
+    pub(crate) reserve: bool,
+    pub(crate) lock_bytes: u64,
+    pub(crate) spool_bytes: u64,
+    pub(crate) disk_bytes: u64,
+    pub(crate) lives: Vec<Life>,
+    pub(crate) faults: Vec<(Name, Fault)>,
+    /// What other programs do, the last one first.
+    pub(crate) deeds: Vec<Deed>,
+    pub(crate) stall_chance: u64,
+    pub(crate) stall_max: Duration,
+}
+
+/// Bytes of a disk that no run fills.
+const LARGE_DISK: u64 = 256 << 20;
+
+/// The moment at which every run begins.
+pub(crate) const BEGIN: Duration = Duration::from_secs(1000);
+
+impl Plan {
+    pub(crate) fn new(random: &mut Random, seed: u64, allowed: Allowed) -> Plan {
+        let life_count = if allowed.kills || allowed.power_cuts { random.between(1, 4) } else { 1 };
+        let mut lives = Vec::new();
+        for number in 0..life_count {
+            lives.push(life(random, seed, number, allowed));
+        }
+        let whole: Duration = lives.iter().map(|life| life.time + life.pause).sum();
+        let faults = if allowed.disks { faults(random, whole) } else { Vec::new() };
+        let disk_bytes = *random.pick(&[4 << 20, 16 << 20, LARGE_DISK]);
+        let mut deeds = Vec::new();
+        if allowed.foreign && random.chance(300) {
+            for _ in 0..random.between(1, 4) {
+                let at = BEGIN + Duration::from_micros(random.below(whole.as_micros() as u64));
+                deeds.push(Deed::new(random, at));
+            }
+        }
+        // A file that another program removes or replaces is put back by the next sync. Sound that was in it only is gone
+        // if the program or the power ends before, or if its disk is full.
+        if lives.iter().any(|life| life.ending != Ending::Close) || !faults.is_empty() || disk_bytes < LARGE_DISK {
+            deeds.retain(|deed| deed.act == Act::TakesName);
+        }
+        deeds.sort_by_key(|deed| std::cmp::Reverse(deed.at));
+        let is_busy = allowed.devices && random.chance(200);
+        Plan {
+            allowed,
+            inputs: random.between(1, 4) as usize,
+            period: *random.pick(&[64, 128, 256, 512]),
+            format: *random.pick(&[TakeFormat::S24, TakeFormat::S24, TakeFormat::F32, TakeFormat::S16]),
+            o_direct: random.chance(800),
+            reserve: random.chance(850),
+            lock_bytes: *random.pick(&[256 << 10, 512 << 10, 1 << 20, 8 << 20]),
+            spool_bytes: *random.pick(&[512 << 10, 1 << 20, 2 << 20, 64 << 20]),
+            disk_bytes,
+            lives,
+            faults,
+            deeds,
+            stall_chance: if is_busy { 5 } else { 0 },
+            stall_max: Duration::from_millis(600),
+        }
+    }
+}
+
+fn life(random: &mut Random, seed: u64, number: u64, allowed: Allowed) -> Life {
+    let time = Duration::from_millis(random.between(800, 7_000));
+    let moment = |random: &mut Random| {
+        if random.chance(500) {
+            // Relative to the begin of the life; the runner adds it.
+            Kill::At(Duration::from_micros(random.below(time.as_micros() as u64)))
+        } else {
+            Kill::AtCall(random.between(1, 400))
+        }
+    };
+    let ending = match random.below(10) {
+        0..4 if allowed.kills => Ending::Killed(moment(random)),
+        4..6 if allowed.power_cuts => Ending::PowerCut(moment(random)),
+        _ => Ending::Close,
+    };
+    Life {
+        time,
+        ending,
+        device: device(random, seed, number, time, allowed),
+        mirror: random.chance(400),
+        overflow: random.chance(400),
+        playback: random.chance(300),
+        activity: *random.pick(&[5, 20, 60]),
+        pause: Duration::from_millis(random.between(10, 3_000)),
+    }
+}
+
+/// The name of the device, with the faults that it plays out.
+fn device(random: &mut Random, seed: u64, number: u64, time: Duration, allowed: Allowed) -> String {
+    let frames = time.as_millis() as u64 * RATE / 1000;
+    // A device that can be unplugged keeps its state by its name, so each life has a name of its own. The fault itself
+    // is too far away to happen.
+    let mut options = vec![format!("xrun={}+{}", (1_u64 << 39) + number, 1 + (seed & 0xff_ffff))];
+    if !allowed.devices {
+        return format!("virtual:{}", options.join(","));
+    }
+    for _ in 0..random.below(4) {
+        let at = random.below(frames);
+        let few = random.between(1, 700);
+        let many = random.between(1, 20_000);
+        options.push(match random.below(6) {
+            0 => format!("xrun={at}+{few}"),
+            1 => format!("playback-xrun={at}"),
+            2 => format!("unplug={at}+{many}"),
+            3 => format!("suspend={at}+{many}"),
+            4 => format!("slow={at}+{}", random.between(1, 500_000)),
+            _ => format!("pull={at}+{many}"),
+        });
+    }
+    if random.chance(150) {
+        options.push(format!("returns={}", random.between(1, 5)));
+    }
+    if random.chance(100) {
+        options.push(format!("busy={}", random.between(1, 4)));
+    }
+    if random.chance(100) {
+        options.push(format!("returns-period={}", random.pick(&[64, 192, 1024])));
+    }
+    format!("virtual:{}", options.join(","))
+}
+
+fn faults(random: &mut Random, whole: Duration) -> Vec<(Name, Fault)> {
+    let mut faults = Vec::new();
+    for name in NAMES {
+        let count = random.below(3);
+        for _ in 0..count {
+            let from = BEGIN + Duration::from_micros(random.below(whole.as_micros() as u64));
+            let time = Duration::from_millis(random.between(50, 5_000));
+            let trouble = match random.below(7) {
+                0 | 1 => Trouble::Slow(Duration::from_millis(random.between(1, 400))),
+                2 => Trouble::Stands,
+                3 | 4 => Trouble::Full(random.pick(&[0, 4096, 40_960, 200_000]).to_owned()),
+                5 => Trouble::FailsOnce(*random.pick(&[libc::EIO, libc::ENOSPC])),
+                _ => Trouble::Fails(*random.pick(&[libc::EIO, libc::EROFS])),
+            };
+            faults.push((name, Fault { from, to: from + time, trouble }));
+        }
+    }
+    faults
+}

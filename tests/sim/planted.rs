@@ -1,0 +1,50 @@
+//! Defects that are planted on purpose, so that a green simulator means something: the oracle must find each of them.
+//! Thread: test.
+
+use crate::disk::Planted;
+use crate::plan::Allowed;
+use crate::run::{Options, run};
+use crate::seeds::Base;
+use crate::world::watch_panics;
+
+/// The seeds in which a defect is planted.
+const SEEDS: u64 = 12;
+
+/// Runs a few seeds with and without the defect. Returns what the oracle said about those with it.
+fn offences_with(planted: Planted, allowed: Allowed) -> Vec<String> {
+    watch_panics();
+    let base = Base::new();
+    let mut offences = Vec::new();
+    for seed in 0..SEEDS {
+        let options = Options { allowed, planted: None, prints: false };
+        let clean = run(seed, base.path(), options);
+        assert!(clean.offences.is_empty(), "seed {seed} without the defect: {:?}", clean.offences);
+        offences.extend(run(seed, base.path(), Options { planted: Some(planted), ..options }).offences);
+    }
+    offences
+}
+
+fn assert_found(offences: &[String], word: &str) {
+    assert!(offences.iter().any(|offence| offence.contains(word)), "{offences:?}");
+}
+
+pub(crate) fn skipped_write() {
+    let offences = offences_with(Planted::SkippedWrite(3), Allowed::NOTHING);
+    assert_found(&offences, "are silence that no loss covers");
+}
+
+pub(crate) fn wrong_offset() {
+    let offences = offences_with(Planted::WrongOffset(3), Allowed::NOTHING);
+    assert_found(&offences, "frames off");
+}
+
+pub(crate) fn idle_sync() {
+    let allowed = Allowed { power_cuts: true, ..Allowed::NOTHING };
+    let offences = offences_with(Planted::IdleSync(1), allowed);
+    assert!(!offences.is_empty());
+}
+
+pub(crate) fn unlisted_file() {
+    let offences = offences_with(Planted::UnlistedFile, Allowed::NOTHING);
+    assert_found(&offences, "the session does not list it");
+}

@@ -1,0 +1,268 @@
+//! One run: a few lives of the program on simulated disks, and the judgement at its end. Thread: the one of the run.
+
+use crate::disk::{Disks, NAMES, Name, Planted};
+use crate::oracle::{self, Evidence};
+use crate::plan::{Allowed, BEGIN, Ending, Life, Plan, RATE};
+use crate::random::Random;
+use crate::trace::Trace;
+use crate::user::{self, Places, Story};
+use crate::world::{End, Kill, World, enter};
+use faultless::recovery::recover;
+use faultless::session::session_file::{OpenSession, open_read_only};
+use std::cell::RefCell;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::Duration;
+
+/// What a power cut may cost of a pass whose disks had no trouble: the time between two syncs, one sync, and the
+/// pauses of the threads.
+const CUT_COSTS: Duration = Duration::from_millis(2_000);
+
+/// For how long the disks must have had no trouble before a power cut, so that [`CUT_COSTS`] is the limit.
+const CALM: Duration = Duration::from_secs(15);
+
+/// How to run a seed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Options {
+    pub(crate) allowed: Allowed,
+    pub(crate) planted: Option<Planted>,
+    /// Whether every line of the trace is printed.
+    pub(crate) prints: bool,
+}
+
+/// The result of a run.
+pub(crate) struct Outcome {
+    /// What was wrong, a sentence each. Empty: the run was honest.
+    pub(crate) offences: Vec<String>,
+    pub(crate) hash: u64,
+    /// Simulated time.
+    pub(crate) time: Duration,
+    pub(crate) frames: u64,
+}
+
+/// Runs a seed in a folder of its own below `base`, which it removes afterwards.
+pub(crate) fn run(seed: u64, base: &Path, options: Options) -> Outcome {
+    let root = base.join("run");
+    fs::remove_dir_all(&root).ok();
+    fs::create_dir_all(&root).expect("a folder of the run");
+    let mut random = Random::new(seed);
+    let plan = Rc::new(Plan::new(&mut random, seed, options.allowed));
+    let mut disks = Disks::new(&root, plan.disk_bytes);
+    for (name, fault) in &plan.faults {
+        disks.add_fault(*name, *fault);
+    }
+    if let Some(planted) = options.planted {
+        disks.plant(planted);
+    }
+    let places = Places {
+        session: disks.root(Name::Session).join("song"),
+        mirror: disks.root(Name::Mirror).to_owned(),
+        overflow: disks.root(Name::Overflow).to_owned(),
+        spool: root.join("memory").join(format!("faultless-{}", nix::unistd::getuid())),
+    };
+    let world = World::new(random.part(), disks, Trace::new(options.prints));
+    world.stall_chance.set(plan.stall_chance);
+    world.deeds.borrow_mut().clone_from(&plan.deeds);
+    world.stall_max.set(plan.stall_max);
+    *world.memory_folder.borrow_mut() = root.join("memory");
+    make_spool_folder(&places.spool);
+    enter(&world);
+    let host = faultless::host::install(Rc::clone(&world) as Rc<dyn faultless::host::Host>);
+    let mut run = Run {
+        world: Rc::clone(&world),
+        plan,
+        places,
+        random,
+        story: Rc::default(),
+        evidence: Evidence::default(),
+        offences: Vec::new(),
+        planted: options.planted,
+    };
+    if options.prints {
+        println!("{:#?}", run.plan);
+    }
+    run.live_all();
+    run.judge();
+    drop(host);
+    let trace = world.trace.borrow();
+    let outcome = Outcome {
+        offences: std::mem::take(&mut run.offences),
+        hash: trace.hash(),
+        time: world.time().saturating_sub(BEGIN),
+        frames: run.story.borrow().frames_recorded,
+    };
+    drop(trace);
+    world.clear();
+    fs::remove_dir_all(&root).ok();
+    outcome
+}
+
+fn make_spool_folder(folder: &Path) {
+    fs::create_dir_all(folder).expect("a folder for spools");
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).expect("a private folder");
+}
+
+struct Run {
+    world: Rc<World>,
+    plan: Rc<Plan>,
+    places: Places,
+    random: Random,
+    story: Rc<RefCell<Story>>,
+    evidence: Evidence,
+    offences: Vec<String>,
+    planted: Option<Planted>,
+}
+
+impl Run {
+    fn live_all(&mut self) {
+        let plan = Rc::clone(&self.plan);
+        for (number, life) in plan.lives.iter().enumerate() {
+            self.world.note("run", format_args!("life {number}: {:?}", life.ending));
+            let end = self.live(life);
+            if end == End::Killed && matches!(life.ending, Ending::PowerCut(_)) {
+                self.cut_power();
+            }
+            self.world.advance(life.pause);
+            if end == End::Stuck {
+                return;
+            }
+        }
+        // Everything is repaired, and the user looks what is there.
+        self.world.disks.borrow_mut().repair();
+        self.world.stall_chance.set(0);
+        let last = Life {
+            time: Duration::from_millis(1_500),
+            ending: Ending::Close,
+            device: format!("virtual:xrun={}+1", 1_u64 << 38),
+            mirror: false,
+            overflow: false,
+            playback: false,
+            activity: 0,
+            pause: Duration::from_secs(1),
+        };
+        self.world.note("run", format_args!("last look"));
+        self.look(&last);
+        if let Some(reason) = self.story.borrow().refused.clone() {
+            self.offences.push(format!("the session cannot be opened after all is repaired: {reason}"));
+        }
+    }
+
+    fn live(&mut self, life: &Life) -> End {
+        let kill = match life.ending {
+            Ending::Close => Kill::Never,
+            Ending::Killed(kill) | Ending::PowerCut(kill) => match kill {
+                Kill::At(after) => Kill::At(self.world.time() + after),
+                kill => kill,
+            },
+        };
+        let (plan, places, story) = (Rc::clone(&self.plan), self.places.clone(), Rc::clone(&self.story));
+        let (random, life) = (self.random.part(), life.clone());
+        self.go(kill, move || user::live(&plan, &life, &places, &story, random))
+    }
+
+    /// A life in which nothing is recorded.
+    fn look(&mut self, life: &Life) -> End {
+        let (plan, places, story, life) =
+            (Rc::clone(&self.plan), self.places.clone(), Rc::clone(&self.story), life.clone());
+        self.go(Kill::Never, move || user::look_only(&plan, &life, &places, &story))
+    }
+
+    fn go(&mut self, kill: Kill, main: impl FnOnce() + 'static) -> End {
+        let end = self.world.live(kill, main);
+        if end == End::Stuck {
+            self.offences.push(format!("no thread can go on: {}", self.world.describe_stuck()));
+        }
+        let panics: Vec<String> = self.world.panics.borrow_mut().drain(..).collect();
+        self.offences.extend(panics.into_iter().map(|text| format!("panic: {text}")));
+        let mut story = self.story.borrow_mut();
+        story.end_of_life();
+        drop(story);
+        self.compare_with_disk();
+        end
+    }
+
+    /// After a regular end the file of the session equals the session in memory.
+    fn compare_with_disk(&mut self) {
+        let Some(in_memory) = self.story.borrow_mut().at_close.take() else { return };
+        match open_read_only(&self.places.session) {
+            Ok(on_disk) if on_disk == *in_memory => {}
+            Ok(_) => self.offences.push("after the end, session.json differs from the session in memory".to_owned()),
+            Err(error) => self.offences.push(format!("after the end, session.json cannot be read: {error}")),
+        }
+    }
+
+    fn cut_power(&mut self) {
+        let now = self.world.time();
+        self.world.note("run", format_args!("power cut"));
+        self.evidence.power_cut = true;
+        self.world.boot.set(self.world.boot.get() + 1);
+        if let Err(error) = self.world.disks.borrow_mut().cut_power(&mut self.random) {
+            self.offences.push(format!("the simulator cannot cut the power: {error}"));
+        }
+        fs::remove_dir_all(&self.places.spool).ok();
+        make_spool_folder(&self.places.spool);
+        let calm =
+            self.world.disks.borrow().is_calm_since(now.saturating_sub(CALM), now) && self.plan.stall_chance == 0;
+        let costs = if calm { CUT_COSTS.as_millis() as u64 * RATE / 1000 } else { u64::MAX };
+        for pass in &mut self.story.borrow_mut().passes {
+            pass.is_cut = true;
+            // A pass with a report is on the disk, unless the report named takes that are not whole.
+            if pass.frames.is_none() || pass.is_troubled {
+                pass.frames_min = pass.frames_min.saturating_sub(costs);
+            }
+        }
+    }
+
+    fn judge(&mut self) {
+        let session = self.places.session.clone();
+        if !session.exists() {
+            return;
+        }
+        if self.planted == Some(Planted::UnlistedFile) {
+            fs::write(session.join("audio/other.wav"), [1; 8192]).expect("a file");
+        }
+        let others: Vec<PathBuf> =
+            [&self.places.mirror, &self.places.overflow].iter().map(|place| place.join("song")).collect();
+        {
+            let mut story = self.story.borrow_mut();
+            self.offences.append(&mut story.offences);
+            self.evidence.passes.clone_from(&story.passes);
+            self.evidence.inputs_min = story.inputs_min;
+            // A program that is killed between the end of a take and the save of its end has removed the progress page.
+            if story.notices.iter().any(|(_, text)| text.contains("its folder does not have it any more")) {
+                self.evidence.passes.iter_mut().for_each(|pass| pass.is_cut = true);
+            }
+        }
+        self.offences.extend(oracle::judge(&session, &others, &self.evidence));
+        self.recover_again();
+        for stranger in self.world.disks.borrow_mut().strangers.drain(..) {
+            self.offences.push(format!("the simulator did not see how it was made: {stranger}"));
+        }
+    }
+
+    /// A second recovery changes nothing.
+    fn recover_again(&mut self) {
+        let folders: Vec<PathBuf> = NAMES.iter().map(|name| self.world.disks.borrow().root(*name).to_owned()).collect();
+        let before = oracle::content_of(&folders);
+        match OpenSession::open(&self.places.session) {
+            Ok((mut store, mut session)) => {
+                let report = recover(&mut store, &mut session, std::slice::from_ref(&self.places.spool));
+                if !report.passes.is_empty() {
+                    self.offences.push(format!("a second recovery recovers {} passes", report.passes.len()));
+                }
+            }
+            Err(error) => self.offences.push(format!("the session cannot be opened again: {error}")),
+        }
+        let after = oracle::content_of(&folders);
+        for (path, number) in &after {
+            if before.get(path) != Some(number) {
+                self.offences.push(format!("a second recovery changes {}", path.display()));
+            }
+        }
+        for path in before.keys().filter(|path| !after.contains_key(*path)) {
+            self.offences.push(format!("a second recovery removes {}", path.display()));
+        }
+    }
+}

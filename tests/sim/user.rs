@@ -1,0 +1,420 @@
+//! The user of the simulated program: opens a session, records, edits, and closes it, as the seed says. Thread: the
+//! simulated main thread.
+
+use crate::oracle::SeenPass;
+use crate::plan::{Life, Plan, RATE};
+use crate::random::Random;
+use crate::world::here;
+use faultless::butler::capabilities::{Capabilities, CapturePath};
+use faultless::butler::spool::SpoolPlace;
+use faultless::control::edit::Edit;
+use faultless::control::recording::PassReport;
+use faultless::control::{Control, ControlError, Notice, Purpose, SaveState, Setup, Severity};
+use faultless::device::DeviceSpec;
+use faultless::device::signal::Signal;
+use faultless::format::TakeFormat;
+use faultless::message::published::{NO_PASS, Published};
+use faultless::session::{Monitor, RegionId, Session, Take, TakeId, TrackId};
+use faultless::threads::ThreadsSetup;
+use faultless::time::{FramePos, Frames, SampleRate};
+use faultless::window::map::Populate;
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+/// What the lives of a run have seen. It outlives the program.
+#[derive(Default)]
+pub(crate) struct Story {
+    pub(crate) passes: Vec<SeenPass>,
+    /// The pass that is on.
+    pub(crate) current: Option<SeenPass>,
+    pub(crate) notices: Vec<(Severity, String)>,
+    /// Rules that were broken while the program ran.
+    pub(crate) offences: Vec<String>,
+    /// The session in memory when the program was closed without a pass, if its last save did not fail.
+    pub(crate) at_close: Option<Arc<Session>>,
+    /// Why the session could not be opened.
+    pub(crate) refused: Option<String>,
+    pub(crate) published: Option<Arc<Published>>,
+    pub(crate) frames_recorded: u64,
+    /// The fewest inputs that a device had.
+    pub(crate) inputs_min: Option<usize>,
+}
+
+impl Story {
+    /// The program has ended, in whatever way: the pass that was on must have at least the frames that were stored.
+    pub(crate) fn end_of_life(&mut self) {
+        let recorded = self.published.take().map_or(NO_PASS, |published| published.pass_frames.load(Relaxed));
+        if let Some(mut pass) = self.current.take() {
+            if recorded != NO_PASS {
+                pass.frames_min = pass.frames_min.max(recorded);
+            }
+            self.passes.push(pass);
+        }
+    }
+}
+
+/// The folders of a run.
+#[derive(Clone, Debug)]
+pub(crate) struct Places {
+    pub(crate) session: PathBuf,
+    pub(crate) mirror: PathBuf,
+    pub(crate) overflow: PathBuf,
+    pub(crate) spool: PathBuf,
+}
+
+/// What a front end remembers of what the program shows.
+struct Watch {
+    story: Rc<RefCell<Story>>,
+    /// The folder of the run. It is left out of the trace, so that two runs of a seed say the same.
+    root: String,
+}
+
+/// The user's program with its session.
+struct User {
+    control: Control,
+    watch: Watch,
+    random: Random,
+    plan: Rc<Plan>,
+    places: Places,
+}
+
+pub(crate) fn setup(plan: &Plan, life: &Life, places: &Places) -> Setup {
+    let capabilities = Capabilities {
+        populate: Populate::Advise,
+        o_direct: plan.o_direct,
+        reserve: plan.reserve,
+        spool: SpoolPlace::Folder(places.spool.clone()),
+        notes: Vec::new(),
+    };
+    Setup {
+        folder: places.session.clone(),
+        purpose: Purpose::Record,
+        device: DeviceSpec {
+            name: life.device.clone(),
+            rate: SampleRate(RATE as u32),
+            period_frames: Some(plan.period),
+            buffer_frames: None,
+            inputs: Some(plan.inputs),
+            outputs: Some(if life.playback { 2 } else { 0 }),
+            format: None,
+            signal: Signal::Ramp,
+        },
+        format: plan.format,
+        run: ThreadsSetup {
+            capabilities,
+            capture_path: CapturePath::Spool,
+            lock_bytes_max: plan.lock_bytes,
+            spool_bytes_max: plan.spool_bytes,
+            lead_ms: 1000,
+            sync_interval: Duration::from_millis(700),
+        },
+    }
+}
+
+/// The main thread of one life.
+pub(crate) fn live(plan: &Rc<Plan>, life: &Life, places: &Places, story: &Rc<RefCell<Story>>, random: Random) {
+    let root = places.spool.parent().and_then(Path::parent).unwrap_or(Path::new("/")).display().to_string();
+    let control = match Control::open(setup(plan, life, places)) {
+        Ok(control) => control,
+        Err(error) => {
+            let reason = error.to_string().replace(&root, "");
+            say(format_args!("open refused: {reason}"));
+            story.borrow_mut().refused = Some(reason);
+            return;
+        }
+    };
+    story.borrow_mut().refused = None;
+    story.borrow_mut().published = Some(Arc::clone(&control.running().published));
+    let watch = Watch { story: Rc::clone(story), root };
+    let mut user = User { control, watch, random, plan: Rc::clone(plan), places: places.clone() };
+    user.use_it(life);
+    user.close();
+}
+
+fn say(what: std::fmt::Arguments<'_>) {
+    here().note("user", what);
+}
+
+/// A life in which the user only looks: what was cut off is recovered.
+pub(crate) fn look_only(plan: &Rc<Plan>, life: &Life, places: &Places, story: &Rc<RefCell<Story>>) {
+    live(plan, life, places, story, Random::new(0));
+}
+
+impl User {
+    fn use_it(&mut self, life: &Life) {
+        if let Err(error) = self.control.arm_inputs(self.plan.inputs) {
+            say(format_args!("arm refused: {error}"));
+        }
+        if life.playback {
+            self.control.enable_playback();
+        }
+        if life.mirror {
+            let place = self.places.mirror.clone();
+            self.control.set_mirror(Some(&place));
+        }
+        if life.overflow {
+            let place = self.places.overflow.clone();
+            self.control.set_overflow(Some(&place));
+        }
+        let until = here().time() + life.time;
+        let mut first = true;
+        while here().time() < until {
+            self.look();
+            if life.activity > 0 && (first || self.random.chance(life.activity)) {
+                self.act(first);
+                first = false;
+            }
+            let pause = self.random.between(5, 60);
+            faultless::host::sleep(Duration::from_millis(pause));
+        }
+    }
+
+    /// What a front end does all the time: it polls, and takes what there is to show.
+    fn look(&mut self) {
+        self.control.poll();
+        while let Some(notice) = self.control.take_notice() {
+            self.watch.noted(notice);
+        }
+        while let Some(report) = self.control.take_report() {
+            self.watch.reported(&report);
+        }
+        while self.control.take_event().is_some() {}
+        self.watch.pass(&self.control);
+    }
+
+    fn act(&mut self, first: bool) {
+        if first {
+            self.record();
+            return;
+        }
+        let recording = self.control.is_recording();
+        match self.random.below(100) {
+            0..25 if !recording => self.record(),
+            0..12 | 40..44 => self.stop(),
+            25..30 if !recording => self.punch(),
+            30..36 => self.locate(),
+            36..40 => self.control.roll(),
+            44..48 => self.set_mirror(),
+            48..52 => self.set_overflow(),
+            52..54 => self.control.save_now(),
+            54..62 => self.change("undo", Control::undo),
+            62..68 => self.change("redo", Control::redo),
+            _ => self.edit(),
+        }
+    }
+
+    fn record(&mut self) {
+        if !self.control.is_recording() {
+            // A pass whose files could not be made has left no report.
+            self.watch.story.borrow_mut().current = None;
+        }
+        let length = if self.random.chance(800) { u64::MAX } else { self.random.between(1, 5 * RATE) };
+        let result = self.control.record(Frames(length));
+        say(format_args!("record {length}: {}", text(&result)));
+        self.watch.pass(&self.control);
+    }
+
+    fn punch(&mut self) {
+        let from = self.random.below(20 * RATE);
+        let to = from + self.random.between(1, 4 * RATE);
+        let pre_roll = self.random.below(2 * RATE);
+        let result = self.control.punch(FramePos(from), FramePos(to), Frames(pre_roll));
+        say(format_args!("punch {from} to {to} after {pre_roll}: {}", text(&result)));
+        self.watch.pass(&self.control);
+    }
+
+    fn stop(&mut self) {
+        say(format_args!("stop"));
+        self.control.stop();
+    }
+
+    fn locate(&mut self) {
+        let to = self.random.below(20 * RATE);
+        let result = self.control.locate(FramePos(to));
+        say(format_args!("locate {to}: {}", text(&result)));
+    }
+
+    fn set_mirror(&mut self) {
+        let place = self.random.chance(600).then(|| self.places.mirror.clone());
+        say(format_args!("mirror {}", place.is_some()));
+        self.control.set_mirror(place.as_deref());
+    }
+
+    fn set_overflow(&mut self) {
+        let place = self.random.chance(600).then(|| self.places.overflow.clone());
+        say(format_args!("overflow {}", place.is_some()));
+        self.control.set_overflow(place.as_deref());
+    }
+
+    fn edit(&mut self) {
+        if !self.plan.allowed.edits {
+            return;
+        }
+        let edit = random_edit(&mut self.random, self.control.session());
+        let Some(edit) = edit else { return };
+        let name = format!("{edit:?}");
+        self.change(&name, |control| control.edit(edit));
+    }
+
+    /// Changes the session, and checks that no take has changed.
+    fn change(&mut self, name: &str, change: impl FnOnce(&mut Control) -> Result<(), ControlError>) {
+        if !self.plan.allowed.edits {
+            return;
+        }
+        let before = facts(self.control.session());
+        let result = change(&mut self.control);
+        say(format_args!("{name}: {}", text(&result)));
+        let after = facts(self.control.session());
+        if before != after {
+            let mut story = self.watch.story.borrow_mut();
+            story.offences.push(format!("{name}: it changed the takes from {before:?} to {after:?}"));
+        }
+        if let Err(reason) = self.control.session().validate() {
+            self.watch.story.borrow_mut().offences.push(format!("{name}: the session contradicts itself: {reason}"));
+        }
+    }
+
+    fn close(mut self) {
+        if self.random.chance(500) {
+            // The user ends the recording before he closes the program, and waits for everything to be saved.
+            self.control.stop();
+            let until = here().time() + Duration::from_secs(60);
+            while here().time() < until
+                && (self.control.is_recording() || self.control.save_state() != SaveState::Saved)
+            {
+                self.look();
+                faultless::host::sleep(Duration::from_millis(20));
+            }
+        }
+        let was_recording = self.control.is_recording();
+        let session = self.control.shared();
+        say(format_args!("close"));
+        let User { control, watch, .. } = self;
+        let (reports, notices) = control.close();
+        for report in &reports {
+            watch.reported(report);
+        }
+        let unsaved = notices.iter().any(|notice| notice.text.contains("the last changes are not saved"));
+        for notice in notices {
+            watch.noted(notice);
+        }
+        watch.story.borrow_mut().at_close = Some(session).filter(|_| !was_recording && !unsaved);
+    }
+}
+
+impl Watch {
+    fn noted(&self, notice: Notice) {
+        let text = notice.text.replace(&self.root, "");
+        say(format_args!("{:?}: {text}", notice.severity));
+        let mut story = self.story.borrow_mut();
+        if let Some(inputs) = inputs_left(&notice.text) {
+            story.inputs_min = Some(story.inputs_min.map_or(inputs, |least| least.min(inputs)));
+        }
+        story.notices.push((notice.severity, notice.text));
+    }
+
+    /// Remembers which pass is on and how far it has come.
+    fn pass(&self, control: &Control) {
+        let mut story = self.story.borrow_mut();
+        let Some(status) = control.pass_status() else { return };
+        let session = control.session();
+        let Some(number) = status.takes.first().and_then(|(_, take)| session.take(*take)).map(|take| take.pass) else {
+            return;
+        };
+        if story.current.as_ref().is_some_and(|pass| pass.number != number) {
+            // New names were needed, and the pass was begun again.
+            story.current = None;
+        }
+        let tracks: Vec<TrackId> = status.takes.iter().map(|(track, _)| *track).collect();
+        let pass = story.current.get_or_insert_with(|| SeenPass { number, tracks, ..SeenPass::default() });
+        if status.has_begun() {
+            pass.frames_min = pass.frames_min.max(status.frames.0);
+        }
+    }
+
+    fn reported(&self, report: &PassReport) {
+        let troubled = report.takes_troubled();
+        say(format_args!("report: {} frames, {} lost, {troubled} troubled", report.frames, report.frames_lost));
+        let mut story = self.story.borrow_mut();
+        story.frames_recorded += report.frames;
+        let Some(mut pass) = story.current.take() else { return };
+        pass.frames_min = pass.frames_min.max(report.frames);
+        pass.frames = Some(report.frames);
+        pass.lost = Some(report.frames_lost);
+        pass.is_troubled = troubled > 0;
+        pass.whole_mirror = report.mirror.as_ref().filter(|mirror| mirror.whole).map(|mirror| mirror.folder.clone());
+        story.passes.push(pass);
+    }
+}
+
+fn text(result: &Result<(), ControlError>) -> String {
+    result.as_ref().map_or_else(ToString::to_string, |()| "done".to_owned())
+}
+
+/// Number of inputs that a device came back with, from the notice about it.
+fn inputs_left(text: &str) -> Option<usize> {
+    let (_, rest) = text.split_once("it came back with ")?;
+    let (number, rest) = rest.split_once(' ')?;
+    rest.starts_with("inputs of").then(|| number.parse().ok())?
+}
+
+/// The facts about takes that no edit and no step of undo may change.
+fn facts(session: &Session) -> Vec<(u64, u32, u64, u64, u64, String)> {
+    let fact = |take: &Take| {
+        let state = format!("{} {:?} {} {}", take.file, take.state, take.losses.len(), take.uuid);
+        (take.id.0, take.pass, take.offset.0, take.frames.0, take.track.0, state)
+    };
+    session.takes().iter().map(fact).collect()
+}
+
+/// An edit of any kind. It may be one that the program refuses.
+fn random_edit(random: &mut Random, session: &Session) -> Option<Edit> {
+    let tracks: Vec<TrackId> = session.track_ids().collect();
+    let takes: Vec<TakeId> = session.takes().iter().map(|take| take.id).collect();
+    let regions: Vec<RegionId> =
+        session.tracks().iter().flat_map(|track| track.regions().iter().map(|region| region.id)).collect();
+    let markers: Vec<_> = session.markers().iter().map(|marker| marker.id).collect();
+    if tracks.is_empty() {
+        return Some(Edit::AddTrack(None));
+    }
+    let track = *random.pick(&tracks);
+    let place = FramePos(random.below(30 * RATE));
+    let on = random.chance(500);
+    let number = random.below(100);
+    let take = (!takes.is_empty()).then(|| *random.pick(&takes));
+    let region = (!regions.is_empty()).then(|| *random.pick(&regions));
+    let marker = (!markers.is_empty()).then(|| *random.pick(&markers));
+    Some(match random.below(28) {
+        0 => Edit::Arm(vec![track], on),
+        1 => Edit::Mute(vec![track], on),
+        2 => Edit::Solo(vec![track], on),
+        3 => Edit::Monitor(vec![track], *random.pick(&[Monitor::Auto, Monitor::Input, Monitor::Disk])),
+        4 => Edit::Inputs(track, (0..random.between(1, 3)).map(|at| (at + number) as u32 % 4).collect()),
+        5 => Edit::Gain(vec![(track, -(number as f32))]),
+        6 => Edit::Pan(vec![track], number as f32 / 100.0),
+        7 => Edit::Name(track, format!("Name {number}")),
+        8 => Edit::Colour(vec![track], number as u8),
+        9 => Edit::MoveTrack(track, number as usize % tracks.len()),
+        10 => Edit::AddTrack(None),
+        11 => Edit::DuplicateTrack(track),
+        12 | 13 => Edit::RemoveTracks(vec![track]),
+        14 => Edit::AddMarker(place, format!("Marker {number}")),
+        15 => Edit::RenameMarker(marker?, format!("Marker {number}")),
+        16 => Edit::MoveMarker(marker?, place),
+        17 => Edit::RemoveMarker(marker?),
+        18 => Edit::RenameSession(format!("Session {number}")),
+        19 => Edit::Format(*random.pick(&[TakeFormat::S16, TakeFormat::S24, TakeFormat::F32])),
+        20 => Edit::ChooseTake(take?),
+        21 => Edit::TrashTake(take?),
+        22 => Edit::UntrashTake(take?),
+        23 => Edit::MoveRegion(region?, track, place),
+        24 => Edit::TrimRegion(region?, place, FramePos(place.0 + 1 + number * 100)),
+        25 => Edit::SplitRegion(region?, place),
+        26 => Edit::RemoveRegions(vec![region?]),
+        _ => Edit::MuteRegions(vec![region?], on),
+    })
+}

@@ -1,0 +1,470 @@
+//! The simulated machine: its clock, its threads as coroutines, and the scheduler that a seed drives. It is the program's
+//! [`Host`]. Thread: the one of the run; every simulated thread runs on it.
+//!
+//! A coroutine is suspended where its thread would wait (a sleep, an empty channel, a join) and before each call to a
+//! disk. Between two suspensions it runs alone, so a run depends on nothing but its seed.
+
+#![allow(
+    unsafe_code,
+    reason = "a coroutine is suspended through a pointer to its yielder, and dropped without unwinding"
+)]
+
+use crate::disk::Disks;
+use crate::nature::Deed;
+use crate::random::Random;
+use crate::trace::Trace;
+use corosensei::stack::DefaultStack;
+use corosensei::{Coroutine, CoroutineResult, Yielder};
+use faultless::host::HostThread;
+use std::cell::{Cell, RefCell};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+use std::time::Duration;
+
+/// Bytes of the stack of a simulated thread.
+const STACK_BYTES: usize = 512 * 1024;
+
+/// Steps without a visible effect after which the scheduler lets time pass.
+const IDLE_STEPS: usize = 3;
+
+/// Looks of all threads at what they wait for, before they count as waiting for ever.
+const LOOKS_MAX: usize = 20;
+
+/// Steps after which a run counts as endless.
+const STEPS_MAX: u64 = 3_000_000;
+
+/// What a suspended coroutine waits for.
+#[derive(Clone, Copy, Debug)]
+enum Wait {
+    /// For its turn.
+    Turn,
+    /// For a moment.
+    Until(Duration),
+    /// For something that another coroutine does, or for a moment.
+    Change(Option<Duration>),
+}
+
+/// A simulated thread.
+struct Task {
+    name: &'static str,
+    /// `None` while it runs, and when it has ended.
+    coroutine: Option<Coroutine<(), Wait, ()>>,
+    yielder: *const Yielder<(), Wait>,
+    wait: Wait,
+    /// For [`Wait::Change`]: whether another coroutine did something since its last look.
+    is_due: bool,
+    has_ended: bool,
+}
+
+/// States of a [`Handle`].
+const RUNS: u32 = 0;
+const ENDED: u32 = 1;
+const FAILED: u32 = 2;
+
+/// The handle of a simulated thread.
+pub(crate) struct Handle {
+    state: Arc<AtomicU32>,
+}
+
+impl HostThread for Handle {
+    fn is_finished(&self) -> bool {
+        self.state.load(SeqCst) != RUNS
+    }
+
+    fn join(self: Box<Self>) -> std::thread::Result<()> {
+        while !self.is_finished() {
+            here().wait_for_change(None);
+        }
+        if self.state.load(SeqCst) == ENDED { Ok(()) } else { Err(Box::new("it failed")) }
+    }
+}
+
+/// How a life of the program ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// The main thread returned.
+    Returned,
+    /// The program was killed.
+    Killed,
+    /// No thread can go on, or the run takes too many steps.
+    Stuck,
+}
+
+/// When the program is killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kill {
+    Never,
+    /// At this moment.
+    At(Duration),
+    /// Before the disk call of this number, counted from the begin of the life.
+    AtCall(u64),
+}
+
+/// The simulated machine.
+pub(crate) struct World {
+    now: Cell<Duration>,
+    tasks: RefCell<Vec<Task>>,
+    current: Cell<Option<usize>>,
+    stacks: RefCell<Vec<DefaultStack>>,
+    random: RefCell<Random>,
+    pub(crate) trace: RefCell<Trace>,
+    pub(crate) disks: RefCell<Disks>,
+    /// Whether the program of this life was killed.
+    is_dead: Cell<bool>,
+    kill: Cell<Kill>,
+    calls: Cell<u64>,
+    steps: Cell<u64>,
+    /// Per mille of the sleeps that take up to [`World::stall_max`] longer.
+    pub(crate) stall_chance: Cell<u64>,
+    pub(crate) stall_max: Cell<Duration>,
+    pub(crate) memory_folder: RefCell<PathBuf>,
+    /// Number of the boot. A power cut raises it.
+    pub(crate) boot: Cell<u32>,
+    stuck: RefCell<String>,
+    /// What other programs will do, the next one last.
+    pub(crate) deeds: RefCell<Vec<Deed>>,
+    /// Messages of panics.
+    pub(crate) panics: RefCell<Vec<String>>,
+}
+
+thread_local! {
+    static WORLD: RefCell<Option<Rc<World>>> = const { RefCell::new(None) };
+}
+
+/// The world of the run of this thread.
+pub(crate) fn here() -> Rc<World> {
+    WORLD.with(|world| world.borrow().clone().expect("a world is set up"))
+}
+
+/// Sets up a world for this thread.
+pub(crate) fn enter(world: &Rc<World>) {
+    WORLD.with(|place| *place.borrow_mut() = Some(Rc::clone(world)));
+}
+
+impl World {
+    pub(crate) fn new(random: Random, disks: Disks, trace: Trace) -> Rc<World> {
+        Rc::new(World {
+            now: Cell::new(Duration::from_secs(1000)),
+            tasks: RefCell::default(),
+            current: Cell::new(None),
+            stacks: RefCell::default(),
+            random: RefCell::new(random),
+            trace: RefCell::new(trace),
+            disks: RefCell::new(disks),
+            is_dead: Cell::new(false),
+            kill: Cell::new(Kill::Never),
+            calls: Cell::new(0),
+            steps: Cell::new(0),
+            stall_chance: Cell::new(0),
+            stall_max: Cell::new(Duration::ZERO),
+            memory_folder: RefCell::default(),
+            boot: Cell::new(1),
+            stuck: RefCell::default(),
+            deeds: RefCell::default(),
+            panics: RefCell::default(),
+        })
+    }
+
+    pub(crate) fn time(&self) -> Duration {
+        self.now.get()
+    }
+
+    /// Lets time pass between two lives.
+    pub(crate) fn advance(&self, time: Duration) {
+        self.now.set(self.now.get() + time);
+    }
+
+    pub(crate) fn note(&self, who: &str, what: std::fmt::Arguments<'_>) {
+        self.trace.borrow_mut().add(self.now.get(), who, what);
+    }
+
+    /// Runs one life of the program: `main` and the threads that it starts, until `main` returns or the program is
+    /// killed. The threads that are left then are gone, as at the end of a process.
+    pub(crate) fn live(&self, kill: Kill, main: impl FnOnce() + 'static) -> End {
+        self.is_dead.set(false);
+        self.kill.set(kill);
+        self.calls.set(0);
+        let descriptors = open_descriptors();
+        self.add_task("main", Arc::default(), Box::new(main));
+        let end = self.run_tasks();
+        if end == End::Stuck {
+            *self.stuck.borrow_mut() = format!("{} steps; {}", self.steps.get(), self.describe_tasks());
+        }
+        self.forget_tasks();
+        unmap_files(&self.memory_folder.borrow());
+        close_new_descriptors(&descriptors);
+        end
+    }
+
+    fn run_tasks(&self) -> End {
+        let (mut idle, mut looks) = (0, 0);
+        loop {
+            if self.is_dead.get() {
+                return End::Killed;
+            }
+            if self.tasks.borrow()[0].has_ended {
+                return End::Returned;
+            }
+            if STEPS_MAX < self.steps.replace(self.steps.get() + 1) {
+                return End::Stuck;
+            }
+            let Some(chosen) = self.choose() else {
+                if self.let_time_pass() {
+                    (idle, looks) = (0, 0);
+                } else if looks < LOOKS_MAX {
+                    // A message may have been sent after the last look of its receiver.
+                    (idle, looks) = (0, looks + 1);
+                    self.tasks.borrow_mut().iter_mut().for_each(|task| task.is_due = true);
+                } else {
+                    return End::Stuck;
+                }
+                continue;
+            };
+            let was_waiting = matches!(self.tasks.borrow()[chosen].wait, Wait::Change(_));
+            self.resume(chosen);
+            let mut tasks = self.tasks.borrow_mut();
+            tasks[chosen].is_due = false;
+            let waits_again = was_waiting && matches!(tasks[chosen].wait, Wait::Change(_)) && !tasks[chosen].has_ended;
+            idle = if waits_again { idle + 1 } else { 0 };
+            if idle < IDLE_STEPS * tasks.len() {
+                for (at, task) in tasks.iter_mut().enumerate() {
+                    task.is_due |= at != chosen;
+                }
+            }
+        }
+    }
+
+    /// One of the coroutines that can go on now.
+    fn choose(&self) -> Option<usize> {
+        let (now, tasks) = (self.now.get(), self.tasks.borrow());
+        let can = |task: &Task| {
+            !task.has_ended
+                && match task.wait {
+                    Wait::Turn => true,
+                    Wait::Until(moment) => moment <= now,
+                    Wait::Change(until) => task.is_due || until.is_some_and(|until| until <= now),
+                }
+        };
+        let count = tasks.iter().filter(|task| can(task)).count();
+        let at = self.random.borrow_mut().below(count as u64) as usize;
+        tasks.iter().enumerate().filter(|(_, task)| can(task)).nth(at).map(|(index, _)| index)
+    }
+
+    /// Moves the clock to the next moment at which something happens. Returns whether there is one.
+    fn let_time_pass(&self) -> bool {
+        let tasks = self.tasks.borrow();
+        let moments = tasks.iter().filter(|task| !task.has_ended).filter_map(|task| match task.wait {
+            Wait::Turn => None,
+            Wait::Until(moment) => Some(moment),
+            Wait::Change(until) => until,
+        });
+        let Some(next) = moments.min() else { return false };
+        drop(tasks);
+        if let Kill::At(moment) = self.kill.get()
+            && moment <= next
+        {
+            self.now.set(self.now.get().max(moment));
+            self.die("the clock");
+            return true;
+        }
+        let deed = self.deeds.borrow_mut().pop_if(|deed| deed.at <= next);
+        if let Some(deed) = deed {
+            self.now.set(self.now.get().max(deed.at));
+            deed.happen(self);
+            return true;
+        }
+        self.now.set(self.now.get().max(next));
+        true
+    }
+
+    fn resume(&self, index: usize) {
+        let coroutine = self.tasks.borrow_mut()[index].coroutine.take();
+        let Some(mut coroutine) = coroutine else { return };
+        self.current.set(Some(index));
+        let result = coroutine.resume(());
+        self.current.set(None);
+        let task = &mut self.tasks.borrow_mut()[index];
+        match result {
+            CoroutineResult::Yield(wait) => {
+                task.wait = wait;
+                task.coroutine = Some(coroutine);
+            }
+            CoroutineResult::Return(()) => {
+                task.has_ended = true;
+                self.stacks.borrow_mut().push(coroutine.into_stack());
+            }
+        }
+    }
+
+    pub(crate) fn start_thread(&self, name: &'static str, body: Box<dyn FnOnce() + Send>) -> Handle {
+        let state = Arc::new(AtomicU32::new(RUNS));
+        self.add_task(name, Arc::clone(&state), body);
+        Handle { state }
+    }
+
+    fn add_task(&self, name: &'static str, state: Arc<AtomicU32>, body: Box<dyn FnOnce()>) {
+        let stack = self.stacks.borrow_mut().pop();
+        let stack = stack.unwrap_or_else(|| DefaultStack::new(STACK_BYTES).expect("memory for a stack"));
+        let index = self.tasks.borrow().len();
+        let coroutine = Coroutine::with_stack(stack, move |yielder: &Yielder<(), Wait>, ()| {
+            here().tasks.borrow_mut()[index].yielder = yielder;
+            let result = catch_unwind(AssertUnwindSafe(body));
+            state.store(if result.is_ok() { ENDED } else { FAILED }, SeqCst);
+        });
+        let coroutine = Some(coroutine);
+        let yielder = std::ptr::null();
+        self.tasks.borrow_mut().push(Task {
+            name,
+            coroutine,
+            yielder,
+            wait: Wait::Turn,
+            is_due: false,
+            has_ended: false,
+        });
+    }
+
+    /// Drops the threads of a life without running anything of them. What they own stays in memory until the process of
+    /// the simulator ends.
+    fn forget_tasks(&self) {
+        for task in self.tasks.borrow_mut().drain(..) {
+            let Some(mut coroutine) = task.coroutine else { continue };
+            if coroutine.started() && !coroutine.done() {
+                // SAFETY: nothing runs or reads what is on this stack afterwards: all threads of the life are dropped
+                // together, and what other memory refers to it is leaked with it.
+                unsafe { coroutine.force_reset() };
+                self.stacks.borrow_mut().push(coroutine.into_stack());
+            } else {
+                std::mem::forget(coroutine);
+            }
+        }
+    }
+
+    fn suspend(&self, wait: Wait) {
+        let Some(index) = self.current.get() else {
+            // Code of the simulator itself.
+            if let Wait::Until(moment) = wait {
+                self.now.set(self.now.get().max(moment));
+            }
+            return;
+        };
+        let yielder = self.tasks.borrow()[index].yielder;
+        // SAFETY: the yielder lives on the stack of the coroutine that runs now.
+        unsafe { (*yielder).suspend(wait) };
+    }
+
+    pub(crate) fn random(&self) -> std::cell::RefMut<'_, Random> {
+        self.random.borrow_mut()
+    }
+
+    /// Suspends until another thread did something, or until a moment.
+    pub(crate) fn wait_for_change(&self, until: Option<Duration>) {
+        self.suspend(Wait::Change(until));
+    }
+
+    pub(crate) fn wait_until(&self, moment: Duration) {
+        self.suspend(Wait::Until(moment));
+    }
+
+    /// A call to a disk takes its time: a little, and up to `more`.
+    pub(crate) fn take_time(&self, more: Duration) {
+        let micros = {
+            let mut random = self.random();
+            random.between(10, 150) + random.below(more.as_micros() as u64)
+        };
+        self.suspend(Wait::Until(self.now.get() + Duration::from_micros(micros)));
+    }
+
+    /// Counts a call to a disk. The program may be killed before it.
+    pub(crate) fn count_call(&self) {
+        if self.current.get().is_none() {
+            return;
+        }
+        self.calls.set(self.calls.get() + 1);
+        if self.kill.get() == Kill::AtCall(self.calls.get()) {
+            self.die("a call");
+            self.suspend(Wait::Change(None));
+        }
+    }
+
+    /// The program is killed: no thread of this life goes on.
+    fn die(&self, by: &str) {
+        if !self.is_dead.replace(true) {
+            self.note("kill", format_args!("by {by}, call {}", self.calls.get()));
+        }
+    }
+
+    pub(crate) fn name_of_current(&self) -> &'static str {
+        self.current.get().map_or("simulator", |index| self.tasks.borrow()[index].name)
+    }
+
+    /// A pause of `time`, with the delay of a busy machine.
+    pub(crate) fn sleep_about(&self, time: Duration) {
+        let mut random = self.random.borrow_mut();
+        let mut late = Duration::from_micros(random.below(300));
+        if self.stall_chance.get() > 0 && random.chance(self.stall_chance.get()) {
+            late += Duration::from_micros(random.below(self.stall_max.get().as_micros() as u64));
+        }
+        drop(random);
+        self.suspend(Wait::Until(self.now.get() + time + late));
+    }
+
+    /// What the threads waited for when the run was stuck.
+    pub(crate) fn describe_stuck(&self) -> String {
+        self.stuck.borrow().clone()
+    }
+
+    fn describe_tasks(&self) -> String {
+        let tasks = self.tasks.borrow();
+        let lines = tasks.iter().filter(|task| !task.has_ended).map(|task| format!("{}: {:?}", task.name, task.wait));
+        lines.collect::<Vec<_>>().join("; ")
+    }
+
+    /// Frees what the world holds, because leaked coroutines may refer to it.
+    pub(crate) fn clear(&self) {
+        self.disks.borrow_mut().clear();
+        self.stacks.borrow_mut().clear();
+        WORLD.with(|place| place.borrow_mut().take());
+    }
+}
+
+/// Numbers of the open file descriptors of this process.
+fn open_descriptors() -> Vec<i32> {
+    let entries = std::fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+}
+
+/// Unmaps the files of a life, as the kernel does when a process ends. A mapping keeps the lock of its file.
+fn unmap_files(folder: &std::path::Path) {
+    let run = folder.parent().unwrap_or(folder).display().to_string();
+    for line in
+        std::fs::read_to_string("/proc/self/maps").unwrap_or_default().lines().filter(|line| line.contains(&run))
+    {
+        let range = line.split(' ').next().and_then(|range| range.split_once('-'));
+        let number = |text: &str| usize::from_str_radix(text, 16).ok();
+        let Some((from, to)) = range.and_then(|(from, to)| Some((number(from)?, number(to)?))) else { continue };
+        let Some(at) = std::ptr::NonNull::new(std::ptr::without_provenance_mut(from)) else { continue };
+        // SAFETY: only threads of the life that has ended knew the mapping, and none of them runs again.
+        unsafe { nix::sys::mman::munmap(at, to - from) }.ok();
+    }
+}
+
+/// Closes the descriptors that a life has left, as the kernel does when a process ends. This releases its locks.
+fn close_new_descriptors(before: &[i32]) {
+    for number in open_descriptors().into_iter().filter(|number| !before.contains(number)) {
+        nix::unistd::close(number).ok();
+    }
+}
+
+/// Keeps the messages of panics for the judgement, and prints none.
+pub(crate) fn watch_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let known = WORLD.with(|world| world.try_borrow().ok().and_then(|world| world.clone()));
+        match known {
+            Some(world) => world.panics.borrow_mut().push(panic.to_string().replace('\n', " ")),
+            None => eprintln!("{panic}"),
+        }
+    }));
+}
