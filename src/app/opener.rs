@@ -237,8 +237,9 @@ fn open_at(request: &OpenRequest, folder: &Path, is_new: bool) -> Result<Opened,
     let mut notes = Vec::new();
     let named = Some(wish.name.clone()).filter(|name| !name.is_empty()).or_else(|| settings.device.clone());
     let name = named.unwrap_or_else(|| {
-        let (name, why) = setup::best_device();
-        notes.extend(why);
+        let (name, why) = setup::best_device(setup::Side::Inputs);
+        // The screen shows the name of a card. A choice that is no card needs its reason.
+        notes.extend(Some(why).filter(|_| !name.starts_with("alsa:hw:")));
         name
     });
     let mut inputs = wish.inputs.or(settings.inputs);

@@ -82,7 +82,7 @@ pub enum Mode {
 #[derive(Args)]
 pub struct DeviceArgs {
     /// 'virtual', 'virtual:OPTIONS', 'alsa:NAME' or 'alsa:CAPTURE,PLAYBACK' ('-': none).
-    /// Without it: ALSA's default if there is a card, else virtual
+    /// Without it: the free card with most channels, else the default of a sound server, else virtual
     ///
     /// Options of the virtual device, separated by commas: free (no clock), loop=DELAY, xrun=FRAME+LOST,
     /// unplug=FRAME+AWAY, suspend=FRAME+ASLEEP, slow=FRAME+MICROSECONDS, gone=FRAME, crash=FRAME (the audio thread

@@ -11,12 +11,12 @@ use crate::limits;
 use crate::threads::ThreadsSetup;
 use crate::time::SampleRate;
 
-/// The device's name, and a sentence if the program has chosen it for the user.
-pub fn device_name(args: &DeviceArgs) -> (String, Option<String>) {
+/// The device's name, and a sentence if the program has chosen it for the user. `side`: the side that must be there.
+pub fn device_name(args: &DeviceArgs, side: setup::Side) -> (String, Option<String>) {
     if let Some(name) = &args.device {
         return (name.clone(), None);
     }
-    let (name, why) = setup::default_device();
+    let (name, why) = setup::best_device(side);
     (name, Some(why))
 }
 

@@ -6,6 +6,7 @@ use super::status::StatusLine;
 use super::{Failure, choose, end_on_signals, is_set, print, print_stderr, unfinished_pass};
 use crate::butler::capabilities::CapturePath;
 use crate::control::report::{AudioReport, Reading};
+use crate::control::setup::Side;
 use crate::control::{Control, Purpose, Setup};
 use crate::device::DeviceFacts;
 use crate::device::signal::Signal;
@@ -40,7 +41,7 @@ pub fn run(args: &PlayArgs) -> Result<(), Failure> {
         let more = unfinished_pass(&args.session, &session).map_or_else(String::new, |advice| format!("; {advice}"));
         return Err(Failure(format!("{}: there is nothing to play from there on{more}", args.session.display())));
     }
-    let (name, note) = choose::device_name(&args.device);
+    let (name, note) = choose::device_name(&args.device, Side::Outputs);
     if let Some(text) = note {
         print_stderr(&text);
     }

@@ -5,6 +5,7 @@ use super::status::StatusLine;
 use super::{Failure, choose, end_on_signals, is_set, print, print_stderr, printable};
 use crate::butler::capabilities::CapturePath;
 use crate::control::recording::PassReport;
+use crate::control::setup::Side;
 use crate::control::{Control, Notice, Purpose, SaveState, Setup, Severity};
 use crate::format::TakeFormat;
 use crate::session::Session;
@@ -104,7 +105,7 @@ pub fn run(args: &RecordArgs) -> Result<(), Failure> {
 
 /// Opens device and session and arms the tracks. Also returns the number of frames to record.
 fn open(args: &RecordArgs) -> Result<(Control, u64), Failure> {
-    let (name, note) = choose::device_name(&args.device);
+    let (name, note) = choose::device_name(&args.device, Side::Inputs);
     if let Some(text) = note {
         print_stderr(&text);
     }

@@ -165,7 +165,11 @@ impl Control {
             Some(lost_device) => (true, lost_device.blocked_by),
             None => (false, None),
         };
-        let reconnect = Reconnect::start(self.spec.clone(), device, if tried_before { PAUSE_MAX } else { PAUSE_FIRST });
+        let reconnect = Reconnect::start(
+            self.spec_of_present_channels(),
+            device,
+            if tried_before { PAUSE_MAX } else { PAUSE_FIRST },
+        );
         let name = &self.running.device.name;
         if !tried_before {
             let reason = reason.map_or_else(String::new, |reason| format!(" ({reason})"));
@@ -179,6 +183,20 @@ impl Control {
             self.loss(text);
         }
         self.lost_device = Some(LostDevice { reconnect, blocked_by, changes: Vec::new() });
+    }
+
+    /// The device to look for: with the channels that it has. A card that can be opened with any number would come back
+    /// with all of them, which shuts out other programs that use it.
+    fn spec_of_present_channels(&self) -> DeviceSpec {
+        let (spec, facts) = (&self.spec, &self.running.device);
+        if device::is_virtual(&spec.name) {
+            return spec.clone();
+        }
+        DeviceSpec {
+            inputs: spec.inputs.or(Some(facts.inputs)),
+            outputs: spec.outputs.or(Some(facts.outputs)),
+            ..spec.clone()
+        }
     }
 
     /// The device that was found delivers frames.

@@ -41,6 +41,8 @@ impl Repeat {
 pub(super) struct Repeats {
     outputs_late: Repeat,
     inputs_late: Repeat,
+    /// The drift was told.
+    drift_told: bool,
 }
 
 impl Control {
@@ -63,8 +65,25 @@ impl Control {
         }
     }
 
+    /// Tells once of clocks that differ.
+    fn warn_of_drift(&mut self) {
+        let ppm = self.running.published.drift_ppm.load(Relaxed);
+        if ppm == 0 || self.repeats.drift_told {
+            return;
+        }
+        self.repeats.drift_told = true;
+        let faster = if 0 < ppm { "inputs" } else { "outputs" };
+        self.caution(format!(
+            "{}: the clock of its {faster} is faster by {} ppm, so the outputs drop out now and then; takes are complete; \
+             record and play on one card, or connect the word clocks of both",
+            self.running.device.name,
+            ppm.abs()
+        ));
+    }
+
     /// Tells of the events that were held back for a second.
     pub(super) fn show_repeats(&mut self) {
+        self.warn_of_drift();
         let (now, second) = self.device_time();
         if let Some(count) = self.repeats.outputs_late.due(now, second) {
             let text = format!("the outputs were late {count} more times; the recorded sound is complete");

@@ -4,7 +4,7 @@
 use crate::butler::capabilities::{Capabilities, CapturePath};
 use crate::butler::spool::SpoolPlace;
 use crate::device::signal::Signal;
-use crate::device::{Cards, DeviceSpec, Listed, Listing, cards, is_virtual, list};
+use crate::device::{Cards, DeviceSpec, Listed, Listing, cards, is_virtual, list_cards, server_default};
 use crate::file_system;
 use crate::format::{DeviceFormat, TakeFormat};
 use crate::limits;
@@ -24,52 +24,60 @@ const LOCKED_BYTES_SPARE: u64 = 128 * 1024;
 /// Inputs of the built-in device, if there is no card and the user names no number.
 pub const BUILT_IN_INPUTS: usize = 8;
 
-/// The device to use when the user names none: ALSA's default if a card is present, else the built-in device. The
-/// second value is the reason, as a sentence.
-pub fn default_device() -> (String, String) {
-    match cards() {
-        Cards::Present { .. } => (
+/// The side of a device that a choice is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// A device to record from.
+    Inputs,
+    /// A device to play to.
+    Outputs,
+}
+
+/// The device to use when the user names none, and the reason as a sentence: the free card with most channels, else the
+/// default of a sound server, else the built-in device. Every front end chooses by this rule. It opens every card, which
+/// can take seconds.
+pub fn best_device(side: Side) -> (String, String) {
+    let (cards, all) = (cards(), list_cards());
+    let card = best_of(&all, side);
+    let server = if card.is_some() { None } else { server_default(side == Side::Inputs) };
+    choice(&cards, card, server)
+}
+
+fn choice(cards: &Cards, card: Option<&Listed>, server: Option<String>) -> (String, String) {
+    let built_in = |why: &str| ("virtual".to_owned(), format!("device: the built-in one with test tones, since {why}"));
+    match (card, server, cards) {
+        (Some(card), ..) => {
+            let (name, title) = (card.name.clone(), &card.title);
+            let text = format!("device: {name}, {title}, the free card with most channels (--device names another)");
+            (name, text)
+        }
+        (None, Some(name), _) => {
+            let text = format!("device: {name}, the default of the sound server, since no sound card is free");
+            (name, text)
+        }
+        (None, None, Cards::Present { .. }) => (
             "alsa:default".to_owned(),
             "device: alsa:default, since there is a sound card (--device names another)".to_owned(),
         ),
-        Cards::Forbidden { .. } => {
-            let text = "device: virtual, since this user may not open the sound card; add it to group 'audio' and log in again";
-            ("virtual".to_owned(), text.to_owned())
+        (None, None, Cards::Forbidden { .. }) => {
+            built_in("this user may not open the sound card; add it to group 'audio' and log in again")
         }
-        Cards::Absent => ("virtual".to_owned(), "device: virtual, since there is no sound card".to_owned()),
+        (None, None, Cards::Absent) => built_in("there is no sound card and no sound server"),
     }
 }
 
-/// The device with most inputs, and a sentence if it is not a card. A card's own device comes before one of the ALSA
-/// configuration. Asks every card, which can take seconds.
-pub fn best_device() -> (String, Option<String>) {
-    match cards() {
-        Cards::Absent => {
-            ("virtual".to_owned(), Some("No sound card here: the built-in device plays test tones".to_owned()))
+/// The free card with most channels on a side; the first of several with the same number.
+fn best_of(listed: &[Listed], side: Side) -> Option<&Listed> {
+    let channels = |listed: &&Listed| {
+        let listing = if side == Side::Inputs { &listed.capture } else { &listed.playback };
+        match listing {
+            Some(Listing::Free(abilities)) if listed.hardware => {
+                abilities.channels_max.min(limits::CHANNEL_COUNT_MAX as u32)
+            }
+            _ => 0,
         }
-        Cards::Forbidden { .. } => (
-            "virtual".to_owned(),
-            Some(
-                "This user may not open the sound card, so the built-in device plays test tones; \
-                 add yourself to group 'audio' and log in again"
-                    .to_owned(),
-            ),
-        ),
-        Cards::Present { .. } => {
-            best_of(&list()).map_or_else(|| ("alsa:default".to_owned(), None), |listed| (listed.name.clone(), None))
-        }
-    }
-}
-
-/// The free hardware device with most inputs; the first of several with the same number.
-fn best_of(listed: &[Listed]) -> Option<&Listed> {
-    let inputs = |listed: &&Listed| match &listed.capture {
-        Some(Listing::Free(abilities)) if listed.hardware => {
-            abilities.channels_max.min(limits::CHANNEL_COUNT_MAX as u32)
-        }
-        _ => 0,
     };
-    listed.iter().rev().filter(|listed| inputs(listed) > 0).max_by_key(inputs)
+    listed.iter().rev().filter(|listed| channels(listed) > 0).max_by_key(channels)
 }
 
 /// A user's choice of a device.
@@ -159,8 +167,14 @@ mod tests {
     use crate::device::Abilities;
 
     fn listed(name: &str, hardware: bool, inputs: u32) -> Listed {
-        let abilities =
-            Abilities { channels_min: 1, channels_max: inputs, rates: vec![48_000], formats: Vec::new(), mapped: true };
+        let abilities = Abilities {
+            channels_min: 1,
+            channels_max: inputs,
+            rates: vec![48_000],
+            formats: Vec::new(),
+            mapped: true,
+            server: false,
+        };
         Listed {
             name: name.to_owned(),
             title: name.to_owned(),
@@ -178,9 +192,24 @@ mod tests {
             listed("alsa:default", false, 32),
             listed("alsa:hw:CARD=Other", true, 18),
         ];
-        assert_eq!(best_of(&all).map(|best| best.name.as_str()), Some("alsa:hw:CARD=USB"));
+        assert_eq!(best_of(&all, Side::Inputs).map(|best| best.name.as_str()), Some("alsa:hw:CARD=USB"));
+        // None of them has outputs.
+        assert!(best_of(&all, Side::Outputs).is_none());
         all[1].capture = Some(Listing::Busy { holder: None });
-        assert_eq!(best_of(&all).map(|best| best.name.as_str()), Some("alsa:hw:CARD=Other"));
-        assert!(best_of(&[]).is_none());
+        assert_eq!(best_of(&all, Side::Inputs).map(|best| best.name.as_str()), Some("alsa:hw:CARD=Other"));
+        assert!(best_of(&[], Side::Inputs).is_none());
+    }
+
+    #[test]
+    fn without_a_free_card_a_sound_server_is_chosen_before_the_test_tones() {
+        let card = listed("alsa:hw:CARD=USB", true, 18);
+        let server = || Some("alsa:default".to_owned());
+        let present = Cards::Present { names: vec!["USB".to_owned()] };
+        let chosen = |cards: &Cards, card, server| choice(cards, card, server).0;
+        assert_eq!(chosen(&present, Some(&card), None), "alsa:hw:CARD=USB");
+        assert_eq!(chosen(&present, None, server()), "alsa:default");
+        assert_eq!(chosen(&Cards::Absent, None, server()), "alsa:default");
+        assert_eq!(chosen(&Cards::Forbidden { names: Vec::new() }, None, server()), "alsa:default");
+        assert_eq!(chosen(&Cards::Absent, None, None), "virtual");
     }
 }

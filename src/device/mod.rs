@@ -14,7 +14,7 @@ pub mod signal;
 pub mod virtual_device;
 
 pub use crate::host::monotonic;
-pub use alsa::{Abilities, Cards, Listed, Listing, cards, list};
+pub use alsa::{Abilities, Cards, Listed, Listing, cards, list, list_cards, server_default};
 
 use crate::format::DeviceFormat;
 use crate::time::SampleRate;
@@ -305,6 +305,12 @@ pub trait Device: Send {
     /// Frames between the frame number of output and the moment at which it leaves the device. This is realtime-safe.
     fn output_delay(&self) -> u64 {
         0
+    }
+
+    /// Parts per million by which the clock of the inputs is faster than that of the outputs; `None` while no difference
+    /// has been measured. This is realtime-safe.
+    fn drift_ppm(&self) -> Option<f64> {
+        None
     }
 
     /// The failure of the device, as a sentence for the user: it is gone, one direction is gone, or it runs at another

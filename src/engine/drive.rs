@@ -111,6 +111,8 @@ impl DeviceSlot {
         let device = self.device.as_ref();
         published.counted_sleeps.store(self.slept + device.map_or(0, |device| device.sleeps()), Relaxed);
         published.frames_unheard.store(self.unheard + device.map_or(0, |device| device.unheard_frames()), Relaxed);
+        let drift = device.and_then(|device| device.drift_ppm()).map_or(0, |ppm| ppm.round() as i32);
+        published.drift_ppm.store(drift, Relaxed);
         published.output_delay.store(device.map_or(0, |device| device.output_delay()), Relaxed);
     }
 

@@ -88,6 +88,8 @@ pub struct Published {
     pub frames_unheard: AtomicU64,
     /// Frames by which output is heard after its frame number, see [`Device::output_delay`](crate::device::Device).
     pub output_delay: AtomicU64,
+    /// Parts per million by which the clock of the inputs is faster than that of the outputs; 0 while none is known.
+    pub drift_ppm: AtomicI32,
     /// Frames of takes that had no capture window, summed over takes.
     pub frames_overrun: AtomicU64,
     /// Frames of tracks that had no playback window in time, summed over tracks.
@@ -128,6 +130,7 @@ impl Published {
             frames_lost: AtomicU64::new(0),
             frames_unheard: AtomicU64::new(0),
             output_delay: AtomicU64::new(0),
+            drift_ppm: AtomicI32::new(0),
             frames_overrun: AtomicU64::new(0),
             frames_dropped: AtomicU64::new(0),
             dropouts: AtomicU64::new(0),

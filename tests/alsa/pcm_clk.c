@@ -6,6 +6,7 @@
  * Both directions of all PCMs on one bus file share one clock. With "ramp 1", capture frame d of channel c is
  * ((d + c * 1000003) mod 2^24) - 2^23 in the top 24 bits. Otherwise capture gets the frame that was played `latency`
  * frames before, or silence if none was played. "access" allows m: mapped, r: read/write, n: non-interleaved r/w.
+ * With "most N" it can be opened with 1 to N channels.
  * With "kernel 1" the PCM behaves like a card's own: its description is a card's, and with a stop threshold of the boundary
  * it goes on at an overrun. Frames that were overwritten are then read as the frames that overwrote them.
  *
@@ -371,7 +372,7 @@ static const snd_pcm_ioplug_callback_t callbacks = {
 	.poll_descriptors = card_descriptors, .poll_revents = card_revents,
 };
 
-static int constrain(snd_pcm_ioplug_t *io, const char *allowed, long channels, long rate, long period)
+static int constrain(snd_pcm_ioplug_t *io, const char *allowed, long least, long channels, long rate, long period)
 {
 	static const unsigned formats[] = { SND_PCM_FORMAT_S16_LE, SND_PCM_FORMAT_S24_LE, SND_PCM_FORMAT_S24_3LE,
 					    SND_PCM_FORMAT_S32_LE, SND_PCM_FORMAT_FLOAT_LE };
@@ -386,14 +387,14 @@ static int constrain(snd_pcm_ioplug_t *io, const char *allowed, long channels, l
 	if (err >= 0)
 		err = snd_pcm_ioplug_set_param_list(io, SND_PCM_IOPLUG_HW_FORMAT, 5, formats);
 	if (err >= 0)
-		err = snd_pcm_ioplug_set_param_minmax(io, SND_PCM_IOPLUG_HW_CHANNELS, channels, channels);
+		err = snd_pcm_ioplug_set_param_minmax(io, SND_PCM_IOPLUG_HW_CHANNELS, least, channels);
 	if (err >= 0)
 		err = snd_pcm_ioplug_set_param_list(io, SND_PCM_IOPLUG_HW_RATE, 1, rates);
 	if (err >= 0)
-		err = snd_pcm_ioplug_set_param_minmax(io, SND_PCM_IOPLUG_HW_PERIOD_BYTES, (period ? period : 16) * channels * 2,
+		err = snd_pcm_ioplug_set_param_minmax(io, SND_PCM_IOPLUG_HW_PERIOD_BYTES, (period ? period : 16) * least * 2,
 						      (period ? period : 8192) * channels * 4);
 	if (err >= 0)
-		err = snd_pcm_ioplug_set_param_minmax(io, SND_PCM_IOPLUG_HW_BUFFER_BYTES, 32 * channels * 2, 32768 * channels * 4);
+		err = snd_pcm_ioplug_set_param_minmax(io, SND_PCM_IOPLUG_HW_BUFFER_BYTES, 32 * least * 2, 32768 * channels * 4);
 	if (err >= 0)
 		err = snd_pcm_ioplug_set_param_minmax(io, SND_PCM_IOPLUG_HW_PERIODS, 2, 1024);
 	return err;
@@ -426,7 +427,7 @@ SND_PCM_PLUGIN_DEFINE_FUNC(clk)
 {
 	snd_config_iterator_t i, next;
 	const char *path = NULL, *allowed = "mrn";
-	long channels = 2, rate = 48000, latency = 64, ramp = 0, kernel = 0;
+	long channels = 2, rate = 48000, latency = 64, ramp = 0, kernel = 0, most = 0;
 	(void)root;
 	snd_config_for_each(i, next, conf) {
 		snd_config_t *entry = snd_config_iterator_entry(i);
@@ -440,14 +441,14 @@ SND_PCM_PLUGIN_DEFINE_FUNC(clk)
 			err = snd_config_get_string(entry, &allowed);
 		else
 			err = snd_config_get_integer(entry, !strcmp(id, "channels") ? &channels : !strcmp(id, "rate") ? &rate
-						     : !strcmp(id, "latency") ? &latency : !strcmp(id, "kernel") ? &kernel : &ramp);
+						     : !strcmp(id, "latency") ? &latency : !strcmp(id, "kernel") ? &kernel : !strcmp(id, "most") ? &most : &ramp);
 		if (err < 0)
 			return err;
 	}
 	struct card *card = path ? calloc(1, sizeof *card) : NULL;
 	if (!card)
 		return path ? -ENOMEM : -EINVAL;
-	int err = open_bus(card, path, channels);
+	int err = open_bus(card, path, most > channels ? most : channels);
 	card->latency = latency;
 	card->ramp = ramp;
 	card->kernel = kernel;
@@ -461,7 +462,8 @@ SND_PCM_PLUGIN_DEFINE_FUNC(clk)
 	if (err >= 0) {
 		struct bus *bus = card->bus;
 		__atomic_fetch_add(&bus->open, 1, __ATOMIC_SEQ_CST);
-		err = constrain(&card->io, allowed, bus->channels ? bus->channels : channels, bus->rate ? bus->rate : rate, bus->period);
+		long open = bus->channels ? bus->channels : most ? most : channels;
+		err = constrain(&card->io, allowed, most && !bus->channels ? 1 : open, open, bus->rate ? bus->rate : rate, bus->period);
 		if (err >= 0) {
 			*pcmp = card->io.pcm;
 			return 0;

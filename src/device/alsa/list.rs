@@ -1,8 +1,9 @@
 //! The list of ALSA devices with their abilities. Thread: lister, opener, control.
 
 use super::open_error::holder_of;
-use super::pcm::{FORMATS, RATES, errno, pcm_format, quiet, system_says};
+use super::pcm::{FORMATS, Kind, RATES, errno, kind_of, pcm_format, quiet, system_says};
 use crate::format::DeviceFormat;
+use crate::limits::CHANNEL_COUNT_MAX;
 use ::alsa::Direction;
 use ::alsa::card::Card;
 use ::alsa::ctl::{Ctl, DeviceIter};
@@ -55,7 +56,17 @@ pub struct Abilities {
     pub formats: Vec<DeviceFormat>,
     /// Whether the device's memory can be mapped.
     pub mapped: bool,
+    /// Whether a sound server is behind the device, not a card.
+    pub server: bool,
 }
+
+/// PCMs of alsa-lib's configuration that are no devices: the one that has no clock, converters and effects. Each can be
+/// opened by its name.
+const NO_DEVICES: [&str; 9] =
+    ["null", "lavrate", "samplerate", "speexrate", "speex", "upmix", "vdownmix", "oss", "a52"];
+
+/// PCMs whose sound server is asked for, in order, when no card is free.
+const SERVERS: [&str; 3] = ["default", "pipewire", "pulse"];
 
 impl fmt::Display for Listing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -70,7 +81,9 @@ impl fmt::Display for Listing {
 
 impl fmt::Display for Abilities {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.channels_min == self.channels_max {
+        if CHANNEL_COUNT_MAX as u32 <= self.channels_max && self.channels_min < self.channels_max {
+            f.write_str("any number of channels")?;
+        } else if self.channels_min == self.channels_max {
             write!(f, "{} channels", self.channels_max)?;
         } else {
             write!(f, "{} to {} channels", self.channels_min, self.channels_max)?;
@@ -84,13 +97,35 @@ impl fmt::Display for Abilities {
 
 /// Every device that can be opened or is in use, and every device of a card. Cards come first.
 pub fn list() -> Vec<Listed> {
+    let mut listed = list_cards();
+    let _quiet = quiet();
+    list_configured(&mut listed);
+    listed
+}
+
+/// The devices of the sound cards.
+pub fn list_cards() -> Vec<Listed> {
     let _quiet = quiet();
     let mut listed = Vec::new();
     for card in ::alsa::card::Iter::new().flatten() {
         list_card(card, &mut listed);
     }
-    list_configured(&mut listed);
     listed
+}
+
+/// The name of a sound server's PCM that records (`capture`) or plays what the desktop has chosen; `None` without a
+/// server that runs.
+pub fn server_default(capture: bool) -> Option<String> {
+    let _quiet = quiet();
+    let direction = if capture { Direction::Capture } else { Direction::Playback };
+    let runs = |pcm: &&&str| matches!(probe(pcm, direction), Listing::Free(abilities) if abilities.server);
+    SERVERS.iter().find(runs).map(|pcm| format!("alsa:{pcm}"))
+}
+
+/// Whether a JACK server may run. Its library prints a page of errors when none does.
+fn jack_may_run() -> bool {
+    let entries = std::fs::read_dir("/dev/shm").into_iter().flatten().flatten();
+    entries.into_iter().any(|entry| entry.file_name().to_string_lossy().starts_with("jack"))
 }
 
 fn list_card(card: Card, listed: &mut Vec<Listed>) {
@@ -118,6 +153,10 @@ fn list_configured(listed: &mut Vec<Listed>) {
     let Ok(hints) = HintIter::new_str(None, "pcm") else { return };
     for hint in hints {
         let Some(pcm) = hint.name else { continue };
+        let kind = pcm.split(':').next().unwrap_or_default();
+        if NO_DEVICES.contains(&kind) || (kind == "jack" && !jack_may_run()) {
+            continue;
+        }
         // The configuration has a dozen names for the few devices of each card.
         if pcm.contains("CARD=") || listed.iter().any(|other| other.name == format!("alsa:{pcm}")) {
             continue;
@@ -155,5 +194,6 @@ fn abilities(pcm: &PCM) -> ::alsa::Result<Abilities> {
         rates: RATES.into_iter().filter(|rate| params.test_rate(*rate).is_ok()).collect(),
         formats: FORMATS.into_iter().filter(|format| params.test_format(pcm_format(*format)).is_ok()).collect(),
         mapped: params.test_access(Access::MMapInterleaved).is_ok(),
+        server: kind_of(pcm) == Kind::Server,
     })
 }

@@ -15,13 +15,14 @@ mod side;
 mod open;
 mod list;
 mod clock;
+mod drift;
 mod overwritten;
 mod recover;
 mod sleep;
 mod transfer;
 mod playback;
 
-pub use list::{Abilities, Listed, Listing, list};
+pub use list::{Abilities, Listed, Listing, list, list_cards, server_default};
 pub use name::lasting;
 pub use open_error::{Cards, cards};
 pub use recover::Gone;
@@ -32,6 +33,7 @@ use crate::format::DeviceFormat;
 use ::alsa::Direction;
 use ::alsa::poll::{Descriptors, pollfd};
 use clock::{FrameClock, nanos};
+use drift::Drift;
 use name::names;
 use open::{Opened, link_is_possible, note_absent, open_side};
 use pcm::Kind;
@@ -71,6 +73,7 @@ pub struct AlsaDevice {
     /// Poll descriptors of the pacing side.
     fds: Vec<pollfd>,
     prefill: Prefill,
+    drift: Drift,
     /// The notes of `facts` and one more. Swapped with them when the device turns out to have no clock, because the
     /// audio thread cannot allocate.
     notes_unclocked: Vec<String>,
@@ -220,6 +223,7 @@ impl AlsaDevice {
             capture,
             playback,
             prefill,
+            drift: Drift::default(),
             origin: monotonic(),
             phase: Phase::Stopped,
             position: 0,
@@ -324,6 +328,7 @@ impl AlsaDevice {
         let (at_ns, moved) = if 0 < moved && self.exact_due_ns <= now_ns {
             let first = self.exact_due_ns == 0;
             self.exact_due_ns = now_ns + EXACT_READING_NS;
+            self.measure_drift(now_ns);
             self.read_exact_count(u64::from(first)).unwrap_or((now_ns, moved))
         } else {
             (now_ns, moved)
@@ -386,6 +391,7 @@ impl AlsaDevice {
             Ok(()) => {
                 self.phase = Phase::Running;
                 self.prefill.started(self.now_ns());
+                self.drift.restart();
                 self.unmeasured = Some(self.unmeasured.unwrap_or(cause));
                 (self.skip_frames, self.playback_failed) = (0, self.playback_gone);
                 self.progress_ns = self.now_ns();
@@ -539,6 +545,10 @@ impl Device for AlsaDevice {
 
     fn output_delay(&self) -> u64 {
         self.prefill.frames() as u64
+    }
+
+    fn drift_ppm(&self) -> Option<f64> {
+        self.drift.ppm()
     }
 
     fn stop(&mut self) {

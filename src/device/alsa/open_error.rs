@@ -47,8 +47,8 @@ pub fn cards() -> Cards {
     cards_in(Path::new("/proc/asound"), Path::new("/dev/snd"))
 }
 
-/// The error for a PCM whose opening failed with `errno`.
-pub(super) fn open_error(want: &Want<'_>, errno: i32) -> DeviceError {
+/// The error for a PCM whose opening failed with `errno`. `said` is what alsa-lib has written meanwhile.
+pub(super) fn open_error(want: &Want<'_>, errno: i32, said: &str) -> DeviceError {
     let name = want.device.to_owned();
     let failed = |reason: String| DeviceError::Failed { name: name.clone(), call: "snd_pcm_open", reason };
     match errno {
@@ -57,6 +57,11 @@ pub(super) fn open_error(want: &Want<'_>, errno: i32) -> DeviceError {
         libc::EHOSTDOWN | libc::ECONNREFUSED => {
             failed(format!("{}; the sound server behind it is not running", system_says(errno)))
         }
+        // A name that does not exist has another number.
+        libc::EINVAL if !said.trim().is_empty() => failed(format!(
+            "ALSA's configuration is wrong there: {}; correct ~/.asoundrc or /etc/asound.conf",
+            said.trim().lines().next().unwrap_or_default()
+        )),
         libc::ENOENT | libc::ENODEV | libc::ENXIO | libc::EINVAL => match cards() {
             forbidden @ Cards::Forbidden { .. } => failed(forbidden.to_string()),
             cards => {

@@ -5,6 +5,7 @@ use super::recover::{Fault, diagnose, start_playback};
 use super::side::Side;
 use super::{AlsaDevice, Check, Phase};
 use crate::device::{LossCause, Wake};
+use ::alsa::pcm::Frames;
 
 impl AlsaDevice {
     /// Checks the playback side of a pair; restarts it or gives it up if it failed. `None`: nothing to report, the
@@ -54,6 +55,7 @@ impl AlsaDevice {
         // Output for frames that were captured before the restart and are not fetched yet would be late: drop it.
         self.skip_frames = self.capture.as_ref().map_or(0, |capture| captured_before(capture, side, prefill));
         self.prefill.started(self.now_ns());
+        self.drift.restart();
         match (was_late, self.playback_late) {
             (false, true) => Some(Check::Report(Wake::Changed)),
             (true, _) => None,
@@ -62,20 +64,25 @@ impl AlsaDevice {
     }
 }
 
-/// Frames that `capture` held at the moment `playback` started with `prefill` frames. Both counters are read now. The
-/// time since the start is the same in both and cancels out, so a late reading does no harm.
+/// Frames that `capture` held at the moment `playback` started with `prefill` frames.
 fn captured_before(capture: &Side, playback: &Side, prefill: usize) -> usize {
-    let (mut before, mut narrowest) = (0, i64::MAX);
+    skew(capture, playback, prefill).unwrap_or(0).max(0) as usize
+}
+
+/// Frames by which the counter of `capture` is ahead of that of `playback`, which was started with `prefill` frames. Both
+/// counters are read now. The time since the start is the same in both and cancels out, so a late reading does no harm.
+pub(super) fn skew(capture: &Side, playback: &Side, prefill: usize) -> Option<Frames> {
+    let (mut skew, mut narrowest) = (None, Frames::MAX);
     for _ in 0..4 {
         let (first, room, second) = (capture.pcm.avail(), playback.pcm.avail(), capture.pcm.avail());
         let (Ok(first), Ok(room), Ok(second)) = (first, room, second) else { break };
         if second - first < narrowest {
-            let played = prefill as i64 - (playback.buffer_frames as i64 - room);
-            (before, narrowest) = (i64::midpoint(first, second) - played, second - first);
+            let played = prefill as Frames - (playback.buffer_frames as Frames - room);
+            (skew, narrowest) = (Some(Frames::midpoint(first, second) - played), second - first);
         }
         if narrowest <= 1 {
             break;
         }
     }
-    before.max(0) as usize
+    skew
 }

@@ -9,7 +9,7 @@ use crate::device::DeviceError;
 use crate::format::DeviceFormat;
 use crate::limits::{BLOCK_FRAMES_MAX, CHANNEL_COUNT_MAX, PERIOD_FRAMES_DEFAULT, PERIOD_FRAMES_MAX, PERIOD_FRAMES_MIN};
 use ::alsa::pcm::{Access as PcmAccess, Frames, HwParams, PCM};
-use ::alsa::{Direction, ValueOr};
+use ::alsa::{Direction, Output as AlsaOutput, ValueOr};
 
 /// Kinds of access in order of preference.
 const ACCESSES: [PcmAccess; 3] = [PcmAccess::MMapInterleaved, PcmAccess::RWInterleaved, PcmAccess::RWNonInterleaved];
@@ -59,7 +59,10 @@ struct Choice {
 impl Side {
     /// Opens and configures one direction. Adds a note for every setting that differs from the request.
     pub(super) fn open(want: &Want<'_>, notes: &mut Vec<String>) -> Result<Side, DeviceError> {
-        let pcm = PCM::new(want.pcm, want.direction, true).map_err(|e| open_error(want, errno(&e)))?;
+        let said = AlsaOutput::local_error_handler().ok();
+        let opened = PCM::new(want.pcm, want.direction, true);
+        let said = said.map_or_else(String::new, |said| said.borrow().to_string());
+        let pcm = opened.map_err(|e| open_error(want, errno(&e), &said))?;
         let kind = kind_of(&pcm);
         let want = &Want { period_frames: Some(period_wanted(want, kind, notes)), ..*want };
         let choice = choose(&pcm, want, notes)?;
@@ -308,7 +311,7 @@ fn apply(pcm: &PCM, want: &Want<'_>, choice: Choice) -> Result<(), DeviceError> 
     };
     set().map_err(|e| match errno(&e) {
         // Some drivers allow any number of openings and refuse here.
-        libc::EBUSY => open_error(want, libc::EBUSY),
+        libc::EBUSY => open_error(want, libc::EBUSY, ""),
         other => failed(want, "snd_pcm_hw_params", system_says(other)),
     })
 }

@@ -150,6 +150,8 @@ fn configuration(plugin: &Path, folder: &Path) -> String {
         card(&format!("hw_{access}"), "hw", &format!("channels 6 rate 48000 ramp 1 kernel 1 access \"{access}\""));
         card(&format!("hwloop_{access}"), "hwloop", &format!("channels 4 rate 8000 kernel 1 access \"{access}\""));
     }
+    card("elastic", "elastic", "channels 2 most 8 rate 48000 ramp 1");
     card("wide", "wide", "channels 24 rate 48000 ramp 1");
-    text + "pcm.mic { type asym capture.pcm \"ramp_m\" }\npcm.speaker { type asym playback.pcm \"loop_m\" }\n"
+    text + "pcm.wrong { type hw server \"none\" card 0 }\n"
+        + "pcm.mic { type asym capture.pcm \"ramp_m\" }\npcm.speaker { type asym playback.pcm \"loop_m\" }\n"
 }

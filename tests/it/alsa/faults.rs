@@ -107,6 +107,25 @@ fn minute_a_card_whose_rate_changes_is_still_recorded_and_the_change_is_reported
 }
 
 #[test]
+fn the_drift_of_two_cards_is_measured() {
+    on_a_test_card("alsa::faults::the_drift_of_two_cards_is_measured", || {
+        // The card that plays is faster by 20,000 ppm, or 160 frames a second, so that the test is short.
+        let mut device = open(&super::DeviceSpec { period_frames: Some(512), ..super::loop_spec("hwloop_m,loop_m") });
+        Bus::of("loop").set(8, 20_000);
+        device.start().unwrap();
+        let mut listener = Listener::default();
+        for _ in 0..400 {
+            listen(&mut device, &mut listener, 1_000);
+            if device.drift_ppm().is_some() {
+                break;
+            }
+        }
+        println!("{:?} ppm", device.drift_ppm());
+        assert!(device.drift_ppm().is_some_and(|ppm| (ppm + 20_000.0).abs() < 2_000.0), "{:?}", device.drift_ppm());
+    });
+}
+
+#[test]
 fn playback_that_runs_dry_again_and_again_is_tried_until_it_plays_and_costs_no_captured_frame() {
     on_a_test_card(
         "alsa::faults::playback_that_runs_dry_again_and_again_is_tried_until_it_plays_and_costs_no_captured_frame",

@@ -454,6 +454,8 @@ fn a_device_that_cannot_be_opened_gives_the_reason() {
             text(capture_spec("ramp_m")),
             "alsa:ramp_m: the device is in use by another program; close it there and try again"
         );
+        let wrong = text(capture_spec("wrong"));
+        assert!(wrong.contains("ALSA's configuration is wrong there: ") && wrong.contains("server"), "{wrong}");
         assert!(text(spec("-,-")).contains("neither capture nor playback"));
         assert!(text(spec("a\0b")).contains("zero byte"));
     });
@@ -476,6 +478,8 @@ fn the_list_has_every_device_with_its_channels() {
             );
             assert_eq!(abilities.to_string(), "24 channels, 48000 Hz, S32_LE/S24_3LE/S24_LE/FLOAT_LE/S16_LE, mmap");
         }
+        // What has no clock or only converts is no device.
+        assert!(listed.iter().all(|device| device.name != "alsa:null" && !device.name.contains("speexrate")));
         assert!(matches!(of("alsa:ramp_m").capture, Some(Listing::Busy { holder: None })));
     });
 }

@@ -257,3 +257,21 @@ fn threads() -> Vec<String> {
         .map(|name| name.trim().to_owned())
         .collect()
 }
+
+#[test]
+fn a_card_that_takes_any_number_of_channels_comes_back_with_those_it_had() {
+    on_a_test_card("alsa::reconnect::a_card_that_takes_any_number_of_channels_comes_back_with_those_it_had", || {
+        let (place, bus) = (place(), Bus::of("elastic"));
+        let folder = place.path().join("session");
+        // Another program keeps the card at two channels when it is opened, and has gone when the card comes back.
+        bus.set(CHANNELS_AT, 2);
+        let program = start(record(&folder, "--device alsa:elastic,- --period 256 --buffer 32768"));
+        crate::record::await_sound(&folder.join("audio/In 1-1.wav"));
+        unplug(&bus, ms(100), |bus| bus.set(CHANNELS_AT, 0));
+        std::thread::sleep(ms(200));
+        let text = ended(program);
+        assert_eq!(times(&text, "the device is back"), 1, "{text}");
+        assert!(!text.contains("it came back with"), "{text}");
+        assert_eq!(offsets_from_card(&folder, 2).len(), 2, "{text}");
+    });
+}

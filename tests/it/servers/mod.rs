@@ -5,6 +5,7 @@
 
 mod jack;
 mod pipewire;
+mod pulse;
 
 use crate::util::{Run, edit, faultless, place, recorded_ramp, run};
 use faultless::device::signal::ramp;
@@ -33,6 +34,11 @@ trait Server {
 
     /// The PCM that a client plays to.
     fn output(&self) -> &'static str;
+
+    /// The longest time in which what was played reaches the listener.
+    fn delay(&self) -> Duration {
+        Duration::from_millis(400)
+    }
 
     /// The PCM at which what was played to [`Server::output`] can be heard, its number of channels and its format.
     fn monitor(&self) -> (&'static str, usize, &'static str);
@@ -94,7 +100,7 @@ fn play(server: &dyn Server, folder: &Path, arguments: &str) -> (Run, Heard) {
     server.lead(&mut player);
     let ended = run(player);
     // What was played is still on its way to the listener.
-    std::thread::sleep(Duration::from_millis(400));
+    std::thread::sleep(server.delay());
     drop(listener);
     (ended, heard(&fs::read(&file).unwrap(), channels, format == "FLOAT_LE"))
 }

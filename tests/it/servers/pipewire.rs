@@ -49,7 +49,12 @@ impl PipeWire {
         };
         fs::write(
             folder.path().join("asound.conf"),
-            format!("</usr/share/alsa/alsa.conf>\n{}{}", pcm("two", "two"), pcm("many", "many")),
+            format!(
+                "</usr/share/alsa/alsa.conf>\n{}{}{}",
+                pcm("two", "two"),
+                pcm("many", "many"),
+                pcm("!default", "two")
+            ),
         )
         .unwrap();
         let service = |program: &str| {
@@ -201,4 +206,23 @@ fn an_overdub_through_pipewire_loses_no_recorded_frame() {
         }
         assert_eq!(kept.last(), Some(&0), "{period}: {kept:?}");
     }
+}
+
+#[test]
+fn without_a_card_the_default_of_the_server_is_chosen_and_recorded() {
+    let test = "servers::pipewire::without_a_card_the_default_of_the_server_is_chosen_and_recorded";
+    if Path::new("/dev/snd").exists() {
+        return skip(test, "there is a sound card");
+    }
+    let server = match PipeWire::start(1024) {
+        Ok(server) => server,
+        Err(reason) => return skip(test, &reason),
+    };
+    let place = place();
+    let mut recorder = faultless("record", &place.path().join("session"), "--json --inputs 2 --seconds 0.5");
+    // The desktop's choice of a source is made by a part of the session manager that does not run here.
+    server.lead(&mut recorder).env("PIPEWIRE_PROPS", "{ stream.capture.sink = true }").env("PIPEWIRE_NODE", "two");
+    let ended = run(recorder).done();
+    assert_eq!(ended.json()["device"], "alsa:default", "{}", ended.err);
+    assert!(ended.err.contains("the default of the sound server, since no sound card is free"), "{}", ended.err);
 }

@@ -1,0 +1,85 @@
+//! PulseAudio with a null sink, through alsa-lib's plugin. Thread: test.
+
+use super::{Server, Service, all_is_heard, await_ready, installed, module, spawn};
+use crate::util::{faultless, place, run, skip};
+use std::fs;
+use std::process::Command;
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// A server whose only sink plays to nowhere.
+struct Pulse {
+    folder: TempDir,
+    _service: Service,
+}
+
+impl Pulse {
+    fn start() -> Result<Pulse, String> {
+        installed(&["pulseaudio", "arecord"])?;
+        module("pulse")?;
+        let folder = tempfile::tempdir().map_err(|e| e.to_string())?;
+        let (home, socket) = (folder.path().join("config/pulse"), folder.path().join("native"));
+        fs::create_dir_all(&home).map_err(|e| e.to_string())?;
+        fs::write(home.join("daemon.conf"), "enable-remixing = no\nflat-volumes = no\ndefault-sample-format = s32le\n")
+            .map_err(|e| e.to_string())?;
+        let pcm = |name: &str, device: &str| format!("pcm.{name} {{ type pulse device {device} }}\n");
+        let text = format!("</usr/share/alsa/alsa.conf>\n{}{}", pcm("out", "null"), pcm("monitor", "null.monitor"));
+        fs::write(folder.path().join("asound.conf"), text).map_err(|e| e.to_string())?;
+        let mut server = Command::new("pulseaudio");
+        server.args(["-n", "--daemonize=no", "--exit-idle-time=-1", "--disable-shm=yes", "--use-pid-file=no"]);
+        server.args(["-L", "module-null-sink sink_name=null rate=48000 channels=2 format=s32le"]);
+        server.args(["-L", &format!("module-native-protocol-unix auth-anonymous=1 socket={}", socket.display())]);
+        server.env("HOME", folder.path()).env("XDG_RUNTIME_DIR", folder.path());
+        server.env("XDG_CONFIG_HOME", folder.path().join("config")).env_remove("DBUS_SESSION_BUS_ADDRESS");
+        let service = spawn(&mut server, &folder.path().join("pulseaudio.log"));
+        await_ready("pulseaudio", || socket.exists());
+        Ok(Pulse { folder, _service: service })
+    }
+}
+
+impl Server for Pulse {
+    fn lead<'c>(&self, client: &'c mut Command) -> &'c mut Command {
+        let folder = self.folder.path();
+        client.env("PULSE_SERVER", format!("unix:{}", folder.join("native").display()));
+        client.env("PULSE_COOKIE", folder.join("cookie")).env("ALSA_CONFIG_PATH", folder.join("asound.conf"))
+    }
+
+    fn output(&self) -> &'static str {
+        "out"
+    }
+
+    fn delay(&self) -> Duration {
+        Duration::from_millis(2_500)
+    }
+
+    fn monitor(&self) -> (&'static str, usize, &'static str) {
+        ("monitor", 2, "S32_LE")
+    }
+}
+
+#[test]
+fn a_session_is_heard_through_pulseaudio() {
+    match Pulse::start() {
+        Ok(server) => all_is_heard(&server, &[0, 64, 256]),
+        Err(reason) => skip("servers::pulse::a_session_is_heard_through_pulseaudio", &reason),
+    }
+}
+
+#[test]
+fn an_idle_pulseaudio_has_time_for_its_first_frame() {
+    let server = match Pulse::start() {
+        Ok(server) => server,
+        Err(reason) => return skip("servers::pulse::an_idle_pulseaudio_has_time_for_its_first_frame", &reason),
+    };
+    // The monitor of an idle sink delivers its first sound after two seconds.
+    let place = place();
+    let mut recorder =
+        faultless("record", &place.path().join("session"), "--json --device alsa:monitor,- --inputs 2 --seconds 1");
+    let ended = run({
+        server.lead(&mut recorder);
+        recorder
+    })
+    .done();
+    assert_eq!(ended.json()["frames_lost"], 0, "{}", ended.err);
+    assert!(!ended.err.contains("is gone") && !ended.err.contains("LOSS"), "{}", ended.err);
+}
