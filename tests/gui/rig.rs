@@ -114,12 +114,14 @@ impl Rig {
         self.harness.state().app()
     }
 
-    /// Draws until `so` returns true. Fails after [`PATIENCE`], and prints `what`.
+    /// Draws until `so` returns true, and once more. Fails after [`PATIENCE`], and prints `what`.
     pub(super) fn until(&mut self, what: &str, mut so: impl FnMut(&mut Rig) -> bool) {
         let started = Instant::now();
         loop {
             self.draw();
             if so(self) {
+                // `so` may have seen a newer state than the last picture.
+                self.draw();
                 return;
             }
             assert!(started.elapsed() < PATIENCE, "not within {PATIENCE:?}: {what}\n{}", self.story());
