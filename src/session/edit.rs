@@ -101,13 +101,14 @@ impl Track {
     /// Not-a-number becomes 0 dB.
     pub fn set_gain_db(&mut self, gain_db: f32) {
         let gain_db = if gain_db.is_nan() { 0.0 } else { gain_db.clamp(GAIN_DB_MIN, GAIN_DB_MAX) };
-        self.gain_db = (gain_db * 100.0).round() / 100.0;
+        // Adding 0 makes 0 of minus 0, which is equal to it and has other bytes in the file.
+        self.gain_db = (gain_db * 100.0).round() / 100.0 + 0.0;
     }
 
     /// Sets the pan, rounded to a thousandth and clamped to left (-1) and right (1). Not-a-number becomes the middle.
     pub fn set_pan(&mut self, pan: f32) {
         let pan = if pan.is_nan() { 0.0 } else { pan.clamp(-1.0, 1.0) };
-        self.pan = (pan * 1000.0).round() / 1000.0;
+        self.pan = (pan * 1000.0).round() / 1000.0 + 0.0;
     }
 
     /// Sets the device channels that the track records: one, or two for stereo.

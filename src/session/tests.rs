@@ -455,3 +455,13 @@ fn losses_go_with_the_frames_to_the_take_that_continues_another() {
     let of = |id| session.take(id).unwrap().losses.iter().map(|loss| (loss.at.0, loss.frames.0)).collect::<Vec<_>>();
     assert_eq!((of(first), of(next)), (vec![(10, 20), (90, 10)], vec![(0, 20), (50, 5)]));
 }
+
+#[test]
+fn a_gain_or_pan_of_minus_zero_is_zero_so_that_equal_sessions_have_equal_bytes() {
+    let mut session = empty_session();
+    let id = session.add_track("Kick", &[0]).expect("room");
+    let track = session.track_mut(id).expect("there");
+    track.set_gain_db(-0.001);
+    track.set_pan(-0.000_1);
+    assert!(track.gain_db.is_sign_positive() && track.pan.is_sign_positive());
+}
