@@ -55,6 +55,13 @@ pub(crate) struct Life {
     pub(crate) pause: Duration,
 }
 
+impl Life {
+    /// Number of inputs that the device has after it was unplugged, if that is another one.
+    pub(crate) fn inputs_returned(&self) -> Option<usize> {
+        self.device.split(',').find_map(|option| option.strip_prefix("returns=")?.parse().ok())
+    }
+}
+
 /// The plan of a run.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {

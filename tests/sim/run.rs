@@ -229,11 +229,9 @@ impl Run {
             let mut story = self.story.borrow_mut();
             self.offences.append(&mut story.offences);
             self.evidence.passes.clone_from(&story.passes);
-            self.evidence.inputs_min = story.inputs_min;
-            // A program that is killed between the end of a take and the save of its end has removed the progress page.
-            if story.notices.iter().any(|(_, text)| text.contains("its folder does not have it any more")) {
-                self.evidence.passes.iter_mut().for_each(|pass| pass.is_cut = true);
-            }
+            // The program says that inputs are missing, but a kill may come before.
+            let returns = self.plan.lives.iter().filter_map(Life::inputs_returned);
+            self.evidence.inputs_min = returns.chain(story.inputs_min).min();
         }
         self.offences.extend(oracle::judge(&session, &others, &self.evidence));
         self.recover_again();
