@@ -58,7 +58,7 @@ pub(super) fn open_error(want: &Want<'_>, errno: i32, said: &str) -> DeviceError
             failed(format!("{}; the sound server behind it is not running", system_says(errno)))
         }
         // A name that does not exist has another number.
-        libc::EINVAL if !said.trim().is_empty() => failed(format!(
+        libc::EINVAL if !said.trim().is_empty() && !lacks_direction(said) => failed(format!(
             "ALSA's configuration is wrong there: {}; correct ~/.asoundrc or /etc/asound.conf",
             said.trim().lines().next().unwrap_or_default()
         )),
@@ -70,6 +70,12 @@ pub(super) fn open_error(want: &Want<'_>, errno: i32, said: &str) -> DeviceError
         },
         _ => failed(system_says(errno)),
     }
+}
+
+/// Whether alsa-lib said that an `asym` PCM has no device for this direction. Such a PCM is defined rightly: a microphone
+/// has no playback.
+fn lacks_direction(said: &str) -> bool {
+    said.contains("slave is not defined")
 }
 
 fn cards_in(proc_asound: &Path, dev_snd: &Path) -> Cards {
