@@ -53,6 +53,8 @@ pub enum ExportError {
         /// Frames that the session plays.
         needed: u64,
     },
+    /// A second WAV parser does not find in a finished file what was written.
+    Unreadable { path: PathBuf, reason: String },
     /// The target folder is one in which the session keeps its own files.
     OwnFolder { path: PathBuf },
     /// A file exists, and replacing it was not allowed.
@@ -130,6 +132,12 @@ impl fmt::Display for ExportError {
             ExportError::Exists { path } => {
                 write!(f, "{}: the file exists and is kept; choose another folder, or --force", path.display())
             }
+            ExportError::Unreadable { path, reason } => write!(
+                f,
+                "{}: a second WAV parser does not read it as it was written ({reason}); do not use this file, and please \
+                 report this",
+                path.display()
+            ),
             ExportError::NoRoom { path, needed, free } => write!(
                 f,
                 "{}: {} MB would be written and {} MB are free; make room, or choose a shorter range",

@@ -8,6 +8,7 @@ pub mod error;
 mod mixdown;
 pub mod plan;
 pub mod run;
+mod second_reader;
 mod sink;
 mod source;
 mod stem;

@@ -4,7 +4,7 @@ use super::error::ExportError;
 use super::plan::{Content, PlannedFile};
 use super::sink::{RunProgress, Sink};
 use super::source::{self, Checked};
-use super::{Exported, Outcome, Progress, mixdown, stem};
+use super::{Exported, Outcome, Progress, mixdown, second_reader, stem};
 use crate::session::names::{AUDIO, HISTORY, PEAKS, TRASH};
 use crate::wav::write::{Existing, remove_abandoned};
 use nix::sys::statvfs::statvfs;
@@ -69,6 +69,7 @@ fn write(
     if !replaced {
         created.files.push((planned.path.clone(), CreatedFiles::stamp(&file)));
     }
+    second_reader::check(planned, file.len())?;
     Ok(Exported {
         file: planned.path.clone(),
         track: planned.track(),

@@ -259,3 +259,19 @@ fn exported_files_serialize_to_json() {
     assert_eq!((&json[0]["track"], &json[0]["format"]), (&serde_json::Value::Null, &"s24".into()));
     assert_eq!((json[0]["frames"].as_u64(), json[0]["bytes"].as_u64()), (Some(100_000), Some(604_096)));
 }
+
+#[test]
+fn a_file_that_a_second_parser_reads_otherwise_fails_the_export() {
+    let fixture = fixture();
+    fixture.export(&fixture.options()).unwrap();
+    let mut planned = fixture.plan(&ExportOptions { force: true, ..fixture.options() }).unwrap().files.remove(0);
+    let bytes = fs::metadata(planned.path()).unwrap().len();
+    second_reader::check(&planned, bytes).unwrap();
+    planned.frames += 1;
+    let said = text(&second_reader::check(&planned, bytes).unwrap_err());
+    assert!(said.contains("01 Kick in.wav: a second WAV parser") && said.contains("100000"), "{said}");
+    fs::write(planned.path(), "no sound").unwrap();
+    assert!(second_reader::check(&planned, 8).is_err());
+    // RF64, which hound does not know.
+    second_reader::check(&planned, u64::from(u32::MAX)).unwrap();
+}

@@ -8,7 +8,7 @@ mod stems;
 use super::error::ExportError;
 use super::plan::{Plan, plan};
 use super::run::run;
-use super::{ExportOptions, Exported, Outcome, Progress};
+use super::{ExportOptions, Exported, Outcome, Progress, second_reader};
 use crate::format::TakeFormat;
 use crate::session::{NewTake, RegionId, Session, TakeId, TakeState, TrackId};
 use crate::time::{FramePos, Frames, SampleRate};
