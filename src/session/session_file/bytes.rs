@@ -15,9 +15,9 @@ use std::fmt;
 use std::path::PathBuf;
 use uuid::Uuid;
 
-/// JSON values in the largest session, names included. A save refuses a session with more, so a session that could be saved
-/// can be opened.
-pub const VALUE_COUNT_MAX: u32 = 32 * 1024 * 1024;
+/// JSON values in the largest session, names included. A value can take a hundred bytes of memory
+/// while it is read. A save refuses a session with more values, so a session that could be saved can be opened.
+pub const VALUE_COUNT_MAX: u32 = (super::SESSION_BYTES_MAX / 10) as u32;
 
 /// A value with the character that separates it from the next one has at least this many bytes.
 const VALUE_BYTES_MIN: u64 = 2;
