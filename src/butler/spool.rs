@@ -85,6 +85,18 @@ impl SpoolSound {
     }
 }
 
+/// The file in which a take goes on, in the second line of the first page of its spool file. Written before sound goes
+/// there, and before memory of that sound is freed. So a recovery finds the file even if the disk of the session has
+/// accepted no session.json that lists it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NextFile {
+    /// Identity of the take that continues this one.
+    pub take: Uuid,
+    /// The session folder that has the file and a copy of session.json that lists it. Absolute.
+    #[serde(with = "stored_path")]
+    pub folder: PathBuf,
+}
+
 /// The identity in the first page of a progress-page file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProgressIdentity {
@@ -265,6 +277,22 @@ fn make(
     disk::set_length(&spool.file, bytes)?;
     disk::write_all_at(&spool.file, &page, 0)?;
     Ok(spool)
+}
+
+/// Writes into the spool file that its take goes on in the file of `plan`. The last such file counts: the session that
+/// lists it lists the files before it too.
+pub fn note_next_file(spool: &SpoolFile, plan: &TakePlan) -> io::Result<()> {
+    let folder = plan.path.parent().and_then(Path::parent).unwrap_or(Path::new("/"));
+    let mut line = serde_json::to_vec(&NextFile { take: plan.identity, folder: folder.to_owned() })?;
+    line.push(b'\n');
+    let mut page = vec![0; limits::PAGE_BYTES];
+    disk::read_exact_at(&spool.file, &mut page, 0)?;
+    let at = page.iter().position(|byte| *byte == b'\n').map_or(limits::PAGE_BYTES, |end| end + 1);
+    let rest = page[at..].get_mut(..line.len()).ok_or_else(|| io::Error::other("the path of the take is too long"))?;
+    rest.copy_from_slice(&line);
+    page[at + line.len()..].fill(0);
+    // One call inside one page: after a kill the page has the line before or this one, and no mixture.
+    disk::write_all_at(&spool.file, &page[at..], at as u64)
 }
 
 /// Locks a new file, so that no recovery uses it while this program lives. The kernel releases the lock when the

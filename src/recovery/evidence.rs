@@ -5,7 +5,7 @@
 //! no running program holds its lock; and if its first page names the take and the session in question. The callers put
 //! bounds on everything else that it claims.
 
-use crate::butler::spool::{ProgressIdentity, SPOOL_VERSION, SpoolIdentity, is_private};
+use crate::butler::spool::{NextFile, ProgressIdentity, SPOOL_VERSION, SpoolIdentity, is_private};
 use crate::file_system::{OpenError, open_regular};
 use crate::host::disk;
 use crate::limits::{DATA_OFFSET, PAGE_BYTES};
@@ -93,6 +93,14 @@ impl FoundSpool {
     /// Opens a spool file of user `owner`.
     pub fn open_of(path: &Path, owner: u32) -> Result<FoundSpool, Rejected> {
         open(path, owner)
+    }
+
+    /// The file in which the take went on, if the committer has noted one.
+    pub fn next_file(&self) -> Option<NextFile> {
+        let mut page = vec![0; PAGE_BYTES];
+        disk::read_exact_at(&self.file, &mut page, 0).ok()?;
+        let line = page.split(|byte| *byte == b'\n').nth(1)?;
+        serde_json::from_slice(line).ok().filter(|next: &NextFile| next.folder.is_absolute())
     }
 
     /// The ranges that have memory, from the first byte of sound up to byte `end`.

@@ -4,7 +4,7 @@
 use super::evidence::{FoundProgress, FoundSpool, Rejected, SpoolFolder, files_named};
 use super::recover_pass::progress_is_needed;
 use super::take_wav::{TakeWav, is_in_another_copy};
-use super::{StepHook, remove};
+use super::{StepHook, next_file, remove};
 use crate::butler::spool::{path_of, progress_path_of};
 use crate::host::disk;
 use crate::session::session_file::{OpenSession, is_in_use, open_read_only};
@@ -90,6 +90,9 @@ pub(super) fn is_in_takes(
     recorded: Option<Frames>,
 ) -> bool {
     let Some(takes) = takes_of(session, spool) else { return false };
+    if next_file::unlisted(session, spool).is_some() {
+        return false;
+    }
     let end = takes.iter().map(|take| take.offset + take.frames).max().unwrap_or_default();
     takes.iter().all(|take| {
         take.state != TakeState::Recording

@@ -18,7 +18,7 @@ impl RecoveredPass {
 
     /// Whether sound is known to be missing.
     pub fn is_short(&self) -> bool {
-        self.basis == Basis::Disk || self.lost > Frames(0) || self.overrun > Frames(0)
+        self.basis == Basis::Disk || self.lost > Frames(0) || self.overrun > Frames(0) || self.missing > Frames(0)
     }
 }
 
@@ -47,6 +47,13 @@ impl fmt::Display for RecoveredPass {
         if self.overrun > Frames(0) {
             write!(f, "; {} frames for which there was no window are silence", self.overrun.0)?;
         }
+        if self.missing > Frames(0) {
+            let seconds = self.missing.seconds(self.rate);
+            write!(
+                f,
+                "; {seconds:.2} s that are neither on the disk nor in memory are silence, and the takes list them"
+            )?;
+        }
         Ok(())
     }
 }
@@ -66,6 +73,14 @@ pub(super) fn memory_not_seen(folder: &Path, takes: usize, record: &SpoolRecord,
     format!(
         "{name}: {takes} takes that were cut off are left as they are: {memory} may have more of their sound, and {}; {}: faultless recover {name}",
         hidden.reason, hidden.advice
+    )
+}
+
+/// The message for a pass whose takes went on in a folder that cannot be read now.
+pub(super) fn next_file_not_seen(session: &Path, takes: usize, folder: &Path) -> String {
+    let (name, folder) = (session.display(), folder.display());
+    format!(
+        "{name}: {takes} takes that were cut off are left as they are: their sound goes on in {folder}, and the list of the takes there cannot be read; connect its disk, then: faultless recover {name}; if that folder is lost: faultless recover --without-memory {name}"
     )
 }
 

@@ -25,6 +25,7 @@ pub mod leftover;
 pub mod length;
 pub mod viewpoint;
 mod take_wav;
+mod next_file;
 mod recover_pass;
 #[cfg(test)]
 mod tests;
@@ -87,6 +88,9 @@ pub struct RecoveredPass {
     pub lost: Frames,
     /// Frames for which there was no window, summed over the takes. They are silence.
     pub overrun: Frames,
+    /// Frames that are neither in a file nor in memory, of the take that misses most. They are silence, and the takes
+    /// list them.
+    pub missing: Frames,
     /// The takes that this recovery finished.
     pub takes: Vec<RecoveredTake>,
 }
@@ -135,10 +139,11 @@ pub fn recover(store: &mut OpenSession, session: &mut Session, folders: &[PathBu
 /// Recovers like [`recover`] as seen from `view`, and calls `hook` before each step.
 pub fn recover_from(store: &mut OpenSession, session: &mut Session, view: &Viewpoint, hook: StepHook<'_>) -> Report {
     let mut report = Report::default();
-    if merge_copies(store, session)
-        && let Err(error) = store.save(session)
-    {
-        report.troubles.push(error.to_string());
+    let mut merged = session.clone();
+    next_file::list_folders(&mut merged, &view.folders_of(session));
+    if merge_copies(store, &mut merged) {
+        *session = merged;
+        report.troubles.extend(store.save(session).err().map(|error| error.to_string()));
     }
     let folders = &view.folders_of(session);
     let cut_off = session.takes().iter().filter(|take| take.state == TakeState::Recording);

@@ -6,7 +6,7 @@ use super::leftover::{has_spool, is_in_takes};
 use super::length::{Basis, PassKnown, TakeKnown, length};
 use super::take_wav::{TakeWav, is_in_another_copy};
 use super::viewpoint::{Absence, Viewpoint};
-use super::{CutTake, RecoveredPass, RecoveredTake, Step, StepHook, messages, remove};
+use super::{CutTake, RecoveredPass, RecoveredTake, Step, StepHook, messages, next_file, remove};
 use crate::butler::spool::{path_of, progress_path_of};
 use crate::device::LossCause;
 use crate::host;
@@ -59,6 +59,7 @@ impl PassRecovery<'_> {
             spools.push(self.spool_of(first_take_of_track(&takes, take))?);
         }
         let memory_gone = self.memory_gone(&cut_off, &spools, progress_page.as_ref())?;
+        self.next_files_are_listed(cut_off.len(), &spools)?;
         let mut cut_takes = Vec::new();
         for (take, spool) in cut_off.into_iter().zip(spools) {
             let until = self.session.continuation_of(take).map(|next| next.offset);
@@ -71,7 +72,7 @@ impl PassRecovery<'_> {
                 }
                 // The program was killed after it listed a continuation and before the committer created its file. Drop
                 // the continuation: the earlier file is then the last one of the take.
-                Err(_) if self.session.is_continuation(take) && self.file_was_never_made(take) => {
+                Err(_) if self.session.is_continuation(take) && self.file_was_never_made(take, spool.as_ref()) => {
                     self.session.forget_take(take.id).ok();
                     return self.pass(pass);
                 }
@@ -108,7 +109,7 @@ impl PassRecovery<'_> {
             let finished = cut.finish(outcome.frames, began, self.hook);
             finished.map_err(|error| messages::not_recovered(self.store.path(), cut, &error))?;
         }
-        self.save(&cut_takes, &outcome)?;
+        let missing = self.save(&cut_takes, &outcome)?;
         self.save_mirror(&cut_takes);
         let recovered = RecoveredPass {
             frames: outcome.frames,
@@ -117,6 +118,7 @@ impl PassRecovery<'_> {
             memory_gone,
             lost: outcome.progress.lost,
             overrun: outcome.progress.overrun,
+            missing,
             takes: cut_takes.iter().map(|cut| cut.recovered(self.session, outcome.frames)).collect(),
         };
         if let Err(reason) = self.remove_evidence(cut_takes, progress_page) {
@@ -148,16 +150,18 @@ impl PassRecovery<'_> {
     }
 
     /// Saves a session in which the takes are recovered. The session in memory becomes that one only when it is saved.
-    fn save(&mut self, cut_takes: &[CutTake], outcome: &PassOutcome) -> Result<(), String> {
+    /// Returns the missing frames of the take that misses most.
+    fn save(&mut self, cut_takes: &[CutTake], outcome: &PassOutcome) -> Result<Frames, String> {
         let mut recovered = self.session.clone();
+        let mut missing = Frames(0);
         for cut in cut_takes {
             mark_recovered(&mut recovered, cut, outcome).map_err(|error| error.to_string())?;
-            note_losses(&mut recovered, cut, outcome);
+            missing = missing.max(note_losses(&mut recovered, cut, outcome));
         }
         (self.hook)(Step::Session).map_err(|error| messages::at(self.store.path(), &error))?;
         self.store.save(&recovered).map_err(|error| error.to_string())?;
         *self.session = recovered;
-        Ok(())
+        Ok(missing)
     }
 
     /// Saves the session in the mirror too, and reports the replicas that could not be recovered.
@@ -182,8 +186,21 @@ impl PassRecovery<'_> {
         TakeWav::open_mirror(path, self.session, first).inspect_err(report_trouble).ok()
     }
 
-    /// Whether the file of a take does not exist although its folder does.
-    fn file_was_never_made(&self, take: &Take) -> bool {
+    /// An error if a take went on in a file that the session does not list, although the copies of the session that are
+    /// connected were asked. The pass then stays as it is, because its sound is in that file.
+    fn next_files_are_listed(&self, takes: usize, spools: &[Option<FoundSpool>]) -> Result<(), String> {
+        let unlisted = spools.iter().flatten().find_map(|spool| next_file::unlisted(self.session, spool));
+        match unlisted.filter(|_| !self.view.without_memory) {
+            Some(next) => Err(messages::next_file_not_seen(self.store.path(), takes, &next.folder)),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether the file of a take does not exist although its folder does, and the committer never went on in it.
+    fn file_was_never_made(&self, take: &Take, spool: Option<&FoundSpool>) -> bool {
+        if spool.and_then(FoundSpool::next_file).is_some_and(|next| next.take == take.uuid) {
+            return false;
+        }
         matches!(self.store.open_take_to_write(self.session, take), Err(SessionError::Missing { path }) if path.ends_with(&take.file))
     }
 
@@ -378,8 +395,9 @@ fn mark_recovered(session: &mut Session, cut: &CutTake, outcome: &PassOutcome) -
     Ok(())
 }
 
-/// Writes the losses of the pass, and sound that is gone with the spool, into a take.
-fn note_losses(session: &mut Session, cut: &CutTake, outcome: &PassOutcome) {
+/// Writes the losses of the pass, and sound that is neither in the file nor in memory, into a take. Returns the number of
+/// frames that are missing though there was a spool.
+fn note_losses(session: &mut Session, cut: &CutTake, outcome: &PassOutcome) -> Frames {
     let (id, claimed, progress) = (cut.take.id, cut.wav.claimed, &outcome.progress);
     let (first, frames) = (FramePos(cut.take.offset.0), cut.frames(outcome.frames));
     for mark in &progress.marks {
@@ -390,10 +408,21 @@ fn note_losses(session: &mut Session, cut: &CutTake, outcome: &PassOutcome) {
         }
     }
     session.raise_unlisted_losses(id, progress.losses.saturating_sub(progress.marks.len() as u64)).ok();
-    if cut.spool.is_none() && claimed < frames && !outcome.all_on_disk {
-        // The file can have sound beyond the header's claim. The loss begins at the first block that was never written.
-        if let Ok(Some(hole)) = cut.wav.first_hole(claimed, frames) {
-            session.list_loss(id, FramePos(hole.0), frames - hole, "what was in memory is gone").ok();
+    let Some(spool) = &cut.spool else {
+        if claimed < frames && !outcome.all_on_disk {
+            // The file can have sound beyond the header's claim. The loss begins at the first block that was never
+            // written.
+            if let Ok(Some(hole)) = cut.wav.first_hole(claimed, frames) {
+                session.list_loss(id, FramePos(hole.0), frames - hole, "what was in memory is gone").ok();
+            }
         }
+        return Frames(0);
+    };
+    let missing = cut.wav.missing(frames, spool, cut.mirror.as_ref()).unwrap_or_default();
+    let mut sum = Frames(0);
+    for (at, frames) in missing {
+        session.list_loss(id, FramePos(at.0), frames, "neither on the disk nor in memory").ok();
+        sum += frames;
     }
+    sum
 }

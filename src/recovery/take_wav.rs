@@ -203,6 +203,35 @@ impl TakeWav {
         Ok(found.first().map(|(start, _)| Frames((start - DATA_OFFSET) / self.header.frame_bytes() as u64).max(from)))
     }
 
+    /// The ranges of this file from its header's claim up to frame `frames` that were never written, and of which neither
+    /// the spool nor the other replica has anything: first frame and length.
+    pub(super) fn missing(
+        &self,
+        frames: Frames,
+        spool: &FoundSpool,
+        mirror: Option<&TakeWav>,
+    ) -> io::Result<Vec<(Frames, Frames)>> {
+        let (from, end) = (DATA_OFFSET + self.bytes_of(self.claimed), DATA_OFFSET + self.bytes_of(frames));
+        let mut missing = holes(&self.file, from, end)?;
+        let in_memory = self.extents(spool, frames)?;
+        let here = |(start, hole): &Extent| (start - self.offset_bytes(), hole - self.offset_bytes());
+        missing = without(missing, in_memory.iter().map(here));
+        if let Some(mirror) = mirror {
+            let theirs = |at: u64| at + self.offset_bytes();
+            let mut at = from;
+            let mut there = Vec::new();
+            for (start, hole) in holes(&mirror.file, theirs(from), theirs(end))? {
+                there.push((at, start - self.offset_bytes()));
+                at = hole - self.offset_bytes();
+            }
+            there.push((at, end));
+            missing = without(missing, there.into_iter());
+        }
+        let frame_bytes = self.header.frame_bytes() as u64;
+        let frame = |at: u64| Frames((at - DATA_OFFSET).div_ceil(frame_bytes));
+        Ok(missing.into_iter().map(|(start, end)| (frame(start), frame(end) - frame(start))).collect())
+    }
+
     /// Ranges of the spool that have memory for the `frames` frames of this file.
     fn extents(&self, spool: &FoundSpool, frames: Frames) -> io::Result<Vec<Extent>> {
         let (first, end) = (
@@ -246,6 +275,16 @@ fn holes(file: &File, from: u64, end: u64) -> io::Result<Vec<Extent>> {
     }
     found.retain(|(start, until)| start < until);
     Ok(found)
+}
+
+/// The parts of `ranges` that are in none of `others`, which are sorted.
+fn without(ranges: Vec<Extent>, others: impl Iterator<Item = Extent>) -> Vec<Extent> {
+    let mut rest = ranges;
+    for (from, until) in others.filter(|(from, until)| from < until) {
+        let parts = |(start, end): Extent| [(start, end.min(from)), (start.max(until), end)];
+        rest = rest.into_iter().flat_map(parts).filter(|(start, end)| start < end).collect();
+    }
+    rest
 }
 
 /// The pages of a piece that are not all zeros, adjacent ones joined, each with its offset in the piece.

@@ -334,6 +334,7 @@ impl Committer {
             Ok(file) => {
                 self.retry_at = None;
                 if let Some(take) = self.take(plan.take.key) {
+                    take.note_next_file(&plan.take);
                     take.continue_in_file(file, plan.began());
                 }
                 Continuation::Done

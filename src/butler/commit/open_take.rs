@@ -426,6 +426,14 @@ impl OpenTake {
         Frames((at - SpoolByte::DATA) / self.file.frame_bytes() as u64)
     }
 
+    /// Leaves a note of the next file for a recovery. Memory of a page that exists takes it; if it does not, the session
+    /// that lists the file is still on a disk, and going on is better than losing sound.
+    pub(super) fn note_next_file(&self, next: &TakePlan) {
+        if let Some(spool) = &self.spool {
+            spool::note_next_file(spool, next).ok();
+        }
+    }
+
     /// Continues in `file`, which begins where the take is stuck. The file before is finished later. `began`: timeline
     /// position at which `file` begins.
     pub(super) fn continue_in_file(&mut self, file: TakeFile, began: FramePos) {

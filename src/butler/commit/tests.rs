@@ -89,6 +89,14 @@ impl Rig {
         rig
     }
 
+    /// The second line of the spool's first page.
+    fn noted(&self) -> String {
+        let mut page = vec![0; limits::PAGE_BYTES];
+        self.spool.file.read_exact_at(&mut page, 0).unwrap();
+        let text = String::from_utf8(page).unwrap();
+        text.trim_end_matches('\0').lines().nth(1).unwrap_or_default().to_owned()
+    }
+
     /// The disk accepts the sound before frame `frame` and refuses what comes behind it.
     fn accept_up_to(&self, frame: u64) {
         self.spool.file.set_len(byte_of(frame).0).unwrap();
@@ -241,11 +249,14 @@ fn a_take_continues_at_the_frame_at_which_its_next_file_is_listed_or_not_at_all(
     assert_eq!(rig.stuck(), Some(2 * WINDOW));
     assert!(matches!(rig.go_on(WINDOW), Continuation::Moved(Frames(at)) if at == 2 * WINDOW));
     assert!(!rig.next_path().exists());
+    assert_eq!(rig.noted(), "", "nothing went on anywhere");
     // The take waits there for a plan that fits, although the disk accepts everything.
     rig.accept_up_to(4 * WINDOW);
     rig.captured(3);
     assert_eq!(rig.stuck(), None);
     assert!(matches!(rig.go_on(2 * WINDOW), Continuation::Done));
+    let noted = rig.noted();
+    assert!(noted.contains(&rig.plan.identity.to_string()), "a recovery finds the next file by its spool: {noted}");
     assert_eq!(rig.finish(4), (None, None));
     assert!(claimed(&rig.plan.path) == sound(0, 2 * WINDOW));
     assert!(claimed(&rig.next_path()) == sound(2 * WINDOW, 4 * WINDOW));

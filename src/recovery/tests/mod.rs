@@ -1,5 +1,6 @@
 //! Recovery by hand: sessions, spools and tallies made for the purpose, and what comes of each. Thread: test.
 
+mod continued;
 mod elsewhere;
 mod extracting;
 mod hostile;
@@ -498,6 +499,26 @@ fn a_take_that_a_finished_pass_left_open_gets_the_length_of_the_others() {
     assert!(before == fs::read(&scene.plans[0].path).unwrap(), "a finished take is not touched");
     let second = fs::read(&scene.plans[1].path).unwrap();
     assert!(second[4096..] == sound(1, 0..3 * WINDOW));
+}
+
+#[test]
+fn a_take_that_a_finished_pass_left_open_lists_the_losses_of_the_pass() {
+    let scene = Scene::bare(2);
+    scene.write_wav(0, Cut { committed: 0, claimed: 3 * WINDOW }, 3 * WINDOW);
+    scene.write_wav(1, Cut { committed: 1, claimed: 0 }, WINDOW);
+    scene.write_spool(1, 1, 3 * WINDOW);
+    let loss = ProgressLoss { at: FramePos(9), frames: Frames(4), cause: 3 };
+    scene.write_progress(3 * WINDOW, true, &[loss]);
+    let (mut store, mut session) = OpenSession::open(&scene.root()).unwrap();
+    let first = session.takes()[0].id;
+    session.finish_take(first, Frames(3 * WINDOW), TakeState::Complete, None).unwrap();
+    store.save(&session).unwrap();
+    drop(store);
+    let (report, session) = scene.recover();
+    assert_eq!((report.passes[0].basis, report.passes[0].lost), (Basis::Finished, Frames(4)));
+    let losses: Vec<_> = session.takes()[1].losses.iter().map(|loss| (loss.at.0, loss.frames.0)).collect();
+    assert_eq!(losses, [(9, 4)]);
+    assert_eq!(session.takes()[1].start, FramePos(250), "the start that the progress page knows");
 }
 
 #[test]

@@ -1,0 +1,106 @@
+//! Takes that went on in an overflow folder which session.json on the session's own disk never listed, because that disk
+//! failed first. Thread: test.
+
+use super::*;
+use crate::butler::spool::note_next_file;
+use crate::message::spool_file::SpoolFile;
+
+/// Frames of the pass. The first two windows are in the session's file, the third one is in the overflow folder, and
+/// the rest is in memory.
+const FRAMES: u64 = 4 * WINDOW + 77;
+const SPLIT: u64 = 2 * WINDOW;
+
+/// A take that was cut off in the overflow folder, and that folder.
+fn scene() -> (Scene, PathBuf) {
+    let scene = Scene::bare(1);
+    scene.write_wav(0, Cut { committed: 2, claimed: SPLIT }, SPLIT);
+    scene.write_spool(0, 3, FRAMES);
+    scene.write_progress(FRAMES, true, &[]);
+    let overflow = scene.folder.path().join("overflow");
+    let (_, mut session) = OpenSession::open(&scene.root()).unwrap();
+    let (id, mut names, identity) = (session.takes()[0].id, session.taken_names(), Uuid::new_v4());
+    session.remember_overflow_folder(overflow.display().to_string());
+    let folder = Some(overflow.display().to_string());
+    let next = session.add_continuation(id, identity, Frames(SPLIT), folder, &mut names).unwrap();
+    let path = overflow.join(session.take(next).unwrap().file.clone());
+    let copy = session.copy_for_folder(&overflow.display().to_string(), &scene.root().display().to_string());
+    drop(OpenSession::open_on_other_disk(&overflow, &copy).unwrap());
+    let mut plan = TakePlan { identity, path, ..scene.plans[0].clone() };
+    plan.header.bext.originator_reference = identity.simple().to_string();
+    let file = File::create(&plan.path).unwrap();
+    file.write_all_at(&*plan.header.build(), 0).unwrap();
+    file.write_all_at(&sound(0, SPLIT..3 * WINDOW), at(0)).unwrap();
+    let file = OpenOptions::new().read(true).write(true).open(scene.spool(0)).unwrap();
+    let spool = SpoolFile { file, path: Some(scene.spool(0)) };
+    // The one of an earlier refusal is replaced, however long it was.
+    let longer = TakePlan { identity: Uuid::new_v4(), path: overflow.join("x".repeat(200)).join("y"), ..plan.clone() };
+    note_next_file(&spool, &longer).unwrap();
+    note_next_file(&spool, &plan).unwrap();
+    (scene, overflow)
+}
+
+/// Both files, taken together, have every frame, and no loss is listed.
+#[track_caller]
+fn is_whole(scene: &Scene, overflow: &Path, session: &Session) {
+    let parts: Vec<_> = session.takes().iter().map(|take| (take.state, take.offset.0, take.frames.0)).collect();
+    let (first, second) = ((TakeState::Recovered, 0, SPLIT), (TakeState::Recovered, SPLIT, FRAMES - SPLIT));
+    assert_eq!(parts, [first, second]);
+    assert!(session.takes().iter().all(|take| take.losses.is_empty()));
+    let bytes = |folder: &Path, index: usize| {
+        let file = fs::read(folder.join(&session.takes()[index].file)).unwrap();
+        file[at(0) as usize..][..(session.takes()[index].frames.0 * BYTES) as usize].to_vec()
+    };
+    assert!([bytes(&scene.root(), 0), bytes(overflow, 1)].concat() == sound(0, 0..FRAMES));
+    assert_eq!(fs::read_dir(scene.memory.path()).unwrap().count(), 0, "memory is given back");
+}
+
+#[test]
+fn a_take_that_went_on_in_a_folder_that_its_own_disk_never_listed_is_whole() {
+    let (scene, overflow) = scene();
+    let (report, session) = scene.recover();
+    assert!(report.troubles.is_empty(), "{:?}", report.troubles);
+    assert_eq!((report.passes[0].missing, report.passes[0].basis), (Frames(0), Basis::ProgressPage));
+    is_whole(&scene, &overflow, &session);
+}
+
+#[test]
+fn while_the_folder_in_which_a_take_went_on_is_away_nothing_is_changed_and_it_is_said() {
+    let (scene, overflow) = scene();
+    let away = scene.folder.path().join("away");
+    fs::rename(&overflow, &away).unwrap();
+    let before = scene.files();
+    let (report, session) = scene.recover();
+    let [line] = &report.troubles[..] else { panic!("{:?}", report.troubles) };
+    assert!(line.contains(&overflow.display().to_string()) && line.contains("connect its disk"), "{line}");
+    assert!(report.passes.is_empty() && session.takes()[0].state == TakeState::Recording);
+    assert!(before == scene.files(), "nothing is changed and nothing is removed");
+    fs::rename(&away, &overflow).unwrap();
+    let (report, session) = scene.recover();
+    assert!(report.troubles.is_empty(), "{:?}", report.troubles);
+    is_whole(&scene, &overflow, &session);
+}
+
+#[test]
+fn without_the_folder_in_which_a_take_went_on_its_silence_is_a_listed_loss_and_is_said() {
+    let (scene, overflow) = scene();
+    fs::remove_dir_all(&overflow).unwrap();
+    let (mut store, mut session) = OpenSession::open(&scene.root()).unwrap();
+    let view = Viewpoint { without_memory: true, ..scene.view() };
+    let report = recover_from(&mut store, &mut session, &view, &mut |_| Ok(()));
+    let losses: Vec<_> = session.takes()[0].losses.iter().map(|loss| (loss.at.0, loss.frames.0)).collect();
+    assert_eq!((session.takes()[0].frames, losses), (Frames(FRAMES), vec![(SPLIT, WINDOW)]));
+    let pass = &report.passes[0];
+    assert!(pass.missing == Frames(WINDOW) && pass.is_short(), "{pass}");
+    assert!(pass.to_string().contains("neither on the disk nor in memory"), "{pass}");
+    let file = fs::read(&scene.plans[0].path).unwrap();
+    assert!(file[at(3 * WINDOW) as usize..].starts_with(&sound(0, 3 * WINDOW..FRAMES)), "what memory has is there");
+}
+
+#[test]
+fn the_copy_in_the_overflow_folder_brings_the_sound_back_too() {
+    let (scene, overflow) = scene();
+    let (mut store, mut session) = OpenSession::open(&overflow).unwrap();
+    let report = recover_from(&mut store, &mut session, &scene.view(), &mut |_| Ok(()));
+    assert!(report.troubles.is_empty(), "{:?}", report.troubles);
+    is_whole(&scene, &overflow, &session);
+}
