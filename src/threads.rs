@@ -181,7 +181,13 @@ pub fn start(device: Box<dyn Device>, setup: ThreadsSetup) -> Result<Threads, Th
                 commit: vec![commit.clone(), mirror.clone()],
                 events: disk_event_sender.clone(),
             };
-            move || Butler::new(setup).run()
+            move || {
+                // Without this, a busy machine makes the butler late, and the audio thread then lacks windows.
+                if !host::is_simulated() {
+                    schedule::favour();
+                }
+                Butler::new(setup).run();
+            }
         })?,
         spawn("committer", HELPER_STACK_BYTES, {
             let setup = committer(Replica::Session, commit_commands, disk_event_sender.clone());

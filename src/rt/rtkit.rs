@@ -1,8 +1,8 @@
-//! Requests the real-time class from rtkit, the desktop service that grants it, over D-Bus. Thread: a helper; the audio
-//! thread waits for it at its start, for a second at most.
+//! Requests the real-time class, or a nice value, from rtkit, the desktop service that grants them, over D-Bus. Thread: a
+//! helper; the audio thread and the butler wait for it at their start, for a second at most.
 //!
 //! The interface is `org.freedesktop.RealtimeKit1` on the system bus (rtkit's README, `rtkit.h`):
-//! `MakeThreadRealtime(u64 thread, u32 priority)`, properties `MaxRealtimePriority` (i32) and
+//! `MakeThreadRealtime(u64 thread, u32 priority)`, `MakeThreadHighPriority(u64 thread, i32 nice)`, properties `MaxRealtimePriority` (i32) and
 //! `RTTimeUSecMax` (i64). The thread gets `SCHED_RR` with reset on fork.
 
 use super::overrun;
@@ -22,12 +22,33 @@ const PRIORITY: u32 = 20;
 /// Waits for `patience` at most. If the bus hangs longer, the helper thread stays behind.
 pub(super) fn make_realtime(tid: i32, patience: Duration) -> Result<u8, String> {
     let deadline = Instant::now() + patience;
+    on_a_helper(patience, move || ask_realtime(tid, deadline))
+}
+
+/// Gives thread `tid` of this process the nice value `nice`. Returns whether rtkit granted it. Waits for `patience` at
+/// most.
+pub(super) fn make_high_priority(tid: i32, nice: i32, patience: Duration) -> bool {
+    let deadline = Instant::now() + patience;
+    let ask = move || {
+        let bus = system_bus(deadline.saturating_duration_since(Instant::now()))?;
+        bus.call_method(Some(NAME), PATH, Some(NAME), "MakeThreadHighPriority", &(tid as u64, nice))
+            .map(|_| ())
+            .map_err(|error| format!("rtkit refused: {}", error_text(&error)))
+    };
+    on_a_helper(patience, ask).is_ok()
+}
+
+/// Runs `ask` on a thread of its own and waits for `patience` for its answer.
+fn on_a_helper<T: Send + 'static>(
+    patience: Duration,
+    ask: impl FnOnce() -> Result<T, String> + Send + 'static,
+) -> Result<T, String> {
     let (answer, answered) = mpsc::sync_channel(1);
     std::thread::Builder::new()
         .name("rtkit".to_owned())
         .spawn(move || {
             // Nobody receives an answer that comes too late.
-            answer.send(ask(tid, deadline)).ok();
+            answer.send(ask()).ok();
         })
         .map_err(|error| format!("no thread to ask rtkit with: {error}"))?;
     answered
@@ -35,11 +56,15 @@ pub(super) fn make_realtime(tid: i32, patience: Duration) -> Result<u8, String> 
         .unwrap_or_else(|_| Err(format!("rtkit did not answer within {} ms", patience.as_millis())))
 }
 
-fn ask(tid: i32, deadline: Instant) -> Result<u8, String> {
+fn system_bus(patience: Duration) -> Result<Connection, String> {
+    zbus::blocking::connection::Builder::system()
+        .and_then(|builder| builder.method_timeout(patience).build())
+        .map_err(|error| format!("no system bus to ask rtkit on: {}", error_text(&error)))
+}
+
+fn ask_realtime(tid: i32, deadline: Instant) -> Result<u8, String> {
     let left = || deadline.saturating_duration_since(Instant::now());
-    let bus = zbus::blocking::connection::Builder::system()
-        .and_then(|builder| builder.method_timeout(left()).build())
-        .map_err(|error| format!("no system bus to ask rtkit on: {}", error_text(&error)))?;
+    let bus = system_bus(left())?;
     let most_us = property(&bus, "RTTimeUSecMax")?;
     let most_us = u64::try_from(most_us).map_err(|_| format!("rtkit allows {most_us} us"))?;
     let most_priority = property(&bus, "MaxRealtimePriority")?;

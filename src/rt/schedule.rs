@@ -1,15 +1,24 @@
-//! Obtains a real-time scheduling class for the calling thread, or the reason why there is none. Thread: audio, at its
-//! start, before the device runs.
+//! Obtains a real-time scheduling class for the calling thread, or the reason why there is none, and favours the butler.
+//! Thread: audio and butler, each at its start.
 
 use super::{counters, overrun, rtkit};
 use nix::sys::resource::{Resource, getrlimit};
 use std::fmt;
 use std::time::Duration;
-use thread_priority::{RealtimeThreadSchedulePolicy, ThreadPriority, ThreadPriorityValue, ThreadSchedulePolicy};
+use thread_priority::{
+    NormalThreadSchedulePolicy, RealtimeThreadSchedulePolicy, ThreadPriority, ThreadPriorityValue, ThreadSchedulePolicy,
+};
 
 /// The requested priority: above the interrupt threads of a real-time kernel (50), and below a sound server (PipeWire:
 /// 88), because this program may be its client.
 pub const FIFO_PRIORITY: u8 = 70;
+
+/// The nice value of a thread on which the audio thread depends and that waits for memory only: the butler. Ordinary
+/// programs have 0.
+pub const FAVOURED_NICE: i32 = -11;
+
+/// [`FAVOURED_NICE`] on the scale of `thread_priority`, from 0 (nice 19) to 99 (nice -20).
+const FAVOURED_PRIORITY: u8 = 75;
 
 /// Longest wait for D-Bus at the start.
 pub const RTKIT_PATIENCE: Duration = Duration::from_secs(1);
@@ -88,6 +97,14 @@ pub fn obtain() -> Scheduling {
     }
 }
 
+/// Lets the calling thread run before ordinary programs: by the kernel directly, otherwise by rtkit. Returns whether it
+/// does. A busy machine can otherwise make the thread late. Never waits longer than [`RTKIT_PATIENCE`].
+pub fn favour() -> bool {
+    let policy = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Other);
+    set(FAVOURED_PRIORITY, policy).is_ok()
+        || rtkit::make_high_priority(counters::this_thread_id(), FAVOURED_NICE, RTKIT_PATIENCE)
+}
+
 /// The class that the thread has in fact: rtkit may have granted it although its answer came too late.
 fn actual_class(reason: String) -> Scheduling {
     const SCHED_RR: u32 = 2;
@@ -111,8 +128,11 @@ fn fifo(limit: u64) -> Result<u8, String> {
 }
 
 fn set_fifo(priority: u8) -> Result<(), String> {
+    set(priority, ThreadSchedulePolicy::Realtime(RealtimeThreadSchedulePolicy::Fifo))
+}
+
+fn set(priority: u8, policy: ThreadSchedulePolicy) -> Result<(), String> {
     let value = ThreadPriorityValue::try_from(priority)?;
-    let policy = ThreadSchedulePolicy::Realtime(RealtimeThreadSchedulePolicy::Fifo);
     let thread = thread_priority::thread_native_id();
     thread_priority::set_thread_priority_and_policy(thread, ThreadPriority::Crossplatform(value), policy).map_err(
         |error| match error {
@@ -139,6 +159,22 @@ mod tests {
         let normal = Scheduling::Normal { reason: "why".to_owned() };
         assert_eq!((normal.to_string().as_str(), normal.reason()), ("SCHED_OTHER", Some("why")));
         assert!(normal.fix().is_some() && Scheduling::Fifo { priority: 1 }.fix().is_none());
+    }
+
+    #[test]
+    fn a_favoured_thread_has_the_nice_value_that_it_was_promised() {
+        let (favoured, nice) = std::thread::spawn(|| {
+            let favoured = favour();
+            let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
+            let nice = stat.rsplit_once(')').unwrap().1.split_ascii_whitespace().nth(16).unwrap().to_owned();
+            (favoured, nice)
+        })
+        .join()
+        .unwrap();
+        if !favoured {
+            println!("PART SKIPPED the value: neither the kernel nor rtkit grants a nice value here");
+        }
+        assert_eq!(nice, if favoured { FAVOURED_NICE.to_string() } else { "0".to_owned() });
     }
 
     #[test]
