@@ -145,7 +145,8 @@ impl TakeFile {
 
     /// Whether sound in the file may not outlive a power cut.
     pub fn is_unsynced(&self) -> bool {
-        self.unsynced
+        // Silence that was passed over is in the file without a write. It counts as durable after a sync too.
+        self.unsynced || self.durable < self.written
     }
 
     /// Whether the header gives less sound than up to `end`.

@@ -181,6 +181,16 @@ impl OpenTake {
     /// Writes the first run of adjacent spans, and after the last span also the sound of the open window. Returns
     /// whether there was anything to write.
     pub(super) fn write_run(&mut self, spool_use: &SpoolUse, open_window: Option<OpenWindow>) -> io::Result<bool> {
+        let mut passed_silence = false;
+        // Silence costs no write. So it does not use up the only run that a sync writes: otherwise the sound after a long
+        // loss would wait for the next sync.
+        while self.spool.is_some() && self.pending.front().is_some_and(|first| !first.touched) {
+            passed_silence |= self.write_first_run(spool_use, None)?;
+        }
+        Ok(self.write_first_run(spool_use, open_window)? || passed_silence)
+    }
+
+    fn write_first_run(&mut self, spool_use: &SpoolUse, open_window: Option<OpenWindow>) -> io::Result<bool> {
         // These spans were given up meanwhile: they are gaps of this replica.
         while self.pending.front().is_some_and(|span| !span.is_wanted(self.replica)) {
             self.pending.pop_front();

@@ -263,6 +263,36 @@ fn a_take_continues_at_the_frame_at_which_its_next_file_is_listed_or_not_at_all(
 }
 
 #[test]
+fn the_sync_after_a_loss_of_a_whole_window_claims_the_sound_behind_it() {
+    let mut rig = Rig::new(3);
+    rig.captured(0);
+    rig.work();
+    assert!(claimed(&rig.plan.path) == sound(0, WINDOW));
+    let bytes = (WINDOW * FRAME_BYTES) as usize;
+    let silence = SpanToCommit::new(byte_of(WINDOW), bytes, bytes, false, &[Replica::Session]);
+    rig.committer.apply(CommitCommand::Captured { take: TAKE, span: Arc::new(silence) });
+    rig.captured(2);
+    // A sync writes first.
+    rig.committer.write_some(true);
+    rig.committer.sync();
+    let silence = vec![0; bytes];
+    assert!(claimed(&rig.plan.path) == [sound(0, WINDOW), silence, sound(2 * WINDOW, 3 * WINDOW)].concat());
+}
+
+#[test]
+fn a_window_that_was_lost_is_durable_without_a_write() {
+    let mut rig = Rig::new(2);
+    rig.captured(0);
+    rig.work();
+    let bytes = (WINDOW * FRAME_BYTES) as usize;
+    let silence = SpanToCommit::new(byte_of(WINDOW), bytes, bytes, false, &[Replica::Session]);
+    rig.committer.apply(CommitCommand::Captured { take: TAKE, span: Arc::new(silence) });
+    rig.committer.write_some(true);
+    rig.committer.sync();
+    assert!(claimed(&rig.plan.path) == [sound(0, WINDOW), vec![0; bytes]].concat());
+}
+
+#[test]
 fn a_take_that_needs_no_continuation_any_more_is_reported_again_when_it_is_stuck_again() {
     let mut rig = Rig::new(3);
     rig.accept_up_to(WINDOW);
