@@ -467,7 +467,11 @@ mod tests {
             filled.send(()).ok();
             send(JobEvent::Exported(Ok(Arc::default())));
         });
-        assert_eq!(is_filled.recv_timeout(Duration::from_secs(20)), Ok(()), "a full queue holds up no job");
+        assert_eq!(
+            is_filled.recv_timeout(Duration::from_secs(20)),
+            Ok(()),
+            "a job ends although the queue of events is full"
+        );
         assert_eq!(jobs.events.len(), EVENTS_MAX);
         poll_until(&mut jobs, |jobs| !jobs.is_exporting());
         assert!(matches!(&jobs.export.ended, Some(Ok(files)) if files.is_empty()));

@@ -21,7 +21,7 @@ use std::time::Duration;
 pub struct Snapshot {
     /// Commands that were carried out before the snapshot was built.
     pub commands_done: u64,
-    /// Whether the next snapshot differs although nothing changes: the playhead rolls, a meter moves, a task goes on.
+    /// Whether the next snapshot differs although nothing changes: the playhead rolls, a meter moves, a job runs.
     pub moves: bool,
     /// Whether a session and a device are open.
     pub stage: Stage,

@@ -85,9 +85,9 @@ impl SpoolSound {
     }
 }
 
-/// The file in which a take goes on, in the second line of the first page of its spool file. Written before sound goes
-/// there, and before memory of that sound is freed. So a recovery finds the file even if the disk of the session has
-/// accepted no session.json that lists it.
+/// The next file of a take that continues elsewhere. It stands in the second line of the first page of the take's spool
+/// file. It is written before sound is written to that file, and before memory of that sound is freed. So a recovery finds
+/// the file even if the disk of the session has accepted no session.json that lists it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NextFile {
     /// Identity of the take that continues this one.
@@ -279,8 +279,8 @@ fn make(
     Ok(spool)
 }
 
-/// Writes into the spool file that its take goes on in the file of `plan`. The last such file counts: the session that
-/// lists it lists the files before it too.
+/// Writes into the spool file that its take continues in the file of `plan`. Only the last such file is kept: the session
+/// that lists it lists the files before it too.
 pub fn note_next_file(spool: &SpoolFile, plan: &TakePlan) -> io::Result<()> {
     let folder = plan.path.parent().and_then(Path::parent).unwrap_or(Path::new("/"));
     let mut line = serde_json::to_vec(&NextFile { take: plan.identity, folder: folder.to_owned() })?;

@@ -80,7 +80,7 @@ pub(super) fn memory_not_seen(folder: &Path, takes: usize, record: &SpoolRecord,
 pub(super) fn next_file_not_seen(session: &Path, takes: usize, folder: &Path) -> String {
     let (name, folder) = (session.display(), folder.display());
     format!(
-        "{name}: {takes} takes that were cut off are left as they are: their sound goes on in {folder}, and the list of the takes there cannot be read; connect its disk, then: faultless recover {name}; if that folder is lost: faultless recover --without-memory {name}"
+        "{name}: {takes} takes that were cut off are left as they are: their sound continues in {folder}, and the list of the takes there cannot be read; connect its disk, then: faultless recover {name}; if that folder is lost: faultless recover --without-memory {name}"
     )
 }
 

@@ -573,10 +573,10 @@ impl Device for AlsaDevice {
         match self.phase {
             Phase::Gone(reason) => Some(reason.text()),
             _ if self.playback_gone => {
-                Some("the playback device is gone, capture goes on; open the device again to hear")
+                Some("the playback device is gone, capture continues; open the device again to hear")
             }
             _ if self.playback_late => Some(
-                "the outputs are silent, because playback runs dry again and again; it is tried again, and capture goes on",
+                "the outputs are silent, because playback runs dry again and again; it is tried again, and capture continues",
             ),
             _ => self.wrong_rate,
         }
