@@ -6,7 +6,7 @@ use faultless::device::{Device, LossCause, Wake};
 use std::time::Duration;
 
 /// The sum of reported losses, all of which have the cause `cause`.
-fn lost(wakes: &[Wake], cause: LossCause) -> u64 {
+pub(super) fn lost(wakes: &[Wake], cause: LossCause) -> u64 {
     let frames = |wake: &Wake| match wake {
         Wake::Lost { frames, cause: said } if *said == cause => *frames,
         other => panic!("{other:?} in {wakes:?}"),

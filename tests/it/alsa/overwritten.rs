@@ -1,18 +1,10 @@
 //! A card whose ring runs over and that its driver does not stop: what is still in the ring is delivered. Thread: test.
 
 use super::card::{Bus, on_a_test_card};
+use super::faults::lost;
 use super::{BUFFER, Listener, capture_spec, listen, loop_spec, open, put, sample};
 use faultless::device::{Device, DeviceSpec, LossCause, Wake};
 use std::time::{Duration, Instant};
-
-/// The sum of the losses in `wakes`, all of which are xruns.
-fn lost(wakes: &[Wake]) -> u64 {
-    let frames = |wake: &Wake| match wake {
-        Wake::Lost { frames, cause: LossCause::Xrun } => *frames,
-        other => panic!("{other:?} in {wakes:?}"),
-    };
-    wakes.iter().map(frames).sum()
-}
 
 #[test]
 fn a_late_reader_loses_the_overwritten_frames_and_delivers_all_others() {
@@ -33,13 +25,13 @@ fn a_late_reader_loses_the_overwritten_frames_and_delivers_all_others() {
                 let first = device.wait(Duration::from_millis(100));
                 let late = from.elapsed().as_micros() as u64 * 48 / 1000;
                 let wakes = [vec![first], listen(&mut device, &mut listener, 2 * BUFFER as u64)].concat();
-                let (said, jumped) = (lost(&wakes), listener.jumps.drain(..).sum::<u64>());
+                let (said, jumped) = (lost(&wakes, LossCause::Xrun), listener.jumps.drain(..).sum::<u64>());
                 println!("{name}: {late} frames late, lost {wakes:?}, the ramp jumped {jumped}");
                 // The counter of the card goes on, so the count is exact.
                 assert_eq!(said, jumped, "{name}: {wakes:?}");
                 // Not the 16,384 frames of the ring, but what was overwritten, and at most two periods more.
                 let overwritten = late - BUFFER as u64;
-                assert!(lost(&[first]) <= overwritten + 512, "{name}: {first:?} of {overwritten}");
+                assert!(lost(&[first], LossCause::Xrun) <= overwritten + 512, "{name}: {first:?} of {overwritten}");
             }
             assert_eq!((listener.wrong, bus.starts()), (0, starts), "{name}");
         }
@@ -75,7 +67,7 @@ fn frames_that_the_card_overwrites_while_they_are_read_are_a_loss_and_never_deli
                         other => panic!("{other:?}"),
                     }
                 }
-                said += lost(&listen(&mut device, &mut listener, 2 * BUFFER as u64));
+                said += lost(&listen(&mut device, &mut listener, 2 * BUFFER as u64), LossCause::Xrun);
                 let jumped = listener.jumps.iter().sum::<u64>();
                 println!("{name}: said {said}, the ramp jumped {jumped} in {} places", listener.jumps.len());
                 assert_eq!((said, listener.wrong), (jumped, 0), "{name}");
