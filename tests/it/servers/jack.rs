@@ -1,8 +1,10 @@
 //! JACK with its dummy driver, through the ALSA plugin of JACK. Thread: test.
 
+use super::evidence::recorder;
 use super::{Server, Service, all_is_heard, await_ready, installed, module, spawn};
 use crate::util::{is_root, skip};
 use std::fs;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
@@ -22,9 +24,10 @@ impl Jack {
         fs::write(
             folder.path().join("asound.conf"),
             format!(
-                "</usr/share/alsa/alsa.conf>\npcm.two {{ type jack playback_ports {} capture_ports {} }}\n",
+                "</usr/share/alsa/alsa.conf>\npcm.two {{ type jack playback_ports {} capture_ports {} }}\n{}",
                 ports("playback"),
-                ports("monitor")
+                ports("monitor"),
+                recorder("given", "two", folder.path())
             ),
         )
         .unwrap();
@@ -57,8 +60,8 @@ impl Server for Jack {
         client.env("ALSA_CONFIG_PATH", self.folder.path().join("asound.conf"))
     }
 
-    fn output(&self) -> &'static str {
-        "two"
+    fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     fn monitor(&self) -> (&'static str, usize, &'static str) {

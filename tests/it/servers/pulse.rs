@@ -1,8 +1,10 @@
 //! PulseAudio with a null sink, through alsa-lib's plugin. Thread: test.
 
+use super::evidence::recorder;
 use super::{Server, Service, all_is_heard, await_ready, installed, module, spawn};
 use crate::util::{faultless, place, run, skip};
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -23,7 +25,12 @@ impl Pulse {
         fs::write(home.join("daemon.conf"), "enable-remixing = no\nflat-volumes = no\ndefault-sample-format = s32le\n")
             .map_err(|e| e.to_string())?;
         let pcm = |name: &str, device: &str| format!("pcm.{name} {{ type pulse device {device} }}\n");
-        let text = format!("</usr/share/alsa/alsa.conf>\n{}{}", pcm("out", "null"), pcm("monitor", "null.monitor"));
+        let text = format!(
+            "</usr/share/alsa/alsa.conf>\n{}{}{}",
+            pcm("out", "null"),
+            pcm("monitor", "null.monitor"),
+            recorder("given", "out", folder.path())
+        );
         fs::write(folder.path().join("asound.conf"), text).map_err(|e| e.to_string())?;
         let mut server = Command::new("pulseaudio");
         server.args(["-n", "--daemonize=no", "--exit-idle-time=-1", "--disable-shm=yes", "--use-pid-file=no"]);
@@ -44,8 +51,8 @@ impl Server for Pulse {
         client.env("PULSE_COOKIE", folder.join("cookie")).env("ALSA_CONFIG_PATH", folder.join("asound.conf"))
     }
 
-    fn output(&self) -> &'static str {
-        "out"
+    fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     fn delay(&self) -> Duration {
