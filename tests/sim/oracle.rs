@@ -19,6 +19,8 @@ pub(crate) struct SeenPass {
     pub(crate) tracks: Vec<TrackId>,
     /// Frames that every take must have at least.
     pub(crate) frames_min: u64,
+    /// Frames that had been stored for as long as a power cut may cost when the program ended within the pass.
+    pub(crate) frames_safe: u64,
     /// The exact length, if the report of the pass gave one.
     pub(crate) frames: Option<u64>,
     /// Frames of silence that the report gave.

@@ -177,9 +177,8 @@ impl Run {
         }
         let panics: Vec<String> = self.world.panics.borrow_mut().drain(..).collect();
         self.offences.extend(panics.into_iter().map(|text| format!("panic: {text}")));
-        let mut story = self.story.borrow_mut();
-        story.end_of_life();
-        drop(story);
+        let safe = self.world.stored_at(self.world.time().saturating_sub(CUT_COSTS));
+        self.story.borrow_mut().end_of_life(safe);
         self.compare_with_disk();
         end
     }
@@ -210,8 +209,12 @@ impl Run {
         for pass in &mut self.story.borrow_mut().passes {
             pass.is_cut = true;
             // A pass with a report is on the disk, unless the report named takes that are not whole.
-            if pass.frames.is_none() || pass.is_troubled {
+            if pass.is_troubled {
                 pass.frames_min = pass.frames_min.saturating_sub(costs);
+            } else if pass.frames.is_none() {
+                // What was stored for so long is on the disk. A number of frames says nothing here: when a device comes
+                // back, the silence of its loss, however long, is stored at once, and no sync could be in time for it.
+                pass.frames_min = if calm { pass.frames_min.min(pass.frames_safe) } else { 0 };
             }
         }
     }

@@ -46,12 +46,14 @@ pub(crate) struct Story {
 
 impl Story {
     /// The program has ended, in whatever way: the pass that was on must have at least the frames that were stored.
-    pub(crate) fn end_of_life(&mut self) {
+    /// `safe`: the frames that had been stored for as long as a power cut may cost.
+    pub(crate) fn end_of_life(&mut self, safe: u64) {
         let recorded = self.published.take().map_or(NO_PASS, |published| published.pass_frames.load(Relaxed));
         if let Some(mut pass) = self.current.take() {
             if recorded != NO_PASS {
                 pass.frames_min = pass.frames_min.max(recorded);
             }
+            pass.frames_safe = safe.min(pass.frames_min);
             self.passes.push(pass);
         }
     }
@@ -129,6 +131,7 @@ pub(crate) fn live(plan: &Rc<Plan>, life: &Life, places: &Places, story: &Rc<Ref
     };
     story.borrow_mut().refused = None;
     story.borrow_mut().published = Some(Arc::clone(&control.running().published));
+    here().watch_stored(Arc::clone(&control.running().published));
     let watch = Watch { story: Rc::clone(story), root };
     let mut user = User { control, watch, random, plan: Rc::clone(plan), places: places.clone() };
     user.use_it(life);

@@ -16,12 +16,13 @@ use crate::trace::Trace;
 use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, CoroutineResult, Yielder};
 use faultless::host::HostThread;
+use faultless::message::published::{NO_PASS, Published};
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed, Ordering::SeqCst};
 use std::time::Duration;
 
 /// Bytes of the stack of a simulated thread.
@@ -128,6 +129,10 @@ pub(crate) struct World {
     pub(crate) deeds: RefCell<Vec<Deed>>,
     /// Messages of panics.
     pub(crate) panics: RefCell<Vec<String>>,
+    /// What the audio thread of this life publishes.
+    published: RefCell<Option<Arc<Published>>>,
+    /// The frames of the pass that were stored, each number with the moment at which it was first seen.
+    stored: RefCell<Vec<(Duration, u64)>>,
 }
 
 thread_local! {
@@ -165,6 +170,8 @@ impl World {
             stuck: RefCell::default(),
             deeds: RefCell::default(),
             panics: RefCell::default(),
+            published: RefCell::default(),
+            stored: RefCell::default(),
         })
     }
 
@@ -179,6 +186,31 @@ impl World {
 
     pub(crate) fn note(&self, who: &str, what: std::fmt::Arguments<'_>) {
         self.trace.borrow_mut().add(self.now.get(), who, what);
+    }
+
+    /// From now on the world notes how many frames are stored.
+    pub(crate) fn watch_stored(&self, published: Arc<Published>) {
+        self.stored.borrow_mut().clear();
+        *self.published.borrow_mut() = Some(published);
+    }
+
+    fn note_stored(&self) {
+        let published = self.published.borrow();
+        let Some(frames) = published.as_ref().map(|published| published.pass_frames.load(Relaxed)) else { return };
+        let mut stored = self.stored.borrow_mut();
+        if stored.last().is_none_or(|(_, last)| *last != frames) {
+            stored.push((self.now.get(), frames));
+        }
+    }
+
+    /// Frames of the last pass that were stored at a moment.
+    pub(crate) fn stored_at(&self, moment: Duration) -> u64 {
+        let stored = self.stored.borrow();
+        let in_pass = stored.iter().rev().skip_while(|(_, frames)| *frames == NO_PASS);
+        // Each pass begins with fewer frames than the one before it had.
+        let mut after = NO_PASS;
+        let mut of_pass = in_pass.take_while(|(_, frames)| *frames < std::mem::replace(&mut after, *frames));
+        of_pass.find(|(at, _)| *at <= moment).map_or(0, |(_, frames)| *frames)
     }
 
     /// Runs one life of the program: `main` and the threads that it starts, until `main` returns or the program is
@@ -255,6 +287,7 @@ impl World {
 
     /// Moves the clock to the next moment at which something happens. Returns whether there is one.
     fn let_time_pass(&self) -> bool {
+        self.note_stored();
         let tasks = self.tasks.borrow();
         let moments = tasks.iter().filter(|task| !task.has_ended).filter_map(|task| match task.wait {
             Wait::Turn => None,

@@ -95,6 +95,8 @@ pub struct Committer {
     quitting: bool,
     /// Whether the takes stay without an end, because the butler failed.
     abandoned: bool,
+    /// The number of stored frames at the last sync.
+    stored_at_sync: u64,
 }
 
 /// Memory of the spool that is in use.
@@ -128,6 +130,7 @@ impl Committer {
             trouble_reported: false,
             quitting: false,
             abandoned: false,
+            stored_at_sync: NO_PASS,
         }
     }
 
@@ -359,7 +362,7 @@ impl Committer {
         if self.retry_at.is_some() {
             return false;
         }
-        let recorded = self.recorded().filter(|_| in_sync);
+        let recorded = if in_sync { self.recorded() } else { None };
         let mut scratch = if in_sync { self.take_scratch() } else { None };
         let mut wrote = false;
         for at in 0..self.takes.len() {
@@ -368,8 +371,9 @@ impl Committer {
             if take.is_held() {
                 continue;
             }
-            let open_window = recorded.zip(scratch.as_deref_mut()).map(|(recorded, scratch)| OpenWindow {
+            let open_window = recorded.zip(scratch.as_deref_mut()).map(|((recorded, rests), scratch)| OpenWindow {
                 recorded: SpoolByte::DATA + recorded * take.file.frame_bytes() as u64,
+                rests,
                 scratch,
             });
             match take.write_run(&self.spool_use, open_window) {
@@ -532,12 +536,15 @@ impl Committer {
         (began + pause).max(host::now() + SYNC_REST.min(self.setup.sync_interval))
     }
 
-    /// Frames that are stored in the windows of every take. `None`: no pass is recorded.
-    fn recorded(&self) -> Option<u64> {
+    /// Frames that are stored in the windows of every take, and whether the record position rests: it is where it was at
+    /// the last sync, because the device is away. `None`: no pass is recorded.
+    fn recorded(&mut self) -> Option<(u64, bool)> {
         // Acquire: the samples stored before this number are visible. The committer does not write them a second time.
         let recorded = self.setup.published.pass_frames.load(Acquire);
-        // The number counts only stored frames. One block is a margin.
-        recorded.checked_sub(limits::STORE_LAG_FRAMES).filter(|_| recorded != NO_PASS)
+        let rests = std::mem::replace(&mut self.stored_at_sync, recorded) == recorded;
+        // The number counts only stored frames. One block is a margin, while frames are being stored.
+        let margin = if rests { 0 } else { limits::STORE_LAG_FRAMES };
+        Some((recorded.checked_sub(margin)?, rests)).filter(|_| recorded != NO_PASS)
     }
 
     /// Fills gaps of this replica from the other one, for takes that have no span to write. Finishes the files before

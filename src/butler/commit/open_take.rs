@@ -101,6 +101,8 @@ struct WriteBehind {
 pub(super) struct OpenWindow<'a> {
     /// The record position.
     pub(super) recorded: SpoolByte,
+    /// Whether the record position rests, because the device is away.
+    pub(super) rests: bool,
     /// Buffer for the sound to read from the spool.
     pub(super) scratch: &'a mut [u8],
 }
@@ -110,6 +112,13 @@ impl OpenWindow<'_> {
     fn read(&mut self, spool: &File, from: SpoolByte) -> io::Result<&[u8]> {
         let end = self.recorded.0 / PAGE * PAGE;
         let length = end.saturating_sub(from.0).min(self.scratch.len() as u64) as usize;
+        disk::read_exact_at(spool, &mut self.scratch[..length], from.0)?;
+        Ok(&self.scratch[..length])
+    }
+
+    /// Reads the page at `from`, in which the record position rests. Empty if the position moves, or is not in that page.
+    fn read_last_page(&mut self, spool: &File, from: SpoolByte) -> io::Result<&[u8]> {
+        let length = if self.rests && from < self.recorded { PAGE as usize } else { 0 };
         disk::read_exact_at(spool, &mut self.scratch[..length], from.0)?;
         Ok(&self.scratch[..length])
     }
@@ -262,7 +271,7 @@ impl OpenTake {
             let mut all: Vec<IoSlice> = parts.iter().copied().chain([IoSlice::new(ahead)]).collect();
             let next = from + ahead.len() as u64;
             if next == at {
-                return Ok(wrote);
+                return Ok(self.write_last_page(spool, at, open_window)? || wrote);
             }
             match self.file.write_run(self.file.start().to_file(at), &mut all) {
                 // The disk may have no space for both. Write the spans first.
@@ -278,6 +287,21 @@ impl OpenTake {
                 self.file.note_written(self.file.start().to_file(at));
             }
         }
+    }
+
+    /// Writes the page at `at` if the record position rests in it. While the device is away no sound follows that would
+    /// complete the page, and without this its sound would not be durable before the device is back. The page is written
+    /// again when it is complete. Returns whether it was written.
+    fn write_last_page(&mut self, spool: &File, at: SpoolByte, open_window: Option<OpenWindow>) -> io::Result<bool> {
+        let Some(mut open_window) = open_window else { return Ok(false) };
+        let (start, recorded) = (self.file.start(), open_window.recorded);
+        let page = open_window.read_last_page(spool, at)?;
+        if page.is_empty() || recorded <= start.to_spool(self.file.written()) {
+            return Ok(false);
+        }
+        self.file.write_run(start.to_file(at), &mut [IoSlice::new(page)])?;
+        self.file.note_written(start.to_file(recorded));
+        Ok(true)
     }
 
     /// End of the sound that is in the file after the first `run` spans; in `in-place`, whose writeback was started.

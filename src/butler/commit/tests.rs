@@ -280,6 +280,30 @@ fn the_sync_after_a_loss_of_a_whole_window_claims_the_sound_behind_it() {
 }
 
 #[test]
+fn sound_before_a_device_went_away_is_durable_to_its_last_frame_while_the_device_is_away() {
+    let mut rig = Rig::new(3);
+    let stored = |rig: &Rig, frames| rig.committer.setup.published.pass_frames.store(frames, Relaxed);
+    stored(&rig, 100);
+    rig.work();
+    assert!(claimed(&rig.plan.path) == sound(0, 100), "less than a page");
+    // The device goes away in the second window, in the middle of a page.
+    let last = WINDOW + 1000;
+    stored(&rig, last);
+    rig.captured(0);
+    rig.work();
+    assert!(claimed(&rig.plan.path) == sound(0, last));
+    let written = rig.committer.takes[0].file.written();
+    assert!(!rig.committer.write_some(true), "nothing is written twice");
+    assert_eq!(rig.committer.takes[0].file.written(), written);
+    stored(&rig, 3 * WINDOW);
+    rig.captured(1);
+    rig.captured(2);
+    rig.work();
+    assert_eq!(rig.finish(3), (None, None));
+    assert!(claimed(&rig.plan.path) == sound(0, 3 * WINDOW));
+}
+
+#[test]
 fn a_window_that_was_lost_is_durable_without_a_write() {
     let mut rig = Rig::new(2);
     rig.captured(0);
