@@ -1,12 +1,17 @@
 //! Folders with a copy of the session's file: the mirror and the overflow folders. Thread: control.
 //!
 //! A session saver of its own keeps the copy in each folder current, so that a disk that hangs delays only that saver.
+//!
+//! A folder that is named again can have a copy that lists more takes than the session: the session's own disk failed, and a
+//! power cut ended the program. Such a copy is never replaced before control has taken its takes over (`adopted_copy`).
 
 use super::Control;
+use super::adopted_copy::{AdoptedCopy, adopt};
 use super::session_saver::{Problem, SessionSaver};
 use crate::host;
 use crate::session::Session;
-use crate::session::session_file::{OpenSession, SessionError};
+use crate::session::session_file::{FoundCopy, OpenSession, SessionError, other_name};
+use crossbeam_channel::{Receiver, bounded};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -37,33 +42,50 @@ pub(super) struct Companion {
     pub(super) listed_by: u64,
     /// Whether the copy is behind: the folder is not open yet, or the mirror is opening.
     save_due: bool,
+    /// The copy that the folder had when it was opened, if it lists more than the session. It arrives before the saver's
+    /// answer that the folder is open.
+    adopted: Receiver<AdoptedCopy>,
+    /// The folder that the session listed when the user named it, before it was open. `None`: it was listed before.
+    expected: Option<String>,
 }
 
 impl Companion {
     /// Opens the folder on a new thread, after the savers of `before` have ended: they hold the lock of the same folder.
     ///
-    /// `is_overflow`: the copy there names the session's own folder, so that path must be text too.
+    /// The copy in an overflow folder names the session's own folder, so that path must be text too.
     fn start(
         requested: &Path,
         session_folder: &Path,
         session: &Session,
         before: Vec<Companion>,
-        is_overflow: bool,
+        is_mirror: bool,
     ) -> Option<Companion> {
         let own = session_folder.to_owned();
         let (dir, session) = (requested.to_owned(), session.clone());
-        let name = session_folder.file_name().map_or_else(|| PathBuf::from("session"), PathBuf::from);
+        let name = folder_name(session_folder);
+        let (sender, adopted) = bounded(1);
         let saver = SessionSaver::start_with(move || {
             for mut earlier in before {
                 earlier.saver.finish();
             }
-            if is_overflow {
+            if !is_mirror {
                 text_check(&own)?;
             }
-            open_in(&dir, &name, &session)
+            let (mut store, found) = open_in(&dir, &name, &session)?;
+            if let Some(adopted) = adopt(&mut store, found, &session, &own, is_mirror) {
+                sender.try_send(adopted).ok();
+            }
+            Ok(store)
         });
-        let saver = saver.ok()?;
-        Some(Companion { requested: requested.to_owned(), folder: None, saver, listed_by: u64::MAX, save_due: true })
+        Some(Companion {
+            requested: requested.to_owned(),
+            folder: None,
+            saver: saver.ok()?,
+            listed_by: u64::MAX,
+            save_due: true,
+            adopted,
+            expected: None,
+        })
     }
 
     /// Whether the folder is open, or is being opened.
@@ -79,17 +101,21 @@ impl Companion {
 /// Opens or creates the folder of `session` inside `dir`. Its name is the session's; if another session has a folder of
 /// that name, the first digits of the identity are added. Refuses a path that is not text: session.json and the spool
 /// store it as text, and a path that is changed on the way leads to another folder.
-fn open_in(dir: &Path, name: &Path, session: &Session) -> Result<OpenSession, String> {
+fn open_in(dir: &Path, name: &Path, session: &Session) -> Result<(OpenSession, FoundCopy), String> {
     let dir = std::path::absolute(dir).map_err(|error| format!("{}: {error}", dir.display()))?;
     text_check(&dir.join(name))?;
-    let id = session.id.simple().to_string();
-    let second = format!("{} {}", name.display(), &id[..8]);
+    let second = other_name(&name.display().to_string(), session.id);
     match OpenSession::open_on_other_disk(&dir.join(name), session) {
         Err(SessionError::Exists { .. }) => OpenSession::open_on_other_disk(&dir.join(second), session),
         other => other,
     }
     .map_err(|error| error.to_string())
-    .and_then(|store| text_check(store.path()).map(|()| store))
+    .and_then(|(store, found)| text_check(store.path()).map(|()| (store, found)))
+}
+
+/// The name of a session's folder, which its folders on other disks have too.
+fn folder_name(session_folder: &Path) -> PathBuf {
+    session_folder.file_name().map_or_else(|| PathBuf::from("session"), PathBuf::from)
 }
 
 fn text_check(path: &Path) -> Result<(), String> {
@@ -103,7 +129,7 @@ impl Companions {
         self.end(|companions| companions.mirror.take());
         self.mirror = dir.and_then(|dir| {
             let before = self.take_ending(dir);
-            Companion::start(dir, session_folder, session, before, false)
+            Companion::start(dir, session_folder, session, before, true)
         });
     }
 
@@ -117,9 +143,24 @@ impl Companions {
                 let refused = self.earlier_overflows.iter().position(|it| it.requested == dir);
                 self.end(|companions| refused.map(|at| companions.earlier_overflows.remove(at)));
                 let before = self.take_ending(dir);
-                Companion::start(dir, session_folder, session, before, true)
+                Companion::start(dir, session_folder, session, before, false)
             }
         };
+    }
+
+    /// The folder that the new overflow folder will most likely have, as the session can list it: absolute text. `None` if
+    /// no folder is being opened. Asks no disk.
+    pub(super) fn expected_overflow(&self, session_folder: &Path) -> Option<String> {
+        let overflow = self.overflow.as_ref().filter(|overflow| overflow.folder.is_none())?;
+        let path = std::path::absolute(&overflow.requested).ok()?.join(folder_name(session_folder));
+        path.to_str().map(str::to_owned)
+    }
+
+    /// Notes that the session lists the overflow folder before it is open.
+    pub(super) fn overflow_is_expected(&mut self, folder: String) {
+        if let Some(overflow) = &mut self.overflow {
+            overflow.expected = Some(folder);
+        }
     }
 
     fn end(&mut self, take: impl FnOnce(&mut Companions) -> Option<Companion>) {
@@ -141,7 +182,8 @@ impl Companions {
     /// that it never lists a file that a power cut could remove.
     pub(super) fn save(&mut self, own: &Path, session: &Session, revision: u64, mirror_is_opening: bool) {
         if let Some(mirror) = &mut self.mirror {
-            mirror.save_due = mirror_is_opening || !mirror.saver.save(session, revision);
+            mirror.save_due =
+                mirror_is_opening || mirror.open_folder().is_none() || !mirror.saver.save(session, revision);
         }
         let own = own.display().to_string();
         for companion in self.overflow.iter_mut().chain(&mut self.earlier_overflows) {
@@ -155,6 +197,14 @@ impl Companions {
         let mut all =
             self.mirror.iter().filter(|_| !mirror_is_opening).chain(&self.overflow).chain(&self.earlier_overflows);
         all.any(|companion| companion.save_due && companion.open_folder().is_some())
+    }
+
+    /// Writes nothing more to the folder that the user named as `requested`, because its copy cannot be taken over.
+    fn refuse(&mut self, requested: &Path, reason: &str) {
+        for companion in self.all().filter(|companion| companion.requested == requested) {
+            companion.folder = Some(Err(reason.to_owned()));
+            companion.saver.close_queue();
+        }
     }
 
     fn all(&mut self) -> impl Iterator<Item = &mut Companion> {
@@ -197,29 +247,46 @@ impl Control {
         known(&self.companions.mirror) && known(&self.companions.overflow)
     }
 
-    /// Learns which companions have opened or failed, lists a new overflow folder in the session, and offers copies
-    /// that are behind.
+    /// Learns which companions have opened or failed, takes over the takes of the copies in them, lists a new overflow folder
+    /// in the session, and offers copies that are behind.
     pub(super) fn poll_companions(&mut self) {
-        let mut problems = Vec::new();
+        let (mut problems, mut adopted, mut unexpected) = (Vec::new(), Vec::new(), Vec::new());
         for companion in self.companions.all() {
             if let Some(opened) = companion.saver.opened() {
                 if let Err(reason) = &opened {
                     problems.push(format!("{reason}; nothing is written there"));
                 }
+                adopted.extend(companion.adopted.try_recv().map(|copy| (companion.requested.clone(), copy)));
+                let path = opened.as_ref().ok().and_then(|path| path.to_str());
+                unexpected.extend(companion.expected.take().filter(|expected| path != Some(expected)));
                 companion.folder = Some(opened);
             }
             problems.extend(companion.saver.problems().map(Problem::text));
         }
         self.companions.ending.retain(|companion| !companion.saver.has_ended());
-        let overflow = self
-            .companions
-            .overflow
-            .as_ref()
-            .and_then(Companion::open_folder)
-            .map(|folder| folder.display().to_string());
+        for (requested, copy) in adopted {
+            if let Err(reason) = self.adopt_copy(copy) {
+                self.companions.refuse(&requested, &reason);
+                problems.push(format!("{reason}; nothing is written there"));
+            }
+        }
+        self.list_overflow_folder(&unexpected);
+        for text in problems {
+            self.caution(text);
+        }
+    }
+
+    /// Lists the overflow folder that is open, and no longer the one that was expected in its place.
+    fn list_overflow_folder(&mut self, unexpected: &[String]) {
+        let overflow = self.companions.overflow.as_ref().and_then(Companion::open_folder);
+        let overflow = overflow.map(|folder| folder.display().to_string());
         // Asked first: mutable access to the session raises its revision.
         let new = overflow.filter(|folder| self.session.is_new_overflow_folder(folder));
-        if new.is_some_and(|folder| self.session.remember_overflow_folder(folder)) {
+        let mut is_changed = new.is_some_and(|folder| self.session.remember_overflow_folder(folder));
+        for folder in unexpected {
+            is_changed |= self.session.forget_overflow_folder(folder);
+        }
+        if is_changed {
             // Recovery finds continuations through this list. Save it now, while the session's own disk still takes it.
             self.save_at_once();
         } else if self.companions.is_due(self.mirror_is_opening()) {
@@ -228,9 +295,6 @@ impl Control {
         let revision = self.session.revision();
         if let Some(overflow) = self.companions.overflow.as_mut().filter(|it| it.open_folder().is_some()) {
             overflow.listed_by = overflow.listed_by.min(revision);
-        }
-        for text in problems {
-            self.caution(text);
         }
     }
 
@@ -245,7 +309,7 @@ impl Control {
 mod tests {
     use super::*;
     use crate::format::TakeFormat;
-    use crate::time::SampleRate;
+    use crate::time::{FramePos, Frames, SampleRate};
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt;
 
@@ -261,7 +325,15 @@ mod tests {
             Err("thawed".to_owned())
         });
         let requested = PathBuf::from("/frozen");
-        let mirror = Companion { requested, folder: None, saver: hangs.unwrap(), listed_by: u64::MAX, save_due: true };
+        let mirror = Companion {
+            requested,
+            folder: None,
+            saver: hangs.unwrap(),
+            listed_by: u64::MAX,
+            save_due: true,
+            adopted: bounded(1).1,
+            expected: None,
+        };
         let mut companions = Companions { mirror: Some(mirror), ..Companions::default() };
         let began = std::time::Instant::now();
         companions.set_mirror(None, Path::new("/session"), &session());
@@ -280,12 +352,44 @@ mod tests {
         let real = place.path().canonicalize().unwrap();
         let name = Path::new("song");
         for dir in ["inner/../other", "link/other"] {
-            let store = open_in(&place.path().join(dir), name, &session()).unwrap();
+            let (store, _) = open_in(&place.path().join(dir), name, &session()).unwrap();
             assert_eq!(store.path(), real.join("other/song"), "{dir}");
         }
         let refused = open_in(&place.path().join(OsStr::from_bytes(b"tra\xffck")), name, &session());
         assert!(refused.is_err_and(|reason| reason.contains("not UTF-8 text")));
         assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 3, "no folder is made under another name");
+    }
+
+    #[test]
+    fn the_copy_in_a_folder_that_is_named_again_is_not_replaced_before_its_takes_are_taken_over() {
+        for is_mirror in [true, false] {
+            let place = tempfile::tempdir().unwrap();
+            let (dir, own) = (place.path().join("other"), place.path().join("song"));
+            let (mut store, _) = open_in(&dir, Path::new("song"), &session()).unwrap();
+            let there = store.path().to_owned();
+            let mut copy = session();
+            let track = copy.add_track("Kick", &[0]).unwrap();
+            let take = crate::session::tests::recorded(&mut copy, track, FramePos(0), Frames(100));
+            let file = copy.take(take).unwrap().file.clone();
+            store.save(&copy).unwrap();
+            drop(store);
+            let before = std::fs::read(there.join("session.json")).unwrap();
+            let companion = Companion::start(&dir, &own, &session(), Vec::new(), is_mirror).unwrap();
+            let opened = loop {
+                if let Some(opened) = companion.saver.opened() {
+                    break opened;
+                }
+                std::thread::sleep(Duration::from_millis(2));
+            };
+            assert_eq!(opened.unwrap(), there);
+            assert_eq!(std::fs::read(there.join("session.json")).unwrap(), before, "it is as it was");
+            let mut merged = session();
+            assert!(companion.adopted.try_recv().unwrap().merge(&mut merged));
+            merged.validate().unwrap();
+            let path = format!("{}/{file}", there.display());
+            assert_eq!(merged.takes().iter().map(|take| take.path()).collect::<Vec<_>>(), [path]);
+            assert_eq!(merged.track(track).unwrap().regions().len(), 1, "it has its track and is placed");
+        }
     }
 
     #[test]

@@ -31,6 +31,7 @@
 //! | `edit` | changes of the session that can be undone |
 //! | `monitoring`, `playback` | which tracks play, with which gains, from where |
 //! | `companion` | folders with a copy of session.json and a saver of their own |
+//! | `adopted_copy` | takes that only the copy in such a folder lists |
 //! | `mirror` | the second replica of every take |
 //! | `overflow` | continuation of takes in another file when a disk is full or fails |
 //! | `disk_space` | warnings before a disk is full |
@@ -41,6 +42,7 @@
 //! | `system_sleep` | whether the machine slept |
 //! | `events` | what goes to the flight recorder |
 
+mod adopted_copy;
 mod answers;
 mod companion;
 mod disk_space;

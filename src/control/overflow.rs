@@ -49,6 +49,18 @@ impl Control {
         if self.companions.overflow.as_ref().map(|overflow| overflow.requested.as_path()) != dir && !self.is_read_only()
         {
             self.companions.set_overflow(dir, &self.folder, &self.session);
+            self.expect_overflow();
+        }
+    }
+
+    /// Lists the overflow folder in the session before it is open. Opening can take long, and the session's own disk may
+    /// fail meanwhile. After a power cut only session.json on that disk leads to takes that continued there.
+    fn expect_overflow(&mut self) {
+        let expected = self.companions.expected_overflow(&self.folder);
+        let new = expected.filter(|folder| self.session.is_new_overflow_folder(folder));
+        if let Some(folder) = new.filter(|folder| self.session.remember_overflow_folder(folder.clone())) {
+            self.companions.overflow_is_expected(folder);
+            self.save_at_once();
         }
     }
 

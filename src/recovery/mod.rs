@@ -19,6 +19,7 @@
 //! never touches audio that is being recorded.
 #![forbid(unsafe_code)]
 
+pub mod copy;
 pub mod evidence;
 pub mod extract;
 pub mod leftover;
@@ -145,9 +146,23 @@ pub fn recover_from(store: &mut OpenSession, session: &mut Session, view: &Viewp
         *session = merged;
         report.troubles.extend(store.save(session).err().map(|error| error.to_string()));
     }
-    let folders = &view.folders_of(session);
+    let folders = view.folders_of(session);
     let cut_off = session.takes().iter().filter(|take| take.state == TakeState::Recording);
     let passes: BTreeSet<u32> = cut_off.map(|take| take.pass).collect();
+    recover_passes(store, session, view, passes, hook, &mut report);
+    report.troubles.extend(leftover::sweep(store, session, &folders, hook));
+    report
+}
+
+fn recover_passes(
+    store: &mut OpenSession,
+    session: &mut Session,
+    view: &Viewpoint,
+    passes: BTreeSet<u32>,
+    hook: StepHook<'_>,
+    report: &mut Report,
+) {
+    let folders = &view.folders_of(session);
     for pass in passes {
         let mut recovery = PassRecovery { store, session, view, folders, hook, troubles: &mut report.troubles };
         match recovery.pass(pass) {
@@ -156,8 +171,6 @@ pub fn recover_from(store: &mut OpenSession, session: &mut Session, view: &Viewp
             Err(reason) => report.troubles.push(reason),
         }
     }
-    report.troubles.extend(leftover::sweep(store, session, folders, hook));
-    report
 }
 
 fn remove(path: &Path, hook: StepHook<'_>) -> Result<(), String> {

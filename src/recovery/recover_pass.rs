@@ -11,7 +11,7 @@ use crate::butler::spool::{path_of, progress_path_of};
 use crate::device::LossCause;
 use crate::host;
 use crate::session::session_file::{OpenSession, SessionError};
-use crate::session::{EditError, Session, Take, TakeState};
+use crate::session::{CopyKind, EditError, Session, Take, TakeState};
 use crate::time::{FramePos, Frames};
 use crate::window::progress_page::Progress;
 use std::collections::BTreeSet;
@@ -173,7 +173,17 @@ impl PassRecovery<'_> {
         let folders: BTreeSet<&Path> =
             mirrored.filter_map(|cut| cut.spool.as_ref()?.identity.mirror.as_ref()?.parent()?.parent()).collect();
         for folder in folders {
-            if let Err(error) = OpenSession::open_on_other_disk(folder, self.session) {
+            let saved = OpenSession::open_on_other_disk(folder, self.session).and_then(|(mut store, found)| {
+                self.troubles.extend(found.damaged);
+                let path = store.path().display().to_string();
+                let lists_more = |copy: &Session| {
+                    let kind = CopyKind::Mirror(&path);
+                    self.session.clone().merge_newer_takes(&copy.copy_for_folder("", &path), kind, |_| false)
+                };
+                // A mirror that was recorded into by itself keeps its list of takes. Naming it as mirror again takes them over.
+                if found.copy.as_ref().is_some_and(lists_more) { Ok(()) } else { store.save(self.session) }
+            });
+            if let Err(error) = saved {
                 self.troubles.push(format!("mirror: {error}"));
             }
         }
@@ -350,7 +360,9 @@ fn pass_known(
         if session.continuation_of(take).is_some() {
             continue;
         }
-        let is_finished = take.state != TakeState::Recording || take.frames > Frames(0);
+        // A take of a pass that ended and whose disk then failed has accounts. One that was opened again has none.
+        let has_ended = take.frames > Frames(0) && take.accounts.is_some();
+        let is_finished = take.state != TakeState::Recording || has_ended;
         let finished = is_finished.then_some((take.offset + take.frames).0);
         // A take whose file cannot be opened and that was not finished says nothing.
         if cut.is_none() && finished.is_none() {
@@ -412,7 +424,8 @@ fn note_losses(session: &mut Session, cut: &CutTake, outcome: &PassOutcome) -> F
         if claimed < frames && !outcome.all_on_disk {
             // The file can have sound beyond the header's claim. The loss begins at the first block that was never
             // written.
-            if let Ok(Some(hole)) = cut.wav.first_hole(claimed, frames) {
+            let hole = cut.wav.first_hole(claimed, frames).ok().flatten();
+            if let Some(hole) = hole.into_iter().chain(cut.wav.short_of(frames)).min() {
                 session.list_loss(id, FramePos(hole.0), frames - hole, "what was in memory is gone").ok();
             }
         }

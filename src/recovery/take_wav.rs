@@ -42,6 +42,8 @@ pub(super) struct TakeWav {
     pub(super) claimed: Frames,
     /// Frames of the pass before the first frame of this file.
     offset: Frames,
+    /// Whole frames that fitted into the file when it was opened.
+    there: Frames,
     /// The header as it is on the disk.
     page: Box<[u8; HEADER_BYTES]>,
 }
@@ -67,10 +69,11 @@ impl TakeWav {
         let bytes = HEADER_BYTES.min(found.len() as usize);
         disk::read_exact_at(&file, &mut page[..bytes], 0).map_err(named)?;
         let fresh = initial_header(session, take);
+        let there = Frames(found.len().saturating_sub(DATA_OFFSET) / fresh.frame_bytes() as u64);
         // A power cut can leave a header of zeros. Without an identity in it, accept only a file that has no second
         // name.
         if page.iter().all(|byte| *byte == 0) && found.nlink() == 1 {
-            return Ok(TakeWav { file, header: fresh, claimed: Frames(0), offset, page });
+            return Ok(TakeWav { file, header: fresh, claimed: Frames(0), offset, there, page });
         }
         let other = || format!("{}: not the file that was recorded; left as it is", name.display());
         let bytes = header_data_bytes(&page).ok_or_else(other)?.min(found.len().saturating_sub(DATA_OFFSET));
@@ -80,7 +83,7 @@ impl TakeWav {
         };
         let bext = bext.ok_or_else(other)?;
         let claimed = Frames(bytes / fresh.frame_bytes() as u64);
-        Ok(TakeWav { file, header: Header { bext, ..fresh }, claimed, offset, page })
+        Ok(TakeWav { file, header: Header { bext, ..fresh }, claimed, offset, there, page })
     }
 
     /// Device and inode number, equal for two names of the same file.
@@ -195,6 +198,11 @@ impl TakeWav {
             }
         }
         if wrote { disk::sync_data(&self.file) } else { Ok(()) }
+    }
+
+    /// The end of the file as it was opened, if it had fewer than `frames` frames.
+    pub(super) fn short_of(&self, frames: Frames) -> Option<Frames> {
+        Some(self.there).filter(|there| *there < frames)
     }
 
     /// The first frame of this file in `from..frames` that was never written to the disk.

@@ -6,15 +6,13 @@
 use super::file_name::TakenNames;
 use super::names::audio_path;
 use super::{
-    FOLDER_BYTES_MAX, GAIN_DB_MAX, GAIN_DB_MIN, ID_MAX, LOSS_COUNT_MAX, Loss, MARKER_COUNT_MAX, Marker, MarkerId,
-    Monitor, OVERFLOW_FOLDER_COUNT_MAX, Other, POSITION_MAX, Region, RegionId, Session, Shared, SpoolRecord,
-    TAKE_COUNT_MAX, TAKE_NUMBER_MAX, Take, TakeAccounts, TakeFields, TakeId, TakeState, Track, TrackFields, TrackId,
-    clean_name,
+    GAIN_DB_MAX, GAIN_DB_MIN, ID_MAX, LOSS_COUNT_MAX, Loss, MARKER_COUNT_MAX, Marker, MarkerId, Monitor, Other,
+    POSITION_MAX, Region, RegionId, Session, Shared, SpoolRecord, TAKE_COUNT_MAX, TAKE_NUMBER_MAX, Take, TakeAccounts,
+    TakeFields, TakeId, TakeState, Track, TrackFields, TrackId, clean_name,
 };
 use crate::format::TakeFormat;
 use crate::limits::{CHANNEL_COUNT_MAX, RATE_HZ_MAX, RATE_HZ_MIN, TAKE_CHANNEL_COUNT_MAX, TRACK_COUNT_MAX};
 use crate::time::{FramePos, Frames, SampleRate};
-use std::collections::HashMap;
 use std::fmt;
 use uuid::Uuid;
 
@@ -261,70 +259,6 @@ impl Session {
         Ok(next)
     }
 
-    /// Whether [`Session::remember_overflow_folder`] would add the folder.
-    pub fn is_new_overflow_folder(&self, folder: &String) -> bool {
-        !self.overflow_folders.contains(folder) && folder.len() <= FOLDER_BYTES_MAX
-    }
-
-    /// Remembers an overflow folder. Returns whether it was new. When the list is full, the oldest folder is dropped.
-    pub fn remember_overflow_folder(&mut self, folder: String) -> bool {
-        if !self.is_new_overflow_folder(&folder) {
-            return false;
-        }
-        if OVERFLOW_FOLDER_COUNT_MAX <= self.overflow_folders.len() {
-            self.overflow_folders.remove(0);
-        }
-        self.overflow_folders.push(folder);
-        true
-    }
-
-    /// Takes over what another copy of the session knows about takes: takes that are missing here, and the end of
-    /// takes that are still recording here. Returns whether there was any.
-    ///
-    /// The UUID decides whether two takes are the same. A take that is missing here keeps its identity if this session
-    /// never gave that identity; otherwise all missing takes get fresh ones. A take without frames whose identity was
-    /// given here may be one that this session has forgotten, so `has_file` decides about it.
-    pub fn merge_newer_takes(&mut self, newer: &Session, has_file: impl Fn(&Take) -> bool) -> bool {
-        let own: HashMap<Uuid, usize> = self.takes.iter().enumerate().map(|(at, take)| (take.uuid, at)).collect();
-        let given_here = self.next_id;
-        let missing: Vec<&Take> = (newer.takes.iter())
-            .filter(|take| !own.contains_key(&take.uuid))
-            .filter(|take| given_here <= take.id.0 || take.frames > Frames(0) || has_file(take))
-            .collect();
-        let mut merged = Vec::new();
-        for take in newer.takes.iter().filter(|take| take.state != TakeState::Recording) {
-            let Some(&at) = own.get(&take.uuid) else { continue };
-            if self.takes[at].state == TakeState::Recording {
-                let (id, track, trashed) = (self.takes[at].id, self.takes[at].track, self.takes[at].trashed);
-                let mut take = take.clone();
-                (take.id, take.track, take.trashed) = (id, track, trashed);
-                self.takes[at] = take;
-                merged.push(id);
-            }
-        }
-        self.next_id = self.next_id.max(newer.next_id);
-        let renumbers = missing.iter().any(|take| take.id.0 < given_here);
-        for take in missing {
-            let mut take = take.clone();
-            if renumbers {
-                let Ok(id) = self.fresh_id() else { continue };
-                take.id = TakeId(id);
-            }
-            merged.push(take.id);
-            let at = self.takes.partition_point(|own| own.id < take.id);
-            self.takes.insert(at, take);
-        }
-        for id in &merged {
-            let is_placed = self.tracks.iter().any(|track| track.regions.iter().any(|region| region.take == *id));
-            if let Some(take) = self.take(*id).filter(|take| !is_placed && take.frames > Frames(0)) {
-                let (track, start, frames) = (take.track, take.start, take.frames);
-                // The track may have been removed: then the take stays without a region.
-                self.place_region(track, *id, start, FramePos(0), frames).ok();
-            }
-        }
-        !merged.is_empty()
-    }
-
     /// Removes a take that has no frames, because its file could not be made. No region plays it.
     pub fn forget_take(&mut self, id: TakeId) -> Result<(), EditError> {
         if self.take_mut(id)?.frames > Frames(0) {
@@ -565,7 +499,7 @@ impl Session {
         self.markers.iter().position(|marker| marker.id == id).ok_or(EditError::NoSuchMarker(id))
     }
 
-    fn take_mut(&mut self, id: TakeId) -> Result<&mut Take, EditError> {
+    pub(super) fn take_mut(&mut self, id: TakeId) -> Result<&mut Take, EditError> {
         let index = self.takes.binary_search_by_key(&id, |take| take.id).map_err(|_| EditError::NoSuchTake(id))?;
         Ok(&mut self.takes[index])
     }

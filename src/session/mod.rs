@@ -15,6 +15,7 @@ mod edit;
 pub mod file_name;
 mod folder_copy;
 pub mod history;
+mod merge;
 pub mod names;
 mod read;
 mod region;
@@ -22,12 +23,13 @@ pub mod session_file;
 mod shared;
 mod spool_record;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod validate;
 
 pub use arrangement::{Arrangement, TrashList};
 pub use edit::{EditError, NewTake};
 pub use folder_copy::FolderCopies;
+pub use merge::CopyKind;
 pub use shared::Shared;
 pub use spool_record::SpoolRecord;
 

@@ -10,7 +10,7 @@ pub(super) fn empty_session() -> Session {
 }
 
 /// Adds a finished take.
-pub(super) fn recorded(session: &mut Session, track: TrackId, start: FramePos, frames: Frames) -> TakeId {
+pub(crate) fn recorded(session: &mut Session, track: TrackId, start: FramePos, frames: Frames) -> TakeId {
     let mut names = session.taken_names();
     let take = session.add_take(new_take(session, track, start), &mut names).expect("room");
     session.finish_take(take, frames, TakeState::Complete, Some(TakeAccounts::default())).expect("fits");
@@ -277,7 +277,7 @@ fn takes_of_a_copy_that_comes_back_late_are_adopted_though_their_identities_were
     for name in ["since", "then"] {
         own.add_marker(FramePos(0), name).expect("room");
     }
-    assert!(own.merge_newer_takes(&copy, |_| false));
+    assert!(own.merge_newer_takes(&copy, CopyKind::Found, |_| false));
     own.validate().expect("valid");
     assert_eq!(uuids(&own).len(), 4, "all with sound");
     assert!(!uuids(&own).contains(&copy.take(empty).expect("take").uuid), "forgotten here and without a file");
@@ -286,9 +286,89 @@ fn takes_of_a_copy_that_comes_back_late_are_adopted_though_their_identities_were
         let take = own.takes.iter().find(|take| take.uuid == uuid).expect("adopted");
         assert!(own.track(track).expect("track").regions().iter().any(|region| region.take == take.id), "placed");
     }
-    assert!(!own.merge_newer_takes(&copy, |_| false), "a second time there is nothing");
-    assert!(own.merge_newer_takes(&copy, |_| true), "its file is there: sound of it may be in a spool");
+    assert!(!own.merge_newer_takes(&copy, CopyKind::Found, |_| false), "a second time there is nothing");
+    assert!(
+        own.merge_newer_takes(&copy, CopyKind::Found, |_| true),
+        "its file is there: sound of it may be in a spool"
+    );
     own.validate().expect("valid");
+}
+
+#[test]
+fn a_pass_of_a_copy_whose_number_was_given_again_gets_another_number() {
+    let (own, track, _) = one_track_and_takes(&[10]);
+    let (mut own, mut copy) = (own.clone(), own);
+    let theirs = recorded(&mut copy, track, FramePos(50), Frames(20));
+    let fields = copy.takes.iter_mut().find(|take| take.id == theirs).expect("take");
+    (fields.uuid, fields.folder) = (Uuid::from_u128(77), Some("/other/session".to_owned()));
+    recorded(&mut own, track, FramePos(100), Frames(30));
+    assert!(own.merge_newer_takes(&copy, CopyKind::Found, |_| false));
+    own.validate().expect("valid");
+    let passes: Vec<_> = own.takes.iter().map(|take| take.pass).collect();
+    assert_eq!(passes, [1, 2, 3], "no take continues one of another pass");
+}
+
+#[test]
+fn a_take_that_was_recovered_without_its_continuation_is_opened_again() {
+    let (mut own, track, _) = one_track_and_takes(&[]);
+    let first = recording(&mut own, track, FramePos(7));
+    let mut copy = own.clone();
+    let mut names = copy.taken_names();
+    let folder = Some("/other/session".to_owned());
+    copy.add_continuation(first, Uuid::from_u128(77), Frames(50), folder, &mut names).expect("room");
+    copy.remember_overflow_folder("/other/session".to_owned());
+    own.finish_take(first, Frames(40), TakeState::Recovered, None).expect("recording");
+    own.place_region(track, first, FramePos(7), FramePos(0), Frames(40)).expect("placed");
+    // A mirror has a file of its own for the whole take: only the folder is of use.
+    let mut by_mirror = own.clone();
+    assert!(by_mirror.merge_newer_takes(&copy, CopyKind::Mirror("/mirror/session"), |_| true));
+    assert_eq!((by_mirror.takes.len(), by_mirror.overflow_folders()), (1, &["/other/session".to_owned()][..]));
+    assert!(own.merge_newer_takes(&copy, CopyKind::Found, |_| true));
+    own.validate().expect("valid");
+    let states: Vec<_> = own.takes.iter().map(|take| (take.state, take.offset.0, take.frames.0)).collect();
+    assert_eq!(states, [(TakeState::Recording, 0, 40), (TakeState::Recording, 50, 0)]);
+    assert_eq!(own.track(track).expect("track").regions().len(), 1, "what plays still plays");
+    // A recovery of the copy has given both takes their lengths.
+    own.finish_take(first, Frames(40), TakeState::Recovered, None).expect("recording");
+    let mut newer = own.clone();
+    own.takes.pop();
+    for (at, frames) in [(0, 50), (1, 30)] {
+        let id = newer.takes[at].id;
+        newer.finish_take(id, Frames(frames), TakeState::Recovered, None).expect("there");
+    }
+    assert!(own.merge_newer_takes(&newer, CopyKind::Recovered, |_| true));
+    let states: Vec<_> = own.takes.iter().map(|take| (take.state, take.offset.0, take.frames.0)).collect();
+    assert_eq!(states, [(TakeState::Recovered, 0, 50), (TakeState::Recovered, 50, 30)]);
+    assert_eq!(own.track(track).expect("track").regions().len(), 2);
+}
+
+#[test]
+fn a_track_that_only_a_copy_has_comes_with_its_takes_and_a_removed_one_stays_removed() {
+    let (mut own, track, _) = one_track_and_takes(&[]);
+    let mut copy = own.clone();
+    let new = copy.add_track("Snare", &[1]).expect("room");
+    recorded(&mut copy, new, FramePos(0), Frames(20));
+    recorded(&mut copy, track, FramePos(0), Frames(20));
+    own.remove_track(track).expect("there");
+    assert!(own.merge_newer_takes(&copy, CopyKind::Found, |_| false));
+    own.validate().expect("valid");
+    let tracks: Vec<_> = own.tracks.iter().map(|track| (track.id, track.name(), track.regions().len())).collect();
+    assert_eq!((tracks, own.takes.len()), (vec![(new, "Snare", 1)], 2));
+}
+
+#[test]
+fn of_many_overflow_folders_the_oldest_without_takes_is_forgotten_first() {
+    let (mut session, track, _) = one_track_and_takes(&[]);
+    let take = recording(&mut session, track, FramePos(0));
+    let mut names = session.taken_names();
+    session.remember_overflow_folder("/0".to_owned());
+    session.add_continuation(take, Uuid::from_u128(7), Frames(5), Some("/0".to_owned()), &mut names).expect("room");
+    for number in 1..=OVERFLOW_FOLDER_COUNT_MAX {
+        assert!(session.remember_overflow_folder(format!("/{number}")));
+    }
+    assert_eq!(session.overflow_folders()[..2], ["/0", "/2"]);
+    assert!(!session.forget_overflow_folder("/0") && session.forget_overflow_folder("/2"));
+    assert!(!session.remember_overflow_folder("/a/../b".to_owned()), "session.json could not be saved with it");
 }
 
 #[test]

@@ -235,7 +235,7 @@ fn a_save_of_64_tracks_with_1000_regions_each_writes_what_it_must() {
     print("64x1000 plain write and sync of the same bytes ms, median and worst", format!("{plain} {plain_worst}"));
     // 64 takes in an overflow folder, which has a copy of the session.
     let overflow = place.path().join("overflow");
-    let mut copy = OpenSession::open_on_other_disk(&overflow, &session).unwrap();
+    let (mut copy, _) = OpenSession::open_on_other_disk(&overflow, &session).unwrap();
     let there = overflow.canonicalize().unwrap().display().to_string();
     let mut names = session.taken_names();
     for (index, track) in tracks.iter().enumerate() {

@@ -221,6 +221,8 @@ pub(crate) struct Disks {
     /// Files by their number: the name that each had first.
     first_names: BTreeMap<u64, String>,
     planted: Option<Planted>,
+    /// How often a new session.json on the session's own disk was made durable.
+    pub(crate) session_saves: u64,
     sound_writes: u64,
     syncs: u64,
     /// Files that were changed without having been created through the seam.
@@ -472,7 +474,11 @@ impl Disks {
                 }
             }
             (Op::SyncFile, Some((file, number)), _) if !self.is_sync_idle() => self.synced(file, number),
-            (Op::SyncFolder, _, Some(folder)) => self.sync_names(disk, folder),
+            (Op::SyncFolder, _, Some(folder)) => {
+                let is_save = self.each[disk].name == Name::Session && folder.ends_with("song");
+                self.session_saves += u64::from(is_save);
+                self.sync_names(disk, folder);
+            }
             (Op::Rename(to), _, Some(from)) => {
                 self.each[disk].changes.push(NameChange::Rename(from.to_owned(), to.clone()));
             }

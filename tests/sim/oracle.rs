@@ -364,7 +364,9 @@ fn check_mirror(pass: u32, mirror: &Path, session: &Session, folder: &Path, offe
             sound.extend(bytes);
         }
         let name = Path::new(&first.file).file_name().unwrap_or_default();
-        let places = ["audio", "trash"].map(|place| mirror.join(place).join(name));
+        // Another program may have made a file of that name where the take is not.
+        let places = if first.trashed { ["trash", "audio"] } else { ["audio", "trash"] };
+        let places = places.map(|place| mirror.join(place).join(name));
         let Some(path) = places.iter().find(|path| path.exists()) else {
             offences.push(format!("mirror: pass {pass}, track {track}: {} is missing", first.file));
             continue;

@@ -80,6 +80,7 @@ pub(crate) fn run(seed: u64, base: &Path, options: Options) -> Outcome {
         evidence: Evidence::default(),
         offences: Vec::new(),
         planted: options.planted,
+        overflow_is_unlisted: false,
     };
     if options.prints {
         println!("{:#?}", run.plan);
@@ -114,6 +115,9 @@ struct Run {
     evidence: Evidence,
     offences: Vec<String>,
     planted: Option<Planted>,
+    /// Whether the own disk accepted no session.json from the naming of an overflow folder to a power cut, except for one
+    /// that was being written. Then nothing on it can lead to that folder.
+    overflow_is_unlisted: bool,
 }
 
 impl Run {
@@ -145,9 +149,22 @@ impl Run {
         };
         self.world.note("run", format_args!("last look"));
         self.look(&last);
+        if self.overflow_is_unlisted && self.has_unlisted_overflow() {
+            // Only the user can lead there. He names the folder again, as a front end does that keeps its settings.
+            self.world.note("run", format_args!("last look with the overflow folder"));
+            self.look(&Life { overflow: true, ..last });
+        }
         if let Some(reason) = self.story.borrow().refused.clone() {
             self.offences.push(format!("the session cannot be opened after all is repaired: {reason}"));
         }
+    }
+
+    /// Whether the overflow folder has a copy of the session, and the session does not list that folder.
+    fn has_unlisted_overflow(&self) -> bool {
+        let folder = self.places.overflow.join("song");
+        let (own, copy) = (open_read_only(&self.places.session), open_read_only(&folder));
+        let is_listed = |own: &Session| own.overflow_folders().iter().any(|listed| Path::new(listed) == folder);
+        own.is_ok_and(|own| copy.is_ok_and(|copy| copy.id == own.id) && !is_listed(&own))
     }
 
     fn live(&mut self, life: &Life) -> End {
@@ -197,6 +214,8 @@ impl Run {
         let now = self.world.time();
         self.world.note("run", format_args!("power cut"));
         self.evidence.power_cut = true;
+        let saves = self.world.disks.borrow().session_saves;
+        self.overflow_is_unlisted |= self.story.borrow().named_overflow.is_some_and(|before| saves <= before + 1);
         self.world.boot.set(self.world.boot.get() + 1);
         if let Err(error) = self.world.disks.borrow_mut().cut_power(&mut self.random) {
             self.offences.push(format!("the simulator cannot cut the power: {error}"));

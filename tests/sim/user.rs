@@ -42,6 +42,8 @@ pub(crate) struct Story {
     pub(crate) frames_recorded: u64,
     /// The fewest inputs that a device had.
     pub(crate) inputs_min: Option<usize>,
+    /// Durable saves of the session when the overflow folder was named first in this life.
+    pub(crate) named_overflow: Option<u64>,
 }
 
 impl Story {
@@ -130,6 +132,7 @@ pub(crate) fn live(plan: &Rc<Plan>, life: &Life, places: &Places, story: &Rc<Ref
         }
     };
     story.borrow_mut().refused = None;
+    story.borrow_mut().named_overflow = None;
     story.borrow_mut().published = Some(Arc::clone(&control.running().published));
     here().watch_stored(Arc::clone(&control.running().published));
     let watch = Watch { story: Rc::clone(story), root };
@@ -161,7 +164,7 @@ impl User {
         }
         if life.overflow {
             let place = self.places.overflow.clone();
-            self.control.set_overflow(Some(&place));
+            self.name_overflow(Some(&place));
         }
         let until = here().time() + life.time;
         let mut first = true;
@@ -250,7 +253,15 @@ impl User {
     fn set_overflow(&mut self) {
         let place = self.random.chance(600).then(|| self.places.overflow.clone());
         say(format_args!("overflow {}", place.is_some()));
-        self.control.set_overflow(place.as_deref());
+        self.name_overflow(place.as_deref());
+    }
+
+    fn name_overflow(&mut self, place: Option<&Path>) {
+        if place.is_some() {
+            let saves = here().disks.borrow().session_saves;
+            self.watch.story.borrow_mut().named_overflow.get_or_insert(saves);
+        }
+        self.control.set_overflow(place);
     }
 
     fn edit(&mut self) {

@@ -4,6 +4,7 @@
 use super::*;
 use crate::butler::spool::note_next_file;
 use crate::message::spool_file::SpoolFile;
+use crate::session::CopyKind;
 
 /// Frames of the pass. The first two windows are in the session's file, the third one is in the overflow folder, and
 /// the rest is in memory.
@@ -28,7 +29,8 @@ fn scene() -> (Scene, PathBuf) {
     let mut plan = TakePlan { identity, path, ..scene.plans[0].clone() };
     plan.header.bext.originator_reference = identity.simple().to_string();
     let file = File::create(&plan.path).unwrap();
-    file.write_all_at(&*plan.header.build(), 0).unwrap();
+    let header = Header { data_bytes: WINDOW * BYTES, ..plan.header.clone() };
+    file.write_all_at(&*header.build(), 0).unwrap();
     file.write_all_at(&sound(0, SPLIT..3 * WINDOW), at(0)).unwrap();
     let file = OpenOptions::new().read(true).write(true).open(scene.spool(0)).unwrap();
     let spool = SpoolFile { file, path: Some(scene.spool(0)) };
@@ -103,4 +105,72 @@ fn the_copy_in_the_overflow_folder_brings_the_sound_back_too() {
     let report = recover_from(&mut store, &mut session, &scene.view(), &mut |_| Ok(()));
     assert!(report.troubles.is_empty(), "{:?}", report.troubles);
     is_whole(&scene, &overflow, &session);
+}
+
+/// The power went: nothing in memory leads to the overflow folder. A header claims `claimed` frames of the first file.
+fn scene_without_memory(claimed: u64) -> (Scene, PathBuf) {
+    let (scene, overflow) = scene();
+    scene.write_wav(0, Cut { committed: 2, claimed }, SPLIT);
+    fs::remove_file(scene.spool(0)).unwrap();
+    fs::remove_file(scene.progress_page()).unwrap();
+    (scene, overflow)
+}
+
+/// Both files, taken together, have every frame that was durable. `gap`: the frames that an earlier recovery cut off the
+/// first file.
+#[track_caller]
+fn is_whole_but(scene: &Scene, overflow: &Path, session: &Session, gap: std::ops::Range<u64>) {
+    session.validate().unwrap();
+    let parts: Vec<_> = session.takes().iter().map(|take| (take.state, take.offset.0, take.frames.0)).collect();
+    assert_eq!(parts, [(TakeState::Recovered, 0, SPLIT), (TakeState::Recovered, SPLIT, WINDOW)]);
+    let lost = |take: &Take| take.losses.iter().map(|loss| (loss.at.0, loss.frames.0)).collect::<Vec<_>>();
+    let gaps: Vec<_> = Some((gap.start, gap.end - gap.start)).filter(|gap| gap.1 > 0).into_iter().collect();
+    assert_eq!((lost(&session.takes()[0]), lost(&session.takes()[1])), (gaps, vec![]));
+    let bytes = |path: PathBuf| fs::read(path).unwrap()[at(0) as usize..].to_vec();
+    let silence = vec![0; ((gap.end - gap.start) * BYTES) as usize];
+    let first = [sound(0, 0..gap.start), silence, sound(0, gap.end..SPLIT)].concat();
+    assert!(bytes(scene.plans[0].path.clone()) == first);
+    let second = overflow.join(&session.takes()[1].file);
+    assert!(bytes(second) == sound(0, SPLIT..3 * WINDOW));
+    assert_eq!(session.tracks()[0].regions().len(), 2);
+}
+
+#[test]
+fn a_take_that_was_recovered_while_its_overflow_folder_was_away_is_whole_when_the_folder_is_back() {
+    const CLAIMED: u64 = SPLIT - 1000;
+    let (scene, overflow) = scene_without_memory(CLAIMED);
+    let (mut store, mut session) = OpenSession::open(&scene.root()).unwrap();
+    session.remember_overflow_folder(overflow.display().to_string());
+    store.save(&session).unwrap();
+    drop(store);
+    let away = scene.folder.path().join("away");
+    fs::rename(&overflow, &away).unwrap();
+    let (_, session) = scene.recover();
+    assert_eq!((session.takes().len(), session.takes()[0].frames), (1, Frames(CLAIMED)));
+    fs::rename(&away, &overflow).unwrap();
+    let (report, session) = scene.recover();
+    assert!(report.troubles.is_empty(), "{:?}", report.troubles);
+    is_whole_but(&scene, &overflow, &session, CLAIMED..SPLIT);
+    let (report, again) = scene.recover();
+    assert!(report.passes.is_empty() && again == session);
+}
+
+#[test]
+fn a_copy_in_an_overflow_folder_that_no_disk_listed_is_recovered_when_the_folder_is_named_again() {
+    for claimed in [SPLIT, SPLIT - 1000] {
+        let (scene, overflow) = scene_without_memory(claimed);
+        let (_, mut own) = scene.recover();
+        assert_eq!((own.takes().len(), own.takes()[0].frames), (1, Frames(claimed)), "nothing leads there");
+        let (mut store, found) = OpenSession::open_on_other_disk(&overflow, &own).unwrap();
+        let mut copy = found.copy.unwrap();
+        let report = copy::recover_copy(&mut store, &mut copy, &own, &[]);
+        assert!(report.troubles.is_empty() && report.passes.len() == 1, "{:?}", report.troubles);
+        let root = scene.root().display().to_string();
+        let copy = copy.copy_for_folder(&root, &overflow.display().to_string());
+        assert!(own.merge_newer_takes(&copy, CopyKind::Recovered, |_| false));
+        is_whole_but(&scene, &overflow, &own, claimed..SPLIT);
+        // Takes that both list are left to the session that is open.
+        let mut copy = copy.copy_for_folder(&overflow.display().to_string(), &root);
+        assert!(copy::recover_copy(&mut store, &mut copy, &own, &[]).passes.is_empty());
+    }
 }

@@ -22,7 +22,7 @@ pub use folder_watch::{FolderChange, FolderWatch};
 pub use versions::{KeptVersion, VERSION_COUNT_MAX, kept_versions};
 
 use super::names::{AUDIO, FOLDERS, HISTORY, LOCK_FILE, NEW_SESSION_FILE, RESERVE_FILE, SESSION_FILE, TRASH};
-use super::{Session, Take};
+use super::{CopyKind, Session, Take};
 use crate::file_system;
 use crate::format::TakeFormat;
 use crate::host::{self, disk};
@@ -74,6 +74,15 @@ enum OnDisk {
     Other,
 }
 
+/// The copy of a session that was in a folder on another disk when it was opened.
+#[derive(Debug, Default)]
+pub struct FoundCopy {
+    /// The copy. `None`: the folder is new, or nothing of its copy can be read.
+    pub copy: Option<Session>,
+    /// The notice about a copy that was damaged.
+    pub damaged: Option<String>,
+}
+
 impl OpenSession {
     fn of(folder: Folder, lock: Lock) -> OpenSession {
         let (encoder, settled) = (Encoder::default(), Settled::default());
@@ -119,11 +128,15 @@ impl OpenSession {
 
     /// Opens or makes a folder on another disk for takes of a session: a mirror or an overflow folder. It holds a
     /// copy of `session.json`, which identifies it. A folder with another session or with other files is refused.
-    pub fn open_on_other_disk(path: &Path, session: &Session) -> Result<OpenSession, SessionError> {
+    ///
+    /// A copy that is there is returned and not replaced, because it may list takes that the session does not. In a new
+    /// folder the session is saved.
+    pub fn open_on_other_disk(path: &Path, session: &Session) -> Result<(OpenSession, FoundCopy), SessionError> {
         let io = |error| SessionError::Io { path: path.into(), call: "mkdir", error };
         disk::make_folders(path).map_err(io)?;
         let folder = Folder::open(path)?.resolved();
-        if folder.kind(SESSION_FILE)?.is_none() {
+        let is_new = folder.kind(SESSION_FILE)?.is_none();
+        if is_new {
             unused_check(&folder)?;
         } else if id_in(&folder)? != Some(session.id) {
             return Err(SessionError::Exists { path: path.into() });
@@ -134,8 +147,42 @@ impl OpenSession {
             folder.make_subfolder(name)?;
         }
         let mut open = OpenSession::of(folder, lock);
-        open.save(session)?;
-        Ok(open)
+        let found = if is_new {
+            open.save(session)?;
+            FoundCopy::default()
+        } else {
+            open.found_copy(session)?
+        };
+        Ok((open, found))
+    }
+
+    /// Reads the copy of a session in this folder. A copy that is damaged is kept in `history/`, and the session takes its
+    /// place; the newest kept version that can be read is returned.
+    fn found_copy(&mut self, session: &Session) -> Result<FoundCopy, SessionError> {
+        let reason = match load(&self.folder) {
+            Ok(copy) => return Ok(FoundCopy { copy: Some(copy), damaged: None }),
+            Err(reason @ (SessionError::Damaged { .. } | SessionError::TooLarge { .. })) => reason,
+            Err(other) => return Err(other),
+        };
+        let history = self.folder.make_subfolder(HISTORY)?;
+        let read = |number: &u32| {
+            let bytes = history.read(&version_name(*number), SESSION_BYTES_MAX).ok()??;
+            parse(&bytes).ok().filter(|kept| kept.id == session.id)
+        };
+        let copy = numbers(&self.folder)?.iter().rev().find_map(read);
+        let (bytes, _) = encode_valid(&mut self.encoder, &self.folder, session)?;
+        replace_session_file(&self.folder, Some(bytes), Previous::Damaged)?;
+        let (file, folder) = (self.folder.path().join(SESSION_FILE), history.path().display());
+        let reason = match reason {
+            SessionError::Damaged { reason, .. } => reason,
+            _ => "it is too large".to_owned(),
+        };
+        let damaged = format!(
+            "{}: the copy of the session was damaged ({reason}); it is kept in {folder}; if takes are missing, look into {}",
+            file.display(),
+            self.folder.path().join(AUDIO).display()
+        );
+        Ok(FoundCopy { copy, damaged: Some(damaged) })
     }
 
     /// Opens a session for recording. `path` is its folder or the `session.json` in it.
@@ -310,21 +357,35 @@ fn encode_valid<'a>(
 /// left out.
 pub fn merge_copies(store: &OpenSession, session: &mut Session) -> bool {
     let own = store.resolved_path().map_or_else(|_| String::new(), |own| own.display().to_string());
+    let has_file = |take: &Take| disk::link_metadata(&Path::new(&own).join(take.path())).is_ok();
     let mut changed = false;
-    for path in session.overflow_folders().to_vec() {
-        let Ok(folder) = Folder::open(Path::new(&path)) else { continue };
-        if let Ok(copy) = load(&folder)
-            && copy.id == session.id
-            && path != own
-        {
+    let mut asked = Vec::new();
+    // A copy can name further folders.
+    while let Some(path) = session.overflow_folders().iter().find(|path| !asked.contains(*path)).cloned() {
+        for path in [path.clone(), other_name(&path, session.id)] {
+            let Some(copy) = copy_in(&path, session.id).filter(|_| path != own) else { continue };
             let mut merged = session.clone();
-            let has_file = |take: &Take| disk::link_metadata(&Path::new(&own).join(take.path())).is_ok();
-            if merged.merge_newer_takes(&copy.copy_for_folder(&own, &path), has_file) && merged.validate().is_ok() {
+            if merged.merge_newer_takes(&copy.copy_for_folder(&own, &path), CopyKind::Found, has_file)
+                && merged.validate().is_ok()
+            {
                 (*session, changed) = (merged, true);
             }
         }
+        asked.push(path);
     }
     changed
+}
+
+/// The copy of the session with this identity in a folder.
+fn copy_in(path: &str, id: Uuid) -> Option<Session> {
+    load(&Folder::open(Path::new(path)).ok()?).ok().filter(|copy| copy.id == id)
+}
+
+/// The name of the folder for a session on another disk if another session has its name there: with the first digits of
+/// the identity.
+pub fn other_name(name: &str, id: Uuid) -> String {
+    let id = id.simple().to_string();
+    format!("{name} {}", &id[..8])
 }
 
 /// The folder on another disk that holds a take's file. It must hold a copy of the session: so a session from another
@@ -416,6 +477,8 @@ enum Previous {
     Version,
     /// The file goes to the trash: it is damaged, and as a kept version it would replace a good one.
     Trash,
+    /// The file is kept beside the versions, because it is the damaged copy in a folder on another disk.
+    Damaged,
 }
 
 /// Replaces the session's file by a new one and makes that durable: two syncs. `bytes`: the content of the new file;
@@ -431,9 +494,8 @@ fn replace_session_file(folder: &Folder, bytes: Option<&[u8]>, previous: Previou
                     let last = numbers(folder)?.last().copied();
                     (folder.make_subfolder(HISTORY)?, last.map_or(1, |last| last + 1), version_name)
                 }
-                Previous::Trash => {
-                    (folder.make_subfolder(TRASH)?, 1, |number| format!("session-damaged-{number}.json"))
-                }
+                Previous::Trash => (folder.make_subfolder(TRASH)?, 1, damaged_name),
+                Previous::Damaged => (folder.make_subfolder(HISTORY)?, 1, damaged_name),
             };
             let mut number = first;
             while !folder.link(SESSION_FILE, &keeper, &name(number), SESSION_BYTES_MAX)? {
@@ -441,7 +503,7 @@ fn replace_session_file(folder: &Folder, bytes: Option<&[u8]>, previous: Previou
             }
             // No sync for the name of a kept version: the journal of a file system has it before the rename that is made
             // durable below. Elsewhere a power cut may cost that version, never the session.
-            if matches!(previous, Previous::Trash) {
+            if !matches!(previous, Previous::Version) {
                 keeper.sync()?;
             }
         }
@@ -452,6 +514,11 @@ fn replace_session_file(folder: &Folder, bytes: Option<&[u8]>, previous: Previou
         // Half of a new file must not fill a full disk further. The first error is the one to report.
         folder.remove(NEW_SESSION_FILE).ok();
     })
+}
+
+/// The name of a damaged `session.json` that is kept.
+fn damaged_name(number: u32) -> String {
+    format!("session-damaged-{number}.json")
 }
 
 /// Frees disk blocks for `session.json` on a full disk: first a part of the reserve, no more than the file needs,

@@ -243,6 +243,48 @@ fn a_take_on_another_disk_whose_copy_is_large_is_found_by_the_start_of_the_copy(
 }
 
 #[test]
+fn a_copy_on_another_disk_is_read_and_a_damaged_one_is_kept_and_said() {
+    let (dir, _, open, session) = made();
+    drop(open);
+    let other = dir.path().join("other");
+    let (mut store, found) = OpenSession::open_on_other_disk(&other, &session).expect("a new folder");
+    assert!(found.copy.is_none() && found.damaged.is_none());
+    let mut newer = session.clone();
+    newer.add_track("Kick", &[0]).expect("room");
+    store.save(&newer).expect("saved");
+    newer.add_track("Snare", &[1]).expect("room");
+    store.save(&newer).expect("saved");
+    drop(store);
+    let file = other.join(SESSION_FILE);
+    let text = fs::read(&file).expect("there");
+    let (store, found) = OpenSession::open_on_other_disk(&other, &session).expect("opened");
+    assert_eq!((found.copy, found.damaged), (Some(newer), None));
+    assert_eq!(fs::read(&file).expect("there"), text, "it is not replaced");
+    drop(store);
+    let torn = &text[..text.len() / 2];
+    fs::write(&file, torn).expect("torn");
+    let (store, found) = OpenSession::open_on_other_disk(&other, &session).expect("opened");
+    assert_eq!(found.copy.expect("the newest kept version").tracks().len(), 1);
+    let said = found.damaged.expect("a sentence");
+    assert!(said.starts_with(&*file.to_string_lossy()) && said.contains("history"), "{said}");
+    assert_eq!(fs::read(other.join("history/session-damaged-1.json")).expect("kept"), torn);
+    drop(store);
+    assert_eq!(open_read_only(&other).expect("whole"), session);
+    // The copy of a newer program, and another session, are not touched.
+    fs::write(
+        &file,
+        String::from_utf8_lossy(&text).replacen("\"version\":1", "\"version\":99", 1).replacen(
+            "\"version\": 1",
+            "\"version\": 99",
+            1,
+        ),
+    )
+    .expect("written");
+    assert!(matches!(OpenSession::open_on_other_disk(&other, &session), Err(SessionError::NewerVersion { .. })));
+    assert!(matches!(OpenSession::open_on_other_disk(&other, &empty_session()), Err(SessionError::Exists { .. })));
+}
+
+#[test]
 fn numbers_of_a_newer_program_do_not_drift_from_save_to_save() {
     let session = String::from_utf8(to_bytes(&empty_session()).expect("JSON")).expect("UTF-8");
     for number in [-4.5e300, 0.1, 1.797_693_134_862_315_7e308, 5e-324, 93.500_000_000_000_01] {

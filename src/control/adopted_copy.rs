@@ -1,0 +1,110 @@
+//! The copy of the session in a folder that was named as mirror or overflow folder again, if it lists takes that the session
+//! does not. Thread: the saver of that folder reads the copy and recovers its takes; control takes them over.
+
+use super::Control;
+use crate::butler::spool;
+use crate::recovery::Report;
+use crate::recovery::copy::{may_have_sound, recover_copy};
+use crate::session::session_file::{FoundCopy, OpenSession};
+use crate::session::{CopyKind, Session, Take, TakeState};
+use std::collections::HashSet;
+use std::path::Path;
+use uuid::Uuid;
+
+/// The result of opening a folder that has a copy of the session.
+pub(super) struct AdoptedCopy {
+    /// The copy as a copy of the session in its own folder, if it lists more than the session.
+    copy: Option<Session>,
+    /// The folder of the copy.
+    folder: String,
+    is_mirror: bool,
+    /// Takes with sound, or with a file.
+    with_sound: HashSet<Uuid>,
+    report: Report,
+    damaged: Option<String>,
+}
+
+/// Recovers the takes that only the copy in a folder lists. `None`: there are none. The saver of the folder calls this before
+/// it saves anything.
+pub(super) fn adopt(
+    store: &mut OpenSession,
+    found: FoundCopy,
+    session: &Session,
+    own: &Path,
+    is_mirror: bool,
+) -> Option<AdoptedCopy> {
+    let FoundCopy { copy, damaged } = found;
+    let folder = store.path().display().to_string();
+    let mut adopted = AdoptedCopy {
+        copy: None,
+        folder: folder.clone(),
+        is_mirror,
+        with_sound: HashSet::new(),
+        report: Report::default(),
+        damaged,
+    };
+    if let Some(mut copy) = copy {
+        if !is_mirror {
+            adopted.report = recover_copy(store, &mut copy, session, &spool::folders());
+        }
+        let may_have_sound = |take: &&Take| may_have_sound(store, &copy, take);
+        adopted.with_sound = copy.takes().iter().filter(may_have_sound).map(|take| take.uuid).collect();
+        adopted.copy = Some(copy.copy_for_folder(&own.display().to_string(), &folder));
+        if !adopted.merge(&mut session.clone()) {
+            adopted.copy = None;
+        }
+    }
+    (adopted.copy.is_some() || adopted.damaged.is_some()).then_some(adopted)
+}
+
+impl AdoptedCopy {
+    /// Adds the takes to the session that only the copy lists. Returns whether there were any.
+    pub(super) fn merge(&self, session: &mut Session) -> bool {
+        let Some(copy) = &self.copy else { return false };
+        let kind = if self.is_mirror { CopyKind::Mirror(&self.folder) } else { CopyKind::Recovered };
+        session.merge_newer_takes(copy, kind, |take| self.with_sound.contains(&take.uuid))
+    }
+}
+
+impl Control {
+    /// Takes over the takes that only the copy lists. An error if they contradict the session; the copy must then not be
+    /// replaced.
+    pub(super) fn adopt_copy(&mut self, adopted: AdoptedCopy) -> Result<(), String> {
+        if let Some(text) = &adopted.damaged {
+            self.caution(text.clone());
+        }
+        let mut merged = Session::clone(&self.session);
+        if !adopted.merge(&mut merged) {
+            return Ok(());
+        }
+        let folder = &adopted.folder;
+        if let Err(reason) = merged.validate() {
+            return Err(format!("{folder}: the takes of the copy of the session there cannot be taken over: {reason}"));
+        }
+        let count = merged.takes().len() - self.session.takes().len();
+        let open = merged.takes().iter().filter(|take| take.state == TakeState::Recording).count();
+        let was_open = self.session.takes().iter().filter(|take| take.state == TakeState::Recording).count();
+        *self.session = merged;
+        self.players_outdated = self.playback_enabled;
+        self.save_at_once();
+        for pass in &adopted.report.passes {
+            if pass.is_short() {
+                self.loss(pass.to_string());
+            } else {
+                self.info(pass.to_string());
+            }
+        }
+        for text in &adopted.report.troubles {
+            self.caution(text.clone());
+        }
+        if count > 0 {
+            self.info(format!(
+                "{folder}: {count} takes of this session that it did not list were found here; it lists them now"
+            ));
+        }
+        if was_open < open {
+            self.caution(format!("{folder}: takes that were cut off are not recovered yet; open the session again"));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,51 @@
+//! Recovers takes in the copy of a session that an overflow folder had when it was named again. Thread: session saver of
+//! that folder.
+//!
+//! The session's own disk can fail before it lists the folder, and a power cut then leaves takes that only the copy lists.
+//! The copy is recovered where it lies, because the session itself is open. Control then takes the result over.
+
+use super::viewpoint::Viewpoint;
+use super::{Report, StepHook, recover_passes};
+use crate::session::session_file::{OpenSession, SessionError};
+use crate::session::{Session, Take, TakeState};
+use crate::time::Frames;
+use std::collections::{BTreeSet, HashMap};
+use std::path::PathBuf;
+use uuid::Uuid;
+
+/// Recovers the passes of `copy` of which the session `own` does not list all takes, and saves the copy. Leaves a pass
+/// alone that is cut off in the session too: it may be the one that is being recorded now.
+pub fn recover_copy(store: &mut OpenSession, copy: &mut Session, own: &Session, folders: &[PathBuf]) -> Report {
+    let passes = passes_to_recover(store, copy, own);
+    let mut report = Report::default();
+    if !passes.is_empty() {
+        let view = Viewpoint::here(folders);
+        let hook: StepHook<'_> = &mut |_| Ok(());
+        recover_passes(store, copy, &view, passes, hook, &mut report);
+    }
+    report
+}
+
+/// Whether a take has sound, or a file that may have some.
+pub fn may_have_sound(store: &OpenSession, session: &Session, take: &Take) -> bool {
+    take.frames > Frames(0) || !matches!(store.open_take_to_write(session, take), Err(SessionError::Missing { .. }))
+}
+
+fn passes_to_recover(store: &OpenSession, copy: &mut Session, own: &Session) -> BTreeSet<u32> {
+    let known: HashMap<Uuid, TakeState> = own.takes().iter().map(|take| (take.uuid, take.state)).collect();
+    let is_missing = |take: &&Take| !known.contains_key(&take.uuid) && may_have_sound(store, copy, take);
+    let mut passes: BTreeSet<u32> = copy.takes().iter().filter(is_missing).map(|take| take.pass).collect();
+    let is_live = |take: &&Take| known.get(&take.uuid) == Some(&TakeState::Recording);
+    for take in copy.takes().iter().filter(is_live) {
+        passes.remove(&take.pass);
+    }
+    // A recovery without this copy has given these takes another length.
+    let was_recovered = |take: &&Take| known.get(&take.uuid) == Some(&TakeState::Recovered);
+    let reopened = copy.takes().iter().filter(|take| passes.contains(&take.pass)).filter(was_recovered);
+    for id in reopened.map(|take| take.id).collect::<Vec<_>>() {
+        copy.reopen_take(id);
+    }
+    let cut_off: BTreeSet<u32> =
+        copy.takes().iter().filter(|take| take.state == TakeState::Recording).map(|take| take.pass).collect();
+    passes.intersection(&cut_off).copied().collect()
+}

@@ -1,0 +1,192 @@
+//! Takes over what a copy of the session in another folder knows and the session does not. Thread: any; pure.
+//!
+//! The session's own disk may have refused the last versions of session.json, while the copy in an overflow folder got
+//! them. A mirror that was opened as a session, and recorded into, has takes of its own too. Takes are facts, so the copy's
+//! takes are added. The arrangement stays the session's own.
+
+use super::{
+    FOLDER_BYTES_MAX, OVERFLOW_FOLDER_COUNT_MAX, Session, Shared, Take, TakeId, TakeState, TrackFields, TrackId,
+};
+use crate::limits::TRACK_COUNT_MAX;
+use crate::time::{FramePos, Frames};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::{Component, Path};
+use uuid::Uuid;
+
+/// Where a copy of the session comes from, and so which of its facts hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CopyKind<'a> {
+    /// An overflow folder. A recovery follows. The takes of a pass that was recovered without this copy are opened again,
+    /// because the pass is longer than that recovery knew.
+    Found,
+    /// An overflow folder whose copy was recovered a moment ago: the ends of its takes hold.
+    Recovered,
+    /// The mirror in this folder. It has files of its own for the takes of the session, so only passes that were recorded
+    /// into the mirror alone are taken over.
+    Mirror(&'a str),
+}
+
+impl Session {
+    /// Whether [`Session::remember_overflow_folder`] would add the folder.
+    pub fn is_new_overflow_folder(&self, folder: &str) -> bool {
+        let is_plain = |part| matches!(part, Component::RootDir | Component::Normal(_));
+        folder.len() <= FOLDER_BYTES_MAX
+            && Path::new(folder).components().all(is_plain)
+            && !self.overflow_folders.iter().any(|known| known == folder)
+    }
+
+    /// Remembers an overflow folder. Returns whether it was new. When the list is full, the oldest folder that no take
+    /// names is dropped, or else the oldest.
+    pub fn remember_overflow_folder(&mut self, folder: String) -> bool {
+        if !self.is_new_overflow_folder(&folder) {
+            return false;
+        }
+        if OVERFLOW_FOLDER_COUNT_MAX <= self.overflow_folders.len() {
+            let unused = self.overflow_folders.iter().position(|known| !self.has_take_in(known));
+            self.overflow_folders.remove(unused.unwrap_or(0));
+        }
+        self.overflow_folders.push(folder);
+        true
+    }
+
+    /// Forgets an overflow folder that has no take. Returns whether it was known.
+    pub fn forget_overflow_folder(&mut self, folder: &str) -> bool {
+        let at = self.overflow_folders.iter().position(|known| known == folder).filter(|_| !self.has_take_in(folder));
+        at.map(|at| self.overflow_folders.remove(at)).is_some()
+    }
+
+    fn has_take_in(&self, folder: &str) -> bool {
+        self.takes.iter().any(|take| take.folder.as_deref() == Some(folder))
+    }
+
+    /// Takes over what a copy of the session knows about takes: takes that are missing here with their tracks, the end of
+    /// takes that are still recording here, and overflow folders. Returns whether there was any.
+    ///
+    /// The UUID decides whether two takes are the same. A take that is missing here keeps its identity if this session
+    /// never gave that identity; otherwise all missing takes get fresh ones. The same holds for the numbers of passes. A
+    /// take without frames whose identity was given here may be one that this session has forgotten, so `has_file` decides
+    /// about it.
+    pub fn merge_newer_takes(&mut self, newer: &Session, kind: CopyKind<'_>, has_file: impl Fn(&Take) -> bool) -> bool {
+        let own: HashMap<Uuid, usize> = self.takes.iter().enumerate().map(|(at, take)| (take.uuid, at)).collect();
+        let given_here = self.next_id;
+        // The number here of each pass of the copy that both know.
+        let known = newer.takes.iter().filter_map(|take| Some((take.pass, self.takes[*own.get(&take.uuid)?].pass)));
+        let mut passes: BTreeMap<u32, u32> = known.collect();
+        let is_wanted = |take: &Take| match kind {
+            CopyKind::Mirror(folder) => take.folder.as_deref() == Some(folder) && !passes.contains_key(&take.pass),
+            CopyKind::Found | CopyKind::Recovered => true,
+        };
+        let missing: Vec<&Take> = (newer.takes.iter())
+            .filter(|take| !own.contains_key(&take.uuid))
+            .filter(|take| given_here <= take.id.0 || take.frames > Frames(0) || has_file(take))
+            .filter(|take| is_wanted(take))
+            .collect();
+        let gained: BTreeSet<u32> = missing.iter().map(|take| take.pass).collect();
+        let mut merged = if matches!(kind, CopyKind::Mirror(_)) {
+            Vec::new()
+        } else {
+            self.merge_known_takes(newer, &own, &gained, kind)
+        };
+        let mut changed = !merged.is_empty();
+        self.next_id = self.next_id.max(newer.next_id);
+        let mut next_pass = self.next_pass().max(newer.next_pass());
+        for pass in gained {
+            if passes.contains_key(&pass) {
+                continue;
+            }
+            let is_given = self.takes.iter().any(|take| take.pass == pass);
+            passes.insert(pass, if is_given { next_pass } else { pass });
+            next_pass += u32::from(is_given);
+        }
+        let renumbers = missing.iter().any(|take| take.id.0 < given_here);
+        let mut tracks: BTreeMap<TrackId, TrackId> = BTreeMap::new();
+        for take in missing {
+            let track = *tracks.entry(take.track).or_insert_with(|| self.adopt_track(newer, take.track, given_here));
+            let mut take = take.clone();
+            if renumbers {
+                let Ok(id) = self.fresh_id() else { continue };
+                take.id = TakeId(id);
+            }
+            (take.track, take.pass) = (track, passes.get(&take.pass).copied().unwrap_or(take.pass));
+            merged.push(take.id);
+            changed = true;
+            let at = self.takes.partition_point(|own| own.id < take.id);
+            self.takes.insert(at, take);
+        }
+        (0..self.tracks.len()).for_each(|track| self.fit_regions(track));
+        merged.into_iter().for_each(|id| self.place_merged(id));
+        for folder in &newer.overflow_folders {
+            if self.overflow_folders.len() < OVERFLOW_FOLDER_COUNT_MAX {
+                changed |= self.remember_overflow_folder(folder.clone());
+            }
+        }
+        changed
+    }
+
+    /// Takes over the ends of takes that both know, and opens takes again that were recovered without the copy. Returns the
+    /// takes that changed.
+    fn merge_known_takes(
+        &mut self,
+        newer: &Session,
+        own: &HashMap<Uuid, usize>,
+        gained: &BTreeSet<u32>,
+        kind: CopyKind<'_>,
+    ) -> Vec<TakeId> {
+        let mut merged = Vec::new();
+        for take in newer.takes.iter() {
+            let Some(&at) = own.get(&take.uuid) else { continue };
+            let (mine, is_ended) = (&self.takes[at], take.state != TakeState::Recording);
+            let was_recovered = mine.state == TakeState::Recovered && gained.contains(&take.pass);
+            let takes_over = mine.state == TakeState::Recording || (was_recovered && kind == CopyKind::Recovered);
+            let id = mine.id;
+            if is_ended && takes_over {
+                let mut take = take.clone();
+                (take.id, take.track, take.pass, take.trashed) = (id, mine.track, mine.pass, mine.trashed);
+                self.takes[at] = take;
+                merged.push(id);
+            } else if was_recovered {
+                self.reopen_take(id);
+                merged.push(id);
+            }
+        }
+        merged
+    }
+
+    /// Opens a recovered take again, so that the next recovery decides its length once more. It keeps its regions.
+    pub fn reopen_take(&mut self, id: TakeId) {
+        if let Ok(take) = self.take_mut(id) {
+            // Accounts would say that the pass has ended at this length.
+            (take.state, take.accounts) = (TakeState::Recording, None);
+        }
+    }
+
+    /// The track here of a take of a copy. Adds a track that the session does not know. A track that the user has removed
+    /// stays removed: its take is listed without a track.
+    fn adopt_track(&mut self, newer: &Session, id: TrackId, given_here: u64) -> TrackId {
+        let Some(track) = newer.track(id).filter(|_| self.track(id).is_none()) else { return id };
+        let is_new = given_here <= id.0;
+        let is_other = self.takes.iter().any(|take| take.id.0 == id.0)
+            || self.markers.iter().any(|marker| marker.id.0 == id.0)
+            || self.tracks.iter().flat_map(|track| track.regions.iter()).any(|region| region.id.0 == id.0);
+        if TRACK_COUNT_MAX <= self.tracks.len() || !(is_new || is_other) {
+            return id;
+        }
+        let fresh = if is_new { Some(id) } else { self.fresh_id().ok().map(TrackId) };
+        let Some(fresh) = fresh else { return id };
+        let fields = TrackFields { id: fresh, armed: false, regions: Shared::default(), ..TrackFields::clone(track) };
+        self.tracks.push(Shared::new(fields));
+        fresh
+    }
+
+    /// Places a take that was taken over, where it was recorded, if its track has nothing else there.
+    fn place_merged(&mut self, id: TakeId) {
+        let is_placed = self.tracks.iter().any(|track| track.regions.iter().any(|region| region.take == id));
+        let Some(take) = self.take(id).filter(|take| !is_placed && !take.trashed && take.frames > Frames(0)) else {
+            return;
+        };
+        let (track, start, end, frames) = (take.track, take.start, take.end(), take.frames);
+        if self.track(track).is_some_and(|track| track.regions_in(start, end).is_empty()) {
+            self.place_region(track, id, start, FramePos(0), frames).ok();
+        }
+    }
+}
