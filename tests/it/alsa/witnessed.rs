@@ -105,6 +105,80 @@ fn suspend_and_reconnect_of_a_card_cost_no_allocation_and_no_fault() {
     });
 }
 
+#[test]
+fn a_ring_that_the_card_has_overwritten_costs_no_allocation_and_no_fault() {
+    on_a_test_card("alsa::witnessed::a_ring_that_the_card_has_overwritten_costs_no_allocation_and_no_fault", || {
+        for name in ["hw_m", "hw_r", "hw_n"] {
+            let mut device = open(&capture_spec(name));
+            device.start().unwrap();
+            prepare();
+            for _ in 0..3 {
+                let cost = cycles(&mut device, 40, &mut |_, _| {});
+                assert_eq!((cost.allocations, cost.minor_faults, cost.major_faults), (0, 0, 0), "{name}: {cost:?}");
+                // Longer than the ring: the card has overwritten frames, and the next wait discards them.
+                std::thread::sleep(Duration::from_millis(450));
+                let (losses, cost) = account(Calls::LetThrough, || {
+                    let (mut losses, mut moved) = (0, 0);
+                    while moved < 12 {
+                        match device.wait(Duration::from_millis(100)) {
+                            Wake::Ready => {
+                                // Longer than a period: the card overwrites the frames before they are copied.
+                                std::thread::sleep(Duration::from_millis(6));
+                                device.cycle(&mut |_, _| {});
+                                moved += 1;
+                            }
+                            Wake::Lost { cause: LossCause::Xrun, .. } => losses += 1,
+                            Wake::Timeout => {}
+                            other => panic!("{name}: {other:?}"),
+                        }
+                    }
+                    losses
+                });
+                assert!(2 <= losses, "{name}: {losses} losses");
+                assert_eq!((cost.allocations, cost.minor_faults, cost.major_faults), (0, 0, 0), "{name}: {cost:?}");
+            }
+        }
+    });
+}
+
+#[test]
+fn a_prefill_that_is_doubled_costs_no_allocation_and_no_fault() {
+    on_a_test_card("alsa::witnessed::a_prefill_that_is_doubled_costs_no_allocation_and_no_fault", || {
+        let bus = Bus::of("loop");
+        for name in ["loop_m", "loop_r", "loop_n"] {
+            let mut device = open(&DeviceSpec { period_frames: Some(512), ..loop_spec(name) });
+            device.start().unwrap();
+            prepare();
+            let cost = cycles(&mut device, 16, &mut |_, output| output.bytes.fill(0));
+            assert_eq!((cost.allocations, cost.minor_faults, cost.major_faults), (0, 0, 0), "{name}: {cost:?}");
+            let before = device.prefill_frames();
+            // Playback runs dry again and again, as a server's that takes more at once than the prefill.
+            bus.inject(Fault::PlaybackXrun, 11);
+            let cost = cycles(&mut device, 40, &mut |_, output| output.bytes.fill(0));
+            assert_eq!((cost.allocations, cost.minor_faults, cost.major_faults), (0, 0, 0), "{name}: {cost:?}");
+            assert_eq!(device.prefill_frames(), 2 * before, "{name}");
+        }
+    });
+}
+
+#[test]
+fn the_measurement_of_drift_costs_no_allocation_and_no_fault() {
+    on_a_test_card("alsa::witnessed::the_measurement_of_drift_costs_no_allocation_and_no_fault", || {
+        // The card that plays is faster by 20,000 ppm, so that the test is short.
+        let mut device = open(&DeviceSpec { period_frames: Some(512), ..loop_spec("hwloop_m,loop_m") });
+        Bus::of("loop").set(8, 20_000);
+        device.start().unwrap();
+        prepare();
+        let mut moved = 0;
+        while device.drift_ppm().is_none() {
+            let cost = cycles(&mut device, 4, &mut |_, output| output.bytes.fill(0));
+            assert_eq!((cost.allocations, cost.minor_faults, cost.major_faults), (0, 0, 0), "{cost:?}");
+            moved += 4;
+            assert!(moved < 800, "no drift was found");
+        }
+    });
+}
+
 /// Moves `count` periods under the witnesses. Returns the cost of all of them.
 fn cycles(device: &mut AlsaDevice, count: usize, process: &mut dyn FnMut(Input<'_>, Output<'_>)) -> Account {
     let (lost, cost) = account(Calls::LetThrough, || {
