@@ -19,6 +19,7 @@
 //! `tests/it/tidy/direction.rs` keeps that.
 
 pub mod limits;
+pub mod instructions;
 pub mod host;
 pub mod time;
 pub mod format;

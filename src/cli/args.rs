@@ -103,7 +103,7 @@ pub struct DeviceArgs {
     /// Milliseconds of sound for which memory is prepared ahead, if enough memory may be locked
     #[arg(long, default_value_t = crate::limits::LEAD_MS_DEFAULT, value_name = "MS", value_parser = clap::value_parser!(u64).range(20..=60_000))]
     pub lead: u64,
-    /// Memory that may be locked, in KiB, up to the system's limit
+    /// Memory that may be locked, in KiB, up to the system's limit; without it, an eighth of the machine's memory
     #[arg(long, value_name = "KIB")]
     pub lock_limit: Option<u64>,
     /// Memory for sound that waits for a slow disk, in MiB; without it, a quarter of the machine's memory
@@ -267,6 +267,22 @@ pub struct BenchArgs {
 pub enum BenchMode {
     /// Compare ways to stream through memory-mapped files, from a design of the year 2000 to this program's
     Residency(ResidencyArgs),
+    /// Time the loops that convert the samples of a device and store them in takes
+    Samples(SamplesArgs),
+}
+
+/// Arguments of `faultless bench samples`.
+#[derive(Args)]
+pub struct SamplesArgs {
+    /// Frames in a period
+    #[arg(long, default_value_t = 64, value_name = "FRAMES")]
+    pub period: usize,
+    /// Seconds to measure each row
+    #[arg(long, default_value_t = 1.0, value_name = "S")]
+    pub seconds: f64,
+    /// Print one line of JSON in place of the table
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Arguments of `faultless bench residency`.

@@ -1,11 +1,12 @@
 //! `faultless export`, `devices`, `doctor` and `bench`: the modes that need no session in control. Thread: control.
 
-use super::args::{BenchArgs, BenchMode, DevicesArgs, DoctorArgs, ExportArgs, ResidencyArgs};
+use super::args::{BenchArgs, BenchMode, DevicesArgs, DoctorArgs, ExportArgs, ResidencyArgs, SamplesArgs};
 use super::live_line::LiveLine;
 use super::{Failure, end_on_signals, print, print_stderr, printable, unfinished_pass};
 use crate::butler::spool;
 use crate::device::{Listed, Listing, cards, list};
 use crate::diagnostics::bench;
+use crate::diagnostics::bench::samples::SampleOptions;
 use crate::diagnostics::doctor;
 use crate::export::error::ExportError;
 use crate::export::plan::plan;
@@ -158,7 +159,19 @@ pub fn doctor(args: &DoctorArgs) -> Result<(), Failure> {
 pub fn bench(args: &BenchArgs) -> Result<(), Failure> {
     match &args.what {
         BenchMode::Residency(args) => residency(args),
+        BenchMode::Samples(args) => samples(args),
     }
+}
+
+fn samples(args: &SamplesArgs) -> Result<(), Failure> {
+    let stop_flag = end_on_signals();
+    let options = SampleOptions { period: args.period, seconds: args.seconds };
+    let mut live = LiveLine::new(!args.json);
+    let report = bench::samples::run(options, &mut |step| live.draw(step), &stop_flag);
+    live.clear();
+    let report = report?;
+    print(&if args.json { serde_json::to_string(&report)? } else { report.to_string() });
+    Ok(())
 }
 
 fn residency(args: &ResidencyArgs) -> Result<(), Failure> {

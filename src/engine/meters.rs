@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::disallowed_macros)]
 
+use super::convert::tile::{self, SampleLoop, tile_from};
 use super::convert::{self, PeakAndPower};
 use crate::device::Input;
 use crate::message::published::MeterCell;
@@ -60,12 +61,32 @@ impl InputMeters {
     }
 
     /// Ends a period: measures the inputs that no take recorded in full, and publishes all. This is realtime-safe.
-    pub fn end(&mut self, input: &Input<'_>, cells: &[MeterCell]) {
-        for (channel, (measured, cell)) in self.inputs.iter_mut().zip(cells).enumerate() {
-            if channel < input.channels && (measured.frames as usize) < input.frames {
-                *measured = convert::measure(input, channel);
-            }
+    pub fn end(&mut self, sample_loop: SampleLoop, input: &Input<'_>, cells: &[MeterCell]) {
+        self.measure_rest(sample_loop, input);
+        for (measured, cell) in self.inputs.iter().zip(cells) {
             cell.publish(measured.peak, smoothed_mean_square(cell.mean_square(), *measured, self.weight));
+        }
+    }
+
+    fn measure_rest(&mut self, sample_loop: SampleLoop, input: &Input<'_>) {
+        let is_short = |measured: &PeakAndPower| (measured.frames as usize) < input.frames;
+        let channels = input.channels.min(self.inputs.len());
+        let Some(instructions) = sample_loop.tiles_of(input) else {
+            for (channel, measured) in self.inputs[..channels].iter_mut().enumerate() {
+                if is_short(measured) {
+                    *measured = convert::measure(input, channel);
+                }
+            }
+            return;
+        };
+        let mut first = 0;
+        while first < channels {
+            let tile = tile_from(first, channels);
+            first = tile.end;
+            let inputs = &mut self.inputs[tile.clone()];
+            if inputs.iter().any(is_short) {
+                tile::measure(instructions, input, tile.start, inputs, is_short);
+            }
         }
     }
 }

@@ -14,6 +14,7 @@ pub mod meters;
 pub mod mix;
 pub mod outbox;
 pub mod recorder;
+pub mod take_loop;
 pub mod transport;
 pub mod voices;
 
@@ -22,6 +23,7 @@ use crate::limits;
 use crate::message::published::Published;
 use crate::message::{AudioCommand, AudioEvent, Motion, PlayPath};
 use crate::time::{FramePos, Frames, SampleRate};
+use convert::tile::SampleLoop;
 use meters::InputMeters;
 use mix::Buses;
 use outbox::Outbox;
@@ -29,6 +31,7 @@ use recorder::{Block, Recorder};
 use rtrb::{Consumer, Producer};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use take_loop::TakeReports;
 use transport::{Event, Jump, Transport};
 use voices::Voices;
 
@@ -52,6 +55,7 @@ pub struct Engine {
     voices: Voices,
     meters: InputMeters,
     buses: Box<Buses>,
+    sample_loop: SampleLoop,
     /// Weight of a frame in the meters of tracks and buses.
     frame_weight: f32,
     device_frames: u64,
@@ -98,12 +102,18 @@ impl Engine {
             voices: Voices::default(),
             meters: InputMeters::new(inputs, rate),
             buses: Box::default(),
+            sample_loop: SampleLoop::fastest(),
             frame_weight: meters::frame_weight(rate),
             device_frames: 0,
             leaving: false,
             next_device: None,
             loss: None,
         }
+    }
+
+    /// Replaces the sample loop that [`Engine::new`] chose, to compare two. This is realtime-safe.
+    pub fn set_sample_loop(&mut self, sample_loop: SampleLoop) {
+        self.sample_loop = sample_loop;
     }
 
     /// Whether the transport rolls and a period of `frames` can be moved without an overrun or a dropout. Paces a
@@ -213,7 +223,7 @@ impl Engine {
             self.device_frames += frames as u64;
             from += frames;
         }
-        self.meters.end(input, &self.published.inputs);
+        self.meters.end(self.sample_loop, input, &self.published.inputs);
         self.publish();
     }
 
@@ -303,7 +313,8 @@ impl Engine {
             if self.may_begin() {
                 self.recorder.begin_if_due(self.playhead.position(), self.device_frames, &mut self.outbox);
             }
-            self.recorder.record(block, &mut self.meters, &mut self.outbox, &self.published);
+            let Engine { meters, outbox, published, .. } = self;
+            self.recorder.record(self.sample_loop, block, &mut TakeReports { meters, outbox, published });
         }
         if !quiet {
             self.mix(block, rolling);

@@ -1,16 +1,14 @@
-//! Recording: owns the pass that records or waits to begin, and copies input into its capture windows. Thread: audio.
+//! Recording: owns the pass that records or waits to begin. Thread: audio.
 #![forbid(unsafe_code)]
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::disallowed_macros)]
 
-use super::convert::{self, Lane};
-use super::meters::InputMeters;
+use super::convert::tile::SampleLoop;
 use super::outbox::Outbox;
+use super::take_loop::{TakeLoop, TakeReports};
 use crate::device::{Input, LossCause};
-use crate::limits::TAKE_CHANNEL_COUNT_MAX;
-use crate::message::published::{NO_PASS, Published};
-use crate::message::{AudioEvent, Capture, LossMark, Pass, PassRange};
+use crate::message::published::NO_PASS;
+use crate::message::{AudioEvent, LossMark, Pass, PassRange};
 use crate::time::{FramePos, Frames};
-use std::sync::atomic::Ordering::Relaxed;
 
 /// Frames of a period that are processed at once: no pass begins or ends and the transport does not change within them.
 #[derive(Clone, Copy)]
@@ -23,28 +21,12 @@ pub struct Block<'a> {
     pub frames: usize,
 }
 
-/// Frames that are assembled in scratch memory before they are copied to a window.
-const SCRATCH_FRAMES: usize = 128;
-
-/// Bytes of the largest frame: float, stereo.
-const FRAME_BYTES_MAX: usize = 4 * TAKE_CHANNEL_COUNT_MAX;
-
 /// Holds at most one pass, which waits for its first frame or records.
+#[derive(Default)]
 pub struct Recorder {
     pass: Option<Box<Pass>>,
     begun: bool,
-    scratch: Box<Scratch>,
-}
-
-/// Memory in which frames of one take are assembled before they are copied to a window.
-type Scratch = [u8; SCRATCH_FRAMES * FRAME_BYTES_MAX];
-
-impl Default for Recorder {
-    /// A recorder without a pass. This is not realtime-safe: it allocates.
-    #[expect(clippy::disallowed_methods, reason = "made before the audio thread runs")]
-    fn default() -> Recorder {
-        Recorder { pass: None, begun: false, scratch: Box::new([0; SCRATCH_FRAMES * FRAME_BYTES_MAX]) }
-    }
+    take_loop: TakeLoop,
 }
 
 impl Recorder {
@@ -115,20 +97,9 @@ impl Recorder {
     }
 
     /// Records a block in every take of the pass, and counts overruns. This is realtime-safe.
-    pub fn record(&mut self, block: &Block<'_>, meters: &mut InputMeters, outbox: &mut Outbox, published: &Published) {
+    pub fn record(&mut self, sample_loop: SampleLoop, block: &Block<'_>, reports: &mut TakeReports<'_>) {
         let Some(pass) = self.pass.as_mut().filter(|pass| self.begun && 0 < pass.frames_left().0) else { return };
-        let at = FramePos(pass.frames.0);
-        for (index, capture) in pass.captures.iter_mut().enumerate() {
-            let missed = capture.record(block, at, &mut self.scratch, meters);
-            if missed.0 > 0 {
-                published.frames_overrun.fetch_add(missed.0, Relaxed);
-                if let Some(progress_page) = &pass.progress_page {
-                    progress_page.overrun(missed);
-                }
-            } else {
-                capture.report_overrun(index, outbox);
-            }
-        }
+        self.take_loop.record(sample_loop, pass, block, reports);
         pass.frames += Frames(block.frames as u64);
         // Last, because recovery trusts the progress page: it must never count a frame that is not in its window yet.
         if let Some(progress_page) = &pass.progress_page {
@@ -186,65 +157,5 @@ impl Recorder {
 
     fn recording(&self) -> Option<&Pass> {
         self.pass.as_deref().filter(|_| self.begun)
-    }
-}
-
-impl Capture {
-    /// Copies the block's input into the take from take frame `at` on. Returns the frames at the end for which there
-    /// was no window.
-    fn record(
-        &mut self,
-        block: &Block<'_>,
-        at: FramePos,
-        scratch_memory: &mut Scratch,
-        meters: &mut InputMeters,
-    ) -> Frames {
-        let Block { input, from, frames } = *block;
-        let frame_bytes = self.format.bytes() * self.channels;
-        let mut done = 0;
-        while done < frames {
-            let position = at + Frames(done as u64);
-            let Some(memory) = self.windows.span(position, Frames((frames - done) as u64)) else {
-                let missed = Frames((frames - done) as u64);
-                self.note_overrun(position, missed);
-                return missed;
-            };
-            // Frames are assembled in the first-level cache and copied as a whole. The window's next cache lines are in
-            // no cache yet, and stores of single samples would wait for each of them (measured: 18 us against 8 us for
-            // 24 tracks).
-            for piece in memory.chunks_mut(SCRATCH_FRAMES * frame_bytes) {
-                let scratch = &mut scratch_memory[..piece.len()];
-                if self.inputs[..self.channels].iter().any(|channel| input.channels <= *channel) {
-                    // The device came back with fewer inputs: store silence, not the samples that the previous take
-                    // left in the scratch memory.
-                    scratch.fill(0);
-                }
-                for (channel, input_channel) in self.inputs[..self.channels].iter().enumerate() {
-                    let lane = Lane { channel, channels: self.channels };
-                    let measured = convert::record(input, from + done, *input_channel, self.format, scratch, lane);
-                    meters.add(*input_channel, measured);
-                }
-                piece.copy_from_slice(scratch);
-                done += piece.len() / frame_bytes;
-            }
-        }
-        Frames(0)
-    }
-
-    /// Counts `frames` frames from take frame `at` on for which there was no window.
-    fn note_overrun(&mut self, at: FramePos, frames: Frames) {
-        self.overrun += frames;
-        self.losses.add(LossMark { at, frames, cause: None });
-        match &mut self.open {
-            Some((_, missed)) => *missed += frames,
-            None => self.open = Some((at, frames)),
-        }
-    }
-
-    /// Reports an overrun that has ended.
-    fn report_overrun(&mut self, capture: usize, outbox: &mut Outbox) {
-        if let Some((at, frames)) = self.open.take() {
-            outbox.report(AudioEvent::Overrun { capture, at, frames });
-        }
     }
 }

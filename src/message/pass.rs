@@ -12,6 +12,9 @@ use crate::window::progress_page::{ProgressLoss, ProgressPage};
 pub struct Pass {
     /// One capture for each take.
     pub captures: Vec<Capture>,
+    /// Indexes of the captures, in the order of their lowest input. The audio thread goes through the takes in this
+    /// order, because neighbouring inputs lie side by side in the device's memory.
+    pub by_input: Vec<usize>,
     /// The part of the timeline that the pass records.
     pub range: PassRange,
     /// Whether the transport stops when the pass ends.
@@ -81,21 +84,45 @@ pub struct Capture {
     pub losses: LossLog,
     /// The overrun that has not ended yet: first frame in the take, length so far.
     pub open: Option<(FramePos, Frames)>,
+    /// Frames at the end of the block that is being recorded for which there was no window.
+    pub missed: Frames,
 }
 
 impl Capture {
     /// A capture of device channels `inputs`. `channels` is 1 or 2.
     pub fn new(windows: AudioCaptureWindows, inputs: [usize; 2], channels: usize, format: TakeFormat) -> Capture {
         assert!((1..=limits::TAKE_CHANNEL_COUNT_MAX).contains(&channels), "mono or stereo");
-        Capture { windows, inputs, channels, format, overrun: Frames(0), losses: LossLog::default(), open: None }
+        Capture {
+            windows,
+            inputs,
+            channels,
+            format,
+            overrun: Frames(0),
+            losses: LossLog::default(),
+            open: None,
+            missed: Frames(0),
+        }
+    }
+
+    /// The device channels of the take, one for each of its channels. This is realtime-safe.
+    pub fn inputs(&self) -> &[usize] {
+        &self.inputs[..self.channels]
+    }
+
+    /// The lowest and the highest of [`Capture::inputs`]. This is realtime-safe.
+    pub fn input_range(&self) -> (usize, usize) {
+        self.inputs().iter().fold((usize::MAX, 0), |(low, high), input| (low.min(*input), high.max(*input)))
     }
 }
 
 impl Pass {
     /// A pass that records `range`.
     pub fn new(captures: Vec<Capture>, range: PassRange, stop_with_it: bool) -> Pass {
+        let mut by_input: Vec<usize> = (0..captures.len()).collect();
+        by_input.sort_by_key(|index| captures[*index].input_range());
         Pass {
             captures,
+            by_input,
             range,
             stop_with_it,
             frames: Frames(0),

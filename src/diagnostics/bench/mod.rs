@@ -3,12 +3,15 @@
 //!
 //! [`scheme`] lists the ways ("schemes"). [`capture`] and [`playback`] run each scheme on the audio thread of
 //! [`paced`], [`load`] puts the machine under load meanwhile, and [`report`] shows the measurements.
+//!
+//! `faultless bench samples` ([`samples`]) times the sample loops of the engine.
 
 mod capture;
 pub mod load;
 mod paced;
 mod playback;
 pub mod report;
+pub mod samples;
 pub mod scheme;
 
 use crate::limits;

@@ -13,6 +13,7 @@ use std::collections::BTreeSet;
 /// module that is not in the table is refused, because its position is a decision.
 const DIRECTION: &[(&str, &[&str])] = &[
     ("limits", &[]),
+    ("instructions", &[]),
     ("host", &[]),
     ("time", &[]),
     ("format", &[]),
@@ -30,7 +31,10 @@ const DIRECTION: &[(&str, &[&str])] = &[
     ("mixer", &["session", "limits"]),
     ("message", &["mixer", "device.items", "window", "wav", "lock", "histogram", "time", "format", "limits"]),
     ("residency", &["message", "window", "rt", "mailbox", "lock", "time", "limits"]),
-    ("engine", &["message", "mixer", "device.items", "window", "rt", "time", "format", "host.items", "limits"]),
+    (
+        "engine",
+        &["message", "mixer", "device.items", "window", "rt", "time", "format", "host.items", "instructions", "limits"],
+    ),
     ("butler", &["residency", "message", "window", "wav", "file_system", "time", "format", "host", "limits"]),
     (
         "recovery",
@@ -82,6 +86,8 @@ const DIRECTION: &[(&str, &[&str])] = &[
             "control",
             "flight",
             "butler",
+            "engine",
+            "message",
             "device",
             "window",
             "rt",
@@ -90,6 +96,7 @@ const DIRECTION: &[(&str, &[&str])] = &[
             "file_system",
             "time",
             "format",
+            "instructions",
             "limits",
         ],
     ),

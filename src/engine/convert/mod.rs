@@ -1,12 +1,17 @@
 //! The sample loops: device memory to take, device memory to float, take to float, float to device. Thread:
 //! audio.
 //!
+//! Interleaved device memory comes into the takes in tiles of 16 channels ([`tile`]); planar memory, and a stereo take
+//! whose channels lie in two tiles, channel by channel ([`record`]).
+//!
 //! Full scale is 1.0 in float and 2^31 in the integers that all integer formats are widened to. A conversion to a
 //! format with enough bits is exact (24 bits and less to float and back). A conversion to fewer bits rounds to the
 //! nearest value and clamps. Denormals and NaN are stored unchanged in float takes; NaN is measured as an over.
 #![forbid(unsafe_code)]
 #![expect(clippy::inline_always, reason = "a sample loop that calls per sample is three times as slow")]
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::disallowed_macros)]
+
+pub mod tile;
 
 use crate::device::{Input, Output};
 use crate::format::{DeviceFormat, TakeFormat};
@@ -45,6 +50,8 @@ trait Sample: Copy {
     fn float(self) -> f32;
     fn s16(self) -> i16;
     fn s24(self) -> i32;
+    fn to_bits(self) -> u32;
+    fn from_bits(bits: u32) -> Self;
 }
 
 impl Sample for i32 {
@@ -54,11 +61,20 @@ impl Sample for i32 {
     }
     #[inline(always)]
     fn s16(self) -> i16 {
-        (self.saturating_add(1 << 15) >> 16) as i16
+        // `saturating_add(1 << 15) >> 16`. Plain x86-64 has no vector instruction for that addition.
+        ((self >> 16) + (self >> 15 & 1)).min(32_767) as i16
     }
     #[inline(always)]
     fn s24(self) -> i32 {
-        self.saturating_add(1 << 7) >> 8
+        ((self >> 8) + (self >> 7 & 1)).min(8_388_607)
+    }
+    #[inline(always)]
+    fn to_bits(self) -> u32 {
+        self.cast_unsigned()
+    }
+    #[inline(always)]
+    fn from_bits(bits: u32) -> i32 {
+        bits.cast_signed()
     }
 }
 
@@ -81,6 +97,14 @@ impl Sample for f32 {
     #[inline(always)]
     fn s24(self) -> i32 {
         nearest(self * 8_388_608.0, -8_388_608, 8_388_607)
+    }
+    #[inline(always)]
+    fn to_bits(self) -> u32 {
+        self.to_bits()
+    }
+    #[inline(always)]
+    fn from_bits(bits: u32) -> f32 {
+        f32::from_bits(bits)
     }
 }
 
@@ -546,6 +570,16 @@ mod tests {
             let right: Vec<i32> = s24(&out).chunks(2).map(|f| f[1] / 1000).collect();
             assert_eq!(right, want);
             assert!(s24(&out).chunks(2).all(|f| f[0] == 0), "the other lane is untouched");
+        }
+    }
+
+    #[test]
+    fn integers_round_as_if_half_a_step_were_added_without_overflow() {
+        let edges = [i32::MIN, i32::MAX, 0, 1 << 15, 1 << 7, -(1 << 15), -(1 << 7), i32::MAX << 7, i32::MAX << 15];
+        let near = edges.into_iter().flat_map(|edge| (-300..300).map(move |by| edge.wrapping_add(by)));
+        for value in near.chain((i32::MIN..i32::MAX - 10_007).step_by(10_007)) {
+            assert_eq!(Sample::s24(value), value.saturating_add(1 << 7) >> 8, "{value}");
+            assert_eq!(i32::from(Sample::s16(value)), value.saturating_add(1 << 15) >> 16, "{value}");
         }
     }
 
