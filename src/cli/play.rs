@@ -170,7 +170,7 @@ impl Outcome {
     fn summary(&self) -> String {
         let audio = &self.audio_thread;
         format!(
-            "played {} of {} tracks: {} frames not heard, {} dropouts, {} xruns, {} page faults; cycle {:.1} us mean, {:.1} us worst; {}",
+            "played {} of {} tracks: {} frames not heard, {} dropouts, {} xruns, {} page faults; cycle {:.1} us mean{}, {:.1} us worst; {}",
             Clock(Frames(self.frames).duration(self.device.rate)),
             self.tracks,
             self.silent,
@@ -178,6 +178,7 @@ impl Outcome {
             self.xruns + self.playback_xruns,
             audio.faults_text(),
             audio.cycle_us_mean,
+            audio.signal_text(),
             audio.cycle_us_max,
             audio.scheduling,
         )

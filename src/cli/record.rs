@@ -294,7 +294,7 @@ fn summary(report: &PassReport, folder: &str, rate: SampleRate) -> String {
     let switches =
         audio.voluntary_switches.map_or_else(|| "an unknown number of".to_owned(), |count| count.to_string());
     format!(
-        "{} takes of {} in {folder}\n{} frames lost, {} xruns, {} page faults, {} voluntary switches; cycle {:.1} us mean ({} bare copies), {:.1} us worst; {}",
+        "{} takes of {} in {folder}\n{} frames lost, {} xruns, {} page faults, {} voluntary switches; cycle {:.1} us mean ({} bare copies){}, {:.1} us worst; {}",
         report.takes.len(),
         Clock(Frames(report.frames).duration(rate)),
         report.frames_lost,
@@ -303,6 +303,7 @@ fn summary(report: &PassReport, folder: &str, rate: SampleRate) -> String {
         switches,
         audio.cycle_us_mean,
         report.bare_copy_ratio,
+        audio.signal_text(),
         audio.cycle_us_max,
         audio.scheduling,
     )

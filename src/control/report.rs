@@ -21,6 +21,7 @@ pub struct Reading {
     /// taken during a sleep, as on a machine so busy that the thread slept and woke during each of them.
     extra_switches: Option<i64>,
     cycles: Counts,
+    signal_nanos: u64,
     pub xruns: u64,
     /// Xruns of the device's outputs, which cost no recorded frame.
     pub playback_xruns: u64,
@@ -58,6 +59,9 @@ pub struct AudioReport {
     pub cycle_us_max: f64,
     /// Processor time of the thread in seconds.
     pub cpu_seconds: f64,
+    /// Seconds in which the built-in device made its signal. They are a part of `cpu_seconds`, and of no cycle; 0 with a
+    /// card.
+    pub signal_seconds: f64,
     /// Output frames that were computed and not played, because the outputs had failed or ran late.
     pub frames_unheard: u64,
 }
@@ -66,6 +70,14 @@ impl AudioReport {
     /// Minor and major page faults; `None` if unknown.
     pub fn faults(&self) -> Option<u64> {
         self.minor_faults.zip(self.major_faults).map(|(minor, major)| minor + major)
+    }
+
+    /// The time that the built-in device added to a cycle, for a sentence; empty with a card.
+    pub fn signal_text(&self) -> String {
+        if self.signal_seconds == 0.0 || self.cycles == 0 {
+            return String::new();
+        }
+        format!(" and {:.1} us for the built-in device's signal", self.signal_seconds * 1e6 / self.cycles as f64)
     }
 
     /// The number of page faults for a sentence.
@@ -85,6 +97,7 @@ impl Reading {
             counters,
             extra_switches,
             cycles: published.cycles.counts(),
+            signal_nanos: published.signal_nanos.load(Relaxed),
             xruns: published.xruns.load(Relaxed),
             playback_xruns: published.playback_xruns.load(Relaxed),
             frames_lost: published.frames_lost.load(Relaxed),
@@ -118,6 +131,7 @@ impl Reading {
             cycle_us_p9999: round(cycles.quantile_us(0.9999)),
             cycle_us_max: round(cycles.max_us()),
             cpu_seconds: counters.map_or(0.0, |counters| counters.cpu_ns as f64 / 1e9),
+            signal_seconds: (self.signal_nanos - earlier.signal_nanos) as f64 / 1e9,
             frames_unheard: self.frames_unheard - earlier.frames_unheard,
         }
     }

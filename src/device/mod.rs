@@ -313,6 +313,12 @@ pub trait Device: Send {
         None
     }
 
+    /// Time for which the device has made its own input since it was opened: zero for a card, whose input comes by itself.
+    /// It is a part of the time of [`Device::cycle`]. This is realtime-safe.
+    fn signal_time(&self) -> Duration {
+        Duration::ZERO
+    }
+
     /// The failure of the device, as a sentence for the user: it is gone, one direction is gone, or it runs at another
     /// rate. `None` while nothing is wrong. This is realtime-safe.
     fn failure(&self) -> Option<&'static str> {

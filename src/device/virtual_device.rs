@@ -76,6 +76,8 @@ pub struct VirtualDevice {
     /// Frames to sleep for when no period is ready.
     sleep_frames: u64,
     sleeps: u64,
+    /// Time for which the device has made its input.
+    signal_time: Duration,
 }
 
 impl VirtualDevice {
@@ -147,6 +149,7 @@ impl VirtualDevice {
             sleep_frames: if outputs == 0 { rest_frames(period_frames, buffer, spec.rate) } else { period_frames }
                 as u64,
             sleeps: 0,
+            signal_time: Duration::ZERO,
         })
     }
 
@@ -267,13 +270,17 @@ impl Device for VirtualDevice {
         let mut done = 0;
         while done < self.facts.period_frames {
             let frames = (self.facts.period_frames - done).min(BLOCK_FRAMES_MAX);
+            let from = host::now();
             self.fill_input(frames);
+            self.signal_time += host::elapsed(from);
             let input =
                 Input { frames, ..Input::interleaved(&self.input[..frames * inputs * format.bytes()], format, inputs) };
             let bytes = &mut self.output[..frames * outputs * format.bytes()];
             process(input, Output { frames, ..Output::interleaved(bytes, format, outputs) });
             if let Some(looped) = &mut self.looped {
+                let from = host::now();
                 looped.write(&self.output, outputs * format.bytes(), self.frame, frames);
+                self.signal_time += host::elapsed(from);
             }
             self.frame += frames as u64;
             done += frames;
@@ -286,6 +293,10 @@ impl Device for VirtualDevice {
     }
 
     fn stop(&mut self) {}
+
+    fn signal_time(&self) -> Duration {
+        self.signal_time
+    }
 
     fn reckoning(&self) -> Reckoning {
         match self.facts.pace {
@@ -423,6 +434,16 @@ mod tests {
         }
         assert_eq!(heard[..100], [0; 100]);
         assert_eq!(heard[100..], (1..=540).collect::<Vec<i32>>());
+    }
+
+    #[test]
+    fn the_time_in_which_the_signal_is_made_is_counted_and_the_callers_is_not() {
+        let mut device = open("free", 1024);
+        assert_eq!(device.signal_time(), Duration::ZERO);
+        let from = std::time::Instant::now();
+        device.cycle(&mut |_, _| std::thread::sleep(Duration::from_millis(50)));
+        let (all, signal) = (from.elapsed(), device.signal_time());
+        assert!(Duration::ZERO < signal && signal + Duration::from_millis(50) <= all, "{signal:?} of {all:?}");
     }
 
     #[test]

@@ -143,9 +143,13 @@ impl DeviceSlot {
             Wake::Ready if self.place_on_timeline(engine) => {}
             Wake::Ready => {
                 let Some(device) = &mut self.device else { return };
-                let from = host::now();
+                let (from, signal_time) = (host::now(), device.signal_time());
                 device.cycle(&mut |input, mut output| engine.process(&input, &mut output));
-                published.cycles.count(host::elapsed(from).as_nanos() as u64);
+                // A cycle is the work of the engine and of the driver. What the built-in device does in place of a card's
+                // converters is counted apart.
+                let signal = device.signal_time() - signal_time;
+                published.cycles.count(host::elapsed(from).saturating_sub(signal).as_nanos() as u64);
+                published.signal_nanos.fetch_add(signal.as_nanos() as u64, Relaxed);
             }
             Wake::Timeout => {}
             Wake::PlaybackXrun => engine.count_playback_xrun(),

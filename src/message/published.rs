@@ -76,6 +76,8 @@ pub struct Published {
     pub device_frames: AtomicU64,
     /// Duration of each cycle in nanoseconds, without the time in which the thread waited for the device.
     pub cycles: Histogram,
+    /// Nanoseconds in which the built-in device made its signal. They are in no cycle.
+    pub signal_nanos: AtomicU64,
     /// Sleeps that the thread counts itself: in the device's wait, for windows, and while there is no device.
     pub counted_sleeps: AtomicU64,
     /// Xruns of the device's inputs since the start of the threads; of its outputs, if it has no inputs.
@@ -124,6 +126,7 @@ impl Published {
             pass_frames: AtomicU64::new(NO_PASS),
             device_frames: AtomicU64::new(0),
             cycles: Histogram::default(),
+            signal_nanos: AtomicU64::new(0),
             counted_sleeps: AtomicU64::new(0),
             xruns: AtomicU64::new(0),
             playback_xruns: AtomicU64::new(0),

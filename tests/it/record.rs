@@ -99,7 +99,7 @@ fn the_last_line_is_one_object_with_the_promised_members() {
                 locked_bytes_peak lead_frames_min commit_us_max audio_thread takes bare_copy_us bare_copy_ratio";
     assert_eq!(keys(&found), head.split_whitespace().collect());
     let thread = "scheduling cycles minor_faults major_faults voluntary_switches cycle_us_mean cycle_us_p9999 \
-                  cycle_us_max cpu_seconds frames_unheard";
+                  cycle_us_max cpu_seconds signal_seconds frames_unheard";
     assert_eq!(keys(&found["audio_thread"]), thread.split_whitespace().collect());
     assert_eq!(found["session"], json!(folder));
     let plain = ["device", "rate", "period", "format", "capture_path", "seconds", "frames", "xruns", "frames_lost"];
