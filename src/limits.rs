@@ -97,8 +97,18 @@ pub const SYNC_INTERVAL_MS_DEFAULT: u64 = 700;
 /// program fills does not end the take at once.
 pub const RESERVE_SECONDS: u64 = 30;
 
-/// Bytes of memory that the program locks unless the system or the user limits it to less.
-pub const LOCKED_BYTES_DEFAULT: u64 = 64 * 1024 * 1024;
+/// Parts into which the memory of the machine, or of the control group, is divided: the program locks at most one of
+/// them, unless the system or the user limits it to another amount.
+pub const LOCKED_RAM_DIVISOR: u64 = 8;
+
+/// Bytes with which windows of [`WINDOW_BYTES_DEFAULT`] are locked for a full session: three for each of
+/// [`TRACK_COUNT_MAX`] takes, of which recording may lock five eighths. On a machine with less than eight times as much
+/// memory the program locks up to this amount, but at most a part of [`LOCKED_SMALL_RAM_DIVISOR`].
+pub const LOCKED_BYTES_WANTED: u64 =
+    ((LEAD_WINDOWS_MIN + 1) * WINDOW_BYTES_DEFAULT * TRACK_COUNT_MAX) as u64 / 5 * 8 + 8 * PAGE_BYTES as u64;
+
+/// Parts into which the memory of a small machine is divided: the program locks at most one of them.
+pub const LOCKED_SMALL_RAM_DIVISOR: u64 = 4;
 
 /// Parts into which the memory of the machine, or of the control group, is divided: the spool may fill one of them.
 pub const SPOOL_RAM_DIVISOR: u64 = 4;

@@ -13,6 +13,7 @@ use crate::limits;
 use crate::message::published::NO_PASS;
 use crate::threads::Threads;
 use crate::time::{Clock, Frames};
+use crate::window::lock_limit::{LockLimit, lock_limit};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -72,7 +73,7 @@ impl EventLog {
             ("lead_ms", setup.lead_ms),
         ];
         self.flight.note_without_notice(Kind::Opened, Severity::Info, &text, &numbers);
-        if setup.lock_bytes_max < limits::LOCKED_BYTES_DEFAULT {
+        if setup.lock_bytes_max < limits::LOCKED_BYTES_WANTED && lock_limit() != LockLimit::Unlimited {
             let text = format!("locked memory: {} KiB are allowed; 'ulimit -l' raises it", setup.lock_bytes_max >> 10);
             let count = [("locked_bytes_max", setup.lock_bytes_max)];
             self.flight.note_without_notice(Kind::Limit, Severity::Info, &text, &count);

@@ -11,7 +11,7 @@ use crate::limits;
 use crate::rt::process;
 use crate::threads::ThreadsSetup;
 use crate::time::SampleRate;
-use crate::window::lock_limit::{LockLimit, lock_limit};
+use crate::window::lock_limit::{LockLimit, default_lock_bytes, lock_limit};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -126,7 +126,7 @@ pub fn signal(name: &str) -> Option<Signal> {
 /// Limits that a user sets.
 #[derive(Clone, Copy, Debug)]
 pub struct UserLimits {
-    /// KiB that may be locked; `None`: as much as the system allows, up to the default.
+    /// KiB that may be locked; `None`: as much as the system allows, up to a part of the machine's memory.
     pub lock_kib: Option<u64>,
     /// MiB that the spool may hold; `None`: a fraction of the machine's memory.
     pub spool_mib: Option<u64>,
@@ -140,12 +140,13 @@ pub fn threads_setup(allowed: UserLimits, capture_path: CapturePath) -> ThreadsS
     // in the program; a test of the library has not.
     process::prepare();
     let capabilities = Capabilities::probe(&Capabilities::without_from_environment());
-    let asked = allowed.lock_kib.map_or(limits::LOCKED_BYTES_DEFAULT, |kib| kib.saturating_mul(1024));
+    let memory = process::memory_bound().unwrap_or(1 << 30);
+    let asked = allowed.lock_kib.map_or_else(|| default_lock_bytes(memory), |kib| kib.saturating_mul(1024));
     let lock_bytes_max = match lock_limit() {
         LockLimit::Unlimited => asked,
         LockLimit::Bytes(bytes) => asked.min(bytes.saturating_sub(LOCKED_BYTES_SPARE.min(bytes / 4))),
     };
-    let memory = process::memory_bound().unwrap_or(1 << 30) / limits::SPOOL_RAM_DIVISOR;
+    let memory = memory / limits::SPOOL_RAM_DIVISOR;
     let free = match &capabilities.spool {
         SpoolPlace::Folder(folder) => file_system::free_bytes(folder).unwrap_or(memory) / 10 * 9,
         SpoolPlace::Memory => memory,

@@ -1,5 +1,7 @@
-//! The kernel's limit on locked memory, and the bytes that it counts as locked. Thread: any but audio.
+//! The kernel's limit on locked memory, the bytes that it counts as locked, and how much the program locks by itself.
+//! Thread: any but audio.
 
+use crate::limits;
 use nix::sys::resource::{Resource, getrlimit};
 
 /// The kernel's limit on the memory that this process may lock.
@@ -27,6 +29,14 @@ pub fn lock_limit() -> LockLimit {
     }
 }
 
+/// Bytes of memory that the program locks if the user names no amount and the system allows it. `memory`: bytes of the
+/// machine, or of the control group. Only what is needed is locked: the windows of 24 tracks take 15 MiB, whatever this
+/// limit is.
+pub fn default_lock_bytes(memory: u64) -> u64 {
+    let small = limits::LOCKED_BYTES_WANTED.min(memory / limits::LOCKED_SMALL_RAM_DIVISOR);
+    small.max(memory / limits::LOCKED_RAM_DIVISOR)
+}
+
 /// Bytes of locked memory as the kernel counts them (`VmLck`).
 pub fn locked_bytes_now() -> u64 {
     std::fs::read_to_string("/proc/self/status")
@@ -36,4 +46,18 @@ pub fn locked_bytes_now() -> u64 {
             kib.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()
         })
         .map_or(0, |kib| kib * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_eighth_of_the_memory_is_locked_and_a_quarter_of_a_small_one() {
+        const GIB: u64 = 1 << 30;
+        assert_eq!(default_lock_bytes(16 * GIB), 2 * GIB);
+        assert_eq!(default_lock_bytes(2 * GIB), limits::LOCKED_BYTES_WANTED);
+        assert_eq!(default_lock_bytes(GIB), GIB / 4);
+        assert_eq!(default_lock_bytes(0), 0);
+    }
 }

@@ -2,20 +2,21 @@
 
 use super::{Finding, Needs, Verdict, binary, duration};
 use crate::butler::plan::{self, Lead};
-use crate::limits::{AUDIO_STACK_BYTES, LEAD_MS_DEFAULT, LOCKED_BYTES_DEFAULT};
+use crate::limits::{AUDIO_STACK_BYTES, LEAD_MS_DEFAULT};
 use crate::rt::process;
-use crate::window::lock_limit::{LockLimit, lock_limit};
+use crate::window::lock_limit::{LockLimit, default_lock_bytes, lock_limit};
 
 pub(super) fn examine(needs: Needs) -> Vec<Finding> {
-    vec![judge_locks(lock_limit(), needs), judge_files(process::raise_open_files().ok(), needs)]
+    let memory = process::memory_bound().unwrap_or(1 << 30);
+    vec![judge_locks(lock_limit(), memory, needs), judge_files(process::raise_open_files().ok(), needs)]
 }
 
-fn judge_locks(limit: LockLimit, needs: Needs) -> Finding {
+fn judge_locks(limit: LockLimit, memory: u64, needs: Needs) -> Finding {
     const TOPIC: &str = "locked memory";
     let bytes = match limit {
-        LockLimit::Unlimited => LOCKED_BYTES_DEFAULT,
+        LockLimit::Unlimited => default_lock_bytes(memory),
         // The stack of the audio thread is locked, too.
-        LockLimit::Bytes(bytes) => bytes.saturating_sub(AUDIO_STACK_BYTES as u64 / 2).min(LOCKED_BYTES_DEFAULT),
+        LockLimit::Bytes(bytes) => bytes.saturating_sub(AUDIO_STACK_BYTES as u64 / 2).min(default_lock_bytes(memory)),
     };
     // Compute the lead as the butler and the read-ahead will.
     let speed = u64::from(needs.rate) * needs.format.bytes() as u64;
@@ -33,7 +34,9 @@ fn judge_locks(limit: LockLimit, needs: Needs) -> Finding {
         (Verdict::Good, "More would buy nothing at this size.")
     };
     let sentence = format!(
-        "It keeps {} ready {} ahead for recording and {} ahead for playing at the same time. {rest}",
+        "Faultless locks up to {}, unless --lock-limit names another amount. That keeps {} ready {} ahead for recording \
+         and {} ahead for playing at the same time. {rest}",
+        binary(bytes),
         needs.tracks(),
         duration(seconds(record)),
         duration(seconds(play))
@@ -78,12 +81,13 @@ fn judge_files(limit: Option<u64>, needs: Needs) -> Finding {
 mod tests {
     use super::*;
     use crate::format::TakeFormat;
+    use crate::limits::WINDOW_BYTES_DEFAULT;
 
     const NEEDS: Needs = Needs { tracks: 24, rate: 48_000, format: TakeFormat::S24 };
 
     #[test]
     fn eight_mebibytes_serve_24_tracks_both_ways_and_the_lead_is_shown() {
-        let finding = judge_locks(LockLimit::Bytes(8 << 20), NEEDS);
+        let finding = judge_locks(LockLimit::Bytes(8 << 20), 16 << 30, NEEDS);
         assert_eq!((finding.verdict, finding.measured.as_str()), (Verdict::Fair, "8.0 MiB"));
         assert!(finding.sentence.contains("ahead for recording"), "{finding:?}");
         assert!(finding.fix.is_some());
@@ -91,16 +95,31 @@ mod tests {
 
     #[test]
     fn a_limit_too_small_for_two_windows_a_track_is_poor() {
-        assert_eq!(judge_locks(LockLimit::Bytes(64 << 10), NEEDS).verdict, Verdict::Poor);
-        assert_eq!(judge_locks(LockLimit::Bytes(0), NEEDS).verdict, Verdict::Poor);
+        assert_eq!(judge_locks(LockLimit::Bytes(64 << 10), 16 << 30, NEEDS).verdict, Verdict::Poor);
+        assert_eq!(judge_locks(LockLimit::Bytes(0), 16 << 30, NEEDS).verdict, Verdict::Poor);
     }
 
     #[test]
     fn no_limit_and_a_generous_one_need_no_fix() {
         for limit in [LockLimit::Unlimited, LockLimit::Bytes(1 << 30)] {
-            let finding = judge_locks(limit, NEEDS);
+            let finding = judge_locks(limit, 16 << 30, NEEDS);
             assert!(finding.verdict == Verdict::Good && finding.fix.is_none(), "{finding:?}");
         }
+    }
+
+    #[test]
+    fn windows_of_1024_tracks_are_whole_wherever_memory_is_there() {
+        for memory in [2_u64 << 30, 8 << 30, 64 << 30] {
+            let budget = plan::capture_share(default_lock_bytes(memory));
+            for bytes in [3, 4] {
+                let lead = plan::lead(budget, 1024, bytes, 48_000 * bytes as u64, LEAD_MS_DEFAULT, 64 * bytes);
+                let whole = plan::window_bytes(bytes, WINDOW_BYTES_DEFAULT);
+                assert!(lead.fits && lead.window_bytes == whole, "{memory}: {lead:?}");
+            }
+        }
+        let many = Needs { tracks: 1024, format: TakeFormat::F32, ..NEEDS };
+        let finding = judge_locks(LockLimit::Unlimited, 24 << 30, many);
+        assert!(finding.verdict == Verdict::Good && finding.sentence.contains("up to 3.0 GiB"), "{finding:?}");
     }
 
     #[test]
