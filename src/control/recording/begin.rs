@@ -17,6 +17,7 @@ use crate::session::names::{AUDIO, TRASH};
 use crate::time::{FramePos, Frames};
 use crate::wav::bext::{Bext, coding_history_line};
 use crate::wav::header::Header;
+use crate::window::process;
 use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -112,6 +113,9 @@ impl Control {
         });
         self.running.commit.send(CommitCommand::Open { pass: key, takes: plans }).ok();
         self.prepare_save();
+        // The audio thread may not have run the code of a pass yet, or the kernel may have taken pages back since. Control
+        // has nothing to do until the disk has created the files.
+        process::populate();
         Ok(())
     }
 

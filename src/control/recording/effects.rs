@@ -15,6 +15,7 @@ use crate::message::spool_file::ProgressFile;
 use crate::message::take::PassKey;
 use crate::message::{AudioCommand, Capture, Pass, PassRange};
 use crate::time::{Clock, FramePos, Frames};
+use crate::window::process;
 use crate::window::progress_page::{PAGE_AT, Progress, ProgressLoss};
 use std::collections::VecDeque;
 use std::fs::File;
@@ -181,9 +182,7 @@ impl Control {
                 pass.progress_page = Some(windows.progress_page);
                 run.progress_file = Some(windows.progress_file);
                 let pass = Box::new(pass);
-                // The rings and the pass are new memory. Touch every page now, so that the audio thread does not fault on
-                // them. The session is being saved meanwhile.
-                crate::window::process::populate();
+                populate_pass(&pass);
                 Event::WindowsReady(pass)
             }
         };
@@ -229,6 +228,16 @@ impl Control {
             ));
         }
     }
+}
+
+/// Brings the memory of a new pass in, so that the audio thread takes no fault on it. The rings of the windows and the
+/// progress page are populated where they are made. The rest of the program was populated when the pass was begun, in the
+/// time in which the disk created the files.
+fn populate_pass(pass: &Pass) {
+    let (captures, order) = (&pass.captures[..], &pass.by_input[..]);
+    process::populate_range(std::ptr::from_ref(pass).addr(), size_of_val(pass));
+    process::populate_range(captures.as_ptr().addr(), size_of_val(captures));
+    process::populate_range(order.as_ptr().addr(), size_of_val(order));
 }
 
 /// The content of a progress page; `None` if it cannot be read.
