@@ -114,6 +114,11 @@ impl FrameClock {
         if count <= 0.0 { 0 } else { count.round() as u64 }
     }
 
+    /// Frames that the device should have counted beyond `count` at `at_ns`. Negative if it is ahead.
+    pub(super) fn deficit(&self, at_ns: u64, count: u64) -> f64 {
+        self.expect(at_ns) - count as f64
+    }
+
     /// Adds a reading. Returns the frames of a loss that the device did not report, once the loss is certain. The
     /// caller adds them to its count, so that the next reading fits again.
     pub(super) fn observe(&mut self, at_ns: u64, count: u64) -> Option<u64> {

@@ -16,6 +16,7 @@ mod open;
 mod list;
 mod clock;
 mod drift;
+mod blocks;
 mod overwritten;
 mod recover;
 mod sleep;
@@ -32,12 +33,13 @@ use super::{Input, Output, monotonic};
 use crate::format::DeviceFormat;
 use ::alsa::Direction;
 use ::alsa::poll::{Descriptors, pollfd};
+use blocks::Blocks;
 use clock::{FrameClock, nanos};
 use drift::Drift;
 use name::names;
 use open::{Opened, link_is_possible, note_absent, open_side};
-use pcm::Kind;
 use pcm::{errno, quiet, state};
+use playback::playback_wake;
 use prefill::{Circumstances, Prefill};
 use recover::{Fault, RestartAttempts, diagnose, start_pair};
 use side::Side;
@@ -49,10 +51,6 @@ const STUCK_NS: u64 = 1_000_000_000;
 
 /// The same for a device that has not delivered anything yet. An idle PulseAudio takes two seconds.
 const NEVER_BEGAN_NS: u64 = 4_000_000_000;
-
-/// Wake threshold of playback to a sound server. PipeWire takes it for the block that the program delivers: with less
-/// than the server's own block, a part of each block would be silence. It is the longest block of PipeWire.
-const SERVER_BLOCK_FRAMES: usize = 2048;
 
 /// A device that runs faster than this multiple of its rate has no clock. A smaller factor means that somebody changed
 /// the rate of the clock that the device follows.
@@ -74,6 +72,7 @@ pub struct AlsaDevice {
     fds: Vec<pollfd>,
     prefill: Prefill,
     drift: Drift,
+    blocks: Blocks,
     /// The notes of `facts` and one more. Swapped with them when the device turns out to have no clock, because the
     /// audio thread cannot allocate.
     notes_unclocked: Vec<String>,
@@ -224,6 +223,7 @@ impl AlsaDevice {
             playback,
             prefill,
             drift: Drift::default(),
+            blocks: Blocks::default(),
             origin: monotonic(),
             phase: Phase::Stopped,
             position: 0,
@@ -333,6 +333,9 @@ impl AlsaDevice {
         } else {
             (now_ns, moved)
         };
+        if let Some(wake) = self.check_blocks(moved) {
+            return Check::Report(wake);
+        }
         let lost = self.clock.observe(at_ns, self.position + moved);
         if lost.is_none() && self.clock.wrong_rate() != self.wrong_rate {
             self.wrong_rate = self.clock.wrong_rate();
@@ -392,6 +395,7 @@ impl AlsaDevice {
                 self.phase = Phase::Running;
                 self.prefill.started(self.now_ns());
                 self.drift.restart();
+                self.blocks.restart();
                 self.unmeasured = Some(self.unmeasured.unwrap_or(cause));
                 (self.skip_frames, self.playback_failed) = (0, self.playback_gone);
                 self.progress_ns = self.now_ns();
@@ -478,6 +482,7 @@ impl Device for AlsaDevice {
         self.started_ns = self.now_ns();
         self.prefill.started(self.started_ns);
         self.clock.begin(self.started_ns);
+        self.blocks.restart();
         (self.position, self.progress_count, self.progress_ns) = (0, 0, self.started_ns);
         (self.exact_due_ns, self.wrong_rate) = (0, None);
         (self.unmeasured, self.skip_frames, self.playback_failed, self.fault_suspected) = (None, 0, false, false);
@@ -580,15 +585,5 @@ impl Device for AlsaDevice {
             ),
             _ => self.wrong_rate,
         }
-    }
-}
-
-/// Wake threshold of a playback side. Beside capture nobody waits for it; alone it paces the device.
-fn playback_wake(side: &Side, alone: bool, period: usize, prefill: usize) -> usize {
-    match (side.kind, alone) {
-        (Kind::Server, _) => SERVER_BLOCK_FRAMES.min(side.buffer_frames / 4).max(side.period_frames),
-        (_, false) => period,
-        // Paced by its whole buffer, output would be far ahead.
-        (_, true) => side.buffer_frames - prefill + period,
     }
 }

@@ -1,11 +1,15 @@
 //! The playback side of a pair: keeps it in step with capture, restarts it, or gives it up. Thread: audio.
 
-use super::pcm::errno;
+use super::pcm::{Kind, errno};
 use super::recover::{Fault, diagnose, start_playback};
 use super::side::Side;
 use super::{AlsaDevice, Check, Phase};
 use crate::device::{LossCause, Wake};
 use ::alsa::pcm::Frames;
+
+/// Wake threshold of playback to a sound server. PipeWire takes it for the block that the program delivers: with less
+/// than the server's own block, a part of each block would be silence. It is the longest block of PipeWire.
+const SERVER_BLOCK_FRAMES: usize = 2048;
 
 impl AlsaDevice {
     /// Checks the playback side of a pair; restarts it or gives it up if it failed. `None`: nothing to report, the
@@ -85,4 +89,14 @@ pub(super) fn skew(capture: &Side, playback: &Side, prefill: usize) -> Option<Fr
         }
     }
     skew
+}
+
+/// Wake threshold of a playback side. Beside capture nobody waits for it; alone it paces the device.
+pub(super) fn playback_wake(side: &Side, alone: bool, period: usize, prefill: usize) -> usize {
+    match (side.kind, alone) {
+        (Kind::Server, _) => SERVER_BLOCK_FRAMES.min(side.buffer_frames / 4).max(side.period_frames),
+        (_, false) => period,
+        // Paced by its whole buffer, output would be far ahead.
+        (_, true) => side.buffer_frames - prefill + period,
+    }
 }

@@ -88,8 +88,9 @@ impl Kept {
     }
 
     /// Checks that the takes are the frames that were given, in their order and without a hole. At a listed loss the takes
-    /// are silent, and at most as many of the given frames are missing as the loss is long.
-    pub(super) fn are_what_was(&self, given: &Passed) -> Result<(), String> {
+    /// are silent, and at most as many of the given frames are missing as the loss is long. Returns the range of the given
+    /// frames.
+    pub(super) fn are_what_was(&self, given: &Passed) -> Result<Range<usize>, String> {
         let mut from = 0;
         let mut pieces = Vec::new();
         for loss in &self.losses {
@@ -100,17 +101,18 @@ impl Kept {
             from = loss.end;
         }
         pieces.push((from..self.takes.frames(), 0));
-        let mut next = None;
+        let (mut first, mut next) = (None, None);
         let mut skipped = 0;
         for (piece, loss) in pieces {
             if !piece.is_empty() {
                 let places = next.map_or(0..given.frames(), |next: usize| next..next + skipped + 1);
                 let place = self.find(&piece, places, given)?;
+                first = first.or(Some(place));
                 (next, skipped) = (Some(place + piece.len()), 0);
             }
             skipped += loss;
         }
-        Ok(())
+        Ok(first.unwrap_or(0)..next.unwrap_or(0))
     }
 
     /// The place among `places` at which `piece` was given.
@@ -143,8 +145,8 @@ pub(super) struct Faults {
 }
 
 impl Faults {
-    /// The faults between the first and the last frame with sound.
-    pub(super) fn of(given: &Passed) -> Faults {
+    /// The faults between the first and the last frame with sound in `range`.
+    pub(super) fn of(given: &Passed, range: Range<usize>) -> Faults {
         const ROUND: i64 = 1 << 24;
         let number = |(channel, sample): (usize, &i32)| {
             let step = channel as i64 * faultless::device::signal::RAMP_CHANNEL_STEP as i64;
@@ -152,7 +154,7 @@ impl Faults {
         };
         let mut faults = Faults::default();
         let (mut last, mut pending): (Option<(i64, i64)>, Faults) = (None, Faults::default());
-        for at in 0..given.frames() {
+        for at in range {
             let frame = given.frame(at);
             let first = number((0, &frame[0]));
             if frame.iter().all(|sample| *sample == 0) {
@@ -217,8 +219,8 @@ mod tests {
         let mut torn = frames(164..228);
         torn[1] = 0;
         let given = [frames(100..164), torn, vec![0; 2 * 10], frames(228..300), frames(364..400)].concat();
-        let faults = Faults::of(&Passed::new(2, given));
+        let faults = Faults::of(&Passed::new(2, given), 0..246);
         assert_eq!(faults, Faults { missing: 64, silent: 10, torn: 1 });
-        assert_eq!(Faults::of(&Passed::new(2, frames(0..1000))), Faults::default());
+        assert_eq!(Faults::of(&Passed::new(2, frames(0..1000)), 0..1000), Faults::default());
     }
 }

@@ -198,10 +198,9 @@ fn an_overdub_through_pipewire_loses_no_recorded_frame() {
         let given = Passed::take("seen", server.folder.path(), 18, false);
         let pass = session.takes().iter().map(|take| take.pass).max().unwrap();
         let kept = Kept::read(&folder, session.takes().iter().filter(|take| take.pass == pass));
-        println!("{period}: {} frames are listed as lost; {}", kept.lost(), Faults::of(&given));
-        if let Err(fault) = kept.are_what_was(&given) {
-            panic!("{period}: {fault}\n{}", ended.err);
-        }
+        let passed = kept.are_what_was(&given).unwrap_or_else(|fault| panic!("{period}: {fault}\n{}", ended.err));
+        let faults = Faults::of(&given, passed);
+        println!("{period}: {} frames are listed as lost; {faults}", kept.lost());
         assert_eq!(ended.json()["frames_lost"], kept.lost());
         assert_eq!(ended.json()["xruns"], 0, "{period}: the program was late\n{}", ended.err);
     }
