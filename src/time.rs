@@ -34,6 +34,16 @@ impl Frames {
     pub fn seconds(self, rate: SampleRate) -> f64 {
         self.0 as f64 / f64::from(rate.0.max(1))
     }
+
+    /// The time that these frames last, for a sentence: "1.3 ms", "85 ms", "2.5 s", "12 s".
+    pub fn text(self, rate: SampleRate) -> String {
+        match self.seconds(rate) {
+            seconds if seconds < 0.01 => format!("{:.1} ms", seconds * 1e3),
+            seconds if seconds < 1.0 => format!("{:.0} ms", seconds * 1e3),
+            seconds if seconds < 10.0 => format!("{seconds:.1} s"),
+            seconds => format!("{seconds:.0} s"),
+        }
+    }
 }
 
 impl FramePos {
@@ -116,6 +126,12 @@ mod tests {
                 assert_eq!(rate.frames(Frames(frames).duration(rate)), Frames(frames));
             }
         }
+    }
+
+    #[test]
+    fn a_length_in_a_sentence_has_a_unit_and_two_digits_or_so() {
+        let texts = [64, 480, 4096, 120_000, 600_000].map(|frames| Frames(frames).text(SampleRate(48_000)));
+        assert_eq!(texts, ["1.3 ms", "10 ms", "85 ms", "2.5 s", "12 s"]);
     }
 
     #[test]

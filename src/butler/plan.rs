@@ -127,7 +127,7 @@ pub fn play_span(regions: &[PlayRegion], path: &PlayPath, stream: u64) -> PlaySp
     match regions.get(next) {
         Some(region) if region.start <= at => PlaySpan::Sound {
             region: next,
-            take_frame: region.take_start.0 + (at.0 - region.start.0),
+            take_frame: region.take_start.0.saturating_add(at.since(region.start).0),
             frames: (region.start + region.length).since(at).0.min(straight),
         },
         Some(region) => PlaySpan::Gap { frames: region.start.since(at).0.min(straight) },

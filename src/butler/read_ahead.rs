@@ -258,8 +258,8 @@ impl Reader {
             }
             track.hand_over(&self.setup, self.epoch, lead.windows);
             let ahead = track.supplied.saturating_sub(stream);
-            // A player that is not in use yet has no lead to speak of.
-            least = if track.announces.is_some() { least } else { least.min(ahead) };
+            // A player that is not in use yet has no lead to speak of, and neither has one that has played its last region.
+            least = if track.announces.is_some() || track.supplied == u64::MAX { least } else { least.min(ahead) };
             let track_ready =
                 limits::LEAD_WINDOWS_MIN <= track.handed_over || lead_frames <= ahead || track.has_nothing_left();
             if let Some(key) = track.announces.take_if(|_| track_ready) {
@@ -291,7 +291,7 @@ impl Track {
                 PlaySpan::Gap { frames } => Upcoming { window: None, end: self.next.saturating_add(frames), ticks: 0 },
                 PlaySpan::Sound { region, take_frame, frames } => {
                     let (region, take) = (&self.regions[region], &self.files[region]);
-                    let edges = region.edges.after(take_frame - region.take_start.0);
+                    let edges = region.edges.after(take_frame.saturating_sub(region.take_start.0));
                     let mapped = take.as_ref().and_then(|take| {
                         match take.window(take_frame, frames, window_bytes, epoch, self.next) {
                             Ok(window) => window.map(|(window, span)| (PlaybackWindow { edges, ..window }, span)),
@@ -437,6 +437,13 @@ mod tests {
     const FRAMES: usize = 480_000;
 
     fn reader(published: &Arc<Published>) -> (Sender<ReaderCommand>, std::thread::JoinHandle<()>) {
+        reader_with(published, &Arc::default())
+    }
+
+    fn reader_with(
+        published: &Arc<Published>,
+        disk: &Arc<DiskPublished>,
+    ) -> (Sender<ReaderCommand>, std::thread::JoinHandle<()>) {
         let (commands, receiver) = unbounded();
         let setup = ReaderSetup {
             capabilities: Capabilities::probe(&[]),
@@ -446,7 +453,7 @@ mod tests {
             period_frames: 64,
             rate: SampleRate(48_000),
             published: Arc::clone(published),
-            disk: Arc::new(DiskPublished::default()),
+            disk: Arc::clone(disk),
             ledger: Arc::new(Ledger::default()),
             commands: receiver,
             events: unbounded().0,
@@ -463,6 +470,25 @@ mod tests {
             std::thread::sleep(Duration::from_millis(2));
         }
         false
+    }
+
+    /// The window showed "384307168202280.8 s lead" when playback ran past the last region.
+    #[test]
+    fn a_track_with_nothing_left_to_play_has_no_lead() {
+        let (published, disk) = (Arc::new(Published::new(0)), Arc::new(DiskPublished::default()));
+        let (commands, thread) = reader_with(&published, &disk);
+        let (_audio, windows) = playback_windows();
+        commands
+            .send(ReaderCommand::Install { slot: 0, windows, regions: Box::new(Vec::new), replaces: None })
+            .unwrap();
+        commands.send(ReaderCommand::Locate { path: PlayPath::default(), epoch: 1 }).unwrap();
+        assert!(becomes(&published, 1));
+        published.epoch.store(1, Release);
+        published.stream.store(48_000, Relaxed);
+        std::thread::sleep(Duration::from_millis(100));
+        assert_eq!(disk.play_lead_frames.load(Relaxed), u64::MAX);
+        commands.send(ReaderCommand::Quit).unwrap();
+        thread.join().unwrap();
     }
 
     #[test]

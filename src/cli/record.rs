@@ -4,7 +4,7 @@ use super::args::RecordArgs;
 use super::status::StatusLine;
 use super::{Failure, choose, end_on_signals, is_set, print, print_stderr, printable};
 use crate::butler::capabilities::CapturePath;
-use crate::control::recording::PassReport;
+use crate::control::recording::{PassReport, counted};
 use crate::control::setup::Side;
 use crate::control::{Control, Notice, Purpose, SaveState, Setup, Severity};
 use crate::format::TakeFormat;
@@ -294,11 +294,11 @@ fn summary(report: &PassReport, folder: &str, rate: SampleRate) -> String {
     let switches =
         audio.voluntary_switches.map_or_else(|| "an unknown number of".to_owned(), |count| count.to_string());
     format!(
-        "{} takes of {} in {folder}\n{} frames lost, {} xruns, {} page faults, {} voluntary switches; cycle {:.1} us mean ({} bare copies){}, {:.1} us worst; {}",
-        report.takes.len(),
+        "{} of {} in {folder}\n{} lost, {}, {} page faults, {} voluntary switches; cycle {:.1} µs mean ({} bare copies){}, {:.1} µs worst; {}",
+        counted(report.takes.len() as u64, "take"),
         Clock(Frames(report.frames).duration(rate)),
-        report.frames_lost,
-        report.xruns,
+        counted(report.frames_lost, "frame"),
+        counted(report.xruns, "xrun"),
         audio.faults_text(),
         switches,
         audio.cycle_us_mean,

@@ -22,12 +22,11 @@ impl Control {
             AudioEvent::PassEnded(pass) => self.pass_ended(&pass),
             AudioEvent::Lost { at, frames, cause } => {
                 let is_in_pass = self.device_lost(at, frames, &cause.to_string());
-                let consequence =
-                    if is_in_pass { "they are silence in every take" } else { "nothing was recorded then" };
+                let consequence = if is_in_pass { "it is silence in every take" } else { "nothing was recorded then" };
                 if frames.0 == 0 {
                     self.inputs_were_late(at, cause);
                 } else {
-                    let text = format!("{}: {} frames lost ({cause}); {consequence}", clock(at), frames.0);
+                    let text = format!("{}: {} lost ({cause}); {consequence}", clock(at), frames.text(rate));
                     self.notify(Kind::Lost, Severity::Loss, text, &[("at", at.0), ("frames", frames.0)]);
                 }
             }
@@ -35,13 +34,12 @@ impl Control {
             AudioEvent::Overrun { capture, at, frames } => {
                 self.take_lost(capture, at, frames);
                 let name = self.pass.as_ref().map_or_else(String::new, |pass| pass.take_name(capture, &self.session));
-                let text =
-                    format!("{name} {}: {} frames not recorded (no window); they are silence", clock(at), frames.0);
+                let text = format!("{name} {}: {} not recorded (no window); silence", clock(at), frames.text(rate));
                 self.notify(Kind::Overrun, Severity::Loss, text, &[("at", at.0), ("frames", frames.0)]);
             }
             AudioEvent::Dropout { slot, at, frames } => {
                 let name = self.players.name(slot, &self.session);
-                let text = format!("{name} {}: {} frames not heard, the disk was late", clock(at), frames.0);
+                let text = format!("{name} {}: {} not heard, the disk was late", clock(at), frames.text(rate));
                 self.notify(Kind::Dropout, Severity::Caution, text, &[("at", at.0), ("frames", frames.0)]);
             }
             AudioEvent::CutShort { slot, at } => {

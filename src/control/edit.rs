@@ -46,6 +46,8 @@ pub enum Edit {
     /// Places the whole take where it was recorded, in place of what is there.
     ChooseTake(TakeId),
     TrashTake(TakeId),
+    /// Moves several takes to the trash, as one step.
+    TrashTakes(Vec<TakeId>),
     UntrashTake(TakeId),
     /// Moves a region to a start, perhaps on another track.
     MoveRegion(RegionId, TrackId, FramePos),
@@ -99,6 +101,7 @@ impl Edit {
             Edit::Format(_) => "format of takes",
             Edit::ChooseTake(_) => "choose a take",
             Edit::TrashTake(_) => "take to the trash",
+            Edit::TrashTakes(_) => "takes to the trash",
             Edit::UntrashTake(_) => "take out of the trash",
             Edit::MoveRegion(..) => "move a region",
             Edit::TrimRegion(..) => "trim a region",
@@ -141,6 +144,7 @@ fn apply(session: &mut Session, edit: Edit) -> Result<(), EditError> {
         }
         Edit::ChooseTake(id) => choose_take(session, id),
         Edit::TrashTake(id) => each_file(session, id, Session::trash_take),
+        Edit::TrashTakes(ids) => session.trash_takes(&ids),
         Edit::UntrashTake(id) => each_file(session, id, Session::untrash_take),
         Edit::MoveRegion(id, track, start) => session.move_region(id, track, start),
         Edit::TrimRegion(id, start, end) => session.trim_region(id, start, end),
@@ -285,7 +289,7 @@ impl Control {
 
     /// Repeats the step that was undone last.
     pub fn redo(&mut self) -> Result<(), ControlError> {
-        self.step(History::redo, "nothing to do again")
+        self.step(History::redo, "nothing to redo")
     }
 
     fn step(

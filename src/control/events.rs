@@ -1,7 +1,7 @@
 //! The events that control gives to the flight recorder. Owns the flight recorder and the state of the margin warnings.
 //! Thread: control.
 
-use super::recording::PassReport;
+use super::recording::{PassReport, counted};
 use super::{Control, Notice, Severity};
 use crate::device::Pace;
 use crate::file_system::mount_of;
@@ -185,8 +185,8 @@ impl Control {
     pub(super) fn note_pass_began(&mut self, at: u64) {
         self.event_log.lead = Lead::default();
         let takes = self.pass_status().map_or(0, |pass| pass.takes.len());
-        let text =
-            format!("recording of {takes} takes began at {}", Clock(Frames(at).duration(self.running.device.rate)));
+        let clock = Clock(Frames(at).duration(self.running.device.rate));
+        let text = format!("recording of {} began at {clock}", counted(takes as u64, "take"));
         self.log_event(Kind::PassBegan, Severity::Info, &text, &[("at", at), ("takes", takes as u64)]);
     }
 

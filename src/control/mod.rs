@@ -163,6 +163,8 @@ pub struct Control {
     pass: Option<RecordingPass>,
     reports: VecDeque<PassReport>,
     notices: VecDeque<Notice>,
+    /// The first notices, which tell what was recovered when the session was opened.
+    recovery_notices: usize,
     format: TakeFormat,
     next_key: u64,
     undo_steps: edit::UndoSteps,
@@ -242,6 +244,7 @@ impl Control {
             pass: None,
             reports: VecDeque::new(),
             notices,
+            recovery_notices: recovered,
             format: setup.format,
             next_key: 1,
             undo_steps: edit::UndoSteps::default(),
@@ -390,6 +393,13 @@ impl Control {
 
     /// The next notice to show, the oldest first.
     pub fn take_notice(&mut self) -> Option<Notice> {
+        self.recovery_notices = self.recovery_notices.saturating_sub(1);
+        self.notices.pop_front()
+    }
+
+    /// The next notice about the recovery when the session was opened. Only before the first other notice was taken.
+    pub fn take_recovery_notice(&mut self) -> Option<Notice> {
+        self.recovery_notices = self.recovery_notices.checked_sub(1)?;
         self.notices.pop_front()
     }
 

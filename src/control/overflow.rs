@@ -71,6 +71,13 @@ impl Control {
         overflow.and_then(|it| it.folder.as_ref()).map(|it| it.as_deref().map_err(String::as_str))
     }
 
+    /// The folder in which takes of the pass continue, because their own disk refused them.
+    pub fn continues_in(&self) -> Option<&Path> {
+        let moved = self.pass.iter().flat_map(|run| &run.takes).filter(|take| !take.earlier_files.is_empty());
+        let mut folders = moved.filter_map(|take| take.plan.path.parent());
+        folders.find(|folder| !folder.starts_with(&self.folder))
+    }
+
     /// The disk of a take refuses it from frame `from` of the pass on.
     pub(super) fn take_refused(&mut self, key: TakeKey, from: Frames, code: Option<i32>) {
         self.on_placement_event(key, PlacementEvent::Stuck(Refusal { from, code }));
@@ -204,6 +211,11 @@ impl Control {
 }
 
 impl RecordingTake {
+    /// The session's take for the first file, with which the pass began.
+    pub(super) fn first_file(&self) -> TakeId {
+        self.earlier_files.first().map_or(self.id, |file| file.id)
+    }
+
     /// Frames of the pass before the first frame of the present file.
     pub(super) fn offset(&self) -> Frames {
         self.earlier_files.last().map_or(Frames(0), |file| file.end)

@@ -131,8 +131,8 @@ impl Reading {
             cycle_us_p9999: round(cycles.quantile_us(0.9999)),
             cycle_us_max: round(cycles.max_us()),
             cpu_seconds: counters.map_or(0.0, |counters| counters.cpu_ns as f64 / 1e9),
-            signal_seconds: (self.signal_nanos - earlier.signal_nanos) as f64 / 1e9,
-            frames_unheard: self.frames_unheard - earlier.frames_unheard,
+            signal_seconds: self.signal_nanos.saturating_sub(earlier.signal_nanos) as f64 / 1e9,
+            frames_unheard: self.frames_unheard.saturating_sub(earlier.frames_unheard),
         }
     }
 }

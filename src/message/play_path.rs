@@ -20,7 +20,7 @@ impl PlayPath {
         let plain = self.start + Frames(stream);
         match self.loop_range {
             Some((from, to)) if from < to && self.start < to && to <= plain => {
-                from + Frames((plain.0 - to.0) % (to.0 - from.0))
+                from + Frames(plain.since(to).0 % to.since(from).0)
             }
             _ => plain,
         }
@@ -29,7 +29,7 @@ impl PlayPath {
     /// Frames from stream frame `stream` to the next jump of the loop; `u64::MAX` without a loop.
     pub fn straight(&self, stream: u64) -> u64 {
         match self.loop_range {
-            Some((from, to)) if from < to && self.start < to => to.0 - self.at(stream).0,
+            Some((from, to)) if from < to && self.start < to => to.since(self.at(stream)).0,
             _ => u64::MAX,
         }
     }

@@ -105,7 +105,7 @@ impl PassRecovery<'_> {
             copied.map_err(|error| messages::not_recovered(self.store.path(), cut, &error))?;
         }
         for cut in &mut cut_takes {
-            let began = outcome.began.unwrap_or(FramePos(cut.take.start.0 - cut.take.offset.0));
+            let began = outcome.began.unwrap_or(FramePos(cut.take.start.0.saturating_sub(cut.take.offset.0)));
             let finished = cut.finish(outcome.frames, began, self.hook);
             finished.map_err(|error| messages::not_recovered(self.store.path(), cut, &error))?;
         }
@@ -395,7 +395,7 @@ fn last_sound(cut_takes: &[CutTake]) -> Result<u64, String> {
 fn mark_recovered(session: &mut Session, cut: &CutTake, outcome: &PassOutcome) -> Result<(), EditError> {
     let take = &cut.take;
     let frames = cut.frames(outcome.frames);
-    let began = outcome.began.unwrap_or(FramePos(take.start.0 - take.offset.0));
+    let began = outcome.began.unwrap_or(FramePos(take.start.0.saturating_sub(take.offset.0)));
     session.set_take_start(take.id, began)?;
     // The accounts are known only if the pass ended regularly and its disk then failed. Keep them.
     session.finish_take(take.id, frames, TakeState::Recovered, take.accounts.clone())?;

@@ -44,7 +44,7 @@ fn take_story(take: &TakeLedger, byte: u64, now: Stamp) -> Vec<String> {
 
 fn span_story(span: &LedgerSpan, last: &(Actor, Stamp), now: Stamp) -> Vec<String> {
     // Leave out events after `now`.
-    let ago = |stamp: Stamp| (stamp <= now).then(|| ago(now.0 - stamp.0));
+    let ago = |stamp: Stamp| (stamp <= now).then(|| ago(now.0.saturating_sub(stamp.0)));
     let mut lines = Vec::new();
     if let Some(ago) = ago(span.supplied) {
         let kind = if span.locked { "locked" } else { "resident, not locked" };
@@ -81,7 +81,7 @@ fn slot_story(slot: &SlotLedger, row: &Row, byte: u64, now: Stamp) -> Vec<String
     vec![match spans.iter().find(shows) {
         Some(span) => {
             let kind = if span.locked { "locked" } else { "resident, not locked" };
-            let (kib, ago) = (span.bytes / 1024, ago(now.0 - span.supplied.0));
+            let (kib, ago) = (span.bytes / 1024, ago(now.0.saturating_sub(span.supplied.0)));
             format!("supplied {ago} by the read-ahead, {kind} ({kib} KiB at {:#x})", span.address)
         }
         None => "no window shows it now".to_owned(),

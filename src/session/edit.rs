@@ -305,7 +305,7 @@ impl Session {
         // Losses are listed when they are reported, and the end of the take may come before the end of one.
         take.losses.retain(|loss| loss.at.0 < frames.0);
         for loss in &mut take.losses {
-            loss.frames = loss.frames.min(Frames(frames.0 - loss.at.0));
+            loss.frames = loss.frames.min(Frames(frames.0.saturating_sub(loss.at.0)));
         }
         take.state = state;
         take.spool = take.spool.take().filter(|_| state == TakeState::Recording);

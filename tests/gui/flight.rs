@@ -26,7 +26,7 @@ fn events_of_earlier_starts_are_shown_and_a_report_holds_everything() {
     let found = rig.snapshot();
     let texts: Vec<&str> = found.earlier.iter().map(|notice| notice.text.as_str()).collect();
     for words in
-        ["opened by faultless", "recording of 2 takes began", "480 frames lost", "480 frames lost, 1 xruns", "closed"]
+        ["opened by faultless", "recording of 2 takes began", "10 ms lost (xrun)", "10 ms lost, 1 xrun", "closed"]
     {
         assert!(texts.iter().any(|text| text.contains(words)), "{words}: {texts:#?}");
     }

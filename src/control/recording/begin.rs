@@ -11,9 +11,9 @@ use crate::message::disk::CommitCommand;
 use crate::message::take::{PassKey, TakeKey, TakePlan};
 use crate::message::{AudioCommand, Motion, PassRange};
 use crate::recovery::viewpoint::spool_record;
-use crate::session::NewTake;
 use crate::session::file_name::TakenNames;
 use crate::session::names::{AUDIO, TRASH};
+use crate::session::{NewTake, TrackId};
 use crate::time::{FramePos, Frames};
 use crate::wav::bext::{Bext, coding_history_line};
 use crate::wav::header::Header;
@@ -21,6 +21,9 @@ use crate::window::process;
 use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+
+/// Names of tracks in one sentence.
+const NAMES_SHOWN: usize = 4;
 
 impl Control {
     /// Begins to record every armed track, for `length` frames (`u64::MAX`: until `stop`). Returns before the first
@@ -86,13 +89,22 @@ impl Control {
             PassRange::Now(_) => FramePos(self.published().position.load(Relaxed)),
             PassRange::Punch { from, .. } => from,
         };
+        let (armed, left_out) = self.armed_tracks();
+        if armed.is_empty() {
+            return Err(ControlError::State(if left_out.is_empty() {
+                "record: no track is armed; arm one (R in its row)".to_owned()
+            } else {
+                format!("record: {}; choose other inputs or another device", self.missing_inputs(&left_out))
+            }));
+        }
         let mut takes = Vec::new();
-        if let Err(error) = self.plan_takes(start, &mut takes) {
+        if let Err(error) = self.plan_takes(start, armed, &mut takes) {
             self.forget_takes(&takes);
             return Err(error);
         }
-        if takes.is_empty() {
-            return Err(ControlError::State("record: no track is armed".to_owned()));
+        // A pass that begins again because of its files' names has said this already.
+        if !left_out.is_empty() && request.name_collisions == 0 {
+            self.caution(format!("not recorded: {}", self.missing_inputs(&left_out)));
         }
         let key = PassKey(self.fresh_key());
         let mirror = self.open_mirror(key, &mut takes);
@@ -119,26 +131,45 @@ impl Control {
         Ok(())
     }
 
-    /// Adds a take to the session for every armed track, and plans its file and header. After an error `takes` has the
-    /// takes that were added.
-    fn plan_takes(&mut self, start: FramePos, takes: &mut Vec<RecordingTake>) -> Result<(), ControlError> {
-        let refusal = |reason: String| ControlError::State(format!("record: {reason}"));
+    /// The armed tracks with inputs that the device has, and the names of the armed tracks without.
+    fn armed_tracks(&self) -> (Vec<(TrackId, Vec<u32>)>, Vec<String>) {
         let device_inputs = self.running.device.inputs;
+        let (mut armed, mut left_out) = (Vec::new(), Vec::new());
+        for track in self.session.tracks().iter().filter(|track| track.armed) {
+            if track.inputs().iter().all(|input| (*input as usize) < device_inputs) {
+                armed.push((track.id(), track.inputs().to_vec()));
+            } else {
+                left_out.push(track.name().to_owned());
+            }
+        }
+        (armed, left_out)
+    }
+
+    /// The sentence about armed tracks whose inputs the device does not have.
+    fn missing_inputs(&self, left_out: &[String]) -> String {
+        let device = &self.running.device;
+        let has = if device.inputs == 1 { "1 input".to_owned() } else { format!("{} inputs", device.inputs) };
+        let more = left_out.len().saturating_sub(NAMES_SHOWN);
+        let names = left_out[..left_out.len() - more].join(", ");
+        let names = if more > 0 { format!("{names} and {more} more") } else { names };
+        format!("{names}: no such input, {} has {has}", device.name)
+    }
+
+    /// Adds a take to the session for every track of `armed`, and plans its file and header. After an error `takes` has
+    /// the takes that were added.
+    fn plan_takes(
+        &mut self,
+        start: FramePos,
+        armed: Vec<(TrackId, Vec<u32>)>,
+        takes: &mut Vec<RecordingTake>,
+    ) -> Result<(), ControlError> {
+        let refusal = |reason: String| ControlError::State(format!("record: {reason}"));
         let now = host::zoned();
         let (pass, rate, format) = (self.session.next_pass(), self.session.rate(), self.format);
         let mut names = self.session.taken_names();
         names.extend(self.file_names_found.iter().map(String::as_str));
-        let armed: Vec<_> =
-            self.session.tracks().iter().filter(|track| track.armed).map(|t| (t.id(), t.inputs().to_vec())).collect();
         let memory = spool_record(&self.running.setup.capabilities.spool);
         for (track, inputs) in armed {
-            if let Some(missing) = inputs.iter().find(|input| device_inputs <= **input as usize) {
-                return Err(refusal(format!(
-                    "{} has {device_inputs} inputs and a track wants input {}",
-                    self.running.device.name,
-                    missing + 1
-                )));
-            }
             if !(1..=TAKE_CHANNEL_COUNT_MAX).contains(&inputs.len()) {
                 return Err(refusal(format!(
                     "a track has {} inputs, and a take has one or two channels",

@@ -2,7 +2,7 @@
 
 use super::machine::{Ended, Event};
 use super::pass::{RecordingPass, RecordingTake, track_name};
-use super::pass_report::{PassReport, TakeReport};
+use super::pass_report::{PassReport, TakeReport, counted};
 use crate::control::Control;
 use crate::control::report::{AudioReport, Reading, bare_copy_us};
 use crate::message::Pass;
@@ -167,6 +167,7 @@ impl Control {
             takes,
             lead_frames_min: (lead != u64::MAX).then_some(lead),
             commit_us_max: disk.commit_us_max.load(Relaxed),
+            period_us: self.running.device.period_frames as f64 / f64::from(self.running.device.rate.0.max(1)) * 1e6,
             bare_copy_us,
             bare_copy_ratio,
             mirror: mirror.clone(),
@@ -174,7 +175,11 @@ impl Control {
         if let Some(mirror) = mirror {
             match mirror.trouble {
                 None => {
-                    self.info(format!("mirror: whole, {} takes in {}", mirror.takes_whole, mirror.folder.display()));
+                    self.info(format!(
+                        "mirror: whole, {} in {}",
+                        counted(mirror.takes_whole as u64, "take"),
+                        mirror.folder.display()
+                    ));
                 }
                 Some(reason) => self.loss(format!("mirror: not whole: {reason}")),
             }

@@ -31,7 +31,7 @@ mod pass_report;
 
 pub use machine::PassPhase;
 pub use pass::{PassStatus, RecordingPass};
-pub use pass_report::{PassReport, TakeReport};
+pub use pass_report::{PassReport, TakeReport, counted};
 
 pub(super) use continuation::{Placement, PlacementEffect, PlacementEvent, Refusal};
 pub(super) use machine::Event;

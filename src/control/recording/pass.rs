@@ -65,7 +65,7 @@ pub struct PassStatus {
     pub start: FramePos,
     /// Frames recorded so far.
     pub frames: Frames,
-    /// The takes and their tracks.
+    /// The takes and their tracks. A take that continued in other files is its first file.
     pub takes: Vec<(TrackId, TakeId)>,
     /// The first lost ranges of the timeline.
     pub losses: Vec<(FramePos, Frames)>,
@@ -125,8 +125,11 @@ impl Control {
         let run = self.pass.as_ref()?;
         // The reader of the count also reads the recorded sound itself, to draw it.
         let recorded = Some(self.published().pass_frames.load(Acquire)).filter(|frames| *frames != NO_PASS);
-        let take = run.takes.first().and_then(|take| self.session.take(take.id));
-        let tracks = run.takes.iter().filter_map(|take| Some((self.session.take(take.id)?.track, take.id)));
+        let take = run.takes.first().and_then(|take| self.session.take(take.first_file()));
+        let tracks = run.takes.iter().filter_map(|take| {
+            let first = take.first_file();
+            Some((self.session.take(first)?.track, first))
+        });
         let ended = run.machine.ended().map(|ended| ended.frames);
         Some(PassStatus {
             phase: run.machine.phase(recorded.is_some()),

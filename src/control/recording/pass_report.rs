@@ -25,6 +25,9 @@ pub struct PassReport {
     pub lead_frames_min: Option<u64>,
     /// The longest write of a run to the disk, in microseconds.
     pub commit_us_max: u64,
+    /// Microseconds of a period. A cycle must not take longer.
+    #[serde(skip)]
+    pub period_us: f64,
     /// Time to copy a period's bytes to as many places on this machine, in microseconds.
     pub bare_copy_us: f64,
     /// The mean cycle divided by `bare_copy_us`.
@@ -60,27 +63,107 @@ impl PassReport {
         self.takes.iter().filter(|take| take.trouble.is_some()).count()
     }
 
-    /// [`Severity::Loss`] if a frame was lost or a take is not whole.
+    /// [`Severity::Loss`] if a frame was lost or a take is not whole; [`Severity::Caution`] if the audio thread had to wait
+    /// for the kernel or was later than a period, which cost nothing this time.
     pub fn severity(&self) -> Severity {
-        if self.frames_lost > 0 || self.takes_troubled() > 0 { Severity::Loss } else { Severity::Info }
+        let audio = &self.audio_thread;
+        if self.frames_lost > 0 || self.takes_troubled() > 0 {
+            Severity::Loss
+        } else if audio.faults().is_some_and(|faults| faults > 0) || self.period_us < audio.cycle_us_max {
+            Severity::Caution
+        } else {
+            Severity::Info
+        }
     }
 
     /// The report in one line, for a notice and for the events of the session.
     pub fn summary(&self, rate: SampleRate) -> String {
         let audio = &self.audio_thread;
+        let lost = if self.frames_lost == 0 { "nothing".to_owned() } else { Frames(self.frames_lost).text(rate) };
         let mut text = format!(
-            "{} takes of {}: {} frames lost, {} xruns, {} page faults, worst cycle {:.0} µs",
-            self.takes.len(),
+            "{} of {}: {lost} lost, {}, {} page {}, worst cycle {:.0} µs",
+            counted(self.takes.len() as u64, "take"),
             Clock(Frames(self.frames).duration(rate)),
-            self.frames_lost,
-            self.xruns,
+            counted(self.xruns, "xrun"),
             audio.faults_text(),
+            if audio.faults() == Some(1) { "fault" } else { "faults" },
             audio.cycle_us_max,
         );
-        let troubled = self.takes_troubled();
-        if troubled > 0 {
-            text.push_str(&format!("; {troubled} are not whole on the disk, see above"));
+        if self.period_us < audio.cycle_us_max {
+            text.push_str(&format!(", past its deadline of {:.0} µs", self.period_us));
+        }
+        match self.takes_troubled() {
+            0 => {}
+            1 => text.push_str("; 1 is not whole on the disk, see above"),
+            troubled => text.push_str(&format!("; {troubled} are not whole on the disk, see above")),
         }
         text
+    }
+}
+
+/// "1 take", "24 takes". `thing` must have a regular plural.
+pub fn counted(n: u64, thing: &str) -> String {
+    if n == 1 { format!("1 {thing}") } else { format!("{n} {thing}s") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(faults: u64, cycle_us_max: f64) -> PassReport {
+        PassReport {
+            frames: 96_000,
+            xruns: 1,
+            playback_xruns: 0,
+            frames_lost: 0,
+            audio_thread: AudioReport {
+                scheduling: "SCHED_FIFO 80".to_owned(),
+                cycles: 1500,
+                minor_faults: Some(faults),
+                major_faults: Some(0),
+                voluntary_switches: Some(0),
+                cycle_us_mean: 8.0,
+                cycle_us_p9999: 40.0,
+                cycle_us_max,
+                cpu_seconds: 0.1,
+                signal_seconds: 0.0,
+                frames_unheard: 0,
+            },
+            takes: vec![TakeReport {
+                track: "Kick".to_owned(),
+                input: 0,
+                file: "audio/Kick-1.wav".to_owned(),
+                frames: 96_000,
+                frames_lost: 0,
+                xruns: 1,
+                trouble: None,
+            }],
+            lead_frames_min: None,
+            commit_us_max: 0,
+            period_us: 1333.3,
+            bare_copy_us: 1.0,
+            bare_copy_ratio: 1.0,
+            mirror: None,
+        }
+    }
+
+    /// 42,999 page faults and a cycle of 4.1 ms, of 1.3, were a green note.
+    #[test]
+    fn page_faults_and_a_cycle_past_its_deadline_are_a_caution() {
+        assert_eq!(report(0, 80.0).severity(), Severity::Info);
+        assert_eq!(report(42_999, 80.0).severity(), Severity::Caution);
+        assert_eq!(report(0, 4100.0).severity(), Severity::Caution);
+        assert_eq!(PassReport { frames_lost: 1, ..report(9, 80.0) }.severity(), Severity::Loss);
+    }
+
+    #[test]
+    fn the_summary_counts_one_of_a_thing_as_one() {
+        let rate = SampleRate(48_000);
+        let text = report(1, 4100.0).summary(rate);
+        let wanted =
+            "1 take of 0:02.000: nothing lost, 1 xrun, 1 page fault, worst cycle 4100 µs, past its deadline of 1333 µs";
+        assert_eq!(text, wanted);
+        let lossy = PassReport { frames_lost: 4096, ..report(0, 80.0) };
+        assert!(lossy.summary(rate).contains("85 ms lost"));
     }
 }

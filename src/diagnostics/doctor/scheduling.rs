@@ -66,7 +66,7 @@ fn judge_lateness(class: &Scheduling, late: Duration) -> Finding {
         667..=2666 => (Verdict::Fair, "choose periods of 256 frames or more"),
         _ => (Verdict::Poor, "choose periods of 1024 frames or more, and close what keeps the machine busy"),
     };
-    let measured = format!("{us} us late at worst");
+    let measured = format!("{us} µs late at worst");
     let sentence = format!(
         "Of {SLEEPS} sleeps of 1 ms as {class}, the worst ended {:.2} ms late: {advice}. Measured for a fifth of a second; \
          a busy hour is worse.",
